@@ -1,0 +1,65 @@
+import Type, { type Static } from 'typebox';
+import { ERROR_CODES, type ErrorCode } from './errors.js';
+import { closed, Count, Positive, Text } from './shapes.js';
+
+/** Raised when a message changes its meaning. A worker and a Node of different versions refuse each other by name. */
+export const PROTOCOL_VERSION = 1;
+
+export const WireError = closed({ code: Type.Enum(Object.keys(ERROR_CODES) as ErrorCode[]), message: Text });
+export type WireError = Static<typeof WireError>;
+
+/** Worker → Node, first of all. `token` was given to the worker when it was started: a stranger has none. */
+export const Hello = closed({
+  type: Type.Literal('hello'),
+  protocol: Count,
+  version: Text,
+  pid: Positive,
+  host: Text,
+  device: Text,
+  token: Text,
+  capabilities: Type.Array(Text),
+});
+/** Node → worker: the hello was accepted. */
+export const Welcome = closed({ type: Type.Literal('welcome'), protocol: Count });
+/** Worker → Node: send up to `credits` requests. */
+export const Ready = closed({ type: Type.Literal('ready'), credits: Positive });
+/** Worker → Node: `credits` more requests may be sent. */
+export const Credit = closed({ type: Type.Literal('credit'), credits: Positive });
+export const Ping = closed({ type: Type.Literal('ping'), seq: Count });
+/** `step_age_ms`: how long ago the compute thread last moved, null while it has nothing to do. */
+export const Pong = closed({
+  type: Type.Literal('pong'),
+  seq: Count,
+  step_age_ms: Type.Union([Type.Number({ minimum: 0 }), Type.Null()]),
+  rss_bytes: Count,
+});
+/** Node → worker: stop request `id` at its next step; it is answered with CANCELLED. */
+export const Cancel = closed({ type: Type.Literal('cancel'), id: Text });
+/** Node → worker: finish what was sent, then say bye. */
+export const Drain = closed({ type: Type.Literal('drain') });
+/** Either side, last: refused (with a reason) or done. */
+export const Bye = closed({ type: Type.Literal('bye'), error: Type.Optional(WireError) });
+/** A log line of the worker, to be written again at its own level. */
+export const Log = closed({
+  type: Type.Literal('log'),
+  level: Type.Enum(['debug', 'info', 'warn', 'error']),
+  message: Type.String(),
+  fields: Type.Record(Type.String(), Type.Union([Type.String(), Type.Number(), Type.Boolean(), Type.Null()])),
+});
+
+/** Node → worker. `params` is checked against the schema of the method, the buffers against their declaration in it. */
+export const Request = closed({
+  id: Text,
+  method: Text,
+  params: Type.Object({}, { additionalProperties: true }),
+  traceparent: Type.Optional(Text),
+});
+export const Progress = closed({ id: Text, progress: Type.Object({}, { additionalProperties: true }) });
+export const Result = closed({ id: Text, result: Type.Object({}, { additionalProperties: true }) });
+export const Failure = closed({ id: Text, error: WireError });
+
+export const CONTROL = { hello: Hello, welcome: Welcome, ready: Ready, credit: Credit, ping: Ping, pong: Pong, cancel: Cancel, drain: Drain, bye: Bye, log: Log } as const;
+export const ENVELOPES = { request: Request, progress: Progress, result: Result, failure: Failure } as const;
+
+export type Control = { [K in keyof typeof CONTROL]: Static<(typeof CONTROL)[K]> }[keyof typeof CONTROL];
+export type Envelope = Control | Static<typeof Request> | Static<typeof Progress> | Static<typeof Result> | Static<typeof Failure>;

@@ -1,0 +1,106 @@
+/**
+ * The one registry of error codes. Everything that may go wrong in qalign has a row here; `npm run generate` writes
+ * the same table for Python (`qalign/protocol.py`), and a test holds registry, README and Python equal.
+ *
+ * `family` says who raises it: `worker` crossed the wire, `bridge` never does, `config`, `dataset` and `media` are the
+ * user's input, `service` belongs to the HTTP API. `httpStatus` is what the HTTP API answers. `retryable` means: the
+ * same request may succeed if sent again unchanged.
+ */
+export type ErrorFamily = 'worker' | 'bridge' | 'config' | 'dataset' | 'media' | 'service';
+
+export interface ErrorRow {
+  readonly family: ErrorFamily;
+  readonly httpStatus: number;
+  readonly retryable: boolean;
+  readonly sentence: string;
+}
+
+const row = (family: ErrorFamily, httpStatus: number, retryable: boolean, sentence: string): ErrorRow => ({
+  family,
+  httpStatus,
+  retryable,
+  sentence,
+});
+
+export const ERROR_CODES = {
+  // worker: raised in Python, carried over the wire
+  INVALID_REQUEST: row('worker', 422, false, 'The request does not match the schema of its method.'),
+  UNKNOWN_METHOD: row('worker', 422, false, 'The worker does not know this method.'),
+  OUT_OF_MEMORY: row('worker', 503, true, 'The device ran out of memory on a batch of one item.'),
+  NON_FINITE: row('worker', 500, false, 'The model produced NaN or infinity.'),
+  MODEL_NOT_FOUND: row('worker', 404, false, 'The model is neither a local directory nor a model in the hub or its cache.'),
+  MODEL_INVALID: row('worker', 422, false, 'The checkpoint does not fit its configuration.'),
+  MODEL_DOWNLOAD_FAILED: row('worker', 502, true, 'The model could not be downloaded.'),
+  MODEL_NOT_LOADED: row('worker', 409, false, 'The worker was asked to score before a model was loaded.'),
+  DEVICE_UNAVAILABLE: row('worker', 503, false, 'The named device does not exist on this host.'),
+  CANCELLED: row('worker', 499, true, 'The request was cancelled.'),
+  WORKER_INTERNAL: row('worker', 500, false, 'The worker failed in a way it did not expect; the log has the traceback.'),
+  TRAINING_DIVERGED: row('worker', 500, false, 'The loss or the gradient is no longer a number, or has exploded.'),
+  CHECKPOINT_INVALID: row('worker', 422, false, 'A checkpoint of a training run is damaged.'),
+  TRAINING_DATA_INVALID: row('worker', 422, false, 'The prepared training data cannot be trained on.'),
+  TRAINING_EXTRA_MISSING: row('worker', 503, false, 'An optional Python package of training is not installed.'),
+  // bridge: raised in TypeScript about a worker
+  WORKER_LOST: row('bridge', 503, true, 'The worker died before it answered, twice.'),
+  WORKER_HUNG: row('bridge', 504, true, 'The worker made no step within its limit and was killed.'),
+  WORKER_START_FAILED: row('bridge', 503, false, 'The worker did not start.'),
+  PROTOCOL_MISMATCH: row('bridge', 500, false, 'Node and the worker speak different protocol versions.'),
+  PROTOCOL_VIOLATION: row('bridge', 500, true, 'The worker sent a message that does not match the contract.'),
+  BRIDGE_CLOSED: row('bridge', 503, true, 'The bridge was closed before the request was answered.'),
+  PYTHON_NOT_FOUND: row('bridge', 503, false, 'No usable Python was found.'),
+  PYTHON_SETUP_FAILED: row('bridge', 503, true, 'The managed Python environment could not be made.'),
+  // config: what the caller asked for
+  USAGE: row('config', 400, false, 'The command line is not understood.'),
+  CONFIG_INVALID: row('config', 422, false, 'The configuration does not match its schema.'),
+  CONFIG_NOT_FOUND: row('config', 404, false, 'The named configuration does not exist.'),
+  TASK_UNSUPPORTED: row('config', 422, false, 'The model does not do this task.'),
+  RESUME_MISMATCH: row('config', 409, false, 'The output file was written with another score_version.'),
+  OUTPUT_UNWRITABLE: row('config', 507, false, 'The output could not be written.'),
+  PREDICTIONS_DAMAGED: row('config', 422, false, 'A line of a predictions file fails its checksum.'),
+  EVALUATION_FAILED: row('config', 422, false, 'More items failed than the evaluation allows.'),
+  EVALUATION_NOT_READY: row('config', 404, false, 'What the evaluation needs is not on this machine.'),
+  TRAINING_DOES_NOT_FIT: row('config', 422, false, 'The run needs more memory or disk than there is.'),
+  RUN_NOT_FOUND: row('config', 404, false, 'There is no such run.'),
+  RUN_ACTIVE: row('config', 409, false, 'The run is already being trained.'),
+  RUN_FAILED: row('config', 500, false, 'The training process ended without completing the run.'),
+  // dataset: tables of ratings
+  DATASET_NOT_FOUND: row('dataset', 404, false, 'There is no such data set or label file.'),
+  DATASET_UNREADABLE: row('dataset', 422, false, 'The label file is not of its format or encoding.'),
+  DATASET_COLUMNS: row('dataset', 422, false, 'The label file does not have the columns that were expected.'),
+  DATASET_VALUE: row('dataset', 422, false, 'A rating is missing, no number or out of range.'),
+  DATASET_DUPLICATE: row('dataset', 422, false, 'A picture or clip is rated twice.'),
+  DATASET_MEDIA_MISSING: row('dataset', 422, false, 'A rated picture or clip is not in the media folder.'),
+  DATASET_EMPTY: row('dataset', 422, false, 'There are no ratings left to convert.'),
+  // media: pictures, clips and where they come from
+  MEDIA_NOT_FOUND: row('media', 404, false, 'The file does not exist.'),
+  MEDIA_UNREADABLE: row('media', 422, false, 'The file exists but cannot be read.'),
+  MEDIA_UNSUPPORTED: row('media', 415, false, 'The file is neither a picture nor a clip that qalign reads.'),
+  MEDIA_CORRUPT: row('media', 422, false, 'The file is damaged.'),
+  MEDIA_TOO_LARGE: row('media', 413, false, 'The file is over a limit on bytes, pixels or frames.'),
+  MEDIA_TIMEOUT: row('media', 504, true, 'Decoding took longer than its limit.'),
+  MEDIA_URL_FORBIDDEN: row('media', 403, false, 'Fetching this URL is not allowed.'),
+  MEDIA_URL_FAILED: row('media', 502, true, 'The URL could not be fetched.'),
+  FFMPEG_NOT_FOUND: row('media', 503, false, 'No ffmpeg was found.'),
+  FFMPEG_CRASHED: row('media', 500, false, 'ffmpeg itself crashed.'),
+  // service: what the HTTP API says about a request as such
+  MALFORMED: row('service', 400, false, 'The body, a header or a parameter cannot be parsed.'),
+  UNAUTHORIZED: row('service', 401, false, 'The API key is missing or unknown.'),
+  FORBIDDEN: row('service', 403, false, 'The API key does not have the scope of this route, or the page or host may not call it.'),
+  PATH_FORBIDDEN: row('service', 403, false, 'The path leads out of the root, or no root is configured.'),
+  ROUTE_NOT_FOUND: row('service', 404, false, 'There is no such route.'),
+  JOB_NOT_FOUND: row('service', 404, false, 'There is no such job.'),
+  METHOD_NOT_ALLOWED: row('service', 405, false, 'The route does not know this method.'),
+  NOT_ACCEPTABLE: row('service', 406, false, 'The answer is not available in a format that the client accepts.'),
+  IDEMPOTENCY_CONFLICT: row('service', 409, false, 'The Idempotency-Key was used for another request, or its request still runs.'),
+  BODY_TOO_LARGE: row('service', 413, false, 'The body is over a limit on bytes or items.'),
+  BODY_UNSUPPORTED: row('service', 415, false, 'The route does not take a body of this content type.'),
+  RANGE_INVALID: row('service', 416, false, 'The range does not lie within the results.'),
+  BODY_INVALID: row('service', 422, false, 'The body or a parameter does not match its schema.'),
+  OVERLOADED: row('service', 429, true, 'The request could not be answered in time; Retry-After says when it could.'),
+  RATE_LIMITED: row('service', 429, true, 'The key has sent too many requests; Retry-After says when it may again.'),
+  INTERNAL: row('service', 500, false, 'The service failed in a way it did not expect; the log has the request id.'),
+  NO_WORKER: row('service', 503, true, 'No worker is ready.'),
+  SHUTTING_DOWN: row('service', 503, true, 'The service is ending.'),
+  DEADLINE_EXCEEDED: row('service', 504, true, 'The deadline of the request passed before it was answered.'),
+} as const satisfies Record<string, ErrorRow>;
+
+export type ErrorCode = keyof typeof ERROR_CODES;

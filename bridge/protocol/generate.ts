@@ -1,0 +1,21 @@
+import Type, { type Static } from 'typebox';
+import { WireError } from './envelope.js';
+import { PixelBuffer, ScoreItem } from './score.js';
+import { closed, Text } from './shapes.js';
+
+/** Items as in `score`; the model's own words in place of logits. */
+export const GenerateParams = closed({
+  items: Type.Array(ScoreItem, { minItems: 1 }),
+  max_new_tokens: Type.Integer({ minimum: 1, maximum: 1024 }),
+  buffers: Type.Array(PixelBuffer),
+});
+/** The text after the prompt; `finished` is false where `max_new_tokens` cut it. */
+export const GeneratedText = closed({ text: Type.String(), tokens: Type.Integer({ minimum: 0 }), finished: Type.Boolean() });
+export const GeneratedItem = closed({ id: Text, prompts: Type.Optional(Type.Array(GeneratedText)), error: Type.Optional(WireError) });
+export const GenerateResult = closed({
+  items: Type.Array(GeneratedItem, { minItems: 1 }),
+  timings: closed({ compute_ms: Type.Number({ minimum: 0 }) }),
+});
+
+export type GenerateParams = Static<typeof GenerateParams>;
+export type GenerateResult = Static<typeof GenerateResult>;

@@ -1,0 +1,29 @@
+import type { Static, TSchema } from 'typebox';
+import { CONTROL, ENVELOPES } from './envelope.js';
+import * as generate from './generate.js';
+import * as models from './models.js';
+import * as score from './score.js';
+import * as train from './train.js';
+
+/** Everything Node may ask of a worker: its parameters, what it reports on the way, its result. */
+export const METHODS = {
+  load_model: { params: models.LoadModelParams, progress: models.LoadModelProgress, result: models.LoadModelResult },
+  unload_model: { params: models.UnloadModelParams, result: models.UnloadModelResult },
+  inspect_model: { params: models.InspectModelParams, result: models.InspectModelResult },
+  score: { params: score.ScoreParams, result: score.ScoreResult },
+  generate: { params: generate.GenerateParams, result: generate.GenerateResult },
+  train: { params: train.TrainParams, progress: train.TrainEvent, result: train.TrainResult },
+} as const satisfies Record<string, { params: TSchema; progress?: TSchema; result: TSchema }>;
+
+export type Method = keyof typeof METHODS;
+export type Params<M extends Method> = Static<(typeof METHODS)[M]['params']>;
+export type ResultOf<M extends Method> = Static<(typeof METHODS)[M]['result']>;
+
+/** Every message of the wire by the name of its schema file: `hello`, `request`, `score_params`, … */
+export const SCHEMAS: Readonly<Record<string, TSchema>> = {
+  ...CONTROL,
+  ...ENVELOPES,
+  ...Object.fromEntries(
+    Object.entries(METHODS).flatMap(([method, parts]) => Object.entries(parts).map(([part, schema]) => [`${method}_${part}`, schema])),
+  ),
+};

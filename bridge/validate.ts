@@ -1,0 +1,43 @@
+import { Ajv, type ValidateFunction } from 'ajv';
+import type { TSchema } from 'typebox';
+import { SCHEMAS } from './protocol/index.js';
+import { QalignError } from './qalign-error.js';
+import type { ErrorCode } from './protocol/errors.js';
+
+const ajv = new Ajv({ allErrors: false, strict: true, strictTuples: false, allowUnionTypes: true });
+const compiled = new Map<TSchema, ValidateFunction>();
+
+/** The first thing that is wrong with `value`, as `/path: reason`, or undefined when it fits. Compiled once a schema. */
+export function problemWith(schema: TSchema, value: unknown): string | undefined {
+  let validate = compiled.get(schema);
+  if (validate === undefined) {
+    validate = ajv.compile(schema);
+    compiled.set(schema, validate);
+  }
+  if (validate(value)) return undefined;
+  const first = validate.errors?.[0];
+  const detail = Object.entries(first?.params ?? {}).map(([key, entry]) => `${key} ${JSON.stringify(entry)}`).join(', ');
+  return `${first?.instancePath === '' ? '/' : first?.instancePath}: ${first?.message ?? 'does not fit'}${detail === '' ? '' : ` (${detail})`}`;
+}
+
+/** As `problemWith`, by the name of a message of the wire. */
+export function problemWithMessage(name: string, value: unknown): string | undefined {
+  const schema = Object.hasOwn(SCHEMAS, name) ? SCHEMAS[name] : undefined;
+  return schema === undefined ? `there is no message "${name}"` : problemWith(schema, value);
+}
+
+/** @throws QalignError `code` (PROTOCOL_VIOLATION unless named) with the place of the first problem */
+export function requireMessage(name: string, value: unknown, code: ErrorCode = 'PROTOCOL_VIOLATION'): void {
+  const problem = problemWithMessage(name, value);
+  if (problem !== undefined) throw new QalignError(code, `${name} does not match its schema at ${problem}.`);
+}
+
+/** The schema name of a decoded envelope, or undefined for anything that is none. */
+export function envelopeName(value: unknown): string | undefined {
+  if (typeof value !== 'object' || value === null) return undefined;
+  if ('type' in value) return typeof value.type === 'string' ? value.type : undefined;
+  if ('method' in value) return 'request';
+  if ('progress' in value) return 'progress';
+  if ('result' in value) return 'result';
+  return 'error' in value ? 'failure' : undefined;
+}

@@ -1,0 +1,189 @@
+"""config.json of a published checkpoint → frozen dataclasses. Field names are the file's own."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from .errors import ConfigError
+
+# Where a published config leaves a value out, its training code used these (ViT-L/14 at 448 px, LLaMA-2-7B).
+DEFAULT_GRID_SIZE = 32
+VIT = "vit"
+
+
+@dataclass(frozen=True)
+class VisionConfig:
+    """The image encoder. `image_size` and `patch_size` in pixels; `model_type` picks the encoder class."""
+
+    model_type: str
+    hidden_size: int
+    intermediate_size: int
+    num_hidden_layers: int
+    num_attention_heads: int
+    image_size: int
+    patch_size: int
+    layer_norm_eps: float
+    raw: Mapping[str, Any]  # the file's own object: another encoder reads its own fields here
+
+
+@dataclass(frozen=True)
+class AbstractorConfig:
+    """The resampler: every image becomes `num_learnable_queries` + 1 tokens (the last one is `vit_eos`)."""
+
+    num_learnable_queries: int
+    hidden_size: int
+    num_hidden_layers: int
+    num_attention_heads: int
+    intermediate_size: int
+    encoder_hidden_size: int
+    layer_norm_eps: float
+    grid_size: int
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """The whole model; the fields on this level describe the language model."""
+
+    vocab_size: int
+    hidden_size: int
+    intermediate_size: int
+    num_hidden_layers: int
+    num_attention_heads: int
+    rms_norm_eps: float
+    rope_theta: float
+    max_position_embeddings: int
+    vision: VisionConfig
+    abstractor: AbstractorConfig
+
+    @property
+    def image_size(self) -> int:
+        """Side of the square pictures that the encoder takes, in pixels."""
+        return self.vision.image_size
+
+    @property
+    def tokens_per_frame(self) -> int:
+        """Positions that one picture or one frame takes in the sequence (65 in the published models)."""
+        return self.abstractor.num_learnable_queries + 1
+
+    @property
+    def head_dim(self) -> int:
+        return self.hidden_size // self.num_attention_heads
+
+
+def load_config(path: Path) -> ModelConfig:
+    """Read `config.json`, or the file of that name in a directory. Raises ConfigError, naming file and field."""
+    file = path / "config.json" if path.is_dir() else path
+    try:
+        values = json.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise ConfigError(f"{file} does not exist; a model directory needs its config.json.") from error
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"{file} is not readable JSON: {error}.") from error
+    return parse_config(values, str(file))
+
+
+def parse_config(values: object, where: str = "config.json") -> ModelConfig:
+    """The parsed object of config.json → ModelConfig. Raises ConfigError, naming `where` and the field."""
+    top = _Fields(values, where)
+    visual = top.section("visual_config")
+    config = ModelConfig(
+        vocab_size=top.count("vocab_size"),
+        hidden_size=top.count("hidden_size"),
+        intermediate_size=top.count("intermediate_size"),
+        num_hidden_layers=top.count("num_hidden_layers"),
+        num_attention_heads=top.count("num_attention_heads"),
+        rms_norm_eps=top.number("rms_norm_eps"),
+        rope_theta=top.number("rope_theta", 10000.0),
+        max_position_embeddings=top.count("max_position_embeddings", 4096),
+        vision=_vision(visual.section("visual_model")),
+        abstractor=_abstractor(visual.section("visual_abstractor")),
+    )
+    _check(config, top)
+    return config
+
+
+def _vision(fields: "_Fields") -> VisionConfig:
+    model_type = fields.values.get("model_type") or VIT
+    vit = model_type in (VIT, "mplug_owl_vision_model")
+    return VisionConfig(
+        model_type=VIT if vit else str(model_type),
+        hidden_size=fields.count("hidden_size"),
+        intermediate_size=fields.count("intermediate_size", None if vit else 1),
+        num_hidden_layers=fields.count("num_hidden_layers", None if vit else 1),
+        num_attention_heads=fields.count("num_attention_heads", None if vit else 1),
+        image_size=fields.count("image_size"),
+        patch_size=fields.count("patch_size", None if vit else 1),
+        layer_norm_eps=fields.number("layer_norm_eps", 1e-6),
+        raw=fields.values,
+    )
+
+
+def _abstractor(fields: "_Fields") -> AbstractorConfig:
+    return AbstractorConfig(
+        num_learnable_queries=fields.count("num_learnable_queries"),
+        hidden_size=fields.count("hidden_size"),
+        num_hidden_layers=fields.count("num_hidden_layers"),
+        num_attention_heads=fields.count("num_attention_heads"),
+        intermediate_size=fields.count("intermediate_size"),
+        encoder_hidden_size=fields.count("encoder_hidden_size"),
+        layer_norm_eps=fields.number("layer_norm_eps", 1e-6),
+        grid_size=fields.count("grid_size", DEFAULT_GRID_SIZE),
+    )
+
+
+def _check(config: ModelConfig, top: "_Fields") -> None:
+    kv_heads = top.values.get("num_key_value_heads")
+    if kv_heads not in (None, config.num_attention_heads):
+        raise ConfigError(
+            f"{top.where}: num_key_value_heads is {kv_heads}; it must equal num_attention_heads, "
+            f"{config.num_attention_heads}."
+        )
+    if top.values.get("tie_word_embeddings"):
+        raise ConfigError(f"{top.where}: tie_word_embeddings is true; only an untied lm_head is supported.")
+    if top.values.get("rope_scaling") is not None:
+        raise ConfigError(
+            f"{top.where}: rope_scaling is {top.values['rope_scaling']}; only plain rotary positions work."
+        )
+    for name, part in (("", config), ("visual_model.", config.vision), ("visual_abstractor.", config.abstractor)):
+        if part.hidden_size % part.num_attention_heads:
+            raise ConfigError(
+                f"{top.where}: {name}hidden_size {part.hidden_size} does not divide into "
+                f"{part.num_attention_heads} heads."
+            )
+    vision = config.vision
+    if vision.model_type == VIT and vision.image_size % vision.patch_size:
+        raise ConfigError(
+            f"{top.where}: visual_model.image_size {vision.image_size} is no multiple of patch_size "
+            f"{vision.patch_size}."
+        )
+
+
+class _Fields:
+    """One JSON object with the path to it, for messages."""
+
+    def __init__(self, values: object, where: str) -> None:
+        if not isinstance(values, dict):
+            raise ConfigError(f"{where} must be a JSON object, not {type(values).__name__}.")
+        self.values: dict[str, Any] = values
+        self.where = where
+
+    def section(self, name: str) -> "_Fields":
+        if name not in self.values:
+            raise ConfigError(f"{self.where} has no {name}; is it the config of an mPLUG-Owl2 model?")
+        return _Fields(self.values[name], f"{self.where}: {name}")
+
+    def count(self, name: str, default: int | None = None) -> int:
+        value = self.values.get(name)
+        value = default if value is None else value
+        if type(value) is not int or value < 1:
+            raise ConfigError(f"{self.where}: {name} must be a whole number of at least 1, not {value!r}.")
+        return value
+
+    def number(self, name: str, default: float | None = None) -> float:
+        value = self.values.get(name)
+        value = default if value is None else value
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or value <= 0:
+            raise ConfigError(f"{self.where}: {name} must be a number above 0, not {value!r}.")
+        return float(value)

@@ -1,0 +1,138 @@
+"""A model's name → a directory with its files: a local one as it is, a hub id through huggingface_hub's cache."""
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from .errors import DownloadFailed, ModelNotFound
+
+SMALL_FILES = (
+    "config.json",
+    "tokenizer.model",
+    "preprocessor_config.json",
+    "adapter_config.json",
+    "model.safetensors.index.json",
+    "pytorch_model.bin.index.json",
+)
+POLL_S = 0.5
+
+
+@dataclass(frozen=True)
+class ResolvedModel:
+    """Where the files are, and the hub's commit (40 hex digits) or "local"."""
+
+    path: Path
+    revision: str
+
+
+def resolve_model(
+    model: str,
+    *,
+    revision: str | None = None,
+    cache_dir: Path | None = None,
+    offline: bool = False,
+    on_progress: Callable[[str, int, int, str], None] = lambda stage, done, total, unit: None,
+    endpoint: str | None = None,
+) -> ResolvedModel:
+    """A local directory, or a hub id at a revision (its newest commit when None), downloaded where it is missing.
+
+    A broken download is resumed by the next call. Raises ModelNotFound and DownloadFailed.
+    """
+    local = Path(model).expanduser()
+    if local.is_dir():
+        return ResolvedModel(local, "local")
+    if local.exists() or model.startswith((".", "/", "~")) or model.count("/") != 1:
+        raise ModelNotFound(f"{model} is neither a model directory nor a hub id of the form owner/name.")
+    if offline:
+        return _from_cache(model, revision, cache_dir)
+    return _download(model, revision, cache_dir, on_progress, endpoint)
+
+
+def _from_cache(model: str, revision: str | None, cache_dir: Path | None) -> ResolvedModel:
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
+
+    try:
+        path = Path(snapshot_download(model, revision=revision, cache_dir=cache_dir, local_files_only=True))
+    except (LocalEntryNotFoundError, HFValidationError) as error:
+        at = f" at {revision}" if revision else ""
+        raise ModelNotFound(f"{model}{at} is not in the model cache; load it once without --offline.") from error
+    return ResolvedModel(path, path.name)
+
+
+def _download(
+    model: str,
+    revision: str | None,
+    cache_dir: Path | None,
+    on_progress: Callable[[str, int, int, str], None],
+    endpoint: str | None,
+) -> ResolvedModel:
+    from huggingface_hub import HfApi, hf_hub_download
+    from huggingface_hub.errors import GatedRepoError, HFValidationError, RepositoryNotFoundError, RevisionNotFoundError
+
+    try:
+        found = HfApi(endpoint=endpoint).model_info(model, revision=revision, files_metadata=True)
+        sizes = needed_files({file.rfilename: file.size or 0 for file in found.siblings or []})
+        commit, total, done, path = found.sha, sum(sizes.values()), 0, Path()
+        for name, size in sizes.items():
+            with _watch(
+                model, cache_dir, lambda extra, done=done: on_progress("download", done + extra, total, "bytes")
+            ):
+                file = hf_hub_download(model, name, revision=commit, cache_dir=cache_dir, endpoint=endpoint)
+            done += size
+            path = Path(file).parent
+            on_progress("download", done, total, "bytes")
+    except GatedRepoError as error:
+        raise DownloadFailed(f"{model} needs its licence accepted on the hub and HF_TOKEN set.") from error
+    except (RepositoryNotFoundError, RevisionNotFoundError, HFValidationError) as error:
+        at = f" at revision {revision}" if revision else ""
+        raise ModelNotFound(f"The hub has no model {model}{at}, or it is private.") from error
+    except Exception as error:  # whatever HTTP library huggingface_hub uses in this version, the disk, a checksum
+        reason = (str(error) or type(error).__name__).splitlines()[0][:200]
+        raise DownloadFailed(f"{model} could not be downloaded ({reason}); try again, it resumes.") from error
+    if not sizes:
+        raise ModelNotFound(f"{model} on the hub holds no checkpoint that qalign reads.")
+    return ResolvedModel(path, str(commit))
+
+
+def needed_files(sizes: dict[str, int]) -> dict[str, int]:
+    """Of all files of a repository, those that are read: small ones first; safetensors rather than `.bin`."""
+    top = {name: size for name, size in sizes.items() if "/" not in name}
+    small = [name for name in SMALL_FILES if name in top]
+    if "adapter_config.json" in top:
+        adapters = [name for name in ("adapter_model.safetensors", "adapter_model.bin") if name in top][:1]
+        weights = adapters + [name for name in ("non_lora_trainables.bin",) if name in top]
+    else:
+        weights = sorted(n for n in top if n.startswith("model") and n.endswith(".safetensors"))
+        weights = weights or sorted(n for n in top if n.startswith("pytorch_model") and n.endswith(".bin"))
+    return {name: top[name] for name in small + weights} if weights else {}
+
+
+@contextmanager
+def _watch(model: str, cache_dir: Path | None, report: Callable[[int], None]) -> Iterator[None]:
+    """Report the bytes of the file under way, as it grows in the cache: huggingface_hub has no callback for them."""
+    from huggingface_hub.constants import HF_HUB_CACHE
+
+    blobs = Path(cache_dir or HF_HUB_CACHE) / f"models--{model.replace('/', '--')}" / "blobs"
+    finished = threading.Event()
+
+    def poll() -> None:
+        while not finished.wait(POLL_S):
+            sizes = []
+            for file in blobs.glob("*.incomplete"):
+                try:
+                    sizes.append(file.stat().st_size)
+                except FileNotFoundError:
+                    continue  # it was completed between the two calls
+            if sizes:
+                report(max(sizes))
+
+    thread = threading.Thread(target=poll, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        finished.set()
+        thread.join()

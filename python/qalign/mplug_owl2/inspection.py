@@ -1,0 +1,71 @@
+"""What a checkpoint is, from its headers alone: nothing of the weights is read."""
+
+import json
+import math
+import struct
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from .checkpoint import DTYPES, meta_model, read_tensors, weight_files
+from .config import load_config
+from .errors import CheckpointError
+from .lora import is_lora, lora_files, read_lora_config
+
+HEADER_LIMIT = 100_000_000  # bytes; safetensors' own limit
+
+
+def inspect_model(path: str | Path) -> dict[str, Any]:
+    """A model or LoRA directory → plain values, ready for JSON.
+
+    `parameters` counts what is stored, `memory_bytes` what the weights take by precision, `files` name and bytes.
+    Raises CheckpointError and ConfigError.
+    """
+    directory = Path(path)
+    lora = is_lora(directory)
+    files = lora_files(directory) if lora else weight_files(directory)
+    shapes = {key: shape for file in files for key, shape in tensor_shapes(file).items()}
+    parameters = sum(math.prod(shape) for shape in shapes.values())
+    found: dict[str, Any] = {
+        "path": str(directory),
+        "kind": "lora" if lora else "full",
+        "files": [{"name": file.name, "bytes": file.stat().st_size} for file in files],
+        "tensors": len(shapes),
+        "parameters": parameters,
+        "memory_bytes": {name: parameters * torch.finfo(dtype).bits // 8 for name, dtype in DTYPES.items()},
+    }
+    if lora:
+        adapter = read_lora_config(directory)
+        return found | {"lora": {"r": adapter["r"], "alpha": adapter["lora_alpha"]}}
+    config = load_config(directory)
+    model = meta_model(config)
+    parts = {
+        "vision": model.model.vision_model,
+        "abstractor": model.model.visual_abstractor,
+        "language": torch.nn.ModuleList(
+            [model.model.embed_tokens, model.model.layers, model.model.norm, model.lm_head]
+        ),
+    }
+    return found | {
+        "config": json.loads((directory / "config.json").read_text(encoding="utf-8")),
+        "image_size": config.image_size,
+        "encoder": config.vision.model_type,
+        "tokens_per_frame": config.tokens_per_frame,
+        "parameters_by_part": {name: sum(p.numel() for p in part.parameters()) for name, part in parts.items()},
+    }
+
+
+def tensor_shapes(file: Path) -> dict[str, list[int]]:
+    """Key → shape of every tensor in a weight file; `.bin` files are memory-mapped."""
+    if file.suffix != ".safetensors":
+        return {key: list(value.shape) for key, value in read_tensors(file)}
+    try:
+        with file.open("rb") as stream:
+            (size,) = struct.unpack("<Q", stream.read(8))
+            if size > HEADER_LIMIT:
+                raise ValueError(f"its header claims {size} bytes")
+            header = json.loads(stream.read(size))
+        return {key: value["shape"] for key, value in header.items() if key != "__metadata__"}
+    except (OSError, ValueError, struct.error, KeyError, TypeError) as error:
+        raise CheckpointError(f"{file} has no readable safetensors header: {error}.") from error

@@ -1,0 +1,226 @@
+"""EfficientNet-Lite0 as image encoder: the feature maps of several stages, read as the tokens of one grid.
+
+Source of the network: Tan and Le, EfficientNet (arXiv 1905.11946), in the Lite variant (no squeeze-and-excitation,
+ReLU6). Every batch norm is folded into its convolution: two numbers a channel less to carry, and on a CPU in
+channels-last order several times the speed of the unfolded network (training/encoder_weights.py does the folding).
+"""
+
+import math
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import avg_pool2d, conv2d, pad
+from torch.utils.checkpoint import checkpoint
+
+from .config import VisionConfig
+from .errors import ConfigError
+from .normalise import MEAN, STD
+
+
+class Stage(NamedTuple):
+    blocks: int
+    kernel: int
+    stride: int  # of the first block
+    expansion: int
+    channels: int
+
+
+STAGES = (
+    Stage(1, 3, 1, 1, 16),
+    Stage(2, 3, 2, 6, 24),
+    Stage(2, 5, 2, 6, 40),
+    Stage(3, 3, 2, 6, 80),
+    Stage(3, 5, 1, 6, 112),
+    Stage(4, 5, 2, 6, 192),
+    Stage(1, 3, 1, 6, 320),
+)
+STEM_CHANNELS = 32
+CELL = 32  # pixels: the stride of the last stages
+TOGETHER = 4  # pictures that later stages work on at a time in training
+
+
+class Convolution(nn.Module):
+    """A convolution with bias, padded as TensorFlow's SAME pads: the odd row and column below and on the right."""
+
+    def __init__(self, channels_in: int, channels_out: int, kernel: int, stride: int = 1, groups: int = 1) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(channels_out, channels_in // groups, kernel, kernel))
+        self.bias = nn.Parameter(torch.empty(channels_out))
+        self.stride, self.groups = stride, groups
+
+    def forward(self, x: Tensor) -> Tensor:
+        before, after = same_padding(x.shape[-1], self.weight.shape[-1], self.stride)
+        if before != after:
+            x = pad(x, (before, after, before, after))
+            before = 0
+        return conv2d(x, self.weight, self.bias, self.stride, before, 1, self.groups)
+
+
+def same_padding(size: int, kernel: int, stride: int) -> tuple[int, int]:
+    """Rows to add before and after, so that the output has ceil(size / stride) of them."""
+    total = max(0, (-(-size // stride) - 1) * stride + kernel - size)
+    return total // 2, total - total // 2
+
+
+class Block(nn.Module):
+    """Inverted residual: expand, filter each channel, project."""
+
+    def __init__(self, channels_in: int, channels_out: int, kernel: int, stride: int, expansion: int) -> None:
+        super().__init__()
+        wide = channels_in * expansion
+        self.expand = Convolution(channels_in, wide, 1) if expansion > 1 else None
+        self.depthwise = Convolution(wide, wide, kernel, stride, groups=wide)
+        self.project = Convolution(wide, channels_out, 1)
+        self.residual = stride == 1 and channels_in == channels_out
+
+    def forward(self, x: Tensor) -> Tensor:
+        wide = x if self.expand is None else relu6(self.expand(x))
+        narrow = self.project(relu6(self.depthwise(wide)))
+        return narrow + x if self.residual else narrow
+
+
+def relu6(x: Tensor) -> Tensor:
+    return nn.functional.relu6(x) if x.requires_grad else nn.functional.relu6(x, inplace=True)
+
+
+class EfficientNetLite0Encoder(nn.Module):
+    """Normalised pixels [B, 3, S, S] → [B, (S/32)², C]: what the stages say about each cell of 32 × 32 pixels.
+
+    `visual_model` of the config names the stages (0 … 6, finest first): of those in `statistics_of` a cell gives each
+    channel's mean and standard deviation, of those in `means_of` the mean, K numbers in all. `token_mean` and
+    `token_scale` bring them to one scale, `projection` to C = `hidden_size`. The convolutions are the pretrained part,
+    the projection belongs to what is trained after them.
+    """
+
+    has_cls_token = False
+
+    def __init__(self, config: VisionConfig) -> None:
+        super().__init__()
+        self.statistics_of = stage_numbers(config, "statistics_of")
+        self.means_of = stage_numbers(config, "means_of")
+        if config.image_size % CELL:
+            raise ConfigError(f"visual_model.image_size is {config.image_size}; it must be a multiple of {CELL}.")
+        self.grid = config.image_size // CELL
+        self.stem = Convolution(3, STEM_CHANNELS, 3, 2)
+        self.stages = nn.ModuleList()
+        channels = STEM_CHANNELS
+        for count, kernel, stride, expansion, wide in STAGES[: max(self.statistics_of + self.means_of) + 1]:
+            blocks = []
+            for place in range(count):
+                blocks.append(Block(channels, wide, kernel, stride if place == 0 else 1, expansion))
+                channels = wide
+            self.stages.append(nn.Sequential(*blocks))
+        width = sum(2 * STAGES[s].channels for s in self.statistics_of) + sum(STAGES[s].channels for s in self.means_of)
+        self.register_buffer("token_mean", torch.zeros(width))
+        self.register_buffer("token_scale", torch.ones(width))
+        self.projection = nn.Linear(width, config.hidden_size)
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        return self.project(self.measure(pixels))
+
+    def project(self, measured: Tensor) -> Tensor:
+        """Cells [B, N, K] → tokens [B, N, C]."""
+        return self.projection((measured - self.token_mean) * self.token_scale)
+
+    @torch.no_grad()
+    def standardise(self, measured: Tensor) -> None:
+        """Sets `token_mean` and `token_scale` so that these cells [B, N, K] come to mean 0 and deviation 1."""
+        flat = measured.flatten(0, 1).double()
+        self.token_mean.copy_(flat.mean(0))
+        self.token_scale.copy_(1 / (flat.std(0) + 1e-4))
+
+    def measure(self, pixels: Tensor) -> Tensor:
+        """Normalised pixels [B, 3, S, S] → cells [B, N, K], by the convolutions alone.
+
+        On a CPU one picture at a time: its cells cannot depend on its batch, and larger batches fall out of the
+        caches (21 pictures of 448 pixels a second one by one, 4 to 8 in batches of 4 and 8, on two cores).
+        """
+        if pixels.device.type == "cpu":
+            return torch.cat([self._measure(picture) for picture in pixels.split(1)])
+        return self._measure(pixels)
+
+    def begin(self, pixels: Tensor, stop: int) -> Tensor:
+        """The stages before `stop`: what they say about the cells and, unless it is all, the last one's map: [B, M]."""
+        return torch.cat([self._begin(picture, stop) for picture in pixels.split(1)])
+
+    def resume(self, begun: Tensor, stop: int) -> Tensor:
+        """What `begin` gave [B, M] → cells [B, N, K], by the stages from `stop` on.
+
+        While these are trained, a few pictures at a time keep their input alone for the backward pass: the maps of a
+        batch of 64 would take 6 GB, and getting them from the system longer than computing them again.
+        """
+        if not (torch.is_grad_enabled() and any(p.requires_grad for p in self.stages[stop:].parameters())):
+            return self._resume(begun, stop)
+        parts = [checkpoint(self._resume, part, stop, use_reentrant=False) for part in begun.split(TOGETHER)]
+        return torch.cat(parts)
+
+    def _measure(self, pixels: Tensor) -> Tensor:
+        found: dict[int, Tensor] = {}
+        self._run(self._first(pixels), 0, len(self.stages), found)
+        return self._cells(found)
+
+    def _begin(self, pixels: Tensor, stop: int) -> Tensor:
+        found: dict[int, Tensor] = {}
+        last = self._run(self._first(pixels), 0, stop, found)
+        parts = [found[s] for s in self._order if s < stop] + ([last] if stop < len(self.stages) else [])
+        return torch.cat([part.contiguous().flatten(1) for part in parts], dim=1)
+
+    def _resume(self, begun: Tensor, stop: int) -> Tensor:
+        known = [s for s in self._order if s < stop]
+        cells = self.grid**2
+        sizes = [(2 if s in self.statistics_of else 1) * STAGES[s].channels * cells for s in known]
+        *values, last = begun.split([*sizes, begun.shape[1] - sum(sizes)], dim=1)
+        found = {s: v.unflatten(1, (-1, self.grid, self.grid)) for s, v in zip(known, values, strict=True)}
+        if stop < len(self.stages):
+            channels = STAGES[stop - 1].channels
+            side = math.isqrt(last.shape[1] // channels)
+            x = last.view(-1, channels, side, side).contiguous(memory_format=torch.channels_last)
+            self._run(x, stop, len(self.stages), found)
+        return self._cells(found)
+
+    @property
+    def _order(self) -> list[int]:
+        return self.statistics_of + self.means_of
+
+    def _first(self, pixels: Tensor) -> Tensor:
+        return relu6(self.stem(from_clip(pixels).contiguous(memory_format=torch.channels_last)))
+
+    def _run(self, x: Tensor, start: int, stop: int, found: dict[int, Tensor]) -> Tensor:
+        for number in range(start, stop):
+            x = self.stages[number](x)
+            if number in self.statistics_of:
+                found[number] = cell_statistics(x, self.grid)
+            elif number in self.means_of:
+                found[number] = cells(x, self.grid)
+        return x
+
+    def _cells(self, found: dict[int, Tensor]) -> Tensor:
+        return torch.cat([found[s] for s in self._order], dim=1).flatten(2).transpose(1, 2)
+
+
+def stage_numbers(config: VisionConfig, name: str) -> list[int]:
+    found = config.raw.get(name)
+    if not isinstance(found, list) or not found or any(type(s) is not int or not 0 <= s < len(STAGES) for s in found):
+        raise ConfigError(f"visual_model.{name} is {found!r}; it must list stages, from 0 to {len(STAGES) - 1}.")
+    return found
+
+
+def from_clip(pixels: Tensor) -> Tensor:
+    """Pixels normalised as for CLIP → (v − 127)/128, what EfficientNet-Lite was trained on; v in 0 … 255."""
+    shape = (1, 3, 1, 1)
+    mean = torch.tensor(MEAN, device=pixels.device, dtype=pixels.dtype).view(shape)
+    std = torch.tensor(STD, device=pixels.device, dtype=pixels.dtype).view(shape)
+    return pixels * (std * (255 / 128)) + (mean * 255 - 127) / 128
+
+
+def cells(x: Tensor, grid: int) -> Tensor:
+    """Mean over every cell: [B, C, H, W] → [B, C, grid, grid]."""
+    return avg_pool2d(x, x.shape[-1] // grid) if x.shape[-1] != grid else x
+
+
+def cell_statistics(x: Tensor, grid: int) -> Tensor:
+    """Mean and standard deviation over every cell: [B, C, H, W] → [B, 2·C, grid, grid]."""
+    mean = cells(x, grid)
+    variance = cells(x.square(), grid) - mean.square()
+    return torch.cat([mean, variance.clamp_min(1e-6).sqrt()], dim=1)

@@ -1,0 +1,448 @@
+"""GENERATED from bridge/protocol by "npm run generate". Do not edit."""
+
+from typing import Any, Literal, NamedTuple, TypedDict
+
+PROTOCOL_VERSION = 1
+
+METHODS = ("load_model", "unload_model", "inspect_model", "score", "generate", "train")
+
+
+class ErrorRow(NamedTuple):
+    family: str
+    http_status: int
+    retryable: bool
+    sentence: str
+
+
+ERROR_CODES = {
+    "INVALID_REQUEST": ErrorRow("worker", 422, False, "The request does not match the schema of its method."),
+    "UNKNOWN_METHOD": ErrorRow("worker", 422, False, "The worker does not know this method."),
+    "OUT_OF_MEMORY": ErrorRow("worker", 503, True, "The device ran out of memory on a batch of one item."),
+    "NON_FINITE": ErrorRow("worker", 500, False, "The model produced NaN or infinity."),
+    "MODEL_NOT_FOUND": ErrorRow("worker", 404, False, "The model is neither a local directory nor a model in the hub or its cache."),
+    "MODEL_INVALID": ErrorRow("worker", 422, False, "The checkpoint does not fit its configuration."),
+    "MODEL_DOWNLOAD_FAILED": ErrorRow("worker", 502, True, "The model could not be downloaded."),
+    "MODEL_NOT_LOADED": ErrorRow("worker", 409, False, "The worker was asked to score before a model was loaded."),
+    "DEVICE_UNAVAILABLE": ErrorRow("worker", 503, False, "The named device does not exist on this host."),
+    "CANCELLED": ErrorRow("worker", 499, True, "The request was cancelled."),
+    "WORKER_INTERNAL": ErrorRow("worker", 500, False, "The worker failed in a way it did not expect; the log has the traceback."),
+    "TRAINING_DIVERGED": ErrorRow("worker", 500, False, "The loss or the gradient is no longer a number, or has exploded."),
+    "CHECKPOINT_INVALID": ErrorRow("worker", 422, False, "A checkpoint of a training run is damaged."),
+    "TRAINING_DATA_INVALID": ErrorRow("worker", 422, False, "The prepared training data cannot be trained on."),
+    "TRAINING_EXTRA_MISSING": ErrorRow("worker", 503, False, "An optional Python package of training is not installed."),
+    "WORKER_LOST": ErrorRow("bridge", 503, True, "The worker died before it answered, twice."),
+    "WORKER_HUNG": ErrorRow("bridge", 504, True, "The worker made no step within its limit and was killed."),
+    "WORKER_START_FAILED": ErrorRow("bridge", 503, False, "The worker did not start."),
+    "PROTOCOL_MISMATCH": ErrorRow("bridge", 500, False, "Node and the worker speak different protocol versions."),
+    "PROTOCOL_VIOLATION": ErrorRow("bridge", 500, True, "The worker sent a message that does not match the contract."),
+    "BRIDGE_CLOSED": ErrorRow("bridge", 503, True, "The bridge was closed before the request was answered."),
+    "PYTHON_NOT_FOUND": ErrorRow("bridge", 503, False, "No usable Python was found."),
+    "PYTHON_SETUP_FAILED": ErrorRow("bridge", 503, True, "The managed Python environment could not be made."),
+    "USAGE": ErrorRow("config", 400, False, "The command line is not understood."),
+    "CONFIG_INVALID": ErrorRow("config", 422, False, "The configuration does not match its schema."),
+    "CONFIG_NOT_FOUND": ErrorRow("config", 404, False, "The named configuration does not exist."),
+    "TASK_UNSUPPORTED": ErrorRow("config", 422, False, "The model does not do this task."),
+    "RESUME_MISMATCH": ErrorRow("config", 409, False, "The output file was written with another score_version."),
+    "OUTPUT_UNWRITABLE": ErrorRow("config", 507, False, "The output could not be written."),
+    "PREDICTIONS_DAMAGED": ErrorRow("config", 422, False, "A line of a predictions file fails its checksum."),
+    "EVALUATION_FAILED": ErrorRow("config", 422, False, "More items failed than the evaluation allows."),
+    "EVALUATION_NOT_READY": ErrorRow("config", 404, False, "What the evaluation needs is not on this machine."),
+    "TRAINING_DOES_NOT_FIT": ErrorRow("config", 422, False, "The run needs more memory or disk than there is."),
+    "RUN_NOT_FOUND": ErrorRow("config", 404, False, "There is no such run."),
+    "RUN_ACTIVE": ErrorRow("config", 409, False, "The run is already being trained."),
+    "RUN_FAILED": ErrorRow("config", 500, False, "The training process ended without completing the run."),
+    "DATASET_NOT_FOUND": ErrorRow("dataset", 404, False, "There is no such data set or label file."),
+    "DATASET_UNREADABLE": ErrorRow("dataset", 422, False, "The label file is not of its format or encoding."),
+    "DATASET_COLUMNS": ErrorRow("dataset", 422, False, "The label file does not have the columns that were expected."),
+    "DATASET_VALUE": ErrorRow("dataset", 422, False, "A rating is missing, no number or out of range."),
+    "DATASET_DUPLICATE": ErrorRow("dataset", 422, False, "A picture or clip is rated twice."),
+    "DATASET_MEDIA_MISSING": ErrorRow("dataset", 422, False, "A rated picture or clip is not in the media folder."),
+    "DATASET_EMPTY": ErrorRow("dataset", 422, False, "There are no ratings left to convert."),
+    "MEDIA_NOT_FOUND": ErrorRow("media", 404, False, "The file does not exist."),
+    "MEDIA_UNREADABLE": ErrorRow("media", 422, False, "The file exists but cannot be read."),
+    "MEDIA_UNSUPPORTED": ErrorRow("media", 415, False, "The file is neither a picture nor a clip that qalign reads."),
+    "MEDIA_CORRUPT": ErrorRow("media", 422, False, "The file is damaged."),
+    "MEDIA_TOO_LARGE": ErrorRow("media", 413, False, "The file is over a limit on bytes, pixels or frames."),
+    "MEDIA_TIMEOUT": ErrorRow("media", 504, True, "Decoding took longer than its limit."),
+    "MEDIA_URL_FORBIDDEN": ErrorRow("media", 403, False, "Fetching this URL is not allowed."),
+    "MEDIA_URL_FAILED": ErrorRow("media", 502, True, "The URL could not be fetched."),
+    "FFMPEG_NOT_FOUND": ErrorRow("media", 503, False, "No ffmpeg was found."),
+    "FFMPEG_CRASHED": ErrorRow("media", 500, False, "ffmpeg itself crashed."),
+    "MALFORMED": ErrorRow("service", 400, False, "The body, a header or a parameter cannot be parsed."),
+    "UNAUTHORIZED": ErrorRow("service", 401, False, "The API key is missing or unknown."),
+    "FORBIDDEN": ErrorRow("service", 403, False, "The API key does not have the scope of this route, or the page or host may not call it."),
+    "PATH_FORBIDDEN": ErrorRow("service", 403, False, "The path leads out of the root, or no root is configured."),
+    "ROUTE_NOT_FOUND": ErrorRow("service", 404, False, "There is no such route."),
+    "JOB_NOT_FOUND": ErrorRow("service", 404, False, "There is no such job."),
+    "METHOD_NOT_ALLOWED": ErrorRow("service", 405, False, "The route does not know this method."),
+    "NOT_ACCEPTABLE": ErrorRow("service", 406, False, "The answer is not available in a format that the client accepts."),
+    "IDEMPOTENCY_CONFLICT": ErrorRow("service", 409, False, "The Idempotency-Key was used for another request, or its request still runs."),
+    "BODY_TOO_LARGE": ErrorRow("service", 413, False, "The body is over a limit on bytes or items."),
+    "BODY_UNSUPPORTED": ErrorRow("service", 415, False, "The route does not take a body of this content type."),
+    "RANGE_INVALID": ErrorRow("service", 416, False, "The range does not lie within the results."),
+    "BODY_INVALID": ErrorRow("service", 422, False, "The body or a parameter does not match its schema."),
+    "OVERLOADED": ErrorRow("service", 429, True, "The request could not be answered in time; Retry-After says when it could."),
+    "RATE_LIMITED": ErrorRow("service", 429, True, "The key has sent too many requests; Retry-After says when it may again."),
+    "INTERNAL": ErrorRow("service", 500, False, "The service failed in a way it did not expect; the log has the request id."),
+    "NO_WORKER": ErrorRow("service", 503, True, "No worker is ready."),
+    "SHUTTING_DOWN": ErrorRow("service", 503, True, "The service is ending."),
+    "DEADLINE_EXCEEDED": ErrorRow("service", 504, True, "The deadline of the request passed before it was answered."),
+}
+
+
+class Hello(TypedDict):
+    type: Literal["hello"]
+    protocol: int
+    version: str
+    pid: int
+    host: str
+    device: str
+    token: str
+    capabilities: list[str]
+
+
+class Welcome(TypedDict):
+    type: Literal["welcome"]
+    protocol: int
+
+
+class Ready(TypedDict):
+    type: Literal["ready"]
+    credits: int
+
+
+class Credit(TypedDict):
+    type: Literal["credit"]
+    credits: int
+
+
+class Ping(TypedDict):
+    type: Literal["ping"]
+    seq: int
+
+
+class Pong(TypedDict):
+    type: Literal["pong"]
+    seq: int
+    step_age_ms: float | None
+    rss_bytes: int
+
+
+class Cancel(TypedDict):
+    type: Literal["cancel"]
+    id: str
+
+
+class Drain(TypedDict):
+    type: Literal["drain"]
+
+
+class ByeError(TypedDict):
+    code: str
+    message: str
+
+
+class ByeRequired(TypedDict):
+    type: Literal["bye"]
+
+
+class Bye(ByeRequired, total=False):
+    error: ByeError
+
+
+class Log(TypedDict):
+    type: Literal["log"]
+    level: Literal["debug", "info", "warn", "error"]
+    message: str
+    fields: dict[str, str | float | bool | None]
+
+
+class RequestRequired(TypedDict):
+    id: str
+    method: str
+    params: dict[str, Any]
+
+
+class Request(RequestRequired, total=False):
+    traceparent: str
+
+
+class Progress(TypedDict):
+    id: str
+    progress: dict[str, Any]
+
+
+class Result(TypedDict):
+    id: str
+    result: dict[str, Any]
+
+
+class FailureError(TypedDict):
+    code: str
+    message: str
+
+
+class Failure(TypedDict):
+    id: str
+    error: FailureError
+
+
+class LoadModelParamsRequired(TypedDict):
+    model: str
+    device: str
+    precision: Literal["auto", "fp32", "bf16", "fp16"]
+    offline: bool
+
+
+class LoadModelParams(LoadModelParamsRequired, total=False):
+    revision: str
+    base: str
+    base_revision: str
+    cache_dir: str
+
+
+class LoadModelProgress(TypedDict):
+    stage: str
+    done: int
+    total: int
+    unit: str
+
+
+class LoadModelResultModelRequired(TypedDict):
+    id: str
+    revision: str
+    weights_sha256: str
+    precision: str
+    device: str
+    image_size: int
+    parameters: int
+
+
+class LoadModelResultModel(LoadModelResultModelRequired, total=False):
+    base: str
+
+
+class LoadModelResult(TypedDict):
+    model: LoadModelResultModel
+
+
+class InspectModelParamsRequired(TypedDict):
+    model: str
+    offline: bool
+
+
+class InspectModelParams(InspectModelParamsRequired, total=False):
+    revision: str
+    cache_dir: str
+
+
+class InspectModelResult(TypedDict):
+    inspection: dict[str, Any]
+
+
+class ScoreParamsItemsEntryVisualsEntry(TypedDict):
+    frames: int
+
+
+class ScoreParamsItemsEntry(TypedDict):
+    id: str
+    visuals: list[ScoreParamsItemsEntryVisualsEntry]
+    prompts: list[str]
+
+
+class ScoreParamsBuffersEntry(TypedDict):
+    dtype: Literal["uint8"]
+    shape: list[int]
+
+
+class ScoreParams(TypedDict):
+    items: list[ScoreParamsItemsEntry]
+    levels: list[str]
+    buffers: list[ScoreParamsBuffersEntry]
+
+
+class ScoreResultItemsEntryPromptsEntry(TypedDict):
+    logits: list[float]
+    log_sum_exp: float
+
+
+class ScoreResultItemsEntryError(TypedDict):
+    code: str
+    message: str
+
+
+class ScoreResultItemsEntryRequired(TypedDict):
+    id: str
+
+
+class ScoreResultItemsEntry(ScoreResultItemsEntryRequired, total=False):
+    prompts: list[ScoreResultItemsEntryPromptsEntry]
+    error: ScoreResultItemsEntryError
+
+
+class ScoreResultTimings(TypedDict):
+    compute_ms: float
+
+
+class ScoreResult(TypedDict):
+    items: list[ScoreResultItemsEntry]
+    timings: ScoreResultTimings
+
+
+class GenerateParamsItemsEntryVisualsEntry(TypedDict):
+    frames: int
+
+
+class GenerateParamsItemsEntry(TypedDict):
+    id: str
+    visuals: list[GenerateParamsItemsEntryVisualsEntry]
+    prompts: list[str]
+
+
+class GenerateParamsBuffersEntry(TypedDict):
+    dtype: Literal["uint8"]
+    shape: list[int]
+
+
+class GenerateParams(TypedDict):
+    items: list[GenerateParamsItemsEntry]
+    max_new_tokens: int
+    buffers: list[GenerateParamsBuffersEntry]
+
+
+class GenerateResultItemsEntryPromptsEntry(TypedDict):
+    text: str
+    tokens: int
+    finished: bool
+
+
+class GenerateResultItemsEntryError(TypedDict):
+    code: str
+    message: str
+
+
+class GenerateResultItemsEntryRequired(TypedDict):
+    id: str
+
+
+class GenerateResultItemsEntry(GenerateResultItemsEntryRequired, total=False):
+    prompts: list[GenerateResultItemsEntryPromptsEntry]
+    error: GenerateResultItemsEntryError
+
+
+class GenerateResultTimings(TypedDict):
+    compute_ms: float
+
+
+class GenerateResult(TypedDict):
+    items: list[GenerateResultItemsEntry]
+    timings: GenerateResultTimings
+
+
+class TrainParams(TypedDict):
+    run: str
+
+
+class TrainProgress0(TypedDict):
+    event: Literal["measured"]
+    time: float
+    done: int
+    total: int
+
+
+class TrainProgress1(TypedDict):
+    event: Literal["started"]
+    time: float
+    step: int
+    total_steps: int
+    steps_per_epoch: int
+    processes: int
+    device: str
+    parameters: int
+    trainable: int
+    items: int
+    skipped: int
+
+
+class TrainProgress2(TypedDict):
+    event: Literal["resumed"]
+    time: float
+    step: int
+    checkpoint: str
+
+
+class TrainProgress3Terms(TypedDict):
+    next_token: float | None
+    soft_label: float | None
+    fidelity: float | None
+    in_level: float | None
+    series: float | None
+
+
+class TrainProgress3(TypedDict):
+    event: Literal["step"]
+    time: float
+    step: int
+    epoch: float
+    loss: float | None
+    terms: TrainProgress3Terms
+    learning_rate: float
+    grad_norm: float | None
+    images_per_s: float
+    mfu: float | None
+    memory_bytes: int
+
+
+class TrainProgress4(TypedDict):
+    event: Literal["evaluation"]
+    time: float
+    step: int
+    srcc: float | None
+    plcc: float | None
+    items: int
+    score_std: float | None
+    level_mass: float | None
+
+
+class TrainProgress5(TypedDict):
+    event: Literal["checkpoint"]
+    time: float
+    step: int
+    path: str
+
+
+class TrainProgress6(TypedDict):
+    event: Literal["checkpoint_failed"]
+    time: float
+    step: int
+    message: str
+
+
+class TrainProgress7(TypedDict):
+    event: Literal["tracker_failed"]
+    time: float
+    tracker: str
+    message: str
+
+
+class TrainProgress8(TypedDict):
+    event: Literal["exported"]
+    time: float
+    path: str
+
+
+class TrainProgress9Required(TypedDict):
+    event: Literal["end"]
+    time: float
+    status: Literal["completed"] | Literal["stopped"] | Literal["failed"]
+
+
+class TrainProgress9(TrainProgress9Required, total=False):
+    step: int
+    code: str
+    message: str
+
+
+class TrainResult(TypedDict):
+    status: Literal["completed", "stopped"]
+    step: int

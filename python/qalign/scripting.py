@@ -1,0 +1,41 @@
+"""Python for scripts of `openPython()`: statements and expressions in one namespace, JSON in, JSON out.
+
+Nothing but strings crosses to Node: NaN, bytes and arrays as they are would end the bridge (pythonia 1.2.6).
+"""
+
+import json
+import math
+import traceback
+from typing import Any
+
+_namespace: dict[str, Any] = {"__name__": "__qalign__"}
+
+
+def run(kind: str, code: str, variables: str) -> str:
+    """`kind` is exec or eval; `variables`, a JSON object, are set first. Returns {"value"} or {"error", "trace"}."""
+    try:
+        _namespace.update(json.loads(variables))
+        if kind == "eval":
+            return json.dumps({"value": plain(eval(code, _namespace))}, allow_nan=False)
+        exec(compile(code, "<script>", "exec"), _namespace)
+        return json.dumps({"value": None})
+    except BaseException as error:  # SystemExit and KeyboardInterrupt of a script are its own, not the bridge's
+        said = f"{type(error).__name__}: {error}"
+        return json.dumps({"error": said, "trace": traceback.format_exc(limit=-8)})
+
+
+def plain(value: Any) -> Any:
+    """A value as JSON holds it: arrays and tensors as lists, NaN and infinities as {"$float": "nan"}."""
+    if value is None or isinstance(value, (bool, int, str)):
+        return value
+    if isinstance(value, float):
+        return float(value) if math.isfinite(value) else {"$float": str(float(value))}
+    if isinstance(value, dict):
+        return {str(key): plain(entry) for key, entry in value.items()}
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return [plain(entry) for entry in value]
+    if hasattr(value, "detach"):
+        value = value.detach().cpu()
+    if hasattr(value, "tolist"):
+        return plain(value.tolist())
+    raise TypeError(f"a {type(value).__name__} is no value that JSON holds; return numbers, texts, lists or arrays")

@@ -1,0 +1,18 @@
+"""`torchrun … -m qalign.training RUN_DIR`: trains without a bridge; `events.jsonl` tells the story."""
+
+import sys
+from pathlib import Path
+
+from .run import train_run
+
+
+def main(folder: Path) -> int:
+    try:
+        train_run(folder)
+    except Exception:  # said already, in the log and in the events
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(Path(sys.argv[1])))

@@ -1,0 +1,75 @@
+"""One process or many, CPU or GPU: the same code. `torchrun` sets the environment, FSDP2 shards the parameters."""
+
+import os
+from dataclasses import dataclass
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+from torch.distributed.device_mesh import init_device_mesh
+from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard, register_fsdp_forward_method
+
+from .batch import SupervisedModel
+
+
+@dataclass(frozen=True)
+class World:
+    """`saving` is a gloo group of its own: asynchronous checkpoints on the training group fail."""
+
+    rank: int
+    size: int
+    device: torch.device
+    saving: dist.ProcessGroup
+
+    def sum(self, values: list[float]) -> list[float]:
+        """Σ over processes, in doubles."""
+        tensor = torch.tensor(values, dtype=torch.float64, device=self.device)
+        dist.all_reduce(tensor)
+        return tensor.tolist()
+
+
+def join_world(device: str) -> World:
+    """`device` is `cpu` or `cuda`. Without torchrun's environment the world is this process alone."""
+    for key, value in {"RANK": "0", "WORLD_SIZE": "1", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "0"}.items():
+        os.environ.setdefault(key, value)
+    local = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0"))) if device == "cuda" else torch.device("cpu")
+    if local.type == "cuda":
+        torch.cuda.set_device(local)
+    dist.init_process_group("cpu:gloo,cuda:nccl" if local.type == "cuda" else "gloo")
+    return World(dist.get_rank(), dist.get_world_size(), local, dist.new_group(backend="gloo"))
+
+
+def leave_world() -> None:
+    """Every process ends with a barrier: one that leaves early takes the others down."""
+    dist.barrier()
+    dist.destroy_process_group()
+
+
+def shard(model: SupervisedModel, world: World, compute: torch.dtype) -> None:
+    """FSDP2 over all processes: a group for every block of encoder and language model, and one for the rest.
+
+    Weights stay in the dtype they are held in; products are computed in `compute`, gradients reduced in fp32.
+    """
+    mesh = init_device_mesh(world.device.type, (world.size,))
+    policy = MixedPrecisionPolicy(param_dtype=compute, reduce_dtype=torch.float32, cast_forward_inputs=False)
+    model.to(world.device)
+    for block, _ in model.blocks():
+        fully_shard(block, mesh=mesh, mp_policy=policy)
+        register_fsdp_forward_method(block, "packed")
+    fully_shard(model, mesh=mesh, mp_policy=policy)
+
+
+def full(value: Tensor) -> Tensor:
+    """The whole of a sharded tensor, on every process."""
+    return value.full_tensor() if hasattr(value, "full_tensor") else value
+
+
+def is_alive(pid: int) -> bool:
+    """Whether a process of this host exists."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

@@ -1,0 +1,107 @@
+"""Sequences of any length side by side without padding, and the transformer blocks that work on them.
+
+Rows of a batch lie in *blocks*: the text rows of all items, then the image rows of all frames. A modality-adaptive
+module then works on two slices. Only attention needs the order of the sequences: rows are gathered for it, shorter
+sequences first, so that sequences of one length are one call of scaled dot product attention.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import groupby
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import scaled_dot_product_attention
+
+from qalign.mplug_owl2.language import DecoderLayer, Multiway, rotary_tables, rotate
+from qalign.mplug_owl2.model import IMAGE_TOKEN
+from qalign.mplug_owl2.vision import Block, split_fused_qkv
+
+
+@dataclass(frozen=True)
+class Packing:
+    """B sequences of ΣT positions. `text_ids` [N], the first N rows of the block order.
+
+    `order` [ΣT] gives the row of every sequence position, `inverse` [ΣT] the way back, `positions` [ΣT] the place in
+    the sequence; `groups` are (sequences, length) in that order. `rows[b]` lists item b's rows in its own order.
+    """
+
+    text_ids: Tensor
+    order: Tensor
+    inverse: Tensor
+    positions: Tensor
+    groups: tuple[tuple[int, int], ...]
+    rows: tuple[tuple[int, ...], ...]
+
+
+def pack(ids: Sequence[Sequence[int]], frames: Sequence[int], tokens_per_frame: int, device: torch.device) -> Packing:
+    """Token ids with one IMAGE_TOKEN an item, and the frames behind each. Frames lie in the order of the items."""
+    text = [token for item in ids for token in item if token != IMAGE_TOKEN]
+    rows: list[tuple[int, ...]] = []
+    next_text, next_image = 0, len(text)
+    for item, count in zip(ids, frames, strict=True):
+        own: list[int] = []
+        for token in item:
+            if token == IMAGE_TOKEN:
+                own.extend(range(next_image, next_image + count * tokens_per_frame))
+                next_image += count * tokens_per_frame
+            else:
+                own.append(next_text)
+                next_text += 1
+        rows.append(tuple(own))
+    by_length = sorted(rows, key=len)
+    order = torch.tensor([row for item in by_length for row in item], dtype=torch.long)
+    positions = torch.cat([torch.arange(len(item)) for item in by_length])
+    groups = tuple((len(list(same)), length) for length, same in groupby(by_length, key=len))
+    tensors = [torch.tensor(text, dtype=torch.long), order, order.argsort(), positions]
+    return Packing(*(tensor.to(device, non_blocking=True) for tensor in tensors), groups, tuple(rows))
+
+
+def packed_rotary(packing: Packing, head_dim: int, theta: float) -> tuple[Tensor, Tensor]:
+    """cos and sin [ΣT, 1, d] in fp32, in the order of the sequences."""
+    longest = packing.groups[-1][1]
+    cos, sin = rotary_tables(longest, head_dim, theta, packing.positions.device)
+    return cos[packing.positions, None], sin[packing.positions, None]
+
+
+def by_modality(pair: Multiway, x: Tensor, text_rows: int) -> Tensor:
+    """[ΣT, C] in block order: the first `text_rows` by the text module, the rest by the image module."""
+    text, image = pair.multiway
+    return torch.cat([text(x[:text_rows]), image(x[text_rows:])])
+
+
+def decoder_layer(layer: DecoderLayer, x: Tensor, packing: Packing, cos: Tensor, sin: Tensor) -> Tensor:
+    """What `DecoderLayer.forward` computes, on rows [ΣT, D] in block order."""
+    attention, texts = layer.self_attn, len(packing.text_ids)
+    h = by_modality(layer.input_layernorm, x, texts)
+
+    def heads(rows: Tensor) -> Tensor:  # [ΣT, D] in block order → [ΣT, H, d] in sequence order
+        return rows[packing.order].unflatten(1, (attention.heads, -1))
+
+    query = rotate(heads(attention.q_proj(h)), cos, sin)
+    key = rotate(heads(by_modality(attention.k_proj, h, texts)), cos, sin)
+    value = heads(by_modality(attention.v_proj, h, texts))
+    x = x + attention.o_proj(_attend(query, key, value, packing.groups)[packing.inverse])
+    return x + layer.mlp(by_modality(layer.post_attention_layernorm, x, texts))
+
+
+def _attend(query: Tensor, key: Tensor, value: Tensor, groups: Sequence[tuple[int, int]]) -> Tensor:
+    """Causal attention inside every sequence: [ΣT, H, d] → [ΣT, H·d]."""
+    sizes = [count * length for count, length in groups]
+    parts = []
+    for (count, length), *qkv in zip(groups, *(t.split(sizes) for t in (query, key, value)), strict=True):
+        shaped = [part.unflatten(0, (count, length)).transpose(1, 2) for part in qkv]  # [n, H, T, d]
+        parts.append(scaled_dot_product_attention(*shaped, is_causal=True).transpose(1, 2).flatten(0, 1))
+    return torch.cat(parts).flatten(1)
+
+
+def vision_block(block: Block, x: Tensor) -> Tensor:
+    """What `Block.forward` computes, by fused attention: the literal one holds 16×1025×1025 weights a picture."""
+    attention = block.self_attn
+    qkv = split_fused_qkv(attention.query_key_value(block.input_layernorm(x)), attention.heads)
+    x = x + attention.dense(scaled_dot_product_attention(*qkv).transpose(1, 2).flatten(2))
+    return x + block.mlp(block.post_attention_layernorm(x))
+
+
+def trains(module: nn.Module) -> bool:
+    return any(parameter.requires_grad for parameter in module.parameters())

@@ -1,0 +1,231 @@
+"""The worker's end of the socket: an I/O thread owns it, the main thread computes."""
+
+import json
+import logging
+import os
+import queue
+import resource
+import shutil
+import socket as hostnames
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import zmq
+
+from .. import __version__
+from ..mplug_owl2.errors import Cancelled
+from ..protocol import METHODS, PROTOCOL_VERSION
+from .dispatch import dispatch
+from .handlers import Handlers
+from .logs import capture
+from .schemas import envelope_name, problem_with
+
+CREDITS = 2  # one request running, one waiting: the device never waits for Node
+LINGER_MS = 1000
+HEARTBEAT_MS = 2000
+log = logging.getLogger("qalign.worker")
+
+
+class Bridge:
+    """Speaks with Node until it says drain, refuses, or dies.
+
+    Only the I/O thread touches the socket; other threads queue what they have to say and wake it.
+    """
+
+    def __init__(
+        self,
+        endpoint: str,
+        identity: str,
+        token: str,
+        device: str,
+        keys: dict[str, str] | None = None,
+        make_handlers: Callable[[Callable[[], None]], Any] = Handlers,
+    ) -> None:
+        """With `keys` (public_key, secret_key, server_key) the socket speaks CURVE. Over tcp the worker belongs to no
+        Node: it greets whichever listens, again after every break, and stays when it is told to drain."""
+        self._context = zmq.Context(io_threads=1)
+        self._endpoint = endpoint
+        self._stays = endpoint.startswith("tcp://")
+        self._socket = self._context.socket(zmq.DEALER)
+        if keys is not None:
+            self._socket.curve_publickey = keys["public_key"].encode()
+            self._socket.curve_secretkey = keys["secret_key"].encode()
+            self._socket.curve_serverkey = keys["server_key"].encode()
+        if self._stays:
+            self._socket.setsockopt(zmq.HEARTBEAT_IVL, HEARTBEAT_MS)
+            self._socket.setsockopt(zmq.HEARTBEAT_TIMEOUT, 3 * HEARTBEAT_MS)
+            self._events = self._socket.get_monitor_socket(zmq.EVENT_HANDSHAKE_SUCCEEDED)
+        self._socket.setsockopt(zmq.IDENTITY, identity.encode())
+        self._socket.setsockopt(zmq.LINGER, LINGER_MS)
+        self._wake_in = self._context.socket(zmq.PAIR)
+        self._wake_in.bind("inproc://wake")
+        self._wake_lock = threading.Lock()
+        self._wake_out = self._context.socket(zmq.PAIR)
+        self._wake_out.connect("inproc://wake")
+        self._outgoing: deque[dict[str, Any]] = deque()
+        self._requests: queue.SimpleQueue[tuple[int, dict[str, Any], list[memoryview]] | None] = queue.SimpleQueue()
+        self._cancelled: set[str] = set()
+        self._running: str | None = None
+        self._last_step = 0.0
+        self._session = 0
+        self._done = False
+        self._drained = False
+        self._device = device
+        self._token = token
+        self.handlers = make_handlers(self._step)
+
+    def run(self) -> int:
+        """Connect, say hello, serve. Returns the exit code."""
+        capture(self.send)
+        self._socket.connect(self._endpoint)
+        if not self._stays:
+            self._greet()
+        io = threading.Thread(target=self._serve_socket, name="bridge", daemon=True)
+        io.start()
+        while self._stays or not self._drained:
+            while (work := self._requests.get()) is not None:
+                self._compute(*work)
+            self.send({"type": "bye"})
+            self._drained = True
+        self._done = True
+        self._wake()
+        io.join()
+        self._wake_out.close()
+        self._context.term()
+        return 0
+
+    def _begin_session(self) -> None:
+        """A Node listens, perhaps another than before: nothing of the last one's requests is answered to it."""
+        self._session += 1
+        self._outgoing.clear()
+        if (running := self._running) is not None:
+            self._cancelled.add(running)
+        self._greet()
+
+    def _greet(self) -> None:
+        self.send(
+            {
+                "type": "hello",
+                "protocol": PROTOCOL_VERSION,
+                "version": __version__,
+                "pid": os.getpid(),
+                "host": hostnames.gethostname(),
+                "device": self._device,
+                "token": self._token,
+                "capabilities": [method for method in METHODS if hasattr(self.handlers, method)],
+            }
+        )
+
+    def send(self, envelope: dict[str, Any]) -> None:
+        """Queue a message for the I/O thread. Callable from every thread."""
+        self._outgoing.append(envelope)
+        self._wake()
+
+    def _wake(self) -> None:
+        with self._wake_lock:  # a ZeroMQ socket may change threads only behind a lock
+            if not self._wake_out.closed:
+                self._wake_out.send(b"")
+
+    def drain(self) -> None:
+        """End after what is under way, as when Node says so. Callable from every thread."""
+        self._requests.put(None)
+
+    def _compute(self, session: int, request: dict[str, Any], buffers: list[memoryview]) -> None:
+        def answer(envelope: dict[str, Any]) -> None:
+            if session == self._session:
+                self.send(envelope)
+
+        if session != self._session:
+            return
+        identity = request["id"]
+        self._running, self._last_step = identity, time.monotonic()
+        result = dispatch(
+            self.handlers, request, buffers, lambda progress: answer({"id": identity, "progress": progress})
+        )
+        self._running = None
+        self._cancelled.discard(identity)
+        answer(result)
+        answer({"type": "credit", "credits": 1})
+
+    def _step(self) -> None:
+        """Called by the computation between its chunks: it moved, and may have been cancelled meanwhile."""
+        self._last_step = time.monotonic()
+        if self._running in self._cancelled:
+            raise Cancelled("The request was cancelled.")
+
+    def _serve_socket(self) -> None:
+        poller = zmq.Poller()
+        poller.register(self._socket, zmq.POLLIN)
+        poller.register(self._wake_in, zmq.POLLIN)
+        if self._stays:
+            poller.register(self._events, zmq.POLLIN)
+        while not (self._done and not self._outgoing):
+            ready = dict(poller.poll(1000))
+            if self._wake_in in ready:
+                self._wake_in.recv()
+            if self._stays and self._events in ready:
+                self._events.recv_multipart()
+                self._begin_session()
+            while self._outgoing:
+                self._socket.send(json.dumps(self._outgoing.popleft(), allow_nan=False).encode())
+            if self._socket in ready:
+                self._receive(self._socket.recv_multipart(copy=False))
+        self._socket.close()
+        self._wake_in.close()
+
+    def _receive(self, frames: list[zmq.Frame]) -> None:
+        try:
+            message = json.loads(frames[0].bytes)
+        except ValueError:
+            message = None
+        name = envelope_name(message)
+        problem = "not an envelope" if name is None else problem_with(name, message)
+        if problem is not None:
+            log.error("refused a message: %s", problem)
+            if isinstance(message, dict) and isinstance(message.get("id"), str):
+                self.send(
+                    {
+                        "id": message["id"],
+                        "error": {"code": "INVALID_REQUEST", "message": f"The request does not fit: {problem}."},
+                    }
+                )
+        elif name == "request":
+            self._requests.put((self._session, message, [frame.buffer for frame in frames[1:]]))
+        elif name == "ping":
+            age = None if self._running is None else (time.monotonic() - self._last_step) * 1000
+            self.send({"type": "pong", "seq": message["seq"], "step_age_ms": age, "rss_bytes": rss_bytes()})
+        elif name == "cancel":
+            self._cancelled.add(message["id"])
+        elif name == "welcome":
+            self.send({"type": "ready", "credits": CREDITS})
+        elif name in ("drain", "bye"):
+            self.drain()
+
+
+def rss_bytes() -> int:
+    """Resident memory of this process, now where /proc tells it, else the highest so far."""
+    try:
+        return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
+    except OSError:
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+def die_with_parent(endpoint: str) -> None:
+    """End this process when Node's end of stdin closes, which happens however Node dies, kill -9 included.
+
+    Node removes its private socket folder itself when it can; when it was killed, the last word is ours.
+    """
+
+    def watch() -> None:
+        while os.read(0, 4096):  # unbuffered: a lock on sys.stdin would be fatal at shutdown
+            pass
+        folder = Path(endpoint.removeprefix("ipc://")).parent
+        if endpoint.startswith("ipc://") and folder.name.startswith("qalign-"):
+            shutil.rmtree(folder, ignore_errors=True)
+        os._exit(1)
+
+    threading.Thread(target=watch, name="parent", daemon=True).start()

@@ -1,0 +1,47 @@
+"""One request → one answer. The only broad `except` of the worker is here."""
+
+import logging
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from ..protocol import METHODS
+from .errors import WorkerError, to_wire
+from .handlers import Buffer, Report
+from .logs import TRACEPARENT
+from .schemas import problem_with
+
+log = logging.getLogger("qalign.worker")
+
+
+def dispatch(handlers: object, request: dict[str, Any], buffers: Sequence[Buffer], report: Report) -> dict[str, Any]:
+    """A validated request envelope → {id, result} or {id, error}. Never raises; tracebacks go to the log."""
+    identity = request["id"]
+    traced = TRACEPARENT.set(request.get("traceparent"))
+    started = time.perf_counter()
+    try:
+        method = request["method"]
+        if method not in METHODS or not hasattr(handlers, method):
+            known = ", ".join(name for name in METHODS if hasattr(handlers, name))
+            raise WorkerError("UNKNOWN_METHOD", f'There is no method "{method}"; this worker knows {known}.')
+        problem = problem_with(f"{method}_params", request["params"])
+        if problem is not None:
+            raise WorkerError("INVALID_REQUEST", f"The parameters of {method} do not fit: {problem}.")
+        result = getattr(handlers, method)(request["params"], buffers, report)
+        problem = problem_with(f"{method}_result", result)
+        if problem is not None:
+            raise WorkerError(
+                "NON_FINITE" if "NaN" in problem else "WORKER_INTERNAL",
+                f"The result of {method} does not fit: {problem}.",
+            )
+        return {"id": identity, "result": result}
+    except Exception as error:
+        wire = to_wire(error)
+        if wire["code"] == "WORKER_INTERNAL":
+            log.exception("request failed", extra={"fields": {"id": identity}})
+        return {"id": identity, "error": wire}
+    finally:
+        if "traceparent" in request:
+            ms = round((time.perf_counter() - started) * 1000, 1)
+            log.info("answered", extra={"fields": {"id": identity, "method": request["method"], "ms": ms}})
+        TRACEPARENT.reset(traced)

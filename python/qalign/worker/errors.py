@@ -1,0 +1,38 @@
+"""What a worker may answer instead of a result, and the one table from library exceptions to registry codes."""
+
+import torch
+
+from ..mplug_owl2.errors import ModelError
+from ..protocol import ERROR_CODES
+from ..training.errors import TrainingError
+
+
+class WorkerError(Exception):
+    """An error with a code of the registry. `message` is one sentence with the offending value and what to do."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        assert code in ERROR_CODES, code
+        self.code = code
+
+
+def to_wire(error: BaseException) -> dict[str, str]:
+    """Any exception → {code, message} for the wire. What is not known here is WORKER_INTERNAL, by its type alone."""
+    if isinstance(error, WorkerError | ModelError | TrainingError):
+        return {"code": error.code, "message": str(error) or ERROR_CODES[error.code].sentence}
+    if is_out_of_memory(error):
+        return {
+            "code": "OUT_OF_MEMORY",
+            "message": "The device ran out of memory; use fewer frames or a smaller batch.",
+        }
+    return {
+        "code": "WORKER_INTERNAL",
+        "message": f"The worker failed with {type(error).__name__}; the log has the traceback.",
+    }
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """CUDA has a class of its own; the CPU allocator raises a plain RuntimeError that only its text tells."""
+    if isinstance(error, torch.OutOfMemoryError | MemoryError):
+        return True
+    return isinstance(error, RuntimeError) and "can't allocate memory" in str(error)

@@ -1,0 +1,52 @@
+"""`python -m qalign.worker --replay request.json`: any request without Node and ZeroMQ.
+
+The file holds one request envelope, or a list of them run in order (a load_model, then a score). Bytes come as
+`"buffers_from": [...]` beside `params`, one entry a buffer: `{"path": "frames.rgb"}`, relative to the file, or
+`{"base64": "…"}`.
+"""
+
+import base64
+import json
+import logging
+import sys
+from pathlib import Path
+from typing import Any
+
+from .dispatch import dispatch
+from .errors import WorkerError
+from .handlers import Handlers
+from .schemas import problem_with
+
+
+def replay(file: Path) -> int:
+    """Print one answer a line. Returns 0 if all were results, 1 if any was an error, 2 for an unusable file."""
+    logging.basicConfig(stream=sys.stderr, level=logging.INFO)
+    try:
+        content = json.loads(file.read_text("utf-8"))
+        requests = [_read(request, file.parent) for request in (content if isinstance(content, list) else [content])]
+    except (OSError, ValueError, WorkerError) as error:
+        print(f"replay: {file} cannot be replayed: {error}", file=sys.stderr)
+        return 2
+    handlers = Handlers(lambda: None)
+    failed = False
+    for request, buffers in requests:
+        answer = dispatch(handlers, request, buffers, lambda progress: print(json.dumps(progress), file=sys.stderr))
+        failed |= "error" in answer
+        print(json.dumps(answer, allow_nan=False))
+    return 1 if failed else 0
+
+
+def _read(request: Any, folder: Path) -> tuple[dict[str, Any], list[bytes]]:
+    sources = request.pop("buffers_from", []) if isinstance(request, dict) else []
+    problem = problem_with("request", request)
+    if problem is not None:
+        raise WorkerError("INVALID_REQUEST", f"the request does not fit: {problem}")
+    return request, [_bytes(source, folder) for source in sources]
+
+
+def _bytes(source: Any, folder: Path) -> bytes:
+    if isinstance(source, dict) and isinstance(source.get("base64"), str):
+        return base64.b64decode(source["base64"], validate=True)
+    if isinstance(source, dict) and isinstance(source.get("path"), str):
+        return (folder / source["path"]).read_bytes()
+    raise WorkerError("INVALID_REQUEST", 'every entry of buffers_from needs "path" or "base64"')

@@ -1,0 +1,107 @@
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { chooseModel, DEFAULT_MODEL } from '../config/models.js';
+import { QalignError } from '../errors.js';
+import { ensurePython } from '../engine/python-env.js';
+import { packageRoot, packageVersion } from '../package-root.js';
+import { benchBridge } from '../recipes/bench-bridge.js';
+import { benchModel } from '../recipes/bench-model.js';
+import { benchPrepare } from '../recipes/bench-prepare.js';
+import { benchOrder } from '../recipes/bench-order.js';
+import { benchMemory, benchScore } from '../recipes/bench-score.js';
+import { benchServe } from '../server/bench/serve.js';
+import { resolveDevices } from '../recipes/devices.js';
+import { expandSources } from '../media/sources.js';
+import type { ScorerOptions, ScoreSource } from '../recipes/score.js';
+import { defineCommand, type CommandContext, type FlagValues } from './command.js';
+
+const PARTS = ['prepare', 'bridge', 'model', 'score', 'memory', 'serve', 'order'] as const;
+type Part = (typeof PARTS)[number];
+
+const FLAGS = {
+  model: { type: 'string', value: 'NAME|DIR|ID', help: 'the model to measure (default: the one that "score" takes)' },
+  'random-weights': { type: 'string', choices: ['mplug_owl2_7b', 'tiny'], help: 'for the part "model": an architecture with random weights' },
+  device: { type: 'string', value: 'auto|cpu|cuda:N', help: 'where' },
+  precision: { type: 'string', choices: ['auto', 'fp32', 'bf16', 'fp16'], help: 'auto: fp32 on a CPU, bf16 on CUDA' },
+  batches: { type: 'string', value: 'N,N', help: 'batch sizes (default 1,4,16,64)' },
+  n: { type: 'number', help: 'inputs of the part "memory", requests of "serve" (default 10000)' },
+  input: { type: 'string', multiple: true, value: 'PATH', help: 'what to score (default: the pictures and the clip of the repository)' },
+  out: { type: 'string', short: 'o', value: 'FILE', help: 'the results as JSON (default qalign-bench.json)' },
+} as const;
+
+export const bench = defineCommand({
+  name: 'bench',
+  summary: 'measure preparation, bridge, model, end to end, memory, the HTTP service, order of distortions; prints and writes JSON',
+  args: `[${PARTS.join('|')}]…`,
+  description: 'Without a part all but "order" are measured, which spoils pristine pictures (--input) in eight kinds and four strengths and counts how often the score falls. "prepare" needs a Python with Pillow (QALIGN_PYTHON) to compare with.',
+  examples: ['qalign bench', 'qalign bench memory --n 100000 --out memory.json', 'qalign bench serve --n 100000', 'qalign bench order --input kodak/', 'qalign bench model --random-weights mplug_owl2_7b --device cuda:0'],
+  flags: FLAGS,
+  async run(context) {
+    const { args, flags, terminal } = context;
+    const parts = args.length === 0 ? PARTS.filter((part) => part !== 'order') : args.map(readPart);
+    const report: Record<string, unknown> = { qalign: packageVersion, date: new Date().toISOString(), node: process.version };
+    for (const part of parts) {
+      terminal.say(`measuring ${part} …`);
+      report[part] = await measure(part, context);
+      await terminal.out(`${part}: ${JSON.stringify(report[part], null, 2)}\n`);
+    }
+    const out = flags.out ?? 'qalign-bench.json';
+    await writeFile(out, `${JSON.stringify(report, null, 2)}\n`).catch((cause: Error) => {
+      throw new QalignError('OUTPUT_UNWRITABLE', `${out} cannot be written (${cause.message}).`, { cause });
+    });
+    terminal.say(`written to ${out}`);
+    return 0;
+  },
+});
+
+function readPart(word: string): Part {
+  const part = PARTS.find((name) => name === word);
+  if (part === undefined) throw new QalignError('USAGE', `qalign bench: there is no part "${word}"; there are ${PARTS.join(', ')}.`);
+  return part;
+}
+
+async function measure(part: Part, { flags, terminal, signal, log }: CommandContext<typeof FLAGS>): Promise<unknown> {
+  const scorer: ScorerOptions = { model: flags.model, device: flags.device, precision: flags.precision as ScorerOptions['precision'], log };
+  if (part === 'prepare') return benchPrepare({ python: (await ensurePython({ signal })).executable, signal });
+  if (part === 'bridge') return benchBridge({ python: await ensurePython({ signal }), model: (await chooseModel({ model: flags.model })).model, signal });
+  if (part === 'model') return measureModel(flags, signal);
+  const sources = await gather(flags.input, signal);
+  if (part === 'serve') {
+    const served = await benchServe({
+      model: flags.model ?? DEFAULT_MODEL, device: flags.device ?? 'auto', precision: flags.precision ?? 'auto', n: flags.n ?? 10_000, signal,
+      sources: sources.filter(({ kind }) => kind === 'image'),
+      onStep: (message) => terminal.progress(message),
+    });
+    terminal.progress(undefined);
+    return served;
+  }
+  if (part === 'score') return benchScore({ scorer, sources: sources.filter(({ kind }) => kind === 'image'), batches: readBatches(flags.batches), signal });
+  if (part === 'order') {
+    const files = sources.flatMap(({ kind, media }) => (kind === 'image' && typeof media === 'string' ? [media] : []));
+    return benchOrder({ scorer, files, signal, onPicture: (done, total) => terminal.progress(done === total ? undefined : `${done} of ${total} pictures`) });
+  }
+  const result = await benchMemory({ scorer, sources, n: flags.n ?? 10_000, signal, onSample: ({ inputs, node_mb, workers_mb }) => terminal.progress(`${inputs} inputs, Node ${node_mb.toFixed(0)} MB, workers ${workers_mb.toFixed(0)} MB`) });
+  terminal.progress(undefined);
+  return result;
+}
+
+async function measureModel(flags: FlagValues<typeof FLAGS>, signal: AbortSignal): Promise<unknown> {
+  const python = await ensurePython({ signal });
+  const [device] = await resolveDevices(flags.device ?? 'auto', python, signal);
+  const choice = await chooseModel({ model: flags.model });
+  const weights = flags['random-weights'] === undefined ? ['--model', choice.model, ...(choice.base === undefined ? [] : ['--base', choice.base])] : ['--random-weights', flags['random-weights']];
+  return benchModel(python, [...weights, '--device', device ?? 'cpu', '--precision', flags.precision ?? 'auto', '--batches', readBatches(flags.batches).join(',')], signal);
+}
+
+function readBatches(text = '1,4,16,64'): number[] {
+  const batches = text.split(',').map(Number);
+  if (batches.some((batch) => !Number.isInteger(batch) || batch < 1)) throw new QalignError('USAGE', `qalign bench: --batches ${text} must be whole numbers from 1, separated by commas.`);
+  return batches;
+}
+
+async function gather(inputs: readonly string[], signal: AbortSignal): Promise<ScoreSource[]> {
+  const sources: ScoreSource[] = [];
+  for await (const source of expandSources(inputs.length > 0 ? inputs : [join(packageRoot, 'test', 'fixtures', 'pictures')], { signal })) sources.push(source);
+  if (sources.length === 0) throw new QalignError('MEDIA_NOT_FOUND', `There is no picture or clip in ${inputs.join(', ')}.`);
+  return sources;
+}

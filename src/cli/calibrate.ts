@@ -1,0 +1,26 @@
+import { QalignError } from '../errors.js';
+import { calibrateModel } from '../recipes/calibrate.js';
+import { decimal } from '../report/text.js';
+import { defineCommand } from './command.js';
+
+export const calibrate = defineCommand({
+  name: 'calibrate',
+  summary: "fit a model's scores to the MOS scale of a data set",
+  description: 'Fitted on predictions of validation items (of "qalign evaluate"); "qalign score --calibration FILE" then gives scores on that scale.',
+  examples: ['qalign calibrate --predictions evaluations/koniq/predictions/koniq-dev.jsonl --out koniq.calibration.json', 'qalign calibrate --predictions dev.jsonl --test test.jsonl --method isotonic --out c.json --page c.html'],
+  flags: {
+    predictions: { type: 'string', value: 'FILE', help: 'predictions of validation items' },
+    test: { type: 'string', value: 'FILE', help: 'predictions of other items, to measure the calibration error on' },
+    method: { type: 'string', choices: ['logistic', 'isotonic'], help: 'default: logistic, four parameters' },
+    out: { type: 'string', short: 'o', value: 'FILE', help: 'the calibration as JSON' },
+    page: { type: 'string', value: 'FILE', help: 'a page with the reliability plot' },
+    json: { type: 'boolean', help: 'the measurement as JSON' },
+  },
+  async run({ args, flags, terminal }) {
+    const { predictions, out } = flags;
+    if (args.length > 0 || predictions === undefined || out === undefined) throw new QalignError('USAGE', 'qalign calibrate: --predictions FILE and --out FILE are needed, and nothing else on the line.');
+    const result = await calibrateModel({ predictions, out, test: flags.test, page: flags.page, method: (flags.method as 'logistic' | 'isotonic' | undefined) ?? 'logistic' });
+    await terminal.out(flags.json ? `${JSON.stringify(result, null, 1)}\n` : `${result.method}, fitted on ${result.n} items of ${result.fitted_on}; measured on ${result.measured_n} of ${result.measured_on}:\nexpected calibration error ${decimal(result.ece)}, RMSE ${decimal(result.rmse)} (units of the MOS)\n${out}\n`);
+    return 0;
+  },
+});

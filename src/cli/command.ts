@@ -1,0 +1,110 @@
+import { parseArgs } from 'node:util';
+import { hint } from '../config/nearest.js';
+import { QalignError } from '../errors.js';
+import type { Logger } from '../logger.js';
+import type { Terminal } from './terminal.js';
+
+/** One `--flag`. `value` is the placeholder that help shows; `choices` are checked. */
+export interface Flag {
+  readonly type: 'string' | 'number' | 'boolean';
+  readonly multiple?: true;
+  readonly short?: string;
+  readonly value?: string;
+  readonly choices?: readonly string[];
+  readonly help: string;
+}
+export type Flags = Readonly<Record<string, Flag>>;
+
+type FlagValue<F extends Flag> = F['type'] extends 'boolean' ? boolean : F['type'] extends 'number' ? number | undefined : F extends { multiple: true } ? string[] : string | undefined;
+export type FlagValues<F extends Flags> = { [K in keyof F]: FlagValue<F[K]> };
+
+export interface CommandContext<F extends Flags = Flags> {
+  /** What stands on the line beside flags and overrides. */
+  readonly args: readonly string[];
+  /** The `key=value` words of a command with `overrides: true`, for `loadConfig`. */
+  readonly overrides: readonly string[];
+  readonly flags: FlagValues<F>;
+  readonly terminal: Terminal;
+  readonly log: Logger;
+  /** Aborted by Ctrl-C, SIGTERM and a closed stdout. */
+  readonly signal: AbortSignal;
+}
+
+/**
+ * A command of the command line: one file `src/cli/<verb>.ts` exports one, made with `defineCommand` (or `defineGroup`
+ * for `qalign <noun> <verb>`), and `src/cli/registry.ts` has its row. `run` returns the exit code; what it throws as
+ * QalignError is printed as one sentence (USAGE → 2, CANCELLED → 130, else 1).
+ */
+export interface Command {
+  readonly name: string;
+  readonly summary: string;
+  /** After the name in the usage line, e.g. `INPUT…`. */
+  readonly args?: string;
+  readonly description?: string;
+  /** Whole command lines, without the prompt; at least one. */
+  readonly examples: readonly string[];
+  readonly overrides?: boolean;
+  /** Ctrl-C and SIGTERM are its proper end, not an interruption: its exit code counts. */
+  readonly endsBySignal?: boolean;
+  readonly flags: Flags;
+  run(context: CommandContext): Promise<number>;
+}
+
+export interface CommandGroup {
+  readonly name: string;
+  readonly summary: string;
+  readonly commands: readonly Command[];
+}
+
+export function defineCommand<const F extends Flags>(command: Omit<Command, 'flags' | 'run'> & { flags: F; run(context: CommandContext<F>): Promise<number> }): Command {
+  return { ...command, run: (context) => command.run(context as unknown as CommandContext<F>) };
+}
+
+export function defineGroup(group: CommandGroup): CommandGroup {
+  return group;
+}
+
+/** Splits a command line into flags, arguments and overrides. Throws QalignError USAGE with the nearest name for unknown flags. */
+export function parseLine(command: Command, line: readonly string[]): Pick<CommandContext, 'args' | 'overrides' | 'flags'> {
+  const flags: Flags = { ...command.flags, help: { type: 'boolean', short: 'h', help: 'show this help' } };
+  const options = Object.fromEntries(
+    Object.entries(flags).map(([name, flag]) => [name, { type: flag.type === 'boolean' ? ('boolean' as const) : ('string' as const), multiple: flag.multiple ?? false, ...(flag.short === undefined ? {} : { short: flag.short }) }]),
+  );
+  const { tokens } = parseArgs({ args: [...line], options, strict: false, allowPositionals: true, tokens: true });
+  const values: Record<string, unknown> = Object.fromEntries(
+    Object.entries(flags).map(([name, flag]) => [name, flag.type === 'boolean' ? false : flag.multiple ? [] : undefined]),
+  );
+  const words: string[] = [];
+  for (const token of tokens) {
+    if (token.kind === 'positional') words.push(token.value);
+    if (token.kind !== 'option') continue;
+    const flag = Object.hasOwn(flags, token.name) ? flags[token.name] : undefined;
+    if (flag === undefined) throw usage(command, `there is no flag ${token.rawName}${hint(token.name, Object.keys(flags))}`);
+    // parseArgs takes the next word whatever it is: `--out --resume` is a forgotten value, `--out=--x` is meant
+    const eaten = token.value?.startsWith('--') === true && token.inlineValue === false;
+    const value = readFlag(command, token.rawName, flag, eaten ? undefined : token.value);
+    if (flag.multiple) (values[token.name] as unknown[]).push(value);
+    else values[token.name] = value;
+  }
+  const isOverride = (word: string): boolean => command.overrides === true && /^[A-Za-z_][\w.]*=/.test(word);
+  return { args: words.filter((word) => !isOverride(word)), overrides: words.filter(isOverride), flags: values as FlagValues<Flags> };
+}
+
+function readFlag(command: Command, name: string, flag: Flag, value: string | undefined): string | number | boolean {
+  if (flag.type === 'boolean') {
+    if (value !== undefined) throw usage(command, `${name} takes no value, but was given "${value}"`);
+    return true;
+  }
+  if (value === undefined || value === '') throw usage(command, `${name} needs a value (${flag.value ?? 'VALUE'})`);
+  if (flag.choices !== undefined && !flag.choices.includes(value)) {
+    throw usage(command, `${name} ${value} is none of ${flag.choices.join(', ')}${/did you/.test(hint(value, flag.choices)) ? hint(value, flag.choices) : ''}`);
+  }
+  if (flag.type === 'string') return value;
+  const number = Number(value);
+  if (!Number.isFinite(number) || value.trim() === '') throw usage(command, `${name} needs a number, not "${value}"`);
+  return number;
+}
+
+function usage(command: Command, problem: string): QalignError {
+  return new QalignError('USAGE', `qalign ${command.name}: ${problem}; see "qalign ${command.name} --help".`);
+}

@@ -1,0 +1,24 @@
+import { examine, type DoctorReport } from '../recipes/doctor.js';
+import { defineCommand } from './command.js';
+
+const SIGN = { ok: '✓', warning: '!', missing: '✗' } as const;
+
+export const doctor = defineCommand({
+  name: 'doctor',
+  summary: 'report what is installed, what is missing and what that costs',
+  description: 'Changes nothing. Exit code 0 when pictures can be scored, 1 when not.',
+  examples: ['qalign doctor', 'qalign doctor --json'],
+  flags: { json: { type: 'boolean', help: 'the report as JSON' } },
+  async run({ flags, terminal, signal }) {
+    terminal.progress('looking around …');
+    const report = await examine(signal);
+    terminal.progress(undefined);
+    await terminal.out(flags.json ? `${JSON.stringify(report, null, 2)}\n` : asText(report));
+    return report.usable ? 0 : 1;
+  },
+});
+
+function asText(report: DoctorReport): string {
+  const lines = report.checks.flatMap(({ name, status, found, cost }) => [`${SIGN[status]} ${name.padEnd(11)} ${found}`, ...(cost === '' ? [] : [`  ${' '.repeat(11)} ${cost}`])]);
+  return `qalign ${report.qalign}\n${lines.join('\n')}\n${report.usable ? 'Pictures can be scored.' : 'Pictures cannot be scored yet: see ✗ above.'}\n`;
+}

@@ -1,0 +1,85 @@
+import { EvaluateRecipe } from '../config/evaluate.js';
+import { loadConfig } from '../config/load.js';
+import { QalignError } from '../errors.js';
+import { evaluate as runEvaluation, type EvaluateEvent } from '../recipes/evaluate/evaluate.js';
+import { comparePredictions, comparisonMarkdown, evaluatePredictions, type FileOptions } from '../recipes/evaluate/from-files.js';
+import { evaluationMarkdown, INTERVALS, metricsTable } from '../recipes/evaluate/markdown.js';
+import { checkReady, describeMissing } from '../recipes/evaluate/ready.js';
+import { markdownTable } from '../report/text.js';
+import { defineCommand, type CommandContext } from './command.js';
+import { progressLine } from './progress.js';
+import type { Terminal } from './terminal.js';
+
+const FLAGS = {
+  plan: { type: 'boolean', help: 'say what is missing on this machine and how to get it, and start nothing' },
+  out: { type: 'string', short: 'o', value: 'DIR', help: 'predictions and reports (default evaluations/NAME); a folder that is there is continued' },
+  predictions: { type: 'string', multiple: true, value: 'FILE', help: 'evaluate a predictions file, without a model; two: compare them, item by item' },
+  rule: { type: 'string', choices: ['levels', 'two_words'], help: 'with --predictions: the scoring rule (two_words: Q-Bench)' },
+  'allow-failures': { type: 'number', value: 'N', help: 'with --predictions: so many records may lack a prediction' },
+  json: { type: 'boolean', help: 'the result as JSON in place of Markdown' },
+} as const;
+
+export const evaluate = defineCommand({
+  name: 'evaluate',
+  summary: 'correlations with mean opinion scores, with intervals, by a recipe',
+  args: 'RECIPE',
+  description: 'Writes predictions/*.jsonl, evaluation.json, evaluation.md and report.html. Killed and run again, it goes on where it ended. Exit code 1 when an item failed that the recipe does not allow.',
+  examples: ['qalign evaluate configs/evaluate/koniq.yaml --plan', 'qalign evaluate configs/evaluate/koniq.yaml model=one-align allow_failures=2', 'qalign evaluate --predictions a/predictions/koniq.jsonl --predictions b/predictions/koniq.jsonl'],
+  overrides: true,
+  flags: FLAGS,
+  async run(context) {
+    const { args, overrides, flags, terminal, signal, log } = context;
+    if (flags.predictions.length > 0) return fromFiles(context);
+    if (args.length !== 1) throw new QalignError('USAGE', 'qalign evaluate: name one recipe, or --predictions FILE; see "qalign evaluate --help".');
+    const recipe = await loadConfig(EvaluateRecipe, args[0]!, overrides);
+    if (flags.plan) {
+      const { missing, sets } = await checkReady(recipe);
+      await terminal.out(flags.json ? `${JSON.stringify({ ready: missing.length === 0, missing, data: sets.map(({ name, records }) => ({ name, records: records.length })) })}\n` : `${missing.length === 0 ? 'ready' : describeMissing(missing)}\n${sets.map(({ name, records }) => `here: ${name}, ${records.length} records\n`).join('')}`);
+      return missing.length === 0 ? 0 : 1;
+    }
+    const onEvent = createEvaluateProgress(terminal);
+    try {
+      const result = await runEvaluation(recipe, { out: flags.out, signal, log, onEvent });
+      terminal.progress(undefined);
+      if (result.model.untrained) terminal.say(`qalign: ${result.model.id} is untrained: its numbers mean nothing.`);
+      await terminal.out(flags.json ? `${JSON.stringify(result, null, 1)}\n` : evaluationMarkdown(result));
+      terminal.say(`qalign: ${result.folder}/report.html`);
+      return 0;
+    } finally {
+      terminal.progress(undefined);
+    }
+  },
+});
+
+async function fromFiles({ args, flags, terminal }: CommandContext<typeof FLAGS>): Promise<number> {
+  const [first, second, ...more] = flags.predictions;
+  if (first === undefined || more.length > 0 || args.length > 0) throw new QalignError('USAGE', 'qalign evaluate: --predictions takes one file, or two to compare, and no recipe beside them.');
+  const options: FileOptions = { rule: flags.rule as FileOptions['rule'], allowFailures: flags['allow-failures'] };
+  if (second !== undefined) {
+    const comparison = await comparePredictions(first, second, options);
+    await terminal.out(flags.json ? `${JSON.stringify(comparison, null, 1)}\n` : comparisonMarkdown(comparison));
+    return 0;
+  }
+  const result = await evaluatePredictions(first, options);
+  if (result.untrained) terminal.say(`qalign: ${result.model} is untrained: its numbers mean nothing.`);
+  const { head, rows } = metricsTable([{ ...result, predictions: first, paper: null, calibration: null }]);
+  await terminal.out(flags.json ? `${JSON.stringify(result, null, 1)}\n` : `${markdownTable(head, rows)}\n\n${INTERVALS}\n`);
+  return 0;
+}
+
+/** Loading and predicting as one progress line with the time to go. */
+export function createEvaluateProgress(terminal: Terminal, now: () => number = () => performance.now()): (event: EvaluateEvent) => void {
+  let [dataset, started, kept, drawn] = ['', 0, 0, -Infinity];
+  return (event) => {
+    if (event.event === 'loading') terminal.progress(event.total === undefined || event.total === 0 ? event.message : `${event.message} ${Math.floor(((event.done ?? 0) / event.total) * 100)} %`);
+    if (event.event === 'evaluated') terminal.progress(`${event.dataset}: evaluated`);
+    if (event.event !== 'predicting') return;
+    if (event.dataset !== dataset) {
+      [dataset, started, kept] = [event.dataset, now(), event.done];
+      if (kept > 0) terminal.say(`qalign: ${kept} of ${event.total} predictions of ${dataset} are there already`);
+    }
+    if (now() - drawn < 100 && event.done < event.total) return;
+    drawn = now();
+    terminal.progress(`${dataset}: ${progressLine({ done: event.done - kept, failed: event.failed, total: event.total - kept, elapsedMs: now() - started })}`);
+  };
+}

@@ -1,0 +1,64 @@
+import { QalignError } from '../errors.js';
+import { SCOPES } from '../server/auth.js';
+import { createKeyStore, type KeyStore } from '../server/key-store.js';
+import { openServiceDatabase } from '../server/service-database.js';
+import { defineCommand, defineGroup } from './command.js';
+
+const where = { 'data-dir': { type: 'string', value: 'DIR', help: 'data_dir of the service (default runs/service)' }, json: { type: 'boolean', help: 'print JSON' } } as const;
+
+function withKeys<T>(dataDir: string | undefined, work: (keys: KeyStore) => T): T {
+  const database = openServiceDatabase(dataDir ?? 'runs/service');
+  try {
+    return work(createKeyStore(database));
+  } finally {
+    database.close();
+  }
+}
+
+const only = (args: readonly string[], verb: string): string => {
+  if (args[0] === undefined || args.length > 1) throw new QalignError('USAGE', `qalign keys ${verb}: name one key.`);
+  return args[0];
+};
+
+const create = defineCommand({
+  name: 'keys create',
+  summary: 'make an API key; it is shown once and only its hash is kept',
+  args: 'NAME',
+  examples: ['qalign keys create web --scope score', 'qalign keys create nightly --scope score --scope jobs'],
+  flags: { ...where, scope: { type: 'string', multiple: true, choices: SCOPES, value: SCOPES.join('|'), help: 'what it may do; admin may everything' } },
+  async run({ args, flags, terminal }) {
+    const name = only(args, 'create');
+    const key = withKeys(flags['data-dir'], (keys) => keys.create(name, flags.scope));
+    await terminal.out(flags.json ? `${JSON.stringify({ name, scopes: flags.scope, key })}\n` : `${key}\n`);
+    return 0;
+  },
+});
+
+const list = defineCommand({
+  name: 'keys list',
+  summary: 'names and scopes of the keys',
+  examples: ['qalign keys list'],
+  flags: where,
+  async run({ flags, terminal }) {
+    const rows = withKeys(flags['data-dir'], (keys) => keys.all().map(({ name, scopes, createdAt }) => ({ name, scopes, created_at: createdAt })));
+    await terminal.out(flags.json ? `${JSON.stringify(rows)}\n` : rows.map(({ name, scopes, created_at }) => `${name}\t${scopes.join(',')}\t${new Date(created_at * 1000).toISOString()}\n`).join(''));
+    return 0;
+  },
+});
+
+const revoke = defineCommand({
+  name: 'keys revoke',
+  summary: 'a key stops working within two seconds',
+  args: 'NAME',
+  examples: ['qalign keys revoke web'],
+  flags: where,
+  async run({ args, flags, terminal }) {
+    const name = only(args, 'revoke');
+    const found = withKeys(flags['data-dir'], (keys) => keys.revoke(name));
+    if (flags.json) await terminal.out(`${JSON.stringify({ name, revoked: found })}\n`);
+    else terminal.say(found ? `"${name}" is revoked.` : `There is no key "${name}".`);
+    return found ? 0 : 1;
+  },
+});
+
+export const keys = defineGroup({ name: 'keys', summary: 'API keys of the service: create, list, revoke', commands: [create, list, revoke] });

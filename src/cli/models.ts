@@ -1,0 +1,86 @@
+import { describeModels } from '../config/models.js';
+import { QalignError } from '../errors.js';
+import { inspectModel, type ModelReport } from '../recipes/models.js';
+import { defineCommand, defineGroup, type CommandContext, type FlagValues } from './command.js';
+
+const FLAGS = {
+  revision: { type: 'string', value: 'REV', help: 'commit, tag or branch of a hub model' },
+  offline: { type: 'boolean', help: 'never reach for the network' },
+  json: { type: 'boolean', help: 'the report as JSON' },
+} as const;
+
+const list = defineCommand({
+  name: 'models list',
+  summary: 'the models described here: tasks, where they come from, licence',
+  examples: ['qalign models list'],
+  flags: { json: FLAGS.json },
+  async run({ flags, terminal }) {
+    const models = await describeModels();
+    const lines = models.map(({ name, title, model, revision, tasks, licence }) => `${name.padEnd(16)} ${title}\n${' '.repeat(16)} ${Object.entries(tasks).map(([task, kinds]) => `${task} of ${kinds.join('s and ')}s`).join(', ')}\n${' '.repeat(16)} ${model}${revision === undefined ? '' : ` at ${revision}`}; licence: ${licence}\n`);
+    await terminal.out(flags.json ? `${JSON.stringify(models, null, 2)}\n` : lines.join(''));
+    return 0;
+  },
+});
+
+const pull = defineCommand({
+  name: 'models pull',
+  summary: 'fetch a model into the cache; a broken download is continued',
+  args: 'NAME|ID',
+  examples: ['qalign models pull one-align'],
+  flags: { revision: FLAGS.revision, json: FLAGS.json },
+  async run(context) {
+    const report = await look(context, { ...context.flags, offline: false });
+    await context.terminal.out(context.flags.json ? `${JSON.stringify(report, null, 2)}\n` : `${report.id} is here: ${String(report.inspection['path'])}\n`);
+    return 0;
+  },
+});
+
+const inspect = defineCommand({
+  name: 'models inspect',
+  summary: 'parameters, memory by precision, tasks, licence, files: from the headers, nothing is loaded',
+  args: 'NAME|DIR|ID',
+  description: 'A hub model is fetched into the cache first.',
+  examples: ['qalign models inspect tiny-untrained', 'qalign models inspect ./my-checkpoint --json'],
+  flags: FLAGS,
+  async run(context) {
+    const report = await look(context, context.flags);
+    await context.terminal.out(context.flags.json ? `${JSON.stringify(report, null, 2)}\n` : asText(report));
+    return 0;
+  },
+});
+
+export const models = defineGroup({ name: 'models', summary: 'list, fetch and inspect models', commands: [list, pull, inspect] });
+
+async function look({ args, terminal, log, signal }: Pick<CommandContext, 'args' | 'terminal' | 'log' | 'signal'>, flags: FlagValues<typeof FLAGS>): Promise<ModelReport> {
+  const [model, ...more] = args;
+  if (model === undefined || more.length > 0) throw new QalignError('USAGE', 'qalign models: name one model; "qalign models list" shows those described here.');
+  const onProgress = (message: string, done?: number, total?: number): void => terminal.progress(total === undefined || total === 0 ? message : `${message} ${Math.floor(((done ?? 0) / total) * 100)} %`);
+  const report = await inspectModel({ model, revision: flags.revision, offline: flags.offline, log, signal, onProgress });
+  terminal.progress(undefined);
+  return report;
+}
+
+function asText(report: ModelReport): string {
+  const { inspection: found, base } = report;
+  const memory = Object.entries((found['memory_bytes'] ?? {}) as Record<string, number>).map(([precision, bytes]) => `${precision} ${size(bytes)}`);
+  const files = ((found['files'] ?? []) as { name: string; bytes: number }[]).map(({ name, bytes }) => `${name} (${size(bytes)})`);
+  const rows: [string, string | undefined][] = [
+    ['model', `${report.id}${report.title === undefined ? '' : `: ${report.title}`}`],
+    ['path', String(found['path'])],
+    ['kind', `${String(found['kind'])}${base === undefined ? '' : ` over ${String(base['path'])}`}`],
+    ['tasks', report.tasks === undefined ? 'not described; every task is tried' : Object.entries(report.tasks).map(([task, kinds]) => `${task} (${kinds.join(', ')})`).join(', ')],
+    ['parameters', Number(found['parameters']).toLocaleString('en')],
+    ['weights', `${memory.join(', ')} of memory`],
+    ['image size', found['image_size'] === undefined ? undefined : `${JSON.stringify(found['image_size'])} px`],
+    ['licence', report.licence ?? 'not described; see where it comes from'],
+    ['citation', report.citation],
+    ['files', files.join(', ')],
+    ['warning', report.untrained ? 'untrained: its scores mean nothing' : undefined],
+  ];
+  return rows.filter(([, value]) => value !== undefined).map(([name, value]) => `${name.padEnd(11)} ${value}\n`).join('');
+}
+
+function size(bytes: number): string {
+  if (bytes >= 1e9) return `${(bytes / 1e9).toFixed(1)} GB`;
+  return bytes >= 1e6 ? `${(bytes / 1e6).toFixed(1)} MB` : `${Math.ceil(bytes / 1e3)} kB`;
+}

@@ -1,0 +1,54 @@
+import type { Terminal } from './terminal.js';
+
+export interface ProgressBar {
+  /** Counts one finished input. */
+  step(failed?: boolean): void;
+  /** As soon as it is known how many there will be. */
+  total(count: number): void;
+  finish(): void;
+}
+
+const REDRAW_MS = 100;
+
+/** A bar with rate and time to go on stderr; silent where stderr is not a terminal. `now` in milliseconds. */
+export function createProgressBar(terminal: Terminal, now: () => number = () => performance.now()): ProgressBar {
+  const started = now();
+  let [done, failed, lastDrawn] = [0, 0, -Infinity];
+  let expected: number | undefined;
+  const draw = (force: boolean): void => {
+    if (!force && now() - lastDrawn < REDRAW_MS) return;
+    lastDrawn = now();
+    terminal.progress(progressLine({ done, failed, total: expected, elapsedMs: now() - started }));
+  };
+  return {
+    step(bad = false) {
+      done += 1;
+      if (bad) failed += 1;
+      draw(false);
+    },
+    total(count) {
+      expected = count;
+      draw(true);
+    },
+    finish: () => terminal.progress(undefined),
+  };
+}
+
+export function progressLine({ done, failed, total, elapsedMs }: { done: number; failed: number; total: number | undefined; elapsedMs: number }): string {
+  const rate = elapsedMs > 0 ? (done / elapsedMs) * 1000 : 0;
+  const speed = `${rate >= 10 ? rate.toFixed(0) : rate.toFixed(1)}/s`;
+  const bad = failed === 0 ? '' : `, ${failed} failed`;
+  if (total === undefined || total === 0) return `${done} scored${bad}, ${speed}`;
+  const share = Math.min(1, done / total);
+  const bar = '█'.repeat(Math.round(share * 24)).padEnd(24, '░');
+  const left = rate > 0 ? `, ${duration((total - done) / rate)} to go` : '';
+  return `${bar} ${done}/${total} (${Math.floor(share * 100)} %)${bad}, ${speed}${left}`;
+}
+
+/** Seconds → `42 s`, `3 min 05 s`, `2 h 10 min`. */
+export function duration(seconds: number): string {
+  const s = Math.max(0, Math.round(seconds));
+  if (s < 60) return `${s} s`;
+  if (s < 3600) return `${Math.floor(s / 60)} min ${String(s % 60).padStart(2, '0')} s`;
+  return `${Math.floor(s / 3600)} h ${String(Math.floor((s % 3600) / 60)).padStart(2, '0')} min`;
+}

@@ -1,0 +1,65 @@
+import { hint } from '../config/nearest.js';
+import { QalignError } from '../errors.js';
+import type { Logger } from '../logger.js';
+import { packageVersion } from '../package-root.js';
+import { parseLine, type Command, type CommandGroup } from './command.js';
+import { commandHelp, groupHelp, overviewHelp } from './help.js';
+import { REGISTRY } from './registry.js';
+import type { Terminal } from './terminal.js';
+
+export interface RunContext {
+  readonly terminal: Terminal;
+  readonly log: Logger;
+  readonly signal: AbortSignal;
+}
+
+/** argv (without node and script) → exit code. Never throws for anything a user can cause, never ends the process. */
+export async function runCli(argv: readonly string[], context: RunContext): Promise<number> {
+  try {
+    return await dispatch(argv, context);
+  } catch (error) {
+    context.terminal.progress(undefined);
+    if (context.signal.aborted) return 130;
+    context.terminal.say(describe(error));
+    return error instanceof QalignError && error.code === 'USAGE' ? 2 : 1;
+  }
+}
+
+async function dispatch(argv: readonly string[], context: RunContext): Promise<number> {
+  const [verb, ...rest] = argv;
+  if (verb === undefined || verb === '--help' || verb === '-h' || verb === 'help') {
+    return print(context, overviewHelp(packageVersion, REGISTRY), verb === undefined ? 2 : 0);
+  }
+  if (verb === '--version' || verb === '-v') return print(context, `${packageVersion}\n`);
+  const row = Object.hasOwn(REGISTRY, verb) ? REGISTRY[verb] : undefined;
+  if (row === undefined) throw new QalignError('USAGE', `qalign: there is no command "${verb}"${hint(verb, Object.keys(REGISTRY))}; see "qalign --help".`);
+  const found = await row.load();
+  return 'commands' in found ? runGroup(found, rest, context) : runCommand(found, rest, context);
+}
+
+async function runGroup(group: CommandGroup, [verb, ...rest]: readonly string[], context: RunContext): Promise<number> {
+  if (verb === undefined || verb === '--help' || verb === '-h') return print(context, groupHelp(group), verb === undefined ? 2 : 0);
+  const names = group.commands.map((command) => command.name.split(' ').at(-1) ?? command.name);
+  const command = group.commands[names.indexOf(verb)];
+  if (command === undefined) throw new QalignError('USAGE', `qalign ${group.name}: there is no "${verb}"${hint(verb, names)}; see "qalign ${group.name} --help".`);
+  return runCommand(command, rest, context);
+}
+
+async function runCommand(command: Command, line: readonly string[], context: RunContext): Promise<number> {
+  const parsed = parseLine(command, line);
+  if ((parsed.flags as Record<string, unknown>)['help'] === true) return print(context, commandHelp(command));
+  const code = await command.run({ ...context, ...parsed });
+  context.terminal.progress(undefined);
+  return context.signal.aborted && command.endsBySignal !== true ? 130 : code;
+}
+
+async function print(context: RunContext, text: string, code = 0): Promise<number> {
+  await context.terminal.out(text);
+  return code;
+}
+
+/** The one sentence of a known error; an unknown one is a bug and shows its stack. */
+function describe(error: unknown): string {
+  if (error instanceof QalignError) return `${error.message.startsWith('qalign') ? '' : 'qalign: '}${error.message} [${error.code}]`;
+  return `qalign: this is a bug, please report it.\n${error instanceof Error ? (error.stack ?? error.message) : String(error)}`;
+}

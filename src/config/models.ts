@@ -1,0 +1,116 @@
+import { existsSync } from 'node:fs';
+import { readdir } from 'node:fs/promises';
+import { join, resolve } from 'node:path';
+import Type, { type Static } from 'typebox';
+import { QalignError } from '../errors.js';
+import { packageRoot } from '../package-root.js';
+import { KINDS, type Kind, type Task } from '../prompts/conversation.js';
+import { loadConfig, type DeepReadonly } from './load.js';
+import { hint } from './nearest.js';
+
+const FOLDER = join(packageRoot, 'configs', 'models');
+/** Used when no model is named. */
+export const DEFAULT_MODEL = 'nano';
+
+const Kinds = Type.Array(Type.Enum([...KINDS]), { minItems: 1 });
+
+/** `configs/models/<name>.yaml`. */
+export const ModelSchema = Type.Object(
+  {
+    name: Type.String({ pattern: '^[a-z0-9][a-z0-9-]*$' }),
+    title: Type.String(),
+    /** A hub id, or a folder relative to the package. */
+    model: Type.String({ minLength: 1 }),
+    revision: Type.Optional(Type.String()),
+    /** The name of the description of the model that this LoRA lies over. */
+    base: Type.Optional(Type.String()),
+    tasks: Type.Object({ quality: Type.Optional(Kinds), aesthetics: Type.Optional(Kinds) }, { additionalProperties: false, minProperties: 1 }),
+    prompt: Type.String({ default: 'default' }),
+    untrained: Type.Boolean({ default: false }),
+    /** Its sizes, where they are known without the files: memory is planned before 16 GB are fetched. */
+    architecture: Type.Optional(Type.Literal('mplug_owl2_7b')),
+    licence: Type.String(),
+    citation: Type.Optional(Type.String()),
+  },
+  { additionalProperties: false },
+);
+export type ModelDescription = DeepReadonly<Static<typeof ModelSchema>>;
+
+/** What a `--model` means: everything needed to load it and to know what it does. */
+export interface ModelChoice {
+  /** The name of a description, or the directory or hub id as given. */
+  readonly id: string;
+  /** For the engine: a directory or a hub id. */
+  readonly model: string;
+  readonly revision: string | undefined;
+  readonly base: string | undefined;
+  readonly baseRevision: string | undefined;
+  /** Undefined for a model without a description: every task is tried. */
+  readonly tasks: ModelDescription['tasks'] | undefined;
+  readonly prompt: string;
+  readonly untrained: boolean;
+  readonly architecture?: ModelDescription['architecture'] | undefined;
+}
+
+export async function modelNames(): Promise<string[]> {
+  return (await readdir(FOLDER)).filter((name) => name.endsWith('.yaml')).map((name) => name.slice(0, -5)).sort();
+}
+
+export async function describeModels(): Promise<ModelDescription[]> {
+  return Promise.all((await modelNames()).map((name) => loadConfig(ModelSchema, join(FOLDER, `${name}.yaml`))));
+}
+
+/** `--model NAME|DIR|ID [--base NAME|DIR|ID] [--revision R]` → what to load. Throws CONFIG_NOT_FOUND for a bare word that is none of them. */
+export async function chooseModel(options: { model?: string | undefined; base?: string | undefined; revision?: string | undefined } = {}): Promise<ModelChoice> {
+  const id = options.model ?? DEFAULT_MODEL;
+  const descriptions = await describeModels();
+  const described = isPath(id) ? undefined : descriptions.find(({ name, model }) => name === id || model === id);
+  const base = options.base ?? described?.base;
+  const baseChoice = base === undefined ? undefined : locate(base, descriptions);
+  const place = locate(id, descriptions);
+  return {
+    id,
+    model: place.model,
+    revision: options.revision ?? place.revision,
+    base: baseChoice?.model,
+    baseRevision: baseChoice?.revision,
+    tasks: described?.tasks,
+    prompt: described?.prompt ?? 'default',
+    untrained: described?.untrained ?? false,
+    architecture: described?.architecture,
+  };
+}
+
+function locate(id: string, descriptions: readonly ModelDescription[]): { model: string; revision: string | undefined } {
+  const described = isPath(id) ? undefined : descriptions.find(({ name, model }) => name === id || model === id);
+  if (described !== undefined) {
+    const local = join(packageRoot, described.model);
+    return { model: existsSync(local) ? local : described.model, revision: described.revision };
+  }
+  if (existsSync(id)) return { model: resolve(id), revision: undefined };
+  if (!isPath(id) && /^[\w.-]+\/[\w.-]+$/.test(id)) return { model: id, revision: undefined };
+  const names = descriptions.map(({ name }) => name);
+  throw new QalignError('CONFIG_NOT_FOUND', `"${id}" is neither a directory, nor a hub id (owner/name), nor a model described here${hint(id, names)}.`);
+}
+
+/** `./x`, `../x`, `/x` and `~/x` can only be directories. */
+function isPath(id: string): boolean {
+  return /^(\.{1,2}$|\.{0,2}\/|~\/)/.test(id);
+}
+
+/** Throws TASK_UNSUPPORTED, naming the models that do the task, when the model's description leaves it out. */
+export async function requireTasks(choice: ModelChoice, tasks: readonly Task[]): Promise<void> {
+  const missing = tasks.find((task) => choice.tasks !== undefined && choice.tasks[task] === undefined);
+  if (missing === undefined) return;
+  throw new QalignError('TASK_UNSUPPORTED', `${choice.id} does not rate ${missing}; it does ${Object.keys(choice.tasks ?? {}).join(', ')}. Models that do: ${await modelsThatDo(missing)}.`);
+}
+
+/** Whether the model rates this kind of input; TASK_UNSUPPORTED for one item if not. */
+export function supports(choice: ModelChoice, task: Task, kind: Kind): boolean {
+  return choice.tasks === undefined || (choice.tasks[task]?.includes(kind) ?? false);
+}
+
+export async function modelsThatDo(task: Task, kind?: Kind): Promise<string> {
+  const able = (await describeModels()).filter(({ tasks }) => (kind === undefined ? tasks[task] !== undefined : (tasks[task]?.includes(kind) ?? false)));
+  return able.map(({ name, untrained }) => (untrained ? `${name} (untrained)` : name)).join(', ');
+}

@@ -1,0 +1,39 @@
+import { readdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import Type from 'typebox';
+import { QalignError } from '../errors.js';
+import { packageRoot } from '../package-root.js';
+import { KINDS, TASKS } from '../prompts/conversation.js';
+import { templateProblems, type PromptTemplate } from '../prompts/render.js';
+import { loadConfig } from './load.js';
+import { hint } from './nearest.js';
+
+const FOLDER = join(packageRoot, 'configs', 'prompts');
+
+export const PromptSchema = Type.Object(
+  {
+    name: Type.String({ pattern: '^[a-z0-9][a-z0-9-]*$' }),
+    about: Type.String(),
+    text: Type.String({ minLength: 1 }),
+    tasks: Type.Optional(Type.Array(Type.Enum([...TASKS]), { minItems: 1 })),
+    kinds: Type.Optional(Type.Array(Type.Enum([...KINDS]), { minItems: 1 })),
+  },
+  { additionalProperties: false },
+);
+
+export async function promptNames(): Promise<string[]> {
+  return (await readdir(FOLDER)).filter((name) => name.endsWith('.yaml')).map((name) => name.slice(0, -5)).sort();
+}
+
+/** A prompt of configs/prompts/ by name, or a YAML file of the same form by path. Throws CONFIG_NOT_FOUND, CONFIG_INVALID. */
+export async function loadPrompt(name: string): Promise<PromptTemplate> {
+  const path = /[/\\]|\.ya?ml$/.test(name) ? name : join(FOLDER, `${name}.yaml`);
+  if (path !== name) {
+    const names = await promptNames();
+    if (!names.includes(name)) throw new QalignError('CONFIG_NOT_FOUND', `There is no prompt "${name}"${hint(name, names)}.`);
+  }
+  const prompt = await loadConfig(PromptSchema, path);
+  const problems = templateProblems(prompt.text);
+  if (problems.length > 0) throw new QalignError('CONFIG_INVALID', `${path}: ${problems.join('; ')}.`);
+  return prompt;
+}

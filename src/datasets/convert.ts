@@ -1,0 +1,223 @@
+import type { DatasetRecord } from '../../bridge/protocol/record.js';
+import { QalignError } from '../errors.js';
+import type { Kind, Task } from '../prompts/conversation.js';
+import { plcc, srcc } from '../scoring/correlation.js';
+import { levelFinder, levelValue, scoreRange, type LevelRule, type ScoreRange } from '../scoring/level-conversion.js';
+import { softLabel, type SoftLabelRule } from '../scoring/soft-labels.js';
+import { DuplicateWatch } from './duplicates.js';
+import { GrowingDoubles } from './growing.js';
+import { questionPicker } from './questions.js';
+import type { Rating, RatingScan } from './rating.js';
+
+/** Everything that decides what records come out of some ratings. */
+export interface Conversion {
+  readonly dataset: string;
+  readonly kind: Kind;
+  readonly task: Task;
+  readonly rule: LevelRule;
+  /** Whether the range is taken over all rows or over each split. */
+  readonly over: 'all' | 'split';
+  /** Ranges of single splits, before the rule's. */
+  readonly splitRanges: Readonly<Record<string, readonly [number, number]>>;
+  readonly softLabels: SoftLabelRule | undefined;
+  /** Without it a row that has no spread leaves the whole set without soft labels; with it such a row is an error. */
+  readonly softLabelsRequired: boolean;
+  /** Spread of the ratings where a row has none, in the units of the MOS. */
+  readonly assumedStd: number | undefined;
+  /** Answers say the MOS on 1–5 with two digits instead of a level (paper, Table 11). */
+  readonly scoreText: boolean;
+  readonly questions: readonly string[];
+  readonly seed: number;
+  /** Only this split is written; ranges are still taken as the rule says. */
+  readonly split: string | undefined;
+  /** The media path of a record; undefined leaves the rating out. */
+  mediaOf(rating: Rating): Promise<string | undefined> | string | undefined;
+}
+
+export interface SplitSummary {
+  /** Rows of the split in the label files. */
+  n_all: number;
+  /** Records written. */
+  n: number;
+  dropped_outside: number;
+  dropped_media: number;
+  range: [min: number, max: number];
+  /** Records by level, best first. */
+  levels: Record<string, number>;
+  /** Of the level's value with the MOS, over the records written. null where it means nothing. */
+  srcc: number | null;
+  plcc: number | null;
+  /** Part of the records whose spread the label files give. */
+  std_coverage: number;
+}
+
+export interface ConversionSummary {
+  dataset: string;
+  files: string[];
+  n_all: number;
+  n: number;
+  srcc: number | null;
+  plcc: number | null;
+  soft_labels: 'exact' | 'published' | 'none';
+  splits: Record<string, SplitSummary>;
+}
+
+/** Receives records in the order of the files. `rating` has what the record does not: the source's own digits. */
+export type RecordSink = (record: DatasetRecord, rating: Rating) => Promise<void> | void;
+
+interface Bin {
+  readonly range: ScoreRange;
+  readonly find: (score: number) => number | undefined;
+  readonly summary: SplitSummary;
+  readonly mos: GrowingDoubles;
+  readonly values: GrowingDoubles;
+  withStd: number;
+}
+
+/**
+ * Ratings → records, in two passes: the first takes the scores only, for the ranges, the second writes. Memory is a few
+ * doubles a row, whatever the size of the files.
+ * @throws QalignError DATASET_DUPLICATE, DATASET_EMPTY, DATASET_VALUE and what the scan throws
+ */
+export async function convertRatings(scan: RatingScan, given: Conversion, sink: RecordSink): Promise<ConversionSummary> {
+  const { scores, extremes, files, allHaveStd } = await firstPass(scan);
+  const plan = given.softLabels !== undefined && !given.softLabelsRequired && given.assumedStd === undefined && !allHaveStd ? { ...given, softLabels: undefined } : given;
+  const bins = new Map<string, Bin>();
+  const all = plan.over === 'all' ? joined(scores) : undefined;
+  for (const [split, values] of scores) bins.set(split, binOf(plan, split, all ?? values.view(), values.length));
+  const toRecord = recordMaker(plan, extremes);
+  const next = questionPicker(plan.questions, plan.seed);
+
+  for await (const batch of scan()) {
+    for (const rating of batch) {
+      if (plan.split !== undefined && rating.split !== plan.split) continue;
+      const bin = bins.get(rating.split)!;
+      const level = bin.find(rating.mos);
+      if (level === undefined) {
+        bin.summary.dropped_outside++;
+        continue;
+      }
+      const found = plan.mediaOf(rating);
+      const media = typeof found === 'object' ? await found : found;
+      if (media === undefined) {
+        bin.summary.dropped_media++;
+        continue;
+      }
+      count(bin, plan, rating, level);
+      const written = sink(toRecord(rating, level, media, next()), rating);
+      if (written !== undefined) await written;
+    }
+  }
+  return summarise(plan, bins, files);
+}
+
+async function firstPass(scan: RatingScan): Promise<{ scores: Map<string, GrowingDoubles>; extremes: ScoreRange; files: string[]; allHaveStd: boolean }> {
+  const scores = new Map<string, GrowingDoubles>();
+  const files = new Set<string>();
+  const names = new DuplicateWatch();
+  let min = Infinity;
+  let max = -Infinity;
+  let allHaveStd = true;
+  for await (const batch of scan()) {
+    for (const { split, mos, std, name, file } of batch) {
+      let values = scores.get(split);
+      if (values === undefined) scores.set(split, (values = new GrowingDoubles()));
+      values.push(mos);
+      names.see(name);
+      files.add(file);
+      if (std === undefined) allHaveStd = false;
+      if (mos < min) min = mos;
+      if (mos > max) max = mos;
+    }
+  }
+  if (scores.size === 0) throw new QalignError('DATASET_EMPTY', 'The label files hold no ratings.');
+  await names.check(scan);
+  return { scores, extremes: { min, max }, files: [...files], allHaveStd };
+}
+
+function joined(scores: ReadonlyMap<string, GrowingDoubles>): Float64Array {
+  const parts = [...scores.values()];
+  const all = new Float64Array(parts.reduce((n, part) => n + part.length, 0));
+  parts.reduce((at, part) => (all.set(part.view(), at), at + part.length), 0);
+  return all;
+}
+
+function binOf(plan: Conversion, split: string, scores: Float64Array, rows: number): Bin {
+  let range: ScoreRange;
+  try {
+    range = scoreRange(scores, plan.splitRanges[split] ?? plan.rule.range);
+  } catch (cause) {
+    throw new QalignError('DATASET_VALUE', `The scores of ${plan.dataset}, split ${split}, cannot be divided into levels: ${(cause as Error).message}.`, { cause });
+  }
+  const levels = Object.fromEntries(plan.rule.names.map((name) => [name, 0]));
+  const summary: SplitSummary = { n_all: rows, n: 0, dropped_outside: 0, dropped_media: 0, range: [range.min, range.max], levels, srcc: null, plcc: null, std_coverage: 0 };
+  // a trim that cuts nothing drops nothing: the end of a half-open range would be the best picture of a small set
+  const untrimmed = plan.splitRanges[split] === undefined && plan.rule.range === 'trimmed' && scores.length < 1000;
+  const rule: LevelRule = untrimmed ? { ...plan.rule, ends: 'closed' } : plan.rule;
+  return { range, find: levelFinder(rule, range), summary, mos: new GrowingDoubles(), values: new GrowingDoubles(), withStd: 0 };
+}
+
+function count(bin: Bin, plan: Conversion, { mos, std }: Rating, level: number): void {
+  bin.summary.n++;
+  bin.summary.levels[plan.rule.names[level]!]!++;
+  bin.mos.push(mos);
+  bin.values.push(levelValue(level, plan.rule.names.length));
+  if (std !== undefined) bin.withStd++;
+}
+
+function recordMaker(plan: Conversion, extremes: ScoreRange): (rating: Rating, level: number, media: string, question: string) => DatasetRecord {
+  const { dataset, kind, task, rule } = plan;
+  const answerOf = (said: string): string => `The ${task} of the ${kind} is ${said}.`;
+  const answers = rule.names.map(answerOf);
+  return (rating, level, media, question) => {
+    const { name, mos, split, group, file, row } = rating;
+    const std = rating.std ?? plan.assumedStd;
+    const word = rule.names[level]!;
+    return {
+      id: name,
+      media,
+      kind,
+      task,
+      dataset,
+      mos,
+      ...(std === undefined ? {} : { mos_std: std }),
+      level: word,
+      ...(plan.softLabels === undefined ? {} : { level_probs: softProbs(rating, std, extremes, rule.names.length, plan.softLabels) }),
+      question,
+      answer: plan.scoreText ? answerOf(((4 * (mos - extremes.min)) / (extremes.max - extremes.min) + 1).toFixed(2)) : answers[level]!,
+      split,
+      ...(group === undefined ? {} : { group }),
+      source: { file, row },
+    };
+  };
+}
+
+function softProbs({ mos, file, row }: Rating, std: number | undefined, extremes: ScoreRange, levels: number, rule: SoftLabelRule): number[] {
+  if (std === undefined) throw new QalignError('DATASET_VALUE', `${file}:${row}: soft labels need the spread of the ratings, and this row has none; name its column, give --std, or leave soft labels out.`);
+  return softLabel(mos, std, extremes, levels, rule);
+}
+
+function summarise(plan: Conversion, bins: ReadonlyMap<string, Bin>, files: string[]): ConversionSummary {
+  const wanted = [...bins].filter(([split]) => plan.split === undefined || split === plan.split);
+  if (wanted.length === 0) throw new QalignError('DATASET_EMPTY', `${plan.dataset} has no split "${plan.split}" here; there are ${[...bins.keys()].join(', ')}.`);
+  const orNull = (value: number): number | null => (Number.isNaN(value) ? null : value);
+  const mos = new Map(wanted.map(([split, bin]) => [split, bin.mos]));
+  const values = new Map(wanted.map(([split, bin]) => [split, bin.values]));
+  for (const [, bin] of wanted) {
+    bin.summary.srcc = orNull(srcc(bin.values.view(), bin.mos.view()));
+    bin.summary.plcc = orNull(plcc(bin.values.view(), bin.mos.view()));
+    bin.summary.std_coverage = bin.summary.n === 0 ? 0 : bin.withStd / bin.summary.n;
+  }
+  const n = wanted.reduce((sum, [, bin]) => sum + bin.summary.n, 0);
+  if (n === 0) throw new QalignError('DATASET_EMPTY', `No rating of ${plan.dataset} is inside the range of its levels; nothing is left to write.`);
+  return {
+    dataset: plan.dataset,
+    files,
+    n_all: wanted.reduce((sum, [, bin]) => sum + bin.summary.n_all, 0),
+    n,
+    srcc: orNull(srcc(joined(values), joined(mos))),
+    plcc: orNull(plcc(joined(values), joined(mos))),
+    soft_labels: plan.softLabels?.mode ?? 'none',
+    splits: Object.fromEntries(wanted.map(([split, bin]) => [split, bin.summary])),
+  };
+}

@@ -1,0 +1,112 @@
+import type { DatasetRecord } from '../../bridge/protocol/record.js';
+import { lookDistance, type Look } from '../scoring/look.js';
+
+export const LEAK_KINDS = ['exact', 'perceptual', 'reference', 'base_name'] as const;
+export type LeakKind = (typeof LEAK_KINDS)[number];
+
+/** One record on its side of the wall: its split, or its file where that has no splits. */
+export interface LeakItem {
+  readonly record: Pick<DatasetRecord, 'id' | 'dataset' | 'media' | 'group'>;
+  readonly file: string;
+  readonly side: string;
+  /** Undefined where the media was not looked at or cannot be read. */
+  readonly print: { readonly sha256: string; readonly look: Look | undefined } | undefined;
+}
+
+export interface LeakPlace {
+  id: string;
+  dataset: string;
+  side: string;
+  file: string;
+  media: string;
+}
+
+/** Two records on different sides that are, or seem to be, the same picture, or come from one reference. */
+export interface Leak {
+  kind: LeakKind;
+  /** What they share: hash, reference or name. */
+  key: string;
+  /** Bits of 64 by which their looks differ; of perceptual leaks. */
+  distance?: number;
+  a: LeakPlace;
+  b: LeakPlace;
+}
+
+export interface LeakOptions {
+  readonly kinds?: readonly LeakKind[] | undefined;
+  /** Looks that differ by at most so many of 64 bits are one picture. */
+  readonly distance?: number | undefined;
+}
+
+export const LOOK_DISTANCE = 6;
+
+/**
+ * All pairs that offend. Where many records of a side share one key (the pictures of one reference), each record of the
+ * other sides is paired with the first of them: every offender is named, and their number does not grow as a product.
+ */
+export function findLeaks(items: readonly LeakItem[], { kinds = LEAK_KINDS, distance = LOOK_DISTANCE }: LeakOptions = {}): Leak[] {
+  const exact = sharing(items, 'exact', ({ print }) => print?.sha256);
+  const known = new Set(exact.map(pairKey));
+  const groups = new Map(items.map(({ record, file }) => [`${file}\n${record.id}`, record.group]));
+  /** Of one data set and of two references, which its authors number anew in each folder (LIVE). */
+  const knownApart = (a: LeakPlace, b: LeakPlace): boolean => {
+    const [one, other] = [a, b].map(({ file, id }) => groups.get(`${file}\n${id}`));
+    return a.dataset === b.dataset && one !== undefined && other !== undefined && one !== other;
+  };
+  const found: Record<LeakKind, () => Leak[]> = {
+    exact: () => exact,
+    perceptual: () => alike(items, distance).filter((leak) => !known.has(pairKey(leak))),
+    reference: () => sharing(items, 'reference', ({ record }) => record.group),
+    base_name: () => sharing(items, 'base_name', ({ record }) => stem(record.media)).filter(({ a, b }) => !knownApart(a, b)),
+  };
+  return LEAK_KINDS.filter((kind) => kinds.includes(kind)).flatMap((kind) => found[kind]());
+}
+
+function sharing(items: readonly LeakItem[], kind: LeakKind, keyOf: (item: LeakItem) => string | undefined): Leak[] {
+  const byKey = new Map<string, LeakItem[]>();
+  for (const item of items) {
+    const key = keyOf(item);
+    if (key === undefined || key === '') continue;
+    const others = byKey.get(key);
+    if (others === undefined) byKey.set(key, [item]);
+    else others.push(item);
+  }
+  const leaks: Leak[] = [];
+  for (const [key, shared] of byKey) {
+    const [first] = shared;
+    for (const item of shared) if (first !== undefined && item.side !== first.side) leaks.push({ kind, key, a: placeOf(first), b: placeOf(item) });
+  }
+  return leaks;
+}
+
+/** Every pair of looks is compared: 30 000 against 7 000 take about two seconds. */
+function alike(items: readonly LeakItem[], most: number): Leak[] {
+  const seen = items.flatMap((item) => (item.print?.look === undefined ? [] : [{ item, look: item.print.look }]));
+  const leaks: Leak[] = [];
+  for (let i = 0; i < seen.length; i++) {
+    const a = seen[i]!;
+    for (let j = i + 1; j < seen.length; j++) {
+      const b = seen[j]!;
+      if (a.item.side === b.item.side) continue;
+      const distance = lookDistance(a.look, b.look);
+      if (distance <= most) leaks.push({ kind: 'perceptual', key: lookText(a.look), distance, a: placeOf(a.item), b: placeOf(b.item) });
+    }
+  }
+  return leaks;
+}
+
+function pairKey({ a, b }: Leak): string {
+  return JSON.stringify([a.file, a.id, b.file, b.id]);
+}
+
+function lookText(look: Look): string {
+  return look.map((word) => word.toString(16).padStart(8, '0')).join('');
+}
+
+function placeOf({ record: { id, dataset, media }, side, file }: LeakItem): LeakPlace {
+  return { id, dataset, side, file, media };
+}
+
+function stem(media: string): string {
+  return media.replace(/^.*\//, '').replace(/\.[^.]*$/, '').toLowerCase();
+}

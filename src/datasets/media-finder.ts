@@ -1,0 +1,63 @@
+import { readdirSync, realpathSync, statSync } from 'node:fs';
+import { basename, join, relative, sep } from 'node:path';
+import { QalignError } from '../errors.js';
+
+/** Finds the file of a rated picture or clip below a folder. */
+export interface MediaFinder {
+  /** Absolute or as `root` is; undefined where there is none. @throws QalignError DATASET_MEDIA_MISSING where several files could be meant */
+  find(name: string): string | undefined;
+}
+
+/**
+ * Looks at `root/<folder>/<name>`, `root/<name>`, and then for the one file of that base name anywhere below, letter
+ * case aside (TID2013 and LIVE are distributed with both). Folders are read once, and only when a name is not in place.
+ */
+export function createMediaFinder(root: string, folder: string): MediaFinder {
+  if (!isA('directory', root)) throw new QalignError('DATASET_MEDIA_MISSING', `The media folder ${root} is no folder; name the one that holds the pictures or clips.`);
+  let index: Map<string, string[]> | undefined;
+  return {
+    find(name) {
+      for (const candidate of folder === '' ? [join(root, name)] : [join(root, folder, name), join(root, name)]) if (isA('file', candidate)) return candidate;
+      index ??= indexOf(root);
+      const found = index.get(basename(name).toLowerCase()) ?? [];
+      const nearest = found.length > 1 ? found.filter((path) => endsWith(path, name)) : found;
+      if (nearest.length > 1) {
+        throw new QalignError('DATASET_MEDIA_MISSING', `${name} could be ${nearest.slice(0, 3).map((path) => relative(root, path)).join(' or ')}; name the folder above the one that is meant with --media.`);
+      }
+      return nearest[0];
+    },
+  };
+}
+
+/** The same last parts, letter case aside. */
+function endsWith(path: string, name: string): boolean {
+  return `/${path.split(sep).join('/')}`.toLowerCase().endsWith(`/${name.toLowerCase()}`);
+}
+
+function isA(kind: 'file' | 'directory', path: string): boolean {
+  const found = statSync(path, { throwIfNoEntry: false });
+  return kind === 'file' ? found?.isFile() === true : found?.isDirectory() === true;
+}
+
+/** Base name in lower case → paths. Links are followed, each folder once: a link may lead round in a circle. */
+function indexOf(root: string): Map<string, string[]> {
+  const index = new Map<string, string[]>();
+  const seen = new Set<string>();
+  const open = [root];
+  for (let folder = open.pop(); folder !== undefined; folder = open.pop()) {
+    const real = realpathSync(folder);
+    if (seen.has(real)) continue;
+    seen.add(real);
+    for (const entry of readdirSync(folder, { withFileTypes: true })) {
+      const path = join(folder, entry.name);
+      if (entry.isDirectory() || (entry.isSymbolicLink() && isA('directory', path))) open.push(path);
+      else {
+        const key = entry.name.toLowerCase();
+        const others = index.get(key);
+        if (others === undefined) index.set(key, [path]);
+        else others.push(path);
+      }
+    }
+  }
+  return index;
+}

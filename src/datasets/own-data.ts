@@ -1,0 +1,125 @@
+import { statSync } from 'node:fs';
+import { readdir } from 'node:fs/promises';
+import { basename, extname, join } from 'node:path';
+import { QalignError } from '../errors.js';
+import { LEVELS } from '../scoring/levels.js';
+import type { Rating, RatingScan } from './rating.js';
+import { openRatings } from './ratings.js';
+import { readJsonTable } from './read-json.js';
+import type { DatasetSpec, Delimiter, LabelFile } from './spec.js';
+
+/** How to read a table of one's own. */
+export interface OwnData {
+  readonly name?: string | undefined;
+  readonly kind?: 'image' | 'video' | undefined;
+  readonly task?: 'quality' | 'aesthetics' | undefined;
+  readonly imageColumn?: string | undefined;
+  readonly scoreColumn?: string | undefined;
+  readonly stdColumn?: string | undefined;
+  readonly splitColumn?: string | undefined;
+  readonly groupColumn?: string | undefined;
+  /** Of text tables; by default the one of the extension. */
+  readonly delimiter?: Delimiter | undefined;
+  /** What the scores may be; anything else is an error. */
+  readonly scale?: readonly [number, number] | undefined;
+  readonly lowerIsBetter?: boolean | undefined;
+}
+
+/** What the questions, paths and levels of one's own data are made from. */
+export type OwnSpec = Pick<DatasetSpec, 'name' | 'title' | 'version' | 'licence' | 'kind' | 'task' | 'media' | 'levels' | 'density' | 'questions' | 'id'>;
+
+export interface OwnRatings {
+  readonly spec: OwnSpec;
+  readonly scan: RatingScan;
+  readonly source: string;
+}
+
+const FORMATS: Readonly<Record<string, Pick<LabelFile, 'format' | 'delimiter'>>> = {
+  '.csv': { format: 'table', delimiter: ',' },
+  '.tsv': { format: 'table', delimiter: '\t' },
+  '.txt': { format: 'table', delimiter: ' ' },
+  '.json': { format: 'json' },
+  '.jsonl': { format: 'json' },
+  '.xlsx': { format: 'xlsx' },
+  '.parquet': { format: 'parquet' },
+  '.mat': { format: 'mat' },
+};
+const CLIP = /\.(mp4|mov|mkv|webm|avi|m4v|mpe?g|flv|ogv|ts)$/i;
+const MEDIA = /\.(jpe?g|png|webp|avif|gif|tiff?|bmp|mp4|mov|mkv|webm|avi)$/i;
+
+/**
+ * Ratings of a CSV, TSV, JSON, JSONL, XLSX, Parquet or MAT table, of LLaVA-style JSON as Q-Align publishes it, or of a
+ * folder whose sub-folders are named after the levels.
+ * @throws QalignError DATASET_NOT_FOUND, DATASET_COLUMNS and what reading throws
+ */
+export async function openOwnRatings(path: string, own: OwnData): Promise<OwnRatings> {
+  const { scan, source } = isFolder(path) ? { scan: await folderRatings(path), source: 'folder' } : { scan: await tableRatings(path, own), source: 'own' };
+  const kind = own.kind ?? (CLIP.test(await firstName(scan)) ? 'video' : 'image');
+  const task = own.task ?? 'quality';
+  const name = own.name ?? basename(path).replace(/\.[^.]+$/, '');
+  const spec: OwnSpec = {
+    name,
+    title: name,
+    version: '',
+    licence: 'not stated',
+    kind,
+    task,
+    media: '',
+    levels: { range: own.scale === undefined ? 'trimmed' : [own.scale[0], own.scale[1]], over: 'all', outside: kind === 'video' ? 'clip' : 'drop', edge: 'lower' },
+    density: 'pdf',
+    questions: task === 'aesthetics' && kind === 'image' ? 'image-aesthetics' : `${kind}-quality`,
+    id: 'name',
+  };
+  return { spec, scan, source };
+}
+
+async function tableRatings(path: string, own: OwnData): Promise<RatingScan> {
+  const extension = extname(path).toLowerCase();
+  const format = FORMATS[extension];
+  if (format === undefined) throw new QalignError('DATASET_UNREADABLE', `${basename(path)}: a table ends in ${Object.keys(FORMATS).join(', ')}; rename it to what it is.`);
+  const columns = await columnsOf(path, own, extension);
+  const layout: LabelFile = { file: basename(path), header: true, ...format, ...(own.delimiter === undefined ? {} : { delimiter: own.delimiter }), columns };
+  return openRatings(path, layout, { scale: own.scale, lowerIsBetter: own.lowerIsBetter ?? false });
+}
+
+async function firstName(scan: RatingScan): Promise<string> {
+  for await (const [first] of scan()) if (first !== undefined) return first.name;
+  return '';
+}
+
+async function columnsOf(path: string, own: OwnData, extension: string): Promise<LabelFile['columns']> {
+  const { imageColumn, scoreColumn } = own;
+  const rest = {
+    ...(own.stdColumn === undefined ? {} : { std: own.stdColumn }),
+    ...(own.splitColumn === undefined ? {} : { split: own.splitColumn }),
+    ...(own.groupColumn === undefined ? {} : { group: own.groupColumn }),
+  };
+  if (imageColumn !== undefined && scoreColumn !== undefined) return { name: imageColumn, score: scoreColumn, ...rest };
+  if (extension === '.json') {
+    const header = (await readJsonTable(path, {})).header ?? [];
+    const name = imageColumn ?? ['image', 'img_path', 'media'].find((column) => header.includes(column));
+    const score = scoreColumn ?? ['gt_score', 'mos', 'id.score'].find((column) => header.includes(column));
+    if (name !== undefined && score !== undefined) return { name, score, ...rest };
+  }
+  throw new QalignError('USAGE', `${basename(path)}: say which columns hold the pictures and the scores (--image-column, --score-column).`);
+}
+
+function isFolder(path: string): boolean {
+  return statSync(path, { throwIfNoEntry: false })?.isDirectory() ?? false;
+}
+
+/** excellent/…, good/… : the level is the rating, 5 to 1. */
+async function folderRatings(path: string): Promise<RatingScan> {
+  const ratings: Rating[] = [];
+  for (const [index, level] of LEVELS.entries()) {
+    const names = isFolder(join(path, level)) ? (await readdir(join(path, level), { recursive: true })).sort() : [];
+    for (const name of names.filter((each) => MEDIA.test(each))) {
+      const mos = LEVELS.length - index;
+      ratings.push({ name: `${level}/${name.replaceAll('\\', '/')}`, mos, digits: `${mos}.0`, std: undefined, split: 'all', group: undefined, file: `${basename(path)}/${level}`, row: ratings.length + 1 });
+    }
+  }
+  if (ratings.length === 0) throw new QalignError('DATASET_EMPTY', `${path} has no pictures in sub-folders named ${LEVELS.join(', ')}: a folder of pictures alone has no ratings; name a table with --image-column and --score-column.`);
+  return async function* () {
+    yield ratings;
+  };
+}

@@ -1,0 +1,222 @@
+import { basename, dirname, join } from 'node:path';
+import { QalignError } from '../errors.js';
+import type { Rating, RatingScan } from './rating.js';
+import { readJsonTable } from './read-json.js';
+import { readMat } from './read-mat.js';
+import { readParquet } from './read-parquet.js';
+import { readTextTable } from './read-table.js';
+import { readWorkbook } from './read-workbook.js';
+import type { LabelFile } from './spec.js';
+import type { ReadTable, Table, TableRow } from './table.js';
+
+const READERS: Readonly<Record<LabelFile['format'], ReadTable>> = {
+  table: readTextTable,
+  json: readJsonTable,
+  xlsx: readWorkbook,
+  mat: readMat,
+  parquet: readParquet,
+};
+
+type Column = string | number;
+/** The parts of a layout that the data set says once for all its files. */
+export interface RatingRules {
+  readonly scale: readonly [number, number] | undefined;
+  readonly lowerIsBetter: boolean;
+  /** mos = mirror − score where lower is better. */
+  readonly mirror?: number | undefined;
+  /** What a name looks like. */
+  readonly names?: string | undefined;
+}
+
+/**
+ * The ratings of one label file.
+ * @throws QalignError of the dataset family, with file and row, for missing columns, values that are no ratings or out of range
+ */
+export async function openRatings(path: string, layout: LabelFile, rules: RatingRules): Promise<RatingScan> {
+  const table = await withNeighbours(await READERS[layout.format](path, layout), path, layout);
+  const toRating = ratingReader(table, layout, rules);
+  return async function* () {
+    for await (const rows of table.rows()) {
+      const ratings: Rating[] = [];
+      for (const row of rows) {
+        const rating = toRating(row);
+        if (rating !== undefined) ratings.push(rating);
+      }
+      yield ratings;
+    }
+  };
+}
+
+/** Adds the columns that lie in other files, or that a sequence of names makes, row by row in the same order. */
+async function withNeighbours(table: Table, path: string, layout: LabelFile): Promise<Table> {
+  const others = await Promise.all(Object.entries(layout.beside ?? {}).map(async ([name, other]) => ({ name, file: other.file, values: await columnOf(join(dirname(path), other.file), other) })));
+  if (layout.sequence !== undefined) {
+    const values = layout.sequence.flatMap(([pattern, count]) => Array.from({ length: count }, (_, i) => pattern.replace('{}', String(i + 1))));
+    others.push({ name: 'sequence', file: 'the list of names', values });
+  }
+  if (others.length === 0) return table;
+  // a table without a header is as wide as the columns that are taken from it
+  const width = table.header?.length ?? 1 + Math.max(-1, ...Object.values(layout.columns).flat().filter((column) => typeof column === 'number'));
+  return {
+    ...table,
+    header: [...(table.header ?? Array.from({ length: width }, () => '')), ...others.map(({ name }) => name)],
+    async *rows() {
+      let index = 0;
+      for await (const rows of table.rows()) {
+        yield rows.map((row) => {
+          const extra = others.map(({ values, file }) => values[index] ?? lacking(table.file, row.row, file, values.length));
+          index++;
+          return { ...row, cells: [...Array.from({ length: width }, (_, i) => row.cells[i] ?? ''), ...extra] };
+        });
+      }
+      for (const { file, values } of others) {
+        if (values.length !== index) throw new QalignError('DATASET_COLUMNS', `${file} has ${values.length} rows and ${table.file} has ${index}: they were expected to go together row by row.`);
+      }
+    },
+  };
+}
+
+async function columnOf(path: string, { format = 'table', column, delimiter = ',' }: NonNullable<LabelFile['beside']>[string]): Promise<string[]> {
+  const table = await READERS[format](path, { header: false, delimiter, columns: { name: column } });
+  const index = typeof column === 'number' ? column : (table.header?.indexOf(column) ?? -1);
+  if (index < 0) throw new QalignError('DATASET_COLUMNS', `${basename(path)}: there is no array "${column}"; there are ${table.header?.join(', ') || 'none'}.`);
+  const values: string[] = [];
+  for await (const rows of table.rows()) values.push(...rows.map((row) => row.cells[index] ?? ''));
+  return values;
+}
+
+function lacking(file: string, row: number, other: string, length: number): never {
+  throw new QalignError('DATASET_COLUMNS', `${file}:${row}: ${other} has only ${length} rows; the two were expected to go together row by row.`);
+}
+
+function ratingReader(table: Table, layout: LabelFile, rules: RatingRules): (row: TableRow) => Rating | undefined {
+  const { file } = table;
+  const place = (row: number): string => `${file}:${row}`;
+  const at = columnFinder(table, layout);
+  const { columns } = layout;
+  const [name, score, std, variance, split, group] = [columns.name, columns.score, columns.std, columns.variance, columns.split, columns.group].map((column) => (column === undefined ? undefined : at(column)));
+  const counts = columns.counts?.map(at);
+  const nameOf = nameReader(table, layout, at, name ?? 0);
+  const groupPattern = layout.group === undefined ? undefined : new RegExp(layout.group);
+  const splitPattern = layout.split_name === undefined ? undefined : new RegExp(layout.split_name);
+  const skip = layout.skip_names === undefined ? undefined : new RegExp(layout.skip_names);
+  const fits = rules.names === undefined ? undefined : new RegExp(rules.names);
+  const [lo, hi] = layout.scale ?? rules.scale ?? [-Infinity, Infinity];
+  const lower = layout.lower_is_better ?? rules.lowerIsBetter;
+  const mirror = layout.mirror ?? rules.mirror ?? (Number.isFinite(lo + hi) ? lo + hi : 0);
+
+  const numberAt = (row: TableRow, column: number, what: string): number => {
+    const text = row.cells[column];
+    const value = text === undefined || text === '' ? NaN : Number(text);
+    // 0x10 is a number to JavaScript and none to the author of a table
+    if (Number.isFinite(value) && !(text![0] === '0' && text![1]! > '9' && text![1] !== 'e' && text![1] !== 'E')) return value;
+    if (text === undefined) throw new QalignError('DATASET_COLUMNS', `${place(row.row)}: the row has ${row.cells.length} columns; ${what} was expected in column ${column + 1}${delimiterHint(row, layout)}.`);
+    throw new QalignError('DATASET_VALUE', `${place(row.row)}: ${what} is ${text === '' ? 'empty' : `"${text.slice(0, 40)}"`}; a number was expected.`);
+  };
+
+  return (row) => {
+    if (layout.drop_rows?.includes(row.row)) return undefined;
+    const label = nameOf(row);
+    if (label === '') throw new QalignError('DATASET_VALUE', `${place(row.row)}: the name of the picture is empty.`);
+    if (skip?.test(label)) return undefined;
+    if (fits?.test(label) === false) throw new QalignError('DATASET_COLUMNS', `${place(row.row)}: "${label.slice(0, 80)}" is no name of this data set (${rules.names}); is it the file of another one, or are its columns others?`);
+    let value: number;
+    let deviation: number | undefined;
+    if (counts !== undefined) {
+      [value, deviation] = momentsOf(counts.length === 1 ? listAt(row, counts[0]!, place) : counts.map((column) => numberAt(row, column, 'a count of votes')), place(row.row));
+    } else {
+      value = numberAt(row, score!, 'the score');
+    }
+    if (value < lo || value > hi) throw new QalignError('DATASET_VALUE', `${place(row.row)}: the score ${value} of ${label} is outside [${lo}, ${hi}].`);
+    if (std !== undefined) deviation = numberAt(row, std, 'the standard deviation');
+    if (variance !== undefined) deviation = Math.sqrt(numberAt(row, variance, 'the variance'));
+    if (deviation !== undefined && !(deviation >= 0)) throw new QalignError('DATASET_VALUE', `${place(row.row)}: a spread of ${deviation} is below 0.`);
+    const reference = group !== undefined ? stem(row.cells[group] ?? '') || undefined : groupPattern?.exec(label)?.[1];
+    const mos = lower ? mirror - value : value;
+    return {
+      name: label,
+      mos,
+      digits: lower || counts !== undefined ? undefined : layout.digits === 'shortest' ? String(mos) : row.cells[score!]!,
+      std: deviation === undefined ? undefined : deviation * (layout.std_factor ?? 1),
+      split: splitOf(layout, split === undefined ? splitPattern?.exec(label)?.[1] : (row.cells[split] ?? ''), reference, place(row.row)),
+      group: reference,
+      file,
+      row: row.row,
+    };
+  };
+}
+
+/** Column name or number → index. Says what the file has where it is not there. */
+function columnFinder(table: Table, layout: LabelFile): (column: Column) => number {
+  return (column) => {
+    if (typeof column === 'number') return column;
+    const index = table.header?.findIndex((name) => name.trim() === column) ?? -1;
+    const again = table.header?.findLastIndex((name) => name.trim() === column) ?? -1;
+    if (again > index) throw new QalignError('DATASET_COLUMNS', `${table.file}:1: the columns ${index + 1} and ${again + 1} are both called "${column}"; rename the one that is not meant.`);
+    if (index >= 0) return index;
+    const header = table.header ?? [];
+    const shown = header.slice(0, 12).join(', ').slice(0, 200);
+    const wrong = header.length === 1 && layout.format === 'table' ? `; its separator was expected to be ${JSON.stringify(layout.delimiter ?? ',')}` : '';
+    throw new QalignError('DATASET_COLUMNS', `${table.file}:1: there is no column "${column}"; the columns are ${shown}${header.length > 12 ? ` and ${header.length - 12} more` : ''}${wrong}.`);
+  };
+}
+
+function nameReader(table: Table, layout: LabelFile, at: (column: Column) => number, column: number): (row: TableRow) => string {
+  const { add = '', template, words = {}, lower = false } = layout.name ?? {};
+  const rewrites = (layout.name?.rewrite ?? []).map(([pattern, by]) => [new RegExp(pattern), by] as const);
+  // workbooks store a name such as 1600 as a number
+  const cell = (row: TableRow, index: number): string => (table.binary ? (row.cells[index] ?? '').replace(/^(\d+)\.0$/, '$1') : (row.cells[index] ?? ''));
+  const parts = template?.split(/\{([^}]+)\}/).map((part, i) => (i % 2 === 0 ? part : at(/^\d+$/.test(part) ? Number(part) : part)));
+  return (row) => {
+    let name = parts === undefined ? cell(row, column) : parts.map((part) => (typeof part === 'string' ? part : (words[cell(row, part)] ?? cell(row, part)))).join('');
+    if (name.includes('\\')) name = name.replaceAll('\\', '/');
+    for (const [pattern, by] of rewrites) name = name.replace(pattern, by);
+    if (name !== '' && add !== '' && !name.endsWith(add)) name += add;
+    return lower ? name.toLowerCase() : name;
+  };
+}
+
+function splitOf(layout: LabelFile, word: string | undefined, group: string | undefined, place: string): string {
+  if (layout.split_groups !== undefined && group !== undefined) {
+    const found = Object.entries(layout.split_groups).find(([, [first, last]]) => first <= group && group <= last);
+    if (found === undefined) throw new QalignError('DATASET_VALUE', `${place}: the reference ${group} belongs to no split; ${Object.keys(layout.split_groups).join(', ')} were expected.`);
+    return found[0];
+  }
+  if (word === undefined || word === '') return layout.split ?? 'all';
+  if (layout.splits === undefined) return word;
+  const split = layout.splits[word];
+  if (split === undefined) throw new QalignError('DATASET_VALUE', `${place}: the split "${word}" is none of ${Object.keys(layout.splits).join(', ')}.`);
+  return split;
+}
+
+/** Mean and standard deviation (of the population of votes) of counts of the votes 1, 2, 3 … */
+function momentsOf(counts: readonly number[], place: string): [mean: number, std: number] {
+  let n = 0;
+  let sum = 0;
+  let squares = 0;
+  for (let i = 0; i < counts.length; i++) {
+    const votes = counts[i]!;
+    if (!(votes >= 0)) throw new QalignError('DATASET_VALUE', `${place}: ${votes} votes for ${i + 1}; a count of at least 0 was expected.`);
+    n += votes;
+    sum += votes * (i + 1);
+    squares += votes * (i + 1) * (i + 1);
+  }
+  if (n === 0) throw new QalignError('DATASET_VALUE', `${place}: nobody voted; at least one count above 0 was expected.`);
+  const mean = sum / n;
+  return [mean, Math.sqrt(Math.max(0, squares / n - mean * mean))];
+}
+
+function listAt(row: TableRow, column: number, place: (row: number) => string): number[] {
+  const text = row.cells[column] ?? '';
+  const numbers = text.startsWith('[') ? (JSON.parse(text) as unknown[]) : [];
+  if (numbers.length === 0 || !numbers.every((value) => typeof value === 'number')) throw new QalignError('DATASET_VALUE', `${place(row.row)}: "${text.slice(0, 40)}" is no list of counts.`);
+  return numbers;
+}
+
+function delimiterHint(row: TableRow, layout: LabelFile): string {
+  return row.cells.length === 1 && layout.format === 'table' ? `, separated by ${JSON.stringify(layout.delimiter ?? ',')}` : '';
+}
+
+function stem(path: string): string {
+  return basename(path).replace(/\.[^.]+$/, '');
+}

@@ -1,0 +1,109 @@
+import { join } from 'node:path';
+import type { DatasetRecord } from '../../bridge/protocol/record.js';
+import { QalignError } from '../errors.js';
+import { openWhole, type WholeFile } from './jsonl.js';
+
+/** How records become the text of a file. */
+export interface RecordText {
+  readonly extension: '.jsonl' | '.json';
+  readonly start: string;
+  readonly between: string;
+  readonly end: string;
+  /** The whole text where there are no records. */
+  readonly empty: string;
+}
+
+export const JSONL_TEXT: RecordText = { extension: '.jsonl', start: '', between: '\n', end: '\n', empty: '' };
+
+export interface WrittenFile {
+  readonly path: string;
+  readonly records: number;
+}
+
+/** Files of records that appear together when all is written, or not at all. */
+export interface RecordFiles {
+  write(split: string, text: string): Promise<void> | undefined;
+  /** @throws QalignError OUTPUT_UNWRITABLE */
+  commit(): Promise<WrittenFile[]>;
+  discard(): Promise<void>;
+}
+
+/** `<folder>/<split>.jsonl`, one file a split. */
+export function openSplitFiles(folder: string, text: RecordText): RecordFiles {
+  return openFiles((split) => join(folder, `${fileName(split)}${text.extension}`), text);
+}
+
+/** A split is a word of a label file: it must not lead out of the folder. */
+function fileName(split: string): string {
+  if (/^[\p{L}\p{N}][\p{L}\p{N} ._-]*$/u.test(split)) return split;
+  throw new QalignError('DATASET_VALUE', `The split ${JSON.stringify(split)} cannot name a file; write it with letters, digits, dots and dashes.`);
+}
+
+/** All records in one file. */
+export function openOneFile(path: string, text: RecordText): RecordFiles {
+  return openFiles(() => path, text);
+}
+
+function openFiles(pathOf: (split: string) => string, text: RecordText): RecordFiles {
+  const bySplit = new Map<string, Open>();
+  const byPath = new Map<string, Open>();
+  const all = (): Open[] => [...byPath.values()];
+  const openFor = async (split: string): Promise<Open> => {
+    const path = pathOf(split);
+    let open = byPath.get(path);
+    if (open === undefined) byPath.set(path, (open = { file: await openWhole(path), records: 0 }));
+    bySplit.set(split, open);
+    return open;
+  };
+  const writeTo = (open: Open, line: string): Promise<void> | undefined => open.file.write((open.records++ === 0 ? text.start : text.between) + line);
+  return {
+    write(split, line) {
+      const open = bySplit.get(split);
+      return open === undefined ? openFor(split).then((opened) => writeTo(opened, line)) : writeTo(open, line);
+    },
+    async commit() {
+      for (const { file, records } of all()) await file.write(records === 0 ? text.empty : text.end);
+      for (const { file } of all()) await file.commit();
+      return all().map(({ file, records }) => ({ path: file.path, records }));
+    },
+    discard: async () => void (await Promise.all(all().map(({ file }) => file.discard()))),
+  };
+}
+
+interface Open {
+  readonly file: WholeFile;
+  records: number;
+}
+
+/** As `JSON.stringify`, in half of its time: 255 000 records are to be written in two seconds. */
+export function recordLine(record: DatasetRecord): string {
+  const { id, media, kind, task, dataset, mos, mos_std, level, level_probs, question, answer, split, group, series, order, source } = record;
+  return (
+    `{"id":${quoted(id)},"media":${quoted(media)},"kind":"${kind}","task":"${task}","dataset":${constant(dataset)},"mos":${mos}` +
+    (mos_std === undefined ? '' : `,"mos_std":${mos_std}`) +
+    (level === undefined ? '' : `,"level":${constant(level)}`) +
+    (level_probs === undefined ? '' : `,"level_probs":[${level_probs.join(',')}]`) +
+    `,"question":${constant(question)},"answer":${constant(answer)},"split":${constant(split)}` +
+    (group === undefined ? '' : `,"group":${constant(group)}`) +
+    (series === undefined ? '' : `,"series":${quoted(series)}`) +
+    (order === undefined ? '' : `,"order":${order}`) +
+    `,"source":{"file":${constant(source.file)},"row":${source.row}}}`
+  );
+}
+
+const known = new Map<string, string>();
+
+/** Questions, answers and file names come again and again. */
+function constant(text: string): string {
+  let found = known.get(text);
+  if (found === undefined) {
+    found = JSON.stringify(text);
+    if (known.size < 1000) known.set(text, found);
+  }
+  return found;
+}
+
+/** Names are mostly plain. */
+function quoted(text: string): string {
+  return /^[\w./ ()-]*$/.test(text) ? `"${text}"` : JSON.stringify(text);
+}

@@ -1,0 +1,46 @@
+import { basename } from 'node:path';
+import { DatasetRecord } from '../../bridge/protocol/record.js';
+import { problemWith } from '../../bridge/validate.js';
+import { QalignError } from '../errors.js';
+import { readLines } from './read-text.js';
+
+/**
+ * The records of a JSONL file, in batches and in order; every line is checked against the contract.
+ * @throws QalignError DATASET_NOT_FOUND, DATASET_UNREADABLE, DATASET_VALUE with file and line
+ */
+export async function* scanRecords(path: string): AsyncGenerator<DatasetRecord[]> {
+  for await (const { lines, first } of readLines(path)) {
+    const records: DatasetRecord[] = [];
+    lines.forEach((line, index) => {
+      if (line.trim() !== '') records.push(parseRecord(line, `${basename(path)}:${first + index}`));
+    });
+    yield records;
+  }
+}
+
+/** All of them. @throws also DATASET_EMPTY, and DATASET_DUPLICATE where two have one id */
+export async function readRecords(path: string): Promise<DatasetRecord[]> {
+  const records: DatasetRecord[] = [];
+  const ids = new Set<string>();
+  for await (const batch of scanRecords(path)) {
+    for (const record of batch) {
+      if (ids.has(record.id)) throw new QalignError('DATASET_DUPLICATE', `${basename(path)}: the id ${record.id} is there twice; ids are unique in a file of records.`);
+      ids.add(record.id);
+      records.push(record);
+    }
+  }
+  if (records.length === 0) throw new QalignError('DATASET_EMPTY', `${basename(path)} holds no records.`);
+  return records;
+}
+
+function parseRecord(line: string, place: string): DatasetRecord {
+  let value: unknown;
+  try {
+    value = JSON.parse(line);
+  } catch (cause) {
+    throw new QalignError('DATASET_UNREADABLE', `${place}: this is no JSON: ${(cause as Error).message}; records are made with "qalign dataset convert".`, { cause });
+  }
+  const problem = problemWith(DatasetRecord, value);
+  if (problem !== undefined) throw new QalignError('DATASET_VALUE', `${place} is no record at ${problem}.`);
+  return value as DatasetRecord;
+}

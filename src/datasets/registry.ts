@@ -1,0 +1,60 @@
+import { existsSync, statSync } from 'node:fs';
+import { basename, join } from 'node:path';
+import { QalignError } from '../errors.js';
+import type { RatingScan } from './rating.js';
+import { openRatings } from './ratings.js';
+import type { DatasetSpec, LabelFile } from './spec.js';
+
+export interface FoundFile {
+  readonly path: string;
+  readonly layout: LabelFile;
+}
+export interface FoundSource {
+  readonly source: string;
+  readonly files: readonly FoundFile[];
+  /** Split → path of its published list. */
+  readonly splitLists: Readonly<Record<string, string>>;
+}
+
+/**
+ * The label files of a data set in a folder, in its sub-folder of the data set's name, or one file by its path.
+ * @param source the name of the source to take; by default the first whose files are all there
+ * @param as the known file name that a renamed file has the layout of
+ * @throws QalignError DATASET_NOT_FOUND, which names every file that would do
+ */
+export function findLabels(spec: DatasetSpec, labels: string, { source, as }: { source?: string | undefined; as?: string | undefined } = {}): FoundSource {
+  if (!existsSync(labels)) throw new QalignError('DATASET_NOT_FOUND', `There is no ${labels}; name the folder with the label files of ${spec.title}, or one of them.`);
+  if (source !== undefined && !spec.sources.some(({ name }) => name === source)) {
+    throw new QalignError('DATASET_NOT_FOUND', `${spec.title} has no source "${source}"; its sources are ${spec.sources.map(({ name }) => name).join(', ')}.`);
+  }
+  if (!statSync(labels).isDirectory()) return oneFile(spec, labels, as, source);
+  const folders = [join(labels, spec.name), ...(spec.aliases ?? []).map((alias) => join(labels, alias)), labels];
+  for (const candidate of spec.sources.filter(({ name }) => source === undefined || name === source)) {
+    for (const folder of folders) {
+      const files = candidate.files.map((layout) => ({ path: join(folder, layout.file), layout }));
+      const splitLists = Object.fromEntries(Object.entries(candidate.split_lists ?? {}).map(([split, file]) => [split, join(folder, file)]));
+      if ([...files.map(({ path }) => path), ...Object.values(splitLists)].every((path) => existsSync(path))) return { source: candidate.name, files, splitLists };
+    }
+  }
+  const known = spec.sources.map(({ files }) => files.map(({ file }) => file).join(' + ')).join('; or ');
+  throw new QalignError('DATASET_NOT_FOUND', `${labels} has no label files of ${spec.title}; expected ${known}. Name a renamed file itself, with --as and the name it should have.`);
+}
+
+function oneFile(spec: DatasetSpec, path: string, as: string | undefined, source: string | undefined): FoundSource {
+  const name = as ?? basename(path);
+  for (const candidate of spec.sources.filter((each) => source === undefined || each.name === source)) {
+    const layout = candidate.files.find(({ file }) => file === name);
+    if (layout !== undefined) return { source: candidate.name, files: [{ path, layout }], splitLists: {} };
+  }
+  const known = [...new Set(spec.sources.flatMap(({ files }) => files.map(({ file }) => file)))].join(', ');
+  throw new QalignError('DATASET_NOT_FOUND', `${basename(path)} is no label file of ${spec.title} by its name; expected one of ${known}. Say with --as which of them it is.`);
+}
+
+/** All ratings of a source, file after file. */
+export async function readSource(spec: DatasetSpec, found: FoundSource): Promise<RatingScan> {
+  const rules = { scale: spec.scale, lowerIsBetter: spec.lower_is_better, mirror: spec.mirror, names: spec.names };
+  const scans = await Promise.all(found.files.map(({ path, layout }) => openRatings(path, layout, rules)));
+  return async function* () {
+    for (const scan of scans) yield* scan();
+  };
+}

@@ -1,0 +1,29 @@
+import type { LabelFile } from './spec.js';
+
+export interface TableRow {
+  readonly cells: readonly string[];
+  /** Line number in text files, row number in workbooks, index from 1 in lists. */
+  readonly row: number;
+}
+
+/** A table whatever it was stored as. Cells are texts; `binary` says that numbers were stored as doubles. */
+export interface Table {
+  readonly file: string;
+  readonly header: readonly string[] | undefined;
+  readonly binary: boolean;
+  rows(): AsyncIterable<readonly TableRow[]>;
+}
+
+export type ReadTable = (path: string, layout: Partial<Pick<LabelFile, 'delimiter' | 'header' | 'sheet' | 'skip_rows' | 'columns'>>) => Promise<Table>;
+
+/** A table that is held in memory. */
+export function tableOf(file: string, header: readonly string[] | undefined, rows: readonly TableRow[], binary: boolean): Table {
+  return {
+    file,
+    header,
+    binary,
+    async *rows() {
+      yield rows;
+    },
+  };
+}

@@ -1,0 +1,40 @@
+/**
+ * The process in which pythonia lives, forked by open-python.ts: what makes pythonia end its process ends this one.
+ * PYTHON_BIN names the interpreter before pythonia is imported, which starts it.
+ */
+interface Request {
+  readonly id: number;
+  readonly kind: 'exec' | 'eval';
+  readonly code: string;
+  readonly variables: string;
+}
+interface PythonModule {
+  run$(kind: string, code: string, variables: string, options: { $timeout: number }): Promise<string>;
+}
+/** pythonia gives up on a call after 100 s otherwise; whoever wants less says so in openPython. */
+const DAY_MS = 86_400_000;
+
+const { python } = (await import('pythonia')) as unknown as { python: ((module: string) => Promise<PythonModule>) & { exit(): void } };
+const { proc } = (globalThis as unknown as { __pythonBridge: { com: { proc: { pid: number; once(event: 'exit', listener: () => void): void; kill(signal: string): void } } } }).__pythonBridge.com;
+const end = (code: number): never => {
+  proc.kill('SIGKILL');
+  process.exit(code);
+};
+proc.once('exit', () => process.exit(70));
+process.once('disconnect', () => end(0)); // the caller is gone
+
+process.on('message', (message: Request | 'close') => {
+  if (message === 'close') end(0);
+  else void answer(message);
+});
+
+async function answer({ id, kind, code, variables }: Request): Promise<void> {
+  try {
+    const scripting = await python('qalign.scripting');
+    process.send?.({ id, answer: await scripting.run$(kind, code, variables, { $timeout: DAY_MS }) });
+  } catch (error) {
+    process.send?.({ id, answer: JSON.stringify({ error: String(error), trace: '' }) });
+  }
+}
+
+process.send?.({ pid: proc.pid });

@@ -1,0 +1,63 @@
+import { execFile } from 'node:child_process';
+import { promisify } from 'node:util';
+
+const run = promisify(execFile);
+
+export interface PythonProbe {
+  readonly executable: string;
+  /** e.g. `3.11.7`. */
+  readonly version: string;
+  readonly major: number;
+  readonly minor: number;
+  /** Whether `python -m venv` can make an environment with pip in it (Debian splits that off into python3-venv). */
+  readonly canVenv: boolean;
+  /** Of the modules asked for, the ones that cannot be found. */
+  readonly missing: readonly string[];
+}
+
+/** What the scorer imports. Looked up without importing: torch alone takes two seconds. */
+export const REQUIRED_MODULES = ['torch', 'numpy', 'zmq', 'fastjsonschema', 'sentencepiece', 'safetensors', 'huggingface_hub'] as const;
+
+const SCRIPT = `
+import importlib.util as u, json, platform, sys
+names = sys.argv[1:]
+print(json.dumps({"version": platform.python_version(), "major": sys.version_info[0], "minor": sys.version_info[1],
+  "canVenv": all(u.find_spec(n) is not None for n in ("venv", "ensurepip")),
+  "missing": [n for n in names if u.find_spec(n) is None]}))
+`;
+
+/** Asks an interpreter what it is. Undefined when it is not there or not a Python. */
+export async function probePython(executable: string, modules: readonly string[] = [], signal?: AbortSignal): Promise<PythonProbe | undefined> {
+  try {
+    const { stdout } = await run(executable, ['-c', SCRIPT, ...modules], { timeout: 30_000, ...(signal === undefined ? {} : { signal }) });
+    return { executable, ...(JSON.parse(stdout) as Omit<PythonProbe, 'executable'>) };
+  } catch {
+    signal?.throwIfAborted();
+    return undefined;
+  }
+}
+
+const CANDIDATES = ['python3', 'python3.13', 'python3.12', 'python3.11', 'python3.10', 'python'];
+export const OLDEST = { major: 3, minor: 10 };
+
+export interface FoundPython {
+  /** The first on PATH that is new enough and can make environments. */
+  readonly usable: PythonProbe | undefined;
+  /** All others that answered, for the error message. */
+  readonly rejected: readonly PythonProbe[];
+}
+
+export async function findPython(signal?: AbortSignal): Promise<FoundPython> {
+  const rejected: PythonProbe[] = [];
+  for (const name of CANDIDATES) {
+    const probe = await probePython(name, [], signal);
+    if (probe === undefined) continue;
+    if (isNewEnough(probe) && probe.canVenv) return { usable: probe, rejected };
+    rejected.push(probe);
+  }
+  return { usable: undefined, rejected };
+}
+
+export function isNewEnough(probe: Pick<PythonProbe, 'major' | 'minor'>): boolean {
+  return probe.major > OLDEST.major || (probe.major === OLDEST.major && probe.minor >= OLDEST.minor);
+}

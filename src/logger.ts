@@ -1,0 +1,27 @@
+/** Structured log lines. Worker logs arrive over the bridge and are re-emitted here at their own level. */
+export type LogLevel = 'debug' | 'info' | 'warn' | 'error';
+
+export type LogFields = Readonly<Record<string, unknown>>;
+
+export interface Logger {
+  debug(message: string, fields?: LogFields): void;
+  info(message: string, fields?: LogFields): void;
+  warn(message: string, fields?: LogFields): void;
+  error(message: string, fields?: LogFields): void;
+}
+
+const ORDER: Record<LogLevel, number> = { debug: 10, info: 20, warn: 30, error: 40 };
+
+/** Calls `write(level, message, fields)` for every line at or above `minimum`. */
+export function createLogger(
+  write: (level: LogLevel, message: string, fields: LogFields | undefined) => void,
+  minimum: LogLevel = 'info',
+): Logger {
+  const at = (level: LogLevel) => (message: string, fields?: LogFields) => {
+    if (ORDER[level] >= ORDER[minimum]) write(level, message, fields);
+  };
+  return { debug: at('debug'), info: at('info'), warn: at('warn'), error: at('error') };
+}
+
+/** Says nothing. The default of every library entry point: only the command line prints. */
+export const silentLogger: Logger = createLogger(() => {});

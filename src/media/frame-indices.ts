@@ -1,0 +1,90 @@
+/** A rate in pictures a second, exactly. */
+export interface Rational {
+  readonly numerator: number;
+  readonly denominator: number;
+}
+
+/** Which pictures of a clip are wanted: `count` of them, the i-th being number `indexAt(i)`, ascending, repeats allowed. */
+export interface Sampling {
+  readonly count: number;
+  readonly indexAt: (i: number) => number;
+  /** The pictures in the order in which `select` lets them through, each once. */
+  readonly distinctAt: (j: number) => number;
+  /** How many of those there are up to the i-th wanted one. */
+  readonly distinctUpTo: (i: number) => number;
+  /** The ffmpeg expression that is true for these n and no others: one term, as a list of eq() breaks beyond 100 terms. */
+  readonly select: string;
+}
+
+/**
+ * The pictures that the reference means: int(fps·i) for i < int(packets/fps), in doubles as it computes them (Q-Align's
+ * loader with decord's average rate). With `perSecond` other than 1, int(fps/perSecond·i) in exact arithmetic.
+ *
+ * @param rate average rate of the clip
+ * @param packets pictures in the clip
+ * @throws RangeError for `perSecond` ≤ 0
+ */
+export function sampling(rate: Rational, packets: number, perSecond = 1): Sampling {
+  const { numerator: a, denominator: b } = samplingRate(rate, perSecond);
+  const step = a / b;
+  const inDoubles = perSecond === 1;
+  const count = inDoubles ? Math.trunc(packets / step) : floorOf(packets, b, a);
+  const indexAt = (i: number): number => (inDoubles ? Math.trunc(step * i) : floorOf(i, a, b));
+  const every = step < 1; // no picture is left out, some are wanted repeatedly
+  return {
+    count,
+    indexAt,
+    distinctAt: every ? (j) => j : indexAt,
+    distinctUpTo: (i) => (every ? indexAt(i) + 1 : i + 1),
+    select: inDoubles ? `eq(n\\,trunc(${a}/${b}*ceil(n*${b}/${a})))` : `eq(n\\,trunc(${a}*ceil(n*${b}/${a})/${b}))`,
+  };
+}
+
+/** A clip under one sampling interval still has a first picture. */
+export const FIRST_ONLY: Sampling = { count: 1, indexAt: () => 0, distinctAt: (j) => j, distinctUpTo: () => 1, select: 'eq(n\\,0)' };
+
+/** `most` of `count` positions, evenly spread: floor(i·count/most); all where there are no more than `most`. */
+export function spread(count: number, most: number = count): number[] {
+  const kept = Math.min(count, most);
+  return Array.from({ length: kept }, (_, i) => Math.floor((i * count) / kept));
+}
+
+/** The clip's rate divided by pictures wanted a second: `perSecond` 0.5 of a 30 fps clip is one in 60. @throws RangeError for perSecond ≤ 0 */
+export function samplingRate(rate: Rational, perSecond: number): Rational {
+  if (!(perSecond > 0) || !Number.isFinite(perSecond)) throw new RangeError(`fps must be a positive number, got ${perSecond}`);
+  if (perSecond === 1) return rate; // as it stands in the file, so that the doubles are the reference's
+  const wanted = simplest(perSecond);
+  const numerator = BigInt(rate.numerator) * BigInt(wanted.denominator);
+  const denominator = BigInt(rate.denominator) * BigInt(wanted.numerator);
+  const divisor = gcd(numerator, denominator);
+  return { numerator: Number(numerator / divisor), denominator: Number(denominator / divisor) };
+}
+
+/** `30000/1001`, or undefined for `0/0` and the like. */
+export function parseRate(text: string | undefined): Rational | undefined {
+  const [numerator, denominator] = (text ?? '').split('/').map(Number);
+  if (numerator === undefined || denominator === undefined || !(numerator > 0) || !(denominator > 0)) return undefined;
+  return { numerator, denominator };
+}
+
+/** The simplest fraction within 1e-12 of a number, by continued fractions: 0.7 is 7/10 and 0.333333333333 is 1/3. */
+function simplest(value: number): Rational {
+  let [p, q, previousP, previousQ] = [Math.floor(value), 1, 1, 0];
+  let rest = value - p;
+  while (Math.abs(p / q - value) > value * 1e-12) {
+    const term = Math.floor(1 / rest);
+    rest = 1 / rest - term;
+    [p, q, previousP, previousQ] = [term * p + previousP, term * q + previousQ, p, q];
+  }
+  return { numerator: p, denominator: q };
+}
+
+/** floor(i·a/b), exactly. */
+function floorOf(i: number, a: number, b: number): number {
+  const product = i * a;
+  return Number.isSafeInteger(product) ? (product - (product % b)) / b : Number((BigInt(i) * BigInt(a)) / BigInt(b));
+}
+
+function gcd(a: bigint, b: bigint): bigint {
+  return b === 0n ? a : gcd(b, a % b);
+}

@@ -1,0 +1,77 @@
+import { QalignError } from '../errors.js';
+import { decodeImage } from './decode.js';
+import { readInput } from './image-file.js';
+import { withDefaults, type MediaLimits } from './limits.js';
+import { padAndResize, type RawPicture } from './resample.js';
+
+/** A local path, or the bytes of the file. */
+export type MediaInput = string | Uint8Array;
+
+/** uint8 RGB, row by row from the top; width = height = the size asked for. */
+export interface PreparedImage {
+  readonly width: number;
+  readonly height: number;
+  readonly data: Uint8Array;
+}
+
+export interface PrepareImageOptions {
+  /** Side of the square in pixels, 1 … 4096: the model's `image_size`. */
+  readonly size: number;
+  /** Turn the picture as its EXIF orientation says. The reference does not, so it is off by default. */
+  readonly autoOrient?: boolean;
+  readonly limits?: Partial<MediaLimits>;
+  readonly signal?: AbortSignal;
+}
+
+function checkTarget(size: number): void {
+  if (!Number.isInteger(size) || size < 1 || size > 4096) {
+    throw new QalignError('CONFIG_INVALID', `A picture cannot be prepared at ${size} pixels; give a whole number from 1 to 4096.`);
+  }
+}
+
+/** Settles as `work` does, or earlier when the time is up or the caller cancels; `work` itself then ends unheard. */
+async function within<T>(work: Promise<T>, timeoutMs: number, signal: AbortSignal | undefined): Promise<T> {
+  let timer: NodeJS.Timeout | undefined;
+  let onAbort: (() => void) | undefined;
+  const stopped = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => {
+      reject(new QalignError('MEDIA_TIMEOUT', `Preparing the picture took longer than ${timeoutMs} ms; raise timeoutMs.`));
+    }, Math.min(timeoutMs, 2 ** 31 - 1));
+    onAbort = () => {
+      reject(signal?.reason instanceof Error ? signal.reason : new QalignError('CANCELLED', 'The picture was cancelled.'));
+    };
+    signal?.addEventListener('abort', onAbort, { once: true });
+  });
+  try {
+    return await Promise.race([work, stopped]);
+  } finally {
+    clearTimeout(timer);
+    if (onAbort !== undefined) signal?.removeEventListener('abort', onAbort);
+  }
+}
+
+/**
+ * Reads a picture as the reference does with Pillow: first frame, RGB, alpha dropped, EXIF and ICC ignored, padded to a
+ * square, resized with Pillow's bicubic (mplug_owl2.md, section 6). Bit-exact but for lossy AVIF and TIFF with
+ * associated alpha.
+ *
+ * @throws QalignError MEDIA_NOT_FOUND, MEDIA_UNREADABLE, MEDIA_UNSUPPORTED, MEDIA_CORRUPT, MEDIA_TOO_LARGE, MEDIA_TIMEOUT
+ */
+export async function prepareImage(input: MediaInput, options: PrepareImageOptions): Promise<PreparedImage> {
+  checkTarget(options.size);
+  options.signal?.throwIfAborted();
+  const limits = withDefaults(options.limits);
+  const work = async (): Promise<PreparedImage> => {
+    const bytes = await readInput(input, limits.maxBytes, options.signal);
+    const picture = await decodeImage(bytes, limits, options.autoOrient ?? false);
+    options.signal?.throwIfAborted();
+    return prepareFrame(picture, { size: options.size });
+  };
+  return within(work(), limits.timeoutMs, options.signal);
+}
+
+/** Pads and resizes raw RGB, such as a frame of a clip, as {@link prepareImage} does. */
+export function prepareFrame(frame: RawPicture, options: { readonly size: number }): PreparedImage {
+  checkTarget(options.size);
+  return { width: options.size, height: options.size, data: padAndResize(frame, options.size) };
+}

@@ -1,0 +1,32 @@
+/** What decoding one file may cost at most. Going over any of these ends in a typed error, never in a crash. */
+export interface MediaLimits {
+  /** Size of the file in bytes. */
+  readonly maxBytes: number;
+  /** Width × height of a picture, or of one frame of a clip. */
+  readonly maxPixels: number;
+  /** Frames taken from one clip. */
+  readonly maxFrames: number;
+  /** Wall-clock time for one picture or one clip, in milliseconds. */
+  readonly timeoutMs: number;
+}
+
+/**
+ * `maxPixels` is the number over which Pillow, and so the reference, refuses a picture (2 × 89 478 485). `maxBytes`
+ * is what such a picture takes uncompressed with 16 bits a channel, rounded.
+ */
+export const DEFAULT_LIMITS: MediaLimits = {
+  maxBytes: 1024 ** 3,
+  maxPixels: 178_956_970,
+  maxFrames: 3600,
+  timeoutMs: 120_000,
+};
+
+/** The defaults with `partial` laid over them; absent and undefined entries keep the default. */
+export function withDefaults(partial: Partial<MediaLimits> | undefined): MediaLimits {
+  return {
+    maxBytes: partial?.maxBytes ?? DEFAULT_LIMITS.maxBytes,
+    maxPixels: partial?.maxPixels ?? DEFAULT_LIMITS.maxPixels,
+    maxFrames: partial?.maxFrames ?? DEFAULT_LIMITS.maxFrames,
+    timeoutMs: partial?.timeoutMs ?? DEFAULT_LIMITS.timeoutMs,
+  };
+}

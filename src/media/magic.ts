@@ -1,0 +1,87 @@
+/** What a file is, from its first bytes. The name of a file is never asked. */
+export type MediaKind = 'image' | 'video' | 'unknown';
+
+export interface Sniffed {
+  readonly kind: MediaKind;
+  /** Short name of the format, e.g. `jpeg`, `mp4`; `empty` and `unknown` when there is none. */
+  readonly format: string;
+}
+
+/** How many bytes {@link sniff} needs to see at most; shorter files are fine. */
+export const SNIFF_BYTES = 4096;
+
+const latin1 = (bytes: Uint8Array, from: number, to: number): string =>
+  String.fromCharCode(...bytes.subarray(from, Math.min(to, bytes.length)));
+
+const image = (format: string): Sniffed => ({ kind: 'image', format });
+const video = (format: string): Sniffed => ({ kind: 'video', format });
+const unknown = (format: string): Sniffed => ({ kind: 'unknown', format });
+
+/** Formats that a fixed string at the start decides. */
+const PREFIXES: readonly (readonly [string, Sniffed])[] = [
+  ['\xff\xd8\xff', image('jpeg')],
+  ['\x89PNG\r\n\x1a\n', image('png')],
+  ['GIF87a', image('gif')],
+  ['GIF89a', image('gif')],
+  ['II*\0', image('tiff')],
+  ['MM\0*', image('tiff')],
+  ['II+\0', image('tiff')],
+  ['MM\0+', image('tiff')],
+  ['BM', image('bmp')],
+  ['\x1a\x45\xdf\xa3', video('matroska')],
+  ['\x00\x00\x01\xba', video('mpeg-ps')],
+  ['\x00\x00\x01\xb3', video('mpeg-video')],
+  ['\x30\x26\xb2\x75\x8e\x66\xcf\x11', video('asf')],
+  ['OggS', video('ogg')],
+  ['FLV\x01', video('flv')],
+  ['DKIF', video('ivf')],
+  ['YUV4MPEG2', video('y4m')],
+  ['\x06\x0e\x2b\x34\x02\x05\x01\x01', video('mxf')],
+  ['.RMF', video('realmedia')],
+];
+
+const QUICKTIME_ATOMS = new Set(['moov', 'mdat', 'free', 'skip', 'wide', 'pnot']);
+const HEIF_BRANDS = new Set(['heic', 'heix', 'heim', 'heis', 'hevc', 'hevx', 'mif1', 'msf1', 'mif2']);
+
+/** ISO base media: the `ftyp` box tells pictures (AVIF, HEIF) from clips. */
+function sniffBox(bytes: Uint8Array): Sniffed | undefined {
+  const type = latin1(bytes, 4, 8);
+  if (QUICKTIME_ATOMS.has(type)) return video('mov');
+  if (type !== 'ftyp' || bytes.length < 12) return undefined;
+  const size = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength).getUint32(0);
+  const brands = [latin1(bytes, 8, 12)];
+  for (let at = 16; at + 4 <= Math.min(size, bytes.length); at += 4) brands.push(latin1(bytes, at, at + 4));
+  const major = brands[0] ?? '';
+  if (major === 'avif' || major === 'avis') return image('avif');
+  if (HEIF_BRANDS.has(major)) return brands.includes('avif') ? image('avif') : unknown('heif');
+  return video(major === 'qt  ' ? 'mov' : 'mp4');
+}
+
+/** MPEG transport streams: the sync byte 0x47 every 188 bytes, or every 192 with a time code before it. */
+function isTransportStream(bytes: Uint8Array): boolean {
+  return [[0, 188], [4, 192]].some(([first = 0, step = 188]) => {
+    if (bytes.length < first + 2 * step + 1) return false;
+    for (let at = first; at < Math.min(bytes.length, first + 4 * step); at += step) if (bytes[at] !== 0x47) return false;
+    return true;
+  });
+}
+
+/**
+ * Tells pictures from clips by magic bytes.
+ *
+ * @param bytes the first {@link SNIFF_BYTES} bytes of the file, or all of it
+ */
+export function sniff(bytes: Uint8Array): Sniffed {
+  if (bytes.length === 0) return unknown('empty');
+  const start = latin1(bytes, 0, 16);
+  for (const [prefix, found] of PREFIXES) if (start.startsWith(prefix)) return found;
+  if (start.startsWith('RIFF')) {
+    const form = latin1(bytes, 8, 12);
+    if (form === 'WEBP') return image('webp');
+    if (form === 'AVI ') return video('avi');
+    return unknown('riff');
+  }
+  const box = sniffBox(bytes);
+  if (box !== undefined) return box;
+  return isTransportStream(bytes) ? video('mpeg-ts') : unknown('unknown');
+}

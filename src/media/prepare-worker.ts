@@ -1,0 +1,38 @@
+import { parentPort } from 'node:worker_threads';
+import { QalignError, type ErrorCode } from '../errors.js';
+import { prepareFrame, prepareImage, type MediaInput } from './image.js';
+import type { MediaLimits } from './limits.js';
+import type { RawPicture } from './resample.js';
+
+/** What the pool asks of a thread. */
+export type PrepareRequest =
+  | { readonly kind: 'image'; readonly input: MediaInput; readonly size: number; readonly autoOrient: boolean; readonly limits: Partial<MediaLimits> }
+  | { readonly kind: 'frames'; readonly frames: readonly RawPicture[]; readonly size: number };
+
+/** What the thread answers; the data are moved, not copied. */
+export type PrepareAnswer = { readonly data: Uint8Array } | { readonly code: ErrorCode; readonly message: string };
+
+async function prepare(request: PrepareRequest): Promise<Uint8Array> {
+  if (request.kind === 'image') {
+    const { input, size, autoOrient, limits } = request;
+    return (await prepareImage(input, { size, autoOrient, limits })).data;
+  }
+  const { frames, size } = request;
+  const bytes = size * size * 3;
+  const all = new Uint8Array(frames.length * bytes);
+  frames.forEach((frame, i) => {
+    all.set(prepareFrame(frame, { size }).data, i * bytes);
+  });
+  return all;
+}
+
+parentPort?.on('message', (request: PrepareRequest) => {
+  prepare(request).then(
+    (data) => parentPort?.postMessage({ data } satisfies PrepareAnswer, [data.buffer as ArrayBuffer]),
+    (error: unknown) => {
+      const known = error instanceof QalignError;
+      const message = error instanceof Error ? error.message : String(error);
+      parentPort?.postMessage({ code: known ? error.code : 'MEDIA_CORRUPT', message } satisfies PrepareAnswer);
+    },
+  );
+});

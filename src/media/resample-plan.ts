@@ -1,0 +1,64 @@
+import { cutTable, makeTable, type CutTable } from './resample-table.js';
+
+/** int(255 · mean) of CLIP's normalisation: the colour that the reference pads with. */
+export const PAD_COLOUR: readonly [number, number, number] = [122, 116, 104];
+
+/** How a picture of one shape becomes a square: nothing here depends on its pixels. */
+export interface ResamplePlan {
+  readonly width: number;
+  readonly height: number;
+  /** Side of the padded square, the longer side of the picture. */
+  readonly side: number;
+  readonly size: number;
+  /** Where the picture lies in the padded square; the odd row or column of padding is below or on the right. */
+  readonly left: number;
+  readonly top: number;
+  readonly columns: CutTable;
+  readonly rows: CutTable;
+  /** A row of pure padding after the horizontal pass, RGB, `size` pixels. */
+  readonly paddingRow: Uint8Array;
+}
+
+function makePaddingRow(columns: CutTable): Uint8Array {
+  const size = columns.first.length;
+  const row = new Uint8Array(size * 3);
+  for (let x = 0; x < size; x++) {
+    let sum = columns.padding[x] ?? 0;
+    const start = columns.start[x] ?? 0;
+    for (let k = 0; k < (columns.count[x] ?? 0); k++) sum += columns.weights[start + k] ?? 0;
+    for (let c = 0; c < 3; c++) row[x * 3 + c] = toByte((PAD_COLOUR[c] ?? 0) * sum);
+  }
+  return row;
+}
+
+/** A sum of weight × pixel, rounded and clipped to 8 bits as Pillow does between and after its passes. */
+export function toByte(sum: number): number {
+  const value = Math.floor((sum + 2 ** 21) / 2 ** 22);
+  return value < 0 ? 0 : value > 255 ? 255 : value;
+}
+
+function makePlan(width: number, height: number, size: number): ResamplePlan {
+  const side = Math.max(width, height);
+  const left = Math.floor((side - width) / 2);
+  const top = Math.floor((side - height) / 2);
+  const table = makeTable(side, size);
+  const columns = cutTable(table, left, width);
+  return { width, height, side, size, left, top, columns, rows: cutTable(table, top, height), paddingRow: makePaddingRow(columns) };
+}
+
+/** A set of photographs has few shapes, a crawl has thousands: keep the latest, and none of the giants. */
+const KEPT_PLANS = 16;
+const KEPT_SIDE = 16_384;
+const plans = new Map<string, ResamplePlan>();
+
+/** The plan for a picture of `width` × `height` and a square of `size`; kept for the next picture of that shape. */
+export function planResample(width: number, height: number, size: number): ResamplePlan {
+  const key = `${width}x${height}>${size}`;
+  const known = plans.get(key);
+  const plan = known ?? makePlan(width, height, size);
+  if (plan.side > KEPT_SIDE) return plan;
+  plans.delete(key);
+  plans.set(key, plan);
+  if (plans.size > KEPT_PLANS) plans.delete(plans.keys().next().value ?? '');
+  return plan;
+}

@@ -1,0 +1,26 @@
+import sharp from 'sharp';
+import { decodeImage } from './decode.js';
+import { readInput } from './image-file.js';
+import { withDefaults } from './limits.js';
+import { sniff } from './magic.js';
+import type { RawPicture } from './resample.js';
+import { sampleVideo } from './video.js';
+
+/**
+ * A small JPEG of a picture, or of a clip's first frame, as a data URI for a page in one file. `side` in pixels is the
+ * longer one. Throws what decoding throws.
+ */
+export async function thumbnail(path: string, side = 240): Promise<string> {
+  const limits = withDefaults(undefined);
+  const bytes = await readInput(path, limits.maxBytes);
+  const picture = sniff(bytes).kind === 'video' ? await firstFrame(path) : await decodeImage(bytes, limits, true);
+  const { width, height, data } = picture;
+  const jpeg = await sharp(data, { raw: { width, height, channels: 3 } }).resize(side, side, { fit: 'inside', withoutEnlargement: true }).jpeg({ quality: 72 }).toBuffer();
+  return `data:image/jpeg;base64,${jpeg.toString('base64')}`;
+}
+
+async function firstFrame(path: string): Promise<RawPicture> {
+  const { frames } = await sampleVideo(path, { maxFrames: 1 });
+  for await (const frame of frames) return frame;
+  throw new RangeError(`${path} has no frame`);
+}

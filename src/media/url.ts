@@ -1,0 +1,120 @@
+import { lookup } from 'node:dns';
+import { BlockList, isIP, type LookupFunction } from 'node:net';
+import { Agent, request } from 'undici';
+import { QalignError } from '../errors.js';
+import { withDefaults, type MediaLimits } from './limits.js';
+
+const MOST_REDIRECTS = 5;
+
+/** Everything that is not the public internet: a URL must not reach into the network that the program runs in. */
+const PRIVATE = { 4: new BlockList(), 6: new BlockList() }; // apart: one list would take an IPv4 address for its mapped IPv6 form
+for (const [address, bits] of [
+  ['0.0.0.0', 8], ['10.0.0.0', 8], ['100.64.0.0', 10], ['127.0.0.0', 8], ['169.254.0.0', 16], ['172.16.0.0', 12], ['192.0.0.0', 24], ['192.0.2.0', 24],
+  ['192.88.99.0', 24], ['192.168.0.0', 16], ['198.18.0.0', 15], ['198.51.100.0', 24], ['203.0.113.0', 24], ['224.0.0.0', 4], ['240.0.0.0', 4],
+] as const) PRIVATE[4].addSubnet(address, bits, 'ipv4');
+// only 2000::/3 is global unicast; inside it: Teredo and other special blocks, documentation, and 6to4, which wraps an IPv4 address
+for (const [address, bits] of [['::', 3], ['4000::', 2], ['8000::', 1], ['2001::', 23], ['2001:db8::', 32], ['2002::', 16], ['3fff::', 20]] as const) PRIVATE[6].addSubnet(address, bits, 'ipv6');
+
+/** True for addresses of the public internet only; an IPv4 address inside an IPv6 one (mapped, NAT64, 6to4) is refused. */
+export function isPublicAddress(address: string): boolean {
+  const family = isIP(address);
+  return (family === 4 && !PRIVATE[4].check(address, 'ipv4')) || (family === 6 && !PRIVATE[6].check(address, 'ipv6'));
+}
+
+export interface FetchOptions {
+  readonly limits?: Partial<MediaLimits> | undefined;
+  readonly signal?: AbortSignal | undefined;
+  /** Which addresses may be spoken to; tests of the rest allow loopback. */
+  readonly isAllowed?: (address: string) => boolean;
+}
+
+/**
+ * Fetches a picture or clip. The address that was checked is the one that is connected to (no second look-up), for
+ * every redirect anew; size and time are limited while the bytes arrive.
+ *
+ * @throws QalignError MEDIA_URL_FORBIDDEN, MEDIA_URL_FAILED, MEDIA_TOO_LARGE, MEDIA_TIMEOUT, CANCELLED
+ */
+export async function fetchMedia(address: string, options: FetchOptions = {}): Promise<Uint8Array> {
+  const limits = withDefaults(options.limits);
+  const isAllowed = options.isAllowed ?? isPublicAddress;
+  const late = AbortSignal.timeout(limits.timeoutMs);
+  const signal = options.signal === undefined ? late : AbortSignal.any([late, options.signal]);
+  const agent = new Agent({ connect: { lookup: checkedLookup(isAllowed), timeout: limits.timeoutMs } });
+  try {
+    return await follow(requireHttp(address), agent, limits, isAllowed, signal);
+  } catch (error) {
+    throw asMediaError(error, address, limits, options.signal, late);
+  } finally {
+    await agent.destroy();
+  }
+}
+
+async function follow(start: URL, agent: Agent, limits: MediaLimits, isAllowed: (address: string) => boolean, signal: AbortSignal): Promise<Uint8Array> {
+  let url = start;
+  for (let hop = 0; hop <= MOST_REDIRECTS; hop++) {
+    requireAllowedHost(url, isAllowed);
+    const { statusCode, headers, body } = await request(url, { dispatcher: agent, signal, headers: { accept: 'image/*, video/*' } });
+    if (statusCode >= 300 && statusCode < 400 && typeof headers.location === 'string') {
+      await body.dump();
+      url = requireHttp(new URL(headers.location, url).href);
+      continue;
+    }
+    if (statusCode !== 200) {
+      await body.dump();
+      throw new QalignError('MEDIA_URL_FAILED', `${shown(url)} answered with status ${statusCode}.`);
+    }
+    return await collect(body, url, limits);
+  }
+  throw new QalignError('MEDIA_URL_FAILED', `${shown(start)} was redirected more than ${MOST_REDIRECTS} times.`);
+}
+
+async function collect(body: AsyncIterable<unknown>, url: URL, limits: MediaLimits): Promise<Uint8Array> {
+  const chunks: Buffer[] = [];
+  let bytes = 0;
+  for await (const chunk of body as AsyncIterable<Buffer>) {
+    bytes += chunk.length;
+    if (bytes > limits.maxBytes) throw new QalignError('MEDIA_TOO_LARGE', `${shown(url)} is larger than the limit of ${limits.maxBytes} bytes.`);
+    chunks.push(chunk);
+  }
+  return Buffer.concat(chunks);
+}
+
+function requireHttp(address: string): URL {
+  const url = URL.canParse(address) ? new URL(address) : undefined;
+  if (url === undefined || !/^https?:$/.test(url.protocol)) throw new QalignError('MEDIA_URL_FORBIDDEN', `Only http and https URLs are fetched, not "${address.slice(0, 100)}".`);
+  if (url.username !== '' || url.password !== '') throw new QalignError('MEDIA_URL_FORBIDDEN', `${shown(url)} carries a user name or password; leave it out.`);
+  return url;
+}
+
+/** A literal address is never looked up, so it is checked here. */
+function requireAllowedHost(url: URL, isAllowed: (address: string) => boolean): void {
+  const host = url.hostname.replace(/^\[|\]$/g, '');
+  if (isIP(host) !== 0 && !isAllowed(host)) throw forbidden(host);
+}
+
+function checkedLookup(isAllowed: (address: string) => boolean): LookupFunction {
+  return (host, options, callback) => {
+    lookup(host, { all: true }, (error, found) => {
+      if (error !== null) return callback(error, '');
+      const bad = found.find(({ address }) => !isAllowed(address));
+      const first = found[0];
+      if (bad !== undefined || first === undefined) return callback(forbidden(host), '');
+      if (options.all === true) callback(null, found);
+      else callback(null, first.address, first.family);
+    });
+  };
+}
+
+const forbidden = (host: string): QalignError => new QalignError('MEDIA_URL_FORBIDDEN', `${host} is an address of a private or special network, which is never fetched from.`);
+
+/** Without credentials and query: both may be secrets, and messages end in logs. */
+const shown = (url: URL): string => `${url.protocol}//${url.host}${url.pathname}`;
+
+function asMediaError(error: unknown, address: string, limits: MediaLimits, own: AbortSignal | undefined, late: AbortSignal): QalignError {
+  if (own?.aborted === true) return new QalignError('CANCELLED', 'Fetching was cancelled.', { cause: error });
+  if (late.aborted) return new QalignError('MEDIA_TIMEOUT', `The URL took longer than ${limits.timeoutMs / 1000} s.`, { cause: error });
+  if (error instanceof QalignError) return error;
+  if (error instanceof Error && error.cause instanceof QalignError) return error.cause;
+  const url = new URL(address);
+  return new QalignError('MEDIA_URL_FAILED', `${shown(url)} could not be fetched (${(error as NodeJS.ErrnoException).code ?? (error as Error).message}).`, { cause: error });
+}

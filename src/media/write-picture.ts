@@ -1,0 +1,18 @@
+import { mkdir, readFile, rename } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import sharp from 'sharp';
+import { decodeImage } from './decode.js';
+import { withDefaults } from './limits.js';
+import type { RawPicture } from './resample.js';
+
+/** The pixels of a picture file, as scoring reads them. */
+export async function readPicture(path: string): Promise<RawPicture> {
+  return decodeImage(await readFile(path), withDefaults(undefined), false);
+}
+
+/** Writes pixels as PNG, whole or not at all. */
+export async function writePng(path: string, { width, height, data }: RawPicture): Promise<void> {
+  await mkdir(dirname(path), { recursive: true });
+  await sharp(data, { raw: { width, height, channels: 3 } }).png({ compressionLevel: 1 }).toFile(`${path}.part`);
+  await rename(`${path}.part`, path);
+}

@@ -1,0 +1,112 @@
+import { createHash } from 'node:crypto';
+import { readFile } from 'node:fs/promises';
+import Type from 'typebox';
+import { problemWith } from '../../bridge/validate.js';
+import { QalignError } from '../errors.js';
+import { escape, figure, page } from '../report/page.js';
+import { lines } from '../report/plots.js';
+import { decimal } from '../report/text.js';
+import { calibrate } from '../scoring/calibration.js';
+import { fitCalibrationFile, reportCalibration, type CalibrationFile, type CalibrationReport, type NamedRows } from './evaluate/adjust.js';
+import { rowsOf } from './evaluate/assess.js';
+import { writeWhole } from './evaluate/evaluate.js';
+import { readPredictions } from './evaluate/predictions.js';
+import { isFailure, type ScoreOutcome } from './result.js';
+
+const closed = { additionalProperties: false };
+const numbers = Type.Array(Type.Number(), { minItems: 1 });
+const CalibrationSchema = Type.Object(
+  {
+    format: Type.Literal('qalign-calibration/1'),
+    dataset: Type.String(),
+    model: Type.String(),
+    score_version: Type.String(),
+    n: Type.Integer({ minimum: 1 }),
+    curve: Type.Union([
+      Type.Object({ method: Type.Literal('logistic'), logistic: Type.Object({ beta1: Type.Number(), beta2: Type.Number(), beta3: Type.Number(), beta4: Type.Number() }, closed) }, closed),
+      Type.Object({ method: Type.Literal('isotonic'), x: numbers, y: numbers }, closed),
+    ]),
+  },
+  closed,
+);
+
+/** @throws QalignError CONFIG_NOT_FOUND, CONFIG_INVALID */
+export async function loadCalibration(path: string): Promise<CalibrationFile> {
+  const text = await readFile(path, 'utf8').catch((cause: Error) => {
+    throw new QalignError('CONFIG_NOT_FOUND', `The calibration ${path} cannot be read: ${cause.message}; make one with "qalign calibrate".`, { cause });
+  });
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch (cause) {
+    throw new QalignError('CONFIG_INVALID', `The calibration ${path} is no JSON: ${(cause as Error).message}.`, { cause });
+  }
+  const problem = problemWith(CalibrationSchema, value);
+  if (problem !== undefined) throw new QalignError('CONFIG_INVALID', `${path} is no calibration at ${problem}; make one with "qalign calibrate".`);
+  const file = value as CalibrationFile;
+  if (file.curve.method === 'isotonic' && file.curve.x.length !== file.curve.y.length) throw new QalignError('CONFIG_INVALID', `${path} has ${file.curve.x.length} scores and ${file.curve.y.length} values; an isotonic calibration has as many of each.`);
+  return file;
+}
+
+/** What turns outcomes into calibrated ones, and the score_version that they then have. */
+export interface Calibrator {
+  readonly scoreVersion: string;
+  apply(outcome: ScoreOutcome): ScoreOutcome;
+}
+
+/** @throws QalignError RESUME_MISMATCH when the calibration was fitted on scores of another version */
+export function createCalibrator(file: CalibrationFile, scoreVersion: string): Calibrator {
+  if (file.score_version !== scoreVersion) {
+    throw new QalignError('RESUME_MISMATCH', `The calibration was fitted to ${file.model} with score_version ${file.score_version}, and these scores have ${scoreVersion} (another model, precision, prompt, scale or preprocessing); fit one to them with "qalign calibrate".`);
+  }
+  const version = createHash('sha256').update(JSON.stringify([scoreVersion, file.curve])).digest('hex').slice(0, 16);
+  return {
+    scoreVersion: version,
+    apply: (outcome) => (isFailure(outcome) ? outcome : { ...outcome, calibrated_score: calibrate(file.curve, outcome.score), score_version: version }),
+  };
+}
+
+export interface CalibrateOptions {
+  /** Predictions of validation items; the curve is fitted on them. */
+  readonly predictions: string;
+  readonly method: 'logistic' | 'isotonic';
+  /** Predictions of other items of the same model, to judge the curve by. */
+  readonly test?: string | undefined;
+  readonly out: string;
+  /** A page with the reliability plot. */
+  readonly page?: string | undefined;
+}
+
+export interface CalibrateResult extends CalibrationReport {
+  readonly file: string;
+  readonly n: number;
+  /** What ece, rmse and bins were measured on. */
+  readonly measured_on: string;
+  readonly measured_n: number;
+}
+
+/** Fits a curve from scores to the MOS scale, saves it, and says how well it keeps its word. */
+export async function calibrateModel(options: CalibrateOptions): Promise<CalibrateResult> {
+  const fit = await load(options.predictions);
+  const file = fitCalibrationFile(fit, options.method);
+  const test = options.test === undefined ? fit : await load(options.test);
+  if (test.table.header.score_version !== file.score_version) throw new QalignError('RESUME_MISMATCH', `${options.test} has score_version ${test.table.header.score_version} and ${options.predictions} has ${file.score_version}; judge a calibration by scores of the same model.`);
+  const report = reportCalibration(file, test);
+  await writeWhole(options.out, `${JSON.stringify(file, null, 1)}\n`);
+  const result = { ...report, file: options.out, n: file.n, measured_on: options.test === undefined ? `${fit.name}, the items it was fitted on` : test.name, measured_n: test.rows.scores.length };
+  if (options.page !== undefined) await writeWhole(options.page, calibrationPage(result));
+  return result;
+}
+
+async function load(path: string): Promise<NamedRows> {
+  const table = await readPredictions(path);
+  return { name: table.header.dataset, table, rows: rowsOf(table, 'levels') };
+}
+
+function calibrationPage(result: CalibrateResult): string {
+  const points = result.bins.map(({ predicted: x, mos: y }) => ({ x, y }));
+  const ends = [points[0]!, points.at(-1)!].map(({ x }) => ({ x, y: x }));
+  const plot = lines({ series: [{ name: 'calibrated scores', points }, { name: 'perfect', points: ends }], xLabel: 'mean calibrated score', yLabel: 'mean MOS' });
+  const text = `${result.method} calibration fitted on ${result.fitted_on} (n = ${result.n}), measured on ${result.measured_on} (n = ${result.measured_n}): expected calibration error ${decimal(result.ece)}, RMSE ${decimal(result.rmse)}, in units of the MOS.`;
+  return page({ title: 'Calibration', body: `<p>${escape(text)}</p>${figure(plot, 'Bins of equal count by calibrated score.')}` });
+}

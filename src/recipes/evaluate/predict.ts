@@ -1,0 +1,71 @@
+import type { DatasetRecord } from '../../../bridge/protocol/record.js';
+import { QalignError } from '../../errors.js';
+import { LEVELS, type Level } from '../../scoring/levels.js';
+import { isFailure, type Preprocessing } from '../result.js';
+import type { Scorer, ScoreSource } from '../score.js';
+import { openPredictions, type PredictionFailure, type PredictionHeader } from './predictions.js';
+import type { RecordSet } from './records.js';
+
+interface RecordSource extends ScoreSource {
+  readonly task: DatasetRecord['task'];
+}
+
+export interface PredictProgress {
+  readonly dataset: string;
+  readonly done: number;
+  readonly total: number;
+  readonly failed: number;
+}
+
+/** Predicts what the file does not hold yet. Killed at any point, the same call goes on where it ended. */
+export async function predict(scorer: Scorer, set: RecordSet, path: string, { signal, onProgress }: { signal?: AbortSignal | undefined; onProgress?: ((progress: PredictProgress) => void) | undefined } = {}): Promise<void> {
+  const writer = await openPredictions(path, headerOf(scorer, set));
+  try {
+    const total = set.records.length;
+    let [done, failed] = [writer.kept, 0];
+    onProgress?.({ dataset: set.name, done, total, failed });
+    const asked: number[] = [];
+    const sources = function* (): Generator<RecordSource, void, undefined> {
+      for (const [index, record] of set.records.entries()) {
+        if (writer.has(index)) continue;
+        asked.push(index);
+        const media = set.media[index]!;
+        yield { input: record.media, kind: record.kind, media, task: record.task };
+      }
+    };
+    const options = { tasksOf: (source: ScoreSource) => [(source as RecordSource).task], ...(signal === undefined ? {} : { signal }) };
+    let next = 0; // outcomes come in the order of the sources
+    for await (const [outcome] of scorer.scoreMany(sources(), options)) {
+      const index = asked[next++]!;
+      const { id, mos, level, group } = set.records[index]!;
+      if (outcome === undefined) throw new QalignError('WORKER_INTERNAL', `${id} came back without an outcome.`);
+      if (isFailure(outcome)) {
+        failed += 1;
+        await writer.write({ index, id, error: outcome.error } satisfies PredictionFailure);
+      } else {
+        const named = level !== undefined && LEVELS.includes(level as Level) ? { mos_level: level } : {};
+        const logits = LEVELS.map((name) => outcome.logits[name]);
+        await writer.write({ index, id, mos, ...named, ...(group === undefined ? {} : { group }), score: outcome.score, level: outcome.level, logits, level_mass: outcome.level_mass });
+      }
+      done += 1;
+      onProgress?.({ dataset: set.name, done, total, failed });
+    }
+  } finally {
+    await writer.close();
+  }
+}
+
+function headerOf(scorer: Scorer, set: RecordSet): PredictionHeader {
+  const { id, revision, weights_sha256, precision, image_size } = scorer.model;
+  const preprocessing: Preprocessing = { size: image_size, pad: [122, 116, 104], resize: 'pillow-bicubic', auto_orient: false, fps: null, max_frames: null };
+  return {
+    format: 'qalign-predictions/1',
+    dataset: set.name,
+    records_sha256: set.sha256,
+    n: set.records.length,
+    model: { id, revision, weights_sha256, precision, untrained: scorer.choice.untrained },
+    prompt: { name: scorer.prompt.name, text: scorer.prompt.text },
+    preprocessing,
+    score_version: scorer.scoreVersion,
+  };
+}

@@ -1,0 +1,237 @@
+import * as crypto from 'node:crypto';
+import { createReadStream } from 'node:fs';
+import { mkdir, open, stat, truncate } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import Type, { type Static } from 'typebox';
+import { problemWith } from '../../../bridge/validate.js';
+import { QalignError } from '../../errors.js';
+import { LEVELS } from '../../scoring/levels.js';
+import { PreprocessingSchema } from '../result.js';
+
+/**
+ * A predictions file: one model on one record file. Append-only JSONL; the first line is the header, every other one
+ * record's prediction or failure, each with a checksum over its own text. A record that failed and was tried again
+ * stands there twice: the last line counts. Labels are copied in, so a file can be evaluated on its own.
+ */
+const FORMAT = 'qalign-predictions/1';
+const SYNC_EVERY_MS = 1_000;
+const closed = { additionalProperties: false };
+const word = Type.String({ minLength: 1 });
+
+export const PredictionHeaderSchema = Type.Object(
+  {
+    format: Type.Literal(FORMAT),
+    dataset: word,
+    records_sha256: Type.String({ pattern: '^[0-9a-f]{64}$', description: 'of the records predicted, labels included' }),
+    n: Type.Integer({ minimum: 0, description: 'records; a complete file holds as many predictions' }),
+    model: Type.Object({ id: word, revision: word, weights_sha256: word, precision: word, untrained: Type.Boolean() }, closed),
+    prompt: Type.Object({ name: word, text: word }, closed),
+    preprocessing: PreprocessingSchema,
+    score_version: word,
+  },
+  closed,
+);
+export type PredictionHeader = Static<typeof PredictionHeaderSchema>;
+
+export interface Prediction {
+  /** The record's place in its file, from 0. */
+  readonly index: number;
+  readonly id: string;
+  readonly mos: number;
+  /** The level of the MOS, where the record names one of the five. */
+  readonly mos_level?: string;
+  readonly group?: string;
+  /** 1 to 5. */
+  readonly score: number;
+  readonly level: string;
+  /** In the order of LEVELS. */
+  readonly logits: readonly number[];
+  readonly level_mass: number;
+}
+
+export interface PredictionFailure {
+  readonly index: number;
+  readonly id: string;
+  readonly error: { readonly code: string; readonly message: string };
+}
+
+/** Everything of a file by column, a million rows in 100 MB. Row i is record i. */
+export interface PredictionTable {
+  readonly header: PredictionHeader;
+  readonly ids: string[];
+  /** 0 nothing yet, 1 predicted, 2 failed. */
+  readonly state: Uint8Array;
+  readonly scores: Float64Array;
+  readonly mos: Float64Array;
+  /** Index into LEVELS. */
+  readonly level: Uint8Array;
+  /** Index into LEVELS; 255 where the record has no such level. */
+  readonly mosLevel: Uint8Array;
+  /** n × 5. */
+  readonly logits: Float64Array;
+  readonly groups: string[];
+  readonly failures: ReadonlyMap<number, PredictionFailure>;
+}
+
+export const NO_LEVEL = 255;
+const PREDICTED = 1;
+const FAILED = 2;
+
+export interface PredictionWriter {
+  /** Whether this record has its prediction already. */
+  has(index: number): boolean;
+  readonly kept: number;
+  write(line: Prediction | PredictionFailure): Promise<void>;
+  close(): Promise<void>;
+}
+
+/**
+ * Opens a predictions file for appending, or makes it. A torn last line (the writer was killed in it) is cut off;
+ * predictions that are there are kept, failures are tried again.
+ *
+ * @throws QalignError RESUME_MISMATCH when the file is of another model, prompt, preprocessing or record file;
+ *   PREDICTIONS_DAMAGED for a line that fails its checksum; OUTPUT_UNWRITABLE
+ */
+export async function openPredictions(path: string, header: PredictionHeader): Promise<PredictionWriter> {
+  const size = await stat(path).then((found) => found.size, () => 0);
+  const { table, end } = size > 0 ? await readUpToTear(path) : { table: undefined, end: 0 };
+  if (table !== undefined) requireSame(path, table.header, header);
+  return guard(path, async () => {
+    await mkdir(dirname(path), { recursive: true });
+    if (end < size) await truncate(path, end);
+    const file = await open(path, 'a');
+    if (table === undefined) await file.writeFile(sealed(header));
+    let lastSync = Date.now();
+    return {
+      has: (index) => table?.state[index] === PREDICTED,
+      kept: table?.state.reduce((sum, state) => sum + (state === PREDICTED ? 1 : 0), 0) ?? 0,
+      write: (line) =>
+        guard(path, async () => {
+          await file.writeFile(sealed({ ...line, score_version: header.score_version }));
+          if (Date.now() - lastSync < SYNC_EVERY_MS) return;
+          await file.datasync();
+          lastSync = Date.now();
+        }),
+      close: () => guard(path, () => file.datasync().finally(() => file.close())),
+    };
+  });
+}
+
+/** A whole predictions file. Throws PREDICTIONS_DAMAGED, naming the line; a torn last line is passed over. */
+export async function readPredictions(path: string): Promise<PredictionTable> {
+  const { table } = await readUpToTear(path);
+  if (table === undefined) throw new QalignError('PREDICTIONS_DAMAGED', `${path} holds no predictions of qalign: its first line is no header.`);
+  return table;
+}
+
+async function readUpToTear(path: string): Promise<{ table: PredictionTable | undefined; end: number }> {
+  let rest = Buffer.alloc(0);
+  let end = 0;
+  let number = 0;
+  let table: PredictionTable | undefined;
+  for await (const chunk of streamOf(path)) {
+    const bytes = rest.length === 0 ? chunk : Buffer.concat([rest, chunk]);
+    const last = bytes.lastIndexOf(0x0a) + 1;
+    rest = Buffer.from(bytes.subarray(last));
+    if (last === 0) continue;
+    end += last;
+    for (const text of bytes.toString('utf8', 0, last - 1).split('\n')) {
+      number += 1;
+      const line = unsealed(text);
+      const problem = line === undefined ? 'fails its checksum' : table === undefined ? undefined : fill(table, line);
+      if (line === undefined || problem !== undefined) throw new QalignError('PREDICTIONS_DAMAGED', `Line ${number} of ${path} ${problem}; remove that line to have it predicted again, or name another --out.`);
+      table ??= emptyTable(path, line);
+    }
+  }
+  return { table, end };
+}
+
+async function* streamOf(path: string): AsyncGenerator<Buffer, void, undefined> {
+  try {
+    yield* createReadStream(path, { highWaterMark: 1 << 20 }) as AsyncIterable<Buffer>;
+  } catch (cause) {
+    throw new QalignError('CONFIG_NOT_FOUND', `The predictions ${path} cannot be read: ${(cause as Error).message}.`, { cause });
+  }
+}
+
+function emptyTable(path: string, { checksum: _seal, ...line }: { checksum?: unknown }): PredictionTable {
+  const problem = problemWith(PredictionHeaderSchema, line);
+  if (problem !== undefined) throw new QalignError('PREDICTIONS_DAMAGED', `${path} does not begin with a header of predictions (${problem}); name a file that "qalign evaluate" wrote.`);
+  const header = line as unknown as PredictionHeader;
+  const { n } = header;
+  return {
+    header,
+    ids: new Array<string>(n).fill(''),
+    state: new Uint8Array(n),
+    scores: new Float64Array(n),
+    mos: new Float64Array(n),
+    level: new Uint8Array(n),
+    mosLevel: new Uint8Array(n).fill(NO_LEVEL),
+    logits: new Float64Array(n * LEVELS.length),
+    groups: new Array<string>(n).fill(''),
+    failures: new Map(),
+  };
+}
+
+const LEVEL_INDEX: ReadonlyMap<string | undefined, number> = new Map(LEVELS.map((level, i) => [level, i]));
+
+/** Puts a line into its row. Returns what is wrong with it, if anything. */
+function fill(table: PredictionTable, line: object): string | undefined {
+  const row = line as Prediction & Partial<PredictionFailure> & { score_version: string };
+  const { index } = row;
+  if (!Number.isInteger(index) || index < 0 || index >= table.state.length) return `is of record ${index}, and there are ${table.state.length}`;
+  if (row.score_version !== table.header.score_version) return `has score_version ${row.score_version}, not the file's ${table.header.score_version}`;
+  table.ids[index] = row.id;
+  const failures = table.failures as Map<number, PredictionFailure>;
+  if (row.error !== undefined) {
+    table.state[index] = FAILED;
+    failures.set(index, { index, id: row.id, error: row.error });
+    return undefined;
+  }
+  const level = LEVEL_INDEX.get(row.level);
+  if (level === undefined || !Number.isFinite(row.score) || !Number.isFinite(row.mos) || row.logits?.length !== LEVELS.length) return 'is no prediction';
+  if (table.state[index] === FAILED) failures.delete(index);
+  table.state[index] = PREDICTED;
+  table.scores[index] = row.score;
+  table.mos[index] = row.mos;
+  table.level[index] = level;
+  table.mosLevel[index] = LEVEL_INDEX.get(row.mos_level) ?? NO_LEVEL;
+  for (let i = 0; i < LEVELS.length; i++) table.logits[index * LEVELS.length + i] = row.logits[i]!;
+  table.groups[index] = row.group ?? row.id;
+  return undefined;
+}
+
+/** `{…}` → `{…,"checksum":"…"}` and a line end: the first 64 bits of SHA-256 over the text before the checksum. */
+function sealed(line: object): string {
+  const text = JSON.stringify(line).slice(0, -1);
+  return `${text},"checksum":"${checksum(text)}"}\n`;
+}
+
+const SEAL = ',"checksum":"0123456789abcdef"}'.length;
+
+function unsealed(text: string): object | undefined {
+  const body = text.slice(0, -SEAL);
+  if (text.slice(-SEAL) !== `,"checksum":"${checksum(body)}"}`) return undefined;
+  return JSON.parse(text) as object;
+}
+
+// Node 20.12 has `hash`, twice as quick for a line; 20.0 has not
+const sha256: (text: string) => string = (crypto as Partial<typeof crypto>).hash === undefined ? (text) => crypto.createHash('sha256').update(text).digest('hex') : (text) => crypto.hash('sha256', text);
+
+function checksum(text: string): string {
+  return sha256(text).slice(0, 16);
+}
+
+function requireSame(path: string, found: PredictionHeader, wanted: PredictionHeader): void {
+  if (found.score_version !== wanted.score_version) throw new QalignError('RESUME_MISMATCH', `${path} was written with score_version ${found.score_version}, but this run has ${wanted.score_version} (another model, precision, prompt or preprocessing); name another --out.`);
+  if (found.records_sha256 !== wanted.records_sha256) throw new QalignError('RESUME_MISMATCH', `${path} was written for other records of ${found.dataset} (${found.n} of them; now ${wanted.n}, or their labels changed); name another --out.`);
+}
+
+async function guard<T>(path: string, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (cause) {
+    if (cause instanceof QalignError) throw cause;
+    throw new QalignError('OUTPUT_UNWRITABLE', `${path} cannot be written (${(cause as Error).message}); what was written before stays, and the same command continues it.`, { cause });
+  }
+}

@@ -1,0 +1,81 @@
+import { existsSync, readdirSync } from 'node:fs';
+import { stat } from 'node:fs/promises';
+import { homedir } from 'node:os';
+import { join } from 'node:path';
+import type { EvaluateRecipe } from '../../config/evaluate.js';
+import type { DeepReadonly } from '../../config/load.js';
+import { chooseModel, type ModelChoice } from '../../config/models.js';
+import { QalignError } from '../../errors.js';
+import { readRecordSet, type RecordSet } from './records.js';
+
+/** Something that is not on this machine, and how to get it. */
+export interface Missing {
+  readonly what: string;
+  readonly how: string;
+}
+
+export interface Readiness {
+  readonly missing: readonly Missing[];
+  /** What is there: the entries of `data` that can be predicted. */
+  readonly sets: readonly RecordSet[];
+}
+
+/** Looks for everything a recipe needs, without starting anything. */
+export async function checkReady(recipe: DeepReadonly<EvaluateRecipe>): Promise<Readiness> {
+  const missing = [...(await missingModel(recipe.model, recipe.base))];
+  const sets: RecordSet[] = [];
+  for (const entry of recipe.data) {
+    const dataset = entry.name;
+    const set = await readRecordSet(entry).catch((error: unknown) => {
+      if (!(error instanceof QalignError) || error.code !== 'EVALUATION_NOT_READY') throw error;
+      missing.push({ what: `the records of ${dataset} (${entry.records})`, how: `get its pictures and label file from its authors ("qalign dataset list" says where), then: qalign dataset convert ${dataset} --labels DIR --out ${entry.records.replace(/[^/]*$/, '') || '.'}` });
+      return undefined;
+    });
+    if (set === undefined) continue;
+    const absent = await missingMedia(set);
+    if (absent.length > recipe.allow_failures) missing.push({ what: `${absent.length} of ${set.media.length} media files of ${dataset}, such as ${absent[0]}`, how: 'put the pictures or clips there, or name their folder as "root" of the entry' });
+    else sets.push(set);
+  }
+  for (const { csv, name } of recipe.ensemble?.with ?? []) {
+    if (!existsSync(csv)) missing.push({ what: `the scores of ${name} (${csv})`, how: `run ${name} on the same items and write a CSV with an id and a score column` });
+  }
+  return { missing, sets };
+}
+
+/** One sentence a thing, for errors and terminals. */
+export function describeMissing(missing: readonly Missing[]): string {
+  return missing.map(({ what, how }) => `missing: ${what}; to get it: ${how}`).join('\n');
+}
+
+export async function missingModel(model: string, base?: string | null): Promise<Missing[]> {
+  const choice = await chooseModel({ model, ...(base === undefined || base === null ? {} : { base }) }).catch((error: unknown) => {
+    if (error instanceof QalignError && error.code === 'CONFIG_NOT_FOUND') return undefined;
+    throw error;
+  });
+  if (choice === undefined) return [{ what: `the model ${model}`, how: 'train it ("qalign train"), or name another with model=NAME|DIR|ID' }];
+  return [choice.model, choice.base].filter((place) => place !== undefined).filter((place) => !isHere(place)).map((place) => ({ what: `the model ${place}`, how: `qalign models pull ${nameOf(choice, place)}` }));
+}
+
+const nameOf = (choice: ModelChoice, place: string): string => (place === choice.model ? choice.id : place);
+
+/** A directory, or a hub id with a snapshot in the hub's cache. */
+function isHere(place: string): boolean {
+  if (existsSync(place)) return true;
+  const env = process.env;
+  const hub = env['HF_HUB_CACHE'] ?? join(env['HF_HOME'] ?? join(env['XDG_CACHE_HOME'] ?? join(homedir(), '.cache'), 'huggingface'), 'hub');
+  try {
+    return readdirSync(join(hub, `models--${place.replaceAll('/', '--')}`, 'snapshots')).length > 0;
+  } catch {
+    return false;
+  }
+}
+
+async function missingMedia({ media }: RecordSet): Promise<string[]> {
+  const absent: string[] = [];
+  for (let start = 0; start < media.length; start += 256) {
+    const part = media.slice(start, start + 256);
+    const there = await Promise.all(part.map((path) => stat(path).then((found) => found.isFile() || found.isDirectory(), () => false)));
+    absent.push(...part.filter((_, i) => !there[i]));
+  }
+  return absent;
+}

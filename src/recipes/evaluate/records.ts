@@ -1,0 +1,39 @@
+import { createHash } from 'node:crypto';
+import { existsSync } from 'node:fs';
+import { dirname, isAbsolute, join, resolve } from 'node:path';
+import type { DatasetRecord } from '../../../bridge/protocol/record.js';
+import type { EvaluateData } from '../../config/evaluate.js';
+import type { DeepReadonly } from '../../config/load.js';
+import { readRecords } from '../../datasets/records.js';
+import { QalignError } from '../../errors.js';
+
+/** The records of one entry of `data`, checked, with their media found. */
+export interface RecordSet {
+  readonly name: string;
+  readonly file: string;
+  readonly records: readonly DatasetRecord[];
+  /** Of what is predicted and compared: ids, media, labels. */
+  readonly sha256: string;
+  /** Absolute path of the media of each record. */
+  readonly media: readonly string[];
+}
+
+/** @throws QalignError EVALUATION_NOT_READY without the file, DATASET_* for lines that are no records, CONFIG_INVALID for a split without any */
+export async function readRecordSet(entry: DeepReadonly<EvaluateData>): Promise<RecordSet> {
+  const file = resolve(entry.records);
+  if (!existsSync(file)) throw new QalignError('EVALUATION_NOT_READY', `There are no records ${entry.records} of ${entry.name}; make them with "qalign dataset convert".`);
+  const all = await readRecords(file);
+  const records = entry.split === null ? all : all.filter(({ split }) => split === entry.split);
+  if (records.length === 0) {
+    const splits = [...new Set(all.map(({ split }) => split))].join(', ');
+    throw new QalignError('CONFIG_INVALID', `${entry.records} holds no record of the split "${entry.split}"; there are ${splits}.`);
+  }
+  return recordSet(entry.name, file, records, entry.root ?? dirname(file));
+}
+
+/** A set of records made otherwise, such as by a table of the paper. */
+export function recordSet(name: string, file: string, records: readonly DatasetRecord[], root: string): RecordSet {
+  const hash = createHash('sha256');
+  for (const { id, media, task, mos, level, group } of records) hash.update(`${JSON.stringify([id, media, task, mos, level ?? null, group ?? null])}\n`);
+  return { name, file, records, sha256: hash.digest('hex'), media: records.map(({ media }) => (isAbsolute(media) ? media : join(resolve(root), media))) };
+}

@@ -1,0 +1,52 @@
+/**
+ * Maps an async sequence with up to `width` calls under way, giving the results in the order of the inputs. The source
+ * is read only when there is room and results are given only when asked for, so memory is bounded by `width` however
+ * long the sequence and however slow the reader. A rejection of `map` ends the sequence, and so does `signal`, also while
+ * the source itself keeps us waiting.
+ */
+export async function* orderedMap<T, R>(source: AsyncIterable<T> | Iterable<T>, width: number, map: (item: T) => Promise<R>, signal?: AbortSignal): AsyncGenerator<R, void, undefined> {
+  const iterator = Symbol.asyncIterator in source ? source[Symbol.asyncIterator]() : source[Symbol.iterator]();
+  const window: Promise<R>[] = [];
+  let reading: Promise<IteratorResult<T>> | undefined;
+  let ended = false;
+  const stop = abortion(signal);
+  try {
+    for (;;) {
+      while (!ended && window.length < width) {
+        reading ??= Promise.resolve(iterator.next());
+        // while the source is slow, finished results must not wait for the window to fill
+        const next = window.length === 0 ? await Promise.race([reading, stop.promise]) : await Promise.race([reading, stop.promise, (window[0] as Promise<R>).then(() => undefined)]);
+        if (next === undefined) break;
+        reading = undefined;
+        if (next.done === true) ended = true;
+        else window.push(quiet(map(next.value)));
+      }
+      const first = window.shift();
+      if (first === undefined) return;
+      yield await Promise.race([first, stop.promise]);
+    }
+  } finally {
+    stop.forget();
+    // not awaited: a source that is waiting for its next item answers only after it
+    void Promise.resolve(iterator.return?.()).catch(() => {});
+    reading?.catch(() => {});
+  }
+}
+
+function abortion(signal: AbortSignal | undefined): { promise: Promise<never>; forget: () => void } {
+  let onAbort = (): void => {};
+  const promise = quiet(
+    new Promise<never>((_, reject) => {
+      onAbort = () => reject(signal?.reason instanceof Error ? signal.reason : new Error('aborted'));
+      if (signal?.aborted === true) onAbort();
+      else signal?.addEventListener('abort', onAbort, { once: true });
+    }),
+  );
+  return { promise, forget: () => signal?.removeEventListener('abort', onAbort) };
+}
+
+/** A promise that may be dropped when the reader stops: its rejection is then nobody's business. */
+function quiet<R>(promise: Promise<R>): Promise<R> {
+  promise.catch(() => {});
+  return promise;
+}

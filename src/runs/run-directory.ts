@@ -1,0 +1,117 @@
+import { existsSync } from 'node:fs';
+import { mkdir, readFile, readdir, rename, rm, writeFile } from 'node:fs/promises';
+import { join, resolve } from 'node:path';
+import { Check } from 'typebox/value';
+import { TrainEvent } from '../../bridge/protocol/train.js';
+import { QalignError } from '../errors.js';
+import { followLines } from './follow-lines.js';
+
+/**
+ * A run is its directory: `recipe.json` (resolved), `environment.json`, `events.jsonl`, `checkpoints/`, `model/`,
+ * `log.txt`, and `pid` while it is being trained. Everything else that shows runs can be rebuilt from these.
+ */
+export type RunStatus = 'prepared' | 'running' | 'completed' | 'stopped' | 'failed' | 'interrupted';
+
+export interface RunSummary {
+  readonly id: string;
+  readonly name: string;
+  readonly status: RunStatus;
+  readonly startedAt: number | undefined;
+  readonly step: number;
+  readonly totalSteps: number | undefined;
+  readonly loss: number | undefined;
+  readonly srcc: number | undefined;
+  readonly plcc: number | undefined;
+}
+
+export const runsRoot = (): string => resolve(process.env['QALIGN_RUNS'] ?? 'runs');
+
+/** Makes a new run directory and writes what was resolved. The name gets a number when it is taken. */
+export async function createRun(root: string, name: string, recipe: object, environment: object): Promise<string> {
+  await mkdir(root, { recursive: true });
+  for (let number = 1; ; number += 1) {
+    const folder = join(root, number === 1 ? name : `${name}-${number}`);
+    try {
+      await mkdir(folder);
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === 'EEXIST') continue;
+      throw new QalignError('OUTPUT_UNWRITABLE', `The run directory ${folder} cannot be made: ${(error as Error).message}.`, { cause: error });
+    }
+    await writeWhole(join(folder, 'environment.json'), `${JSON.stringify(environment, null, 2)}\n`);
+    await writeWhole(join(folder, 'recipe.json'), `${JSON.stringify(recipe, null, 2)}\n`);
+    return folder;
+  }
+}
+
+/** A file that is there whole or not at all. */
+export async function writeWhole(file: string, text: string): Promise<void> {
+  await writeFile(`${file}.part`, text);
+  await rename(`${file}.part`, file);
+}
+
+/** The folder of a run named by its id or its path. */
+export function findRun(root: string, id: string): string {
+  for (const folder of [join(root, id), resolve(id)]) if (existsSync(join(folder, 'recipe.json'))) return folder;
+  throw new QalignError('RUN_NOT_FOUND', `There is no run ${id} in ${root}; "qalign runs list" shows what there is.`);
+}
+
+export async function listRunFolders(root: string): Promise<string[]> {
+  const entries = await readdir(root, { withFileTypes: true }).catch(() => []);
+  return entries.filter((entry) => entry.isDirectory() && existsSync(join(root, entry.name, 'recipe.json'))).map((entry) => join(root, entry.name)).sort();
+}
+
+/** All whole events of a run. A line torn by a kill is skipped; later ones follow on a line of their own. */
+export async function readEvents(folder: string): Promise<TrainEvent[]> {
+  const text = await readFile(join(folder, 'events.jsonl'), 'utf8').catch(() => '');
+  return text.split('\n').flatMap(parseEvent);
+}
+
+export function parseEvent(line: string): TrainEvent[] {
+  try {
+    const value: unknown = JSON.parse(line);
+    return Check(TrainEvent, value) ? [value] : [];
+  } catch {
+    return [];
+  }
+}
+
+/** Follows events.jsonl from byte `offset` until `ended()` says that nobody writes any more. */
+export async function* followEvents(folder: string, ended: () => boolean, signal?: AbortSignal, offset = 0): AsyncGenerator<TrainEvent> {
+  for await (const { text } of followLines(join(folder, 'events.jsonl'), ended, signal, offset)) yield* parseEvent(text);
+}
+
+/** The process that trains a run now, if there is one. */
+export async function activePid(folder: string): Promise<number | undefined> {
+  const pid = Number(await readFile(join(folder, 'pid'), 'utf8').catch(() => ''));
+  if (!Number.isInteger(pid) || pid <= 0) return undefined;
+  try {
+    process.kill(pid, 0);
+    return pid;
+  } catch {
+    return undefined;
+  }
+}
+
+/** Asks a run to end after its step, with a checkpoint. */
+export const requestStop = (folder: string): Promise<void> => writeFile(join(folder, 'stop'), '');
+export const clearStop = (folder: string): Promise<void> => rm(join(folder, 'stop'), { force: true });
+
+export async function summarise(folder: string): Promise<RunSummary> {
+  const recipe = JSON.parse(await readFile(join(folder, 'recipe.json'), 'utf8')) as { name: string };
+  const events = await readEvents(folder);
+  const lastOf = <E extends TrainEvent['event']>(kind: E) => events.findLast((event): event is Extract<TrainEvent, { event: E }> => event.event === kind);
+  const [started, step, evaluation] = [lastOf('started'), lastOf('step'), lastOf('evaluation')];
+  const tail = events.at(-1);
+  const status: RunStatus = (await activePid(folder)) !== undefined ? 'running' : events.length === 0 ? 'prepared' : tail?.event === 'end' ? tail.status : 'interrupted';
+  return {
+    id: folder.split('/').at(-1) ?? folder,
+    name: recipe.name,
+    status,
+    startedAt: events[0]?.time,
+    step: step?.step ?? 0,
+    totalSteps: started?.total_steps,
+    loss: step?.loss ?? undefined,
+    srcc: evaluation?.srcc ?? undefined,
+    plcc: evaluation?.plcc ?? undefined,
+  };
+}

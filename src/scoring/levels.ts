@@ -1,0 +1,36 @@
+/**
+ * The five rating levels of Q-Align (paper section 3.1), best first: the order of every list of logits and
+ * probabilities, in code, on the wire and in results.
+ */
+export const LEVELS = ['excellent', 'good', 'fair', 'poor', 'bad'] as const;
+export type Level = (typeof LEVELS)[number];
+
+/** A number for every level. */
+export type ByLevel = Record<Level, number>;
+
+/** The scales a score can be given on. `mos5` is the paper's, 1 to 5. */
+export const SCALES = ['mos5', 'unit', 'percent'] as const;
+export type Scale = (typeof SCALES)[number];
+
+/** What each level is worth on each scale, in the order of LEVELS: the weights of Eq. 4, evenly spaced. */
+export const LEVEL_VALUES: Readonly<Record<Scale, readonly [number, number, number, number, number]>> = {
+  mos5: [5, 4, 3, 2, 1],
+  unit: [1, 0.75, 0.5, 0.25, 0],
+  percent: [100, 75, 50, 25, 0],
+};
+
+/** Lowest and highest score of a scale. */
+export const SCALE_RANGES: Readonly<Record<Scale, { readonly min: number; readonly max: number }>> = {
+  mos5: { min: 1, max: 5 },
+  unit: { min: 0, max: 1 },
+  percent: { min: 0, max: 100 },
+};
+
+/** Names five numbers given in the order of LEVELS. */
+export function byLevel(values: readonly number[]): ByLevel {
+  const [excellent, good, fair, poor, bad] = values;
+  if (values.length !== LEVELS.length || excellent === undefined || good === undefined || fair === undefined || poor === undefined || bad === undefined) {
+    throw new RangeError(`five numbers in the order of ${LEVELS.join(', ')} are needed, not ${values.length}`);
+  }
+  return { excellent, good, fair, poor, bad };
+}

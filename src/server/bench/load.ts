@@ -1,0 +1,123 @@
+import { Agent, request } from 'node:http';
+
+/** A request that is sent again and again: made once, so that sending costs as little as it can. */
+export interface Shot {
+  readonly items: number;
+  readonly type: string;
+  readonly body: Buffer;
+}
+
+export interface LoadResult {
+  readonly seconds: number;
+  readonly sent: number;
+  /** Not sent, because too many of them waited for an answer already. */
+  readonly withheld: number;
+  readonly by_status: Readonly<Record<string, number>>;
+  readonly items_per_second: number;
+  /** Of answered ones. */
+  readonly p50_ms: number;
+  readonly p99_ms: number;
+  /** Of refused ones (429): how soon they are told. */
+  readonly refused_p50_ms: number | null;
+  readonly retry_after_on_429: boolean;
+}
+
+export interface Target {
+  readonly url: string;
+  readonly timeoutMs: number;
+}
+
+/** Pictures as a form, as `curl -F file=@…` sends them. */
+export function shotOf(pictures: readonly { readonly name: string; readonly data: Uint8Array }[], timeoutMs: number): Shot {
+  const boundary = 'qalign-bench-7c1d';
+  const field = `--${boundary}\r\nContent-Disposition: form-data; name="timeout_ms"\r\n\r\n${timeoutMs}\r\n`;
+  const files = pictures.flatMap(({ name, data }) => [Buffer.from(`--${boundary}\r\nContent-Disposition: form-data; name="file"; filename="${name.replaceAll(/[^\w.-]/g, '_')}"\r\n\r\n`), Buffer.from(data), Buffer.from('\r\n')]);
+  return { items: pictures.length, type: `multipart/form-data; boundary=${boundary}`, body: Buffer.concat([Buffer.from(field), ...files, Buffer.from(`--${boundary}--\r\n`)]) };
+}
+
+interface Tally {
+  sent: number;
+  items: number;
+  withheld: number;
+  readonly statuses: Map<string, number>;
+  readonly answered: number[];
+  readonly refused: number[];
+  allSayWhen: boolean;
+}
+
+/** `width` clients, each of which sends when it has its answer, until `until` says that it is enough. */
+export async function closedLoop(url: string, shots: readonly Shot[], width: number, until: (sent: number) => boolean): Promise<LoadResult> {
+  const agent = new Agent({ keepAlive: true, maxSockets: width });
+  const tally = emptyTally();
+  const started = performance.now();
+  await Promise.all(Array.from({ length: width }, async () => {
+    while (!until(tally.sent)) await send(url, agent, shots[tally.sent % shots.length] as Shot, tally);
+  }));
+  agent.destroy();
+  return summarise(tally, started);
+}
+
+/** So many requests a second, whatever is answered, for so long; then waits for what is open. */
+export async function openLoop(url: string, shots: readonly Shot[], perSecond: number, seconds: number, mostOpen = 1500): Promise<LoadResult> {
+  const agent = new Agent({ keepAlive: true, maxSockets: mostOpen });
+  const tally = emptyTally();
+  const open = new Set<Promise<void>>();
+  const started = performance.now();
+  for (let due = 0; performance.now() - started < seconds * 1000; ) {
+    const now = Math.floor(((performance.now() - started) / 1000) * perSecond);
+    for (; due < now; due++) {
+      if (open.size >= mostOpen) tally.withheld++;
+      else {
+        const one = send(url, agent, shots[due % shots.length] as Shot, tally).finally(() => open.delete(one));
+        open.add(one);
+      }
+    }
+    await new Promise((resolve) => setTimeout(resolve, 4));
+  }
+  const asked = performance.now();
+  await Promise.all(open);
+  agent.destroy();
+  return summarise(tally, started, asked);
+}
+
+function send(url: string, agent: Agent, { body, type, items }: Shot, tally: Tally): Promise<void> {
+  tally.sent++;
+  const started = performance.now();
+  return new Promise((resolve) => {
+    const done = (status: string, times?: number[]): void => {
+      tally.statuses.set(status, (tally.statuses.get(status) ?? 0) + 1);
+      times?.push(performance.now() - started);
+      resolve();
+    };
+    const outgoing = request(`${url}/v1/score`, { agent, method: 'POST', headers: { 'Content-Type': type, 'Content-Length': body.length } }, (response) => {
+      response.resume();
+      response.once('error', () => done('broken'));
+      response.once('end', () => {
+        const status = response.statusCode ?? 0;
+        if (status === 200) tally.items += items;
+        if (status === 429 && response.headers['retry-after'] === undefined) tally.allSayWhen = false;
+        done(String(status), status === 200 ? tally.answered : status === 429 ? tally.refused : undefined);
+      });
+    });
+    outgoing.once('error', (error: NodeJS.ErrnoException) => done(error.code ?? 'broken'));
+    outgoing.end(body);
+  });
+}
+
+const emptyTally = (): Tally => ({ sent: 0, items: 0, withheld: 0, statuses: new Map(), answered: [], refused: [], allSayWhen: true });
+
+function summarise(tally: Tally, started: number, asked = performance.now()): LoadResult {
+  const seconds = (performance.now() - started) / 1000;
+  const at = (times: number[], share: number): number => times.sort((a, b) => a - b)[Math.min(times.length - 1, Math.floor(times.length * share))] ?? 0;
+  return {
+    seconds: (asked - started) / 1000,
+    sent: tally.sent,
+    withheld: tally.withheld,
+    by_status: Object.fromEntries([...tally.statuses].sort()),
+    items_per_second: tally.items / seconds,
+    p50_ms: at(tally.answered, 0.5),
+    p99_ms: at(tally.answered, 0.99),
+    refused_p50_ms: tally.refused.length === 0 ? null : at(tally.refused, 0.5),
+    retry_after_on_429: tally.allSayWhen,
+  };
+}

@@ -1,0 +1,126 @@
+import { readFile } from 'node:fs/promises';
+import { availableParallelism, loadavg, setPriority } from 'node:os';
+import { createScorer } from '../../recipes/score-parts.js';
+import type { Scorer, ScoreSource } from '../../recipes/scorer.js';
+import { closedLoop, openLoop, shotOf, type LoadResult } from './load.js';
+import { startServed, type Served } from './served.js';
+
+export interface BenchServeConfig {
+  readonly model: string;
+  readonly device: string;
+  readonly precision: string;
+  /** Pictures to send. */
+  readonly sources: readonly ScoreSource[];
+  /** Requests of the part that watches the memory. */
+  readonly n: number;
+  /** Of each measurement; default 6. */
+  readonly seconds?: number;
+  readonly signal?: AbortSignal;
+  readonly onStep?: (message: string) => void;
+}
+
+export interface BenchServeResult {
+  readonly model: string;
+  readonly untrained: boolean;
+  readonly cores: number;
+  /** Load average over a minute, before and after: what else the machine did. */
+  readonly load: readonly [number, number];
+  readonly throughput: { readonly rounds: readonly { engine_items_per_second: number; http_items_per_second: number }[]; readonly http_over_engine_median: number };
+  readonly capacity_items_per_second: number;
+  readonly overload: readonly ({ readonly times_capacity: number } & LoadResult)[];
+  readonly memory: { readonly requests: number; readonly failed: number; readonly growth_node_mb: number; readonly growth_workers_mb: number; readonly curve: readonly { requests: number; node_mb: number; workers_mb: number }[] };
+}
+
+const ROUNDS = 3;
+const ITEMS = 16;
+const WIDTH = 8;
+/** What a client of the overload part waits for at most. */
+const WITHIN_MS = 5_000;
+
+/**
+ * The service against the engine that it stands on, at 1, 2 and 10 times what it can do, and over many requests. This
+ * process sends; the service is a process of its own.
+ */
+export async function benchServe({ model, device, precision, sources, n, seconds = 6, signal, onStep = () => {} }: BenchServeConfig): Promise<BenchServeResult> {
+  const before = loadavg()[0] as number;
+  const pictures = await Promise.all(sources.map(async ({ input, media }) => ({ name: input, data: typeof media === 'string' ? await readFile(media) : (media) })));
+  const lightest = [...pictures].sort((a, b) => a.data.length - b.data.length).slice(0, 1);
+  const served = await startServed([`models=[${model}]`, `device=${device}`, `precision=${precision}`], signal);
+  try {
+    const { throughput, untrained } = await compareThroughput(served, { model, device, precision, pictures, seconds, onStep });
+    setPriority(10); // from here on this process sends more than can be answered; it must not take the processor from who answers
+    onStep('capacity');
+    const capacity = await closedLoop(served.url, lightest.map((picture) => shotOf([picture], 60_000)), 32, forSeconds(seconds));
+    const overload: BenchServeResult['overload'][number][] = [];
+    for (const times of [1, 2, 10]) {
+      signal?.throwIfAborted();
+      onStep(`${times} times ${capacity.items_per_second.toFixed(1)} requests a second`);
+      overload.push({ times_capacity: times, ...(await openLoop(served.url, lightest.map((picture) => shotOf([picture], WITHIN_MS)), capacity.items_per_second * times, seconds * 2)) });
+    }
+    const memory = await watchMemory(served, lightest, n, onStep, signal);
+    return { model, untrained, cores: availableParallelism(), load: [before, loadavg()[0] as number], throughput, capacity_items_per_second: capacity.items_per_second, overload, memory };
+  } finally {
+    await served.stop();
+  }
+}
+
+type Pictures = readonly { readonly name: string; readonly data: Uint8Array }[];
+const forSeconds = (seconds: number): (() => boolean) => {
+  const end = performance.now() + seconds * 1000;
+  return () => performance.now() >= end;
+};
+
+/** In turns, so that whatever else the machine does falls on both. */
+async function compareThroughput(served: Served, { model, device, precision, pictures, seconds, onStep }: { model: string; device: string; precision: string; pictures: Pictures; seconds: number; onStep: (message: string) => void }): Promise<{ throughput: BenchServeResult['throughput']; untrained: boolean }> {
+  await using scorer = await createScorer({ model, device, precision: precision as 'auto' });
+  const shots = pictures.map((_, start) => shotOf(Array.from({ length: ITEMS }, (_, i) => pictures[(start + i) % pictures.length] as Pictures[number]), 60_000));
+  await engineAlone(scorer, pictures, 1);
+  await closedLoop(served.url, shots, WIDTH, forSeconds(1));
+  const rounds: { engine_items_per_second: number; http_items_per_second: number }[] = [];
+  for (let round = 1; round <= ROUNDS; round++) {
+    onStep(`throughput, round ${round} of ${ROUNDS}`);
+    const engine = await engineAlone(scorer, pictures, seconds);
+    const http = await closedLoop(served.url, shots, WIDTH, forSeconds(seconds));
+    rounds.push({ engine_items_per_second: engine, http_items_per_second: http.items_per_second });
+  }
+  const ratios = rounds.map((round) => round.http_items_per_second / round.engine_items_per_second).sort((a, b) => a - b);
+  return { throughput: { rounds, http_over_engine_median: ratios[Math.floor(ROUNDS / 2)] as number }, untrained: scorer.choice.untrained };
+}
+
+/** Bytes to scores without HTTP, as many in flight as the service gets. */
+async function engineAlone(scorer: Scorer, pictures: Pictures, seconds: number): Promise<number> {
+  const over = forSeconds(seconds);
+  function* forever(): Generator<ScoreSource> {
+    for (let i = 0; !over(); i++) {
+      const { name, data } = pictures[i % pictures.length] as Pictures[number];
+      yield { input: name, kind: 'image', media: data };
+    }
+  }
+  const started = performance.now();
+  let count = 0;
+  for await (const outcomes of scorer.scoreMany(forever(), { inFlight: ITEMS * WIDTH })) count += outcomes.length;
+  return (count * 1000) / (performance.now() - started);
+}
+
+async function watchMemory(served: Served, pictures: Pictures, n: number, onStep: (message: string) => void, signal: AbortSignal | undefined): Promise<BenchServeResult['memory']> {
+  const curve: { requests: number; node_mb: number; workers_mb: number }[] = [];
+  let failed = 0;
+  for (let done = 0; done <= n; ) {
+    signal?.throwIfAborted();
+    curve.push({ requests: done, ...(await served.memory()) });
+    onStep(`memory: ${done} of ${n} requests, ${curve.at(-1)?.node_mb.toFixed(0)} MB and ${curve.at(-1)?.workers_mb.toFixed(0)} MB`);
+    if (done === n) break;
+    const some = Math.min(n - done, Math.max(100, Math.ceil(n / 40)));
+    const { sent, by_status } = await closedLoop(served.url, pictures.map((picture) => shotOf([picture], 60_000)), 16, (count) => count >= some);
+    failed += sent - (by_status['200'] ?? 0);
+    done = Math.min(n, done + sent);
+  }
+  return { requests: n, failed, growth_node_mb: growth(curve.map(({ node_mb }) => node_mb)), growth_workers_mb: growth(curve.map(({ workers_mb }) => workers_mb)), curve };
+}
+
+/** Median of the last quarter of the curve less that of the second: what a long run grows by. */
+function growth(values: readonly number[]): number {
+  const median = (part: readonly number[]): number => [...part].sort((a, b) => a - b)[Math.floor(part.length / 2)] ?? 0;
+  const quarter = Math.floor(values.length / 4);
+  return median(values.slice(-Math.max(1, quarter))) - median(values.slice(quarter, Math.max(quarter + 1, 2 * quarter)));
+}

@@ -1,0 +1,60 @@
+import type { ErrorRequestHandler, Request, Response } from 'express';
+import { QalignError, type ErrorCode } from '../errors.js';
+import type { Logger } from '../logger.js';
+import type { ErrorAnswer } from './schemas/error.js';
+
+/** Everything that a route throws becomes one sentence. Stacks go to the log, by request id. */
+export function createErrorHandler(log: Logger, onReject: (code: ErrorCode) => void): ErrorRequestHandler {
+  return (thrown: unknown, req, res, next) => {
+    const error = toQalignError(thrown);
+    const requestId = (res.locals['requestId'] as string | undefined) ?? '';
+    res.locals['code'] = error.code;
+    onReject(error.code);
+    if (error.httpStatus >= 500 && error.code !== 'NO_WORKER' && error.code !== 'SHUTTING_DOWN' && error.code !== 'DEADLINE_EXCEEDED') {
+      log.error(error.message, { request_id: requestId, route: res.locals['route'], stack: (error.cause instanceof Error ? error.cause : error).stack });
+    }
+    if (res.headersSent) return void res.destroy(); // the client sees a torn answer, not a whole wrong one
+    if (res.destroyed) return next();
+    for (const [name, value] of Object.entries(headersFor(error))) res.set(name, value);
+    finishBody(req, res);
+    res.status(error.httpStatus).json(errorBody(error, requestId));
+  };
+}
+
+/** Where a new connection would cost more than the rest of a body. */
+const CHEAP_BODY = 1024 ** 2;
+
+/** A refused request keeps its connection when its body is short: opening a new one for each try is what an overloaded service needs least. */
+function finishBody(req: Request, res: Response): void {
+  if (req.complete) return;
+  if (Number(req.get('content-length') ?? Infinity) <= CHEAP_BODY) req.resume();
+  else res.set('Connection', 'close');
+}
+
+export function errorBody(error: QalignError, requestId: string): ErrorAnswer {
+  const internal = error.code === 'INTERNAL' || error.code === 'WORKER_INTERNAL';
+  const message = internal ? `The service failed in a way it did not expect; its log has more under ${requestId}.` : error.message;
+  return { error: { code: error.code, message, retryable: error.retryable, request_id: requestId } };
+}
+
+function headersFor(error: QalignError): Record<string, string> {
+  const retryAfter = error.details?.['retry_after_s'];
+  if (typeof retryAfter === 'number') return { 'Retry-After': String(Math.max(1, Math.ceil(retryAfter))) };
+  if (error.code === 'UNAUTHORIZED') return { 'WWW-Authenticate': 'Bearer realm="qalign", Basic realm="qalign"' };
+  return error.httpStatus === 503 && error.retryable ? { 'Retry-After': '5' } : {};
+}
+
+/** What Express, its body parser and Node itself throw, by their own names. */
+function toQalignError(thrown: unknown): QalignError {
+  if (thrown instanceof QalignError) return thrown;
+  const { status, type, message, code } = thrown as { status?: number; type?: string; message?: string; code?: string };
+  const known = (as: ErrorCode, sentence: string): QalignError => new QalignError(as, sentence, { cause: thrown });
+  if (type === 'entity.too.large') return known('BODY_TOO_LARGE', 'The JSON body is larger than the service allows; upload files as multipart/form-data.');
+  if (type === 'entity.parse.failed') return known('MALFORMED', `The body is not JSON: ${clip(message)}.`);
+  if (type === 'encoding.unsupported' || type === 'charset.unsupported') return known('BODY_UNSUPPORTED', `The body cannot be read: ${clip(message)}.`);
+  if (code === 'ENOSPC' || code === 'EDQUOT') return known('OUTPUT_UNWRITABLE', 'The disk of the service is full; try again later.');
+  if (thrown instanceof URIError || (status !== undefined && status >= 400 && status < 500)) return known('MALFORMED', `The request cannot be read: ${clip(message)}.`);
+  return known('INTERNAL', thrown instanceof Error ? thrown.message : String(thrown));
+}
+
+const clip = (text = ''): string => text.replace(/\.$/, '').slice(0, 200);

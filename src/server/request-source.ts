@@ -1,0 +1,47 @@
+import type { ServeConfig } from '../config/serve.js';
+import { QalignError } from '../errors.js';
+import { sniff, SNIFF_BYTES } from '../media/magic.js';
+import type { MediaLimits } from '../media/limits.js';
+import { kindOf } from '../media/sources.js';
+import { fetchMedia } from '../media/url.js';
+import type { ScoreSource } from '../recipes/score.js';
+import { resolveInRoot } from './path-root.js';
+import type { ItemSource } from './schemas/score.js';
+import type { Upload } from './upload.js';
+
+export interface SourceRules {
+  readonly root: string | null;
+  readonly allowUrls: boolean;
+  readonly limits: Partial<MediaLimits>;
+  /** Which addresses may be fetched from; public ones by default. */
+  readonly isAllowed?: ((address: string) => boolean) | undefined;
+}
+
+/** What decoding one item may cost. */
+export const mediaLimits = ({ limits }: ServeConfig): MediaLimits => ({ maxPixels: limits.pixels, maxFrames: limits.frames, timeoutMs: limits.decode_ms, maxBytes: limits.upload_mb * 1024 ** 2 });
+
+/** How an answer calls an item. */
+export function nameOf(item: ItemSource | Upload, index: number): string {
+  if ('media' in item) return item.name;
+  return item.id ?? item.path ?? item.url ?? `item ${index + 1}`;
+}
+
+/** An item of a request or of a job's list → what the scorer takes. Throws what is wrong with it. */
+export async function toSource(item: ItemSource | Upload, index: number, rules: SourceRules, signal: AbortSignal): Promise<ScoreSource> {
+  const input = nameOf(item, index);
+  if ('media' in item) return { input, kind: typeof item.media === 'string' ? await kindOf(item.media) : kindOfBytes(item.media), media: item.media };
+  if ([item.base64, item.url, item.path].filter((one) => one !== undefined).length !== 1) throw new QalignError('BODY_INVALID', `Item ${index + 1} needs exactly one of base64, url and path.`);
+  if (item.path !== undefined) {
+    const media = await resolveInRoot(rules.root, item.path);
+    return { input, kind: await kindOf(media), media };
+  }
+  if (item.base64 !== undefined) {
+    const media = Buffer.from(item.base64, 'base64');
+    return { input, kind: kindOfBytes(media), media };
+  }
+  if (!rules.allowUrls) throw new QalignError('MEDIA_URL_FORBIDDEN', 'This service fetches no URLs; upload the file.');
+  const media = await fetchMedia(item.url ?? '', { limits: rules.limits, signal, ...(rules.isAllowed === undefined ? {} : { isAllowed: rules.isAllowed }) });
+  return { input, kind: kindOfBytes(media), media };
+}
+
+const kindOfBytes = (bytes: Uint8Array): 'image' | 'video' => (sniff(bytes.subarray(0, SNIFF_BYTES)).kind === 'video' ? 'video' : 'image');

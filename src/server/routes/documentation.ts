@@ -1,0 +1,74 @@
+import { createRequire } from 'node:module';
+import { dirname, join } from 'node:path';
+import Type from 'typebox';
+import { QalignError } from '../../errors.js';
+import { describeService } from '../openapi.js';
+import { defineRoute, type Route } from '../route.js';
+import { closed } from '../schemas/error.js';
+
+const FOLDER = dirname(createRequire(import.meta.url).resolve('swagger-ui-dist/package.json'));
+const FILES = ['swagger-ui.css', 'swagger-ui-bundle.js', 'favicon-32x32.png'];
+
+// scripts in files of their own: the Content-Security-Policy allows no inline ones
+const PAGE = `<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<title>qalign: HTTP service</title>
+<link rel="icon" href="/docs/favicon-32x32.png">
+<link rel="stylesheet" href="/docs/swagger-ui.css">
+</head>
+<body>
+<div id="reference"></div>
+<script src="/docs/swagger-ui-bundle.js"></script>
+<script src="/docs/start.js"></script>
+</body>
+</html>
+`;
+const START = "SwaggerUIBundle({ url: '/openapi.json', dom_id: '#reference', deepLinking: true, docExpansion: 'list', defaultModelsExpandDepth: 0, validatorUrl: null });\n";
+
+/** The description of all routes, these among them, and a page to read and try it. Nothing is fetched from elsewhere. */
+export function documentationRoutes(all: () => readonly Route[]): Route[] {
+  let text: string | undefined;
+  const openapi = defineRoute({
+    method: 'get',
+    path: '/openapi.json',
+    scope: 'any',
+    tag: 'service',
+    summary: 'this description, as OpenAPI 3.1',
+    answers: { 200: { description: 'the document', schema: Type.Object({}, { additionalProperties: true }) } },
+    examples: [{ name: 'the document', status: 200 }],
+    async handle(call) {
+      text ??= JSON.stringify(describeService(all()));
+      call.res.type('application/json').send(text);
+    },
+  });
+  const page = defineRoute({
+    method: 'get',
+    path: '/docs',
+    scope: 'any',
+    tag: 'service',
+    summary: 'the reference, for a browser',
+    answers: { 200: { description: 'a page', types: ['text/html'], schema: Type.String() } },
+    examples: [{ name: 'the page', status: 200 }],
+    handle: async (call) => void call.res.type('text/html').send(PAGE),
+  });
+  const file = defineRoute({
+    method: 'get',
+    path: '/docs/{file}',
+    scope: 'any',
+    tag: 'service',
+    summary: 'what the reference needs',
+    params: Type.Object({ file: Type.String({ pattern: '^[a-z0-9.-]{1,64}$' }) }, closed),
+    answers: { 200: { description: 'a file', types: ['text/css', 'text/javascript', 'image/png'], schema: Type.String() } },
+    errors: ['ROUTE_NOT_FOUND'],
+    examples: [{ name: 'its style', status: 200, params: { file: 'swagger-ui.css' } }],
+    async handle({ res, params }) {
+      if (params.file === 'start.js') return void res.type('text/javascript').send(START);
+      if (!FILES.includes(params.file)) throw new QalignError('ROUTE_NOT_FOUND', `The reference has no file "${params.file}".`);
+      res.set('Cache-Control', 'private, max-age=3600');
+      await new Promise<void>((resolve, reject) => res.sendFile(join(FOLDER, params.file), (error?: Error) => (error === undefined || res.destroyed ? resolve() : reject(error))));
+    },
+  });
+  return [openapi, page, file];
+}

@@ -1,0 +1,50 @@
+import Type from 'typebox';
+import { packageVersion } from '../../package-root.js';
+import { defineRoute } from '../route.js';
+import { Health, Readiness } from '../schemas/models.js';
+
+const startedAt = performance.now();
+
+export const healthz = defineRoute({
+  method: 'get',
+  path: '/healthz',
+  scope: 'open',
+  tag: 'service',
+  summary: 'the process answers',
+  answers: { 200: { description: 'it does', schema: Health } },
+  examples: [{ name: 'alive', status: 200 }],
+  async handle(call) {
+    call.answer(200, { status: 'ok', version: packageVersion, uptime_s: (performance.now() - startedAt) / 1000 });
+  },
+});
+
+export const readyz = defineRoute({
+  method: 'get',
+  path: '/readyz',
+  scope: 'open',
+  tag: 'service',
+  summary: 'a worker is ready',
+  answers: { 200: { description: 'requests will be answered', schema: Readiness }, 503: { description: 'loading, ending, or no worker lives', schema: Readiness } },
+  examples: [{ name: 'ready', status: 200 }],
+  async handle(call) {
+    const { models, ending } = call.services;
+    const workers = [...models.loaded.values()].flatMap((scorer) => scorer.load().engine?.workers ?? []);
+    const ready = workers.filter((worker) => worker.ready).length;
+    const isReady = ready > 0 && !ending.aborted;
+    call.answer(isReady ? 200 : 503, { ready: isReady, workers_ready: ready, models: [...models.loaded.keys()] });
+  },
+});
+
+export const metrics = defineRoute({
+  method: 'get',
+  path: '/metrics',
+  scope: 'any',
+  tag: 'service',
+  summary: 'measurements for Prometheus',
+  answers: { 200: { description: 'text exposition', types: ['text/plain'], schema: Type.String() } },
+  examples: [{ name: 'scrape', status: 200 }],
+  async handle(call) {
+    const { registry } = call.services.metrics;
+    call.res.type(registry.contentType).send(await registry.metrics());
+  },
+});

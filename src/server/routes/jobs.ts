@@ -1,0 +1,170 @@
+import { join } from 'node:path';
+import { Readable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
+import Type from 'typebox';
+import { QalignError } from '../../errors.js';
+import { createJob } from '../job-create.js';
+import { csvFile, csvLines } from '../job-results.js';
+import type { StoredJob } from '../job-store.js';
+import { defineRoute, type Call } from '../route.js';
+import { EXAMPLE_JOB, EXAMPLE_KEY, EXAMPLE_PICTURE } from '../schemas/examples.js';
+import { Job, JobBody, JobList, JobListQuery, JobParams, JobQuery, ResultsQuery } from '../schemas/jobs.js';
+import { streamEvents } from '../sse.js';
+
+const NDJSON = 'application/x-ndjson';
+
+export const createJobs = defineRoute({
+  method: 'post',
+  path: '/v1/jobs',
+  scope: 'jobs',
+  tag: 'jobs',
+  summary: 'score a list of thousands to millions',
+  description: `The list has a path below the root, a URL or a JSON object (as in /v1/score) on each line. It is uploaded (a form with one file, or the body itself as text/plain or ${NDJSON} with the settings in the query), named by manifest_path, or given as items. A job survives a restart of the service and of every worker: each item is answered once or reported failed. With \`Idempotency-Key\` a repeated request finds the job of the first.`,
+  headers: { 'Idempotency-Key': 'one job for it, however often it is sent' },
+  query: JobQuery,
+  body: { 'application/json': JobBody, [NDJSON]: Type.String(), 'text/plain': Type.String(), 'multipart/form-data': Type.Object({ file: Type.Unsafe<string>({ type: 'string', format: 'binary' }), ...JobQuery.properties }) },
+  answers: { 202: { description: 'accepted, and safe on the disk', schema: Job } },
+  errors: ['BODY_INVALID', 'BODY_TOO_LARGE', 'BODY_UNSUPPORTED', 'MALFORMED', 'PATH_FORBIDDEN', 'IDEMPOTENCY_CONFLICT', 'MODEL_NOT_LOADED', 'OUTPUT_UNWRITABLE'],
+  examples: [
+    { name: 'items', status: 202, headers: { 'Idempotency-Key': EXAMPLE_KEY }, body: { items: [{ id: 'a', base64: EXAMPLE_PICTURE }, { id: 'b', base64: EXAMPLE_PICTURE }], tasks: ['quality'] } },
+    { name: 'a list as the body', status: 202, query: { tasks: 'quality', scale: 'unit' }, text: { type: NDJSON, body: `{"id":"a","base64":"${EXAMPLE_PICTURE}"}\n` } },
+  ],
+  async handle(call) {
+    const { ending, jobs } = call.services;
+    if (ending.aborted) throw new QalignError('SHUTTING_DOWN', 'The service is ending; try again later.');
+    const { job, replayed } = await createJob(call);
+    call.res.set({ Location: `/v1/jobs/${job.id}`, ...(replayed ? { 'Idempotency-Replayed': 'true' } : {}) });
+    call.answer(202, toJson(jobs.current(job.id) ?? job, jobs.pace(job.id)));
+  },
+});
+
+export const listJobs = defineRoute({
+  method: 'get',
+  path: '/v1/jobs',
+  scope: 'jobs',
+  tag: 'jobs',
+  summary: 'jobs of this key, newest first (all of them for admin)',
+  query: JobListQuery,
+  answers: { 200: { description: 'the jobs', schema: JobList } },
+  examples: [{ name: 'those that run', status: 200, query: { status: 'running', limit: '10' } }],
+  async handle(call) {
+    const { jobStore, jobs } = call.services;
+    const { limit = 50, offset = 0, status } = call.query;
+    const owner = call.client.scopes.includes('admin') ? undefined : call.client.name;
+    const rows = jobStore.list({ owner, status, limit, offset }).map(({ id }) => jobs.current(id) as StoredJob);
+    call.answer(200, { jobs: rows.map((job) => toJson(job, jobs.pace(job.id))) });
+  },
+});
+
+export const showJob = defineRoute({
+  method: 'get',
+  path: '/v1/jobs/{id}',
+  scope: 'jobs',
+  tag: 'jobs',
+  summary: 'how far a job is',
+  params: JobParams,
+  answers: { 200: { description: 'the job', schema: Job } },
+  errors: ['JOB_NOT_FOUND'],
+  examples: [{ name: 'the job of the example above', status: 200, params: { id: EXAMPLE_JOB } }],
+  handle: async (call) => call.answer(200, toJson(find(call), call.services.jobs.pace(call.params.id))),
+});
+
+export const cancelJob = defineRoute({
+  method: 'delete',
+  path: '/v1/jobs/{id}',
+  scope: 'jobs',
+  tag: 'jobs',
+  summary: 'cancel a job; results so far stay',
+  params: JobParams,
+  answers: { 200: { description: 'the job; one that had ended is left as it is', schema: Job } },
+  errors: ['JOB_NOT_FOUND'],
+  examples: [{ name: 'the job of the example above', status: 200, params: { id: EXAMPLE_JOB } }],
+  async handle(call) {
+    const job = find(call);
+    call.answer(200, toJson(call.services.jobs.cancel(job.id) ?? job, undefined));
+  },
+});
+
+export const jobResults = defineRoute({
+  method: 'get',
+  path: '/v1/jobs/{id}/results',
+  scope: 'jobs',
+  tag: 'jobs',
+  summary: 'results so far, in the order of the list',
+  description: 'JSON lines by default, CSV with ?format=csv or Accept: text/csv. Whole items only. Range is honoured: for JSON lines always, for CSV when the job has ended.',
+  params: JobParams,
+  query: ResultsQuery,
+  headers: { Range: 'bytes=FROM-TO' },
+  answers: { 200: { description: 'a line for every item and task', types: [NDJSON, 'text/csv'], schema: Type.String() }, 206: { description: 'the bytes that were asked for', types: [NDJSON, 'text/csv'], schema: Type.String() } },
+  errors: ['JOB_NOT_FOUND', 'RANGE_INVALID'],
+  examples: [{ name: 'as CSV', status: 200, params: { id: EXAMPLE_JOB }, query: { format: 'csv' } }, { name: 'as JSON lines', status: 200, params: { id: EXAMPLE_JOB } }],
+  async handle(call) {
+    const { req, res, services } = call;
+    const job = find(call);
+    const file = join(services.jobs.folder(job.id), 'results.jsonl');
+    const format = call.query.format ?? (req.accepts([NDJSON, 'application/json', 'text/csv']) === 'text/csv' ? 'csv' : 'ndjson');
+    res.set('Cache-Control', 'no-store').type(format === 'csv' ? 'text/csv' : NDJSON);
+    if (format === 'ndjson') return sendBytes(call, file, job.resultBytes);
+    if (job.finishedAt !== undefined) return sendBytes(call, await csvFile(file, job.resultBytes), undefined);
+    await pipeline(Readable.from(csvLines(file, job.resultBytes)), res).catch((error: Error) => {
+      if (!call.gone.aborted) throw error;
+    });
+  },
+});
+
+export const jobEvents = defineRoute({
+  method: 'get',
+  path: '/v1/jobs/{id}/events',
+  scope: 'jobs',
+  tag: 'jobs',
+  summary: 'progress as server-sent events',
+  description: 'Events "progress" and at last "end". A client that comes back with Last-Event-ID misses nothing, also after a restart of the service.',
+  params: JobParams,
+  headers: { 'Last-Event-ID': 'the id of the last event that was seen' },
+  answers: { 200: { description: 'a stream that ends with the job', types: ['text/event-stream'], schema: Type.String() } },
+  errors: ['JOB_NOT_FOUND', 'MALFORMED'],
+  examples: [{ name: 'from the second event on', status: 200, params: { id: EXAMPLE_JOB }, headers: { 'Last-Event-ID': '1' } }],
+  async handle(call) {
+    const { jobs, jobStore } = call.services;
+    const { id } = find(call);
+    await streamEvents(call, join(jobs.folder(id), 'events.jsonl'), () => jobStore.get(id)?.finishedAt !== undefined && !jobs.isActive(id));
+  },
+});
+
+/** A job of another key does not exist for this one. */
+function find(call: Call<{ id: string }>): StoredJob {
+  const job = call.services.jobs.current(call.params.id);
+  if (job === undefined || (job.owner !== call.client.name && !call.client.scopes.includes('admin'))) throw new QalignError('JOB_NOT_FOUND', `There is no job ${call.params.id}; GET /v1/jobs lists yours.`);
+  return job;
+}
+
+/** A file or its first bytes, with ranges. */
+function sendBytes(call: Call, file: string, bytes: number | undefined): Promise<void> {
+  const { res } = call;
+  if (bytes === 0) return Promise.resolve(void res.status(200).end());
+  return new Promise((resolve, reject) => {
+    const options = { dotfiles: 'allow', lastModified: false, cacheControl: false, ...(bytes === undefined ? {} : { end: bytes - 1 }) } as object;
+    res.sendFile(file, options, (error?: Error & { status?: number }) => {
+      if (error === undefined || call.gone.aborted) return resolve();
+      reject(error.status === 416 ? new QalignError('RANGE_INVALID', `There are ${bytes ?? 'fewer'} bytes of results; ask for a range within them.`) : error);
+    });
+  });
+}
+
+function toJson(job: StoredJob, pace: number | undefined): Job {
+  return {
+    id: job.id,
+    status: job.status,
+    total: job.total,
+    done: job.done,
+    failed: job.failed,
+    result_bytes: job.resultBytes,
+    eta_s: job.finishedAt !== undefined ? 0 : pace === undefined ? null : (job.total - job.done) / pace,
+    tasks: [...job.plan.tasks],
+    scale: job.plan.scale,
+    model: job.plan.model,
+    message: job.message ?? null,
+    created_at: job.createdAt,
+    finished_at: job.finishedAt ?? null,
+  };
+}

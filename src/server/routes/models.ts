@@ -1,0 +1,58 @@
+import { defineRoute, type Call } from '../route.js';
+import { ModelList, ModelParams, ModelRow } from '../schemas/models.js';
+import { QalignError } from '../../errors.js';
+import { DEFAULT_MODEL, modelNames } from '../../config/models.js';
+
+export const listModels = defineRoute({
+  method: 'get',
+  path: '/v1/models',
+  scope: 'any',
+  tag: 'models',
+  summary: 'what can be loaded and what is',
+  answers: { 200: { description: 'all models that are described here', schema: ModelList } },
+  examples: [{ name: 'all', status: 200 }],
+  handle: async (call) => call.answer(200, { models: await call.services.models.rows() }),
+});
+
+export const loadModel = defineRoute({
+  method: 'post',
+  path: '/v1/models/{id}/load',
+  scope: 'admin',
+  tag: 'models',
+  summary: 'load a model; answers when it is there',
+  params: ModelParams,
+  answers: { 200: { description: 'it is loaded', schema: ModelRow } },
+  errors: ['CONFIG_NOT_FOUND', 'MODEL_NOT_FOUND', 'MODEL_DOWNLOAD_FAILED', 'OVERLOADED'],
+  examples: [{ name: 'one that is there already', status: 200, params: { id: DEFAULT_MODEL } }],
+  async handle(call) {
+    const { models } = call.services;
+    const { id } = call.params;
+    if (!models.loaded.has(id) && !(await modelNames()).includes(id)) throw new QalignError('CONFIG_NOT_FOUND', `There is no model "${id}"; see GET /v1/models.`);
+    await models.load(id);
+    call.answer(200, await rowOf(call, id));
+  },
+});
+
+export const unloadModel = defineRoute({
+  method: 'post',
+  path: '/v1/models/{id}/unload',
+  scope: 'admin',
+  tag: 'models',
+  summary: 'let a model go, after what runs on it',
+  params: ModelParams,
+  answers: { 200: { description: 'it is gone', schema: ModelRow } },
+  errors: ['MODEL_NOT_LOADED'],
+  examples: [{ name: 'one that is not loaded', status: 409, params: { id: 'one-align' } }],
+  async handle(call) {
+    const row = await rowOf(call, call.params.id);
+    await call.services.models.unload(call.params.id);
+    const { weights_sha256: _w, precision: _p, workers_ready: _r, ...rest } = row;
+    call.answer(200, { ...rest, state: 'available' });
+  },
+});
+
+async function rowOf(call: Pick<Call, 'services'>, id: string): Promise<ModelRow> {
+  const row = (await call.services.models.rows()).find((one) => one.id === id);
+  if (row === undefined) throw new QalignError('CONFIG_NOT_FOUND', `There is no model "${id}"; see GET /v1/models.`);
+  return row;
+}

@@ -1,0 +1,114 @@
+import { createServer } from 'node:http';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { AddressInfo } from 'node:net';
+import { mkdirSync, rmSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import type { ServeConfig } from '../config/serve.js';
+import { QalignError } from '../errors.js';
+import type { Logger } from '../logger.js';
+import { runsRoot } from '../runs/run-directory.js';
+import { createScorer as createRealScorer } from '../recipes/score-parts.js';
+import type { Scorer, ScorerOptions } from '../recipes/score.js';
+import { createAdmission } from './admission.js';
+import { createApp } from './app.js';
+import { createAuthoriser, isLoopback } from './auth.js';
+import { createIdempotency } from './idempotency.js';
+import { createJobRunner } from './job-runner.js';
+import { createJobStore } from './job-store.js';
+import { createKeyStore } from './key-store.js';
+import { createMemoryBudget } from './memory-budget.js';
+import { createMetrics } from './metrics.js';
+import { createModelPool } from './model-pool.js';
+import { createRateLimit } from './rate-limit.js';
+import { openServiceDatabase } from './service-database.js';
+import { createHider } from './hide-places.js';
+import type { Services } from './services.js';
+import { createWorkMethods } from './work-methods.js';
+import { createWorkRunner } from './work-runner.js';
+import { createWorkStore } from './work-store.js';
+
+export interface ServeParts {
+  readonly config: ServeConfig;
+  readonly log: Logger;
+  /** Tests of the HTTP side alone bring a scorer without Python. */
+  /** Tests of fetching allow loopback; without it only public addresses are fetched from. */
+  readonly isAllowedAddress?: (address: string) => boolean;
+  readonly createScorer?: (options: ScorerOptions) => Promise<Scorer>;
+}
+
+export interface RunningService {
+  readonly url: string;
+  readonly services: Services;
+  /** Settles when every model of the configuration is loaded. */
+  readonly loaded: Promise<void>;
+  /** Stops accepting, lets run what runs, keeps the rest on the disk, ends within `shutdown_ms`. */
+  close(): Promise<void>;
+}
+
+/** Listens at once; `/readyz` answers 503 until a model is loaded. @throws QalignError CONFIG_INVALID (address), USAGE */
+export async function serve({ config, log, createScorer = createRealScorer, isAllowedAddress }: ServeParts): Promise<RunningService> {
+  const loopback = isLoopback(config.host);
+  const dataDir = resolve(config.data_dir);
+  const database = openServiceDatabase(dataDir);
+  const keys = createKeyStore(database);
+  if (!loopback && keys.all().length === 0) {
+    database.close();
+    throw new QalignError('CONFIG_INVALID', `host=${config.host} can be reached from other machines and there is no API key; make one with "qalign keys create NAME --scope score" or listen on 127.0.0.1.`);
+  }
+  const spool = join(dataDir, 'uploads');
+  rmSync(spool, { recursive: true, force: true }); // what a killed service left
+  mkdirSync(spool, { recursive: true, mode: 0o700 });
+  const ending = new AbortController();
+  const stopping = new AbortController();
+  const metrics = createMetrics();
+  const admission = createAdmission();
+  const memory = createMemoryBudget(config.limits.memory_mb * 1024 ** 2);
+  const models = createModelPool({ config, log, createScorer, onBatch: (model, batch) => metrics.onBatch(model, batch), signal: stopping.signal });
+  metrics.watch(models.loaded, admission, () => memory.used);
+  const jobStore = createJobStore(database);
+  const jobs = createJobRunner({ config, root: join(dataDir, 'jobs'), store: jobStore, models, metrics, log, isAllowedAddress });
+  const runs = resolve(config.runs_dir ?? runsRoot());
+  const hider = createHider([dataDir, runs, ...(config.root === null ? [] : [config.root])]);
+  const workStore = createWorkStore(database);
+  const works = createWorkRunner({ root: join(dataDir, 'works'), store: workStore, methods: createWorkMethods(runs), hide: hider.hide, log });
+  works.recover();
+  const services: Services = { isAllowedAddress, works, workStore, places: { root: config.root, runs }, hidden: hider.hidden, hideIn: hider.hideIn, jobs, jobStore, idempotency: createIdempotency(database), config, log, models, admission, memory, metrics, spool, ending: ending.signal, limitRate: createRateLimit(config.rate_per_minute) };
+  const server = createServer({ requestTimeout: 300_000, headersTimeout: 30_000, keepAliveTimeout: 65_000 }, createApp(services, createAuthoriser(keys, loopback)));
+  server.maxConnections = config.limits.connections;
+  await listen(server, config);
+  const { port } = server.address() as AddressInfo;
+  const url = `http://${config.host.includes(':') ? `[${config.host}]` : config.host}:${port}`;
+  log.info('listening', { url, keys: keys.all().length });
+  const loaded = Promise.all(config.models.map((name) => models.load(name))).then(() => jobs.resume());
+  loaded.catch(() => {});
+
+  const close = async (): Promise<void> => {
+    log.info('ending', { within_ms: config.shutdown_ms });
+    ending.abort();
+    // a training ends after its step; one whose step is longer sees that its parent is gone and ends then
+    const saved = Promise.all([jobs.close(), Promise.race([works.close(), sleep(config.shutdown_ms * 0.7, undefined, { ref: false })])]);
+    const closed = new Promise<void>((done) => server.close(() => done()));
+    const late = setTimeout(() => {
+      stopping.abort(new QalignError('SHUTTING_DOWN', 'The service is ending.'));
+      server.closeAllConnections();
+    }, config.shutdown_ms * 0.7);
+    await Promise.all([closed, saved]);
+    clearTimeout(late);
+    stopping.abort(new QalignError('SHUTTING_DOWN', 'The service is ending.'));
+    await Promise.race([models.close(), new Promise((done) => setTimeout(done, config.shutdown_ms * 0.3).unref())]);
+    rmSync(spool, { recursive: true, force: true });
+    database.close();
+    log.info('ended', {});
+  };
+  return { url, services, loaded, close };
+}
+
+function listen(server: ReturnType<typeof createServer>, { host, port }: ServeConfig): Promise<void> {
+  return new Promise((done, fail) => {
+    server.once('error', (cause: NodeJS.ErrnoException) => {
+      const taken = cause.code === 'EADDRINUSE';
+      fail(new QalignError('CONFIG_INVALID', `The address ${host}:${port} ${taken ? 'is in use; choose another with port=N' : `cannot be listened on (${cause.code ?? cause.message})`}.`, { cause }));
+    });
+    server.listen(port, host, done);
+  });
+}

@@ -1,0 +1,23 @@
+import { join, resolve } from 'node:path';
+import { openDatabase, type Db } from '../runs/database.js';
+
+const SCHEMA = `
+  PRAGMA journal_mode = WAL;
+  PRAGMA synchronous = FULL;
+  PRAGMA busy_timeout = 5000;
+  CREATE TABLE IF NOT EXISTS keys (name TEXT PRIMARY KEY, hash TEXT NOT NULL, scopes TEXT NOT NULL, created_at REAL NOT NULL);
+  CREATE TABLE IF NOT EXISTS jobs (
+    id TEXT PRIMARY KEY, owner TEXT NOT NULL, status TEXT NOT NULL, settings TEXT NOT NULL, total INTEGER NOT NULL,
+    done INTEGER NOT NULL, failed INTEGER NOT NULL, result_bytes INTEGER NOT NULL, message TEXT,
+    created_at REAL NOT NULL, finished_at REAL);
+  CREATE INDEX IF NOT EXISTS jobs_by_time ON jobs (created_at);
+  CREATE TABLE IF NOT EXISTS works (
+    id TEXT PRIMARY KEY, kind TEXT NOT NULL, owner TEXT NOT NULL, name TEXT NOT NULL, status TEXT NOT NULL, recipe TEXT NOT NULL,
+    fingerprint TEXT NOT NULL, folder TEXT, message TEXT, created_at REAL NOT NULL, finished_at REAL);
+  CREATE INDEX IF NOT EXISTS works_by_time ON works (kind, created_at);
+  CREATE TABLE IF NOT EXISTS answers (
+    key TEXT PRIMARY KEY, fingerprint TEXT NOT NULL, status INTEGER, body TEXT, created_at REAL NOT NULL);
+`;
+
+/** Keys, jobs and remembered answers of a service, in `<data_dir>/service.db`. Every commit is on the disk (FULL). */
+export const openServiceDatabase = (dataDir: string): Db => openDatabase(join(resolve(dataDir), 'service.db'), SCHEMA);

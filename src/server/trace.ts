@@ -1,0 +1,22 @@
+import { randomBytes } from 'node:crypto';
+import type { NextFunction, Request, Response } from 'express';
+
+const TRACEPARENT = /^([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})$/;
+const ZERO = /^0+$/;
+
+/** The W3C trace context of the caller with a span of ours, or a new one; anything malformed counts as absent. */
+export function continueTrace(header: string | undefined): string {
+  const [, version, trace, parent, flags] = TRACEPARENT.exec(header ?? '') ?? [];
+  const valid = version !== undefined && version !== 'ff' && trace !== undefined && parent !== undefined && !ZERO.test(trace) && !ZERO.test(parent);
+  return `00-${valid ? trace : randomBytes(16).toString('hex')}-${randomBytes(8).toString('hex')}-${valid ? flags : '01'}`;
+}
+
+/** Names every request: `X-Request-Id` of the caller if it is harmless, and the trace. Both go back in headers. */
+export function nameRequest(req: Request, res: Response, next: NextFunction): void {
+  const given = req.get('x-request-id');
+  const requestId = given !== undefined && /^[\w.:-]{1,128}$/.test(given) ? given : randomBytes(8).toString('hex');
+  const traceparent = continueTrace(req.get('traceparent'));
+  Object.assign(res.locals, { requestId, traceparent, startedAt: performance.now() });
+  res.set({ 'X-Request-Id': requestId, traceparent });
+  next();
+}

@@ -1,0 +1,44 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { drift } from '../../bridge/generate.js';
+import { SCHEMAS } from '../../bridge/protocol/index.js';
+import { ERROR_CODES } from '../../bridge/protocol/errors.js';
+import { problemWithMessage } from '../../bridge/validate.js';
+import { packageRoot } from '../../src/package-root.js';
+
+interface Example {
+  message: string;
+  why?: string;
+  value: unknown;
+}
+
+const examples = (folder: string): [string, Example][] => {
+  const root = join(packageRoot, 'bridge/examples', folder);
+  return readdirSync(root).map((name) => [name, JSON.parse(readFileSync(join(root, name), 'utf8')) as Example]);
+};
+
+describe('golden messages', () => {
+  it.each(examples('accepted'))('accepts %s', (_name, { message, value }) => {
+    expect(problemWithMessage(message, value)).toBeUndefined();
+  });
+
+  it.each(examples('rejected'))('rejects %s', (_name, { message, value }) => {
+    expect(problemWithMessage(message, value)).toBeTypeOf('string');
+  });
+
+  it('has an accepted example of every message', () => {
+    const shown = new Set(examples('accepted').map(([, { message }]) => message));
+    expect(Object.keys(SCHEMAS).filter((name) => !shown.has(name))).toEqual([]);
+  });
+});
+
+it('generated files are what the sources say', () => {
+  expect(drift()).toEqual([]);
+});
+
+it('bridge/README.md lists every error code', () => {
+  const readme = readFileSync(join(packageRoot, 'bridge/README.md'), 'utf8');
+  const listed = [...readme.matchAll(/^\| `([A-Z_]+)` \| (\w+) \| (\d+) \|/gm)].map(([, code, family, status]) => `${code} ${family} ${status}`);
+  expect(listed).toEqual(Object.entries(ERROR_CODES).map(([code, row]) => `${code} ${row.family} ${row.httpStatus}`));
+});

@@ -1,0 +1,96 @@
+import { copyFileSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Readable } from 'node:stream';
+import { afterAll, describe, expect, it } from 'vitest';
+import { expandSources, listedNames, openSource, type MediaSource } from '../../src/media/sources.js';
+import { packageRoot } from '../../src/package-root.js';
+
+const pictures = join(packageRoot, 'test/fixtures/pictures');
+const folder = mkdtempSync(join(tmpdir(), 'sources-'));
+afterAll(() => rmSync(folder, { recursive: true }));
+
+mkdirSync(join(folder, 'b/inner'), { recursive: true });
+mkdirSync(join(folder, 'empty'));
+copyFileSync(join(pictures, 'pristine.jpg'), join(folder, 'b/inner/z.JPG'));
+copyFileSync(join(pictures, 'pristine.jpg'), join(folder, 'a.jpg'));
+copyFileSync(join(pictures, 'pan.mp4'), join(folder, 'b/clip.jpg')); // a clip under a picture's name
+copyFileSync(join(pictures, 'pristine.jpg'), join(folder, 'no extension'));
+copyFileSync(join(pictures, 'pristine.jpg'), join(folder, 'odd[1].jpg'));
+writeFileSync(join(folder, 'notes.txt'), 'not media');
+symlinkSync(folder, join(folder, 'b/round.jpg')); // a circle, named like a picture
+symlinkSync(join(folder, 'a.jpg'), join(folder, 'b/link.jpg'));
+
+async function expand(...inputs: string[]): Promise<MediaSource[]> {
+  const found: MediaSource[] = [];
+  for await (const source of expandSources(inputs)) found.push(source);
+  return found;
+}
+const names = (sources: readonly MediaSource[]): string[] => sources.map(({ input }) => input.replace(`${folder}/`, ''));
+
+describe('expandSources', () => {
+  it('walks folders in the order of names, by known extensions, links to files included, circles not', async () => {
+    expect(names(await expand(folder))).toEqual(['a.jpg', 'b/clip.jpg', 'b/inner/z.JPG', 'b/link.jpg', 'odd[1].jpg']);
+  });
+
+  it('takes a file that is named whatever it is called, and its kind from its bytes', async () => {
+    expect(await expand(join(folder, 'no extension'), join(folder, 'b/clip.jpg'))).toMatchObject([{ kind: 'image' }, { kind: 'video' }]);
+  });
+
+  it('expands patterns that the shell left alone, but a file of that very name comes first', async () => {
+    expect(names(await expand(join(folder, '**/*.{jpg,JPG}')))).toEqual(['a.jpg', 'b/clip.jpg', 'b/inner/z.JPG', 'b/link.jpg', 'odd[1].jpg']);
+    expect((await expand('test/fixtures/pictures/p*.jpg')).map(({ input }) => input)).toEqual(['test/fixtures/pictures/pristine.jpg']);
+    expect(names(await expand(join(folder, 'odd[1].jpg')))).toEqual(['odd[1].jpg']);
+  });
+
+  it('makes a failed source of what cannot be opened, and goes on', async () => {
+    const [missing, nothing, good] = await expand(join(folder, 'gone.jpg'), join(folder, '*.xyz'), join(folder, 'a.jpg'));
+    expect(missing?.error?.code).toBe('MEDIA_NOT_FOUND');
+    expect(nothing?.error?.code).toBe('MEDIA_NOT_FOUND');
+    expect(good?.error).toBeUndefined();
+  });
+
+  it('is empty for a folder without media', async () => {
+    expect(await expand(join(folder, 'empty'))).toEqual([]);
+  });
+
+  it('refuses URLs unless they are allowed', async () => {
+    expect((await expand('https://example.org/a.jpg'))[0]?.error?.code).toBe('MEDIA_URL_FORBIDDEN');
+  });
+
+  it('stops when cancelled', async () => {
+    const reading = expandSources([folder], { signal: AbortSignal.abort(new Error('enough')) });
+    await expect(reading.next()).rejects.toThrow('enough');
+  });
+});
+
+describe('listedNames', () => {
+  const list = async (...chunks: (string | Buffer)[]): Promise<string[]> => {
+    const found: string[] = [];
+    for await (const name of listedNames(Readable.from(chunks))) found.push(name);
+    return found;
+  };
+  it.each([
+    ['lines', ['a.jpg\nb', '.jpg\n\nc.jpg'], ['a.jpg', 'b.jpg', 'c.jpg']],
+    ['Windows lines', ['a.jpg\r\nb.jpg\r\n'], ['a.jpg', 'b.jpg']],
+    ['NULs, names with line breaks', ['a\nb.jpg\0c', '.jpg\0'], ['a\nb.jpg', 'c.jpg']],
+    ['a single name', ['a.jpg'], ['a.jpg']],
+    ['nothing, blanks and itself', ['', ' \n-\n'], []],
+  ])('reads %s', async (_what, chunks, expected) => {
+    expect(await list(...chunks)).toEqual(expected);
+  });
+  it('joins characters that a chunk cut in two', async () => {
+    const bytes = Buffer.from('bäume.jpg\n');
+    expect(await list(bytes.subarray(0, 2), bytes.subarray(2))).toEqual(['bäume.jpg']);
+  });
+});
+
+describe('openSource', () => {
+  it('takes a name literally and says what is wrong with it', async () => {
+    expect(await openSource(join(folder, 'odd[1].jpg'))).toMatchObject({ kind: 'image' });
+    expect(await openSource(join(folder, 'b/clip.jpg'))).toMatchObject({ kind: 'video' });
+    expect((await openSource(folder)).error?.code).toBe('MEDIA_UNREADABLE');
+    expect((await openSource(join(folder, '*.jpg'))).error?.code).toBe('MEDIA_NOT_FOUND');
+    expect((await openSource('https://example.org/a.jpg')).error?.code).toBe('MEDIA_URL_FORBIDDEN');
+  });
+});

@@ -1,0 +1,285 @@
+import { createHash } from 'node:crypto';
+import { spawn } from 'node:child_process';
+import { chmodSync, copyFileSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import fc from 'fast-check';
+import { afterEach, describe, expect, it } from 'vitest';
+import { sampling, samplingRate, spread, type Rational } from '../../src/media/frame-indices.js';
+import { describeFfmpeg, findFfmpeg } from '../../src/media/ffmpeg.js';
+import { prepareFrame } from '../../src/media/image.js';
+import { rateOfDuration } from '../../src/media/probe-fallback.js';
+import { prepareVideo } from '../../src/media/video-prepare.js';
+import { sampleVideo, type SampleVideoOptions } from '../../src/media/video.js';
+import { packageRoot } from '../../src/package-root.js';
+
+const FIXTURES = join(packageRoot, 'test/fixtures/golden/frames');
+const SHARED = join(packageRoot, '../shared/golden/frames');
+interface Clip { file: string; indices: number[]; warns: boolean; frames: { sha256: string; size: [number, number] }[] }
+interface Bad { file: string; accept: string[] }
+const { clips, bad } = JSON.parse(readFileSync(join(FIXTURES, 'expected.json'), 'utf8')) as { clips: Clip[]; bad: Bad[] };
+
+async function sample(input: string | Uint8Array, options?: SampleVideoOptions) {
+  const { indices, warnings, frames: source } = await sampleVideo(input, options);
+  const frames: Clip['frames'] = [];
+  for await (const { width, height, data } of source) frames.push({ sha256: createHash('sha256').update(data).digest('hex'), size: [width, height] });
+  return { indices, warnings, frames };
+}
+
+async function matches(path: string, clip: Clip): Promise<void> {
+  const { indices, warnings, frames } = await sample(path);
+  expect(indices).toEqual(clip.indices);
+  expect(frames).toEqual(clip.frames);
+  if (clip.warns) expect(warnings).not.toEqual([]);
+}
+
+async function isAccepted(path: string, accept: string[]): Promise<void> {
+  const outcome = await sample(path).then(({ warnings }) => (warnings.length > 0 ? 'scored with a warning' : 'scored'), (error: { code?: string }) => {
+    expect(error.code).toMatch(/^(MEDIA|FFMPEG)_/);
+    return 'error';
+  });
+  expect(accept).toContain(outcome);
+}
+
+/** Where only ffmpeg is found: FFMPEG_BIN, and a PATH with nothing on it. */
+async function withoutFfprobe(check: () => Promise<void>): Promise<void> {
+  const { PATH, FFMPEG_BIN, FFPROBE_BIN } = process.env;
+  process.env['FFMPEG_BIN'] = findFfmpeg().ffmpeg ?? '';
+  process.env['PATH'] = '/nowhere';
+  delete process.env['FFPROBE_BIN'];
+  expect(findFfmpeg().ffprobe).toBeUndefined();
+  await check().finally(() => {
+    for (const [name, value] of Object.entries({ PATH, FFMPEG_BIN, FFPROBE_BIN })) {
+      if (value === undefined) delete process.env[name];
+      else process.env[name] = value;
+    }
+  });
+}
+
+describe('golden clips of the repository', () => {
+  it.each(clips)('$file without ffprobe', (clip) => withoutFfprobe(() => matches(join(FIXTURES, clip.file), { ...clip, warns: true })));
+  it.each(bad)('$file without ffprobe ends as it may', ({ file, accept }) => withoutFfprobe(() => isAccepted(join(FIXTURES, file), [...accept, ...(accept.includes('scored') ? ['scored with a warning'] : [])])));
+  it.each(clips)('$file', (clip) => matches(join(FIXTURES, clip.file), clip));
+  it.each(bad)('$file ends as it may', ({ file, accept }) => isAccepted(join(FIXTURES, file), accept));
+});
+
+const complete = existsSync(SHARED);
+if (!complete) console.warn('NOT RUN: all golden clips; needs ../shared/golden/frames');
+describe.skipIf(!complete)('all golden clips', () => {
+  interface Product { indices: number[]; warnings: string[]; size: [number, number]; frames: { sha256: string; size?: [number, number] }[]; accept: string[] }
+  const all = complete ? (JSON.parse(readFileSync(join(SHARED, 'expected.json'), 'utf8')) as { clips: { file: string; product: Product }[]; bad: { file: string; product: Product }[] }) : { clips: [], bad: [] };
+  it.each(all.clips)('$file', ({ file, product }) =>
+    matches(join(SHARED, file), { file, indices: product.indices, warns: product.warnings.length > 0, frames: product.frames.map((frame) => ({ sha256: frame.sha256, size: frame.size ?? product.size })) }));
+  it.each(all.clips)('$file without ffprobe', ({ file, product }) => withoutFfprobe(() =>
+    matches(join(SHARED, file), { file, indices: product.indices, warns: true, frames: product.frames.map((frame) => ({ sha256: frame.sha256, size: frame.size ?? product.size })) })));
+  it.each(all.bad)('$file ends as it may', ({ file, product }) => isAccepted(join(SHARED, file), product.accept));
+});
+
+describe('sampling', () => {
+  const clip = join(FIXTURES, 'p25_fullrange_bt709_60.mp4');
+
+  it('bytes give the frames of the file, and leave nothing behind', async () => {
+    expect(await sample(await readFile(clip))).toEqual(await sample(clip));
+    expect(readdirSync(tmpdir()).filter((name) => name.startsWith(`qalign-${process.pid}-`))).toEqual([]);
+  });
+
+  it('bytes that nobody reads, or that cannot be opened, leave no file and no open descriptor', async () => {
+    const open = (): number => readdirSync('/proc/self/fd').length;
+    const bytes = await readFile(clip);
+    const before = open();
+    await (await sampleVideo(bytes)).frames[Symbol.asyncIterator]().return?.();
+    await expect(sampleVideo(bytes.subarray(0, 200))).rejects.toMatchObject({ code: 'MEDIA_CORRUPT' });
+    await expect(sampleVideo(new Uint8Array(0))).rejects.toMatchObject({ code: 'MEDIA_CORRUPT' });
+    await expect.poll(open).toBeLessThanOrEqual(before);
+    expect(readdirSync(tmpdir()).filter((name) => name.startsWith(`qalign-${process.pid}-`))).toEqual([]);
+  });
+
+  it('takes names that look like options, patterns and protocols as they are', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'names-'));
+    try {
+      const { frames } = await sample(clip);
+      for (const name of ['-i.mp4', 'a %03d.mp4', 'concat:a|b.mp4', 'line\nbreak é.mp4', "quote'.mp4"]) {
+        copyFileSync(clip, join(folder, name));
+        expect((await sample(join(folder, name))).frames, name).toEqual(frames);
+      }
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
+  });
+
+  it('does not count the time that its reader takes', async () => {
+    const taken: number[] = [];
+    for await (const { index } of (await sampleVideo(clip, { fps: 10, limits: { timeoutMs: 1500 } })).frames) {
+      if (taken.length === 0) await new Promise((resolve) => setTimeout(resolve, 2500));
+      taken.push(index);
+    }
+    expect(taken.length).toBeGreaterThan(10);
+  });
+
+  it('takes sensible numbers only', async () => {
+    for (const options of [{ fps: 0 }, { fps: -1 }, { fps: NaN }, { maxFrames: 0 }, { maxFrames: 1.5 }]) await expect(sampleVideo(clip, options)).rejects.toMatchObject({ code: 'USAGE' });
+    await expect(sampleVideo(clip, { fps: 1e12 })).rejects.toMatchObject({ code: 'MEDIA_TOO_LARGE' });
+  });
+
+  it('fps 2 holds the frames of fps 1, and maxFrames a subset of them', async () => {
+    const one = await sample(clip);
+    const two = await sample(clip, { fps: 2 });
+    const few = await sample(clip, { fps: 2, maxFrames: 2 });
+    expect(two.indices).toEqual(expect.arrayContaining(one.indices));
+    expect(two.frames).toEqual(expect.arrayContaining(one.frames));
+    expect(few.frames).toHaveLength(2);
+    expect(two.frames).toEqual(expect.arrayContaining(few.frames));
+  });
+
+  it('prepares frames as pictures are prepared, packed', async () => {
+    const video = await prepareVideo(clip, { size: 56 });
+    const { frames } = await sampleVideo(clip);
+    let at = 0;
+    for await (const frame of frames) expect(Buffer.compare(video.data.subarray(at++ * 56 * 56 * 3, at * 56 * 56 * 3), prepareFrame(frame, { size: 56 }).data)).toBe(0);
+    expect(at).toBe(video.frames);
+  });
+
+  it('stops ffmpeg when the reader leaves or cancels', async () => {
+    const children = (): string[] => readFileSync(`/proc/${process.pid}/task/${process.pid}/children`, 'utf8').trim().split(' ').filter((pid) => pid !== '' && readFileSync(`/proc/${pid}/comm`, 'utf8').startsWith('ffmpeg'));
+    const left = await sampleVideo(clip);
+    for await (const _ of left.frames) break;
+    const stop = new AbortController();
+    const cancelled = await sampleVideo(clip, { signal: stop.signal });
+    stop.abort();
+    await expect((async () => { for await (const _ of cancelled.frames) { /* until it throws */ } })()).rejects.toMatchObject({ code: 'CANCELLED' });
+    await expect.poll(children).toEqual([]);
+  });
+
+  it('limits pixels and frames', async () => {
+    await expect(sampleVideo(clip, { limits: { maxPixels: 100 } })).rejects.toMatchObject({ code: 'MEDIA_TOO_LARGE' });
+    await expect(sampleVideo(clip, { limits: { maxFrames: 1 } })).rejects.toMatchObject({ code: 'MEDIA_TOO_LARGE' });
+    await expect(sampleVideo(clip, { limits: { maxBytes: 10 } })).rejects.toMatchObject({ code: 'MEDIA_TOO_LARGE' });
+  });
+
+  describe('programs', () => {
+    const before = { ...process.env };
+    afterEach(() => void Object.assign(process.env, { PATH: before['PATH'] }, before['FFMPEG_BIN'] === undefined ? {} : { FFMPEG_BIN: before['FFMPEG_BIN'] }));
+
+    const withProgram = async (script: string, check: () => Promise<void>): Promise<void> => {
+      const folder = mkdtempSync(join(tmpdir(), 'program-'));
+      writeFileSync(join(folder, 'ffmpeg'), `#!/bin/sh\n${script}\n`);
+      chmodSync(join(folder, 'ffmpeg'), 0o755);
+      process.env['FFMPEG_BIN'] = join(folder, 'ffmpeg');
+      await check().finally(() => {
+        delete process.env['FFMPEG_BIN'];
+        rmSync(folder, { recursive: true });
+      });
+    };
+
+    it('are described with version and origin', async () => {
+      const real = findFfmpeg().ffmpeg;
+      expect(await describeFfmpeg({ ...process.env, FFMPEG_BIN: real })).toMatchObject({ ffmpeg: { path: real, origin: 'FFMPEG_BIN', version: expect.stringMatching(/\d/) as string } });
+      expect(await describeFfmpeg({ PATH: '/nowhere', FFMPEG_BIN: '/nowhere/ffmpeg' })).toEqual({ ffmpeg: undefined, ffprobe: undefined });
+    });
+
+    it('one that crashes is told from a clip that is damaged', async () => {
+      await withProgram('kill -SEGV $$', () => expect(sample(clip)).rejects.toMatchObject({ code: 'FFMPEG_CRASHED', message: expect.stringContaining('FFMPEG_BIN') as string }));
+      await withProgram('exit 139', () => expect(sample(clip)).rejects.toMatchObject({ code: 'FFMPEG_CRASHED' }));
+      await withProgram('echo Invalid data >&2; exit 183', () => expect(sample(clip)).rejects.toMatchObject({ code: 'MEDIA_CORRUPT' }));
+    });
+
+    it('one that hangs is ended', async () => {
+      await withProgram('exec sleep 60', () => expect(sample(clip, { limits: { timeoutMs: 1000 } })).rejects.toMatchObject({ code: 'MEDIA_TIMEOUT' }));
+    });
+
+    it('one that knows only -vsync is spoken to in its own words', async () => {
+      const { frames } = await sample(clip);
+      const real = findFfmpeg().ffmpeg ?? '';
+      await withProgram(`case " $* " in *" -fps_mode "*) echo "Unrecognized option 'fps_mode'." >&2; exit 1;; esac; exec ${real} "$@"`, async () => expect((await sample(clip)).frames).toEqual(frames));
+    });
+
+    it('ends by itself when Node is killed, and no copy of the bytes stays behind', { timeout: 60_000 }, async () => {
+      const folder = mkdtempSync(join(tmpdir(), 'killed-'));
+      try {
+        // two reads of a clip whose frames fill the pipe many times over: ffmpeg is waiting for its reader when that dies
+        const script = `import { readFileSync } from 'node:fs'; const { sampleVideo } = await import(${JSON.stringify(join(packageRoot, 'src/media/video.ts'))}); const { frames } = await sampleVideo(readFileSync(${JSON.stringify(clip)}), { fps: 60 }); await frames[Symbol.asyncIterator]().next(); console.log('reading'); setInterval(() => {}, 1000);`;
+        writeFileSync(join(folder, 'reader.mts'), script);
+        const reader = spawn(process.execPath, ['--import', 'tsx', join(folder, 'reader.mts')], { cwd: packageRoot, env: { ...process.env, TMPDIR: folder }, stdio: ['ignore', 'pipe', 'inherit'] });
+        await new Promise((resolve) => reader.stdout.once('data', resolve));
+        const children = readFileSync(`/proc/${reader.pid}/task/${reader.pid}/children`, 'utf8').trim().split(' ').filter((pid) => readFileSync(`/proc/${pid}/comm`, 'utf8').startsWith('ffmpeg'));
+        expect(children).toHaveLength(1);
+        reader.kill('SIGKILL');
+        await expect.poll(() => children.filter((pid) => existsSync(`/proc/${pid}`) && !/^State:\s+Z/m.test(readFileSync(`/proc/${pid}/status`, 'utf8'))), { timeout: 10_000 }).toEqual([]);
+        expect(readdirSync(folder).filter((name) => name.startsWith('qalign-'))).toEqual([]);
+      } finally {
+        rmSync(folder, { recursive: true, force: true });
+      }
+    });
+
+    it('none: one error that names the places', async () => {
+      process.env['PATH'] = '/nowhere';
+      await expect(sampleVideo(clip)).rejects.toMatchObject({ code: 'FFMPEG_NOT_FOUND', message: expect.stringContaining('FFMPEG_BIN') as string });
+    });
+  });
+});
+
+describe('indices', () => {
+  const listed = (rate: Rational, packets: number, perSecond?: number): number[] => {
+    const { count, indexAt } = sampling(rate, packets, perSecond);
+    return Array.from({ length: count }, (_, i) => indexAt(i));
+  };
+  const rates = fc.constantFrom([30000, 1001], [24000, 1001], [25, 1], [30, 1], [50, 1], [60000, 1001], [1, 1], [1, 2], [120, 1]).map(([numerator, denominator]) => ({ numerator, denominator }));
+  const packetCounts = fc.integer({ min: 1, max: 20_000 });
+
+  it('are those of exact arithmetic at one picture a second, for every rate that clips have', () => {
+    fc.assert(fc.property(rates, packetCounts, ({ numerator, denominator }, packets) => {
+      const [a, b] = [BigInt(numerator), BigInt(denominator)];
+      const indices = listed({ numerator, denominator }, packets);
+      expect(indices).toEqual(indices.map((_, i) => Number((BigInt(i) * a) / b)));
+      expect(indices).toHaveLength(Number((BigInt(packets) * b) / a));
+    }));
+  });
+
+  it('are exact for other fractions a second too, and so is what ffmpeg is told to let through', () => {
+    const wanted = fc.tuple(fc.integer({ min: 1, max: 60 }), fc.integer({ min: 1, max: 30 }));
+    fc.assert(fc.property(rates, fc.integer({ min: 1, max: 2000 }), wanted, ({ numerator, denominator }, packets, [p, q]) => {
+      fc.pre(p !== q);
+      const [a, b] = [BigInt(numerator) * BigInt(q), BigInt(denominator) * BigInt(p)];
+      const exact = Array.from({ length: Number((BigInt(packets) * b) / a) }, (_, i) => Number((BigInt(i) * a) / b));
+      const found = sampling({ numerator, denominator }, packets, p / q);
+      expect(listed({ numerator, denominator }, packets, p / q)).toEqual(exact);
+      if (exact.length === 0) return;
+      const last = exact.at(-1) ?? 0;
+      const distinct = Array.from({ length: found.distinctUpTo(exact.length - 1) }, (_, j) => found.distinctAt(j));
+      expect(distinct).toEqual([...new Set(exact)]);
+      expect(letThrough(found.select, last)).toEqual(distinct);
+    }));
+  });
+
+  it('rates are found again in their durations, which Matroska cuts off to nanoseconds', () => {
+    const named = fc.oneof(rates, fc.constantFrom([25, 2], [1, 3], [17, 7], [15000, 1001], [120000, 1001], [999, 40], [1000, 1]).map(([numerator, denominator]) => ({ numerator, denominator })));
+    fc.assert(fc.property(named, (rate) => {
+      expect(rateOfDuration(Math.floor((1e9 * rate.denominator) / rate.numerator))).toEqual(rate);
+    }));
+  });
+
+  it('samplingRate divides exactly', () => {
+    expect(samplingRate({ numerator: 30000, denominator: 1001 }, 0.5)).toEqual({ numerator: 60000, denominator: 1001 });
+    expect(samplingRate({ numerator: 25, denominator: 1 }, 2)).toEqual({ numerator: 25, denominator: 2 });
+    expect(samplingRate({ numerator: 25, denominator: 1 }, 1 / 3)).toEqual({ numerator: 75, denominator: 1 });
+    expect(samplingRate({ numerator: 25, denominator: 1 }, 29.97)).toEqual({ numerator: 2500, denominator: 2997 });
+    expect(() => samplingRate({ numerator: 25, denominator: 1 }, 0)).toThrow(RangeError);
+  });
+
+  it('spread keeps the first, the order and the count', () => {
+    fc.assert(fc.property(fc.integer({ min: 1, max: 500 }), fc.integer({ min: 1, max: 50 }), (count, most) => {
+      const kept = spread(count, most);
+      expect(kept).toHaveLength(Math.min(most, count));
+      expect(kept[0]).toBe(0);
+      expect(kept.every((position, i) => position < count && (i === 0 || position > (kept[i - 1] ?? 0)))).toBe(true);
+    }));
+  });
+});
+
+/** What ffmpeg's expression is true for, in the doubles that ffmpeg computes with. */
+function letThrough(select: string, last: number): number[] {
+  const [, a, b, c, d] = (/^eq\(n\\,trunc\((\d+)\*ceil\(n\*(\d+)\/(\d+)\)\/(\d+)\)\)$/.exec(select) ?? []).map(Number);
+  if (a === undefined || b === undefined || c === undefined || d === undefined) throw new Error(`not the expected expression: ${select}`);
+  return Array.from({ length: last + 1 }, (_, n) => n).filter((n) => Math.trunc((a * Math.ceil((n * b) / c)) / d) === n);
+}

@@ -1,0 +1,73 @@
+"""What only a CUDA device can show. Without one, every test here says that it did not run."""
+
+import sys
+import warnings
+from pathlib import Path
+
+import pytest
+import torch
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "mplug_owl2"))
+from golden import GOLDEN, LEVELS, TINY, TOLERANCE, cases, worst
+
+from qalign.mplug_owl2.random_weights import architecture, random_model
+from qalign.mplug_owl2.scorer import ScoreItem, load_scorer
+
+if not torch.cuda.is_available():
+    warnings.warn("NOT RUN: test_gpu.py needs a CUDA device", stacklevel=1)
+
+pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="NOT RUN: needs a CUDA device")
+
+
+def logits(scorer, chosen):
+    answers = scorer.score([ScoreItem(case.visuals, [case.prompt]) for case in chosen], LEVELS)
+    assert all(answer.error is None for answer in answers)
+    return torch.tensor([answer.prompts[0].logits for answer in answers])
+
+
+@pytest.mark.parametrize("name", TINY)
+def test_fp32_equals_the_references(name):
+    scorer = load_scorer(str(GOLDEN / name / "model"), device="cuda:0", precision="fp32")
+    chosen = list(cases(name).values())
+    assert worst(logits(scorer, chosen), torch.stack([case.level_logits for case in chosen])) < TOLERANCE
+
+
+@pytest.mark.parametrize(("precision", "near"), [("bf16", 0.4), ("fp16", 0.05)])
+def test_sixteen_bits_stay_near_fp32(precision, near):
+    scorer = load_scorer(str(GOLDEN / "tiny_a" / "model"), device="cuda:0", precision=precision)
+    chosen = list(cases("tiny_a").values())
+    assert worst(logits(scorer, chosen), torch.stack([case.level_logits for case in chosen])) < near
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_graphs_give_what_the_plain_path_gives(precision):
+    scorer = load_scorer(str(GOLDEN / "tiny_a" / "model"), device="cuda:0", precision=precision)
+    chosen = [cases("tiny_a")[label] for label in ("image_01", "image_02", "image_04")]
+    for size in (1, 2, 3):
+        scorer._graphs.enabled = False
+        plain = logits(scorer, chosen[:size])
+        scorer._graphs.enabled = True
+        for _ in range(3):
+            replayed = logits(scorer, chosen[:size])
+        assert scorer._graphs.enabled, "the capture failed; the log says why"
+        assert worst(plain, replayed) < (1e-5 if precision == "fp32" else 0.05)
+        assert worst(logits(scorer, chosen[size - 1 :: -1]), plain.flip(0)) < (1e-5 if precision == "fp32" else 0.05)
+    assert len(scorer._graphs.captured) == 3
+
+
+def test_memory_is_flat():
+    scorer = load_scorer(str(GOLDEN / "tiny_a" / "model"), device="cuda:0")
+    pool = list(cases("tiny_a").values())
+    held = []
+    for turn in range(300):
+        logits(scorer, [pool[(turn * 7 + i) % len(pool)] for i in range(1 + turn % 5)])
+        if turn >= 100:
+            held.append(torch.cuda.memory_allocated())
+    assert max(held) - min(held) < 4 << 20
+
+
+def test_random_weights_are_made_on_the_device():
+    torch.cuda.reset_peak_memory_stats()
+    model = random_model(architecture("tiny"), "cuda:0", torch.bfloat16)
+    assert all(value.device.type == "cuda" for value in model.state_dict().values())
+    assert all(torch.isfinite(value).all() for value in model.state_dict().values())

@@ -1,0 +1,109 @@
+"""The pure parts: sampler, schedule, loss terms, augmentation."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from training_golden import ROOT
+
+from qalign.mplug_owl2.random_weights import architecture
+from qalign.training.data import augment
+from qalign.training.flops import abstractor_flops, language_flops, vision_flops
+from qalign.training.losses import binary_fidelity, fidelity, level_view, preference
+from qalign.training.sampler import BalancedSampler
+from qalign.training.schedule import learning_rate_factor
+
+
+@given(st.integers(8, 200), st.integers(1, 4), st.integers(0, 99))
+def test_an_epoch_deals_items_once_and_never_twice(count: int, parts: int, seed: int) -> None:
+    lengths = [10 + k % 7 for k in range(count)]
+    sampler = BalancedSampler([[k] for k in range(count)], lengths, 8, parts, seed)
+    dealt = [i for s in range(sampler.steps_per_epoch) for m in range(parts) for i in sampler.micro_batch(s, m)]
+    assert len(dealt) == len(set(dealt))
+    assert len(dealt) > count - parts
+    again = BalancedSampler([[k] for k in range(count)], lengths, 8, parts, seed)
+    assert again.micro_batch(3 * sampler.steps_per_epoch, 0) == sampler.micro_batch(3 * sampler.steps_per_epoch, 0)
+
+
+def test_series_stay_in_one_micro_batch_and_work_is_balanced() -> None:
+    units = [[k] for k in range(40)] + [[40 + 4 * k + j for j in range(4)] for k in range(10)]
+    sampler = BalancedSampler(units, [10] * 80, 16, 2, 0)
+    for step in range(sampler.steps_per_epoch):
+        parts = [sampler.micro_batch(step, m) for m in range(2)]
+        assert abs(len(parts[0]) - len(parts[1])) <= 4
+        for part in parts:
+            for unit in units:
+                assert not set(unit) & set(part) or set(unit) <= set(part)
+
+
+@pytest.mark.parametrize("kind", ["cosine", "one_cycle", "constant"])
+def test_schedules_rise_to_one_and_never_leave_the_unit_interval(kind: str) -> None:
+    factors = [learning_rate_factor(kind, step, 100, 10) for step in range(100)]
+    assert all(0 <= f <= 1 for f in factors)
+    assert max(factors) == pytest.approx(1, abs=0.05)
+    assert factors[:10] == sorted(factors[:10])
+    assert factors[-1] < 0.01 or kind == "constant"
+
+
+def test_fidelity_is_zero_for_agreement_and_grows_with_disagreement() -> None:
+    p = torch.tensor([0.1, 0.5, 0.9])
+    assert fidelity(p, p).abs().max() < 1e-6
+    assert fidelity(torch.tensor([0.2]), torch.tensor([0.9])) > fidelity(torch.tensor([0.6]), torch.tensor([0.9]))
+    assert binary_fidelity(torch.tensor([0.9]), torch.tensor([1.0])).item() == pytest.approx(1 - 0.9**0.5, abs=1e-6)
+    assert preference(torch.tensor(0.0)).item() == 0.5
+
+
+def test_level_view_of_certain_words() -> None:
+    logits = torch.full((2, 9), -20.0)
+    logits[0, 3], logits[1, 7] = 20.0, 20.0
+    view = level_view(logits, torch.tensor([3, 4, 5, 6, 7]))
+    assert view.score.tolist() == pytest.approx([5, 1])
+    assert view.mass.tolist() == pytest.approx([1, 1])
+
+
+def test_crops_keep_pixels_and_flips_mirror_all_frames_alike() -> None:
+    frames = np.arange(2 * 6 * 6 * 3, dtype=np.uint8).reshape(2, 6, 6, 3)
+    assert torch.equal(augment(frames, 6, False, None), torch.from_numpy(frames))
+    assert torch.equal(augment(frames, 4, True, None), torch.from_numpy(frames[:, 1:5, 1:5].copy()))
+    for seed in range(20):
+        cut = augment(frames, 4, True, np.random.default_rng(seed)).numpy()
+        windows = [frames[:, t : t + 4, l : l + 4] for t in range(3) for l in range(3)]
+        assert any(np.array_equal(cut, w) or np.array_equal(cut, w[:, :, ::-1]) for w in windows)
+
+
+def test_weights_say_how_often_an_epoch_deals_a_dataset() -> None:
+    weights = [2.0] * 10 + [0.5] * 20 + [1.0] * 10
+    sampler = BalancedSampler([[k] for k in range(40)], [5] * 40, 4, 1, 3, weights)
+    assert sampler.steps_per_epoch == 10
+    seen = []
+    for epoch in range(2):
+        dealt = [i for step in range(10) for i in sampler.micro_batch(epoch * 10 + step, 0)]
+        assert sorted(i for i in dealt if i < 10) == sorted([*range(10), *range(10)])
+        assert sorted(i for i in dealt if i >= 30) == list(range(30, 40))
+        seen.append({i for i in dealt if 10 <= i < 30})
+    assert [len(some) for some in seen] == [10, 10]
+    assert seen[0] != seen[1]
+
+
+def test_flops_of_the_published_model() -> None:
+    """mplug_owl2.md section 7: 761.5 G a picture for vision and abstractor, 1220 G for 92 positions, all of them given
+    to the head."""
+    config = architecture("mplug_owl2_7b")
+    assert (vision_flops(config) + abstractor_flops(config)) / 1e9 == pytest.approx(761.5, rel=0.005)
+    assert language_flops(config, 92, 92) / 1e9 == pytest.approx(1220, rel=0.005)
+
+
+def test_the_measurement_runs_where_there_is_no_gpu() -> None:
+    code = "import sys; from qalign.training.measure import main; sys.exit(main(sys.argv[1:]))"
+    line = ["--architecture", "tiny", "--device", "cpu", "--batch", "4", "--micro-batch", "2", "--steps", "2"]
+    done = subprocess.run([sys.executable, "-c", code, *line], cwd=ROOT / "python", capture_output=True, timeout=200)
+    assert done.returncode == 0, done.stderr[-2000:]
+    result = json.loads(done.stdout.splitlines()[-1])
+    assert result["images_per_s"] > 0
+    assert result["mfu"] is None, "the peak of a CPU is not known"
+    assert len(result["seconds_per_step"]) == 2

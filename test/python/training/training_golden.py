@@ -1,0 +1,49 @@
+"""The reference checkpoints as the tests read them, from the copies in the clone."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+
+from qalign.mplug_owl2.model import MPLUGOwl2
+from qalign.mplug_owl2.tokenizer import Tokenizer
+from qalign.training.batch import Batch, make_batch, normalise
+from qalign.training.conversation import Conversation, build_conversation
+from qalign.training.model_files import load_network
+
+ROOT = Path(__file__).resolve().parents[3]
+SHARED = ROOT.parent / "shared" / "golden"
+GOLDEN = ROOT / "test" / "fixtures" / "golden"
+MEAN = (0.48145466, 0.4578275, 0.40821073)
+STD = (0.26862954, 0.26130258, 0.27577711)
+
+
+@dataclass(frozen=True)
+class Reference:
+    net: MPLUGOwl2
+    tokenizer: Tokenizer
+    size: int
+
+
+def load_reference(folder: Path) -> Reference:
+    net = load_network(folder / "model")
+    return Reference(net, Tokenizer(folder / "model"), net.config.vision.image_size)
+
+
+def prepared(path: Path, size: int) -> np.ndarray:
+    """Pad to a square, resize: what TypeScript does, here by the reference's own Pillow. → uint8 [S, S, 3]."""
+    picture = Image.open(path).convert("RGB")
+    side = max(picture.size)
+    square = Image.new("RGB", (side, side), (122, 116, 104))
+    square.paste(picture, ((side - picture.width) // 2, (side - picture.height) // 2))
+    return np.asarray(square.resize((size, size), Image.Resampling.BICUBIC))
+
+
+def reference_batch(folder: Path, reference: Reference, items: list[dict]) -> tuple[list[Conversation], Batch]:
+    talks = [build_conversation(reference.tokenizer, i["question"], i["answer"], i.get("level")) for i in items]
+    frames = [len(item["inputs"]) for item in items]
+    stack = np.stack([prepared(folder / name, reference.size) for item in items for name in item["inputs"]])
+    pixels = normalise(torch.from_numpy(stack), MEAN, STD)
+    return talks, make_batch(talks, frames, reference.net.config.tokens_per_frame, torch.device("cpu"), pixels)

@@ -1,0 +1,52 @@
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { chooseModel } from '../../src/config/models.js';
+import { decodeImage } from '../../src/media/decode.js';
+import { asPng, distort, strengthAt } from '../../src/media/distort.js';
+import { readInput } from '../../src/media/image-file.js';
+import { withDefaults } from '../../src/media/limits.js';
+import { packageRoot } from '../../src/package-root.js';
+import type { ScoreResult } from '../../src/recipes/result.js';
+import { createScorer } from '../../src/recipes/score-parts.js';
+import type { Scorer } from '../../src/recipes/score.js';
+import { isFailure } from '../../src/recipes/result.js';
+
+/** The shipped weights on the pictures of the repository; no model is named anywhere. */
+const PICTURES = join(packageRoot, 'test', 'fixtures', 'pictures');
+const PINNED = { 'pristine.jpg': 4.1798, 'crushed.jpg': 3.0646, 'noisy.webp': 3.1006, 'blurred.jpg': 2.2593 };
+let scorer: Scorer;
+beforeAll(async () => {
+  scorer = await createScorer({ device: 'cpu' });
+}, 600_000);
+afterAll(() => scorer.close());
+
+async function score(input: string | Uint8Array): Promise<ScoreResult> {
+  const [outcome] = await scorer.score(input);
+  if (outcome === undefined || isFailure(outcome)) throw new Error(JSON.stringify(outcome));
+  return outcome;
+}
+
+it('is used when no model is named, and says what it does not do', async () => {
+  expect(await chooseModel()).toMatchObject({ id: 'nano', untrained: false, tasks: { quality: ['image', 'video'] } });
+  await expect(scorer.score(join(PICTURES, 'pristine.jpg'), { tasks: ['aesthetics'] })).rejects.toMatchObject({ code: 'TASK_UNSUPPORTED', message: expect.stringContaining('one-align') as string });
+});
+
+it('gives the scores of its weights, alone and in a batch, with the words sure of themselves', async () => {
+  const files = Object.keys(PINNED).map((name) => join(PICTURES, name));
+  const alone: ScoreResult[] = [];
+  for (const file of files) alone.push(await score(file));
+  const together = await Promise.all(files.map((file) => score(file)));
+  for (const [i, expected] of Object.values(PINNED).entries()) {
+    expect(Math.abs(alone[i]!.score - expected)).toBeLessThan(0.01);
+    expect(Math.abs(together[i]!.score - alone[i]!.score)).toBeLessThan(1e-5);
+    expect(alone[i]!.level_mass).toBeGreaterThan(0.95);
+  }
+}, 120_000);
+
+it('scores a picture lower the more JPEG it is', async () => {
+  const limits = withDefaults(undefined);
+  const picture = await decodeImage(await readInput(join(PICTURES, 'pristine.jpg'), limits.maxBytes, undefined), limits, true);
+  const scores: number[] = [];
+  for (const place of [0, 1 / 3, 2 / 3, 1]) scores.push((await score(await asPng(await distort(picture, 'jpeg', strengthAt('jpeg', place))))).score);
+  expect(scores).toEqual([...scores].sort((a, b) => b - a));
+}, 120_000);

@@ -1,0 +1,134 @@
+import { mkdtemp, open, rm, type FileHandle } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+import { isFailure } from '../../src/recipes/result.js';
+import { ServiceError, type QalignClient } from '../../src/server/client.js';
+import { EXAMPLE_PICTURE } from '../../src/server/schemas/examples.js';
+import { startProcess } from './serve-process.js';
+import { startService, withoutPython } from './start-service.js';
+
+let folder: string;
+beforeAll(async () => void (folder = await mkdtemp(join(tmpdir(), 'qalign-chaos-'))));
+afterAll(() => rm(folder, { recursive: true, force: true }));
+
+const named = (id: string): { id: string; base64: string } => ({ id, base64: EXAMPLE_PICTURE });
+const list = (count: number): string => Array.from({ length: count }, (_, i) => `${JSON.stringify(named(`n${i}`))}\n`).join('');
+async function outcomes(client: QalignClient, id: string): Promise<string[]> {
+  const all: string[] = [];
+  for await (const outcome of client.jobs.results(id)) all.push(isFailure(outcome) ? `${outcome.input} ${outcome.error.code}` : outcome.input);
+  return all;
+}
+
+describe('when workers are killed every second under load', () => {
+  it('answers every request once or says why not, and the job is whole', async () => {
+    const service = await startService(['jobs.in_flight=16', 'request_ms=10000', 'rate_per_minute=0']);
+    try {
+      const { id } = await service.client.jobs.create(list(80));
+      const end = performance.now() + 5_000;
+      let killed = 0;
+      const killer = (async () => {
+        while (performance.now() < end) {
+          await sleep(1_000);
+          const pid = [...service.services.models.loaded.values()][0]?.load().engine?.workers[0]?.pid;
+          if (pid === undefined) continue; // being started again
+          process.kill(pid, 'SIGKILL');
+          killed++;
+        }
+      })();
+      const answers: string[] = [];
+      await Promise.all(Array.from({ length: 6 }, async (_, client) => {
+        for (let i = 0; performance.now() < end; i++) {
+          const input = `c${client}-${i}`;
+          const answer = await service.client.score([named(input)]).catch((error: unknown) => error as ServiceError);
+          if (answer instanceof ServiceError) {
+            answers.push(answer.code);
+            await sleep(50);
+          } else {
+            expect(answer.items.map((item) => item.input)).toEqual([input]);
+            answers.push('scored');
+          }
+        }
+      }));
+      await killer;
+      expect(killed).toBeGreaterThan(1);
+      expect(answers.filter((answer) => !['scored', 'WORKER_LOST', 'NO_WORKER', 'OVERLOADED', 'DEADLINE_EXCEEDED', 'WORKER_START_FAILED'].includes(answer))).toEqual([]);
+      expect(answers).toContain('scored');
+      const ended = await service.client.jobs.wait(id);
+      expect(ended).toMatchObject({ status: 'completed', done: 80 });
+      const names = (await outcomes(service.client, id)).map((line) => line.split(' ')[0]);
+      expect(names).toEqual(Array.from({ length: 80 }, (_, i) => `n${i}`));
+    } finally {
+      await service.close();
+    }
+  }, 180_000);
+});
+
+describe('when the server itself is killed', () => {
+  it('goes on with its job where it was, each item once; SIGTERM then ends it in time', async () => {
+    const dataDir = join(folder, 'killed');
+    const first = await startProcess(dataDir, ['jobs.in_flight=8']);
+    const { id } = await first.client.jobs.create(list(200), {}, { idempotencyKey: 'chaos' });
+    await expect.poll(async () => (await first.client.jobs.get(id)).done, { timeout: 60_000, interval: 20 }).toBeGreaterThan(10);
+    first.child.kill('SIGKILL');
+    expect(await first.exited).toBe('SIGKILL');
+
+    const second = await startProcess(dataDir, ['jobs.in_flight=8', 'shutdown_ms=8000']);
+    try {
+      expect((await second.client.jobs.create(list(200), {}, { idempotencyKey: 'chaos' })).id).toBe(id);
+      expect(await second.client.jobs.wait(id)).toMatchObject({ status: 'completed', done: 200, failed: 0 });
+      expect(await outcomes(second.client, id)).toEqual(Array.from({ length: 200 }, (_, i) => `n${i}`));
+      const more = await second.client.jobs.create(list(2_000));
+      const asked = performance.now();
+      second.child.kill('SIGTERM');
+      expect(await second.exited).toBe(0);
+      expect(performance.now() - asked).toBeLessThan(8_000 + 10_000); // the limit, and a slow machine
+      expect(more.status).toMatch(/queued|running/);
+    } finally {
+      second.child.kill('SIGKILL');
+    }
+  }, 180_000);
+});
+
+describe('when the disk is full', () => {
+  /** Every write through a file handle fails as on a full disk while it is on. */
+  async function fillDisk(): Promise<() => void> {
+    const probe = await open(join(folder, 'probe'), 'w');
+    const prototype = Object.getPrototypeOf(probe) as FileHandle;
+    await probe.close();
+    const spy = vi.spyOn(prototype, 'write').mockImplementation(() => Promise.reject(Object.assign(new Error('ENOSPC: no space left on device, write'), { code: 'ENOSPC' })));
+    return () => spy.mockRestore();
+  }
+
+  it('a job waits, says so, and writes every result once there is room', async () => {
+    const service = await startService(['jobs.in_flight=4'], withoutPython);
+    try {
+      const before = await service.client.jobs.create(list(20));
+      await service.client.jobs.wait(before.id);
+      // accepted while there is room, stopped by the full disk before its first result
+      const scorer = service.services.models.get();
+      const score = scorer.score.bind(scorer);
+      let letGo!: () => void;
+      const gate = new Promise<void>((resolve) => (letGo = resolve));
+      const held = vi.spyOn(scorer, 'score').mockImplementation(async (...given) => {
+        await gate;
+        return score(...given);
+      });
+      const { id } = await service.client.jobs.create(list(100));
+      await expect.poll(() => held.mock.calls.length).toBeGreaterThan(0);
+      const room = await fillDisk();
+      held.mockRestore();
+      letGo();
+      await expect.poll(async () => (await service.client.jobs.get(id)).status, { timeout: 20_000 }).toBe('waiting');
+      expect((await service.client.jobs.get(id)).message).toMatch(/disk|room|space|written/i);
+      expect((await service.client.score([named('x')])).scored).toBe(1); // what needs no disk goes on
+      room();
+      expect(await service.client.jobs.wait(id)).toMatchObject({ status: 'completed', done: 100, failed: 0 });
+      expect(await outcomes(service.client, id)).toEqual(Array.from({ length: 100 }, (_, i) => `n${i}`));
+    } finally {
+      vi.restoreAllMocks();
+      await service.close();
+    }
+  }, 60_000);
+});

@@ -1,0 +1,30 @@
+import { spawn, type ChildProcess } from 'node:child_process';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { packageRoot } from '../../src/package-root.js';
+import { createClient, type QalignClient } from '../../src/server/client.js';
+
+export interface ServeProcess {
+  readonly url: string;
+  readonly client: QalignClient;
+  readonly child: ChildProcess;
+  /** Exit code or signal. */
+  readonly exited: Promise<number | string>;
+}
+
+/** `qalign serve` in a process of its own, as a shell starts it; resolves when a model is loaded. */
+export async function startProcess(dataDir: string, overrides: readonly string[] = []): Promise<ServeProcess> {
+  const child = spawn(process.execPath, ['--import', 'tsx', join(packageRoot, 'src/cli/main.ts'), 'serve', 'port=0', `data_dir=${dataDir}`, 'device=cpu', 'models=[tiny-untrained]', 'rate_per_minute=0', ...overrides], { cwd: packageRoot, stdio: ['ignore', 'ignore', 'pipe'] });
+  const exited = new Promise<number | string>((resolve) => child.once('exit', (code, signal) => resolve(signal ?? code ?? -1)));
+  let text = '';
+  child.stderr?.setEncoding('utf8').on('data', (chunk: string) => (text = (text + chunk).slice(-100_000)));
+  for (;;) {
+    if (child.exitCode !== null) throw new Error(`the service ended: ${text}`);
+    const url = /"message":"listening","url":"([^"]+)"/.exec(text)?.[1];
+    if (url !== undefined && text.includes('"message":"loaded"')) {
+      const client = createClient({ url });
+      if (await client.ready()) return { url, client, child, exited };
+    }
+    await sleep(50);
+  }
+}

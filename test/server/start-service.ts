@@ -1,0 +1,35 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { parseConfig } from '../../src/config/load.js';
+import { ServeConfig } from '../../src/config/serve.js';
+import { createLogger, type LogFields } from '../../src/logger.js';
+import type { ScorerOptions } from '../../src/recipes/score.js';
+import { createClient, type QalignClient } from '../../src/server/client.js';
+import { serve, type RunningService, type ServeParts } from '../../src/server/serve.js';
+import { fakeScorer } from '../recipes/fake-scorer.js';
+
+export interface TestService extends RunningService {
+  readonly client: QalignClient;
+  readonly dataDir: string;
+  readonly logged: { level: string; message: string; fields: LogFields | undefined }[];
+}
+
+/** A service on a free port in a folder of its own. Real workers unless `createScorer` says otherwise. */
+export async function startService(overrides: readonly string[] = [], parts: Partial<ServeParts> & { dataDir?: string; key?: string } = {}): Promise<TestService> {
+  const dataDir = parts.dataDir ?? (await mkdtemp(join(tmpdir(), 'qalign-serve-')));
+  const config = parseConfig(ServeConfig, '', 'the test', ['port=0', `data_dir=${dataDir}`, 'device=cpu', 'models=[tiny-untrained]', ...overrides]) as ServeConfig;
+  const logged: TestService['logged'] = [];
+  const log = createLogger((level, message, fields) => void logged.push({ level, message, fields }), 'debug');
+  const running = await serve({ config, log, ...(parts.createScorer === undefined ? {} : { createScorer: parts.createScorer }), ...(parts.isAllowedAddress === undefined ? {} : { isAllowedAddress: parts.isAllowedAddress }) });
+  await running.loaded;
+  const client = createClient({ url: running.url, ...(parts.key === undefined ? {} : { key: parts.key }) });
+  const close = async (): Promise<void> => {
+    await running.close();
+    if (parts.dataDir === undefined) await rm(dataDir, { recursive: true, force: true });
+  };
+  return { ...running, client, dataDir, logged, close };
+}
+
+/** Without Python: for what does not depend on scores. */
+export const withoutPython = { createScorer: (options: ScorerOptions) => fakeScorer(options) };

@@ -1,0 +1,59 @@
+/**
+ * The Python that tests run on: the one that scores (QALIGN_PYTHON or the managed environment), with what only tests need
+ * (pytest, SciPy, Pillow, …) in a folder of its own beside that environment, made once under a lock.
+ */
+import { createHash } from 'node:crypto';
+import { existsSync } from 'node:fs';
+import { mkdir, readFile, rename, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { cacheDir } from '../src/engine/cache-dir.js';
+import { withFileLock } from '../src/engine/file-lock.js';
+import { ensurePython, type PythonCommand } from '../src/engine/python-env.js';
+import { runSetupStep } from '../src/engine/python-install.js';
+import { probePython } from '../src/engine/python-probe.js';
+import { packageRoot } from '../src/package-root.js';
+
+const TEST_MODULES = ['pytest', 'hypothesis', 'PIL', 'scipy', 'ruff'];
+const say = (message: string): void => void process.stderr.write(`${message}\n`);
+
+/** `path` is for PYTHONPATH: the package of the repository, then the test packages where they are apart. */
+export async function testPython(): Promise<PythonCommand & { readonly path: string }> {
+  let last = '';
+  const python = await ensurePython({
+    onProgress: (message) => {
+      if (message !== last) say(message);
+      last = message;
+    },
+  });
+  const extra = await testPackages(python.executable);
+  return { ...python, path: [python.root, ...(extra === undefined ? [] : [extra])].join(':') };
+}
+
+async function testPackages(executable: string): Promise<string | undefined> {
+  const probe = await probePython(executable, TEST_MODULES);
+  if (probe === undefined || probe.missing.length === 0) return undefined;
+  const pins = join(packageRoot, 'python', 'requirements-test.lock');
+  const key = createHash('sha256').update(await readFile(pins)).update(probe.version).digest('hex').slice(0, 12);
+  const folder = join(cacheDir(), `test-packages-${key}`);
+  if (existsSync(folder)) return folder;
+  await mkdir(cacheDir(), { recursive: true });
+  await withFileLock(`${folder}.lock`, async () => {
+    if (existsSync(folder)) return;
+    const draft = `${folder}.building-${process.pid}`;
+    say(`installing ${probe.missing.join(', ')} for the tests`);
+    try {
+      await runSetupStep('Installing the test packages', executable, ['-m', 'pip', 'install', '--no-input', '--quiet', '--no-deps', '--target', draft, '-r', pins]);
+      await rename(draft, folder);
+    } finally {
+      await rm(draft, { recursive: true, force: true });
+    }
+  });
+  return folder;
+}
+
+/** Vitest's global set-up: every test finds the interpreter in QALIGN_PYTHON and the test packages on PYTHONPATH. */
+export default async function setUp(): Promise<void> {
+  const { executable, path } = await testPython();
+  process.env['QALIGN_PYTHON'] = executable;
+  process.env['PYTHONPATH'] = path;
+}
