@@ -1,4 +1,4 @@
-import { readdirSync, realpathSync, statSync } from 'node:fs';
+import { readdirSync, realpathSync, statSync, type Dirent } from 'node:fs';
 import { basename, join, relative, sep } from 'node:path';
 import { QalignError } from '../errors.js';
 
@@ -35,8 +35,12 @@ function endsWith(path: string, name: string): boolean {
 }
 
 function isA(kind: 'file' | 'directory', path: string): boolean {
-  const found = statSync(path, { throwIfNoEntry: false });
-  return kind === 'file' ? found?.isFile() === true : found?.isDirectory() === true;
+  try {
+    const found = statSync(path);
+    return kind === 'file' ? found.isFile() : found.isDirectory();
+  } catch {
+    return false; // not there, a circle of links, or behind a folder that is closed to us
+  }
 }
 
 /** Base name in lower case → paths. Links are followed, each folder once: a link may lead round in a circle. */
@@ -45,10 +49,7 @@ function indexOf(root: string): Map<string, string[]> {
   const seen = new Set<string>();
   const open = [root];
   for (let folder = open.pop(); folder !== undefined; folder = open.pop()) {
-    const real = realpathSync(folder);
-    if (seen.has(real)) continue;
-    seen.add(real);
-    for (const entry of readdirSync(folder, { withFileTypes: true })) {
+    for (const entry of entriesOf(folder, seen)) {
       const path = join(folder, entry.name);
       if (entry.isDirectory() || (entry.isSymbolicLink() && isA('directory', path))) open.push(path);
       else {
@@ -60,4 +61,18 @@ function indexOf(root: string): Map<string, string[]> {
     }
   }
   return index;
+}
+
+/** None where the folder was seen before, or is gone: other programs may work below the root while it is read. */
+function entriesOf(folder: string, seen: Set<string>): Dirent[] {
+  try {
+    const real = realpathSync(folder);
+    if (seen.has(real)) return [];
+    seen.add(real);
+    return readdirSync(folder, { withFileTypes: true });
+  } catch (cause) {
+    const { code } = cause as NodeJS.ErrnoException;
+    if (code === 'ENOENT' || code === 'ENOTDIR') return [];
+    throw new QalignError('MEDIA_UNREADABLE', `${folder} cannot be read (${code ?? String(cause)}), so that what lies in it is not known; make it readable, or name another media folder.`, { cause });
+  }
 }

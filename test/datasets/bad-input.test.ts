@@ -55,7 +55,7 @@ describe('what cannot be right ends in an error with its place, and leaves nothi
     ['an unclosed quote', 't.csv', `${table}"d.png,4\n`, 'DATASET_UNREADABLE', /t\.csv:5: a quoted cell opens here/],
     ['a million columns', 't.csv', `${many}\n${many}\n`, 'DATASET_(COLUMNS|UNREADABLE)', /t\.csv:1/],
     ['one endless line', 't.csv', Buffer.alloc(6 << 20, 'a'), 'DATASET_UNREADABLE', /t\.csv:1: the line is longer than/],
-    ['a picture that is not there', 't.csv', table, 'DATASET_MEDIA_MISSING', /t\.csv:2: a\.png is not below/, { media: tmpdir() }],
+    ['a picture that is not there', 't.csv', table, 'DATASET_MEDIA_MISSING', /t\.csv:2: a\.png is not below/, { media: 'test/fixtures/pictures' }],
     ['a media folder that is none', 't.csv', table, 'DATASET_MEDIA_MISSING', /no folder/, { media: '/dev/null' }],
     ['a split that leads out of the folder', 't.csv', 'file,mos,s\na.png,1,../../x\nb.png,2,y\n', 'DATASET_VALUE', /"\.\.\/\.\.\/x" cannot name a file/, { own: { ...OWN, splitColumn: 's' } }],
     ['a split that is not there', 't.csv', table, 'DATASET_EMPTY', /no split "dev"/, { split: 'dev' }],

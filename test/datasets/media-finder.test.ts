@@ -1,0 +1,55 @@
+import { mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { createMediaFinder } from '../../src/datasets/media-finder.js';
+
+let root: string;
+beforeAll(async () => {
+  root = await mkdtemp(join(tmpdir(), 'qalign-finder-'));
+  await mkdir(join(root, 'a', 'b'), { recursive: true });
+  await writeFile(join(root, 'a', 'b', 'I01.BMP'), '');
+  await writeFile(join(root, 'plain.png'), '');
+});
+afterAll(() => rm(root, { recursive: true, force: true }));
+
+it('finds a file in place, and by its base name anywhere below, letter case aside', () => {
+  const finder = createMediaFinder(root, '');
+  expect(finder.find('plain.png')).toBe(join(root, 'plain.png'));
+  expect(finder.find('i01.bmp')).toBe(join(root, 'a', 'b', 'I01.BMP'));
+  expect(finder.find('none.png')).toBeUndefined();
+});
+
+it('goes round circles of links and past links that lead nowhere', async () => {
+  await symlink(root, join(root, 'a', 'round'));
+  await symlink('itself', join(root, 'itself'));
+  await symlink('gone', join(root, 'dangling'));
+  const finder = createMediaFinder(root, 'itself');
+  expect(finder.find('i01.bmp')).toBe(join(root, 'a', 'b', 'I01.BMP'));
+  expect(finder.find('none.png')).toBeUndefined();
+});
+
+it('reads on while other programs take folders away', async () => {
+  const busy = join(root, 'busy');
+  await mkdir(busy);
+  let going = true;
+  const churn = (async () => {
+    while (going) {
+      await mkdir(join(busy, 'x', 'y'), { recursive: true });
+      await rm(join(busy, 'x'), { recursive: true, force: true });
+    }
+  })();
+  try {
+    for (let n = 0; n < 300; n++) {
+      expect(createMediaFinder(root, '').find('i01.bmp')).toBe(join(root, 'a', 'b', 'I01.BMP'));
+      if (n % 10 === 0) await new Promise((resolve) => setImmediate(resolve));
+    }
+  } finally {
+    going = false;
+    await churn;
+  }
+});
+
+it('says that a file is no media folder', () => {
+  expect(() => createMediaFinder(join(root, 'plain.png'), '')).toThrow(/is no folder/);
+});
