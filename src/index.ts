@@ -11,6 +11,8 @@ export { DEFAULT_LIMITS } from './media/limits.js';
 export type { MediaLimits } from './media/limits.js';
 export { joinRun, planRecipe, resumeRun, train } from './recipes/train.js';
 export type { TrainOptions, TrainResult } from './recipes/train.js';
+export { trainSeries } from './recipes/train-series.js';
+export type { TrainSeries, TrainSeriesOptions, TrainSeriesRow } from './recipes/train-series.js';
 export type { TrainRecipe } from './config/train.js';
 export type { TrainEvent } from '../bridge/protocol/train.js';
 export { convertDataset } from './recipes/convert-dataset.js';

@@ -6,6 +6,7 @@ import { describeMissing } from '../recipes/evaluate/ready.js';
 import { planTable, reproduce as run, TABLES } from '../recipes/reproduce.js';
 import { cellsOf, tableMarkdown, writeReproduced } from '../recipes/reproduce-report.js';
 import { defineCommand } from './command.js';
+import { textTable } from './text-table.js';
 
 export const reproduce = defineCommand({
   name: 'reproduce',
@@ -54,8 +55,3 @@ export const reproduce = defineCommand({
     }
   },
 });
-
-function textTable(cells: readonly (readonly string[])[]): string[] {
-  const widths = (cells[0] ?? []).map((_, index) => Math.max(...cells.map((row) => row[index]!.length)));
-  return cells.map((row) => row.map((text, index) => (index === 0 ? text.padEnd(widths[index]!) : text.padStart(widths[index]!))).join('  '));
-}

@@ -1,4 +1,5 @@
 import type { TrainPlan } from '../recipes/train-plan.js';
+import type { TrainSeries } from '../recipes/train-series.js';
 import type { RunSummary } from '../runs/run-directory.js';
 
 /** A run as data: absent values are null, so that every row has the same keys. */
@@ -21,5 +22,14 @@ export function planAsJson(plan: TrainPlan, diskBytes: number | undefined): obje
     checkpoint_bytes: plan.checkpointBytes,
     fits: plan.fits,
     prepared_bytes: diskBytes ?? null,
+  };
+}
+
+export function seriesAsJson({ rows, runs }: TrainSeries): object {
+  return {
+    rows: rows.map(({ recipe, runs: count, items, srcc, srccSd, plcc, plccSd, epochsToConverge, epochs, seconds }) => ({
+      recipe, runs: count, n: items, srcc, srcc_sd: srccSd, plcc, plcc_sd: plccSd, epochs_to_converge: epochsToConverge, epochs, seconds,
+    })),
+    runs: runs.map(runAsJson),
   };
 }

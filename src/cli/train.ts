@@ -4,37 +4,40 @@ import { TrainRecipe } from '../config/train.js';
 import { QalignError } from '../errors.js';
 import { describePlan } from '../recipes/train-plan.js';
 import type { PrepareProgress } from '../recipes/train-prepare.js';
+import { seriesCells, trainSeries, type TrainSeriesOptions } from '../recipes/train-series.js';
 import { planRecipe, train as runTraining } from '../recipes/train.js';
 import { defineCommand } from './command.js';
-import { planAsJson, runAsJson } from './run-json.js';
+import { planAsJson, runAsJson, seriesAsJson } from './run-json.js';
 import type { Terminal } from './terminal.js';
+import { textTable } from './text-table.js';
 
 export const train = defineCommand({
   name: 'train',
   summary: 'train a model by a recipe',
-  args: 'RECIPE [key=value…]',
-  description: 'Prepares the pictures, trains, and leaves a run directory with the model. Ctrl-C stops after the step, with a checkpoint.',
-  examples: ['qalign train configs/train/koniq.yaml --plan', 'qalign train configs/train/koniq.yaml batch_size=32 seed=1'],
+  args: 'RECIPE… [key=value…]',
+  description: 'Prepares the pictures, trains, and leaves a run directory with the model. Ctrl-C stops after the step, with a checkpoint. Several recipes, or one with several seeds, are trained one after the other, and a table says what came out; the same command goes on where it was stopped, and takes what is complete as it is.',
+  examples: ['qalign train configs/train/koniq.yaml --plan', 'qalign train configs/train/koniq.yaml batch_size=32 seed=1', 'qalign train configs/train/ablation-*.yaml --seeds 1,2,3'],
   overrides: true,
   flags: {
     plan: { type: 'boolean', help: 'show what memory and disk the run needs, and start nothing; exit code 1 when it does not fit' },
+    seeds: { type: 'string', value: 'N,N…', help: 'train each recipe once with each of these seeds' },
     json: { type: 'boolean', help: 'the plan, or the result, as JSON' },
   },
   async run({ args, overrides, flags, terminal, signal }) {
-    const path = args[0];
-    if (path === undefined || args.length > 1) throw new QalignError('USAGE', 'qalign train: name one recipe; see "qalign train --help".');
-    const recipe = (await loadConfig(TrainRecipe, path, overrides)) as TrainRecipe;
+    if (args.length === 0) throw new QalignError('USAGE', 'qalign train: name a recipe; see "qalign train --help".');
+    const recipes = (await Promise.all(args.map((path) => loadConfig(TrainRecipe, path, overrides)))) as TrainRecipe[];
+    const [recipe] = recipes as [TrainRecipe];
+    const seeds = flags.seeds?.split(',').map((word) => readSeed(word, flags.seeds ?? ''));
+    const several = recipes.length > 1 || seeds !== undefined;
     if (flags.plan) {
+      if (several) throw new QalignError('USAGE', 'qalign train --plan: name one recipe, without --seeds.');
       const { plan, diskBytes } = await planRecipe(recipe);
       await terminal.out(flags.json ? `${JSON.stringify(planAsJson(plan, diskBytes), null, 2)}\n` : `${describePlan(plan, recipe, diskBytes).join('\n')}\n`);
       return plan.fits ? 0 : 1;
     }
-    const result = await runTraining(recipe, {
-      signal,
-      onSetup: (message, done, total) => terminal.progress(total === undefined || total === 0 ? message : `${message} ${Math.floor(((done ?? 0) / total) * 100)} %`),
-      onPrepare: createPrepareProgress(terminal),
-      onEvent: createProgress(terminal),
-    });
+    const options = { signal, onSetup: createSetupProgress(terminal), onPrepare: createPrepareProgress(terminal), onEvent: createProgress(terminal) };
+    if (several) return runSeries(recipes, { ...options, ...(seeds === undefined ? {} : { seeds }) }, terminal, flags.json);
+    const result = await runTraining(recipe, options);
     terminal.progress(undefined);
     if (result.skipped > 0) terminal.say(`${result.skipped} damaged files were skipped; ${result.folder}/skipped.json lists them.`);
     terminal.say(`${result.status} at step ${result.step}`);
@@ -42,6 +45,22 @@ export const train = defineCommand({
     return 0;
   },
 });
+
+async function runSeries(recipes: readonly TrainRecipe[], options: TrainSeriesOptions, terminal: Terminal, json: boolean): Promise<number> {
+  const series = await trainSeries(recipes, { ...options, onStart: ({ name, number, total }) => terminal.say(`${name} (${number} of ${total})`) });
+  terminal.progress(undefined);
+  await terminal.out(json ? `${JSON.stringify(seriesAsJson(series), null, 2)}\n` : `${textTable(seriesCells(series)).join('\n')}\n`);
+  return options.signal?.aborted === true ? 130 : 0;
+}
+
+function readSeed(word: string, all: string): number {
+  const seed = Number(word);
+  if (word.trim() === '' || !Number.isInteger(seed) || seed < 0) throw new QalignError('USAGE', `qalign train: --seeds takes whole numbers with commas between them, such as 1,2,3, not "${all}".`);
+  return seed;
+}
+
+const createSetupProgress = (terminal: Terminal) => (message: string, done?: number, total?: number): void =>
+  terminal.progress(total === undefined || total === 0 ? message : `${message} ${Math.floor(((done ?? 0) / total) * 100)} %`);
 
 /** Decoding takes hours for a large set: how far it is, how fast, and how long it will take. */
 function createPrepareProgress(terminal: Terminal): (progress: PrepareProgress) => void {

@@ -84,6 +84,7 @@ export const TrainRecipe = Type.Object(
     recompute: Type.Boolean({ default: true, description: 'activation checkpointing per block' }),
     dropout: Type.Number({ minimum: 0, exclusiveMaximum: 1, default: 0 }),
     token_dropout: Type.Number({ minimum: 0, exclusiveMaximum: 1, default: 0, description: 'share of the image tokens that a training step does not look at' }),
+    channel_dropout: Type.Number({ minimum: 0, exclusiveMaximum: 1, default: 0, description: 'share of the measurements of an efficientnet_lite0 encoder that a picture shows without, others in each step' }),
     augment: Type.Object({ flip: Type.Boolean({ default: false }) }, { ...closed, default: {} }),
     seed: Type.Integer({ minimum: 0, default: 0 }),
     device: Type.Union([Type.Literal('cpu'), Type.Literal('cuda')], { default: 'cuda' }),

@@ -11,7 +11,7 @@ import { DEFAULT_MAX_FRAMES, TrainRecipe } from '../config/train.js';
 import { ensurePython, type PythonCommand, type PythonExtra } from '../engine/python-env.js';
 import { QalignError } from '../errors.js';
 import { packageRoot, packageVersion } from '../package-root.js';
-import { activePid, createRun, runsRoot, writeWhole, type RunSummary } from '../runs/run-directory.js';
+import { activePid, createRun, findSameRun, runsRoot, summarise, writeWhole, type RunSummary } from '../runs/run-directory.js';
 import { distortedSeries } from './train-distortions.js';
 import { joinHosts, launch, torchrunArguments } from './train-launch.js';
 import { createMediaPreparer } from './train-media.js';
@@ -28,6 +28,8 @@ export interface TrainOptions {
   readonly onSetup?: (message: string, done?: number, total?: number) => void;
   /** Told the folder of the run before its training starts. */
   readonly onRun?: (folder: string) => void;
+  /** A run of exactly this recipe over exactly these data is not trained again: a complete one is the result, any other goes on. */
+  readonly reuse?: boolean;
   /** Where run directories are made. Default: QALIGN_RUNS or `runs/`. */
   readonly runs?: string;
   readonly python?: PythonCommand;
@@ -76,6 +78,11 @@ export async function train(values: unknown, options: TrainOptions = {}): Promis
   const weights = recipe.encoder_weights === null ? null : resolve(recipe.encoder_weights);
   const compute = recipe.compute ?? (recipe.device === 'cuda' ? 'bf16' : 'fp32');
   const resolved = { ...recipe, encoder_weights: weights, compute, model_path: folders.model, base_path: folders.base ?? null, data_path: prepared.folder, skipped: prepared.skipped.length };
+  const there = options.reuse === true ? await findSameRun(root, resolved) : undefined;
+  if (there !== undefined) {
+    const summary = await summarise(there);
+    return summary.status === 'completed' ? { ...summary, folder: there, skipped: resolved.skipped } : resumeRun(there, { ...options, python });
+  }
   const folder = await createRun(root, recipe.name, resolved, await environmentOf(python));
   options.onRun?.(folder);
   await writeWhole(join(folder, 'skipped.json'), `${JSON.stringify(prepared.skipped, null, 1)}\n`);

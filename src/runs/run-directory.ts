@@ -55,6 +55,13 @@ export function findRun(root: string, id: string): string {
   throw new QalignError('RUN_NOT_FOUND', `There is no run ${id} in ${root}; "qalign runs list" shows what there is.`);
 }
 
+/** The run below `root` that resolved to the same recipe and data, if there is one. */
+export async function findSameRun(root: string, resolved: object): Promise<string | undefined> {
+  const wanted = JSON.stringify(resolved, null, 2);
+  for (const folder of await listRunFolders(root)) if ((await readFile(join(folder, 'recipe.json'), 'utf8')).trimEnd() === wanted) return folder;
+  return undefined;
+}
+
 export async function listRunFolders(root: string): Promise<string[]> {
   const entries = await readdir(root, { withFileTypes: true }).catch(() => []);
   return entries.filter((entry) => entry.isDirectory() && existsSync(join(root, entry.name, 'recipe.json'))).map((entry) => join(root, entry.name)).sort();

@@ -77,13 +77,19 @@ class SupervisedModel(nn.Module):
     """
 
     def __init__(
-        self, net: MPLUGOwl2, recompute: bool = False, dropout: float = 0.0, token_dropout: float = 0.0
+        self,
+        net: MPLUGOwl2,
+        recompute: bool = False,
+        dropout: float = 0.0,
+        token_dropout: float = 0.0,
+        channel_dropout: float = 0.0,
     ) -> None:
         super().__init__()
         self.net = net
         self.recompute = recompute
         self.dropout = nn.Dropout(dropout)
         self.token_dropout = token_dropout
+        self.channel_dropout = channel_dropout
         for block, work in self.blocks():
             block.packed = MethodType(work, block)  # a method, for `fully_shard` gathers at methods of the block
 
@@ -101,7 +107,7 @@ class SupervisedModel(nn.Module):
             tokens = self.encode(batch.pixels)
         else:
             cells = trunk.vision_model.resume(batch.features, first_trained(trunk.vision_model))
-            tokens = trunk.vision_model.project(cells)
+            tokens = trunk.vision_model.project(self._drop_channels(cells))
         places = self._places(tokens.shape[1])
         seen = tokens if places is None else tokens[:, places]
         images = trunk.visual_abstractor(seen, places).flatten(0, 1)  # [ΣF·(Q + 1), D]
@@ -117,12 +123,21 @@ class SupervisedModel(nn.Module):
             return None
         return torch.randperm(tokens)[: max(1, round(tokens * (1 - self.token_dropout)))].sort().values
 
+    def _drop_channels(self, cells: Tensor) -> Tensor:
+        """Cells [F, N, K] of EfficientNet-Lite0, in which some measurements of a picture, other ones of the next, say
+        nothing: they are the mean of all pictures, and the rest lies further from it to make up for them."""
+        if not (self.training and self.channel_dropout):
+            return cells
+        mean, share = self.net.model.vision_model.token_mean, 1 - self.channel_dropout
+        kept = torch.rand(len(cells), 1, cells.shape[-1], device=cells.device) < share
+        return mean + (cells - mean) * (kept / share)
+
     def encode(self, pixels: Tensor) -> Tensor:
         """Pixels [F, 3, S, S] → features [F, N, C]; no graph is kept of a frozen encoder."""
         vision = self.net.model.vision_model
         with torch.set_grad_enabled(torch.is_grad_enabled() and trains(vision)):
             if not isinstance(vision, VisionTransformer):
-                return vision(pixels)
+                return vision.project(self._drop_channels(vision.measure(pixels)))
             x = vision.embeddings(pixels)
             for block in vision.encoder.layers:
                 x = self._block(block.packed, x)

@@ -91,7 +91,9 @@ class Trainer:
             torch.manual_seed(recipe["seed"])  # every process must draw the same adapters
             add_lora(net, recipe["lora"])
         freeze(net, recipe["freeze"], recipe.get("train_stages_from"))
-        dropout = recipe["dropout"], recipe.get("token_dropout", 0.0)
+        dropout = recipe["dropout"], recipe.get("token_dropout", 0.0), recipe.get("channel_dropout", 0.0)
+        if dropout[2] and not hasattr(net.model.vision_model, "token_mean"):
+            raise TrainingError("CONFIG_INVALID", "channel_dropout is for an efficientnet_lite0 encoder; leave it out.")
         return SupervisedModel(net, recipe["recompute"], *dropout).train()
 
     def _measure_features(self) -> FeatureCache:
