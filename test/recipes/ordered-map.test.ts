@@ -1,4 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { orderedMap } from '../../src/recipes/ordered-map.js';
@@ -38,6 +40,17 @@ describe('orderedMap', () => {
       expect(read).toBeLessThanOrEqual(i + 10);
     }
     expect(most).toBeLessThanOrEqual(8);
+    await mapped.return();
+  });
+
+  it('keeps nothing of the inputs that are done, however many', async () => {
+    const freed = new Set<number>();
+    const registry = new FinalizationRegistry<number>((n) => freed.add(n));
+    const mapped = orderedMap([...Array(2000).keys()], 8, async (n) => ({ n }), new AbortController().signal);
+    for (let i = 0; i < 1900; i += 1) registry.register((await mapped.next()).value as object, i);
+    setFlagsFromString('--expose-gc');
+    const collectGarbage = runInNewContext('gc') as () => void;
+    await expect.poll(() => (collectGarbage(), freed.size), { timeout: 10_000 }).toBeGreaterThan(1800);
     await mapped.return();
   });
 
