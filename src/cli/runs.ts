@@ -25,9 +25,7 @@ const list = defineCommand({
   examples: ['qalign runs list', 'qalign runs list --json'],
   flags: JSON_FLAG,
   async run({ flags, terminal }) {
-    const store = openRunStore(runsRoot());
-    const runs = await store.refresh();
-    store.close();
+    const runs = await openRunStore(runsRoot()).refresh();
     await terminal.out(flags.json ? asJson(runs.map(runAsJson)) : HEADER + runs.map((run) => `${line(run)}\n`).join(''));
     return 0;
   },

@@ -59,7 +59,6 @@ export async function launch(folder: string, python: PythonCommand, options: Lau
     await bridge.close();
     await rm(join(folder, 'pid'), { force: true });
     await store.refresh();
-    store.close();
   }
   return summarise(folder);
 }

@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs';
 import { mkdir, readFile, readdir, rename, rm, writeFile } from 'node:fs/promises';
-import { join, resolve } from 'node:path';
+import { basename, join, resolve } from 'node:path';
 import { Check } from 'typebox/value';
 import { TrainEvent } from '../../bridge/protocol/train.js';
 import { QalignError } from '../errors.js';
@@ -104,15 +104,16 @@ export const requestStop = (folder: string): Promise<void> => writeFile(join(fol
 export const clearStop = (folder: string): Promise<void> => rm(join(folder, 'stop'), { force: true });
 
 export async function summarise(folder: string): Promise<RunSummary> {
-  const recipe = JSON.parse(await readFile(join(folder, 'recipe.json'), 'utf8')) as { name: string };
+  const id = basename(folder);
+  const name = await readFile(join(folder, 'recipe.json'), 'utf8').then((text) => (JSON.parse(text) as { name: string }).name, () => id).catch(() => id);
   const events = await readEvents(folder);
   const lastOf = <E extends TrainEvent['event']>(kind: E) => events.findLast((event): event is Extract<TrainEvent, { event: E }> => event.event === kind);
   const [started, step, evaluation] = [lastOf('started'), lastOf('step'), lastOf('evaluation')];
   const tail = events.at(-1);
   const status: RunStatus = (await activePid(folder)) !== undefined ? 'running' : events.length === 0 ? 'prepared' : tail?.event === 'end' ? tail.status : 'interrupted';
   return {
-    id: folder.split('/').at(-1) ?? folder,
-    name: recipe.name,
+    id,
+    name,
     status,
     startedAt: events[0]?.time,
     step: step?.step ?? 0,

@@ -1,23 +1,70 @@
 import { stat } from 'node:fs/promises';
 import { basename, join } from 'node:path';
-import { openIndex } from './database.js';
+import { onIndex, type Db } from './database.js';
 import { listRunFolders, summarise, type RunSummary } from './run-directory.js';
 
-/** An index of the runs below `root`, so that listing thousands is quick. Never the truth: `rebuild` makes it anew. */
+/** The runs below `root`, with an index in `root/index.db` so that listing thousands is quick. The directories are the truth. */
 export interface RunStore {
-  /** What the index has, as it stands. */
-  list(): RunSummary[];
-  /** Reads again what changed since it was indexed (and runs that were not over), forgets what is gone. */
+  /** Reads again what changed since it was indexed (and runs that were not over), forgets what is gone. Oldest first. */
   refresh(): Promise<RunSummary[]>;
   /** Reads all directories again. */
   rebuild(): Promise<RunSummary[]>;
-  close(): void;
 }
 
 const SCHEMA = 'CREATE TABLE IF NOT EXISTS indexed_runs (id TEXT PRIMARY KEY, stamp TEXT, name TEXT, status TEXT, started_at REAL, step INTEGER, total_steps INTEGER, loss REAL, srcc REAL, plcc REAL)';
-const COLUMNS = 'id, name, status, started_at, step, total_steps, loss, srcc, plcc';
+const COLUMNS = 'stamp, id, name, status, started_at, step, total_steps, loss, srcc, plcc';
+const OVER: readonly RunSummary['status'][] = ['completed', 'failed', 'stopped'];
+
+interface Indexed {
+  readonly stamp: string;
+  readonly run: RunSummary;
+}
+
+export function openRunStore(root: string): RunStore {
+  const index = <T>(work: (database: Db) => T): T | undefined => onIndex(join(root, 'index.db'), SCHEMA, work);
+  const update = async (known: ReadonlyMap<string, Indexed>): Promise<RunSummary[]> => {
+    const folders = await listRunFolders(root);
+    const current = await Promise.all(
+      folders.map(async (folder): Promise<Indexed> => {
+        const [stamp, held] = [await stampOf(folder), known.get(basename(folder))];
+        return held?.stamp === stamp && OVER.includes(held.run.status) ? held : { stamp, run: await summarise(folder) };
+      }),
+    );
+    const ids = new Set(current.map(({ run }) => run.id));
+    index((database) => write(database, current.filter((entry) => known.get(entry.run.id) !== entry), [...known.keys()].filter((id) => !ids.has(id))));
+    return current.map(({ run }) => run).sort((a, b) => (a.startedAt ?? 0) - (b.startedAt ?? 0) || (a.id < b.id ? -1 : 1));
+  };
+  return {
+    refresh: () => update(index(read) ?? new Map()),
+    rebuild() {
+      index((database) => database.exec('DELETE FROM indexed_runs'));
+      return update(new Map());
+    },
+  };
+}
+
+function read(database: Db): Map<string, Indexed> {
+  const rows = database.prepare(`SELECT ${COLUMNS} FROM indexed_runs`).all() as Row[];
+  return new Map(rows.map((row) => [row.id, { stamp: row.stamp, run: fromRow(row) }]));
+}
+
+function write(database: Db, changed: readonly Indexed[], gone: readonly string[]): void {
+  const insert = database.prepare(`INSERT OR REPLACE INTO indexed_runs (${COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`);
+  const forget = database.prepare('DELETE FROM indexed_runs WHERE id = ?');
+  database.transaction(() => {
+    for (const { stamp, run } of changed) insert.run(stamp, run.id, run.name, run.status, run.startedAt ?? null, run.step, run.totalSteps ?? null, run.loss ?? null, run.srcc ?? null, run.plcc ?? null);
+    for (const id of gone) forget.run(id);
+  })();
+}
+
+/** Changes whenever a run says or does something: size and date of its events, and whether somebody trains it. */
+async function stampOf(folder: string): Promise<string> {
+  const of = (name: string): Promise<string> => stat(join(folder, name)).then(({ size, mtimeMs }) => `${size}@${mtimeMs}`, () => '-');
+  return `${await of('events.jsonl')} ${await of('pid')}`;
+}
 
 interface Row {
+  stamp: string;
   id: string;
   name: string;
   status: RunSummary['status'];
@@ -27,45 +74,6 @@ interface Row {
   loss: number | null;
   srcc: number | null;
   plcc: number | null;
-}
-
-/** Opens `root/index.db`; a damaged index is thrown away, since the directories hold everything. */
-export function openRunStore(root: string): RunStore {
-  const database = openIndex(join(root, 'index.db'), SCHEMA);
-  const insert = database.prepare(`INSERT OR REPLACE INTO indexed_runs (stamp, ${COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`);
-  const put = ({ stamp, run }: { stamp: string; run: RunSummary }): void => {
-    insert.run(stamp, run.id, run.name, run.status, run.startedAt ?? null, run.step, run.totalSteps ?? null, run.loss ?? null, run.srcc ?? null, run.plcc ?? null);
-  };
-  const list = (): RunSummary[] => (database.prepare(`SELECT ${COLUMNS} FROM indexed_runs ORDER BY started_at, id`).all() as Row[]).map(fromRow);
-  const refresh = async (): Promise<RunSummary[]> => {
-    const known = new Map((database.prepare("SELECT id, stamp FROM indexed_runs WHERE status IN ('completed', 'failed', 'stopped')").all() as { id: string; stamp: string }[]).map(({ id, stamp }) => [id, stamp]));
-    const folders = await listRunFolders(root);
-    const stamped = await Promise.all(folders.map(async (folder) => ({ folder, stamp: await stampOf(folder) })));
-    const changed = stamped.filter(({ folder, stamp }) => known.get(basename(folder)) !== stamp);
-    const read = await Promise.all(changed.map(async ({ folder, stamp }) => ({ stamp, run: await summarise(folder) })));
-    const there = new Set(folders.map((folder) => basename(folder)));
-    const gone = (database.prepare('SELECT id FROM indexed_runs').all() as { id: string }[]).filter(({ id }) => !there.has(id));
-    database.transaction(() => {
-      read.forEach(put);
-      for (const { id } of gone) database.prepare('DELETE FROM indexed_runs WHERE id = ?').run(id);
-    })();
-    return list();
-  };
-  return {
-    list,
-    refresh,
-    rebuild() {
-      database.exec('DELETE FROM indexed_runs');
-      return refresh();
-    },
-    close: () => database.close(),
-  };
-}
-
-/** Changes whenever a run says or does something: size and date of its events, and whether somebody trains it. */
-async function stampOf(folder: string): Promise<string> {
-  const of = (name: string): Promise<string> => stat(join(folder, name)).then(({ size, mtimeMs }) => `${size}@${mtimeMs}`, () => '-');
-  return `${await of('events.jsonl')} ${await of('pid')}`;
 }
 
 function fromRow(row: Row): RunSummary {

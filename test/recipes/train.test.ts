@@ -94,9 +94,7 @@ describe('train', () => {
     expect(await readdir(join(done.folder, 'model'))).toEqual(expect.arrayContaining(['config.json', 'model.safetensors', 'tokenizer.model']));
     const file = await readFile(join(done.folder, 'events.jsonl'), 'utf8');
     expect(file.trimEnd().split('\n').length).toBeGreaterThan(events.length);
-    const store = openRunStore(join(folder, 'runs'));
-    expect((await store.rebuild()).map((run) => [run.id, run.status])).toEqual([['toy', 'completed']]);
-    store.close();
+    expect((await openRunStore(join(folder, 'runs')).rebuild()).map((run) => [run.id, run.status])).toEqual([['toy', 'completed']]);
     expect(existsSync(join(done.folder, 'pid'))).toBe(false);
   }, 300_000);
 

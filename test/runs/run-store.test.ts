@@ -1,7 +1,12 @@
-import { appendFile, mkdir, mkdtemp, rm, utimes, writeFile } from 'node:fs/promises';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync } from 'node:fs';
+import { appendFile, mkdir, mkdtemp, open, rm, stat, utimes, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { packageRoot } from '../../src/package-root.js';
+import { openDatabase } from '../../src/runs/database.js';
 import { openRunStore } from '../../src/runs/run-store.js';
 
 let root: string;
@@ -28,12 +33,59 @@ describe('the index of runs', () => {
     await appendFile(join(root, 'b/events.jsonl'), end(2));
     await rm(join(root, 'a'), { recursive: true });
     expect(await rows()).toEqual(['b completed']);
-    store.close();
-
     await writeFile(join(root, 'index.db'), 'no database at all, but long enough to be taken for one'.repeat(100));
-    const again = openRunStore(root);
-    expect((await again.refresh()).map(({ id }) => id)).toEqual(['b']);
-    again.close();
+    expect(await rows()).toEqual(['b completed']);
+    expect(await rows()).toEqual(['b completed']);
+  });
+
+  it('lists also when the middle of its file is damaged, another process holds it, or it cannot be there', async () => {
+    for (let k = 0; k < 300; k += 1) await makeRun(`many-${k}`, end(1)); // more than one page
+    const store = openRunStore(root);
+    const all = await store.refresh();
+    const file = join(root, 'index.db');
+    const { size } = await stat(file);
+    const handle = await open(file, 'r+');
+    await handle.write(Buffer.alloc(size - 8192, 'x'), 0, size - 8192, 4096);
+    await handle.close();
+    expect(await store.refresh()).toEqual(all);
+    expect(await store.refresh()).toEqual(all);
+
+    const other = openDatabase(file, '');
+    other.exec('BEGIN EXCLUSIVE');
+    const waiting = store.refresh(); // the first look at the index is over when this returns: it gave up on the lock
+    other.exec('ROLLBACK');
+    other.close();
+    expect(await waiting).toEqual(all);
+
+    await rm(file);
+    await mkdir(file);
+    expect(await store.refresh()).toEqual(all);
+    await rm(file, { recursive: true });
+    await Promise.all(all.filter(({ id }) => id.startsWith('many-')).map(({ id }) => rm(join(root, id), { recursive: true })));
+  }, 60_000);
+
+  it('waits for other processes that write it', async () => {
+    const [ready, script] = [join(root, 'ready'), `
+      import { writeFileSync } from 'node:fs';
+      import { openDatabase } from ${JSON.stringify(new URL('../../src/runs/database.ts', import.meta.url).href)};
+      const database = openDatabase(process.argv[1], '');
+      database.exec('BEGIN IMMEDIATE');
+      writeFileSync(process.argv[2], '');
+      setTimeout(() => { database.exec('COMMIT'); database.close(); }, 500);`];
+    await openRunStore(root).refresh();
+    const child = spawn(process.execPath, ['--import', 'tsx', '--input-type=module', '-e', script, join(root, 'index.db'), ready], { cwd: packageRoot, stdio: 'inherit' });
+    const ended = once(child, 'close');
+    while (!existsSync(ready)) await new Promise((done) => setTimeout(done, 20));
+    const database = openDatabase(join(root, 'index.db'), '');
+    database.exec('DELETE FROM indexed_runs');
+    database.close();
+    expect((await ended)[0]).toBe(0);
+  }, 60_000);
+
+  it('lists beside a directory whose recipe is damaged', async () => {
+    await makeRun('broken', end(3));
+    await writeFile(join(root, 'broken/recipe.json'), '{');
+    expect((await openRunStore(root).refresh()).find(({ id }) => id === 'broken')).toMatchObject({ name: 'broken', status: 'completed' });
   });
 
   it('does not read the events of a finished run twice', async () => {
@@ -46,6 +98,5 @@ describe('the index of runs', () => {
     await utimes(join(root, 'c/events.jsonl'), time, time);
     expect((await store.refresh()).find(({ id }) => id === 'c')?.status).toBe('completed');
     expect((await store.rebuild()).find(({ id }) => id === 'c')?.status).toBe('prepared');
-    store.close();
   });
 });
