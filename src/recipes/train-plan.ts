@@ -149,7 +149,7 @@ export function describePlan(plan: TrainPlan, recipe: TrainRecipe, diskBytes: nu
     `gradients      ${gb(plan.gradientBytes)}`,
     `optimizer      ${gb(plan.optimizerBytes)}`,
     `activations    ${gb(plan.activationBytes)} (micro-batch ${recipe.micro_batch}${recipe.recompute ? ', recomputed' : ''}; with what is gathered of the shards)`,
-    `per GPU        ${gb(plan.perGpuBytes)} of ${recipe.gpu_gb} GB on ${recipe.processes} process${recipe.processes === 1 ? '' : 'es'}: ${plan.fits ? 'fits' : 'does not fit'}`,
+    `${recipe.device === 'cpu' ? 'per process' : 'per GPU    '}    ${gb(plan.perGpuBytes)} of ${recipe.gpu_gb} GB on ${recipe.processes} process${recipe.processes === 1 ? '' : 'es'}: ${plan.fits ? 'fits' : 'does not fit'}`,
     `checkpoint     ${gb(plan.checkpointBytes)} on the disk, ${recipe.keep_checkpoints} kept and one being written, and as much host memory meanwhile`,
     ...(diskBytes === undefined ? ['prepared data  not known: the records are not there yet'] : [`prepared data  ${gb(diskBytes)} of ${recipe.data.max_disk_gb} GB allowed`]),
   ];

@@ -5,8 +5,10 @@ import { join } from 'node:path';
 import type { TrainRecipe } from '../config/train.js';
 import { withFileLock } from '../engine/file-lock.js';
 import { QalignError } from '../errors.js';
+import { DISTORTIONS } from '../media/distort.js';
 import type { PromptTemplate } from '../prompts/render.js';
 import { orderedMap } from './ordered-map.js';
+import { STEPS } from './train-distortions.js';
 import { kindOf, type MediaPreparer, type PreparedMedia } from './train-media.js';
 import type { TrainRecord } from './train-records.js';
 import { SplitWriter, type Written } from './train-writer.js';
@@ -64,6 +66,11 @@ export async function preparedBytes({ records, size }: Split, maxFrames: number)
   return frames * size * size * 3;
 }
 
+/** Bytes of the distortions that `data.distortions` adds to `records` of the training split. */
+export function seriesBytes({ records, size }: Split, { data }: TrainRecipe): number {
+  return data.distortions === null ? 0 : Math.min(records.length, data.distortions.pictures) * DISTORTIONS.length * STEPS * size * size * 3;
+}
+
 /**
  * Decodes every picture and clip once, before training: `<split>.pixels` (flat uint8 frames), `<split>.jsonl`,
  * `manifest.json`. Damaged files are skipped, counted and listed in the manifest. The folder appears whole, named by
@@ -118,7 +125,7 @@ async function sweep(folder: string): Promise<void> {
 }
 
 async function checkDisk(folder: string, { splits, recipe }: PrepareData): Promise<void> {
-  const needed = Object.values(splits).reduce((sum, { records, size }) => sum + records.length * size * size * 3, 0);
+  const needed = Object.values(splits).reduce((sum, { records, size }) => sum + records.length * size * size * 3, seriesBytes(splits.train, recipe));
   const disk = await statfs(folder);
   const room = Math.min(disk.bavail * disk.bsize, recipe.data.max_disk_gb * 1e9);
   if (needed > room) {

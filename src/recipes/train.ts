@@ -17,7 +17,7 @@ import { joinHosts, launch, torchrunArguments } from './train-launch.js';
 import { createMediaPreparer } from './train-media.js';
 import { chooseTrainModel, fetchModel, modelShape, readShape } from './train-model.js';
 import { planTraining, type ModelShape, type TrainPlan } from './train-plan.js';
-import { prepareData, preparedBytes, type PreparedData, type PrepareProgress, type Splits } from './train-prepare.js';
+import { prepareData, preparedBytes, seriesBytes, type PreparedData, type PrepareProgress, type Splits } from './train-prepare.js';
 import { readRecords, requireUsable, sampleFraction, type TrainRecord } from './train-records.js';
 
 export interface TrainOptions {
@@ -47,7 +47,7 @@ export async function planRecipe(values: unknown): Promise<{ plan: TrainPlan; di
   if (![...recipe.data.train, ...recipe.data.dev].every((file) => existsSync(file))) return { plan: planTraining(shape, recipe, assumedFrames(recipe)), diskBytes: undefined };
   const { train: rows, dev } = await loadSplits(recipe, shape);
   const plan = planTraining(shape, recipe, mostFrames(rows.records, recipe));
-  return { plan, diskBytes: (await preparedBytes(rows, recipe.data.max_frames)) + (await preparedBytes(dev, recipe.data.max_frames)) };
+  return { plan, diskBytes: (await preparedBytes(rows, recipe.data.max_frames)) + (await preparedBytes(dev, recipe.data.max_frames)) + seriesBytes(rows, recipe) };
 }
 
 /** Before the records are there: a recipe that limits the frames of its clips has clips. */

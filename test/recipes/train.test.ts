@@ -107,6 +107,8 @@ describe('train', () => {
     const { plan, diskBytes } = await planRecipe(recipe);
     expect(diskBytes).toBe(20 * 56 * 56 * 3);
     expect(plan.fits).toBe(true);
+    const series = await planRecipe({ ...recipe, data: { ...(recipe['data'] as object), distortions: { pictures: 2 } } });
+    expect(series.diskBytes).toBe((20 + 2 * 8 * 4) * 56 * 56 * 3);
   });
 });
 
