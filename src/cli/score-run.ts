@@ -54,7 +54,7 @@ async function scoreAll(context: CommandContext, parts: ScoreCommandParts, score
       low += outcomes.filter((outcome) => !isFailure(outcome) && request.failBelow !== undefined && outcome.score < request.failBelow).length;
       bar.step(failures.length > 0);
       // a table shows them where they stand; data on stdout or in a file does not catch the eye
-      if (request.format !== 'table') for (const { input, error } of failures) terminal.say(`qalign: ${input}: ${error.message} [${error.code}]`);
+      if (request.format !== 'table') for (const line of new Set(failures.map(({ input, error }) => `qalign: ${input}: ${error.message} [${error.code}]`))) terminal.say(line);
     }
     complete = true;
   } finally {

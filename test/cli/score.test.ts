@@ -47,6 +47,8 @@ describe('qalign score', () => {
     expect(failed.code).toBe(1);
     expect(failed.out.trim().split('\n')).toHaveLength(3);
     expect(failed.said.join('\n')).toContain('bad.jpg is damaged. [MEDIA_CORRUPT]');
+    const twice = await run(['bad.jpg', '--task', 'quality', '--task', 'aesthetics']);
+    expect(twice.said.filter((line) => line.includes('is damaged'))).toHaveLength(1);
     expect((await run(['a.jpg', '--fail-below', '5'])).code).toBe(3);
     expect((await run(['a.jpg', '--fail-below', '1'])).code).toBe(0);
   });
