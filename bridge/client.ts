@@ -8,7 +8,7 @@ import { openLobby, REMOTE_TOKEN } from './lobby.js';
 import { distantProcess, startWorkerProcess, type PythonStart, type WorkerProcess, type WorkerStart } from './worker-process.js';
 
 export interface BridgeLimits {
-  /** From the start of the process to its ready: importing torch on a busy disk takes its time. */
+  /** From the start of the process to its ready: importing torch took over 120 s on a machine with ten processes a core. */
   readonly startMs: number;
   /** Without a step of the computation for so long, a worker counts as hung and is killed. */
   readonly stepMs: number;
@@ -16,7 +16,7 @@ export interface BridgeLimits {
   /** How long a drained worker may take to say bye. */
   readonly drainMs: number;
 }
-export const DEFAULT_BRIDGE_LIMITS: BridgeLimits = { startMs: 120_000, stepMs: 300_000, pingMs: 1_000, drainMs: 5_000 };
+export const DEFAULT_BRIDGE_LIMITS: BridgeLimits = { startMs: 300_000, stepMs: 300_000, pingMs: 1_000, drainMs: 5_000 };
 
 export type WireLog = (level: 'debug' | 'info' | 'warn' | 'error', message: string, fields: Readonly<Record<string, unknown>>) => void;
 
@@ -37,6 +37,8 @@ export interface WorkerOptions {
 export interface RequestOptions {
   readonly buffers?: readonly Uint8Array[];
   readonly signal?: AbortSignal;
+  /** On cancel wait no longer for the worker, which may be in the middle of a file of 10 GB: for callers that then close it. */
+  readonly abandon?: boolean;
   readonly onProgress?: (progress: Record<string, unknown>) => void;
   readonly traceparent?: string;
 }
@@ -176,13 +178,16 @@ class Link implements WorkerLink {
   }
 
   request<M extends Method>(method: M, params: Params<M>, options: RequestOptions = {}): Promise<ResultOf<M>> {
-    const { signal, buffers = [], onProgress, traceparent } = options;
+    const { signal, abandon = false, buffers = [], onProgress, traceparent } = options;
     requireMessage(`${method}_params`, params, 'INVALID_REQUEST');
     const id = `${this.identity}.${this.#sequence++}`;
     return new Promise<ResultOf<M>>((resolve, reject) => {
       if (this.#reason !== undefined) return reject(this.#reason);
       if (signal?.aborted === true) return reject(new QalignError('CANCELLED', 'The request was cancelled before it was sent.'));
-      const cancel = (): void => void this.transport.send(this.identity, { type: 'cancel', id }).catch(() => {});
+      const cancel = (): void => {
+        void this.transport.send(this.identity, { type: 'cancel', id }).catch(() => {});
+        if (abandon) this.#open.get(id)?.reject(new QalignError('CANCELLED', 'The request was cancelled.'));
+      };
       signal?.addEventListener('abort', cancel, { once: true });
       const settle = (): void => {
         this.#open.delete(id);

@@ -33,16 +33,23 @@ export const bench = defineCommand({
   name: 'bench',
   summary: 'measure preparation, bridge, model, end to end, memory, the HTTP service, order of distortions; prints and writes JSON',
   args: `[${PARTS.join('|')}]…`,
-  description: 'Without a part all but "order" are measured, which spoils pristine pictures (--input) in eight kinds and four strengths and counts how often the score falls. "prepare" needs a Python with Pillow (QALIGN_PYTHON) to compare with.',
+  description: 'Without a part all but "order" are measured, which spoils pristine pictures (--input) in eight kinds and four strengths and counts how often the score falls. "prepare" compares with Pillow, which is installed at first need. A part that fails does not stop the others.',
   examples: ['qalign bench', 'qalign bench memory --n 100000 --out memory.json', 'qalign bench serve --n 100000', 'qalign bench order --input kodak/', 'qalign bench model --random-weights mplug_owl2_7b --device cuda:0'],
   flags: FLAGS,
   async run(context) {
     const { args, flags, terminal } = context;
     const parts = args.length === 0 ? PARTS.filter((part) => part !== 'order') : args.map(readPart);
     const report: Record<string, unknown> = { qalign: packageVersion, date: new Date().toISOString(), node: process.version };
+    let failed = 0;
     for (const part of parts) {
       terminal.say(`measuring ${part} …`);
-      report[part] = await measure(part, context);
+      report[part] = await measure(part, context).catch((error: unknown) => {
+        if (context.signal.aborted || !(error instanceof QalignError) || error.code === 'USAGE') throw error;
+        failed += 1;
+        terminal.progress(undefined);
+        terminal.say(`qalign: ${part}: ${error.message} [${error.code}]`);
+        return { error: { code: error.code, message: error.message } };
+      });
       await terminal.out(`${part}: ${JSON.stringify(report[part], null, 2)}\n`);
     }
     const out = flags.out ?? 'qalign-bench.json';
@@ -50,7 +57,7 @@ export const bench = defineCommand({
       throw new QalignError('OUTPUT_UNWRITABLE', `${out} cannot be written (${cause.message}).`, { cause });
     });
     terminal.say(`written to ${out}`);
-    return 0;
+    return failed > 0 ? 1 : 0;
   },
 });
 
@@ -62,7 +69,7 @@ function readPart(word: string): Part {
 
 async function measure(part: Part, { flags, terminal, signal, log }: CommandContext<typeof FLAGS>): Promise<unknown> {
   const scorer: ScorerOptions = { model: flags.model, device: flags.device, precision: flags.precision as ScorerOptions['precision'], log };
-  if (part === 'prepare') return benchPrepare({ python: (await ensurePython({ signal })).executable, signal });
+  if (part === 'prepare') return benchPrepare({ python: (await ensurePython({ signal, extras: ['pillow'], onProgress: (message) => terminal.progress(message) })).executable, signal });
   if (part === 'bridge') return benchBridge({ python: await ensurePython({ signal }), model: (await chooseModel({ model: flags.model })).model, signal });
   if (part === 'model') return measureModel(flags, signal);
   const sources = await gather(flags.input, signal);
@@ -89,9 +96,11 @@ async function measureModel(flags: FlagValues<typeof FLAGS>, signal: AbortSignal
   const python = await ensurePython({ signal });
   const [device] = await resolveDevices(flags.device ?? 'auto', python, signal);
   const choice = await chooseModel({ model: flags.model });
-  const weights = flags['random-weights'] === undefined ? ['--model', choice.model, ...(choice.base === undefined ? [] : ['--base', choice.base])] : ['--random-weights', flags['random-weights']];
+  const weights = flags['random-weights'] === undefined ? ['--model', choice.model, ...given('--revision', choice.revision), ...given('--base', choice.base), ...given('--base-revision', choice.baseRevision)] : ['--random-weights', flags['random-weights']];
   return benchModel(python, [...weights, '--device', device ?? 'cpu', '--precision', flags.precision ?? 'auto', '--batches', readBatches(flags.batches).join(',')], signal);
 }
+
+const given = (flag: string, value: string | undefined): string[] => (value === undefined ? [] : [flag, value]);
 
 function readBatches(text = '1,4,16,64'): number[] {
   const batches = text.split(',').map(Number);

@@ -1,5 +1,6 @@
 import { QalignError } from '../errors.js';
 import { createCalibrator, loadCalibration } from '../recipes/calibrate.js';
+import { requireFresh } from '../recipes/result-file.js';
 import { isFailure } from '../recipes/result.js';
 import type { Scorer, ScorerOptions, ScoreSource } from '../recipes/score.js';
 import type { CommandContext } from './command.js';
@@ -21,6 +22,7 @@ export async function runScore(context: CommandContext<typeof SCORE_FLAGS>, part
     terminal.progress(total === undefined || total === 0 ? message : `${message} ${Math.floor(((done ?? 0) / total) * 100)} %`);
   };
   const calibration = request.calibration === undefined ? undefined : await loadCalibration(request.calibration);
+  if (request.out !== undefined && request.format !== 'json' && !request.resume) await requireFresh(request.out);
   const scorer = await parts.createScorer({ ...request.scorer, log, signal, onProgress });
   try {
     if (scorer.choice.untrained) terminal.say(`qalign: ${scorer.choice.id} is untrained: its scores mean nothing and are for trying the tool only; name a trained model with --model (see "qalign models list").`);
@@ -41,7 +43,7 @@ async function scoreAll(context: CommandContext, parts: ScoreCommandParts, score
   const expand = (): AsyncIterable<ScoreSource> => parts.expandSources(context.args, { allowUrls: request.scorer.allowUrls === true, signal });
   // stdin can be read once only, and URLs should be
   if (terminal.errIsTerminal && !context.args.some((input) => input === '-' || input.includes('://'))) void countInto(bar, expand());
-  let [inputs, failed, low] = [0, 0, 0];
+  let [inputs, failed, low] = [0, 0, sink.keptLow];
   let complete = false;
   try {
     for await (const outcomes of scorer.scoreMany(expand(), { tasks, signal, tasksOf: (source) => sink.missing(source.input, tasks) })) {
@@ -52,7 +54,7 @@ async function scoreAll(context: CommandContext, parts: ScoreCommandParts, score
       low += outcomes.filter((outcome) => !isFailure(outcome) && request.failBelow !== undefined && outcome.score < request.failBelow).length;
       bar.step(failures.length > 0);
       // a table shows them where they stand; data on stdout or in a file does not catch the eye
-      if (request.format !== 'table') for (const { input, error } of failures) terminal.say(`qalign: ${input}: ${error.message} [${error.code}]`);
+      if (request.format !== 'table') for (const line of new Set(failures.map(({ input, error }) => `qalign: ${input}: ${error.message} [${error.code}]`))) terminal.say(line);
     }
     complete = true;
   } finally {

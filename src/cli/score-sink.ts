@@ -9,21 +9,22 @@ export type ScoreFormat = 'table' | 'json' | 'jsonl' | 'csv';
 /** Where the outcomes of `qalign score` go. */
 export interface ScoreSink {
   readonly kept: number;
+  readonly keptLow: number;
   missing(input: string, tasks: readonly Task[]): Task[];
   write(outcomes: readonly ScoreOutcome[]): Promise<void>;
   /** `complete` is false when the run was stopped: a JSON file then does not appear. */
   close(complete: boolean): Promise<void>;
 }
 
-export async function openSink(terminal: Terminal, options: { format: ScoreFormat; out: string | undefined; resume: boolean; scoreVersion: string }): Promise<ScoreSink> {
+export async function openSink(terminal: Terminal, options: { format: ScoreFormat; out: string | undefined; resume: boolean; scoreVersion: string; failBelow: number | undefined }): Promise<ScoreSink> {
   const { format, out } = options;
   if (out !== undefined && format === 'json') {
     const file = await openJsonFile(out);
-    return { kept: 0, missing: all, write: (outcomes) => file.write(outcomes), close: (complete) => (complete ? file.close() : file.discard()) };
+    return { kept: 0, keptLow: 0, missing: all, write: (outcomes) => file.write(outcomes), close: (complete) => (complete ? file.close() : file.discard()) };
   }
   if (out !== undefined && format !== 'table') {
-    const file = await openResultFile(out, { format: format === 'csv' ? 'csv' : 'jsonl', resume: options.resume, scoreVersion: options.scoreVersion });
-    return { kept: file.kept, missing: (input, tasks) => file.missing(input, tasks), write: (outcomes) => file.write(outcomes), close: () => file.close() };
+    const file = await openResultFile(out, { format: format === 'csv' ? 'csv' : 'jsonl', resume: options.resume, scoreVersion: options.scoreVersion, failBelow: options.failBelow });
+    return { kept: file.kept, keptLow: file.keptLow, missing: (input, tasks) => file.missing(input, tasks), write: (outcomes) => file.write(outcomes), close: () => file.close() };
   }
   if (format === 'json') return jsonToStdout(terminal);
   const line = format === 'table' ? createTable() : format === 'csv' ? csvLine : (outcome: ScoreOutcome) => JSON.stringify(outcome);
@@ -31,6 +32,7 @@ export async function openSink(terminal: Terminal, options: { format: ScoreForma
   const heading = format === 'table' ? `${TABLE_HEADING}\n` : format === 'csv' ? `${CSV_HEADER}\n` : '';
   return {
     kept: 0,
+    keptLow: 0,
     missing: all,
     async write(outcomes) {
       if (outcomes.length === 0) return;
@@ -46,6 +48,7 @@ function jsonToStdout(terminal: Terminal): ScoreSink {
   const held: string[] = [];
   return {
     kept: 0,
+    keptLow: 0,
     missing: all,
     async write(outcomes) {
       held.push(...outcomes.map((outcome) => JSON.stringify(outcome)));

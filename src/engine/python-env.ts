@@ -29,7 +29,7 @@ export interface PythonEnvOptions {
 }
 
 /** Name of the extra → the module that shows whether it is there. Pins are in python/requirements-NAME.lock. */
-export const EXTRAS = { training: 'peft', tensorboard: 'tensorboard', wandb: 'wandb', mlflow: 'mlflow' } as const;
+export const EXTRAS = { pillow: 'PIL', training: 'peft', tensorboard: 'tensorboard', wandb: 'wandb', mlflow: 'mlflow' } as const;
 export type PythonExtra = keyof typeof EXTRAS;
 
 export const LOCK_FILE = join(packageRoot, 'python', 'requirements.lock');
@@ -100,7 +100,7 @@ async function useOwn(executable: string, { signal, extras = [] }: PythonEnvOpti
   }
   const extra = extras.find((name) => probe.missing.includes(EXTRAS[name]));
   if (extra !== undefined && probe.missing.length <= extras.length) {
-    throw new QalignError('TRAINING_EXTRA_MISSING', `QALIGN_PYTHON is ${executable}, which lacks ${EXTRAS[extra]} for this recipe; run "${executable} -m pip install -r ${lockOf(extra)}", or unset QALIGN_PYTHON to let qalign do it.`);
+    throw new QalignError('TRAINING_EXTRA_MISSING', `QALIGN_PYTHON is ${executable}, which lacks ${EXTRAS[extra]} which this needs; run "${executable} -m pip install -r ${lockOf(extra)}", or unset QALIGN_PYTHON to let qalign do it.`);
   }
   if (probe.missing.length > 0) {
     throw new QalignError('PYTHON_NOT_FOUND', `QALIGN_PYTHON is ${executable}, which lacks ${probe.missing.join(', ')}; run "${executable} -m pip install -r ${LOCK_FILE}", or unset QALIGN_PYTHON to let qalign make its own environment.`);

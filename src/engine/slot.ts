@@ -55,6 +55,7 @@ export class Slot {
     try {
       const { model } = await link.request('load_model', { ...this.options.load, device: link.device }, {
         onProgress: this.options.onProgress,
+        abandon: true,
         ...(this.options.worker.signal === undefined ? {} : { signal: this.options.worker.signal }),
       });
       if (this.model !== undefined && this.model.weights_sha256 !== model.weights_sha256) {

@@ -31,20 +31,21 @@ export interface ProbedStream {
   side_data_list?: { displaymatrix?: string }[];
 }
 
-const ENTRIES = 'stream=index,codec_type,width,height,avg_frame_rate,bit_rate,time_base,nb_frames,nb_read_packets:stream_disposition=attached_pic:stream_side_data=rotation,displaymatrix';
+const ENTRIES = 'format=format_name:stream=index,codec_type,width,height,avg_frame_rate,bit_rate,time_base,nb_frames,nb_read_packets:stream_disposition=attached_pic:stream_side_data=rotation,displaymatrix';
 
 /** @throws QalignError MEDIA_CORRUPT (not a clip that ffmpeg opens), MEDIA_UNSUPPORTED (no video stream), and those of runTool */
 export async function probeVideo(ffprobe: string, path: string, options: ToolOptions): Promise<Probe> {
   const { code, stdout, stderr } = await runTool(ffprobe, [...GUARDS, '-count_packets', '-show_entries', ENTRIES, '-of', 'json', `file:${path}`], options);
-  const streams = code === 0 ? ((JSON.parse(stdout) as { streams?: ProbedStream[] }).streams ?? []) : [];
   if (code !== 0) throw new QalignError('MEDIA_CORRUPT', `The clip cannot be opened: ${firstLine(stderr)}.`);
+  const { streams = [], format } = JSON.parse(stdout) as { streams?: ProbedStream[]; format?: { format_name?: string } };
   const stream = chooseStream(streams);
   if (stream === undefined) throw new QalignError('MEDIA_UNSUPPORTED', 'The file holds no video stream with pictures in it.');
   const warnings: string[] = [];
   const packets = Number(stream.nb_read_packets ?? 0);
   const rate = parseRate(stream.avg_frame_rate) ?? (await rateFromTimes(ffprobe, path, stream, packets, options));
   if (parseRate(stream.avg_frame_rate) === undefined) warnings.push(`the clip names no frame rate; ${(rate.numerator / rate.denominator).toFixed(3)} was taken from its time stamps`);
-  const named = Number(stream.nb_frames ?? 0);
+  // only MP4 and its kin list every picture; an AVI counts those that its recorder dropped
+  const named = format?.format_name?.startsWith('mov') === true ? Number(stream.nb_frames ?? 0) : 0;
   if (named > packets) warnings.push(`the file names ${named} pictures but holds ${packets}; it may be cut off`);
   return { stream: stream.index, width: stream.width ?? 0, height: stream.height ?? 0, rate, packets, turn: turnOf(stream, warnings), warnings };
 }

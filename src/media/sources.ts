@@ -7,7 +7,10 @@ import { QalignError } from '../errors.js';
 import { sniff, SNIFF_BYTES } from './magic.js';
 import { fetchMedia } from './url.js';
 
-const EXTENSIONS = new Set('.jpg .jpeg .png .webp .gif .tif .tiff .avif .bmp .mp4 .mkv .webm .mov .avi .ts .m4v .mpg .mpeg .flv .ogv'.split(' '));
+/** What is looked at in a folder. HEIC is no format that can be read: half of a telephone's pictures must not be passed over in silence. */
+const EXTENSIONS = new Set(
+  '.jpg .jpeg .jpe .jfif .png .webp .gif .tif .tiff .avif .bmp .dib .heic .heif .mp4 .m4v .mkv .webm .mov .avi .ts .mts .m2ts .mpg .mpeg .vob .flv .ogv .3gp .3g2 .wmv .asf .mxf'.split(' '),
+);
 
 /** A picture or clip. `input` is how results name it. */
 export interface MediaSource {

@@ -40,6 +40,7 @@ export async function inspectModel(options: ModelJobOptions): Promise<ModelRepor
         'inspect_model',
         { model, offline: options.offline ?? false, ...(revision === undefined ? {} : { revision }) },
         {
+          abandon: true,
           ...(options.signal === undefined ? {} : { signal: options.signal }),
           onProgress: ({ stage, done, total }) => options.onProgress?.(`${model}: ${String(stage)}`, Number(done), Number(total)),
         },

@@ -12,8 +12,9 @@ const SYNC_EVERY_MS = 1_000;
 export interface ResultFile {
   /** Of these tasks of an input, the ones that the file does not hold yet. Counts down: the same input named twice is owed two lines. */
   missing(input: string, tasks: readonly Task[]): Task[];
-  /** Lines found at the start. */
+  /** Lines found at the start, and how many of them are scores under `failBelow`. */
   readonly kept: number;
+  readonly keptLow: number;
   write(outcomes: readonly ScoreOutcome[]): Promise<void>;
   close(): Promise<void>;
 }
@@ -23,6 +24,7 @@ export interface ResultFileOptions {
   /** Continue a file that is there; without it an existing file is refused rather than lost. */
   readonly resume: boolean;
   readonly scoreVersion: string;
+  readonly failBelow?: number | undefined;
 }
 
 /**
@@ -32,17 +34,15 @@ export interface ResultFileOptions {
  * @throws QalignError RESUME_MISMATCH (another score_version, or not a results file), OUTPUT_UNWRITABLE
  */
 export async function openResultFile(path: string, options: ResultFileOptions): Promise<ResultFile> {
-  const size = await stat(path).then((s) => s.size, () => 0);
-  if (size > 0 && !options.resume) {
-    throw new QalignError('OUTPUT_UNWRITABLE', `${path} exists; add --resume to continue it, or name another --out.`);
-  }
-  const done = size > 0 ? await readDone(path, options) : new Map<string, number>();
+  if (!options.resume) await requireFresh(path);
+  const { done, low } = options.resume && (await sizeOf(path)) > 0 ? await readDone(path, options) : { done: new Map<string, number>(), low: 0 };
   const kept = [...done.values()].reduce((sum, count) => sum + count, 0);
   const file = await guard(path, () => open(path, 'a'));
   if (options.format === 'csv' && (await file.stat()).size === 0) await append(path, file, `${CSV_HEADER}\n`);
   let lastSync = Date.now();
   return {
     kept,
+    keptLow: low,
     missing(input, tasks) {
       return tasks.filter((task) => {
         const key = keyOf(input, task);
@@ -67,19 +67,27 @@ export async function openResultFile(path: string, options: ResultFileOptions): 
   };
 }
 
+const sizeOf = (path: string): Promise<number> => stat(path).then((found) => found.size, () => 0);
+
+/** Before anything is computed, so that nobody waits for a model to hear it. @throws QalignError OUTPUT_UNWRITABLE for a file that holds something */
+export async function requireFresh(path: string): Promise<void> {
+  if ((await sizeOf(path)) > 0) throw new QalignError('OUTPUT_UNWRITABLE', `${path} exists; add --resume to continue it, or name another --out.`);
+}
+
 /** A line as a whole, or an error: a short write (full disk) leaves a torn line, which the next resume cuts off. */
 async function append(path: string, file: FileHandle, text: string): Promise<void> {
   await guard(path, () => file.writeFile(text));
 }
 
-async function readDone(path: string, options: ResultFileOptions): Promise<Map<string, number>> {
+async function readDone(path: string, options: ResultFileOptions): Promise<{ done: Map<string, number>; low: number }> {
   const done = new Map<string, number>();
+  let low = 0;
   let end = 0;
   let failures = 0;
   for await (const scanned of scanResults(path, options.format)) {
     end = scanned.end;
     if (scanned.line === undefined) continue;
-    const { input, task, failed, scoreVersion } = scanned.line;
+    const { input, task, failed, scoreVersion, score } = scanned.line;
     if (failed) {
       failures += 1;
       continue;
@@ -88,9 +96,10 @@ async function readDone(path: string, options: ResultFileOptions): Promise<Map<s
       throw new QalignError('RESUME_MISMATCH', `${path} was written with score_version ${scoreVersion}, but this run has ${options.scoreVersion} (another model, precision, prompt, scale or preprocessing); name another --out or use the old settings.`);
     }
     done.set(keyOf(input, task), (done.get(keyOf(input, task)) ?? 0) + 1);
+    if (options.failBelow !== undefined && score < options.failBelow) low += 1;
   }
   await guard(path, () => (failures > 0 ? withoutFailures(path, options.format) : truncate(path, end)));
-  return done;
+  return { done, low };
 }
 
 /** Failures are rare: only when there are some is the file copied, and put in place whole. */

@@ -9,6 +9,8 @@ export interface WrittenLine {
   readonly task: string;
   readonly scoreVersion: string | undefined;
   readonly failed: boolean;
+  /** NaN for a failure. */
+  readonly score: number;
 }
 
 /** A whole line of the file: where it starts and ends in bytes (its line end included), and what it says (nothing for the CSV header). */
@@ -55,11 +57,11 @@ async function* wholeLines(path: string, quoted: boolean): AsyncGenerator<{ star
 
 function readJson(text: string): WrittenLine | undefined {
   try {
-    const value = JSON.parse(text) as { input?: unknown; task?: unknown; score_version?: unknown; error?: unknown };
+    const value = JSON.parse(text) as { input?: unknown; task?: unknown; score?: unknown; score_version?: unknown; error?: unknown };
     if (typeof value.input !== 'string' || typeof value.task !== 'string') return undefined;
     const failed = value.error !== undefined;
     if (!failed && typeof value.score_version !== 'string') return undefined;
-    return { input: value.input, task: value.task, scoreVersion: failed ? undefined : (value.score_version as string), failed };
+    return { input: value.input, task: value.task, scoreVersion: failed ? undefined : (value.score_version as string), failed, score: failed ? NaN : Number(value.score) };
   } catch {
     return undefined;
   }
@@ -72,7 +74,7 @@ function readCsv(text: string, number: number): WrittenLine | 'header' | undefin
     if (cells?.length !== CSV_COLUMNS.length) return undefined;
     const at = (name: (typeof CSV_COLUMNS)[number]): string => cells[CSV_COLUMNS.indexOf(name)] as string;
     const failed = at('error_code') !== '';
-    return { input: at('input'), task: at('task'), scoreVersion: failed ? undefined : at('score_version'), failed };
+    return { input: at('input'), task: at('task'), scoreVersion: failed ? undefined : at('score_version'), failed, score: failed ? NaN : Number(at('score')) };
   } catch {
     return undefined;
   }

@@ -36,6 +36,12 @@ const FATAL: readonly string[] = ['BRIDGE_CLOSED', 'WORKER_START_FAILED', 'PROTO
 /** Loads a model and makes a scorer of it. What is wrong with one input becomes its outcome; only what stops all of them is thrown. */
 export async function createScorerFrom(parts: ScorerParts, options: ScorerOptions = {}): Promise<Scorer> {
   requireKnown(options);
+  return make(parts, options).catch((error: unknown) => {
+    throw options.signal?.aborted === true ? cancelled(error) : error;
+  });
+}
+
+async function make(parts: ScorerParts, options: ScorerOptions): Promise<Scorer> {
   const scale = options.scale ?? 'mos5';
   const choice = await chooseModel(options);
   const prompt = await loadPrompt(options.prompt ?? choice.prompt);
@@ -115,8 +121,8 @@ export async function createScorerFrom(parts: ScorerParts, options: ScorerOption
   }
 
   async function unsupported(task: Task, kind: Kind, prompt: PromptTemplate): Promise<QalignError> {
-    if (supports(choice, task, kind)) return new QalignError('TASK_UNSUPPORTED', `The prompt ${prompt.name} is not meant for ${task} of a ${kind}; choose another with --prompt.`);
-    return new QalignError('TASK_UNSUPPORTED', `${choice.id} does not rate ${task} of a ${kind}; models that do: ${await modelsThatDo(task, kind)}.`);
+    if (supports(choice, task, kind)) return new QalignError('TASK_UNSUPPORTED', `The prompt ${prompt.name} is not meant for ${task} of ${kind === 'image' ? 'an image' : 'a video'}; choose another with --prompt.`);
+    return new QalignError('TASK_UNSUPPORTED', `${choice.id} does not rate ${task} of ${kind === 'image' ? 'an image' : 'a video'}; models that do: ${await modelsThatDo(task, kind)}.`);
   }
 
   const defaultTasks: readonly Task[] = [choice.tasks === undefined || choice.tasks.quality !== undefined ? 'quality' : 'aesthetics'];
@@ -142,17 +148,24 @@ export async function createScorerFrom(parts: ScorerParts, options: ScorerOption
     check: async (own) => void (await settle(own)),
     async score(input, own = {}) {
       const asked = await settle(own);
-      return scoreSource(await asSource(input), asked.tasks, asked);
+      try {
+        return await scoreSource(await asSource(input), asked.tasks, asked);
+      } catch (error) {
+        throw asked.signal?.aborted === true ? cancelled(error) : error;
+      }
     },
     async *scoreMany(inputs, own = {}) {
       const asked = await settle(own);
       const { tasks, signal } = asked;
-      yield* orderedMap(inputs, own.inFlight ?? 128, async (input) => {
-        if (signal?.aborted === true) throw cancelled(signal.reason);
-        const source = await asSource(input);
-        const wanted = own.tasksOf?.(source) ?? tasks;
-        return wanted.length === 0 ? [] : scoreSource(source, wanted, asked);
-      }, signal);
+      try {
+        yield* orderedMap(inputs, own.inFlight ?? 128, async (input) => {
+          const source = await asSource(input);
+          const wanted = own.tasksOf?.(source) ?? tasks;
+          return wanted.length === 0 ? [] : scoreSource(source, wanted, asked);
+        }, signal);
+      } catch (error) {
+        throw signal?.aborted === true ? cancelled(error) : error;
+      }
     },
     close,
     [Symbol.asyncDispose]: close,

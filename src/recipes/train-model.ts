@@ -37,7 +37,7 @@ export async function fetchModel(choice: ModelChoice, python: PythonCommand, opt
     const folders: string[] = [];
     for (const { model, revision } of wanted) {
       const onProgress = ({ stage, done, total }: Record<string, unknown>): void => options.onProgress?.(`${model}: ${String(stage)}`, Number(done), Number(total));
-      const { inspection } = await worker.request('inspect_model', { model, offline: false, ...(revision === undefined ? {} : { revision }) }, { ...signal, onProgress });
+      const { inspection } = await worker.request('inspect_model', { model, offline: false, ...(revision === undefined ? {} : { revision }) }, { ...signal, abandon: true, onProgress });
       folders.push(String((inspection as { path?: unknown }).path));
     }
     return { model: folders[0] as string, base: folders[1] };

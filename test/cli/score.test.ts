@@ -47,6 +47,8 @@ describe('qalign score', () => {
     expect(failed.code).toBe(1);
     expect(failed.out.trim().split('\n')).toHaveLength(3);
     expect(failed.said.join('\n')).toContain('bad.jpg is damaged. [MEDIA_CORRUPT]');
+    const twice = await run(['bad.jpg', '--task', 'quality', '--task', 'aesthetics']);
+    expect(twice.said.filter((line) => line.includes('is damaged'))).toHaveLength(1);
     expect((await run(['a.jpg', '--fail-below', '5'])).code).toBe(3);
     expect((await run(['a.jpg', '--fail-below', '1'])).code).toBe(0);
   });
@@ -72,6 +74,23 @@ describe('qalign score', () => {
     expect((await readFile(out)).equals(whole)).toBe(true);
     expect((await run(['a', 'b', 'a', '--out', out, '--resume'])).log.engineCalls).toHaveLength(0);
     await expect(run(['a', '--out', out, '--resume', '--scale', 'unit'])).rejects.toMatchObject({ code: 'RESUME_MISMATCH' });
+  });
+
+  it('exits with 3 for a low score of an earlier run too', async () => {
+    for (const format of ['jsonl', 'csv']) {
+      const out = join(folder, `low.${format}`);
+      await run(['a', '--out', out]);
+      expect((await run(['a', '--out', out, '--resume', '--fail-below', '5'])).code).toBe(3);
+      expect((await run(['a', '--out', out, '--resume', '--fail-below', '1'])).code).toBe(0);
+    }
+  });
+
+  it('refuses a file that is there before a model is loaded', async () => {
+    const out = join(folder, 'x.jsonl');
+    await writeFile(out, 'something\n');
+    const log: FakeLog = { engineCalls: [], closed: 0 };
+    await expect(run(['a', '--out', out], { log })).rejects.toMatchObject({ code: 'OUTPUT_UNWRITABLE', message: expect.stringContaining('--resume') as string });
+    expect(log.closed).toBe(0);
   });
 
   it('adds the task that an earlier run did not ask for', async () => {

@@ -134,6 +134,12 @@ describe('faults', () => {
     expect(failure).toMatchObject({ code: 'WORKER_START_FAILED', message: expect.stringContaining('libtorch_cuda.so') as string });
   });
 
+  it('is left alone when the start is cancelled while a model is being fetched', async () => {
+    const stop = new AbortController();
+    const starting = start({ env: { FAULT_LOAD: '1' }, signal: stop.signal, limits: { drainMs: 200 }, onProgress: () => stop.abort() });
+    await expect(starting).rejects.toMatchObject({ code: 'CANCELLED' });
+  });
+
   it('a model that is not there is MODEL_NOT_FOUND', async () => {
     await expect(start({ model: '/nowhere/at/all' })).rejects.toMatchObject({ code: 'MODEL_NOT_FOUND' });
   });

@@ -33,6 +33,17 @@ describe('expandSources', () => {
     expect(names(await expand(folder))).toEqual(['a.jpg', 'b/clip.jpg', 'b/inner/z.JPG', 'b/link.jpg', 'odd[1].jpg']);
   });
 
+  it('tries what telephones and cameras name otherwise, HEIC included, which then fails by name', async () => {
+    const phone = mkdtempSync(join(tmpdir(), 'phone-'));
+    const files = ['1.HEIC', '2.jfif', '3.3gp', '4.MTS', '5.wmv', '6.heif', '7.jpe', '8.m2ts'];
+    for (const name of files) writeFileSync(join(phone, name), 'x');
+    try {
+      expect((await expand(phone)).map(({ input }) => input.slice(phone.length + 1))).toEqual(files);
+    } finally {
+      rmSync(phone, { recursive: true });
+    }
+  });
+
   it('takes a file that is named whatever it is called, and its kind from its bytes', async () => {
     expect(await expand(join(folder, 'no extension'), join(folder, 'b/clip.jpg'))).toMatchObject([{ kind: 'image' }, { kind: 'video' }]);
   });

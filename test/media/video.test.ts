@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { spawn } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
 import { chmodSync, copyFileSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -78,6 +78,18 @@ describe.skipIf(!complete)('all golden clips', () => {
 
 describe('sampling', () => {
   const clip = join(FIXTURES, 'p25_fullrange_bt709_60.mp4');
+
+  it('an AVI whose recorder dropped pictures is whole, a clip that is cut off is not', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'dropped-'));
+    try {
+      const whole = join(folder, 'whole.avi');
+      // every second picture is an empty chunk, which the index counts and ffprobe does not
+      execFileSync(findFfmpeg().ffmpeg ?? '', ['-v', 'error', '-f', 'lavfi', '-i', 'testsrc2=size=64x48:rate=10:duration=4', '-vf', 'select=not(mod(n\\,2))', '-fps_mode', 'passthrough', '-c:v', 'mjpeg', whole]);
+      expect((await sample(whole)).warnings).toEqual([]);
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
+  });
 
   it('bytes give the frames of the file, and leave nothing behind', async () => {
     expect(await sample(await readFile(clip))).toEqual(await sample(clip));

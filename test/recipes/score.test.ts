@@ -6,6 +6,10 @@ import { createScorerFrom, type ScorerOptions } from '../../src/recipes/score.js
 import { scoreVersion } from '../../src/recipes/score-version.js';
 import { fakeParts, fakeScorer, picture, type FakeLog } from './fake-scorer.js';
 
+async function* neverEnding(): AsyncGenerator<string> {
+  await new Promise(() => {});
+  yield '';
+}
 const newLog = (): FakeLog => ({ engineCalls: [], closed: 0 });
 
 describe('createScorer', () => {
@@ -53,14 +57,19 @@ describe('createScorer', () => {
     await expect(dead.score(picture('a'))).rejects.toMatchObject({ code: 'WORKER_START_FAILED' });
   });
 
+  it('is CANCELLED also while the model loads', async () => {
+    const parts = { ...fakeParts(newLog()), createEngine: async (): Promise<never> => { throw new DOMException('This operation was aborted', 'AbortError'); } };
+    await expect(createScorerFrom(parts, { signal: AbortSignal.abort() })).rejects.toMatchObject({ code: 'CANCELLED' });
+  });
+
   it('stops with CANCELLED when aborted, and closes with its scope', async () => {
     const log = newLog();
     const stop = new AbortController();
     {
       await using scorer = await fakeScorer({ signal: stop.signal }, log);
       stop.abort();
-      const reading = scorer.scoreMany([picture('a')]).next();
-      await expect(reading).rejects.toThrow();
+      await expect(scorer.scoreMany([picture('a')]).next()).rejects.toMatchObject({ code: 'CANCELLED' });
+      await expect(scorer.scoreMany(neverEnding()).next()).rejects.toMatchObject({ code: 'CANCELLED' });
     }
     expect(log.closed).toBe(1);
   });

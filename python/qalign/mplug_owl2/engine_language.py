@@ -17,6 +17,7 @@ from .plan import IMAGE, Layout, prefix_layout
 
 KeyValue = tuple[Tensor, Tensor]  # [1, T, heads, d] each, keys rotated
 PREFIXES_KEPT = 64
+MASK_KEPT = 1 << 20  # elements, about 15 frames: clips of every length up to two minutes would keep 15 GB of masks
 
 
 @dataclass(frozen=True)
@@ -62,9 +63,8 @@ class FastLanguage:
 
     def group(self, layout: Layout, count: int) -> tuple[Group, Tensor]:
         """What `count` items of one layout need, and the embeddings of one item's text rows [text, D]."""
-        if layout not in self._groups:
-            if len(self._groups) >= PREFIXES_KEPT:
-                self._groups.pop(next(iter(self._groups)))
+        found = self._groups.get(layout)
+        if found is None:
             start, stop = len(layout.prefix), layout.length
             if stop > len(self._tables[0]):
                 self._tables = rotary_tables(2 * stop, self.head_dim, self.theta, self.device)
@@ -73,8 +73,12 @@ class FastLanguage:
             mask = torch.full((layout.rows, stop), float("-inf"), device=self.device).triu(start + 1)
             mask = mask.to(self.head.dtype)
             text = self.embedding[torch.tensor(layout.text, dtype=torch.long, device=self.device)]
-            self._groups[layout] = (cos, sin, mask if layout.rows > 1 else None, text)
-        cos, sin, mask, text = self._groups[layout]
+            found = (cos, sin, mask if layout.rows > 1 else None, text)
+            if mask.numel() <= MASK_KEPT:
+                if len(self._groups) >= PREFIXES_KEPT:
+                    self._groups.pop(next(iter(self._groups)))
+                self._groups[layout] = found
+        cos, sin, mask, text = found
         return Group(layout, count, self._prefix(layout.prefix), cos, sin, mask), text
 
     def _prefix(self, ids: tuple[int, ...]) -> list[KeyValue] | None:

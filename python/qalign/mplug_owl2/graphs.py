@@ -31,6 +31,8 @@ class GraphCache:
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
         self.enabled = engine.device.type == "cuda"
+        # one for all captures: cuBLAS keeps a workspace (32 MB on an H100) for every stream that it ever ran on
+        self.stream = torch.cuda.Stream(engine.device) if self.enabled else None
         self.captured: OrderedDict[tuple, Captured] = OrderedDict()
         self.seen: set[tuple] = set()
 
@@ -72,14 +74,14 @@ class GraphCache:
             return engine.ask(questions, engine.features(frames), level_ids)
 
         try:
-            side = torch.cuda.Stream(engine.device)
+            side = self.stream
             side.wait_stream(torch.cuda.current_stream(engine.device))
             with torch.cuda.stream(side):  # prefix, tables and cuBLAS workspaces come to be outside the capture
                 for _ in range(2):
                     compute()
             torch.cuda.current_stream(engine.device).wait_stream(side)
             graph = torch.cuda.CUDAGraph()
-            with torch.cuda.device(engine.device), torch.cuda.graph(graph):
+            with torch.cuda.device(engine.device), torch.cuda.graph(graph, stream=side):
                 answer = compute()
         except RuntimeError as error:
             self.enabled = False

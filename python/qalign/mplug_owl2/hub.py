@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from .errors import DownloadFailed, ModelNotFound
+from .errors import Cancelled, DownloadFailed, ModelNotFound
 
 SMALL_FILES = (
     "config.json",
@@ -84,6 +84,8 @@ def _download(
             done += size
             path = Path(file).parent
             on_progress("download", done, total, "bytes")
+    except Cancelled:
+        raise
     except GatedRepoError as error:
         raise DownloadFailed(f"{model} needs its licence accepted on the hub and HF_TOKEN set.") from error
     except (RepositoryNotFoundError, RevisionNotFoundError, HFValidationError) as error:
@@ -127,7 +129,10 @@ def _watch(model: str, cache_dir: Path | None, report: Callable[[int], None]) ->
                 except FileNotFoundError:
                     continue  # it was completed between the two calls
             if sizes:
-                report(max(sizes))
+                try:
+                    report(max(sizes))
+                except Cancelled:
+                    return  # heard by the next report of the thread that downloads
 
     thread = threading.Thread(target=poll, daemon=True)
     thread.start()

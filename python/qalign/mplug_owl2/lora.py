@@ -35,6 +35,9 @@ REFUSED = (
     "eva_config",
 )
 
+# Ways to start that take the adapter's first value out of the base: over the published base the merge would be wrong.
+CHANGE_THE_BASE = ("pissa", "olora", "loftq", "corda")
+
 
 def is_lora(directory: Path) -> bool:
     """Whether a directory holds a LoRA rather than a whole checkpoint."""
@@ -67,6 +70,12 @@ def read_lora_config(directory: Path) -> dict[str, Any]:
             raise LoraError(
                 f"{file}: {field} is {config[field]!r}, which qalign does not merge; merge it with PEFT first."
             )
+    start = config.get("init_lora_weights")
+    if isinstance(start, str) and start.lower().startswith(CHANGE_THE_BASE):
+        raise LoraError(
+            f"{file}: init_lora_weights is {start!r}, which belongs to a base that was changed with it; "
+            "convert it with PEFT (path_initial_model_for_weight_conversion) first."
+        )
     if type(rank) is not int or rank < 1 or not isinstance(alpha, (int, float)):
         raise LoraError(f"{file}: r is {rank!r} and lora_alpha is {alpha!r}; they must be numbers, r at least 1.")
     return config

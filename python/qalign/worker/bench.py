@@ -53,6 +53,8 @@ def _arguments(argv: list[str]) -> argparse.Namespace:
     which.add_argument("--model", help="checkpoint directory or hub id")
     which.add_argument("--random-weights", choices=sorted(ARCHITECTURES), help="an architecture with random weights")
     parser.add_argument("--base", help="what a LoRA given as --model was trained over")
+    parser.add_argument("--revision", help="of a hub model: commit, tag or branch")
+    parser.add_argument("--base-revision", help="the same of the base")
     parser.add_argument("--device", default="cuda:0" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--precision", default="auto", choices=["auto", *DTYPES])
     parser.add_argument("--batches", default="1,8,64", type=_batches, help="batch sizes, comma separated")
@@ -71,7 +73,14 @@ def _batches(text: str) -> list[int]:
 def _scorer(options: argparse.Namespace) -> tuple[Scorer, str]:
     """The scorer to measure, and what to call its weights."""
     if options.model:
-        model = load_scorer(options.model, base=options.base, device=options.device, precision=options.precision)
+        model = load_scorer(
+            options.model,
+            base=options.base,
+            revision=options.revision,
+            base_revision=options.base_revision,
+            device=options.device,
+            precision=options.precision,
+        )
         return model, options.model
     device = pick_device(options.device)
     precision = pick_precision(options.precision, device)

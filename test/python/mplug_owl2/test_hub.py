@@ -8,7 +8,7 @@ import threading
 import pytest
 from golden import GOLDEN
 
-from qalign.mplug_owl2.errors import DownloadFailed, ModelNotFound
+from qalign.mplug_owl2.errors import Cancelled, DownloadFailed, ModelNotFound
 from qalign.mplug_owl2.hub import needed_files, resolve_model
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
@@ -93,6 +93,14 @@ def test_only_needed_files_come_once_and_offline_finds_them(hub):
     assert resolve(hub) == found
     assert len(hub.asked) == asked
     assert resolve_model("owner/tiny", revision=COMMIT, cache_dir=hub.cache, offline=True) == found
+
+
+def test_a_cancelled_download_is_no_failure_of_the_hub(hub):
+    def stop(*step):
+        raise Cancelled("enough")
+
+    with pytest.raises(Cancelled):
+        resolve(hub, on_progress=stop)
 
 
 def test_offline_without_a_cache_says_so(hub):

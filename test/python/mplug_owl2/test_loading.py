@@ -191,6 +191,7 @@ def test_a_missing_grid_size_means_the_published_grid():
         ("fan_in_fan_out", True),
         ("bias", "all"),
         ("peft_type", "LOHA"),
+        ("init_lora_weights", "pissa_niter_4"),
         ("r", 0),
     ],
 )

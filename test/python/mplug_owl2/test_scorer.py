@@ -6,6 +6,7 @@ import pytest
 import torch
 from golden import GOLDEN, LEVELS, TINY, TOLERANCE, cases, literal_logits, scores, worst
 
+from qalign.mplug_owl2 import engine_language
 from qalign.mplug_owl2.engine import Limits
 from qalign.mplug_owl2.errors import Cancelled, InvalidInput, LoraError
 from qalign.mplug_owl2.scorer import ScoreItem, load_scorer
@@ -71,6 +72,18 @@ def test_a_score_is_the_same_in_any_batch_bucket_and_order(tiny):
                 assert abs(mos(answer.prompts[0].logits) - alone[case.name]) < INVARIANCE, (case.name, size)
     finally:
         scorer.engine.limits, scorer.engine.frames_at_once = ordinary
+
+
+def test_masks_of_long_clips_are_not_kept(tiny, monkeypatch):
+    name, scorer = tiny
+    language = scorer.engine.language
+    case = cases(name)["video_7"]
+    (before,) = scorer.score([item(case)], LEVELS)
+    monkeypatch.setattr(engine_language, "MASK_KEPT", 16)
+    language._groups.clear()
+    (after,) = scorer.score([item(case)], LEVELS)
+    assert [layout for layout in language._groups if layout.frames] == []
+    assert after.prompts == before.prompts
 
 
 def test_prompts_of_one_item_share_its_features(tiny):
