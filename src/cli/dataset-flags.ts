@@ -43,12 +43,11 @@ type ConversionFlags = FlagValues<typeof CONVERSION_FLAGS>;
 const DELIMITER_OF: Readonly<Record<string, Delimiter>> = { comma: ',', semicolon: ';', tab: '\t', space: ' ' };
 
 /** @throws QalignError USAGE for flags that do not go together */
-export function readSource(dataset: string, overrides: readonly string[], flags: SourceFlags & Pick<ConversionFlags, 'range' | 'outside'>): DatasetSource {
+export function readSource(dataset: string, overrides: readonly string[], flags: SourceFlags): DatasetSource {
   const ownFlags = (['image-column', 'score-column', 'std-column', 'split-column', 'group-column', 'delimiter', 'kind', 'task', 'name'] as const).filter((name) => flags[name] !== undefined);
   if (flags.labels !== undefined && (ownFlags.length > 0 || flags['lower-is-better'])) {
     throw new QalignError('USAGE', `--${ownFlags[0] ?? 'lower-is-better'} is for a table of your own; ${dataset} with --labels is read as its description says.`);
   }
-  const range = readRange(flags.range);
   return {
     dataset,
     labels: flags.labels,
@@ -66,8 +65,6 @@ export function readSource(dataset: string, overrides: readonly string[], flags:
       splitColumn: flags['split-column'],
       groupColumn: flags['group-column'],
       delimiter: flags.delimiter === undefined ? undefined : DELIMITER_OF[flags.delimiter],
-      // who says what to do with scores outside does not want them refused
-      scale: flags.outside === undefined && typeof range === 'object' ? range : undefined,
       lowerIsBetter: flags['lower-is-better'],
     },
   };

@@ -24,6 +24,8 @@ export interface Conversion {
   readonly softLabelsRequired: boolean;
   /** Spread of the ratings where a row has none, in the units of the MOS. */
   readonly assumedStd: number | undefined;
+  /** What soft labels and score texts count from; undefined: from the lowest to the highest MOS of all rows, as DeQA-Score does. */
+  readonly scale: ScoreRange | undefined;
   /** Answers say the MOS on 1–5 with two digits instead of a level (paper, Table 11). */
   readonly scoreText: boolean;
   readonly questions: readonly string[];
@@ -59,6 +61,8 @@ export interface ConversionSummary {
   srcc: number | null;
   plcc: number | null;
   soft_labels: 'exact' | 'published' | 'none';
+  /** The MOS that soft labels and score texts call lowest and highest. */
+  scale: [min: number, max: number];
   splits: Record<string, SplitSummary>;
 }
 
@@ -85,7 +89,8 @@ export async function convertRatings(scan: RatingScan, given: Conversion, sink: 
   const bins = new Map<string, Bin>();
   const all = plan.over === 'all' ? joined(scores) : undefined;
   for (const [split, values] of scores) bins.set(split, binOf(plan, split, all ?? values.view(), values.length));
-  const toRecord = recordMaker(plan, extremes);
+  const scale = plan.scale ?? extremes;
+  const toRecord = recordMaker(plan, scale);
   const next = questionPicker(plan.questions, plan.seed);
 
   for await (const batch of scan()) {
@@ -108,7 +113,7 @@ export async function convertRatings(scan: RatingScan, given: Conversion, sink: 
       if (written !== undefined) await written;
     }
   }
-  return summarise(plan, bins, files);
+  return summarise(plan, bins, files, scale);
 }
 
 async function firstPass(scan: RatingScan): Promise<{ scores: Map<string, GrowingDoubles>; extremes: ScoreRange; files: string[]; allHaveStd: boolean }> {
@@ -165,39 +170,31 @@ function count(bin: Bin, plan: Conversion, { mos, std }: Rating, level: number):
   if (std !== undefined) bin.withStd++;
 }
 
-function recordMaker(plan: Conversion, extremes: ScoreRange): (rating: Rating, level: number, media: string, question: string) => DatasetRecord {
+function recordMaker(plan: Conversion, scale: ScoreRange): (rating: Rating, level: number, media: string, question: string) => DatasetRecord {
   const { dataset, kind, task, rule } = plan;
   const answerOf = (said: string): string => `The ${task} of the ${kind} is ${said}.`;
   const answers = rule.names.map(answerOf);
+  /** Clipped scores are in the end levels, and at the ends of the scale. */
+  const onScale = (mos: number): number => Math.min(scale.max, Math.max(scale.min, mos));
   return (rating, level, media, question) => {
     const { name, mos, split, group, file, row } = rating;
     const std = rating.std ?? plan.assumedStd;
-    const word = rule.names[level]!;
-    return {
-      id: name,
-      media,
-      kind,
-      task,
-      dataset,
-      mos,
-      ...(std === undefined ? {} : { mos_std: std }),
-      level: word,
-      ...(plan.softLabels === undefined ? {} : { level_probs: softProbs(rating, std, extremes, rule.names.length, plan.softLabels) }),
-      question,
-      answer: plan.scoreText ? answerOf(((4 * (mos - extremes.min)) / (extremes.max - extremes.min) + 1).toFixed(2)) : answers[level]!,
-      split,
-      ...(group === undefined ? {} : { group }),
-      source: { file, row },
-    };
+    const answer = plan.scoreText ? answerOf(((4 * (onScale(mos) - scale.min)) / (scale.max - scale.min) + 1).toFixed(2)) : answers[level]!;
+    // not with spreads of what may be absent: they take longer than all the rest of a record
+    const record: DatasetRecord = { id: name, media, kind, task, dataset, mos, level: rule.names[level]!, question, answer, split, source: { file, row } };
+    if (std !== undefined) record.mos_std = std;
+    if (plan.softLabels !== undefined) record.level_probs = softProbs(rating, onScale(mos), std, scale, rule.names.length, plan.softLabels);
+    if (group !== undefined) record.group = group;
+    return record;
   };
 }
 
-function softProbs({ mos, file, row }: Rating, std: number | undefined, extremes: ScoreRange, levels: number, rule: SoftLabelRule): number[] {
+function softProbs({ file, row }: Rating, mos: number, std: number | undefined, scale: ScoreRange, levels: number, rule: SoftLabelRule): number[] {
   if (std === undefined) throw new QalignError('DATASET_VALUE', `${file}:${row}: soft labels need the spread of the ratings, and this row has none; name its column, give --std, or leave soft labels out.`);
-  return softLabel(mos, std, extremes, levels, rule);
+  return softLabel(mos, std, scale, levels, rule);
 }
 
-function summarise(plan: Conversion, bins: ReadonlyMap<string, Bin>, files: string[]): ConversionSummary {
+function summarise(plan: Conversion, bins: ReadonlyMap<string, Bin>, files: string[], scale: ScoreRange): ConversionSummary {
   const wanted = [...bins].filter(([split]) => plan.split === undefined || split === plan.split);
   if (wanted.length === 0) throw new QalignError('DATASET_EMPTY', `${plan.dataset} has no split "${plan.split}" here; there are ${[...bins.keys()].join(', ')}.`);
   const orNull = (value: number): number | null => (Number.isNaN(value) ? null : value);
@@ -208,6 +205,8 @@ function summarise(plan: Conversion, bins: ReadonlyMap<string, Bin>, files: stri
     bin.summary.plcc = orNull(plcc(bin.values.view(), bin.mos.view()));
     bin.summary.std_coverage = bin.summary.n === 0 ? 0 : bin.withStd / bin.summary.n;
   }
+  const [only] = wanted;
+  const whole = wanted.length === 1 ? only![1].summary : { srcc: orNull(srcc(joined(values), joined(mos))), plcc: orNull(plcc(joined(values), joined(mos))) };
   const n = wanted.reduce((sum, [, bin]) => sum + bin.summary.n, 0);
   if (n === 0) throw new QalignError('DATASET_EMPTY', `No rating of ${plan.dataset} is inside the range of its levels; nothing is left to write.`);
   return {
@@ -215,9 +214,10 @@ function summarise(plan: Conversion, bins: ReadonlyMap<string, Bin>, files: stri
     files,
     n_all: wanted.reduce((sum, [, bin]) => sum + bin.summary.n_all, 0),
     n,
-    srcc: orNull(srcc(joined(values), joined(mos))),
-    plcc: orNull(plcc(joined(values), joined(mos))),
+    srcc: whole.srcc,
+    plcc: whole.plcc,
     soft_labels: plan.softLabels?.mode ?? 'none',
+    scale: [scale.min, scale.max],
     splits: Object.fromEntries(wanted.map(([split, bin]) => [split, bin.summary])),
   };
 }

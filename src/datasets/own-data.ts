@@ -23,6 +23,10 @@ export interface OwnData {
   /** What the scores may be; anything else is an error. */
   readonly scale?: readonly [number, number] | undefined;
   readonly lowerIsBetter?: boolean | undefined;
+  /** mos = mirror − score where lower is better; default: the two ends of the scale together, or 0. */
+  readonly mirror?: number | undefined;
+  /** Names of the levels, best first: of the sub-folders of a folder. */
+  readonly levels?: readonly string[] | undefined;
 }
 
 /** What the questions, paths and levels of one's own data are made from. */
@@ -53,7 +57,8 @@ const MEDIA = /\.(jpe?g|png|webp|avif|gif|tiff?|bmp|mp4|mov|mkv|webm|avi)$/i;
  * @throws QalignError DATASET_NOT_FOUND, DATASET_COLUMNS and what reading throws
  */
 export async function openOwnRatings(path: string, own: OwnData): Promise<OwnRatings> {
-  const { scan, source } = isFolder(path) ? { scan: await folderRatings(path), source: 'folder' } : { scan: await tableRatings(path, own), source: 'own' };
+  const folders = own.levels ?? LEVELS;
+  const { scan, source } = isFolder(path) ? { scan: await folderRatings(path, folders), source: 'folder' } : { scan: await tableRatings(path, own), source: 'own' };
   const kind = own.kind ?? (CLIP.test(await firstName(scan)) ? 'video' : 'image');
   const task = own.task ?? 'quality';
   const name = own.name ?? basename(path).replace(/\.[^.]+$/, '');
@@ -65,9 +70,12 @@ export async function openOwnRatings(path: string, own: OwnData): Promise<OwnRat
     kind,
     task,
     media: '',
-    levels: { range: own.scale === undefined ? 'trimmed' : [own.scale[0], own.scale[1]], over: 'all', outside: kind === 'video' ? 'clip' : 'drop', edge: 'lower' },
+    levels:
+      source === 'folder' // the level is the rating: all of them are the range, whichever are there
+        ? { range: [1, folders.length], over: 'all', outside: 'clip', edge: 'lower' }
+        : { range: own.scale === undefined ? 'trimmed' : [own.scale[0], own.scale[1]], over: 'all', outside: kind === 'video' ? 'clip' : 'drop', edge: 'lower' },
     density: 'pdf',
-    questions: task === 'aesthetics' && kind === 'image' ? 'image-aesthetics' : `${kind}-quality`,
+    questions: `${kind}-${task}`,
     id: 'name',
   };
   return { spec, scan, source };
@@ -79,7 +87,7 @@ async function tableRatings(path: string, own: OwnData): Promise<RatingScan> {
   if (format === undefined) throw new QalignError('DATASET_UNREADABLE', `${basename(path)}: a table ends in ${Object.keys(FORMATS).join(', ')}; rename it to what it is.`);
   const columns = await columnsOf(path, own, extension);
   const layout: LabelFile = { file: basename(path), header: true, ...format, ...(own.delimiter === undefined ? {} : { delimiter: own.delimiter }), columns };
-  return openRatings(path, layout, { scale: own.scale, lowerIsBetter: own.lowerIsBetter ?? false });
+  return openRatings(path, layout, { scale: own.scale, lowerIsBetter: own.lowerIsBetter ?? false, mirror: own.mirror });
 }
 
 async function firstName(scan: RatingScan): Promise<string> {
@@ -109,16 +117,16 @@ function isFolder(path: string): boolean {
 }
 
 /** excellent/…, good/… : the level is the rating, 5 to 1. */
-async function folderRatings(path: string): Promise<RatingScan> {
+async function folderRatings(path: string, levels: readonly string[]): Promise<RatingScan> {
   const ratings: Rating[] = [];
-  for (const [index, level] of LEVELS.entries()) {
+  for (const [index, level] of levels.entries()) {
     const names = isFolder(join(path, level)) ? (await readdir(join(path, level), { recursive: true })).sort() : [];
     for (const name of names.filter((each) => MEDIA.test(each))) {
-      const mos = LEVELS.length - index;
+      const mos = levels.length - index;
       ratings.push({ name: `${level}/${name.replaceAll('\\', '/')}`, mos, digits: `${mos}.0`, std: undefined, split: 'all', group: undefined, file: `${basename(path)}/${level}`, row: ratings.length + 1 });
     }
   }
-  if (ratings.length === 0) throw new QalignError('DATASET_EMPTY', `${path} has no pictures in sub-folders named ${LEVELS.join(', ')}: a folder of pictures alone has no ratings; name a table with --image-column and --score-column.`);
+  if (ratings.length === 0) throw new QalignError('DATASET_EMPTY', `${path} has no pictures in sub-folders named ${levels.join(', ')}: a folder of pictures alone has no ratings; name a table with --image-column and --score-column.`);
   return async function* () {
     yield ratings;
   };

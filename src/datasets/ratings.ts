@@ -7,7 +7,7 @@ import { readParquet } from './read-parquet.js';
 import { readTextTable } from './read-table.js';
 import { readWorkbook } from './read-workbook.js';
 import type { LabelFile } from './spec.js';
-import type { ReadTable, Table, TableRow } from './table.js';
+import { cellOf, type ReadTable, type Table, type TableRow } from './table.js';
 
 const READERS: Readonly<Record<LabelFile['format'], ReadTable>> = {
   table: readTextTable,
@@ -18,6 +18,8 @@ const READERS: Readonly<Record<LabelFile['format'], ReadTable>> = {
 };
 
 type Column = string | number;
+/** A row as messages name it: `file:row`. Made only when it is said. */
+type Place = (row: number) => string;
 /** The parts of a layout that the data set says once for all its files. */
 export interface RatingRules {
   readonly scale: readonly [number, number] | undefined;
@@ -91,7 +93,7 @@ function lacking(file: string, row: number, other: string, length: number): neve
 
 function ratingReader(table: Table, layout: LabelFile, rules: RatingRules): (row: TableRow) => Rating | undefined {
   const { file } = table;
-  const place = (row: number): string => `${file}:${row}`;
+  const place: Place = (row) => `${file}:${row}`;
   const at = columnFinder(table, layout);
   const { columns } = layout;
   const [name, score, std, variance, split, group] = [columns.name, columns.score, columns.std, columns.variance, columns.split, columns.group].map((column) => (column === undefined ? undefined : at(column)));
@@ -106,12 +108,18 @@ function ratingReader(table: Table, layout: LabelFile, rules: RatingRules): (row
   const mirror = layout.mirror ?? rules.mirror ?? (Number.isFinite(lo + hi) ? lo + hi : 0);
 
   const numberAt = (row: TableRow, column: number, what: string): number => {
-    const text = row.cells[column];
+    const text = cellOf(row, column);
     const value = text === undefined || text === '' ? NaN : Number(text);
     // 0x10 is a number to JavaScript and none to the author of a table
     if (Number.isFinite(value) && !(text![0] === '0' && text![1]! > '9' && text![1] !== 'e' && text![1] !== 'E')) return value;
     if (text === undefined) throw new QalignError('DATASET_COLUMNS', `${place(row.row)}: the row has ${row.cells.length} columns; ${what} was expected in column ${column + 1}${delimiterHint(row, layout)}.`);
     throw new QalignError('DATASET_VALUE', `${place(row.row)}: ${what} is ${text === '' ? 'empty' : `"${text.slice(0, 40)}"`}; a number was expected.`);
+  };
+
+  const inARow = counts?.every((column, i) => column === counts[0]! + i) === true;
+  const votesOf = (row: TableRow): number[] => {
+    if (counts?.length === 1) return listAt(row, counts[0]!, place);
+    return (inARow ? row.integers?.(counts![0]!, counts!.length) : undefined) ?? counts!.map((column) => numberAt(row, column, 'a count of votes'));
   };
 
   return (row) => {
@@ -123,7 +131,8 @@ function ratingReader(table: Table, layout: LabelFile, rules: RatingRules): (row
     let value: number;
     let deviation: number | undefined;
     if (counts !== undefined) {
-      [value, deviation] = momentsOf(counts.length === 1 ? listAt(row, counts[0]!, place) : counts.map((column) => numberAt(row, column, 'a count of votes')), place(row.row));
+      [value, deviation] = momentsOf(votesOf(row), place, row.row);
+      if (layout.counts_spread === false) deviation = undefined;
     } else {
       value = numberAt(row, score!, 'the score');
     }
@@ -131,14 +140,14 @@ function ratingReader(table: Table, layout: LabelFile, rules: RatingRules): (row
     if (std !== undefined) deviation = numberAt(row, std, 'the standard deviation');
     if (variance !== undefined) deviation = Math.sqrt(numberAt(row, variance, 'the variance'));
     if (deviation !== undefined && !(deviation >= 0)) throw new QalignError('DATASET_VALUE', `${place(row.row)}: a spread of ${deviation} is below 0.`);
-    const reference = group !== undefined ? stem(row.cells[group] ?? '') || undefined : groupPattern?.exec(label)?.[1];
+    const reference = group !== undefined ? stem(cellOf(row, group) ?? '') || undefined : groupPattern?.exec(label)?.[1];
     const mos = lower ? mirror - value : value;
     return {
       name: label,
       mos,
-      digits: lower || counts !== undefined ? undefined : layout.digits === 'shortest' ? String(mos) : row.cells[score!]!,
+      digits: lower || counts !== undefined ? undefined : layout.digits === 'shortest' ? String(mos) : cellOf(row, score!)!,
       std: deviation === undefined ? undefined : deviation * (layout.std_factor ?? 1),
-      split: splitOf(layout, split === undefined ? splitPattern?.exec(label)?.[1] : (row.cells[split] ?? ''), reference, place(row.row)),
+      split: splitOf(layout, split === undefined ? splitPattern?.exec(label)?.[1] : (cellOf(row, split) ?? ''), reference, place, row.row),
       group: reference,
       file,
       row: row.row,
@@ -165,49 +174,50 @@ function nameReader(table: Table, layout: LabelFile, at: (column: Column) => num
   const { add = '', template, words = {}, lower = false } = layout.name ?? {};
   const rewrites = (layout.name?.rewrite ?? []).map(([pattern, by]) => [new RegExp(pattern), by] as const);
   // workbooks store a name such as 1600 as a number
-  const cell = (row: TableRow, index: number): string => (table.binary ? (row.cells[index] ?? '').replace(/^(\d+)\.0$/, '$1') : (row.cells[index] ?? ''));
+  const cell = (row: TableRow, index: number): string => (table.binary ? (row.cells[index] ?? '').replace(/^(\d+)\.0$/, '$1') : (cellOf(row, index) ?? ''));
   const parts = template?.split(/\{([^}]+)\}/).map((part, i) => (i % 2 === 0 ? part : at(/^\d+$/.test(part) ? Number(part) : part)));
   return (row) => {
     let name = parts === undefined ? cell(row, column) : parts.map((part) => (typeof part === 'string' ? part : (words[cell(row, part)] ?? cell(row, part)))).join('');
     if (name.includes('\\')) name = name.replaceAll('\\', '/');
     for (const [pattern, by] of rewrites) name = name.replace(pattern, by);
-    if (name !== '' && add !== '' && !name.endsWith(add)) name += add;
+    // of every name, also one that seems to have it: LSVQ has clips called x.mp4.mp4
+    if (name !== '') name += add;
     return lower ? name.toLowerCase() : name;
   };
 }
 
-function splitOf(layout: LabelFile, word: string | undefined, group: string | undefined, place: string): string {
+function splitOf(layout: LabelFile, word: string | undefined, group: string | undefined, place: Place, row: number): string {
   if (layout.split_groups !== undefined && group !== undefined) {
     const found = Object.entries(layout.split_groups).find(([, [first, last]]) => first <= group && group <= last);
-    if (found === undefined) throw new QalignError('DATASET_VALUE', `${place}: the reference ${group} belongs to no split; ${Object.keys(layout.split_groups).join(', ')} were expected.`);
+    if (found === undefined) throw new QalignError('DATASET_VALUE', `${place(row)}: the reference ${group} belongs to no split; ${Object.keys(layout.split_groups).join(', ')} were expected.`);
     return found[0];
   }
   if (word === undefined || word === '') return layout.split ?? 'all';
   if (layout.splits === undefined) return word;
   const split = layout.splits[word];
-  if (split === undefined) throw new QalignError('DATASET_VALUE', `${place}: the split "${word}" is none of ${Object.keys(layout.splits).join(', ')}.`);
+  if (split === undefined) throw new QalignError('DATASET_VALUE', `${place(row)}: the split "${word}" is none of ${Object.keys(layout.splits).join(', ')}.`);
   return split;
 }
 
 /** Mean and standard deviation (of the population of votes) of counts of the votes 1, 2, 3 … */
-function momentsOf(counts: readonly number[], place: string): [mean: number, std: number] {
+function momentsOf(counts: readonly number[], place: Place, row: number): [mean: number, std: number] {
   let n = 0;
   let sum = 0;
   let squares = 0;
   for (let i = 0; i < counts.length; i++) {
     const votes = counts[i]!;
-    if (!(votes >= 0)) throw new QalignError('DATASET_VALUE', `${place}: ${votes} votes for ${i + 1}; a count of at least 0 was expected.`);
+    if (!(votes >= 0)) throw new QalignError('DATASET_VALUE', `${place(row)}: ${votes} votes for ${i + 1}; a count of at least 0 was expected.`);
     n += votes;
     sum += votes * (i + 1);
     squares += votes * (i + 1) * (i + 1);
   }
-  if (n === 0) throw new QalignError('DATASET_VALUE', `${place}: nobody voted; at least one count above 0 was expected.`);
+  if (n === 0) throw new QalignError('DATASET_VALUE', `${place(row)}: nobody voted; at least one count above 0 was expected.`);
   const mean = sum / n;
   return [mean, Math.sqrt(Math.max(0, squares / n - mean * mean))];
 }
 
-function listAt(row: TableRow, column: number, place: (row: number) => string): number[] {
-  const text = row.cells[column] ?? '';
+function listAt(row: TableRow, column: number, place: Place): number[] {
+  const text = cellOf(row, column) ?? '';
   const numbers = text.startsWith('[') ? (JSON.parse(text) as unknown[]) : [];
   if (numbers.length === 0 || !numbers.every((value) => typeof value === 'number')) throw new QalignError('DATASET_VALUE', `${place(row.row)}: "${text.slice(0, 40)}" is no list of counts.`);
   return numbers;

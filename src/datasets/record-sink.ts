@@ -82,13 +82,18 @@ export function recordLine(record: DatasetRecord): string {
     `{"id":${quoted(id)},"media":${quoted(media)},"kind":"${kind}","task":"${task}","dataset":${constant(dataset)},"mos":${mos}` +
     (mos_std === undefined ? '' : `,"mos_std":${mos_std}`) +
     (level === undefined ? '' : `,"level":${constant(level)}`) +
-    (level_probs === undefined ? '' : `,"level_probs":[${level_probs.join(',')}]`) +
+    (level_probs === undefined ? '' : `,"level_probs":[${list(level_probs)}]`) +
     `,"question":${constant(question)},"answer":${constant(answer)},"split":${constant(split)}` +
     (group === undefined ? '' : `,"group":${constant(group)}`) +
     (series === undefined ? '' : `,"series":${quoted(series)}`) +
     (order === undefined ? '' : `,"order":${order}`) +
     `,"source":{"file":${constant(source.file)},"row":${source.row}}}`
   );
+}
+
+/** Templates of five are twice as fast as `join`. */
+function list(numbers: readonly number[]): string {
+  return numbers.length === 5 ? `${numbers[0]},${numbers[1]},${numbers[2]},${numbers[3]},${numbers[4]}` : numbers.join(',');
 }
 
 const known = new Map<string, string>();

@@ -73,6 +73,7 @@ export const LabelFile = Type.Object(
     mirror: Type.Optional(Type.Number()),
     scale: Type.Optional(range),
     std_factor: Type.Optional(Type.Number({ exclusiveMinimum: 0, description: 'the std is in other units than the score: mos_std = factor · std' })),
+    counts_spread: Type.Optional(Type.Boolean({ description: 'false: the counts were made from the mean, and say nothing of the spread' })),
     levels: Type.Optional(Type.Partial(LevelSettings)),
     about: Type.Optional(word),
   },

@@ -12,8 +12,11 @@ export interface SplitLists {
   readonly check: () => void;
 }
 
-/** @param lists split → path of its list */
-export async function applySplitLists(scan: RatingScan, lists: Readonly<Record<string, string>>): Promise<SplitLists> {
+/**
+ * @param lists split → path of its list
+ * @param needed the splits whose lists must name something that is rated
+ */
+export async function applySplitLists(scan: RatingScan, lists: Readonly<Record<string, string>>, needed: readonly string[]): Promise<SplitLists> {
   const owners = new Map<string, string>();
   const hits = new Map<string, number>();
   for (const [split, path] of Object.entries(lists)) {
@@ -32,7 +35,7 @@ export async function applySplitLists(scan: RatingScan, lists: Readonly<Record<s
       }
     },
     check() {
-      for (const [split, count] of hits) if (count === 0) throw new QalignError('DATASET_VALUE', `${basename(lists[split] ?? '')} names nothing that is rated here; is it the list of another data set?`);
+      for (const split of needed) if (hits.get(split) === 0) throw new QalignError('DATASET_VALUE', `${basename(lists[split] ?? '')} names nothing that is rated here; is it the list of another data set?`);
     },
   };
 }

@@ -4,6 +4,14 @@ export interface TableRow {
   readonly cells: readonly string[];
   /** Line number in text files, row number in workbooks, index from 1 in lists. */
   readonly row: number;
+  /** One of the cells, and some of them as whole numbers, where that is cheaper than all cells. */
+  cell?(index: number): string | undefined;
+  integers?(index: number, count: number): number[] | undefined;
+}
+
+/** A cell by its place from 0. */
+export function cellOf(row: TableRow, index: number): string | undefined {
+  return row.cell === undefined ? row.cells[index] : row.cell(index);
 }
 
 /** A table whatever it was stored as. Cells are texts; `binary` says that numbers were stored as doubles. */

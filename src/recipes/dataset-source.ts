@@ -65,11 +65,12 @@ export interface OpenedSource {
 type Unsplit = Omit<OpenedSource, 'check'> & { lists: Readonly<Record<string, string>> };
 
 /** @throws QalignError CONFIG_NOT_FOUND, CONFIG_INVALID, DATASET_* and USAGE */
-export async function openSource({ dataset, labels, source, as, overrides = [], own = {}, splitLists = {} }: DatasetSource): Promise<OpenedSource> {
-  const { lists, ...opened } = labels === undefined ? await openOwn(dataset, own, overrides) : await openNamed(dataset, labels, { source, as, overrides });
+export async function openSource({ dataset, labels, source, as, overrides = [], own = {}, splitLists = {}, ...choices }: DatasetSource & Pick<ConversionChoices, 'range' | 'outside' | 'levels'>): Promise<OpenedSource> {
+  const { lists, ...opened } = labels === undefined ? await openOwn(dataset, own, overrides, choices) : await openNamed(dataset, labels, { source, as, overrides });
   const all = { ...lists, ...splitLists };
   if (Object.keys(all).length === 0) return { ...opened, check: () => undefined };
-  const listed = await applySplitLists(opened.scan, all);
+  // a part of a published table may hold none of the names of its list; a list that someone names is meant to fit
+  const listed = await applySplitLists(opened.scan, all, Object.keys(splitLists));
   return { ...opened, scan: () => listed.scan(), check: () => listed.check() };
 }
 
@@ -81,14 +82,18 @@ async function openNamed(dataset: string, labels: string, { source, as, override
   return { spec: { ...spec, levels }, source: found.source, own: false, scan: await readSource(spec, found), lists: found.splitLists };
 }
 
-async function openOwn(path: string, own: OwnData, overrides: readonly string[]): Promise<Unsplit> {
+async function openOwn(path: string, own: OwnData, overrides: readonly string[], { range, outside, levels }: Pick<ConversionChoices, 'range' | 'outside' | 'levels'>): Promise<Unsplit> {
   if (!existsSync(path)) {
     const named = await loadDatasetSpec(path).catch(() => undefined);
     if (named !== undefined) throw new QalignError('USAGE', `${named.title} needs its label files: name their folder with --labels.`);
     throw new QalignError('DATASET_NOT_FOUND', `There is no data set and no file or folder "${path}"; "qalign dataset list" shows the data sets.`);
   }
   if (overrides.length > 0) throw new QalignError('USAGE', `"${overrides[0]}" changes the description of a named data set; for a table of your own use the flags.`);
-  return { ...(await openOwnRatings(path, own)), own: true, lists: {} };
+  const given = typeof range === 'object' ? range : undefined;
+  // two numbers are the scale: they bound the scores, and DMOS are turned round on it; who says what to do with scores outside does not want them refused
+  const scale = own.scale ?? (outside === undefined ? given : undefined);
+  const mirror = scale ?? given;
+  return { ...(await openOwnRatings(path, { ...own, scale, levels, mirror: mirror && mirror[0] + mirror[1] })), own: true, lists: {} };
 }
 
 /** Everything that decides what records come out, but for where the media lie. @throws QalignError CONFIG_* */
@@ -103,18 +108,21 @@ export async function planConversion({ spec, own }: Pick<OpenedSource, 'spec' | 
       ? { ...OFFICIAL_RULE, names, range: spec.levels.range, edge: spec.levels.edge, outside: spec.levels.outside }
       : // the range that someone names for scores of their own is the scale of Eq. 1
         { ...PAPER_RULE, names, range: own && typeof spec.levels.range !== 'string' ? spec.levels.range : PAPER_RULE.range };
+  const range = choices.range ?? base.range;
   const mode = choices.softLabels ?? 'auto';
   const questions = await loadQuestions(choices.questions ?? spec.questions);
   return {
     dataset: spec.name,
     kind: spec.kind,
     task: spec.task,
-    rule: { ...base, range: choices.range ?? base.range, edge: choices.edge ?? base.edge, outside: choices.outside ?? base.outside },
+    rule: { ...base, range, edge: choices.edge ?? base.edge, outside: choices.outside ?? base.outside },
     over: choices.over ?? (preset === 'official' || own ? spec.levels.over : 'split'),
     splitRanges: preset === 'official' && choices.range === undefined ? (spec.levels.splits ?? {}) : {},
     softLabels: mode === 'none' ? undefined : { ...SOFT_LABEL_RULE, density: choices.density ?? spec.density, mode: mode === 'published' ? 'published' : 'exact' },
     softLabelsRequired: mode === 'exact' || mode === 'published',
     assumedStd: choices.std,
+    // the range that someone names is the scale; that of a published set is where its authors cut
+    scale: typeof range === 'object' && (own || choices.range !== undefined) ? { min: range[0], max: range[1] } : undefined,
     scoreText: choices.scoreText ?? false,
     questions: questions.map((question) => `${question}\n${IMAGE_MARKER}`),
     seed: choices.seed ?? 0,

@@ -13,7 +13,7 @@ const TEXTS: Readonly<Record<string, string>> = {
   'dmos.csv': 'dist_img,ref_img,dmos,var\nI01_01_01.png,I01.png,4.57,0.25\nI01_01_02.png,I01.png,1.33,0.36\nI81_01_01.png,I81.png,2.5,1\nI81_01_02.png,I81.png,3.5,1\n',
   'koniq10k_distributions_sets.csv': '"image_name","c1","MOS","SD","set"\n"1.jpg",0,77.5,0.5,"training"\n"2.jpg",0,20.5,0.25,"validation"\n"3.jpg",0,50,1,"test"\n',
   'mos_with_names.txt': '5.51429 I01_01_1.bmp\n1.25 i25_24_5.BMP\n',
-  'labels_train_test.csv': 'name,height,width,mos,frame_number,is_test\nyfcc-batch1/1,10,10,60.5,300,False\nyfcc-batch1/2,10,10,20.25,300,False\nia-batch2/3,10,10,80,240,True\nia-batch2/4,10,10,30,240,True\n',
+  'labels_train_test.csv': 'name,height,width,mos,frame_number,is_test\nyfcc-batch1/1,10,10,60.5,300,False\nyfcc-batch1/2,10,10,20.25,300,False\nia-batch2/3.mp4,10,10,80,240,True\nia-batch2/4,10,10,30,240,True\n',
   'labels_test_1080p.csv': 'name,height,width,mos\nyfcc-batch9/5,1080,1920,50\nyfcc-batch9/6,1080,1920,90\n',
   'KoNViD_1k_mos.csv': 'flickr_id,mos\n3339962845,4.6400000000\n10,1.25\n',
   'MaxWell_train.csv': ',O\n0,1.5\n1,4.25\n',
@@ -21,6 +21,11 @@ const TEXTS: Readonly<Record<string, string>> = {
   'dover_train_labels.txt': '0001.mp4, 0.1, 0.2, 1.5\n0002.mp4, 0.1, 0.2, 4.25\n',
   'dover_val_labels.txt': '0000.mp4, 0.1, 0.2, 2.5\n0003.mp4, 0.1, 0.2, 3\n',
   'data.csv': 'name,prompt,mos_quality,std_quality\na.jpg,"a cat, sitting",2.5,0.5\nb.jpg,dog,4,0.25\n',
+  'live_all.txt': 'jp2k/img59.bmp\t101.500000\t1.7\ngblur/img3.bmp\t9.250000\t2.1\n',
+  'tid_labels_train.json': '[{"image_id": "I04_01_1", "label": [0.5, 0.5, 0, 0, 0, 0, 0, 0, 0, 0]}]',
+  'tid_labels_test.json': '[{"image_id": "I01_01_1", "label": [0, 0, 0, 0, 0, 0, 0, 0, 1, 0]}]',
+  'AVA.txt': '1 10 0 1 2 3 4 5 6 7 8 9 1 2 3\n2 11 9 8 7 6 5 4 3 2 1 0 1 2 3\n',
+  'generic_test.jpgl': '999\n',
   'train.csv': 'name,mos\nx1.png,2.5\nx2.png,4\n',
   'labels_image.csv': 'name,mos\nvoc/a.jpg,70.5\nvoc/b.jpg,20\n',
   'pipal22_train.txt': 'A0001_00_00.bmp,1520.0648\nA0002_00_01.bmp,1420.5\n',
@@ -38,9 +43,9 @@ beforeAll(async () => {
 });
 afterAll(() => rm(labels, { recursive: true, force: true }));
 
-async function convert(dataset: string): Promise<{ source: string; records: DatasetRecord[] }> {
+async function convert(dataset: string, source?: string): Promise<{ source: string; records: DatasetRecord[] }> {
   const lines: string[] = [];
-  const { manifest } = await convertDataset({ dataset, labels, range: 'minmax', over: 'all', outside: 'clip', out: (text) => void lines.push(text) });
+  const { manifest } = await convertDataset({ dataset, labels, source, range: 'minmax', over: 'all', outside: 'clip', out: (text) => void lines.push(text) });
   return { source: manifest.source, records: lines.join('').trim().split('\n').map((line) => JSON.parse(line) as DatasetRecord) };
 }
 
@@ -50,7 +55,7 @@ describe("the distributor's own file", () => {
     ['koniq10k', 'distributor', [{ id: '1.jpg', mos: 77.5, mos_std: 0.5 * 27.81737389, split: 'train', media: 'koniq/1.jpg' }, { split: 'dev' }, { split: 'test' }]],
     ['spaq', 'distributor', [{ id: '00001.jpg', mos: 48.86, split: 'all' }, { mos: 10.5 }, { level: 'excellent' }]],
     ['tid2013', 'distributor', [{ id: 'i01_01_1.bmp', mos: 5.51429, group: 'i01' }, { id: 'i25_24_5.bmp', group: 'i25' }]],
-    ['lsvq', 'distributor', [{ id: 'yfcc-batch1/1.mp4', mos: 60.5, split: 'train', kind: 'video' }, { split: 'train' }, { split: 'test' }, { split: 'test' }, { id: 'yfcc-batch9/5.mp4', split: '1080p' }, { split: '1080p' }]],
+    ['lsvq', 'distributor', [{ id: 'yfcc-batch1/1.mp4', mos: 60.5, split: 'train', kind: 'video' }, { split: 'train' }, { id: 'ia-batch2/3.mp4.mp4', split: 'test' }, { split: 'test' }, { id: 'yfcc-batch9/5.mp4', split: '1080p' }, { split: '1080p' }]],
     ['konvid1k', 'distributor', [{ id: '3339962845.mp4', mos: 4.64 }, { mos: 1.25 }]],
     ['maxwell', 'distributor', [{ id: '0001.mp4', mos: 1.5, split: 'train' }, { id: '0002.mp4' }, { id: '0000.mp4', split: 'test' }, { mos: 3 }]],
     ['agiqa3k', 'distributor', [{ id: 'a.jpg', mos: 2.5, mos_std: 0.5 }, { mos: 4 }]],
@@ -75,6 +80,19 @@ describe("the distributor's own file", () => {
     expect(records.at(-1)).toMatchObject({ id: 'fastfading/img174.bmp', group: `ref${981 % 29}` });
     const [best, worst] = [records.reduce((a, b) => (a.mos > b.mos ? a : b)), records.reduce((a, b) => (a.mos < b.mos ? a : b))];
     expect([best.level, worst.level]).toEqual(['excellent', 'bad']);
+  });
+});
+
+describe('copies by others', () => {
+  it('of LIVE by LIQE are turned round already, and the made-up votes of TID2013 say nothing of a spread', async () => {
+    const live = (await convert('live', 'liqe')).records;
+    expect(live.map(({ mos, level }) => [mos, level])).toEqual([[101.5, 'excellent'], [9.25, 'bad']]);
+    const tid = (await convert('tid2013', 'idealo')).records;
+    expect(tid.map(({ mos, mos_std: std, level_probs: probs }) => [mos, std, probs])).toEqual([[1.5, undefined, undefined], [9, undefined, undefined]]);
+  });
+
+  it('of a part of AVA hold perhaps none of the test pictures', async () => {
+    expect((await convert('ava', 'distributor-flat')).records.map(({ id, split }) => [id, split])).toEqual([['10.jpg', 'train'], ['11.jpg', 'train']]);
   });
 });
 

@@ -65,6 +65,21 @@ describe("one's own data", () => {
     const said = await records({ dataset: csv, own: { ...own, task: 'aesthetics', kind: 'image' }, scoreText: true });
     expect(said.map(({ answer }) => answer)).toEqual(['The aesthetics of the image is 5.00.', 'The aesthetics of the image is 4.00.', 'The aesthetics of the image is 1.00.']);
     expect(said[0]!.question).toContain('aesthetics');
+    expect((await records({ dataset: csv, own: { ...own, task: 'aesthetics' } }))[0]!.question).toMatch(/aesthetics.*video/);
+  });
+
+  it('counts soft labels, score texts and DMOS from the range that was named, not from the rows that happen to be there', async () => {
+    const csv = join(folder, 'part.csv');
+    await writeFile(csv, 'file,mos,std\na.png,30,8\nb.png,75,9\nc.png,120,9\n');
+    const options = { dataset: csv, own: { imageColumn: 'file', scoreColumn: 'mos', stdColumn: 'std' }, range: [0, 100] as const, outside: 'clip' as const };
+    const soft = await records(options);
+    expect(soft.map(({ mos, level, level_probs: probs }) => [mos, level, meanOf(probs!).toFixed(6)])).toEqual([[30, 'poor', '2.200000'], [75, 'good', '4.000000'], [120, 'excellent', '5.000000']]);
+    expect((await records({ ...options, scoreText: true })).map(({ answer }) => answer.split(' ').at(-1))).toEqual(['2.20.', '4.00.', '5.00.']);
+    const turned = await records({ ...options, own: { ...options.own, lowerIsBetter: true } });
+    expect(turned.map(({ mos, level }) => [mos, level])).toEqual([[70, 'good'], [25, 'poor'], [-20, 'bad']]);
+    await expect(records({ ...options, outside: undefined })).rejects.toThrow(/part\.csv:4: the score 120 of c\.png is outside \[0, 100\]/);
+    const { manifest } = await convertDataset({ ...options, range: 'minmax', out: () => undefined });
+    expect(manifest.scale).toEqual([30, 120]);
   });
 
   it('reads folders named after the levels, and the JSON that Q-Align publishes', async () => {
@@ -74,7 +89,9 @@ describe("one's own data", () => {
     }
     const { files } = await convertDataset({ dataset: join(folder, 'rated'), out: join(folder, 'rated-out') });
     const found = (await readFile(files[0]!.path, 'utf8')).trim().split('\n').map((line) => JSON.parse(line) as DatasetRecord);
-    expect(found.map(({ id, level, media }) => [id, level, media])).toEqual([['good/1.png', 'excellent', '../rated/good/1.png'], ['bad/x/2.png', 'bad', '../rated/bad/x/2.png']]);
+    expect(found.map(({ id, level, media }) => [id, level, media])).toEqual([['good/1.png', 'good', '../rated/good/1.png'], ['bad/x/2.png', 'bad', '../rated/bad/x/2.png']]);
+    const two = await records({ dataset: join(folder, 'rated'), levels: ['good', 'so-so', 'bad'], preset: 'official' });
+    expect(two.map(({ mos, level }) => [mos, level])).toEqual([[3, 'good'], [1, 'bad']]);
     const llava = join(folder, 'train.json');
     const out = await convertDataset({ dataset: join(FORMATS, 'ratings.csv'), own: { ...OWN, splitColumn: undefined }, format: 'llava', out: llava });
     expect(out.manifest.n).toBe(6);
