@@ -17,7 +17,7 @@ beforeEach(async () => {
 });
 afterEach(() => rm(folder, { recursive: true, force: true }));
 
-async function run(line: string[], { terminal = hearingTerminal(), log = { engineCalls: [], closed: 0 }, signal = new AbortController().signal } = {}): Promise<Heard & { log: FakeLog }> {
+async function run(line: string[], { terminal = hearingTerminal(), log = { engineCalls: [], closed: 0 } as FakeLog, signal = new AbortController().signal } = {}): Promise<Heard & { log: FakeLog }> {
   async function* expandSources(inputs: readonly string[]): AsyncGenerator<ScoreSource> {
     for (const input of inputs) yield picture(input, input.endsWith('.mp4') ? 'video' : 'image');
   }
