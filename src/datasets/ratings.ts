@@ -119,7 +119,7 @@ function ratingReader(table: Table, layout: LabelFile, rules: RatingRules): (row
   const inARow = counts?.every((column, i) => column === counts[0]! + i) === true;
   const votesOf = (row: TableRow): number[] => {
     if (counts?.length === 1) return listAt(row, counts[0]!, place);
-    return (inARow ? row.integers?.(counts![0]!, counts!.length) : undefined) ?? counts!.map((column) => numberAt(row, column, 'a count of votes'));
+    return (inARow ? row.integers?.(counts[0]!, counts.length) : undefined) ?? counts!.map((column) => numberAt(row, column, 'a count of votes'));
   };
 
   return (row) => {
