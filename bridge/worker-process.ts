@@ -1,4 +1,5 @@
 import { spawn, type ChildProcess } from 'node:child_process';
+import { readFileSync } from 'node:fs';
 import { constants } from 'node:os';
 
 /** How to start Python so that `-m qalign.worker` runs. */
@@ -82,5 +83,20 @@ export function isAlive(pid: number): boolean {
     return true;
   } catch (error) {
     return (error as NodeJS.ErrnoException).code === 'EPERM';
+  }
+}
+
+/** When the process began, in the kernel's ticks: tells a process from a later one with the same pid. Empty if it is gone. */
+export function startOf(pid: number): string {
+  try {
+    // the second field may hold spaces and brackets: count from the last bracket
+    return readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ').at(-1)?.split(' ')[19] ?? '';
+  } catch {
+    try {
+      process.kill(pid, 0);
+      return 'alive';
+    } catch (error) {
+      return (error as NodeJS.ErrnoException).code === 'EPERM' ? 'alive' : '';
+    }
   }
 }

@@ -1,8 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import { link, readFile, rename, rm, stat, utimes, writeFile } from 'node:fs/promises';
-import { readFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { startOf } from '../../bridge/worker-process.js';
 
 const POLL_MS = 300;
 const HEARTBEAT_MS = 5_000;
@@ -83,20 +83,5 @@ function parseHolder(text: string): Holder | undefined {
     return typeof value.pid === 'number' && typeof value.token === 'string' ? (value as Holder) : undefined;
   } catch {
     return undefined;
-  }
-}
-
-/** When the process began, in the kernel's ticks: tells a process from a later one with the same pid. Empty if it is gone. */
-function startOf(pid: number): string {
-  try {
-    // the second field may hold spaces and brackets: count from the last bracket
-    return readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ').at(-1)?.split(' ')[19] ?? '';
-  } catch {
-    try {
-      process.kill(pid, 0);
-      return 'alive';
-    } catch (error) {
-      return (error as NodeJS.ErrnoException).code === 'EPERM' ? 'alive' : '';
-    }
   }
 }

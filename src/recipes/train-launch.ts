@@ -2,12 +2,13 @@ import { spawn } from 'node:child_process';
 import { closeSync, openSync } from 'node:fs';
 import { readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { openBridge } from '../../bridge/client.js';
+import { openBridge, type Bridge } from '../../bridge/client.js';
 import type { TrainEvent } from '../../bridge/protocol/train.js';
 import type { WorkerProcess, WorkerStart } from '../../bridge/worker-process.js';
+import { withFileLock } from '../engine/file-lock.js';
 import type { PythonCommand } from '../engine/python-env.js';
 import { QalignError } from '../errors.js';
-import { clearStop, parseEvent, readEvents, requestStop, summarise, writeWhole, type RunSummary } from '../runs/run-directory.js';
+import { activePid, clearStop, parseEvent, readEvents, requestStop, summarise, writePid, type RunSummary } from '../runs/run-directory.js';
 import { openRunStore } from '../runs/run-store.js';
 
 export interface LaunchOptions {
@@ -25,6 +26,8 @@ interface Launched {
 /** A model of 16 GB from a slow disk, or a first step that waits for other hosts, must not look like a hung worker. */
 const LIMITS = { startMs: 900_000, stepMs: 7_200_000, drainMs: 60_000 };
 const MODULE = 'qalign.worker.train';
+/** Seconds from SIGTERM to SIGKILL in torchrun. Its own 30 are over before a checkpoint of 33 GB is written. */
+const SHUTDOWN_S = '3600';
 
 /**
  * Starts `torchrun` on a run directory and stays until it is over. Events come over the bridge from rank 0; `log.txt` of
@@ -33,20 +36,21 @@ const MODULE = 'qalign.worker.train';
  */
 export async function launch(folder: string, python: PythonCommand, options: LaunchOptions = {}): Promise<RunSummary> {
   const recipe = await readRecipe(folder);
-  await clearStop(folder);
+  await claim(folder);
   const stop = (): void => void requestStop(folder);
   options.signal?.addEventListener('abort', stop, { once: true });
   if (options.signal?.aborted === true) stop();
   const before = (await readEvents(folder)).length;
-  const bridge = await openBridge();
   const store = openRunStore(join(folder, '..'));
+  let bridge: Bridge | undefined;
   try {
+    bridge = await openBridge();
     const start = (wire: WorkerStart): WorkerProcess => {
       const { child, exited } = startTorchrun(folder, python, recipe, 0, wire);
+      if (child !== undefined) writePid(folder, child); // it outlives this process by the end of its step
       return { pid: child, exited, saidBye: () => {}, kill: () => killGroup(child) };
     };
     const link = await bridge.startWorker({ python, device: recipe.device, module: MODULE, methods: ['train'], start, limits: LIMITS });
-    await writeWhole(join(folder, 'pid'), String(link.pid));
     await store.refresh();
     await link.request('train', { run: folder }, { onProgress: (progress) => parseEvent(JSON.stringify(progress)).forEach((event) => options.onEvent?.(event)) });
     await link.close();
@@ -56,11 +60,35 @@ export async function launch(folder: string, python: PythonCommand, options: Lau
     if (last?.event !== 'end' || last.status === 'failed') throw asRunError(folder, error, last);
   } finally {
     options.signal?.removeEventListener('abort', stop);
-    await bridge.close();
+    await bridge?.close();
     await rm(join(folder, 'pid'), { force: true });
     await store.refresh();
   }
   return summarise(folder);
+}
+
+/**
+ * One process at a time trains a run: two would write over each other's checkpoints. It counts as active from here on, so
+ * that a stop is heard while Python is still being started.
+ * @throws QalignError RUN_ACTIVE, OUTPUT_UNWRITABLE
+ */
+async function claim(folder: string): Promise<void> {
+  try {
+    await withFileLock(join(folder, 'pid.lock'), async () => {
+      await requireIdle(folder);
+      await clearStop(folder);
+      writePid(folder, process.pid);
+    });
+  } catch (error) {
+    if (error instanceof QalignError) throw error;
+    throw new QalignError('OUTPUT_UNWRITABLE', `The run directory ${folder} cannot be written: ${(error as Error).message}.`, { cause: error });
+  }
+}
+
+/** @throws QalignError RUN_ACTIVE */
+export async function requireIdle(folder: string): Promise<void> {
+  const pid = await activePid(folder);
+  if (pid !== undefined) throw new QalignError('RUN_ACTIVE', `The run ${folder} is being trained by process ${pid}; stop it first.`);
 }
 
 /** Brings this host into a run of several: the processes of host `rank`, by the rendezvous of the recipe. The run directory is shared. */
@@ -85,7 +113,7 @@ function startTorchrun(folder: string, python: PythonCommand, recipe: Launched, 
   const log = openSync(join(folder, rank === 0 ? 'log.txt' : `log-${rank}.txt`), 'a');
   const bridge = wire === undefined ? {} : { QALIGN_BRIDGE: wire.endpoint, QALIGN_BRIDGE_IDENTITY: wire.identity, QALIGN_BRIDGE_TOKEN: wire.token };
   const child = spawn(python.executable, ['-m', 'torch.distributed.run', ...torchrunArguments(recipe, rank), '-m', MODULE, folder], {
-    env: { ...process.env, ...python.env, ...bridge, QALIGN_PARENT_PID: String(process.pid) },
+    env: { TORCH_ELASTIC_SHUTDOWN_TIMEOUT: SHUTDOWN_S, ...process.env, ...python.env, ...bridge, QALIGN_PARENT_PID: String(process.pid) },
     stdio: ['ignore', log, log],
     detached: true,
   });

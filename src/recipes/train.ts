@@ -11,9 +11,9 @@ import { DEFAULT_MAX_FRAMES, TrainRecipe } from '../config/train.js';
 import { ensurePython, type PythonCommand, type PythonExtra } from '../engine/python-env.js';
 import { QalignError } from '../errors.js';
 import { packageRoot, packageVersion } from '../package-root.js';
-import { activePid, createRun, findSameRun, runsRoot, summarise, writeWhole, type RunSummary } from '../runs/run-directory.js';
+import { createRun, findSameRun, runsRoot, summarise, writeWhole, type RunSummary } from '../runs/run-directory.js';
 import { distortedSeries } from './train-distortions.js';
-import { joinHosts, launch, torchrunArguments } from './train-launch.js';
+import { joinHosts, launch, requireIdle, torchrunArguments } from './train-launch.js';
 import { createMediaPreparer } from './train-media.js';
 import { chooseTrainModel, fetchModel, modelShape, readShape } from './train-model.js';
 import { planTraining, type ModelShape, type TrainPlan } from './train-plan.js';
@@ -91,11 +91,18 @@ export async function train(values: unknown, options: TrainOptions = {}): Promis
 
 /** Goes on with a stopped, interrupted or failed run from its last complete checkpoint. */
 export async function resumeRun(folder: string, options: TrainOptions = {}): Promise<TrainResult> {
-  const pid = await activePid(folder);
-  if (pid !== undefined) throw new QalignError('RUN_ACTIVE', `The run ${folder} is being trained by process ${pid}; stop it first.`);
+  await requireIdle(folder);
   const recipe = await storedRecipe(folder);
   const python = options.python ?? (await ensurePython({ ...setup(options), extras: extrasOf(recipe) }));
+  if (!existsSync(join(recipe.data_path, 'manifest.json'))) await prepareAgain(folder, recipe, options);
   return { ...(await launch(folder, python, options)), folder, skipped: recipe.skipped };
+}
+
+/** The prepared pictures of a run may have been thrown away to make room: the same records give the same again. */
+async function prepareAgain(folder: string, recipe: StoredRecipe, options: TrainOptions): Promise<void> {
+  const root = join(recipe.data_path, '../..');
+  const prepared = await prepare(recipe, readShape(recipe.base_path ?? recipe.model_path), root, options);
+  if (prepared.folder !== recipe.data_path) throw new QalignError('TRAINING_DATA_INVALID', `The prepared pictures of the run ${folder} are gone, and its records or pictures have changed since; train anew.`);
 }
 
 /** Brings this host into a run of several hosts that another one has started; returns when the run is over. */
@@ -108,7 +115,7 @@ export async function joinRun(folder: string, rank: number, options: TrainOption
 /** Optional Python packages of a recipe. */
 const extrasOf = ({ lora, trackers }: TrainRecipe): PythonExtra[] => [...(lora === null ? [] : ['training' as const]), ...trackers];
 
-type StoredRecipe = TrainRecipe & { readonly skipped: number };
+type StoredRecipe = TrainRecipe & { readonly skipped: number; readonly data_path: string; readonly model_path: string; readonly base_path: string | null };
 
 async function storedRecipe(folder: string): Promise<StoredRecipe> {
   return JSON.parse(await readFile(join(folder, 'recipe.json'), 'utf8')) as StoredRecipe;

@@ -1,8 +1,9 @@
-import { existsSync } from 'node:fs';
+import { existsSync, renameSync, writeFileSync } from 'node:fs';
 import { mkdir, readFile, readdir, rename, rm, writeFile } from 'node:fs/promises';
 import { basename, join, resolve } from 'node:path';
 import { Check } from 'typebox/value';
 import { TrainEvent } from '../../bridge/protocol/train.js';
+import { startOf } from '../../bridge/worker-process.js';
 import { QalignError } from '../errors.js';
 import { followLines } from './follow-lines.js';
 
@@ -89,14 +90,18 @@ export async function* followEvents(folder: string, ended: () => boolean, signal
 
 /** The process that trains a run now, if there is one. */
 export async function activePid(folder: string): Promise<number | undefined> {
-  const pid = Number(await readFile(join(folder, 'pid'), 'utf8').catch(() => ''));
+  const [number, started] = (await readFile(join(folder, 'pid'), 'utf8').catch(() => '')).split(' ');
+  const pid = Number(number);
   if (!Number.isInteger(pid) || pid <= 0) return undefined;
-  try {
-    process.kill(pid, 0);
-    return pid;
-  } catch {
-    return undefined;
-  }
+  const start = startOf(pid); // after a restart of the machine or its container another process may have the number
+  return start !== '' && (started === undefined || started === start) ? pid : undefined;
+}
+
+/** Says that process `pid` trains the run. */
+export function writePid(folder: string, pid: number): void {
+  const file = join(folder, 'pid');
+  writeFileSync(`${file}.part`, `${pid} ${startOf(pid)}`);
+  renameSync(`${file}.part`, file);
 }
 
 /** Asks a run to end after its step, with a checkpoint. */

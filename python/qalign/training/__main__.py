@@ -3,6 +3,7 @@
 import sys
 from pathlib import Path
 
+from .ending import end_process
 from .run import train_run
 
 
@@ -15,4 +16,4 @@ def main(folder: Path) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(Path(sys.argv[1])))
+    end_process(main(Path(sys.argv[1])))

@@ -53,6 +53,9 @@ class CheckpointStore:
         self._on_saved, self._on_failed = on_saved, on_failed
         self._pending: tuple[int, Future] | None = None
         folder.mkdir(parents=True, exist_ok=True)
+        if world.rank == 0:
+            for draft in folder.glob(".part-*"):  # of a process that was killed; of this size they fill disks
+                shutil.rmtree(draft, ignore_errors=True)
 
     def latest(self) -> Path | None:
         """The newest checkpoint. It is complete, for it got its name after all its files were on the disk."""

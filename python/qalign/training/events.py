@@ -7,6 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from .ending import complain
+
 
 class EventLog:
     """Appends on rank 0 and is silent elsewhere. A torn last line of a killed run is closed before the next event.
@@ -17,18 +19,21 @@ class EventLog:
     def __init__(self, file: Path, rank: int) -> None:
         self.sinks: list[Callable[[dict[str, Any]], None]] = []
         self._stream = file.open("ab", buffering=0) if rank == 0 else None
-        if self._stream is not None and _torn(file):
-            self._stream.write(b"\n")
+        self._torn = rank == 0 and _torn(file)
 
     def emit(self, event: str, **fields: Any) -> None:
-        """A full disk must not end a run that could still train: the line is dropped, the next one tries again."""
+        """A full disk must not end a run that could still train: the line is dropped, or torn where it became full, and
+        the next one tries again, on a line of its own."""
         if self._stream is None:
             return
         entry = {"event": event, "time": time.time(), **_finite(fields)}
+        line = (b"\n" if self._torn else b"") + json.dumps(entry, allow_nan=False).encode() + b"\n"
         try:
-            self._stream.write(json.dumps(entry, allow_nan=False).encode() + b"\n")
+            written = self._stream.write(line)
+            if written:
+                self._torn = line[written - 1 : written] != b"\n"
         except OSError as error:
-            print(f"events.jsonl could not be written: {error}", flush=True)
+            complain(f"events.jsonl could not be written: {error}")
         for sink in self.sinks:
             sink(entry)
 

@@ -282,7 +282,9 @@ class Trainer:
         self.store.save(self.step, training_state(self.model, self.optimizer, self.average), state)
 
     def _save_and_wait(self) -> None:
-        self._save()
+        held = self.store.latest() if self.world.rank == 0 else None
+        if not self.world.sum([float(held is not None and held.name == f"step-{self.step}")])[0]:
+            self._save()  # what was just resumed from is not written again: that would put it at risk for nothing
         self.store.finish()
         latest = self.store.latest()
         if latest is None or latest.name != f"step-{self.step}":

@@ -17,6 +17,7 @@ from qalign.mplug_owl2.random_weights import ARCHITECTURES, architecture, random
 from .batch import SupervisedModel, make_batch
 from .conversation import IGNORED, Conversation
 from .distributed import join_world, leave_world, shard
+from .ending import end_process
 from .flops import FlopCounter, device_peak
 from .loop import cast_position_tables, peak_memory
 from .losses import next_token_sum
@@ -87,4 +88,4 @@ def main(argv: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    end_process(main(sys.argv[1:]))

@@ -2,7 +2,6 @@
 
 import json
 import signal
-import sys
 import traceback
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +15,7 @@ from qalign.mplug_owl2.errors import ModelError
 
 from .adapters import export_adapter, merged_state
 from .distributed import join_world, leave_world
+from .ending import complain
 from .errors import TrainingError
 from .events import EventLog
 from .loop import Trainer
@@ -49,10 +49,10 @@ def train_run(folder: Path, report: Callable[[dict[str, Any]], None] = lambda ev
         return {"status": status, "step": trainer.step}
     except (TrainingError, ModelError) as error:
         events.emit("end", status="failed", code=error.code, message=str(error))
-        print(f"{error.code}: {error}", file=sys.stderr, flush=True)
+        complain(f"{error.code}: {error}")
         raise
     except Exception as error:
-        traceback.print_exc()
+        complain(traceback.format_exc())
         code = "OUT_OF_MEMORY" if isinstance(error, torch.OutOfMemoryError) else "WORKER_INTERNAL"
         events.emit("end", status="failed", code=code, message=f"{type(error).__name__}: {error}")
         raise

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from ..training.distributed import is_alive
+from ..training.ending import end_process
 from ..training.run import train_run
 from .handlers import Buffer, Report
 
@@ -63,4 +64,4 @@ def main(folder: Path) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(Path(sys.argv[1])))
+    end_process(main(Path(sys.argv[1])))

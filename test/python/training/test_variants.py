@@ -246,6 +246,9 @@ def test_a_model_that_cannot_be_written_is_written_by_resume(data: Path, tmp_pat
     assert events(run, "end")[-1]["code"] == "OUTPUT_UNWRITABLE"
     assert (run / "checkpoints" / "step-1" / "state.json").is_file()
     (run / "model.part").unlink()
+    (run / "checkpoints" / ".part-77").mkdir()  # as a process leaves it that was killed while it wrote
     assert train(run).returncode == 0
     assert len(events(run, "step")) == 1
+    assert len(events(run, "checkpoint")) == 1, "the checkpoint that was resumed from was put at risk"
+    assert [p.name for p in (run / "checkpoints").iterdir()] == ["step-1"]
     assert (run / "model" / "model.safetensors").is_file()
