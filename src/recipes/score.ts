@@ -1,4 +1,3 @@
-import { setMaxListeners } from 'node:events';
 import { chooseModel, modelsThatDo, requireTasks, supports } from '../config/models.js';
 import { hint } from '../config/nearest.js';
 import { loadPrompt } from '../config/prompts.js';
@@ -7,6 +6,7 @@ import type { Kind, Task } from '../prompts/conversation.js';
 import { allows, renderPrompt, type PromptTemplate } from '../prompts/render.js';
 import { byLevel, type Scale } from '../scoring/levels.js';
 import { scoreLogits } from '../scoring/score.js';
+import { firstSignal } from './first-signal.js';
 import { createLaneGate } from './lane-gate.js';
 import { orderedMap } from './ordered-map.js';
 import type { Preprocessing, ScoreFailure, ScoreOutcome } from './result.js';
@@ -63,7 +63,7 @@ export async function createScorerFrom(parts: ScorerParts, options: ScorerOption
     if (own.prompt !== undefined) prompts.set(own.prompt, template);
     const tasks = own.tasks ?? defaultTasks;
     await requireTasks(choice, tasks);
-    return { ...own, tasks, signal: both(own.signal), prompt: template, scale: own.scale ?? scale, version: versionOf(template, own.scale ?? scale) };
+    return { ...own, tasks, ...firstSignal(own.signal, options.signal), prompt: template, scale: own.scale ?? scale, version: versionOf(template, own.scale ?? scale) };
   }
 
   async function scoreSource(source: ScoreSource, tasks: readonly Task[], asked: Asked): Promise<ScoreOutcome[]> {
@@ -120,11 +120,6 @@ export async function createScorerFrom(parts: ScorerParts, options: ScorerOption
   }
 
   const defaultTasks: readonly Task[] = [choice.tasks === undefined || choice.tasks.quality !== undefined ? 'quality' : 'aesthetics'];
-  const both = (own: AbortSignal | undefined): AbortSignal | undefined => {
-    const signal = own !== undefined && options.signal !== undefined ? AbortSignal.any([own, options.signal]) : (own ?? options.signal);
-    if (signal !== undefined) setMaxListeners(0, signal); // every input in flight listens: no leak
-    return signal;
-  };
   const asSource = async (input: ScoreInput): Promise<ScoreSource> => (typeof input === 'string' || input instanceof Uint8Array ? parts.toSource(input, options) : input);
   const close = async (): Promise<void> => {
     await Promise.allSettled([preparer.close()]);
@@ -139,20 +134,29 @@ export async function createScorerFrom(parts: ScorerParts, options: ScorerOption
     ticket: () => engine.ticket?.() ?? 0,
     load: () => ({ engine: engine.stats?.(), preparing: preparer.load?.() }),
     workersRss: () => engine.stats?.().workers.map(({ rss_bytes }) => rss_bytes) ?? [],
-    check: async (own) => void (await settle(own)),
+    check: async (own) => (await settle(own)).release(),
     async score(input, own = {}) {
       const asked = await settle(own);
-      return scoreSource(await asSource(input), asked.tasks, asked);
+      try {
+        return await scoreSource(await asSource(input), asked.tasks, asked);
+      } finally {
+        asked.release();
+      }
     },
     async *scoreMany(inputs, own = {}) {
       const asked = await settle(own);
-      const { tasks, signal } = asked;
-      yield* orderedMap(inputs, own.inFlight ?? 128, async (input) => {
+      const { tasks, signal, release } = asked;
+      const outcomes = orderedMap(inputs, own.inFlight ?? 128, async (input) => {
         if (signal?.aborted === true) throw cancelled(signal.reason);
         const source = await asSource(input);
         const wanted = own.tasksOf?.(source) ?? tasks;
         return wanted.length === 0 ? [] : scoreSource(source, wanted, asked);
       }, signal);
+      try {
+        yield* outcomes;
+      } finally {
+        release();
+      }
     },
     close,
     [Symbol.asyncDispose]: close,
@@ -160,6 +164,7 @@ export async function createScorerFrom(parts: ScorerParts, options: ScorerOption
 }
 
 interface Asked extends Omit<ScoreOptions, 'prompt'> {
+  readonly release: () => void;
   readonly tasks: readonly Task[];
   readonly scale: Scale;
   readonly prompt: PromptTemplate;
