@@ -35,13 +35,18 @@ export interface FetchOptions {
  * @throws QalignError MEDIA_URL_FORBIDDEN, MEDIA_URL_FAILED, MEDIA_TOO_LARGE, MEDIA_TIMEOUT, CANCELLED
  */
 export async function fetchMedia(address: string, options: FetchOptions = {}): Promise<Uint8Array> {
+  return fetchInto(address, gather, options);
+}
+
+/** The same, with the bytes given to `take` as they arrive: for who does not want them all in memory. */
+export async function fetchInto<T>(address: string, take: (bytes: AsyncIterable<Buffer>) => Promise<T>, options: FetchOptions = {}): Promise<T> {
   const limits = withDefaults(options.limits);
   const isAllowed = options.isAllowed ?? isPublicAddress;
   const late = AbortSignal.timeout(limits.timeoutMs);
   const signal = options.signal === undefined ? late : AbortSignal.any([late, options.signal]);
   const agent = new Agent({ connect: { lookup: checkedLookup(isAllowed), timeout: limits.timeoutMs } });
   try {
-    return await follow(requireHttp(address), agent, limits, isAllowed, signal);
+    return await follow(requireHttp(address), agent, limits, isAllowed, signal, take);
   } catch (error) {
     throw asMediaError(error, address, limits, options.signal, late);
   } finally {
@@ -49,7 +54,7 @@ export async function fetchMedia(address: string, options: FetchOptions = {}): P
   }
 }
 
-async function follow(start: URL, agent: Agent, limits: MediaLimits, isAllowed: (address: string) => boolean, signal: AbortSignal): Promise<Uint8Array> {
+async function follow<T>(start: URL, agent: Agent, limits: MediaLimits, isAllowed: (address: string) => boolean, signal: AbortSignal, take: (bytes: AsyncIterable<Buffer>) => Promise<T>): Promise<T> {
   let url = start;
   for (let hop = 0; hop <= MOST_REDIRECTS; hop++) {
     requireAllowedHost(url, isAllowed);
@@ -63,19 +68,23 @@ async function follow(start: URL, agent: Agent, limits: MediaLimits, isAllowed: 
       await body.dump();
       throw new QalignError('MEDIA_URL_FAILED', `${shown(url)} answered with status ${statusCode}.`);
     }
-    return await collect(body, url, limits);
+    return await take(limited(body, url, limits));
   }
   throw new QalignError('MEDIA_URL_FAILED', `${shown(start)} was redirected more than ${MOST_REDIRECTS} times.`);
 }
 
-async function collect(body: AsyncIterable<unknown>, url: URL, limits: MediaLimits): Promise<Uint8Array> {
-  const chunks: Buffer[] = [];
+async function* limited(body: AsyncIterable<unknown>, url: URL, limits: MediaLimits): AsyncGenerator<Buffer, void, undefined> {
   let bytes = 0;
   for await (const chunk of body as AsyncIterable<Buffer>) {
     bytes += chunk.length;
     if (bytes > limits.maxBytes) throw new QalignError('MEDIA_TOO_LARGE', `${shown(url)} is larger than the limit of ${limits.maxBytes} bytes.`);
-    chunks.push(chunk);
+    yield chunk;
   }
+}
+
+async function gather(bytes: AsyncIterable<Buffer>): Promise<Uint8Array> {
+  const chunks: Buffer[] = [];
+  for await (const chunk of bytes) chunks.push(chunk);
   return Buffer.concat(chunks);
 }
 

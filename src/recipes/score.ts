@@ -1,4 +1,3 @@
-import { setMaxListeners } from 'node:events';
 import { chooseModel, modelsThatDo, requireTasks, supports } from '../config/models.js';
 import { hint } from '../config/nearest.js';
 import { loadPrompt } from '../config/prompts.js';
@@ -7,6 +6,7 @@ import type { Kind, Task } from '../prompts/conversation.js';
 import { allows, renderPrompt, type PromptTemplate } from '../prompts/render.js';
 import { byLevel, type Scale } from '../scoring/levels.js';
 import { scoreLogits } from '../scoring/score.js';
+import { firstSignal } from './first-signal.js';
 import { createLaneGate } from './lane-gate.js';
 import { orderedMap } from './ordered-map.js';
 import type { Preprocessing, ScoreFailure, ScoreOutcome } from './result.js';
@@ -69,7 +69,7 @@ async function make(parts: ScorerParts, options: ScorerOptions): Promise<Scorer>
     if (own.prompt !== undefined) prompts.set(own.prompt, template);
     const tasks = own.tasks ?? defaultTasks;
     await requireTasks(choice, tasks);
-    return { ...own, tasks, signal: both(own.signal), prompt: template, scale: own.scale ?? scale, version: versionOf(template, own.scale ?? scale) };
+    return { ...own, tasks, ...firstSignal(own.signal, options.signal), prompt: template, scale: own.scale ?? scale, version: versionOf(template, own.scale ?? scale) };
   }
 
   async function scoreSource(source: ScoreSource, tasks: readonly Task[], asked: Asked): Promise<ScoreOutcome[]> {
@@ -126,11 +126,6 @@ async function make(parts: ScorerParts, options: ScorerOptions): Promise<Scorer>
   }
 
   const defaultTasks: readonly Task[] = [choice.tasks === undefined || choice.tasks.quality !== undefined ? 'quality' : 'aesthetics'];
-  const both = (own: AbortSignal | undefined): AbortSignal | undefined => {
-    const signal = own !== undefined && options.signal !== undefined ? AbortSignal.any([own, options.signal]) : (own ?? options.signal);
-    if (signal !== undefined) setMaxListeners(0, signal); // every input in flight listens: no leak
-    return signal;
-  };
   const asSource = async (input: ScoreInput): Promise<ScoreSource> => (typeof input === 'string' || input instanceof Uint8Array ? parts.toSource(input, options) : input);
   const close = async (): Promise<void> => {
     await Promise.allSettled([preparer.close()]);
@@ -145,18 +140,20 @@ async function make(parts: ScorerParts, options: ScorerOptions): Promise<Scorer>
     ticket: () => engine.ticket?.() ?? 0,
     load: () => ({ engine: engine.stats?.(), preparing: preparer.load?.() }),
     workersRss: () => engine.stats?.().workers.map(({ rss_bytes }) => rss_bytes) ?? [],
-    check: async (own) => void (await settle(own)),
+    check: async (own) => (await settle(own)).release(),
     async score(input, own = {}) {
       const asked = await settle(own);
       try {
         return await scoreSource(await asSource(input), asked.tasks, asked);
       } catch (error) {
         throw asked.signal?.aborted === true ? cancelled(error) : error;
+      } finally {
+        asked.release();
       }
     },
     async *scoreMany(inputs, own = {}) {
       const asked = await settle(own);
-      const { tasks, signal } = asked;
+      const { tasks, signal, release } = asked;
       try {
         yield* orderedMap(inputs, own.inFlight ?? 128, async (input) => {
           const source = await asSource(input);
@@ -165,6 +162,8 @@ async function make(parts: ScorerParts, options: ScorerOptions): Promise<Scorer>
         }, signal);
       } catch (error) {
         throw signal?.aborted === true ? cancelled(error) : error;
+      } finally {
+        release();
       }
     },
     close,
@@ -173,6 +172,7 @@ async function make(parts: ScorerParts, options: ScorerOptions): Promise<Scorer>
 }
 
 interface Asked extends Omit<ScoreOptions, 'prompt'> {
+  readonly release: () => void;
   readonly tasks: readonly Task[];
   readonly scale: Scale;
   readonly prompt: PromptTemplate;

@@ -13,6 +13,8 @@ export interface Ticket {
   readonly order: number;
   /** When it is expected to be answered, in ms from now. */
   readonly predictedMs: number;
+  /** It costs more frames than was thought: a clip was found among its items. */
+  grow(frames: number): void;
   /** So many of its frames are answered. `inTime`: false for those that were given up, which say nothing good about the pace. */
   done(frames: number, inTime?: boolean): void;
   /** All of it is. `heard`: the client waited to the end, so that the prediction can learn from it, also from one that came too late. */
@@ -28,8 +30,11 @@ export interface Admission {
   predict(scorer: Scorer, frames?: number): number | undefined;
 }
 
-/** So much of its time a request may be expected to take: what is let in to the last millisecond is answered too late as often as not. */
-const MARGIN = 0.8;
+/**
+ * So much of its time a request may be expected to take. A longer queue answers no more requests, only later, and where the
+ * machine slows down by half while they wait, what was let in is still answered.
+ */
+const MARGIN = 0.5;
 /** From so many frames on there is a backlog, and how fast it shrinks is what counts. */
 const BACKLOG = 8;
 /** A pace is forgotten by half in two of these. */
@@ -106,6 +111,10 @@ export function createAdmission(now: () => number = () => performance.now()): Ad
       return {
         order: scorer.ticket(),
         predictedMs,
+        grow(more) {
+          left += more;
+          state.frames += more;
+        },
         done,
         close(heard) {
           // what is left went away unanswered: no pace of ours

@@ -32,7 +32,8 @@ export function createAuthoriser(keys: KeyStore, loopback: boolean): (req: Reque
     if (scope === 'open') return NOBODY;
     const known = keys.all();
     if (known.length === 0 && loopback) {
-      if (!isLoopback(req.hostname)) throw new QalignError('FORBIDDEN', `Without API keys only requests to localhost are answered, not to "${req.hostname.slice(0, 100)}".`);
+      const host = (req.hostname as string | undefined) ?? ''; // HTTP/1.0 needs none
+      if (!isLoopback(host)) throw new QalignError('FORBIDDEN', `Without API keys only requests to localhost are answered, not to "${host.slice(0, 100)}".`);
       return LOCAL;
     }
     const given = keyOf(req);
@@ -48,10 +49,13 @@ export function createAuthoriser(keys: KeyStore, loopback: boolean): (req: Reque
   };
 }
 
+/** `same-site` is not among them: that is also a page on another port of this machine. `none`: typed by the user. */
+const OWN_SITES: readonly string[] = ['same-origin', 'none'];
+
 function refuseOtherSites(req: Request): void {
   const site = req.get('sec-fetch-site');
   const origin = req.get('origin');
-  const foreign = site !== undefined ? site === 'cross-site' : origin !== undefined && origin !== `${req.protocol}://${req.get('host') ?? ''}`;
+  const foreign = site !== undefined ? !OWN_SITES.includes(site) : origin !== undefined && origin !== `${req.protocol}://${req.get('host') ?? ''}`;
   if (foreign && req.method !== 'GET') throw new QalignError('FORBIDDEN', 'Pages of other sites may not call this service.');
 }
 

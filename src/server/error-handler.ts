@@ -1,4 +1,4 @@
-import type { ErrorRequestHandler, Request, Response } from 'express';
+import type { ErrorRequestHandler, Request } from 'express';
 import { QalignError, type ErrorCode } from '../errors.js';
 import type { Logger } from '../logger.js';
 import type { ErrorAnswer } from './schemas/error.js';
@@ -16,19 +16,24 @@ export function createErrorHandler(log: Logger, onReject: (code: ErrorCode) => v
     if (res.headersSent) return void res.destroy(); // the client sees a torn answer, not a whole wrong one
     if (res.destroyed) return next();
     for (const [name, value] of Object.entries(headersFor(error))) res.set(name, value);
-    finishBody(req, res);
+    finishBody(req);
     res.status(error.httpStatus).json(errorBody(error, requestId));
   };
 }
 
-/** Where a new connection would cost more than the rest of a body. */
-const CHEAP_BODY = 1024 ** 2;
+/** So long the rest of a refused body is read and thrown away. */
+const LINGER_MS = 10_000;
 
-/** A refused request keeps its connection when its body is short: opening a new one for each try is what an overloaded service needs least. */
-function finishBody(req: Request, res: Response): void {
+/**
+ * A client that still sends must be able to read why it was refused: closing now would reset the connection, and with it
+ * the answer. A short body comes to its end and the connection is kept; one that goes on and on is cut off later.
+ */
+function finishBody(req: Request): void {
   if (req.complete) return;
-  if (Number(req.get('content-length') ?? Infinity) <= CHEAP_BODY) req.resume();
-  else res.set('Connection', 'close');
+  const { socket } = req;
+  const cut = setTimeout(() => void (req.complete || socket.destroy()), LINGER_MS).unref();
+  req.once('close', () => clearTimeout(cut));
+  req.resume();
 }
 
 export function errorBody(error: QalignError, requestId: string): ErrorAnswer {
@@ -52,7 +57,7 @@ function toQalignError(thrown: unknown): QalignError {
   if (type === 'entity.too.large') return known('BODY_TOO_LARGE', 'The JSON body is larger than the service allows; upload files as multipart/form-data.');
   if (type === 'entity.parse.failed') return known('MALFORMED', `The body is not JSON: ${clip(message)}.`);
   if (type === 'encoding.unsupported' || type === 'charset.unsupported') return known('BODY_UNSUPPORTED', `The body cannot be read: ${clip(message)}.`);
-  if (code === 'ENOSPC' || code === 'EDQUOT') return known('OUTPUT_UNWRITABLE', 'The disk of the service is full; try again later.');
+  if (code === 'ENOSPC' || code === 'EDQUOT' || code === 'SQLITE_FULL' || code?.startsWith('SQLITE_IOERR') === true) return known('OUTPUT_UNWRITABLE', 'The disk of the service is full; try again later.');
   if (thrown instanceof URIError || (status !== undefined && status >= 400 && status < 500)) return known('MALFORMED', `The request cannot be read: ${clip(message)}.`);
   return known('INTERNAL', thrown instanceof Error ? thrown.message : String(thrown));
 }

@@ -47,7 +47,12 @@ export function createIdempotency(database: Db): Idempotency {
       running.set(key, { fingerprint, answer });
       try {
         const done = await answer;
-        keep(key, fingerprint, done);
+        try {
+          keep(key, fingerprint, done);
+        } catch (error) {
+          // scoring again gives the same numbers: a full disk is no reason to hold an answer back
+          call.services.log.warn('an answer was not kept for its Idempotency-Key', { reason: (error as Error).message });
+        }
         return { ...done, replayed: false };
       } finally {
         running.delete(key);

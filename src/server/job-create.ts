@@ -13,6 +13,9 @@ import { resolveInRoot } from './path-root.js';
 import { fromWords, type Call } from './route.js';
 import { JobBody, JobQuery, type JobSettings } from './schemas/jobs.js';
 import { readJson } from './score-order.js';
+import { toUploadError } from './upload.js';
+
+const FIELDS = 16;
 
 /** What a body says: settings, and its list as it arrives. */
 interface JobOrder {
@@ -38,16 +41,23 @@ export async function createJob(call: Call): Promise<{ job: StoredJob; replayed:
     const model = settings.model ?? config.models[0] ?? '';
     const scorer = models.get(model);
     const fingerprint = createHash('sha256').update(JSON.stringify([settings, sha256])).digest('hex');
-    const known = jobStore.get(id);
-    if (known !== undefined) return { job: sameJob(known, fingerprint), replayed: true };
     const plan = { tasks: settings.tasks ?? scorer.defaultTasks, scale: settings.scale ?? 'mos5', prompt: settings.prompt, model, fingerprint };
     await scorer.check({ tasks: plan.tasks, prompt: plan.prompt });
-    const job: StoredJob = { id, owner: call.client.name, status: 'queued', plan, total, done: 0, failed: 0, resultBytes: 0, message: undefined, createdAt: Date.now() / 1000, finishedAt: undefined };
-    await rm(jobs.folder(id), { recursive: true, force: true }); // of a request that died before the job was in the store
-    await rename(draft, jobs.folder(id));
-    jobStore.insert(job);
-    jobs.submit(job);
-    return { job, replayed: false };
+    return await jobs.alone(id, async () => {
+      const known = jobStore.get(id);
+      if (known !== undefined) return { job: sameJob(known, fingerprint), replayed: true };
+      const job: StoredJob = { id, owner: call.client.name, status: 'queued', plan, total, done: 0, failed: 0, resultBytes: 0, message: undefined, createdAt: Date.now() / 1000, finishedAt: undefined };
+      await rm(jobs.folder(id), { recursive: true, force: true }); // of a request that died before the job was in the store
+      await rename(draft, jobs.folder(id));
+      try {
+        jobStore.insert(job);
+      } catch (error) {
+        await rm(jobs.folder(id), { recursive: true, force: true }); // a full disk: what was not accepted takes no room
+        throw error;
+      }
+      jobs.submit(job);
+      return { job, replayed: false };
+    });
   } finally {
     await rm(draft, { recursive: true, force: true });
   }
@@ -63,7 +73,7 @@ async function withOrder<T>(call: Call, work: (order: JobOrder) => Promise<T>): 
   if (req.is('multipart/form-data') !== false && req.is('multipart/form-data') !== null) return fromForm(call, work);
   if (req.is(['text/plain', 'application/x-ndjson', 'application/jsonl', 'text/uri-list'])) {
     const settings = fromWords(JobQuery, req.query as Record<string, unknown>, 'query');
-    return work({ settings: () => settings, list: req });
+    return work({ settings: () => settings, list: req.iterator({ destroyOnReturn: false }) }); // destroyed, it could not be told what is wrong
   }
   const most = services.config.limits.body_mb * 1024 ** 2;
   return withMemory(services.memory, Math.min(most, Number(req.get('content-length') ?? most)), async () => {
@@ -84,11 +94,13 @@ async function fromForm<T>(call: Call, work: (order: JobOrder) => Promise<T>): P
     const parsed = new Promise<void>((done) => (settle = done));
     const fail = (error: Error): void => {
       call.req.unpipe(parser);
-      parser.destroy();
+      process.nextTick(() => parser.destroy()); // see readForm
       settle();
-      reject(error instanceof QalignError ? error : new QalignError('MALFORMED', `The form cannot be read: ${error.message}.`, { cause: error }));
+      reject(toUploadError(error));
     };
     parser.on('field', (name, value) => void Object.defineProperty(fields, name, { value, enumerable: true, configurable: true }));
+    parser.on('filesLimit', () => fail(new QalignError('BODY_INVALID', 'The form has more than one file; a job has one list.')));
+    parser.on('fieldsLimit', () => fail(new QalignError('BODY_TOO_LARGE', `The form has more than ${FIELDS} fields.`)));
     parser.on('file', (_name, stream) => {
       // the settings are read when the whole form is there
       async function* untilParsed(): AsyncGenerator<Uint8Array> {
@@ -110,7 +122,7 @@ async function fromForm<T>(call: Call, work: (order: JobOrder) => Promise<T>): P
 
 function openParser(call: Call): busboy.Busboy {
   try {
-    return busboy({ headers: call.req.headers, limits: { files: 1, fields: 16, fieldSize: 4096, parts: 17 } });
+    return busboy({ headers: call.req.headers, limits: { files: 1, fields: FIELDS, fieldSize: 4096 } });
   } catch (cause) {
     throw new QalignError('MALFORMED', `The form cannot be read: ${(cause as Error).message}.`, { cause });
   }

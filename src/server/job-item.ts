@@ -8,11 +8,12 @@ import type { ModelPool } from './model-pool.js';
 import { mediaLimits, nameOf, toSource } from './request-source.js';
 import type { ItemSource } from './schemas/score.js';
 import { withoutPath } from './score-items.js';
+import type { Hold, Tidy } from './upload.js';
 
 /** The item may be fine: it is tried again, so often. */
 const LOST: readonly ErrorCode[] = ['WORKER_LOST', 'WORKER_HUNG', 'PROTOCOL_VIOLATION', 'OUT_OF_MEMORY'];
-/** Nothing can be scored now: every item waits until something can. */
-const DOWN: readonly ErrorCode[] = ['WORKER_START_FAILED', 'BRIDGE_CLOSED', 'MODEL_NOT_LOADED', 'NO_WORKER'];
+/** Nothing can be scored now (or fetched, where the disk is full): every item waits until something can. */
+const DOWN: readonly ErrorCode[] = ['WORKER_START_FAILED', 'BRIDGE_CLOSED', 'MODEL_NOT_LOADED', 'NO_WORKER', 'OUTPUT_UNWRITABLE'];
 const PAUSE_MS = 1_000;
 
 export interface ItemScorerParts {
@@ -20,19 +21,21 @@ export interface ItemScorerParts {
   readonly models: ModelPool;
   readonly plan: JobPlan;
   readonly isAllowedAddress?: ((address: string) => boolean) | undefined;
+  readonly hold: Hold;
   readonly signal: AbortSignal;
   readonly onWait: (reason: string) => void;
 }
 
 /** Scores an item of a job: an outcome for every task, whatever happens to workers meanwhile. Throws only when the job ends. */
-export function createItemScorer({ config, models, plan, isAllowedAddress: isAllowed, signal, onWait }: ItemScorerParts): (entry: { index: number; item: ItemSource }) => Promise<ScoreOutcome[]> {
+export function createItemScorer({ config, models, plan, isAllowedAddress: isAllowed, hold, signal, onWait }: ItemScorerParts): (entry: { index: number; item: ItemSource }) => Promise<ScoreOutcome[]> {
   const limits = mediaLimits(config);
   const { tasks, scale, prompt } = plan;
 
   async function once(item: ItemSource, index: number): Promise<ScoreOutcome[] | QalignError> {
     let media: ScoreSource['media'] | undefined;
+    const tidy: Tidy = [];
     try {
-      const source = await toSource(item, index, { root: config.root, allowUrls: config.allow_urls, limits, isAllowed }, signal);
+      const source = await toSource(item, index, { root: config.root, allowUrls: config.allow_urls, limits, isAllowed, hold }, signal, tidy);
       media = source.media;
       const outcomes = await models.get(plan.model).score(source, { tasks, scale, prompt, limits, lane: 'bulk', signal });
       const lost = outcomes.filter(isFailure).find(({ error }) => LOST.includes(error.code as ErrorCode));
@@ -40,6 +43,8 @@ export function createItemScorer({ config, models, plan, isAllowedAddress: isAll
     } catch (error) {
       signal.throwIfAborted();
       return error instanceof QalignError ? error : new QalignError('INTERNAL', 'The item failed in a way the service did not expect.', { cause: error });
+    } finally {
+      await Promise.all(tidy.map(async (one) => one()));
     }
   }
 

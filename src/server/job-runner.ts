@@ -1,4 +1,4 @@
-import { existsSync } from 'node:fs';
+import { existsSync, readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { ServeConfig } from '../config/serve.js';
@@ -13,6 +13,7 @@ import { openResults, type JobResults } from './job-results.js';
 import type { JobStore, StoredJob } from './job-store.js';
 import type { Metrics } from './metrics.js';
 import type { ModelPool } from './model-pool.js';
+import type { Hold } from './upload.js';
 
 const SAVE_MS = 500;
 /** Between tries to write to a full disk. */
@@ -21,6 +22,10 @@ const RETRY_MS = 2_000;
 export interface JobRunner {
   /** The folder of a job: its list, results and events. */
   folder(id: string): string;
+  /** Removes what a killed service had not accepted yet; before anything new comes. */
+  recover(): void;
+  /** Work on a job that does not exist yet: one at a time for an id, for the same Idempotency-Key may come twice at once. */
+  alone<T>(id: string, work: () => Promise<T>): Promise<T>;
   /** Takes up a job that lies in the store. */
   submit(job: StoredJob): void;
   /** The job as it is now; of a running one the latest numbers. */
@@ -43,6 +48,7 @@ export interface JobRunnerParts {
   readonly models: ModelPool;
   readonly metrics: Metrics;
   readonly log: Logger;
+  readonly hold: Hold;
   readonly isAllowedAddress?: ((address: string) => boolean) | undefined;
 }
 
@@ -53,10 +59,11 @@ interface Active {
   doneAtStart: number;
 }
 
-export function createJobRunner({ config, root, store, models, metrics, log, isAllowedAddress }: JobRunnerParts): JobRunner {
+export function createJobRunner({ config, root, store, models, metrics, log, hold, isAllowedAddress }: JobRunnerParts): JobRunner {
   const active = new Map<string, Active>();
   const waiting: Active[] = [];
   const running = new Set<Promise<void>>();
+  const turns = new Map<string, Promise<unknown>>();
   let closed = false;
   const folder = (id: string): string => join(root, id);
 
@@ -84,7 +91,7 @@ export function createJobRunner({ config, root, store, models, metrics, log, isA
       take(job, results);
       Object.assign(entry, { startedAt: performance.now(), doneAtStart: results.items });
       note(job, 'running');
-      const scoreItem = createItemScorer({ config, models, plan: job.plan, isAllowedAddress, signal: stop.signal, onWait: (reason) => note(job, 'waiting', reason) });
+      const scoreItem = createItemScorer({ config, models, plan: job.plan, isAllowedAddress, hold, signal: stop.signal, onWait: (reason) => note(job, 'waiting', reason) });
       await writeAll(entry, results, orderedMap(readManifest(join(folder(job.id), 'manifest.jsonl'), results.items), config.jobs.in_flight, scoreItem, stop.signal), events);
       finish(job, 'completed');
     } catch (error) {
@@ -158,6 +165,19 @@ export function createJobRunner({ config, root, store, models, metrics, log, isA
 
   return {
     folder,
+    recover() {
+      const unknown = (name: string): boolean => name.includes('.part-') || store.get(name) === undefined;
+      for (const name of existsSync(root) ? readdirSync(root) : []) if (/^job_[0-9a-f]{24}/.test(name) && unknown(name)) rmSync(join(root, name), { recursive: true, force: true });
+    },
+    async alone(id, work) {
+      const turn = (turns.get(id) ?? Promise.resolve()).then(work, work);
+      turns.set(id, turn);
+      try {
+        return await turn;
+      } finally {
+        if (turns.get(id) === turn) turns.delete(id);
+      }
+    },
     submit,
     current: (id) => active.get(id)?.job ?? store.get(id),
     isActive: (id) => active.has(id),

@@ -8,7 +8,7 @@ import { EXAMPLE_PICTURE } from './schemas/examples.js';
 import type { ModelRow } from './schemas/models.js';
 
 export interface ModelPool {
-  /** A loaded model, the first of the configuration when none is named. @throws QalignError MODEL_NOT_LOADED */
+  /** A loaded model, the first of the configuration when none is named. @throws QalignError MODEL_NOT_LOADED, NO_WORKER while it is loading */
   get(name?: string): Scorer;
   readonly loaded: ReadonlyMap<string, Scorer>;
   rows(): Promise<ModelRow[]>;
@@ -65,6 +65,7 @@ export function createModelPool({ config, log, createScorer, onBatch, signal }: 
       const name = asked ?? config.models[0] ?? '';
       const scorer = loaded.get(name);
       if (scorer !== undefined) return scorer;
+      if (loading.has(name)) throw new QalignError('NO_WORKER', `The model "${name}" is being loaded.`, { details: { retry_after_s: 5, reason: 'loading' } });
       throw new QalignError('MODEL_NOT_LOADED', `The model "${name.slice(0, 100)}" is not loaded; loaded ${loaded.size === 1 ? 'is' : 'are'} ${[...loaded.keys()].join(', ') || 'none'}.`);
     },
     async rows() {

@@ -90,13 +90,21 @@ function failures(route: Route): Json {
   );
 }
 
+/** What has a default is filled in by us: nobody is required to send it. */
+function withoutDefaults(schema: object): object {
+  const { required, properties, ...rest } = schema as { required?: unknown; properties?: Readonly<Record<string, { default?: unknown }>> };
+  if (!Array.isArray(required) || properties === undefined) return schema;
+  const needed = required.filter((key: string) => properties[key]?.default === undefined);
+  return { ...rest, properties, ...(needed.length === 0 ? {} : { required: needed }) };
+}
+
 /** TypeBox's schemas are draft-07; OpenAPI 3.1 is 2020-12, where a tuple is written otherwise. Named ones become references. */
 function convert(schema: unknown, inside?: TSchema): unknown {
   if (Array.isArray(schema)) return schema.map((one) => convert(one));
   if (typeof schema !== 'object' || schema === null) return schema;
   const name = schema === inside ? undefined : Object.entries(NAMED_SCHEMAS).find(([, named]) => named === schema)?.[0];
   if (name !== undefined) return { $ref: `#/components/schemas/${name}` };
-  const { items, additionalItems, ...rest } = schema as { items?: unknown; additionalItems?: unknown };
+  const { items, additionalItems, ...rest } = withoutDefaults(schema) as { items?: unknown; additionalItems?: unknown };
   const tuple = Array.isArray(items);
   return {
     ...Object.fromEntries(Object.entries(rest).map(([key, value]) => [key, key === 'default' || key === 'enum' || key === 'const' || key === 'required' ? value : convert(value)])),

@@ -2,8 +2,9 @@ import { QalignError } from '../errors.js';
 import type { Task } from '../prompts/conversation.js';
 import { isFailure, type ScoreOutcome } from '../recipes/result.js';
 import type { Scorer, ScoreSource } from '../recipes/score.js';
-import type { Ticket } from './admission.js';
+import { CLIP_FRAMES, type Ticket } from './admission.js';
 import { errorBody } from './error-handler.js';
+import type { Tidy } from './upload.js';
 import { mediaLimits, nameOf, toSource } from './request-source.js';
 import type { Call } from './route.js';
 import type { ScoreAnswer, ScoredInput } from './schemas/score.js';
@@ -28,22 +29,30 @@ export async function* scoreItems(call: Call, order: ScoreOrder): AsyncGenerator
 }
 
 async function scoreOne(call: Call, scorer: Scorer, order: ScoreOrder, index: number, tasks: readonly Task[], ticket: Ticket, signal: AbortSignal, late: AbortSignal): Promise<ScoredInput> {
-  const { config, metrics, isAllowedAddress: isAllowed } = call.services;
+  const { config, metrics, isAllowedAddress: isAllowed, spool, memory } = call.services;
+  const tidy: Tidy = [];
   const item = order.items[index] as ScoreOrder['items'][number];
   const input = nameOf(item, index);
   const limits = mediaLimits(config);
+  let frames = 1;
   let results: ScoreOutcome[];
   let media: ScoreSource['media'] | undefined;
   try {
-    const source = await toSource(item, index, { root: config.root, allowUrls: config.allow_urls, limits, isAllowed }, signal);
+    const source = await toSource(item, index, { root: config.root, allowUrls: config.allow_urls, limits, isAllowed, hold: { spool, memory } }, signal, tidy);
     media = source.media;
+    if (source.kind === 'video') {
+      ticket.grow(CLIP_FRAMES - frames);
+      frames = CLIP_FRAMES;
+    }
     results = await scorer.score(source, { tasks, scale: order.scale, prompt: order.prompt, limits, lane: 'interactive', ticket: ticket.order, traceparent: call.traceparent, signal });
   } catch (error) {
     call.gone.throwIfAborted();
     const { code, message } = late.aborted ? new QalignError('DEADLINE_EXCEEDED', `${input} was not scored in time.`) : toItemError(error);
     results = tasks.map((task) => ({ input, task, error: { code, message } }));
+  } finally {
+    await Promise.all(tidy.map(async (one) => one()));
   }
-  ticket.done(1, !late.aborted);
+  ticket.done(frames, !late.aborted);
   const answer = { index, input, ok: !results.some(isFailure), results: results.map((outcome) => withoutPath(outcome, media)) };
   metrics.items.inc({ outcome: answer.ok ? 'scored' : 'failed' });
   return answer;

@@ -66,15 +66,17 @@ export async function serve({ config, log, createScorer = createRealScorer, isAl
   const models = createModelPool({ config, log, createScorer, onBatch: (model, batch) => metrics.onBatch(model, batch), signal: stopping.signal });
   metrics.watch(models.loaded, admission, () => memory.used);
   const jobStore = createJobStore(database);
-  const jobs = createJobRunner({ config, root: join(dataDir, 'jobs'), store: jobStore, models, metrics, log, isAllowedAddress });
+  const jobs = createJobRunner({ config, root: join(dataDir, 'jobs'), store: jobStore, models, metrics, log, hold: { spool, memory }, isAllowedAddress });
   const runs = resolve(config.runs_dir ?? runsRoot());
   const hider = createHider([dataDir, runs, ...(config.root === null ? [] : [config.root])]);
   const workStore = createWorkStore(database);
-  const works = createWorkRunner({ root: join(dataDir, 'works'), store: workStore, methods: createWorkMethods(runs), hide: hider.hide, log });
+  const works = createWorkRunner({ root: join(dataDir, 'works'), store: workStore, methods: createWorkMethods({ root: config.root, runs }), hide: hider.hide, log });
   works.recover();
+  jobs.recover();
   const services: Services = { isAllowedAddress, works, workStore, places: { root: config.root, runs }, hidden: hider.hidden, hideIn: hider.hideIn, jobs, jobStore, idempotency: createIdempotency(database), config, log, models, admission, memory, metrics, spool, ending: ending.signal, limitRate: createRateLimit(config.rate_per_minute) };
   const server = createServer({ requestTimeout: 300_000, headersTimeout: 30_000, keepAliveTimeout: 65_000 }, createApp(services, createAuthoriser(keys, loopback)));
   server.maxConnections = config.limits.connections;
+  server.on('drop', () => metrics.rejects.inc({ reason: 'CONNECTIONS' })); // reset by Node before anything can be said
   await listen(server, config);
   const { port } = server.address() as AddressInfo;
   const url = `http://${config.host.includes(':') ? `[${config.host}]` : config.host}:${port}`;
@@ -88,12 +90,14 @@ export async function serve({ config, log, createScorer = createRealScorer, isAl
     // a training ends after its step; one whose step is longer sees that its parent is gone and ends then
     const saved = Promise.all([jobs.close(), Promise.race([works.close(), sleep(config.shutdown_ms * 0.7, undefined, { ref: false })])]);
     const closed = new Promise<void>((done) => server.close(() => done()));
+    const idle = setInterval(() => server.closeIdleConnections(), 100); // Node keeps those that become idle later
     const late = setTimeout(() => {
       stopping.abort(new QalignError('SHUTTING_DOWN', 'The service is ending.'));
       server.closeAllConnections();
     }, config.shutdown_ms * 0.7);
     await Promise.all([closed, saved]);
     clearTimeout(late);
+    clearInterval(idle);
     stopping.abort(new QalignError('SHUTTING_DOWN', 'The service is ending.'));
     await Promise.race([models.close(), new Promise((done) => setTimeout(done, config.shutdown_ms * 0.3).unref())]);
     rmSync(spool, { recursive: true, force: true });
@@ -103,12 +107,12 @@ export async function serve({ config, log, createScorer = createRealScorer, isAl
   return { url, services, loaded, close };
 }
 
-function listen(server: ReturnType<typeof createServer>, { host, port }: ServeConfig): Promise<void> {
+function listen(server: ReturnType<typeof createServer>, { host, port, limits }: ServeConfig): Promise<void> {
   return new Promise((done, fail) => {
     server.once('error', (cause: NodeJS.ErrnoException) => {
       const taken = cause.code === 'EADDRINUSE';
       fail(new QalignError('CONFIG_INVALID', `The address ${host}:${port} ${taken ? 'is in use; choose another with port=N' : `cannot be listened on (${cause.code ?? cause.message})`}.`, { cause }));
     });
-    server.listen(port, host, done);
+    server.listen({ port, host, backlog: limits.connections }, done);
   });
 }

@@ -1,5 +1,6 @@
 import { once } from 'node:events';
 import { QalignError } from '../errors.js';
+import { firstSignal } from '../recipes/first-signal.js';
 import { followLines } from '../runs/follow-lines.js';
 import type { Call } from './route.js';
 
@@ -12,7 +13,7 @@ const BEAT_MS = 15_000;
 export async function streamEvents(call: Call, file: string, ended: () => boolean): Promise<void> {
   const { req, res, gone, services } = call;
   const from = lastEventId(req.get('last-event-id'));
-  const stop = AbortSignal.any([gone, services.ending]);
+  const { signal: stop, release } = firstSignal(gone, services.ending);
   res.status(200).set({ 'Content-Type': 'text/event-stream', 'Cache-Control': 'no-store', 'X-Accel-Buffering': 'no' });
   res.write('retry: 2000\n\n');
   const beat = setInterval(() => res.write(': still here\n\n'), BEAT_MS);
@@ -23,6 +24,7 @@ export async function streamEvents(call: Call, file: string, ended: () => boolea
       if (!res.write(`id: ${number}\nevent: ${name}\ndata: ${text}\n\n`)) await Promise.race([once(res, 'drain'), once(res, 'close')]);
     }
   } finally {
+    release();
     clearInterval(beat);
     res.end();
   }

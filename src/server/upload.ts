@@ -1,12 +1,10 @@
 import { randomUUID } from 'node:crypto';
-import { createWriteStream, type WriteStream } from 'node:fs';
+import { createWriteStream } from 'node:fs';
 import { rm } from 'node:fs/promises';
-import { finished } from 'node:stream/promises';
-import { once } from 'node:events';
 import { join } from 'node:path';
+import { finished, pipeline } from 'node:stream/promises';
 import busboy from 'busboy';
 import type { Request } from 'express';
-import type { Readable } from 'node:stream';
 import { QalignError } from '../errors.js';
 import type { MemoryBudget } from './memory-budget.js';
 
@@ -23,22 +21,29 @@ export interface Form {
   discard(): Promise<void>;
 }
 
-export interface UploadLimits {
-  readonly files: number;
-  readonly fileBytes: number;
+/** Where bytes lie while they are scored. */
+export interface Hold {
   readonly spool: string;
   readonly memory: MemoryBudget;
+}
+
+/** What lets go of what was held. */
+export type Tidy = (() => Promise<void> | void)[];
+
+export interface UploadLimits extends Hold {
+  readonly files: number;
+  readonly fileBytes: number;
 }
 
 /** Up to here a file stays in memory. */
 const SMALL = 1024 ** 2;
 const FIELDS = { fieldSize: 64 * 1024, fields: 32, headerPairs: 64 };
 
-/** Reads multipart/form-data as it arrives. @throws QalignError MALFORMED, BODY_TOO_LARGE, OUTPUT_UNWRITABLE, CANCELLED */
-export async function readForm(req: Request, limits: UploadLimits): Promise<Form> {
+/** Reads multipart/form-data as it arrives, until `signal` says why not. @throws QalignError MALFORMED, BODY_TOO_LARGE, OUTPUT_UNWRITABLE, or the reason of the signal */
+export async function readForm(req: Request, limits: UploadLimits, signal: AbortSignal): Promise<Form> {
   const fields: Record<string, string> = {};
   const files: Promise<Upload>[] = [];
-  const tidy: (() => Promise<void> | void)[] = [];
+  const tidy: Tidy = [];
   const discard = async (): Promise<void> => {
     await Promise.allSettled(files);
     await Promise.all(tidy.splice(0).map(async (one) => one()));
@@ -48,7 +53,7 @@ export async function readForm(req: Request, limits: UploadLimits): Promise<Form
   const fail = (error: QalignError): void => {
     failure ??= error;
     req.unpipe(parser);
-    parser.destroy();
+    process.nextTick(() => parser.destroy()); // busboy goes on with its parts after it told of a limit, and falls over them if they are gone
   };
   const tooMany = (what: string) => () => fail(new QalignError('BODY_TOO_LARGE', `The form has more ${what} than the service takes in one request (${what === 'files' ? limits.files : FIELDS.fields}).`));
   parser.on('field', (name, value, info) => {
@@ -57,14 +62,17 @@ export async function readForm(req: Request, limits: UploadLimits): Promise<Form
     else Object.defineProperty(fields, name, { value, enumerable: true, writable: true });
   });
   parser.on('file', (_field, stream, info) => {
-    const file = store(stream, info.filename ?? '', limits, tidy);
+    stream.on('limit', () => fail(new QalignError('BODY_TOO_LARGE', `A file of the form is larger than ${limits.fileBytes} bytes.`)));
+    const file = store(stream as AsyncIterable<Buffer>, info.filename ?? '', limits, tidy);
     file.catch((error: NodeJS.ErrnoException) => fail(toUploadError(error)));
     files.push(file);
   });
   parser.on('filesLimit', tooMany('files')).on('fieldsLimit', tooMany('fields'));
-  req.once('aborted', () => fail(new QalignError('CANCELLED', 'The client went away while it sent.')));
+  const onAbort = (): void => fail(signal.reason as QalignError);
+  signal.addEventListener('abort', onAbort, { once: true });
   try {
-    req.pipe(parser);
+    if (signal.aborted) onAbort();
+    else req.pipe(parser);
     await finished(parser).catch((error: Error) => {
       throw failure ?? new QalignError('MALFORMED', `The form cannot be read: ${error.message}.`, { cause: error });
     });
@@ -74,15 +82,19 @@ export async function readForm(req: Request, limits: UploadLimits): Promise<Form
   } catch (error) {
     await discard();
     throw failure ?? toUploadError(error as NodeJS.ErrnoException);
+  } finally {
+    signal.removeEventListener('abort', onAbort);
   }
 }
 
 /** A full disk is ours, anything else is what the form was like. */
-function toUploadError(error: NodeJS.ErrnoException): QalignError {
+export function toUploadError(error: NodeJS.ErrnoException): QalignError {
   if (error instanceof QalignError) return error;
-  if (['ENOSPC', 'EDQUOT', 'EFBIG', 'EIO', 'EMFILE'].includes(error.code ?? '')) return new QalignError('OUTPUT_UNWRITABLE', 'The service has no room on its disk for the upload; try again later.', { cause: error });
+  if (isFull(error)) return new QalignError('OUTPUT_UNWRITABLE', 'The service has no room on its disk for the upload; try again later.', { cause: error });
   return new QalignError('MALFORMED', `The form cannot be read: ${error.message}.`, { cause: error });
 }
+
+export const isFull = ({ code }: NodeJS.ErrnoException): boolean => ['ENOSPC', 'EDQUOT', 'EFBIG', 'EIO', 'EMFILE'].includes(code ?? '');
 
 function openParser(req: Request, limits: UploadLimits): busboy.Busboy {
   try {
@@ -92,35 +104,38 @@ function openParser(req: Request, limits: UploadLimits): busboy.Busboy {
   }
 }
 
-async function store(stream: Readable & { truncated?: boolean }, filename: string, limits: UploadLimits, tidy: (() => Promise<void> | void)[]): Promise<Upload> {
+async function store(stream: AsyncIterable<Buffer>, filename: string, limits: UploadLimits, tidy: Tidy): Promise<Upload> {
   const name = filename.replaceAll(/[\p{Cc}]/gu, '').slice(-200) || 'upload';
+  return { name, media: await keep(stream, limits, tidy) };
+}
+
+/** Bytes as they arrive: in memory while they are few and there is room, else in a file of the spool. `tidy` gets what lets go of them. */
+export async function keep(stream: AsyncIterable<Buffer>, { spool, memory }: Hold, tidy: Tidy): Promise<Upload['media']> {
+  const chunks = stream[Symbol.asyncIterator]();
   const held: Buffer[] = [];
   let bytes = 0;
-  let disk: { stream: WriteStream; path: string } | undefined;
-  tidy.push(() => limits.memory.give(bytes));
-  for await (const chunk of stream as AsyncIterable<Buffer>) {
-    if (disk === undefined && bytes + chunk.length <= SMALL && limits.memory.take(chunk.length)) {
+  const release = (): void => {
+    memory.give(bytes);
+    bytes = 0;
+  };
+  tidy.push(release);
+  for (let next = await chunks.next(); next.done !== true; next = await chunks.next()) {
+    const chunk = next.value;
+    if (bytes + chunk.length <= SMALL && memory.take(chunk.length)) {
       held.push(chunk);
       bytes += chunk.length;
       continue;
     }
-    disk ??= spill(limits.spool, held.splice(0), tidy);
-    if (!disk.stream.write(chunk)) await Promise.race([once(disk.stream, 'drain'), finished(disk.stream)]);
+    const path = join(spool, randomUUID());
+    tidy.push(() => rm(path, { force: true }));
+    await pipeline(all([...held.splice(0), chunk], chunks), createWriteStream(path, { flags: 'wx', mode: 0o600 }));
+    release();
+    return path;
   }
-  if (disk !== undefined) {
-    disk.stream.end();
-    await finished(disk.stream);
-  }
-  if (stream.truncated === true) throw new QalignError('BODY_TOO_LARGE', `The file "${name}" is larger than ${limits.fileBytes} bytes.`);
-  if (disk !== undefined) return { name, media: disk.path };
-  return { name, media: Buffer.concat(held) };
+  return Buffer.concat(held);
 }
 
-function spill(spool: string, held: readonly Buffer[], tidy: (() => Promise<void> | void)[]): { stream: WriteStream; path: string } {
-  const path = join(spool, randomUUID());
-  const stream = createWriteStream(path, { flags: 'wx', mode: 0o600 });
-  stream.on('error', () => {}); // seen where it is awaited
-  tidy.push(() => rm(path, { force: true }));
-  for (const chunk of held) stream.write(chunk);
-  return { stream, path };
+async function* all(first: readonly Buffer[], rest: AsyncIterator<Buffer>): AsyncGenerator<Buffer, void, undefined> {
+  yield* first;
+  for (let next = await rest.next(); next.done !== true; next = await rest.next()) yield next.value;
 }

@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { QalignError } from '../errors.js';
 import { idOf, keyOf } from './idempotency.js';
 import type { Call } from './route.js';
+import { requireStillInRoot } from './work-recipes.js';
 import type { Work, WorkKind } from './work-store.js';
 
 /** Accepts a training or evaluation: it lies in the store before this returns. With an Idempotency-Key a repeated request finds the first. */
@@ -36,9 +37,11 @@ export function listWork(call: Call<unknown, { limit?: number; offset?: number; 
   return workStore.list({ kind, owner, status, limit, offset }).map((work) => works.current(work.id) ?? work);
 }
 
-/** Goes on with what was stopped, interrupted or failed. @throws QalignError RUN_ACTIVE, RUN_NOT_FOUND */
-export function resumeWork(call: Call<{ id: string }>): Work {
-  const { works, workStore, ending } = call.services;
+/** Goes on with what was stopped, interrupted or failed. @throws QalignError RUN_ACTIVE, RUN_NOT_FOUND, PATH_FORBIDDEN */
+export async function resumeWork(call: Call<{ id: string }>): Promise<Work> {
+  const { works, workStore, ending, places, hidden } = call.services;
+  const { kind, recipe } = findWork(call);
+  await requireStillInRoot(kind, recipe, places).catch(hidden);
   const work = findWork(call);
   if (ending.aborted) throw new QalignError('SHUTTING_DOWN', 'The service is ending; try again later.');
   if (works.isActive(work.id)) throw new QalignError('RUN_ACTIVE', `${work.id} is ${work.status}; there is nothing to resume.`);

@@ -1,16 +1,18 @@
 import { evaluate } from '../recipes/evaluate/evaluate.js';
 import { resumeRun, train } from '../recipes/train.js';
+import { requireStillInRoot, type Places } from './work-recipes.js';
 import type { WorkMethod } from './work-runner.js';
 import type { WorkKind } from './work-store.js';
 
 const EVERY_MS = 500;
 
 /** Trainings and evaluations, as the command line does them. */
-export const createWorkMethods = (runs: string): Readonly<Record<WorkKind, WorkMethod>> => ({
+export const createWorkMethods = (places: Places): Readonly<Record<WorkKind, WorkMethod>> => ({
   async run(work, { signal, tell, began }) {
+    await requireStillInRoot('run', work.recipe, places);
     const seldom = everyNowAndThen();
     const options = {
-      runs,
+      runs: places.runs,
       signal,
       onRun: began,
       onSetup: (message: string, done?: number, total?: number) => seldom(() => tell(Object.assign({ event: 'setup', message }, done === undefined ? {} : { done, total }))),
@@ -22,6 +24,7 @@ export const createWorkMethods = (runs: string): Readonly<Record<WorkKind, WorkM
     return result.status === 'completed' ? 'completed' : 'stopped';
   },
   async eval(work, { folder, signal, tell }) {
+    await requireStillInRoot('eval', work.recipe, places);
     const seldom = everyNowAndThen();
     await evaluate(work.recipe, { out: folder, signal, onEvent: (event) => (event.event === 'evaluated' ? tell(event) : seldom(() => tell(event))) });
     return 'completed';

@@ -1,6 +1,6 @@
 import { createReadStream, existsSync } from 'node:fs';
 import { realpath } from 'node:fs/promises';
-import { dirname, join, resolve } from 'node:path';
+import { dirname, isAbsolute, join, resolve } from 'node:path';
 import { createInterface } from 'node:readline';
 import { EvaluateRecipe } from '../config/evaluate.js';
 import { checkConfig, loadConfig } from '../config/load.js';
@@ -10,6 +10,7 @@ import { QalignError } from '../errors.js';
 import { packageRoot } from '../package-root.js';
 import { isBelow, resolveInRoot } from './path-root.js';
 import type { EvaluationBody, TrainRunBody } from './schemas/work.js';
+import type { WorkKind } from './work-store.js';
 
 /** Where a request may reach: below the root, and into the models of finished runs. */
 export interface Places {
@@ -26,14 +27,15 @@ export async function settleTraining(body: TrainRunBody, places: Places): Promis
   const { data } = recipe;
   const media = data.root === null ? null : await resolveInRoot(places.root, data.root, 'folder');
   const [train, dev] = await Promise.all([data.train, data.dev].map((files) => Promise.all(files.map((file) => resolveInRoot(places.root, file)))));
-  for (const file of [...(train ?? []), ...(dev ?? [])]) await requireMediaInRoot(file, media ?? dirname(file), places.root);
-  return {
+  const settled = {
     ...recipe,
     model: await settleModel(recipe.model, places),
     base: recipe.base === null ? null : await settleModel(recipe.base, places),
     encoder_weights: recipe.encoder_weights === null ? null : await resolveInRoot(places.root, recipe.encoder_weights),
     data: { ...data, train: train ?? [], dev: dev ?? [], root: media },
   };
+  await requireStillInRoot('run', settled, places);
+  return settled;
 }
 
 /** The same for an evaluation. */
@@ -45,13 +47,45 @@ export async function settleEvaluation(body: EvaluationBody, places: Places): Pr
     recipe.data.map(async (entry) => {
       const records = await resolveInRoot(places.root, entry.records);
       const media = entry.root === null ? null : await resolveInRoot(places.root, entry.root, 'folder');
-      await requireMediaInRoot(records, media ?? dirname(records), places.root);
       return { ...entry, records, root: media };
     }),
   );
   const ensemble = recipe.ensemble === null ? null : { ...recipe.ensemble, with: await Promise.all(recipe.ensemble.with.map(async (one) => ({ ...one, csv: await resolveInRoot(places.root, one.csv) }))) };
-  return { ...recipe, model: await settleModel(recipe.model, places), base: recipe.base === null ? null : await settleModel(recipe.base, places), data, ensemble };
+  const settled = { ...recipe, model: await settleModel(recipe.model, places), base: recipe.base === null ? null : await settleModel(recipe.base, places), data, ensemble };
+  await requireStillInRoot('eval', settled, places);
+  return settled;
 }
+
+/**
+ * That a settled recipe reads below the root alone. It may wait for its turn, or be resumed much later: its files, the links on
+ * the way to them and the root itself may be others by then.
+ * @throws QalignError PATH_FORBIDDEN
+ */
+export async function requireStillInRoot(kind: WorkKind, settled: object, { root, runs }: Places): Promise<void> {
+  const { top, records, others, models } = { top: await realpath(root ?? '').catch(() => ''), ...(kind === 'run' ? readsOfTraining(settled as TrainRecipe) : readsOfEvaluation(settled as EvaluateRecipe)) };
+  const inside = async (path: string, ...tops: string[]): Promise<void> => {
+    const real = await realpath(path).catch(() => undefined);
+    if (real !== undefined && !tops.some((one) => one !== '' && (real === one || isBelow(one, real)))) throw new QalignError('PATH_FORBIDDEN', `${path} leads out of the root now; put it back below it.`);
+  };
+  for (const path of others) await inside(path, top);
+  for (const model of models.filter(isAbsolute)) await inside(model, top, await realpath(runs).catch(() => ''));
+  for (const [file, folder] of records) {
+    await inside(file, top);
+    await requireMediaInRoot(file, folder ?? dirname(file), top);
+  }
+}
+
+interface Reads {
+  /** Record files with the folder of their media; null: beside them. */
+  readonly records: readonly (readonly [file: string, folder: string | null])[];
+  readonly others: readonly string[];
+  /** Names, or folders. */
+  readonly models: readonly string[];
+}
+
+const given = (...paths: readonly (string | null)[]): string[] => paths.filter((path) => path !== null);
+const readsOfTraining = ({ data, model, base, encoder_weights: encoder }: TrainRecipe): Reads => ({ records: [...data.train, ...data.dev].map((file) => [file, data.root]), others: given(data.root, encoder), models: given(model, base) });
+const readsOfEvaluation = ({ data, model, base, ensemble }: EvaluateRecipe): Reads => ({ records: data.map(({ records, root }) => [records, root]), others: [...given(...data.map(({ root }) => root)), ...(ensemble?.with ?? []).map(({ csv }) => csv)], models: given(model, base) });
 
 /** A described model by name, `run:NAME`, or a folder below the root. Never a hub id: a request must not make the service fetch. */
 async function settleModel(model: string, { root, runs }: Places): Promise<string> {
@@ -67,8 +101,8 @@ function requireName(prompt: string): void {
 }
 
 /** Records name their media, and must not name what lies elsewhere. */
-async function requireMediaInRoot(file: string, folder: string, root: string | null): Promise<void> {
-  const top = await realpath(root ?? '');
+async function requireMediaInRoot(file: string, folder: string, top: string): Promise<void> {
+  if (!existsSync(file)) return; // nothing is read of it, and its reader says so
   let number = 0;
   for await (const line of createInterface({ input: createReadStream(file), crlfDelay: Infinity })) {
     number += 1;

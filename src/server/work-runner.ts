@@ -43,9 +43,9 @@ export function createWorkRunner({ root, store, methods, hide, log }: { root: st
     }
   };
   const write = async (id: string, event: { readonly event: string }): Promise<void> =>
-    appendFile(join(folder(id), 'events.jsonl'), `${hide(JSON.stringify({ time: Date.now() / 1000, ...event }))}\n`).catch((error: Error) => log.warn('an event was not written', { work: id, reason: error.message }));
+    mkdir(folder(id), { recursive: true }).then(() => appendFile(join(folder(id), 'events.jsonl'), `${hide(JSON.stringify({ time: Date.now() / 1000, ...event }))}\n`)).catch((error: Error) => log.warn('an event was not written', { work: id, reason: error.message }));
 
-  /** Settled once: the first end counts. */
+  /** Its status is settled before this gives way; only then is it told. */
   const end = async (work: Work, status: Work['status'], message?: string): Promise<void> => {
     Object.assign(work, { status, message, finishedAt: Date.now() / 1000 });
     save(work);
@@ -110,10 +110,10 @@ export function createWorkRunner({ root, store, methods, hide, log }: { root: st
       if (at < 0) return;
       waiting.splice(at, 1);
       active.delete(id);
-      void mkdir(folder(id), { recursive: true }).then(() => end(entry.work, 'stopped'));
+      void end(entry.work, 'stopped');
     },
     recover() {
-      for (const work of store.unfinished()) void mkdir(folder(work.id), { recursive: true }).then(() => end(work, 'interrupted', 'The service ended meanwhile; resume goes on.'));
+      for (const work of store.unfinished()) void end(work, 'interrupted', 'The service ended meanwhile; resume goes on.');
     },
     async close() {
       closed = true;

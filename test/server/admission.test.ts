@@ -11,13 +11,14 @@ function scorerThatSays(perFrameMs: number, ready = true): Scorer {
 }
 
 /** One server, first come first served, `trueMs` a frame, requests every `everyMs` with the same deadline. Time is counted, not waited for. */
-function simulate({ saidMs, trueMs, everyMs, withinMs, seconds }: { saidMs: number; trueMs: number; everyMs: number; withinMs: number; seconds: number }): { answered: number; late: number; refused: number; shortestRetryS: number } {
+function simulate({ saidMs, trueMs, everyMs, withinMs, seconds }: { saidMs: number; trueMs: number | ((time: number) => number); everyMs: number; withinMs: number; seconds: number }): { answered: number; late: number; refused: number; shortestRetryS: number } {
   let time = 0;
   const admission = createAdmission(() => time);
   const scorer = scorerThatSays(saidMs);
   const queue: { ticket: Ticket; deadline: number }[] = [];
   const counts = { answered: 0, late: 0, refused: 0, shortestRetryS: Infinity };
   let nextDone = Infinity;
+  const pace = (): number => (typeof trueMs === 'number' ? trueMs : trueMs(time));
   for (let arrival = 0; arrival < seconds * 1000; arrival += everyMs) {
     while (nextDone <= arrival) {
       time = nextDone;
@@ -25,7 +26,7 @@ function simulate({ saidMs, trueMs, everyMs, withinMs, seconds }: { saidMs: numb
       ticket.done(1);
       ticket.close(true);
       counts.answered++;
-      nextDone = queue.length === 0 ? Infinity : time + trueMs;
+      nextDone = queue.length === 0 ? Infinity : time + pace();
     }
     time = arrival;
     for (const gone of queue.filter(({ deadline }) => deadline <= time)) {
@@ -37,7 +38,7 @@ function simulate({ saidMs, trueMs, everyMs, withinMs, seconds }: { saidMs: numb
     if (queue.length === 0) nextDone = Infinity;
     try {
       queue.push({ ticket: admission.admit(scorer, 1, withinMs), deadline: time + withinMs });
-      if (nextDone === Infinity) nextDone = time + trueMs;
+      if (nextDone === Infinity) nextDone = time + pace();
     } catch (error) {
       counts.refused++;
       counts.shortestRetryS = Math.min(counts.shortestRetryS, (error as QalignError).details?.['retry_after_s'] as number);
@@ -65,6 +66,15 @@ describe('admission', () => {
     expect(shortestRetryS).toBeGreaterThanOrEqual(1);
   });
 
+  it('answers in time what it lets in, also where the machine is three times as slow every other two seconds', () => {
+    const trueMs = (time: number): number => (time % 4000 < 2000 ? 10 : 30);
+    for (const everyMs of [7.5, 1.5]) {
+      const { answered, late } = simulate({ saidMs: 15, trueMs, everyMs, withinMs: 5000, seconds: 120 });
+      expect(answered).toBeGreaterThan(0.95 * 120 * ((100 + 33.3) / 2));
+      expect(late).toBeLessThan(0.01 * answered);
+    }
+  });
+
   it('refuses what came too late to be answered, and everything without a worker', () => {
     const admission = createAdmission();
     const code = (work: () => unknown): string => {
@@ -86,6 +96,8 @@ describe('admission', () => {
     const before = admission.predict(scorer) as number;
     const ticket = admission.admit(scorer, 50, 60_000);
     expect(admission.predict(scorer)).toBeGreaterThan(before * 5);
+    ticket.grow(50);
+    expect(admission.predict(scorer)).toBeGreaterThan(before * 10);
     ticket.close(false);
     expect(admission.predict(scorer)).toBe(before);
   });

@@ -1,4 +1,5 @@
-import { mkdtemp, open, rm, type FileHandle } from 'node:fs/promises';
+import fs from 'node:fs';
+import { mkdtemp, open, readdir, rm, type FileHandle } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -100,6 +101,41 @@ describe('when the disk is full', () => {
     const spy = vi.spyOn(prototype, 'write').mockImplementation(() => Promise.reject(Object.assign(new Error('ENOSPC: no space left on device, write'), { code: 'ENOSPC' })));
     return () => spy.mockRestore();
   }
+
+  it('a job that cannot be kept is refused, leaves nothing, and is accepted once there is room', async () => {
+    const service = await startService([], withoutPython);
+    try {
+      const form = (): FormData => {
+        const body = new FormData();
+        body.append('file', new Blob([list(50)]), 'list.jsonl');
+        return body;
+      };
+      const post = async (): Promise<[number, string | undefined]> => {
+        const response = await fetch(`${service.url}/v1/jobs`, { method: 'POST', headers: { 'Idempotency-Key': 'full' }, body: form() });
+        return [response.status, ((await response.json()) as { error?: { code: string } }).error?.code];
+      };
+      const enospc = Object.assign(new Error('ENOSPC: no space left on device, write'), { code: 'ENOSPC' });
+      const writev = vi.spyOn(fs, 'writev').mockImplementation(((...given: unknown[]) => (given.at(-1) as (error: Error) => void)(enospc)) as typeof fs.writev);
+      const write = vi.spyOn(fs, 'write').mockImplementation(((...given: unknown[]) => (given.at(-1) as (error: Error) => void)(enospc)) as typeof fs.write);
+      expect(await post()).toEqual([507, 'OUTPUT_UNWRITABLE']); // while its list is written
+      expect(write.mock.calls.length + writev.mock.calls.length).toBeGreaterThan(0);
+      write.mockRestore();
+      writev.mockRestore();
+      const insert = vi.spyOn(service.services.jobStore, 'insert').mockImplementation(() => {
+        throw Object.assign(new Error('database or disk is full'), { code: 'SQLITE_FULL' });
+      });
+      expect(await post()).toEqual([507, 'OUTPUT_UNWRITABLE']); // while it is noted
+      insert.mockRestore();
+      expect(await readdir(join(service.dataDir, 'jobs'))).toEqual([]);
+      expect((await service.client.jobs.list()).jobs).toEqual([]);
+      expect((await post())[0]).toBe(202);
+      const [job] = (await service.client.jobs.list()).jobs;
+      expect(await service.client.jobs.wait(job?.id ?? '')).toMatchObject({ status: 'completed', done: 50, failed: 0 });
+    } finally {
+      vi.restoreAllMocks();
+      await service.close();
+    }
+  });
 
   it('a job waits, says so, and writes every result once there is room', async () => {
     const service = await startService(['jobs.in_flight=4'], withoutPython);

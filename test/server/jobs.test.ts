@@ -1,4 +1,4 @@
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -72,6 +72,24 @@ describe('a job', () => {
     expect([second?.id, third?.id]).toEqual([first.id, first.id]);
     const other = await service.client.jobs.create(tiny(3), {}, { idempotencyKey: 'once' }).catch((error: unknown) => error as ServiceError);
     expect(other).toMatchObject({ status: 409, code: 'IDEMPOTENCY_CONFLICT' });
+  });
+
+  it('is made once when its key comes several times at once', async () => {
+    const jobs = await Promise.all(Array.from({ length: 6 }, () => service.client.jobs.create(tiny(40), {}, { idempotencyKey: 'at-once' })));
+    expect(new Set(jobs.map(({ id }) => id)).size).toBe(1);
+    const { id } = jobs[0] as { id: string };
+    expect(await service.client.jobs.wait(id)).toMatchObject({ status: 'completed', done: 40, failed: 0 });
+    expect(await inputs(id)).toEqual(Array.from({ length: 40 }, (_, i) => `n${i} quality ok`));
+  });
+
+  it('that was not accepted leaves nothing, also when the service was killed meanwhile', async () => {
+    const folder = join(dataDir, 'jobs');
+    const before = await readdir(folder);
+    await service.close();
+    for (const name of [`job_${'0'.repeat(24)}.part-000000000000`, `job_${'1'.repeat(24)}`, 'kept']) await mkdir(join(folder, name));
+    service = await start();
+    expect((await readdir(folder)).sort()).toEqual([...before, 'kept'].sort());
+    await rm(join(folder, 'kept'), { recursive: true });
   });
 
   it('is cancelled, and keeps what it has', async () => {

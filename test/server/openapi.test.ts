@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { problemWith } from '../../bridge/validate.js';
 import { DEFAULT_MODEL } from '../../src/config/models.js';
+import { describeService } from '../../src/server/openapi.js';
 import { ROUTES } from '../../src/server/routes/index.js';
 import { ErrorAnswer } from '../../src/server/schemas/error.js';
 import { startService, type TestService } from './start-service.js';
@@ -31,6 +32,20 @@ describe('/openapi.json', () => {
     expect(references.length).toBeGreaterThan(20);
     expect(references.filter((name) => document.components.schemas[name] === undefined)).toEqual([]);
     expect(document.paths['/v1/score']?.['post']?.responses).toHaveProperty('429');
+  });
+
+  it('requires nothing that is filled in by default: a default would not fit its own schema', () => {
+    const wrong: string[] = [];
+    const walk = (node: unknown, place: string): void => {
+      if (typeof node !== 'object' || node === null) return;
+      const { required, properties } = node as { required?: string[]; properties?: Record<string, { default?: unknown }> };
+      if (Array.isArray(required) && properties !== undefined) wrong.push(...required.filter((key) => properties[key]?.default !== undefined).map((key) => `${place}.${key}`));
+      for (const [key, value] of Object.entries(node)) walk(value, `${place}.${key}`);
+    };
+    const document = describeService(ROUTES);
+    walk(document, '');
+    expect(JSON.stringify(document)).toContain('"default":{}');
+    expect(wrong).toEqual([]);
   });
 
   it('has an example of every route', () => {

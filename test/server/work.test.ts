@@ -1,4 +1,4 @@
-import { cp, mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
+import { cp, mkdir, mkdtemp, readFile, rename, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -112,6 +112,32 @@ describe('/v1/evaluations', () => {
     const error = await failure(service.client.evaluations.create({ recipe: { name: 'e', model: 'tiny-untrained', data: [{ name: 'x', records: 'records.jsonl' }], ...change } }));
     expect([error.status, error.code]).toEqual([status, code]);
   });
+
+  it('is not resumed when its records have come to name media out of the root', async () => {
+    const records = await readFile(join(root, 'records.jsonl'), 'utf8');
+    await writeFile(join(root, 'changing.jsonl'), records);
+    const recipe = { name: 'changing', model: 'tiny-untrained', device: 'cpu', data: [{ name: 'x', records: 'changing.jsonl' }] };
+    const first = await service.client.evaluations.create({ recipe });
+    const waits = await service.client.evaluations.create({ recipe: { ...recipe, name: 'waits' } });
+    await writeFile(join(root, 'changing.jsonl'), records.replaceAll(/"media":"[^"]*"/g, '"media":"../secret.png"'));
+    await service.client.evaluations.stop(first.id);
+    // the one whose turn comes only now, and the one that is resumed
+    expect((await collect(service.client.evaluations.events(waits.id))).at(-1)).toMatchObject({ event: 'end', status: 'failed', message: expect.stringMatching(/out of the root/) as string });
+    await collect(service.client.evaluations.events(first.id));
+    expect(await failure(service.client.evaluations.resume(first.id))).toMatchObject({ status: 403, code: 'PATH_FORBIDDEN' });
+    expect((await service.client.evaluations.get(first.id)).status).toMatch(/stopped|failed/);
+    // a link on the way to the records, turned after they were accepted
+    await mkdir(join(root, 'here'));
+    await writeFile(join(root, 'here/list.jsonl'), records.replaceAll('media/', '../media/'));
+    const linked = await service.client.evaluations.create({ recipe: { ...recipe, name: 'linked', data: [{ name: 'x', records: 'here/list.jsonl' }] } });
+    await service.client.evaluations.stop(linked.id);
+    await collect(service.client.evaluations.events(linked.id));
+    await rename(join(root, 'here'), join(folder, 'elsewhere'));
+    await symlink(join(folder, 'elsewhere'), join(root, 'here'));
+    const error = await failure(service.client.evaluations.resume(linked.id));
+    expect([error.status, error.code]).toEqual([403, 'PATH_FORBIDDEN']);
+    expect(error.message).not.toContain(folder);
+  }, 120_000);
 
   it('says what is missing', async () => {
     await writeFile(join(root, 'absent.jsonl'), `${JSON.stringify({ id: 'a', media: 'gone.png', kind: 'image', task: 'quality', dataset: 'd', mos: 3, level: 'fair', question: '<|image|>?', answer: 'Fine.', split: 'test', source: { file: 'l.csv', row: 2 } })}\n`);

@@ -1,5 +1,5 @@
 import { readFile } from 'node:fs/promises';
-import { availableParallelism, loadavg, setPriority } from 'node:os';
+import { availableParallelism, loadavg } from 'node:os';
 import { createScorer } from '../../recipes/score-parts.js';
 import type { Scorer, ScoreSource } from '../../recipes/scorer.js';
 import { closedLoop, openLoop, shotOf, type LoadResult } from './load.js';
@@ -27,11 +27,11 @@ export interface BenchServeResult {
   readonly load: readonly [number, number];
   readonly throughput: { readonly rounds: readonly { engine_items_per_second: number; http_items_per_second: number }[]; readonly http_over_engine_median: number };
   readonly capacity_items_per_second: number;
-  readonly overload: readonly ({ readonly times_capacity: number } & LoadResult)[];
+  readonly overload: readonly ({ readonly times_capacity: number; readonly connections_dropped: number } & LoadResult)[];
   readonly memory: { readonly requests: number; readonly failed: number; readonly growth_node_mb: number; readonly growth_workers_mb: number; readonly curve: readonly { requests: number; node_mb: number; workers_mb: number }[] };
 }
 
-const ROUNDS = 3;
+const ROUNDS = 5;
 const ITEMS = 16;
 const WIDTH = 8;
 /** What a client of the overload part waits for at most. */
@@ -47,15 +47,18 @@ export async function benchServe({ model, device, precision, sources, n, seconds
   const lightest = [...pictures].sort((a, b) => a.data.length - b.data.length).slice(0, 1);
   const served = await startServed([`models=[${model}]`, `device=${device}`, `precision=${precision}`], signal);
   try {
-    const { throughput, untrained } = await compareThroughput(served, { model, device, precision, pictures, seconds, onStep });
-    setPriority(10); // from here on this process sends more than can be answered; it must not take the processor from who answers
+    const { throughput, untrained } = await compareThroughput(served, { model, device, precision, pictures, seconds, onStep, signal });
     onStep('capacity');
-    const capacity = await closedLoop(served.url, lightest.map((picture) => shotOf([picture], 60_000)), 32, forSeconds(seconds));
+    const alone = lightest.map((picture) => shotOf([picture], 60_000));
+    await closedLoop(served.url, alone, 32, forSeconds(seconds / 3)); // until the pace of these is known
+    const capacity = await closedLoop(served.url, alone, 32, forSeconds(seconds));
     const overload: BenchServeResult['overload'][number][] = [];
     for (const times of [1, 2, 10]) {
       signal?.throwIfAborted();
       onStep(`${times} times ${capacity.items_per_second.toFixed(1)} requests a second`);
-      overload.push({ times_capacity: times, ...(await openLoop(served.url, lightest.map((picture) => shotOf([picture], WITHIN_MS)), capacity.items_per_second * times, seconds * 2)) });
+      const before = await served.dropped();
+      const result = await openLoop(served.url, lightest.map((picture) => shotOf([picture], WITHIN_MS)), capacity.items_per_second * times, seconds * 2);
+      overload.push({ times_capacity: times, connections_dropped: (await served.dropped()) - before, ...result });
     }
     const memory = await watchMemory(served, lightest, n, onStep, signal);
     return { model, untrained, cores: availableParallelism(), load: [before, loadavg()[0] as number], throughput, capacity_items_per_second: capacity.items_per_second, overload, memory };
@@ -70,18 +73,20 @@ const forSeconds = (seconds: number): (() => boolean) => {
   return () => performance.now() >= end;
 };
 
-/** In turns, so that whatever else the machine does falls on both. */
-async function compareThroughput(served: Served, { model, device, precision, pictures, seconds, onStep }: { model: string; device: string; precision: string; pictures: Pictures; seconds: number; onStep: (message: string) => void }): Promise<{ throughput: BenchServeResult['throughput']; untrained: boolean }> {
+/** In turns, now one first, now the other, so that whatever else the machine does falls on both. */
+async function compareThroughput(served: Served, { model, device, precision, pictures, seconds, onStep, signal }: { model: string; device: string; precision: string; pictures: Pictures; seconds: number; onStep: (message: string) => void; signal: AbortSignal | undefined }): Promise<{ throughput: BenchServeResult['throughput']; untrained: boolean }> {
   await using scorer = await createScorer({ model, device, precision: precision as 'auto' });
   const shots = pictures.map((_, start) => shotOf(Array.from({ length: ITEMS }, (_, i) => pictures[(start + i) % pictures.length] as Pictures[number]), 60_000));
   await engineAlone(scorer, pictures, 1);
   await closedLoop(served.url, shots, WIDTH, forSeconds(1));
   const rounds: { engine_items_per_second: number; http_items_per_second: number }[] = [];
   for (let round = 1; round <= ROUNDS; round++) {
+    signal?.throwIfAborted();
     onStep(`throughput, round ${round} of ${ROUNDS}`);
+    const http = (): Promise<number> => closedLoop(served.url, shots, WIDTH, forSeconds(seconds)).then((result) => result.items_per_second);
+    const first = round % 2 === 0 ? await http() : undefined;
     const engine = await engineAlone(scorer, pictures, seconds);
-    const http = await closedLoop(served.url, shots, WIDTH, forSeconds(seconds));
-    rounds.push({ engine_items_per_second: engine, http_items_per_second: http.items_per_second });
+    rounds.push({ engine_items_per_second: engine, http_items_per_second: first ?? (await http()) });
   }
   const ratios = rounds.map((round) => round.http_items_per_second / round.engine_items_per_second).sort((a, b) => a - b);
   return { throughput: { rounds, http_over_engine_median: ratios[Math.floor(ROUNDS / 2)] as number }, untrained: scorer.choice.untrained };

@@ -12,6 +12,8 @@ export interface Served {
   readonly pid: number;
   /** Resident memory of the service and of its workers, in MB, by its own /metrics. */
   memory(): Promise<{ node_mb: number; workers_mb: number }>;
+  /** Connections that it reset because too many were open. */
+  dropped(): Promise<number>;
   stop(): Promise<void>;
 }
 
@@ -36,7 +38,7 @@ export async function startServed(overrides: readonly string[], signal: AbortSig
       const text = await readFile(log, 'utf8');
       if (ended) throw new QalignError('WORKER_START_FAILED', `The service to measure did not start: ${text.slice(-500)}`);
       const url = /"message":"listening","url":"([^"]+)"/.exec(text)?.[1];
-      if (url !== undefined && (await fetch(`${url}/readyz`)).ok) return { url, pid: child.pid ?? 0, memory: () => readMemory(url), stop };
+      if (url !== undefined && (await fetch(`${url}/readyz`)).ok) return { url, pid: child.pid ?? 0, memory: () => readMemory(url), dropped: () => readDropped(url), stop };
       await sleep(200);
     }
   } catch (error) {
@@ -45,8 +47,14 @@ export async function startServed(overrides: readonly string[], signal: AbortSig
   }
 }
 
+const readMetrics = async (url: string): Promise<string> => (await fetch(`${url}/metrics`)).text();
+
+async function readDropped(url: string): Promise<number> {
+  return Number(/^qalign_rejects_total\{reason="CONNECTIONS"\} (\d+)$/m.exec(await readMetrics(url))?.[1] ?? 0);
+}
+
 async function readMemory(url: string): Promise<{ node_mb: number; workers_mb: number }> {
-  const text = await (await fetch(`${url}/metrics`)).text();
+  const text = await readMetrics(url);
   const sum = (name: string): number => [...text.matchAll(new RegExp(`^${name}(?:\\{[^}]*\\})? ([0-9.e+]+)$`, 'gm'))].reduce((all, [, value]) => all + Number(value), 0);
   return { node_mb: sum('process_resident_memory_bytes') / 2 ** 20, workers_mb: sum('qalign_worker_resident_bytes') / 2 ** 20 };
 }

@@ -1,5 +1,5 @@
 import { createRequire } from 'node:module';
-import { dirname, join } from 'node:path';
+import { dirname } from 'node:path';
 import Type from 'typebox';
 import { QalignError } from '../../errors.js';
 import { describeService } from '../openapi.js';
@@ -67,7 +67,8 @@ export function documentationRoutes(all: () => readonly Route[]): Route[] {
       if (params.file === 'start.js') return void res.type('text/javascript').send(START);
       if (!FILES.includes(params.file)) throw new QalignError('ROUTE_NOT_FOUND', `The reference has no file "${params.file}".`);
       res.set('Cache-Control', 'private, max-age=3600');
-      await new Promise<void>((resolve, reject) => res.sendFile(join(FOLDER, params.file), (error?: Error) => (error === undefined || res.destroyed ? resolve() : reject(error))));
+      // below a root of its own: by its whole path a file in .pnpm or ~/.npm would count as hidden
+      await new Promise<void>((resolve, reject) => res.sendFile(params.file, { root: FOLDER }, (error?: Error) => (error === undefined || res.destroyed ? resolve() : reject(error))));
     },
   });
   return [openapi, page, file];

@@ -107,9 +107,9 @@ export const resumeEvaluation = defineRoute({
   summary: 'go on where it ended',
   params: EvaluationParams,
   answers: { 202: { description: 'it goes on; a completed one is left as it is', schema: Evaluation } },
-  errors: ['RUN_NOT_FOUND', 'RUN_ACTIVE'],
+  errors: ['RUN_NOT_FOUND', 'RUN_ACTIVE', 'PATH_FORBIDDEN'],
   examples: [UNKNOWN],
-  handle: async (call) => call.answer(202, await toJson(call, resumeWork(call))),
+  handle: async (call) => call.answer(202, await toJson(call, await resumeWork(call))),
 });
 
 async function toJson(call: Pick<Call, 'services'>, work: Work): Promise<Evaluation> {

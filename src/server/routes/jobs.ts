@@ -24,7 +24,7 @@ export const createJobs = defineRoute({
   query: JobQuery,
   body: { 'application/json': JobBody, [NDJSON]: Type.String(), 'text/plain': Type.String(), 'multipart/form-data': Type.Object({ file: Type.Unsafe<string>({ type: 'string', format: 'binary' }), ...JobQuery.properties }) },
   answers: { 202: { description: 'accepted, and safe on the disk', schema: Job } },
-  errors: ['BODY_INVALID', 'BODY_TOO_LARGE', 'BODY_UNSUPPORTED', 'MALFORMED', 'PATH_FORBIDDEN', 'IDEMPOTENCY_CONFLICT', 'MODEL_NOT_LOADED', 'OUTPUT_UNWRITABLE'],
+  errors: ['BODY_INVALID', 'BODY_TOO_LARGE', 'BODY_UNSUPPORTED', 'MALFORMED', 'PATH_FORBIDDEN', 'IDEMPOTENCY_CONFLICT', 'MODEL_NOT_LOADED', 'NO_WORKER', 'OUTPUT_UNWRITABLE'],
   examples: [
     { name: 'items', status: 202, headers: { 'Idempotency-Key': EXAMPLE_KEY }, body: { items: [{ id: 'a', base64: EXAMPLE_PICTURE }, { id: 'b', base64: EXAMPLE_PICTURE }], tasks: ['quality'] } },
     { name: 'a list as the body', status: 202, query: { tasks: 'quality', scale: 'unit' }, text: { type: NDJSON, body: `{"id":"a","base64":"${EXAMPLE_PICTURE}"}\n` } },

@@ -37,7 +37,7 @@ export const score = defineRoute({
       if (replayed) call.res.set('Idempotency-Replayed', 'true');
       const answer = requireAnswer(body);
       if (lines && status === 200) call.res.type(NDJSON).send(answer.items.map((item) => `${JSON.stringify(item)}\n`).join(''));
-      else call.res.status(status).json(answer);
+      else call.res.status(status).set(status === 503 ? { 'Retry-After': '5' } : {}).json(answer);
     });
   },
 });
@@ -58,8 +58,10 @@ function requireAnswer(body: unknown): ScoreAnswer {
 export function checkBeforeReading(call: Call): void {
   const { models, admission, config, ending } = call.services;
   if (ending.aborted) throw new QalignError('SHUTTING_DOWN', 'The service is ending; try another or try again later.');
-  const scorer = models.loaded.get(config.models[0] as string);
-  if (scorer !== undefined) admission.check(scorer, config.request_ms);
+  if (models.loaded.size === 0) models.get();
+  const [scorer] = models.loaded.values();
+  // which of several models is meant stands in the body
+  if (scorer !== undefined && models.loaded.size === 1) admission.check(scorer, config.request_ms);
 }
 
 async function stream(call: Call, order: ScoreOrder): Promise<void> {

@@ -105,9 +105,9 @@ export const resumeTrainRun = defineRoute({
   summary: 'go on from the last complete checkpoint',
   params: TrainRunParams,
   answers: { 202: { description: 'it goes on; a completed run is left as it is', schema: TrainRun } },
-  errors: ['RUN_NOT_FOUND', 'RUN_ACTIVE'],
+  errors: ['RUN_NOT_FOUND', 'RUN_ACTIVE', 'PATH_FORBIDDEN'],
   examples: [UNKNOWN],
-  handle: async (call) => call.answer(202, await toJson(resumeWork(call))),
+  handle: async (call) => call.answer(202, await toJson(await resumeWork(call))),
 });
 
 /** The stream of a training or an evaluation. */

@@ -1,0 +1,30 @@
+import { setMaxListeners } from 'node:events';
+
+/** Aborted as soon as one of its sources is, until it is released. */
+export interface FirstSignal {
+  readonly signal: AbortSignal | undefined;
+  release(): void;
+}
+
+/**
+ * AbortSignal.any with an end: Node 20 leaves a trace of each of its results at a source that lives on, 65 bytes a call
+ * (80 000 calls: 5 MB), and a service makes one for every picture from the signal of its own end.
+ */
+export function firstSignal(...given: readonly (AbortSignal | undefined)[]): FirstSignal {
+  const sources = [...new Set(given)].filter((signal) => signal !== undefined);
+  for (const signal of sources) setMaxListeners(0, signal); // every input in flight listens: no leak
+  if (sources.length < 2) return { signal: sources[0], release: () => {} };
+  const first = new AbortController();
+  setMaxListeners(0, first.signal);
+  const listeners = sources.map((source) => ({ source, onAbort: () => first.abort(source.reason) }));
+  for (const { source, onAbort } of listeners) {
+    if (source.aborted) onAbort();
+    else source.addEventListener('abort', onAbort, { once: true });
+  }
+  return {
+    signal: first.signal,
+    release: () => {
+      for (const { source, onAbort } of listeners) source.removeEventListener('abort', onAbort);
+    },
+  };
+}
