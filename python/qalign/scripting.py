@@ -3,6 +3,7 @@
 Nothing but strings crosses to Node: NaN, bytes and arrays as they are would end the bridge (pythonia 1.2.6).
 """
 
+import base64
 import json
 import math
 import traceback
@@ -14,7 +15,7 @@ _namespace: dict[str, Any] = {"__name__": "__qalign__"}
 def run(kind: str, code: str, variables: str) -> str:
     """`kind` is exec or eval; `variables`, a JSON object, are set first. Returns {"value"} or {"error", "trace"}."""
     try:
-        _namespace.update(json.loads(variables))
+        _namespace.update(json.loads(variables, object_hook=_revived))
         if kind == "eval":
             return json.dumps({"value": plain(eval(code, _namespace))}, allow_nan=False)
         exec(compile(code, "<script>", "exec"), _namespace)
@@ -25,11 +26,13 @@ def run(kind: str, code: str, variables: str) -> str:
 
 
 def plain(value: Any) -> Any:
-    """A value as JSON holds it: arrays and tensors as lists, NaN and infinities as {"$float": "nan"}."""
+    """A value as JSON holds it: arrays and tensors as lists, NaN as {"$float": "nan"}, bytes as {"$bytes": base64}."""
     if value is None or isinstance(value, (bool, int, str)):
         return value
     if isinstance(value, float):
         return float(value) if math.isfinite(value) else {"$float": str(float(value))}
+    if isinstance(value, (bytes, bytearray)):
+        return {"$bytes": base64.b64encode(value).decode("ascii")}
     if isinstance(value, dict):
         return {str(key): plain(entry) for key, entry in value.items()}
     if isinstance(value, (list, tuple, set, frozenset)):
@@ -39,3 +42,12 @@ def plain(value: Any) -> Any:
     if hasattr(value, "tolist"):
         return plain(value.tolist())
     raise TypeError(f"a {type(value).__name__} is no value that JSON holds; return numbers, texts, lists or arrays")
+
+
+def _revived(entry: dict[str, Any]) -> Any:
+    """The inverse of `plain` for what Node sends."""
+    if entry.keys() == {"$float"}:
+        return float(entry["$float"])
+    if entry.keys() == {"$bytes"}:
+        return base64.b64decode(entry["$bytes"])
+    return entry

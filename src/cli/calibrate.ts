@@ -1,5 +1,5 @@
 import { QalignError } from '../errors.js';
-import { calibrateModel } from '../recipes/calibrate.js';
+import { calibrateModel, countOf } from '../recipes/calibrate.js';
 import { decimal } from '../report/text.js';
 import { defineCommand } from './command.js';
 
@@ -20,7 +20,7 @@ export const calibrate = defineCommand({
     const { predictions, out } = flags;
     if (args.length > 0 || predictions === undefined || out === undefined) throw new QalignError('USAGE', 'qalign calibrate: --predictions FILE and --out FILE are needed, and nothing else on the line.');
     const result = await calibrateModel({ predictions, out, test: flags.test, page: flags.page, method: (flags.method as 'logistic' | 'isotonic' | undefined) ?? 'logistic' });
-    await terminal.out(flags.json ? `${JSON.stringify(result, null, 1)}\n` : `${result.method}, fitted on ${result.n} items of ${result.fitted_on}; measured on ${result.measured_n} of ${result.measured_on}:\nexpected calibration error ${decimal(result.ece)}, RMSE ${decimal(result.rmse)} (units of the MOS)\n${out}\n`);
+    await terminal.out(flags.json ? `${JSON.stringify(result, null, 1)}\n` : `${result.method}, fitted on ${result.fitted_on}, n = ${countOf(result.n, result.unpredicted)}; measured on ${result.measured_on}, n = ${countOf(result.measured_n, result.measured_unpredicted)}:\nexpected calibration error ${decimal(result.ece)}, RMSE ${decimal(result.rmse)} (units of the MOS)\n${out}\n`);
     return 0;
   },
 });

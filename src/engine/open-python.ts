@@ -16,9 +16,9 @@ export interface OpenPythonOptions {
 
 /** A Python for scripts: one namespace that lasts between calls, with `import qalign` working. */
 export interface Python extends AsyncDisposable {
-  /** Runs statements. `variables`, anything that JSON holds, are set first. */
+  /** Runs statements. `variables` are set first: what JSON holds, NaN and infinities, typed arrays (as lists) and Uint8Array (as bytes). */
   exec(code: string, variables?: Readonly<Record<string, unknown>>): Promise<void>;
-  /** The value of an expression: arrays and tensors become lists, NaN and infinities numbers. */
+  /** The value of an expression: arrays and tensors become lists, NaN and infinities numbers, bytes a Uint8Array. */
   eval(expression: string, variables?: Readonly<Record<string, unknown>>): Promise<unknown>;
   /** Process id of the interpreter. */
   readonly pid: number;
@@ -32,9 +32,10 @@ const START_MS = 60_000;
  * interpreter, a segmentation fault) fails the calls under way with WORKER_LOST and leaves the caller alone.
  * For experiments and scripts; scoring goes through the workers. Close it, or say `await using`.
  *
- * @throws QalignError PYTHON_NOT_FOUND, PYTHON_SETUP_FAILED, WORKER_START_FAILED
+ * @throws QalignError PYTHON_NOT_FOUND, PYTHON_SETUP_FAILED, WORKER_START_FAILED, CANCELLED
  */
 export async function openPython(options: OpenPythonOptions = {}): Promise<Python> {
+  if (options.signal?.aborted === true) throw cancelled();
   const python = options.python ?? (await ensurePython(options.signal === undefined ? {} : { signal: options.signal }));
   const child = start(python);
   const calls = new Map<number, { readonly resolve: (answer: string) => void; readonly reject: (error: QalignError) => void }>();
@@ -52,10 +53,11 @@ export async function openPython(options: OpenPythonOptions = {}): Promise<Pytho
   };
   child.stdout?.on('data', (chunk: Buffer) => options.onOutput?.(chunk.toString()));
   child.stderr?.on('data', (chunk: Buffer) => (stderr = (stderr + chunk.toString()).slice(-2000)));
-  child.once('error', (cause) => end(new QalignError('WORKER_START_FAILED', `Python for scripts did not start: ${cause.message}.`, { cause })));
+  child.on('error', (cause) => end(new QalignError('WORKER_START_FAILED', `Python for scripts did not start: ${cause.message}.`, { cause })));
   child.once('exit', (code, signal) => end(new QalignError('WORKER_LOST', `Python for scripts ended (${signal ?? `code ${code}`})${lastLine(stderr)}; open another.`)));
-  const onAbort = (): void => end(new QalignError('CANCELLED', 'Python for scripts was cancelled.'));
+  const onAbort = (): void => end(cancelled());
   options.signal?.addEventListener('abort', onAbort, { once: true });
+  child.once('exit', () => options.signal?.removeEventListener('abort', onAbort));
 
   await new Promise<void>((resolve, reject) => {
     const timer = setTimeout(() => end(new QalignError('WORKER_START_FAILED', `Python for scripts did not start within ${START_MS / 1000} s${lastLine(stderr)}.`)), START_MS);
@@ -66,18 +68,19 @@ export async function openPython(options: OpenPythonOptions = {}): Promise<Pytho
       calls.get(message.id)?.resolve(message.answer);
       calls.delete(message.id);
     });
-    void exited.then(() => reject(new QalignError('WORKER_START_FAILED', `Python for scripts did not start${lastLine(stderr)}.`, { cause: ended })));
+    void exited.then(() => reject(ended?.code === 'CANCELLED' ? ended : new QalignError('WORKER_START_FAILED', `Python for scripts did not start${lastLine(stderr)}.`, { cause: ended })));
     child.once('exit', () => clearTimeout(timer));
     child.once('message', () => clearTimeout(timer));
   });
 
   async function call(kind: 'exec' | 'eval', code: string, variables: Readonly<Record<string, unknown>>): Promise<unknown> {
     if (ended !== undefined) throw ended;
+    const sent = JSON.stringify(plain(variables));
     const id = number++;
     let timer: NodeJS.Timeout | undefined;
     const answer = await new Promise<string>((resolve, reject) => {
       calls.set(id, { resolve, reject });
-      child.send({ id, kind, code, variables: JSON.stringify(variables) });
+      child.send({ id, kind, code, variables: sent });
       if (options.timeoutMs !== undefined) timer = setTimeout(() => end(new QalignError('WORKER_HUNG', `Python for scripts took longer than ${options.timeoutMs} ms and was ended.`)), options.timeoutMs);
     }).finally(() => clearTimeout(timer));
     const { value, error, trace } = JSON.parse(answer) as { value?: unknown; error?: string; trace?: string };
@@ -86,7 +89,6 @@ export async function openPython(options: OpenPythonOptions = {}): Promise<Pytho
   }
 
   const close = async (): Promise<void> => {
-    options.signal?.removeEventListener('abort', onAbort);
     ended ??= new QalignError('BRIDGE_CLOSED', 'Python for scripts was closed.');
     end(ended);
     await exited;
@@ -111,12 +113,25 @@ function start(python: PythonCommand): ChildProcess {
   });
 }
 
-/** {"$float": "nan"} → NaN, in place. */
+const cancelled = (): QalignError => new QalignError('CANCELLED', 'Python for scripts was cancelled.');
+
+/** NaN → {"$float": "nan"}, bytes → {"$bytes": base64}, other typed arrays → lists: JSON would make null and objects of them. */
+function plain(value: unknown): unknown {
+  if (typeof value === 'number' && !Number.isFinite(value)) return { $float: String(value).replace('Infinity', 'inf').replace('NaN', 'nan') };
+  if (typeof value !== 'object' || value === null) return value;
+  if (value instanceof Uint8Array) return { $bytes: Buffer.from(value.buffer, value.byteOffset, value.byteLength).toString('base64') };
+  if (ArrayBuffer.isView(value) && Symbol.iterator in value) return Array.from(value as unknown as Iterable<unknown>, plain);
+  if (Array.isArray(value)) return value.map(plain);
+  return Object.fromEntries(Object.entries(value).map(([key, entry]) => [key, plain(entry)]));
+}
+
+/** The inverse, of what Python says. */
 function revive(value: unknown): unknown {
   if (typeof value !== 'object' || value === null) return value;
   if (Array.isArray(value)) return value.map(revive);
   const entries = Object.entries(value);
   if (entries.length === 1 && entries[0]![0] === '$float') return { nan: Number.NaN, inf: Infinity, '-inf': -Infinity }[String(entries[0]![1])];
+  if (entries.length === 1 && entries[0]![0] === '$bytes') return Uint8Array.from(Buffer.from(String(entries[0]![1]), 'base64'));
   return Object.fromEntries(entries.map(([key, entry]) => [key, revive(entry)]));
 }
 

@@ -23,10 +23,9 @@ const end = (code: number): never => {
 proc.once('exit', () => process.exit(70));
 process.once('disconnect', () => end(0)); // the caller is gone
 
-process.on('message', (message: Request | 'close') => {
-  if (message === 'close') end(0);
-  else void answer(message);
-});
+// one at a time: pythonia mixes up calls that overlap
+let last = Promise.resolve();
+process.on('message', (message: Request) => void (last = last.then(() => answer(message))));
 
 async function answer({ id, kind, code, variables }: Request): Promise<void> {
   try {

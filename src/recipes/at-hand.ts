@@ -97,7 +97,7 @@ async function series(media: string | undefined, out: string, signal: AbortSigna
       }
     }
   }
-  const note = `series: ${records.length} pictures made here of ${sources.length} by ${DISTORTIONS.length} kinds of distortion in ${STEPS} strengths; its "MOS" is 5 − 4 · strength, by construction and nobody's opinion.`;
+  const note = `series: ${records.length} pictures made here of ${sources.length} by ${DISTORTIONS.length} kinds of distortion in ${STEPS} strengths; its "MOS" is 5 − 4 · strength, by construction and nobody's opinion. configs/train/nano.yaml teaches with such series of other pictures, so that a row of that model flatters it.`;
   return { set: recordSet('series', folder, records, folder), note };
 }
 

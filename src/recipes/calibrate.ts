@@ -23,7 +23,7 @@ const CalibrationSchema = Type.Object(
     score_version: Type.String(),
     n: Type.Integer({ minimum: 1 }),
     curve: Type.Union([
-      Type.Object({ method: Type.Literal('logistic'), logistic: Type.Object({ beta1: Type.Number(), beta2: Type.Number(), beta3: Type.Number(), beta4: Type.Number() }, closed) }, closed),
+      Type.Object({ method: Type.Literal('logistic'), logistic: Type.Object({ beta1: Type.Number(), beta2: Type.Number(), beta3: Type.Number(), beta4: Type.Number({ exclusiveMinimum: 0 }) }, closed) }, closed),
       Type.Object({ method: Type.Literal('isotonic'), x: numbers, y: numbers }, closed),
     ]),
   },
@@ -44,6 +44,8 @@ export async function loadCalibration(path: string): Promise<CalibrationFile> {
   const problem = problemWith(CalibrationSchema, value);
   if (problem !== undefined) throw new QalignError('CONFIG_INVALID', `${path} is no calibration at ${problem}; make one with "qalign calibrate".`);
   const file = value as CalibrationFile;
+  const { curve } = file;
+  if (curve.method === 'isotonic' && [curve.x, curve.y].some((values) => values.some((value, i) => i > 0 && value < values[i - 1]!))) throw new QalignError('CONFIG_INVALID', `${path} has steps that fall; the scores and values of an isotonic calibration rise.`);
   if (file.curve.method === 'isotonic' && file.curve.x.length !== file.curve.y.length) throw new QalignError('CONFIG_INVALID', `${path} has ${file.curve.x.length} scores and ${file.curve.y.length} values; an isotonic calibration has as many of each.`);
   return file;
 }
@@ -80,9 +82,12 @@ export interface CalibrateOptions {
 export interface CalibrateResult extends CalibrationReport {
   readonly file: string;
   readonly n: number;
+  /** Records of the file that were not predicted, and are in no number. */
+  readonly unpredicted: number;
   /** What ece, rmse and bins were measured on. */
   readonly measured_on: string;
   readonly measured_n: number;
+  readonly measured_unpredicted: number;
 }
 
 /** Fits a curve from scores to the MOS scale, saves it, and says how well it keeps its word. */
@@ -93,7 +98,7 @@ export async function calibrateModel(options: CalibrateOptions): Promise<Calibra
   if (test.table.header.score_version !== file.score_version) throw new QalignError('RESUME_MISMATCH', `${options.test} has score_version ${test.table.header.score_version} and ${options.predictions} has ${file.score_version}; judge a calibration by scores of the same model.`);
   const report = reportCalibration(file, test);
   await writeWhole(options.out, `${JSON.stringify(file, null, 1)}\n`);
-  const result = { ...report, file: options.out, n: file.n, measured_on: options.test === undefined ? `${fit.name}, the items it was fitted on` : test.name, measured_n: test.rows.scores.length };
+  const result = { ...report, file: options.out, n: file.n, unpredicted: lacking(fit), measured_on: options.test === undefined ? `${fit.name}, the items it was fitted on` : test.name, measured_n: test.rows.scores.length, measured_unpredicted: lacking(test) };
   if (options.page !== undefined) await writeWhole(options.page, calibrationPage(result));
   return result;
 }
@@ -103,10 +108,15 @@ async function load(path: string): Promise<NamedRows> {
   return { name: table.header.dataset, table, rows: rowsOf(table, 'levels') };
 }
 
+const lacking = ({ table, rows }: NamedRows): number => table.header.n - rows.scores.length;
+
+/** n, and of how many where some are lacking. */
+export const countOf = (n: number, unpredicted: number): string => (unpredicted === 0 ? String(n) : `${n} of ${n + unpredicted}`);
+
 function calibrationPage(result: CalibrateResult): string {
   const points = result.bins.map(({ predicted: x, mos: y }) => ({ x, y }));
   const ends = [points[0]!, points.at(-1)!].map(({ x }) => ({ x, y: x }));
   const plot = lines({ series: [{ name: 'calibrated scores', points }, { name: 'perfect', points: ends }], xLabel: 'mean calibrated score', yLabel: 'mean MOS' });
-  const text = `${result.method} calibration fitted on ${result.fitted_on} (n = ${result.n}), measured on ${result.measured_on} (n = ${result.measured_n}): expected calibration error ${decimal(result.ece)}, RMSE ${decimal(result.rmse)}, in units of the MOS.`;
+  const text = `${result.method} calibration fitted on ${result.fitted_on} (n = ${countOf(result.n, result.unpredicted)}), measured on ${result.measured_on} (n = ${countOf(result.measured_n, result.measured_unpredicted)}): expected calibration error ${decimal(result.ece)}, RMSE ${decimal(result.rmse)}, in units of the MOS.`;
   return page({ title: 'Calibration', body: `<p>${escape(text)}</p>${figure(plot, 'Bins of equal count by calibrated score.')}` });
 }

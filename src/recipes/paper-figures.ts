@@ -19,10 +19,10 @@ export interface PaperModel {
 /** Where the figures were read: none is from memory, and what was not found there is left out. */
 export const FIGURES_FROM = 'the model card of q-future/one-align (revision e04a520) and docs of this project; figures of single data sets, few-shot and ablations are not recorded here';
 
-/** Test set → the data set of configs/datasets, its split, and its task. */
-export const TEST_SETS: Readonly<Record<string, { readonly dataset: string; readonly folders: readonly string[]; readonly split: string; readonly title: string }>> = {
+/** Test set → the data set of configs/datasets, its split, and what its conversion needs beside the labels. */
+export const TEST_SETS: Readonly<Record<string, { readonly dataset: string; readonly folders: readonly string[]; readonly split: string; readonly title: string; readonly flags?: string }>> = {
   koniq: { dataset: 'koniq10k', folders: ['koniq10k', 'koniq'], split: 'test', title: 'KonIQ-10k' },
-  spaq: { dataset: 'spaq', folders: ['spaq'], split: 'test', title: 'SPAQ' },
+  spaq: { dataset: 'spaq', folders: ['spaq'], split: 'test', title: 'SPAQ', flags: '--split-list test=test_spaq.json' },
   kadid: { dataset: 'kadid10k', folders: ['kadid10k', 'kadid'], split: 'test', title: 'KADID-10k' },
   livec: { dataset: 'livec', folders: ['livec'], split: 'all', title: 'LIVE Challenge' },
   agiqa: { dataset: 'agiqa3k', folders: ['agiqa3k', 'agiqa'], split: 'all', title: 'AGIQA-3K' },

@@ -9,7 +9,7 @@ import { setsAtHand } from './at-hand.js';
 import { evaluateDrawn, type Drawn, type EvaluateResult } from './evaluate/evaluate.js';
 import { section } from './evaluate/evaluation-page.js';
 import { modelSentence } from './evaluate/markdown.js';
-import { missingModel, type Missing } from './evaluate/ready.js';
+import { howToConvert, missingModel, type Missing } from './evaluate/ready.js';
 import { readRecordSet, type RecordSet } from './evaluate/records.js';
 import { FIGURES_FROM, PAPER_MODELS, TEST_SETS, type PaperFigure, type PaperModel } from './paper-figures.js';
 import type { ReproducedRow, ReproducedTable, ReproduceOptions } from './reproduce.js';
@@ -40,7 +40,7 @@ export type GridName = keyof typeof GRIDS;
 export async function planGrid(name: GridName, options: ReproduceOptions): Promise<Missing[]> {
   const grid: Grid = GRIDS[name];
   const models = (await Promise.all(grid.models.map(async (model) => ((await placeOf(model)) === undefined ? [howToGet(model)] : [])))).flat();
-  const tests = grid.tests.flatMap((test) => (recordsOf(test, options.data) === undefined ? [howToGetTest(test, options.data)] : []));
+  const tests = await Promise.all(grid.tests.filter((test) => recordsOf(test, options.data) === undefined).map((test) => howToGetTest(test, options.data)));
   return [...models, ...tests];
 }
 
@@ -135,7 +135,7 @@ function recordsOf(test: string, data: string | undefined): string | undefined {
   return folders.flatMap((folder) => names.map((name) => join(data ?? 'data', folder, `${name}.jsonl`))).find((path) => existsSync(path));
 }
 
-function howToGetTest(test: string, data = 'data'): Missing {
-  const { dataset, folders, split, title } = TEST_SETS[test]!;
-  return { what: `the test set ${title} (${join(data, folders[0]!, `${split}.jsonl`)})`, how: `get its pictures or clips from its authors ("qalign dataset list" names them), then: qalign dataset convert ${dataset} --labels DIR --out ${join(data, folders[0]!)}/` };
+async function howToGetTest(test: string, data = 'data'): Promise<Missing> {
+  const { folders, split, title } = TEST_SETS[test]!;
+  return { what: `the test set ${title} (${join(data, folders[0]!, `${split}.jsonl`)})`, how: await howToConvert(test, `${join(data, folders[0]!)}/`) };
 }

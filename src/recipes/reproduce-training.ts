@@ -11,7 +11,8 @@ import { lines, scatter } from '../report/plots.js';
 import { LEVELS } from '../scoring/levels.js';
 import { computeMetrics } from '../scoring/metrics.js';
 import { setsAtHand } from './at-hand.js';
-import { evaluateDrawn, writeWhole } from './evaluate/evaluate.js';
+import { evaluateDrawn, writeWhole, type Drawn } from './evaluate/evaluate.js';
+import { missingModel, type Missing } from './evaluate/ready.js';
 import { recordSet, type RecordSet } from './evaluate/records.js';
 import { generateAnswers } from './generate.js';
 import type { ReproducedRow, ReproducedTable, ReproduceOptions } from './reproduce.js';
@@ -20,21 +21,30 @@ import { train, type TrainResult } from './train.js';
 /** Epochs of the small experiments: enough to see whether it learns, a minute or two on a CPU. */
 const EPOCHS = 4;
 
-/** How many epochs it takes: one run, evaluated after every epoch. */
+/** What the paper's own experiment would take, in place of the small one here. */
+export async function planExperiment(recipe: 'koniq' | 'score-text', { data = 'data' }: ReproduceOptions): Promise<Missing[]> {
+  const folder = join(data, recipe === 'koniq' ? 'koniq' : 'koniq-score-text');
+  const convert = `qalign dataset convert koniq10k --labels DIR --out ${folder}/${recipe === 'koniq' ? '' : ' --score-text'}`;
+  const records = { what: `the paper's training data (${join(folder, 'train.jsonl')})`, how: `get the pictures of KonIQ-10k from its authors ("qalign dataset list" names them), then: ${convert}, and on a large GPU: qalign train configs/train/${recipe}.yaml` };
+  return [...(await missingModel('mplug-owl2')), ...(existsSync(join(folder, 'train.jsonl')) ? [] : [records])];
+}
+
+/** How many epochs it takes: one run, evaluated before the first step and after every epoch. */
 export async function table8(options: ReproduceOptions): Promise<ReproducedTable> {
   const setting = await prepare(options, 'table8');
   const found: { step: number; srcc: number | null; plcc: number | null; items: number }[] = [];
+  const before = (await evaluateOn(setting, 'before', setting.choice.model, join(setting.out, 'before'), options)).result.metrics;
   let perEpoch = 1;
   await run(setting, 'levels', setting.train.file, { dev: [setting.test.file] }, options, (event) => {
     if (event.event === 'started') perEpoch = event.steps_per_epoch;
     if (event.event === 'evaluation') found.push(event);
   });
-  const rows = found.map(({ step, srcc, plcc, items }) => ({ epoch: Math.round(step / perEpoch), step, n: items, srcc, plcc }));
+  const rows = [{ epoch: 0, step: 0, n: before.n, srcc: before.srcc, plcc: before.plcc }, ...found.map(({ step, srcc, plcc, items }) => ({ epoch: Math.round(step / perEpoch), step, n: items, srcc, plcc }))];
   const best = Math.max(...rows.map(({ srcc }) => srcc ?? -1));
   const first = rows.find(({ srcc }) => (srcc ?? -1) >= best - 0.01);
   const plot = lines({ series: [{ name: 'SRCC', points: pointsOf(rows, 'srcc') }, { name: 'PLCC', points: pointsOf(rows, 'plcc') }], xLabel: 'epoch', yLabel: 'correlation' });
-  const within = first === undefined ? [] : [`Within 0.01 of the best SRCC after epoch ${first.epoch}.`];
-  return { title: 'Table 8: epochs to converge', rows, notes: [...setting.notes, ...within, 'The paper\'s figures are not recorded here.'], sections: [figure(plot, `${setting.model} trained on ${setting.train.records.length} records here, measured on ${setting.test.records.length}.`)] };
+  const within = first === undefined ? [] : [`Within 0.01 of the best SRCC ${first.epoch === 0 ? 'before the first step: this training teaches the model nothing that it did not know' : `after epoch ${first.epoch}`}.`];
+  return { title: 'Table 8: epochs to converge', rows, notes: [...setting.notes, 'Epoch 0 is the model before its first step.', ...within, 'The paper\'s figures are not recorded here.'], sections: [figure(plot, `${setting.model} trained on ${setting.train.records.length} records here, measured on ${setting.test.records.length}.`)] };
 }
 
 /** Levels against scores: the same model trained to say a level and to say the number, on the same items for as long. */
@@ -42,9 +52,7 @@ export async function table11(options: ReproduceOptions): Promise<ReproducedTabl
   const setting = await prepare(options, 'table11');
   const { test, train: training } = setting;
   const levels = await run(setting, 'levels', training.file, {}, options);
-  const recipe = checkConfig(EvaluateRecipe, { name: 'levels', model: join(levels.folder, 'model'), prompt: 'default', device: 'cpu', data: [{ name: test.name, records: test.file }] }, 'the recipe');
-  const { drawn } = await evaluateDrawn(recipe, [test], { out: join(levels.folder, 'evaluation'), signal: options.signal, log: options.log, onEvent: (event) => (event.event === 'predicting' ? options.onProgress?.(`levels: ${event.done} of ${event.total}`) : undefined) });
-  const { rows: predicted, table } = drawn[0]!.named;
+  const { rows: predicted, table } = (await evaluateOn(setting, 'levels', join(levels.folder, 'model'), join(levels.folder, 'evaluation'), options)).named;
   const hard = Float64Array.from(predicted.index, (row) => LEVELS.length - table.level[row]!);
   const numbers = await writeRecords(join(setting.out, 'records', 'train-scores.jsonl'), training, (record) => ({ ...record, answer: `The quality of the image is ${record.mos.toFixed(2)}.` }));
   const scores = await run(setting, 'scores', numbers, { score_text: true }, options);
@@ -61,10 +69,11 @@ export async function table11(options: ReproduceOptions): Promise<ReproducedTabl
   };
   const everything = [...mos.keys()];
   const rows = [row('levels, weighted sum (Eq. 4)', everything, (i) => predicted.scores[i]!), row('levels, the most probable', everything, (i) => hard[i]!), row('scores, the number it says', readable, (i) => read[i]!)];
-  const unread = readable.length === mos.length ? [] : [`${mos.length - readable.length} of ${mos.length} answers of the model trained on scores hold no number (such as ${JSON.stringify(answers.find((_, i) => !Number.isFinite(read[i]))?.text.slice(0, 40))}); its row is over the rest.`];
+  const headStart = setting.choice.untrained ? [] : [`Both trainings begin from the weights of ${setting.model}, which know levels and no numbers: the rows of levels have that start over the row of scores.`];
+  const unread = readable.length === mos.length ? [] : [`${mos.length - readable.length} of ${mos.length} answers of the model trained on scores hold no number (such as ${JSON.stringify(answers.find((_, i) => !Number.isFinite(read[i]))?.text.slice(0, 40))}); ${readable.length === 0 ? 'its row is empty' : 'its row is over the rest'}.`];
   const cloud = (title: string, items: readonly number[], scoresOf: (i: number) => number): string => figure(scatter({ points: items.map((i) => ({ x: scoresOf(i), y: mos[i]!, label: test.records[i]!.id })), xLabel: 'score', yLabel: 'MOS' }), title);
   return {
-    title: 'Table 11: levels against scores', rows, notes: [...setting.notes, ...unread, 'The paper\'s figures are not recorded here.'],
+    title: 'Table 11: levels against scores', rows, notes: [...setting.notes, ...headStart, ...unread, 'The paper\'s figures are not recorded here.'],
     sections: [`<div class="row">${cloud('Trained on levels, weighted sum.', everything, (i) => predicted.scores[i]!)}${cloud('Trained on scores as text.', readable, (i) => read[i]!)}</div>`],
   };
 }
@@ -103,6 +112,12 @@ async function prepare(options: ReproduceOptions, table: string): Promise<Settin
     'The "MOS" is 5 − 4 · strength of the distortion, by construction and nobody\'s opinion. The figures are those of this small model and small data: the paper trained 8.2 billion parameters on its data sets (configs/train has the recipes).',
   ];
   return { out, model, choice, train: training, test, notes };
+}
+
+async function evaluateOn({ test }: Setting, name: string, model: string, out: string, options: ReproduceOptions): Promise<Drawn> {
+  const recipe = checkConfig(EvaluateRecipe, { name, model, prompt: 'default', device: 'cpu', data: [{ name: test.name, records: test.file }] }, 'the recipe');
+  const { drawn } = await evaluateDrawn(recipe, [test], { out, signal: options.signal, log: options.log, onEvent: (event) => (event.event === 'predicting' ? options.onProgress?.(`${name}: ${event.done} of ${event.total}`) : undefined) });
+  return drawn[0]!;
 }
 
 async function writeRecords(path: string, set: RecordSet, change: (record: RecordSet['records'][number]) => RecordSet['records'][number]): Promise<string> {

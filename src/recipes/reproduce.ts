@@ -51,11 +51,11 @@ export const TABLES: Readonly<Record<string, TableEntry>> = {
   table5: grid('table5', 'VQA'),
   table6: grid('table6', 'IAA'),
   table7: grid('table7', 'one model for IQA, IAA and VQA'),
-  table8: { summary: 'epochs to converge: a small training here, measured after each', needs: [], load: async () => (await import('./reproduce-training.js')).table8 },
-  table9: { summary: 'latency and throughput of pictures by batch', needs: [], load: async () => (await import('./reproduce-speed.js')).table9 },
-  table10: { summary: 'latency of clips by length', needs: [], load: async () => (await import('./reproduce-speed.js')).table10 },
-  table11: { summary: 'levels against scores: two small trainings here', needs: [], load: async () => (await import('./reproduce-training.js')).table11 },
-  table12: { summary: 'logits, probabilities and score of pictures, as figures', needs: [], load: async () => (await import('./reproduce-table12.js')).table12 },
+  table8: { summary: 'epochs to converge: a small training here, measured after each', needs: [], plan: async (options) => (await import('./reproduce-training.js')).planExperiment('koniq', options), load: async () => (await import('./reproduce-training.js')).table8 },
+  table9: { summary: 'latency and throughput of pictures by batch', needs: [], plan: planModel, load: async () => (await import('./reproduce-speed.js')).table9 },
+  table10: { summary: 'latency of clips by length', needs: [], plan: planModel, load: async () => (await import('./reproduce-speed.js')).table10 },
+  table11: { summary: 'levels against scores: two small trainings here', needs: [], plan: async (options) => (await import('./reproduce-training.js')).planExperiment('score-text', options), load: async () => (await import('./reproduce-training.js')).table11 },
+  table12: { summary: 'logits, probabilities and score of pictures, as figures', needs: [], plan: planModel, load: async () => (await import('./reproduce-table12.js')).table12 },
 };
 
 function grid(name: GridName, summary: string): TableEntry {
@@ -67,9 +67,16 @@ function grid(name: GridName, summary: string): TableEntry {
   };
 }
 
+/** Runs with any model; the paper's is OneAlign. */
+async function planModel({ model }: ReproduceOptions): Promise<Missing[]> {
+  return (await import('./evaluate/ready.js')).missingModel(model ?? 'one-align');
+}
+
 /** What of a table is missing on this machine; nothing is started. @throws QalignError USAGE for an unknown table */
 export async function planTable(name: string, options: ReproduceOptions): Promise<Missing[]> {
-  return (await entryOf(name).plan?.(options)) ?? [];
+  const entry = entryOf(name);
+  const flags = entry.needs.filter((need) => options[need] === undefined).map((need) => ({ what: `--${need}, without which ${name} cannot be made`, how: `qalign reproduce ${name} --${need} ${need === 'model' ? 'NAME' : 'DIR'}` }));
+  return [...flags, ...((await entry.plan?.(options)) ?? [])];
 }
 
 function entryOf(name: string): TableEntry {

@@ -13,7 +13,11 @@ export type CalibrationCurve = { readonly method: 'logistic'; readonly logistic:
 export function fitCalibration(scores: ArrayLike<number>, mos: ArrayLike<number>, method: 'logistic' | 'isotonic'): CalibrationCurve {
   const n = requirePairs(scores, mos);
   if (n < 10) throw new RangeError(`a calibration needs at least 10 items, not ${n}`);
-  if (method === 'isotonic') return { method, ...isotonic(scores, mos) };
+  if (method === 'isotonic') {
+    const steps = isotonic(scores, mos);
+    if (steps.y[0] === steps.y.at(-1)) throw new RangeError('no rising steps fit: the scores are constant, or fall as the MOS rises');
+    return { method, ...steps };
+  }
   const fit = fitLogistic(scores, mos);
   if (fit === undefined || fit.beta1 <= fit.beta2) throw new RangeError('no rising logistic fits: the scores are constant, or fall as the MOS rises');
   const { beta1, beta2, beta3, beta4 } = fit;

@@ -13,16 +13,11 @@ export function plcc(x: ArrayLike<number>, y: ArrayLike<number>): number {
   const n = requirePairs(x, y);
   // a constant list whose mean is rounded leaves dust instead of zero
   if (n < 2 || isConstant(x) || isConstant(y)) return Number.NaN;
-  const [a, b] = [centred(x), centred(y)];
-  let xx = 0;
-  let yy = 0;
-  let xy = 0;
-  for (let i = 0; i < n; i++) {
-    xx += a[i]! * a[i]!;
-    yy += b[i]! * b[i]!;
-    xy += a[i]! * b[i]!;
-  }
-  return Math.min(1, Math.max(-1, xy / Math.sqrt(xx) / Math.sqrt(yy)));
+  // SciPy's own steps, so that its answer is met even where the offset dwarfs the spread and rounding decides
+  const [a, b] = [unitLength(x), unitLength(y)];
+  for (let i = 0; i < n; i++) a[i]! *= b[i]!;
+  const r = Math.min(1, Math.max(-1, pairwiseSum(a, 0, n)));
+  return n === 2 ? Math.round(r) : r;
 }
 
 /** Spearman's rank correlation (SRCC): PLCC of the ranks, ties sharing their mean rank. Equal to `scipy.stats.spearmanr`. */
@@ -71,18 +66,36 @@ export function mean(values: ArrayLike<number>): number {
   return (sum + lost) / values.length;
 }
 
-/** Differences from the mean, in parts of the largest: squares of 1e200 or 1e-200 would leave the doubles. */
-function centred(values: ArrayLike<number>): Float64Array {
-  const middle = mean(values);
-  const result = new Float64Array(values.length);
+/** Differences from the mean, divided by their length; in parts of the largest first: squares of 1e200 or 1e-200 would leave the doubles. */
+function unitLength(values: ArrayLike<number>): Float64Array {
+  const n = values.length;
+  const middle = pairwiseSum(values, 0, n) / n;
+  const result = new Float64Array(n);
   let top = 0;
-  for (let i = 0; i < result.length; i++) {
+  for (let i = 0; i < n; i++) {
     const value = values[i]! - middle;
     result[i] = value;
     top = Math.max(top, Math.abs(value));
   }
-  for (let i = 0; i < result.length; i++) result[i] = result[i]! / top;
+  const squares = new Float64Array(n);
+  for (let i = 0; i < n; i++) squares[i] = (result[i]! / top) ** 2;
+  const length = top * Math.sqrt(pairwiseSum(squares, 0, n));
+  for (let i = 0; i < n; i++) result[i]! /= length;
   return result;
+}
+
+/** The sum of `count` values in NumPy's order: eight running sums, over halves of what is longer than 128. */
+function pairwiseSum(values: ArrayLike<number>, start: number, count: number): number {
+  if (count > 128) {
+    const half = (count >> 1) - ((count >> 1) % 8);
+    return pairwiseSum(values, start, half) + pairwiseSum(values, start + half, count - half);
+  }
+  const whole = count < 8 ? 0 : count - (count % 8);
+  const sums = [0, 0, 0, 0, 0, 0, 0, 0];
+  for (let i = 0; i < whole; i++) sums[i % 8]! += values[start + i]!;
+  let sum = sums[0]! + sums[1]! + (sums[2]! + sums[3]!) + (sums[4]! + sums[5]! + (sums[6]! + sums[7]!));
+  for (let i = whole; i < count; i++) sum += values[start + i]!;
+  return sum;
 }
 
 function isConstant(values: ArrayLike<number>): boolean {

@@ -13,21 +13,31 @@ export interface LogisticFit extends Logistic {
   /** Σ (y − f(x))², in squared units of y. */
   readonly sum_of_squares: number;
   readonly iterations: number;
-  /** False: the best when patience ran out (300 steps, 25 of a hundred thousand pairs and more). On data that a line fits best there is no finite optimum; the curve is good all the same. */
+  /** False: the best when patience ran out (200 steps, 25 of a hundred thousand pairs and more); the curve is good all the same. */
   readonly converged: boolean;
 }
 
-const MAX_ITERATIONS = 300;
+const MAX_ITERATIONS = 200;
+/** Where most of the work is done of many pairs: the last steps are taken on all. */
 const PART = 50_000;
+/** And where the starts are compared. */
+const SURVEYED = 1_000;
+const REFINED = 5_000;
+/** Data that a line, an exponential or a step fits best has no finite optimum: within these bounds they are met to 1e-6 of their spread and the numbers stay good. */
+const WIDTHS = [Math.log(1e-9), Math.log(1e4)] as const;
+const BEYOND = 14;
 
-/** The value of the mapping at x, in units of the MOS it was fitted to. */
+/** The value of the mapping at x, in units of the MOS it was fitted to. Both sides are computed from their own end: the other is as far away as it likes. */
 export function logisticAt({ beta1, beta2, beta3, beta4 }: Logistic, x: number): number {
-  return beta2 + (beta1 - beta2) / (1 + Math.exp(-(x - beta3) / Math.abs(beta4)));
+  const z = (x - beta3) / Math.abs(beta4);
+  return z > 0 ? beta1 + (beta2 - beta1) / (1 + Math.exp(z)) : beta2 + (beta1 - beta2) / (1 + Math.exp(-z));
 }
 
 /**
- * Least squares by Levenberg and Marquardt, from the usual start: beta1 = max y, beta2 = min y (exchanged where x and y
- * run against each other), beta3 = mean x, beta4 = std x / 4. The result never fits worse than that start.
+ * Least squares. For a given centre and width the best beta1 and beta2 are a matter of linear algebra, so the search is
+ * over these two (variable projection: Golub and Pereyra 1973, with Kaufman's Jacobian): Levenberg and Marquardt from the
+ * usual start (mean x, std x / 4) and from the best of a grid, because there are local optima. The result never fits
+ * worse than the usual start, nor than a line by more than rounding.
  *
  * @param x predicted scores, length n
  * @param y mean opinion scores, length n
@@ -36,50 +46,81 @@ export function logisticAt({ beta1, beta2, beta3, beta4 }: Logistic, x: number):
  */
 export function fitLogistic(x: ArrayLike<number>, y: ArrayLike<number>): LogisticFit | undefined {
   const n = requirePairs(x, y);
-  const r = plcc(x, y);
-  if (n < 4 || Number.isNaN(r)) return undefined;
+  if (n < 4 || Number.isNaN(plcc(x, y))) return undefined;
   const [a, b] = [standardised(x), standardised(y)];
-  const usual: Quad = r < 0 ? [b.min, b.max, 0, 0.25] : [b.max, b.min, 0, 0.25];
-  // a hundred thousand and more: most steps are taken on a part, the last few on all
-  const step = Math.floor(n / PART);
-  const start = step < 2 ? usual : descend(every(a.values, step), every(b.values, step), usual).best;
-  const { best, squares, iterations, converged } = descend(a.values, b.values, start);
-  return {
-    beta1: best[0] * b.scale + b.middle,
-    beta2: best[1] * b.scale + b.middle,
-    beta3: best[2] * a.scale + a.middle,
-    beta4: Math.abs(best[3]) * a.scale,
-    sum_of_squares: squares * b.scale ** 2,
-    iterations,
-    converged,
+  if (!Number.isFinite(a.scale) || !Number.isFinite(b.scale)) return undefined;
+  const refined = every(a.values, b.values, REFINED);
+  const starts = bestStarts(every(a.values, b.values, SURVEYED)).map((start) => descend(refined, start));
+  let found = starts.reduce((best, one) => (one.squares < best.squares ? one : best));
+  if (n > REFINED) for (const pairs of [every(a.values, b.values, PART), ...(n > PART ? [{ x: a.values, y: b.values }] : [])]) found = descend(pairs, found.shape);
+  const { low, rise } = project({ x: a.values, y: b.values }, found.shape);
+  const fit: Logistic = {
+    beta1: (low + rise) * b.scale + b.middle,
+    beta2: low * b.scale + b.middle,
+    beta3: found.shape.centre * a.scale + a.middle,
+    beta4: Math.exp(found.shape.logWidth) * a.scale,
   };
+  let squares = 0;
+  for (let i = 0; i < n; i++) squares += (y[i]! - logisticAt(fit, x[i]!)) ** 2;
+  return { ...fit, sum_of_squares: squares, iterations: found.iterations, converged: found.converged };
 }
 
-type Quad = [number, number, number, number];
+interface Pairs {
+  readonly x: Float64Array;
+  readonly y: Float64Array;
+}
 
-function descend(x: Float64Array, y: Float64Array, start: Quad): { best: Quad; squares: number; iterations: number; converged: boolean } {
-  let best = start;
-  let normal = normalEquations(x, y, best);
+/** What is searched for, x in units of its standard deviation. */
+interface Shape {
+  readonly centre: number;
+  readonly logWidth: number;
+}
+
+interface Projection {
+  /** Of the part of y that the best low + rise · sigmoid leaves. */
+  readonly squares: number;
+  readonly low: number;
+  readonly rise: number;
+  /** JᵀJ and −Jᵀr for steps of the centre in widths and of the logarithm of the width. */
+  readonly normal: readonly [m00: number, m01: number, m11: number, g0: number, g1: number];
+}
+
+function descend(pairs: Pairs, start: Shape): Projection & { shape: Shape; iterations: number; converged: boolean } {
+  const { gain, steps } = patience(pairs.x.length);
+  const [min, max] = ends(pairs.x);
+  let shape = start;
+  let best = project(pairs, shape);
   let damping = 1e-3;
   let iterations = 0;
   let converged = false;
-  const { gain, steps } = patience(x.length);
   while (!converged && iterations < steps && damping < 1e12) {
     iterations += 1;
-    const step = solve(normal.matrix, normal.gradient, damping);
-    const trial = best.map((value, i) => value + step[i]!) as Quad;
-    const next = normalEquations(x, y, trial);
-    if (next.squares < normal.squares) {
-      converged = normal.squares - next.squares <= gain * normal.squares || next.squares < 1e-25 * x.length;
-      best = trial;
-      normal = next;
+    const trial = step(shape, best.normal, damping, min, max);
+    const next = project(pairs, trial);
+    if (next.squares < best.squares) {
+      converged = best.squares - next.squares <= gain * best.squares || next.squares < 1e-25 * pairs.x.length;
+      [shape, best] = [trial, next];
       damping = Math.max(1e-12, damping / 10);
     } else {
-      converged = Math.max(...step.map(Math.abs)) < 1e-12;
+      converged = Math.abs(trial.centre - shape.centre) <= 1e-12 * Math.exp(shape.logWidth) && Math.abs(trial.logWidth - shape.logWidth) < 1e-12;
       damping *= 10;
     }
   }
-  return { best, squares: normal.squares, iterations, converged: converged || damping >= 1e12 };
+  return { ...best, shape, iterations, converged: converged || damping >= 1e12 };
+}
+
+/** One damped step. A centre that would leave its bounds goes along with them, which move with the width: that is what an exponential's width is searched by. */
+function step({ centre, logWidth }: Shape, [m00, m01, m11, g0, g1]: Projection['normal'], damping: number, min: number, max: number): Shape {
+  const [d0, d1] = [m00 * (1 + damping) + 1e-300, m11 * (1 + damping) + 1e-300];
+  const determinant = d0 * d1 - m01 * m01;
+  const width = Math.exp(logWidth);
+  const free = { centre: centre + width * limit((g0 * d1 - g1 * m01) / determinant), logWidth: clamp(logWidth + limit((g1 * d0 - g0 * m01) / determinant), ...WIDTHS) };
+  const reach = BEYOND * Math.exp(free.logWidth);
+  if (free.centre >= min - reach && free.centre <= max + reach) return free;
+  const out = free.centre > max ? BEYOND : -BEYOND;
+  const along = (out * g0 + g1) / ((out * out * m00 + 2 * out * m01 + m11) * (1 + damping) + 1e-300);
+  const tied = clamp(logWidth + limit(along), ...WIDTHS);
+  return { centre: (out > 0 ? max : min) + out * Math.exp(tied), logWidth: tied };
 }
 
 /**
@@ -90,16 +131,87 @@ function patience(n: number): { readonly gain: number; readonly steps: number } 
   return n < 2 * PART ? { gain: 1e-13, steps: MAX_ITERATIONS } : { gain: 1e-9, steps: 25 };
 }
 
-function every(values: Float64Array, step: number): Float64Array {
-  const result = new Float64Array(Math.floor(values.length / step));
-  for (let i = 0; i < result.length; i++) result[i] = values[i * step]!;
-  return result;
+/** The best low and rise for a shape, and how the shape should change. All sums are of differences from means: a sigmoid as wide as a line hardly varies. */
+function project({ x, y }: Pairs, { centre, logWidth }: Shape): Projection {
+  const n = x.length;
+  const width = Math.exp(logWidth);
+  const [s, d, dz] = [new Float64Array(n), new Float64Array(n), new Float64Array(n)];
+  let [sSum, dSum, dzSum, ySum] = [0, 0, 0, 0];
+  for (let i = 0; i < n; i++) {
+    const z = (x[i]! - centre) / width;
+    const share = 1 / (1 + Math.exp(-z));
+    const slope = -share * (1 - share);
+    s[i] = share;
+    d[i] = slope;
+    dz[i] = slope === 0 ? 0 : slope * z;
+    sSum += share;
+    dSum += slope;
+    dzSum += dz[i]!;
+    ySum += y[i]!;
+  }
+  const [sMean, dMean, dzMean, yMean] = [sSum / n, dSum / n, dzSum / n, ySum / n];
+  let [yy, ss, sy, s0, s1, y0, y1, m00, m01, m11] = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+  for (let i = 0; i < n; i++) {
+    const [u, v, p, q] = [s[i]! - sMean, y[i]! - yMean, d[i]! - dMean, dz[i]! - dzMean];
+    yy += v * v;
+    ss += u * u;
+    sy += u * v;
+    s0 += u * p;
+    s1 += u * q;
+    y0 += v * p;
+    y1 += v * q;
+    m00 += p * p;
+    m01 += p * q;
+    m11 += q * q;
+  }
+  // a step outside of the data, or narrower than doubles tell
+  if (!(ss > 0)) return { squares: yy, low: yMean, rise: 0, normal: [0, 0, 0, 0, 0] };
+  const rise = sy / ss;
+  const low = yMean - rise * sMean;
+  let squares = 0;
+  for (let i = 0; i < n; i++) squares += (y[i]! - yMean - rise * (s[i]! - sMean)) ** 2;
+  // the Jacobian is rise · (what of d and dz is neither constant nor sigmoid)
+  const square = rise * rise;
+  return { squares, low, rise, normal: [square * (m00 - (s0 * s0) / ss), square * (m01 - (s0 * s1) / ss), square * (m11 - (s1 * s1) / ss), rise * (y0 - rise * s0), rise * (y1 - rise * s1)] };
 }
 
-function standardised(values: ArrayLike<number>): { values: Float64Array; middle: number; scale: number; min: number; max: number } {
+/** The usual start, and the best of a grid: centres at quantiles and ends, widths from what is near them to ten times the spread of all. */
+function bestStarts(pairs: Pairs): Shape[] {
+  const sorted = pairs.x.slice().sort();
+  const at = (share: number): number => sorted[Math.round(clamp(share, 0, 1) * (sorted.length - 1))]!;
+  const half = at(0.75) - at(0.25);
+  const best = [0, 0.05, 0.25, 0.5, 0.75, 0.95, 1].map((share) => {
+    const widths = [(at(share + 0.1) - at(share - 0.1)) / 5, 0.01 * half, 0.1 * half, 0.3 * half, half, 0.25, 1, 10].filter((width) => width > 0);
+    return widths.map((width) => ({ centre: at(share), logWidth: Math.log(width) })).map((shape) => ({ shape, squares: project(pairs, shape).squares })).reduce((a, b) => (b.squares < a.squares ? b : a));
+  });
+  return [{ centre: 0, logWidth: Math.log(0.25) }, ...best.sort((a, b) => a.squares - b.squares).slice(0, 4).map(({ shape }) => shape)];
+}
+
+function every(x: Float64Array, y: Float64Array, most: number): Pairs {
+  const step = Math.ceil(x.length / most);
+  if (step === 1) return { x, y };
+  const count = Math.floor(x.length / step);
+  const take = (values: Float64Array): Float64Array => Float64Array.from({ length: count }, (_, i) => values[i * step]!);
+  return { x: take(x), y: take(y) };
+}
+
+function ends(values: Float64Array): [number, number] {
+  let [min, max] = [Infinity, -Infinity];
+  for (const value of values) {
+    min = Math.min(min, value);
+    max = Math.max(max, value);
+  }
+  return [min, max];
+}
+
+const clamp = (value: number, low: number, high: number): number => Math.min(high, Math.max(low, value));
+/** No step goes further than two widths, or to a width e² times as large: beyond lies another valley. */
+const limit = (step: number): number => (Number.isFinite(step) ? clamp(step, -2, 2) : 0);
+
+function standardised(values: ArrayLike<number>): { values: Float64Array; middle: number; scale: number } {
   const middle = mean(values);
   const result = new Float64Array(values.length);
-  let [top, min, max] = [0, Infinity, -Infinity];
+  let top = 0;
   for (let i = 0; i < result.length; i++) {
     result[i] = values[i]! - middle;
     top = Math.max(top, Math.abs(result[i]!));
@@ -107,67 +219,6 @@ function standardised(values: ArrayLike<number>): { values: Float64Array; middle
   let squares = 0;
   for (let i = 0; i < result.length; i++) squares += (result[i]! / top) ** 2;
   const scale = top * Math.sqrt(squares / result.length);
-  for (let i = 0; i < result.length; i++) {
-    const value = result[i]! / scale;
-    result[i] = value;
-    min = Math.min(min, value);
-    max = Math.max(max, value);
-  }
-  return { values: result, middle, scale, min, max };
-}
-
-/** JᵀJ (row by row), Jᵀr and Σr² of the residuals r = y − f(x). */
-function normalEquations(x: Float64Array, y: Float64Array, [b1, b2, b3, b4]: Quad): { matrix: Float64Array; gradient: Float64Array; squares: number } {
-  const width = Math.abs(b4);
-  const sign = Math.sign(b4);
-  let [m00, m01, m02, m03, m11, m12, m13, m22, m23, m33] = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
-  let [g0, g1, g2, g3, squares] = [0, 0, 0, 0, 0];
-  for (let i = 0; i < x.length; i++) {
-    const z = (x[i]! - b3) / width;
-    const s = 1 / (1 + Math.exp(-z));
-    const residual = y[i]! - b2 - (b1 - b2) * s;
-    const slope = ((b1 - b2) * s * (1 - s)) / width;
-    const d0 = s;
-    const d1 = 1 - s;
-    const d2 = -slope;
-    const d3 = -slope * z * sign;
-    squares += residual * residual;
-    g0 += d0 * residual;
-    g1 += d1 * residual;
-    g2 += d2 * residual;
-    g3 += d3 * residual;
-    m00 += d0 * d0;
-    m01 += d0 * d1;
-    m02 += d0 * d2;
-    m03 += d0 * d3;
-    m11 += d1 * d1;
-    m12 += d1 * d2;
-    m13 += d1 * d3;
-    m22 += d2 * d2;
-    m23 += d2 * d3;
-    m33 += d3 * d3;
-  }
-  // a width of zero, or numbers too large: worse than anything
-  if (!Number.isFinite(squares + m33 + g3)) squares = Infinity;
-  return { matrix: Float64Array.of(m00, m01, m02, m03, m01, m11, m12, m13, m02, m12, m22, m23, m03, m13, m23, m33), gradient: Float64Array.of(g0, g1, g2, g3), squares };
-}
-
-/** (A + damping · diag A) · step = gradient, by Gauss with pivoting. */
-function solve(matrix: Float64Array, gradient: Float64Array, damping: number): number[] {
-  const rows = Array.from({ length: 4 }, (_, i) => [...matrix.subarray(4 * i, 4 * i + 4), gradient[i]!]);
-  rows.forEach((row, i) => (row[i] = row[i]! * (1 + damping) + 1e-300));
-  for (let column = 0; column < 4; column++) {
-    const pivot = rows.slice(column).reduce((top, row, k) => (Math.abs(row[column]!) > Math.abs(rows[top]![column]!) ? column + k : top), column);
-    [rows[column], rows[pivot]] = [rows[pivot]!, rows[column]!];
-    for (let below = column + 1; below < 4; below++) {
-      const factor = rows[below]![column]! / rows[column]![column]!;
-      for (let k = column; k < 5; k++) rows[below]![k]! -= factor * rows[column]![k]!;
-    }
-  }
-  const step = [0, 0, 0, 0];
-  for (let i = 3; i >= 0; i--) {
-    const known = rows[i]!.slice(i + 1, 4).reduce((sum, value, k) => sum + value * step[i + 1 + k]!, 0);
-    step[i] = (rows[i]![4]! - known) / rows[i]![i]!;
-  }
-  return step.map((value) => (Number.isFinite(value) ? value : 0));
+  for (let i = 0; i < result.length; i++) result[i]! /= scale;
+  return { values: result, middle, scale };
 }

@@ -21,6 +21,11 @@ describe('openPython', () => {
     await using python = await openPython();
     await python.exec('import numpy as np\na = np.arange(3) * k', { k: 2 });
     expect(await python.eval('{"a": a, "odd": [float("nan"), float("inf"), -np.inf], "t": (1, "é", None, True)}')).toEqual({ a: [0, 2, 4], odd: [Number.NaN, Infinity, -Infinity], t: [1, 'é', null, true] });
+    expect(await python.eval('bytes([0, 255, 10])')).toEqual(Uint8Array.of(0, 255, 10));
+    // and takes them there
+    await python.exec('import math');
+    expect(await python.eval('[math.isnan(x[0]), x[1] == -math.inf, y, z == b"\\x00\\xff"]', { x: [Number.NaN, -Infinity], y: Float64Array.of(1, 2.5), z: Uint8Array.of(0, 255) })).toEqual([true, true, [1, 2.5], true]);
+    expect(await Promise.all(Array.from({ length: 20 }, (_, i) => python.eval('i * i', { i })))).toEqual(Array.from({ length: 20 }, (_, i) => i * i));
   }, 200_000);
 
   it('tells exceptions by name, with their trace, and goes on', async () => {
@@ -42,6 +47,16 @@ describe('openPython', () => {
     await expect(python.eval('1')).rejects.toMatchObject({ code: 'WORKER_LOST' });
     await python.close();
     expect(await gone(pid)).toBe(true);
+  }, 200_000);
+
+  it('is not opened for a caller who has given up, and is ended when he does', async () => {
+    await expect(openPython({ signal: AbortSignal.abort() })).rejects.toMatchObject({ code: 'CANCELLED' });
+    const controller = new AbortController();
+    await using python = await openPython({ signal: controller.signal });
+    const busy = expect(python.exec('while True: pass')).rejects.toMatchObject({ code: 'CANCELLED' });
+    controller.abort();
+    await busy;
+    expect(await gone(python.pid)).toBe(true);
   }, 200_000);
 
   it('leaves no interpreter behind, not even a busy one', async () => {

@@ -18,6 +18,10 @@ describe('reproduce', () => {
       expect(code).toBe(1);
       expect(out).toMatch(/the checkpoint OneAlign; to get it: qalign models pull q-future\/one-align, or qalign train configs\/train\/onealign\.yaml/);
       expect(out).toMatch(/the test set KonIQ-10k .*qalign dataset convert koniq10k --labels DIR/);
+      for (const [table, what, how] of [['table2', '--labels', 'reproduce table2 --labels DIR'], ['table8', 'training data', 'qalign train configs/train/koniq.yaml'], ['table9', 'q-future/one-align', 'models pull one-align'], ['table11', 'mplug-owl2', 'configs/train/score-text.yaml']] as const) {
+        const plan = await cli('reproduce', table, '--plan', '--data', folder);
+        expect([plan.code, plan.out], table).toEqual([1, expect.stringMatching(new RegExp(`missing: .*${what}[\\s\\S]*to get it: [\\s\\S]*${how}`)) as string]);
+      }
       expect((await cli('reproduce', 'table77')).said.join()).toMatch(/table7/);
     } finally {
       delete process.env['HF_HUB_CACHE'];
@@ -53,7 +57,7 @@ describe('reproduce', () => {
 
   it('table 8 and table 11 train a small model here and measure it', async () => {
     const eight = await reproduce('table8', { model: 'tiny-untrained', out: join(folder, 'table8') });
-    expect(eight.rows.map((row) => [row['epoch'], row['n']])).toEqual([[1, 25], [2, 25], [3, 25], [4, 25]]);
+    expect(eight.rows.map((row) => [row['epoch'], row['n']])).toEqual([[0, 25], [1, 25], [2, 25], [3, 25], [4, 25]]);
     expect(eight.notes.join('\n')).toMatch(/small experiment.*UNTRAINED[\s\S]*small model and small data/);
     const eleven = await reproduce('table11', { model: 'tiny-untrained', out: join(folder, 'table11') });
     expect(eleven.rows.map((row) => row['trained on, read as'])).toEqual(['levels, weighted sum (Eq. 4)', 'levels, the most probable', 'scores, the number it says']);

@@ -44,6 +44,7 @@ describe('calibration', () => {
     const curve = fitCalibration(x, y, 'logistic');
     for (const v of [0, 2.2, 3, 4.9]) expect(calibrate(curve, v)).toBeCloseTo(10 + 80 / (1 + Math.exp(-(v - 3) / 0.5)), 5);
     expect(() => fitCalibration(x, y.map((v) => -v), 'logistic')).toThrow(/fall/);
+    expect(() => fitCalibration(x, y.map((v) => -v), 'isotonic')).toThrow(/fall/);
     expect(() => fitCalibration([1, 2], [1, 2], 'isotonic')).toThrow(/at least 10/);
   });
 

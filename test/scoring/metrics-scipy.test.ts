@@ -47,6 +47,25 @@ function expectFit({ x, y }: Case, theirs: NonNullable<Expected['logistic']>): v
   else expect(plcc(mapped, y)).toBeGreaterThan(theirs.plcc - 1e-7);
 }
 
+describe('the logistic curve', () => {
+  it('never fits a monotone list worse than a line does, nor gives anything but numbers', () => {
+    const value = fc.oneof(fc.integer({ min: -5, max: 5 }), fc.double({ min: -1e3, max: 1e3, noNaN: true }));
+    fc.assert(
+      fc.property(fc.array(fc.tuple(value, value), { minLength: 4, maxLength: 40 }), fc.constantFrom(1, -1), (drawn, sign) => {
+        const x = drawn.map(([v]) => v).sort((a, b) => a - b);
+        const y = drawn.map(([, v]) => v).sort((a, b) => sign * (a - b));
+        const fit = fitLogistic(x, y);
+        const r = plcc(x, y);
+        if (fit === undefined) return expect(r).toBeNaN();
+        const total = y.reduce((sum, v) => sum + (v - y.reduce((a, b) => a + b) / y.length) ** 2, 0);
+        expect(fit.sum_of_squares).toBeLessThanOrEqual((1 - r * r) * total + 1e-9 * total);
+        expect(x.every((v) => Number.isFinite(logisticAt(fit, v)))).toBe(true);
+      }),
+      { numRuns: 200, seed: 8 },
+    );
+  });
+});
+
 describe('the metrics equal SciPy to 1e-12', () => {
   it.each(cases.map((c) => [c.name, c] as const))('%s', (_, one) => {
     expectEqual(one, one.expected);
@@ -71,11 +90,11 @@ describe.skipIf(!hasSciPy)('SciPy itself, asked now', () => {
     return JSON.parse(answer.stdout) as Expected[];
   };
 
-  it('agrees on 500 drawn lists: ties, constants, all magnitudes', () => {
-    const scale = fc.constantFrom(1e-100, 1e-3, 1, 1e6, 1e100);
+  it('agrees on 500 drawn lists: ties, constants, all magnitudes, offsets', () => {
+    const scale = fc.tuple(fc.constantFrom(1e-310, 1e-100, 1e-3, 1, 1e6, 1e100), fc.constantFrom(0, 0, 1e6, 1e13)).map(([size, offset]) => (v: number) => (v + offset) * size);
     const value = fc.oneof(fc.integer({ min: -3, max: 3 }), fc.integer({ min: -1000, max: 1000 }), fc.double({ min: -1, max: 1, noNaN: true }));
     const drawn = fc.sample(fc.tuple(fc.array(fc.tuple(value, value), { minLength: 2, maxLength: 120 }), scale, scale), { numRuns: 500, seed: 20261124 });
-    const asked = drawn.map(([pairs, a, b]) => ({ x: pairs.map(([v]) => v * a), y: pairs.map(([, v]) => v * b) }));
+    const asked = drawn.map(([pairs, a, b]) => ({ x: pairs.map(([v]) => a(v)), y: pairs.map(([, v]) => b(v)) }));
     const answers = ask(asked);
     expect(answers).toHaveLength(500);
     asked.forEach((one, i) => expectEqual(one, answers[i]!));

@@ -109,6 +109,21 @@ describe('the bootstrap', () => {
   });
 });
 
+describe('the bootstrap of many items in few groups', () => {
+  it('keeps the groups: 20 pictures of 2000 items each leave as much unsure as 20 of 400', () => {
+    const width = (items: number): number[] => {
+      const { x, y } = normalPairs(20 * items, 0.5, 4);
+      const own = normalPairs(20, 0.3, 5);
+      const add = (values: Float64Array, shift: Float64Array): Float64Array => values.map((value, i) => 0.3 * value + shift[i % 20]!);
+      const groups = Array.from({ length: 20 * items }, (_, i) => `picture ${i % 20}`);
+      const { intervals } = computeMetrics({ scores: add(x, own.x), mos: add(y, own.y), groups }, { replicates: 100 });
+      return [intervals.srcc!, intervals.krcc!].map(([low, high]) => high - low);
+    };
+    const [few, many] = [width(400), width(2000)];
+    for (const i of [0, 1]) expect(Math.abs(Math.log(many[i]! / few[i]!))).toBeLessThan(0.25);
+  });
+});
+
 describe('computeMetrics', () => {
   it('gives all of them, the same every time, with intervals around them', () => {
     const { x, y } = normalPairs(300, 0.8, 2);

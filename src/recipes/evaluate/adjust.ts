@@ -32,6 +32,8 @@ export interface NamedRows {
 export async function combineScorers(recipe: Recipe, all: readonly NamedRows[]): Promise<{ all: NamedRows[]; report: EnsembleReport | null }> {
   const { ensemble } = recipe;
   if (ensemble === null) return { all: [...all], report: null };
+  const names = [recipe.model, ...ensemble.with.map(({ name }) => name)];
+  if (new Set(names).size < names.length) throw new QalignError('CONFIG_INVALID', `The scorers of the ensemble are ${names.join(', ')}; give each a name of its own.`);
   const others = await Promise.all(ensemble.with.map(async (one) => ({ name: one.name, scores: await readScores(one) })));
   const columnsOf = ({ name, table, rows }: NamedRows): Float64Array[] => [
     rows.scores,
@@ -50,8 +52,7 @@ export async function combineScorers(recipe: Recipe, all: readonly NamedRows[]):
   if (!fixed && fit === undefined) throw new QalignError('CONFIG_INVALID', 'The ensemble has no weights and no fit_on; weights are fitted on validation data only, so name an entry of role validation.');
   const fitColumns = fit === undefined ? undefined : columnsOf(fit);
   const fitStandards = fitColumns?.map(inMessage(standardOf));
-  const weights = fixed ? (given) : inMessage(() => fitWeights(fitColumns!, fitStandards!, fit!.rows.mos))();
-  const names = [recipe.model, ...others.map(({ name }) => name)];
+  const weights = fixed ? given : inMessage(() => fitWeights(fitColumns!, fitStandards!, fit!.rows.mos))();
   return {
     all: all.map((one) => {
       const columns = columnsOf(one);
@@ -81,9 +82,11 @@ export interface CalibrationReport {
   readonly bins: readonly ReliabilityBin[];
 }
 
-export function fitCalibrationFile({ name, table, rows }: NamedRows, method: 'logistic' | 'isotonic'): CalibrationFile {
+/** @param of what was calibrated; only the model's own scores by levels have its score_version, which `score --calibration` looks at */
+export function fitCalibrationFile({ name, table, rows }: NamedRows, method: 'logistic' | 'isotonic', of: 'levels' | 'two_words' | 'ensemble' = 'levels'): CalibrationFile {
   const { header } = table;
-  return { format: 'qalign-calibration/1', dataset: name, model: header.model.id, score_version: header.score_version, n: rows.scores.length, curve: inMessage(() => fitCalibration(rows.scores, rows.mos, method))() };
+  const score_version = of === 'levels' ? header.score_version : `${header.score_version}-${of}`;
+  return { format: 'qalign-calibration/1', dataset: name, model: header.model.id, score_version, n: rows.scores.length, curve: inMessage(() => fitCalibration(rows.scores, rows.mos, method))() };
 }
 
 export function reportCalibration(file: CalibrationFile, { rows }: NamedRows): CalibrationReport {
@@ -102,7 +105,7 @@ async function readScores({ csv, id_column, score_column, name }: { csv: string;
   const text = await readFile(csv, 'utf8').catch((cause: Error) => {
     throw new QalignError('EVALUATION_NOT_READY', `The scores ${csv} of ${name} cannot be read: ${cause.message}.`, { cause });
   });
-  const rows: Record<string, string>[] = parse(text, { columns: true, bom: true, skip_empty_lines: true });
+  const rows = readRows(text, csv);
   const scores = new Map<string, number>();
   rows.forEach((row, i) => {
     const [id, written] = [row[id_column], row[score_column]];
@@ -112,6 +115,14 @@ async function readScores({ csv, id_column, score_column, name }: { csv: string;
     scores.set(id, score);
   });
   return scores;
+}
+
+function readRows(text: string, csv: string): Record<string, string>[] {
+  try {
+    return parse(text, { columns: true, bom: true, skip_empty_lines: true });
+  } catch (cause) {
+    throw new QalignError('CONFIG_INVALID', `${csv} is no CSV: ${(cause as Error).message}.`, { cause });
+  }
 }
 
 /** What the maths refuses is the caller's data: a sentence, not a stack. */

@@ -61,7 +61,7 @@ export function assess(table: PredictionTable, rows: Rows, options: MetricsOptio
     actual[k] = table.mosLevel[index[k]!]!;
     named &&= actual[k] !== NO_LEVEL;
   }
-  const grouped = n > 0 && anyShared(table, index);
+  const grouped = anyGrouped(table, index);
   const metrics = computeMetrics(
     { scores, mos, ...(named && n > 0 ? { levels: { predicted, actual } } : {}), ...(grouped ? { groups: Array.from(index, (row) => table.groups[row]!) } : {}) },
     options,
@@ -77,16 +77,9 @@ export function assess(table: PredictionTable, rows: Rows, options: MetricsOptio
   };
 }
 
-/** Whether some group has two rows; else every row stands alone and names are not needed. */
-function anyShared(table: PredictionTable, index: Uint32Array): boolean {
-  const seen = new Set<string>();
-  for (const row of index) {
-    // a record without a group is its own
-    if (table.groups[row] === table.ids[row]) continue;
-    if (seen.has(table.groups[row]!)) return true;
-    seen.add(table.groups[row]!);
-  }
-  return false;
+/** Whether some record names a group that is not its own id; else every row stands alone and names are not needed. */
+function anyGrouped(table: PredictionTable, index: Uint32Array): boolean {
+  return index.some((row) => table.groups[row] !== table.ids[row]);
 }
 
 function counts(levels: Uint8Array): number[] {

@@ -1,5 +1,5 @@
 import { mkdir } from 'node:fs/promises';
-import { join, resolve } from 'node:path';
+import { basename, join, resolve } from 'node:path';
 import { EvaluateRecipe } from '../../config/evaluate.js';
 import { checkConfig, type DeepReadonly } from '../../config/load.js';
 import { openWhole } from '../../datasets/jsonl.js';
@@ -69,6 +69,7 @@ export interface Drawn {
  */
 export async function evaluate(values: unknown, options: EvaluateOptions = {}): Promise<EvaluateResult> {
   const recipe = checkConfig(EvaluateRecipe, values, 'the recipe');
+  requireDistinct('data', recipe.data);
   const { missing, sets } = await checkReady(recipe);
   if (missing.length > 0) throw new QalignError('EVALUATION_NOT_READY', `${recipe.name} cannot be evaluated on this machine:\n${describeMissing(missing)}`);
   return (await evaluateDrawn(recipe, sets, options)).result;
@@ -102,7 +103,7 @@ async function assessFolder(recipe: DeepReadonly<EvaluateRecipe>, sets: readonly
     raw.push({ name, table, rows });
   }
   const { all, report } = await combineScorers(recipe, raw);
-  const calibration = recipe.calibration === null ? undefined : fitCalibrationFile(validationOf(recipe, all, recipe.calibration.fit_on, 'calibration.fit_on'), recipe.calibration.method);
+  const calibration = recipe.calibration === null ? undefined : fitCalibrationFile(validationOf(recipe, all, recipe.calibration.fit_on, 'calibration.fit_on'), recipe.calibration.method, recipe.ensemble !== null ? 'ensemble' : recipe.rule);
   const drawn = recipe.data.flatMap((entry): Drawn[] => {
     const named = all.find(({ name }) => name === entry.name);
     if (named === undefined || entry.role === 'validation') return [];
@@ -120,7 +121,10 @@ async function assessFolder(recipe: DeepReadonly<EvaluateRecipe>, sets: readonly
 
 async function writeAll(folder: string, result: EvaluateResult, drawn: readonly Drawn[], calibration: CalibrationFile | undefined): Promise<void> {
   if (calibration !== undefined) await writeWhole(join(folder, 'calibration.json'), `${JSON.stringify(calibration, null, 1)}\n`);
-  await writeWhole(join(folder, 'evaluation.json'), `${JSON.stringify(result, null, 1)}\n`);
+  // without the place it lies at: a copy, or the same evaluation elsewhere, is the same file
+  const { folder: _place, ...rest } = result;
+  const datasets = result.datasets.map((one) => ({ ...one, predictions: `predictions/${basename(one.predictions)}` }));
+  await writeWhole(join(folder, 'evaluation.json'), `${JSON.stringify({ ...rest, datasets }, null, 1)}\n`);
   await writeWhole(join(folder, 'evaluation.md'), evaluationMarkdown(result));
   await writeWhole(join(folder, 'report.html'), await evaluationPage(result, drawn));
 }
@@ -133,6 +137,12 @@ export async function writeWhole(path: string, text: string): Promise<void> {
   } finally {
     await file.discard();
   }
+}
+
+/** Names become files and columns. */
+function requireDistinct(where: string, entries: readonly { readonly name: string }[]): void {
+  const twice = entries.find(({ name }, i) => entries.findIndex((other) => other.name.toLowerCase() === name.toLowerCase()) < i);
+  if (twice !== undefined) throw new QalignError('CONFIG_INVALID', `${where} has two entries named ${twice.name}; give each a name of its own.`);
 }
 
 function requireComplete(name: string, n: number, records: number, failed: readonly { id: string; error: { code: string; message: string } }[], allowed: number, folder: string): void {

@@ -5,7 +5,7 @@ import { decimal, signed } from '../../report/text.js';
 import { LEVELS } from '../../scoring/levels.js';
 import { logisticAt } from '../../scoring/logistic.js';
 import type { Drawn, EvaluateResult } from './evaluate.js';
-import { INTERVALS, metricsTable, modelSentence } from './markdown.js';
+import { INTERVALS, metricsTable, modelSentence, ruleSentences } from './markdown.js';
 
 /** The report of an evaluation as one HTML file, pictures included. */
 export async function evaluationPage(result: EvaluateResult, drawn: readonly Drawn[]): Promise<string> {
@@ -14,7 +14,7 @@ export async function evaluationPage(result: EvaluateResult, drawn: readonly Dra
   const { qalign, commit, node } = result.provenance;
   const note = `<p class="${result.model.untrained ? 'note' : 'soft'}">${escape(modelSentence(result))}</p>`;
   const end = `<p class="soft">qalign ${escape(qalign)}${commit === null ? '' : `, commit ${escape(commit.slice(0, 12))}`}, Node ${escape(node)}.</p>`;
-  return page({ title: `Evaluation: ${result.name}`, body: [note, table(head, rows.map((cells) => cells.map((cell) => cell.replace(' [', '\n[')))), `<p class="soft">${escape(INTERVALS)}</p>`, ...sections, end].join('\n') });
+  return page({ title: `Evaluation: ${result.name}`, body: [note, ...ruleSentences(result).map((text) => `<p>${escape(text)}</p>`), table(head, rows.map((cells) => cells.map((cell) => cell.replace(' [', '\n[')))), `<p class="soft">${escape(INTERVALS)}</p>`, ...sections, end].join('\n') });
 }
 
 /** Everything about one data set: the cloud with its curve, levels, confusion, calibration, worst misses. */

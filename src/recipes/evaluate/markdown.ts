@@ -23,12 +23,18 @@ export function modelSentence({ model, prompt, score_version }: Pick<EvaluateRes
 
 export const INTERVALS = 'In brackets: 95 % intervals, bootstrap by source image. PLCC is raw; PLCC (logistic) and RMSE are after the 4-parameter logistic of VQEG, RMSE in units of the MOS. – does not exist.';
 
+/** How the scores were made of what the model says, where that is not the usual way. */
+export function ruleSentences({ rule, ensemble }: Pick<EvaluateResult, 'rule' | 'ensemble'>): string[] {
+  const said: string[] = [];
+  if (rule === 'two_words') said.push('Scoring rule: softmax over "good" and "poor" (Q-Bench), 0 to 1.');
+  if (ensemble !== null) said.push(`Ensemble of standardised scores: ${Object.entries(ensemble.weights).map(([name, weight]) => `${name} ${decimal(weight, 3)}`).join(', ')}; weights ${ensemble.fitted_on === null ? 'of the recipe' : `fitted on ${ensemble.fitted_on}`}.`);
+  if (said.length > 0) said.push('Levels, and their accuracy, are those that the model itself finds most probable of its five.');
+  return said;
+}
+
 export function evaluationMarkdown(result: EvaluateResult): string {
   const { head, rows } = metricsTable(result.datasets);
-  const { ensemble } = result;
-  const parts = [`# ${result.name}`, modelSentence(result)];
-  if (result.rule === 'two_words') parts.push('Scoring rule: softmax over "good" and "poor" (Q-Bench), 0 to 1.');
-  if (ensemble !== null) parts.push(`Ensemble of standardised scores: ${Object.entries(ensemble.weights).map(([name, weight]) => `${name} ${decimal(weight, 3)}`).join(', ')}; weights ${ensemble.fitted_on === null ? 'of the recipe' : `fitted on ${ensemble.fitted_on}`}.`);
+  const parts = [`# ${result.name}`, modelSentence(result), ...ruleSentences(result)];
   parts.push(markdownTable(head, rows), INTERVALS);
   for (const { dataset, metrics, calibration, failed, records, paper } of result.datasets) {
     const { logistic } = metrics;

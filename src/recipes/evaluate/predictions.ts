@@ -189,7 +189,7 @@ function fill(table: PredictionTable, line: object): string | undefined {
     return undefined;
   }
   const level = LEVEL_INDEX.get(row.level);
-  if (level === undefined || !Number.isFinite(row.score) || !Number.isFinite(row.mos) || row.logits?.length !== LEVELS.length) return 'is no prediction';
+  if (level === undefined || !Number.isFinite(row.score) || !Number.isFinite(row.mos) || row.logits?.length !== LEVELS.length || !row.logits.every(Number.isFinite)) return 'is no prediction';
   if (table.state[index] === FAILED) failures.delete(index);
   table.state[index] = PREDICTED;
   table.scores[index] = row.score;
@@ -212,7 +212,11 @@ const SEAL = ',"checksum":"0123456789abcdef"}'.length;
 function unsealed(text: string): object | undefined {
   const body = text.slice(0, -SEAL);
   if (text.slice(-SEAL) !== `,"checksum":"${checksum(body)}"}`) return undefined;
-  return JSON.parse(text) as object;
+  try {
+    return JSON.parse(text) as object;
+  } catch {
+    return undefined;
+  }
 }
 
 // Node 20.12 has `hash`, twice as quick for a line; 20.0 has not

@@ -2,10 +2,12 @@ import { existsSync, readdirSync } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
+import { loadDatasetSpec } from '../../config/datasets.js';
 import type { EvaluateRecipe } from '../../config/evaluate.js';
 import type { DeepReadonly } from '../../config/load.js';
 import { chooseModel, type ModelChoice } from '../../config/models.js';
 import { QalignError } from '../../errors.js';
+import { TEST_SETS } from '../paper-figures.js';
 import { readRecordSet, type RecordSet } from './records.js';
 
 /** Something that is not on this machine, and how to get it. */
@@ -26,9 +28,9 @@ export async function checkReady(recipe: DeepReadonly<EvaluateRecipe>): Promise<
   const sets: RecordSet[] = [];
   for (const entry of recipe.data) {
     const dataset = entry.name;
-    const set = await readRecordSet(entry).catch((error: unknown) => {
+    const set = await readRecordSet(entry).catch(async (error: unknown) => {
       if (!(error instanceof QalignError) || error.code !== 'EVALUATION_NOT_READY') throw error;
-      missing.push({ what: `the records of ${dataset} (${entry.records})`, how: `get its pictures and label file from its authors ("qalign dataset list" says where), then: qalign dataset convert ${dataset} --labels DIR --out ${entry.records.replace(/[^/]*$/, '') || '.'}` });
+      missing.push({ what: `the records of ${dataset} (${entry.records})`, how: await howToConvert(dataset, entry.records.replace(/[^/]*$/, '') || './') });
       return undefined;
     });
     if (set === undefined) continue;
@@ -40,6 +42,14 @@ export async function checkReady(recipe: DeepReadonly<EvaluateRecipe>): Promise<
     if (!existsSync(csv)) missing.push({ what: `the scores of ${name} (${csv})`, how: `run ${name} on the same items and write a CSV with an id and a score column` });
   }
   return { missing, sets };
+}
+
+/** @param name of a test set of the paper, of a data set, or of a part that somebody made of one */
+export async function howToConvert(name: string, out: string): Promise<string> {
+  const test = TEST_SETS[name];
+  const dataset = test?.dataset ?? (await loadDatasetSpec(name).then((spec) => spec.name, () => undefined));
+  if (dataset === undefined) return `make them with "qalign dataset convert", of a part of a data set with "qalign dataset split", and write them to ${out}`;
+  return `get its pictures or clips and its label file from its authors ("qalign dataset list" says where), then: qalign dataset convert ${dataset} --labels DIR${test?.flags === undefined ? '' : ` ${test.flags}`} --out ${out}`;
 }
 
 /** One sentence a thing, for errors and terminals. */

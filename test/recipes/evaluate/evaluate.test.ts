@@ -53,7 +53,7 @@ describe('evaluate', () => {
     last.stderr?.on('data', (chunk: Buffer) => (said += chunk.toString()));
     expect((await once(last, 'close'))[0]).toBe(0);
     expect(said).toMatch(/\d+ of 120 predictions of made-up are there already/);
-    expect(await readFile(join(dir, 'cut/evaluation.md'), 'utf8')).toBe(await readFile(join(dir, 'whole/evaluation.md'), 'utf8'));
+    for (const file of ['evaluation.json', 'evaluation.md', 'report.html', 'predictions/made-up.jsonl']) expect(await readFile(join(dir, 'cut', file), 'utf8'), file).toBe(await readFile(join(dir, 'whole', file), 'utf8'));
     expect(await readFile(join(dir, 'cut/evaluation.md'), 'utf8')).toContain('UNTRAINED');
     const page = await readFile(join(dir, 'cut/report.html'), 'utf8');
     expect(page.match(/<img src="data:image\/jpeg/g)).toHaveLength(12);
@@ -79,13 +79,15 @@ describe('evaluate', () => {
     const dir = await place('missing');
     const records = await makeRecords(dir, 4, (record, i) => (i < 2 ? { ...record, media: 'gone.png' } : record));
     const recipe = join(dir, 'r.yaml');
-    await writeFile(recipe, `name: missing\nmodel: q-future/one-align\ndata:\n  - {name: koniq, records: ${dir}/no.jsonl}\n  - {name: made-up, records: ${records}}\n`);
+    await writeFile(recipe, `name: missing\nmodel: q-future/one-align\ndata:\n  - {name: koniq, records: ${dir}/no.jsonl}\n  - {name: lsvq-1080p, records: ${dir}/1080p.jsonl}\n  - {name: part, records: ${dir}/part.jsonl}\n  - {name: made-up, records: ${records}}\n`);
     process.env['HF_HUB_CACHE'] = dir;
     try {
       const { code, out } = await cli('evaluate', recipe, '--plan');
       expect(code).toBe(1);
       expect(out).toMatch(/missing: the model q-future\/one-align; to get it: qalign models pull q-future\/one-align/);
-      expect(out).toMatch(/missing: the records of koniq.*qalign dataset convert koniq --labels DIR/);
+      expect(out).toMatch(/missing: the records of koniq.*qalign dataset convert koniq10k --labels DIR/);
+      expect(out).toMatch(/missing: the records of lsvq-1080p.*qalign dataset convert lsvq --labels DIR/);
+      expect(out).toMatch(/missing: the records of part.*qalign dataset split/);
       expect(out).toMatch(/missing: 2 of 4 media files of made-up, such as .*gone\.png/);
       const failed = await cli('evaluate', recipe, '--out', join(dir, 'never'));
       expect([failed.code, failed.said.join('\n')]).toEqual([1, expect.stringMatching(/gone\.png[\s\S]*\[EVALUATION_NOT_READY\]/)]);
@@ -127,6 +129,14 @@ describe('evaluate', () => {
     expect(datasets[0]!.calibration!.ece).toBeLessThan(5);
     expect(JSON.parse(await readFile(join(dir, 'out/calibration.json'), 'utf8'))).toMatchObject({ format: 'qalign-calibration/1', dataset: 'val', n: 30 });
     await expect(evaluate({ ...recipe, calibration: { fit_on: 'test' } }, { out: join(dir, 'out'), ...parts })).rejects.toMatchObject({ code: 'CONFIG_INVALID', message: expect.stringContaining('role validation only') as string });
+    // a calibration of an ensemble is none of the model's own scores
+    const { score_version } = JSON.parse(await readFile(join(dir, 'out/calibration.json'), 'utf8')) as { score_version: string };
+    const own = (JSON.parse(await readFile(join(dir, 'out/evaluation.json'), 'utf8')) as { score_version: string }).score_version;
+    expect(score_version).toBe(`${own}-ensemble`);
+    await expect(evaluate({ ...recipe, ensemble: { ...recipe.ensemble, with: [{ name: 'tiny-untrained', csv: join(dir, 'other.csv') }] } }, { out: join(dir, 'out'), ...parts })).rejects.toMatchObject({ code: 'CONFIG_INVALID', message: expect.stringContaining('a name of its own') as string });
+    await writeFile(join(dir, 'torn.csv'), 'id,score\na,1,2\n');
+    await expect(evaluate({ ...recipe, ensemble: { ...recipe.ensemble, with: [{ name: 'torn', csv: join(dir, 'torn.csv') }] } }, { out: join(dir, 'out'), ...parts })).rejects.toMatchObject({ code: 'CONFIG_INVALID', message: expect.stringContaining('torn.csv is no CSV') as string });
+    await expect(evaluate({ ...recipe, data: [data[0], { ...data[1], name: 'TEST' }] }, { out: join(dir, 'twice'), ...parts })).rejects.toMatchObject({ code: 'CONFIG_INVALID', message: expect.stringContaining('two entries') as string });
     await expect(evaluate({ ...recipe, ensemble: { with: recipe.ensemble.with } }, { out: join(dir, 'out'), ...parts })).rejects.toMatchObject({ code: 'CONFIG_INVALID', message: expect.stringContaining('fitted on validation data only') as string });
   });
 });

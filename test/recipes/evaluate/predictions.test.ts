@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { appendFile, mkdtemp, readFile, rm, truncate, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -58,6 +59,9 @@ describe('predictions', () => {
     await writeFile(path, text.replace('"mos":20', '"mos":21'));
     await expect(readPredictions(path)).rejects.toMatchObject({ code: 'PREDICTIONS_DAMAGED', message: expect.stringMatching(/Line 4 .*checksum/) as string });
     await expect(openPredictions(path, header)).rejects.toMatchObject({ code: 'PREDICTIONS_DAMAGED' });
+    const broken = text.split('\n')[0]!.replace(/,"checksum":.*/, '').replace('"n":4', '"n":');
+    await writeFile(path, `${broken},"checksum":"${createHash('sha256').update(broken).digest('hex').slice(0, 16)}"}\n`);
+    await expect(readPredictions(path)).rejects.toMatchObject({ code: 'PREDICTIONS_DAMAGED', message: expect.stringContaining('Line 1') as string });
     await writeFile(path, 'hello\n');
     await expect(readPredictions(path)).rejects.toMatchObject({ code: 'PREDICTIONS_DAMAGED' });
   });
