@@ -63,8 +63,11 @@ async function make(parts: ScorerParts, options: ScorerOptions): Promise<Scorer>
   const version = versionOf(prompt, scale);
   const prepareOptions = { size: model.image_size, autoOrient: preprocessing.auto_orient, fps: options.fps, maxFrames: options.maxFrames };
 
+  let closed = false;
+
   /** What this call asks for, over what the scorer was made with. */
   async function settle(own: ScoreOptions): Promise<Asked> {
+    if (closed) throw isClosed();
     const template = own.prompt === undefined ? prompt : (prompts.get(own.prompt) ?? (await loadPrompt(own.prompt)));
     if (own.prompt !== undefined) prompts.set(own.prompt, template);
     const tasks = own.tasks ?? defaultTasks;
@@ -115,6 +118,7 @@ async function make(parts: ScorerParts, options: ScorerOptions): Promise<Scorer>
       return await (source.kind === 'video' ? clips.pass(lane, run, signal) : run());
     } catch (error) {
       if (signal?.aborted === true) throw cancelled(error);
+      if (closed) throw isClosed(error); // not one failure for each of the inputs still to come
       if (error instanceof QalignError && !FATAL.includes(error.code)) return error;
       throw error;
     }
@@ -128,6 +132,7 @@ async function make(parts: ScorerParts, options: ScorerOptions): Promise<Scorer>
   const defaultTasks: readonly Task[] = [choice.tasks === undefined || choice.tasks.quality !== undefined ? 'quality' : 'aesthetics'];
   const asSource = async (input: ScoreInput): Promise<ScoreSource> => (typeof input === 'string' || input instanceof Uint8Array ? parts.toSource(input, options) : input);
   const close = async (): Promise<void> => {
+    closed = true;
     await Promise.allSettled([preparer.close()]);
     await engine.close();
   };
@@ -184,6 +189,8 @@ const EMPTY = new Uint8Array(0);
 function failure(input: string, task: Task, error: QalignError): ScoreFailure {
   return { input, task, error: { code: error.code, message: error.message } };
 }
+
+const isClosed = (cause?: unknown): QalignError => new QalignError('BRIDGE_CLOSED', 'The scorer is closed; make another.', { cause });
 
 function cancelled(cause: unknown): QalignError {
   return cause instanceof QalignError && cause.code === 'CANCELLED' ? cause : new QalignError('CANCELLED', 'Scoring was cancelled.', { cause });

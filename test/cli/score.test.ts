@@ -17,7 +17,9 @@ beforeEach(async () => {
 });
 afterEach(() => rm(folder, { recursive: true, force: true }));
 
-async function run(line: string[], { terminal = hearingTerminal(), log = { engineCalls: [], closed: 0 } as FakeLog, signal = new AbortController().signal } = {}): Promise<Heard & { log: FakeLog }> {
+const newLog = (): FakeLog => ({ engineCalls: [], closed: 0 });
+
+async function run(line: string[], { terminal = hearingTerminal(), log = newLog(), signal = new AbortController().signal } = {}): Promise<Heard & { log: FakeLog }> {
   async function* expandSources(inputs: readonly string[]): AsyncGenerator<ScoreSource> {
     for (const input of inputs) yield picture(input, input.endsWith('.mp4') ? 'video' : 'image');
   }
@@ -88,7 +90,7 @@ describe('qalign score', () => {
   it('refuses a file that is there before a model is loaded', async () => {
     const out = join(folder, 'x.jsonl');
     await writeFile(out, 'something\n');
-    const log: FakeLog = { engineCalls: [], closed: 0 };
+    const log = newLog();
     await expect(run(['a', '--out', out], { log })).rejects.toMatchObject({ code: 'OUTPUT_UNWRITABLE', message: expect.stringContaining('--resume') as string });
     expect(log.closed).toBe(0);
   });

@@ -57,6 +57,15 @@ describe('createScorer', () => {
     await expect(dead.score(picture('a'))).rejects.toMatchObject({ code: 'WORKER_START_FAILED' });
   });
 
+  it('is BRIDGE_CLOSED after its end, not one failure for each input', async () => {
+    const scorer = await fakeScorer();
+    const going = scorer.scoreMany(['a', 'bad', 'bad', 'bad'].map((name) => picture(name)), { inFlight: 1 });
+    await going.next();
+    await scorer.close();
+    await expect(going.next()).rejects.toMatchObject({ code: 'BRIDGE_CLOSED' });
+    await expect(scorer.score(picture('a'))).rejects.toMatchObject({ code: 'BRIDGE_CLOSED' });
+  });
+
   it('is CANCELLED also while the model loads', async () => {
     const parts = { ...fakeParts(newLog()), createEngine: async (): Promise<never> => { throw new DOMException('This operation was aborted', 'AbortError'); } };
     await expect(createScorerFrom(parts, { signal: AbortSignal.abort() })).rejects.toMatchObject({ code: 'CANCELLED' });
