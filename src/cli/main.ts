@@ -17,7 +17,7 @@ let closedByReader = false;
 for (const stream of [process.stdout, process.stderr]) {
   // `qalign … | head`: the reader has had enough, which is no error of ours
   stream.on('error', (error: NodeJS.ErrnoException) => {
-    if (error.code !== 'EPIPE') throw error;
+    if (error.code !== 'EPIPE') return; // whoever wrote is told, and says it
     closedByReader = true;
     interrupt.abort();
   });

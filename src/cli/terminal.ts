@@ -1,4 +1,5 @@
 import type { Writable } from 'node:stream';
+import { QalignError } from '../errors.js';
 
 /** Where a command prints. `out` carries data and nothing else; everything for people's eyes goes to `say`. */
 export interface Terminal {
@@ -13,6 +14,11 @@ export interface Terminal {
   readonly columns: number;
 }
 
+/** A closed reader is no error of ours; a full disk is one, and no bug. */
+function unwritable(error: NodeJS.ErrnoException): Error {
+  return error.code === 'EPIPE' ? error : new QalignError('OUTPUT_UNWRITABLE', `The output could not be written: ${error.message}.`, { cause: error });
+}
+
 type Stream = Writable & { isTTY?: boolean; columns?: number };
 
 export function createTerminal(stdout: Stream, stderr: Stream): Terminal {
@@ -20,7 +26,7 @@ export function createTerminal(stdout: Stream, stderr: Stream): Terminal {
   const draw = (line: string): boolean => stderr.write(`\r\u001b[2K${line}`);
   const errIsTerminal = stderr.isTTY === true;
   return {
-    out: (text) => new Promise((resolve, reject) => stdout.write(text, (error) => (error ? reject(error) : resolve()))),
+    out: (text) => new Promise((resolve, reject) => stdout.write(text, (error) => (error ? reject(unwritable(error)) : resolve()))),
     say(text) {
       if (shown !== undefined) draw('');
       stderr.write(`${text}\n`);

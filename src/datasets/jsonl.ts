@@ -1,5 +1,5 @@
-import { mkdir, open, rename, rm, stat, type FileHandle } from 'node:fs/promises';
-import { dirname } from 'node:path';
+import { mkdir, open, readdir, rename, rm, stat, type FileHandle } from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
 import { QalignError } from '../errors.js';
 
 const BUFFER = 1 << 18;
@@ -21,6 +21,7 @@ export async function openWhole(path: string): Promise<WholeFile> {
   const file = await guard(path, async () => {
     if (await isFolder(path)) throw new Error('it is a folder');
     await mkdir(dirname(path), { recursive: true });
+    await removeLeftovers(path);
     return open(temporary, 'w');
   });
   let held: string[] = [];
@@ -65,6 +66,23 @@ export async function openWhole(path: string): Promise<WholeFile> {
 
 async function isFolder(path: string): Promise<boolean> {
   return stat(path).then((found) => found.isDirectory(), () => false);
+}
+
+/** What a process that was killed had written of this file. */
+async function removeLeftovers(path: string): Promise<void> {
+  const start = `${basename(path)}.`;
+  for (const name of await readdir(dirname(path))) {
+    const pid = name.startsWith(start) ? /^(\d+)\.part$/.exec(name.slice(start.length))?.[1] : undefined;
+    if (pid !== undefined && !lives(Number(pid))) await rm(join(dirname(path), name), { force: true });
+  }
+}
+
+function lives(pid: number): boolean {
+  try {
+    return process.kill(pid, 0);
+  } catch (cause) {
+    return (cause as NodeJS.ErrnoException).code === 'EPERM';
+  }
 }
 
 /** The rename itself is on the disk only when its folder is. */

@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { basename, extname } from 'node:path';
 import { QalignError } from '../errors.js';
 import { pythonDigits } from './rating.js';
-import { openLabels, readLines } from './read-text.js';
+import { decodeText, openLabels, readLines } from './read-text.js';
 import { tableOf, type ReadTable, type TableRow } from './table.js';
 
 /**
@@ -39,8 +39,7 @@ function cellOf(field: unknown): string {
 
 async function jsonList(path: string, file: string): Promise<{ value: unknown; row: number }[]> {
   await (await openLabels(path)).close();
-  const text = (await readFile(path, 'utf8')).replace(/^\ufeff/, '');
-  const value = parseJson(text, file);
+  const value = parseJson(decodeText(await readFile(path), file), file);
   if (!Array.isArray(value)) throw new QalignError('DATASET_UNREADABLE', `${file}: a list of objects was expected, not ${show(value)}.`);
   return value.map((item: unknown, index) => ({ value: item, row: index + 1 }));
 }

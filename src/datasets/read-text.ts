@@ -45,6 +45,15 @@ export async function* readLines(path: string): AsyncGenerator<LineBatch> {
   }
 }
 
+/** A whole text file, decoded as `readLines` does; for what has no lines of its own. @throws QalignError DATASET_UNREADABLE with the line */
+export function decodeText(bytes: Uint8Array, name: string): string {
+  const decoder = decoderOf(bytes, name);
+  return decode(decoder, bytes, false, () => {
+    const before = new TextDecoder(decoder.encoding).decode(bytes).split('\ufffd')[0] ?? '';
+    return `${name}:${1 + count(before)}`;
+  });
+}
+
 /** Opens a label file, saying what is wrong where it is a folder or missing. */
 export async function openLabels(path: string): Promise<Awaited<ReturnType<typeof open>>> {
   try {

@@ -64,6 +64,7 @@ describe('what cannot be right ends in an error with its place, and leaves nothi
     ['columns that nobody named', 't.csv', table, 'USAGE', /--image-column/, { own: {} }],
     ['an unknown kind of file', 't.doc', table, 'DATASET_UNREADABLE', /a table ends in \.csv/],
     ['broken JSON', 't.json', '[{"file": "a.png", ', 'DATASET_UNREADABLE', /t\.json: this is no JSON/],
+    ['Latin-1 in JSON', 't.json', Buffer.from('[{"file": "a.png", "mos": 1},\n{"file": "\xe4.png", "mos": 2}]', 'latin1'), 'DATASET_UNREADABLE', /t\.json:2: the text is not UTF-8/],
     ['JSON that is no list', 't.json', '{"file": "a.png"}', 'DATASET_UNREADABLE', /a list of objects was expected/],
     ['a broken line of JSONL', 't.jsonl', '{"file": "a.png", "mos": 1}\nnonsense\n', 'DATASET_UNREADABLE', /t\.jsonl:2/],
     ['a workbook that is none', 't.xlsx', 'PK no', 'DATASET_UNREADABLE', /t\.xlsx/],
@@ -75,6 +76,10 @@ describe('what cannot be right ends in an error with its place, and leaves nothi
     expect(error?.code).toMatch(new RegExp(`^${code}$`));
     expect(error?.message).toMatch(message);
     expect(left).toEqual([]);
+  });
+
+  it('JSON in UTF-16 with its mark is read', async () => {
+    expect(await convert('t.json', Buffer.from('\ufeff[{"file": "ä.png", "mos": 1}, {"file": "b.png", "mos": 2}]', 'utf16le'))).toMatchObject({ error: undefined, n: 2 });
   });
 
   it('a directory where a file should be, on either side', async () => {
