@@ -6,6 +6,7 @@ import sharp from 'sharp';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { TrainEvent } from '../../bridge/protocol/train.js';
 import { checkConfig, loadConfig } from '../../src/config/load.js';
+import { listDatasetSpecs } from '../../src/config/datasets.js';
 import { loadPrompt } from '../../src/config/prompts.js';
 import { TrainRecipe } from '../../src/config/train.js';
 import { packageRoot } from '../../src/package-root.js';
@@ -14,7 +15,7 @@ import { createMediaPreparer } from '../../src/recipes/train-media.js';
 import { prepareData } from '../../src/recipes/train-prepare.js';
 import { readRecords, sampleFraction } from '../../src/recipes/train-records.js';
 import { gaussianLevels } from '../../src/recipes/train-writer.js';
-import { planRecipe, resumeRun, train } from '../../src/recipes/train.js';
+import { planRecipe, resumeRun, train, type TrainResult } from '../../src/recipes/train.js';
 import { openRunStore } from '../../src/runs/run-store.js';
 
 const LEVELS = ['excellent', 'good', 'fair', 'poor', 'bad'];
@@ -89,7 +90,11 @@ describe('train', () => {
     expect(stopped.skipped).toBe(1);
     expect(await readFile(join(stopped.folder, 'skipped.json'), 'utf8')).toContain('"p3"');
     expect(events.map((event) => event.event)).toContain('checkpoint');
-    const done = await resumeRun(stopped.folder);
+    // the prepared pictures were thrown away, and two go on at once: one of them trains
+    await rm(join(folder, 'runs/.prepared'), { recursive: true });
+    const both = await Promise.allSettled([resumeRun(stopped.folder), resumeRun(stopped.folder)]);
+    expect(both.map((one) => (one.status === 'rejected' ? (one.reason as { code: string }).code : one.status)).sort()).toEqual(['RUN_ACTIVE', 'fulfilled']);
+    const done = both.flatMap((one) => (one.status === 'fulfilled' ? [one.value] : []))[0] as TrainResult;
     expect(done).toMatchObject({ status: 'completed', step: done.totalSteps });
     expect(await readdir(join(done.folder, 'model'))).toEqual(expect.arrayContaining(['config.json', 'model.safetensors', 'tokenizer.model']));
     const file = await readFile(join(done.folder, 'events.jsonl'), 'utf8');
@@ -121,6 +126,29 @@ describe('recipes in configs/train', () => {
       expect((await loadConfig(TrainRecipe, path)).name).toBe(file.replace('.yaml', ''));
       const header = (await readFile(path, 'utf8')).split('\n').slice(0, 4).map((row) => row.split(':')[0]);
       expect(header).toEqual(['# What', '# Needs', '# Command', '# Expected']);
+    }
+  });
+});
+
+describe('what recipes in configs/train need', () => {
+  it('is made by the commands they name, down to the file of the split', async () => {
+    const files = (await readdir(join(packageRoot, 'configs/train'))).filter((file) => file.endsWith('.yaml') && !/nano|ablation/.test(file));
+    const specs = await listDatasetSpecs();
+    for (const file of files) {
+      const path = join(packageRoot, 'configs/train', file);
+      const needs = (await readFile(path, 'utf8')).split('\n')[1]?.split('; ') ?? [];
+      const { data } = await loadConfig(TrainRecipe, path);
+      for (const records of [...data.train, ...data.dev]) {
+        const [, folder, split] = /^(.+)\/(.+)\.jsonl$/.exec(records) ?? [];
+        const convert = needs.find((line) => line.includes('dataset convert ') && line.includes(` --out ${folder}`)) ?? '';
+        const name = /convert (\S+)/.exec(convert)?.[1] ?? '';
+        const spec = specs.find((each) => each.name === name || each.aliases?.includes(name) === true);
+        const own = JSON.stringify(spec?.sources[0]) ?? ''; // the distributor's
+        const inSource = own.includes(`"split":"${split}"`) || own.includes(`:"${split}"`) || own.includes(`"split_groups":{"${split}"`);
+        const byList = split === 'train' && (own.includes('split_lists') || convert.includes('--split-list test='));
+        const parted = needs.some((line) => line.startsWith(`qalign dataset split ${folder}/all.jsonl `) && line.includes(`${split}=`));
+        expect(inSource || byList || parted, `${file}: ${records}`).toBe(true);
+      }
     }
   });
 });
