@@ -3,7 +3,7 @@ import { setMaxListeners } from 'node:events';
 /** Aborted as soon as one of its sources is, until it is released. */
 export interface FirstSignal {
   readonly signal: AbortSignal | undefined;
-  release(): void;
+  readonly release: () => void;
 }
 
 /**

@@ -115,8 +115,8 @@ describe('when the disk is full', () => {
         return [response.status, ((await response.json()) as { error?: { code: string } }).error?.code];
       };
       const enospc = Object.assign(new Error('ENOSPC: no space left on device, write'), { code: 'ENOSPC' });
-      const writev = vi.spyOn(fs, 'writev').mockImplementation(((...given: unknown[]) => (given.at(-1) as (error: Error) => void)(enospc)) as typeof fs.writev);
-      const write = vi.spyOn(fs, 'write').mockImplementation(((...given: unknown[]) => (given.at(-1) as (error: Error) => void)(enospc)) as typeof fs.write);
+      const writev = vi.spyOn(fs, 'writev').mockImplementation((...given: unknown[]) => (given.at(-1) as (error: Error) => void)(enospc));
+      const write = vi.spyOn(fs, 'write').mockImplementation((...given: unknown[]) => (given.at(-1) as (error: Error) => void)(enospc));
       expect(await post()).toEqual([507, 'OUTPUT_UNWRITABLE']); // while its list is written
       expect(write.mock.calls.length + writev.mock.calls.length).toBeGreaterThan(0);
       write.mockRestore();
