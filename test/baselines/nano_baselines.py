@@ -54,11 +54,11 @@ def load(folder: Path, split: str) -> tuple[list[str], np.ndarray, np.ndarray]:
     rows = [row for row in rows if "mos" in row]
     (file,) = [f for f in folder.glob(f"{split}-*.features") if "mirrored" not in f.name]
     frames = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))["splits"][split]["frames"]
-    held = np.memmap(file, np.float16, "r").reshape(frames, CELLS, -1)
+    held = np.memmap(file, np.float16, "r").reshape(frames, -1, CELLS)  # a map of every channel after the other
     features = []
     for row in rows:
-        cells = held[row["first_frame"]].astype(np.float32)
-        features.append(np.concatenate([cells.mean(0), cells.std(0)]))
+        maps = held[row["first_frame"]].astype(np.float32)
+        features.append(np.concatenate([maps.mean(1), maps.std(1)]))
     return [row["id"] for row in rows], np.stack(features).astype(np.float64), np.array([row["mos"] for row in rows])
 
 
