@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { packageRoot } from '../src/package-root.js';
 import { testPython } from './test-python.js';
 
-const python = await testPython();
+const python = await testPython(['training']);
 const run = (args: readonly string[]): number => {
   const { status, error } = spawnSync(python.executable, args, { cwd: join(packageRoot, 'python'), stdio: 'inherit', env: { ...process.env, ...python.env, PYTHONPATH: python.path } });
   if (error !== undefined) process.stderr.write(`${error.message}\n`);

@@ -8,7 +8,7 @@ import { mkdir, readFile, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { cacheDir } from '../src/engine/cache-dir.js';
 import { withFileLock } from '../src/engine/file-lock.js';
-import { ensurePython, type PythonCommand } from '../src/engine/python-env.js';
+import { ensurePython, type PythonCommand, type PythonExtra } from '../src/engine/python-env.js';
 import { runSetupStep } from '../src/engine/python-install.js';
 import { probePython } from '../src/engine/python-probe.js';
 import { packageRoot } from '../src/package-root.js';
@@ -16,10 +16,14 @@ import { packageRoot } from '../src/package-root.js';
 const TEST_MODULES = ['pytest', 'hypothesis', 'PIL', 'scipy', 'ruff'];
 const say = (message: string): void => void process.stderr.write(`${message}\n`);
 
-/** `path` is for PYTHONPATH: the package of the repository, then the test packages where they are apart. */
-export async function testPython(): Promise<PythonCommand & { readonly path: string }> {
+/**
+ * `path` is for PYTHONPATH: the package of the repository, then the test packages where they are apart. A managed
+ * environment gets the extras; an interpreter of QALIGN_PYTHON is used as it is, and what it lacks is said to be not run.
+ */
+export async function testPython(extras: readonly PythonExtra[] = []): Promise<PythonCommand & { readonly path: string }> {
   let last = '';
   const python = await ensurePython({
+    extras: process.env['QALIGN_PYTHON'] === undefined ? extras : [],
     onProgress: (message) => {
       if (message !== last) say(message);
       last = message;

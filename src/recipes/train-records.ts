@@ -59,6 +59,7 @@ export function requireUsable(records: readonly TrainRecord[], recipe: TrainReci
   if (records.length === 0) throw new QalignError('TRAINING_DATA_INVALID', `${recipe.data.train.join(', ')} hold no records.`);
   if (soft > 0 && recipe.soft_label_sigma === null && !records.some((record) => record.level_probs !== undefined)) lacking('level_probs, which objective.soft_label needs');
   if (fidelity > 0 && !records.some((record) => record.mos !== undefined)) lacking('a mos, which objective.fidelity needs');
+  if (recipe.score_text && !records.some((record) => /\d/.test(record.answer))) lacking('a number in its answer, which score_text needs (dataset convert --score-text)');
   const made = recipe.data.distortions !== null;
   if (series > 0 && !made && !records.some((record) => record.series !== undefined)) lacking('a series, which objective.series needs (data.distortions makes them)');
   const datasets = [...new Set(records.map(({ dataset }) => dataset)), ...(made ? ['distortions'] : [])];

@@ -108,6 +108,10 @@ describe('train', () => {
     await expect(run).rejects.toMatchObject({ code: 'TRAINING_DIVERGED' });
   }, 300_000);
 
+  it('asks for numbers in the answers when scores are to be written', async () => {
+    await expect(planRecipe({ ...recipe, score_text: true, objective: { next_token: 1 } })).rejects.toMatchObject({ code: 'TRAINING_DATA_INVALID', message: expect.stringContaining('--score-text') as string });
+  });
+
   it('plans before it starts: disk for twelve pictures and eight of dev', async () => {
     const { plan, diskBytes } = await planRecipe(recipe);
     expect(diskBytes).toBe(20 * 56 * 56 * 3);

@@ -152,6 +152,7 @@ def test_stop_file_ends_after_the_step_with_a_checkpoint(whole: Path, tmp_path: 
 
 
 def test_lora_exports_an_adapter_and_the_merged_model(whole: Path, tmp_path: Path) -> None:
+    pytest.importorskip("peft", reason="NOT RUN: needs the Python package peft")
     lora = {"r": 4, "alpha": 8, "dropout": 0.05, "abstractor": True, "quantise_base": None}
     run = make_run(tmp_path / "run", whole.parent / "data", lora=lora, max_steps=2)
     done = train(run)

@@ -90,6 +90,7 @@ def test_the_exported_model_is_the_average(data: Path, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("kind", ["int8", "nf4"])
 def test_adapters_over_a_quantised_base_are_merged_into_the_real_one(data: Path, tmp_path: Path, kind: str) -> None:
+    pytest.importorskip("peft", reason="NOT RUN: needs the Python package peft")
     run = make_run(tmp_path / "run", data, lora=LORA | {"quantise_base": kind}, max_steps=2)
     done = train(run)
     assert done.returncode == 0, done.stderr[-2000:]
@@ -223,15 +224,14 @@ def test_written_scores_are_read_back(data: Path, tmp_path: Path) -> None:
 
 
 def test_peft_itself_reads_the_adapter_and_merges_it_to_our_model(data: Path, tmp_path: Path) -> None:
-    from peft import PeftModel
-
+    peft = pytest.importorskip("peft", reason="NOT RUN: needs the Python package peft")
     run = make_run(tmp_path / "run", data, lora=LORA | {"quantise_base": None}, max_steps=2)
     assert train(run).returncode == 0
     config = json.loads((run / "adapter" / "adapter_config.json").read_text())
     assert config["task_type"] == "CAUSAL_LM"  # as published; it asks for methods of transformers' models
     (run / "adapter" / "adapter_config.json").write_text(json.dumps(config | {"task_type": None}))
     base = load_network(GOLDEN / "tiny_a" / "model")
-    merged = PeftModel.from_pretrained(base, str(run / "adapter")).merge_and_unload().state_dict()
+    merged = peft.PeftModel.from_pretrained(base, str(run / "adapter")).merge_and_unload().state_dict()
     ours = load_file(run / "model" / "model.safetensors")
     start = load_file(GOLDEN / "tiny_a" / "model" / "model.safetensors")
     language = [key for key in ours if "visual_abstractor" not in key]
