@@ -109,7 +109,7 @@ describe('train', () => {
   }, 300_000);
 
   it('asks for numbers in the answers when scores are to be written', async () => {
-    await expect(planRecipe({ ...recipe, score_text: true, objective: { next_token: 1 } })).rejects.toMatchObject({ code: 'TRAINING_DATA_INVALID', message: expect.stringContaining('--score-text') as string });
+    await expect(train({ ...recipe, score_text: true, objective: { next_token: 1 } }, { runs: join(folder, 'runs') })).rejects.toMatchObject({ code: 'TRAINING_DATA_INVALID', message: expect.stringContaining('--score-text') as string });
   });
 
   it('plans before it starts: disk for twelve pictures and eight of dev', async () => {
