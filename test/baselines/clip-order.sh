@@ -16,13 +16,13 @@ for clip in "$clips"/*.mp4 "$clips"/*.avi; do
   step=1
   for crf in 26 34 42 50; do make "$name@h264@$step" null $crf; step=$((step + 1)); done
   step=1
-  for sigma in 1 2 4 8; do make "$name@blur@$step" gblur=sigma=$sigma 8; step=$((step + 1)); done
+  for sigma in 1 2 4 8; do make "$name@blur@$step" "gblur=sigma=$sigma" 8; step=$((step + 1)); done
   step=1
-  for strength in 10 20 40 80; do make "$name@noise@$step" noise=alls=$strength:allf=t:all_seed=1 8; step=$((step + 1)); done
+  for strength in 10 20 40 80; do make "$name@noise@$step" "noise=alls=$strength:allf=t:all_seed=1" 8; step=$((step + 1)); done
   step=1
-  for factor in 0.8 0.55 0.35 0.2; do make "$name@darken@$step" lutyuv=y=val*$factor 8; step=$((step + 1)); done
+  for factor in 0.8 0.55 0.35 0.2; do make "$name@darken@$step" "lutyuv=y=val*$factor" 8; step=$((step + 1)); done
   step=1
-  for factor in 2 3 5 8; do make "$name@resample@$step" scale=trunc(iw/$factor/2)*2:-2,scale=iw*$factor:ih*$factor:flags=bicubic 8; step=$((step + 1)); done
+  for factor in 2 3 5 8; do make "$name@resample@$step" "scale=trunc(iw/$factor/2)*2:-2,scale=iw*$factor:ih*$factor:flags=bicubic" 8; step=$((step + 1)); done
 done
 npx qalign score "$work" --format jsonl "$@" | node -e '
   const rows = require("node:fs").readFileSync(0, "utf8").trim().split("\n").map((line) => JSON.parse(line));
