@@ -92,11 +92,6 @@ export function startOf(pid: number): string {
     // the second field may hold spaces and brackets: count from the last bracket
     return readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ').at(-1)?.split(' ')[19] ?? '';
   } catch {
-    try {
-      process.kill(pid, 0);
-      return 'alive';
-    } catch (error) {
-      return (error as NodeJS.ErrnoException).code === 'EPERM' ? 'alive' : '';
-    }
+    return isAlive(pid) ? 'alive' : '';
   }
 }

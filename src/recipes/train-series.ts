@@ -1,6 +1,7 @@
 import type { TrainEvent } from '../../bridge/protocol/train.js';
 import type { TrainRecipe } from '../config/train.js';
 import { readEvents } from '../runs/run-directory.js';
+import { mean } from '../scoring/correlation.js';
 import { train, type TrainOptions, type TrainResult } from './train.js';
 
 export interface TrainSeriesOptions extends Omit<TrainOptions, 'reuse'> {
@@ -75,9 +76,9 @@ function readRun(events: readonly TrainEvent[]): { last: Extract<TrainEvent, { e
 function spread(values: readonly (number | null | undefined)[]): { mean: number | null; sd: number | null } {
   const known = values.filter((value) => value !== null && value !== undefined);
   if (known.length === 0) return { mean: null, sd: null };
-  const mean = known.reduce((sum, value) => sum + value, 0) / known.length;
-  const sd = known.length < 2 ? null : Math.sqrt(known.reduce((sum, value) => sum + (value - mean) ** 2, 0) / (known.length - 1));
-  return { mean, sd };
+  const middle = mean(known);
+  const sd = known.length < 2 ? null : Math.sqrt(known.reduce((sum, value) => sum + (value - middle) ** 2, 0) / (known.length - 1));
+  return { mean: middle, sd };
 }
 
 /** Cells of the table, its header first. */
