@@ -2,6 +2,7 @@ import { lookup } from 'node:dns';
 import { BlockList, isIP, type LookupFunction } from 'node:net';
 import { Agent, request } from 'undici';
 import { QalignError } from '../errors.js';
+import { firstSignal } from './first-signal.js';
 import { withDefaults, type MediaLimits } from './limits.js';
 
 const MOST_REDIRECTS = 5;
@@ -43,13 +44,14 @@ export async function fetchInto<T>(address: string, take: (bytes: AsyncIterable<
   const limits = withDefaults(options.limits);
   const isAllowed = options.isAllowed ?? isPublicAddress;
   const late = AbortSignal.timeout(limits.timeoutMs);
-  const signal = options.signal === undefined ? late : AbortSignal.any([late, options.signal]);
+  const { signal = late, release } = firstSignal(late, options.signal);
   const agent = new Agent({ connect: { lookup: checkedLookup(isAllowed), timeout: limits.timeoutMs } });
   try {
     return await follow(requireHttp(address), agent, limits, isAllowed, signal, take);
   } catch (error) {
     throw asMediaError(error, address, limits, options.signal, late);
   } finally {
+    release();
     await agent.destroy();
   }
 }

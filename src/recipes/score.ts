@@ -6,7 +6,7 @@ import type { Kind, Task } from '../prompts/conversation.js';
 import { allows, renderPrompt, type PromptTemplate } from '../prompts/render.js';
 import { byLevel, type Scale } from '../scoring/levels.js';
 import { scoreLogits } from '../scoring/score.js';
-import { firstSignal } from './first-signal.js';
+import { firstSignal } from '../media/first-signal.js';
 import { createLaneGate } from './lane-gate.js';
 import { orderedMap } from './ordered-map.js';
 import type { Preprocessing, ScoreFailure, ScoreOutcome } from './result.js';

@@ -1,6 +1,6 @@
 import { once } from 'node:events';
 import { QalignError } from '../errors.js';
-import { firstSignal } from '../recipes/first-signal.js';
+import { firstSignal } from '../media/first-signal.js';
 import { followLines } from '../runs/follow-lines.js';
 import type { Call } from './route.js';
 

@@ -1,6 +1,6 @@
 import { getEventListeners } from 'node:events';
 import { expect, it } from 'vitest';
-import { firstSignal } from '../../src/recipes/first-signal.js';
+import { firstSignal } from '../../src/media/first-signal.js';
 
 it('is aborted with the first of its sources and their reason, and leaves nothing at them', () => {
   const [own, lasting] = [new AbortController(), new AbortController()];
