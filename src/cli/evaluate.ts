@@ -7,7 +7,7 @@ import { evaluationMarkdown, INTERVALS, metricsTable } from '../recipes/evaluate
 import { checkReady, describeMissing } from '../recipes/evaluate/ready.js';
 import { markdownTable } from '../report/text.js';
 import { defineCommand, type CommandContext } from './command.js';
-import { progressLine } from './progress.js';
+import { createSetupProgress, progressLine } from './progress.js';
 import type { Terminal } from './terminal.js';
 
 const FLAGS = {
@@ -69,9 +69,10 @@ async function fromFiles({ args, flags, terminal }: CommandContext<typeof FLAGS>
 
 /** Loading and predicting as one progress line with the time to go. */
 export function createEvaluateProgress(terminal: Terminal, now: () => number = () => performance.now()): (event: EvaluateEvent) => void {
+  const setup = createSetupProgress(terminal);
   let [dataset, started, kept, drawn] = ['', 0, 0, -Infinity];
   return (event) => {
-    if (event.event === 'loading') terminal.progress(event.total === undefined || event.total === 0 ? event.message : `${event.message} ${Math.floor(((event.done ?? 0) / event.total) * 100)} %`);
+    if (event.event === 'loading') setup(event.message, event.done, event.total);
     if (event.event === 'evaluated') terminal.progress(`${event.dataset}: evaluated`);
     if (event.event !== 'predicting') return;
     if (event.dataset !== dataset) {

@@ -2,6 +2,7 @@ import { describeModels } from '../config/models.js';
 import { QalignError } from '../errors.js';
 import { inspectModel, type ModelReport } from '../recipes/models.js';
 import { defineCommand, defineGroup, type CommandContext, type FlagValues } from './command.js';
+import { createSetupProgress } from './progress.js';
 
 const FLAGS = {
   revision: { type: 'string', value: 'REV', help: 'commit, tag or branch of a hub model' },
@@ -54,8 +55,7 @@ export const models = defineGroup({ name: 'models', summary: 'list, fetch and in
 async function look({ args, terminal, log, signal }: Pick<CommandContext, 'args' | 'terminal' | 'log' | 'signal'>, flags: FlagValues<typeof FLAGS>): Promise<ModelReport> {
   const [model, ...more] = args;
   if (model === undefined || more.length > 0) throw new QalignError('USAGE', 'qalign models: name one model; "qalign models list" shows those described here.');
-  const onProgress = (message: string, done?: number, total?: number): void => terminal.progress(total === undefined || total === 0 ? message : `${message} ${Math.floor(((done ?? 0) / total) * 100)} %`);
-  const report = await inspectModel({ model, revision: flags.revision, offline: flags.offline, log, signal, onProgress });
+  const report = await inspectModel({ model, revision: flags.revision, offline: flags.offline, log, signal, onProgress: createSetupProgress(terminal) });
   terminal.progress(undefined);
   return report;
 }

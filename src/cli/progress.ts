@@ -10,6 +10,11 @@ export interface ProgressBar {
 
 const REDRAW_MS = 100;
 
+/** Draws what is being set up, and how much of it is done where that is known. */
+export function createSetupProgress(terminal: Terminal): (message: string, done?: number, total?: number) => void {
+  return (message, done = 0, total = 0) => terminal.progress(total === 0 ? message : `${message} ${Math.floor((done / total) * 100)} %`);
+}
+
 /** A bar with rate and time to go on stderr; silent where stderr is not a terminal. `now` in milliseconds. */
 export function createProgressBar(terminal: Terminal, now: () => number = () => performance.now()): ProgressBar {
   const started = now();

@@ -4,7 +4,7 @@ import { requireFresh } from '../recipes/result-file.js';
 import { isFailure } from '../recipes/result.js';
 import type { Scorer, ScorerOptions, ScoreSource } from '../recipes/score.js';
 import type { CommandContext } from './command.js';
-import { createProgressBar } from './progress.js';
+import { createProgressBar, createSetupProgress } from './progress.js';
 import { readScoreFlags, type SCORE_FLAGS } from './score-flags.js';
 import { openSink, type ScoreSink } from './score-sink.js';
 
@@ -18,12 +18,9 @@ export async function runScore(context: CommandContext<typeof SCORE_FLAGS>, part
   const { terminal, signal, log } = context;
   const request = readScoreFlags(context.flags, terminal.outIsTerminal);
   if (context.args.length === 0) throw new QalignError('USAGE', 'qalign score: name at least one picture, clip, folder or glob, or "-" to read a list from stdin.');
-  const onProgress = (message: string, done?: number, total?: number): void => {
-    terminal.progress(total === undefined || total === 0 ? message : `${message} ${Math.floor(((done ?? 0) / total) * 100)} %`);
-  };
   const calibration = request.calibration === undefined ? undefined : await loadCalibration(request.calibration);
   if (request.out !== undefined && request.format !== 'json' && !request.resume) await requireFresh(request.out);
-  const scorer = await parts.createScorer({ ...request.scorer, log, signal, onProgress });
+  const scorer = await parts.createScorer({ ...request.scorer, log, signal, onProgress: createSetupProgress(terminal) });
   try {
     if (scorer.choice.untrained) terminal.say(`qalign: ${scorer.choice.id} is untrained: its scores mean nothing and are for trying the tool only; name a trained model with --model (see "qalign models list").`);
     terminal.progress(undefined);

@@ -7,6 +7,7 @@ import type { PrepareProgress } from '../recipes/train-prepare.js';
 import { seriesCells, trainSeries, type TrainSeriesOptions } from '../recipes/train-series.js';
 import { planRecipe, train as runTraining } from '../recipes/train.js';
 import { defineCommand } from './command.js';
+import { createSetupProgress } from './progress.js';
 import { planAsJson, runAsJson, seriesAsJson } from './run-json.js';
 import type { Terminal } from './terminal.js';
 import { textTable } from './text-table.js';
@@ -58,9 +59,6 @@ function readSeed(word: string, all: string): number {
   if (word.trim() === '' || !Number.isInteger(seed) || seed < 0) throw new QalignError('USAGE', `qalign train: --seeds takes whole numbers with commas between them, such as 1,2,3, not "${all}".`);
   return seed;
 }
-
-const createSetupProgress = (terminal: Terminal) => (message: string, done?: number, total?: number): void =>
-  terminal.progress(total === undefined || total === 0 ? message : `${message} ${Math.floor(((done ?? 0) / total) * 100)} %`);
 
 /** Decoding takes hours for a large set: how far it is, how fast, and how long it will take. */
 function createPrepareProgress(terminal: Terminal): (progress: PrepareProgress) => void {
