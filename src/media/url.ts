@@ -2,7 +2,7 @@ import { lookup } from 'node:dns';
 import { BlockList, isIP, type LookupFunction } from 'node:net';
 import { Agent, request } from 'undici';
 import { QalignError } from '../errors.js';
-import { firstSignal } from './first-signal.js';
+import { deadline } from './first-signal.js';
 import { withDefaults, type MediaLimits } from './limits.js';
 
 const MOST_REDIRECTS = 5;
@@ -43,13 +43,13 @@ export async function fetchMedia(address: string, options: FetchOptions = {}): P
 export async function fetchInto<T>(address: string, take: (bytes: AsyncIterable<Buffer>) => Promise<T>, options: FetchOptions = {}): Promise<T> {
   const limits = withDefaults(options.limits);
   const isAllowed = options.isAllowed ?? isPublicAddress;
-  const late = AbortSignal.timeout(limits.timeoutMs);
-  const { signal = late, release } = firstSignal(late, options.signal);
+  const timeout = (): QalignError => new QalignError('MEDIA_TIMEOUT', `The URL took longer than ${limits.timeoutMs / 1000} s.`);
+  const { signal, late, release } = deadline(limits.timeoutMs, timeout, options.signal);
   const agent = new Agent({ connect: { lookup: checkedLookup(isAllowed), timeout: limits.timeoutMs } });
   try {
     return await follow(requireHttp(address), agent, limits, isAllowed, signal, take);
   } catch (error) {
-    throw asMediaError(error, address, limits, options.signal, late);
+    throw asMediaError(error, address, options.signal, late);
   } finally {
     release();
     await agent.destroy();
@@ -121,9 +121,9 @@ const forbidden = (host: string): QalignError => new QalignError('MEDIA_URL_FORB
 /** Without credentials and query: both may be secrets, and messages end in logs. */
 const shown = (url: URL): string => `${url.protocol}//${url.host}${url.pathname}`;
 
-function asMediaError(error: unknown, address: string, limits: MediaLimits, own: AbortSignal | undefined, late: AbortSignal): QalignError {
+function asMediaError(error: unknown, address: string, own: AbortSignal | undefined, late: AbortSignal): QalignError {
   if (own?.aborted === true) return new QalignError('CANCELLED', 'Fetching was cancelled.', { cause: error });
-  if (late.aborted) return new QalignError('MEDIA_TIMEOUT', `The URL took longer than ${limits.timeoutMs / 1000} s.`, { cause: error });
+  if (late.aborted) return late.reason as QalignError;
   if (error instanceof QalignError) return error;
   if (error instanceof Error && error.cause instanceof QalignError) return error.cause;
   const url = new URL(address);

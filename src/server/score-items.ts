@@ -1,4 +1,5 @@
 import { QalignError } from '../errors.js';
+import { deadline } from '../media/first-signal.js';
 import type { Task } from '../prompts/conversation.js';
 import { isFailure, type ScoreOutcome } from '../recipes/result.js';
 import type { Scorer, ScoreSource } from '../recipes/score.js';
@@ -18,12 +19,12 @@ export async function* scoreItems(call: Call, order: ScoreOrder): AsyncGenerator
   const withinMs = Math.min(order.timeout_ms ?? config.request_ms, config.request_ms) - call.ageMs();
   const ticket = admission.admit(scorer, order.items.length, withinMs);
   metrics.predictedWait.observe(ticket.predictedMs / 1000);
-  const late = AbortSignal.timeout(Math.ceil(withinMs));
-  const signal = AbortSignal.any([call.gone, late]);
+  const { signal, late, release } = deadline(withinMs, () => new QalignError('DEADLINE_EXCEEDED', 'The request was not answered in time.'), call.gone);
   try {
     const tasks = order.tasks ?? scorer.defaultTasks;
     yield* asTheyFinish(order.items.map((_, index) => scoreOne(call, scorer, order, index, tasks, ticket, signal, late)));
   } finally {
+    release();
     ticket.close(!call.gone.aborted);
   }
 }

@@ -1,6 +1,7 @@
 import express from 'express';
 import type { Static, TObject } from 'typebox';
 import { QalignError } from '../errors.js';
+import { deadline } from '../media/first-signal.js';
 import { withMemory } from './memory-budget.js';
 import { fromWords, requireValid, type Call } from './route.js';
 import { ScoreFields, type ItemSource } from './schemas/score.js';
@@ -45,14 +46,12 @@ export async function withOrder<T>(call: Call, schema: TObject, work: (order: Sc
 /** A body that trickles in holds memory and a connection: what is not here when the request should be answered is not waited for. */
 async function inTime<T>(call: Pick<Call, 'ageMs' | 'services' | 'gone'>, read: (signal: AbortSignal) => Promise<T>): Promise<T> {
   const { request_ms: within } = call.services.config;
-  const late = new AbortController();
-  const timer = setTimeout(() => late.abort(new QalignError('DEADLINE_EXCEEDED', `The body did not arrive within ${within / 1000} s.`)), Math.max(0, within - call.ageMs()));
-  const signal = AbortSignal.any([late.signal, call.gone]);
+  const { signal, release } = deadline(within - call.ageMs(), () => new QalignError('DEADLINE_EXCEEDED', `The body did not arrive within ${within / 1000} s.`), call.gone);
   try {
     const stopped = new Promise<never>((_, reject) => signal.addEventListener('abort', () => reject(signal.reason as QalignError), { once: true }));
     return await Promise.race([read(signal), stopped]);
   } finally {
-    clearTimeout(timer);
+    release();
   }
 }
 
