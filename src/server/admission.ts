@@ -28,6 +28,8 @@ export interface Admission {
   check(scorer: Scorer, withinMs: number): void;
   /** When a picture that came now would be answered, in ms; undefined while nothing is known. */
   predict(scorer: Scorer, frames?: number): number | undefined;
+  /** Requests were refused just now. */
+  readonly refusing: () => boolean;
 }
 
 /**
@@ -39,6 +41,9 @@ const MARGIN = 0.5;
 const BACKLOG = 8;
 /** A pace is forgotten by half in two of these. */
 const FORGET_MS = 3_000;
+
+/** So long after a refusal the next is likely. */
+const REFUSED_MS = 100;
 
 interface State {
   /** Let in and not answered yet. */
@@ -62,6 +67,7 @@ export function createAdmission(now: () => number = () => performance.now()): Ad
     if (state === undefined) ahead.set(scorer, (state = { frames: 0, bias: 1, drained: { frames: 0, ms: 0 }, drainedAt: now() }));
     return state;
   };
+  let refusedAt = -Infinity;
   const predict = (scorer: Scorer, frames = 1): number | undefined => {
     const state = of(scorer);
     const pace = paceOf(scorer, state.frames + frames);
@@ -75,6 +81,7 @@ export function createAdmission(now: () => number = () => performance.now()): Ad
     const expected = predict(scorer, frames);
     const late = expected === undefined ? of(scorer).frames + frames > UNKNOWN_FRAMES && of(scorer).frames > 0 : expected > withinMs * MARGIN && of(scorer).frames > 0;
     if (late || withinMs <= 0) {
+      refusedAt = now();
       const waitS = Math.max(1, ((expected ?? withinMs * 2) - withinMs * MARGIN) / 1000);
       throw new QalignError('OVERLOADED', `The answer would take about ${Math.ceil((expected ?? withinMs) / 1000)} s and is wanted within ${Math.max(0, withinMs / 1000).toFixed(1)} s; try again in ${Math.ceil(waitS)} s.`, { details: { retry_after_s: waitS, reason: 'overload' } });
     }
@@ -92,6 +99,7 @@ export function createAdmission(now: () => number = () => performance.now()): Ad
   };
   return {
     predict,
+    refusing: () => now() - refusedAt < REFUSED_MS,
     check: (scorer, withinMs) => void require(scorer, 1, withinMs),
     admit(scorer, frames, withinMs) {
       const predictedMs = require(scorer, frames, withinMs);

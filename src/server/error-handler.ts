@@ -1,4 +1,5 @@
-import type { ErrorRequestHandler, Request } from 'express';
+import type { IncomingMessage } from 'node:http';
+import type { ErrorRequestHandler } from 'express';
 import { QalignError, type ErrorCode } from '../errors.js';
 import type { Logger } from '../logger.js';
 import type { ErrorAnswer } from './schemas/error.js';
@@ -28,7 +29,7 @@ const LINGER_MS = 10_000;
  * A client that still sends must be able to read why it was refused: closing now would reset the connection, and with it
  * the answer. A short body comes to its end and the connection is kept; one that goes on and on is cut off later.
  */
-function finishBody(req: Request): void {
+export function finishBody(req: IncomingMessage): void {
   if (req.complete) return;
   const { socket } = req;
   const cut = setTimeout(() => void (req.complete || socket.destroy()), LINGER_MS).unref();

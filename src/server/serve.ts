@@ -9,7 +9,7 @@ import type { Logger } from '../logger.js';
 import { runsRoot } from '../runs/run-directory.js';
 import { createScorer as createRealScorer } from '../recipes/score-parts.js';
 import type { Scorer, ScorerOptions } from '../recipes/score.js';
-import { createAdmission } from './admission.js';
+import { createAdmission, type Admission } from './admission.js';
 import { createApp } from './app.js';
 import { createAuthoriser, isLoopback } from './auth.js';
 import { createIdempotency } from './idempotency.js';
@@ -18,11 +18,12 @@ import { createJobStore } from './job-store.js';
 import { createKeyStore } from './key-store.js';
 import { createMemoryBudget } from './memory-budget.js';
 import { createMetrics } from './metrics.js';
-import { createModelPool } from './model-pool.js';
+import { createModelPool, type ModelPool } from './model-pool.js';
 import { createRateLimit } from './rate-limit.js';
 import { openServiceDatabase } from './service-database.js';
 import { createHider } from './hide-places.js';
 import type { Services } from './services.js';
+import { createTurnstile } from './turnstile.js';
 import { createWorkMethods } from './work-methods.js';
 import { createWorkRunner } from './work-runner.js';
 import { createWorkStore } from './work-store.js';
@@ -30,9 +31,9 @@ import { createWorkStore } from './work-store.js';
 export interface ServeParts {
   readonly config: ServeConfig;
   readonly log: Logger;
-  /** Tests of the HTTP side alone bring a scorer without Python. */
   /** Tests of fetching allow loopback; without it only public addresses are fetched from. */
   readonly isAllowedAddress?: (address: string) => boolean;
+  /** Tests of the HTTP side alone bring a scorer without Python. */
   readonly createScorer?: (options: ScorerOptions) => Promise<Scorer>;
 }
 
@@ -74,7 +75,9 @@ export async function serve({ config, log, createScorer = createRealScorer, isAl
   works.recover();
   jobs.recover();
   const services: Services = { isAllowedAddress, works, workStore, places: { root: config.root, runs }, hidden: hider.hidden, hideIn: hider.hideIn, jobs, jobStore, idempotency: createIdempotency(database), config, log, models, admission, memory, metrics, spool, ending: ending.signal, limitRate: createRateLimit(config.rate_per_minute) };
-  const server = createServer({ requestTimeout: 300_000, headersTimeout: 30_000, keepAliveTimeout: 65_000 }, createApp(services, createAuthoriser(keys, loopback)));
+  const turnstile = createTurnstile(createApp(services, createAuthoriser(keys, loopback)), { metrics, log, waitS: () => waitOf(models, admission), refusing: admission.refusing });
+  const server = createServer({ requestTimeout: 300_000, headersTimeout: 30_000, keepAliveTimeout: 65_000 }, turnstile.handle);
+  server.on('checkContinue', turnstile.handleExpecting);
   server.maxConnections = config.limits.connections;
   server.on('drop', () => metrics.rejects.inc({ reason: 'CONNECTIONS' })); // reset by Node before anything can be said
   await listen(server, config);
@@ -96,6 +99,7 @@ export async function serve({ config, log, createScorer = createRealScorer, isAl
       server.closeAllConnections();
     }, config.shutdown_ms * 0.7);
     await Promise.all([closed, saved]);
+    turnstile.close();
     clearTimeout(late);
     clearInterval(idle);
     stopping.abort(new QalignError('SHUTTING_DOWN', 'The service is ending.'));
@@ -105,6 +109,12 @@ export async function serve({ config, log, createScorer = createRealScorer, isAl
     log.info('ended', {});
   };
   return { url, services, loaded, close };
+}
+
+/** In seconds, for the first model. */
+function waitOf(models: ModelPool, admission: Admission): number {
+  const [scorer] = models.loaded.values();
+  return scorer === undefined ? 1 : (admission.predict(scorer) ?? 0) / 1000;
 }
 
 function listen(server: ReturnType<typeof createServer>, { host, port, limits }: ServeConfig): Promise<void> {
