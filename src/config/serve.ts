@@ -27,7 +27,7 @@ export const ServeConfig = Type.Object(
         memory_mb: count(256, 'of uploads held in memory at a time; beyond it they go to disk'),
         manifest_mb: count(1024, 'of the list of a job'),
         pixels: count(178_956_970, 'of a picture'),
-        frames: count(3600, 'of a clip'),
+        frames: count(600, 'of a clip that are scored, one a second; two clips at a time are held whole, 600 kB a frame'),
         decode_ms: count(60_000, 'to decode one picture or clip'),
         connections: count(2048, 'open at a time'),
       },
@@ -39,7 +39,7 @@ export const ServeConfig = Type.Object(
     jobs: Type.Object(
       {
         concurrent: count(2, 'jobs that run at a time'),
-        in_flight: count(64, 'items of a job decoded or waiting at a time'),
+        in_flight: Type.Union([Type.Integer({ minimum: 1 }), Type.Null()], { default: null, description: 'items of a job decoded or waiting at a time; null: what keeps every worker busy' }),
         attempts: count(5, 'how often an item is tried when workers are lost under it'),
       },
       { ...closed, default: {} },

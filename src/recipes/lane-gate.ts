@@ -10,7 +10,8 @@ export interface LaneGate {
   waiting(lane: Lane): number;
 }
 
-export function createLaneGate(width: number): LaneGate {
+export function createLaneGate(width: number | (() => number)): LaneGate {
+  const isFull = (): boolean => running >= (typeof width === 'number' ? width : width());
   const lanes: Record<Lane, Set<() => void>> = { interactive: new Set(), bulk: new Set() };
   let running = 0;
   let inARow = 0;
@@ -40,7 +41,7 @@ export function createLaneGate(width: number): LaneGate {
         reject(signal?.reason as Error);
       };
       if (signal?.aborted === true) return leave();
-      if (running < width) return start();
+      if (!isFull()) return start();
       lanes[lane].add(start);
       signal?.addEventListener('abort', leave, { once: true });
     });

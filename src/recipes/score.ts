@@ -7,10 +7,11 @@ import { allows, renderPrompt, type PromptTemplate } from '../prompts/render.js'
 import { byLevel, type Scale } from '../scoring/levels.js';
 import { scoreLogits } from '../scoring/score.js';
 import { firstSignal } from '../media/first-signal.js';
-import { createLaneGate } from './lane-gate.js';
+import type { Lane } from '../engine/index.js';
+import { createLaneGate, type LaneGate } from './lane-gate.js';
 import { orderedMap } from './ordered-map.js';
 import type { Preprocessing, ScoreFailure, ScoreOutcome } from './result.js';
-import type { ScoreOptions, Scorer, ScorerOptions, ScorerParts, ScoreInput, ScoreSource, Visual } from './scorer.js';
+import type { PrepareLoad, ScoreOptions, Scorer, ScorerOptions, ScorerParts, ScoreInput, ScoreSource, Visual } from './scorer.js';
 import { scoreVersion } from './score-version.js';
 
 export type * from './scorer.js';
@@ -30,6 +31,9 @@ function requireKnown(options: ScorerOptions): void {
 
 /** Clips hold many frames each: only so many are decoded or waiting at a time. */
 const CLIPS_IN_FLIGHT = 2;
+/** One batch runs, one waits at the worker, one is gathered. */
+const BATCHES_IN_FLIGHT = 3;
+const LEAST_IN_FLIGHT = 128;
 /** After these no later input can succeed either. */
 const FATAL: readonly string[] = ['BRIDGE_CLOSED', 'WORKER_START_FAILED', 'PROTOCOL_MISMATCH', 'PYTHON_NOT_FOUND', 'PYTHON_SETUP_FAILED'];
 
@@ -48,6 +52,12 @@ async function make(parts: ScorerParts, options: ScorerOptions): Promise<Scorer>
   const prompts = new Map([[prompt.name, prompt]]);
   const engine = await parts.createEngine(choice, options);
   const preparer = parts.createPreparer();
+  const width = (): number => {
+    const { maxBatchFrames, workers } = engine.stats?.() ?? { maxBatchFrames: 0, workers: [] };
+    return Math.max(LEAST_IN_FLIGHT, BATCHES_IN_FLIGHT * maxBatchFrames * workers.length);
+  };
+  // what waits beyond them is not decoded yet; bulk never takes the places of interactive ones
+  const pictures = { interactive: createLaneGate(width), bulk: createLaneGate(width) };
   const clips = createLaneGate(CLIPS_IN_FLIGHT);
   const { id: _id, ...loaded } = engine.model;
   const model = { ...loaded, id: choice.id };
@@ -115,7 +125,7 @@ async function make(parts: ScorerParts, options: ScorerOptions): Promise<Scorer>
       return { visual: { ...visual, data: EMPTY }, answers };
     };
     try {
-      return await (source.kind === 'video' ? clips.pass(lane, run, signal) : run());
+      return await (source.kind === 'video' ? clips : pictures[lane]).pass(lane, run, signal);
     } catch (error) {
       if (signal?.aborted === true) throw cancelled(error);
       if (closed) throw isClosed(error); // not one failure for each of the inputs still to come
@@ -143,7 +153,8 @@ async function make(parts: ScorerParts, options: ScorerOptions): Promise<Scorer>
     scoreVersion: version,
     defaultTasks,
     ticket: () => engine.ticket?.() ?? 0,
-    load: () => ({ engine: engine.stats?.(), preparing: preparer.load?.() }),
+    width,
+    load: () => ({ engine: engine.stats?.(), preparing: withWaiting(preparer.load?.(), pictures) }),
     workersRss: () => engine.stats?.().workers.map(({ rss_bytes }) => rss_bytes) ?? [],
     check: async (own) => (await settle(own)).release(),
     async score(input, own = {}) {
@@ -160,7 +171,7 @@ async function make(parts: ScorerParts, options: ScorerOptions): Promise<Scorer>
       const asked = await settle(own);
       const { tasks, signal, release } = asked;
       try {
-        yield* orderedMap(inputs, own.inFlight ?? 128, async (input) => {
+        yield* orderedMap(inputs, own.inFlight ?? width(), async (input) => {
           const source = await asSource(input);
           const wanted = own.tasksOf?.(source) ?? tasks;
           return wanted.length === 0 ? [] : scoreSource(source, wanted, asked);
@@ -182,6 +193,10 @@ interface Asked extends Omit<ScoreOptions, 'prompt'> {
   readonly scale: Scale;
   readonly prompt: PromptTemplate;
   readonly version: string;
+}
+
+function withWaiting(load: PrepareLoad | undefined, { interactive, bulk }: Readonly<Record<Lane, LaneGate>>): PrepareLoad | undefined {
+  return load && { ...load, waiting: { interactive: load.waiting.interactive + interactive.waiting('interactive'), bulk: load.waiting.bulk + bulk.waiting('bulk') } };
 }
 
 const EMPTY = new Uint8Array(0);

@@ -121,7 +121,7 @@ export interface ScoreOptions {
 }
 
 export interface ScoreManyOptions extends ScoreOptions {
-  /** Inputs decoded or waiting for the model at a time, 128 by default: about 75 MB of pixels at 448 px. */
+  /** Inputs decoded or waiting for the model at a time; by default as many as `Scorer.width` says. */
   readonly inFlight?: number | undefined;
   /** The tasks of one input, where they differ; an empty list passes the input over. */
   readonly tasksOf?: ((source: ScoreSource) => readonly Task[]) | undefined;
@@ -136,6 +136,8 @@ export interface Scorer extends AsyncDisposable {
   readonly defaultTasks: readonly Task[];
   /** A place in the queue for several inputs of one caller. */
   ticket(): number;
+  /** So many pictures decoded or waiting keep every worker busy: three batches each, and 128 at least (75 MB of pixels at 448 px). More are never held. */
+  width(): number;
   /** What waits and what it will cost; parts are missing where a scorer has no real engine or preparer. */
   load(): { readonly engine: EngineStats | undefined; readonly preparing: PrepareLoad | undefined };
   /** Resident memory of each worker in bytes, as it last told. */

@@ -18,6 +18,8 @@ import type { Hold } from './upload.js';
 const SAVE_MS = 500;
 /** Between tries to write to a full disk. */
 const RETRY_MS = 2_000;
+/** Items in flight of a model that is not loaded yet. */
+const UNKNOWN_WIDTH = 128;
 
 export interface JobRunner {
   /** The folder of a job: its list, results and events. */
@@ -92,7 +94,7 @@ export function createJobRunner({ config, root, store, models, metrics, log, hol
       Object.assign(entry, { startedAt: performance.now(), doneAtStart: results.items });
       note(job, 'running');
       const scoreItem = createItemScorer({ config, models, plan: job.plan, isAllowedAddress, hold, signal: stop.signal, onWait: (reason) => note(job, 'waiting', reason) });
-      await writeAll(entry, results, orderedMap(readManifest(join(folder(job.id), 'manifest.jsonl'), results.items), config.jobs.in_flight, scoreItem, stop.signal), events);
+      await writeAll(entry, results, orderedMap(readManifest(join(folder(job.id), 'manifest.jsonl'), results.items), config.jobs.in_flight ?? models.loaded.get(job.plan.model)?.width() ?? UNKNOWN_WIDTH, scoreItem, stop.signal), events);
       finish(job, 'completed');
     } catch (error) {
       if (closed) save(job); // goes on at the next start

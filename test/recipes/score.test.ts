@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { Check } from 'typebox/value';
+import type { EngineStats } from '../../src/engine/index.js';
 import { QalignError } from '../../src/errors.js';
 import { isFailure, ScoreFailureSchema, ScoreResultSchema, type ScoreOutcome, type ScoreResult } from '../../src/recipes/result.js';
 import { createScorerFrom, type ScorerOptions } from '../../src/recipes/score.js';
@@ -81,6 +82,35 @@ describe('createScorer', () => {
       await expect(scorer.scoreMany(neverEnding()).next()).rejects.toMatchObject({ code: 'CANCELLED' });
     }
     expect(log.closed).toBe(1);
+  });
+});
+
+describe('what is decoded at a time', () => {
+  const worker = { device: 'cuda:0', pid: 1, ready: true, restarts: 0, rss_bytes: 0, latency: undefined };
+  const statsOf = (workers: number, maxBatchFrames: number) => (): EngineStats => ({ queued: 0, running: 0, queuedFrames: { interactive: 0, bulk: 0 }, runningFrames: 0, maxBatchFrames, batches: 0, items: 0, frames: 0, workers: Array.from({ length: workers }, () => worker) });
+
+  it('is what keeps every worker busy', async () => {
+    const widthWith = async (workers: number, frames: number): Promise<number> => (await createScorerFrom(fakeParts(newLog(), { stats: statsOf(workers, frames) }), { model: 'tiny-untrained' })).width();
+    expect([await widthWith(1, 16), await widthWith(1, 64), await widthWith(8, 64)]).toEqual([128, 192, 1536]);
+  });
+
+  it('is bounded however many ask, and bulk takes no place of an interactive picture', async () => {
+    let prepared = 0;
+    let open!: () => void;
+    const opened = new Promise<void>((resolve) => (open = resolve));
+    const parts = fakeParts(newLog(), { stats: statsOf(1, 16), score: async ({ prompts }) => (await opened, prompts.map(() => ({ logits: [1, 0, 0, 0, 0], logSumExp: 300 }))) }, async () => (prepared++, { frames: 1, data: new Uint8Array(48), warnings: [] }));
+    await using scorer = await createScorerFrom(parts, { model: 'tiny-untrained' });
+    const ask = (count: number, lane: 'bulk' | 'interactive') => Array.from({ length: count }, () => scorer.score(picture('a'), { lane }));
+    const turn = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 20));
+    const all = ask(300, 'bulk');
+    await turn();
+    expect(prepared).toBe(128);
+    all.push(...ask(300, 'interactive'));
+    await turn();
+    expect(prepared).toBe(256);
+    open();
+    expect((await Promise.all(all)).flat().filter(isFailure)).toEqual([]);
+    expect(prepared).toBe(600);
   });
 });
 

@@ -27,10 +27,10 @@ describe('when workers are killed every second under load', () => {
     const service = await startService(['jobs.in_flight=16', 'request_ms=10000', 'rate_per_minute=0']);
     try {
       const { id } = await service.client.jobs.create(list(80));
-      const end = performance.now() + 5_000;
       let killed = 0;
+      const goesOn = (): boolean => killed < 3; // a machine that starts workers slowly is given time
       const killer = (async () => {
-        while (performance.now() < end) {
+        while (goesOn()) {
           await sleep(1_000);
           const pid = [...service.services.models.loaded.values()][0]?.load().engine?.workers[0]?.pid;
           if (pid === undefined) continue; // being started again
@@ -40,7 +40,7 @@ describe('when workers are killed every second under load', () => {
       })();
       const answers: string[] = [];
       await Promise.all(Array.from({ length: 6 }, async (_, client) => {
-        for (let i = 0; performance.now() < end; i++) {
+        for (let i = 0; goesOn(); i++) {
           const input = `c${client}-${i}`;
           const answer = await service.client.score([named(input)]).catch((error: unknown) => error as ServiceError);
           if (answer instanceof ServiceError) {
@@ -53,7 +53,7 @@ describe('when workers are killed every second under load', () => {
         }
       }));
       await killer;
-      expect(killed).toBeGreaterThan(1);
+      expect(killed).toBe(3);
       expect(answers.filter((answer) => !['scored', 'WORKER_LOST', 'NO_WORKER', 'OVERLOADED', 'DEADLINE_EXCEEDED', 'WORKER_START_FAILED'].includes(answer))).toEqual([]);
       expect(answers).toContain('scored');
       const ended = await service.client.jobs.wait(id);
