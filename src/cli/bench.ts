@@ -73,16 +73,18 @@ async function measure(part: Part, { flags, terminal, signal, log }: CommandCont
   if (part === 'bridge') return benchBridge({ python: await ensurePython({ signal }), model: (await chooseModel({ model: flags.model })).model, signal });
   if (part === 'model') return measureModel(flags, signal);
   const sources = await gather(flags.input, signal);
+  const pictures = sources.filter(({ kind }) => kind === 'image');
+  const onStep = (message: string): void => terminal.progress(message);
   if (part === 'serve') {
-    const served = await benchServe({
-      model: flags.model ?? DEFAULT_MODEL, device: flags.device ?? 'auto', precision: flags.precision ?? 'auto', n: flags.n ?? 10_000, signal,
-      sources: sources.filter(({ kind }) => kind === 'image'),
-      onStep: (message) => terminal.progress(message),
-    });
+    const served = await benchServe({ model: flags.model ?? DEFAULT_MODEL, device: flags.device ?? 'auto', precision: flags.precision ?? 'auto', n: flags.n ?? 10_000, sources: pictures, signal, onStep });
     terminal.progress(undefined);
     return served;
   }
-  if (part === 'score') return benchScore({ scorer, sources: sources.filter(({ kind }) => kind === 'image'), batches: readBatches(flags.batches), signal });
+  if (part === 'score') {
+    const scored = await benchScore({ scorer, sources: pictures, batches: readBatches(flags.batches), signal, onStep });
+    terminal.progress(undefined);
+    return scored;
+  }
   if (part === 'order') {
     const files = sources.flatMap(({ kind, media }) => (kind === 'image' && typeof media === 'string' ? [media] : []));
     return benchOrder({ scorer, files, signal, onPicture: (done, total) => terminal.progress(done === total ? undefined : `${done} of ${total} pictures`) });

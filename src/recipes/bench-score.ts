@@ -12,6 +12,7 @@ export interface BenchScoreConfig {
   /** How long each is measured, after a first pass that is not; default 4 s. */
   readonly seconds?: number;
   readonly signal?: AbortSignal;
+  readonly onStep?: (message: string) => void;
 }
 
 export interface BenchScoreResult {
@@ -24,10 +25,11 @@ export interface BenchScoreResult {
 }
 
 /** End to end: files in, scores out, for several batch sizes; and the time of one picture with nothing else under way. */
-export async function benchScore({ scorer: options, sources, batches, seconds = 4, signal }: BenchScoreConfig): Promise<BenchScoreResult> {
+export async function benchScore({ scorer: options, sources, batches, seconds = 4, signal, onStep = () => {} }: BenchScoreConfig): Promise<BenchScoreResult> {
   const rows: { batch: number; images_per_second: number; p50_ms_alone: number }[] = [];
   let model: Scorer['model'] | undefined;
-  for (const batch of batches) {
+  for (const [place, batch] of batches.entries()) {
+    onStep(`batches of ${batch} (${place + 1} of ${batches.length})`);
     await using scorer = await createScorer({ ...options, maxBatchFrames: batch, ...(signal === undefined ? {} : { signal }) });
     model = scorer.model;
     const width = Math.max(4, batch * 4); // two batches at the worker, two being prepared

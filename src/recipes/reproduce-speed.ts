@@ -29,8 +29,7 @@ export async function table9(options: ReproduceOptions): Promise<ReproducedTable
     if (sources.length === 256) break;
   }
   if (sources.length === 0) throw new QalignError('MEDIA_NOT_FOUND', `There is no picture in ${options.media}; name a folder with pictures (--media).`);
-  options.onProgress?.(`measuring ${model} on ${sources.length} pictures, batches ${BATCHES.join(', ')}`);
-  const measured = await benchScore({ scorer: { model, device: options.device, log: options.log }, sources, batches: BATCHES, seconds: 3, ...(options.signal === undefined ? {} : { signal: options.signal }) });
+  const measured = await benchScore({ scorer: { model, device: options.device, log: options.log }, sources, batches: BATCHES, seconds: 3, onStep: (message) => options.onProgress?.(`${model} on ${sources.length} pictures, ${message}`), ...(options.signal === undefined ? {} : { signal: options.signal }) });
   const rows = measured.rows.map(({ batch, images_per_second, p50_ms_alone }) => ({
     batch, 'pictures a second': round(images_per_second), 'ms a picture': round(1000 / images_per_second), 'ms alone (p50)': round(p50_ms_alone),
     'paper pictures a second': PAPER_IMAGES[batch]?.images_per_second ?? null, 'paper ms': PAPER_IMAGES[batch]?.latency_ms ?? null,
