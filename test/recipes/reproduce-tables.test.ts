@@ -64,6 +64,13 @@ describe('reproduce', () => {
     expect(eleven.rows.slice(0, 2).map(({ n }) => n)).toEqual([25, 25]);
   }, 500_000);
 
+  it('table 11 of the embedded model: both ways to answer are learnt, and all answers are read', async () => {
+    const { rows, notes } = await reproduce('table11', { out: join(folder, 'table11-default') });
+    expect(rows.map(({ n }) => n)).toEqual([25, 25, 25]);
+    for (const { srcc } of rows) expect(srcc).toBeGreaterThan(0.5);
+    expect(notes.join('\n')).toMatch(/nano, 24 epochs on 25 pictures[\s\S]*the same pictures[\s\S]*figures are those of this small model/);
+  }, 500_000);
+
   it('makes series whose place falls with the strength of the distortion', async () => {
     const { sets, notes } = await setsAtHand({ data: folder }, folder);
     expect(sets.map(({ name, records }) => [name, records.length])).toEqual([['series', 25]]);
