@@ -43,7 +43,7 @@ async function picture(result: ScoreResult, media: string | Uint8Array): Promise
   const above = low < 0 ? ` Drawn above ${decimal(low, 2)}, the lowest.` : '';
   return `<h2>${escape(basename(result.input))}: ${decimal(result.score, 3)}</h2>${row(
     figure(image, result.prompt.text),
-    figure(bars({ names: LEVELS, series: [{ name: 'logits', values: logits.map((value) => value - low), labels: logits.map((value) => decimal(value, 2)) }], yLabel: `logit − (${decimal(low, 2)})` }), `Logits ${logits.map((value) => decimal(value, 2)).join(', ')}.${above}`),
+    figure(bars({ names: LEVELS, series: [{ name: 'logits', values: logits.map((value) => value - low), labels: logits.map((value) => decimal(value, 2)) }], yLabel: low < 0 ? `logit − (${decimal(low, 2)})` : 'logit' }), `Logits ${logits.map((value) => decimal(value, 2)).join(', ')}.${above}`),
     figure(bars({ names: LEVELS, series: [{ name: 'probabilities', values: probs }], yLabel: 'probability' }), `Softmax over the five words; score = ${sum} = ${decimal(result.score, 3)}.`),
   )}`;
 }

@@ -24,11 +24,14 @@ ${body}
 `;
 }
 
+/** Tables of more columns are set smaller, to be seen as a whole. */
+const DENSE_FROM = 9;
+
 /** A table of texts; columns whose cells are all numbers or dashes stand to the right. */
 export function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
   const isNumeric = head.map((_, column) => rows.length > 0 && rows.every((row) => /^[-+−–—±\d.,%\s[\]()e]*$/.test(row[column] ?? '')));
   const cells = (row: readonly string[], tag: 'th' | 'td'): string => row.map((cell, column) => `<${tag}${isNumeric[column] ? ' class="n"' : ''}>${escape(cell)}</${tag}>`).join('');
-  return `<div class="wide"><table><thead><tr>${cells(head, 'th')}</tr></thead><tbody>${rows.map((row) => `<tr>${cells(row, 'td')}</tr>`).join('\n')}</tbody></table></div>`;
+  return `<div class="wide"><table${head.length > DENSE_FROM ? ' class="dense"' : ''}><thead><tr>${cells(head, 'th')}</tr></thead><tbody>${rows.map((row) => `<tr>${cells(row, 'td')}</tr>`).join('\n')}</tbody></table></div>`;
 }
 
 /** A picture or plot with a line under it. `content` is HTML, `caption` is text. */
@@ -57,9 +60,14 @@ p{margin:6px 0 10px;max-width:75ch}
 table{border-collapse:collapse;margin:8px 0 14px;font-variant-numeric:tabular-nums}
 th,td{text-align:left;padding:4px 12px 4px 0;border-bottom:1px solid var(--line);vertical-align:top;white-space:pre}
 th{font-weight:600;color:var(--soft);font-size:13px}
+table.dense{font-size:13px}
+.dense th,.dense td{padding-right:9px}
+.dense th{font-size:12px}
 .n{text-align:right}
 .row{display:flex;flex-wrap:wrap;gap:18px;align-items:flex-start}
 figure{margin:8px 0 14px}
+.row figure{flex:1 1 0;min-width:min(100%,340px);max-width:460px}
+img{max-width:100%}
 figcaption{max-width:46ch;margin-top:2px}
 svg{display:block;max-width:100%;height:auto}
 svg text{font:11px system-ui,-apple-system,"Segoe UI",sans-serif;fill:var(--soft)}
