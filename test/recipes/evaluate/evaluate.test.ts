@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdir, mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -28,6 +28,26 @@ async function place(name: string): Promise<string> {
 }
 
 describe('evaluate', () => {
+  it('is run by one process at a time in a folder: another waits, and finds all predicted', async () => {
+    const dir = await place('twice');
+    const records = await makeRecords(dir, 30);
+    const recipe = { name: 'twice', model: 'tiny-untrained', data: [{ name: 'made-up', records }] };
+    const waits: string[] = [];
+    const once = () => evaluate(recipe, { ...parts, out: join(dir, 'out'), onEvent: (event) => void (event.event === 'loading' && event.message.startsWith('waiting') && waits.push(event.message)) });
+    const [first, second] = await Promise.all([once(), once()]);
+    expect(second.datasets).toEqual(first.datasets);
+    expect((await readFile(join(dir, 'out/predictions/made-up.jsonl'), 'utf8')).trim().split('\n')).toHaveLength(31);
+    expect(waits[0]).toBe(`waiting for process ${process.pid}, which evaluates in ${join(dir, 'out')}`);
+    expect(await readdir(join(dir, 'out'))).toEqual(['evaluation.json', 'evaluation.md', 'predictions', 'report.html']);
+  });
+
+  it('says that its folder cannot be written', async () => {
+    const dir = await place('unwritable');
+    const records = await makeRecords(dir, 3);
+    await writeFile(join(dir, 'out'), 'a file');
+    await expect(evaluate({ name: 'x', model: 'tiny-untrained', data: [{ name: 'made-up', records }] }, { ...parts, out: join(dir, 'out') })).rejects.toMatchObject({ code: 'OUTPUT_UNWRITABLE', message: expect.stringContaining('--out') as string });
+  });
+
   it('ends in the same table when it is killed on the way, wherever that is', async () => {
     const dir = await place('killed');
     const records = await makeRecords(dir, 120);
