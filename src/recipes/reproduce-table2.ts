@@ -25,7 +25,8 @@ export async function table2({ labels = '', signal, onProgress }: ReproduceOptio
       const opened = await openSource({ dataset: paper.dataset, labels });
       const plan = await planConversion(opened, { preset: 'official', softLabels: 'none', split: paper.split });
       const { n, n_all, srcc, plcc, files } = await convertRatings(opened.scan, { ...plan, mediaOf: ({ name }) => name }, () => undefined);
-      rows.push({ dataset: paper.dataset, n, srcc, plcc, paper_srcc: paper.srcc, paper_plcc: paper.plcc, n_all });
+      const less = (ours: number | null, theirs: number): number | null => (ours === null ? null : ours - theirs);
+      rows.push({ dataset: paper.dataset, n, srcc, plcc, paper_srcc: paper.srcc, paper_plcc: paper.plcc, srcc_difference: less(srcc, paper.srcc), plcc_difference: less(plcc, paper.plcc), n_all });
       notes.push(`${paper.dataset}: ${n} of the ${n_all} ${paper.split === undefined ? 'rows' : `rows of its split ${paper.split}`} of ${files.join(', ')} are inside the range of the levels`);
     } catch (error) {
       if (!(error instanceof QalignError) || error.code !== 'DATASET_NOT_FOUND') throw error;
