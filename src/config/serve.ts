@@ -19,6 +19,7 @@ export const ServeConfig = Type.Object(
     root: Type.Union([Type.String({ minLength: 1 }), Type.Null()], { default: null, description: 'folder whose files requests may name; null: none' }),
     runs_dir: Type.Union([Type.String({ minLength: 1 }), Type.Null()], { default: null, description: 'run directories of trainings; null: QALIGN_RUNS or runs' }),
     allow_urls: Type.Boolean({ default: false, description: 'fetch http(s) URLs, public addresses only' }),
+    cors_origins: Type.Array(Type.String({ pattern: '^https?://[^/*\\s]+$' }), { default: [], description: 'pages of these origins may call (https://tools.example.org), with a key where there are keys; none by default' }),
     limits: Type.Object(
       {
         items: count(64, 'in one request'),

@@ -1,3 +1,4 @@
+import cors from 'cors';
 import express, { type Express } from 'express';
 import helmet from 'helmet';
 import { QalignError } from '../errors.js';
@@ -19,6 +20,8 @@ export function createApp(services: Services, authorise: ReturnType<typeof creat
   app.use(createAccessLog(services.log, services.metrics));
   // without TLS of its own it must not send browsers to https
   app.use(helmet({ contentSecurityPolicy: { directives: { upgradeInsecureRequests: null } }, strictTransportSecurity: false }));
+  const { cors_origins: origins } = services.config;
+  if (origins.length > 0) app.use(cors({ origin: [...origins], exposedHeaders: ['Retry-After', 'X-Request-Id', 'Idempotency-Replayed'], maxAge: 600 }));
   mountRoutes(app, ROUTES, services, authorise);
   app.use((req) => {
     throw new QalignError('ROUTE_NOT_FOUND', `There is no ${req.method} ${req.path.slice(0, 200)}; /openapi.json lists what there is.`);

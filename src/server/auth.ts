@@ -23,12 +23,12 @@ export const isLoopback = (host: string): boolean => /^(localhost|127(\.\d{1,3})
 
 /**
  * Checks a request before its body is read.
- * - A page of another site may not call: a browser says so in Sec-Fetch-Site or Origin.
+ * - A page of another site may not call, unless its origin is among `origins`: a browser says so in Sec-Fetch-Site or Origin.
  * - Without keys only requests that name this machine are heard, so that a name that is bound to 127.0.0.1 does not help.
  */
-export function createAuthoriser(keys: KeyStore, loopback: boolean): (req: Request, scope: Route['scope']) => Client {
+export function createAuthoriser(keys: KeyStore, loopback: boolean, origins: readonly string[] = []): (req: Request, scope: Route['scope']) => Client {
   return (req, scope) => {
-    refuseOtherSites(req);
+    if (!origins.includes(req.get('origin') ?? '')) refuseOtherSites(req);
     if (scope === 'open') return NOBODY;
     const known = keys.all();
     if (known.length === 0 && loopback) {

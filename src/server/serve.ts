@@ -75,7 +75,7 @@ export async function serve({ config, log, createScorer = createRealScorer, isAl
   works.recover();
   jobs.recover();
   const services: Services = { isAllowedAddress, works, workStore, places: { root: config.root, runs }, hidden: hider.hidden, hideIn: hider.hideIn, jobs, jobStore, idempotency: createIdempotency(database), config, log, models, admission, memory, metrics, spool, ending: ending.signal, limitRate: createRateLimit(config.rate_per_minute) };
-  const turnstile = createTurnstile(createApp(services, createAuthoriser(keys, loopback)), { metrics, log, waitS: () => waitOf(models, admission), refusing: admission.refusing });
+  const turnstile = createTurnstile(createApp(services, createAuthoriser(keys, loopback, config.cors_origins)), { metrics, log, waitS: () => waitOf(models, admission), refusing: admission.refusing });
   const server = createServer({ requestTimeout: 300_000, headersTimeout: 30_000, keepAliveTimeout: 65_000 }, turnstile.handle);
   server.on('checkContinue', turnstile.handleExpecting);
   server.maxConnections = config.limits.connections;

@@ -27,6 +27,36 @@ function raw(text: string, enough: (answer: string) => boolean = () => false, { 
 }
 const whole = (answer: string): boolean => answer.endsWith('}');
 
+describe('pages of other origins', () => {
+  const origin = 'https://tools.example.org';
+  const from = (url: string, headers: Record<string, string> = {}): Promise<Response> => fetch(`${url}/v1/score`, { method: 'POST', headers: { Origin: origin, 'Sec-Fetch-Site': 'cross-site', 'Content-Type': 'application/json', ...headers }, body: JSON.stringify({ items: [{ base64: EXAMPLE_PICTURE }] }) });
+  const preflight = (url: string, asking: string): Promise<Response> => fetch(`${url}/v1/score`, { method: 'OPTIONS', headers: { Origin: asking, 'Access-Control-Request-Method': 'POST', 'Access-Control-Request-Headers': 'content-type,authorization' } });
+
+  it('may not call by default', async () => {
+    expect((await from(service.url)).status).toBe(403);
+    const { status, headers } = await preflight(service.url, origin);
+    expect([status, headers.get('access-control-allow-origin')]).toEqual([405, null]);
+  });
+
+  it('may where they are named, and no others', async () => {
+    const open = await startService([`cors_origins=[${origin}]`], withoutPython);
+    try {
+      const answer = await from(open.url);
+      expect([answer.status, answer.headers.get('access-control-allow-origin')]).toEqual([200, origin]);
+      const asked = await preflight(open.url, origin);
+      expect([asked.status, asked.headers.get('access-control-allow-origin'), asked.headers.get('access-control-allow-headers')]).toEqual([204, origin, 'content-type,authorization']);
+      expect((await from(open.url, { Origin: 'https://other.example.org' })).status).toBe(403);
+      expect((await preflight(open.url, 'https://other.example.org')).headers.get('access-control-allow-origin')).toBeNull();
+    } finally {
+      await open.close();
+    }
+  });
+
+  it.each(['*', 'https://tools.example.org/page', 'null'])('cannot be named as %s', async (bad) => {
+    await expect(startService([`cors_origins=["${bad}"]`], withoutPython)).rejects.toMatchObject({ code: 'CONFIG_INVALID' });
+  });
+});
+
 describe('a request that says little', () => {
   it.each([['HTTP/1.0 without Host', 'GET /v1/models HTTP/1.0\r\n\r\n'], ['an empty Host', 'GET /v1/models HTTP/1.1\r\nHost:\r\n\r\n']])('is refused, not failed: %s', async (_what, text) => {
     expect(await raw(text, whole)).toMatch(/^HTTP\/1\.1 403 [^]*"FORBIDDEN"/);
