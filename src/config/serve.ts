@@ -41,6 +41,7 @@ export const ServeConfig = Type.Object(
       {
         concurrent: count(2, 'jobs that run at a time'),
         in_flight: Type.Union([Type.Integer({ minimum: 1 }), Type.Null()], { default: null, description: 'items of a job decoded or waiting at a time; null: what keeps every worker busy' }),
+        keep_days: Type.Union([Type.Integer({ minimum: 1 }), Type.Null()], { default: null, description: 'a job that ended goes after so many days, with its list and results; null: it stays' }),
         attempts: count(5, 'how often an item is tried when workers are lost under it'),
       },
       { ...closed, default: {} },

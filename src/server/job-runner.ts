@@ -18,13 +18,14 @@ import type { Hold } from './upload.js';
 const SAVE_MS = 500;
 /** Between tries to write to a full disk. */
 const RETRY_MS = 2_000;
+const TIDY_MS = 3_600_000;
 /** Items in flight of a model that is not loaded yet. */
 const UNKNOWN_WIDTH = 128;
 
 export interface JobRunner {
   /** The folder of a job: its list, results and events. */
   folder(id: string): string;
-  /** Removes what a killed service had not accepted yet; before anything new comes. */
+  /** Removes what a killed service had not accepted yet, and what is past its days; before anything new comes. */
   recover(): void;
   /** Work on a job that does not exist yet: one at a time for an id, for the same Idempotency-Key may come twice at once. */
   alone<T>(id: string, work: () => Promise<T>): Promise<T>;
@@ -95,6 +96,7 @@ export function createJobRunner({ config, root, store, models, metrics, log, hol
       note(job, 'running');
       const scoreItem = createItemScorer({ config, models, plan: job.plan, isAllowedAddress, hold, signal: stop.signal, onWait: (reason) => note(job, 'waiting', reason) });
       await writeAll(entry, results, orderedMap(readManifest(join(folder(job.id), 'manifest.jsonl'), results.items), config.jobs.in_flight ?? models.loaded.get(job.plan.model)?.width() ?? UNKNOWN_WIDTH, scoreItem, stop.signal), events);
+      take(job, results); // who sees it completed sees all of it
       finish(job, 'completed');
     } catch (error) {
       if (closed) save(job); // goes on at the next start
@@ -165,9 +167,22 @@ export function createJobRunner({ config, root, store, models, metrics, log, hol
     startNext();
   };
 
+  /** First from the store: a folder that no job of the store has goes at the next start. */
+  const removeOld = (): void => {
+    const { keep_days: days } = config.jobs;
+    if (days === null) return;
+    try {
+      for (const id of store.removeEnded(Date.now() / 1000 - days * 86_400)) rmSync(folder(id), { recursive: true, force: true });
+    } catch (error) {
+      log.warn('old jobs were not removed', { reason: (error as Error).message });
+    }
+  };
+  const tidying = setInterval(removeOld, TIDY_MS).unref();
+
   return {
     folder,
     recover() {
+      removeOld();
       const unknown = (name: string): boolean => name.includes('.part-') || store.get(name) === undefined;
       for (const name of existsSync(root) ? readdirSync(root) : []) if (/^job_[0-9a-f]{24}/.test(name) && unknown(name)) rmSync(join(root, name), { recursive: true, force: true });
     },
@@ -209,6 +224,7 @@ export function createJobRunner({ config, root, store, models, metrics, log, hol
     },
     async close() {
       closed = true;
+      clearInterval(tidying);
       for (const { stop } of active.values()) stop.abort(new QalignError('SHUTTING_DOWN', 'The service is ending.'));
       await Promise.allSettled(running);
     },

@@ -35,6 +35,8 @@ export interface JobStore {
   list(filter: { owner: string | undefined; status: JobStatus | undefined; limit: number; offset: number }): StoredJob[];
   /** What a restart goes on with, oldest first. */
   unfinished(): StoredJob[];
+  /** Forgets jobs that ended before this time, in seconds; their ids. */
+  removeEnded(before: number): string[];
 }
 
 interface Row {
@@ -68,6 +70,7 @@ export function createJobStore(database: Db): JobStore {
     list: ({ owner, status, limit, offset }) =>
       rows('SELECT * FROM jobs WHERE (?1 IS NULL OR owner = ?1) AND (?2 IS NULL OR status = ?2) ORDER BY created_at DESC, id LIMIT ?3 OFFSET ?4', owner ?? null, status ?? null, limit, offset),
     unfinished: () => rows("SELECT * FROM jobs WHERE status IN ('queued', 'running', 'waiting') ORDER BY created_at, id"),
+    removeEnded: (before) => (database.prepare('DELETE FROM jobs WHERE finished_at < ? RETURNING id').all(before) as Pick<Row, 'id'>[]).map(({ id }) => id),
   };
 }
 

@@ -6,10 +6,13 @@ import { packageRoot } from '../../src/package-root.js';
 import { isFailure } from '../../src/recipes/result.js';
 import type { JobEvent, ServiceError } from '../../src/server/client.js';
 import { EXAMPLE_PICTURE } from '../../src/server/schemas/examples.js';
-import { startService, type TestService } from './start-service.js';
+import { startService, withoutPython, type TestService } from './start-service.js';
 
 const PICTURES = join(packageRoot, 'test/fixtures/pictures');
 const tiny = (count: number, from = 0): string => Array.from({ length: count }, (_, i) => `${JSON.stringify({ id: `n${from + i}`, base64: EXAMPLE_PICTURE })}\n`).join('');
+
+/** So many that a job of them is not done before something happens to it. */
+const MANY = 2000;
 
 let dataDir: string;
 let service: TestService;
@@ -93,7 +96,7 @@ describe('a job', () => {
   });
 
   it('is cancelled, and keeps what it has', async () => {
-    const { id } = await service.client.jobs.create(tiny(3000));
+    const { id } = await service.client.jobs.create(tiny(MANY));
     await expect.poll(async () => (await service.client.jobs.get(id)).done, { timeout: 30_000 }).toBeGreaterThan(0);
     expect((await service.client.jobs.cancel(id)).status).toBe('cancelled');
     const ended = await service.client.jobs.wait(id);
@@ -104,7 +107,7 @@ describe('a job', () => {
 
   it('stays cancelled while items that were under way come in', async () => {
     for (let round = 0; round < 2; round++) {
-      const { id } = await service.client.jobs.create(tiny(400));
+      const { id } = await service.client.jobs.create(tiny(MANY));
       await expect.poll(async () => (await service.client.jobs.get(id)).done, { timeout: 30_000, interval: 5 }).toBeGreaterThan(0);
       await service.client.jobs.cancel(id);
       const seen = new Set<string>();
@@ -135,18 +138,40 @@ describe('a job', () => {
   });
 
   it('goes on after the service ended in the middle of it, each item once', async () => {
-    const { id } = await service.client.jobs.create(tiny(800));
+    const { id } = await service.client.jobs.create(tiny(MANY));
     await expect.poll(async () => (await service.client.jobs.get(id)).done, { timeout: 30_000 }).toBeGreaterThan(10);
     await service.close();
     service = await start();
     const before = (await service.client.jobs.get(id)).done;
-    expect(before).toBeLessThan(800);
-    expect(await service.client.jobs.wait(id)).toMatchObject({ status: 'completed', done: 800, failed: 0 });
-    expect(await inputs(id)).toEqual(Array.from({ length: 800 }, (_, i) => `n${i} quality ok`));
+    expect(before).toBeLessThan(MANY);
+    expect(await service.client.jobs.wait(id)).toMatchObject({ status: 'completed', done: MANY, failed: 0 });
+    expect(await inputs(id)).toEqual(Array.from({ length: MANY }, (_, i) => `n${i} quality ok`));
+  });
+
+  it('goes with its results when its days are over, where days are set', async () => {
+    const place = await mkdtemp(join(tmpdir(), 'qalign-old-jobs-'));
+    const run = (...overrides: string[]): Promise<TestService> => startService(overrides, { dataDir: place, ...withoutPython });
+    try {
+      const first = await run();
+      const [old, recent] = [await first.client.jobs.create(tiny(2)), await first.client.jobs.create(tiny(3))];
+      for (const { id } of [old, recent]) await first.client.jobs.wait(id);
+      const { jobStore } = first.services;
+      jobStore.save({ ...jobStore.get(old.id)!, finishedAt: Date.now() / 1000 - 90_000 });
+      await first.close();
+      const kept = await run();
+      expect((await kept.client.jobs.list()).jobs).toHaveLength(2);
+      await kept.close();
+      const second = await run('jobs.keep_days=1');
+      expect((await second.client.jobs.list()).jobs.map(({ id }) => id)).toEqual([recent.id]);
+      expect(await readdir(join(place, 'jobs'))).toEqual([recent.id]);
+      await second.close();
+    } finally {
+      await rm(place, { recursive: true, force: true });
+    }
   });
 
   it('cuts off what a kill left of its last item', async () => {
-    const { id } = await service.client.jobs.create(tiny(300), { tasks: ['quality', 'aesthetics'] });
+    const { id } = await service.client.jobs.create(tiny(MANY), { tasks: ['quality', 'aesthetics'] });
     await expect.poll(async () => (await service.client.jobs.get(id)).done, { timeout: 30_000 }).toBeGreaterThan(5);
     await service.close();
     const { truncate } = await import('node:fs/promises');
@@ -154,8 +179,8 @@ describe('a job', () => {
     const text = await readFile(file, 'utf8');
     await truncate(file, Buffer.byteLength(text) - 700); // in the middle of a line: one of its two tasks may be whole
     service = await start();
-    expect(await service.client.jobs.wait(id)).toMatchObject({ status: 'completed', done: 300 });
-    expect(await inputs(id)).toEqual(Array.from({ length: 300 }, (_, i) => [`n${i} quality ok`, `n${i} aesthetics ok`]).flat());
+    expect(await service.client.jobs.wait(id)).toMatchObject({ status: 'completed', done: MANY });
+    expect(await inputs(id)).toEqual(Array.from({ length: MANY }, (_, i) => [`n${i} quality ok`, `n${i} aesthetics ok`]).flat());
   });
 });
 
