@@ -55,18 +55,15 @@ describe('reproduce', () => {
     expect(sections!.join('')).toContain('Softmax over the five words');
   }, 400_000);
 
-  it('table 8 and table 11 train a small model here and measure it', async () => {
+  it('table 8 trains an untrained model here and measures it', async () => {
     const eight = await reproduce('table8', { model: 'tiny-untrained', out: join(folder, 'table8') });
     expect(eight.rows.map((row) => [row['epoch'], row['n']])).toEqual([[0, 25], [1, 25], [2, 25], [3, 25], [4, 25]]);
     expect(eight.notes.join('\n')).toMatch(/small experiment.*UNTRAINED[\s\S]*small model and small data/);
-    const eleven = await reproduce('table11', { model: 'tiny-untrained', out: join(folder, 'table11') });
-    expect(eleven.rows.map((row) => row['trained on, read as'])).toEqual(['levels, weighted sum (Eq. 4)', 'levels, the most probable', 'scores, the number it says']);
-    expect(eleven.rows.slice(0, 2).map(({ n }) => n)).toEqual([25, 25]);
   }, 500_000);
 
   it('table 11 of the embedded model: both ways to answer are learnt, and all answers are read', async () => {
     const { rows, notes } = await reproduce('table11', { out: join(folder, 'table11-default') });
-    expect(rows.map(({ n }) => n)).toEqual([25, 25, 25]);
+    expect(rows.map((row) => [row['trained on, read as'], row['n']])).toEqual([['levels, weighted sum (Eq. 4)', 25], ['levels, the most probable', 25], ['scores, the number it says', 25]]);
     for (const { srcc } of rows) expect(srcc).toBeGreaterThan(0.5);
     expect(notes.join('\n')).toMatch(/nano, 24 epochs on 25 pictures[\s\S]*the same pictures[\s\S]*figures are those of this small model/);
   }, 500_000);

@@ -12,7 +12,7 @@ const PICTURES = join(packageRoot, 'test/fixtures/pictures');
 const tiny = (count: number, from = 0): string => Array.from({ length: count }, (_, i) => `${JSON.stringify({ id: `n${from + i}`, base64: EXAMPLE_PICTURE })}\n`).join('');
 
 /** So many that a job of them is not done before something happens to it. */
-const MANY = 2000;
+const MANY = 1500;
 
 let dataDir: string;
 let service: TestService;
