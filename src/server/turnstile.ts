@@ -36,8 +36,8 @@ export interface Turnstile {
 }
 
 /**
- * Refuses requests unread, at a tenth of the price of reading them, while more come than one thread can read: the event loop
- * is late, and all that was let in waits for its next turn. Only what brings work is refused; health and metrics are answered.
+ * Refuses requests unread, which costs far less than reading them, while more come than one thread can read: the event loop is
+ * late, and all that was let in waits for its next turn. Only what brings work (POST) counts and is refused; health is answered.
  */
 export function createTurnstile(behind: Handler, { metrics, log, waitS, refusing, lateMs }: TurnstileParts): Turnstile {
   let under = 0;
@@ -60,10 +60,11 @@ export function createTurnstile(behind: Handler, { metrics, log, waitS, refusing
     const error = new QalignError('OVERLOADED', `More requests came than can be read; try again in ${wait} s.`);
     const requestId = randomUUID();
     finishBody(req);
-    res.writeHead(429, { 'Content-Type': 'application/json; charset=utf-8', 'Retry-After': wait, 'X-Request-Id': requestId }).end(JSON.stringify(errorBody(error, requestId)));
+    res.writeHead(429, { 'Content-Type': 'application/json; charset=utf-8', 'Retry-After': wait, 'X-Request-Id': requestId, 'X-Content-Type-Options': 'nosniff' }).end(JSON.stringify(errorBody(error, requestId)));
   };
   const handle: Handler = (req, res) => {
-    if (req.method === 'POST' && isFlooded()) return refuse(req, res);
+    if (req.method !== 'POST') return behind(req, res); // streams of events last for hours
+    if (isFlooded()) return refuse(req, res);
     under++;
     res.once('close', () => under--);
     behind(req, res);
