@@ -1,4 +1,6 @@
+import { stat } from 'node:fs/promises';
 import { QalignError } from '../errors.js';
+import { alone } from '../recipes/alone.js';
 import { createCalibrator, loadCalibration } from '../recipes/calibrate.js';
 import { requireFresh } from '../recipes/result-file.js';
 import { isFailure } from '../recipes/result.js';
@@ -15,9 +17,21 @@ export interface ScoreCommandParts {
 }
 
 export async function runScore(context: CommandContext<typeof SCORE_FLAGS>, parts: ScoreCommandParts): Promise<number> {
-  const { terminal, signal, log } = context;
+  const { terminal, signal } = context;
   const request = readScoreFlags(context.flags, terminal.outIsTerminal);
   if (context.args.length === 0) throw new QalignError('USAGE', 'qalign score: name at least one picture, clip, folder or glob, or "-" to read a list from stdin.');
+  const { out } = request;
+  const run = (): Promise<number> => scoreInto(context, parts, request);
+  if (out === undefined || (await isDevice(out))) return run();
+  // another run that takes failures out of the file would leave this one writing where nobody looks
+  const onWait = (pid: number): void => terminal.progress(`waiting for process ${pid}, which writes ${out}`);
+  return alone(`${out}.lock`, run, { place: out, onWait, signal });
+}
+
+const isDevice = (path: string): Promise<boolean> => stat(path).then((found) => !found.isFile(), () => false);
+
+async function scoreInto(context: CommandContext<typeof SCORE_FLAGS>, parts: ScoreCommandParts, request: ReturnType<typeof readScoreFlags>): Promise<number> {
+  const { terminal, signal, log } = context;
   const calibration = request.calibration === undefined ? undefined : await loadCalibration(request.calibration);
   if (request.out !== undefined && request.format !== 'json' && !request.resume) await requireFresh(request.out);
   const scorer = await parts.createScorer({ ...request.scorer, log, signal, onProgress: createSetupProgress(terminal) });

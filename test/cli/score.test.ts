@@ -1,4 +1,4 @@
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -64,6 +64,22 @@ describe('qalign score', () => {
     [['a', '--max-frames', '1.5'], /--max-frames must be/],
   ])('refuses %j', async (line, message) => {
     await expect(run(line)).rejects.toMatchObject({ code: 'USAGE', message: expect.stringMatching(message) as string });
+  });
+
+  it('takes turns with another run that writes the same file, and leaves nothing beside it', async () => {
+    const out = join(folder, 'shared.jsonl');
+    await run(['bad', 'a', '--out', out]);
+    const line = ['bad', 'a', 'b', 'c', '--out', out, '--resume'];
+    const both = await Promise.all([run(line), run(line)]);
+    expect(both.map(({ code }) => code)).toEqual([1, 1]);
+    const inputs = (await readFile(out, 'utf8')).trim().split('\n').map((row) => (JSON.parse(row) as { input: string }).input);
+    expect(inputs.sort()).toEqual(['a', 'b', 'bad', 'c']);
+    expect(both.map(({ log }) => log.engineCalls.length).sort()).toEqual([0, 2]);
+    expect(await readdir(folder)).toEqual(['shared.jsonl']);
+  });
+
+  it('writes into no folder that is not there', async () => {
+    await expect(run(['a', '--out', join(folder, 'none', 'x.jsonl')])).rejects.toMatchObject({ code: 'OUTPUT_UNWRITABLE' });
   });
 
   it.each(['jsonl', 'csv'])('continues a %s file and scores nothing twice, the same input named twice included', async (format) => {

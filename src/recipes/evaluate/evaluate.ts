@@ -1,11 +1,10 @@
-import { mkdir } from 'node:fs/promises';
 import { basename, join, resolve } from 'node:path';
 import { EvaluateRecipe } from '../../config/evaluate.js';
 import { checkConfig, type DeepReadonly } from '../../config/load.js';
 import { openWhole } from '../../datasets/jsonl.js';
-import { withFileLock } from '../../engine/file-lock.js';
 import { QalignError } from '../../errors.js';
 import type { Logger } from '../../logger.js';
+import { alone } from '../alone.js';
 import { provenance, type Provenance } from '../provenance.js';
 import { createScorer } from '../score-parts.js';
 import type { Scorer, ScorerOptions } from '../score.js';
@@ -79,24 +78,11 @@ export async function evaluate(values: unknown, options: EvaluateOptions = {}): 
 /** The same for records that are at hand already, with what pages draw. One process at a time in a folder; others wait. */
 export async function evaluateDrawn(recipe: DeepReadonly<EvaluateRecipe>, sets: readonly RecordSet[], options: EvaluateOptions): Promise<{ result: EvaluateResult; drawn: readonly Drawn[] }> {
   const folder = resolve(options.out ?? join('evaluations', recipe.name));
-  return alone(folder, options, async () => {
+  const onWait = (pid: number): void => options.onEvent?.({ event: 'loading', message: `waiting for process ${pid}, which evaluates in ${folder}` });
+  return alone(join(folder, '.lock'), async () => {
     await predictAll(recipe, sets, folder, options);
     return assessFolder(recipe, sets, folder, options);
-  });
-}
-
-/** Holds the folder while it works. What goes wrong in the work comes typed already; the rest is the folder's fault. */
-async function alone<T>(folder: string, { signal, onEvent }: EvaluateOptions, work: () => Promise<T>): Promise<T> {
-  const onWait = (pid: number): void => onEvent?.({ event: 'loading', message: `waiting for process ${pid}, which evaluates in ${folder}` });
-  try {
-    await mkdir(folder, { recursive: true });
-    return await withFileLock(join(folder, '.lock'), work, { onWait, ...(signal === undefined ? {} : { signal }) });
-  } catch (cause) {
-    if (cause instanceof QalignError) throw cause;
-    if (signal?.aborted === true) throw new QalignError('CANCELLED', 'The evaluation was cancelled; the same command continues it.', { cause });
-    if ((cause as NodeJS.ErrnoException).code === undefined) throw cause;
-    throw new QalignError('OUTPUT_UNWRITABLE', `The folder ${folder} cannot be written (${(cause as Error).message}); name another with --out.`, { cause });
-  }
+  }, { place: `The folder ${folder}`, makeFolder: true, onWait, signal: options.signal });
 }
 
 async function predictAll(recipe: DeepReadonly<EvaluateRecipe>, sets: readonly RecordSet[], folder: string, options: EvaluateOptions): Promise<void> {
