@@ -48,8 +48,7 @@ describe('evaluate', () => {
     await expect(evaluate({ name: 'x', model: 'tiny-untrained', data: [{ name: 'made-up', records }] }, { ...parts, out: join(dir, 'out') })).rejects.toMatchObject({ code: 'OUTPUT_UNWRITABLE', message: expect.stringContaining('--out') as string });
   });
 
-  // twice at most: of a hundred processes one or two gave scores that were off by up to 5e-4 as a whole, for a reason that is not found yet
-  it('ends in the same table when it is killed on the way, wherever that is', { retry: 1, timeout: 400_000 }, async () => {
+  it('ends in the same table when it is killed on the way, wherever that is', { timeout: 400_000 }, async () => {
     const dir = await mkdtemp(join(folder, 'killed-'));
     const records = await makeRecords(dir, 120);
     const recipe = join(dir, 'recipe.yaml');
