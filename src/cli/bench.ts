@@ -86,7 +86,7 @@ async function measure(part: Part, { flags, terminal, signal, log }: CommandCont
     return scored;
   }
   if (part === 'order') {
-    const files = sources.flatMap(({ kind, media }) => (kind === 'image' && typeof media === 'string' ? [media] : []));
+    const files = pictures.flatMap(({ media }) => (typeof media === 'string' ? [media] : []));
     return benchOrder({ scorer, files, signal, onPicture: (done, total) => terminal.progress(done === total ? undefined : `${done} of ${total} pictures`) });
   }
   const result = await benchMemory({ scorer, sources, n: flags.n ?? 10_000, signal, onSample: ({ inputs, node_mb, workers_mb }) => terminal.progress(`${inputs} inputs, Node ${node_mb.toFixed(0)} MB, workers ${workers_mb.toFixed(0)} MB`) });

@@ -4,6 +4,11 @@ export interface PaperFigure {
   readonly plcc: number;
 }
 
+/** Ours less the paper's; null where either is not there. */
+export function difference(ours: number | null, paper: number | null | undefined): number | null {
+  return ours === null || paper === null || paper === undefined ? null : ours - paper;
+}
+
 /** A checkpoint of the paper: where its authors keep it, and the recipe that trains it here. */
 export interface PaperModel {
   readonly name: string;

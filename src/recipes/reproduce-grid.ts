@@ -11,7 +11,7 @@ import { section } from './evaluate/evaluation-page.js';
 import { modelSentence } from './evaluate/markdown.js';
 import { howToConvert, missingModel, type Missing } from './evaluate/ready.js';
 import { readRecordSet, type RecordSet } from './evaluate/records.js';
-import { FIGURES_FROM, PAPER_MODELS, TEST_SETS, type PaperFigure, type PaperModel } from './paper-figures.js';
+import { difference, FIGURES_FROM, PAPER_MODELS, TEST_SETS, type PaperFigure, type PaperModel } from './paper-figures.js';
 import type { ReproducedRow, ReproducedTable, ReproduceOptions } from './reproduce.js';
 
 /** A table of checkpoints against test sets. */
@@ -105,11 +105,10 @@ const blank = { srcc: null, 'srcc 95 %': null, plcc: null, 'plcc 95 %': null, 'p
 function rowOf(label: string, { result: { dataset, records, metrics } }: Drawn, figure: PaperFigure | undefined): ReproducedRow {
   const { srcc, plcc, plcc_logistic, krcc, intervals } = metrics;
   const between = (interval: readonly [number, number] | null): string | null => (interval === null ? null : `${interval[0].toFixed(3)}…${interval[1].toFixed(3)}`);
-  const less = (ours: number | null, theirs: number | undefined): number | null => (ours === null || theirs === undefined ? null : ours - theirs);
   return {
     model: label, 'data set': TEST_SETS[dataset]?.title ?? dataset, n: metrics.n === records ? metrics.n : `${metrics.n} of ${records}`,
     srcc, 'srcc 95 %': between(intervals.srcc), plcc, 'plcc 95 %': between(intervals.plcc), 'plcc logistic': plcc_logistic, krcc,
-    ...paperColumns(figure), 'srcc difference': less(srcc, figure?.srcc), 'plcc difference': less(plcc, figure?.plcc),
+    ...paperColumns(figure), 'srcc difference': difference(srcc, figure?.srcc), 'plcc difference': difference(plcc, figure?.plcc),
   };
 }
 

@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs';
 import { convertRatings } from '../datasets/convert.js';
 import { QalignError } from '../errors.js';
 import { openSource, planConversion } from './dataset-source.js';
+import { difference } from './paper-figures.js';
 import type { ReproducedRow, ReproducedTable, ReproduceOptions } from './reproduce.js';
 
 /** Q-Align (arXiv 2312.17090), Table 2: SRCC and PLCC between the levels, as the numbers 5 … 1, and the MOS, on the training splits. */
@@ -25,8 +26,7 @@ export async function table2({ labels = '', signal, onProgress }: ReproduceOptio
       const opened = await openSource({ dataset: paper.dataset, labels });
       const plan = await planConversion(opened, { preset: 'official', softLabels: 'none', split: paper.split });
       const { n, n_all, srcc, plcc, files } = await convertRatings(opened.scan, { ...plan, mediaOf: ({ name }) => name }, () => undefined);
-      const less = (ours: number | null, theirs: number): number | null => (ours === null ? null : ours - theirs);
-      rows.push({ dataset: paper.dataset, n, srcc, plcc, paper_srcc: paper.srcc, paper_plcc: paper.plcc, srcc_difference: less(srcc, paper.srcc), plcc_difference: less(plcc, paper.plcc), n_all });
+      rows.push({ dataset: paper.dataset, n, srcc, plcc, paper_srcc: paper.srcc, paper_plcc: paper.plcc, srcc_difference: difference(srcc, paper.srcc), plcc_difference: difference(plcc, paper.plcc), n_all });
       notes.push(`${paper.dataset}: ${n} of the ${n_all} ${paper.split === undefined ? 'rows' : `rows of its split ${paper.split}`} of ${files.join(', ')} are inside the range of the levels`);
     } catch (error) {
       if (!(error instanceof QalignError) || error.code !== 'DATASET_NOT_FOUND') throw error;

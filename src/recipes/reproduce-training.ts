@@ -15,7 +15,7 @@ import { evaluateDrawn, writeWhole, type Drawn } from './evaluate/evaluate.js';
 import { missingModel, type Missing } from './evaluate/ready.js';
 import { recordSet, type RecordSet } from './evaluate/records.js';
 import { generateAnswers } from './generate.js';
-import { PAPER_LEVELS_AGAINST_SCORES } from './paper-figures.js';
+import { difference, PAPER_LEVELS_AGAINST_SCORES } from './paper-figures.js';
 import type { ReproducedRow, ReproducedTable, ReproduceOptions } from './reproduce.js';
 import { train, type TrainResult } from './train.js';
 
@@ -70,7 +70,7 @@ export async function table11(options: ReproduceOptions): Promise<ReproducedTabl
   const row = (name: string, items: readonly number[], scoresOf: (i: number) => number, paper: number | null): ReproducedRow => {
     const { n, srcc, plcc, krcc, mean_correlation: mean, intervals } = computeMetrics({ scores: items.map(scoresOf), mos: items.map((i) => mos[i]!), groups: items.map((i) => groups[i]!) });
     const srccInterval = intervals.srcc;
-    return { 'trained on, read as': name, n: n === mos.length ? n : `${n} of ${mos.length}`, srcc, 'srcc 95 %': srccInterval === null ? null : `${srccInterval[0].toFixed(3)}…${srccInterval[1].toFixed(3)}`, plcc, krcc, '(srcc+plcc)/2': mean, 'paper (srcc+plcc)/2': paper, difference: mean === null || paper === null ? null : mean - paper };
+    return { 'trained on, read as': name, n: n === mos.length ? n : `${n} of ${mos.length}`, srcc, 'srcc 95 %': srccInterval === null ? null : `${srccInterval[0].toFixed(3)}…${srccInterval[1].toFixed(3)}`, plcc, krcc, '(srcc+plcc)/2': mean, 'paper (srcc+plcc)/2': paper, difference: difference(mean, paper) };
   };
   const everything = [...mos.keys()];
   const rows = [row('levels, weighted sum (Eq. 4)', everything, (i) => predicted.scores[i]!, PAPER_LEVELS_AGAINST_SCORES.levels), row('levels, the most probable', everything, (i) => hard[i]!, null), row('scores, the number it says', readable, (i) => read[i]!, PAPER_LEVELS_AGAINST_SCORES.scores)];
