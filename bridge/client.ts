@@ -5,10 +5,18 @@ import { QalignError } from './qalign-error.js';
 import { bindTransport, type Listen, type Transport } from './transport.js';
 import { envelopeName, problemWithMessage, requireMessage } from './validate.js';
 import { openLobby, REMOTE_TOKEN } from './lobby.js';
-import { distantProcess, startWorkerProcess, type PythonStart, type WorkerProcess, type WorkerStart } from './worker-process.js';
+import {
+  distantProcess,
+  startWorkerProcess,
+  type PythonStart,
+  type WorkerProcess,
+  type WorkerStart,
+} from './worker-process.js';
 
 export interface BridgeLimits {
-  /** From the start of the process to its ready: importing torch took over 120 s on a machine with ten processes a core. */
+  /**
+   * From the start of the process to its ready: importing torch took over 120 s on a machine with ten processes a core.
+   */
   readonly startMs: number;
   /** Without a step of the computation for so long, a worker counts as hung and is killed. */
   readonly stepMs: number;
@@ -18,7 +26,11 @@ export interface BridgeLimits {
 }
 export const DEFAULT_BRIDGE_LIMITS: BridgeLimits = { startMs: 300_000, stepMs: 300_000, pingMs: 1_000, drainMs: 5_000 };
 
-export type WireLog = (level: 'debug' | 'info' | 'warn' | 'error', message: string, fields: Readonly<Record<string, unknown>>) => void;
+export type WireLog = (
+  level: 'debug' | 'info' | 'warn' | 'error',
+  message: string,
+  fields: Readonly<Record<string, unknown>>,
+) => void;
 
 export interface WorkerOptions {
   readonly python: PythonStart;
@@ -37,7 +49,10 @@ export interface WorkerOptions {
 export interface RequestOptions {
   readonly buffers?: readonly Uint8Array[];
   readonly signal?: AbortSignal;
-  /** On cancel wait no longer for the worker, which may be in the middle of a file of 10 GB: for callers that then close it. */
+  /**
+   * On cancel wait no longer for the worker, which may be in the middle of a file of 10 GB: for callers that then close
+   * it.
+   */
   readonly abandon?: boolean;
   readonly onProgress?: (progress: Record<string, unknown>) => void;
   readonly traceparent?: string;
@@ -51,7 +66,10 @@ export interface WorkerLink {
   /** How many requests may be sent now. */
   readonly credits: number;
   readonly rssBytes: number;
-  /** Resolves with the reason when the worker is gone, whatever the way; its open requests are rejected with it, right after. */
+  /**
+   * Resolves with the reason when the worker is gone, whatever the way; its open requests are rejected with it, right
+   * after.
+   */
   readonly lost: Promise<QalignError>;
   /** Called whenever `credits` grew. */
   onCredit: () => void;
@@ -92,13 +110,22 @@ export async function openBridge(listen?: Listen): Promise<Bridge> {
     endpoint: transport.endpoint,
     async startWorker(options) {
       if (listen === undefined) {
-        const [identity, token] = [`worker-${started++}-${randomBytes(6).toString('hex')}`, randomBytes(16).toString('hex')];
-        const link = enlist(identity, new Link(transport, identity, token, options, startProcess(transport.endpoint, identity, token, options)));
+        const [identity, token] = [
+          `worker-${started++}-${randomBytes(6).toString('hex')}`,
+          randomBytes(16).toString('hex'),
+        ];
+        const link = enlist(
+          identity,
+          new Link(transport, identity, token, options, startProcess(transport.endpoint, identity, token, options)),
+        );
         await link.ready(options.signal);
         return link;
       }
       const { peer, hello } = await lobby.next({ ...DEFAULT_BRIDGE_LIMITS, ...options.limits }.startMs, options.signal);
-      const link = enlist(peer, new Link(transport, peer, REMOTE_TOKEN, { ...options, device: hello.device }, distantProcess()));
+      const link = enlist(
+        peer,
+        new Link(transport, peer, REMOTE_TOKEN, { ...options, device: hello.device }, distantProcess()),
+      );
       link.receive(hello);
       await link.ready(options.signal);
       return link;
@@ -111,8 +138,21 @@ export async function openBridge(listen?: Listen): Promise<Bridge> {
   };
 }
 
-function startProcess(endpoint: string, identity: string, token: string, { python, device, module = 'qalign.worker', start = startWorkerProcess, log }: WorkerOptions): WorkerProcess {
-  return start({ python, endpoint, identity, token, device, module, onStderr: (line) => log?.('debug', line, { worker: identity }) });
+function startProcess(
+  endpoint: string,
+  identity: string,
+  token: string,
+  { python, device, module = 'qalign.worker', start = startWorkerProcess, log }: WorkerOptions,
+): WorkerProcess {
+  return start({
+    python,
+    endpoint,
+    identity,
+    token,
+    device,
+    module,
+    onStderr: (line) => log?.('debug', line, { worker: identity }),
+  });
 }
 
 interface Open {
@@ -140,12 +180,20 @@ class Link implements WorkerLink {
   readonly #limits: BridgeLimits;
   readonly #log: WireLog;
 
-  constructor(private readonly transport: Transport, private readonly identity: string, private readonly token: string, private readonly options: WorkerOptions, private readonly process: WorkerProcess) {
+  constructor(
+    private readonly transport: Transport,
+    private readonly identity: string,
+    private readonly token: string,
+    private readonly options: WorkerOptions,
+    private readonly process: WorkerProcess,
+  ) {
     this.#limits = { ...DEFAULT_BRIDGE_LIMITS, ...options.limits };
     this.#log = options.log ?? (() => {});
     this.lost = new Promise((resolve) => (this.#lose = resolve));
     this.#becameReady = new Promise((resolve) => (this.#ready = resolve));
-    void this.process.exited.then((how) => this.#end(new QalignError('WORKER_LOST', `The worker on ${options.device} is gone: ${how}.`)));
+    void this.process.exited.then((how) =>
+      this.#end(new QalignError('WORKER_LOST', `The worker on ${options.device} is gone: ${how}.`)),
+    );
     this.#pinger = setInterval(() => this.#ping(), this.#limits.pingMs);
     this.#pinger.unref();
   }
@@ -162,7 +210,10 @@ class Link implements WorkerLink {
     const limit = this.#limits.startMs;
     let timer: NodeJS.Timeout | undefined;
     const late = new Promise<QalignError>((resolve) => {
-      timer = setTimeout(() => resolve(startFailed(this.options.device, `it was not ready within ${limit / 1000} s`)), limit);
+      timer = setTimeout(
+        () => resolve(startFailed(this.options.device, `it was not ready within ${limit / 1000} s`)),
+        limit,
+      );
     });
     const aborted = new Promise<QalignError>((resolve) => {
       const stop = (): void => resolve(new QalignError('CANCELLED', 'The start of the worker was cancelled.'));
@@ -183,7 +234,8 @@ class Link implements WorkerLink {
     const id = `${this.identity}.${this.#sequence++}`;
     return new Promise<ResultOf<M>>((resolve, reject) => {
       if (this.#reason !== undefined) return reject(this.#reason);
-      if (signal?.aborted === true) return reject(new QalignError('CANCELLED', 'The request was cancelled before it was sent.'));
+      if (signal?.aborted === true)
+        return reject(new QalignError('CANCELLED', 'The request was cancelled before it was sent.'));
       const cancel = (): void => {
         void this.transport.send(this.identity, { type: 'cancel', id }).catch(() => {});
         if (abandon) this.#open.get(id)?.reject(new QalignError('CANCELLED', 'The request was cancelled.'));
@@ -217,16 +269,24 @@ class Link implements WorkerLink {
   }
 
   breakOff(): void {
-    this.#end(new QalignError('WORKER_LOST', `The worker on ${this.options.device} lost its connection and came again.`));
+    this.#end(
+      new QalignError('WORKER_LOST', `The worker on ${this.options.device} lost its connection and came again.`),
+    );
   }
 
   receive(message: unknown): void {
     const name = envelopeName(message);
     const problem = name === undefined ? 'it is not an envelope' : problemWithMessage(name, message);
     if (problem !== undefined) return this.#violation(problem);
-    const envelope = message as Control & { id: string; result: object; progress: Record<string, unknown>; error: { code: 'WORKER_INTERNAL'; message: string } };
+    const envelope = message as Control & {
+      id: string;
+      result: object;
+      progress: Record<string, unknown>;
+      error: { code: 'WORKER_INTERNAL'; message: string };
+    };
     if (name === 'result') return this.#result(envelope.id, envelope.result);
-    if (name === 'failure') return this.#open.get(envelope.id)?.reject(new QalignError(envelope.error.code, envelope.error.message));
+    if (name === 'failure')
+      return this.#open.get(envelope.id)?.reject(new QalignError(envelope.error.code, envelope.error.message));
     if (name === 'progress') return this.#open.get(envelope.id)?.onProgress?.(envelope.progress);
     this.#control(envelope);
   }
@@ -279,15 +339,24 @@ class Link implements WorkerLink {
     }
     const silent = performance.now() - this.#lastPong;
     if (silent > this.#limits.stepMs) return this.#hung(silent);
-    this.transport.send(this.identity, { type: 'ping', seq: this.#sequence }).catch((error: QalignError) => this.#end(error));
+    this.transport
+      .send(this.identity, { type: 'ping', seq: this.#sequence })
+      .catch((error: QalignError) => this.#end(error));
   }
 
   #hung(ms: number): void {
-    this.#end(new QalignError('WORKER_HUNG', `The worker on ${this.options.device} made no step for ${Math.round(ms / 1000)} s and was killed.`));
+    this.#end(
+      new QalignError(
+        'WORKER_HUNG',
+        `The worker on ${this.options.device} made no step for ${Math.round(ms / 1000)} s and was killed.`,
+      ),
+    );
   }
 
   #violation(problem: string): void {
-    this.#end(new QalignError('PROTOCOL_VIOLATION', `The worker on ${this.options.device} broke the contract: ${problem}.`));
+    this.#end(
+      new QalignError('PROTOCOL_VIOLATION', `The worker on ${this.options.device} broke the contract: ${problem}.`),
+    );
   }
 
   /** The first reason counts; the process is gone after this. */
@@ -303,5 +372,8 @@ class Link implements WorkerLink {
 }
 
 function startFailed(device: string, why: string): QalignError {
-  return new QalignError('WORKER_START_FAILED', `The worker on ${device} did not start: ${why.replace(/^The worker on \S+ is gone: /, '').replace(/\.$/, '')}; "qalign doctor" shows what is missing.`);
+  return new QalignError(
+    'WORKER_START_FAILED',
+    `The worker on ${device} did not start: ${why.replace(/^The worker on \S+ is gone: /, '').replace(/\.$/, '')}; "qalign doctor" shows what is missing.`,
+  );
 }

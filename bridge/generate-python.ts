@@ -13,15 +13,22 @@ interface JsonSchema {
   patternProperties?: Record<string, JsonSchema>;
 }
 
-const camel = (name: string): string => name.split('_').map((part) => part.charAt(0).toUpperCase() + part.slice(1)).join('');
+const camel = (name: string): string =>
+  name
+    .split('_')
+    .map((part) => part.charAt(0).toUpperCase() + part.slice(1))
+    .join('');
 const literal = (value: unknown): string => JSON.stringify(value);
 
 /** python/qalign/protocol.py: TypedDicts of every message, the methods, and the error registry. */
 export function pythonSource(): string {
   const classes: string[] = [];
-  for (const [name, schema] of Object.entries(SCHEMAS)) typeOf(JSON.parse(JSON.stringify(schema)) as JsonSchema, camel(name), classes);
-  const errors = Object.entries(ERROR_CODES).map(([code, { family, httpStatus, retryable, sentence }]) =>
-    `    ${literal(code)}: ErrorRow(${literal(family)}, ${httpStatus}, ${retryable ? 'True' : 'False'}, ${literal(sentence)}),`);
+  for (const [name, schema] of Object.entries(SCHEMAS))
+    typeOf(JSON.parse(JSON.stringify(schema)) as JsonSchema, camel(name), classes);
+  const errors = Object.entries(ERROR_CODES).map(
+    ([code, { family, httpStatus, retryable, sentence }]) =>
+      `    ${literal(code)}: ErrorRow(${literal(family)}, ${httpStatus}, ${retryable ? 'True' : 'False'}, ${literal(sentence)}),`,
+  );
   return `"""GENERATED from bridge/protocol by "npm run generate". Do not edit."""
 
 from typing import Any, Literal, NamedTuple, TypedDict
@@ -48,8 +55,10 @@ ${classes.join('\n')}`;
 /** The Python type of a schema; objects are added to `classes` under `name`, their parts before them. */
 function typeOf(schema: JsonSchema, name: string, classes: string[]): string {
   if (schema.const !== undefined) return `Literal[${literal(schema.const)}]`;
-  if (schema.enum !== undefined) return schema.enum.length > 12 ? 'str' : `Literal[${schema.enum.map(literal).join(', ')}]`;
-  if (schema.anyOf !== undefined) return schema.anyOf.map((part, i) => typeOf(part, `${name}${i}`, classes)).join(' | ');
+  if (schema.enum !== undefined)
+    return schema.enum.length > 12 ? 'str' : `Literal[${schema.enum.map(literal).join(', ')}]`;
+  if (schema.anyOf !== undefined)
+    return schema.anyOf.map((part, i) => typeOf(part, `${name}${i}`, classes)).join(' | ');
   if (schema.type === 'array') return `list[${typeOf(schema.items ?? {}, `${name}Entry`, classes)}]`;
   if (schema.type === 'object') return objectType(schema, name, classes);
   return { string: 'str', integer: 'int', number: 'float', boolean: 'bool', null: 'None' }[schema.type ?? ''] ?? 'Any';
@@ -61,7 +70,11 @@ function objectType(schema: JsonSchema, name: string, classes: string[]): string
   }
   const properties = Object.entries(schema.properties ?? {});
   if (properties.length === 0) return 'dict[str, Any]';
-  const rows = properties.map(([key, part]) => ({ key, type: typeOf(part, name + camel(key), classes), needed: schema.required?.includes(key) ?? false }));
+  const rows = properties.map(([key, part]) => ({
+    key,
+    type: typeOf(part, name + camel(key), classes),
+    needed: schema.required?.includes(key) ?? false,
+  }));
   const needed = rows.filter((row) => row.needed).map(({ key, type }) => `    ${key}: ${type}`);
   const free = rows.filter((row) => !row.needed).map(({ key, type }) => `    ${key}: ${type}`);
   // typing.NotRequired is newer than Python 3.10: optional keys live in a subclass

@@ -1,4 +1,7 @@
-/** `npm run generate [-- --check]`: JSON Schema and Python types from the TypeBox source. `--check` writes nothing and exits 1 on drift. */
+/**
+ * `npm run generate [-- --check]`: JSON Schema and Python types from the TypeBox source. `--check` writes nothing and
+ * exits 1 on drift.
+ */
 import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { pythonSource } from './generate-python.js';
@@ -11,7 +14,11 @@ const SCHEMA_FOLDER = 'bridge/schema';
 export function generatedFiles(): Map<string, string> {
   const files = new Map<string, string>();
   for (const [name, schema] of Object.entries(SCHEMAS)) {
-    const document = { $schema: 'http://json-schema.org/draft-07/schema#', title: name, ...(JSON.parse(JSON.stringify(schema)) as object) };
+    const document = {
+      $schema: 'http://json-schema.org/draft-07/schema#',
+      title: name,
+      ...(JSON.parse(JSON.stringify(schema)) as object),
+    };
     files.set(`${SCHEMA_FOLDER}/${name}.json`, `${JSON.stringify(document, null, 1)}\n`);
   }
   files.set('python/qalign/protocol.py', pythonSource());
@@ -30,7 +37,9 @@ function read(path: string): string | undefined {
 export function drift(): string[] {
   const files = generatedFiles();
   const changed = [...files].filter(([path, content]) => read(path) !== content).map(([path]) => path);
-  const leftover = readdirSync(join(ROOT, SCHEMA_FOLDER)).map((name) => `${SCHEMA_FOLDER}/${name}`).filter((path) => !files.has(path));
+  const leftover = readdirSync(join(ROOT, SCHEMA_FOLDER))
+    .map((name) => `${SCHEMA_FOLDER}/${name}`)
+    .filter((path) => !files.has(path));
   return [...changed, ...leftover];
 }
 

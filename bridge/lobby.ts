@@ -16,13 +16,17 @@ export interface Newcomer {
 export function openLobby(): {
   isHello(envelope: unknown): envelope is Greeting;
   enter(peer: string, envelope: unknown): void;
-  /** The one that has waited longest, or the next that comes. @throws QalignError WORKER_START_FAILED, CANCELLED, BRIDGE_CLOSED */
+  /**
+   * The one that has waited longest, or the next that comes. @throws QalignError WORKER_START_FAILED, CANCELLED,
+   * BRIDGE_CLOSED
+   */
   next(limitMs: number, signal?: AbortSignal): Promise<Newcomer>;
   close(): void;
 } {
   const present = new Map<string, Greeting>();
   const wanted = new Set<(found: Newcomer | QalignError) => void>();
-  const isHello = (envelope: unknown): envelope is Greeting => envelopeName(envelope) === 'hello' && problemWithMessage('hello', envelope) === undefined;
+  const isHello = (envelope: unknown): envelope is Greeting =>
+    envelopeName(envelope) === 'hello' && problemWithMessage('hello', envelope) === undefined;
 
   function match(): void {
     for (const take of wanted) {
@@ -42,7 +46,16 @@ export function openLobby(): {
     },
     next(limitMs, signal) {
       return new Promise((resolve, reject) => {
-        const timer = setTimeout(() => take(new QalignError('WORKER_START_FAILED', `No worker connected within ${limitMs / 1000} s; start "python -m qalign.worker --connect ADDRESS --keys FILE" on its host.`)), limitMs);
+        const timer = setTimeout(
+          () =>
+            take(
+              new QalignError(
+                'WORKER_START_FAILED',
+                `No worker connected within ${limitMs / 1000} s; start "python -m qalign.worker --connect ADDRESS --keys FILE" on its host.`,
+              ),
+            ),
+          limitMs,
+        );
         const onAbort = (): void => take(new QalignError('CANCELLED', 'Waiting for a worker was cancelled.'));
         const take = (found: Newcomer | QalignError): void => {
           wanted.delete(take);
@@ -58,7 +71,8 @@ export function openLobby(): {
       });
     },
     close() {
-      for (const take of wanted) take(new QalignError('BRIDGE_CLOSED', 'The bridge was closed while it waited for a worker.'));
+      for (const take of wanted)
+        take(new QalignError('BRIDGE_CLOSED', 'The bridge was closed while it waited for a worker.'));
     },
   };
 }

@@ -17,7 +17,10 @@ const HEARTBEAT_MS = 2000;
 
 export interface Transport {
   readonly endpoint: string;
-  /** Queues one message; resolves when ZeroMQ took it. The buffers are not copied: never touch them again. @throws QalignError WORKER_LOST for an unknown peer */
+  /**
+   * Queues one message; resolves when ZeroMQ took it. The buffers are not copied: never touch them again. @throws
+   * QalignError WORKER_LOST for an unknown peer
+   */
   send(peer: string, envelope: object, buffers?: readonly Uint8Array[]): Promise<void>;
   close(): void;
 }
@@ -31,10 +34,13 @@ export interface Listen {
 }
 
 /**
- * Binds a ROUTER, on a private ipc socket or where `listen` says, and hands over every message that arrives: the decoded
- * envelope, or undefined for what is not JSON.
+ * Binds a ROUTER, on a private ipc socket or where `listen` says, and hands over every message that arrives: the
+ * decoded envelope, or undefined for what is not JSON.
  */
-export async function bindTransport(onMessage: (peer: string, envelope: unknown, buffers: readonly Uint8Array[]) => void, listen?: Listen): Promise<Transport> {
+export async function bindTransport(
+  onMessage: (peer: string, envelope: unknown, buffers: readonly Uint8Array[]) => void,
+  listen?: Listen,
+): Promise<Transport> {
   const { socket, endpoint, release } = await (listen === undefined ? bindPrivately() : bindTcp(listen));
   const received = receive(socket, onMessage);
   let last: Promise<unknown> = received.started;
@@ -45,7 +51,9 @@ export async function bindTransport(onMessage: (peer: string, envelope: unknown,
       const sent = last.then(() => socket.send([peer, JSON.stringify(envelope), ...buffers]));
       last = sent.catch(() => {});
       return sent.catch((error: NodeJS.ErrnoException) => {
-        throw new QalignError('WORKER_LOST', `The worker ${peer} cannot be reached (${error.code ?? error.message}).`, { cause: error });
+        throw new QalignError('WORKER_LOST', `The worker ${peer} cannot be reached (${error.code ?? error.message}).`, {
+          cause: error,
+        });
       });
     },
     close() {
@@ -61,7 +69,12 @@ interface Bound {
   readonly release: () => void;
 }
 
-const OPTIONS = { mandatory: true, linger: LINGER_MS, sendHighWaterMark: HIGH_WATER_MARK, receiveHighWaterMark: HIGH_WATER_MARK } as const;
+const OPTIONS = {
+  mandatory: true,
+  linger: LINGER_MS,
+  sendHighWaterMark: HIGH_WATER_MARK,
+  receiveHighWaterMark: HIGH_WATER_MARK,
+} as const;
 
 async function bindPrivately(): Promise<Bound> {
   sweepStale();
@@ -73,18 +86,33 @@ async function bindPrivately(): Promise<Bound> {
     await socket.bind(endpoint);
   } catch (error) {
     release();
-    throw new QalignError('WORKER_START_FAILED', `The bridge cannot listen on ${endpoint} (${(error as Error).message}); set TMPDIR to a folder that can be written.`, { cause: error });
+    throw new QalignError(
+      'WORKER_START_FAILED',
+      `The bridge cannot listen on ${endpoint} (${(error as Error).message}); set TMPDIR to a folder that can be written.`,
+      { cause: error },
+    );
   }
   return { socket, endpoint, release };
 }
 
-/** Over tcp who may speak is settled before the first byte of ours: by CURVE and a list of keys. Heartbeats find a host that is gone. */
+/**
+ * Over tcp who may speak is settled before the first byte of ours: by CURVE and a list of keys. Heartbeats find a host
+ * that is gone.
+ */
 async function bindTcp({ address, keys }: Listen): Promise<Bound> {
-  if (!/^tcp:\/\/[^/]+:(\d+|\*)$/.test(address)) throw new QalignError('CONFIG_INVALID', `The bridge cannot listen on ${address}; write tcp://HOST:PORT.`);
-  if (keys === undefined && !isLoopback(address)) throw new QalignError('CONFIG_INVALID', `The bridge does not listen on ${address} without keys: anybody could send it scores; make some with "qalign workers keys".`);
+  if (!/^tcp:\/\/[^/]+:(\d+|\*)$/.test(address))
+    throw new QalignError('CONFIG_INVALID', `The bridge cannot listen on ${address}; write tcp://HOST:PORT.`);
+  if (keys === undefined && !isLoopback(address))
+    throw new QalignError(
+      'CONFIG_INVALID',
+      `The bridge does not listen on ${address} without keys: anybody could send it scores; make some with "qalign workers keys".`,
+    );
   const domain = `qalign-${randomUUID()}`;
   const socket = new Router({
-    ...OPTIONS, handover: true, heartbeatInterval: HEARTBEAT_MS, heartbeatTimeout: 3 * HEARTBEAT_MS,
+    ...OPTIONS,
+    handover: true,
+    heartbeatInterval: HEARTBEAT_MS,
+    heartbeatTimeout: 3 * HEARTBEAT_MS,
     ...(keys === undefined ? {} : { curveServer: true, curveSecretKey: keys.secret_key, zapDomain: domain }),
   });
   if (keys !== undefined) await admit(domain, keys.allowed_keys);
@@ -93,12 +121,19 @@ async function bindTcp({ address, keys }: Listen): Promise<Bound> {
   } catch (error) {
     socket.close();
     dismiss(domain);
-    throw new QalignError('CONFIG_INVALID', `The bridge cannot listen on ${address} (${(error as Error).message}); name an address of this host and a free port.`, { cause: error });
+    throw new QalignError(
+      'CONFIG_INVALID',
+      `The bridge cannot listen on ${address} (${(error as Error).message}); name an address of this host and a free port.`,
+      { cause: error },
+    );
   }
   return { socket, endpoint: socket.lastEndpoint ?? address, release: () => dismiss(domain) };
 }
 
-/** Public keys by ZAP domain. libzmq asks one answerer a process (RFC 27), whoever listens; it ends with the last listener. */
+/**
+ * Public keys by ZAP domain. libzmq asks one answerer a process (RFC 27), whoever listens; it ends with the last
+ * listener.
+ */
 const admitted = new Map<string, ReadonlySet<string>>();
 let answerer: { readonly socket: Reply; readonly bound: Promise<void> } | undefined;
 
@@ -124,7 +159,10 @@ async function bindAnswerer(socket: Reply, tries = 100): Promise<void> {
 
 async function answerRequests(socket: Reply): Promise<void> {
   for await (const [version, id, domain, , , mechanism, key] of socket) {
-    const known = mechanism?.toString() === 'CURVE' && key !== undefined && admitted.get(domain?.toString() ?? '')?.has(z85(key)) === true;
+    const known =
+      mechanism?.toString() === 'CURVE' &&
+      key !== undefined &&
+      admitted.get(domain?.toString() ?? '')?.has(z85(key)) === true;
     await socket.send([version ?? '1.0', id ?? '', known ? '200' : '400', known ? 'OK' : 'unknown key', '', '']);
   }
 }
@@ -141,7 +179,10 @@ export function makeKeyPair(): { public_key: string; secret_key: string } {
   return { public_key: publicKey, secret_key: secretKey };
 }
 
-function receive(socket: Router, onMessage: (peer: string, envelope: unknown, buffers: readonly Uint8Array[]) => void): { started: Promise<void> } {
+function receive(
+  socket: Router,
+  onMessage: (peer: string, envelope: unknown, buffers: readonly Uint8Array[]) => void,
+): { started: Promise<void> } {
   void (async () => {
     for await (const [peer, envelope, ...buffers] of socket) {
       if (peer !== undefined) onMessage(peer.toString(), decode(envelope), buffers);

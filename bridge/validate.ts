@@ -7,7 +7,9 @@ import type { ErrorCode } from './protocol/errors.js';
 const ajv = new Ajv({ allErrors: false, strict: true, strictTuples: false, allowUnionTypes: true });
 const compiled = new Map<TSchema, ValidateFunction>();
 
-/** The first thing that is wrong with `value`, as `/path: reason`, or undefined when it fits. Compiled once a schema. */
+/**
+ * The first thing that is wrong with `value`, as `/path: reason`, or undefined when it fits. Compiled once a schema.
+ */
 export function problemWith(schema: TSchema, value: unknown): string | undefined {
   let validate = compiled.get(schema);
   if (validate === undefined) {
@@ -16,7 +18,9 @@ export function problemWith(schema: TSchema, value: unknown): string | undefined
   }
   if (validate(value)) return undefined;
   const first = validate.errors?.[0];
-  const detail = Object.entries(first?.params ?? {}).map(([key, entry]) => `${key} ${JSON.stringify(entry)}`).join(', ');
+  const detail = Object.entries(first?.params ?? {})
+    .map(([key, entry]) => `${key} ${JSON.stringify(entry)}`)
+    .join(', ');
   return `${first?.instancePath === '' ? '/' : first?.instancePath}: ${first?.message ?? 'does not fit'}${detail === '' ? '' : ` (${detail})`}`;
 }
 

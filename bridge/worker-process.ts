@@ -40,7 +40,16 @@ export interface WorkerStart {
 
 /** Starts one worker. Its stdin stays open as long as this process lives: when it closes, the worker ends. */
 export function startWorkerProcess(start: WorkerStart): WorkerProcess {
-  const args = ['-m', start.module, '--connect', start.endpoint, '--identity', start.identity, '--device', start.device];
+  const args = [
+    '-m',
+    start.module,
+    '--connect',
+    start.endpoint,
+    '--identity',
+    start.identity,
+    '--device',
+    start.device,
+  ];
   const child = spawn(start.python.executable, args, {
     stdio: ['pipe', 'ignore', 'pipe'],
     env: { ...process.env, ...start.python.env },
@@ -72,7 +81,8 @@ function describeExit(code: number | null, signal: NodeJS.Signals | null, stderr
   const lines = stderr.trim().split('\n');
   const last = lines.at(-1)?.trim() ?? '';
   const why = last === '' ? '' : `: ${last}`;
-  if (signal !== null) return `it was ended by ${signal} (${constants.signals[signal]})${signal === 'SIGKILL' ? ', as the kernel does when memory runs out' : why}`;
+  if (signal !== null)
+    return `it was ended by ${signal} (${constants.signals[signal]})${signal === 'SIGKILL' ? ', as the kernel does when memory runs out' : why}`;
   return `it exited with code ${code}${why}`;
 }
 
@@ -86,7 +96,10 @@ export function isAlive(pid: number): boolean {
   }
 }
 
-/** When the process began, in the kernel's ticks: tells a process from a later one with the same pid. Empty if it is gone. */
+/**
+ * When the process began, in the kernel's ticks: tells a process from a later one with the same pid. Empty if it is
+ * gone.
+ */
 export function startOf(pid: number): string {
   try {
     // the second field may hold spaces and brackets: count from the last bracket

@@ -29,7 +29,14 @@ export { sampleRecords, splitRecords } from './recipes/split-records.js';
 export type { SampleOptions, SampleResult, SplitOptions, SplitResult } from './recipes/split-records.js';
 export type { DatasetRecord } from '../bridge/protocol/record.js';
 export { createScorer } from './recipes/score-parts.js';
-export type { Scorer, ScorerOptions, ScoreManyOptions, ScoreInput, ScoreOptions, ScoreSource } from './recipes/score.js';
+export type {
+  Scorer,
+  ScorerOptions,
+  ScoreManyOptions,
+  ScoreInput,
+  ScoreOptions,
+  ScoreSource,
+} from './recipes/score.js';
 export { isFailure, ScoreFailureSchema, ScoreResultSchema } from './recipes/result.js';
 export type { ScoreFailure, ScoreOutcome, ScoreResult } from './recipes/result.js';
 export { LEVELS, LEVEL_VALUES, SCALES } from './scoring/levels.js';

@@ -10,11 +10,27 @@ interface Import {
   readonly path?: string;
 }
 
-/** Every folder of src by its place in `cli → server → recipes → {engine, runs, config} → {datasets, media} → {scoring, prompts, report}`. */
-const RANKS = new Map([['cli'], ['server'], ['recipes'], ['engine', 'runs', 'config'], ['datasets', 'media'], ['scoring', 'prompts', 'report']].flatMap((names, rank) => names.map((name) => [name, rank])));
+/**
+ * Every folder of src by its place in `cli → server → recipes → {engine, runs, config} → {datasets, media} → {scoring,
+ * prompts, report}`.
+ */
+const RANKS = new Map(
+  [
+    ['cli'],
+    ['server'],
+    ['recipes'],
+    ['engine', 'runs', 'config'],
+    ['datasets', 'media'],
+    ['scoring', 'prompts', 'report'],
+  ].flatMap((names, rank) => names.map((name) => [name, rank])),
+);
 /** What all of src may use; `index.ts` may use everything and nothing uses it. */
 const COMMON_GROUND = ['src/errors', 'src/logger', 'src/package-root'];
-const PYTHON_RANKS = new Map([['worker', 0], ['training', 1], ['mplug_owl2', 2]]);
+const PYTHON_RANKS = new Map([
+  ['worker', 0],
+  ['training', 1],
+  ['mplug_owl2', 2],
+]);
 
 /** One place for each: package → the paths that may import it. */
 const DOORS: Readonly<Record<string, readonly string[]>> = {
@@ -35,25 +51,47 @@ const PYTHON_NEVER = ['pickle', 'dill', 'cloudpickle', 'joblib', 'yaml', 'transf
 const FORBIDDEN_NAMES = /^(utils?|commons?|helpers?|managers?|misc)$/;
 
 const filesUnder = (folder: string, extension: string): string[] =>
-  readdirSync(join(packageRoot, folder), { recursive: true, encoding: 'utf8' }).filter((name) => name.endsWith(extension)).map((name) => `${folder}/${name}`).sort();
+  readdirSync(join(packageRoot, folder), { recursive: true, encoding: 'utf8' })
+    .filter((name) => name.endsWith(extension))
+    .map((name) => `${folder}/${name}`)
+    .sort();
 
 const read = (file: string): string => readFileSync(join(packageRoot, file), 'utf8');
 
 /** Static, dynamic and re-exporting imports, `require` and `import.meta.resolve`. */
 export function typescriptImports(file: string, source: string): Import[] {
-  const words = [...source.matchAll(/(?:\bfrom\s*|\bimport\s*\(?\s*|\brequire\s*\(\s*|\bresolve\s*\(\s*)['"]([^'"\n]+)['"]/g)].map(([, what]) => what as string);
-  return words.map((what) => (what.startsWith('.') ? { file, what, path: normalize(join(dirname(file), what)).replace(/\.js$/, '') } : { file, what }));
+  const words = [
+    ...source.matchAll(/(?:\bfrom\s*|\bimport\s*\(?\s*|\brequire\s*\(\s*|\bresolve\s*\(\s*)['"]([^'"\n]+)['"]/g),
+  ].map(([, what]) => what as string);
+  return words.map((what) =>
+    what.startsWith('.')
+      ? { file, what, path: normalize(join(dirname(file), what)).replace(/\.js$/, '') }
+      : { file, what },
+  );
 }
 
 /** `import a.b`, `from .x import y`, also inside functions; relative ones resolved against the package. */
 export function pythonImports(file: string, source: string): Import[] {
   const found: Import[] = [];
-  for (const [, dots = '', module = '', names = ''] of source.matchAll(/^[ \t]*from (\.*)([\w.]*) import ([^\n#]+)/gm)) {
+  for (const [, dots = '', module = '', names = ''] of source.matchAll(
+    /^[ \t]*from (\.*)([\w.]*) import ([^\n#]+)/gm,
+  )) {
     const parents = dirname(file).split('/');
     const inside = module.replaceAll('.', '/');
     if (dots === '') found.push(imported(file, module));
-    else if (module === '') for (const name of names.split(',')) found.push({ file, what: name.trim(), path: [...parents.slice(0, parents.length - dots.length + 1), name.trim()].join('/') });
-    else found.push({ file, what: module, path: [...parents.slice(0, parents.length - dots.length + 1), inside].join('/') });
+    else if (module === '')
+      for (const name of names.split(','))
+        found.push({
+          file,
+          what: name.trim(),
+          path: [...parents.slice(0, parents.length - dots.length + 1), name.trim()].join('/'),
+        });
+    else
+      found.push({
+        file,
+        what: module,
+        path: [...parents.slice(0, parents.length - dots.length + 1), inside].join('/'),
+      });
   }
   for (const [, names = ''] of source.matchAll(/^[ \t]*import ([\w., ]+)/gm)) {
     for (const name of names.split(',')) found.push(imported(file, name.trim().split(' ')[0] ?? ''));
@@ -62,11 +100,15 @@ export function pythonImports(file: string, source: string): Import[] {
 }
 
 const imported = (file: string, module: string): Import =>
-  module.startsWith('qalign') ? { file, what: module, path: `python/${module.replaceAll('.', '/')}` } : { file, what: module };
+  module.startsWith('qalign')
+    ? { file, what: module, path: `python/${module.replaceAll('.', '/')}` }
+    : { file, what: module };
 
 /** The imports that point left, sideways out of their folder, or from bridge/ into src/. */
 export function wrongArrows(imports: readonly Import[]): string[] {
-  return imports.filter((one) => one.path !== undefined && !isAllowed(one.file, one.path)).map(({ file, path }) => `${file} → ${path}`);
+  return imports
+    .filter((one) => one.path !== undefined && !isAllowed(one.file, one.path))
+    .map(({ file, path }) => `${file} → ${path}`);
 }
 
 function isAllowed(file: string, path: string): boolean {
@@ -78,18 +120,25 @@ function isAllowed(file: string, path: string): boolean {
     if (b === undefined) return from[2] !== 'mplug_owl2' || to[2] === undefined;
     return a === undefined || from[2] === to[2] || a < b;
   }
-  if (from[0] !== 'src' || from.length === 2) return to[0] === 'bridge' || file === 'src/index.ts' || COMMON_GROUND.includes(path);
+  if (from[0] !== 'src' || from.length === 2)
+    return to[0] === 'bridge' || file === 'src/index.ts' || COMMON_GROUND.includes(path);
   if (to[0] === 'bridge' || COMMON_GROUND.includes(path)) return true;
   const [a, b] = [RANKS.get(from[1] ?? ''), RANKS.get(to[1] ?? '')];
   return a !== undefined && b !== undefined && (from[1] === to[1] || a < b);
 }
 
 /** Imports of a guarded package outside its door. */
-export function secondDoors(imports: readonly Import[], doors: Readonly<Record<string, readonly string[]>>, separator: string): string[] {
+export function secondDoors(
+  imports: readonly Import[],
+  doors: Readonly<Record<string, readonly string[]>>,
+  separator: string,
+): string[] {
   return imports
     .filter(({ file, what, path }) => {
       const door = path === undefined ? doors[what.split(separator)[0] ?? ''] : undefined;
-      return door !== undefined && !door.some((place) => (place.endsWith('/') ? file.startsWith(place) : file === place));
+      return (
+        door !== undefined && !door.some((place) => (place.endsWith('/') ? file.startsWith(place) : file === place))
+      );
     })
     .map(({ file, what }) => `${file} imports ${what}`);
 }
@@ -103,7 +152,9 @@ describe('imports', () => {
   it('are found at all', () => {
     expect(imports.length).toBeGreaterThan(100);
     expect(imports.some(({ file, what }) => file === 'bridge/transport.ts' && what === 'zeromq')).toBe(true);
-    expect(importsOfPython.some(({ file, what }) => file === 'python/qalign/worker/bridge.py' && what === 'zmq')).toBe(true);
+    expect(importsOfPython.some(({ file, what }) => file === 'python/qalign/worker/bridge.py' && what === 'zmq')).toBe(
+      true,
+    );
   });
 
   it('point right', () => {
@@ -113,7 +164,8 @@ describe('imports', () => {
 
   it('enter by one door', () => {
     expect(secondDoors(imports, DOORS, '/').filter((door) => !OPEN_DOORS.includes(door))).toEqual([]);
-    for (const name of ONE_FILE) expect(new Set(imports.filter(({ what }) => what === name).map(({ file }) => file)).size).toBeLessThan(2);
+    for (const name of ONE_FILE)
+      expect(new Set(imports.filter(({ what }) => what === name).map(({ file }) => file)).size).toBeLessThan(2);
     expect(secondDoors(importsOfPython, PYTHON_DOORS, '.')).toEqual([]);
   });
 
@@ -133,13 +185,30 @@ describe('files', () => {
 
   it('are named for an idea, kebab-case.ts and snake_case.py', () => {
     const parts = all.flatMap((file) => file.split('/').map((part) => ({ file, part: part.split('.')[0] ?? '' })));
-    expect(parts.filter(({ part }) => part.split(/[-_]/).some((word) => FORBIDDEN_NAMES.test(word))).map(({ file }) => file)).toEqual([]);
-    expect(all.filter((file) => !(file.endsWith('.ts') ? /^[a-z0-9]+([-.][a-z0-9]+)*\.ts$/ : /^_{0,2}[a-z0-9]+(_[a-z0-9]+)*_{0,2}\.py$/).test(basename(file)))).toEqual([]);
+    expect(
+      parts.filter(({ part }) => part.split(/[-_]/).some((word) => FORBIDDEN_NAMES.test(word))).map(({ file }) => file),
+    ).toEqual([]);
+    expect(
+      all.filter(
+        (file) =>
+          !(file.endsWith('.ts') ? /^[a-z0-9]+([-.][a-z0-9]+)*\.ts$/ : /^_{0,2}[a-z0-9]+(_[a-z0-9]+)*_{0,2}\.py$/).test(
+            basename(file),
+          ),
+      ),
+    ).toEqual([]);
   });
 
   it('lie in the folders of the design', () => {
-    expect(readdirSync(join(packageRoot, 'src'), { withFileTypes: true }).filter((entry) => entry.isDirectory() && !RANKS.has(entry.name)).map(({ name }) => name)).toEqual([]);
-    expect(readdirSync(join(packageRoot, 'python/qalign'), { withFileTypes: true }).filter((entry) => entry.isDirectory() && entry.name !== '__pycache__' && !PYTHON_RANKS.has(entry.name)).map(({ name }) => name)).toEqual([]);
+    expect(
+      readdirSync(join(packageRoot, 'src'), { withFileTypes: true })
+        .filter((entry) => entry.isDirectory() && !RANKS.has(entry.name))
+        .map(({ name }) => name),
+    ).toEqual([]);
+    expect(
+      readdirSync(join(packageRoot, 'python/qalign'), { withFileTypes: true })
+        .filter((entry) => entry.isDirectory() && entry.name !== '__pycache__' && !PYTHON_RANKS.has(entry.name))
+        .map(({ name }) => name),
+    ).toEqual([]);
   });
 });
 

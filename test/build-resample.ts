@@ -11,7 +11,10 @@ export async function buildResampleModule(): Promise<string> {
   module.validate();
   const { buffer } = module.toBinary({ write_debug_names: false });
   module.destroy();
-  const lines = Buffer.from(buffer).toString('base64').match(/.{1,100}/g) ?? [];
+  const lines =
+    Buffer.from(buffer)
+      .toString('base64')
+      .match(/.{1,100}/g) ?? [];
   return [
     '// GENERATED from resample.wat by `npm run generate`; do not edit.',
     `/** ${buffer.length} bytes of WebAssembly (SIMD), base64. */`,

@@ -6,7 +6,11 @@ import { testPython } from './test-python.js';
 
 const python = await testPython(['training']);
 const run = (args: readonly string[]): number => {
-  const { status, error } = spawnSync(python.executable, args, { cwd: join(packageRoot, 'python'), stdio: 'inherit', env: { ...process.env, ...python.env, PYTHONPATH: python.path } });
+  const { status, error } = spawnSync(python.executable, args, {
+    cwd: join(packageRoot, 'python'),
+    stdio: 'inherit',
+    env: { ...process.env, ...python.env, PYTHONPATH: python.path },
+  });
   if (error !== undefined) process.stderr.write(`${error.message}\n`);
   return status ?? 1;
 };

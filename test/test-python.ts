@@ -1,6 +1,6 @@
 /**
- * The Python that tests run on: the one that scores (QALIGN_PYTHON or the managed environment), with what only tests need
- * (pytest, SciPy, Pillow, …) in a folder of its own beside that environment, made once under a lock.
+ * The Python that tests run on: the one that scores (QALIGN_PYTHON or the managed environment), with what only tests
+ * need (pytest, SciPy, Pillow, …) in a folder of its own beside that environment, made once under a lock.
  */
 import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
@@ -18,9 +18,12 @@ const say = (message: string): void => void process.stderr.write(`${message}\n`)
 
 /**
  * `path` is for PYTHONPATH: the package of the repository, then the test packages where they are apart. A managed
- * environment gets the extras; an interpreter of QALIGN_PYTHON is used as it is, and what it lacks is said to be not run.
+ * environment gets the extras; an interpreter of QALIGN_PYTHON is used as it is, and what it lacks is said to be not
+ * run.
  */
-export async function testPython(extras: readonly PythonExtra[] = []): Promise<PythonCommand & { readonly path: string }> {
+export async function testPython(
+  extras: readonly PythonExtra[] = [],
+): Promise<PythonCommand & { readonly path: string }> {
   let last = '';
   const python = await ensurePython({
     extras: process.env['QALIGN_PYTHON'] === undefined ? extras : [],
@@ -37,7 +40,11 @@ async function testPackages(executable: string): Promise<string | undefined> {
   const probe = await probePython(executable, TEST_MODULES);
   if (probe === undefined || probe.missing.length === 0) return undefined;
   const pins = join(packageRoot, 'python', 'requirements-test.lock');
-  const key = createHash('sha256').update(await readFile(pins)).update(probe.version).digest('hex').slice(0, 12);
+  const key = createHash('sha256')
+    .update(await readFile(pins))
+    .update(probe.version)
+    .digest('hex')
+    .slice(0, 12);
   const folder = join(cacheDir(), `test-packages-${key}`);
   if (existsSync(folder)) return folder;
   await mkdir(cacheDir(), { recursive: true });
@@ -46,7 +53,18 @@ async function testPackages(executable: string): Promise<string | undefined> {
     const draft = `${folder}.building-${process.pid}`;
     say(`installing ${probe.missing.join(', ')} for the tests`);
     try {
-      await runSetupStep('Installing the test packages', executable, ['-m', 'pip', 'install', '--no-input', '--quiet', '--no-deps', '--target', draft, '-r', pins]);
+      await runSetupStep('Installing the test packages', executable, [
+        '-m',
+        'pip',
+        'install',
+        '--no-input',
+        '--quiet',
+        '--no-deps',
+        '--target',
+        draft,
+        '-r',
+        pins,
+      ]);
       await rename(draft, folder);
     } finally {
       await rm(draft, { recursive: true, force: true });

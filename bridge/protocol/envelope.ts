@@ -58,8 +58,20 @@ export const Progress = closed({ id: Text, progress: Type.Object({}, { additiona
 export const Result = closed({ id: Text, result: Type.Object({}, { additionalProperties: true }) });
 export const Failure = closed({ id: Text, error: WireError });
 
-export const CONTROL = { hello: Hello, welcome: Welcome, ready: Ready, credit: Credit, ping: Ping, pong: Pong, cancel: Cancel, drain: Drain, bye: Bye, log: Log } as const;
+export const CONTROL = {
+  hello: Hello,
+  welcome: Welcome,
+  ready: Ready,
+  credit: Credit,
+  ping: Ping,
+  pong: Pong,
+  cancel: Cancel,
+  drain: Drain,
+  bye: Bye,
+  log: Log,
+} as const;
 export const ENVELOPES = { request: Request, progress: Progress, result: Result, failure: Failure } as const;
 
 export type Control = { [K in keyof typeof CONTROL]: Static<(typeof CONTROL)[K]> }[keyof typeof CONTROL];
-export type Envelope = Control | Static<typeof Request> | Static<typeof Progress> | Static<typeof Result> | Static<typeof Failure>;
+export type Envelope =
+  Control | Static<typeof Request> | Static<typeof Progress> | Static<typeof Result> | Static<typeof Failure>;

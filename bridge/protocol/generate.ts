@@ -10,8 +10,16 @@ export const GenerateParams = closed({
   buffers: Type.Array(PixelBuffer),
 });
 /** The text after the prompt; `finished` is false where `max_new_tokens` cut it. */
-export const GeneratedText = closed({ text: Type.String(), tokens: Type.Integer({ minimum: 0 }), finished: Type.Boolean() });
-export const GeneratedItem = closed({ id: Text, prompts: Type.Optional(Type.Array(GeneratedText)), error: Type.Optional(WireError) });
+export const GeneratedText = closed({
+  text: Type.String(),
+  tokens: Type.Integer({ minimum: 0 }),
+  finished: Type.Boolean(),
+});
+export const GeneratedItem = closed({
+  id: Text,
+  prompts: Type.Optional(Type.Array(GeneratedText)),
+  error: Type.Optional(WireError),
+});
 export const GenerateResult = closed({
   items: Type.Array(GeneratedItem, { minItems: 1 }),
   timings: closed({ compute_ms: Type.Number({ minimum: 0 }) }),

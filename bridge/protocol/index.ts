@@ -24,6 +24,8 @@ export const SCHEMAS: Readonly<Record<string, TSchema>> = {
   ...CONTROL,
   ...ENVELOPES,
   ...Object.fromEntries(
-    Object.entries(METHODS).flatMap(([method, parts]) => Object.entries(parts).map(([part, schema]) => [`${method}_${part}`, schema])),
+    Object.entries(METHODS).flatMap(([method, parts]) =>
+      Object.entries(parts).map(([part, schema]) => [`${method}_${part}`, schema]),
+    ),
   ),
 };

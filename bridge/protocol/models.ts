@@ -32,7 +32,12 @@ export const UnloadModelParams = closed({});
 export const UnloadModelResult = closed({});
 
 /** Reads headers only: nothing is loaded. */
-export const InspectModelParams = closed({ model: Text, revision: OptionalText, offline: Type.Boolean(), cache_dir: OptionalText });
+export const InspectModelParams = closed({
+  model: Text,
+  revision: OptionalText,
+  offline: Type.Boolean(),
+  cache_dir: OptionalText,
+});
 export const InspectModelResult = closed({ inspection: Type.Object({}, { additionalProperties: true }) });
 
 export type LoadModelParams = Static<typeof LoadModelParams>;

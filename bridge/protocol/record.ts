@@ -3,7 +3,10 @@ import Type, { type Static } from 'typebox';
 const closed = { additionalProperties: false };
 const text = Type.String({ minLength: 1 });
 
-/** Where a record came from: the label file's name and its row, a line number from 1 (a row number in workbooks, an index from 1 in JSON lists). */
+/**
+ * Where a record came from: the label file's name and its row, a line number from 1 (a row number in workbooks, an
+ * index from 1 in JSON lists).
+ */
 export const RecordSource = Type.Object({ file: text, row: Type.Integer({ minimum: 1 }) }, closed);
 
 /**
@@ -13,19 +16,33 @@ export const RecordSource = Type.Object({ file: text, row: Type.Integer({ minimu
 export const DatasetRecord = Type.Object(
   {
     id: Type.String({ minLength: 1, description: 'unique in the file; the media name in the data set' }),
-    media: Type.String({ minLength: 1, description: 'path, relative to the media root (by default the folder of the record file), with forward slashes' }),
+    media: Type.String({
+      minLength: 1,
+      description: 'path, relative to the media root (by default the folder of the record file), with forward slashes',
+    }),
     kind: Type.Enum(['image', 'video']),
     task: Type.Enum(['quality', 'aesthetics']),
     dataset: text,
     mos: Type.Number(),
-    mos_std: Type.Optional(Type.Number({ minimum: 0, description: 'standard deviation of the ratings, in the units of mos' })),
+    mos_std: Type.Optional(
+      Type.Number({ minimum: 0, description: 'standard deviation of the ratings, in the units of mos' }),
+    ),
     level: Type.Optional(text),
-    level_probs: Type.Optional(Type.Array(Type.Number({ minimum: 0, maximum: 1 }), { minItems: 2, description: 'soft label, best level first' })),
+    level_probs: Type.Optional(
+      Type.Array(Type.Number({ minimum: 0, maximum: 1 }), { minItems: 2, description: 'soft label, best level first' }),
+    ),
     question: Type.String({ minLength: 1, description: 'one <|image|> for a picture or for a whole video' }),
     answer: text,
     split: text,
-    group: Type.Optional(Type.String({ minLength: 1, description: 'records of one group never part: the reference image of a synthetic set' })),
-    series: Type.Optional(Type.String({ minLength: 1, description: 'a series of falling quality made from one picture' })),
+    group: Type.Optional(
+      Type.String({
+        minLength: 1,
+        description: 'records of one group never part: the reference image of a synthetic set',
+      }),
+    ),
+    series: Type.Optional(
+      Type.String({ minLength: 1, description: 'a series of falling quality made from one picture' }),
+    ),
     order: Type.Optional(Type.Integer({ minimum: 0, description: 'place in the series, 0 best' })),
     source: RecordSource,
   },

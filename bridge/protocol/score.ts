@@ -21,7 +21,11 @@ export const ScoreParams = closed({
 });
 /** fp32 logits of the level words in the order asked, and ln Σ exp over the whole vocabulary. */
 export const PromptScore = closed({ logits: Type.Array(Type.Number()), log_sum_exp: Type.Number() });
-export const ScoredItem = closed({ id: Text, prompts: Type.Optional(Type.Array(PromptScore)), error: Type.Optional(WireError) });
+export const ScoredItem = closed({
+  id: Text,
+  prompts: Type.Optional(Type.Array(PromptScore)),
+  error: Type.Optional(WireError),
+});
 export const ScoreResult = closed({
   items: Type.Array(ScoredItem, { minItems: 1 }),
   timings: closed({ compute_ms: Type.Number({ minimum: 0 }) }),

@@ -1,8 +1,10 @@
 import Type, { type TSchema, type TObject } from 'typebox';
 
 /** Every object on the wire is closed: an unknown key is a refused message, not a silent one. */
-export const closed = <P extends Record<string, TSchema>>(properties: P, options: { description?: string } = {}): TObject<P> =>
-  Type.Object(properties, { ...options, additionalProperties: false });
+export const closed = <P extends Record<string, TSchema>>(
+  properties: P,
+  options: { description?: string } = {},
+): TObject<P> => Type.Object(properties, { ...options, additionalProperties: false });
 
 export const Text = Type.String({ minLength: 1 });
 export const Count = Type.Integer({ minimum: 0 });

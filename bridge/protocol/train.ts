@@ -7,7 +7,10 @@ import { Type, type Static, type TSchema } from 'typebox';
  */
 const closed = { additionalProperties: false } as const;
 const at = <K extends string, P extends Record<string, TSchema>>(event: K, properties: P) =>
-  Type.Object({ event: Type.Literal(event), time: Type.Number({ description: 'seconds since 1970' }), ...properties }, closed);
+  Type.Object(
+    { event: Type.Literal(event), time: Type.Number({ description: 'seconds since 1970' }), ...properties },
+    closed,
+  );
 
 const count = Type.Integer({ minimum: 0 });
 const measured = Type.Union([Type.Number(), Type.Null()]);
@@ -29,12 +32,21 @@ export const TrainStep = at('step', {
   step: count,
   epoch: Type.Number(),
   loss: measured,
-  terms: Type.Object({ next_token: measured, soft_label: measured, fidelity: measured, in_level: measured, series: measured }, closed),
+  terms: Type.Object(
+    { next_token: measured, soft_label: measured, fidelity: measured, in_level: measured, series: measured },
+    closed,
+  ),
   learning_rate: Type.Number(),
   grad_norm: measured,
   images_per_s: Type.Number(),
-  mfu: Type.Union([Type.Number({ minimum: 0 }), Type.Null()], { description: 'share of the device\'s peak that went into the model\'s own products, recomputation not counted; null where the peak is not known' }),
-  memory_bytes: Type.Integer({ minimum: 0, description: 'highest so far: of the GPU\'s allocator, on a CPU of the process' }),
+  mfu: Type.Union([Type.Number({ minimum: 0 }), Type.Null()], {
+    description:
+      "share of the device's peak that went into the model's own products, recomputation not counted; null where the peak is not known",
+  }),
+  memory_bytes: Type.Integer({
+    minimum: 0,
+    description: "highest so far: of the GPU's allocator, on a CPU of the process",
+  }),
 });
 export const TrainEvaluation = at('evaluation', {
   step: count,

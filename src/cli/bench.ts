@@ -20,26 +20,47 @@ type Part = (typeof PARTS)[number];
 
 const FLAGS = {
   model: { type: 'string', value: 'NAME|DIR|ID', help: 'the model to measure (default: the one that "score" takes)' },
-  'random-weights': { type: 'string', choices: ['mplug_owl2_7b', 'tiny'], help: 'for the part "model": an architecture with random weights' },
+  'random-weights': {
+    type: 'string',
+    choices: ['mplug_owl2_7b', 'tiny'],
+    help: 'for the part "model": an architecture with random weights',
+  },
   device: { type: 'string', value: 'auto|cpu|cuda:N', help: 'where' },
   precision: { type: 'string', choices: ['auto', 'fp32', 'bf16', 'fp16'], help: 'auto: fp32 on a CPU, bf16 on CUDA' },
   batches: { type: 'string', value: 'N,N', help: 'batch sizes (default 1,4,16,64)' },
   n: { type: 'number', help: 'inputs of the part "memory", requests of "serve" (default 10000)' },
-  input: { type: 'string', multiple: true, value: 'PATH', help: 'what to score (default: the pictures and the clip of the repository)' },
+  input: {
+    type: 'string',
+    multiple: true,
+    value: 'PATH',
+    help: 'what to score (default: the pictures and the clip of the repository)',
+  },
   out: { type: 'string', short: 'o', value: 'FILE', help: 'the results as JSON (default qalign-bench.json)' },
 } as const;
 
 export const bench = defineCommand({
   name: 'bench',
-  summary: 'measure preparation, bridge, model, end to end, memory, the HTTP service, order of distortions; prints and writes JSON',
+  summary:
+    'measure preparation, bridge, model, end to end, memory, the HTTP service, order of distortions; prints and writes JSON',
   args: `[${PARTS.join('|')}]…`,
-  description: 'Without a part all but "order" are measured, which spoils pristine pictures (--input) in eight kinds and four strengths and counts how often the score falls. "prepare" compares with Pillow, which is installed at first need. A part that fails does not stop the others.',
-  examples: ['qalign bench', 'qalign bench memory --n 100000 --out memory.json', 'qalign bench serve --n 100000', 'qalign bench order --input kodak/', 'qalign bench model --random-weights mplug_owl2_7b --device cuda:0'],
+  description:
+    'Without a part all but "order" are measured, which spoils pristine pictures (--input) in eight kinds and four strengths and counts how often the score falls. "prepare" compares with Pillow, which is installed at first need. A part that fails does not stop the others.',
+  examples: [
+    'qalign bench',
+    'qalign bench memory --n 100000 --out memory.json',
+    'qalign bench serve --n 100000',
+    'qalign bench order --input kodak/',
+    'qalign bench model --random-weights mplug_owl2_7b --device cuda:0',
+  ],
   flags: FLAGS,
   async run(context) {
     const { args, flags, terminal } = context;
     const parts = args.length === 0 ? PARTS.filter((part) => part !== 'order') : args.map(readPart);
-    const report: Record<string, unknown> = { qalign: packageVersion, date: new Date().toISOString(), node: process.version };
+    const report: Record<string, unknown> = {
+      qalign: packageVersion,
+      date: new Date().toISOString(),
+      node: process.version,
+    };
     let failed = 0;
     for (const part of parts) {
       terminal.say(`measuring ${part} …`);
@@ -63,20 +84,44 @@ export const bench = defineCommand({
 
 function readPart(word: string): Part {
   const part = PARTS.find((name) => name === word);
-  if (part === undefined) throw new QalignError('USAGE', `qalign bench: there is no part "${word}"; there are ${PARTS.join(', ')}.`);
+  if (part === undefined)
+    throw new QalignError('USAGE', `qalign bench: there is no part "${word}"; there are ${PARTS.join(', ')}.`);
   return part;
 }
 
 async function measure(part: Part, { flags, terminal, signal, log }: CommandContext<typeof FLAGS>): Promise<unknown> {
-  const scorer: ScorerOptions = { model: flags.model, device: flags.device, precision: flags.precision as ScorerOptions['precision'], log };
-  if (part === 'prepare') return benchPrepare({ python: (await ensurePython({ signal, extras: ['pillow'], onProgress: (message) => terminal.progress(message) })).executable, signal });
-  if (part === 'bridge') return benchBridge({ python: await ensurePython({ signal }), model: (await chooseModel({ model: flags.model })).model, signal });
+  const scorer: ScorerOptions = {
+    model: flags.model,
+    device: flags.device,
+    precision: flags.precision as ScorerOptions['precision'],
+    log,
+  };
+  if (part === 'prepare')
+    return benchPrepare({
+      python: (await ensurePython({ signal, extras: ['pillow'], onProgress: (message) => terminal.progress(message) }))
+        .executable,
+      signal,
+    });
+  if (part === 'bridge')
+    return benchBridge({
+      python: await ensurePython({ signal }),
+      model: (await chooseModel({ model: flags.model })).model,
+      signal,
+    });
   if (part === 'model') return measureModel(flags, signal);
   const sources = await gather(flags.input, signal);
   const pictures = sources.filter(({ kind }) => kind === 'image');
   const onStep = (message: string): void => terminal.progress(message);
   if (part === 'serve') {
-    const served = await benchServe({ model: flags.model ?? DEFAULT_MODEL, device: flags.device ?? 'auto', precision: flags.precision ?? 'auto', n: flags.n ?? 10_000, sources: pictures, signal, onStep });
+    const served = await benchServe({
+      model: flags.model ?? DEFAULT_MODEL,
+      device: flags.device ?? 'auto',
+      precision: flags.precision ?? 'auto',
+      n: flags.n ?? 10_000,
+      sources: pictures,
+      signal,
+      onStep,
+    });
     terminal.progress(undefined);
     return served;
   }
@@ -87,9 +132,21 @@ async function measure(part: Part, { flags, terminal, signal, log }: CommandCont
   }
   if (part === 'order') {
     const files = pictures.flatMap(({ media }) => (typeof media === 'string' ? [media] : []));
-    return benchOrder({ scorer, files, signal, onPicture: (done, total) => terminal.progress(done === total ? undefined : `${done} of ${total} pictures`) });
+    return benchOrder({
+      scorer,
+      files,
+      signal,
+      onPicture: (done, total) => terminal.progress(done === total ? undefined : `${done} of ${total} pictures`),
+    });
   }
-  const result = await benchMemory({ scorer, sources, n: flags.n ?? 10_000, signal, onSample: ({ inputs, node_mb, workers_mb }) => terminal.progress(`${inputs} inputs, Node ${node_mb.toFixed(0)} MB, workers ${workers_mb.toFixed(0)} MB`) });
+  const result = await benchMemory({
+    scorer,
+    sources,
+    n: flags.n ?? 10_000,
+    signal,
+    onSample: ({ inputs, node_mb, workers_mb }) =>
+      terminal.progress(`${inputs} inputs, Node ${node_mb.toFixed(0)} MB, workers ${workers_mb.toFixed(0)} MB`),
+  });
   terminal.progress(undefined);
   return result;
 }
@@ -98,21 +155,51 @@ async function measureModel(flags: FlagValues<typeof FLAGS>, signal: AbortSignal
   const python = await ensurePython({ signal });
   const [device] = await resolveDevices(flags.device ?? 'auto', python, signal);
   const choice = await chooseModel({ model: flags.model });
-  const weights = flags['random-weights'] === undefined ? ['--model', choice.model, ...given('--revision', choice.revision), ...given('--base', choice.base), ...given('--base-revision', choice.baseRevision)] : ['--random-weights', flags['random-weights']];
-  return benchModel(python, [...weights, '--device', device ?? 'cpu', '--precision', flags.precision ?? 'auto', '--batches', readBatches(flags.batches).join(',')], signal);
+  const weights =
+    flags['random-weights'] === undefined
+      ? [
+          '--model',
+          choice.model,
+          ...given('--revision', choice.revision),
+          ...given('--base', choice.base),
+          ...given('--base-revision', choice.baseRevision),
+        ]
+      : ['--random-weights', flags['random-weights']];
+  return benchModel(
+    python,
+    [
+      ...weights,
+      '--device',
+      device ?? 'cpu',
+      '--precision',
+      flags.precision ?? 'auto',
+      '--batches',
+      readBatches(flags.batches).join(','),
+    ],
+    signal,
+  );
 }
 
 const given = (flag: string, value: string | undefined): string[] => (value === undefined ? [] : [flag, value]);
 
 function readBatches(text = '1,4,16,64'): number[] {
   const batches = text.split(',').map(Number);
-  if (batches.some((batch) => !Number.isInteger(batch) || batch < 1)) throw new QalignError('USAGE', `qalign bench: --batches ${text} must be whole numbers from 1, separated by commas.`);
+  if (batches.some((batch) => !Number.isInteger(batch) || batch < 1))
+    throw new QalignError(
+      'USAGE',
+      `qalign bench: --batches ${text} must be whole numbers from 1, separated by commas.`,
+    );
   return batches;
 }
 
 async function gather(inputs: readonly string[], signal: AbortSignal): Promise<ScoreSource[]> {
   const sources: ScoreSource[] = [];
-  for await (const source of expandSources(inputs.length > 0 ? inputs : [join(packageRoot, 'test', 'fixtures', 'pictures')], { signal })) sources.push(source);
-  if (sources.length === 0) throw new QalignError('MEDIA_NOT_FOUND', `There is no picture or clip in ${inputs.join(', ')}.`);
+  for await (const source of expandSources(
+    inputs.length > 0 ? inputs : [join(packageRoot, 'test', 'fixtures', 'pictures')],
+    { signal },
+  ))
+    sources.push(source);
+  if (sources.length === 0)
+    throw new QalignError('MEDIA_NOT_FOUND', `There is no picture or clip in ${inputs.join(', ')}.`);
   return sources;
 }

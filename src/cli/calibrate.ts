@@ -6,8 +6,12 @@ import { defineCommand } from './command.js';
 export const calibrate = defineCommand({
   name: 'calibrate',
   summary: "fit a model's scores to the MOS scale of a data set",
-  description: 'Fitted on predictions of validation items (of "qalign evaluate"); "qalign score --calibration FILE" then gives scores on that scale.',
-  examples: ['qalign calibrate --predictions evaluations/koniq/predictions/koniq-dev.jsonl --out koniq.calibration.json', 'qalign calibrate --predictions dev.jsonl --test test.jsonl --method isotonic --out c.json --page c.html'],
+  description:
+    'Fitted on predictions of validation items (of "qalign evaluate"); "qalign score --calibration FILE" then gives scores on that scale.',
+  examples: [
+    'qalign calibrate --predictions evaluations/koniq/predictions/koniq-dev.jsonl --out koniq.calibration.json',
+    'qalign calibrate --predictions dev.jsonl --test test.jsonl --method isotonic --out c.json --page c.html',
+  ],
   flags: {
     predictions: { type: 'string', value: 'FILE', help: 'predictions of validation items' },
     test: { type: 'string', value: 'FILE', help: 'predictions of other items, to measure the calibration error on' },
@@ -18,9 +22,23 @@ export const calibrate = defineCommand({
   },
   async run({ args, flags, terminal }) {
     const { predictions, out } = flags;
-    if (args.length > 0 || predictions === undefined || out === undefined) throw new QalignError('USAGE', 'qalign calibrate: --predictions FILE and --out FILE are needed, and nothing else on the line.');
-    const result = await calibrateModel({ predictions, out, test: flags.test, page: flags.page, method: (flags.method as 'logistic' | 'isotonic' | undefined) ?? 'logistic' });
-    await terminal.out(flags.json ? `${JSON.stringify(result, null, 1)}\n` : `${result.method}, fitted on ${result.fitted_on}, n = ${countOf(result.n, result.unpredicted)}; measured on ${result.measured_on}, n = ${countOf(result.measured_n, result.measured_unpredicted)}:\nexpected calibration error ${decimal(result.ece)}, RMSE ${decimal(result.rmse)} (units of the MOS)\n${out}\n`);
+    if (args.length > 0 || predictions === undefined || out === undefined)
+      throw new QalignError(
+        'USAGE',
+        'qalign calibrate: --predictions FILE and --out FILE are needed, and nothing else on the line.',
+      );
+    const result = await calibrateModel({
+      predictions,
+      out,
+      test: flags.test,
+      page: flags.page,
+      method: (flags.method as 'logistic' | 'isotonic' | undefined) ?? 'logistic',
+    });
+    await terminal.out(
+      flags.json
+        ? `${JSON.stringify(result, null, 1)}\n`
+        : `${result.method}, fitted on ${result.fitted_on}, n = ${countOf(result.n, result.unpredicted)}; measured on ${result.measured_on}, n = ${countOf(result.measured_n, result.measured_unpredicted)}:\nexpected calibration error ${decimal(result.ece)}, RMSE ${decimal(result.rmse)} (units of the MOS)\n${out}\n`,
+    );
     return 0;
   },
 });

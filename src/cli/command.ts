@@ -15,7 +15,13 @@ export interface Flag {
 }
 export type Flags = Readonly<Record<string, Flag>>;
 
-type FlagValue<F extends Flag> = F['type'] extends 'boolean' ? boolean : F['type'] extends 'number' ? number | undefined : F extends { multiple: true } ? string[] : string | undefined;
+type FlagValue<F extends Flag> = F['type'] extends 'boolean'
+  ? boolean
+  : F['type'] extends 'number'
+    ? number | undefined
+    : F extends { multiple: true }
+      ? string[]
+      : string | undefined;
 export type FlagValues<F extends Flags> = { [K in keyof F]: FlagValue<F[K]> };
 
 export interface CommandContext<F extends Flags = Flags> {
@@ -56,7 +62,9 @@ export interface CommandGroup {
   readonly commands: readonly Command[];
 }
 
-export function defineCommand<const F extends Flags>(command: Omit<Command, 'flags' | 'run'> & { flags: F; run(context: CommandContext<F>): Promise<number> }): Command {
+export function defineCommand<const F extends Flags>(
+  command: Omit<Command, 'flags' | 'run'> & { flags: F; run(context: CommandContext<F>): Promise<number> },
+): Command {
   return { ...command, run: (context) => command.run(context as unknown as CommandContext<F>) };
 }
 
@@ -64,22 +72,39 @@ export function defineGroup(group: CommandGroup): CommandGroup {
   return group;
 }
 
-/** Splits a command line into flags, arguments and overrides. Throws QalignError USAGE with the nearest name for unknown flags. */
-export function parseLine(command: Command, line: readonly string[]): Pick<CommandContext, 'args' | 'overrides' | 'flags'> {
+/**
+ * Splits a command line into flags, arguments and overrides. Throws QalignError USAGE with the nearest name for unknown
+ * flags.
+ */
+export function parseLine(
+  command: Command,
+  line: readonly string[],
+): Pick<CommandContext, 'args' | 'overrides' | 'flags'> {
   const flags: Flags = { ...command.flags, help: { type: 'boolean', short: 'h', help: 'show this help' } };
   const options = Object.fromEntries(
-    Object.entries(flags).map(([name, flag]) => [name, { type: flag.type === 'boolean' ? ('boolean' as const) : ('string' as const), multiple: flag.multiple ?? false, ...(flag.short === undefined ? {} : { short: flag.short }) }]),
+    Object.entries(flags).map(([name, flag]) => [
+      name,
+      {
+        type: flag.type === 'boolean' ? ('boolean' as const) : ('string' as const),
+        multiple: flag.multiple ?? false,
+        ...(flag.short === undefined ? {} : { short: flag.short }),
+      },
+    ]),
   );
   const { tokens } = parseArgs({ args: [...line], options, strict: false, allowPositionals: true, tokens: true });
   const values: Record<string, unknown> = Object.fromEntries(
-    Object.entries(flags).map(([name, flag]) => [name, flag.type === 'boolean' ? false : flag.multiple ? [] : undefined]),
+    Object.entries(flags).map(([name, flag]) => [
+      name,
+      flag.type === 'boolean' ? false : flag.multiple ? [] : undefined,
+    ]),
   );
   const words: string[] = [];
   for (const token of tokens) {
     if (token.kind === 'positional') words.push(token.value);
     if (token.kind !== 'option') continue;
     const flag = Object.hasOwn(flags, token.name) ? flags[token.name] : undefined;
-    if (flag === undefined) throw usage(command, `there is no flag ${token.rawName}${hint(token.name, Object.keys(flags))}`);
+    if (flag === undefined)
+      throw usage(command, `there is no flag ${token.rawName}${hint(token.name, Object.keys(flags))}`);
     // parseArgs takes the next word whatever it is: `--out --resume` is a forgotten value, `--out=--x` is meant
     const eaten = token.value?.startsWith('--') === true && token.inlineValue === false;
     const value = readFlag(command, token.rawName, flag, eaten ? undefined : token.value);
@@ -87,7 +112,11 @@ export function parseLine(command: Command, line: readonly string[]): Pick<Comma
     else values[token.name] = value;
   }
   const isOverride = (word: string): boolean => command.overrides === true && /^[A-Za-z_][\w.]*=/.test(word);
-  return { args: words.filter((word) => !isOverride(word)), overrides: words.filter(isOverride), flags: values as FlagValues<Flags> };
+  return {
+    args: words.filter((word) => !isOverride(word)),
+    overrides: words.filter(isOverride),
+    flags: values as FlagValues<Flags>,
+  };
 }
 
 function readFlag(command: Command, name: string, flag: Flag, value: string | undefined): string | number | boolean {
@@ -97,7 +126,10 @@ function readFlag(command: Command, name: string, flag: Flag, value: string | un
   }
   if (value === undefined || value === '') throw usage(command, `${name} needs a value (${flag.value ?? 'VALUE'})`);
   if (flag.choices !== undefined && !flag.choices.includes(value)) {
-    throw usage(command, `${name} ${value} is none of ${flag.choices.join(', ')}${/did you/.test(hint(value, flag.choices)) ? hint(value, flag.choices) : ''}`);
+    throw usage(
+      command,
+      `${name} ${value} is none of ${flag.choices.join(', ')}${/did you/.test(hint(value, flag.choices)) ? hint(value, flag.choices) : ''}`,
+    );
   }
   if (flag.type === 'string') return value;
   const number = Number(value);

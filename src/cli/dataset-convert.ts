@@ -23,8 +23,15 @@ export const convert = defineCommand({
     ...SOURCE_FLAGS,
     ...CONVERSION_FLAGS,
     media: { type: 'string', value: 'DIR', help: 'the pictures or clips: every row must have its file there' },
-    missing: { type: 'string', choices: ['error', 'skip'], help: 'a row without its file: stop (default), or leave it out and count it' },
-    'extract-frames': { type: 'boolean', help: 'write the frames of clips below --out, so that training never decodes them again' },
+    missing: {
+      type: 'string',
+      choices: ['error', 'skip'],
+      help: 'a row without its file: stop (default), or leave it out and count it',
+    },
+    'extract-frames': {
+      type: 'boolean',
+      help: 'write the frames of clips below --out, so that training never decodes them again',
+    },
     'frame-size': { type: 'number', value: 'PX', help: 'side of these frames (default: 448)' },
     format: { type: 'string', choices: ['jsonl', 'llava'], help: 'llava: what the published training code reads' },
     out: { type: 'string', short: 'o', value: 'DIR|FILE', help: 'default: all records to stdout' },
@@ -32,8 +39,16 @@ export const convert = defineCommand({
   },
   async run({ args, overrides, flags, terminal, signal }) {
     const [dataset, ...more] = args;
-    if (dataset === undefined || more.length > 0) throw new QalignError('USAGE', 'qalign dataset convert: name one data set or table; several are mixed afterwards with "qalign dataset sample".');
-    if (flags.json && flags.out === undefined) throw new QalignError('USAGE', 'qalign dataset convert: --json prints the summary, and without --out stdout carries the records; name --out.');
+    if (dataset === undefined || more.length > 0)
+      throw new QalignError(
+        'USAGE',
+        'qalign dataset convert: name one data set or table; several are mixed afterwards with "qalign dataset sample".',
+      );
+    if (flags.json && flags.out === undefined)
+      throw new QalignError(
+        'USAGE',
+        'qalign dataset convert: --json prints the summary, and without --out stdout carries the records; name --out.',
+      );
     const started = performance.now();
     const { manifest, files } = await convertDataset({
       ...readSource(dataset, overrides, flags),
@@ -42,7 +57,8 @@ export const convert = defineCommand({
       missing: flags.missing as 'error' | 'skip' | undefined,
       extractFrames: flags['extract-frames'],
       frameSize: flags['frame-size'],
-      onClip: (done, total) => terminal.progress(progressLine({ done, failed: 0, total, elapsedMs: performance.now() - started })),
+      onClip: (done, total) =>
+        terminal.progress(progressLine({ done, failed: 0, total, elapsedMs: performance.now() - started })),
       format: flags.format as 'jsonl' | 'llava' | undefined,
       out: flags.out ?? ((text) => terminal.out(text)),
       signal,
@@ -50,7 +66,11 @@ export const convert = defineCommand({
     });
     terminal.progress(undefined);
     if (flags.out === undefined) return 0;
-    await terminal.out(flags.json ? `${JSON.stringify({ ...manifest, outputs: files }, null, 2)}\n` : `${[...describeManifest(manifest), ...files.map(({ path, records }) => `${path}  ${records} records`)].join('\n')}\n`);
+    await terminal.out(
+      flags.json
+        ? `${JSON.stringify({ ...manifest, outputs: files }, null, 2)}\n`
+        : `${[...describeManifest(manifest), ...files.map(({ path, records }) => `${path}  ${records} records`)].join('\n')}\n`,
+    );
     return 0;
   },
 });
@@ -58,12 +78,22 @@ export const convert = defineCommand({
 /** A few lines a person reads. */
 export function describeManifest(manifest: DatasetManifest): string[] {
   const figure = (value: number | null): string => (value === null ? '–' : value.toFixed(3));
-  const lines = [`${manifest.title}: ${manifest.n} records of ${manifest.n_all} rows (source ${manifest.source}: ${manifest.files.join(', ')})`, `soft labels: ${manifest.soft_labels}; licence: ${manifest.licence}`];
+  const lines = [
+    `${manifest.title}: ${manifest.n} records of ${manifest.n_all} rows (source ${manifest.source}: ${manifest.files.join(', ')})`,
+    `soft labels: ${manifest.soft_labels}; licence: ${manifest.licence}`,
+  ];
   for (const [split, found] of Object.entries(manifest.splits)) {
-    const dropped = [found.dropped_outside > 0 ? `${found.dropped_outside} outside` : '', found.dropped_media > 0 ? `${found.dropped_media} without media` : ''].filter((text) => text !== '').join(', ');
+    const dropped = [
+      found.dropped_outside > 0 ? `${found.dropped_outside} outside` : '',
+      found.dropped_media > 0 ? `${found.dropped_media} without media` : '',
+    ]
+      .filter((text) => text !== '')
+      .join(', ');
     lines.push(
       `${split}: ${found.n}${dropped === '' ? '' : ` (${dropped} left out)`}, range ${found.range.map((end) => Number(end.toPrecision(8))).join(' to ')}, ` +
-        `${Object.entries(found.levels).map(([level, count]) => `${level} ${count}`).join(', ')}; levels against MOS: SRCC ${figure(found.srcc)}, PLCC ${figure(found.plcc)}`,
+        `${Object.entries(found.levels)
+          .map(([level, count]) => `${level} ${count}`)
+          .join(', ')}; levels against MOS: SRCC ${figure(found.srcc)}, PLCC ${figure(found.plcc)}`,
     );
   }
   return lines;

@@ -22,11 +22,19 @@ const list = defineCommand({
     const lines = found.flatMap((set) => [
       `${set.name.padEnd(12)} ${set.title}: ${set.version}`,
       `${' '.repeat(12)} ${set.task} of ${set.kind}s; licence: ${set.licence}`,
-      ...(flags.labels === undefined ? [`${' '.repeat(12)} needs ${set.sources.map(({ files }) => files.join(' + ')).join('; or ')}`] : [`${' '.repeat(12)} ${set.found === null || set.found === undefined ? 'not there' : `can be read, source ${set.found}`}`]),
+      ...(flags.labels === undefined
+        ? [`${' '.repeat(12)} needs ${set.sources.map(({ files }) => files.join(' + ')).join('; or ')}`]
+        : [
+            `${' '.repeat(12)} ${set.found === null || set.found === undefined ? 'not there' : `can be read, source ${set.found}`}`,
+          ]),
     ]);
     await terminal.out(`${lines.join('\n')}\n`);
     return 0;
   },
 });
 
-export const dataset = defineGroup({ name: 'dataset', summary: 'label files to records: list, convert, report, check, split, sample', commands: [list, convert, report, check, split, sample] });
+export const dataset = defineGroup({
+  name: 'dataset',
+  summary: 'label files to records: list, convert, report, check, split, sample',
+  commands: [list, convert, report, check, split, sample],
+});

@@ -19,6 +19,9 @@ export const doctor = defineCommand({
 });
 
 function asText(report: DoctorReport): string {
-  const lines = report.checks.flatMap(({ name, status, found, cost }) => [`${SIGN[status]} ${name.padEnd(11)} ${found}`, ...(cost === '' ? [] : [`  ${' '.repeat(11)} ${cost}`])]);
+  const lines = report.checks.flatMap(({ name, status, found, cost }) => [
+    `${SIGN[status]} ${name.padEnd(11)} ${found}`,
+    ...(cost === '' ? [] : [`  ${' '.repeat(11)} ${cost}`]),
+  ]);
   return `qalign ${report.qalign}\n${lines.join('\n')}\n${report.usable ? 'Pictures can be scored.' : 'Pictures cannot be scored yet: see ✗ above.'}\n`;
 }

@@ -2,7 +2,12 @@ import { EvaluateRecipe } from '../config/evaluate.js';
 import { loadConfig } from '../config/load.js';
 import { QalignError } from '../errors.js';
 import { evaluate as runEvaluation, type EvaluateEvent } from '../recipes/evaluate/evaluate.js';
-import { comparePredictions, comparisonMarkdown, evaluatePredictions, type FileOptions } from '../recipes/evaluate/from-files.js';
+import {
+  comparePredictions,
+  comparisonMarkdown,
+  evaluatePredictions,
+  type FileOptions,
+} from '../recipes/evaluate/from-files.js';
 import { evaluationMarkdown, INTERVALS, metricsTable } from '../recipes/evaluate/markdown.js';
 import { checkReady, describeMissing } from '../recipes/evaluate/ready.js';
 import { markdownTable } from '../report/text.js';
@@ -12,9 +17,23 @@ import type { Terminal } from './terminal.js';
 
 const FLAGS = {
   plan: { type: 'boolean', help: 'say what is missing on this machine and how to get it, and start nothing' },
-  out: { type: 'string', short: 'o', value: 'DIR', help: 'predictions and reports (default evaluations/NAME); a folder that is there is continued' },
-  predictions: { type: 'string', multiple: true, value: 'FILE', help: 'evaluate a predictions file, without a model; two: compare them, item by item' },
-  rule: { type: 'string', choices: ['levels', 'two_words'], help: 'with --predictions: the scoring rule (two_words: Q-Bench)' },
+  out: {
+    type: 'string',
+    short: 'o',
+    value: 'DIR',
+    help: 'predictions and reports (default evaluations/NAME); a folder that is there is continued',
+  },
+  predictions: {
+    type: 'string',
+    multiple: true,
+    value: 'FILE',
+    help: 'evaluate a predictions file, without a model; two: compare them, item by item',
+  },
+  rule: {
+    type: 'string',
+    choices: ['levels', 'two_words'],
+    help: 'with --predictions: the scoring rule (two_words: Q-Bench)',
+  },
   'allow-failures': { type: 'number', value: 'N', help: 'with --predictions: so many records may lack a prediction' },
   json: { type: 'boolean', help: 'the result as JSON in place of Markdown' },
 } as const;
@@ -23,18 +42,31 @@ export const evaluate = defineCommand({
   name: 'evaluate',
   summary: 'correlations with mean opinion scores, with intervals, by a recipe',
   args: 'RECIPE',
-  description: 'Writes predictions/*.jsonl, evaluation.json, evaluation.md and report.html. Killed and run again, it goes on where it ended. Exit code 1 when an item failed that the recipe does not allow.',
-  examples: ['qalign evaluate configs/evaluate/koniq.yaml --plan', 'qalign evaluate configs/evaluate/koniq.yaml model=one-align allow_failures=2', 'qalign evaluate --predictions a/predictions/koniq.jsonl --predictions b/predictions/koniq.jsonl'],
+  description:
+    'Writes predictions/*.jsonl, evaluation.json, evaluation.md and report.html. Killed and run again, it goes on where it ended. Exit code 1 when an item failed that the recipe does not allow.',
+  examples: [
+    'qalign evaluate configs/evaluate/koniq.yaml --plan',
+    'qalign evaluate configs/evaluate/koniq.yaml model=one-align allow_failures=2',
+    'qalign evaluate --predictions a/predictions/koniq.jsonl --predictions b/predictions/koniq.jsonl',
+  ],
   overrides: true,
   flags: FLAGS,
   async run(context) {
     const { args, overrides, flags, terminal, signal, log } = context;
     if (flags.predictions.length > 0) return fromFiles(context);
-    if (args.length !== 1) throw new QalignError('USAGE', 'qalign evaluate: name one recipe, or --predictions FILE; see "qalign evaluate --help".');
+    if (args.length !== 1)
+      throw new QalignError(
+        'USAGE',
+        'qalign evaluate: name one recipe, or --predictions FILE; see "qalign evaluate --help".',
+      );
     const recipe = await loadConfig(EvaluateRecipe, args[0]!, overrides);
     if (flags.plan) {
       const { missing, sets } = await checkReady(recipe);
-      await terminal.out(flags.json ? `${JSON.stringify({ ready: missing.length === 0, missing, data: sets.map(({ name, records }) => ({ name, records: records.length })) })}\n` : `${missing.length === 0 ? 'ready' : describeMissing(missing)}\n${sets.map(({ name, records }) => `here: ${name}, ${records.length} records\n`).join('')}`);
+      await terminal.out(
+        flags.json
+          ? `${JSON.stringify({ ready: missing.length === 0, missing, data: sets.map(({ name, records }) => ({ name, records: records.length })) })}\n`
+          : `${missing.length === 0 ? 'ready' : describeMissing(missing)}\n${sets.map(({ name, records }) => `here: ${name}, ${records.length} records\n`).join('')}`,
+      );
       return missing.length === 0 ? 0 : 1;
     }
     const onEvent = createEvaluateProgress(terminal);
@@ -53,7 +85,11 @@ export const evaluate = defineCommand({
 
 async function fromFiles({ args, flags, terminal }: CommandContext<typeof FLAGS>): Promise<number> {
   const [first, second, ...more] = flags.predictions;
-  if (first === undefined || more.length > 0 || args.length > 0) throw new QalignError('USAGE', 'qalign evaluate: --predictions takes one file, or two to compare, and no recipe beside them.');
+  if (first === undefined || more.length > 0 || args.length > 0)
+    throw new QalignError(
+      'USAGE',
+      'qalign evaluate: --predictions takes one file, or two to compare, and no recipe beside them.',
+    );
   const options: FileOptions = { rule: flags.rule as FileOptions['rule'], allowFailures: flags['allow-failures'] };
   if (second !== undefined) {
     const comparison = await comparePredictions(first, second, options);
@@ -63,12 +99,17 @@ async function fromFiles({ args, flags, terminal }: CommandContext<typeof FLAGS>
   const result = await evaluatePredictions(first, options);
   if (result.untrained) terminal.say(`qalign: ${result.model} is untrained: its numbers mean nothing.`);
   const { head, rows } = metricsTable([{ ...result, predictions: first, paper: null, calibration: null }]);
-  await terminal.out(flags.json ? `${JSON.stringify(result, null, 1)}\n` : `${markdownTable(head, rows)}\n\n${INTERVALS}\n`);
+  await terminal.out(
+    flags.json ? `${JSON.stringify(result, null, 1)}\n` : `${markdownTable(head, rows)}\n\n${INTERVALS}\n`,
+  );
   return 0;
 }
 
 /** Loading and predicting as one progress line with the time to go. */
-export function createEvaluateProgress(terminal: Terminal, now: () => number = () => performance.now()): (event: EvaluateEvent) => void {
+export function createEvaluateProgress(
+  terminal: Terminal,
+  now: () => number = () => performance.now(),
+): (event: EvaluateEvent) => void {
   const setup = createSetupProgress(terminal);
   let [dataset, started, kept, drawn] = ['', 0, 0, -Infinity];
   return (event) => {
@@ -81,6 +122,8 @@ export function createEvaluateProgress(terminal: Terminal, now: () => number = (
     }
     if (now() - drawn < 100 && event.done < event.total) return;
     drawn = now();
-    terminal.progress(`${dataset}: ${progressLine({ done: event.done - kept, failed: event.failed, total: event.total - kept, elapsedMs: now() - started })}`);
+    terminal.progress(
+      `${dataset}: ${progressLine({ done: event.done - kept, failed: event.failed, total: event.total - kept, elapsedMs: now() - started })}`,
+    );
   };
 }

@@ -20,11 +20,22 @@ export function overviewHelp(version: string, registry: Readonly<Record<string, 
 }
 
 export function groupHelp(group: CommandGroup): string {
-  return [`qalign ${group.name}: ${group.summary}`, '', ...columns(group.commands.map((command) => [command.name, command.summary])), '', 'example:', `  ${group.commands[0]?.examples[0] ?? ''}`, ''].join('\n');
+  return [
+    `qalign ${group.name}: ${group.summary}`,
+    '',
+    ...columns(group.commands.map((command) => [command.name, command.summary])),
+    '',
+    'example:',
+    `  ${group.commands[0]?.examples[0] ?? ''}`,
+    '',
+  ].join('\n');
 }
 
 export function commandHelp(command: Command): string {
-  const flags = Object.entries({ ...command.flags, help: { type: 'boolean', short: 'h', help: 'show this help' } satisfies Flag });
+  const flags = Object.entries({
+    ...command.flags,
+    help: { type: 'boolean', short: 'h', help: 'show this help' } satisfies Flag,
+  });
   return [
     `qalign ${command.name}: ${command.summary}`,
     '',
@@ -40,11 +51,16 @@ export function commandHelp(command: Command): string {
 }
 
 function flagUsage(name: string, flag: Flag): string {
-  const value = flag.type === 'boolean' ? '' : ` ${flag.choices?.join('|') ?? flag.value ?? (flag.type === 'number' ? 'N' : 'VALUE')}`;
+  const value =
+    flag.type === 'boolean'
+      ? ''
+      : ` ${flag.choices?.join('|') ?? flag.value ?? (flag.type === 'number' ? 'N' : 'VALUE')}`;
   return `${flag.short === undefined ? '' : `-${flag.short}, `}--${name}${value}${flag.multiple ? ' …' : ''}`;
 }
 
 function columns(rows: readonly (readonly [string, string])[]): string[] {
   const width = Math.min(34, Math.max(...rows.map(([left]) => left.length)));
-  return rows.flatMap(([left, right]) => (left.length > width ? [`  ${left}`, `  ${' '.repeat(width)}  ${right}`] : [`  ${left.padEnd(width)}  ${right}`]));
+  return rows.flatMap(([left, right]) =>
+    left.length > width ? [`  ${left}`, `  ${' '.repeat(width)}  ${right}`] : [`  ${left.padEnd(width)}  ${right}`],
+  );
 }

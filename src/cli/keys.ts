@@ -4,7 +4,10 @@ import { createKeyStore, type KeyStore } from '../server/key-store.js';
 import { openServiceDatabase } from '../server/service-database.js';
 import { defineCommand, defineGroup } from './command.js';
 
-const where = { 'data-dir': { type: 'string', value: 'DIR', help: 'data_dir of the service (default runs/service)' }, json: { type: 'boolean', help: 'print JSON' } } as const;
+const where = {
+  'data-dir': { type: 'string', value: 'DIR', help: 'data_dir of the service (default runs/service)' },
+  json: { type: 'boolean', help: 'print JSON' },
+} as const;
 
 function withKeys<T>(dataDir: string | undefined, work: (keys: KeyStore) => T): T {
   const database = openServiceDatabase(dataDir ?? 'runs/service');
@@ -25,7 +28,16 @@ const create = defineCommand({
   summary: 'make an API key; it is shown once and only its hash is kept',
   args: 'NAME',
   examples: ['qalign keys create web --scope score', 'qalign keys create nightly --scope score --scope jobs'],
-  flags: { ...where, scope: { type: 'string', multiple: true, choices: SCOPES, value: SCOPES.join('|'), help: 'what it may do; admin may everything' } },
+  flags: {
+    ...where,
+    scope: {
+      type: 'string',
+      multiple: true,
+      choices: SCOPES,
+      value: SCOPES.join('|'),
+      help: 'what it may do; admin may everything',
+    },
+  },
   async run({ args, flags, terminal }) {
     const name = only(args, 'create');
     const key = withKeys(flags['data-dir'], (keys) => keys.create(name, flags.scope));
@@ -40,8 +52,19 @@ const list = defineCommand({
   examples: ['qalign keys list'],
   flags: where,
   async run({ flags, terminal }) {
-    const rows = withKeys(flags['data-dir'], (keys) => keys.all().map(({ name, scopes, createdAt }) => ({ name, scopes, created_at: createdAt })));
-    await terminal.out(flags.json ? `${JSON.stringify(rows)}\n` : rows.map(({ name, scopes, created_at }) => `${name}\t${scopes.join(',')}\t${new Date(created_at * 1000).toISOString()}\n`).join(''));
+    const rows = withKeys(flags['data-dir'], (keys) =>
+      keys.all().map(({ name, scopes, createdAt }) => ({ name, scopes, created_at: createdAt })),
+    );
+    await terminal.out(
+      flags.json
+        ? `${JSON.stringify(rows)}\n`
+        : rows
+            .map(
+              ({ name, scopes, created_at }) =>
+                `${name}\t${scopes.join(',')}\t${new Date(created_at * 1000).toISOString()}\n`,
+            )
+            .join(''),
+    );
     return 0;
   },
 });
@@ -61,4 +84,8 @@ const revoke = defineCommand({
   },
 });
 
-export const keys = defineGroup({ name: 'keys', summary: 'API keys of the service: create, list, revoke', commands: [create, list, revoke] });
+export const keys = defineGroup({
+  name: 'keys',
+  summary: 'API keys of the service: create, list, revoke',
+  commands: [create, list, revoke],
+});

@@ -8,7 +8,11 @@ const LEVELS: readonly LogLevel[] = ['debug', 'info', 'warn', 'error'];
 const wanted = LEVELS.find((level) => level === process.env['QALIGN_LOG']) ?? 'warn';
 
 const terminal = createTerminal(process.stdout, process.stderr);
-const log = createLogger((level, message, fields) => terminal.say(`${level}: ${message}${fields === undefined ? '' : ` ${JSON.stringify(fields)}`}`), wanted);
+const log = createLogger(
+  (level, message, fields) =>
+    terminal.say(`${level}: ${message}${fields === undefined ? '' : ` ${JSON.stringify(fields)}`}`),
+  wanted,
+);
 
 const interrupt = new AbortController();
 setMaxListeners(0, interrupt.signal); // whatever is under way listens to it
@@ -22,7 +26,11 @@ for (const stream of [process.stdout, process.stderr]) {
     interrupt.abort();
   });
 }
-for (const [signal, code] of [['SIGINT', 130], ['SIGTERM', 143], ['SIGHUP', 129]] as const) {
+for (const [signal, code] of [
+  ['SIGINT', 130],
+  ['SIGTERM', 143],
+  ['SIGHUP', 129],
+] as const) {
   process.on(signal, () => {
     if (interrupt.signal.aborted) process.exit(code); // asked twice: do not tidy up any longer
     interrupt.abort();
@@ -31,5 +39,6 @@ for (const [signal, code] of [['SIGINT', 130], ['SIGTERM', 143], ['SIGHUP', 129]
 
 const code = await runCli(process.argv.slice(2), { terminal, log, signal: interrupt.signal });
 process.exitCode = closedByReader ? 141 : code;
-// what was asked to end and hangs on (a training in the middle of a step) does not hold this process: it sees that its parent is gone
+// what was asked to end and hangs on (a training in the middle of a step) does not hold this process: it sees that its
+// parent is gone
 if (interrupt.signal.aborted) setTimeout(() => process.exit(), 2000).unref();

@@ -17,7 +17,14 @@ const list = defineCommand({
   flags: { json: FLAGS.json },
   async run({ flags, terminal }) {
     const models = await describeModels();
-    const lines = models.map(({ name, title, model, revision, tasks, licence }) => `${name.padEnd(16)} ${title}\n${' '.repeat(16)} ${Object.entries(tasks).map(([task, kinds]) => `${task} of ${kinds.join('s and ')}s`).join(', ')}\n${' '.repeat(16)} ${model}${revision === undefined ? '' : ` at ${revision}`}; licence: ${licence}\n`);
+    const lines = models.map(
+      ({ name, title, model, revision, tasks, licence }) =>
+        `${name.padEnd(16)} ${title}\n${' '.repeat(16)} ${Object.entries(tasks)
+          .map(([task, kinds]) => `${task} of ${kinds.join('s and ')}s`)
+          .join(
+            ', ',
+          )}\n${' '.repeat(16)} ${model}${revision === undefined ? '' : ` at ${revision}`}; licence: ${licence}\n`,
+    );
     await terminal.out(flags.json ? `${JSON.stringify(models, null, 2)}\n` : lines.join(''));
     return 0;
   },
@@ -31,7 +38,11 @@ const pull = defineCommand({
   flags: { revision: FLAGS.revision, json: FLAGS.json },
   async run(context) {
     const report = await look(context, { ...context.flags, offline: false });
-    await context.terminal.out(context.flags.json ? `${JSON.stringify(report, null, 2)}\n` : `${report.id} is here: ${String(report.inspection['path'])}\n`);
+    await context.terminal.out(
+      context.flags.json
+        ? `${JSON.stringify(report, null, 2)}\n`
+        : `${report.id} is here: ${String(report.inspection['path'])}\n`,
+    );
     return 0;
   },
 });
@@ -50,25 +61,51 @@ const inspect = defineCommand({
   },
 });
 
-export const models = defineGroup({ name: 'models', summary: 'list, fetch and inspect models', commands: [list, pull, inspect] });
+export const models = defineGroup({
+  name: 'models',
+  summary: 'list, fetch and inspect models',
+  commands: [list, pull, inspect],
+});
 
-async function look({ args, terminal, log, signal }: Pick<CommandContext, 'args' | 'terminal' | 'log' | 'signal'>, flags: FlagValues<typeof FLAGS>): Promise<ModelReport> {
+async function look(
+  { args, terminal, log, signal }: Pick<CommandContext, 'args' | 'terminal' | 'log' | 'signal'>,
+  flags: FlagValues<typeof FLAGS>,
+): Promise<ModelReport> {
   const [model, ...more] = args;
-  if (model === undefined || more.length > 0) throw new QalignError('USAGE', 'qalign models: name one model; "qalign models list" shows those described here.');
-  const report = await inspectModel({ model, revision: flags.revision, offline: flags.offline, log, signal, onProgress: createSetupProgress(terminal) });
+  if (model === undefined || more.length > 0)
+    throw new QalignError('USAGE', 'qalign models: name one model; "qalign models list" shows those described here.');
+  const report = await inspectModel({
+    model,
+    revision: flags.revision,
+    offline: flags.offline,
+    log,
+    signal,
+    onProgress: createSetupProgress(terminal),
+  });
   terminal.progress(undefined);
   return report;
 }
 
 function asText(report: ModelReport): string {
   const { inspection: found, base } = report;
-  const memory = Object.entries((found['memory_bytes'] ?? {}) as Record<string, number>).map(([precision, bytes]) => `${precision} ${size(bytes)}`);
-  const files = ((found['files'] ?? []) as { name: string; bytes: number }[]).map(({ name, bytes }) => `${name} (${size(bytes)})`);
+  const memory = Object.entries((found['memory_bytes'] ?? {}) as Record<string, number>).map(
+    ([precision, bytes]) => `${precision} ${size(bytes)}`,
+  );
+  const files = ((found['files'] ?? []) as { name: string; bytes: number }[]).map(
+    ({ name, bytes }) => `${name} (${size(bytes)})`,
+  );
   const rows: [string, string | undefined][] = [
     ['model', `${report.id}${report.title === undefined ? '' : `: ${report.title}`}`],
     ['path', String(found['path'])],
     ['kind', `${String(found['kind'])}${base === undefined ? '' : ` over ${String(base['path'])}`}`],
-    ['tasks', report.tasks === undefined ? 'not described; every task is tried' : Object.entries(report.tasks).map(([task, kinds]) => `${task} (${kinds.join(', ')})`).join(', ')],
+    [
+      'tasks',
+      report.tasks === undefined
+        ? 'not described; every task is tried'
+        : Object.entries(report.tasks)
+            .map(([task, kinds]) => `${task} (${kinds.join(', ')})`)
+            .join(', '),
+    ],
     ['parameters', Number(found['parameters']).toLocaleString('en')],
     ['weights', `${memory.join(', ')} of memory`],
     ['image size', found['image_size'] === undefined ? undefined : `${JSON.stringify(found['image_size'])} px`],
@@ -77,7 +114,10 @@ function asText(report: ModelReport): string {
     ['files', files.join(', ')],
     ['warning', report.untrained ? 'untrained: its scores mean nothing' : undefined],
   ];
-  return rows.filter(([, value]) => value !== undefined).map(([name, value]) => `${name.padEnd(11)} ${value}\n`).join('');
+  return rows
+    .filter(([, value]) => value !== undefined)
+    .map(([name, value]) => `${name.padEnd(11)} ${value}\n`)
+    .join('');
 }
 
 function size(bytes: number): string {

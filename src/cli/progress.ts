@@ -12,7 +12,8 @@ const REDRAW_MS = 100;
 
 /** Draws what is being set up, and how much of it is done where that is known. */
 export function createSetupProgress(terminal: Terminal): (message: string, done?: number, total?: number) => void {
-  return (message, done = 0, total = 0) => terminal.progress(total === 0 ? message : `${message} ${Math.floor((done / total) * 100)} %`);
+  return (message, done = 0, total = 0) =>
+    terminal.progress(total === 0 ? message : `${message} ${Math.floor((done / total) * 100)} %`);
 }
 
 /** A bar with rate and time to go on stderr; silent where stderr is not a terminal. `now` in milliseconds. */
@@ -39,7 +40,17 @@ export function createProgressBar(terminal: Terminal, now: () => number = () => 
   };
 }
 
-export function progressLine({ done, failed, total, elapsedMs }: { done: number; failed: number; total: number | undefined; elapsedMs: number }): string {
+export function progressLine({
+  done,
+  failed,
+  total,
+  elapsedMs,
+}: {
+  done: number;
+  failed: number;
+  total: number | undefined;
+  elapsedMs: number;
+}): string {
   const rate = elapsedMs > 0 ? (done / elapsedMs) * 1000 : 0;
   const speed = `${rate >= 10 ? rate.toFixed(0) : rate.toFixed(1)}/s`;
   const bad = failed === 0 ? '' : `, ${failed} failed`;

@@ -11,14 +11,41 @@ export const REGISTRY: Readonly<Record<string, Row>> = {
   score: { summary: 'score pictures and clips', load: async () => (await import('./score.js')).score },
   models: { summary: 'list, fetch and inspect models', load: async () => (await import('./models.js')).models },
   workers: { summary: 'keys for workers on other hosts', load: async () => (await import('./workers.js')).workers },
-  bench: { summary: 'measure preparation, model, end to end, memory', load: async () => (await import('./bench.js')).bench },
-  doctor: { summary: 'report what is installed, what is missing and what that costs', load: async () => (await import('./doctor.js')).doctor },
-  dataset: { summary: 'published and own ratings to records; reports, checks, splits, samples', load: async () => (await import('./dataset.js')).dataset },
-  reproduce: { summary: "compute a table of the paper, beside the paper's figures", load: async () => (await import('./reproduce.js')).reproduce },
+  bench: {
+    summary: 'measure preparation, model, end to end, memory',
+    load: async () => (await import('./bench.js')).bench,
+  },
+  doctor: {
+    summary: 'report what is installed, what is missing and what that costs',
+    load: async () => (await import('./doctor.js')).doctor,
+  },
+  dataset: {
+    summary: 'published and own ratings to records; reports, checks, splits, samples',
+    load: async () => (await import('./dataset.js')).dataset,
+  },
+  reproduce: {
+    summary: "compute a table of the paper, beside the paper's figures",
+    load: async () => (await import('./reproduce.js')).reproduce,
+  },
   train: { summary: 'train a model by a recipe', load: async () => (await import('./train.js')).train },
-  evaluate: { summary: 'correlations with mean opinion scores, by a recipe', load: async () => (await import('./evaluate.js')).evaluate },
-  calibrate: { summary: 'fit scores to the MOS scale of a data set', load: async () => (await import('./calibrate.js')).calibrate },
-  runs: { summary: 'list, show, watch, stop, resume, compare, export and join training runs', load: async () => (await import('./runs.js')).runs },
-  serve: { summary: 'answer over HTTP: scores, jobs, training runs', load: async () => (await import('./serve.js')).serve },
-  keys: { summary: 'API keys of the service: create, list, revoke', load: async () => (await import('./keys.js')).keys },
+  evaluate: {
+    summary: 'correlations with mean opinion scores, by a recipe',
+    load: async () => (await import('./evaluate.js')).evaluate,
+  },
+  calibrate: {
+    summary: 'fit scores to the MOS scale of a data set',
+    load: async () => (await import('./calibrate.js')).calibrate,
+  },
+  runs: {
+    summary: 'list, show, watch, stop, resume, compare, export and join training runs',
+    load: async () => (await import('./runs.js')).runs,
+  },
+  serve: {
+    summary: 'answer over HTTP: scores, jobs, training runs',
+    load: async () => (await import('./serve.js')).serve,
+  },
+  keys: {
+    summary: 'API keys of the service: create, list, revoke',
+    load: async () => (await import('./keys.js')).keys,
+  },
 };

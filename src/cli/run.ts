@@ -32,16 +32,25 @@ async function dispatch(argv: readonly string[], context: RunContext): Promise<n
   }
   if (verb === '--version' || verb === '-v') return print(context, `${packageVersion}\n`);
   const row = Object.hasOwn(REGISTRY, verb) ? REGISTRY[verb] : undefined;
-  if (row === undefined) throw new QalignError('USAGE', `qalign: there is no command "${verb}"${hint(verb, Object.keys(REGISTRY))}; see "qalign --help".`);
+  if (row === undefined)
+    throw new QalignError(
+      'USAGE',
+      `qalign: there is no command "${verb}"${hint(verb, Object.keys(REGISTRY))}; see "qalign --help".`,
+    );
   const found = await row.load();
   return 'commands' in found ? runGroup(found, rest, context) : runCommand(found, rest, context);
 }
 
 async function runGroup(group: CommandGroup, [verb, ...rest]: readonly string[], context: RunContext): Promise<number> {
-  if (verb === undefined || verb === '--help' || verb === '-h') return print(context, groupHelp(group), verb === undefined ? 2 : 0);
+  if (verb === undefined || verb === '--help' || verb === '-h')
+    return print(context, groupHelp(group), verb === undefined ? 2 : 0);
   const names = group.commands.map((command) => command.name.split(' ').at(-1) ?? command.name);
   const command = group.commands[names.indexOf(verb)];
-  if (command === undefined) throw new QalignError('USAGE', `qalign ${group.name}: there is no "${verb}"${hint(verb, names)}; see "qalign ${group.name} --help".`);
+  if (command === undefined)
+    throw new QalignError(
+      'USAGE',
+      `qalign ${group.name}: there is no "${verb}"${hint(verb, names)}; see "qalign ${group.name} --help".`,
+    );
   return runCommand(command, rest, context);
 }
 
@@ -60,6 +69,7 @@ async function print(context: RunContext, text: string, code = 0): Promise<numbe
 
 /** The one sentence of a known error; an unknown one is a bug and shows its stack. */
 function describe(error: unknown): string {
-  if (error instanceof QalignError) return `${error.message.startsWith('qalign') ? '' : 'qalign: '}${error.message} [${error.code}]`;
+  if (error instanceof QalignError)
+    return `${error.message.startsWith('qalign') ? '' : 'qalign: '}${error.message} [${error.code}]`;
   return `qalign: this is a bug, please report it.\n${error instanceof Error ? (error.stack ?? error.message) : String(error)}`;
 }

@@ -10,14 +10,26 @@ export const SCORE_FLAGS = {
   model: { type: 'string', value: 'NAME|DIR|ID', help: 'a model of "qalign models list", a directory or a hub id' },
   base: { type: 'string', value: 'NAME|DIR|ID', help: 'what a LoRA lies over' },
   revision: { type: 'string', value: 'REV', help: 'commit, tag or branch of a hub model' },
-  device: { type: 'string', value: 'auto|cpu|cuda:N|N,M|remote:N', help: 'auto: the first CUDA device, else the CPU; N,M: one worker on each; remote:N: N workers of other hosts' },
+  device: {
+    type: 'string',
+    value: 'auto|cpu|cuda:N|N,M|remote:N',
+    help: 'auto: the first CUDA device, else the CPU; N,M: one worker on each; remote:N: N workers of other hosts',
+  },
   listen: { type: 'string', value: 'tcp://HOST:PORT', help: 'where workers of other hosts connect' },
   'bridge-keys': { type: 'string', value: 'FILE', help: 'head.json of "qalign workers keys": who may connect' },
   precision: { type: 'string', choices: ['auto', 'fp32', 'bf16', 'fp16'], help: 'auto: fp32 on a CPU, bf16 on CUDA' },
   scale: { type: 'string', choices: SCALES, help: 'mos5: 1 to 5 (default), unit: 0 to 1, percent: 0 to 100' },
-  calibration: { type: 'string', value: 'FILE', help: 'also give scores on the MOS scale of a data set, by a file of "qalign calibrate"' },
+  calibration: {
+    type: 'string',
+    value: 'FILE',
+    help: 'also give scores on the MOS scale of a data set, by a file of "qalign calibrate"',
+  },
   prompt: { type: 'string', value: 'NAME', help: 'a prompt of configs/prompts, or a YAML file like them' },
-  format: { type: 'string', choices: ['table', 'json', 'jsonl', 'csv'], help: 'default: table on a terminal, jsonl elsewhere' },
+  format: {
+    type: 'string',
+    choices: ['table', 'json', 'jsonl', 'csv'],
+    help: 'default: table on a terminal, jsonl elsewhere',
+  },
   out: { type: 'string', short: 'o', value: 'FILE', help: 'write there instead of to stdout (.json, .jsonl, .csv)' },
   resume: { type: 'boolean', help: 'continue --out where an earlier run ended, however it ended' },
   'fail-below': { type: 'number', value: 'X', help: 'exit with 3 when a score is under X' },
@@ -41,14 +53,19 @@ export interface ScoreRequest {
 /** Checks what flags mean together. Throws USAGE. */
 export function readScoreFlags(flags: FlagValues<typeof SCORE_FLAGS>, outIsTerminal: boolean): ScoreRequest {
   const out = flags.out;
-  const format = (flags.format as ScoreFormat | undefined) ?? (out === undefined ? (outIsTerminal ? 'table' : 'jsonl') : formatOf(out));
+  const format =
+    (flags.format as ScoreFormat | undefined) ??
+    (out === undefined ? (outIsTerminal ? 'table' : 'jsonl') : formatOf(out));
   const resume = flags.resume === true;
-  if (out !== undefined && format === 'table') throw usage('--format table cannot be written to --out; choose json, jsonl or csv');
+  if (out !== undefined && format === 'table')
+    throw usage('--format table cannot be written to --out; choose json, jsonl or csv');
   if (resume && out === undefined) throw usage('--resume needs --out, the file to continue');
   if (resume && format === 'json') throw usage('--resume cannot continue a JSON array; choose jsonl or csv');
-  if (flags.fps !== undefined && !(flags.fps > 0 && flags.fps <= 1000)) throw usage(`--fps must be above 0 and at most 1000, not ${flags.fps}`);
+  if (flags.fps !== undefined && !(flags.fps > 0 && flags.fps <= 1000))
+    throw usage(`--fps must be above 0 and at most 1000, not ${flags.fps}`);
   const maxFrames = flags['max-frames'];
-  if (maxFrames !== undefined && !(Number.isInteger(maxFrames) && maxFrames >= 1)) throw usage(`--max-frames must be a whole number from 1, not ${maxFrames}`);
+  if (maxFrames !== undefined && !(Number.isInteger(maxFrames) && maxFrames >= 1))
+    throw usage(`--max-frames must be a whole number from 1, not ${maxFrames}`);
   const tasks = [...new Set(flags.task as Task[])];
   return {
     tasks,
@@ -58,9 +75,20 @@ export function readScoreFlags(flags: FlagValues<typeof SCORE_FLAGS>, outIsTermi
     failBelow: flags['fail-below'],
     calibration: flags.calibration,
     scorer: {
-      model: flags.model, base: flags.base, revision: flags.revision, device: flags.device, listen: flags.listen, bridgeKeys: flags['bridge-keys'], prompt: flags.prompt,
-      precision: flags.precision as ScorerOptions['precision'], scale: flags.scale as Scale | undefined,
-      autoOrient: flags['auto-orient'] === true, fps: flags.fps, maxFrames, allowUrls: flags['allow-urls'] === true, offline: flags.offline === true,
+      model: flags.model,
+      base: flags.base,
+      revision: flags.revision,
+      device: flags.device,
+      listen: flags.listen,
+      bridgeKeys: flags['bridge-keys'],
+      prompt: flags.prompt,
+      precision: flags.precision as ScorerOptions['precision'],
+      scale: flags.scale as Scale | undefined,
+      autoOrient: flags['auto-orient'] === true,
+      fps: flags.fps,
+      maxFrames,
+      allowUrls: flags['allow-urls'] === true,
+      offline: flags.offline === true,
     },
   };
 }

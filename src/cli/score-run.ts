@@ -13,13 +13,20 @@ import { openSink, type ScoreSink } from './score-sink.js';
 /** What the command stands on; tests bring a scorer without Python. */
 export interface ScoreCommandParts {
   createScorer(options: ScorerOptions): Promise<Scorer>;
-  expandSources(inputs: readonly string[], options: { allowUrls: boolean; signal: AbortSignal }): AsyncIterable<ScoreSource>;
+  expandSources(
+    inputs: readonly string[],
+    options: { allowUrls: boolean; signal: AbortSignal },
+  ): AsyncIterable<ScoreSource>;
 }
 
 export async function runScore(context: CommandContext<typeof SCORE_FLAGS>, parts: ScoreCommandParts): Promise<number> {
   const { terminal, signal } = context;
   const request = readScoreFlags(context.flags, terminal.outIsTerminal);
-  if (context.args.length === 0) throw new QalignError('USAGE', 'qalign score: name at least one picture, clip, folder or glob, or "-" to read a list from stdin.');
+  if (context.args.length === 0)
+    throw new QalignError(
+      'USAGE',
+      'qalign score: name at least one picture, clip, folder or glob, or "-" to read a list from stdin.',
+    );
   const { out } = request;
   const run = (): Promise<number> => scoreInto(context, parts, request);
   if (out === undefined || (await isDevice(out))) return run();
@@ -28,44 +35,91 @@ export async function runScore(context: CommandContext<typeof SCORE_FLAGS>, part
   return alone(`${out}.lock`, run, { place: out, onWait, signal });
 }
 
-const isDevice = (path: string): Promise<boolean> => stat(path).then((found) => !found.isFile(), () => false);
+const isDevice = (path: string): Promise<boolean> =>
+  stat(path).then(
+    (found) => !found.isFile(),
+    () => false,
+  );
 
-async function scoreInto(context: CommandContext<typeof SCORE_FLAGS>, parts: ScoreCommandParts, request: ReturnType<typeof readScoreFlags>): Promise<number> {
+async function scoreInto(
+  context: CommandContext<typeof SCORE_FLAGS>,
+  parts: ScoreCommandParts,
+  request: ReturnType<typeof readScoreFlags>,
+): Promise<number> {
   const { terminal, signal, log } = context;
   const calibration = request.calibration === undefined ? undefined : await loadCalibration(request.calibration);
   if (request.out !== undefined && request.format !== 'json' && !request.resume) await requireFresh(request.out);
-  const scorer = await parts.createScorer({ ...request.scorer, log, signal, onProgress: createSetupProgress(terminal) });
+  const scorer = await parts.createScorer({
+    ...request.scorer,
+    log,
+    signal,
+    onProgress: createSetupProgress(terminal),
+  });
   try {
-    if (scorer.choice.untrained) terminal.say(`qalign: ${scorer.choice.id} is untrained: its scores mean nothing and are for trying the tool only; name a trained model with --model (see "qalign models list").`);
+    if (scorer.choice.untrained)
+      terminal.say(
+        `qalign: ${scorer.choice.id} is untrained: its scores mean nothing and are for trying the tool only; name a trained model with --model (see "qalign models list").`,
+      );
     terminal.progress(undefined);
     const calibrator = calibration === undefined ? undefined : createCalibrator(calibration, scorer.scoreVersion);
-    const sink = await openSink(terminal, { ...request, scoreVersion: calibrator?.scoreVersion ?? scorer.scoreVersion });
+    const sink = await openSink(terminal, {
+      ...request,
+      scoreVersion: calibrator?.scoreVersion ?? scorer.scoreVersion,
+    });
     if (sink.kept > 0) terminal.say(`qalign: ${sink.kept} scores are in ${request.out} already`);
-    return await scoreAll(context, parts, scorer, { ...sink, write: (outcomes) => sink.write(calibrator === undefined ? outcomes : outcomes.map((outcome) => calibrator.apply(outcome))) }, request);
+    return await scoreAll(
+      context,
+      parts,
+      scorer,
+      {
+        ...sink,
+        write: (outcomes) =>
+          sink.write(calibrator === undefined ? outcomes : outcomes.map((outcome) => calibrator.apply(outcome))),
+      },
+      request,
+    );
   } finally {
     await scorer.close();
   }
 }
 
-async function scoreAll(context: CommandContext, parts: ScoreCommandParts, scorer: Scorer, sink: ScoreSink, request: ReturnType<typeof readScoreFlags>): Promise<number> {
+async function scoreAll(
+  context: CommandContext,
+  parts: ScoreCommandParts,
+  scorer: Scorer,
+  sink: ScoreSink,
+  request: ReturnType<typeof readScoreFlags>,
+): Promise<number> {
   const { terminal, signal } = context;
   const tasks = request.tasks.length > 0 ? request.tasks : defaultTasks(scorer);
   const bar = createProgressBar(terminal);
-  const expand = (): AsyncIterable<ScoreSource> => parts.expandSources(context.args, { allowUrls: request.scorer.allowUrls === true, signal });
+  const expand = (): AsyncIterable<ScoreSource> =>
+    parts.expandSources(context.args, { allowUrls: request.scorer.allowUrls === true, signal });
   // stdin can be read once only, and URLs should be
-  if (terminal.errIsTerminal && !context.args.some((input) => input === '-' || input.includes('://'))) void countInto(bar, expand());
+  if (terminal.errIsTerminal && !context.args.some((input) => input === '-' || input.includes('://')))
+    void countInto(bar, expand());
   let [inputs, failed, low] = [0, 0, sink.keptLow];
   let complete = false;
   try {
-    for await (const outcomes of scorer.scoreMany(expand(), { tasks, signal, tasksOf: (source) => sink.missing(source.input, tasks) })) {
+    for await (const outcomes of scorer.scoreMany(expand(), {
+      tasks,
+      signal,
+      tasksOf: (source) => sink.missing(source.input, tasks),
+    })) {
       await sink.write(outcomes);
       inputs += 1;
       const failures = outcomes.filter(isFailure);
       failed += failures.length;
-      low += outcomes.filter((outcome) => !isFailure(outcome) && request.failBelow !== undefined && outcome.score < request.failBelow).length;
+      low += outcomes.filter(
+        (outcome) => !isFailure(outcome) && request.failBelow !== undefined && outcome.score < request.failBelow,
+      ).length;
       bar.step(failures.length > 0);
       // a table shows them where they stand; data on stdout or in a file does not catch the eye
-      if (request.format !== 'table') for (const line of new Set(failures.map(({ input, error }) => `qalign: ${input}: ${error.message} [${error.code}]`))) terminal.say(line);
+      if (request.format !== 'table')
+        for (const line of new Set(
+          failures.map(({ input, error }) => `qalign: ${input}: ${error.message} [${error.code}]`),
+        ))
+          terminal.say(line);
     }
     complete = true;
   } finally {

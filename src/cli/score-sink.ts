@@ -16,18 +16,49 @@ export interface ScoreSink {
   close(complete: boolean): Promise<void>;
 }
 
-export async function openSink(terminal: Terminal, options: { format: ScoreFormat; out: string | undefined; resume: boolean; scoreVersion: string; failBelow: number | undefined }): Promise<ScoreSink> {
+export async function openSink(
+  terminal: Terminal,
+  options: {
+    format: ScoreFormat;
+    out: string | undefined;
+    resume: boolean;
+    scoreVersion: string;
+    failBelow: number | undefined;
+  },
+): Promise<ScoreSink> {
   const { format, out } = options;
   if (out !== undefined && format === 'json') {
     const file = await openJsonFile(out);
-    return { kept: 0, keptLow: 0, missing: all, write: (outcomes) => file.write(outcomes), close: (complete) => (complete ? file.close() : file.discard()) };
+    return {
+      kept: 0,
+      keptLow: 0,
+      missing: all,
+      write: (outcomes) => file.write(outcomes),
+      close: (complete) => (complete ? file.close() : file.discard()),
+    };
   }
   if (out !== undefined && format !== 'table') {
-    const file = await openResultFile(out, { format: format === 'csv' ? 'csv' : 'jsonl', resume: options.resume, scoreVersion: options.scoreVersion, failBelow: options.failBelow });
-    return { kept: file.kept, keptLow: file.keptLow, missing: (input, tasks) => file.missing(input, tasks), write: (outcomes) => file.write(outcomes), close: () => file.close() };
+    const file = await openResultFile(out, {
+      format: format === 'csv' ? 'csv' : 'jsonl',
+      resume: options.resume,
+      scoreVersion: options.scoreVersion,
+      failBelow: options.failBelow,
+    });
+    return {
+      kept: file.kept,
+      keptLow: file.keptLow,
+      missing: (input, tasks) => file.missing(input, tasks),
+      write: (outcomes) => file.write(outcomes),
+      close: () => file.close(),
+    };
   }
   if (format === 'json') return jsonToStdout(terminal);
-  const line = format === 'table' ? createTable() : format === 'csv' ? csvLine : (outcome: ScoreOutcome) => JSON.stringify(outcome);
+  const line =
+    format === 'table'
+      ? createTable()
+      : format === 'csv'
+        ? csvLine
+        : (outcome: ScoreOutcome) => JSON.stringify(outcome);
   let begun = false;
   const heading = format === 'table' ? `${TABLE_HEADING}\n` : format === 'csv' ? `${CSV_HEADER}\n` : '';
   return {
@@ -64,9 +95,11 @@ const TABLE_HEADING = '   score  level      sure  task        input';
 /** `sure` is the probability of the level named. */
 function createTable(): (outcome: ScoreOutcome) => string {
   return (outcome) => {
-    if (isFailure(outcome)) return `       –  ${'failed'.padEnd(9)}     –  ${outcome.task.padEnd(10)}  ${outcome.input}\n          ${outcome.error.message} [${outcome.error.code}]`;
+    if (isFailure(outcome))
+      return `       –  ${'failed'.padEnd(9)}     –  ${outcome.task.padEnd(10)}  ${outcome.input}\n          ${outcome.error.message} [${outcome.error.code}]`;
     const digits = outcome.scale === 'percent' ? 2 : 4;
-    const calibrated = outcome.calibrated_score === undefined ? '' : `  (calibrated: ${outcome.calibrated_score.toFixed(digits)})`;
+    const calibrated =
+      outcome.calibrated_score === undefined ? '' : `  (calibrated: ${outcome.calibrated_score.toFixed(digits)})`;
     const sure = `${Math.round(outcome.level_probs[outcome.level] * 100)} %`;
     return `${outcome.score.toFixed(digits).padStart(8)}  ${outcome.level.padEnd(9)} ${sure.padStart(5)}  ${outcome.task.padEnd(10)}  ${outcome.input}${calibrated}`;
   };

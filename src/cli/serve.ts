@@ -10,15 +10,29 @@ export const serve = defineCommand({
   name: 'serve',
   summary: 'answer over HTTP: scores, jobs, training runs',
   args: '[CONFIG] [key=value…]',
-  description: 'Logs JSON lines to stderr. SIGTERM or Ctrl-C ends it: what runs is finished, jobs go on at the next start. Listens on this machine alone until there are API keys (qalign keys).',
-  examples: ['qalign serve', 'qalign serve configs/serve.yaml port=9000 models=[one-align] device=cuda:0', 'curl -F file=@photo.jpg localhost:8080/v1/score'],
+  description:
+    'Logs JSON lines to stderr. SIGTERM or Ctrl-C ends it: what runs is finished, jobs go on at the next start. Listens on this machine alone until there are API keys (qalign keys).',
+  examples: [
+    'qalign serve',
+    'qalign serve configs/serve.yaml port=9000 models=[one-align] device=cuda:0',
+    'curl -F file=@photo.jpg localhost:8080/v1/score',
+  ],
   overrides: true,
   endsBySignal: true,
   flags: {},
   async run({ args, overrides, terminal, signal }) {
-    if (args.length > 1) throw new QalignError('USAGE', 'qalign serve: name one configuration; see "qalign serve --help".');
-    const config = (args[0] === undefined ? parseConfig(ServeConfig, '', 'the command line', overrides) : await loadConfig(ServeConfig, args[0], overrides)) as ServeConfig;
-    const log = createLogger((level, message, fields) => terminal.say(JSON.stringify({ time: new Date().toISOString(), level, message, ...fields })), config.log_level);
+    if (args.length > 1)
+      throw new QalignError('USAGE', 'qalign serve: name one configuration; see "qalign serve --help".');
+    const config = (
+      args[0] === undefined
+        ? parseConfig(ServeConfig, '', 'the command line', overrides)
+        : await loadConfig(ServeConfig, args[0], overrides)
+    ) as ServeConfig;
+    const log = createLogger(
+      (level, message, fields) =>
+        terminal.say(JSON.stringify({ time: new Date().toISOString(), level, message, ...fields })),
+      config.log_level,
+    );
     const service = await startService({ config, log });
     const stopped = signal.aborted ? Promise.resolve() : once(signal, 'abort');
     try {

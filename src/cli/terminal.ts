@@ -16,7 +16,9 @@ export interface Terminal {
 
 /** A closed reader is no error of ours; a full disk is one, and no bug. */
 function unwritable(error: NodeJS.ErrnoException): Error {
-  return error.code === 'EPIPE' ? error : new QalignError('OUTPUT_UNWRITABLE', `The output could not be written: ${error.message}.`, { cause: error });
+  return error.code === 'EPIPE'
+    ? error
+    : new QalignError('OUTPUT_UNWRITABLE', `The output could not be written: ${error.message}.`, { cause: error });
 }
 
 type Stream = Writable & { isTTY?: boolean; columns?: number };
@@ -26,7 +28,8 @@ export function createTerminal(stdout: Stream, stderr: Stream): Terminal {
   const draw = (line: string): boolean => stderr.write(`\r\u001b[2K${line}`);
   const errIsTerminal = stderr.isTTY === true;
   return {
-    out: (text) => new Promise((resolve, reject) => stdout.write(text, (error) => (error ? reject(unwritable(error)) : resolve()))),
+    out: (text) =>
+      new Promise((resolve, reject) => stdout.write(text, (error) => (error ? reject(unwritable(error)) : resolve()))),
     say(text) {
       if (shown !== undefined) draw('');
       stderr.write(`${text}\n`);

@@ -16,11 +16,19 @@ export const train = defineCommand({
   name: 'train',
   summary: 'train a model by a recipe',
   args: 'RECIPE… [key=value…]',
-  description: 'Prepares the pictures, trains, and leaves a run directory with the model. Ctrl-C stops after the step, with a checkpoint. Several recipes, or one with several seeds, are trained one after the other, and a table says what came out; the same command goes on where it was stopped, and takes what is complete as it is.',
-  examples: ['qalign train configs/train/koniq.yaml --plan', 'qalign train configs/train/koniq.yaml batch_size=32 seed=1', 'qalign train configs/train/ablation-*.yaml --seeds 1,2,3'],
+  description:
+    'Prepares the pictures, trains, and leaves a run directory with the model. Ctrl-C stops after the step, with a checkpoint. Several recipes, or one with several seeds, are trained one after the other, and a table says what came out; the same command goes on where it was stopped, and takes what is complete as it is.',
+  examples: [
+    'qalign train configs/train/koniq.yaml --plan',
+    'qalign train configs/train/koniq.yaml batch_size=32 seed=1',
+    'qalign train configs/train/ablation-*.yaml --seeds 1,2,3',
+  ],
   overrides: true,
   flags: {
-    plan: { type: 'boolean', help: 'show what memory and disk the run needs, and start nothing; exit code 1 when it does not fit' },
+    plan: {
+      type: 'boolean',
+      help: 'show what memory and disk the run needs, and start nothing; exit code 1 when it does not fit',
+    },
     seeds: { type: 'string', value: 'N,N…', help: 'train each recipe once with each of these seeds' },
     json: { type: 'boolean', help: 'the plan, or the result, as JSON' },
   },
@@ -33,30 +41,55 @@ export const train = defineCommand({
     if (flags.plan) {
       if (several) throw new QalignError('USAGE', 'qalign train --plan: name one recipe, without --seeds.');
       const { plan, diskBytes } = await planRecipe(recipe);
-      await terminal.out(flags.json ? `${JSON.stringify(planAsJson(plan, diskBytes), null, 2)}\n` : `${describePlan(plan, recipe, diskBytes).join('\n')}\n`);
+      await terminal.out(
+        flags.json
+          ? `${JSON.stringify(planAsJson(plan, diskBytes), null, 2)}\n`
+          : `${describePlan(plan, recipe, diskBytes).join('\n')}\n`,
+      );
       return plan.fits ? 0 : 1;
     }
-    const options = { signal, onSetup: createSetupProgress(terminal), onPrepare: createPrepareProgress(terminal), onEvent: createProgress(terminal) };
-    if (several) return runSeries(recipes, { ...options, ...(seeds === undefined ? {} : { seeds }) }, terminal, flags.json);
+    const options = {
+      signal,
+      onSetup: createSetupProgress(terminal),
+      onPrepare: createPrepareProgress(terminal),
+      onEvent: createProgress(terminal),
+    };
+    if (several)
+      return runSeries(recipes, { ...options, ...(seeds === undefined ? {} : { seeds }) }, terminal, flags.json);
     const result = await runTraining(recipe, options);
     terminal.progress(undefined);
-    if (result.skipped > 0) terminal.say(`${result.skipped} damaged files were skipped; ${result.folder}/skipped.json lists them.`);
+    if (result.skipped > 0)
+      terminal.say(`${result.skipped} damaged files were skipped; ${result.folder}/skipped.json lists them.`);
     terminal.say(`${result.status} at step ${result.step}`);
     await terminal.out(flags.json ? `${JSON.stringify(runAsJson(result), null, 2)}\n` : `${result.folder}\n`);
     return 0;
   },
 });
 
-async function runSeries(recipes: readonly TrainRecipe[], options: TrainSeriesOptions, terminal: Terminal, json: boolean): Promise<number> {
-  const series = await trainSeries(recipes, { ...options, onStart: ({ name, number, total }) => terminal.say(`${name} (${number} of ${total})`) });
+async function runSeries(
+  recipes: readonly TrainRecipe[],
+  options: TrainSeriesOptions,
+  terminal: Terminal,
+  json: boolean,
+): Promise<number> {
+  const series = await trainSeries(recipes, {
+    ...options,
+    onStart: ({ name, number, total }) => terminal.say(`${name} (${number} of ${total})`),
+  });
   terminal.progress(undefined);
-  await terminal.out(json ? `${JSON.stringify(seriesAsJson(series), null, 2)}\n` : `${textTable(seriesCells(series)).join('\n')}\n`);
+  await terminal.out(
+    json ? `${JSON.stringify(seriesAsJson(series), null, 2)}\n` : `${textTable(seriesCells(series)).join('\n')}\n`,
+  );
   return options.signal?.aborted === true ? 130 : 0;
 }
 
 function readSeed(word: string, all: string): number {
   const seed = Number(word);
-  if (word.trim() === '' || !Number.isInteger(seed) || seed < 0) throw new QalignError('USAGE', `qalign train: --seeds takes whole numbers with commas between them, such as 1,2,3, not "${all}".`);
+  if (word.trim() === '' || !Number.isInteger(seed) || seed < 0)
+    throw new QalignError(
+      'USAGE',
+      `qalign train: --seeds takes whole numbers with commas between them, such as 1,2,3, not "${all}".`,
+    );
   return seed;
 }
 
@@ -67,7 +100,9 @@ function createPrepareProgress(terminal: Terminal): (progress: PrepareProgress) 
     const begun = started.get(split) ?? Date.now();
     started.set(split, begun);
     const rate = done / Math.max(0.001, (Date.now() - begun) / 1000);
-    terminal.progress(`preparing ${split}: ${done}/${total}${skipped > 0 ? `, ${skipped} damaged` : ''}  ${rate.toFixed(1)}/s  ${formatSeconds((total - done) / Math.max(rate, 1e-9))} left`);
+    terminal.progress(
+      `preparing ${split}: ${done}/${total}${skipped > 0 ? `, ${skipped} damaged` : ''}  ${rate.toFixed(1)}/s  ${formatSeconds((total - done) / Math.max(rate, 1e-9))} left`,
+    );
   };
 }
 
@@ -80,15 +115,23 @@ export function createProgress(terminal: Terminal): (event: TrainEvent) => void 
       total = event.total_steps;
       first = { step: event.step, time: event.time };
     }
-    if (event.event === 'measured') terminal.progress(`measuring pictures with the frozen encoder: ${event.done}/${event.total}`);
-    if (event.event === 'tracker_failed') terminal.say(`${event.tracker} does not answer (${event.message}); the run goes on without it.`);
-    if (event.event === 'evaluation') terminal.say(`step ${event.step}: SRCC ${event.srcc?.toFixed(4) ?? '–'}, PLCC ${event.plcc?.toFixed(4) ?? '–'} on ${event.items}`);
-    if (event.event === 'checkpoint_failed') terminal.say(`step ${event.step}: the checkpoint could not be written (${event.message}); training goes on.`);
+    if (event.event === 'measured')
+      terminal.progress(`measuring pictures with the frozen encoder: ${event.done}/${event.total}`);
+    if (event.event === 'tracker_failed')
+      terminal.say(`${event.tracker} does not answer (${event.message}); the run goes on without it.`);
+    if (event.event === 'evaluation')
+      terminal.say(
+        `step ${event.step}: SRCC ${event.srcc?.toFixed(4) ?? '–'}, PLCC ${event.plcc?.toFixed(4) ?? '–'} on ${event.items}`,
+      );
+    if (event.event === 'checkpoint_failed')
+      terminal.say(`step ${event.step}: the checkpoint could not be written (${event.message}); training goes on.`);
     if (event.event !== 'step' || first === undefined) return;
     const each = (event.time - first.time) / Math.max(1, event.step - first.step);
     const loss = event.loss?.toFixed(4) ?? '–';
     const bar = '█'.repeat(Math.round((event.step / Math.max(1, total)) * 16)).padEnd(16, '░');
-    terminal.progress(`${bar} ${event.step}/${total}  loss ${loss}  ${event.images_per_s.toFixed(1)} img/s  ${formatSeconds(each * (total - event.step))} left`);
+    terminal.progress(
+      `${bar} ${event.step}/${total}  loss ${loss}  ${event.images_per_s.toFixed(1)} img/s  ${formatSeconds(each * (total - event.step))} left`,
+    );
   };
 }
 

@@ -6,7 +6,11 @@ const keys = defineCommand({
   name: 'workers keys',
   summary: 'make the keys by which this host and workers of other hosts know each other',
   args: 'FOLDER',
-  examples: ['qalign workers keys keys/ --workers 2', 'qalign score photos/ --device remote:2 --listen tcp://0.0.0.0:5600 --bridge-keys keys/head.json', 'python -m qalign.worker --connect tcp://head:5600 --keys worker-1.json --device cuda:0   # on the other host'],
+  examples: [
+    'qalign workers keys keys/ --workers 2',
+    'qalign score photos/ --device remote:2 --listen tcp://0.0.0.0:5600 --bridge-keys keys/head.json',
+    'python -m qalign.worker --connect tcp://head:5600 --keys worker-1.json --device cuda:0   # on the other host',
+  ],
   flags: {
     workers: { type: 'number', value: 'N', help: 'how many workers may connect (default: 1)' },
     json: { type: 'boolean', help: 'the names of the files as JSON' },
@@ -14,10 +18,17 @@ const keys = defineCommand({
   async run({ args, flags, terminal }) {
     const [folder, ...more] = args;
     const workers = flags.workers ?? 1;
-    if (folder === undefined || more.length > 0) throw new QalignError('USAGE', 'qalign workers keys: name one folder to write to.');
-    if (!Number.isInteger(workers) || workers < 1 || workers > 1000) throw new QalignError('USAGE', `qalign workers keys: --workers must be a whole number from 1 to 1000, not ${workers}.`);
+    if (folder === undefined || more.length > 0)
+      throw new QalignError('USAGE', 'qalign workers keys: name one folder to write to.');
+    if (!Number.isInteger(workers) || workers < 1 || workers > 1000)
+      throw new QalignError(
+        'USAGE',
+        `qalign workers keys: --workers must be a whole number from 1 to 1000, not ${workers}.`,
+      );
     const files = await writeBridgeKeys(folder, workers);
-    await terminal.out(flags.json ? `${JSON.stringify(files)}\n` : [files.head, ...files.workers].map((path) => `${path}\n`).join(''));
+    await terminal.out(
+      flags.json ? `${JSON.stringify(files)}\n` : [files.head, ...files.workers].map((path) => `${path}\n`).join(''),
+    );
     return 0;
   },
 });

@@ -8,7 +8,10 @@ import { loadConfig, type DeepReadonly } from './load.js';
 import { hint } from './nearest.js';
 
 const FOLDER = join(packageRoot, 'configs', 'datasets');
-const Questions = Type.Object({ name: Type.String(), questions: Type.Array(Type.String({ minLength: 1 }), { minItems: 1 }) }, { additionalProperties: false });
+const Questions = Type.Object(
+  { name: Type.String(), questions: Type.Array(Type.String({ minLength: 1 }), { minItems: 1 }) },
+  { additionalProperties: false },
+);
 
 /** The named data sets of configs/datasets/, in alphabetical order. */
 export async function listDatasetSpecs(): Promise<DatasetSpec[]> {
@@ -16,18 +19,31 @@ export async function listDatasetSpecs(): Promise<DatasetSpec[]> {
   return Promise.all(names.map(async (name) => plain(await loadConfig(DatasetSpec, join(FOLDER, name)))));
 }
 
-/** A data set by its name, an alias, or a YAML file like those of configs/datasets/. Throws CONFIG_NOT_FOUND with the nearest name, CONFIG_INVALID. */
+/**
+ * A data set by its name, an alias, or a YAML file like those of configs/datasets/. Throws CONFIG_NOT_FOUND with the
+ * nearest name, CONFIG_INVALID.
+ */
 export async function loadDatasetSpec(name: string, overrides: readonly string[] = []): Promise<DatasetSpec> {
   if (/\.ya?ml$/i.test(name)) return plain(await loadConfig(DatasetSpec, name, overrides));
   const specs = await listDatasetSpecs();
   const found = specs.find((spec) => spec.name === name || spec.aliases?.includes(name) === true);
-  if (found !== undefined) return overrides.length === 0 ? found : plain(await loadConfig(DatasetSpec, join(FOLDER, `${found.name}.yaml`), overrides));
-  throw new QalignError('CONFIG_NOT_FOUND', `There is no data set "${name}"${hint(name, specs.map((spec) => spec.name))}.`);
+  if (found !== undefined)
+    return overrides.length === 0
+      ? found
+      : plain(await loadConfig(DatasetSpec, join(FOLDER, `${found.name}.yaml`), overrides));
+  throw new QalignError(
+    'CONFIG_NOT_FOUND',
+    `There is no data set "${name}"${hint(
+      name,
+      specs.map((spec) => spec.name),
+    )}.`,
+  );
 }
 
 /** The paraphrases of configs/datasets/questions/<name>.yaml, or of a YAML file like them, without their <|image|>. */
 export async function loadQuestions(name: string): Promise<readonly string[]> {
-  return (await loadConfig(Questions, /\.ya?ml$/i.test(name) ? name : join(FOLDER, 'questions', `${name}.yaml`))).questions;
+  return (await loadConfig(Questions, /\.ya?ml$/i.test(name) ? name : join(FOLDER, 'questions', `${name}.yaml`)))
+    .questions;
 }
 
 function plain(spec: DeepReadonly<DatasetSpec>): DatasetSpec {

@@ -8,17 +8,29 @@ import { packageRoot } from '../package-root.js';
 import { applyOverrides, parseOverride } from './overrides.js';
 import { problemsOf } from './problems.js';
 
-export type DeepReadonly<T> = T extends (infer U)[] ? readonly DeepReadonly<U>[] : T extends object ? { readonly [K in keyof T]: DeepReadonly<T[K]> } : T;
+export type DeepReadonly<T> = T extends (infer U)[]
+  ? readonly DeepReadonly<U>[]
+  : T extends object
+    ? { readonly [K in keyof T]: DeepReadonly<T[K]> }
+    : T;
 
 /**
  * Parses YAML, puts the `key=value` overrides in, fills the schema's defaults, checks, freezes.
  * @param source named in errors: the file, or what the text is
  * @throws QalignError CONFIG_INVALID with *all* problems listed, one a line; USAGE for a malformed override
  */
-export function parseConfig<S extends TSchema>(schema: S, text: string, source: string, overrides: readonly string[] = []): DeepReadonly<Static<S>> {
+export function parseConfig<S extends TSchema>(
+  schema: S,
+  text: string,
+  source: string,
+  overrides: readonly string[] = [],
+): DeepReadonly<Static<S>> {
   const document = parseDocument(text, { prettyErrors: true, uniqueKeys: true });
   if (document.errors.length > 0) {
-    throw invalid(source, document.errors.map((error) => error.message.split('\n')[0] ?? error.message));
+    throw invalid(
+      source,
+      document.errors.map((error) => error.message.split('\n')[0] ?? error.message),
+    );
   }
   const plain: unknown = document.toJS({ maxAliasCount: 0 }) ?? {};
   return checkConfig(schema, applyOverrides(plain, overrides.map(parseOverride)), source);
@@ -33,7 +45,11 @@ export function checkConfig<S extends TSchema>(schema: S, value: unknown, source
 }
 
 /** `parseConfig` of a file. A relative path is taken from the working directory, then from the package. */
-export async function loadConfig<S extends TSchema>(schema: S, path: string, overrides: readonly string[] = []): Promise<DeepReadonly<Static<S>>> {
+export async function loadConfig<S extends TSchema>(
+  schema: S,
+  path: string,
+  overrides: readonly string[] = [],
+): Promise<DeepReadonly<Static<S>>> {
   return parseConfig(schema, await readConfigText(path), path, overrides);
 }
 
@@ -44,7 +60,11 @@ async function readConfigText(path: string): Promise<string> {
       return await readFile(place, 'utf8');
     } catch (cause) {
       if ((cause as NodeJS.ErrnoException).code !== 'ENOENT') {
-        throw new QalignError('CONFIG_NOT_FOUND', `The configuration ${place} cannot be read: ${(cause as Error).message}.`, { cause });
+        throw new QalignError(
+          'CONFIG_NOT_FOUND',
+          `The configuration ${place} cannot be read: ${(cause as Error).message}.`,
+          { cause },
+        );
       }
     }
   }
@@ -53,7 +73,11 @@ async function readConfigText(path: string): Promise<string> {
 
 function invalid(source: string, problems: string[]): QalignError {
   const count = problems.length === 1 ? 'one problem' : `${problems.length} problems`;
-  return new QalignError('CONFIG_INVALID', `${source} has ${count}:\n${problems.map((line) => `  ${line}`).join('\n')}`, { details: { problems } });
+  return new QalignError(
+    'CONFIG_INVALID',
+    `${source} has ${count}:\n${problems.map((line) => `  ${line}`).join('\n')}`,
+    { details: { problems } },
+  );
 }
 
 function freeze(value: unknown): unknown {

@@ -24,7 +24,10 @@ export const ModelSchema = Type.Object(
     revision: Type.Optional(Type.String()),
     /** The name of the description of the model that this LoRA lies over. */
     base: Type.Optional(Type.String()),
-    tasks: Type.Object({ quality: Type.Optional(Kinds), aesthetics: Type.Optional(Kinds) }, { additionalProperties: false, minProperties: 1 }),
+    tasks: Type.Object(
+      { quality: Type.Optional(Kinds), aesthetics: Type.Optional(Kinds) },
+      { additionalProperties: false, minProperties: 1 },
+    ),
     prompt: Type.String({ default: 'default' }),
     untrained: Type.Boolean({ default: false }),
     /** Its sizes, where they are known without the files: memory is planned before 16 GB are fetched. */
@@ -53,15 +56,23 @@ export interface ModelChoice {
 }
 
 export async function modelNames(): Promise<string[]> {
-  return (await readdir(FOLDER)).filter((name) => name.endsWith('.yaml')).map((name) => name.slice(0, -5)).sort();
+  return (await readdir(FOLDER))
+    .filter((name) => name.endsWith('.yaml'))
+    .map((name) => name.slice(0, -5))
+    .sort();
 }
 
 export async function describeModels(): Promise<ModelDescription[]> {
   return Promise.all((await modelNames()).map((name) => loadConfig(ModelSchema, join(FOLDER, `${name}.yaml`))));
 }
 
-/** `--model NAME|DIR|ID [--base NAME|DIR|ID] [--revision R]` → what to load. Throws CONFIG_NOT_FOUND for a bare word that is none of them. */
-export async function chooseModel(options: { model?: string | undefined; base?: string | undefined; revision?: string | undefined } = {}): Promise<ModelChoice> {
+/**
+ * `--model NAME|DIR|ID [--base NAME|DIR|ID] [--revision R]` → what to load. Throws CONFIG_NOT_FOUND for a bare word
+ * that is none of them.
+ */
+export async function chooseModel(
+  options: { model?: string | undefined; base?: string | undefined; revision?: string | undefined } = {},
+): Promise<ModelChoice> {
   const id = options.model ?? DEFAULT_MODEL;
   const descriptions = await describeModels();
   const described = isPath(id) ? undefined : descriptions.find(({ name, model }) => name === id || model === id);
@@ -81,7 +92,10 @@ export async function chooseModel(options: { model?: string | undefined; base?: 
   };
 }
 
-function locate(id: string, descriptions: readonly ModelDescription[]): { model: string; revision: string | undefined } {
+function locate(
+  id: string,
+  descriptions: readonly ModelDescription[],
+): { model: string; revision: string | undefined } {
   const described = isPath(id) ? undefined : descriptions.find(({ name, model }) => name === id || model === id);
   if (described !== undefined) {
     const local = join(packageRoot, described.model);
@@ -90,7 +104,10 @@ function locate(id: string, descriptions: readonly ModelDescription[]): { model:
   if (existsSync(id)) return { model: resolve(id), revision: undefined };
   if (!isPath(id) && /^[\w.-]+\/[\w.-]+$/.test(id)) return { model: id, revision: undefined };
   const names = descriptions.map(({ name }) => name);
-  throw new QalignError('CONFIG_NOT_FOUND', `"${id}" is neither a directory, nor a hub id (owner/name), nor a model described here${hint(id, names)}.`);
+  throw new QalignError(
+    'CONFIG_NOT_FOUND',
+    `"${id}" is neither a directory, nor a hub id (owner/name), nor a model described here${hint(id, names)}.`,
+  );
 }
 
 /** `./x`, `../x`, `/x` and `~/x` can only be directories. */
@@ -102,7 +119,10 @@ function isPath(id: string): boolean {
 export async function requireTasks(choice: ModelChoice, tasks: readonly Task[]): Promise<void> {
   const missing = tasks.find((task) => choice.tasks !== undefined && choice.tasks[task] === undefined);
   if (missing === undefined) return;
-  throw new QalignError('TASK_UNSUPPORTED', `${choice.id} does not rate ${missing}; it does ${Object.keys(choice.tasks ?? {}).join(', ')}. Models that do: ${await modelsThatDo(missing)}.`);
+  throw new QalignError(
+    'TASK_UNSUPPORTED',
+    `${choice.id} does not rate ${missing}; it does ${Object.keys(choice.tasks ?? {}).join(', ')}. Models that do: ${await modelsThatDo(missing)}.`,
+  );
 }
 
 /** Whether the model rates this kind of input; TASK_UNSUPPORTED for one item if not. */
@@ -111,6 +131,8 @@ export function supports(choice: ModelChoice, task: Task, kind: Kind): boolean {
 }
 
 export async function modelsThatDo(task: Task, kind?: Kind): Promise<string> {
-  const able = (await describeModels()).filter(({ tasks }) => (kind === undefined ? tasks[task] !== undefined : (tasks[task]?.includes(kind) ?? false)));
+  const able = (await describeModels()).filter(({ tasks }) =>
+    kind === undefined ? tasks[task] !== undefined : (tasks[task]?.includes(kind) ?? false),
+  );
   return able.map(({ name, untrained }) => (untrained ? `${name} (untrained)` : name)).join(', ');
 }

@@ -13,12 +13,18 @@ function distance(a: string, b: string): number {
   return at(a.length, b.length);
 }
 
-/** The known word that `word` was probably meant to be; undefined when none is close. Words are compared up to 64 characters. */
+/**
+ * The known word that `word` was probably meant to be; undefined when none is close. Words are compared up to 64
+ * characters.
+ */
 export function nearest(word: string, known: Iterable<string>): string | undefined {
   let best: string | undefined;
   let fewest = Math.max(2, Math.floor(word.length / 3)) + 1;
   for (const candidate of known) {
-    const edits = candidate.startsWith(word) && word.length >= 3 ? 1 : distance(word.slice(0, 64).toLowerCase(), candidate.slice(0, 64).toLowerCase());
+    const edits =
+      candidate.startsWith(word) && word.length >= 3
+        ? 1
+        : distance(word.slice(0, 64).toLowerCase(), candidate.slice(0, 64).toLowerCase());
     if (edits < fewest) [best, fewest] = [candidate, edits];
   }
   return best;

@@ -1,7 +1,10 @@
 import { parse } from 'yaml';
 import { QalignError } from '../errors.js';
 
-/** `a.b.c=value` from the command line; the value is read as YAML, so `2e-5`, `true`, `[1, 2]` and `null` mean what they say. */
+/**
+ * `a.b.c=value` from the command line; the value is read as YAML, so `2e-5`, `true`, `[1, 2]` and `null` mean what they
+ * say.
+ */
 export interface Override {
   readonly path: readonly string[];
   readonly value: unknown;
@@ -23,7 +26,10 @@ export function parseOverride(text: string): Override {
   }
 }
 
-/** A copy of `document` with the overrides put in, in order; objects on the way are made. Numbers in a path index arrays. */
+/**
+ * A copy of `document` with the overrides put in, in order; objects on the way are made. Numbers in a path index
+ * arrays.
+ */
 export function applyOverrides(document: unknown, overrides: readonly Override[]): unknown {
   return overrides.reduce((result, { path, value }) => put(result, path, value), structuredClone(document));
 }
@@ -36,6 +42,7 @@ function put(target: unknown, path: readonly string[], value: unknown): unknown 
     items[Number(key)] = put(items[Number(key)], rest, value);
     return items;
   }
-  const object = typeof target === 'object' && target !== null && !Array.isArray(target) ? (target as Record<string, unknown>) : {};
+  const object =
+    typeof target === 'object' && target !== null && !Array.isArray(target) ? (target as Record<string, unknown>) : {};
   return { ...object, [key]: put(object[key], rest, value) };
 }

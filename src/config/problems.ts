@@ -16,7 +16,9 @@ interface Node {
   patternProperties?: Record<string, Node>;
 }
 
-/** Every way in which `value` misses `schema`, one readable line each, in the order of the document. Empty when it fits. */
+/**
+ * Every way in which `value` misses `schema`, one readable line each, in the order of the document. Empty when it fits.
+ */
 export function problemsOf(schema: TSchema, value: unknown): string[] {
   const errors = Errors(schema, value);
   const unions = errors.filter((error) => error.keyword === 'anyOf').map((error) => error.schemaPath);
@@ -31,7 +33,9 @@ export function problemsOf(schema: TSchema, value: unknown): string[] {
     const found = show(valueAt(value, instancePath));
     if (keyword === 'additionalProperties') {
       const known = Object.keys(node?.properties ?? {});
-      return (params['additionalProperties'] as string[]).map((key) => `${join(where, key)}: unknown key${hint(key, known)}`);
+      return (params['additionalProperties'] as string[]).map(
+        (key) => `${join(where, key)}: unknown key${hint(key, known)}`,
+      );
     }
     if (keyword === 'required') {
       return (params['requiredProperties'] as string[]).map((key) => `${join(where, key)}: missing`);
@@ -39,7 +43,9 @@ export function problemsOf(schema: TSchema, value: unknown): string[] {
     const choices = node === undefined ? [] : literals(node);
     if (choices.length > 0) {
       const word = valueAt(value, instancePath);
-      return [`${where || 'the document'}: ${found} is none of ${choices.join(', ')}${typeof word === 'string' ? nearHint(word, choices) : ''}`];
+      return [
+        `${where || 'the document'}: ${found} is none of ${choices.join(', ')}${typeof word === 'string' ? nearHint(word, choices) : ''}`,
+      ];
     }
     return [`${where || 'the document'}: ${message}, not ${found}`];
   });
@@ -56,11 +62,17 @@ function has(value: unknown, key: string): boolean {
 }
 
 function keysOf(pointer: string): string[] {
-  return pointer.split('/').slice(1).map((key) => key.replaceAll('~1', '/').replaceAll('~0', '~'));
+  return pointer
+    .split('/')
+    .slice(1)
+    .map((key) => key.replaceAll('~1', '/').replaceAll('~0', '~'));
 }
 
 function valueAt(value: unknown, pointer: string): unknown {
-  return keysOf(pointer).reduce<unknown>((at, key) => (has(at, key) ? (at as Record<string, unknown>)[key] : undefined), value);
+  return keysOf(pointer).reduce<unknown>(
+    (at, key) => (has(at, key) ? (at as Record<string, unknown>)[key] : undefined),
+    value,
+  );
 }
 
 function nodeAt(schema: Node, pointer: string): Node | undefined {
@@ -68,7 +80,10 @@ function nodeAt(schema: Node, pointer: string): Node | undefined {
     if (node === undefined) return undefined;
     const branches = [node, ...(node.anyOf ?? [])];
     for (const branch of branches) {
-      const next = branch.properties?.[key] ?? (/^\d+$/.test(key) ? branch.items : undefined) ?? Object.values(branch.patternProperties ?? {})[0];
+      const next =
+        branch.properties?.[key] ??
+        (/^\d+$/.test(key) ? branch.items : undefined) ??
+        Object.values(branch.patternProperties ?? {})[0];
       if (next !== undefined) return next;
     }
     return undefined;
@@ -76,7 +91,7 @@ function nodeAt(schema: Node, pointer: string): Node | undefined {
 }
 
 function literals(node: Node): string[] {
-  if (node.enum !== undefined) return node.enum.map((value) => JSON.stringify(value).replaceAll('"', ""));
+  if (node.enum !== undefined) return node.enum.map((value) => JSON.stringify(value).replaceAll('"', ''));
   if (node.const !== undefined) return [typeof node.const === 'string' ? node.const : JSON.stringify(node.const)];
   const inner = (node.anyOf ?? []).map(literals);
   return inner.length > 0 && inner.every((list) => list.length > 0) ? inner.flat() : [];

@@ -22,15 +22,22 @@ export const PromptSchema = Type.Object(
 );
 
 export async function promptNames(): Promise<string[]> {
-  return (await readdir(FOLDER)).filter((name) => name.endsWith('.yaml')).map((name) => name.slice(0, -5)).sort();
+  return (await readdir(FOLDER))
+    .filter((name) => name.endsWith('.yaml'))
+    .map((name) => name.slice(0, -5))
+    .sort();
 }
 
-/** A prompt of configs/prompts/ by name, or a YAML file of the same form by path. Throws CONFIG_NOT_FOUND, CONFIG_INVALID. */
+/**
+ * A prompt of configs/prompts/ by name, or a YAML file of the same form by path. Throws CONFIG_NOT_FOUND,
+ * CONFIG_INVALID.
+ */
 export async function loadPrompt(name: string): Promise<PromptTemplate> {
   const path = /[/\\]|\.ya?ml$/.test(name) ? name : join(FOLDER, `${name}.yaml`);
   if (path !== name) {
     const names = await promptNames();
-    if (!names.includes(name)) throw new QalignError('CONFIG_NOT_FOUND', `There is no prompt "${name}"${hint(name, names)}.`);
+    if (!names.includes(name))
+      throw new QalignError('CONFIG_NOT_FOUND', `There is no prompt "${name}"${hint(name, names)}.`);
   }
   const prompt = await loadConfig(PromptSchema, path);
   const problems = templateProblems(prompt.text);

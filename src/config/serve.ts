@@ -7,19 +7,50 @@ const count = (fallback: number, description: string) => Type.Integer({ minimum:
 /** `configs/serve.yaml`: the HTTP service. */
 export const ServeConfig = Type.Object(
   {
-    host: Type.String({ default: '127.0.0.1', description: 'anything but a loopback address needs an API key first ("qalign keys create")' }),
-    port: Type.Integer({ minimum: 0, maximum: 65_535, default: 8080, description: '0: any free port, told in the log' }),
-    data_dir: Type.String({ minLength: 1, default: 'runs/service', description: 'keys, jobs and their results, uploads on their way' }),
-    models: Type.Array(Type.String({ minLength: 1 }), { minItems: 1, default: [DEFAULT_MODEL], description: 'loaded at the start; the first is used when a request names none' }),
+    host: Type.String({
+      default: '127.0.0.1',
+      description: 'anything but a loopback address needs an API key first ("qalign keys create")',
+    }),
+    port: Type.Integer({
+      minimum: 0,
+      maximum: 65_535,
+      default: 8080,
+      description: '0: any free port, told in the log',
+    }),
+    data_dir: Type.String({
+      minLength: 1,
+      default: 'runs/service',
+      description: 'keys, jobs and their results, uploads on their way',
+    }),
+    models: Type.Array(Type.String({ minLength: 1 }), {
+      minItems: 1,
+      default: [DEFAULT_MODEL],
+      description: 'loaded at the start; the first is used when a request names none',
+    }),
     most_models: count(2, 'models loaded at a time'),
     device: Type.String({ default: 'auto', description: 'auto, cpu, cuda:N, or several (0,1): one worker each' }),
-    precision: Type.Union([Type.Literal('auto'), Type.Literal('fp32'), Type.Literal('bf16'), Type.Literal('fp16')], { default: 'auto' }),
-    max_batch_frames: Type.Union([Type.Integer({ minimum: 1 }), Type.Null()], { default: null, description: 'null: 16 on a CPU, 64 on CUDA' }),
+    precision: Type.Union([Type.Literal('auto'), Type.Literal('fp32'), Type.Literal('bf16'), Type.Literal('fp16')], {
+      default: 'auto',
+    }),
+    max_batch_frames: Type.Union([Type.Integer({ minimum: 1 }), Type.Null()], {
+      default: null,
+      description: 'null: 16 on a CPU, 64 on CUDA',
+    }),
     offline: Type.Boolean({ default: false, description: 'never ask the hub' }),
-    root: Type.Union([Type.String({ minLength: 1 }), Type.Null()], { default: null, description: 'folder whose files requests may name; null: none' }),
-    runs_dir: Type.Union([Type.String({ minLength: 1 }), Type.Null()], { default: null, description: 'run directories of trainings; null: QALIGN_RUNS or runs' }),
+    root: Type.Union([Type.String({ minLength: 1 }), Type.Null()], {
+      default: null,
+      description: 'folder whose files requests may name; null: none',
+    }),
+    runs_dir: Type.Union([Type.String({ minLength: 1 }), Type.Null()], {
+      default: null,
+      description: 'run directories of trainings; null: QALIGN_RUNS or runs',
+    }),
     allow_urls: Type.Boolean({ default: false, description: 'fetch http(s) URLs, public addresses only' }),
-    cors_origins: Type.Array(Type.String({ pattern: '^https?://[^/*\\s]+$' }), { default: [], description: 'pages of these origins may call (https://tools.example.org), with a key where there are keys; none by default' }),
+    cors_origins: Type.Array(Type.String({ pattern: '^https?://[^/*\\s]+$' }), {
+      default: [],
+      description:
+        'pages of these origins may call (https://tools.example.org), with a key where there are keys; none by default',
+    }),
     limits: Type.Object(
       {
         items: count(64, 'in one request'),
@@ -28,7 +59,10 @@ export const ServeConfig = Type.Object(
         memory_mb: count(256, 'of uploads held in memory at a time; beyond it they go to disk'),
         manifest_mb: count(1024, 'of the list of a job'),
         pixels: count(178_956_970, 'of a picture'),
-        frames: count(600, 'of a clip that are scored, one a second; two clips at a time are held whole, 600 kB a frame'),
+        frames: count(
+          600,
+          'of a clip that are scored, one a second; two clips at a time are held whole, 600 kB a frame',
+        ),
         decode_ms: count(60_000, 'to decode one picture or clip'),
         connections: count(2048, 'open at a time'),
       },
@@ -36,17 +70,29 @@ export const ServeConfig = Type.Object(
     ),
     request_ms: count(30_000, 'a request is answered within this or gets 504; a request may ask for less'),
     shutdown_ms: count(15_000, 'from SIGTERM to the end'),
-    rate_per_minute: Type.Integer({ minimum: 0, default: 6000, description: 'requests of one key (or address, where there are no keys); 0: no limit' }),
+    rate_per_minute: Type.Integer({
+      minimum: 0,
+      default: 6000,
+      description: 'requests of one key (or address, where there are no keys); 0: no limit',
+    }),
     jobs: Type.Object(
       {
         concurrent: count(2, 'jobs that run at a time'),
-        in_flight: Type.Union([Type.Integer({ minimum: 1 }), Type.Null()], { default: null, description: 'items of a job decoded or waiting at a time; null: what keeps every worker busy' }),
-        keep_days: Type.Union([Type.Integer({ minimum: 1 }), Type.Null()], { default: null, description: 'a job that ended goes after so many days, with its list and results; null: it stays' }),
+        in_flight: Type.Union([Type.Integer({ minimum: 1 }), Type.Null()], {
+          default: null,
+          description: 'items of a job decoded or waiting at a time; null: what keeps every worker busy',
+        }),
+        keep_days: Type.Union([Type.Integer({ minimum: 1 }), Type.Null()], {
+          default: null,
+          description: 'a job that ended goes after so many days, with its list and results; null: it stays',
+        }),
         attempts: count(5, 'how often an item is tried when workers are lost under it'),
       },
       { ...closed, default: {} },
     ),
-    log_level: Type.Union([Type.Literal('debug'), Type.Literal('info'), Type.Literal('warn'), Type.Literal('error')], { default: 'info' }),
+    log_level: Type.Union([Type.Literal('debug'), Type.Literal('info'), Type.Literal('warn'), Type.Literal('error')], {
+      default: 'info',
+    }),
   },
   closed,
 );

@@ -24,7 +24,10 @@ export interface Conversion {
   readonly softLabelsRequired: boolean;
   /** Spread of the ratings where a row has none, in the units of the MOS. */
   readonly assumedStd: number | undefined;
-  /** What soft labels and score texts count from; undefined: from the lowest to the highest MOS of all rows, as DeQA-Score does. */
+  /**
+   * What soft labels and score texts count from; undefined: from the lowest to the highest MOS of all rows, as
+   * DeQA-Score does.
+   */
   readonly scale: ScoreRange | undefined;
   /** Answers say the MOS on 1–5 with two digits instead of a level (paper, Table 11). */
   readonly scoreText: boolean;
@@ -83,9 +86,16 @@ interface Bin {
  * doubles a row, whatever the size of the files.
  * @throws QalignError DATASET_DUPLICATE, DATASET_EMPTY, DATASET_VALUE and what the scan throws
  */
-export async function convertRatings(scan: RatingScan, given: Conversion, sink: RecordSink): Promise<ConversionSummary> {
+export async function convertRatings(
+  scan: RatingScan,
+  given: Conversion,
+  sink: RecordSink,
+): Promise<ConversionSummary> {
   const { scores, extremes, files, allHaveStd } = await firstPass(scan);
-  const plan = given.softLabels !== undefined && !given.softLabelsRequired && given.assumedStd === undefined && !allHaveStd ? { ...given, softLabels: undefined } : given;
+  const plan =
+    given.softLabels !== undefined && !given.softLabelsRequired && given.assumedStd === undefined && !allHaveStd
+      ? { ...given, softLabels: undefined }
+      : given;
   const bins = new Map<string, Bin>();
   const all = plan.over === 'all' ? joined(scores) : undefined;
   for (const [split, values] of scores) bins.set(split, binOf(plan, split, all ?? values.view(), values.length));
@@ -116,7 +126,9 @@ export async function convertRatings(scan: RatingScan, given: Conversion, sink: 
   return summarise(plan, bins, files, scale);
 }
 
-async function firstPass(scan: RatingScan): Promise<{ scores: Map<string, GrowingDoubles>; extremes: ScoreRange; files: string[]; allHaveStd: boolean }> {
+async function firstPass(
+  scan: RatingScan,
+): Promise<{ scores: Map<string, GrowingDoubles>; extremes: ScoreRange; files: string[]; allHaveStd: boolean }> {
   const scores = new Map<string, GrowingDoubles>();
   const files = new Set<string>();
   const names = new DuplicateWatch();
@@ -152,14 +164,35 @@ function binOf(plan: Conversion, split: string, scores: Float64Array, rows: numb
   try {
     range = scoreRange(scores, plan.splitRanges[split] ?? plan.rule.range);
   } catch (cause) {
-    throw new QalignError('DATASET_VALUE', `The scores of ${plan.dataset}, split ${split}, cannot be divided into levels: ${(cause as Error).message}.`, { cause });
+    throw new QalignError(
+      'DATASET_VALUE',
+      `The scores of ${plan.dataset}, split ${split}, cannot be divided into levels: ${(cause as Error).message}.`,
+      { cause },
+    );
   }
   const levels = Object.fromEntries(plan.rule.names.map((name) => [name, 0]));
-  const summary: SplitSummary = { n_all: rows, n: 0, dropped_outside: 0, dropped_media: 0, range: [range.min, range.max], levels, srcc: null, plcc: null, std_coverage: 0 };
+  const summary: SplitSummary = {
+    n_all: rows,
+    n: 0,
+    dropped_outside: 0,
+    dropped_media: 0,
+    range: [range.min, range.max],
+    levels,
+    srcc: null,
+    plcc: null,
+    std_coverage: 0,
+  };
   // a trim that cuts nothing drops nothing: the end of a half-open range would be the best picture of a small set
   const untrimmed = plan.splitRanges[split] === undefined && plan.rule.range === 'trimmed' && scores.length < 1000;
   const rule: LevelRule = untrimmed ? { ...plan.rule, ends: 'closed' } : plan.rule;
-  return { range, find: levelFinder(rule, range), summary, mos: new GrowingDoubles(), values: new GrowingDoubles(), withStd: 0 };
+  return {
+    range,
+    find: levelFinder(rule, range),
+    summary,
+    mos: new GrowingDoubles(),
+    values: new GrowingDoubles(),
+    withStd: 0,
+  };
 }
 
 function count(bin: Bin, plan: Conversion, { mos, std }: Rating, level: number): void {
@@ -170,7 +203,10 @@ function count(bin: Bin, plan: Conversion, { mos, std }: Rating, level: number):
   if (std !== undefined) bin.withStd++;
 }
 
-function recordMaker(plan: Conversion, scale: ScoreRange): (rating: Rating, level: number, media: string, question: string) => DatasetRecord {
+function recordMaker(
+  plan: Conversion,
+  scale: ScoreRange,
+): (rating: Rating, level: number, media: string, question: string) => DatasetRecord {
   const { dataset, kind, task, rule } = plan;
   const answerOf = (said: string): string => `The ${task} of the ${kind} is ${said}.`;
   const answers = rule.names.map(answerOf);
@@ -179,24 +215,59 @@ function recordMaker(plan: Conversion, scale: ScoreRange): (rating: Rating, leve
   return (rating, level, media, question) => {
     const { name, mos, split, group, file, row } = rating;
     const std = rating.std ?? plan.assumedStd;
-    const answer = plan.scoreText ? answerOf(((4 * (onScale(mos) - scale.min)) / (scale.max - scale.min) + 1).toFixed(2)) : answers[level]!;
+    const answer = plan.scoreText
+      ? answerOf(((4 * (onScale(mos) - scale.min)) / (scale.max - scale.min) + 1).toFixed(2))
+      : answers[level]!;
     // not with spreads of what may be absent: they take longer than all the rest of a record
-    const record: DatasetRecord = { id: name, media, kind, task, dataset, mos, level: rule.names[level]!, question, answer, split, source: { file, row } };
+    const record: DatasetRecord = {
+      id: name,
+      media,
+      kind,
+      task,
+      dataset,
+      mos,
+      level: rule.names[level]!,
+      question,
+      answer,
+      split,
+      source: { file, row },
+    };
     if (std !== undefined) record.mos_std = std;
-    if (plan.softLabels !== undefined) record.level_probs = softProbs(rating, onScale(mos), std, scale, rule.names.length, plan.softLabels);
+    if (plan.softLabels !== undefined)
+      record.level_probs = softProbs(rating, onScale(mos), std, scale, rule.names.length, plan.softLabels);
     if (group !== undefined) record.group = group;
     return record;
   };
 }
 
-function softProbs({ file, row }: Rating, mos: number, std: number | undefined, scale: ScoreRange, levels: number, rule: SoftLabelRule): number[] {
-  if (std === undefined) throw new QalignError('DATASET_VALUE', `${file}:${row}: soft labels need the spread of the ratings, and this row has none; name its column, give --std, or leave soft labels out.`);
+function softProbs(
+  { file, row }: Rating,
+  mos: number,
+  std: number | undefined,
+  scale: ScoreRange,
+  levels: number,
+  rule: SoftLabelRule,
+): number[] {
+  if (std === undefined)
+    throw new QalignError(
+      'DATASET_VALUE',
+      `${file}:${row}: soft labels need the spread of the ratings, and this row has none; name its column, give --std, or leave soft labels out.`,
+    );
   return softLabel(mos, std, scale, levels, rule);
 }
 
-function summarise(plan: Conversion, bins: ReadonlyMap<string, Bin>, files: string[], scale: ScoreRange): ConversionSummary {
+function summarise(
+  plan: Conversion,
+  bins: ReadonlyMap<string, Bin>,
+  files: string[],
+  scale: ScoreRange,
+): ConversionSummary {
   const wanted = [...bins].filter(([split]) => plan.split === undefined || split === plan.split);
-  if (wanted.length === 0) throw new QalignError('DATASET_EMPTY', `${plan.dataset} has no split "${plan.split}" here; there are ${[...bins.keys()].join(', ')}.`);
+  if (wanted.length === 0)
+    throw new QalignError(
+      'DATASET_EMPTY',
+      `${plan.dataset} has no split "${plan.split}" here; there are ${[...bins.keys()].join(', ')}.`,
+    );
   const orNull = (value: number): number | null => (Number.isNaN(value) ? null : value);
   const mos = new Map(wanted.map(([split, bin]) => [split, bin.mos]));
   const values = new Map(wanted.map(([split, bin]) => [split, bin.values]));
@@ -206,9 +277,16 @@ function summarise(plan: Conversion, bins: ReadonlyMap<string, Bin>, files: stri
     bin.summary.std_coverage = bin.summary.n === 0 ? 0 : bin.withStd / bin.summary.n;
   }
   const [only] = wanted;
-  const whole = wanted.length === 1 ? only![1].summary : { srcc: orNull(srcc(joined(values), joined(mos))), plcc: orNull(plcc(joined(values), joined(mos))) };
+  const whole =
+    wanted.length === 1
+      ? only![1].summary
+      : { srcc: orNull(srcc(joined(values), joined(mos))), plcc: orNull(plcc(joined(values), joined(mos))) };
   const n = wanted.reduce((sum, [, bin]) => sum + bin.summary.n, 0);
-  if (n === 0) throw new QalignError('DATASET_EMPTY', `No rating of ${plan.dataset} is inside the range of its levels; nothing is left to write.`);
+  if (n === 0)
+    throw new QalignError(
+      'DATASET_EMPTY',
+      `No rating of ${plan.dataset} is inside the range of its levels; nothing is left to write.`,
+    );
   return {
     dataset: plan.dataset,
     files,

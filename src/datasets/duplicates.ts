@@ -24,7 +24,11 @@ export class DuplicateWatch {
       for (const { name, file, row } of batch) {
         if (!suspects.has(hashOf(name))) continue;
         const first = seen.get(name);
-        if (first !== undefined) throw new QalignError('DATASET_DUPLICATE', `${file}:${row}: ${name} is rated a second time; the first is ${first}. Remove one of the rows.`);
+        if (first !== undefined)
+          throw new QalignError(
+            'DATASET_DUPLICATE',
+            `${file}:${row}: ${name} is rated a second time; the first is ${first}. Remove one of the rows.`,
+          );
         seen.set(name, `${file}:${row}`);
       }
     }

@@ -66,7 +66,10 @@ export async function openWhole(path: string): Promise<WholeFile> {
 }
 
 async function isFolder(path: string): Promise<boolean> {
-  return stat(path).then((found) => found.isDirectory(), () => false);
+  return stat(path).then(
+    (found) => found.isDirectory(),
+    () => false,
+  );
 }
 
 /** What a process that was killed had written of this file. */

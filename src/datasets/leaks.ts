@@ -44,7 +44,10 @@ export const LOOK_DISTANCE = 6;
  * All pairs that offend. Where many records of a side share one key (the pictures of one reference), each record of the
  * other sides is paired with the first of them: every offender is named, and their number does not grow as a product.
  */
-export function findLeaks(items: readonly LeakItem[], { kinds = LEAK_KINDS, distance = LOOK_DISTANCE }: LeakOptions = {}): Leak[] {
+export function findLeaks(
+  items: readonly LeakItem[],
+  { kinds = LEAK_KINDS, distance = LOOK_DISTANCE }: LeakOptions = {},
+): Leak[] {
   const exact = sharing(items, 'exact', ({ print }) => print?.sha256);
   const known = new Set(exact.map(pairKey));
   const groups = new Map(items.map(({ record, file }) => [`${file}\n${record.id}`, record.group]));
@@ -57,7 +60,8 @@ export function findLeaks(items: readonly LeakItem[], { kinds = LEAK_KINDS, dist
     exact: () => exact,
     perceptual: () => alike(items, distance).filter((leak) => !known.has(pairKey(leak))),
     reference: () => sharing(items, 'reference', ({ record }) => record.group),
-    base_name: () => sharing(items, 'base_name', ({ record }) => stem(record.media)).filter(({ a, b }) => !knownApart(a, b)),
+    base_name: () =>
+      sharing(items, 'base_name', ({ record }) => stem(record.media)).filter(({ a, b }) => !knownApart(a, b)),
   };
   return LEAK_KINDS.filter((kind) => kinds.includes(kind)).flatMap((kind) => found[kind]());
 }
@@ -74,7 +78,9 @@ function sharing(items: readonly LeakItem[], kind: LeakKind, keyOf: (item: LeakI
   const leaks: Leak[] = [];
   for (const [key, shared] of byKey) {
     const [first] = shared;
-    for (const item of shared) if (first !== undefined && item.side !== first.side) leaks.push({ kind, key, a: placeOf(first), b: placeOf(item) });
+    for (const item of shared)
+      if (first !== undefined && item.side !== first.side)
+        leaks.push({ kind, key, a: placeOf(first), b: placeOf(item) });
   }
   return leaks;
 }
@@ -89,7 +95,8 @@ function alike(items: readonly LeakItem[], most: number): Leak[] {
       const b = seen[j]!;
       if (a.item.side === b.item.side) continue;
       const distance = lookDistance(a.look, b.look);
-      if (distance <= most) leaks.push({ kind: 'perceptual', key: lookText(a.look), distance, a: placeOf(a.item), b: placeOf(b.item) });
+      if (distance <= most)
+        leaks.push({ kind: 'perceptual', key: lookText(a.look), distance, a: placeOf(a.item), b: placeOf(b.item) });
     }
   }
   return leaks;
@@ -108,5 +115,8 @@ function placeOf({ record: { id, dataset, media }, side, file }: LeakItem): Leak
 }
 
 function stem(media: string): string {
-  return media.replace(/^.*\//, '').replace(/\.[^.]*$/, '').toLowerCase();
+  return media
+    .replace(/^.*\//, '')
+    .replace(/\.[^.]*$/, '')
+    .toLowerCase();
 }

@@ -16,7 +16,8 @@ export const LLAVA_TEXT: RecordText = { extension: '.json', start: '[\n', betwee
 export function llavaElement(record: DatasetRecord, rating: Rating, { id, gtScore }: LlavaOptions): string {
   const digits = rating.digits ?? pythonDigits(rating.mos);
   const label = `${id === 'name' ? rating.name : record.media}->${digits}`;
-  const turn = (from: string, value: string): string => `            {\n                "from": "${from}",\n                "value": ${quoted(value)}\n            }`;
+  const turn = (from: string, value: string): string =>
+    `            {\n                "from": "${from}",\n                "value": ${quoted(value)}\n            }`;
   const lines = [
     `        "id": ${quoted(label)}`,
     `        "image": ${quoted(record.media)}`,
@@ -28,5 +29,8 @@ export function llavaElement(record: DatasetRecord, rating: Rating, { id, gtScor
 
 /** A JSON text in ASCII, as Python writes it by default. */
 function quoted(text: string): string {
-  return JSON.stringify(text).replace(/[\u007f-\uffff]/g, (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`);
+  return JSON.stringify(text).replace(
+    /[\u007f-\uffff]/g,
+    (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`,
+  );
 }

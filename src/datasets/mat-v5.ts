@@ -1,6 +1,8 @@
 import { inflateSync } from 'node:zlib';
 
-/** An array of a MATLAB file, column-major. `data` has one element per place: number, text (a char row) or nested array. */
+/**
+ * An array of a MATLAB file, column-major. `data` has one element per place: number, text (a char row) or nested array.
+ */
 export interface MatArray {
   readonly name: string;
   readonly dims: readonly number[];
@@ -15,7 +17,21 @@ const STRUCT = 2;
 const CHAR = 4;
 const OPAQUE = 17;
 /** Bytes of a number by the type of its data element: int8 … uint64. */
-const WIDTH: Readonly<Record<number, number>> = { 1: 1, 2: 1, 3: 2, 4: 2, 5: 4, 6: 4, 7: 4, 9: 8, 12: 8, 13: 8, 16: 1, 17: 2, 18: 4 };
+const WIDTH: Readonly<Record<number, number>> = {
+  1: 1,
+  2: 1,
+  3: 2,
+  4: 2,
+  5: 4,
+  6: 4,
+  7: 4,
+  9: 8,
+  12: 8,
+  13: 8,
+  16: 1,
+  17: 2,
+  18: 4,
+};
 
 interface Element {
   readonly type: number;
@@ -34,7 +50,8 @@ interface StringObject {
  * @throws RangeError or Error for what is not such a file
  */
 export function readMatV5(file: Buffer): MatArray[] {
-  if (file.length < 128 || file.toString('latin1', 126, 128) !== 'IM') throw new Error('it has no header of a little-endian level 5 MAT-file');
+  if (file.length < 128 || file.toString('latin1', 126, 128) !== 'IM')
+    throw new Error('it has no header of a little-endian level 5 MAT-file');
   const arrays = topLevel(file, 128);
   const subsystem = arrays.find((array) => array.name === '');
   const strings = subsystem === undefined ? new Map<number, MatArray>() : readStrings(subsystem);
@@ -43,7 +60,7 @@ export function readMatV5(file: Buffer): MatArray[] {
 
 function topLevel(bytes: Buffer, start: number): MatArray[] {
   const arrays: MatArray[] = [];
-  for (let at = start; at + 8 <= bytes.length; ) {
+  for (let at = start; at + 8 <= bytes.length;) {
     const element = elementAt(bytes, at);
     at = element.next;
     const inner = element.type === 15 ? elementAt(inflateSync(element.bytes), 0) : element;
@@ -73,23 +90,26 @@ function matrix(bytes: Buffer): MatArray {
   const label = elementAt(bytes, shape.next);
   const name = label.bytes.toString('latin1');
   if (kind === CELL) return { name, dims, data: nested(bytes, label.next).map(textOrArray) };
-  if (kind === STRUCT) return { name, dims, data: nested(bytes, elementAt(bytes, elementAt(bytes, label.next).next).next) };
+  if (kind === STRUCT)
+    return { name, dims, data: nested(bytes, elementAt(bytes, elementAt(bytes, label.next).next).next) };
   const values = label.next < bytes.length ? elementAt(bytes, label.next) : undefined;
-  if (kind !== CHAR && (values?.type === 2 || values?.type === 13)) return { name, dims, data: numbers(values), raw: values.bytes };
+  if (kind !== CHAR && (values?.type === 2 || values?.type === 13))
+    return { name, dims, data: numbers(values), raw: values.bytes };
   if (kind !== CHAR) return { name, dims, data: values === undefined ? [] : numbers(values) };
   return { name, dims: [dims[0] ?? 0, 1], data: values === undefined ? [''] : charRows(values, dims) };
 }
 
 /** A char array is one text per row, stored column by column. */
 function charRows(values: Element, dims: readonly number[]): string[] {
-  const chars = values.type === 16 ? [...values.bytes.toString('utf8')] : numbers(values).map((code) => String.fromCharCode(code));
+  const chars =
+    values.type === 16 ? [...values.bytes.toString('utf8')] : numbers(values).map((code) => String.fromCharCode(code));
   const rows = dims[0] ?? 0;
   return Array.from({ length: rows }, (_, row) => chars.filter((_, i) => i % rows === row).join(''));
 }
 
 function nested(bytes: Buffer, start: number): MatArray[] {
   const arrays: MatArray[] = [];
-  for (let at = start; at + 8 <= bytes.length; ) {
+  for (let at = start; at + 8 <= bytes.length;) {
     const element = elementAt(bytes, at);
     arrays.push(matrix(element.bytes));
     at = element.next;
@@ -134,7 +154,9 @@ function opaque(bytes: Buffer, start: number): MatArray {
  */
 function readStrings(subsystem: MatArray): Map<number, MatArray> {
   const strings = new Map<number, MatArray>();
-  const wrapper = topLevel(subsystem.raw ?? Buffer.alloc(0), 8).flatMap(leaves).find((array) => array.data.length > 2);
+  const wrapper = topLevel(subsystem.raw ?? Buffer.alloc(0), 8)
+    .flatMap(leaves)
+    .find((array) => array.data.length > 2);
   const meta = wrapper === undefined ? undefined : (wrapper.data[0] as MatArray).raw;
   if (wrapper === undefined || meta === undefined) return strings;
   const region = (index: number): number => meta.readUInt32LE(8 + 4 * index);
@@ -156,7 +178,7 @@ function leaves(array: MatArray): MatArray[] {
 /** Blocks of [count, count × (name, kind, value)], each padded to eight bytes; the values, by block. */
 function propertyBlocks(meta: Buffer, start: number, end: number): number[][] {
   const blocks: number[][] = [];
-  for (let at = start; at < end; ) {
+  for (let at = start; at < end;) {
     const count = meta.readUInt32LE(at);
     blocks.push(Array.from({ length: count }, (_, i) => meta.readUInt32LE(at + 4 + 12 * i + 8)));
     at += Math.ceil((4 + 12 * count) / 8) * 8;

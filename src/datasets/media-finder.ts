@@ -4,7 +4,10 @@ import { QalignError } from '../errors.js';
 
 /** Finds the file of a rated picture or clip below a folder. */
 export interface MediaFinder {
-  /** Absolute or as `root` is; undefined where there is none. @throws QalignError DATASET_MEDIA_MISSING where several files could be meant */
+  /**
+   * Absolute or as `root` is; undefined where there is none. @throws QalignError DATASET_MEDIA_MISSING where several
+   * files could be meant
+   */
   find(name: string): string | undefined;
 }
 
@@ -13,16 +16,27 @@ export interface MediaFinder {
  * case aside (TID2013 and LIVE are distributed with both). Folders are read once, and only when a name is not in place.
  */
 export function createMediaFinder(root: string, folder: string): MediaFinder {
-  if (!isA('directory', root)) throw new QalignError('DATASET_MEDIA_MISSING', `The media folder ${root} is no folder; name the one that holds the pictures or clips.`);
+  if (!isA('directory', root))
+    throw new QalignError(
+      'DATASET_MEDIA_MISSING',
+      `The media folder ${root} is no folder; name the one that holds the pictures or clips.`,
+    );
   let index: Map<string, string[]> | undefined;
   return {
     find(name) {
-      for (const candidate of folder === '' ? [join(root, name)] : [join(root, folder, name), join(root, name)]) if (isA('file', candidate)) return candidate;
+      for (const candidate of folder === '' ? [join(root, name)] : [join(root, folder, name), join(root, name)])
+        if (isA('file', candidate)) return candidate;
       index ??= indexOf(root);
       const found = index.get(basename(name).toLowerCase()) ?? [];
       const nearest = found.length > 1 ? found.filter((path) => endsWith(path, name)) : found;
       if (nearest.length > 1) {
-        throw new QalignError('DATASET_MEDIA_MISSING', `${name} could be ${nearest.slice(0, 3).map((path) => relative(root, path)).join(' or ')}; name the folder above the one that is meant with --media.`);
+        throw new QalignError(
+          'DATASET_MEDIA_MISSING',
+          `${name} could be ${nearest
+            .slice(0, 3)
+            .map((path) => relative(root, path))
+            .join(' or ')}; name the folder above the one that is meant with --media.`,
+        );
       }
       return nearest[0];
     },
@@ -73,6 +87,10 @@ function entriesOf(folder: string, seen: Set<string>): Dirent[] {
   } catch (cause) {
     const { code } = cause as NodeJS.ErrnoException;
     if (code === 'ENOENT' || code === 'ENOTDIR') return [];
-    throw new QalignError('MEDIA_UNREADABLE', `${folder} cannot be read (${code ?? String(cause)}), so that what lies in it is not known; make it readable, or name another media folder.`, { cause });
+    throw new QalignError(
+      'MEDIA_UNREADABLE',
+      `${folder} cannot be read (${code ?? String(cause)}), so that what lies in it is not known; make it readable, or name another media folder.`,
+      { cause },
+    );
   }
 }

@@ -30,7 +30,10 @@ export interface OwnData {
 }
 
 /** What the questions, paths and levels of one's own data are made from. */
-export type OwnSpec = Pick<DatasetSpec, 'name' | 'title' | 'version' | 'licence' | 'kind' | 'task' | 'media' | 'levels' | 'density' | 'questions' | 'id'>;
+export type OwnSpec = Pick<
+  DatasetSpec,
+  'name' | 'title' | 'version' | 'licence' | 'kind' | 'task' | 'media' | 'levels' | 'density' | 'questions' | 'id'
+>;
 
 export interface OwnRatings {
   readonly spec: OwnSpec;
@@ -58,7 +61,9 @@ const MEDIA = /\.(jpe?g|png|webp|avif|gif|tiff?|bmp|mp4|mov|mkv|webm|avi)$/i;
  */
 export async function openOwnRatings(path: string, own: OwnData): Promise<OwnRatings> {
   const folders = own.levels ?? LEVELS;
-  const { scan, source } = isFolder(path) ? { scan: await folderRatings(path, folders), source: 'folder' } : { scan: await tableRatings(path, own), source: 'own' };
+  const { scan, source } = isFolder(path)
+    ? { scan: await folderRatings(path, folders), source: 'folder' }
+    : { scan: await tableRatings(path, own), source: 'own' };
   const kind = own.kind ?? (CLIP.test(await firstName(scan)) ? 'video' : 'image');
   const task = own.task ?? 'quality';
   const name = own.name ?? basename(path).replace(/\.[^.]+$/, '');
@@ -73,7 +78,12 @@ export async function openOwnRatings(path: string, own: OwnData): Promise<OwnRat
     levels:
       source === 'folder' // the level is the rating: all of them are the range, whichever are there
         ? { range: [1, folders.length], over: 'all', outside: 'clip', edge: 'lower' }
-        : { range: own.scale === undefined ? 'trimmed' : [own.scale[0], own.scale[1]], over: 'all', outside: kind === 'video' ? 'clip' : 'drop', edge: 'lower' },
+        : {
+            range: own.scale === undefined ? 'trimmed' : [own.scale[0], own.scale[1]],
+            over: 'all',
+            outside: kind === 'video' ? 'clip' : 'drop',
+            edge: 'lower',
+          },
     density: 'pdf',
     questions: `${kind}-${task}`,
     id: 'name',
@@ -84,9 +94,19 @@ export async function openOwnRatings(path: string, own: OwnData): Promise<OwnRat
 async function tableRatings(path: string, own: OwnData): Promise<RatingScan> {
   const extension = extname(path).toLowerCase();
   const format = FORMATS[extension];
-  if (format === undefined) throw new QalignError('DATASET_UNREADABLE', `${basename(path)}: a table ends in ${Object.keys(FORMATS).join(', ')}; rename it to what it is.`);
+  if (format === undefined)
+    throw new QalignError(
+      'DATASET_UNREADABLE',
+      `${basename(path)}: a table ends in ${Object.keys(FORMATS).join(', ')}; rename it to what it is.`,
+    );
   const columns = await columnsOf(path, own, extension);
-  const layout: LabelFile = { file: basename(path), header: true, ...format, ...(own.delimiter === undefined ? {} : { delimiter: own.delimiter }), columns };
+  const layout: LabelFile = {
+    file: basename(path),
+    header: true,
+    ...format,
+    ...(own.delimiter === undefined ? {} : { delimiter: own.delimiter }),
+    columns,
+  };
   return openRatings(path, layout, { scale: own.scale, lowerIsBetter: own.lowerIsBetter ?? false, mirror: own.mirror });
 }
 
@@ -109,7 +129,10 @@ async function columnsOf(path: string, own: OwnData, extension: string): Promise
     const score = scoreColumn ?? ['gt_score', 'mos', 'id.score'].find((column) => header.includes(column));
     if (name !== undefined && score !== undefined) return { name, score, ...rest };
   }
-  throw new QalignError('USAGE', `${basename(path)}: say which columns hold the pictures and the scores (--image-column, --score-column).`);
+  throw new QalignError(
+    'USAGE',
+    `${basename(path)}: say which columns hold the pictures and the scores (--image-column, --score-column).`,
+  );
 }
 
 function isFolder(path: string): boolean {
@@ -123,10 +146,23 @@ async function folderRatings(path: string, levels: readonly string[]): Promise<R
     const names = isFolder(join(path, level)) ? (await readdir(join(path, level), { recursive: true })).sort() : [];
     for (const name of names.filter((each) => MEDIA.test(each))) {
       const mos = levels.length - index;
-      ratings.push({ name: `${level}/${name.replaceAll('\\', '/')}`, mos, digits: `${mos}.0`, std: undefined, split: 'all', group: undefined, file: `${basename(path)}/${level}`, row: ratings.length + 1 });
+      ratings.push({
+        name: `${level}/${name.replaceAll('\\', '/')}`,
+        mos,
+        digits: `${mos}.0`,
+        std: undefined,
+        split: 'all',
+        group: undefined,
+        file: `${basename(path)}/${level}`,
+        row: ratings.length + 1,
+      });
     }
   }
-  if (ratings.length === 0) throw new QalignError('DATASET_EMPTY', `${path} has no pictures in sub-folders named ${levels.join(', ')}: a folder of pictures alone has no ratings; name a table with --image-column and --score-column.`);
+  if (ratings.length === 0)
+    throw new QalignError(
+      'DATASET_EMPTY',
+      `${path} has no pictures in sub-folders named ${levels.join(', ')}: a folder of pictures alone has no ratings; name a table with --image-column and --score-column.`,
+    );
   return async function* () {
     yield ratings;
   };

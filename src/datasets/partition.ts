@@ -12,7 +12,9 @@ export function apportion(shares: readonly number[], total: number): number[] {
   const sum = shares.reduce((a, b) => a + b, 0);
   const exact = shares.map((share) => (sum === 0 ? 0 : (share / sum) * total));
   const counts = exact.map((value) => Math.floor(value + 1e-9));
-  const order = exact.map((value, index) => ({ index, left: value - counts[index]! })).sort((a, b) => b.left - a.left || a.index - b.index);
+  const order = exact
+    .map((value, index) => ({ index, left: value - counts[index]! }))
+    .sort((a, b) => b.left - a.left || a.index - b.index);
   let missing = total - counts.reduce((a, b) => a + b, 0);
   for (const { index } of order) if (missing-- > 0) counts[index]!++;
   return counts;
@@ -22,21 +24,32 @@ export function apportion(shares: readonly number[], total: number): number[] {
  * Positions of a seeded sample of `count`, in the order of the records, with the levels in the proportions of the whole
  * where `stratify` is set.
  */
-export function samplePositions(records: readonly Item[], count: number, { seed, stratify }: { seed: number; stratify: boolean }): number[] {
+export function samplePositions(
+  records: readonly Item[],
+  count: number,
+  { seed, stratify }: { seed: number; stratify: boolean },
+): number[] {
   const strata = strataOf(records, stratify);
   const random = mulberry32(seed);
-  const takes = apportion(strata.map((positions) => positions.length), count);
+  const takes = apportion(
+    strata.map((positions) => positions.length),
+    count,
+  );
   return strata.flatMap((positions, index) => shuffled(positions, random).slice(0, takes[index])).sort((a, b) => a - b);
 }
 
 /**
- * A part for every record, seeded: levels in the proportions of the whole, and where records have a group (the reference
- * image of a synthetic set) whole groups, whose sizes are shares of the groups.
+ * A part for every record, seeded: levels in the proportions of the whole, and where records have a group (the
+ * reference image of a synthetic set) whole groups, whose sizes are shares of the groups.
  * @throws QalignError USAGE for sizes that do not go together
  */
 export function partition(records: readonly Item[], parts: Readonly<Record<string, PartSize>>, seed: number): string[] {
   const grouped = records.filter(({ group }) => group !== undefined).length;
-  if (grouped > 0 && grouped < records.length) throw new QalignError('DATASET_VALUE', `${grouped} of ${records.length} records name a reference image; all or none must, or pictures of one reference could come to two parts.`);
+  if (grouped > 0 && grouped < records.length)
+    throw new QalignError(
+      'DATASET_VALUE',
+      `${grouped} of ${records.length} records name a reference image; all or none must, or pictures of one reference could come to two parts.`,
+    );
   return grouped > 0 ? byGroup(records, parts, seed) : byLevel(records, parts, seed);
 }
 
@@ -79,11 +92,20 @@ function sizesOf(parts: Readonly<Record<string, PartSize>>, total: number, what:
   const rest = sizes.filter((size) => size === 'rest').length;
   const shares = sizes.every((size) => size !== 'rest' && size < 1);
   if (rest > 1) throw new QalignError('USAGE', 'Only one part can be the rest.');
-  if (rest === 0 && Math.abs(fixed - total) > 1e-6 * total) throw new QalignError('USAGE', `The parts add up to ${shares ? `${Number((fixed / total).toFixed(6))} of the ${what}` : `${fixed} ${what}`}, and there are ${total}; give the last one as "rest".`);
-  if (fixed > total * (1 + 1e-6)) throw new QalignError('USAGE', `The parts ask for ${fixed} ${what}, and there are ${total}.`);
-  const whole = apportion(counts.map((count) => count ?? Math.max(0, total - fixed)), total);
+  if (rest === 0 && Math.abs(fixed - total) > 1e-6 * total)
+    throw new QalignError(
+      'USAGE',
+      `The parts add up to ${shares ? `${Number((fixed / total).toFixed(6))} of the ${what}` : `${fixed} ${what}`}, and there are ${total}; give the last one as "rest".`,
+    );
+  if (fixed > total * (1 + 1e-6))
+    throw new QalignError('USAGE', `The parts ask for ${fixed} ${what}, and there are ${total}.`);
+  const whole = apportion(
+    counts.map((count) => count ?? Math.max(0, total - fixed)),
+    total,
+  );
   const empty = Object.keys(parts).find((_, index) => whole[index] === 0);
-  if (empty !== undefined) throw new QalignError('USAGE', `The part ${empty} would be empty: there are only ${total} ${what}.`);
+  if (empty !== undefined)
+    throw new QalignError('USAGE', `The part ${empty} would be empty: there are only ${total} ${what}.`);
   return whole;
 }
 

@@ -32,7 +32,8 @@ export interface RatingRules {
 
 /**
  * The ratings of one label file.
- * @throws QalignError of the dataset family, with file and row, for missing columns, values that are no ratings or out of range
+ * @throws QalignError of the dataset family, with file and row, for missing columns, values that are no ratings or out
+ * of range
  */
 export async function openRatings(path: string, layout: LabelFile, rules: RatingRules): Promise<RatingScan> {
   const table = await withNeighbours(await READERS[layout.format](path, layout), path, layout);
@@ -51,14 +52,30 @@ export async function openRatings(path: string, layout: LabelFile, rules: Rating
 
 /** Adds the columns that lie in other files, or that a sequence of names makes, row by row in the same order. */
 async function withNeighbours(table: Table, path: string, layout: LabelFile): Promise<Table> {
-  const others = await Promise.all(Object.entries(layout.beside ?? {}).map(async ([name, other]) => ({ name, file: other.file, values: await columnOf(join(dirname(path), other.file), other) })));
+  const others = await Promise.all(
+    Object.entries(layout.beside ?? {}).map(async ([name, other]) => ({
+      name,
+      file: other.file,
+      values: await columnOf(join(dirname(path), other.file), other),
+    })),
+  );
   if (layout.sequence !== undefined) {
-    const values = layout.sequence.flatMap(([pattern, count]) => Array.from({ length: count }, (_, i) => pattern.replace('{}', String(i + 1))));
+    const values = layout.sequence.flatMap(([pattern, count]) =>
+      Array.from({ length: count }, (_, i) => pattern.replace('{}', String(i + 1))),
+    );
     others.push({ name: 'sequence', file: 'the list of names', values });
   }
   if (others.length === 0) return table;
   // a table without a header is as wide as the columns that are taken from it
-  const width = table.header?.length ?? 1 + Math.max(-1, ...Object.values(layout.columns).flat().filter((column) => typeof column === 'number'));
+  const width =
+    table.header?.length ??
+    1 +
+      Math.max(
+        -1,
+        ...Object.values(layout.columns)
+          .flat()
+          .filter((column) => typeof column === 'number'),
+      );
   return {
     ...table,
     header: [...(table.header ?? Array.from({ length: width }, () => '')), ...others.map(({ name }) => name)],
@@ -66,29 +83,45 @@ async function withNeighbours(table: Table, path: string, layout: LabelFile): Pr
       let index = 0;
       for await (const rows of table.rows()) {
         yield rows.map((row) => {
-          const extra = others.map(({ values, file }) => values[index] ?? lacking(table.file, row.row, file, values.length));
+          const extra = others.map(
+            ({ values, file }) => values[index] ?? lacking(table.file, row.row, file, values.length),
+          );
           index++;
           return { ...row, cells: [...Array.from({ length: width }, (_, i) => row.cells[i] ?? ''), ...extra] };
         });
       }
       for (const { file, values } of others) {
-        if (values.length !== index) throw new QalignError('DATASET_COLUMNS', `${file} has ${values.length} rows and ${table.file} has ${index}: they were expected to go together row by row.`);
+        if (values.length !== index)
+          throw new QalignError(
+            'DATASET_COLUMNS',
+            `${file} has ${values.length} rows and ${table.file} has ${index}: they were expected to go together row by row.`,
+          );
       }
     },
   };
 }
 
-async function columnOf(path: string, { format = 'table', column, delimiter = ',' }: NonNullable<LabelFile['beside']>[string]): Promise<string[]> {
+async function columnOf(
+  path: string,
+  { format = 'table', column, delimiter = ',' }: NonNullable<LabelFile['beside']>[string],
+): Promise<string[]> {
   const table = await READERS[format](path, { header: false, delimiter, columns: { name: column } });
   const index = typeof column === 'number' ? column : (table.header?.indexOf(column) ?? -1);
-  if (index < 0) throw new QalignError('DATASET_COLUMNS', `${basename(path)}: there is no array "${column}"; there are ${table.header?.join(', ') || 'none'}.`);
+  if (index < 0)
+    throw new QalignError(
+      'DATASET_COLUMNS',
+      `${basename(path)}: there is no array "${column}"; there are ${table.header?.join(', ') || 'none'}.`,
+    );
   const values: string[] = [];
   for await (const rows of table.rows()) values.push(...rows.map((row) => row.cells[index] ?? ''));
   return values;
 }
 
 function lacking(file: string, row: number, other: string, length: number): never {
-  throw new QalignError('DATASET_COLUMNS', `${file}:${row}: ${other} has only ${length} rows; the two were expected to go together row by row.`);
+  throw new QalignError(
+    'DATASET_COLUMNS',
+    `${file}:${row}: ${other} has only ${length} rows; the two were expected to go together row by row.`,
+  );
 }
 
 function ratingReader(table: Table, layout: LabelFile, rules: RatingRules): (row: TableRow) => Rating | undefined {
@@ -96,7 +129,14 @@ function ratingReader(table: Table, layout: LabelFile, rules: RatingRules): (row
   const place: Place = (row) => `${file}:${row}`;
   const at = columnFinder(table, layout);
   const { columns } = layout;
-  const [name, score, std, variance, split, group] = [columns.name, columns.score, columns.std, columns.variance, columns.split, columns.group].map((column) => (column === undefined ? undefined : at(column)));
+  const [name, score, std, variance, split, group] = [
+    columns.name,
+    columns.score,
+    columns.std,
+    columns.variance,
+    columns.split,
+    columns.group,
+  ].map((column) => (column === undefined ? undefined : at(column)));
   const counts = columns.counts?.map(at);
   const nameOf = nameReader(table, layout, at, name ?? 0);
   const groupPattern = layout.group === undefined ? undefined : new RegExp(layout.group);
@@ -111,15 +151,26 @@ function ratingReader(table: Table, layout: LabelFile, rules: RatingRules): (row
     const text = cellOf(row, column);
     const value = text === undefined || text === '' ? NaN : Number(text);
     // 0x10 is a number to JavaScript and none to the author of a table
-    if (Number.isFinite(value) && !(text![0] === '0' && text![1]! > '9' && text![1] !== 'e' && text![1] !== 'E')) return value;
-    if (text === undefined) throw new QalignError('DATASET_COLUMNS', `${place(row.row)}: the row has ${row.cells.length} columns; ${what} was expected in column ${column + 1}${delimiterHint(row, layout)}.`);
-    throw new QalignError('DATASET_VALUE', `${place(row.row)}: ${what} is ${text === '' ? 'empty' : `"${text.slice(0, 40)}"`}; a number was expected.`);
+    if (Number.isFinite(value) && !(text![0] === '0' && text![1]! > '9' && text![1] !== 'e' && text![1] !== 'E'))
+      return value;
+    if (text === undefined)
+      throw new QalignError(
+        'DATASET_COLUMNS',
+        `${place(row.row)}: the row has ${row.cells.length} columns; ${what} was expected in column ${column + 1}${delimiterHint(row, layout)}.`,
+      );
+    throw new QalignError(
+      'DATASET_VALUE',
+      `${place(row.row)}: ${what} is ${text === '' ? 'empty' : `"${text.slice(0, 40)}"`}; a number was expected.`,
+    );
   };
 
   const inARow = counts?.every((column, i) => column === counts[0]! + i) === true;
   const votesOf = (row: TableRow): number[] => {
     if (counts?.length === 1) return listAt(row, counts[0]!, place);
-    return (inARow ? row.integers?.(counts[0]!, counts.length) : undefined) ?? counts!.map((column) => numberAt(row, column, 'a count of votes'));
+    return (
+      (inARow ? row.integers?.(counts[0]!, counts.length) : undefined) ??
+      counts!.map((column) => numberAt(row, column, 'a count of votes'))
+    );
   };
 
   return (row) => {
@@ -127,7 +178,11 @@ function ratingReader(table: Table, layout: LabelFile, rules: RatingRules): (row
     const label = nameOf(row);
     if (label === '') throw new QalignError('DATASET_VALUE', `${place(row.row)}: the name of the picture is empty.`);
     if (skip?.test(label)) return undefined;
-    if (fits?.test(label) === false) throw new QalignError('DATASET_COLUMNS', `${place(row.row)}: "${label.slice(0, 80)}" is no name of this data set (${rules.names}); is it the file of another one, or are its columns others?`);
+    if (fits?.test(label) === false)
+      throw new QalignError(
+        'DATASET_COLUMNS',
+        `${place(row.row)}: "${label.slice(0, 80)}" is no name of this data set (${rules.names}); is it the file of another one, or are its columns others?`,
+      );
     let value: number;
     let deviation: number | undefined;
     if (counts !== undefined) {
@@ -136,18 +191,31 @@ function ratingReader(table: Table, layout: LabelFile, rules: RatingRules): (row
     } else {
       value = numberAt(row, score!, 'the score');
     }
-    if (value < lo || value > hi) throw new QalignError('DATASET_VALUE', `${place(row.row)}: the score ${value} of ${label} is outside [${lo}, ${hi}].`);
+    if (value < lo || value > hi)
+      throw new QalignError(
+        'DATASET_VALUE',
+        `${place(row.row)}: the score ${value} of ${label} is outside [${lo}, ${hi}].`,
+      );
     if (std !== undefined) deviation = numberAt(row, std, 'the standard deviation');
     if (variance !== undefined) deviation = Math.sqrt(numberAt(row, variance, 'the variance'));
-    if (deviation !== undefined && !(deviation >= 0)) throw new QalignError('DATASET_VALUE', `${place(row.row)}: a spread of ${deviation} is below 0.`);
-    const reference = group !== undefined ? stem(cellOf(row, group) ?? '') || undefined : groupPattern?.exec(label)?.[1];
+    if (deviation !== undefined && !(deviation >= 0))
+      throw new QalignError('DATASET_VALUE', `${place(row.row)}: a spread of ${deviation} is below 0.`);
+    const reference =
+      group !== undefined ? stem(cellOf(row, group) ?? '') || undefined : groupPattern?.exec(label)?.[1];
     const mos = lower ? mirror - value : value;
     return {
       name: label,
       mos,
-      digits: lower || counts !== undefined ? undefined : layout.digits === 'shortest' ? String(mos) : cellOf(row, score!)!,
+      digits:
+        lower || counts !== undefined ? undefined : layout.digits === 'shortest' ? String(mos) : cellOf(row, score!)!,
       std: deviation === undefined ? undefined : deviation * (layout.std_factor ?? 1),
-      split: splitOf(layout, split === undefined ? splitPattern?.exec(label)?.[1] : (cellOf(row, split) ?? ''), reference, place, row.row),
+      split: splitOf(
+        layout,
+        split === undefined ? splitPattern?.exec(label)?.[1] : (cellOf(row, split) ?? ''),
+        reference,
+        place,
+        row.row,
+      ),
       group: reference,
       file,
       row: row.row,
@@ -161,23 +229,44 @@ function columnFinder(table: Table, layout: LabelFile): (column: Column) => numb
     if (typeof column === 'number') return column;
     const index = table.header?.findIndex((name) => name.trim() === column) ?? -1;
     const again = table.header?.findLastIndex((name) => name.trim() === column) ?? -1;
-    if (again > index) throw new QalignError('DATASET_COLUMNS', `${table.file}:1: the columns ${index + 1} and ${again + 1} are both called "${column}"; rename the one that is not meant.`);
+    if (again > index)
+      throw new QalignError(
+        'DATASET_COLUMNS',
+        `${table.file}:1: the columns ${index + 1} and ${again + 1} are both called "${column}"; rename the one that is not meant.`,
+      );
     if (index >= 0) return index;
     const header = table.header ?? [];
     const shown = header.slice(0, 12).join(', ').slice(0, 200);
-    const wrong = header.length === 1 && layout.format === 'table' ? `; its separator was expected to be ${JSON.stringify(layout.delimiter ?? ',')}` : '';
-    throw new QalignError('DATASET_COLUMNS', `${table.file}:1: there is no column "${column}"; the columns are ${shown}${header.length > 12 ? ` and ${header.length - 12} more` : ''}${wrong}.`);
+    const wrong =
+      header.length === 1 && layout.format === 'table'
+        ? `; its separator was expected to be ${JSON.stringify(layout.delimiter ?? ',')}`
+        : '';
+    throw new QalignError(
+      'DATASET_COLUMNS',
+      `${table.file}:1: there is no column "${column}"; the columns are ${shown}${header.length > 12 ? ` and ${header.length - 12} more` : ''}${wrong}.`,
+    );
   };
 }
 
-function nameReader(table: Table, layout: LabelFile, at: (column: Column) => number, column: number): (row: TableRow) => string {
+function nameReader(
+  table: Table,
+  layout: LabelFile,
+  at: (column: Column) => number,
+  column: number,
+): (row: TableRow) => string {
   const { add = '', template, words = {}, lower = false } = layout.name ?? {};
   const rewrites = (layout.name?.rewrite ?? []).map(([pattern, by]) => [new RegExp(pattern), by] as const);
   // workbooks store a name such as 1600 as a number
-  const cell = (row: TableRow, index: number): string => (table.binary ? (row.cells[index] ?? '').replace(/^(\d+)\.0$/, '$1') : (cellOf(row, index) ?? ''));
-  const parts = template?.split(/\{([^}]+)\}/).map((part, i) => (i % 2 === 0 ? part : at(/^\d+$/.test(part) ? Number(part) : part)));
+  const cell = (row: TableRow, index: number): string =>
+    table.binary ? (row.cells[index] ?? '').replace(/^(\d+)\.0$/, '$1') : (cellOf(row, index) ?? '');
+  const parts = template
+    ?.split(/\{([^}]+)\}/)
+    .map((part, i) => (i % 2 === 0 ? part : at(/^\d+$/.test(part) ? Number(part) : part)));
   return (row) => {
-    let name = parts === undefined ? cell(row, column) : parts.map((part) => (typeof part === 'string' ? part : (words[cell(row, part)] ?? cell(row, part)))).join('');
+    let name =
+      parts === undefined
+        ? cell(row, column)
+        : parts.map((part) => (typeof part === 'string' ? part : (words[cell(row, part)] ?? cell(row, part)))).join('');
     if (name.includes('\\')) name = name.replaceAll('\\', '/');
     for (const [pattern, by] of rewrites) name = name.replace(pattern, by);
     // of every name, also one that seems to have it: LSVQ has clips called x.mp4.mp4
@@ -186,16 +275,30 @@ function nameReader(table: Table, layout: LabelFile, at: (column: Column) => num
   };
 }
 
-function splitOf(layout: LabelFile, word: string | undefined, group: string | undefined, place: Place, row: number): string {
+function splitOf(
+  layout: LabelFile,
+  word: string | undefined,
+  group: string | undefined,
+  place: Place,
+  row: number,
+): string {
   if (layout.split_groups !== undefined && group !== undefined) {
     const found = Object.entries(layout.split_groups).find(([, [first, last]]) => first <= group && group <= last);
-    if (found === undefined) throw new QalignError('DATASET_VALUE', `${place(row)}: the reference ${group} belongs to no split; ${Object.keys(layout.split_groups).join(', ')} were expected.`);
+    if (found === undefined)
+      throw new QalignError(
+        'DATASET_VALUE',
+        `${place(row)}: the reference ${group} belongs to no split; ${Object.keys(layout.split_groups).join(', ')} were expected.`,
+      );
     return found[0];
   }
   if (word === undefined || word === '') return layout.split ?? 'all';
   if (layout.splits === undefined) return word;
   const split = layout.splits[word];
-  if (split === undefined) throw new QalignError('DATASET_VALUE', `${place(row)}: the split "${word}" is none of ${Object.keys(layout.splits).join(', ')}.`);
+  if (split === undefined)
+    throw new QalignError(
+      'DATASET_VALUE',
+      `${place(row)}: the split "${word}" is none of ${Object.keys(layout.splits).join(', ')}.`,
+    );
   return split;
 }
 
@@ -206,12 +309,17 @@ function momentsOf(counts: readonly number[], place: Place, row: number): [mean:
   let squares = 0;
   for (let i = 0; i < counts.length; i++) {
     const votes = counts[i]!;
-    if (!(votes >= 0)) throw new QalignError('DATASET_VALUE', `${place(row)}: ${votes} votes for ${i + 1}; a count of at least 0 was expected.`);
+    if (!(votes >= 0))
+      throw new QalignError(
+        'DATASET_VALUE',
+        `${place(row)}: ${votes} votes for ${i + 1}; a count of at least 0 was expected.`,
+      );
     n += votes;
     sum += votes * (i + 1);
     squares += votes * (i + 1) * (i + 1);
   }
-  if (n === 0) throw new QalignError('DATASET_VALUE', `${place(row)}: nobody voted; at least one count above 0 was expected.`);
+  if (n === 0)
+    throw new QalignError('DATASET_VALUE', `${place(row)}: nobody voted; at least one count above 0 was expected.`);
   const mean = sum / n;
   return [mean, Math.sqrt(Math.max(0, squares / n - mean * mean))];
 }
@@ -219,12 +327,15 @@ function momentsOf(counts: readonly number[], place: Place, row: number): [mean:
 function listAt(row: TableRow, column: number, place: Place): number[] {
   const text = cellOf(row, column) ?? '';
   const numbers = text.startsWith('[') ? (JSON.parse(text) as unknown[]) : [];
-  if (numbers.length === 0 || !numbers.every((value) => typeof value === 'number')) throw new QalignError('DATASET_VALUE', `${place(row.row)}: "${text.slice(0, 40)}" is no list of counts.`);
+  if (numbers.length === 0 || !numbers.every((value) => typeof value === 'number'))
+    throw new QalignError('DATASET_VALUE', `${place(row.row)}: "${text.slice(0, 40)}" is no list of counts.`);
   return numbers;
 }
 
 function delimiterHint(row: TableRow, layout: LabelFile): string {
-  return row.cells.length === 1 && layout.format === 'table' ? `, separated by ${JSON.stringify(layout.delimiter ?? ',')}` : '';
+  return row.cells.length === 1 && layout.format === 'table'
+    ? `, separated by ${JSON.stringify(layout.delimiter ?? ',')}`
+    : '';
 }
 
 function stem(path: string): string {

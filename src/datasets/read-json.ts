@@ -14,7 +14,11 @@ export const readJsonTable: ReadTable = async (path) => {
   const items = extname(path).toLowerCase() === '.jsonl' ? await jsonLines(path, file) : await jsonList(path, file);
   const columns = new Map<string, number>();
   const rows = items.map(({ value, row }): TableRow => {
-    if (typeof value !== 'object' || value === null || Array.isArray(value)) throw new QalignError('DATASET_UNREADABLE', `${file}:${row}: an object per picture was expected, not ${show(value)}.`);
+    if (typeof value !== 'object' || value === null || Array.isArray(value))
+      throw new QalignError(
+        'DATASET_UNREADABLE',
+        `${file}:${row}: an object per picture was expected, not ${show(value)}.`,
+      );
     const cells: string[] = [];
     for (const [key, field] of [...Object.entries(value), ...idParts(value)]) {
       if (!columns.has(key)) columns.set(key, columns.size);
@@ -28,7 +32,12 @@ export const readJsonTable: ReadTable = async (path) => {
 function idParts(value: object): [string, unknown][] {
   const id: unknown = (value as Record<string, unknown>)['id'];
   const match = typeof id === 'string' ? /^(.+)->([^>]+)$/.exec(id) : null;
-  return match === null ? [] : [['id.name', match[1]], ['id.score', match[2]]];
+  return match === null
+    ? []
+    : [
+        ['id.name', match[1]],
+        ['id.score', match[2]],
+      ];
 }
 
 function cellOf(field: unknown): string {
@@ -40,7 +49,8 @@ function cellOf(field: unknown): string {
 async function jsonList(path: string, file: string): Promise<{ value: unknown; row: number }[]> {
   await (await openLabels(path)).close();
   const value = parseJson(decodeText(await readFile(path), file), file);
-  if (!Array.isArray(value)) throw new QalignError('DATASET_UNREADABLE', `${file}: a list of objects was expected, not ${show(value)}.`);
+  if (!Array.isArray(value))
+    throw new QalignError('DATASET_UNREADABLE', `${file}: a list of objects was expected, not ${show(value)}.`);
   return value.map((item: unknown, index) => ({ value: item, row: index + 1 }));
 }
 

@@ -17,17 +17,32 @@ export const readMat: ReadTable = async (path, layout) => {
   const [only] = arrays;
   const wanted = Object.values(layout.columns ?? {}).flat();
   // a single row of texts is a column as well, where it is asked for by its name
-  if (arrays.length === 1 && only !== undefined && (only.dims[1] ?? 1) > 1 && typeof only.data[0] === 'string' && !wanted.includes(only.name)) return matrixTable(file, only);
+  if (
+    arrays.length === 1 &&
+    only !== undefined &&
+    (only.dims[1] ?? 1) > 1 &&
+    typeof only.data[0] === 'string' &&
+    !wanted.includes(only.name)
+  )
+    return matrixTable(file, only);
   const length = Math.max(0, ...arrays.filter(({ name }) => wanted.includes(name)).map(({ data }) => data.length));
   const columns = arrays.filter(({ data }) => data.length === length && length > 0);
   const rows = Array.from({ length }, (_, i) => ({ cells: columns.map(({ data }) => cellOf(data[i])), row: i + 1 }));
-  return tableOf(file, columns.length > 0 ? columns.map(({ name }) => name) : arrays.map(({ name }) => name), rows, true);
+  return tableOf(
+    file,
+    columns.length > 0 ? columns.map(({ name }) => name) : arrays.map(({ name }) => name),
+    rows,
+    true,
+  );
 };
 
 function matrixTable(file: string, { dims, data }: MatArray): Awaited<ReturnType<ReadTable>> {
   const [rows = 0, columns = 0] = dims;
   const at = (row: number, column: number): string => cellOf(data[column * rows + row]);
-  const body = Array.from({ length: rows }, (_, row) => ({ cells: Array.from({ length: columns }, (_, column) => at(row, column)), row: row + 1 }));
+  const body = Array.from({ length: rows }, (_, row) => ({
+    cells: Array.from({ length: columns }, (_, column) => at(row, column)),
+    row: row + 1,
+  }));
   return tableOf(file, undefined, body, true);
 }
 
@@ -46,7 +61,11 @@ async function load(path: string, file: string): Promise<MatArray[]> {
     if (bytes.indexOf(HDF5_SIGNATURE) < 0) throw new Error('it says that it is of version 7.3 and holds no HDF5');
     return await readHdf5(path);
   } catch (cause) {
-    throw new QalignError('DATASET_UNREADABLE', `${file} is no MAT-file that can be read: ${(cause as Error).message}.`, { cause });
+    throw new QalignError(
+      'DATASET_UNREADABLE',
+      `${file} is no MAT-file that can be read: ${(cause as Error).message}.`,
+      { cause },
+    );
   }
 }
 

@@ -10,7 +10,10 @@ export const readParquet: ReadTable = async (path) => {
   await (await openLabels(path)).close();
   const { asyncBufferFromFile, parquetMetadataAsync, parquetReadObjects, parquetSchema } = await import('hyparquet');
   const { compressors } = await import('hyparquet-compressors');
-  const failed = (cause: unknown): QalignError => new QalignError('DATASET_UNREADABLE', `${file} is no Parquet file that can be read: ${(cause as Error).message}.`, { cause });
+  const failed = (cause: unknown): QalignError =>
+    new QalignError('DATASET_UNREADABLE', `${file} is no Parquet file that can be read: ${(cause as Error).message}.`, {
+      cause,
+    });
   try {
     const buffer = await asyncBufferFromFile(path);
     const metadata = await parquetMetadataAsync(buffer);
@@ -23,11 +26,16 @@ export const readParquet: ReadTable = async (path) => {
         let rowStart = 0;
         for (const group of metadata.row_groups) {
           const rowEnd = rowStart + Number(group.num_rows);
-          const objects = await parquetReadObjects({ file: buffer, metadata, compressors, rowStart, rowEnd }).catch((cause: unknown) => {
-            throw failed(cause);
-          });
+          const objects = await parquetReadObjects({ file: buffer, metadata, compressors, rowStart, rowEnd }).catch(
+            (cause: unknown) => {
+              throw failed(cause);
+            },
+          );
           const start = rowStart;
-          yield objects.map((object, index): TableRow => ({ cells: header.map((name) => cellOf(object[name])), row: start + index + 1 }));
+          yield objects.map((object, index): TableRow => ({
+            cells: header.map((name) => cellOf(object[name])),
+            row: start + index + 1,
+          }));
           rowStart = rowEnd;
         }
       },

@@ -9,7 +9,10 @@ const MAX_COLUMNS = 10_000;
 /** A quoted cell that runs on for more lines was never closed. */
 const MAX_QUOTED_LINES = 1000;
 
-/** A table in a text file. Lines without quotes are rows as they are, taken apart when they are read; csv-parse takes the others. */
+/**
+ * A table in a text file. Lines without quotes are rows as they are, taken apart when they are read; csv-parse takes
+ * the others.
+ */
 export const readTextTable: ReadTable = async (path, layout) => {
   const file = basename(path);
   const delimiter = layout.delimiter ?? ',';
@@ -17,7 +20,8 @@ export const readTextTable: ReadTable = async (path, layout) => {
   const all = (): AsyncGenerator<TableRow[]> => splitRows(path, delimiter, skip);
   if (layout.header === false) return { file, header: undefined, binary: false, rows: all };
   const header = await firstRow(all());
-  if (header === undefined) throw new QalignError('DATASET_EMPTY', `${file} is empty: a header and rows of ratings were expected.`);
+  if (header === undefined)
+    throw new QalignError('DATASET_EMPTY', `${file} is empty: a header and rows of ratings were expected.`);
   return { file, header: header.cells, binary: false, rows: () => withoutFirst(all()) } satisfies Table;
 };
 
@@ -48,7 +52,10 @@ async function* splitRows(path: string, delimiter: string, skip: number): AsyncG
         rows.push(checked(new TextRow(line, delimiter, row), file));
         continue;
       }
-      open = open === undefined ? { text: line, row, lines: 1 } : { text: `${open.text}\n${line}`, row: open.row, lines: open.lines + 1 };
+      open =
+        open === undefined
+          ? { text: line, row, lines: 1 }
+          : { text: `${open.text}\n${line}`, row: open.row, lines: open.lines + 1 };
       if (quotes(open.text) % 2 === 1) {
         if (open.lines > MAX_QUOTED_LINES) throw unclosed(file, open.row);
         continue;
@@ -66,14 +73,22 @@ function parseQuoted(text: string, delimiter: string, file: string, row: number)
     const [cells] = parse(text, { delimiter, relax_column_count: true, trim: true });
     return cells ?? [];
   } catch (cause) {
-    throw new QalignError('DATASET_UNREADABLE', `${file}:${row}: the quotes are not those of a table whose cells are parted by ${JSON.stringify(delimiter)}: ${(cause as Error).message}`, { cause });
+    throw new QalignError(
+      'DATASET_UNREADABLE',
+      `${file}:${row}: the quotes are not those of a table whose cells are parted by ${JSON.stringify(delimiter)}: ${(cause as Error).message}`,
+      { cause },
+    );
   }
 }
 
 function checked(row: TableRow, file: string): TableRow {
   // so many columns are so many separators
   if (row instanceof TextRow && row.line.length < MAX_COLUMNS) return row;
-  if (row.cells.length > MAX_COLUMNS) throw new QalignError('DATASET_COLUMNS', `${file}:${row.row}: ${row.cells.length} columns; at most ${MAX_COLUMNS} are read.`);
+  if (row.cells.length > MAX_COLUMNS)
+    throw new QalignError(
+      'DATASET_COLUMNS',
+      `${file}:${row.row}: ${row.cells.length} columns; at most ${MAX_COLUMNS} are read.`,
+    );
   return row;
 }
 

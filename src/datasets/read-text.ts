@@ -31,13 +31,18 @@ export async function* readLines(path: string): AsyncGenerator<LineBatch> {
       const { bytesRead } = await file.read(buffer, 0, CHUNK);
       const chunk = buffer.subarray(0, bytesRead);
       decoder ??= decoderOf(chunk, name);
-      const text = rest + decode(decoder, chunk, bytesRead > 0, () => `${name}:${first + count(rest)} (byte ${bytes} or after)`);
+      const text =
+        rest + decode(decoder, chunk, bytesRead > 0, () => `${name}:${first + count(rest)} (byte ${bytes} or after)`);
       bytes += bytesRead;
       const lines = splitLines(text, bytesRead === 0);
       rest = bytesRead === 0 ? '' : (lines.pop() ?? '');
       if (lines.length > 0) yield { lines, first };
       first += lines.length;
-      if (rest.length > MAX_LINE) throw new QalignError('DATASET_UNREADABLE', `${name}:${first}: the line is longer than ${MAX_LINE} characters; a table of ratings has one short line per picture.`);
+      if (rest.length > MAX_LINE)
+        throw new QalignError(
+          'DATASET_UNREADABLE',
+          `${name}:${first}: the line is longer than ${MAX_LINE} characters; a table of ratings has one short line per picture.`,
+        );
       if (bytesRead === 0) return;
     }
   } finally {
@@ -45,7 +50,10 @@ export async function* readLines(path: string): AsyncGenerator<LineBatch> {
   }
 }
 
-/** A whole text file, decoded as `readLines` does; for what has no lines of its own. @throws QalignError DATASET_UNREADABLE with the line */
+/**
+ * A whole text file, decoded as `readLines` does; for what has no lines of its own. @throws QalignError
+ * DATASET_UNREADABLE with the line
+ */
 export function decodeText(bytes: Uint8Array, name: string): string {
   const decoder = decoderOf(bytes, name);
   return decode(decoder, bytes, false, () => {
@@ -62,16 +70,27 @@ export async function openLabels(path: string): Promise<Awaited<ReturnType<typeo
     await file.close();
   } catch (cause) {
     const missing = (cause as NodeJS.ErrnoException).code === 'ENOENT';
-    throw new QalignError(missing ? 'DATASET_NOT_FOUND' : 'DATASET_UNREADABLE', `The label file ${path} cannot be read: ${(cause as Error).message}.`, { cause });
+    throw new QalignError(
+      missing ? 'DATASET_NOT_FOUND' : 'DATASET_UNREADABLE',
+      `The label file ${path} cannot be read: ${(cause as Error).message}.`,
+      { cause },
+    );
   }
-  throw new QalignError('DATASET_UNREADABLE', `${path} is no file; name the label file itself, or use it as the folder of a named data set.`);
+  throw new QalignError(
+    'DATASET_UNREADABLE',
+    `${path} is no file; name the label file itself, or use it as the folder of a named data set.`,
+  );
 }
 
 function decoderOf(start: Uint8Array, name: string): TextDecoder {
   const [a, b] = start;
   if (a === 0xff && b === 0xfe) return new TextDecoder('utf-16le', { fatal: true });
   if (a === 0xfe && b === 0xff) return new TextDecoder('utf-16be', { fatal: true });
-  if (start.subarray(0, 4096).includes(0)) throw new QalignError('DATASET_UNREADABLE', `${name} holds zero bytes: it is no text, or UTF-16 without its byte order mark; save it as UTF-8.`);
+  if (start.subarray(0, 4096).includes(0))
+    throw new QalignError(
+      'DATASET_UNREADABLE',
+      `${name} holds zero bytes: it is no text, or UTF-16 without its byte order mark; save it as UTF-8.`,
+    );
   return new TextDecoder('utf-8', { fatal: true });
 }
 
@@ -79,7 +98,11 @@ function decode(decoder: TextDecoder, chunk: Uint8Array, stream: boolean, place:
   try {
     return decoder.decode(chunk, { stream });
   } catch (cause) {
-    throw new QalignError('DATASET_UNREADABLE', `${place()}: the text is not ${decoder.encoding.toUpperCase()}; save the file as UTF-8.`, { cause });
+    throw new QalignError(
+      'DATASET_UNREADABLE',
+      `${place()}: the text is not ${decoder.encoding.toUpperCase()}; save the file as UTF-8.`,
+      { cause },
+    );
   }
 }
 

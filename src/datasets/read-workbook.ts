@@ -10,7 +10,11 @@ export const readWorkbook: ReadTable = async (path, layout) => {
   await (await openLabels(path)).close();
   const sheets = await load(path, file);
   const sheet = layout.sheet === undefined ? sheets[0] : sheets.find(({ sheet: name }) => name === layout.sheet);
-  if (sheet === undefined) throw new QalignError('DATASET_COLUMNS', `${file} has no sheet "${layout.sheet}"; its sheets are ${sheets.map((s) => s.sheet).join(', ')}.`);
+  if (sheet === undefined)
+    throw new QalignError(
+      'DATASET_COLUMNS',
+      `${file} has no sheet "${layout.sheet}"; its sheets are ${sheets.map((s) => s.sheet).join(', ')}.`,
+    );
   const rows = sheet.data
     .map((cells, index): TableRow => ({ cells: cells.map(cellOf), row: index + 1 }))
     .filter(({ cells, row }) => row > (layout.skip_rows ?? 0) && cells.some((cell) => cell !== ''));
@@ -25,7 +29,11 @@ async function load(path: string, file: string): Promise<{ sheet: string; data: 
   try {
     return await readXlsxFile(path);
   } catch (cause) {
-    throw new QalignError('DATASET_UNREADABLE', `${file} is no workbook that can be read: ${(cause as Error).message}.`, { cause });
+    throw new QalignError(
+      'DATASET_UNREADABLE',
+      `${file} is no workbook that can be read: ${(cause as Error).message}.`,
+      { cause },
+    );
   }
 }
 

@@ -24,7 +24,11 @@ export async function readRecords(path: string): Promise<DatasetRecord[]> {
   const ids = new Set<string>();
   for await (const batch of scanRecords(path)) {
     for (const record of batch) {
-      if (ids.has(record.id)) throw new QalignError('DATASET_DUPLICATE', `${basename(path)}: the id ${record.id} is there twice; ids are unique in a file of records.`);
+      if (ids.has(record.id))
+        throw new QalignError(
+          'DATASET_DUPLICATE',
+          `${basename(path)}: the id ${record.id} is there twice; ids are unique in a file of records.`,
+        );
       ids.add(record.id);
       records.push(record);
     }
@@ -38,7 +42,11 @@ function parseRecord(line: string, place: string): DatasetRecord {
   try {
     value = JSON.parse(line);
   } catch (cause) {
-    throw new QalignError('DATASET_UNREADABLE', `${place}: this is no JSON: ${(cause as Error).message}; records are made with "qalign dataset convert".`, { cause });
+    throw new QalignError(
+      'DATASET_UNREADABLE',
+      `${place}: this is no JSON: ${(cause as Error).message}; records are made with "qalign dataset convert".`,
+      { cause },
+    );
   }
   const problem = problemWith(DatasetRecord, value);
   if (problem !== undefined) throw new QalignError('DATASET_VALUE', `${place} is no record at ${problem}.`);

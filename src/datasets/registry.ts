@@ -22,22 +22,39 @@ export interface FoundSource {
  * @param as the known file name that a renamed file has the layout of
  * @throws QalignError DATASET_NOT_FOUND, which names every file that would do
  */
-export function findLabels(spec: DatasetSpec, labels: string, { source, as }: { source?: string | undefined; as?: string | undefined } = {}): FoundSource {
-  if (!existsSync(labels)) throw new QalignError('DATASET_NOT_FOUND', `There is no ${labels}; name the folder with the label files of ${spec.title}, or one of them.`);
+export function findLabels(
+  spec: DatasetSpec,
+  labels: string,
+  { source, as }: { source?: string | undefined; as?: string | undefined } = {},
+): FoundSource {
+  if (!existsSync(labels))
+    throw new QalignError(
+      'DATASET_NOT_FOUND',
+      `There is no ${labels}; name the folder with the label files of ${spec.title}, or one of them.`,
+    );
   if (source !== undefined && !spec.sources.some(({ name }) => name === source)) {
-    throw new QalignError('DATASET_NOT_FOUND', `${spec.title} has no source "${source}"; its sources are ${spec.sources.map(({ name }) => name).join(', ')}.`);
+    throw new QalignError(
+      'DATASET_NOT_FOUND',
+      `${spec.title} has no source "${source}"; its sources are ${spec.sources.map(({ name }) => name).join(', ')}.`,
+    );
   }
   if (!statSync(labels).isDirectory()) return oneFile(spec, labels, as, source);
   const folders = [join(labels, spec.name), ...(spec.aliases ?? []).map((alias) => join(labels, alias)), labels];
   for (const candidate of spec.sources.filter(({ name }) => source === undefined || name === source)) {
     for (const folder of folders) {
       const files = candidate.files.map((layout) => ({ path: join(folder, layout.file), layout }));
-      const splitLists = Object.fromEntries(Object.entries(candidate.split_lists ?? {}).map(([split, file]) => [split, join(folder, file)]));
-      if ([...files.map(({ path }) => path), ...Object.values(splitLists)].every((path) => existsSync(path))) return { source: candidate.name, files, splitLists };
+      const splitLists = Object.fromEntries(
+        Object.entries(candidate.split_lists ?? {}).map(([split, file]) => [split, join(folder, file)]),
+      );
+      if ([...files.map(({ path }) => path), ...Object.values(splitLists)].every((path) => existsSync(path)))
+        return { source: candidate.name, files, splitLists };
     }
   }
   const known = spec.sources.map(({ files }) => files.map(({ file }) => file).join(' + ')).join('; or ');
-  throw new QalignError('DATASET_NOT_FOUND', `${labels} has no label files of ${spec.title}; expected ${known}. Name a renamed file itself, with --as and the name it should have.`);
+  throw new QalignError(
+    'DATASET_NOT_FOUND',
+    `${labels} has no label files of ${spec.title}; expected ${known}. Name a renamed file itself, with --as and the name it should have.`,
+  );
 }
 
 function oneFile(spec: DatasetSpec, path: string, as: string | undefined, source: string | undefined): FoundSource {
@@ -47,7 +64,10 @@ function oneFile(spec: DatasetSpec, path: string, as: string | undefined, source
     if (layout !== undefined) return { source: candidate.name, files: [{ path, layout }], splitLists: {} };
   }
   const known = [...new Set(spec.sources.flatMap(({ files }) => files.map(({ file }) => file)))].join(', ');
-  throw new QalignError('DATASET_NOT_FOUND', `${basename(path)} is no label file of ${spec.title} by its name; expected one of ${known}. Say with --as which of them it is.`);
+  throw new QalignError(
+    'DATASET_NOT_FOUND',
+    `${basename(path)} is no label file of ${spec.title} by its name; expected one of ${known}. Say with --as which of them it is.`,
+  );
 }
 
 /** All ratings of a source, file after file. */

@@ -19,7 +19,13 @@ export interface KnownSplit {
 export interface RecordStatistics {
   add(record: DatasetRecord): void;
   /** Split → report, and its scores for drawing. `known` comes from dataset.json. */
-  finish(known: Readonly<Record<string, KnownSplit>>): { splits: Record<string, SplitReport>; mos: Record<string, Float64Array>; edges: Record<string, number[]>; softLabels: number; n: number };
+  finish(known: Readonly<Record<string, KnownSplit>>): {
+    splits: Record<string, SplitReport>;
+    mos: Record<string, Float64Array>;
+    edges: Record<string, number[]>;
+    softLabels: number;
+    n: number;
+  };
 }
 
 interface Tally {
@@ -39,7 +45,17 @@ export function recordStatistics(levels: readonly string[]): RecordStatistics {
   return {
     add({ id, split, mos, level, mos_std, level_probs }) {
       let tally = tallies.get(split);
-      if (tally === undefined) tallies.set(split, (tally = { mos: new GrowingDoubles(), values: new GrowingDoubles(), ids: [], levels: Object.fromEntries(levels.map((name) => [name, 0])), withStd: 0 }));
+      if (tally === undefined)
+        tallies.set(
+          split,
+          (tally = {
+            mos: new GrowingDoubles(),
+            values: new GrowingDoubles(),
+            ids: [],
+            levels: Object.fromEntries(levels.map((name) => [name, 0])),
+            withStd: 0,
+          }),
+        );
       n++;
       tally.mos.push(mos);
       tally.ids.push(id);
@@ -53,7 +69,9 @@ export function recordStatistics(levels: readonly string[]): RecordStatistics {
       return {
         n,
         softLabels: n === 0 ? 0 : softLabels / n,
-        splits: Object.fromEntries(found.map(([split, tally]) => [split, reportOf(tally, known[split], levels.length)])),
+        splits: Object.fromEntries(
+          found.map(([split, tally]) => [split, reportOf(tally, known[split], levels.length)]),
+        ),
         mos: Object.fromEntries(found.map(([split, { mos }]) => [split, mos.view()])),
         edges: Object.fromEntries(found.map(([split]) => [split, edgesOf(known[split], levels.length)])),
       };
@@ -61,7 +79,11 @@ export function recordStatistics(levels: readonly string[]): RecordStatistics {
   };
 }
 
-function reportOf({ mos, values, ids, levels, withStd }: Tally, known: KnownSplit | undefined, count: number): SplitReport {
+function reportOf(
+  { mos, values, ids, levels, withStd }: Tally,
+  known: KnownSplit | undefined,
+  count: number,
+): SplitReport {
   const scores = mos.view();
   const ranked = !values.view().some(Number.isNaN);
   const orNull = (value: number): number | null => (Number.isNaN(value) ? null : value);
@@ -74,13 +96,22 @@ function reportOf({ mos, values, ids, levels, withStd }: Tally, known: KnownSpli
     levels,
     srcc: ranked ? orNull(srcc(values.view(), scores)) : null,
     plcc: ranked ? orNull(plcc(values.view(), scores)) : null,
-    mos: { min: scores.reduce((a, b) => Math.min(a, b), Infinity), max: scores.reduce((a, b) => Math.max(a, b), -Infinity), mean: mean(scores) },
+    mos: {
+      min: scores.reduce((a, b) => Math.min(a, b), Infinity),
+      max: scores.reduce((a, b) => Math.max(a, b), -Infinity),
+      mean: mean(scores),
+    },
     std_coverage: withStd / scores.length,
     on_edge: known === undefined ? null : onEdge(scores, ids, known.range, count),
   };
 }
 
-function onEdge(scores: Float64Array, ids: readonly string[], [min, max]: readonly [number, number], count: number): { count: number; examples: string[] } {
+function onEdge(
+  scores: Float64Array,
+  ids: readonly string[],
+  [min, max]: readonly [number, number],
+  count: number,
+): { count: number; examples: string[] } {
   const positions = [...scores.keys()].filter((at) => edgeDistance(scores[at]!, { min, max }, count) < ON_EDGE);
   return { count: positions.length, examples: positions.slice(0, EXAMPLES).map((at) => ids[at]!) };
 }

@@ -13,10 +13,22 @@ export type Delimiter = (typeof DELIMITERS)[number];
 export const LevelSettings = Type.Object(
   {
     range: Type.Union([Type.Literal('trimmed'), Type.Literal('minmax'), range]),
-    over: Type.Enum(['all', 'split'], { description: 'whether the range is taken over all rows of a source or over each split' }),
+    over: Type.Enum(['all', 'split'], {
+      description: 'whether the range is taken over all rows of a source or over each split',
+    }),
     outside: Type.Enum(['drop', 'clip']),
-    edge: Type.Enum(['lower', 'upper'], { default: 'lower', description: 'a score on the edge of two levels: the upper level, whose lower edge it is, or the lower level' }),
-    names: Type.Optional(Type.Array(Type.String({ pattern: '^\\S+$' }), { minItems: 2, maxItems: 20, uniqueItems: true, description: 'other levels than the five, best first' })),
+    edge: Type.Enum(['lower', 'upper'], {
+      default: 'lower',
+      description: 'a score on the edge of two levels: the upper level, whose lower edge it is, or the lower level',
+    }),
+    names: Type.Optional(
+      Type.Array(Type.String({ pattern: '^\\S+$' }), {
+        minItems: 2,
+        maxItems: 20,
+        uniqueItems: true,
+        description: 'other levels than the five, best first',
+      }),
+    ),
     splits: Type.Optional(Type.Record(word, range, { description: 'ranges of single splits, before `range`' })),
   },
   closed,
@@ -35,7 +47,9 @@ export const LabelFile = Type.Object(
       {
         name: column,
         score: Type.Optional(column),
-        counts: Type.Optional(Type.Array(column, { minItems: 1, description: 'votes for 1, 2, 3 …, or one column with a list of them' })),
+        counts: Type.Optional(
+          Type.Array(column, { minItems: 1, description: 'votes for 1, 2, 3 …, or one column with a list of them' }),
+        ),
         std: Type.Optional(column),
         variance: Type.Optional(column),
         split: Type.Optional(column),
@@ -44,36 +58,79 @@ export const LabelFile = Type.Object(
       closed,
     ),
     beside: Type.Optional(
-      Type.Record(word, Type.Object({ file: word, format: Type.Optional(Type.Enum(['table', 'mat'])), column, delimiter: Type.Optional(Type.Enum([...DELIMITERS])) }, closed), {
-        description: 'columns that another file holds, row by row in the same order',
-      }),
+      Type.Record(
+        word,
+        Type.Object(
+          {
+            file: word,
+            format: Type.Optional(Type.Enum(['table', 'mat'])),
+            column,
+            delimiter: Type.Optional(Type.Enum([...DELIMITERS])),
+          },
+          closed,
+        ),
+        {
+          description: 'columns that another file holds, row by row in the same order',
+        },
+      ),
     ),
     name: Type.Optional(
       Type.Object(
         {
-          rewrite: Type.Optional(Type.Array(Type.Tuple([word, Type.String()]), { description: 'regular expression and replacement, one after the other' })),
+          rewrite: Type.Optional(
+            Type.Array(Type.Tuple([word, Type.String()]), {
+              description: 'regular expression and replacement, one after the other',
+            }),
+          ),
           add: Type.Optional(Type.String({ description: 'what every name lacks at its end, such as .mp4' })),
           template: Type.Optional(Type.String({ description: 'a name made of columns: {0}.{2}.png' })),
-          words: Type.Optional(Type.Record(word, Type.String(), { description: 'spellings to replace in the columns of the template' })),
-          lower: Type.Optional(Type.Boolean({ description: 'names differ from file to file in case only: write them in lower case' })),
+          words: Type.Optional(
+            Type.Record(word, Type.String(), { description: 'spellings to replace in the columns of the template' }),
+          ),
+          lower: Type.Optional(
+            Type.Boolean({ description: 'names differ from file to file in case only: write them in lower case' }),
+          ),
         },
         closed,
       ),
     ),
-    group: Type.Optional(Type.String({ description: 'regular expression on the name; its first group is the reference' })),
-    digits: Type.Optional(Type.Enum(['as_written', 'shortest'], { description: 'of the score in the published ids; shortest where a copy pads them: 4.570000 → 4.57' })),
+    group: Type.Optional(
+      Type.String({ description: 'regular expression on the name; its first group is the reference' }),
+    ),
+    digits: Type.Optional(
+      Type.Enum(['as_written', 'shortest'], {
+        description: 'of the score in the published ids; shortest where a copy pads them: 4.570000 → 4.57',
+      }),
+    ),
     skip_names: Type.Optional(Type.String({ description: 'regular expression: rows that are no rated item' })),
-    drop_rows: Type.Optional(Type.Array(Type.Integer({ minimum: 1 }), { description: 'rows that the distributor gave in error' })),
-    sequence: Type.Optional(Type.Array(Type.Tuple([word, Type.Integer({ minimum: 1 })]), { description: 'names that no file holds: a pattern with {} and how many; column "sequence"' })),
+    drop_rows: Type.Optional(
+      Type.Array(Type.Integer({ minimum: 1 }), { description: 'rows that the distributor gave in error' }),
+    ),
+    sequence: Type.Optional(
+      Type.Array(Type.Tuple([word, Type.Integer({ minimum: 1 })]), {
+        description: 'names that no file holds: a pattern with {} and how many; column "sequence"',
+      }),
+    ),
     split: Type.Optional(word),
-    split_name: Type.Optional(Type.String({ description: 'regular expression on the name; its first group is the split' })),
+    split_name: Type.Optional(
+      Type.String({ description: 'regular expression on the name; its first group is the split' }),
+    ),
     splits: Type.Optional(Type.Record(word, word, { description: "the file's word for a split → ours" })),
-    split_groups: Type.Optional(Type.Record(word, Type.Tuple([word, word]), { description: 'split → first and last reference of it' })),
+    split_groups: Type.Optional(
+      Type.Record(word, Type.Tuple([word, word]), { description: 'split → first and last reference of it' }),
+    ),
     lower_is_better: Type.Optional(Type.Boolean()),
     mirror: Type.Optional(Type.Number()),
     scale: Type.Optional(range),
-    std_factor: Type.Optional(Type.Number({ exclusiveMinimum: 0, description: 'the std is in other units than the score: mos_std = factor · std' })),
-    counts_spread: Type.Optional(Type.Boolean({ description: 'false: the counts were made from the mean, and say nothing of the spread' })),
+    std_factor: Type.Optional(
+      Type.Number({
+        exclusiveMinimum: 0,
+        description: 'the std is in other units than the score: mos_std = factor · std',
+      }),
+    ),
+    counts_spread: Type.Optional(
+      Type.Boolean({ description: 'false: the counts were made from the mean, and say nothing of the spread' }),
+    ),
     levels: Type.Optional(Type.Partial(LevelSettings)),
     about: Type.Optional(word),
   },
@@ -94,10 +151,14 @@ export const DatasetSpec = Type.Object(
     citation: word,
     about: Type.Optional(word),
     media: Type.String({ description: 'folder of the pictures below the media root' }),
-    names: Type.Optional(Type.String({ description: 'regular expression that every name fits: files of two data sets may have one name' })),
+    names: Type.Optional(
+      Type.String({ description: 'regular expression that every name fits: files of two data sets may have one name' }),
+    ),
     scale: Type.Tuple([Type.Number(), Type.Number()], { description: 'what the score may be, inclusive' }),
     lower_is_better: Type.Boolean({ default: false, description: 'DMOS: a lower score is a better picture' }),
-    mirror: Type.Optional(Type.Number({ description: 'mos = mirror − score where lower is better; by default lo + hi of the scale' })),
+    mirror: Type.Optional(
+      Type.Number({ description: 'mos = mirror − score where lower is better; by default lo + hi of the scale' }),
+    ),
     levels: LevelSettings,
     density: Type.Enum(['pdf', 'cdf'], { default: 'pdf', description: 'of soft labels' }),
     questions: word,
@@ -108,11 +169,18 @@ export const DatasetSpec = Type.Object(
           name: word,
           about: Type.Optional(word),
           files: Type.Array(LabelFile, { minItems: 1 }),
-          split_lists: Type.Optional(Type.Record(word, word, { description: 'split → file of its names, beside the label files; other rows are train' })),
+          split_lists: Type.Optional(
+            Type.Record(word, word, {
+              description: 'split → file of its names, beside the label files; other rows are train',
+            }),
+          ),
         },
         closed,
       ),
-      { minItems: 1, description: 'ways to get the labels, the best first; the first whose files are all there is read' },
+      {
+        minItems: 1,
+        description: 'ways to get the labels, the best first; the first whose files are all there is read',
+      },
     ),
   },
   closed,

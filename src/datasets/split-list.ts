@@ -4,9 +4,14 @@ import type { RatingScan } from './rating.js';
 import { readJsonTable } from './read-json.js';
 import { readLines } from './read-text.js';
 
-/** Which ratings belong to a split, by lists that others published: a line per name, or JSON with `image`, `img_path` or `media`. */
+/**
+ * Which ratings belong to a split, by lists that others published: a line per name, or JSON with `image`, `img_path` or
+ * `media`.
+ */
 export interface SplitLists {
-  /** The ratings with their splits; those that no list names go to `train`, or to `rest` where there is a list for that. */
+  /**
+   * The ratings with their splits; those that no list names go to `train`, or to `rest` where there is a list for that.
+   */
   readonly scan: RatingScan;
   /** @throws QalignError DATASET_VALUE for a list that named nothing, after a scan */
   readonly check: () => void;
@@ -16,7 +21,11 @@ export interface SplitLists {
  * @param lists split → path of its list
  * @param needed the splits whose lists must name something that is rated
  */
-export async function applySplitLists(scan: RatingScan, lists: Readonly<Record<string, string>>, needed: readonly string[]): Promise<SplitLists> {
+export async function applySplitLists(
+  scan: RatingScan,
+  lists: Readonly<Record<string, string>>,
+  needed: readonly string[],
+): Promise<SplitLists> {
   const owners = new Map<string, string>();
   const hits = new Map<string, number>();
   for (const [split, path] of Object.entries(lists)) {
@@ -35,7 +44,12 @@ export async function applySplitLists(scan: RatingScan, lists: Readonly<Record<s
       }
     },
     check() {
-      for (const split of needed) if (hits.get(split) === 0) throw new QalignError('DATASET_VALUE', `${basename(lists[split] ?? '')} names nothing that is rated here; is it the list of another data set?`);
+      for (const split of needed)
+        if (hits.get(split) === 0)
+          throw new QalignError(
+            'DATASET_VALUE',
+            `${basename(lists[split] ?? '')} names nothing that is rated here; is it the list of another data set?`,
+          );
     },
   };
 }
@@ -54,7 +68,8 @@ function tailsOf(name: string): string[] {
 function claim(owners: Map<string, string>, name: string, split: string, path: string): void {
   for (const [at, tail] of tailsOf(name).entries()) {
     const other = owners.get(tail);
-    if (at === 0 && other !== undefined && other !== split && other !== AMBIGUOUS) throw new QalignError('DATASET_DUPLICATE', `${basename(path)}: ${name} is also in the list of ${other}.`);
+    if (at === 0 && other !== undefined && other !== split && other !== AMBIGUOUS)
+      throw new QalignError('DATASET_DUPLICATE', `${basename(path)}: ${name} is also in the list of ${other}.`);
     owners.set(tail, at > 0 && other !== undefined && other !== split ? AMBIGUOUS : split);
   }
 }
@@ -68,8 +83,14 @@ async function namesIn(path: string): Promise<string[]> {
   const names: string[] = [];
   if (/\.jsonl?$/i.test(path)) {
     const table = await readJsonTable(path, {});
-    const column = ['image', 'img_path', 'media'].map((name) => table.header?.indexOf(name) ?? -1).find((index) => index >= 0);
-    if (column === undefined) throw new QalignError('DATASET_COLUMNS', `${basename(path)}: a list of a split names pictures by "image", "img_path" or "media"; its keys are ${table.header?.join(', ') ?? 'none'}.`);
+    const column = ['image', 'img_path', 'media']
+      .map((name) => table.header?.indexOf(name) ?? -1)
+      .find((index) => index >= 0);
+    if (column === undefined)
+      throw new QalignError(
+        'DATASET_COLUMNS',
+        `${basename(path)}: a list of a split names pictures by "image", "img_path" or "media"; its keys are ${table.header?.join(', ') ?? 'none'}.`,
+      );
     for await (const rows of table.rows()) names.push(...rows.map((row) => row.cells[column] ?? ''));
   } else {
     for await (const { lines } of readLines(path)) names.push(...lines.map(firstCell));

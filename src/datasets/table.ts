@@ -22,10 +22,18 @@ export interface Table {
   rows(): AsyncIterable<readonly TableRow[]>;
 }
 
-export type ReadTable = (path: string, layout: Partial<Pick<LabelFile, 'delimiter' | 'header' | 'sheet' | 'skip_rows' | 'columns'>>) => Promise<Table>;
+export type ReadTable = (
+  path: string,
+  layout: Partial<Pick<LabelFile, 'delimiter' | 'header' | 'sheet' | 'skip_rows' | 'columns'>>,
+) => Promise<Table>;
 
 /** A table that is held in memory. */
-export function tableOf(file: string, header: readonly string[] | undefined, rows: readonly TableRow[], binary: boolean): Table {
+export function tableOf(
+  file: string,
+  header: readonly string[] | undefined,
+  rows: readonly TableRow[],
+  binary: boolean,
+): Table {
   return {
     file,
     header,

@@ -3,8 +3,8 @@ import type { TableRow } from './table.js';
 const ZERO = 48;
 
 /**
- * A line of a text table without quotes. It is taken apart only as far as it is read: of the fifteen cells of an AVA row
- * one is a text and ten are small numbers, and making strings of all took a third of a conversion.
+ * A line of a text table without quotes. It is taken apart only as far as it is read: of the fifteen cells of an AVA
+ * row one is a text and ten are small numbers, and making strings of all took a third of a conversion.
  */
 export class TextRow implements TableRow {
   readonly line: string;

@@ -10,5 +10,8 @@ export function cacheDir(env: NodeJS.ProcessEnv = process.env): string {
 
 /** Where huggingface_hub keeps downloaded models, by its own rules. */
 export function modelCacheDir(env: NodeJS.ProcessEnv = process.env): string {
-  return env['HF_HUB_CACHE'] ?? join(env['HF_HOME'] ?? join(env['XDG_CACHE_HOME'] ?? join(homedir(), '.cache'), 'huggingface'), 'hub');
+  return (
+    env['HF_HUB_CACHE'] ??
+    join(env['HF_HOME'] ?? join(env['XDG_CACHE_HOME'] ?? join(homedir(), '.cache'), 'huggingface'), 'hub')
+  );
 }

@@ -34,7 +34,9 @@ export interface EngineOptions {
   readonly signal?: AbortSignal;
   /** The Python module to start; only tests of faults name another. */
   readonly workerModule?: string;
-  /** A worker that fails again and again is tried on, every ten seconds, as a service must. Off, the engine gives up. */
+  /**
+   * A worker that fails again and again is tried on, every ten seconds, as a service must. Off, the engine gives up.
+   */
   readonly revive?: boolean;
   /** Told of every batch that was answered. */
   readonly onBatch?: (batch: BatchReport) => void;
@@ -88,8 +90,13 @@ export interface WorkerStats {
 
 export interface Engine extends AsyncDisposable {
   readonly model: LoadedModel;
-  /** @throws QalignError of this item alone: MODEL_*, NON_FINITE, OUT_OF_MEMORY, WORKER_LOST, WORKER_HUNG, CANCELLED, … */
-  score(item: { visuals: readonly Visual[]; prompts: readonly string[] }, options?: ItemOptions): Promise<PromptAnswer[]>;
+  /**
+   * @throws QalignError of this item alone: MODEL_*, NON_FINITE, OUT_OF_MEMORY, WORKER_LOST, WORKER_HUNG, CANCELLED, …
+   */
+  score(
+    item: { visuals: readonly Visual[]; prompts: readonly string[] },
+    options?: ItemOptions,
+  ): Promise<PromptAnswer[]>;
   /** A place in the queue for items that are to stay together, however long each takes to prepare. */
   ticket(): number;
   stats(): EngineStats;
@@ -102,39 +109,50 @@ export interface Engine extends AsyncDisposable {
  * credit it gets all that waits, up to `maxBatchFrames`. No timers: an idle worker never waits for a fuller batch.
  */
 export async function createEngine(options: EngineOptions): Promise<Engine> {
-  if (options.devices.includes('remote') && options.listen === undefined) throw new QalignError('CONFIG_INVALID', 'Remote workers need an address to connect to; name one to listen on.');
+  if (options.devices.includes('remote') && options.listen === undefined)
+    throw new QalignError('CONFIG_INVALID', 'Remote workers need an address to connect to; name one to listen on.');
   const bridge = await openBridge();
-  const distant = options.listen === undefined ? bridge : await openBridge(options.listen).catch(async (error: unknown) => {
-    await bridge.close(); // an open socket keeps the process alive
-    throw error;
-  });
+  const distant =
+    options.listen === undefined
+      ? bridge
+      : await openBridge(options.listen).catch(async (error: unknown) => {
+          await bridge.close(); // an open socket keeps the process alive
+          throw error;
+        });
   const log = options.log ?? silentLogger;
-  const pool = new Pool(options.maxBatchFrames ?? (options.devices.some((device) => device.startsWith('cuda')) ? 64 : 16), options.onBatch ?? (() => {}));
-  const slots = options.devices.map((device) => new Slot({
-    bridge: device === 'remote' ? distant : bridge,
-    log,
-    revive: options.revive ?? false,
-    worker: {
-      python: options.python,
-      device,
-      log: (level, message, fields) => log[level](message, fields),
-      ...(options.workerModule === undefined ? {} : { module: options.workerModule }),
-      ...(options.limits === undefined ? {} : { limits: options.limits }),
-      ...(options.signal === undefined ? {} : { signal: options.signal }),
-    },
-    load: {
-      model: options.model,
-      device,
-      precision: options.precision,
-      offline: options.offline ?? false,
-      ...(options.revision === undefined ? {} : { revision: options.revision }),
-      ...(options.base === undefined ? {} : { base: options.base }),
-      ...(options.baseRevision === undefined ? {} : { base_revision: options.baseRevision }),
-      ...(options.cacheDir === undefined ? {} : { cache_dir: options.cacheDir }),
-    },
-    onProgress: (progress) => options.onProgress?.(progress as { stage: string; done: number; total: number; unit: string }),
-    onChange: () => pool.pump(),
-  }));
+  const pool = new Pool(
+    options.maxBatchFrames ?? (options.devices.some((device) => device.startsWith('cuda')) ? 64 : 16),
+    options.onBatch ?? (() => {}),
+  );
+  const slots = options.devices.map(
+    (device) =>
+      new Slot({
+        bridge: device === 'remote' ? distant : bridge,
+        log,
+        revive: options.revive ?? false,
+        worker: {
+          python: options.python,
+          device,
+          log: (level, message, fields) => log[level](message, fields),
+          ...(options.workerModule === undefined ? {} : { module: options.workerModule }),
+          ...(options.limits === undefined ? {} : { limits: options.limits }),
+          ...(options.signal === undefined ? {} : { signal: options.signal }),
+        },
+        load: {
+          model: options.model,
+          device,
+          precision: options.precision,
+          offline: options.offline ?? false,
+          ...(options.revision === undefined ? {} : { revision: options.revision }),
+          ...(options.base === undefined ? {} : { base: options.base }),
+          ...(options.baseRevision === undefined ? {} : { base_revision: options.baseRevision }),
+          ...(options.cacheDir === undefined ? {} : { cache_dir: options.cacheDir }),
+        },
+        onProgress: (progress) =>
+          options.onProgress?.(progress as { stage: string; done: number; total: number; unit: string }),
+        onChange: () => pool.pump(),
+      }),
+  );
   pool.slots.push(...slots);
   const close = async (): Promise<void> => {
     await pool.close();
@@ -145,9 +163,19 @@ export async function createEngine(options: EngineOptions): Promise<Engine> {
     const model = models[0];
     if (model === undefined) throw new QalignError('DEVICE_UNAVAILABLE', 'No device was named; use "cpu" or "cuda:0".');
     if (models.some((other) => other.weights_sha256 !== model.weights_sha256)) {
-      throw new QalignError('MODEL_INVALID', `The workers loaded different weights for ${options.model}; do not change the files while they load.`);
+      throw new QalignError(
+        'MODEL_INVALID',
+        `The workers loaded different weights for ${options.model}; do not change the files while they load.`,
+      );
     }
-    return { model, score: (item, extra) => pool.score(item, extra), ticket: () => pool.ticket(), stats: () => pool.stats(), close, [Symbol.asyncDispose]: close };
+    return {
+      model,
+      score: (item, extra) => pool.score(item, extra),
+      ticket: () => pool.ticket(),
+      stats: () => pool.stats(),
+      close,
+      [Symbol.asyncDispose]: close,
+    };
   } catch (error) {
     await close();
     throw error;
@@ -162,13 +190,19 @@ class Pool {
   #closed = false;
   #totals = { batches: 0, items: 0, frames: 0, running: 0 };
 
-  constructor(private readonly maxFrames: number, private readonly onBatch: (batch: BatchReport) => void) {}
+  constructor(
+    private readonly maxFrames: number,
+    private readonly onBatch: (batch: BatchReport) => void,
+  ) {}
 
   ticket(): number {
     return this.#sequence++;
   }
 
-  score(item: { visuals: readonly Visual[]; prompts: readonly string[] }, options: ItemOptions = {}): Promise<PromptAnswer[]> {
+  score(
+    item: { visuals: readonly Visual[]; prompts: readonly string[] },
+    options: ItemOptions = {},
+  ): Promise<PromptAnswer[]> {
     const { signal, lane = 'bulk', traceparent } = options;
     return new Promise((resolve, reject) => {
       if (this.#closed) return reject(new QalignError('BRIDGE_CLOSED', 'The engine is closed.'));
@@ -186,7 +220,10 @@ class Pool {
         since: performance.now(),
         visuals: item.visuals,
         prompts: item.prompts,
-        frames: Math.max(1, item.visuals.reduce((sum, { frames }) => sum + frames, 0)),
+        frames: Math.max(
+          1,
+          item.visuals.reduce((sum, { frames }) => sum + frames, 0),
+        ),
         lane,
         signal,
         resolve: (answers) => (settled(), resolve(answers)),
@@ -233,11 +270,23 @@ class Pool {
     try {
       const visuals = batch.flatMap((job) => job.visuals);
       const traceparent = batch.find((job) => job.traceparent !== undefined)?.traceparent;
-      const { items, timings } = await link.request('score', {
-        items: batch.map(({ id, visuals, prompts }) => ({ id, visuals: visuals.map(({ frames }) => ({ frames })), prompts: [...prompts] })),
-        levels: [...LEVELS],
-        buffers: visuals.map(({ frames, data }) => ({ dtype: 'uint8' as const, shape: shapeOf(frames, data) })),
-      }, { buffers: visuals.map(({ data }) => data), ...(stop.signal === undefined ? {} : { signal: stop.signal }), ...(traceparent === undefined ? {} : { traceparent }) });
+      const { items, timings } = await link.request(
+        'score',
+        {
+          items: batch.map(({ id, visuals, prompts }) => ({
+            id,
+            visuals: visuals.map(({ frames }) => ({ frames })),
+            prompts: [...prompts],
+          })),
+          levels: [...LEVELS],
+          buffers: visuals.map(({ frames, data }) => ({ dtype: 'uint8' as const, shape: shapeOf(frames, data) })),
+        },
+        {
+          buffers: visuals.map(({ data }) => data),
+          ...(stop.signal === undefined ? {} : { signal: stop.signal }),
+          ...(traceparent === undefined ? {} : { traceparent }),
+        },
+      );
       slot.succeeded();
       this.#totals.batches++;
       this.#totals.items += batch.length;
@@ -246,7 +295,15 @@ class Pool {
       slot.freeSince = performance.now();
       slot.latency.observe(frames, serviceMs);
       deliver(batch, items);
-      this.onBatch({ device: slot.device, items: batch.length, frames, capacity: this.maxFrames, queuedMs: batch.map((job) => sent - job.since), serviceMs, computeMs: timings.compute_ms });
+      this.onBatch({
+        device: slot.device,
+        items: batch.length,
+        frames,
+        capacity: this.maxFrames,
+        queuedMs: batch.map((job) => sent - job.since),
+        serviceMs,
+        computeMs: timings.compute_ms,
+      });
     } catch (error) {
       this.#retry(batch, error as QalignError);
     } finally {
@@ -280,7 +337,8 @@ class Pool {
 
   #failAll(): void {
     const reason = this.slots[0]?.dead;
-    for (const job of this.#queue.drain()) job.reject(reason ?? new QalignError('BRIDGE_CLOSED', 'The engine is closed.'));
+    for (const job of this.#queue.drain())
+      job.reject(reason ?? new QalignError('BRIDGE_CLOSED', 'The engine is closed.'));
   }
 
   stats(): EngineStats {
@@ -304,7 +362,8 @@ class Pool {
 
   async close(): Promise<void> {
     this.#closed = true;
-    for (const job of this.#queue.drain()) job.reject(new QalignError('BRIDGE_CLOSED', 'The engine was closed before the item was scored.'));
+    for (const job of this.#queue.drain())
+      job.reject(new QalignError('BRIDGE_CLOSED', 'The engine was closed before the item was scored.'));
     await Promise.all(this.slots.map((slot) => slot.close()));
     await Promise.all(this.#running);
   }
@@ -317,8 +376,15 @@ function deliver(batch: readonly Job[], items: readonly ScoredItem[]): void {
   for (const job of batch) {
     const item = byId.get(job.id);
     if (item?.error !== undefined) job.reject(new QalignError(item.error.code, item.error.message));
-    else if (item?.prompts?.length === job.prompts.length) job.resolve(item.prompts.map(({ logits, log_sum_exp }) => ({ logits, logSumExp: log_sum_exp })));
-    else job.reject(new QalignError('PROTOCOL_VIOLATION', `The worker answered ${item?.prompts?.length ?? 0} of ${job.prompts.length} prompts of an item.`));
+    else if (item?.prompts?.length === job.prompts.length)
+      job.resolve(item.prompts.map(({ logits, log_sum_exp }) => ({ logits, logSumExp: log_sum_exp })));
+    else
+      job.reject(
+        new QalignError(
+          'PROTOCOL_VIOLATION',
+          `The worker answered ${item?.prompts?.length ?? 0} of ${job.prompts.length} prompts of an item.`,
+        ),
+      );
   }
 }
 
@@ -329,9 +395,13 @@ function shapeOf(frames: number, data: Uint8Array): number[] {
 
 const cancelled = (): QalignError => new QalignError('CANCELLED', 'Scoring was cancelled.');
 
-const isLoss = (error: QalignError): boolean => ['WORKER_LOST', 'WORKER_HUNG', 'PROTOCOL_VIOLATION'].includes(error.code);
+const isLoss = (error: QalignError): boolean =>
+  ['WORKER_LOST', 'WORKER_HUNG', 'PROTOCOL_VIOLATION'].includes(error.code);
 
-/** A batch is shared: only when nobody wants any of it any more is the worker told to stop. `release` lets go of the signals. */
+/**
+ * A batch is shared: only when nobody wants any of it any more is the worker told to stop. `release` lets go of the
+ * signals.
+ */
 function cancelWhenAllAborted(batch: readonly Job[]): { signal: AbortSignal | undefined; release: () => void } {
   const signals = new Set(batch.map((job) => job.signal));
   const all = new AbortController();

@@ -20,7 +20,11 @@ interface Holder {
  * Runs `work` while holding the lock file `path`: one process at a time, also among several Nodes. The lock of a dead
  * process is broken. `onWait` is called at every look (about three times a second) while another process holds it.
  */
-export async function withFileLock<T>(path: string, work: () => Promise<T>, options: { onWait?: (pid: number) => void; signal?: AbortSignal } = {}): Promise<T> {
+export async function withFileLock<T>(
+  path: string,
+  work: () => Promise<T>,
+  options: { onWait?: (pid: number) => void; signal?: AbortSignal } = {},
+): Promise<T> {
   const mine: Holder = { pid: process.pid, started: startOf(process.pid), host: hostname(), token: randomUUID() };
   while (!(await tryTake(path, mine))) {
     options.signal?.throwIfAborted();
@@ -61,7 +65,15 @@ async function tryTake(path: string, holder: Holder): Promise<boolean> {
 async function isStale(path: string, text: string): Promise<boolean> {
   const holder = parseHolder(text);
   if (holder === undefined) return true; // nothing of ours writes anything but whole holders
-  if (holder.host !== hostname()) return Date.now() - (await stat(path).then((s) => s.mtimeMs, () => Date.now())) > SILENT_MS;
+  if (holder.host !== hostname())
+    return (
+      Date.now() -
+        (await stat(path).then(
+          (s) => s.mtimeMs,
+          () => Date.now(),
+        )) >
+      SILENT_MS
+    );
   return startOf(holder.pid) !== holder.started;
 }
 

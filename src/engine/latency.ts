@@ -3,7 +3,8 @@ const FORGET = 0.95;
 
 /**
  * How long a worker takes for a batch: `base + perFrame · frames`, in ms, fitted to what was seen by least squares with
- * exponential forgetting, so that it follows a machine that gets slower or faster. Before anything was seen it knows nothing.
+ * exponential forgetting, so that it follows a machine that gets slower or faster. Before anything was seen it knows
+ * nothing.
  */
 export class LatencyModel {
   #n = 0;

@@ -14,8 +14,16 @@ interface PythonModule {
 /** pythonia gives up on a call after 100 s otherwise; whoever wants less says so in openPython. */
 const DAY_MS = 86_400_000;
 
-const { python } = (await import('pythonia')) as unknown as { python: ((module: string) => Promise<PythonModule>) & { exit(): void } };
-const { proc } = (globalThis as unknown as { __pythonBridge: { com: { proc: { pid: number; once(event: 'exit', listener: () => void): void; kill(signal: string): void } } } }).__pythonBridge.com;
+const { python } = (await import('pythonia')) as unknown as {
+  python: ((module: string) => Promise<PythonModule>) & { exit(): void };
+};
+const { proc } = (
+  globalThis as unknown as {
+    __pythonBridge: {
+      com: { proc: { pid: number; once(event: 'exit', listener: () => void): void; kill(signal: string): void } };
+    };
+  }
+).__pythonBridge.com;
 const end = (code: number): never => {
   proc.kill('SIGKILL');
   process.exit(code);

@@ -18,23 +18,30 @@ export async function removeUnused(cache: string, keep: string, log: Logger): Pr
     const folder = join(cache, name);
     if (folder === keep || running.some((line) => line.includes(folder))) continue;
     const maker = /\.building-(\d+)$/.exec(name)?.[1];
-    const lastUse = await stat(join(folder, 'complete')).then((s) => s.mtimeMs, () => 0);
+    const lastUse = await stat(join(folder, 'complete')).then(
+      (s) => s.mtimeMs,
+      () => 0,
+    );
     const unused = maker === undefined ? Date.now() - lastUse > UNUSED_MS : !isAlive(Number(maker));
     if (!unused) continue;
     log.info('removing an unused Python environment', { folder });
-    await rm(folder, { recursive: true, force: true }).catch((error: Error) => log.warn('an unused Python environment stays', { folder, reason: error.message }));
+    await rm(folder, { recursive: true, force: true }).catch((error: Error) =>
+      log.warn('an unused Python environment stays', { folder, reason: error.message }),
+    );
   }
 }
 
 function commandLines(): string[] {
   try {
-    return readdirSync('/proc').filter((name) => /^\d+$/.test(name)).map((pid) => {
-      try {
-        return readFileSync(`/proc/${pid}/cmdline`, 'utf8');
-      } catch {
-        return '';
-      }
-    });
+    return readdirSync('/proc')
+      .filter((name) => /^\d+$/.test(name))
+      .map((pid) => {
+        try {
+          return readFileSync(`/proc/${pid}/cmdline`, 'utf8');
+        } catch {
+          return '';
+        }
+      });
   } catch {
     return [];
   }

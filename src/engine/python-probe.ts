@@ -16,7 +16,15 @@ export interface PythonProbe {
 }
 
 /** What the scorer imports. Looked up without importing: torch alone takes two seconds. */
-export const REQUIRED_MODULES = ['torch', 'numpy', 'zmq', 'fastjsonschema', 'sentencepiece', 'safetensors', 'huggingface_hub'] as const;
+export const REQUIRED_MODULES = [
+  'torch',
+  'numpy',
+  'zmq',
+  'fastjsonschema',
+  'sentencepiece',
+  'safetensors',
+  'huggingface_hub',
+] as const;
 
 const SCRIPT = `
 import importlib.util as u, json, platform, sys
@@ -27,9 +35,16 @@ print(json.dumps({"version": platform.python_version(), "major": sys.version_inf
 `;
 
 /** Asks an interpreter what it is. Undefined when it is not there or not a Python. */
-export async function probePython(executable: string, modules: readonly string[] = [], signal?: AbortSignal): Promise<PythonProbe | undefined> {
+export async function probePython(
+  executable: string,
+  modules: readonly string[] = [],
+  signal?: AbortSignal,
+): Promise<PythonProbe | undefined> {
   try {
-    const { stdout } = await run(executable, ['-c', SCRIPT, ...modules], { timeout: 30_000, ...(signal === undefined ? {} : { signal }) });
+    const { stdout } = await run(executable, ['-c', SCRIPT, ...modules], {
+      timeout: 30_000,
+      ...(signal === undefined ? {} : { signal }),
+    });
     return { executable, ...(JSON.parse(stdout) as Omit<PythonProbe, 'executable'>) };
   } catch {
     signal?.throwIfAborted();

@@ -102,7 +102,9 @@ export class JobQueue {
     let frames = 0;
     for (let job: Job | undefined = first; job !== undefined; job = this.#lanes[lane][this.#heads[lane]]) {
       const limit = Math.min(job.batchLimit, batch[0]?.batchLimit ?? Infinity);
-      const fits = batch.length === 0 || (!job.suspect && !first.suspect && batch.length < limit && frames + job.frames <= maxFrames);
+      const fits =
+        batch.length === 0 ||
+        (!job.suspect && !first.suspect && batch.length < limit && frames + job.frames <= maxFrames);
       if (!fits) break;
       batch.push(job);
       frames += job.frames;

@@ -6,7 +6,9 @@ import { LatencyModel } from './latency.js';
 
 /** Consecutive starts that failed, or workers that died without finishing anything, before a slot counts as dead. */
 const MOST_FAILURES = 4;
-/** The same for workers that died under an item that was alone on them: the item is to blame, unless it is every item. */
+/**
+ * The same for workers that died under an item that was alone on them: the item is to blame, unless it is every item.
+ */
 const MOST_STRUCK = 32;
 const FIRST_PAUSE_MS = 250;
 /** A service tries a dead slot again that often: what was wrong with the machine may have been put right. */
@@ -53,13 +55,20 @@ export class Slot {
   async start(): Promise<LoadedModel> {
     const link = await this.options.bridge.startWorker(this.options.worker);
     try {
-      const { model } = await link.request('load_model', { ...this.options.load, device: link.device }, {
-        onProgress: this.options.onProgress,
-        abandon: true,
-        ...(this.options.worker.signal === undefined ? {} : { signal: this.options.worker.signal }),
-      });
+      const { model } = await link.request(
+        'load_model',
+        { ...this.options.load, device: link.device },
+        {
+          onProgress: this.options.onProgress,
+          abandon: true,
+          ...(this.options.worker.signal === undefined ? {} : { signal: this.options.worker.signal }),
+        },
+      );
       if (this.model !== undefined && this.model.weights_sha256 !== model.weights_sha256) {
-        throw new QalignError('MODEL_INVALID', `The weights of ${model.id} changed on disk while it was in use; start again.`);
+        throw new QalignError(
+          'MODEL_INVALID',
+          `The weights of ${model.id} changed on disk while it was in use; start again.`,
+        );
       }
       this.model = model;
     } catch (error) {
@@ -95,11 +104,17 @@ export class Slot {
   async #restart(reason: QalignError): Promise<void> {
     for (let cause: QalignError = reason; !this.#closed.signal.aborted; this.#failures++) {
       if (this.#failures >= MOST_FAILURES || this.#struck >= MOST_STRUCK) {
-        this.dead = new QalignError('WORKER_START_FAILED', `The worker on ${this.device} failed ${Math.max(this.#failures, this.#struck)} times in a row, last so: ${cause.message}`);
+        this.dead = new QalignError(
+          'WORKER_START_FAILED',
+          `The worker on ${this.device} failed ${Math.max(this.#failures, this.#struck)} times in a row, last so: ${cause.message}`,
+        );
         this.options.onChange();
         if (!this.options.revive) return;
       }
-      await pause(this.dead === undefined ? FIRST_PAUSE_MS * 2 ** Math.max(0, this.#failures - 1) : REVIVE_MS, this.#closed.signal);
+      await pause(
+        this.dead === undefined ? FIRST_PAUSE_MS * 2 ** Math.max(0, this.#failures - 1) : REVIVE_MS,
+        this.#closed.signal,
+      );
       if (this.#closed.signal.aborted) return;
       try {
         this.restarts++;

@@ -15,7 +15,7 @@ interface Box {
 
 function boxes(view: DataView, from: number, to: number): Box[] {
   const found: Box[] = [];
-  for (let at = from; at + 8 <= to; ) {
+  for (let at = from; at + 8 <= to;) {
     const short = view.getUint32(at);
     const header = short === 1 ? 16 : 8;
     const size = short === 0 ? to - at : short === 1 && at + 16 <= to ? Number(view.getBigUint64(at + 8)) : short;
@@ -36,7 +36,9 @@ function associated(view: DataView, { start, end }: Box, id: number): number[] {
     const item = wideId ? view.getUint32(at) : view.getUint16(at);
     at += wideId ? 4 : 2;
     const count = view.getUint8(at++);
-    const indices = Array.from({ length: count }, (_, i) => (wideIndex ? view.getUint16(at + i * 2) & 0x7fff : view.getUint8(at + i) & 0x7f));
+    const indices = Array.from({ length: count }, (_, i) =>
+      wideIndex ? view.getUint16(at + i * 2) & 0x7fff : view.getUint8(at + i) & 0x7f,
+    );
     if (item === id) return indices;
     at += count * (wideIndex ? 2 : 1);
   }
@@ -55,7 +57,9 @@ export function readAvifTurn(bytes: Uint8Array): AvifTurn {
     const properties = inner.find((box) => box.type === 'iprp');
     if (primary === undefined || properties === undefined) return none;
     const id = view.getUint8(primary.start) > 0 ? view.getUint32(primary.start + 4) : view.getUint16(primary.start + 4);
-    const [container, association] = ['ipco', 'ipma'].map((type) => boxes(view, properties.start, properties.end).find((box) => box.type === type));
+    const [container, association] = ['ipco', 'ipma'].map((type) =>
+      boxes(view, properties.start, properties.end).find((box) => box.type === type),
+    );
     if (container === undefined || association === undefined) return none;
     const list = boxes(view, container.start, container.end);
     const own = associated(view, association, id).flatMap((index) => list[index - 1] ?? []);

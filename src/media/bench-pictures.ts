@@ -10,9 +10,16 @@ export async function makeBenchPictures(count: number): Promise<Uint8Array[]> {
   const pictures: Uint8Array[] = [];
   for (let i = 0; i < count; i++) {
     const coarse = Uint8Array.from({ length: 64 * 48 * 3 }, random);
-    const fields = await sharp(coarse, { raw: { width: 64, height: 48, channels: 3 } }).resize(1024, 768, { kernel: 'cubic' }).raw().toBuffer();
+    const fields = await sharp(coarse, { raw: { width: 64, height: 48, channels: 3 } })
+      .resize(1024, 768, { kernel: 'cubic' })
+      .raw()
+      .toBuffer();
     const grained = fields.map((value) => Math.max(0, Math.min(255, value + (random() - 128) / 14)));
-    pictures.push(await sharp(grained, { raw: { width: 1024, height: 768, channels: 3 } }).jpeg({ quality: 90 }).toBuffer());
+    pictures.push(
+      await sharp(grained, { raw: { width: 1024, height: 768, channels: 3 } })
+        .jpeg({ quality: 90 })
+        .toBuffer(),
+    );
   }
   return pictures;
 }

@@ -5,7 +5,13 @@
  *
  * @returns at most `width · height` bytes
  */
-export function expandBmpRle(bytes: Uint8Array, start: number, width: number, height: number, rle4: boolean): Uint8Array {
+export function expandBmpRle(
+  bytes: Uint8Array,
+  start: number,
+  width: number,
+  height: number,
+  rle4: boolean,
+): Uint8Array {
   const out = new Uint8Array(width * height);
   let length = 0;
   let x = 0;

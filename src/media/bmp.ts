@@ -29,7 +29,8 @@ const HEADER_SIZES = [12, 40, 52, 56, 64, 108, 124];
 
 function readHeader(view: DataView): BmpHeader {
   const headerSize = view.byteLength >= 18 ? view.getUint32(14, true) : 0;
-  if (!HEADER_SIZES.includes(headerSize)) throw unsupported('BMP', `has a header of ${headerSize} bytes, which is not known`);
+  if (!HEADER_SIZES.includes(headerSize))
+    throw unsupported('BMP', `has a header of ${headerSize} bytes, which is not known`);
   if (view.byteLength < 14 + headerSize) throw corrupt('BMP', 'ends inside its header');
   const os2 = headerSize === 12;
   const topDown = !os2 && view.getUint8(25) === 0xff;
@@ -51,19 +52,32 @@ function readHeader(view: DataView): BmpHeader {
   const stated = view.getUint32(10, true);
   // a pixel offset that points at the palette counts from behind it
   const pixelsAt = stated === 14 + headerSize && bits <= 8 ? stated + colours * entryBytes : stated || afterPalette;
-  return { width, height: topDown ? 2 ** 32 - tall : tall, bits, compression, topDown, colours, entryBytes, masks, paletteAt, pixelsAt };
+  return {
+    width,
+    height: topDown ? 2 ** 32 - tall : tall,
+    bits,
+    compression,
+    topDown,
+    colours,
+    entryBytes,
+    masks,
+    paletteAt,
+    pixelsAt,
+  };
 }
 
 /** Writes one row of RGB to `out` at `to`, from the stored row at `at`. */
 type RowReader = (bytes: Uint8Array, at: number, out: Uint8Array, to: number, width: number) => void;
 
-const bytesReader = (step: number, red: number, green: number, blue: number): RowReader => (bytes, at, out, to, width) => {
-  for (let x = 0; x < width; x++, at += step, to += 3) {
-    out[to] = bytes[at + red] ?? 0;
-    out[to + 1] = bytes[at + green] ?? 0;
-    out[to + 2] = bytes[at + blue] ?? 0;
-  }
-};
+const bytesReader =
+  (step: number, red: number, green: number, blue: number): RowReader =>
+  (bytes, at, out, to, width) => {
+    for (let x = 0; x < width; x++, at += step, to += 3) {
+      out[to] = bytes[at + red] ?? 0;
+      out[to + 1] = bytes[at + green] ?? 0;
+      out[to + 2] = bytes[at + blue] ?? 0;
+    }
+  };
 
 const wordsReader = (greenBits: 5 | 6): RowReader => {
   const greenMax = 2 ** greenBits - 1;
@@ -77,16 +91,18 @@ const wordsReader = (greenBits: 5 | 6): RowReader => {
   };
 };
 
-const paletteReader = (bits: number, palette: Uint8Array): RowReader => (bytes, at, out, to, width) => {
-  const mask = 2 ** bits - 1;
-  for (let x = 0; x < width; x++, to += 3) {
-    const bit = x * bits;
-    const index = ((bytes[at + (bit >> 3)] ?? 0) >> (8 - bits - (bit & 7))) & mask;
-    out[to] = palette[index * 3] ?? 0;
-    out[to + 1] = palette[index * 3 + 1] ?? 0;
-    out[to + 2] = palette[index * 3 + 2] ?? 0;
-  }
-};
+const paletteReader =
+  (bits: number, palette: Uint8Array): RowReader =>
+  (bytes, at, out, to, width) => {
+    const mask = 2 ** bits - 1;
+    for (let x = 0; x < width; x++, to += 3) {
+      const bit = x * bits;
+      const index = ((bytes[at + (bit >> 3)] ?? 0) >> (8 - bits - (bit & 7))) & mask;
+      out[to] = palette[index * 3] ?? 0;
+      out[to + 1] = palette[index * 3 + 1] ?? 0;
+      out[to + 2] = palette[index * 3 + 2] ?? 0;
+    }
+  };
 
 /** Masks of red, green, blue, alpha as Pillow knows them → byte of red, green, blue. Others are refused, as there. */
 const MASKS_32: Readonly<Record<string, readonly [number, number, number]>> = {
@@ -160,6 +176,7 @@ export function decodeBmp(bytes: Uint8Array, maxPixels: number): RawPicture {
   const lastRow = rle ? width : Math.ceil((width * bits) / 8);
   if (stored.length < start + stride * (height - 1) + lastRow) throw corrupt('BMP', 'ends before its last row');
   const data = new Uint8Array(width * height * 3);
-  for (let y = 0; y < height; y++) readRow(stored, start + y * stride, data, (topDown ? y : height - 1 - y) * width * 3, width);
+  for (let y = 0; y < height; y++)
+    readRow(stored, start + y * stride, data, (topDown ? y : height - 1 - y) * width * 3, width);
   return { width, height, data };
 }

@@ -60,11 +60,19 @@ function findFrame(bytes: Uint8Array, at: number): Frame {
 function rowOrder(height: number, interlaced: boolean): number[] {
   if (!interlaced) return Array.from({ length: height }, (_, y) => y);
   const order: number[] = [];
-  for (const [first = 0, step = 1] of [[0, 8], [4, 8], [2, 4], [1, 2]]) for (let y = first; y < height; y += step) order.push(y);
+  for (const [first = 0, step = 1] of [
+    [0, 8],
+    [4, 8],
+    [2, 4],
+    [1, 2],
+  ])
+    for (let y = first; y < height; y += step) order.push(y);
   return order;
 }
 
-/** 256 colours; an entry beyond the end of a palette is black, and a palette that is a plain grey ramp goes on as one. */
+/**
+ * 256 colours; an entry beyond the end of a palette is black, and a palette that is a plain grey ramp goes on as one.
+ */
 function fillPalette(palette: Uint8Array | undefined): Uint8Array {
   const ramp = Uint8Array.from({ length: 768 }, (_, i) => Math.floor(i / 3));
   if (palette === undefined || palette.every((value, i) => value === ramp[i])) return ramp;
@@ -84,7 +92,8 @@ export function decodeGif(bytes: Uint8Array, maxPixels: number): RawPicture {
   const width = Math.max(word(bytes, 6), frame.left + frame.width);
   const height = Math.max(word(bytes, 8), frame.top + frame.height);
   checkSize('GIF', width, height, maxPixels);
-  if (frame.width === 0 || frame.height === 0) throw corrupt('GIF', `has a frame of ${frame.width} x ${frame.height} pixels`);
+  if (frame.width === 0 || frame.height === 0)
+    throw corrupt('GIF', `has a frame of ${frame.width} x ${frame.height} pixels`);
   const indices = decodeLzw(bytes, frame.at, frame.width * frame.height);
   const colours = fillPalette(frame.palette ?? global);
   const data = new Uint8Array(width * height * 3);

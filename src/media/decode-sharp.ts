@@ -30,7 +30,8 @@ const options = (limits: MediaLimits): SharpOptions => ({
 function toPipeline(input: Sharp, route: SharpRoute): Sharp {
   if (route === 'cmyk') return input.pipelineColourspace('cmyk').toColourspace('cmyk').raw();
   if (route === 'cmyk16') return input.pipelineColourspace('cmyk').toColourspace('cmyk').raw({ depth: 'ushort' });
-  if (route === 'grey16' || route === 'inverted-grey16') return input.removeAlpha().toColourspace('grey16').raw({ depth: 'ushort' });
+  if (route === 'grey16' || route === 'inverted-grey16')
+    return input.removeAlpha().toColourspace('grey16').raw({ depth: 'ushort' });
   return input.removeAlpha().toColourspace('srgb').raw();
 }
 
@@ -68,10 +69,18 @@ function greyToRgb(data: Uint8Array, pixels: number): Uint8Array {
 function sharpError(format: string, limits: MediaLimits, error: unknown): QalignError {
   const text = (error instanceof Error ? error.message : String(error)).split('\n')[0] ?? '';
   if (/pixel limit/i.test(text)) {
-    return new QalignError('MEDIA_TOO_LARGE', `The ${format} file has more pixels than the limit of ${limits.maxPixels}; raise maxPixels to read it.`, { cause: error });
+    return new QalignError(
+      'MEDIA_TOO_LARGE',
+      `The ${format} file has more pixels than the limit of ${limits.maxPixels}; raise maxPixels to read it.`,
+      { cause: error },
+    );
   }
   if (/timeout/i.test(text)) {
-    return new QalignError('MEDIA_TIMEOUT', `Decoding the ${format} file took longer than ${limits.timeoutMs} ms; raise timeoutMs.`, { cause: error });
+    return new QalignError(
+      'MEDIA_TIMEOUT',
+      `Decoding the ${format} file took longer than ${limits.timeoutMs} ms; raise timeoutMs.`,
+      { cause: error },
+    );
   }
   return corrupt(format, `cannot be decoded (${text})`, error);
 }
@@ -81,14 +90,24 @@ export async function decodeWithSharp(bytes: Uint8Array, how: SharpDecode, limit
   try {
     const seconds = Math.min(3600, Math.max(1, Math.ceil(limits.timeoutMs / 1000)));
     const input = sharp(bytes, options(limits)).timeout({ seconds });
-    const { data, info } = await toPipeline(how.orient ? input.autoOrient() : input, how.route).toBuffer({ resolveWithObject: true });
+    const { data, info } = await toPipeline(how.orient ? input.autoOrient() : input, how.route).toBuffer({
+      resolveWithObject: true,
+    });
     const { width, height } = info;
     const pixels = width * height;
     if (how.route === 'cmyk') return { width, height, data: cmykToRgb(data, pixels) };
     if (how.route === 'rgb') return { width, height, data: greyToRgb(data, pixels) };
     const aligned = data.byteOffset % 2 === 0 ? data : Uint8Array.from(data);
     const words = new Uint16Array(aligned.buffer, aligned.byteOffset, aligned.length / 2);
-    if (how.route === 'cmyk16') return { width, height, data: cmykToRgb(Uint8Array.from(words, (word) => word >> 8), pixels) };
+    if (how.route === 'cmyk16')
+      return {
+        width,
+        height,
+        data: cmykToRgb(
+          Uint8Array.from(words, (word) => word >> 8),
+          pixels,
+        ),
+      };
     return { width, height, data: grey16ToRgb(words, pixels, how.route === 'inverted-grey16') };
   } catch (error) {
     throw sharpError(how.format, limits, error);

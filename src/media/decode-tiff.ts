@@ -7,7 +7,9 @@ import { libtiffYcbcrToRgb, pillowYcbcrToRgb } from './ycbcr.js';
 
 const NONE = 1;
 const JPEG = 7;
-/** None, the three of fax, LZW, JPEG, deflate (two numbers), PackBits. sharp turns ZSTD and LZMA into noise, silently. */
+/**
+ * None, the three of fax, LZW, JPEG, deflate (two numbers), PackBits. sharp turns ZSTD and LZMA into noise, silently.
+ */
 const COMPRESSIONS = [NONE, 2, 3, 4, 5, JPEG, 8, 32946, 32773];
 const YCBCR = 6;
 
@@ -32,9 +34,14 @@ function chooseRoute({ photometric, bits, samples, sampleFormat }: TiffHeader): 
 export async function decodeTiff(bytes: Uint8Array, limits: MediaLimits): Promise<RawPicture> {
   const header = readTiffHeader(bytes, limits.maxPixels);
   checkKind(header);
-  const picture = await decodeWithSharp(bytes, { format: 'TIFF', route: chooseRoute(header), orient: header.orientation > 1 }, limits);
+  const picture = await decodeWithSharp(
+    bytes,
+    { format: 'TIFF', route: chooseRoute(header), orient: header.orientation > 1 },
+    limits,
+  );
   if (header.photometric !== YCBCR || header.compression === JPEG || header.samples !== 3) return picture;
-  // libvips hands such colours over as they are stored; Pillow converts plain files itself and leaves the others to libtiff
+  // libvips hands such colours over as they are stored; Pillow converts plain files itself and leaves the others to
+  // libtiff
   (header.compression === NONE ? pillowYcbcrToRgb : libtiffYcbcrToRgb)(picture.data);
   return picture;
 }

@@ -53,6 +53,14 @@ export async function decodeImage(bytes: Uint8Array, limits: MediaLimits, orient
   const decoder = kind === 'image' ? DECODERS[format] : undefined;
   if (decoder !== undefined) return decoder(bytes, limits, orient);
   if (format === 'empty') throw new QalignError('MEDIA_CORRUPT', 'The file is empty.');
-  const found = kind === 'video' ? `a clip (${format})` : format === 'unknown' ? 'neither a picture nor a clip' : `a ${format} file`;
-  throw new QalignError('MEDIA_UNSUPPORTED', `The file is ${found}; pictures are JPEG, PNG, WebP, GIF, TIFF, AVIF or BMP.`);
+  const found =
+    kind === 'video'
+      ? `a clip (${format})`
+      : format === 'unknown'
+        ? 'neither a picture nor a clip'
+        : `a ${format} file`;
+  throw new QalignError(
+    'MEDIA_UNSUPPORTED',
+    `The file is ${found}; pictures are JPEG, PNG, WebP, GIF, TIFF, AVIF or BMP.`,
+  );
 }

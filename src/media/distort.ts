@@ -6,7 +6,9 @@ export const DISTORTIONS = ['jpeg', 'webp', 'blur', 'motion_blur', 'noise', 'dar
 export type Distortion = (typeof DISTORTIONS)[number];
 
 /** The mildest and the worst strength that is used, and its unit. Strengths between them are taken geometrically. */
-export const STRENGTHS: Readonly<Record<Distortion, { readonly mild: number; readonly worst: number; readonly unit: string }>> = {
+export const STRENGTHS: Readonly<
+  Record<Distortion, { readonly mild: number; readonly worst: number; readonly unit: string }>
+> = {
   jpeg: { mild: 85, worst: 5, unit: 'quality of the encoder' },
   webp: { mild: 85, worst: 2, unit: 'quality of the encoder' },
   blur: { mild: 0.6, worst: 7, unit: 'standard deviation in pixels' },
@@ -48,7 +50,12 @@ export async function distort(picture: RawPicture, kind: Distortion, strength: n
     case 'contrast':
       return { width, height, data: picture.data.map((v) => Math.round(128 + (v - 128) * strength)) };
     case 'resample': {
-      const small = await pixels(open(picture).resize(Math.max(1, Math.round(width / strength)), Math.max(1, Math.round(height / strength)), { fit: 'fill', kernel: 'cubic' }));
+      const small = await pixels(
+        open(picture).resize(Math.max(1, Math.round(width / strength)), Math.max(1, Math.round(height / strength)), {
+          fit: 'fill',
+          kernel: 'cubic',
+        }),
+      );
       return pixels(open(small).resize(width, height, { fit: 'fill', kernel: 'cubic' }));
     }
   }
@@ -57,7 +64,8 @@ export async function distort(picture: RawPicture, kind: Distortion, strength: n
 const open = ({ width, height, data }: RawPicture): Sharp => sharp(data, { raw: { width, height, channels: 3 } });
 
 /** The picture as a file without loss. */
-export const asPng = (picture: RawPicture): Promise<Uint8Array> => open(picture).png({ compressionLevel: 1 }).toBuffer();
+export const asPng = (picture: RawPicture): Promise<Uint8Array> =>
+  open(picture).png({ compressionLevel: 1 }).toBuffer();
 
 async function pixels(image: Sharp): Promise<RawPicture> {
   const { data, info } = await image.removeAlpha().toColourspace('srgb').raw().toBuffer({ resolveWithObject: true });
@@ -75,7 +83,12 @@ function lineKernel(length: number, angle: number): { width: number; height: num
     const along = (step / steps - 0.5) * (length - 1);
     const [x, y] = [(side - 1) / 2 + along * Math.cos(angle), (side - 1) / 2 + along * Math.sin(angle)];
     const [left, top] = [Math.floor(x), Math.floor(y)];
-    for (const [column, row] of [[left, top], [left + 1, top], [left, top + 1], [left + 1, top + 1]] as const) {
+    for (const [column, row] of [
+      [left, top],
+      [left + 1, top],
+      [left, top + 1],
+      [left + 1, top + 1],
+    ] as const) {
       const share = (1 - Math.abs(x - column)) * (1 - Math.abs(y - row));
       if (share > 0) kernel[row * side + column]! += share;
     }

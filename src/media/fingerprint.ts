@@ -21,11 +21,13 @@ export interface Fingerprint {
 const SIDE = 32;
 const LOW = 8;
 /** cos((2x+1)uπ/64): the low rows of the discrete cosine transform of 32 values. */
-const COSINES = Float64Array.from({ length: LOW * SIDE }, (_, i) => Math.cos(((2 * (i % SIDE) + 1) * Math.floor(i / SIDE) * Math.PI) / (2 * SIDE)));
+const COSINES = Float64Array.from({ length: LOW * SIDE }, (_, i) =>
+  Math.cos(((2 * (i % SIDE) + 1) * Math.floor(i / SIDE) * Math.PI) / (2 * SIDE)),
+);
 
 /**
- * Reads and decodes one file. The look is the sign, against their median, of the 8 × 8 lowest frequencies of the picture
- * at 32 × 32 in gray: scaling, recompression and small changes of colour leave most bits.
+ * Reads and decodes one file. The look is the sign, against their median, of the 8 × 8 lowest frequencies of the
+ * picture at 32 × 32 in gray: scaling, recompression and small changes of colour leave most bits.
  * @throws QalignError MEDIA_* for what is missing or damaged
  */
 export async function fingerprint(path: string, signal?: AbortSignal): Promise<Fingerprint> {
@@ -34,16 +36,29 @@ export async function fingerprint(path: string, signal?: AbortSignal): Promise<F
   if (kind === 'video') return { kind, ...(await firstFrame(path, signal)), sha256: await hashFile(path) };
   const bytes = await readFileLimited(path, DEFAULT_LIMITS.maxBytes, signal);
   const picture = await decodeImage(bytes, DEFAULT_LIMITS, false);
-  return { kind, width: picture.width, height: picture.height, sha256: createHash('sha256').update(bytes).digest('hex'), look: lookOf(picture) };
+  return {
+    kind,
+    width: picture.width,
+    height: picture.height,
+    sha256: createHash('sha256').update(bytes).digest('hex'),
+    look: lookOf(picture),
+  };
 }
 
 function lookOf(picture: RawPicture): Look | undefined {
   const pixels = padAndResize(picture, SIDE);
-  const gray = Float64Array.from({ length: SIDE * SIDE }, (_, i) => 0.299 * pixels[3 * i]! + 0.587 * pixels[3 * i + 1]! + 0.114 * pixels[3 * i + 2]!);
+  const gray = Float64Array.from(
+    { length: SIDE * SIDE },
+    (_, i) => 0.299 * pixels[3 * i]! + 0.587 * pixels[3 * i + 1]! + 0.114 * pixels[3 * i + 2]!,
+  );
   const rows = new Float64Array(SIDE * LOW);
-  for (let y = 0; y < SIDE; y++) for (let u = 0; u < LOW; u++) for (let x = 0; x < SIDE; x++) rows[y * LOW + u]! += gray[y * SIDE + x]! * COSINES[u * SIDE + x]!;
+  for (let y = 0; y < SIDE; y++)
+    for (let u = 0; u < LOW; u++)
+      for (let x = 0; x < SIDE; x++) rows[y * LOW + u]! += gray[y * SIDE + x]! * COSINES[u * SIDE + x]!;
   const low = new Float64Array(LOW * LOW);
-  for (let v = 0; v < LOW; v++) for (let u = 0; u < LOW; u++) for (let y = 0; y < SIDE; y++) low[v * LOW + u]! += rows[y * LOW + u]! * COSINES[v * SIDE + y]!;
+  for (let v = 0; v < LOW; v++)
+    for (let u = 0; u < LOW; u++)
+      for (let y = 0; y < SIDE; y++) low[v * LOW + u]! += rows[y * LOW + u]! * COSINES[v * SIDE + y]!;
   low[0] = 0; // the mean brightness says nothing of the picture
   if (Math.max(...low.map(Math.abs)) < SIDE * SIDE * 0.05) return undefined;
   const median = Float64Array.from(low).sort()[(LOW * LOW) / 2]!;
@@ -54,7 +69,10 @@ function lookOf(picture: RawPicture): Look | undefined {
   return [words[0] >>> 0, words[1] >>> 0];
 }
 
-async function firstFrame(path: string, signal: AbortSignal | undefined): Promise<{ width: number; height: number; look: Fingerprint['look'] }> {
+async function firstFrame(
+  path: string,
+  signal: AbortSignal | undefined,
+): Promise<{ width: number; height: number; look: Fingerprint['look'] }> {
   const sample = await sampleVideo(path, { maxFrames: 1, signal });
   for await (const frame of sample.frames) return { width: frame.width, height: frame.height, look: lookOf(frame) };
   return { width: sample.width, height: sample.height, look: undefined };

@@ -38,8 +38,8 @@ export interface Deadline {
 }
 
 /**
- * AbortSignal.timeout with an end: Node 20 holds each of those, and all that listens to it, until its time has come, and a
- * service that answers 200 requests a second within 30 s each would hold 6 000 that are answered.
+ * AbortSignal.timeout with an end: Node 20 holds each of those, and all that listens to it, until its time has come,
+ * and a service that answers 200 requests a second within 30 s each would hold 6 000 that are answered.
  */
 export function deadline(ms: number, reason: () => Error, ...sources: readonly (AbortSignal | undefined)[]): Deadline {
   const late = new AbortController();

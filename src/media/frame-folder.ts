@@ -24,7 +24,11 @@ interface Note {
  * @returns the number of frames
  * @throws QalignError MEDIA_* and FFMPEG_* for the clip, OUTPUT_UNWRITABLE for the folder
  */
-export async function extractFrames(file: string, folder: string, { size, signal }: { readonly size: number; readonly signal?: AbortSignal | undefined }): Promise<number> {
+export async function extractFrames(
+  file: string,
+  folder: string,
+  { size, signal }: { readonly size: number; readonly signal?: AbortSignal | undefined },
+): Promise<number> {
   const source = await stat(file).catch((cause: Error) => {
     throw new QalignError('MEDIA_NOT_FOUND', `${file} cannot be read: ${cause.message}.`, { cause });
   });
@@ -38,7 +42,11 @@ export async function extractFrames(file: string, folder: string, { size, signal
     for await (const frame of sample.frames) {
       const { data } = prepareFrame(frame, { size });
       const name = join(draft, `${String(frames++).padStart(4, '0')}.png`);
-      await writable(folder, () => sharp(data, { raw: { width: size, height: size, channels: 3 } }).png({ compressionLevel: 6 }).toFile(name));
+      await writable(folder, () =>
+        sharp(data, { raw: { width: size, height: size, channels: 3 } })
+          .png({ compressionLevel: 6 })
+          .toFile(name),
+      );
     }
     if (frames === 0) throw new QalignError('MEDIA_CORRUPT', `No frame of ${file} could be decoded.`);
     const note: Note = { size, frames, bytes: source.size, modified_ms: source.mtimeMs };
@@ -55,17 +63,35 @@ export async function extractFrames(file: string, folder: string, { size, signal
 
 /** Whether a clip is given as a folder of its frames. */
 export async function isFrameFolder(media: string | Uint8Array): Promise<boolean> {
-  return typeof media === 'string' && stat(media).then((found) => found.isDirectory(), () => false);
+  return (
+    typeof media === 'string' &&
+    stat(media).then(
+      (found) => found.isDirectory(),
+      () => false,
+    )
+  );
 }
 
 /** The frames of such a folder as `prepareVideo` gives those of the clip; names in the order of their numbers. */
-export async function readFrameFolder(folder: string, { size, maxFrames, signal }: { readonly size: number; readonly maxFrames?: number | undefined; readonly signal?: AbortSignal | undefined }): Promise<{ data: Uint8Array; frames: number; warnings: string[] }> {
-  const names = (await readdir(folder)).filter((name) => !name.startsWith('.')).sort((a, b) => a.localeCompare(b, 'en', { numeric: true }));
+export async function readFrameFolder(
+  folder: string,
+  {
+    size,
+    maxFrames,
+    signal,
+  }: { readonly size: number; readonly maxFrames?: number | undefined; readonly signal?: AbortSignal | undefined },
+): Promise<{ data: Uint8Array; frames: number; warnings: string[] }> {
+  const names = (await readdir(folder))
+    .filter((name) => !name.startsWith('.'))
+    .sort((a, b) => a.localeCompare(b, 'en', { numeric: true }));
   if (names.length === 0) throw new QalignError('MEDIA_NOT_FOUND', `The folder of frames ${folder} is empty.`);
   const chosen = spread(names.length, maxFrames).map((index) => names[index]!);
   const data = new Uint8Array(chosen.length * size ** 2 * 3);
   for (const [index, name] of chosen.entries()) {
-    data.set((await prepareImage(join(folder, name), { size, ...(signal === undefined ? {} : { signal }) })).data, index * size ** 2 * 3);
+    data.set(
+      (await prepareImage(join(folder, name), { size, ...(signal === undefined ? {} : { signal }) })).data,
+      index * size ** 2 * 3,
+    );
   }
   return { data, frames: chosen.length, warnings: [] };
 }
@@ -82,6 +108,10 @@ async function writable<T>(folder: string, act: () => Promise<T>): Promise<T> {
   try {
     return await act();
   } catch (cause) {
-    throw new QalignError('OUTPUT_UNWRITABLE', `The frames ${folder} could not be written: ${(cause as Error).message}.`, { cause });
+    throw new QalignError(
+      'OUTPUT_UNWRITABLE',
+      `The frames ${folder} could not be written: ${(cause as Error).message}.`,
+      { cause },
+    );
   }
 }

@@ -4,7 +4,9 @@ export interface Rational {
   readonly denominator: number;
 }
 
-/** Which pictures of a clip are wanted: `count` of them, the i-th being number `indexAt(i)`, ascending, repeats allowed. */
+/**
+ * Which pictures of a clip are wanted: `count` of them, the i-th being number `indexAt(i)`, ascending, repeats allowed.
+ */
 export interface Sampling {
   readonly count: number;
   readonly indexAt: (i: number) => number;
@@ -12,7 +14,9 @@ export interface Sampling {
   readonly distinctAt: (j: number) => number;
   /** How many of those there are up to the i-th wanted one. */
   readonly distinctUpTo: (i: number) => number;
-  /** The ffmpeg expression that is true for these n and no others: one term, as a list of eq() breaks beyond 100 terms. */
+  /**
+   * The ffmpeg expression that is true for these n and no others: one term, as a list of eq() breaks beyond 100 terms.
+   */
   readonly select: string;
 }
 
@@ -41,7 +45,13 @@ export function sampling(rate: Rational, packets: number, perSecond = 1): Sampli
 }
 
 /** A clip under one sampling interval still has a first picture. */
-export const FIRST_ONLY: Sampling = { count: 1, indexAt: () => 0, distinctAt: (j) => j, distinctUpTo: () => 1, select: 'eq(n\\,0)' };
+export const FIRST_ONLY: Sampling = {
+  count: 1,
+  indexAt: () => 0,
+  distinctAt: (j) => j,
+  distinctUpTo: () => 1,
+  select: 'eq(n\\,0)',
+};
 
 /** `most` of `count` positions, evenly spread: floor(i·count/most); all where there are no more than `most`. */
 export function spread(count: number, most: number = count): number[] {
@@ -49,9 +59,13 @@ export function spread(count: number, most: number = count): number[] {
   return Array.from({ length: kept }, (_, i) => Math.floor((i * count) / kept));
 }
 
-/** The clip's rate divided by pictures wanted a second: `perSecond` 0.5 of a 30 fps clip is one in 60. @throws RangeError for perSecond ≤ 0 */
+/**
+ * The clip's rate divided by pictures wanted a second: `perSecond` 0.5 of a 30 fps clip is one in 60. @throws
+ * RangeError for perSecond ≤ 0
+ */
 export function samplingRate(rate: Rational, perSecond: number): Rational {
-  if (!(perSecond > 0) || !Number.isFinite(perSecond)) throw new RangeError(`fps must be a positive number, got ${perSecond}`);
+  if (!(perSecond > 0) || !Number.isFinite(perSecond))
+    throw new RangeError(`fps must be a positive number, got ${perSecond}`);
   if (perSecond === 1) return rate; // as it stands in the file, so that the doubles are the reference's
   const wanted = simplest(perSecond);
   const numerator = BigInt(rate.numerator) * BigInt(wanted.denominator);

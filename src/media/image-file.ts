@@ -23,7 +23,10 @@ function openError(path: string, cause: unknown): QalignError {
 }
 
 const tooLarge = (name: string, bytes: number, maxBytes: number): QalignError =>
-  new QalignError('MEDIA_TOO_LARGE', `${name} has ${bytes} bytes, over the limit of ${maxBytes}; raise maxBytes to read it.`);
+  new QalignError(
+    'MEDIA_TOO_LARGE',
+    `${name} has ${bytes} bytes, over the limit of ${maxBytes}; raise maxBytes to read it.`,
+  );
 
 /**
  * Reads a regular file whole, at most `maxBytes` of it.
@@ -36,7 +39,8 @@ export async function readFileLimited(path: string, maxBytes: number, signal?: A
   try {
     handle = await open(path, constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOCTTY);
     const stat = await handle.stat();
-    if (stat.isDirectory()) throw new QalignError('MEDIA_UNREADABLE', `${JSON.stringify(path)} is a directory; name a file.`);
+    if (stat.isDirectory())
+      throw new QalignError('MEDIA_UNREADABLE', `${JSON.stringify(path)} is a directory; name a file.`);
     if (!stat.isFile()) throw new QalignError('MEDIA_UNREADABLE', `${JSON.stringify(path)} is not a regular file.`);
     if (stat.size > maxBytes) throw tooLarge(JSON.stringify(path), stat.size, maxBytes);
     return await readHandle(handle, path, stat.size, maxBytes, signal);
@@ -48,7 +52,13 @@ export async function readFileLimited(path: string, maxBytes: number, signal?: A
   }
 }
 
-async function readHandle(handle: FileHandle, path: string, expected: number, maxBytes: number, signal?: AbortSignal): Promise<Uint8Array> {
+async function readHandle(
+  handle: FileHandle,
+  path: string,
+  expected: number,
+  maxBytes: number,
+  signal?: AbortSignal,
+): Promise<Uint8Array> {
   // one byte more than expected: a full buffer then says that the file grew
   let buffer = new Uint8Array(expected + 1);
   let length = 0;
@@ -67,7 +77,11 @@ async function readHandle(handle: FileHandle, path: string, expected: number, ma
 }
 
 /** The bytes of `input`: a local path is read, bytes are taken as they are; both within `maxBytes`. */
-export async function readInput(input: string | Uint8Array, maxBytes: number, signal?: AbortSignal): Promise<Uint8Array> {
+export async function readInput(
+  input: string | Uint8Array,
+  maxBytes: number,
+  signal?: AbortSignal,
+): Promise<Uint8Array> {
   if (typeof input === 'string') return readFileLimited(input, maxBytes, signal);
   if (input.length > maxBytes) throw tooLarge('The picture', input.length, maxBytes);
   return input;

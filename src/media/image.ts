@@ -25,7 +25,10 @@ export interface PrepareImageOptions {
 
 function checkTarget(size: number): void {
   if (!Number.isInteger(size) || size < 1 || size > 4096) {
-    throw new QalignError('CONFIG_INVALID', `A picture cannot be prepared at ${size} pixels; give a whole number from 1 to 4096.`);
+    throw new QalignError(
+      'CONFIG_INVALID',
+      `A picture cannot be prepared at ${size} pixels; give a whole number from 1 to 4096.`,
+    );
   }
 }
 
@@ -34,11 +37,18 @@ async function within<T>(work: Promise<T>, timeoutMs: number, signal: AbortSigna
   let timer: NodeJS.Timeout | undefined;
   let onAbort: (() => void) | undefined;
   const stopped = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => {
-      reject(new QalignError('MEDIA_TIMEOUT', `Preparing the picture took longer than ${timeoutMs} ms; raise timeoutMs.`));
-    }, Math.min(timeoutMs, 2 ** 31 - 1));
+    timer = setTimeout(
+      () => {
+        reject(
+          new QalignError('MEDIA_TIMEOUT', `Preparing the picture took longer than ${timeoutMs} ms; raise timeoutMs.`),
+        );
+      },
+      Math.min(timeoutMs, 2 ** 31 - 1),
+    );
     onAbort = () => {
-      reject(signal?.reason instanceof Error ? signal.reason : new QalignError('CANCELLED', 'The picture was cancelled.'));
+      reject(
+        signal?.reason instanceof Error ? signal.reason : new QalignError('CANCELLED', 'The picture was cancelled.'),
+      );
     };
     signal?.addEventListener('abort', onAbort, { once: true });
   });
@@ -55,7 +65,8 @@ async function within<T>(work: Promise<T>, timeoutMs: number, signal: AbortSigna
  * square, resized with Pillow's bicubic (mplug_owl2.md, section 6). Bit-exact but for lossy AVIF and TIFF with
  * associated alpha.
  *
- * @throws QalignError MEDIA_NOT_FOUND, MEDIA_UNREADABLE, MEDIA_UNSUPPORTED, MEDIA_CORRUPT, MEDIA_TOO_LARGE, MEDIA_TIMEOUT
+ * @throws QalignError MEDIA_NOT_FOUND, MEDIA_UNREADABLE, MEDIA_UNSUPPORTED, MEDIA_CORRUPT, MEDIA_TOO_LARGE,
+ * MEDIA_TIMEOUT
  */
 export async function prepareImage(input: MediaInput, options: PrepareImageOptions): Promise<PreparedImage> {
   checkTarget(options.size);

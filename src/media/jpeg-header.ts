@@ -19,10 +19,16 @@ export function readJpegComponents(bytes: Uint8Array, maxPixels: number): number
     if (marker === 0xd9 || marker === 0xda) break;
     const length = ((bytes[at + 2] ?? 0) << 8) | (bytes[at + 3] ?? 0);
     if (marker >= 0xc0 && marker <= 0xcf && marker !== 0xc4 && marker !== 0xc8 && marker !== 0xcc) {
-      checkSize('JPEG', ((bytes[at + 7] ?? 0) << 8) | (bytes[at + 8] ?? 0), ((bytes[at + 5] ?? 0) << 8) | (bytes[at + 6] ?? 0), maxPixels);
+      checkSize(
+        'JPEG',
+        ((bytes[at + 7] ?? 0) << 8) | (bytes[at + 8] ?? 0),
+        ((bytes[at + 5] ?? 0) << 8) | (bytes[at + 6] ?? 0),
+        maxPixels,
+      );
       const components = bytes[at + 9] ?? 0;
       if (bytes[at + 4] !== 8) throw unsupported('JPEG', `has ${bytes[at + 4]} bits a sample`);
-      if (components !== 1 && components !== 3 && components !== 4) throw unsupported('JPEG', `has ${components} colour components`);
+      if (components !== 1 && components !== 3 && components !== 4)
+        throw unsupported('JPEG', `has ${components} colour components`);
       return components;
     }
     at += 2 + Math.max(length, 2);

@@ -59,9 +59,13 @@ function sniffBox(bytes: Uint8Array): Sniffed | undefined {
 
 /** MPEG transport streams: the sync byte 0x47 every 188 bytes, or every 192 with a time code before it. */
 function isTransportStream(bytes: Uint8Array): boolean {
-  return [[0, 188], [4, 192]].some(([first = 0, step = 188]) => {
+  return [
+    [0, 188],
+    [4, 192],
+  ].some(([first = 0, step = 188]) => {
     if (bytes.length < first + 2 * step + 1) return false;
-    for (let at = first; at < Math.min(bytes.length, first + 4 * step); at += step) if (bytes[at] !== 0x47) return false;
+    for (let at = first; at < Math.min(bytes.length, first + 4 * step); at += step)
+      if (bytes[at] !== 0x47) return false;
     return true;
   });
 }

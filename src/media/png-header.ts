@@ -25,13 +25,14 @@ export interface PngHeader {
 export function readPngHeader(bytes: Uint8Array, maxPixels: number): PngHeader {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   let header: PngHeader | undefined;
-  for (let at = 8; at + 12 <= bytes.length; ) {
+  for (let at = 8; at + 12 <= bytes.length;) {
     const length = view.getUint32(at);
     const type = String.fromCharCode(...bytes.subarray(at + 4, at + 8));
     if (type === 'IDAT' || type === 'fdAT' || type === 'IEND') break;
     const end = at + 8 + length;
     if (end + 4 > bytes.length) throw corrupt('PNG', `ends inside its ${JSON.stringify(type)} chunk`);
-    if (crc32(bytes, at + 4, end) !== view.getUint32(end)) throw corrupt('PNG', `has a wrong checksum in its ${JSON.stringify(type)} chunk`);
+    if (crc32(bytes, at + 4, end) !== view.getUint32(end))
+      throw corrupt('PNG', `has a wrong checksum in its ${JSON.stringify(type)} chunk`);
     if (type === 'IHDR' && length >= 13) {
       checkSize('PNG', view.getUint32(at + 8), view.getUint32(at + 12), maxPixels);
       header = { bitDepth: bytes[at + 16] ?? 0, colourType: bytes[at + 17] ?? 0 };

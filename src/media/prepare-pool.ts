@@ -14,8 +14,14 @@ export interface PreparePool {
   readonly threads: number;
   /** As `prepareImage`. Bytes given as input are copied to the thread. */
   prepareImage(input: MediaInput, options: PrepareImageOptions): Promise<PreparedImage>;
-  /** As `prepareFrame` for each frame; the result holds all frames one after the other, `frames · size · size · 3` bytes. */
-  prepareFrames(frames: readonly RawPicture[], options: { readonly size: number; readonly signal?: AbortSignal }): Promise<Uint8Array>;
+  /**
+   * As `prepareFrame` for each frame; the result holds all frames one after the other, `frames · size · size · 3`
+   * bytes.
+   */
+  prepareFrames(
+    frames: readonly RawPicture[],
+    options: { readonly size: number; readonly signal?: AbortSignal },
+  ): Promise<Uint8Array>;
   /** Ends the threads; what still waits fails with CANCELLED. Nothing is left behind. */
   close(): Promise<void>;
   [Symbol.asyncDispose](): Promise<void>;
@@ -39,10 +45,17 @@ interface Job {
 export function startPrepareThread(): Worker {
   const compiled = new URL('./prepare-worker.js', import.meta.url);
   if (existsSync(fileURLToPath(compiled))) return new Worker(compiled, { execArgv: [] });
-  const tsx = pathToFileURL(createRequire(import.meta.url).resolve('tsx/esm/api').replace(/\.cjs$/, '.mjs')).href;
+  const tsx = pathToFileURL(
+    createRequire(import.meta.url)
+      .resolve('tsx/esm/api')
+      .replace(/\.cjs$/, '.mjs'),
+  ).href;
   const source = new URL('./prepare-worker.ts', import.meta.url).href;
   // Node 20 does not run loaders named by --import inside threads: register from within
-  return new Worker(`import(${JSON.stringify(tsx)}).then(({ register }) => { register(); return import(${JSON.stringify(source)}); })`, { eval: true, execArgv: [] });
+  return new Worker(
+    `import(${JSON.stringify(tsx)}).then(({ register }) => { register(); return import(${JSON.stringify(source)}); })`,
+    { eval: true, execArgv: [] },
+  );
 }
 
 const cancelled = (): QalignError => new QalignError('CANCELLED', 'The pool that prepares pictures was closed.');
@@ -55,7 +68,10 @@ export function createPreparePool(options: PreparePoolOptions = {}): PreparePool
   const threads = options.threads ?? availableParallelism();
   const startThread = options.startThread ?? startPrepareThread;
   if (!Number.isInteger(threads) || threads < 1) {
-    throw new QalignError('CONFIG_INVALID', `A pool of ${threads} threads cannot prepare pictures; give a whole number from 1.`);
+    throw new QalignError(
+      'CONFIG_INVALID',
+      `A pool of ${threads} threads cannot prepare pictures; give a whole number from 1.`,
+    );
   }
   const waiting: Job[] = [];
   const idle: Worker[] = [];
@@ -94,7 +110,15 @@ export function createPreparePool(options: PreparePoolOptions = {}): PreparePool
     busy.delete(worker);
     if (job !== undefined) {
       settle(job, () => {
-        job.reject(closed ? cancelled() : new QalignError('MEDIA_CORRUPT', `The thread that decoded the picture died (${String(cause)}); the picture is likely damaged.`, { cause }));
+        job.reject(
+          closed
+            ? cancelled()
+            : new QalignError(
+                'MEDIA_CORRUPT',
+                `The thread that decoded the picture died (${String(cause)}); the picture is likely damaged.`,
+                { cause },
+              ),
+        );
       });
     }
     startNext();
@@ -127,7 +151,13 @@ export function createPreparePool(options: PreparePoolOptions = {}): PreparePool
         worker.postMessage(job.request);
       } catch (error) {
         settle(job, () => {
-          job.reject(new QalignError('CONFIG_INVALID', `The picture cannot be sent to a thread (${String(error)}); give a path or a Uint8Array.`, { cause: error }));
+          job.reject(
+            new QalignError(
+              'CONFIG_INVALID',
+              `The picture cannot be sent to a thread (${String(error)}); give a path or a Uint8Array.`,
+              { cause: error },
+            ),
+          );
         });
         busy.delete(worker);
         worker.unref();

@@ -6,7 +6,13 @@ import type { RawPicture } from './resample.js';
 
 /** What the pool asks of a thread. */
 export type PrepareRequest =
-  | { readonly kind: 'image'; readonly input: MediaInput; readonly size: number; readonly autoOrient: boolean; readonly limits: Partial<MediaLimits> }
+  | {
+      readonly kind: 'image';
+      readonly input: MediaInput;
+      readonly size: number;
+      readonly autoOrient: boolean;
+      readonly limits: Partial<MediaLimits>;
+    }
   | { readonly kind: 'frames'; readonly frames: readonly RawPicture[]; readonly size: number };
 
 /** What the thread answers; the data are moved, not copied. */

@@ -43,7 +43,17 @@ function makePlan(width: number, height: number, size: number): ResamplePlan {
   const top = Math.floor((side - height) / 2);
   const table = makeTable(side, size);
   const columns = cutTable(table, left, width);
-  return { width, height, side, size, left, top, columns, rows: cutTable(table, top, height), paddingRow: makePaddingRow(columns) };
+  return {
+    width,
+    height,
+    side,
+    size,
+    left,
+    top,
+    columns,
+    rows: cutTable(table, top, height),
+    paddingRow: makePaddingRow(columns),
+  };
 }
 
 /** A set of photographs has few shapes, a crawl has thousands: keep the latest, and none of the giants. */

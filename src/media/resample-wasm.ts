@@ -10,7 +10,15 @@ interface WebAssemblyApi {
 }
 interface ResampleExports {
   memory: { buffer: ArrayBuffer; grow(pages: number): number };
-  horizontal(source: number, stride: number, rows: number, target: number, targetStride: number, size: number, outputs: number): void;
+  horizontal(
+    source: number,
+    stride: number,
+    rows: number,
+    target: number,
+    targetStride: number,
+    size: number,
+    outputs: number,
+  ): void;
   vertical(taps: number, pairs: number, target: number, bytes: number): void;
 }
 
@@ -111,7 +119,19 @@ function layOut(plan: ResamplePlan, tables: { columns: Packed; rows: PackedRows 
   const between = pairs + align(tables.rows.pairs.byteLength);
   const target = between + align((plan.height + 1) * betweenStride);
   const strip = target + align(plan.size * rowBytes + SLACK);
-  return { rowBytes, betweenStride, sourceStride, stripRows, outputs, weights, pairs, between, target, strip, end: strip + stripRows * sourceStride + SLACK };
+  return {
+    rowBytes,
+    betweenStride,
+    sourceStride,
+    stripRows,
+    outputs,
+    weights,
+    pairs,
+    between,
+    target,
+    strip,
+    end: strip + stripRows * sourceStride + SLACK,
+  };
 }
 
 function run(exports: ResampleExports, data: Uint8Array, plan: ResamplePlan): Uint8Array {
@@ -129,7 +149,15 @@ function run(exports: ResampleExports, data: Uint8Array, plan: ResamplePlan): Ui
   for (let row = 0; row < plan.height; row += at.stripRows) {
     const rows = Math.min(at.stripRows, plan.height - row);
     bytes.set(data.subarray(row * at.sourceStride, (row + rows) * at.sourceStride), at.strip);
-    exports.horizontal(at.strip, at.sourceStride, rows, at.between + (row + 1) * at.betweenStride, at.betweenStride, plan.size, at.outputs);
+    exports.horizontal(
+      at.strip,
+      at.sourceStride,
+      rows,
+      at.between + (row + 1) * at.betweenStride,
+      at.betweenStride,
+      plan.size,
+      at.outputs,
+    );
   }
 
   const { pairs, start } = tables.rows;

@@ -39,10 +39,16 @@ export function padAndResize(picture: RawPicture, size: number): Uint8Array {
   const { width, height, data } = picture;
   const side = Math.max(width, height);
   if (data.length !== width * height * 3 || data.length === 0) {
-    throw new QalignError('MEDIA_CORRUPT', `A picture of ${width}x${height} needs ${width * height * 3} bytes of RGB, not ${data.length}.`);
+    throw new QalignError(
+      'MEDIA_CORRUPT',
+      `A picture of ${width}x${height} needs ${width * height * 3} bytes of RGB, not ${data.length}.`,
+    );
   }
   if (side > MAX_SIDE) {
-    throw new QalignError('MEDIA_TOO_LARGE', `A side of ${side} pixels is over the limit of ${MAX_SIDE}; cut the picture into parts.`);
+    throw new QalignError(
+      'MEDIA_TOO_LARGE',
+      `A side of ${side} pixels is over the limit of ${MAX_SIDE}; cut the picture into parts.`,
+    );
   }
   if (side === size) return padOnly(picture, size);
   resample ??= createWasmResample() ?? resamplePlain;

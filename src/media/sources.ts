@@ -7,9 +7,14 @@ import { QalignError } from '../errors.js';
 import { sniff, SNIFF_BYTES } from './magic.js';
 import { fetchMedia } from './url.js';
 
-/** What is looked at in a folder. HEIC is no format that can be read: half of a telephone's pictures must not be passed over in silence. */
+/**
+ * What is looked at in a folder. HEIC is no format that can be read: half of a telephone's pictures must not be passed
+ * over in silence.
+ */
 const EXTENSIONS = new Set(
-  '.jpg .jpeg .jpe .jfif .png .webp .gif .tif .tiff .avif .bmp .dib .heic .heif .mp4 .m4v .mkv .webm .mov .avi .ts .mts .m2ts .mpg .mpeg .vob .flv .ogv .3gp .3g2 .wmv .asf .mxf'.split(' '),
+  '.jpg .jpeg .jpe .jfif .png .webp .gif .tif .tiff .avif .bmp .dib .heic .heif .mp4 .m4v .mkv .webm .mov .avi .ts .mts .m2ts .mpg .mpeg .vob .flv .ogv .3gp .3g2 .wmv .asf .mxf'.split(
+    ' ',
+  ),
 );
 
 /** A picture or clip. `input` is how results name it. */
@@ -29,25 +34,45 @@ export interface ExpandOptions {
 }
 
 /**
- * Files as they are named, globs that the shell left alone, folders recursively in the order of their names, `-` for a list on stdin (a line each, or NUL between them). The kind is found
- * from the first bytes. An input that cannot be opened becomes a source with an `error`, so that the others go on.
+ * Files as they are named, globs that the shell left alone, folders recursively in the order of their names, `-` for a
+ * list on stdin (a line each, or NUL between them). The kind is found from the first bytes. An input that cannot be
+ * opened becomes a source with an `error`, so that the others go on.
  */
-export async function* expandSources(inputs: AsyncIterable<string> | Iterable<string>, options: ExpandOptions = {}): AsyncGenerator<MediaSource, void, undefined> {
+export async function* expandSources(
+  inputs: AsyncIterable<string> | Iterable<string>,
+  options: ExpandOptions = {},
+): AsyncGenerator<MediaSource, void, undefined> {
   const { signal } = options;
   for await (const input of inputs) {
     signal?.throwIfAborted();
-    if (input === '-') yield* expandSources(listedNames(signal === undefined ? process.stdin : addAbortSignal(signal, process.stdin), signal), options);
+    if (input === '-')
+      yield* expandSources(
+        listedNames(signal === undefined ? process.stdin : addAbortSignal(signal, process.stdin), signal),
+        options,
+      );
     else if (/^https?:\/\//i.test(input)) yield await fetched(input, options);
     else if (isDynamicPattern(input) && !(await exists(input))) yield* expandGlob(input, signal);
     else yield* expandPath(input, signal);
   }
 }
 
-/** One input as it is: a path is a file whatever it looks like, no folder and no pattern. What is wrong with it is its `error`. */
+/**
+ * One input as it is: a path is a file whatever it looks like, no folder and no pattern. What is wrong with it is its
+ * `error`.
+ */
 export async function openSource(input: string | Uint8Array, options: ExpandOptions = {}): Promise<MediaSource> {
-  if (typeof input !== 'string') return { input: '<bytes>', kind: sniff(input.subarray(0, SNIFF_BYTES)).kind === 'video' ? 'video' : 'image', media: input };
+  if (typeof input !== 'string')
+    return {
+      input: '<bytes>',
+      kind: sniff(input.subarray(0, SNIFF_BYTES)).kind === 'video' ? 'video' : 'image',
+      media: input,
+    };
   if (/^https?:\/\//i.test(input)) return fetched(input, options);
-  if (await isDirectory(input)) return failed(input, new QalignError('MEDIA_UNREADABLE', `${input} is a folder; name a file, or expand it with expandSources.`));
+  if (await isDirectory(input))
+    return failed(
+      input,
+      new QalignError('MEDIA_UNREADABLE', `${input} is a folder; name a file, or expand it with expandSources.`),
+    );
   for await (const source of expandPath(input, options.signal)) return source;
   throw new QalignError('MEDIA_NOT_FOUND', `There is no file ${input}.`);
 }
@@ -74,13 +99,22 @@ async function* expandPath(path: string, signal?: AbortSignal): AsyncGenerator<M
     const inner = join(path, entry.name);
     // a link to a folder may lead round in a circle; one to a file is as good as the file
     if (entry.isDirectory()) yield* expandPath(inner, signal);
-    else if (EXTENSIONS.has(extname(entry.name).toLowerCase()) && !(entry.isSymbolicLink() && (await isDirectory(inner)))) yield* expandPath(inner, signal);
+    else if (
+      EXTENSIONS.has(extname(entry.name).toLowerCase()) &&
+      !(entry.isSymbolicLink() && (await isDirectory(inner)))
+    )
+      yield* expandPath(inner, signal);
   }
 }
 
 /** A pattern that names nothing is an error of its own: a silent nothing would look like success. */
 async function* expandGlob(pattern: string, signal?: AbortSignal): AsyncGenerator<MediaSource, void, undefined> {
-  const all = await glob(pattern, { dot: false, expandDirectories: false, absolute: isAbsolute(pattern), ...(signal === undefined ? {} : { signal }) });
+  const all = await glob(pattern, {
+    dot: false,
+    expandDirectories: false,
+    absolute: isAbsolute(pattern),
+    ...(signal === undefined ? {} : { signal }),
+  });
   const found = (await withoutRounds(all)).sort();
   if (found.length === 0) yield failed(pattern, new QalignError('MEDIA_NOT_FOUND', `No file matches ${pattern}.`));
   for (const path of found) yield* expandPath(path, signal);
@@ -97,7 +131,14 @@ async function withoutRounds(paths: readonly string[]): Promise<string[]> {
 }
 
 async function fetched(url: string, { allowUrls, signal }: ExpandOptions): Promise<MediaSource> {
-  if (allowUrls !== true) return failed(url, new QalignError('MEDIA_URL_FORBIDDEN', 'URLs are not fetched unless allowed; add --allow-urls, or fetch the file first.'));
+  if (allowUrls !== true)
+    return failed(
+      url,
+      new QalignError(
+        'MEDIA_URL_FORBIDDEN',
+        'URLs are not fetched unless allowed; add --allow-urls, or fetch the file first.',
+      ),
+    );
   try {
     const media = await fetchMedia(url, { signal });
     return { input: url, kind: sniff(media.subarray(0, SNIFF_BYTES)).kind === 'video' ? 'video' : 'image', media };
@@ -108,10 +149,15 @@ async function fetched(url: string, { allowUrls, signal }: ExpandOptions): Promi
 }
 
 async function exists(path: string): Promise<boolean> {
-  return stat(path).then(() => true, () => false);
+  return stat(path).then(
+    () => true,
+    () => false,
+  );
 }
 
-/** From the first bytes; what is neither picture nor clip counts as a picture and is refused by its decoder, in words. */
+/**
+ * From the first bytes; what is neither picture nor clip counts as a picture and is refused by its decoder, in words.
+ */
 export async function kindOf(path: string): Promise<'image' | 'video'> {
   const file = await open(path);
   try {
@@ -124,11 +170,20 @@ export async function kindOf(path: string): Promise<'image' | 'video'> {
 }
 
 async function isDirectory(path: string): Promise<boolean> {
-  return stat(path).then((found) => found.isDirectory(), () => false);
+  return stat(path).then(
+    (found) => found.isDirectory(),
+    () => false,
+  );
 }
 
-/** Names as `find` and `ls` print them. With a NUL in its first part the list is one of `find -print0`, whose names may hold line breaks. */
-export async function* listedNames(input: AsyncIterable<Buffer | string>, signal?: AbortSignal): AsyncGenerator<string, void, undefined> {
+/**
+ * Names as `find` and `ls` print them. With a NUL in its first part the list is one of `find -print0`, whose names may
+ * hold line breaks.
+ */
+export async function* listedNames(
+  input: AsyncIterable<Buffer | string>,
+  signal?: AbortSignal,
+): AsyncGenerator<string, void, undefined> {
   const decoder = new StringDecoder('utf8');
   let open = '';
   let separator: string | RegExp | undefined;
@@ -153,5 +208,9 @@ function failed(input: string, error: QalignError): MediaSource {
 function asMediaError(path: string, error: unknown): QalignError {
   if (error instanceof QalignError) return error;
   const missing = (error as NodeJS.ErrnoException).code === 'ENOENT';
-  return new QalignError(missing ? 'MEDIA_NOT_FOUND' : 'MEDIA_UNREADABLE', missing ? `There is no file or folder ${path}.` : `${path} cannot be read: ${(error as Error).message}.`, { cause: error });
+  return new QalignError(
+    missing ? 'MEDIA_NOT_FOUND' : 'MEDIA_UNREADABLE',
+    missing ? `There is no file or folder ${path}.` : `${path} cannot be read: ${(error as Error).message}.`,
+    { cause: error },
+  );
 }

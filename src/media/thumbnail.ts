@@ -15,7 +15,10 @@ export async function thumbnail(path: string, side = 240): Promise<string> {
   const bytes = await readInput(path, limits.maxBytes);
   const picture = sniff(bytes).kind === 'video' ? await firstFrame(path) : await decodeImage(bytes, limits, true);
   const { width, height, data } = picture;
-  const jpeg = await sharp(data, { raw: { width, height, channels: 3 } }).resize(side, side, { fit: 'inside', withoutEnlargement: true }).jpeg({ quality: 72 }).toBuffer();
+  const jpeg = await sharp(data, { raw: { width, height, channels: 3 } })
+    .resize(side, side, { fit: 'inside', withoutEnlargement: true })
+    .jpeg({ quality: 72 })
+    .toBuffer();
   return `data:image/jpeg;base64,${jpeg.toString('base64')}`;
 }
 

@@ -37,7 +37,13 @@ function readTags(view: DataView, little: boolean): Tags {
   const big = view.getUint16(2, little) === 43;
   const offset = (at: number): number => (big ? Number(view.getBigUint64(at, little)) : view.getUint32(at, little));
   const number = (at: number, bytes: number): number =>
-    bytes === 1 ? view.getUint8(at) : bytes === 2 ? view.getUint16(at, little) : bytes === 4 ? view.getUint32(at, little) : Number(view.getBigUint64(at, little));
+    bytes === 1
+      ? view.getUint8(at)
+      : bytes === 2
+        ? view.getUint16(at, little)
+        : bytes === 4
+          ? view.getUint32(at, little)
+          : Number(view.getBigUint64(at, little));
   const directory = offset(big ? 8 : 4);
   const entries = big ? offset(directory) : view.getUint16(directory, little);
   const tags = new Map<number, number[]>();
@@ -49,8 +55,14 @@ function readTags(view: DataView, little: boolean): Tags {
     const inside = at + (big ? 12 : 8);
     const start = count * bytes <= (big ? 8 : 4) ? inside : offset(inside);
     const tag = view.getUint16(at, little);
-    if (start + count * bytes > view.byteLength && NEEDED_TAGS.has(tag)) throw new RangeError(`tag ${tag} has ${count} values`);
-    tags.set(tag, Array.from({ length: LONG_TAGS.has(tag) ? count : Math.min(count, 16) }, (_, k) => number(start + k * bytes, bytes)));
+    if (start + count * bytes > view.byteLength && NEEDED_TAGS.has(tag))
+      throw new RangeError(`tag ${tag} has ${count} values`);
+    tags.set(
+      tag,
+      Array.from({ length: LONG_TAGS.has(tag) ? count : Math.min(count, 16) }, (_, k) =>
+        number(start + k * bytes, bytes),
+      ),
+    );
   }
   return tags;
 }

@@ -8,15 +8,42 @@ import { withDefaults, type MediaLimits } from './limits.js';
 const MOST_REDIRECTS = 5;
 
 /** Everything that is not the public internet: a URL must not reach into the network that the program runs in. */
-const PRIVATE = { 4: new BlockList(), 6: new BlockList() }; // apart: one list would take an IPv4 address for its mapped IPv6 form
+// apart: one list would take an IPv4 address for its mapped IPv6 form
+const PRIVATE = { 4: new BlockList(), 6: new BlockList() };
 for (const [address, bits] of [
-  ['0.0.0.0', 8], ['10.0.0.0', 8], ['100.64.0.0', 10], ['127.0.0.0', 8], ['169.254.0.0', 16], ['172.16.0.0', 12], ['192.0.0.0', 24], ['192.0.2.0', 24],
-  ['192.88.99.0', 24], ['192.168.0.0', 16], ['198.18.0.0', 15], ['198.51.100.0', 24], ['203.0.113.0', 24], ['224.0.0.0', 4], ['240.0.0.0', 4],
-] as const) PRIVATE[4].addSubnet(address, bits, 'ipv4');
-// only 2000::/3 is global unicast; inside it: Teredo and other special blocks, documentation, and 6to4, which wraps an IPv4 address
-for (const [address, bits] of [['::', 3], ['4000::', 2], ['8000::', 1], ['2001::', 23], ['2001:db8::', 32], ['2002::', 16], ['3fff::', 20]] as const) PRIVATE[6].addSubnet(address, bits, 'ipv6');
+  ['0.0.0.0', 8],
+  ['10.0.0.0', 8],
+  ['100.64.0.0', 10],
+  ['127.0.0.0', 8],
+  ['169.254.0.0', 16],
+  ['172.16.0.0', 12],
+  ['192.0.0.0', 24],
+  ['192.0.2.0', 24],
+  ['192.88.99.0', 24],
+  ['192.168.0.0', 16],
+  ['198.18.0.0', 15],
+  ['198.51.100.0', 24],
+  ['203.0.113.0', 24],
+  ['224.0.0.0', 4],
+  ['240.0.0.0', 4],
+] as const)
+  PRIVATE[4].addSubnet(address, bits, 'ipv4');
+// only 2000::/3 is global unicast; inside it: Teredo and other special blocks, documentation, and 6to4, which wraps an
+// IPv4 address
+for (const [address, bits] of [
+  ['::', 3],
+  ['4000::', 2],
+  ['8000::', 1],
+  ['2001::', 23],
+  ['2001:db8::', 32],
+  ['2002::', 16],
+  ['3fff::', 20],
+] as const)
+  PRIVATE[6].addSubnet(address, bits, 'ipv6');
 
-/** True for addresses of the public internet only; an IPv4 address inside an IPv6 one (mapped, NAT64, 6to4) is refused. */
+/**
+ * True for addresses of the public internet only; an IPv4 address inside an IPv6 one (mapped, NAT64, 6to4) is refused.
+ */
 export function isPublicAddress(address: string): boolean {
   const family = isIP(address);
   return (family === 4 && !PRIVATE[4].check(address, 'ipv4')) || (family === 6 && !PRIVATE[6].check(address, 'ipv6'));
@@ -40,10 +67,15 @@ export async function fetchMedia(address: string, options: FetchOptions = {}): P
 }
 
 /** The same, with the bytes given to `take` as they arrive: for who does not want them all in memory. */
-export async function fetchInto<T>(address: string, take: (bytes: AsyncIterable<Buffer>) => Promise<T>, options: FetchOptions = {}): Promise<T> {
+export async function fetchInto<T>(
+  address: string,
+  take: (bytes: AsyncIterable<Buffer>) => Promise<T>,
+  options: FetchOptions = {},
+): Promise<T> {
   const limits = withDefaults(options.limits);
   const isAllowed = options.isAllowed ?? isPublicAddress;
-  const timeout = (): QalignError => new QalignError('MEDIA_TIMEOUT', `The URL took longer than ${limits.timeoutMs / 1000} s.`);
+  const timeout = (): QalignError =>
+    new QalignError('MEDIA_TIMEOUT', `The URL took longer than ${limits.timeoutMs / 1000} s.`);
   const { signal, late, release } = deadline(limits.timeoutMs, timeout, options.signal);
   const agent = new Agent({ connect: { lookup: checkedLookup(isAllowed), timeout: limits.timeoutMs } });
   try {
@@ -56,11 +88,22 @@ export async function fetchInto<T>(address: string, take: (bytes: AsyncIterable<
   }
 }
 
-async function follow<T>(start: URL, agent: Agent, limits: MediaLimits, isAllowed: (address: string) => boolean, signal: AbortSignal, take: (bytes: AsyncIterable<Buffer>) => Promise<T>): Promise<T> {
+async function follow<T>(
+  start: URL,
+  agent: Agent,
+  limits: MediaLimits,
+  isAllowed: (address: string) => boolean,
+  signal: AbortSignal,
+  take: (bytes: AsyncIterable<Buffer>) => Promise<T>,
+): Promise<T> {
   let url = start;
   for (let hop = 0; hop <= MOST_REDIRECTS; hop++) {
     requireAllowedHost(url, isAllowed);
-    const { statusCode, headers, body } = await request(url, { dispatcher: agent, signal, headers: { accept: 'image/*, video/*' } });
+    const { statusCode, headers, body } = await request(url, {
+      dispatcher: agent,
+      signal,
+      headers: { accept: 'image/*, video/*' },
+    });
     if (statusCode >= 300 && statusCode < 400 && typeof headers.location === 'string') {
       await body.dump();
       url = requireHttp(new URL(headers.location, url).href);
@@ -75,11 +118,16 @@ async function follow<T>(start: URL, agent: Agent, limits: MediaLimits, isAllowe
   throw new QalignError('MEDIA_URL_FAILED', `${shown(start)} was redirected more than ${MOST_REDIRECTS} times.`);
 }
 
-async function* limited(body: AsyncIterable<unknown>, url: URL, limits: MediaLimits): AsyncGenerator<Buffer, void, undefined> {
+async function* limited(
+  body: AsyncIterable<unknown>,
+  url: URL,
+  limits: MediaLimits,
+): AsyncGenerator<Buffer, void, undefined> {
   let bytes = 0;
   for await (const chunk of body as AsyncIterable<Buffer>) {
     bytes += chunk.length;
-    if (bytes > limits.maxBytes) throw new QalignError('MEDIA_TOO_LARGE', `${shown(url)} is larger than the limit of ${limits.maxBytes} bytes.`);
+    if (bytes > limits.maxBytes)
+      throw new QalignError('MEDIA_TOO_LARGE', `${shown(url)} is larger than the limit of ${limits.maxBytes} bytes.`);
     yield chunk;
   }
 }
@@ -92,8 +140,13 @@ async function gather(bytes: AsyncIterable<Buffer>): Promise<Uint8Array> {
 
 function requireHttp(address: string): URL {
   const url = URL.canParse(address) ? new URL(address) : undefined;
-  if (url === undefined || !/^https?:$/.test(url.protocol)) throw new QalignError('MEDIA_URL_FORBIDDEN', `Only http and https URLs are fetched, not "${address.slice(0, 100)}".`);
-  if (url.username !== '' || url.password !== '') throw new QalignError('MEDIA_URL_FORBIDDEN', `${shown(url)} carries a user name or password; leave it out.`);
+  if (url === undefined || !/^https?:$/.test(url.protocol))
+    throw new QalignError(
+      'MEDIA_URL_FORBIDDEN',
+      `Only http and https URLs are fetched, not "${address.slice(0, 100)}".`,
+    );
+  if (url.username !== '' || url.password !== '')
+    throw new QalignError('MEDIA_URL_FORBIDDEN', `${shown(url)} carries a user name or password; leave it out.`);
   return url;
 }
 
@@ -116,7 +169,11 @@ function checkedLookup(isAllowed: (address: string) => boolean): LookupFunction 
   };
 }
 
-const forbidden = (host: string): QalignError => new QalignError('MEDIA_URL_FORBIDDEN', `${host} is an address of a private or special network, which is never fetched from.`);
+const forbidden = (host: string): QalignError =>
+  new QalignError(
+    'MEDIA_URL_FORBIDDEN',
+    `${host} is an address of a private or special network, which is never fetched from.`,
+  );
 
 /** Without credentials and query: both may be secrets, and messages end in logs. */
 const shown = (url: URL): string => `${url.protocol}//${url.host}${url.pathname}`;
@@ -127,5 +184,9 @@ function asMediaError(error: unknown, address: string, own: AbortSignal | undefi
   if (error instanceof QalignError) return error;
   if (error instanceof Error && error.cause instanceof QalignError) return error.cause;
   const url = new URL(address);
-  return new QalignError('MEDIA_URL_FAILED', `${shown(url)} could not be fetched (${(error as NodeJS.ErrnoException).code ?? (error as Error).message}).`, { cause: error });
+  return new QalignError(
+    'MEDIA_URL_FAILED',
+    `${shown(url)} could not be fetched (${(error as NodeJS.ErrnoException).code ?? (error as Error).message}).`,
+    { cause: error },
+  );
 }

@@ -12,8 +12,14 @@ export interface PreparedVideo {
   readonly warnings: readonly string[];
 }
 
-/** A clip as the model takes it. Holds the prepared frames and one decoded one, never the decoded clip. @throws as sampleVideo */
-export async function prepareVideo(input: string | Uint8Array, options: SampleVideoOptions & { readonly size: number }): Promise<PreparedVideo> {
+/**
+ * A clip as the model takes it. Holds the prepared frames and one decoded one, never the decoded clip. @throws as
+ * sampleVideo
+ */
+export async function prepareVideo(
+  input: string | Uint8Array,
+  options: SampleVideoOptions & { readonly size: number },
+): Promise<PreparedVideo> {
   const { size, ...sampling } = options;
   const sample = await sampleVideo(input, sampling);
   const frameBytes = size * size * 3;
@@ -21,5 +27,11 @@ export async function prepareVideo(input: string | Uint8Array, options: SampleVi
   let frames = 0;
   for await (const frame of sample.frames) data.set(prepareFrame(frame, { size }).data, frames++ * frameBytes);
   if (frames === 0) throw new QalignError('MEDIA_CORRUPT', 'No frame of the clip could be decoded.');
-  return { data: data.subarray(0, frames * frameBytes), frames, fps: sample.fps, indices: sample.indices, warnings: sample.warnings };
+  return {
+    data: data.subarray(0, frames * frameBytes),
+    frames,
+    fps: sample.fps,
+    indices: sample.indices,
+    warnings: sample.warnings,
+  };
 }

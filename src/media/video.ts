@@ -56,7 +56,9 @@ export async function sampleVideo(input: string | Uint8Array, options: SampleVid
   const file = await asFile(input, limits);
   try {
     const tool: ToolOptions = { timeoutMs: limits.timeoutMs, signal: options.signal, fd: file.fd };
-    const probe = await (ffprobe === undefined ? probeWithoutFfprobe(ffmpeg, file.path, tool) : probeVideo(ffprobe, file.path, tool));
+    const probe = await (ffprobe === undefined
+      ? probeWithoutFfprobe(ffmpeg, file.path, tool)
+      : probeVideo(ffprobe, file.path, tool));
     checkSize(probe, limits);
     const warnings = [...probe.warnings];
     const found = sampling(probe.rate, probe.packets, options.fps);
@@ -66,11 +68,26 @@ export async function sampleVideo(input: string | Uint8Array, options: SampleVid
     const positions = spread(wanted.count, options.maxFrames);
     const indices = positions.map(wanted.indexAt);
     const distinct = wanted.distinctUpTo(positions.at(-1) ?? 0);
-    if (distinct < (positions.at(-1) ?? 0) + 1) warnings.push('the clip has fewer pictures a second than are wanted; some are repeated, as in the reference');
+    if (distinct < (positions.at(-1) ?? 0) + 1)
+      warnings.push('the clip has fewer pictures a second than are wanted; some are repeated, as in the reference');
     const turned = probe.turn?.startsWith('transpose') === true;
     const size = turned ? { width: probe.height, height: probe.width } : { width: probe.width, height: probe.height };
-    const job: DecodeJob = { ffmpeg, args: decodeArguments(file.path, probe, wanted.select, distinct), size, distinct, sampling: wanted, warnings, tool };
-    return { fps: probe.rate, indices, warnings, ...size, frames: readOnce(deliver(decode(job), indices), file.remove) };
+    const job: DecodeJob = {
+      ffmpeg,
+      args: decodeArguments(file.path, probe, wanted.select, distinct),
+      size,
+      distinct,
+      sampling: wanted,
+      warnings,
+      tool,
+    };
+    return {
+      fps: probe.rate,
+      indices,
+      warnings,
+      ...size,
+      frames: readOnce(deliver(decode(job), indices), file.remove),
+    };
   } catch (error) {
     await file.remove();
     throw error;
@@ -78,26 +95,57 @@ export async function sampleVideo(input: string | Uint8Array, options: SampleVid
 }
 
 function requireSensible({ fps, maxFrames }: SampleVideoOptions): void {
-  if (fps !== undefined && !(fps > 0 && Number.isFinite(fps))) throw new QalignError('USAGE', `fps must be a positive number of pictures a second, not ${fps}.`);
-  if (maxFrames !== undefined && !(Number.isSafeInteger(maxFrames) && maxFrames > 0)) throw new QalignError('USAGE', `maxFrames must be a whole number of at least 1, not ${maxFrames}.`);
+  if (fps !== undefined && !(fps > 0 && Number.isFinite(fps)))
+    throw new QalignError('USAGE', `fps must be a positive number of pictures a second, not ${fps}.`);
+  if (maxFrames !== undefined && !(Number.isSafeInteger(maxFrames) && maxFrames > 0))
+    throw new QalignError('USAGE', `maxFrames must be a whole number of at least 1, not ${maxFrames}.`);
 }
 
 function requireFew(count: number, maxFrames: number | undefined, limits: MediaLimits): void {
   const frames = Math.min(count, maxFrames ?? count);
-  if (frames > limits.maxFrames) throw new QalignError('MEDIA_TOO_LARGE', `The clip gives ${frames} frames, over the limit of ${limits.maxFrames}; use --max-frames.`);
+  if (frames > limits.maxFrames)
+    throw new QalignError(
+      'MEDIA_TOO_LARGE',
+      `The clip gives ${frames} frames, over the limit of ${limits.maxFrames}; use --max-frames.`,
+    );
 }
 
 function checkSize({ width, height }: Probe, limits: MediaLimits): void {
   const most = Math.min(limits.maxPixels, MOST_FRAME_PIXELS);
-  if (width * height > most) throw new QalignError('MEDIA_TOO_LARGE', `A frame of the clip is ${width} × ${height} pixels, over the limit of ${most}.`);
+  if (width * height > most)
+    throw new QalignError(
+      'MEDIA_TOO_LARGE',
+      `A frame of the clip is ${width} × ${height} pixels, over the limit of ${most}.`,
+    );
 }
 
 function decodeArguments(path: string, probe: Probe, select: string, frames: number): string[] {
   const scale = `scale=${probe.width}:${probe.height}:flags=bilinear`;
   const turn = probe.turn === undefined ? '' : `,${probe.turn},scale=iw:ih:flags=bilinear`;
   return [
-    '-nostdin', ...GUARDS, ...(probe.autorotate === true ? [] : ['-noautorotate']), '-reinit_filter', '0', '-i', `file:${path}`, '-map', `0:${probe.stream}`, '-an', '-sn', '-dn',
-    '-vf', `select=${select},${scale}${turn},format=rgb24`, '-sws_flags', 'bilinear', '-fps_mode', 'passthrough', '-frames:v', String(frames), '-f', 'rawvideo', 'pipe:1',
+    '-nostdin',
+    ...GUARDS,
+    ...(probe.autorotate === true ? [] : ['-noautorotate']),
+    '-reinit_filter',
+    '0',
+    '-i',
+    `file:${path}`,
+    '-map',
+    `0:${probe.stream}`,
+    '-an',
+    '-sn',
+    '-dn',
+    '-vf',
+    `select=${select},${scale}${turn},format=rgb24`,
+    '-sws_flags',
+    'bilinear',
+    '-fps_mode',
+    'passthrough',
+    '-frames:v',
+    String(frames),
+    '-f',
+    'rawvideo',
+    'pipe:1',
   ];
 }
 
@@ -124,7 +172,7 @@ async function* decode(job: DecodeJob): AsyncGenerator<VideoFrame, void, undefin
     let filled = 0;
     for await (const chunk of tool.stdout as AsyncIterable<Buffer>) {
       stop.hold();
-      for (let at = 0; at < chunk.length; ) {
+      for (let at = 0; at < chunk.length;) {
         const taken = Math.min(bytes - filled, chunk.length - at);
         frame.set(chunk.subarray(at, at + taken), filled);
         filled += taken;
@@ -141,7 +189,8 @@ async function* decode(job: DecodeJob): AsyncGenerator<VideoFrame, void, undefin
     const old = oldArguments(job.args, stderr);
     if (delivered === 0 && old !== undefined) return yield* decode({ ...job, args: old });
     const said = complaints(stderr);
-    if (delivered === 0) throw new QalignError('MEDIA_CORRUPT', `No frame of the clip could be decoded: ${firstLine(said)}.`);
+    if (delivered === 0)
+      throw new QalignError('MEDIA_CORRUPT', `No frame of the clip could be decoded: ${firstLine(said)}.`);
     if (delivered < job.distinct) warnings.push(`only ${delivered} of ${job.distinct} frames could be decoded`);
     if (code !== 0 || said !== '') warnings.push(`ffmpeg reported damage: ${firstLine(said)}`);
   } catch (error) {
@@ -161,19 +210,31 @@ function oldArguments(args: readonly string[], stderr: string): string[] | undef
 
 /** Without remarks about time stamps, which raw pictures do not have. */
 function complaints(stderr: string): string {
-  return stderr.split('\n').filter((line) => line.trim() !== '' && !line.includes('non monotonically increasing dts')).join('\n');
+  return stderr
+    .split('\n')
+    .filter((line) => line.trim() !== '' && !line.includes('non monotonically increasing dts'))
+    .join('\n');
 }
 
 /** Repeats frames where indices repeat (clips under one picture a second) and leaves out what maxFrames left out. */
-async function* deliver(distinct: AsyncGenerator<VideoFrame, void, undefined>, wanted: readonly number[]): AsyncGenerator<VideoFrame, void, undefined> {
+async function* deliver(
+  distinct: AsyncGenerator<VideoFrame, void, undefined>,
+  wanted: readonly number[],
+): AsyncGenerator<VideoFrame, void, undefined> {
   let at = 0;
   for await (const frame of distinct) {
     for (; wanted[at] === frame.index; at++) yield frame;
   }
 }
 
-/** `done` follows the last frame, an error, or the reader's leaving: also before its first read, which a generator would not notice. */
-function readOnce(frames: AsyncGenerator<VideoFrame, void, undefined>, done: () => Promise<void>): AsyncIterable<VideoFrame> {
+/**
+ * `done` follows the last frame, an error, or the reader's leaving: also before its first read, which a generator would
+ * not notice.
+ */
+function readOnce(
+  frames: AsyncGenerator<VideoFrame, void, undefined>,
+  done: () => Promise<void>,
+): AsyncIterable<VideoFrame> {
   const next = async (): Promise<IteratorResult<VideoFrame, void>> => {
     try {
       const step = await frames.next();
@@ -199,7 +260,10 @@ interface ClipFile {
   readonly remove: () => Promise<void>;
 }
 
-/** The clip as a file; bytes go to a private one. On Linux that is deleted while open, so that not even kill -9 leaves it behind. */
+/**
+ * The clip as a file; bytes go to a private one. On Linux that is deleted while open, so that not even kill -9 leaves
+ * it behind.
+ */
 async function asFile(input: string | Uint8Array, limits: MediaLimits): Promise<ClipFile> {
   if (typeof input === 'string') {
     await requireFile(input, limits);
@@ -222,13 +286,21 @@ async function asFile(input: string | Uint8Array, limits: MediaLimits): Promise<
     return process.platform === 'linux' ? { path: '/proc/self/fd/3', fd: handle.fd, remove } : { path, remove };
   } catch (error) {
     await removeFolder();
-    throw new QalignError('MEDIA_UNREADABLE', `The clip could not be written to ${tmpdir()} (${(error as NodeJS.ErrnoException).code}); free some space there or set TMPDIR.`, { cause: error });
+    throw new QalignError(
+      'MEDIA_UNREADABLE',
+      `The clip could not be written to ${tmpdir()} (${(error as NodeJS.ErrnoException).code}); free some space there or set TMPDIR.`,
+      { cause: error },
+    );
   }
 }
 
 async function requireFile(path: string, limits: MediaLimits): Promise<void> {
   const found = await stat(path).catch((error: NodeJS.ErrnoException) => {
-    throw new QalignError(error.code === 'ENOENT' ? 'MEDIA_NOT_FOUND' : 'MEDIA_UNREADABLE', `${path} cannot be read (${error.code}).`, { cause: error });
+    throw new QalignError(
+      error.code === 'ENOENT' ? 'MEDIA_NOT_FOUND' : 'MEDIA_UNREADABLE',
+      `${path} cannot be read (${error.code}).`,
+      { cause: error },
+    );
   });
   if (!found.isFile()) throw new QalignError('MEDIA_UNREADABLE', `${path} is not a regular file.`);
   if (found.size === 0) throw new QalignError('MEDIA_CORRUPT', `${path} is empty.`);

@@ -13,6 +13,8 @@ export async function readPicture(path: string): Promise<RawPicture> {
 /** Writes pixels as PNG, whole or not at all. */
 export async function writePng(path: string, { width, height, data }: RawPicture): Promise<void> {
   await mkdir(dirname(path), { recursive: true });
-  await sharp(data, { raw: { width, height, channels: 3 } }).png({ compressionLevel: 1 }).toFile(`${path}.part`);
+  await sharp(data, { raw: { width, height, channels: 3 } })
+    .png({ compressionLevel: 1 })
+    .toFile(`${path}.part`);
   await rename(`${path}.part`, path);
 }

@@ -1,9 +1,13 @@
-/** Two fixed-point conversions of YCbCr (full range, 8 bits) to RGB that differ in rounding. Both change `data` in place. */
+/**
+ * Two fixed-point conversions of YCbCr (full range, 8 bits) to RGB that differ in rounding. Both change `data` in
+ * place.
+ */
 
 type Convert = (data: Uint8Array) => void;
 
 const clip = (value: number): number => (value < 0 ? 0 : value > 255 ? 255 : value);
-const table = (entry: (offset: number) => number): Int32Array => Int32Array.from({ length: 256 }, (_, i) => entry(i - 128));
+const table = (entry: (offset: number) => number): Int32Array =>
+  Int32Array.from({ length: 256 }, (_, i) => entry(i - 128));
 
 interface Tables {
   readonly redOfCr: Int32Array;
@@ -13,16 +17,18 @@ interface Tables {
   readonly shift: number;
 }
 
-const makeConvert = ({ redOfCr, greenOfCb, greenOfCr, blueOfCb, shift }: Tables): Convert => (data) => {
-  for (let i = 0; i + 2 < data.length; i += 3) {
-    const y = data[i] ?? 0;
-    const cb = data[i + 1] ?? 0;
-    const cr = data[i + 2] ?? 0;
-    data[i] = clip(y + ((redOfCr[cr] ?? 0) >> shift));
-    data[i + 1] = clip(y + (((greenOfCb[cb] ?? 0) + (greenOfCr[cr] ?? 0)) >> shift));
-    data[i + 2] = clip(y + ((blueOfCb[cb] ?? 0) >> shift));
-  }
-};
+const makeConvert =
+  ({ redOfCr, greenOfCb, greenOfCr, blueOfCb, shift }: Tables): Convert =>
+  (data) => {
+    for (let i = 0; i + 2 < data.length; i += 3) {
+      const y = data[i] ?? 0;
+      const cb = data[i + 1] ?? 0;
+      const cr = data[i + 2] ?? 0;
+      data[i] = clip(y + ((redOfCr[cr] ?? 0) >> shift));
+      data[i + 1] = clip(y + (((greenOfCb[cb] ?? 0) + (greenOfCr[cr] ?? 0)) >> shift));
+      data[i + 2] = clip(y + ((blueOfCb[cb] ?? 0) >> shift));
+    }
+  };
 
 const sixBits = (factor: number): Int32Array => table((offset) => Math.trunc(factor * 64 * offset + 0.5));
 

@@ -23,7 +23,9 @@ export function templateProblems(text: string): string[] {
   const problems: string[] = [];
   const markers = countMarkers(text);
   if (markers !== 1) problems.push(`the text must hold ${IMAGE_MARKER} exactly once, not ${markers} times`);
-  const unknown = [...text.matchAll(/\{(\w*)\}/g)].map((match) => match[1]).filter((name) => name !== 'task' && name !== 'kind');
+  const unknown = [...text.matchAll(/\{(\w*)\}/g)]
+    .map((match) => match[1])
+    .filter((name) => name !== 'task' && name !== 'kind');
   if (unknown.length > 0) problems.push(`unknown placeholders {${unknown.join('}, {')}}; there are {task} and {kind}`);
   if (/\s$/.test(text)) problems.push('the text must not end in white space: the next token is the level word');
   return problems;

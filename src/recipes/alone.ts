@@ -16,14 +16,26 @@ export interface AloneOptions {
  * Runs `work` while no other process works behind the same lock file: others wait, and then find what is done already.
  * @throws QalignError CANCELLED, OUTPUT_UNWRITABLE where the lock cannot be made, and what the work throws
  */
-export async function alone<T>(lock: string, work: () => Promise<T>, { place, makeFolder = false, onWait, signal }: AloneOptions): Promise<T> {
+export async function alone<T>(
+  lock: string,
+  work: () => Promise<T>,
+  { place, makeFolder = false, onWait, signal }: AloneOptions,
+): Promise<T> {
   let begun = false;
   try {
     if (makeFolder) await mkdir(dirname(lock), { recursive: true });
-    return await withFileLock(lock, () => ((begun = true), work()), { onWait, ...(signal === undefined ? {} : { signal }) });
+    return await withFileLock(lock, () => ((begun = true), work()), {
+      onWait,
+      ...(signal === undefined ? {} : { signal }),
+    });
   } catch (cause) {
     if (begun) throw cause;
-    if (signal?.aborted === true) throw new QalignError('CANCELLED', 'Cancelled while another process was at it.', { cause });
-    throw new QalignError('OUTPUT_UNWRITABLE', `${place} cannot be written (${(cause as Error).message}); name another with --out.`, { cause });
+    if (signal?.aborted === true)
+      throw new QalignError('CANCELLED', 'Cancelled while another process was at it.', { cause });
+    throw new QalignError(
+      'OUTPUT_UNWRITABLE',
+      `${place} cannot be written (${(cause as Error).message}); name another with --out.`,
+      { cause },
+    );
   }
 }

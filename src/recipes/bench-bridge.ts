@@ -37,12 +37,23 @@ export interface BenchBridgeResult {
 }
 
 /** What it costs to speak with a worker: a real one, real requests, as many bytes as one 448×448 picture each. */
-export async function benchBridge({ python, model, device = 'cpu', requests = 100, seconds = 3, signal }: BenchBridgeConfig): Promise<BenchBridgeResult> {
+export async function benchBridge({
+  python,
+  model,
+  device = 'cpu',
+  requests = 100,
+  seconds = 3,
+  signal,
+}: BenchBridgeConfig): Promise<BenchBridgeResult> {
   const bridge = await openBridge();
   const cancel = signal === undefined ? {} : { signal };
   try {
     const link = await bridge.startWorker({ python, device, ...cancel });
-    const { model: loaded } = await link.request('load_model', { model, device, precision: 'auto', offline: true }, cancel);
+    const { model: loaded } = await link.request(
+      'load_model',
+      { model, device, precision: 'auto', offline: true },
+      cancel,
+    );
     const side = loaded.image_size;
     // a small model takes small frames: a clip of as many bytes as the picture
     const frames = Math.max(1, Math.round(PICTURE_BYTES / (side * side * 3)));
@@ -54,7 +65,14 @@ export async function benchBridge({ python, model, device = 'cpu', requests = 10
     const refused = () => send().then(() => 0, expectRefusal);
     const roundTrip = await quantiles(requests, refused);
     const rate = await throughput(link.credits, refused, seconds);
-    return { bytes_per_request: bytes, requests, overhead_ms: overhead, round_trip_ms: roundTrip, mb_per_second: (rate * bytes) / 1e6, requests_per_second: rate };
+    return {
+      bytes_per_request: bytes,
+      requests,
+      overhead_ms: overhead,
+      round_trip_ms: roundTrip,
+      mb_per_second: (rate * bytes) / 1e6,
+      requests_per_second: rate,
+    };
   } finally {
     await bridge.close();
   }

@@ -47,7 +47,13 @@ export function measuredStrengths(kind: Distortion): number[] {
 }
 
 /** Whether the scores fall as the strength of a distortion grows: all kinds in four strengths of every picture. */
-export async function benchOrder({ scorer: options, files, kinds = DISTORTIONS, onPicture, signal }: BenchOrderConfig): Promise<BenchOrderResult> {
+export async function benchOrder({
+  scorer: options,
+  files,
+  kinds = DISTORTIONS,
+  onPicture,
+  signal,
+}: BenchOrderConfig): Promise<BenchOrderResult> {
   await using scorer = await createScorer({ ...options, ...(signal === undefined ? {} : { signal }) });
   const found = new Map<Distortion, number[][]>(kinds.map((kind) => [kind, []]));
   for (const [number, file] of files.entries()) {
@@ -55,19 +61,30 @@ export async function benchOrder({ scorer: options, files, kinds = DISTORTIONS, 
     const limits = withDefaults(undefined);
     const picture = await decodeImage(await readInput(file, limits.maxBytes, signal), limits, true);
     const versions = [picture];
-    for (const kind of kinds) for (const strength of measuredStrengths(kind)) versions.push(await distort(picture, kind, strength, number));
+    for (const kind of kinds)
+      for (const strength of measuredStrengths(kind)) versions.push(await distort(picture, kind, strength, number));
     const scores = await Promise.all(versions.map(async (version) => scoreOf(scorer, version)));
-    for (const [place, kind] of kinds.entries()) found.get(kind)?.push([scores[0]!, ...scores.slice(1 + place * STRENGTHS_MEASURED, 1 + (place + 1) * STRENGTHS_MEASURED)]);
+    for (const [place, kind] of kinds.entries())
+      found
+        .get(kind)
+        ?.push([scores[0]!, ...scores.slice(1 + place * STRENGTHS_MEASURED, 1 + (place + 1) * STRENGTHS_MEASURED)]);
     onPicture?.(number + 1, files.length);
   }
   const rows = [...found].map(([kind, series]) => orderRow(kind, measuredStrengths(kind), series));
   const sum = (of: (row: OrderRow) => number): number => rows.reduce((total, row) => total + of(row), 0);
-  return { model: scorer.model.id, pictures: files.length, ordered: sum((row) => row.ordered), pairs: sum((row) => row.pairs), rows };
+  return {
+    model: scorer.model.id,
+    pictures: files.length,
+    ordered: sum((row) => row.ordered),
+    pairs: sum((row) => row.pairs),
+    rows,
+  };
 }
 
 /** Series of scores, the untouched picture first → how often they fall from one strength to the next. */
 export function orderRow(kind: string, strengths: readonly number[], series: readonly (readonly number[])[]): OrderRow {
-  const falls = (scores: readonly number[], from: number): number => scores.slice(from + 1).filter((score, i) => score < scores[from + i]!).length;
+  const falls = (scores: readonly number[], from: number): number =>
+    scores.slice(from + 1).filter((score, i) => score < scores[from + i]!).length;
   return {
     kind,
     strengths,
@@ -75,12 +92,15 @@ export function orderRow(kind: string, strengths: readonly number[], series: rea
     pairs: series.length * (strengths.length - 1),
     pristine_first: series.filter((scores) => scores[1]! < scores[0]!).length,
     pictures: series.length,
-    means: [0, ...strengths].map((_, place) => series.reduce((total, scores) => total + scores[place]!, 0) / series.length),
+    means: [0, ...strengths].map(
+      (_, place) => series.reduce((total, scores) => total + scores[place]!, 0) / series.length,
+    ),
   };
 }
 
 async function scoreOf(scorer: Scorer, picture: RawPicture): Promise<number> {
   const [outcome] = await scorer.score(await asPng(picture));
-  if (outcome === undefined || isFailure(outcome)) throw new QalignError('WORKER_INTERNAL', outcome?.error.message ?? 'A picture got no score.');
+  if (outcome === undefined || isFailure(outcome))
+    throw new QalignError('WORKER_INTERNAL', outcome?.error.message ?? 'A picture got no score.');
   return outcome.score;
 }

@@ -77,10 +77,16 @@ for line in sys.stdin:
 function pillowVersion(python: string): string {
   const probe = spawnSync(python, ['-c', 'import PIL; print(PIL.__version__)'], { encoding: 'utf8' });
   if (probe.error !== undefined) {
-    throw new QalignError('PYTHON_NOT_FOUND', `${JSON.stringify(python)} cannot be run (${probe.error.message}); set QALIGN_PYTHON to a Python with Pillow.`);
+    throw new QalignError(
+      'PYTHON_NOT_FOUND',
+      `${JSON.stringify(python)} cannot be run (${probe.error.message}); set QALIGN_PYTHON to a Python with Pillow.`,
+    );
   }
   if (probe.status !== 0) {
-    throw new QalignError('PYTHON_NOT_FOUND', `${JSON.stringify(python)} has no Pillow to compare with; run "${python} -m pip install pillow".`);
+    throw new QalignError(
+      'PYTHON_NOT_FOUND',
+      `${JSON.stringify(python)} has no Pillow to compare with; run "${python} -m pip install pillow".`,
+    );
   }
   return probe.stdout.trim();
 }
@@ -101,7 +107,9 @@ function nodeCommand(): string[] {
 
 function startSide(command: readonly string[], core: string | undefined, work: object): Side {
   const [program = '', ...args] = core === undefined ? command : ['taskset', '-c', core, ...command];
-  const child: ChildProcessByStdio<Writable, Readable, null> = spawn(program, args, { stdio: ['pipe', 'pipe', 'inherit'] });
+  const child: ChildProcessByStdio<Writable, Readable, null> = spawn(program, args, {
+    stdio: ['pipe', 'pipe', 'inherit'],
+  });
   const answers = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
   // a side that dies is noticed by its answers ending; writing to it must not throw meanwhile
   child.stdin.on('error', () => {});
@@ -111,7 +119,11 @@ function startSide(command: readonly string[], core: string | undefined, work: o
     pass: async () => {
       child.stdin.write('go\n');
       const answer = await answers.next();
-      if (answer.done === true) throw new QalignError('CONFIG_INVALID', `${JSON.stringify(program)} ended in the middle of the benchmark; its own message is above.`);
+      if (answer.done === true)
+        throw new QalignError(
+          'CONFIG_INVALID',
+          `${JSON.stringify(program)} ended in the middle of the benchmark; its own message is above.`,
+        );
       return JSON.parse(answer.value) as Pass;
     },
     stop: () => {
@@ -123,7 +135,11 @@ function startSide(command: readonly string[], core: string | undefined, work: o
 
 const median = (values: readonly number[]): number => [...values].sort((a, b) => a - b)[values.length >> 1] ?? NaN;
 
-async function compare(sides: readonly [Side, Side], rounds: number, signal: AbortSignal | undefined): Promise<[Pass, Pass][]> {
+async function compare(
+  sides: readonly [Side, Side],
+  rounds: number,
+  signal: AbortSignal | undefined,
+): Promise<[Pass, Pass][]> {
   const passes: [Pass, Pass][] = [];
   // two passes to warm up: JIT and page cache
   for (let round = -2; round < rounds; round++) {
@@ -134,7 +150,11 @@ async function compare(sides: readonly [Side, Side], rounds: number, signal: Abo
   return passes;
 }
 
-async function measurePool(files: readonly string[], size: number, threads: number | undefined): Promise<{ threads: number; images_per_second: number }> {
+async function measurePool(
+  files: readonly string[],
+  size: number,
+  threads: number | undefined,
+): Promise<{ threads: number; images_per_second: number }> {
   await using pool = createPreparePool(threads === undefined ? {} : { threads });
   const pass = () => Promise.all(files.map((file) => pool.prepareImage(file, { size })));
   await pass();

@@ -21,16 +21,33 @@ export interface BenchScoreResult {
   readonly device: string;
   readonly cores: number;
   /** From files to scores: decoding, preparation, bridge, model. */
-  readonly rows: readonly { readonly batch: number; readonly images_per_second: number; readonly p50_ms_alone: number }[];
+  readonly rows: readonly {
+    readonly batch: number;
+    readonly images_per_second: number;
+    readonly p50_ms_alone: number;
+  }[];
 }
 
-/** End to end: files in, scores out, for several batch sizes; and the time of one picture with nothing else under way. */
-export async function benchScore({ scorer: options, sources, batches, seconds = 4, signal, onStep = () => {} }: BenchScoreConfig): Promise<BenchScoreResult> {
+/**
+ * End to end: files in, scores out, for several batch sizes; and the time of one picture with nothing else under way.
+ */
+export async function benchScore({
+  scorer: options,
+  sources,
+  batches,
+  seconds = 4,
+  signal,
+  onStep = () => {},
+}: BenchScoreConfig): Promise<BenchScoreResult> {
   const rows: { batch: number; images_per_second: number; p50_ms_alone: number }[] = [];
   let model: Scorer['model'] | undefined;
   for (const [place, batch] of batches.entries()) {
     onStep(`batches of ${batch} (${place + 1} of ${batches.length})`);
-    await using scorer = await createScorer({ ...options, maxBatchFrames: batch, ...(signal === undefined ? {} : { signal }) });
+    await using scorer = await createScorer({
+      ...options,
+      maxBatchFrames: batch,
+      ...(signal === undefined ? {} : { signal }),
+    });
     model = scorer.model;
     const width = Math.max(4, batch * 4); // two batches at the worker, two being prepared
     await drain(scorer, take(cycle(sources), width), width);
@@ -40,7 +57,13 @@ export async function benchScore({ scorer: options, sources, batches, seconds = 
     const imagesPerSecond = (count * 1000) / (performance.now() - started);
     rows.push({ batch, images_per_second: imagesPerSecond, p50_ms_alone: await alone(scorer, sources) });
   }
-  return { model: model?.id ?? '', precision: model?.precision ?? '', device: model?.device ?? '', cores: availableParallelism(), rows };
+  return {
+    model: model?.id ?? '',
+    precision: model?.precision ?? '',
+    device: model?.device ?? '',
+    cores: availableParallelism(),
+    rows,
+  };
 }
 
 async function alone(scorer: Scorer, sources: readonly ScoreSource[]): Promise<number> {
@@ -73,15 +96,35 @@ export interface BenchMemoryResult {
 /** A clip costs as much as fifty pictures: so many pictures come between two. */
 const PICTURES_A_CLIP = 200;
 
-/** Scores `n` inputs, the pictures over and over and a clip among every 200, and samples the memory of Node and of the workers on the way. */
-export async function benchMemory({ scorer: options, sources, n, signal, onSample }: { scorer: ScorerOptions; sources: readonly ScoreSource[]; n: number; signal?: AbortSignal; onSample?: (sample: MemorySample) => void }): Promise<BenchMemoryResult> {
+/**
+ * Scores `n` inputs, the pictures over and over and a clip among every 200, and samples the memory of Node and of the
+ * workers on the way.
+ */
+export async function benchMemory({
+  scorer: options,
+  sources,
+  n,
+  signal,
+  onSample,
+}: {
+  scorer: ScorerOptions;
+  sources: readonly ScoreSource[];
+  n: number;
+  signal?: AbortSignal;
+  onSample?: (sample: MemorySample) => void;
+}): Promise<BenchMemoryResult> {
   await using scorer = await createScorer({ ...options, ...(signal === undefined ? {} : { signal }) });
   const curve: MemorySample[] = [];
   const started = performance.now();
   let [inputs, failed] = [0, 0];
   const sample = (): void => {
     const workers = scorer.workersRss().reduce((sum, bytes) => sum + bytes, 0);
-    curve.push({ inputs, seconds: (performance.now() - started) / 1000, node_mb: process.memoryUsage.rss() / 2 ** 20, workers_mb: workers / 2 ** 20 });
+    curve.push({
+      inputs,
+      seconds: (performance.now() - started) / 1000,
+      node_mb: process.memoryUsage.rss() / 2 ** 20,
+      workers_mb: workers / 2 ** 20,
+    });
     onSample?.(curve.at(-1) as MemorySample);
   };
   const every = Math.max(1, Math.floor(n / 40));
@@ -91,7 +134,9 @@ export async function benchMemory({ scorer: options, sources, n, signal, onSampl
     failed += outcomes.filter(isFailure).length;
     if (inputs % every === 0) sample();
   }
-  const growth = (of: (sample: MemorySample) => number): number => median(curve.slice(-Math.ceil(curve.length / 4)).map(of)) - median(curve.slice(Math.floor(curve.length / 4), Math.ceil(curve.length / 2)).map(of));
+  const growth = (of: (sample: MemorySample) => number): number =>
+    median(curve.slice(-Math.ceil(curve.length / 4)).map(of)) -
+    median(curve.slice(Math.floor(curve.length / 4), Math.ceil(curve.length / 2)).map(of));
   return {
     inputs,
     failed,
@@ -113,7 +158,10 @@ function* cycle<T>(items: readonly T[]): Generator<T, void, undefined> {
 }
 
 function* mixed(sources: readonly ScoreSource[]): Generator<ScoreSource, void, undefined> {
-  const [pictures, clips] = [sources.filter(({ kind }) => kind === 'image'), cycle(sources.filter(({ kind }) => kind === 'video'))];
+  const [pictures, clips] = [
+    sources.filter(({ kind }) => kind === 'image'),
+    cycle(sources.filter(({ kind }) => kind === 'video')),
+  ];
   let since = 0;
   for (const picture of cycle(pictures)) {
     yield picture;
@@ -125,11 +173,12 @@ function* mixed(sources: readonly ScoreSource[]): Generator<ScoreSource, void, u
 
 function* take<T>(items: Iterable<T>, count: number): Generator<T, void, undefined> {
   let left = count;
-  if (left > 0) for (const item of items) {
-    yield item;
-    left -= 1;
-    if (left === 0) return;
-  }
+  if (left > 0)
+    for (const item of items) {
+      yield item;
+      left -= 1;
+      if (left === 0) return;
+    }
 }
 
 function* untilTime<T>(items: Iterable<T>, end: number): Generator<T, void, undefined> {

@@ -7,7 +7,13 @@ import { escape, figure, page } from '../report/page.js';
 import { lines } from '../report/plots.js';
 import { decimal } from '../report/text.js';
 import { calibrate } from '../scoring/calibration.js';
-import { fitCalibrationFile, reportCalibration, type CalibrationFile, type CalibrationReport, type NamedRows } from './evaluate/adjust.js';
+import {
+  fitCalibrationFile,
+  reportCalibration,
+  type CalibrationFile,
+  type CalibrationReport,
+  type NamedRows,
+} from './evaluate/adjust.js';
 import { rowsOf } from './evaluate/assess.js';
 import { writeWhole } from './evaluate/evaluate.js';
 import { readPredictions } from './evaluate/predictions.js';
@@ -23,7 +29,21 @@ const CalibrationSchema = Type.Object(
     score_version: Type.String(),
     n: Type.Integer({ minimum: 1 }),
     curve: Type.Union([
-      Type.Object({ method: Type.Literal('logistic'), logistic: Type.Object({ beta1: Type.Number(), beta2: Type.Number(), beta3: Type.Number(), beta4: Type.Number({ exclusiveMinimum: 0 }) }, closed) }, closed),
+      Type.Object(
+        {
+          method: Type.Literal('logistic'),
+          logistic: Type.Object(
+            {
+              beta1: Type.Number(),
+              beta2: Type.Number(),
+              beta3: Type.Number(),
+              beta4: Type.Number({ exclusiveMinimum: 0 }),
+            },
+            closed,
+          ),
+        },
+        closed,
+      ),
       Type.Object({ method: Type.Literal('isotonic'), x: numbers, y: numbers }, closed),
     ]),
   },
@@ -33,20 +53,41 @@ const CalibrationSchema = Type.Object(
 /** @throws QalignError CONFIG_NOT_FOUND, CONFIG_INVALID */
 export async function loadCalibration(path: string): Promise<CalibrationFile> {
   const text = await readFile(path, 'utf8').catch((cause: Error) => {
-    throw new QalignError('CONFIG_NOT_FOUND', `The calibration ${path} cannot be read: ${cause.message}; make one with "qalign calibrate".`, { cause });
+    throw new QalignError(
+      'CONFIG_NOT_FOUND',
+      `The calibration ${path} cannot be read: ${cause.message}; make one with "qalign calibrate".`,
+      { cause },
+    );
   });
   let value: unknown;
   try {
     value = JSON.parse(text);
   } catch (cause) {
-    throw new QalignError('CONFIG_INVALID', `The calibration ${path} is no JSON: ${(cause as Error).message}.`, { cause });
+    throw new QalignError('CONFIG_INVALID', `The calibration ${path} is no JSON: ${(cause as Error).message}.`, {
+      cause,
+    });
   }
   const problem = problemWith(CalibrationSchema, value);
-  if (problem !== undefined) throw new QalignError('CONFIG_INVALID', `${path} is no calibration at ${problem}; make one with "qalign calibrate".`);
+  if (problem !== undefined)
+    throw new QalignError(
+      'CONFIG_INVALID',
+      `${path} is no calibration at ${problem}; make one with "qalign calibrate".`,
+    );
   const file = value as CalibrationFile;
   const { curve } = file;
-  if (curve.method === 'isotonic' && [curve.x, curve.y].some((values) => values.some((value, i) => i > 0 && value < values[i - 1]!))) throw new QalignError('CONFIG_INVALID', `${path} has steps that fall; the scores and values of an isotonic calibration rise.`);
-  if (file.curve.method === 'isotonic' && file.curve.x.length !== file.curve.y.length) throw new QalignError('CONFIG_INVALID', `${path} has ${file.curve.x.length} scores and ${file.curve.y.length} values; an isotonic calibration has as many of each.`);
+  if (
+    curve.method === 'isotonic' &&
+    [curve.x, curve.y].some((values) => values.some((value, i) => i > 0 && value < values[i - 1]!))
+  )
+    throw new QalignError(
+      'CONFIG_INVALID',
+      `${path} has steps that fall; the scores and values of an isotonic calibration rise.`,
+    );
+  if (file.curve.method === 'isotonic' && file.curve.x.length !== file.curve.y.length)
+    throw new QalignError(
+      'CONFIG_INVALID',
+      `${path} has ${file.curve.x.length} scores and ${file.curve.y.length} values; an isotonic calibration has as many of each.`,
+    );
   return file;
 }
 
@@ -59,12 +100,21 @@ export interface Calibrator {
 /** @throws QalignError RESUME_MISMATCH when the calibration was fitted on scores of another version */
 export function createCalibrator(file: CalibrationFile, scoreVersion: string): Calibrator {
   if (file.score_version !== scoreVersion) {
-    throw new QalignError('RESUME_MISMATCH', `The calibration was fitted to ${file.model} with score_version ${file.score_version}, and these scores have ${scoreVersion} (another model, precision, prompt, scale or preprocessing); fit one to them with "qalign calibrate".`);
+    throw new QalignError(
+      'RESUME_MISMATCH',
+      `The calibration was fitted to ${file.model} with score_version ${file.score_version}, and these scores have ${scoreVersion} (another model, precision, prompt, scale or preprocessing); fit one to them with "qalign calibrate".`,
+    );
   }
-  const version = createHash('sha256').update(JSON.stringify([scoreVersion, file.curve])).digest('hex').slice(0, 16);
+  const version = createHash('sha256')
+    .update(JSON.stringify([scoreVersion, file.curve]))
+    .digest('hex')
+    .slice(0, 16);
   return {
     scoreVersion: version,
-    apply: (outcome) => (isFailure(outcome) ? outcome : { ...outcome, calibrated_score: calibrate(file.curve, outcome.score), score_version: version }),
+    apply: (outcome) =>
+      isFailure(outcome)
+        ? outcome
+        : { ...outcome, calibrated_score: calibrate(file.curve, outcome.score), score_version: version },
   };
 }
 
@@ -95,10 +145,22 @@ export async function calibrateModel(options: CalibrateOptions): Promise<Calibra
   const fit = await load(options.predictions);
   const file = fitCalibrationFile(fit, options.method);
   const test = options.test === undefined ? fit : await load(options.test);
-  if (test.table.header.score_version !== file.score_version) throw new QalignError('RESUME_MISMATCH', `${options.test} has score_version ${test.table.header.score_version} and ${options.predictions} has ${file.score_version}; judge a calibration by scores of the same model.`);
+  if (test.table.header.score_version !== file.score_version)
+    throw new QalignError(
+      'RESUME_MISMATCH',
+      `${options.test} has score_version ${test.table.header.score_version} and ${options.predictions} has ${file.score_version}; judge a calibration by scores of the same model.`,
+    );
   const report = reportCalibration(file, test);
   await writeWhole(options.out, `${JSON.stringify(file, null, 1)}\n`);
-  const result = { ...report, file: options.out, n: file.n, unpredicted: lacking(fit), measured_on: options.test === undefined ? `${fit.name}, the items it was fitted on` : test.name, measured_n: test.rows.scores.length, measured_unpredicted: lacking(test) };
+  const result = {
+    ...report,
+    file: options.out,
+    n: file.n,
+    unpredicted: lacking(fit),
+    measured_on: options.test === undefined ? `${fit.name}, the items it was fitted on` : test.name,
+    measured_n: test.rows.scores.length,
+    measured_unpredicted: lacking(test),
+  };
   if (options.page !== undefined) await writeWhole(options.page, calibrationPage(result));
   return result;
 }
@@ -111,12 +173,23 @@ async function load(path: string): Promise<NamedRows> {
 const lacking = ({ table, rows }: NamedRows): number => table.header.n - rows.scores.length;
 
 /** n, and of how many where some are lacking. */
-export const countOf = (n: number, unpredicted: number): string => (unpredicted === 0 ? String(n) : `${n} of ${n + unpredicted}`);
+export const countOf = (n: number, unpredicted: number): string =>
+  unpredicted === 0 ? String(n) : `${n} of ${n + unpredicted}`;
 
 function calibrationPage(result: CalibrateResult): string {
   const points = result.bins.map(({ predicted: x, mos: y }) => ({ x, y }));
   const ends = [points[0]!, points.at(-1)!].map(({ x }) => ({ x, y: x }));
-  const plot = lines({ series: [{ name: 'calibrated scores', points }, { name: 'perfect', points: ends }], xLabel: 'mean calibrated score', yLabel: 'mean MOS' });
+  const plot = lines({
+    series: [
+      { name: 'calibrated scores', points },
+      { name: 'perfect', points: ends },
+    ],
+    xLabel: 'mean calibrated score',
+    yLabel: 'mean MOS',
+  });
   const text = `${result.method} calibration fitted on ${result.fitted_on} (n = ${countOf(result.n, result.unpredicted)}), measured on ${result.measured_on} (n = ${countOf(result.measured_n, result.measured_unpredicted)}): expected calibration error ${decimal(result.ece)}, RMSE ${decimal(result.rmse)}, in units of the MOS.`;
-  return page({ title: 'Calibration', body: `<p>${escape(text)}</p>${figure(plot, 'Bins of equal count by calibrated score.')}` });
+  return page({
+    title: 'Calibration',
+    body: `<p>${escape(text)}</p>${figure(plot, 'Bins of equal count by calibrated score.')}`,
+  });
 }

@@ -28,23 +28,50 @@ export interface CheckResult {
  * Looks for pictures that stand on both sides of a split, within and across data sets.
  * @throws QalignError DATASET_*, USAGE where there is only one side
  */
-export async function checkDataset({ records: files, media, kinds = LEAK_KINDS, distance, signal, onProgress }: CheckOptions): Promise<CheckResult> {
+export async function checkDataset({
+  records: files,
+  media,
+  kinds = LEAK_KINDS,
+  distance,
+  signal,
+  onProgress,
+}: CheckOptions): Promise<CheckResult> {
   if (files.length === 0) throw new QalignError('USAGE', 'Name at least one file of records to check.');
   const all: { record: DatasetRecord; file: string; path: string }[] = [];
-  for (const file of files) for (const record of await readRecords(file)) all.push({ record, file, path: resolve(media ?? dirname(file), record.media) });
+  for (const file of files)
+    for (const record of await readRecords(file))
+      all.push({ record, file, path: resolve(media ?? dirname(file), record.media) });
   const looks = kinds.includes('exact') || kinds.includes('perceptual');
-  const surveyed: (Surveyed | undefined)[] = looks ? await surveyMedia(all.map(({ path }) => path), { signal, onProgress }) : [];
+  const surveyed: (Surveyed | undefined)[] = looks
+    ? await surveyMedia(
+        all.map(({ path }) => path),
+        { signal, onProgress },
+      )
+    : [];
   const items = all.map(({ record, file }, index): LeakItem => {
     const found = surveyed[index];
-    return { record, file, side: sideOf(record.split, file), print: found !== undefined && 'print' in found ? found.print : undefined };
+    return {
+      record,
+      file,
+      side: sideOf(record.split, file),
+      print: found !== undefined && 'print' in found ? found.print : undefined,
+    };
   });
   const sides = countSides(items);
-  if (sides.length < 2) throw new QalignError('USAGE', `All records stand on one side (${sides[0]?.side ?? 'none'}); name the files of both, such as train.jsonl and test.jsonl.`);
+  if (sides.length < 2)
+    throw new QalignError(
+      'USAGE',
+      `All records stand on one side (${sides[0]?.side ?? 'none'}); name the files of both, such as train.jsonl and test.jsonl.`,
+    );
   const leaks = findLeaks(items, { kinds, distance });
-  const counts = Object.fromEntries(LEAK_KINDS.map((kind) => [kind, leaks.filter((leak) => leak.kind === kind).length])) as Record<LeakKind, number>;
+  const counts = Object.fromEntries(
+    LEAK_KINDS.map((kind) => [kind, leaks.filter((leak) => leak.kind === kind).length]),
+  ) as Record<LeakKind, number>;
   const notCompared = all.flatMap(({ record, file }, index) => {
     const found = surveyed[index];
-    return found !== undefined && 'code' in found ? [{ id: record.id, file, code: found.code, message: found.message }] : [];
+    return found !== undefined && 'code' in found
+      ? [{ id: record.id, file, code: found.code, message: found.message }]
+      : [];
   });
   return { sides, leaks, counts, not_compared: notCompared };
 }

@@ -5,24 +5,50 @@ import { openWhole } from '../datasets/jsonl.js';
 import { llavaElement, LLAVA_TEXT } from '../datasets/llava.js';
 import { createMediaFinder } from '../datasets/media-finder.js';
 import type { Rating } from '../datasets/rating.js';
-import { JSONL_TEXT, openOneFile, openSplitFiles, recordLine, type RecordFiles, type RecordText, type WrittenFile } from '../datasets/record-sink.js';
+import {
+  JSONL_TEXT,
+  openOneFile,
+  openSplitFiles,
+  recordLine,
+  type RecordFiles,
+  type RecordText,
+  type WrittenFile,
+} from '../datasets/record-sink.js';
 import { QalignError } from '../errors.js';
-import { openSource, planConversion, type ConversionChoices, type DatasetSource, type OpenedSource } from './dataset-source.js';
+import {
+  openSource,
+  planConversion,
+  type ConversionChoices,
+  type DatasetSource,
+  type OpenedSource,
+} from './dataset-source.js';
 import { extractClips } from './extract-clips.js';
 import { provenance, type Provenance } from './provenance.js';
 
 export interface ConvertOptions extends DatasetSource, ConversionChoices {
-  /** Folder of the pictures or clips; without it media paths are written as the data set publishes them and nothing is looked at. */
+  /**
+   * Folder of the pictures or clips; without it media paths are written as the data set publishes them and nothing is
+   * looked at.
+   */
   readonly media?: string | undefined;
-  /** What to do with a rated item that is not in the media folder; default `error`. `keep` names the file it should have had. */
+  /**
+   * What to do with a rated item that is not in the media folder; default `error`. `keep` names the file it should have
+   * had.
+   */
   readonly missing?: 'error' | 'skip' | 'keep' | undefined;
-  /** Write the frames of clips, as the model takes them, below the output folder, and name these instead of the clips: training then decodes none. */
+  /**
+   * Write the frames of clips, as the model takes them, below the output folder, and name these instead of the clips:
+   * training then decodes none.
+   */
   readonly extractFrames?: boolean | undefined;
   /** Side of such frames in pixels; default 448, the side of OneAlign. */
   readonly frameSize?: number | undefined;
   /** `jsonl`: the records of bridge/protocol/record; `llava`: what the published training code reads. */
   readonly format?: 'jsonl' | 'llava' | undefined;
-  /** A folder (one file a split, and dataset.json), a .jsonl or .json file, or a function that takes the text as it is made. */
+  /**
+   * A folder (one file a split, and dataset.json), a .jsonl or .json file, or a function that takes the text as it is
+   * made.
+   */
   readonly out: string | ((text: string) => Promise<void> | void);
   readonly signal?: AbortSignal | undefined;
   /** Records written so far. */
@@ -92,8 +118,13 @@ interface Output {
 function openOutput(out: ConvertOptions['out'], text: RecordText): Output {
   if (typeof out === 'function') return { files: streamed(out, text), manifest: undefined };
   const extension = extname(out).toLowerCase();
-  if (extension === text.extension) return { files: openOneFile(out, text), manifest: `${out.slice(0, -extension.length)}.dataset.json` };
-  if (extension === '.json' || extension === '.jsonl') throw new QalignError('USAGE', `${out}: this format is written to a folder or to a file that ends in ${text.extension}.`);
+  if (extension === text.extension)
+    return { files: openOneFile(out, text), manifest: `${out.slice(0, -extension.length)}.dataset.json` };
+  if (extension === '.json' || extension === '.jsonl')
+    throw new QalignError(
+      'USAGE',
+      `${out}: this format is written to a folder or to a file that ends in ${text.extension}.`,
+    );
   return { files: openSplitFiles(out, text), manifest: join(out, 'dataset.json') };
 }
 
@@ -110,7 +141,11 @@ function streamed(out: (text: string) => Promise<void> | void, text: RecordText)
 }
 
 function llavaLine({ spec }: OpenedSource): (record: DatasetRecord, rating: Rating) => string {
-  return (record, rating) => llavaElement({ ...record, media: publishedPath(spec.media, rating.name) }, rating, { id: spec.id, gtScore: record.split !== 'train' });
+  return (record, rating) =>
+    llavaElement({ ...record, media: publishedPath(spec.media, rating.name) }, rating, {
+      id: spec.id,
+      gtScore: record.split !== 'train',
+    });
 }
 
 /** Where the published files expect it: `koniq/10004473376.jpg`. */
@@ -119,19 +154,35 @@ function publishedPath(folder: string, name: string): string {
 }
 
 /** With a media folder: relative to where the records are written, so that they can be trained on as they are. */
-async function mediaNamer(options: ConvertOptions, opened: OpenedSource): Promise<(rating: Rating) => string | undefined> {
+async function mediaNamer(
+  options: ConvertOptions,
+  opened: OpenedSource,
+): Promise<(rating: Rating) => string | undefined> {
   const { spec, source } = opened;
   const root = options.media ?? (source === 'folder' ? options.dataset : undefined);
   if (root === undefined) {
-    if (options.extractFrames === true) throw new QalignError('USAGE', 'Frames can only be extracted from clips that are there; name their folder with --media.');
+    if (options.extractFrames === true)
+      throw new QalignError(
+        'USAGE',
+        'Frames can only be extracted from clips that are there; name their folder with --media.',
+      );
     return (rating) => publishedPath(spec.media, rating.name);
   }
   const finder = createMediaFinder(root, spec.media);
-  const base = typeof options.out === 'function' ? process.cwd() : extname(options.out) === '' ? resolve(options.out) : dirname(resolve(options.out));
+  const base =
+    typeof options.out === 'function'
+      ? process.cwd()
+      : extname(options.out) === ''
+        ? resolve(options.out)
+        : dirname(resolve(options.out));
   const find = ({ name, file, row }: Rating): string | undefined => {
-    const found = finder.find(name) ?? (options.missing === 'keep' ? join(root, publishedPath(spec.media, name)) : undefined);
+    const found =
+      finder.find(name) ?? (options.missing === 'keep' ? join(root, publishedPath(spec.media, name)) : undefined);
     if (found !== undefined || options.missing === 'skip') return found;
-    throw new QalignError('DATASET_MEDIA_MISSING', `${file}:${row}: ${name} is not below ${root}; complete the folder, or leave such rows out with --missing skip.`);
+    throw new QalignError(
+      'DATASET_MEDIA_MISSING',
+      `${file}:${row}: ${name} is not below ${root}; complete the folder, or leave such rows out with --missing skip.`,
+    );
   };
   const frames = options.extractFrames === true ? await framesOf(options, opened, base, find) : undefined;
   return (rating) => {
@@ -140,15 +191,35 @@ async function mediaNamer(options: ConvertOptions, opened: OpenedSource): Promis
   };
 }
 
-function framesOf(options: ConvertOptions, { spec, scan }: OpenedSource, base: string, find: (rating: Rating) => string | undefined): Promise<ReadonlyMap<string, string>> {
-  if (spec.kind !== 'video') throw new QalignError('USAGE', `${spec.title} has pictures: there are no frames to extract.`);
-  if (typeof options.out === 'function') throw new QalignError('USAGE', 'Extracted frames need a place: name an output folder with --out.');
+function framesOf(
+  options: ConvertOptions,
+  { spec, scan }: OpenedSource,
+  base: string,
+  find: (rating: Rating) => string | undefined,
+): Promise<ReadonlyMap<string, string>> {
+  if (spec.kind !== 'video')
+    throw new QalignError('USAGE', `${spec.title} has pictures: there are no frames to extract.`);
+  if (typeof options.out === 'function')
+    throw new QalignError('USAGE', 'Extracted frames need a place: name an output folder with --out.');
   const size = options.frameSize ?? 448;
-  if (!(Number.isInteger(size) && size >= 14 && size <= 4096)) throw new QalignError('USAGE', `Frames of ${size} pixels cannot be made; give a whole number from 14 to 4096.`);
-  return extractClips(scan, { out: join(base, 'frames'), size, damaged: options.missing === 'skip' ? 'skip' : 'error', fileOf: find, signal: options.signal, onClip: options.onClip });
+  if (!(Number.isInteger(size) && size >= 14 && size <= 4096))
+    throw new QalignError('USAGE', `Frames of ${size} pixels cannot be made; give a whole number from 14 to 4096.`);
+  return extractClips(scan, {
+    out: join(base, 'frames'),
+    size,
+    damaged: options.missing === 'skip' ? 'skip' : 'error',
+    fileOf: find,
+    signal: options.signal,
+    onClip: options.onClip,
+  });
 }
 
-async function describe(options: ConvertOptions, { spec, source }: OpenedSource, rule: { names: readonly string[]; edge: 'lower' | 'upper'; outside: 'drop' | 'clip' }, summary: ConversionSummary): Promise<DatasetManifest> {
+async function describe(
+  options: ConvertOptions,
+  { spec, source }: OpenedSource,
+  rule: { names: readonly string[]; edge: 'lower' | 'upper'; outside: 'drop' | 'clip' },
+  summary: ConversionSummary,
+): Promise<DatasetManifest> {
   const { out: _out, signal: _signal, onProgress: _onProgress, onClip: _onClip, ...given } = options;
   return {
     ...summary,

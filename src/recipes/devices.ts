@@ -17,7 +17,10 @@ export async function resolveDevices(text: string, python: PythonCommand, signal
   const devices = text.split(',').flatMap((part) => devicesOf(part.trim()) ?? [undefined]);
   const gpus = devices.filter((device) => device?.startsWith('cuda:'));
   if (devices.includes(undefined) || new Set(gpus).size < gpus.length) {
-    throw new QalignError('USAGE', `--device ${text} is not understood; write auto, cpu, cuda:N, different numbers like 0,1, or remote:N.`);
+    throw new QalignError(
+      'USAGE',
+      `--device ${text} is not understood; write auto, cpu, cuda:N, different numbers like 0,1, or remote:N.`,
+    );
   }
   return devices as string[];
 }
@@ -34,6 +37,9 @@ function devicesOf(part: string): string[] | undefined {
 /** Torch is asked (two seconds) only where the driver's device files say that there is something to find. */
 async function cudaCount(python: PythonCommand, signal?: AbortSignal): Promise<number> {
   if (!existsSync('/dev/nvidiactl') && !existsSync('/dev/dxg') && !existsSync('/dev/kfd')) return 0;
-  const { stdout } = await run(python.executable, ['-c', 'import torch; print(torch.cuda.device_count())'], { env: { ...process.env, ...python.env }, ...(signal === undefined ? {} : { signal }) });
+  const { stdout } = await run(python.executable, ['-c', 'import torch; print(torch.cuda.device_count())'], {
+    env: { ...process.env, ...python.env },
+    ...(signal === undefined ? {} : { signal }),
+  });
   return Number(stdout.trim());
 }

@@ -16,15 +16,27 @@ export interface ExtractOptions {
   readonly onClip?: ((done: number, total: number) => void) | undefined;
 }
 
-/** Rated name → folder of its frames, for all clips that are there. Two are decoded at a time: ffmpeg itself uses several cores. */
-export async function extractClips(scan: RatingScan, { out, size, damaged, fileOf, signal, onClip }: ExtractOptions): Promise<ReadonlyMap<string, string>> {
+/**
+ * Rated name → folder of its frames, for all clips that are there. Two are decoded at a time: ffmpeg itself uses
+ * several cores.
+ */
+export async function extractClips(
+  scan: RatingScan,
+  { out, size, damaged, fileOf, signal, onClip }: ExtractOptions,
+): Promise<ReadonlyMap<string, string>> {
   const folders = new Map<string, string>();
   let [done, total] = [0, 0];
   for await (const batch of scan()) total += batch.length;
   const one = async (rating: Rating): Promise<void> => {
     const file = fileOf(rating);
     if (file === undefined) return;
-    const folder = join(out, rating.name.split('/').filter((part) => part !== '..' && part !== '.').join('/'));
+    const folder = join(
+      out,
+      rating.name
+        .split('/')
+        .filter((part) => part !== '..' && part !== '.')
+        .join('/'),
+    );
     try {
       await extractFrames(file, folder, { size, signal });
       folders.set(rating.name, folder);

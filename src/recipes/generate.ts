@@ -28,8 +28,15 @@ export interface GeneratedAnswer {
   readonly finished: boolean;
 }
 
-/** What a model says to one prompt (with its <|image|>) about each picture, greedily: for looking at answers, not for scoring. */
-export async function generateAnswers(pictures: readonly string[], prompt: string, options: GenerateOptions = {}): Promise<{ answers: GeneratedAnswer[]; choice: ModelChoice; precision: string; device: string }> {
+/**
+ * What a model says to one prompt (with its <|image|>) about each picture, greedily: for looking at answers, not for
+ * scoring.
+ */
+export async function generateAnswers(
+  pictures: readonly string[],
+  prompt: string,
+  options: GenerateOptions = {},
+): Promise<{ answers: GeneratedAnswer[]; choice: ModelChoice; precision: string; device: string }> {
   const { signal, log } = options;
   const shared = { ...(signal === undefined ? {} : { signal }), ...(log === undefined ? {} : { log }) };
   const choice = await chooseModel(options);
@@ -38,17 +45,41 @@ export async function generateAnswers(pictures: readonly string[], prompt: strin
   const bridge = await openBridge();
   try {
     const worker = await bridge.startWorker({ python, device, ...(signal === undefined ? {} : { signal }) });
-    const asked = { model: choice.model, device: worker.device, precision: options.precision ?? 'auto', offline: options.offline ?? false };
-    const { model } = await worker.request('load_model', { ...asked, ...(choice.base === undefined ? {} : { base: choice.base }), ...(choice.revision === undefined ? {} : { revision: choice.revision }) }, signal === undefined ? {} : { signal });
+    const asked = {
+      model: choice.model,
+      device: worker.device,
+      precision: options.precision ?? 'auto',
+      offline: options.offline ?? false,
+    };
+    const { model } = await worker.request(
+      'load_model',
+      {
+        ...asked,
+        ...(choice.base === undefined ? {} : { base: choice.base }),
+        ...(choice.revision === undefined ? {} : { revision: choice.revision }),
+      },
+      signal === undefined ? {} : { signal },
+    );
     const size = model.image_size;
     const answers: GeneratedAnswer[] = [];
     for (const [number, picture] of pictures.entries()) {
       const { data } = await prepareImage(picture, { size });
-      const params = { items: [{ id: String(number), visuals: [{ frames: 1 }], prompts: [prompt] }], max_new_tokens: options.maxNewTokens ?? 64, buffers: [{ dtype: 'uint8' as const, shape: [1, size, size, 3] }] };
-      const { items }: GenerateResult = await worker.request('generate', params, { ...(signal === undefined ? {} : { signal }), buffers: [data] });
+      const params = {
+        items: [{ id: String(number), visuals: [{ frames: 1 }], prompts: [prompt] }],
+        max_new_tokens: options.maxNewTokens ?? 64,
+        buffers: [{ dtype: 'uint8' as const, shape: [1, size, size, 3] }],
+      };
+      const { items }: GenerateResult = await worker.request('generate', params, {
+        ...(signal === undefined ? {} : { signal }),
+        buffers: [data],
+      });
       const [item] = items;
       const said = item?.prompts?.[0];
-      if (said === undefined) throw new QalignError(item?.error?.code ?? 'WORKER_INTERNAL', item?.error?.message ?? `The worker said nothing of ${picture}.`);
+      if (said === undefined)
+        throw new QalignError(
+          item?.error?.code ?? 'WORKER_INTERNAL',
+          item?.error?.message ?? `The worker said nothing of ${picture}.`,
+        );
       answers.push({ picture, ...said });
       options.onProgress?.(number + 1, pictures.length);
     }

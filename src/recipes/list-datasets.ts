@@ -21,7 +21,8 @@ export interface DatasetListing {
 
 /** The data sets described here. @param labels a folder to look for their label files in */
 export async function listDatasets(labels?: string): Promise<DatasetListing[]> {
-  if (labels !== undefined && !existsSync(labels)) throw new QalignError('DATASET_NOT_FOUND', `There is no folder ${labels} to look for label files in.`);
+  if (labels !== undefined && !existsSync(labels))
+    throw new QalignError('DATASET_NOT_FOUND', `There is no folder ${labels} to look for label files in.`);
   return (await listDatasetSpecs()).map((spec) => ({
     name: spec.name,
     aliases: spec.aliases ?? [],
@@ -31,7 +32,11 @@ export async function listDatasets(labels?: string): Promise<DatasetListing[]> {
     task: spec.task,
     licence: spec.licence,
     citation: spec.citation,
-    sources: spec.sources.map(({ name, about, files }) => ({ name, ...(about === undefined ? {} : { about }), files: files.map(({ file }) => file) })),
+    sources: spec.sources.map(({ name, about, files }) => ({
+      name,
+      ...(about === undefined ? {} : { about }),
+      files: files.map(({ file }) => file),
+    })),
     ...(labels === undefined ? {} : { found: sourceIn(spec, labels) }),
   }));
 }

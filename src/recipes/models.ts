@@ -31,10 +31,18 @@ export interface ModelReport {
  */
 export async function inspectModel(options: ModelJobOptions): Promise<ModelReport> {
   const choice = await chooseModel(options);
-  const python = await ensurePython({ ...(options.log === undefined ? {} : { log: options.log }), ...(options.onProgress === undefined ? {} : { onProgress: options.onProgress }), ...(options.signal === undefined ? {} : { signal: options.signal }) });
+  const python = await ensurePython({
+    ...(options.log === undefined ? {} : { log: options.log }),
+    ...(options.onProgress === undefined ? {} : { onProgress: options.onProgress }),
+    ...(options.signal === undefined ? {} : { signal: options.signal }),
+  });
   const bridge = await openBridge();
   try {
-    const worker = await bridge.startWorker({ python, device: 'cpu', ...(options.signal === undefined ? {} : { signal: options.signal }) });
+    const worker = await bridge.startWorker({
+      python,
+      device: 'cpu',
+      ...(options.signal === undefined ? {} : { signal: options.signal }),
+    });
     const inspect = async (model: string, revision: string | undefined): Promise<Record<string, unknown>> => {
       const { inspection } = await worker.request(
         'inspect_model',
@@ -42,7 +50,8 @@ export async function inspectModel(options: ModelJobOptions): Promise<ModelRepor
         {
           abandon: true,
           ...(options.signal === undefined ? {} : { signal: options.signal }),
-          onProgress: ({ stage, done, total }) => options.onProgress?.(`${model}: ${String(stage)}`, Number(done), Number(total)),
+          onProgress: ({ stage, done, total }) =>
+            options.onProgress?.(`${model}: ${String(stage)}`, Number(done), Number(total)),
         },
       );
       return inspection as Record<string, unknown>;
@@ -50,9 +59,17 @@ export async function inspectModel(options: ModelJobOptions): Promise<ModelRepor
     const inspection = await inspect(choice.model, choice.revision);
     const base = choice.base === undefined ? undefined : await inspect(choice.base, choice.baseRevision);
     const description = (await describeModels()).find(({ name, model }) => name === choice.id || model === choice.id);
-    return { id: choice.id, tasks: choice.tasks, untrained: choice.untrained, title: description?.title, licence: description?.licence, citation: description?.citation, inspection, ...(base === undefined ? {} : { base }) };
+    return {
+      id: choice.id,
+      tasks: choice.tasks,
+      untrained: choice.untrained,
+      title: description?.title,
+      licence: description?.licence,
+      citation: description?.citation,
+      inspection,
+      ...(base === undefined ? {} : { base }),
+    };
   } finally {
     await bridge.close();
   }
 }
-

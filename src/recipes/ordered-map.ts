@@ -1,10 +1,15 @@
 /**
  * Maps an async sequence with up to `width` calls under way, giving the results in the order of the inputs. The source
  * is read only when there is room and results are given only when asked for, so memory is bounded by `width` however
- * long the sequence and however slow the reader. A rejection of `map` ends the sequence, and so does `signal`, also while
- * the source itself keeps us waiting.
+ * long the sequence and however slow the reader. A rejection of `map` ends the sequence, and so does `signal`, also
+ * while the source itself keeps us waiting.
  */
-export async function* orderedMap<T, R>(source: AsyncIterable<T> | Iterable<T>, width: number, map: (item: T) => Promise<R>, signal?: AbortSignal): AsyncGenerator<R, void, undefined> {
+export async function* orderedMap<T, R>(
+  source: AsyncIterable<T> | Iterable<T>,
+  width: number,
+  map: (item: T) => Promise<R>,
+  signal?: AbortSignal,
+): AsyncGenerator<R, void, undefined> {
   const iterator = Symbol.asyncIterator in source ? source[Symbol.asyncIterator]() : source[Symbol.iterator]();
   const window: Promise<R>[] = [];
   let reading: Promise<IteratorResult<T>> | undefined;
@@ -15,7 +20,9 @@ export async function* orderedMap<T, R>(source: AsyncIterable<T> | Iterable<T>, 
       while (!ended && window.length < width) {
         reading ??= Promise.resolve(iterator.next());
         // while the source is slow, finished results must not wait for the window to fill
-        const next = await stop.or(window.length === 0 ? reading : Promise.race([reading, (window[0] as Promise<R>).then(() => undefined)]));
+        const next = await stop.or(
+          window.length === 0 ? reading : Promise.race([reading, (window[0] as Promise<R>).then(() => undefined)]),
+        );
         if (next === undefined) break;
         reading = undefined;
         if (next.done === true) ended = true;

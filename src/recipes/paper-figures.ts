@@ -21,14 +21,27 @@ export interface PaperModel {
 }
 
 /**
- * Where the figures were read: none is from memory, and what was not found is left out. The transcription is public text read
- * through a search on 2026-11-26; where the docs of this project or the model card hold the same figure, they agree, but for
- * six of Q-Align (IQA), where the card has those of the released checkpoint (0.937 for 0.938 on KonIQ) and the paper's stand here.
+ * Where the figures were read: none is from memory, and what was not found is left out. The transcription is public
+ * text read through a search on 2026-11-26; where the docs of this project or the model card hold the same figure, they
+ * agree, but for six of Q-Align (IQA), where the card has those of the released checkpoint (0.937 for 0.938 on KonIQ)
+ * and the paper's stand here.
  */
-export const FIGURES_FROM = 'Q-Align (arXiv 2312.17090), Tables 4 to 7, after a public transcription, the docs of this project and the model card of q-future/one-align (revision e04a520); trainings on SPAQ or KADID alone, few-shot and IAA+VQA are not recorded here';
+export const FIGURES_FROM =
+  'Q-Align (arXiv 2312.17090), Tables 4 to 7, after a public transcription, the docs of this project and the model card of q-future/one-align (revision e04a520); trainings on SPAQ or KADID alone, few-shot and IAA+VQA are not recorded here';
 
 /** Test set → the data set of configs/datasets, its split, and what its conversion needs beside the labels. */
-export const TEST_SETS: Readonly<Record<string, { readonly dataset: string; readonly folders: readonly string[]; readonly split: string; readonly title: string; readonly flags?: string }>> = {
+export const TEST_SETS: Readonly<
+  Record<
+    string,
+    {
+      readonly dataset: string;
+      readonly folders: readonly string[];
+      readonly split: string;
+      readonly title: string;
+      readonly flags?: string;
+    }
+  >
+> = {
   koniq: { dataset: 'koniq10k', folders: ['koniq10k', 'koniq'], split: 'test', title: 'KonIQ-10k' },
   spaq: { dataset: 'spaq', folders: ['spaq'], split: 'test', title: 'SPAQ', flags: '--split-list test=test_spaq.json' },
   kadid: { dataset: 'kadid10k', folders: ['kadid10k', 'kadid'], split: 'test', title: 'KADID-10k' },
@@ -47,59 +60,148 @@ const f = (srcc: number, plcc: number): PaperFigure => ({ srcc, plcc });
 
 export const PAPER_MODELS = {
   koniq: {
-    name: 'Q-Align (KonIQ)', hub: null, recipe: 'koniq',
-    figures: { koniq: f(0.94, 0.941), spaq: f(0.887, 0.886), kadid: f(0.684, 0.674), livec: f(0.86, 0.853), agiqa: f(0.735, 0.772), live: f(0.867, 0.838), csiq: f(0.7, 0.759) },
+    name: 'Q-Align (KonIQ)',
+    hub: null,
+    recipe: 'koniq',
+    figures: {
+      koniq: f(0.94, 0.941),
+      spaq: f(0.887, 0.886),
+      kadid: f(0.684, 0.674),
+      livec: f(0.86, 0.853),
+      agiqa: f(0.735, 0.772),
+      live: f(0.867, 0.838),
+      csiq: f(0.7, 0.759),
+    },
   },
   spaq: { name: 'Q-Align (SPAQ)', hub: null, recipe: 'spaq', figures: {} },
   kadid: { name: 'Q-Align (KADID)', hub: null, recipe: 'kadid', figures: {} },
   koniqSpaq: {
-    name: 'Q-Align (KonIQ+SPAQ)', hub: null, recipe: 'koniq-spaq',
-    figures: { koniq: f(0.94, 0.943), spaq: f(0.931, 0.933), kadid: f(0.708, 0.692), livec: f(0.879, 0.883), agiqa: f(0.727, 0.795), live: f(0.859, 0.827), csiq: f(0.767, 0.795) },
+    name: 'Q-Align (KonIQ+SPAQ)',
+    hub: null,
+    recipe: 'koniq-spaq',
+    figures: {
+      koniq: f(0.94, 0.943),
+      spaq: f(0.931, 0.933),
+      kadid: f(0.708, 0.692),
+      livec: f(0.879, 0.883),
+      agiqa: f(0.727, 0.795),
+      live: f(0.859, 0.827),
+      csiq: f(0.767, 0.795),
+    },
   },
   iqa: {
-    name: 'Q-Align (IQA)', hub: 'q-future/q-align-iqa', recipe: 'iqa-mix',
+    name: 'Q-Align (IQA)',
+    hub: 'q-future/q-align-iqa',
+    recipe: 'iqa-mix',
     figures: {
-      koniq: f(0.938, 0.945), spaq: f(0.931, 0.933), kadid: f(0.934, 0.934), livec: f(0.883, 0.887), agiqa: f(0.733, 0.788), live: f(0.87, 0.84), csiq: f(0.845, 0.876),
-      ava: f(0.208, 0.228), lsvq: f(0.755, 0.757), 'lsvq-1080p': f(0.68, 0.718), konvid: f(0.799, 0.806), maxwell: f(0.682, 0.694),
+      koniq: f(0.938, 0.945),
+      spaq: f(0.931, 0.933),
+      kadid: f(0.934, 0.934),
+      livec: f(0.883, 0.887),
+      agiqa: f(0.733, 0.788),
+      live: f(0.87, 0.84),
+      csiq: f(0.845, 0.876),
+      ava: f(0.208, 0.228),
+      lsvq: f(0.755, 0.757),
+      'lsvq-1080p': f(0.68, 0.718),
+      konvid: f(0.799, 0.806),
+      maxwell: f(0.682, 0.694),
     },
   },
   iqaVqa: {
-    name: 'Q-Align (IQA+VQA)', hub: 'q-future/q-align-quality', recipe: 'iqa-vqa',
+    name: 'Q-Align (IQA+VQA)',
+    hub: 'q-future/q-align-quality',
+    recipe: 'iqa-vqa',
     figures: {
-      koniq: f(0.944, 0.949), spaq: f(0.931, 0.934), kadid: f(0.952, 0.953), livec: f(0.892, 0.899), agiqa: f(0.739, 0.782), live: f(0.874, 0.846), csiq: f(0.852, 0.876),
-      ava: f(0.197, 0.222), lsvq: f(0.885, 0.883), 'lsvq-1080p': f(0.802, 0.829), konvid: f(0.867, 0.88), maxwell: f(0.781, 0.787),
+      koniq: f(0.944, 0.949),
+      spaq: f(0.931, 0.934),
+      kadid: f(0.952, 0.953),
+      livec: f(0.892, 0.899),
+      agiqa: f(0.739, 0.782),
+      live: f(0.874, 0.846),
+      csiq: f(0.852, 0.876),
+      ava: f(0.197, 0.222),
+      lsvq: f(0.885, 0.883),
+      'lsvq-1080p': f(0.802, 0.829),
+      konvid: f(0.867, 0.88),
+      maxwell: f(0.781, 0.787),
     },
   },
   iqaIaa: {
-    name: 'Q-Align (IQA+IAA)', hub: 'q-future/q-align-image', recipe: 'iqa-iaa',
+    name: 'Q-Align (IQA+IAA)',
+    hub: 'q-future/q-align-image',
+    recipe: 'iqa-iaa',
     figures: {
-      koniq: f(0.94, 0.947), kadid: f(0.945, 0.945), livec: f(0.862, 0.868), agiqa: f(0.782, 0.824), csiq: f(0.865, 0.883),
-      ava: f(0.822, 0.819), lsvq: f(0.785, 0.785), 'lsvq-1080p': f(0.7, 0.73), konvid: f(0.831, 0.829), maxwell: f(0.716, 0.728),
+      koniq: f(0.94, 0.947),
+      kadid: f(0.945, 0.945),
+      livec: f(0.862, 0.868),
+      agiqa: f(0.782, 0.824),
+      csiq: f(0.865, 0.883),
+      ava: f(0.822, 0.819),
+      lsvq: f(0.785, 0.785),
+      'lsvq-1080p': f(0.7, 0.73),
+      konvid: f(0.831, 0.829),
+      maxwell: f(0.716, 0.728),
     },
   },
   vqaIaa: { name: 'Q-Align (VQA+IAA)', hub: 'q-future/q-align-iaa-vqa', recipe: 'vqa-iaa', figures: {} },
   iaa: {
-    name: 'Q-Align (IAA)', hub: 'q-future/q-align-aesthetic', recipe: 'ava',
+    name: 'Q-Align (IAA)',
+    hub: 'q-future/q-align-aesthetic',
+    recipe: 'ava',
     figures: {
-      koniq: f(0.574, 0.603), kadid: f(0.536, 0.547), livec: f(0.685, 0.636), agiqa: f(0.75, 0.792), csiq: f(0.527, 0.596),
-      ava: f(0.822, 0.817), lsvq: f(0.624, 0.6), 'lsvq-1080p': f(0.515, 0.511), konvid: f(0.717, 0.681), maxwell: f(0.659, 0.648),
+      koniq: f(0.574, 0.603),
+      kadid: f(0.536, 0.547),
+      livec: f(0.685, 0.636),
+      agiqa: f(0.75, 0.792),
+      csiq: f(0.527, 0.596),
+      ava: f(0.822, 0.817),
+      lsvq: f(0.624, 0.6),
+      'lsvq-1080p': f(0.515, 0.511),
+      konvid: f(0.717, 0.681),
+      maxwell: f(0.659, 0.648),
     },
   },
   vqa: {
-    name: 'Q-Align (VQA)', hub: 'q-future/q-align-vqa', recipe: 'lsvq',
+    name: 'Q-Align (VQA)',
+    hub: 'q-future/q-align-vqa',
+    recipe: 'lsvq',
     figures: {
-      koniq: f(0.731, 0.788), kadid: f(0.659, 0.651), livec: f(0.715, 0.727), agiqa: f(0.78, 0.834), csiq: f(0.755, 0.814),
-      ava: f(0.289, 0.323), lsvq: f(0.883, 0.882), 'lsvq-1080p': f(0.797, 0.83), konvid: f(0.865, 0.877), maxwell: f(0.78, 0.782),
+      koniq: f(0.731, 0.788),
+      kadid: f(0.659, 0.651),
+      livec: f(0.715, 0.727),
+      agiqa: f(0.78, 0.834),
+      csiq: f(0.755, 0.814),
+      ava: f(0.289, 0.323),
+      lsvq: f(0.883, 0.882),
+      'lsvq-1080p': f(0.797, 0.83),
+      konvid: f(0.865, 0.877),
+      maxwell: f(0.78, 0.782),
     },
   },
   oneAlign: {
-    name: 'OneAlign', hub: 'q-future/one-align', recipe: 'onealign',
+    name: 'OneAlign',
+    hub: 'q-future/one-align',
+    recipe: 'onealign',
     figures: {
-      koniq: f(0.941, 0.95), spaq: f(0.932, 0.935), kadid: f(0.941, 0.942), livec: f(0.881, 0.894), agiqa: f(0.801, 0.838), live: f(0.887, 0.856), csiq: f(0.881, 0.906),
-      ava: f(0.823, 0.819), lsvq: f(0.886, 0.886), 'lsvq-1080p': f(0.803, 0.837), konvid: f(0.876, 0.888), maxwell: f(0.781, 0.786),
+      koniq: f(0.941, 0.95),
+      spaq: f(0.932, 0.935),
+      kadid: f(0.941, 0.942),
+      livec: f(0.881, 0.894),
+      agiqa: f(0.801, 0.838),
+      live: f(0.887, 0.856),
+      csiq: f(0.881, 0.906),
+      ava: f(0.823, 0.819),
+      lsvq: f(0.886, 0.886),
+      'lsvq-1080p': f(0.803, 0.837),
+      konvid: f(0.876, 0.888),
+      maxwell: f(0.781, 0.786),
     },
   },
 } as const satisfies Record<string, PaperModel>;
 
-/** Table 11: mPLUG-Owl2 trained on KonIQ, tested on KADID, (SRCC+PLCC)/2; from another public transcription. Its first is Table 4's (0.684 + 0.674) / 2. */
+/**
+ * Table 11: mPLUG-Owl2 trained on KonIQ, tested on KADID, (SRCC+PLCC)/2; from another public transcription. Its first
+ * is Table 4's (0.684 + 0.674) / 2.
+ */
 export const PAPER_LEVELS_AGAINST_SCORES = { levels: 0.679, scores: 0.524 } as const;

@@ -10,6 +10,9 @@ export interface Provenance {
 }
 
 export async function provenance(): Promise<Provenance> {
-  const commit = await promisify(execFile)('git', ['-C', packageRoot, 'rev-parse', 'HEAD']).then((out) => out.stdout.trim(), () => null);
+  const commit = await promisify(execFile)('git', ['-C', packageRoot, 'rev-parse', 'HEAD']).then(
+    (out) => out.stdout.trim(),
+    () => null,
+  );
   return { qalign: packageVersion, commit, node: process.version };
 }

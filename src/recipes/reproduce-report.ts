@@ -6,7 +6,10 @@ import type { ReproducedTable } from './reproduce.js';
 import { escape, page, table as htmlTable } from '../report/page.js';
 import { decimal, markdownTable } from '../report/text.js';
 
-/** The table as texts, the head first: columns in the order in which rows name them, correlations with three digits as papers print them. */
+/**
+ * The table as texts, the head first: columns in the order in which rows name them, correlations with three digits as
+ * papers print them.
+ */
 export function cellsOf({ rows }: Pick<ReproducedTable, 'rows'>): string[][] {
   const columns = [...new Set(rows.flatMap((row) => Object.keys(row)))];
   const cell = (column: string, value: string | number | null | undefined): string => {
@@ -22,15 +25,31 @@ export function tableMarkdown(table: ReproducedTable): string {
 }
 
 /** `<name>.md`, `<name>.json` and `report.html`, each whole or not at all. */
-export async function writeReproduced(folder: string, name: string, table: ReproducedTable, missing: readonly Missing[]): Promise<void> {
+export async function writeReproduced(
+  folder: string,
+  name: string,
+  table: ReproducedTable,
+  missing: readonly Missing[],
+): Promise<void> {
   const { title, rows, notes, sections = [] } = table;
   const made = await provenance();
   const lacks = missing.map(({ what, how }) => `${what}; to get it: ${how}`);
-  const lacking = lacks.length === 0 ? '' : `\n## Not on this machine\n\n${lacks.map((text) => `- ${text}`).join('\n')}\n`;
+  const lacking =
+    lacks.length === 0 ? '' : `\n## Not on this machine\n\n${lacks.map((text) => `- ${text}`).join('\n')}\n`;
   await writeWhole(join(folder, `${name}.md`), tableMarkdown(table) + lacking);
-  await writeWhole(join(folder, `${name}.json`), `${JSON.stringify({ title, rows, notes, missing, provenance: made }, null, 1)}\n`);
+  await writeWhole(
+    join(folder, `${name}.json`),
+    `${JSON.stringify({ title, rows, notes, missing, provenance: made }, null, 1)}\n`,
+  );
   const [head = [], ...cells] = cellsOf(table);
-  const list = (texts: readonly string[]): string => `<ul>${texts.map((text) => `<li>${escape(text)}</li>`).join('')}</ul>`;
-  const body = [htmlTable(head, cells), list(notes), ...sections, ...(lacks.length === 0 ? [] : ['<h2>Not on this machine</h2>', list(lacks)]), `<p class="soft">qalign ${escape(made.qalign)}${made.commit === null ? '' : `, commit ${escape(made.commit.slice(0, 12))}`}.</p>`];
+  const list = (texts: readonly string[]): string =>
+    `<ul>${texts.map((text) => `<li>${escape(text)}</li>`).join('')}</ul>`;
+  const body = [
+    htmlTable(head, cells),
+    list(notes),
+    ...sections,
+    ...(lacks.length === 0 ? [] : ['<h2>Not on this machine</h2>', list(lacks)]),
+    `<p class="soft">qalign ${escape(made.qalign)}${made.commit === null ? '' : `, commit ${escape(made.commit.slice(0, 12))}`}.</p>`,
+  ];
   await writeWhole(join(folder, 'report.html'), page({ title, body: body.join('\n') }));
 }

@@ -42,20 +42,56 @@ export interface TableEntry {
   load(): Promise<(options: ReproduceOptions) => Promise<ReproducedTable>>;
 }
 
-/** The tables of the paper that can be made here, in its order. A new one: a file `reproduce-<table>.ts` and a row here. */
+/**
+ * The tables of the paper that can be made here, in its order. A new one: a file `reproduce-<table>.ts` and a row here.
+ */
 export const TABLES: Readonly<Record<string, TableEntry>> = {
-  table1: { summary: 'how a model answers when asked to rate: with adjectives or numbers', needs: [], plan: async (options) => (await import('./reproduce-table1.js')).planTable1(options), load: async () => (await import('./reproduce-table1.js')).table1 },
-  table2: { summary: 'how precise the levels are: their correlation with the MOS', needs: ['labels'], load: async () => (await import('./reproduce-table2.js')).table2 },
+  table1: {
+    summary: 'how a model answers when asked to rate: with adjectives or numbers',
+    needs: [],
+    plan: async (options) => (await import('./reproduce-table1.js')).planTable1(options),
+    load: async () => (await import('./reproduce-table1.js')).table1,
+  },
+  table2: {
+    summary: 'how precise the levels are: their correlation with the MOS',
+    needs: ['labels'],
+    load: async () => (await import('./reproduce-table2.js')).table2,
+  },
   table3: grid('table3', 'IQA, trained on one data set'),
   table4: grid('table4', 'IQA, trained on mixed data sets'),
   table5: grid('table5', 'VQA'),
   table6: grid('table6', 'IAA'),
   table7: grid('table7', 'one model for IQA, IAA and VQA'),
-  table8: { summary: 'epochs to converge: a small training here, measured after each', needs: [], plan: async (options) => (await import('./reproduce-training.js')).planExperiment('koniq', options), load: async () => (await import('./reproduce-training.js')).table8 },
-  table9: { summary: 'latency and throughput of pictures by batch', needs: [], plan: planModel, load: async () => (await import('./reproduce-speed.js')).table9 },
-  table10: { summary: 'latency of clips by length', needs: [], plan: planModel, load: async () => (await import('./reproduce-speed.js')).table10 },
-  table11: { summary: 'levels against scores: two small trainings here', needs: [], plan: async (options) => (await import('./reproduce-training.js')).planExperiment('score-text', options), load: async () => (await import('./reproduce-training.js')).table11 },
-  table12: { summary: 'logits, probabilities and score of pictures, as figures', needs: [], plan: planModel, load: async () => (await import('./reproduce-table12.js')).table12 },
+  table8: {
+    summary: 'epochs to converge: a small training here, measured after each',
+    needs: [],
+    plan: async (options) => (await import('./reproduce-training.js')).planExperiment('koniq', options),
+    load: async () => (await import('./reproduce-training.js')).table8,
+  },
+  table9: {
+    summary: 'latency and throughput of pictures by batch',
+    needs: [],
+    plan: planModel,
+    load: async () => (await import('./reproduce-speed.js')).table9,
+  },
+  table10: {
+    summary: 'latency of clips by length',
+    needs: [],
+    plan: planModel,
+    load: async () => (await import('./reproduce-speed.js')).table10,
+  },
+  table11: {
+    summary: 'levels against scores: two small trainings here',
+    needs: [],
+    plan: async (options) => (await import('./reproduce-training.js')).planExperiment('score-text', options),
+    load: async () => (await import('./reproduce-training.js')).table11,
+  },
+  table12: {
+    summary: 'logits, probabilities and score of pictures, as figures',
+    needs: [],
+    plan: planModel,
+    load: async () => (await import('./reproduce-table12.js')).table12,
+  },
 };
 
 function grid(name: GridName, summary: string): TableEntry {
@@ -75,13 +111,19 @@ async function planModel({ model }: ReproduceOptions): Promise<Missing[]> {
 /** What of a table is missing on this machine; nothing is started. @throws QalignError USAGE for an unknown table */
 export async function planTable(name: string, options: ReproduceOptions): Promise<Missing[]> {
   const entry = entryOf(name);
-  const flags = entry.needs.filter((need) => options[need] === undefined).map((need) => ({ what: `--${need}, without which ${name} cannot be made`, how: `qalign reproduce ${name} --${need} ${need === 'model' ? 'NAME' : 'DIR'}` }));
+  const flags = entry.needs
+    .filter((need) => options[need] === undefined)
+    .map((need) => ({
+      what: `--${need}, without which ${name} cannot be made`,
+      how: `qalign reproduce ${name} --${need} ${need === 'model' ? 'NAME' : 'DIR'}`,
+    }));
   return [...flags, ...((await entry.plan?.(options)) ?? [])];
 }
 
 function entryOf(name: string): TableEntry {
   const entry = Object.hasOwn(TABLES, name) ? TABLES[name] : undefined;
-  if (entry === undefined) throw new QalignError('USAGE', `There is no table "${name}" to reproduce${hint(name, Object.keys(TABLES))}.`);
+  if (entry === undefined)
+    throw new QalignError('USAGE', `There is no table "${name}" to reproduce${hint(name, Object.keys(TABLES))}.`);
   return entry;
 }
 

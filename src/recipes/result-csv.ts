@@ -2,8 +2,28 @@ import { LEVELS } from '../scoring/levels.js';
 import { isFailure, type ScoreOutcome } from './result.js';
 
 export const CSV_COLUMNS = [
-  'input', 'kind', 'task', 'score', 'scale', 'level', ...LEVELS.map((level) => `p_${level}`), ...LEVELS.map((level) => `logit_${level}`),
-  'level_mass', 'entropy', 'std', 'calibrated_score', 'frames', 'model', 'revision', 'weights_sha256', 'precision', 'device', 'prompt', 'score_version', 'error_code', 'error_message',
+  'input',
+  'kind',
+  'task',
+  'score',
+  'scale',
+  'level',
+  ...LEVELS.map((level) => `p_${level}`),
+  ...LEVELS.map((level) => `logit_${level}`),
+  'level_mass',
+  'entropy',
+  'std',
+  'calibrated_score',
+  'frames',
+  'model',
+  'revision',
+  'weights_sha256',
+  'precision',
+  'device',
+  'prompt',
+  'score_version',
+  'error_code',
+  'error_message',
 ] as const;
 
 /** The header line, without its line end. */
@@ -13,16 +33,21 @@ export const CSV_HEADER = CSV_COLUMNS.join(',');
 export function csvLine(outcome: ScoreOutcome): string {
   const row: Partial<Record<string, string | number>> = isFailure(outcome)
     ? { input: outcome.input, task: outcome.task, error_code: outcome.error.code, error_message: outcome.error.message }
-    : {
+    : ({
         ...outcome,
-        ...Object.fromEntries(LEVELS.flatMap((level) => [[`p_${level}`, outcome.level_probs[level]], [`logit_${level}`, outcome.logits[level]]])),
+        ...Object.fromEntries(
+          LEVELS.flatMap((level) => [
+            [`p_${level}`, outcome.level_probs[level]],
+            [`logit_${level}`, outcome.logits[level]],
+          ]),
+        ),
         model: outcome.model.id,
         revision: outcome.model.revision,
         weights_sha256: outcome.model.weights_sha256,
         precision: outcome.model.precision,
         device: outcome.model.device,
         prompt: outcome.prompt.name,
-      } as unknown as Partial<Record<string, string | number>>;
+      } as unknown as Partial<Record<string, string | number>>);
   return CSV_COLUMNS.map((column) => cell(row[column])).join(',');
 }
 

@@ -10,7 +10,10 @@ const SYNC_EVERY_MS = 1_000;
 
 /** Where outcomes go, one line each, whole lines only. */
 export interface ResultFile {
-  /** Of these tasks of an input, the ones that the file does not hold yet. Counts down: the same input named twice is owed two lines. */
+  /**
+   * Of these tasks of an input, the ones that the file does not hold yet. Counts down: the same input named twice is
+   * owed two lines.
+   */
   missing(input: string, tasks: readonly Task[]): Task[];
   /** Lines found at the start, and how many of them are scores under `failBelow`. */
   readonly kept: number;
@@ -35,7 +38,10 @@ export interface ResultFileOptions {
  */
 export async function openResultFile(path: string, options: ResultFileOptions): Promise<ResultFile> {
   if (!options.resume) await requireFresh(path);
-  const { done, low } = options.resume && (await sizeOf(path)) > 0 ? await readDone(path, options) : { done: new Map<string, number>(), low: 0 };
+  const { done, low } =
+    options.resume && (await sizeOf(path)) > 0
+      ? await readDone(path, options)
+      : { done: new Map<string, number>(), low: 0 };
   const kept = [...done.values()].reduce((sum, count) => sum + count, 0);
   const file = await guard(path, () => open(path, 'a'));
   if (options.format === 'csv' && (await file.stat()).size === 0) await append(path, file, `${CSV_HEADER}\n`);
@@ -54,7 +60,9 @@ export async function openResultFile(path: string, options: ResultFileOptions): 
     },
     async write(outcomes) {
       if (outcomes.length === 0) return;
-      const text = outcomes.map((outcome) => (options.format === 'csv' ? csvLine(outcome) : JSON.stringify(outcome))).join('\n');
+      const text = outcomes
+        .map((outcome) => (options.format === 'csv' ? csvLine(outcome) : JSON.stringify(outcome)))
+        .join('\n');
       await append(path, file, `${text}\n`);
       if (Date.now() - lastSync < SYNC_EVERY_MS) return;
       await guard(path, () => file.datasync());
@@ -67,11 +75,19 @@ export async function openResultFile(path: string, options: ResultFileOptions): 
   };
 }
 
-const sizeOf = (path: string): Promise<number> => stat(path).then((found) => found.size, () => 0);
+const sizeOf = (path: string): Promise<number> =>
+  stat(path).then(
+    (found) => found.size,
+    () => 0,
+  );
 
-/** Before anything is computed, so that nobody waits for a model to hear it. @throws QalignError OUTPUT_UNWRITABLE for a file that holds something */
+/**
+ * Before anything is computed, so that nobody waits for a model to hear it. @throws QalignError OUTPUT_UNWRITABLE for a
+ * file that holds something
+ */
 export async function requireFresh(path: string): Promise<void> {
-  if ((await sizeOf(path)) > 0) throw new QalignError('OUTPUT_UNWRITABLE', `${path} exists; add --resume to continue it, or name another --out.`);
+  if ((await sizeOf(path)) > 0)
+    throw new QalignError('OUTPUT_UNWRITABLE', `${path} exists; add --resume to continue it, or name another --out.`);
 }
 
 /** A line as a whole, or an error: a short write (full disk) leaves a torn line, which the next resume cuts off. */
@@ -93,7 +109,10 @@ async function readDone(path: string, options: ResultFileOptions): Promise<{ don
       continue;
     }
     if (scoreVersion !== options.scoreVersion) {
-      throw new QalignError('RESUME_MISMATCH', `${path} was written with score_version ${scoreVersion}, but this run has ${options.scoreVersion} (another model, precision, prompt, scale or preprocessing); name another --out or use the old settings.`);
+      throw new QalignError(
+        'RESUME_MISMATCH',
+        `${path} was written with score_version ${scoreVersion}, but this run has ${options.scoreVersion} (another model, precision, prompt, scale or preprocessing); name another --out or use the old settings.`,
+      );
     }
     done.set(keyOf(input, task), (done.get(keyOf(input, task)) ?? 0) + 1);
     if (options.failBelow !== undefined && score < options.failBelow) low += 1;
@@ -121,7 +140,9 @@ async function withoutFailures(path: string, format: 'jsonl' | 'csv'): Promise<v
 }
 
 /** A JSON array that appears whole, at `close`, or not at all. */
-export async function openJsonFile(path: string): Promise<Pick<ResultFile, 'write' | 'close'> & { discard(): Promise<void> }> {
+export async function openJsonFile(
+  path: string,
+): Promise<Pick<ResultFile, 'write' | 'close'> & { discard(): Promise<void> }> {
   const draft = `${path}.writing-${process.pid}`;
   const file = await guard(path, () => open(draft, 'w'));
   let count = 0;
@@ -160,6 +181,10 @@ async function guard<T>(path: string, work: () => Promise<T>): Promise<T> {
     return await work();
   } catch (error) {
     if (error instanceof QalignError) throw error;
-    throw new QalignError('OUTPUT_UNWRITABLE', `${path} cannot be written (${(error as Error).message}); what was written before stays, and --resume continues it.`, { cause: error });
+    throw new QalignError(
+      'OUTPUT_UNWRITABLE',
+      `${path} cannot be written (${(error as Error).message}); what was written before stays, and --resume continues it.`,
+      { cause: error },
+    );
   }
 }

@@ -13,7 +13,10 @@ export interface WrittenLine {
   readonly score: number;
 }
 
-/** A whole line of the file: where it starts and ends in bytes (its line end included), and what it says (nothing for the CSV header). */
+/**
+ * A whole line of the file: where it starts and ends in bytes (its line end included), and what it says (nothing for
+ * the CSV header).
+ */
 export interface ScannedLine {
   readonly start: number;
   readonly end: number;
@@ -25,17 +28,27 @@ export interface ScannedLine {
  * Reads a results file line by line. A torn last line (no line end: the writer died in it) is not given; a line that is
  * no result ends in RESUME_MISMATCH, because then the file is not ours to continue.
  */
-export async function* scanResults(path: string, format: 'jsonl' | 'csv'): AsyncGenerator<ScannedLine, void, undefined> {
+export async function* scanResults(
+  path: string,
+  format: 'jsonl' | 'csv',
+): AsyncGenerator<ScannedLine, void, undefined> {
   let number = 0;
   for await (const { start, end, text } of wholeLines(path, format === 'csv')) {
     number += 1;
     const line = format === 'csv' ? readCsv(text, number) : readJson(text);
-    if (line === undefined) throw new QalignError('RESUME_MISMATCH', `Line ${number} of ${path} is not a result of qalign, so the file cannot be continued; name another --out or remove the file.`);
+    if (line === undefined)
+      throw new QalignError(
+        'RESUME_MISMATCH',
+        `Line ${number} of ${path} is not a result of qalign, so the file cannot be continued; name another --out or remove the file.`,
+      );
     yield { start, end, text, line: line === 'header' ? undefined : line };
   }
 }
 
-async function* wholeLines(path: string, quoted: boolean): AsyncGenerator<{ start: number; end: number; text: string }, void, undefined> {
+async function* wholeLines(
+  path: string,
+  quoted: boolean,
+): AsyncGenerator<{ start: number; end: number; text: string }, void, undefined> {
   let rest = Buffer.alloc(0);
   let offset = 0; // of rest[0] in the file
   let from = 0; // searched up to here
@@ -57,11 +70,23 @@ async function* wholeLines(path: string, quoted: boolean): AsyncGenerator<{ star
 
 function readJson(text: string): WrittenLine | undefined {
   try {
-    const value = JSON.parse(text) as { input?: unknown; task?: unknown; score?: unknown; score_version?: unknown; error?: unknown };
+    const value = JSON.parse(text) as {
+      input?: unknown;
+      task?: unknown;
+      score?: unknown;
+      score_version?: unknown;
+      error?: unknown;
+    };
     if (typeof value.input !== 'string' || typeof value.task !== 'string') return undefined;
     const failed = value.error !== undefined;
     if (!failed && typeof value.score_version !== 'string') return undefined;
-    return { input: value.input, task: value.task, scoreVersion: failed ? undefined : (value.score_version as string), failed, score: failed ? NaN : Number(value.score) };
+    return {
+      input: value.input,
+      task: value.task,
+      scoreVersion: failed ? undefined : (value.score_version as string),
+      failed,
+      score: failed ? NaN : Number(value.score),
+    };
   } catch {
     return undefined;
   }
@@ -74,7 +99,13 @@ function readCsv(text: string, number: number): WrittenLine | 'header' | undefin
     if (cells?.length !== CSV_COLUMNS.length) return undefined;
     const at = (name: (typeof CSV_COLUMNS)[number]): string => cells[CSV_COLUMNS.indexOf(name)] as string;
     const failed = at('error_code') !== '';
-    return { input: at('input'), task: at('task'), scoreVersion: failed ? undefined : at('score_version'), failed, score: failed ? NaN : Number(at('score')) };
+    return {
+      input: at('input'),
+      task: at('task'),
+      scoreVersion: failed ? undefined : at('score_version'),
+      failed,
+      score: failed ? NaN : Number(at('score')),
+    };
   } catch {
     return undefined;
   }

@@ -3,7 +3,8 @@ import { KINDS, TASKS } from '../prompts/conversation.js';
 import { LEVELS, SCALES } from '../scoring/levels.js';
 
 const closed = { additionalProperties: false };
-const ByLevel = (value: ReturnType<typeof Type.Number>) => Type.Object({ excellent: value, good: value, fair: value, poor: value, bad: value }, closed);
+const ByLevel = (value: ReturnType<typeof Type.Number>) =>
+  Type.Object({ excellent: value, good: value, fair: value, poor: value, bad: value }, closed);
 
 /** How the pixels were made. With the model's weights and the prompt, all that decides a score. */
 export const PreprocessingSchema = Type.Object(
@@ -41,7 +42,16 @@ export const ScoreResultSchema = Type.Object(
     std: Type.Number({ minimum: 0 }),
     /** Of a video: how many frames the model saw. */
     frames: Type.Optional(Type.Integer({ minimum: 1 })),
-    model: Type.Object({ id: Type.String(), revision: Type.String(), weights_sha256: Type.String(), precision: Type.String(), device: Type.String() }, closed),
+    model: Type.Object(
+      {
+        id: Type.String(),
+        revision: Type.String(),
+        weights_sha256: Type.String(),
+        precision: Type.String(),
+        device: Type.String(),
+      },
+      closed,
+    ),
     prompt: Type.Object({ name: Type.String(), text: Type.String() }, closed),
     preprocessing: PreprocessingSchema,
     score_version: Type.String({ pattern: '^[0-9a-f]{16}$' }),
@@ -51,7 +61,11 @@ export const ScoreResultSchema = Type.Object(
 
 /** An input that could not be scored for a task, and why. */
 export const ScoreFailureSchema = Type.Object(
-  { input: Type.String(), task: Type.Enum([...TASKS]), error: Type.Object({ code: Type.String(), message: Type.String() }, closed) },
+  {
+    input: Type.String(),
+    task: Type.Enum([...TASKS]),
+    error: Type.Object({ code: Type.String(), message: Type.String() }, closed),
+  },
   closed,
 );
 

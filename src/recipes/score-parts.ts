@@ -7,7 +7,15 @@ import { readBridgeKeys } from './bridge-keys.js';
 import { resolveDevices } from './devices.js';
 import { createLaneGate } from './lane-gate.js';
 import { openSource } from '../media/sources.js';
-import { createScorerFrom, type PrepareOptions, type Scorer, type ScorerOptions, type ScorerParts, type ScoreSource, type Visual } from './score.js';
+import {
+  createScorerFrom,
+  type PrepareOptions,
+  type Scorer,
+  type ScorerOptions,
+  type ScorerParts,
+  type ScoreSource,
+  type Visual,
+} from './score.js';
 
 /** A scorer on the real engine: Python workers, threads that decode, ffmpeg for clips. */
 export async function createScorer(options: ScorerOptions = {}): Promise<Scorer> {
@@ -15,7 +23,23 @@ export async function createScorer(options: ScorerOptions = {}): Promise<Scorer>
 }
 
 const REAL_PARTS: ScorerParts = {
-  async createEngine(choice, { device, devices: named, listen, bridgeKeys, precision, offline, maxBatchFrames, log, revive, onBatch, onProgress, signal }) {
+  async createEngine(
+    choice,
+    {
+      device,
+      devices: named,
+      listen,
+      bridgeKeys,
+      precision,
+      offline,
+      maxBatchFrames,
+      log,
+      revive,
+      onBatch,
+      onProgress,
+      signal,
+    },
+  ) {
     const keys = bridgeKeys === undefined ? undefined : await readBridgeKeys(bridgeKeys);
     const shared = { ...(log === undefined ? {} : { log }), ...(signal === undefined ? {} : { signal }) };
     const python = await ensurePython({ ...shared, ...(onProgress === undefined ? {} : { onProgress }) });
@@ -40,7 +64,8 @@ const REAL_PARTS: ScorerParts = {
   },
   createPreparer() {
     const pool = createPreparePool();
-    const gate = createLaneGate(pool.threads * 2); // one at work and one waiting a thread: none is ever idle for want of a message
+    // one at work and one waiting a thread: none is ever idle for want of a message
+    const gate = createLaneGate(pool.threads * 2);
     let pictureMs: number | undefined;
     const timed = async (source: ScoreSource, options: PrepareOptions): Promise<Visual> => {
       const started = performance.now();
@@ -50,21 +75,44 @@ const REAL_PARTS: ScorerParts = {
       return visual;
     };
     return {
-      prepare: (source, options) => (source.kind === 'image' ? gate.pass(options.lane, () => timed(source, options), options.signal) : prepareClip(source, options)),
-      load: () => ({ threads: pool.threads, running: gate.running, waiting: { interactive: gate.waiting('interactive'), bulk: gate.waiting('bulk') }, pictureMs }),
+      prepare: (source, options) =>
+        source.kind === 'image'
+          ? gate.pass(options.lane, () => timed(source, options), options.signal)
+          : prepareClip(source, options),
+      load: () => ({
+        threads: pool.threads,
+        running: gate.running,
+        waiting: { interactive: gate.waiting('interactive'), bulk: gate.waiting('bulk') },
+        pictureMs,
+      }),
       close: () => pool.close(),
     };
   },
   toSource: (input, { signal, allowUrls }) => openSource(input, { signal, allowUrls }),
 };
 
-async function prepareImage(pool: PreparePool, source: ScoreSource, { size, autoOrient, limits, signal }: PrepareOptions): Promise<Visual> {
-  const { data } = await pool.prepareImage(source.media, { size, autoOrient, ...(limits === undefined ? {} : { limits }), ...(signal === undefined ? {} : { signal }) });
+async function prepareImage(
+  pool: PreparePool,
+  source: ScoreSource,
+  { size, autoOrient, limits, signal }: PrepareOptions,
+): Promise<Visual> {
+  const { data } = await pool.prepareImage(source.media, {
+    size,
+    autoOrient,
+    ...(limits === undefined ? {} : { limits }),
+    ...(signal === undefined ? {} : { signal }),
+  });
   return { frames: 1, data, warnings: [] };
 }
 
-/** Frames are resized as they come out of ffmpeg, which decodes in a process of its own; a folder of frames was made by "dataset convert --extract-frames". */
-async function prepareClip(source: ScoreSource, { size, fps, maxFrames, limits, signal }: PrepareOptions): Promise<Visual> {
+/**
+ * Frames are resized as they come out of ffmpeg, which decodes in a process of its own; a folder of frames was made by
+ * "dataset convert --extract-frames".
+ */
+async function prepareClip(
+  source: ScoreSource,
+  { size, fps, maxFrames, limits, signal }: PrepareOptions,
+): Promise<Visual> {
   if (await isFrameFolder(source.media)) return readFrameFolder(source.media as string, { size, maxFrames, signal });
   const { data, frames, warnings } = await prepareVideo(source.media, { size, fps, maxFrames, limits, signal });
   return { frames, data, warnings };

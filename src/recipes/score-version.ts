@@ -12,9 +12,29 @@ const MATHS_VERSION = 1;
  * The device is left out on purpose: the same precision on another device agrees within the tolerance that batches and
  * worker counts have, and a run may be resumed on another machine. It stands in every result beside the version.
  */
-export function scoreVersion(parts: { weightsSha256: string; precision: string; promptText: string; scale: Scale; preprocessing: Omit<Preprocessing, 'warnings'> }): string {
+export function scoreVersion(parts: {
+  weightsSha256: string;
+  precision: string;
+  promptText: string;
+  scale: Scale;
+  preprocessing: Omit<Preprocessing, 'warnings'>;
+}): string {
   const { size, pad, resize, auto_orient, fps, max_frames } = parts.preprocessing;
   // a list, not an object: its order is fixed here and nowhere else
-  const everything = [MATHS_VERSION, parts.weightsSha256, parts.precision, parts.promptText, LEVELS, parts.scale, LEVEL_VALUES[parts.scale], size, pad, resize, auto_orient, fps, max_frames];
+  const everything = [
+    MATHS_VERSION,
+    parts.weightsSha256,
+    parts.precision,
+    parts.promptText,
+    LEVELS,
+    parts.scale,
+    LEVEL_VALUES[parts.scale],
+    size,
+    pad,
+    resize,
+    auto_orient,
+    fps,
+    max_frames,
+  ];
   return createHash('sha256').update(JSON.stringify(everything)).digest('hex').slice(0, 16);
 }

@@ -11,22 +11,55 @@ import type { Lane } from '../engine/index.js';
 import { createLaneGate, type LaneGate } from './lane-gate.js';
 import { orderedMap } from './ordered-map.js';
 import type { Preprocessing, ScoreFailure, ScoreOutcome } from './result.js';
-import type { PrepareLoad, ScoreOptions, Scorer, ScorerOptions, ScorerParts, ScoreInput, ScoreSource, Visual } from './scorer.js';
+import type {
+  PrepareLoad,
+  ScoreOptions,
+  Scorer,
+  ScorerOptions,
+  ScorerParts,
+  ScoreInput,
+  ScoreSource,
+  Visual,
+} from './scorer.js';
 import { scoreVersion } from './score-version.js';
 
 export type * from './scorer.js';
 
 /** Every key of ScorerOptions: a misspelt one would be passed over in silence by whoever writes JavaScript. */
 const OPTION_KEYS: Readonly<Record<keyof ScorerOptions, true>> = {
-  model: true, base: true, revision: true, device: true, devices: true, listen: true, bridgeKeys: true, precision: true, prompt: true, scale: true, autoOrient: true, fps: true,
-  maxFrames: true, maxBatchFrames: true, offline: true, allowUrls: true, log: true, revive: true, onBatch: true, onProgress: true, signal: true,
+  model: true,
+  base: true,
+  revision: true,
+  device: true,
+  devices: true,
+  listen: true,
+  bridgeKeys: true,
+  precision: true,
+  prompt: true,
+  scale: true,
+  autoOrient: true,
+  fps: true,
+  maxFrames: true,
+  maxBatchFrames: true,
+  offline: true,
+  allowUrls: true,
+  log: true,
+  revive: true,
+  onBatch: true,
+  onProgress: true,
+  signal: true,
 };
 
 function requireKnown(options: ScorerOptions): void {
   const names = Object.keys(OPTION_KEYS);
   const unknown = Object.keys(options).find((key) => !Object.hasOwn(OPTION_KEYS, key));
-  if (unknown !== undefined) throw new QalignError('USAGE', `createScorer has no option "${unknown}"${hint(unknown, names)}; it has ${names.join(', ')}.`);
-  if (options.device !== undefined && options.devices !== undefined) throw new QalignError('USAGE', 'createScorer takes device or devices, not both.');
+  if (unknown !== undefined)
+    throw new QalignError(
+      'USAGE',
+      `createScorer has no option "${unknown}"${hint(unknown, names)}; it has ${names.join(', ')}.`,
+    );
+  if (options.device !== undefined && options.devices !== undefined)
+    throw new QalignError('USAGE', 'createScorer takes device or devices, not both.');
 }
 
 /** Clips hold many frames each: only so many are decoded or waiting at a time. */
@@ -35,9 +68,18 @@ const CLIPS_IN_FLIGHT = 2;
 const BATCHES_IN_FLIGHT = 3;
 const LEAST_IN_FLIGHT = 128;
 /** After these no later input can succeed either. */
-const FATAL: readonly string[] = ['BRIDGE_CLOSED', 'WORKER_START_FAILED', 'PROTOCOL_MISMATCH', 'PYTHON_NOT_FOUND', 'PYTHON_SETUP_FAILED'];
+const FATAL: readonly string[] = [
+  'BRIDGE_CLOSED',
+  'WORKER_START_FAILED',
+  'PROTOCOL_MISMATCH',
+  'PYTHON_NOT_FOUND',
+  'PYTHON_SETUP_FAILED',
+];
 
-/** Loads a model and makes a scorer of it. What is wrong with one input becomes its outcome; only what stops all of them is thrown. */
+/**
+ * Loads a model and makes a scorer of it. What is wrong with one input becomes its outcome; only what stops all of them
+ * is thrown.
+ */
 export async function createScorerFrom(parts: ScorerParts, options: ScorerOptions = {}): Promise<Scorer> {
   requireKnown(options);
   return make(parts, options).catch((error: unknown) => {
@@ -69,9 +111,21 @@ async function make(parts: ScorerParts, options: ScorerOptions): Promise<Scorer>
     fps: options.fps ?? null,
     max_frames: options.maxFrames ?? null,
   };
-  const versionOf = (template: PromptTemplate, on: Scale): string => scoreVersion({ weightsSha256: model.weights_sha256, precision: model.precision, promptText: template.text, scale: on, preprocessing });
+  const versionOf = (template: PromptTemplate, on: Scale): string =>
+    scoreVersion({
+      weightsSha256: model.weights_sha256,
+      precision: model.precision,
+      promptText: template.text,
+      scale: on,
+      preprocessing,
+    });
   const version = versionOf(prompt, scale);
-  const prepareOptions = { size: model.image_size, autoOrient: preprocessing.auto_orient, fps: options.fps, maxFrames: options.maxFrames };
+  const prepareOptions = {
+    size: model.image_size,
+    autoOrient: preprocessing.auto_orient,
+    fps: options.fps,
+    maxFrames: options.maxFrames,
+  };
 
   let closed = false;
 
@@ -82,27 +136,53 @@ async function make(parts: ScorerParts, options: ScorerOptions): Promise<Scorer>
     if (own.prompt !== undefined) prompts.set(own.prompt, template);
     const tasks = own.tasks ?? defaultTasks;
     await requireTasks(choice, tasks);
-    return { ...own, tasks, ...firstSignal(own.signal, options.signal), prompt: template, scale: own.scale ?? scale, version: versionOf(template, own.scale ?? scale) };
+    return {
+      ...own,
+      tasks,
+      ...firstSignal(own.signal, options.signal),
+      prompt: template,
+      scale: own.scale ?? scale,
+      version: versionOf(template, own.scale ?? scale),
+    };
   }
 
   async function scoreSource(source: ScoreSource, tasks: readonly Task[], asked: Asked): Promise<ScoreOutcome[]> {
     const { prompt, scale, version } = asked;
-    const able = tasks.filter((task) => source.error !== undefined || supports(choice, task, source.kind) && allows(prompt, task, source.kind));
+    const able = tasks.filter(
+      (task) =>
+        source.error !== undefined || (supports(choice, task, source.kind) && allows(prompt, task, source.kind)),
+    );
     const texts = able.map((task) => renderPrompt(prompt, task, source.kind));
     const scored = able.length === 0 ? undefined : await attempt(source, texts, asked);
     return Promise.all(
       tasks.map(async (task): Promise<ScoreOutcome> => {
         const at = able.indexOf(task);
         if (at < 0) return failure(source.input, task, await unsupported(task, source.kind, prompt));
-        if (scored instanceof QalignError || scored === undefined) return failure(source.input, task, scored as QalignError);
+        if (scored instanceof QalignError || scored === undefined)
+          return failure(source.input, task, scored as QalignError);
         const { logits, logSumExp } = scored.answers[at] as { logits: number[]; logSumExp: number };
         const { score, level, ...rest } = scoreLogits(logits, logSumExp, scale);
         const { warnings, frames } = scored.visual;
         return {
-          input: source.input, kind: source.kind, task, score, scale, level,
-          level_probs: rest.level_probs, logits: byLevel(logits), level_mass: rest.level_mass, entropy: rest.entropy, std: rest.std,
+          input: source.input,
+          kind: source.kind,
+          task,
+          score,
+          scale,
+          level,
+          level_probs: rest.level_probs,
+          logits: byLevel(logits),
+          level_mass: rest.level_mass,
+          entropy: rest.entropy,
+          std: rest.std,
           ...(source.kind === 'video' ? { frames } : {}),
-          model: { id: model.id, revision: model.revision, weights_sha256: model.weights_sha256, precision: model.precision, device: model.device },
+          model: {
+            id: model.id,
+            revision: model.revision,
+            weights_sha256: model.weights_sha256,
+            precision: model.precision,
+            device: model.device,
+          },
           prompt: { name: prompt.name, text: texts[at] as string },
           preprocessing: warnings.length === 0 ? preprocessing : { ...preprocessing, warnings: [...warnings] },
           score_version: version,
@@ -111,17 +191,24 @@ async function make(parts: ScorerParts, options: ScorerOptions): Promise<Scorer>
     );
   }
 
-  async function attempt(source: ScoreSource, texts: string[], asked: Asked): Promise<{ visual: Visual; answers: { logits: number[]; logSumExp: number }[] } | QalignError> {
+  async function attempt(
+    source: ScoreSource,
+    texts: string[],
+    asked: Asked,
+  ): Promise<{ visual: Visual; answers: { logits: number[]; logSumExp: number }[] } | QalignError> {
     if (source.error !== undefined) return source.error;
     const { signal, lane = 'bulk', ticket, traceparent } = asked;
     const run = async (): Promise<{ visual: Visual; answers: { logits: number[]; logSumExp: number }[] }> => {
       const visual = await preparer.prepare(source, { ...prepareOptions, limits: asked.limits, lane, signal });
-      const answers = await engine.score({ visuals: [{ frames: visual.frames, data: visual.data }], prompts: texts }, {
-        lane,
-        ...(ticket === undefined ? {} : { ticket }),
-        ...(traceparent === undefined ? {} : { traceparent }),
-        ...(signal === undefined ? {} : { signal }),
-      });
+      const answers = await engine.score(
+        { visuals: [{ frames: visual.frames, data: visual.data }], prompts: texts },
+        {
+          lane,
+          ...(ticket === undefined ? {} : { ticket }),
+          ...(traceparent === undefined ? {} : { traceparent }),
+          ...(signal === undefined ? {} : { signal }),
+        },
+      );
       return { visual: { ...visual, data: EMPTY }, answers };
     };
     try {
@@ -135,12 +222,22 @@ async function make(parts: ScorerParts, options: ScorerOptions): Promise<Scorer>
   }
 
   async function unsupported(task: Task, kind: Kind, prompt: PromptTemplate): Promise<QalignError> {
-    if (supports(choice, task, kind)) return new QalignError('TASK_UNSUPPORTED', `The prompt ${prompt.name} is not meant for ${task} of ${kind === 'image' ? 'an image' : 'a video'}; choose another with --prompt.`);
-    return new QalignError('TASK_UNSUPPORTED', `${choice.id} does not rate ${task} of ${kind === 'image' ? 'an image' : 'a video'}; models that do: ${await modelsThatDo(task, kind)}.`);
+    if (supports(choice, task, kind))
+      return new QalignError(
+        'TASK_UNSUPPORTED',
+        `The prompt ${prompt.name} is not meant for ${task} of ${kind === 'image' ? 'an image' : 'a video'}; choose another with --prompt.`,
+      );
+    return new QalignError(
+      'TASK_UNSUPPORTED',
+      `${choice.id} does not rate ${task} of ${kind === 'image' ? 'an image' : 'a video'}; models that do: ${await modelsThatDo(task, kind)}.`,
+    );
   }
 
-  const defaultTasks: readonly Task[] = [choice.tasks === undefined || choice.tasks.quality !== undefined ? 'quality' : 'aesthetics'];
-  const asSource = async (input: ScoreInput): Promise<ScoreSource> => (typeof input === 'string' || input instanceof Uint8Array ? parts.toSource(input, options) : input);
+  const defaultTasks: readonly Task[] = [
+    choice.tasks === undefined || choice.tasks.quality !== undefined ? 'quality' : 'aesthetics',
+  ];
+  const asSource = async (input: ScoreInput): Promise<ScoreSource> =>
+    typeof input === 'string' || input instanceof Uint8Array ? parts.toSource(input, options) : input;
   const close = async (): Promise<void> => {
     closed = true;
     await Promise.allSettled([preparer.close()]);
@@ -171,11 +268,16 @@ async function make(parts: ScorerParts, options: ScorerOptions): Promise<Scorer>
       const asked = await settle(own);
       const { tasks, signal, release } = asked;
       try {
-        yield* orderedMap(inputs, own.inFlight ?? width(), async (input) => {
-          const source = await asSource(input);
-          const wanted = own.tasksOf?.(source) ?? tasks;
-          return wanted.length === 0 ? [] : scoreSource(source, wanted, asked);
-        }, signal);
+        yield* orderedMap(
+          inputs,
+          own.inFlight ?? width(),
+          async (input) => {
+            const source = await asSource(input);
+            const wanted = own.tasksOf?.(source) ?? tasks;
+            return wanted.length === 0 ? [] : scoreSource(source, wanted, asked);
+          },
+          signal,
+        );
       } catch (error) {
         throw signal?.aborted === true ? cancelled(error) : error;
       } finally {
@@ -195,8 +297,19 @@ interface Asked extends Omit<ScoreOptions, 'prompt'> {
   readonly version: string;
 }
 
-function withWaiting(load: PrepareLoad | undefined, { interactive, bulk }: Readonly<Record<Lane, LaneGate>>): PrepareLoad | undefined {
-  return load && { ...load, waiting: { interactive: load.waiting.interactive + interactive.waiting('interactive'), bulk: load.waiting.bulk + bulk.waiting('bulk') } };
+function withWaiting(
+  load: PrepareLoad | undefined,
+  { interactive, bulk }: Readonly<Record<Lane, LaneGate>>,
+): PrepareLoad | undefined {
+  return (
+    load && {
+      ...load,
+      waiting: {
+        interactive: load.waiting.interactive + interactive.waiting('interactive'),
+        bulk: load.waiting.bulk + bulk.waiting('bulk'),
+      },
+    }
+  );
 }
 
 const EMPTY = new Uint8Array(0);
@@ -205,8 +318,11 @@ function failure(input: string, task: Task, error: QalignError): ScoreFailure {
   return { input, task, error: { code: error.code, message: error.message } };
 }
 
-const isClosed = (cause?: unknown): QalignError => new QalignError('BRIDGE_CLOSED', 'The scorer is closed; make another.', { cause });
+const isClosed = (cause?: unknown): QalignError =>
+  new QalignError('BRIDGE_CLOSED', 'The scorer is closed; make another.', { cause });
 
 function cancelled(cause: unknown): QalignError {
-  return cause instanceof QalignError && cause.code === 'CANCELLED' ? cause : new QalignError('CANCELLED', 'Scoring was cancelled.', { cause });
+  return cause instanceof QalignError && cause.code === 'CANCELLED'
+    ? cause
+    : new QalignError('CANCELLED', 'Scoring was cancelled.', { cause });
 }

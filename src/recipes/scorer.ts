@@ -23,7 +23,10 @@ export interface ScoringModel {
 
 export interface ScoringEngine {
   readonly model: ScoringModel;
-  score(item: { visuals: { frames: number; data: Uint8Array }[]; prompts: string[] }, options?: ItemOptions): Promise<{ logits: number[]; logSumExp: number }[]>;
+  score(
+    item: { visuals: { frames: number; data: Uint8Array }[]; prompts: string[] },
+    options?: ItemOptions,
+  ): Promise<{ logits: number[]; logSumExp: number }[]>;
   ticket?(): number;
   stats?(): EngineStats;
   close(): Promise<void>;
@@ -74,11 +77,16 @@ export interface ScorerOptions {
   /** What a LoRA lies over. */
   readonly base?: string | undefined;
   readonly revision?: string | undefined;
-  /** `auto` (the first CUDA device, else the CPU), `cpu`, `cuda:0`, `0,1`: one worker each; `remote:2`: two that connect to `listen`. */
+  /**
+   * `auto` (the first CUDA device, else the CPU), `cpu`, `cuda:0`, `0,1`: one worker each; `remote:2`: two that connect
+   * to `listen`.
+   */
   readonly device?: string | undefined;
   /** The same as a list: `['cuda:0', 'cuda:1']`. */
   readonly devices?: readonly string[] | undefined;
-  /** `tcp://HOST:PORT` for workers of other hosts, which `bridgeKeys` (a head.json of `qalign workers keys`) lets in. */
+  /**
+   * `tcp://HOST:PORT` for workers of other hosts, which `bridgeKeys` (a head.json of `qalign workers keys`) lets in.
+   */
   readonly listen?: string | undefined;
   readonly bridgeKeys?: string | undefined;
   /** auto: fp32 on a CPU, bf16 on CUDA. */
@@ -136,17 +144,26 @@ export interface Scorer extends AsyncDisposable {
   readonly defaultTasks: readonly Task[];
   /** A place in the queue for several inputs of one caller. */
   ticket(): number;
-  /** So many pictures decoded or waiting keep every worker busy: three batches each, and 128 at least (75 MB of pixels at 448 px). More are never held. */
+  /**
+   * So many pictures decoded or waiting keep every worker busy: three batches each, and 128 at least (75 MB of pixels
+   * at 448 px). More are never held.
+   */
   width(): number;
   /** What waits and what it will cost; parts are missing where a scorer has no real engine or preparer. */
   load(): { readonly engine: EngineStats | undefined; readonly preparing: PrepareLoad | undefined };
   /** Resident memory of each worker in bytes, as it last told. */
   workersRss(): number[];
-  /** Whether inputs may be asked for with these at all. @throws QalignError TASK_UNSUPPORTED, CONFIG_NOT_FOUND, CONFIG_INVALID */
+  /**
+   * Whether inputs may be asked for with these at all. @throws QalignError TASK_UNSUPPORTED, CONFIG_NOT_FOUND,
+   * CONFIG_INVALID
+   */
   check(options: ScoreOptions): Promise<void>;
   /** One outcome a task, in the order of the tasks. Several tasks share one decoding and one visual encoding. */
   score(input: ScoreInput, options?: ScoreOptions): Promise<ScoreOutcome[]>;
   /** The outcomes of every input, in the order of the inputs, with bounded memory (see orderedMap). */
-  scoreMany(inputs: AsyncIterable<ScoreInput> | Iterable<ScoreInput>, options?: ScoreManyOptions): AsyncGenerator<ScoreOutcome[], void, undefined>;
+  scoreMany(
+    inputs: AsyncIterable<ScoreInput> | Iterable<ScoreInput>,
+    options?: ScoreManyOptions,
+  ): AsyncGenerator<ScoreOutcome[], void, undefined>;
   close(): Promise<void>;
 }

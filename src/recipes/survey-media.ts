@@ -12,10 +12,18 @@ export interface SurveyOptions {
 }
 
 /** Opens and decodes every file, each once. The result is in the order of the paths. */
-export async function surveyMedia(paths: readonly string[], { signal, onProgress }: SurveyOptions = {}): Promise<Surveyed[]> {
+export async function surveyMedia(
+  paths: readonly string[],
+  { signal, onProgress }: SurveyOptions = {},
+): Promise<Surveyed[]> {
   const unique = [...new Set(paths.map((path) => resolve(path)))];
   const found = new Map<string, Surveyed>();
-  for await (const [path, surveyed] of orderedMap(unique, 2 * availableParallelism(), async (path) => [path, await look(path, signal)] as const, signal)) {
+  for await (const [path, surveyed] of orderedMap(
+    unique,
+    2 * availableParallelism(),
+    async (path) => [path, await look(path, signal)] as const,
+    signal,
+  )) {
     found.set(path, surveyed);
     onProgress?.(found.size, unique.length);
   }

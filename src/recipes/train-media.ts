@@ -29,7 +29,9 @@ export interface MediaPreparer {
   close(): Promise<void>;
 }
 
-/** Pictures on threads, clips by ffmpeg (one frame a second), and folders of frames that were taken from clips before. */
+/**
+ * Pictures on threads, clips by ffmpeg (one frame a second), and folders of frames that were taken from clips before.
+ */
 export function createMediaPreparer(pool: PreparePool = createPreparePool()): MediaPreparer {
   return {
     width: 2 * pool.threads,
@@ -44,9 +46,16 @@ export function createMediaPreparer(pool: PreparePool = createPreparePool()): Me
 }
 
 /** The record's word counts, for a GIF may be either; without it, the first bytes of the file. */
-export async function kindOf({ media, kind }: Pick<TrainRecord, 'media' | 'kind'>): Promise<'image' | 'video' | 'folder'> {
+export async function kindOf({
+  media,
+  kind,
+}: Pick<TrainRecord, 'media' | 'kind'>): Promise<'image' | 'video' | 'folder'> {
   const found = await stat(media).catch((cause: NodeJS.ErrnoException) => {
-    throw new QalignError(cause.code === 'ENOENT' ? 'MEDIA_NOT_FOUND' : 'MEDIA_UNREADABLE', `${media} cannot be read (${cause.code ?? cause.message}).`, { cause });
+    throw new QalignError(
+      cause.code === 'ENOENT' ? 'MEDIA_NOT_FOUND' : 'MEDIA_UNREADABLE',
+      `${media} cannot be read (${cause.code ?? cause.message}).`,
+      { cause },
+    );
   });
   if (found.isDirectory()) return 'folder';
   if (kind !== undefined) return kind;
@@ -59,13 +68,19 @@ export async function kindOf({ media, kind }: Pick<TrainRecord, 'media' | 'kind'
   }
 }
 
-async function preparePicture(pool: PreparePool, file: string, { size, signal }: PrepareOptions): Promise<{ data: Uint8Array }> {
+async function preparePicture(
+  pool: PreparePool,
+  file: string,
+  { size, signal }: PrepareOptions,
+): Promise<{ data: Uint8Array }> {
   return pool.prepareImage(file, { size, ...(signal === undefined ? {} : { signal }) });
 }
 
 /** Files in the order of their names, numbers as numbers: 2.jpg before 10.jpg. */
 async function prepareFolder(pool: PreparePool, folder: string, options: PrepareOptions): Promise<PreparedMedia> {
-  const names = (await readdir(folder)).filter((name) => !name.startsWith('.')).sort((a, b) => a.localeCompare(b, 'en', { numeric: true }));
+  const names = (await readdir(folder))
+    .filter((name) => !name.startsWith('.'))
+    .sort((a, b) => a.localeCompare(b, 'en', { numeric: true }));
   if (names.length === 0) throw new QalignError('MEDIA_NOT_FOUND', `The folder of frames ${folder} is empty.`);
   const chosen = spread(names.length, options.maxFrames).map((index) => names[index] as string);
   const data = new Uint8Array(chosen.length * options.size ** 2 * 3);

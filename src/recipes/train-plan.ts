@@ -7,8 +7,20 @@ export interface ModelShape {
   readonly intermediate_size: number;
   readonly num_hidden_layers: number;
   readonly visual_config: {
-    readonly visual_model: { readonly hidden_size?: number; readonly intermediate_size?: number; readonly num_hidden_layers?: number; readonly image_size: number; readonly patch_size?: number };
-    readonly visual_abstractor: { readonly num_learnable_queries: number; readonly hidden_size: number; readonly num_hidden_layers: number; readonly intermediate_size: number; readonly encoder_hidden_size: number };
+    readonly visual_model: {
+      readonly hidden_size?: number;
+      readonly intermediate_size?: number;
+      readonly num_hidden_layers?: number;
+      readonly image_size: number;
+      readonly patch_size?: number;
+    };
+    readonly visual_abstractor: {
+      readonly num_learnable_queries: number;
+      readonly hidden_size: number;
+      readonly num_hidden_layers: number;
+      readonly intermediate_size: number;
+      readonly encoder_hidden_size: number;
+    };
   };
 }
 
@@ -19,8 +31,20 @@ export const PUBLISHED_SHAPE: ModelShape = {
   intermediate_size: 11008,
   num_hidden_layers: 32,
   visual_config: {
-    visual_model: { hidden_size: 1024, intermediate_size: 4096, num_hidden_layers: 24, image_size: 448, patch_size: 14 },
-    visual_abstractor: { num_learnable_queries: 64, hidden_size: 1024, num_hidden_layers: 6, intermediate_size: 2816, encoder_hidden_size: 1024 },
+    visual_model: {
+      hidden_size: 1024,
+      intermediate_size: 4096,
+      num_hidden_layers: 24,
+      image_size: 448,
+      patch_size: 14,
+    },
+    visual_abstractor: {
+      num_learnable_queries: 64,
+      hidden_size: 1024,
+      num_hidden_layers: 6,
+      intermediate_size: 2816,
+      encoder_hidden_size: 1024,
+    },
   },
 };
 
@@ -41,7 +65,9 @@ export interface TrainPlan {
 
 /** Tokens of question, answer and markers around the picture: the published prompts have 29 to 40. */
 const TEXT_TOKENS = 40;
-/** The allocator's own waste, the CUDA context and buffers of the collectives, measured on other runs as about a tenth. */
+/**
+ * The allocator's own waste, the CUDA context and buffers of the collectives, measured on other runs as about a tenth.
+ */
 const OVERHEAD = 1.1;
 
 /** Parameters by part, exactly, for the published layout (mplug_owl2.md sections 1–3). */
@@ -53,15 +79,28 @@ export function countParameters(shape: ModelShape, loraRank = 0): TrainPlan['par
 }
 
 function countVision(shape: ModelShape): number {
-  const { hidden_size: c, intermediate_size: m, num_hidden_layers: layers, image_size: size, patch_size: patch } = shape.visual_config.visual_model;
-  if (c === undefined || m === undefined || layers === undefined || patch === undefined) return 4_700_000; // EfficientNet-Lite0
+  const {
+    hidden_size: c,
+    intermediate_size: m,
+    num_hidden_layers: layers,
+    image_size: size,
+    patch_size: patch,
+  } = shape.visual_config.visual_model;
+  // EfficientNet-Lite0
+  if (c === undefined || m === undefined || layers === undefined || patch === undefined) return 4_700_000;
   const positions = (size / patch) ** 2 + 1;
   const block = 3 * c * c + 3 * c + c * c + c + 2 * c * m + m + c + 4 * c;
   return c + c * 3 * patch * patch + positions * c + 2 * c + layers * block + 2 * c;
 }
 
 function countAbstractor(shape: ModelShape): number {
-  const { num_learnable_queries: q, hidden_size: c, intermediate_size: m, num_hidden_layers: layers, encoder_hidden_size: e } = shape.visual_config.visual_abstractor;
+  const {
+    num_learnable_queries: q,
+    hidden_size: c,
+    intermediate_size: m,
+    num_hidden_layers: layers,
+    encoder_hidden_size: e,
+  } = shape.visual_config.visual_abstractor;
   const attention = 2 * (c * c + c) + 2 * (e * c + c);
   const mlp = 2 * (c * m + m) + m * c + c + 2 * m;
   return q * c + layers * (attention + mlp + 4 * c + 2 * e) + shape.hidden_size * c + shape.hidden_size * 2;
@@ -77,7 +116,8 @@ export function planTraining(shape: ModelShape, recipe: TrainRecipe, frames = 1)
   const frozen = parameters.vision + parameters.abstractor + parameters.language + parameters.lora - trainable;
   const held = recipe.weights === 'bf16' ? 2 : 4;
   const each = recipe.lora === null ? held : 4; // adapters, and the abstractor beside them, are held in fp32
-  const state = recipe.optimizer === 'adamw_8bit' ? 2 + 8 / 256 : 2 * each; // a byte twice, and two scales for 256 entries
+  // a byte twice, and two scales for 256 entries
+  const state = recipe.optimizer === 'adamw_8bit' ? 2 + 8 / 256 : 2 * each;
   const average = recipe.ema === null ? 0 : 4;
   const quantised = recipe.lora?.quantise_base ?? null;
   const matrices = quantised === null ? 0 : shape.num_hidden_layers * layerMatrices(shape);
@@ -89,11 +129,23 @@ export function planTraining(shape: ModelShape, recipe: TrainRecipe, frames = 1)
   const activationBytes = activations(shape, recipe, frames) + gathered(shape, recipe);
   const perGpuBytes = (weightBytes + gradientBytes + optimizerBytes + activationBytes) * OVERHEAD;
   const checkpointBytes = shared + matrices * perCode + trainable * (state + average);
-  return { parameters, trainable, checkpointBytes, bytesPerTrainable: 2 * each + state + average, weightBytes, gradientBytes, optimizerBytes, activationBytes, perGpuBytes, fits: perGpuBytes <= recipe.gpu_gb * 1e9 };
+  return {
+    parameters,
+    trainable,
+    checkpointBytes,
+    bytesPerTrainable: 2 * each + state + average,
+    weightBytes,
+    gradientBytes,
+    optimizerBytes,
+    activationBytes,
+    perGpuBytes,
+    fits: perGpuBytes <= recipe.gpu_gb * 1e9,
+  };
 }
 
 function trainableParameters(parameters: TrainPlan['parameters'], recipe: TrainRecipe): number {
-  const part = (name: 'vision' | 'abstractor' | 'language'): number => (recipe.freeze.includes(name) ? 0 : parameters[name]);
+  const part = (name: 'vision' | 'abstractor' | 'language'): number =>
+    recipe.freeze.includes(name) ? 0 : parameters[name];
   if (recipe.lora !== null) return parameters.lora + (recipe.lora.abstractor ? part('abstractor') : 0);
   return part('vision') + part('abstractor') + part('language');
 }
@@ -101,17 +153,29 @@ function trainableParameters(parameters: TrainPlan['parameters'], recipe: TrainR
 const layerMatrices = ({ hidden_size: d, intermediate_size: m }: ModelShape): number => 6 * d * d + 3 * d * m;
 
 /** Bytes of one number in a product. */
-const computeBytes = ({ compute, device }: TrainRecipe): number => ((compute ?? (device === 'cuda' ? 'bf16' : 'fp32')) === 'bf16' ? 2 : 4);
+const computeBytes = ({ compute, device }: TrainRecipe): number =>
+  (compute ?? (device === 'cuda' ? 'bf16' : 'fp32')) === 'bf16' ? 2 : 4;
 
 /**
- * What the backward pass of one micro-batch keeps. The factors are those of the tensors that autograd saved in a forward
- * pass of the published shape on the meta device: 5 rows of the abstractor's width for every token it sees, 14 + 3·m/d of
- * the language model's, 9 + 3·m/c of the encoder's; block inputs alone when recomputing, plus the inside of one block.
+ * What the backward pass of one micro-batch keeps. The factors are those of the tensors that autograd saved in a
+ * forward pass of the published shape on the meta device: 5 rows of the abstractor's width for every token it sees, 14
+ * + 3·m/d of the language model's, 9 + 3·m/c of the encoder's; block inputs alone when recomputing, plus the inside of
+ * one block.
  */
 function activations(shape: ModelShape, recipe: TrainRecipe, frames: number): number {
   const { hidden_size: d, intermediate_size: m, num_hidden_layers: layers, vocab_size: vocabulary } = shape;
-  const { hidden_size: c = 320, intermediate_size: inner = 1280, num_hidden_layers: depth = 16, image_size: size, patch_size: patch = 32 } = shape.visual_config.visual_model;
-  const { num_learnable_queries: queries, hidden_size: a, num_hidden_layers: abstractors } = shape.visual_config.visual_abstractor;
+  const {
+    hidden_size: c = 320,
+    intermediate_size: inner = 1280,
+    num_hidden_layers: depth = 16,
+    image_size: size,
+    patch_size: patch = 32,
+  } = shape.visual_config.visual_model;
+  const {
+    num_learnable_queries: queries,
+    hidden_size: a,
+    num_hidden_layers: abstractors,
+  } = shape.visual_config.visual_abstractor;
   const tokens = frames * (queries + 1) + TEXT_TOKENS;
   const positions = frames * ((size / patch) ** 2 + 1);
   const seen = queries + positions / frames;
@@ -151,6 +215,8 @@ export function describePlan(plan: TrainPlan, recipe: TrainRecipe, diskBytes: nu
     `activations    ${gb(plan.activationBytes)} (micro-batch ${recipe.micro_batch}${recipe.recompute ? ', recomputed' : ''}; with what is gathered of the shards)`,
     `${recipe.device === 'cpu' ? 'per process' : 'per GPU    '}    ${gb(plan.perGpuBytes)} of ${recipe.gpu_gb} GB on ${recipe.processes} process${recipe.processes === 1 ? '' : 'es'}: ${plan.fits ? 'fits' : 'does not fit'}`,
     `checkpoint     ${gb(plan.checkpointBytes)} on the disk, ${recipe.keep_checkpoints} kept and one being written, and as much host memory meanwhile`,
-    ...(diskBytes === undefined ? ['prepared data  not known: the records are not there yet'] : [`prepared data  ${gb(diskBytes)} of ${recipe.data.max_disk_gb} GB allowed`]),
+    ...(diskBytes === undefined
+      ? ['prepared data  not known: the records are not there yet']
+      : [`prepared data  ${gb(diskBytes)} of ${recipe.data.max_disk_gb} GB allowed`]),
   ];
 }

@@ -25,10 +25,15 @@ export async function readRecords(files: readonly string[], root: string | null)
   const records: TrainRecord[] = [];
   for (const file of files) {
     const text = await readFile(file, 'utf8').catch((cause: Error) => {
-      throw new QalignError('CONFIG_NOT_FOUND', `The records ${file} cannot be read: ${cause.message}; make them with "qalign dataset convert".`, { cause });
+      throw new QalignError(
+        'CONFIG_NOT_FOUND',
+        `The records ${file} cannot be read: ${cause.message}; make them with "qalign dataset convert".`,
+        { cause },
+      );
     });
     text.split('\n').forEach((line, index) => {
-      if (line.trim() !== '') records.push(readRecord(line, `${file}:${index + 1}`, root ?? dirname(resolve(file)), file));
+      if (line.trim() !== '')
+        records.push(readRecord(line, `${file}:${index + 1}`, root ?? dirname(resolve(file)), file));
     });
   }
   return records;
@@ -45,26 +50,44 @@ function readRecord(line: string, place: string, root: string, file: string): Tr
   if (problem !== undefined) throw new QalignError('CONFIG_INVALID', `${place} is no training record, at ${problem}.`);
   const record = row as TrainRow;
   if (record.level_probs !== undefined && record.level_probs.length !== LEVELS.length) {
-    throw new QalignError('CONFIG_INVALID', `${place} is no training record: level_probs has ${record.level_probs.length} entries, not ${LEVELS.length}.`);
+    throw new QalignError(
+      'CONFIG_INVALID',
+      `${place} is no training record: level_probs has ${record.level_probs.length} entries, not ${LEVELS.length}.`,
+    );
   }
   return { ...record, media: resolve(root, record.media), dataset: record.dataset ?? file };
 }
 
-/** What a recipe asks of its records, checked before hours are spent. @throws QalignError TRAINING_DATA_INVALID, CONFIG_INVALID */
+/**
+ * What a recipe asks of its records, checked before hours are spent. @throws QalignError TRAINING_DATA_INVALID,
+ * CONFIG_INVALID
+ */
 export function requireUsable(records: readonly TrainRecord[], recipe: TrainRecipe): void {
   const { soft_label: soft, fidelity, series } = recipe.objective;
   const lacking = (what: string): never => {
-    throw new QalignError('TRAINING_DATA_INVALID', `No record of ${recipe.data.train.join(', ')} has ${what}; convert the data set with it, or set its weight in objective to 0.`);
+    throw new QalignError(
+      'TRAINING_DATA_INVALID',
+      `No record of ${recipe.data.train.join(', ')} has ${what}; convert the data set with it, or set its weight in objective to 0.`,
+    );
   };
-  if (records.length === 0) throw new QalignError('TRAINING_DATA_INVALID', `${recipe.data.train.join(', ')} hold no records.`);
-  if (soft > 0 && recipe.soft_label_sigma === null && !records.some((record) => record.level_probs !== undefined)) lacking('level_probs, which objective.soft_label needs');
-  if (fidelity > 0 && !records.some((record) => record.mos !== undefined)) lacking('a mos, which objective.fidelity needs');
-  if (recipe.score_text && !records.some((record) => /\d/.test(record.answer))) lacking('a number in its answer, which score_text needs (dataset convert --score-text)');
+  if (records.length === 0)
+    throw new QalignError('TRAINING_DATA_INVALID', `${recipe.data.train.join(', ')} hold no records.`);
+  if (soft > 0 && recipe.soft_label_sigma === null && !records.some((record) => record.level_probs !== undefined))
+    lacking('level_probs, which objective.soft_label needs');
+  if (fidelity > 0 && !records.some((record) => record.mos !== undefined))
+    lacking('a mos, which objective.fidelity needs');
+  if (recipe.score_text && !records.some((record) => /\d/.test(record.answer)))
+    lacking('a number in its answer, which score_text needs (dataset convert --score-text)');
   const made = recipe.data.distortions !== null;
-  if (series > 0 && !made && !records.some((record) => record.series !== undefined)) lacking('a series, which objective.series needs (data.distortions makes them)');
+  if (series > 0 && !made && !records.some((record) => record.series !== undefined))
+    lacking('a series, which objective.series needs (data.distortions makes them)');
   const datasets = [...new Set(records.map(({ dataset }) => dataset)), ...(made ? ['distortions'] : [])];
   for (const name of Object.keys(recipe.data.weights)) {
-    if (!datasets.includes(name)) throw new QalignError('CONFIG_INVALID', `data.weights names ${name}, but the records are of ${datasets.join(', ')}${hint(name, datasets)}.`);
+    if (!datasets.includes(name))
+      throw new QalignError(
+        'CONFIG_INVALID',
+        `data.weights names ${name}, but the records are of ${datasets.join(', ')}${hint(name, datasets)}.`,
+      );
   }
 }
 

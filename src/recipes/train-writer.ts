@@ -21,7 +21,12 @@ export class SplitWriter {
   #hash = createHash('sha256');
 
   /** `prompts`: what records are asked, in turn; none: their own question, in the published form of training. */
-  constructor(private readonly pixels: FileHandle, private readonly size: number, private readonly recipe: TrainRecipe, private readonly prompts: readonly PromptTemplate[]) {}
+  constructor(
+    private readonly pixels: FileHandle,
+    private readonly size: number,
+    private readonly recipe: TrainRecipe,
+    private readonly prompts: readonly PromptTemplate[],
+  ) {}
 
   /** @throws QalignError TRAINING_DOES_NOT_FIT over `data.max_disk_gb` */
   async add(record: TrainRecord, { data, frames }: Pick<PreparedMedia, 'data' | 'frames'>): Promise<Written> {
@@ -29,7 +34,11 @@ export class SplitWriter {
     this.addRow(record, firstFrame, frames);
     this.frames += frames;
     this.bytes += data.length;
-    if (this.bytes > this.recipe.data.max_disk_gb * 1e9) throw new QalignError('TRAINING_DOES_NOT_FIT', `The prepared pictures are over data.max_disk_gb, ${this.recipe.data.max_disk_gb} GB.`);
+    if (this.bytes > this.recipe.data.max_disk_gb * 1e9)
+      throw new QalignError(
+        'TRAINING_DOES_NOT_FIT',
+        `The prepared pictures are over data.max_disk_gb, ${this.recipe.data.max_disk_gb} GB.`,
+      );
     this.#hash.update(data);
     await this.pixels.writeFile(data);
     return { record, firstFrame };
@@ -48,20 +57,43 @@ export class SplitWriter {
   }
 
   summary(): object {
-    return { size: this.size, items: this.rows.length, frames: this.frames, bytes: this.bytes, sha256: this.#hash.digest('hex') };
+    return {
+      size: this.size,
+      items: this.rows.length,
+      frames: this.frames,
+      bytes: this.bytes,
+      sha256: this.#hash.digest('hex'),
+    };
   }
 }
 
 /** What Python reads of an item. Absent values are left out, never null. */
 function preparedRow(record: TrainRecord, recipe: TrainRecipe, template: PromptTemplate | undefined): object {
   const [worst, best] = recipe.data.mos_range ?? [1, 5];
-  const probs = recipe.soft_label_sigma !== null && record.mos !== undefined ? gaussianLevels(1 + (4 * (record.mos - worst)) / (best - worst), recipe.soft_label_sigma) : record.level_probs;
+  const probs =
+    recipe.soft_label_sigma !== null && record.mos !== undefined
+      ? gaussianLevels(1 + (4 * (record.mos - worst)) / (best - worst), recipe.soft_label_sigma)
+      : record.level_probs;
   const { id, dataset, question, mos, mos_std, series, order } = record;
-  const prompt = template === undefined ? undefined : renderPrompt(template, record.task ?? 'quality', record.kind ?? 'image');
+  const prompt =
+    template === undefined ? undefined : renderPrompt(template, record.task ?? 'quality', record.kind ?? 'image');
   // a scoring prompt ends where the answer's sentence names the level
   const answer = prompt === undefined ? record.answer : (record.answer.split(' is ').at(-1) ?? record.answer);
-  const level = recipe.score_text || !(LEVELS as readonly (string | undefined)[]).includes(record.level) ? undefined : record.level;
-  return { id, dataset, question, prompt, answer, mos, mos_std, series, order, level, level_probs: recipe.score_text ? undefined : probs };
+  const level =
+    recipe.score_text || !(LEVELS as readonly (string | undefined)[]).includes(record.level) ? undefined : record.level;
+  return {
+    id,
+    dataset,
+    question,
+    prompt,
+    answer,
+    mos,
+    mos_std,
+    series,
+    order,
+    level,
+    level_probs: recipe.score_text ? undefined : probs,
+  };
 }
 
 /** A normal density around a MOS on 1–5, at the five levels, normalised. */

@@ -17,7 +17,14 @@ import { joinHosts, launch, requireIdle, torchrunArguments } from './train-launc
 import { createMediaPreparer } from './train-media.js';
 import { chooseTrainModel, fetchModel, modelShape, readShape } from './train-model.js';
 import { planTraining, type ModelShape, type TrainPlan } from './train-plan.js';
-import { prepareData, preparedBytes, seriesBytes, type PreparedData, type PrepareProgress, type Splits } from './train-prepare.js';
+import {
+  prepareData,
+  preparedBytes,
+  seriesBytes,
+  type PreparedData,
+  type PrepareProgress,
+  type Splits,
+} from './train-prepare.js';
 import { readRecords, requireUsable, sampleFraction, type TrainRecord } from './train-records.js';
 
 export interface TrainOptions {
@@ -28,7 +35,10 @@ export interface TrainOptions {
   readonly onSetup?: (message: string, done?: number, total?: number) => void;
   /** Told the folder of the run before its training starts. */
   readonly onRun?: (folder: string) => void;
-  /** A run of exactly this recipe over exactly these data is not trained again: a complete one is the result, any other goes on. */
+  /**
+   * A run of exactly this recipe over exactly these data is not trained again: a complete one is the result, any other
+   * goes on.
+   */
   readonly reuse?: boolean;
   /** Where run directories are made. Default: QALIGN_RUNS or `runs/`. */
   readonly runs?: string;
@@ -40,20 +50,31 @@ export interface TrainResult extends RunSummary {
   readonly skipped: number;
 }
 
-/** The plan of a recipe: memory of a GPU and disk of the prepared pictures (undefined while the records are not there), before anything is started. */
+/**
+ * The plan of a recipe: memory of a GPU and disk of the prepared pictures (undefined while the records are not there),
+ * before anything is started.
+ */
 export async function planRecipe(values: unknown): Promise<{ plan: TrainPlan; diskBytes: number | undefined }> {
   const recipe = readRecipe(values);
   const shape = modelShape(await chooseTrainModel(recipe));
-  if (![...recipe.data.train, ...recipe.data.dev].every((file) => existsSync(file))) return { plan: planTraining(shape, recipe, assumedFrames(recipe)), diskBytes: undefined };
+  if (![...recipe.data.train, ...recipe.data.dev].every((file) => existsSync(file)))
+    return { plan: planTraining(shape, recipe, assumedFrames(recipe)), diskBytes: undefined };
   const { train: rows, dev } = await loadSplits(recipe, shape);
   const plan = planTraining(shape, recipe, mostFrames(rows.records, recipe));
-  return { plan, diskBytes: (await preparedBytes(rows, recipe.data.max_frames)) + (await preparedBytes(dev, recipe.data.max_frames)) + seriesBytes(rows, recipe) };
+  return {
+    plan,
+    diskBytes:
+      (await preparedBytes(rows, recipe.data.max_frames)) +
+      (await preparedBytes(dev, recipe.data.max_frames)) +
+      seriesBytes(rows, recipe),
+  };
 }
 
 /** Before the records are there: a recipe that limits the frames of its clips has clips. */
 const assumedFrames = ({ data }: TrainRecipe): number => (data.max_frames < DEFAULT_MAX_FRAMES ? data.max_frames : 1);
 
-const mostFrames = (records: readonly TrainRecord[], { data }: TrainRecipe): number => (records.some(({ kind }) => kind === 'video') ? data.max_frames : 1);
+const mostFrames = (records: readonly TrainRecord[], { data }: TrainRecipe): number =>
+  records.some(({ kind }) => kind === 'video') ? data.max_frames : 1;
 
 /**
  * Trains what the recipe says, from records to a checkpoint in the published layout (`<run>/model`).
@@ -77,11 +98,21 @@ export async function train(values: unknown, options: TrainOptions = {}): Promis
   const prepared = await prepare(recipe, shape, root, options);
   const weights = recipe.encoder_weights === null ? null : resolve(recipe.encoder_weights);
   const compute = recipe.compute ?? (recipe.device === 'cuda' ? 'bf16' : 'fp32');
-  const resolved = { ...recipe, encoder_weights: weights, compute, model_path: folders.model, base_path: folders.base ?? null, data_path: prepared.folder, skipped: prepared.skipped.length };
+  const resolved = {
+    ...recipe,
+    encoder_weights: weights,
+    compute,
+    model_path: folders.model,
+    base_path: folders.base ?? null,
+    data_path: prepared.folder,
+    skipped: prepared.skipped.length,
+  };
   const there = options.reuse === true ? await findSameRun(root, resolved) : undefined;
   if (there !== undefined) {
     const summary = await summarise(there);
-    return summary.status === 'completed' ? { ...summary, folder: there, skipped: resolved.skipped } : resumeRun(there, { ...options, python });
+    return summary.status === 'completed'
+      ? { ...summary, folder: there, skipped: resolved.skipped }
+      : resumeRun(there, { ...options, python });
   }
   const folder = await createRun(root, recipe.name, resolved, await environmentOf(python));
   options.onRun?.(folder);
@@ -102,7 +133,11 @@ export async function resumeRun(folder: string, options: TrainOptions = {}): Pro
 async function prepareAgain(folder: string, recipe: StoredRecipe, options: TrainOptions): Promise<void> {
   const root = join(recipe.data_path, '../..');
   const prepared = await prepare(recipe, readShape(recipe.base_path ?? recipe.model_path), root, options);
-  if (prepared.folder !== recipe.data_path) throw new QalignError('TRAINING_DATA_INVALID', `The prepared pictures of the run ${folder} are gone, and its records or pictures have changed since; train anew.`);
+  if (prepared.folder !== recipe.data_path)
+    throw new QalignError(
+      'TRAINING_DATA_INVALID',
+      `The prepared pictures of the run ${folder} are gone, and its records or pictures have changed since; train anew.`,
+    );
 }
 
 /** Brings this host into a run of several hosts that another one has started; returns when the run is over. */
@@ -113,9 +148,17 @@ export async function joinRun(folder: string, rank: number, options: TrainOption
 }
 
 /** Optional Python packages of a recipe. */
-const extrasOf = ({ lora, trackers }: TrainRecipe): PythonExtra[] => [...(lora === null ? [] : ['training' as const]), ...trackers];
+const extrasOf = ({ lora, trackers }: TrainRecipe): PythonExtra[] => [
+  ...(lora === null ? [] : ['training' as const]),
+  ...trackers,
+];
 
-type StoredRecipe = TrainRecipe & { readonly skipped: number; readonly data_path: string; readonly model_path: string; readonly base_path: string | null };
+type StoredRecipe = TrainRecipe & {
+  readonly skipped: number;
+  readonly data_path: string;
+  readonly model_path: string;
+  readonly base_path: string | null;
+};
 
 async function storedRecipe(folder: string): Promise<StoredRecipe> {
   return JSON.parse(await readFile(join(folder, 'recipe.json'), 'utf8')) as StoredRecipe;
@@ -132,9 +175,12 @@ function readRecipe(values: unknown): TrainRecipe {
     throw new QalignError('CONFIG_INVALID', message);
   };
   const { batch_size: batch, micro_batch: micro, processes } = recipe;
-  if (batch % (micro * processes) !== 0) wrong(`batch_size ${batch} is no multiple of micro_batch ${micro} times processes ${processes}.`);
+  if (batch % (micro * processes) !== 0)
+    wrong(`batch_size ${batch} is no multiple of micro_batch ${micro} times processes ${processes}.`);
   if (recipe.weights === 'bf16' && recipe.optimizer === 'adamw' && recipe.lora === null) {
-    wrong('weights bf16 with optimizer adamw would round most updates away; use optimizer=adamw_8bit, which rounds stochastically, or weights=fp32 (products stay in bf16 on a GPU).');
+    wrong(
+      'weights bf16 with optimizer adamw would round most updates away; use optimizer=adamw_8bit, which rounds stochastically, or weights=fp32 (products stay in bf16 on a GPU).',
+    );
   }
   torchrunArguments(recipe, 0);
   return recipe;
@@ -142,13 +188,30 @@ function readRecipe(values: unknown): TrainRecipe {
 
 function requireFits(plan: TrainPlan, recipe: TrainRecipe): void {
   if (recipe.device !== 'cuda' || plan.fits) return;
-  throw new QalignError('TRAINING_DOES_NOT_FIT', `The run needs ${(plan.perGpuBytes / 1e9).toFixed(1)} GB a GPU and gpu_gb is ${recipe.gpu_gb}; see --plan, and try optimizer=adamw_8bit weights=bf16, a smaller micro_batch or more processes.`);
+  throw new QalignError(
+    'TRAINING_DOES_NOT_FIT',
+    `The run needs ${(plan.perGpuBytes / 1e9).toFixed(1)} GB a GPU and gpu_gb is ${recipe.gpu_gb}; see --plan, and try optimizer=adamw_8bit weights=bf16, a smaller micro_batch or more processes.`,
+  );
 }
 
-async function prepare(recipe: TrainRecipe, shape: ModelShape, root: string, options: TrainOptions): Promise<PreparedData> {
+async function prepare(
+  recipe: TrainRecipe,
+  shape: ModelShape,
+  root: string,
+  options: TrainOptions,
+): Promise<PreparedData> {
   const media = createMediaPreparer();
   try {
-    return await prepareData({ cache: join(root, '.prepared'), recipe, splits: await loadSplits(recipe, shape), media, makeSeries: distortedSeries, prompts: await Promise.all(recipe.prompts.map((name) => loadPrompt(name))), onProgress: options.onPrepare, signal: options.signal });
+    return await prepareData({
+      cache: join(root, '.prepared'),
+      recipe,
+      splits: await loadSplits(recipe, shape),
+      media,
+      makeSeries: distortedSeries,
+      prompts: await Promise.all(recipe.prompts.map((name) => loadPrompt(name))),
+      onProgress: options.onPrepare,
+      signal: options.signal,
+    });
   } finally {
     await media.close();
   }
@@ -158,13 +221,20 @@ async function loadSplits(recipe: TrainRecipe, shape: ModelShape): Promise<Split
   const size = shape.visual_config.visual_model.image_size;
   const all = await readRecords(recipe.data.train, recipe.data.root);
   const records = sampleFraction(all, recipe.data.fraction, recipe.seed);
-  return { train: { records, size: recipe.data.prepare_size ?? size }, dev: { records: await readRecords(recipe.data.dev, recipe.data.root), size } };
+  return {
+    train: { records, size: recipe.data.prepare_size ?? size },
+    dev: { records: await readRecords(recipe.data.dev, recipe.data.root), size },
+  };
 }
 
 async function environmentOf(python: PythonCommand): Promise<object> {
   const run = promisify(execFile);
-  const script = 'import json,platform,torch,numpy;print(json.dumps({"python":platform.python_version(),"torch":torch.__version__,"numpy":numpy.__version__}))';
+  const script =
+    'import json,platform,torch,numpy;print(json.dumps({"python":platform.python_version(),"torch":torch.__version__,"numpy":numpy.__version__}))';
   const { stdout } = await run(python.executable, ['-c', script], { env: { ...process.env, ...python.env } });
-  const commit = await run('git', ['-C', packageRoot, 'rev-parse', 'HEAD']).then((out) => out.stdout.trim(), () => null);
+  const commit = await run('git', ['-C', packageRoot, 'rev-parse', 'HEAD']).then(
+    (out) => out.stdout.trim(),
+    () => null,
+  );
   return { qalign: packageVersion, commit, node: process.version, host: hostname(), ...(JSON.parse(stdout) as object) };
 }

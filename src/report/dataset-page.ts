@@ -54,12 +54,21 @@ export interface DatasetReport {
 const LISTED = 50;
 
 /** @param mos split → its scores @param edges split → the edges between its levels */
-export function datasetPage(report: DatasetReport, mos: Readonly<Record<string, ArrayLike<number>>>, edges: Readonly<Record<string, readonly number[]>>): string {
+export function datasetPage(
+  report: DatasetReport,
+  mos: Readonly<Record<string, ArrayLike<number>>>,
+  edges: Readonly<Record<string, readonly number[]>>,
+): string {
   const splits = Object.entries(report.splits);
   const facts = [
     ['records', String(report.n)],
     ['what', `${report.task} of ${report.kind}s`],
-    ['labels', report.files.length === 0 ? '–' : `${report.files.join(', ')}${report.source === null ? '' : ` (source ${report.source})`}`],
+    [
+      'labels',
+      report.files.length === 0
+        ? '–'
+        : `${report.files.join(', ')}${report.source === null ? '' : ` (source ${report.source})`}`,
+    ],
     ['soft labels', `${percent(report.soft_labels)} of the records`],
     ['licence', report.licence ?? 'not known: there is no dataset.json beside the records'],
   ];
@@ -68,38 +77,106 @@ export function datasetPage(report: DatasetReport, mos: Readonly<Record<string, 
     ...report.notes.map((note) => `<p class="note">${escape(note)}</p>`),
     '<h2>Splits</h2>',
     table(
-      ['split', 'records', 'rows', 'outside', 'no media', 'MOS', 'mean', 'range of the levels', 'on an edge', 'with std', 'SRCC', 'PLCC'],
+      [
+        'split',
+        'records',
+        'rows',
+        'outside',
+        'no media',
+        'MOS',
+        'mean',
+        'range of the levels',
+        'on an edge',
+        'with std',
+        'SRCC',
+        'PLCC',
+      ],
       splits.map(([name, split]) => [
-        name, String(split.n), cell(split.n_all), cell(split.dropped_outside), cell(split.dropped_media), `${short(split.mos.min)} – ${short(split.mos.max)}`, short(split.mos.mean),
-        split.range === null ? '–' : split.range.map(short).join(' – '), cell(split.on_edge?.count ?? null), percent(split.std_coverage), split.srcc?.toFixed(3) ?? '–', split.plcc?.toFixed(3) ?? '–',
+        name,
+        String(split.n),
+        cell(split.n_all),
+        cell(split.dropped_outside),
+        cell(split.dropped_media),
+        `${short(split.mos.min)} – ${short(split.mos.max)}`,
+        short(split.mos.mean),
+        split.range === null ? '–' : split.range.map(short).join(' – '),
+        cell(split.on_edge?.count ?? null),
+        percent(split.std_coverage),
+        split.srcc?.toFixed(3) ?? '–',
+        split.plcc?.toFixed(3) ?? '–',
       ]),
     ),
     '<p class="soft">SRCC and PLCC are between the levels, as numbers, and the MOS: what is lost when scores become words.</p>',
     ...splits.map(([name, split]) => splitSection(name, split, report.level_names, mos[name] ?? [], edges[name] ?? [])),
     '<h2>Media</h2>',
-    report.media === null ? '<p>Not looked at: say with --media where the pictures or clips are.</p>' : mediaSection(report.media),
+    report.media === null
+      ? '<p>Not looked at: say with --media where the pictures or clips are.</p>'
+      : mediaSection(report.media),
   ];
   return page({ title: `${report.title}: ${report.n} records`, body: body.join('\n') });
 }
 
-function splitSection(name: string, split: SplitReport, levels: readonly string[], mos: ArrayLike<number>, edges: readonly number[]): string {
+function splitSection(
+  name: string,
+  split: SplitReport,
+  levels: readonly string[],
+  mos: ArrayLike<number>,
+  edges: readonly number[],
+): string {
   const plots = row(
-    figure(histogram(mos, { xLabel: 'MOS', yLabel: 'records', marks: edges }), edges.length > 0 ? 'Scores; the dashed lines are the edges between levels.' : 'Scores.'),
-    figure(bars({ names: levels, series: [{ name, values: levels.map((level) => split.levels[level] ?? 0) }], yLabel: 'records' }), 'Records of each level.'),
+    figure(
+      histogram(mos, { xLabel: 'MOS', yLabel: 'records', marks: edges }),
+      edges.length > 0 ? 'Scores; the dashed lines are the edges between levels.' : 'Scores.',
+    ),
+    figure(
+      bars({
+        names: levels,
+        series: [{ name, values: levels.map((level) => split.levels[level] ?? 0) }],
+        yLabel: 'records',
+      }),
+      'Records of each level.',
+    ),
   );
-  const onEdge = split.on_edge === null || split.on_edge.count === 0 ? '' : `<p class="soft">On an edge between two levels: ${escape(split.on_edge.examples.join(', '))}${split.on_edge.count > split.on_edge.examples.length ? ` and ${split.on_edge.count - split.on_edge.examples.length} more` : ''}.</p>`;
+  const onEdge =
+    split.on_edge === null || split.on_edge.count === 0
+      ? ''
+      : `<p class="soft">On an edge between two levels: ${escape(split.on_edge.examples.join(', '))}${split.on_edge.count > split.on_edge.examples.length ? ` and ${split.on_edge.count - split.on_edge.examples.length} more` : ''}.</p>`;
   return `<h3>${escape(name)}</h3>${plots}${onEdge}`;
 }
 
 function mediaSection(media: MediaReport): string {
   const lists = [
-    list('Missing', ['record', 'what is wrong'], media.missing.map(({ id, message }) => [id, message])),
-    list('Damaged', ['record', 'code', 'what is wrong'], media.corrupt.map(({ id, code, message }) => [id, code, message])),
-    list('The same bytes under several names', ['records'], media.duplicated.map((ids) => [ids.join(', ')])),
-    list('Of odd shape', ['record', 'width', 'height'], media.odd_shape.map(({ id, width, height }) => [id, String(width), String(height)])),
+    list(
+      'Missing',
+      ['record', 'what is wrong'],
+      media.missing.map(({ id, message }) => [id, message]),
+    ),
+    list(
+      'Damaged',
+      ['record', 'code', 'what is wrong'],
+      media.corrupt.map(({ id, code, message }) => [id, code, message]),
+    ),
+    list(
+      'The same bytes under several names',
+      ['records'],
+      media.duplicated.map((ids) => [ids.join(', ')]),
+    ),
+    list(
+      'Of odd shape',
+      ['record', 'width', 'height'],
+      media.odd_shape.map(({ id, width, height }) => [id, String(width), String(height)]),
+    ),
   ];
   const sum = `${media.checked} files were opened: ${media.missing.length} missing, ${media.corrupt.length} damaged, ${media.duplicated.length} sets of the same bytes, ${media.odd_shape.length} of odd shape.`;
-  return [`<p>${escape(sum)}</p>`, ...lists, list('Sizes', ['pixels', 'files'], media.sizes.map(({ size, count }) => [size, String(count)]))].join('\n');
+  return [
+    `<p>${escape(sum)}</p>`,
+    ...lists,
+    list(
+      'Sizes',
+      ['pixels', 'files'],
+      media.sizes.map(({ size, count }) => [size, String(count)]),
+    ),
+  ].join('\n');
 }
 
 function list(title: string, head: readonly string[], rows: readonly (readonly string[])[]): string {

@@ -1,6 +1,11 @@
 /** Pieces of HTML are plain strings; text from outside goes through `escape` first. */
 export function escape(text: string): string {
-  return text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;').replaceAll('"', '&quot;').replaceAll("'", '&#39;');
+  return text
+    .replaceAll('&', '&amp;')
+    .replaceAll('<', '&lt;')
+    .replaceAll('>', '&gt;')
+    .replaceAll('"', '&quot;')
+    .replaceAll("'", '&#39;');
 }
 
 /** A whole page in one file: no script, nothing fetched. `body` is HTML, `title` is text. */
@@ -29,8 +34,11 @@ const DENSE_FROM = 9;
 
 /** A table of texts; columns whose cells are all numbers or dashes stand to the right. */
 export function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
-  const isNumeric = head.map((_, column) => rows.length > 0 && rows.every((row) => /^[-+−–—±\d.,%\s[\]()e]*$/.test(row[column] ?? '')));
-  const cells = (row: readonly string[], tag: 'th' | 'td'): string => row.map((cell, column) => `<${tag}${isNumeric[column] ? ' class="n"' : ''}>${escape(cell)}</${tag}>`).join('');
+  const isNumeric = head.map(
+    (_, column) => rows.length > 0 && rows.every((row) => /^[-+−–—±\d.,%\s[\]()e]*$/.test(row[column] ?? '')),
+  );
+  const cells = (row: readonly string[], tag: 'th' | 'td'): string =>
+    row.map((cell, column) => `<${tag}${isNumeric[column] ? ' class="n"' : ''}>${escape(cell)}</${tag}>`).join('');
   return `<div class="wide"><table${head.length > DENSE_FROM ? ' class="dense"' : ''}><thead><tr>${cells(head, 'th')}</tr></thead><tbody>${rows.map((row) => `<tr>${cells(row, 'td')}</tr>`).join('\n')}</tbody></table></div>`;
 }
 

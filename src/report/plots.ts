@@ -9,34 +9,76 @@ export interface Point {
 
 const [WIDTH, HEIGHT] = [440, 320];
 const EDGE = { left: 52, right: 12, top: 26, bottom: 40 };
-/** More points make a file of megabytes and a black cloud: an even choice of them is drawn, and the caption should say so. */
+/**
+ * More points make a file of megabytes and a black cloud: an even choice of them is drawn, and the caption should say
+ * so.
+ */
 export const MAX_POINTS = 3000;
 
 /** Points, with a curve over them where there is one. */
-export function scatter({ points, curve, xLabel, yLabel }: { points: readonly Point[]; curve?: ((x: number) => number) | undefined; xLabel: string; yLabel: string }): string {
+export function scatter({
+  points,
+  curve,
+  xLabel,
+  yLabel,
+}: {
+  points: readonly Point[];
+  curve?: ((x: number) => number) | undefined;
+  xLabel: string;
+  yLabel: string;
+}): string {
   const shown = thinned(points);
   const [x0, x1] = extent(points.map(({ x }) => x));
-  const fitted = curve === undefined ? [] : Array.from({ length: 101 }, (_, i) => ({ x: x0 + ((x1 - x0) * i) / 100, y: curve(x0 + ((x1 - x0) * i) / 100) })).filter(({ y }) => Number.isFinite(y));
+  const fitted =
+    curve === undefined
+      ? []
+      : Array.from({ length: 101 }, (_, i) => ({
+          x: x0 + ((x1 - x0) * i) / 100,
+          y: curve(x0 + ((x1 - x0) * i) / 100),
+        })).filter(({ y }) => Number.isFinite(y));
   const axes = createAxes([x0, x1], extent([...points, ...fitted].map(({ y }) => y)), xLabel, yLabel);
   const radius = shown.length > 500 ? 1.6 : 2.8;
-  const dots = shown.map(({ x, y, label }) => `<circle cx="${axes.x(x)}" cy="${axes.y(y)}" r="${radius}">${label === undefined ? '' : `<title>${escape(label)}</title>`}</circle>`).join('');
+  const dots = shown
+    .map(
+      ({ x, y, label }) =>
+        `<circle cx="${axes.x(x)}" cy="${axes.y(y)}" r="${radius}">${label === undefined ? '' : `<title>${escape(label)}</title>`}</circle>`,
+    )
+    .join('');
   return svg(`${axes.frame}<g fill="var(--mark)" fill-opacity=".45">${dots}</g>${line(fitted, axes, 'var(--second)')}`);
 }
 
 /** One or more lines over the same axes. */
-export function lines({ series, xLabel, yLabel }: { series: readonly { readonly name: string; readonly points: readonly Point[] }[]; xLabel: string; yLabel: string }): string {
+export function lines({
+  series,
+  xLabel,
+  yLabel,
+}: {
+  series: readonly { readonly name: string; readonly points: readonly Point[] }[];
+  xLabel: string;
+  yLabel: string;
+}): string {
   const all = series.flatMap(({ points }) => points);
   const axes = createAxes(extent(all.map(({ x }) => x)), extent(all.map(({ y }) => y)), xLabel, yLabel);
   const drawn = series.map(({ points }, i) => {
     const colour = COLOURS[i % COLOURS.length]!;
-    const dots = points.map(({ x, y }) => `<circle cx="${axes.x(x)}" cy="${axes.y(y)}" r="3" fill="${colour}"/>`).join('');
+    const dots = points
+      .map(({ x, y }) => `<circle cx="${axes.x(x)}" cy="${axes.y(y)}" r="3" fill="${colour}"/>`)
+      .join('');
     return `${line(points, axes, colour)}${dots}`;
   });
   return svg(axes.frame + drawn.join('') + key(series.map(({ name }) => name)));
 }
 
 /** Bars side by side for every name: a level histogram with one series, a comparison with more. */
-export function bars({ names, series, yLabel }: { names: readonly string[]; series: readonly { readonly name: string; readonly values: readonly number[]; readonly labels?: readonly string[] }[]; yLabel: string }): string {
+export function bars({
+  names,
+  series,
+  yLabel,
+}: {
+  names: readonly string[];
+  series: readonly { readonly name: string; readonly values: readonly number[]; readonly labels?: readonly string[] }[];
+  yLabel: string;
+}): string {
   const top = Math.max(1e-12, ...series.flatMap(({ values }) => values));
   const axes = createAxes([0, names.length], [0, top * 1.08], '', yLabel, false);
   const width = (axes.x(1) - axes.x(0)) / (series.length + 0.5);
@@ -48,23 +90,46 @@ export function bars({ names, series, yLabel }: { names: readonly string[]; seri
       return `<rect x="${fixed(left)}" y="${axes.y(value)}" width="${fixed(width * 0.92)}" height="${fixed(Math.max(0, height))}" fill="${COLOURS[s % COLOURS.length]}"/><text x="${fixed(left + width * 0.46)}" y="${fixed(axes.y(value) - 3)}" text-anchor="middle">${escape(text)}</text>`;
     }),
   );
-  const labels = names.map((name, i) => `<text class="strong" x="${axes.x(i + 0.5)}" y="${HEIGHT - EDGE.bottom + 16}" text-anchor="middle">${escape(name)}</text>`);
+  const labels = names.map(
+    (name, i) =>
+      `<text class="strong" x="${axes.x(i + 0.5)}" y="${HEIGHT - EDGE.bottom + 16}" text-anchor="middle">${escape(name)}</text>`,
+  );
   return svg([axes.frame, ...drawn, ...labels, series.length < 2 ? '' : key(series.map(({ name }) => name))].join(''));
 }
 
 /** Counts by row and column; the shade is the share of the row. */
-export function matrix({ rows, columns, values, rowLabel, columnLabel }: { rows: readonly string[]; columns: readonly string[]; values: readonly (readonly number[])[]; rowLabel: string; columnLabel: string }): string {
+export function matrix({
+  rows,
+  columns,
+  values,
+  rowLabel,
+  columnLabel,
+}: {
+  rows: readonly string[];
+  columns: readonly string[];
+  values: readonly (readonly number[])[];
+  rowLabel: string;
+  columnLabel: string;
+}): string {
   const [left, top, side, tall] = [104, 48, 62, 42];
   const cells = values.flatMap((row, r) => {
-    const sum = Math.max(1, row.reduce((a, b) => a + b, 0));
+    const sum = Math.max(
+      1,
+      row.reduce((a, b) => a + b, 0),
+    );
     return row.map((value, c) => {
       const [x, y] = [left + c * side, top + r * tall];
       return `<rect x="${x}" y="${y}" width="${side - 2}" height="${tall - 2}" fill="var(--mark)" fill-opacity="${(0.06 + (0.8 * value) / sum).toFixed(3)}"/><text class="strong" x="${x + side / 2 - 1}" y="${y + tall / 2 + 3}" text-anchor="middle">${value}</text>`;
     });
   });
   const names = [
-    ...columns.map((name, c) => `<text x="${left + c * side + side / 2}" y="${top - 7}" text-anchor="middle">${escape(name)}</text>`),
-    ...rows.map((name, r) => `<text x="${left - 8}" y="${top + r * tall + tall / 2 + 3}" text-anchor="end">${escape(name)}</text>`),
+    ...columns.map(
+      (name, c) => `<text x="${left + c * side + side / 2}" y="${top - 7}" text-anchor="middle">${escape(name)}</text>`,
+    ),
+    ...rows.map(
+      (name, r) =>
+        `<text x="${left - 8}" y="${top + r * tall + tall / 2 + 3}" text-anchor="end">${escape(name)}</text>`,
+    ),
     `<text class="strong" x="${left}" y="14">${escape(columnLabel)} →</text>`,
     `<text class="strong" x="2" y="${top - 7}">${escape(rowLabel)} ↓</text>`,
   ];
@@ -74,7 +139,10 @@ export function matrix({ rows, columns, values, rowLabel, columnLabel }: { rows:
 
 /** The names of series above the frame, in their colours. */
 function key(names: readonly string[]): string {
-  const spans = names.map((name, i) => `<tspan style="fill:${COLOURS[i % COLOURS.length]}"${i === 0 ? '' : ' dx="14"'}>■ ${escape(name)}</tspan>`);
+  const spans = names.map(
+    (name, i) =>
+      `<tspan style="fill:${COLOURS[i % COLOURS.length]}"${i === 0 ? '' : ' dx="14"'}>■ ${escape(name)}</tspan>`,
+  );
   return `<text x="${EDGE.left}" y="14">${spans.join('')}</text>`;
 }
 
@@ -86,15 +154,36 @@ export interface Axes {
   readonly frame: string;
 }
 
-export function createAxes(xRange: readonly [number, number], yRange: readonly [number, number], xLabel: string, yLabel: string, xTicks = true): Axes {
-  const x = (value: number): number => fixed(EDGE.left + ((value - xRange[0]) / (xRange[1] - xRange[0])) * (WIDTH - EDGE.left - EDGE.right));
-  const y = (value: number): number => fixed(HEIGHT - EDGE.bottom - ((value - yRange[0]) / (yRange[1] - yRange[0])) * (HEIGHT - EDGE.top - EDGE.bottom));
+export function createAxes(
+  xRange: readonly [number, number],
+  yRange: readonly [number, number],
+  xLabel: string,
+  yLabel: string,
+  xTicks = true,
+): Axes {
+  const x = (value: number): number =>
+    fixed(EDGE.left + ((value - xRange[0]) / (xRange[1] - xRange[0])) * (WIDTH - EDGE.left - EDGE.right));
+  const y = (value: number): number =>
+    fixed(HEIGHT - EDGE.bottom - ((value - yRange[0]) / (yRange[1] - yRange[0])) * (HEIGHT - EDGE.top - EDGE.bottom));
   const bottom = HEIGHT - EDGE.bottom;
-  const parts = [`<path d="M${EDGE.left} ${EDGE.top}V${bottom}H${WIDTH - EDGE.right}" fill="none" stroke="var(--line)"/>`];
-  if (xTicks) for (const tick of ticks(xRange)) parts.push(`<path d="M${x(tick.value)} ${bottom}v4" stroke="var(--line)"/><text x="${x(tick.value)}" y="${bottom + 16}" text-anchor="middle">${tick.text}</text>`);
-  for (const tick of ticks(yRange)) parts.push(`<path d="M${EDGE.left} ${y(tick.value)}H${WIDTH - EDGE.right}" stroke="var(--line)" stroke-opacity=".6"/><text x="${EDGE.left - 6}" y="${y(tick.value) + 4}" text-anchor="end">${tick.text}</text>`);
-  parts.push(`<text class="strong" x="${(WIDTH + EDGE.left) / 2}" y="${HEIGHT - 6}" text-anchor="middle">${escape(xLabel)}</text>`);
-  parts.push(`<text class="strong" transform="translate(12 ${(bottom + EDGE.top) / 2}) rotate(-90)" text-anchor="middle">${escape(yLabel)}</text>`);
+  const parts = [
+    `<path d="M${EDGE.left} ${EDGE.top}V${bottom}H${WIDTH - EDGE.right}" fill="none" stroke="var(--line)"/>`,
+  ];
+  if (xTicks)
+    for (const tick of ticks(xRange))
+      parts.push(
+        `<path d="M${x(tick.value)} ${bottom}v4" stroke="var(--line)"/><text x="${x(tick.value)}" y="${bottom + 16}" text-anchor="middle">${tick.text}</text>`,
+      );
+  for (const tick of ticks(yRange))
+    parts.push(
+      `<path d="M${EDGE.left} ${y(tick.value)}H${WIDTH - EDGE.right}" stroke="var(--line)" stroke-opacity=".6"/><text x="${EDGE.left - 6}" y="${y(tick.value) + 4}" text-anchor="end">${tick.text}</text>`,
+    );
+  parts.push(
+    `<text class="strong" x="${(WIDTH + EDGE.left) / 2}" y="${HEIGHT - 6}" text-anchor="middle">${escape(xLabel)}</text>`,
+  );
+  parts.push(
+    `<text class="strong" transform="translate(12 ${(bottom + EDGE.top) / 2}) rotate(-90)" text-anchor="middle">${escape(yLabel)}</text>`,
+  );
   return { x, y, frame: parts.join('') };
 }
 
@@ -106,7 +195,8 @@ function ticks([low, high]: readonly [number, number]): { value: number; text: s
   const digits = Math.max(0, -Math.floor(Math.log10(step) + 1e-9));
   const text = (value: number): string => (step >= 1e5 || digits > 6 ? value.toExponential(1) : value.toFixed(digits));
   const found = [];
-  for (let k = Math.ceil(low / step - 1e-9); k * step <= high + step * 1e-9; k++) found.push({ value: k * step, text: text(k * step) });
+  for (let k = Math.ceil(low / step - 1e-9); k * step <= high + step * 1e-9; k++)
+    found.push({ value: k * step, text: text(k * step) });
   return found;
 }
 
@@ -136,4 +226,5 @@ function line(points: readonly Point[], axes: Axes, colour: string): string {
 }
 
 export const fixed = (value: number): number => Math.round(value * 10) / 10;
-export const svg = (content: string): string => `<svg viewBox="0 0 ${WIDTH} ${HEIGHT}" width="${WIDTH}" height="${HEIGHT}" role="img">${content}</svg>`;
+export const svg = (content: string): string =>
+  `<svg viewBox="0 0 ${WIDTH} ${HEIGHT}" width="${WIDTH}" height="${HEIGHT}" role="img">${content}</svg>`;

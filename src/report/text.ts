@@ -13,11 +13,14 @@ export function signed(value: number | null | undefined, digits = 4): string {
 
 /** 0.9123 [0.9011, 0.9220] */
 export function withInterval(value: number | null, interval: readonly [number, number] | null, digits = 4): string {
-  return interval === null ? decimal(value, digits) : `${decimal(value, digits)} [${decimal(interval[0], digits)}, ${decimal(interval[1], digits)}]`;
+  return interval === null
+    ? decimal(value, digits)
+    : `${decimal(value, digits)} [${decimal(interval[0], digits)}, ${decimal(interval[1], digits)}]`;
 }
 
 /** A table of GitHub's Markdown; cells keep to one line. */
 export function markdownTable(head: readonly string[], rows: readonly (readonly string[])[]): string {
-  const line = (cells: readonly string[]): string => `| ${cells.map((cell) => cell.replaceAll('|', '\\|').replaceAll(/\s+/g, ' ')).join(' | ')} |`;
+  const line = (cells: readonly string[]): string =>
+    `| ${cells.map((cell) => cell.replaceAll('|', '\\|').replaceAll(/\s+/g, ' ')).join(' | ')} |`;
   return [line(head), `|${head.map(() => '---').join('|')}|`, ...rows.map(line)].join('\n');
 }

@@ -20,7 +20,8 @@ export function openDatabase(file: string, schema: string): Db {
 
 /**
  * Works on an index that can be made again and must never fail what it only makes quicker: undefined where it cannot be
- * used (a full or read-only disk, a lock that stays). A damaged one is thrown away, so that the next call makes it anew.
+ * used (a full or read-only disk, a lock that stays). A damaged one is thrown away, so that the next call makes it
+ * anew.
  */
 export function onIndex<T>(file: string, schema: string, work: (database: Db) => T): T | undefined {
   let database: Db | undefined;
@@ -28,7 +29,8 @@ export function onIndex<T>(file: string, schema: string, work: (database: Db) =>
     database = openDatabase(file, schema);
     return work(database);
   } catch (error) {
-    if (DAMAGED.includes((error as { code?: string }).code ?? '')) for (const end of ['', '-wal', '-shm', '-journal']) rmSync(file + end, { force: true });
+    if (DAMAGED.includes((error as { code?: string }).code ?? ''))
+      for (const end of ['', '-wal', '-shm', '-journal']) rmSync(file + end, { force: true });
     return undefined;
   } finally {
     database?.close();

@@ -8,8 +8,16 @@ export interface Line {
 
 const POLL_MS = 100;
 
-/** Follows an append-only file from byte `offset` until `ended()` says that nobody writes any more. A torn last line is not given. */
-export async function* followLines(file: string, ended: () => boolean, signal?: AbortSignal, offset = 0): AsyncGenerator<Line, void, undefined> {
+/**
+ * Follows an append-only file from byte `offset` until `ended()` says that nobody writes any more. A torn last line is
+ * not given.
+ */
+export async function* followLines(
+  file: string,
+  ended: () => boolean,
+  signal?: AbortSignal,
+  offset = 0,
+): AsyncGenerator<Line, void, undefined> {
   let place = offset;
   let number = 0;
   let rest = Buffer.alloc(0);

@@ -36,7 +36,11 @@ export async function createRun(root: string, name: string, recipe: object, envi
       await mkdir(folder);
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code === 'EEXIST') continue;
-      throw new QalignError('OUTPUT_UNWRITABLE', `The run directory ${folder} cannot be made: ${(error as Error).message}.`, { cause: error });
+      throw new QalignError(
+        'OUTPUT_UNWRITABLE',
+        `The run directory ${folder} cannot be made: ${(error as Error).message}.`,
+        { cause: error },
+      );
     }
     await writeWhole(join(folder, 'environment.json'), `${JSON.stringify(environment, null, 2)}\n`);
     await writeWhole(join(folder, 'recipe.json'), `${JSON.stringify(recipe, null, 2)}\n`);
@@ -59,13 +63,17 @@ export function findRun(root: string, id: string): string {
 /** The run below `root` that resolved to the same recipe and data, if there is one. */
 export async function findSameRun(root: string, resolved: object): Promise<string | undefined> {
   const wanted = JSON.stringify(resolved, null, 2);
-  for (const folder of await listRunFolders(root)) if ((await readFile(join(folder, 'recipe.json'), 'utf8')).trimEnd() === wanted) return folder;
+  for (const folder of await listRunFolders(root))
+    if ((await readFile(join(folder, 'recipe.json'), 'utf8')).trimEnd() === wanted) return folder;
   return undefined;
 }
 
 export async function listRunFolders(root: string): Promise<string[]> {
   const entries = await readdir(root, { withFileTypes: true }).catch(() => []);
-  return entries.filter((entry) => entry.isDirectory() && existsSync(join(root, entry.name, 'recipe.json'))).map((entry) => join(root, entry.name)).sort();
+  return entries
+    .filter((entry) => entry.isDirectory() && existsSync(join(root, entry.name, 'recipe.json')))
+    .map((entry) => join(root, entry.name))
+    .sort();
 }
 
 /** All whole events of a run. A line torn by a kill is skipped; later ones follow on a line of their own. */
@@ -84,8 +92,14 @@ export function parseEvent(line: string): TrainEvent[] {
 }
 
 /** Follows events.jsonl from byte `offset` until `ended()` says that nobody writes any more. */
-export async function* followEvents(folder: string, ended: () => boolean, signal?: AbortSignal, offset = 0): AsyncGenerator<TrainEvent> {
-  for await (const { text } of followLines(join(folder, 'events.jsonl'), ended, signal, offset)) yield* parseEvent(text);
+export async function* followEvents(
+  folder: string,
+  ended: () => boolean,
+  signal?: AbortSignal,
+  offset = 0,
+): AsyncGenerator<TrainEvent> {
+  for await (const { text } of followLines(join(folder, 'events.jsonl'), ended, signal, offset))
+    yield* parseEvent(text);
 }
 
 /** The process that trains a run now, if there is one. */
@@ -110,12 +124,25 @@ export const clearStop = (folder: string): Promise<void> => rm(join(folder, 'sto
 
 export async function summarise(folder: string): Promise<RunSummary> {
   const id = basename(folder);
-  const name = await readFile(join(folder, 'recipe.json'), 'utf8').then((text) => (JSON.parse(text) as { name: string }).name, () => id).catch(() => id);
+  const name = await readFile(join(folder, 'recipe.json'), 'utf8')
+    .then(
+      (text) => (JSON.parse(text) as { name: string }).name,
+      () => id,
+    )
+    .catch(() => id);
   const events = await readEvents(folder);
-  const lastOf = <E extends TrainEvent['event']>(kind: E) => events.findLast((event): event is Extract<TrainEvent, { event: E }> => event.event === kind);
+  const lastOf = <E extends TrainEvent['event']>(kind: E) =>
+    events.findLast((event): event is Extract<TrainEvent, { event: E }> => event.event === kind);
   const [started, step, evaluation] = [lastOf('started'), lastOf('step'), lastOf('evaluation')];
   const tail = events.at(-1);
-  const status: RunStatus = (await activePid(folder)) !== undefined ? 'running' : events.length === 0 ? 'prepared' : tail?.event === 'end' ? tail.status : 'interrupted';
+  const status: RunStatus =
+    (await activePid(folder)) !== undefined
+      ? 'running'
+      : events.length === 0
+        ? 'prepared'
+        : tail?.event === 'end'
+          ? tail.status
+          : 'interrupted';
   return {
     id,
     name,

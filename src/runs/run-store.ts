@@ -3,15 +3,21 @@ import { basename, join } from 'node:path';
 import { onIndex, type Db } from './database.js';
 import { listRunFolders, summarise, type RunSummary } from './run-directory.js';
 
-/** The runs below `root`, with an index in `root/index.db` so that listing thousands is quick. The directories are the truth. */
+/**
+ * The runs below `root`, with an index in `root/index.db` so that listing thousands is quick. The directories are the
+ * truth.
+ */
 export interface RunStore {
-  /** Reads again what changed since it was indexed (and runs that were not over), forgets what is gone. Oldest first. */
+  /**
+   * Reads again what changed since it was indexed (and runs that were not over), forgets what is gone. Oldest first.
+   */
   refresh(): Promise<RunSummary[]>;
   /** Reads all directories again. */
   rebuild(): Promise<RunSummary[]>;
 }
 
-const SCHEMA = 'CREATE TABLE IF NOT EXISTS indexed_runs (id TEXT PRIMARY KEY, stamp TEXT, name TEXT, status TEXT, started_at REAL, step INTEGER, total_steps INTEGER, loss REAL, srcc REAL, plcc REAL)';
+const SCHEMA =
+  'CREATE TABLE IF NOT EXISTS indexed_runs (id TEXT PRIMARY KEY, stamp TEXT, name TEXT, status TEXT, started_at REAL, step INTEGER, total_steps INTEGER, loss REAL, srcc REAL, plcc REAL)';
 const COLUMNS = 'stamp, id, name, status, started_at, step, total_steps, loss, srcc, plcc';
 const OVER: readonly RunSummary['status'][] = ['completed', 'failed', 'stopped'];
 
@@ -31,8 +37,16 @@ export function openRunStore(root: string): RunStore {
       }),
     );
     const ids = new Set(current.map(({ run }) => run.id));
-    index((database) => write(database, current.filter((entry) => known.get(entry.run.id) !== entry), [...known.keys()].filter((id) => !ids.has(id))));
-    return current.map(({ run }) => run).sort((a, b) => (a.startedAt ?? 0) - (b.startedAt ?? 0) || (a.id < b.id ? -1 : 1));
+    index((database) =>
+      write(
+        database,
+        current.filter((entry) => known.get(entry.run.id) !== entry),
+        [...known.keys()].filter((id) => !ids.has(id)),
+      ),
+    );
+    return current
+      .map(({ run }) => run)
+      .sort((a, b) => (a.startedAt ?? 0) - (b.startedAt ?? 0) || (a.id < b.id ? -1 : 1));
   };
   return {
     refresh: () => update(index(read) ?? new Map()),
@@ -49,17 +63,35 @@ function read(database: Db): Map<string, Indexed> {
 }
 
 function write(database: Db, changed: readonly Indexed[], gone: readonly string[]): void {
-  const insert = database.prepare(`INSERT OR REPLACE INTO indexed_runs (${COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`);
+  const insert = database.prepare(
+    `INSERT OR REPLACE INTO indexed_runs (${COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+  );
   const forget = database.prepare('DELETE FROM indexed_runs WHERE id = ?');
   database.transaction(() => {
-    for (const { stamp, run } of changed) insert.run(stamp, run.id, run.name, run.status, run.startedAt ?? null, run.step, run.totalSteps ?? null, run.loss ?? null, run.srcc ?? null, run.plcc ?? null);
+    for (const { stamp, run } of changed)
+      insert.run(
+        stamp,
+        run.id,
+        run.name,
+        run.status,
+        run.startedAt ?? null,
+        run.step,
+        run.totalSteps ?? null,
+        run.loss ?? null,
+        run.srcc ?? null,
+        run.plcc ?? null,
+      );
     for (const id of gone) forget.run(id);
   })();
 }
 
 /** Changes whenever a run says or does something: size and date of its events, and whether somebody trains it. */
 async function stampOf(folder: string): Promise<string> {
-  const of = (name: string): Promise<string> => stat(join(folder, name)).then(({ size, mtimeMs }) => `${size}@${mtimeMs}`, () => '-');
+  const of = (name: string): Promise<string> =>
+    stat(join(folder, name)).then(
+      ({ size, mtimeMs }) => `${size}@${mtimeMs}`,
+      () => '-',
+    );
   return `${await of('events.jsonl')} ${await of('pid')}`;
 }
 

@@ -16,7 +16,15 @@ export interface Sample {
   readonly groupCount?: number | undefined;
 }
 
-export const RESAMPLED = ['srcc', 'plcc', 'plcc_logistic', 'krcc', 'rmse', 'mean_correlation', 'level_accuracy'] as const;
+export const RESAMPLED = [
+  'srcc',
+  'plcc',
+  'plcc_logistic',
+  'krcc',
+  'rmse',
+  'mean_correlation',
+  'level_accuracy',
+] as const;
 export type Resampled = (typeof RESAMPLED)[number];
 /** One value per replicate; NaN where a replicate has none (all items alike). */
 export type Replicates = Readonly<Record<Resampled, Float64Array>>;
@@ -26,8 +34,8 @@ export const REPLICATES = 1000;
  * Above so many items a random part of the groups is resampled in place of all of them, and the spread about the part's
  * own value is scaled by √(part) and laid about the value of all: 1/√(2·10 000) is 0.7 per cent of the width, a fifth
  * of what 1000 replicates leave uncertain. KRCC costs n log n a replicate. Groups are what the spread is made of, so a
- * thousand of them stay, or all where they are fewer, and some items of each: that makes intervals a little wider, never
- * narrower.
+ * thousand of them stay, or all where they are fewer, and some items of each: that makes intervals a little wider,
+ * never narrower.
  */
 const MAX_ITEMS = 10_000;
 const MAX_ITEMS_KRCC = 2_000;
@@ -40,8 +48,14 @@ const LEAST_GROUPS = 1_000;
  *
  * @param full the statistics of all items, about which the replicates of a part are laid
  */
-export function bootstrap(sample: Sample, full: Readonly<Partial<Record<Resampled, number>>>, { replicates = REPLICATES, seed = 0 }: { replicates?: number; seed?: number } = {}): Replicates {
-  const result = Object.fromEntries(RESAMPLED.map((name) => [name, new Float64Array(replicates).fill(Number.NaN)])) as Record<Resampled, Float64Array>;
+export function bootstrap(
+  sample: Sample,
+  full: Readonly<Partial<Record<Resampled, number>>>,
+  { replicates = REPLICATES, seed = 0 }: { replicates?: number; seed?: number } = {},
+): Replicates {
+  const result = Object.fromEntries(
+    RESAMPLED.map((name) => [name, new Float64Array(replicates).fill(Number.NaN)]),
+  ) as Record<Resampled, Float64Array>;
   const part = takePart(sample, MAX_ITEMS, seed);
   const layout = layOut(part);
   const random = createRandom(seed);
@@ -51,7 +65,9 @@ export function bootstrap(sample: Sample, full: Readonly<Partial<Record<Resample
   for (let b = 0; b < replicates; b++) {
     draw(weights, random);
     const drawn = statistics(layout, weights);
-    for (const name of names) result[name][b] = part.share === 1 ? drawn[name] : full[name]! + Math.sqrt(part.share) * (drawn[name] - own[name]);
+    for (const name of names)
+      result[name][b] =
+        part.share === 1 ? drawn[name] : full[name]! + Math.sqrt(part.share) * (drawn[name] - own[name]);
   }
   if (full.krcc !== undefined) krccReplicates(sample, full.krcc, seed, result.krcc);
   return result;
@@ -74,7 +90,10 @@ export function quantile(sorted: Float64Array, share: number): number {
 
 type Part = Sample & { readonly groups: Uint32Array; readonly groupCount: number; readonly share: number };
 
-/** Everything in the order of the scores, so that the inner loops walk through memory; the MOS side knows where its items stand there. */
+/**
+ * Everything in the order of the scores, so that the inner loops walk through memory; the MOS side knows where its
+ * items stand there.
+ */
 interface Layout {
   readonly n: number;
   readonly groupX: Uint32Array;
@@ -162,7 +181,9 @@ function runEnds(values: ArrayLike<number>, order: Uint32Array): Uint8Array {
   return result;
 }
 
-/** How often each group is drawn. A byte is enough: 256 times needs 256 groups or more, and then has a chance of 1/256!. */
+/**
+ * How often each group is drawn. A byte is enough: 256 times needs 256 groups or more, and then has a chance of 1/256!.
+ */
 function draw(weights: Uint8Array, random: () => number): void {
   const count = weights.length;
   const scale = count / 2 ** 32;
@@ -221,7 +242,8 @@ function statistics(layout: Layout, weights: Uint8Array): Record<Resampled, numb
     run = 0;
     runY = 0;
   }
-  const correlation = (ab: number, aa: number, bb: number): number => (aa > 0 && bb > 0 ? Math.min(1, Math.max(-1, ab / Math.sqrt(aa) / Math.sqrt(bb))) : Number.NaN);
+  const correlation = (ab: number, aa: number, bb: number): number =>
+    aa > 0 && bb > 0 ? Math.min(1, Math.max(-1, ab / Math.sqrt(aa) / Math.sqrt(bb))) : Number.NaN;
   const covariance = (ab: number, a: number, b: number): number => ab - (a * b) / total;
   // what rounding leaves of the spread of equals is no spread
   const spread = (aa: number, a: number): number => (covariance(aa, a, a) > 1e-13 * aa ? covariance(aa, a, a) : 0);

@@ -20,7 +20,10 @@ export function plcc(x: ArrayLike<number>, y: ArrayLike<number>): number {
   return n === 2 ? Math.round(r) : r;
 }
 
-/** Spearman's rank correlation (SRCC): PLCC of the ranks, ties sharing their mean rank. Equal to `scipy.stats.spearmanr`. */
+/**
+ * Spearman's rank correlation (SRCC): PLCC of the ranks, ties sharing their mean rank. Equal to
+ * `scipy.stats.spearmanr`.
+ */
 export function srcc(x: ArrayLike<number>, y: ArrayLike<number>): number {
   requirePairs(x, y);
   return plcc(ranks(x), ranks(y));
@@ -44,7 +47,7 @@ export function ranks(values: ArrayLike<number>): Float64Array {
   const n = values.length;
   const order = argsort(values);
   const result = new Float64Array(n);
-  for (let start = 0; start < n; ) {
+  for (let start = 0; start < n;) {
     let end = start + 1;
     while (end < n && values[order[end]!] === values[order[start]!]) end++;
     for (let k = start; k < end; k++) result[order[k]!] = (start + end + 1) / 2;
@@ -66,7 +69,10 @@ export function mean(values: ArrayLike<number>): number {
   return (sum + lost) / values.length;
 }
 
-/** Differences from the mean, divided by their length; in parts of the largest first: squares of 1e200 or 1e-200 would leave the doubles. */
+/**
+ * Differences from the mean, divided by their length; in parts of the largest first: squares of 1e200 or 1e-200 would
+ * leave the doubles.
+ */
 function unitLength(values: ArrayLike<number>): Float64Array {
   const n = values.length;
   const middle = pairwiseSum(values, 0, n) / n;

@@ -15,9 +15,18 @@ export function standardOf(scores: ArrayLike<number>): Standard {
 }
 
 /** Σ weight_j · (score_j − mean_j) / std_j, item by item. */
-export function combine(columns: readonly ArrayLike<number>[], standards: readonly Standard[], weights: readonly number[]): Float64Array {
+export function combine(
+  columns: readonly ArrayLike<number>[],
+  standards: readonly Standard[],
+  weights: readonly number[],
+): Float64Array {
   const n = columns[0]?.length ?? 0;
-  if (columns.some((column) => column.length !== n) || standards.length !== columns.length || weights.length !== columns.length) throw new RangeError('an ensemble needs one score of each scorer for each item, and one weight a scorer');
+  if (
+    columns.some((column) => column.length !== n) ||
+    standards.length !== columns.length ||
+    weights.length !== columns.length
+  )
+    throw new RangeError('an ensemble needs one score of each scorer for each item, and one weight a scorer');
   const result = new Float64Array(n);
   columns.forEach((column, j) => {
     const { mean: middle, std } = standards[j]!;
@@ -30,18 +39,27 @@ export function combine(columns: readonly ArrayLike<number>[], standards: readon
  * Weights of at least 0 that sum to 1 and fit the MOS of validation items best (non-negative least squares over every
  * choice of scorers; there are few). @throws RangeError where no scorer goes with the MOS
  */
-export function fitWeights(columns: readonly ArrayLike<number>[], standards: readonly Standard[], mos: ArrayLike<number>): number[] {
+export function fitWeights(
+  columns: readonly ArrayLike<number>[],
+  standards: readonly Standard[],
+  mos: ArrayLike<number>,
+): number[] {
   const k = columns.length;
   const target = standardOf(mos);
   const y = Float64Array.from(mos, (value) => (value - target.mean) / target.std);
-  const z = columns.map((column, j) => Float64Array.from(column, (value) => (value - standards[j]!.mean) / standards[j]!.std));
+  const z = columns.map((column, j) =>
+    Float64Array.from(column, (value) => (value - standards[j]!.mean) / standards[j]!.std),
+  );
   const product = (a: Float64Array, b: Float64Array): number => mean(a.map((value, i) => value * b[i]!));
   const gram = z.map((a) => z.map((b) => product(a, b)));
   const right = z.map((a) => product(a, y));
   let best: { weights: number[]; gain: number } | undefined;
   for (let subset = 1; subset < 1 << k; subset++) {
     const chosen = z.map((_, j) => j).filter((j) => (subset >> j) & 1);
-    const solved = solve(chosen.map((i) => chosen.map((j) => gram[i]![j]!)), chosen.map((i) => right[i]!));
+    const solved = solve(
+      chosen.map((i) => chosen.map((j) => gram[i]![j]!)),
+      chosen.map((i) => right[i]!),
+    );
     if (solved === undefined || solved.some((weight) => weight < 0)) continue;
     const gain = solved.reduce((sum, weight, i) => sum + weight * right[chosen[i]!]!, 0);
     const weights = z.map((_, j) => (chosen.includes(j) ? solved[chosen.indexOf(j)]! : 0));
@@ -57,7 +75,9 @@ function solve(matrix: readonly (readonly number[])[], right: readonly number[])
   const rows = matrix.map((row, i) => [...row, right[i]!]);
   const k = rows.length;
   for (let column = 0; column < k; column++) {
-    const pivot = rows.slice(column).reduce((top, row, i) => (Math.abs(row[column]!) > Math.abs(rows[top]![column]!) ? column + i : top), column);
+    const pivot = rows
+      .slice(column)
+      .reduce((top, row, i) => (Math.abs(row[column]!) > Math.abs(rows[top]![column]!) ? column + i : top), column);
     [rows[column], rows[pivot]] = [rows[pivot]!, rows[column]!];
     if (Math.abs(rows[column]![column]!) < 1e-12) return undefined;
     for (const [i, row] of rows.entries()) {

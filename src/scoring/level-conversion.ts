@@ -4,17 +4,32 @@ import { LEVELS } from './levels.js';
 export interface LevelRule {
   /** Level names, best first. */
   readonly names: readonly string[];
-  /** `trimmed`: a thousandth of the rows is cut at each end, as the authors did; `minmax`: Eq. 1; or two numbers, in the units of the scores. */
+  /**
+   * `trimmed`: a thousandth of the rows is cut at each end, as the authors did; `minmax`: Eq. 1; or two numbers, in the
+   * units of the scores.
+   */
   readonly range: 'trimmed' | 'minmax' | readonly [lo: number, hi: number];
-  /** Whether a score on the edge between two levels belongs to the upper level, whose lower edge it is, or to the lower level. */
+  /**
+   * Whether a score on the edge between two levels belongs to the upper level, whose lower edge it is, or to the lower
+   * level.
+   */
   readonly edge: 'lower' | 'upper';
   readonly outside: 'drop' | 'clip';
-  /** `half_open`: the far end itself (M with `lower`, m with `upper`) is outside, as in the authors' code; `closed`: both ends are inside. */
+  /**
+   * `half_open`: the far end itself (M with `lower`, m with `upper`) is outside, as in the authors' code; `closed`:
+   * both ends are inside.
+   */
   readonly ends: 'half_open' | 'closed';
 }
 
 /** What the authors' files were made with, but for the `outside` rule of videos (clip) and explicit ranges. */
-export const OFFICIAL_RULE: LevelRule = { names: LEVELS, range: 'trimmed', edge: 'lower', outside: 'drop', ends: 'half_open' };
+export const OFFICIAL_RULE: LevelRule = {
+  names: LEVELS,
+  range: 'trimmed',
+  edge: 'lower',
+  outside: 'drop',
+  ends: 'half_open',
+};
 /** Eq. 1 of the paper. */
 export const PAPER_RULE: LevelRule = { names: LEVELS, range: 'minmax', edge: 'upper', outside: 'clip', ends: 'closed' };
 
@@ -38,11 +53,15 @@ export function scoreRange(scores: Float64Array, range: LevelRule['range']): Sco
 }
 
 function ordered(min: number, max: number): ScoreRange {
-  if (!(min < max) || !Number.isFinite(max - min)) throw new RangeError(`the range [${min}, ${max}] is empty or not finite`);
+  if (!(min < max) || !Number.isFinite(max - min))
+    throw new RangeError(`the range [${min}, ${max}] is empty or not finite`);
   return { min, max };
 }
 
-/** Score → index into `rule.names` (0 = best), or undefined where the rule drops it. Compares in doubles as the authors do: m + i·step ≤ s. */
+/**
+ * Score → index into `rule.names` (0 = best), or undefined where the rule drops it. Compares in doubles as the authors
+ * do: m + i·step ≤ s.
+ */
 export function levelFinder(rule: LevelRule, { min, max }: ScoreRange): (score: number) => number | undefined {
   const count = rule.names.length;
   if (count < 2) throw new RangeError(`at least two levels are needed, not ${count}`);
@@ -50,7 +69,10 @@ export function levelFinder(rule: LevelRule, { min, max }: ScoreRange): (score: 
   const edges = Float64Array.from({ length: count }, (_, i) => min + i * step);
   const last = count - 1;
   const inside = insideTest(rule, min, max);
-  const rank = rule.edge === 'lower' ? (score: number) => above(edges, (edge) => edge <= score) : (score: number) => above(edges, (edge) => edge < score);
+  const rank =
+    rule.edge === 'lower'
+      ? (score: number) => above(edges, (edge) => edge <= score)
+      : (score: number) => above(edges, (edge) => edge < score);
   return (score) => {
     if (rule.outside === 'drop' && !inside(score)) return undefined;
     return last - Math.min(last, Math.max(0, rank(score)));
@@ -74,7 +96,10 @@ export function levelValue(index: number, count: number): number {
   return count - index;
 }
 
-/** Distance of a score to the nearest edge between two levels, in parts of a level's width: 0 is on the edge, 0.5 the middle. */
+/**
+ * Distance of a score to the nearest edge between two levels, in parts of a level's width: 0 is on the edge, 0.5 the
+ * middle.
+ */
 export function edgeDistance(score: number, { min, max }: ScoreRange, count: number): number {
   const position = ((score - min) / (max - min)) * count;
   const nearest = Math.min(count - 1, Math.max(1, Math.round(position)));

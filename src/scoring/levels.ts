@@ -29,7 +29,14 @@ export const SCALE_RANGES: Readonly<Record<Scale, { readonly min: number; readon
 /** Names five numbers given in the order of LEVELS. */
 export function byLevel(values: readonly number[]): ByLevel {
   const [excellent, good, fair, poor, bad] = values;
-  if (values.length !== LEVELS.length || excellent === undefined || good === undefined || fair === undefined || poor === undefined || bad === undefined) {
+  if (
+    values.length !== LEVELS.length ||
+    excellent === undefined ||
+    good === undefined ||
+    fair === undefined ||
+    poor === undefined ||
+    bad === undefined
+  ) {
     throw new RangeError(`five numbers in the order of ${LEVELS.join(', ')} are needed, not ${values.length}`);
   }
   return { excellent, good, fair, poor, bad };

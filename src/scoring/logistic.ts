@@ -1,7 +1,10 @@
 import { mean, plcc } from './correlation.js';
 import { requirePairs } from './pairs.js';
 
-/** f(x) = beta2 + (beta1 − beta2) / (1 + exp(−(x − beta3) / |beta4|)): the mapping of VQEG (FRTV Phase II, 2003), four parameters. */
+/**
+ * f(x) = beta2 + (beta1 − beta2) / (1 + exp(−(x − beta3) / |beta4|)): the mapping of VQEG (FRTV Phase II, 2003), four
+ * parameters.
+ */
 export interface Logistic {
   readonly beta1: number;
   readonly beta2: number;
@@ -13,7 +16,10 @@ export interface LogisticFit extends Logistic {
   /** Σ (y − f(x))², in squared units of y. */
   readonly sum_of_squares: number;
   readonly iterations: number;
-  /** False: the best when patience ran out (200 steps, 25 of a hundred thousand pairs and more); the curve is good all the same. */
+  /**
+   * False: the best when patience ran out (200 steps, 25 of a hundred thousand pairs and more); the curve is good all
+   * the same.
+   */
   readonly converged: boolean;
 }
 
@@ -23,11 +29,17 @@ const PART = 50_000;
 /** And where the starts are compared. */
 const SURVEYED = 1_000;
 const REFINED = 5_000;
-/** Data that a line, an exponential or a step fits best has no finite optimum: within these bounds they are met to 1e-6 of their spread and the numbers stay good. */
+/**
+ * Data that a line, an exponential or a step fits best has no finite optimum: within these bounds they are met to 1e-6
+ * of their spread and the numbers stay good.
+ */
 const WIDTHS = [Math.log(1e-9), Math.log(1e4)] as const;
 const BEYOND = 14;
 
-/** The value of the mapping at x, in units of the MOS it was fitted to. Both sides are computed from their own end: the other is as far away as it likes. */
+/**
+ * The value of the mapping at x, in units of the MOS it was fitted to. Both sides are computed from their own end: the
+ * other is as far away as it likes.
+ */
 export function logisticAt({ beta1, beta2, beta3, beta4 }: Logistic, x: number): number {
   const z = (x - beta3) / Math.abs(beta4);
   return z > 0 ? beta1 + (beta2 - beta1) / (1 + Math.exp(z)) : beta2 + (beta1 - beta2) / (1 + Math.exp(-z));
@@ -35,9 +47,9 @@ export function logisticAt({ beta1, beta2, beta3, beta4 }: Logistic, x: number):
 
 /**
  * Least squares. For a given centre and width the best beta1 and beta2 are a matter of linear algebra, so the search is
- * over these two (variable projection: Golub and Pereyra 1973, with Kaufman's Jacobian): Levenberg and Marquardt from the
- * usual start (mean x, std x / 4) and from the best of a grid, because there are local optima. The result never fits
- * worse than the usual start, nor than a line by more than rounding.
+ * over these two (variable projection: Golub and Pereyra 1973, with Kaufman's Jacobian): Levenberg and Marquardt from
+ * the usual start (mean x, std x / 4) and from the best of a grid, because there are local optima. The result never
+ * fits worse than the usual start, nor than a line by more than rounding.
  *
  * @param x predicted scores, length n
  * @param y mean opinion scores, length n
@@ -52,7 +64,9 @@ export function fitLogistic(x: ArrayLike<number>, y: ArrayLike<number>): Logisti
   const refined = every(a.values, b.values, REFINED);
   const starts = bestStarts(every(a.values, b.values, SURVEYED)).map((start) => descend(refined, start));
   let found = starts.reduce((best, one) => (one.squares < best.squares ? one : best));
-  if (n > REFINED) for (const pairs of [every(a.values, b.values, PART), ...(n > PART ? [{ x: a.values, y: b.values }] : [])]) found = descend(pairs, found.shape);
+  if (n > REFINED)
+    for (const pairs of [every(a.values, b.values, PART), ...(n > PART ? [{ x: a.values, y: b.values }] : [])])
+      found = descend(pairs, found.shape);
   const { low, rise } = project({ x: a.values, y: b.values }, found.shape);
   const fit: Logistic = {
     beta1: (low + rise) * b.scale + b.middle,
@@ -102,19 +116,33 @@ function descend(pairs: Pairs, start: Shape): Projection & { shape: Shape; itera
       [shape, best] = [trial, next];
       damping = Math.max(1e-12, damping / 10);
     } else {
-      converged = Math.abs(trial.centre - shape.centre) <= 1e-12 * Math.exp(shape.logWidth) && Math.abs(trial.logWidth - shape.logWidth) < 1e-12;
+      converged =
+        Math.abs(trial.centre - shape.centre) <= 1e-12 * Math.exp(shape.logWidth) &&
+        Math.abs(trial.logWidth - shape.logWidth) < 1e-12;
       damping *= 10;
     }
   }
   return { ...best, shape, iterations, converged: converged || damping >= 1e12 };
 }
 
-/** One damped step. A centre that would leave its bounds goes along with them, which move with the width: that is what an exponential's width is searched by. */
-function step({ centre, logWidth }: Shape, [m00, m01, m11, g0, g1]: Projection['normal'], damping: number, min: number, max: number): Shape {
+/**
+ * One damped step. A centre that would leave its bounds goes along with them, which move with the width: that is what
+ * an exponential's width is searched by.
+ */
+function step(
+  { centre, logWidth }: Shape,
+  [m00, m01, m11, g0, g1]: Projection['normal'],
+  damping: number,
+  min: number,
+  max: number,
+): Shape {
   const [d0, d1] = [m00 * (1 + damping) + 1e-300, m11 * (1 + damping) + 1e-300];
   const determinant = d0 * d1 - m01 * m01;
   const width = Math.exp(logWidth);
-  const free = { centre: centre + width * limit((g0 * d1 - g1 * m01) / determinant), logWidth: clamp(logWidth + limit((g1 * d0 - g0 * m01) / determinant), ...WIDTHS) };
+  const free = {
+    centre: centre + width * limit((g0 * d1 - g1 * m01) / determinant),
+    logWidth: clamp(logWidth + limit((g1 * d0 - g0 * m01) / determinant), ...WIDTHS),
+  };
   const reach = BEYOND * Math.exp(free.logWidth);
   if (free.centre >= min - reach && free.centre <= max + reach) return free;
   const out = free.centre > max ? BEYOND : -BEYOND;
@@ -124,14 +152,17 @@ function step({ centre, logWidth }: Shape, [m00, m01, m11, g0, g1]: Projection['
 }
 
 /**
- * The minimum is flat: a gain of 1e-13 moves PLCC by 1e-13. Of many pairs, where every step takes long, less will do: another
- * sample of them would change the fit by far more.
+ * The minimum is flat: a gain of 1e-13 moves PLCC by 1e-13. Of many pairs, where every step takes long, less will do:
+ * another sample of them would change the fit by far more.
  */
 function patience(n: number): { readonly gain: number; readonly steps: number } {
   return n < 2 * PART ? { gain: 1e-13, steps: MAX_ITERATIONS } : { gain: 1e-9, steps: 25 };
 }
 
-/** The best low and rise for a shape, and how the shape should change. All sums are of differences from means: a sigmoid as wide as a line hardly varies. */
+/**
+ * The best low and rise for a shape, and how the shape should change. All sums are of differences from means: a sigmoid
+ * as wide as a line hardly varies.
+ */
 function project({ x, y }: Pairs, { centre, logWidth }: Shape): Projection {
   const n = x.length;
   const width = Math.exp(logWidth);
@@ -172,26 +203,59 @@ function project({ x, y }: Pairs, { centre, logWidth }: Shape): Projection {
   for (let i = 0; i < n; i++) squares += (y[i]! - yMean - rise * (s[i]! - sMean)) ** 2;
   // the Jacobian is rise · (what of d and dz is neither constant nor sigmoid)
   const square = rise * rise;
-  return { squares, low, rise, normal: [square * (m00 - (s0 * s0) / ss), square * (m01 - (s0 * s1) / ss), square * (m11 - (s1 * s1) / ss), rise * (y0 - rise * s0), rise * (y1 - rise * s1)] };
+  return {
+    squares,
+    low,
+    rise,
+    normal: [
+      square * (m00 - (s0 * s0) / ss),
+      square * (m01 - (s0 * s1) / ss),
+      square * (m11 - (s1 * s1) / ss),
+      rise * (y0 - rise * s0),
+      rise * (y1 - rise * s1),
+    ],
+  };
 }
 
-/** The usual start, and the best of a grid: centres at quantiles and ends, widths from what is near them to ten times the spread of all. */
+/**
+ * The usual start, and the best of a grid: centres at quantiles and ends, widths from what is near them to ten times
+ * the spread of all.
+ */
 function bestStarts(pairs: Pairs): Shape[] {
   const sorted = pairs.x.slice().sort();
   const at = (share: number): number => sorted[Math.round(clamp(share, 0, 1) * (sorted.length - 1))]!;
   const half = at(0.75) - at(0.25);
   const best = [0, 0.05, 0.25, 0.5, 0.75, 0.95, 1].map((share) => {
-    const widths = [(at(share + 0.1) - at(share - 0.1)) / 5, 0.01 * half, 0.1 * half, 0.3 * half, half, 0.25, 1, 10].filter((width) => width > 0);
-    return widths.map((width) => ({ centre: at(share), logWidth: Math.log(width) })).map((shape) => ({ shape, squares: project(pairs, shape).squares })).reduce((a, b) => (b.squares < a.squares ? b : a));
+    const widths = [
+      (at(share + 0.1) - at(share - 0.1)) / 5,
+      0.01 * half,
+      0.1 * half,
+      0.3 * half,
+      half,
+      0.25,
+      1,
+      10,
+    ].filter((width) => width > 0);
+    return widths
+      .map((width) => ({ centre: at(share), logWidth: Math.log(width) }))
+      .map((shape) => ({ shape, squares: project(pairs, shape).squares }))
+      .reduce((a, b) => (b.squares < a.squares ? b : a));
   });
-  return [{ centre: 0, logWidth: Math.log(0.25) }, ...best.sort((a, b) => a.squares - b.squares).slice(0, 4).map(({ shape }) => shape)];
+  return [
+    { centre: 0, logWidth: Math.log(0.25) },
+    ...best
+      .sort((a, b) => a.squares - b.squares)
+      .slice(0, 4)
+      .map(({ shape }) => shape),
+  ];
 }
 
 function every(x: Float64Array, y: Float64Array, most: number): Pairs {
   const step = Math.ceil(x.length / most);
   if (step === 1) return { x, y };
   const count = Math.floor(x.length / step);
-  const take = (values: Float64Array): Float64Array => Float64Array.from({ length: count }, (_, i) => values[i * step]!);
+  const take = (values: Float64Array): Float64Array =>
+    Float64Array.from({ length: count }, (_, i) => values[i * step]!);
   return { x: take(x), y: take(y) };
 }
 

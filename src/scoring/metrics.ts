@@ -51,7 +51,10 @@ export function computeMetrics(evaluated: Evaluated, options: MetricsOptions = {
 }
 
 /** The metrics and the replicates behind their intervals, which comparing two models needs. */
-export function measure(evaluated: Evaluated, { replicates = 1000, seed = 0 }: MetricsOptions = {}): { metrics: Metrics; replicates: Replicates } {
+export function measure(
+  evaluated: Evaluated,
+  { replicates = 1000, seed = 0 }: MetricsOptions = {},
+): { metrics: Metrics; replicates: Replicates } {
   const { scores, mos, levels } = evaluated;
   const [rank, raw, tau] = [srcc(scores, mos), plcc(scores, mos), krcc(scores, mos)];
   const fit = fitLogistic(scores, mos);
@@ -69,7 +72,8 @@ export function measure(evaluated: Evaluated, { replicates = 1000, seed = 0 }: M
   };
   const known = Object.fromEntries(Object.entries(full).filter(([, value]) => !Number.isNaN(value)));
   const drawn = bootstrap(sample, known, { replicates, seed });
-  const by = <T>(value: (name: Resampled) => T): Record<Resampled, T> => Object.fromEntries(RESAMPLED.map((name) => [name, value(name)])) as Record<Resampled, T>;
+  const by = <T>(value: (name: Resampled) => T): Record<Resampled, T> =>
+    Object.fromEntries(RESAMPLED.map((name) => [name, value(name)])) as Record<Resampled, T>;
   const metrics: Metrics = {
     n: scores.length,
     groups: sample.groupCount ?? scores.length,
@@ -90,7 +94,8 @@ function mapAll(fit: LogisticFit, scores: ArrayLike<number>): Float64Array {
 }
 
 function agreement(predicted: ArrayLike<number>, actual: ArrayLike<number>, n: number): Float64Array {
-  if (predicted.length !== n || actual.length !== n) throw new RangeError(`${n} levels of each kind are needed; got ${predicted.length} and ${actual.length}`);
+  if (predicted.length !== n || actual.length !== n)
+    throw new RangeError(`${n} levels of each kind are needed; got ${predicted.length} and ${actual.length}`);
   const result = new Float64Array(n);
   for (let i = 0; i < n; i++) result[i] = predicted[i] === actual[i] ? 1 : 0;
   return result;
@@ -98,7 +103,8 @@ function agreement(predicted: ArrayLike<number>, actual: ArrayLike<number>, n: n
 
 function groupNumbers({ groups, scores }: Evaluated): Pick<Sample, 'groups' | 'groupCount'> {
   if (groups === undefined) return {};
-  if (groups.length !== scores.length) throw new RangeError(`${scores.length} groups are needed, one an item; got ${groups.length}`);
+  if (groups.length !== scores.length)
+    throw new RangeError(`${scores.length} groups are needed, one an item; got ${groups.length}`);
   const numbers = new Map<string, number>();
   const result = new Uint32Array(groups.length);
   for (let i = 0; i < result.length; i++) {

@@ -1,8 +1,8 @@
 import { LEVELS, type ByLevel } from './levels.js';
 
 /**
- * Probability that a rating drawn from `first` is above one drawn from `second`, ties shared evenly: Σ_i Σ_{j worse than i}
- * p_i q_j + ½ Σ_i p_i q_i. In [0, 1]; ½ for equal distributions, and swapping the two gives the complement.
+ * Probability that a rating drawn from `first` is above one drawn from `second`, ties shared evenly: Σ_i Σ_{j worse
+ * than i} p_i q_j + ½ Σ_i p_i q_i. In [0, 1]; ½ for equal distributions, and swapping the two gives the complement.
  */
 export function probabilityAbove(first: ByLevel, second: ByLevel): number {
   let above = 0;

@@ -1,4 +1,7 @@
-/** A seeded stream of 32-bit integers, 0 … 2³²−1: sfc32 (Doty-Humphrey, PractRand), seeded by splitmix32. The same on every machine. */
+/**
+ * A seeded stream of 32-bit integers, 0 … 2³²−1: sfc32 (Doty-Humphrey, PractRand), seeded by splitmix32. The same on
+ * every machine.
+ */
 export function createRandom(seed: number): () => number {
   let state = seed >>> 0;
   const next = (): number => {

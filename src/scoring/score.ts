@@ -7,7 +7,10 @@ export interface LevelScore {
   level: Level;
   /** Closed-set softmax over the five words; sums to one. */
   level_probs: ByLevel;
-  /** Probability of the five words together within the whole vocabulary, 0 to 1. Near 0: the model meant to say something else. */
+  /**
+   * Probability of the five words together within the whole vocabulary, 0 to 1. Near 0: the model meant to say
+   * something else.
+   */
   level_mass: number;
   /** Of level_probs, in nats: 0 (certain) to ln 5 ≈ 1.609 (no idea). */
   entropy: number;
@@ -44,14 +47,22 @@ export function scoreLogits(logits: readonly number[], logSumExpOfVocabulary: nu
   const probs = softmax(logits);
   const values = LEVEL_VALUES[scale];
   const score = clamp(dot(probs, values), values[4], values[0]);
-  const variance = dot(probs, values.map((value) => (value - score) ** 2));
+  const variance = dot(
+    probs,
+    values.map((value) => (value - score) ** 2),
+  );
   return {
     score,
     level: LEVELS[probs.indexOf(Math.max(...probs))] as Level,
     level_probs: byLevel(probs),
     // rounding can put the five words a hair above the whole vocabulary
     level_mass: Math.min(1, Math.exp(logSumExp(logits) - logSumExpOfVocabulary)),
-    entropy: Math.abs(dot(probs, probs.map((p) => (p > 0 ? -Math.log(p) : 0)))),
+    entropy: Math.abs(
+      dot(
+        probs,
+        probs.map((p) => (p > 0 ? -Math.log(p) : 0)),
+      ),
+    ),
     std: Math.sqrt(variance),
   };
 }

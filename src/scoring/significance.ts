@@ -6,7 +6,10 @@ export interface Difference {
   /** First model less second. */
   readonly difference: number;
   readonly interval: Interval;
-  /** Two-sided, from the bootstrap: twice the share of replicates on the far side of zero, never below 2 / (replicates + 1). */
+  /**
+   * Two-sided, from the bootstrap: twice the share of replicates on the far side of zero, never below 2 / (replicates +
+   * 1).
+   */
   readonly p: number;
 }
 
@@ -24,19 +27,36 @@ export interface Comparison {
  * @throws RangeError when the models were not given the same number of items
  */
 export function compareModels(
-  data: { mos: ArrayLike<number>; first: ArrayLike<number>; second: ArrayLike<number>; groups?: readonly string[] | undefined; levels?: { first: ArrayLike<number>; second: ArrayLike<number>; actual: ArrayLike<number> } | undefined },
+  data: {
+    mos: ArrayLike<number>;
+    first: ArrayLike<number>;
+    second: ArrayLike<number>;
+    groups?: readonly string[] | undefined;
+    levels?: { first: ArrayLike<number>; second: ArrayLike<number>; actual: ArrayLike<number> } | undefined;
+  },
   options: MetricsOptions = {},
 ): Comparison {
   const { mos, groups, levels } = data;
   const one = (which: 'first' | 'second'): ReturnType<typeof measure> =>
-    measure({ scores: data[which], mos, groups, levels: levels === undefined ? undefined : { predicted: levels[which], actual: levels.actual } }, options);
+    measure(
+      {
+        scores: data[which],
+        mos,
+        groups,
+        levels: levels === undefined ? undefined : { predicted: levels[which], actual: levels.actual },
+      },
+      options,
+    );
   const [first, second] = [one('first'), one('second')];
   const differences = Object.fromEntries(
     RESAMPLED.map((name) => {
       const [a, b] = [first.metrics[name], second.metrics[name]];
       const drawn = first.replicates[name].map((value, i) => value - second.replicates[name][i]!);
       const interval = interval95(drawn);
-      return [name, a === null || b === null || interval === undefined ? null : { difference: a - b, interval, p: twoSided(drawn) }];
+      return [
+        name,
+        a === null || b === null || interval === undefined ? null : { difference: a - b, interval, p: twoSided(drawn) },
+      ];
     }),
   ) as Record<Resampled, Difference | null>;
   return { n: mos.length, first: first.metrics, second: second.metrics, differences };

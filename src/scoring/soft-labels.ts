@@ -4,7 +4,10 @@ import { normalCdf, normalPdf } from './normal.js';
 export interface SoftLabelRule {
   /** Normal density at each level's value, or the probability within half a level of it. */
   readonly density: 'pdf' | 'cdf';
-  /** `exact`: sums to one and averages to the MOS; `published`: to the letter, its sum is off by what the clip at zero cut. */
+  /**
+   * `exact`: sums to one and averages to the MOS; `published`: to the letter, its sum is off by what the clip at zero
+   * cut.
+   */
   readonly mode: 'exact' | 'published';
   /** Below this standard deviation, on the scale of the levels, the two nearest levels share the weight. */
   readonly minStd: number;
@@ -21,9 +24,17 @@ export const SOFT_LABEL_RULE: SoftLabelRule = { density: 'pdf', mode: 'exact', m
  * @param range lowest and highest MOS of the data set, all rows
  * @throws RangeError for a MOS outside the range or a negative or non-finite std
  */
-export function softLabel(mos: number, std: number, range: { min: number; max: number }, levels = 5, rule: SoftLabelRule = SOFT_LABEL_RULE): number[] {
-  if (!(mos >= range.min && mos <= range.max)) throw new RangeError(`the MOS ${mos} is outside [${range.min}, ${range.max}]`);
-  if (!(std >= 0 && std < Infinity)) throw new RangeError(`the standard deviation ${std} is not a number of at least 0`);
+export function softLabel(
+  mos: number,
+  std: number,
+  range: { min: number; max: number },
+  levels = 5,
+  rule: SoftLabelRule = SOFT_LABEL_RULE,
+): number[] {
+  if (!(mos >= range.min && mos <= range.max))
+    throw new RangeError(`the MOS ${mos} is outside [${range.min}, ${range.max}]`);
+  if (!(std >= 0 && std < Infinity))
+    throw new RangeError(`the standard deviation ${std} is not a number of at least 0`);
   const span = range.max - range.min;
   const target = Math.min(levels, Math.max(1, ((levels - 1) * (mos - range.min)) / span + 1));
   const width = ((levels - 1) * std) / span;
@@ -33,13 +44,19 @@ export function softLabel(mos: number, std: number, range: { min: number; max: n
   return Math.abs(meanOf(probs) - target) > rule.maxError ? between(target, levels, 'published') : probs;
 }
 
-/** At the middle level the correction is 0/0: there the labels a millionth below and above are mixed, which is its limit. */
+/**
+ * At the middle level the correction is 0/0: there the labels a millionth below and above are mixed, which is its
+ * limit.
+ */
 function exactLabel(target: number, width: number, levels: number, rule: SoftLabelRule): number[] {
   const middle = (levels + 1) / 2;
   const near = 1e-6;
   if (Math.abs(target - middle) < near * (1 - 1e-6)) {
     const share = (target - middle + near) / (2 * near);
-    const [below, above] = [exactLabel(middle - near, width, levels, rule), exactLabel(middle + near, width, levels, rule)];
+    const [below, above] = [
+      exactLabel(middle - near, width, levels, rule),
+      exactLabel(middle + near, width, levels, rule),
+    ];
     return below.map((p, i) => (1 - share) * p + share * above[i]!);
   }
   const raw = rawLabel(target, width, levels, rule.density);
@@ -50,11 +67,19 @@ function exactLabel(target: number, width: number, levels: number, rule: SoftLab
 /** Density at every level's value, best first, before any correction. */
 export function rawLabel(target: number, width: number, levels: number, density: 'pdf' | 'cdf'): number[] {
   const raw: number[] = [];
-  for (let value = levels; value >= 1; value--) raw.push(density === 'pdf' ? normalPdf(value, target, width) : normalCdf(value + 0.5, target, width) - normalCdf(value - 0.5, target, width));
+  for (let value = levels; value >= 1; value--)
+    raw.push(
+      density === 'pdf'
+        ? normalPdf(value, target, width)
+        : normalCdf(value + 0.5, target, width) - normalCdf(value - 0.5, target, width),
+    );
   return raw;
 }
 
-/** The published correction p ← max(αp+β, 0), α = (mos′−c)/(Σvp−cΣp+slack), β = (1−αΣp)/K, c the middle level; its slack is 1e-9. */
+/**
+ * The published correction p ← max(αp+β, 0), α = (mos′−c)/(Σvp−cΣp+slack), β = (1−αΣp)/K, c the middle level; its slack
+ * is 1e-9.
+ */
 function corrected(raw: readonly number[], target: number, slack: number): number[] {
   const middle = (raw.length + 1) / 2;
   const sum = total(raw);
@@ -70,7 +95,7 @@ function corrected(raw: readonly number[], target: number, slack: number): numbe
 function exact(raw: readonly number[], target: number): number[] {
   const levels = raw.length;
   const inside = new Array<boolean>(levels).fill(true);
-  for (let n = levels; n > 2; ) {
+  for (let n = levels; n > 2;) {
     let [sum, values, weighted] = [0, 0, 0];
     for (let i = 0; i < levels; i++) {
       if (!inside[i]) continue;
@@ -103,7 +128,9 @@ function between(target: number, levels: number, mode: 'exact' | 'published'): n
   let low = 1;
   while (low < levels - 1 && target > low + 1 + slack) low++;
   const share = (target - low + slack) / (1 + 2 * slack);
-  return Array.from({ length: levels }, (_, index) => (levels - index === low + 1 ? share : levels - index === low ? 1 - share : 0));
+  return Array.from({ length: levels }, (_, index) =>
+    levels - index === low + 1 ? share : levels - index === low ? 1 - share : 0,
+  );
 }
 
 /** Σ p·v with the values K … 1: the MOS a soft label stands for, on the scale of the levels. */

@@ -2,8 +2,14 @@ import type { NextFunction, Request, Response } from 'express';
 import type { Logger } from '../logger.js';
 import type { Metrics } from './metrics.js';
 
-/** One line and one count for every answer. The path of the route, never the query, headers or body: they may hold secrets. */
-export function createAccessLog(log: Logger, metrics: Metrics): (req: Request, res: Response, next: NextFunction) => void {
+/**
+ * One line and one count for every answer. The path of the route, never the query, headers or body: they may hold
+ * secrets.
+ */
+export function createAccessLog(
+  log: Logger,
+  metrics: Metrics,
+): (req: Request, res: Response, next: NextFunction) => void {
   return (req, res, next) => {
     res.on('close', () => {
       const route = (res.locals['route'] as string | undefined) ?? 'none';

@@ -15,9 +15,15 @@ export interface Ticket {
   readonly predictedMs: number;
   /** It costs more frames than was thought: a clip was found among its items. */
   grow(frames: number): void;
-  /** So many of its frames are answered. `inTime`: false for those that were given up, which say nothing good about the pace. */
+  /**
+   * So many of its frames are answered. `inTime`: false for those that were given up, which say nothing good about the
+   * pace.
+   */
   done(frames: number, inTime?: boolean): void;
-  /** All of it is. `heard`: the client waited to the end, so that the prediction can learn from it, also from one that came too late. */
+  /**
+   * All of it is. `heard`: the client waited to the end, so that the prediction can learn from it, also from one that
+   * came too late.
+   */
   close(heard: boolean): void;
 }
 
@@ -33,8 +39,8 @@ export interface Admission {
 }
 
 /**
- * So much of its time a request may be expected to take. A longer queue answers no more requests, only later, and where the
- * machine slows down by half while they wait, what was let in is still answered.
+ * So much of its time a request may be expected to take. A longer queue answers no more requests, only later, and where
+ * the machine slows down by half while they wait, what was let in is still answered.
  */
 const MARGIN = 0.5;
 /** From so many frames on there is a backlog, and how fast it shrinks is what counts. */
@@ -56,15 +62,17 @@ interface State {
 }
 
 /**
- * Lets in what can be answered in time. The wait is what was let in and not answered yet, at the pace at which a backlog
- * was last seen to shrink; where none was, at that of the slower of two stages (preparing on the CPU, computing at the
- * workers, each measured as it runs). It is corrected by how right the latest predictions were, late answers among them.
+ * Lets in what can be answered in time. The wait is what was let in and not answered yet, at the pace at which a
+ * backlog was last seen to shrink; where none was, at that of the slower of two stages (preparing on the CPU, computing
+ * at the workers, each measured as it runs). It is corrected by how right the latest predictions were, late answers
+ * among them.
  */
 export function createAdmission(now: () => number = () => performance.now()): Admission {
   const ahead = new WeakMap<Scorer, State>();
   const of = (scorer: Scorer): State => {
     let state = ahead.get(scorer);
-    if (state === undefined) ahead.set(scorer, (state = { frames: 0, bias: 1, drained: { frames: 0, ms: 0 }, drainedAt: now() }));
+    if (state === undefined)
+      ahead.set(scorer, (state = { frames: 0, bias: 1, drained: { frames: 0, ms: 0 }, drainedAt: now() }));
     return state;
   };
   let refusedAt = -Infinity;
@@ -72,18 +80,35 @@ export function createAdmission(now: () => number = () => performance.now()): Ad
     const state = of(scorer);
     const pace = paceOf(scorer, state.frames + frames);
     if (pace === undefined) return undefined;
-    const seen = state.frames >= BACKLOG && state.drained.frames >= BACKLOG ? state.drained.ms / state.drained.frames : pace.perFrameMs;
-    return state.bias * (pace.onceMs + Math.max(seen, state.frames >= BACKLOG ? 0 : pace.perFrameMs) * (state.frames + frames + pace.bulkFrames));
+    const seen =
+      state.frames >= BACKLOG && state.drained.frames >= BACKLOG
+        ? state.drained.ms / state.drained.frames
+        : pace.perFrameMs;
+    return (
+      state.bias *
+      (pace.onceMs +
+        Math.max(seen, state.frames >= BACKLOG ? 0 : pace.perFrameMs) * (state.frames + frames + pace.bulkFrames))
+    );
   };
   const require = (scorer: Scorer, frames: number, withinMs: number): number => {
     const { engine } = scorer.load();
-    if (engine !== undefined && engine.workers.every(({ ready }) => !ready)) throw new QalignError('NO_WORKER', 'No worker is ready; they are being started again.', { details: { retry_after_s: 5, reason: 'no_worker' } });
+    if (engine !== undefined && engine.workers.every(({ ready }) => !ready))
+      throw new QalignError('NO_WORKER', 'No worker is ready; they are being started again.', {
+        details: { retry_after_s: 5, reason: 'no_worker' },
+      });
     const expected = predict(scorer, frames);
-    const late = expected === undefined ? of(scorer).frames + frames > UNKNOWN_FRAMES && of(scorer).frames > 0 : expected > withinMs * MARGIN && of(scorer).frames > 0;
+    const late =
+      expected === undefined
+        ? of(scorer).frames + frames > UNKNOWN_FRAMES && of(scorer).frames > 0
+        : expected > withinMs * MARGIN && of(scorer).frames > 0;
     if (late || withinMs <= 0) {
       refusedAt = now();
       const waitS = Math.max(1, ((expected ?? withinMs * 2) - withinMs * MARGIN) / 1000);
-      throw new QalignError('OVERLOADED', `The answer would take about ${Math.ceil((expected ?? withinMs) / 1000)} s and is wanted within ${Math.max(0, withinMs / 1000).toFixed(1)} s; try again in ${Math.ceil(waitS)} s.`, { details: { retry_after_s: waitS, reason: 'overload' } });
+      throw new QalignError(
+        'OVERLOADED',
+        `The answer would take about ${Math.ceil((expected ?? withinMs) / 1000)} s and is wanted within ${Math.max(0, withinMs / 1000).toFixed(1)} s; try again in ${Math.ceil(waitS)} s.`,
+        { details: { retry_after_s: waitS, reason: 'overload' } },
+      );
     }
     return expected ?? 0;
   };
@@ -129,7 +154,8 @@ export function createAdmission(now: () => number = () => performance.now()): Ad
           state.frames -= left;
           left = 0;
           if (!heard || predictedMs <= 0) return;
-          // against what would have been said without the correction: correcting the corrected swings to and fro, a queue's length late
+          // against what would have been said without the correction: correcting the corrected swings to and fro, a
+          // queue's length late
           const ratio = ((now() - started) / predictedMs) * biasThen;
           state.bias = state.bias * 0.95 + 0.05 * Math.min(2, Math.max(0.5, ratio));
         },
@@ -139,7 +165,10 @@ export function createAdmission(now: () => number = () => performance.now()): Ad
 }
 
 /** What a frame costs when many wait, what a request costs by itself, and what of the bulk lane goes first. */
-function paceOf(scorer: Scorer, frames: number): { perFrameMs: number; onceMs: number; bulkFrames: number } | undefined {
+function paceOf(
+  scorer: Scorer,
+  frames: number,
+): { perFrameMs: number; onceMs: number; bulkFrames: number } | undefined {
   const { engine, preparing } = scorer.load();
   if (engine === undefined) return undefined;
   const lines = engine.workers.flatMap(({ ready, latency }) => (ready && latency !== undefined ? [latency] : []));

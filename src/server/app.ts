@@ -19,12 +19,27 @@ export function createApp(services: Services, authorise: ReturnType<typeof creat
   app.use(nameRequest);
   app.use(createAccessLog(services.log, services.metrics));
   // without TLS of its own it must not send browsers to https
-  app.use(helmet({ contentSecurityPolicy: { directives: { upgradeInsecureRequests: null } }, strictTransportSecurity: false }));
+  app.use(
+    helmet({
+      contentSecurityPolicy: { directives: { upgradeInsecureRequests: null } },
+      strictTransportSecurity: false,
+    }),
+  );
   const { cors_origins: origins } = services.config;
-  if (origins.length > 0) app.use(cors({ origin: [...origins], exposedHeaders: ['Retry-After', 'X-Request-Id', 'Idempotency-Replayed'], maxAge: 600 }));
+  if (origins.length > 0)
+    app.use(
+      cors({
+        origin: [...origins],
+        exposedHeaders: ['Retry-After', 'X-Request-Id', 'Idempotency-Replayed'],
+        maxAge: 600,
+      }),
+    );
   mountRoutes(app, ROUTES, services, authorise);
   app.use((req) => {
-    throw new QalignError('ROUTE_NOT_FOUND', `There is no ${req.method} ${req.path.slice(0, 200)}; /openapi.json lists what there is.`);
+    throw new QalignError(
+      'ROUTE_NOT_FOUND',
+      `There is no ${req.method} ${req.path.slice(0, 200)}; /openapi.json lists what there is.`,
+    );
   });
   app.use(createErrorHandler(services.log, (code) => services.metrics.rejects.inc({ reason: code })));
   return app;

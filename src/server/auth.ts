@@ -23,27 +23,42 @@ export const isLoopback = (host: string): boolean => /^(localhost|127(\.\d{1,3})
 
 /**
  * Checks a request before its body is read.
- * - A page of another site may not call, unless its origin is among `origins`: a browser says so in Sec-Fetch-Site or Origin.
- * - Without keys only requests that name this machine are heard, so that a name that is bound to 127.0.0.1 does not help.
+ * - A page of another site may not call, unless its origin is among `origins`: a browser says so in Sec-Fetch-Site or
+ * Origin.
+ * - Without keys only requests that name this machine are heard, so that a name that is bound to 127.0.0.1 does not
+ * help.
  */
-export function createAuthoriser(keys: KeyStore, loopback: boolean, origins: readonly string[] = []): (req: Request, scope: Route['scope']) => Client {
+export function createAuthoriser(
+  keys: KeyStore,
+  loopback: boolean,
+  origins: readonly string[] = [],
+): (req: Request, scope: Route['scope']) => Client {
   return (req, scope) => {
     if (!origins.includes(req.get('origin') ?? '')) refuseOtherSites(req);
     if (scope === 'open') return NOBODY;
     const known = keys.all();
     if (known.length === 0 && loopback) {
       const host = (req.hostname as string | undefined) ?? ''; // HTTP/1.0 needs none
-      if (!isLoopback(host)) throw new QalignError('FORBIDDEN', `Without API keys only requests to localhost are answered, not to "${host.slice(0, 100)}".`);
+      if (!isLoopback(host))
+        throw new QalignError(
+          'FORBIDDEN',
+          `Without API keys only requests to localhost are answered, not to "${host.slice(0, 100)}".`,
+        );
       return LOCAL;
     }
     const given = keyOf(req);
-    if (given === undefined) throw new QalignError('UNAUTHORIZED', 'This route needs an API key: send "Authorization: Bearer KEY".');
+    if (given === undefined)
+      throw new QalignError('UNAUTHORIZED', 'This route needs an API key: send "Authorization: Bearer KEY".');
     const hash = hashKey(given);
     let found: Client | undefined;
-    for (const row of known) if (timingSafeEqual(row.hash, hash)) found = row; // all of them, so that the time says nothing
+    // all of them, so that the time says nothing
+    for (const row of known) if (timingSafeEqual(row.hash, hash)) found = row;
     if (found === undefined) throw new QalignError('UNAUTHORIZED', 'The API key is unknown or was revoked.');
     if (scope !== 'any' && !found.scopes.includes(scope) && !found.scopes.includes('admin')) {
-      throw new QalignError('FORBIDDEN', `The key "${found.name}" does not have the scope "${scope}"; it has ${found.scopes.join(', ')}.`);
+      throw new QalignError(
+        'FORBIDDEN',
+        `The key "${found.name}" does not have the scope "${scope}"; it has ${found.scopes.join(', ')}.`,
+      );
     }
     return found;
   };
@@ -55,8 +70,12 @@ const OWN_SITES: readonly string[] = ['same-origin', 'none'];
 function refuseOtherSites(req: Request): void {
   const site = req.get('sec-fetch-site');
   const origin = req.get('origin');
-  const foreign = site !== undefined ? !OWN_SITES.includes(site) : origin !== undefined && origin !== `${req.protocol}://${req.get('host') ?? ''}`;
-  if (foreign && req.method !== 'GET') throw new QalignError('FORBIDDEN', 'Pages of other sites may not call this service.');
+  const foreign =
+    site !== undefined
+      ? !OWN_SITES.includes(site)
+      : origin !== undefined && origin !== `${req.protocol}://${req.get('host') ?? ''}`;
+  if (foreign && req.method !== 'GET')
+    throw new QalignError('FORBIDDEN', 'Pages of other sites may not call this service.');
 }
 
 /** `Bearer KEY`, `X-API-Key: KEY`, or the password of Basic, which is what a browser asks for. */
@@ -64,6 +83,7 @@ function keyOf(req: Request): string | undefined {
   const header = req.get('authorization');
   const bearer = /^Bearer +(\S+)$/i.exec(header ?? '')?.[1];
   const basic = /^Basic +([A-Za-z0-9+/=]+)$/i.exec(header ?? '')?.[1];
-  if (basic !== undefined) return Buffer.from(basic, 'base64').toString('utf8').split(':').slice(1).join(':') || undefined;
+  if (basic !== undefined)
+    return Buffer.from(basic, 'base64').toString('utf8').split(':').slice(1).join(':') || undefined;
   return bearer ?? req.get('x-api-key');
 }

@@ -11,8 +11,17 @@ export function createErrorHandler(log: Logger, onReject: (code: ErrorCode) => v
     const requestId = (res.locals['requestId'] as string | undefined) ?? '';
     res.locals['code'] = error.code;
     onReject(error.code);
-    if (error.httpStatus >= 500 && error.code !== 'NO_WORKER' && error.code !== 'SHUTTING_DOWN' && error.code !== 'DEADLINE_EXCEEDED') {
-      log.error(error.message, { request_id: requestId, route: res.locals['route'], stack: (error.cause instanceof Error ? error.cause : error).stack });
+    if (
+      error.httpStatus >= 500 &&
+      error.code !== 'NO_WORKER' &&
+      error.code !== 'SHUTTING_DOWN' &&
+      error.code !== 'DEADLINE_EXCEEDED'
+    ) {
+      log.error(error.message, {
+        request_id: requestId,
+        route: res.locals['route'],
+        stack: (error.cause instanceof Error ? error.cause : error).stack,
+      });
     }
     if (res.headersSent) return void res.destroy(); // the client sees a torn answer, not a whole wrong one
     if (res.destroyed) return next();
@@ -26,8 +35,8 @@ export function createErrorHandler(log: Logger, onReject: (code: ErrorCode) => v
 const LINGER_MS = 10_000;
 
 /**
- * A client that still sends must be able to read why it was refused: closing now would reset the connection, and with it
- * the answer. A short body comes to its end and the connection is kept; one that goes on and on is cut off later.
+ * A client that still sends must be able to read why it was refused: closing now would reset the connection, and with
+ * it the answer. A short body comes to its end and the connection is kept; one that goes on and on is cut off later.
  */
 export function finishBody(req: IncomingMessage): void {
   if (req.complete) return;
@@ -39,7 +48,9 @@ export function finishBody(req: IncomingMessage): void {
 
 export function errorBody(error: QalignError, requestId: string): ErrorAnswer {
   const internal = error.code === 'INTERNAL' || error.code === 'WORKER_INTERNAL';
-  const message = internal ? `The service failed in a way it did not expect; its log has more under ${requestId}.` : error.message;
+  const message = internal
+    ? `The service failed in a way it did not expect; its log has more under ${requestId}.`
+    : error.message;
   return { error: { code: error.code, message, retryable: error.retryable, request_id: requestId } };
 }
 
@@ -55,11 +66,18 @@ function toQalignError(thrown: unknown): QalignError {
   if (thrown instanceof QalignError) return thrown;
   const { status, type, message, code } = thrown as { status?: number; type?: string; message?: string; code?: string };
   const known = (as: ErrorCode, sentence: string): QalignError => new QalignError(as, sentence, { cause: thrown });
-  if (type === 'entity.too.large') return known('BODY_TOO_LARGE', 'The JSON body is larger than the service allows; upload files as multipart/form-data.');
+  if (type === 'entity.too.large')
+    return known(
+      'BODY_TOO_LARGE',
+      'The JSON body is larger than the service allows; upload files as multipart/form-data.',
+    );
   if (type === 'entity.parse.failed') return known('MALFORMED', `The body is not JSON: ${clip(message)}.`);
-  if (type === 'encoding.unsupported' || type === 'charset.unsupported') return known('BODY_UNSUPPORTED', `The body cannot be read: ${clip(message)}.`);
-  if (code === 'ENOSPC' || code === 'EDQUOT' || code === 'SQLITE_FULL' || code?.startsWith('SQLITE_IOERR') === true) return known('OUTPUT_UNWRITABLE', 'The disk of the service is full; try again later.');
-  if (thrown instanceof URIError || (status !== undefined && status >= 400 && status < 500)) return known('MALFORMED', `The request cannot be read: ${clip(message)}.`);
+  if (type === 'encoding.unsupported' || type === 'charset.unsupported')
+    return known('BODY_UNSUPPORTED', `The body cannot be read: ${clip(message)}.`);
+  if (code === 'ENOSPC' || code === 'EDQUOT' || code === 'SQLITE_FULL' || code?.startsWith('SQLITE_IOERR') === true)
+    return known('OUTPUT_UNWRITABLE', 'The disk of the service is full; try again later.');
+  if (thrown instanceof URIError || (status !== undefined && status >= 400 && status < 500))
+    return known('MALFORMED', `The request cannot be read: ${clip(message)}.`);
   return known('INTERNAL', thrown instanceof Error ? thrown.message : String(thrown));
 }
 

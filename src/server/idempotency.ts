@@ -10,9 +10,16 @@ export interface Remembered {
   readonly body: unknown;
 }
 
-/** Answers by Idempotency-Key: the same key of the same client with the same request gets the first answer, for a day, also after a restart. */
+/**
+ * Answers by Idempotency-Key: the same key of the same client with the same request gets the first answer, for a day,
+ * also after a restart.
+ */
 export interface Idempotency {
-  answer(call: Call, fingerprint: string, work: () => Promise<Remembered>): Promise<Remembered & { readonly replayed: boolean }>;
+  answer(
+    call: Call,
+    fingerprint: string,
+    work: () => Promise<Remembered>,
+  ): Promise<Remembered & { readonly replayed: boolean }>;
 }
 
 const KEPT_S = 24 * 3600;
@@ -21,7 +28,9 @@ const PRUNE_EVERY = 500;
 export function createIdempotency(database: Db): Idempotency {
   database.exec('DELETE FROM answers WHERE status IS NULL');
   const select = database.prepare('SELECT fingerprint, status, body FROM answers WHERE key = ?');
-  const insert = database.prepare('INSERT OR REPLACE INTO answers (key, fingerprint, status, body, created_at) VALUES (?, ?, ?, ?, ?)');
+  const insert = database.prepare(
+    'INSERT OR REPLACE INTO answers (key, fingerprint, status, body, created_at) VALUES (?, ?, ?, ?, ?)',
+  );
   const running = new Map<string, { fingerprint: string; answer: Promise<Remembered> }>();
   let writes = 0;
 
@@ -29,7 +38,8 @@ export function createIdempotency(database: Db): Idempotency {
     // what may go better next time is not kept
     if (status >= 500 || status === 429) return;
     insert.run(key, fingerprint, status, JSON.stringify(body), Date.now() / 1000);
-    if (++writes % PRUNE_EVERY === 0) database.prepare('DELETE FROM answers WHERE created_at < ?').run(Date.now() / 1000 - KEPT_S);
+    if (++writes % PRUNE_EVERY === 0)
+      database.prepare('DELETE FROM answers WHERE created_at < ?').run(Date.now() / 1000 - KEPT_S);
   };
 
   return {
@@ -39,10 +49,18 @@ export function createIdempotency(database: Db): Idempotency {
       const kept = select.get(key) as { fingerprint: string; status: number; body: string } | undefined;
       const open = running.get(key);
       if ((kept ?? open)?.fingerprint !== undefined && (kept ?? open)?.fingerprint !== fingerprint) {
-        throw new QalignError('IDEMPOTENCY_CONFLICT', 'This Idempotency-Key was used for another request; make a new one for each.');
+        throw new QalignError(
+          'IDEMPOTENCY_CONFLICT',
+          'This Idempotency-Key was used for another request; make a new one for each.',
+        );
       }
       if (kept !== undefined) return { status: kept.status, body: JSON.parse(kept.body) as unknown, replayed: true };
-      if (open !== undefined) throw new QalignError('IDEMPOTENCY_CONFLICT', 'The request with this Idempotency-Key still runs; ask again in a second.', { details: { retry_after_s: 1 } });
+      if (open !== undefined)
+        throw new QalignError(
+          'IDEMPOTENCY_CONFLICT',
+          'The request with this Idempotency-Key still runs; ask again in a second.',
+          { details: { retry_after_s: 1 } },
+        );
       const answer = work();
       running.set(key, { fingerprint, answer });
       try {
@@ -51,7 +69,9 @@ export function createIdempotency(database: Db): Idempotency {
           keep(key, fingerprint, done);
         } catch (error) {
           // scoring again gives the same numbers: a full disk is no reason to hold an answer back
-          call.services.log.warn('an answer was not kept for its Idempotency-Key', { reason: (error as Error).message });
+          call.services.log.warn('an answer was not kept for its Idempotency-Key', {
+            reason: (error as Error).message,
+          });
         }
         return { ...done, replayed: false };
       } finally {
@@ -65,7 +85,8 @@ export function createIdempotency(database: Db): Idempotency {
 export function keyOf(call: Pick<Call, 'req' | 'client'>): string | undefined {
   const given = call.req.get('idempotency-key');
   if (given === undefined) return undefined;
-  if (!/^[\x21-\x7e]{1,255}$/.test(given)) throw new QalignError('MALFORMED', 'The Idempotency-Key must be 1 to 255 visible ASCII characters.');
+  if (!/^[\x21-\x7e]{1,255}$/.test(given))
+    throw new QalignError('MALFORMED', 'The Idempotency-Key must be 1 to 255 visible ASCII characters.');
   return `${call.client.name}\n${given}`;
 }
 
@@ -80,7 +101,8 @@ export async function fingerprintOf(call: Call, order: ScoreOrder): Promise<stri
   const hash = createHash('sha256').update(JSON.stringify([call.req.path, settings]));
   for (const item of items) {
     if (!('media' in item)) hash.update(JSON.stringify(item));
-    else if (typeof item.media === 'string') for await (const chunk of createReadStream(item.media)) hash.update(chunk as Buffer);
+    else if (typeof item.media === 'string')
+      for await (const chunk of createReadStream(item.media)) hash.update(chunk as Buffer);
     else hash.update(item.media);
     hash.update(`\n${'media' in item ? item.name : ''}\n`);
   }

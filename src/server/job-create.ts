@@ -35,19 +35,44 @@ export async function createJob(call: Call): Promise<{ job: StoredJob; replayed:
   await mkdir(draft, { recursive: true });
   try {
     const { settings, total, sha256 } = await withOrder(call, async (order) => {
-      const manifest = await writeManifest(join(draft, 'manifest.jsonl'), order.list, config.limits.manifest_mb * 1024 ** 2);
+      const manifest = await writeManifest(
+        join(draft, 'manifest.jsonl'),
+        order.list,
+        config.limits.manifest_mb * 1024 ** 2,
+      );
       return { settings: order.settings(), ...manifest };
     });
     const model = settings.model ?? config.models[0] ?? '';
     const scorer = models.get(model);
-    const fingerprint = createHash('sha256').update(JSON.stringify([settings, sha256])).digest('hex');
-    const plan = { tasks: settings.tasks ?? scorer.defaultTasks, scale: settings.scale ?? 'mos5', prompt: settings.prompt, model, fingerprint };
+    const fingerprint = createHash('sha256')
+      .update(JSON.stringify([settings, sha256]))
+      .digest('hex');
+    const plan = {
+      tasks: settings.tasks ?? scorer.defaultTasks,
+      scale: settings.scale ?? 'mos5',
+      prompt: settings.prompt,
+      model,
+      fingerprint,
+    };
     await scorer.check({ tasks: plan.tasks, prompt: plan.prompt });
     return await jobs.alone(id, async () => {
       const known = jobStore.get(id);
       if (known !== undefined) return { job: sameJob(known, fingerprint), replayed: true };
-      const job: StoredJob = { id, owner: call.client.name, status: 'queued', plan, total, done: 0, failed: 0, resultBytes: 0, message: undefined, createdAt: Date.now() / 1000, finishedAt: undefined };
-      await rm(jobs.folder(id), { recursive: true, force: true }); // of a request that died before the job was in the store
+      const job: StoredJob = {
+        id,
+        owner: call.client.name,
+        status: 'queued',
+        plan,
+        total,
+        done: 0,
+        failed: 0,
+        resultBytes: 0,
+        message: undefined,
+        createdAt: Date.now() / 1000,
+        finishedAt: undefined,
+      };
+      // of a request that died before the job was in the store
+      await rm(jobs.folder(id), { recursive: true, force: true });
       await rename(draft, jobs.folder(id));
       try {
         jobStore.insert(job);
@@ -65,7 +90,10 @@ export async function createJob(call: Call): Promise<{ job: StoredJob; replayed:
 
 function sameJob(job: StoredJob, fingerprint: string): StoredJob {
   if (job.plan.fingerprint === fingerprint) return job;
-  throw new QalignError('IDEMPOTENCY_CONFLICT', `This Idempotency-Key made the job ${job.id} of another list or other settings; make a new one for each.`);
+  throw new QalignError(
+    'IDEMPOTENCY_CONFLICT',
+    `This Idempotency-Key made the job ${job.id} of another list or other settings; make a new one for each.`,
+  );
 }
 
 async function withOrder<T>(call: Call, work: (order: JobOrder) => Promise<T>): Promise<T> {
@@ -73,13 +101,18 @@ async function withOrder<T>(call: Call, work: (order: JobOrder) => Promise<T>): 
   if (req.is('multipart/form-data') !== false && req.is('multipart/form-data') !== null) return fromForm(call, work);
   if (req.is(['text/plain', 'application/x-ndjson', 'application/jsonl', 'text/uri-list'])) {
     const settings = fromWords(JobQuery, req.query as Record<string, unknown>, 'query');
-    return work({ settings: () => settings, list: req.iterator({ destroyOnReturn: false }) }); // destroyed, it could not be told what is wrong
+    // destroyed, it could not be told what is wrong
+    return work({ settings: () => settings, list: req.iterator({ destroyOnReturn: false }) });
   }
   const most = services.config.limits.body_mb * 1024 ** 2;
   return withMemory(services.memory, Math.min(most, Number(req.get('content-length') ?? most)), async () => {
     const { items, manifest_path: path, ...settings } = await readJson(call, JobBody);
-    if ((items === undefined) === (path === undefined)) throw new QalignError('BODY_INVALID', 'A job needs exactly one of items and manifest_path.');
-    const list = path === undefined ? Readable.from((items ?? []).map((item) => `${JSON.stringify(item)}\n`)) : createReadStream(await resolveInRoot(services.config.root, path));
+    if ((items === undefined) === (path === undefined))
+      throw new QalignError('BODY_INVALID', 'A job needs exactly one of items and manifest_path.');
+    const list =
+      path === undefined
+        ? Readable.from((items ?? []).map((item) => `${JSON.stringify(item)}\n`))
+        : createReadStream(await resolveInRoot(services.config.root, path));
     return work({ settings: () => settings, list });
   });
 }
@@ -98,8 +131,13 @@ async function fromForm<T>(call: Call, work: (order: JobOrder) => Promise<T>): P
       settle();
       reject(toUploadError(error));
     };
-    parser.on('field', (name, value) => void Object.defineProperty(fields, name, { value, enumerable: true, configurable: true }));
-    parser.on('filesLimit', () => fail(new QalignError('BODY_INVALID', 'The form has more than one file; a job has one list.')));
+    parser.on(
+      'field',
+      (name, value) => void Object.defineProperty(fields, name, { value, enumerable: true, configurable: true }),
+    );
+    parser.on('filesLimit', () =>
+      fail(new QalignError('BODY_INVALID', 'The form has more than one file; a job has one list.')),
+    );
     parser.on('fieldsLimit', () => fail(new QalignError('BODY_TOO_LARGE', `The form has more than ${FIELDS} fields.`)));
     parser.on('file', (_name, stream) => {
       // the settings are read when the whole form is there
@@ -113,7 +151,8 @@ async function fromForm<T>(call: Call, work: (order: JobOrder) => Promise<T>): P
     parser.on('error', (error) => fail(error as Error));
     parser.on('close', () => {
       settle();
-      if (found === undefined) reject(new QalignError('BODY_INVALID', 'The form has no file; add the list, e.g. curl -F file=@list.txt.'));
+      if (found === undefined)
+        reject(new QalignError('BODY_INVALID', 'The form has no file; add the list, e.g. curl -F file=@list.txt.'));
     });
     call.req.once('aborted', () => fail(new QalignError('CANCELLED', 'The client went away while it sent.')));
     call.req.pipe(parser);

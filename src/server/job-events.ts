@@ -3,11 +3,23 @@ import type { Logger } from '../logger.js';
 import type { StoredJob } from './job-store.js';
 import type { JobEvent } from './schemas/jobs.js';
 
-/** Writes a line of `events.jsonl`; streams of events follow that file, so they too survive a restart. A full disk costs events, never results. */
+/**
+ * Writes a line of `events.jsonl`; streams of events follow that file, so they too survive a restart. A full disk costs
+ * events, never results.
+ */
 export async function writeEvent(path: string, job: StoredJob, log: Logger): Promise<void> {
   const ended = job.finishedAt !== undefined;
-  const event: JobEvent = { event: ended ? 'end' : 'progress', time: Date.now() / 1000, status: job.status, total: job.total, done: job.done, failed: job.failed };
-  await appendFile(path, `${JSON.stringify(event)}\n`).catch((error: Error) => log.warn('an event of a job was not written', { job: job.id, reason: error.message }));
+  const event: JobEvent = {
+    event: ended ? 'end' : 'progress',
+    time: Date.now() / 1000,
+    status: job.status,
+    total: job.total,
+    done: job.done,
+    failed: job.failed,
+  };
+  await appendFile(path, `${JSON.stringify(event)}\n`).catch((error: Error) =>
+    log.warn('an event of a job was not written', { job: job.id, reason: error.message }),
+  );
 }
 
 /** A line that a killed writer tore is ended, so that the next one stands by itself. */

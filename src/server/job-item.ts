@@ -13,7 +13,13 @@ import type { Hold, Tidy } from './upload.js';
 /** The item may be fine: it is tried again, so often. */
 const LOST: readonly ErrorCode[] = ['WORKER_LOST', 'WORKER_HUNG', 'PROTOCOL_VIOLATION', 'OUT_OF_MEMORY'];
 /** Nothing can be scored now (or fetched, where the disk is full): every item waits until something can. */
-const DOWN: readonly ErrorCode[] = ['WORKER_START_FAILED', 'BRIDGE_CLOSED', 'MODEL_NOT_LOADED', 'NO_WORKER', 'OUTPUT_UNWRITABLE'];
+const DOWN: readonly ErrorCode[] = [
+  'WORKER_START_FAILED',
+  'BRIDGE_CLOSED',
+  'MODEL_NOT_LOADED',
+  'NO_WORKER',
+  'OUTPUT_UNWRITABLE',
+];
 const PAUSE_MS = 1_000;
 
 export interface ItemScorerParts {
@@ -26,8 +32,19 @@ export interface ItemScorerParts {
   readonly onWait: (reason: string) => void;
 }
 
-/** Scores an item of a job: an outcome for every task, whatever happens to workers meanwhile. Throws only when the job ends. */
-export function createItemScorer({ config, models, plan, isAllowedAddress: isAllowed, hold, signal, onWait }: ItemScorerParts): (entry: { index: number; item: ItemSource }) => Promise<ScoreOutcome[]> {
+/**
+ * Scores an item of a job: an outcome for every task, whatever happens to workers meanwhile. Throws only when the job
+ * ends.
+ */
+export function createItemScorer({
+  config,
+  models,
+  plan,
+  isAllowedAddress: isAllowed,
+  hold,
+  signal,
+  onWait,
+}: ItemScorerParts): (entry: { index: number; item: ItemSource }) => Promise<ScoreOutcome[]> {
   const limits = mediaLimits(config);
   const { tasks, scale, prompt } = plan;
 
@@ -35,21 +52,33 @@ export function createItemScorer({ config, models, plan, isAllowedAddress: isAll
     let media: ScoreSource['media'] | undefined;
     const tidy: Tidy = [];
     try {
-      const source = await toSource(item, index, { root: config.root, allowUrls: config.allow_urls, limits, isAllowed, hold }, signal, tidy);
+      const source = await toSource(
+        item,
+        index,
+        { root: config.root, allowUrls: config.allow_urls, limits, isAllowed, hold },
+        signal,
+        tidy,
+      );
       media = source.media;
-      const outcomes = await models.get(plan.model).score(source, { tasks, scale, prompt, limits, lane: 'bulk', signal });
+      const outcomes = await models
+        .get(plan.model)
+        .score(source, { tasks, scale, prompt, limits, lane: 'bulk', signal });
       const lost = outcomes.filter(isFailure).find(({ error }) => LOST.includes(error.code as ErrorCode));
-      return lost === undefined ? outcomes.map((outcome) => withoutPath(outcome, media)) : new QalignError(lost.error.code as ErrorCode, lost.error.message);
+      return lost === undefined
+        ? outcomes.map((outcome) => withoutPath(outcome, media))
+        : new QalignError(lost.error.code as ErrorCode, lost.error.message);
     } catch (error) {
       signal.throwIfAborted();
-      return error instanceof QalignError ? error : new QalignError('INTERNAL', 'The item failed in a way the service did not expect.', { cause: error });
+      return error instanceof QalignError
+        ? error
+        : new QalignError('INTERNAL', 'The item failed in a way the service did not expect.', { cause: error });
     } finally {
       await Promise.all(tidy.map(async (one) => one()));
     }
   }
 
   return async ({ index, item }) => {
-    for (let attempt = 1; ; ) {
+    for (let attempt = 1; ;) {
       const found = await once(item, index);
       if (!(found instanceof QalignError)) return found;
       const down = DOWN.includes(found.code);

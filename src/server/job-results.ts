@@ -42,7 +42,8 @@ export async function openResults(path: string, tasks: number): Promise<JobResul
       const data = Buffer.from(outcomes.map((outcome) => `${JSON.stringify(outcome)}\n`).join(''));
       await guard(async () => {
         try {
-          for (let at = 0; at < data.length; ) at += (await file.write(data, at, data.length - at, bytes + at)).bytesWritten;
+          for (let at = 0; at < data.length;)
+            at += (await file.write(data, at, data.length - at, bytes + at)).bytesWritten;
         } catch (error) {
           await cut().catch(() => {});
           throw error;
@@ -88,7 +89,8 @@ async function* wholeLines(path: string): AsyncGenerator<{ text: string; end: nu
 export async function* csvLines(path: string, bytes: number): AsyncGenerator<string, void, undefined> {
   yield `${CSV_HEADER}\n`;
   if (bytes === 0) return;
-  for await (const line of createInterface({ input: createReadStream(path, { end: bytes - 1 }), crlfDelay: Infinity })) yield `${csvLine(JSON.parse(line) as ScoreOutcome)}\n`;
+  for await (const line of createInterface({ input: createReadStream(path, { end: bytes - 1 }), crlfDelay: Infinity }))
+    yield `${csvLine(JSON.parse(line) as ScoreOutcome)}\n`;
 }
 
 /** The CSV of a finished job as a file, made at first need, so that ranges of it can be asked for. */
@@ -105,6 +107,10 @@ async function guard<T>(work: () => Promise<T>): Promise<T> {
   try {
     return await work();
   } catch (cause) {
-    throw new QalignError('OUTPUT_UNWRITABLE', `The results cannot be written (${(cause as NodeJS.ErrnoException).code ?? (cause as Error).message}); the job goes on when there is room.`, { cause });
+    throw new QalignError(
+      'OUTPUT_UNWRITABLE',
+      `The results cannot be written (${(cause as NodeJS.ErrnoException).code ?? (cause as Error).message}); the job goes on when there is room.`,
+      { cause },
+    );
   }
 }

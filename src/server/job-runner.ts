@@ -27,7 +27,10 @@ export interface JobRunner {
   folder(id: string): string;
   /** Removes what a killed service had not accepted yet, and what is past its days; before anything new comes. */
   recover(): void;
-  /** Work on a job that does not exist yet: one at a time for an id, for the same Idempotency-Key may come twice at once. */
+  /**
+   * Work on a job that does not exist yet: one at a time for an id, for the same Idempotency-Key may come twice at
+   * once.
+   */
   alone<T>(id: string, work: () => Promise<T>): Promise<T>;
   /** Takes up a job that lies in the store. */
   submit(job: StoredJob): void;
@@ -62,7 +65,16 @@ interface Active {
   doneAtStart: number;
 }
 
-export function createJobRunner({ config, root, store, models, metrics, log, hold, isAllowedAddress }: JobRunnerParts): JobRunner {
+export function createJobRunner({
+  config,
+  root,
+  store,
+  models,
+  metrics,
+  log,
+  hold,
+  isAllowedAddress,
+}: JobRunnerParts): JobRunner {
   const active = new Map<string, Active>();
   const waiting: Active[] = [];
   const running = new Set<Promise<void>>();
@@ -90,18 +102,45 @@ export function createJobRunner({ config, root, store, models, metrics, log, hol
     try {
       await mendEvents(events).catch(() => {}); // a full disk costs events only
       await models.load(job.plan.model);
-      results = await untilWritten(entry, () => openResults(join(folder(job.id), 'results.jsonl'), job.plan.tasks.length));
+      results = await untilWritten(entry, () =>
+        openResults(join(folder(job.id), 'results.jsonl'), job.plan.tasks.length),
+      );
       take(job, results);
       Object.assign(entry, { startedAt: performance.now(), doneAtStart: results.items });
       note(job, 'running');
-      const scoreItem = createItemScorer({ config, models, plan: job.plan, isAllowedAddress, hold, signal: stop.signal, onWait: (reason) => note(job, 'waiting', reason) });
-      await writeAll(entry, results, orderedMap(readManifest(join(folder(job.id), 'manifest.jsonl'), results.items), config.jobs.in_flight ?? models.loaded.get(job.plan.model)?.width() ?? UNKNOWN_WIDTH, scoreItem, stop.signal), events);
+      const scoreItem = createItemScorer({
+        config,
+        models,
+        plan: job.plan,
+        isAllowedAddress,
+        hold,
+        signal: stop.signal,
+        onWait: (reason) => note(job, 'waiting', reason),
+      });
+      await writeAll(
+        entry,
+        results,
+        orderedMap(
+          readManifest(join(folder(job.id), 'manifest.jsonl'), results.items),
+          config.jobs.in_flight ?? models.loaded.get(job.plan.model)?.width() ?? UNKNOWN_WIDTH,
+          scoreItem,
+          stop.signal,
+        ),
+        events,
+      );
       take(job, results); // who sees it completed sees all of it
       finish(job, 'completed');
     } catch (error) {
-      if (closed) save(job); // goes on at the next start
+      if (closed)
+        save(job); // goes on at the next start
       else if (job.finishedAt === undefined) {
-        finish(job, 'failed', error instanceof QalignError ? error.message : 'The job failed in a way the service did not expect; its log has more.');
+        finish(
+          job,
+          'failed',
+          error instanceof QalignError
+            ? error.message
+            : 'The job failed in a way the service did not expect; its log has more.',
+        );
         log.error('a job failed', { job: job.id, reason: (error as Error).message, stack: (error as Error).stack });
       }
     } finally {
@@ -113,7 +152,12 @@ export function createJobRunner({ config, root, store, models, metrics, log, hol
     }
   }
 
-  async function writeAll(entry: Active, results: JobResults, outcomes: AsyncIterable<ScoreOutcome[]>, events: string): Promise<void> {
+  async function writeAll(
+    entry: Active,
+    results: JobResults,
+    outcomes: AsyncIterable<ScoreOutcome[]>,
+    events: string,
+  ): Promise<void> {
     let saved = performance.now();
     for await (const ofItem of outcomes) {
       await untilWritten(entry, () => results.append(ofItem));
@@ -141,8 +185,12 @@ export function createJobRunner({ config, root, store, models, metrics, log, hol
     }
   }
 
-  const take = (job: StoredJob, results: JobResults): void => void Object.assign(job, { done: results.items, failed: results.failed, resultBytes: results.bytes });
-  /** A job that ended keeps its end: whatever its last items still say (a cancelled one has some under way) comes too late. */
+  const take = (job: StoredJob, results: JobResults): void =>
+    void Object.assign(job, { done: results.items, failed: results.failed, resultBytes: results.bytes });
+  /**
+   * A job that ended keeps its end: whatever its last items still say (a cancelled one has some under way) comes too
+   * late.
+   */
   const note = (job: StoredJob, status: StoredJob['status'], message?: string, finishedAt?: number): void => {
     if (job.finishedAt !== undefined || (job.status === status && job.message === message)) return;
     Object.assign(job, { status, message, finishedAt });
@@ -156,7 +204,10 @@ export function createJobRunner({ config, root, store, models, metrics, log, hol
     try {
       store.save(job);
     } catch (error) {
-      log.warn('the state of a job was not saved; its results say how far it is', { job: job.id, reason: (error as Error).message });
+      log.warn('the state of a job was not saved; its results say how far it is', {
+        job: job.id,
+        reason: (error as Error).message,
+      });
     }
   };
 
@@ -172,7 +223,8 @@ export function createJobRunner({ config, root, store, models, metrics, log, hol
     const { keep_days: days } = config.jobs;
     if (days === null) return;
     try {
-      for (const id of store.removeEnded(Date.now() / 1000 - days * 86_400)) rmSync(folder(id), { recursive: true, force: true });
+      for (const id of store.removeEnded(Date.now() / 1000 - days * 86_400))
+        rmSync(folder(id), { recursive: true, force: true });
     } catch (error) {
       log.warn('old jobs were not removed', { reason: (error as Error).message });
     }
@@ -184,7 +236,8 @@ export function createJobRunner({ config, root, store, models, metrics, log, hol
     recover() {
       removeOld();
       const unknown = (name: string): boolean => name.includes('.part-') || store.get(name) === undefined;
-      for (const name of existsSync(root) ? readdirSync(root) : []) if (/^job_[0-9a-f]{24}/.test(name) && unknown(name)) rmSync(join(root, name), { recursive: true, force: true });
+      for (const name of existsSync(root) ? readdirSync(root) : [])
+        if (/^job_[0-9a-f]{24}/.test(name) && unknown(name)) rmSync(join(root, name), { recursive: true, force: true });
     },
     async alone(id, work) {
       const turn = (turns.get(id) ?? Promise.resolve()).then(work, work);

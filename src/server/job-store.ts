@@ -32,7 +32,12 @@ export interface JobStore {
   save(job: StoredJob): void;
   get(id: string): StoredJob | undefined;
   /** Newest first. */
-  list(filter: { owner: string | undefined; status: JobStatus | undefined; limit: number; offset: number }): StoredJob[];
+  list(filter: {
+    owner: string | undefined;
+    status: JobStatus | undefined;
+    limit: number;
+    offset: number;
+  }): StoredJob[];
   /** What a restart goes on with, oldest first. */
   unfinished(): StoredJob[];
   /** Forgets jobs that ended before this time, in seconds; their ids. */
@@ -54,23 +59,50 @@ interface Row {
 }
 
 export function createJobStore(database: Db): JobStore {
-  const rows = (sql: string, ...values: unknown[]): StoredJob[] => (database.prepare(sql).all(...values) as Row[]).map(fromRow);
+  const rows = (sql: string, ...values: unknown[]): StoredJob[] =>
+    (database.prepare(sql).all(...values) as Row[]).map(fromRow);
   return {
     insert(job) {
       database
-        .prepare('INSERT INTO jobs (id, owner, status, settings, total, done, failed, result_bytes, message, created_at, finished_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)')
-        .run(job.id, job.owner, job.status, JSON.stringify(job.plan), job.total, job.done, job.failed, job.resultBytes, job.message ?? null, job.createdAt, job.finishedAt ?? null);
+        .prepare(
+          'INSERT INTO jobs (id, owner, status, settings, total, done, failed, result_bytes, message, created_at, finished_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)',
+        )
+        .run(
+          job.id,
+          job.owner,
+          job.status,
+          JSON.stringify(job.plan),
+          job.total,
+          job.done,
+          job.failed,
+          job.resultBytes,
+          job.message ?? null,
+          job.createdAt,
+          job.finishedAt ?? null,
+        );
     },
     save(job) {
       database
-        .prepare('UPDATE jobs SET status = ?, done = ?, failed = ?, result_bytes = ?, message = ?, finished_at = ? WHERE id = ?')
+        .prepare(
+          'UPDATE jobs SET status = ?, done = ?, failed = ?, result_bytes = ?, message = ?, finished_at = ? WHERE id = ?',
+        )
         .run(job.status, job.done, job.failed, job.resultBytes, job.message ?? null, job.finishedAt ?? null, job.id);
     },
     get: (id) => rows('SELECT * FROM jobs WHERE id = ?', id)[0],
     list: ({ owner, status, limit, offset }) =>
-      rows('SELECT * FROM jobs WHERE (?1 IS NULL OR owner = ?1) AND (?2 IS NULL OR status = ?2) ORDER BY created_at DESC, id LIMIT ?3 OFFSET ?4', owner ?? null, status ?? null, limit, offset),
-    unfinished: () => rows("SELECT * FROM jobs WHERE status IN ('queued', 'running', 'waiting') ORDER BY created_at, id"),
-    removeEnded: (before) => (database.prepare('DELETE FROM jobs WHERE finished_at < ? RETURNING id').all(before) as Pick<Row, 'id'>[]).map(({ id }) => id),
+      rows(
+        'SELECT * FROM jobs WHERE (?1 IS NULL OR owner = ?1) AND (?2 IS NULL OR status = ?2) ORDER BY created_at DESC, id LIMIT ?3 OFFSET ?4',
+        owner ?? null,
+        status ?? null,
+        limit,
+        offset,
+      ),
+    unfinished: () =>
+      rows("SELECT * FROM jobs WHERE status IN ('queued', 'running', 'waiting') ORDER BY created_at, id"),
+    removeEnded: (before) =>
+      (database.prepare('DELETE FROM jobs WHERE finished_at < ? RETURNING id').all(before) as Pick<Row, 'id'>[]).map(
+        ({ id }) => id,
+      ),
   };
 }
 

@@ -34,12 +34,20 @@ export function createKeyStore(database: Db): KeyStore {
       return cached;
     },
     create(name, scopes) {
-      if (!/^[\w.-]{1,64}$/.test(name)) throw new QalignError('USAGE', `"${name}" is no name for a key; use letters, digits, ".", "_" and "-".`);
+      if (!/^[\w.-]{1,64}$/.test(name))
+        throw new QalignError('USAGE', `"${name}" is no name for a key; use letters, digits, ".", "_" and "-".`);
       const wrong = scopes.find((scope) => !SCOPES.includes(scope as Scope));
-      if (wrong !== undefined || scopes.length === 0) throw new QalignError('USAGE', `A key needs scopes of ${SCOPES.join(', ')}${wrong === undefined ? '' : `, not "${wrong}"`}.`);
-      if (read().some((row) => row.name === name)) throw new QalignError('USAGE', `There is a key "${name}" already; revoke it first or choose another name.`);
+      if (wrong !== undefined || scopes.length === 0)
+        throw new QalignError(
+          'USAGE',
+          `A key needs scopes of ${SCOPES.join(', ')}${wrong === undefined ? '' : `, not "${wrong}"`}.`,
+        );
+      if (read().some((row) => row.name === name))
+        throw new QalignError('USAGE', `There is a key "${name}" already; revoke it first or choose another name.`);
       const key = newKey();
-      database.prepare('INSERT INTO keys (name, hash, scopes, created_at) VALUES (?, ?, ?, ?)').run(name, hashKey(key).toString('hex'), scopes.join(','), Date.now() / 1000);
+      database
+        .prepare('INSERT INTO keys (name, hash, scopes, created_at) VALUES (?, ?, ?, ?)')
+        .run(name, hashKey(key).toString('hex'), scopes.join(','), Date.now() / 1000);
       readAt = -Infinity;
       return key;
     },

@@ -27,7 +27,12 @@ export function createMemoryBudget(limit: number): MemoryBudget {
 
 /** Holds `bytes` during `work`. @throws QalignError OVERLOADED when they are not there */
 export async function withMemory<T>(budget: MemoryBudget, bytes: number, work: () => Promise<T>): Promise<T> {
-  if (!budget.take(bytes)) throw new QalignError('OVERLOADED', `The service holds ${budget.used} bytes of other requests and has no room for ${bytes} more now.`, { details: { retry_after_s: 1, reason: 'memory' } });
+  if (!budget.take(bytes))
+    throw new QalignError(
+      'OVERLOADED',
+      `The service holds ${budget.used} bytes of other requests and has no room for ${bytes} more now.`,
+      { details: { retry_after_s: 1, reason: 'memory' } },
+    );
   try {
     return await work();
   } finally {

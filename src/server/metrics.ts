@@ -21,16 +21,59 @@ export function createMetrics(): Metrics {
   const registry = new Registry();
   const registers = [registry];
   collectDefaultMetrics({ register: registry });
-  const stage = new Histogram({ name: 'qalign_stage_seconds', help: 'time of an item in the queue, of a batch on the way and at the worker', labelNames: ['model', 'stage'], buckets: SECONDS, registers });
-  const fill = new Histogram({ name: 'qalign_batch_fill_ratio', help: 'frames of a batch over the most there could be', labelNames: ['model'], buckets: [0.0625, 0.125, 0.25, 0.5, 0.75, 1], registers });
-  const frames = new Counter({ name: 'qalign_frames_total', help: 'frames scored', labelNames: ['model', 'device'], registers });
+  const stage = new Histogram({
+    name: 'qalign_stage_seconds',
+    help: 'time of an item in the queue, of a batch on the way and at the worker',
+    labelNames: ['model', 'stage'],
+    buckets: SECONDS,
+    registers,
+  });
+  const fill = new Histogram({
+    name: 'qalign_batch_fill_ratio',
+    help: 'frames of a batch over the most there could be',
+    labelNames: ['model'],
+    buckets: [0.0625, 0.125, 0.25, 0.5, 0.75, 1],
+    registers,
+  });
+  const frames = new Counter({
+    name: 'qalign_frames_total',
+    help: 'frames scored',
+    labelNames: ['model', 'device'],
+    registers,
+  });
   return {
     registry,
-    requests: new Counter({ name: 'qalign_http_requests_total', help: 'answered requests', labelNames: ['method', 'route', 'status'], registers }),
-    duration: new Histogram({ name: 'qalign_http_request_seconds', help: 'from the first byte of a request to the last of its answer', labelNames: ['route'], buckets: SECONDS, registers }),
-    items: new Counter({ name: 'qalign_items_total', help: 'items of requests and jobs', labelNames: ['outcome'], registers }),
-    rejects: new Counter({ name: 'qalign_rejects_total', help: 'requests that were refused, by error code', labelNames: ['reason'], registers }),
-    predictedWait: new Histogram({ name: 'qalign_predicted_wait_seconds', help: 'what requests were told to themselves when let in', buckets: SECONDS, registers }),
+    requests: new Counter({
+      name: 'qalign_http_requests_total',
+      help: 'answered requests',
+      labelNames: ['method', 'route', 'status'],
+      registers,
+    }),
+    duration: new Histogram({
+      name: 'qalign_http_request_seconds',
+      help: 'from the first byte of a request to the last of its answer',
+      labelNames: ['route'],
+      buckets: SECONDS,
+      registers,
+    }),
+    items: new Counter({
+      name: 'qalign_items_total',
+      help: 'items of requests and jobs',
+      labelNames: ['outcome'],
+      registers,
+    }),
+    rejects: new Counter({
+      name: 'qalign_rejects_total',
+      help: 'requests that were refused, by error code',
+      labelNames: ['reason'],
+      registers,
+    }),
+    predictedWait: new Histogram({
+      name: 'qalign_predicted_wait_seconds',
+      help: 'what requests were told to themselves when let in',
+      buckets: SECONDS,
+      registers,
+    }),
     onBatch(model, batch) {
       frames.inc({ model, device: batch.device }, batch.frames);
       fill.observe({ model }, batch.frames / batch.capacity);
@@ -43,25 +86,60 @@ export function createMetrics(): Metrics {
         gauge.reset();
         for (const [model, scorer] of loaded) read(scorer, model);
       };
-      const gauge = (name: string, help: string, labelNames: string[], read: (gauge: Gauge, scorer: Scorer, model: string) => void): void => {
-        const one: Gauge = new Gauge({ name, help, labelNames, registers, collect: () => each(one, (scorer, model) => read(one, scorer, model)) });
+      const gauge = (
+        name: string,
+        help: string,
+        labelNames: string[],
+        read: (gauge: Gauge, scorer: Scorer, model: string) => void,
+      ): void => {
+        const one: Gauge = new Gauge({
+          name,
+          help,
+          labelNames,
+          registers,
+          collect: () => each(one, (scorer, model) => read(one, scorer, model)),
+        });
       };
       gauge('qalign_queue_frames', 'frames that wait for a worker', ['model', 'lane'], (one, scorer, model) => {
-        for (const [lane, count] of Object.entries(scorer.load().engine?.queuedFrames ?? {})) one.set({ model, lane }, count);
+        for (const [lane, count] of Object.entries(scorer.load().engine?.queuedFrames ?? {}))
+          one.set({ model, lane }, count);
       });
       gauge('qalign_prepare_waiting', 'pictures that wait to be decoded', ['model', 'lane'], (one, scorer, model) => {
-        for (const [lane, count] of Object.entries(scorer.load().preparing?.waiting ?? {})) one.set({ model, lane }, count);
+        for (const [lane, count] of Object.entries(scorer.load().preparing?.waiting ?? {}))
+          one.set({ model, lane }, count);
       });
-      gauge('qalign_prepare_seconds', 'to decode and prepare a picture, moving average', ['model'], (one, scorer, model) => one.set({ model }, (scorer.load().preparing?.pictureMs ?? 0) / 1000));
-      gauge('qalign_expected_wait_seconds', 'when a picture that came now would be answered', ['model'], (one, scorer, model) => one.set({ model }, (admission.predict(scorer) ?? 0) / 1000));
-      gauge('qalign_workers_ready', 'workers that take work', ['model'], (one, scorer, model) => one.set({ model }, scorer.load().engine?.workers.filter(({ ready }) => ready).length ?? 0));
-      gauge('qalign_worker_restarts', 'how often workers were started again', ['model', 'device'], (one, scorer, model) => {
-        for (const { device, restarts } of scorer.load().engine?.workers ?? []) one.inc({ model, device }, restarts);
-      });
+      gauge(
+        'qalign_prepare_seconds',
+        'to decode and prepare a picture, moving average',
+        ['model'],
+        (one, scorer, model) => one.set({ model }, (scorer.load().preparing?.pictureMs ?? 0) / 1000),
+      );
+      gauge(
+        'qalign_expected_wait_seconds',
+        'when a picture that came now would be answered',
+        ['model'],
+        (one, scorer, model) => one.set({ model }, (admission.predict(scorer) ?? 0) / 1000),
+      );
+      gauge('qalign_workers_ready', 'workers that take work', ['model'], (one, scorer, model) =>
+        one.set({ model }, scorer.load().engine?.workers.filter(({ ready }) => ready).length ?? 0),
+      );
+      gauge(
+        'qalign_worker_restarts',
+        'how often workers were started again',
+        ['model', 'device'],
+        (one, scorer, model) => {
+          for (const { device, restarts } of scorer.load().engine?.workers ?? []) one.inc({ model, device }, restarts);
+        },
+      );
       gauge('qalign_worker_resident_bytes', 'memory of the workers', ['model', 'device'], (one, scorer, model) => {
         for (const { device, rss_bytes } of scorer.load().engine?.workers ?? []) one.inc({ model, device }, rss_bytes);
       });
-      const memory: Gauge = new Gauge({ name: 'qalign_body_bytes', help: 'bodies held in memory', registers, collect: () => memory.set(memoryUsed()) });
+      const memory: Gauge = new Gauge({
+        name: 'qalign_body_bytes',
+        help: 'bodies held in memory',
+        registers,
+        collect: () => memory.set(memoryUsed()),
+      });
     },
   };
 }

@@ -8,11 +8,17 @@ import { EXAMPLE_PICTURE } from './schemas/examples.js';
 import type { ModelRow } from './schemas/models.js';
 
 export interface ModelPool {
-  /** A loaded model, the first of the configuration when none is named. @throws QalignError MODEL_NOT_LOADED, NO_WORKER while it is loading */
+  /**
+   * A loaded model, the first of the configuration when none is named. @throws QalignError MODEL_NOT_LOADED, NO_WORKER
+   * while it is loading
+   */
   get(name?: string): Scorer;
   readonly loaded: ReadonlyMap<string, Scorer>;
   rows(): Promise<ModelRow[]>;
-  /** Waits until it is loaded; calls for one model share the loading. @throws QalignError CONFIG_NOT_FOUND, MODEL_*, OVERLOADED when too many are loaded */
+  /**
+   * Waits until it is loaded; calls for one model share the loading. @throws QalignError CONFIG_NOT_FOUND, MODEL_*,
+   * OVERLOADED when too many are loaded
+   */
   load(name: string): Promise<Scorer>;
   /** Lets what runs on it finish first. */
   unload(name: string): Promise<void>;
@@ -35,7 +41,12 @@ export function createModelPool({ config, log, createScorer, onBatch, signal }: 
   const loading = new Map<string, Promise<Scorer>>();
 
   const start = async (name: string): Promise<Scorer> => {
-    if (loaded.size + loading.size >= config.most_models) throw new QalignError('OVERLOADED', `${config.most_models} models are loaded already (${[...loaded.keys()].join(', ')}); unload one first.`, { details: { retry_after_s: 60, reason: 'models' } });
+    if (loaded.size + loading.size >= config.most_models)
+      throw new QalignError(
+        'OVERLOADED',
+        `${config.most_models} models are loaded already (${[...loaded.keys()].join(', ')}); unload one first.`,
+        { details: { retry_after_s: 60, reason: 'models' } },
+      );
     log.info('loading', { model: name });
     const scorer = await createScorer({
       model: name,
@@ -55,7 +66,11 @@ export function createModelPool({ config, log, createScorer, onBatch, signal }: 
       throw error;
     }
     loaded.set(name, scorer);
-    log.info('loaded', { model: name, weights_sha256: scorer.model.weights_sha256, untrained: scorer.choice.untrained });
+    log.info('loaded', {
+      model: name,
+      weights_sha256: scorer.model.weights_sha256,
+      untrained: scorer.choice.untrained,
+    });
     return scorer;
   };
 
@@ -65,8 +80,14 @@ export function createModelPool({ config, log, createScorer, onBatch, signal }: 
       const name = asked ?? config.models[0] ?? '';
       const scorer = loaded.get(name);
       if (scorer !== undefined) return scorer;
-      if (loading.has(name)) throw new QalignError('NO_WORKER', `The model "${name}" is being loaded.`, { details: { retry_after_s: 5, reason: 'loading' } });
-      throw new QalignError('MODEL_NOT_LOADED', `The model "${name.slice(0, 100)}" is not loaded; loaded ${loaded.size === 1 ? 'is' : 'are'} ${[...loaded.keys()].join(', ') || 'none'}.`);
+      if (loading.has(name))
+        throw new QalignError('NO_WORKER', `The model "${name}" is being loaded.`, {
+          details: { retry_after_s: 5, reason: 'loading' },
+        });
+      throw new QalignError(
+        'MODEL_NOT_LOADED',
+        `The model "${name.slice(0, 100)}" is not loaded; loaded ${loaded.size === 1 ? 'is' : 'are'} ${[...loaded.keys()].join(', ') || 'none'}.`,
+      );
     },
     async rows() {
       const described = await describeModels();
@@ -82,7 +103,13 @@ export function createModelPool({ config, log, createScorer, onBatch, signal }: 
           untrained: description?.untrained ?? false,
           tasks: structuredClone(description?.tasks ?? {}) as ModelRow['tasks'],
           licence: description?.licence ?? '',
-          ...(scorer === undefined ? {} : { weights_sha256: scorer.model.weights_sha256, precision: scorer.model.precision, workers_ready: scorer.load().engine?.workers.filter(({ ready }) => ready).length ?? 0 }),
+          ...(scorer === undefined
+            ? {}
+            : {
+                weights_sha256: scorer.model.weights_sha256,
+                precision: scorer.model.precision,
+                workers_ready: scorer.load().engine?.workers.filter(({ ready }) => ready).length ?? 0,
+              }),
         };
       });
     },
@@ -95,7 +122,8 @@ export function createModelPool({ config, log, createScorer, onBatch, signal }: 
     },
     async unload(name) {
       const scorer = loaded.get(name);
-      if (scorer === undefined) throw new QalignError('MODEL_NOT_LOADED', `The model "${name.slice(0, 100)}" is not loaded.`);
+      if (scorer === undefined)
+        throw new QalignError('MODEL_NOT_LOADED', `The model "${name.slice(0, 100)}" is not loaded.`);
       loaded.delete(name);
       await drained(scorer);
       await scorer.close();

@@ -19,15 +19,21 @@ export function describeService(routes: readonly Route[]): Json {
       title: 'qalign',
       version: packageVersion,
       license: { name: 'MIT', identifier: 'MIT' },
-      description: 'Visual scores over HTTP. Every error has the same body; `code` is from one registry and `retryable` says whether the same request may succeed later. Requests may carry `traceparent` (W3C) and `X-Request-Id`; answers do.',
+      description:
+        'Visual scores over HTTP. Every error has the same body; `code` is from one registry and `retryable` says whether the same request may succeed later. Requests may carry `traceparent` (W3C) and `X-Request-Id`; answers do.',
     },
     servers: [{ url: '/' }],
     tags: [...new Set(routes.map(({ tag }) => tag))].map((name) => ({ name })),
     security: [{ bearer: [] }, { key: [] }],
     paths,
     components: {
-      securitySchemes: { bearer: { type: 'http', scheme: 'bearer' }, key: { type: 'apiKey', in: 'header', name: 'X-API-Key' } },
-      schemas: Object.fromEntries(Object.entries(NAMED_SCHEMAS).map(([name, schema]) => [name, convert(schema, schema)])),
+      securitySchemes: {
+        bearer: { type: 'http', scheme: 'bearer' },
+        key: { type: 'apiKey', in: 'header', name: 'X-API-Key' },
+      },
+      schemas: Object.fromEntries(
+        Object.entries(NAMED_SCHEMAS).map(([name, schema]) => [name, convert(schema, schema)]),
+      ),
     },
   };
 }
@@ -40,65 +46,145 @@ function operation(route: Route): Json {
   };
   const properties = (schema: Route['params']): [string, TSchema][] => Object.entries(schema?.properties ?? {});
   const parameters = [
-    ...properties(params).map(([name, schema]) => ({ name, in: 'path', required: true, schema: convert(schema), ...example(({ params }) => params?.[name]) })),
-    ...properties(query).map(([name, schema]) => ({ name, in: 'query', required: query?.required?.includes(name) ?? false, style: 'form', explode: false, schema: convert(schema) })),
-    ...Object.entries(headers).map(([name, description]) => ({ name, in: 'header', required: false, description, schema: { type: 'string' } })),
+    ...properties(params).map(([name, schema]) => ({
+      name,
+      in: 'path',
+      required: true,
+      schema: convert(schema),
+      ...example(({ params }) => params?.[name]),
+    })),
+    ...properties(query).map(([name, schema]) => ({
+      name,
+      in: 'query',
+      required: query?.required?.includes(name) ?? false,
+      style: 'form',
+      explode: false,
+      schema: convert(schema),
+    })),
+    ...Object.entries(headers).map(([name, description]) => ({
+      name,
+      in: 'header',
+      required: false,
+      description,
+      schema: { type: 'string' },
+    })),
   ];
   return {
     operationId: operationId(route),
     tags: [route.tag],
     summary: route.summary,
-    description: [route.description, scope === 'open' ? 'Needs no key.' : scope === 'any' ? 'Needs a key of any scope.' : `Needs a key with the scope \`${scope}\`.`].filter((part) => part !== undefined).join('\n\n'),
+    description: [
+      route.description,
+      scope === 'open'
+        ? 'Needs no key.'
+        : scope === 'any'
+          ? 'Needs a key of any scope.'
+          : `Needs a key with the scope \`${scope}\`.`,
+    ]
+      .filter((part) => part !== undefined)
+      .join('\n\n'),
     ...(scope === 'open' ? { security: [] } : {}),
     ...(parameters.length === 0 ? {} : { parameters }),
-    ...(body === undefined ? {} : { requestBody: { required: true, content: Object.fromEntries(Object.entries(body).map(([type, schema]) => [type, { schema: convert(schema), ...bodyExamples(route, type) }])) } }),
+    ...(body === undefined
+      ? {}
+      : {
+          requestBody: {
+            required: true,
+            content: Object.fromEntries(
+              Object.entries(body).map(([type, schema]) => [
+                type,
+                { schema: convert(schema), ...bodyExamples(route, type) },
+              ]),
+            ),
+          },
+        }),
     responses: { ...answers(route), ...failures(route) },
   };
 }
 
 /** `POST /v1/jobs/{id}/results` → `post_v1_jobs_id_results`. */
-export const operationId = ({ method, path }: Pick<Route, 'method' | 'path'>): string => `${method}${path.replaceAll(/[^\w]+/g, '_').replace(/_$/, '')}`;
+export const operationId = ({ method, path }: Pick<Route, 'method' | 'path'>): string =>
+  `${method}${path.replaceAll(/[^\w]+/g, '_').replace(/_$/, '')}`;
 
 function bodyExamples({ examples }: Route, type: string): Json {
-  const rows = examples.flatMap(({ name, body, text }) => (type === 'application/json' && body !== undefined ? [[name, { value: body }]] : text?.type === type ? [[name, { value: text.body }]] : []));
+  const rows = examples.flatMap(({ name, body, text }) =>
+    type === 'application/json' && body !== undefined
+      ? [[name, { value: body }]]
+      : text?.type === type
+        ? [[name, { value: text.body }]]
+        : [],
+  );
   return rows.length === 0 ? {} : { examples: Object.fromEntries(rows) as Json };
 }
 
 function answers({ answers }: Route): Json {
   return Object.fromEntries(
     Object.entries(answers).map(([status, { description, schema, types = [] }]) => {
-      const all = schema === undefined ? types : (schema as { type?: string }).type === 'string' ? types : ['application/json', ...types];
-      return [status, { description, content: Object.fromEntries(all.map((type) => [type, { schema: type === 'application/json' && schema !== undefined ? convert(schema) : { type: 'string' } }])) }];
+      const all =
+        schema === undefined
+          ? types
+          : (schema as { type?: string }).type === 'string'
+            ? types
+            : ['application/json', ...types];
+      return [
+        status,
+        {
+          description,
+          content: Object.fromEntries(
+            all.map((type) => [
+              type,
+              { schema: type === 'application/json' && schema !== undefined ? convert(schema) : { type: 'string' } },
+            ]),
+          ),
+        },
+      ];
     }),
   );
 }
 
 /** Errors by status; where a route has an answer of its own for a status, that stands. */
 function failures(route: Route): Json {
-  const codes = [...new Set([...(route.scope === 'open' ? ['INTERNAL' as const] : EVERYWHERE), ...(route.params !== undefined || route.query !== undefined ? ['BODY_INVALID' as const] : []), ...(route.errors ?? [])])];
-  const byStatus = new Map<number, ErrorCode[]>();
-  for (const code of codes) byStatus.set(ERROR_CODES[code].httpStatus, [...(byStatus.get(ERROR_CODES[code].httpStatus) ?? []), code]);
-  return Object.fromEntries(
-    [...byStatus].filter(([status]) => route.answers[status] === undefined).map(([status, some]) => [
-      status,
-      {
-        description: some.map((code) => `\`${code}\`: ${ERROR_CODES[code].sentence}`).join('\n\n'),
-        content: { 'application/json': { schema: { $ref: '#/components/schemas/ErrorAnswer' } } },
-        ...(status === 429 || status === 503 ? { headers: { 'Retry-After': { description: 'seconds', schema: { type: 'integer' } } } } : {}),
-      },
+  const codes = [
+    ...new Set([
+      ...(route.scope === 'open' ? ['INTERNAL' as const] : EVERYWHERE),
+      ...(route.params !== undefined || route.query !== undefined ? ['BODY_INVALID' as const] : []),
+      ...(route.errors ?? []),
     ]),
+  ];
+  const byStatus = new Map<number, ErrorCode[]>();
+  for (const code of codes)
+    byStatus.set(ERROR_CODES[code].httpStatus, [...(byStatus.get(ERROR_CODES[code].httpStatus) ?? []), code]);
+  return Object.fromEntries(
+    [...byStatus]
+      .filter(([status]) => route.answers[status] === undefined)
+      .map(([status, some]) => [
+        status,
+        {
+          description: some.map((code) => `\`${code}\`: ${ERROR_CODES[code].sentence}`).join('\n\n'),
+          content: { 'application/json': { schema: { $ref: '#/components/schemas/ErrorAnswer' } } },
+          ...(status === 429 || status === 503
+            ? { headers: { 'Retry-After': { description: 'seconds', schema: { type: 'integer' } } } }
+            : {}),
+        },
+      ]),
   );
 }
 
 /** What has a default is filled in by us: nobody is required to send it. */
 function withoutDefaults(schema: object): object {
-  const { required, properties, ...rest } = schema as { required?: unknown; properties?: Readonly<Record<string, { default?: unknown }>> };
+  const { required, properties, ...rest } = schema as {
+    required?: unknown;
+    properties?: Readonly<Record<string, { default?: unknown }>>;
+  };
   if (!Array.isArray(required) || properties === undefined) return schema;
   const needed = required.filter((key: string) => properties[key]?.default === undefined);
   return { ...rest, properties, ...(needed.length === 0 ? {} : { required: needed }) };
 }
 
-/** TypeBox's schemas are draft-07; OpenAPI 3.1 is 2020-12, where a tuple is written otherwise. Named ones become references. */
+/**
+ * TypeBox's schemas are draft-07; OpenAPI 3.1 is 2020-12, where a tuple is written otherwise. Named ones become
+ * references.
+ */
 function convert(schema: unknown, inside?: TSchema): unknown {
   if (Array.isArray(schema)) return schema.map((one) => convert(one));
   if (typeof schema !== 'object' || schema === null) return schema;
@@ -107,7 +193,12 @@ function convert(schema: unknown, inside?: TSchema): unknown {
   const { items, additionalItems, ...rest } = withoutDefaults(schema) as { items?: unknown; additionalItems?: unknown };
   const tuple = Array.isArray(items);
   return {
-    ...Object.fromEntries(Object.entries(rest).map(([key, value]) => [key, key === 'default' || key === 'enum' || key === 'const' || key === 'required' ? value : convert(value)])),
+    ...Object.fromEntries(
+      Object.entries(rest).map(([key, value]) => [
+        key,
+        key === 'default' || key === 'enum' || key === 'const' || key === 'required' ? value : convert(value),
+      ]),
+    ),
     ...(items === undefined ? {} : tuple ? { prefixItems: convert(items), items: false } : { items: convert(items) }),
     ...(additionalItems === undefined || tuple ? {} : { additionalItems }),
   };

@@ -71,7 +71,11 @@ export interface Route {
 type ValueOf<S> = S extends TObject ? Static<S> : Record<string, never>;
 
 export function defineRoute<P extends TObject | undefined = undefined, Q extends TObject | undefined = undefined>(
-  route: Omit<Route, 'params' | 'query' | 'handle'> & { params?: P; query?: Q; handle(call: Call<ValueOf<P>, ValueOf<Q>>): Promise<void> },
+  route: Omit<Route, 'params' | 'query' | 'handle'> & {
+    params?: P;
+    query?: Q;
+    handle(call: Call<ValueOf<P>, ValueOf<Q>>): Promise<void>;
+  },
 ): Route {
   return route as unknown as Route;
 }
@@ -79,19 +83,36 @@ export function defineRoute<P extends TObject | undefined = undefined, Q extends
 /** Throws BODY_INVALID with the place of the first problem. */
 export function requireValid<S extends TSchema>(schema: S, value: unknown, what: string): Static<S> {
   const problem = problemWith(schema, value);
-  if (problem !== undefined) throw new QalignError('BODY_INVALID', `The ${what} does not match its schema at ${problem}.`);
+  if (problem !== undefined)
+    throw new QalignError('BODY_INVALID', `The ${what} does not match its schema at ${problem}.`);
   return value as Static<S>;
 }
 
 /** Words of a query or form → what the schema asks for: numbers, booleans, lists divided by commas. */
-export function fromWords<S extends TObject>(schema: S, words: Readonly<Record<string, unknown>>, what: string): Static<S> {
-  const lists = Object.entries(schema.properties).filter(([, property]) => (property as { type?: string }).type === 'array').map(([key]) => key);
-  const split = Object.fromEntries(Object.entries(words).map(([key, value]) => [key, lists.includes(key) && typeof value === 'string' ? value.split(',').map((word) => word.trim()) : value]));
+export function fromWords<S extends TObject>(
+  schema: S,
+  words: Readonly<Record<string, unknown>>,
+  what: string,
+): Static<S> {
+  const lists = Object.entries(schema.properties)
+    .filter(([, property]) => (property as { type?: string }).type === 'array')
+    .map(([key]) => key);
+  const split = Object.fromEntries(
+    Object.entries(words).map(([key, value]) => [
+      key,
+      lists.includes(key) && typeof value === 'string' ? value.split(',').map((word) => word.trim()) : value,
+    ]),
+  );
   return requireValid(schema, Convert(schema, split), what);
 }
 
 /** Mounts the routes and, for each of their paths, a refusal of the other methods. */
-export function mountRoutes(router: Router, routes: readonly Route[], services: Services, authorise: (req: Request, scope: Route['scope']) => Client): void {
+export function mountRoutes(
+  router: Router,
+  routes: readonly Route[],
+  services: Services,
+  authorise: (req: Request, scope: Route['scope']) => Client,
+): void {
   const paths = new Map<string, string[]>();
   for (const route of routes) {
     const path = route.path.replaceAll(/\{(\w+)\}/g, ':$1');
@@ -131,7 +152,8 @@ function toCall(route: Route, req: Request, res: Response, client: Client, servi
     answer(status, body) {
       const schema = route.answers[status]?.schema;
       const problem = schema === undefined ? `there is no schema for status ${status}` : problemWith(schema, body);
-      if (problem !== undefined) throw new QalignError('INTERNAL', `The answer of ${route.path} does not match its schema at ${problem}.`);
+      if (problem !== undefined)
+        throw new QalignError('INTERNAL', `The answer of ${route.path} does not match its schema at ${problem}.`);
       res.status(status).json(body);
     },
   };

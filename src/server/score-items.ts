@@ -19,17 +19,32 @@ export async function* scoreItems(call: Call, order: ScoreOrder): AsyncGenerator
   const withinMs = Math.min(order.timeout_ms ?? config.request_ms, config.request_ms) - call.ageMs();
   const ticket = admission.admit(scorer, order.items.length, withinMs);
   metrics.predictedWait.observe(ticket.predictedMs / 1000);
-  const { signal, late, release } = deadline(withinMs, () => new QalignError('DEADLINE_EXCEEDED', 'The request was not answered in time.'), call.gone);
+  const { signal, late, release } = deadline(
+    withinMs,
+    () => new QalignError('DEADLINE_EXCEEDED', 'The request was not answered in time.'),
+    call.gone,
+  );
   try {
     const tasks = order.tasks ?? scorer.defaultTasks;
-    yield* asTheyFinish(order.items.map((_, index) => scoreOne(call, scorer, order, index, tasks, ticket, signal, late)));
+    yield* asTheyFinish(
+      order.items.map((_, index) => scoreOne(call, scorer, order, index, tasks, ticket, signal, late)),
+    );
   } finally {
     release();
     ticket.close(!call.gone.aborted);
   }
 }
 
-async function scoreOne(call: Call, scorer: Scorer, order: ScoreOrder, index: number, tasks: readonly Task[], ticket: Ticket, signal: AbortSignal, late: AbortSignal): Promise<ScoredInput> {
+async function scoreOne(
+  call: Call,
+  scorer: Scorer,
+  order: ScoreOrder,
+  index: number,
+  tasks: readonly Task[],
+  ticket: Ticket,
+  signal: AbortSignal,
+  late: AbortSignal,
+): Promise<ScoredInput> {
   const { config, metrics, isAllowedAddress: isAllowed, spool, memory } = call.services;
   const tidy: Tidy = [];
   const item = order.items[index] as ScoreOrder['items'][number];
@@ -39,29 +54,52 @@ async function scoreOne(call: Call, scorer: Scorer, order: ScoreOrder, index: nu
   let results: ScoreOutcome[];
   let media: ScoreSource['media'] | undefined;
   try {
-    const source = await toSource(item, index, { root: config.root, allowUrls: config.allow_urls, limits, isAllowed, hold: { spool, memory } }, signal, tidy);
+    const source = await toSource(
+      item,
+      index,
+      { root: config.root, allowUrls: config.allow_urls, limits, isAllowed, hold: { spool, memory } },
+      signal,
+      tidy,
+    );
     media = source.media;
     if (source.kind === 'video') {
       ticket.grow(CLIP_FRAMES - frames);
       frames = CLIP_FRAMES;
     }
-    results = await scorer.score(source, { tasks, scale: order.scale, prompt: order.prompt, limits, lane: 'interactive', ticket: ticket.order, traceparent: call.traceparent, signal });
+    results = await scorer.score(source, {
+      tasks,
+      scale: order.scale,
+      prompt: order.prompt,
+      limits,
+      lane: 'interactive',
+      ticket: ticket.order,
+      traceparent: call.traceparent,
+      signal,
+    });
   } catch (error) {
     call.gone.throwIfAborted();
-    const { code, message } = late.aborted ? new QalignError('DEADLINE_EXCEEDED', `${input} was not scored in time.`) : toItemError(error);
+    const { code, message } = late.aborted
+      ? new QalignError('DEADLINE_EXCEEDED', `${input} was not scored in time.`)
+      : toItemError(error);
     results = tasks.map((task) => ({ input, task, error: { code, message } }));
   } finally {
     await Promise.all(tidy.map(async (one) => one()));
   }
   ticket.done(frames, !late.aborted);
-  const answer = { index, input, ok: !results.some(isFailure), results: results.map((outcome) => withoutPath(outcome, media)) };
+  const answer = {
+    index,
+    input,
+    ok: !results.some(isFailure),
+    results: results.map((outcome) => withoutPath(outcome, media)),
+  };
   metrics.items.inc({ outcome: answer.ok ? 'scored' : 'failed' });
   return answer;
 }
 
 /** An order that is wrong as a whole (unknown prompt, task of another model) is refused as a whole. */
 function toItemError(error: unknown): QalignError {
-  if (!(error instanceof QalignError) || error.code === 'CONFIG_NOT_FOUND' || error.code === 'TASK_UNSUPPORTED') throw error;
+  if (!(error instanceof QalignError) || error.code === 'CONFIG_NOT_FOUND' || error.code === 'TASK_UNSUPPORTED')
+    throw error;
   return error;
 }
 
@@ -98,4 +136,3 @@ async function* asTheyFinish<T>(promises: readonly Promise<T>[]): AsyncGenerator
     yield value;
   }
 }
-

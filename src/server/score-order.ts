@@ -15,11 +15,24 @@ export interface ScoreOrder extends ScoreFields {
 const isForm = (call: Pick<Call, 'req'>): boolean => call.req.is('multipart/form-data') !== false;
 
 /** A JSON body, checked. @throws QalignError BODY_UNSUPPORTED, BODY_TOO_LARGE, MALFORMED, BODY_INVALID */
-export async function readJson<S extends TObject>(call: Pick<Call, 'req' | 'res' | 'services' | 'ageMs' | 'gone'>, schema: S): Promise<Static<S>> {
+export async function readJson<S extends TObject>(
+  call: Pick<Call, 'req' | 'res' | 'services' | 'ageMs' | 'gone'>,
+  schema: S,
+): Promise<Static<S>> {
   const { req, res, services } = call;
-  if (req.is('application/json') === false || req.is('application/json') === null) throw new QalignError('BODY_UNSUPPORTED', `The route takes application/json, not "${(req.get('content-type') ?? 'nothing').slice(0, 100)}".`);
+  if (req.is('application/json') === false || req.is('application/json') === null)
+    throw new QalignError(
+      'BODY_UNSUPPORTED',
+      `The route takes application/json, not "${(req.get('content-type') ?? 'nothing').slice(0, 100)}".`,
+    );
   const parse = express.json({ limit: services.config.limits.body_mb * 1024 ** 2, type: 'application/json' });
-  await inTime(call, () => new Promise<void>((resolve, reject) => parse(req, res, (error?: unknown) => (error instanceof Error ? reject(error) : resolve()))));
+  await inTime(
+    call,
+    () =>
+      new Promise<void>((resolve, reject) =>
+        parse(req, res, (error?: unknown) => (error instanceof Error ? reject(error) : resolve())),
+      ),
+  );
   return requireValid(schema, req.body, 'body');
 }
 
@@ -31,24 +44,39 @@ export async function withOrder<T>(call: Call, schema: TObject, work: (order: Sc
   const { config, memory, spool } = call.services;
   if (!isForm(call)) {
     const most = config.limits.body_mb * 1024 ** 2;
-    return withMemory(memory, Math.min(most, Number(call.req.get('content-length') ?? most)), async () => work(checkCount(call, (await readJson(call, schema)) as unknown as ScoreOrder)));
+    return withMemory(memory, Math.min(most, Number(call.req.get('content-length') ?? most)), async () =>
+      work(checkCount(call, (await readJson(call, schema)) as unknown as ScoreOrder)),
+    );
   }
   const limits = { files: config.limits.items, fileBytes: config.limits.upload_mb * 1024 ** 2, spool, memory };
   const form = await inTime(call, (signal) => readForm(call.req, limits, signal));
   try {
-    if (form.files.length === 0) throw new QalignError('BODY_INVALID', 'The form has no file; add one, e.g. curl -F file=@photo.jpg.');
+    if (form.files.length === 0)
+      throw new QalignError('BODY_INVALID', 'The form has no file; add one, e.g. curl -F file=@photo.jpg.');
     return await work({ ...fromWords(ScoreFields, form.fields, 'form'), items: form.files });
   } finally {
     await form.discard();
   }
 }
 
-/** A body that trickles in holds memory and a connection: what is not here when the request should be answered is not waited for. */
-async function inTime<T>(call: Pick<Call, 'ageMs' | 'services' | 'gone'>, read: (signal: AbortSignal) => Promise<T>): Promise<T> {
+/**
+ * A body that trickles in holds memory and a connection: what is not here when the request should be answered is not
+ * waited for.
+ */
+async function inTime<T>(
+  call: Pick<Call, 'ageMs' | 'services' | 'gone'>,
+  read: (signal: AbortSignal) => Promise<T>,
+): Promise<T> {
   const { request_ms: within } = call.services.config;
-  const { signal, release } = deadline(within - call.ageMs(), () => new QalignError('DEADLINE_EXCEEDED', `The body did not arrive within ${within / 1000} s.`), call.gone);
+  const { signal, release } = deadline(
+    within - call.ageMs(),
+    () => new QalignError('DEADLINE_EXCEEDED', `The body did not arrive within ${within / 1000} s.`),
+    call.gone,
+  );
   try {
-    const stopped = new Promise<never>((_, reject) => signal.addEventListener('abort', () => reject(signal.reason as QalignError), { once: true }));
+    const stopped = new Promise<never>((_, reject) =>
+      signal.addEventListener('abort', () => reject(signal.reason as QalignError), { once: true }),
+    );
     return await Promise.race([read(signal), stopped]);
   } finally {
     release();
@@ -57,6 +85,10 @@ async function inTime<T>(call: Pick<Call, 'ageMs' | 'services' | 'gone'>, read: 
 
 function checkCount(call: Call, order: ScoreOrder): ScoreOrder {
   const most = call.services.config.limits.items;
-  if (order.items.length > most) throw new QalignError('BODY_TOO_LARGE', `The request has ${order.items.length} items; at most ${most} are taken at a time, more as a job (POST /v1/jobs).`);
+  if (order.items.length > most)
+    throw new QalignError(
+      'BODY_TOO_LARGE',
+      `The request has ${order.items.length} items; at most ${most} are taken at a time, more as a job (POST /v1/jobs).`,
+    );
   return order;
 }

@@ -46,15 +46,25 @@ export interface RunningService {
   close(): Promise<void>;
 }
 
-/** Listens at once; `/readyz` answers 503 until a model is loaded. @throws QalignError CONFIG_INVALID (address), USAGE */
-export async function serve({ config, log, createScorer = createRealScorer, isAllowedAddress }: ServeParts): Promise<RunningService> {
+/**
+ * Listens at once; `/readyz` answers 503 until a model is loaded. @throws QalignError CONFIG_INVALID (address), USAGE
+ */
+export async function serve({
+  config,
+  log,
+  createScorer = createRealScorer,
+  isAllowedAddress,
+}: ServeParts): Promise<RunningService> {
   const loopback = isLoopback(config.host);
   const dataDir = resolve(config.data_dir);
   const database = openServiceDatabase(dataDir);
   const keys = createKeyStore(database);
   if (!loopback && keys.all().length === 0) {
     database.close();
-    throw new QalignError('CONFIG_INVALID', `host=${config.host} can be reached from other machines and there is no API key; make one with "qalign keys create NAME --scope score" or listen on 127.0.0.1.`);
+    throw new QalignError(
+      'CONFIG_INVALID',
+      `host=${config.host} can be reached from other machines and there is no API key; make one with "qalign keys create NAME --scope score" or listen on 127.0.0.1.`,
+    );
   }
   const spool = join(dataDir, 'uploads');
   rmSync(spool, { recursive: true, force: true }); // what a killed service left
@@ -64,19 +74,67 @@ export async function serve({ config, log, createScorer = createRealScorer, isAl
   const metrics = createMetrics();
   const admission = createAdmission();
   const memory = createMemoryBudget(config.limits.memory_mb * 1024 ** 2);
-  const models = createModelPool({ config, log, createScorer, onBatch: (model, batch) => metrics.onBatch(model, batch), signal: stopping.signal });
+  const models = createModelPool({
+    config,
+    log,
+    createScorer,
+    onBatch: (model, batch) => metrics.onBatch(model, batch),
+    signal: stopping.signal,
+  });
   metrics.watch(models.loaded, admission, () => memory.used);
   const jobStore = createJobStore(database);
-  const jobs = createJobRunner({ config, root: join(dataDir, 'jobs'), store: jobStore, models, metrics, log, hold: { spool, memory }, isAllowedAddress });
+  const jobs = createJobRunner({
+    config,
+    root: join(dataDir, 'jobs'),
+    store: jobStore,
+    models,
+    metrics,
+    log,
+    hold: { spool, memory },
+    isAllowedAddress,
+  });
   const runs = resolve(config.runs_dir ?? runsRoot());
   const hider = createHider([dataDir, runs, ...(config.root === null ? [] : [config.root])]);
   const workStore = createWorkStore(database);
-  const works = createWorkRunner({ root: join(dataDir, 'works'), store: workStore, methods: createWorkMethods({ root: config.root, runs }), hide: hider.hide, log });
+  const works = createWorkRunner({
+    root: join(dataDir, 'works'),
+    store: workStore,
+    methods: createWorkMethods({ root: config.root, runs }),
+    hide: hider.hide,
+    log,
+  });
   works.recover();
   jobs.recover();
-  const services: Services = { isAllowedAddress, works, workStore, places: { root: config.root, runs }, hidden: hider.hidden, hideIn: hider.hideIn, jobs, jobStore, idempotency: createIdempotency(database), config, log, models, admission, memory, metrics, spool, ending: ending.signal, limitRate: createRateLimit(config.rate_per_minute) };
-  const turnstile = createTurnstile(createApp(services, createAuthoriser(keys, loopback, config.cors_origins)), { metrics, log, waitS: () => waitOf(models, admission), refusing: admission.refusing });
-  const server = createServer({ requestTimeout: 300_000, headersTimeout: 30_000, keepAliveTimeout: 65_000 }, turnstile.handle);
+  const services: Services = {
+    isAllowedAddress,
+    works,
+    workStore,
+    places: { root: config.root, runs },
+    hidden: hider.hidden,
+    hideIn: hider.hideIn,
+    jobs,
+    jobStore,
+    idempotency: createIdempotency(database),
+    config,
+    log,
+    models,
+    admission,
+    memory,
+    metrics,
+    spool,
+    ending: ending.signal,
+    limitRate: createRateLimit(config.rate_per_minute),
+  };
+  const turnstile = createTurnstile(createApp(services, createAuthoriser(keys, loopback, config.cors_origins)), {
+    metrics,
+    log,
+    waitS: () => waitOf(models, admission),
+    refusing: admission.refusing,
+  });
+  const server = createServer(
+    { requestTimeout: 300_000, headersTimeout: 30_000, keepAliveTimeout: 65_000 },
+    turnstile.handle,
+  );
   server.on('checkContinue', turnstile.handleExpecting);
   server.maxConnections = config.limits.connections;
   server.on('drop', () => metrics.rejects.inc({ reason: 'CONNECTIONS' })); // reset by Node before anything can be said
@@ -91,7 +149,10 @@ export async function serve({ config, log, createScorer = createRealScorer, isAl
     log.info('ending', { within_ms: config.shutdown_ms });
     ending.abort();
     // a training ends after its step; one whose step is longer sees that its parent is gone and ends then
-    const saved = Promise.all([jobs.close(), Promise.race([works.close(), sleep(config.shutdown_ms * 0.7, undefined, { ref: false })])]);
+    const saved = Promise.all([
+      jobs.close(),
+      Promise.race([works.close(), sleep(config.shutdown_ms * 0.7, undefined, { ref: false })]),
+    ]);
     const closed = new Promise<void>((done) => server.close(() => done()));
     const idle = setInterval(() => server.closeIdleConnections(), 100); // Node keeps those that become idle later
     const late = setTimeout(() => {
@@ -121,7 +182,13 @@ function listen(server: ReturnType<typeof createServer>, { host, port, limits }:
   return new Promise((done, fail) => {
     server.once('error', (cause: NodeJS.ErrnoException) => {
       const taken = cause.code === 'EADDRINUSE';
-      fail(new QalignError('CONFIG_INVALID', `The address ${host}:${port} ${taken ? 'is in use; choose another with port=N' : `cannot be listened on (${cause.code ?? cause.message})`}.`, { cause }));
+      fail(
+        new QalignError(
+          'CONFIG_INVALID',
+          `The address ${host}:${port} ${taken ? 'is in use; choose another with port=N' : `cannot be listened on (${cause.code ?? cause.message})`}.`,
+          { cause },
+        ),
+      );
     });
     server.listen({ port, host, backlog: limits.connections }, done);
   });

@@ -21,7 +21,8 @@ export async function streamEvents(call: Call, file: string, ended: () => boolea
     for await (const { number, text } of followLines(file, ended, stop)) {
       const name = number > from ? eventName(text) : undefined;
       if (name === undefined || gone.aborted) continue;
-      if (!res.write(`id: ${number}\nevent: ${name}\ndata: ${text}\n\n`)) await Promise.race([once(res, 'drain'), once(res, 'close')]);
+      if (!res.write(`id: ${number}\nevent: ${name}\ndata: ${text}\n\n`))
+        await Promise.race([once(res, 'drain'), once(res, 'close')]);
     }
   } finally {
     release();
@@ -32,7 +33,8 @@ export async function streamEvents(call: Call, file: string, ended: () => boolea
 
 function lastEventId(header: string | undefined): number {
   if (header === undefined || header === '') return 0;
-  if (!/^\d{1,15}$/.test(header)) throw new QalignError('MALFORMED', 'Last-Event-ID must be an id that this stream gave.');
+  if (!/^\d{1,15}$/.test(header))
+    throw new QalignError('MALFORMED', 'Last-Event-ID must be an id that this stream gave.');
   return Number(header);
 }
 

@@ -7,11 +7,20 @@ const ZERO = /^0+$/;
 /** The W3C trace context of the caller with a span of ours, or a new one; anything malformed counts as absent. */
 export function continueTrace(header: string | undefined): string {
   const [, version, trace, parent, flags] = TRACEPARENT.exec(header ?? '') ?? [];
-  const valid = version !== undefined && version !== 'ff' && trace !== undefined && parent !== undefined && !ZERO.test(trace) && !ZERO.test(parent);
+  const valid =
+    version !== undefined &&
+    version !== 'ff' &&
+    trace !== undefined &&
+    parent !== undefined &&
+    !ZERO.test(trace) &&
+    !ZERO.test(parent);
   return `00-${valid ? trace : randomHex(32)}-${randomHex(16)}-${valid ? flags : '01'}`;
 }
 
-/** A UUID comes from a store of random bytes; randomBytes asks the kernel each time, 5 % of what refusing a request costs. */
+/**
+ * A UUID comes from a store of random bytes; randomBytes asks the kernel each time, 5 % of what refusing a request
+ * costs.
+ */
 const randomHex = (digits: number): string => randomUUID().replaceAll('-', '').slice(-digits);
 
 /** Names every request: `X-Request-Id` of the caller if it is harmless, and the trace. Both go back in headers. */

@@ -30,14 +30,18 @@ export interface TurnstileParts {
 export interface Turnstile {
   /** The service behind the turnstile. */
   readonly handle: Handler;
-  /** The same for requests that ask first (`Expect: 100-continue`): told to go on when their body is wanted, so that one that is refused is not sent. */
+  /**
+   * The same for requests that ask first (`Expect: 100-continue`): told to go on when their body is wanted, so that one
+   * that is refused is not sent.
+   */
   readonly handleExpecting: Handler;
   close(): void;
 }
 
 /**
- * Refuses requests unread, which costs far less than reading them, while more come than one thread can read: the event loop is
- * late, and all that was let in waits for its next turn. Only what brings work (POST) counts and is refused; health is answered.
+ * Refuses requests unread, which costs far less than reading them, while more come than one thread can read: the event
+ * loop is late, and all that was let in waits for its next turn. Only what brings work (POST) counts and is refused;
+ * health is answered.
  */
 export function createTurnstile(behind: Handler, { metrics, log, waitS, refusing, lateMs }: TurnstileParts): Turnstile {
   let under = 0;
@@ -50,7 +54,9 @@ export function createTurnstile(behind: Handler, { metrics, log, waitS, refusing
     log.warn('flooded', { refused_unread: turned });
     [turned, said] = [0, tick];
   }, EVERY_MS).unref();
-  const isFlooded = (): boolean => under > FLOOD && (lateMs?.() ?? performance.now() - tick - EVERY_MS) > (refusing() ? LATE_WHILE_REFUSING_MS : LATE_MS);
+  const isFlooded = (): boolean =>
+    under > FLOOD &&
+    (lateMs?.() ?? performance.now() - tick - EVERY_MS) > (refusing() ? LATE_WHILE_REFUSING_MS : LATE_MS);
 
   const refuse: Handler = (req, res) => {
     turned++;
@@ -60,7 +66,14 @@ export function createTurnstile(behind: Handler, { metrics, log, waitS, refusing
     const error = new QalignError('OVERLOADED', `More requests came than can be read; try again in ${wait} s.`);
     const requestId = randomUUID();
     finishBody(req);
-    res.writeHead(429, { 'Content-Type': 'application/json; charset=utf-8', 'Retry-After': wait, 'X-Request-Id': requestId, 'X-Content-Type-Options': 'nosniff' }).end(JSON.stringify(errorBody(error, requestId)));
+    res
+      .writeHead(429, {
+        'Content-Type': 'application/json; charset=utf-8',
+        'Retry-After': wait,
+        'X-Request-Id': requestId,
+        'X-Content-Type-Options': 'nosniff',
+      })
+      .end(JSON.stringify(errorBody(error, requestId)));
   };
   const handle: Handler = (req, res) => {
     if (req.method !== 'POST') return behind(req, res); // streams of events last for hours

@@ -39,7 +39,10 @@ export interface UploadLimits extends Hold {
 const SMALL = 1024 ** 2;
 const FIELDS = { fieldSize: 64 * 1024, fields: 32, headerPairs: 64 };
 
-/** Reads multipart/form-data as it arrives, until `signal` says why not. @throws QalignError MALFORMED, BODY_TOO_LARGE, OUTPUT_UNWRITABLE, or the reason of the signal */
+/**
+ * Reads multipart/form-data as it arrives, until `signal` says why not. @throws QalignError MALFORMED, BODY_TOO_LARGE,
+ * OUTPUT_UNWRITABLE, or the reason of the signal
+ */
 export async function readForm(req: Request, limits: UploadLimits, signal: AbortSignal): Promise<Form> {
   const fields: Record<string, string> = {};
   const files: Promise<Upload>[] = [];
@@ -53,16 +56,29 @@ export async function readForm(req: Request, limits: UploadLimits, signal: Abort
   const fail = (error: QalignError): void => {
     failure ??= error;
     req.unpipe(parser);
-    process.nextTick(() => parser.destroy()); // busboy goes on with its parts after it told of a limit, and falls over them if they are gone
+    // busboy goes on with its parts after it told of a limit, and falls over them if they are gone
+    process.nextTick(() => parser.destroy());
   };
-  const tooMany = (what: string) => () => fail(new QalignError('BODY_TOO_LARGE', `The form has more ${what} than the service takes in one request (${what === 'files' ? limits.files : FIELDS.fields}).`));
+  const tooMany = (what: string) => () =>
+    fail(
+      new QalignError(
+        'BODY_TOO_LARGE',
+        `The form has more ${what} than the service takes in one request (${what === 'files' ? limits.files : FIELDS.fields}).`,
+      ),
+    );
   parser.on('field', (name, value, info) => {
-    if (info.valueTruncated || info.nameTruncated) fail(new QalignError('BODY_TOO_LARGE', `The field "${name.slice(0, 50)}" is longer than ${FIELDS.fieldSize} bytes.`));
-    else if (Object.hasOwn(fields, name)) fields[name] += `,${value}`; // a repeated field is a list
+    if (info.valueTruncated || info.nameTruncated)
+      fail(
+        new QalignError('BODY_TOO_LARGE', `The field "${name.slice(0, 50)}" is longer than ${FIELDS.fieldSize} bytes.`),
+      );
+    else if (Object.hasOwn(fields, name))
+      fields[name] += `,${value}`; // a repeated field is a list
     else Object.defineProperty(fields, name, { value, enumerable: true, writable: true });
   });
   parser.on('file', (_field, stream, info) => {
-    stream.on('limit', () => fail(new QalignError('BODY_TOO_LARGE', `A file of the form is larger than ${limits.fileBytes} bytes.`)));
+    stream.on('limit', () =>
+      fail(new QalignError('BODY_TOO_LARGE', `A file of the form is larger than ${limits.fileBytes} bytes.`)),
+    );
     const file = store(stream as AsyncIterable<Buffer>, info.filename ?? '', limits, tidy);
     file.catch((error: NodeJS.ErrnoException) => fail(toUploadError(error)));
     files.push(file);
@@ -90,27 +106,49 @@ export async function readForm(req: Request, limits: UploadLimits, signal: Abort
 /** A full disk is ours, anything else is what the form was like. */
 export function toUploadError(error: NodeJS.ErrnoException): QalignError {
   if (error instanceof QalignError) return error;
-  if (isFull(error)) return new QalignError('OUTPUT_UNWRITABLE', 'The service has no room on its disk for the upload; try again later.', { cause: error });
+  if (isFull(error))
+    return new QalignError(
+      'OUTPUT_UNWRITABLE',
+      'The service has no room on its disk for the upload; try again later.',
+      { cause: error },
+    );
   return new QalignError('MALFORMED', `The form cannot be read: ${error.message}.`, { cause: error });
 }
 
-export const isFull = ({ code }: NodeJS.ErrnoException): boolean => ['ENOSPC', 'EDQUOT', 'EFBIG', 'EIO', 'EMFILE'].includes(code ?? '');
+export const isFull = ({ code }: NodeJS.ErrnoException): boolean =>
+  ['ENOSPC', 'EDQUOT', 'EFBIG', 'EIO', 'EMFILE'].includes(code ?? '');
 
 function openParser(req: Request, limits: UploadLimits): busboy.Busboy {
   try {
-    return busboy({ headers: req.headers, defParamCharset: 'utf8', limits: { ...FIELDS, files: limits.files, fileSize: limits.fileBytes, parts: limits.files + FIELDS.fields } });
+    return busboy({
+      headers: req.headers,
+      defParamCharset: 'utf8',
+      limits: { ...FIELDS, files: limits.files, fileSize: limits.fileBytes, parts: limits.files + FIELDS.fields },
+    });
   } catch (cause) {
     throw new QalignError('MALFORMED', `The form cannot be read: ${(cause as Error).message}.`, { cause });
   }
 }
 
-async function store(stream: AsyncIterable<Buffer>, filename: string, limits: UploadLimits, tidy: Tidy): Promise<Upload> {
+async function store(
+  stream: AsyncIterable<Buffer>,
+  filename: string,
+  limits: UploadLimits,
+  tidy: Tidy,
+): Promise<Upload> {
   const name = filename.replaceAll(/[\p{Cc}]/gu, '').slice(-200) || 'upload';
   return { name, media: await keep(stream, limits, tidy) };
 }
 
-/** Bytes as they arrive: in memory while they are few and there is room, else in a file of the spool. `tidy` gets what lets go of them. */
-export async function keep(stream: AsyncIterable<Buffer>, { spool, memory }: Hold, tidy: Tidy): Promise<Upload['media']> {
+/**
+ * Bytes as they arrive: in memory while they are few and there is room, else in a file of the spool. `tidy` gets what
+ * lets go of them.
+ */
+export async function keep(
+  stream: AsyncIterable<Buffer>,
+  { spool, memory }: Hold,
+  tidy: Tidy,
+): Promise<Upload['media']> {
   const chunks = stream[Symbol.asyncIterator]();
   const held: Buffer[] = [];
   let bytes = 0;

@@ -15,8 +15,10 @@ export const createWorkMethods = (places: Places): Readonly<Record<WorkKind, Wor
       runs: places.runs,
       signal,
       onRun: began,
-      onSetup: (message: string, done?: number, total?: number) => seldom(() => tell(Object.assign({ event: 'setup', message }, done === undefined ? {} : { done, total }))),
-      onPrepare: ({ split, done, total, skipped }: { split: string; done: number; total: number; skipped: number }) => seldom(() => tell(Object.assign({ event: 'preparing' }, { split, done, total, skipped }))),
+      onSetup: (message: string, done?: number, total?: number) =>
+        seldom(() => tell(Object.assign({ event: 'setup', message }, done === undefined ? {} : { done, total }))),
+      onPrepare: ({ split, done, total, skipped }: { split: string; done: number; total: number; skipped: number }) =>
+        seldom(() => tell(Object.assign({ event: 'preparing' }, { split, done, total, skipped }))),
       // how it ended is told by the service, which has the last word
       onEvent: (event: { readonly event: string }) => void (event.event === 'end' || tell(event)),
     };
@@ -26,7 +28,11 @@ export const createWorkMethods = (places: Places): Readonly<Record<WorkKind, Wor
   async eval(work, { folder, signal, tell }) {
     await requireStillInRoot('eval', work.recipe, places);
     const seldom = everyNowAndThen();
-    await evaluate(work.recipe, { out: folder, signal, onEvent: (event) => (event.event === 'evaluated' ? tell(event) : seldom(() => tell(event))) });
+    await evaluate(work.recipe, {
+      out: folder,
+      signal,
+      onEvent: (event) => (event.event === 'evaluated' ? tell(event) : seldom(() => tell(event))),
+    });
     return 'completed';
   },
 });

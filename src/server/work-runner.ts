@@ -5,8 +5,18 @@ import type { Logger } from '../logger.js';
 import { mendEvents } from './job-events.js';
 import type { Work, WorkKind, WorkStore } from './work-store.js';
 
-/** How one kind of work is done. Resolves with how it ended; an aborted signal asks it to stop where it can go on later. */
-export type WorkMethod = (work: Work, tools: { readonly folder: string; readonly signal: AbortSignal; readonly tell: (event: { readonly event: string }) => void; readonly began: (folder: string) => void }) => Promise<'completed' | 'stopped'>;
+/**
+ * How one kind of work is done. Resolves with how it ended; an aborted signal asks it to stop where it can go on later.
+ */
+export type WorkMethod = (
+  work: Work,
+  tools: {
+    readonly folder: string;
+    readonly signal: AbortSignal;
+    readonly tell: (event: { readonly event: string }) => void;
+    readonly began: (folder: string) => void;
+  },
+) => Promise<'completed' | 'stopped'>;
 
 export interface WorkRunner {
   /** Its events and, of an evaluation, its predictions and reports. */
@@ -28,7 +38,19 @@ interface Active {
 }
 
 /** One training and one evaluation at a time; the others wait in order. */
-export function createWorkRunner({ root, store, methods, hide, log }: { root: string; store: WorkStore; methods: Readonly<Record<WorkKind, WorkMethod>>; hide: (message: string) => string; log: Logger }): WorkRunner {
+export function createWorkRunner({
+  root,
+  store,
+  methods,
+  hide,
+  log,
+}: {
+  root: string;
+  store: WorkStore;
+  methods: Readonly<Record<WorkKind, WorkMethod>>;
+  hide: (message: string) => string;
+  log: Logger;
+}): WorkRunner {
   const active = new Map<string, Active>();
   const running = new Map<WorkKind, Promise<void>>();
   const waiting: Active[] = [];
@@ -39,11 +61,21 @@ export function createWorkRunner({ root, store, methods, hide, log }: { root: st
     try {
       store.save(work);
     } catch (error) {
-      log.warn('the state of a training or evaluation was not saved', { work: work.id, reason: (error as Error).message });
+      log.warn('the state of a training or evaluation was not saved', {
+        work: work.id,
+        reason: (error as Error).message,
+      });
     }
   };
   const write = async (id: string, event: { readonly event: string }): Promise<void> =>
-    mkdir(folder(id), { recursive: true }).then(() => appendFile(join(folder(id), 'events.jsonl'), `${hide(JSON.stringify({ time: Date.now() / 1000, ...event }))}\n`)).catch((error: Error) => log.warn('an event was not written', { work: id, reason: error.message }));
+    mkdir(folder(id), { recursive: true })
+      .then(() =>
+        appendFile(
+          join(folder(id), 'events.jsonl'),
+          `${hide(JSON.stringify({ time: Date.now() / 1000, ...event }))}\n`,
+        ),
+      )
+      .catch((error: Error) => log.warn('an event was not written', { work: id, reason: error.message }));
 
   /** Its status is settled before this gives way; only then is it told. */
   const end = async (work: Work, status: Work['status'], message?: string): Promise<void> => {
@@ -74,8 +106,18 @@ export function createWorkRunner({ root, store, methods, hide, log }: { root: st
     } catch (error) {
       await last;
       if (stop.signal.aborted) return end(work, closed ? 'interrupted' : 'stopped');
-      log.error('a training or evaluation failed', { work: work.id, reason: (error as Error).message, stack: (error as Error).stack });
-      await end(work, 'failed', error instanceof QalignError ? hide(error.message) : 'It failed in a way the service did not expect; its log has more.');
+      log.error('a training or evaluation failed', {
+        work: work.id,
+        reason: (error as Error).message,
+        stack: (error as Error).stack,
+      });
+      await end(
+        work,
+        'failed',
+        error instanceof QalignError
+          ? hide(error.message)
+          : 'It failed in a way the service did not expect; its log has more.',
+      );
     }
   }
 
@@ -84,11 +126,14 @@ export function createWorkRunner({ root, store, methods, hide, log }: { root: st
     const [next] = at < 0 ? [] : waiting.splice(at, 1);
     if (next === undefined) return;
     const { kind, id } = next.work;
-    running.set(kind, perform(next).finally(() => {
-      running.delete(kind);
-      active.delete(id);
-      startNext();
-    }));
+    running.set(
+      kind,
+      perform(next).finally(() => {
+        running.delete(kind);
+        active.delete(id);
+        startNext();
+      }),
+    );
     startNext();
   };
 
@@ -113,7 +158,8 @@ export function createWorkRunner({ root, store, methods, hide, log }: { root: st
       void end(entry.work, 'stopped');
     },
     recover() {
-      for (const work of store.unfinished()) void end(work, 'interrupted', 'The service ended meanwhile; resume goes on.');
+      for (const work of store.unfinished())
+        void end(work, 'interrupted', 'The service ended meanwhile; resume goes on.');
     },
     async close() {
       closed = true;

@@ -24,7 +24,13 @@ export interface WorkStore {
   save(work: Work): void;
   get(id: string): Work | undefined;
   /** Newest first. */
-  list(filter: { kind: WorkKind; owner: string | undefined; status: WorkStatus | undefined; limit: number; offset: number }): Work[];
+  list(filter: {
+    kind: WorkKind;
+    owner: string | undefined;
+    status: WorkStatus | undefined;
+    limit: number;
+    offset: number;
+  }): Work[];
   /** What an earlier process left. */
   unfinished(): Work[];
 }
@@ -44,17 +50,42 @@ interface Row {
 }
 
 export function createWorkStore(database: Db): WorkStore {
-  const rows = (sql: string, ...values: unknown[]): Work[] => (database.prepare(sql).all(...values) as Row[]).map(fromRow);
+  const rows = (sql: string, ...values: unknown[]): Work[] =>
+    (database.prepare(sql).all(...values) as Row[]).map(fromRow);
   return {
     insert(work) {
       database
-        .prepare('INSERT INTO works (id, kind, owner, name, status, recipe, fingerprint, folder, message, created_at, finished_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)')
-        .run(work.id, work.kind, work.owner, work.name, work.status, JSON.stringify(work.recipe), work.fingerprint, work.folder ?? null, work.message ?? null, work.createdAt, work.finishedAt ?? null);
+        .prepare(
+          'INSERT INTO works (id, kind, owner, name, status, recipe, fingerprint, folder, message, created_at, finished_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)',
+        )
+        .run(
+          work.id,
+          work.kind,
+          work.owner,
+          work.name,
+          work.status,
+          JSON.stringify(work.recipe),
+          work.fingerprint,
+          work.folder ?? null,
+          work.message ?? null,
+          work.createdAt,
+          work.finishedAt ?? null,
+        );
     },
-    save: (work) => void database.prepare('UPDATE works SET status = ?, folder = ?, message = ?, finished_at = ? WHERE id = ?').run(work.status, work.folder ?? null, work.message ?? null, work.finishedAt ?? null, work.id),
+    save: (work) =>
+      void database
+        .prepare('UPDATE works SET status = ?, folder = ?, message = ?, finished_at = ? WHERE id = ?')
+        .run(work.status, work.folder ?? null, work.message ?? null, work.finishedAt ?? null, work.id),
     get: (id) => rows('SELECT * FROM works WHERE id = ?', id)[0],
     list: ({ kind, owner, status, limit, offset }) =>
-      rows('SELECT * FROM works WHERE kind = ?1 AND (?2 IS NULL OR owner = ?2) AND (?3 IS NULL OR status = ?3) ORDER BY created_at DESC, id LIMIT ?4 OFFSET ?5', kind, owner ?? null, status ?? null, limit, offset),
+      rows(
+        'SELECT * FROM works WHERE kind = ?1 AND (?2 IS NULL OR owner = ?2) AND (?3 IS NULL OR status = ?3) ORDER BY created_at DESC, id LIMIT ?4 OFFSET ?5',
+        kind,
+        owner ?? null,
+        status ?? null,
+        limit,
+        offset,
+      ),
     unfinished: () => rows("SELECT * FROM works WHERE status IN ('queued', 'running')"),
   };
 }

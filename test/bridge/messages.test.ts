@@ -39,6 +39,8 @@ it('generated files are what the sources say', () => {
 
 it('bridge/README.md lists every error code', () => {
   const readme = readFileSync(join(packageRoot, 'bridge/README.md'), 'utf8');
-  const listed = [...readme.matchAll(/^\| `([A-Z_]+)` \| (\w+) \| (\d+) \|/gm)].map(([, code, family, status]) => `${code} ${family} ${status}`);
+  const listed = [...readme.matchAll(/^\| `([A-Z_]+)` \| (\w+) \| (\d+) \|/gm)].map(
+    ([, code, family, status]) => `${code} ${family} ${status}`,
+  );
   expect(listed).toEqual(Object.entries(ERROR_CODES).map(([code, row]) => `${code} ${row.family} ${row.httpStatus}`));
 });

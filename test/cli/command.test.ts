@@ -19,7 +19,20 @@ const probe = defineCommand({
 
 describe('parseLine', () => {
   it('splits flags, arguments and overrides', () => {
-    const line = parseLine(probe, ['a.jpg', '--task', 'quality', '--task=aesthetics', '-o', 'x', '--fps', '0.5', 'train.lr=2e-5', '--resume', '--', '-b.jpg']);
+    const line = parseLine(probe, [
+      'a.jpg',
+      '--task',
+      'quality',
+      '--task=aesthetics',
+      '-o',
+      'x',
+      '--fps',
+      '0.5',
+      'train.lr=2e-5',
+      '--resume',
+      '--',
+      '-b.jpg',
+    ]);
     expect(line.args).toEqual(['a.jpg', '-b.jpg']);
     expect(line.overrides).toEqual(['train.lr=2e-5']);
     expect(line.flags).toEqual({ task: ['quality', 'aesthetics'], out: 'x', fps: 0.5, resume: true, help: false });
@@ -39,6 +52,15 @@ describe('parseLine', () => {
 
   it('has a help page with every flag and the example', () => {
     const help = commandHelp(probe);
-    for (const word of ['usage: qalign probe INPUT…', '--task quality|aesthetics …', '-o, --out FILE', '--fps N', '--resume', '--help', 'qalign probe a.jpg']) expect(help).toContain(word);
+    for (const word of [
+      'usage: qalign probe INPUT…',
+      '--task quality|aesthetics …',
+      '-o, --out FILE',
+      '--fps N',
+      '--resume',
+      '--help',
+      'qalign probe a.jpg',
+    ])
+      expect(help).toContain(word);
   });
 });

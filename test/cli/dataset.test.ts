@@ -22,14 +22,47 @@ describe('qalign dataset', () => {
 
     const piped = await cli('dataset', 'convert', CSV, ...OWN, '--std-column', 'std');
     expect([piped.code, piped.said]).toEqual([0, []]);
-    expect(piped.out.trim().split('\n').map((line) => (JSON.parse(line) as { level: string }).level)).toEqual(['bad', 'poor', 'good', 'good', 'excellent', 'excellent']);
+    expect(
+      piped.out
+        .trim()
+        .split('\n')
+        .map((line) => (JSON.parse(line) as { level: string }).level),
+    ).toEqual(['bad', 'poor', 'good', 'good', 'excellent', 'excellent']);
 
     const converted = await cli('dataset', 'convert', CSV, ...OWN, '--out', at('all.jsonl'), '--json');
-    expect(JSON.parse(converted.out)).toMatchObject({ n: 6, soft_labels: 'none', outputs: [{ path: at('all.jsonl'), records: 6 }] });
-    expect((await cli('dataset', 'split', at('all.jsonl'), '--parts', 'train=4,test=rest', '--out', at('s'))).out).toMatch(/train\.jsonl {2}4 records[^]*test\.jsonl {2}2 records/);
-    expect((await cli('dataset', 'sample', at('all.jsonl'), '--fraction', '0.5', '--stratify', 'level', '--out', at('half.jsonl'), '--json')).out).toContain('"taken": 3');
+    expect(JSON.parse(converted.out)).toMatchObject({
+      n: 6,
+      soft_labels: 'none',
+      outputs: [{ path: at('all.jsonl'), records: 6 }],
+    });
+    expect(
+      (await cli('dataset', 'split', at('all.jsonl'), '--parts', 'train=4,test=rest', '--out', at('s'))).out,
+    ).toMatch(/train\.jsonl {2}4 records[^]*test\.jsonl {2}2 records/);
+    expect(
+      (
+        await cli(
+          'dataset',
+          'sample',
+          at('all.jsonl'),
+          '--fraction',
+          '0.5',
+          '--stratify',
+          'level',
+          '--out',
+          at('half.jsonl'),
+          '--json',
+        )
+      ).out,
+    ).toContain('"taken": 3');
 
-    const clean = await cli('dataset', 'check', at('s/train.jsonl'), at('s/test.jsonl'), '--only', 'reference,base_name');
+    const clean = await cli(
+      'dataset',
+      'check',
+      at('s/train.jsonl'),
+      at('s/test.jsonl'),
+      '--only',
+      'reference,base_name',
+    );
     expect([clean.code, clean.out]).toEqual([0, expect.stringContaining('no leaks found')]);
     const unseen = await cli('dataset', 'check', at('s/train.jsonl'), at('s/test.jsonl'));
     expect([unseen.code, unseen.said]).toEqual([1, [expect.stringMatching(/6 files could not be compared/)]]);
@@ -40,10 +73,30 @@ describe('qalign dataset', () => {
   });
 
   it('writes what the published training code reads', async () => {
-    const { out } = await cli('dataset', 'convert', CSV, ...OWN, '--format', 'llava', '--split-column', 'split', '--split', 'train');
-    const rows = JSON.parse(out) as { id: string; image: string; conversations: { from: string; value: string }[]; gt_score?: number }[];
+    const { out } = await cli(
+      'dataset',
+      'convert',
+      CSV,
+      ...OWN,
+      '--format',
+      'llava',
+      '--split-column',
+      'split',
+      '--split',
+      'train',
+    );
+    const rows = JSON.parse(out) as {
+      id: string;
+      image: string;
+      conversations: { from: string; value: string }[];
+      gt_score?: number;
+    }[];
     expect(rows).toHaveLength(4);
-    expect(rows[0]).toMatchObject({ id: 'a/1.png->1.0', image: 'a/1.png', conversations: [{ from: 'human' }, { from: 'gpt', value: 'The quality of the image is bad.' }] });
+    expect(rows[0]).toMatchObject({
+      id: 'a/1.png->1.0',
+      image: 'a/1.png',
+      conversations: [{ from: 'human' }, { from: 'gpt', value: 'The quality of the image is bad.' }],
+    });
     expect(out).toMatch(/^\[\n {4}\{\n {8}"id": "a\/1\.png->1\.0",\n {8}"image"/);
     expect(out.endsWith('    }\n]')).toBe(true);
   });
@@ -53,7 +106,11 @@ describe('qalign dataset', () => {
     [['dataset', 'convert', 'koniq10k'], 2, /KonIQ-10k needs its label files: name their folder with --labels/],
     [['dataset', 'convert', 'nothing'], 1, /no data set and no file or folder "nothing"/],
     [['dataset', 'convert', CSV, ...OWN.slice(0, 4), '--range', '5,1'], 2, /--range 5,1 is no range/],
-    [['dataset', 'convert', CSV, '--image-column', 'fil', '--score-column', 'mos'], 1, /ratings\.csv:1: there is no column "fil"/],
+    [
+      ['dataset', 'convert', CSV, '--image-column', 'fil', '--score-column', 'mos'],
+      1,
+      /ratings\.csv:1: there is no column "fil"/,
+    ],
     [['dataset', 'convert', 'koniq10k', '--labels', '/tmp', '--image-column', 'x'], 2, /is for a table of your own/],
     [['dataset', 'convert', CSV, ...OWN, 'levels.edge=upper'], 2, /changes the description of a named data set/],
     [['dataset', 'convert', CSV, ...OWN, '--json'], 2, /name --out/],
@@ -75,7 +132,13 @@ describe('qalign dataset', () => {
   });
 
   it('prints Table 2 as text', async () => {
-    await writeFile(at('preds.txt'), Array.from({ length: 1500 }, (_, i) => `${i + 1} mean: 5 | std: 1 | GT: ${(2 + ((i * 37) % 600) / 100).toFixed(3)}\n`).join(''));
+    await writeFile(
+      at('preds.txt'),
+      Array.from(
+        { length: 1500 },
+        (_, i) => `${i + 1} mean: 5 | std: 1 | GT: ${(2 + ((i * 37) % 600) / 100).toFixed(3)}\n`,
+      ).join(''),
+    );
     const { out, code } = await cli('reproduce', 'table2', '--labels', folder);
     expect(code).toBe(0);
     expect(out).toMatch(/dataset +n +srcc +plcc +paper_srcc +paper_plcc/);

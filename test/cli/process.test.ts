@@ -18,11 +18,16 @@ function qalign(...args: string[]): ChildProcessWithoutNullStreams {
     env: { ...process.env, TMPDIR: folder, QALIGN_PYTHON: python.executable, OMP_NUM_THREADS: '1' },
   });
 }
-const ended = (child: ChildProcessWithoutNullStreams): Promise<number | string> => new Promise((resolve) => child.on('close', (code, signal) => resolve(signal ?? code ?? -1)));
-const firstLine = (child: ChildProcessWithoutNullStreams): Promise<void> => new Promise((resolve) => child.stdout.once('data', () => resolve()));
+const ended = (child: ChildProcessWithoutNullStreams): Promise<number | string> =>
+  new Promise((resolve) => child.on('close', (code, signal) => resolve(signal ?? code ?? -1)));
+const firstLine = (child: ChildProcessWithoutNullStreams): Promise<void> =>
+  new Promise((resolve) => child.stdout.once('data', () => resolve()));
 const leftovers = (): string[] => readdirSync(folder).filter((name) => name.startsWith('qalign-'));
 /** Processes whose parent is `pid`, from /proc. */
-const childrenOf = (pid: number): string[] => readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').split(' ').filter((word) => word !== '');
+const childrenOf = (pid: number): string[] =>
+  readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8')
+    .split(' ')
+    .filter((word) => word !== '');
 const isAlive = (pid: string): boolean => {
   try {
     return process.kill(Number(pid), 0);

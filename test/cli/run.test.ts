@@ -14,7 +14,10 @@ describe('qalign', () => {
 
   it('names the nearest verb, also within a group', async () => {
     expect(await cli('scroe')).toMatchObject({ code: 2, said: [expect.stringContaining('did you mean "score"?')] });
-    expect(await cli('models', 'lsit')).toMatchObject({ code: 2, said: [expect.stringContaining('did you mean "list"?')] });
+    expect(await cli('models', 'lsit')).toMatchObject({
+      code: 2,
+      said: [expect.stringContaining('did you mean "list"?')],
+    });
     expect((await cli('toString')).code).toBe(2);
   });
 
@@ -29,7 +32,10 @@ describe('qalign', () => {
         expect(help.out, one.name).toContain('usage: qalign ');
         expect(one.examples.length, one.name).toBeGreaterThan(0);
         for (const example of one.examples) expect(help.out).toContain(example);
-        expect(one.examples.some((example) => example.includes(`qalign ${one.name}`)), one.name).toBe(true);
+        expect(
+          one.examples.some((example) => example.includes(`qalign ${one.name}`)),
+          one.name,
+        ).toBe(true);
       }
     }
   });
@@ -40,7 +46,9 @@ describe('qalign doctor', () => {
     const { code, out } = await cli('doctor', '--json');
     const report = JSON.parse(out) as { usable: boolean; checks: { name: string; status: string; cost: string }[] };
     expect(code).toBe(report.usable ? 0 : 1);
-    expect(report.checks.map(({ name }) => name)).toEqual(expect.arrayContaining(['node', 'python', 'torch', 'ffmpeg', 'ffprobe', 'models', 'cache']));
+    expect(report.checks.map(({ name }) => name)).toEqual(
+      expect.arrayContaining(['node', 'python', 'torch', 'ffmpeg', 'ffprobe', 'models', 'cache']),
+    );
     for (const { status, cost, name } of report.checks) if (status === 'missing') expect(cost, name).not.toBe('');
   }, 60_000);
 
@@ -51,7 +59,10 @@ describe('qalign doctor', () => {
       const { code, out } = await cli('doctor');
       expect(code).toBe(1);
       expect(out).toContain('/nowhere/python (QALIGN_PYTHON) does not run');
-      expect(await cli('score', 'x.jpg')).toMatchObject({ code: 1, said: [expect.stringMatching(/QALIGN_PYTHON is \/nowhere\/python.*\[PYTHON_NOT_FOUND\]/)] });
+      expect(await cli('score', 'x.jpg')).toMatchObject({
+        code: 1,
+        said: [expect.stringMatching(/QALIGN_PYTHON is \/nowhere\/python.*\[PYTHON_NOT_FOUND\]/)],
+      });
     } finally {
       if (before === undefined) delete process.env['QALIGN_PYTHON'];
       else process.env['QALIGN_PYTHON'] = before;

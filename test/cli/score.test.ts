@@ -19,11 +19,16 @@ afterEach(() => rm(folder, { recursive: true, force: true }));
 
 const newLog = (): FakeLog => ({ engineCalls: [], closed: 0 });
 
-async function run(line: string[], { terminal = hearingTerminal(), log = newLog(), signal = new AbortController().signal } = {}): Promise<Heard & { log: FakeLog }> {
+async function run(
+  line: string[],
+  { terminal = hearingTerminal(), log = newLog(), signal = new AbortController().signal } = {},
+): Promise<Heard & { log: FakeLog }> {
   async function* expandSources(inputs: readonly string[]): AsyncGenerator<ScoreSource> {
     for (const input of inputs) yield picture(input, input.endsWith('.mp4') ? 'video' : 'image');
   }
-  const context = { ...parseLine(score, line), terminal, log: silentLogger, signal } as unknown as CommandContext<typeof SCORE_FLAGS>;
+  const context = { ...parseLine(score, line), terminal, log: silentLogger, signal } as unknown as CommandContext<
+    typeof SCORE_FLAGS
+  >;
   terminal.heard.code = await runScore(context, { createScorer: (options) => fakeScorer(options, log), expandSources });
   return { ...terminal.heard, log };
 }
@@ -31,8 +36,16 @@ async function run(line: string[], { terminal = hearingTerminal(), log = newLog(
 describe('qalign score', () => {
   it('prints nothing but JSON lines on a pipe, and a warning about the untrained model on stderr', async () => {
     const { out, code, said, log } = await run(['a.jpg', 'b.mp4', '--task', 'quality', '--task', 'aesthetics']);
-    const rows = out.trim().split('\n').map((line) => JSON.parse(line) as { input: string; task: string });
-    expect(rows.map(({ input, task }) => `${input} ${task}`)).toEqual(['a.jpg quality', 'a.jpg aesthetics', 'b.mp4 quality', 'b.mp4 aesthetics']);
+    const rows = out
+      .trim()
+      .split('\n')
+      .map((line) => JSON.parse(line) as { input: string; task: string });
+    expect(rows.map(({ input, task }) => `${input} ${task}`)).toEqual([
+      'a.jpg quality',
+      'a.jpg aesthetics',
+      'b.mp4 quality',
+      'b.mp4 aesthetics',
+    ]);
     expect(code).toBe(0);
     expect(said).toEqual([expect.stringContaining('tiny-untrained is untrained')]);
     expect(log.closed).toBe(1);
@@ -72,27 +85,37 @@ describe('qalign score', () => {
     const line = ['bad', 'a', 'b', 'c', '--out', out, '--resume'];
     const both = await Promise.all([run(line), run(line)]);
     expect(both.map(({ code }) => code)).toEqual([1, 1]);
-    const inputs = (await readFile(out, 'utf8')).trim().split('\n').map((row) => (JSON.parse(row) as { input: string }).input);
+    const inputs = (await readFile(out, 'utf8'))
+      .trim()
+      .split('\n')
+      .map((row) => (JSON.parse(row) as { input: string }).input);
     expect(inputs.sort()).toEqual(['a', 'b', 'bad', 'c']);
     expect(both.map(({ log }) => log.engineCalls.length).sort()).toEqual([0, 2]);
     expect(await readdir(folder)).toEqual(['shared.jsonl']);
   });
 
   it('writes into no folder that is not there', async () => {
-    await expect(run(['a', '--out', join(folder, 'none', 'x.jsonl')])).rejects.toMatchObject({ code: 'OUTPUT_UNWRITABLE' });
+    await expect(run(['a', '--out', join(folder, 'none', 'x.jsonl')])).rejects.toMatchObject({
+      code: 'OUTPUT_UNWRITABLE',
+    });
   });
 
-  it.each(['jsonl', 'csv'])('continues a %s file and scores nothing twice, the same input named twice included', async (format) => {
-    const out = join(folder, `x.${format}`);
-    await run(['a', 'b', 'a', '--out', out]);
-    const whole = await readFile(out);
-    await writeFile(out, whole.subarray(0, whole.length - 20));
-    const again = await run(['a', 'b', 'a', '--out', out, '--resume']);
-    expect(again.log.engineCalls).toHaveLength(1);
-    expect((await readFile(out)).equals(whole)).toBe(true);
-    expect((await run(['a', 'b', 'a', '--out', out, '--resume'])).log.engineCalls).toHaveLength(0);
-    await expect(run(['a', '--out', out, '--resume', '--scale', 'unit'])).rejects.toMatchObject({ code: 'RESUME_MISMATCH' });
-  });
+  it.each(['jsonl', 'csv'])(
+    'continues a %s file and scores nothing twice, the same input named twice included',
+    async (format) => {
+      const out = join(folder, `x.${format}`);
+      await run(['a', 'b', 'a', '--out', out]);
+      const whole = await readFile(out);
+      await writeFile(out, whole.subarray(0, whole.length - 20));
+      const again = await run(['a', 'b', 'a', '--out', out, '--resume']);
+      expect(again.log.engineCalls).toHaveLength(1);
+      expect((await readFile(out)).equals(whole)).toBe(true);
+      expect((await run(['a', 'b', 'a', '--out', out, '--resume'])).log.engineCalls).toHaveLength(0);
+      await expect(run(['a', '--out', out, '--resume', '--scale', 'unit'])).rejects.toMatchObject({
+        code: 'RESUME_MISMATCH',
+      });
+    },
+  );
 
   it('exits with 3 for a low score of an earlier run too', async () => {
     for (const format of ['jsonl', 'csv']) {
@@ -107,7 +130,10 @@ describe('qalign score', () => {
     const out = join(folder, 'x.jsonl');
     await writeFile(out, 'something\n');
     const log = newLog();
-    await expect(run(['a', '--out', out], { log })).rejects.toMatchObject({ code: 'OUTPUT_UNWRITABLE', message: expect.stringContaining('--resume') as string });
+    await expect(run(['a', '--out', out], { log })).rejects.toMatchObject({
+      code: 'OUTPUT_UNWRITABLE',
+      message: expect.stringContaining('--resume') as string,
+    });
     expect(log.closed).toBe(0);
   });
 

@@ -4,7 +4,9 @@ import { createTerminal } from '../../src/cli/terminal.js';
 
 /** A stream whose disk is full, or whose reader is gone. */
 function broken(code: string): Writable {
-  const stream = new Writable({ write: (_chunk, _encoding, done) => done(Object.assign(new Error(`${code}: no`), { code })) });
+  const stream = new Writable({
+    write: (_chunk, _encoding, done) => done(Object.assign(new Error(`${code}: no`), { code })),
+  });
   stream.on('error', () => undefined);
   return stream;
 }
@@ -12,7 +14,10 @@ function broken(code: string): Writable {
 describe('terminal.out', () => {
   it('names a full disk as what it is, and leaves a closed reader to the process', async () => {
     const stderr = new Writable({ write: (_chunk, _encoding, done) => done() });
-    await expect(createTerminal(broken('ENOSPC'), stderr).out('x')).rejects.toMatchObject({ code: 'OUTPUT_UNWRITABLE', message: 'The output could not be written: ENOSPC: no.' });
+    await expect(createTerminal(broken('ENOSPC'), stderr).out('x')).rejects.toMatchObject({
+      code: 'OUTPUT_UNWRITABLE',
+      message: 'The output could not be written: ENOSPC: no.',
+    });
     await expect(createTerminal(broken('EPIPE'), stderr).out('x')).rejects.toMatchObject({ code: 'EPIPE' });
   });
 });

@@ -14,7 +14,9 @@ const Schema = Type.Object(
   {
     lr: Type.Number({ minimum: 0 }),
     mode: Type.Union([Type.Literal('full'), Type.Literal('lora')]),
-    sets: Type.Array(Type.Object({ name: Type.String(), weight: Type.Number({ default: 1 }) }, { additionalProperties: false })),
+    sets: Type.Array(
+      Type.Object({ name: Type.String(), weight: Type.Number({ default: 1 }) }, { additionalProperties: false }),
+    ),
     seed: Type.Integer({ default: 0 }),
     note: Type.Optional(Type.String()),
   },
@@ -61,12 +63,17 @@ describe('parseConfig', () => {
     expect(problemsOf(good, ['sed=3'])).toContain('sed: unknown key (did you mean "seed"?)');
   });
 
-  it.each([['a: [1, 2'], ['lr: 1\nlr: 2'], ['just a word'], ['- 1\n- 2'], ['']])('refuses %j as CONFIG_INVALID', (text) => {
-    expect(problemsOf(text)).toContain('x.yaml has');
-  });
+  it.each([['a: [1, 2'], ['lr: 1\nlr: 2'], ['just a word'], ['- 1\n- 2'], ['']])(
+    'refuses %j as CONFIG_INVALID',
+    (text) => {
+      expect(problemsOf(text)).toContain('x.yaml has');
+    },
+  );
 
   it.each(['nothing', '=3', 'a..b=1', '__proto__.x=1'])('refuses the override %j as USAGE', (override) => {
-    expect(() => parseConfig(Schema, good, 'x.yaml', [override])).toThrow(expect.objectContaining({ code: 'USAGE' }) as Error);
+    expect(() => parseConfig(Schema, good, 'x.yaml', [override])).toThrow(
+      expect.objectContaining({ code: 'USAGE' }) as Error,
+    );
   });
 });
 
@@ -75,7 +82,10 @@ describe('loadConfig', () => {
     const folder = await mkdtemp(join(tmpdir(), 'qalign-config-'));
     await writeFile(join(folder, 'a.yaml'), good);
     expect((await loadConfig(Schema, join(folder, 'a.yaml'))).mode).toBe('full');
-    await expect(loadConfig(Schema, join(folder, 'b.yaml'))).rejects.toMatchObject({ code: 'CONFIG_NOT_FOUND', message: expect.stringContaining('b.yaml') as string });
+    await expect(loadConfig(Schema, join(folder, 'b.yaml'))).rejects.toMatchObject({
+      code: 'CONFIG_NOT_FOUND',
+      message: expect.stringContaining('b.yaml') as string,
+    });
     await expect(loadConfig(Schema, folder)).rejects.toMatchObject({ code: 'CONFIG_NOT_FOUND' });
     await rm(folder, { recursive: true });
   });
@@ -99,6 +109,7 @@ describe('configs/evaluate', () => {
   it('holds recipes that fit their schema, under their own names', async () => {
     const names = readdirSync(join(packageRoot, 'configs/evaluate'));
     expect(names.length).toBeGreaterThan(3);
-    for (const name of names) expect((await loadConfig(EvaluateRecipe, `configs/evaluate/${name}`)).name).toBe(name.replace('.yaml', ''));
+    for (const name of names)
+      expect((await loadConfig(EvaluateRecipe, `configs/evaluate/${name}`)).name).toBe(name.replace('.yaml', ''));
   });
 });

@@ -4,17 +4,23 @@ import { apportion, partition, samplePositions } from '../../src/datasets/partit
 import { questionPicker } from '../../src/datasets/questions.js';
 
 const LEVELS = ['excellent', 'good', 'fair', 'poor', 'bad'];
-const items = fc.array(fc.record({ level: fc.constantFrom(...LEVELS) }), { minLength: 10, maxLength: 400 }).map((list) => list.map(({ level }, i) => ({ id: `${i}`, level })));
+const items = fc
+  .array(fc.record({ level: fc.constantFrom(...LEVELS) }), { minLength: 10, maxLength: 400 })
+  .map((list) => list.map(({ level }, i) => ({ id: `${i}`, level })));
 
 describe('apportion', () => {
   it('gives whole numbers that add up, each less than one away from its share', () => {
     fc.assert(
-      fc.property(fc.array(fc.integer({ min: 1, max: 1000 }), { minLength: 1, maxLength: 9 }), fc.integer({ min: 0, max: 5000 }), (shares, total) => {
-        const counts = apportion(shares, total);
-        const sum = shares.reduce((a, b) => a + b);
-        expect(counts.reduce((a, b) => a + b)).toBe(total);
-        counts.forEach((count, i) => expect(Math.abs(count - (shares[i]! / sum) * total)).toBeLessThan(1));
-      }),
+      fc.property(
+        fc.array(fc.integer({ min: 1, max: 1000 }), { minLength: 1, maxLength: 9 }),
+        fc.integer({ min: 0, max: 5000 }),
+        (shares, total) => {
+          const counts = apportion(shares, total);
+          const sum = shares.reduce((a, b) => a + b);
+          expect(counts.reduce((a, b) => a + b)).toBe(total);
+          counts.forEach((count, i) => expect(Math.abs(count - (shares[i]! / sum) * total)).toBeLessThan(1));
+        },
+      ),
     );
   });
 });
@@ -38,26 +44,46 @@ describe('partition', () => {
 
   it('never parts the pictures of one reference', () => {
     fc.assert(
-      fc.property(fc.integer({ min: 2, max: 30 }), fc.integer({ min: 1, max: 12 }), fc.integer(), (groups, each, seed) => {
-        const records = Array.from({ length: groups * each }, (_, i) => ({ id: `${i}`, level: LEVELS[i % 5]!, group: `g${i % groups}` }));
-        const parts = partition(records, { train: 0.5, test: 0.5 }, seed);
-        const owner = new Map<string, string>();
-        records.forEach(({ group }, i) => {
-          expect(owner.get(group) ?? parts[i]).toBe(parts[i]);
-          owner.set(group, parts[i]!);
-        });
-        expect(Math.abs([...owner.values()].filter((part) => part === 'train').length - groups / 2)).toBeLessThan(1);
-      }),
+      fc.property(
+        fc.integer({ min: 2, max: 30 }),
+        fc.integer({ min: 1, max: 12 }),
+        fc.integer(),
+        (groups, each, seed) => {
+          const records = Array.from({ length: groups * each }, (_, i) => ({
+            id: `${i}`,
+            level: LEVELS[i % 5]!,
+            group: `g${i % groups}`,
+          }));
+          const parts = partition(records, { train: 0.5, test: 0.5 }, seed);
+          const owner = new Map<string, string>();
+          records.forEach(({ group }, i) => {
+            expect(owner.get(group) ?? parts[i]).toBe(parts[i]);
+            owner.set(group, parts[i]!);
+          });
+          expect(Math.abs([...owner.values()].filter((part) => part === 'train').length - groups / 2)).toBeLessThan(1);
+        },
+      ),
     );
   });
 
   it('takes shares whose sum is one but for rounding, of any number of records', () => {
     fc.assert(
-      fc.property(fc.integer({ min: 10, max: 500 }), fc.constantFrom([0.8, 0.2], [0.7, 0.1, 0.2], [0.6, 0.3, 0.1]), fc.boolean(), (n, shares, grouped) => {
-        const records = Array.from({ length: n }, (_, i) => ({ id: `${i}`, level: LEVELS[i % 3]!, ...(grouped ? { group: `g${i}` } : {}) }));
-        const parts = partition(records, Object.fromEntries(shares.map((share, i) => [`p${i}`, share])), 1);
-        shares.forEach((share, i) => expect(Math.abs(parts.filter((part) => part === `p${i}`).length - share * n)).toBeLessThan(1));
-      }),
+      fc.property(
+        fc.integer({ min: 10, max: 500 }),
+        fc.constantFrom([0.8, 0.2], [0.7, 0.1, 0.2], [0.6, 0.3, 0.1]),
+        fc.boolean(),
+        (n, shares, grouped) => {
+          const records = Array.from({ length: n }, (_, i) => ({
+            id: `${i}`,
+            level: LEVELS[i % 3]!,
+            ...(grouped ? { group: `g${i}` } : {}),
+          }));
+          const parts = partition(records, Object.fromEntries(shares.map((share, i) => [`p${i}`, share])), 1);
+          shares.forEach((share, i) =>
+            expect(Math.abs(parts.filter((part) => part === `p${i}`).length - share * n)).toBeLessThan(1),
+          );
+        },
+      ),
     );
   });
 
@@ -67,7 +93,9 @@ describe('partition', () => {
     expect(() => partition(records, { a: 20, b: 'rest' }, 0)).toThrow(/ask for 20 records, and there are 10/);
     expect(() => partition(records, { a: 'rest', b: 'rest' }, 0)).toThrow(/Only one/);
     expect(() => partition(records, { a: 0.01, b: 'rest' }, 0)).toThrow(/a would be empty/);
-    expect(() => partition([...records, { id: 'x', level: 'bad', group: 'g' }], { a: 0.5, b: 0.5 }, 0)).toThrow(/all or none/);
+    expect(() => partition([...records, { id: 'x', level: 'bad', group: 'g' }], { a: 0.5, b: 0.5 }, 0)).toThrow(
+      /all or none/,
+    );
   });
 });
 
@@ -81,7 +109,9 @@ describe('samplePositions', () => {
         expect([...positions].sort((a, b) => a - b)).toEqual(positions);
         for (const level of LEVELS) {
           const all = records.filter((record) => record.level === level).length;
-          expect(Math.abs(positions.filter((at) => records[at]!.level === level).length - (count * all) / records.length)).toBeLessThan(1);
+          expect(
+            Math.abs(positions.filter((at) => records[at]!.level === level).length - (count * all) / records.length),
+          ).toBeLessThan(1);
         }
       }),
     );

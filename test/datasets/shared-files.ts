@@ -8,6 +8,9 @@ export const published = existsSync(LABELS) && existsSync(OFFICIAL);
 
 /** For `describe.skipIf`: says aloud what is not run. */
 export function notRun(what: string): boolean {
-  if (!published) console.warn(`NOT RUN: ${what} need ../shared/labels and ../shared/official_q_align, which are not part of the project`);
+  if (!published)
+    console.warn(
+      `NOT RUN: ${what} need ../shared/labels and ../shared/official_q_align, which are not part of the project`,
+    );
   return !published;
 }

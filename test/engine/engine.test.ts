@@ -31,7 +31,10 @@ async function start(options: Partial<EngineOptions> & { env?: Record<string, st
   return engine;
 }
 
-const item = (prompt = PROMPT, value = 100): { visuals: { frames: number; data: Uint8Array }[]; prompts: string[] } => ({
+const item = (
+  prompt = PROMPT,
+  value = 100,
+): { visuals: { frames: number; data: Uint8Array }[]; prompts: string[] } => ({
   visuals: [{ frames: 1, data: new Uint8Array(56 * 56 * 3).map((_, i) => (i * value) % 251) }],
   prompts: [prompt],
 });
@@ -44,7 +47,9 @@ describe('scoring', () => {
     const alone: Awaited<ReturnType<Engine['score']>>[] = [];
     for (const one of items) alone.push(await scorer.score(one));
     const together = await Promise.all(items.map((one) => scorer.score(one)));
-    const distance = Math.max(...together.flatMap(([a], i) => a!.logits.map((logit, k) => Math.abs(logit - alone[i]![0]!.logits[k]!))));
+    const distance = Math.max(
+      ...together.flatMap(([a], i) => a!.logits.map((logit, k) => Math.abs(logit - alone[i]![0]!.logits[k]!))),
+    );
     expect(distance).toBeLessThan(1e-5);
     expect(scorer.stats().batches).toBeLessThan(80);
     expect(scorer.stats()).toMatchObject({ queued: 0, running: 0, items: 80 });
@@ -63,7 +68,8 @@ describe('scoring', () => {
     const stop = new AbortController();
     const waiting = Array.from({ length: 50 }, () => scorer.score(item(), { signal: stop.signal }));
     stop.abort();
-    for (const settled of await Promise.allSettled(waiting)) expect(settled).toMatchObject({ reason: { code: 'CANCELLED' } });
+    for (const settled of await Promise.allSettled(waiting))
+      expect(settled).toMatchObject({ reason: { code: 'CANCELLED' } });
     expect(await scorer.score(item())).toHaveLength(1);
     await scorer.close();
     await expect(scorer.score(item())).rejects.toMatchObject({ code: 'BRIDGE_CLOSED' });
@@ -73,21 +79,42 @@ describe('scoring', () => {
 describe('faults', () => {
   it('a poison item that kills its worker fails alone; its neighbours are scored by another', async () => {
     const scorer = await start();
-    const settled = await Promise.allSettled([item(), item(), fault('kill'), item(), item()].map((one) => scorer.score(one)));
-    expect(settled.map(({ status }) => status)).toEqual(['fulfilled', 'fulfilled', 'rejected', 'fulfilled', 'fulfilled']);
+    const settled = await Promise.allSettled(
+      [item(), item(), fault('kill'), item(), item()].map((one) => scorer.score(one)),
+    );
+    expect(settled.map(({ status }) => status)).toEqual([
+      'fulfilled',
+      'fulfilled',
+      'rejected',
+      'fulfilled',
+      'fulfilled',
+    ]);
     expect(settled[2]).toMatchObject({ reason: { code: 'WORKER_LOST' } });
   }, 120_000);
 
   it('neighbouring poison items fail each alone, and the worker is not given up', async () => {
     const scorer = await start();
-    const settled = await Promise.allSettled([item(), ...Array.from({ length: 4 }, () => fault('kill')), item()].map((one) => scorer.score(one)));
-    expect(settled.map((one) => (one.status === 'rejected' ? (one.reason as { code: string }).code : 'scored'))).toEqual(['scored', 'WORKER_LOST', 'WORKER_LOST', 'WORKER_LOST', 'WORKER_LOST', 'scored']);
+    const settled = await Promise.allSettled(
+      [item(), ...Array.from({ length: 4 }, () => fault('kill')), item()].map((one) => scorer.score(one)),
+    );
+    expect(
+      settled.map((one) => (one.status === 'rejected' ? (one.reason as { code: string }).code : 'scored')),
+    ).toEqual(['scored', 'WORKER_LOST', 'WORKER_LOST', 'WORKER_LOST', 'WORKER_LOST', 'scored']);
     expect(await scorer.score(item())).toHaveLength(1);
   }, 120_000);
 
   it('a worker that dies with nothing to do is started a few times, not for ever', async () => {
     const scorer = await start({ env: { FAULT_IDLE: '1' } });
-    await expect.poll(() => scorer.score(item()).then(() => 'scored', (error: { code: string }) => error.code), { timeout: 100_000, interval: 500 }).toBe('WORKER_START_FAILED');
+    await expect
+      .poll(
+        () =>
+          scorer.score(item()).then(
+            () => 'scored',
+            (error: { code: string }) => error.code,
+          ),
+        { timeout: 100_000, interval: 500 },
+      )
+      .toBe('WORKER_START_FAILED');
     // every second loss is laid to the item that was alone on the worker
     expect(scorer.stats().workers[0]?.restarts).toBeLessThan(10);
   }, 120_000);
@@ -112,7 +139,11 @@ describe('faults', () => {
 
   it('a batch that is too large is split until it fits; an item too large alone is OUT_OF_MEMORY', async () => {
     const scorer = await start();
-    const settled = await Promise.allSettled([item(), ...Array.from({ length: 8 }, () => fault('oom-batch')), fault('oom-always')].map((one) => scorer.score(one)));
+    const settled = await Promise.allSettled(
+      [item(), ...Array.from({ length: 8 }, () => fault('oom-batch')), fault('oom-always')].map((one) =>
+        scorer.score(one),
+      ),
+    );
     expect(settled.filter(({ status }) => status === 'fulfilled')).toHaveLength(9);
     expect(settled.at(-1)).toMatchObject({ reason: { code: 'OUT_OF_MEMORY' } });
   }, 120_000);
@@ -121,22 +152,35 @@ describe('faults', () => {
     const scorer = await start();
     const [good, bad] = await Promise.allSettled([scorer.score(item()), scorer.score(fault('internal'))]);
     expect(good.status).toBe('fulfilled');
-    expect(bad).toMatchObject({ reason: { code: 'WORKER_INTERNAL', message: expect.not.stringContaining('secret') as string } });
+    expect(bad).toMatchObject({
+      reason: { code: 'WORKER_INTERNAL', message: expect.not.stringContaining('secret') as string },
+    });
   });
 
   it('refuses a worker of another protocol, naming both', async () => {
     const failure = await start({ env: { FAULT_PROTOCOL: '1' } }).catch((error: Error) => error);
-    expect(failure).toMatchObject({ code: 'PROTOCOL_MISMATCH', message: expect.stringMatching(/protocol 1.*protocol 99/) as string });
+    expect(failure).toMatchObject({
+      code: 'PROTOCOL_MISMATCH',
+      message: expect.stringMatching(/protocol 1.*protocol 99/) as string,
+    });
   });
 
   it('a worker that cannot start says why in one sentence', async () => {
     const failure = await start({ env: { FAULT_IMPORT: '1' } }).catch((error: Error) => error);
-    expect(failure).toMatchObject({ code: 'WORKER_START_FAILED', message: expect.stringContaining('libtorch_cuda.so') as string });
+    expect(failure).toMatchObject({
+      code: 'WORKER_START_FAILED',
+      message: expect.stringContaining('libtorch_cuda.so') as string,
+    });
   });
 
   it('is left alone when the start is cancelled while a model is being fetched', async () => {
     const stop = new AbortController();
-    const starting = start({ env: { FAULT_LOAD: '1' }, signal: stop.signal, limits: { drainMs: 200 }, onProgress: () => stop.abort() });
+    const starting = start({
+      env: { FAULT_LOAD: '1' },
+      signal: stop.signal,
+      limits: { drainMs: 200 },
+      onProgress: () => stop.abort(),
+    });
     await expect(starting).rejects.toMatchObject({ code: 'CANCELLED' });
   });
 
@@ -159,18 +203,28 @@ describe('nothing is left behind', () => {
   it('after kill -9 of the parent, in the middle of a request', async () => {
     const folder = mkdtempSync(join(tmpdir(), 'faulty-'));
     const script = join(folder, 'parent.mts');
-    writeFileSync(script, `
+    writeFileSync(
+      script,
+      `
       import { createEngine } from ${JSON.stringify(join(packageRoot, 'src/engine/index.ts'))};
       const engine = await createEngine(${JSON.stringify({ python: { ...python, env: { ...python.env, PYTHONPATH: `${python.env['PYTHONPATH']}:${join(packageRoot, 'test/fixtures')}` } }, model: MODEL, devices: ['cpu'], precision: 'fp32', workerModule: 'faulty_worker' })});
       void engine.score({ visuals: [{ frames: 1, data: new Uint8Array(56 * 56 * 3) }], prompts: [${JSON.stringify(`${PROMPT} FAULT hang`)}] });
       console.log(engine.stats().workers[0].pid);
-    `);
-    const parent = spawn(process.execPath, ['--import', 'tsx', script], { cwd: packageRoot, stdio: ['ignore', 'pipe', 'inherit'] });
-    const worker = Number(await new Promise<string>((resolve) => parent.stdout.once('data', (data: Buffer) => resolve(data.toString()))));
+    `,
+    );
+    const parent = spawn(process.execPath, ['--import', 'tsx', script], {
+      cwd: packageRoot,
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
+    const worker = Number(
+      await new Promise<string>((resolve) => parent.stdout.once('data', (data: Buffer) => resolve(data.toString()))),
+    );
     expect(readFileSync(`/proc/${worker}/cmdline`, 'utf8')).toContain('faulty_worker');
     expect(folders(parent.pid!)).toHaveLength(1);
     parent.kill('SIGKILL');
-    await expect.poll(() => [existsSync(`/proc/${worker}`), ...folders(parent.pid!)], { timeout: 5000 }).toEqual([false]);
+    await expect
+      .poll(() => [existsSync(`/proc/${worker}`), ...folders(parent.pid!)], { timeout: 5000 })
+      .toEqual([false]);
     rmSync(folder, { recursive: true });
   }, 120_000);
 

@@ -14,7 +14,10 @@ beforeEach(() => {
 });
 afterEach(() => rmSync(folder, { recursive: true }));
 
-/** Another Node that reads, waits and writes a counter under the lock, `times` times; `forever` holds it until it is killed. */
+/**
+ * Another Node that reads, waits and writes a counter under the lock, `times` times; `forever` holds it until it is
+ * killed.
+ */
 function other(times: number, forever = false): ReturnType<typeof spawn> {
   const script = `
     import { readFileSync, writeFileSync } from 'node:fs';
@@ -28,9 +31,12 @@ function other(times: number, forever = false): ReturnType<typeof spawn> {
     });`;
   const path = join(folder, `other-${Math.random()}.mts`);
   writeFileSync(path, script);
-  return spawn(process.execPath, ['--import', import.meta.resolve('tsx'), path], { stdio: ['ignore', 'pipe', 'inherit'] });
+  return spawn(process.execPath, ['--import', import.meta.resolve('tsx'), path], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
 }
-const ended = (child: ReturnType<typeof spawn>): Promise<number | null> => new Promise((resolve) => child.on('close', resolve));
+const ended = (child: ReturnType<typeof spawn>): Promise<number | null> =>
+  new Promise((resolve) => child.on('close', resolve));
 
 describe('withFileLock', () => {
   it('lets one process in at a time', async () => {
@@ -60,7 +66,10 @@ describe('withFileLock', () => {
   it('waits for the living, tells whom it waits for, and can be cancelled', async () => {
     await withFileLock(lock, async () => {
       const stop = new AbortController();
-      const waits = withFileLock(lock, async () => 'never', { signal: stop.signal, onWait: (pid) => stop.abort(new Error(`waited for ${pid}`)) });
+      const waits = withFileLock(lock, async () => 'never', {
+        signal: stop.signal,
+        onWait: (pid) => stop.abort(new Error(`waited for ${pid}`)),
+      });
       await expect(waits).rejects.toThrow();
       expect((stop.signal.reason as Error).message).toBe(`waited for ${process.pid}`);
     });

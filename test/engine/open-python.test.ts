@@ -20,20 +20,37 @@ describe('openPython', () => {
   it('keeps a namespace, and brings arrays, NaN and infinities home', async () => {
     await using python = await openPython();
     await python.exec('import numpy as np\na = np.arange(3) * k', { k: 2 });
-    expect(await python.eval('{"a": a, "odd": [float("nan"), float("inf"), -np.inf], "t": (1, "é", None, True)}')).toEqual({ a: [0, 2, 4], odd: [Number.NaN, Infinity, -Infinity], t: [1, 'é', null, true] });
+    expect(
+      await python.eval('{"a": a, "odd": [float("nan"), float("inf"), -np.inf], "t": (1, "é", None, True)}'),
+    ).toEqual({ a: [0, 2, 4], odd: [Number.NaN, Infinity, -Infinity], t: [1, 'é', null, true] });
     expect(await python.eval('bytes([0, 255, 10])')).toEqual(Uint8Array.of(0, 255, 10));
     // and takes them there
     await python.exec('import math');
-    expect(await python.eval('[math.isnan(x[0]), x[1] == -math.inf, y, z == b"\\x00\\xff"]', { x: [Number.NaN, -Infinity], y: Float64Array.of(1, 2.5), z: Uint8Array.of(0, 255) })).toEqual([true, true, [1, 2.5], true]);
-    expect(await Promise.all(Array.from({ length: 20 }, (_, i) => python.eval('i * i', { i })))).toEqual(Array.from({ length: 20 }, (_, i) => i * i));
+    expect(
+      await python.eval('[math.isnan(x[0]), x[1] == -math.inf, y, z == b"\\x00\\xff"]', {
+        x: [Number.NaN, -Infinity],
+        y: Float64Array.of(1, 2.5),
+        z: Uint8Array.of(0, 255),
+      }),
+    ).toEqual([true, true, [1, 2.5], true]);
+    expect(await Promise.all(Array.from({ length: 20 }, (_, i) => python.eval('i * i', { i })))).toEqual(
+      Array.from({ length: 20 }, (_, i) => i * i),
+    );
   }, 200_000);
 
   it('tells exceptions by name, with their trace, and goes on', async () => {
     const said: string[] = [];
     await using python = await openPython({ onOutput: (text) => said.push(text) });
-    await expect(python.eval('1 / 0')).rejects.toMatchObject({ code: 'WORKER_INTERNAL', message: expect.stringContaining('ZeroDivisionError: division by zero') as string });
-    await expect(python.exec('raise SystemExit(3)')).rejects.toMatchObject({ message: expect.stringContaining('SystemExit') as string });
-    await expect(python.eval('object()')).rejects.toMatchObject({ message: expect.stringContaining('a object is no value') as string });
+    await expect(python.eval('1 / 0')).rejects.toMatchObject({
+      code: 'WORKER_INTERNAL',
+      message: expect.stringContaining('ZeroDivisionError: division by zero') as string,
+    });
+    await expect(python.exec('raise SystemExit(3)')).rejects.toMatchObject({
+      message: expect.stringContaining('SystemExit') as string,
+    });
+    await expect(python.eval('object()')).rejects.toMatchObject({
+      message: expect.stringContaining('a object is no value') as string,
+    });
     await python.exec('print("hello", flush=True)');
     expect(await python.eval('6 * 7')).toBe(42);
     expect(said.join('')).toContain('hello');

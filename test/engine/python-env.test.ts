@@ -1,4 +1,13 @@
-import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  readdirSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
@@ -24,32 +33,48 @@ afterEach(() => {
 function shellOnly(): string {
   const tools = join(folder, 'tools');
   mkdirSync(tools);
-  for (const name of ['mkdir', 'cp', 'cat']) writeFileSync(join(tools, name), `#!/bin/sh\nexec /bin/${name} "$@"\n`, { mode: 0o755 });
+  for (const name of ['mkdir', 'cp', 'cat'])
+    writeFileSync(join(tools, name), `#!/bin/sh\nexec /bin/${name} "$@"\n`, { mode: 0o755 });
   return tools;
 }
 
-function interpreter({ name = 'python3', version = [3, 11], canVenv = true, missing = [] as string[], pip = 'exit 0' } = {}): string {
+function interpreter({
+  name = 'python3',
+  version = [3, 11],
+  canVenv = true,
+  missing = [] as string[],
+  pip = 'exit 0',
+} = {}): string {
   const path = join(folder, 'bin', name);
   const [major, minor] = version;
   const answer = JSON.stringify({ version: `${major}.${minor}.4`, major, minor, canVenv, missing });
-  writeFileSync(path, `#!/bin/sh
+  writeFileSync(
+    path,
+    `#!/bin/sh
 case "$*" in
   -c*) echo '${answer}' ;;
   "-m venv"*) echo venv >> "$CALLS"; mkdir -p "$3/bin"; cp "$0" "$3/bin/python" ;;
   "-m pip"*) echo pip >> "$CALLS"; echo "Collecting torch==2.13.0"; ${pip} ;;
 esac
-`);
+`,
+  );
   chmodSync(path, 0o755);
   return path;
 }
-const calls = (): string[] => (existsSync(join(folder, 'calls')) ? readFileSync(join(folder, 'calls'), 'utf8').trim().split('\n') : []);
-const inCache = (): string[] => readdirSync(join(folder, 'cache'), { recursive: true, encoding: 'utf8' }).filter((name) => /building|lock/.test(name));
+const calls = (): string[] =>
+  existsSync(join(folder, 'calls')) ? readFileSync(join(folder, 'calls'), 'utf8').trim().split('\n') : [];
+const inCache = (): string[] =>
+  readdirSync(join(folder, 'cache'), { recursive: true, encoding: 'utf8' }).filter((name) =>
+    /building|lock/.test(name),
+  );
 
 describe('the managed environment', () => {
   it('is made once, whoever asks at the same time, and said so', async () => {
     interpreter();
     const said: string[] = [];
-    const found = await Promise.all(Array.from({ length: 4 }, () => ensurePython({ onProgress: (message) => said.push(message) })));
+    const found = await Promise.all(
+      Array.from({ length: 4 }, () => ensurePython({ onProgress: (message) => said.push(message) })),
+    );
     expect(new Set(found.map(({ executable }) => executable)).size).toBe(1);
     expect(calls()).toEqual(['venv', 'pip']);
     expect(said).toContain('making the Python environment: collecting torch==2.13.0');
@@ -74,7 +99,10 @@ describe('the managed environment', () => {
     ['exit 7', /failed \(Collecting torch==2.13.0\)/],
   ])('fails in one sentence and leaves nothing behind: %s', async (pip, sentence) => {
     interpreter({ pip });
-    await expect(ensurePython()).rejects.toMatchObject({ code: 'PYTHON_SETUP_FAILED', message: expect.stringMatching(sentence) as string });
+    await expect(ensurePython()).rejects.toMatchObject({
+      code: 'PYTHON_SETUP_FAILED',
+      message: expect.stringMatching(sentence) as string,
+    });
     expect(inCache()).toEqual([]);
     interpreter();
     expect(existsSync((await ensurePython()).executable)).toBe(true);
@@ -83,7 +111,12 @@ describe('the managed environment', () => {
   it('can be cancelled', async () => {
     interpreter({ pip: 'exec /bin/sleep 60' });
     const stop = new AbortController();
-    await expect(ensurePython({ signal: stop.signal, onProgress: (message) => message.includes('torch') && stop.abort(new Error('enough')) })).rejects.toThrow('enough');
+    await expect(
+      ensurePython({
+        signal: stop.signal,
+        onProgress: (message) => message.includes('torch') && stop.abort(new Error('enough')),
+      }),
+    ).rejects.toThrow('enough');
     expect(inCache()).toEqual([]);
   });
 
@@ -91,15 +124,23 @@ describe('the managed environment', () => {
     interpreter();
     writeFileSync(join(folder, 'file'), '');
     vi.stubEnv('XDG_CACHE_HOME', join(folder, 'file'));
-    await expect(ensurePython()).rejects.toMatchObject({ code: 'PYTHON_SETUP_FAILED', message: expect.stringContaining('set XDG_CACHE_HOME') as string });
+    await expect(ensurePython()).rejects.toMatchObject({
+      code: 'PYTHON_SETUP_FAILED',
+      message: expect.stringContaining('set XDG_CACHE_HOME') as string,
+    });
   });
 });
 
 describe('which Python', () => {
   it('none, an old one, one without venv: one sentence each', async () => {
-    await expect(ensurePython()).rejects.toMatchObject({ code: 'PYTHON_NOT_FOUND', message: expect.stringContaining('there is no Python on PATH') as string });
+    await expect(ensurePython()).rejects.toMatchObject({
+      code: 'PYTHON_NOT_FOUND',
+      message: expect.stringContaining('there is no Python on PATH') as string,
+    });
     interpreter({ version: [3, 9] });
-    await expect(ensurePython()).rejects.toMatchObject({ message: expect.stringContaining('only python3 3.9.4') as string });
+    await expect(ensurePython()).rejects.toMatchObject({
+      message: expect.stringContaining('only python3 3.9.4') as string,
+    });
     interpreter({ name: 'python3.12', version: [3, 12], canVenv: false });
     await expect(ensurePython()).rejects.toMatchObject({ message: expect.stringContaining('python3-venv') as string });
   });
@@ -117,6 +158,8 @@ describe('which Python', () => {
     vi.stubEnv('QALIGN_PYTHON', interpreter({ name: 'mine', missing: ['zmq'] }));
     await expect(ensurePython()).rejects.toMatchObject({ message: expect.stringContaining('lacks zmq') as string });
     vi.stubEnv('QALIGN_PYTHON', join(folder, 'nothing'));
-    await expect(ensurePython()).rejects.toMatchObject({ message: expect.stringContaining('not a working Python') as string });
+    await expect(ensurePython()).rejects.toMatchObject({
+      message: expect.stringContaining('not a working Python') as string,
+    });
   });
 });

@@ -3,25 +3,47 @@ import { expect, it } from 'vitest';
 import { JobQueue, type Job, type Lane } from '../../src/engine/queue.js';
 
 const job = (id: number, lane: Lane = 'bulk', frames = 1, extra: Partial<Job> = {}): Job => ({
-  id: String(id), visuals: [], prompts: [], frames, lane, ticket: id, traceparent: undefined, since: 0, signal: undefined, resolve: () => {}, reject: () => {}, losses: 0, suspect: false, batchLimit: Infinity, ...extra,
+  id: String(id),
+  visuals: [],
+  prompts: [],
+  frames,
+  lane,
+  ticket: id,
+  traceparent: undefined,
+  since: 0,
+  signal: undefined,
+  resolve: () => {},
+  reject: () => {},
+  losses: 0,
+  suspect: false,
+  batchLimit: Infinity,
+  ...extra,
 });
 
 it('hands out every job exactly once, in order within its lane, never over the budget unless alone', () => {
-  fc.assert(fc.property(fc.array(fc.record({ interactive: fc.boolean(), frames: fc.integer({ min: 1, max: 9 }), suspect: fc.boolean() })), fc.integer({ min: 1, max: 12 }), (rows, budget) => {
-    const queue = new JobQueue();
-    const jobs = rows.map(({ interactive, frames, suspect }, i) => job(i, interactive ? 'interactive' : 'bulk', frames, { suspect }));
-    for (const one of jobs) queue.push(one);
-    const seen: Job[] = [];
-    for (let batch = queue.take(budget, true); batch.length > 0; batch = queue.take(budget, true)) {
-      const frames = batch.reduce((sum, one) => sum + one.frames, 0);
-      expect(batch.length === 1 || (frames <= budget && batch.every((one) => !one.suspect))).toBe(true);
-      seen.push(...batch);
-    }
-    expect(queue.length).toBe(0);
-    for (const lane of ['interactive', 'bulk'] as const) {
-      expect(seen.filter((one) => one.lane === lane)).toEqual(jobs.filter((one) => one.lane === lane));
-    }
-  }));
+  fc.assert(
+    fc.property(
+      fc.array(fc.record({ interactive: fc.boolean(), frames: fc.integer({ min: 1, max: 9 }), suspect: fc.boolean() })),
+      fc.integer({ min: 1, max: 12 }),
+      (rows, budget) => {
+        const queue = new JobQueue();
+        const jobs = rows.map(({ interactive, frames, suspect }, i) =>
+          job(i, interactive ? 'interactive' : 'bulk', frames, { suspect }),
+        );
+        for (const one of jobs) queue.push(one);
+        const seen: Job[] = [];
+        for (let batch = queue.take(budget, true); batch.length > 0; batch = queue.take(budget, true)) {
+          const frames = batch.reduce((sum, one) => sum + one.frames, 0);
+          expect(batch.length === 1 || (frames <= budget && batch.every((one) => !one.suspect))).toBe(true);
+          seen.push(...batch);
+        }
+        expect(queue.length).toBe(0);
+        for (const lane of ['interactive', 'bulk'] as const) {
+          expect(seen.filter((one) => one.lane === lane)).toEqual(jobs.filter((one) => one.lane === lane));
+        }
+      },
+    ),
+  );
 });
 
 it('serves interactive first, and bulk after eight interactive batches', () => {
@@ -47,7 +69,14 @@ it('halves a batch that ran out of memory', () => {
 
 it('keeps what has one ticket together, ahead of later tickets, and counts the frames that wait', () => {
   const queue = new JobQueue();
-  for (const [id, ticket] of [[1, 1], [2, 2], [3, 1], [4, 3], [5, 2]] as const) queue.push(job(id, 'interactive', 2, { ticket }));
+  for (const [id, ticket] of [
+    [1, 1],
+    [2, 2],
+    [3, 1],
+    [4, 3],
+    [5, 2],
+  ] as const)
+    queue.push(job(id, 'interactive', 2, { ticket }));
   expect(queue.frames('interactive')).toBe(10);
   expect(queue.take(100, true).map(({ id }) => id)).toEqual(['1', '3', '2', '5', '4']);
   expect(queue.frames('interactive')).toBe(0);

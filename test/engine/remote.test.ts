@@ -38,12 +38,22 @@ async function freePort(): Promise<number> {
 }
 function startWorker(address: string, keys?: string): ChildProcess {
   const args = ['-m', 'qalign.worker', '--connect', address, ...(keys === undefined ? [] : ['--keys', keys])];
-  const child = spawn(python.executable, args, { stdio: ['ignore', 'ignore', 'pipe'], env: { ...process.env, ...python.env, OMP_NUM_THREADS: '1' } });
+  const child = spawn(python.executable, args, {
+    stdio: ['ignore', 'ignore', 'pipe'],
+    env: { ...process.env, ...python.env, OMP_NUM_THREADS: '1' },
+  });
   open.push(child);
   return child;
 }
 async function start(listen: Listen, startMs = 60_000): Promise<Engine> {
-  const engine = await createEngine({ python, model: MODEL, devices: ['remote'], precision: 'fp32', listen, limits: { startMs } });
+  const engine = await createEngine({
+    python,
+    model: MODEL,
+    devices: ['remote'],
+    precision: 'fp32',
+    listen,
+    limits: { startMs },
+  });
   open.push(engine);
   return engine;
 }
@@ -78,11 +88,17 @@ describe('a worker of another host', () => {
     const { head, file } = makeKeys(false);
     const address = `tcp://127.0.0.1:${await freePort()}`;
     startWorker(address, file);
-    await expect(start({ address, keys: head }, 6_000)).rejects.toMatchObject({ code: 'WORKER_START_FAILED', message: expect.stringContaining('No worker connected within 6 s') as string });
+    await expect(start({ address, keys: head }, 6_000)).rejects.toMatchObject({
+      code: 'WORKER_START_FAILED',
+      message: expect.stringContaining('No worker connected within 6 s') as string,
+    });
   });
 
   it('without keys is for loopback only, on both sides', async () => {
-    await expect(start({ address: 'tcp://0.0.0.0:*' })).rejects.toMatchObject({ code: 'CONFIG_INVALID', message: expect.stringContaining('without keys') as string });
+    await expect(start({ address: 'tcp://0.0.0.0:*' })).rejects.toMatchObject({
+      code: 'CONFIG_INVALID',
+      message: expect.stringContaining('without keys') as string,
+    });
     const refused = startWorker('tcp://192.0.2.1:5555');
     expect(await new Promise((resolve) => refused.on('close', resolve))).toBe(2);
     const address = `tcp://127.0.0.1:${await freePort()}`;
@@ -91,7 +107,9 @@ describe('a worker of another host', () => {
   });
 
   it('needs an address to come to', async () => {
-    await expect(createEngine({ python, model: MODEL, devices: ['remote'], precision: 'fp32' })).rejects.toMatchObject({ code: 'CONFIG_INVALID' });
+    await expect(createEngine({ python, model: MODEL, devices: ['remote'], precision: 'fp32' })).rejects.toMatchObject({
+      code: 'CONFIG_INVALID',
+    });
     await expect(start({ address: 'ipc:///tmp/x' })).rejects.toMatchObject({ code: 'CONFIG_INVALID' });
   });
 });

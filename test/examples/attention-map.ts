@@ -1,7 +1,7 @@
 /**
- * Where the visual abstractor looks: `npx tsx test/examples/attention-map.ts PICTURE OUT.png [MODEL]`. The weights of its
- * first layer from the learnable queries to the patches, mean over queries and heads, written as
- * a grey PNG, white where it looks most.
+ * Where the visual abstractor looks: `npx tsx test/examples/attention-map.ts PICTURE OUT.png [MODEL]`. The weights of
+ * its first layer from the learnable queries to the patches, mean over queries and heads, written as a grey PNG, white
+ * where it looks most.
  */
 import { pathToFileURL } from 'node:url';
 import sharp from 'sharp';
@@ -34,7 +34,11 @@ grid = int(len(patches) ** 0.5)
 map = patches[len(patches) - grid * grid:].view(grid, grid)
 `;
 
-export async function main(picture: string, out: string, model?: string): Promise<{ grid: number; total: number; hidden: number[] }> {
+export async function main(
+  picture: string,
+  out: string,
+  model?: string,
+): Promise<{ grid: number; total: number; hidden: number[] }> {
   const choice = await chooseModel({ model });
   await using python = await openPython();
   await python.exec(CODE, { model: choice.model });
@@ -45,8 +49,15 @@ export async function main(picture: string, out: string, model?: string): Promis
   const top = Math.max(...map.flat());
   const grid = map.length;
   const grey = Uint8Array.from(map.flat(), (value) => Math.round((255 * value) / top));
-  await sharp(grey, { raw: { width: grid, height: grid, channels: 1 } }).resize(grid * 32, grid * 32, { kernel: 'nearest' }).png().toFile(out);
-  return { grid, total: (await python.eval('float(mean.sum())')) as number, hidden: (await python.eval('list(hidden.shape)')) as number[] };
+  await sharp(grey, { raw: { width: grid, height: grid, channels: 1 } })
+    .resize(grid * 32, grid * 32, { kernel: 'nearest' })
+    .png()
+    .toFile(out);
+  return {
+    grid,
+    total: (await python.eval('float(mean.sum())')) as number,
+    hidden: (await python.eval('list(hidden.shape)')) as number[],
+  };
 }
 
 const [, script, picture, out, model] = process.argv;

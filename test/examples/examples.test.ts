@@ -11,8 +11,9 @@ import { main as promptSweep } from './prompt-sweep.js';
 const picture = join(packageRoot, 'test/fixtures/pictures/pristine.jpg');
 
 describe('the examples', () => {
-  it('metrics: ours are SciPy\'s', async () => {
-    for (const { ours, scipy } of Object.values(await metricsAgainstSciPy())) expect(Math.abs(ours - scipy)).toBeLessThan(1e-12);
+  it("metrics: ours are SciPy's", async () => {
+    for (const { ours, scipy } of Object.values(await metricsAgainstSciPy()))
+      expect(Math.abs(ours - scipy)).toBeLessThan(1e-12);
   }, 300_000);
 
   it('attention map: weights that sum to one, as a picture', async () => {

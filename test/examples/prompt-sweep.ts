@@ -1,15 +1,21 @@
-/** One picture, every prompt of configs/prompts that scores: `npx tsx test/examples/prompt-sweep.ts PICTURE [MODEL]`. */
+/**
+ * One picture, every prompt of configs/prompts that scores: `npx tsx test/examples/prompt-sweep.ts PICTURE [MODEL]`.
+ */
 import { pathToFileURL } from 'node:url';
 import { promptNames } from '../../src/config/prompts.js';
 import { createScorer, isFailure } from '../../src/index.js';
 
-export async function main(picture: string, model?: string): Promise<{ prompt: string; score: number | string; mass: number }[]> {
+export async function main(
+  picture: string,
+  model?: string,
+): Promise<{ prompt: string; score: number | string; mass: number }[]> {
   await using scorer = await createScorer({ model });
   const rows = [];
   // open-rating leaves the answer open: it is for generation
   for (const prompt of (await promptNames()).filter((name) => name !== 'open-rating')) {
     const [outcome] = await scorer.score(picture, { prompt });
-    if (outcome === undefined || isFailure(outcome)) rows.push({ prompt, score: outcome?.error.code ?? 'nothing', mass: 0 });
+    if (outcome === undefined || isFailure(outcome))
+      rows.push({ prompt, score: outcome?.error.code ?? 'nothing', mass: 0 });
     else rows.push({ prompt, score: outcome.score, mass: outcome.level_mass });
   }
   return rows;

@@ -2,22 +2,32 @@ import { describe, expect, it } from 'vitest';
 import { distort, DISTORTIONS, strengthAt, STRENGTHS } from '../../src/media/distort.js';
 import { readPicture } from './distort-picture.js';
 
-const mse = (a: Uint8Array, b: Uint8Array): number => a.reduce((sum, v, i) => sum + (v - (b[i] ?? 0)) ** 2, 0) / a.length;
+const mse = (a: Uint8Array, b: Uint8Array): number =>
+  a.reduce((sum, v, i) => sum + (v - (b[i] ?? 0)) ** 2, 0) / a.length;
 
 describe('distort', () => {
-  it.each(DISTORTIONS)('%s keeps the size, is repeatable, and strays further from the picture the stronger it is', async (kind) => {
-    const picture = await readPicture();
-    let last = 0;
-    for (const place of [0.1, 0.4, 0.7, 1]) {
-      const strength = strengthAt(kind, place);
-      const worse = await distort(picture, kind, strength, 5);
-      expect([worse.width, worse.height, worse.data.length]).toEqual([picture.width, picture.height, picture.data.length]);
-      expect(Buffer.from((await distort(picture, kind, strength, 5)).data).equals(Buffer.from(worse.data))).toBe(true);
-      const error = mse(picture.data, worse.data);
-      expect(error).toBeGreaterThan(last);
-      last = error;
-    }
-  });
+  it.each(DISTORTIONS)(
+    '%s keeps the size, is repeatable, and strays further from the picture the stronger it is',
+    async (kind) => {
+      const picture = await readPicture();
+      let last = 0;
+      for (const place of [0.1, 0.4, 0.7, 1]) {
+        const strength = strengthAt(kind, place);
+        const worse = await distort(picture, kind, strength, 5);
+        expect([worse.width, worse.height, worse.data.length]).toEqual([
+          picture.width,
+          picture.height,
+          picture.data.length,
+        ]);
+        expect(Buffer.from((await distort(picture, kind, strength, 5)).data).equals(Buffer.from(worse.data))).toBe(
+          true,
+        );
+        const error = mse(picture.data, worse.data);
+        expect(error).toBeGreaterThan(last);
+        last = error;
+      }
+    },
+  );
 
   it('draws noise and direction by the seed', async () => {
     const picture = await readPicture();

@@ -10,15 +10,20 @@ interface Fixture {
   files: { file: string; base64: string; rgb: string }[];
 }
 
-const fixture = JSON.parse(readFileSync(new URL('../fixtures/media/pillow-avif.json', import.meta.url), 'utf8')) as Fixture;
+const fixture = JSON.parse(
+  readFileSync(new URL('../fixtures/media/pillow-avif.json', import.meta.url), 'utf8'),
+) as Fixture;
 
 describe('AVIF', () => {
-  it.each(fixture.files.map((one) => [one.file, one] as const))('%s: neither turned nor mirrored, within one level of Pillow', async (_name, one) => {
-    const picture = await decodeImage(Buffer.from(one.base64, 'base64'), DEFAULT_LIMITS, false);
-    const expected = Buffer.from(one.rgb, 'base64');
-    expect([picture.width, picture.height]).toEqual([fixture.width, fixture.height]);
-    expect(Math.max(...picture.data.map((value, i) => Math.abs(value - (expected[i] ?? 0))))).toBeLessThanOrEqual(1);
-  });
+  it.each(fixture.files.map((one) => [one.file, one] as const))(
+    '%s: neither turned nor mirrored, within one level of Pillow',
+    async (_name, one) => {
+      const picture = await decodeImage(Buffer.from(one.base64, 'base64'), DEFAULT_LIMITS, false);
+      const expected = Buffer.from(one.rgb, 'base64');
+      expect([picture.width, picture.height]).toEqual([fixture.width, fixture.height]);
+      expect(Math.max(...picture.data.map((value, i) => Math.abs(value - (expected[i] ?? 0))))).toBeLessThanOrEqual(1);
+    },
+  );
 
   it('turns it when asked to', async () => {
     const six = fixture.files.find((one) => one.file.startsWith('o6'));

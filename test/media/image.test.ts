@@ -12,7 +12,9 @@ let folder: string;
 let png: Buffer;
 beforeAll(async () => {
   folder = mkdtempSync(join(tmpdir(), 'qalign-image-'));
-  png = await sharp({ create: { width: 40, height: 20, channels: 3, background: { r: 9, g: 200, b: 77 } } }).png().toBuffer();
+  png = await sharp({ create: { width: 40, height: 20, channels: 3, background: { r: 9, g: 200, b: 77 } } })
+    .png()
+    .toBuffer();
   writeFileSync(join(folder, 'good.png'), png);
   symlinkSync('loop.png', join(folder, 'loop.png'));
   symlinkSync('good.png', join(folder, 'link.png'));
@@ -26,7 +28,9 @@ afterAll(() => {
 describe('where a picture comes from', () => {
   it('reads a path, a link and bytes alike', async () => {
     const [path, link, bytes] = await Promise.all(
-      [join(folder, 'good.png'), join(folder, 'link.png'), new Uint8Array(png)].map((input) => prepareImage(input, { size: 56 })),
+      [join(folder, 'good.png'), join(folder, 'link.png'), new Uint8Array(png)].map((input) =>
+        prepareImage(input, { size: 56 }),
+      ),
     );
     expect(path).toEqual(link);
     expect(path).toEqual(bytes);
@@ -59,8 +63,12 @@ describe('where a picture comes from', () => {
   });
 
   it('stops at the byte limit, also in a file that grows while it is read', async () => {
-    await expect(prepareImage(join(folder, 'good.png'), { size: 56, limits: { maxBytes: 10 } })).rejects.toMatchObject({ code: 'MEDIA_TOO_LARGE' });
-    await expect(prepareImage(png, { size: 56, limits: { maxBytes: 10 } })).rejects.toMatchObject({ code: 'MEDIA_TOO_LARGE' });
+    await expect(prepareImage(join(folder, 'good.png'), { size: 56, limits: { maxBytes: 10 } })).rejects.toMatchObject({
+      code: 'MEDIA_TOO_LARGE',
+    });
+    await expect(prepareImage(png, { size: 56, limits: { maxBytes: 10 } })).rejects.toMatchObject({
+      code: 'MEDIA_TOO_LARGE',
+    });
     const growing = join(folder, 'growing');
     writeFileSync(growing, Buffer.alloc(100_000));
     const reading = readFileLimited(growing, 1 << 22);
@@ -72,16 +80,24 @@ describe('where a picture comes from', () => {
 describe('limits and options', () => {
   it('stops at the pixel limit for every format', async () => {
     const make = (): Sharp => sharp({ create: { width: 40, height: 20, channels: 3, background: 'red' } });
-    const files = await Promise.all([make().png(), make().jpeg(), make().webp(), make().gif(), make().tiff(), make().avif()].map((s) => s.toBuffer()));
+    const files = await Promise.all(
+      [make().png(), make().jpeg(), make().webp(), make().gif(), make().tiff(), make().avif()].map((s) => s.toBuffer()),
+    );
     for (const file of files) {
-      await expect(prepareImage(file, { size: 56, limits: { maxPixels: 799 } })).rejects.toMatchObject({ code: 'MEDIA_TOO_LARGE' });
+      await expect(prepareImage(file, { size: 56, limits: { maxPixels: 799 } })).rejects.toMatchObject({
+        code: 'MEDIA_TOO_LARGE',
+      });
       expect((await prepareImage(file, { size: 56, limits: { maxPixels: 800 } })).width).toBe(56);
     }
   });
 
   it('gives up when the time is up', async () => {
-    const large = await sharp({ create: { width: 6000, height: 6000, channels: 3, background: 'red' } }).png().toBuffer();
-    await expect(prepareImage(large, { size: 448, limits: { timeoutMs: 1 } })).rejects.toMatchObject({ code: 'MEDIA_TIMEOUT' });
+    const large = await sharp({ create: { width: 6000, height: 6000, channels: 3, background: 'red' } })
+      .png()
+      .toBuffer();
+    await expect(prepareImage(large, { size: 448, limits: { timeoutMs: 1 } })).rejects.toMatchObject({
+      code: 'MEDIA_TIMEOUT',
+    });
   });
 
   it('ends with the reason of its signal', async () => {
@@ -94,7 +110,9 @@ describe('limits and options', () => {
 
   it('turns a picture by its EXIF orientation only when asked to', async () => {
     const raw = Uint8Array.from({ length: 20 * 10 * 3 }, (_, i) => (i * 5) % 256);
-    const plain = await sharp(raw, { raw: { width: 20, height: 10, channels: 3 } }).png().toBuffer();
+    const plain = await sharp(raw, { raw: { width: 20, height: 10, channels: 3 } })
+      .png()
+      .toBuffer();
     const turned = await sharp(plain).withMetadata({ orientation: 6 }).png().toBuffer();
     const byHand = await sharp(plain).rotate(90).png().toBuffer();
     const [a, b, c, d] = await Promise.all([

@@ -6,12 +6,20 @@ import { prepareFrame, prepareImage } from '../../src/media/image.js';
 import { createPreparePool, startPrepareThread } from '../../src/media/prepare-pool.js';
 
 const folder = fileURLToPath(new URL('../fixtures/golden/pixels/inputs/', import.meta.url));
-const names = ['jpg_420_17x9.jpg', 'bmp_rle8_160x120.bmp', 'gif_partial_100x80.gif', 'png_gray16_260x180.png', 'webp_exif6_240x150.webp'];
+const names = [
+  'jpg_420_17x9.jpg',
+  'bmp_rle8_160x120.bmp',
+  'gif_partial_100x80.gif',
+  'png_gray16_260x180.png',
+  'webp_exif6_240x150.webp',
+];
 
 describe('createPreparePool', () => {
   it('gives what prepareImage gives, for paths and bytes, many at once', async () => {
     await using pool = createPreparePool({ threads: 2 });
-    const inputs = [...names, ...names].map((name, i) => (i % 2 === 0 ? folder + name : new Uint8Array(readFileSync(folder + name))));
+    const inputs = [...names, ...names].map((name, i) =>
+      i % 2 === 0 ? folder + name : new Uint8Array(readFileSync(folder + name)),
+    );
     const got = await Promise.all(inputs.map((input) => pool.prepareImage(input, { size: 56 })));
     const expected = await Promise.all(inputs.map((input) => prepareImage(input, { size: 56 })));
     expect(got).toEqual(expected);
@@ -19,7 +27,11 @@ describe('createPreparePool', () => {
 
   it('prepares the frames of a clip into one block', async () => {
     await using pool = createPreparePool({ threads: 1 });
-    const frames = [1, 2, 3].map((k) => ({ width: 30, height: 20, data: Uint8Array.from({ length: 1800 }, (_, i) => (i * k) % 256) }));
+    const frames = [1, 2, 3].map((k) => ({
+      width: 30,
+      height: 20,
+      data: Uint8Array.from({ length: 1800 }, (_, i) => (i * k) % 256),
+    }));
     const block = await pool.prepareFrames(frames, { size: 28 });
     expect(block).toEqual(Uint8Array.from(frames.flatMap((frame) => [...prepareFrame(frame, { size: 28 }).data])));
   });
@@ -28,24 +40,35 @@ describe('createPreparePool', () => {
     await using pool = createPreparePool({ threads: 1 });
     await expect(pool.prepareImage('/nowhere.png', { size: 56 })).rejects.toMatchObject({ code: 'MEDIA_NOT_FOUND' });
     await expect(pool.prepareImage(folder, { size: 56 })).rejects.toMatchObject({ code: 'MEDIA_UNREADABLE' });
-    await expect(pool.prepareImage(folder + 'jpg_420_17x9.jpg', { size: 56, limits: { maxPixels: 3 } })).rejects.toMatchObject({ code: 'MEDIA_TOO_LARGE' });
+    await expect(
+      pool.prepareImage(folder + 'jpg_420_17x9.jpg', { size: 56, limits: { maxPixels: 3 } }),
+    ).rejects.toMatchObject({ code: 'MEDIA_TOO_LARGE' });
     expect((await pool.prepareImage(folder + 'jpg_420_17x9.jpg', { size: 56 })).width).toBe(56);
   });
 
-  it.each(['process.exit(3)', 'throw new Error("struck")'])('replaces a thread that dies of %s; only its own picture fails', async (death) => {
-    let started = 0;
-    const mortal = (): Worker => new Worker(`require('node:worker_threads').parentPort.on('message', () => { ${death} })`, { eval: true });
-    await using pool = createPreparePool({ threads: 1, startThread: () => (started++ === 0 ? mortal() : startPrepareThread()) });
-    const dying = pool.prepareImage(folder + 'jpg_420_17x9.jpg', { size: 56 });
-    const after = pool.prepareImage(folder + 'jpg_420_17x9.jpg', { size: 56 });
-    await expect(dying).rejects.toMatchObject({ code: 'MEDIA_CORRUPT' });
-    expect((await after).width).toBe(56);
-    expect(started).toBe(2);
-  });
+  it.each(['process.exit(3)', 'throw new Error("struck")'])(
+    'replaces a thread that dies of %s; only its own picture fails',
+    async (death) => {
+      let started = 0;
+      const mortal = (): Worker =>
+        new Worker(`require('node:worker_threads').parentPort.on('message', () => { ${death} })`, { eval: true });
+      await using pool = createPreparePool({
+        threads: 1,
+        startThread: () => (started++ === 0 ? mortal() : startPrepareThread()),
+      });
+      const dying = pool.prepareImage(folder + 'jpg_420_17x9.jpg', { size: 56 });
+      const after = pool.prepareImage(folder + 'jpg_420_17x9.jpg', { size: 56 });
+      await expect(dying).rejects.toMatchObject({ code: 'MEDIA_CORRUPT' });
+      expect((await after).width).toBe(56);
+      expect(started).toBe(2);
+    },
+  );
 
   it('refuses what cannot be sent to a thread', async () => {
     await using pool = createPreparePool({ threads: 1 });
-    await expect(pool.prepareImage((() => 1) as unknown as string, { size: 56 })).rejects.toMatchObject({ code: 'CONFIG_INVALID' });
+    await expect(pool.prepareImage((() => 1) as unknown as string, { size: 56 })).rejects.toMatchObject({
+      code: 'CONFIG_INVALID',
+    });
     expect((await pool.prepareImage(folder + 'jpg_420_17x9.jpg', { size: 56 })).width).toBe(56);
   });
 
@@ -55,7 +78,8 @@ describe('createPreparePool', () => {
     const jobs = names.map((name) => pool.prepareImage(folder + name, { size: 448, signal: controller.signal }));
     const outcomes = Promise.allSettled(jobs);
     controller.abort(new Error('enough'));
-    for (const outcome of await outcomes) expect(outcome).toMatchObject({ status: 'rejected', reason: { message: 'enough' } });
+    for (const outcome of await outcomes)
+      expect(outcome).toMatchObject({ status: 'rejected', reason: { message: 'enough' } });
     expect((await pool.prepareImage(folder + 'jpg_420_17x9.jpg', { size: 56 })).width).toBe(56);
   });
 
@@ -65,7 +89,9 @@ describe('createPreparePool', () => {
     await pool.close();
     const states = await outcomes;
     expect(states.at(-1)).toMatchObject({ status: 'rejected', reason: { code: 'CANCELLED' } });
-    await expect(pool.prepareImage(folder + 'jpg_420_17x9.jpg', { size: 56 })).rejects.toMatchObject({ code: 'CANCELLED' });
+    await expect(pool.prepareImage(folder + 'jpg_420_17x9.jpg', { size: 56 })).rejects.toMatchObject({
+      code: 'CANCELLED',
+    });
     await pool.close();
   });
 

@@ -26,18 +26,26 @@ function literal(data: Uint8Array, width: number, height: number, size: number):
   const square = new Uint8Array(side * side * 3).map((_, i) => PAD_COLOUR[i % 3] ?? 0);
   const left = Math.floor((side - width) / 2);
   const top = Math.floor((side - height) / 2);
-  for (let y = 0; y < height; y++) square.set(data.subarray(y * width * 3, (y + 1) * width * 3), ((top + y) * side + left) * 3);
+  for (let y = 0; y < height; y++)
+    square.set(data.subarray(y * width * 3, (y + 1) * width * 3), ((top + y) * side + left) * 3);
   return side === size ? square : resamplePlain(square, planResample(side, side, size));
 }
 
 describe('padAndResize', () => {
-  const shapes = { width: fc.integer({ min: 1, max: 90 }), height: fc.integer({ min: 1, max: 90 }), size: fc.integer({ min: 1, max: 70 }), seed: fc.nat() };
+  const shapes = {
+    width: fc.integer({ min: 1, max: 90 }),
+    height: fc.integer({ min: 1, max: 90 }),
+    size: fc.integer({ min: 1, max: 70 }),
+    seed: fc.nat(),
+  };
 
   it('equals padding first and resizing then, for any shape', () => {
     fc.assert(
       fc.property(fc.record(shapes), ({ width, height, size, seed }) => {
         const data = noise(width, height, seed);
-        expect(Buffer.from(padAndResize({ width, height, data }, size)).equals(literal(data, width, height, size))).toBe(true);
+        expect(
+          Buffer.from(padAndResize({ width, height, data }, size)).equals(literal(data, width, height, size)),
+        ).toBe(true);
       }),
       { numRuns: 300 },
     );
@@ -56,7 +64,13 @@ describe('padAndResize', () => {
     );
   });
 
-  it.each([[1, 3000], [3000, 1], [2, 5000], [1999, 7], [900, 700]])('does so for %i x %i, which goes through in strips', (width, height) => {
+  it.each([
+    [1, 3000],
+    [3000, 1],
+    [2, 5000],
+    [1999, 7],
+    [900, 700],
+  ])('does so for %i x %i, which goes through in strips', (width, height) => {
     const data = noise(width, height, 7);
     const plan = planResample(width, height, 56);
     expect(Buffer.from(createWasmResample()?.(data, plan) ?? []).equals(resamplePlain(data, plan))).toBe(true);
@@ -76,7 +90,9 @@ describe('padAndResize', () => {
 
   it('refuses data that does not fit its size, and sides beyond the limit', () => {
     expect(() => padAndResize({ width: 4, height: 4, data: new Uint8Array(47) }, 8)).toThrow(/needs 48 bytes/);
-    expect(() => padAndResize({ width: 300_000, height: 1, data: new Uint8Array(900_000) }, 8)).toThrow(/over the limit/);
+    expect(() => padAndResize({ width: 300_000, height: 1, data: new Uint8Array(900_000) }, 8)).toThrow(
+      /over the limit/,
+    );
   });
 });
 

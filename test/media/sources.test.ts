@@ -26,7 +26,8 @@ async function expand(...inputs: string[]): Promise<MediaSource[]> {
   for await (const source of expandSources(inputs)) found.push(source);
   return found;
 }
-const names = (sources: readonly MediaSource[]): string[] => sources.map(({ input }) => input.replace(`${folder}/`, ''));
+const names = (sources: readonly MediaSource[]): string[] =>
+  sources.map(({ input }) => input.replace(`${folder}/`, ''));
 
 describe('expandSources', () => {
   it('walks folders in the order of names, by known extensions, links to files included, circles not', async () => {
@@ -45,17 +46,32 @@ describe('expandSources', () => {
   });
 
   it('takes a file that is named whatever it is called, and its kind from its bytes', async () => {
-    expect(await expand(join(folder, 'no extension'), join(folder, 'b/clip.jpg'))).toMatchObject([{ kind: 'image' }, { kind: 'video' }]);
+    expect(await expand(join(folder, 'no extension'), join(folder, 'b/clip.jpg'))).toMatchObject([
+      { kind: 'image' },
+      { kind: 'video' },
+    ]);
   });
 
   it('expands patterns that the shell left alone, but a file of that very name comes first', async () => {
-    expect(names(await expand(join(folder, '**/*.{jpg,JPG}')))).toEqual(['a.jpg', 'b/clip.jpg', 'b/inner/z.JPG', 'b/link.jpg', 'odd[1].jpg']);
-    expect((await expand('test/fixtures/pictures/p*.jpg')).map(({ input }) => input)).toEqual(['test/fixtures/pictures/pristine.jpg']);
+    expect(names(await expand(join(folder, '**/*.{jpg,JPG}')))).toEqual([
+      'a.jpg',
+      'b/clip.jpg',
+      'b/inner/z.JPG',
+      'b/link.jpg',
+      'odd[1].jpg',
+    ]);
+    expect((await expand('test/fixtures/pictures/p*.jpg')).map(({ input }) => input)).toEqual([
+      'test/fixtures/pictures/pristine.jpg',
+    ]);
     expect(names(await expand(join(folder, 'odd[1].jpg')))).toEqual(['odd[1].jpg']);
   });
 
   it('makes a failed source of what cannot be opened, and goes on', async () => {
-    const [missing, nothing, good] = await expand(join(folder, 'gone.jpg'), join(folder, '*.xyz'), join(folder, 'a.jpg'));
+    const [missing, nothing, good] = await expand(
+      join(folder, 'gone.jpg'),
+      join(folder, '*.xyz'),
+      join(folder, 'a.jpg'),
+    );
     expect(missing?.error?.code).toBe('MEDIA_NOT_FOUND');
     expect(nothing?.error?.code).toBe('MEDIA_NOT_FOUND');
     expect(good?.error).toBeUndefined();

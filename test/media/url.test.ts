@@ -4,7 +4,28 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { fetchMedia, isPublicAddress } from '../../src/media/url.js';
 
 describe('addresses', () => {
-  it.each(['127.0.0.1', '10.1.2.3', '172.31.255.255', '192.168.0.1', '169.254.169.254', '100.64.0.1', '0.0.0.0', '224.0.0.1', '255.255.255.255', '::1', '::', 'fe80::1', 'fc00::1', 'ff02::1', '::ffff:10.0.0.1', '::ffff:8.8.8.8', '64:ff9b::7f00:1', '2002:7f00:1::', '2001:db8::1', 'not an address'])('%s is not public', (address) => {
+  it.each([
+    '127.0.0.1',
+    '10.1.2.3',
+    '172.31.255.255',
+    '192.168.0.1',
+    '169.254.169.254',
+    '100.64.0.1',
+    '0.0.0.0',
+    '224.0.0.1',
+    '255.255.255.255',
+    '::1',
+    '::',
+    'fe80::1',
+    'fc00::1',
+    'ff02::1',
+    '::ffff:10.0.0.1',
+    '::ffff:8.8.8.8',
+    '64:ff9b::7f00:1',
+    '2002:7f00:1::',
+    '2001:db8::1',
+    'not an address',
+  ])('%s is not public', (address) => {
     expect(isPublicAddress(address)).toBe(false);
   });
   it.each(['8.8.8.8', '1.1.1.1', '172.32.0.1', '2606:4700::1111'])('%s is public', (address) => {
@@ -51,18 +72,29 @@ describe('fetching', () => {
   it('never speaks to loopback by itself: by address, by name, in odd spellings', async () => {
     const port = new URL(root).port;
     for (const host of ['127.0.0.1', 'localhost', '2130706433', '0x7f.1', '[::1]', '[::ffff:127.0.0.1]']) {
-      await expect(fetchMedia(`http://${host}:${port}/ok`), host).rejects.toMatchObject({ code: 'MEDIA_URL_FORBIDDEN' });
+      await expect(fetchMedia(`http://${host}:${port}/ok`), host).rejects.toMatchObject({
+        code: 'MEDIA_URL_FORBIDDEN',
+      });
     }
   });
 
   it('limits bytes and time, and can be cancelled', async () => {
-    await expect(fetchMedia(`${root}/ok`, { isAllowed, limits: { maxBytes: 3 } })).rejects.toMatchObject({ code: 'MEDIA_TOO_LARGE' });
-    await expect(fetchMedia(`${root}/slow`, { isAllowed, limits: { timeoutMs: 200 } })).rejects.toMatchObject({ code: 'MEDIA_TIMEOUT' });
-    await expect(fetchMedia(`${root}/slow`, { isAllowed, signal: AbortSignal.timeout(100) })).rejects.toMatchObject({ code: 'CANCELLED' });
+    await expect(fetchMedia(`${root}/ok`, { isAllowed, limits: { maxBytes: 3 } })).rejects.toMatchObject({
+      code: 'MEDIA_TOO_LARGE',
+    });
+    await expect(fetchMedia(`${root}/slow`, { isAllowed, limits: { timeoutMs: 200 } })).rejects.toMatchObject({
+      code: 'MEDIA_TIMEOUT',
+    });
+    await expect(fetchMedia(`${root}/slow`, { isAllowed, signal: AbortSignal.timeout(100) })).rejects.toMatchObject({
+      code: 'CANCELLED',
+    });
   });
 
   it('refuses credentials and does not repeat them', async () => {
     const error = await fetchMedia('http://me:secret@example.com/x').catch((failure: Error) => failure);
-    expect(error).toMatchObject({ code: 'MEDIA_URL_FORBIDDEN', message: expect.not.stringContaining('secret') as string });
+    expect(error).toMatchObject({
+      code: 'MEDIA_URL_FORBIDDEN',
+      message: expect.not.stringContaining('secret') as string,
+    });
   });
 });

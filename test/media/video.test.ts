@@ -1,6 +1,15 @@
 import { createHash } from 'node:crypto';
 import { execFileSync, spawn } from 'node:child_process';
-import { chmodSync, copyFileSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  copyFileSync,
+  existsSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -16,14 +25,26 @@ import { packageRoot } from '../../src/package-root.js';
 
 const FIXTURES = join(packageRoot, 'test/fixtures/golden/frames');
 const SHARED = join(packageRoot, '../shared/golden/frames');
-interface Clip { file: string; indices: number[]; warns: boolean; frames: { sha256: string; size: [number, number] }[] }
-interface Bad { file: string; accept: string[] }
-const { clips, bad } = JSON.parse(readFileSync(join(FIXTURES, 'expected.json'), 'utf8')) as { clips: Clip[]; bad: Bad[] };
+interface Clip {
+  file: string;
+  indices: number[];
+  warns: boolean;
+  frames: { sha256: string; size: [number, number] }[];
+}
+interface Bad {
+  file: string;
+  accept: string[];
+}
+const { clips, bad } = JSON.parse(readFileSync(join(FIXTURES, 'expected.json'), 'utf8')) as {
+  clips: Clip[];
+  bad: Bad[];
+};
 
 async function sample(input: string | Uint8Array, options?: SampleVideoOptions) {
   const { indices, warnings, frames: source } = await sampleVideo(input, options);
   const frames: Clip['frames'] = [];
-  for await (const { width, height, data } of source) frames.push({ sha256: createHash('sha256').update(data).digest('hex'), size: [width, height] });
+  for await (const { width, height, data } of source)
+    frames.push({ sha256: createHash('sha256').update(data).digest('hex'), size: [width, height] });
   return { indices, warnings, frames };
 }
 
@@ -35,10 +56,13 @@ async function matches(path: string, clip: Clip): Promise<void> {
 }
 
 async function isAccepted(path: string, accept: string[]): Promise<void> {
-  const outcome = await sample(path).then(({ warnings }) => (warnings.length > 0 ? 'scored with a warning' : 'scored'), (error: { code?: string }) => {
-    expect(error.code).toMatch(/^(MEDIA|FFMPEG)_/);
-    return 'error';
-  });
+  const outcome = await sample(path).then(
+    ({ warnings }) => (warnings.length > 0 ? 'scored with a warning' : 'scored'),
+    (error: { code?: string }) => {
+      expect(error.code).toMatch(/^(MEDIA|FFMPEG)_/);
+      return 'error';
+    },
+  );
   expect(accept).toContain(outcome);
 }
 
@@ -58,8 +82,14 @@ async function withoutFfprobe(check: () => Promise<void>): Promise<void> {
 }
 
 describe('golden clips of the repository', () => {
-  it.each(clips)('$file without ffprobe', (clip) => withoutFfprobe(() => matches(join(FIXTURES, clip.file), { ...clip, warns: true })));
-  it.each(bad)('$file without ffprobe ends as it may', ({ file, accept }) => withoutFfprobe(() => isAccepted(join(FIXTURES, file), [...accept, ...(accept.includes('scored') ? ['scored with a warning'] : [])])));
+  it.each(clips)('$file without ffprobe', (clip) =>
+    withoutFfprobe(() => matches(join(FIXTURES, clip.file), { ...clip, warns: true })),
+  );
+  it.each(bad)('$file without ffprobe ends as it may', ({ file, accept }) =>
+    withoutFfprobe(() =>
+      isAccepted(join(FIXTURES, file), [...accept, ...(accept.includes('scored') ? ['scored with a warning'] : [])]),
+    ),
+  );
   it.each(clips)('$file', (clip) => matches(join(FIXTURES, clip.file), clip));
   it.each(bad)('$file ends as it may', ({ file, accept }) => isAccepted(join(FIXTURES, file), accept));
 });
@@ -67,12 +97,37 @@ describe('golden clips of the repository', () => {
 const complete = existsSync(SHARED);
 if (!complete) console.warn('NOT RUN: all golden clips; needs ../shared/golden/frames');
 describe.skipIf(!complete)('all golden clips', () => {
-  interface Product { indices: number[]; warnings: string[]; size: [number, number]; frames: { sha256: string; size?: [number, number] }[]; accept: string[] }
-  const all = complete ? (JSON.parse(readFileSync(join(SHARED, 'expected.json'), 'utf8')) as { clips: { file: string; product: Product }[]; bad: { file: string; product: Product }[] }) : { clips: [], bad: [] };
+  interface Product {
+    indices: number[];
+    warnings: string[];
+    size: [number, number];
+    frames: { sha256: string; size?: [number, number] }[];
+    accept: string[];
+  }
+  const all = complete
+    ? (JSON.parse(readFileSync(join(SHARED, 'expected.json'), 'utf8')) as {
+        clips: { file: string; product: Product }[];
+        bad: { file: string; product: Product }[];
+      })
+    : { clips: [], bad: [] };
   it.each(all.clips)('$file', ({ file, product }) =>
-    matches(join(SHARED, file), { file, indices: product.indices, warns: product.warnings.length > 0, frames: product.frames.map((frame) => ({ sha256: frame.sha256, size: frame.size ?? product.size })) }));
-  it.each(all.clips)('$file without ffprobe', ({ file, product }) => withoutFfprobe(() =>
-    matches(join(SHARED, file), { file, indices: product.indices, warns: true, frames: product.frames.map((frame) => ({ sha256: frame.sha256, size: frame.size ?? product.size })) })));
+    matches(join(SHARED, file), {
+      file,
+      indices: product.indices,
+      warns: product.warnings.length > 0,
+      frames: product.frames.map((frame) => ({ sha256: frame.sha256, size: frame.size ?? product.size })),
+    }),
+  );
+  it.each(all.clips)('$file without ffprobe', ({ file, product }) =>
+    withoutFfprobe(() =>
+      matches(join(SHARED, file), {
+        file,
+        indices: product.indices,
+        warns: true,
+        frames: product.frames.map((frame) => ({ sha256: frame.sha256, size: frame.size ?? product.size })),
+      }),
+    ),
+  );
   it.each(all.bad)('$file ends as it may', ({ file, product }) => isAccepted(join(SHARED, file), product.accept));
 });
 
@@ -84,7 +139,21 @@ describe('sampling', () => {
     try {
       const whole = join(folder, 'whole.avi');
       // every second picture is an empty chunk, which the index counts and ffprobe does not
-      execFileSync(findFfmpeg().ffmpeg ?? '', ['-v', 'error', '-f', 'lavfi', '-i', 'testsrc2=size=64x48:rate=10:duration=4', '-vf', 'select=not(mod(n\\,2))', '-fps_mode', 'passthrough', '-c:v', 'mjpeg', whole]);
+      execFileSync(findFfmpeg().ffmpeg ?? '', [
+        '-v',
+        'error',
+        '-f',
+        'lavfi',
+        '-i',
+        'testsrc2=size=64x48:rate=10:duration=4',
+        '-vf',
+        'select=not(mod(n\\,2))',
+        '-fps_mode',
+        'passthrough',
+        '-c:v',
+        'mjpeg',
+        whole,
+      ]);
       expect((await sample(whole)).warnings).toEqual([]);
     } finally {
       rmSync(folder, { recursive: true });
@@ -130,7 +199,8 @@ describe('sampling', () => {
   });
 
   it('takes sensible numbers only', async () => {
-    for (const options of [{ fps: 0 }, { fps: -1 }, { fps: NaN }, { maxFrames: 0 }, { maxFrames: 1.5 }]) await expect(sampleVideo(clip, options)).rejects.toMatchObject({ code: 'USAGE' });
+    for (const options of [{ fps: 0 }, { fps: -1 }, { fps: NaN }, { maxFrames: 0 }, { maxFrames: 1.5 }])
+      await expect(sampleVideo(clip, options)).rejects.toMatchObject({ code: 'USAGE' });
     await expect(sampleVideo(clip, { fps: 1e12 })).rejects.toMatchObject({ code: 'MEDIA_TOO_LARGE' });
   });
 
@@ -148,18 +218,34 @@ describe('sampling', () => {
     const video = await prepareVideo(clip, { size: 56 });
     const { frames } = await sampleVideo(clip);
     let at = 0;
-    for await (const frame of frames) expect(Buffer.compare(video.data.subarray(at++ * 56 * 56 * 3, at * 56 * 56 * 3), prepareFrame(frame, { size: 56 }).data)).toBe(0);
+    for await (const frame of frames)
+      expect(
+        Buffer.compare(
+          video.data.subarray(at++ * 56 * 56 * 3, at * 56 * 56 * 3),
+          prepareFrame(frame, { size: 56 }).data,
+        ),
+      ).toBe(0);
     expect(at).toBe(video.frames);
   });
 
   it('stops ffmpeg when the reader leaves or cancels', async () => {
-    const children = (): string[] => readFileSync(`/proc/${process.pid}/task/${process.pid}/children`, 'utf8').trim().split(' ').filter((pid) => pid !== '' && readFileSync(`/proc/${pid}/comm`, 'utf8').startsWith('ffmpeg'));
+    const children = (): string[] =>
+      readFileSync(`/proc/${process.pid}/task/${process.pid}/children`, 'utf8')
+        .trim()
+        .split(' ')
+        .filter((pid) => pid !== '' && readFileSync(`/proc/${pid}/comm`, 'utf8').startsWith('ffmpeg'));
     const left = await sampleVideo(clip);
     for await (const _ of left.frames) break;
     const stop = new AbortController();
     const cancelled = await sampleVideo(clip, { signal: stop.signal });
     stop.abort();
-    await expect((async () => { for await (const _ of cancelled.frames) { /* until it throws */ } })()).rejects.toMatchObject({ code: 'CANCELLED' });
+    await expect(
+      (async () => {
+        for await (const _ of cancelled.frames) {
+          /* until it throws */
+        }
+      })(),
+    ).rejects.toMatchObject({ code: 'CANCELLED' });
     await expect.poll(children).toEqual([]);
   });
 
@@ -171,7 +257,14 @@ describe('sampling', () => {
 
   describe('programs', () => {
     const before = { ...process.env };
-    afterEach(() => void Object.assign(process.env, { PATH: before['PATH'] }, before['FFMPEG_BIN'] === undefined ? {} : { FFMPEG_BIN: before['FFMPEG_BIN'] }));
+    afterEach(
+      () =>
+        void Object.assign(
+          process.env,
+          { PATH: before['PATH'] },
+          before['FFMPEG_BIN'] === undefined ? {} : { FFMPEG_BIN: before['FFMPEG_BIN'] },
+        ),
+    );
 
     const withProgram = async (script: string, check: () => Promise<void>): Promise<void> => {
       const folder = mkdtempSync(join(tmpdir(), 'program-'));
@@ -186,38 +279,72 @@ describe('sampling', () => {
 
     it('are described with version and origin', async () => {
       const real = findFfmpeg().ffmpeg;
-      expect(await describeFfmpeg({ ...process.env, FFMPEG_BIN: real })).toMatchObject({ ffmpeg: { path: real, origin: 'FFMPEG_BIN', version: expect.stringMatching(/\d/) as string } });
-      expect(await describeFfmpeg({ PATH: '/nowhere', FFMPEG_BIN: '/nowhere/ffmpeg' })).toEqual({ ffmpeg: undefined, ffprobe: undefined });
+      expect(await describeFfmpeg({ ...process.env, FFMPEG_BIN: real })).toMatchObject({
+        ffmpeg: { path: real, origin: 'FFMPEG_BIN', version: expect.stringMatching(/\d/) as string },
+      });
+      expect(await describeFfmpeg({ PATH: '/nowhere', FFMPEG_BIN: '/nowhere/ffmpeg' })).toEqual({
+        ffmpeg: undefined,
+        ffprobe: undefined,
+      });
     });
 
     it('one that crashes is told from a clip that is damaged', async () => {
-      await withProgram('kill -SEGV $$', () => expect(sample(clip)).rejects.toMatchObject({ code: 'FFMPEG_CRASHED', message: expect.stringContaining('FFMPEG_BIN') as string }));
+      await withProgram('kill -SEGV $$', () =>
+        expect(sample(clip)).rejects.toMatchObject({
+          code: 'FFMPEG_CRASHED',
+          message: expect.stringContaining('FFMPEG_BIN') as string,
+        }),
+      );
       await withProgram('exit 139', () => expect(sample(clip)).rejects.toMatchObject({ code: 'FFMPEG_CRASHED' }));
-      await withProgram('echo Invalid data >&2; exit 183', () => expect(sample(clip)).rejects.toMatchObject({ code: 'MEDIA_CORRUPT' }));
+      await withProgram('echo Invalid data >&2; exit 183', () =>
+        expect(sample(clip)).rejects.toMatchObject({ code: 'MEDIA_CORRUPT' }),
+      );
     });
 
     it('one that hangs is ended', async () => {
-      await withProgram('exec sleep 60', () => expect(sample(clip, { limits: { timeoutMs: 1000 } })).rejects.toMatchObject({ code: 'MEDIA_TIMEOUT' }));
+      await withProgram('exec sleep 60', () =>
+        expect(sample(clip, { limits: { timeoutMs: 1000 } })).rejects.toMatchObject({ code: 'MEDIA_TIMEOUT' }),
+      );
     });
 
     it('one that knows only -vsync is spoken to in its own words', async () => {
       const { frames } = await sample(clip);
       const real = findFfmpeg().ffmpeg ?? '';
-      await withProgram(`case " $* " in *" -fps_mode "*) echo "Unrecognized option 'fps_mode'." >&2; exit 1;; esac; exec ${real} "$@"`, async () => expect((await sample(clip)).frames).toEqual(frames));
+      await withProgram(
+        `case " $* " in *" -fps_mode "*) echo "Unrecognized option 'fps_mode'." >&2; exit 1;; esac; exec ${real} "$@"`,
+        async () => expect((await sample(clip)).frames).toEqual(frames),
+      );
     });
 
     it('ends by itself when Node is killed, and no copy of the bytes stays behind', { timeout: 60_000 }, async () => {
       const folder = mkdtempSync(join(tmpdir(), 'killed-'));
       try {
-        // two reads of a clip whose frames fill the pipe many times over: ffmpeg is waiting for its reader when that dies
+        // two reads of a clip whose frames fill the pipe many times over: ffmpeg is waiting for its reader when that
+        // dies
         const script = `import { readFileSync } from 'node:fs'; const { sampleVideo } = await import(${JSON.stringify(join(packageRoot, 'src/media/video.ts'))}); const { frames } = await sampleVideo(readFileSync(${JSON.stringify(clip)}), { fps: 60 }); await frames[Symbol.asyncIterator]().next(); console.log('reading'); setInterval(() => {}, 1000);`;
         writeFileSync(join(folder, 'reader.mts'), script);
-        const reader = spawn(process.execPath, ['--import', 'tsx', join(folder, 'reader.mts')], { cwd: packageRoot, env: { ...process.env, TMPDIR: folder }, stdio: ['ignore', 'pipe', 'inherit'] });
+        const reader = spawn(process.execPath, ['--import', 'tsx', join(folder, 'reader.mts')], {
+          cwd: packageRoot,
+          env: { ...process.env, TMPDIR: folder },
+          stdio: ['ignore', 'pipe', 'inherit'],
+        });
         await new Promise((resolve) => reader.stdout.once('data', resolve));
-        const children = readFileSync(`/proc/${reader.pid}/task/${reader.pid}/children`, 'utf8').trim().split(' ').filter((pid) => readFileSync(`/proc/${pid}/comm`, 'utf8').startsWith('ffmpeg'));
+        const children = readFileSync(`/proc/${reader.pid}/task/${reader.pid}/children`, 'utf8')
+          .trim()
+          .split(' ')
+          .filter((pid) => readFileSync(`/proc/${pid}/comm`, 'utf8').startsWith('ffmpeg'));
         expect(children).toHaveLength(1);
         reader.kill('SIGKILL');
-        await expect.poll(() => children.filter((pid) => existsSync(`/proc/${pid}`) && !/^State:\s+Z/m.test(readFileSync(`/proc/${pid}/status`, 'utf8'))), { timeout: 10_000 }).toEqual([]);
+        await expect
+          .poll(
+            () =>
+              children.filter(
+                (pid) =>
+                  existsSync(`/proc/${pid}`) && !/^State:\s+Z/m.test(readFileSync(`/proc/${pid}/status`, 'utf8')),
+              ),
+            { timeout: 10_000 },
+          )
+          .toEqual([]);
         expect(readdirSync(folder).filter((name) => name.startsWith('qalign-'))).toEqual([]);
       } finally {
         rmSync(folder, { recursive: true, force: true });
@@ -226,7 +353,10 @@ describe('sampling', () => {
 
     it('none: one error that names the places', async () => {
       process.env['PATH'] = '/nowhere';
-      await expect(sampleVideo(clip)).rejects.toMatchObject({ code: 'FFMPEG_NOT_FOUND', message: expect.stringContaining('FFMPEG_BIN') as string });
+      await expect(sampleVideo(clip)).rejects.toMatchObject({
+        code: 'FFMPEG_NOT_FOUND',
+        message: expect.stringContaining('FFMPEG_BIN') as string,
+      });
     });
   });
 });
@@ -236,39 +366,52 @@ describe('indices', () => {
     const { count, indexAt } = sampling(rate, packets, perSecond);
     return Array.from({ length: count }, (_, i) => indexAt(i));
   };
-  const rates = fc.constantFrom([30000, 1001], [24000, 1001], [25, 1], [30, 1], [50, 1], [60000, 1001], [1, 1], [1, 2], [120, 1]).map(([numerator, denominator]) => ({ numerator, denominator }));
+  const rates = fc
+    .constantFrom([30000, 1001], [24000, 1001], [25, 1], [30, 1], [50, 1], [60000, 1001], [1, 1], [1, 2], [120, 1])
+    .map(([numerator, denominator]) => ({ numerator, denominator }));
   const packetCounts = fc.integer({ min: 1, max: 20_000 });
 
   it('are those of exact arithmetic at one picture a second, for every rate that clips have', () => {
-    fc.assert(fc.property(rates, packetCounts, ({ numerator, denominator }, packets) => {
-      const [a, b] = [BigInt(numerator), BigInt(denominator)];
-      const indices = listed({ numerator, denominator }, packets);
-      expect(indices).toEqual(indices.map((_, i) => Number((BigInt(i) * a) / b)));
-      expect(indices).toHaveLength(Number((BigInt(packets) * b) / a));
-    }));
+    fc.assert(
+      fc.property(rates, packetCounts, ({ numerator, denominator }, packets) => {
+        const [a, b] = [BigInt(numerator), BigInt(denominator)];
+        const indices = listed({ numerator, denominator }, packets);
+        expect(indices).toEqual(indices.map((_, i) => Number((BigInt(i) * a) / b)));
+        expect(indices).toHaveLength(Number((BigInt(packets) * b) / a));
+      }),
+    );
   });
 
   it('are exact for other fractions a second too, and so is what ffmpeg is told to let through', () => {
     const wanted = fc.tuple(fc.integer({ min: 1, max: 60 }), fc.integer({ min: 1, max: 30 }));
-    fc.assert(fc.property(rates, fc.integer({ min: 1, max: 2000 }), wanted, ({ numerator, denominator }, packets, [p, q]) => {
-      fc.pre(p !== q);
-      const [a, b] = [BigInt(numerator) * BigInt(q), BigInt(denominator) * BigInt(p)];
-      const exact = Array.from({ length: Number((BigInt(packets) * b) / a) }, (_, i) => Number((BigInt(i) * a) / b));
-      const found = sampling({ numerator, denominator }, packets, p / q);
-      expect(listed({ numerator, denominator }, packets, p / q)).toEqual(exact);
-      if (exact.length === 0) return;
-      const last = exact.at(-1) ?? 0;
-      const distinct = Array.from({ length: found.distinctUpTo(exact.length - 1) }, (_, j) => found.distinctAt(j));
-      expect(distinct).toEqual([...new Set(exact)]);
-      expect(letThrough(found.select, last)).toEqual(distinct);
-    }));
+    fc.assert(
+      fc.property(rates, fc.integer({ min: 1, max: 2000 }), wanted, ({ numerator, denominator }, packets, [p, q]) => {
+        fc.pre(p !== q);
+        const [a, b] = [BigInt(numerator) * BigInt(q), BigInt(denominator) * BigInt(p)];
+        const exact = Array.from({ length: Number((BigInt(packets) * b) / a) }, (_, i) => Number((BigInt(i) * a) / b));
+        const found = sampling({ numerator, denominator }, packets, p / q);
+        expect(listed({ numerator, denominator }, packets, p / q)).toEqual(exact);
+        if (exact.length === 0) return;
+        const last = exact.at(-1) ?? 0;
+        const distinct = Array.from({ length: found.distinctUpTo(exact.length - 1) }, (_, j) => found.distinctAt(j));
+        expect(distinct).toEqual([...new Set(exact)]);
+        expect(letThrough(found.select, last)).toEqual(distinct);
+      }),
+    );
   });
 
   it('rates are found again in their durations, which Matroska cuts off to nanoseconds', () => {
-    const named = fc.oneof(rates, fc.constantFrom([25, 2], [1, 3], [17, 7], [15000, 1001], [120000, 1001], [999, 40], [1000, 1]).map(([numerator, denominator]) => ({ numerator, denominator })));
-    fc.assert(fc.property(named, (rate) => {
-      expect(rateOfDuration(Math.floor((1e9 * rate.denominator) / rate.numerator))).toEqual(rate);
-    }));
+    const named = fc.oneof(
+      rates,
+      fc
+        .constantFrom([25, 2], [1, 3], [17, 7], [15000, 1001], [120000, 1001], [999, 40], [1000, 1])
+        .map(([numerator, denominator]) => ({ numerator, denominator })),
+    );
+    fc.assert(
+      fc.property(named, (rate) => {
+        expect(rateOfDuration(Math.floor((1e9 * rate.denominator) / rate.numerator))).toEqual(rate);
+      }),
+    );
   });
 
   it('samplingRate divides exactly', () => {
@@ -280,18 +423,23 @@ describe('indices', () => {
   });
 
   it('spread keeps the first, the order and the count', () => {
-    fc.assert(fc.property(fc.integer({ min: 1, max: 500 }), fc.integer({ min: 1, max: 50 }), (count, most) => {
-      const kept = spread(count, most);
-      expect(kept).toHaveLength(Math.min(most, count));
-      expect(kept[0]).toBe(0);
-      expect(kept.every((position, i) => position < count && (i === 0 || position > (kept[i - 1] ?? 0)))).toBe(true);
-    }));
+    fc.assert(
+      fc.property(fc.integer({ min: 1, max: 500 }), fc.integer({ min: 1, max: 50 }), (count, most) => {
+        const kept = spread(count, most);
+        expect(kept).toHaveLength(Math.min(most, count));
+        expect(kept[0]).toBe(0);
+        expect(kept.every((position, i) => position < count && (i === 0 || position > (kept[i - 1] ?? 0)))).toBe(true);
+      }),
+    );
   });
 });
 
 /** What ffmpeg's expression is true for, in the doubles that ffmpeg computes with. */
 function letThrough(select: string, last: number): number[] {
   const [, a, b, c, d] = (/^eq\(n\\,trunc\((\d+)\*ceil\(n\*(\d+)\/(\d+)\)\/(\d+)\)\)$/.exec(select) ?? []).map(Number);
-  if (a === undefined || b === undefined || c === undefined || d === undefined) throw new Error(`not the expected expression: ${select}`);
-  return Array.from({ length: last + 1 }, (_, n) => n).filter((n) => Math.trunc((a * Math.ceil((n * b) / c)) / d) === n);
+  if (a === undefined || b === undefined || c === undefined || d === undefined)
+    throw new Error(`not the expected expression: ${select}`);
+  return Array.from({ length: last + 1 }, (_, n) => n).filter(
+    (n) => Math.trunc((a * Math.ceil((n * b) / c)) / d) === n,
+  );
 }

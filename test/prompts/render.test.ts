@@ -8,12 +8,20 @@ interface Golden {
   prompts: { name: string; text: string }[];
   training: { question: string; answer: string; text: string }[];
 }
-const places = ['test/fixtures/golden/prompts.json', '../shared/golden/prompts.json'].map((path) => new URL(`../../${path}`, import.meta.url));
+const places = ['test/fixtures/golden/prompts.json', '../shared/golden/prompts.json'].map(
+  (path) => new URL(`../../${path}`, import.meta.url),
+);
 const file = places.find((place) => existsSync(place));
-if (file === undefined) console.warn('NOT RUN: the golden prompts need test/fixtures/golden/prompts.json or ../shared/golden/prompts.json');
+if (file === undefined)
+  console.warn('NOT RUN: the golden prompts need test/fixtures/golden/prompts.json or ../shared/golden/prompts.json');
 
 // golden name prefix → template; the benchmark's aesthetics prompt is a template of its own
-const TEMPLATES: Record<string, string> = { score: 'default', eval_quality: 'benchmark', eval_aesthetics: 'benchmark-iaa', automodel: 'automodel' };
+const TEMPLATES: Record<string, string> = {
+  score: 'default',
+  eval_quality: 'benchmark',
+  eval_aesthetics: 'benchmark-iaa',
+  automodel: 'automodel',
+};
 
 describe('published prompts', () => {
   it.skipIf(file === undefined)('are reproduced to the letter', async () => {
@@ -38,7 +46,9 @@ describe('published prompts', () => {
   });
 
   it('is the scorer class text for the default', async () => {
-    expect(renderPrompt(await loadPrompt('default'), 'aesthetics', 'video')).toBe('USER: How would you rate the aesthetics of this video?\n<|image|>\nASSISTANT: The aesthetics of the video is');
+    expect(renderPrompt(await loadPrompt('default'), 'aesthetics', 'video')).toBe(
+      'USER: How would you rate the aesthetics of this video?\n<|image|>\nASSISTANT: The aesthetics of the video is',
+    );
   });
 
   it('keeps the IAA benchmark prompt to aesthetics of images', async () => {
@@ -56,7 +66,10 @@ describe('loadPrompt', () => {
   });
 
   it('names the nearest for an unknown one', async () => {
-    await expect(loadPrompt('defualt')).rejects.toMatchObject({ code: 'CONFIG_NOT_FOUND', message: expect.stringContaining('"default"') as string });
+    await expect(loadPrompt('defualt')).rejects.toMatchObject({
+      code: 'CONFIG_NOT_FOUND',
+      message: expect.stringContaining('"default"') as string,
+    });
   });
 });
 

@@ -17,7 +17,10 @@ afterAll(() => rm(folder, { recursive: true, force: true }));
 async function ratings(rows: number, pictures: readonly number[]): Promise<string> {
   const media = await mkdtemp(join(folder, 'media-'));
   await mkdir(join(media, 'biq2021', 'images'), { recursive: true });
-  await writeFile(join(media, 'biq2021', 'train_3000.csv'), `Image Name,MOS\n${Array.from({ length: rows }, (_, i) => `p${i}.jpg,${((i * 7) % 3000) / 3000}`).join('\n')}\n`);
+  await writeFile(
+    join(media, 'biq2021', 'train_3000.csv'),
+    `Image Name,MOS\n${Array.from({ length: rows }, (_, i) => `p${i}.jpg,${((i * 7) % 3000) / 3000}`).join('\n')}\n`,
+  );
   for (const i of pictures) await writeFile(join(media, 'biq2021', 'images', `p${i}.jpg`), '');
   return media;
 }
@@ -32,8 +35,20 @@ it('takes of rated pictures those that the recipe of the small model keeps from 
   const pictures = Array.from({ length: 60 }, (_, i) => i * 50);
   const media = await ratings(3000, pictures);
   // the commands of configs/models/nano/README.md
-  await convertDataset({ dataset: join(media, 'biq2021', 'train_3000.csv'), own: { name: 'biq2021', imageColumn: 'Image Name', scoreColumn: 'MOS' }, range: [0, 1], questions: 'image-quality', softLabels: 'none', out: join(folder, 'biq2021') });
-  await splitRecords({ records: join(folder, 'biq2021', 'all.jsonl'), parts: { dev: 500, train: 'rest' }, seed: 1, out: join(folder, 'split') });
+  await convertDataset({
+    dataset: join(media, 'biq2021', 'train_3000.csv'),
+    own: { name: 'biq2021', imageColumn: 'Image Name', scoreColumn: 'MOS' },
+    range: [0, 1],
+    questions: 'image-quality',
+    softLabels: 'none',
+    out: join(folder, 'biq2021'),
+  });
+  await splitRecords({
+    records: join(folder, 'biq2021', 'all.jsonl'),
+    parts: { dev: 500, train: 'rest' },
+    seed: 1,
+    out: join(folder, 'split'),
+  });
   const held = new Set((await readRecords(join(folder, 'split', 'dev.jsonl'))).map(({ id }) => id));
   const { ids, note } = await biq2021(media);
   expect(ids).toEqual(pictures.map((i) => `p${i}.jpg`).filter((id) => held.has(id)));

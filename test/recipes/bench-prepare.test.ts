@@ -16,7 +16,10 @@ describe('benchPrepare', () => {
     const bare = join(folder, 'python');
     writeFileSync(bare, '#!/bin/sh\nexit 1\n');
     chmodSync(bare, 0o755);
-    await expect(benchPrepare({ python: bare })).rejects.toMatchObject({ code: 'PYTHON_NOT_FOUND', message: expect.stringContaining('-m pip install pillow') as string });
+    await expect(benchPrepare({ python: bare })).rejects.toMatchObject({
+      code: 'PYTHON_NOT_FOUND',
+      message: expect.stringContaining('-m pip install pillow') as string,
+    });
     await expect(benchPrepare({ python: join(folder, 'nothing') })).rejects.toMatchObject({ code: 'PYTHON_NOT_FOUND' });
     rmSync(folder, { recursive: true });
   });
@@ -30,6 +33,8 @@ describe('benchPrepare', () => {
   });
 
   it.skipIf(!hasPillow)('ends with an error when a side cannot read its pictures, leaving no process', async () => {
-    await expect(benchPrepare({ python, files: ['/nowhere.jpg'], rounds: 1, threads: 1 })).rejects.toMatchObject({ code: 'CONFIG_INVALID' });
+    await expect(benchPrepare({ python, files: ['/nowhere.jpg'], rounds: 1, threads: 1 })).rejects.toMatchObject({
+      code: 'CONFIG_INVALID',
+    });
   });
 });

@@ -17,7 +17,10 @@ describe('resolveDevices', () => {
     expect(await resolveDevices(text, python)).toEqual(devices);
   });
 
-  it.each(['', 'gpu', 'cuda:', 'cuda:x', '0,0', '0,cuda:0', '-1', '0,', 'remote:0', 'cuda:0000'])('refuses "%s"', async (text) => {
-    await expect(resolveDevices(text, python)).rejects.toMatchObject({ code: 'USAGE' });
-  });
+  it.each(['', 'gpu', 'cuda:', 'cuda:x', '0,0', '0,cuda:0', '-1', '0,', 'remote:0', 'cuda:0000'])(
+    'refuses "%s"',
+    async (text) => {
+      await expect(resolveDevices(text, python)).rejects.toMatchObject({ code: 'USAGE' });
+    },
+  );
 });

@@ -15,14 +15,22 @@ describe('generateAnswers', () => {
     const once = await generateAnswers(pictures, prompt, { model: 'tiny-untrained', maxNewTokens: 5 });
     expect(once.answers.map(({ picture }) => picture)).toEqual(pictures);
     for (const { tokens, finished } of once.answers) expect(tokens <= 5 && (finished || tokens === 5)).toBe(true);
-    expect((await generateAnswers(pictures, prompt, { model: 'tiny-untrained', maxNewTokens: 5 })).answers).toEqual(once.answers);
-    await expect(generateAnswers(pictures, 'no marker', { model: 'tiny-untrained' })).rejects.toMatchObject({ message: expect.stringContaining('0 image markers') as string });
+    expect((await generateAnswers(pictures, prompt, { model: 'tiny-untrained', maxNewTokens: 5 })).answers).toEqual(
+      once.answers,
+    );
+    await expect(generateAnswers(pictures, 'no marker', { model: 'tiny-untrained' })).rejects.toMatchObject({
+      message: expect.stringContaining('0 image markers') as string,
+    });
   }, 300_000);
 });
 
 describe('table 1', () => {
   it('counts adjectives and numbers', async () => {
-    expect(['The quality is good.', 'I rate it 4 out of 5.', 'Good: 7/10.', 'A dog.', 'four out of five', 'goodness'].map(answerKind)).toEqual(['adjective', 'number', 'both', 'neither', 'number', 'neither']);
+    expect(
+      ['The quality is good.', 'I rate it 4 out of 5.', 'Good: 7/10.', 'A dog.', 'four out of five', 'goodness'].map(
+        answerKind,
+      ),
+    ).toEqual(['adjective', 'number', 'both', 'neither', 'number', 'neither']);
     const out = await mkdtemp(join(tmpdir(), 'qalign-table1-'));
     try {
       const heard = await cli('reproduce', 'table1', '--model', 'tiny-untrained', '--out', out, '--format', 'json');

@@ -11,7 +11,11 @@ it('lets so many through at a time, also after one failed', async () => {
     await sleep(2);
     inside -= 1;
   };
-  await expect(gate.pass('bulk', async () => { throw new Error('no'); })).rejects.toThrow('no');
+  await expect(
+    gate.pass('bulk', async () => {
+      throw new Error('no');
+    }),
+  ).rejects.toThrow('no');
   await Promise.all(Array.from({ length: 10 }, () => gate.pass('bulk', work)));
   expect(most).toBe(2);
   expect(gate.running).toBe(0);
@@ -20,11 +24,16 @@ it('lets so many through at a time, also after one failed', async () => {
 it('takes interactive first, bulk after eight of them, and forgets who went away', async () => {
   const gate = createLaneGate(1);
   const order: string[] = [];
-  const enter = (name: string, lane: 'interactive' | 'bulk', signal?: AbortSignal): Promise<void> => gate.pass(lane, async () => void order.push(name), signal);
+  const enter = (name: string, lane: 'interactive' | 'bulk', signal?: AbortSignal): Promise<void> =>
+    gate.pass(lane, async () => void order.push(name), signal);
   const first = gate.pass('bulk', () => sleep(5));
   const gone = new AbortController();
   const leaving = enter('gone', 'interactive', gone.signal);
-  const rest = [enter('b1', 'bulk'), enter('b2', 'bulk'), ...Array.from({ length: 9 }, (_, i) => enter(`i${i}`, 'interactive'))];
+  const rest = [
+    enter('b1', 'bulk'),
+    enter('b2', 'bulk'),
+    ...Array.from({ length: 9 }, (_, i) => enter(`i${i}`, 'interactive')),
+  ];
   gone.abort(new Error('went away'));
   await expect(leaving).rejects.toThrow('went away');
   await Promise.all([first, ...rest]);

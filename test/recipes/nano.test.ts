@@ -25,7 +25,10 @@ async function score(input: string | Uint8Array): Promise<ScoreResult> {
 
 it('is used when no model is named, and says what it does not do', async () => {
   expect(await chooseModel()).toMatchObject({ id: 'nano', untrained: false, tasks: { quality: ['image', 'video'] } });
-  await expect(scorer.score(join(PICTURES, 'pristine.jpg'), { tasks: ['aesthetics'] })).rejects.toMatchObject({ code: 'TASK_UNSUPPORTED', message: expect.stringContaining('one-align') as string });
+  await expect(scorer.score(join(PICTURES, 'pristine.jpg'), { tasks: ['aesthetics'] })).rejects.toMatchObject({
+    code: 'TASK_UNSUPPORTED',
+    message: expect.stringContaining('one-align') as string,
+  });
 });
 
 it('gives the scores of its weights, alone and in a batch, with the words sure of themselves', async () => {
@@ -41,7 +44,10 @@ it('gives the scores of its weights, alone and in a batch, with the words sure o
 }, 120_000);
 
 it('scores a picture lower the more it is spoilt, whatever spoils it', async () => {
-  const { ordered, pairs, rows } = await benchOrder({ scorer: { device: 'cpu' }, files: [join(PICTURES, 'pristine.jpg')] });
+  const { ordered, pairs, rows } = await benchOrder({
+    scorer: { device: 'cpu' },
+    files: [join(PICTURES, 'pristine.jpg')],
+  });
   expect(pairs).toBe(24);
   expect(ordered).toBeGreaterThanOrEqual(22); // 23 when these weights were made
   for (const { means } of rows) expect(means.at(-1)!).toBeLessThan(means[0]! - 0.3);

@@ -14,10 +14,16 @@ async function collect<T>(source: AsyncIterable<T>): Promise<T[]> {
 describe('orderedMap', () => {
   it('keeps the order whatever each takes', async () => {
     await fc.assert(
-      fc.asyncProperty(fc.array(fc.integer({ min: 0, max: 3 }), { maxLength: 30 }), fc.integer({ min: 1, max: 8 }), async (delays, width) => {
-        const results = await collect(orderedMap(delays.entries(), width, async ([i, delay]) => (await sleep(delay), i)));
-        expect(results).toEqual([...delays.keys()]);
-      }),
+      fc.asyncProperty(
+        fc.array(fc.integer({ min: 0, max: 3 }), { maxLength: 30 }),
+        fc.integer({ min: 1, max: 8 }),
+        async (delays, width) => {
+          const results = await collect(
+            orderedMap(delays.entries(), width, async ([i, delay]) => (await sleep(delay), i)),
+          );
+          expect(results).toEqual([...delays.keys()]);
+        },
+      ),
       { numRuns: 30 },
     );
   });
@@ -78,6 +84,13 @@ describe('orderedMap', () => {
   });
 
   it('ends with the rejection of one call', async () => {
-    await expect(collect(orderedMap([1, 2, 3], 2, async (n) => { if (n === 2) throw new Error('two'); return n; }))).rejects.toThrow('two');
+    await expect(
+      collect(
+        orderedMap([1, 2, 3], 2, async (n) => {
+          if (n === 2) throw new Error('two');
+          return n;
+        }),
+      ),
+    ).rejects.toThrow('two');
   });
 });

@@ -69,10 +69,16 @@ describe.each(['jsonl', 'csv'] as const)('a %s file', (format) => {
     await first.write(outcomes);
     await first.close();
     const bytes = await readFile(path);
-    await expect(openResultFile(path, { format, resume: true, scoreVersion: '0'.repeat(16) })).rejects.toMatchObject({ code: 'RESUME_MISMATCH' });
-    await expect(openResultFile(path, { format, resume: false, scoreVersion: version })).rejects.toMatchObject({ code: 'OUTPUT_UNWRITABLE' });
+    await expect(openResultFile(path, { format, resume: true, scoreVersion: '0'.repeat(16) })).rejects.toMatchObject({
+      code: 'RESUME_MISMATCH',
+    });
+    await expect(openResultFile(path, { format, resume: false, scoreVersion: version })).rejects.toMatchObject({
+      code: 'OUTPUT_UNWRITABLE',
+    });
     await appendFile(path, 'what is this\n');
-    await expect(openResultFile(path, { format, resume: true, scoreVersion: version })).rejects.toMatchObject({ code: 'RESUME_MISMATCH' });
+    await expect(openResultFile(path, { format, resume: true, scoreVersion: version })).rejects.toMatchObject({
+      code: 'RESUME_MISMATCH',
+    });
     expect((await readFile(path)).subarray(0, bytes.length).equals(bytes)).toBe(true);
   });
 });
@@ -86,7 +92,14 @@ describe('csv', () => {
     await file.close();
     const rows = parse<Record<string, string>>(await readFile(path, 'utf8'), { columns: true });
     const scored = outcomes.find((outcome) => !isFailure(outcome)) as ScoreResult;
-    expect(rows[0]).toMatchObject({ input: 'x, y', task: 'quality', level: scored.level, model: 'tiny-untrained', score_version: version, error_code: '' });
+    expect(rows[0]).toMatchObject({
+      input: 'x, y',
+      task: 'quality',
+      level: scored.level,
+      model: 'tiny-untrained',
+      score_version: version,
+      error_code: '',
+    });
     expect(Number(rows[0]?.['score'])).toBe(scored.score);
     expect(Number(rows[0]?.['p_bad'])).toBe(scored.level_probs.bad);
     expect(rows[1]).toMatchObject({ input: 'bad', score: '', error_code: 'MEDIA_CORRUPT' });
@@ -109,6 +122,9 @@ describe('a json file', () => {
   });
 
   it('says where it cannot write', async () => {
-    await expect(openJsonFile(join(folder, 'no', 'x.json'))).rejects.toMatchObject({ code: 'OUTPUT_UNWRITABLE', message: expect.stringContaining('x.json') as string });
+    await expect(openJsonFile(join(folder, 'no', 'x.json'))).rejects.toMatchObject({
+      code: 'OUTPUT_UNWRITABLE',
+      message: expect.stringContaining('x.json') as string,
+    });
   });
 });

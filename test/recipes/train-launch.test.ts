@@ -9,14 +9,20 @@ import { activePid, writePid } from '../../src/runs/run-directory.js';
 let folder: string;
 beforeEach(async () => {
   folder = await mkdtemp(join(tmpdir(), 'qalign-launch-'));
-  await writeFile(join(folder, 'recipe.json'), JSON.stringify({ name: 'x', processes: 1, hosts: 1, rendezvous: null, device: 'cpu' }));
+  await writeFile(
+    join(folder, 'recipe.json'),
+    JSON.stringify({ name: 'x', processes: 1, hosts: 1, rendezvous: null, device: 'cpu' }),
+  );
 });
 afterEach(() => rm(folder, { recursive: true, force: true }));
 
 /** Stands for torchrun: keeps what it found of environment and run directory, and fails. */
 async function fakePython(): Promise<{ executable: string; env: Record<string, string>; root: string }> {
   const executable = join(folder, 'python');
-  await writeFile(executable, `#!/bin/sh\nuntil [ -f "${folder}/pid" ]; do sleep 0.05; done\ncp "${folder}/pid" "${folder}/seen-pid"\nenv > "${folder}/seen-env"\nexit 1\n`);
+  await writeFile(
+    executable,
+    `#!/bin/sh\nuntil [ -f "${folder}/pid" ]; do sleep 0.05; done\ncp "${folder}/pid" "${folder}/seen-pid"\nenv > "${folder}/seen-env"\nexit 1\n`,
+  );
   await chmod(executable, 0o755);
   return { executable, env: {}, root: folder };
 }

@@ -19,19 +19,48 @@ let folder: string;
 let media: MediaPreparer;
 
 const recipeOf = (changes: object = {}, data: object = {}): TrainRecipe =>
-  checkConfig(TrainRecipe, { name: 'x', model: 'm', data: { train: [join(folder, 'r.jsonl')], ...data }, learning_rates: { default: 1 }, ...changes }, 'test') as TrainRecipe;
-const row = (id: string, changes: object = {}): object => ({ id, media: id, question: 'How is it?\n<|image|>', answer: 'The quality of the image is good.', level: 'good', mos: 4, ...changes });
-const write = (rows: readonly object[], name = 'r.jsonl'): Promise<void> => writeFile(join(folder, name), rows.map((entry) => `${JSON.stringify(entry)}\n`).join(''));
+  checkConfig(
+    TrainRecipe,
+    {
+      name: 'x',
+      model: 'm',
+      data: { train: [join(folder, 'r.jsonl')], ...data },
+      learning_rates: { default: 1 },
+      ...changes,
+    },
+    'test',
+  ) as TrainRecipe;
+const row = (id: string, changes: object = {}): object => ({
+  id,
+  media: id,
+  question: 'How is it?\n<|image|>',
+  answer: 'The quality of the image is good.',
+  level: 'good',
+  mos: 4,
+  ...changes,
+});
+const write = (rows: readonly object[], name = 'r.jsonl'): Promise<void> =>
+  writeFile(join(folder, name), rows.map((entry) => `${JSON.stringify(entry)}\n`).join(''));
 async function prepare(recipe = recipeOf(), by: MediaPreparer = media): Promise<PreparedData> {
   const records = await readRecords(recipe.data.train, recipe.data.root);
-  return prepareData({ cache: join(folder, 'cache'), recipe, splits: { train: { records, size: SIZE }, dev: { records: [], size: SIZE } }, media: by });
+  return prepareData({
+    cache: join(folder, 'cache'),
+    recipe,
+    splits: { train: { records, size: SIZE }, dev: { records: [], size: SIZE } },
+    media: by,
+  });
 }
-const rowsOf = async ({ folder: made }: PreparedData): Promise<Record<string, unknown>[]> => (await readFile(join(made, 'train.jsonl'), 'utf8')).trimEnd().split('\n').map((line) => JSON.parse(line) as Record<string, unknown>);
+const rowsOf = async ({ folder: made }: PreparedData): Promise<Record<string, unknown>[]> =>
+  (await readFile(join(made, 'train.jsonl'), 'utf8'))
+    .trimEnd()
+    .split('\n')
+    .map((line) => JSON.parse(line) as Record<string, unknown>);
 
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'qalign-prepare-'));
   media = createMediaPreparer();
-  for (const name of ['pristine.jpg', 'noisy.webp', 'pan.mp4']) await copyFile(join(PICTURES, name), join(folder, name));
+  for (const name of ['pristine.jpg', 'noisy.webp', 'pan.mp4'])
+    await copyFile(join(PICTURES, name), join(folder, name));
   await extractFrames(join(folder, 'pan.mp4'), join(folder, 'frames'), { size: SIZE });
 });
 afterAll(async () => {
@@ -41,16 +70,29 @@ afterAll(async () => {
 
 describe('preparing data', () => {
   it('lays pictures, clips and folders of frames side by side, each as scoring sees it', async () => {
-    await write([row('pristine.jpg'), row('pan.mp4', { kind: 'video' }), row('frames', { kind: 'video' }), row('noisy.webp')]);
+    await write([
+      row('pristine.jpg'),
+      row('pan.mp4', { kind: 'video' }),
+      row('frames', { kind: 'video' }),
+      row('noisy.webp'),
+    ]);
     const made = await prepare();
     const clip = await prepareVideo(join(folder, 'pan.mp4'), { size: SIZE });
     const rows = await rowsOf(made);
-    expect(rows.map((entry) => [entry['first_frame'], entry['frames']])).toEqual([[0, 1], [1, clip.frames], [1 + clip.frames, clip.frames], [1 + 2 * clip.frames, 1]]);
+    expect(rows.map((entry) => [entry['first_frame'], entry['frames']])).toEqual([
+      [0, 1],
+      [1, clip.frames],
+      [1 + clip.frames, clip.frames],
+      [1 + 2 * clip.frames, 1],
+    ]);
     const pixels = await readFile(join(made.folder, 'train.pixels'));
     const frame = SIZE * SIZE * 3;
     expect(pixels.length).toBe((2 + 2 * clip.frames) * frame);
-    expect(pixels.subarray(0, frame).equals((await prepareImage(join(folder, 'pristine.jpg'), { size: SIZE })).data)).toBe(true);
-    for (const place of [1, 1 + clip.frames]) expect(pixels.subarray(place * frame, (place + clip.frames) * frame).equals(clip.data)).toBe(true);
+    expect(
+      pixels.subarray(0, frame).equals((await prepareImage(join(folder, 'pristine.jpg'), { size: SIZE })).data),
+    ).toBe(true);
+    for (const place of [1, 1 + clip.frames])
+      expect(pixels.subarray(place * frame, (place + clip.frames) * frame).equals(clip.data)).toBe(true);
     expect(clip.frames).toBeGreaterThan(1);
   });
 
@@ -59,7 +101,9 @@ describe('preparing data', () => {
     const recipe = recipeOf({}, { max_frames: 2 });
     const rows = await rowsOf(await prepare(recipe));
     expect(rows.map((entry) => entry['frames'])).toEqual([2, 2, 1]);
-    expect(await preparedBytes({ records: await readRecords(recipe.data.train, null), size: SIZE }, 2)).toBe(5 * SIZE * SIZE * 3);
+    expect(await preparedBytes({ records: await readRecords(recipe.data.train, null), size: SIZE }, 2)).toBe(
+      5 * SIZE * SIZE * 3,
+    );
   });
 
   it('is made once, and again when a file was exchanged', async () => {
@@ -86,18 +130,32 @@ describe('preparing data', () => {
     await writeFile(join(folder, 'bad.png'), 'no picture');
     await write([row('bad.png'), row('pristine.jpg'), row('gone.jpg')]);
     const made = await prepare();
-    expect(made.skipped.map(({ id, code }) => [id, code])).toEqual([['bad.png', 'MEDIA_UNSUPPORTED'], ['gone.jpg', 'MEDIA_NOT_FOUND']]);
+    expect(made.skipped.map(({ id, code }) => [id, code])).toEqual([
+      ['bad.png', 'MEDIA_UNSUPPORTED'],
+      ['gone.jpg', 'MEDIA_NOT_FOUND'],
+    ]);
     expect(await rowsOf(made)).toHaveLength(1);
     await write([row('bad.png'), row('gone.jpg')]);
-    await expect(prepare()).rejects.toMatchObject({ code: 'TRAINING_DATA_INVALID', message: expect.stringContaining('data.root') as string });
+    await expect(prepare()).rejects.toMatchObject({
+      code: 'TRAINING_DATA_INVALID',
+      message: expect.stringContaining('data.root') as string,
+    });
   });
 
   it('ends when no clip could be read for lack of ffmpeg, and when the disk is full', async () => {
     await write([row('pristine.jpg')]);
     await utimes(join(folder, 'pristine.jpg'), 2, 2);
-    const failing = (error: Error): MediaPreparer => ({ width: 2, prepare: () => Promise.reject(error), close: () => Promise.resolve() });
-    await expect(prepare(recipeOf(), failing(new QalignError('FFMPEG_NOT_FOUND', 'No ffmpeg.')))).rejects.toMatchObject({ code: 'FFMPEG_NOT_FOUND' });
-    await expect(prepare(recipeOf(), failing(Object.assign(new Error('no space'), { code: 'ENOSPC' })))).rejects.toMatchObject({ code: 'OUTPUT_UNWRITABLE' });
+    const failing = (error: Error): MediaPreparer => ({
+      width: 2,
+      prepare: () => Promise.reject(error),
+      close: () => Promise.resolve(),
+    });
+    await expect(prepare(recipeOf(), failing(new QalignError('FFMPEG_NOT_FOUND', 'No ffmpeg.')))).rejects.toMatchObject(
+      { code: 'FFMPEG_NOT_FOUND' },
+    );
+    await expect(
+      prepare(recipeOf(), failing(Object.assign(new Error('no space'), { code: 'ENOSPC' }))),
+    ).rejects.toMatchObject({ code: 'OUTPUT_UNWRITABLE' });
     await expect(prepare(recipeOf({}, { max_disk_gb: 1e-6 }))).rejects.toMatchObject({ code: 'TRAINING_DOES_NOT_FIT' });
   });
 });
@@ -110,7 +168,10 @@ describe('records', () => {
     [{ level_probs: [0.5, 0.5] }, 'level_probs has 2 entries'],
   ])('with %j are refused with file and line', async (changes, where) => {
     await write([row('pristine.jpg'), row('noisy.webp', changes)], 'bad.jsonl');
-    await expect(readRecords([join(folder, 'bad.jsonl')], null)).rejects.toMatchObject({ code: 'CONFIG_INVALID', message: expect.stringMatching(new RegExp(`bad.jsonl:2 .*${where}`)) as string });
+    await expect(readRecords([join(folder, 'bad.jsonl')], null)).rejects.toMatchObject({
+      code: 'CONFIG_INVALID',
+      message: expect.stringMatching(new RegExp(`bad.jsonl:2 .*${where}`)) as string,
+    });
   });
 
   it('must have what the recipe asks of them', async () => {

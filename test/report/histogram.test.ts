@@ -5,9 +5,13 @@ import { binned, histogram } from '../../src/report/histogram.js';
 describe('binned', () => {
   it('counts every value once, whatever they are', () => {
     fc.assert(
-      fc.property(fc.array(fc.double({ noNaN: true, min: -1e6, max: 1e6 }), { minLength: 1 }), fc.integer({ min: 1, max: 60 }), (values, bins) => {
-        expect(binned(values, bins).counts.reduce((a, b) => a + b)).toBe(values.length);
-      }),
+      fc.property(
+        fc.array(fc.double({ noNaN: true, min: -1e6, max: 1e6 }), { minLength: 1 }),
+        fc.integer({ min: 1, max: 60 }),
+        (values, bins) => {
+          expect(binned(values, bins).counts.reduce((a, b) => a + b)).toBe(values.length);
+        },
+      ),
     );
   });
 
@@ -24,6 +28,7 @@ describe('histogram', () => {
     expect(svg.match(/<rect/g)).toHaveLength(4);
     expect(svg.match(/stroke-dasharray/g)).toHaveLength(1);
     expect(svg).toContain('MOS &lt;1&gt;');
-    for (const drawing of [svg, histogram([], { xLabel: '', yLabel: '' }), histogram([5], { xLabel: '', yLabel: '' })]) expect(drawing).not.toMatch(/NaN|Infinity|undefined/);
+    for (const drawing of [svg, histogram([], { xLabel: '', yLabel: '' }), histogram([5], { xLabel: '', yLabel: '' })])
+      expect(drawing).not.toMatch(/NaN|Infinity|undefined/);
   });
 });

@@ -61,19 +61,28 @@ describe('the index of runs', () => {
     await mkdir(file);
     expect(await store.refresh()).toEqual(all);
     await rm(file, { recursive: true });
-    await Promise.all(all.filter(({ id }) => id.startsWith('many-')).map(({ id }) => rm(join(root, id), { recursive: true })));
+    await Promise.all(
+      all.filter(({ id }) => id.startsWith('many-')).map(({ id }) => rm(join(root, id), { recursive: true })),
+    );
   }, 60_000);
 
   it('waits for other processes that write it', async () => {
-    const [ready, script] = [join(root, 'ready'), `
+    const [ready, script] = [
+      join(root, 'ready'),
+      `
       import { writeFileSync } from 'node:fs';
       import { openDatabase } from ${JSON.stringify(new URL('../../src/runs/database.ts', import.meta.url).href)};
       const database = openDatabase(process.argv[1], '');
       database.exec('BEGIN IMMEDIATE');
       writeFileSync(process.argv[2], '');
-      setTimeout(() => { database.exec('COMMIT'); database.close(); }, 500);`];
+      setTimeout(() => { database.exec('COMMIT'); database.close(); }, 500);`,
+    ];
     await openRunStore(root).refresh();
-    const child = spawn(process.execPath, ['--import', 'tsx', '--input-type=module', '-e', script, join(root, 'index.db'), ready], { cwd: packageRoot, stdio: 'inherit' });
+    const child = spawn(
+      process.execPath,
+      ['--import', 'tsx', '--input-type=module', '-e', script, join(root, 'index.db'), ready],
+      { cwd: packageRoot, stdio: 'inherit' },
+    );
     const ended = once(child, 'close');
     while (!existsSync(ready)) await new Promise((done) => setTimeout(done, 20));
     const database = openDatabase(join(root, 'index.db'), '');
@@ -85,7 +94,10 @@ describe('the index of runs', () => {
   it('lists beside a directory whose recipe is damaged', async () => {
     await makeRun('broken', end(3));
     await writeFile(join(root, 'broken/recipe.json'), '{');
-    expect((await openRunStore(root).refresh()).find(({ id }) => id === 'broken')).toMatchObject({ name: 'broken', status: 'completed' });
+    expect((await openRunStore(root).refresh()).find(({ id }) => id === 'broken')).toMatchObject({
+      name: 'broken',
+      status: 'completed',
+    });
   });
 
   it('does not read the events of a finished run twice', async () => {
@@ -94,7 +106,8 @@ describe('the index of runs', () => {
     await utimes(join(root, 'c/events.jsonl'), time, time);
     const store = openRunStore(root);
     await store.refresh();
-    await writeFile(join(root, 'c/events.jsonl'), end(1).replace('completed', 'stoppedxx')); // same size and date: unseen
+    // same size and date: unseen
+    await writeFile(join(root, 'c/events.jsonl'), end(1).replace('completed', 'stoppedxx'));
     await utimes(join(root, 'c/events.jsonl'), time, time);
     expect((await store.refresh()).find(({ id }) => id === 'c')?.status).toBe('completed');
     expect((await store.rebuild()).find(({ id }) => id === 'c')?.status).toBe('prepared');

@@ -1,6 +1,13 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { edgeDistance, levelFinder, OFFICIAL_RULE, PAPER_RULE, scoreRange, type LevelRule } from '../../src/scoring/level-conversion.js';
+import {
+  edgeDistance,
+  levelFinder,
+  OFFICIAL_RULE,
+  PAPER_RULE,
+  scoreRange,
+  type LevelRule,
+} from '../../src/scoring/level-conversion.js';
 
 const rule: fc.Arbitrary<LevelRule> = fc.record({
   names: fc.constantFrom(['good', 'bad'], ['a', 'b', 'c'], OFFICIAL_RULE.names, ['1', '2', '3', '4', '5', '6', '7']),
@@ -9,7 +16,9 @@ const rule: fc.Arbitrary<LevelRule> = fc.record({
   outside: fc.constantFrom('drop' as const, 'clip' as const),
   ends: fc.constantFrom('half_open' as const, 'closed' as const),
 });
-const scores = fc.array(fc.double({ min: -1000, max: 1000, noNaN: true }), { minLength: 2, maxLength: 3000 }).filter((v) => new Set(v).size > 4);
+const scores = fc
+  .array(fc.double({ min: -1000, max: 1000, noNaN: true }), { minLength: 2, maxLength: 3000 })
+  .filter((v) => new Set(v).size > 4);
 
 describe('scoreRange', () => {
   it('cuts a thousandth of the rows at each end, as the authors index it', () => {
@@ -68,13 +77,17 @@ describe('levelFinder', () => {
 
   it('agrees with the bins written out as inequalities', () => {
     fc.assert(
-      fc.property(fc.double({ min: 0, max: 1, noNaN: true }), fc.constantFrom('lower' as const, 'upper' as const), (score, edge) => {
-        const level = levelFinder({ ...PAPER_RULE, edge }, { min: 0, max: 1 })(score)!;
-        const i = 4 - level;
-        const [low, high] = [i * 0.2, (i + 1) * 0.2];
-        if (edge === 'lower') expect(low <= score && (score < high || i === 4)).toBe(true);
-        else expect((low < score || i === 0) && (score <= high || i === 4)).toBe(true);
-      }),
+      fc.property(
+        fc.double({ min: 0, max: 1, noNaN: true }),
+        fc.constantFrom('lower' as const, 'upper' as const),
+        (score, edge) => {
+          const level = levelFinder({ ...PAPER_RULE, edge }, { min: 0, max: 1 })(score)!;
+          const i = 4 - level;
+          const [low, high] = [i * 0.2, (i + 1) * 0.2];
+          if (edge === 'lower') expect(low <= score && (score < high || i === 4)).toBe(true);
+          else expect((low < score || i === 0) && (score <= high || i === 4)).toBe(true);
+        },
+      ),
     );
   });
 

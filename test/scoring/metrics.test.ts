@@ -13,7 +13,8 @@ import { compareModels } from '../../src/scoring/significance.js';
 /** Pairs of a normal distribution with this correlation. */
 function normalPairs(n: number, rho: number, seed: number): { x: Float64Array; y: Float64Array } {
   const random = createRandom(seed);
-  const normal = (): number => Math.sqrt(-2 * Math.log((random() + 1) / 2 ** 32)) * Math.cos((2 * Math.PI * random()) / 2 ** 32);
+  const normal = (): number =>
+    Math.sqrt(-2 * Math.log((random() + 1) / 2 ** 32)) * Math.cos((2 * Math.PI * random()) / 2 ** 32);
   const x = new Float64Array(n);
   const y = new Float64Array(n);
   for (let i = 0; i < n; i++) {
@@ -42,17 +43,28 @@ describe('argsort', () => {
 describe('KRCC', () => {
   it('equals the count over all pairs', () => {
     fc.assert(
-      fc.property(fc.array(fc.tuple(fc.integer({ min: 0, max: 6 }), fc.integer({ min: 0, max: 6 })), { minLength: 2, maxLength: 40 }), (pairs) => {
-        let [sum, nx, ny] = [0, 0, 0];
-        pairs.forEach(([a, b], i) => pairs.slice(0, i).forEach(([c, d]) => {
-          sum += Math.sign(a - c) * Math.sign(b - d);
-          nx += a === c ? 0 : 1;
-          ny += b === d ? 0 : 1;
-        }));
-        const tau = krcc(pairs.map(([a]) => a), pairs.map(([, b]) => b));
-        if (nx === 0 || ny === 0) expect(tau).toBeNaN();
-        else expect(tau).toBeCloseTo(sum / Math.sqrt(nx * ny), 12);
-      }),
+      fc.property(
+        fc.array(fc.tuple(fc.integer({ min: 0, max: 6 }), fc.integer({ min: 0, max: 6 })), {
+          minLength: 2,
+          maxLength: 40,
+        }),
+        (pairs) => {
+          let [sum, nx, ny] = [0, 0, 0];
+          pairs.forEach(([a, b], i) =>
+            pairs.slice(0, i).forEach(([c, d]) => {
+              sum += Math.sign(a - c) * Math.sign(b - d);
+              nx += a === c ? 0 : 1;
+              ny += b === d ? 0 : 1;
+            }),
+          );
+          const tau = krcc(
+            pairs.map(([a]) => a),
+            pairs.map(([, b]) => b),
+          );
+          if (nx === 0 || ny === 0) expect(tau).toBeNaN();
+          else expect(tau).toBeCloseTo(sum / Math.sqrt(nx * ny), 12);
+        },
+      ),
     );
   });
 });
@@ -63,7 +75,11 @@ describe('the bootstrap', () => {
     const groups = Uint32Array.from({ length: 40 }, (_, i) => i >> 2);
     const mapped = x.map((value) => 2 * value);
     const correct = x.map((value) => (value > 0 ? 1 : 0));
-    const drawn = bootstrap({ scores: x, mos: y, mapped, correct, groups, groupCount: 10 }, { srcc: 0, plcc: 0, plcc_logistic: 0, krcc: 0, rmse: 0, mean_correlation: 0, level_accuracy: 0 }, { replicates: 20, seed: 5 });
+    const drawn = bootstrap(
+      { scores: x, mos: y, mapped, correct, groups, groupCount: 10 },
+      { srcc: 0, plcc: 0, plcc_logistic: 0, krcc: 0, rmse: 0, mean_correlation: 0, level_accuracy: 0 },
+      { replicates: 20, seed: 5 },
+    );
     // the same draws, done by hand
     const random = createRandom(5);
     for (let b = 0; b < 20; b++) {
@@ -75,7 +91,10 @@ describe('the bootstrap', () => {
       expect(drawn.plcc[b]).toBeCloseTo(plcc(take(x), take(y)), 12);
       expect(drawn.krcc[b]).toBeCloseTo(krcc(take(x), take(y)), 12);
       expect(drawn.plcc_logistic[b]).toBeCloseTo(plcc(take(mapped), take(y)), 12);
-      expect(drawn.rmse[b]).toBeCloseTo(Math.sqrt(items.reduce((sum, i) => sum + (mapped[i]! - y[i]!) ** 2, 0) / items.length), 12);
+      expect(drawn.rmse[b]).toBeCloseTo(
+        Math.sqrt(items.reduce((sum, i) => sum + (mapped[i]! - y[i]!) ** 2, 0) / items.length),
+        12,
+      );
       expect(drawn.level_accuracy[b]).toBeCloseTo(items.reduce((sum, i) => sum + correct[i]!, 0) / items.length, 12);
     }
   });
@@ -89,7 +108,9 @@ describe('the bootstrap', () => {
     }
     expect(covered).toBeGreaterThan(120 * 0.88);
     const { x, y } = normalPairs(100_000, 0.6, 1);
-    const [low, high] = interval95(bootstrap({ scores: x, mos: y }, { plcc: plcc(x, y), krcc: krcc(x, y) }, { replicates: 400 }).plcc)!;
+    const [low, high] = interval95(
+      bootstrap({ scores: x, mos: y }, { plcc: plcc(x, y), krcc: krcc(x, y) }, { replicates: 400 }).plcc,
+    )!;
     // the width that theory gives: ±1.96 (1 − ρ²) / √n
     expect((high - low) / ((2 * 1.96 * (1 - 0.36)) / Math.sqrt(100_000))).toBeGreaterThan(0.85);
     expect((high - low) / ((2 * 1.96 * (1 - 0.36)) / Math.sqrt(100_000))).toBeLessThan(1.15);
@@ -99,7 +120,8 @@ describe('the bootstrap', () => {
 
   it('is wider where items hang together', () => {
     const { x, y } = normalPairs(50, 0.6, 9);
-    const repeat = (values: Float64Array): Float64Array => Float64Array.from({ length: 500 }, (_, i) => values[Math.floor(i / 10)]! + i * 1e-9);
+    const repeat = (values: Float64Array): Float64Array =>
+      Float64Array.from({ length: 500 }, (_, i) => values[Math.floor(i / 10)]! + i * 1e-9);
     const [scores, mos] = [repeat(x), repeat(y)];
     const width = (groups?: string[]): number => {
       const [low, high] = computeMetrics({ scores, mos, groups }, { replicates: 300 }).intervals.srcc!;
@@ -114,7 +136,8 @@ describe('the bootstrap of many items in few groups', () => {
     const width = (items: number): number[] => {
       const { x, y } = normalPairs(20 * items, 0.5, 4);
       const own = normalPairs(20, 0.3, 5);
-      const add = (values: Float64Array, shift: Float64Array): Float64Array => values.map((value, i) => 0.3 * value + shift[i % 20]!);
+      const add = (values: Float64Array, shift: Float64Array): Float64Array =>
+        values.map((value, i) => 0.3 * value + shift[i % 20]!);
       const groups = Array.from({ length: 20 * items }, (_, i) => `picture ${i % 20}`);
       const { intervals } = computeMetrics({ scores: add(x, own.x), mos: add(y, own.y), groups }, { replicates: 100 });
       return [intervals.srcc!, intervals.krcc!].map(([low, high]) => high - low);
@@ -130,7 +153,14 @@ describe('computeMetrics', () => {
     const levels = { predicted: x.map((v) => (v > 0 ? 0 : 1)), actual: y.map((v) => (v > 0 ? 0 : 1)) };
     const metrics = computeMetrics({ scores: x, mos: y, levels });
     expect(metrics).toEqual(computeMetrics({ scores: x, mos: y, levels }));
-    expect(metrics).toMatchObject({ n: 300, groups: 300, srcc: srcc(x, y), plcc: plcc(x, y), krcc: krcc(x, y), replicates: 1000 });
+    expect(metrics).toMatchObject({
+      n: 300,
+      groups: 300,
+      srcc: srcc(x, y),
+      plcc: plcc(x, y),
+      krcc: krcc(x, y),
+      replicates: 1000,
+    });
     expect(metrics.mean_correlation).toBe((metrics.srcc! + metrics.plcc!) / 2);
     expect(metrics.plcc_logistic).toBeGreaterThanOrEqual(metrics.plcc! - 1e-3);
     expect(metrics.level_accuracy).toBeGreaterThan(0.7);
@@ -143,7 +173,16 @@ describe('computeMetrics', () => {
 
   it('says null, never NaN, of what does not exist', () => {
     const metrics = computeMetrics({ scores: [2, 2, 2, 2, 2], mos: [1, 2, 3, 4, 5] });
-    expect(metrics).toMatchObject({ n: 5, srcc: null, plcc: null, krcc: null, plcc_logistic: null, rmse: null, level_accuracy: null, logistic: null });
+    expect(metrics).toMatchObject({
+      n: 5,
+      srcc: null,
+      plcc: null,
+      krcc: null,
+      plcc_logistic: null,
+      rmse: null,
+      level_accuracy: null,
+      logistic: null,
+    });
     expect(Object.values(metrics.intervals).every((interval) => interval === null)).toBe(true);
     expect(computeMetrics({ scores: [], mos: [] }).n).toBe(0);
     expect(fitLogistic([1, 2, 3], [1, 2, 3])).toBeUndefined();
@@ -152,7 +191,11 @@ describe('computeMetrics', () => {
   it('takes a million predictions with intervals in under 10 s of processor time', () => {
     const { x, y } = normalPairs(1_000_000, 0.8, 4);
     const before = process.cpuUsage();
-    const metrics = computeMetrics({ scores: x, mos: y, levels: { predicted: x.map((v) => (v > 0 ? 0 : 1)), actual: y.map((v) => (v > 0 ? 0 : 1)) } });
+    const metrics = computeMetrics({
+      scores: x,
+      mos: y,
+      levels: { predicted: x.map((v) => (v > 0 ? 0 : 1)), actual: y.map((v) => (v > 0 ? 0 : 1)) },
+    });
     const { user, system } = process.cpuUsage(before);
     expect((user + system) / 1e6).toBeLessThan(10);
     expect(metrics.n).toBe(1_000_000);
@@ -167,7 +210,14 @@ describe('the logistic of many pairs', () => {
     const y = x.map((v) => v + (random() / 2 ** 32 - 0.5) / 3);
     const fit = fitLogistic(x, y)!;
     expect(fit.iterations).toBeLessThanOrEqual(25);
-    expect(Math.abs(plcc(x.map((v) => logisticAt(fit, v)), y) - plcc(x, y))).toBeLessThan(1e-5);
+    expect(
+      Math.abs(
+        plcc(
+          x.map((v) => logisticAt(fit, v)),
+          y,
+        ) - plcc(x, y),
+      ),
+    ).toBeLessThan(1e-5);
   });
 });
 
@@ -181,8 +231,13 @@ describe('compareModels', () => {
     expect(better.differences.srcc!.p).toBeLessThan(0.01);
     expect(better.differences.srcc!.interval[0]).toBeGreaterThan(0);
     const like = x.map((value, i) => value + 0.02 * noise[i]!);
-    expect(compareModels({ mos: y, first: x, second: like }, { replicates: 500 }).differences.srcc!.p).toBeGreaterThan(0.05);
-    expect(compareModels({ mos: y, first: x, second: x }, { replicates: 100 }).differences.plcc).toMatchObject({ difference: 0, p: 1 });
+    expect(compareModels({ mos: y, first: x, second: like }, { replicates: 500 }).differences.srcc!.p).toBeGreaterThan(
+      0.05,
+    );
+    expect(compareModels({ mos: y, first: x, second: x }, { replicates: 100 }).differences.plcc).toMatchObject({
+      difference: 0,
+      p: 1,
+    });
     expect(() => compareModels({ mos: y, first: x, second: [1] })).toThrow(/1 and 400/);
   });
 });

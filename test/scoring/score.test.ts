@@ -26,25 +26,38 @@ describe('scoreLogits', () => {
 
   it('is a distribution, inside the scale, stable and shift-invariant for any finite logits', () => {
     fc.assert(
-      fc.property(five, fc.constantFrom(...SCALES), fc.double({ min: -100, max: 100, noNaN: true }), (logits, scale, shift) => {
-        const lse = logSumExp(logits) + 0.5;
-        const result = scoreLogits(logits, lse, scale);
-        const sum = LEVELS.reduce((total, level) => total + result.level_probs[level], 0);
-        expect(sum).toBeCloseTo(1, 12);
-        expect(result.score).toBeGreaterThanOrEqual(SCALE_RANGES[scale].min);
-        expect(result.score).toBeLessThanOrEqual(SCALE_RANGES[scale].max);
-        expect(result.level_mass).toBeCloseTo(Math.exp(-0.5), 9);
-        expect(result.entropy).toBeLessThanOrEqual(Math.log(5) + 1e-12);
-        const shifted = scoreLogits(logits.map((value) => value + shift), lse + shift, scale);
-        expect(Math.abs(shifted.score - result.score)).toBeLessThan(1e-9 * SCALE_RANGES[scale].max);
-      }),
+      fc.property(
+        five,
+        fc.constantFrom(...SCALES),
+        fc.double({ min: -100, max: 100, noNaN: true }),
+        (logits, scale, shift) => {
+          const lse = logSumExp(logits) + 0.5;
+          const result = scoreLogits(logits, lse, scale);
+          const sum = LEVELS.reduce((total, level) => total + result.level_probs[level], 0);
+          expect(sum).toBeCloseTo(1, 12);
+          expect(result.score).toBeGreaterThanOrEqual(SCALE_RANGES[scale].min);
+          expect(result.score).toBeLessThanOrEqual(SCALE_RANGES[scale].max);
+          expect(result.level_mass).toBeCloseTo(Math.exp(-0.5), 9);
+          expect(result.entropy).toBeLessThanOrEqual(Math.log(5) + 1e-12);
+          const shifted = scoreLogits(
+            logits.map((value) => value + shift),
+            lse + shift,
+            scale,
+          );
+          expect(Math.abs(shifted.score - result.score)).toBeLessThan(1e-9 * SCALE_RANGES[scale].max);
+        },
+      ),
     );
   });
 
   it('is the same score on every scale', () => {
     fc.assert(
       fc.property(five, (logits) => {
-        const [mos5, unit, percent] = SCALES.map((scale) => scoreLogits(logits, logSumExp(logits), scale)) as [ReturnType<typeof scoreLogits>, ReturnType<typeof scoreLogits>, ReturnType<typeof scoreLogits>];
+        const [mos5, unit, percent] = SCALES.map((scale) => scoreLogits(logits, logSumExp(logits), scale)) as [
+          ReturnType<typeof scoreLogits>,
+          ReturnType<typeof scoreLogits>,
+          ReturnType<typeof scoreLogits>,
+        ];
         expect(unit.score).toBeCloseTo((mos5.score - 1) / 4, 12);
         expect(percent.score).toBeCloseTo(unit.score * 100, 9);
         expect(unit.std).toBeCloseTo(mos5.std / 4, 9);
@@ -55,11 +68,19 @@ describe('scoreLogits', () => {
 
   it('rises when a better level gains', () => {
     fc.assert(
-      fc.property(fc.tuple(...Array.from({ length: 5 }, () => fc.double({ min: -20, max: 20, noNaN: true }))), fc.double({ min: 0.1, max: 5, noNaN: true }), (logits, gain) => {
-        const before = scoreLogits(logits, logSumExp(logits), 'mos5').score;
-        const after = scoreLogits([(logits[0] as number) + gain, ...logits.slice(1)], logSumExp(logits) + gain, 'mos5').score;
-        expect(after).toBeGreaterThanOrEqual(before - 1e-12);
-      }),
+      fc.property(
+        fc.tuple(...Array.from({ length: 5 }, () => fc.double({ min: -20, max: 20, noNaN: true }))),
+        fc.double({ min: 0.1, max: 5, noNaN: true }),
+        (logits, gain) => {
+          const before = scoreLogits(logits, logSumExp(logits), 'mos5').score;
+          const after = scoreLogits(
+            [(logits[0] as number) + gain, ...logits.slice(1)],
+            logSumExp(logits) + gain,
+            'mos5',
+          ).score;
+          expect(after).toBeGreaterThanOrEqual(before - 1e-12);
+        },
+      ),
     );
   });
 
@@ -77,19 +98,27 @@ describe('scoreLogits', () => {
   });
 });
 
-const GOLDEN = ['../shared/golden/tiny_a/scores.json', '../shared/golden/tiny_b/scores.json', 'test/fixtures/golden/tiny_a/scores.json'].map((path) => new URL(`../../${path}`, import.meta.url));
+const GOLDEN = [
+  '../shared/golden/tiny_a/scores.json',
+  '../shared/golden/tiny_b/scores.json',
+  'test/fixtures/golden/tiny_a/scores.json',
+].map((path) => new URL(`../../${path}`, import.meta.url));
 
 describe('scores of the published implementation', () => {
   for (const file of GOLDEN) {
     if (!existsSync(file)) console.warn(`NOT RUN: needs ${file.pathname}`);
     it.skipIf(!existsSync(file))(`reproduces ${file.pathname.slice(-40)}`, () => {
-      const { cases } = JSON.parse(readFileSync(file, 'utf8')) as { cases: { level_logits: number[]; level_probs: number[]; level_mass: number; score_mos5: number }[] };
+      const { cases } = JSON.parse(readFileSync(file, 'utf8')) as {
+        cases: { level_logits: number[]; level_probs: number[]; level_mass: number; score_mos5: number }[];
+      };
       expect(cases.length).toBeGreaterThan(3);
       for (const one of cases) {
         const lse = logSumExp(one.level_logits) - Math.log(one.level_mass);
         const result = scoreLogits(one.level_logits, lse, 'mos5');
         expect(Math.abs(result.score - one.score_mos5)).toBeLessThan(1e-6);
-        LEVELS.forEach((level, i) => expect(Math.abs(result.level_probs[level] - (one.level_probs[i] as number))).toBeLessThan(1e-6));
+        LEVELS.forEach((level, i) =>
+          expect(Math.abs(result.level_probs[level] - (one.level_probs[i] as number))).toBeLessThan(1e-6),
+        );
         expect(Math.abs(result.level_mass - one.level_mass)).toBeLessThan(1e-9);
       }
     });

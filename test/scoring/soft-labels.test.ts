@@ -11,22 +11,39 @@ interface Golden {
     range: [number, number];
     min_std: number;
     max_error: number;
-    rows: { mos: number; std: number; mos_norm: number; std_norm: number; raw: number[]; level_probs: number[]; level: string }[];
+    rows: {
+      mos: number;
+      std: number;
+      mos_norm: number;
+      std_norm: number;
+      raw: number[];
+      level_probs: number[];
+      level: string;
+    }[];
   }[];
 }
 
 // the whole table where the shared folder lies beside, its excerpt in every clone
 const shared = new URL('../../../shared/golden/deqa/soft_labels.json', import.meta.url);
-const golden = JSON.parse(readFileSync(existsSync(shared) ? shared : new URL('../fixtures/datasets/soft_labels.json', import.meta.url), 'utf8')) as Golden;
+const golden = JSON.parse(
+  readFileSync(existsSync(shared) ? shared : new URL('../fixtures/datasets/soft_labels.json', import.meta.url), 'utf8'),
+) as Golden;
 
 describe('softLabel, published', () => {
   it.each(golden.cases.map((c) => [c.name, c] as const))('reproduces %s', (_, c) => {
     const range = { min: c.range[0], max: c.range[1] };
     const find = levelFinder(PAPER_RULE, range);
     for (const row of c.rows) {
-      const probs = softLabel(row.mos, row.std, range, 5, { density: c.density, mode: 'published', minStd: c.min_std, maxError: c.max_error });
+      const probs = softLabel(row.mos, row.std, range, 5, {
+        density: c.density,
+        mode: 'published',
+        minStd: c.min_std,
+        maxError: c.max_error,
+      });
       row.level_probs.forEach((p, i) => expect(Math.abs(probs[i]! - p)).toBeLessThan(1e-9));
-      rawLabel(row.mos_norm, row.std_norm, 5, c.density).forEach((p, i) => expect(Math.abs(p - row.raw[i]!)).toBeLessThan(1e-12 * Math.max(1, row.raw[i]!)));
+      rawLabel(row.mos_norm, row.std_norm, 5, c.density).forEach((p, i) =>
+        expect(Math.abs(p - row.raw[i]!)).toBeLessThan(1e-12 * Math.max(1, row.raw[i]!)),
+      );
       expect(PAPER_RULE.names[find(row.mos)!]).toBe(row.level);
     }
   });
@@ -37,13 +54,19 @@ describe('softLabel, exact', () => {
 
   it('sums to one and averages to the MOS, for every MOS, std, density and number of levels', () => {
     fc.assert(
-      fc.property(fc.double({ min: 0, max: 100, noNaN: true }), fc.double({ min: 0, max: 60, noNaN: true }), fc.constantFrom('pdf' as const, 'cdf' as const), fc.integer({ min: 2, max: 9 }), (mos, std, density, levels) => {
-        const probs = softLabel(mos, std, range, levels, { ...SOFT_LABEL_RULE, density });
-        expect(probs).toHaveLength(levels);
-        expect(probs.every((p) => p >= 0 && p <= 1)).toBe(true);
-        expect(Math.abs(probs.reduce((a, b) => a + b) - 1)).toBeLessThan(1e-9);
-        expect(Math.abs(meanOf(probs) - (((levels - 1) * mos) / 100 + 1))).toBeLessThan(1e-8);
-      }),
+      fc.property(
+        fc.double({ min: 0, max: 100, noNaN: true }),
+        fc.double({ min: 0, max: 60, noNaN: true }),
+        fc.constantFrom('pdf' as const, 'cdf' as const),
+        fc.integer({ min: 2, max: 9 }),
+        (mos, std, density, levels) => {
+          const probs = softLabel(mos, std, range, levels, { ...SOFT_LABEL_RULE, density });
+          expect(probs).toHaveLength(levels);
+          expect(probs.every((p) => p >= 0 && p <= 1)).toBe(true);
+          expect(Math.abs(probs.reduce((a, b) => a + b) - 1)).toBeLessThan(1e-9);
+          expect(Math.abs(meanOf(probs) - (((levels - 1) * mos) / 100 + 1))).toBeLessThan(1e-8);
+        },
+      ),
       { numRuns: 2000 },
     );
   });

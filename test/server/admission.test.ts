@@ -6,12 +6,37 @@ import { createAdmission, type Ticket } from '../../src/server/admission.js';
 /** A scorer that says what its workers take; `ready: false` for one whose workers are gone. */
 function scorerThatSays(perFrameMs: number, ready = true): Scorer {
   const workers = [{ device: 'cpu', pid: 1, ready, restarts: 0, rss_bytes: 0, latency: { baseMs: 5, perFrameMs } }];
-  const engine = { queued: 0, running: 0, queuedFrames: { interactive: 0, bulk: 0 }, runningFrames: 0, maxBatchFrames: 16, batches: 0, items: 0, frames: 0, workers };
+  const engine = {
+    queued: 0,
+    running: 0,
+    queuedFrames: { interactive: 0, bulk: 0 },
+    runningFrames: 0,
+    maxBatchFrames: 16,
+    batches: 0,
+    items: 0,
+    frames: 0,
+    workers,
+  };
   return { load: () => ({ engine, preparing: undefined }), ticket: () => 0 } as unknown as Scorer;
 }
 
-/** One server, first come first served, `trueMs` a frame, requests every `everyMs` with the same deadline. Time is counted, not waited for. */
-function simulate({ saidMs, trueMs, everyMs, withinMs, seconds }: { saidMs: number; trueMs: number | ((time: number) => number); everyMs: number; withinMs: number; seconds: number }): { answered: number; late: number; refused: number; shortestRetryS: number } {
+/**
+ * One server, first come first served, `trueMs` a frame, requests every `everyMs` with the same deadline. Time is
+ * counted, not waited for.
+ */
+function simulate({
+  saidMs,
+  trueMs,
+  everyMs,
+  withinMs,
+  seconds,
+}: {
+  saidMs: number;
+  trueMs: number | ((time: number) => number);
+  everyMs: number;
+  withinMs: number;
+  seconds: number;
+}): { answered: number; late: number; refused: number; shortestRetryS: number } {
   let time = 0;
   const admission = createAdmission(() => time);
   const scorer = scorerThatSays(saidMs);
@@ -41,7 +66,10 @@ function simulate({ saidMs, trueMs, everyMs, withinMs, seconds }: { saidMs: numb
       if (nextDone === Infinity) nextDone = time + pace();
     } catch (error) {
       counts.refused++;
-      counts.shortestRetryS = Math.min(counts.shortestRetryS, (error as QalignError).details?.['retry_after_s'] as number);
+      counts.shortestRetryS = Math.min(
+        counts.shortestRetryS,
+        (error as QalignError).details?.['retry_after_s'] as number,
+      );
     }
   }
   return counts;
@@ -59,7 +87,13 @@ describe('admission', () => {
     ['the workers are five times as slow as they say', 2],
     ['the workers are twice as fast as they say', 20],
   ])('stays at capacity under ten times of it, when %s', (_what, saidMs) => {
-    const { answered, late, refused, shortestRetryS } = simulate({ saidMs, trueMs: 10, everyMs: 1, withinMs: 1000, seconds: 60 });
+    const { answered, late, refused, shortestRetryS } = simulate({
+      saidMs,
+      trueMs: 10,
+      everyMs: 1,
+      withinMs: 1000,
+      seconds: 60,
+    });
     expect(answered).toBeGreaterThan(0.9 * 6000);
     expect(late).toBeLessThan(0.05 * 6000); // while it learns
     expect(refused).toBeGreaterThan(50_000);

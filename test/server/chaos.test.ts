@@ -15,10 +15,12 @@ beforeAll(async () => void (folder = await mkdtemp(join(tmpdir(), 'qalign-chaos-
 afterAll(() => rm(folder, { recursive: true, force: true }));
 
 const named = (id: string): { id: string; base64: string } => ({ id, base64: EXAMPLE_PICTURE });
-const list = (count: number): string => Array.from({ length: count }, (_, i) => `${JSON.stringify(named(`n${i}`))}\n`).join('');
+const list = (count: number): string =>
+  Array.from({ length: count }, (_, i) => `${JSON.stringify(named(`n${i}`))}\n`).join('');
 async function outcomes(client: QalignClient, id: string): Promise<string[]> {
   const all: string[] = [];
-  for await (const outcome of client.jobs.results(id)) all.push(isFailure(outcome) ? `${outcome.input} ${outcome.error.code}` : outcome.input);
+  for await (const outcome of client.jobs.results(id))
+    all.push(isFailure(outcome) ? `${outcome.input} ${outcome.error.code}` : outcome.input);
   return all;
 }
 
@@ -39,22 +41,31 @@ describe('when workers are killed every second under load', () => {
         }
       })();
       const answers: string[] = [];
-      await Promise.all(Array.from({ length: 6 }, async (_, client) => {
-        for (let i = 0; goesOn(); i++) {
-          const input = `c${client}-${i}`;
-          const answer = await service.client.score([named(input)]).catch((error: unknown) => error as ServiceError);
-          if (answer instanceof ServiceError) {
-            answers.push(answer.code);
-            await sleep(50);
-          } else {
-            expect(answer.items.map((item) => item.input)).toEqual([input]);
-            answers.push('scored');
+      await Promise.all(
+        Array.from({ length: 6 }, async (_, client) => {
+          for (let i = 0; goesOn(); i++) {
+            const input = `c${client}-${i}`;
+            const answer = await service.client.score([named(input)]).catch((error: unknown) => error as ServiceError);
+            if (answer instanceof ServiceError) {
+              answers.push(answer.code);
+              await sleep(50);
+            } else {
+              expect(answer.items.map((item) => item.input)).toEqual([input]);
+              answers.push('scored');
+            }
           }
-        }
-      }));
+        }),
+      );
       await killer;
       expect(killed).toBe(3);
-      expect(answers.filter((answer) => !['scored', 'WORKER_LOST', 'NO_WORKER', 'OVERLOADED', 'DEADLINE_EXCEEDED', 'WORKER_START_FAILED'].includes(answer))).toEqual([]);
+      expect(
+        answers.filter(
+          (answer) =>
+            !['scored', 'WORKER_LOST', 'NO_WORKER', 'OVERLOADED', 'DEADLINE_EXCEEDED', 'WORKER_START_FAILED'].includes(
+              answer,
+            ),
+        ),
+      ).toEqual([]);
       expect(answers).toContain('scored');
       const ended = await service.client.jobs.wait(id);
       expect(ended).toMatchObject({ status: 'completed', done: 80 });
@@ -71,7 +82,9 @@ describe('when the server itself is killed', () => {
     const dataDir = join(folder, 'killed');
     const first = await startProcess(dataDir, ['jobs.in_flight=8']);
     const { id } = await first.client.jobs.create(list(400), {}, { idempotencyKey: 'chaos' });
-    await expect.poll(async () => (await first.client.jobs.get(id)).done, { timeout: 60_000, interval: 20 }).toBeGreaterThan(10);
+    await expect
+      .poll(async () => (await first.client.jobs.get(id)).done, { timeout: 60_000, interval: 20 })
+      .toBeGreaterThan(10);
     first.child.kill('SIGKILL');
     expect(await first.exited).toBe('SIGKILL');
 
@@ -98,7 +111,11 @@ describe('when the disk is full', () => {
     const probe = await open(join(folder, 'probe'), 'w');
     const prototype = Object.getPrototypeOf(probe) as FileHandle;
     await probe.close();
-    const spy = vi.spyOn(prototype, 'write').mockImplementation(() => Promise.reject(Object.assign(new Error('ENOSPC: no space left on device, write'), { code: 'ENOSPC' })));
+    const spy = vi
+      .spyOn(prototype, 'write')
+      .mockImplementation(() =>
+        Promise.reject(Object.assign(new Error('ENOSPC: no space left on device, write'), { code: 'ENOSPC' })),
+      );
     return () => spy.mockRestore();
   }
 
@@ -111,12 +128,20 @@ describe('when the disk is full', () => {
         return body;
       };
       const post = async (): Promise<[number, string | undefined]> => {
-        const response = await fetch(`${service.url}/v1/jobs`, { method: 'POST', headers: { 'Idempotency-Key': 'full' }, body: form() });
+        const response = await fetch(`${service.url}/v1/jobs`, {
+          method: 'POST',
+          headers: { 'Idempotency-Key': 'full' },
+          body: form(),
+        });
         return [response.status, ((await response.json()) as { error?: { code: string } }).error?.code];
       };
       const enospc = Object.assign(new Error('ENOSPC: no space left on device, write'), { code: 'ENOSPC' });
-      const writev = vi.spyOn(fs, 'writev').mockImplementation((...given: unknown[]) => (given.at(-1) as (error: Error) => void)(enospc));
-      const write = vi.spyOn(fs, 'write').mockImplementation((...given: unknown[]) => (given.at(-1) as (error: Error) => void)(enospc));
+      const writev = vi
+        .spyOn(fs, 'writev')
+        .mockImplementation((...given: unknown[]) => (given.at(-1) as (error: Error) => void)(enospc));
+      const write = vi
+        .spyOn(fs, 'write')
+        .mockImplementation((...given: unknown[]) => (given.at(-1) as (error: Error) => void)(enospc));
       expect(await post()).toEqual([507, 'OUTPUT_UNWRITABLE']); // while its list is written
       expect(write.mock.calls.length + writev.mock.calls.length).toBeGreaterThan(0);
       write.mockRestore();

@@ -16,7 +16,11 @@ beforeAll(async () => {
 afterAll(() => service.close());
 
 const named = (id: string): { id: string; base64: string } => ({ id, base64: EXAMPLE_PICTURE });
-const failure = async (promise: Promise<unknown>): Promise<ServiceError> => promise.then(() => expect.fail('it was answered'), (error: unknown) => error as ServiceError);
+const failure = async (promise: Promise<unknown>): Promise<ServiceError> =>
+  promise.then(
+    () => expect.fail('it was answered'),
+    (error: unknown) => error as ServiceError,
+  );
 
 describe('POST /v1/compare', () => {
   it('says which is better, and the complement when they are swapped', async () => {
@@ -25,20 +29,34 @@ describe('POST /v1/compare', () => {
     expect([one.better, two.better]).toEqual(['second', 'first']);
     expect(one.probability + two.probability).toBeCloseTo(1, 10);
     expect(one.probability).toBeLessThan(0.5);
-    expect((one.items[0]?.results[0] as ScoreResult).score).toBeLessThan((one.items[1]?.results[0] as ScoreResult).score);
-    expect(await service.client.compare(named('abc'), named('xyz'))).toMatchObject({ better: 'equal', probability: 0.5 });
+    expect((one.items[0]?.results[0] as ScoreResult).score).toBeLessThan(
+      (one.items[1]?.results[0] as ScoreResult).score,
+    );
+    expect(await service.client.compare(named('abc'), named('xyz'))).toMatchObject({
+      better: 'equal',
+      probability: 0.5,
+    });
   });
 
   it('takes uploads, and fails as a whole when one cannot be scored', async () => {
     const data = await readFile(join(PICTURES, 'pristine.jpg'));
-    expect((await service.client.compare({ data, name: 'pristine.jpg' }, { data, name: 'p.jpg' })).better).toBe('first');
+    expect((await service.client.compare({ data, name: 'pristine.jpg' }, { data, name: 'p.jpg' })).better).toBe(
+      'first',
+    );
     const error = await failure(service.client.compare(named('a'), { id: 'bad one', base64: OTHER_PICTURE }));
     expect([error.status, error.code]).toEqual([422, 'MEDIA_CORRUPT']);
     expect(error.message).toContain('bad one');
   });
 
   it('refuses three, one, and two tasks', async () => {
-    const post = async (path: string, body: object): Promise<number> => (await fetch(service.url + path, { method: 'POST', headers: { 'Content-Type': 'application/json' }, body: JSON.stringify(body) })).status;
+    const post = async (path: string, body: object): Promise<number> =>
+      (
+        await fetch(service.url + path, {
+          method: 'POST',
+          headers: { 'Content-Type': 'application/json' },
+          body: JSON.stringify(body),
+        })
+      ).status;
     expect(await post('/v1/compare', { items: [named('a'), named('b'), named('c')] })).toBe(422);
     expect(await post('/v1/compare', { items: [named('a')] })).toBe(422);
     expect(await post('/v1/compare', { items: [named('a'), named('b')], tasks: ['quality', 'aesthetics'] })).toBe(422);
@@ -51,15 +69,30 @@ describe('POST /v1/compare', () => {
 describe('POST /v1/rank', () => {
   it('orders by score, shares ranks, leaves failures out', async () => {
     const answer = await service.client.rank(['bb', 'dddd', 'a', 'bad', 'cc'].map(named));
-    expect(answer.ranking.map(({ rank, input }) => [rank, input])).toEqual([[1, 'dddd'], [2, 'bb'], [2, 'cc'], [4, 'a']]);
-    expect(answer.ranking.map(({ above_next }) => above_next)).toEqual([expect.any(Number), expect.closeTo(0.5, 9), expect.any(Number), null]);
+    expect(answer.ranking.map(({ rank, input }) => [rank, input])).toEqual([
+      [1, 'dddd'],
+      [2, 'bb'],
+      [2, 'cc'],
+      [4, 'a'],
+    ]);
+    expect(answer.ranking.map(({ above_next }) => above_next)).toEqual([
+      expect.any(Number),
+      expect.closeTo(0.5, 9),
+      expect.any(Number),
+      null,
+    ]);
     expect(answer.ranking[0]?.above_next).toBeGreaterThan(0.5);
     expect(answer.items.map(({ ok }) => ok)).toEqual([true, true, true, false, true]);
     expect((await failure(service.client.rank(['bad 1', 'bad 2'].map(named)))).code).toBe('MEDIA_CORRUPT');
   });
 
   it('gives the first answer again for an Idempotency-Key', async () => {
-    const send = (): Promise<Response> => fetch(`${service.url}/v1/rank`, { method: 'POST', headers: { 'Content-Type': 'application/json', 'Idempotency-Key': 'r1' }, body: JSON.stringify({ items: [named('a'), named('b')] }) });
+    const send = (): Promise<Response> =>
+      fetch(`${service.url}/v1/rank`, {
+        method: 'POST',
+        headers: { 'Content-Type': 'application/json', 'Idempotency-Key': 'r1' },
+        body: JSON.stringify({ items: [named('a'), named('b')] }),
+      });
     const [first, again] = [await send(), await send()];
     expect(again.headers.get('idempotency-replayed')).toBe('true');
     expect(await again.text()).toBe(await first.text());

@@ -24,9 +24,13 @@ describe('/openapi.json', () => {
     const text = await (await fetch(`${service.url}/openapi.json`)).text();
     const document = JSON.parse(text) as Document;
     expect(document.openapi).toBe('3.1.0');
-    const operations = Object.entries(document.paths).flatMap(([path, methods]) => Object.keys(methods).map((method) => `${method} ${path}`));
+    const operations = Object.entries(document.paths).flatMap(([path, methods]) =>
+      Object.keys(methods).map((method) => `${method} ${path}`),
+    );
     expect(operations.sort()).toEqual(ROUTES.map(({ method, path }) => `${method} ${path}`).sort());
-    const ids = Object.values(document.paths).flatMap((methods) => Object.values(methods).map(({ operationId }) => operationId));
+    const ids = Object.values(document.paths).flatMap((methods) =>
+      Object.values(methods).map(({ operationId }) => operationId),
+    );
     expect(new Set(ids).size).toBe(ids.length);
     const references = [...text.matchAll(/"\$ref":"#\/components\/schemas\/(\w+)"/g)].map(([, name]) => name as string);
     expect(references.length).toBeGreaterThan(20);
@@ -38,8 +42,12 @@ describe('/openapi.json', () => {
     const wrong: string[] = [];
     const walk = (node: unknown, place: string): void => {
       if (typeof node !== 'object' || node === null) return;
-      const { required, properties } = node as { required?: string[]; properties?: Record<string, { default?: unknown }> };
-      if (Array.isArray(required) && properties !== undefined) wrong.push(...required.filter((key) => properties[key]?.default !== undefined).map((key) => `${place}.${key}`));
+      const { required, properties } = node as {
+        required?: string[];
+        properties?: Record<string, { default?: unknown }>;
+      };
+      if (Array.isArray(required) && properties !== undefined)
+        wrong.push(...required.filter((key) => properties[key]?.default !== undefined).map((key) => `${place}.${key}`));
       for (const [key, value] of Object.entries(node)) walk(value, `${place}.${key}`);
     };
     const document = describeService(ROUTES);
@@ -54,14 +62,25 @@ describe('/openapi.json', () => {
 });
 
 describe('the documented examples', () => {
-  it.each(ROUTES.flatMap((route) => route.examples.map((example) => ({ name: `${route.method} ${route.path}: ${example.name}`, route, example }))))('$name', async ({ route, example }) => {
-    const response = await sendExample(service.url, route, example);
-    const text = await response.text();
-    expect(response.status, text.slice(0, 500)).toBe(example.status);
-    if (response.headers.get('content-type')?.includes('application/json') !== true) return expect(route.answers[example.status]?.types?.some((type) => response.headers.get('content-type')?.startsWith(type))).toBe(true);
-    const schema = route.answers[example.status]?.schema ?? ErrorAnswer;
-    expect(problemWith(schema, JSON.parse(text))).toBeUndefined();
-  }, 60_000);
+  it.each(
+    ROUTES.flatMap((route) =>
+      route.examples.map((example) => ({ name: `${route.method} ${route.path}: ${example.name}`, route, example })),
+    ),
+  )(
+    '$name',
+    async ({ route, example }) => {
+      const response = await sendExample(service.url, route, example);
+      const text = await response.text();
+      expect(response.status, text.slice(0, 500)).toBe(example.status);
+      if (response.headers.get('content-type')?.includes('application/json') !== true)
+        return expect(
+          route.answers[example.status]?.types?.some((type) => response.headers.get('content-type')?.startsWith(type)),
+        ).toBe(true);
+      const schema = route.answers[example.status]?.schema ?? ErrorAnswer;
+      expect(problemWith(schema, JSON.parse(text))).toBeUndefined();
+    },
+    60_000,
+  );
 });
 
 it('shows the reference under a policy that lets in nothing from elsewhere', async () => {

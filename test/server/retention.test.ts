@@ -23,14 +23,17 @@ const form = (...fields: string[]): FormData => {
   for (const field of fields) data.append(field, picture(), 'one.png');
   return data;
 };
-const post = (path: string, body: string | FormData, headers: Record<string, string> = {}): Promise<Response> => fetch(`${service.url}${path}`, { method: 'POST', body, headers });
-const json = (value: unknown, headers: Record<string, string> = {}) => [JSON.stringify(value), { 'content-type': 'application/json', ...headers }] as const;
+const post = (path: string, body: string | FormData, headers: Record<string, string> = {}): Promise<Response> =>
+  fetch(`${service.url}${path}`, { method: 'POST', body, headers });
+const json = (value: unknown, headers: Record<string, string> = {}) =>
+  [JSON.stringify(value), { 'content-type': 'application/json', ...headers }] as const;
 const items = [{ base64: EXAMPLE_PICTURE }];
 
 /** How many of so many requests are still in memory when all are answered. The last of a connection may be. */
 async function left(count: number, send: () => Promise<Response>): Promise<number> {
   const seen: WeakRef<IncomingMessage>[] = [];
-  const see = (message: unknown): void => void seen.push(new WeakRef((message as { request: IncomingMessage }).request));
+  const see = (message: unknown): void =>
+    void seen.push(new WeakRef((message as { request: IncomingMessage }).request));
   subscribe('http.server.request.start', see);
   for (let i = 0; i < count; i++) await (await send()).arrayBuffer();
   unsubscribe('http.server.request.start', see);

@@ -1,8 +1,15 @@
 import type { Example, Route } from '../../src/server/route.js';
 
 /** An example of a route as a request. */
-export async function sendExample(url: string, route: Pick<Route, 'method' | 'path'>, example: Example, signal?: AbortSignal): Promise<Response> {
-  const path = route.path.replaceAll(/\{(\w+)\}/g, (_, name: string) => encodeURIComponent(example.params?.[name] ?? `no-${name}`));
+export async function sendExample(
+  url: string,
+  route: Pick<Route, 'method' | 'path'>,
+  example: Example,
+  signal?: AbortSignal,
+): Promise<Response> {
+  const path = route.path.replaceAll(/\{(\w+)\}/g, (_, name: string) =>
+    encodeURIComponent(example.params?.[name] ?? `no-${name}`),
+  );
   const query = new URLSearchParams(example.query ?? {}).toString();
   const type = example.text?.type ?? (example.body === undefined ? undefined : 'application/json');
   return fetch(`${url}${path}${query === '' ? '' : `?${query}`}`, {

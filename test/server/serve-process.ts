@@ -14,8 +14,25 @@ export interface ServeProcess {
 
 /** `qalign serve` in a process of its own, as a shell starts it; resolves when a model is loaded. */
 export async function startProcess(dataDir: string, overrides: readonly string[] = []): Promise<ServeProcess> {
-  const child = spawn(process.execPath, ['--import', 'tsx', join(packageRoot, 'src/cli/main.ts'), 'serve', 'port=0', `data_dir=${dataDir}`, 'device=cpu', 'models=[tiny-untrained]', 'rate_per_minute=0', ...overrides], { cwd: packageRoot, stdio: ['ignore', 'ignore', 'pipe'] });
-  const exited = new Promise<number | string>((resolve) => child.once('exit', (code, signal) => resolve(signal ?? code ?? -1)));
+  const child = spawn(
+    process.execPath,
+    [
+      '--import',
+      'tsx',
+      join(packageRoot, 'src/cli/main.ts'),
+      'serve',
+      'port=0',
+      `data_dir=${dataDir}`,
+      'device=cpu',
+      'models=[tiny-untrained]',
+      'rate_per_minute=0',
+      ...overrides,
+    ],
+    { cwd: packageRoot, stdio: ['ignore', 'ignore', 'pipe'] },
+  );
+  const exited = new Promise<number | string>((resolve) =>
+    child.once('exit', (code, signal) => resolve(signal ?? code ?? -1)),
+  );
   let text = '';
   child.stderr?.setEncoding('utf8').on('data', (chunk: string) => (text = (text + chunk).slice(-100_000)));
   for (;;) {

@@ -16,12 +16,26 @@ export interface TestService extends RunningService {
 }
 
 /** A service on a free port in a folder of its own. Real workers unless `createScorer` says otherwise. */
-export async function startService(overrides: readonly string[] = [], parts: Partial<ServeParts> & { dataDir?: string; key?: string } = {}): Promise<TestService> {
+export async function startService(
+  overrides: readonly string[] = [],
+  parts: Partial<ServeParts> & { dataDir?: string; key?: string } = {},
+): Promise<TestService> {
   const dataDir = parts.dataDir ?? (await mkdtemp(join(tmpdir(), 'qalign-serve-')));
-  const config = parseConfig(ServeConfig, '', 'the test', ['port=0', `data_dir=${dataDir}`, 'device=cpu', 'models=[tiny-untrained]', ...overrides]) as ServeConfig;
+  const config = parseConfig(ServeConfig, '', 'the test', [
+    'port=0',
+    `data_dir=${dataDir}`,
+    'device=cpu',
+    'models=[tiny-untrained]',
+    ...overrides,
+  ]) as ServeConfig;
   const logged: TestService['logged'] = [];
   const log = createLogger((level, message, fields) => void logged.push({ level, message, fields }), 'debug');
-  const running = await serve({ config, log, ...(parts.createScorer === undefined ? {} : { createScorer: parts.createScorer }), ...(parts.isAllowedAddress === undefined ? {} : { isAllowedAddress: parts.isAllowedAddress }) });
+  const running = await serve({
+    config,
+    log,
+    ...(parts.createScorer === undefined ? {} : { createScorer: parts.createScorer }),
+    ...(parts.isAllowedAddress === undefined ? {} : { isAllowedAddress: parts.isAllowedAddress }),
+  });
   await running.loaded;
   const client = createClient({ url: running.url, ...(parts.key === undefined ? {} : { key: parts.key }) });
   const close = async (): Promise<void> => {

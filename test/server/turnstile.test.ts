@@ -12,17 +12,26 @@ afterEach(() => {
 });
 
 /** A turnstile before something that answers when `release` is called. */
-async function flooded(refusing: boolean): Promise<{ late: { ms: number }; url: string; metrics: ReturnType<typeof createMetrics>; arrived: () => number; release: () => void }> {
+async function flooded(refusing: boolean): Promise<{
+  late: { ms: number };
+  url: string;
+  metrics: ReturnType<typeof createMetrics>;
+  arrived: () => number;
+  release: () => void;
+}> {
   const metrics = createMetrics();
   const late = { ms: 0 };
   let [count, isOpen] = [0, false];
   const waiting: (() => void)[] = [];
-  const turnstile: Turnstile = createTurnstile((req, res) => {
-    count++;
-    req.resume();
-    if (isOpen || req.method === 'GET') res.end('behind');
-    else waiting.push(() => res.end('behind'));
-  }, { metrics, log: silentLogger, waitS: () => 3.2, refusing: () => refusing, lateMs: () => late.ms });
+  const turnstile: Turnstile = createTurnstile(
+    (req, res) => {
+      count++;
+      req.resume();
+      if (isOpen || req.method === 'GET') res.end('behind');
+      else waiting.push(() => res.end('behind'));
+    },
+    { metrics, log: silentLogger, waitS: () => 3.2, refusing: () => refusing, lateMs: () => late.ms },
+  );
   const server: Server = createServer(turnstile.handle);
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   ends.push(() => (turnstile.close(), server.closeAllConnections(), server.close()));
@@ -30,11 +39,18 @@ async function flooded(refusing: boolean): Promise<{ late: { ms: number }; url: 
     isOpen = true;
     for (const answer of waiting.splice(0)) answer();
   };
-  return { late, url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, metrics, arrived: () => count, release };
+  return {
+    late,
+    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    metrics,
+    arrived: () => count,
+    release,
+  };
 }
 
 const post = (url: string): Promise<Response> => fetch(url, { method: 'POST', body: 'x'.repeat(100_000) });
-const statuses = async (answers: readonly Promise<Response>[]): Promise<number[]> => (await Promise.all(answers)).map(({ status }) => status);
+const statuses = async (answers: readonly Promise<Response>[]): Promise<number[]> =>
+  (await Promise.all(answers)).map(({ status }) => status);
 const several = (count: number, url: string): Promise<Response>[] => Array.from({ length: count }, () => post(url));
 
 describe('the turnstile', () => {
@@ -49,7 +65,9 @@ describe('the turnstile', () => {
     const refused = await Promise.all(several(8, url));
     expect(refused.map(({ status }) => status)).toEqual(Array(8).fill(429));
     expect(refused[0]?.headers.get('retry-after')).toBe('4');
-    expect(await refused[0]?.json()).toMatchObject({ error: { code: 'OVERLOADED', retryable: true, request_id: refused[0]?.headers.get('x-request-id') } });
+    expect(await refused[0]?.json()).toMatchObject({
+      error: { code: 'OVERLOADED', retryable: true, request_id: refused[0]?.headers.get('x-request-id') },
+    });
     expect((await fetch(url)).status).toBe(200); // health is still told
     expect(await metrics.registry.metrics()).toMatch(/qalign_rejects_total\{reason="FLOOD"\} 8/);
     late.ms = 0;
@@ -74,13 +92,19 @@ describe('a request that asks before it sends (Expect: 100-continue)', () => {
     try {
       return await new Promise((resolve, reject) => {
         let text = '';
-        const socket = connect(Number(port), hostname, () => socket.write(`POST /v1/score HTTP/1.1\r\nHost: localhost\r\nContent-Type: ${type}\r\nContent-Length: ${body.length}\r\nExpect: 100-continue\r\n\r\n`));
+        const socket = connect(Number(port), hostname, () =>
+          socket.write(
+            `POST /v1/score HTTP/1.1\r\nHost: localhost\r\nContent-Type: ${type}\r\nContent-Length: ${body.length}\r\nExpect: 100-continue\r\n\r\n`,
+          ),
+        );
         socket.setEncoding('utf8').on('data', (chunk: string) => {
           text += chunk;
           if (text === 'HTTP/1.1 100 Continue\r\n\r\n') socket.write(body);
           if (text.endsWith('}')) socket.destroy();
         });
-        socket.on('error', reject).on('close', () => resolve([...text.matchAll(/^HTTP\/1.1 (\d+)/gm)].map(([, status]) => status as string)));
+        socket
+          .on('error', reject)
+          .on('close', () => resolve([...text.matchAll(/^HTTP\/1.1 (\d+)/gm)].map(([, status]) => status as string)));
       });
     } finally {
       await service.close();

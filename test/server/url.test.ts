@@ -22,7 +22,11 @@ beforeAll(async () => {
 });
 afterAll(() => new Promise<void>((done) => void site.close(() => done())));
 
-const codeOf = async (service: TestService, address: string): Promise<string> => service.client.score([{ url: address }]).then(({ scored }) => `scored ${scored}`, (error: unknown) => (error as ServiceError).code);
+const codeOf = async (service: TestService, address: string): Promise<string> =>
+  service.client.score([{ url: address }]).then(
+    ({ scored }) => `scored ${scored}`,
+    (error: unknown) => (error as ServiceError).code,
+  );
 
 it('fetches what it may: never by default, never loopback, never where a redirect leads to metadata', async () => {
   const [closed, open, here] = await Promise.all([
@@ -34,7 +38,13 @@ it('fetches what it may: never by default, never loopback, never where a redirec
   const scorer = here.services.models.get();
   const score = scorer.score.bind(scorer);
   scorer.score = async (input, options) => {
-    if (typeof input === 'object' && 'media' in input && typeof input.media === 'string' && input.media.startsWith(here.services.spool)) spooled++;
+    if (
+      typeof input === 'object' &&
+      'media' in input &&
+      typeof input.media === 'string' &&
+      input.media.startsWith(here.services.spool)
+    )
+      spooled++;
     return score(input, options);
   };
   try {
@@ -52,7 +62,8 @@ it('fetches what it may: never by default, never loopback, never where a redirec
     const { id } = await here.client.jobs.create(`${url}/a.jpg\n${url}/away\n`);
     await here.client.jobs.wait(id);
     const outcomes: string[] = [];
-    for await (const outcome of here.client.jobs.results(id)) outcomes.push(isFailure(outcome) ? outcome.error.code : 'scored');
+    for await (const outcome of here.client.jobs.results(id))
+      outcomes.push(isFailure(outcome) ? outcome.error.code : 'scored');
     expect(outcomes).toEqual(['scored', 'MEDIA_URL_FORBIDDEN']);
   } finally {
     await Promise.all([closed.close(), open.close(), here.close()]);

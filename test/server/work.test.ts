@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { packageRoot } from '../../src/package-root.js';
-import type { ServiceError} from '../../src/server/client.js';
+import type { ServiceError } from '../../src/server/client.js';
 import { type WorkEvent } from '../../src/server/client.js';
 import { makeRecords } from '../recipes/evaluate/records.js';
 import { startService, withoutPython, type TestService } from './start-service.js';
@@ -12,13 +12,23 @@ let folder: string;
 let root: string;
 let service: TestService;
 // the service's own scorer is not the matter here: trainings and evaluations start a Python of their own
-const start = (): Promise<TestService> => startService([`root=${root}`, `runs_dir=${join(folder, 'runs')}`], { ...withoutPython, dataDir: join(folder, 'data') });
+const start = (): Promise<TestService> =>
+  startService([`root=${root}`, `runs_dir=${join(folder, 'runs')}`], {
+    ...withoutPython,
+    dataDir: join(folder, 'data'),
+  });
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'qalign-work-'));
   root = join(folder, 'root');
   await mkdir(root);
-  await makeRecords(root, 20, (record) => ({ ...record, answer: `The quality of the image is ${String(record['level'])}.` }));
-  await writeFile(join(root, 'ratings.csv'), `file,mos\n${Array.from({ length: 20 }, (_, i) => `${i}.png,${(i * 7) % 20}\n`).join('')}`);
+  await makeRecords(root, 20, (record) => ({
+    ...record,
+    answer: `The quality of the image is ${String(record['level'])}.`,
+  }));
+  await writeFile(
+    join(root, 'ratings.csv'),
+    `file,mos\n${Array.from({ length: 20 }, (_, i) => `${i}.png,${(i * 7) % 20}\n`).join('')}`,
+  );
   await cp(join(packageRoot, 'test/fixtures/golden/tiny_a/inputs/00.png'), join(folder, 'secret.png'));
   await writeFile(join(root, 'escaping.jsonl'), `${JSON.stringify({ id: 'x', media: '../secret.png' })}\n`);
   await symlink(folder, join(root, 'way-out'));
@@ -29,31 +39,63 @@ afterAll(async () => {
   await rm(folder, { recursive: true, force: true });
 });
 
-const failure = async (promise: Promise<unknown>): Promise<ServiceError> => promise.then(() => expect.fail('it was answered'), (error: unknown) => error as ServiceError);
+const failure = async (promise: Promise<unknown>): Promise<ServiceError> =>
+  promise.then(
+    () => expect.fail('it was answered'),
+    (error: unknown) => error as ServiceError,
+  );
 const collect = async (stream: AsyncIterable<{ id: number; data: WorkEvent }>): Promise<WorkEvent[]> => {
   const all: WorkEvent[] = [];
   for await (const { data } of stream) all.push(data);
   return all;
 };
-const RECIPE = { name: 'toy', model: 'tiny-untrained', device: 'cpu', batch_size: 4, micro_batch: 4, learning_rates: { default: 1e-3 }, data: { train: ['records.jsonl'] } };
+const RECIPE = {
+  name: 'toy',
+  model: 'tiny-untrained',
+  device: 'cpu',
+  batch_size: 4,
+  micro_batch: 4,
+  learning_rates: { default: 1e-3 },
+  data: { train: ['records.jsonl'] },
+};
 
 describe('/v1/train_runs', () => {
   it('trains, tells its events, can be stopped, resumed after a restart, and evaluated', async () => {
-    const made = await service.client.trainRuns.create({ recipe: { ...RECIPE, max_steps: 12, epochs: 8 } }, { idempotencyKey: 't1' });
-    expect((await service.client.trainRuns.create({ recipe: { ...RECIPE, max_steps: 12, epochs: 8 } }, { idempotencyKey: 't1' })).id).toBe(made.id);
-    expect((await failure(service.client.trainRuns.create({ recipe: RECIPE }, { idempotencyKey: 't1' }))).code).toBe('IDEMPOTENCY_CONFLICT');
+    const made = await service.client.trainRuns.create(
+      { recipe: { ...RECIPE, max_steps: 12, epochs: 8 } },
+      { idempotencyKey: 't1' },
+    );
+    expect(
+      (
+        await service.client.trainRuns.create(
+          { recipe: { ...RECIPE, max_steps: 12, epochs: 8 } },
+          { idempotencyKey: 't1' },
+        )
+      ).id,
+    ).toBe(made.id);
+    expect((await failure(service.client.trainRuns.create({ recipe: RECIPE }, { idempotencyKey: 't1' }))).code).toBe(
+      'IDEMPOTENCY_CONFLICT',
+    );
     let stopped = false;
     const events: WorkEvent[] = [];
     for await (const { data } of service.client.trainRuns.events(made.id)) {
       events.push(data);
       if (data.event === 'step' && !stopped) {
         stopped = true;
-        expect(await service.client.trainRuns.get(made.id)).toMatchObject({ status: 'running', run: 'toy', total_steps: 12, recipe: { data: { train: ['records.jsonl'] } } });
+        expect(await service.client.trainRuns.get(made.id)).toMatchObject({
+          status: 'running',
+          run: 'toy',
+          total_steps: 12,
+          recipe: { data: { train: ['records.jsonl'] } },
+        });
         expect((await failure(service.client.trainRuns.resume(made.id))).code).toBe('RUN_ACTIVE');
         await service.client.trainRuns.stop(made.id);
       }
     }
-    expect(events.at(-1), JSON.stringify(service.logged.filter(({ level }) => level === 'error'))).toMatchObject({ event: 'end', status: 'stopped' });
+    expect(events.at(-1), JSON.stringify(service.logged.filter(({ level }) => level === 'error'))).toMatchObject({
+      event: 'end',
+      status: 'stopped',
+    });
     expect(events.map(({ event }) => event)).toEqual(expect.arrayContaining(['started', 'step', 'checkpoint', 'end']));
     const { step } = await service.client.trainRuns.get(made.id);
     expect(step).toBeLessThan(12);
@@ -66,7 +108,14 @@ describe('/v1/train_runs', () => {
     expect(await service.client.trainRuns.get(made.id)).toMatchObject({ status: 'completed', step: 12, run: 'toy' });
     expect((await service.client.trainRuns.list()).train_runs.map(({ id }) => id)).toEqual([made.id]);
 
-    const evaluation = await service.client.evaluations.create({ recipe: { name: 'of-toy', model: 'run:toy', device: 'cpu', data: [{ name: 'made-up', records: 'records.jsonl' }] } });
+    const evaluation = await service.client.evaluations.create({
+      recipe: {
+        name: 'of-toy',
+        model: 'run:toy',
+        device: 'cpu',
+        data: [{ name: 'made-up', records: 'records.jsonl' }],
+      },
+    });
     const told = await collect(service.client.evaluations.events(evaluation.id));
     expect(told.at(-1)).toMatchObject({ event: 'end', status: 'completed' });
     const done = await service.client.evaluations.get(evaluation.id);
@@ -77,7 +126,9 @@ describe('/v1/train_runs', () => {
 
   it('says why a run failed, without naming folders of the machine', async () => {
     await writeFile(join(root, 'broken.jsonl'), '{"id": "x"}\n');
-    const { id } = await service.client.trainRuns.create({ recipe: { ...RECIPE, name: 'broken', data: { train: ['broken.jsonl'] } } });
+    const { id } = await service.client.trainRuns.create({
+      recipe: { ...RECIPE, name: 'broken', data: { train: ['broken.jsonl'] } },
+    });
     await collect(service.client.trainRuns.events(id));
     const run = await service.client.trainRuns.get(id);
     expect(run).toMatchObject({ status: 'failed', run: null });
@@ -109,27 +160,45 @@ describe('/v1/evaluations', () => {
     ['media out of the root', { data: [{ name: 'x', records: 'escaping.jsonl' }] }, 403, 'PATH_FORBIDDEN'],
     ['an unknown key', { modl: 'x' }, 422, 'CONFIG_INVALID'],
   ] as const)('refuses %s', async (_what, change, status, code) => {
-    const error = await failure(service.client.evaluations.create({ recipe: { name: 'e', model: 'tiny-untrained', data: [{ name: 'x', records: 'records.jsonl' }], ...change } }));
+    const error = await failure(
+      service.client.evaluations.create({
+        recipe: { name: 'e', model: 'tiny-untrained', data: [{ name: 'x', records: 'records.jsonl' }], ...change },
+      }),
+    );
     expect([error.status, error.code]).toEqual([status, code]);
   });
 
   it('is not resumed when its records have come to name media out of the root', async () => {
     const records = await readFile(join(root, 'records.jsonl'), 'utf8');
     await writeFile(join(root, 'changing.jsonl'), records);
-    const recipe = { name: 'changing', model: 'tiny-untrained', device: 'cpu', data: [{ name: 'x', records: 'changing.jsonl' }] };
+    const recipe = {
+      name: 'changing',
+      model: 'tiny-untrained',
+      device: 'cpu',
+      data: [{ name: 'x', records: 'changing.jsonl' }],
+    };
     const first = await service.client.evaluations.create({ recipe });
     const waits = await service.client.evaluations.create({ recipe: { ...recipe, name: 'waits' } });
     await writeFile(join(root, 'changing.jsonl'), records.replaceAll(/"media":"[^"]*"/g, '"media":"../secret.png"'));
     await service.client.evaluations.stop(first.id);
     // the one whose turn comes only now, and the one that is resumed
-    expect((await collect(service.client.evaluations.events(waits.id))).at(-1)).toMatchObject({ event: 'end', status: 'failed', message: expect.stringMatching(/out of the root/) as string });
+    expect((await collect(service.client.evaluations.events(waits.id))).at(-1)).toMatchObject({
+      event: 'end',
+      status: 'failed',
+      message: expect.stringMatching(/out of the root/) as string,
+    });
     await collect(service.client.evaluations.events(first.id));
-    expect(await failure(service.client.evaluations.resume(first.id))).toMatchObject({ status: 403, code: 'PATH_FORBIDDEN' });
+    expect(await failure(service.client.evaluations.resume(first.id))).toMatchObject({
+      status: 403,
+      code: 'PATH_FORBIDDEN',
+    });
     expect((await service.client.evaluations.get(first.id)).status).toMatch(/stopped|failed/);
     // a link on the way to the records, turned after they were accepted
     await mkdir(join(root, 'here'));
     await writeFile(join(root, 'here/list.jsonl'), records.replaceAll('media/', '../media/'));
-    const linked = await service.client.evaluations.create({ recipe: { ...recipe, name: 'linked', data: [{ name: 'x', records: 'here/list.jsonl' }] } });
+    const linked = await service.client.evaluations.create({
+      recipe: { ...recipe, name: 'linked', data: [{ name: 'x', records: 'here/list.jsonl' }] },
+    });
     await service.client.evaluations.stop(linked.id);
     await collect(service.client.evaluations.events(linked.id));
     await rename(join(root, 'here'), join(folder, 'elsewhere'));
@@ -140,8 +209,15 @@ describe('/v1/evaluations', () => {
   }, 120_000);
 
   it('says what is missing', async () => {
-    await writeFile(join(root, 'absent.jsonl'), `${JSON.stringify({ id: 'a', media: 'gone.png', kind: 'image', task: 'quality', dataset: 'd', mos: 3, level: 'fair', question: '<|image|>?', answer: 'Fine.', split: 'test', source: { file: 'l.csv', row: 2 } })}\n`);
-    const error = await failure(service.client.evaluations.create({ recipe: { name: 'e', model: 'tiny-untrained', data: [{ name: 'x', records: 'absent.jsonl' }] } }));
+    await writeFile(
+      join(root, 'absent.jsonl'),
+      `${JSON.stringify({ id: 'a', media: 'gone.png', kind: 'image', task: 'quality', dataset: 'd', mos: 3, level: 'fair', question: '<|image|>?', answer: 'Fine.', split: 'test', source: { file: 'l.csv', row: 2 } })}\n`,
+    );
+    const error = await failure(
+      service.client.evaluations.create({
+        recipe: { name: 'e', model: 'tiny-untrained', data: [{ name: 'x', records: 'absent.jsonl' }] },
+      }),
+    );
     expect([error.status, error.code]).toEqual([404, 'EVALUATION_NOT_READY']);
     expect(error.message).not.toContain(folder);
   });
@@ -154,9 +230,26 @@ describe('/v1/datasets', () => {
   });
 
   it('converts a table below the root, and refuses to read or write elsewhere', async () => {
-    const answer = await service.client.datasets.convert({ table: 'ratings.csv', media: 'media', own: { image_column: 'file', score_column: 'mos' }, range: [0, 19], out: 'converted' });
-    expect(answer).toMatchObject({ n: 20, n_all: 20, outputs: [{ path: expect.stringMatching(/^converted\/\w+\.jsonl$/) as string, records: 20 }] });
-    const checked = await service.client.evaluations.create({ recipe: { name: 'converted', model: 'tiny-untrained', device: 'cpu', data: [{ name: 'own', records: answer.outputs[0]?.path }] } });
+    const answer = await service.client.datasets.convert({
+      table: 'ratings.csv',
+      media: 'media',
+      own: { image_column: 'file', score_column: 'mos' },
+      range: [0, 19],
+      out: 'converted',
+    });
+    expect(answer).toMatchObject({
+      n: 20,
+      n_all: 20,
+      outputs: [{ path: expect.stringMatching(/^converted\/\w+\.jsonl$/) as string, records: 20 }],
+    });
+    const checked = await service.client.evaluations.create({
+      recipe: {
+        name: 'converted',
+        model: 'tiny-untrained',
+        device: 'cpu',
+        data: [{ name: 'own', records: answer.outputs[0]?.path }],
+      },
+    });
     await service.client.evaluations.stop(checked.id);
     for (const [body, code] of [
       [{ table: '../x.csv', out: 'o' }, 'PATH_FORBIDDEN'],
@@ -183,8 +276,14 @@ it('needs the scope train', async () => {
   database.close();
   const guarded = await startService([`root=${root}`], { ...withoutPython, dataDir });
   try {
-    const ask = async (key: string, method: string, path: string): Promise<number> => (await fetch(guarded.url + path, { method, headers: { Authorization: `Bearer ${key}` } })).status;
-    for (const [method, path] of [['GET', '/v1/train_runs'], ['POST', '/v1/train_runs'], ['POST', '/v1/evaluations'], ['POST', '/v1/datasets/convert']] as const) {
+    const ask = async (key: string, method: string, path: string): Promise<number> =>
+      (await fetch(guarded.url + path, { method, headers: { Authorization: `Bearer ${key}` } })).status;
+    for (const [method, path] of [
+      ['GET', '/v1/train_runs'],
+      ['POST', '/v1/train_runs'],
+      ['POST', '/v1/evaluations'],
+      ['POST', '/v1/datasets/convert'],
+    ] as const) {
       expect(await ask(scorer, method, path)).toBe(403);
       expect(await ask(trainer, method, path)).not.toBe(403);
     }

@@ -33,7 +33,10 @@ export interface Assessment {
   readonly failed: readonly PredictionFailure[];
   readonly metrics: Metrics;
   readonly level_counts: { readonly predicted: readonly number[]; readonly mos: readonly number[] | null };
-  /** Rows by the level of the MOS, columns by the level predicted, in the order of LEVELS; null where the records name no levels. */
+  /**
+   * Rows by the level of the MOS, columns by the level predicted, in the order of LEVELS; null where the records name
+   * no levels.
+   */
   readonly confusion: readonly (readonly number[])[] | null;
   readonly worst: readonly Miss[];
 }
@@ -44,7 +47,10 @@ export function rowsOf(table: PredictionTable, rule: Rule): Rows {
   const width = LEVELS.length;
   const [good, poor] = [LEVELS.indexOf('good'), LEVELS.indexOf('poor')];
   index.forEach((row, k) => {
-    scores[k] = rule === 'levels' ? table.scores[row]! : twoWordScore(table.logits[row * width + good]!, table.logits[row * width + poor]!);
+    scores[k] =
+      rule === 'levels'
+        ? table.scores[row]!
+        : twoWordScore(table.logits[row * width + good]!, table.logits[row * width + poor]!);
     mos[k] = table.mos[row]!;
   });
   return { index: Uint32Array.from(index), scores, mos };
@@ -63,7 +69,12 @@ export function assess(table: PredictionTable, rows: Rows, options: MetricsOptio
   }
   const grouped = anyGrouped(table, index);
   const metrics = computeMetrics(
-    { scores, mos, ...(named && n > 0 ? { levels: { predicted, actual } } : {}), ...(grouped ? { groups: Array.from(index, (row) => table.groups[row]!) } : {}) },
+    {
+      scores,
+      mos,
+      ...(named && n > 0 ? { levels: { predicted, actual } } : {}),
+      ...(grouped ? { groups: Array.from(index, (row) => table.groups[row]!) } : {}),
+    },
     options,
   );
   return {
@@ -88,7 +99,12 @@ function counts(levels: Uint8Array): number[] {
   return result;
 }
 
-function worstMisses(table: PredictionTable, { index, scores, mos }: Rows, { logistic }: Metrics, count: number): Miss[] {
+function worstMisses(
+  table: PredictionTable,
+  { index, scores, mos }: Rows,
+  { logistic }: Metrics,
+  count: number,
+): Miss[] {
   if (logistic === null) return [];
   const top: Miss[] = [];
   for (let k = 0; k < index.length; k++) {

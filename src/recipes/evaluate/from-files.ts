@@ -24,14 +24,32 @@ export async function evaluatePredictions(file: string, options: FileOptions = {
   const table = await readPredictions(file);
   requireAll(file, table, options.allowFailures ?? 0);
   const { model, score_version } = table.header;
-  return { file, model: model.id, untrained: model.untrained, score_version, ...assess(table, rowsOf(table, options.rule ?? 'levels'), options) };
+  return {
+    file,
+    model: model.id,
+    untrained: model.untrained,
+    score_version,
+    ...assess(table, rowsOf(table, options.rule ?? 'levels'), options),
+  };
 }
 
 /** Two models on the same records, by the paired bootstrap; only records that both predicted count. */
-export async function comparePredictions(first: string, second: string, options: FileOptions = {}): Promise<Comparison & { readonly records: number; readonly models: readonly [string, string] }> {
+export async function comparePredictions(
+  first: string,
+  second: string,
+  options: FileOptions = {},
+): Promise<Comparison & { readonly records: number; readonly models: readonly [string, string] }> {
   const [a, b] = [await readPredictions(first), await readPredictions(second)];
-  if (a.header.records_sha256 !== b.header.records_sha256) throw new QalignError('RESUME_MISMATCH', `${first} and ${second} are of different records (${a.header.dataset} and ${b.header.dataset}, or other labels); two models are compared on the same items.`);
-  for (const [file, table] of [[first, a], [second, b]] as const) requireAll(file, table, options.allowFailures ?? 0);
+  if (a.header.records_sha256 !== b.header.records_sha256)
+    throw new QalignError(
+      'RESUME_MISMATCH',
+      `${first} and ${second} are of different records (${a.header.dataset} and ${b.header.dataset}, or other labels); two models are compared on the same items.`,
+    );
+  for (const [file, table] of [
+    [first, a],
+    [second, b],
+  ] as const)
+    requireAll(file, table, options.allowFailures ?? 0);
   const rule = options.rule ?? 'levels';
   const both = Array.from(a.state.keys()).filter((i) => a.state[i] === 1 && b.state[i] === 1);
   const pick = (table: PredictionTable): Float64Array => {
@@ -40,20 +58,48 @@ export async function comparePredictions(first: string, second: string, options:
     return Float64Array.from(both, (i) => rows.scores[place.get(i)!]!);
   };
   const named = both.every((i) => a.mosLevel[i] !== NO_LEVEL);
-  const levels = named ? { first: both.map((i) => a.level[i]!), second: both.map((i) => b.level[i]!), actual: both.map((i) => a.mosLevel[i]!) } : undefined;
-  const comparison = compareModels({ mos: both.map((i) => a.mos[i]!), first: pick(a), second: pick(b), groups: both.map((i) => a.groups[i]!), levels }, options);
+  const levels = named
+    ? {
+        first: both.map((i) => a.level[i]!),
+        second: both.map((i) => b.level[i]!),
+        actual: both.map((i) => a.mosLevel[i]!),
+      }
+    : undefined;
+  const comparison = compareModels(
+    { mos: both.map((i) => a.mos[i]!), first: pick(a), second: pick(b), groups: both.map((i) => a.groups[i]!), levels },
+    options,
+  );
   return { ...comparison, records: a.header.n, models: [a.header.model.id, b.header.model.id] };
 }
 
-export function comparisonMarkdown({ models, n, records, first, second, differences }: Awaited<ReturnType<typeof comparePredictions>>): string {
+export function comparisonMarkdown({
+  models,
+  n,
+  records,
+  first,
+  second,
+  differences,
+}: Awaited<ReturnType<typeof comparePredictions>>): string {
   const rows = RESAMPLED.map((name) => {
     const difference = differences[name];
-    return [name, decimal(first[name]), decimal(second[name]), difference === null ? '–' : `${signed(difference.difference)} ${withInterval(null, difference.interval).slice(2)}`, decimal(difference?.p, 3)];
+    return [
+      name,
+      decimal(first[name]),
+      decimal(second[name]),
+      difference === null
+        ? '–'
+        : `${signed(difference.difference)} ${withInterval(null, difference.interval).slice(2)}`,
+      decimal(difference?.p, 3),
+    ];
   });
   return `${markdownTable(['', models[0], models[1], 'difference', 'p'], rows)}\n\nn = ${n} of ${records}. Paired bootstrap by source image, two-sided; in brackets 95 % intervals of the difference.\n`;
 }
 
 function requireAll(file: string, table: PredictionTable, allowed: number): void {
   const there = table.state.reduce((sum, state) => sum + (state === 1 ? 1 : 0), 0);
-  if (table.header.n - there > allowed) throw new QalignError('EVALUATION_FAILED', `${file} holds ${there} of ${table.header.n} predictions (${table.failures.size} failed); run its evaluation again to complete it, or allow it with --allow-failures ${table.header.n - there}.`);
+  if (table.header.n - there > allowed)
+    throw new QalignError(
+      'EVALUATION_FAILED',
+      `${file} holds ${there} of ${table.header.n} predictions (${table.failures.size} failed); run its evaluation again to complete it, or allow it with --allow-failures ${table.header.n - there}.`,
+    );
 }

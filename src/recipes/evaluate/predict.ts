@@ -18,7 +18,15 @@ export interface PredictProgress {
 }
 
 /** Predicts what the file does not hold yet. Killed at any point, the same call goes on where it ended. */
-export async function predict(scorer: Scorer, set: RecordSet, path: string, { signal, onProgress }: { signal?: AbortSignal | undefined; onProgress?: ((progress: PredictProgress) => void) | undefined } = {}): Promise<void> {
+export async function predict(
+  scorer: Scorer,
+  set: RecordSet,
+  path: string,
+  {
+    signal,
+    onProgress,
+  }: { signal?: AbortSignal | undefined; onProgress?: ((progress: PredictProgress) => void) | undefined } = {},
+): Promise<void> {
   const writer = await openPredictions(path, headerOf(scorer, set));
   try {
     const total = set.records.length;
@@ -33,7 +41,10 @@ export async function predict(scorer: Scorer, set: RecordSet, path: string, { si
         yield { input: record.media, kind: record.kind, media, task: record.task };
       }
     };
-    const options = { tasksOf: (source: ScoreSource) => [(source as RecordSource).task], ...(signal === undefined ? {} : { signal }) };
+    const options = {
+      tasksOf: (source: ScoreSource) => [(source as RecordSource).task],
+      ...(signal === undefined ? {} : { signal }),
+    };
     let next = 0; // outcomes come in the order of the sources
     for await (const [outcome] of scorer.scoreMany(sources(), options)) {
       const index = asked[next++]!;
@@ -45,7 +56,17 @@ export async function predict(scorer: Scorer, set: RecordSet, path: string, { si
       } else {
         const named = level !== undefined && LEVELS.includes(level as Level) ? { mos_level: level } : {};
         const logits = LEVELS.map((name) => outcome.logits[name]);
-        await writer.write({ index, id, mos, ...named, ...(group === undefined ? {} : { group }), score: outcome.score, level: outcome.level, logits, level_mass: outcome.level_mass });
+        await writer.write({
+          index,
+          id,
+          mos,
+          ...named,
+          ...(group === undefined ? {} : { group }),
+          score: outcome.score,
+          level: outcome.level,
+          logits,
+          level_mass: outcome.level_mass,
+        });
       }
       done += 1;
       onProgress?.({ dataset: set.name, done, total, failed });
@@ -57,7 +78,14 @@ export async function predict(scorer: Scorer, set: RecordSet, path: string, { si
 
 function headerOf(scorer: Scorer, set: RecordSet): PredictionHeader {
   const { id, revision, weights_sha256, precision, image_size } = scorer.model;
-  const preprocessing: Preprocessing = { size: image_size, pad: [122, 116, 104], resize: 'pillow-bicubic', auto_orient: false, fps: null, max_frames: null };
+  const preprocessing: Preprocessing = {
+    size: image_size,
+    pad: [122, 116, 104],
+    resize: 'pillow-bicubic',
+    auto_orient: false,
+    fps: null,
+    max_frames: null,
+  };
   return {
     format: 'qalign-predictions/1',
     dataset: set.name,

@@ -22,9 +22,15 @@ export const PredictionHeaderSchema = Type.Object(
   {
     format: Type.Literal(FORMAT),
     dataset: word,
-    records_sha256: Type.String({ pattern: '^[0-9a-f]{64}$', description: 'of the records predicted, labels included' }),
+    records_sha256: Type.String({
+      pattern: '^[0-9a-f]{64}$',
+      description: 'of the records predicted, labels included',
+    }),
     n: Type.Integer({ minimum: 0, description: 'records; a complete file holds as many predictions' }),
-    model: Type.Object({ id: word, revision: word, weights_sha256: word, precision: word, untrained: Type.Boolean() }, closed),
+    model: Type.Object(
+      { id: word, revision: word, weights_sha256: word, precision: word, untrained: Type.Boolean() },
+      closed,
+    ),
     prompt: Type.Object({ name: word, text: word }, closed),
     preprocessing: PreprocessingSchema,
     score_version: word,
@@ -93,7 +99,10 @@ export interface PredictionWriter {
  *   PREDICTIONS_DAMAGED for a line that fails its checksum; OUTPUT_UNWRITABLE
  */
 export async function openPredictions(path: string, header: PredictionHeader): Promise<PredictionWriter> {
-  const size = await stat(path).then((found) => found.size, () => 0);
+  const size = await stat(path).then(
+    (found) => found.size,
+    () => 0,
+  );
   const { table, end } = size > 0 ? await readUpToTear(path) : { table: undefined, end: 0 };
   if (table !== undefined) requireSame(path, table.header, header);
   return guard(path, async () => {
@@ -120,7 +129,11 @@ export async function openPredictions(path: string, header: PredictionHeader): P
 /** A whole predictions file. Throws PREDICTIONS_DAMAGED, naming the line; a torn last line is passed over. */
 export async function readPredictions(path: string): Promise<PredictionTable> {
   const { table } = await readUpToTear(path);
-  if (table === undefined) throw new QalignError('PREDICTIONS_DAMAGED', `${path} holds no predictions of qalign: its first line is no header.`);
+  if (table === undefined)
+    throw new QalignError(
+      'PREDICTIONS_DAMAGED',
+      `${path} holds no predictions of qalign: its first line is no header.`,
+    );
   return table;
 }
 
@@ -139,7 +152,11 @@ async function readUpToTear(path: string): Promise<{ table: PredictionTable | un
       number += 1;
       const line = unsealed(text);
       const problem = line === undefined ? 'fails its checksum' : table === undefined ? undefined : fill(table, line);
-      if (line === undefined || problem !== undefined) throw new QalignError('PREDICTIONS_DAMAGED', `Line ${number} of ${path} ${problem}; remove that line to have it predicted again, or name another --out.`);
+      if (line === undefined || problem !== undefined)
+        throw new QalignError(
+          'PREDICTIONS_DAMAGED',
+          `Line ${number} of ${path} ${problem}; remove that line to have it predicted again, or name another --out.`,
+        );
       table ??= emptyTable(path, line);
     }
   }
@@ -150,13 +167,19 @@ async function* streamOf(path: string): AsyncGenerator<Buffer, void, undefined> 
   try {
     yield* createReadStream(path, { highWaterMark: 1 << 20 }) as AsyncIterable<Buffer>;
   } catch (cause) {
-    throw new QalignError('CONFIG_NOT_FOUND', `The predictions ${path} cannot be read: ${(cause as Error).message}.`, { cause });
+    throw new QalignError('CONFIG_NOT_FOUND', `The predictions ${path} cannot be read: ${(cause as Error).message}.`, {
+      cause,
+    });
   }
 }
 
 function emptyTable(path: string, { checksum: _seal, ...line }: { checksum?: unknown }): PredictionTable {
   const problem = problemWith(PredictionHeaderSchema, line);
-  if (problem !== undefined) throw new QalignError('PREDICTIONS_DAMAGED', `${path} does not begin with a header of predictions (${problem}); name a file that "qalign evaluate" wrote.`);
+  if (problem !== undefined)
+    throw new QalignError(
+      'PREDICTIONS_DAMAGED',
+      `${path} does not begin with a header of predictions (${problem}); name a file that "qalign evaluate" wrote.`,
+    );
   const header = line as unknown as PredictionHeader;
   const { n } = header;
   return {
@@ -179,8 +202,10 @@ const LEVEL_INDEX: ReadonlyMap<string | undefined, number> = new Map(LEVELS.map(
 function fill(table: PredictionTable, line: object): string | undefined {
   const row = line as Prediction & Partial<PredictionFailure> & { score_version: string };
   const { index } = row;
-  if (!Number.isInteger(index) || index < 0 || index >= table.state.length) return `is of record ${index}, and there are ${table.state.length}`;
-  if (row.score_version !== table.header.score_version) return `has score_version ${row.score_version}, not the file's ${table.header.score_version}`;
+  if (!Number.isInteger(index) || index < 0 || index >= table.state.length)
+    return `is of record ${index}, and there are ${table.state.length}`;
+  if (row.score_version !== table.header.score_version)
+    return `has score_version ${row.score_version}, not the file's ${table.header.score_version}`;
   table.ids[index] = row.id;
   const failures = table.failures as Map<number, PredictionFailure>;
   if (row.error !== undefined) {
@@ -189,7 +214,14 @@ function fill(table: PredictionTable, line: object): string | undefined {
     return undefined;
   }
   const level = LEVEL_INDEX.get(row.level);
-  if (level === undefined || !Number.isFinite(row.score) || !Number.isFinite(row.mos) || row.logits?.length !== LEVELS.length || !row.logits.every(Number.isFinite)) return 'is no prediction';
+  if (
+    level === undefined ||
+    !Number.isFinite(row.score) ||
+    !Number.isFinite(row.mos) ||
+    row.logits?.length !== LEVELS.length ||
+    !row.logits.every(Number.isFinite)
+  )
+    return 'is no prediction';
   if (table.state[index] === FAILED) failures.delete(index);
   table.state[index] = PREDICTED;
   table.scores[index] = row.score;
@@ -220,15 +252,26 @@ function unsealed(text: string): object | undefined {
 }
 
 // Node 20.12 has `hash`, twice as quick for a line; 20.0 has not
-const sha256: (text: string) => string = (crypto as Partial<typeof crypto>).hash === undefined ? (text) => crypto.createHash('sha256').update(text).digest('hex') : (text) => crypto.hash('sha256', text);
+const sha256: (text: string) => string =
+  (crypto as Partial<typeof crypto>).hash === undefined
+    ? (text) => crypto.createHash('sha256').update(text).digest('hex')
+    : (text) => crypto.hash('sha256', text);
 
 function checksum(text: string): string {
   return sha256(text).slice(0, 16);
 }
 
 function requireSame(path: string, found: PredictionHeader, wanted: PredictionHeader): void {
-  if (found.score_version !== wanted.score_version) throw new QalignError('RESUME_MISMATCH', `${path} was written with score_version ${found.score_version}, but this run has ${wanted.score_version} (another model, precision, prompt or preprocessing); name another --out.`);
-  if (found.records_sha256 !== wanted.records_sha256) throw new QalignError('RESUME_MISMATCH', `${path} was written for other records of ${found.dataset} (${found.n} of them; now ${wanted.n}, or their labels changed); name another --out.`);
+  if (found.score_version !== wanted.score_version)
+    throw new QalignError(
+      'RESUME_MISMATCH',
+      `${path} was written with score_version ${found.score_version}, but this run has ${wanted.score_version} (another model, precision, prompt or preprocessing); name another --out.`,
+    );
+  if (found.records_sha256 !== wanted.records_sha256)
+    throw new QalignError(
+      'RESUME_MISMATCH',
+      `${path} was written for other records of ${found.dataset} (${found.n} of them; now ${wanted.n}, or their labels changed); name another --out.`,
+    );
 }
 
 async function guard<T>(path: string, work: () => Promise<T>): Promise<T> {
@@ -236,6 +279,10 @@ async function guard<T>(path: string, work: () => Promise<T>): Promise<T> {
     return await work();
   } catch (cause) {
     if (cause instanceof QalignError) throw cause;
-    throw new QalignError('OUTPUT_UNWRITABLE', `${path} cannot be written (${(cause as Error).message}); what was written before stays, and the same command continues it.`, { cause });
+    throw new QalignError(
+      'OUTPUT_UNWRITABLE',
+      `${path} cannot be written (${(cause as Error).message}); what was written before stays, and the same command continues it.`,
+      { cause },
+    );
   }
 }

@@ -30,16 +30,27 @@ export async function checkReady(recipe: DeepReadonly<EvaluateRecipe>): Promise<
     const dataset = entry.name;
     const set = await readRecordSet(entry).catch(async (error: unknown) => {
       if (!(error instanceof QalignError) || error.code !== 'EVALUATION_NOT_READY') throw error;
-      missing.push({ what: `the records of ${dataset} (${entry.records})`, how: await howToConvert(dataset, entry.records.replace(/[^/]*$/, '') || './') });
+      missing.push({
+        what: `the records of ${dataset} (${entry.records})`,
+        how: await howToConvert(dataset, entry.records.replace(/[^/]*$/, '') || './'),
+      });
       return undefined;
     });
     if (set === undefined) continue;
     const absent = await missingMedia(set);
-    if (absent.length > recipe.allow_failures) missing.push({ what: `${absent.length} of ${set.media.length} media files of ${dataset}, such as ${absent[0]}`, how: 'put the pictures or clips there, or name their folder as "root" of the entry' });
+    if (absent.length > recipe.allow_failures)
+      missing.push({
+        what: `${absent.length} of ${set.media.length} media files of ${dataset}, such as ${absent[0]}`,
+        how: 'put the pictures or clips there, or name their folder as "root" of the entry',
+      });
     else sets.push(set);
   }
   for (const { csv, name } of recipe.ensemble?.with ?? []) {
-    if (!existsSync(csv)) missing.push({ what: `the scores of ${name} (${csv})`, how: `run ${name} on the same items and write a CSV with an id and a score column` });
+    if (!existsSync(csv))
+      missing.push({
+        what: `the scores of ${name} (${csv})`,
+        how: `run ${name} on the same items and write a CSV with an id and a score column`,
+      });
   }
   return { missing, sets };
 }
@@ -47,8 +58,14 @@ export async function checkReady(recipe: DeepReadonly<EvaluateRecipe>): Promise<
 /** @param name of a test set of the paper, of a data set, or of a part that somebody made of one */
 export async function howToConvert(name: string, out: string): Promise<string> {
   const test = TEST_SETS[name];
-  const dataset = test?.dataset ?? (await loadDatasetSpec(name).then((spec) => spec.name, () => undefined));
-  if (dataset === undefined) return `make them with "qalign dataset convert", of a part of a data set with "qalign dataset split", and write them to ${out}`;
+  const dataset =
+    test?.dataset ??
+    (await loadDatasetSpec(name).then(
+      (spec) => spec.name,
+      () => undefined,
+    ));
+  if (dataset === undefined)
+    return `make them with "qalign dataset convert", of a part of a data set with "qalign dataset split", and write them to ${out}`;
   return `get its pictures or clips and its label file from its authors ("qalign dataset list" says where), then: qalign dataset convert ${dataset} --labels DIR${test?.flags === undefined ? '' : ` ${test.flags}`} --out ${out}`;
 }
 
@@ -58,12 +75,18 @@ export function describeMissing(missing: readonly Missing[]): string {
 }
 
 export async function missingModel(model: string, base?: string | null): Promise<Missing[]> {
-  const choice = await chooseModel({ model, ...(base === undefined || base === null ? {} : { base }) }).catch((error: unknown) => {
-    if (error instanceof QalignError && error.code === 'CONFIG_NOT_FOUND') return undefined;
-    throw error;
-  });
-  if (choice === undefined) return [{ what: `the model ${model}`, how: 'train it ("qalign train"), or name another with model=NAME|DIR|ID' }];
-  return [choice.model, choice.base].filter((place) => place !== undefined).filter((place) => !isHere(place)).map((place) => ({ what: `the model ${place}`, how: `qalign models pull ${nameOf(choice, place)}` }));
+  const choice = await chooseModel({ model, ...(base === undefined || base === null ? {} : { base }) }).catch(
+    (error: unknown) => {
+      if (error instanceof QalignError && error.code === 'CONFIG_NOT_FOUND') return undefined;
+      throw error;
+    },
+  );
+  if (choice === undefined)
+    return [{ what: `the model ${model}`, how: 'train it ("qalign train"), or name another with model=NAME|DIR|ID' }];
+  return [choice.model, choice.base]
+    .filter((place) => place !== undefined)
+    .filter((place) => !isHere(place))
+    .map((place) => ({ what: `the model ${place}`, how: `qalign models pull ${nameOf(choice, place)}` }));
 }
 
 const nameOf = (choice: ModelChoice, place: string): string => (place === choice.model ? choice.id : place);
@@ -72,7 +95,9 @@ const nameOf = (choice: ModelChoice, place: string): string => (place === choice
 function isHere(place: string): boolean {
   if (existsSync(place)) return true;
   const env = process.env;
-  const hub = env['HF_HUB_CACHE'] ?? join(env['HF_HOME'] ?? join(env['XDG_CACHE_HOME'] ?? join(homedir(), '.cache'), 'huggingface'), 'hub');
+  const hub =
+    env['HF_HUB_CACHE'] ??
+    join(env['HF_HOME'] ?? join(env['XDG_CACHE_HOME'] ?? join(homedir(), '.cache'), 'huggingface'), 'hub');
   try {
     return readdirSync(join(hub, `models--${place.replaceAll('/', '--')}`, 'snapshots')).length > 0;
   } catch {
@@ -84,7 +109,14 @@ async function missingMedia({ media }: RecordSet): Promise<string[]> {
   const absent: string[] = [];
   for (let start = 0; start < media.length; start += 256) {
     const part = media.slice(start, start + 256);
-    const there = await Promise.all(part.map((path) => stat(path).then((found) => found.isFile() || found.isDirectory(), () => false)));
+    const there = await Promise.all(
+      part.map((path) =>
+        stat(path).then(
+          (found) => found.isFile() || found.isDirectory(),
+          () => false,
+        ),
+      ),
+    );
     absent.push(...part.filter((_, i) => !there[i]));
   }
   return absent;

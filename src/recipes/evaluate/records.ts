@@ -18,15 +18,25 @@ export interface RecordSet {
   readonly media: readonly string[];
 }
 
-/** @throws QalignError EVALUATION_NOT_READY without the file, DATASET_* for lines that are no records, CONFIG_INVALID for a split without any */
+/**
+ * @throws QalignError EVALUATION_NOT_READY without the file, DATASET_* for lines that are no records, CONFIG_INVALID
+ * for a split without any
+ */
 export async function readRecordSet(entry: DeepReadonly<EvaluateData>): Promise<RecordSet> {
   const file = resolve(entry.records);
-  if (!existsSync(file)) throw new QalignError('EVALUATION_NOT_READY', `There are no records ${entry.records} of ${entry.name}; make them with "qalign dataset convert".`);
+  if (!existsSync(file))
+    throw new QalignError(
+      'EVALUATION_NOT_READY',
+      `There are no records ${entry.records} of ${entry.name}; make them with "qalign dataset convert".`,
+    );
   const all = await readRecords(file);
   const records = entry.split === null ? all : all.filter(({ split }) => split === entry.split);
   if (records.length === 0) {
     const splits = [...new Set(all.map(({ split }) => split))].join(', ');
-    throw new QalignError('CONFIG_INVALID', `${entry.records} holds no record of the split "${entry.split}"; there are ${splits}.`);
+    throw new QalignError(
+      'CONFIG_INVALID',
+      `${entry.records} holds no record of the split "${entry.split}"; there are ${splits}.`,
+    );
   }
   return recordSet(entry.name, file, records, entry.root ?? dirname(file));
 }
@@ -34,6 +44,13 @@ export async function readRecordSet(entry: DeepReadonly<EvaluateData>): Promise<
 /** A set of records made otherwise, such as by a table of the paper. */
 export function recordSet(name: string, file: string, records: readonly DatasetRecord[], root: string): RecordSet {
   const hash = createHash('sha256');
-  for (const { id, media, task, mos, level, group } of records) hash.update(`${JSON.stringify([id, media, task, mos, level ?? null, group ?? null])}\n`);
-  return { name, file, records, sha256: hash.digest('hex'), media: records.map(({ media }) => (isAbsolute(media) ? media : join(resolve(root), media))) };
+  for (const { id, media, task, mos, level, group } of records)
+    hash.update(`${JSON.stringify([id, media, task, mos, level ?? null, group ?? null])}\n`);
+  return {
+    name,
+    file,
+    records,
+    sha256: hash.digest('hex'),
+    media: records.map(({ media }) => (isAbsolute(media) ? media : join(resolve(root), media))),
+  };
 }

@@ -25,10 +25,19 @@ export interface LoadResult {
 }
 
 /** Pictures as a form, as `curl -F file=@…` sends them. */
-export function shotOf(pictures: readonly { readonly name: string; readonly data: Uint8Array }[], timeoutMs: number): Shot {
+export function shotOf(
+  pictures: readonly { readonly name: string; readonly data: Uint8Array }[],
+  timeoutMs: number,
+): Shot {
   const boundary = 'qalign-bench-7c1d';
   const field = `--${boundary}\r\nContent-Disposition: form-data; name="timeout_ms"\r\n\r\n${timeoutMs}\r\n`;
-  const files = pictures.flatMap(({ name, data }) => [Buffer.from(`--${boundary}\r\nContent-Disposition: form-data; name="file"; filename="${name.replaceAll(/[^\w.-]/g, '_')}"\r\n\r\n`), Buffer.from(data), Buffer.from('\r\n')]);
+  const files = pictures.flatMap(({ name, data }) => [
+    Buffer.from(
+      `--${boundary}\r\nContent-Disposition: form-data; name="file"; filename="${name.replaceAll(/[^\w.-]/g, '_')}"\r\n\r\n`,
+    ),
+    Buffer.from(data),
+    Buffer.from('\r\n'),
+  ]);
   const body = Buffer.concat([Buffer.from(field), ...files, Buffer.from(`--${boundary}--\r\n`)]);
   const head = `POST /v1/score HTTP/1.1\r\nHost: localhost\r\nContent-Type: multipart/form-data; boundary=${boundary}\r\nContent-Length: ${body.length}\r\n\r\n`;
   return { items: pictures.length, bytes: Buffer.concat([Buffer.from(head), body]) };
@@ -46,24 +55,37 @@ interface Tally {
 }
 
 /** `width` clients, each of which sends when it has its answer, until `until` says that it is enough. */
-export async function closedLoop(url: string, shots: readonly Shot[], width: number, until: (sent: number) => boolean): Promise<LoadResult> {
+export async function closedLoop(
+  url: string,
+  shots: readonly Shot[],
+  width: number,
+  until: (sent: number) => boolean,
+): Promise<LoadResult> {
   const sender = createSender(url);
   const tally = emptyTally();
   const started = performance.now();
-  await Promise.all(Array.from({ length: width }, async () => {
-    while (!until(tally.sent)) await send(sender, shots[tally.sent % shots.length] as Shot, tally);
-  }));
+  await Promise.all(
+    Array.from({ length: width }, async () => {
+      while (!until(tally.sent)) await send(sender, shots[tally.sent % shots.length] as Shot, tally);
+    }),
+  );
   sender.close();
   return summarise(tally, started);
 }
 
 /** So many requests a second, whatever is answered, for so long; then waits for what is open. */
-export async function openLoop(url: string, shots: readonly Shot[], perSecond: number, seconds: number, mostOpen = 1500): Promise<LoadResult> {
+export async function openLoop(
+  url: string,
+  shots: readonly Shot[],
+  perSecond: number,
+  seconds: number,
+  mostOpen = 1500,
+): Promise<LoadResult> {
   const sender = createSender(url);
   const tally = emptyTally();
   const open = new Set<Promise<void>>();
   const started = performance.now();
-  for (let due = 0; performance.now() - started < seconds * 1000; ) {
+  for (let due = 0; performance.now() - started < seconds * 1000;) {
     const elapsed = performance.now() - started;
     for (; (due * 1000) / perSecond <= elapsed; due++) {
       if (open.size >= mostOpen) {
@@ -103,11 +125,21 @@ async function send(sender: Sender, { bytes, items }: Shot, tally: Tally): Promi
   }
 }
 
-const emptyTally = (): Tally => ({ sent: 0, items: 0, withheld: 0, statuses: new Map(), answered: [], refused: [], late: [], allSayWhen: true });
+const emptyTally = (): Tally => ({
+  sent: 0,
+  items: 0,
+  withheld: 0,
+  statuses: new Map(),
+  answered: [],
+  refused: [],
+  late: [],
+  allSayWhen: true,
+});
 
 function summarise(tally: Tally, started: number, asked = performance.now()): LoadResult {
   const seconds = (performance.now() - started) / 1000;
-  const at = (times: number[], share: number): number => times.sort((a, b) => a - b)[Math.min(times.length - 1, Math.floor(times.length * share))] ?? 0;
+  const at = (times: number[], share: number): number =>
+    times.sort((a, b) => a - b)[Math.min(times.length - 1, Math.floor(times.length * share))] ?? 0;
   return {
     seconds: (asked - started) / 1000,
     sent: tally.sent,

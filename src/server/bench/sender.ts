@@ -7,9 +7,9 @@ export interface Reply {
 }
 
 /**
- * Connections that are kept, one request at a time on each, and as little work as can be: a request is one write of bytes
- * made beforehand, of an answer the head is read and the rest counted. Node's own client costs half a millisecond a
- * request; ten times what a service can do, sent from the same machine, would measure the sender.
+ * Connections that are kept, one request at a time on each, and as little work as can be: a request is one write of
+ * bytes made beforehand, of an answer the head is read and the rest counted. Node's own client costs half a millisecond
+ * a request; ten times what a service can do, sent from the same machine, would measure the sender.
  */
 export interface Sender {
   /** Rejects with the code of the socket: ECONNRESET, … */
@@ -25,11 +25,14 @@ export function createSender(url: string): Sender {
   const all = new Set<Connection>();
 
   const open = (): Connection => {
-    const one = new Connection(connect({ host: hostname.replace(/^\[|\]$/g, ''), port: Number(port), noDelay: true }), () => {
-      all.delete(one);
-      const at = idle.indexOf(one);
-      if (at >= 0) idle.splice(at, 1);
-    });
+    const one = new Connection(
+      connect({ host: hostname.replace(/^\[|\]$/g, ''), port: Number(port), noDelay: true }),
+      () => {
+        all.delete(one);
+        const at = idle.indexOf(one);
+        if (at >= 0) idle.splice(at, 1);
+      },
+    );
     all.add(one);
     return one;
   };
@@ -54,14 +57,19 @@ class Connection {
   #reply: Reply | undefined;
   #open: { resolve: (reply: Reply) => void; reject: (error: Error) => void } | undefined;
 
-  constructor(readonly socket: Socket, onClose: () => void) {
+  constructor(
+    readonly socket: Socket,
+    onClose: () => void,
+  ) {
     let reason: Error | undefined;
     socket.on('data', (chunk: Buffer) => this.#read(chunk));
     socket.on('error', (error) => (reason = error));
     socket.on('close', () => {
       this.isOpen = false;
       onClose();
-      this.#open?.reject(reason ?? Object.assign(new Error('the service closed the connection'), { code: 'ECONNRESET' }));
+      this.#open?.reject(
+        reason ?? Object.assign(new Error('the service closed the connection'), { code: 'ECONNRESET' }),
+      );
     });
   }
 

@@ -25,10 +25,22 @@ export interface BenchServeResult {
   readonly cores: number;
   /** Load average over a minute, before and after: what else the machine did. */
   readonly load: readonly [number, number];
-  readonly throughput: { readonly rounds: readonly { engine_items_per_second: number; http_items_per_second: number }[]; readonly http_over_engine_median: number };
+  readonly throughput: {
+    readonly rounds: readonly { engine_items_per_second: number; http_items_per_second: number }[];
+    readonly http_over_engine_median: number;
+  };
   readonly capacity_items_per_second: number;
-  readonly overload: readonly ({ readonly times_capacity: number; readonly connections_dropped: number } & LoadResult)[];
-  readonly memory: { readonly requests: number; readonly failed: number; readonly growth_node_mb: number; readonly growth_workers_mb: number; readonly curve: readonly { requests: number; node_mb: number; workers_mb: number }[] };
+  readonly overload: readonly ({
+    readonly times_capacity: number;
+    readonly connections_dropped: number;
+  } & LoadResult)[];
+  readonly memory: {
+    readonly requests: number;
+    readonly failed: number;
+    readonly growth_node_mb: number;
+    readonly growth_workers_mb: number;
+    readonly curve: readonly { requests: number; node_mb: number; workers_mb: number }[];
+  };
 }
 
 const ROUNDS = 5;
@@ -41,13 +53,35 @@ const WITHIN_MS = 5_000;
  * The service against the engine that it stands on, at 1, 2 and 10 times what it can do, and over many requests. This
  * process sends; the service is a process of its own.
  */
-export async function benchServe({ model, device, precision, sources, n, seconds = 6, signal, onStep = () => {} }: BenchServeConfig): Promise<BenchServeResult> {
+export async function benchServe({
+  model,
+  device,
+  precision,
+  sources,
+  n,
+  seconds = 6,
+  signal,
+  onStep = () => {},
+}: BenchServeConfig): Promise<BenchServeResult> {
   const before = loadavg()[0] as number;
-  const pictures = await Promise.all(sources.map(async ({ input, media }) => ({ name: input, data: typeof media === 'string' ? await readFile(media) : (media) })));
+  const pictures = await Promise.all(
+    sources.map(async ({ input, media }) => ({
+      name: input,
+      data: typeof media === 'string' ? await readFile(media) : media,
+    })),
+  );
   const lightest = [...pictures].sort((a, b) => a.data.length - b.data.length).slice(0, 1);
   const served = await startServed([`models=[${model}]`, `device=${device}`, `precision=${precision}`], signal);
   try {
-    const { throughput, untrained } = await compareThroughput(served, { model, device, precision, pictures, seconds, onStep, signal });
+    const { throughput, untrained } = await compareThroughput(served, {
+      model,
+      device,
+      precision,
+      pictures,
+      seconds,
+      onStep,
+      signal,
+    });
     onStep('capacity');
     const alone = lightest.map((picture) => shotOf([picture], 60_000));
     await closedLoop(served.url, alone, 32, forSeconds(seconds / 3)); // until the pace of these is known
@@ -57,11 +91,25 @@ export async function benchServe({ model, device, precision, sources, n, seconds
       signal?.throwIfAborted();
       onStep(`${times} times ${capacity.items_per_second.toFixed(1)} requests a second`);
       const before = await served.dropped();
-      const result = await openLoop(served.url, lightest.map((picture) => shotOf([picture], WITHIN_MS)), capacity.items_per_second * times, seconds * 2);
+      const result = await openLoop(
+        served.url,
+        lightest.map((picture) => shotOf([picture], WITHIN_MS)),
+        capacity.items_per_second * times,
+        seconds * 2,
+      );
       overload.push({ times_capacity: times, connections_dropped: (await served.dropped()) - before, ...result });
     }
     const memory = await watchMemory(served, lightest, n, onStep, signal);
-    return { model, untrained, cores: availableParallelism(), load: [before, loadavg()[0] as number], throughput, capacity_items_per_second: capacity.items_per_second, overload, memory };
+    return {
+      model,
+      untrained,
+      cores: availableParallelism(),
+      load: [before, loadavg()[0] as number],
+      throughput,
+      capacity_items_per_second: capacity.items_per_second,
+      overload,
+      memory,
+    };
   } finally {
     await served.stop();
   }
@@ -74,22 +122,52 @@ const forSeconds = (seconds: number): (() => boolean) => {
 };
 
 /** In turns, now one first, now the other, so that whatever else the machine does falls on both. */
-async function compareThroughput(served: Served, { model, device, precision, pictures, seconds, onStep, signal }: { model: string; device: string; precision: string; pictures: Pictures; seconds: number; onStep: (message: string) => void; signal: AbortSignal | undefined }): Promise<{ throughput: BenchServeResult['throughput']; untrained: boolean }> {
+async function compareThroughput(
+  served: Served,
+  {
+    model,
+    device,
+    precision,
+    pictures,
+    seconds,
+    onStep,
+    signal,
+  }: {
+    model: string;
+    device: string;
+    precision: string;
+    pictures: Pictures;
+    seconds: number;
+    onStep: (message: string) => void;
+    signal: AbortSignal | undefined;
+  },
+): Promise<{ throughput: BenchServeResult['throughput']; untrained: boolean }> {
   await using scorer = await createScorer({ model, device, precision: precision as 'auto' });
-  const shots = pictures.map((_, start) => shotOf(Array.from({ length: ITEMS }, (_, i) => pictures[(start + i) % pictures.length] as Pictures[number]), 60_000));
+  const shots = pictures.map((_, start) =>
+    shotOf(
+      Array.from({ length: ITEMS }, (_, i) => pictures[(start + i) % pictures.length] as Pictures[number]),
+      60_000,
+    ),
+  );
   await engineAlone(scorer, pictures, 1);
   await closedLoop(served.url, shots, WIDTH, forSeconds(1));
   const rounds: { engine_items_per_second: number; http_items_per_second: number }[] = [];
   for (let round = 1; round <= ROUNDS; round++) {
     signal?.throwIfAborted();
     onStep(`throughput, round ${round} of ${ROUNDS}`);
-    const http = (): Promise<number> => closedLoop(served.url, shots, WIDTH, forSeconds(seconds)).then((result) => result.items_per_second);
+    const http = (): Promise<number> =>
+      closedLoop(served.url, shots, WIDTH, forSeconds(seconds)).then((result) => result.items_per_second);
     const first = round % 2 === 0 ? await http() : undefined;
     const engine = await engineAlone(scorer, pictures, seconds);
     rounds.push({ engine_items_per_second: engine, http_items_per_second: first ?? (await http()) });
   }
-  const ratios = rounds.map((round) => round.http_items_per_second / round.engine_items_per_second).sort((a, b) => a - b);
-  return { throughput: { rounds, http_over_engine_median: ratios[Math.floor(ROUNDS / 2)] as number }, untrained: scorer.choice.untrained };
+  const ratios = rounds
+    .map((round) => round.http_items_per_second / round.engine_items_per_second)
+    .sort((a, b) => a - b);
+  return {
+    throughput: { rounds, http_over_engine_median: ratios[Math.floor(ROUNDS / 2)] as number },
+    untrained: scorer.choice.untrained,
+  };
 }
 
 /** Bytes to scores without HTTP, as many in flight as the service gets. */
@@ -107,25 +185,46 @@ async function engineAlone(scorer: Scorer, pictures: Pictures, seconds: number):
   return (count * 1000) / (performance.now() - started);
 }
 
-async function watchMemory(served: Served, pictures: Pictures, n: number, onStep: (message: string) => void, signal: AbortSignal | undefined): Promise<BenchServeResult['memory']> {
+async function watchMemory(
+  served: Served,
+  pictures: Pictures,
+  n: number,
+  onStep: (message: string) => void,
+  signal: AbortSignal | undefined,
+): Promise<BenchServeResult['memory']> {
   const curve: { requests: number; node_mb: number; workers_mb: number }[] = [];
   let failed = 0;
-  for (let done = 0; done <= n; ) {
+  for (let done = 0; done <= n;) {
     signal?.throwIfAborted();
     curve.push({ requests: done, ...(await served.memory()) });
-    onStep(`memory: ${done} of ${n} requests, ${curve.at(-1)?.node_mb.toFixed(0)} MB and ${curve.at(-1)?.workers_mb.toFixed(0)} MB`);
+    onStep(
+      `memory: ${done} of ${n} requests, ${curve.at(-1)?.node_mb.toFixed(0)} MB and ${curve.at(-1)?.workers_mb.toFixed(0)} MB`,
+    );
     if (done === n) break;
     const some = Math.min(n - done, Math.max(100, Math.ceil(n / 40)));
-    const { sent, by_status } = await closedLoop(served.url, pictures.map((picture) => shotOf([picture], 60_000)), 16, (count) => count >= some);
+    const { sent, by_status } = await closedLoop(
+      served.url,
+      pictures.map((picture) => shotOf([picture], 60_000)),
+      16,
+      (count) => count >= some,
+    );
     failed += sent - (by_status['200'] ?? 0);
     done = Math.min(n, done + sent);
   }
-  return { requests: n, failed, growth_node_mb: growth(curve.map(({ node_mb }) => node_mb)), growth_workers_mb: growth(curve.map(({ workers_mb }) => workers_mb)), curve };
+  return {
+    requests: n,
+    failed,
+    growth_node_mb: growth(curve.map(({ node_mb }) => node_mb)),
+    growth_workers_mb: growth(curve.map(({ workers_mb }) => workers_mb)),
+    curve,
+  };
 }
 
 /** Median of the last quarter of the curve less that of the second: what a long run grows by. */
 function growth(values: readonly number[]): number {
   const median = (part: readonly number[]): number => [...part].sort((a, b) => a - b)[Math.floor(part.length / 2)] ?? 0;
   const quarter = Math.floor(values.length / 4);
-  return median(values.slice(-Math.max(1, quarter))) - median(values.slice(quarter, Math.max(quarter + 1, 2 * quarter)));
+  return (
+    median(values.slice(-Math.max(1, quarter))) - median(values.slice(quarter, Math.max(quarter + 1, 2 * quarter)))
+  );
 }

@@ -17,12 +17,27 @@ export interface Served {
   stop(): Promise<void>;
 }
 
-/** Starts this very program with `serve` and waits until it is ready. @throws QalignError WORKER_START_FAILED with the end of its log */
+/**
+ * Starts this very program with `serve` and waits until it is ready. @throws QalignError WORKER_START_FAILED with the
+ * end of its log
+ */
 export async function startServed(overrides: readonly string[], signal: AbortSignal | undefined): Promise<Served> {
   const folder = await mkdtemp(join(tmpdir(), 'qalign-bench-serve-'));
   const log = join(folder, 'log.jsonl');
   const out = openSync(log, 'a');
-  const child = spawn(process.execPath, [...process.execArgv, process.argv[1] ?? '', 'serve', 'port=0', 'rate_per_minute=0', `data_dir=${join(folder, 'data')}`, ...overrides], { stdio: ['ignore', out, out] });
+  const child = spawn(
+    process.execPath,
+    [
+      ...process.execArgv,
+      process.argv[1] ?? '',
+      'serve',
+      'port=0',
+      'rate_per_minute=0',
+      `data_dir=${join(folder, 'data')}`,
+      ...overrides,
+    ],
+    { stdio: ['ignore', out, out] },
+  );
   let ended = false;
   const exited = new Promise<void>((resolve) => child.once('exit', () => resolve(void (ended = true))));
   const stop = async (): Promise<void> => {
@@ -36,9 +51,11 @@ export async function startServed(overrides: readonly string[], signal: AbortSig
     for (;;) {
       signal?.throwIfAborted();
       const text = await readFile(log, 'utf8');
-      if (ended) throw new QalignError('WORKER_START_FAILED', `The service to measure did not start: ${text.slice(-500)}`);
+      if (ended)
+        throw new QalignError('WORKER_START_FAILED', `The service to measure did not start: ${text.slice(-500)}`);
       const url = /"message":"listening","url":"([^"]+)"/.exec(text)?.[1];
-      if (url !== undefined && (await fetch(`${url}/readyz`)).ok) return { url, pid: child.pid ?? 0, memory: () => readMemory(url), dropped: () => readDropped(url), stop };
+      if (url !== undefined && (await fetch(`${url}/readyz`)).ok)
+        return { url, pid: child.pid ?? 0, memory: () => readMemory(url), dropped: () => readDropped(url), stop };
       await sleep(200);
     }
   } catch (error) {
@@ -55,6 +72,13 @@ async function readDropped(url: string): Promise<number> {
 
 async function readMemory(url: string): Promise<{ node_mb: number; workers_mb: number }> {
   const text = await readMetrics(url);
-  const sum = (name: string): number => [...text.matchAll(new RegExp(`^${name}(?:\\{[^}]*\\})? ([0-9.e+]+)$`, 'gm'))].reduce((all, [, value]) => all + Number(value), 0);
-  return { node_mb: sum('process_resident_memory_bytes') / 2 ** 20, workers_mb: sum('qalign_worker_resident_bytes') / 2 ** 20 };
+  const sum = (name: string): number =>
+    [...text.matchAll(new RegExp(`^${name}(?:\\{[^}]*\\})? ([0-9.e+]+)$`, 'gm'))].reduce(
+      (all, [, value]) => all + Number(value),
+      0,
+    );
+  return {
+    node_mb: sum('process_resident_memory_bytes') / 2 ** 20,
+    workers_mb: sum('qalign_worker_resident_bytes') / 2 ** 20,
+  };
 }

@@ -9,8 +9,22 @@ import { collect, scoreItems } from '../score-items.js';
 import { withOrder } from '../score-order.js';
 import { answerOnce, checkBeforeReading } from './score.js';
 
-const ERRORS = ['BODY_TOO_LARGE', 'BODY_UNSUPPORTED', 'BODY_INVALID', 'MALFORMED', 'MEDIA_CORRUPT', 'MODEL_NOT_LOADED', 'OVERLOADED', 'NO_WORKER', 'DEADLINE_EXCEEDED', 'IDEMPOTENCY_CONFLICT'] as const;
-const PAIR = [{ id: 'a', base64: EXAMPLE_PICTURE }, { id: 'b', base64: OTHER_PICTURE }];
+const ERRORS = [
+  'BODY_TOO_LARGE',
+  'BODY_UNSUPPORTED',
+  'BODY_INVALID',
+  'MALFORMED',
+  'MEDIA_CORRUPT',
+  'MODEL_NOT_LOADED',
+  'OVERLOADED',
+  'NO_WORKER',
+  'DEADLINE_EXCEEDED',
+  'IDEMPOTENCY_CONFLICT',
+] as const;
+const PAIR = [
+  { id: 'a', base64: EXAMPLE_PICTURE },
+  { id: 'b', base64: OTHER_PICTURE },
+];
 
 export const compare = defineRoute({
   method: 'post',
@@ -18,18 +32,21 @@ export const compare = defineRoute({
   scope: 'score',
   tag: 'scoring',
   summary: 'which of two is better, and how surely',
-  description: 'Two items and one task. The better one is the one whose rating is more likely above that of the other, by their level_probs; swapped items give the complement. Fails as a whole when one of the two cannot be scored.',
+  description:
+    'Two items and one task. The better one is the one whose rating is more likely above that of the other, by their level_probs; swapped items give the complement. Fails as a whole when one of the two cannot be scored.',
   body: { 'application/json': CompareBody, 'multipart/form-data': SCORE_FORM },
   answers: { 200: { description: 'the comparison', schema: CompareAnswer } },
   errors: ERRORS,
   examples: [{ name: 'two pictures', status: 200, body: { items: PAIR } }],
-  handle: (call) => answerWith(call, CompareBody, (items) => {
-    if (items.length !== 2) throw new QalignError('BODY_INVALID', `Two items are compared, not ${items.length}; POST /v1/rank takes more.`);
-    const [first, second] = items.map(requireResult) as [ScoreResult, ScoreResult];
-    const probability = probabilityAbove(first.level_probs, second.level_probs);
-    const better = Math.abs(probability - 0.5) < 1e-9 ? 'equal' : probability > 0.5 ? 'first' : 'second';
-    return { task: first.task, better, probability, items };
-  }),
+  handle: (call) =>
+    answerWith(call, CompareBody, (items) => {
+      if (items.length !== 2)
+        throw new QalignError('BODY_INVALID', `Two items are compared, not ${items.length}; POST /v1/rank takes more.`);
+      const [first, second] = items.map(requireResult) as [ScoreResult, ScoreResult];
+      const probability = probabilityAbove(first.level_probs, second.level_probs);
+      const better = Math.abs(probability - 0.5) < 1e-9 ? 'equal' : probability > 0.5 ? 'first' : 'second';
+      return { task: first.task, better, probability, items };
+    }),
 });
 
 export const rank = defineRoute({
@@ -38,28 +55,45 @@ export const rank = defineRoute({
   scope: 'score',
   tag: 'scoring',
   summary: 'order many by score, best first',
-  description: 'One task. Equal scores share a rank. Items that cannot be scored are in items alone; fails when none can.',
+  description:
+    'One task. Equal scores share a rank. Items that cannot be scored are in items alone; fails when none can.',
   body: { 'application/json': RankBody, 'multipart/form-data': SCORE_FORM },
   answers: { 200: { description: 'the ranking', schema: RankAnswer } },
   errors: ERRORS,
-  examples: [{ name: 'three, one of them damaged', status: 200, body: { items: [...PAIR, { id: 'damaged', base64: 'AAAA' }] } }],
-  handle: (call) => answerWith(call, RankBody, (items) => {
-    const scored = items.flatMap((item) => item.results.flatMap((result) => (isFailure(result) ? [] : [{ item, result }]))).sort((a, b) => b.result.score - a.result.score);
-    if (scored.length === 0) items.forEach(requireResult);
-    const ranking = scored.map(({ item, result }, place) => {
-      const next = scored[place + 1]?.result;
-      const above = next === undefined ? null : probabilityAbove(result.level_probs, next.level_probs);
-      return { rank: scored.findIndex((other) => other.result.score === result.score) + 1, index: item.index, input: item.input, score: result.score, above_next: above };
-    });
-    return { task: (scored[0] as { result: ScoreResult }).result.task, ranking, items };
-  }),
+  examples: [
+    { name: 'three, one of them damaged', status: 200, body: { items: [...PAIR, { id: 'damaged', base64: 'AAAA' }] } },
+  ],
+  handle: (call) =>
+    answerWith(call, RankBody, (items) => {
+      const scored = items
+        .flatMap((item) => item.results.flatMap((result) => (isFailure(result) ? [] : [{ item, result }])))
+        .sort((a, b) => b.result.score - a.result.score);
+      if (scored.length === 0) items.forEach(requireResult);
+      const ranking = scored.map(({ item, result }, place) => {
+        const next = scored[place + 1]?.result;
+        const above = next === undefined ? null : probabilityAbove(result.level_probs, next.level_probs);
+        return {
+          rank: scored.findIndex((other) => other.result.score === result.score) + 1,
+          index: item.index,
+          input: item.input,
+          score: result.score,
+          above_next: above,
+        };
+      });
+      return { task: (scored[0] as { result: ScoreResult }).result.task, ranking, items };
+    }),
 });
 
 /** Scores what came, for one task, and makes the answer of it. */
-async function answerWith(call: Call, schema: typeof CompareBody | typeof RankBody, make: (items: ScoredInput[]) => object): Promise<void> {
+async function answerWith(
+  call: Call,
+  schema: typeof CompareBody | typeof RankBody,
+  make: (items: ScoredInput[]) => object,
+): Promise<void> {
   checkBeforeReading(call);
   await withOrder(call, schema, async (order) => {
-    if ((order.tasks?.length ?? 1) !== 1) throw new QalignError('BODY_INVALID', 'Items are compared by one task; ask once for each.');
+    if ((order.tasks?.length ?? 1) !== 1)
+      throw new QalignError('BODY_INVALID', 'Items are compared by one task; ask once for each.');
     if (order.items.length < 2) throw new QalignError('BODY_INVALID', 'It takes two items at least to compare.');
     const { status, body, replayed } = await answerOnce(call, order, async () => {
       const items = (await collect(scoreItems(call, order))).sort((a, b) => a.index - b.index);
@@ -74,5 +108,8 @@ async function answerWith(call: Call, schema: typeof CompareBody | typeof RankBo
 function requireResult({ input, results }: ScoredInput): ScoreResult {
   const [result] = results;
   if (result !== undefined && !isFailure(result)) return result;
-  throw new QalignError((result?.error.code ?? 'INTERNAL') as QalignError['code'], `${input}: ${result?.error.message ?? 'it has no result'}`);
+  throw new QalignError(
+    (result?.error.code ?? 'INTERNAL') as QalignError['code'],
+    `${input}: ${result?.error.message ?? 'it has no result'}`,
+  );
 }

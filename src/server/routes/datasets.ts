@@ -25,15 +25,45 @@ export const convertDatasets = defineRoute({
   scope: 'train',
   tag: 'datasets',
   summary: 'label files to records for training and evaluation',
-  description: 'As "qalign dataset convert". Everything is read and written below the root; files appear whole or not at all. Answers when they are there.',
+  description:
+    'As "qalign dataset convert". Everything is read and written below the root; files appear whole or not at all. Answers when they are there.',
   body: { 'application/json': ConvertBody },
   answers: { 200: { description: 'what was written', schema: ConvertAnswer } },
-  errors: ['BODY_INVALID', 'BODY_TOO_LARGE', 'BODY_UNSUPPORTED', 'MALFORMED', 'PATH_FORBIDDEN', 'MEDIA_NOT_FOUND', 'CONFIG_NOT_FOUND', 'DATASET_NOT_FOUND', 'DATASET_UNREADABLE', 'DATASET_COLUMNS', 'DATASET_VALUE', 'DATASET_MEDIA_MISSING', 'OUTPUT_UNWRITABLE'],
-  examples: [{ name: 'a table that is not below the root', status: 403, body: { table: '../ratings.csv', out: 'records' } }],
+  errors: [
+    'BODY_INVALID',
+    'BODY_TOO_LARGE',
+    'BODY_UNSUPPORTED',
+    'MALFORMED',
+    'PATH_FORBIDDEN',
+    'MEDIA_NOT_FOUND',
+    'CONFIG_NOT_FOUND',
+    'DATASET_NOT_FOUND',
+    'DATASET_UNREADABLE',
+    'DATASET_COLUMNS',
+    'DATASET_VALUE',
+    'DATASET_MEDIA_MISSING',
+    'OUTPUT_UNWRITABLE',
+  ],
+  examples: [
+    { name: 'a table that is not below the root', status: 403, body: { table: '../ratings.csv', out: 'records' } },
+  ],
   async handle(call) {
-    const { places: { root }, hidden } = call.services;
-    const { dataset, labels, table, own, media, out, soft_labels: softLabels, ...choices } = await readJson(call, ConvertBody);
-    if ((table === undefined) === (dataset === undefined) || (dataset === undefined) !== (labels === undefined)) throw new QalignError('BODY_INVALID', 'A conversion needs table, or dataset and labels.');
+    const {
+      places: { root },
+      hidden,
+    } = call.services;
+    const {
+      dataset,
+      labels,
+      table,
+      own,
+      media,
+      out,
+      soft_labels: softLabels,
+      ...choices
+    } = await readJson(call, ConvertBody);
+    if ((table === undefined) === (dataset === undefined) || (dataset === undefined) !== (labels === undefined))
+      throw new QalignError('BODY_INVALID', 'A conversion needs table, or dataset and labels.');
     const target = await resolveOutputInRoot(root, out);
     const options: ConvertOptions = {
       ...choices,
@@ -41,16 +71,41 @@ export const convertDatasets = defineRoute({
       dataset: dataset ?? (await resolveInRoot(root, table ?? '', 'either')),
       labels: labels === undefined ? undefined : await resolveInRoot(root, labels, 'either'),
       media: media === undefined ? undefined : await resolveInRoot(root, media, 'folder'),
-      own: own === undefined ? undefined : {
-        name: own.name, kind: own.kind, task: own.task, scale: own.scale, lowerIsBetter: own.lower_is_better,
-        imageColumn: own.image_column, scoreColumn: own.score_column, stdColumn: own.std_column, splitColumn: own.split_column, groupColumn: own.group_column,
-      },
+      own:
+        own === undefined
+          ? undefined
+          : {
+              name: own.name,
+              kind: own.kind,
+              task: own.task,
+              scale: own.scale,
+              lowerIsBetter: own.lower_is_better,
+              imageColumn: own.image_column,
+              scoreColumn: own.score_column,
+              stdColumn: own.std_column,
+              splitColumn: own.split_column,
+              groupColumn: own.group_column,
+            },
       out: target,
       signal: call.gone,
     };
     const { manifest, files } = await convertDataset(options).catch(hidden);
     const top = await realpath(root ?? '');
     const { title, source, licence, kind, task, n_all, n, srcc, plcc, soft_labels, splits } = manifest;
-    call.answer(200, { dataset: manifest.dataset, title, source, licence, kind, task, n_all, n, srcc, plcc, soft_labels, splits, outputs: files.map(({ path, records }) => ({ path: relative(top, path), records })) });
+    call.answer(200, {
+      dataset: manifest.dataset,
+      title,
+      source,
+      licence,
+      kind,
+      task,
+      n_all,
+      n,
+      srcc,
+      plcc,
+      soft_labels,
+      splits,
+      outputs: files.map(({ path, records }) => ({ path: relative(top, path), records })),
+    });
   },
 });

@@ -25,9 +25,12 @@ const PAGE = `<!doctype html>
 </body>
 </html>
 `;
-const START = "SwaggerUIBundle({ url: '/openapi.json', dom_id: '#reference', deepLinking: true, docExpansion: 'list', defaultModelsExpandDepth: 0, validatorUrl: null });\n";
+const START =
+  "SwaggerUIBundle({ url: '/openapi.json', dom_id: '#reference', deepLinking: true, docExpansion: 'list', defaultModelsExpandDepth: 0, validatorUrl: null });\n";
 
-/** The description of all routes, these among them, and a page to read and try it. Nothing is fetched from elsewhere. */
+/**
+ * The description of all routes, these among them, and a page to read and try it. Nothing is fetched from elsewhere.
+ */
 export function documentationRoutes(all: () => readonly Route[]): Route[] {
   let text: string | undefined;
   const openapi = defineRoute({
@@ -60,15 +63,22 @@ export function documentationRoutes(all: () => readonly Route[]): Route[] {
     tag: 'service',
     summary: 'what the reference needs',
     params: Type.Object({ file: Type.String({ pattern: '^[a-z0-9.-]{1,64}$' }) }, closed),
-    answers: { 200: { description: 'a file', types: ['text/css', 'text/javascript', 'image/png'], schema: Type.String() } },
+    answers: {
+      200: { description: 'a file', types: ['text/css', 'text/javascript', 'image/png'], schema: Type.String() },
+    },
     errors: ['ROUTE_NOT_FOUND'],
     examples: [{ name: 'its style', status: 200, params: { file: 'swagger-ui.css' } }],
     async handle({ res, params }) {
       if (params.file === 'start.js') return void res.type('text/javascript').send(START);
-      if (!FILES.includes(params.file)) throw new QalignError('ROUTE_NOT_FOUND', `The reference has no file "${params.file}".`);
+      if (!FILES.includes(params.file))
+        throw new QalignError('ROUTE_NOT_FOUND', `The reference has no file "${params.file}".`);
       res.set('Cache-Control', 'private, max-age=3600');
       // below a root of its own: by its whole path a file in .pnpm or ~/.npm would count as hidden
-      await new Promise<void>((resolve, reject) => res.sendFile(params.file, { root: FOLDER }, (error?: Error) => (error === undefined || res.destroyed ? resolve() : reject(error))));
+      await new Promise<void>((resolve, reject) =>
+        res.sendFile(params.file, { root: FOLDER }, (error?: Error) =>
+          error === undefined || res.destroyed ? resolve() : reject(error),
+        ),
+      );
     },
   });
   return [openapi, page, file];

@@ -21,18 +21,43 @@ export const createEvaluation = defineRoute({
   scope: 'train',
   tag: 'evaluation',
   summary: 'correlations of a model with mean opinion scores',
-  description: 'The recipe is one of configs/evaluate, keys of your own over it, or whole. One evaluation runs at a time, with a model of its own. Predictions stay where an end of the service left them; resume goes on.',
+  description:
+    'The recipe is one of configs/evaluate, keys of your own over it, or whole. One evaluation runs at a time, with a model of its own. Predictions stay where an end of the service left them; resume goes on.',
   headers: { 'Idempotency-Key': 'one evaluation for it, however often it is sent' },
   body: { 'application/json': EvaluationBody },
   answers: { 202: { description: 'accepted', schema: Evaluation } },
-  errors: ['BODY_INVALID', 'BODY_TOO_LARGE', 'BODY_UNSUPPORTED', 'MALFORMED', 'CONFIG_INVALID', 'CONFIG_NOT_FOUND', 'PATH_FORBIDDEN', 'MEDIA_NOT_FOUND', 'RUN_NOT_FOUND', 'EVALUATION_NOT_READY', 'IDEMPOTENCY_CONFLICT'],
-  examples: [{ name: 'a recipe with a misspelt key', status: 422, body: { recipe: { name: 'mine', model: 'tiny-untrained', dta: [] } } }],
+  errors: [
+    'BODY_INVALID',
+    'BODY_TOO_LARGE',
+    'BODY_UNSUPPORTED',
+    'MALFORMED',
+    'CONFIG_INVALID',
+    'CONFIG_NOT_FOUND',
+    'PATH_FORBIDDEN',
+    'MEDIA_NOT_FOUND',
+    'RUN_NOT_FOUND',
+    'EVALUATION_NOT_READY',
+    'IDEMPOTENCY_CONFLICT',
+  ],
+  examples: [
+    {
+      name: 'a recipe with a misspelt key',
+      status: 422,
+      body: { recipe: { name: 'mine', model: 'tiny-untrained', dta: [] } },
+    },
+  ],
   async handle(call) {
     const { ending, places, hidden } = call.services;
     if (ending.aborted) throw new QalignError('SHUTTING_DOWN', 'The service is ending; try again later.');
     const recipe = await settleEvaluation(await readJson(call, EvaluationBody), places).catch(hidden);
     const { missing } = await checkReady(recipe).catch(hidden);
-    if (missing.length > 0) await hidden(new QalignError('EVALUATION_NOT_READY', `${recipe.name} cannot be evaluated on this machine:\n${describeMissing(missing)}`));
+    if (missing.length > 0)
+      await hidden(
+        new QalignError(
+          'EVALUATION_NOT_READY',
+          `${recipe.name} cannot be evaluated on this machine:\n${describeMissing(missing)}`,
+        ),
+      );
     const { work, replayed } = createWork(call, 'eval', recipe.name, recipe);
     call.res.set({ Location: `/v1/evaluations/${work.id}`, ...(replayed ? { 'Idempotency-Replayed': 'true' } : {}) });
     call.answer(202, await toJson(call, work));
@@ -48,7 +73,8 @@ export const listEvaluations = defineRoute({
   query: WorkListQuery,
   answers: { 200: { description: 'the evaluations', schema: EvaluationList } },
   examples: [{ name: 'all', status: 200 }],
-  handle: async (call) => call.answer(200, { evaluations: await Promise.all(listWork(call, 'eval').map((work) => toJson(call, work))) }),
+  handle: async (call) =>
+    call.answer(200, { evaluations: await Promise.all(listWork(call, 'eval').map((work) => toJson(call, work))) }),
 });
 
 export const showEvaluation = defineRoute({
@@ -76,7 +102,9 @@ export const evaluationEvents = defineRoute({
   description: 'Events "loading", "predicting", "evaluated" and at last "end".',
   params: EvaluationParams,
   headers: { 'Last-Event-ID': 'the id of the last event that was seen' },
-  answers: { 200: { description: 'a stream that ends with the evaluation', types: ['text/event-stream'], schema: Type.String() } },
+  answers: {
+    200: { description: 'a stream that ends with the evaluation', types: ['text/event-stream'], schema: Type.String() },
+  },
   errors: ['RUN_NOT_FOUND', 'MALFORMED'],
   examples: [UNKNOWN],
   handle: (call) => followWork(call),
@@ -113,7 +141,13 @@ export const resumeEvaluation = defineRoute({
 });
 
 async function toJson(call: Pick<Call, 'services'>, work: Work): Promise<Evaluation> {
-  return { ...common(work), result: work.status === 'completed' ? call.services.hideIn(await readResult(join(call.services.works.folder(work.id), 'evaluation.json'))) : null };
+  return {
+    ...common(work),
+    result:
+      work.status === 'completed'
+        ? call.services.hideIn(await readResult(join(call.services.works.folder(work.id), 'evaluation.json')))
+        : null,
+  };
 }
 
 async function readResult(file: string): Promise<Evaluation['result']> {
@@ -123,6 +157,11 @@ async function readResult(file: string): Promise<Evaluation['result']> {
     untrained: model.untrained,
     weights_sha256: model.weights_sha256,
     score_version,
-    datasets: datasets.map(({ dataset, records, failed, metrics }) => ({ dataset, records, failed: failed.length, metrics: { ...metrics } })),
+    datasets: datasets.map(({ dataset, records, failed, metrics }) => ({
+      dataset,
+      records,
+      failed: failed.length,
+      metrics: { ...metrics },
+    })),
   };
 }

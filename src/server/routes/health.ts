@@ -24,7 +24,10 @@ export const readyz = defineRoute({
   scope: 'open',
   tag: 'service',
   summary: 'a worker is ready',
-  answers: { 200: { description: 'requests will be answered', schema: Readiness }, 503: { description: 'loading, ending, or no worker lives', schema: Readiness } },
+  answers: {
+    200: { description: 'requests will be answered', schema: Readiness },
+    503: { description: 'loading, ending, or no worker lives', schema: Readiness },
+  },
   examples: [{ name: 'ready', status: 200 }],
   async handle(call) {
     const { models, ending } = call.services;

@@ -22,12 +22,46 @@ export const createJobs = defineRoute({
   description: `The list has a path below the root, a URL or a JSON object (as in /v1/score) on each line. It is uploaded (a form with one file, or the body itself as text/plain or ${NDJSON} with the settings in the query), named by manifest_path, or given as items. A job survives a restart of the service and of every worker: each item is answered once or reported failed. With \`Idempotency-Key\` a repeated request finds the job of the first.`,
   headers: { 'Idempotency-Key': 'one job for it, however often it is sent' },
   query: JobQuery,
-  body: { 'application/json': JobBody, [NDJSON]: Type.String(), 'text/plain': Type.String(), 'multipart/form-data': Type.Object({ file: Type.Unsafe<string>({ type: 'string', format: 'binary' }), ...JobQuery.properties }) },
+  body: {
+    'application/json': JobBody,
+    [NDJSON]: Type.String(),
+    'text/plain': Type.String(),
+    'multipart/form-data': Type.Object({
+      file: Type.Unsafe<string>({ type: 'string', format: 'binary' }),
+      ...JobQuery.properties,
+    }),
+  },
   answers: { 202: { description: 'accepted, and safe on the disk', schema: Job } },
-  errors: ['BODY_INVALID', 'BODY_TOO_LARGE', 'BODY_UNSUPPORTED', 'MALFORMED', 'PATH_FORBIDDEN', 'IDEMPOTENCY_CONFLICT', 'MODEL_NOT_LOADED', 'NO_WORKER', 'OUTPUT_UNWRITABLE'],
+  errors: [
+    'BODY_INVALID',
+    'BODY_TOO_LARGE',
+    'BODY_UNSUPPORTED',
+    'MALFORMED',
+    'PATH_FORBIDDEN',
+    'IDEMPOTENCY_CONFLICT',
+    'MODEL_NOT_LOADED',
+    'NO_WORKER',
+    'OUTPUT_UNWRITABLE',
+  ],
   examples: [
-    { name: 'items', status: 202, headers: { 'Idempotency-Key': EXAMPLE_KEY }, body: { items: [{ id: 'a', base64: EXAMPLE_PICTURE }, { id: 'b', base64: EXAMPLE_PICTURE }], tasks: ['quality'] } },
-    { name: 'a list as the body', status: 202, query: { tasks: 'quality', scale: 'unit' }, text: { type: NDJSON, body: `{"id":"a","base64":"${EXAMPLE_PICTURE}"}\n` } },
+    {
+      name: 'items',
+      status: 202,
+      headers: { 'Idempotency-Key': EXAMPLE_KEY },
+      body: {
+        items: [
+          { id: 'a', base64: EXAMPLE_PICTURE },
+          { id: 'b', base64: EXAMPLE_PICTURE },
+        ],
+        tasks: ['quality'],
+      },
+    },
+    {
+      name: 'a list as the body',
+      status: 202,
+      query: { tasks: 'quality', scale: 'unit' },
+      text: { type: NDJSON, body: `{"id":"a","base64":"${EXAMPLE_PICTURE}"}\n` },
+    },
   ],
   async handle(call) {
     const { ending, jobs } = call.services;
@@ -91,18 +125,26 @@ export const jobResults = defineRoute({
   scope: 'jobs',
   tag: 'jobs',
   summary: 'results so far, in the order of the list',
-  description: 'JSON lines by default, CSV with ?format=csv or Accept: text/csv. Whole items only. Range is honoured: for JSON lines always, for CSV when the job has ended.',
+  description:
+    'JSON lines by default, CSV with ?format=csv or Accept: text/csv. Whole items only. Range is honoured: for JSON lines always, for CSV when the job has ended.',
   params: JobParams,
   query: ResultsQuery,
   headers: { Range: 'bytes=FROM-TO' },
-  answers: { 200: { description: 'a line for every item and task', types: [NDJSON, 'text/csv'], schema: Type.String() }, 206: { description: 'the bytes that were asked for', types: [NDJSON, 'text/csv'], schema: Type.String() } },
+  answers: {
+    200: { description: 'a line for every item and task', types: [NDJSON, 'text/csv'], schema: Type.String() },
+    206: { description: 'the bytes that were asked for', types: [NDJSON, 'text/csv'], schema: Type.String() },
+  },
   errors: ['JOB_NOT_FOUND', 'RANGE_INVALID'],
-  examples: [{ name: 'as CSV', status: 200, params: { id: EXAMPLE_JOB }, query: { format: 'csv' } }, { name: 'as JSON lines', status: 200, params: { id: EXAMPLE_JOB } }],
+  examples: [
+    { name: 'as CSV', status: 200, params: { id: EXAMPLE_JOB }, query: { format: 'csv' } },
+    { name: 'as JSON lines', status: 200, params: { id: EXAMPLE_JOB } },
+  ],
   async handle(call) {
     const { req, res, services } = call;
     const job = find(call);
     const file = join(services.jobs.folder(job.id), 'results.jsonl');
-    const format = call.query.format ?? (req.accepts([NDJSON, 'application/json', 'text/csv']) === 'text/csv' ? 'csv' : 'ndjson');
+    const format =
+      call.query.format ?? (req.accepts([NDJSON, 'application/json', 'text/csv']) === 'text/csv' ? 'csv' : 'ndjson');
     res.set('Cache-Control', 'no-store').type(format === 'csv' ? 'text/csv' : NDJSON);
     if (format === 'ndjson') return sendBytes(call, file, job.resultBytes);
     if (job.finishedAt !== undefined) return sendBytes(call, await csvFile(file, job.resultBytes), undefined);
@@ -118,23 +160,33 @@ export const jobEvents = defineRoute({
   scope: 'jobs',
   tag: 'jobs',
   summary: 'progress as server-sent events',
-  description: 'Events "progress" and at last "end". A client that comes back with Last-Event-ID misses nothing, also after a restart of the service.',
+  description:
+    'Events "progress" and at last "end". A client that comes back with Last-Event-ID misses nothing, also after a restart of the service.',
   params: JobParams,
   headers: { 'Last-Event-ID': 'the id of the last event that was seen' },
-  answers: { 200: { description: 'a stream that ends with the job', types: ['text/event-stream'], schema: Type.String() } },
+  answers: {
+    200: { description: 'a stream that ends with the job', types: ['text/event-stream'], schema: Type.String() },
+  },
   errors: ['JOB_NOT_FOUND', 'MALFORMED'],
-  examples: [{ name: 'from the second event on', status: 200, params: { id: EXAMPLE_JOB }, headers: { 'Last-Event-ID': '1' } }],
+  examples: [
+    { name: 'from the second event on', status: 200, params: { id: EXAMPLE_JOB }, headers: { 'Last-Event-ID': '1' } },
+  ],
   async handle(call) {
     const { jobs, jobStore } = call.services;
     const { id } = find(call);
-    await streamEvents(call, join(jobs.folder(id), 'events.jsonl'), () => jobStore.get(id)?.finishedAt !== undefined && !jobs.isActive(id));
+    await streamEvents(
+      call,
+      join(jobs.folder(id), 'events.jsonl'),
+      () => jobStore.get(id)?.finishedAt !== undefined && !jobs.isActive(id),
+    );
   },
 });
 
 /** A job of another key does not exist for this one. */
 function find(call: Call<{ id: string }>): StoredJob {
   const job = call.services.jobs.current(call.params.id);
-  if (job === undefined || (job.owner !== call.client.name && !call.client.scopes.includes('admin'))) throw new QalignError('JOB_NOT_FOUND', `There is no job ${call.params.id}; GET /v1/jobs lists yours.`);
+  if (job === undefined || (job.owner !== call.client.name && !call.client.scopes.includes('admin')))
+    throw new QalignError('JOB_NOT_FOUND', `There is no job ${call.params.id}; GET /v1/jobs lists yours.`);
   return job;
 }
 
@@ -143,10 +195,22 @@ function sendBytes(call: Call, file: string, bytes: number | undefined): Promise
   const { res } = call;
   if (bytes === 0) return Promise.resolve(void res.status(200).end());
   return new Promise((resolve, reject) => {
-    const options = { dotfiles: 'allow', lastModified: false, cacheControl: false, ...(bytes === undefined ? {} : { end: bytes - 1 }) } as object;
+    const options = {
+      dotfiles: 'allow',
+      lastModified: false,
+      cacheControl: false,
+      ...(bytes === undefined ? {} : { end: bytes - 1 }),
+    } as object;
     res.sendFile(file, options, (error?: Error & { status?: number }) => {
       if (error === undefined || call.gone.aborted) return resolve();
-      reject(error.status === 416 ? new QalignError('RANGE_INVALID', `There are ${bytes ?? 'fewer'} bytes of results; ask for a range within them.`) : error);
+      reject(
+        error.status === 416
+          ? new QalignError(
+              'RANGE_INVALID',
+              `There are ${bytes ?? 'fewer'} bytes of results; ask for a range within them.`,
+            )
+          : error,
+      );
     });
   });
 }

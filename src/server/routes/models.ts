@@ -27,7 +27,8 @@ export const loadModel = defineRoute({
   async handle(call) {
     const { models } = call.services;
     const { id } = call.params;
-    if (!models.loaded.has(id) && !(await modelNames()).includes(id)) throw new QalignError('CONFIG_NOT_FOUND', `There is no model "${id}"; see GET /v1/models.`);
+    if (!models.loaded.has(id) && !(await modelNames()).includes(id))
+      throw new QalignError('CONFIG_NOT_FOUND', `There is no model "${id}"; see GET /v1/models.`);
     await models.load(id);
     call.answer(200, await rowOf(call, id));
   },

@@ -21,36 +21,72 @@ export const score = defineRoute({
   headers: { 'Idempotency-Key': 'the answer is kept for a day and given again for the same key and request' },
   body: { 'application/json': ScoreBody, 'multipart/form-data': SCORE_FORM },
   answers: { 200: { description: 'the items, in the order of the request', schema: ScoreAnswer, types: [NDJSON] } },
-  errors: ['BODY_TOO_LARGE', 'BODY_UNSUPPORTED', 'BODY_INVALID', 'MALFORMED', 'MEDIA_CORRUPT', 'MODEL_NOT_LOADED', 'OVERLOADED', 'NO_WORKER', 'DEADLINE_EXCEEDED', 'IDEMPOTENCY_CONFLICT'],
+  errors: [
+    'BODY_TOO_LARGE',
+    'BODY_UNSUPPORTED',
+    'BODY_INVALID',
+    'MALFORMED',
+    'MEDIA_CORRUPT',
+    'MODEL_NOT_LOADED',
+    'OVERLOADED',
+    'NO_WORKER',
+    'DEADLINE_EXCEEDED',
+    'IDEMPOTENCY_CONFLICT',
+  ],
   examples: [
     { name: 'one picture', status: 200, body: { items: [{ base64: EXAMPLE_PICTURE }] } },
-    { name: 'a name of your own, on another scale', status: 200, body: { items: [{ id: 'mine', base64: EXAMPLE_PICTURE }], tasks: ['quality'], scale: 'percent' } },
-    { name: 'one of two is damaged', status: 200, body: { items: [{ base64: EXAMPLE_PICTURE }, { id: 'damaged', base64: 'AAAA' }] } },
-    { name: 'as they finish', status: 200, headers: { Accept: NDJSON }, body: { items: [{ base64: EXAMPLE_PICTURE }, { base64: EXAMPLE_PICTURE }] } },
+    {
+      name: 'a name of your own, on another scale',
+      status: 200,
+      body: { items: [{ id: 'mine', base64: EXAMPLE_PICTURE }], tasks: ['quality'], scale: 'percent' },
+    },
+    {
+      name: 'one of two is damaged',
+      status: 200,
+      body: { items: [{ base64: EXAMPLE_PICTURE }, { id: 'damaged', base64: 'AAAA' }] },
+    },
+    {
+      name: 'as they finish',
+      status: 200,
+      headers: { Accept: NDJSON },
+      body: { items: [{ base64: EXAMPLE_PICTURE }, { base64: EXAMPLE_PICTURE }] },
+    },
   ],
   async handle(call) {
     checkBeforeReading(call);
     await withOrder(call, ScoreBody, async (order) => {
       const lines = call.req.accepts(['application/json', NDJSON]) === NDJSON;
       if (lines && call.req.get('idempotency-key') === undefined) return stream(call, order);
-      const { status, body, replayed } = await answerOnce(call, order, async () => toAnswer(call, await collect(scoreItems(call, order))));
+      const { status, body, replayed } = await answerOnce(call, order, async () =>
+        toAnswer(call, await collect(scoreItems(call, order))),
+      );
       if (replayed) call.res.set('Idempotency-Replayed', 'true');
       const answer = requireAnswer(body);
-      if (lines && status === 200) call.res.type(NDJSON).send(answer.items.map((item) => `${JSON.stringify(item)}\n`).join(''));
-      else call.res.status(status).set(status === 503 ? { 'Retry-After': '5' } : {}).json(answer);
+      if (lines && status === 200)
+        call.res.type(NDJSON).send(answer.items.map((item) => `${JSON.stringify(item)}\n`).join(''));
+      else
+        call.res
+          .status(status)
+          .set(status === 503 ? { 'Retry-After': '5' } : {})
+          .json(answer);
     });
   },
 });
 
 /** With an Idempotency-Key the work is done once. */
-export async function answerOnce(call: Call, order: ScoreOrder, work: () => Promise<Remembered>): Promise<Remembered & { replayed: boolean }> {
+export async function answerOnce(
+  call: Call,
+  order: ScoreOrder,
+  work: () => Promise<Remembered>,
+): Promise<Remembered & { replayed: boolean }> {
   if (call.req.get('idempotency-key') === undefined) return { ...(await work()), replayed: false };
   return call.services.idempotency.answer(call, await fingerprintOf(call, order), work);
 }
 
 function requireAnswer(body: unknown): ScoreAnswer {
   const problem = problemWith(ScoreAnswer, body);
-  if (problem !== undefined) throw new QalignError('INTERNAL', `The answer of /v1/score does not match its schema at ${problem}.`);
+  if (problem !== undefined)
+    throw new QalignError('INTERNAL', `The answer of /v1/score does not match its schema at ${problem}.`);
   return body as ScoreAnswer;
 }
 
@@ -68,7 +104,8 @@ async function stream(call: Call, order: ScoreOrder): Promise<void> {
   const { res } = call;
   for await (const item of scoreItems(call, order)) {
     const problem = problemWith(ScoredInput, item);
-    if (problem !== undefined) throw new QalignError('INTERNAL', `An item of /v1/score does not match its schema at ${problem}.`);
+    if (problem !== undefined)
+      throw new QalignError('INTERNAL', `An item of /v1/score does not match its schema at ${problem}.`);
     if (!res.headersSent) res.status(200).type(NDJSON);
     if (!res.write(`${JSON.stringify(item)}\n`)) await Promise.race([once(res, 'drain'), once(res, 'close')]);
     call.gone.throwIfAborted();

@@ -20,12 +20,33 @@ export const createTrainRun = defineRoute({
   scope: 'train',
   tag: 'training',
   summary: 'train a model by a recipe',
-  description: 'The recipe is one of configs/train, keys of your own over it, or whole. One run is trained at a time, the others wait. A run is a directory, as "qalign runs" shows it: it survives the service, and resume goes on from its last checkpoint.',
+  description:
+    'The recipe is one of configs/train, keys of your own over it, or whole. One run is trained at a time, the others wait. A run is a directory, as "qalign runs" shows it: it survives the service, and resume goes on from its last checkpoint.',
   headers: { 'Idempotency-Key': 'one run for it, however often it is sent' },
   body: { 'application/json': TrainRunBody },
   answers: { 202: { description: 'accepted', schema: TrainRun } },
-  errors: ['BODY_INVALID', 'BODY_TOO_LARGE', 'BODY_UNSUPPORTED', 'MALFORMED', 'CONFIG_INVALID', 'CONFIG_NOT_FOUND', 'PATH_FORBIDDEN', 'MEDIA_NOT_FOUND', 'RUN_NOT_FOUND', 'IDEMPOTENCY_CONFLICT'],
-  examples: [{ name: 'a recipe whose data is not below the root', status: 403, body: { config: 'koniq', recipe: { model: 'tiny-untrained', device: 'cpu', data: { train: ['../elsewhere.jsonl'] } } } }],
+  errors: [
+    'BODY_INVALID',
+    'BODY_TOO_LARGE',
+    'BODY_UNSUPPORTED',
+    'MALFORMED',
+    'CONFIG_INVALID',
+    'CONFIG_NOT_FOUND',
+    'PATH_FORBIDDEN',
+    'MEDIA_NOT_FOUND',
+    'RUN_NOT_FOUND',
+    'IDEMPOTENCY_CONFLICT',
+  ],
+  examples: [
+    {
+      name: 'a recipe whose data is not below the root',
+      status: 403,
+      body: {
+        config: 'koniq',
+        recipe: { model: 'tiny-untrained', device: 'cpu', data: { train: ['../elsewhere.jsonl'] } },
+      },
+    },
+  ],
   async handle(call) {
     const { ending, places } = call.services;
     if (ending.aborted) throw new QalignError('SHUTTING_DOWN', 'The service is ending; try again later.');
@@ -70,10 +91,13 @@ export const trainRunEvents = defineRoute({
   scope: 'train',
   tag: 'training',
   summary: 'steps, evaluations and checkpoints as server-sent events',
-  description: 'Events "setup", "preparing", those of training ("started", "step", "evaluation", "checkpoint", …) and at last "end". A client that comes back with Last-Event-ID misses nothing.',
+  description:
+    'Events "setup", "preparing", those of training ("started", "step", "evaluation", "checkpoint", …) and at last "end". A client that comes back with Last-Event-ID misses nothing.',
   params: TrainRunParams,
   headers: { 'Last-Event-ID': 'the id of the last event that was seen' },
-  answers: { 200: { description: 'a stream that ends with the run', types: ['text/event-stream'], schema: Type.String() } },
+  answers: {
+    200: { description: 'a stream that ends with the run', types: ['text/event-stream'], schema: Type.String() },
+  },
   errors: ['RUN_NOT_FOUND', 'MALFORMED'],
   examples: [UNKNOWN],
   handle: (call) => followWork(call),

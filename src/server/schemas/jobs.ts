@@ -9,7 +9,11 @@ export type JobStatus = (typeof JOB_STATUSES)[number];
 
 /** Items by themselves, or the path of a list below the root: a line each, as in an uploaded list. */
 export const JobBody = Type.Object(
-  { items: Type.Optional(Type.Array(ItemSource, { minItems: 1 })), manifest_path: Type.Optional(Type.String({ minLength: 1, maxLength: 4096 })), ...ScoreSettings },
+  {
+    items: Type.Optional(Type.Array(ItemSource, { minItems: 1 })),
+    manifest_path: Type.Optional(Type.String({ minLength: 1, maxLength: 4096 })),
+    ...ScoreSettings,
+  },
   { ...closed, description: 'exactly one of items and manifest_path' },
 );
 export type JobBody = Static<typeof JobBody>;
@@ -22,7 +26,9 @@ const seconds = Type.Number({ description: 'since 1970' });
 export const Job = Type.Object(
   {
     id: Type.String(),
-    status: Type.Enum([...JOB_STATUSES], { description: 'waiting: for room on the disk or for a worker; message says which' }),
+    status: Type.Enum([...JOB_STATUSES], {
+      description: 'waiting: for room on the disk or for a worker; message says which',
+    }),
     total: count,
     done: count,
     failed: Type.Integer({ minimum: 0, description: 'of those done' }),
@@ -41,7 +47,24 @@ export type Job = Static<typeof Job>;
 export const JobList = Type.Object({ jobs: Type.Array(Job) }, closed);
 export type JobList = Static<typeof JobList>;
 export const JobParams = Type.Object({ id: Type.String({ pattern: '^job_[0-9a-f]{24}$' }) }, closed);
-export const JobListQuery = Type.Object({ limit: Type.Optional(Type.Integer({ minimum: 1, maximum: 1000 })), offset: Type.Optional(count), status: Type.Optional(Type.Enum([...JOB_STATUSES])) }, closed);
+export const JobListQuery = Type.Object(
+  {
+    limit: Type.Optional(Type.Integer({ minimum: 1, maximum: 1000 })),
+    offset: Type.Optional(count),
+    status: Type.Optional(Type.Enum([...JOB_STATUSES])),
+  },
+  closed,
+);
 export const ResultsQuery = Type.Object({ format: Type.Optional(Type.Enum(['ndjson', 'csv'])) }, closed);
-export const JobEvent = Type.Object({ event: Type.Enum(['progress', 'end']), time: seconds, status: Type.Enum([...JOB_STATUSES]), total: count, done: count, failed: count }, closed);
+export const JobEvent = Type.Object(
+  {
+    event: Type.Enum(['progress', 'end']),
+    time: seconds,
+    status: Type.Enum([...JOB_STATUSES]),
+    total: count,
+    done: count,
+    failed: count,
+  },
+  closed,
+);
 export type JobEvent = Static<typeof JobEvent>;

@@ -21,7 +21,16 @@ export const ModelRow = Type.Object(
 export type ModelRow = Static<typeof ModelRow>;
 export const ModelList = Type.Object({ models: Type.Array(ModelRow) }, closed);
 export type ModelList = Static<typeof ModelList>;
-export const ModelParams = Type.Object({ id: Type.String({ pattern: '^[a-z0-9][a-z0-9-]{0,63}$', description: 'a name of configs/models' }) }, closed);
+export const ModelParams = Type.Object(
+  { id: Type.String({ pattern: '^[a-z0-9][a-z0-9-]{0,63}$', description: 'a name of configs/models' }) },
+  closed,
+);
 
-export const Health = Type.Object({ status: Type.Literal('ok'), version: Type.String(), uptime_s: Type.Number({ minimum: 0 }) }, closed);
-export const Readiness = Type.Object({ ready: Type.Boolean(), workers_ready: Type.Integer({ minimum: 0 }), models: Type.Array(Type.String()) }, closed);
+export const Health = Type.Object(
+  { status: Type.Literal('ok'), version: Type.String(), uptime_s: Type.Number({ minimum: 0 }) },
+  closed,
+);
+export const Readiness = Type.Object(
+  { ready: Type.Boolean(), workers_ready: Type.Integer({ minimum: 0 }), models: Type.Array(Type.String()) },
+  closed,
+);

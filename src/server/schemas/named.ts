@@ -11,6 +11,23 @@ import { Evaluation, TrainRun } from './work.js';
 
 /** What stands under its name in the OpenAPI document, for readers and for generated clients. */
 export const NAMED_SCHEMAS: Readonly<Record<string, TSchema>> = {
-  ErrorAnswer, ItemSource, ScoreBody, ScoreResult: ScoreResultSchema, ScoreFailure: ScoreFailureSchema, ScoredInput, ScoreAnswer, CompareAnswer, RankAnswer, Job, JobBody, ModelRow,
-  TrainRecipe, TrainRun, EvaluateRecipe, Evaluation, DatasetRow, ConvertBody, ConvertAnswer,
+  ErrorAnswer,
+  ItemSource,
+  ScoreBody,
+  ScoreResult: ScoreResultSchema,
+  ScoreFailure: ScoreFailureSchema,
+  ScoredInput,
+  ScoreAnswer,
+  CompareAnswer,
+  RankAnswer,
+  Job,
+  JobBody,
+  ModelRow,
+  TrainRecipe,
+  TrainRun,
+  EvaluateRecipe,
+  Evaluation,
+  DatasetRow,
+  ConvertBody,
+  ConvertAnswer,
 };

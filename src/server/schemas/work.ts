@@ -7,13 +7,27 @@ export type WorkStatus = (typeof WORK_STATUSES)[number];
 
 const number = Type.Union([Type.Number(), Type.Null()]);
 const count = Type.Integer({ minimum: 0 });
-const keys = (of: string) => Type.Object({}, { additionalProperties: true, description: `keys of ${of}, over those of config; paths are relative to the root of the service and stay below it` });
-const config = (folder: string) => Type.Optional(Type.String({ pattern: '^[a-z0-9][a-z0-9-]{0,63}$', description: `a recipe of ${folder}` }));
+const keys = (of: string) =>
+  Type.Object(
+    {},
+    {
+      additionalProperties: true,
+      description: `keys of ${of}, over those of config; paths are relative to the root of the service and stay below it`,
+    },
+  );
+const config = (folder: string) =>
+  Type.Optional(Type.String({ pattern: '^[a-z0-9][a-z0-9-]{0,63}$', description: `a recipe of ${folder}` }));
 
 const MODELS = 'model: a name of GET /v1/models, run:NAME for what a run has trained, or a folder below the root';
-export const TrainRunBody = Type.Object({ config: config('configs/train'), recipe: keys('a training recipe (TrainRecipe)') }, { ...closed, description: MODELS });
+export const TrainRunBody = Type.Object(
+  { config: config('configs/train'), recipe: keys('a training recipe (TrainRecipe)') },
+  { ...closed, description: MODELS },
+);
 export type TrainRunBody = Static<typeof TrainRunBody>;
-export const EvaluationBody = Type.Object({ config: config('configs/evaluate'), recipe: keys('an evaluation recipe (EvaluateRecipe)') }, { ...closed, description: MODELS });
+export const EvaluationBody = Type.Object(
+  { config: config('configs/evaluate'), recipe: keys('an evaluation recipe (EvaluateRecipe)') },
+  { ...closed, description: MODELS },
+);
 export type EvaluationBody = Static<typeof EvaluationBody>;
 
 const common = {
@@ -28,7 +42,9 @@ const common = {
 export const TrainRun = Type.Object(
   {
     ...common,
-    run: Type.Union([Type.String(), Type.Null()], { description: 'the run of "qalign runs"; null until the data is prepared' }),
+    run: Type.Union([Type.String(), Type.Null()], {
+      description: 'the run of "qalign runs"; null until the data is prepared',
+    }),
     step: count,
     total_steps: Type.Union([count, Type.Null()]),
     loss: number,
@@ -47,14 +63,37 @@ export const EvaluatedSet = Type.Object(
     dataset: Type.String(),
     records: count,
     failed: count,
-    metrics: Type.Object({ n: count, srcc: number, plcc: number, plcc_logistic: number, krcc: number, rmse: number, level_accuracy: number }, { additionalProperties: true }),
+    metrics: Type.Object(
+      {
+        n: count,
+        srcc: number,
+        plcc: number,
+        plcc_logistic: number,
+        krcc: number,
+        rmse: number,
+        level_accuracy: number,
+      },
+      { additionalProperties: true },
+    ),
   },
   closed,
 );
 export const Evaluation = Type.Object(
   {
     ...common,
-    result: Type.Union([Type.Null(), Type.Object({ model: Type.String(), untrained: Type.Boolean(), weights_sha256: Type.String(), score_version: Type.String(), datasets: Type.Array(EvaluatedSet) }, closed)]),
+    result: Type.Union([
+      Type.Null(),
+      Type.Object(
+        {
+          model: Type.String(),
+          untrained: Type.Boolean(),
+          weights_sha256: Type.String(),
+          score_version: Type.String(),
+          datasets: Type.Array(EvaluatedSet),
+        },
+        closed,
+      ),
+    ]),
     recipe: Type.Optional(Type.Object({}, { additionalProperties: true })),
   },
   closed,
@@ -65,6 +104,13 @@ export type EvaluationList = Static<typeof EvaluationList>;
 
 export const TrainRunParams = Type.Object({ id: Type.String({ pattern: '^run_[0-9a-f]{24}$' }) }, closed);
 export const EvaluationParams = Type.Object({ id: Type.String({ pattern: '^eval_[0-9a-f]{24}$' }) }, closed);
-export const WorkListQuery = Type.Object({ limit: Type.Optional(Type.Integer({ minimum: 1, maximum: 1000 })), offset: Type.Optional(count), status: Type.Optional(Type.Enum([...WORK_STATUSES])) }, closed);
+export const WorkListQuery = Type.Object(
+  {
+    limit: Type.Optional(Type.Integer({ minimum: 1, maximum: 1000 })),
+    offset: Type.Optional(count),
+    status: Type.Optional(Type.Enum([...WORK_STATUSES])),
+  },
+  closed,
+);
 /** What a stream of events carries: `event` names it, "end" is the last. */
 export type WorkEvent = { readonly event: string; readonly time: number; readonly [key: string]: unknown };

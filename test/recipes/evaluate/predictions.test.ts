@@ -3,20 +3,44 @@ import { appendFile, mkdtemp, readFile, rm, truncate, writeFile } from 'node:fs/
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { openPredictions, readPredictions, type Prediction, type PredictionHeader } from '../../../src/recipes/evaluate/predictions.js';
+import {
+  openPredictions,
+  readPredictions,
+  type Prediction,
+  type PredictionHeader,
+} from '../../../src/recipes/evaluate/predictions.js';
 
 let folder = '';
 beforeAll(async () => void (folder = await mkdtemp(join(tmpdir(), 'qalign-predictions-'))));
 afterAll(() => rm(folder, { recursive: true }));
 
 const header: PredictionHeader = {
-  format: 'qalign-predictions/1', dataset: 'd', records_sha256: 'ab'.repeat(32), n: 4,
+  format: 'qalign-predictions/1',
+  dataset: 'd',
+  records_sha256: 'ab'.repeat(32),
+  n: 4,
   model: { id: 'm', revision: 'local', weights_sha256: 'cd'.repeat(32), precision: 'fp32', untrained: true },
   prompt: { name: 'default', text: 'x' },
-  preprocessing: { size: 56, pad: [122, 116, 104], resize: 'pillow-bicubic', auto_orient: false, fps: null, max_frames: null },
+  preprocessing: {
+    size: 56,
+    pad: [122, 116, 104],
+    resize: 'pillow-bicubic',
+    auto_orient: false,
+    fps: null,
+    max_frames: null,
+  },
   score_version: '0123456789abcdef',
 };
-const line = (index: number): Prediction => ({ index, id: `é${index}.png`, mos: 10 * index, mos_level: 'good', score: 1 + index / 3, level: 'poor', logits: [1, 2, 3, 4, index], level_mass: 0.5 });
+const line = (index: number): Prediction => ({
+  index,
+  id: `é${index}.png`,
+  mos: 10 * index,
+  mos_level: 'good',
+  score: 1 + index / 3,
+  level: 'poor',
+  logits: [1, 2, 3, 4, index],
+  level_mass: 0.5,
+});
 
 async function written(name: string, indices: readonly number[]): Promise<string> {
   const path = join(folder, name);
@@ -57,19 +81,37 @@ describe('predictions', () => {
     const path = await written('damaged.jsonl', [0, 1, 2, 3]);
     const text = await readFile(path, 'utf8');
     await writeFile(path, text.replace('"mos":20', '"mos":21'));
-    await expect(readPredictions(path)).rejects.toMatchObject({ code: 'PREDICTIONS_DAMAGED', message: expect.stringMatching(/Line 4 .*checksum/) as string });
+    await expect(readPredictions(path)).rejects.toMatchObject({
+      code: 'PREDICTIONS_DAMAGED',
+      message: expect.stringMatching(/Line 4 .*checksum/) as string,
+    });
     await expect(openPredictions(path, header)).rejects.toMatchObject({ code: 'PREDICTIONS_DAMAGED' });
-    const broken = text.split('\n')[0]!.replace(/,"checksum":.*/, '').replace('"n":4', '"n":');
-    await writeFile(path, `${broken},"checksum":"${createHash('sha256').update(broken).digest('hex').slice(0, 16)}"}\n`);
-    await expect(readPredictions(path)).rejects.toMatchObject({ code: 'PREDICTIONS_DAMAGED', message: expect.stringContaining('Line 1') as string });
+    const broken = text
+      .split('\n')[0]!
+      .replace(/,"checksum":.*/, '')
+      .replace('"n":4', '"n":');
+    await writeFile(
+      path,
+      `${broken},"checksum":"${createHash('sha256').update(broken).digest('hex').slice(0, 16)}"}\n`,
+    );
+    await expect(readPredictions(path)).rejects.toMatchObject({
+      code: 'PREDICTIONS_DAMAGED',
+      message: expect.stringContaining('Line 1') as string,
+    });
     await writeFile(path, 'hello\n');
     await expect(readPredictions(path)).rejects.toMatchObject({ code: 'PREDICTIONS_DAMAGED' });
   });
 
   it('of another model or other labels are not continued', async () => {
     const path = await written('other.jsonl', [0]);
-    await expect(openPredictions(path, { ...header, score_version: 'fedcba9876543210' })).rejects.toMatchObject({ code: 'RESUME_MISMATCH', message: expect.stringContaining('fedcba9876543210') as string });
-    await expect(openPredictions(path, { ...header, records_sha256: '00'.repeat(32) })).rejects.toMatchObject({ code: 'RESUME_MISMATCH', message: expect.stringContaining('labels') as string });
+    await expect(openPredictions(path, { ...header, score_version: 'fedcba9876543210' })).rejects.toMatchObject({
+      code: 'RESUME_MISMATCH',
+      message: expect.stringContaining('fedcba9876543210') as string,
+    });
+    await expect(openPredictions(path, { ...header, records_sha256: '00'.repeat(32) })).rejects.toMatchObject({
+      code: 'RESUME_MISMATCH',
+      message: expect.stringContaining('labels') as string,
+    });
   });
 
   it('that failed are tried again, and the last line counts', async () => {

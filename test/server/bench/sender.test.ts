@@ -15,17 +15,27 @@ it('sends whole requests, keeps connections, and tells answers apart', async () 
   const lengths: number[] = [];
   const server = createServer((req, res) => {
     let bytes = 0;
-    req.on('data', (chunk: Buffer) => (bytes += chunk.length)).on('end', () => {
-      lengths.push(bytes);
-      const refused = lengths.length % 3 === 0;
-      const body = 'x'.repeat(50_000);
-      res.writeHead(refused ? 429 : 200, { 'Content-Length': body.length, ...(refused ? { 'Retry-After': '2' } : {}) });
-      res.write(body.slice(0, 10));
-      setImmediate(() => res.end(body.slice(10)));
-    });
+    req
+      .on('data', (chunk: Buffer) => (bytes += chunk.length))
+      .on('end', () => {
+        lengths.push(bytes);
+        const refused = lengths.length % 3 === 0;
+        const body = 'x'.repeat(50_000);
+        res.writeHead(refused ? 429 : 200, {
+          'Content-Length': body.length,
+          ...(refused ? { 'Retry-After': '2' } : {}),
+        });
+        res.write(body.slice(0, 10));
+        setImmediate(() => res.end(body.slice(10)));
+      });
   }).on('connection', () => void connections++);
   const url = await listening(server);
-  const { sent, by_status, items_per_second, retry_after_on_429 } = await closedLoop(url, [SHOT], 3, (count) => count >= 30);
+  const { sent, by_status, items_per_second, retry_after_on_429 } = await closedLoop(
+    url,
+    [SHOT],
+    3,
+    (count) => count >= 30,
+  );
   expect([sent, connections, retry_after_on_429]).toEqual([30, 3, true]);
   expect(by_status).toEqual({ 200: 20, 429: 10 });
   expect(items_per_second).toBeGreaterThan(0);
