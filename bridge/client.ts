@@ -4,7 +4,7 @@ import { PROTOCOL_VERSION, type Control } from './protocol/envelope.js';
 import { QalignError } from './qalign-error.js';
 import { bindTransport, type Listen, type Transport } from './transport.js';
 import { envelopeName, problemWithMessage, requireMessage } from './validate.js';
-import { openLobby, REMOTE_TOKEN } from './lobby.js';
+import { openLobby, REMOTE_TOKEN } from './waiting-workers.js';
 import {
   distantProcess,
   startWorkerProcess,

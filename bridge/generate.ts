@@ -45,7 +45,7 @@ export function drift(): string[] {
 
 /** The resampler's WebAssembly as TypeScript. Its compiler is a development dependency, so dist/ must not import it. */
 async function resampleModule(): Promise<[path: string, content: string]> {
-  const builder = (await import(new URL('../test/build-resample.ts', import.meta.url).href)) as {
+  const builder = (await import(new URL('./build-resample.ts', import.meta.url).href)) as {
     RESAMPLE_MODULE_PATH: string;
     buildResampleModule(): Promise<string>;
   };

@@ -6,7 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { curveKeyPair, Reply, Router } from 'zeromq';
 import { isLoopback, z85, type HeadKeys } from './keys.js';
 import { QalignError } from './qalign-error.js';
-import { isAlive } from './worker-process.js';
+import { isAlive } from './process.js';
 
 /** sun_path holds 108 bytes, the last of them NUL. */
 const LONGEST_PATH = 107;

@@ -1,5 +1,4 @@
 import { spawn, type ChildProcess } from 'node:child_process';
-import { readFileSync } from 'node:fs';
 import { constants } from 'node:os';
 
 /** How to start Python so that `-m qalign.worker` runs. */
@@ -84,27 +83,4 @@ function describeExit(code: number | null, signal: NodeJS.Signals | null, stderr
   if (signal !== null)
     return `it was ended by ${signal} (${constants.signals[signal]})${signal === 'SIGKILL' ? ', as the kernel does when memory runs out' : why}`;
   return `it exited with code ${code}${why}`;
-}
-
-/** Whether there is a process `pid`, ours or not. */
-export function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'EPERM';
-  }
-}
-
-/**
- * When the process began, in the kernel's ticks: tells a process from a later one with the same pid. Empty if it is
- * gone.
- */
-export function startOf(pid: number): string {
-  try {
-    // the second field may hold spaces and brackets: count from the last bracket
-    return readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ').at(-1)?.split(' ')[19] ?? '';
-  } catch {
-    return isAlive(pid) ? 'alive' : '';
-  }
 }

@@ -1,7 +1,7 @@
 /** Runs the Python lint and tests: `npm run test:python [-- pytest arguments]`. */
 import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
-import { packageRoot } from '../src/package-root.js';
+import { packageRoot } from '../src/base/package-root.js';
 import { testPython } from './test-python.js';
 
 const python = await testPython(['training']);

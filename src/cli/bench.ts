@@ -1,18 +1,18 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { chooseModel, DEFAULT_MODEL } from '../config/models.js';
-import { QalignError } from '../errors.js';
-import { ensurePython } from '../engine/python-env.js';
-import { packageRoot, packageVersion } from '../package-root.js';
-import { benchBridge } from '../recipes/bench-bridge.js';
-import { benchModel } from '../recipes/bench-model.js';
-import { benchPrepare } from '../recipes/bench-prepare.js';
-import { benchOrder } from '../recipes/bench-order.js';
-import { benchMemory, benchScore } from '../recipes/bench-score.js';
+import { QalignError } from '../base/errors.js';
+import { ensurePython } from '../engine/python/environment.js';
+import { packageRoot, packageVersion } from '../base/package-root.js';
+import { benchBridge } from '../recipes/bench/bridge.js';
+import { benchModel } from '../recipes/bench/model.js';
+import { benchPrepare } from '../recipes/bench/prepare.js';
+import { benchOrder } from '../recipes/bench/distortion-order.js';
+import { benchMemory, benchScore } from '../recipes/bench/score.js';
 import { benchServe } from '../server/bench/serve.js';
-import { resolveDevices } from '../recipes/devices.js';
+import { resolveDevices } from '../recipes/score/devices.js';
 import { expandSources } from '../media/sources.js';
-import type { ScorerOptions, ScoreSource } from '../recipes/score.js';
+import type { ScorerOptions, ScoreSource } from '../recipes/score/score.js';
 import { defineCommand, type CommandContext, type FlagValues } from './command.js';
 
 const PARTS = ['prepare', 'bridge', 'model', 'score', 'memory', 'serve', 'order'] as const;

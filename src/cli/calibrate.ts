@@ -1,5 +1,5 @@
-import { QalignError } from '../errors.js';
-import { calibrateModel, countOf } from '../recipes/calibrate.js';
+import { QalignError } from '../base/errors.js';
+import { calibrateModel, countOf } from '../recipes/evaluate/calibrate.js';
 import { decimal } from '../report/text.js';
 import { defineCommand } from './command.js';
 

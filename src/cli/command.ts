@@ -1,8 +1,8 @@
 import { parseArgs } from 'node:util';
-import { hint } from '../config/nearest.js';
-import { QalignError } from '../errors.js';
-import type { Logger } from '../logger.js';
-import type { Terminal } from './terminal.js';
+import { hint } from '../base/suggest.js';
+import { QalignError } from '../base/errors.js';
+import type { Logger } from '../base/logger.js';
+import type { Terminal } from './terminal/terminal.js';
 
 /** One `--flag`. `value` is the placeholder that help shows; `choices` are checked. */
 export interface Flag {

@@ -1,6 +1,6 @@
 import { EvaluateRecipe } from '../config/evaluate.js';
 import { loadConfig } from '../config/load.js';
-import { QalignError } from '../errors.js';
+import { QalignError } from '../base/errors.js';
 import { evaluate as runEvaluation, type EvaluateEvent } from '../recipes/evaluate/evaluate.js';
 import {
   comparePredictions,
@@ -12,8 +12,8 @@ import { evaluationMarkdown, INTERVALS, metricsTable } from '../recipes/evaluate
 import { checkReady, describeMissing } from '../recipes/evaluate/ready.js';
 import { markdownTable } from '../report/text.js';
 import { defineCommand, type CommandContext } from './command.js';
-import { createSetupProgress, progressLine } from './progress.js';
-import type { Terminal } from './terminal.js';
+import { createSetupProgress, progressLine } from './terminal/progress.js';
+import type { Terminal } from './terminal/terminal.js';
 
 const FLAGS = {
   plan: { type: 'boolean', help: 'say what is missing on this machine and how to get it, and start nothing' },

@@ -1,6 +1,6 @@
-import { QalignError } from '../errors.js';
-import { SCOPES } from '../server/auth.js';
-import { createKeyStore, type KeyStore } from '../server/key-store.js';
+import { QalignError } from '../base/errors.js';
+import { SCOPES } from '../server/http/auth.js';
+import { createKeyStore, type KeyStore } from '../server/http/key-store.js';
 import { openServiceDatabase } from '../server/service-database.js';
 import { defineCommand, defineGroup } from './command.js';
 

@@ -1,8 +1,8 @@
 #!/usr/bin/env node
 import { setMaxListeners } from 'node:events';
-import { createLogger, type LogLevel } from '../logger.js';
+import { createLogger, type LogLevel } from '../base/logger.js';
 import { runCli } from './run.js';
-import { createTerminal } from './terminal.js';
+import { createTerminal } from './terminal/terminal.js';
 
 const LEVELS: readonly LogLevel[] = ['debug', 'info', 'warn', 'error'];
 const wanted = LEVELS.find((level) => level === process.env['QALIGN_LOG']) ?? 'warn';

@@ -1,8 +1,8 @@
 import { describeModels } from '../config/models.js';
-import { QalignError } from '../errors.js';
+import { QalignError } from '../base/errors.js';
 import { inspectModel, type ModelReport } from '../recipes/models.js';
 import { defineCommand, defineGroup, type CommandContext, type FlagValues } from './command.js';
-import { createSetupProgress } from './progress.js';
+import { createSetupProgress } from './terminal/progress.js';
 
 const FLAGS = {
   revision: { type: 'string', value: 'REV', help: 'commit, tag or branch of a hub model' },

@@ -8,7 +8,7 @@ export interface Row {
 
 /** Every verb, in the order of the help. A new one: a file `src/cli/<verb>.ts` and a row here. */
 export const REGISTRY: Readonly<Record<string, Row>> = {
-  score: { summary: 'score pictures and clips', load: async () => (await import('./score.js')).score },
+  score: { summary: 'score pictures and clips', load: async () => (await import('./score/score.js')).score },
   models: { summary: 'list, fetch and inspect models', load: async () => (await import('./models.js')).models },
   workers: { summary: 'keys for workers on other hosts', load: async () => (await import('./workers.js')).workers },
   bench: {
@@ -21,7 +21,7 @@ export const REGISTRY: Readonly<Record<string, Row>> = {
   },
   dataset: {
     summary: 'published and own ratings to records; reports, checks, splits, samples',
-    load: async () => (await import('./dataset.js')).dataset,
+    load: async () => (await import('./dataset/dataset.js')).dataset,
   },
   reproduce: {
     summary: "compute a table of the paper, beside the paper's figures",

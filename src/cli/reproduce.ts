@@ -1,12 +1,12 @@
 import { mkdir } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
-import { QalignError } from '../errors.js';
+import { QalignError } from '../base/errors.js';
 import { describeMissing } from '../recipes/evaluate/ready.js';
 
-import { planTable, reproduce as run, TABLES } from '../recipes/reproduce.js';
-import { cellsOf, tableMarkdown, writeReproduced } from '../recipes/reproduce-report.js';
+import { planTable, reproduce as run, TABLES } from '../recipes/reproduce/index.js';
+import { cellsOf, tableMarkdown, writeReproduced } from '../recipes/reproduce/report.js';
 import { defineCommand } from './command.js';
-import { textTable } from './text-table.js';
+import { textTable } from './terminal/text-table.js';
 
 export const reproduce = defineCommand({
   name: 'reproduce',

@@ -1,11 +1,11 @@
-import { hint } from '../config/nearest.js';
-import { QalignError } from '../errors.js';
-import type { Logger } from '../logger.js';
-import { packageVersion } from '../package-root.js';
+import { hint } from '../base/suggest.js';
+import { QalignError } from '../base/errors.js';
+import type { Logger } from '../base/logger.js';
+import { packageVersion } from '../base/package-root.js';
 import { parseLine, type Command, type CommandGroup } from './command.js';
-import { commandHelp, groupHelp, overviewHelp } from './help.js';
+import { commandHelp, groupHelp, overviewHelp } from './terminal/help.js';
 import { REGISTRY } from './registry.js';
-import type { Terminal } from './terminal.js';
+import type { Terminal } from './terminal/terminal.js';
 
 export interface RunContext {
   readonly terminal: Terminal;

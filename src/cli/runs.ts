@@ -1,8 +1,8 @@
 import { cp, mkdir, readFile, rename, rm } from 'node:fs/promises';
 import { existsSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
-import { QalignError } from '../errors.js';
-import { joinRun, resumeRun } from '../recipes/train.js';
+import { QalignError } from '../base/errors.js';
+import { joinRun, resumeRun } from '../recipes/train/train.js';
 import {
   activePid,
   findRun,
@@ -14,7 +14,7 @@ import {
 } from '../runs/run-directory.js';
 import { openRunStore } from '../runs/run-store.js';
 import { defineCommand, defineGroup } from './command.js';
-import { runAsJson } from './run-json.js';
+import { runAsJson } from './terminal/run-json.js';
 import { createProgress } from './train.js';
 
 const only = (args: readonly string[], name: string): string => {

@@ -1,8 +1,8 @@
 import { once } from 'node:events';
 import { loadConfig, parseConfig } from '../config/load.js';
 import { ServeConfig } from '../config/serve.js';
-import { QalignError } from '../errors.js';
-import { createLogger } from '../logger.js';
+import { QalignError } from '../base/errors.js';
+import { createLogger } from '../base/logger.js';
 import { serve as startService } from '../server/serve.js';
 import { defineCommand } from './command.js';
 

@@ -1,16 +1,16 @@
 import type { TrainEvent } from '../../bridge/protocol/train.js';
 import { loadConfig } from '../config/load.js';
 import { TrainRecipe } from '../config/train.js';
-import { QalignError } from '../errors.js';
-import { describePlan } from '../recipes/train-plan.js';
-import type { PrepareProgress } from '../recipes/train-prepare.js';
-import { seriesCells, trainSeries, type TrainSeriesOptions } from '../recipes/train-series.js';
-import { planRecipe, train as runTraining } from '../recipes/train.js';
+import { QalignError } from '../base/errors.js';
+import { describePlan } from '../recipes/train/memory-estimate.js';
+import type { PrepareProgress } from '../recipes/train/prepare.js';
+import { seriesCells, trainSeries, type TrainSeriesOptions } from '../recipes/train/loss-series.js';
+import { planRecipe, train as runTraining } from '../recipes/train/train.js';
 import { defineCommand } from './command.js';
-import { createSetupProgress } from './progress.js';
-import { planAsJson, runAsJson, seriesAsJson } from './run-json.js';
-import type { Terminal } from './terminal.js';
-import { textTable } from './text-table.js';
+import { createSetupProgress } from './terminal/progress.js';
+import { planAsJson, runAsJson, seriesAsJson } from './terminal/run-json.js';
+import type { Terminal } from './terminal/terminal.js';
+import { textTable } from './terminal/text-table.js';
 
 export const train = defineCommand({
   name: 'train',

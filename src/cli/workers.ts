@@ -1,5 +1,5 @@
-import { QalignError } from '../errors.js';
-import { writeBridgeKeys } from '../recipes/bridge-keys.js';
+import { QalignError } from '../base/errors.js';
+import { writeBridgeKeys } from '../recipes/score/bridge-keys.js';
 import { defineCommand, defineGroup } from './command.js';
 
 const keys = defineCommand({

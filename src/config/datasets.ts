@@ -2,10 +2,10 @@ import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import Type from 'typebox';
 import { DatasetSpec } from '../datasets/spec.js';
-import { QalignError } from '../errors.js';
-import { packageRoot } from '../package-root.js';
+import { QalignError } from '../base/errors.js';
+import { packageRoot } from '../base/package-root.js';
 import { loadConfig, type DeepReadonly } from './load.js';
-import { hint } from './nearest.js';
+import { hint } from '../base/suggest.js';
 
 const FOLDER = join(packageRoot, 'configs', 'datasets');
 const Questions = Type.Object(

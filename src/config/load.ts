@@ -3,8 +3,8 @@ import { isAbsolute, join, resolve } from 'node:path';
 import type { Static, TSchema } from 'typebox';
 import { Default } from 'typebox/value';
 import { parseDocument } from 'yaml';
-import { QalignError } from '../errors.js';
-import { packageRoot } from '../package-root.js';
+import { QalignError } from '../base/errors.js';
+import { packageRoot } from '../base/package-root.js';
 import { applyOverrides, parseOverride } from './overrides.js';
 import { problemsOf } from './problems.js';
 

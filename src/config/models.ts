@@ -2,11 +2,11 @@ import { existsSync } from 'node:fs';
 import { readdir } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import Type, { type Static } from 'typebox';
-import { QalignError } from '../errors.js';
-import { packageRoot } from '../package-root.js';
+import { QalignError } from '../base/errors.js';
+import { packageRoot } from '../base/package-root.js';
 import { KINDS, type Kind, type Task } from '../prompts/conversation.js';
 import { loadConfig, type DeepReadonly } from './load.js';
-import { hint } from './nearest.js';
+import { hint } from '../base/suggest.js';
 
 const FOLDER = join(packageRoot, 'configs', 'models');
 /** Used when no model is named. */

@@ -1,5 +1,5 @@
 import { parse } from 'yaml';
-import { QalignError } from '../errors.js';
+import { QalignError } from '../base/errors.js';
 
 /**
  * `a.b.c=value` from the command line; the value is read as YAML, so `2e-5`, `true`, `[1, 2]` and `null` mean what they

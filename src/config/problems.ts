@@ -1,7 +1,7 @@
 import type { TSchema } from 'typebox';
 import { Settings } from 'typebox/system';
 import { Errors } from 'typebox/value';
-import { hint } from './nearest.js';
+import { hint } from '../base/suggest.js';
 
 // typebox stops at eight by itself; whoever mends a recipe wants the whole list
 Settings.Set({ maxErrors: 1000 });

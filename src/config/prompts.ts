@@ -1,12 +1,12 @@
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import Type from 'typebox';
-import { QalignError } from '../errors.js';
-import { packageRoot } from '../package-root.js';
+import { QalignError } from '../base/errors.js';
+import { packageRoot } from '../base/package-root.js';
 import { KINDS, TASKS } from '../prompts/conversation.js';
 import { templateProblems, type PromptTemplate } from '../prompts/render.js';
 import { loadConfig } from './load.js';
-import { hint } from './nearest.js';
+import { hint } from '../base/suggest.js';
 
 const FOLDER = join(packageRoot, 'configs', 'prompts');
 

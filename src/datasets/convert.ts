@@ -1,11 +1,11 @@
 import type { DatasetRecord } from '../../bridge/protocol/record.js';
-import { QalignError } from '../errors.js';
+import { QalignError } from '../base/errors.js';
 import type { Kind, Task } from '../prompts/conversation.js';
-import { plcc, srcc } from '../scoring/correlation.js';
+import { plcc, srcc } from '../scoring/statistics/correlation.js';
 import { levelFinder, levelValue, scoreRange, type LevelRule, type ScoreRange } from '../scoring/level-conversion.js';
 import { softLabel, type SoftLabelRule } from '../scoring/soft-labels.js';
 import { DuplicateWatch } from './duplicates.js';
-import { GrowingDoubles } from './growing.js';
+import { GrowingDoubles } from './growing-doubles.js';
 import { questionPicker } from './questions.js';
 import type { Rating, RatingScan } from './rating.js';
 

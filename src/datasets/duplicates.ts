@@ -1,5 +1,5 @@
-import { QalignError } from '../errors.js';
-import { GrowingDoubles } from './growing.js';
+import { QalignError } from '../base/errors.js';
+import { GrowingDoubles } from './growing-doubles.js';
 import type { RatingScan } from './rating.js';
 
 /**

@@ -1,5 +1,5 @@
 import type { DatasetRecord } from '../../bridge/protocol/record.js';
-import { lookDistance, type Look } from '../scoring/look.js';
+import { lookDistance, type Look } from '../scoring/perceptual-hash.js';
 
 export const LEAK_KINDS = ['exact', 'perceptual', 'reference', 'base_name'] as const;
 export type LeakKind = (typeof LEAK_KINDS)[number];

@@ -1,6 +1,6 @@
 import { readdirSync, realpathSync, statSync, type Dirent } from 'node:fs';
 import { basename, join, relative, sep } from 'node:path';
-import { QalignError } from '../errors.js';
+import { QalignError } from '../base/errors.js';
 
 /** Finds the file of a rated picture or clip below a folder. */
 export interface MediaFinder {

@@ -1,11 +1,11 @@
 import { statSync } from 'node:fs';
 import { readdir } from 'node:fs/promises';
 import { basename, extname, join } from 'node:path';
-import { QalignError } from '../errors.js';
+import { QalignError } from '../base/errors.js';
 import { LEVELS } from '../scoring/levels.js';
 import type { Rating, RatingScan } from './rating.js';
 import { openRatings } from './ratings.js';
-import { readJsonTable } from './read-json.js';
+import { readJsonTable } from './read/json.js';
 import type { DatasetSpec, Delimiter, LabelFile } from './spec.js';
 
 /** How to read a table of one's own. */

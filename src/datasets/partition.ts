@@ -1,5 +1,5 @@
 import type { DatasetRecord } from '../../bridge/protocol/record.js';
-import { QalignError } from '../errors.js';
+import { QalignError } from '../base/errors.js';
 import { mulberry32, shuffled } from './questions.js';
 
 /** How large a part is: a share of the records between 0 and 1, a whole number of them, or what the others leave. */

@@ -1,13 +1,13 @@
 import { basename, dirname, join } from 'node:path';
-import { QalignError } from '../errors.js';
+import { QalignError } from '../base/errors.js';
 import type { Rating, RatingScan } from './rating.js';
-import { readJsonTable } from './read-json.js';
-import { readMat } from './read-mat.js';
-import { readParquet } from './read-parquet.js';
-import { readTextTable } from './read-table.js';
-import { readWorkbook } from './read-workbook.js';
+import { readJsonTable } from './read/json.js';
+import { readMat } from './read/mat.js';
+import { readParquet } from './read/parquet.js';
+import { readTextTable } from './read/text-table.js';
+import { readWorkbook } from './read/workbook.js';
 import type { LabelFile } from './spec.js';
-import { cellOf, type ReadTable, type Table, type TableRow } from './table.js';
+import { cellOf, type ReadTable, type Table, type TableRow } from './read/table.js';
 
 const READERS: Readonly<Record<LabelFile['format'], ReadTable>> = {
   table: readTextTable,

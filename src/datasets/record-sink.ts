@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import type { DatasetRecord } from '../../bridge/protocol/record.js';
-import { QalignError } from '../errors.js';
-import { openWhole, type WholeFile } from './jsonl.js';
+import { QalignError } from '../base/errors.js';
+import { openWhole, type WholeFile } from '../base/files/whole-file.js';
 
 /** How records become the text of a file. */
 export interface RecordText {

@@ -1,8 +1,8 @@
 import { basename } from 'node:path';
 import { DatasetRecord } from '../../bridge/protocol/record.js';
 import { problemWith } from '../../bridge/validate.js';
-import { QalignError } from '../errors.js';
-import { readLines } from './read-text.js';
+import { QalignError } from '../base/errors.js';
+import { readLines } from './read/text.js';
 
 /**
  * The records of a JSONL file, in batches and in order; every line is checked against the contract.

@@ -1,6 +1,6 @@
 import { existsSync, statSync } from 'node:fs';
 import { basename, join } from 'node:path';
-import { QalignError } from '../errors.js';
+import { QalignError } from '../base/errors.js';
 import type { RatingScan } from './rating.js';
 import { openRatings } from './ratings.js';
 import type { DatasetSpec, LabelFile } from './spec.js';

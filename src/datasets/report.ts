@@ -1,8 +1,8 @@
 import type { DatasetRecord } from '../../bridge/protocol/record.js';
 import type { SplitReport } from '../report/dataset-page.js';
-import { mean, plcc, srcc } from '../scoring/correlation.js';
+import { mean, plcc, srcc } from '../scoring/statistics/correlation.js';
 import { edgeDistance, levelValue } from '../scoring/level-conversion.js';
-import { GrowingDoubles } from './growing.js';
+import { GrowingDoubles } from './growing-doubles.js';
 
 const EXAMPLES = 20;
 /** Parts of a level's width: doubles that were meant to be on an edge miss it by their rounding. */

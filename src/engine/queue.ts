@@ -1,11 +1,11 @@
-import type { QalignError } from '../errors.js';
+import type { QalignError } from '../base/errors.js';
+import type { Lane } from '../base/lane.js';
 
 /** Pixels as they cross the bridge: `data` is uint8 RGB of shape [frames, size, size, 3]. */
 export interface Visual {
   readonly frames: number;
   readonly data: Uint8Array;
 }
-export type Lane = 'interactive' | 'bulk';
 /** fp32 logits of the five level words and ln Σ exp over the vocabulary, for one prompt. */
 export interface PromptAnswer {
   readonly logits: number[];

@@ -1,7 +1,7 @@
 import type { Bridge, WorkerLink, WorkerOptions } from '../../bridge/client.js';
 import type { LoadedModel, LoadModelParams } from '../../bridge/protocol/models.js';
-import { QalignError } from '../errors.js';
-import type { Logger } from '../logger.js';
+import { QalignError } from '../base/errors.js';
+import type { Logger } from '../base/logger.js';
 import { LatencyModel } from './latency.js';
 
 /** Consecutive starts that failed, or workers that died without finishing anything, before a slot counts as dead. */

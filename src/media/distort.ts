@@ -1,5 +1,5 @@
 import sharp, { type Sharp } from 'sharp';
-import type { RawPicture } from './resample.js';
+import type { RawPicture } from './resample/resample.js';
 
 /** What lowers the quality of a picture, each by one number. */
 export const DISTORTIONS = ['jpeg', 'webp', 'blur', 'motion_blur', 'noise', 'darken', 'contrast', 'resample'] as const;

@@ -1,12 +1,12 @@
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
-import type { Look } from '../scoring/look.js';
-import { decodeImage } from './decode.js';
+import type { Look } from '../scoring/perceptual-hash.js';
+import { decodeImage } from './decode/decode.js';
 import { readFileLimited } from './image-file.js';
 import { DEFAULT_LIMITS } from './limits.js';
-import { sniff, SNIFF_BYTES } from './magic.js';
-import { padAndResize, type RawPicture } from './resample.js';
-import { sampleVideo } from './video.js';
+import { sniff, SNIFF_BYTES } from './decode/magic.js';
+import { padAndResize, type RawPicture } from './resample/resample.js';
+import { sampleVideo } from './video/video.js';
 
 export interface Fingerprint {
   readonly kind: 'image' | 'video';

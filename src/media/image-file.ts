@@ -1,6 +1,6 @@
 import { constants } from 'node:fs';
 import { open, type FileHandle } from 'node:fs/promises';
-import { QalignError, type ErrorCode } from '../errors.js';
+import { QalignError, type ErrorCode } from '../base/errors.js';
 
 /** What opening a file may say, and what it means for the caller. */
 const OPEN_ERRORS: Readonly<Record<string, readonly [ErrorCode, string]>> = {

@@ -1,8 +1,8 @@
-import { QalignError } from '../errors.js';
-import { decodeImage } from './decode.js';
+import { QalignError } from '../base/errors.js';
+import { decodeImage } from './decode/decode.js';
 import { readInput } from './image-file.js';
 import { withDefaults, type MediaLimits } from './limits.js';
-import { padAndResize, type RawPicture } from './resample.js';
+import { padAndResize, type RawPicture } from './resample/resample.js';
 
 /** A local path, or the bytes of the file. */
 export type MediaInput = string | Uint8Array;

@@ -3,10 +3,10 @@ import { createRequire } from 'node:module';
 import { availableParallelism } from 'node:os';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { Worker } from 'node:worker_threads';
-import { QalignError } from '../errors.js';
+import { QalignError } from '../base/errors.js';
 import type { MediaInput, PreparedImage, PrepareImageOptions } from './image.js';
 import type { MediaLimits } from './limits.js';
-import type { RawPicture } from './resample.js';
+import type { RawPicture } from './resample/resample.js';
 import type { PrepareAnswer, PrepareRequest } from './prepare-worker.js';
 
 /** Pictures and frames prepared on threads of their own, so that decoding uses every core and the main thread none. */

@@ -1,8 +1,8 @@
 import { parentPort } from 'node:worker_threads';
-import { QalignError, type ErrorCode } from '../errors.js';
+import { QalignError, type ErrorCode } from '../base/errors.js';
 import { prepareFrame, prepareImage, type MediaInput } from './image.js';
 import type { MediaLimits } from './limits.js';
-import type { RawPicture } from './resample.js';
+import type { RawPicture } from './resample/resample.js';
 
 /** What the pool asks of a thread. */
 export type PrepareRequest =

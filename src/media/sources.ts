@@ -3,8 +3,8 @@ import { basename, dirname, extname, isAbsolute, join } from 'node:path';
 import { addAbortSignal } from 'node:stream';
 import { StringDecoder } from 'node:string_decoder';
 import { glob, isDynamicPattern } from 'tinyglobby';
-import { QalignError } from '../errors.js';
-import { sniff, SNIFF_BYTES } from './magic.js';
+import { QalignError } from '../base/errors.js';
+import { sniff, SNIFF_BYTES } from './decode/magic.js';
 import { fetchMedia } from './url.js';
 
 /**

@@ -1,10 +1,10 @@
 import sharp from 'sharp';
-import { decodeImage } from './decode.js';
+import { decodeImage } from './decode/decode.js';
 import { readInput } from './image-file.js';
 import { withDefaults } from './limits.js';
-import { sniff } from './magic.js';
-import type { RawPicture } from './resample.js';
-import { sampleVideo } from './video.js';
+import { sniff } from './decode/magic.js';
+import type { RawPicture } from './resample/resample.js';
+import { sampleVideo } from './video/video.js';
 
 /**
  * A small JPEG of a picture, or of a clip's first frame, as a data URI for a page in one file. `side` in pixels is the

@@ -1,8 +1,8 @@
 import { lookup } from 'node:dns';
 import { BlockList, isIP, type LookupFunction } from 'node:net';
 import { Agent, request } from 'undici';
-import { QalignError } from '../errors.js';
-import { deadline } from './first-signal.js';
+import { QalignError } from '../base/errors.js';
+import { deadline } from '../base/first-signal.js';
 import { withDefaults, type MediaLimits } from './limits.js';
 
 const MOST_REDIRECTS = 5;

@@ -1,9 +1,9 @@
 import { mkdir, readFile, rename } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import sharp from 'sharp';
-import { decodeImage } from './decode.js';
+import { decodeImage } from './decode/decode.js';
 import { withDefaults } from './limits.js';
-import type { RawPicture } from './resample.js';
+import type { RawPicture } from './resample/resample.js';
 
 /** The pixels of a picture file, as scoring reads them. */
 export async function readPicture(path: string): Promise<RawPicture> {

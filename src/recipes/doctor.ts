@@ -3,11 +3,11 @@ import { existsSync, readdirSync } from 'node:fs';
 import { access, constants, statfs } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { promisify } from 'node:util';
-import { cacheDir, modelCacheDir } from '../engine/cache-dir.js';
-import { isComplete, managedFolder } from '../engine/python-env.js';
-import { findPython, probePython, REQUIRED_MODULES } from '../engine/python-probe.js';
-import { describeFfmpeg } from '../media/ffmpeg.js';
-import { packageVersion } from '../package-root.js';
+import { cacheDir, modelCacheDir } from '../base/files/cache-dir.js';
+import { isComplete, managedFolder } from '../engine/python/environment.js';
+import { findPython, probePython, REQUIRED_MODULES } from '../engine/python/probe.js';
+import { describeFfmpeg } from '../media/video/ffmpeg.js';
+import { packageVersion } from '../base/package-root.js';
 
 const run = promisify(execFile);
 

@@ -1,7 +1,7 @@
 import { openBridge } from '../../bridge/client.js';
 import { chooseModel, describeModels, type ModelChoice } from '../config/models.js';
-import { ensurePython } from '../engine/python-env.js';
-import type { Logger } from '../logger.js';
+import { ensurePython } from '../engine/python/environment.js';
+import type { Logger } from '../base/logger.js';
 
 export interface ModelJobOptions {
   readonly model: string;

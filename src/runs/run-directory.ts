@@ -3,9 +3,9 @@ import { mkdir, readFile, readdir, rename, rm, writeFile } from 'node:fs/promise
 import { basename, join, resolve } from 'node:path';
 import { Check } from 'typebox/value';
 import { TrainEvent } from '../../bridge/protocol/train.js';
-import { startOf } from '../../bridge/worker-process.js';
-import { QalignError } from '../errors.js';
-import { followLines } from './follow-lines.js';
+import { startOf } from '../../bridge/process.js';
+import { QalignError } from '../base/errors.js';
+import { followLines } from '../base/files/follow-lines.js';
 
 /**
  * A run is its directory: `recipe.json` (resolved), `environment.json`, `events.jsonl`, `checkpoints/`, `model/`,

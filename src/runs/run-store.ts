@@ -1,6 +1,6 @@
 import { stat } from 'node:fs/promises';
 import { basename, join } from 'node:path';
-import { onIndex, type Db } from './database.js';
+import { onIndex, type Db } from '../base/files/sqlite.js';
 import { listRunFolders, summarise, type RunSummary } from './run-directory.js';
 
 /**

@@ -1,4 +1,4 @@
-import { mean } from './correlation.js';
+import { mean } from './statistics/correlation.js';
 
 /** How one scorer's numbers become comparable with another's: (score − mean) / std. */
 export interface Standard {

@@ -1,4 +1,4 @@
-import { normalCdf, normalPdf } from './normal.js';
+import { normalCdf, normalPdf } from './statistics/normal.js';
 
 /** How a (MOS, std) becomes a distribution over levels (DeQA-Score, arXiv 2501.11561, section 3 and appendix). */
 export interface SoftLabelRule {

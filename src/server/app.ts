@@ -1,14 +1,14 @@
 import cors from 'cors';
 import express, { type Express } from 'express';
 import helmet from 'helmet';
-import { QalignError } from '../errors.js';
-import { createAccessLog } from './access-log.js';
-import type { createAuthoriser } from './auth.js';
-import { createErrorHandler } from './error-handler.js';
+import { QalignError } from '../base/errors.js';
+import { createAccessLog } from './http/access-log.js';
+import type { createAuthoriser } from './http/auth.js';
+import { createErrorHandler } from './http/error-handler.js';
 import { mountRoutes } from './route.js';
 import { ROUTES } from './routes/index.js';
 import type { Services } from './services.js';
-import { nameRequest } from './trace.js';
+import { nameRequest } from './http/trace.js';
 
 /** The service as a function of its parts. It never listens: `serve.ts` and tests do. */
 export function createApp(services: Services, authorise: ReturnType<typeof createAuthoriser>): Express {

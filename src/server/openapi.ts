@@ -1,8 +1,8 @@
 import type { TSchema } from 'typebox';
 import { ERROR_CODES, type ErrorCode } from '../../bridge/protocol/errors.js';
-import { packageVersion } from '../package-root.js';
+import { packageVersion } from '../base/package-root.js';
 import type { Example, Route } from './route.js';
-import { NAMED_SCHEMAS } from './schemas/named.js';
+import { NAMED_SCHEMAS } from './component-schemas.js';
 
 type Json = Record<string, unknown>;
 

@@ -2,8 +2,8 @@ import type { Request, Response, Router } from 'express';
 import { Convert } from 'typebox/value';
 import type { Static, TObject, TSchema } from 'typebox';
 import { problemWith } from '../../bridge/validate.js';
-import { QalignError, type ErrorCode } from '../errors.js';
-import type { Client, Scope } from './auth.js';
+import { QalignError, type ErrorCode } from '../base/errors.js';
+import type { Client, Scope } from './http/auth.js';
 import type { Services } from './services.js';
 
 /** One request as a handler sees it: checked, named, and with a signal that ends when the client goes away. */

@@ -1,5 +1,5 @@
 import { join, resolve } from 'node:path';
-import { openDatabase, type Db } from '../runs/database.js';
+import { openDatabase, type Db } from '../base/files/sqlite.js';
 
 const SCHEMA = `
   PRAGMA journal_mode = WAL;

@@ -1,18 +1,18 @@
 import type { Request, Response } from 'express';
 import type { ServeConfig } from '../config/serve.js';
-import type { Logger } from '../logger.js';
-import type { Admission } from './admission.js';
-import type { Client } from './auth.js';
-import type { Idempotency } from './idempotency.js';
-import type { JobRunner } from './job-runner.js';
-import type { JobStore } from './job-store.js';
+import type { Logger } from '../base/logger.js';
+import type { Admission } from './score/admission.js';
+import type { Client } from './http/auth.js';
+import type { Idempotency } from './http/idempotency.js';
+import type { JobRunner } from './jobs/runner.js';
+import type { JobStore } from './jobs/store.js';
 import type { Metrics } from './metrics.js';
-import type { ModelPool } from './model-pool.js';
+import type { ModelPool } from './score/model-pool.js';
 import type { Route } from './route.js';
-import type { MemoryBudget } from './memory-budget.js';
-import type { Places } from './work-recipes.js';
-import type { WorkRunner } from './work-runner.js';
-import type { WorkStore } from './work-store.js';
+import type { MemoryBudget } from './http/memory-budget.js';
+import type { Places } from './runs/recipes.js';
+import type { WorkRunner } from './runs/runner.js';
+import type { WorkStore } from './runs/store.js';
 
 /** What the routes stand on. Made by `createServices`, or by a test from parts of its own. */
 export interface Services {

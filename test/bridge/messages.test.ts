@@ -5,7 +5,7 @@ import { drift } from '../../bridge/generate.js';
 import { SCHEMAS } from '../../bridge/protocol/index.js';
 import { ERROR_CODES } from '../../bridge/protocol/errors.js';
 import { problemWithMessage } from '../../bridge/validate.js';
-import { packageRoot } from '../../src/package-root.js';
+import { packageRoot } from '../../src/base/package-root.js';
 
 interface Example {
   message: string;

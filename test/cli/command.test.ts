@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { defineCommand, parseLine } from '../../src/cli/command.js';
-import { commandHelp } from '../../src/cli/help.js';
+import { commandHelp } from '../../src/cli/terminal/help.js';
 
 const probe = defineCommand({
   name: 'probe',

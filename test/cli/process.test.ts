@@ -3,8 +3,8 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
-import { ensurePython } from '../../src/engine/python-env.js';
-import { packageRoot } from '../../src/package-root.js';
+import { ensurePython } from '../../src/engine/python/environment.js';
+import { packageRoot } from '../../src/base/package-root.js';
 
 // the whole command in its own process, as a shell runs it
 const picture = join(packageRoot, 'test/fixtures/pictures/pristine.jpg');

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { REGISTRY } from '../../src/cli/registry.js';
-import { packageVersion } from '../../src/package-root.js';
-import { cli } from './terminal-double.js';
+import { packageVersion } from '../../src/base/package-root.js';
+import { cli } from './terminal/terminal-double.js';
 
 describe('qalign', () => {
   it('lists every verb and prints its version', async () => {

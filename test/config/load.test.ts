@@ -6,9 +6,9 @@ import Type from 'typebox';
 import { describe, expect, it } from 'vitest';
 import { EvaluateRecipe } from '../../src/config/evaluate.js';
 import { loadConfig, parseConfig } from '../../src/config/load.js';
-import { hint, nearest } from '../../src/config/nearest.js';
-import { QalignError } from '../../src/errors.js';
-import { packageRoot } from '../../src/package-root.js';
+import { hint, nearest } from '../../src/base/suggest.js';
+import { QalignError } from '../../src/base/errors.js';
+import { packageRoot } from '../../src/base/package-root.js';
 
 const Schema = Type.Object(
   {

@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { DatasetRecord } from '../../bridge/protocol/record.js';
 import { listDatasetSpecs, loadQuestions } from '../../src/config/datasets.js';
-import { convertDataset } from '../../src/recipes/convert-dataset.js';
+import { convertDataset } from '../../src/recipes/data/convert.js';
 
 const FIXTURES = fileURLToPath(new URL('../fixtures/datasets/distributors/', import.meta.url));
 /** Rows that were made up, under the names and in the columns of the distributors. */

@@ -12,9 +12,9 @@ import {
   planConversion,
   type ConversionChoices,
   type DatasetSource,
-} from '../../src/recipes/dataset-source.js';
-import { plcc } from '../../src/scoring/correlation.js';
-import { reproduce } from '../../src/recipes/reproduce.js';
+} from '../../src/recipes/data/source.js';
+import { plcc } from '../../src/scoring/statistics/correlation.js';
+import { reproduce } from '../../src/recipes/reproduce/index.js';
 import { LABELS, notRun, OFFICIAL } from './shared-files.js';
 
 interface Converted {

@@ -4,8 +4,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
 import { createEngine, type Engine, type EngineOptions } from '../../src/engine/index.js';
-import { ensurePython, type PythonCommand } from '../../src/engine/python-env.js';
-import { packageRoot } from '../../src/package-root.js';
+import { ensurePython, type PythonCommand } from '../../src/engine/python/environment.js';
+import { packageRoot } from '../../src/base/package-root.js';
 
 const MODEL = join(packageRoot, 'test/fixtures/golden/tiny_a/model');
 const PROMPT = 'USER: How would you rate the quality of this image?\n<|image|>\nASSISTANT: The quality of the image is';

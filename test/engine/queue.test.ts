@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
-import { JobQueue, type Job, type Lane } from '../../src/engine/queue.js';
+import { JobQueue, type Job } from '../../src/engine/queue.js';
+import type { Lane } from '../../src/base/lane.js';
 
 const job = (id: number, lane: Lane = 'bulk', frames = 1, extra: Partial<Job> = {}): Job => ({
   id: String(id),

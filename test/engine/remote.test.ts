@@ -8,8 +8,8 @@ import { afterEach, describe, expect, it } from 'vitest';
 import { z85, type HeadKeys } from '../../bridge/keys.js';
 import { makeKeyPair, type Listen } from '../../bridge/transport.js';
 import { createEngine, type Engine } from '../../src/engine/index.js';
-import { ensurePython } from '../../src/engine/python-env.js';
-import { packageRoot } from '../../src/package-root.js';
+import { ensurePython } from '../../src/engine/python/environment.js';
+import { packageRoot } from '../../src/base/package-root.js';
 
 const MODEL = join(packageRoot, 'test/fixtures/golden/tiny_a/model');
 const PROMPT = 'USER: How would you rate the quality of this image?\n<|image|>\nASSISTANT: The quality of the image is';

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import sharp from 'sharp';
 import { describe, expect, it } from 'vitest';
-import { packageRoot } from '../../src/package-root.js';
+import { packageRoot } from '../../src/base/package-root.js';
 import { main as attentionMap } from './attention-map.js';
 import { main as metricsAgainstSciPy } from './metrics-against-scipy.js';
 import { main as promptSweep } from './prompt-sweep.js';

@@ -3,7 +3,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import sharp from 'sharp';
 import { describe, expect, it } from 'vitest';
-import { QalignError } from '../../src/errors.js';
+import { QalignError } from '../../src/base/errors.js';
 import { prepareImage } from '../../src/media/image.js';
 
 interface Case {

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { afterAll, describe, expect, it } from 'vitest';
 import { expandSources, listedNames, openSource, type MediaSource } from '../../src/media/sources.js';
-import { packageRoot } from '../../src/package-root.js';
+import { packageRoot } from '../../src/base/package-root.js';
 
 const pictures = join(packageRoot, 'test/fixtures/pictures');
 const folder = mkdtempSync(join(tmpdir(), 'sources-'));

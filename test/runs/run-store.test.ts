@@ -5,8 +5,8 @@ import { appendFile, mkdir, mkdtemp, open, rm, stat, utimes, writeFile } from 'n
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { packageRoot } from '../../src/package-root.js';
-import { openDatabase } from '../../src/runs/database.js';
+import { packageRoot } from '../../src/base/package-root.js';
+import { openDatabase } from '../../src/base/files/sqlite.js';
 import { openRunStore } from '../../src/runs/run-store.js';
 
 let root: string;
@@ -71,7 +71,7 @@ describe('the index of runs', () => {
       join(root, 'ready'),
       `
       import { writeFileSync } from 'node:fs';
-      import { openDatabase } from ${JSON.stringify(new URL('../../src/runs/database.ts', import.meta.url).href)};
+      import { openDatabase } from ${JSON.stringify(new URL('../../src/base/files/sqlite.ts', import.meta.url).href)};
       const database = openDatabase(process.argv[1], '');
       database.exec('BEGIN IMMEDIATE');
       writeFileSync(process.argv[2], '');

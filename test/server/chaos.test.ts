@@ -4,9 +4,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
-import { isFailure } from '../../src/recipes/result.js';
-import { ServiceError, type QalignClient } from '../../src/server/client.js';
-import { EXAMPLE_PICTURE } from '../../src/server/schemas/examples.js';
+import { isFailure } from '../../src/api/result.js';
+import { ServiceError, type QalignClient } from '../../src/client/client.js';
+import { EXAMPLE_PICTURE } from '../../src/media/probe-picture.js';
 import { startProcess } from './serve-process.js';
 import { startService, withoutPython } from './start-service.js';
 

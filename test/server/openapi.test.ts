@@ -3,7 +3,7 @@ import { problemWith } from '../../bridge/validate.js';
 import { DEFAULT_MODEL } from '../../src/config/models.js';
 import { describeService } from '../../src/server/openapi.js';
 import { ROUTES } from '../../src/server/routes/index.js';
-import { ErrorAnswer } from '../../src/server/schemas/error.js';
+import { ErrorAnswer } from '../../src/api/error.js';
 import { startService, type TestService } from './start-service.js';
 import { sendExample } from './send-example.js';
 

@@ -1,8 +1,8 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { packageRoot } from '../../src/package-root.js';
-import { createClient, type QalignClient } from '../../src/server/client.js';
+import { packageRoot } from '../../src/base/package-root.js';
+import { createClient, type QalignClient } from '../../src/client/client.js';
 
 export interface ServeProcess {
   readonly url: string;

@@ -3,11 +3,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseConfig } from '../../src/config/load.js';
 import { ServeConfig } from '../../src/config/serve.js';
-import { createLogger, type LogFields } from '../../src/logger.js';
-import type { ScorerOptions } from '../../src/recipes/score.js';
-import { createClient, type QalignClient } from '../../src/server/client.js';
+import { createLogger, type LogFields } from '../../src/base/logger.js';
+import type { ScorerOptions } from '../../src/recipes/score/score.js';
+import { createClient, type QalignClient } from '../../src/client/client.js';
 import { serve, type RunningService, type ServeParts } from '../../src/server/serve.js';
-import { fakeScorer } from '../recipes/fake-scorer.js';
+import { fakeScorer } from '../recipes/score/fake-scorer.js';
 
 export interface TestService extends RunningService {
   readonly client: QalignClient;

@@ -8,8 +8,9 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
+from qalign.weights.errors import CheckpointError, NonFinite
+
 from .config import ModelConfig
-from .errors import CheckpointError, NonFinite
 from .model import MPLUGOwl2
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from .errors import ConfigError
+from qalign.weights.errors import ConfigError
 
 # Where a published config leaves a value out, its training code used these (ViT-L/14 at 448 px, LLaMA-2-7B).
 DEFAULT_GRID_SIZE = 32

@@ -8,9 +8,10 @@ from typing import Any
 
 import torch
 
+from qalign.weights.errors import CheckpointError
+
 from .checkpoint import DTYPES, meta_model, read_tensors, weight_files
 from .config import load_config
-from .errors import CheckpointError
 from .lora import is_lora, lora_files, read_lora_config
 
 HEADER_LIMIT = 100_000_000  # bytes; safetensors' own limit

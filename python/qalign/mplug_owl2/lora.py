@@ -10,8 +10,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from qalign.weights.errors import LoraError
+
 from .checkpoint import put_tensor, read_tensors, refuse_non_finite, tensor_slots
-from .errors import LoraError
 from .model import MPLUGOwl2
 
 CONFIG = "adapter_config.json"

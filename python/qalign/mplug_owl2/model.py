@@ -5,9 +5,10 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor, nn
 
+from qalign.weights.errors import InvalidInput
+
 from .abstractor import VisualAbstractor
 from .config import ModelConfig
-from .errors import InvalidInput
 from .language import DecoderLayer, RMSNorm, rotary_tables
 from .vision import encoder_class
 

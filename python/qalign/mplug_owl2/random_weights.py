@@ -2,10 +2,11 @@
 
 import torch
 
+from qalign.weights.errors import ConfigError
+
 from .abstractor import Attention, grid_positions, sincos_1d
 from .checkpoint import meta_model
 from .config import ModelConfig, parse_config
-from .errors import ConfigError
 from .language import RMSNorm
 from .model import MPLUGOwl2
 

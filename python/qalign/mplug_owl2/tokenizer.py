@@ -7,7 +7,8 @@ from pathlib import Path
 
 from sentencepiece import SentencePieceProcessor
 
-from .errors import InvalidInput, TokenizerError
+from qalign.weights.errors import InvalidInput, TokenizerError
+
 from .model import IMAGE_TOKEN
 
 IMAGE_MARKER = "<|image|>"

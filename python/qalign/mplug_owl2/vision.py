@@ -5,8 +5,9 @@ from importlib import import_module
 import torch
 from torch import Tensor, nn
 
+from qalign.weights.errors import ConfigError
+
 from .config import VIT, VisionConfig
-from .errors import ConfigError
 
 # model_type → (module of this package, class). Modules are imported when asked for: the ViT never pays for the others.
 # An encoder takes VisionConfig, and maps [B, 3, S, S] to tokens [B, N, encoder_hidden_size of the abstractor] in

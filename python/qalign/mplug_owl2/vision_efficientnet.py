@@ -13,8 +13,9 @@ from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, conv2d, pad
 from torch.utils.checkpoint import checkpoint
 
+from qalign.weights.errors import ConfigError
+
 from .config import VisionConfig
-from .errors import ConfigError
 from .normalise import MEAN, STD
 
 

@@ -3,7 +3,7 @@
 import sys
 from pathlib import Path
 
-from .ending import end_process
+from .process_exit import end_process
 from .run import train_run
 
 

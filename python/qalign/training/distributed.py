@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard, register_fsdp_forward_method
 
-from .batch import SupervisedModel
+from .data.batch import SupervisedModel
 
 
 @dataclass(frozen=True)

@@ -7,9 +7,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .batch import Batch, SupervisedModel, make_batch
-from .conversation import IGNORED, Conversation
-from .data import Item, PreparedSplit, augment
+from .data.batch import Batch, SupervisedModel, make_batch
+from .data.conversation import IGNORED, Conversation
+from .data.prepared_split import Item, PreparedSplit, augment
 from .losses import level_view
 
 if TYPE_CHECKING:

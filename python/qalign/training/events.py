@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from .ending import complain
+from .process_exit import complain
 
 
 class EventLog:

@@ -19,21 +19,21 @@ from qalign.mplug_owl2.tokenizer import Tokenizer
 
 from . import evaluation
 from .adapters import add_lora
-from .averaging import WeightAverage
-from .batch import Batch, SupervisedModel, first_trained, make_batch, normalise, sequence_length
-from .checkpoints import CheckpointStore, restore, training_state
-from .data import LEVELS, Item, PreparedSplit, augment
+from .data.batch import Batch, SupervisedModel, first_trained, make_batch, normalise, sequence_length
+from .data.prepared_split import LEVELS, Item, PreparedSplit, augment
+from .data.sampler import BalancedSampler
 from .distributed import World, full, is_alive, shard
 from .errors import Diverged, TrainingError
 from .events import EventLog
-from .features import FeatureCache
+from .files.checkpoints import CheckpointStore, restore, training_state
+from .files.features import FeatureCache
+from .files.model_files import freeze, initialise_network, load_network
 from .flops import FlopCounter, device_peak
-from .model_files import freeze, initialise_network, load_network
 from .objective import TERMS, objective, term_counts
-from .optimizer import make_optimizer, parameter_groups
-from .quantised import quantise_base
-from .sampler import BalancedSampler
-from .schedule import learning_rate_factor
+from .optimizer.averaging import WeightAverage
+from .optimizer.optimizer import make_optimizer, parameter_groups
+from .optimizer.quantised import quantise_base
+from .optimizer.schedule import learning_rate_factor
 
 # a loss this many times its own average over the last steps is divergence, not noise
 DIVERGED_FACTOR = 20.0

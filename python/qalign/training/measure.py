@@ -14,14 +14,14 @@ import torch
 from qalign.mplug_owl2.model import IMAGE_TOKEN
 from qalign.mplug_owl2.random_weights import ARCHITECTURES, architecture, random_model
 
-from .batch import SupervisedModel, make_batch
-from .conversation import IGNORED, Conversation
+from .data.batch import SupervisedModel, make_batch
+from .data.conversation import IGNORED, Conversation
 from .distributed import join_world, leave_world, shard
-from .ending import end_process
 from .flops import FlopCounter, device_peak
 from .loop import cast_position_tables, peak_memory
 from .losses import next_token_sum
-from .optimizer import make_optimizer, parameter_groups
+from .optimizer.optimizer import make_optimizer, parameter_groups
+from .process_exit import end_process
 
 PROMPT, ANSWER = 19, 9  # tokens before and after the picture's, and supervised ones, of a published question
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from .batch import Batch
-from .data import Item
+from .data.batch import Batch
+from .data.prepared_split import Item
 from .losses import (
     fidelity,
     in_level_sum,

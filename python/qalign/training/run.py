@@ -11,16 +11,16 @@ import torch
 import torch.distributed as dist
 from safetensors import SafetensorError
 
-from qalign.mplug_owl2.errors import ModelError
+from qalign.weights.errors import ModelError
 
 from .adapters import export_adapter, merged_state
 from .distributed import join_world, leave_world
-from .ending import complain
 from .errors import TrainingError
 from .events import EventLog
+from .files.model_files import export_network, load_network
+from .files.trackers import Trackers
 from .loop import Trainer
-from .model_files import export_network, load_network
-from .trackers import Trackers
+from .process_exit import complain
 
 
 def train_run(folder: Path, report: Callable[[dict[str, Any]], None] = lambda event: None) -> dict[str, Any]:

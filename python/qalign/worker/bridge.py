@@ -17,8 +17,8 @@ from typing import Any
 import zmq
 
 from .. import __version__
-from ..mplug_owl2.errors import Cancelled
 from ..protocol import METHODS, PROTOCOL_VERSION
+from ..weights.errors import Cancelled
 from .dispatch import dispatch
 from .handlers import Handlers
 from .logs import capture

@@ -2,9 +2,9 @@
 
 import torch
 
-from ..mplug_owl2.errors import ModelError
 from ..protocol import ERROR_CODES
 from ..training.errors import TrainingError
+from ..weights.errors import ModelError
 
 
 class WorkerError(Exception):

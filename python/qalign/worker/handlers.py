@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..mplug_owl2.scorer import ItemScores, ItemTexts, ScoreItem, Scorer, load_scorer
+from ..mplug_owl2.engine.scorer import ItemScores, ItemTexts, ScoreItem, Scorer, load_scorer
 from .errors import WorkerError, to_wire
 
 Buffer = memoryview | bytes
@@ -52,8 +52,8 @@ class Handlers:
         return {}
 
     def inspect_model(self, params: dict[str, Any], buffers: Sequence[Buffer], report: Report) -> dict[str, Any]:
-        from ..mplug_owl2.hub import resolve_model
         from ..mplug_owl2.inspection import inspect_model
+        from ..weights.hub import resolve_model
 
         def progress(stage: str, done: int, total: int, unit: str) -> None:
             self._step()

@@ -1,13 +1,13 @@
 import { basename, join, resolve } from 'node:path';
 import { EvaluateRecipe } from '../../config/evaluate.js';
 import { checkConfig, type DeepReadonly } from '../../config/load.js';
-import { openWhole } from '../../datasets/jsonl.js';
-import { QalignError } from '../../errors.js';
-import type { Logger } from '../../logger.js';
-import { alone } from '../alone.js';
-import { provenance, type Provenance } from '../provenance.js';
-import { createScorer } from '../score-parts.js';
-import type { Scorer, ScorerOptions } from '../score.js';
+import { openWhole } from '../../base/files/whole-file.js';
+import { QalignError } from '../../base/errors.js';
+import type { Logger } from '../../base/logger.js';
+import { alone } from '../../base/files/exclusive-file.js';
+import { provenance, type Provenance } from '../../base/provenance.js';
+import { createScorer } from '../score/create-scorer.js';
+import type { Scorer, ScorerOptions } from '../score/score.js';
 import {
   combineScorers,
   fitCalibrationFile,
@@ -17,8 +17,8 @@ import {
   type CalibrationReport,
   type EnsembleReport,
   type NamedRows,
-} from './adjust.js';
-import { assess, rowsOf, type Assessment } from './assess.js';
+} from './combine.js';
+import { assess, rowsOf, type Assessment } from './measure.js';
 import { evaluationMarkdown } from './markdown.js';
 import { evaluationPage } from './evaluation-page.js';
 import { predict, type PredictProgress } from './predict.js';

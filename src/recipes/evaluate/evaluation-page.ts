@@ -3,7 +3,7 @@ import { escape, figure, page, row, table } from '../../report/page.js';
 import { bars, lines, matrix, MAX_POINTS, scatter } from '../../report/plots.js';
 import { decimal, signed } from '../../report/text.js';
 import { LEVELS } from '../../scoring/levels.js';
-import { logisticAt } from '../../scoring/logistic.js';
+import { logisticAt } from '../../scoring/statistics/logistic.js';
 import type { Drawn, EvaluateResult } from './evaluate.js';
 import { INTERVALS, metricsTable, modelSentence, ruleSentences } from './markdown.js';
 

@@ -1,9 +1,9 @@
-import { QalignError } from '../../errors.js';
+import { QalignError } from '../../base/errors.js';
 import { decimal, markdownTable, signed, withInterval } from '../../report/text.js';
-import { RESAMPLED } from '../../scoring/bootstrap.js';
-import type { MetricsOptions } from '../../scoring/metrics.js';
-import { compareModels, type Comparison } from '../../scoring/significance.js';
-import { assess, rowsOf, type Assessment, type Rule } from './assess.js';
+import { RESAMPLED } from '../../scoring/statistics/bootstrap.js';
+import type { MetricsOptions } from '../../scoring/statistics/metrics.js';
+import { compareModels, type Comparison } from '../../scoring/statistics/significance.js';
+import { assess, rowsOf, type Assessment, type Rule } from './measure.js';
 import { NO_LEVEL, readPredictions, type PredictionTable } from './predictions.js';
 
 export interface FileEvaluation extends Assessment {

@@ -1,8 +1,8 @@
 import type { DatasetRecord } from '../../../bridge/protocol/record.js';
-import { QalignError } from '../../errors.js';
+import { QalignError } from '../../base/errors.js';
 import { LEVELS, type Level } from '../../scoring/levels.js';
-import { isFailure, type Preprocessing } from '../result.js';
-import type { Scorer, ScoreSource } from '../score.js';
+import { isFailure, type Preprocessing } from '../../api/result.js';
+import type { Scorer, ScoreSource } from '../score/score.js';
 import { openPredictions, type PredictionFailure, type PredictionHeader } from './predictions.js';
 import type { RecordSet } from './records.js';
 

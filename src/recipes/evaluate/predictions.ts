@@ -4,9 +4,9 @@ import { mkdir, open, stat, truncate } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import Type, { type Static } from 'typebox';
 import { problemWith } from '../../../bridge/validate.js';
-import { QalignError } from '../../errors.js';
+import { QalignError } from '../../base/errors.js';
 import { LEVELS } from '../../scoring/levels.js';
-import { PreprocessingSchema } from '../result.js';
+import { PreprocessingSchema } from '../../api/result.js';
 
 /**
  * A predictions file: one model on one record file. Append-only JSONL; the first line is the header, every other one

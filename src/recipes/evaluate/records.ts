@@ -5,7 +5,7 @@ import type { DatasetRecord } from '../../../bridge/protocol/record.js';
 import type { EvaluateData } from '../../config/evaluate.js';
 import type { DeepReadonly } from '../../config/load.js';
 import { readRecords } from '../../datasets/records.js';
-import { QalignError } from '../../errors.js';
+import { QalignError } from '../../base/errors.js';
 
 /** The records of one entry of `data`, checked, with their media found. */
 export interface RecordSet {

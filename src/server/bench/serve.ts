@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { availableParallelism, loadavg } from 'node:os';
-import { createScorer } from '../../recipes/score-parts.js';
-import type { Scorer, ScoreSource } from '../../recipes/scorer.js';
+import { createScorer } from '../../recipes/score/create-scorer.js';
+import type { Scorer, ScoreSource } from '../../recipes/score/scorer.js';
 import { closedLoop, openLoop, shotOf, type LoadResult } from './load.js';
 import { startServed, type Served } from './served.js';
 

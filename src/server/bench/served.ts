@@ -4,7 +4,7 @@ import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { QalignError } from '../../errors.js';
+import { QalignError } from '../../base/errors.js';
 
 /** A service in a process of its own, started as a user starts it. */
 export interface Served {

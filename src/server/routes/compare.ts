@@ -1,12 +1,13 @@
-import { QalignError } from '../../errors.js';
-import { isFailure, type ScoreResult } from '../../recipes/result.js';
+import { QalignError } from '../../base/errors.js';
+import { isFailure, type ScoreResult } from '../../api/result.js';
 import { probabilityAbove } from '../../scoring/preference.js';
 import { defineRoute, type Call } from '../route.js';
-import { EXAMPLE_PICTURE, OTHER_PICTURE } from '../schemas/examples.js';
-import { SCORE_FORM } from '../schemas/form.js';
-import { CompareAnswer, CompareBody, RankAnswer, RankBody, type ScoredInput } from '../schemas/score.js';
-import { collect, scoreItems } from '../score-items.js';
-import { withOrder } from '../score-order.js';
+import { OTHER_PICTURE } from '../../api/examples.js';
+import { EXAMPLE_PICTURE } from '../../media/probe-picture.js';
+import { SCORE_FORM } from '../../api/form.js';
+import { CompareAnswer, CompareBody, RankAnswer, RankBody, type ScoredInput } from '../../api/score.js';
+import { collect, scoreItems } from '../score/score-items.js';
+import { withOrder } from '../score/score-request.js';
 import { answerOnce, checkBeforeReading } from './score.js';
 
 const ERRORS = [

@@ -1,12 +1,12 @@
 import { realpath } from 'node:fs/promises';
 import { relative } from 'node:path';
-import { QalignError } from '../../errors.js';
-import { convertDataset, type ConvertOptions } from '../../recipes/convert-dataset.js';
-import { listDatasets as listAll } from '../../recipes/list-datasets.js';
-import { resolveInRoot, resolveOutputInRoot } from '../path-root.js';
+import { QalignError } from '../../base/errors.js';
+import { convertDataset, type ConvertOptions } from '../../recipes/data/convert.js';
+import { listDatasets as listAll } from '../../recipes/data/list.js';
+import { resolveInRoot, resolveOutputInRoot } from '../http/path-root.js';
 import { defineRoute } from '../route.js';
-import { ConvertAnswer, ConvertBody, DatasetList } from '../schemas/datasets.js';
-import { readJson } from '../score-order.js';
+import { ConvertAnswer, ConvertBody, DatasetList } from '../../api/datasets.js';
+import { readJson } from '../score/score-request.js';
 
 export const listDatasets = defineRoute({
   method: 'get',

@@ -1,10 +1,10 @@
 import { createRequire } from 'node:module';
 import { dirname } from 'node:path';
 import Type from 'typebox';
-import { QalignError } from '../../errors.js';
+import { QalignError } from '../../base/errors.js';
 import { describeService } from '../openapi.js';
 import { defineRoute, type Route } from '../route.js';
-import { closed } from '../schemas/error.js';
+import { closed } from '../../api/error.js';
 
 const FOLDER = dirname(createRequire(import.meta.url).resolve('swagger-ui-dist/package.json'));
 const FILES = ['swagger-ui.css', 'swagger-ui-bundle.js', 'favicon-32x32.png'];

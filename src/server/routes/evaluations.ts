@@ -1,16 +1,16 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import Type from 'typebox';
-import { QalignError } from '../../errors.js';
+import { QalignError } from '../../base/errors.js';
 import type { EvaluateResult } from '../../recipes/evaluate/evaluate.js';
 import { checkReady, describeMissing } from '../../recipes/evaluate/ready.js';
 import { defineRoute, type Call } from '../route.js';
-import { EXAMPLE_EVALUATION } from '../schemas/examples.js';
-import { Evaluation, EvaluationBody, EvaluationList, EvaluationParams, WorkListQuery } from '../schemas/work.js';
-import { readJson } from '../score-order.js';
-import { common, createWork, findWork, listWork, resumeWork } from '../work-create.js';
-import { settleEvaluation } from '../work-recipes.js';
-import type { Work } from '../work-store.js';
+import { EXAMPLE_EVALUATION } from '../../api/examples.js';
+import { Evaluation, EvaluationBody, EvaluationList, EvaluationParams, WorkListQuery } from '../../api/runs.js';
+import { readJson } from '../score/score-request.js';
+import { common, createWork, findWork, listWork, resumeWork } from '../runs/create.js';
+import { settleEvaluation } from '../runs/recipes.js';
+import type { Work } from '../runs/store.js';
 import { followWork } from './train-runs.js';
 
 const UNKNOWN = { name: 'one that is not there', status: 404, params: { id: EXAMPLE_EVALUATION } };

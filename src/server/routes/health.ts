@@ -1,7 +1,7 @@
 import Type from 'typebox';
-import { packageVersion } from '../../package-root.js';
+import { packageVersion } from '../../base/package-root.js';
 import { defineRoute } from '../route.js';
-import { Health, Readiness } from '../schemas/models.js';
+import { Health, Readiness } from '../../api/models.js';
 
 const startedAt = performance.now();
 

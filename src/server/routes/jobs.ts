@@ -2,14 +2,15 @@ import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import Type from 'typebox';
-import { QalignError } from '../../errors.js';
-import { createJob } from '../job-create.js';
-import { csvFile, csvLines } from '../job-results.js';
-import type { StoredJob } from '../job-store.js';
+import { QalignError } from '../../base/errors.js';
+import { createJob } from '../jobs/create.js';
+import { csvFile, csvLines } from '../jobs/results.js';
+import type { StoredJob } from '../jobs/store.js';
 import { defineRoute, type Call } from '../route.js';
-import { EXAMPLE_JOB, EXAMPLE_KEY, EXAMPLE_PICTURE } from '../schemas/examples.js';
-import { Job, JobBody, JobList, JobListQuery, JobParams, JobQuery, ResultsQuery } from '../schemas/jobs.js';
-import { streamEvents } from '../sse.js';
+import { EXAMPLE_JOB, EXAMPLE_KEY } from '../../api/examples.js';
+import { EXAMPLE_PICTURE } from '../../media/probe-picture.js';
+import { Job, JobBody, JobList, JobListQuery, JobParams, JobQuery, ResultsQuery } from '../../api/jobs.js';
+import { streamEvents } from '../http/sse.js';
 
 const NDJSON = 'application/x-ndjson';
 

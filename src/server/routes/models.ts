@@ -1,6 +1,6 @@
 import { defineRoute, type Call } from '../route.js';
-import { ModelList, ModelParams, ModelRow } from '../schemas/models.js';
-import { QalignError } from '../../errors.js';
+import { ModelList, ModelParams, ModelRow } from '../../api/models.js';
+import { QalignError } from '../../base/errors.js';
 import { DEFAULT_MODEL, modelNames } from '../../config/models.js';
 
 export const listModels = defineRoute({

@@ -1,13 +1,13 @@
 import { once } from 'node:events';
 import { problemWith } from '../../../bridge/validate.js';
-import { QalignError } from '../../errors.js';
-import { fingerprintOf, type Remembered } from '../idempotency.js';
+import { QalignError } from '../../base/errors.js';
+import { fingerprintOf, type Remembered } from '../http/idempotency.js';
 import { defineRoute, type Call } from '../route.js';
-import { EXAMPLE_PICTURE } from '../schemas/examples.js';
-import { ScoreAnswer, ScoreBody, ScoredInput } from '../schemas/score.js';
-import { SCORE_FORM } from '../schemas/form.js';
-import { collect, scoreItems, toAnswer } from '../score-items.js';
-import { withOrder, type ScoreOrder } from '../score-order.js';
+import { EXAMPLE_PICTURE } from '../../media/probe-picture.js';
+import { ScoreAnswer, ScoreBody, ScoredInput } from '../../api/score.js';
+import { SCORE_FORM } from '../../api/form.js';
+import { collect, scoreItems, toAnswer } from '../score/score-items.js';
+import { withOrder, type ScoreOrder } from '../score/score-request.js';
 
 const NDJSON = 'application/x-ndjson';
 

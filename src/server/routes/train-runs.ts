@@ -1,16 +1,16 @@
 import { existsSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import Type from 'typebox';
-import { QalignError } from '../../errors.js';
+import { QalignError } from '../../base/errors.js';
 import { summarise } from '../../runs/run-directory.js';
 import { defineRoute, type Call } from '../route.js';
-import { EXAMPLE_TRAIN_RUN } from '../schemas/examples.js';
-import { TrainRun, TrainRunBody, TrainRunList, TrainRunParams, WorkListQuery } from '../schemas/work.js';
-import { readJson } from '../score-order.js';
-import { streamEvents } from '../sse.js';
-import { common, createWork, findWork, listWork, resumeWork } from '../work-create.js';
-import { settleTraining } from '../work-recipes.js';
-import type { Work } from '../work-store.js';
+import { EXAMPLE_TRAIN_RUN } from '../../api/examples.js';
+import { TrainRun, TrainRunBody, TrainRunList, TrainRunParams, WorkListQuery } from '../../api/runs.js';
+import { readJson } from '../score/score-request.js';
+import { streamEvents } from '../http/sse.js';
+import { common, createWork, findWork, listWork, resumeWork } from '../runs/create.js';
+import { settleTraining } from '../runs/recipes.js';
+import type { Work } from '../runs/store.js';
 
 const UNKNOWN = { name: 'one that is not there', status: 404, params: { id: EXAMPLE_TRAIN_RUN } };
 

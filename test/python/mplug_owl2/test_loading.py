@@ -11,8 +11,12 @@ from safetensors.torch import load_file, save_file
 
 from qalign.mplug_owl2.checkpoint import load_checkpoint, meta_model, weight_files
 from qalign.mplug_owl2.config import load_config, parse_config
-from qalign.mplug_owl2.digest import weights_sha256
-from qalign.mplug_owl2.errors import (
+from qalign.mplug_owl2.engine.scorer import load_scorer
+from qalign.mplug_owl2.inspection import inspect_model
+from qalign.mplug_owl2.lora import apply_lora
+from qalign.mplug_owl2.random_weights import architecture, random_model
+from qalign.weights.digest import weights_sha256
+from qalign.weights.errors import (
     CheckpointError,
     ConfigError,
     DeviceUnavailable,
@@ -20,10 +24,6 @@ from qalign.mplug_owl2.errors import (
     ModelNotFound,
     NonFinite,
 )
-from qalign.mplug_owl2.inspection import inspect_model
-from qalign.mplug_owl2.lora import apply_lora
-from qalign.mplug_owl2.random_weights import architecture, random_model
-from qalign.mplug_owl2.scorer import load_scorer
 
 
 @pytest.fixture

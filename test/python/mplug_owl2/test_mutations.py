@@ -5,8 +5,10 @@ import torch
 from golden import GOLDEN, LEVELS, TINY, TOLERANCE, cases, literal_logits, load_tiny, scores, tokenizer, worst
 from torch import nn
 
-from qalign.mplug_owl2 import abstractor, engine_language, engine_visual, language, vision
-from qalign.mplug_owl2.scorer import ModelInfo, ScoreItem, Scorer
+from qalign.mplug_owl2 import abstractor, language, vision
+from qalign.mplug_owl2.engine import language as engine_language
+from qalign.mplug_owl2.engine import visual as engine_visual
+from qalign.mplug_owl2.engine.scorer import ModelInfo, ScoreItem, Scorer
 
 LABELS = ("image_00", "image_01", "two_images", "video_2")
 

@@ -4,8 +4,8 @@ import warnings
 import pytest
 from golden import GOLDEN, SHARED, tokenizer
 
-from qalign.mplug_owl2.errors import TokenizerError
 from qalign.mplug_owl2.tokenizer import Tokenizer
+from qalign.weights.errors import TokenizerError
 
 LLAMA = SHARED / "llama_tokenizer"
 

@@ -8,7 +8,7 @@ import torch
 from safetensors.torch import load_file
 from training_golden import GOLDEN, load_reference, reference_batch
 
-from qalign.training.batch import SupervisedModel
+from qalign.training.data.batch import SupervisedModel
 from qalign.training.losses import next_token_sum
 
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 from training_golden import GOLDEN, load_reference, reference_batch
 
-from qalign.training.batch import SupervisedModel
+from qalign.training.data.batch import SupervisedModel
 from qalign.training.losses import (
     binary_fidelity,
     fidelity,

@@ -14,8 +14,8 @@ import pytest
 import torch
 from training_golden import GOLDEN, ROOT
 
-from qalign.mplug_owl2.scorer import ScoreItem, load_scorer
-from qalign.training.model_files import load_network
+from qalign.mplug_owl2.engine.scorer import ScoreItem, load_scorer
+from qalign.training.files.model_files import load_network
 
 LEVELS = ("excellent", "good", "fair", "poor", "bad")
 

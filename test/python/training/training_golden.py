@@ -9,9 +9,9 @@ from PIL import Image
 
 from qalign.mplug_owl2.model import MPLUGOwl2
 from qalign.mplug_owl2.tokenizer import Tokenizer
-from qalign.training.batch import Batch, make_batch, normalise
-from qalign.training.conversation import Conversation, build_conversation
-from qalign.training.model_files import load_network
+from qalign.training.data.batch import Batch, make_batch, normalise
+from qalign.training.data.conversation import Conversation, build_conversation
+from qalign.training.files.model_files import load_network
 
 ROOT = Path(__file__).resolve().parents[3]
 SHARED = ROOT.parent / "shared" / "golden"

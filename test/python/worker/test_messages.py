@@ -34,7 +34,7 @@ def test_nan_never_crosses(value):
 
 
 def test_every_model_error_has_a_registered_code():
-    from qalign.mplug_owl2 import errors
+    from qalign.weights import errors
 
     classes = [value for value in vars(errors).values() if isinstance(value, type) and issubclass(value, Exception)]
     assert classes and all(cls.code in ERROR_CODES for cls in classes)

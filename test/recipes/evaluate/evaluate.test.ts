@@ -5,12 +5,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { packageRoot } from '../../../src/package-root.js';
+import { packageRoot } from '../../../src/base/package-root.js';
 import { evaluate } from '../../../src/recipes/evaluate/evaluate.js';
 import { comparePredictions, evaluatePredictions } from '../../../src/recipes/evaluate/from-files.js';
 import { calibrate as calibrateScore, type CalibrationCurve } from '../../../src/scoring/calibration.js';
-import { fakeScorer } from '../fake-scorer.js';
-import { cli } from '../../cli/terminal-double.js';
+import { fakeScorer } from '../score/fake-scorer.js';
+import { cli } from '../../cli/terminal/terminal-double.js';
 import { makeRecords } from './records.js';
 
 let folder = '';

@@ -1,6 +1,6 @@
 import { copyFile, mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { packageRoot } from '../../../src/package-root.js';
+import { packageRoot } from '../../../src/base/package-root.js';
 import { LEVELS } from '../../../src/scoring/levels.js';
 
 const PICTURES = Array.from({ length: 10 }, (_, i) =>

@@ -1,0 +1,56 @@
+"""Greedy generation: what the model says when it is let speak. The literal model, one whole pass a token."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from qalign.weights.errors import NonFinite
+
+from ..model import MPLUGOwl2
+from ..normalise import normalisation_table, normalise
+from ..tokenizer import Tokenizer
+
+
+@dataclass(frozen=True)
+class Generated:
+    """The text after the prompt, how many tokens it took, and whether the model ended it by itself."""
+
+    text: str
+    tokens: int
+    finished: bool
+
+
+@torch.inference_mode()
+def generate_greedily(
+    model: MPLUGOwl2,
+    tokenizer: Tokenizer,
+    visuals: Sequence[Tensor],
+    prompt: str,
+    max_new_tokens: int,
+    on_step: Callable[[], None] = lambda: None,
+) -> Generated:
+    """The most probable token, again and again, until </s> or `max_new_tokens`; of equals the smaller id.
+
+    `visuals[k]`, uint8 [F, S, S, 3], stands where the k-th image marker of the prompt is. The visuals are encoded
+    once; the text is passed through whole for every token: answers are short, and this is no path for speed.
+    """
+    device, dtype = model.lm_head.weight.device, model.lm_head.weight.dtype
+    table = normalisation_table(device)
+    encoded = [model.encode_frames(normalise(visual.to(device), table, dtype)) for visual in visuals]
+    x, image_rows = model.embed_sequence(tokenizer.encode(prompt), encoded)
+    said: list[int] = []
+    finished = False
+    while len(said) < max_new_tokens and not finished:
+        on_step()
+        logits = model.forward_embedded(x[None], image_rows[None])[0, -1]
+        if not torch.isfinite(logits).all():
+            raise NonFinite("The model produced NaN or infinity for this item; try precision bf16 or fp32.")
+        token = logits.argmax()
+        finished = int(token) == tokenizer.end_id
+        if not finished:
+            said.append(int(token))
+            x = torch.cat([x, model.model.embed_tokens(token[None])])
+            image_rows = torch.cat([image_rows, image_rows.new_zeros(1)])
+    return Generated(tokenizer.decode(said), len(said), finished)

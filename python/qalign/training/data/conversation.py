@@ -1,0 +1,57 @@
+"""One rated picture or clip → token ids and labels, as the published training code builds them (mplug_owl2.md, 5)."""
+
+from dataclasses import dataclass
+
+from qalign.mplug_owl2.tokenizer import IMAGE_MARKER, Tokenizer
+
+from ..errors import TrainingError
+
+IGNORED = -100  # the label of a position that carries no loss
+
+
+@dataclass(frozen=True)
+class Conversation:
+    """`ids` and `labels` have one entry per token, the image marker counting as one. `level_at` is the index of the
+    level word in `ids`, or -1 when the answer has no such word (score as text)."""
+
+    ids: tuple[int, ...]
+    labels: tuple[int, ...]
+    level_at: int
+
+
+def conversation_text(question: str, answer: str) -> tuple[str, str]:
+    """The prompt up to `ASSISTANT:` and the supervised rest. The image marker is moved to the front of the question
+    and further markers are dropped, wherever they stood."""
+    words = question.replace(IMAGE_MARKER, "").strip()
+    return f"USER: {IMAGE_MARKER}\n{words} ASSISTANT:", f" {answer.strip()}</s>"
+
+
+def build_conversation(tokenizer: Tokenizer, question: str, answer: str, level: str | None = None) -> Conversation:
+    """Raises TrainingError when the tokenizer joins prompt and answer in one piece, or `level` is not in the answer."""
+    prompt, supervised = conversation_text(question, answer)
+    head = tokenizer.encode(prompt)
+    ids = tokenizer.encode(prompt + supervised)
+    if ids[: len(head)] != head:
+        raise TrainingError("TRAINING_DATA_INVALID", f"The answer {answer!r} cannot be told apart from its prompt.")
+    labels = (IGNORED,) * len(head) + ids[len(head) :]
+    return Conversation(ids, labels, _level_position(tokenizer, ids, len(head), level))
+
+
+def build_asked(tokenizer: Tokenizer, prompt: str, answer: str, level: str | None = None) -> Conversation:
+    """The prompt of scoring, exactly, and the rest of its sentence (`good.`). Raises as `build_conversation`."""
+    head = tokenizer.encode(prompt)
+    ids = tokenizer.encode(f"{prompt} {answer.strip()}</s>")
+    if ids[: len(head)] != head:
+        raise TrainingError("TRAINING_DATA_INVALID", f"The answer {answer!r} cannot be told apart from its prompt.")
+    labels = (IGNORED,) * len(head) + ids[len(head) :]
+    return Conversation(ids, labels, _level_position(tokenizer, ids, len(head), level))
+
+
+def _level_position(tokenizer: Tokenizer, ids: tuple[int, ...], start: int, level: str | None) -> int:
+    if level is None:
+        return -1
+    word = tokenizer.word_id(level)
+    if word not in ids[start:]:
+        raise TrainingError("TRAINING_DATA_INVALID", f"The level word {level!r} does not stand in the answer.")
+    # The last one: level words never repeat in an answer, but a small vocabulary may share pieces with the sentence.
+    return len(ids) - 1 - ids[::-1].index(word)

@@ -1,0 +1,116 @@
+"""Prepared pixels and their labels, as TypeScript left them: `manifest.json`, `<split>.jsonl`, `<split>.pixels`.
+
+The pixel file is flat uint8 [F, P, P, 3] and only memory-mapped, so that training never decodes and never holds the
+set in memory. Crops, flips and normalisation happen here; what a pixel means was decided before.
+"""
+
+import json
+from collections import defaultdict
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from qalign.mplug_owl2.tokenizer import Tokenizer
+
+from ..errors import TrainingError
+from .conversation import Conversation, build_asked, build_conversation, conversation_text
+
+LEVELS = ("excellent", "good", "fair", "poor", "bad")
+
+
+@dataclass(frozen=True)
+class Item:
+    """One record. `order` is the place in its `series` of falling quality (0 best); -1 outside a series. `lead` are the
+    ids up to the last word of an answer without a level word: what stands before a written score."""
+
+    id: str
+    talk: Conversation
+    first_frame: int
+    frames: int
+    dataset: str
+    mos: float
+    mos_std: float
+    level_probs: tuple[float, ...] | None
+    series: str | None
+    order: int
+    lead: tuple[int, ...]
+
+    @property
+    def unrated(self) -> bool:
+        """A member of a series that only its place speaks for: its level word is not supervised."""
+        return self.series is not None and self.mos != self.mos and self.level_probs is None
+
+
+class PreparedSplit:
+    """A split on disk. `size` is the side of its prepared pictures in pixels."""
+
+    def __init__(self, folder: Path, split: str, tokenizer: Tokenizer) -> None:
+        self.folder, self.name = folder, split
+        manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+        entry = manifest["splits"][split]
+        self.sha256: str = entry["sha256"]
+        self.size: int = entry["size"]
+        self.items = [_item(json.loads(line), tokenizer) for line in (folder / f"{split}.jsonl").open(encoding="utf-8")]
+        frames = max((item.first_frame + item.frames for item in self.items), default=0)  # items may share frames
+        file = folder / f"{split}.pixels"
+        expected = frames * self.size * self.size * 3
+        if not file.is_file() or file.stat().st_size != expected:
+            raise TrainingError(
+                "TRAINING_DATA_INVALID",
+                f"{file} is not the {expected} bytes that its manifest promises; prepare it again.",
+            )
+        shape = (frames, self.size, self.size, 3)
+        self.pixels = np.memmap(file, np.uint8, "r", shape=shape) if frames else np.zeros(shape, np.uint8)
+
+    def frames_of(self, item: Item) -> np.ndarray:
+        """uint8 [F, P, P, 3], a view of the file."""
+        return self.pixels[item.first_frame : item.first_frame + item.frames]
+
+    def units(self) -> list[list[int]]:
+        """Items that must share a micro-batch: every distortion series, and each other item alone."""
+        series: dict[str, list[int]] = defaultdict(list)
+        alone: list[list[int]] = []
+        for index, item in enumerate(self.items):
+            if item.series is None:
+                alone.append([index])
+            else:
+                series[item.series].append(index)
+        return alone + list(series.values())
+
+
+def _item(row: dict, tokenizer: Tokenizer) -> Item:
+    if "prompt" in row:
+        head = row["prompt"]
+        talk = build_asked(tokenizer, head, row["answer"], row.get("level"))
+    else:
+        head = conversation_text(row["question"], "")[0]
+        talk = build_conversation(tokenizer, row["question"], row["answer"], row.get("level"))
+    before = f"{head} {' '.join(row['answer'].split()[:-1])}".rstrip()
+    probs = row.get("level_probs")
+    return Item(
+        id=row["id"],
+        talk=talk,
+        first_frame=row["first_frame"],
+        frames=row["frames"],
+        dataset=row["dataset"],
+        mos=row.get("mos", float("nan")),
+        mos_std=row.get("mos_std", 0.0),
+        level_probs=tuple(probs) if probs is not None else None,
+        series=row.get("series"),
+        order=row.get("order", -1),
+        lead=tokenizer.encode(before) if talk.level_at < 0 else (),
+    )
+
+
+def augment(frames: np.ndarray, size: int, flip: bool, random: np.random.Generator | None) -> Tensor:
+    """uint8 [F, P, P, 3] → contiguous uint8 [F, S, S, 3]: a crop at the prepared scale and a mirror, neither of which
+    changes quality. All frames of a clip get the same. Without `random`: the centre, unmirrored."""
+    room = frames.shape[1] - size
+    top, left = (room // 2, room // 2) if random is None else random.integers(0, room + 1, 2)
+    cut = frames[:, top : top + size, left : left + size]
+    if random is not None and flip and random.random() < 0.5:
+        cut = cut[:, :, ::-1]
+    return torch.from_numpy(np.array(cut))

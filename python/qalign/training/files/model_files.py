@@ -1,0 +1,125 @@
+"""From a model directory to a network, and from a trained network back to a directory in the published layout."""
+
+import json
+import os
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from qalign.mplug_owl2.checkpoint import load_checkpoint
+from qalign.mplug_owl2.config import load_config
+from qalign.mplug_owl2.lora import apply_lora
+from qalign.mplug_owl2.model import MPLUGOwl2
+
+from ..errors import TrainingError
+from .encoder_weights import read_encoder_weights
+
+COPIED = (
+    "config.json",
+    "tokenizer.model",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "preprocessor_config.json",
+)
+SHARD_BYTES = 5 * 10**9
+
+
+def load_network(directory: Path, dtype: torch.dtype = torch.float32, adapter: Path | None = None) -> MPLUGOwl2:
+    """The checkpoint as a trainable network in `dtype`, on the CPU, with a LoRA directory merged into it if given.
+
+    Raises the checkpoint errors of mplug_owl2.
+    """
+    net = load_checkpoint(directory, load_config(directory), dtype=dtype)
+    if adapter is not None:
+        apply_lora(net, adapter)
+    return net
+
+
+def initialise_network(directory: Path, seed: int, encoder_weights: Path | None) -> MPLUGOwl2:
+    """A network of `directory`'s config.json with seeded random weights (normal, std 0.02; norms 1; biases 0).
+
+    `encoder_weights` are of the vision encoder, its keys those below `model.vision_model.` (read_encoder_weights); they
+    may leave out what lies after a pretrained encoder: the projection and the scale of its tokens.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    net = MPLUGOwl2(load_config(directory))
+    with torch.no_grad():
+        for name, value in net.named_parameters():
+            if name.endswith("bias"):
+                value.zero_()
+            elif value.ndim == 1:
+                value.fill_(1)
+            else:
+                value.normal_(0, 0.02, generator=generator)
+    if encoder_weights is not None:
+        given = read_encoder_weights(encoder_weights)
+        missing, unexpected = net.model.vision_model.load_state_dict(given, strict=False)
+        missing = [key for key in missing if not key.startswith(("projection.", "token_"))]
+        if missing or unexpected:
+            raise TrainingError(
+                "MODEL_INVALID",
+                f"{encoder_weights} does not fit the encoder: missing {missing}, unexpected {unexpected}.",
+            )
+    return net
+
+
+def export_network(state: Mapping[str, Tensor], source: Path, target: Path) -> None:
+    """Full state (published key names, on the CPU) → `target` in the published layout, made whole or not at all.
+
+    Config, tokenizer and preprocessor are copied from `source`. Large states are split into shards with an index.
+    """
+    draft = target.with_name(target.name + ".part")
+    shutil.rmtree(draft, ignore_errors=True)
+    draft.mkdir(parents=True)
+    for name in COPIED:
+        if (source / name).is_file():
+            shutil.copy(source / name, draft / name)
+    shards: list[dict[str, Tensor]] = [{}]
+    held = 0
+    for key, value in state.items():
+        size = value.numel() * value.element_size()
+        if shards[-1] and held + size > SHARD_BYTES:
+            shards.append({})
+            held = 0
+        shards[-1][key] = value.contiguous()
+        held += size
+    if len(shards) == 1:
+        save_file(shards[0], draft / "model.safetensors", metadata={"format": "pt"})
+    else:
+        weight_map: dict[str, str] = {}
+        for place, shard in enumerate(shards, 1):
+            name = f"model-{place:05d}-of-{len(shards):05d}.safetensors"
+            save_file(shard, draft / name, metadata={"format": "pt"})
+            weight_map.update(dict.fromkeys(shard, name))
+        index = {"metadata": {"total_size": sum(t.nbytes for t in state.values())}, "weight_map": weight_map}
+        (draft / "model.safetensors.index.json").write_text(json.dumps(index, indent=1), encoding="utf-8")
+    shutil.rmtree(target, ignore_errors=True)
+    os.replace(draft, target)
+
+
+def freeze(net: MPLUGOwl2, parts: list[str], stages_from: int | None = None) -> None:
+    """Stop the gradient of `vision`, `abstractor` and/or `language`.
+
+    An encoder's `projection` keeps its gradient: it is no part of what was pretrained. So do, of EfficientNet-Lite0,
+    the stages from `stages_from` on.
+    """
+    trunk = net.model
+    modules: dict[str, list[nn.Module]] = {
+        "vision": [trunk.vision_model],
+        "abstractor": [trunk.visual_abstractor],
+        "language": [trunk.embed_tokens, trunk.layers, trunk.norm, net.lm_head],
+    }
+    for part in parts:
+        for module in modules[part]:
+            module.requires_grad_(False)
+        if part == "vision" and hasattr(trunk.vision_model, "projection"):
+            trunk.vision_model.projection.requires_grad_(True)
+    if stages_from is not None:
+        if not hasattr(trunk.vision_model, "stages"):
+            raise TrainingError("CONFIG_INVALID", "train_stages_from is for efficientnet_lite0 encoders.")
+        for stage in trunk.vision_model.stages[stages_from:]:
+            stage.requires_grad_(True)

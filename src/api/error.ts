@@ -1,0 +1,21 @@
+import Type, { type Static } from 'typebox';
+import { ERROR_CODES, type ErrorCode } from '../../bridge/protocol/errors.js';
+
+export const closed = { additionalProperties: false } as const;
+
+/** What every route answers when it cannot do what was asked. Never a stack, never a path of the server. */
+export const ErrorAnswer = Type.Object(
+  {
+    error: Type.Object(
+      {
+        code: Type.Enum(Object.keys(ERROR_CODES) as ErrorCode[]),
+        message: Type.String(),
+        retryable: Type.Boolean({ description: 'the same request may succeed if sent again unchanged' }),
+        request_id: Type.String(),
+      },
+      closed,
+    ),
+  },
+  closed,
+);
+export type ErrorAnswer = Static<typeof ErrorAnswer>;

@@ -1,0 +1,126 @@
+import Type, { type Static } from 'typebox';
+import { TASKS } from '../prompts/conversation.js';
+import { ScoreFailureSchema, ScoreResultSchema } from './result.js';
+import { SCALES } from '../scoring/levels.js';
+import { closed, ErrorAnswer } from './error.js';
+
+const name = (description: string) => Type.String({ pattern: '^[A-Za-z0-9][A-Za-z0-9._/-]{0,127}$', description });
+
+/** A picture or clip: exactly one of base64, url and path. */
+export const ItemSource = Type.Object(
+  {
+    id: Type.Optional(
+      Type.String({
+        minLength: 1,
+        maxLength: 256,
+        description: 'what the answer calls it; otherwise the path or URL, or its place',
+      }),
+    ),
+    base64: Type.Optional(Type.String({ minLength: 4, pattern: '^[A-Za-z0-9+/_=-]+$' })),
+    url: Type.Optional(Type.String({ minLength: 8, maxLength: 4096 })),
+    path: Type.Optional(Type.String({ minLength: 1, maxLength: 4096, description: 'below the root of the service' })),
+  },
+  { ...closed, description: 'exactly one of base64, url and path' },
+);
+export type ItemSource = Static<typeof ItemSource>;
+
+/** What may be said beside the pictures; the same words as fields of a form or in a query. */
+export const ScoreSettings = {
+  tasks: Type.Optional(Type.Array(Type.Enum([...TASKS]), { minItems: 1, maxItems: TASKS.length, uniqueItems: true })),
+  scale: Type.Optional(Type.Enum([...SCALES])),
+  prompt: Type.Optional(
+    Type.String({ pattern: '^[a-z0-9][a-z0-9-]{0,63}$', description: 'a name of configs/prompts' }),
+  ),
+  model: Type.Optional(name('a loaded model; see GET /v1/models')),
+};
+const timeout = {
+  timeout_ms: Type.Optional(
+    Type.Integer({
+      minimum: 1,
+      maximum: 3_600_000,
+      description: 'answered within this or 504; never longer than the service allows',
+    }),
+  ),
+};
+
+export const ScoreBody = Type.Object(
+  { items: Type.Array(ItemSource, { minItems: 1 }), ...ScoreSettings, ...timeout },
+  closed,
+);
+export type ScoreBody = Static<typeof ScoreBody>;
+/** The fields of a form, after its files were taken out. */
+export const ScoreFields = Type.Object({ ...ScoreSettings, ...timeout }, closed);
+export type ScoreFields = Static<typeof ScoreFields>;
+
+/** One input: an outcome for each task, in their order, exactly as the command line writes them. */
+export const ScoredInput = Type.Object(
+  {
+    index: Type.Integer({ minimum: 0 }),
+    input: Type.String(),
+    ok: Type.Boolean({ description: 'every task was scored' }),
+    results: Type.Array(Type.Union([ScoreResultSchema, ScoreFailureSchema]), { minItems: 1 }),
+  },
+  closed,
+);
+export type ScoredInput = Static<typeof ScoredInput>;
+
+/** `error` is there when nothing at all could be scored; the status is then that of the first failure. */
+export const ScoreAnswer = Type.Object(
+  {
+    items: Type.Array(ScoredInput),
+    scored: Type.Integer({ minimum: 0 }),
+    failed: Type.Integer({ minimum: 0 }),
+    error: Type.Optional(ErrorAnswer.properties.error),
+  },
+  closed,
+);
+export type ScoreAnswer = Static<typeof ScoreAnswer>;
+
+const probability = Type.Number({ minimum: 0, maximum: 1 });
+export const CompareBody = Type.Object(
+  { items: Type.Array(ItemSource, { minItems: 2, maxItems: 2 }), ...ScoreSettings, ...timeout },
+  closed,
+);
+export type CompareBody = Static<typeof CompareBody>;
+export const CompareAnswer = Type.Object(
+  {
+    task: Type.Enum([...TASKS]),
+    better: Type.Enum(['first', 'second', 'equal']),
+    probability: Type.Number({
+      minimum: 0,
+      maximum: 1,
+      description: 'that a rating of the first is above one of the second, ties shared, from their level_probs',
+    }),
+    items: Type.Array(ScoredInput, { minItems: 2, maxItems: 2 }),
+  },
+  closed,
+);
+export type CompareAnswer = Static<typeof CompareAnswer>;
+
+export const RankBody = Type.Object(
+  { items: Type.Array(ItemSource, { minItems: 2 }), ...ScoreSettings, ...timeout },
+  closed,
+);
+export type RankBody = Static<typeof RankBody>;
+export const RankAnswer = Type.Object(
+  {
+    task: Type.Enum([...TASKS]),
+    ranking: Type.Array(
+      Type.Object(
+        {
+          rank: Type.Integer({ minimum: 1 }),
+          index: Type.Integer({ minimum: 0 }),
+          input: Type.String(),
+          score: Type.Number(),
+          above_next: Type.Union([probability, Type.Null()], {
+            description: 'probability that it is better than the next; null for the last',
+          }),
+        },
+        closed,
+      ),
+    ),
+    items: Type.Array(ScoredInput),
+  },
+  closed,
+);
+export type RankAnswer = Static<typeof RankAnswer>;

@@ -1,0 +1,3 @@
+/** The error class lives in bridge/, which raises it too and may not import src/. */
+export { QalignError } from '../../bridge/qalign-error.js';
+export type { ErrorCode, ErrorFamily } from '../../bridge/qalign-error.js';

@@ -1,0 +1,87 @@
+import { LEAK_KINDS, type LeakKind } from '../../datasets/leaks.js';
+import { QalignError } from '../../base/errors.js';
+import { checkDataset } from '../../recipes/data/check.js';
+import { defineCommand } from '../command.js';
+import { progressLine } from '../terminal/progress.js';
+
+const SHOWN = 20;
+
+export const check = defineCommand({
+  name: 'dataset check',
+  summary: 'find pictures that stand on both sides of a split',
+  args: 'RECORDS…',
+  description: [
+    'Compares records of different splits (files without splits are sides of their own), within and across data sets: exact: the same',
+    'bytes; perceptual: the same look; reference: one reference image; base_name: one file name, which may be chance.',
+    'Exit code 0: nothing found; 1: leaks found, or media that could not be compared.',
+  ].join('\n'),
+  examples: [
+    'qalign dataset check data/koniq/train.jsonl data/koniq/test.jsonl',
+    'qalign dataset check data/*/train.jsonl data/*/test.jsonl --only exact,perceptual --json',
+  ],
+  flags: {
+    media: {
+      type: 'string',
+      value: 'DIR',
+      help: 'what media paths are relative to (default: the folder of each file)',
+    },
+    only: { type: 'string', value: 'KIND,…', help: `of ${LEAK_KINDS.join(', ')}; default: all` },
+    distance: {
+      type: 'number',
+      value: 'BITS',
+      help: 'looks that differ by at most so many of 64 bits are alike (default: 6)',
+    },
+    json: { type: 'boolean', help: 'all pairs as JSON' },
+  },
+  async run({ args, flags, terminal, signal }) {
+    const started = performance.now();
+    const result = await checkDataset({
+      records: args,
+      media: flags.media,
+      kinds: readKinds(flags.only),
+      distance: readDistance(flags.distance),
+      signal,
+      onProgress: (done, total) =>
+        terminal.progress(progressLine({ done, failed: 0, total, elapsedMs: performance.now() - started })),
+    });
+    terminal.progress(undefined);
+    if (flags.json) await terminal.out(`${JSON.stringify(result, null, 2)}\n`);
+    else await terminal.out(`${describe(result).join('\n')}\n`);
+    if (result.not_compared.length > 0)
+      terminal.say(
+        `${result.not_compared.length} files could not be compared, the first: ${result.not_compared[0]?.message ?? ''} Say with --media where they are, or leave them out with --only reference,base_name.`,
+      );
+    return result.leaks.length > 0 || result.not_compared.length > 0 ? 1 : 0;
+  },
+});
+
+function describe({ sides, leaks, counts }: Awaited<ReturnType<typeof checkDataset>>): string[] {
+  const lines = [`compared ${sides.map(({ side, records }) => `${side} (${records})`).join(', ')}`];
+  for (const kind of LEAK_KINDS) {
+    if (counts[kind] === 0) continue;
+    lines.push(`${kind}: ${counts[kind]} ${counts[kind] === 1 ? 'pair' : 'pairs'}`);
+    for (const { a, b, distance } of leaks.filter((leak) => leak.kind === kind).slice(0, SHOWN)) {
+      lines.push(
+        `  ${a.dataset} ${a.side} ${a.id}  =  ${b.dataset} ${b.side} ${b.id}${distance === undefined ? '' : `  (${distance} bits apart)`}`,
+      );
+    }
+    if (counts[kind] > SHOWN) lines.push(`  … and ${counts[kind] - SHOWN} more; --json lists them all`);
+  }
+  return leaks.length === 0 ? [...lines, 'no leaks found'] : lines;
+}
+
+function readKinds(text: string | undefined): LeakKind[] | undefined {
+  if (text === undefined) return undefined;
+  return text.split(',').map((word) => {
+    const kind = LEAK_KINDS.find((each) => each === word.trim().replace('-', '_'));
+    if (kind === undefined)
+      throw new QalignError('USAGE', `--only ${text}: "${word}" is none of ${LEAK_KINDS.join(', ')}.`);
+    return kind;
+  });
+}
+
+function readDistance(bits: number | undefined): number | undefined {
+  if (bits !== undefined && !(Number.isInteger(bits) && bits >= 0 && bits <= 63))
+    throw new QalignError('USAGE', `--distance ${bits} is no number of bits from 0 to 63.`);
+  return bits;
+}

@@ -1,0 +1,40 @@
+import { listDatasets } from '../../recipes/data/list.js';
+import { defineCommand, defineGroup } from '../command.js';
+import { check } from './check.js';
+import { convert } from './convert.js';
+import { report } from './report.js';
+import { sample, split } from './split.js';
+
+const list = defineCommand({
+  name: 'dataset list',
+  summary: 'the data sets described here, and which label files they need',
+  examples: ['qalign dataset list', 'qalign dataset list --labels labels/ --json'],
+  flags: {
+    labels: { type: 'string', value: 'DIR', help: 'say also which of them can be read from this folder' },
+    json: { type: 'boolean', help: 'as JSON' },
+  },
+  async run({ flags, terminal }) {
+    const found = await listDatasets(flags.labels);
+    if (flags.json) {
+      await terminal.out(`${JSON.stringify(found, null, 2)}\n`);
+      return 0;
+    }
+    const lines = found.flatMap((set) => [
+      `${set.name.padEnd(12)} ${set.title}: ${set.version}`,
+      `${' '.repeat(12)} ${set.task} of ${set.kind}s; licence: ${set.licence}`,
+      ...(flags.labels === undefined
+        ? [`${' '.repeat(12)} needs ${set.sources.map(({ files }) => files.join(' + ')).join('; or ')}`]
+        : [
+            `${' '.repeat(12)} ${set.found === null || set.found === undefined ? 'not there' : `can be read, source ${set.found}`}`,
+          ]),
+    ]);
+    await terminal.out(`${lines.join('\n')}\n`);
+    return 0;
+  },
+});
+
+export const dataset = defineGroup({
+  name: 'dataset',
+  summary: 'label files to records: list, convert, report, check, split, sample',
+  commands: [list, convert, report, check, split, sample],
+});

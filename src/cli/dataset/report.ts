@@ -1,0 +1,76 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { QalignError } from '../../base/errors.js';
+import { convertDataset } from '../../recipes/data/convert.js';
+import { reportDataset, writeReport } from '../../recipes/data/report.js';
+import { defineCommand } from '../command.js';
+import { CONVERSION_FLAGS, readChoices, readSource, SOURCE_FLAGS } from './flags.js';
+import { progressLine } from '../terminal/progress.js';
+
+export const report = defineCommand({
+  name: 'dataset report',
+  summary: 'what there is to know about a data set, as a page and as JSON',
+  args: 'RECORDS…|NAME',
+  description:
+    'RECORDS are .jsonl files of "dataset convert"; NAME with --labels is converted first, as "dataset convert" would. Media are opened where --media says so.',
+  examples: [
+    'qalign dataset report data/koniq/train.jsonl data/koniq/test.jsonl --out koniq.html',
+    'qalign dataset report spaq --labels labels/ --media spaq/ --out spaq.html',
+  ],
+  overrides: true,
+  flags: {
+    ...SOURCE_FLAGS,
+    ...CONVERSION_FLAGS,
+    media: {
+      type: 'string',
+      value: 'DIR|-',
+      help: 'open every picture or clip: below DIR, or - where the paths of the records lead',
+    },
+    out: { type: 'string', short: 'o', value: 'FILE.html', help: 'the page; the JSON is written beside it' },
+    json: { type: 'boolean', help: 'print the JSON' },
+  },
+  async run({ args, overrides, flags, terminal, signal }) {
+    if (args.length === 0)
+      throw new QalignError('USAGE', 'qalign dataset report: name files of records, or a data set with --labels.');
+    if (flags.out === undefined && !flags.json)
+      throw new QalignError('USAGE', 'qalign dataset report: name a page with --out, or print the JSON with --json.');
+    if (flags.out !== undefined && !/\.html?$/i.test(flags.out))
+      throw new QalignError('USAGE', `qalign dataset report: --out ${flags.out} is no page; end it in .html.`);
+    const started = performance.now();
+    const onProgress = (done: number, total: number): void =>
+      terminal.progress(progressLine({ done, failed: 0, total, elapsedMs: performance.now() - started }));
+    const areRecords =
+      args.every((arg) => arg.endsWith('.jsonl')) && flags.labels === undefined && flags['image-column'] === undefined;
+    const folder = areRecords ? undefined : await mkdtemp(join(tmpdir(), 'qalign-report-'));
+    try {
+      if (folder !== undefined) {
+        if (args.length > 1)
+          throw new QalignError(
+            'USAGE',
+            'qalign dataset report: name one data set, or files of records that end in .jsonl.',
+          );
+        await convertDataset({
+          ...readSource(args[0]!, overrides, flags),
+          ...readChoices(flags),
+          media: flags.media,
+          missing: 'keep',
+          out: join(folder, 'all.jsonl'),
+          signal,
+        });
+      }
+      const result = await reportDataset({
+        records: folder === undefined ? args : [join(folder, 'all.jsonl')],
+        media: flags.media === undefined ? undefined : folder !== undefined || flags.media === '-' ? true : flags.media,
+        signal,
+        onProgress,
+      });
+      terminal.progress(undefined);
+      const files = flags.out === undefined ? [] : await writeReport(result, flags.out);
+      await terminal.out(flags.json ? `${JSON.stringify(result.report, null, 2)}\n` : `${files.join('\n')}\n`);
+      return 0;
+    } finally {
+      if (folder !== undefined) await rm(folder, { recursive: true, force: true });
+    }
+  },
+});

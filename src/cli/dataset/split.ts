@@ -1,0 +1,117 @@
+import type { PartSize } from '../../datasets/partition.js';
+import { QalignError } from '../../base/errors.js';
+import { sampleRecords, splitRecords } from '../../recipes/data/split.js';
+import { defineCommand } from '../command.js';
+import { readSeed } from './flags.js';
+
+const OUT = { type: 'string', short: 'o', value: 'DIR', help: 'folder of the new files, <part>.jsonl' } as const;
+const SEED = { type: 'number', value: 'N', help: 'which of the many possible ones (default: 0)' } as const;
+const JSON_FLAG = { type: 'boolean', help: 'print the counts as JSON' } as const;
+
+export const split = defineCommand({
+  name: 'dataset split',
+  summary: 'one file of records into train, dev, test',
+  args: 'RECORDS',
+  description:
+    'Levels come to every part in equal proportions; records of one reference image (group) never part, and sizes are then of references.',
+  examples: [
+    'qalign dataset split data/own/all.jsonl --parts dev=500,train=rest --seed 1 --out data/own',
+    'qalign dataset split data/live/all.jsonl --parts train=0.8,test=0.2 --out data/live',
+  ],
+  flags: {
+    parts: { type: 'string', value: 'NAME=SIZE,…', help: 'a share such as 0.8, a number of records, or "rest"' },
+    seed: SEED,
+    out: OUT,
+    json: JSON_FLAG,
+  },
+  async run({ args, flags, terminal }) {
+    const [records, ...more] = args;
+    if (records === undefined || more.length > 0)
+      throw new QalignError('USAGE', 'qalign dataset split: name one file of records.');
+    if (flags.parts === undefined)
+      throw new QalignError(
+        'USAGE',
+        'qalign dataset split: say with --parts what becomes of the records, such as train=0.8,test=0.2.',
+      );
+    if (flags.out === undefined) throw new QalignError('USAGE', 'qalign dataset split: name a folder with --out.');
+    const result = await splitRecords({
+      records,
+      parts: readParts(flags.parts),
+      seed: readSeed(flags.seed),
+      out: flags.out,
+    });
+    const lines = result.files.map(
+      (file) => `${file.path}  ${file.records} records: ${levelsLine(result.levels[partOf(file.path)] ?? {})}`,
+    );
+    await terminal.out(flags.json ? `${JSON.stringify(result, null, 2)}\n` : `${lines.join('\n')}\n`);
+    return 0;
+  },
+});
+
+export const sample = defineCommand({
+  name: 'dataset sample',
+  summary: 'a seeded part of some records, or a mixture of several files',
+  args: 'RECORDS…',
+  description:
+    'Without --fraction and --count files are put one after the other, each as often as its weight says. In a mixture ids become <dataset>/<id>.',
+  examples: [
+    'qalign dataset sample data/koniq/train.jsonl --fraction 0.2 --stratify level --seed 1 --out few.jsonl',
+    'qalign dataset sample koniq.jsonl spaq.jsonl kadid.jsonl --weights 1,1,0.5 --out mix.jsonl',
+  ],
+  flags: {
+    fraction: { type: 'number', value: 'F', help: 'the share to take' },
+    count: { type: 'number', value: 'N', help: 'the number to take' },
+    weights: { type: 'string', value: 'W,W,…', help: 'how often each file is taken: 0.5 half of it, 2 twice' },
+    stratify: { type: 'string', choices: ['level'], help: 'levels in the proportions of the file' },
+    seed: SEED,
+    out: { ...OUT, value: 'FILE', help: 'a .jsonl file' },
+    json: JSON_FLAG,
+  },
+  async run({ args, flags, terminal }) {
+    if (args.length === 0) throw new QalignError('USAGE', 'qalign dataset sample: name at least one file of records.');
+    if (flags.out === undefined || !flags.out.endsWith('.jsonl'))
+      throw new QalignError('USAGE', 'qalign dataset sample: name a file that ends in .jsonl with --out.');
+    const result = await sampleRecords({
+      records: args,
+      weights: flags.weights?.split(',').map((text) => (text.trim() === '' ? NaN : Number(text))),
+      fraction: flags.fraction,
+      count: flags.count,
+      stratify: flags.stratify as 'level' | undefined,
+      seed: readSeed(flags.seed),
+      out: flags.out,
+    });
+    const lines = [
+      ...result.inputs.map(({ file, of, taken, levels }) => `${file}: ${taken} of ${of}: ${levelsLine(levels)}`),
+      ...result.files.map(({ path, records }) => `${path}  ${records} records`),
+    ];
+    await terminal.out(flags.json ? `${JSON.stringify(result, null, 2)}\n` : `${lines.join('\n')}\n`);
+    return 0;
+  },
+});
+
+function readParts(text: string): Record<string, PartSize> {
+  const parts: Record<string, PartSize> = {};
+  for (const part of text.split(',')) {
+    const [name = '', size = ''] = part.split('=').map((word) => word.trim());
+    const value = size === 'rest' ? 'rest' : size === '' ? NaN : Number(size);
+    const fits = value === 'rest' || (value > 0 && (value < 1 || Number.isSafeInteger(value)));
+    if (name === '' || !fits)
+      throw new QalignError(
+        'USAGE',
+        `--parts ${text}: "${part}" is not understood; write NAME=SIZE with a share below 1, a whole number, or rest.`,
+      );
+    if (name in parts) throw new QalignError('USAGE', `--parts ${text} names ${name} twice.`);
+    parts[name] = value;
+  }
+  return parts;
+}
+
+function partOf(path: string): string {
+  return path.replace(/^.*[/\\]/, '').replace(/\.jsonl$/, '');
+}
+
+function levelsLine(levels: Readonly<Record<string, number>>): string {
+  return Object.entries(levels)
+    .map(([level, count]) => `${level} ${count}`)
+    .join(', ');
+}

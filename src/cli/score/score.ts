@@ -1,0 +1,20 @@
+import { expandSources } from '../../media/sources.js';
+import { createScorer } from '../../recipes/score/create-scorer.js';
+import { defineCommand } from '../command.js';
+import { SCORE_FLAGS } from './flags.js';
+import { runScore } from './run.js';
+
+export const score = defineCommand({
+  name: 'score',
+  summary: 'score pictures and clips: files, folders, globs, "-" for a list on stdin',
+  args: 'INPUT…',
+  description:
+    'Exit code 0: all scored; 1: some inputs failed, the rest is delivered; 2: wrong usage; 3: a score is under --fail-below.',
+  examples: [
+    'qalign score photos/ clip.mp4',
+    'qalign score photos/ --task quality --task aesthetics --out scores.jsonl --resume',
+    'find . -name "*.jpg" | qalign score - --format csv --fail-below 2.5',
+  ],
+  flags: SCORE_FLAGS,
+  run: (context) => runScore(context, { createScorer, expandSources }),
+});

@@ -1,0 +1,54 @@
+import type { TrainPlan } from '../../recipes/train/memory-estimate.js';
+import type { TrainSeries } from '../../recipes/train/loss-series.js';
+import type { RunSummary } from '../../runs/run-directory.js';
+
+/** A run as data: absent values are null, so that every row has the same keys. */
+export function runAsJson(run: RunSummary & { readonly folder?: string; readonly skipped?: number }): object {
+  const { id, name, status, startedAt, step, totalSteps, loss, srcc, plcc, folder, skipped } = run;
+  const values = {
+    id,
+    name,
+    status,
+    started_at: startedAt ?? null,
+    step,
+    total_steps: totalSteps ?? null,
+    loss: loss ?? null,
+    srcc: srcc ?? null,
+    plcc: plcc ?? null,
+  };
+  return { ...values, ...(folder === undefined ? {} : { folder }), ...(skipped === undefined ? {} : { skipped }) };
+}
+
+export function planAsJson(plan: TrainPlan, diskBytes: number | undefined): object {
+  return {
+    parameters: plan.parameters,
+    trainable: plan.trainable,
+    bytes_per_trainable: plan.bytesPerTrainable,
+    weight_bytes: plan.weightBytes,
+    gradient_bytes: plan.gradientBytes,
+    optimizer_bytes: plan.optimizerBytes,
+    activation_bytes: plan.activationBytes,
+    per_gpu_bytes: plan.perGpuBytes,
+    checkpoint_bytes: plan.checkpointBytes,
+    fits: plan.fits,
+    prepared_bytes: diskBytes ?? null,
+  };
+}
+
+export function seriesAsJson({ rows, runs }: TrainSeries): object {
+  return {
+    rows: rows.map(({ recipe, runs: count, items, srcc, srccSd, plcc, plccSd, epochsToConverge, epochs, seconds }) => ({
+      recipe,
+      runs: count,
+      n: items,
+      srcc,
+      srcc_sd: srccSd,
+      plcc,
+      plcc_sd: plccSd,
+      epochs_to_converge: epochsToConverge,
+      epochs,
+      seconds,
+    })),
+    runs: runs.map(runAsJson),
+  };
+}

@@ -1,0 +1,47 @@
+import type { Writable } from 'node:stream';
+import { QalignError } from '../../base/errors.js';
+
+/** Where a command prints. `out` carries data and nothing else; everything for people's eyes goes to `say`. */
+export interface Terminal {
+  /** Data to stdout; resolves when the reader has taken it (back-pressure). Rejects once stdout is closed. */
+  out(text: string): Promise<void>;
+  /** A line to stderr, above the progress line if there is one. */
+  say(text: string): void;
+  /** Replaces the progress line on stderr; nothing where stderr is not a terminal. `undefined` removes it. */
+  progress(line: string | undefined): void;
+  readonly outIsTerminal: boolean;
+  readonly errIsTerminal: boolean;
+  readonly columns: number;
+}
+
+/** A closed reader is no error of ours; a full disk is one, and no bug. */
+function unwritable(error: NodeJS.ErrnoException): Error {
+  return error.code === 'EPIPE'
+    ? error
+    : new QalignError('OUTPUT_UNWRITABLE', `The output could not be written: ${error.message}.`, { cause: error });
+}
+
+type Stream = Writable & { isTTY?: boolean; columns?: number };
+
+export function createTerminal(stdout: Stream, stderr: Stream): Terminal {
+  let shown: string | undefined;
+  const draw = (line: string): boolean => stderr.write(`\r\u001b[2K${line}`);
+  const errIsTerminal = stderr.isTTY === true;
+  return {
+    out: (text) =>
+      new Promise((resolve, reject) => stdout.write(text, (error) => (error ? reject(unwritable(error)) : resolve()))),
+    say(text) {
+      if (shown !== undefined) draw('');
+      stderr.write(`${text}\n`);
+      if (shown !== undefined) draw(shown);
+    },
+    progress(line) {
+      if (!errIsTerminal || (line === undefined && shown === undefined)) return;
+      shown = line?.slice(0, (stderr.columns ?? 80) - 1);
+      draw(shown ?? '');
+    },
+    outIsTerminal: stdout.isTTY === true,
+    errIsTerminal,
+    columns: stdout.columns ?? 100,
+  };
+}

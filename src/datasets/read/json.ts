@@ -1,0 +1,77 @@
+import { readFile } from 'node:fs/promises';
+import { basename, extname } from 'node:path';
+import { QalignError } from '../../base/errors.js';
+import { pythonDigits } from '../rating.js';
+import { decodeText, openLabels, readLines } from './text.js';
+import { tableOf, type ReadTable, type TableRow } from './table.js';
+
+/**
+ * A list of objects, or JSON Lines. Columns are the keys in the order of their first appearance; lists become JSON
+ * texts. An `id` of the form `name->score`, as Q-Align publishes, also gives the columns `id.name` and `id.score`.
+ */
+export const readJsonTable: ReadTable = async (path) => {
+  const file = basename(path);
+  const items = extname(path).toLowerCase() === '.jsonl' ? await jsonLines(path, file) : await jsonList(path, file);
+  const columns = new Map<string, number>();
+  const rows = items.map(({ value, row }): TableRow => {
+    if (typeof value !== 'object' || value === null || Array.isArray(value))
+      throw new QalignError(
+        'DATASET_UNREADABLE',
+        `${file}:${row}: an object per picture was expected, not ${show(value)}.`,
+      );
+    const cells: string[] = [];
+    for (const [key, field] of [...Object.entries(value), ...idParts(value)]) {
+      if (!columns.has(key)) columns.set(key, columns.size);
+      cells[columns.get(key)!] = cellOf(field);
+    }
+    return { cells: Array.from(cells, (cell) => cell ?? ''), row };
+  });
+  return tableOf(file, [...columns.keys()], rows, true);
+};
+
+function idParts(value: object): [string, unknown][] {
+  const id: unknown = (value as Record<string, unknown>)['id'];
+  const match = typeof id === 'string' ? /^(.+)->([^>]+)$/.exec(id) : null;
+  return match === null
+    ? []
+    : [
+        ['id.name', match[1]],
+        ['id.score', match[2]],
+      ];
+}
+
+function cellOf(field: unknown): string {
+  if (typeof field === 'string') return field;
+  if (typeof field === 'number') return pythonDigits(field);
+  return field === null || field === undefined ? '' : JSON.stringify(field);
+}
+
+async function jsonList(path: string, file: string): Promise<{ value: unknown; row: number }[]> {
+  await (await openLabels(path)).close();
+  const value = parseJson(decodeText(await readFile(path), file), file);
+  if (!Array.isArray(value))
+    throw new QalignError('DATASET_UNREADABLE', `${file}: a list of objects was expected, not ${show(value)}.`);
+  return value.map((item: unknown, index) => ({ value: item, row: index + 1 }));
+}
+
+async function jsonLines(path: string, file: string): Promise<{ value: unknown; row: number }[]> {
+  const items: { value: unknown; row: number }[] = [];
+  for await (const { lines, first } of readLines(path)) {
+    lines.forEach((line, index) => {
+      if (line.trim() !== '') items.push({ value: parseJson(line, `${file}:${first + index}`), row: first + index });
+    });
+  }
+  return items;
+}
+
+function parseJson(text: string, place: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch (cause) {
+    throw new QalignError('DATASET_UNREADABLE', `${place}: this is no JSON: ${(cause as Error).message}.`, { cause });
+  }
+}
+
+function show(value: unknown): string {
+  return (JSON.stringify(value) ?? 'nothing').slice(0, 60);
+}

@@ -1,0 +1,98 @@
+import { readFile } from 'node:fs/promises';
+import { basename } from 'node:path';
+import { QalignError } from '../../base/errors.js';
+import { readMatV5, type MatArray } from './mat-v5.js';
+import { pythonDigits } from '../rating.js';
+import { openLabels } from './text.js';
+import { tableOf, type ReadTable } from './table.js';
+
+/**
+ * A MAT-file as a table: the arrays that are as long as the longest named column are its columns. A file with one
+ * matrix of strings is that matrix, without a header. Level 5 is read here, 7.3 (HDF5) by h5wasm.
+ */
+export const readMat: ReadTable = async (path, layout) => {
+  const file = basename(path);
+  await (await openLabels(path)).close();
+  const arrays = await load(path, file);
+  const [only] = arrays;
+  const wanted = Object.values(layout.columns ?? {}).flat();
+  // a single row of texts is a column as well, where it is asked for by its name
+  if (
+    arrays.length === 1 &&
+    only !== undefined &&
+    (only.dims[1] ?? 1) > 1 &&
+    typeof only.data[0] === 'string' &&
+    !wanted.includes(only.name)
+  )
+    return matrixTable(file, only);
+  const length = Math.max(0, ...arrays.filter(({ name }) => wanted.includes(name)).map(({ data }) => data.length));
+  const columns = arrays.filter(({ data }) => data.length === length && length > 0);
+  const rows = Array.from({ length }, (_, i) => ({ cells: columns.map(({ data }) => cellOf(data[i])), row: i + 1 }));
+  return tableOf(
+    file,
+    columns.length > 0 ? columns.map(({ name }) => name) : arrays.map(({ name }) => name),
+    rows,
+    true,
+  );
+};
+
+function matrixTable(file: string, { dims, data }: MatArray): Awaited<ReturnType<ReadTable>> {
+  const [rows = 0, columns = 0] = dims;
+  const at = (row: number, column: number): string => cellOf(data[column * rows + row]);
+  const body = Array.from({ length: rows }, (_, row) => ({
+    cells: Array.from({ length: columns }, (_, column) => at(row, column)),
+    row: row + 1,
+  }));
+  return tableOf(file, undefined, body, true);
+}
+
+function cellOf(value: unknown): string {
+  if (typeof value === 'string') return value.trim();
+  return typeof value === 'number' ? pythonDigits(value) : '';
+}
+
+const HDF5_SIGNATURE = Buffer.from('\x89HDF\r\n\x1a\n', 'latin1');
+
+async function load(path: string, file: string): Promise<MatArray[]> {
+  const bytes = await readFile(path);
+  try {
+    if (bytes.toString('latin1', 0, 10) !== 'MATLAB 7.3') return readMatV5(bytes);
+    // the library prints what it thinks of other files
+    if (bytes.indexOf(HDF5_SIGNATURE) < 0) throw new Error('it says that it is of version 7.3 and holds no HDF5');
+    return await readHdf5(path);
+  } catch (cause) {
+    throw new QalignError(
+      'DATASET_UNREADABLE',
+      `${file} is no MAT-file that can be read: ${(cause as Error).message}.`,
+      { cause },
+    );
+  }
+}
+
+/** The arrays at the top of a 7.3 file: numbers, and cells of texts, which are references to arrays of UTF-16 codes. */
+async function readHdf5(path: string): Promise<MatArray[]> {
+  const h5 = await import('h5wasm/node');
+  await h5.ready;
+  const file = new h5.File(path, 'r');
+  try {
+    return file.keys().flatMap((name): MatArray[] => {
+      const entry = file.get(name);
+      if (!(entry instanceof h5.Dataset) || name.startsWith('#')) return [];
+      const value = entry.value;
+      if (typeof value !== 'object' || value === null || !('length' in value)) return [];
+      const dims = [...(entry.shape ?? [])].reverse();
+      const data = Array.from(value as ArrayLike<unknown>, (item) => {
+        if (!(item instanceof h5.Reference)) return Number(item);
+        const target: unknown = file.dereference(item);
+        return target instanceof h5.Dataset ? textOf(target.value) : '';
+      });
+      return [{ name, dims, data }];
+    });
+  } finally {
+    file.close();
+  }
+}
+
+function textOf(value: unknown): string {
+  return ArrayBuffer.isView(value) ? String.fromCharCode(...(value as unknown as number[])) : '';
+}

@@ -1,0 +1,54 @@
+import { basename } from 'node:path';
+import { QalignError } from '../../base/errors.js';
+import { pythonDigits } from '../rating.js';
+import { openLabels } from './text.js';
+import type { ReadTable, TableRow } from './table.js';
+
+/** A Parquet file, row group by row group. */
+export const readParquet: ReadTable = async (path) => {
+  const file = basename(path);
+  await (await openLabels(path)).close();
+  const { asyncBufferFromFile, parquetMetadataAsync, parquetReadObjects, parquetSchema } = await import('hyparquet');
+  const { compressors } = await import('hyparquet-compressors');
+  const failed = (cause: unknown): QalignError =>
+    new QalignError('DATASET_UNREADABLE', `${file} is no Parquet file that can be read: ${(cause as Error).message}.`, {
+      cause,
+    });
+  try {
+    const buffer = await asyncBufferFromFile(path);
+    const metadata = await parquetMetadataAsync(buffer);
+    const header = parquetSchema(metadata).children.map((child) => child.element.name);
+    return {
+      file,
+      header,
+      binary: true,
+      async *rows() {
+        let rowStart = 0;
+        for (const group of metadata.row_groups) {
+          const rowEnd = rowStart + Number(group.num_rows);
+          const objects = await parquetReadObjects({ file: buffer, metadata, compressors, rowStart, rowEnd }).catch(
+            (cause: unknown) => {
+              throw failed(cause);
+            },
+          );
+          const start = rowStart;
+          yield objects.map((object, index): TableRow => ({
+            cells: header.map((name) => cellOf(object[name])),
+            row: start + index + 1,
+          }));
+          rowStart = rowEnd;
+        }
+      },
+    };
+  } catch (cause) {
+    throw failed(cause);
+  }
+};
+
+function cellOf(cell: unknown): string {
+  if (cell === null || cell === undefined) return '';
+  if (typeof cell === 'number') return pythonDigits(cell);
+  if (typeof cell === 'string') return cell;
+  if (typeof cell === 'bigint') return cell.toString();
+  return JSON.stringify(cell, (_, value: unknown) => (typeof value === 'bigint' ? Number(value) : value)) ?? '';
+}

@@ -1,0 +1,101 @@
+import { basename } from 'node:path';
+import { QalignError } from '../../base/errors.js';
+import type { RatingScan } from '../rating.js';
+import { readJsonTable } from './json.js';
+import { readLines } from './text.js';
+
+/**
+ * Which ratings belong to a split, by lists that others published: a line per name, or JSON with `image`, `img_path` or
+ * `media`.
+ */
+export interface SplitLists {
+  /**
+   * The ratings with their splits; those that no list names go to `train`, or to `rest` where there is a list for that.
+   */
+  readonly scan: RatingScan;
+  /** @throws QalignError DATASET_VALUE for a list that named nothing, after a scan */
+  readonly check: () => void;
+}
+
+/**
+ * @param lists split → path of its list
+ * @param needed the splits whose lists must name something that is rated
+ */
+export async function applySplitLists(
+  scan: RatingScan,
+  lists: Readonly<Record<string, string>>,
+  needed: readonly string[],
+): Promise<SplitLists> {
+  const owners = new Map<string, string>();
+  const hits = new Map<string, number>();
+  for (const [split, path] of Object.entries(lists)) {
+    hits.set(split, 0);
+    for (const name of await namesIn(path)) claim(owners, name, split, path);
+  }
+  const others = 'train' in lists ? 'rest' : 'train';
+  return {
+    async *scan() {
+      for await (const batch of scan()) {
+        yield batch.map((rating) => {
+          const split = owners.get(bare(rating.name)) || others;
+          if (hits.has(split)) hits.set(split, hits.get(split)! + 1);
+          return { ...rating, split };
+        });
+      }
+    },
+    check() {
+      for (const split of needed)
+        if (hits.get(split) === 0)
+          throw new QalignError(
+            'DATASET_VALUE',
+            `${basename(lists[split] ?? '')} names nothing that is rated here; is it the list of another data set?`,
+          );
+    },
+  };
+}
+
+/** A base name that lists of two splits have in different folders. */
+const AMBIGUOUS = '';
+
+const bare = (name: string): string => name.replaceAll('\\', '/').replace(/\.[A-Za-z]\w{1,4}$/, '');
+
+/** a/b/c.jpg → a/b/c, b/c, c: label files and lists name the same picture from different folders. */
+function tailsOf(name: string): string[] {
+  const parts = bare(name).split('/');
+  return parts.map((_, at) => parts.slice(at).join('/'));
+}
+
+function claim(owners: Map<string, string>, name: string, split: string, path: string): void {
+  for (const [at, tail] of tailsOf(name).entries()) {
+    const other = owners.get(tail);
+    if (at === 0 && other !== undefined && other !== split && other !== AMBIGUOUS)
+      throw new QalignError('DATASET_DUPLICATE', `${basename(path)}: ${name} is also in the list of ${other}.`);
+    owners.set(tail, at > 0 && other !== undefined && other !== split ? AMBIGUOUS : split);
+  }
+}
+
+/** Names may hold blanks: a name ends with its extension, and only without one at the first blank or comma. */
+function firstCell(line: string): string {
+  return /^\s*(.+?\.[A-Za-z]\w{1,4})(?=[\s,;]|$)/.exec(line)?.[1] ?? line.trim().split(/[\s,;]+/)[0] ?? '';
+}
+
+async function namesIn(path: string): Promise<string[]> {
+  const names: string[] = [];
+  if (/\.jsonl?$/i.test(path)) {
+    const table = await readJsonTable(path, {});
+    const column = ['image', 'img_path', 'media']
+      .map((name) => table.header?.indexOf(name) ?? -1)
+      .find((index) => index >= 0);
+    if (column === undefined)
+      throw new QalignError(
+        'DATASET_COLUMNS',
+        `${basename(path)}: a list of a split names pictures by "image", "img_path" or "media"; its keys are ${table.header?.join(', ') ?? 'none'}.`,
+      );
+    for await (const rows of table.rows()) names.push(...rows.map((row) => row.cells[column] ?? ''));
+  } else {
+    for await (const { lines } of readLines(path)) names.push(...lines.map(firstCell));
+  }
+  const found = names.filter((name) => name !== '');
+  if (found.length === 0) throw new QalignError('DATASET_EMPTY', `${basename(path)} names no pictures.`);
+  return found;
+}

@@ -1,0 +1,45 @@
+import type { LabelFile } from '../spec.js';
+
+export interface TableRow {
+  readonly cells: readonly string[];
+  /** Line number in text files, row number in workbooks, index from 1 in lists. */
+  readonly row: number;
+  /** One of the cells, and some of them as whole numbers, where that is cheaper than all cells. */
+  cell?(index: number): string | undefined;
+  integers?(index: number, count: number): number[] | undefined;
+}
+
+/** A cell by its place from 0. */
+export function cellOf(row: TableRow, index: number): string | undefined {
+  return row.cell === undefined ? row.cells[index] : row.cell(index);
+}
+
+/** A table whatever it was stored as. Cells are texts; `binary` says that numbers were stored as doubles. */
+export interface Table {
+  readonly file: string;
+  readonly header: readonly string[] | undefined;
+  readonly binary: boolean;
+  rows(): AsyncIterable<readonly TableRow[]>;
+}
+
+export type ReadTable = (
+  path: string,
+  layout: Partial<Pick<LabelFile, 'delimiter' | 'header' | 'sheet' | 'skip_rows' | 'columns'>>,
+) => Promise<Table>;
+
+/** A table that is held in memory. */
+export function tableOf(
+  file: string,
+  header: readonly string[] | undefined,
+  rows: readonly TableRow[],
+  binary: boolean,
+): Table {
+  return {
+    file,
+    header,
+    binary,
+    async *rows() {
+      yield rows;
+    },
+  };
+}

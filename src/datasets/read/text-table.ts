@@ -1,0 +1,103 @@
+import { parse } from 'csv-parse/sync';
+import { basename } from 'node:path';
+import { QalignError } from '../../base/errors.js';
+import { readLines } from './text.js';
+import type { ReadTable, Table, TableRow } from './table.js';
+import { TextRow } from './text-row.js';
+
+const MAX_COLUMNS = 10_000;
+/** A quoted cell that runs on for more lines was never closed. */
+const MAX_QUOTED_LINES = 1000;
+
+/**
+ * A table in a text file. Lines without quotes are rows as they are, taken apart when they are read; csv-parse takes
+ * the others.
+ */
+export const readTextTable: ReadTable = async (path, layout) => {
+  const file = basename(path);
+  const delimiter = layout.delimiter ?? ',';
+  const skip = layout.skip_rows ?? 0;
+  const all = (): AsyncGenerator<TableRow[]> => splitRows(path, delimiter, skip);
+  if (layout.header === false) return { file, header: undefined, binary: false, rows: all };
+  const header = await firstRow(all());
+  if (header === undefined)
+    throw new QalignError('DATASET_EMPTY', `${file} is empty: a header and rows of ratings were expected.`);
+  return { file, header: header.cells, binary: false, rows: () => withoutFirst(all()) } satisfies Table;
+};
+
+async function firstRow(batches: AsyncIterable<TableRow[]>): Promise<TableRow | undefined> {
+  for await (const [row] of batches) if (row !== undefined) return row;
+  return undefined;
+}
+
+async function* withoutFirst(batches: AsyncIterable<TableRow[]>): AsyncGenerator<TableRow[]> {
+  let dropped = false;
+  for await (const batch of batches) {
+    yield dropped ? batch : batch.slice(1);
+    dropped ||= batch.length > 0;
+  }
+}
+
+async function* splitRows(path: string, delimiter: string, skip: number): AsyncGenerator<TableRow[]> {
+  const file = basename(path);
+  let open: { text: string; row: number; lines: number } | undefined;
+  for await (const { lines, first } of readLines(path)) {
+    const rows: TableRow[] = [];
+    for (let i = 0; i < lines.length; i++) {
+      const line = lines[i]!;
+      const row = first + i;
+      if (row <= skip) continue;
+      if (open === undefined && (delimiter === ' ' || !line.includes('"'))) {
+        if (line.trim() === '') continue;
+        rows.push(checked(new TextRow(line, delimiter, row), file));
+        continue;
+      }
+      open =
+        open === undefined
+          ? { text: line, row, lines: 1 }
+          : { text: `${open.text}\n${line}`, row: open.row, lines: open.lines + 1 };
+      if (quotes(open.text) % 2 === 1) {
+        if (open.lines > MAX_QUOTED_LINES) throw unclosed(file, open.row);
+        continue;
+      }
+      rows.push(checked({ cells: parseQuoted(open.text, delimiter, file, open.row), row: open.row }, file));
+      open = undefined;
+    }
+    yield rows;
+  }
+  if (open !== undefined) throw unclosed(file, open.row);
+}
+
+function parseQuoted(text: string, delimiter: string, file: string, row: number): string[] {
+  try {
+    const [cells] = parse(text, { delimiter, relax_column_count: true, trim: true });
+    return cells ?? [];
+  } catch (cause) {
+    throw new QalignError(
+      'DATASET_UNREADABLE',
+      `${file}:${row}: the quotes are not those of a table whose cells are parted by ${JSON.stringify(delimiter)}: ${(cause as Error).message}`,
+      { cause },
+    );
+  }
+}
+
+function checked(row: TableRow, file: string): TableRow {
+  // so many columns are so many separators
+  if (row instanceof TextRow && row.line.length < MAX_COLUMNS) return row;
+  if (row.cells.length > MAX_COLUMNS)
+    throw new QalignError(
+      'DATASET_COLUMNS',
+      `${file}:${row.row}: ${row.cells.length} columns; at most ${MAX_COLUMNS} are read.`,
+    );
+  return row;
+}
+
+function quotes(text: string): number {
+  let n = 0;
+  for (let at = text.indexOf('"'); at !== -1; at = text.indexOf('"', at + 1)) n++;
+  return n;
+}
+
+function unclosed(file: string, row: number): QalignError {
+  return new QalignError('DATASET_UNREADABLE', `${file}:${row}: a quoted cell opens here and is never closed.`);
+}

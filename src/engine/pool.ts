@@ -1,0 +1,290 @@
+import { setMaxListeners } from 'node:events';
+import type { ScoredItem } from '../../bridge/protocol/score.js';
+import { QalignError } from '../base/errors.js';
+import type { Lane } from '../base/lane.js';
+import { LEVELS } from '../scoring/levels.js';
+import { JobQueue, type Job, type PromptAnswer, type Visual } from './queue.js';
+import type { Slot } from './slot.js';
+
+export interface BatchReport {
+  readonly device: string;
+  readonly items: number;
+  readonly frames: number;
+  /** Frames of the largest batch that there could have been. */
+  readonly capacity: number;
+  /** How long each item waited in the queue. */
+  readonly queuedMs: readonly number[];
+  /** As Node sees it, the wire included, from when the worker was free. */
+  readonly serviceMs: number;
+  /** As the worker tells it. */
+  readonly computeMs: number;
+}
+
+export interface ItemOptions {
+  readonly signal?: AbortSignal;
+  readonly lane?: Lane;
+  /** Items of one ticket stay together in the queue; see Engine.ticket. */
+  readonly ticket?: number;
+  /** W3C trace context, handed on to the worker. */
+  readonly traceparent?: string;
+}
+
+export interface EngineStats {
+  readonly queued: number;
+  readonly running: number;
+  /** Frames that wait, by lane, and frames at the workers. */
+  readonly queuedFrames: Readonly<Record<Lane, number>>;
+  readonly runningFrames: number;
+  readonly maxBatchFrames: number;
+  readonly batches: number;
+  readonly items: number;
+  readonly frames: number;
+  readonly workers: readonly WorkerStats[];
+}
+
+export interface WorkerStats {
+  readonly device: string;
+  readonly pid: number | undefined;
+  readonly ready: boolean;
+  readonly restarts: number;
+  readonly rss_bytes: number;
+  /** What a batch takes by the latest fit; undefined before the first answer. */
+  readonly latency: { readonly baseMs: number; readonly perFrameMs: number } | undefined;
+}
+
+/** The queue and the workers: hands out batches, retries what a lost worker had, and counts. */
+export class Pool {
+  readonly slots: Slot[] = [];
+  #queue = new JobQueue();
+  #running = new Set<Promise<void>>();
+  #sequence = 0;
+  #closed = false;
+  #totals = { batches: 0, items: 0, frames: 0, running: 0 };
+
+  constructor(
+    private readonly maxFrames: number,
+    private readonly onBatch: (batch: BatchReport) => void,
+  ) {}
+
+  ticket(): number {
+    return this.#sequence++;
+  }
+
+  score(
+    item: { visuals: readonly Visual[]; prompts: readonly string[] },
+    options: ItemOptions = {},
+  ): Promise<PromptAnswer[]> {
+    const { signal, lane = 'bulk', traceparent } = options;
+    return new Promise((resolve, reject) => {
+      if (this.#closed) return reject(new QalignError('BRIDGE_CLOSED', 'The engine is closed.'));
+      if (signal?.aborted === true) return reject(cancelled());
+      const onAbort = (): void => {
+        this.#queue.remove(job);
+        job.reject(cancelled());
+      };
+      const settled = (): void => signal?.removeEventListener('abort', onAbort);
+      const sequence = this.#sequence++;
+      const job: Job = {
+        id: String(sequence),
+        ticket: options.ticket ?? sequence,
+        traceparent,
+        since: performance.now(),
+        visuals: item.visuals,
+        prompts: item.prompts,
+        frames: Math.max(
+          1,
+          item.visuals.reduce((sum, { frames }) => sum + frames, 0),
+        ),
+        lane,
+        signal,
+        resolve: (answers) => (settled(), resolve(answers)),
+        reject: (error) => (settled(), reject(error)),
+        losses: 0,
+        suspect: false,
+        batchLimit: Infinity,
+      };
+      if (signal !== undefined) setMaxListeners(0, signal); // one signal for a whole run is the usual case, no leak
+      signal?.addEventListener('abort', onAbort, { once: true });
+      this.#queue.push(job);
+      this.pump();
+    });
+  }
+
+  /** Hands out work until no worker has a credit or nothing waits. */
+  pump(): void {
+    if (this.slots.length > 0 && this.slots.every((slot) => slot.dead !== undefined)) return this.#failAll();
+    const able = this.slots.filter((slot) => slot.link !== undefined && slot.link.credits > 0 && !slot.exclusive);
+    // the emptiest worker first, so that few items spread over all devices
+    for (const slot of able.sort((a, b) => a.inFlight - b.inFlight)) {
+      const batch = this.#queue.take(this.maxFrames, slot.inFlight === 0);
+      if (batch.length === 0) continue;
+      const running = this.#run(slot, batch).finally(() => {
+        this.#running.delete(running);
+        this.pump();
+      });
+      this.#running.add(running);
+      return this.pump();
+    }
+  }
+
+  async #run(slot: Slot, batch: readonly Job[]): Promise<void> {
+    const link = slot.link;
+    if (link === undefined) return this.#queue.putBack(batch);
+    const stop = cancelWhenAllAborted(batch);
+    const sent = performance.now();
+    const frames = framesOf(batch);
+    if (slot.inFlight === 0) slot.freeSince = sent;
+    slot.inFlight++;
+    slot.framesInFlight += frames;
+    slot.exclusive = batch[0]?.suspect ?? false;
+    this.#totals.running += batch.length;
+    try {
+      const visuals = batch.flatMap((job) => job.visuals);
+      const traceparent = batch.find((job) => job.traceparent !== undefined)?.traceparent;
+      const { items, timings } = await link.request(
+        'score',
+        {
+          items: batch.map(({ id, visuals, prompts }) => ({
+            id,
+            visuals: visuals.map(({ frames }) => ({ frames })),
+            prompts: [...prompts],
+          })),
+          levels: [...LEVELS],
+          buffers: visuals.map(({ frames, data }) => ({ dtype: 'uint8' as const, shape: shapeOf(frames, data) })),
+        },
+        {
+          buffers: visuals.map(({ data }) => data),
+          ...(stop.signal === undefined ? {} : { signal: stop.signal }),
+          ...(traceparent === undefined ? {} : { traceparent }),
+        },
+      );
+      slot.succeeded();
+      this.#totals.batches++;
+      this.#totals.items += batch.length;
+      this.#totals.frames += frames;
+      const serviceMs = performance.now() - slot.freeSince;
+      slot.freeSince = performance.now();
+      slot.latency.observe(frames, serviceMs);
+      deliver(batch, items);
+      this.onBatch({
+        device: slot.device,
+        items: batch.length,
+        frames,
+        capacity: this.maxFrames,
+        queuedMs: batch.map((job) => sent - job.since),
+        serviceMs,
+        computeMs: timings.compute_ms,
+      });
+    } catch (error) {
+      this.#retry(batch, error as QalignError);
+    } finally {
+      stop.release();
+      slot.inFlight--;
+      slot.framesInFlight -= frames;
+      slot.exclusive = false;
+      this.#totals.running -= batch.length;
+    }
+  }
+
+  /** What failed as a whole is tried again in smaller parts; an item that fails alone has failed. */
+  #retry(batch: readonly Job[], error: QalignError): void {
+    const again: Job[] = [];
+    for (const job of batch) {
+      if (this.#closed || job.signal?.aborted === true) job.reject(this.#closed ? error : cancelled());
+      else if (isLoss(error)) {
+        job.losses++;
+        job.suspect = true;
+        if (job.losses > 1) job.reject(error);
+        else again.push(job);
+      } else if (batch.length === 1) job.reject(error);
+      else {
+        if (error.code === 'OUT_OF_MEMORY') job.batchLimit = Math.ceil(batch.length / 2);
+        else job.suspect = true;
+        again.push(job);
+      }
+    }
+    this.#queue.putBack(again);
+  }
+
+  #failAll(): void {
+    const reason = this.slots[0]?.dead;
+    for (const job of this.#queue.drain())
+      job.reject(reason ?? new QalignError('BRIDGE_CLOSED', 'The engine is closed.'));
+  }
+
+  stats(): EngineStats {
+    const workers = this.slots.map((slot) => ({
+      device: slot.device,
+      pid: slot.link?.pid,
+      ready: slot.link !== undefined,
+      restarts: slot.restarts,
+      rss_bytes: slot.link?.rssBytes ?? 0,
+      latency: slot.latency.line,
+    }));
+    return {
+      queued: this.#queue.length,
+      queuedFrames: { interactive: this.#queue.frames('interactive'), bulk: this.#queue.frames('bulk') },
+      runningFrames: this.slots.reduce((sum, slot) => sum + slot.framesInFlight, 0),
+      maxBatchFrames: this.maxFrames,
+      ...this.#totals,
+      workers,
+    };
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    for (const job of this.#queue.drain())
+      job.reject(new QalignError('BRIDGE_CLOSED', 'The engine was closed before the item was scored.'));
+    await Promise.all(this.slots.map((slot) => slot.close()));
+    await Promise.all(this.#running);
+  }
+}
+
+const framesOf = (batch: readonly Job[]): number => batch.reduce((sum, job) => sum + job.frames, 0);
+
+function deliver(batch: readonly Job[], items: readonly ScoredItem[]): void {
+  const byId = new Map(items.map((item) => [item.id, item]));
+  for (const job of batch) {
+    const item = byId.get(job.id);
+    if (item?.error !== undefined) job.reject(new QalignError(item.error.code, item.error.message));
+    else if (item?.prompts?.length === job.prompts.length)
+      job.resolve(item.prompts.map(({ logits, log_sum_exp }) => ({ logits, logSumExp: log_sum_exp })));
+    else
+      job.reject(
+        new QalignError(
+          'PROTOCOL_VIOLATION',
+          `The worker answered ${item?.prompts?.length ?? 0} of ${job.prompts.length} prompts of an item.`,
+        ),
+      );
+  }
+}
+
+function shapeOf(frames: number, data: Uint8Array): number[] {
+  const side = Math.round(Math.sqrt(data.length / frames / 3));
+  return [frames, side, side, 3];
+}
+
+const cancelled = (): QalignError => new QalignError('CANCELLED', 'Scoring was cancelled.');
+
+const isLoss = (error: QalignError): boolean =>
+  ['WORKER_LOST', 'WORKER_HUNG', 'PROTOCOL_VIOLATION'].includes(error.code);
+
+/**
+ * A batch is shared: only when nobody wants any of it any more is the worker told to stop. `release` lets go of the
+ * signals.
+ */
+function cancelWhenAllAborted(batch: readonly Job[]): { signal: AbortSignal | undefined; release: () => void } {
+  const signals = new Set(batch.map((job) => job.signal));
+  const all = new AbortController();
+  const onAbort = (): void => {
+    if ([...signals].every((signal) => signal?.aborted === true)) all.abort();
+  };
+  if (signals.has(undefined)) return { signal: undefined, release: () => {} };
+  for (const signal of signals) signal?.addEventListener('abort', onAbort);
+  return {
+    signal: all.signal,
+    release: () => {
+      for (const signal of signals) signal?.removeEventListener('abort', onAbort);
+    },
+  };
+}

@@ -1,0 +1,48 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { readdir, rm, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Logger } from '../../base/logger.js';
+import { isAlive } from '../../../bridge/process.js';
+
+/** A managed environment that nobody started for this long was left by other pins or another Python. */
+const UNUSED_MS = 7 * 24 * 3600 * 1000;
+
+/**
+ * Removes environments in `cache` other than `keep` that no running process uses and nobody started for a week, and
+ * half-made ones whose maker is dead. What cannot be removed stays: this is tidying, not the job.
+ */
+export async function removeUnused(cache: string, keep: string, log: Logger): Promise<void> {
+  const names = (await readdir(cache)).filter((name) => /^venv-[0-9a-f]{12}(\.building-\d+)?$/.test(name));
+  const running = commandLines();
+  for (const name of names) {
+    const folder = join(cache, name);
+    if (folder === keep || running.some((line) => line.includes(folder))) continue;
+    const maker = /\.building-(\d+)$/.exec(name)?.[1];
+    const lastUse = await stat(join(folder, 'complete')).then(
+      (s) => s.mtimeMs,
+      () => 0,
+    );
+    const unused = maker === undefined ? Date.now() - lastUse > UNUSED_MS : !isAlive(Number(maker));
+    if (!unused) continue;
+    log.info('removing an unused Python environment', { folder });
+    await rm(folder, { recursive: true, force: true }).catch((error: Error) =>
+      log.warn('an unused Python environment stays', { folder, reason: error.message }),
+    );
+  }
+}
+
+function commandLines(): string[] {
+  try {
+    return readdirSync('/proc')
+      .filter((name) => /^\d+$/.test(name))
+      .map((pid) => {
+        try {
+          return readFileSync(`/proc/${pid}/cmdline`, 'utf8');
+        } catch {
+          return '';
+        }
+      });
+  } catch {
+    return [];
+  }
+}

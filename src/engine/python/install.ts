@@ -1,0 +1,69 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { createInterface } from 'node:readline';
+import type { Readable } from 'node:stream';
+import { QalignError } from '../../base/errors.js';
+
+const KEPT_LINES = 40;
+
+/**
+ * Runs a set-up step (venv, pip), telling `onLine` what it says. Throws PYTHON_SETUP_FAILED with one sentence about the
+ * likely cause.
+ */
+export async function runSetupStep(
+  what: string,
+  executable: string,
+  args: readonly string[],
+  options: { onLine?: (line: string) => void; signal?: AbortSignal | undefined } = {},
+): Promise<void> {
+  const child = spawn(executable, args, {
+    stdio: ['ignore', 'pipe', 'pipe'],
+    env: { ...process.env, PIP_DISABLE_PIP_VERSION_CHECK: '1', PYTHONPATH: '' },
+  });
+  const kill = (): void => void child.kill('SIGTERM');
+  options.signal?.addEventListener('abort', kill, { once: true });
+  const lines: string[] = [];
+  const read = (stream: Readable): void => {
+    createInterface({ input: stream }).on('line', (line) => {
+      lines.push(line);
+      if (lines.length > KEPT_LINES) lines.shift();
+      options.onLine?.(line);
+    });
+  };
+  read(child.stdout);
+  read(child.stderr);
+  if (options.signal?.aborted === true) kill();
+  try {
+    const [code] = (await once(child, 'close')) as [number | null];
+    options.signal?.throwIfAborted();
+    if (code !== 0) throw new QalignError('PYTHON_SETUP_FAILED', explain(what, lines), { details: { output: lines } });
+  } catch (error) {
+    if (error instanceof QalignError || options.signal?.aborted === true) throw error;
+    throw new QalignError('PYTHON_SETUP_FAILED', `${what} could not be started: ${(error as Error).message}.`, {
+      cause: error,
+    });
+  } finally {
+    options.signal?.removeEventListener('abort', kill);
+  }
+}
+
+/** The one sentence for what pip and venv say in fifty lines. */
+export function explain(what: string, lines: readonly string[]): string {
+  const text = lines.join('\n');
+  if (/No space left on device|Disk quota exceeded|Errno 28/i.test(text)) {
+    return `${what} failed because the disk is full; free some space or set XDG_CACHE_HOME to a roomier disk and run the command again.`;
+  }
+  if (
+    /ConnectionError|Max retries|NewConnectionError|name resolution|Network is unreachable|Could not fetch URL|ProxyError|Read timed out|ConnectTimeout|SSLError/i.test(
+      text,
+    )
+  ) {
+    return `${what} failed because the package index cannot be reached; connect to the network (or set the index and proxy of pip), or make an environment yourself and name its interpreter in QALIGN_PYTHON.`;
+  }
+  const unknown = /No matching distribution found for (\S+)/.exec(text);
+  if (unknown !== null) {
+    return `${what} failed because the package index has no ${unknown[1]} for this Python and machine; use another Python (3.10 to 3.13), or make an environment yourself and name its interpreter in QALIGN_PYTHON.`;
+  }
+  const last = lines.filter((line) => /error/i.test(line)).at(-1) ?? lines.at(-1) ?? 'it said nothing';
+  return `${what} failed (${last.trim()}); mend that, or make an environment yourself and name its interpreter in QALIGN_PYTHON.`;
+}

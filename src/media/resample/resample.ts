@@ -1,0 +1,56 @@
+import { QalignError } from '../../base/errors.js';
+import { PAD_COLOUR, planResample } from './resample-plan.js';
+import { resamplePlain } from './resample-plain.js';
+import { createWasmResample, type Resample } from './resample-wasm.js';
+
+/** uint8 RGB, row by row from the top. */
+export interface RawPicture {
+  readonly width: number;
+  readonly height: number;
+  readonly data: Uint8Array;
+}
+
+/** Rows between the passes take `size · 3 · height` bytes: 350 MB at this height and 448 px. */
+export const MAX_SIDE = 262_144;
+
+let resample: Resample | undefined;
+
+/** The padded square as it is: no resize when its side is the size asked for. */
+function padOnly({ width, height, data }: RawPicture, size: number): Uint8Array {
+  if (width === height) return data.slice(0, size * size * 3);
+  const out = new Uint8Array(size * size * 3);
+  for (let i = 0; i < out.length; i++) out[i] = PAD_COLOUR[i % 3] ?? 0;
+  const left = Math.floor((size - width) / 2);
+  const top = Math.floor((size - height) / 2);
+  for (let y = 0; y < height; y++) {
+    out.set(data.subarray(y * width * 3, (y + 1) * width * 3), ((top + y) * size + left) * 3);
+  }
+  return out;
+}
+
+/**
+ * Pads a picture to a square with the reference's colour and resizes it as Pillow's BICUBIC does, bit by bit
+ * (mplug_owl2.md, section 6). The padded square is never made: its padding enters the sums as one term.
+ *
+ * @param size side of the result in pixels, 1 … 4096
+ * @returns uint8 RGB, `size` rows of `size` pixels, in memory of its own
+ */
+export function padAndResize(picture: RawPicture, size: number): Uint8Array {
+  const { width, height, data } = picture;
+  const side = Math.max(width, height);
+  if (data.length !== width * height * 3 || data.length === 0) {
+    throw new QalignError(
+      'MEDIA_CORRUPT',
+      `A picture of ${width}x${height} needs ${width * height * 3} bytes of RGB, not ${data.length}.`,
+    );
+  }
+  if (side > MAX_SIDE) {
+    throw new QalignError(
+      'MEDIA_TOO_LARGE',
+      `A side of ${side} pixels is over the limit of ${MAX_SIDE}; cut the picture into parts.`,
+    );
+  }
+  if (side === size) return padOnly(picture, size);
+  resample ??= createWasmResample() ?? resamplePlain;
+  return resample(data, planResample(width, height, size));
+}

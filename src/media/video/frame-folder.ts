@@ -1,0 +1,117 @@
+import { mkdir, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import sharp from 'sharp';
+import { QalignError } from '../../base/errors.js';
+import { spread } from './frame-indices.js';
+import { prepareFrame, prepareImage } from '../image.js';
+import { sampleVideo } from './video.js';
+
+/** Lies in the folder; its name begins with a dot so that it is taken for no frame. */
+const NOTE = '.frames.json';
+
+interface Note {
+  size: number;
+  frames: number;
+  bytes: number;
+  modified_ms: number;
+}
+
+/**
+ * Writes the reference's frames of a clip (one a second), padded and resized as the model takes them, as lossless PNG:
+ * `0000.png`, `0001.png` … The folder appears whole; one that was made of the same file at the same size is kept.
+ *
+ * @param size side in pixels
+ * @returns the number of frames
+ * @throws QalignError MEDIA_* and FFMPEG_* for the clip, OUTPUT_UNWRITABLE for the folder
+ */
+export async function extractFrames(
+  file: string,
+  folder: string,
+  { size, signal }: { readonly size: number; readonly signal?: AbortSignal | undefined },
+): Promise<number> {
+  const source = await stat(file).catch((cause: Error) => {
+    throw new QalignError('MEDIA_NOT_FOUND', `${file} cannot be read: ${cause.message}.`, { cause });
+  });
+  const made = await readNote(folder);
+  if (made?.size === size && made.bytes === source.size && made.modified_ms === source.mtimeMs) return made.frames;
+  const draft = `${folder}.part-${process.pid}`;
+  try {
+    await writable(folder, () => mkdir(draft, { recursive: true }));
+    const sample = await sampleVideo(file, { signal });
+    let frames = 0;
+    for await (const frame of sample.frames) {
+      const { data } = prepareFrame(frame, { size });
+      const name = join(draft, `${String(frames++).padStart(4, '0')}.png`);
+      await writable(folder, () =>
+        sharp(data, { raw: { width: size, height: size, channels: 3 } })
+          .png({ compressionLevel: 6 })
+          .toFile(name),
+      );
+    }
+    if (frames === 0) throw new QalignError('MEDIA_CORRUPT', `No frame of ${file} could be decoded.`);
+    const note: Note = { size, frames, bytes: source.size, modified_ms: source.mtimeMs };
+    await writable(folder, async () => {
+      await writeFile(join(draft, NOTE), `${JSON.stringify(note)}\n`);
+      await rm(folder, { recursive: true, force: true });
+      await rename(draft, folder);
+    });
+    return frames;
+  } finally {
+    await rm(draft, { recursive: true, force: true });
+  }
+}
+
+/** Whether a clip is given as a folder of its frames. */
+export async function isFrameFolder(media: string | Uint8Array): Promise<boolean> {
+  return (
+    typeof media === 'string' &&
+    stat(media).then(
+      (found) => found.isDirectory(),
+      () => false,
+    )
+  );
+}
+
+/** The frames of such a folder as `prepareVideo` gives those of the clip; names in the order of their numbers. */
+export async function readFrameFolder(
+  folder: string,
+  {
+    size,
+    maxFrames,
+    signal,
+  }: { readonly size: number; readonly maxFrames?: number | undefined; readonly signal?: AbortSignal | undefined },
+): Promise<{ data: Uint8Array; frames: number; warnings: string[] }> {
+  const names = (await readdir(folder))
+    .filter((name) => !name.startsWith('.'))
+    .sort((a, b) => a.localeCompare(b, 'en', { numeric: true }));
+  if (names.length === 0) throw new QalignError('MEDIA_NOT_FOUND', `The folder of frames ${folder} is empty.`);
+  const chosen = spread(names.length, maxFrames).map((index) => names[index]!);
+  const data = new Uint8Array(chosen.length * size ** 2 * 3);
+  for (const [index, name] of chosen.entries()) {
+    data.set(
+      (await prepareImage(join(folder, name), { size, ...(signal === undefined ? {} : { signal }) })).data,
+      index * size ** 2 * 3,
+    );
+  }
+  return { data, frames: chosen.length, warnings: [] };
+}
+
+async function readNote(folder: string): Promise<Note | undefined> {
+  try {
+    return JSON.parse(await readFile(join(folder, NOTE), 'utf8')) as Note;
+  } catch {
+    return undefined;
+  }
+}
+
+async function writable<T>(folder: string, act: () => Promise<T>): Promise<T> {
+  try {
+    return await act();
+  } catch (cause) {
+    throw new QalignError(
+      'OUTPUT_UNWRITABLE',
+      `The frames ${folder} could not be written: ${(cause as Error).message}.`,
+      { cause },
+    );
+  }
+}

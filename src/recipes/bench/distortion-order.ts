@@ -1,0 +1,106 @@
+import { decodeImage } from '../../media/decode/decode.js';
+import { asPng, DISTORTIONS, distort, strengthAt, type Distortion } from '../../media/distort.js';
+import { readInput } from '../../media/image-file.js';
+import { withDefaults } from '../../media/limits.js';
+import type { RawPicture } from '../../media/resample/resample.js';
+import { QalignError } from '../../base/errors.js';
+import { isFailure } from '../../api/result.js';
+import { createScorer } from '../score/create-scorer.js';
+import type { Scorer, ScorerOptions } from '../score/score.js';
+
+export interface BenchOrderConfig {
+  readonly scorer: ScorerOptions;
+  /** Pristine pictures; each is spoilt in every kind and strength. */
+  readonly files: readonly string[];
+  readonly kinds?: readonly Distortion[];
+  readonly onPicture?: (done: number, total: number) => void;
+  readonly signal?: AbortSignal;
+}
+
+export interface OrderRow {
+  readonly kind: string;
+  readonly strengths: readonly number[];
+  /** Neighbouring strengths, the milder of which scored strictly better, of all of them. */
+  readonly ordered: number;
+  readonly pairs: number;
+  /** The picture itself scored strictly better than its mildest version. */
+  readonly pristine_first: number;
+  readonly pictures: number;
+  /** Mean score of the picture itself and of each strength, on 1–5. */
+  readonly means: readonly number[];
+}
+
+export interface BenchOrderResult {
+  readonly model: string;
+  readonly pictures: number;
+  readonly ordered: number;
+  readonly pairs: number;
+  readonly rows: readonly OrderRow[];
+}
+
+/** Strengths of a kind. */
+export const STRENGTHS_MEASURED = 4;
+
+/** From the mildest strength to the worst, evenly in the logarithm. */
+export function measuredStrengths(kind: Distortion): number[] {
+  return Array.from({ length: STRENGTHS_MEASURED }, (_, step) => strengthAt(kind, step / (STRENGTHS_MEASURED - 1)));
+}
+
+/** Whether the scores fall as the strength of a distortion grows: all kinds in four strengths of every picture. */
+export async function benchOrder({
+  scorer: options,
+  files,
+  kinds = DISTORTIONS,
+  onPicture,
+  signal,
+}: BenchOrderConfig): Promise<BenchOrderResult> {
+  await using scorer = await createScorer({ ...options, ...(signal === undefined ? {} : { signal }) });
+  const found = new Map<Distortion, number[][]>(kinds.map((kind) => [kind, []]));
+  for (const [number, file] of files.entries()) {
+    signal?.throwIfAborted();
+    const limits = withDefaults(undefined);
+    const picture = await decodeImage(await readInput(file, limits.maxBytes, signal), limits, true);
+    const versions = [picture];
+    for (const kind of kinds)
+      for (const strength of measuredStrengths(kind)) versions.push(await distort(picture, kind, strength, number));
+    const scores = await Promise.all(versions.map(async (version) => scoreOf(scorer, version)));
+    for (const [place, kind] of kinds.entries())
+      found
+        .get(kind)
+        ?.push([scores[0]!, ...scores.slice(1 + place * STRENGTHS_MEASURED, 1 + (place + 1) * STRENGTHS_MEASURED)]);
+    onPicture?.(number + 1, files.length);
+  }
+  const rows = [...found].map(([kind, series]) => orderRow(kind, measuredStrengths(kind), series));
+  const sum = (of: (row: OrderRow) => number): number => rows.reduce((total, row) => total + of(row), 0);
+  return {
+    model: scorer.model.id,
+    pictures: files.length,
+    ordered: sum((row) => row.ordered),
+    pairs: sum((row) => row.pairs),
+    rows,
+  };
+}
+
+/** Series of scores, the untouched picture first → how often they fall from one strength to the next. */
+export function orderRow(kind: string, strengths: readonly number[], series: readonly (readonly number[])[]): OrderRow {
+  const falls = (scores: readonly number[], from: number): number =>
+    scores.slice(from + 1).filter((score, i) => score < scores[from + i]!).length;
+  return {
+    kind,
+    strengths,
+    ordered: series.reduce((total, scores) => total + falls(scores, 1), 0),
+    pairs: series.length * (strengths.length - 1),
+    pristine_first: series.filter((scores) => scores[1]! < scores[0]!).length,
+    pictures: series.length,
+    means: [0, ...strengths].map(
+      (_, place) => series.reduce((total, scores) => total + scores[place]!, 0) / series.length,
+    ),
+  };
+}
+
+async function scoreOf(scorer: Scorer, picture: RawPicture): Promise<number> {
+  const [outcome] = await scorer.score(await asPng(picture));
+  if (outcome === undefined || isFailure(outcome))
+    throw new QalignError('WORKER_INTERNAL', outcome?.error.message ?? 'A picture got no score.');
+  return outcome.score;
+}

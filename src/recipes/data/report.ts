@@ -1,0 +1,178 @@
+import { existsSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
+import { basename, dirname, join, resolve } from 'node:path';
+import type { DatasetRecord } from '../../../bridge/protocol/record.js';
+import { openWhole } from '../../base/files/whole-file.js';
+import { scanRecords } from '../../datasets/records.js';
+import { recordStatistics, type KnownSplit } from '../../datasets/report.js';
+import { QalignError } from '../../base/errors.js';
+import { datasetPage, type DatasetReport, type MediaReport } from '../../report/dataset-page.js';
+import { LEVELS } from '../../scoring/levels.js';
+import type { DatasetManifest } from './convert.js';
+import { surveyMedia, type Surveyed, type SurveyOptions } from './survey-media.js';
+
+export interface ReportOptions extends SurveyOptions {
+  /** JSONL files of records of one data set; dataset.json is read beside them. */
+  readonly records: readonly string[];
+  /** Look at every picture or clip: `true` where the paths of the records lead, or the folder they are relative to. */
+  readonly media?: string | true | undefined;
+}
+
+export interface ReportResult {
+  readonly report: DatasetReport;
+  /** The page, self-contained HTML. */
+  readonly html: string;
+}
+
+/**
+ * What there is to know about some records: histograms, precision of the levels, items on edges, spread, licence, and
+ * with media what is missing, damaged, duplicated or of odd shape.
+ * @throws QalignError DATASET_*, USAGE
+ */
+export async function reportDataset({
+  records: files,
+  media,
+  signal,
+  onProgress,
+}: ReportOptions): Promise<ReportResult> {
+  if (files.length === 0) throw new QalignError('USAGE', 'Name at least one file of records to report on.');
+  const manifests = await Promise.all(files.map(manifestOf));
+  const manifest = manifests.find((found) => found !== undefined);
+  const levels = manifest?.level_names ?? [...LEVELS];
+  const statistics = recordStatistics(levels);
+  const paths: { id: string; path: string }[] = [];
+  const datasets = new Map<string, DatasetRecord>();
+  const present = new Set<string>();
+  for (const file of files) {
+    for await (const batch of scanRecords(file)) {
+      signal?.throwIfAborted();
+      for (const record of batch) {
+        statistics.add(record);
+        datasets.set(record.dataset, record);
+        present.add(record.split);
+        if (media !== undefined)
+          paths.push({ id: record.id, path: resolve(media === true ? dirname(file) : media, record.media) });
+      }
+    }
+  }
+  const [first] = datasets.values();
+  if (first === undefined)
+    throw new QalignError(
+      'DATASET_EMPTY',
+      `${files.map((file) => basename(file)).join(', ')}: there are no records to report on.`,
+    );
+  const mixed = datasets.size > 1;
+  const { splits, mos, edges, softLabels, n } = statistics.finish(mixed ? {} : knownSplits(manifest, [...present]));
+  const surveyed =
+    media === undefined
+      ? undefined
+      : await surveyMedia(
+          paths.map(({ path }) => path),
+          { signal, onProgress },
+        );
+  const report: DatasetReport = {
+    title: mixed ? `Mixture of ${[...datasets.keys()].join(', ')}` : (manifest?.title ?? first.dataset),
+    dataset: [...datasets.keys()].join(', '),
+    kind: first.kind,
+    task: first.task,
+    licence: mixed ? null : (manifest?.licence ?? null),
+    source: mixed ? null : (manifest?.source ?? null),
+    files: mixed ? [] : (manifest?.files ?? []),
+    level_names: levels,
+    soft_labels: softLabels,
+    n,
+    splits,
+    media: surveyed === undefined ? null : mediaReport(paths, surveyed),
+    notes: notesOf(manifest, mixed),
+  };
+  return { report, html: datasetPage(report, mos, edges) };
+}
+
+/** Writes page and JSON beside each other: `x.html` and `x.json`. */
+export async function writeReport({ report, html }: ReportResult, path: string): Promise<string[]> {
+  const json = path.replace(/\.html?$/i, '.json');
+  for (const [name, text] of [
+    [json, `${JSON.stringify(report, null, 2)}\n`],
+    [path, html],
+  ] as const) {
+    const file = await openWhole(name);
+    await file.write(text);
+    await file.commit();
+  }
+  return [path, json];
+}
+
+async function manifestOf(file: string): Promise<DatasetManifest | undefined> {
+  for (const path of [file.replace(/\.jsonl$/, '.dataset.json'), join(dirname(file), 'dataset.json')]) {
+    if (path === file || !existsSync(path)) continue;
+    try {
+      return JSON.parse(await readFile(path, 'utf8')) as DatasetManifest;
+    } catch (cause) {
+      throw new QalignError(
+        'DATASET_UNREADABLE',
+        `${path} is no JSON: ${(cause as Error).message}; convert the data set again, or remove the file.`,
+        { cause },
+      );
+    }
+  }
+  return undefined;
+}
+
+/**
+ * Parts that were split afterwards lie beside the dataset.json of the whole: its range holds for them, its counts do
+ * not.
+ */
+function knownSplits(manifest: DatasetManifest | undefined, present: readonly string[]): Record<string, KnownSplit> {
+  const splits: Readonly<Record<string, KnownSplit>> = manifest?.splits ?? {};
+  const whole = Object.keys(splits).length === 1 ? splits['all'] : undefined;
+  return Object.fromEntries(
+    present.flatMap((split) => {
+      const known =
+        splits[split] ??
+        (whole === undefined ? undefined : { ...whole, n_all: null, dropped_outside: null, dropped_media: null });
+      return known === undefined ? [] : [[split, known]];
+    }),
+  );
+}
+
+function notesOf(manifest: DatasetManifest | undefined, mixed: boolean): string[] {
+  if (mixed)
+    return [
+      'Records of several data sets: their scores are on different scales, and nothing is said of ranges and edges.',
+    ];
+  return manifest === undefined
+    ? [
+        'There is no dataset.json beside the records: the range of the levels, the rows that were left out and the licence are not known.',
+      ]
+    : [];
+}
+
+function mediaReport(paths: readonly { id: string; path: string }[], surveyed: readonly Surveyed[]): MediaReport {
+  const report: MediaReport = {
+    checked: new Set(paths.map(({ path }) => path)).size,
+    missing: [],
+    corrupt: [],
+    duplicated: [],
+    odd_shape: [],
+    sizes: [],
+  };
+  const byHash = new Map<string, string[]>();
+  const sizes = new Map<string, number>();
+  surveyed.forEach((found, index) => {
+    const { id } = paths[index]!;
+    if ('code' in found) {
+      if (found.code === 'MEDIA_NOT_FOUND') report.missing.push({ id, message: found.message });
+      else report.corrupt.push({ id, ...found });
+      return;
+    }
+    const { sha256, width, height } = found.print;
+    byHash.set(sha256, [...(byHash.get(sha256) ?? []), id]);
+    const size = `${width} × ${height}`;
+    sizes.set(size, (sizes.get(size) ?? 0) + 1);
+    if (Math.max(width, height) > 3 * Math.min(width, height) || Math.min(width, height) < 64)
+      report.odd_shape.push({ id, width, height });
+  });
+  report.duplicated = [...byHash.values()].filter((ids) => ids.length > 1);
+  report.sizes = [...sizes].map(([size, count]) => ({ size, count })).sort((a, b) => b.count - a.count);
+  return report;
+}

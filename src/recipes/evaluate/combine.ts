@@ -1,0 +1,209 @@
+import { readFile } from 'node:fs/promises';
+import { parse } from 'csv-parse/sync';
+import type { EvaluateRecipe } from '../../config/evaluate.js';
+import type { DeepReadonly } from '../../config/load.js';
+import { QalignError } from '../../base/errors.js';
+import {
+  calibrate,
+  fitCalibration,
+  reliability,
+  type CalibrationCurve,
+  type ReliabilityBin,
+} from '../../scoring/calibration.js';
+import { combine, fitWeights, standardOf, type Standard } from '../../scoring/ensemble.js';
+import type { Rows } from './measure.js';
+import type { PredictionTable } from './predictions.js';
+
+type Recipe = DeepReadonly<EvaluateRecipe>;
+
+/** How the scores of several scorers were made one. Serialised as it is. */
+export interface EnsembleReport {
+  readonly weights: Readonly<Record<string, number>>;
+  /** The validation entry that the weights were fitted on; null: they stand in the recipe. */
+  readonly fitted_on: string | null;
+}
+
+/** Rows of one data set, by its name in the recipe. */
+export interface NamedRows {
+  readonly name: string;
+  readonly table: PredictionTable;
+  readonly rows: Rows;
+}
+
+/**
+ * The rows with scores combined with other scorers' CSVs. Means, spreads and weights come from the validation entry
+ * `fit_on` where there is one; labels of test items are never looked at. With fixed weights and no `fit_on` each
+ * scorer is standardised over the items at hand.
+ */
+export async function combineScorers(
+  recipe: Recipe,
+  all: readonly NamedRows[],
+): Promise<{ all: NamedRows[]; report: EnsembleReport | null }> {
+  const { ensemble } = recipe;
+  if (ensemble === null) return { all: [...all], report: null };
+  const names = [recipe.model, ...ensemble.with.map(({ name }) => name)];
+  if (new Set(names).size < names.length)
+    throw new QalignError(
+      'CONFIG_INVALID',
+      `The scorers of the ensemble are ${names.join(', ')}; give each a name of its own.`,
+    );
+  const others = await Promise.all(
+    ensemble.with.map(async (one) => ({ name: one.name, scores: await readScores(one) })),
+  );
+  const columnsOf = ({ name, table, rows }: NamedRows): Float64Array[] => [
+    rows.scores,
+    ...others.map((other) =>
+      Float64Array.from(rows.index, (row) => {
+        const score = other.scores.get(table.ids[row]!);
+        if (score === undefined)
+          throw new QalignError(
+            'EVALUATION_FAILED',
+            `${other.name} has no score for ${table.ids[row]} of ${name}; its CSV must hold every item.`,
+          );
+        return score;
+      }),
+    ),
+  ];
+  const given = [ensemble.weight, ...ensemble.with.map(({ weight }) => weight)];
+  const fixed = given.every((weight) => weight !== null);
+  if (!fixed && given.some((weight) => weight !== null))
+    throw new QalignError(
+      'CONFIG_INVALID',
+      'The ensemble gives some weights and not others; give all of them, or none to have them fitted.',
+    );
+  const fit = ensemble.fit_on === null ? undefined : validationOf(recipe, all, ensemble.fit_on, 'ensemble.fit_on');
+  if (!fixed && fit === undefined)
+    throw new QalignError(
+      'CONFIG_INVALID',
+      'The ensemble has no weights and no fit_on; weights are fitted on validation data only, so name an entry of role validation.',
+    );
+  const fitColumns = fit === undefined ? undefined : columnsOf(fit);
+  const fitStandards = fitColumns?.map(inMessage(standardOf));
+  const weights = fixed ? given : inMessage(() => fitWeights(fitColumns!, fitStandards!, fit!.rows.mos))();
+  return {
+    all: all.map((one) => {
+      const columns = columnsOf(one);
+      const standards: readonly Standard[] = fitStandards ?? columns.map(inMessage(standardOf));
+      return { ...one, rows: { ...one.rows, scores: combine(columns, standards, weights) } };
+    }),
+    report: {
+      weights: Object.fromEntries(names.map((name, j) => [name, weights[j]!])),
+      fitted_on: fixed ? null : ensemble.fit_on,
+    },
+  };
+}
+
+/** A calibration as it lies in a file: the curve, and what it was fitted on. */
+export interface CalibrationFile {
+  readonly format: 'qalign-calibration/1';
+  readonly dataset: string;
+  readonly model: string;
+  readonly score_version: string;
+  readonly n: number;
+  readonly curve: CalibrationCurve;
+}
+
+export interface CalibrationReport {
+  readonly method: 'logistic' | 'isotonic';
+  readonly fitted_on: string;
+  /** Of the calibrated scores against the MOS, in units of the MOS; items of this data set only. */
+  readonly ece: number;
+  readonly rmse: number;
+  readonly bins: readonly ReliabilityBin[];
+}
+
+/**
+ * @param of what was calibrated; only the model's own scores by levels have its score_version, which `score
+ * --calibration` looks at
+ */
+export function fitCalibrationFile(
+  { name, table, rows }: NamedRows,
+  method: 'logistic' | 'isotonic',
+  of: 'levels' | 'two_words' | 'ensemble' = 'levels',
+): CalibrationFile {
+  const { header } = table;
+  const score_version = of === 'levels' ? header.score_version : `${header.score_version}-${of}`;
+  return {
+    format: 'qalign-calibration/1',
+    dataset: name,
+    model: header.model.id,
+    score_version,
+    n: rows.scores.length,
+    curve: inMessage(() => fitCalibration(rows.scores, rows.mos, method))(),
+  };
+}
+
+export function reportCalibration(file: CalibrationFile, { rows }: NamedRows): CalibrationReport {
+  const predicted = rows.scores.map((score) => calibrate(file.curve, score));
+  const squares = predicted.reduce((sum, value, i) => sum + (value - rows.mos[i]!) ** 2, 0);
+  return {
+    method: file.curve.method,
+    fitted_on: file.dataset,
+    ...reliability(predicted, rows.mos),
+    rmse: Math.sqrt(squares / predicted.length),
+  };
+}
+
+export function validationOf(recipe: Recipe, all: readonly NamedRows[], name: string, key: string): NamedRows {
+  const entry = recipe.data.find((one) => one.name === name);
+  if (entry?.role !== 'validation')
+    throw new QalignError(
+      'CONFIG_INVALID',
+      `${key} is ${name}, which is ${entry === undefined ? 'no entry of data' : 'an entry of role test'}; fitting is done on an entry of role validation only.`,
+    );
+  return all.find((one) => one.name === name)!;
+}
+
+async function readScores({
+  csv,
+  id_column,
+  score_column,
+  name,
+}: {
+  csv: string;
+  id_column: string;
+  score_column: string;
+  name: string;
+}): Promise<Map<string, number>> {
+  const text = await readFile(csv, 'utf8').catch((cause: Error) => {
+    throw new QalignError('EVALUATION_NOT_READY', `The scores ${csv} of ${name} cannot be read: ${cause.message}.`, {
+      cause,
+    });
+  });
+  const rows = readRows(text, csv);
+  const scores = new Map<string, number>();
+  rows.forEach((row, i) => {
+    const [id, written] = [row[id_column], row[score_column]];
+    const score = written === undefined || written.trim() === '' ? Number.NaN : Number(written);
+    if (id === undefined || !Number.isFinite(score))
+      throw new QalignError(
+        'CONFIG_INVALID',
+        `${csv}, row ${i + 2}: a column "${id_column}" and a number in "${score_column}" are needed; the columns are ${Object.keys(row).join(', ')}.`,
+      );
+    if (scores.has(id)) throw new QalignError('CONFIG_INVALID', `${csv}, row ${i + 2}: ${id} stands there twice.`);
+    scores.set(id, score);
+  });
+  return scores;
+}
+
+function readRows(text: string, csv: string): Record<string, string>[] {
+  try {
+    return parse(text, { columns: true, bom: true, skip_empty_lines: true });
+  } catch (cause) {
+    throw new QalignError('CONFIG_INVALID', `${csv} is no CSV: ${(cause as Error).message}.`, { cause });
+  }
+}
+
+/** What the maths refuses is the caller's data: a sentence, not a stack. */
+function inMessage<A extends unknown[], R>(work: (...args: A) => R): (...args: A) => R {
+  return (...args) => {
+    try {
+      return work(...args);
+    } catch (cause) {
+      if (!(cause instanceof RangeError)) throw cause;
+      throw new QalignError('EVALUATION_FAILED', `${cause.message[0]?.toUpperCase()}${cause.message.slice(1)}.`, {
+        cause,
+      });
+    }
+  };
+}

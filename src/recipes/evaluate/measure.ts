@@ -1,0 +1,118 @@
+import { confusion } from '../../scoring/statistics/confusion.js';
+import { LEVELS } from '../../scoring/levels.js';
+import { logisticAt } from '../../scoring/statistics/logistic.js';
+import { computeMetrics, type Metrics, type MetricsOptions } from '../../scoring/statistics/metrics.js';
+import { twoWordScore } from '../../scoring/word-pair.js';
+import { NO_LEVEL, type PredictionFailure, type PredictionTable } from './predictions.js';
+
+/** How the scores of a table are made of its rows. */
+export type Rule = 'levels' | 'two_words';
+
+/** The predicted rows of a table, in the order of the records. */
+export interface Rows {
+  /** Places in the table. */
+  readonly index: Uint32Array;
+  readonly scores: Float64Array;
+  readonly mos: Float64Array;
+}
+
+export interface Miss {
+  readonly index: number;
+  readonly id: string;
+  readonly mos: number;
+  readonly score: number;
+  /** Score after the logistic mapping less the MOS, in units of the MOS. */
+  readonly error: number;
+}
+
+/** What one predictions file says. Serialised as it is. */
+export interface Assessment {
+  readonly dataset: string;
+  /** Records there are; `metrics.n` of them have a prediction. */
+  readonly records: number;
+  readonly failed: readonly PredictionFailure[];
+  readonly metrics: Metrics;
+  readonly level_counts: { readonly predicted: readonly number[]; readonly mos: readonly number[] | null };
+  /**
+   * Rows by the level of the MOS, columns by the level predicted, in the order of LEVELS; null where the records name
+   * no levels.
+   */
+  readonly confusion: readonly (readonly number[])[] | null;
+  readonly worst: readonly Miss[];
+}
+
+export function rowsOf(table: PredictionTable, rule: Rule): Rows {
+  const index = table.state.reduce<number[]>((found, state, i) => (state === 1 ? (found.push(i), found) : found), []);
+  const [scores, mos] = [new Float64Array(index.length), new Float64Array(index.length)];
+  const width = LEVELS.length;
+  const [good, poor] = [LEVELS.indexOf('good'), LEVELS.indexOf('poor')];
+  index.forEach((row, k) => {
+    scores[k] =
+      rule === 'levels'
+        ? table.scores[row]!
+        : twoWordScore(table.logits[row * width + good]!, table.logits[row * width + poor]!);
+    mos[k] = table.mos[row]!;
+  });
+  return { index: Uint32Array.from(index), scores, mos };
+}
+
+/** Metrics, levels and worst misses of some rows; `scores` may be those of an ensemble in place of the model's own. */
+export function assess(table: PredictionTable, rows: Rows, options: MetricsOptions = {}, worst = 12): Assessment {
+  const { index, scores, mos } = rows;
+  const n = index.length;
+  const [predicted, actual] = [new Uint8Array(n), new Uint8Array(n)];
+  let named = true;
+  for (let k = 0; k < n; k++) {
+    predicted[k] = table.level[index[k]!]!;
+    actual[k] = table.mosLevel[index[k]!]!;
+    named &&= actual[k] !== NO_LEVEL;
+  }
+  const grouped = anyGrouped(table, index);
+  const metrics = computeMetrics(
+    {
+      scores,
+      mos,
+      ...(named && n > 0 ? { levels: { predicted, actual } } : {}),
+      ...(grouped ? { groups: Array.from(index, (row) => table.groups[row]!) } : {}),
+    },
+    options,
+  );
+  return {
+    dataset: table.header.dataset,
+    records: table.header.n,
+    failed: [...table.failures.values()].sort((a, b) => a.index - b.index),
+    metrics,
+    level_counts: { predicted: counts(predicted), mos: named && n > 0 ? counts(actual) : null },
+    confusion: named && n > 0 ? confusion(predicted, actual, LEVELS.length) : null,
+    worst: worstMisses(table, rows, metrics, worst),
+  };
+}
+
+/** Whether some record names a group that is not its own id; else every row stands alone and names are not needed. */
+function anyGrouped(table: PredictionTable, index: Uint32Array): boolean {
+  return index.some((row) => table.groups[row] !== table.ids[row]);
+}
+
+function counts(levels: Uint8Array): number[] {
+  const result = new Array<number>(LEVELS.length).fill(0);
+  for (const level of levels) result[level]!++;
+  return result;
+}
+
+function worstMisses(
+  table: PredictionTable,
+  { index, scores, mos }: Rows,
+  { logistic }: Metrics,
+  count: number,
+): Miss[] {
+  if (logistic === null) return [];
+  const top: Miss[] = [];
+  for (let k = 0; k < index.length; k++) {
+    const error = logisticAt(logistic, scores[k]!) - mos[k]!;
+    if (top.length === count && Math.abs(error) <= Math.abs(top[count - 1]!.error)) continue;
+    top.push({ index: index[k]!, id: table.ids[index[k]!]!, mos: mos[k]!, score: scores[k]!, error });
+    top.sort((a, b) => Math.abs(b.error) - Math.abs(a.error) || a.index - b.index);
+    top.length = Math.min(top.length, count);
+  }
+  return top;
+}

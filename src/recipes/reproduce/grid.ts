@@ -1,0 +1,231 @@
+import { existsSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { EvaluateRecipe } from '../../config/evaluate.js';
+import { checkConfig } from '../../config/load.js';
+import { chooseModel, DEFAULT_MODEL, supports } from '../../config/models.js';
+import { runsRoot } from '../../runs/run-directory.js';
+import { escape } from '../../report/page.js';
+import { setsAtHand } from './local-data.js';
+import { evaluateDrawn, type Drawn, type EvaluateResult } from '../evaluate/evaluate.js';
+import { section } from '../evaluate/evaluation-page.js';
+import { modelSentence } from '../evaluate/markdown.js';
+import { howToConvert, missingModel, type Missing } from '../evaluate/ready.js';
+import { readRecordSet, type RecordSet } from '../evaluate/records.js';
+import {
+  difference,
+  FIGURES_FROM,
+  PAPER_MODELS,
+  TEST_SETS,
+  type PaperFigure,
+  type PaperModel,
+} from '../evaluate/paper-figures.js';
+import type { ReproducedRow, ReproducedTable, ReproduceOptions } from './index.js';
+
+/** A table of checkpoints against test sets. */
+interface Grid {
+  readonly title: string;
+  readonly models: readonly PaperModel[];
+  readonly tests: readonly string[];
+  /** Evaluate the pictures at hand too: the tables that must run on any machine. */
+  readonly atHand: boolean;
+}
+
+const { koniq, spaq, kadid, koniqSpaq, iqa, iqaVqa, iqaIaa, vqaIaa, iaa, vqa, oneAlign } = PAPER_MODELS;
+const IQA_TESTS = ['koniq', 'spaq', 'kadid', 'livec', 'agiqa', 'live', 'csiq'];
+const VQA_TESTS = ['lsvq', 'lsvq-1080p', 'konvid', 'maxwell'];
+
+export const GRIDS = {
+  table3: {
+    title: 'Table 3: IQA, trained on one data set',
+    models: [koniq, spaq, kadid],
+    tests: IQA_TESTS,
+    atHand: false,
+  },
+  table4: {
+    title: 'Table 4: IQA, trained on mixed data sets',
+    models: [koniqSpaq, iqa],
+    tests: IQA_TESTS,
+    atHand: false,
+  },
+  table5: { title: 'Table 5: VQA', models: [vqa], tests: VQA_TESTS, atHand: false },
+  table6: { title: 'Table 6: IAA', models: [iaa], tests: ['ava'], atHand: false },
+  table7: {
+    title: 'Table 7: one model for IQA, IAA and VQA',
+    models: [iqa, iaa, vqa, iqaVqa, iqaIaa, vqaIaa, oneAlign],
+    tests: [...IQA_TESTS, 'ava', ...VQA_TESTS],
+    atHand: true,
+  },
+} as const satisfies Record<string, Grid>;
+export type GridName = keyof typeof GRIDS;
+
+/** What of a grid is not on this machine. */
+export async function planGrid(name: GridName, options: ReproduceOptions): Promise<Missing[]> {
+  const grid: Grid = GRIDS[name];
+  const models = (
+    await Promise.all(grid.models.map(async (model) => ((await placeOf(model)) === undefined ? [howToGet(model)] : [])))
+  ).flat();
+  const tests = await Promise.all(
+    grid.tests
+      .filter((test) => recordsOf(test, options.data) === undefined)
+      .map((test) => howToGetTest(test, options.data)),
+  );
+  return [...models, ...tests];
+}
+
+/** Every checkpoint that is here on every test set that is here, and the embedded (or named) model beside them. */
+export async function reproduceGrid(name: GridName, options: ReproduceOptions): Promise<ReproducedTable> {
+  const grid: Grid = GRIDS[name];
+  const out = resolve(options.out ?? join('reproduced', name));
+  const sets = new Map<string, RecordSet>();
+  for (const test of grid.tests) {
+    const records = recordsOf(test, options.data);
+    if (records !== undefined)
+      sets.set(test, await readRecordSet({ name: test, records, root: null, split: null, role: 'test', paper: null }));
+  }
+  const hand = grid.atHand ? await setsAtHand(options, out, options.signal) : { sets: [], notes: [] };
+  const rows: ReproducedRow[] = [];
+  const notes: string[] = [];
+  const sections: string[] = [];
+  const all = [...sets.values(), ...hand.sets];
+  const run = async (label: string, model: string, figures: Readonly<Record<string, PaperFigure>>): Promise<void> => {
+    const choice = await chooseModel({ model });
+    const able = all.filter(({ records }) => records.every(({ task, kind }) => supports(choice, task, kind)));
+    if (able.length < all.length)
+      notes.push(
+        `${label} is not meant for ${all
+          .filter((set) => !able.includes(set))
+          .map((set) => set.name)
+          .join(', ')}, so they are left out.`,
+      );
+    if (able.length === 0) return;
+    const { result, drawn } = await evaluateOne(label, model, able, out, options);
+    notes.push(`${label}: ${modelSentence(result)}`);
+    for (const one of drawn) {
+      rows.push(rowOf(label, one, figures[one.result.dataset]));
+      sections.push((await section(one)).replace('<h2>', `<h2>${escape(label)}: `));
+    }
+  };
+  for (const model of grid.models) {
+    const place = await placeOf(model);
+    if (place !== undefined) await run(model.name, place, model.figures);
+    const figures: Readonly<Record<string, PaperFigure>> = model.figures;
+    if (place === undefined && Object.keys(figures).length === 0)
+      rows.push({
+        model: model.name,
+        'data set': 'not here, no figures recorded',
+        n: null,
+        ...blank,
+        ...paperColumns(undefined),
+      });
+    for (const test of grid.tests)
+      if (figures[test] !== undefined && (place === undefined || !sets.has(test)))
+        rows.push({
+          model: model.name,
+          'data set': TEST_SETS[test]!.title,
+          n: null,
+          ...blank,
+          ...paperColumns(figures[test]),
+        });
+  }
+  const own = options.model ?? DEFAULT_MODEL;
+  await run(options.model === undefined ? `small model (${own})` : own, own, {});
+  if (options.model === undefined && all.length > 0)
+    notes.push(
+      `Rows named "small model" are those of ${own}, the model embedded here, not of the paper's 8.2-billion-parameter model: they are not to be held against its figures.`,
+    );
+  if (all.length === 0)
+    notes.push('None of the test sets is on this machine, so only the figures of the paper are shown.');
+  notes.push(
+    ...hand.notes,
+    `The paper's figures: ${FIGURES_FROM}. Differences are ours less the paper's; in brackets 95 % intervals by source image.`,
+  );
+  return { title: grid.title, rows, notes, sections };
+}
+
+async function evaluateOne(
+  label: string,
+  model: string,
+  sets: readonly RecordSet[],
+  out: string,
+  options: ReproduceOptions,
+): Promise<{ result: EvaluateResult; drawn: readonly Drawn[] }> {
+  const name = label
+    .replaceAll(/[^A-Za-z0-9.]+/g, '-')
+    .replaceAll(/^-|-$/g, '')
+    .toLowerCase();
+  const data = sets.map((set) => ({ name: set.name, records: set.file }));
+  const recipe = checkConfig(EvaluateRecipe, { name, model, device: options.device ?? 'auto', data }, label);
+  return evaluateDrawn(recipe, sets, {
+    out: join(out, name),
+    signal: options.signal,
+    log: options.log,
+    onEvent: (event) => {
+      if (event.event === 'predicting')
+        options.onProgress?.(`${label}, ${event.dataset}: ${event.done} of ${event.total}`);
+      if (event.event === 'loading') options.onProgress?.(`${label}: ${event.message}`);
+    },
+  });
+}
+
+const blank = { srcc: null, 'srcc 95 %': null, plcc: null, 'plcc 95 %': null, 'plcc logistic': null, krcc: null };
+
+function rowOf(
+  label: string,
+  { result: { dataset, records, metrics } }: Drawn,
+  figure: PaperFigure | undefined,
+): ReproducedRow {
+  const { srcc, plcc, plcc_logistic, krcc, intervals } = metrics;
+  const between = (interval: readonly [number, number] | null): string | null =>
+    interval === null ? null : `${interval[0].toFixed(3)}…${interval[1].toFixed(3)}`;
+  return {
+    model: label,
+    'data set': TEST_SETS[dataset]?.title ?? dataset,
+    n: metrics.n === records ? metrics.n : `${metrics.n} of ${records}`,
+    srcc,
+    'srcc 95 %': between(intervals.srcc),
+    plcc,
+    'plcc 95 %': between(intervals.plcc),
+    'plcc logistic': plcc_logistic,
+    krcc,
+    ...paperColumns(figure),
+    'srcc difference': difference(srcc, figure?.srcc),
+    'plcc difference': difference(plcc, figure?.plcc),
+  };
+}
+
+function paperColumns(figure: PaperFigure | undefined): ReproducedRow {
+  return {
+    'paper srcc': figure?.srcc ?? null,
+    'paper plcc': figure?.plcc ?? null,
+    'srcc difference': null,
+    'plcc difference': null,
+  };
+}
+
+/** A finished run of the recipe, else the authors' checkpoint in the cache. */
+async function placeOf(model: PaperModel): Promise<string | undefined> {
+  const run = join(runsRoot(), model.recipe, 'model');
+  if (existsSync(join(run, 'config.json'))) return run;
+  return model.hub !== null && (await missingModel(model.hub)).length === 0 ? model.hub : undefined;
+}
+
+function howToGet(model: PaperModel): Missing {
+  const pull = model.hub === null ? '' : `qalign models pull ${model.hub}, or `;
+  return { what: `the checkpoint ${model.name}`, how: `${pull}qalign train configs/train/${model.recipe}.yaml` };
+}
+
+function recordsOf(test: string, data: string | undefined): string | undefined {
+  const { folders, split } = TEST_SETS[test]!;
+  const names = split === 'all' ? ['all', 'test'] : [split];
+  return folders
+    .flatMap((folder) => names.map((name) => join(data ?? 'data', folder, `${name}.jsonl`)))
+    .find((path) => existsSync(path));
+}
+
+async function howToGetTest(test: string, data = 'data'): Promise<Missing> {
+  const { folders, split, title } = TEST_SETS[test]!;
+  return {
+    what: `the test set ${title} (${join(data, folders[0]!, `${split}.jsonl`)})`,
+    how: await howToConvert(test, `${join(data, folders[0]!)}/`),
+  };
+}

@@ -1,0 +1,136 @@
+import { hint } from '../../base/suggest.js';
+import { QalignError } from '../../base/errors.js';
+import type { Logger } from '../../base/logger.js';
+import type { Missing } from '../evaluate/ready.js';
+import type { GridName } from './grid.js';
+
+/** What a table may need. Each table says which of it. */
+export interface ReproduceOptions {
+  /** Folder of published label files. */
+  readonly labels?: string | undefined;
+  /** Folder of records, `<dataset>/<split>.jsonl`. */
+  readonly data?: string | undefined;
+  readonly model?: string | undefined;
+  readonly device?: string | undefined;
+  /** Folder of pictures and clips at hand, for machines without the data sets of the paper. */
+  readonly media?: string | undefined;
+  /** Where predictions and reports go; `reproduced/<table>` by default. */
+  readonly out?: string | undefined;
+  readonly log?: Logger | undefined;
+  readonly signal?: AbortSignal | undefined;
+  readonly onProgress?: ((message: string) => void) | undefined;
+}
+
+export type ReproducedRow = Readonly<Record<string, string | number | null>>;
+
+/** Our figures beside the published ones: `srcc` and `paper_srcc`. */
+export interface ReproducedTable {
+  readonly title: string;
+  readonly rows: readonly ReproducedRow[];
+  /** What a reader must know: rows that could not be computed and why, parts of a set. */
+  readonly notes: readonly string[];
+  /** Plots and pictures for the HTML page. */
+  readonly sections?: readonly string[];
+}
+
+export interface TableEntry {
+  readonly summary: string;
+  /** Options that it cannot do without. */
+  readonly needs: readonly ('labels' | 'data' | 'model')[];
+  /** What is not on this machine, and how to get it; looked for before anything runs. */
+  plan?(options: ReproduceOptions): Promise<Missing[]>;
+  load(): Promise<(options: ReproduceOptions) => Promise<ReproducedTable>>;
+}
+
+/**
+ * The tables of the paper that can be made here, in its order. A new one: a file `reproduce-<table>.ts` and a row here.
+ */
+export const TABLES: Readonly<Record<string, TableEntry>> = {
+  table1: {
+    summary: 'how a model answers when asked to rate: with adjectives or numbers',
+    needs: [],
+    plan: async (options) => (await import('./table1.js')).planTable1(options),
+    load: async () => (await import('./table1.js')).table1,
+  },
+  table2: {
+    summary: 'how precise the levels are: their correlation with the MOS',
+    needs: ['labels'],
+    load: async () => (await import('./table2.js')).table2,
+  },
+  table3: grid('table3', 'IQA, trained on one data set'),
+  table4: grid('table4', 'IQA, trained on mixed data sets'),
+  table5: grid('table5', 'VQA'),
+  table6: grid('table6', 'IAA'),
+  table7: grid('table7', 'one model for IQA, IAA and VQA'),
+  table8: {
+    summary: 'epochs to converge: a small training here, measured after each',
+    needs: [],
+    plan: async (options) => (await import('./training.js')).planExperiment('koniq', options),
+    load: async () => (await import('./training.js')).table8,
+  },
+  table9: {
+    summary: 'latency and throughput of pictures by batch',
+    needs: [],
+    plan: planModel,
+    load: async () => (await import('./speed.js')).table9,
+  },
+  table10: {
+    summary: 'latency of clips by length',
+    needs: [],
+    plan: planModel,
+    load: async () => (await import('./speed.js')).table10,
+  },
+  table11: {
+    summary: 'levels against scores: two small trainings here',
+    needs: [],
+    plan: async (options) => (await import('./training.js')).planExperiment('score-text', options),
+    load: async () => (await import('./training.js')).table11,
+  },
+  table12: {
+    summary: 'logits, probabilities and score of pictures, as figures',
+    needs: [],
+    plan: planModel,
+    load: async () => (await import('./table12.js')).table12,
+  },
+};
+
+function grid(name: GridName, summary: string): TableEntry {
+  return {
+    summary,
+    needs: [],
+    plan: async (options) => (await import('./grid.js')).planGrid(name, options),
+    load: async () => async (options) => (await import('./grid.js')).reproduceGrid(name, options),
+  };
+}
+
+/** Runs with any model; the paper's is OneAlign. */
+async function planModel({ model }: ReproduceOptions): Promise<Missing[]> {
+  return (await import('../evaluate/ready.js')).missingModel(model ?? 'one-align');
+}
+
+/** What of a table is missing on this machine; nothing is started. @throws QalignError USAGE for an unknown table */
+export async function planTable(name: string, options: ReproduceOptions): Promise<Missing[]> {
+  const entry = entryOf(name);
+  const flags = entry.needs
+    .filter((need) => options[need] === undefined)
+    .map((need) => ({
+      what: `--${need}, without which ${name} cannot be made`,
+      how: `qalign reproduce ${name} --${need} ${need === 'model' ? 'NAME' : 'DIR'}`,
+    }));
+  return [...flags, ...((await entry.plan?.(options)) ?? [])];
+}
+
+function entryOf(name: string): TableEntry {
+  const entry = Object.hasOwn(TABLES, name) ? TABLES[name] : undefined;
+  if (entry === undefined)
+    throw new QalignError('USAGE', `There is no table "${name}" to reproduce${hint(name, Object.keys(TABLES))}.`);
+  return entry;
+}
+
+/** @throws QalignError USAGE for an unknown table or a missing option, and what computing it throws */
+export async function reproduce(name: string, options: ReproduceOptions): Promise<ReproducedTable> {
+  const entry = entryOf(name);
+  const missing = entry.needs.find((need) => options[need] === undefined);
+  if (missing !== undefined) throw new QalignError('USAGE', `${name} needs --${missing}.`);
+  return (await entry.load())(options);
+}

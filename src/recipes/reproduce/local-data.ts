@@ -1,0 +1,227 @@
+import { existsSync, readdirSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
+import { basename, extname, join } from 'node:path';
+import { parse } from 'csv-parse/sync';
+import type { DatasetRecord } from '../../../bridge/protocol/record.js';
+import { partition } from '../../datasets/partition.js';
+import { QalignError } from '../../base/errors.js';
+import { DISTORTIONS, distort, strengthAt } from '../../media/distort.js';
+import { readPicture, writePng } from '../../media/write-picture.js';
+import { packageRoot } from '../../base/package-root.js';
+import { levelFinder, PAPER_RULE } from '../../scoring/level-conversion.js';
+import { convertDataset } from '../data/convert.js';
+import { readRecordSet, recordSet, type RecordSet } from '../evaluate/records.js';
+
+/** Record sets made of the pictures on this machine, for machines without the data sets of the paper. */
+export interface AtHand {
+  readonly sets: readonly RecordSet[];
+  /** What each of them is, in sentences. */
+  readonly notes: readonly string[];
+}
+
+/** Rows of BIQ2021's file, and how many of them the embedded model has not seen. */
+const RATED = 3000;
+const HELD_OUT = 500;
+const SOURCES = 6;
+const STEPS = 3;
+
+/**
+ * Finds what can be evaluated in a folder of pictures: `biq2021/` and `videos/` with their labels, and a series of
+ * falling quality made of up to six pictures (of `kodak/`, else of the folder itself, else of the repository's
+ * samples).
+ * @param out where the series is written
+ */
+export async function setsAtHand(
+  { media, data }: { media?: string | undefined; data?: string | undefined },
+  out: string,
+  signal?: AbortSignal,
+): Promise<AtHand> {
+  if (media !== undefined && !existsSync(media))
+    throw new QalignError('MEDIA_NOT_FOUND', `There is no folder ${media}; name one with pictures (--media).`);
+  const found = [
+    (await heldOutRecords(data ?? 'data')) ?? (media === undefined ? undefined : await biq2021(media)),
+    media === undefined ? undefined : await konvidClips(media),
+    await series(media, out, signal),
+  ].filter((one) => one !== undefined);
+  return { sets: found.map(({ set }) => set), notes: found.map(({ note }) => note) };
+}
+
+interface Found {
+  readonly set: RecordSet;
+  readonly note: string;
+}
+
+/**
+ * What configs/train/nano.yaml keeps from training is told by the label file alone: its split is seeded
+ * (configs/models/nano/README.md).
+ */
+async function biq2021(media: string): Promise<Found | undefined> {
+  const folder = join(media, 'biq2021');
+  const labels = join(folder, 'train_3000.csv');
+  if (!existsSync(labels)) return undefined;
+  let text = '';
+  await convertDataset({
+    dataset: labels,
+    own: { name: 'biq2021', imageColumn: 'Image Name', scoreColumn: 'MOS' },
+    range: [0, 1],
+    out: (part) => void (text += part),
+  });
+  const rated = text
+    .split('\n')
+    .filter((line) => line !== '')
+    .map((line) => JSON.parse(line) as DatasetRecord);
+  const part = rated.length === RATED ? partition(rated, { dev: HELD_OUT, train: 'rest' }, 1) : [];
+  const isHere = ({ media: name }: DatasetRecord): boolean => existsSync(join(folder, 'images', name));
+  const held = rated.filter((one, i) => part[i] === 'dev' && isHere(one));
+  const here = held.length > 0 ? held : rated.filter(isHere);
+  if (here.length === 0) return undefined;
+  const records = here.map((one) => ({ ...one, media: join('images', one.media) }));
+  const what =
+    held.length > 0
+      ? `the ${held.length} pictures that configs/train/nano.yaml keeps from training`
+      : `${here.length} pictures on which configs/train/nano.yaml trains, so that a row of that model flatters it`;
+  return {
+    set: recordSet('biq2021', labels, records, folder),
+    note: `biq2021: ${what}; mean opinion scores on 0–1, levels by Eq. 1 over 0–1.`,
+  };
+}
+
+/** The pictures that the recipe of the embedded model kept from its training. */
+async function heldOutRecords(data: string): Promise<Found | undefined> {
+  const file = join(data, 'biq2021', 'dev.jsonl');
+  if (!existsSync(file)) return undefined;
+  const set = await readRecordSet({
+    name: 'biq2021',
+    records: file,
+    root: null,
+    split: null,
+    role: 'test',
+    paper: null,
+  });
+  return set.media.every((path) => existsSync(path))
+    ? {
+        set,
+        note: `biq2021: the ${set.records.length} pictures of ${file}, which configs/train/nano.yaml keeps from training; mean opinion scores on 0–1.`,
+      }
+    : undefined;
+}
+
+async function konvidClips(media: string): Promise<Found | undefined> {
+  const labels = join(media, 'videos', 'labels.csv');
+  if (!existsSync(labels)) return undefined;
+  const rows = (await readCsv(labels)).filter(
+    (row) => row['dataset'] === 'KoNViD-1k' && existsSync(join(media, 'videos', row['file'] ?? '')),
+  );
+  if (rows.length < 3) return undefined;
+  const levelOf = levelFinder(PAPER_RULE, { min: 1, max: 5 });
+  const records = rows.map((row, i) =>
+    record({
+      id: row['file']!,
+      media: row['file']!,
+      dataset: 'konvid1k',
+      mos: Number(row['mos']),
+      level: PAPER_RULE.names[levelOf(Number(row['mos']))!]!,
+      row: i + 2,
+      file: 'labels.csv',
+      kind: 'video',
+    }),
+  );
+  return {
+    set: recordSet('konvid-clips', labels, records, join(media, 'videos')),
+    note: `konvid-clips: ${records.length} clips of KoNViD-1k with their scores; too few to tell models apart.`,
+  };
+}
+
+/**
+ * Every kind of distortion in rising strength: the number that stands for the MOS is 5 − 4 · strength, nobody's
+ * opinion.
+ */
+async function series(media: string | undefined, out: string, signal: AbortSignal | undefined): Promise<Found> {
+  const sources = sourcePictures(media);
+  const folder = join(out, 'series');
+  const records: DatasetRecord[] = [];
+  const levelOf = levelFinder(PAPER_RULE, { min: 1, max: 5 });
+  const add = (name: string, group: string, mos: number): void => {
+    records.push({
+      ...record({
+        id: name,
+        media: name,
+        dataset: 'series',
+        mos,
+        level: PAPER_RULE.names[levelOf(mos)!]!,
+        row: records.length + 1,
+        file: 'series',
+      }),
+      group,
+    });
+  };
+  for (const [number, path] of sources.entries()) {
+    const group = basename(path, extname(path));
+    const picture = await readPicture(path);
+    const write = async (name: string, make: () => Promise<typeof picture>): Promise<void> => {
+      signal?.throwIfAborted();
+      if (!existsSync(join(folder, name))) await writePng(join(folder, name), await make());
+    };
+    await write(`${group}.png`, async () => picture);
+    add(`${group}.png`, group, 5);
+    for (const kind of DISTORTIONS) {
+      for (let step = 1; step <= STEPS; step++) {
+        const name = `${group}-${kind}-${step}.png`;
+        await write(name, () => distort(picture, kind, strengthAt(kind, (step - 0.5) / STEPS), number));
+        add(name, group, 5 - (4 * step) / STEPS);
+      }
+    }
+  }
+  const note = `series: ${records.length} pictures made here of ${sources.length} by ${DISTORTIONS.length} kinds of distortion in ${STEPS} strengths; its "MOS" is 5 − 4 · strength, by construction and nobody's opinion. configs/train/nano.yaml teaches with such series of other pictures, so that a row of that model flatters it.`;
+  return { set: recordSet('series', folder, records, folder), note };
+}
+
+function sourcePictures(media: string | undefined): string[] {
+  const folders = media === undefined ? [] : [join(media, 'kodak'), media];
+  for (const folder of folders) {
+    if (!existsSync(folder)) continue;
+    const names = readdirSync(folder)
+      .filter((name) => /\.(png|jpe?g|webp)$/i.test(name))
+      .sort();
+    if (names.length > 0) return names.slice(0, SOURCES).map((name) => join(folder, name));
+  }
+  return [join(packageRoot, 'test', 'fixtures', 'pictures', 'pristine.jpg')];
+}
+
+function record({
+  id,
+  media,
+  dataset,
+  mos,
+  level,
+  row,
+  file,
+  kind = 'image',
+}: {
+  id: string;
+  media: string;
+  dataset: string;
+  mos: number;
+  level: string;
+  row: number;
+  file: string;
+  kind?: 'image' | 'video';
+}): DatasetRecord {
+  return {
+    id,
+    media,
+    kind,
+    task: 'quality',
+    dataset,
+    mos,
+    level,
+    question: `<|image|>How would you rate the quality of this ${kind}?`,
+    answer: `The quality of the ${kind} is ${level}.`,
+    split: 'test',
+    source: { file, row },
+  };
+}
+
+async function readCsv(path: string): Promise<Record<string, string>[]> {
+  return parse(await readFile(path, 'utf8'), { columns: true, bom: true, skip_empty_lines: true });
+}

@@ -1,0 +1,55 @@
+import { join } from 'node:path';
+import { writeWhole } from '../evaluate/evaluate.js';
+import type { Missing } from '../evaluate/ready.js';
+import { provenance } from '../../base/provenance.js';
+import type { ReproducedTable } from './index.js';
+import { escape, page, table as htmlTable } from '../../report/page.js';
+import { decimal, markdownTable } from '../../report/text.js';
+
+/**
+ * The table as texts, the head first: columns in the order in which rows name them, correlations with three digits as
+ * papers print them.
+ */
+export function cellsOf({ rows }: Pick<ReproducedTable, 'rows'>): string[][] {
+  const columns = [...new Set(rows.flatMap((row) => Object.keys(row)))];
+  const cell = (column: string, value: string | number | null | undefined): string => {
+    if (typeof value !== 'number') return value ?? '–';
+    return /srcc|plcc|krcc/.test(column) || !Number.isInteger(value) ? decimal(value, 3) : String(value);
+  };
+  return [columns, ...rows.map((row) => columns.map((column) => cell(column, row[column])))];
+}
+
+export function tableMarkdown(table: ReproducedTable): string {
+  const [head = [], ...rows] = cellsOf(table);
+  return `# ${table.title}\n\n${markdownTable(head, rows)}\n\n${table.notes.map((note) => `- ${note}`).join('\n')}\n`;
+}
+
+/** `<name>.md`, `<name>.json` and `report.html`, each whole or not at all. */
+export async function writeReproduced(
+  folder: string,
+  name: string,
+  table: ReproducedTable,
+  missing: readonly Missing[],
+): Promise<void> {
+  const { title, rows, notes, sections = [] } = table;
+  const made = await provenance();
+  const lacks = missing.map(({ what, how }) => `${what}; to get it: ${how}`);
+  const lacking =
+    lacks.length === 0 ? '' : `\n## Not on this machine\n\n${lacks.map((text) => `- ${text}`).join('\n')}\n`;
+  await writeWhole(join(folder, `${name}.md`), tableMarkdown(table) + lacking);
+  await writeWhole(
+    join(folder, `${name}.json`),
+    `${JSON.stringify({ title, rows, notes, missing, provenance: made }, null, 1)}\n`,
+  );
+  const [head = [], ...cells] = cellsOf(table);
+  const list = (texts: readonly string[]): string =>
+    `<ul>${texts.map((text) => `<li>${escape(text)}</li>`).join('')}</ul>`;
+  const body = [
+    htmlTable(head, cells),
+    list(notes),
+    ...sections,
+    ...(lacks.length === 0 ? [] : ['<h2>Not on this machine</h2>', list(lacks)]),
+    `<p class="soft">qalign ${escape(made.qalign)}${made.commit === null ? '' : `, commit ${escape(made.commit.slice(0, 12))}`}.</p>`,
+  ];
+  await writeWhole(join(folder, 'report.html'), page({ title, body: body.join('\n') }));
+}

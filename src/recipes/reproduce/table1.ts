@@ -1,0 +1,74 @@
+import { join } from 'node:path';
+import { DEFAULT_MODEL } from '../../config/models.js';
+import { loadPrompt } from '../../config/prompts.js';
+import { QalignError } from '../../base/errors.js';
+import { expandSources } from '../../media/sources.js';
+import { packageRoot } from '../../base/package-root.js';
+import { answerKind, type AnswerKind } from '../../prompts/answer-kind.js';
+import { renderPrompt } from '../../prompts/render.js';
+import { table as htmlTable } from '../../report/page.js';
+import { generateAnswers } from '../score/generate.js';
+import { missingModel, type Missing } from '../evaluate/ready.js';
+import type { ReproducedTable, ReproduceOptions } from './index.js';
+
+const MOST_PICTURES = 50;
+const MOST_TOKENS = 48;
+const BASE_MODEL = 'mplug-owl2';
+
+export async function planTable1(options: ReproduceOptions): Promise<Missing[]> {
+  return missingModel(options.model ?? BASE_MODEL);
+}
+
+/** How a model answers when it is asked to rate: with adjectives or with numbers. Greedy generation. */
+export async function table1(options: ReproduceOptions): Promise<ReproducedTable> {
+  const pictures: string[] = [];
+  for await (const source of expandSources([options.media ?? join(packageRoot, 'test', 'fixtures', 'pictures')])) {
+    if (source.kind === 'image' && source.error === undefined && typeof source.media === 'string')
+      pictures.push(source.media);
+    if (pictures.length === MOST_PICTURES) break;
+  }
+  if (pictures.length === 0)
+    throw new QalignError(
+      'MEDIA_NOT_FOUND',
+      `There is no picture in ${options.media}; name a folder with pictures (--media).`,
+    );
+  const baseIsHere = (await missingModel(BASE_MODEL)).length === 0;
+  const model = options.model ?? (baseIsHere ? BASE_MODEL : DEFAULT_MODEL);
+  const prompt = renderPrompt(await loadPrompt('open-rating'), 'quality', 'image');
+  const { answers, choice, precision, device } = await generateAnswers(pictures, prompt, {
+    model,
+    device: options.device,
+    log: options.log,
+    signal: options.signal,
+    maxNewTokens: MOST_TOKENS,
+    onProgress: (done, total) => options.onProgress?.(`${done} of ${total} answers`),
+  });
+  const kinds = answers.map(({ text }) => answerKind(text));
+  const count = (kind: AnswerKind): number => kinds.filter((one) => one === kind).length;
+  const share = (kind: AnswerKind): string => `${((100 * count(kind)) / kinds.length).toFixed(1)} %`;
+  const row = {
+    model,
+    n: answers.length,
+    adjectives: share('adjective'),
+    numbers: share('number'),
+    both: share('both'),
+    neither: share('neither'),
+    'ended by itself': answers.filter(({ finished }) => finished).length,
+  };
+  const whose = choice.untrained
+    ? ' It is UNTRAINED: what it says is noise.'
+    : model === DEFAULT_MODEL
+      ? ' It is the small model embedded here and was taught one sentence; the paper asked large models that were taught to talk.'
+      : '';
+  const notes = [
+    `Asked ${JSON.stringify(prompt)}, greedily, ${MOST_TOKENS} tokens at most; ${precision} on ${device}.${whose}`,
+    "An answer with a word that rates counts as adjectives, with a figure as numbers. The paper's shares are not recorded here.",
+  ];
+  const sections = [
+    `<h2>Answers</h2>${htmlTable(
+      ['picture', 'answer', 'kind'],
+      answers.map(({ picture, text }, i) => [picture, text, kinds[i]!]),
+    )}`,
+  ];
+  return { title: 'Table 1: how models answer when asked to rate', rows: [row], notes, sections };
+}

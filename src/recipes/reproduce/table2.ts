@@ -1,0 +1,68 @@
+import { existsSync } from 'node:fs';
+import { convertRatings } from '../../datasets/convert.js';
+import { QalignError } from '../../base/errors.js';
+import { openSource, planConversion } from '../data/source.js';
+import { difference } from '../evaluate/paper-figures.js';
+import type { ReproducedRow, ReproducedTable, ReproduceOptions } from './index.js';
+
+/**
+ * Q-Align (arXiv 2312.17090), Table 2: SRCC and PLCC between the levels, as the numbers 5 … 1, and the MOS, on the
+ * training splits.
+ */
+const PAPER = [
+  { dataset: 'koniq10k', split: 'train', srcc: 0.952, plcc: 0.961 },
+  { dataset: 'spaq', split: undefined, srcc: 0.969, plcc: 0.968 },
+  { dataset: 'kadid10k', split: 'train', srcc: 0.979, plcc: 0.982 },
+  { dataset: 'ava', split: undefined, srcc: 0.92, plcc: 0.93 },
+  { dataset: 'lsvq', split: 'train', srcc: 0.94, plcc: 0.944 },
+] as const;
+
+/**
+ * Rows whose labels are not in the folder are left out and noted. @throws QalignError DATASET_NOT_FOUND where none is
+ * there, DATASET_*
+ */
+export async function table2({ labels = '', signal, onProgress }: ReproduceOptions): Promise<ReproducedTable> {
+  if (!existsSync(labels))
+    throw new QalignError(
+      'DATASET_NOT_FOUND',
+      `There is no folder ${labels}; name the one with the label files (--labels).`,
+    );
+  const rows: ReproducedRow[] = [];
+  const notes: string[] = [];
+  for (const paper of PAPER) {
+    signal?.throwIfAborted();
+    onProgress?.(paper.dataset);
+    try {
+      const opened = await openSource({ dataset: paper.dataset, labels });
+      const plan = await planConversion(opened, { preset: 'official', softLabels: 'none', split: paper.split });
+      const { n, n_all, srcc, plcc, files } = await convertRatings(
+        opened.scan,
+        { ...plan, mediaOf: ({ name }) => name },
+        () => undefined,
+      );
+      rows.push({
+        dataset: paper.dataset,
+        n,
+        srcc,
+        plcc,
+        paper_srcc: paper.srcc,
+        paper_plcc: paper.plcc,
+        srcc_difference: difference(srcc, paper.srcc),
+        plcc_difference: difference(plcc, paper.plcc),
+        n_all,
+      });
+      notes.push(
+        `${paper.dataset}: ${n} of the ${n_all} ${paper.split === undefined ? 'rows' : `rows of its split ${paper.split}`} of ${files.join(', ')} are inside the range of the levels`,
+      );
+    } catch (error) {
+      if (!(error instanceof QalignError) || error.code !== 'DATASET_NOT_FOUND') throw error;
+      notes.push(`${paper.dataset} is left out: ${error.message}`);
+    }
+  }
+  if (rows.length === 0)
+    throw new QalignError(
+      'DATASET_NOT_FOUND',
+      `None of ${PAPER.map(({ dataset }) => dataset).join(', ')} has its label files in ${labels}; "qalign dataset list" says which they are.`,
+    );
+  return { title: 'Table 2: precision of the conversion from scores to levels', rows, notes };
+}

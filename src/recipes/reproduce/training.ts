@@ -1,0 +1,312 @@
+import { existsSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { EvaluateRecipe } from '../../config/evaluate.js';
+import { checkConfig } from '../../config/load.js';
+import { chooseModel, DEFAULT_MODEL, type ModelChoice } from '../../config/models.js';
+import { loadPrompt } from '../../config/prompts.js';
+import { QalignError } from '../../base/errors.js';
+import { renderPrompt } from '../../prompts/render.js';
+import { figure } from '../../report/page.js';
+import { lines, scatter } from '../../report/plots.js';
+import { LEVELS } from '../../scoring/levels.js';
+import { computeMetrics } from '../../scoring/statistics/metrics.js';
+import { setsAtHand } from './local-data.js';
+import { evaluateDrawn, writeWhole, type Drawn } from '../evaluate/evaluate.js';
+import { missingModel, type Missing } from '../evaluate/ready.js';
+import { recordSet, type RecordSet } from '../evaluate/records.js';
+import { generateAnswers } from '../score/generate.js';
+import { difference, PAPER_LEVELS_AGAINST_SCORES } from '../evaluate/paper-figures.js';
+import type { ReproducedRow, ReproducedTable, ReproduceOptions } from './index.js';
+import { train, type TrainResult } from '../train/train.js';
+
+/**
+ * The small experiments, a minute or two on a CPU: all of an untrained model, or what follows the encoder of a trained
+ * one, whose features are measured once, so that it can go over them often enough to learn another way to answer.
+ */
+const FROM_NOTHING = { epochs: 4, learning_rates: { default: 1e-3 } };
+const FROM_TRAINED = {
+  epochs: 24,
+  learning_rates: { default: 1e-3 },
+  freeze: ['vision'],
+  cache_features: true,
+  schedule: 'one_cycle',
+  warmup: 0.2,
+};
+
+/** What the paper's own experiment would take, in place of the small one here. */
+export async function planExperiment(
+  recipe: 'koniq' | 'score-text',
+  { data = 'data' }: ReproduceOptions,
+): Promise<Missing[]> {
+  const folder = join(data, recipe === 'koniq' ? 'koniq' : 'koniq-score-text');
+  const convert = `qalign dataset convert koniq10k --labels DIR --out ${folder}/${recipe === 'koniq' ? '' : ' --score-text'}`;
+  const records = {
+    what: `the paper's training data (${join(folder, 'train.jsonl')})`,
+    how: `get the pictures of KonIQ-10k from its authors ("qalign dataset list" names them), then: ${convert}, and on a large GPU: qalign train configs/train/${recipe}.yaml`,
+  };
+  return [...(await missingModel('mplug-owl2')), ...(existsSync(join(folder, 'train.jsonl')) ? [] : [records])];
+}
+
+/** How many epochs it takes: one run, evaluated before the first step and after every epoch. */
+export async function table8(options: ReproduceOptions): Promise<ReproducedTable> {
+  const setting = await prepare(options, 'table8');
+  const found: { step: number; srcc: number | null; plcc: number | null; items: number }[] = [];
+  const before = (await evaluateOn(setting, 'before', setting.choice.model, join(setting.out, 'before'), options))
+    .result.metrics;
+  let perEpoch = 1;
+  await run(setting, 'levels', setting.train.file, { dev: [setting.test.file] }, options, (event) => {
+    if (event.event === 'started') perEpoch = event.steps_per_epoch;
+    if (event.event === 'evaluation') found.push(event);
+  });
+  const rows = [
+    { epoch: 0, step: 0, n: before.n, srcc: before.srcc, plcc: before.plcc },
+    ...found.map(({ step, srcc, plcc, items }) => ({ epoch: Math.round(step / perEpoch), step, n: items, srcc, plcc })),
+  ];
+  const best = Math.max(...rows.map(({ srcc }) => srcc ?? -1));
+  const first = rows.find(({ srcc }) => (srcc ?? -1) >= best - 0.01);
+  const plot = lines({
+    series: [
+      { name: 'SRCC', points: pointsOf(rows, 'srcc') },
+      { name: 'PLCC', points: pointsOf(rows, 'plcc') },
+    ],
+    xLabel: 'epoch',
+    yLabel: 'correlation',
+  });
+  const within =
+    first === undefined
+      ? []
+      : [
+          `Within 0.01 of the best SRCC ${first.epoch === 0 ? 'before the first step: this training teaches the model nothing that it did not know' : `after epoch ${first.epoch}`}.`,
+        ];
+  return {
+    title: 'Table 8: epochs to converge',
+    rows,
+    notes: [
+      ...setting.notes,
+      'Epoch 0 is the model before its first step.',
+      ...within,
+      "The paper's figures are not recorded here.",
+    ],
+    sections: [
+      figure(
+        plot,
+        `${setting.model} trained on ${setting.train.records.length} records here, measured on ${setting.test.records.length}.`,
+      ),
+    ],
+  };
+}
+
+/**
+ * Levels against scores: the same model trained to say a level and to say the number, on the same items for as long.
+ */
+export async function table11(options: ReproduceOptions): Promise<ReproducedTable> {
+  const setting = await prepare(options, 'table11');
+  const { test, train: training } = setting;
+  const levels = await run(setting, 'levels', training.file, {}, options);
+  const { rows: predicted, table } = (
+    await evaluateOn(setting, 'levels', join(levels.folder, 'model'), join(levels.folder, 'evaluation'), options)
+  ).named;
+  const hard = Float64Array.from(predicted.index, (row) => LEVELS.length - table.level[row]!);
+  const numbers = await writeRecords(join(setting.out, 'records', 'train-scores.jsonl'), training, (record) => ({
+    ...record,
+    answer: `The quality of the image is ${record.mos.toFixed(2)}.`,
+  }));
+  const scores = await run(setting, 'scores', numbers, { score_text: true }, options);
+  const prompt = renderPrompt(await loadPrompt('default'), 'quality', 'image');
+  const { answers } = await generateAnswers(test.media, prompt, {
+    model: join(scores.folder, 'model'),
+    device: 'cpu',
+    maxNewTokens: 8,
+    signal: options.signal,
+    log: options.log,
+    onProgress: (done, total) => options.onProgress?.(`scores as text: ${done} of ${total}`),
+  });
+  const read = answers.map(({ text }) => Number(/^\s*(\d+(\.\d+)?)/.exec(text)?.[1] ?? Number.NaN));
+  const readable = read.flatMap((score, i) => (Number.isFinite(score) ? [i] : []));
+  const mos = test.records.map((record) => record.mos);
+  const groups = test.records.map((record) => record.group ?? record.id);
+  const row = (
+    name: string,
+    items: readonly number[],
+    scoresOf: (i: number) => number,
+    paper: number | null,
+  ): ReproducedRow => {
+    const {
+      n,
+      srcc,
+      plcc,
+      krcc,
+      mean_correlation: mean,
+      intervals,
+    } = computeMetrics({
+      scores: items.map(scoresOf),
+      mos: items.map((i) => mos[i]!),
+      groups: items.map((i) => groups[i]!),
+    });
+    const srccInterval = intervals.srcc;
+    return {
+      'trained on, read as': name,
+      n: n === mos.length ? n : `${n} of ${mos.length}`,
+      srcc,
+      'srcc 95 %': srccInterval === null ? null : `${srccInterval[0].toFixed(3)}…${srccInterval[1].toFixed(3)}`,
+      plcc,
+      krcc,
+      '(srcc+plcc)/2': mean,
+      'paper (srcc+plcc)/2': paper,
+      difference: difference(mean, paper),
+    };
+  };
+  const everything = [...mos.keys()];
+  const rows = [
+    row('levels, weighted sum (Eq. 4)', everything, (i) => predicted.scores[i]!, PAPER_LEVELS_AGAINST_SCORES.levels),
+    row('levels, the most probable', everything, (i) => hard[i]!, null),
+    row('scores, the number it says', readable, (i) => read[i]!, PAPER_LEVELS_AGAINST_SCORES.scores),
+  ];
+  const headStart = setting.choice.untrained
+    ? []
+    : [
+        `Both trainings begin from the weights of ${setting.model}, which know levels and no numbers: the rows of levels have that start over the row of scores.`,
+      ];
+  const unread =
+    readable.length === mos.length
+      ? []
+      : [
+          `${mos.length - readable.length} of ${mos.length} answers of the model trained on scores hold no number (such as ${JSON.stringify(answers.find((_, i) => !Number.isFinite(read[i]))?.text.slice(0, 40))}); ${readable.length === 0 ? 'its row is empty' : 'its row is over the rest'}.`,
+        ];
+  const cloud = (title: string, items: readonly number[], scoresOf: (i: number) => number): string =>
+    figure(
+      scatter({
+        points: items.map((i) => ({ x: scoresOf(i), y: mos[i]!, label: test.records[i]!.id })),
+        xLabel: 'score',
+        yLabel: 'MOS',
+      }),
+      title,
+    );
+  return {
+    title: 'Table 11: levels against scores',
+    rows,
+    notes: [
+      ...setting.notes,
+      ...headStart,
+      ...unread,
+      "The paper's figures are those of mPLUG-Owl2 trained on KonIQ-10k and tested on KADID-10k: another model on other data, so that the differences say nothing of either.",
+    ],
+    sections: [
+      `<div class="row">${cloud('Trained on levels, weighted sum.', everything, (i) => predicted.scores[i]!)}${cloud('Trained on scores as text.', readable, (i) => read[i]!)}</div>`,
+    ],
+  };
+}
+
+interface Setting {
+  readonly out: string;
+  readonly model: string;
+  readonly choice: ModelChoice;
+  readonly train: RecordSet;
+  readonly test: RecordSet;
+  readonly notes: readonly string[];
+}
+
+/** The series at hand, parted by source picture where there are several. */
+async function prepare(options: ReproduceOptions, table: string): Promise<Setting> {
+  const model = options.model ?? DEFAULT_MODEL;
+  const choice = await chooseModel({ model });
+  if (!existsSync(join(choice.model, 'config.json')))
+    throw new QalignError(
+      'EVALUATION_NOT_READY',
+      `${model} is not in a folder here, and the experiments of ${table} train from one; name a folder with --model, or leave it out for the small model.`,
+    );
+  const out = resolve(options.out ?? join('reproduced', table));
+  const { sets } = await setsAtHand({ media: options.media }, out, options.signal);
+  const all = sets.find(({ name }) => name === 'series')!;
+  const groups = [...new Set(all.records.map(({ group }) => group))];
+  const held = new Set(groups.length < 3 ? groups : groups.slice(-Math.ceil(groups.length / 3)));
+  const learned = groups.length < 3 ? new Set(groups) : new Set(groups.filter((group) => !held.has(group)));
+  const part = async (name: string, chosen: ReadonlySet<string | undefined>): Promise<RecordSet> => {
+    const file = join(out, 'records', `${name}.jsonl`);
+    const indices = [...all.records.keys()].filter((i) => chosen.has(all.records[i]!.group));
+    const records = indices.map((i) => ({ ...all.records[i]!, media: all.media[i]! }));
+    await writeWhole(file, records.map((record) => `${JSON.stringify(record)}\n`).join(''));
+    return recordSet('series', file, records, out);
+  };
+  const [training, test] = [await part('train', learned), await part('test', held)];
+  const same =
+    groups.length < 3
+      ? 'the same pictures, because there are too few to hold some back: it shows that the machinery runs and nothing of generalisation'
+      : `${held.size} other pictures and their distortions`;
+  const notes = [
+    `A small experiment on this machine: ${model}${choice.untrained ? ' (begins UNTRAINED)' : ''}, ${(choice.untrained ? FROM_NOTHING : FROM_TRAINED).epochs} epochs on ${training.records.length} pictures (distortions of ${learned.size}), measured on ${same}.`,
+    'The "MOS" is 5 − 4 · strength of the distortion, by construction and nobody\'s opinion. The figures are those of this small model and small data: the paper trained 8.2 billion parameters on its data sets (configs/train has the recipes).',
+  ];
+  return { out, model, choice, train: training, test, notes };
+}
+
+async function evaluateOn(
+  { test }: Setting,
+  name: string,
+  model: string,
+  out: string,
+  options: ReproduceOptions,
+): Promise<Drawn> {
+  const recipe = checkConfig(
+    EvaluateRecipe,
+    { name, model, prompt: 'default', device: 'cpu', data: [{ name: test.name, records: test.file }] },
+    'the recipe',
+  );
+  const { drawn } = await evaluateDrawn(recipe, [test], {
+    out,
+    signal: options.signal,
+    log: options.log,
+    onEvent: (event) =>
+      event.event === 'predicting' ? options.onProgress?.(`${name}: ${event.done} of ${event.total}`) : undefined,
+  });
+  return drawn[0]!;
+}
+
+async function writeRecords(
+  path: string,
+  set: RecordSet,
+  change: (record: RecordSet['records'][number]) => RecordSet['records'][number],
+): Promise<string> {
+  await writeWhole(path, set.records.map((record) => `${JSON.stringify(change(record))}\n`).join(''));
+  return path;
+}
+
+async function run(
+  setting: Setting,
+  name: string,
+  file: string,
+  change: { dev?: string[]; score_text?: boolean },
+  options: ReproduceOptions,
+  onEvent: NonNullable<Parameters<typeof train>[1]>['onEvent'] = () => {},
+): Promise<TrainResult> {
+  const { dev = [], ...rest } = change;
+  const recipe = {
+    name,
+    model: setting.choice.model,
+    data: { train: [file], dev, max_frames: 1 },
+    prompts: ['default'],
+    batch_size: 8,
+    micro_batch: 8,
+    recompute: false,
+    device: 'cpu',
+    save_every: 100_000,
+    ...(setting.choice.untrained ? FROM_NOTHING : FROM_TRAINED),
+    ...rest,
+  };
+  const result = await train(recipe, {
+    runs: join(setting.out, 'runs'),
+    ...(options.signal === undefined ? {} : { signal: options.signal }),
+    onEvent: (event) => {
+      if (event.event === 'step') options.onProgress?.(`training on ${name}: step ${event.step}`);
+      onEvent(event);
+    },
+  });
+  if (result.status !== 'completed')
+    throw new QalignError('CANCELLED', `Training on ${name} was stopped at step ${result.step}.`);
+  return result;
+}
+
+const pointsOf = (
+  rows: readonly { epoch: number; srcc: number | null; plcc: number | null }[],
+  key: 'srcc' | 'plcc',
+): { x: number; y: number }[] => rows.flatMap((row) => (row[key] === null ? [] : [{ x: row.epoch, y: row[key] }]));

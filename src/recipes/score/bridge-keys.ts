@@ -1,0 +1,60 @@
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { HeadKeys, type WorkerKeys } from '../../../bridge/keys.js';
+import { makeKeyPair } from '../../../bridge/transport.js';
+import { problemWith } from '../../../bridge/validate.js';
+import { QalignError } from '../../base/errors.js';
+
+export interface KeyFiles {
+  /** For this side: `--bridge-keys`. */
+  readonly head: string;
+  /** One a worker, to be carried to its host: `--keys`. */
+  readonly workers: readonly string[];
+}
+
+/**
+ * Makes `head.json` and `worker-1.json`, …, readable by their owner only. Never overwrites. @throws QalignError
+ * OUTPUT_UNWRITABLE
+ */
+export async function writeBridgeKeys(folder: string, workers: number): Promise<KeyFiles> {
+  const head = makeKeyPair();
+  const pairs = Array.from({ length: workers }, makeKeyPair);
+  const files = pairs.map((pair, i): [string, WorkerKeys] => [
+    join(folder, `worker-${i + 1}.json`),
+    { ...pair, server_key: head.public_key },
+  ]);
+  const own: HeadKeys = { ...head, allowed_keys: pairs.map(({ public_key }) => public_key) };
+  try {
+    await mkdir(folder, { recursive: true, mode: 0o700 });
+    for (const [path, keys] of [[join(folder, 'head.json'), own] as const, ...files])
+      await writeFile(path, `${JSON.stringify(keys, null, 2)}\n`, { mode: 0o600, flag: 'wx' });
+  } catch (error) {
+    throw new QalignError(
+      'OUTPUT_UNWRITABLE',
+      `The keys cannot be written to ${folder} (${(error as NodeJS.ErrnoException).code}); name a new folder.`,
+      { cause: error },
+    );
+  }
+  return { head: join(folder, 'head.json'), workers: files.map(([path]) => path) };
+}
+
+/** @throws QalignError CONFIG_NOT_FOUND, CONFIG_INVALID */
+export async function readBridgeKeys(path: string): Promise<HeadKeys> {
+  const text = await readFile(path, 'utf8').catch((error: NodeJS.ErrnoException) => {
+    throw new QalignError(
+      'CONFIG_NOT_FOUND',
+      `The keys of the bridge cannot be read from ${path} (${error.code}); make some with "qalign workers keys".`,
+      { cause: error },
+    );
+  });
+  let keys: unknown;
+  try {
+    keys = JSON.parse(text);
+  } catch {
+    keys = undefined;
+  }
+  // never the value itself: it would be a secret in a log
+  if (problemWith(HeadKeys, keys) !== undefined)
+    throw new QalignError('CONFIG_INVALID', `${path} is not the head.json of "qalign workers keys".`);
+  return keys as HeadKeys;
+}

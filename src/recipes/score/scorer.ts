@@ -1,0 +1,170 @@
+import type { Lane } from '../../base/lane.js';
+import type { BatchReport, EngineStats, ItemOptions } from '../../engine/index.js';
+import type { ModelChoice } from '../../config/models.js';
+import type { Logger } from '../../base/logger.js';
+import type { MediaLimits } from '../../media/limits.js';
+import type { MediaSource } from '../../media/sources.js';
+import type { Task } from '../../prompts/conversation.js';
+import type { PromptTemplate } from '../../prompts/render.js';
+import type { Scale } from '../../scoring/levels.js';
+import type { ScoreOutcome } from '../../api/result.js';
+
+export type ScoreSource = MediaSource;
+
+/** The engine's view of the loaded model; the rest of its fields are passed over. */
+export interface ScoringModel {
+  readonly id: string;
+  readonly revision: string;
+  readonly weights_sha256: string;
+  readonly precision: string;
+  readonly device: string;
+  readonly image_size: number;
+  readonly parameters: number;
+}
+
+export interface ScoringEngine {
+  readonly model: ScoringModel;
+  score(
+    item: { visuals: { frames: number; data: Uint8Array }[]; prompts: string[] },
+    options?: ItemOptions,
+  ): Promise<{ logits: number[]; logSumExp: number }[]>;
+  ticket?(): number;
+  stats?(): EngineStats;
+  close(): Promise<void>;
+}
+
+/** uint8 RGB [frames, size, size, 3], row by row. */
+export interface Visual {
+  readonly frames: number;
+  readonly data: Uint8Array;
+  readonly warnings: readonly string[];
+}
+
+export interface PrepareOptions {
+  readonly size: number;
+  readonly autoOrient: boolean;
+  readonly fps: number | undefined;
+  readonly maxFrames: number | undefined;
+  readonly limits: Partial<MediaLimits> | undefined;
+  readonly lane: Lane;
+  readonly signal: AbortSignal | undefined;
+}
+
+/** What preparing costs at the moment. */
+export interface PrepareLoad {
+  readonly threads: number;
+  readonly running: number;
+  readonly waiting: Readonly<Record<Lane, number>>;
+  /** Of one picture on one thread, a moving average; undefined before the first. */
+  readonly pictureMs: number | undefined;
+}
+
+export interface Preparer {
+  prepare(source: ScoreSource, options: PrepareOptions): Promise<Visual>;
+  load?(): PrepareLoad;
+  close(): Promise<void>;
+}
+
+/** What a scorer stands on; real ones come from `score-parts.ts`, tests bring their own. */
+export interface ScorerParts {
+  createEngine(choice: ModelChoice, options: ScorerOptions): Promise<ScoringEngine>;
+  createPreparer(): Preparer;
+  toSource(input: string | Uint8Array, options: ScorerOptions): Promise<ScoreSource>;
+}
+
+export interface ScorerOptions {
+  /** A name of configs/models, a directory or a hub id. */
+  readonly model?: string | undefined;
+  /** What a LoRA lies over. */
+  readonly base?: string | undefined;
+  readonly revision?: string | undefined;
+  /**
+   * `auto` (the first CUDA device, else the CPU), `cpu`, `cuda:0`, `0,1`: one worker each; `remote:2`: two that connect
+   * to `listen`.
+   */
+  readonly device?: string | undefined;
+  /** The same as a list: `['cuda:0', 'cuda:1']`. */
+  readonly devices?: readonly string[] | undefined;
+  /**
+   * `tcp://HOST:PORT` for workers of other hosts, which `bridgeKeys` (a head.json of `qalign workers keys`) lets in.
+   */
+  readonly listen?: string | undefined;
+  readonly bridgeKeys?: string | undefined;
+  /** auto: fp32 on a CPU, bf16 on CUDA. */
+  readonly precision?: 'auto' | 'fp32' | 'bf16' | 'fp16' | undefined;
+  /** A name of configs/prompts or a file; the model's own by default. */
+  readonly prompt?: string | undefined;
+  readonly scale?: Scale | undefined;
+  readonly autoOrient?: boolean | undefined;
+  readonly fps?: number | undefined;
+  readonly maxFrames?: number | undefined;
+  /** Frames in one request to a worker at most; the engine's own choice by default. */
+  readonly maxBatchFrames?: number | undefined;
+  readonly offline?: boolean | undefined;
+  readonly allowUrls?: boolean | undefined;
+  readonly log?: Logger | undefined;
+  /** Workers that fail again and again are tried on: for services. */
+  readonly revive?: boolean | undefined;
+  readonly onBatch?: ((batch: BatchReport) => void) | undefined;
+  /** Set-up and loading, in words and, where known, in numbers. */
+  readonly onProgress?: ((message: string, done?: number, total?: number) => void) | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** A path, an http(s) URL (if allowed), the bytes, or what `expandSources` gives. */
+export type ScoreInput = string | Uint8Array | ScoreSource;
+
+export interface ScoreOptions {
+  readonly tasks?: readonly Task[] | undefined;
+  readonly signal?: AbortSignal | undefined;
+  /** In place of the scorer's own: a scale, the name of a prompt. */
+  readonly scale?: Scale | undefined;
+  readonly prompt?: string | undefined;
+  /** What decoding may cost; DEFAULT_LIMITS otherwise. */
+  readonly limits?: Partial<MediaLimits> | undefined;
+  /** Interactive goes before bulk, which is the default. */
+  readonly lane?: Lane | undefined;
+  /** Inputs of one ticket stay together in the queue; see Scorer.ticket. */
+  readonly ticket?: number | undefined;
+  readonly traceparent?: string | undefined;
+}
+
+export interface ScoreManyOptions extends ScoreOptions {
+  /** Inputs decoded or waiting for the model at a time; by default as many as `Scorer.width` says. */
+  readonly inFlight?: number | undefined;
+  /** The tasks of one input, where they differ; an empty list passes the input over. */
+  readonly tasksOf?: ((source: ScoreSource) => readonly Task[]) | undefined;
+}
+
+export interface Scorer extends AsyncDisposable {
+  readonly model: ScoringModel;
+  readonly choice: ModelChoice;
+  readonly prompt: PromptTemplate;
+  readonly scoreVersion: string;
+  /** What is rated when no task is named. */
+  readonly defaultTasks: readonly Task[];
+  /** A place in the queue for several inputs of one caller. */
+  ticket(): number;
+  /**
+   * So many pictures decoded or waiting keep every worker busy: three batches each, and 128 at least (75 MB of pixels
+   * at 448 px). More are never held.
+   */
+  width(): number;
+  /** What waits and what it will cost; parts are missing where a scorer has no real engine or preparer. */
+  load(): { readonly engine: EngineStats | undefined; readonly preparing: PrepareLoad | undefined };
+  /** Resident memory of each worker in bytes, as it last told. */
+  workersRss(): number[];
+  /**
+   * Whether inputs may be asked for with these at all. @throws QalignError TASK_UNSUPPORTED, CONFIG_NOT_FOUND,
+   * CONFIG_INVALID
+   */
+  check(options: ScoreOptions): Promise<void>;
+  /** One outcome a task, in the order of the tasks. Several tasks share one decoding and one visual encoding. */
+  score(input: ScoreInput, options?: ScoreOptions): Promise<ScoreOutcome[]>;
+  /** The outcomes of every input, in the order of the inputs, with bounded memory (see orderedMap). */
+  scoreMany(
+    inputs: AsyncIterable<ScoreInput> | Iterable<ScoreInput>,
+    options?: ScoreManyOptions,
+  ): AsyncGenerator<ScoreOutcome[], void, undefined>;
+  close(): Promise<void>;
+}

@@ -1,0 +1,226 @@
+import { spawn } from 'node:child_process';
+import { closeSync, openSync } from 'node:fs';
+import { readFile, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { openBridge, type Bridge } from '../../../bridge/client.js';
+import type { TrainEvent } from '../../../bridge/protocol/train.js';
+import type { WorkerProcess, WorkerStart } from '../../../bridge/worker-process.js';
+import { withFileLock } from '../../base/files/file-lock.js';
+import type { PythonCommand } from '../../engine/python/environment.js';
+import { QalignError } from '../../base/errors.js';
+import {
+  activePid,
+  clearStop,
+  parseEvent,
+  readEvents,
+  requestStop,
+  summarise,
+  writePid,
+  type RunSummary,
+} from '../../runs/run-directory.js';
+import { openRunStore } from '../../runs/run-store.js';
+
+export interface LaunchOptions {
+  readonly signal?: AbortSignal | undefined;
+  readonly onEvent?: ((event: TrainEvent) => void) | undefined;
+}
+
+interface Launched {
+  readonly processes: number;
+  readonly hosts: number;
+  readonly rendezvous: string | null;
+  readonly device: string;
+}
+
+/** A model of 16 GB from a slow disk, or a first step that waits for other hosts, must not look like a hung worker. */
+const LIMITS = { startMs: 900_000, stepMs: 7_200_000, drainMs: 60_000 };
+const MODULE = 'qalign.worker.training_process';
+/** Seconds from SIGTERM to SIGKILL in torchrun. Its own 30 are over before a checkpoint of 33 GB is written. */
+const SHUTDOWN_S = '3600';
+
+/**
+ * Starts `torchrun` on a run directory and stays until it is over. Events come over the bridge from rank 0; `log.txt`
+ * of the run has what the processes print. An aborted signal ends the run after its step, with a checkpoint.
+ * @throws QalignError TRAINING_DIVERGED, RUN_FAILED
+ */
+export async function launch(folder: string, python: PythonCommand, options: LaunchOptions = {}): Promise<RunSummary> {
+  const recipe = await readRecipe(folder);
+  await claim(folder);
+  const stop = (): void => void requestStop(folder);
+  options.signal?.addEventListener('abort', stop, { once: true });
+  if (options.signal?.aborted === true) stop();
+  const before = (await readEvents(folder)).length;
+  const store = openRunStore(join(folder, '..'));
+  let bridge: Bridge | undefined;
+  try {
+    bridge = await openBridge();
+    const start = (wire: WorkerStart): WorkerProcess => {
+      const { child, exited } = startTorchrun(folder, python, recipe, 0, wire);
+      if (child !== undefined) writePid(folder, child); // it outlives this process by the end of its step
+      return { pid: child, exited, saidBye: () => {}, kill: () => killGroup(child) };
+    };
+    const link = await bridge.startWorker({
+      python,
+      device: recipe.device,
+      module: MODULE,
+      methods: ['train'],
+      start,
+      limits: LIMITS,
+    });
+    await store.refresh();
+    await link.request(
+      'train',
+      { run: folder },
+      { onProgress: (progress) => parseEvent(JSON.stringify(progress)).forEach((event) => options.onEvent?.(event)) },
+    );
+    await link.close();
+  } catch (error) {
+    const last = (await readEvents(folder)).slice(before).at(-1);
+    // stopped and completed are in the file before they are on the wire: what died after that harms nobody
+    if (last?.event !== 'end' || last.status === 'failed') throw asRunError(folder, error, last);
+  } finally {
+    options.signal?.removeEventListener('abort', stop);
+    await bridge?.close();
+    await rm(join(folder, 'pid'), { force: true });
+    await store.refresh();
+  }
+  return summarise(folder);
+}
+
+/**
+ * One process at a time trains a run: two would write over each other's checkpoints. It counts as active from here on,
+ * so that a stop is heard while Python is still being started.
+ * @throws QalignError RUN_ACTIVE, OUTPUT_UNWRITABLE
+ */
+async function claim(folder: string): Promise<void> {
+  try {
+    await withFileLock(join(folder, 'pid.lock'), async () => {
+      await requireIdle(folder);
+      await clearStop(folder);
+      writePid(folder, process.pid);
+    });
+  } catch (error) {
+    if (error instanceof QalignError) throw error;
+    throw new QalignError(
+      'OUTPUT_UNWRITABLE',
+      `The run directory ${folder} cannot be written: ${(error as Error).message}.`,
+      { cause: error },
+    );
+  }
+}
+
+/** @throws QalignError RUN_ACTIVE */
+export async function requireIdle(folder: string): Promise<void> {
+  const pid = await activePid(folder);
+  if (pid !== undefined)
+    throw new QalignError('RUN_ACTIVE', `The run ${folder} is being trained by process ${pid}; stop it first.`);
+}
+
+/**
+ * Brings this host into a run of several: the processes of host `rank`, by the rendezvous of the recipe. The run
+ * directory is shared.
+ */
+export async function joinHosts(folder: string, rank: number, python: PythonCommand): Promise<void> {
+  const recipe = await readRecipe(folder);
+  if (rank < 1 || rank >= recipe.hosts)
+    throw new QalignError(
+      'CONFIG_INVALID',
+      `The run ${folder} has ${recipe.hosts} host${recipe.hosts === 1 ? '' : 's'}, so a rank to join with is none of 1 to ${recipe.hosts - 1}: ${rank}.`,
+    );
+  const { exited } = startTorchrun(folder, python, recipe, rank, undefined);
+  const how = await exited;
+  if (how !== '')
+    throw new QalignError(
+      'RUN_FAILED',
+      `Host ${rank} of the run ${folder} failed: ${how}; log-${rank}.txt of the run has more.`,
+    );
+}
+
+async function readRecipe(folder: string): Promise<Launched> {
+  return JSON.parse(await readFile(join(folder, 'recipe.json'), 'utf8')) as Launched;
+}
+
+/**
+ * One agent and its trainers, in a process group of their own: Ctrl-C reaches this process alone, and the run ends by
+ * the stop file. A run that loses this process notices by its pid and ends with a checkpoint. They write the log
+ * themselves, so that losing this process does not break their pipes.
+ */
+function startTorchrun(
+  folder: string,
+  python: PythonCommand,
+  recipe: Launched,
+  rank: number,
+  wire: WorkerStart | undefined,
+): { child: number | undefined; exited: Promise<string> } {
+  const log = openSync(join(folder, rank === 0 ? 'log.txt' : `log-${rank}.txt`), 'a');
+  const bridge =
+    wire === undefined
+      ? {}
+      : { QALIGN_BRIDGE: wire.endpoint, QALIGN_BRIDGE_IDENTITY: wire.identity, QALIGN_BRIDGE_TOKEN: wire.token };
+  const child = spawn(
+    python.executable,
+    ['-m', 'torch.distributed.run', ...torchrunArguments(recipe, rank), '-m', MODULE, folder],
+    {
+      env: {
+        TORCH_ELASTIC_SHUTDOWN_TIMEOUT: SHUTDOWN_S,
+        ...process.env,
+        ...python.env,
+        ...bridge,
+        QALIGN_PARENT_PID: String(process.pid),
+      },
+      stdio: ['ignore', log, log],
+      detached: true,
+    },
+  );
+  closeSync(log);
+  const exited = new Promise<string>((done) => {
+    child.once('error', (error) => done(`it could not be started (${error.message})`));
+    child.once('close', (code, signal) =>
+      done(code === 0 ? '' : signal === null ? `it ended with code ${code}` : `it was ended by ${signal}`),
+    );
+  });
+  return { child: child.pid, exited };
+}
+
+/** @throws QalignError CONFIG_INVALID when several hosts have no rendezvous or cannot share the processes evenly */
+export function torchrunArguments(
+  { processes, hosts, rendezvous }: Pick<Launched, 'processes' | 'hosts' | 'rendezvous'>,
+  rank: number,
+): string[] {
+  if (hosts === 1) return ['--standalone', `--nproc-per-node=${processes}`];
+  if (rendezvous === null)
+    throw new QalignError(
+      'CONFIG_INVALID',
+      `hosts is ${hosts} and rendezvous is not set; give host:port of the first host (rendezvous=HOST:29500).`,
+    );
+  if (processes % hosts !== 0)
+    throw new QalignError('CONFIG_INVALID', `processes ${processes} cannot be shared evenly by ${hosts} hosts.`);
+  const [address, port] = rendezvous.split(':');
+  return [
+    `--nnodes=${hosts}`,
+    `--node-rank=${rank}`,
+    `--master-addr=${address}`,
+    `--master-port=${port}`,
+    `--nproc-per-node=${processes / hosts}`,
+  ];
+}
+
+function killGroup(pid: number | undefined): void {
+  try {
+    if (pid !== undefined) process.kill(-pid, 'SIGKILL');
+  } catch {
+    // gone already
+  }
+}
+
+function asRunError(folder: string, error: unknown, last: TrainEvent | undefined): unknown {
+  if (!(error instanceof QalignError)) return error;
+  const said =
+    last?.event === 'end' ? `${last.code ?? 'failed'}: ${last.message ?? ''}` : `${error.code}: ${error.message}`;
+  const diverged = last?.event === 'end' && last.code === 'TRAINING_DIVERGED';
+  return new QalignError(
+    diverged ? 'TRAINING_DIVERGED' : 'RUN_FAILED',
+    `The run ${folder} failed, ${said.trim().replace(/\.$/, '')}; its log.txt has more, and "qalign runs resume" goes on from the last checkpoint.`,
+    { cause: error },
+  );
+}

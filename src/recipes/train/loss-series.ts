@@ -1,0 +1,135 @@
+import type { TrainEvent } from '../../../bridge/protocol/train.js';
+import type { TrainRecipe } from '../../config/train.js';
+import { readEvents } from '../../runs/run-directory.js';
+import { mean } from '../../scoring/statistics/correlation.js';
+import { train, type TrainOptions, type TrainResult } from './train.js';
+
+export interface TrainSeriesOptions extends Omit<TrainOptions, 'reuse'> {
+  /** Each recipe is trained once with each; none: once, with its own. */
+  readonly seeds?: readonly number[];
+  /** Told before each run, and how many there are. */
+  readonly onStart?: (run: { readonly name: string; readonly number: number; readonly total: number }) => void;
+}
+
+/**
+ * A recipe over its seeds: correlations on the dev split after the last epoch, as mean and sample standard deviation.
+ */
+export interface TrainSeriesRow {
+  readonly recipe: string;
+  readonly runs: number;
+  /** Records of the dev split. */
+  readonly items: number | null;
+  readonly srcc: number | null;
+  readonly srccSd: number | null;
+  readonly plcc: number | null;
+  readonly plccSd: number | null;
+  /** Mean over the runs of the first epoch whose SRCC is within 0.01 of the run's best. */
+  readonly epochsToConverge: number | null;
+  readonly epochs: number | null;
+  readonly seconds: number | null;
+}
+
+export interface TrainSeries {
+  readonly rows: readonly TrainSeriesRow[];
+  readonly runs: readonly TrainResult[];
+}
+
+/**
+ * Trains several recipes with several seeds, one after the other, and tells what came out of each recipe. What an
+ * earlier call has completed, with the same recipe over the same data, is taken as it is; what it left unfinished goes
+ * on. Ends early, with the runs so far, when the signal stops one.
+ */
+export async function trainSeries(
+  recipes: readonly TrainRecipe[],
+  options: TrainSeriesOptions = {},
+): Promise<TrainSeries> {
+  const { seeds = [], onStart, ...rest } = options;
+  const planned = recipes.flatMap((recipe) =>
+    seeds.length === 0
+      ? [{ recipe, of: recipe.name }]
+      : seeds.map((seed) => ({ recipe: { ...recipe, name: `${recipe.name}-seed${seed}`, seed }, of: recipe.name })),
+  );
+  const done: { of: string; result: TrainResult; events: readonly TrainEvent[] }[] = [];
+  for (const [index, { recipe, of }] of planned.entries()) {
+    onStart?.({ name: recipe.name, number: index + 1, total: planned.length });
+    const result = await train(recipe, { ...rest, reuse: true });
+    if (result.status !== 'completed') break;
+    done.push({ of, result, events: await readEvents(result.folder) });
+  }
+  const rows = [...new Set(done.map(({ of }) => of))].map((name) =>
+    seriesRow(
+      name,
+      done.filter(({ of }) => of === name).map(({ events }) => events),
+    ),
+  );
+  return { rows, runs: done.map(({ result }) => result) };
+}
+
+/** One row from the events of the runs of a recipe. */
+export function seriesRow(recipe: string, runs: readonly (readonly TrainEvent[])[]): TrainSeriesRow {
+  const told = runs.map(readRun);
+  const [srcc, plcc] = [spread(told.map(({ last }) => last?.srcc)), spread(told.map(({ last }) => last?.plcc))];
+  return {
+    recipe,
+    runs: runs.length,
+    items: told[0]?.last?.items ?? null,
+    srcc: srcc.mean,
+    srccSd: srcc.sd,
+    plcc: plcc.mean,
+    plccSd: plcc.sd,
+    epochsToConverge: spread(told.map(({ converged }) => converged)).mean,
+    epochs: spread(told.map(({ epochs }) => epochs)).mean,
+    seconds: spread(told.map(({ seconds }) => seconds)).mean,
+  };
+}
+
+function readRun(events: readonly TrainEvent[]): {
+  last: Extract<TrainEvent, { event: 'evaluation' }> | undefined;
+  converged: number | undefined;
+  epochs: number | undefined;
+  seconds: number | undefined;
+} {
+  const evaluations = events.filter((event) => event.event === 'evaluation');
+  const started = events.find((event) => event.event === 'started');
+  const best = Math.max(...evaluations.map(({ srcc }) => srcc ?? -Infinity));
+  const near = evaluations.find(({ srcc }) => srcc !== null && srcc >= best - 0.01);
+  const perEpoch = started?.steps_per_epoch;
+  const epochOf = (step: number | undefined): number | undefined =>
+    step === undefined || perEpoch === undefined ? undefined : step / perEpoch;
+  const last = evaluations.at(-1);
+  return {
+    last,
+    converged: epochOf(near?.step),
+    epochs: epochOf(last?.step),
+    seconds: started === undefined ? undefined : events.at(-1)!.time - started.time,
+  };
+}
+
+/** Mean and sample standard deviation of the values that are there. */
+function spread(values: readonly (number | null | undefined)[]): { mean: number | null; sd: number | null } {
+  const known = values.filter((value) => value !== null && value !== undefined);
+  if (known.length === 0) return { mean: null, sd: null };
+  const middle = mean(known);
+  const sd =
+    known.length < 2
+      ? null
+      : Math.sqrt(known.reduce((sum, value) => sum + (value - middle) ** 2, 0) / (known.length - 1));
+  return { mean: middle, sd };
+}
+
+/** Cells of the table, its header first. */
+export function seriesCells({ rows }: TrainSeries): string[][] {
+  const measured = (mean: number | null, sd: number | null): string =>
+    mean === null ? '-' : `${mean.toFixed(3)}${sd === null ? '' : ` ± ${sd.toFixed(3)}`}`;
+  const body = rows.map((row) => [
+    row.recipe,
+    `${row.runs}`,
+    `${row.items ?? '-'}`,
+    measured(row.srcc, row.srccSd),
+    measured(row.plcc, row.plccSd),
+    row.epochsToConverge?.toFixed(1) ?? '-',
+    row.epochs?.toFixed(0) ?? '-',
+    row.seconds?.toFixed(0) ?? '-',
+  ]);
+  return [['recipe', 'runs', 'n', 'SRCC', 'PLCC', 'epochs to converge', 'of', 'seconds a run'], ...body];
+}

@@ -1,0 +1,222 @@
+import type { TrainRecipe } from '../../config/train.js';
+
+/** The fields of a model's config.json that decide its size. */
+export interface ModelShape {
+  readonly vocab_size: number;
+  readonly hidden_size: number;
+  readonly intermediate_size: number;
+  readonly num_hidden_layers: number;
+  readonly visual_config: {
+    readonly visual_model: {
+      readonly hidden_size?: number;
+      readonly intermediate_size?: number;
+      readonly num_hidden_layers?: number;
+      readonly image_size: number;
+      readonly patch_size?: number;
+    };
+    readonly visual_abstractor: {
+      readonly num_learnable_queries: number;
+      readonly hidden_size: number;
+      readonly num_hidden_layers: number;
+      readonly intermediate_size: number;
+      readonly encoder_hidden_size: number;
+    };
+  };
+}
+
+/** mPLUG-Owl2 with LLaMA-2-7B: the sizes of its published config.json. */
+export const PUBLISHED_SHAPE: ModelShape = {
+  vocab_size: 32000,
+  hidden_size: 4096,
+  intermediate_size: 11008,
+  num_hidden_layers: 32,
+  visual_config: {
+    visual_model: {
+      hidden_size: 1024,
+      intermediate_size: 4096,
+      num_hidden_layers: 24,
+      image_size: 448,
+      patch_size: 14,
+    },
+    visual_abstractor: {
+      num_learnable_queries: 64,
+      hidden_size: 1024,
+      num_hidden_layers: 6,
+      intermediate_size: 2816,
+      encoder_hidden_size: 1024,
+    },
+  },
+};
+
+/** Bytes on one GPU (or of one process). Counts are parameters. */
+export interface TrainPlan {
+  readonly parameters: { vision: number; abstractor: number; language: number; lora: number };
+  readonly trainable: number;
+  readonly bytesPerTrainable: number;
+  readonly weightBytes: number;
+  readonly gradientBytes: number;
+  readonly optimizerBytes: number;
+  readonly activationBytes: number;
+  readonly perGpuBytes: number;
+  /** Of all processes together: on the disk for each kept, and in host memory while it is written. */
+  readonly checkpointBytes: number;
+  readonly fits: boolean;
+}
+
+/** Tokens of question, answer and markers around the picture: the published prompts have 29 to 40. */
+const TEXT_TOKENS = 40;
+/**
+ * The allocator's own waste, the CUDA context and buffers of the collectives, measured on other runs as about a tenth.
+ */
+const OVERHEAD = 1.1;
+
+/** Parameters by part, exactly, for the published layout (mplug_owl2.md sections 1–3). */
+export function countParameters(shape: ModelShape, loraRank = 0): TrainPlan['parameters'] {
+  const { hidden_size: d, intermediate_size: m, vocab_size: v, num_hidden_layers: layers } = shape;
+  const language = layers * (6 * d * d + 3 * d * m + 4 * d) + 2 * v * d + d;
+  const lora = layers * 2 * loraRank * 2 * d;
+  return { vision: countVision(shape), abstractor: countAbstractor(shape), language, lora };
+}
+
+function countVision(shape: ModelShape): number {
+  const {
+    hidden_size: c,
+    intermediate_size: m,
+    num_hidden_layers: layers,
+    image_size: size,
+    patch_size: patch,
+  } = shape.visual_config.visual_model;
+  // EfficientNet-Lite0
+  if (c === undefined || m === undefined || layers === undefined || patch === undefined) return 4_700_000;
+  const positions = (size / patch) ** 2 + 1;
+  const block = 3 * c * c + 3 * c + c * c + c + 2 * c * m + m + c + 4 * c;
+  return c + c * 3 * patch * patch + positions * c + 2 * c + layers * block + 2 * c;
+}
+
+function countAbstractor(shape: ModelShape): number {
+  const {
+    num_learnable_queries: q,
+    hidden_size: c,
+    intermediate_size: m,
+    num_hidden_layers: layers,
+    encoder_hidden_size: e,
+  } = shape.visual_config.visual_abstractor;
+  const attention = 2 * (c * c + c) + 2 * (e * c + c);
+  const mlp = 2 * (c * m + m) + m * c + c + 2 * m;
+  return q * c + layers * (attention + mlp + 4 * c + 2 * e) + shape.hidden_size * c + shape.hidden_size * 2;
+}
+
+/**
+ * What one update will take, before anything is started. Weights, gradients and optimizer are sharded over processes.
+ * `frames` is the most that an item of the records has: 1 for pictures.
+ */
+export function planTraining(shape: ModelShape, recipe: TrainRecipe, frames = 1): TrainPlan {
+  const parameters = countParameters(shape, recipe.lora?.r ?? 0);
+  const trainable = trainableParameters(parameters, recipe);
+  const frozen = parameters.vision + parameters.abstractor + parameters.language + parameters.lora - trainable;
+  const held = recipe.weights === 'bf16' ? 2 : 4;
+  const each = recipe.lora === null ? held : 4; // adapters, and the abstractor beside them, are held in fp32
+  // a byte twice, and two scales for 256 entries
+  const state = recipe.optimizer === 'adamw_8bit' ? 2 + 8 / 256 : 2 * each;
+  const average = recipe.ema === null ? 0 : 4;
+  const quantised = recipe.lora?.quantise_base ?? null;
+  const matrices = quantised === null ? 0 : shape.num_hidden_layers * layerMatrices(shape);
+  const perCode = quantised === 'int8' ? 1 : 0.5625; // nf4: half a byte, and a scale for 64 entries
+  const shared = trainable * each + (frozen - matrices) * held;
+  const weightBytes = shared / recipe.processes + matrices * perCode; // codes are not sharded
+  const gradientBytes = (trainable * each) / recipe.processes;
+  const optimizerBytes = (trainable * (state + average)) / recipe.processes;
+  const activationBytes = activations(shape, recipe, frames) + gathered(shape, recipe);
+  const perGpuBytes = (weightBytes + gradientBytes + optimizerBytes + activationBytes) * OVERHEAD;
+  const checkpointBytes = shared + matrices * perCode + trainable * (state + average);
+  return {
+    parameters,
+    trainable,
+    checkpointBytes,
+    bytesPerTrainable: 2 * each + state + average,
+    weightBytes,
+    gradientBytes,
+    optimizerBytes,
+    activationBytes,
+    perGpuBytes,
+    fits: perGpuBytes <= recipe.gpu_gb * 1e9,
+  };
+}
+
+function trainableParameters(parameters: TrainPlan['parameters'], recipe: TrainRecipe): number {
+  const part = (name: 'vision' | 'abstractor' | 'language'): number =>
+    recipe.freeze.includes(name) ? 0 : parameters[name];
+  if (recipe.lora !== null) return parameters.lora + (recipe.lora.abstractor ? part('abstractor') : 0);
+  return part('vision') + part('abstractor') + part('language');
+}
+
+const layerMatrices = ({ hidden_size: d, intermediate_size: m }: ModelShape): number => 6 * d * d + 3 * d * m;
+
+/** Bytes of one number in a product. */
+const computeBytes = ({ compute, device }: TrainRecipe): number =>
+  (compute ?? (device === 'cuda' ? 'bf16' : 'fp32')) === 'bf16' ? 2 : 4;
+
+/**
+ * What the backward pass of one micro-batch keeps. The factors are those of the tensors that autograd saved in a
+ * forward pass of the published shape on the meta device: 5 rows of the abstractor's width for every token it sees, 14
+ * + 3·m/d of the language model's, 9 + 3·m/c of the encoder's; block inputs alone when recomputing, plus the inside of
+ * one block.
+ */
+function activations(shape: ModelShape, recipe: TrainRecipe, frames: number): number {
+  const { hidden_size: d, intermediate_size: m, num_hidden_layers: layers, vocab_size: vocabulary } = shape;
+  const {
+    hidden_size: c = 320,
+    intermediate_size: inner = 1280,
+    num_hidden_layers: depth = 16,
+    image_size: size,
+    patch_size: patch = 32,
+  } = shape.visual_config.visual_model;
+  const {
+    num_learnable_queries: queries,
+    hidden_size: a,
+    num_hidden_layers: abstractors,
+  } = shape.visual_config.visual_abstractor;
+  const tokens = frames * (queries + 1) + TEXT_TOKENS;
+  const positions = frames * ((size / patch) ** 2 + 1);
+  const seen = queries + positions / frames;
+  const inLanguage = tokens * (14 * d + 3 * m);
+  const inVision = positions * (9 * c + 3 * inner);
+  const abstractor = frames * abstractors * (5 * seen * a + 32 * queries * seen);
+  const frozen = recipe.freeze.includes('vision') || recipe.lora !== null;
+  const vision = frozen ? positions * c : depth * (recipe.recompute ? positions * c : inVision);
+  const language = layers * (recipe.recompute ? tokens * d : inLanguage);
+  const block = recipe.recompute || frozen ? Math.max(inLanguage, inVision) : 0;
+  const head = 16 * vocabulary * 12;
+  return recipe.micro_batch * (computeBytes(recipe) * (abstractor + vision + language + block) + head);
+}
+
+/**
+ * What FSDP holds whole: two layers at a time (one is fetched ahead) and the parts outside of layers, as products need
+ * them; of those that are trained also the gradient, and its copy in fp32 that is reduced.
+ */
+function gathered(shape: ModelShape, recipe: TrainRecipe): number {
+  const bytes = computeBytes(recipe);
+  const layer = layerMatrices(shape) * (recipe.lora?.quantise_base ? 0 : 1);
+  const outside = 2 * shape.vocab_size * shape.hidden_size + countAbstractor(shape);
+  const gradients = recipe.lora === null ? (layer + outside) * (bytes + 4) : 0;
+  return 2 * layer * bytes + outside * bytes + gradients;
+}
+
+/** The plan as lines for people. `diskBytes` is what preparing the pictures will take, where it is known. */
+export function describePlan(plan: TrainPlan, recipe: TrainRecipe, diskBytes: number | undefined): string[] {
+  const gb = (bytes: number): string => `${(bytes / 1e9).toFixed(2)} GB`;
+  const { vision, abstractor, language, lora } = plan.parameters;
+  return [
+    `parameters     ${(vision + abstractor + language + lora).toLocaleString('en')} (vision ${vision.toLocaleString('en')}, abstractor ${abstractor.toLocaleString('en')}, language ${language.toLocaleString('en')}, LoRA ${lora.toLocaleString('en')})`,
+    `trainable      ${plan.trainable.toLocaleString('en')}, ${plan.bytesPerTrainable.toFixed(2)} bytes each (${recipe.lora === null ? recipe.weights : 'fp32'} weight and gradient, ${recipe.optimizer}${recipe.ema === null ? '' : ', average'})`,
+    `weights        ${gb(plan.weightBytes)}`,
+    `gradients      ${gb(plan.gradientBytes)}`,
+    `optimizer      ${gb(plan.optimizerBytes)}`,
+    `activations    ${gb(plan.activationBytes)} (micro-batch ${recipe.micro_batch}${recipe.recompute ? ', recomputed' : ''}; with what is gathered of the shards)`,
+    `${recipe.device === 'cpu' ? 'per process' : 'per GPU    '}    ${gb(plan.perGpuBytes)} of ${recipe.gpu_gb} GB on ${recipe.processes} process${recipe.processes === 1 ? '' : 'es'}: ${plan.fits ? 'fits' : 'does not fit'}`,
+    `checkpoint     ${gb(plan.checkpointBytes)} on the disk, ${recipe.keep_checkpoints} kept and one being written, and as much host memory meanwhile`,
+    ...(diskBytes === undefined
+      ? ['prepared data  not known: the records are not there yet']
+      : [`prepared data  ${gb(diskBytes)} of ${recipe.data.max_disk_gb} GB allowed`]),
+  ];
+}

@@ -1,0 +1,83 @@
+import { existsSync, readFileSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { openBridge } from '../../../bridge/client.js';
+import { chooseModel, type ModelChoice } from '../../config/models.js';
+import type { TrainRecipe } from '../../config/train.js';
+import type { PythonCommand } from '../../engine/python/environment.js';
+import { QalignError } from '../../base/errors.js';
+import { packageRoot } from '../../base/package-root.js';
+import { PUBLISHED_SHAPE, type ModelShape } from './memory-estimate.js';
+
+/** Where the weights of a recipe lie. `base` is what a LoRA directory lies over. */
+export interface ModelFolders {
+  readonly model: string;
+  readonly base: string | undefined;
+}
+
+export interface FetchOptions {
+  readonly onProgress?: ((message: string, done?: number, total?: number) => void) | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** A recipe's model: a name of configs/models, a directory (also relative to the package) or a hub id. */
+export async function chooseTrainModel(recipe: Pick<TrainRecipe, 'model' | 'base' | 'revision'>): Promise<ModelChoice> {
+  const packaged = join(packageRoot, recipe.model);
+  const model =
+    !existsSync(resolve(recipe.model)) && existsSync(join(packaged, 'config.json')) ? packaged : recipe.model;
+  return chooseModel({
+    model,
+    ...(recipe.base === null ? {} : { base: recipe.base }),
+    ...(recipe.revision === null ? {} : { revision: recipe.revision }),
+  });
+}
+
+/**
+ * Local folders as they are; hub models through the cache, as the scorer does. @throws QalignError MODEL_NOT_FOUND,
+ * MODEL_DOWNLOAD_FAILED, CONFIG_NOT_FOUND
+ */
+export async function fetchModel(
+  choice: ModelChoice,
+  python: PythonCommand,
+  options: FetchOptions = {},
+): Promise<ModelFolders> {
+  const wanted = [
+    { model: choice.model, revision: choice.revision },
+    ...(choice.base === undefined ? [] : [{ model: choice.base, revision: choice.baseRevision }]),
+  ];
+  if (wanted.every(({ model }) => existsSync(model))) return { model: choice.model, base: choice.base };
+  const bridge = await openBridge();
+  const signal = options.signal === undefined ? {} : { signal: options.signal };
+  try {
+    const worker = await bridge.startWorker({ python, device: 'cpu', ...signal });
+    const folders: string[] = [];
+    for (const { model, revision } of wanted) {
+      const onProgress = ({ stage, done, total }: Record<string, unknown>): void =>
+        options.onProgress?.(`${model}: ${String(stage)}`, Number(done), Number(total));
+      const { inspection } = await worker.request(
+        'inspect_model',
+        { model, offline: false, ...(revision === undefined ? {} : { revision }) },
+        { ...signal, abandon: true, onProgress },
+      );
+      folders.push(String((inspection as { path?: unknown }).path));
+    }
+    return { model: folders[0] as string, base: folders[1] };
+  } finally {
+    await bridge.close();
+  }
+}
+
+/** The sizes of a model, without its weights: of a local folder, or of a described model that is not here yet. */
+export function modelShape(choice: ModelChoice): ModelShape {
+  for (const folder of [choice.model, choice.base]) {
+    if (folder !== undefined && existsSync(join(folder, 'config.json'))) return readShape(folder);
+  }
+  if (choice.architecture === 'mplug_owl2_7b') return PUBLISHED_SHAPE;
+  throw new QalignError(
+    'CONFIG_NOT_FOUND',
+    `The sizes of ${choice.id} are not known before it is here; fetch it with "qalign models pull ${choice.id}", or give a directory with a config.json (model=PATH).`,
+  );
+}
+
+export function readShape(folder: string): ModelShape {
+  return JSON.parse(readFileSync(join(folder, 'config.json'), 'utf8')) as ModelShape;
+}

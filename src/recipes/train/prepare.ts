@@ -1,0 +1,271 @@
+import { createHash } from 'node:crypto';
+import { existsSync } from 'node:fs';
+import { mkdir, open, readdir, readFile, rename, rm, stat, statfs, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { TrainRecipe } from '../../config/train.js';
+import { withFileLock } from '../../base/files/file-lock.js';
+import { QalignError } from '../../base/errors.js';
+import { DISTORTIONS } from '../../media/distort.js';
+import type { PromptTemplate } from '../../prompts/render.js';
+import { orderedMap } from '../../base/ordered-map.js';
+import { STEPS } from './pseudo-labels.js';
+import { kindOf, type MediaPreparer, type PreparedMedia } from './media.js';
+import type { TrainRecord } from './records.js';
+import { SplitWriter, type Written } from './record-writer.js';
+
+/** A picture → for each kind of distortion its frames, mildest first. */
+export type MakeSeries = (
+  file: string,
+  size: number,
+  seed: number,
+) => AsyncIterable<{ kind: string; frames: Uint8Array[] }>;
+
+export interface PrepareProgress {
+  readonly split: string;
+  readonly done: number;
+  readonly total: number;
+  readonly skipped: number;
+}
+
+export interface Skipped {
+  readonly id: string;
+  readonly media: string;
+  readonly code: string;
+  readonly message: string;
+}
+
+export interface PreparedData {
+  readonly folder: string;
+  readonly bytes: number;
+  readonly skipped: readonly Skipped[];
+}
+
+interface Split {
+  readonly records: readonly TrainRecord[];
+  /** Side of the prepared pictures in pixels. */
+  readonly size: number;
+}
+export type Splits = Readonly<Record<'train' | 'dev', Split>>;
+
+export interface PrepareData {
+  /** Prepared data of all runs below one root; made when it is not there. */
+  readonly cache: string;
+  readonly recipe: TrainRecipe;
+  readonly splits: Splits;
+  readonly media: MediaPreparer;
+  readonly makeSeries?: MakeSeries;
+  /** What records are asked, in turn; none: their own question, in the published form of training. */
+  readonly prompts?: readonly PromptTemplate[];
+  readonly onProgress?: ((progress: PrepareProgress) => void) | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** Errors that no other record will be spared: they end the preparation instead of skipping every clip. */
+const FATAL = new Set(['FFMPEG_NOT_FOUND', 'CANCELLED']);
+
+/** Bytes of prepared pixels: exact for pictures; a clip is counted with `max_frames`, so it is an upper bound. */
+export async function preparedBytes({ records, size }: Split, maxFrames: number): Promise<number> {
+  let frames = 0;
+  for await (const kind of orderedMap(records, 64, (record) => kindOf(record).catch(() => 'image')))
+    frames += kind === 'image' ? 1 : maxFrames;
+  return frames * size * size * 3;
+}
+
+/** Bytes of the distortions that `data.distortions` adds to `records` of the training split. */
+export function seriesBytes({ records, size }: Split, { data }: TrainRecipe): number {
+  return data.distortions === null
+    ? 0
+    : Math.min(records.length, data.distortions.pictures) * DISTORTIONS.length * STEPS * size * size * 3;
+}
+
+/**
+ * Decodes every picture and clip once, before training: `<split>.pixels` (flat uint8 frames), `<split>.jsonl`,
+ * `manifest.json`. Damaged files are skipped, counted and listed in the manifest. The folder appears whole, named by
+ * the hash of what goes into it (records, files with size and date, sizes), and is used again by the next run with the
+ * same.
+ *
+ * @throws QalignError TRAINING_DATA_INVALID, TRAINING_DOES_NOT_FIT, OUTPUT_UNWRITABLE, FFMPEG_NOT_FOUND
+ */
+export async function prepareData(options: PrepareData): Promise<PreparedData> {
+  const { recipe, splits, cache, signal } = options;
+  const { max_frames: frames, mos_range: range, distortions } = recipe.data;
+  const files = [await withStats(splits.train), await withStats(splits.dev)];
+  const inputs = [
+    files,
+    frames,
+    range,
+    distortions,
+    distortions === null ? 0 : recipe.seed,
+    recipe.score_text,
+    recipe.soft_label_sigma,
+    options.prompts,
+  ];
+  const folder = join(cache, createHash('sha256').update(JSON.stringify(inputs)).digest('hex').slice(0, 16));
+  try {
+    await mkdir(cache, { recursive: true });
+    await withFileLock(`${folder}.lock`, () => build(folder, options), signal === undefined ? {} : { signal });
+  } catch (error) {
+    throw asOutputError(error, cache);
+  }
+  const manifest = JSON.parse(await readFile(join(folder, 'manifest.json'), 'utf8')) as {
+    splits: Record<string, { bytes: number }>;
+    skipped: Skipped[];
+  };
+  return {
+    folder,
+    bytes: Object.values(manifest.splits).reduce((sum, split) => sum + split.bytes, 0),
+    skipped: manifest.skipped,
+  };
+}
+
+/** A picture that was repaired or exchanged since is other data, though its record is the same. */
+async function withStats({ records, size }: Split): Promise<unknown> {
+  const rows: unknown[] = [];
+  for await (const row of orderedMap(records, 64, async (record) => [
+    record,
+    await stat(record.media).then(
+      ({ size: bytes, mtimeMs }) => [bytes, mtimeMs],
+      () => null,
+    ),
+  ]))
+    rows.push(row);
+  return [rows, size];
+}
+
+async function build(folder: string, options: PrepareData): Promise<void> {
+  if (existsSync(join(folder, 'manifest.json'))) return;
+  await sweep(folder);
+  const draft = `${folder}.part-${process.pid}`;
+  try {
+    await mkdir(draft, { recursive: true });
+    await checkDisk(draft, options);
+    const written: Record<string, object> = {};
+    const skipped: Skipped[] = [];
+    for (const split of ['train', 'dev'] as const) written[split] = await prepareSplit(draft, split, options, skipped);
+    await writeFile(join(draft, 'manifest.json'), JSON.stringify({ splits: written, skipped }, null, 1));
+    await rename(draft, folder);
+  } finally {
+    await rm(draft, { recursive: true, force: true });
+  }
+}
+
+/** Under the lock, any draft of this folder is one that a killed process left. */
+async function sweep(folder: string): Promise<void> {
+  const [parent, name] = [join(folder, '..'), folder.split('/').at(-1)];
+  for (const entry of await readdir(parent))
+    if (entry.startsWith(`${name}.part-`)) await rm(join(parent, entry), { recursive: true, force: true });
+}
+
+async function checkDisk(folder: string, { splits, recipe }: PrepareData): Promise<void> {
+  const needed = Object.values(splits).reduce(
+    (sum, { records, size }) => sum + records.length * size * size * 3,
+    seriesBytes(splits.train, recipe),
+  );
+  const disk = await statfs(folder);
+  const room = Math.min(disk.bavail * disk.bsize, recipe.data.max_disk_gb * 1e9);
+  if (needed > room) {
+    throw new QalignError(
+      'TRAINING_DOES_NOT_FIT',
+      `Preparing the pictures takes ${(needed / 1e9).toFixed(1)} GB and ${(room / 1e9).toFixed(1)} GB are free or allowed (data.max_disk_gb); set QALIGN_RUNS to a roomier disk or use fewer records.`,
+    );
+  }
+}
+
+async function prepareSplit(
+  folder: string,
+  split: 'train' | 'dev',
+  options: PrepareData,
+  skipped: Skipped[],
+): Promise<object> {
+  const { records, size } = options.splits[split];
+  const { media, recipe, signal } = options;
+  const prompts = split === 'dev' ? options.prompts?.slice(0, 1) : options.prompts;
+  const writer = new SplitWriter(await open(join(folder, `${split}.pixels`), 'w'), size, recipe, prompts ?? []);
+  const written: Written[] = [];
+  let done = 0;
+  try {
+    const ready = orderedMap(
+      records,
+      media.width,
+      (record) => prepareOne(media, record, { size, maxFrames: recipe.data.max_frames, signal }),
+      signal,
+    );
+    for await (const result of ready) {
+      const record = records[done++] as TrainRecord;
+      if (result instanceof QalignError)
+        skipped.push({ id: record.id, media: record.media, code: result.code, message: result.message });
+      else written.push(await writer.add(record, result));
+      options.onProgress?.({ split, done, total: records.length, skipped: skipped.length });
+    }
+    if (split === 'train') await addSeries(writer, written, size, options, skipped.length);
+  } finally {
+    await writer.close();
+  }
+  if (records.length > 0 && writer.rows.length === 0) {
+    throw new QalignError(
+      'TRAINING_DATA_INVALID',
+      `None of the ${records.length} files of the ${split} split could be read; the first: ${skipped.at(-records.length)?.message ?? ''} Is data.root right?`,
+    );
+  }
+  await writeFile(join(folder, `${split}.jsonl`), writer.rows.map((row) => `${row}\n`).join(''));
+  return writer.summary();
+}
+
+async function prepareOne(
+  media: MediaPreparer,
+  record: TrainRecord,
+  options: Parameters<MediaPreparer['prepare']>[1],
+): Promise<PreparedMedia | QalignError> {
+  try {
+    return await media.prepare(record, options);
+  } catch (error) {
+    if (error instanceof QalignError && error.family === 'media' && !FATAL.has(error.code)) return error;
+    throw error;
+  }
+}
+
+/** Every kind of distortion of the best-rated pictures as a series without ratings; its best is the picture itself. */
+async function addSeries(
+  writer: SplitWriter,
+  written: readonly Written[],
+  size: number,
+  options: PrepareData,
+  skipped: number,
+): Promise<void> {
+  const { recipe, makeSeries, onProgress, signal } = options;
+  if (recipe.data.distortions === null || makeSeries === undefined) return;
+  const rated = written.filter(
+    ({ record }) => record.mos !== undefined && record.kind !== 'video' && record.series === undefined,
+  );
+  const best = rated
+    .sort((a, b) => (b.record.mos ?? 0) - (a.record.mos ?? 0))
+    .slice(0, recipe.data.distortions.pictures);
+  for (const [done, { record, firstFrame }] of best.entries()) {
+    signal?.throwIfAborted();
+    for await (const { kind, frames } of makeSeries(record.media, size, recipe.seed * 1_000_003 + done)) {
+      const series = `${record.id}#${kind}`;
+      const { mos: _, mos_std: _std, level_probs: _probs, ...unrated } = record;
+      const member = (order: number): TrainRecord => ({
+        ...unrated,
+        dataset: 'distortions',
+        id: `${series}-${order}`,
+        series,
+        order,
+      });
+      writer.addRow(member(0), firstFrame, 1);
+      for (const [order, frame] of frames.entries()) await writer.add(member(order + 1), { data: frame, frames: 1 });
+    }
+    onProgress?.({ split: 'distortions', done: done + 1, total: best.length, skipped });
+  }
+}
+
+function asOutputError(error: unknown, folder: string): unknown {
+  const code = (error as NodeJS.ErrnoException).code;
+  if (error instanceof QalignError || !['ENOSPC', 'EDQUOT', 'EACCES', 'EROFS', 'EFBIG', 'EIO'].includes(code ?? ''))
+    return error;
+  return new QalignError(
+    'OUTPUT_UNWRITABLE',
+    `The prepared pictures cannot be written to ${folder} (${code}); free some space or set QALIGN_RUNS to a roomier disk.`,
+    { cause: error },
+  );
+}

@@ -1,0 +1,104 @@
+import { createHash } from 'node:crypto';
+import type { FileHandle } from 'node:fs/promises';
+import type { TrainRecipe } from '../../config/train.js';
+import { QalignError } from '../../base/errors.js';
+import { renderPrompt, type PromptTemplate } from '../../prompts/render.js';
+import { LEVELS } from '../../scoring/levels.js';
+import type { PreparedMedia } from './media.js';
+import type { TrainRecord } from './records.js';
+
+/** A record and where its frames lie in the pixel file; items may share frames. */
+export interface Written {
+  readonly record: TrainRecord;
+  readonly firstFrame: number;
+}
+
+/** The pixel file of a split and the rows beside it, one item after the other, and the hash of both. */
+export class SplitWriter {
+  readonly rows: string[] = [];
+  frames = 0;
+  bytes = 0;
+  #hash = createHash('sha256');
+
+  /** `prompts`: what records are asked, in turn; none: their own question, in the published form of training. */
+  constructor(
+    private readonly pixels: FileHandle,
+    private readonly size: number,
+    private readonly recipe: TrainRecipe,
+    private readonly prompts: readonly PromptTemplate[],
+  ) {}
+
+  /** @throws QalignError TRAINING_DOES_NOT_FIT over `data.max_disk_gb` */
+  async add(record: TrainRecord, { data, frames }: Pick<PreparedMedia, 'data' | 'frames'>): Promise<Written> {
+    const firstFrame = this.frames;
+    this.addRow(record, firstFrame, frames);
+    this.frames += frames;
+    this.bytes += data.length;
+    if (this.bytes > this.recipe.data.max_disk_gb * 1e9)
+      throw new QalignError(
+        'TRAINING_DOES_NOT_FIT',
+        `The prepared pictures are over data.max_disk_gb, ${this.recipe.data.max_disk_gb} GB.`,
+      );
+    this.#hash.update(data);
+    await this.pixels.writeFile(data);
+    return { record, firstFrame };
+  }
+
+  /** An item over frames that are there already. */
+  addRow(record: TrainRecord, firstFrame: number, frames: number): void {
+    const prompt = this.prompts[this.rows.length % Math.max(1, this.prompts.length)];
+    const row = JSON.stringify({ ...preparedRow(record, this.recipe, prompt), first_frame: firstFrame, frames });
+    this.#hash.update(row);
+    this.rows.push(row);
+  }
+
+  close(): Promise<void> {
+    return this.pixels.close();
+  }
+
+  summary(): object {
+    return {
+      size: this.size,
+      items: this.rows.length,
+      frames: this.frames,
+      bytes: this.bytes,
+      sha256: this.#hash.digest('hex'),
+    };
+  }
+}
+
+/** What Python reads of an item. Absent values are left out, never null. */
+function preparedRow(record: TrainRecord, recipe: TrainRecipe, template: PromptTemplate | undefined): object {
+  const [worst, best] = recipe.data.mos_range ?? [1, 5];
+  const probs =
+    recipe.soft_label_sigma !== null && record.mos !== undefined
+      ? gaussianLevels(1 + (4 * (record.mos - worst)) / (best - worst), recipe.soft_label_sigma)
+      : record.level_probs;
+  const { id, dataset, question, mos, mos_std, series, order } = record;
+  const prompt =
+    template === undefined ? undefined : renderPrompt(template, record.task ?? 'quality', record.kind ?? 'image');
+  // a scoring prompt ends where the answer's sentence names the level
+  const answer = prompt === undefined ? record.answer : (record.answer.split(' is ').at(-1) ?? record.answer);
+  const level =
+    recipe.score_text || !(LEVELS as readonly (string | undefined)[]).includes(record.level) ? undefined : record.level;
+  return {
+    id,
+    dataset,
+    question,
+    prompt,
+    answer,
+    mos,
+    mos_std,
+    series,
+    order,
+    level,
+    level_probs: recipe.score_text ? undefined : probs,
+  };
+}
+
+/** A normal density around a MOS on 1–5, at the five levels, normalised. */
+export function gaussianLevels(mos: number, sigma: number): number[] {
+  const raw = [5, 4, 3, 2, 1].map((value) => Math.exp(-0.5 * ((value - mos) / sigma) ** 2));
+  const sum = raw.reduce((a, b) => a + b, 0);
+  return sum > 0 ? raw.map((p) => p / sum) : [5, 4, 3, 2, 1].map((value) => Number(Math.round(mos) === value));
+}

@@ -1,0 +1,107 @@
+import { readFile } from 'node:fs/promises';
+import { dirname, resolve } from 'node:path';
+import Type, { type Static } from 'typebox';
+import { DatasetRecord } from '../../../bridge/protocol/record.js';
+import { problemWith } from '../../../bridge/validate.js';
+import type { TrainRecipe } from '../../config/train.js';
+import { hint } from '../../base/suggest.js';
+import { QalignError } from '../../base/errors.js';
+import { LEVELS } from '../../scoring/levels.js';
+
+const { id, media, question, answer, ...others } = DatasetRecord.properties;
+
+/**
+ * What training needs of a record: the fields of `DatasetRecord`, of which a hand-written file may leave out all but
+ * four. Keys that training does not know are let through, for a record file serves other readers too.
+ */
+const TrainRow = Type.Object({ id, media, question, answer, ...Type.Partial(Type.Object(others)).properties });
+type TrainRow = Static<typeof TrainRow>;
+
+/** A record with its media path resolved. Without `dataset` in the record it is the name of the file. */
+export type TrainRecord = Omit<TrainRow, 'dataset'> & { readonly dataset: string };
+
+/** The records of some JSONL files. @throws QalignError CONFIG_NOT_FOUND, and CONFIG_INVALID with file and line */
+export async function readRecords(files: readonly string[], root: string | null): Promise<TrainRecord[]> {
+  const records: TrainRecord[] = [];
+  for (const file of files) {
+    const text = await readFile(file, 'utf8').catch((cause: Error) => {
+      throw new QalignError(
+        'CONFIG_NOT_FOUND',
+        `The records ${file} cannot be read: ${cause.message}; make them with "qalign dataset convert".`,
+        { cause },
+      );
+    });
+    text.split('\n').forEach((line, index) => {
+      if (line.trim() !== '')
+        records.push(readRecord(line, `${file}:${index + 1}`, root ?? dirname(resolve(file)), file));
+    });
+  }
+  return records;
+}
+
+function readRecord(line: string, place: string, root: string, file: string): TrainRecord {
+  let row: unknown;
+  try {
+    row = JSON.parse(line);
+  } catch (cause) {
+    throw new QalignError('CONFIG_INVALID', `${place} is no training record: it is not JSON.`, { cause });
+  }
+  const problem = problemWith(TrainRow, row);
+  if (problem !== undefined) throw new QalignError('CONFIG_INVALID', `${place} is no training record, at ${problem}.`);
+  const record = row as TrainRow;
+  if (record.level_probs !== undefined && record.level_probs.length !== LEVELS.length) {
+    throw new QalignError(
+      'CONFIG_INVALID',
+      `${place} is no training record: level_probs has ${record.level_probs.length} entries, not ${LEVELS.length}.`,
+    );
+  }
+  return { ...record, media: resolve(root, record.media), dataset: record.dataset ?? file };
+}
+
+/**
+ * What a recipe asks of its records, checked before hours are spent. @throws QalignError TRAINING_DATA_INVALID,
+ * CONFIG_INVALID
+ */
+export function requireUsable(records: readonly TrainRecord[], recipe: TrainRecipe): void {
+  const { soft_label: soft, fidelity, series } = recipe.objective;
+  const lacking = (what: string): never => {
+    throw new QalignError(
+      'TRAINING_DATA_INVALID',
+      `No record of ${recipe.data.train.join(', ')} has ${what}; convert the data set with it, or set its weight in objective to 0.`,
+    );
+  };
+  if (records.length === 0)
+    throw new QalignError('TRAINING_DATA_INVALID', `${recipe.data.train.join(', ')} hold no records.`);
+  if (soft > 0 && recipe.soft_label_sigma === null && !records.some((record) => record.level_probs !== undefined))
+    lacking('level_probs, which objective.soft_label needs');
+  if (fidelity > 0 && !records.some((record) => record.mos !== undefined))
+    lacking('a mos, which objective.fidelity needs');
+  if (recipe.score_text && !records.some((record) => /\d/.test(record.answer)))
+    lacking('a number in its answer, which score_text needs (dataset convert --score-text)');
+  const made = recipe.data.distortions !== null;
+  if (series > 0 && !made && !records.some((record) => record.series !== undefined))
+    lacking('a series, which objective.series needs (data.distortions makes them)');
+  const datasets = [...new Set(records.map(({ dataset }) => dataset)), ...(made ? ['distortions'] : [])];
+  for (const name of Object.keys(recipe.data.weights)) {
+    if (!datasets.includes(name))
+      throw new QalignError(
+        'CONFIG_INVALID',
+        `data.weights names ${name}, but the records are of ${datasets.join(', ')}${hint(name, datasets)}.`,
+      );
+  }
+}
+
+/** A seeded subset, in the order of the file. */
+export function sampleFraction<T>(rows: readonly T[], fraction: number, seed: number): T[] {
+  if (fraction === 1) return [...rows];
+  const keyed = rows.map((_, index) => ({ index, key: mix(seed, index) })).sort((a, b) => a.key - b.key);
+  const kept = keyed.slice(0, Math.max(1, Math.round(rows.length * fraction))).map(({ index }) => index);
+  return kept.sort((a, b) => a - b).map((index) => rows[index] as T);
+}
+
+function mix(seed: number, index: number): number {
+  let x = (seed * 0x9e3779b1 + index + 1) | 0;
+  x = Math.imul(x ^ (x >>> 16), 0x85ebca6b);
+  x = Math.imul(x ^ (x >>> 13), 0xc2b2ae35);
+  return (x ^ (x >>> 16)) >>> 0;
+}

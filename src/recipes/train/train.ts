@@ -1,0 +1,240 @@
+import { execFile } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
+import { hostname } from 'node:os';
+import { join, resolve } from 'node:path';
+import { promisify } from 'node:util';
+import type { TrainEvent } from '../../../bridge/protocol/train.js';
+import { checkConfig } from '../../config/load.js';
+import { loadPrompt } from '../../config/prompts.js';
+import { DEFAULT_MAX_FRAMES, TrainRecipe } from '../../config/train.js';
+import { ensurePython, type PythonCommand, type PythonExtra } from '../../engine/python/environment.js';
+import { QalignError } from '../../base/errors.js';
+import { packageRoot, packageVersion } from '../../base/package-root.js';
+import { createRun, findSameRun, runsRoot, summarise, writeWhole, type RunSummary } from '../../runs/run-directory.js';
+import { distortedSeries } from './pseudo-labels.js';
+import { joinHosts, launch, requireIdle, torchrunArguments } from './launch.js';
+import { createMediaPreparer } from './media.js';
+import { chooseTrainModel, fetchModel, modelShape, readShape } from './model-shape.js';
+import { planTraining, type ModelShape, type TrainPlan } from './memory-estimate.js';
+import {
+  prepareData,
+  preparedBytes,
+  seriesBytes,
+  type PreparedData,
+  type PrepareProgress,
+  type Splits,
+} from './prepare.js';
+import { readRecords, requireUsable, sampleFraction, type TrainRecord } from './records.js';
+
+export interface TrainOptions {
+  readonly signal?: AbortSignal;
+  readonly onEvent?: (event: TrainEvent) => void;
+  readonly onPrepare?: (progress: PrepareProgress) => void;
+  /** What is fetched or installed, for a progress line. */
+  readonly onSetup?: (message: string, done?: number, total?: number) => void;
+  /** Told the folder of the run before its training starts. */
+  readonly onRun?: (folder: string) => void;
+  /**
+   * A run of exactly this recipe over exactly these data is not trained again: a complete one is the result, any other
+   * goes on.
+   */
+  readonly reuse?: boolean;
+  /** Where run directories are made. Default: QALIGN_RUNS or `runs/`. */
+  readonly runs?: string;
+  readonly python?: PythonCommand;
+}
+
+export interface TrainResult extends RunSummary {
+  readonly folder: string;
+  readonly skipped: number;
+}
+
+/**
+ * The plan of a recipe: memory of a GPU and disk of the prepared pictures (undefined while the records are not there),
+ * before anything is started.
+ */
+export async function planRecipe(values: unknown): Promise<{ plan: TrainPlan; diskBytes: number | undefined }> {
+  const recipe = readRecipe(values);
+  const shape = modelShape(await chooseTrainModel(recipe));
+  if (![...recipe.data.train, ...recipe.data.dev].every((file) => existsSync(file)))
+    return { plan: planTraining(shape, recipe, assumedFrames(recipe)), diskBytes: undefined };
+  const { train: rows, dev } = await loadSplits(recipe, shape);
+  const plan = planTraining(shape, recipe, mostFrames(rows.records, recipe));
+  return {
+    plan,
+    diskBytes:
+      (await preparedBytes(rows, recipe.data.max_frames)) +
+      (await preparedBytes(dev, recipe.data.max_frames)) +
+      seriesBytes(rows, recipe),
+  };
+}
+
+/** Before the records are there: a recipe that limits the frames of its clips has clips. */
+const assumedFrames = ({ data }: TrainRecipe): number => (data.max_frames < DEFAULT_MAX_FRAMES ? data.max_frames : 1);
+
+const mostFrames = (records: readonly TrainRecord[], { data }: TrainRecipe): number =>
+  records.some(({ kind }) => kind === 'video') ? data.max_frames : 1;
+
+/**
+ * Trains what the recipe says, from records to a checkpoint in the published layout (`<run>/model`).
+ *
+ * An aborted signal stops after the running step with a checkpoint; the result then has status `stopped`.
+ * @throws QalignError CONFIG_INVALID, TRAINING_DOES_NOT_FIT, RUN_FAILED and what preparing and Python raise
+ */
+export async function train(values: unknown, options: TrainOptions = {}): Promise<TrainResult> {
+  const recipe = readRecipe(values);
+  const root = resolve(options.runs ?? runsRoot());
+  const choice = await chooseTrainModel(recipe);
+  // the records are read, and the memory is planned, before the model is fetched: a wrong path should not cost 16 GB
+  const records = await readRecords(recipe.data.train, recipe.data.root);
+  requireUsable(records, recipe);
+  const known = choice.architecture !== undefined || existsSync(join(choice.model, 'config.json'));
+  if (known) requireFits(planTraining(modelShape(choice), recipe, mostFrames(records, recipe)), recipe);
+  const python = options.python ?? (await ensurePython({ ...setup(options), extras: extrasOf(recipe) }));
+  const folders = await fetchModel(choice, python, { onProgress: options.onSetup, signal: options.signal });
+  const shape = readShape(folders.base ?? folders.model);
+  requireFits(planTraining(shape, recipe, mostFrames(records, recipe)), recipe);
+  const prepared = await prepare(recipe, shape, root, options);
+  const weights = recipe.encoder_weights === null ? null : resolve(recipe.encoder_weights);
+  const compute = recipe.compute ?? (recipe.device === 'cuda' ? 'bf16' : 'fp32');
+  const resolved = {
+    ...recipe,
+    encoder_weights: weights,
+    compute,
+    model_path: folders.model,
+    base_path: folders.base ?? null,
+    data_path: prepared.folder,
+    skipped: prepared.skipped.length,
+  };
+  const there = options.reuse === true ? await findSameRun(root, resolved) : undefined;
+  if (there !== undefined) {
+    const summary = await summarise(there);
+    return summary.status === 'completed'
+      ? { ...summary, folder: there, skipped: resolved.skipped }
+      : resumeRun(there, { ...options, python });
+  }
+  const folder = await createRun(root, recipe.name, resolved, await environmentOf(python));
+  options.onRun?.(folder);
+  await writeWhole(join(folder, 'skipped.json'), `${JSON.stringify(prepared.skipped, null, 1)}\n`);
+  return { ...(await launch(folder, python, options)), folder, skipped: prepared.skipped.length };
+}
+
+/** Goes on with a stopped, interrupted or failed run from its last complete checkpoint. */
+export async function resumeRun(folder: string, options: TrainOptions = {}): Promise<TrainResult> {
+  await requireIdle(folder);
+  const recipe = await storedRecipe(folder);
+  const python = options.python ?? (await ensurePython({ ...setup(options), extras: extrasOf(recipe) }));
+  if (!existsSync(join(recipe.data_path, 'manifest.json'))) await prepareAgain(folder, recipe, options);
+  return { ...(await launch(folder, python, options)), folder, skipped: recipe.skipped };
+}
+
+/** The prepared pictures of a run may have been thrown away to make room: the same records give the same again. */
+async function prepareAgain(folder: string, recipe: StoredRecipe, options: TrainOptions): Promise<void> {
+  const root = join(recipe.data_path, '../../..');
+  const prepared = await prepare(recipe, readShape(recipe.base_path ?? recipe.model_path), root, options);
+  if (prepared.folder !== recipe.data_path)
+    throw new QalignError(
+      'TRAINING_DATA_INVALID',
+      `The prepared pictures of the run ${folder} are gone, and its records or pictures have changed since; train anew.`,
+    );
+}
+
+/** Brings this host into a run of several hosts that another one has started; returns when the run is over. */
+export async function joinRun(folder: string, rank: number, options: TrainOptions = {}): Promise<void> {
+  const recipe = await storedRecipe(folder);
+  const python = options.python ?? (await ensurePython({ ...setup(options), extras: extrasOf(recipe) }));
+  await joinHosts(folder, rank, python);
+}
+
+/** Optional Python packages of a recipe. */
+const extrasOf = ({ lora, trackers }: TrainRecipe): PythonExtra[] => [
+  ...(lora === null ? [] : ['training' as const]),
+  ...trackers,
+];
+
+type StoredRecipe = TrainRecipe & {
+  readonly skipped: number;
+  readonly data_path: string;
+  readonly model_path: string;
+  readonly base_path: string | null;
+};
+
+async function storedRecipe(folder: string): Promise<StoredRecipe> {
+  return JSON.parse(await readFile(join(folder, 'recipe.json'), 'utf8')) as StoredRecipe;
+}
+
+function setup({ signal, onSetup }: TrainOptions): { signal?: AbortSignal; onProgress?: (message: string) => void } {
+  return { ...(signal === undefined ? {} : { signal }), ...(onSetup === undefined ? {} : { onProgress: onSetup }) };
+}
+
+/** Checked by the schema, and what the schema cannot say. @throws QalignError CONFIG_INVALID */
+function readRecipe(values: unknown): TrainRecipe {
+  const recipe = checkConfig(TrainRecipe, values, 'the recipe') as TrainRecipe;
+  const wrong = (message: string): never => {
+    throw new QalignError('CONFIG_INVALID', message);
+  };
+  const { batch_size: batch, micro_batch: micro, processes } = recipe;
+  if (batch % (micro * processes) !== 0)
+    wrong(`batch_size ${batch} is no multiple of micro_batch ${micro} times processes ${processes}.`);
+  if (recipe.weights === 'bf16' && recipe.optimizer === 'adamw' && recipe.lora === null) {
+    wrong(
+      'weights bf16 with optimizer adamw would round most updates away; use optimizer=adamw_8bit, which rounds stochastically, or weights=fp32 (products stay in bf16 on a GPU).',
+    );
+  }
+  torchrunArguments(recipe, 0);
+  return recipe;
+}
+
+function requireFits(plan: TrainPlan, recipe: TrainRecipe): void {
+  if (recipe.device !== 'cuda' || plan.fits) return;
+  throw new QalignError(
+    'TRAINING_DOES_NOT_FIT',
+    `The run needs ${(plan.perGpuBytes / 1e9).toFixed(1)} GB a GPU and gpu_gb is ${recipe.gpu_gb}; see --plan, and try optimizer=adamw_8bit weights=bf16, a smaller micro_batch or more processes.`,
+  );
+}
+
+async function prepare(
+  recipe: TrainRecipe,
+  shape: ModelShape,
+  root: string,
+  options: TrainOptions,
+): Promise<PreparedData> {
+  const media = createMediaPreparer();
+  try {
+    return await prepareData({
+      cache: join(root, '.prepared'),
+      recipe,
+      splits: await loadSplits(recipe, shape),
+      media,
+      makeSeries: distortedSeries,
+      prompts: await Promise.all(recipe.prompts.map((name) => loadPrompt(name))),
+      onProgress: options.onPrepare,
+      signal: options.signal,
+    });
+  } finally {
+    await media.close();
+  }
+}
+
+async function loadSplits(recipe: TrainRecipe, shape: ModelShape): Promise<Splits> {
+  const size = shape.visual_config.visual_model.image_size;
+  const all = await readRecords(recipe.data.train, recipe.data.root);
+  const records = sampleFraction(all, recipe.data.fraction, recipe.seed);
+  return {
+    train: { records, size: recipe.data.prepare_size ?? size },
+    dev: { records: await readRecords(recipe.data.dev, recipe.data.root), size },
+  };
+}
+
+async function environmentOf(python: PythonCommand): Promise<object> {
+  const run = promisify(execFile);
+  const script =
+    'import json,platform,torch,numpy;print(json.dumps({"python":platform.python_version(),"torch":torch.__version__,"numpy":numpy.__version__}))';
+  const { stdout } = await run(python.executable, ['-c', script], { env: { ...process.env, ...python.env } });
+  const commit = await run('git', ['-C', packageRoot, 'rev-parse', 'HEAD']).then(
+    (out) => out.stdout.trim(),
+    () => null,
+  );
+  return { qalign: packageVersion, commit, node: process.version, host: hostname(), ...(JSON.parse(stdout) as object) };
+}

@@ -1,0 +1,33 @@
+import type { TSchema } from 'typebox';
+import { EvaluateRecipe } from '../config/evaluate.js';
+import { TrainRecipe } from '../config/train.js';
+import { ScoreFailureSchema, ScoreResultSchema } from '../api/result.js';
+import { ErrorAnswer } from '../api/error.js';
+import { Job, JobBody } from '../api/jobs.js';
+import { ModelRow } from '../api/models.js';
+import { ConvertAnswer, ConvertBody, DatasetRow } from '../api/datasets.js';
+import { CompareAnswer, ItemSource, RankAnswer, ScoreAnswer, ScoreBody, ScoredInput } from '../api/score.js';
+import { Evaluation, TrainRun } from '../api/runs.js';
+
+/** What stands under its name in the OpenAPI document, for readers and for generated clients. */
+export const NAMED_SCHEMAS: Readonly<Record<string, TSchema>> = {
+  ErrorAnswer,
+  ItemSource,
+  ScoreBody,
+  ScoreResult: ScoreResultSchema,
+  ScoreFailure: ScoreFailureSchema,
+  ScoredInput,
+  ScoreAnswer,
+  CompareAnswer,
+  RankAnswer,
+  Job,
+  JobBody,
+  ModelRow,
+  TrainRecipe,
+  TrainRun,
+  EvaluateRecipe,
+  Evaluation,
+  DatasetRow,
+  ConvertBody,
+  ConvertAnswer,
+};

@@ -1,0 +1,89 @@
+import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
+import type { Request } from 'express';
+import { QalignError } from '../../base/errors.js';
+import type { KeyStore } from './key-store.js';
+import type { Route } from '../route.js';
+
+export const SCOPES = ['score', 'jobs', 'train', 'admin'] as const;
+export type Scope = (typeof SCOPES)[number];
+
+/** Who asks. Without keys there is one client, who may do everything and can only come from this machine. */
+export interface Client {
+  readonly name: string;
+  readonly scopes: readonly Scope[];
+}
+const LOCAL: Client = { name: 'local', scopes: SCOPES };
+const NOBODY: Client = { name: 'anonymous', scopes: [] };
+
+/** A new key, 256 random bits: nothing to guess, so one round of SHA-256 keeps it safe at rest. */
+export const newKey = (): string => `qa_${randomBytes(32).toString('base64url')}`;
+export const hashKey = (key: string): Buffer => createHash('sha256').update(key).digest();
+
+export const isLoopback = (host: string): boolean => /^(localhost|127(\.\d{1,3}){3}|\[?::1\]?)$/i.test(host);
+
+/**
+ * Checks a request before its body is read.
+ * - A page of another site may not call, unless its origin is among `origins`: a browser says so in Sec-Fetch-Site or
+ * Origin.
+ * - Without keys only requests that name this machine are heard, so that a name that is bound to 127.0.0.1 does not
+ * help.
+ */
+export function createAuthoriser(
+  keys: KeyStore,
+  loopback: boolean,
+  origins: readonly string[] = [],
+): (req: Request, scope: Route['scope']) => Client {
+  return (req, scope) => {
+    if (!origins.includes(req.get('origin') ?? '')) refuseOtherSites(req);
+    if (scope === 'open') return NOBODY;
+    const known = keys.all();
+    if (known.length === 0 && loopback) {
+      const host = (req.hostname as string | undefined) ?? ''; // HTTP/1.0 needs none
+      if (!isLoopback(host))
+        throw new QalignError(
+          'FORBIDDEN',
+          `Without API keys only requests to localhost are answered, not to "${host.slice(0, 100)}".`,
+        );
+      return LOCAL;
+    }
+    const given = keyOf(req);
+    if (given === undefined)
+      throw new QalignError('UNAUTHORIZED', 'This route needs an API key: send "Authorization: Bearer KEY".');
+    const hash = hashKey(given);
+    let found: Client | undefined;
+    // all of them, so that the time says nothing
+    for (const row of known) if (timingSafeEqual(row.hash, hash)) found = row;
+    if (found === undefined) throw new QalignError('UNAUTHORIZED', 'The API key is unknown or was revoked.');
+    if (scope !== 'any' && !found.scopes.includes(scope) && !found.scopes.includes('admin')) {
+      throw new QalignError(
+        'FORBIDDEN',
+        `The key "${found.name}" does not have the scope "${scope}"; it has ${found.scopes.join(', ')}.`,
+      );
+    }
+    return found;
+  };
+}
+
+/** `same-site` is not among them: that is also a page on another port of this machine. `none`: typed by the user. */
+const OWN_SITES: readonly string[] = ['same-origin', 'none'];
+
+function refuseOtherSites(req: Request): void {
+  const site = req.get('sec-fetch-site');
+  const origin = req.get('origin');
+  const foreign =
+    site !== undefined
+      ? !OWN_SITES.includes(site)
+      : origin !== undefined && origin !== `${req.protocol}://${req.get('host') ?? ''}`;
+  if (foreign && req.method !== 'GET')
+    throw new QalignError('FORBIDDEN', 'Pages of other sites may not call this service.');
+}
+
+/** `Bearer KEY`, `X-API-Key: KEY`, or the password of Basic, which is what a browser asks for. */
+function keyOf(req: Request): string | undefined {
+  const header = req.get('authorization');
+  const bearer = /^Bearer +(\S+)$/i.exec(header ?? '')?.[1];
+  const basic = /^Basic +([A-Za-z0-9+/=]+)$/i.exec(header ?? '')?.[1];
+  if (basic !== undefined)
+    return Buffer.from(basic, 'base64').toString('utf8').split(':').slice(1).join(':') || undefined;
+  return bearer ?? req.get('x-api-key');
+}

@@ -1,0 +1,84 @@
+import type { IncomingMessage } from 'node:http';
+import type { ErrorRequestHandler } from 'express';
+import { QalignError, type ErrorCode } from '../../base/errors.js';
+import type { Logger } from '../../base/logger.js';
+import type { ErrorAnswer } from '../../api/error.js';
+
+/** Everything that a route throws becomes one sentence. Stacks go to the log, by request id. */
+export function createErrorHandler(log: Logger, onReject: (code: ErrorCode) => void): ErrorRequestHandler {
+  return (thrown: unknown, req, res, next) => {
+    const error = toQalignError(thrown);
+    const requestId = (res.locals['requestId'] as string | undefined) ?? '';
+    res.locals['code'] = error.code;
+    onReject(error.code);
+    if (
+      error.httpStatus >= 500 &&
+      error.code !== 'NO_WORKER' &&
+      error.code !== 'SHUTTING_DOWN' &&
+      error.code !== 'DEADLINE_EXCEEDED'
+    ) {
+      log.error(error.message, {
+        request_id: requestId,
+        route: res.locals['route'],
+        stack: (error.cause instanceof Error ? error.cause : error).stack,
+      });
+    }
+    if (res.headersSent) return void res.destroy(); // the client sees a torn answer, not a whole wrong one
+    if (res.destroyed) return next();
+    for (const [name, value] of Object.entries(headersFor(error))) res.set(name, value);
+    finishBody(req);
+    res.status(error.httpStatus).json(errorBody(error, requestId));
+  };
+}
+
+/** So long the rest of a refused body is read and thrown away. */
+const LINGER_MS = 10_000;
+
+/**
+ * A client that still sends must be able to read why it was refused: closing now would reset the connection, and with
+ * it the answer. A short body comes to its end and the connection is kept; one that goes on and on is cut off later.
+ */
+export function finishBody(req: IncomingMessage): void {
+  if (req.complete) return;
+  const { socket } = req;
+  const cut = setTimeout(() => void (req.complete || socket.destroy()), LINGER_MS).unref();
+  req.once('close', () => clearTimeout(cut));
+  req.resume();
+}
+
+export function errorBody(error: QalignError, requestId: string): ErrorAnswer {
+  const internal = error.code === 'INTERNAL' || error.code === 'WORKER_INTERNAL';
+  const message = internal
+    ? `The service failed in a way it did not expect; its log has more under ${requestId}.`
+    : error.message;
+  return { error: { code: error.code, message, retryable: error.retryable, request_id: requestId } };
+}
+
+function headersFor(error: QalignError): Record<string, string> {
+  const retryAfter = error.details?.['retry_after_s'];
+  if (typeof retryAfter === 'number') return { 'Retry-After': String(Math.max(1, Math.ceil(retryAfter))) };
+  if (error.code === 'UNAUTHORIZED') return { 'WWW-Authenticate': 'Bearer realm="qalign", Basic realm="qalign"' };
+  return error.httpStatus === 503 && error.retryable ? { 'Retry-After': '5' } : {};
+}
+
+/** What Express, its body parser and Node itself throw, by their own names. */
+function toQalignError(thrown: unknown): QalignError {
+  if (thrown instanceof QalignError) return thrown;
+  const { status, type, message, code } = thrown as { status?: number; type?: string; message?: string; code?: string };
+  const known = (as: ErrorCode, sentence: string): QalignError => new QalignError(as, sentence, { cause: thrown });
+  if (type === 'entity.too.large')
+    return known(
+      'BODY_TOO_LARGE',
+      'The JSON body is larger than the service allows; upload files as multipart/form-data.',
+    );
+  if (type === 'entity.parse.failed') return known('MALFORMED', `The body is not JSON: ${clip(message)}.`);
+  if (type === 'encoding.unsupported' || type === 'charset.unsupported')
+    return known('BODY_UNSUPPORTED', `The body cannot be read: ${clip(message)}.`);
+  if (code === 'ENOSPC' || code === 'EDQUOT' || code === 'SQLITE_FULL' || code?.startsWith('SQLITE_IOERR') === true)
+    return known('OUTPUT_UNWRITABLE', 'The disk of the service is full; try again later.');
+  if (thrown instanceof URIError || (status !== undefined && status >= 400 && status < 500))
+    return known('MALFORMED', `The request cannot be read: ${clip(message)}.`);
+  return known('INTERNAL', thrown instanceof Error ? thrown.message : String(thrown));
+}
+
+const clip = (text = ''): string => text.replace(/\.$/, '').slice(0, 200);

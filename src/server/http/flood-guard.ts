@@ -1,0 +1,103 @@
+import { randomUUID } from 'node:crypto';
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { QalignError } from '../../base/errors.js';
+import type { Logger } from '../../base/logger.js';
+import { errorBody, finishBody } from './error-handler.js';
+import type { Metrics } from '../metrics.js';
+
+/** With fewer requests under way a late turn is no flood: a large body is parsed, or garbage collected. */
+const FLOOD = 64;
+/** How late the event loop may be: what was let in crosses it about ten times until it is answered. */
+const LATE_MS = 100;
+/** While others are refused after they were read, it is better to refuse unread. */
+const LATE_WHILE_REFUSING_MS = 5;
+const EVERY_MS = 10;
+const SAY_EVERY_MS = 1_000;
+
+type Handler = (req: IncomingMessage, res: ServerResponse) => void;
+
+export interface TurnstileParts {
+  readonly metrics: Pick<Metrics, 'rejects' | 'requests'>;
+  readonly log: Logger;
+  /** What to say in Retry-After. */
+  readonly waitS: () => number;
+  /** Requests are refused for want of time. */
+  readonly refusing: () => boolean;
+  /** How late the event loop is, in ms; by default it is measured. */
+  readonly lateMs?: () => number;
+}
+
+export interface Turnstile {
+  /** The service behind the turnstile. */
+  readonly handle: Handler;
+  /**
+   * The same for requests that ask first (`Expect: 100-continue`): told to go on when their body is wanted, so that one
+   * that is refused is not sent.
+   */
+  readonly handleExpecting: Handler;
+  close(): void;
+}
+
+/**
+ * Refuses requests unread, which costs far less than reading them, while more come than one thread can read: the event
+ * loop is late, and all that was let in waits for its next turn. Only what brings work (POST) counts and is refused;
+ * health is answered.
+ */
+export function createTurnstile(behind: Handler, { metrics, log, waitS, refusing, lateMs }: TurnstileParts): Turnstile {
+  let under = 0;
+  let turned = 0;
+  let tick = performance.now();
+  let said = tick;
+  const timer = setInterval(() => {
+    tick = performance.now();
+    if (turned === 0 || tick - said < SAY_EVERY_MS) return;
+    log.warn('flooded', { refused_unread: turned });
+    [turned, said] = [0, tick];
+  }, EVERY_MS).unref();
+  const isFlooded = (): boolean =>
+    under > FLOOD &&
+    (lateMs?.() ?? performance.now() - tick - EVERY_MS) > (refusing() ? LATE_WHILE_REFUSING_MS : LATE_MS);
+
+  const refuse: Handler = (req, res) => {
+    turned++;
+    metrics.rejects.inc({ reason: 'FLOOD' });
+    metrics.requests.inc({ method: req.method ?? '', route: 'unread', status: '429' });
+    const wait = Math.max(1, Math.ceil(waitS()));
+    const error = new QalignError('OVERLOADED', `More requests came than can be read; try again in ${wait} s.`);
+    const requestId = randomUUID();
+    finishBody(req);
+    res
+      .writeHead(429, {
+        'Content-Type': 'application/json; charset=utf-8',
+        'Retry-After': wait,
+        'X-Request-Id': requestId,
+        'X-Content-Type-Options': 'nosniff',
+      })
+      .end(JSON.stringify(errorBody(error, requestId)));
+  };
+  const handle: Handler = (req, res) => {
+    if (req.method !== 'POST') return behind(req, res); // streams of events last for hours
+    if (isFlooded()) return refuse(req, res);
+    under++;
+    res.once('close', () => under--);
+    behind(req, res);
+  };
+  return {
+    handle,
+    handleExpecting(req, res) {
+      continueWhenRead(req, res);
+      handle(req, res);
+    },
+    close: () => clearInterval(timer),
+  };
+}
+
+/** However a body is consumed, its stream asks for the first bytes through `_read`. */
+function continueWhenRead(req: IncomingMessage, res: ServerResponse): void {
+  const read = req._read.bind(req);
+  req._read = (size) => {
+    req._read = read;
+    if (!res.headersSent) res.writeContinue();
+    read(size);
+  };
+}

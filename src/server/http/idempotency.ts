@@ -1,0 +1,105 @@
+import { createHash } from 'node:crypto';
+import { createReadStream } from 'node:fs';
+import type { Db } from '../../base/files/sqlite.js';
+import { QalignError } from '../../base/errors.js';
+import type { Call } from '../route.js';
+import type { ScoreOrder } from '../score/score-request.js';
+
+export interface Remembered {
+  readonly status: number;
+  readonly body: unknown;
+}
+
+/**
+ * Answers by Idempotency-Key: the same key of the same client with the same request gets the first answer, for a day,
+ * also after a restart.
+ */
+export interface Idempotency {
+  answer(
+    call: Call,
+    fingerprint: string,
+    work: () => Promise<Remembered>,
+  ): Promise<Remembered & { readonly replayed: boolean }>;
+}
+
+const KEPT_S = 24 * 3600;
+const PRUNE_EVERY = 500;
+
+export function createIdempotency(database: Db): Idempotency {
+  database.exec('DELETE FROM answers WHERE status IS NULL');
+  const select = database.prepare('SELECT fingerprint, status, body FROM answers WHERE key = ?');
+  const insert = database.prepare(
+    'INSERT OR REPLACE INTO answers (key, fingerprint, status, body, created_at) VALUES (?, ?, ?, ?, ?)',
+  );
+  const running = new Map<string, { fingerprint: string; answer: Promise<Remembered> }>();
+  let writes = 0;
+
+  const keep = (key: string, fingerprint: string, { status, body }: Remembered): void => {
+    // what may go better next time is not kept
+    if (status >= 500 || status === 429) return;
+    insert.run(key, fingerprint, status, JSON.stringify(body), Date.now() / 1000);
+    if (++writes % PRUNE_EVERY === 0)
+      database.prepare('DELETE FROM answers WHERE created_at < ?').run(Date.now() / 1000 - KEPT_S);
+  };
+
+  return {
+    async answer(call, fingerprint, work) {
+      const key = keyOf(call);
+      if (key === undefined) return { ...(await work()), replayed: false };
+      const kept = select.get(key) as { fingerprint: string; status: number; body: string } | undefined;
+      const open = running.get(key);
+      if ((kept ?? open)?.fingerprint !== undefined && (kept ?? open)?.fingerprint !== fingerprint) {
+        throw new QalignError(
+          'IDEMPOTENCY_CONFLICT',
+          'This Idempotency-Key was used for another request; make a new one for each.',
+        );
+      }
+      if (kept !== undefined) return { status: kept.status, body: JSON.parse(kept.body) as unknown, replayed: true };
+      if (open !== undefined)
+        throw new QalignError(
+          'IDEMPOTENCY_CONFLICT',
+          'The request with this Idempotency-Key still runs; ask again in a second.',
+          { details: { retry_after_s: 1 } },
+        );
+      const answer = work();
+      running.set(key, { fingerprint, answer });
+      try {
+        const done = await answer;
+        try {
+          keep(key, fingerprint, done);
+        } catch (error) {
+          // scoring again gives the same numbers: a full disk is no reason to hold an answer back
+          call.services.log.warn('an answer was not kept for its Idempotency-Key', {
+            reason: (error as Error).message,
+          });
+        }
+        return { ...done, replayed: false };
+      } finally {
+        running.delete(key);
+      }
+    },
+  };
+}
+
+/** Keys of different clients never meet. @throws QalignError MALFORMED */
+export function keyOf(call: Pick<Call, 'req' | 'client'>): string | undefined {
+  const given = call.req.get('idempotency-key');
+  if (given === undefined) return undefined;
+  if (!/^[\x21-\x7e]{1,255}$/.test(given))
+    throw new QalignError('MALFORMED', 'The Idempotency-Key must be 1 to 255 visible ASCII characters.');
+  return `${call.client.name}\n${given}`;
+}
+
+/** What is asked, whatever the boundary of the form and wherever its files lie. */
+export async function fingerprintOf(call: Call, order: ScoreOrder): Promise<string> {
+  const { items, ...settings } = order;
+  const hash = createHash('sha256').update(JSON.stringify([call.req.path, settings]));
+  for (const item of items) {
+    if (!('media' in item)) hash.update(JSON.stringify(item));
+    else if (typeof item.media === 'string')
+      for await (const chunk of createReadStream(item.media)) hash.update(chunk as Buffer);
+    else hash.update(item.media);
+    hash.update(`\n${'media' in item ? item.name : ''}\n`);
+  }
+  return hash.digest('hex');
+}

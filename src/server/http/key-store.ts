@@ -1,0 +1,59 @@
+import type { Db } from '../../base/files/sqlite.js';
+import { QalignError } from '../../base/errors.js';
+import { hashKey, newKey, SCOPES, type Client, type Scope } from './auth.js';
+
+export interface StoredKey extends Client {
+  readonly hash: Buffer;
+  readonly createdAt: number;
+}
+
+/** API keys by name; only their hashes are kept. A key made or revoked by another process counts within two seconds. */
+export interface KeyStore {
+  all(): readonly StoredKey[];
+  /** Returns the key, which cannot be shown again. */
+  create(name: string, scopes: readonly string[]): string;
+  revoke(name: string): boolean;
+}
+
+const FRESH_MS = 2_000;
+
+export function createKeyStore(database: Db): KeyStore {
+  let cached: readonly StoredKey[] = [];
+  let readAt = -Infinity;
+  const select = database.prepare('SELECT name, hash, scopes, created_at FROM keys ORDER BY name');
+  const read = (): readonly StoredKey[] =>
+    (select.all() as { name: string; hash: string; scopes: string; created_at: number }[]).map((row) => ({
+      name: row.name,
+      hash: Buffer.from(row.hash, 'hex'),
+      scopes: row.scopes.split(',') as Scope[],
+      createdAt: row.created_at,
+    }));
+  return {
+    all() {
+      if (performance.now() - readAt > FRESH_MS) [cached, readAt] = [read(), performance.now()];
+      return cached;
+    },
+    create(name, scopes) {
+      if (!/^[\w.-]{1,64}$/.test(name))
+        throw new QalignError('USAGE', `"${name}" is no name for a key; use letters, digits, ".", "_" and "-".`);
+      const wrong = scopes.find((scope) => !SCOPES.includes(scope as Scope));
+      if (wrong !== undefined || scopes.length === 0)
+        throw new QalignError(
+          'USAGE',
+          `A key needs scopes of ${SCOPES.join(', ')}${wrong === undefined ? '' : `, not "${wrong}"`}.`,
+        );
+      if (read().some((row) => row.name === name))
+        throw new QalignError('USAGE', `There is a key "${name}" already; revoke it first or choose another name.`);
+      const key = newKey();
+      database
+        .prepare('INSERT INTO keys (name, hash, scopes, created_at) VALUES (?, ?, ?, ?)')
+        .run(name, hashKey(key).toString('hex'), scopes.join(','), Date.now() / 1000);
+      readAt = -Infinity;
+      return key;
+    },
+    revoke(name) {
+      readAt = -Infinity;
+      return database.prepare('DELETE FROM keys WHERE name = ?').run(name).changes > 0;
+    },
+  };
+}

@@ -1,0 +1,33 @@
+import { ipKeyGenerator, rateLimit } from 'express-rate-limit';
+import { QalignError } from '../../base/errors.js';
+import type { Services } from '../services.js';
+
+/** So many requests a minute of one key, or of one address where there are no keys. Health is never limited. */
+export function createRateLimit(perMinute: number): Services['limitRate'] {
+  if (perMinute === 0) return async () => {};
+  const limit = rateLimit({
+    windowMs: 60_000,
+    limit: perMinute,
+    standardHeaders: 'draft-8',
+    legacyHeaders: false,
+    validate: false, // no proxy is trusted: the address is that of the socket
+    keyGenerator: (req, res) =>
+      res.locals['client'] === 'local' ? ipKeyGenerator(req.ip ?? '') : `key ${String(res.locals['client'])}`,
+    handler: (_req, res) => {
+      const seconds = Number(res.get('Retry-After') ?? 60);
+      throw new QalignError(
+        'RATE_LIMITED',
+        `More than ${perMinute} requests came with this key within a minute; go on in ${seconds} s.`,
+        { details: { retry_after_s: seconds } },
+      );
+    },
+  });
+  return async (req, res, _client, scope) => {
+    if (scope === 'open') return;
+    await new Promise<void>((resolve, reject) => {
+      Promise.resolve(
+        limit(req, res, (error?: unknown) => (error === undefined ? resolve() : reject(error as Error))),
+      ).catch(reject);
+    });
+  };
+}

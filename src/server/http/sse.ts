@@ -1,0 +1,48 @@
+import { once } from 'node:events';
+import { QalignError } from '../../base/errors.js';
+import { firstSignal } from '../../base/first-signal.js';
+import { followLines } from '../../base/files/follow-lines.js';
+import type { Call } from '../route.js';
+
+const BEAT_MS = 15_000;
+
+/**
+ * Sends the lines of an append-only file of JSON events as server-sent events. The id is the number of the line, so a
+ * client that comes back with Last-Event-ID goes on where it was, also after a restart of the service.
+ */
+export async function streamEvents(call: Call, file: string, ended: () => boolean): Promise<void> {
+  const { req, res, gone, services } = call;
+  const from = lastEventId(req.get('last-event-id'));
+  const { signal: stop, release } = firstSignal(gone, services.ending);
+  res.status(200).set({ 'Content-Type': 'text/event-stream', 'Cache-Control': 'no-store', 'X-Accel-Buffering': 'no' });
+  res.write('retry: 2000\n\n');
+  const beat = setInterval(() => res.write(': still here\n\n'), BEAT_MS);
+  try {
+    for await (const { number, text } of followLines(file, ended, stop)) {
+      const name = number > from ? eventName(text) : undefined;
+      if (name === undefined || gone.aborted) continue;
+      if (!res.write(`id: ${number}\nevent: ${name}\ndata: ${text}\n\n`))
+        await Promise.race([once(res, 'drain'), once(res, 'close')]);
+    }
+  } finally {
+    release();
+    clearInterval(beat);
+    res.end();
+  }
+}
+
+function lastEventId(header: string | undefined): number {
+  if (header === undefined || header === '') return 0;
+  if (!/^\d{1,15}$/.test(header))
+    throw new QalignError('MALFORMED', 'Last-Event-ID must be an id that this stream gave.');
+  return Number(header);
+}
+
+function eventName(text: string): string | undefined {
+  try {
+    const { event } = JSON.parse(text) as { event?: unknown };
+    return typeof event === 'string' && /^\w+$/.test(event) ? event : undefined;
+  } catch {
+    return undefined; // torn by a kill
+  }
+}

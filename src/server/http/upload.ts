@@ -1,0 +1,179 @@
+import { randomUUID } from 'node:crypto';
+import { createWriteStream } from 'node:fs';
+import { rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { finished, pipeline } from 'node:stream/promises';
+import busboy from 'busboy';
+import type { Request } from 'express';
+import { QalignError } from '../../base/errors.js';
+import type { MemoryBudget } from './memory-budget.js';
+
+/** A file of a form: in memory while it is small and there is room, else on the disk. */
+export interface Upload {
+  readonly name: string;
+  readonly media: string | Uint8Array;
+}
+
+export interface Form {
+  readonly fields: Readonly<Record<string, string>>;
+  readonly files: readonly Upload[];
+  /** Lets go of the memory and removes the files. */
+  discard(): Promise<void>;
+}
+
+/** Where bytes lie while they are scored. */
+export interface Hold {
+  readonly spool: string;
+  readonly memory: MemoryBudget;
+}
+
+/** What lets go of what was held. */
+export type Tidy = (() => Promise<void> | void)[];
+
+export interface UploadLimits extends Hold {
+  readonly files: number;
+  readonly fileBytes: number;
+}
+
+/** Up to here a file stays in memory. */
+const SMALL = 1024 ** 2;
+const FIELDS = { fieldSize: 64 * 1024, fields: 32, headerPairs: 64 };
+
+/**
+ * Reads multipart/form-data as it arrives, until `signal` says why not. @throws QalignError MALFORMED, BODY_TOO_LARGE,
+ * OUTPUT_UNWRITABLE, or the reason of the signal
+ */
+export async function readForm(req: Request, limits: UploadLimits, signal: AbortSignal): Promise<Form> {
+  const fields: Record<string, string> = {};
+  const files: Promise<Upload>[] = [];
+  const tidy: Tidy = [];
+  const discard = async (): Promise<void> => {
+    await Promise.allSettled(files);
+    await Promise.all(tidy.splice(0).map(async (one) => one()));
+  };
+  const parser = openParser(req, limits);
+  let failure: QalignError | undefined;
+  const fail = (error: QalignError): void => {
+    failure ??= error;
+    req.unpipe(parser);
+    // busboy goes on with its parts after it told of a limit, and falls over them if they are gone
+    process.nextTick(() => parser.destroy());
+  };
+  const tooMany = (what: string) => () =>
+    fail(
+      new QalignError(
+        'BODY_TOO_LARGE',
+        `The form has more ${what} than the service takes in one request (${what === 'files' ? limits.files : FIELDS.fields}).`,
+      ),
+    );
+  parser.on('field', (name, value, info) => {
+    if (info.valueTruncated || info.nameTruncated)
+      fail(
+        new QalignError('BODY_TOO_LARGE', `The field "${name.slice(0, 50)}" is longer than ${FIELDS.fieldSize} bytes.`),
+      );
+    else if (Object.hasOwn(fields, name))
+      fields[name] += `,${value}`; // a repeated field is a list
+    else Object.defineProperty(fields, name, { value, enumerable: true, writable: true });
+  });
+  parser.on('file', (_field, stream, info) => {
+    stream.on('limit', () =>
+      fail(new QalignError('BODY_TOO_LARGE', `A file of the form is larger than ${limits.fileBytes} bytes.`)),
+    );
+    const file = store(stream as AsyncIterable<Buffer>, info.filename ?? '', limits, tidy);
+    file.catch((error: NodeJS.ErrnoException) => fail(toUploadError(error)));
+    files.push(file);
+  });
+  parser.on('filesLimit', tooMany('files')).on('fieldsLimit', tooMany('fields'));
+  const onAbort = (): void => fail(signal.reason as QalignError);
+  signal.addEventListener('abort', onAbort, { once: true });
+  try {
+    if (signal.aborted) onAbort();
+    else req.pipe(parser);
+    await finished(parser).catch((error: Error) => {
+      throw failure ?? new QalignError('MALFORMED', `The form cannot be read: ${error.message}.`, { cause: error });
+    });
+    const stored = await Promise.all(files);
+    if (failure !== undefined) throw failure;
+    return { fields, files: stored, discard };
+  } catch (error) {
+    await discard();
+    throw failure ?? toUploadError(error as NodeJS.ErrnoException);
+  } finally {
+    signal.removeEventListener('abort', onAbort);
+  }
+}
+
+/** A full disk is ours, anything else is what the form was like. */
+export function toUploadError(error: NodeJS.ErrnoException): QalignError {
+  if (error instanceof QalignError) return error;
+  if (isFull(error))
+    return new QalignError(
+      'OUTPUT_UNWRITABLE',
+      'The service has no room on its disk for the upload; try again later.',
+      { cause: error },
+    );
+  return new QalignError('MALFORMED', `The form cannot be read: ${error.message}.`, { cause: error });
+}
+
+export const isFull = ({ code }: NodeJS.ErrnoException): boolean =>
+  ['ENOSPC', 'EDQUOT', 'EFBIG', 'EIO', 'EMFILE'].includes(code ?? '');
+
+function openParser(req: Request, limits: UploadLimits): busboy.Busboy {
+  try {
+    return busboy({
+      headers: req.headers,
+      defParamCharset: 'utf8',
+      limits: { ...FIELDS, files: limits.files, fileSize: limits.fileBytes, parts: limits.files + FIELDS.fields },
+    });
+  } catch (cause) {
+    throw new QalignError('MALFORMED', `The form cannot be read: ${(cause as Error).message}.`, { cause });
+  }
+}
+
+async function store(
+  stream: AsyncIterable<Buffer>,
+  filename: string,
+  limits: UploadLimits,
+  tidy: Tidy,
+): Promise<Upload> {
+  const name = filename.replaceAll(/[\p{Cc}]/gu, '').slice(-200) || 'upload';
+  return { name, media: await keep(stream, limits, tidy) };
+}
+
+/**
+ * Bytes as they arrive: in memory while they are few and there is room, else in a file of the spool. `tidy` gets what
+ * lets go of them.
+ */
+export async function keep(
+  stream: AsyncIterable<Buffer>,
+  { spool, memory }: Hold,
+  tidy: Tidy,
+): Promise<Upload['media']> {
+  const chunks = stream[Symbol.asyncIterator]();
+  const held: Buffer[] = [];
+  let bytes = 0;
+  const release = (): void => {
+    memory.give(bytes);
+    bytes = 0;
+  };
+  tidy.push(release);
+  for (let next = await chunks.next(); next.done !== true; next = await chunks.next()) {
+    const chunk = next.value;
+    if (bytes + chunk.length <= SMALL && memory.take(chunk.length)) {
+      held.push(chunk);
+      bytes += chunk.length;
+      continue;
+    }
+    const path = join(spool, randomUUID());
+    tidy.push(() => rm(path, { force: true }));
+    await pipeline(all([...held.splice(0), chunk], chunks), createWriteStream(path, { flags: 'wx', mode: 0o600 }));
+    release();
+    return path;
+  }
+  return Buffer.concat(held);
+}
+
+async function* all(first: readonly Buffer[], rest: AsyncIterator<Buffer>): AsyncGenerator<Buffer, void, undefined> {
+  yield* first;
+  for (let next = await rest.next(); next.done !== true; next = await rest.next()) yield next.value;
+}

@@ -1,0 +1,169 @@
+import { createHash, randomBytes } from 'node:crypto';
+import { createReadStream } from 'node:fs';
+import { mkdir, rename, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { Readable } from 'node:stream';
+import busboy from 'busboy';
+import { QalignError } from '../../base/errors.js';
+import { keyOf } from '../http/idempotency.js';
+import { idOf } from '../../api/ids.js';
+import { writeManifest } from './manifest.js';
+import type { StoredJob } from './store.js';
+import { withMemory } from '../http/memory-budget.js';
+import { resolveInRoot } from '../http/path-root.js';
+import { fromWords, type Call } from '../route.js';
+import { JobBody, JobQuery, type JobSettings } from '../../api/jobs.js';
+import { readJson } from '../score/score-request.js';
+import { toUploadError } from '../http/upload.js';
+
+const FIELDS = 16;
+
+/** What a body says: settings, and its list as it arrives. */
+interface JobOrder {
+  settings(): JobSettings;
+  readonly list: AsyncIterable<Uint8Array | string>;
+}
+
+/**
+ * Accepts a job: its list lies whole on the disk and the job in the store before this returns. With an Idempotency-Key
+ * the id follows from it, so that a repeated request finds the job of the first, whatever happened between.
+ */
+export async function createJob(call: Call): Promise<{ job: StoredJob; replayed: boolean }> {
+  const { jobs, jobStore, config, models } = call.services;
+  const key = keyOf(call);
+  const id = idOf('job', key);
+  const draft = `${jobs.folder(id)}.part-${randomBytes(6).toString('hex')}`;
+  await mkdir(draft, { recursive: true });
+  try {
+    const { settings, total, sha256 } = await withOrder(call, async (order) => {
+      const manifest = await writeManifest(
+        join(draft, 'manifest.jsonl'),
+        order.list,
+        config.limits.manifest_mb * 1024 ** 2,
+      );
+      return { settings: order.settings(), ...manifest };
+    });
+    const model = settings.model ?? config.models[0] ?? '';
+    const scorer = models.get(model);
+    const fingerprint = createHash('sha256')
+      .update(JSON.stringify([settings, sha256]))
+      .digest('hex');
+    const plan = {
+      tasks: settings.tasks ?? scorer.defaultTasks,
+      scale: settings.scale ?? 'mos5',
+      prompt: settings.prompt,
+      model,
+      fingerprint,
+    };
+    await scorer.check({ tasks: plan.tasks, prompt: plan.prompt });
+    return await jobs.alone(id, async () => {
+      const known = jobStore.get(id);
+      if (known !== undefined) return { job: sameJob(known, fingerprint), replayed: true };
+      const job: StoredJob = {
+        id,
+        owner: call.client.name,
+        status: 'queued',
+        plan,
+        total,
+        done: 0,
+        failed: 0,
+        resultBytes: 0,
+        message: undefined,
+        createdAt: Date.now() / 1000,
+        finishedAt: undefined,
+      };
+      // of a request that died before the job was in the store
+      await rm(jobs.folder(id), { recursive: true, force: true });
+      await rename(draft, jobs.folder(id));
+      try {
+        jobStore.insert(job);
+      } catch (error) {
+        await rm(jobs.folder(id), { recursive: true, force: true }); // a full disk: what was not accepted takes no room
+        throw error;
+      }
+      jobs.submit(job);
+      return { job, replayed: false };
+    });
+  } finally {
+    await rm(draft, { recursive: true, force: true });
+  }
+}
+
+function sameJob(job: StoredJob, fingerprint: string): StoredJob {
+  if (job.plan.fingerprint === fingerprint) return job;
+  throw new QalignError(
+    'IDEMPOTENCY_CONFLICT',
+    `This Idempotency-Key made the job ${job.id} of another list or other settings; make a new one for each.`,
+  );
+}
+
+async function withOrder<T>(call: Call, work: (order: JobOrder) => Promise<T>): Promise<T> {
+  const { req, services } = call;
+  if (req.is('multipart/form-data') !== false && req.is('multipart/form-data') !== null) return fromForm(call, work);
+  if (req.is(['text/plain', 'application/x-ndjson', 'application/jsonl', 'text/uri-list'])) {
+    const settings = fromWords(JobQuery, req.query as Record<string, unknown>, 'query');
+    // destroyed, it could not be told what is wrong
+    return work({ settings: () => settings, list: req.iterator({ destroyOnReturn: false }) });
+  }
+  const most = services.config.limits.body_mb * 1024 ** 2;
+  return withMemory(services.memory, Math.min(most, Number(req.get('content-length') ?? most)), async () => {
+    const { items, manifest_path: path, ...settings } = await readJson(call, JobBody);
+    if ((items === undefined) === (path === undefined))
+      throw new QalignError('BODY_INVALID', 'A job needs exactly one of items and manifest_path.');
+    const list =
+      path === undefined
+        ? Readable.from((items ?? []).map((item) => `${JSON.stringify(item)}\n`))
+        : createReadStream(await resolveInRoot(services.config.root, path));
+    return work({ settings: () => settings, list });
+  });
+}
+
+/** A form has one file, the list; its fields may come before or after it. */
+async function fromForm<T>(call: Call, work: (order: JobOrder) => Promise<T>): Promise<T> {
+  const fields: Record<string, string> = {};
+  const parser = openParser(call);
+  return new Promise<T>((resolve, reject) => {
+    let found: Promise<T> | undefined;
+    let settle!: () => void;
+    const parsed = new Promise<void>((done) => (settle = done));
+    const fail = (error: Error): void => {
+      call.req.unpipe(parser);
+      process.nextTick(() => parser.destroy()); // see readForm
+      settle();
+      reject(toUploadError(error));
+    };
+    parser.on(
+      'field',
+      (name, value) => void Object.defineProperty(fields, name, { value, enumerable: true, configurable: true }),
+    );
+    parser.on('filesLimit', () =>
+      fail(new QalignError('BODY_INVALID', 'The form has more than one file; a job has one list.')),
+    );
+    parser.on('fieldsLimit', () => fail(new QalignError('BODY_TOO_LARGE', `The form has more than ${FIELDS} fields.`)));
+    parser.on('file', (_name, stream) => {
+      // the settings are read when the whole form is there
+      async function* untilParsed(): AsyncGenerator<Uint8Array> {
+        for await (const chunk of stream as AsyncIterable<Uint8Array>) yield chunk;
+        await parsed;
+      }
+      found = work({ settings: () => fromWords(JobQuery, fields, 'form'), list: untilParsed() });
+      found.then(resolve, fail);
+    });
+    parser.on('error', (error) => fail(error as Error));
+    parser.on('close', () => {
+      settle();
+      if (found === undefined)
+        reject(new QalignError('BODY_INVALID', 'The form has no file; add the list, e.g. curl -F file=@list.txt.'));
+    });
+    call.req.once('aborted', () => fail(new QalignError('CANCELLED', 'The client went away while it sent.')));
+    call.req.pipe(parser);
+  });
+}
+
+function openParser(call: Call): busboy.Busboy {
+  try {
+    return busboy({ headers: call.req.headers, limits: { files: 1, fields: FIELDS, fieldSize: 4096 } });
+  } catch (cause) {
+    throw new QalignError('MALFORMED', `The form cannot be read: ${(cause as Error).message}.`, { cause });
+  }
+}

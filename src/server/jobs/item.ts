@@ -1,0 +1,94 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { ServeConfig } from '../../config/serve.js';
+import { QalignError, type ErrorCode } from '../../base/errors.js';
+import { isFailure, type ScoreOutcome } from '../../api/result.js';
+import type { ScoreSource } from '../../recipes/score/score.js';
+import type { JobPlan } from './store.js';
+import type { ModelPool } from '../score/model-pool.js';
+import { mediaLimits, nameOf, toSource } from '../score/request-source.js';
+import type { ItemSource } from '../../api/score.js';
+import { withoutPath } from '../score/score-items.js';
+import type { Hold, Tidy } from '../http/upload.js';
+
+/** The item may be fine: it is tried again, so often. */
+const LOST: readonly ErrorCode[] = ['WORKER_LOST', 'WORKER_HUNG', 'PROTOCOL_VIOLATION', 'OUT_OF_MEMORY'];
+/** Nothing can be scored now (or fetched, where the disk is full): every item waits until something can. */
+const DOWN: readonly ErrorCode[] = [
+  'WORKER_START_FAILED',
+  'BRIDGE_CLOSED',
+  'MODEL_NOT_LOADED',
+  'NO_WORKER',
+  'OUTPUT_UNWRITABLE',
+];
+const PAUSE_MS = 1_000;
+
+export interface ItemScorerParts {
+  readonly config: ServeConfig;
+  readonly models: ModelPool;
+  readonly plan: JobPlan;
+  readonly isAllowedAddress?: ((address: string) => boolean) | undefined;
+  readonly hold: Hold;
+  readonly signal: AbortSignal;
+  readonly onWait: (reason: string) => void;
+}
+
+/**
+ * Scores an item of a job: an outcome for every task, whatever happens to workers meanwhile. Throws only when the job
+ * ends.
+ */
+export function createItemScorer({
+  config,
+  models,
+  plan,
+  isAllowedAddress: isAllowed,
+  hold,
+  signal,
+  onWait,
+}: ItemScorerParts): (entry: { index: number; item: ItemSource }) => Promise<ScoreOutcome[]> {
+  const limits = mediaLimits(config);
+  const { tasks, scale, prompt } = plan;
+
+  async function once(item: ItemSource, index: number): Promise<ScoreOutcome[] | QalignError> {
+    let media: ScoreSource['media'] | undefined;
+    const tidy: Tidy = [];
+    try {
+      const source = await toSource(
+        item,
+        index,
+        { root: config.root, allowUrls: config.allow_urls, limits, isAllowed, hold },
+        signal,
+        tidy,
+      );
+      media = source.media;
+      const outcomes = await models
+        .get(plan.model)
+        .score(source, { tasks, scale, prompt, limits, lane: 'bulk', signal });
+      const lost = outcomes.filter(isFailure).find(({ error }) => LOST.includes(error.code as ErrorCode));
+      return lost === undefined
+        ? outcomes.map((outcome) => withoutPath(outcome, media))
+        : new QalignError(lost.error.code as ErrorCode, lost.error.message);
+    } catch (error) {
+      signal.throwIfAborted();
+      return error instanceof QalignError
+        ? error
+        : new QalignError('INTERNAL', 'The item failed in a way the service did not expect.', { cause: error });
+    } finally {
+      await Promise.all(tidy.map(async (one) => one()));
+    }
+  }
+
+  return async ({ index, item }) => {
+    for (let attempt = 1; ;) {
+      const found = await once(item, index);
+      if (!(found instanceof QalignError)) return found;
+      const down = DOWN.includes(found.code);
+      if (!down && !(LOST.includes(found.code) && attempt < config.jobs.attempts)) {
+        const { code, message } = found;
+        return tasks.map((task) => ({ input: nameOf(item, index), task, error: { code, message } }));
+      }
+      if (down) onWait(found.message);
+      else attempt += 1;
+      await sleep(PAUSE_MS, undefined, { signal });
+    }
+  };
+}

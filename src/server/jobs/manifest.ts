@@ -1,0 +1,102 @@
+import { createHash } from 'node:crypto';
+import { createReadStream, createWriteStream } from 'node:fs';
+import { createInterface } from 'node:readline';
+import { pipeline } from 'node:stream/promises';
+import { problemWith } from '../../../bridge/validate.js';
+import { QalignError } from '../../base/errors.js';
+import { ItemSource } from '../../api/score.js';
+
+/** The longest line of a list: an item with a small picture as base64 fits, a file without line ends does not. */
+const LONGEST = 16 * 1024 ** 2;
+
+/**
+ * Writes the list of a job as JSON lines, checking each as it arrives; never more than a line is in memory.
+ * @returns how many items there are, and a hash of them
+ * @throws QalignError BODY_INVALID with the number of the bad line, BODY_TOO_LARGE
+ */
+export async function writeManifest(
+  path: string,
+  chunks: AsyncIterable<Uint8Array | string>,
+  most: number,
+): Promise<{ total: number; sha256: string }> {
+  const hash = createHash('sha256');
+  let total = 0;
+  async function* normalised(): AsyncGenerator<string> {
+    for await (const text of splitLines(chunks, most)) {
+      if (text.trim() === '') continue;
+      total += 1;
+      const line = `${JSON.stringify(readLine(text, total))}\n`;
+      hash.update(line);
+      yield line;
+    }
+  }
+  await pipeline(normalised, createWriteStream(path, { flags: 'wx', flush: true }));
+  if (total === 0)
+    throw new QalignError(
+      'BODY_INVALID',
+      'The list of the job is empty; write a path, a URL or a JSON object on each line.',
+    );
+  return { total, sha256: hash.digest('hex') };
+}
+
+/** The items from number `skip` on. */
+export async function* readManifest(
+  path: string,
+  skip: number,
+): AsyncGenerator<{ index: number; item: ItemSource }, void, undefined> {
+  let index = 0;
+  for await (const line of createInterface({ input: createReadStream(path), crlfDelay: Infinity })) {
+    if (index >= skip) yield { index, item: JSON.parse(line) as ItemSource };
+    index += 1;
+  }
+}
+
+/** A JSON object as in a request, or a bare path or URL. */
+function readLine(text: string, number: number): ItemSource {
+  if (!text.trimStart().startsWith('{'))
+    return /^https?:\/\//i.test(text.trim()) ? { url: text.trim() } : { path: text.replace(/\r$/, '') };
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch (cause) {
+    throw new QalignError('BODY_INVALID', `Item ${number} of the list is not JSON: ${(cause as Error).message}.`, {
+      cause,
+    });
+  }
+  const problem = problemWith(ItemSource, value);
+  if (problem !== undefined)
+    throw new QalignError('BODY_INVALID', `Item ${number} of the list does not match its schema at ${problem}.`);
+  const item = value as ItemSource;
+  if ([item.base64, item.url, item.path].filter((one) => one !== undefined).length !== 1)
+    throw new QalignError('BODY_INVALID', `Item ${number} of the list needs exactly one of base64, url and path.`);
+  return item;
+}
+
+async function* splitLines(
+  chunks: AsyncIterable<Uint8Array | string>,
+  most: number,
+): AsyncGenerator<string, void, undefined> {
+  const decoder = new TextDecoder('utf-8', { fatal: true });
+  let bytes = 0;
+  let rest = '';
+  for await (const chunk of chunks) {
+    bytes += chunk.length;
+    if (bytes > most)
+      throw new QalignError('BODY_TOO_LARGE', `The list is larger than ${most} bytes; divide it into several jobs.`);
+    const parts = (rest + (typeof chunk === 'string' ? chunk : decode(decoder, chunk))).split('\n');
+    rest = parts.pop() ?? '';
+    if (rest.length > LONGEST)
+      throw new QalignError('BODY_TOO_LARGE', `A line of the list is longer than ${LONGEST} characters.`);
+    yield* parts;
+  }
+  rest += decode(decoder, new Uint8Array(0), false);
+  if (rest !== '') yield rest;
+}
+
+function decode(decoder: InstanceType<typeof TextDecoder>, bytes: Uint8Array, stream = true): string {
+  try {
+    return decoder.decode(bytes, { stream });
+  } catch (cause) {
+    throw new QalignError('BODY_INVALID', 'The list is not UTF-8 text.', { cause });
+  }
+}

@@ -1,0 +1,47 @@
+import { evaluate } from '../../recipes/evaluate/evaluate.js';
+import { resumeRun, train } from '../../recipes/train/train.js';
+import { requireStillInRoot, type Places } from './recipes.js';
+import type { WorkMethod } from './runner.js';
+import type { WorkKind } from './store.js';
+
+const EVERY_MS = 500;
+
+/** Trainings and evaluations, as the command line does them. */
+export const createWorkMethods = (places: Places): Readonly<Record<WorkKind, WorkMethod>> => ({
+  async run(work, { signal, tell, began }) {
+    await requireStillInRoot('run', work.recipe, places);
+    const seldom = everyNowAndThen();
+    const options = {
+      runs: places.runs,
+      signal,
+      onRun: began,
+      onSetup: (message: string, done?: number, total?: number) =>
+        seldom(() => tell(Object.assign({ event: 'setup', message }, done === undefined ? {} : { done, total }))),
+      onPrepare: ({ split, done, total, skipped }: { split: string; done: number; total: number; skipped: number }) =>
+        seldom(() => tell(Object.assign({ event: 'preparing' }, { split, done, total, skipped }))),
+      // how it ended is told by the service, which has the last word
+      onEvent: (event: { readonly event: string }) => void (event.event === 'end' || tell(event)),
+    };
+    const result = await (work.folder === undefined ? train(work.recipe, options) : resumeRun(work.folder, options));
+    return result.status === 'completed' ? 'completed' : 'stopped';
+  },
+  async eval(work, { folder, signal, tell }) {
+    await requireStillInRoot('eval', work.recipe, places);
+    const seldom = everyNowAndThen();
+    await evaluate(work.recipe, {
+      out: folder,
+      signal,
+      onEvent: (event) => (event.event === 'evaluated' ? tell(event) : seldom(() => tell(event))),
+    });
+    return 'completed';
+  },
+});
+
+function everyNowAndThen(): (say: () => void) => void {
+  let said = -Infinity;
+  return (say) => {
+    if (performance.now() - said < EVERY_MS) return;
+    said = performance.now();
+    say();
+  };
+}

@@ -1,0 +1,184 @@
+import { createReadStream, existsSync } from 'node:fs';
+import { realpath } from 'node:fs/promises';
+import { dirname, isAbsolute, join, resolve } from 'node:path';
+import { createInterface } from 'node:readline';
+import { EvaluateRecipe } from '../../config/evaluate.js';
+import { checkConfig, loadConfig } from '../../config/load.js';
+import { modelNames } from '../../config/models.js';
+import { TrainRecipe } from '../../config/train.js';
+import { QalignError } from '../../base/errors.js';
+import { packageRoot } from '../../base/package-root.js';
+import { isBelow, resolveInRoot } from '../http/path-root.js';
+import type { EvaluationBody, TrainRunBody } from '../../api/runs.js';
+import type { WorkKind } from './store.js';
+
+/** Where a request may reach: below the root, and into the models of finished runs. */
+export interface Places {
+  readonly root: string | null;
+  readonly runs: string;
+}
+
+/**
+ * What a request asks to train, whole and with every path resolved. @throws QalignError CONFIG_*, PATH_FORBIDDEN,
+ * MEDIA_NOT_FOUND, RUN_NOT_FOUND
+ */
+export async function settleTraining(body: TrainRunBody, places: Places): Promise<TrainRecipe> {
+  const base =
+    body.config === undefined
+      ? {}
+      : await loadConfig(TrainRecipe, join(packageRoot, 'configs/train', `${body.config}.yaml`));
+  const recipe = checkConfig(TrainRecipe, merge(base, body.recipe), 'The recipe') as TrainRecipe;
+  if (recipe.hosts !== 1 || recipe.rendezvous !== null)
+    throw new QalignError(
+      'CONFIG_INVALID',
+      'The service trains on its own host: hosts is 1 and rendezvous null; for more use "qalign train".',
+    );
+  recipe.prompts.forEach(requireName);
+  const { data } = recipe;
+  const media = data.root === null ? null : await resolveInRoot(places.root, data.root, 'folder');
+  const [train, dev] = await Promise.all(
+    [data.train, data.dev].map((files) => Promise.all(files.map((file) => resolveInRoot(places.root, file)))),
+  );
+  const settled = {
+    ...recipe,
+    model: await settleModel(recipe.model, places),
+    base: recipe.base === null ? null : await settleModel(recipe.base, places),
+    encoder_weights: recipe.encoder_weights === null ? null : await resolveInRoot(places.root, recipe.encoder_weights),
+    data: { ...data, train: train ?? [], dev: dev ?? [], root: media },
+  };
+  await requireStillInRoot('run', settled, places);
+  return settled;
+}
+
+/** The same for an evaluation. */
+export async function settleEvaluation(body: EvaluationBody, places: Places): Promise<EvaluateRecipe> {
+  const base =
+    body.config === undefined
+      ? {}
+      : await loadConfig(EvaluateRecipe, join(packageRoot, 'configs/evaluate', `${body.config}.yaml`));
+  const recipe = checkConfig(EvaluateRecipe, merge(base, body.recipe), 'The recipe') as EvaluateRecipe;
+  if (recipe.prompt !== null) requireName(recipe.prompt);
+  const data = await Promise.all(
+    recipe.data.map(async (entry) => {
+      const records = await resolveInRoot(places.root, entry.records);
+      const media = entry.root === null ? null : await resolveInRoot(places.root, entry.root, 'folder');
+      return { ...entry, records, root: media };
+    }),
+  );
+  const ensemble =
+    recipe.ensemble === null
+      ? null
+      : {
+          ...recipe.ensemble,
+          with: await Promise.all(
+            recipe.ensemble.with.map(async (one) => ({ ...one, csv: await resolveInRoot(places.root, one.csv) })),
+          ),
+        };
+  const settled = {
+    ...recipe,
+    model: await settleModel(recipe.model, places),
+    base: recipe.base === null ? null : await settleModel(recipe.base, places),
+    data,
+    ensemble,
+  };
+  await requireStillInRoot('eval', settled, places);
+  return settled;
+}
+
+/**
+ * That a settled recipe reads below the root alone. It may wait for its turn, or be resumed much later: its files, the
+ * links on the way to them and the root itself may be others by then.
+ * @throws QalignError PATH_FORBIDDEN
+ */
+export async function requireStillInRoot(kind: WorkKind, settled: object, { root, runs }: Places): Promise<void> {
+  const { top, records, others, models } = {
+    top: await realpath(root ?? '').catch(() => ''),
+    ...(kind === 'run' ? readsOfTraining(settled as TrainRecipe) : readsOfEvaluation(settled as EvaluateRecipe)),
+  };
+  const inside = async (path: string, ...tops: string[]): Promise<void> => {
+    const real = await realpath(path).catch(() => undefined);
+    if (real !== undefined && !tops.some((one) => one !== '' && (real === one || isBelow(one, real))))
+      throw new QalignError('PATH_FORBIDDEN', `${path} leads out of the root now; put it back below it.`);
+  };
+  for (const path of others) await inside(path, top);
+  for (const model of models.filter(isAbsolute)) await inside(model, top, await realpath(runs).catch(() => ''));
+  for (const [file, folder] of records) {
+    await inside(file, top);
+    await requireMediaInRoot(file, folder ?? dirname(file), top);
+  }
+}
+
+interface Reads {
+  /** Record files with the folder of their media; null: beside them. */
+  readonly records: readonly (readonly [file: string, folder: string | null])[];
+  readonly others: readonly string[];
+  /** Names, or folders. */
+  readonly models: readonly string[];
+}
+
+const given = (...paths: readonly (string | null)[]): string[] => paths.filter((path) => path !== null);
+const readsOfTraining = ({ data, model, base, encoder_weights: encoder }: TrainRecipe): Reads => ({
+  records: [...data.train, ...data.dev].map((file) => [file, data.root]),
+  others: given(data.root, encoder),
+  models: given(model, base),
+});
+const readsOfEvaluation = ({ data, model, base, ensemble }: EvaluateRecipe): Reads => ({
+  records: data.map(({ records, root }) => [records, root]),
+  others: [...given(...data.map(({ root }) => root)), ...(ensemble?.with ?? []).map(({ csv }) => csv)],
+  models: given(model, base),
+});
+
+/**
+ * A described model by name, `run:NAME`, or a folder below the root. Never a hub id: a request must not make the
+ * service fetch.
+ */
+async function settleModel(model: string, { root, runs }: Places): Promise<string> {
+  const run = /^run:([a-z0-9][a-z0-9._-]*)$/.exec(model)?.[1];
+  if (run === undefined) return (await modelNames()).includes(model) ? model : resolveInRoot(root, model, 'folder');
+  const folder = join(runs, run, 'model');
+  if (!existsSync(folder))
+    throw new QalignError(
+      'RUN_NOT_FOUND',
+      `There is no run ${run} with a trained model; GET /v1/train_runs lists yours.`,
+    );
+  return folder;
+}
+
+function requireName(prompt: string): void {
+  if (!/^[a-z0-9][a-z0-9-]*$/.test(prompt))
+    throw new QalignError('PATH_FORBIDDEN', `The prompt "${prompt.slice(0, 100)}" is no name of configs/prompts.`);
+}
+
+/** Records name their media, and must not name what lies elsewhere. */
+async function requireMediaInRoot(file: string, folder: string, top: string): Promise<void> {
+  if (!existsSync(file)) return; // nothing is read of it, and its reader says so
+  let number = 0;
+  for await (const line of createInterface({ input: createReadStream(file), crlfDelay: Infinity })) {
+    number += 1;
+    const path = mediaOf(line);
+    if (path === undefined) continue; // the reader of records says what is wrong with it
+    const place = resolve(folder, path);
+    if (!isBelow(top, await realpath(place).catch(() => place)))
+      throw new QalignError('PATH_FORBIDDEN', `Line ${number} of a record file names media out of the root.`);
+  }
+}
+
+function mediaOf(line: string): string | undefined {
+  try {
+    const { media } = JSON.parse(line) as { media?: unknown };
+    return typeof media === 'string' ? media : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** `over` on top of `base`, object by object; a list replaces a list. */
+function merge(base: unknown, over: unknown): unknown {
+  const isObject = (value: unknown): value is Record<string, unknown> =>
+    typeof value === 'object' && value !== null && !Array.isArray(value);
+  if (!isObject(base) || !isObject(over)) return over;
+  const merged = new Map(Object.entries(base));
+  for (const [key, value] of Object.entries(over))
+    merged.set(key, merged.has(key) ? merge(merged.get(key), value) : value);
+  return Object.fromEntries(merged);
+}

@@ -1,0 +1,184 @@
+import { QalignError } from '../../base/errors.js';
+import type { Scorer } from '../../recipes/score/score.js';
+
+/** Before anything is known about a model, so many frames are let in. */
+const UNKNOWN_FRAMES = 64;
+/** What a clip is taken for until it is decoded: the paper's clips have 5 to 12 s at one frame a second. */
+export const CLIP_FRAMES = 8;
+/** Bulk gets every ninth batch while both lanes wait. */
+const AGEING_SHARE = 9 / 8;
+
+/** A request that was let in. */
+export interface Ticket {
+  readonly order: number;
+  /** When it is expected to be answered, in ms from now. */
+  readonly predictedMs: number;
+  /** It costs more frames than was thought: a clip was found among its items. */
+  grow(frames: number): void;
+  /**
+   * So many of its frames are answered. `inTime`: false for those that were given up, which say nothing good about the
+   * pace.
+   */
+  done(frames: number, inTime?: boolean): void;
+  /**
+   * All of it is. `heard`: the client waited to the end, so that the prediction can learn from it, also from one that
+   * came too late.
+   */
+  close(heard: boolean): void;
+}
+
+export interface Admission {
+  /** @throws QalignError NO_WORKER, OVERLOADED (with retry_after_s) */
+  admit(scorer: Scorer, frames: number, withinMs: number): Ticket;
+  /** The same question without taking a place: asked before a body is read. */
+  check(scorer: Scorer, withinMs: number): void;
+  /** When a picture that came now would be answered, in ms; undefined while nothing is known. */
+  predict(scorer: Scorer, frames?: number): number | undefined;
+  /** Requests were refused just now. */
+  readonly refusing: () => boolean;
+}
+
+/**
+ * So much of its time a request may be expected to take. A longer queue answers no more requests, only later, and where
+ * the machine slows down by half while they wait, what was let in is still answered.
+ */
+const MARGIN = 0.5;
+/** From so many frames on there is a backlog, and how fast it shrinks is what counts. */
+const BACKLOG = 8;
+/** A pace is forgotten by half in two of these. */
+const FORGET_MS = 3_000;
+
+/** So long after a refusal the next is likely. */
+const REFUSED_MS = 100;
+
+interface State {
+  /** Let in and not answered yet. */
+  frames: number;
+  /** How right the latest predictions were. */
+  bias: number;
+  /** The pace at which a backlog was answered: frames and the time they took, older ones counting less. */
+  drained: { frames: number; ms: number };
+  drainedAt: number;
+}
+
+/**
+ * Lets in what can be answered in time. The wait is what was let in and not answered yet, at the pace at which a
+ * backlog was last seen to shrink; where none was, at that of the slower of two stages (preparing on the CPU, computing
+ * at the workers, each measured as it runs). It is corrected by how right the latest predictions were, late answers
+ * among them.
+ */
+export function createAdmission(now: () => number = () => performance.now()): Admission {
+  const ahead = new WeakMap<Scorer, State>();
+  const of = (scorer: Scorer): State => {
+    let state = ahead.get(scorer);
+    if (state === undefined)
+      ahead.set(scorer, (state = { frames: 0, bias: 1, drained: { frames: 0, ms: 0 }, drainedAt: now() }));
+    return state;
+  };
+  let refusedAt = -Infinity;
+  const predict = (scorer: Scorer, frames = 1): number | undefined => {
+    const state = of(scorer);
+    const pace = paceOf(scorer, state.frames + frames);
+    if (pace === undefined) return undefined;
+    const seen =
+      state.frames >= BACKLOG && state.drained.frames >= BACKLOG
+        ? state.drained.ms / state.drained.frames
+        : pace.perFrameMs;
+    return (
+      state.bias *
+      (pace.onceMs +
+        Math.max(seen, state.frames >= BACKLOG ? 0 : pace.perFrameMs) * (state.frames + frames + pace.bulkFrames))
+    );
+  };
+  const require = (scorer: Scorer, frames: number, withinMs: number): number => {
+    const { engine } = scorer.load();
+    if (engine !== undefined && engine.workers.every(({ ready }) => !ready))
+      throw new QalignError('NO_WORKER', 'No worker is ready; they are being started again.', {
+        details: { retry_after_s: 5, reason: 'no_worker' },
+      });
+    const expected = predict(scorer, frames);
+    const late =
+      expected === undefined
+        ? of(scorer).frames + frames > UNKNOWN_FRAMES && of(scorer).frames > 0
+        : expected > withinMs * MARGIN && of(scorer).frames > 0;
+    if (late || withinMs <= 0) {
+      refusedAt = now();
+      const waitS = Math.max(1, ((expected ?? withinMs * 2) - withinMs * MARGIN) / 1000);
+      throw new QalignError(
+        'OVERLOADED',
+        `The answer would take about ${Math.ceil((expected ?? withinMs) / 1000)} s and is wanted within ${Math.max(0, withinMs / 1000).toFixed(1)} s; try again in ${Math.ceil(waitS)} s.`,
+        { details: { retry_after_s: waitS, reason: 'overload' } },
+      );
+    }
+    return expected ?? 0;
+  };
+  /** Counts only where there is a backlog before and after: else nothing says that it went as fast as it can. */
+  const drain = (state: State, frames: number): void => {
+    const at = now();
+    if (state.frames >= BACKLOG) {
+      const ms = at - state.drainedAt;
+      const kept = 0.5 ** (ms / FORGET_MS);
+      state.drained = { frames: state.drained.frames * kept + frames, ms: state.drained.ms * kept + ms };
+    }
+    state.drainedAt = at;
+  };
+  return {
+    predict,
+    refusing: () => now() - refusedAt < REFUSED_MS,
+    check: (scorer, withinMs) => void require(scorer, 1, withinMs),
+    admit(scorer, frames, withinMs) {
+      const predictedMs = require(scorer, frames, withinMs);
+      const state = of(scorer);
+      const started = now();
+      const biasThen = state.bias;
+      let left = frames;
+      if (state.frames < BACKLOG) state.drainedAt = started;
+      state.frames += frames;
+      const done = (count: number, inTime = true): void => {
+        const some = Math.min(left, count);
+        if (some === 0) return;
+        drain(state, inTime ? some : 0);
+        left -= some;
+        state.frames -= some;
+      };
+      return {
+        order: scorer.ticket(),
+        predictedMs,
+        grow(more) {
+          left += more;
+          state.frames += more;
+        },
+        done,
+        close(heard) {
+          // what is left went away unanswered: no pace of ours
+          state.frames -= left;
+          left = 0;
+          if (!heard || predictedMs <= 0) return;
+          // against what would have been said without the correction: correcting the corrected swings to and fro, a
+          // queue's length late
+          const ratio = ((now() - started) / predictedMs) * biasThen;
+          state.bias = state.bias * 0.95 + 0.05 * Math.min(2, Math.max(0.5, ratio));
+        },
+      };
+    },
+  };
+}
+
+/** What a frame costs when many wait, what a request costs by itself, and what of the bulk lane goes first. */
+function paceOf(
+  scorer: Scorer,
+  frames: number,
+): { perFrameMs: number; onceMs: number; bulkFrames: number } | undefined {
+  const { engine, preparing } = scorer.load();
+  if (engine === undefined) return undefined;
+  const lines = engine.workers.flatMap(({ ready, latency }) => (ready && latency !== undefined ? [latency] : []));
+  if (lines.length === 0) return undefined;
+  const batch = Math.max(1, Math.min(engine.maxBatchFrames, frames / lines.length));
+  const perSecond = lines.reduce((sum, { baseMs, perFrameMs }) => sum + 1 / (baseMs / batch + perFrameMs), 0);
+  const prepareMs = preparing?.pictureMs ?? 0;
+  const bulkWaits = engine.queuedFrames.bulk > 0;
+  const perFrameMs = Math.max(1 / perSecond, prepareMs / (preparing?.threads ?? 1)) * (bulkWaits ? AGEING_SHARE : 1);
+  // a worker has one batch running and one waiting; where bulk waits they are bulk's
+  const bulkFrames = bulkWaits ? Math.min(engine.runningFrames, engine.maxBatchFrames * 2 * lines.length) : 0;
+  return { perFrameMs, onceMs: prepareMs + Math.max(...lines.map(({ baseMs }) => baseMs)), bulkFrames };
+}

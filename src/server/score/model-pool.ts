@@ -1,0 +1,148 @@
+import type { ServeConfig } from '../../config/serve.js';
+import { describeModels } from '../../config/models.js';
+import type { BatchReport } from '../../engine/index.js';
+import { QalignError } from '../../base/errors.js';
+import type { Logger } from '../../base/logger.js';
+import type { Scorer, ScorerOptions } from '../../recipes/score/score.js';
+import { EXAMPLE_PICTURE } from '../../media/probe-picture.js';
+import type { ModelRow } from '../../api/models.js';
+
+export interface ModelPool {
+  /**
+   * A loaded model, the first of the configuration when none is named. @throws QalignError MODEL_NOT_LOADED, NO_WORKER
+   * while it is loading
+   */
+  get(name?: string): Scorer;
+  readonly loaded: ReadonlyMap<string, Scorer>;
+  rows(): Promise<ModelRow[]>;
+  /**
+   * Waits until it is loaded; calls for one model share the loading. @throws QalignError CONFIG_NOT_FOUND, MODEL_*,
+   * OVERLOADED when too many are loaded
+   */
+  load(name: string): Promise<Scorer>;
+  /** Lets what runs on it finish first. */
+  unload(name: string): Promise<void>;
+  close(): Promise<void>;
+}
+
+export interface ModelPoolParts {
+  readonly config: ServeConfig;
+  readonly log: Logger;
+  readonly createScorer: (options: ScorerOptions) => Promise<Scorer>;
+  readonly onBatch: (model: string, batch: BatchReport) => void;
+  readonly signal: AbortSignal;
+}
+
+/** A picture that everything is tried with before a model counts as loaded, and that gives the first latencies. */
+const PROBE = Buffer.from(EXAMPLE_PICTURE, 'base64');
+
+export function createModelPool({ config, log, createScorer, onBatch, signal }: ModelPoolParts): ModelPool {
+  const loaded = new Map<string, Scorer>();
+  const loading = new Map<string, Promise<Scorer>>();
+
+  const start = async (name: string): Promise<Scorer> => {
+    if (loaded.size + loading.size >= config.most_models)
+      throw new QalignError(
+        'OVERLOADED',
+        `${config.most_models} models are loaded already (${[...loaded.keys()].join(', ')}); unload one first.`,
+        { details: { retry_after_s: 60, reason: 'models' } },
+      );
+    log.info('loading', { model: name });
+    const scorer = await createScorer({
+      model: name,
+      device: config.device,
+      precision: config.precision,
+      offline: config.offline,
+      maxBatchFrames: config.max_batch_frames ?? undefined,
+      revive: true,
+      onBatch: (batch) => onBatch(name, batch),
+      log,
+      signal,
+    });
+    try {
+      for (let i = 0; i < 3; i++) await scorer.score({ input: 'probe', kind: 'image', media: PROBE });
+    } catch (error) {
+      await scorer.close();
+      throw error;
+    }
+    loaded.set(name, scorer);
+    log.info('loaded', {
+      model: name,
+      weights_sha256: scorer.model.weights_sha256,
+      untrained: scorer.choice.untrained,
+    });
+    return scorer;
+  };
+
+  return {
+    loaded,
+    get(asked) {
+      const name = asked ?? config.models[0] ?? '';
+      const scorer = loaded.get(name);
+      if (scorer !== undefined) return scorer;
+      if (loading.has(name))
+        throw new QalignError('NO_WORKER', `The model "${name}" is being loaded.`, {
+          details: { retry_after_s: 5, reason: 'loading' },
+        });
+      throw new QalignError(
+        'MODEL_NOT_LOADED',
+        `The model "${name.slice(0, 100)}" is not loaded; loaded ${loaded.size === 1 ? 'is' : 'are'} ${[...loaded.keys()].join(', ') || 'none'}.`,
+      );
+    },
+    async rows() {
+      const described = await describeModels();
+      const names = new Set([...described.map(({ name }) => name), ...loaded.keys(), ...loading.keys()]);
+      return [...names].map((id): ModelRow => {
+        const description = described.find(({ name }) => name === id);
+        const scorer = loaded.get(id);
+        return {
+          id,
+          title: description?.title ?? id,
+          state: scorer !== undefined ? 'loaded' : loading.has(id) ? 'loading' : 'available',
+          default: id === config.models[0],
+          untrained: description?.untrained ?? false,
+          tasks: structuredClone(description?.tasks ?? {}) as ModelRow['tasks'],
+          licence: description?.licence ?? '',
+          ...(scorer === undefined
+            ? {}
+            : {
+                weights_sha256: scorer.model.weights_sha256,
+                precision: scorer.model.precision,
+                workers_ready: scorer.load().engine?.workers.filter(({ ready }) => ready).length ?? 0,
+              }),
+        };
+      });
+    },
+    async load(name) {
+      const there = loaded.get(name) ?? loading.get(name);
+      if (there !== undefined) return there;
+      const started = start(name).finally(() => loading.delete(name));
+      loading.set(name, started);
+      return started;
+    },
+    async unload(name) {
+      const scorer = loaded.get(name);
+      if (scorer === undefined)
+        throw new QalignError('MODEL_NOT_LOADED', `The model "${name.slice(0, 100)}" is not loaded.`);
+      loaded.delete(name);
+      await drained(scorer);
+      await scorer.close();
+      log.info('unloaded', { model: name });
+    },
+    async close() {
+      await Promise.allSettled(loading.values());
+      const all = [...loaded.values()];
+      loaded.clear();
+      await Promise.allSettled(all.map((scorer) => scorer.close()));
+    },
+  };
+}
+
+/** Until nothing of it waits or runs, for ten seconds at most. */
+async function drained(scorer: Scorer): Promise<void> {
+  for (let i = 0; i < 200; i++) {
+    const { engine, preparing } = scorer.load();
+    if ((engine?.queued ?? 0) + (engine?.running ?? 0) + (preparing?.running ?? 0) === 0) return;
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+}

@@ -1,0 +1,82 @@
+import type { ServeConfig } from '../../config/serve.js';
+import { QalignError } from '../../base/errors.js';
+import { sniff, SNIFF_BYTES } from '../../media/decode/magic.js';
+import type { MediaLimits } from '../../media/limits.js';
+import { kindOf } from '../../media/sources.js';
+import { fetchInto } from '../../media/url.js';
+import type { ScoreSource } from '../../recipes/score/score.js';
+import { resolveInRoot } from '../http/path-root.js';
+import type { ItemSource } from '../../api/score.js';
+import { isFull, keep, type Hold, type Tidy, type Upload } from '../http/upload.js';
+
+export interface SourceRules {
+  readonly root: string | null;
+  readonly allowUrls: boolean;
+  readonly limits: Partial<MediaLimits>;
+  /** Where fetched bytes are kept. */
+  readonly hold: Hold;
+  /** Which addresses may be fetched from; public ones by default. */
+  readonly isAllowed?: ((address: string) => boolean) | undefined;
+}
+
+/** What decoding one item may cost. */
+export const mediaLimits = ({ limits }: ServeConfig): MediaLimits => ({
+  maxPixels: limits.pixels,
+  maxFrames: limits.frames,
+  timeoutMs: limits.decode_ms,
+  maxBytes: limits.upload_mb * 1024 ** 2,
+});
+
+/** How an answer calls an item. */
+export function nameOf(item: ItemSource | Upload, index: number): string {
+  if ('media' in item) return item.name;
+  return item.id ?? item.path ?? item.url ?? `item ${index + 1}`;
+}
+
+/**
+ * An item of a request or of a job's list → what the scorer takes. Throws what is wrong with it. `tidy` gets what lets
+ * go of fetched bytes.
+ */
+export async function toSource(
+  item: ItemSource | Upload,
+  index: number,
+  rules: SourceRules,
+  signal: AbortSignal,
+  tidy: Tidy,
+): Promise<ScoreSource> {
+  const input = nameOf(item, index);
+  if ('media' in item) return { input, kind: await kindOfMedia(item.media), media: item.media };
+  if ([item.base64, item.url, item.path].filter((one) => one !== undefined).length !== 1)
+    throw new QalignError('BODY_INVALID', `Item ${index + 1} needs exactly one of base64, url and path.`);
+  if (item.path !== undefined) {
+    const media = await resolveInRoot(rules.root, item.path);
+    return { input, kind: await kindOf(media), media };
+  }
+  if (item.base64 !== undefined) {
+    const media = Buffer.from(item.base64, 'base64');
+    return { input, kind: kindOfBytes(media), media };
+  }
+  if (!rules.allowUrls) throw new QalignError('MEDIA_URL_FORBIDDEN', 'This service fetches no URLs; upload the file.');
+  const media = await fetchInto(item.url ?? '', (bytes) => keep(bytes, rules.hold, tidy).catch(asDiskFull), {
+    limits: rules.limits,
+    signal,
+    ...(rules.isAllowed === undefined ? {} : { isAllowed: rules.isAllowed }),
+  });
+  return { input, kind: await kindOfMedia(media), media };
+}
+
+function asDiskFull(error: NodeJS.ErrnoException): never {
+  throw isFull(error)
+    ? new QalignError(
+        'OUTPUT_UNWRITABLE',
+        'The service has no room on its disk for what is fetched; try again later.',
+        { cause: error },
+      )
+    : error;
+}
+
+const kindOfMedia = async (media: string | Uint8Array): Promise<'image' | 'video'> =>
+  typeof media === 'string' ? kindOf(media) : kindOfBytes(media);
+
+const kindOfBytes = (bytes: Uint8Array): 'image' | 'video' =>
+  sniff(bytes.subarray(0, SNIFF_BYTES)).kind === 'video' ? 'video' : 'image';

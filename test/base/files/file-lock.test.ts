@@ -1,0 +1,83 @@
+import { spawn } from 'node:child_process';
+import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { hostname, tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { withFileLock } from '../../../src/base/files/file-lock.js';
+import { packageRoot } from '../../../src/base/package-root.js';
+
+let folder: string;
+let lock: string;
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), 'lock-'));
+  lock = join(folder, 'a.lock');
+});
+afterEach(() => rmSync(folder, { recursive: true }));
+
+/**
+ * Another Node that reads, waits and writes a counter under the lock, `times` times; `forever` holds it until it is
+ * killed.
+ */
+function other(times: number, forever = false): ReturnType<typeof spawn> {
+  const script = `
+    import { readFileSync, writeFileSync } from 'node:fs';
+    import { setTimeout as sleep } from 'node:timers/promises';
+    import { withFileLock } from ${JSON.stringify(join(packageRoot, 'src/base/files/file-lock.ts'))};
+    for (let i = 0; i < ${times}; i++) await withFileLock(${JSON.stringify(lock)}, async () => {
+      const count = Number(readFileSync(${JSON.stringify(join(folder, 'count'))}, 'utf8'));
+      console.log('held');
+      await sleep(${forever ? 60_000 : 5});
+      writeFileSync(${JSON.stringify(join(folder, 'count'))}, String(count + 1));
+    });`;
+  const path = join(folder, `other-${Math.random()}.mts`);
+  writeFileSync(path, script);
+  return spawn(process.execPath, ['--import', import.meta.resolve('tsx'), path], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+}
+const ended = (child: ReturnType<typeof spawn>): Promise<number | null> =>
+  new Promise((resolve) => child.on('close', resolve));
+
+describe('withFileLock', () => {
+  it('lets one process in at a time', async () => {
+    writeFileSync(join(folder, 'count'), '0');
+    expect(await Promise.all([other(5), other(5), other(5)].map(ended))).toEqual([0, 0, 0]);
+    expect(readFileSync(join(folder, 'count'), 'utf8')).toBe('15');
+    expect(readdirSync(folder).filter((name) => name.includes('lock'))).toEqual([]);
+  });
+
+  it('breaks the lock of a process that was killed', async () => {
+    writeFileSync(join(folder, 'count'), '0');
+    const child = other(1, true);
+    await new Promise((resolve) => child.stdout?.once('data', resolve));
+    child.kill('SIGKILL');
+    await ended(child);
+    expect(existsSync(lock)).toBe(true);
+    expect(await withFileLock(lock, async () => 'mine')).toBe('mine');
+  });
+
+  it('breaks what is no lock of ours and what a later process with the same pid did not write', async () => {
+    writeFileSync(lock, 'half a fi');
+    expect(await withFileLock(lock, async () => 1)).toBe(1);
+    writeFileSync(lock, JSON.stringify({ pid: process.pid, started: '1', host: hostname(), token: 'x' }));
+    expect(await withFileLock(lock, async () => 2)).toBe(2);
+  });
+
+  it('waits for the living, tells whom it waits for, and can be cancelled', async () => {
+    await withFileLock(lock, async () => {
+      const stop = new AbortController();
+      const waits = withFileLock(lock, async () => 'never', {
+        signal: stop.signal,
+        onWait: (pid) => stop.abort(new Error(`waited for ${pid}`)),
+      });
+      await expect(waits).rejects.toThrow();
+      expect((stop.signal.reason as Error).message).toBe(`waited for ${process.pid}`);
+    });
+    expect(existsSync(lock)).toBe(false);
+  });
+
+  it('lets go when the work fails', async () => {
+    await expect(withFileLock(lock, async () => Promise.reject(new Error('work')))).rejects.toThrow('work');
+    expect(existsSync(lock)).toBe(false);
+  });
+});

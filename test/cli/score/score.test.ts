@@ -1,0 +1,154 @@
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { parseLine, type CommandContext } from '../../../src/cli/command.js';
+import { score } from '../../../src/cli/score/score.js';
+import { runScore } from '../../../src/cli/score/run.js';
+import type { SCORE_FLAGS } from '../../../src/cli/score/flags.js';
+import { silentLogger } from '../../../src/base/logger.js';
+import type { ScoreSource } from '../../../src/recipes/score/score.js';
+import { fakeScorer, picture, type FakeLog } from '../../recipes/score/fake-scorer.js';
+import { hearingTerminal, type Heard } from '../terminal/terminal-double.js';
+
+let folder: string;
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'qalign-score-'));
+});
+afterEach(() => rm(folder, { recursive: true, force: true }));
+
+const newLog = (): FakeLog => ({ engineCalls: [], closed: 0 });
+
+async function run(
+  line: string[],
+  { terminal = hearingTerminal(), log = newLog(), signal = new AbortController().signal } = {},
+): Promise<Heard & { log: FakeLog }> {
+  async function* expandSources(inputs: readonly string[]): AsyncGenerator<ScoreSource> {
+    for (const input of inputs) yield picture(input, input.endsWith('.mp4') ? 'video' : 'image');
+  }
+  const context = { ...parseLine(score, line), terminal, log: silentLogger, signal } as unknown as CommandContext<
+    typeof SCORE_FLAGS
+  >;
+  terminal.heard.code = await runScore(context, { createScorer: (options) => fakeScorer(options, log), expandSources });
+  return { ...terminal.heard, log };
+}
+
+describe('qalign score', () => {
+  it('prints nothing but JSON lines on a pipe, and a warning about the untrained model on stderr', async () => {
+    const { out, code, said, log } = await run(['a.jpg', 'b.mp4', '--task', 'quality', '--task', 'aesthetics']);
+    const rows = out
+      .trim()
+      .split('\n')
+      .map((line) => JSON.parse(line) as { input: string; task: string });
+    expect(rows.map(({ input, task }) => `${input} ${task}`)).toEqual([
+      'a.jpg quality',
+      'a.jpg aesthetics',
+      'b.mp4 quality',
+      'b.mp4 aesthetics',
+    ]);
+    expect(code).toBe(0);
+    expect(said).toEqual([expect.stringContaining('tiny-untrained is untrained')]);
+    expect(log.closed).toBe(1);
+  });
+
+  it('prints a table on a terminal', async () => {
+    const { out } = await run(['a.jpg'], { terminal: hearingTerminal(true) });
+    expect(out).toMatch(/^ +score {2}level/);
+    expect(out).toMatch(/4\.\d{4} {2}excellent +\d+ % {2}quality +a\.jpg\n$/);
+  });
+
+  it('exits with 1 for a failure and delivers the rest, 3 for a low score', async () => {
+    const failed = await run(['a.jpg', 'bad.jpg', 'c.jpg', '--fail-below', '5']);
+    expect(failed.code).toBe(1);
+    expect(failed.out.trim().split('\n')).toHaveLength(3);
+    expect(failed.said.join('\n')).toContain('bad.jpg is damaged. [MEDIA_CORRUPT]');
+    const twice = await run(['bad.jpg', '--task', 'quality', '--task', 'aesthetics']);
+    expect(twice.said.filter((line) => line.includes('is damaged'))).toHaveLength(1);
+    expect((await run(['a.jpg', '--fail-below', '5'])).code).toBe(3);
+    expect((await run(['a.jpg', '--fail-below', '1'])).code).toBe(0);
+  });
+
+  it.each([
+    [[], /at least one/],
+    [['a', '--resume'], /--resume needs --out/],
+    [['a', '--resume', '--out', 'x.json'], /cannot continue a JSON array/],
+    [['a', '--format', 'table', '--out', 'x'], /cannot be written to --out/],
+    [['a', '--fps', '0'], /--fps must be/],
+    [['a', '--max-frames', '1.5'], /--max-frames must be/],
+  ])('refuses %j', async (line, message) => {
+    await expect(run(line)).rejects.toMatchObject({ code: 'USAGE', message: expect.stringMatching(message) as string });
+  });
+
+  it('takes turns with another run that writes the same file, and leaves nothing beside it', async () => {
+    const out = join(folder, 'shared.jsonl');
+    await run(['bad', 'a', '--out', out]);
+    const line = ['bad', 'a', 'b', 'c', '--out', out, '--resume'];
+    const both = await Promise.all([run(line), run(line)]);
+    expect(both.map(({ code }) => code)).toEqual([1, 1]);
+    const inputs = (await readFile(out, 'utf8'))
+      .trim()
+      .split('\n')
+      .map((row) => (JSON.parse(row) as { input: string }).input);
+    expect(inputs.sort()).toEqual(['a', 'b', 'bad', 'c']);
+    expect(both.map(({ log }) => log.engineCalls.length).sort()).toEqual([0, 2]);
+    expect(await readdir(folder)).toEqual(['shared.jsonl']);
+  });
+
+  it('writes into no folder that is not there', async () => {
+    await expect(run(['a', '--out', join(folder, 'none', 'x.jsonl')])).rejects.toMatchObject({
+      code: 'OUTPUT_UNWRITABLE',
+    });
+  });
+
+  it.each(['jsonl', 'csv'])(
+    'continues a %s file and scores nothing twice, the same input named twice included',
+    async (format) => {
+      const out = join(folder, `x.${format}`);
+      await run(['a', 'b', 'a', '--out', out]);
+      const whole = await readFile(out);
+      await writeFile(out, whole.subarray(0, whole.length - 20));
+      const again = await run(['a', 'b', 'a', '--out', out, '--resume']);
+      expect(again.log.engineCalls).toHaveLength(1);
+      expect((await readFile(out)).equals(whole)).toBe(true);
+      expect((await run(['a', 'b', 'a', '--out', out, '--resume'])).log.engineCalls).toHaveLength(0);
+      await expect(run(['a', '--out', out, '--resume', '--scale', 'unit'])).rejects.toMatchObject({
+        code: 'RESUME_MISMATCH',
+      });
+    },
+  );
+
+  it('exits with 3 for a low score of an earlier run too', async () => {
+    for (const format of ['jsonl', 'csv']) {
+      const out = join(folder, `low.${format}`);
+      await run(['a', '--out', out]);
+      expect((await run(['a', '--out', out, '--resume', '--fail-below', '5'])).code).toBe(3);
+      expect((await run(['a', '--out', out, '--resume', '--fail-below', '1'])).code).toBe(0);
+    }
+  });
+
+  it('refuses a file that is there before a model is loaded', async () => {
+    const out = join(folder, 'x.jsonl');
+    await writeFile(out, 'something\n');
+    const log = newLog();
+    await expect(run(['a', '--out', out], { log })).rejects.toMatchObject({
+      code: 'OUTPUT_UNWRITABLE',
+      message: expect.stringContaining('--resume') as string,
+    });
+    expect(log.closed).toBe(0);
+  });
+
+  it('adds the task that an earlier run did not ask for', async () => {
+    const out = join(folder, 'x.jsonl');
+    await run(['a', '--out', out]);
+    const again = await run(['a', '--out', out, '--resume', '--task', 'quality', '--task', 'aesthetics']);
+    expect(again.log.engineCalls.map(({ prompts }) => prompts.length)).toEqual([1]);
+    expect((await readFile(out, 'utf8')).trim().split('\n')).toHaveLength(2);
+  });
+
+  it('writes no JSON file when it is stopped', async () => {
+    const stop = new AbortController();
+    stop.abort();
+    await expect(run(['a', '--out', join(folder, 'x.json')], { signal: stop.signal })).rejects.toThrow();
+    await expect(readFile(join(folder, 'x.json'))).rejects.toThrow('ENOENT');
+  });
+});

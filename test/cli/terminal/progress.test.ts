@@ -1,0 +1,19 @@
+import { describe, expect, it } from 'vitest';
+import { duration, progressLine } from '../../../src/cli/terminal/progress.js';
+
+describe('progressLine', () => {
+  it('shows share, rate and time to go', () => {
+    expect(progressLine({ done: 50, failed: 2, total: 200, elapsedMs: 10_000 })).toBe(
+      `${'█'.repeat(6)}${'░'.repeat(18)} 50/200 (25 %), 2 failed, 5.0/s, 30 s to go`,
+    );
+  });
+  it('does without a total and without any progress', () => {
+    expect(progressLine({ done: 3, failed: 0, total: undefined, elapsedMs: 100 })).toBe('3 scored, 30/s');
+    expect(progressLine({ done: 0, failed: 0, total: 5, elapsedMs: 0 })).toContain('0/5 (0 %), 0.0/s');
+  });
+  it.each([
+    [59.4, '59 s'],
+    [65, '1 min 05 s'],
+    [7800, '2 h 10 min'],
+  ])('%d s is %s', (seconds, text) => expect(duration(seconds)).toBe(text));
+});

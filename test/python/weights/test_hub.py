@@ -1,0 +1,128 @@
+"""Hub loading against a small server on this machine that answers as the hub does."""
+
+import hashlib
+import http.server
+import json
+import threading
+
+import pytest
+from golden import GOLDEN
+
+from qalign.weights.errors import Cancelled, DownloadFailed, ModelNotFound
+from qalign.weights.hub import needed_files, resolve_model
+
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
+MODEL = GOLDEN / "tiny_b" / "model"
+
+
+class Hub(http.server.BaseHTTPRequestHandler):
+    asked: list = []  # noqa: RUF012 – one server a test
+    cut: set = set()  # noqa: RUF012 – files that break off halfway, once
+
+    def do_HEAD(self):
+        self.answer(head=True)
+
+    def do_GET(self):
+        self.answer(head=False)
+
+    def answer(self, head):
+        path = self.path.split("?")[0]
+        if path.startswith("/api/models/owner/tiny"):
+            names = [*(file.name for file in MODEL.iterdir()), "flax_model.msgpack", "README.md"]
+            files = [{"rfilename": n, "size": (MODEL / n).stat().st_size if (MODEL / n).exists() else 9} for n in names]
+            known = "/revision/" not in path or path.endswith((COMMIT, "main", "v1"))
+            body = json.dumps({"id": "owner/tiny", "sha": COMMIT, "siblings": files}).encode()
+            self.reply(200 if known else 404, body, {} if known else {"X-Error-Code": "RevisionNotFound"})
+        elif path.startswith(f"/owner/tiny/resolve/{COMMIT}/"):
+            file = MODEL / path.rsplit("/", 1)[1]
+            body = file.read_bytes()
+            if not head:
+                self.asked.append((file.name, self.headers.get("Range")))
+            tag = {"ETag": f'"{hashlib.sha256(body).hexdigest()}"', "X-Repo-Commit": COMMIT, "Accept-Ranges": "bytes"}
+            start = int((self.headers.get("Range") or "bytes=0-")[6:].split("-")[0])
+            code = 206 if start else 200
+            if start:
+                tag["Content-Range"] = f"bytes {start}-{len(body) - 1}/{len(body)}"
+            self.reply(code, body[start:], tag, head, file.name in self.cut and not head)
+        else:
+            self.reply(404, b"{}", {"X-Error-Code": "RepoNotFound"})
+
+    def reply(self, code, body, headers, head=False, cut=False):
+        self.send_response(code)
+        for key, value in headers.items():
+            self.send_header(key, value)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        if not head:
+            self.wfile.write(body[: len(body) // 2] if cut else body)
+        if cut:
+            self.close_connection = True
+
+    def log_message(self, *arguments):
+        pass
+
+
+@pytest.fixture
+def hub(tmp_path):
+    handler = type("OneHub", (Hub,), {"asked": [], "cut": set()})
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    handler.endpoint = f"http://127.0.0.1:{server.server_address[1]}"
+    handler.cache = tmp_path / "hub"
+    yield handler
+    server.shutdown()
+    server.server_close()
+
+
+def resolve(hub, name="owner/tiny", **options):
+    return resolve_model(name, cache_dir=hub.cache, endpoint=hub.endpoint, **options)
+
+
+def test_only_needed_files_come_once_and_offline_finds_them(hub):
+    steps = []
+    found = resolve(hub, revision=COMMIT, on_progress=lambda *step: steps.append(step))
+    names = sorted(file.name for file in found.path.iterdir())
+    assert names == sorted(
+        ["config.json", "tokenizer.model", "preprocessor_config.json", "pytorch_model.bin.index.json",
+         "pytorch_model-00001-of-00002.bin", "pytorch_model-00002-of-00002.bin"]
+    )  # fmt: skip
+    assert found.revision == COMMIT
+    total = sum((MODEL / name).stat().st_size for name in names)
+    assert steps[-1] == ("download", total, total, "bytes")
+    asked = len(hub.asked)
+    assert resolve(hub) == found
+    assert len(hub.asked) == asked
+    assert resolve_model("owner/tiny", revision=COMMIT, cache_dir=hub.cache, offline=True) == found
+
+
+def test_a_cancelled_download_is_no_failure_of_the_hub(hub):
+    def stop(*step):
+        raise Cancelled("enough")
+
+    with pytest.raises(Cancelled):
+        resolve(hub, on_progress=stop)
+
+
+def test_offline_without_a_cache_says_so(hub):
+    with pytest.raises(ModelNotFound, match="not in the model cache"):
+        resolve(hub, offline=True)
+
+
+def test_unknown_models_and_revisions(hub):
+    with pytest.raises(ModelNotFound, match="owner/none"):
+        resolve(hub, "owner/none")
+    with pytest.raises(ModelNotFound, match="at revision v9"):
+        resolve(hub, revision="v9")
+
+
+def test_a_hub_that_does_not_answer(tmp_path):
+    with pytest.raises(DownloadFailed, match="it resumes"):
+        resolve_model("owner/tiny", cache_dir=tmp_path, endpoint="http://127.0.0.1:9")
+
+
+def test_files_chosen_from_a_repository():
+    both = {"config.json": 1, "model.safetensors": 5, "pytorch_model.bin": 5, "x/model.safetensors": 5}
+    assert needed_files(both) == {"config.json": 1, "model.safetensors": 5}
+    lora = {"adapter_config.json": 1, "adapter_model.bin": 2, "non_lora_trainables.bin": 3, "optimizer.pt": 9}
+    assert list(needed_files(lora)) == ["adapter_config.json", "adapter_model.bin", "non_lora_trainables.bin"]
+    assert needed_files({"README.md": 1}) == {}

@@ -1,0 +1,67 @@
+import {
+  createScorerFrom,
+  type Scorer,
+  type ScorerOptions,
+  type ScorerParts,
+  type ScoreSource,
+  type ScoringEngine,
+  type Visual,
+} from '../../../src/recipes/score/score.js';
+import { QalignError } from '../../../src/base/errors.js';
+
+export interface FakeLog {
+  engineCalls: { frames: number; prompts: string[] }[];
+  closed: number;
+}
+
+/** Parts without Python: the first byte of the picture is the logit of "excellent". */
+export function fakeParts(
+  log: FakeLog,
+  overrides: Partial<ScoringEngine> = {},
+  prepare?: (source: ScoreSource) => Promise<Visual>,
+): ScorerParts {
+  return {
+    createEngine: async () => ({
+      model: {
+        id: 'fake',
+        revision: 'local',
+        weights_sha256: 'ab'.repeat(32),
+        precision: 'fp32',
+        device: 'cpu',
+        image_size: 4,
+        parameters: 1,
+      },
+      async score({ visuals, prompts }) {
+        log.engineCalls.push({ frames: visuals[0]?.frames ?? 0, prompts });
+        return prompts.map(() => ({ logits: [visuals[0]?.data[0] ?? 0, 0, 0, 0, 0], logSumExp: 300 }));
+      },
+      close: async () => {
+        log.closed += 1;
+      },
+      ...overrides,
+    }),
+    createPreparer: () => ({ prepare: prepare ?? fakePrepare, close: async () => {} }),
+    toSource: async (input) => picture(typeof input === 'string' ? input : '<bytes>'),
+  };
+}
+
+async function fakePrepare(source: ScoreSource): Promise<Visual> {
+  if (source.input.includes('bad')) throw new QalignError('MEDIA_CORRUPT', `${source.input} is damaged.`);
+  const frames = source.kind === 'video' ? 3 : 1;
+  return {
+    frames,
+    data: new Uint8Array(frames * 48).fill(source.input.length),
+    warnings: source.kind === 'video' ? ['short'] : [],
+  };
+}
+
+export function picture(input: string, kind: 'image' | 'video' = 'image'): ScoreSource {
+  return { input, kind, media: input };
+}
+
+export async function fakeScorer(
+  options: ScorerOptions = {},
+  log: FakeLog = { engineCalls: [], closed: 0 },
+): Promise<Scorer> {
+  return createScorerFrom(fakeParts(log), { ...options, model: options.model ?? 'tiny-untrained' });
+}

@@ -1,0 +1,54 @@
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { chooseModel } from '../../../src/config/models.js';
+import { packageRoot } from '../../../src/base/package-root.js';
+import { benchOrder } from '../../../src/recipes/bench/distortion-order.js';
+import type { ScoreResult } from '../../../src/api/result.js';
+import { createScorer } from '../../../src/recipes/score/create-scorer.js';
+import type { Scorer } from '../../../src/recipes/score/score.js';
+import { isFailure } from '../../../src/api/result.js';
+
+/** The shipped weights on the pictures of the repository; no model is named anywhere. */
+const PICTURES = join(packageRoot, 'test', 'fixtures', 'pictures');
+const PINNED = { 'pristine.jpg': 3.9398, 'crushed.jpg': 2.9839, 'noisy.webp': 2.9646, 'blurred.jpg': 2.0484 };
+let scorer: Scorer;
+beforeAll(async () => {
+  scorer = await createScorer({ device: 'cpu' });
+}, 600_000);
+afterAll(() => scorer.close());
+
+async function score(input: string | Uint8Array): Promise<ScoreResult> {
+  const [outcome] = await scorer.score(input);
+  if (outcome === undefined || isFailure(outcome)) throw new Error(JSON.stringify(outcome));
+  return outcome;
+}
+
+it('is used when no model is named, and says what it does not do', async () => {
+  expect(await chooseModel()).toMatchObject({ id: 'nano', untrained: false, tasks: { quality: ['image', 'video'] } });
+  await expect(scorer.score(join(PICTURES, 'pristine.jpg'), { tasks: ['aesthetics'] })).rejects.toMatchObject({
+    code: 'TASK_UNSUPPORTED',
+    message: expect.stringContaining('one-align') as string,
+  });
+});
+
+it('gives the scores of its weights, alone and in a batch, with the words sure of themselves', async () => {
+  const files = Object.keys(PINNED).map((name) => join(PICTURES, name));
+  const alone: ScoreResult[] = [];
+  for (const file of files) alone.push(await score(file));
+  const together = await Promise.all(files.map((file) => score(file)));
+  for (const [i, expected] of Object.values(PINNED).entries()) {
+    expect(Math.abs(alone[i]!.score - expected)).toBeLessThan(0.01);
+    expect(Math.abs(together[i]!.score - alone[i]!.score)).toBeLessThan(1e-5);
+    expect(alone[i]!.level_mass).toBeGreaterThan(0.95);
+  }
+}, 120_000);
+
+it('scores a picture lower the more it is spoilt, whatever spoils it', async () => {
+  const { ordered, pairs, rows } = await benchOrder({
+    scorer: { device: 'cpu' },
+    files: [join(PICTURES, 'pristine.jpg')],
+  });
+  expect(pairs).toBe(24);
+  expect(ordered).toBeGreaterThanOrEqual(22); // 23 when these weights were made
+  for (const { means } of rows) expect(means.at(-1)!).toBeLessThan(means[0]! - 0.3);
+}, 120_000);

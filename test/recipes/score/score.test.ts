@@ -1,0 +1,237 @@
+import { describe, expect, it } from 'vitest';
+import { Check } from 'typebox/value';
+import type { EngineStats } from '../../../src/engine/index.js';
+import { QalignError } from '../../../src/base/errors.js';
+import {
+  isFailure,
+  ScoreFailureSchema,
+  ScoreResultSchema,
+  type ScoreOutcome,
+  type ScoreResult,
+} from '../../../src/api/result.js';
+import { createScorerFrom, type ScorerOptions } from '../../../src/recipes/score/score.js';
+import { scoreVersion } from '../../../src/recipes/score/score-version.js';
+import { fakeParts, fakeScorer, picture, type FakeLog } from './fake-scorer.js';
+
+async function* neverEnding(): AsyncGenerator<string> {
+  await new Promise(() => {});
+  yield '';
+}
+const newLog = (): FakeLog => ({ engineCalls: [], closed: 0 });
+
+describe('createScorer', () => {
+  it('gives results of the documented form, several tasks from one request', async () => {
+    const log = newLog();
+    const scorer = await fakeScorer({}, log);
+    const outcomes = await scorer.score(picture('a.mp4', 'video'), { tasks: ['quality', 'aesthetics'] });
+    expect(outcomes).toHaveLength(2);
+    for (const outcome of outcomes) expect(Check(ScoreResultSchema, outcome)).toBe(true);
+    expect(outcomes[1]).toMatchObject({
+      input: 'a.mp4',
+      kind: 'video',
+      task: 'aesthetics',
+      frames: 3,
+      scale: 'mos5',
+      level: 'excellent',
+      preprocessing: { size: 4, fps: null, warnings: ['short'] },
+    });
+    expect((outcomes[1] as ScoreResult).prompt.text).toContain('aesthetics of this video');
+    expect(log.engineCalls).toHaveLength(1);
+    expect(log.engineCalls[0]?.prompts).toHaveLength(2);
+  });
+
+  it('makes a failure of a bad input and scores the rest, in order', async () => {
+    const scorer = await fakeScorer();
+    const all: ScoreOutcome[] = [];
+    for await (const outcomes of scorer.scoreMany(['a', 'bad', 'ccc'].map((name) => picture(name))))
+      all.push(...outcomes);
+    expect(all.map((outcome) => [outcome.input, isFailure(outcome)])).toEqual([
+      ['a', false],
+      ['bad', true],
+      ['ccc', false],
+    ]);
+    expect(all[1]).toEqual({
+      input: 'bad',
+      task: 'quality',
+      error: { code: 'MEDIA_CORRUPT', message: 'bad is damaged.' },
+    });
+    expect(Check(ScoreFailureSchema, all[1])).toBe(true);
+    const [first, , last] = all as [ScoreResult, unknown, ScoreResult];
+    expect(last.score).toBeGreaterThan(first.score);
+  });
+
+  it('refuses a task that the model does not do, naming models that do', async () => {
+    const scorer = await fakeScorer({ model: 'deqa-score' });
+    await expect(scorer.score(picture('a'), { tasks: ['aesthetics'] })).rejects.toMatchObject({
+      code: 'TASK_UNSUPPORTED',
+      message: expect.stringMatching(/one-align/) as string,
+    });
+    const [outcome] = await scorer.score(picture('a', 'video'));
+    expect(outcome).toMatchObject({ error: { code: 'TASK_UNSUPPORTED' } });
+  });
+
+  it('keeps a prompt to what it was published for', async () => {
+    const scorer = await fakeScorer({ prompt: 'benchmark-iaa' });
+    const [quality, aesthetics] = await scorer.score(picture('a'), { tasks: ['quality', 'aesthetics'] });
+    expect(quality).toMatchObject({ error: { code: 'TASK_UNSUPPORTED' } });
+    expect(aesthetics).toMatchObject({ prompt: { name: 'benchmark-iaa' } });
+  });
+
+  it('gives a worker that is lost to one item only, but stops when no worker can start', async () => {
+    const lost = await createScorerFrom(
+      fakeParts(newLog(), {
+        score: async () => {
+          throw new QalignError('WORKER_LOST', 'gone.');
+        },
+      }),
+    );
+    expect((await lost.score(picture('a')))[0]).toMatchObject({ error: { code: 'WORKER_LOST' } });
+    const dead = await createScorerFrom(
+      fakeParts(newLog(), {
+        score: async () => {
+          throw new QalignError('WORKER_START_FAILED', 'never.');
+        },
+      }),
+    );
+    await expect(dead.score(picture('a'))).rejects.toMatchObject({ code: 'WORKER_START_FAILED' });
+  });
+
+  it('is BRIDGE_CLOSED after its end, not one failure for each input', async () => {
+    const scorer = await fakeScorer();
+    const going = scorer.scoreMany(
+      ['a', 'bad', 'bad', 'bad'].map((name) => picture(name)),
+      { inFlight: 1 },
+    );
+    await going.next();
+    await scorer.close();
+    await expect(going.next()).rejects.toMatchObject({ code: 'BRIDGE_CLOSED' });
+    await expect(scorer.score(picture('a'))).rejects.toMatchObject({ code: 'BRIDGE_CLOSED' });
+  });
+
+  it('is CANCELLED also while the model loads', async () => {
+    const parts = {
+      ...fakeParts(newLog()),
+      createEngine: async (): Promise<never> => {
+        throw new DOMException('This operation was aborted', 'AbortError');
+      },
+    };
+    await expect(createScorerFrom(parts, { signal: AbortSignal.abort() })).rejects.toMatchObject({ code: 'CANCELLED' });
+  });
+
+  it('stops with CANCELLED when aborted, and closes with its scope', async () => {
+    const log = newLog();
+    const stop = new AbortController();
+    {
+      await using scorer = await fakeScorer({ signal: stop.signal }, log);
+      stop.abort();
+      await expect(scorer.scoreMany([picture('a')]).next()).rejects.toMatchObject({ code: 'CANCELLED' });
+      await expect(scorer.scoreMany(neverEnding()).next()).rejects.toMatchObject({ code: 'CANCELLED' });
+    }
+    expect(log.closed).toBe(1);
+  });
+});
+
+describe('what is decoded at a time', () => {
+  const worker = { device: 'cuda:0', pid: 1, ready: true, restarts: 0, rss_bytes: 0, latency: undefined };
+  const statsOf = (workers: number, maxBatchFrames: number) => (): EngineStats => ({
+    queued: 0,
+    running: 0,
+    queuedFrames: { interactive: 0, bulk: 0 },
+    runningFrames: 0,
+    maxBatchFrames,
+    batches: 0,
+    items: 0,
+    frames: 0,
+    workers: Array.from({ length: workers }, () => worker),
+  });
+
+  it('is what keeps every worker busy', async () => {
+    const widthWith = async (workers: number, frames: number): Promise<number> =>
+      (
+        await createScorerFrom(fakeParts(newLog(), { stats: statsOf(workers, frames) }), { model: 'tiny-untrained' })
+      ).width();
+    expect([await widthWith(1, 16), await widthWith(1, 64), await widthWith(8, 64)]).toEqual([128, 192, 1536]);
+  });
+
+  it('is bounded however many ask, and bulk takes no place of an interactive picture', async () => {
+    let prepared = 0;
+    let open!: () => void;
+    const opened = new Promise<void>((resolve) => (open = resolve));
+    const parts = fakeParts(
+      newLog(),
+      {
+        stats: statsOf(1, 16),
+        score: async ({ prompts }) => (await opened, prompts.map(() => ({ logits: [1, 0, 0, 0, 0], logSumExp: 300 }))),
+      },
+      async () => (prepared++, { frames: 1, data: new Uint8Array(48), warnings: [] }),
+    );
+    await using scorer = await createScorerFrom(parts, { model: 'tiny-untrained' });
+    const ask = (count: number, lane: 'bulk' | 'interactive') =>
+      Array.from({ length: count }, () => scorer.score(picture('a'), { lane }));
+    const turn = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 20));
+    const all = ask(300, 'bulk');
+    await turn();
+    expect(prepared).toBe(128);
+    all.push(...ask(300, 'interactive'));
+    await turn();
+    expect(prepared).toBe(256);
+    open();
+    expect((await Promise.all(all)).flat().filter(isFailure)).toEqual([]);
+    expect(prepared).toBe(600);
+  });
+});
+
+describe('inputs and options', () => {
+  it('takes paths, bytes and sources alike, in order', async () => {
+    await using scorer = await fakeScorer();
+    const names: string[] = [];
+    for await (const [outcome] of scorer.scoreMany(['a', new Uint8Array(3), picture('c')]))
+      names.push(outcome?.input ?? '');
+    expect(names).toEqual(['a', '<bytes>', 'c']);
+  });
+
+  it('refuses an option that it does not know, naming the nearest, and two ways to name a device', async () => {
+    await expect(fakeScorer({ precison: 'fp32' } as ScorerOptions)).rejects.toMatchObject({
+      code: 'USAGE',
+      message: expect.stringContaining('precision') as string,
+    });
+    await expect(fakeScorer({ device: 'cpu', devices: ['cpu'] })).rejects.toMatchObject({ code: 'USAGE' });
+  });
+});
+
+describe('scoreVersion', () => {
+  const base = {
+    weightsSha256: 'a',
+    precision: 'fp32',
+    promptText: 'x <|image|>',
+    scale: 'mos5' as const,
+    preprocessing: {
+      size: 448,
+      pad: [122, 116, 104],
+      resize: 'pillow-bicubic' as const,
+      auto_orient: false,
+      fps: null,
+      max_frames: null,
+    },
+  };
+  it('is stable, and another for everything that changes a number', () => {
+    expect(scoreVersion(base)).toBe(scoreVersion(structuredClone(base)));
+    const others = [
+      { ...base, weightsSha256: 'b' },
+      { ...base, precision: 'bf16' },
+      { ...base, promptText: 'y' },
+      { ...base, scale: 'unit' as const },
+      ...([{ size: 336 }, { auto_orient: true }, { fps: 2 }, { max_frames: 8 }, { pad: [0, 0, 0] }] as const).map(
+        (change) => ({
+          ...base,
+          preprocessing: {
+            ...base.preprocessing,
+            ...change,
+            pad: [...('pad' in change ? change.pad : base.preprocessing.pad)],
+          },
+        }),
+      ),
+    ].map(scoreVersion);
+    expect(new Set([scoreVersion(base), ...others]).size).toBe(others.length + 1);
+  });
+});

@@ -1,0 +1,53 @@
+import { chmod, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { existsSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { launch } from '../../../src/recipes/train/launch.js';
+import { activePid, writePid } from '../../../src/runs/run-directory.js';
+
+let folder: string;
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'qalign-launch-'));
+  await writeFile(
+    join(folder, 'recipe.json'),
+    JSON.stringify({ name: 'x', processes: 1, hosts: 1, rendezvous: null, device: 'cpu' }),
+  );
+});
+afterEach(() => rm(folder, { recursive: true, force: true }));
+
+/** Stands for torchrun: keeps what it found of environment and run directory, and fails. */
+async function fakePython(): Promise<{ executable: string; env: Record<string, string>; root: string }> {
+  const executable = join(folder, 'python');
+  await writeFile(
+    executable,
+    `#!/bin/sh\nuntil [ -f "${folder}/pid" ]; do sleep 0.05; done\ncp "${folder}/pid" "${folder}/seen-pid"\nenv > "${folder}/seen-env"\nexit 1\n`,
+  );
+  await chmod(executable, 0o755);
+  return { executable, env: {}, root: folder };
+}
+
+describe('launch', () => {
+  it('is active before Python is, gives checkpoints time when it is told to end, and leaves no trace of a failed start', async () => {
+    await writeFile(join(folder, 'stop'), '');
+    await expect(launch(folder, await fakePython())).rejects.toMatchObject({ code: 'RUN_FAILED' });
+    expect(await readFile(join(folder, 'seen-pid'), 'utf8')).toMatch(/^\d+ \S+$/);
+    expect(await readFile(join(folder, 'seen-env'), 'utf8')).toContain('TORCH_ELASTIC_SHUTDOWN_TIMEOUT=3600');
+    for (const name of ['pid', 'pid.lock', 'stop']) expect(existsSync(join(folder, name)), name).toBe(false);
+  }, 60_000);
+
+  it('leaves a run alone that another process trains, and the wish to stop it', async () => {
+    writePid(folder, process.pid);
+    await writeFile(join(folder, 'stop'), '');
+    await expect(launch(folder, await fakePython())).rejects.toMatchObject({ code: 'RUN_ACTIVE' });
+    expect(existsSync(join(folder, 'stop'))).toBe(true);
+    expect(await activePid(folder)).toBe(process.pid);
+  });
+
+  it('does not take a later process with the same number for the one that trained', async () => {
+    await writeFile(join(folder, 'pid'), `${process.pid} 1`);
+    expect(await activePid(folder)).toBeUndefined();
+    await writeFile(join(folder, 'pid'), '');
+    expect(await activePid(folder)).toBeUndefined();
+  });
+});

@@ -1,0 +1,185 @@
+import { copyFile, mkdir, mkdtemp, readdir, readFile, rm, stat, utimes, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { checkConfig } from '../../../src/config/load.js';
+import { TrainRecipe } from '../../../src/config/train.js';
+import { QalignError } from '../../../src/base/errors.js';
+import { prepareImage } from '../../../src/media/image.js';
+import { extractFrames } from '../../../src/media/video/frame-folder.js';
+import { prepareVideo } from '../../../src/media/video/video-prepare.js';
+import { packageRoot } from '../../../src/base/package-root.js';
+import { createMediaPreparer, type MediaPreparer } from '../../../src/recipes/train/media.js';
+import { preparedBytes, prepareData, type PreparedData } from '../../../src/recipes/train/prepare.js';
+import { readRecords, requireUsable } from '../../../src/recipes/train/records.js';
+
+const PICTURES = join(packageRoot, 'test/fixtures/pictures');
+const SIZE = 56;
+let folder: string;
+let media: MediaPreparer;
+
+const recipeOf = (changes: object = {}, data: object = {}): TrainRecipe =>
+  checkConfig(
+    TrainRecipe,
+    {
+      name: 'x',
+      model: 'm',
+      data: { train: [join(folder, 'r.jsonl')], ...data },
+      learning_rates: { default: 1 },
+      ...changes,
+    },
+    'test',
+  ) as TrainRecipe;
+const row = (id: string, changes: object = {}): object => ({
+  id,
+  media: id,
+  question: 'How is it?\n<|image|>',
+  answer: 'The quality of the image is good.',
+  level: 'good',
+  mos: 4,
+  ...changes,
+});
+const write = (rows: readonly object[], name = 'r.jsonl'): Promise<void> =>
+  writeFile(join(folder, name), rows.map((entry) => `${JSON.stringify(entry)}\n`).join(''));
+async function prepare(recipe = recipeOf(), by: MediaPreparer = media): Promise<PreparedData> {
+  const records = await readRecords(recipe.data.train, recipe.data.root);
+  return prepareData({
+    cache: join(folder, 'cache'),
+    recipe,
+    splits: { train: { records, size: SIZE }, dev: { records: [], size: SIZE } },
+    media: by,
+  });
+}
+const rowsOf = async ({ folder: made }: PreparedData): Promise<Record<string, unknown>[]> =>
+  (await readFile(join(made, 'train.jsonl'), 'utf8'))
+    .trimEnd()
+    .split('\n')
+    .map((line) => JSON.parse(line) as Record<string, unknown>);
+
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'qalign-prepare-'));
+  media = createMediaPreparer();
+  for (const name of ['pristine.jpg', 'noisy.webp', 'pan.mp4'])
+    await copyFile(join(PICTURES, name), join(folder, name));
+  await extractFrames(join(folder, 'pan.mp4'), join(folder, 'frames'), { size: SIZE });
+});
+afterAll(async () => {
+  await media.close();
+  await rm(folder, { recursive: true, force: true });
+});
+
+describe('preparing data', () => {
+  it('lays pictures, clips and folders of frames side by side, each as scoring sees it', async () => {
+    await write([
+      row('pristine.jpg'),
+      row('pan.mp4', { kind: 'video' }),
+      row('frames', { kind: 'video' }),
+      row('noisy.webp'),
+    ]);
+    const made = await prepare();
+    const clip = await prepareVideo(join(folder, 'pan.mp4'), { size: SIZE });
+    const rows = await rowsOf(made);
+    expect(rows.map((entry) => [entry['first_frame'], entry['frames']])).toEqual([
+      [0, 1],
+      [1, clip.frames],
+      [1 + clip.frames, clip.frames],
+      [1 + 2 * clip.frames, 1],
+    ]);
+    const pixels = await readFile(join(made.folder, 'train.pixels'));
+    const frame = SIZE * SIZE * 3;
+    expect(pixels.length).toBe((2 + 2 * clip.frames) * frame);
+    expect(
+      pixels.subarray(0, frame).equals((await prepareImage(join(folder, 'pristine.jpg'), { size: SIZE })).data),
+    ).toBe(true);
+    for (const place of [1, 1 + clip.frames])
+      expect(pixels.subarray(place * frame, (place + clip.frames) * frame).equals(clip.data)).toBe(true);
+    expect(clip.frames).toBeGreaterThan(1);
+  });
+
+  it('thins clips and folders out alike, and bounds the disk before', async () => {
+    await write([row('pan.mp4', { kind: 'video' }), row('frames', { kind: 'video' }), row('pristine.jpg')]);
+    const recipe = recipeOf({}, { max_frames: 2 });
+    const rows = await rowsOf(await prepare(recipe));
+    expect(rows.map((entry) => entry['frames'])).toEqual([2, 2, 1]);
+    expect(await preparedBytes({ records: await readRecords(recipe.data.train, null), size: SIZE }, 2)).toBe(
+      5 * SIZE * SIZE * 3,
+    );
+  });
+
+  it('is made once, and again when a file was exchanged', async () => {
+    await write([row('pristine.jpg')]);
+    const first = await prepare();
+    const before = await stat(join(first.folder, 'manifest.json'));
+    expect((await prepare()).folder).toBe(first.folder);
+    expect((await stat(join(first.folder, 'manifest.json'))).mtimeMs).toBe(before.mtimeMs);
+    await utimes(join(folder, 'pristine.jpg'), 1, 1);
+    expect((await prepare()).folder).not.toBe(first.folder);
+  });
+
+  it('sweeps away what a killed process left, and lets two at once make one', async () => {
+    await write([row('noisy.webp')]);
+    const made = await prepare();
+    await rm(made.folder, { recursive: true });
+    await mkdir(`${made.folder}.part-999999`);
+    const both = await Promise.all([prepare(), prepare()]);
+    expect(new Set(both.map((one) => one.folder))).toEqual(new Set([made.folder]));
+    expect((await readdir(join(folder, 'cache'))).filter((name) => /part|lock/.test(name))).toEqual([]);
+  });
+
+  it('skips, counts and lists what is damaged or missing, but not all of it', async () => {
+    await writeFile(join(folder, 'bad.png'), 'no picture');
+    await write([row('bad.png'), row('pristine.jpg'), row('gone.jpg')]);
+    const made = await prepare();
+    expect(made.skipped.map(({ id, code }) => [id, code])).toEqual([
+      ['bad.png', 'MEDIA_UNSUPPORTED'],
+      ['gone.jpg', 'MEDIA_NOT_FOUND'],
+    ]);
+    expect(await rowsOf(made)).toHaveLength(1);
+    await write([row('bad.png'), row('gone.jpg')]);
+    await expect(prepare()).rejects.toMatchObject({
+      code: 'TRAINING_DATA_INVALID',
+      message: expect.stringContaining('data.root') as string,
+    });
+  });
+
+  it('ends when no clip could be read for lack of ffmpeg, and when the disk is full', async () => {
+    await write([row('pristine.jpg')]);
+    await utimes(join(folder, 'pristine.jpg'), 2, 2);
+    const failing = (error: Error): MediaPreparer => ({
+      width: 2,
+      prepare: () => Promise.reject(error),
+      close: () => Promise.resolve(),
+    });
+    await expect(prepare(recipeOf(), failing(new QalignError('FFMPEG_NOT_FOUND', 'No ffmpeg.')))).rejects.toMatchObject(
+      { code: 'FFMPEG_NOT_FOUND' },
+    );
+    await expect(
+      prepare(recipeOf(), failing(Object.assign(new Error('no space'), { code: 'ENOSPC' }))),
+    ).rejects.toMatchObject({ code: 'OUTPUT_UNWRITABLE' });
+    await expect(prepare(recipeOf({}, { max_disk_gb: 1e-6 }))).rejects.toMatchObject({ code: 'TRAINING_DOES_NOT_FIT' });
+  });
+});
+
+describe('records', () => {
+  it.each([
+    [{ mos: '4' }, '/mos'],
+    [{ answer: undefined }, 'answer'],
+    [{ kind: 'audio' }, '/kind'],
+    [{ level_probs: [0.5, 0.5] }, 'level_probs has 2 entries'],
+  ])('with %j are refused with file and line', async (changes, where) => {
+    await write([row('pristine.jpg'), row('noisy.webp', changes)], 'bad.jsonl');
+    await expect(readRecords([join(folder, 'bad.jsonl')], null)).rejects.toMatchObject({
+      code: 'CONFIG_INVALID',
+      message: expect.stringMatching(new RegExp(`bad.jsonl:2 .*${where}`)) as string,
+    });
+  });
+
+  it('must have what the recipe asks of them', async () => {
+    await write([row('pristine.jpg', { dataset: 'koniq', mos: undefined })]);
+    const records = await readRecords([join(folder, 'r.jsonl')], null);
+    expect(() => requireUsable(records, recipeOf({ objective: { soft_label: 1 } }))).toThrow(/level_probs/);
+    expect(() => requireUsable(records, recipeOf({ objective: { fidelity: 1 } }))).toThrow(/mos/);
+    expect(() => requireUsable(records, recipeOf({}, { weights: { konik: 2 } }))).toThrow(/did you mean .*koniq/);
+    expect(() => requireUsable(records, recipeOf({}, { weights: { koniq: 2 } }))).not.toThrow();
+  });
+});
