@@ -1,8 +1,8 @@
 /** Runs the Python lint and tests: `npm run test:python [-- pytest arguments]`. */
 import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
-import { packageRoot } from '../src/base/package-root.js';
-import { testPython } from './test-python.js';
+import { packageRoot } from '../../src/base/package-root.js';
+import { testPython } from './python.js';
 
 const python = await testPython(['training']);
 const run = (args: readonly string[]): number => {

@@ -6,12 +6,12 @@ import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { mkdir, readFile, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { cacheDir } from '../src/base/files/cache-dir.js';
-import { withFileLock } from '../src/base/files/file-lock.js';
-import { ensurePython, type PythonCommand, type PythonExtra } from '../src/engine/python/environment.js';
-import { runSetupStep } from '../src/engine/python/install.js';
-import { probePython } from '../src/engine/python/probe.js';
-import { packageRoot } from '../src/base/package-root.js';
+import { cacheDir } from '../../src/base/files/cache-dir.js';
+import { withFileLock } from '../../src/base/files/file-lock.js';
+import { ensurePython, type PythonCommand, type PythonExtra } from '../../src/engine/python/environment.js';
+import { runSetupStep } from '../../src/engine/python/install.js';
+import { probePython } from '../../src/engine/python/probe.js';
+import { packageRoot } from '../../src/base/package-root.js';
 
 const TEST_MODULES = ['pytest', 'hypothesis', 'PIL', 'scipy', 'ruff'];
 const say = (message: string): void => void process.stderr.write(`${message}\n`);

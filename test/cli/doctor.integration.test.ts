@@ -1,0 +1,39 @@
+import { describe, expect, it } from 'vitest';
+import { cli } from './terminal/terminal-double.js';
+
+describe('qalign doctor', () => {
+  it('reports as JSON what is here and what its absence costs', async () => {
+    const { code, out } = await cli('doctor', '--json');
+    const report = JSON.parse(out) as { usable: boolean; checks: { name: string; status: string; cost: string }[] };
+    expect(code).toBe(report.usable ? 0 : 1);
+    expect(report.checks.map(({ name }) => name)).toEqual(
+      expect.arrayContaining(['node', 'python', 'torch', 'ffmpeg', 'ffprobe', 'models', 'cache']),
+    );
+    for (const { status, cost, name } of report.checks) if (status === 'missing') expect(cost, name).not.toBe('');
+  }, 60_000);
+
+  it('says what an interpreter that is none costs', async () => {
+    const before = process.env['QALIGN_PYTHON'];
+    process.env['QALIGN_PYTHON'] = '/nowhere/python';
+    try {
+      const { code, out } = await cli('doctor');
+      expect(code).toBe(1);
+      expect(out).toContain('/nowhere/python (QALIGN_PYTHON) does not run');
+      expect(await cli('score', 'x.jpg')).toMatchObject({
+        code: 1,
+        said: [expect.stringMatching(/QALIGN_PYTHON is \/nowhere\/python.*\[PYTHON_NOT_FOUND\]/)],
+      });
+    } finally {
+      if (before === undefined) delete process.env['QALIGN_PYTHON'];
+      else process.env['QALIGN_PYTHON'] = before;
+    }
+  });
+});
+
+describe('qalign models', () => {
+  it('lists all descriptions, valid and with licence', async () => {
+    const { out } = await cli('models', 'list', '--json');
+    const names = (JSON.parse(out) as { name: string; licence: string }[]).map(({ name }) => name);
+    expect(names).toEqual(expect.arrayContaining(['one-align', 'deqa-score', 'deqa-score-lora', 'mplug-owl2']));
+  });
+});
