@@ -131,7 +131,7 @@ export async function resumeRun(folder: string, options: TrainOptions = {}): Pro
 
 /** The prepared pictures of a run may have been thrown away to make room: the same records give the same again. */
 async function prepareAgain(folder: string, recipe: StoredRecipe, options: TrainOptions): Promise<void> {
-  const root = join(recipe.data_path, '../../..');
+  const root = join(recipe.data_path, '../..');
   const prepared = await prepare(recipe, readShape(recipe.base_path ?? recipe.model_path), root, options);
   if (prepared.folder !== recipe.data_path)
     throw new QalignError(
