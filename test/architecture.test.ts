@@ -289,7 +289,7 @@ describe('files', () => {
     ).toEqual([]);
   });
 
-  it('lie in the folders of the design', () => {
+  it('lie in the folders of docs/architecture.md', () => {
     expect(
       readdirSync(join(packageRoot, 'src'), { withFileTypes: true })
         .filter((entry) => entry.isDirectory() && !RANKS.has(entry.name))

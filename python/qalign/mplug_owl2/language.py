@@ -1,4 +1,7 @@
-"""The language model: LLaMA-2 with modality-adaptive modules, written literally (mplug_owl2.md section 3)."""
+"""The language model: LLaMA-2 with modality-adaptive modules, written literally.
+
+Specified in docs/mplug-owl2.md#language-model and #modality-adaptive-modules.
+"""
 
 import torch
 from torch import Tensor, nn

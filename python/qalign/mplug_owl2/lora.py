@@ -1,4 +1,4 @@
-"""Published LoRA directories merged into their base by hand: W += alpha/r · B·A (mplug_owl2.md section 9).
+"""Published LoRA directories merged into their base by hand: W += alpha/r · B·A (docs/mplug-owl2.md#lora).
 
 No PEFT: importing it takes seconds and pulls in transformers. Variants that compute something else are refused by name.
 """

@@ -13,8 +13,8 @@ import type { ScoreSource } from '../score/score.js';
 import type { ReproducedTable, ReproduceOptions } from './index.js';
 
 /**
- * Published for one RTX 3090 (docs/facts.md): 101 ms at batch 1 and 22.94 pictures a second at batch 64; clips of 5 s
- * 236 ms, of 12 s 514 ms.
+ * Published for one RTX 3090 (docs/facts.md#published-figures): 101 ms at batch 1 and 22.94 pictures a second at batch
+ * 64; clips of 5 s 236 ms, of 12 s 514 ms.
  */
 const PAPER_IMAGES: Readonly<Record<number, { latency_ms?: number; images_per_second?: number }>> = {
   1: { latency_ms: 101 },

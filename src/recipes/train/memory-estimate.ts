@@ -70,7 +70,7 @@ const TEXT_TOKENS = 40;
  */
 const OVERHEAD = 1.1;
 
-/** Parameters by part, exactly, for the published layout (mplug_owl2.md sections 1–3). */
+/** Parameters by part, exactly, for the published layout (docs/mplug-owl2.md#sizes). */
 export function countParameters(shape: ModelShape, loraRank = 0): TrainPlan['parameters'] {
   const { hidden_size: d, intermediate_size: m, vocab_size: v, num_hidden_layers: layers } = shape;
   const language = layers * (6 * d * d + 3 * d * m + 4 * d) + 2 * v * d + d;

@@ -1,4 +1,7 @@
-"""One rated picture or clip → token ids and labels, as the published training code builds them (mplug_owl2.md, 5)."""
+"""One rated picture or clip → token ids and labels, as the published training code builds them.
+
+Specified in docs/mplug-owl2.md#training-conversation.
+"""
 
 from dataclasses import dataclass
 
