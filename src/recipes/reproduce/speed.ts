@@ -10,7 +10,7 @@ import { benchScore } from '../bench/score.js';
 import { isFailure } from '../../api/result.js';
 import { createScorer } from '../score/create-scorer.js';
 import type { ScoreSource } from '../score/score.js';
-import type { ReproducedTable, ReproduceOptions } from './index.js';
+import type { ReproducedTable, ReproduceOptions } from './table.js';
 
 /**
  * Published for one RTX 3090 (docs/facts.md): 101 ms at batch 1 and 22.94 pictures a second at batch 64; clips of 5 s
