@@ -1,7 +1,6 @@
-import { confusion } from '../../scoring/statistics/confusion.js';
+import { computeMetrics, confusion, type Metrics, type MetricsOptions } from '../../scoring/statistics/metrics.js';
 import { LEVELS } from '../../scoring/levels.js';
 import { logisticAt } from '../../scoring/statistics/logistic.js';
-import { computeMetrics, type Metrics, type MetricsOptions } from '../../scoring/statistics/metrics.js';
 import { wordPairScore } from '../../scoring/word-pair.js';
 import { NO_LEVEL, type PredictionFailure, type PredictionTable } from './predictions.js';
 

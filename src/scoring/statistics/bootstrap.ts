@@ -1,5 +1,5 @@
 import { argsort, positions } from './argsort.js';
-import { mean } from './correlation.js';
+import { mean } from './descriptive.js';
 import { krcc, krccOfSorted } from './kendall.js';
 import { sfc32 } from '../../base/random.js';
 

@@ -2,11 +2,10 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { argsort } from '../../../src/scoring/statistics/argsort.js';
 import { bootstrap, interval95 } from '../../../src/scoring/statistics/bootstrap.js';
-import { confusion } from '../../../src/scoring/statistics/confusion.js';
+import { computeMetrics, confusion } from '../../../src/scoring/statistics/metrics.js';
 import { plcc, srcc } from '../../../src/scoring/statistics/correlation.js';
 import { krcc } from '../../../src/scoring/statistics/kendall.js';
 import { fitLogistic, logisticAt } from '../../../src/scoring/statistics/logistic.js';
-import { computeMetrics } from '../../../src/scoring/statistics/metrics.js';
 import { sfc32 } from '../../../src/base/random.js';
 import { compareModels } from '../../../src/scoring/statistics/significance.js';
 
