@@ -5,6 +5,7 @@ import { delimiter, join } from 'node:path';
 import { QalignError } from '../../base/errors.js';
 import { silentLogger, type Logger } from '../../base/logger.js';
 import { packageRoot } from '../../base/package-root.js';
+import { formatGigabytes } from '../../base/units.js';
 import { cacheDir } from '../../base/files/cache-dir.js';
 import { withFileLock } from '../../base/files/file-lock.js';
 import { removeUnused } from './cleanup.js';
@@ -168,7 +169,7 @@ async function build(base: PythonProbe, folder: string, options: PythonEnvOption
   if (free < NEEDED_BYTES) {
     throw new QalignError(
       'PYTHON_SETUP_FAILED',
-      `The Python environment needs ${gb(NEEDED_BYTES)} but ${cacheDir()} has ${gb(free)} left; free some space or set XDG_CACHE_HOME to a roomier disk.`,
+      `The Python environment needs ${formatGigabytes(NEEDED_BYTES)} but ${cacheDir()} has ${formatGigabytes(free)} left; free some space or set XDG_CACHE_HOME to a roomier disk.`,
     );
   }
   const draft = `${folder}.building-${process.pid}`;
@@ -207,10 +208,6 @@ function command(executable: string, path = ''): PythonCommand {
     env: { PYTHONPATH: path === '' ? ROOT : `${ROOT}${delimiter}${path}`, PYTHONUNBUFFERED: '1' },
     root: ROOT,
   };
-}
-
-function gb(bytes: number): string {
-  return `${(bytes / 1e9).toFixed(1)} GB`;
 }
 
 /** File system errors of the set-up (read-only cache, full disk) become the one error a user can act on. */

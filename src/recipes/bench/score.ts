@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { availableParallelism } from 'node:os';
 import { createScorer } from '../score/create-scorer.js';
 import { isFailure } from '../../api/result.js';
+import { median } from '../../scoring/statistics/descriptive.js';
 import type { Scorer, ScorerOptions, ScoreSource } from '../score/score.js';
 
 export interface BenchScoreConfig {
@@ -135,8 +136,8 @@ export async function benchMemory({
     if (inputs % every === 0) sample();
   }
   const growth = (of: (sample: MemorySample) => number): number =>
-    median(curve.slice(-Math.ceil(curve.length / 4)).map(of)) -
-    median(curve.slice(Math.floor(curve.length / 4), Math.ceil(curve.length / 2)).map(of));
+    (median(curve.slice(-Math.ceil(curve.length / 4)).map(of)) ?? 0) -
+    (median(curve.slice(Math.floor(curve.length / 4), Math.ceil(curve.length / 2)).map(of)) ?? 0);
   return {
     inputs,
     failed,
@@ -186,9 +187,4 @@ function* untilTime<T>(items: Iterable<T>, end: number): Generator<T, void, unde
     if (performance.now() >= end) return;
     yield item;
   }
-}
-
-function median(values: readonly number[]): number {
-  const sorted = [...values].sort((a, b) => a - b);
-  return sorted[Math.floor(sorted.length / 2)] ?? 0;
 }

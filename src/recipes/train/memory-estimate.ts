@@ -1,4 +1,5 @@
 import type { TrainRecipe } from '../../config/train.js';
+import { formatGigabytes } from '../../base/units.js';
 
 /** The fields of a model's config.json that decide its size. */
 export interface ModelShape {
@@ -204,7 +205,7 @@ function gathered(shape: ModelShape, recipe: TrainRecipe): number {
 
 /** The plan as lines for people. `diskBytes` is what preparing the pictures will take, where it is known. */
 export function describePlan(plan: TrainPlan, recipe: TrainRecipe, diskBytes: number | undefined): string[] {
-  const gb = (bytes: number): string => `${(bytes / 1e9).toFixed(2)} GB`;
+  const gb = (bytes: number): string => formatGigabytes(bytes, 2);
   const { vision, abstractor, language, lora } = plan.parameters;
   return [
     `parameters     ${(vision + abstractor + language + lora).toLocaleString('en')} (vision ${vision.toLocaleString('en')}, abstractor ${abstractor.toLocaleString('en')}, language ${language.toLocaleString('en')}, LoRA ${lora.toLocaleString('en')})`,

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import type { TrainRecipe } from '../../config/train.js';
 import { withFileLock } from '../../base/files/file-lock.js';
 import { QalignError } from '../../base/errors.js';
+import { formatGigabytes } from '../../base/units.js';
 import { DISTORTIONS } from '../../media/distort.js';
 import type { PromptTemplate } from '../../prompts/render.js';
 import { orderedMap } from '../../base/ordered-map.js';
@@ -166,7 +167,7 @@ async function checkDisk(folder: string, { splits, recipe }: PrepareData): Promi
   if (needed > room) {
     throw new QalignError(
       'TRAINING_DOES_NOT_FIT',
-      `Preparing the pictures takes ${(needed / 1e9).toFixed(1)} GB and ${(room / 1e9).toFixed(1)} GB are free or allowed (data.max_disk_gb); set QALIGN_RUNS to a roomier disk or use fewer records.`,
+      `Preparing the pictures takes ${formatGigabytes(needed)} and ${formatGigabytes(room)} are free or allowed (data.max_disk_gb); set QALIGN_RUNS to a roomier disk or use fewer records.`,
     );
   }
 }

@@ -11,6 +11,7 @@ import { DEFAULT_MAX_FRAMES, TrainRecipe } from '../../config/train.js';
 import { ensurePython, type PythonCommand, type PythonExtra } from '../../engine/python/environment.js';
 import { QalignError } from '../../base/errors.js';
 import { packageRoot, packageVersion } from '../../base/package-root.js';
+import { formatGigabytes } from '../../base/units.js';
 import { createRun, findSameRun, runsRoot, summarise, writeWhole, type RunSummary } from '../../runs/run-directory.js';
 import { distortedSeries } from './pseudo-labels.js';
 import { joinHosts, launch, requireIdle, torchrunArguments } from './launch.js';
@@ -190,7 +191,7 @@ function requireFits(plan: TrainPlan, recipe: TrainRecipe): void {
   if (recipe.device !== 'cuda' || plan.fits) return;
   throw new QalignError(
     'TRAINING_DOES_NOT_FIT',
-    `The run needs ${(plan.perGpuBytes / 1e9).toFixed(1)} GB a GPU and gpu_gb is ${recipe.gpu_gb}; see --plan, and try optimizer=adamw_8bit weights=bf16, a smaller micro_batch or more processes.`,
+    `The run needs ${formatGigabytes(plan.perGpuBytes)} a GPU and gpu_gb is ${recipe.gpu_gb}; see --plan, and try optimizer=adamw_8bit weights=bf16, a smaller micro_batch or more processes.`,
   );
 }
 

@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import Type from 'typebox';
 import { QalignError } from '../../base/errors.js';
-import type { EvaluateResult } from '../../recipes/evaluate/evaluate.js';
+import type { EvaluateResult } from '../../recipes/evaluate/result.js';
 import { checkReady, describeMissing } from '../../recipes/evaluate/ready.js';
 import { defineRoute, type Call } from '../route.js';
 import { EXAMPLE_EVALUATION } from '../../api/examples.js';

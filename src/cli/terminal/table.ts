@@ -5,3 +5,8 @@ export function textTable(cells: readonly (readonly string[])[]): string[] {
     row.map((text, index) => (index === 0 ? text.padEnd(widths[index]!) : text.padStart(widths[index]!))).join('  '),
   );
 }
+
+/** Lines with a name of `width` characters before the first, and blanks before the others. */
+export function labelled(name: string, width: number, lines: readonly string[]): string[] {
+  return lines.map((line, index) => `${(index === 0 ? name : '').padEnd(width)} ${line}`);
+}
