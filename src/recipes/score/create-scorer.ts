@@ -5,7 +5,7 @@ import { createPreparePool, type PreparePool } from '../../media/prepare-pool.js
 import { prepareVideo } from '../../media/video/video-prepare.js';
 import { readBridgeKeys } from './bridge-keys.js';
 import { resolveDevices } from './devices.js';
-import { createLaneGate } from '../../base/priority-gate.js';
+import { createPriorityGate } from '../../base/priority-gate.js';
 import { openSource } from '../../media/sources.js';
 import {
   createScorerFrom,
@@ -65,7 +65,7 @@ const REAL_PARTS: ScorerParts = {
   createPreparer() {
     const pool = createPreparePool();
     // one at work and one waiting a thread: none is ever idle for want of a message
-    const gate = createLaneGate(pool.threads * 2);
+    const gate = createPriorityGate(pool.threads * 2);
     let pictureMs: number | undefined;
     const timed = async (source: ScoreSource, options: PrepareOptions): Promise<Visual> => {
       const started = performance.now();

@@ -8,7 +8,7 @@ import { byLevel, type Scale } from '../../scoring/levels.js';
 import { scoreLogits } from '../../scoring/score.js';
 import { firstSignal } from '../../base/first-signal.js';
 import type { Lane } from '../../base/lane.js';
-import { createLaneGate, type LaneGate } from '../../base/priority-gate.js';
+import { createPriorityGate, type PriorityGate } from '../../base/priority-gate.js';
 import { orderedMap } from '../../base/ordered-map.js';
 import type { Preprocessing, ScoreFailure, ScoreOutcome } from '../../api/result.js';
 import type {
@@ -99,8 +99,8 @@ async function make(parts: ScorerParts, options: ScorerOptions): Promise<Scorer>
     return Math.max(LEAST_IN_FLIGHT, BATCHES_IN_FLIGHT * maxBatchFrames * workers.length);
   };
   // what waits beyond them is not decoded yet; bulk never takes the places of interactive ones
-  const pictures = { interactive: createLaneGate(width), bulk: createLaneGate(width) };
-  const clips = createLaneGate(CLIPS_IN_FLIGHT);
+  const pictures = { interactive: createPriorityGate(width), bulk: createPriorityGate(width) };
+  const clips = createPriorityGate(CLIPS_IN_FLIGHT);
   const { id: _id, ...loaded } = engine.model;
   const model = { ...loaded, id: choice.id };
   const preprocessing: Preprocessing = {
@@ -299,7 +299,7 @@ interface Asked extends Omit<ScoreOptions, 'prompt'> {
 
 function withWaiting(
   load: PrepareLoad | undefined,
-  { interactive, bulk }: Readonly<Record<Lane, LaneGate>>,
+  { interactive, bulk }: Readonly<Record<Lane, PriorityGate>>,
 ): PrepareLoad | undefined {
   return (
     load && {
