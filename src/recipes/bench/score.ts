@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { availableParallelism } from 'node:os';
 import { createScorer } from '../score/create-scorer.js';
 import { isFailure } from '../../api/result.js';
-import type { Scorer, ScorerOptions, ScoreSource } from '../score/score.js';
+import type { Scorer, ScorerOptions, ScoreSource } from '../score/scorer.js';
 
 export interface BenchScoreConfig {
   readonly scorer: ScorerOptions;

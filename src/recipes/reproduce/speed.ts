@@ -9,7 +9,7 @@ import { lines } from '../../report/plots.js';
 import { benchScore } from '../bench/score.js';
 import { isFailure } from '../../api/result.js';
 import { createScorer } from '../score/create-scorer.js';
-import type { ScoreSource } from '../score/score.js';
+import type { ScoreSource } from '../score/scorer.js';
 import type { ReproducedTable, ReproduceOptions } from './index.js';
 
 /**
