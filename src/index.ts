@@ -36,7 +36,7 @@ export type {
   ScoreInput,
   ScoreOptions,
   ScoreSource,
-} from './recipes/score/score.js';
+} from './recipes/score/scorer.js';
 export { isFailure, ScoreFailureSchema, ScoreResultSchema } from './api/result.js';
 export type { ScoreFailure, ScoreOutcome, ScoreResult } from './api/result.js';
 export { LEVELS, LEVEL_VALUES, SCALES } from './scoring/levels.js';

@@ -12,7 +12,7 @@ import { benchMemory, benchScore } from '../recipes/bench/score.js';
 import { benchServe } from '../server/bench/serve.js';
 import { resolveDevices } from '../recipes/score/devices.js';
 import { expandSources } from '../media/sources.js';
-import type { ScorerOptions, ScoreSource } from '../recipes/score/score.js';
+import type { ScorerOptions, ScoreSource } from '../recipes/score/scorer.js';
 import { defineCommand, type CommandContext, type FlagValues } from './command.js';
 
 const PARTS = ['prepare', 'bridge', 'model', 'score', 'memory', 'serve', 'order'] as const;

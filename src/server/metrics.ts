@@ -1,6 +1,6 @@
 import { Counter, Gauge, Histogram, Registry, collectDefaultMetrics } from 'prom-client';
 import type { BatchReport } from '../engine/index.js';
-import type { Scorer } from '../recipes/score/score.js';
+import type { Scorer } from '../recipes/score/scorer.js';
 import type { Admission } from './score/admission.js';
 
 const SECONDS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30];

@@ -8,7 +8,7 @@ import { QalignError } from '../base/errors.js';
 import type { Logger } from '../base/logger.js';
 import { runsRoot } from '../runs/run-directory.js';
 import { createScorer as createRealScorer } from '../recipes/score/create-scorer.js';
-import type { Scorer, ScorerOptions } from '../recipes/score/score.js';
+import type { Scorer, ScorerOptions } from '../recipes/score/scorer.js';
 import { createAdmission, type Admission } from './score/admission.js';
 import { createApp } from './app.js';
 import { createAuthoriser, isLoopback } from './http/auth.js';

@@ -4,7 +4,7 @@ import { alone } from '../../base/files/exclusive-file.js';
 import { createCalibrator, loadCalibration } from '../../recipes/evaluate/calibrate.js';
 import { requireFresh } from '../../recipes/score/result-file.js';
 import { isFailure } from '../../api/result.js';
-import type { Scorer, ScorerOptions, ScoreSource } from '../../recipes/score/score.js';
+import type { Scorer, ScorerOptions, ScoreSource } from '../../recipes/score/scorer.js';
 import type { CommandContext } from '../command.js';
 import { createProgressBar, createSetupProgress } from '../terminal/progress.js';
 import { readScoreFlags, type SCORE_FLAGS } from './flags.js';

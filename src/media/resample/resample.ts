@@ -1,5 +1,6 @@
 import { QalignError } from '../../base/errors.js';
-import { PAD_COLOUR, planResample } from './resample-plan.js';
+import { PAD_COLOUR } from '../preprocessing.js';
+import { planResample } from './resample-plan.js';
 import { resamplePlain } from './resample-plain.js';
 import { createWasmResample, type Resample } from './resample-wasm.js';
 

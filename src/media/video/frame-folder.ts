@@ -2,8 +2,8 @@ import { mkdir, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/p
 import { join } from 'node:path';
 import sharp from 'sharp';
 import { QalignError } from '../../base/errors.js';
-import { spread } from './frame-indices.js';
-import { prepareFrame, prepareImage } from '../image.js';
+import { evenIndices } from './frame-indices.js';
+import { prepareFrame } from '../image.js';
 import { sampleVideo } from './video.js';
 
 /** Lies in the folder; its name begins with a dot so that it is taken for no frame. */
@@ -72,27 +72,26 @@ export async function isFrameFolder(media: string | Uint8Array): Promise<boolean
   );
 }
 
-/** The frames of such a folder as `prepareVideo` gives those of the clip; names in the order of their numbers. */
+/**
+ * The frames of such a folder as `prepareVideo` gives those of the clip; names in the order of their numbers.
+ *
+ * @param preparePicture one frame's file → uint8 RGB [size, size, 3]; it is asked for all of them at once
+ */
 export async function readFrameFolder(
   folder: string,
-  {
-    size,
-    maxFrames,
-    signal,
-  }: { readonly size: number; readonly maxFrames?: number | undefined; readonly signal?: AbortSignal | undefined },
+  { size, maxFrames }: { readonly size: number; readonly maxFrames?: number | undefined },
+  preparePicture: (file: string) => Promise<{ readonly data: Uint8Array }>,
 ): Promise<{ data: Uint8Array; frames: number; warnings: string[] }> {
   const names = (await readdir(folder))
     .filter((name) => !name.startsWith('.'))
     .sort((a, b) => a.localeCompare(b, 'en', { numeric: true }));
   if (names.length === 0) throw new QalignError('MEDIA_NOT_FOUND', `The folder of frames ${folder} is empty.`);
-  const chosen = spread(names.length, maxFrames).map((index) => names[index]!);
-  const data = new Uint8Array(chosen.length * size ** 2 * 3);
-  for (const [index, name] of chosen.entries()) {
-    data.set(
-      (await prepareImage(join(folder, name), { size, ...(signal === undefined ? {} : { signal }) })).data,
-      index * size ** 2 * 3,
-    );
-  }
+  const chosen = evenIndices(names.length, maxFrames).map((index) => names[index]!);
+  const frameBytes = size ** 2 * 3;
+  const data = new Uint8Array(chosen.length * frameBytes);
+  await Promise.all(
+    chosen.map(async (name, index) => data.set((await preparePicture(join(folder, name))).data, index * frameBytes)),
+  );
   return { data, frames: chosen.length, warnings: [] };
 }
 

@@ -11,6 +11,7 @@ import { QalignError } from '../../base/errors.js';
 import { makeBenchPictures } from '../../media/bench-pictures.js';
 import { createPreparePool } from '../../media/prepare-pool.js';
 import { median } from '../../scoring/statistics/descriptive.js';
+import { PAD_COLOUR } from '../../media/preprocessing.js';
 
 export interface BenchPrepareConfig {
   /** Python with Pillow; the comparison runs in it. */
@@ -54,7 +55,7 @@ interface Side {
   stop(): void;
 }
 
-/** The reference's preparation (mplug_owl2.md, section 6), speaking the protocol of bench-prepare-child.ts. */
+/** The reference's preparation (mplug_owl2.md, section 6), speaking the protocol of prepare-child.ts. */
 const PILLOW_SIDE = `
 import hashlib, json, sys, time
 from PIL import Image
@@ -64,7 +65,7 @@ def prepare(path):
     width, height = picture.size
     if width != height:
         side = max(width, height)
-        square = Image.new('RGB', (side, side), (122, 116, 104))
+        square = Image.new('RGB', (side, side), (${PAD_COLOUR.join(', ')}))
         square.paste(picture, ((side - width) // 2, (side - height) // 2))
         picture = square
     return picture.resize((work['size'], work['size']), Image.Resampling.BICUBIC).tobytes()

@@ -3,7 +3,7 @@ import { availableParallelism } from 'node:os';
 import { createScorer } from '../score/create-scorer.js';
 import { isFailure } from '../../api/result.js';
 import { median } from '../../scoring/statistics/descriptive.js';
-import type { Scorer, ScorerOptions, ScoreSource } from '../score/score.js';
+import type { Scorer, ScorerOptions, ScoreSource } from '../score/scorer.js';
 
 export interface BenchScoreConfig {
   readonly scorer: ScorerOptions;

@@ -7,7 +7,7 @@ import type { Logger } from '../../base/logger.js';
 import { alone } from '../../base/files/exclusive-file.js';
 import { provenance } from '../../base/provenance.js';
 import { createScorer } from '../score/create-scorer.js';
-import type { Scorer, ScorerOptions } from '../score/score.js';
+import type { Scorer, ScorerOptions } from '../score/scorer.js';
 import {
   combineScorers,
   fitCalibrationFile,

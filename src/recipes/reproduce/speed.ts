@@ -10,8 +10,8 @@ import { benchScore } from '../bench/score.js';
 import { median } from '../../scoring/statistics/descriptive.js';
 import { isFailure } from '../../api/result.js';
 import { createScorer } from '../score/create-scorer.js';
-import type { ScoreSource } from '../score/score.js';
 import type { ReproducedTable, ReproduceOptions } from './table.js';
+import type { ScoreSource } from '../score/scorer.js';
 
 /**
  * Published for one RTX 3090 (docs/facts.md#published-figures): 101 ms at batch 1 and 22.94 pictures a second at batch

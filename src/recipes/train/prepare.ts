@@ -7,10 +7,11 @@ import { withFileLock } from '../../base/files/file-lock.js';
 import { QalignError } from '../../base/errors.js';
 import { formatGigabytes } from '../../base/units.js';
 import { DISTORTIONS } from '../../media/distort.js';
+import { kindOfRecord } from '../../media/media-kind.js';
+import type { PreparedMedia, Preparer, PrepareOptions } from '../../media/preparer.js';
 import type { PromptTemplate } from '../../prompts/render.js';
 import { orderedMap } from '../../base/ordered-map.js';
 import { STEPS } from './pseudo-labels.js';
-import { kindOf, type MediaPreparer, type PreparedMedia } from './media.js';
 import type { TrainRecord } from './records.js';
 import { SplitWriter, type Written } from './record-writer.js';
 
@@ -53,7 +54,7 @@ export interface PrepareData {
   readonly cache: string;
   readonly recipe: TrainRecipe;
   readonly splits: Splits;
-  readonly media: MediaPreparer;
+  readonly media: Pick<Preparer, 'width' | 'prepare'>;
   readonly makeSeries?: MakeSeries;
   /** What records are asked, in turn; none: their own question, in the published form of training. */
   readonly prompts?: readonly PromptTemplate[];
@@ -67,7 +68,7 @@ const FATAL = new Set(['FFMPEG_NOT_FOUND', 'CANCELLED']);
 /** Bytes of prepared pixels: exact for pictures; a clip is counted with `max_frames`, so it is an upper bound. */
 export async function preparedBytes({ records, size }: Split, maxFrames: number): Promise<number> {
   let frames = 0;
-  for await (const kind of orderedMap(records, 64, (record) => kindOf(record).catch(() => 'image')))
+  for await (const kind of orderedMap(records, 64, (record) => kindOfRecord(record).catch(() => 'image')))
     frames += kind === 'image' ? 1 : maxFrames;
   return frames * size * size * 3;
 }
@@ -213,12 +214,12 @@ async function prepareSplit(
 }
 
 async function prepareOne(
-  media: MediaPreparer,
+  media: Pick<Preparer, 'prepare'>,
   record: TrainRecord,
-  options: Parameters<MediaPreparer['prepare']>[1],
+  options: PrepareOptions,
 ): Promise<PreparedMedia | QalignError> {
   try {
-    return await media.prepare(record, options);
+    return await media.prepare({ media: record.media, kind: await kindOfRecord(record) }, options);
   } catch (error) {
     if (error instanceof QalignError && error.family === 'media' && !FATAL.has(error.code)) return error;
     throw error;

@@ -4,7 +4,7 @@ import type { TrainRecipe } from '../../config/train.js';
 import { QalignError } from '../../base/errors.js';
 import { renderPrompt, type PromptTemplate } from '../../prompts/render.js';
 import { LEVELS } from '../../scoring/levels.js';
-import type { PreparedMedia } from './media.js';
+import type { PreparedMedia } from '../../media/preparer.js';
 import type { TrainRecord } from './records.js';
 
 /** A record and where its frames lie in the pixel file; items may share frames. */

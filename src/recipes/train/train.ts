@@ -9,13 +9,13 @@ import { checkConfig } from '../../config/load.js';
 import { loadPrompt } from '../../config/prompts.js';
 import { DEFAULT_MAX_FRAMES, TrainRecipe } from '../../config/train.js';
 import { ensurePython, type PythonCommand, type PythonExtra } from '../../engine/python/environment.js';
+import { createPreparer } from '../../media/preparer.js';
 import { QalignError } from '../../base/errors.js';
 import { packageRoot, packageVersion } from '../../base/package-root.js';
 import { formatGigabytes } from '../../base/units.js';
 import { createRun, findSameRun, runsRoot, summarise, writeWhole, type RunSummary } from '../../runs/run-directory.js';
 import { distortedSeries } from './pseudo-labels.js';
 import { joinHosts, launch, requireIdle, torchrunArguments } from './launch.js';
-import { createMediaPreparer } from './media.js';
 import { chooseTrainModel, fetchModel, modelShape, readShape } from './model-shape.js';
 import { planTraining, type ModelShape, type TrainPlan } from './memory-estimate.js';
 import {
@@ -201,7 +201,7 @@ async function prepare(
   root: string,
   options: TrainOptions,
 ): Promise<PreparedData> {
-  const media = createMediaPreparer();
+  const media = createPreparer();
   try {
     return await prepareData({
       cache: join(root, '.prepared'),

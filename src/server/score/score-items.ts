@@ -2,7 +2,7 @@ import { QalignError } from '../../base/errors.js';
 import { deadline } from '../../base/first-signal.js';
 import type { Task } from '../../prompts/conversation.js';
 import { isFailure, type ScoreOutcome } from '../../api/result.js';
-import type { Scorer, ScoreSource } from '../../recipes/score/score.js';
+import type { Scorer, ScoreSource } from '../../recipes/score/scorer.js';
 import { CLIP_FRAMES, type Ticket } from './admission.js';
 import { errorBody } from '../http/error-handler.js';
 import type { Tidy } from '../http/upload.js';
