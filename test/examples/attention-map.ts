@@ -10,7 +10,7 @@ import { openPython, prepareImage } from '../../src/index.js';
 
 const CODE = `
 import torch
-from qalign.mplug_owl2.scorer import load_scorer
+from qalign.mplug_owl2.engine.load import load_scorer
 from qalign.mplug_owl2.normalise import normalisation_table, normalise
 scorer = load_scorer(model)
 kept = {}

@@ -14,8 +14,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from qalign.mplug_owl2.checkpoint import DTYPES
 from qalign.mplug_owl2.tokenizer import Tokenizer
+from qalign.weights.tensors import DTYPES
 
 from . import evaluation
 from .adapters import add_lora

@@ -10,10 +10,11 @@ from golden import GOLDEN
 from torch.nn.functional import batch_norm, conv2d, pad
 
 from qalign.mplug_owl2.config import load_config, parse_config
-from qalign.mplug_owl2.engine.scorer import ScoreItem, load_scorer
+from qalign.mplug_owl2.engine.load import load_scorer
 from qalign.mplug_owl2.vision_efficientnet import STAGES, EfficientNetLite0Encoder, cell_statistics, from_clip
 from qalign.training.files.encoder_weights import fold_published, read_encoder_weights
 from qalign.training.files.model_files import export_network, initialise_network
+from qalign.weights.answers import ScoreItem
 from qalign.weights.errors import ConfigError
 
 NANO = GOLDEN.parents[2] / "configs" / "models" / "nano"

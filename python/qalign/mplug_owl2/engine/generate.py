@@ -1,25 +1,16 @@
 """Greedy generation: what the model says when it is let speak. The literal model, one whole pass a token."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
+from qalign.weights.answers import Generated
 from qalign.weights.errors import NonFinite
 
 from ..model import MPLUGOwl2
 from ..normalise import normalisation_table, normalise
 from ..tokenizer import Tokenizer
-
-
-@dataclass(frozen=True)
-class Generated:
-    """The text after the prompt, how many tokens it took, and whether the model ended it by itself."""
-
-    text: str
-    tokens: int
-    finished: bool
 
 
 @torch.inference_mode()

@@ -4,8 +4,9 @@ import pytest
 import torch
 from golden import GOLDEN, TINY, cases
 
-from qalign.mplug_owl2.engine.scorer import ScoreItem, load_scorer
+from qalign.mplug_owl2.engine.load import load_scorer
 from qalign.mplug_owl2.normalise import normalisation_table, normalise
+from qalign.weights.answers import ScoreItem
 from qalign.weights.errors import Cancelled
 
 
