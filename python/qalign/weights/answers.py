@@ -52,7 +52,10 @@ class ItemTexts:
 
 @dataclass(frozen=True)
 class ModelInfo:
-    """What a score depends on. `image_size` in pixels, `parameters` a count, `revision` the hub's commit or "local"."""
+    """What a score depends on. `image_size` in pixels, `parameters` a count, `revision` the hub's commit or "local".
+
+    `weights_sha256` is over the weight files, and over other files that change the scores of the same weights.
+    """
 
     id: str
     revision: str

@@ -28,7 +28,7 @@ def generate_greedily(
     once; the text is passed through whole for every token: answers are short, and this is no path for speed.
     """
     device, dtype = model.lm_head.weight.device, model.lm_head.weight.dtype
-    table = normalisation_table(device)
+    table = normalisation_table(model.config.normalisation, device)
     encoded = [model.encode_frames(normalise(visual.to(device), table, dtype)) for visual in visuals]
     x, image_rows = model.embed_sequence(tokenizer.encode(prompt), encoded)
     said: list[int] = []

@@ -1,5 +1,6 @@
 """A model's name → a scorer: files found, weights read and hashed, a LoRA merged."""
 
+import logging
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -14,10 +15,13 @@ from qalign.weights.tensors import DTYPES, weight_files
 from ..checkpoint import load_checkpoint
 from ..config import load_config
 from ..lora import apply_lora
+from ..normalise import CLIP, Normalisation
+from ..preprocessor import PREPROCESSOR
 from ..tokenizer import Tokenizer
 from .scorer import Scorer
 
 ProgressCallback = Callable[[str, int, int, str], None]  # stage, done, total, unit
+log = logging.getLogger(__name__)
 
 
 def load_scorer(
@@ -49,8 +53,11 @@ def load_scorer(
     root = found.path
     if base:
         root = resolve_model(base, revision=base_revision, cache_dir=cache, offline=offline, on_progress=report).path
-    config = load_config(root)
+    config = load_config(root, adapter)
     files = weight_files(root) + (lora_files(adapter) if adapter else [])
+    if config.normalisation != CLIP:  # it makes other scores of the same weights, so it belongs to their hash
+        files.append(root / PREPROCESSOR)
+        _warn_of_padding(config.normalisation)
     with ThreadPoolExecutor(1) as hashing:
         digest = hashing.submit(weights_sha256, files)
         loaded = load_checkpoint(
@@ -73,6 +80,15 @@ def load_scorer(
             base=base,
         )
     return Scorer(loaded, Tokenizer(_tokenizer_directory(adapter, root)), info)
+
+
+def _warn_of_padding(normalisation: Normalisation) -> None:
+    """Published training code pads to a square with int(255 · mean), qalign always with the colour of CLIP's mean."""
+    wanted, ours = ([int(255 * mean) for mean in values] for values in (normalisation.mean, CLIP.mean))
+    if wanted != ours:
+        log.warning(
+            "pictures that are not square are padded with %s; code that pads with the mean uses %s", ours, wanted
+        )
 
 
 def _tokenizer_directory(adapter: Path | None, root: Path) -> Path:
