@@ -7,9 +7,9 @@ import torch
 from torch import Tensor, nn
 
 from .config import ModelConfig
-from .vector_math import settle
+from .vector_math import warm_up_vector_math
 
-settle()  # before anything is computed with several threads
+warm_up_vector_math()  # before anything is computed with several threads
 
 
 def rotary_tables(length: int, head_dim: int, theta: float, device: torch.device) -> tuple[Tensor, Tensor]:

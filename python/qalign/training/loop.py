@@ -14,8 +14,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from qalign.mplug_owl2.checkpoint import DTYPES
 from qalign.mplug_owl2.tokenizer import Tokenizer
+from qalign.weights.tensors import DTYPES
 
 from . import evaluation
 from .adapters import add_lora
@@ -55,8 +55,7 @@ class Trainer:
         self.dev = PreparedSplit(data, "dev", self.tokenizer)
         self.model = self._build_model()
         self.config = self.model.net.config
-        preprocessor = json.loads((self.source / "preprocessor_config.json").read_text(encoding="utf-8"))
-        self.mean, self.std = preprocessor["image_mean"], preprocessor["image_std"]
+        self.mean, self.std = self.config.normalisation.mean, self.config.normalisation.std
         self.level_ids = torch.tensor([self.tokenizer.word_id(level) for level in LEVELS], device=world.device)
         self.features = self._measure_features() if recipe["cache_features"] else None
         self.sampler = self._build_sampler()

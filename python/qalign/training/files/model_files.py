@@ -33,7 +33,7 @@ def load_network(directory: Path, dtype: torch.dtype = torch.float32, adapter: P
 
     Raises the checkpoint errors of mplug_owl2.
     """
-    net = load_checkpoint(directory, load_config(directory), dtype=dtype)
+    net = load_checkpoint(directory, load_config(directory, adapter), dtype=dtype)
     if adapter is not None:
         apply_lora(net, adapter)
     return net
