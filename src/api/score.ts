@@ -4,6 +4,11 @@ import { ScoreFailureSchema, ScoreResultSchema } from './result.js';
 import { SCALES } from '../scoring/levels.js';
 import { closed, ErrorAnswer } from './error.js';
 
+/**
+ * The boundary of src/api: the schemas of HTTP bodies and answers, for the server, the client and the documentation. It
+ * knows shapes, never how they are sent or computed.
+ */
+
 const name = (description: string) => Type.String({ pattern: '^[A-Za-z0-9][A-Za-z0-9._/-]{0,127}$', description });
 
 /** A picture or clip: exactly one of base64, url and path. */
@@ -51,6 +56,16 @@ export type ScoreBody = Static<typeof ScoreBody>;
 /** The fields of a form, after its files were taken out. */
 export const ScoreFields = Type.Object({ ...ScoreSettings, ...timeout }, closed);
 export type ScoreFields = Static<typeof ScoreFields>;
+
+/** A form as OpenAPI describes it; the form itself is read by server/http/upload.ts. */
+export const SCORE_FORM = Type.Object({
+  file: Type.Array(Type.Unsafe<string>({ type: 'string', format: 'binary' }), {
+    minItems: 1,
+    description: 'one item a file, under any field name',
+  }),
+  ...ScoreSettings,
+  timeout_ms: Type.Optional(Type.Integer({ minimum: 1 })),
+});
 
 /** One input: an outcome for each task, in their order, exactly as the command line writes them. */
 export const ScoredInput = Type.Object(
