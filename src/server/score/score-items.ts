@@ -1,3 +1,4 @@
+/** The boundary of src/server/score: from a request to scores in time; nothing of routes, jobs or runs. */
 import { isFailure, type ScoreOutcome } from '../../api/result.js';
 import type { ScoreAnswer, ScoredInput } from '../../api/score.js';
 import { QalignError } from '../../base/errors.js';
@@ -13,11 +14,6 @@ import { CLIP_FRAMES, type Admission, type Ticket } from './admission.js';
 import type { ModelPool } from './model-pool.js';
 import { mediaLimits, nameOf, toSource } from './request-source.js';
 import type { RequestServices, ScoreRequest } from './score-request.js';
-
-/**
- * The boundary of src/server/score: from a request to scores in time. Which model is loaded, whether a request is
- * admitted, what its items are. It knows no routes and no jobs.
- */
 
 /** What scoring a request takes. */
 export interface ScoreServices extends RequestServices {
