@@ -1,13 +1,9 @@
+/** The boundary of src/api: the shapes of HTTP bodies and answers; nothing of how they are sent or computed. */
 import Type, { type Static } from 'typebox';
 import { TASKS } from '../prompts/conversation.js';
 import { ScoreFailureSchema, ScoreResultSchema } from './result.js';
 import { SCALES } from '../scoring/levels.js';
 import { closed, ErrorAnswer } from './error.js';
-
-/**
- * The boundary of src/api: the schemas of HTTP bodies and answers, for the server, the client and the documentation. It
- * knows shapes, never how they are sent or computed.
- */
 
 const name = (description: string) => Type.String({ pattern: '^[A-Za-z0-9][A-Za-z0-9._/-]{0,127}$', description });
 

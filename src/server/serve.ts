@@ -1,3 +1,4 @@
+/** The boundary of src/server: HTTP around the recipes, who may ask, what survives a restart; it computes no score. */
 import { createServer, type Server } from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { AddressInfo } from 'node:net';
@@ -19,11 +20,6 @@ import type { Admission } from './score/admission.js';
 import type { ModelPool } from './score/model-pool.js';
 import { openServiceDatabase } from './service-database.js';
 import { createServices } from './services.js';
-
-/**
- * The boundary of src/server: HTTP around the recipes. It decides who may ask, when an answer is possible and what
- * survives a restart. Scores, trainings and evaluations are those of src/recipes, unchanged.
- */
 
 export interface ServeParts {
   readonly config: ServeConfig;

@@ -1,10 +1,6 @@
+/** The boundary of src/server/http: keys, limits, bodies, errors, streams of any route; it knows no models or jobs. */
 import type { Request, Response } from 'express';
 import type { Client } from './client-key.js';
-
-/**
- * The boundary of src/server/http: the tools of every route (keys, limits, bodies, errors, streams). They know requests
- * and answers, never models, jobs or runs.
- */
 
 /** One request as a handler sees it: checked, named, and with a signal that ends when the client goes away. */
 export interface Caller<P = unknown, Q = unknown> {

@@ -1,3 +1,4 @@
+/** The boundary of src/server/routes: what each path takes and answers; the work lies in score, jobs, runs, recipes. */
 import type { Route } from '../route.js';
 import type { RunServices } from '../runs/create.js';
 import { compare, rank } from './compare.js';
@@ -23,11 +24,6 @@ import {
   stopTrainRun,
   trainRunEvents,
 } from './train-runs.js';
-
-/**
- * The boundary of src/server/routes: one description of every path with a handler of a few lines. What a handler does
- * lies in score/, jobs/, runs/ and in the recipes.
- */
 
 /** All that the handlers ask for. A handler that asks for what is not here does not compile as a row of ROUTES. */
 export type Services = ScoreRouteServices &
