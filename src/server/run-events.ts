@@ -1,13 +1,15 @@
 import { appendFile, open } from 'node:fs/promises';
 import type { Logger } from '../base/logger.js';
-import type { StoredJob } from './jobs/store.js';
-import type { JobEvent } from '../api/jobs.js';
+import type { Job, JobEvent } from '../api/jobs.js';
+
+/** What an event says of a job. */
+type EventJob = Pick<Job, 'id' | 'status' | 'total' | 'done' | 'failed'> & { readonly finishedAt: number | undefined };
 
 /**
  * Writes a line of `events.jsonl`; streams of events follow that file, so they too survive a restart. A full disk costs
  * events, never results.
  */
-export async function writeEvent(path: string, job: StoredJob, log: Logger): Promise<void> {
+export async function writeEvent(path: string, job: EventJob, log: Logger): Promise<void> {
   const ended = job.finishedAt !== undefined;
   const event: JobEvent = {
     event: ended ? 'end' : 'progress',

@@ -13,7 +13,7 @@ import { openResults, type JobResults } from './results.js';
 import type { JobStore, StoredJob } from './store.js';
 import type { Metrics } from '../metrics.js';
 import type { ModelPool } from '../score/model-pool.js';
-import type { Hold } from '../http/upload.js';
+import type { BodyStorage } from '../http/upload.js';
 
 const SAVE_MS = 500;
 /** Between tries to write to a full disk. */
@@ -54,7 +54,7 @@ export interface JobRunnerParts {
   readonly models: ModelPool;
   readonly metrics: Metrics;
   readonly log: Logger;
-  readonly hold: Hold;
+  readonly hold: BodyStorage;
   readonly isAllowedAddress?: ((address: string) => boolean) | undefined;
 }
 

@@ -4,11 +4,11 @@ import Type from 'typebox';
 import { QalignError } from '../../base/errors.js';
 import type { EvaluateResult } from '../../recipes/evaluate/result.js';
 import { checkReady, describeMissing } from '../../recipes/evaluate/ready.js';
-import { defineRoute, type Call } from '../route.js';
+import { defineRoute } from '../route.js';
 import { EXAMPLE_EVALUATION } from '../../api/examples.js';
 import { Evaluation, EvaluationBody, EvaluationList, EvaluationParams, WorkListQuery } from '../../api/runs.js';
-import { readJson } from '../score/score-request.js';
-import { common, createWork, findWork, listWork, resumeWork } from '../runs/create.js';
+import { readJson } from '../http/json-body.js';
+import { common, createWork, findWork, listWork, resumeWork, type RunServices } from '../runs/create.js';
 import { settleEvaluation } from '../runs/recipes.js';
 import type { Work } from '../runs/store.js';
 import { followWork } from './train-runs.js';
@@ -46,21 +46,21 @@ export const createEvaluation = defineRoute({
       body: { recipe: { name: 'mine', model: 'tiny-untrained', dta: [] } },
     },
   ],
-  async handle(call) {
-    const { ending, places, hidden } = call.services;
+  async handle(call, services: RunServices) {
+    const { config, ending, places, redactError } = services;
     if (ending.aborted) throw new QalignError('SHUTTING_DOWN', 'The service is ending; try again later.');
-    const recipe = await settleEvaluation(await readJson(call, EvaluationBody), places).catch(hidden);
-    const { missing } = await checkReady(recipe).catch(hidden);
+    const recipe = await settleEvaluation(await readJson(call, EvaluationBody, config), places).catch(redactError);
+    const { missing } = await checkReady(recipe).catch(redactError);
     if (missing.length > 0)
-      await hidden(
+      await redactError(
         new QalignError(
           'EVALUATION_NOT_READY',
           `${recipe.name} cannot be evaluated on this machine:\n${describeMissing(missing)}`,
         ),
       );
-    const { work, replayed } = createWork(call, 'eval', recipe.name, recipe);
+    const { work, replayed } = createWork(call, services, 'eval', recipe.name, recipe);
     call.res.set({ Location: `/v1/evaluations/${work.id}`, ...(replayed ? { 'Idempotency-Replayed': 'true' } : {}) });
-    call.answer(202, await toJson(call, work));
+    call.answer(202, await toJson(services, work));
   },
 });
 
@@ -73,8 +73,10 @@ export const listEvaluations = defineRoute({
   query: WorkListQuery,
   answers: { 200: { description: 'the evaluations', schema: EvaluationList } },
   examples: [{ name: 'all', status: 200 }],
-  handle: async (call) =>
-    call.answer(200, { evaluations: await Promise.all(listWork(call, 'eval').map((work) => toJson(call, work))) }),
+  handle: async (call, services: RunServices) =>
+    call.answer(200, {
+      evaluations: await Promise.all(listWork(call, services, 'eval').map((work) => toJson(services, work))),
+    }),
 });
 
 export const showEvaluation = defineRoute({
@@ -87,9 +89,9 @@ export const showEvaluation = defineRoute({
   answers: { 200: { description: 'the evaluation', schema: Evaluation } },
   errors: ['RUN_NOT_FOUND'],
   examples: [UNKNOWN],
-  async handle(call) {
-    const work = findWork(call);
-    call.answer(200, { ...(await toJson(call, work)), recipe: call.services.hideIn(work.recipe) });
+  async handle(call, services: RunServices) {
+    const work = findWork(call, services);
+    call.answer(200, { ...(await toJson(services, work)), recipe: services.redact(work.recipe) });
   },
 });
 
@@ -107,7 +109,7 @@ export const evaluationEvents = defineRoute({
   },
   errors: ['RUN_NOT_FOUND', 'MALFORMED'],
   examples: [UNKNOWN],
-  handle: (call) => followWork(call),
+  handle: (call, services: RunServices) => followWork(call, services),
 });
 
 export const stopEvaluation = defineRoute({
@@ -120,10 +122,10 @@ export const stopEvaluation = defineRoute({
   answers: { 202: { description: 'asked to stop; one that had ended is left as it is', schema: Evaluation } },
   errors: ['RUN_NOT_FOUND'],
   examples: [UNKNOWN],
-  async handle(call) {
-    const work = findWork(call);
-    call.services.works.stop(work.id);
-    call.answer(202, await toJson(call, work));
+  async handle(call, services: RunServices) {
+    const work = findWork(call, services);
+    services.works.stop(work.id);
+    call.answer(202, await toJson(services, work));
   },
 });
 
@@ -137,16 +139,15 @@ export const resumeEvaluation = defineRoute({
   answers: { 202: { description: 'it goes on; a completed one is left as it is', schema: Evaluation } },
   errors: ['RUN_NOT_FOUND', 'RUN_ACTIVE', 'PATH_FORBIDDEN'],
   examples: [UNKNOWN],
-  handle: async (call) => call.answer(202, await toJson(call, await resumeWork(call))),
+  handle: async (call, services: RunServices) =>
+    call.answer(202, await toJson(services, await resumeWork(call, services))),
 });
 
-async function toJson(call: Pick<Call, 'services'>, work: Work): Promise<Evaluation> {
+async function toJson({ works, redact }: RunServices, work: Work): Promise<Evaluation> {
   return {
     ...common(work),
     result:
-      work.status === 'completed'
-        ? call.services.hideIn(await readResult(join(call.services.works.folder(work.id), 'evaluation.json')))
-        : null,
+      work.status === 'completed' ? redact(await readResult(join(works.folder(work.id), 'evaluation.json'))) : null,
   };
 }
 

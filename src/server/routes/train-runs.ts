@@ -3,12 +3,13 @@ import { basename, join } from 'node:path';
 import Type from 'typebox';
 import { QalignError } from '../../base/errors.js';
 import { summarise } from '../../runs/run-directory.js';
-import { defineRoute, type Call } from '../route.js';
+import type { Caller } from '../http/caller.js';
+import { defineRoute } from '../route.js';
 import { EXAMPLE_TRAIN_RUN } from '../../api/examples.js';
 import { TrainRun, TrainRunBody, TrainRunList, TrainRunParams, WorkListQuery } from '../../api/runs.js';
-import { readJson } from '../score/score-request.js';
+import { readJson } from '../http/json-body.js';
 import { streamEvents } from '../http/sse.js';
-import { common, createWork, findWork, listWork, resumeWork } from '../runs/create.js';
+import { common, createWork, findWork, listWork, resumeWork, type RunServices } from '../runs/create.js';
 import { settleTraining } from '../runs/recipes.js';
 import type { Work } from '../runs/store.js';
 
@@ -47,11 +48,11 @@ export const createTrainRun = defineRoute({
       },
     },
   ],
-  async handle(call) {
-    const { ending, places } = call.services;
+  async handle(call, services: RunServices) {
+    const { config, ending, places, redactError } = services;
     if (ending.aborted) throw new QalignError('SHUTTING_DOWN', 'The service is ending; try again later.');
-    const recipe = await settleTraining(await readJson(call, TrainRunBody), places).catch(call.services.hidden);
-    const { work, replayed } = createWork(call, 'run', recipe.name, recipe);
+    const recipe = await settleTraining(await readJson(call, TrainRunBody, config), places).catch(redactError);
+    const { work, replayed } = createWork(call, services, 'run', recipe.name, recipe);
     call.res.set({ Location: `/v1/train_runs/${work.id}`, ...(replayed ? { 'Idempotency-Replayed': 'true' } : {}) });
     call.answer(202, await toJson(work));
   },
@@ -66,7 +67,8 @@ export const listTrainRuns = defineRoute({
   query: WorkListQuery,
   answers: { 200: { description: 'the runs', schema: TrainRunList } },
   examples: [{ name: 'those that failed', status: 200, query: { status: 'failed' } }],
-  handle: async (call) => call.answer(200, { train_runs: await Promise.all(listWork(call, 'run').map(toJson)) }),
+  handle: async (call, services: RunServices) =>
+    call.answer(200, { train_runs: await Promise.all(listWork(call, services, 'run').map(toJson)) }),
 });
 
 export const showTrainRun = defineRoute({
@@ -79,9 +81,9 @@ export const showTrainRun = defineRoute({
   answers: { 200: { description: 'the run', schema: TrainRun } },
   errors: ['RUN_NOT_FOUND'],
   examples: [UNKNOWN],
-  async handle(call) {
-    const work = findWork(call);
-    call.answer(200, { ...(await toJson(work)), recipe: call.services.hideIn(work.recipe) });
+  async handle(call, services: RunServices) {
+    const work = findWork(call, services);
+    call.answer(200, { ...(await toJson(work)), recipe: services.redact(work.recipe) });
   },
 });
 
@@ -100,7 +102,7 @@ export const trainRunEvents = defineRoute({
   },
   errors: ['RUN_NOT_FOUND', 'MALFORMED'],
   examples: [UNKNOWN],
-  handle: (call) => followWork(call),
+  handle: (call, services: RunServices) => followWork(call, services),
 });
 
 export const stopTrainRun = defineRoute({
@@ -114,9 +116,9 @@ export const stopTrainRun = defineRoute({
   answers: { 202: { description: 'asked to stop; a run that had ended is left as it is', schema: TrainRun } },
   errors: ['RUN_NOT_FOUND'],
   examples: [UNKNOWN],
-  async handle(call) {
-    const work = findWork(call);
-    call.services.works.stop(work.id);
+  async handle(call, services: RunServices) {
+    const work = findWork(call, services);
+    services.works.stop(work.id);
     call.answer(202, await toJson(work));
   },
 });
@@ -131,14 +133,18 @@ export const resumeTrainRun = defineRoute({
   answers: { 202: { description: 'it goes on; a completed run is left as it is', schema: TrainRun } },
   errors: ['RUN_NOT_FOUND', 'RUN_ACTIVE', 'PATH_FORBIDDEN'],
   examples: [UNKNOWN],
-  handle: async (call) => call.answer(202, await toJson(await resumeWork(call))),
+  handle: async (call, services: RunServices) => call.answer(202, await toJson(await resumeWork(call, services))),
 });
 
 /** The stream of a training or an evaluation. */
-export function followWork(call: Call<{ id: string }>): Promise<void> {
-  const { works } = call.services;
-  const { id } = findWork(call);
-  return streamEvents(call, join(works.folder(id), 'events.jsonl'), () => !works.isActive(id));
+export function followWork(call: Caller<{ id: string }>, services: RunServices): Promise<void> {
+  const { works, ending } = services;
+  const { id } = findWork(call, services);
+  return streamEvents(call, {
+    file: join(works.folder(id), 'events.jsonl'),
+    ended: () => !works.isActive(id),
+    ending,
+  });
 }
 
 async function toJson(work: Work): Promise<TrainRun> {
