@@ -24,9 +24,9 @@ import { openServiceDatabase } from './service-database.js';
 import { createHider } from './http/redact-paths.js';
 import type { Services } from './services.js';
 import { createTurnstile } from './http/flood-guard.js';
-import { createWorkMethods } from './runs/methods.js';
-import { createWorkRunner } from './runs/runner.js';
-import { createWorkStore } from './runs/store.js';
+import { createRunMethods } from './runs/methods.js';
+import { createRunQueue } from './runs/queue.js';
+import { createServiceRunStore } from './runs/store.js';
 
 export interface ServeParts {
   readonly config: ServeConfig;
@@ -95,20 +95,20 @@ export async function serve({
   });
   const runs = resolve(config.runs_dir ?? runsRoot());
   const hider = createHider([dataDir, runs, ...(config.root === null ? [] : [config.root])]);
-  const workStore = createWorkStore(database);
-  const works = createWorkRunner({
+  const runStore = createServiceRunStore(database);
+  const runQueue = createRunQueue({
     root: join(dataDir, 'works'),
-    store: workStore,
-    methods: createWorkMethods({ root: config.root, runs }),
+    store: runStore,
+    methods: createRunMethods({ root: config.root, runs }),
     hide: hider.hide,
     log,
   });
-  works.recover();
+  runQueue.recover();
   jobs.recover();
   const services: Services = {
     isAllowedAddress,
-    works,
-    workStore,
+    runQueue,
+    runStore,
     places: { root: config.root, runs },
     hidden: hider.hidden,
     hideIn: hider.hideIn,
@@ -151,7 +151,7 @@ export async function serve({
     // a training ends after its step; one whose step is longer sees that its parent is gone and ends then
     const saved = Promise.all([
       jobs.close(),
-      Promise.race([works.close(), sleep(config.shutdown_ms * 0.7, undefined, { ref: false })]),
+      Promise.race([runQueue.close(), sleep(config.shutdown_ms * 0.7, undefined, { ref: false })]),
     ]);
     const closed = new Promise<void>((done) => server.close(() => done()));
     const idle = setInterval(() => server.closeIdleConnections(), 100); // Node keeps those that become idle later

@@ -11,8 +11,8 @@ import type { ModelPool } from './score/model-pool.js';
 import type { Route } from './route.js';
 import type { MemoryBudget } from './http/memory-budget.js';
 import type { Places } from './runs/recipes.js';
-import type { WorkRunner } from './runs/runner.js';
-import type { WorkStore } from './runs/store.js';
+import type { RunQueue } from './runs/queue.js';
+import type { ServiceRunStore } from './runs/store.js';
 
 /** What the routes stand on. Made by `createServices`, or by a test from parts of its own. */
 export interface Services {
@@ -26,8 +26,8 @@ export interface Services {
   readonly jobStore: JobStore;
   readonly idempotency: Idempotency;
   /** Trainings and evaluations. */
-  readonly works: WorkRunner;
-  readonly workStore: WorkStore;
+  readonly runQueue: RunQueue;
+  readonly runStore: ServiceRunStore;
   /** What requests may name on the disk. */
   readonly places: Places;
   /** A failed promise whose message names no folder of this machine: for `catch`. */

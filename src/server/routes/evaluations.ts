@@ -6,12 +6,12 @@ import type { EvaluateResult } from '../../recipes/evaluate/evaluate.js';
 import { checkReady, describeMissing } from '../../recipes/evaluate/ready.js';
 import { defineRoute, type Call } from '../route.js';
 import { EXAMPLE_EVALUATION } from '../../api/examples.js';
-import { Evaluation, EvaluationBody, EvaluationList, EvaluationParams, WorkListQuery } from '../../api/runs.js';
+import { Evaluation, EvaluationBody, EvaluationList, EvaluationParams, RunListQuery } from '../../api/runs.js';
 import { readJson } from '../score/score-request.js';
-import { common, createWork, findWork, listWork, resumeWork } from '../runs/create.js';
+import { common, createServiceRun, findServiceRun, listServiceRuns, resumeServiceRun } from '../runs/create.js';
 import { settleEvaluation } from '../runs/recipes.js';
-import type { Work } from '../runs/store.js';
-import { followWork } from './train-runs.js';
+import type { ServiceRun } from '../runs/store.js';
+import { followServiceRun } from './train-runs.js';
 
 const UNKNOWN = { name: 'one that is not there', status: 404, params: { id: EXAMPLE_EVALUATION } };
 
@@ -58,9 +58,9 @@ export const createEvaluation = defineRoute({
           `${recipe.name} cannot be evaluated on this machine:\n${describeMissing(missing)}`,
         ),
       );
-    const { work, replayed } = createWork(call, 'eval', recipe.name, recipe);
-    call.res.set({ Location: `/v1/evaluations/${work.id}`, ...(replayed ? { 'Idempotency-Replayed': 'true' } : {}) });
-    call.answer(202, await toJson(call, work));
+    const { run, replayed } = createServiceRun(call, 'eval', recipe.name, recipe);
+    call.res.set({ Location: `/v1/evaluations/${run.id}`, ...(replayed ? { 'Idempotency-Replayed': 'true' } : {}) });
+    call.answer(202, await toJson(call, run));
   },
 });
 
@@ -70,11 +70,11 @@ export const listEvaluations = defineRoute({
   scope: 'train',
   tag: 'evaluation',
   summary: 'evaluations of this key, newest first (all of them for admin)',
-  query: WorkListQuery,
+  query: RunListQuery,
   answers: { 200: { description: 'the evaluations', schema: EvaluationList } },
   examples: [{ name: 'all', status: 200 }],
   handle: async (call) =>
-    call.answer(200, { evaluations: await Promise.all(listWork(call, 'eval').map((work) => toJson(call, work))) }),
+    call.answer(200, { evaluations: await Promise.all(listServiceRuns(call, 'eval').map((run) => toJson(call, run))) }),
 });
 
 export const showEvaluation = defineRoute({
@@ -88,8 +88,8 @@ export const showEvaluation = defineRoute({
   errors: ['RUN_NOT_FOUND'],
   examples: [UNKNOWN],
   async handle(call) {
-    const work = findWork(call);
-    call.answer(200, { ...(await toJson(call, work)), recipe: call.services.hideIn(work.recipe) });
+    const run = findServiceRun(call);
+    call.answer(200, { ...(await toJson(call, run)), recipe: call.services.hideIn(run.recipe) });
   },
 });
 
@@ -107,7 +107,7 @@ export const evaluationEvents = defineRoute({
   },
   errors: ['RUN_NOT_FOUND', 'MALFORMED'],
   examples: [UNKNOWN],
-  handle: (call) => followWork(call),
+  handle: (call) => followServiceRun(call),
 });
 
 export const stopEvaluation = defineRoute({
@@ -121,9 +121,9 @@ export const stopEvaluation = defineRoute({
   errors: ['RUN_NOT_FOUND'],
   examples: [UNKNOWN],
   async handle(call) {
-    const work = findWork(call);
-    call.services.works.stop(work.id);
-    call.answer(202, await toJson(call, work));
+    const run = findServiceRun(call);
+    call.services.runQueue.stop(run.id);
+    call.answer(202, await toJson(call, run));
   },
 });
 
@@ -137,15 +137,15 @@ export const resumeEvaluation = defineRoute({
   answers: { 202: { description: 'it goes on; a completed one is left as it is', schema: Evaluation } },
   errors: ['RUN_NOT_FOUND', 'RUN_ACTIVE', 'PATH_FORBIDDEN'],
   examples: [UNKNOWN],
-  handle: async (call) => call.answer(202, await toJson(call, await resumeWork(call))),
+  handle: async (call) => call.answer(202, await toJson(call, await resumeServiceRun(call))),
 });
 
-async function toJson(call: Pick<Call, 'services'>, work: Work): Promise<Evaluation> {
+async function toJson(call: Pick<Call, 'services'>, run: ServiceRun): Promise<Evaluation> {
   return {
-    ...common(work),
+    ...common(run),
     result:
-      work.status === 'completed'
-        ? call.services.hideIn(await readResult(join(call.services.works.folder(work.id), 'evaluation.json')))
+      run.status === 'completed'
+        ? call.services.hideIn(await readResult(join(call.services.runQueue.folder(run.id), 'evaluation.json')))
         : null,
   };
 }

@@ -5,12 +5,12 @@ import { QalignError } from '../../base/errors.js';
 import { summarise } from '../../runs/run-directory.js';
 import { defineRoute, type Call } from '../route.js';
 import { EXAMPLE_TRAIN_RUN } from '../../api/examples.js';
-import { TrainRun, TrainRunBody, TrainRunList, TrainRunParams, WorkListQuery } from '../../api/runs.js';
+import { TrainRun, TrainRunBody, TrainRunList, TrainRunParams, RunListQuery } from '../../api/runs.js';
 import { readJson } from '../score/score-request.js';
 import { streamEvents } from '../http/sse.js';
-import { common, createWork, findWork, listWork, resumeWork } from '../runs/create.js';
+import { common, createServiceRun, findServiceRun, listServiceRuns, resumeServiceRun } from '../runs/create.js';
 import { settleTraining } from '../runs/recipes.js';
-import type { Work } from '../runs/store.js';
+import type { ServiceRun } from '../runs/store.js';
 
 const UNKNOWN = { name: 'one that is not there', status: 404, params: { id: EXAMPLE_TRAIN_RUN } };
 
@@ -51,9 +51,9 @@ export const createTrainRun = defineRoute({
     const { ending, places } = call.services;
     if (ending.aborted) throw new QalignError('SHUTTING_DOWN', 'The service is ending; try again later.');
     const recipe = await settleTraining(await readJson(call, TrainRunBody), places).catch(call.services.hidden);
-    const { work, replayed } = createWork(call, 'run', recipe.name, recipe);
-    call.res.set({ Location: `/v1/train_runs/${work.id}`, ...(replayed ? { 'Idempotency-Replayed': 'true' } : {}) });
-    call.answer(202, await toJson(work));
+    const { run: made, replayed } = createServiceRun(call, 'run', recipe.name, recipe);
+    call.res.set({ Location: `/v1/train_runs/${made.id}`, ...(replayed ? { 'Idempotency-Replayed': 'true' } : {}) });
+    call.answer(202, await toJson(made));
   },
 });
 
@@ -63,10 +63,10 @@ export const listTrainRuns = defineRoute({
   scope: 'train',
   tag: 'training',
   summary: 'runs of this key, newest first (all of them for admin)',
-  query: WorkListQuery,
+  query: RunListQuery,
   answers: { 200: { description: 'the runs', schema: TrainRunList } },
   examples: [{ name: 'those that failed', status: 200, query: { status: 'failed' } }],
-  handle: async (call) => call.answer(200, { train_runs: await Promise.all(listWork(call, 'run').map(toJson)) }),
+  handle: async (call) => call.answer(200, { train_runs: await Promise.all(listServiceRuns(call, 'run').map(toJson)) }),
 });
 
 export const showTrainRun = defineRoute({
@@ -80,8 +80,8 @@ export const showTrainRun = defineRoute({
   errors: ['RUN_NOT_FOUND'],
   examples: [UNKNOWN],
   async handle(call) {
-    const work = findWork(call);
-    call.answer(200, { ...(await toJson(work)), recipe: call.services.hideIn(work.recipe) });
+    const made = findServiceRun(call);
+    call.answer(200, { ...(await toJson(made)), recipe: call.services.hideIn(made.recipe) });
   },
 });
 
@@ -100,7 +100,7 @@ export const trainRunEvents = defineRoute({
   },
   errors: ['RUN_NOT_FOUND', 'MALFORMED'],
   examples: [UNKNOWN],
-  handle: (call) => followWork(call),
+  handle: (call) => followServiceRun(call),
 });
 
 export const stopTrainRun = defineRoute({
@@ -115,9 +115,9 @@ export const stopTrainRun = defineRoute({
   errors: ['RUN_NOT_FOUND'],
   examples: [UNKNOWN],
   async handle(call) {
-    const work = findWork(call);
-    call.services.works.stop(work.id);
-    call.answer(202, await toJson(work));
+    const made = findServiceRun(call);
+    call.services.runQueue.stop(made.id);
+    call.answer(202, await toJson(made));
   },
 });
 
@@ -131,21 +131,21 @@ export const resumeTrainRun = defineRoute({
   answers: { 202: { description: 'it goes on; a completed run is left as it is', schema: TrainRun } },
   errors: ['RUN_NOT_FOUND', 'RUN_ACTIVE', 'PATH_FORBIDDEN'],
   examples: [UNKNOWN],
-  handle: async (call) => call.answer(202, await toJson(await resumeWork(call))),
+  handle: async (call) => call.answer(202, await toJson(await resumeServiceRun(call))),
 });
 
 /** The stream of a training or an evaluation. */
-export function followWork(call: Call<{ id: string }>): Promise<void> {
-  const { works } = call.services;
-  const { id } = findWork(call);
-  return streamEvents(call, join(works.folder(id), 'events.jsonl'), () => !works.isActive(id));
+export function followServiceRun(call: Call<{ id: string }>): Promise<void> {
+  const { runQueue } = call.services;
+  const { id } = findServiceRun(call);
+  return streamEvents(call, join(runQueue.folder(id), 'events.jsonl'), () => !runQueue.isActive(id));
 }
 
-async function toJson(work: Work): Promise<TrainRun> {
-  const { folder } = work;
+async function toJson(made: ServiceRun): Promise<TrainRun> {
+  const { folder } = made;
   const run = folder === undefined || !existsSync(join(folder, 'recipe.json')) ? undefined : await summarise(folder);
   return {
-    ...common(work),
+    ...common(made),
     run: folder === undefined ? null : basename(folder),
     step: run?.step ?? 0,
     total_steps: run?.totalSteps ?? null,

@@ -10,7 +10,7 @@ import { QalignError } from '../../base/errors.js';
 import { packageRoot } from '../../base/package-root.js';
 import { isBelow, resolveInRoot } from '../http/path-root.js';
 import type { EvaluationBody, TrainRunBody } from '../../api/runs.js';
-import type { WorkKind } from './store.js';
+import type { RunKind } from './store.js';
 
 /** Where a request may reach: below the root, and into the models of finished runs. */
 export interface Places {
@@ -90,7 +90,7 @@ export async function settleEvaluation(body: EvaluationBody, places: Places): Pr
  * links on the way to them and the root itself may be others by then.
  * @throws QalignError PATH_FORBIDDEN
  */
-export async function requireStillInRoot(kind: WorkKind, settled: object, { root, runs }: Places): Promise<void> {
+export async function requireStillInRoot(kind: RunKind, settled: object, { root, runs }: Places): Promise<void> {
   const { top, records, others, models } = {
     top: await realpath(root ?? '').catch(() => ''),
     ...(kind === 'run' ? readsOfTraining(settled as TrainRecipe) : readsOfEvaluation(settled as EvaluateRecipe)),

@@ -1,14 +1,18 @@
 import type { Db } from '../../base/files/sqlite.js';
-import type { WorkStatus } from '../../api/runs.js';
+import type { ServiceRunStatus } from '../../api/runs.js';
 
-export type WorkKind = 'run' | 'eval';
+export type RunKind = 'run' | 'eval';
 
-export interface Work {
+/**
+ * A training or evaluation that the service was asked for. Not the run directory of src/runs, which a training makes
+ * and which outlives it. The table keeps its first name, works.
+ */
+export interface ServiceRun {
   readonly id: string;
-  readonly kind: WorkKind;
+  readonly kind: RunKind;
   readonly owner: string;
   readonly name: string;
-  status: WorkStatus;
+  status: ServiceRunStatus;
   /** The whole recipe, settled when it was accepted. */
   readonly recipe: Record<string, unknown>;
   readonly fingerprint: string;
@@ -19,28 +23,28 @@ export interface Work {
   finishedAt: number | undefined;
 }
 
-export interface WorkStore {
-  insert(work: Work): void;
-  save(work: Work): void;
-  get(id: string): Work | undefined;
+export interface ServiceRunStore {
+  insert(run: ServiceRun): void;
+  save(run: ServiceRun): void;
+  get(id: string): ServiceRun | undefined;
   /** Newest first. */
   list(filter: {
-    kind: WorkKind;
+    kind: RunKind;
     owner: string | undefined;
-    status: WorkStatus | undefined;
+    status: ServiceRunStatus | undefined;
     limit: number;
     offset: number;
-  }): Work[];
+  }): ServiceRun[];
   /** What an earlier process left. */
-  unfinished(): Work[];
+  unfinished(): ServiceRun[];
 }
 
 interface Row {
   id: string;
-  kind: WorkKind;
+  kind: RunKind;
   owner: string;
   name: string;
-  status: WorkStatus;
+  status: ServiceRunStatus;
   recipe: string;
   fingerprint: string;
   folder: string | null;
@@ -49,33 +53,33 @@ interface Row {
   finished_at: number | null;
 }
 
-export function createWorkStore(database: Db): WorkStore {
-  const rows = (sql: string, ...values: unknown[]): Work[] =>
+export function createServiceRunStore(database: Db): ServiceRunStore {
+  const rows = (sql: string, ...values: unknown[]): ServiceRun[] =>
     (database.prepare(sql).all(...values) as Row[]).map(fromRow);
   return {
-    insert(work) {
+    insert(run) {
       database
         .prepare(
           'INSERT INTO works (id, kind, owner, name, status, recipe, fingerprint, folder, message, created_at, finished_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)',
         )
         .run(
-          work.id,
-          work.kind,
-          work.owner,
-          work.name,
-          work.status,
-          JSON.stringify(work.recipe),
-          work.fingerprint,
-          work.folder ?? null,
-          work.message ?? null,
-          work.createdAt,
-          work.finishedAt ?? null,
+          run.id,
+          run.kind,
+          run.owner,
+          run.name,
+          run.status,
+          JSON.stringify(run.recipe),
+          run.fingerprint,
+          run.folder ?? null,
+          run.message ?? null,
+          run.createdAt,
+          run.finishedAt ?? null,
         );
     },
-    save: (work) =>
+    save: (run) =>
       void database
         .prepare('UPDATE works SET status = ?, folder = ?, message = ?, finished_at = ? WHERE id = ?')
-        .run(work.status, work.folder ?? null, work.message ?? null, work.finishedAt ?? null, work.id),
+        .run(run.status, run.folder ?? null, run.message ?? null, run.finishedAt ?? null, run.id),
     get: (id) => rows('SELECT * FROM works WHERE id = ?', id)[0],
     list: ({ kind, owner, status, limit, offset }) =>
       rows(
@@ -90,9 +94,16 @@ export function createWorkStore(database: Db): WorkStore {
   };
 }
 
-const fromRow = ({ created_at: createdAt, finished_at: finishedAt, recipe, folder, message, ...row }: Row): Work => ({
+const fromRow = ({
+  created_at: createdAt,
+  finished_at: finishedAt,
+  recipe,
+  folder,
+  message,
+  ...row
+}: Row): ServiceRun => ({
   ...row,
-  recipe: JSON.parse(recipe) as Work['recipe'],
+  recipe: JSON.parse(recipe) as ServiceRun['recipe'],
   folder: folder ?? undefined,
   message: message ?? undefined,
   createdAt,

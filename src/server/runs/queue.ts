@@ -3,13 +3,14 @@ import { join } from 'node:path';
 import { QalignError } from '../../base/errors.js';
 import type { Logger } from '../../base/logger.js';
 import { mendEvents } from '../run-events.js';
-import type { Work, WorkKind, WorkStore } from './store.js';
+import type { ServiceRun, RunKind, ServiceRunStore } from './store.js';
 
 /**
- * How one kind of work is done. Resolves with how it ended; an aborted signal asks it to stop where it can go on later.
+ * How one kind of run is performed. Resolves with how it ended. An aborted signal asks it to stop where it can be
+ * resumed.
  */
-export type WorkMethod = (
-  work: Work,
+export type RunMethod = (
+  run: ServiceRun,
   tools: {
     readonly folder: string;
     readonly signal: AbortSignal;
@@ -18,12 +19,12 @@ export type WorkMethod = (
   },
 ) => Promise<'completed' | 'stopped'>;
 
-export interface WorkRunner {
+export interface RunQueue {
   /** Its events and, of an evaluation, its predictions and reports. */
   folder(id: string): string;
-  /** Takes up work that lies in the store; also again, to go on with it. */
-  submit(work: Work): void;
-  current(id: string): Work | undefined;
+  /** Takes up a run that lies in the store; also again, to go on with it. */
+  submit(run: ServiceRun): void;
+  current(id: string): ServiceRun | undefined;
   isActive(id: string): boolean;
   /** Asks it to stop; what waits is stopped at once. */
   stop(id: string): void;
@@ -33,12 +34,12 @@ export interface WorkRunner {
 }
 
 interface Active {
-  readonly work: Work;
+  readonly run: ServiceRun;
   readonly stop: AbortController;
 }
 
 /** One training and one evaluation at a time; the others wait in order. */
-export function createWorkRunner({
+export function createRunQueue({
   root,
   store,
   methods,
@@ -46,23 +47,23 @@ export function createWorkRunner({
   log,
 }: {
   root: string;
-  store: WorkStore;
-  methods: Readonly<Record<WorkKind, WorkMethod>>;
+  store: ServiceRunStore;
+  methods: Readonly<Record<RunKind, RunMethod>>;
   hide: (message: string) => string;
   log: Logger;
-}): WorkRunner {
+}): RunQueue {
   const active = new Map<string, Active>();
-  const running = new Map<WorkKind, Promise<void>>();
+  const running = new Map<RunKind, Promise<void>>();
   const waiting: Active[] = [];
   let closed = false;
   const folder = (id: string): string => join(root, id);
 
-  const save = (work: Work): void => {
+  const save = (run: ServiceRun): void => {
     try {
-      store.save(work);
+      store.save(run);
     } catch (error) {
       log.warn('the state of a training or evaluation was not saved', {
-        work: work.id,
+        work: run.id,
         reason: (error as Error).message,
       });
     }
@@ -78,41 +79,41 @@ export function createWorkRunner({
       .catch((error: Error) => log.warn('an event was not written', { work: id, reason: error.message }));
 
   /** Its status is settled before this gives way; only then is it told. */
-  const end = async (work: Work, status: Work['status'], message?: string): Promise<void> => {
-    Object.assign(work, { status, message, finishedAt: Date.now() / 1000 });
-    save(work);
-    log.info('work', { work: work.id, status, ...(message === undefined ? {} : { reason: message }) });
-    await write(work.id, Object.assign({ event: 'end', status }, message === undefined ? {} : { message }));
+  const end = async (run: ServiceRun, status: ServiceRun['status'], message?: string): Promise<void> => {
+    Object.assign(run, { status, message, finishedAt: Date.now() / 1000 });
+    save(run);
+    log.info('work', { work: run.id, status, ...(message === undefined ? {} : { reason: message }) });
+    await write(run.id, Object.assign({ event: 'end', status }, message === undefined ? {} : { message }));
   };
 
-  async function perform({ work, stop }: Active): Promise<void> {
+  async function perform({ run, stop }: Active): Promise<void> {
     let last = Promise.resolve();
     try {
-      await mkdir(folder(work.id), { recursive: true });
-      await mendEvents(join(folder(work.id), 'events.jsonl')).catch(() => {});
-      Object.assign(work, { status: 'running' });
-      save(work);
-      const how = await methods[work.kind](work, {
-        folder: folder(work.id),
+      await mkdir(folder(run.id), { recursive: true });
+      await mendEvents(join(folder(run.id), 'events.jsonl')).catch(() => {});
+      Object.assign(run, { status: 'running' });
+      save(run);
+      const how = await methods[run.kind](run, {
+        folder: folder(run.id),
         signal: stop.signal,
-        tell: (event) => void (last = last.then(() => write(work.id, event))),
+        tell: (event) => void (last = last.then(() => write(run.id, event))),
         began(place) {
-          work.folder = place;
-          save(work);
+          run.folder = place;
+          save(run);
         },
       });
       await last;
-      await end(work, closed && how === 'stopped' ? 'interrupted' : how);
+      await end(run, closed && how === 'stopped' ? 'interrupted' : how);
     } catch (error) {
       await last;
-      if (stop.signal.aborted) return end(work, closed ? 'interrupted' : 'stopped');
+      if (stop.signal.aborted) return end(run, closed ? 'interrupted' : 'stopped');
       log.error('a training or evaluation failed', {
-        work: work.id,
+        work: run.id,
         reason: (error as Error).message,
         stack: (error as Error).stack,
       });
       await end(
-        work,
+        run,
         'failed',
         error instanceof QalignError
           ? hide(error.message)
@@ -122,10 +123,10 @@ export function createWorkRunner({
   }
 
   const startNext = (): void => {
-    const at = closed ? -1 : waiting.findIndex(({ work }) => !running.has(work.kind));
+    const at = closed ? -1 : waiting.findIndex(({ run }) => !running.has(run.kind));
     const [next] = at < 0 ? [] : waiting.splice(at, 1);
     if (next === undefined) return;
-    const { kind, id } = next.work;
+    const { kind, id } = next.run;
     running.set(
       kind,
       perform(next).finally(() => {
@@ -139,13 +140,13 @@ export function createWorkRunner({
 
   return {
     folder,
-    submit(work) {
-      const entry: Active = { work, stop: new AbortController() };
-      active.set(work.id, entry);
+    submit(run) {
+      const entry: Active = { run, stop: new AbortController() };
+      active.set(run.id, entry);
       waiting.push(entry);
       startNext();
     },
-    current: (id) => active.get(id)?.work ?? store.get(id),
+    current: (id) => active.get(id)?.run ?? store.get(id),
     isActive: (id) => active.has(id),
     stop(id) {
       const entry = active.get(id);
@@ -155,18 +156,18 @@ export function createWorkRunner({
       if (at < 0) return;
       waiting.splice(at, 1);
       active.delete(id);
-      void end(entry.work, 'stopped');
+      void end(entry.run, 'stopped');
     },
     recover() {
-      for (const work of store.unfinished())
-        void end(work, 'interrupted', 'The service ended meanwhile; resume goes on.');
+      for (const run of store.unfinished())
+        void end(run, 'interrupted', 'The service ended meanwhile; resume goes on.');
     },
     async close() {
       closed = true;
       for (const { stop } of active.values()) stop.abort(new QalignError('SHUTTING_DOWN', 'The service is ending.'));
-      for (const { work } of waiting.splice(0)) {
-        active.delete(work.id);
-        await end(work, 'interrupted', 'The service ended before it began; resume starts it.').catch(() => {});
+      for (const { run } of waiting.splice(0)) {
+        active.delete(run.id);
+        await end(run, 'interrupted', 'The service ended before it began; resume starts it.').catch(() => {});
       }
       await Promise.allSettled(running.values());
     },
