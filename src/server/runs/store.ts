@@ -1,5 +1,6 @@
 import type { Db } from '../../base/files/sqlite.js';
 import type { ServiceRunStatus } from '../../api/runs.js';
+import { openServiceTable, type Page } from '../service-table.js';
 
 export type RunKind = 'run' | 'eval';
 
@@ -13,7 +14,7 @@ export interface ServiceRun {
   readonly owner: string;
   readonly name: string;
   status: ServiceRunStatus;
-  /** The whole recipe, settled when it was accepted. */
+  /** The whole recipe, as it was resolved when the run was accepted. */
   readonly recipe: Record<string, unknown>;
   readonly fingerprint: string;
   /** Of a training: its run directory, once there is one. */
@@ -28,84 +29,56 @@ export interface ServiceRunStore {
   save(run: ServiceRun): void;
   get(id: string): ServiceRun | undefined;
   /** Newest first. */
-  list(filter: {
-    kind: RunKind;
-    owner: string | undefined;
-    status: ServiceRunStatus | undefined;
-    limit: number;
-    offset: number;
-  }): ServiceRun[];
+  list(
+    filter: Page & {
+      readonly kind: RunKind;
+      readonly owner: string | undefined;
+      readonly status: ServiceRunStatus | undefined;
+    },
+  ): ServiceRun[];
   /** What an earlier process left. */
   unfinished(): ServiceRun[];
 }
 
 interface Row {
-  id: string;
-  kind: RunKind;
-  owner: string;
-  name: string;
-  status: ServiceRunStatus;
-  recipe: string;
-  fingerprint: string;
-  folder: string | null;
-  message: string | null;
-  created_at: number;
-  finished_at: number | null;
+  readonly id: string;
+  readonly kind: RunKind;
+  readonly owner: string;
+  readonly name: string;
+  readonly status: ServiceRunStatus;
+  readonly recipe: string;
+  readonly fingerprint: string;
+  readonly folder: string | null;
+  readonly message: string | null;
+  readonly created_at: number;
+  readonly finished_at: number | null;
 }
 
 export function createServiceRunStore(database: Db): ServiceRunStore {
-  const rows = (sql: string, ...values: unknown[]): ServiceRun[] =>
-    (database.prepare(sql).all(...values) as Row[]).map(fromRow);
+  const table = openServiceTable(database, 'works', { toRow, fromRow });
   return {
-    insert(run) {
-      database
-        .prepare(
-          'INSERT INTO works (id, kind, owner, name, status, recipe, fingerprint, folder, message, created_at, finished_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)',
-        )
-        .run(
-          run.id,
-          run.kind,
-          run.owner,
-          run.name,
-          run.status,
-          JSON.stringify(run.recipe),
-          run.fingerprint,
-          run.folder ?? null,
-          run.message ?? null,
-          run.createdAt,
-          run.finishedAt ?? null,
-        );
-    },
-    save: (run) =>
-      void database
-        .prepare('UPDATE works SET status = ?, folder = ?, message = ?, finished_at = ? WHERE id = ?')
-        .run(run.status, run.folder ?? null, run.message ?? null, run.finishedAt ?? null, run.id),
-    get: (id) => rows('SELECT * FROM works WHERE id = ?', id)[0],
-    list: ({ kind, owner, status, limit, offset }) =>
-      rows(
-        'SELECT * FROM works WHERE kind = ?1 AND (?2 IS NULL OR owner = ?2) AND (?3 IS NULL OR status = ?3) ORDER BY created_at DESC, id LIMIT ?4 OFFSET ?5',
-        kind,
-        owner ?? null,
-        status ?? null,
-        limit,
-        offset,
-      ),
-    unfinished: () => rows("SELECT * FROM works WHERE status IN ('queued', 'running')"),
+    insert: (run) => table.insert(run),
+    save: (run) => table.update(run, ['status', 'folder', 'message', 'finished_at']),
+    get: (id) => table.get(id),
+    list: ({ kind, owner, status, ...page }) => table.list({ kind, owner, status }, page),
+    unfinished: () => table.inStatus('queued', 'running'),
   };
 }
 
-const fromRow = ({
+const toRow = ({ createdAt, finishedAt, recipe, folder, message, ...rest }: ServiceRun): Row => ({
+  ...rest,
+  recipe: JSON.stringify(recipe),
+  folder: folder ?? null,
+  message: message ?? null,
   created_at: createdAt,
-  finished_at: finishedAt,
-  recipe,
-  folder,
-  message,
-  ...row
-}: Row): ServiceRun => ({
-  ...row,
+  finished_at: finishedAt ?? null,
+});
+
+const fromRow = ({ created_at, finished_at, recipe, folder, message, ...rest }: Row): ServiceRun => ({
+  ...rest,
   recipe: JSON.parse(recipe) as ServiceRun['recipe'],
   folder: folder ?? undefined,
   message: message ?? undefined,
-  createdAt,
-  finishedAt: finishedAt ?? undefined,
+  createdAt: created_at,
+  finishedAt: finished_at ?? undefined,
 });
