@@ -1,7 +1,7 @@
 import { evaluate } from '../../recipes/evaluate/evaluate.js';
 import { resumeRun, train } from '../../recipes/train/train.js';
 import { requireStillInRoot, type Places } from './recipes.js';
-import type { RunMethod } from './queue.js';
+import type { RunMethod } from './perform.js';
 import type { RunKind } from './store.js';
 
 const EVERY_MS = 500;
