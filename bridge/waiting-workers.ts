@@ -13,7 +13,7 @@ export interface Newcomer {
 }
 
 /** Where workers that connected by themselves wait until somebody wants one. */
-export function openLobby(): {
+export function openWaitingWorkers(): {
   isHello(envelope: unknown): envelope is Greeting;
   enter(peer: string, envelope: unknown): void;
   /**

@@ -1,8 +1,8 @@
 import Type, { type Static } from 'typebox';
 import { KINDS, TASKS } from '../prompts/conversation.js';
 import { LEVELS, SCALES } from '../scoring/levels.js';
+import { closed } from './error.js';
 
-const closed = { additionalProperties: false };
 const ByLevel = (value: ReturnType<typeof Type.Number>) =>
   Type.Object({ excellent: value, good: value, fair: value, poor: value, bad: value }, closed);
 

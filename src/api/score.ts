@@ -1,3 +1,4 @@
+/** The boundary of src/api: the shapes of HTTP bodies and answers; nothing of how they are sent or computed. */
 import Type, { type Static } from 'typebox';
 import { TASKS } from '../prompts/conversation.js';
 import { ScoreFailureSchema, ScoreResultSchema } from './result.js';
@@ -51,6 +52,16 @@ export type ScoreBody = Static<typeof ScoreBody>;
 /** The fields of a form, after its files were taken out. */
 export const ScoreFields = Type.Object({ ...ScoreSettings, ...timeout }, closed);
 export type ScoreFields = Static<typeof ScoreFields>;
+
+/** A form as OpenAPI describes it; the form itself is read by server/http/upload.ts. */
+export const SCORE_FORM = Type.Object({
+  file: Type.Array(Type.Unsafe<string>({ type: 'string', format: 'binary' }), {
+    minItems: 1,
+    description: 'one item a file, under any field name',
+  }),
+  ...ScoreSettings,
+  timeout_ms: Type.Optional(Type.Integer({ minimum: 1 })),
+});
 
 /** One input: an outcome for each task, in their order, exactly as the command line writes them. */
 export const ScoredInput = Type.Object(

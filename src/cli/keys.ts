@@ -1,5 +1,5 @@
 import { QalignError } from '../base/errors.js';
-import { SCOPES } from '../server/http/auth.js';
+import { SCOPES } from '../server/http/client-key.js';
 import { createKeyStore, type KeyStore } from '../server/http/key-store.js';
 import { openServiceDatabase } from '../server/service-database.js';
 import { defineCommand, defineGroup } from './command.js';

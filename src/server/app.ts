@@ -2,22 +2,35 @@ import cors from 'cors';
 import express, { type Express } from 'express';
 import helmet from 'helmet';
 import { QalignError } from '../base/errors.js';
+import type { Logger } from '../base/logger.js';
 import { createAccessLog } from './http/access-log.js';
-import type { createAuthoriser } from './http/auth.js';
 import { createErrorHandler } from './http/error-handler.js';
-import { mountRoutes } from './route.js';
-import { ROUTES } from './routes/index.js';
-import type { Services } from './services.js';
 import { nameRequest } from './http/trace.js';
+import type { Metrics } from './metrics.js';
+import { mountRoutes, type Guards } from './route.js';
+import { ROUTES, type Services } from './routes/index.js';
+
+export interface AppParts extends Guards {
+  readonly services: Services;
+  readonly log: Logger;
+  readonly metrics: Pick<Metrics, 'requests' | 'duration' | 'rejects'>;
+  /** Origins whose pages may call. */
+  readonly origins: readonly string[];
+}
 
 /** The service as a function of its parts. It never listens: `serve.ts` and tests do. */
-export function createApp(services: Services, authorise: ReturnType<typeof createAuthoriser>): Express {
+export function createApp({ services, log, metrics, origins, ...guards }: AppParts): Express {
   const app = express();
   app.disable('x-powered-by');
   app.disable('etag');
   app.set('query parser', 'simple');
   app.use(nameRequest);
-  app.use(createAccessLog(services.log, services.metrics));
+  app.use(
+    createAccessLog(log, ({ method, route, status, seconds }) => {
+      metrics.requests.inc({ method, route, status: String(status) });
+      metrics.duration.observe({ route }, seconds);
+    }),
+  );
   // without TLS of its own it must not send browsers to https
   app.use(
     helmet({
@@ -25,7 +38,6 @@ export function createApp(services: Services, authorise: ReturnType<typeof creat
       strictTransportSecurity: false,
     }),
   );
-  const { cors_origins: origins } = services.config;
   if (origins.length > 0)
     app.use(
       cors({
@@ -34,13 +46,13 @@ export function createApp(services: Services, authorise: ReturnType<typeof creat
         maxAge: 600,
       }),
     );
-  mountRoutes(app, ROUTES, services, authorise);
+  mountRoutes(app, ROUTES, services, guards);
   app.use((req) => {
     throw new QalignError(
       'ROUTE_NOT_FOUND',
       `There is no ${req.method} ${req.path.slice(0, 200)}; /openapi.json lists what there is.`,
     );
   });
-  app.use(createErrorHandler(services.log, (code) => services.metrics.rejects.inc({ reason: code })));
+  app.use(createErrorHandler(log, (code) => metrics.rejects.inc({ reason: code })));
   return app;
 }

@@ -1,28 +1,11 @@
 import type { Request, Response, Router } from 'express';
-import { Convert } from 'typebox/value';
 import type { Static, TObject, TSchema } from 'typebox';
 import { problemWith } from '../../bridge/validate.js';
 import { QalignError, type ErrorCode } from '../base/errors.js';
-import type { Client, Scope } from './http/auth.js';
-import type { Services } from './services.js';
-
-/** One request as a handler sees it: checked, named, and with a signal that ends when the client goes away. */
-export interface Call<P = unknown, Q = unknown> {
-  readonly req: Request;
-  readonly res: Response;
-  readonly params: P;
-  readonly query: Q;
-  readonly client: Client;
-  readonly requestId: string;
-  readonly traceparent: string;
-  /** How long ago it came, in ms. */
-  ageMs(): number;
-  /** Aborted when the client is gone. */
-  readonly gone: AbortSignal;
-  readonly services: Services;
-  /** Sends JSON after checking it against the route's schema of this status. */
-  answer(status: number, body: unknown): void;
-}
+import type { Caller } from './http/caller.js';
+import type { Client, RouteScope } from './http/client-key.js';
+import type { LimitRate } from './http/rate-limit.js';
+import { fromWords, requireValid } from './http/valid.js';
 
 export interface Answer {
   readonly description: string;
@@ -45,14 +28,13 @@ export interface Example {
 
 /**
  * A row of the service. Everything about it stands here: the router mounts it, the OpenAPI document, the tests of its
- * examples and the fuzz run read it.
+ * examples and the fuzz run read it. None of them but the router needs the services that the handler asks for.
  */
-export interface Route {
+export interface Route<Services = never> {
   readonly method: 'get' | 'post' | 'delete';
   /** OpenAPI's way of writing parameters: `/v1/jobs/{id}`. */
   readonly path: string;
-  /** `open`: without a key; `any`: every key. */
-  readonly scope: Scope | 'open' | 'any';
+  readonly scope: RouteScope;
   readonly tag: string;
   readonly summary: string;
   readonly description?: string;
@@ -65,53 +47,38 @@ export interface Route {
   /** Codes of the registry that it may answer with, beside those of every route. */
   readonly errors?: readonly ErrorCode[];
   readonly examples: readonly Example[];
-  handle(call: Call): Promise<void>;
+  readonly handle: (call: Caller, services: Services) => Promise<void>;
 }
 
 type ValueOf<S> = S extends TObject ? Static<S> : Record<string, never>;
 
-export function defineRoute<P extends TObject | undefined = undefined, Q extends TObject | undefined = undefined>(
+/** The handler names the services that it takes in the type of its second parameter. */
+export function defineRoute<
+  P extends TObject | undefined = undefined,
+  Q extends TObject | undefined = undefined,
+  Services = unknown,
+>(
   route: Omit<Route, 'params' | 'query' | 'handle'> & {
     params?: P;
     query?: Q;
-    handle(call: Call<ValueOf<P>, ValueOf<Q>>): Promise<void>;
+    handle: (call: Caller<ValueOf<P>, ValueOf<Q>>, services: Services) => Promise<void>;
   },
-): Route {
-  return route as unknown as Route;
+): Route<Services> {
+  return route as unknown as Route<Services>;
 }
 
-/** Throws BODY_INVALID with the place of the first problem. */
-export function requireValid<S extends TSchema>(schema: S, value: unknown, what: string): Static<S> {
-  const problem = problemWith(schema, value);
-  if (problem !== undefined)
-    throw new QalignError('BODY_INVALID', `The ${what} does not match its schema at ${problem}.`);
-  return value as Static<S>;
-}
-
-/** Words of a query or form → what the schema asks for: numbers, booleans, lists divided by commas. */
-export function fromWords<S extends TObject>(
-  schema: S,
-  words: Readonly<Record<string, unknown>>,
-  what: string,
-): Static<S> {
-  const lists = Object.entries(schema.properties)
-    .filter(([, property]) => (property as { type?: string }).type === 'array')
-    .map(([key]) => key);
-  const split = Object.fromEntries(
-    Object.entries(words).map(([key, value]) => [
-      key,
-      lists.includes(key) && typeof value === 'string' ? value.split(',').map((word) => word.trim()) : value,
-    ]),
-  );
-  return requireValid(schema, Convert(schema, split), what);
+/** What a request passes before its handler. */
+export interface Guards {
+  readonly authorise: (req: Request, scope: RouteScope) => Client;
+  readonly limitRate: LimitRate;
 }
 
 /** Mounts the routes and, for each of their paths, a refusal of the other methods. */
-export function mountRoutes(
+export function mountRoutes<Services>(
   router: Router,
-  routes: readonly Route[],
+  routes: readonly Route<Services>[],
   services: Services,
-  authorise: (req: Request, scope: Route['scope']) => Client,
+  { authorise, limitRate }: Guards,
 ): void {
   const paths = new Map<string, string[]>();
   for (const route of routes) {
@@ -121,8 +88,8 @@ export function mountRoutes(
       res.locals['route'] = route.path;
       const client = authorise(req, route.scope);
       res.locals['client'] = client.name;
-      await services.limitRate(req, res, client, route.scope);
-      await route.handle(toCall(route, req, res, client, services));
+      await limitRate(req, res, route.scope);
+      await route.handle(toCaller(route, req, res, client), services);
     });
   }
   for (const [path, methods] of paths) {
@@ -133,7 +100,7 @@ export function mountRoutes(
   }
 }
 
-function toCall(route: Route, req: Request, res: Response, client: Client, services: Services): Call {
+function toCaller(route: Route, req: Request, res: Response, client: Client): Caller {
   const gone = new AbortController();
   res.on('close', () => {
     if (!res.writableFinished) gone.abort(new QalignError('CANCELLED', 'The client went away.'));
@@ -142,7 +109,6 @@ function toCall(route: Route, req: Request, res: Response, client: Client, servi
     req,
     res,
     client,
-    services,
     gone: gone.signal,
     ageMs: () => performance.now() - (res.locals['startedAt'] as number),
     requestId: res.locals['requestId'] as string,

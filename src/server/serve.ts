@@ -1,32 +1,25 @@
-import { createServer } from 'node:http';
+/** The boundary of src/server: HTTP around the recipes, who may ask, what survives a restart; it computes no score. */
+import { createServer, type Server } from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { AddressInfo } from 'node:net';
-import { mkdirSync, rmSync } from 'node:fs';
-import { join, resolve } from 'node:path';
+import { rmSync } from 'node:fs';
+import { resolve } from 'node:path';
 import type { ServeConfig } from '../config/serve.js';
 import { QalignError } from '../base/errors.js';
+import type { Db } from '../base/files/sqlite.js';
 import type { Logger } from '../base/logger.js';
-import { runsRoot } from '../runs/run-directory.js';
 import { createScorer as createRealScorer } from '../recipes/score/create-scorer.js';
 import type { Scorer, ScorerOptions } from '../recipes/score/score.js';
-import { createAdmission, type Admission } from './score/admission.js';
 import { createApp } from './app.js';
 import { createAuthoriser, isLoopback } from './http/auth.js';
-import { createIdempotency } from './http/idempotency.js';
-import { createJobRunner } from './jobs/runner.js';
-import { createJobStore } from './jobs/store.js';
-import { createKeyStore } from './http/key-store.js';
-import { createMemoryBudget } from './http/memory-budget.js';
-import { createMetrics } from './metrics.js';
-import { createModelPool, type ModelPool } from './score/model-pool.js';
+import { createFloodGuard, type FloodGuard } from './http/flood-guard.js';
+import { createKeyStore, type KeyStore } from './http/key-store.js';
 import { createRateLimit } from './http/rate-limit.js';
+import type { Services } from './routes/index.js';
+import type { Admission } from './score/admission.js';
+import type { ModelPool } from './score/model-pool.js';
 import { openServiceDatabase } from './service-database.js';
-import { createHider } from './http/redact-paths.js';
-import type { Services } from './services.js';
-import { createTurnstile } from './http/flood-guard.js';
-import { createRunMethods } from './runs/methods.js';
-import { createRunQueue } from './runs/queue.js';
-import { createServiceRunStore } from './runs/store.js';
+import { createServices } from './services.js';
 
 export interface ServeParts {
   readonly config: ServeConfig;
@@ -55,121 +48,102 @@ export async function serve({
   createScorer = createRealScorer,
   isAllowedAddress,
 }: ServeParts): Promise<RunningService> {
-  const loopback = isLoopback(config.host);
-  const dataDir = resolve(config.data_dir);
-  const database = openServiceDatabase(dataDir);
-  const keys = createKeyStore(database);
-  if (!loopback && keys.all().length === 0) {
-    database.close();
-    throw new QalignError(
-      'CONFIG_INVALID',
-      `host=${config.host} can be reached from other machines and there is no API key; make one with "qalign keys create NAME --scope score" or listen on 127.0.0.1.`,
-    );
-  }
-  const spool = join(dataDir, 'uploads');
-  rmSync(spool, { recursive: true, force: true }); // what a killed service left
-  mkdirSync(spool, { recursive: true, mode: 0o700 });
+  const database = openServiceDatabase(resolve(config.data_dir));
+  const keys = openKeys(database, config);
   const ending = new AbortController();
   const stopping = new AbortController();
-  const metrics = createMetrics();
-  const admission = createAdmission();
-  const memory = createMemoryBudget(config.limits.memory_mb * 1024 ** 2);
-  const models = createModelPool({
+  const services = createServices({
     config,
     log,
+    database,
     createScorer,
-    onBatch: (model, batch) => metrics.onBatch(model, batch),
-    signal: stopping.signal,
-  });
-  metrics.watch(models.loaded, admission, () => memory.used);
-  const jobStore = createJobStore(database);
-  const jobs = createJobRunner({
-    config,
-    root: join(dataDir, 'jobs'),
-    store: jobStore,
-    models,
-    metrics,
-    log,
-    hold: { spool, memory },
     isAllowedAddress,
-  });
-  const runs = resolve(config.runs_dir ?? runsRoot());
-  const hider = createHider([dataDir, runs, ...(config.root === null ? [] : [config.root])]);
-  const runStore = createServiceRunStore(database);
-  const runQueue = createRunQueue({
-    root: join(dataDir, 'works'),
-    store: runStore,
-    methods: createRunMethods({ root: config.root, runs }),
-    hide: hider.hide,
-    log,
-  });
-  runQueue.recover();
-  jobs.recover();
-  const services: Services = {
-    isAllowedAddress,
-    runQueue,
-    runStore,
-    places: { root: config.root, runs },
-    hidden: hider.hidden,
-    hideIn: hider.hideIn,
-    jobs,
-    jobStore,
-    idempotency: createIdempotency(database),
-    config,
-    log,
-    models,
-    admission,
-    memory,
-    metrics,
-    spool,
     ending: ending.signal,
+    stopping: stopping.signal,
+  });
+  const { models, jobs, admission, metrics } = services;
+  const app = createApp({
+    services,
+    log,
+    metrics,
+    origins: config.cors_origins,
+    authorise: createAuthoriser(keys, isLoopback(config.host), config.cors_origins),
     limitRate: createRateLimit(config.rate_per_minute),
-  };
-  const turnstile = createTurnstile(createApp(services, createAuthoriser(keys, loopback, config.cors_origins)), {
+  });
+  const guard = createFloodGuard(app, {
     metrics,
     log,
     waitS: () => waitOf(models, admission),
     refusing: admission.refusing,
   });
-  const server = createServer(
-    { requestTimeout: 300_000, headersTimeout: 30_000, keepAliveTimeout: 65_000 },
-    turnstile.handle,
-  );
-  server.on('checkContinue', turnstile.handleExpecting);
-  server.maxConnections = config.limits.connections;
+  const server = openServer(guard, config);
   server.on('drop', () => metrics.rejects.inc({ reason: 'CONNECTIONS' })); // reset by Node before anything can be said
   await listen(server, config);
-  const { port } = server.address() as AddressInfo;
-  const url = `http://${config.host.includes(':') ? `[${config.host}]` : config.host}:${port}`;
+  const url = urlOf(server, config);
   log.info('listening', { url, keys: keys.all().length });
   const loaded = Promise.all(config.models.map((name) => models.load(name))).then(() => jobs.resume());
   loaded.catch(() => {});
-
-  const close = async (): Promise<void> => {
-    log.info('ending', { within_ms: config.shutdown_ms });
-    ending.abort();
-    // a training ends after its step; one whose step is longer sees that its parent is gone and ends then
-    const saved = Promise.all([
-      jobs.close(),
-      Promise.race([runQueue.close(), sleep(config.shutdown_ms * 0.7, undefined, { ref: false })]),
-    ]);
-    const closed = new Promise<void>((done) => server.close(() => done()));
-    const idle = setInterval(() => server.closeIdleConnections(), 100); // Node keeps those that become idle later
-    const late = setTimeout(() => {
-      stopping.abort(new QalignError('SHUTTING_DOWN', 'The service is ending.'));
-      server.closeAllConnections();
-    }, config.shutdown_ms * 0.7);
-    await Promise.all([closed, saved]);
-    turnstile.close();
-    clearTimeout(late);
-    clearInterval(idle);
-    stopping.abort(new QalignError('SHUTTING_DOWN', 'The service is ending.'));
-    await Promise.race([models.close(), new Promise((done) => setTimeout(done, config.shutdown_ms * 0.3).unref())]);
-    rmSync(spool, { recursive: true, force: true });
-    database.close();
-    log.info('ended', {});
-  };
+  const close = (): Promise<void> => end({ config, log, database, services, guard, server, ending, stopping });
   return { url, services, loaded, close };
+}
+
+function openKeys(database: Db, { host }: ServeConfig): KeyStore {
+  const keys = createKeyStore(database);
+  if (isLoopback(host) || keys.all().length > 0) return keys;
+  database.close();
+  throw new QalignError(
+    'CONFIG_INVALID',
+    `host=${host} can be reached from other machines and there is no API key; make one with "qalign keys create NAME --scope score" or listen on 127.0.0.1.`,
+  );
+}
+
+function openServer(guard: FloodGuard, { limits }: ServeConfig): Server {
+  const server = createServer(
+    { requestTimeout: 300_000, headersTimeout: 30_000, keepAliveTimeout: 65_000 },
+    guard.handle,
+  );
+  server.on('checkContinue', guard.handleExpecting);
+  server.maxConnections = limits.connections;
+  return server;
+}
+
+interface Running {
+  readonly config: ServeConfig;
+  readonly log: Logger;
+  readonly database: Db;
+  readonly services: Services;
+  readonly guard: FloodGuard;
+  readonly server: Server;
+  readonly ending: AbortController;
+  readonly stopping: AbortController;
+}
+
+/** Requests have 70 % of `shutdown_ms` to be answered; then all is cut, and the models have the rest to close. */
+async function end({ config, log, database, services, guard, server, ending, stopping }: Running): Promise<void> {
+  const { jobs, runQueue, models, spool } = services;
+  const over = (): QalignError => new QalignError('SHUTTING_DOWN', 'The service is ending.');
+  log.info('ending', { within_ms: config.shutdown_ms });
+  ending.abort();
+  // a training ends after its step; one whose step is longer sees that its parent is gone and ends then
+  const saved = Promise.all([
+    jobs.close(),
+    Promise.race([runQueue.close(), sleep(config.shutdown_ms * 0.7, undefined, { ref: false })]),
+  ]);
+  const closed = new Promise<void>((done) => server.close(() => done()));
+  const idle = setInterval(() => server.closeIdleConnections(), 100); // Node keeps those that become idle later
+  const late = setTimeout(() => {
+    stopping.abort(over());
+    server.closeAllConnections();
+  }, config.shutdown_ms * 0.7);
+  await Promise.all([closed, saved]);
+  guard.close();
+  clearTimeout(late);
+  clearInterval(idle);
+  stopping.abort(over());
+  await Promise.race([models.close(), new Promise((done) => setTimeout(done, config.shutdown_ms * 0.3).unref())]);
+  rmSync(spool, { recursive: true, force: true });
+  database.close();
+  log.info('ended', {});
 }
 
 /** In seconds, for the first model. */
@@ -178,7 +152,12 @@ function waitOf(models: ModelPool, admission: Admission): number {
   return scorer === undefined ? 1 : (admission.predict(scorer) ?? 0) / 1000;
 }
 
-function listen(server: ReturnType<typeof createServer>, { host, port, limits }: ServeConfig): Promise<void> {
+function urlOf(server: Server, { host }: ServeConfig): string {
+  const { port } = server.address() as AddressInfo;
+  return `http://${host.includes(':') ? `[${host}]` : host}:${port}`;
+}
+
+function listen(server: Server, { host, port, limits }: ServeConfig): Promise<void> {
   return new Promise((done, fail) => {
     server.once('error', (cause: NodeJS.ErrnoException) => {
       const taken = cause.code === 'EADDRINUSE';

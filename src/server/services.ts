@@ -1,44 +1,90 @@
-import type { Request, Response } from 'express';
-import type { ServeConfig } from '../config/serve.js';
+import { mkdirSync, rmSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import type { Db } from '../base/files/sqlite.js';
 import type { Logger } from '../base/logger.js';
-import type { Admission } from './score/admission.js';
-import type { Client } from './http/auth.js';
-import type { Idempotency } from './http/idempotency.js';
-import type { JobRunner } from './jobs/runner.js';
-import type { JobStore } from './jobs/store.js';
-import type { Metrics } from './metrics.js';
-import type { ModelPool } from './score/model-pool.js';
-import type { Route } from './route.js';
-import type { MemoryBudget } from './http/memory-budget.js';
-import type { Places } from './runs/recipes.js';
-import type { RunQueue } from './runs/queue.js';
-import type { ServiceRunStore } from './runs/store.js';
+import type { ServeConfig } from '../config/serve.js';
+import type { Scorer, ScorerOptions } from '../recipes/score/score.js';
+import { runsRoot } from '../runs/run-directory.js';
+import { createIdempotency } from './http/idempotency.js';
+import { createMemoryBudget } from './http/memory-budget.js';
+import { createRedactor } from './http/redact-paths.js';
+import { createJobRunner } from './jobs/runner.js';
+import { createJobStore } from './jobs/store.js';
+import { createMetrics, type Metrics } from './metrics.js';
+import type { Services } from './routes/index.js';
+import { createRunMethods } from './runs/methods.js';
+import { createRunQueue } from './runs/queue.js';
+import { createServiceRunStore } from './runs/store.js';
+import { createAdmission } from './score/admission.js';
+import { createModelPool } from './score/model-pool.js';
 
-/** What the routes stand on. Made by `createServices`, or by a test from parts of its own. */
-export interface Services {
+export interface ServicesParts {
   readonly config: ServeConfig;
   readonly log: Logger;
-  readonly models: ModelPool;
-  readonly admission: Admission;
-  readonly memory: MemoryBudget;
-  readonly metrics: Metrics;
-  readonly jobs: JobRunner;
-  readonly jobStore: JobStore;
-  readonly idempotency: Idempotency;
-  /** Trainings and evaluations. */
-  readonly runQueue: RunQueue;
-  readonly runStore: ServiceRunStore;
-  /** What requests may name on the disk. */
-  readonly places: Places;
-  /** A failed promise whose message names no folder of this machine: for `catch`. */
-  readonly hidden: (error: unknown) => Promise<never>;
-  /** The same for a value that is shown. */
-  readonly hideIn: <T>(value: T) => T;
-  /** Which addresses URLs may lead to; undefined: public ones. */
+  readonly database: Db;
+  readonly createScorer: (options: ScorerOptions) => Promise<Scorer>;
   readonly isAllowedAddress: ((address: string) => boolean) | undefined;
-  /** Where uploads lie while they are scored. */
-  readonly spool: string;
   /** Aborted when the service ends: nothing new is begun, streams of events end. */
   readonly ending: AbortSignal;
-  limitRate(req: Request, res: Response, client: Client, scope: Route['scope']): Promise<void>;
+  /** Aborted when the time to end is over: models that are loading are given up. */
+  readonly stopping: AbortSignal;
+}
+
+/** The services that the routes stand on, with what an earlier process left behind taken up or removed. */
+export function createServices(parts: ServicesParts): Services & { readonly metrics: Metrics } {
+  const { config, log, database, createScorer, isAllowedAddress, ending, stopping } = parts;
+  const dataDir = resolve(config.data_dir);
+  const spool = emptySpool(dataDir);
+  const metrics = createMetrics();
+  const admission = createAdmission();
+  const memory = createMemoryBudget(config.limits.memory_mb * 1024 ** 2);
+  const models = createModelPool({
+    config,
+    log,
+    createScorer,
+    onBatch: (model, batch) => metrics.onBatch(model, batch),
+    signal: stopping,
+  });
+  metrics.watch(models.loaded, admission, () => memory.used);
+  const jobStore = createJobStore(database);
+  const jobs = createJobRunner({
+    config,
+    root: join(dataDir, 'jobs'),
+    store: jobStore,
+    models,
+    metrics,
+    log,
+    hold: { spool, memory },
+    isAllowedAddress,
+  });
+  const idempotency = createIdempotency(database, log);
+  const shared = { config, models, admission, memory, metrics, spool, ending, idempotency, isAllowedAddress };
+  const services = { ...shared, jobs, jobStore, ...createRunServices(parts, dataDir) };
+  services.runQueue.recover();
+  jobs.recover();
+  return services;
+}
+
+/** Trainings and evaluations. */
+function createRunServices({ config, database, log }: ServicesParts, dataDir: string) {
+  const runs = resolve(config.runs_dir ?? runsRoot());
+  const places = { root: config.root, runs };
+  const { redact, redactError } = createRedactor([dataDir, runs, ...(config.root === null ? [] : [config.root])]);
+  const runStore = createServiceRunStore(database);
+  const runQueue = createRunQueue({
+    root: join(dataDir, 'works'),
+    store: runStore,
+    methods: createRunMethods(places),
+    hide: redact,
+    log,
+  });
+  return { runQueue, runStore, places, redact, redactError };
+}
+
+/** The folder of uploads that are scored. What is in it was left by a service that was killed. */
+function emptySpool(dataDir: string): string {
+  const spool = join(dataDir, 'uploads');
+  rmSync(spool, { recursive: true, force: true });
+  mkdirSync(spool, { recursive: true, mode: 0o700 });
+  return spool;
 }

@@ -1,3 +1,4 @@
+/** The boundary of src/server/bench: measures a service over its socket, as any client could; nothing of its inside. */
 import { readFile } from 'node:fs/promises';
 import { availableParallelism, loadavg } from 'node:os';
 import { createScorer } from '../../recipes/score/create-scorer.js';

@@ -1,22 +1,26 @@
 import type { NextFunction, Request, Response } from 'express';
 import type { Logger } from '../../base/logger.js';
-import type { Metrics } from '../metrics.js';
 
-/**
- * One line and one count for every answer. The path of the route, never the query, headers or body: they may hold
- * secrets.
- */
+export interface AnsweredRequest {
+  readonly method: string;
+  /** The path of the route as it is described, `none` for a path without a route. */
+  readonly route: string;
+  /** 499 where the client went away before the end. */
+  readonly status: number;
+  readonly seconds: number;
+}
+
+/** One line for every answer. The path of the route, never the query, headers or body: they may hold secrets. */
 export function createAccessLog(
   log: Logger,
-  metrics: Metrics,
+  onAnswer: (request: AnsweredRequest) => void,
 ): (req: Request, res: Response, next: NextFunction) => void {
   return (req, res, next) => {
     res.on('close', () => {
       const route = (res.locals['route'] as string | undefined) ?? 'none';
       const seconds = (performance.now() - (res.locals['startedAt'] as number)) / 1000;
       const status = res.writableFinished ? res.statusCode : 499;
-      metrics.requests.inc({ method: req.method, route, status: String(status) });
-      metrics.duration.observe({ route }, seconds);
+      onAnswer({ method: req.method, route, status, seconds });
       log.info('request', {
         method: req.method,
         route,

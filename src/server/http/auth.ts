@@ -1,23 +1,11 @@
-import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
+import { timingSafeEqual } from 'node:crypto';
 import type { Request } from 'express';
 import { QalignError } from '../../base/errors.js';
+import { hashKey, SCOPES, type Client, type RouteScope } from './client-key.js';
 import type { KeyStore } from './key-store.js';
-import type { Route } from '../route.js';
 
-export const SCOPES = ['score', 'jobs', 'train', 'admin'] as const;
-export type Scope = (typeof SCOPES)[number];
-
-/** Who asks. Without keys there is one client, who may do everything and can only come from this machine. */
-export interface Client {
-  readonly name: string;
-  readonly scopes: readonly Scope[];
-}
 const LOCAL: Client = { name: 'local', scopes: SCOPES };
 const NOBODY: Client = { name: 'anonymous', scopes: [] };
-
-/** A new key, 256 random bits: nothing to guess, so one round of SHA-256 keeps it safe at rest. */
-export const newKey = (): string => `qa_${randomBytes(32).toString('base64url')}`;
-export const hashKey = (key: string): Buffer => createHash('sha256').update(key).digest();
 
 export const isLoopback = (host: string): boolean => /^(localhost|127(\.\d{1,3}){3}|\[?::1\]?)$/i.test(host);
 
@@ -32,7 +20,7 @@ export function createAuthoriser(
   keys: KeyStore,
   loopback: boolean,
   origins: readonly string[] = [],
-): (req: Request, scope: Route['scope']) => Client {
+): (req: Request, scope: RouteScope) => Client {
   return (req, scope) => {
     if (!origins.includes(req.get('origin') ?? '')) refuseOtherSites(req);
     if (scope === 'open') return NOBODY;
@@ -46,7 +34,7 @@ export function createAuthoriser(
         );
       return LOCAL;
     }
-    const given = keyOf(req);
+    const given = apiKeyOf(req);
     if (given === undefined)
       throw new QalignError('UNAUTHORIZED', 'This route needs an API key: send "Authorization: Bearer KEY".');
     const hash = hashKey(given);
@@ -79,7 +67,7 @@ function refuseOtherSites(req: Request): void {
 }
 
 /** `Bearer KEY`, `X-API-Key: KEY`, or the password of Basic, which is what a browser asks for. */
-function keyOf(req: Request): string | undefined {
+function apiKeyOf(req: Request): string | undefined {
   const header = req.get('authorization');
   const bearer = /^Bearer +(\S+)$/i.exec(header ?? '')?.[1];
   const basic = /^Basic +([A-Za-z0-9+/=]+)$/i.exec(header ?? '')?.[1];

@@ -16,7 +16,7 @@ const SAY_EVERY_MS = 1_000;
 
 type Handler = (req: IncomingMessage, res: ServerResponse) => void;
 
-export interface TurnstileParts {
+export interface FloodGuardParts {
   readonly metrics: Pick<Metrics, 'rejects' | 'requests'>;
   readonly log: Logger;
   /** What to say in Retry-After. */
@@ -27,8 +27,8 @@ export interface TurnstileParts {
   readonly lateMs?: () => number;
 }
 
-export interface Turnstile {
-  /** The service behind the turnstile. */
+export interface FloodGuard {
+  /** The service behind the guard. */
   readonly handle: Handler;
   /**
    * The same for requests that ask first (`Expect: 100-continue`): told to go on when their body is wanted, so that one
@@ -43,7 +43,10 @@ export interface Turnstile {
  * loop is late, and all that was let in waits for its next turn. Only what brings work (POST) counts and is refused;
  * health is answered.
  */
-export function createTurnstile(behind: Handler, { metrics, log, waitS, refusing, lateMs }: TurnstileParts): Turnstile {
+export function createFloodGuard(
+  behind: Handler,
+  { metrics, log, waitS, refusing, lateMs }: FloodGuardParts,
+): FloodGuard {
   let under = 0;
   let turned = 0;
   let tick = performance.now();

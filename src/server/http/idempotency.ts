@@ -1,9 +1,7 @@
-import { createHash } from 'node:crypto';
-import { createReadStream } from 'node:fs';
 import type { Db } from '../../base/files/sqlite.js';
 import { QalignError } from '../../base/errors.js';
-import type { Call } from '../route.js';
-import type { ScoreOrder } from '../score/score-request.js';
+import type { Logger } from '../../base/logger.js';
+import type { Caller } from './caller.js';
 
 export interface Remembered {
   readonly status: number;
@@ -15,8 +13,9 @@ export interface Remembered {
  * also after a restart.
  */
 export interface Idempotency {
+  /** @throws QalignError IDEMPOTENCY_CONFLICT where the key has another fingerprint or its request still runs */
   answer(
-    call: Call,
+    key: string,
     fingerprint: string,
     work: () => Promise<Remembered>,
   ): Promise<Remembered & { readonly replayed: boolean }>;
@@ -25,7 +24,7 @@ export interface Idempotency {
 const KEPT_S = 24 * 3600;
 const PRUNE_EVERY = 500;
 
-export function createIdempotency(database: Db): Idempotency {
+export function createIdempotency(database: Db, log: Logger): Idempotency {
   database.exec('DELETE FROM answers WHERE status IS NULL');
   const select = database.prepare('SELECT fingerprint, status, body FROM answers WHERE key = ?');
   const insert = database.prepare(
@@ -34,7 +33,7 @@ export function createIdempotency(database: Db): Idempotency {
   const running = new Map<string, { fingerprint: string; answer: Promise<Remembered> }>();
   let writes = 0;
 
-  const keep = (key: string, fingerprint: string, { status, body }: Remembered): void => {
+  const remember = (key: string, fingerprint: string, { status, body }: Remembered): void => {
     // what may go better next time is not kept
     if (status >= 500 || status === 429) return;
     insert.run(key, fingerprint, status, JSON.stringify(body), Date.now() / 1000);
@@ -43,9 +42,7 @@ export function createIdempotency(database: Db): Idempotency {
   };
 
   return {
-    async answer(call, fingerprint, work) {
-      const key = keyOf(call);
-      if (key === undefined) return { ...(await work()), replayed: false };
+    async answer(key, fingerprint, work) {
       const kept = select.get(key) as { fingerprint: string; status: number; body: string } | undefined;
       const open = running.get(key);
       if ((kept ?? open)?.fingerprint !== undefined && (kept ?? open)?.fingerprint !== fingerprint) {
@@ -66,10 +63,10 @@ export function createIdempotency(database: Db): Idempotency {
       try {
         const done = await answer;
         try {
-          keep(key, fingerprint, done);
+          remember(key, fingerprint, done);
         } catch (error) {
           // scoring again gives the same numbers: a full disk is no reason to hold an answer back
-          call.services.log.warn('an answer was not kept for its Idempotency-Key', {
+          log.warn('an answer was not kept for its Idempotency-Key', {
             reason: (error as Error).message,
           });
         }
@@ -82,24 +79,10 @@ export function createIdempotency(database: Db): Idempotency {
 }
 
 /** Keys of different clients never meet. @throws QalignError MALFORMED */
-export function keyOf(call: Pick<Call, 'req' | 'client'>): string | undefined {
-  const given = call.req.get('idempotency-key');
+export function keyOf({ req, client }: Pick<Caller, 'req' | 'client'>): string | undefined {
+  const given = req.get('idempotency-key');
   if (given === undefined) return undefined;
   if (!/^[\x21-\x7e]{1,255}$/.test(given))
     throw new QalignError('MALFORMED', 'The Idempotency-Key must be 1 to 255 visible ASCII characters.');
-  return `${call.client.name}\n${given}`;
-}
-
-/** What is asked, whatever the boundary of the form and wherever its files lie. */
-export async function fingerprintOf(call: Call, order: ScoreOrder): Promise<string> {
-  const { items, ...settings } = order;
-  const hash = createHash('sha256').update(JSON.stringify([call.req.path, settings]));
-  for (const item of items) {
-    if (!('media' in item)) hash.update(JSON.stringify(item));
-    else if (typeof item.media === 'string')
-      for await (const chunk of createReadStream(item.media)) hash.update(chunk as Buffer);
-    else hash.update(item.media);
-    hash.update(`\n${'media' in item ? item.name : ''}\n`);
-  }
-  return hash.digest('hex');
+  return `${client.name}\n${given}`;
 }

@@ -1,6 +1,6 @@
 import type { Db } from '../../base/files/sqlite.js';
 import { QalignError } from '../../base/errors.js';
-import { hashKey, newKey, SCOPES, type Client, type Scope } from './auth.js';
+import { hashKey, newKey, SCOPES, type Client, type Scope } from './client-key.js';
 
 export interface StoredKey extends Client {
   readonly hash: Buffer;

@@ -1,9 +1,13 @@
+import type { Request, Response } from 'express';
 import { ipKeyGenerator, rateLimit } from 'express-rate-limit';
 import { QalignError } from '../../base/errors.js';
-import type { Services } from '../services.js';
+import type { RouteScope } from './client-key.js';
+
+/** Rejects with RATE_LIMITED. `res.locals.client` is the name of the client. */
+export type LimitRate = (req: Request, res: Response, scope: RouteScope) => Promise<void>;
 
 /** So many requests a minute of one key, or of one address where there are no keys. Health is never limited. */
-export function createRateLimit(perMinute: number): Services['limitRate'] {
+export function createRateLimit(perMinute: number): LimitRate {
   if (perMinute === 0) return async () => {};
   const limit = rateLimit({
     windowMs: 60_000,
@@ -22,7 +26,7 @@ export function createRateLimit(perMinute: number): Services['limitRate'] {
       );
     },
   });
-  return async (req, res, _client, scope) => {
+  return async (req, res, scope) => {
     if (scope === 'open') return;
     await new Promise<void>((resolve, reject) => {
       Promise.resolve(

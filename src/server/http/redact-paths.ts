@@ -1,33 +1,40 @@
 import { realpathSync } from 'node:fs';
 import { resolve } from 'node:path';
+import { isFailure, type ScoreOutcome } from '../../api/result.js';
 import { QalignError } from '../../base/errors.js';
 
-/**
- * Takes the folders of this machine out of what is shown: recipes and their errors name paths, and where the service
- * keeps them is nobody's business.
- */
-export function createHider(folders: readonly string[]): {
-  hide: (message: string) => string;
-  hidden: (error: unknown) => Promise<never>;
-  hideIn: <T>(value: T) => T;
-} {
+export interface Redactor {
+  /** A copy of a JSON value in which no text names one of the folders. */
+  readonly redact: <T>(value: T) => T;
+  /** A failed promise with the same error, whose message names none of the folders: for `catch`. */
+  readonly redactError: (error: unknown) => Promise<never>;
+}
+
+/** Recipes and their errors name paths. A client sees them relative to the folders of the service. */
+export function createRedactor(folders: readonly string[]): Redactor {
+  // the longest first: a folder may lie in another
   const known = [...new Set(folders.flatMap((folder) => [resolve(folder), real(resolve(folder))]))].sort(
     (a, b) => b.length - a.length,
   );
-  const hide = (text: string): string =>
+  const redactText = (text: string): string =>
     known.reduce((shown, folder) => shown.replaceAll(`${folder}/`, '').replaceAll(folder, '.'), text);
   return {
-    hide,
-    hidden: async (error) => {
+    redact: <T>(value: T) =>
+      JSON.parse(JSON.stringify(value), (_key, one: unknown) => (typeof one === 'string' ? redactText(one) : one)) as T,
+    redactError: async (error) => {
       if (!(error instanceof QalignError)) throw error;
-      throw new QalignError(error.code, hide(error.message), {
+      throw new QalignError(error.code, redactText(error.message), {
         cause: error,
         ...(error.details === undefined ? {} : { details: error.details }),
       });
     },
-    hideIn: <T>(value: T) =>
-      JSON.parse(JSON.stringify(value), (_key, one: unknown) => (typeof one === 'string' ? hide(one) : one)) as T,
   };
+}
+
+/** Messages of decoders name the file; the client knows it by the name of its item. */
+export function withoutPath(outcome: ScoreOutcome, media: string | Uint8Array | undefined): ScoreOutcome {
+  if (!isFailure(outcome) || typeof media !== 'string') return outcome;
+  return { ...outcome, error: { ...outcome.error, message: outcome.error.message.replaceAll(media, outcome.input) } };
 }
 
 function real(folder: string): string {

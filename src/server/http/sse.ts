@@ -2,18 +2,25 @@ import { once } from 'node:events';
 import { QalignError } from '../../base/errors.js';
 import { firstSignal } from '../../base/first-signal.js';
 import { followLines } from '../../base/files/follow-lines.js';
-import type { Call } from '../route.js';
+import type { Caller } from './caller.js';
 
 const BEAT_MS = 15_000;
+
+export interface EventFile {
+  readonly file: string;
+  /** No event will be added. */
+  readonly ended: () => boolean;
+  /** Aborted when the service ends: the stream ends, the client comes back. */
+  readonly ending: AbortSignal;
+}
 
 /**
  * Sends the lines of an append-only file of JSON events as server-sent events. The id is the number of the line, so a
  * client that comes back with Last-Event-ID goes on where it was, also after a restart of the service.
  */
-export async function streamEvents(call: Call, file: string, ended: () => boolean): Promise<void> {
-  const { req, res, gone, services } = call;
+export async function streamEvents({ req, res, gone }: Caller, { file, ended, ending }: EventFile): Promise<void> {
   const from = lastEventId(req.get('last-event-id'));
-  const { signal: stop, release } = firstSignal(gone, services.ending);
+  const { signal: stop, release } = firstSignal(gone, ending);
   res.status(200).set({ 'Content-Type': 'text/event-stream', 'Cache-Control': 'no-store', 'X-Accel-Buffering': 'no' });
   res.write('retry: 2000\n\n');
   const beat = setInterval(() => res.write(': still here\n\n'), BEAT_MS);

@@ -17,20 +17,20 @@ export interface Upload {
 export interface Form {
   readonly fields: Readonly<Record<string, string>>;
   readonly files: readonly Upload[];
-  /** Lets go of the memory and removes the files. */
+  /** Frees the memory and removes the files. */
   discard(): Promise<void>;
 }
 
-/** Where bytes lie while they are scored. */
-export interface Hold {
+/** Where bytes are retained while they are scored: in memory, or in files of the folder `spool`. */
+export interface BodyStorage {
   readonly spool: string;
   readonly memory: MemoryBudget;
 }
 
-/** What lets go of what was held. */
-export type Tidy = (() => Promise<void> | void)[];
+/** Frees what was retained. */
+export type Cleanup = (() => Promise<void> | void)[];
 
-export interface UploadLimits extends Hold {
+export interface UploadLimits extends BodyStorage {
   readonly files: number;
   readonly fileBytes: number;
 }
@@ -46,12 +46,17 @@ const FIELDS = { fieldSize: 64 * 1024, fields: 32, headerPairs: 64 };
 export async function readForm(req: Request, limits: UploadLimits, signal: AbortSignal): Promise<Form> {
   const fields: Record<string, string> = {};
   const files: Promise<Upload>[] = [];
-  const tidy: Tidy = [];
+  const cleanup: Cleanup = [];
   const discard = async (): Promise<void> => {
     await Promise.allSettled(files);
-    await Promise.all(tidy.splice(0).map(async (one) => one()));
+    await Promise.all(cleanup.splice(0).map(async (one) => one()));
   };
-  const parser = openParser(req, limits);
+  const parser = openFormParser(req, {
+    ...FIELDS,
+    files: limits.files,
+    fileSize: limits.fileBytes,
+    parts: limits.files + FIELDS.fields,
+  });
   let failure: QalignError | undefined;
   const fail = (error: QalignError): void => {
     failure ??= error;
@@ -79,7 +84,7 @@ export async function readForm(req: Request, limits: UploadLimits, signal: Abort
     stream.on('limit', () =>
       fail(new QalignError('BODY_TOO_LARGE', `A file of the form is larger than ${limits.fileBytes} bytes.`)),
     );
-    const file = store(stream as AsyncIterable<Buffer>, info.filename ?? '', limits, tidy);
+    const file = store(stream as AsyncIterable<Buffer>, info.filename ?? '', limits, cleanup);
     file.catch((error: NodeJS.ErrnoException) => fail(toUploadError(error)));
     files.push(file);
   });
@@ -118,13 +123,10 @@ export function toUploadError(error: NodeJS.ErrnoException): QalignError {
 export const isFull = ({ code }: NodeJS.ErrnoException): boolean =>
   ['ENOSPC', 'EDQUOT', 'EFBIG', 'EIO', 'EMFILE'].includes(code ?? '');
 
-function openParser(req: Request, limits: UploadLimits): busboy.Busboy {
+/** A parser of multipart/form-data, to pipe the request into. @throws QalignError MALFORMED (no boundary) */
+export function openFormParser({ headers }: Request, limits: busboy.Limits): busboy.Busboy {
   try {
-    return busboy({
-      headers: req.headers,
-      defParamCharset: 'utf8',
-      limits: { ...FIELDS, files: limits.files, fileSize: limits.fileBytes, parts: limits.files + FIELDS.fields },
-    });
+    return busboy({ headers, defParamCharset: 'utf8', limits });
   } catch (cause) {
     throw new QalignError('MALFORMED', `The form cannot be read: ${(cause as Error).message}.`, { cause });
   }
@@ -134,20 +136,20 @@ async function store(
   stream: AsyncIterable<Buffer>,
   filename: string,
   limits: UploadLimits,
-  tidy: Tidy,
+  cleanup: Cleanup,
 ): Promise<Upload> {
   const name = filename.replaceAll(/[\p{Cc}]/gu, '').slice(-200) || 'upload';
-  return { name, media: await keep(stream, limits, tidy) };
+  return { name, media: await retain(stream, limits, cleanup) };
 }
 
 /**
- * Bytes as they arrive: in memory while they are few and there is room, else in a file of the spool. `tidy` gets what
- * lets go of them.
+ * Bytes as they arrive: in memory while they are few and there is room, else in a file of the spool. `cleanup` gets
+ * what frees them.
  */
-export async function keep(
+export async function retain(
   stream: AsyncIterable<Buffer>,
-  { spool, memory }: Hold,
-  tidy: Tidy,
+  { spool, memory }: BodyStorage,
+  cleanup: Cleanup,
 ): Promise<Upload['media']> {
   const chunks = stream[Symbol.asyncIterator]();
   const held: Buffer[] = [];
@@ -156,7 +158,7 @@ export async function keep(
     memory.give(bytes);
     bytes = 0;
   };
-  tidy.push(release);
+  cleanup.push(release);
   for (let next = await chunks.next(); next.done !== true; next = await chunks.next()) {
     const chunk = next.value;
     if (bytes + chunk.length <= SMALL && memory.take(chunk.length)) {
@@ -165,7 +167,7 @@ export async function keep(
       continue;
     }
     const path = join(spool, randomUUID());
-    tidy.push(() => rm(path, { force: true }));
+    cleanup.push(() => rm(path, { force: true }));
     await pipeline(all([...held.splice(0), chunk], chunks), createWriteStream(path, { flags: 'wx', mode: 0o600 }));
     release();
     return path;

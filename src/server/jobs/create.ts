@@ -3,23 +3,35 @@ import { createReadStream } from 'node:fs';
 import { mkdir, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
-import busboy from 'busboy';
+import type { ServeConfig } from '../../config/serve.js';
 import { QalignError } from '../../base/errors.js';
 import { keyOf } from '../http/idempotency.js';
 import { idOf } from '../../api/ids.js';
 import { writeManifest } from './manifest.js';
-import type { StoredJob } from './store.js';
-import { withMemory } from '../http/memory-budget.js';
+import type { JobRunner } from './runner.js';
+import type { JobStore, StoredJob } from './store.js';
+import { withMemory, type MemoryBudget } from '../http/memory-budget.js';
 import { resolveInRoot } from '../http/path-root.js';
-import { fromWords, type Call } from '../route.js';
+import type { Caller } from '../http/caller.js';
+import { fromWords } from '../http/valid.js';
 import { JobBody, JobQuery, type JobSettings } from '../../api/jobs.js';
-import { readJson } from '../score/score-request.js';
-import { toUploadError } from '../http/upload.js';
+import { readJson } from '../http/json-body.js';
+import type { ModelPool } from '../score/model-pool.js';
+import { openFormParser, toUploadError } from '../http/upload.js';
 
 const FIELDS = 16;
 
+/** What accepting a job takes. */
+export interface JobCreateServices {
+  readonly config: ServeConfig;
+  readonly models: ModelPool;
+  readonly memory: MemoryBudget;
+  readonly jobs: JobRunner;
+  readonly jobStore: JobStore;
+}
+
 /** What a body says: settings, and its list as it arrives. */
-interface JobOrder {
+interface JobRequest {
   settings(): JobSettings;
   readonly list: AsyncIterable<Uint8Array | string>;
 }
@@ -28,20 +40,23 @@ interface JobOrder {
  * Accepts a job: its list lies whole on the disk and the job in the store before this returns. With an Idempotency-Key
  * the id follows from it, so that a repeated request finds the job of the first, whatever happened between.
  */
-export async function createJob(call: Call): Promise<{ job: StoredJob; replayed: boolean }> {
-  const { jobs, jobStore, config, models } = call.services;
+export async function createJob(
+  call: Caller,
+  services: JobCreateServices,
+): Promise<{ job: StoredJob; replayed: boolean }> {
+  const { jobs, jobStore, config, models } = services;
   const key = keyOf(call);
   const id = idOf('job', key);
   const draft = `${jobs.folder(id)}.part-${randomBytes(6).toString('hex')}`;
   await mkdir(draft, { recursive: true });
   try {
-    const { settings, total, sha256 } = await withOrder(call, async (order) => {
+    const { settings, total, sha256 } = await withJobRequest(call, services, async (request) => {
       const manifest = await writeManifest(
         join(draft, 'manifest.jsonl'),
-        order.list,
+        request.list,
         config.limits.manifest_mb * 1024 ** 2,
       );
-      return { settings: order.settings(), ...manifest };
+      return { settings: request.settings(), ...manifest };
     });
     const model = settings.model ?? config.models[0] ?? '';
     const scorer = models.get(model);
@@ -97,31 +112,35 @@ function sameJob(job: StoredJob, fingerprint: string): StoredJob {
   );
 }
 
-async function withOrder<T>(call: Call, work: (order: JobOrder) => Promise<T>): Promise<T> {
-  const { req, services } = call;
+async function withJobRequest<T>(
+  call: Caller,
+  { config, memory }: JobCreateServices,
+  work: (request: JobRequest) => Promise<T>,
+): Promise<T> {
+  const { req } = call;
   if (req.is('multipart/form-data') !== false && req.is('multipart/form-data') !== null) return fromForm(call, work);
   if (req.is(['text/plain', 'application/x-ndjson', 'application/jsonl', 'text/uri-list'])) {
     const settings = fromWords(JobQuery, req.query as Record<string, unknown>, 'query');
     // destroyed, it could not be told what is wrong
     return work({ settings: () => settings, list: req.iterator({ destroyOnReturn: false }) });
   }
-  const most = services.config.limits.body_mb * 1024 ** 2;
-  return withMemory(services.memory, Math.min(most, Number(req.get('content-length') ?? most)), async () => {
-    const { items, manifest_path: path, ...settings } = await readJson(call, JobBody);
+  const most = config.limits.body_mb * 1024 ** 2;
+  return withMemory(memory, Math.min(most, Number(req.get('content-length') ?? most)), async () => {
+    const { items, manifest_path: path, ...settings } = await readJson(call, JobBody, config);
     if ((items === undefined) === (path === undefined))
       throw new QalignError('BODY_INVALID', 'A job needs exactly one of items and manifest_path.');
     const list =
       path === undefined
         ? Readable.from((items ?? []).map((item) => `${JSON.stringify(item)}\n`))
-        : createReadStream(await resolveInRoot(services.config.root, path));
+        : createReadStream(await resolveInRoot(config.root, path));
     return work({ settings: () => settings, list });
   });
 }
 
 /** A form has one file, the list; its fields may come before or after it. */
-async function fromForm<T>(call: Call, work: (order: JobOrder) => Promise<T>): Promise<T> {
+async function fromForm<T>(call: Caller, work: (request: JobRequest) => Promise<T>): Promise<T> {
   const fields: Record<string, string> = {};
-  const parser = openParser(call);
+  const parser = openFormParser(call.req, { files: 1, fields: FIELDS, fieldSize: 4096 });
   return new Promise<T>((resolve, reject) => {
     let found: Promise<T> | undefined;
     let settle!: () => void;
@@ -158,12 +177,4 @@ async function fromForm<T>(call: Call, work: (order: JobOrder) => Promise<T>): P
     call.req.once('aborted', () => fail(new QalignError('CANCELLED', 'The client went away while it sent.')));
     call.req.pipe(parser);
   });
-}
-
-function openParser(call: Call): busboy.Busboy {
-  try {
-    return busboy({ headers: call.req.headers, limits: { files: 1, fields: FIELDS, fieldSize: 4096 } });
-  } catch (cause) {
-    throw new QalignError('MALFORMED', `The form cannot be read: ${(cause as Error).message}.`, { cause });
-  }
 }

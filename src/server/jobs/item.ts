@@ -7,8 +7,8 @@ import type { JobPlan } from './store.js';
 import type { ModelPool } from '../score/model-pool.js';
 import { mediaLimits, nameOf, toSource } from '../score/request-source.js';
 import type { ItemSource } from '../../api/score.js';
-import { withoutPath } from '../score/score-items.js';
-import type { Hold, Tidy } from '../http/upload.js';
+import { withoutPath } from '../http/redact-paths.js';
+import type { BodyStorage, Cleanup } from '../http/upload.js';
 
 /** The item may be fine: it is tried again, so often. */
 const LOST: readonly ErrorCode[] = ['WORKER_LOST', 'WORKER_HUNG', 'PROTOCOL_VIOLATION', 'OUT_OF_MEMORY'];
@@ -27,7 +27,7 @@ export interface ItemScorerParts {
   readonly models: ModelPool;
   readonly plan: JobPlan;
   readonly isAllowedAddress?: ((address: string) => boolean) | undefined;
-  readonly hold: Hold;
+  readonly hold: BodyStorage;
   readonly signal: AbortSignal;
   readonly onWait: (reason: string) => void;
 }
@@ -50,14 +50,14 @@ export function createItemScorer({
 
   async function once(item: ItemSource, index: number): Promise<ScoreOutcome[] | QalignError> {
     let media: ScoreSource['media'] | undefined;
-    const tidy: Tidy = [];
+    const cleanup: Cleanup = [];
     try {
       const source = await toSource(
         item,
         index,
-        { root: config.root, allowUrls: config.allow_urls, limits, isAllowed, hold },
+        { root: config.root, allowUrls: config.allow_urls, limits, isAllowed, storage: hold },
         signal,
-        tidy,
+        cleanup,
       );
       media = source.media;
       const outcomes = await models
@@ -73,7 +73,7 @@ export function createItemScorer({
         ? error
         : new QalignError('INTERNAL', 'The item failed in a way the service did not expect.', { cause: error });
     } finally {
-      await Promise.all(tidy.map(async (one) => one()));
+      await Promise.all(cleanup.map(async (one) => one()));
     }
   }
 

@@ -13,7 +13,7 @@ import { openResults, type JobResults } from './results.js';
 import type { StoredJob } from './store.js';
 import type { Metrics } from '../metrics.js';
 import type { ModelPool } from '../score/model-pool.js';
-import type { Hold } from '../http/upload.js';
+import type { BodyStorage } from '../http/upload.js';
 
 const SAVE_MS = 500;
 /** Items in flight of a model that is not loaded yet. */
@@ -24,7 +24,7 @@ export interface RunJobParts {
   readonly models: ModelPool;
   readonly metrics: Pick<Metrics, 'items'>;
   readonly log: Logger;
-  readonly hold: Hold;
+  readonly hold: BodyStorage;
   readonly isAllowedAddress?: ((address: string) => boolean) | undefined;
   readonly folders: JobFolders;
   readonly journal: JobJournal;

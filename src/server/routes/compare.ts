@@ -1,14 +1,14 @@
 import { QalignError } from '../../base/errors.js';
 import { isFailure, type ScoreResult } from '../../api/result.js';
 import { probabilityAbove } from '../../scoring/preference.js';
-import { defineRoute, type Call } from '../route.js';
+import type { Caller } from '../http/caller.js';
+import { defineRoute } from '../route.js';
 import { OTHER_PICTURE } from '../../api/examples.js';
 import { EXAMPLE_PICTURE } from '../../media/probe-picture.js';
-import { SCORE_FORM } from '../../api/form.js';
-import { CompareAnswer, CompareBody, RankAnswer, RankBody, type ScoredInput } from '../../api/score.js';
+import { CompareAnswer, CompareBody, RankAnswer, RankBody, SCORE_FORM, type ScoredInput } from '../../api/score.js';
 import { collect, scoreItems } from '../score/score-items.js';
-import { withOrder } from '../score/score-request.js';
-import { answerOnce, checkBeforeReading } from './score.js';
+import { withScoreRequest } from '../score/score-request.js';
+import { answerOnce, checkBeforeReading, type ScoreRouteServices } from './score.js';
 
 const ERRORS = [
   'BODY_TOO_LARGE',
@@ -39,8 +39,8 @@ export const compare = defineRoute({
   answers: { 200: { description: 'the comparison', schema: CompareAnswer } },
   errors: ERRORS,
   examples: [{ name: 'two pictures', status: 200, body: { items: PAIR } }],
-  handle: (call) =>
-    answerWith(call, CompareBody, (items) => {
+  handle: (call, services: ScoreRouteServices) =>
+    answerWith(call, CompareBody, services, (items) => {
       if (items.length !== 2)
         throw new QalignError('BODY_INVALID', `Two items are compared, not ${items.length}; POST /v1/rank takes more.`);
       const [first, second] = items.map(requireResult) as [ScoreResult, ScoreResult];
@@ -64,8 +64,8 @@ export const rank = defineRoute({
   examples: [
     { name: 'three, one of them damaged', status: 200, body: { items: [...PAIR, { id: 'damaged', base64: 'AAAA' }] } },
   ],
-  handle: (call) =>
-    answerWith(call, RankBody, (items) => {
+  handle: (call, services: ScoreRouteServices) =>
+    answerWith(call, RankBody, services, (items) => {
       const scored = items
         .flatMap((item) => item.results.flatMap((result) => (isFailure(result) ? [] : [{ item, result }])))
         .sort((a, b) => b.result.score - a.result.score);
@@ -87,17 +87,18 @@ export const rank = defineRoute({
 
 /** Scores what came, for one task, and makes the answer of it. */
 async function answerWith(
-  call: Call,
+  call: Caller,
   schema: typeof CompareBody | typeof RankBody,
+  services: ScoreRouteServices,
   make: (items: ScoredInput[]) => object,
 ): Promise<void> {
-  checkBeforeReading(call);
-  await withOrder(call, schema, async (order) => {
-    if ((order.tasks?.length ?? 1) !== 1)
+  checkBeforeReading(services);
+  await withScoreRequest(call, schema, services, async (request) => {
+    if ((request.tasks?.length ?? 1) !== 1)
       throw new QalignError('BODY_INVALID', 'Items are compared by one task; ask once for each.');
-    if (order.items.length < 2) throw new QalignError('BODY_INVALID', 'It takes two items at least to compare.');
-    const { status, body, replayed } = await answerOnce(call, order, async () => {
-      const items = (await collect(scoreItems(call, order))).sort((a, b) => a.index - b.index);
+    if (request.items.length < 2) throw new QalignError('BODY_INVALID', 'It takes two items at least to compare.');
+    const { status, body, replayed } = await answerOnce(call, request, services, async () => {
+      const items = (await collect(scoreItems(call, request, services))).sort((a, b) => a.index - b.index);
       return { status: 200, body: make(items) };
     });
     if (replayed) call.res.set('Idempotency-Replayed', 'true');

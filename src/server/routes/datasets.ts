@@ -4,9 +4,15 @@ import { QalignError } from '../../base/errors.js';
 import { convertDataset, type ConvertOptions } from '../../recipes/data/convert.js';
 import { listDatasets as listAll } from '../../recipes/data/list.js';
 import { resolveInRoot, resolveOutputInRoot } from '../http/path-root.js';
+import type { Redactor } from '../http/redact-paths.js';
 import { defineRoute } from '../route.js';
+import type { ServeConfig } from '../../config/serve.js';
 import { ConvertAnswer, ConvertBody, DatasetList } from '../../api/datasets.js';
-import { readJson } from '../score/score-request.js';
+import { readJson } from '../http/json-body.js';
+
+export interface DatasetRouteServices extends Pick<Redactor, 'redactError'> {
+  readonly config: ServeConfig;
+}
 
 export const listDatasets = defineRoute({
   method: 'get',
@@ -47,11 +53,8 @@ export const convertDatasets = defineRoute({
   examples: [
     { name: 'a table that is not below the root', status: 403, body: { table: '../ratings.csv', out: 'records' } },
   ],
-  async handle(call) {
-    const {
-      places: { root },
-      hidden,
-    } = call.services;
+  async handle(call, { config, redactError }: DatasetRouteServices) {
+    const { root } = config;
     const {
       dataset,
       labels,
@@ -61,7 +64,7 @@ export const convertDatasets = defineRoute({
       out,
       soft_labels: softLabels,
       ...choices
-    } = await readJson(call, ConvertBody);
+    } = await readJson(call, ConvertBody, config);
     if ((table === undefined) === (dataset === undefined) || (dataset === undefined) !== (labels === undefined))
       throw new QalignError('BODY_INVALID', 'A conversion needs table, or dataset and labels.');
     const target = await resolveOutputInRoot(root, out);
@@ -89,7 +92,7 @@ export const convertDatasets = defineRoute({
       out: target,
       signal: call.gone,
     };
-    const { manifest, files } = await convertDataset(options).catch(hidden);
+    const { manifest, files } = await convertDataset(options).catch(redactError);
     const top = await realpath(root ?? '');
     const { title, source, licence, kind, task, n_all, n, srcc, plcc, soft_labels, splits } = manifest;
     call.answer(200, {

@@ -31,7 +31,7 @@ const START =
 /**
  * The description of all routes, these among them, and a page to read and try it. Nothing is fetched from elsewhere.
  */
-export function documentationRoutes(all: () => readonly Route[]): Route[] {
+export function documentationRoutes(all: () => readonly Route[]): Route<unknown>[] {
   let text: string | undefined;
   const openapi = defineRoute({
     method: 'get',

@@ -4,11 +4,18 @@ import Type from 'typebox';
 import { QalignError } from '../../base/errors.js';
 import type { EvaluateResult } from '../../recipes/evaluate/evaluate.js';
 import { checkReady, describeMissing } from '../../recipes/evaluate/ready.js';
-import { defineRoute, type Call } from '../route.js';
+import { defineRoute } from '../route.js';
 import { EXAMPLE_EVALUATION } from '../../api/examples.js';
 import { Evaluation, EvaluationBody, EvaluationList, EvaluationParams, RunListQuery } from '../../api/runs.js';
-import { readJson } from '../score/score-request.js';
-import { common, createServiceRun, findServiceRun, listServiceRuns, resumeServiceRun } from '../runs/create.js';
+import { readJson } from '../http/json-body.js';
+import {
+  common,
+  createServiceRun,
+  findServiceRun,
+  listServiceRuns,
+  resumeServiceRun,
+  type RunServices,
+} from '../runs/create.js';
 import { settleEvaluation } from '../runs/recipes.js';
 import type { ServiceRun } from '../runs/store.js';
 import { followServiceRun } from './train-runs.js';
@@ -46,21 +53,21 @@ export const createEvaluation = defineRoute({
       body: { recipe: { name: 'mine', model: 'tiny-untrained', dta: [] } },
     },
   ],
-  async handle(call) {
-    const { ending, places, hidden } = call.services;
+  async handle(call, services: RunServices) {
+    const { config, ending, places, redactError } = services;
     if (ending.aborted) throw new QalignError('SHUTTING_DOWN', 'The service is ending; try again later.');
-    const recipe = await settleEvaluation(await readJson(call, EvaluationBody), places).catch(hidden);
-    const { missing } = await checkReady(recipe).catch(hidden);
+    const recipe = await settleEvaluation(await readJson(call, EvaluationBody, config), places).catch(redactError);
+    const { missing } = await checkReady(recipe).catch(redactError);
     if (missing.length > 0)
-      await hidden(
+      await redactError(
         new QalignError(
           'EVALUATION_NOT_READY',
           `${recipe.name} cannot be evaluated on this machine:\n${describeMissing(missing)}`,
         ),
       );
-    const { run, replayed } = createServiceRun(call, 'eval', recipe.name, recipe);
+    const { run, replayed } = createServiceRun(call, services, 'eval', recipe.name, recipe);
     call.res.set({ Location: `/v1/evaluations/${run.id}`, ...(replayed ? { 'Idempotency-Replayed': 'true' } : {}) });
-    call.answer(202, await toJson(call, run));
+    call.answer(202, await toJson(services, run));
   },
 });
 
@@ -73,8 +80,10 @@ export const listEvaluations = defineRoute({
   query: RunListQuery,
   answers: { 200: { description: 'the evaluations', schema: EvaluationList } },
   examples: [{ name: 'all', status: 200 }],
-  handle: async (call) =>
-    call.answer(200, { evaluations: await Promise.all(listServiceRuns(call, 'eval').map((run) => toJson(call, run))) }),
+  handle: async (call, services: RunServices) =>
+    call.answer(200, {
+      evaluations: await Promise.all(listServiceRuns(call, services, 'eval').map((run) => toJson(services, run))),
+    }),
 });
 
 export const showEvaluation = defineRoute({
@@ -87,9 +96,9 @@ export const showEvaluation = defineRoute({
   answers: { 200: { description: 'the evaluation', schema: Evaluation } },
   errors: ['RUN_NOT_FOUND'],
   examples: [UNKNOWN],
-  async handle(call) {
-    const run = findServiceRun(call);
-    call.answer(200, { ...(await toJson(call, run)), recipe: call.services.hideIn(run.recipe) });
+  async handle(call, services: RunServices) {
+    const run = findServiceRun(call, services);
+    call.answer(200, { ...(await toJson(services, run)), recipe: services.redact(run.recipe) });
   },
 });
 
@@ -107,7 +116,7 @@ export const evaluationEvents = defineRoute({
   },
   errors: ['RUN_NOT_FOUND', 'MALFORMED'],
   examples: [UNKNOWN],
-  handle: (call) => followServiceRun(call),
+  handle: (call, services: RunServices) => followServiceRun(call, services),
 });
 
 export const stopEvaluation = defineRoute({
@@ -120,10 +129,10 @@ export const stopEvaluation = defineRoute({
   answers: { 202: { description: 'asked to stop; one that had ended is left as it is', schema: Evaluation } },
   errors: ['RUN_NOT_FOUND'],
   examples: [UNKNOWN],
-  async handle(call) {
-    const run = findServiceRun(call);
-    call.services.runQueue.stop(run.id);
-    call.answer(202, await toJson(call, run));
+  async handle(call, services: RunServices) {
+    const run = findServiceRun(call, services);
+    services.runQueue.stop(run.id);
+    call.answer(202, await toJson(services, run));
   },
 });
 
@@ -137,16 +146,15 @@ export const resumeEvaluation = defineRoute({
   answers: { 202: { description: 'it goes on; a completed one is left as it is', schema: Evaluation } },
   errors: ['RUN_NOT_FOUND', 'RUN_ACTIVE', 'PATH_FORBIDDEN'],
   examples: [UNKNOWN],
-  handle: async (call) => call.answer(202, await toJson(call, await resumeServiceRun(call))),
+  handle: async (call, services: RunServices) =>
+    call.answer(202, await toJson(services, await resumeServiceRun(call, services))),
 });
 
-async function toJson(call: Pick<Call, 'services'>, run: ServiceRun): Promise<Evaluation> {
+async function toJson({ runQueue, redact }: RunServices, run: ServiceRun): Promise<Evaluation> {
   return {
     ...common(run),
     result:
-      run.status === 'completed'
-        ? call.services.hideIn(await readResult(join(call.services.runQueue.folder(run.id), 'evaluation.json')))
-        : null,
+      run.status === 'completed' ? redact(await readResult(join(runQueue.folder(run.id), 'evaluation.json'))) : null,
   };
 }
 

@@ -1,7 +1,15 @@
 import Type from 'typebox';
 import { packageVersion } from '../../base/package-root.js';
+import type { Metrics } from '../metrics.js';
 import { defineRoute } from '../route.js';
+import type { ModelPool } from '../score/model-pool.js';
 import { Health, Readiness } from '../../api/models.js';
+
+export interface HealthRouteServices {
+  readonly models: Pick<ModelPool, 'loaded'>;
+  readonly metrics: Pick<Metrics, 'registry'>;
+  readonly ending: AbortSignal;
+}
 
 const startedAt = performance.now();
 
@@ -29,8 +37,7 @@ export const readyz = defineRoute({
     503: { description: 'loading, ending, or no worker lives', schema: Readiness },
   },
   examples: [{ name: 'ready', status: 200 }],
-  async handle(call) {
-    const { models, ending } = call.services;
+  async handle(call, { models, ending }: HealthRouteServices) {
     const workers = [...models.loaded.values()].flatMap((scorer) => scorer.load().engine?.workers ?? []);
     const ready = workers.filter((worker) => worker.ready).length;
     const isReady = ready > 0 && !ending.aborted;
@@ -46,8 +53,7 @@ export const metrics = defineRoute({
   summary: 'measurements for Prometheus',
   answers: { 200: { description: 'text exposition', types: ['text/plain'], schema: Type.String() } },
   examples: [{ name: 'scrape', status: 200 }],
-  async handle(call) {
-    const { registry } = call.services.metrics;
+  async handle(call, { metrics: { registry } }: HealthRouteServices) {
     call.res.type(registry.contentType).send(await registry.metrics());
   },
 });

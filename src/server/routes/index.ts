@@ -1,6 +1,8 @@
+/** The boundary of src/server/routes: what each path takes and answers; the work lies in score, jobs, runs, recipes. */
 import type { Route } from '../route.js';
+import type { RunServices } from '../runs/create.js';
 import { compare, rank } from './compare.js';
-import { convertDatasets, listDatasets } from './datasets.js';
+import { convertDatasets, listDatasets, type DatasetRouteServices } from './datasets.js';
 import { documentationRoutes } from './documentation.js';
 import {
   createEvaluation,
@@ -10,10 +12,10 @@ import {
   showEvaluation,
   stopEvaluation,
 } from './evaluations.js';
-import { healthz, metrics, readyz } from './health.js';
-import { cancelJob, createJobs, jobEvents, jobResults, listJobs, showJob } from './jobs.js';
-import { listModels, loadModel, unloadModel } from './models.js';
-import { score } from './score.js';
+import { healthz, metrics, readyz, type HealthRouteServices } from './health.js';
+import { cancelJob, createJobs, jobEvents, jobResults, listJobs, showJob, type JobRouteServices } from './jobs.js';
+import { listModels, loadModel, unloadModel, type ModelRouteServices } from './models.js';
+import { score, type ScoreRouteServices } from './score.js';
 import {
   createTrainRun,
   listTrainRuns,
@@ -23,8 +25,16 @@ import {
   trainRunEvents,
 } from './train-runs.js';
 
+/** All that the handlers ask for. A handler that asks for what is not here does not compile as a row of ROUTES. */
+export type Services = ScoreRouteServices &
+  JobRouteServices &
+  RunServices &
+  DatasetRouteServices &
+  ModelRouteServices &
+  HealthRouteServices;
+
 /** Every route of the service, in the order of the documentation. A new one: a file here and its row. */
-export const ROUTES: readonly Route[] = [
+export const ROUTES: readonly Route<Services>[] = [
   score,
   compare,
   rank,

@@ -3,16 +3,21 @@ import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import Type from 'typebox';
 import { QalignError } from '../../base/errors.js';
-import { createJob } from '../jobs/create.js';
+import { createJob, type JobCreateServices } from '../jobs/create.js';
 import { csvFile, csvLines } from '../jobs/results.js';
 import type { StoredJob } from '../jobs/store.js';
-import { defineRoute, type Call } from '../route.js';
+import type { Caller } from '../http/caller.js';
+import { defineRoute } from '../route.js';
 import { EXAMPLE_JOB, EXAMPLE_KEY } from '../../api/examples.js';
 import { EXAMPLE_PICTURE } from '../../media/probe-picture.js';
 import { Job, JobBody, JobList, JobListQuery, JobParams, JobQuery, ResultsQuery } from '../../api/jobs.js';
 import { streamEvents } from '../http/sse.js';
 
 const NDJSON = 'application/x-ndjson';
+
+export interface JobRouteServices extends JobCreateServices {
+  readonly ending: AbortSignal;
+}
 
 export const createJobs = defineRoute({
   method: 'post',
@@ -64,10 +69,10 @@ export const createJobs = defineRoute({
       text: { type: NDJSON, body: `{"id":"a","base64":"${EXAMPLE_PICTURE}"}\n` },
     },
   ],
-  async handle(call) {
-    const { ending, jobs } = call.services;
+  async handle(call, services: JobRouteServices) {
+    const { ending, jobs } = services;
     if (ending.aborted) throw new QalignError('SHUTTING_DOWN', 'The service is ending; try again later.');
-    const { job, replayed } = await createJob(call);
+    const { job, replayed } = await createJob(call, services);
     call.res.set({ Location: `/v1/jobs/${job.id}`, ...(replayed ? { 'Idempotency-Replayed': 'true' } : {}) });
     call.answer(202, toJson(jobs.current(job.id) ?? job, jobs.pace(job.id)));
   },
@@ -82,8 +87,7 @@ export const listJobs = defineRoute({
   query: JobListQuery,
   answers: { 200: { description: 'the jobs', schema: JobList } },
   examples: [{ name: 'those that run', status: 200, query: { status: 'running', limit: '10' } }],
-  async handle(call) {
-    const { jobStore, jobs } = call.services;
+  async handle(call, { jobStore, jobs }: JobRouteServices) {
     const { limit = 50, offset = 0, status } = call.query;
     const owner = call.client.scopes.includes('admin') ? undefined : call.client.name;
     const rows = jobStore.list({ owner, status, limit, offset }).map(({ id }) => jobs.current(id) as StoredJob);
@@ -101,7 +105,8 @@ export const showJob = defineRoute({
   answers: { 200: { description: 'the job', schema: Job } },
   errors: ['JOB_NOT_FOUND'],
   examples: [{ name: 'the job of the example above', status: 200, params: { id: EXAMPLE_JOB } }],
-  handle: async (call) => call.answer(200, toJson(find(call), call.services.jobs.pace(call.params.id))),
+  handle: async (call, { jobs }: JobRouteServices) =>
+    call.answer(200, toJson(find(call, jobs), jobs.pace(call.params.id))),
 });
 
 export const cancelJob = defineRoute({
@@ -114,9 +119,9 @@ export const cancelJob = defineRoute({
   answers: { 200: { description: 'the job; one that had ended is left as it is', schema: Job } },
   errors: ['JOB_NOT_FOUND'],
   examples: [{ name: 'the job of the example above', status: 200, params: { id: EXAMPLE_JOB } }],
-  async handle(call) {
-    const job = find(call);
-    call.answer(200, toJson(call.services.jobs.cancel(job.id) ?? job, undefined));
+  async handle(call, { jobs }: JobRouteServices) {
+    const job = find(call, jobs);
+    call.answer(200, toJson(jobs.cancel(job.id) ?? job, undefined));
   },
 });
 
@@ -140,10 +145,10 @@ export const jobResults = defineRoute({
     { name: 'as CSV', status: 200, params: { id: EXAMPLE_JOB }, query: { format: 'csv' } },
     { name: 'as JSON lines', status: 200, params: { id: EXAMPLE_JOB } },
   ],
-  async handle(call) {
-    const { req, res, services } = call;
-    const job = find(call);
-    const file = join(services.jobs.folder(job.id), 'results.jsonl');
+  async handle(call, { jobs }: JobRouteServices) {
+    const { req, res } = call;
+    const job = find(call, jobs);
+    const file = join(jobs.folder(job.id), 'results.jsonl');
     const format =
       call.query.format ?? (req.accepts([NDJSON, 'application/json', 'text/csv']) === 'text/csv' ? 'csv' : 'ndjson');
     res.set('Cache-Control', 'no-store').type(format === 'csv' ? 'text/csv' : NDJSON);
@@ -172,27 +177,26 @@ export const jobEvents = defineRoute({
   examples: [
     { name: 'from the second event on', status: 200, params: { id: EXAMPLE_JOB }, headers: { 'Last-Event-ID': '1' } },
   ],
-  async handle(call) {
-    const { jobs, jobStore } = call.services;
-    const { id } = find(call);
-    await streamEvents(
-      call,
-      join(jobs.folder(id), 'events.jsonl'),
-      () => jobStore.get(id)?.finishedAt !== undefined && !jobs.isActive(id),
-    );
+  async handle(call, { jobs, jobStore, ending }: JobRouteServices) {
+    const { id } = find(call, jobs);
+    await streamEvents(call, {
+      file: join(jobs.folder(id), 'events.jsonl'),
+      ended: () => jobStore.get(id)?.finishedAt !== undefined && !jobs.isActive(id),
+      ending,
+    });
   },
 });
 
 /** A job of another key does not exist for this one. */
-function find(call: Call<{ id: string }>): StoredJob {
-  const job = call.services.jobs.current(call.params.id);
+function find(call: Caller<{ id: string }>, jobs: JobRouteServices['jobs']): StoredJob {
+  const job = jobs.current(call.params.id);
   if (job === undefined || (job.owner !== call.client.name && !call.client.scopes.includes('admin')))
     throw new QalignError('JOB_NOT_FOUND', `There is no job ${call.params.id}; GET /v1/jobs lists yours.`);
   return job;
 }
 
 /** A file or its first bytes, with ranges. */
-function sendBytes(call: Call, file: string, bytes: number | undefined): Promise<void> {
+function sendBytes(call: Caller, file: string, bytes: number | undefined): Promise<void> {
   const { res } = call;
   if (bytes === 0) return Promise.resolve(void res.status(200).end());
   return new Promise((resolve, reject) => {

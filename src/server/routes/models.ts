@@ -1,7 +1,12 @@
-import { defineRoute, type Call } from '../route.js';
+import { defineRoute } from '../route.js';
 import { ModelList, ModelParams, ModelRow } from '../../api/models.js';
 import { QalignError } from '../../base/errors.js';
 import { DEFAULT_MODEL, modelNames } from '../../config/models.js';
+import type { ModelPool } from '../score/model-pool.js';
+
+export interface ModelRouteServices {
+  readonly models: ModelPool;
+}
 
 export const listModels = defineRoute({
   method: 'get',
@@ -11,7 +16,7 @@ export const listModels = defineRoute({
   summary: 'what can be loaded and what is',
   answers: { 200: { description: 'all models that are described here', schema: ModelList } },
   examples: [{ name: 'all', status: 200 }],
-  handle: async (call) => call.answer(200, { models: await call.services.models.rows() }),
+  handle: async (call, { models }: ModelRouteServices) => call.answer(200, { models: await models.rows() }),
 });
 
 export const loadModel = defineRoute({
@@ -24,13 +29,12 @@ export const loadModel = defineRoute({
   answers: { 200: { description: 'it is loaded', schema: ModelRow } },
   errors: ['CONFIG_NOT_FOUND', 'MODEL_NOT_FOUND', 'MODEL_DOWNLOAD_FAILED', 'OVERLOADED'],
   examples: [{ name: 'one that is there already', status: 200, params: { id: DEFAULT_MODEL } }],
-  async handle(call) {
-    const { models } = call.services;
+  async handle(call, { models }: ModelRouteServices) {
     const { id } = call.params;
     if (!models.loaded.has(id) && !(await modelNames()).includes(id))
       throw new QalignError('CONFIG_NOT_FOUND', `There is no model "${id}"; see GET /v1/models.`);
     await models.load(id);
-    call.answer(200, await rowOf(call, id));
+    call.answer(200, await rowOf(models, id));
   },
 });
 
@@ -44,16 +48,16 @@ export const unloadModel = defineRoute({
   answers: { 200: { description: 'it is gone', schema: ModelRow } },
   errors: ['MODEL_NOT_LOADED'],
   examples: [{ name: 'one that is not loaded', status: 409, params: { id: 'one-align' } }],
-  async handle(call) {
-    const row = await rowOf(call, call.params.id);
-    await call.services.models.unload(call.params.id);
+  async handle(call, { models }: ModelRouteServices) {
+    const row = await rowOf(models, call.params.id);
+    await models.unload(call.params.id);
     const { weights_sha256: _w, precision: _p, workers_ready: _r, ...rest } = row;
     call.answer(200, { ...rest, state: 'available' });
   },
 });
 
-async function rowOf(call: Pick<Call, 'services'>, id: string): Promise<ModelRow> {
-  const row = (await call.services.models.rows()).find((one) => one.id === id);
+async function rowOf(models: ModelPool, id: string): Promise<ModelRow> {
+  const row = (await models.rows()).find((one) => one.id === id);
   if (row === undefined) throw new QalignError('CONFIG_NOT_FOUND', `There is no model "${id}"; see GET /v1/models.`);
   return row;
 }

@@ -1,15 +1,21 @@
 import { once } from 'node:events';
 import { problemWith } from '../../../bridge/validate.js';
 import { QalignError } from '../../base/errors.js';
-import { fingerprintOf, type Remembered } from '../http/idempotency.js';
-import { defineRoute, type Call } from '../route.js';
+import type { Caller } from '../http/caller.js';
+import { keyOf, type Idempotency, type Remembered } from '../http/idempotency.js';
+import { defineRoute } from '../route.js';
 import { EXAMPLE_PICTURE } from '../../media/probe-picture.js';
-import { ScoreAnswer, ScoreBody, ScoredInput } from '../../api/score.js';
-import { SCORE_FORM } from '../../api/form.js';
-import { collect, scoreItems, toAnswer } from '../score/score-items.js';
-import { withOrder, type ScoreOrder } from '../score/score-request.js';
+import { SCORE_FORM, ScoreAnswer, ScoreBody, ScoredInput } from '../../api/score.js';
+import { collect, scoreItems, toAnswer, type ScoreServices } from '../score/score-items.js';
+import { fingerprintOf, withScoreRequest, type ScoreRequest } from '../score/score-request.js';
 
 const NDJSON = 'application/x-ndjson';
+
+/** What the routes that score and answer at once take. */
+export interface ScoreRouteServices extends ScoreServices {
+  readonly idempotency: Idempotency;
+  readonly ending: AbortSignal;
+}
 
 export const score = defineRoute({
   method: 'post',
@@ -52,13 +58,13 @@ export const score = defineRoute({
       body: { items: [{ base64: EXAMPLE_PICTURE }, { base64: EXAMPLE_PICTURE }] },
     },
   ],
-  async handle(call) {
-    checkBeforeReading(call);
-    await withOrder(call, ScoreBody, async (order) => {
+  async handle(call, services: ScoreRouteServices) {
+    checkBeforeReading(services);
+    await withScoreRequest(call, ScoreBody, services, async (request) => {
       const lines = call.req.accepts(['application/json', NDJSON]) === NDJSON;
-      if (lines && call.req.get('idempotency-key') === undefined) return stream(call, order);
-      const { status, body, replayed } = await answerOnce(call, order, async () =>
-        toAnswer(call, await collect(scoreItems(call, order))),
+      if (lines && call.req.get('idempotency-key') === undefined) return stream(call, request, services);
+      const { status, body, replayed } = await answerOnce(call, request, services, async () =>
+        toAnswer(call, await collect(scoreItems(call, request, services))),
       );
       if (replayed) call.res.set('Idempotency-Replayed', 'true');
       const answer = requireAnswer(body);
@@ -75,12 +81,14 @@ export const score = defineRoute({
 
 /** With an Idempotency-Key the work is done once. */
 export async function answerOnce(
-  call: Call,
-  order: ScoreOrder,
+  call: Caller,
+  request: ScoreRequest,
+  { idempotency }: Pick<ScoreRouteServices, 'idempotency'>,
   work: () => Promise<Remembered>,
 ): Promise<Remembered & { replayed: boolean }> {
-  if (call.req.get('idempotency-key') === undefined) return { ...(await work()), replayed: false };
-  return call.services.idempotency.answer(call, await fingerprintOf(call, order), work);
+  const key = keyOf(call);
+  if (key === undefined) return { ...(await work()), replayed: false };
+  return idempotency.answer(key, await fingerprintOf(call.req.path, request), work);
 }
 
 function requireAnswer(body: unknown): ScoreAnswer {
@@ -91,8 +99,7 @@ function requireAnswer(body: unknown): ScoreAnswer {
 }
 
 /** An overloaded service says so before it reads a body. */
-export function checkBeforeReading(call: Call): void {
-  const { models, admission, config, ending } = call.services;
+export function checkBeforeReading({ models, admission, config, ending }: ScoreRouteServices): void {
   if (ending.aborted) throw new QalignError('SHUTTING_DOWN', 'The service is ending; try another or try again later.');
   if (models.loaded.size === 0) models.get();
   const [scorer] = models.loaded.values();
@@ -100,9 +107,9 @@ export function checkBeforeReading(call: Call): void {
   if (scorer !== undefined && models.loaded.size === 1) admission.check(scorer, config.request_ms);
 }
 
-async function stream(call: Call, order: ScoreOrder): Promise<void> {
+async function stream(call: Caller, request: ScoreRequest, services: ScoreServices): Promise<void> {
   const { res } = call;
-  for await (const item of scoreItems(call, order)) {
+  for await (const item of scoreItems(call, request, services)) {
     const problem = problemWith(ScoredInput, item);
     if (problem !== undefined)
       throw new QalignError('INTERNAL', `An item of /v1/score does not match its schema at ${problem}.`);

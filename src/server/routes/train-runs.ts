@@ -3,12 +3,20 @@ import { basename, join } from 'node:path';
 import Type from 'typebox';
 import { QalignError } from '../../base/errors.js';
 import { summarise } from '../../runs/run-directory.js';
-import { defineRoute, type Call } from '../route.js';
+import type { Caller } from '../http/caller.js';
+import { defineRoute } from '../route.js';
 import { EXAMPLE_TRAIN_RUN } from '../../api/examples.js';
 import { TrainRun, TrainRunBody, TrainRunList, TrainRunParams, RunListQuery } from '../../api/runs.js';
-import { readJson } from '../score/score-request.js';
+import { readJson } from '../http/json-body.js';
 import { streamEvents } from '../http/sse.js';
-import { common, createServiceRun, findServiceRun, listServiceRuns, resumeServiceRun } from '../runs/create.js';
+import {
+  common,
+  createServiceRun,
+  findServiceRun,
+  listServiceRuns,
+  resumeServiceRun,
+  type RunServices,
+} from '../runs/create.js';
 import { settleTraining } from '../runs/recipes.js';
 import type { ServiceRun } from '../runs/store.js';
 
@@ -47,11 +55,11 @@ export const createTrainRun = defineRoute({
       },
     },
   ],
-  async handle(call) {
-    const { ending, places } = call.services;
+  async handle(call, services: RunServices) {
+    const { config, ending, places, redactError } = services;
     if (ending.aborted) throw new QalignError('SHUTTING_DOWN', 'The service is ending; try again later.');
-    const recipe = await settleTraining(await readJson(call, TrainRunBody), places).catch(call.services.hidden);
-    const { run: made, replayed } = createServiceRun(call, 'run', recipe.name, recipe);
+    const recipe = await settleTraining(await readJson(call, TrainRunBody, config), places).catch(redactError);
+    const { run: made, replayed } = createServiceRun(call, services, 'run', recipe.name, recipe);
     call.res.set({ Location: `/v1/train_runs/${made.id}`, ...(replayed ? { 'Idempotency-Replayed': 'true' } : {}) });
     call.answer(202, await toJson(made));
   },
@@ -66,7 +74,8 @@ export const listTrainRuns = defineRoute({
   query: RunListQuery,
   answers: { 200: { description: 'the runs', schema: TrainRunList } },
   examples: [{ name: 'those that failed', status: 200, query: { status: 'failed' } }],
-  handle: async (call) => call.answer(200, { train_runs: await Promise.all(listServiceRuns(call, 'run').map(toJson)) }),
+  handle: async (call, services: RunServices) =>
+    call.answer(200, { train_runs: await Promise.all(listServiceRuns(call, services, 'run').map(toJson)) }),
 });
 
 export const showTrainRun = defineRoute({
@@ -79,9 +88,9 @@ export const showTrainRun = defineRoute({
   answers: { 200: { description: 'the run', schema: TrainRun } },
   errors: ['RUN_NOT_FOUND'],
   examples: [UNKNOWN],
-  async handle(call) {
-    const made = findServiceRun(call);
-    call.answer(200, { ...(await toJson(made)), recipe: call.services.hideIn(made.recipe) });
+  async handle(call, services: RunServices) {
+    const made = findServiceRun(call, services);
+    call.answer(200, { ...(await toJson(made)), recipe: services.redact(made.recipe) });
   },
 });
 
@@ -100,7 +109,7 @@ export const trainRunEvents = defineRoute({
   },
   errors: ['RUN_NOT_FOUND', 'MALFORMED'],
   examples: [UNKNOWN],
-  handle: (call) => followServiceRun(call),
+  handle: (call, services: RunServices) => followServiceRun(call, services),
 });
 
 export const stopTrainRun = defineRoute({
@@ -114,9 +123,9 @@ export const stopTrainRun = defineRoute({
   answers: { 202: { description: 'asked to stop; a run that had ended is left as it is', schema: TrainRun } },
   errors: ['RUN_NOT_FOUND'],
   examples: [UNKNOWN],
-  async handle(call) {
-    const made = findServiceRun(call);
-    call.services.runQueue.stop(made.id);
+  async handle(call, services: RunServices) {
+    const made = findServiceRun(call, services);
+    services.runQueue.stop(made.id);
     call.answer(202, await toJson(made));
   },
 });
@@ -131,14 +140,18 @@ export const resumeTrainRun = defineRoute({
   answers: { 202: { description: 'it goes on; a completed run is left as it is', schema: TrainRun } },
   errors: ['RUN_NOT_FOUND', 'RUN_ACTIVE', 'PATH_FORBIDDEN'],
   examples: [UNKNOWN],
-  handle: async (call) => call.answer(202, await toJson(await resumeServiceRun(call))),
+  handle: async (call, services: RunServices) => call.answer(202, await toJson(await resumeServiceRun(call, services))),
 });
 
 /** The stream of a training or an evaluation. */
-export function followServiceRun(call: Call<{ id: string }>): Promise<void> {
-  const { runQueue } = call.services;
-  const { id } = findServiceRun(call);
-  return streamEvents(call, join(runQueue.folder(id), 'events.jsonl'), () => !runQueue.isActive(id));
+export function followServiceRun(call: Caller<{ id: string }>, services: RunServices): Promise<void> {
+  const { runQueue, ending } = services;
+  const { id } = findServiceRun(call, services);
+  return streamEvents(call, {
+    file: join(runQueue.folder(id), 'events.jsonl'),
+    ended: () => !runQueue.isActive(id),
+    ending,
+  });
 }
 
 async function toJson(made: ServiceRun): Promise<TrainRun> {

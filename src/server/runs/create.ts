@@ -1,22 +1,35 @@
 import { createHash } from 'node:crypto';
+import type { ServeConfig } from '../../config/serve.js';
 import { QalignError } from '../../base/errors.js';
 import { keyOf } from '../http/idempotency.js';
 import { idOf } from '../../api/ids.js';
-import type { Call } from '../route.js';
-import { requireStillInRoot } from './recipes.js';
-import type { ServiceRun, RunKind } from './store.js';
+import type { Caller } from '../http/caller.js';
+import type { Redactor } from '../http/redact-paths.js';
+import { requireStillInRoot, type Places } from './recipes.js';
+import type { RunQueue } from './queue.js';
+import type { ServiceRun, RunKind, ServiceRunStore } from './store.js';
+
+/** What trainings and evaluations take. */
+export interface RunServices extends Redactor {
+  readonly config: ServeConfig;
+  readonly runQueue: RunQueue;
+  readonly runStore: ServiceRunStore;
+  /** What requests may name on the disk. */
+  readonly places: Places;
+  readonly ending: AbortSignal;
+}
 
 /**
  * Accepts a training or evaluation: it lies in the store before this returns. With an Idempotency-Key a repeated
  * request finds the first.
  */
 export function createServiceRun(
-  call: Call,
+  call: Caller,
+  { runQueue, runStore }: RunServices,
   kind: RunKind,
   name: string,
   recipe: object,
 ): { run: ServiceRun; replayed: boolean } {
-  const { runQueue, runStore } = call.services;
   const key = keyOf(call);
   const id = idOf(kind, key);
   const fingerprint = createHash('sha256').update(JSON.stringify(recipe)).digest('hex');
@@ -46,9 +59,9 @@ export function createServiceRun(
   return { run, replayed: false };
 }
 
-/** A run of another key does not exist for this one. */
-export function findServiceRun(call: Call<{ id: string }>): ServiceRun {
-  const run = call.services.runQueue.current(call.params.id);
+/** ServiceRun of another key does not exist for this one. */
+export function findServiceRun(call: Caller<{ id: string }>, { runQueue }: RunServices): ServiceRun {
+  const run = runQueue.current(call.params.id);
   if (run === undefined || (run.owner !== call.client.name && !call.client.scopes.includes('admin')))
     throw new QalignError('RUN_NOT_FOUND', `There is no ${call.params.id}; GET the list to see yours.`);
   return run;
@@ -56,10 +69,10 @@ export function findServiceRun(call: Call<{ id: string }>): ServiceRun {
 
 /** Those of this key, newest first; all of them for admin. */
 export function listServiceRuns(
-  call: Call<unknown, { limit?: number; offset?: number; status?: ServiceRun['status'] }>,
+  call: Caller<unknown, { limit?: number; offset?: number; status?: ServiceRun['status'] }>,
+  { runQueue, runStore }: RunServices,
   kind: RunKind,
 ): ServiceRun[] {
-  const { runQueue, runStore } = call.services;
   const { limit = 50, offset = 0, status } = call.query;
   const owner = call.client.scopes.includes('admin') ? undefined : call.client.name;
   return runStore.list({ kind, owner, status, limit, offset }).map((run) => runQueue.current(run.id) ?? run);
@@ -68,11 +81,11 @@ export function listServiceRuns(
 /**
  * Goes on with what was stopped, interrupted or failed. @throws QalignError RUN_ACTIVE, RUN_NOT_FOUND, PATH_FORBIDDEN
  */
-export async function resumeServiceRun(call: Call<{ id: string }>): Promise<ServiceRun> {
-  const { runQueue, runStore, ending, places, hidden } = call.services;
-  const { kind, recipe } = findServiceRun(call);
-  await requireStillInRoot(kind, recipe, places).catch(hidden);
-  const run = findServiceRun(call);
+export async function resumeServiceRun(call: Caller<{ id: string }>, services: RunServices): Promise<ServiceRun> {
+  const { runQueue, runStore, ending, places, redactError } = services;
+  const { kind, recipe } = findServiceRun(call, services);
+  await requireStillInRoot(kind, recipe, places).catch(redactError);
+  const run = findServiceRun(call, services);
   if (ending.aborted) throw new QalignError('SHUTTING_DOWN', 'The service is ending; try again later.');
   if (runQueue.isActive(run.id))
     throw new QalignError('RUN_ACTIVE', `${run.id} is ${run.status}; there is nothing to resume.`);

@@ -68,100 +68,128 @@ interface State {
  * among them.
  */
 export function createAdmission(now: () => number = () => performance.now()): Admission {
-  const ahead = new WeakMap<Scorer, State>();
+  const states = new WeakMap<Scorer, State>();
   const of = (scorer: Scorer): State => {
-    let state = ahead.get(scorer);
+    let state = states.get(scorer);
     if (state === undefined)
-      ahead.set(scorer, (state = { frames: 0, bias: 1, drained: { frames: 0, ms: 0 }, drainedAt: now() }));
+      states.set(scorer, (state = { frames: 0, bias: 1, drained: { frames: 0, ms: 0 }, drainedAt: now() }));
     return state;
   };
   let refusedAt = -Infinity;
-  const predict = (scorer: Scorer, frames = 1): number | undefined => {
-    const state = of(scorer);
-    const pace = paceOf(scorer, state.frames + frames);
-    if (pace === undefined) return undefined;
-    const seen =
-      state.frames >= BACKLOG && state.drained.frames >= BACKLOG
-        ? state.drained.ms / state.drained.frames
-        : pace.perFrameMs;
-    return (
-      state.bias *
-      (pace.onceMs +
-        Math.max(seen, state.frames >= BACKLOG ? 0 : pace.perFrameMs) * (state.frames + frames + pace.bulkFrames))
-    );
-  };
+  /** The prediction in ms, 0 while nothing is known. Throws where that is too late. */
   const require = (scorer: Scorer, frames: number, withinMs: number): number => {
-    const { engine } = scorer.load();
-    if (engine !== undefined && engine.workers.every(({ ready }) => !ready))
-      throw new QalignError('NO_WORKER', 'No worker is ready; they are being started again.', {
-        details: { retry_after_s: 5, reason: 'no_worker' },
-      });
-    const expected = predict(scorer, frames);
-    const late =
-      expected === undefined
-        ? of(scorer).frames + frames > UNKNOWN_FRAMES && of(scorer).frames > 0
-        : expected > withinMs * MARGIN && of(scorer).frames > 0;
-    if (late || withinMs <= 0) {
+    requireWorker(scorer);
+    const state = of(scorer);
+    const expected = predictMs(scorer, state, frames);
+    if (withinMs <= 0 || isTooLate(state, frames, expected, withinMs)) {
       refusedAt = now();
-      const waitS = Math.max(1, ((expected ?? withinMs * 2) - withinMs * MARGIN) / 1000);
-      throw new QalignError(
-        'OVERLOADED',
-        `The answer would take about ${Math.ceil((expected ?? withinMs) / 1000)} s and is wanted within ${Math.max(0, withinMs / 1000).toFixed(1)} s; try again in ${Math.ceil(waitS)} s.`,
-        { details: { retry_after_s: waitS, reason: 'overload' } },
-      );
+      throw overloaded(expected, withinMs);
     }
     return expected ?? 0;
   };
-  /** Counts only where there is a backlog before and after: else nothing says that it went as fast as it can. */
-  const drain = (state: State, frames: number): void => {
-    const at = now();
-    if (state.frames >= BACKLOG) {
-      const ms = at - state.drainedAt;
-      const kept = 0.5 ** (ms / FORGET_MS);
-      state.drained = { frames: state.drained.frames * kept + frames, ms: state.drained.ms * kept + ms };
-    }
-    state.drainedAt = at;
-  };
   return {
-    predict,
+    predict: (scorer, frames = 1) => predictMs(scorer, of(scorer), frames),
     refusing: () => now() - refusedAt < REFUSED_MS,
     check: (scorer, withinMs) => void require(scorer, 1, withinMs),
     admit(scorer, frames, withinMs) {
       const predictedMs = require(scorer, frames, withinMs);
-      const state = of(scorer);
-      const started = now();
-      const biasThen = state.bias;
-      let left = frames;
-      if (state.frames < BACKLOG) state.drainedAt = started;
-      state.frames += frames;
-      const done = (count: number, inTime = true): void => {
-        const some = Math.min(left, count);
-        if (some === 0) return;
-        drain(state, inTime ? some : 0);
-        left -= some;
-        state.frames -= some;
-      };
-      return {
-        order: scorer.ticket(),
-        predictedMs,
-        grow(more) {
-          left += more;
-          state.frames += more;
-        },
-        done,
-        close(heard) {
-          // what is left went away unanswered: no pace of ours
-          state.frames -= left;
-          left = 0;
-          if (!heard || predictedMs <= 0) return;
-          // against what would have been said without the correction: correcting the corrected swings to and fro, a
-          // queue's length late
-          const ratio = ((now() - started) / predictedMs) * biasThen;
-          state.bias = state.bias * 0.95 + 0.05 * Math.min(2, Math.max(0.5, ratio));
-        },
-      };
+      return openTicket({ order: scorer.ticket(), predictedMs, frames, state: of(scorer), now });
     },
   };
+}
+
+function requireWorker(scorer: Scorer): void {
+  const { engine } = scorer.load();
+  if (engine !== undefined && engine.workers.every(({ ready }) => !ready))
+    throw new QalignError('NO_WORKER', 'No worker is ready; they are being started again.', {
+      details: { retry_after_s: 5, reason: 'no_worker' },
+    });
+}
+
+/** When `frames` that came now would be answered, in ms; undefined while nothing is known. */
+function predictMs(scorer: Scorer, state: State, frames: number): number | undefined {
+  const pace = paceOf(scorer, state.frames + frames);
+  if (pace === undefined) return undefined;
+  const seen =
+    state.frames >= BACKLOG && state.drained.frames >= BACKLOG
+      ? state.drained.ms / state.drained.frames
+      : pace.perFrameMs;
+  return (
+    state.bias *
+    (pace.onceMs +
+      Math.max(seen, state.frames >= BACKLOG ? 0 : pace.perFrameMs) * (state.frames + frames + pace.bulkFrames))
+  );
+}
+
+/** The only request is never too late: nothing is ahead of it. */
+function isTooLate(state: State, frames: number, expectedMs: number | undefined, withinMs: number): boolean {
+  if (state.frames <= 0) return false;
+  return expectedMs === undefined ? state.frames + frames > UNKNOWN_FRAMES : expectedMs > withinMs * MARGIN;
+}
+
+function overloaded(expectedMs: number | undefined, withinMs: number): QalignError {
+  const waitS = Math.max(1, ((expectedMs ?? withinMs * 2) - withinMs * MARGIN) / 1000);
+  return new QalignError(
+    'OVERLOADED',
+    `The answer would take about ${Math.ceil((expectedMs ?? withinMs) / 1000)} s and is wanted within ${Math.max(0, withinMs / 1000).toFixed(1)} s; try again in ${Math.ceil(waitS)} s.`,
+    { details: { retry_after_s: waitS, reason: 'overload' } },
+  );
+}
+
+/** Takes the place of `frames` in the state until its `done` and `close` give it back. */
+function openTicket({
+  order,
+  predictedMs,
+  frames,
+  state,
+  now,
+}: {
+  order: number;
+  predictedMs: number;
+  frames: number;
+  state: State;
+  now: () => number;
+}): Ticket {
+  const started = now();
+  const biasThen = state.bias;
+  let left = frames;
+  if (state.frames < BACKLOG) state.drainedAt = started;
+  state.frames += frames;
+  return {
+    order,
+    predictedMs,
+    grow(more) {
+      left += more;
+      state.frames += more;
+    },
+    done(count, inTime = true) {
+      const some = Math.min(left, count);
+      if (some === 0) return;
+      drain(state, inTime ? some : 0, now());
+      left -= some;
+      state.frames -= some;
+    },
+    close(heard) {
+      // what is left went away unanswered: no pace of ours
+      state.frames -= left;
+      left = 0;
+      if (!heard || predictedMs <= 0) return;
+      // against what would have been said without the correction: correcting the corrected swings to and fro, a
+      // queue's length late
+      const ratio = ((now() - started) / predictedMs) * biasThen;
+      state.bias = state.bias * 0.95 + 0.05 * Math.min(2, Math.max(0.5, ratio));
+    },
+  };
+}
+
+/** Counts only where there is a backlog before and after: else nothing says that it went as fast as it can. */
+function drain(state: State, frames: number, at: number): void {
+  if (state.frames >= BACKLOG) {
+    const ms = at - state.drainedAt;
+    const kept = 0.5 ** (ms / FORGET_MS);
+    state.drained = { frames: state.drained.frames * kept + frames, ms: state.drained.ms * kept + ms };
+  }
+  state.drainedAt = at;
 }
 
 /** What a frame costs when many wait, what a request costs by itself, and what of the bulk lane goes first. */

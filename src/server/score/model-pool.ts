@@ -36,7 +36,8 @@ export interface ModelPoolParts {
 /** A picture that everything is tried with before a model counts as loaded, and that gives the first latencies. */
 const PROBE = Buffer.from(EXAMPLE_PICTURE, 'base64');
 
-export function createModelPool({ config, log, createScorer, onBatch, signal }: ModelPoolParts): ModelPool {
+export function createModelPool(parts: ModelPoolParts): ModelPool {
+  const { config, log } = parts;
   const loaded = new Map<string, Scorer>();
   const loading = new Map<string, Promise<Scorer>>();
 
@@ -48,23 +49,7 @@ export function createModelPool({ config, log, createScorer, onBatch, signal }: 
         { details: { retry_after_s: 60, reason: 'models' } },
       );
     log.info('loading', { model: name });
-    const scorer = await createScorer({
-      model: name,
-      device: config.device,
-      precision: config.precision,
-      offline: config.offline,
-      maxBatchFrames: config.max_batch_frames ?? undefined,
-      revive: true,
-      onBatch: (batch) => onBatch(name, batch),
-      log,
-      signal,
-    });
-    try {
-      for (let i = 0; i < 3; i++) await scorer.score({ input: 'probe', kind: 'image', media: PROBE });
-    } catch (error) {
-      await scorer.close();
-      throw error;
-    }
+    const scorer = await createProbedScorer(name, parts);
     loaded.set(name, scorer);
     log.info('loaded', {
       model: name,
@@ -79,38 +64,16 @@ export function createModelPool({ config, log, createScorer, onBatch, signal }: 
     get(asked) {
       const name = asked ?? config.models[0] ?? '';
       const scorer = loaded.get(name);
-      if (scorer !== undefined) return scorer;
-      if (loading.has(name))
-        throw new QalignError('NO_WORKER', `The model "${name}" is being loaded.`, {
-          details: { retry_after_s: 5, reason: 'loading' },
-        });
-      throw new QalignError(
-        'MODEL_NOT_LOADED',
-        `The model "${name.slice(0, 100)}" is not loaded; loaded ${loaded.size === 1 ? 'is' : 'are'} ${[...loaded.keys()].join(', ') || 'none'}.`,
-      );
+      if (scorer === undefined) throw unavailable(name, loaded, loading);
+      return scorer;
     },
     async rows() {
       const described = await describeModels();
       const names = new Set([...described.map(({ name }) => name), ...loaded.keys(), ...loading.keys()]);
-      return [...names].map((id): ModelRow => {
-        const description = described.find(({ name }) => name === id);
+      return [...names].map((id) => {
         const scorer = loaded.get(id);
-        return {
-          id,
-          title: description?.title ?? id,
-          state: scorer !== undefined ? 'loaded' : loading.has(id) ? 'loading' : 'available',
-          default: id === config.models[0],
-          untrained: description?.untrained ?? false,
-          tasks: structuredClone(description?.tasks ?? {}) as ModelRow['tasks'],
-          licence: description?.licence ?? '',
-          ...(scorer === undefined
-            ? {}
-            : {
-                weights_sha256: scorer.model.weights_sha256,
-                precision: scorer.model.precision,
-                workers_ready: scorer.load().engine?.workers.filter(({ ready }) => ready).length ?? 0,
-              }),
-        };
+        const state = scorer !== undefined ? 'loaded' : loading.has(id) ? 'loading' : 'available';
+        return toRow({ id, state, isDefault: id === config.models[0], scorer }, described);
       });
     },
     async load(name) {
@@ -135,6 +98,73 @@ export function createModelPool({ config, log, createScorer, onBatch, signal }: 
       loaded.clear();
       await Promise.allSettled(all.map((scorer) => scorer.close()));
     },
+  };
+}
+
+/** A scorer that has scored the probe picture, so that it works and its latencies are known. */
+async function createProbedScorer(
+  name: string,
+  { config, log, createScorer, onBatch, signal }: ModelPoolParts,
+): Promise<Scorer> {
+  const scorer = await createScorer({
+    model: name,
+    device: config.device,
+    precision: config.precision,
+    offline: config.offline,
+    maxBatchFrames: config.max_batch_frames ?? undefined,
+    revive: true,
+    onBatch: (batch) => onBatch(name, batch),
+    log,
+    signal,
+  });
+  try {
+    for (let i = 0; i < 3; i++) await scorer.score({ input: 'probe', kind: 'image', media: PROBE });
+  } catch (error) {
+    await scorer.close();
+    throw error;
+  }
+  return scorer;
+}
+
+/** Why there is no scorer of this name. */
+function unavailable(
+  name: string,
+  loaded: ReadonlyMap<string, Scorer>,
+  loading: ReadonlyMap<string, unknown>,
+): QalignError {
+  if (loading.has(name))
+    return new QalignError('NO_WORKER', `The model "${name}" is being loaded.`, {
+      details: { retry_after_s: 5, reason: 'loading' },
+    });
+  return new QalignError(
+    'MODEL_NOT_LOADED',
+    `The model "${name.slice(0, 100)}" is not loaded; loaded ${loaded.size === 1 ? 'is' : 'are'} ${[...loaded.keys()].join(', ') || 'none'}.`,
+  );
+}
+
+type Description = Awaited<ReturnType<typeof describeModels>>[number];
+
+/** A model that is not described has its name alone. */
+function toRow(
+  { id, state, isDefault, scorer }: Pick<ModelRow, 'id' | 'state'> & { isDefault: boolean; scorer: Scorer | undefined },
+  described: readonly Description[],
+): ModelRow {
+  const description = described.find(({ name }) => name === id);
+  return {
+    id,
+    title: description?.title ?? id,
+    state,
+    default: isDefault,
+    untrained: description?.untrained ?? false,
+    tasks: structuredClone(description?.tasks ?? {}) as ModelRow['tasks'],
+    licence: description?.licence ?? '',
+    ...(scorer === undefined
+      ? {}
+      : {
+          weights_sha256: scorer.model.weights_sha256,
+          precision: scorer.model.precision,
+          workers_ready: scorer.load().engine?.workers.filter(({ ready }) => ready).length ?? 0,
+        }),
   };
 }
 

@@ -7,14 +7,14 @@ import { fetchInto } from '../../media/url.js';
 import type { ScoreSource } from '../../recipes/score/score.js';
 import { resolveInRoot } from '../http/path-root.js';
 import type { ItemSource } from '../../api/score.js';
-import { isFull, keep, type Hold, type Tidy, type Upload } from '../http/upload.js';
+import { isFull, retain, type BodyStorage, type Cleanup, type Upload } from '../http/upload.js';
 
 export interface SourceRules {
   readonly root: string | null;
   readonly allowUrls: boolean;
   readonly limits: Partial<MediaLimits>;
-  /** Where fetched bytes are kept. */
-  readonly hold: Hold;
+  /** Where fetched bytes are retained. */
+  readonly storage: BodyStorage;
   /** Which addresses may be fetched from; public ones by default. */
   readonly isAllowed?: ((address: string) => boolean) | undefined;
 }
@@ -34,15 +34,15 @@ export function nameOf(item: ItemSource | Upload, index: number): string {
 }
 
 /**
- * An item of a request or of a job's list → what the scorer takes. Throws what is wrong with it. `tidy` gets what lets
- * go of fetched bytes.
+ * An item of a request or of a job's list → what the scorer takes. Throws what is wrong with it. `cleanup` gets
+ * what frees fetched bytes.
  */
 export async function toSource(
   item: ItemSource | Upload,
   index: number,
   rules: SourceRules,
   signal: AbortSignal,
-  tidy: Tidy,
+  cleanup: Cleanup,
 ): Promise<ScoreSource> {
   const input = nameOf(item, index);
   if ('media' in item) return { input, kind: await kindOfMedia(item.media), media: item.media };
@@ -57,7 +57,7 @@ export async function toSource(
     return { input, kind: kindOfBytes(media), media };
   }
   if (!rules.allowUrls) throw new QalignError('MEDIA_URL_FORBIDDEN', 'This service fetches no URLs; upload the file.');
-  const media = await fetchInto(item.url ?? '', (bytes) => keep(bytes, rules.hold, tidy).catch(asDiskFull), {
+  const media = await fetchInto(item.url ?? '', (bytes) => retain(bytes, rules.storage, cleanup).catch(asDiskFull), {
     limits: rules.limits,
     signal,
     ...(rules.isAllowed === undefined ? {} : { isAllowed: rules.isAllowed }),

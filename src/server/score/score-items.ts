@@ -1,23 +1,56 @@
+/** The boundary of src/server/score: from a request to scores in time; nothing of routes, jobs or runs. */
+import { isFailure, type ScoreOutcome } from '../../api/result.js';
+import type { ScoreAnswer, ScoredInput } from '../../api/score.js';
 import { QalignError } from '../../base/errors.js';
 import { deadline } from '../../base/first-signal.js';
 import type { Task } from '../../prompts/conversation.js';
-import { isFailure, type ScoreOutcome } from '../../api/result.js';
 import type { Scorer, ScoreSource } from '../../recipes/score/score.js';
-import { CLIP_FRAMES, type Ticket } from './admission.js';
+import type { Caller } from '../http/caller.js';
 import { errorBody } from '../http/error-handler.js';
-import type { Tidy } from '../http/upload.js';
+import { withoutPath } from '../http/redact-paths.js';
+import type { Cleanup } from '../http/upload.js';
+import type { Metrics } from '../metrics.js';
+import { CLIP_FRAMES, type Admission, type Ticket } from './admission.js';
+import type { ModelPool } from './model-pool.js';
 import { mediaLimits, nameOf, toSource } from './request-source.js';
-import type { Call } from '../route.js';
-import type { ScoreAnswer, ScoredInput } from '../../api/score.js';
-import type { ScoreOrder } from './score-request.js';
+import type { RequestServices, ScoreRequest } from './score-request.js';
 
-/** Scores the items of an order side by side and gives each as it finishes. Ends early only when the client is gone. */
-export async function* scoreItems(call: Call, order: ScoreOrder): AsyncGenerator<ScoredInput, void, undefined> {
-  const { config, models, admission, metrics } = call.services;
-  const scorer = models.get(order.model);
+/** What scoring a request takes. */
+export interface ScoreServices extends RequestServices {
+  readonly models: ModelPool;
+  readonly admission: Admission;
+  readonly metrics: Pick<Metrics, 'items' | 'predictedWait'>;
+  /** Which addresses URLs may lead to; undefined: public ones. */
+  readonly isAllowedAddress: ((address: string) => boolean) | undefined;
+}
+
+/** What the items of a request share. */
+interface ItemContext {
+  readonly call: Caller;
+  readonly request: ScoreRequest;
+  readonly services: ScoreServices;
+  readonly scorer: Scorer;
+  readonly tasks: readonly Task[];
+  readonly ticket: Ticket;
+  /** Aborted when the client is gone or the time is over. */
+  readonly signal: AbortSignal;
+  /** Aborted when the time is over. */
+  readonly late: AbortSignal;
+}
+
+/**
+ * Scores the items of a request side by side and gives each as it finishes. Ends early only when the client is gone.
+ */
+export async function* scoreItems(
+  call: Caller,
+  request: ScoreRequest,
+  services: ScoreServices,
+): AsyncGenerator<ScoredInput, void, undefined> {
+  const { config, models, admission, metrics } = services;
+  const scorer = models.get(request.model);
   // its time runs from when the request came, not from when its body was read
-  const withinMs = Math.min(order.timeout_ms ?? config.request_ms, config.request_ms) - call.ageMs();
-  const ticket = admission.admit(scorer, order.items.length, withinMs);
+  const withinMs = Math.min(request.timeout_ms ?? config.request_ms, config.request_ms) - call.ageMs();
+  const ticket = admission.admit(scorer, request.items.length, withinMs);
   metrics.predictedWait.observe(ticket.predictedMs / 1000);
   const { signal, late, release } = deadline(
     withinMs,
@@ -25,51 +58,37 @@ export async function* scoreItems(call: Call, order: ScoreOrder): AsyncGenerator
     call.gone,
   );
   try {
-    const tasks = order.tasks ?? scorer.defaultTasks;
-    yield* asTheyFinish(
-      order.items.map((_, index) => scoreOne(call, scorer, order, index, tasks, ticket, signal, late)),
-    );
+    const tasks = request.tasks ?? scorer.defaultTasks;
+    const context = { call, request, services, scorer, tasks, ticket, signal, late };
+    yield* asTheyFinish(request.items.map((_, index) => scoreOne(index, context)));
   } finally {
     release();
     ticket.close(!call.gone.aborted);
   }
 }
 
-async function scoreOne(
-  call: Call,
-  scorer: Scorer,
-  order: ScoreOrder,
-  index: number,
-  tasks: readonly Task[],
-  ticket: Ticket,
-  signal: AbortSignal,
-  late: AbortSignal,
-): Promise<ScoredInput> {
-  const { config, metrics, isAllowedAddress: isAllowed, spool, memory } = call.services;
-  const tidy: Tidy = [];
-  const item = order.items[index] as ScoreOrder['items'][number];
+async function scoreOne(index: number, context: ItemContext): Promise<ScoredInput> {
+  const { call, request, services, tasks, ticket, signal, late } = context;
+  const { config, metrics, isAllowedAddress: isAllowed, spool, memory } = services;
+  const cleanup: Cleanup = [];
+  const item = request.items[index] as ScoreRequest['items'][number];
   const input = nameOf(item, index);
   const limits = mediaLimits(config);
   let frames = 1;
   let results: ScoreOutcome[];
   let media: ScoreSource['media'] | undefined;
   try {
-    const source = await toSource(
-      item,
-      index,
-      { root: config.root, allowUrls: config.allow_urls, limits, isAllowed, hold: { spool, memory } },
-      signal,
-      tidy,
-    );
+    const rules = { root: config.root, allowUrls: config.allow_urls, limits, isAllowed, storage: { spool, memory } };
+    const source = await toSource(item, index, rules, signal, cleanup);
     media = source.media;
     if (source.kind === 'video') {
       ticket.grow(CLIP_FRAMES - frames);
       frames = CLIP_FRAMES;
     }
-    results = await scorer.score(source, {
+    results = await context.scorer.score(source, {
       tasks,
-      scale: order.scale,
-      prompt: order.prompt,
+      scale: request.scale,
+      prompt: request.prompt,
       limits,
       lane: 'interactive',
       ticket: ticket.order,
@@ -83,7 +102,7 @@ async function scoreOne(
       : toItemError(error);
     results = tasks.map((task) => ({ input, task, error: { code, message } }));
   } finally {
-    await Promise.all(tidy.map(async (one) => one()));
+    await Promise.all(cleanup.map(async (one) => one()));
   }
   ticket.done(frames, !late.aborted);
   const answer = {
@@ -96,21 +115,18 @@ async function scoreOne(
   return answer;
 }
 
-/** An order that is wrong as a whole (unknown prompt, task of another model) is refused as a whole. */
+/** A request that is wrong as a whole (unknown prompt, task of another model) is refused as a whole. */
 function toItemError(error: unknown): QalignError {
   if (!(error instanceof QalignError) || error.code === 'CONFIG_NOT_FOUND' || error.code === 'TASK_UNSUPPORTED')
     throw error;
   return error;
 }
 
-/** Messages of decoders name the file, and where the service keeps it is nobody's business. */
-export function withoutPath(outcome: ScoreOutcome, media: ScoreSource['media'] | undefined): ScoreOutcome {
-  if (!isFailure(outcome) || typeof media !== 'string') return outcome;
-  return { ...outcome, error: { ...outcome.error, message: outcome.error.message.replaceAll(media, outcome.input) } };
-}
-
 /** The answer as a whole. Where nothing was scored it carries the first failure and has its status. */
-export function toAnswer(call: Call, unordered: readonly ScoredInput[]): { status: number; body: ScoreAnswer } {
+export function toAnswer(
+  { requestId }: Pick<Caller, 'requestId'>,
+  unordered: readonly ScoredInput[],
+): { status: number; body: ScoreAnswer } {
   const items = [...unordered].sort((a, b) => a.index - b.index);
   const outcomes = items.flatMap(({ results }) => results);
   const failures = outcomes.filter(isFailure);
@@ -118,7 +134,7 @@ export function toAnswer(call: Call, unordered: readonly ScoredInput[]): { statu
   const first = failures[0];
   if (first === undefined || counts.scored > 0) return { status: 200, body: { items, ...counts } };
   const error = new QalignError(first.error.code as QalignError['code'], first.error.message);
-  return { status: error.httpStatus, body: { items, ...counts, ...errorBody(error, call.requestId) } };
+  return { status: error.httpStatus, body: { items, ...counts, ...errorBody(error, requestId) } };
 }
 
 export async function collect<T>(items: AsyncIterable<T>): Promise<T[]> {

@@ -1,55 +1,47 @@
-import express from 'express';
-import type { Static, TObject } from 'typebox';
-import { QalignError } from '../../base/errors.js';
-import { deadline } from '../../base/first-signal.js';
-import { withMemory } from '../http/memory-budget.js';
-import { fromWords, requireValid, type Call } from '../route.js';
+import { createHash } from 'node:crypto';
+import { createReadStream } from 'node:fs';
+import type { Request } from 'express';
+import type { TObject } from 'typebox';
 import { ScoreFields, type ItemSource } from '../../api/score.js';
-import { readForm, type Upload } from '../http/upload.js';
+import { QalignError } from '../../base/errors.js';
+import type { ServeConfig } from '../../config/serve.js';
+import type { Caller } from '../http/caller.js';
+import { inTime, readJson } from '../http/json-body.js';
+import { withMemory } from '../http/memory-budget.js';
+import { readForm, type BodyStorage, type Upload } from '../http/upload.js';
+import { fromWords } from '../http/valid.js';
 
 /** What a request wants scored, however it was sent. */
-export interface ScoreOrder extends ScoreFields {
+export interface ScoreRequest extends ScoreFields {
   readonly items: readonly (ItemSource | Upload)[];
 }
 
-const isForm = (call: Pick<Call, 'req'>): boolean => call.req.is('multipart/form-data') !== false;
-
-/** A JSON body, checked. @throws QalignError BODY_UNSUPPORTED, BODY_TOO_LARGE, MALFORMED, BODY_INVALID */
-export async function readJson<S extends TObject>(
-  call: Pick<Call, 'req' | 'res' | 'services' | 'ageMs' | 'gone'>,
-  schema: S,
-): Promise<Static<S>> {
-  const { req, res, services } = call;
-  if (req.is('application/json') === false || req.is('application/json') === null)
-    throw new QalignError(
-      'BODY_UNSUPPORTED',
-      `The route takes application/json, not "${(req.get('content-type') ?? 'nothing').slice(0, 100)}".`,
-    );
-  const parse = express.json({ limit: services.config.limits.body_mb * 1024 ** 2, type: 'application/json' });
-  await inTime(
-    call,
-    () =>
-      new Promise<void>((resolve, reject) =>
-        parse(req, res, (error?: unknown) => (error instanceof Error ? reject(error) : resolve())),
-      ),
-  );
-  return requireValid(schema, req.body, 'body');
+/** What reading a request takes. */
+export interface RequestServices extends BodyStorage {
+  readonly config: ServeConfig;
 }
 
 /**
- * Reads the body of a scoring request, hands it to `work`, and lets go of all it held afterwards. Pictures come as
- * files of a form, or in JSON as base64, URL or server path.
+ * Reads the body of a scoring request, hands it to `work`, and frees all it retained afterwards. Pictures come as files
+ * of a form, or in JSON as base64, URL or server path.
  */
-export async function withOrder<T>(call: Call, schema: TObject, work: (order: ScoreOrder) => Promise<T>): Promise<T> {
-  const { config, memory, spool } = call.services;
-  if (!isForm(call)) {
+export async function withScoreRequest<T>(
+  call: Caller,
+  schema: TObject,
+  { config, memory, spool }: RequestServices,
+  work: (request: ScoreRequest) => Promise<T>,
+): Promise<T> {
+  const { req } = call;
+  if (!isForm(req)) {
     const most = config.limits.body_mb * 1024 ** 2;
-    return withMemory(memory, Math.min(most, Number(call.req.get('content-length') ?? most)), async () =>
-      work(checkCount(call, (await readJson(call, schema)) as unknown as ScoreOrder)),
-    );
+    return withMemory(memory, Math.min(most, Number(req.get('content-length') ?? most)), async () => {
+      const request = (await readJson(call, schema, config)) as unknown as ScoreRequest;
+      requireCount(request, config.limits.items);
+      return work(request);
+    });
   }
   const limits = { files: config.limits.items, fileBytes: config.limits.upload_mb * 1024 ** 2, spool, memory };
-  const form = await inTime(call, (signal) => readForm(call.req, limits, signal));
+  const form = await inTime(call, config, (signal) => readForm(req, limits, signal));
   try {
     if (form.files.length === 0)
       throw new QalignError('BODY_INVALID', 'The form has no file; add one, e.g. curl -F file=@photo.jpg.');
@@ -59,36 +51,25 @@ export async function withOrder<T>(call: Call, schema: TObject, work: (order: Sc
   }
 }
 
-/**
- * A body that trickles in holds memory and a connection: what is not here when the request should be answered is not
- * waited for.
- */
-async function inTime<T>(
-  call: Pick<Call, 'ageMs' | 'services' | 'gone'>,
-  read: (signal: AbortSignal) => Promise<T>,
-): Promise<T> {
-  const { request_ms: within } = call.services.config;
-  const { signal, release } = deadline(
-    within - call.ageMs(),
-    () => new QalignError('DEADLINE_EXCEEDED', `The body did not arrive within ${within / 1000} s.`),
-    call.gone,
-  );
-  try {
-    const stopped = new Promise<never>((_, reject) =>
-      signal.addEventListener('abort', () => reject(signal.reason as QalignError), { once: true }),
-    );
-    return await Promise.race([read(signal), stopped]);
-  } finally {
-    release();
-  }
-}
+const isForm = (req: Request): boolean => req.is('multipart/form-data') !== false;
 
-function checkCount(call: Call, order: ScoreOrder): ScoreOrder {
-  const most = call.services.config.limits.items;
-  if (order.items.length > most)
+function requireCount({ items }: ScoreRequest, most: number): void {
+  if (items.length > most)
     throw new QalignError(
       'BODY_TOO_LARGE',
-      `The request has ${order.items.length} items; at most ${most} are taken at a time, more as a job (POST /v1/jobs).`,
+      `The request has ${items.length} items; at most ${most} are taken at a time, more as a job (POST /v1/jobs).`,
     );
-  return order;
+}
+
+/** A hash of what is asked at a path, whatever the boundary of the form and wherever its files lie. */
+export async function fingerprintOf(path: string, { items, ...settings }: ScoreRequest): Promise<string> {
+  const hash = createHash('sha256').update(JSON.stringify([path, settings]));
+  for (const item of items) {
+    if (!('media' in item)) hash.update(JSON.stringify(item));
+    else if (typeof item.media === 'string')
+      for await (const chunk of createReadStream(item.media)) hash.update(chunk as Buffer);
+    else hash.update(item.media);
+    hash.update(`\n${'media' in item ? item.name : ''}\n`);
+  }
+  return hash.digest('hex');
 }

@@ -3,7 +3,7 @@ import { connect, type AddressInfo } from 'node:net';
 import { afterEach, describe, expect, it } from 'vitest';
 import { silentLogger } from '../../../src/base/logger.js';
 import { createMetrics } from '../../../src/server/metrics.js';
-import { createTurnstile, type Turnstile } from '../../../src/server/http/flood-guard.js';
+import { createFloodGuard, type FloodGuard } from '../../../src/server/http/flood-guard.js';
 import { startService, withoutPython } from '../start-service.js';
 
 const ends: (() => void)[] = [];
@@ -11,7 +11,7 @@ afterEach(() => {
   for (const end of ends.splice(0)) end();
 });
 
-/** A turnstile before something that answers when `release` is called. */
+/** A flood guard before something that answers when `release` is called. */
 async function flooded(refusing: boolean): Promise<{
   late: { ms: number };
   url: string;
@@ -23,7 +23,7 @@ async function flooded(refusing: boolean): Promise<{
   const late = { ms: 0 };
   let [count, isOpen] = [0, false];
   const waiting: (() => void)[] = [];
-  const turnstile: Turnstile = createTurnstile(
+  const guard: FloodGuard = createFloodGuard(
     (req, res) => {
       count++;
       req.resume();
@@ -32,9 +32,9 @@ async function flooded(refusing: boolean): Promise<{
     },
     { metrics, log: silentLogger, waitS: () => 3.2, refusing: () => refusing, lateMs: () => late.ms },
   );
-  const server: Server = createServer(turnstile.handle);
+  const server: Server = createServer(guard.handle);
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  ends.push(() => (turnstile.close(), server.closeAllConnections(), server.close()));
+  ends.push(() => (guard.close(), server.closeAllConnections(), server.close()));
   const release = (): void => {
     isOpen = true;
     for (const answer of waiting.splice(0)) answer();
@@ -53,7 +53,7 @@ const statuses = async (answers: readonly Promise<Response>[]): Promise<number[]
   (await Promise.all(answers)).map(({ status }) => status);
 const several = (count: number, url: string): Promise<Response>[] => Array.from({ length: count }, () => post(url));
 
-describe('the turnstile', () => {
+describe('the flood guard', () => {
   it.each([
     ['others are refused and the loop is a little late', true, 8],
     ['the loop is very late', false, 150],

@@ -1,0 +1,18 @@
+import { createHash, randomBytes } from 'node:crypto';
+
+/** What a key may be for; `admin` includes the others. */
+export const SCOPES = ['score', 'jobs', 'train', 'admin'] as const;
+export type Scope = (typeof SCOPES)[number];
+
+/** What a route asks of its client. `open`: nothing, not even a key; `any`: a key of any scope. */
+export type RouteScope = Scope | 'open' | 'any';
+
+/** Who asks. Without keys there is one client, who may do everything and can only come from this machine. */
+export interface Client {
+  readonly name: string;
+  readonly scopes: readonly Scope[];
+}
+
+/** A new key, 256 random bits: nothing to guess, so one round of SHA-256 keeps it safe at rest. */
+export const newKey = (): string => `qa_${randomBytes(32).toString('base64url')}`;
+export const hashKey = (key: string): Buffer => createHash('sha256').update(key).digest();

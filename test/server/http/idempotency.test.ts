@@ -1,0 +1,104 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import type { Db } from '../../../src/base/files/sqlite.js';
+import { createLogger } from '../../../src/base/logger.js';
+import type { Caller } from '../../../src/server/http/caller.js';
+import { createIdempotency, keyOf, type Remembered } from '../../../src/server/http/idempotency.js';
+import { openServiceDatabase } from '../../../src/server/service-database.js';
+
+let folder: string;
+let database: Db;
+let logged: { message: string; reason: unknown }[];
+const log = createLogger((_level, message, fields) => void logged.push({ message, reason: fields?.['reason'] }));
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'qalign-idempotency-'));
+  database = openServiceDatabase(folder);
+});
+afterAll(async () => {
+  database.close();
+  await rm(folder, { recursive: true, force: true });
+});
+beforeEach(() => {
+  logged = [];
+  database.exec('DELETE FROM answers');
+});
+
+/** Work that counts how often it is done. */
+function counted(status = 200): { work: () => Promise<Remembered>; done: () => number } {
+  let done = 0;
+  return { work: async () => ({ status, body: { number: ++done } }), done: () => done };
+}
+
+describe('the same key and request', () => {
+  it('gets the first answer, also after a restart', async () => {
+    const { work, done } = counted();
+    const first = await createIdempotency(database, log).answer('key', 'f', work);
+    const again = await createIdempotency(database, log).answer('key', 'f', work);
+    expect(first).toEqual({ status: 200, body: { number: 1 }, replayed: false });
+    expect(again).toEqual({ ...first, replayed: true });
+    expect([done(), logged]).toEqual([1, []]);
+  });
+
+  it.each([429, 500, 503])('is answered anew where the first answer had status %i', async (status) => {
+    const idempotency = createIdempotency(database, log);
+    const { work, done } = counted(status);
+    for (let i = 0; i < 2; i++) expect((await idempotency.answer('key', 'f', work)).replayed).toBe(false);
+    expect(done()).toBe(2);
+  });
+
+  it('is refused while the first still runs, and after work that failed done again', async () => {
+    const idempotency = createIdempotency(database, log);
+    let fail!: (error: Error) => void;
+    const first = idempotency.answer('key', 'f', () => new Promise((_, reject) => (fail = reject)));
+    const { work } = counted();
+    await expect(idempotency.answer('key', 'f', work)).rejects.toMatchObject({
+      code: 'IDEMPOTENCY_CONFLICT',
+      details: { retry_after_s: 1 },
+    });
+    fail(new Error('lost'));
+    await expect(first).rejects.toThrow('lost');
+    expect((await idempotency.answer('key', 'f', work)).replayed).toBe(false);
+  });
+
+  it('is answered although the answer could not be kept, and the log says so', async () => {
+    const idempotency = createIdempotency(database, log);
+    database.exec('CREATE TRIGGER full BEFORE INSERT ON answers BEGIN SELECT RAISE(FAIL, "disk full"); END');
+    try {
+      const { work, done } = counted();
+      expect(await idempotency.answer('key', 'f', work)).toMatchObject({ status: 200, replayed: false });
+      expect(await idempotency.answer('key', 'f', work)).toMatchObject({ status: 200, replayed: false });
+      expect(done()).toBe(2);
+      expect(logged[0]?.message).toBe('an answer was not kept for its Idempotency-Key');
+      expect(logged[0]?.reason).toMatch(/disk full/);
+    } finally {
+      database.exec('DROP TRIGGER full');
+    }
+  });
+});
+
+it('a key of another request is refused, and keys do not meet', async () => {
+  const idempotency = createIdempotency(database, log);
+  const { work } = counted();
+  await idempotency.answer('one', 'f', work);
+  await expect(idempotency.answer('one', 'g', work)).rejects.toMatchObject({ code: 'IDEMPOTENCY_CONFLICT' });
+  expect((await idempotency.answer('two', 'g', work)).replayed).toBe(false);
+});
+
+describe('the key of a call', () => {
+  const call = (name: string, header: string | undefined): Pick<Caller, 'req' | 'client'> => ({
+    req: { get: () => header } as unknown as Caller['req'],
+    client: { name, scopes: [] },
+  });
+
+  it('holds the client, so that those of two clients differ', () => {
+    expect(keyOf(call('a', 'k'))).toBe('a\nk');
+    expect(keyOf(call('b', 'k'))).not.toBe(keyOf(call('a', 'k')));
+    expect(keyOf(call('a', undefined))).toBeUndefined();
+  });
+
+  it.each(['', ' ', 'a b', 'é', 'x'.repeat(256)])('is refused where it is not visible ASCII: %j', (header) => {
+    expect(() => keyOf(call('a', header))).toThrow(/1 to 255 visible ASCII/);
+  });
+});

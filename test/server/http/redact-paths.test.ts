@@ -1,0 +1,78 @@
+import { mkdir, mkdtemp, rm, symlink } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { ScoreOutcome } from '../../../src/api/result.js';
+import { QalignError } from '../../../src/base/errors.js';
+import { createRedactor, withoutPath } from '../../../src/server/http/redact-paths.js';
+
+let top: string;
+beforeAll(async () => {
+  top = await mkdtemp(join(tmpdir(), 'qalign-redact-'));
+  await mkdir(join(top, 'real/inner'), { recursive: true });
+  await symlink(join(top, 'real'), join(top, 'link'));
+});
+afterAll(() => rm(top, { recursive: true, force: true }));
+
+describe('a redactor', () => {
+  it('takes its folders out of every text of a value, the inner one first', () => {
+    const { redact } = createRedactor([join(top, 'real'), join(top, 'real/inner')]);
+    expect(
+      redact({
+        file: join(top, 'real/a.jpg'),
+        list: [join(top, 'real/inner/b.jpg'), join(top, 'real'), 'elsewhere/c.jpg'],
+        count: 3,
+        none: null,
+      }),
+    ).toEqual({ file: 'a.jpg', list: ['b.jpg', '.', 'elsewhere/c.jpg'], count: 3, none: null });
+    expect(redact(`${top}/real/a.jpg is not there`)).toBe('a.jpg is not there');
+  });
+
+  it('knows a folder also by where its link leads, and one that is not made yet', () => {
+    const { redact } = createRedactor([join(top, 'link'), join(top, 'later')]);
+    expect([join(top, 'link/a'), join(top, 'real/a'), join(top, 'later/a')].map((path) => redact(path))).toEqual([
+      'a',
+      'a',
+      'a',
+    ]);
+  });
+
+  it('leaves the value that it was given as it was', () => {
+    const given = { file: join(top, 'real/a.jpg') };
+    createRedactor([top]).redact(given);
+    expect(given.file).toBe(join(top, 'real/a.jpg'));
+  });
+
+  it('passes errors on with code and details, their message redacted', async () => {
+    const { redactError } = createRedactor([top]);
+    const error = new QalignError('MEDIA_NOT_FOUND', `There is no ${top}/a.jpg.`, { details: { retry_after_s: 1 } });
+    await expect(redactError(error)).rejects.toMatchObject({
+      code: 'MEDIA_NOT_FOUND',
+      message: 'There is no a.jpg.',
+      details: { retry_after_s: 1 },
+      cause: error,
+    });
+    const other = new Error(`${top}/a.jpg`);
+    await expect(redactError(other)).rejects.toBe(other);
+  });
+});
+
+describe('the outcome of an item', () => {
+  const failed: ScoreOutcome = {
+    input: 'mine.jpg',
+    task: 'quality',
+    error: { code: 'MEDIA_CORRUPT', message: '/spool/1234 cannot be decoded: /spool/1234 ends early.' },
+  };
+
+  it('names the item, not the file that it was in', () => {
+    expect(withoutPath(failed, '/spool/1234')).toEqual({
+      ...failed,
+      error: { code: 'MEDIA_CORRUPT', message: 'mine.jpg cannot be decoded: mine.jpg ends early.' },
+    });
+  });
+
+  it('stays as it is where the item was in memory or had no media', () => {
+    expect(withoutPath(failed, new Uint8Array(1))).toBe(failed);
+    expect(withoutPath(failed, undefined)).toBe(failed);
+  });
+});
