@@ -39,7 +39,7 @@ it('is exported as qalign/client, imports nothing at run time, and scores', asyn
     // a project that has installed the package, with nothing of it but the client
     const installed = join(folder, 'node_modules', name);
     await cp(join(packageRoot, 'package.json'), join(installed, 'package.json'));
-    await mkdir(join(installed, 'dist/src/server'), { recursive: true });
+    await mkdir(join(installed, 'dist/src/client'), { recursive: true });
     await writeFile(join(installed, target), code);
     await writeFile(
       join(folder, 'use.mjs'),

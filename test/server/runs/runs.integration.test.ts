@@ -195,7 +195,7 @@ describe('/v1/evaluations', () => {
     expect((await service.client.evaluations.get(first.id)).status).toMatch(/stopped|failed/);
     // a link on the way to the records, turned after they were accepted
     await mkdir(join(root, 'here'));
-    await writeFile(join(root, 'here/list.jsonl'), records.replaceAll('media/', '../../media/'));
+    await writeFile(join(root, 'here/list.jsonl'), records.replaceAll('media/', '../media/'));
     const linked = await service.client.evaluations.create({
       recipe: { ...recipe, name: 'linked', data: [{ name: 'x', records: 'here/list.jsonl' }] },
     });

@@ -115,6 +115,6 @@ describe('makeTable', () => {
 });
 
 it('the committed WebAssembly is what its source compiles to', async () => {
-  const committed = readFileSync(new URL(`../../${RESAMPLE_MODULE_PATH}`, import.meta.url), 'utf8');
+  const committed = readFileSync(new URL(`../../../${RESAMPLE_MODULE_PATH}`, import.meta.url), 'utf8');
   expect(committed).toBe(await buildResampleModule());
 });
