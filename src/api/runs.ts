@@ -1,9 +1,9 @@
 import Type, { type Static } from 'typebox';
 import { closed } from './error.js';
 
-/** Long work that survives the request that asked for it: trainings and evaluations. */
-export const WORK_STATUSES = ['queued', 'running', 'completed', 'stopped', 'failed', 'interrupted'] as const;
-export type WorkStatus = (typeof WORK_STATUSES)[number];
+/** Trainings and evaluations: runs that outlive the request that asked for them. */
+export const RUN_STATUSES = ['queued', 'running', 'completed', 'stopped', 'failed', 'interrupted'] as const;
+export type ServiceRunStatus = (typeof RUN_STATUSES)[number];
 
 const number = Type.Union([Type.Number(), Type.Null()]);
 const count = Type.Integer({ minimum: 0 });
@@ -33,7 +33,7 @@ export type EvaluationBody = Static<typeof EvaluationBody>;
 const common = {
   id: Type.String(),
   name: Type.String(),
-  status: Type.Enum([...WORK_STATUSES], { description: 'interrupted: the service ended under it; resume goes on' }),
+  status: Type.Enum([...RUN_STATUSES], { description: 'interrupted: the service ended under it; resume goes on' }),
   message: Type.Union([Type.String(), Type.Null()]),
   created_at: Type.Number({ description: 'seconds since 1970' }),
   finished_at: number,
@@ -104,13 +104,13 @@ export type EvaluationList = Static<typeof EvaluationList>;
 
 export const TrainRunParams = Type.Object({ id: Type.String({ pattern: '^run_[0-9a-f]{24}$' }) }, closed);
 export const EvaluationParams = Type.Object({ id: Type.String({ pattern: '^eval_[0-9a-f]{24}$' }) }, closed);
-export const WorkListQuery = Type.Object(
+export const RunListQuery = Type.Object(
   {
     limit: Type.Optional(Type.Integer({ minimum: 1, maximum: 1000 })),
     offset: Type.Optional(count),
-    status: Type.Optional(Type.Enum([...WORK_STATUSES])),
+    status: Type.Optional(Type.Enum([...RUN_STATUSES])),
   },
   closed,
 );
 /** What a stream of events carries: `event` names it, "end" is the last. */
-export type WorkEvent = { readonly event: string; readonly time: number; readonly [key: string]: unknown };
+export type RunEvent = { readonly event: string; readonly time: number; readonly [key: string]: unknown };

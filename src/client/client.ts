@@ -10,7 +10,7 @@ import type {
   TrainRun,
   TrainRunBody,
   TrainRunList,
-  WorkEvent,
+  RunEvent,
 } from '../api/runs.js';
 import type { CompareAnswer, ItemSource, RankAnswer, ScoreAnswer, ScoredInput, ScoreFields } from '../api/score.js';
 
@@ -56,11 +56,11 @@ export function createClient(options: ClientOptions) {
     (path: string) =>
     <T>(items: readonly ClientItem[], settings: ScoreFields, extra: CallOptions): Promise<T> =>
       json<T>('POST', path, toBody(items, settings), extra);
-  const work = <T>(path: string) => ({
+  const run = <T>(path: string) => ({
     get: (id: string, extra?: CallOptions) => json<T>('GET', `${path}/${id}`, undefined, extra),
     stop: (id: string, extra?: CallOptions) => json<T>('POST', `${path}/${id}/stop`, undefined, extra),
     resume: (id: string, extra?: CallOptions) => json<T>('POST', `${path}/${id}/resume`, undefined, extra),
-    events: (id: string, extra: EventOptions = {}) => events<WorkEvent>(send, `${path}/${id}/events`, extra),
+    events: (id: string, extra: EventOptions = {}) => events<RunEvent>(send, `${path}/${id}/events`, extra),
   });
   return {
     /** @throws ServiceError when nothing was scored; its `answer` has the items */
@@ -128,12 +128,12 @@ export function createClient(options: ClientOptions) {
     trainRuns: {
       create: (body: TrainRunBody, extra?: CallOptions) => json<TrainRun>('POST', '/v1/train_runs', body, extra),
       list: (extra?: CallOptions) => json<TrainRunList>('GET', '/v1/train_runs', undefined, extra),
-      ...work<TrainRun>('/v1/train_runs'),
+      ...run<TrainRun>('/v1/train_runs'),
     },
     evaluations: {
       create: (body: EvaluationBody, extra?: CallOptions) => json<Evaluation>('POST', '/v1/evaluations', body, extra),
       list: (extra?: CallOptions) => json<EvaluationList>('GET', '/v1/evaluations', undefined, extra),
-      ...work<Evaluation>('/v1/evaluations'),
+      ...run<Evaluation>('/v1/evaluations'),
     },
     datasets: {
       list: (extra?: CallOptions) => json<DatasetList>('GET', '/v1/datasets', undefined, extra),
@@ -276,7 +276,7 @@ export async function* lines(response: Response): AsyncGenerator<string, void, u
   if (rest !== '') yield rest;
 }
 
-export type { ConvertAnswer, ConvertBody, DatasetList, Evaluation, EvaluationBody, TrainRun, TrainRunBody, WorkEvent };
+export type { ConvertAnswer, ConvertBody, DatasetList, Evaluation, EvaluationBody, TrainRun, TrainRunBody, RunEvent };
 export type {
   CompareAnswer,
   Job,

@@ -120,14 +120,14 @@ interface Running {
 
 /** Requests have 70 % of `shutdown_ms` to be answered; then all is cut, and the models have the rest to close. */
 async function end({ config, log, database, services, guard, server, ending, stopping }: Running): Promise<void> {
-  const { jobs, works, models, spool } = services;
+  const { jobs, runQueue, models, spool } = services;
   const over = (): QalignError => new QalignError('SHUTTING_DOWN', 'The service is ending.');
   log.info('ending', { within_ms: config.shutdown_ms });
   ending.abort();
   // a training ends after its step; one whose step is longer sees that its parent is gone and ends then
   const saved = Promise.all([
     jobs.close(),
-    Promise.race([works.close(), sleep(config.shutdown_ms * 0.7, undefined, { ref: false })]),
+    Promise.race([runQueue.close(), sleep(config.shutdown_ms * 0.7, undefined, { ref: false })]),
   ]);
   const closed = new Promise<void>((done) => server.close(() => done()));
   const idle = setInterval(() => server.closeIdleConnections(), 100); // Node keeps those that become idle later

@@ -12,9 +12,9 @@ import { createJobRunner } from './jobs/runner.js';
 import { createJobStore } from './jobs/store.js';
 import { createMetrics, type Metrics } from './metrics.js';
 import type { Services } from './routes/index.js';
-import { createWorkMethods } from './runs/methods.js';
-import { createWorkRunner } from './runs/runner.js';
-import { createWorkStore } from './runs/store.js';
+import { createRunMethods } from './runs/methods.js';
+import { createRunQueue } from './runs/queue.js';
+import { createServiceRunStore } from './runs/store.js';
 import { createAdmission } from './score/admission.js';
 import { createModelPool } from './score/model-pool.js';
 
@@ -60,7 +60,7 @@ export function createServices(parts: ServicesParts): Services & { readonly metr
   const idempotency = createIdempotency(database, log);
   const shared = { config, models, admission, memory, metrics, spool, ending, idempotency, isAllowedAddress };
   const services = { ...shared, jobs, jobStore, ...createRunServices(parts, dataDir) };
-  services.works.recover();
+  services.runQueue.recover();
   jobs.recover();
   return services;
 }
@@ -70,15 +70,15 @@ function createRunServices({ config, database, log }: ServicesParts, dataDir: st
   const runs = resolve(config.runs_dir ?? runsRoot());
   const places = { root: config.root, runs };
   const { redact, redactError } = createRedactor([dataDir, runs, ...(config.root === null ? [] : [config.root])]);
-  const workStore = createWorkStore(database);
-  const works = createWorkRunner({
+  const runStore = createServiceRunStore(database);
+  const runQueue = createRunQueue({
     root: join(dataDir, 'works'),
-    store: workStore,
-    methods: createWorkMethods(places),
+    store: runStore,
+    methods: createRunMethods(places),
     hide: redact,
     log,
   });
-  return { works, workStore, places, redact, redactError };
+  return { runQueue, runStore, places, redact, redactError };
 }
 
 /** The folder of uploads that are scored. What is in it was left by a service that was killed. */

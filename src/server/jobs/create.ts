@@ -71,7 +71,7 @@ export async function createJob(
       fingerprint,
     };
     await scorer.check({ tasks: plan.tasks, prompt: plan.prompt });
-    return await jobs.alone(id, async () => {
+    return await jobs.inTurn(id, async () => {
       const known = jobStore.get(id);
       if (known !== undefined) return { job: sameJob(known, fingerprint), replayed: true };
       const job: StoredJob = {

@@ -2,8 +2,9 @@ import type { Db } from '../../base/files/sqlite.js';
 import type { Task } from '../../prompts/conversation.js';
 import type { Scale } from '../../scoring/levels.js';
 import type { JobStatus } from '../../api/jobs.js';
+import { openServiceTable, type Page } from '../service-table.js';
 
-/** What a job was asked to do; settled when it is accepted, so that a restart changes nothing. */
+/** What a job was asked to do. It is fixed when the job is accepted, so that a restart changes nothing. */
 export interface JobPlan {
   readonly tasks: readonly Task[];
   readonly scale: Scale;
@@ -32,79 +33,55 @@ export interface JobStore {
   save(job: StoredJob): void;
   get(id: string): StoredJob | undefined;
   /** Newest first. */
-  list(filter: {
-    owner: string | undefined;
-    status: JobStatus | undefined;
-    limit: number;
-    offset: number;
-  }): StoredJob[];
-  /** What a restart goes on with, oldest first. */
+  list(filter: Page & { readonly owner: string | undefined; readonly status: JobStatus | undefined }): StoredJob[];
+  /** What a restart continues, oldest first. */
   unfinished(): StoredJob[];
   /** Forgets jobs that ended before this time, in seconds; their ids. */
   removeEnded(before: number): string[];
 }
 
 interface Row {
-  id: string;
-  owner: string;
-  status: JobStatus;
-  settings: string;
-  total: number;
-  done: number;
-  failed: number;
-  result_bytes: number;
-  message: string | null;
-  created_at: number;
-  finished_at: number | null;
+  readonly id: string;
+  readonly owner: string;
+  readonly status: JobStatus;
+  readonly settings: string;
+  readonly total: number;
+  readonly done: number;
+  readonly failed: number;
+  readonly result_bytes: number;
+  readonly message: string | null;
+  readonly created_at: number;
+  readonly finished_at: number | null;
 }
 
 export function createJobStore(database: Db): JobStore {
-  const rows = (sql: string, ...values: unknown[]): StoredJob[] =>
-    (database.prepare(sql).all(...values) as Row[]).map(fromRow);
+  const table = openServiceTable(database, 'jobs', { toRow, fromRow });
   return {
-    insert(job) {
-      database
-        .prepare(
-          'INSERT INTO jobs (id, owner, status, settings, total, done, failed, result_bytes, message, created_at, finished_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)',
-        )
-        .run(
-          job.id,
-          job.owner,
-          job.status,
-          JSON.stringify(job.plan),
-          job.total,
-          job.done,
-          job.failed,
-          job.resultBytes,
-          job.message ?? null,
-          job.createdAt,
-          job.finishedAt ?? null,
-        );
-    },
-    save(job) {
-      database
-        .prepare(
-          'UPDATE jobs SET status = ?, done = ?, failed = ?, result_bytes = ?, message = ?, finished_at = ? WHERE id = ?',
-        )
-        .run(job.status, job.done, job.failed, job.resultBytes, job.message ?? null, job.finishedAt ?? null, job.id);
-    },
-    get: (id) => rows('SELECT * FROM jobs WHERE id = ?', id)[0],
-    list: ({ owner, status, limit, offset }) =>
-      rows(
-        'SELECT * FROM jobs WHERE (?1 IS NULL OR owner = ?1) AND (?2 IS NULL OR status = ?2) ORDER BY created_at DESC, id LIMIT ?3 OFFSET ?4',
-        owner ?? null,
-        status ?? null,
-        limit,
-        offset,
-      ),
-    unfinished: () =>
-      rows("SELECT * FROM jobs WHERE status IN ('queued', 'running', 'waiting') ORDER BY created_at, id"),
+    insert: (job) => table.insert(job),
+    save: (job) => table.update(job, ['status', 'done', 'failed', 'result_bytes', 'message', 'finished_at']),
+    get: (id) => table.get(id),
+    list: ({ owner, status, ...page }) => table.list({ owner, status }, page),
+    unfinished: () => table.inStatus('queued', 'running', 'waiting'),
     removeEnded: (before) =>
       (database.prepare('DELETE FROM jobs WHERE finished_at < ? RETURNING id').all(before) as Pick<Row, 'id'>[]).map(
         ({ id }) => id,
       ),
   };
 }
+
+const toRow = (job: StoredJob): Row => ({
+  id: job.id,
+  owner: job.owner,
+  status: job.status,
+  settings: JSON.stringify(job.plan),
+  total: job.total,
+  done: job.done,
+  failed: job.failed,
+  result_bytes: job.resultBytes,
+  message: job.message ?? null,
+  created_at: job.createdAt,
+  finished_at: job.finishedAt ?? null,
+});
 
 const fromRow = (row: Row): StoredJob => ({
   id: row.id,

@@ -1,29 +1,14 @@
 /** The boundary of src/server/routes: what each path takes and answers; the work lies in score, jobs, runs, recipes. */
 import type { Route } from '../route.js';
-import type { RunServices } from '../runs/create.js';
+import type { RunServices } from '../runs/requests.js';
 import { compare, rank } from './compare.js';
 import { convertDatasets, listDatasets, type DatasetRouteServices } from './datasets.js';
 import { documentationRoutes } from './documentation.js';
-import {
-  createEvaluation,
-  evaluationEvents,
-  listEvaluations,
-  resumeEvaluation,
-  showEvaluation,
-  stopEvaluation,
-} from './evaluations.js';
 import { healthz, metrics, readyz, type HealthRouteServices } from './health.js';
 import { cancelJob, createJobs, jobEvents, jobResults, listJobs, showJob, type JobRouteServices } from './jobs.js';
 import { listModels, loadModel, unloadModel, type ModelRouteServices } from './models.js';
 import { score, type ScoreRouteServices } from './score.js';
-import {
-  createTrainRun,
-  listTrainRuns,
-  resumeTrainRun,
-  showTrainRun,
-  stopTrainRun,
-  trainRunEvents,
-} from './train-runs.js';
+import { evaluationRoutes, trainRunRoutes } from './runs.js';
 
 /** All that the handlers ask for. A handler that asks for what is not here does not compile as a row of ROUTES. */
 export type Services = ScoreRouteServices &
@@ -44,18 +29,8 @@ export const ROUTES: readonly Route<Services>[] = [
   jobResults,
   jobEvents,
   cancelJob,
-  createTrainRun,
-  listTrainRuns,
-  showTrainRun,
-  trainRunEvents,
-  stopTrainRun,
-  resumeTrainRun,
-  createEvaluation,
-  listEvaluations,
-  showEvaluation,
-  evaluationEvents,
-  stopEvaluation,
-  resumeEvaluation,
+  ...trainRunRoutes,
+  ...evaluationRoutes,
   listDatasets,
   convertDatasets,
   listModels,

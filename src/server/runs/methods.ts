@@ -1,15 +1,15 @@
 import { evaluate } from '../../recipes/evaluate/evaluate.js';
 import { resumeRun, train } from '../../recipes/train/train.js';
 import { requireStillInRoot, type Places } from './recipes.js';
-import type { WorkMethod } from './runner.js';
-import type { WorkKind } from './store.js';
+import type { RunMethod } from './perform.js';
+import type { RunKind } from './store.js';
 
 const EVERY_MS = 500;
 
 /** Trainings and evaluations, as the command line does them. */
-export const createWorkMethods = (places: Places): Readonly<Record<WorkKind, WorkMethod>> => ({
-  async run(work, { signal, tell, began }) {
-    await requireStillInRoot('run', work.recipe, places);
+export const createRunMethods = (places: Places): Readonly<Record<RunKind, RunMethod>> => ({
+  async run(run, { signal, tell, began }) {
+    await requireStillInRoot('run', run.recipe, places);
     const seldom = everyNowAndThen();
     const options = {
       runs: places.runs,
@@ -22,13 +22,13 @@ export const createWorkMethods = (places: Places): Readonly<Record<WorkKind, Wor
       // how it ended is told by the service, which has the last word
       onEvent: (event: { readonly event: string }) => void (event.event === 'end' || tell(event)),
     };
-    const result = await (work.folder === undefined ? train(work.recipe, options) : resumeRun(work.folder, options));
+    const result = await (run.folder === undefined ? train(run.recipe, options) : resumeRun(run.folder, options));
     return result.status === 'completed' ? 'completed' : 'stopped';
   },
-  async eval(work, { folder, signal, tell }) {
-    await requireStillInRoot('eval', work.recipe, places);
+  async eval(run, { folder, signal, tell }) {
+    await requireStillInRoot('eval', run.recipe, places);
     const seldom = everyNowAndThen();
-    await evaluate(work.recipe, {
+    await evaluate(run.recipe, {
       out: folder,
       signal,
       onEvent: (event) => (event.event === 'evaluated' ? tell(event) : seldom(() => tell(event))),

@@ -10,7 +10,7 @@ import { QalignError } from '../../base/errors.js';
 import { packageRoot } from '../../base/package-root.js';
 import { isBelow, resolveInRoot } from '../http/path-root.js';
 import type { EvaluationBody, TrainRunBody } from '../../api/runs.js';
-import type { WorkKind } from './store.js';
+import type { RunKind } from './store.js';
 
 /** Where a request may reach: below the root, and into the models of finished runs. */
 export interface Places {
@@ -22,7 +22,7 @@ export interface Places {
  * What a request asks to train, whole and with every path resolved. @throws QalignError CONFIG_*, PATH_FORBIDDEN,
  * MEDIA_NOT_FOUND, RUN_NOT_FOUND
  */
-export async function settleTraining(body: TrainRunBody, places: Places): Promise<TrainRecipe> {
+export async function resolveTraining(body: TrainRunBody, places: Places): Promise<TrainRecipe> {
   const base =
     body.config === undefined
       ? {}
@@ -39,19 +39,19 @@ export async function settleTraining(body: TrainRunBody, places: Places): Promis
   const [train, dev] = await Promise.all(
     [data.train, data.dev].map((files) => Promise.all(files.map((file) => resolveInRoot(places.root, file)))),
   );
-  const settled = {
+  const resolved = {
     ...recipe,
-    model: await settleModel(recipe.model, places),
-    base: recipe.base === null ? null : await settleModel(recipe.base, places),
+    model: await resolveModel(recipe.model, places),
+    base: recipe.base === null ? null : await resolveModel(recipe.base, places),
     encoder_weights: recipe.encoder_weights === null ? null : await resolveInRoot(places.root, recipe.encoder_weights),
     data: { ...data, train: train ?? [], dev: dev ?? [], root: media },
   };
-  await requireStillInRoot('run', settled, places);
-  return settled;
+  await requireStillInRoot('run', resolved, places);
+  return resolved;
 }
 
 /** The same for an evaluation. */
-export async function settleEvaluation(body: EvaluationBody, places: Places): Promise<EvaluateRecipe> {
+export async function resolveEvaluation(body: EvaluationBody, places: Places): Promise<EvaluateRecipe> {
   const base =
     body.config === undefined
       ? {}
@@ -74,26 +74,26 @@ export async function settleEvaluation(body: EvaluationBody, places: Places): Pr
             recipe.ensemble.with.map(async (one) => ({ ...one, csv: await resolveInRoot(places.root, one.csv) })),
           ),
         };
-  const settled = {
+  const resolved = {
     ...recipe,
-    model: await settleModel(recipe.model, places),
-    base: recipe.base === null ? null : await settleModel(recipe.base, places),
+    model: await resolveModel(recipe.model, places),
+    base: recipe.base === null ? null : await resolveModel(recipe.base, places),
     data,
     ensemble,
   };
-  await requireStillInRoot('eval', settled, places);
-  return settled;
+  await requireStillInRoot('eval', resolved, places);
+  return resolved;
 }
 
 /**
- * That a settled recipe reads below the root alone. It may wait for its turn, or be resumed much later: its files, the
- * links on the way to them and the root itself may be others by then.
+ * Checks that a resolved recipe reads below the root alone. A run may wait for its turn, or be resumed much later: its
+ * files, the links on the way to them and the root itself may have changed by then.
  * @throws QalignError PATH_FORBIDDEN
  */
-export async function requireStillInRoot(kind: WorkKind, settled: object, { root, runs }: Places): Promise<void> {
+export async function requireStillInRoot(kind: RunKind, resolved: object, { root, runs }: Places): Promise<void> {
   const { top, records, others, models } = {
     top: await realpath(root ?? '').catch(() => ''),
-    ...(kind === 'run' ? readsOfTraining(settled as TrainRecipe) : readsOfEvaluation(settled as EvaluateRecipe)),
+    ...(kind === 'run' ? readsOfTraining(resolved as TrainRecipe) : readsOfEvaluation(resolved as EvaluateRecipe)),
   };
   const inside = async (path: string, ...tops: string[]): Promise<void> => {
     const real = await realpath(path).catch(() => undefined);
@@ -132,7 +132,7 @@ const readsOfEvaluation = ({ data, model, base, ensemble }: EvaluateRecipe): Rea
  * A described model by name, `run:NAME`, or a folder below the root. Never a hub id: a request must not make the
  * service fetch.
  */
-async function settleModel(model: string, { root, runs }: Places): Promise<string> {
+async function resolveModel(model: string, { root, runs }: Places): Promise<string> {
   const run = /^run:([a-z0-9][a-z0-9._-]*)$/.exec(model)?.[1];
   if (run === undefined) return (await modelNames()).includes(model) ? model : resolveInRoot(root, model, 'folder');
   const folder = join(runs, run, 'model');

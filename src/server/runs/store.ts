@@ -1,15 +1,20 @@
 import type { Db } from '../../base/files/sqlite.js';
-import type { WorkStatus } from '../../api/runs.js';
+import type { ServiceRunStatus } from '../../api/runs.js';
+import { openServiceTable, type Page } from '../service-table.js';
 
-export type WorkKind = 'run' | 'eval';
+export type RunKind = 'run' | 'eval';
 
-export interface Work {
+/**
+ * A training or evaluation that the service was asked for. Not the run directory of src/runs, which a training makes
+ * and which outlives it. The table keeps its first name, works.
+ */
+export interface ServiceRun {
   readonly id: string;
-  readonly kind: WorkKind;
+  readonly kind: RunKind;
   readonly owner: string;
   readonly name: string;
-  status: WorkStatus;
-  /** The whole recipe, settled when it was accepted. */
+  status: ServiceRunStatus;
+  /** The whole recipe, as it was resolved when the run was accepted. */
   readonly recipe: Record<string, unknown>;
   readonly fingerprint: string;
   /** Of a training: its run directory, once there is one. */
@@ -19,82 +24,61 @@ export interface Work {
   finishedAt: number | undefined;
 }
 
-export interface WorkStore {
-  insert(work: Work): void;
-  save(work: Work): void;
-  get(id: string): Work | undefined;
+export interface ServiceRunStore {
+  insert(run: ServiceRun): void;
+  save(run: ServiceRun): void;
+  get(id: string): ServiceRun | undefined;
   /** Newest first. */
-  list(filter: {
-    kind: WorkKind;
-    owner: string | undefined;
-    status: WorkStatus | undefined;
-    limit: number;
-    offset: number;
-  }): Work[];
+  list(
+    filter: Page & {
+      readonly kind: RunKind;
+      readonly owner: string | undefined;
+      readonly status: ServiceRunStatus | undefined;
+    },
+  ): ServiceRun[];
   /** What an earlier process left. */
-  unfinished(): Work[];
+  unfinished(): ServiceRun[];
 }
 
 interface Row {
-  id: string;
-  kind: WorkKind;
-  owner: string;
-  name: string;
-  status: WorkStatus;
-  recipe: string;
-  fingerprint: string;
-  folder: string | null;
-  message: string | null;
-  created_at: number;
-  finished_at: number | null;
+  readonly id: string;
+  readonly kind: RunKind;
+  readonly owner: string;
+  readonly name: string;
+  readonly status: ServiceRunStatus;
+  readonly recipe: string;
+  readonly fingerprint: string;
+  readonly folder: string | null;
+  readonly message: string | null;
+  readonly created_at: number;
+  readonly finished_at: number | null;
 }
 
-export function createWorkStore(database: Db): WorkStore {
-  const rows = (sql: string, ...values: unknown[]): Work[] =>
-    (database.prepare(sql).all(...values) as Row[]).map(fromRow);
+export function createServiceRunStore(database: Db): ServiceRunStore {
+  const table = openServiceTable(database, 'works', { toRow, fromRow });
   return {
-    insert(work) {
-      database
-        .prepare(
-          'INSERT INTO works (id, kind, owner, name, status, recipe, fingerprint, folder, message, created_at, finished_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)',
-        )
-        .run(
-          work.id,
-          work.kind,
-          work.owner,
-          work.name,
-          work.status,
-          JSON.stringify(work.recipe),
-          work.fingerprint,
-          work.folder ?? null,
-          work.message ?? null,
-          work.createdAt,
-          work.finishedAt ?? null,
-        );
-    },
-    save: (work) =>
-      void database
-        .prepare('UPDATE works SET status = ?, folder = ?, message = ?, finished_at = ? WHERE id = ?')
-        .run(work.status, work.folder ?? null, work.message ?? null, work.finishedAt ?? null, work.id),
-    get: (id) => rows('SELECT * FROM works WHERE id = ?', id)[0],
-    list: ({ kind, owner, status, limit, offset }) =>
-      rows(
-        'SELECT * FROM works WHERE kind = ?1 AND (?2 IS NULL OR owner = ?2) AND (?3 IS NULL OR status = ?3) ORDER BY created_at DESC, id LIMIT ?4 OFFSET ?5',
-        kind,
-        owner ?? null,
-        status ?? null,
-        limit,
-        offset,
-      ),
-    unfinished: () => rows("SELECT * FROM works WHERE status IN ('queued', 'running')"),
+    insert: (run) => table.insert(run),
+    save: (run) => table.update(run, ['status', 'folder', 'message', 'finished_at']),
+    get: (id) => table.get(id),
+    list: ({ kind, owner, status, ...page }) => table.list({ kind, owner, status }, page),
+    unfinished: () => table.inStatus('queued', 'running'),
   };
 }
 
-const fromRow = ({ created_at: createdAt, finished_at: finishedAt, recipe, folder, message, ...row }: Row): Work => ({
-  ...row,
-  recipe: JSON.parse(recipe) as Work['recipe'],
+const toRow = ({ createdAt, finishedAt, recipe, folder, message, ...rest }: ServiceRun): Row => ({
+  ...rest,
+  recipe: JSON.stringify(recipe),
+  folder: folder ?? null,
+  message: message ?? null,
+  created_at: createdAt,
+  finished_at: finishedAt ?? null,
+});
+
+const fromRow = ({ created_at, finished_at, recipe, folder, message, ...rest }: Row): ServiceRun => ({
+  ...rest,
+  recipe: JSON.parse(recipe) as ServiceRun['recipe'],
   folder: folder ?? undefined,
   message: message ?? undefined,
-  createdAt,
-  finishedAt: finishedAt ?? undefined,
+  createdAt: created_at,
+  finishedAt: finished_at ?? undefined,
 });

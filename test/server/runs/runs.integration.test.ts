@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { packageRoot } from '../../../src/base/package-root.js';
 import type { ServiceError } from '../../../src/client/client.js';
-import { type WorkEvent } from '../../../src/client/client.js';
+import { type RunEvent } from '../../../src/client/client.js';
 import { makeRecords } from '../../recipes/evaluate/records.js';
 import { startService, withoutPython, type TestService } from '../start-service.js';
 
@@ -44,8 +44,8 @@ const failure = async (promise: Promise<unknown>): Promise<ServiceError> =>
     () => expect.fail('it was answered'),
     (error: unknown) => error as ServiceError,
   );
-const collect = async (stream: AsyncIterable<{ id: number; data: WorkEvent }>): Promise<WorkEvent[]> => {
-  const all: WorkEvent[] = [];
+const collect = async (stream: AsyncIterable<{ id: number; data: RunEvent }>): Promise<RunEvent[]> => {
+  const all: RunEvent[] = [];
   for await (const { data } of stream) all.push(data);
   return all;
 };
@@ -77,7 +77,7 @@ describe('/v1/train_runs', () => {
       'IDEMPOTENCY_CONFLICT',
     );
     let stopped = false;
-    const events: WorkEvent[] = [];
+    const events: RunEvent[] = [];
     for await (const { data } of service.client.trainRuns.events(made.id)) {
       events.push(data);
       if (data.event === 'step' && !stopped) {

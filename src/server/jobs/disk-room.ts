@@ -1,0 +1,32 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { QalignError } from '../../base/errors.js';
+
+/** Between tries to write to a full disk. */
+const RETRY_MS = 2_000;
+
+export interface WaitForRoom {
+  /** Called before each pause, with the message of the failed try. */
+  readonly onWait: (reason: string) => void;
+  /** Its abort ends a pause with an AbortError. */
+  readonly signal: AbortSignal;
+  readonly pause?: (ms: number, value: undefined, options: { signal: AbortSignal }) => Promise<unknown>;
+}
+
+/**
+ * Tries `write` until the disk has room; what is to be written stays in memory meanwhile. @throws whatever `write`
+ * throws, except OUTPUT_UNWRITABLE
+ */
+export async function untilWritten<T>(
+  write: () => Promise<T>,
+  { onWait, signal, pause = sleep }: WaitForRoom,
+): Promise<T> {
+  for (;;) {
+    try {
+      return await write();
+    } catch (error) {
+      if (!(error instanceof QalignError) || error.code !== 'OUTPUT_UNWRITABLE') throw error;
+      onWait(error.message);
+      await pause(RETRY_MS, undefined, { signal });
+    }
+  }
+}

@@ -1,0 +1,51 @@
+import { existsSync, readdirSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Logger } from '../../base/logger.js';
+import type { JobStore } from './store.js';
+
+/** The folders of jobs on the disk: each has the list (manifest.jsonl), the results and the events of one job. */
+export interface JobFolders {
+  of(id: string): string;
+  manifest(id: string): string;
+  results(id: string): string;
+  events(id: string): string;
+  /** Removes what a killed service had not accepted yet. */
+  removeUnknown(): void;
+  /** Removes jobs whose days are over, where days are set. */
+  removeOld(): void;
+}
+
+export function createJobFolders({
+  root,
+  store,
+  keepDays,
+  log,
+}: {
+  readonly root: string;
+  readonly store: Pick<JobStore, 'get' | 'removeEnded'>;
+  readonly keepDays: number | null;
+  readonly log: Logger;
+}): JobFolders {
+  const of = (id: string): string => join(root, id);
+  const remove = (name: string): void => rmSync(of(name), { recursive: true, force: true });
+  return {
+    of,
+    manifest: (id) => join(of(id), 'manifest.jsonl'),
+    results: (id) => join(of(id), 'results.jsonl'),
+    events: (id) => join(of(id), 'events.jsonl'),
+    removeUnknown() {
+      const isUnknown = (name: string): boolean => name.includes('.part-') || store.get(name) === undefined;
+      for (const name of existsSync(root) ? readdirSync(root) : [])
+        if (/^job_[0-9a-f]{24}/.test(name) && isUnknown(name)) remove(name);
+    },
+    removeOld() {
+      if (keepDays === null) return;
+      try {
+        // from the store first: a folder that is left over is unknown at the next start, and removed then
+        store.removeEnded(Date.now() / 1000 - keepDays * 86_400).forEach(remove);
+      } catch (error) {
+        log.warn('old jobs were not removed', { reason: (error as Error).message });
+      }
+    },
+  };
+}

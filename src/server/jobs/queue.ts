@@ -1,0 +1,73 @@
+import type { StoredJob } from './store.js';
+
+/** A job that waits or runs. Only its end, cancelled or not, takes it out of the queue. */
+export interface ActiveJob {
+  readonly job: StoredJob;
+  readonly stop: AbortController;
+  /** Of this process, in ms of `performance.now()`; undefined until items are scored. */
+  startedAt: number | undefined;
+  doneAtStart: number;
+}
+
+/** Jobs in order, `concurrent` of them at a time. */
+export interface JobQueue {
+  add(job: StoredJob): void;
+  find(id: string): ActiveJob | undefined;
+  /** Takes out a job that has not begun. False: it runs, or is not here. */
+  withdraw(entry: ActiveJob): boolean;
+  /** True once `close` was called. */
+  readonly closed: boolean;
+  /** Starts nothing more, stops what runs and waits for it. */
+  close(reason: Error): Promise<void>;
+}
+
+/** `run` never rejects: it keeps the end of its job in the store. */
+export function createJobQueue(concurrent: number, run: (entry: ActiveJob) => Promise<void>): JobQueue {
+  const active = new Map<string, ActiveJob>();
+  const waiting: ActiveJob[] = [];
+  const running = new Set<Promise<void>>();
+  let closed = false;
+
+  const startNext = (): void => {
+    while (!closed && running.size < concurrent) {
+      const next = waiting.shift();
+      if (next === undefined) return;
+      const end = run(next).finally(() => {
+        running.delete(end);
+        active.delete(next.job.id);
+        startNext();
+      });
+      running.add(end);
+    }
+  };
+
+  return {
+    add(job) {
+      const entry: ActiveJob = { job, stop: new AbortController(), startedAt: undefined, doneAtStart: 0 };
+      active.set(job.id, entry);
+      waiting.push(entry);
+      startNext();
+    },
+    find: (id) => active.get(id),
+    withdraw(entry) {
+      const at = waiting.indexOf(entry);
+      if (at < 0) return false;
+      waiting.splice(at, 1);
+      return active.delete(entry.job.id);
+    },
+    get closed() {
+      return closed;
+    },
+    async close(reason) {
+      closed = true;
+      for (const { stop } of active.values()) stop.abort(reason);
+      await Promise.allSettled(running);
+    },
+  };
+}
+
+/** Items per second since this process took the job up; undefined until there is one. */
+export function paceOf(entry: ActiveJob, now = performance.now()): number | undefined {
+  if (entry.startedAt === undefined || entry.job.done === entry.doneAtStart) return undefined;
+  return (entry.job.done - entry.doneAtStart) / ((now - entry.startedAt) / 1000);
+}

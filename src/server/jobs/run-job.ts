@@ -1,0 +1,111 @@
+import type { ServeConfig } from '../../config/serve.js';
+import { QalignError } from '../../base/errors.js';
+import type { Logger } from '../../base/logger.js';
+import { orderedMap } from '../../base/ordered-map.js';
+import { isFailure, type ScoreOutcome } from '../../api/result.js';
+import { untilWritten, type WaitForRoom } from './disk-room.js';
+import type { JobFolders } from './folders.js';
+import { createItemScorer } from './item.js';
+import type { JobJournal } from './journal.js';
+import { readManifest } from './manifest.js';
+import type { ActiveJob } from './queue.js';
+import { openResults, type JobResults } from './results.js';
+import type { StoredJob } from './store.js';
+import type { Metrics } from '../metrics.js';
+import type { ModelPool } from '../score/model-pool.js';
+import type { BodyStorage } from '../http/upload.js';
+
+const SAVE_MS = 500;
+/** Items in flight of a model that is not loaded yet. */
+const UNKNOWN_WIDTH = 128;
+
+export interface RunJobParts {
+  readonly config: ServeConfig;
+  readonly models: ModelPool;
+  readonly metrics: Pick<Metrics, 'items'>;
+  readonly log: Logger;
+  readonly hold: BodyStorage;
+  readonly isAllowedAddress?: ((address: string) => boolean) | undefined;
+  readonly folders: JobFolders;
+  readonly journal: JobJournal;
+  /** True while the service ends: the job stays unfinished and continues at the next start. */
+  readonly isEnding: () => boolean;
+}
+
+/** Scores what the results of a job do not have yet, from its first item on or from where an earlier process ended. */
+export async function runJob(entry: ActiveJob, parts: RunJobParts): Promise<void> {
+  const { job, stop } = entry;
+  const { folders, journal, models } = parts;
+  const wait: WaitForRoom = { signal: stop.signal, onWait: (reason) => journal.note(job, 'waiting', reason) };
+  let results: JobResults | undefined;
+  try {
+    await journal.mend(job.id);
+    await models.load(job.plan.model);
+    results = await untilWritten(() => openResults(folders.results(job.id), job.plan.tasks.length), wait);
+    takeCounts(job, results);
+    Object.assign(entry, { startedAt: performance.now(), doneAtStart: results.items });
+    journal.note(job, 'running');
+    await writeAll(entry, results, scoreRest(entry, results.items, parts), wait, parts);
+    takeCounts(job, results); // who sees it completed sees all of it
+    journal.end(job, 'completed');
+  } catch (error) {
+    endEarly(job, error as Error, parts);
+  } finally {
+    await results?.sync().catch(() => {});
+    if (results !== undefined) takeCounts(job, results);
+    await results?.close().catch(() => {});
+    journal.save(job);
+    if (job.finishedAt !== undefined) await journal.tell(job);
+  }
+}
+
+/** Outcomes of the items from number `done` on, in the order of the list. */
+function scoreRest(
+  { job, stop: { signal } }: ActiveJob,
+  done: number,
+  { config, models, isAllowedAddress, hold, folders, journal }: RunJobParts,
+): AsyncIterable<ScoreOutcome[]> {
+  const onWait = (reason: string): void => journal.note(job, 'waiting', reason);
+  return orderedMap(
+    readManifest(folders.manifest(job.id), done),
+    config.jobs.in_flight ?? models.loaded.get(job.plan.model)?.width() ?? UNKNOWN_WIDTH,
+    createItemScorer({ config, models, plan: job.plan, isAllowedAddress, hold, signal, onWait }),
+    signal,
+  );
+}
+
+async function writeAll(
+  { job }: ActiveJob,
+  results: JobResults,
+  outcomes: AsyncIterable<ScoreOutcome[]>,
+  wait: WaitForRoom,
+  { metrics, journal }: Pick<RunJobParts, 'metrics' | 'journal'>,
+): Promise<void> {
+  let saved = performance.now();
+  for await (const ofItem of outcomes) {
+    await untilWritten(() => results.append(ofItem), wait);
+    metrics.items.inc({ outcome: ofItem.some(isFailure) ? 'failed' : 'scored' });
+    if (job.status !== 'running') journal.note(job, 'running');
+    if (performance.now() - saved < SAVE_MS) continue;
+    await untilWritten(() => results.sync(), wait);
+    takeCounts(job, results);
+    journal.save(job);
+    await journal.tell(job);
+    saved = performance.now();
+  }
+}
+
+/** An error while the service ends, or after the job was cancelled, is not a failure of the job. */
+function endEarly(job: StoredJob, error: Error, { journal, log, isEnding }: RunJobParts): void {
+  if (isEnding()) return journal.save(job);
+  if (job.finishedAt !== undefined) return;
+  const message =
+    error instanceof QalignError
+      ? error.message
+      : 'The job failed in a way the service did not expect; its log has more.';
+  journal.end(job, 'failed', message);
+  log.error('a job failed', { job: job.id, reason: error.message, stack: error.stack });
+}
+
+const takeCounts = (job: StoredJob, { items, failed, bytes }: JobResults): void =>
+  void Object.assign(job, { done: items, failed, resultBytes: bytes });

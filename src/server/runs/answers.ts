@@ -1,0 +1,61 @@
+import { existsSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
+import { basename, join } from 'node:path';
+import type { Evaluation, TrainRun } from '../../api/runs.js';
+import type { EvaluateResult } from '../../recipes/evaluate/evaluate.js';
+import { summarise } from '../../runs/run-directory.js';
+import type { RunServices } from './requests.js';
+import type { ServiceRun } from './store.js';
+
+/** A training as the API shows it: its progress is read from its run directory. */
+export async function trainRunAnswer(run: ServiceRun): Promise<TrainRun> {
+  const { folder } = run;
+  const trained =
+    folder === undefined || !existsSync(join(folder, 'recipe.json')) ? undefined : await summarise(folder);
+  return {
+    ...common(run),
+    run: folder === undefined ? null : basename(folder),
+    step: trained?.step ?? 0,
+    total_steps: trained?.totalSteps ?? null,
+    loss: trained?.loss ?? null,
+    srcc: trained?.srcc ?? null,
+    plcc: trained?.plcc ?? null,
+  };
+}
+
+/** An evaluation as the API shows it: with its result when it is completed. */
+export async function evaluationAnswer(
+  run: ServiceRun,
+  { runQueue, redact }: Pick<RunServices, 'runQueue' | 'redact'>,
+): Promise<Evaluation> {
+  const isOver = run.status === 'completed';
+  return {
+    ...common(run),
+    result: isOver ? redact(await readResult(join(runQueue.folder(run.id), 'evaluation.json'))) : null,
+  };
+}
+
+async function readResult(file: string): Promise<Evaluation['result']> {
+  const { model, score_version, datasets } = JSON.parse(await readFile(file, 'utf8')) as EvaluateResult;
+  return {
+    model: model.id,
+    untrained: model.untrained,
+    weights_sha256: model.weights_sha256,
+    score_version,
+    datasets: datasets.map(({ dataset, records, failed, metrics }) => ({
+      dataset,
+      records,
+      failed: failed.length,
+      metrics: { ...metrics },
+    })),
+  };
+}
+
+const common = ({ id, name, status, message, createdAt, finishedAt }: ServiceRun) => ({
+  id,
+  name,
+  status,
+  message: message ?? null,
+  created_at: createdAt,
+  finished_at: finishedAt ?? null,
+});

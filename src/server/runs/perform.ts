@@ -1,0 +1,62 @@
+import { QalignError } from '../../base/errors.js';
+import type { Logger } from '../../base/logger.js';
+import type { RunJournal } from './journal.js';
+import type { RunKind, ServiceRun } from './store.js';
+
+/**
+ * How one kind of run is performed. Resolves with how it ended. An aborted signal asks it to stop where it can be
+ * resumed.
+ */
+export type RunMethod = (
+  run: ServiceRun,
+  tools: {
+    readonly folder: string;
+    readonly signal: AbortSignal;
+    readonly tell: (event: { readonly event: string }) => void;
+    readonly began: (folder: string) => void;
+  },
+) => Promise<'completed' | 'stopped'>;
+
+export interface PerformParts {
+  readonly methods: Readonly<Record<RunKind, RunMethod>>;
+  readonly journal: RunJournal;
+  readonly hide: (message: string) => string;
+  readonly log: Logger;
+  /** True while the service ends: what is stopped then is interrupted, and can be resumed. */
+  readonly isEnding: () => boolean;
+}
+
+/** One training or evaluation from its start to its end, with its events in order. Never rejects. */
+export async function performRun(run: ServiceRun, signal: AbortSignal, parts: PerformParts): Promise<void> {
+  const { methods, journal, isEnding } = parts;
+  let told = Promise.resolve();
+  try {
+    await journal.prepare(run.id);
+    Object.assign(run, { status: 'running' });
+    journal.save(run);
+    const how = await methods[run.kind](run, {
+      folder: journal.folder(run.id),
+      signal,
+      tell: (event) => void (told = told.then(() => journal.tell(run.id, event))),
+      began(folder) {
+        run.folder = folder;
+        journal.save(run);
+      },
+    });
+    await told;
+    await journal.end(run, isEnding() && how === 'stopped' ? 'interrupted' : how);
+  } catch (error) {
+    await told;
+    if (signal.aborted) await journal.end(run, isEnding() ? 'interrupted' : 'stopped');
+    else await fail(run, error as Error, parts);
+  }
+}
+
+async function fail(run: ServiceRun, error: Error, { journal, hide, log }: PerformParts): Promise<void> {
+  log.error('a training or evaluation failed', { work: run.id, reason: error.message, stack: error.stack });
+  const message =
+    error instanceof QalignError
+      ? hide(error.message)
+      : 'It failed in a way the service did not expect; its log has more.';
+  await journal.end(run, 'failed', message);
+}

@@ -1,0 +1,90 @@
+import { QalignError } from '../../base/errors.js';
+import { createRunJournal, type RunJournalParts } from './journal.js';
+import { performRun, type PerformParts } from './perform.js';
+import type { RunKind, ServiceRun, ServiceRunStore } from './store.js';
+
+export interface RunQueue {
+  /** Its events and, of an evaluation, its predictions and reports. */
+  folder(id: string): string;
+  /** Takes up a run that lies in the store; also again, to resume it. */
+  submit(run: ServiceRun): void;
+  current(id: string): ServiceRun | undefined;
+  isActive(id: string): boolean;
+  /** Asks it to stop; what waits is stopped at once. */
+  stop(id: string): void;
+  /** Marks what an earlier process left as interrupted. */
+  recover(): void;
+  close(): Promise<void>;
+}
+
+export interface RunQueueParts extends RunJournalParts {
+  readonly store: ServiceRunStore;
+  readonly methods: PerformParts['methods'];
+}
+
+interface ActiveRun {
+  readonly run: ServiceRun;
+  readonly stop: AbortController;
+}
+
+/** One training and one evaluation at a time; the others wait in order. */
+export function createRunQueue({ methods, ...parts }: RunQueueParts): RunQueue {
+  const { store, hide, log } = parts;
+  const active = new Map<string, ActiveRun>();
+  const running = new Map<RunKind, Promise<void>>();
+  const waiting: ActiveRun[] = [];
+  const journal = createRunJournal(parts);
+  let closed = false;
+
+  const startNext = (): void => {
+    const at = closed ? -1 : waiting.findIndex(({ run }) => !running.has(run.kind));
+    const [next] = at < 0 ? [] : waiting.splice(at, 1);
+    if (next === undefined) return;
+    const { kind, id } = next.run;
+    const performed = performRun(next.run, next.stop.signal, { methods, journal, hide, log, isEnding: () => closed });
+    running.set(
+      kind,
+      performed.finally(() => {
+        running.delete(kind);
+        active.delete(id);
+        startNext();
+      }),
+    );
+    startNext();
+  };
+
+  return {
+    folder: (id) => journal.folder(id),
+    submit(run) {
+      const entry: ActiveRun = { run, stop: new AbortController() };
+      active.set(run.id, entry);
+      waiting.push(entry);
+      startNext();
+    },
+    current: (id) => active.get(id)?.run ?? store.get(id),
+    isActive: (id) => active.has(id),
+    stop(id) {
+      const entry = active.get(id);
+      if (entry === undefined) return;
+      entry.stop.abort(new QalignError('CANCELLED', 'It was stopped.'));
+      const at = waiting.indexOf(entry);
+      if (at < 0) return;
+      waiting.splice(at, 1);
+      active.delete(id);
+      void journal.end(entry.run, 'stopped');
+    },
+    recover() {
+      for (const run of store.unfinished())
+        void journal.end(run, 'interrupted', 'The service ended meanwhile; resume goes on.');
+    },
+    async close() {
+      closed = true;
+      for (const { stop } of active.values()) stop.abort(new QalignError('SHUTTING_DOWN', 'The service is ending.'));
+      for (const { run } of waiting.splice(0)) {
+        active.delete(run.id);
+        await journal.end(run, 'interrupted', 'The service ended before it began; resume starts it.').catch(() => {});
+      }
+      await Promise.allSettled(running.values());
+    },
+  };
+}

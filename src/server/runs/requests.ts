@@ -1,0 +1,135 @@
+import { createHash } from 'node:crypto';
+import { join } from 'node:path';
+import type { ServeConfig } from '../../config/serve.js';
+import { QalignError } from '../../base/errors.js';
+import { keyOf } from '../http/idempotency.js';
+import { idOf } from '../../api/ids.js';
+import { EvaluationBody, TrainRunBody } from '../../api/runs.js';
+import type { EvaluateRecipe } from '../../config/evaluate.js';
+import type { TrainRecipe } from '../../config/train.js';
+import { checkReady, describeMissing } from '../../recipes/evaluate/ready.js';
+import type { Caller } from '../http/caller.js';
+import { isVisible, visibleOwner } from '../http/ownership.js';
+import { readJson } from '../http/json-body.js';
+import type { Redactor } from '../http/redact-paths.js';
+import { streamEvents } from '../http/sse.js';
+import { requireStillInRoot, resolveEvaluation, resolveTraining, type Places } from './recipes.js';
+import type { RunQueue } from './queue.js';
+import type { ServiceRun, RunKind, ServiceRunStore } from './store.js';
+
+/** What trainings and evaluations take. */
+export interface RunServices extends Redactor {
+  readonly config: ServeConfig;
+  readonly runQueue: RunQueue;
+  readonly runStore: ServiceRunStore;
+  /** What requests may name on the disk. */
+  readonly places: Places;
+  readonly ending: AbortSignal;
+}
+
+/** The recipe that a request asks to train by. */
+export async function readTraining(call: Caller, { config, places, redactError }: RunServices): Promise<TrainRecipe> {
+  return resolveTraining(await readJson(call, TrainRunBody, config), places).catch(redactError);
+}
+
+/** The recipe that a request asks to evaluate by. @throws QalignError EVALUATION_NOT_READY, naming what is missing */
+export async function readEvaluation(
+  call: Caller,
+  { config, places, redactError }: RunServices,
+): Promise<EvaluateRecipe> {
+  const recipe = await resolveEvaluation(await readJson(call, EvaluationBody, config), places).catch(redactError);
+  const { missing } = await checkReady(recipe).catch(redactError);
+  if (missing.length > 0)
+    await redactError(
+      new QalignError(
+        'EVALUATION_NOT_READY',
+        `${recipe.name} cannot be evaluated on this machine:\n${describeMissing(missing)}`,
+      ),
+    );
+  return recipe;
+}
+
+/**
+ * Accepts a training or evaluation: it lies in the store before this returns. With an Idempotency-Key a repeated
+ * request finds the first.
+ */
+export function createServiceRun(
+  call: Caller,
+  { runQueue, runStore }: RunServices,
+  kind: RunKind,
+  recipe: { readonly name: string },
+): { run: ServiceRun; replayed: boolean } {
+  const id = idOf(kind, keyOf(call));
+  const fingerprint = createHash('sha256').update(JSON.stringify(recipe)).digest('hex');
+  const known = runQueue.current(id);
+  if (known !== undefined) {
+    if (known.fingerprint === fingerprint) return { run: known, replayed: true };
+    throw new QalignError(
+      'IDEMPOTENCY_CONFLICT',
+      `This Idempotency-Key made ${known.id} of another recipe; make a new one for each.`,
+    );
+  }
+  const run: ServiceRun = {
+    id,
+    kind,
+    owner: call.client.name,
+    name: recipe.name,
+    status: 'queued',
+    recipe: { ...recipe },
+    fingerprint,
+    folder: undefined,
+    message: undefined,
+    createdAt: Date.now() / 1000,
+    finishedAt: undefined,
+  };
+  runStore.insert(run);
+  runQueue.submit(run);
+  return { run, replayed: false };
+}
+
+/** @throws QalignError RUN_NOT_FOUND, also for a run of another key */
+export function findServiceRun(call: Caller<{ id: string }>, { runQueue }: RunServices): ServiceRun {
+  const run = runQueue.current(call.params.id);
+  if (run === undefined || !isVisible(run, call.client))
+    throw new QalignError('RUN_NOT_FOUND', `There is no ${call.params.id}; GET the list to see yours.`);
+  return run;
+}
+
+/** Those of this key, newest first; all of them for admin. */
+export function listServiceRuns(
+  call: Caller<unknown, { limit?: number; offset?: number; status?: ServiceRun['status'] }>,
+  { runQueue, runStore }: RunServices,
+  kind: RunKind,
+): ServiceRun[] {
+  const { limit = 50, offset = 0, status } = call.query;
+  return runStore
+    .list({ kind, owner: visibleOwner(call.client), status, limit, offset })
+    .map((run) => runQueue.current(run.id) ?? run);
+}
+
+/**
+ * Continues what was stopped, interrupted or failed. @throws QalignError RUN_ACTIVE, RUN_NOT_FOUND, PATH_FORBIDDEN,
+ * SHUTTING_DOWN
+ */
+export async function resumeServiceRun(call: Caller<{ id: string }>, services: RunServices): Promise<ServiceRun> {
+  const { runQueue, runStore, ending, places, redactError } = services;
+  const { kind, recipe } = findServiceRun(call, services);
+  await requireStillInRoot(kind, recipe, places).catch(redactError);
+  const run = findServiceRun(call, services); // it may have changed meanwhile
+  if (ending.aborted) throw new QalignError('SHUTTING_DOWN', 'The service is ending; try again later.');
+  if (runQueue.isActive(run.id))
+    throw new QalignError('RUN_ACTIVE', `${run.id} is ${run.status}; there is nothing to resume.`);
+  if (run.status === 'completed') return run;
+  Object.assign(run, { status: 'queued', message: undefined, finishedAt: undefined });
+  runStore.save(run);
+  runQueue.submit(run);
+  return run;
+}
+
+/** The events of a run as they are written, until it ends. */
+export function followServiceRun(call: Caller<{ id: string }>, services: RunServices): Promise<void> {
+  const { runQueue, ending } = services;
+  const { id } = findServiceRun(call, services);
+  const file = join(runQueue.folder(id), 'events.jsonl');
+  return streamEvents(call, { file, ended: () => !runQueue.isActive(id), ending });
+}

@@ -1,0 +1,17 @@
+import type { StoredJob } from '../../../src/server/jobs/store.js';
+
+/** A job as it lies in the store, with what a test says otherwise. */
+export const storedJob = (values: Partial<StoredJob> = {}): StoredJob => ({
+  id: `job_${'0'.repeat(24)}`,
+  owner: 'ann',
+  status: 'queued',
+  plan: { tasks: ['quality'], scale: 'mos5', prompt: undefined, model: 'tiny-untrained', fingerprint: 'f' },
+  total: 200,
+  done: 0,
+  failed: 0,
+  resultBytes: 0,
+  message: undefined,
+  createdAt: 1,
+  finishedAt: undefined,
+  ...values,
+});
