@@ -1,12 +1,13 @@
 import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
-import { mkdir, readFile, rename, rm, statfs, utimes, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, rm, statfs, utimes, writeFile } from 'node:fs/promises';
 import { delimiter, join } from 'node:path';
 import { QalignError } from '../../base/errors.js';
 import { silentLogger, type Logger } from '../../base/logger.js';
 import { packageRoot } from '../../base/package-root.js';
 import { cacheDir } from '../../base/files/cache-dir.js';
 import { withFileLock } from '../../base/files/file-lock.js';
+import { makeWhole } from '../../base/files/whole-file.js';
 import { removeUnused } from './cleanup.js';
 import { runSetupStep } from './install.js';
 import {
@@ -171,10 +172,9 @@ async function build(base: PythonProbe, folder: string, options: PythonEnvOption
       `The Python environment needs ${gb(NEEDED_BYTES)} but ${cacheDir()} has ${gb(free)} left; free some space or set XDG_CACHE_HOME to a roomier disk.`,
     );
   }
-  const draft = `${folder}.building-${process.pid}`;
   const tell = options.onProgress ?? (() => {});
-  try {
-    await removeUnused(cacheDir(), folder, options.log ?? silentLogger);
+  await removeUnused(cacheDir(), folder, options.log ?? silentLogger);
+  await makeWhole(folder, async (draft) => {
     tell('making the Python environment (once, about a minute)');
     await runSetupStep('Making the Python environment', base.executable, ['-m', 'venv', draft], {
       signal: options.signal,
@@ -185,10 +185,7 @@ async function build(base: PythonProbe, folder: string, options: PythonEnvOption
       onLine: (line) => tell(pipMessage(line)),
     });
     await writeFile(join(draft, 'complete'), await readFile(LOCK_FILE));
-    await rename(draft, folder);
-  } finally {
-    await rm(draft, { recursive: true, force: true });
-  }
+  });
 }
 
 function pipMessage(line: string): string {
