@@ -201,7 +201,11 @@ function pipMessage(line: string): string {
 function command(executable: string, path = ''): PythonCommand {
   return {
     executable,
-    env: { PYTHONPATH: path === '' ? ROOT : `${ROOT}${delimiter}${path}`, PYTHONUNBUFFERED: '1' },
+    env: {
+      PYTHONPATH: path === '' ? ROOT : `${ROOT}${delimiter}${path}`,
+      PYTHONUNBUFFERED: '1',
+      QALIGN_CACHE: cacheDir(),
+    },
     root: ROOT,
   };
 }
