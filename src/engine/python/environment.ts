@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
-import { mkdir, readFile, rename, rm, statfs, utimes, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, rm, statfs, utimes, writeFile } from 'node:fs/promises';
 import { delimiter, join } from 'node:path';
 import { QalignError } from '../../base/errors.js';
 import { silentLogger, type Logger } from '../../base/logger.js';
@@ -8,6 +8,7 @@ import { packageRoot } from '../../base/package-root.js';
 import { formatGigabytes } from '../../base/units.js';
 import { cacheDir } from '../../base/files/cache-dir.js';
 import { withFileLock } from '../../base/files/file-lock.js';
+import { makeWhole } from '../../base/files/whole-file.js';
 import { removeUnused } from './cleanup.js';
 import { runSetupStep } from './install.js';
 import {
@@ -172,10 +173,9 @@ async function build(base: PythonProbe, folder: string, options: PythonEnvOption
       `The Python environment needs ${formatGigabytes(NEEDED_BYTES)} but ${cacheDir()} has ${formatGigabytes(free)} left; free some space or set XDG_CACHE_HOME to a roomier disk.`,
     );
   }
-  const draft = `${folder}.building-${process.pid}`;
   const tell = options.onProgress ?? (() => {});
-  try {
-    await removeUnused(cacheDir(), folder, options.log ?? silentLogger);
+  await removeUnused(cacheDir(), folder, options.log ?? silentLogger);
+  await makeWhole(folder, async (draft) => {
     tell('making the Python environment (once, about a minute)');
     await runSetupStep('Making the Python environment', base.executable, ['-m', 'venv', draft], {
       signal: options.signal,
@@ -186,10 +186,7 @@ async function build(base: PythonProbe, folder: string, options: PythonEnvOption
       onLine: (line) => tell(pipMessage(line)),
     });
     await writeFile(join(draft, 'complete'), await readFile(LOCK_FILE));
-    await rename(draft, folder);
-  } finally {
-    await rm(draft, { recursive: true, force: true });
-  }
+  });
 }
 
 function pipMessage(line: string): string {
@@ -205,7 +202,11 @@ function pipMessage(line: string): string {
 function command(executable: string, path = ''): PythonCommand {
   return {
     executable,
-    env: { PYTHONPATH: path === '' ? ROOT : `${ROOT}${delimiter}${path}`, PYTHONUNBUFFERED: '1' },
+    env: {
+      PYTHONPATH: path === '' ? ROOT : `${ROOT}${delimiter}${path}`,
+      PYTHONUNBUFFERED: '1',
+      QALIGN_CACHE: cacheDir(),
+    },
     root: ROOT,
   };
 }

@@ -1,9 +1,11 @@
-import { mkdir, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import sharp from 'sharp';
 import { QalignError } from '../../base/errors.js';
-import { evenIndices } from './frame-indices.js';
+import { draftOf, removeLeftovers } from '../../base/files/draft.js';
+import { guardWrite } from '../../base/files/unwritable.js';
 import { prepareFrame } from '../image.js';
+import { evenIndices } from './frame-indices.js';
 import { sampleVideo } from './video.js';
 
 /** Lies in the folder; its name begins with a dot so that it is taken for no frame. */
@@ -34,14 +36,17 @@ export async function extractFrames(
   });
   const made = await readNote(folder);
   if (made?.size === size && made.bytes === source.size && made.modified_ms === source.mtimeMs) return made.frames;
-  const draft = `${folder}.part-${process.pid}`;
+  const draft = draftOf(folder);
   try {
-    await writable(folder, () => mkdir(draft, { recursive: true }));
+    await writable(folder, async () => {
+      await mkdir(draft.path, { recursive: true });
+      await removeLeftovers(folder);
+    });
     const sample = await sampleVideo(file, { signal });
     let frames = 0;
     for await (const frame of sample.frames) {
       const { data } = prepareFrame(frame, { size });
-      const name = join(draft, `${String(frames++).padStart(4, '0')}.png`);
+      const name = join(draft.path, `${String(frames++).padStart(4, '0')}.png`);
       await writable(folder, () =>
         sharp(data, { raw: { width: size, height: size, channels: 3 } })
           .png({ compressionLevel: 6 })
@@ -51,13 +56,13 @@ export async function extractFrames(
     if (frames === 0) throw new QalignError('MEDIA_CORRUPT', `No frame of ${file} could be decoded.`);
     const note: Note = { size, frames, bytes: source.size, modified_ms: source.mtimeMs };
     await writable(folder, async () => {
-      await writeFile(join(draft, NOTE), `${JSON.stringify(note)}\n`);
+      await writeFile(join(draft.path, NOTE), `${JSON.stringify(note)}\n`);
       await rm(folder, { recursive: true, force: true });
-      await rename(draft, folder);
+      await draft.commit();
     });
     return frames;
   } finally {
-    await rm(draft, { recursive: true, force: true });
+    await draft.discard();
   }
 }
 
@@ -103,14 +108,5 @@ async function readNote(folder: string): Promise<Note | undefined> {
   }
 }
 
-async function writable<T>(folder: string, act: () => Promise<T>): Promise<T> {
-  try {
-    return await act();
-  } catch (cause) {
-    throw new QalignError(
-      'OUTPUT_UNWRITABLE',
-      `The frames ${folder} could not be written: ${(cause as Error).message}.`,
-      { cause },
-    );
-  }
-}
+const writable = <T>(folder: string, work: () => Promise<T>): Promise<T> =>
+  guardWrite(work, (error) => `The frames ${folder} could not be written: ${error.message}.`);

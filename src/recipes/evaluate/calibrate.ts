@@ -15,7 +15,7 @@ import {
   type DatasetPredictions,
 } from './combine.js';
 import { scoredRows } from './measure.js';
-import { writeWhole } from './evaluate.js';
+import { writeWhole } from '../../base/files/whole-file.js';
 import { readPredictions } from './predictions.js';
 import { isFailure, type ScoreOutcome } from '../../api/result.js';
 

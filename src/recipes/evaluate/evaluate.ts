@@ -1,10 +1,10 @@
 import { basename, join, resolve } from 'node:path';
 import { EvaluateRecipe } from '../../config/evaluate.js';
 import { checkConfig, type DeepReadonly } from '../../config/load.js';
-import { openWhole } from '../../base/files/whole-file.js';
+import { writeWhole } from '../../base/files/whole-file.js';
 import { QalignError } from '../../base/errors.js';
 import type { Logger } from '../../base/logger.js';
-import { alone } from '../../base/files/exclusive-file.js';
+import { withExclusiveFile } from '../../base/files/exclusive-file.js';
 import { provenance } from '../../base/provenance.js';
 import { createScorer } from '../score/create-scorer.js';
 import type { Scorer, ScorerOptions } from '../score/scorer.js';
@@ -78,7 +78,7 @@ export async function evaluateRecords(
   const folder = resolve(options.out ?? join('evaluations', recipe.name));
   const onWait = (pid: number): void =>
     options.onEvent?.({ event: 'loading', message: `waiting for process ${pid}, which evaluates in ${folder}` });
-  return alone(
+  return withExclusiveFile(
     join(folder, '.lock'),
     async () => {
       await predictAll(recipe, sets, folder, options);
@@ -185,16 +185,6 @@ async function writeAll(
   await writeWhole(join(folder, 'evaluation.json'), `${JSON.stringify({ ...rest, datasets }, null, 1)}\n`);
   await writeWhole(join(folder, 'evaluation.md'), evaluationMarkdown(result));
   await writeWhole(join(folder, 'report.html'), await evaluationPage(result, evaluated));
-}
-
-export async function writeWhole(path: string, text: string): Promise<void> {
-  const file = await openWhole(path);
-  try {
-    await file.write(text);
-    await file.commit();
-  } finally {
-    await file.discard();
-  }
 }
 
 /** Names become files and columns. */

@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { writeWhole } from '../evaluate/evaluate.js';
+import { writeWhole } from '../../base/files/whole-file.js';
 import type { Missing } from '../evaluate/ready.js';
 import { provenance } from '../../base/provenance.js';
 import type { ReproducedTable } from './table.js';

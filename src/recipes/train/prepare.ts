@@ -1,9 +1,11 @@
 import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
-import { mkdir, open, readdir, readFile, rename, rm, stat, statfs, writeFile } from 'node:fs/promises';
+import { mkdir, open, readdir, readFile, rm, stat, statfs, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { TrainRecipe } from '../../config/train.js';
 import { withFileLock } from '../../base/files/file-lock.js';
+import { asUnwritable, isWriteError } from '../../base/files/unwritable.js';
+import { makeWhole } from '../../base/files/whole-file.js';
 import { QalignError } from '../../base/errors.js';
 import { formatGigabytes } from '../../base/units.js';
 import { DISTORTIONS } from '../../media/distort.js';
@@ -137,21 +139,17 @@ async function withStats({ records, size }: Split): Promise<unknown> {
 async function build(folder: string, options: PrepareData): Promise<void> {
   if (existsSync(join(folder, 'manifest.json'))) return;
   await sweep(folder);
-  const draft = `${folder}.part-${process.pid}`;
-  try {
-    await mkdir(draft, { recursive: true });
+  await makeWhole(folder, async (draft) => {
+    await mkdir(draft);
     await checkDisk(draft, options);
     const written: Record<string, object> = {};
     const skipped: Skipped[] = [];
     for (const split of ['train', 'dev'] as const) written[split] = await prepareSplit(draft, split, options, skipped);
     await writeFile(join(draft, 'manifest.json'), JSON.stringify({ splits: written, skipped }, null, 1));
-    await rename(draft, folder);
-  } finally {
-    await rm(draft, { recursive: true, force: true });
-  }
+  });
 }
 
-/** Under the lock, any draft of this folder is one that a killed process left. */
+/** Drafts as earlier versions named them. Under the lock, each is one that a killed process left. */
 async function sweep(folder: string): Promise<void> {
   const [parent, name] = [join(folder, '..'), folder.split('/').at(-1)];
   for (const entry of await readdir(parent))
@@ -262,12 +260,10 @@ async function addSeries(
 }
 
 function asOutputError(error: unknown, folder: string): unknown {
-  const code = (error as NodeJS.ErrnoException).code;
-  if (error instanceof QalignError || !['ENOSPC', 'EDQUOT', 'EACCES', 'EROFS', 'EFBIG', 'EIO'].includes(code ?? ''))
-    return error;
-  return new QalignError(
-    'OUTPUT_UNWRITABLE',
-    `The prepared pictures cannot be written to ${folder} (${code}); free some space or set QALIGN_RUNS to a roomier disk.`,
-    { cause: error },
+  if (!isWriteError(error)) return error;
+  return asUnwritable(
+    error,
+    ({ code }) =>
+      `The prepared pictures cannot be written to ${folder} (${code}); free some space or set QALIGN_RUNS to a roomier disk.`,
   );
 }

@@ -12,8 +12,9 @@ import { ensurePython, type PythonCommand, type PythonExtra } from '../../engine
 import { createPreparer } from '../../media/preparer.js';
 import { QalignError } from '../../base/errors.js';
 import { packageRoot, packageVersion } from '../../base/package-root.js';
+import { writeWhole } from '../../base/files/whole-file.js';
 import { formatGigabytes } from '../../base/units.js';
-import { createRun, findSameRun, runsRoot, summarise, writeWhole, type RunSummary } from '../../runs/run-directory.js';
+import { createRun, findSameRun, runsRoot, summarise, type RunSummary } from '../../runs/run-directory.js';
 import { distortedSeries } from './pseudo-labels.js';
 import { joinHosts, launch, requireIdle, torchrunArguments } from './launch.js';
 import { chooseTrainModel, fetchModel, modelShape, readShape } from './model-shape.js';
