@@ -4,6 +4,7 @@ import { readFile } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { join, resolve } from 'node:path';
 import { promisify } from 'node:util';
+import type { RunRecipe } from '../../../bridge/protocol/recipe.js';
 import type { TrainEvent } from '../../../bridge/protocol/train.js';
 import { checkConfig } from '../../config/load.js';
 import { loadPrompt } from '../../config/prompts.js';
@@ -98,7 +99,7 @@ export async function train(values: unknown, options: TrainOptions = {}): Promis
   const prepared = await prepare(recipe, shape, root, options);
   const weights = recipe.encoder_weights === null ? null : resolve(recipe.encoder_weights);
   const compute = recipe.compute ?? (recipe.device === 'cuda' ? 'bf16' : 'fp32');
-  const resolved = {
+  const resolved: StoredRecipe = {
     ...recipe,
     encoder_weights: weights,
     compute,
@@ -153,12 +154,8 @@ const extrasOf = ({ lora, trackers }: TrainRecipe): PythonExtra[] => [
   ...trackers,
 ];
 
-type StoredRecipe = TrainRecipe & {
-  readonly skipped: number;
-  readonly data_path: string;
-  readonly model_path: string;
-  readonly base_path: string | null;
-};
+/** `recipe.json` of a run: what the user gave, and what Python needs beside it. */
+type StoredRecipe = Omit<TrainRecipe, 'compute'> & RunRecipe;
 
 async function storedRecipe(folder: string): Promise<StoredRecipe> {
   return JSON.parse(await readFile(join(folder, 'recipe.json'), 'utf8')) as StoredRecipe;
