@@ -10,7 +10,7 @@ from PIL import Image
 from qalign.mplug_owl2.model import MPLUGOwl2
 from qalign.mplug_owl2.tokenizer import Tokenizer
 from qalign.training.data.batch import Batch, make_batch, normalise
-from qalign.training.data.conversation import Conversation, build_conversation
+from qalign.training.data.conversation import Conversation, build_conversation, training_prompt
 from qalign.training.files.model_files import load_network
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -42,8 +42,13 @@ def prepared(path: Path, size: int) -> np.ndarray:
 
 
 def reference_batch(folder: Path, reference: Reference, items: list[dict]) -> tuple[list[Conversation], Batch]:
-    talks = [build_conversation(reference.tokenizer, i["question"], i["answer"], i.get("level")) for i in items]
+    conversations = [
+        build_conversation(reference.tokenizer, training_prompt(i["question"]), i["answer"], i.get("level"))
+        for i in items
+    ]
     frames = [len(item["inputs"]) for item in items]
     stack = np.stack([prepared(folder / name, reference.size) for item in items for name in item["inputs"]])
     pixels = normalise(torch.from_numpy(stack), MEAN, STD)
-    return talks, make_batch(talks, frames, reference.net.config.tokens_per_frame, torch.device("cpu"), pixels)
+    return conversations, make_batch(
+        conversations, frames, reference.net.config.tokens_per_frame, torch.device("cpu"), pixels
+    )
