@@ -68,7 +68,7 @@ export async function trainSeries(
 /** One row from the events of the runs of a recipe. */
 export function seriesRow(recipe: string, runs: readonly (readonly TrainEvent[])[]): TrainSeriesRow {
   const told = runs.map(readRun);
-  const [srcc, plcc] = [spread(told.map(({ last }) => last?.srcc)), spread(told.map(({ last }) => last?.plcc))];
+  const [srcc, plcc] = [meanAndSd(told.map(({ last }) => last?.srcc)), meanAndSd(told.map(({ last }) => last?.plcc))];
   return {
     recipe,
     runs: runs.length,
@@ -77,9 +77,9 @@ export function seriesRow(recipe: string, runs: readonly (readonly TrainEvent[])
     srccSd: srcc.sd,
     plcc: plcc.mean,
     plccSd: plcc.sd,
-    epochsToConverge: spread(told.map(({ converged }) => converged)).mean,
-    epochs: spread(told.map(({ epochs }) => epochs)).mean,
-    seconds: spread(told.map(({ seconds }) => seconds)).mean,
+    epochsToConverge: meanAndSd(told.map(({ converged }) => converged)).mean,
+    epochs: meanAndSd(told.map(({ epochs }) => epochs)).mean,
+    seconds: meanAndSd(told.map(({ seconds }) => seconds)).mean,
   };
 }
 
@@ -106,7 +106,7 @@ function readRun(events: readonly TrainEvent[]): {
 }
 
 /** Mean and sample standard deviation of the values that are there. */
-function spread(values: readonly (number | null | undefined)[]): { mean: number | null; sd: number | null } {
+function meanAndSd(values: readonly (number | null | undefined)[]): { mean: number | null; sd: number | null } {
   const known = values.filter((value) => value !== null && value !== undefined);
   if (known.length === 0) return { mean: null, sd: null };
   const middle = mean(known);

@@ -17,7 +17,7 @@ import { distortedSeries } from './pseudo-labels.js';
 import { joinHosts, launch, requireIdle, torchrunArguments } from './launch.js';
 import { createMediaPreparer } from './media.js';
 import { chooseTrainModel, fetchModel, modelShape, readShape } from './model-shape.js';
-import { planTraining, type ModelShape, type TrainPlan } from './memory-estimate.js';
+import { estimateMemory, type ModelShape, type MemoryEstimate } from './memory-estimate.js';
 import {
   prepareData,
   preparedBytes,
@@ -52,16 +52,16 @@ export interface TrainResult extends RunSummary {
 }
 
 /**
- * The plan of a recipe: memory of a GPU and disk of the prepared pictures (undefined while the records are not there),
+ * What a recipe needs: memory of a GPU and disk of the prepared pictures (undefined while the records are not there),
  * before anything is started.
  */
-export async function planRecipe(values: unknown): Promise<{ plan: TrainPlan; diskBytes: number | undefined }> {
+export async function planRecipe(values: unknown): Promise<{ plan: MemoryEstimate; diskBytes: number | undefined }> {
   const recipe = readRecipe(values);
   const shape = modelShape(await chooseTrainModel(recipe));
   if (![...recipe.data.train, ...recipe.data.dev].every((file) => existsSync(file)))
-    return { plan: planTraining(shape, recipe, assumedFrames(recipe)), diskBytes: undefined };
+    return { plan: estimateMemory(shape, recipe, assumedFrames(recipe)), diskBytes: undefined };
   const { train: rows, dev } = await loadSplits(recipe, shape);
-  const plan = planTraining(shape, recipe, mostFrames(rows.records, recipe));
+  const plan = estimateMemory(shape, recipe, mostFrames(rows.records, recipe));
   return {
     plan,
     diskBytes:
@@ -87,15 +87,15 @@ export async function train(values: unknown, options: TrainOptions = {}): Promis
   const recipe = readRecipe(values);
   const root = resolve(options.runs ?? runsRoot());
   const choice = await chooseTrainModel(recipe);
-  // the records are read, and the memory is planned, before the model is fetched: a wrong path should not cost 16 GB
+  // the records are read, and the memory is estimated, before the model is fetched: a wrong path should not cost 16 GB
   const records = await readRecords(recipe.data.train, recipe.data.root);
   requireUsable(records, recipe);
   const known = choice.architecture !== undefined || existsSync(join(choice.model, 'config.json'));
-  if (known) requireFits(planTraining(modelShape(choice), recipe, mostFrames(records, recipe)), recipe);
+  if (known) requireFits(estimateMemory(modelShape(choice), recipe, mostFrames(records, recipe)), recipe);
   const python = options.python ?? (await ensurePython({ ...setup(options), extras: extrasOf(recipe) }));
   const folders = await fetchModel(choice, python, { onProgress: options.onSetup, signal: options.signal });
   const shape = readShape(folders.base ?? folders.model);
-  requireFits(planTraining(shape, recipe, mostFrames(records, recipe)), recipe);
+  requireFits(estimateMemory(shape, recipe, mostFrames(records, recipe)), recipe);
   const prepared = await prepare(recipe, shape, root, options);
   const weights = recipe.encoder_weights === null ? null : resolve(recipe.encoder_weights);
   const compute = recipe.compute ?? (recipe.device === 'cuda' ? 'bf16' : 'fp32');
@@ -183,11 +183,11 @@ function readRecipe(values: unknown): TrainRecipe {
   return recipe;
 }
 
-function requireFits(plan: TrainPlan, recipe: TrainRecipe): void {
-  if (recipe.device !== 'cuda' || plan.fits) return;
+function requireFits(estimate: MemoryEstimate, recipe: TrainRecipe): void {
+  if (recipe.device !== 'cuda' || estimate.fits) return;
   throw new QalignError(
     'TRAINING_DOES_NOT_FIT',
-    `The run needs ${(plan.perGpuBytes / 1e9).toFixed(1)} GB a GPU and gpu_gb is ${recipe.gpu_gb}; see --plan, and try optimizer=adamw_8bit weights=bf16, a smaller micro_batch or more processes.`,
+    `The run needs ${(estimate.perGpuBytes / 1e9).toFixed(1)} GB a GPU and gpu_gb is ${recipe.gpu_gb}; see --plan, and try optimizer=adamw_8bit weights=bf16, a smaller micro_batch or more processes.`,
   );
 }
 
