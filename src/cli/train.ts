@@ -3,7 +3,7 @@ import { loadConfig } from '../config/load.js';
 import { TrainRecipe } from '../config/train.js';
 import { QalignError } from '../base/errors.js';
 import { formatClock } from '../base/units.js';
-import { describePlan } from '../recipes/train/memory-estimate.js';
+import { describeEstimate } from '../recipes/train/memory-estimate.js';
 import type { PrepareProgress } from '../recipes/train/prepare.js';
 import { seriesCells, trainSeries, type TrainSeriesOptions } from '../recipes/train/loss-series.js';
 import { planRecipe, train as runTraining } from '../recipes/train/train.js';
@@ -45,7 +45,7 @@ export const train = defineCommand({
       await terminal.out(
         flags.json
           ? `${JSON.stringify(planAsJson(plan, diskBytes), null, 2)}\n`
-          : `${describePlan(plan, recipe, diskBytes).join('\n')}\n`,
+          : `${describeEstimate(plan, recipe, diskBytes).join('\n')}\n`,
       );
       return plan.fits ? 0 : 1;
     }

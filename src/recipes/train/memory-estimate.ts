@@ -50,7 +50,7 @@ export const PUBLISHED_SHAPE: ModelShape = {
 };
 
 /** Bytes on one GPU (or of one process). Counts are parameters. */
-export interface TrainPlan {
+export interface MemoryEstimate {
   readonly parameters: { vision: number; abstractor: number; language: number; lora: number };
   readonly trainable: number;
   readonly bytesPerTrainable: number;
@@ -72,7 +72,7 @@ const TEXT_TOKENS = 40;
 const OVERHEAD = 1.1;
 
 /** Parameters by part, exactly, for the published layout (docs/mplug-owl2.md#sizes). */
-export function countParameters(shape: ModelShape, loraRank = 0): TrainPlan['parameters'] {
+export function countParameters(shape: ModelShape, loraRank = 0): MemoryEstimate['parameters'] {
   const { hidden_size: d, intermediate_size: m, vocab_size: v, num_hidden_layers: layers } = shape;
   const language = layers * (6 * d * d + 3 * d * m + 4 * d) + 2 * v * d + d;
   const lora = layers * 2 * loraRank * 2 * d;
@@ -111,7 +111,7 @@ function countAbstractor(shape: ModelShape): number {
  * What one update will take, before anything is started. Weights, gradients and optimizer are sharded over processes.
  * `frames` is the most that an item of the records has: 1 for pictures.
  */
-export function planTraining(shape: ModelShape, recipe: TrainRecipe, frames = 1): TrainPlan {
+export function estimateMemory(shape: ModelShape, recipe: TrainRecipe, frames = 1): MemoryEstimate {
   const parameters = countParameters(shape, recipe.lora?.r ?? 0);
   const trainable = trainableParameters(parameters, recipe);
   const frozen = parameters.vision + parameters.abstractor + parameters.language + parameters.lora - trainable;
@@ -144,7 +144,7 @@ export function planTraining(shape: ModelShape, recipe: TrainRecipe, frames = 1)
   };
 }
 
-function trainableParameters(parameters: TrainPlan['parameters'], recipe: TrainRecipe): number {
+function trainableParameters(parameters: MemoryEstimate['parameters'], recipe: TrainRecipe): number {
   const part = (name: 'vision' | 'abstractor' | 'language'): number =>
     recipe.freeze.includes(name) ? 0 : parameters[name];
   if (recipe.lora !== null) return parameters.lora + (recipe.lora.abstractor ? part('abstractor') : 0);
@@ -203,8 +203,8 @@ function gathered(shape: ModelShape, recipe: TrainRecipe): number {
   return 2 * layer * bytes + outside * bytes + gradients;
 }
 
-/** The plan as lines for people. `diskBytes` is what preparing the pictures will take, where it is known. */
-export function describePlan(plan: TrainPlan, recipe: TrainRecipe, diskBytes: number | undefined): string[] {
+/** The estimate as lines for people. `diskBytes` is what preparing the pictures will take, where it is known. */
+export function describeEstimate(plan: MemoryEstimate, recipe: TrainRecipe, diskBytes: number | undefined): string[] {
   const gb = (bytes: number): string => formatGigabytes(bytes, 2);
   const { vision, abstractor, language, lora } = plan.parameters;
   return [

@@ -4,6 +4,7 @@ import { readFile } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { join, resolve } from 'node:path';
 import { promisify } from 'node:util';
+import type { RunRecipe } from '../../../bridge/protocol/recipe.js';
 import type { TrainEvent } from '../../../bridge/protocol/train.js';
 import { checkConfig } from '../../config/load.js';
 import { loadPrompt } from '../../config/prompts.js';
@@ -18,7 +19,7 @@ import { createRun, findSameRun, runsRoot, summarise, type RunSummary } from '..
 import { distortedSeries } from './pseudo-labels.js';
 import { joinHosts, launch, requireIdle, torchrunArguments } from './launch.js';
 import { chooseTrainModel, fetchModel, modelShape, readShape } from './model-shape.js';
-import { planTraining, type ModelShape, type TrainPlan } from './memory-estimate.js';
+import { estimateMemory, type ModelShape, type MemoryEstimate } from './memory-estimate.js';
 import {
   prepareData,
   preparedBytes,
@@ -53,16 +54,16 @@ export interface TrainResult extends RunSummary {
 }
 
 /**
- * The plan of a recipe: memory of a GPU and disk of the prepared pictures (undefined while the records are not there),
+ * What a recipe needs: memory of a GPU and disk of the prepared pictures (undefined while the records are not there),
  * before anything is started.
  */
-export async function planRecipe(values: unknown): Promise<{ plan: TrainPlan; diskBytes: number | undefined }> {
+export async function planRecipe(values: unknown): Promise<{ plan: MemoryEstimate; diskBytes: number | undefined }> {
   const recipe = readRecipe(values);
   const shape = modelShape(await chooseTrainModel(recipe));
   if (![...recipe.data.train, ...recipe.data.dev].every((file) => existsSync(file)))
-    return { plan: planTraining(shape, recipe, assumedFrames(recipe)), diskBytes: undefined };
+    return { plan: estimateMemory(shape, recipe, assumedFrames(recipe)), diskBytes: undefined };
   const { train: rows, dev } = await loadSplits(recipe, shape);
-  const plan = planTraining(shape, recipe, mostFrames(rows.records, recipe));
+  const plan = estimateMemory(shape, recipe, mostFrames(rows.records, recipe));
   return {
     plan,
     diskBytes:
@@ -88,19 +89,19 @@ export async function train(values: unknown, options: TrainOptions = {}): Promis
   const recipe = readRecipe(values);
   const root = resolve(options.runs ?? runsRoot());
   const choice = await chooseTrainModel(recipe);
-  // the records are read, and the memory is planned, before the model is fetched: a wrong path should not cost 16 GB
+  // the records are read, and the memory is estimated, before the model is fetched: a wrong path should not cost 16 GB
   const records = await readRecords(recipe.data.train, recipe.data.root);
   requireUsable(records, recipe);
   const known = choice.architecture !== undefined || existsSync(join(choice.model, 'config.json'));
-  if (known) requireFits(planTraining(modelShape(choice), recipe, mostFrames(records, recipe)), recipe);
+  if (known) requireFits(estimateMemory(modelShape(choice), recipe, mostFrames(records, recipe)), recipe);
   const python = options.python ?? (await ensurePython({ ...setup(options), extras: extrasOf(recipe) }));
   const folders = await fetchModel(choice, python, { onProgress: options.onSetup, signal: options.signal });
   const shape = readShape(folders.base ?? folders.model);
-  requireFits(planTraining(shape, recipe, mostFrames(records, recipe)), recipe);
+  requireFits(estimateMemory(shape, recipe, mostFrames(records, recipe)), recipe);
   const prepared = await prepare(recipe, shape, root, options);
   const weights = recipe.encoder_weights === null ? null : resolve(recipe.encoder_weights);
   const compute = recipe.compute ?? (recipe.device === 'cuda' ? 'bf16' : 'fp32');
-  const resolved = {
+  const resolved: StoredRecipe = {
     ...recipe,
     encoder_weights: weights,
     compute,
@@ -155,12 +156,8 @@ const extrasOf = ({ lora, trackers }: TrainRecipe): PythonExtra[] => [
   ...trackers,
 ];
 
-type StoredRecipe = TrainRecipe & {
-  readonly skipped: number;
-  readonly data_path: string;
-  readonly model_path: string;
-  readonly base_path: string | null;
-};
+/** `recipe.json` of a run: what the user gave, and what Python needs beside it. */
+type StoredRecipe = Omit<TrainRecipe, 'compute'> & RunRecipe;
 
 async function storedRecipe(folder: string): Promise<StoredRecipe> {
   return JSON.parse(await readFile(join(folder, 'recipe.json'), 'utf8')) as StoredRecipe;
@@ -188,11 +185,11 @@ function readRecipe(values: unknown): TrainRecipe {
   return recipe;
 }
 
-function requireFits(plan: TrainPlan, recipe: TrainRecipe): void {
-  if (recipe.device !== 'cuda' || plan.fits) return;
+function requireFits(estimate: MemoryEstimate, recipe: TrainRecipe): void {
+  if (recipe.device !== 'cuda' || estimate.fits) return;
   throw new QalignError(
     'TRAINING_DOES_NOT_FIT',
-    `The run needs ${formatGigabytes(plan.perGpuBytes)} a GPU and gpu_gb is ${recipe.gpu_gb}; see --plan, and try optimizer=adamw_8bit weights=bf16, a smaller micro_batch or more processes.`,
+    `The run needs ${formatGigabytes(estimate.perGpuBytes)} a GPU and gpu_gb is ${recipe.gpu_gb}; see --plan, and try optimizer=adamw_8bit weights=bf16, a smaller micro_batch or more processes.`,
   );
 }
 

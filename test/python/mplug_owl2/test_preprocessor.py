@@ -8,9 +8,8 @@ from golden import GOLDEN, LEVELS, TINY, TOLERANCE, cases, scores, worst
 
 from qalign.mplug_owl2.config import load_config
 from qalign.mplug_owl2.engine.load import load_scorer
-from qalign.mplug_owl2.normalise import CLIP, Normalisation
+from qalign.mplug_owl2.normalise import CLIP, Normalisation, normalisation_table, normalise
 from qalign.mplug_owl2.preprocessor import parse_preprocessor, read_normalisation
-from qalign.training.data.batch import normalise as normalise_in_training
 from qalign.training.files.model_files import load_network
 from qalign.weights.answers import ScoreItem
 from qalign.weights.errors import ConfigError
@@ -234,7 +233,9 @@ def test_an_efficientnet_sees_the_same_picture_whatever_the_normalisation(tmp_pa
     assert worst(torch.tensor(changed.logits), torch.tensor(shipped.logits)) < 1e-3
     with torch.inference_mode():
         seen = [
-            load_network(model).model.vision_model.measure(normalise_in_training(pixels, values.mean, values.std))
+            load_network(model).model.vision_model.measure(
+                normalise(pixels, normalisation_table(values), torch.float32)
+            )
             for model, values in ((NANO, CLIP), (tmp_path, IMAGENET))
         ]
     assert worst(*seen) < 1e-3 * float(seen[0].abs().max())

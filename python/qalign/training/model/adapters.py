@@ -9,12 +9,14 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from .errors import TrainingError
+from qalign.protocol import RunRecipeLora
+
+from ..errors import TrainingError
 
 PUBLISHED_TARGETS = r".*layers\.\d+\.self_attn\.(q_proj|v_proj\.multiway\.1)"
 
 
-def add_lora(net: nn.Module, settings: dict) -> None:
+def add_lora(net: nn.Module, settings: RunRecipeLora) -> None:
     """Put rank-`r` adapters on the language model's published targets and freeze everything else but the abstractor."""
     try:
         from peft import LoraConfig, inject_adapter_in_model
@@ -53,7 +55,7 @@ def merged_state(state: dict[str, Tensor], alpha: float, r: int) -> dict[str, Te
     return plain
 
 
-def export_adapter(state: dict[str, Tensor], settings: dict, base: str, source: Path, target: Path) -> None:
+def export_adapter(state: dict[str, Tensor], settings: RunRecipeLora, base: str, source: Path, target: Path) -> None:
     """The published LoRA layout: adapter_config.json, adapter_model.safetensors and non_lora_trainables.bin."""
     draft = target.with_name(target.name + ".part")
     shutil.rmtree(draft, ignore_errors=True)

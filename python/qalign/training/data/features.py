@@ -15,10 +15,10 @@ from torch import Tensor
 
 from qalign.mplug_owl2.model import MPLUGOwl2
 
-from ..data.batch import first_trained
-from ..data.prepared_split import Item, PreparedSplit, augment
 from ..distributed import World
 from ..errors import TrainingError
+from ..model.supervised import first_trained
+from .prepared_split import Item, PreparedSplit, augment
 
 CHUNK = 16  # pictures between two reports of progress
 

@@ -5,7 +5,7 @@ import torch
 from qalign.mplug_owl2.config import VIT, ModelConfig
 from qalign.mplug_owl2.model import MPLUGOwl2
 
-from .data.packing import trains
+from .supervised import trains
 
 # Dense bf16 peaks in FLOP/s, by what the driver calls the device; the makers' data sheets. First match counts.
 PEAKS = (

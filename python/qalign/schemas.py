@@ -9,7 +9,7 @@ from typing import Any
 
 import fastjsonschema
 
-SCHEMA_FOLDER = Path(__file__).resolve().parents[3] / "bridge" / "schema"
+SCHEMA_FOLDER = Path(__file__).resolve().parents[2] / "bridge" / "schema"
 
 
 @cache
