@@ -1,3 +1,4 @@
+/** The boundary of src/client: requests over `fetch`, typed by src/api; it imports nothing at run time. */
 import type { ErrorAnswer } from '../api/error.js';
 import type { ScoreOutcome } from '../api/result.js';
 import type { Job, JobEvent, JobList, JobSettings, JobStatus } from '../api/jobs.js';
@@ -50,95 +51,17 @@ export type QalignClient = ReturnType<typeof createClient>;
 /** The service as typed functions, over `fetch`. Works in Node and in browsers. */
 export function createClient(options: ClientOptions) {
   const send = createSender(options);
-  const json = async <T>(method: string, path: string, body?: Body | object, extra: CallOptions = {}): Promise<T> =>
-    (await send(method, path, body, extra)).json() as Promise<T>;
-  const scored =
-    (path: string) =>
-    <T>(items: readonly ClientItem[], settings: ScoreFields, extra: CallOptions): Promise<T> =>
-      json<T>('POST', path, toBody(items, settings), extra);
-  const run = <T>(path: string) => ({
-    get: (id: string, extra?: CallOptions) => json<T>('GET', `${path}/${id}`, undefined, extra),
-    stop: (id: string, extra?: CallOptions) => json<T>('POST', `${path}/${id}/stop`, undefined, extra),
-    resume: (id: string, extra?: CallOptions) => json<T>('POST', `${path}/${id}/resume`, undefined, extra),
-    events: (id: string, extra: EventOptions = {}) => events<RunEvent>(send, `${path}/${id}/events`, extra),
-  });
+  const json: JsonSender = async <T>(...call: Parameters<JsonSender>) => (await send(...call)).json() as Promise<T>;
   return {
-    /** @throws ServiceError when nothing was scored; its `answer` has the items */
-    score: (items: readonly ClientItem[], settings: ScoreFields = {}, extra: CallOptions = {}) =>
-      scored('/v1/score')<ScoreAnswer>(items, settings, extra),
-    /** The items as they finish. */
-    async *scoreStream(
-      items: readonly ClientItem[],
-      settings: ScoreFields = {},
-      extra: CallOptions = {},
-    ): AsyncGenerator<ScoredInput, void, undefined> {
-      const response = await send('POST', '/v1/score', toBody(items, settings), extra, {
-        Accept: 'application/x-ndjson',
-      });
-      for await (const line of lines(response)) if (line !== '') yield JSON.parse(line) as ScoredInput;
-    },
-    compare: (first: ClientItem, second: ClientItem, settings: ScoreFields = {}, extra: CallOptions = {}) =>
-      scored('/v1/compare')<CompareAnswer>([first, second], settings, extra),
-    rank: (items: readonly ClientItem[], settings: ScoreFields = {}, extra: CallOptions = {}) =>
-      scored('/v1/rank')<RankAnswer>(items, settings, extra),
-    models: {
-      list: (extra?: CallOptions) => json<ModelList>('GET', '/v1/models', undefined, extra),
-      load: (id: string, extra?: CallOptions) =>
-        json<ModelRow>('POST', `/v1/models/${encodeURIComponent(id)}/load`, undefined, extra),
-      unload: (id: string, extra?: CallOptions) =>
-        json<ModelRow>('POST', `/v1/models/${encodeURIComponent(id)}/unload`, undefined, extra),
-    },
-    jobs: {
-      /** A list (text with a path, URL or JSON object on each line) or items. */
-      create: (
-        list: string | Blob | readonly ItemSource[] | { manifest_path: string },
-        settings: JobSettings = {},
-        extra: CallOptions = {},
-      ) => createJob(send, list, settings, extra),
-      list: (query: { limit?: number; offset?: number; status?: JobStatus } = {}, extra?: CallOptions) =>
-        json<JobList>('GET', `/v1/jobs${toQuery(query)}`, undefined, extra),
-      get: (id: string, extra?: CallOptions) => json<Job>('GET', `/v1/jobs/${id}`, undefined, extra),
-      cancel: (id: string, extra?: CallOptions) => json<Job>('DELETE', `/v1/jobs/${id}`, undefined, extra),
-      async *results(id: string, extra: CallOptions = {}): AsyncGenerator<ScoreOutcome, void, undefined> {
-        for await (const line of lines(await send('GET', `/v1/jobs/${id}/results`, undefined, extra)))
-          if (line !== '') yield JSON.parse(line) as ScoreOutcome;
-      },
-      csv: async (id: string, extra?: CallOptions) =>
-        (await send('GET', `/v1/jobs/${id}/results?format=csv`, undefined, extra)).text(),
-      events: (id: string, extra: EventOptions = {}) => events<JobEvent>(send, `/v1/jobs/${id}/events`, extra),
-      /** Follows the events until the job has ended, coming back when the connection breaks. */
-      async wait(id: string, extra: CallOptions = {}): Promise<Job> {
-        for (let last: number | undefined; ;) {
-          try {
-            for await (const { id: seen } of events<JobEvent>(send, `/v1/jobs/${id}/events`, {
-              ...extra,
-              ...(last === undefined ? {} : { lastEventId: last }),
-            }))
-              last = seen;
-            const job = await json<Job>('GET', `/v1/jobs/${id}`, undefined, extra);
-            if (job.finished_at !== null) return job;
-          } catch (error) {
-            extra.signal?.throwIfAborted();
-            if (error instanceof ServiceError && error.status < 500) throw error;
-          }
-          await new Promise((resolve) => setTimeout(resolve, 500));
-        }
-      },
-    },
-    trainRuns: {
-      create: (body: TrainRunBody, extra?: CallOptions) => json<TrainRun>('POST', '/v1/train_runs', body, extra),
-      list: (extra?: CallOptions) => json<TrainRunList>('GET', '/v1/train_runs', undefined, extra),
-      ...run<TrainRun>('/v1/train_runs'),
-    },
-    evaluations: {
-      create: (body: EvaluationBody, extra?: CallOptions) => json<Evaluation>('POST', '/v1/evaluations', body, extra),
-      list: (extra?: CallOptions) => json<EvaluationList>('GET', '/v1/evaluations', undefined, extra),
-      ...run<Evaluation>('/v1/evaluations'),
-    },
+    ...scoreCalls(send, json),
+    models: modelCalls(json),
+    jobs: jobCalls(send, json),
+    trainRuns: runCalls<TrainRunBody, TrainRun, TrainRunList>(send, json, '/v1/train_runs'),
+    evaluations: runCalls<EvaluationBody, Evaluation, EvaluationList>(send, json, '/v1/evaluations'),
     datasets: {
-      list: (extra?: CallOptions) => json<DatasetList>('GET', '/v1/datasets', undefined, extra),
-      convert: (body: ConvertBody, extra?: CallOptions) =>
-        json<ConvertAnswer>('POST', '/v1/datasets/convert', body, extra),
+      list: (extra?: CallOptions): Promise<DatasetList> => json('GET', '/v1/datasets', undefined, extra),
+      convert: (body: ConvertBody, extra?: CallOptions): Promise<ConvertAnswer> =>
+        json('POST', '/v1/datasets/convert', body, extra),
     },
     ready: async (): Promise<boolean> =>
       send('GET', '/readyz', undefined, {}).then(
@@ -146,6 +69,81 @@ export function createClient(options: ClientOptions) {
         () => false,
       ),
   };
+}
+
+const scoreCalls = (send: Sender, json: JsonSender) => ({
+  /** @throws ServiceError when nothing was scored; its `answer` has the items */
+  score: (items: readonly ClientItem[], settings: ScoreFields = {}, extra: CallOptions = {}): Promise<ScoreAnswer> =>
+    json('POST', '/v1/score', toBody(items, settings), extra),
+  /** The items as they finish. */
+  async *scoreStream(
+    items: readonly ClientItem[],
+    settings: ScoreFields = {},
+    extra: CallOptions = {},
+  ): AsyncGenerator<ScoredInput, void, undefined> {
+    const accept = { Accept: 'application/x-ndjson' };
+    yield* jsonLines<ScoredInput>(await send('POST', '/v1/score', toBody(items, settings), extra, accept));
+  },
+  compare: (
+    first: ClientItem,
+    second: ClientItem,
+    settings: ScoreFields = {},
+    extra: CallOptions = {},
+  ): Promise<CompareAnswer> => json('POST', '/v1/compare', toBody([first, second], settings), extra),
+  rank: (items: readonly ClientItem[], settings: ScoreFields = {}, extra: CallOptions = {}): Promise<RankAnswer> =>
+    json('POST', '/v1/rank', toBody(items, settings), extra),
+});
+
+const modelCalls = (json: JsonSender) => ({
+  list: (extra?: CallOptions): Promise<ModelList> => json('GET', '/v1/models', undefined, extra),
+  load: (id: string, extra?: CallOptions): Promise<ModelRow> =>
+    json('POST', `/v1/models/${encodeURIComponent(id)}/load`, undefined, extra),
+  unload: (id: string, extra?: CallOptions): Promise<ModelRow> =>
+    json('POST', `/v1/models/${encodeURIComponent(id)}/unload`, undefined, extra),
+});
+
+const jobCalls = (send: Sender, json: JsonSender) => ({
+  /** A list (text with a path, URL or JSON object on each line) or items. */
+  create: (list: JobItems, settings: JobSettings = {}, extra: CallOptions = {}): Promise<Job> =>
+    createJob(send, list, settings, extra),
+  list: (query: { limit?: number; offset?: number; status?: JobStatus } = {}, extra?: CallOptions): Promise<JobList> =>
+    json('GET', `/v1/jobs${toQuery(query)}`, undefined, extra),
+  get: (id: string, extra?: CallOptions): Promise<Job> => json('GET', `/v1/jobs/${id}`, undefined, extra),
+  cancel: (id: string, extra?: CallOptions): Promise<Job> => json('DELETE', `/v1/jobs/${id}`, undefined, extra),
+  async *results(id: string, extra: CallOptions = {}): AsyncGenerator<ScoreOutcome, void, undefined> {
+    yield* jsonLines<ScoreOutcome>(await send('GET', `/v1/jobs/${id}/results`, undefined, extra));
+  },
+  csv: async (id: string, extra?: CallOptions): Promise<string> =>
+    (await send('GET', `/v1/jobs/${id}/results?format=csv`, undefined, extra)).text(),
+  events: (id: string, extra: EventOptions = {}) => events<JobEvent>(send, `/v1/jobs/${id}/events`, extra),
+  /** Follows the events until the job has ended, and connects again when the connection breaks. */
+  wait: (id: string, extra: CallOptions = {}): Promise<Job> => waitForJob(send, json, id, extra),
+});
+
+/** Trainings and evaluations: `Made` asks for one, `One` is one of them, `All` their list. */
+const runCalls = <Made extends object, One, All>(send: Sender, json: JsonSender, path: string) => ({
+  create: (body: Made, extra?: CallOptions): Promise<One> => json('POST', path, body, extra),
+  list: (extra?: CallOptions): Promise<All> => json('GET', path, undefined, extra),
+  get: (id: string, extra?: CallOptions): Promise<One> => json('GET', `${path}/${id}`, undefined, extra),
+  stop: (id: string, extra?: CallOptions): Promise<One> => json('POST', `${path}/${id}/stop`, undefined, extra),
+  resume: (id: string, extra?: CallOptions): Promise<One> => json('POST', `${path}/${id}/resume`, undefined, extra),
+  events: (id: string, extra: EventOptions = {}) => events<RunEvent>(send, `${path}/${id}/events`, extra),
+});
+
+async function waitForJob(send: Sender, json: JsonSender, id: string, extra: CallOptions): Promise<Job> {
+  const path = `/v1/jobs/${id}`;
+  for (let last: number | undefined; ;) {
+    try {
+      const after = { ...extra, ...(last === undefined ? {} : { lastEventId: last }) };
+      for await (const { id: seen } of events<JobEvent>(send, `${path}/events`, after)) last = seen;
+      const job = await json<Job>('GET', path, undefined, extra);
+      if (job.finished_at !== null) return job;
+    } catch (error) {
+      extra.signal?.throwIfAborted();
+      if (error instanceof ServiceError && error.status < 500) throw error;
+    }
+    await new Promise((resolve) => setTimeout(resolve, 500));
+  }
 }
 
 type Body = string | FormData | Blob | ReadableStream;
@@ -156,6 +154,14 @@ type Sender = (
   extra: CallOptions | undefined,
   headers?: Record<string, string>,
 ) => Promise<Response>;
+
+/** The same for an answer that is JSON; the type of the answer is what the API says of the path. */
+type JsonSender = <T>(
+  method: string,
+  path: string,
+  body: Body | object | undefined,
+  extra: CallOptions | undefined,
+) => Promise<T>;
 
 function createSender({ url, key, fetch: fetcher = fetch }: ClientOptions): Sender {
   const base = url.replace(/\/+$/, '');
@@ -219,12 +225,9 @@ function toBody(items: readonly ClientItem[], settings: ScoreFields): FormData |
   return form;
 }
 
-async function createJob(
-  send: Sender,
-  list: string | Blob | readonly ItemSource[] | { manifest_path: string },
-  settings: JobSettings,
-  extra: CallOptions,
-): Promise<Job> {
+type JobItems = string | Blob | readonly ItemSource[] | { manifest_path: string };
+
+async function createJob(send: Sender, list: JobItems, settings: JobSettings, extra: CallOptions): Promise<Job> {
   const uploaded = typeof list === 'string' || list instanceof Blob;
   const body = uploaded ? list : Array.isArray(list) ? { items: list, ...settings } : { ...list, ...settings };
   const response = await send(
@@ -274,6 +277,10 @@ export async function* lines(response: Response): AsyncGenerator<string, void, u
     yield* parts;
   }
   if (rest !== '') yield rest;
+}
+
+async function* jsonLines<T>(response: Response): AsyncGenerator<T, void, undefined> {
+  for await (const line of lines(response)) if (line !== '') yield JSON.parse(line) as T;
 }
 
 export type { ConvertAnswer, ConvertBody, DatasetList, Evaluation, EvaluationBody, TrainRun, TrainRunBody, RunEvent };

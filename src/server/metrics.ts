@@ -1,6 +1,7 @@
 import { Counter, Gauge, Histogram, Registry, collectDefaultMetrics } from 'prom-client';
 import type { BatchReport } from '../engine/index.js';
 import type { Scorer } from '../recipes/score/scorer.js';
+import { LOAD_GAUGES, type LoadGauge } from './load-gauges.js';
 import type { Admission } from './score/admission.js';
 
 const SECONDS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30];
@@ -19,8 +20,27 @@ export interface Metrics {
 
 export function createMetrics(): Metrics {
   const registry = new Registry();
-  const registers = [registry];
   collectDefaultMetrics({ register: registry });
+  const onBatch = createBatchMetrics(registry);
+  return {
+    registry,
+    ...createRequestMetrics(registry),
+    onBatch,
+    watch(loaded, admission, memoryUsed) {
+      for (const gauge of LOAD_GAUGES) watchLoad(registry, gauge, loaded, admission);
+      const memory: Gauge = new Gauge({
+        name: 'qalign_body_bytes',
+        help: 'bodies held in memory',
+        registers: [registry],
+        collect: () => memory.set(memoryUsed()),
+      });
+    },
+  };
+}
+
+/** What is counted of each batch that a worker has answered. */
+function createBatchMetrics(registry: Registry): Metrics['onBatch'] {
+  const registers = [registry];
   const stage = new Histogram({
     name: 'qalign_stage_seconds',
     help: 'time of an item in the queue, of a batch on the way and at the worker',
@@ -41,8 +61,20 @@ export function createMetrics(): Metrics {
     labelNames: ['model', 'device'],
     registers,
   });
+  return (model, batch) => {
+    frames.inc({ model, device: batch.device }, batch.frames);
+    fill.observe({ model }, batch.frames / batch.capacity);
+    stage.observe({ model, stage: 'compute' }, batch.computeMs / 1000);
+    stage.observe({ model, stage: 'service' }, batch.serviceMs / 1000);
+    for (const ms of batch.queuedMs) stage.observe({ model, stage: 'queue' }, ms / 1000);
+  };
+}
+
+function createRequestMetrics(
+  registry: Registry,
+): Pick<Metrics, 'requests' | 'duration' | 'items' | 'rejects' | 'predictedWait'> {
+  const registers = [registry];
   return {
-    registry,
     requests: new Counter({
       name: 'qalign_http_requests_total',
       help: 'answered requests',
@@ -74,72 +106,25 @@ export function createMetrics(): Metrics {
       buckets: SECONDS,
       registers,
     }),
-    onBatch(model, batch) {
-      frames.inc({ model, device: batch.device }, batch.frames);
-      fill.observe({ model }, batch.frames / batch.capacity);
-      stage.observe({ model, stage: 'compute' }, batch.computeMs / 1000);
-      stage.observe({ model, stage: 'service' }, batch.serviceMs / 1000);
-      for (const ms of batch.queuedMs) stage.observe({ model, stage: 'queue' }, ms / 1000);
-    },
-    watch(loaded, admission, memoryUsed) {
-      const each = (gauge: Gauge, read: (scorer: Scorer, model: string) => void): void => {
-        gauge.reset();
-        for (const [model, scorer] of loaded) read(scorer, model);
-      };
-      const gauge = (
-        name: string,
-        help: string,
-        labelNames: string[],
-        read: (gauge: Gauge, scorer: Scorer, model: string) => void,
-      ): void => {
-        const one: Gauge = new Gauge({
-          name,
-          help,
-          labelNames,
-          registers,
-          collect: () => each(one, (scorer, model) => read(one, scorer, model)),
-        });
-      };
-      gauge('qalign_queue_frames', 'frames that wait for a worker', ['model', 'lane'], (one, scorer, model) => {
-        for (const [lane, count] of Object.entries(scorer.load().engine?.queuedFrames ?? {}))
-          one.set({ model, lane }, count);
-      });
-      gauge('qalign_prepare_waiting', 'pictures that wait to be decoded', ['model', 'lane'], (one, scorer, model) => {
-        for (const [lane, count] of Object.entries(scorer.load().preparing?.waiting ?? {}))
-          one.set({ model, lane }, count);
-      });
-      gauge(
-        'qalign_prepare_seconds',
-        'to decode and prepare a picture, moving average',
-        ['model'],
-        (one, scorer, model) => one.set({ model }, (scorer.load().preparing?.pictureMs ?? 0) / 1000),
-      );
-      gauge(
-        'qalign_expected_wait_seconds',
-        'when a picture that came now would be answered',
-        ['model'],
-        (one, scorer, model) => one.set({ model }, (admission.predict(scorer) ?? 0) / 1000),
-      );
-      gauge('qalign_workers_ready', 'workers that take work', ['model'], (one, scorer, model) =>
-        one.set({ model }, scorer.load().engine?.workers.filter(({ ready }) => ready).length ?? 0),
-      );
-      gauge(
-        'qalign_worker_restarts',
-        'how often workers were started again',
-        ['model', 'device'],
-        (one, scorer, model) => {
-          for (const { device, restarts } of scorer.load().engine?.workers ?? []) one.inc({ model, device }, restarts);
-        },
-      );
-      gauge('qalign_worker_resident_bytes', 'memory of the workers', ['model', 'device'], (one, scorer, model) => {
-        for (const { device, rss_bytes } of scorer.load().engine?.workers ?? []) one.inc({ model, device }, rss_bytes);
-      });
-      const memory: Gauge = new Gauge({
-        name: 'qalign_body_bytes',
-        help: 'bodies held in memory',
-        registers,
-        collect: () => memory.set(memoryUsed()),
-      });
-    },
   };
+}
+
+function watchLoad(
+  registry: Registry,
+  { name, help, labelNames, read }: LoadGauge,
+  loaded: ReadonlyMap<string, Scorer>,
+  admission: Admission,
+): void {
+  const gauge: Gauge = new Gauge({
+    name,
+    help,
+    labelNames: [...labelNames],
+    registers: [registry],
+    collect() {
+      gauge.reset();
+      for (const [model, scorer] of loaded)
+        // several workers may be on one device: their values add up
+        for (const { value, labels } of read(scorer, admission)) gauge.inc({ model, ...labels }, value);
+    },
+  });
 }

@@ -4,6 +4,7 @@ import type { ServeConfig } from '../../config/serve.js';
 import { QalignError } from '../../base/errors.js';
 import { deadline } from '../../base/first-signal.js';
 import type { Caller } from './caller.js';
+import { withMemory, type MemoryBudget } from './memory-budget.js';
 import { requireValid } from './valid.js';
 
 /** A JSON body, checked. @throws QalignError BODY_UNSUPPORTED, BODY_TOO_LARGE, MALFORMED, BODY_INVALID */
@@ -28,6 +29,22 @@ export async function readJson<S extends TObject>(
       ),
   );
   return requireValid(schema, req.body, 'body');
+}
+
+/**
+ * Hands a JSON body to `work`; its bytes count as memory of the service until that is over. @throws QalignError as
+ * `readJson`, and OVERLOADED
+ */
+export async function withJson<S extends TObject, T>(
+  call: Pick<Caller, 'req' | 'res' | 'ageMs' | 'gone'>,
+  schema: S,
+  { config, memory }: { readonly config: ServeConfig; readonly memory: MemoryBudget },
+  work: (body: Static<S>) => Promise<T>,
+): Promise<T> {
+  const most = config.limits.body_mb * 1024 ** 2;
+  return withMemory(memory, Math.min(most, Number(call.req.get('content-length') ?? most)), async () =>
+    work(await readJson(call, schema, config)),
+  );
 }
 
 /**

@@ -1,26 +1,18 @@
 import { createHash } from 'node:crypto';
-import { createReadStream } from 'node:fs';
 import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { Readable } from 'node:stream';
 import type { ServeConfig } from '../../config/serve.js';
 import { QalignError } from '../../base/errors.js';
 import { draftOf } from '../../base/files/draft.js';
 import { keyOf } from '../http/idempotency.js';
 import { idOf } from '../../api/ids.js';
 import { writeManifest } from './manifest.js';
+import { withJobRequest } from './request.js';
 import type { JobRunner } from './runner.js';
 import type { JobStore, StoredJob } from './store.js';
-import { withMemory, type MemoryBudget } from '../http/memory-budget.js';
-import { resolveInRoot } from '../http/path-root.js';
+import type { MemoryBudget } from '../http/memory-budget.js';
 import type { Caller } from '../http/caller.js';
-import { fromWords } from '../http/valid.js';
-import { JobBody, JobQuery, type JobSettings } from '../../api/jobs.js';
-import { readJson } from '../http/json-body.js';
 import type { ModelPool } from '../score/model-pool.js';
-import { openFormParser, toUploadError } from '../http/upload.js';
-
-const FIELDS = 16;
 
 /** What accepting a job takes. */
 export interface JobCreateServices {
@@ -29,12 +21,6 @@ export interface JobCreateServices {
   readonly memory: MemoryBudget;
   readonly jobs: JobRunner;
   readonly jobStore: JobStore;
-}
-
-/** What a body says: settings, and its list as it arrives. */
-interface JobRequest {
-  settings(): JobSettings;
-  readonly list: AsyncIterable<Uint8Array | string>;
 }
 
 /**
@@ -111,71 +97,4 @@ function sameJob(job: StoredJob, fingerprint: string): StoredJob {
     'IDEMPOTENCY_CONFLICT',
     `This Idempotency-Key made the job ${job.id} of another list or other settings; make a new one for each.`,
   );
-}
-
-async function withJobRequest<T>(
-  call: Caller,
-  { config, memory }: JobCreateServices,
-  work: (request: JobRequest) => Promise<T>,
-): Promise<T> {
-  const { req } = call;
-  if (req.is('multipart/form-data') !== false && req.is('multipart/form-data') !== null) return fromForm(call, work);
-  if (req.is(['text/plain', 'application/x-ndjson', 'application/jsonl', 'text/uri-list'])) {
-    const settings = fromWords(JobQuery, req.query as Record<string, unknown>, 'query');
-    // destroyed, it could not be told what is wrong
-    return work({ settings: () => settings, list: req.iterator({ destroyOnReturn: false }) });
-  }
-  const most = config.limits.body_mb * 1024 ** 2;
-  return withMemory(memory, Math.min(most, Number(req.get('content-length') ?? most)), async () => {
-    const { items, manifest_path: path, ...settings } = await readJson(call, JobBody, config);
-    if ((items === undefined) === (path === undefined))
-      throw new QalignError('BODY_INVALID', 'A job needs exactly one of items and manifest_path.');
-    const list =
-      path === undefined
-        ? Readable.from((items ?? []).map((item) => `${JSON.stringify(item)}\n`))
-        : createReadStream(await resolveInRoot(config.root, path));
-    return work({ settings: () => settings, list });
-  });
-}
-
-/** A form has one file, the list; its fields may come before or after it. */
-async function fromForm<T>(call: Caller, work: (request: JobRequest) => Promise<T>): Promise<T> {
-  const fields: Record<string, string> = {};
-  const parser = openFormParser(call.req, { files: 1, fields: FIELDS, fieldSize: 4096 });
-  return new Promise<T>((resolve, reject) => {
-    let found: Promise<T> | undefined;
-    let settle!: () => void;
-    const parsed = new Promise<void>((done) => (settle = done));
-    const fail = (error: Error): void => {
-      call.req.unpipe(parser);
-      process.nextTick(() => parser.destroy()); // see readForm
-      settle();
-      reject(toUploadError(error));
-    };
-    parser.on(
-      'field',
-      (name, value) => void Object.defineProperty(fields, name, { value, enumerable: true, configurable: true }),
-    );
-    parser.on('filesLimit', () =>
-      fail(new QalignError('BODY_INVALID', 'The form has more than one file; a job has one list.')),
-    );
-    parser.on('fieldsLimit', () => fail(new QalignError('BODY_TOO_LARGE', `The form has more than ${FIELDS} fields.`)));
-    parser.on('file', (_name, stream) => {
-      // the settings are read when the whole form is there
-      async function* untilParsed(): AsyncGenerator<Uint8Array> {
-        for await (const chunk of stream as AsyncIterable<Uint8Array>) yield chunk;
-        await parsed;
-      }
-      found = work({ settings: () => fromWords(JobQuery, fields, 'form'), list: untilParsed() });
-      found.then(resolve, fail);
-    });
-    parser.on('error', (error) => fail(error as Error));
-    parser.on('close', () => {
-      settle();
-      if (found === undefined)
-        reject(new QalignError('BODY_INVALID', 'The form has no file; add the list, e.g. curl -F file=@list.txt.'));
-    });
-    call.req.once('aborted', () => fail(new QalignError('CANCELLED', 'The client went away while it sent.')));
-    call.req.pipe(parser);
-  });
 }

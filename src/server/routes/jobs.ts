@@ -1,12 +1,10 @@
 import { join } from 'node:path';
-import { Readable } from 'node:stream';
-import { pipeline } from 'node:stream/promises';
 import Type from 'typebox';
 import { QalignError } from '../../base/errors.js';
 import { createJob, type JobCreateServices } from '../jobs/create.js';
-import { csvFile, csvLines } from '../jobs/results.js';
+import { findJob, sendResults, toAnswer } from '../jobs/answers.js';
 import type { StoredJob } from '../jobs/store.js';
-import type { Caller } from '../http/caller.js';
+import { visibleOwner } from '../http/ownership.js';
 import { defineRoute } from '../route.js';
 import { EXAMPLE_JOB, EXAMPLE_KEY } from '../../api/examples.js';
 import { EXAMPLE_PICTURE } from '../../media/probe-picture.js';
@@ -74,7 +72,7 @@ export const createJobs = defineRoute({
     if (ending.aborted) throw new QalignError('SHUTTING_DOWN', 'The service is ending; try again later.');
     const { job, replayed } = await createJob(call, services);
     call.res.set({ Location: `/v1/jobs/${job.id}`, ...(replayed ? { 'Idempotency-Replayed': 'true' } : {}) });
-    call.answer(202, toJson(jobs.current(job.id) ?? job, jobs.pace(job.id)));
+    call.answer(202, toAnswer(jobs.current(job.id) ?? job, jobs.pace(job.id)));
   },
 });
 
@@ -89,9 +87,9 @@ export const listJobs = defineRoute({
   examples: [{ name: 'those that run', status: 200, query: { status: 'running', limit: '10' } }],
   async handle(call, { jobStore, jobs }: JobRouteServices) {
     const { limit = 50, offset = 0, status } = call.query;
-    const owner = call.client.scopes.includes('admin') ? undefined : call.client.name;
+    const owner = visibleOwner(call.client);
     const rows = jobStore.list({ owner, status, limit, offset }).map(({ id }) => jobs.current(id) as StoredJob);
-    call.answer(200, { jobs: rows.map((job) => toJson(job, jobs.pace(job.id))) });
+    call.answer(200, { jobs: rows.map((job) => toAnswer(job, jobs.pace(job.id))) });
   },
 });
 
@@ -106,7 +104,7 @@ export const showJob = defineRoute({
   errors: ['JOB_NOT_FOUND'],
   examples: [{ name: 'the job of the example above', status: 200, params: { id: EXAMPLE_JOB } }],
   handle: async (call, { jobs }: JobRouteServices) =>
-    call.answer(200, toJson(find(call, jobs), jobs.pace(call.params.id))),
+    call.answer(200, toAnswer(findJob(call, jobs), jobs.pace(call.params.id))),
 });
 
 export const cancelJob = defineRoute({
@@ -120,8 +118,8 @@ export const cancelJob = defineRoute({
   errors: ['JOB_NOT_FOUND'],
   examples: [{ name: 'the job of the example above', status: 200, params: { id: EXAMPLE_JOB } }],
   async handle(call, { jobs }: JobRouteServices) {
-    const job = find(call, jobs);
-    call.answer(200, toJson(jobs.cancel(job.id) ?? job, undefined));
+    const job = findJob(call, jobs);
+    call.answer(200, toAnswer(jobs.cancel(job.id) ?? job, undefined));
   },
 });
 
@@ -146,17 +144,12 @@ export const jobResults = defineRoute({
     { name: 'as JSON lines', status: 200, params: { id: EXAMPLE_JOB } },
   ],
   async handle(call, { jobs }: JobRouteServices) {
-    const { req, res } = call;
-    const job = find(call, jobs);
-    const file = join(jobs.folder(job.id), 'results.jsonl');
+    const job = findJob(call, jobs);
     const format =
-      call.query.format ?? (req.accepts([NDJSON, 'application/json', 'text/csv']) === 'text/csv' ? 'csv' : 'ndjson');
-    res.set('Cache-Control', 'no-store').type(format === 'csv' ? 'text/csv' : NDJSON);
-    if (format === 'ndjson') return sendBytes(call, file, job.resultBytes);
-    if (job.finishedAt !== undefined) return sendBytes(call, await csvFile(file, job.resultBytes), undefined);
-    await pipeline(Readable.from(csvLines(file, job.resultBytes)), res).catch((error: Error) => {
-      if (!call.gone.aborted) throw error;
-    });
+      call.query.format ??
+      (call.req.accepts([NDJSON, 'application/json', 'text/csv']) === 'text/csv' ? 'csv' : 'ndjson');
+    call.res.set('Cache-Control', 'no-store').type(format === 'csv' ? 'text/csv' : NDJSON);
+    await sendResults(call, job, join(jobs.folder(job.id), 'results.jsonl'), format);
   },
 });
 
@@ -178,7 +171,7 @@ export const jobEvents = defineRoute({
     { name: 'from the second event on', status: 200, params: { id: EXAMPLE_JOB }, headers: { 'Last-Event-ID': '1' } },
   ],
   async handle(call, { jobs, jobStore, ending }: JobRouteServices) {
-    const { id } = find(call, jobs);
+    const { id } = findJob(call, jobs);
     await streamEvents(call, {
       file: join(jobs.folder(id), 'events.jsonl'),
       ended: () => jobStore.get(id)?.finishedAt !== undefined && !jobs.isActive(id),
@@ -186,54 +179,3 @@ export const jobEvents = defineRoute({
     });
   },
 });
-
-/** A job of another key does not exist for this one. */
-function find(call: Caller<{ id: string }>, jobs: JobRouteServices['jobs']): StoredJob {
-  const job = jobs.current(call.params.id);
-  if (job === undefined || (job.owner !== call.client.name && !call.client.scopes.includes('admin')))
-    throw new QalignError('JOB_NOT_FOUND', `There is no job ${call.params.id}; GET /v1/jobs lists yours.`);
-  return job;
-}
-
-/** A file or its first bytes, with ranges. */
-function sendBytes(call: Caller, file: string, bytes: number | undefined): Promise<void> {
-  const { res } = call;
-  if (bytes === 0) return Promise.resolve(void res.status(200).end());
-  return new Promise((resolve, reject) => {
-    const options = {
-      dotfiles: 'allow',
-      lastModified: false,
-      cacheControl: false,
-      ...(bytes === undefined ? {} : { end: bytes - 1 }),
-    } as object;
-    res.sendFile(file, options, (error?: Error & { status?: number }) => {
-      if (error === undefined || call.gone.aborted) return resolve();
-      reject(
-        error.status === 416
-          ? new QalignError(
-              'RANGE_INVALID',
-              `There are ${bytes ?? 'fewer'} bytes of results; ask for a range within them.`,
-            )
-          : error,
-      );
-    });
-  });
-}
-
-function toJson(job: StoredJob, pace: number | undefined): Job {
-  return {
-    id: job.id,
-    status: job.status,
-    total: job.total,
-    done: job.done,
-    failed: job.failed,
-    result_bytes: job.resultBytes,
-    eta_s: job.finishedAt !== undefined ? 0 : pace === undefined ? null : (job.total - job.done) / pace,
-    tasks: [...job.plan.tasks],
-    scale: job.plan.scale,
-    model: job.plan.model,
-    message: job.message ?? null,
-    created_at: job.createdAt,
-    finished_at: job.finishedAt ?? null,
-  };
-}

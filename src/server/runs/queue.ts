@@ -1,3 +1,7 @@
+/**
+ * The boundary of src/server/runs: trainings and evaluations that were asked for over HTTP, one of each at a time. They
+ * are ServiceRuns in a RunQueue; RunStore of src/runs is the index of the run directories that trainings make.
+ */
 import { QalignError } from '../../base/errors.js';
 import { createRunJournal, type RunJournalParts } from './journal.js';
 import { performRun, type PerformParts } from './perform.js';

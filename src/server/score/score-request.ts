@@ -6,8 +6,7 @@ import { ScoreFields, type ItemSource } from '../../api/score.js';
 import { QalignError } from '../../base/errors.js';
 import type { ServeConfig } from '../../config/serve.js';
 import type { Caller } from '../http/caller.js';
-import { inTime, readJson } from '../http/json-body.js';
-import { withMemory } from '../http/memory-budget.js';
+import { inTime, withJson } from '../http/json-body.js';
 import { readForm, type BodyStorage, type Upload } from '../http/upload.js';
 import { fromWords } from '../http/valid.js';
 
@@ -33,9 +32,8 @@ export async function withScoreRequest<T>(
 ): Promise<T> {
   const { req } = call;
   if (!isForm(req)) {
-    const most = config.limits.body_mb * 1024 ** 2;
-    return withMemory(memory, Math.min(most, Number(req.get('content-length') ?? most)), async () => {
-      const request = (await readJson(call, schema, config)) as unknown as ScoreRequest;
+    return withJson(call, schema, { config, memory }, async (body) => {
+      const request = body as unknown as ScoreRequest;
       requireCount(request, config.limits.items);
       return work(request);
     });

@@ -1,0 +1,70 @@
+import { Readable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
+import type { Job } from '../../api/jobs.js';
+import { QalignError } from '../../base/errors.js';
+import type { Caller } from '../http/caller.js';
+import { isVisible } from '../http/ownership.js';
+import { csvFile, csvLines } from './results.js';
+import type { JobRunner } from './runner.js';
+import type { StoredJob } from './store.js';
+
+/** @throws QalignError JOB_NOT_FOUND, also for a job of another key */
+export function findJob(call: Caller<{ id: string }>, jobs: Pick<JobRunner, 'current'>): StoredJob {
+  const job = jobs.current(call.params.id);
+  if (job === undefined || !isVisible(job, call.client))
+    throw new QalignError('JOB_NOT_FOUND', `There is no job ${call.params.id}; GET /v1/jobs lists yours.`);
+  return job;
+}
+
+/** A job as the API shows it; `pace` in items per second. */
+export function toAnswer(job: StoredJob, pace: number | undefined): Job {
+  return {
+    id: job.id,
+    status: job.status,
+    total: job.total,
+    done: job.done,
+    failed: job.failed,
+    result_bytes: job.resultBytes,
+    eta_s: job.finishedAt !== undefined ? 0 : pace === undefined ? null : (job.total - job.done) / pace,
+    tasks: [...job.plan.tasks],
+    scale: job.plan.scale,
+    model: job.plan.model,
+    message: job.message ?? null,
+    created_at: job.createdAt,
+    finished_at: job.finishedAt ?? null,
+  };
+}
+
+/** The results so far: with ranges, except of the CSV of a job that has not ended. */
+export async function sendResults(call: Caller, job: StoredJob, file: string, format: 'ndjson' | 'csv'): Promise<void> {
+  if (format === 'ndjson') return sendBytes(call, file, job.resultBytes);
+  if (job.finishedAt !== undefined) return sendBytes(call, await csvFile(file, job.resultBytes), undefined);
+  await pipeline(Readable.from(csvLines(file, job.resultBytes)), call.res).catch((error: Error) => {
+    if (!call.gone.aborted) throw error;
+  });
+}
+
+/** A file or its first bytes, with ranges. */
+function sendBytes(call: Caller, file: string, bytes: number | undefined): Promise<void> {
+  const { res } = call;
+  if (bytes === 0) return Promise.resolve(void res.status(200).end());
+  return new Promise((resolve, reject) => {
+    const options = {
+      dotfiles: 'allow',
+      lastModified: false,
+      cacheControl: false,
+      ...(bytes === undefined ? {} : { end: bytes - 1 }),
+    } as object;
+    res.sendFile(file, options, (error?: Error & { status?: number }) => {
+      if (error === undefined || call.gone.aborted) return resolve();
+      reject(
+        error.status === 416
+          ? new QalignError(
+              'RANGE_INVALID',
+              `There are ${bytes ?? 'fewer'} bytes of results; ask for a range within them.`,
+            )
+          : error,
+      );
+    });
+  });
+}

@@ -1,0 +1,85 @@
+import { createReadStream } from 'node:fs';
+import { Readable } from 'node:stream';
+import type { ServeConfig } from '../../config/serve.js';
+import { QalignError } from '../../base/errors.js';
+import { JobBody, JobQuery, type JobSettings } from '../../api/jobs.js';
+import type { Caller } from '../http/caller.js';
+import { withJson } from '../http/json-body.js';
+import type { MemoryBudget } from '../http/memory-budget.js';
+import { resolveInRoot } from '../http/path-root.js';
+import { openFormParser, toUploadError } from '../http/upload.js';
+import { fromWords } from '../http/valid.js';
+
+const FIELDS = 16;
+
+/** What a body says: settings, and its list as it arrives. */
+export interface JobRequest {
+  settings(): JobSettings;
+  readonly list: AsyncIterable<Uint8Array | string>;
+}
+
+/** Reads a request for a job while its list arrives: from a form, from the body itself, or from JSON. */
+export async function withJobRequest<T>(
+  call: Caller,
+  { config, memory }: { readonly config: ServeConfig; readonly memory: MemoryBudget },
+  work: (request: JobRequest) => Promise<T>,
+): Promise<T> {
+  const { req } = call;
+  if (req.is('multipart/form-data') !== false && req.is('multipart/form-data') !== null) return fromForm(call, work);
+  if (req.is(['text/plain', 'application/x-ndjson', 'application/jsonl', 'text/uri-list'])) {
+    const settings = fromWords(JobQuery, req.query as Record<string, unknown>, 'query');
+    // destroyed, it could not be told what is wrong
+    return work({ settings: () => settings, list: req.iterator({ destroyOnReturn: false }) });
+  }
+  return withJson(call, JobBody, { config, memory }, async ({ items, manifest_path: path, ...settings }) => {
+    if ((items === undefined) === (path === undefined))
+      throw new QalignError('BODY_INVALID', 'A job needs exactly one of items and manifest_path.');
+    const list =
+      path === undefined
+        ? Readable.from((items ?? []).map((item) => `${JSON.stringify(item)}\n`))
+        : createReadStream(await resolveInRoot(config.root, path));
+    return work({ settings: () => settings, list });
+  });
+}
+
+/** A form has one file, the list; its fields may come before or after it. */
+async function fromForm<T>(call: Caller, work: (request: JobRequest) => Promise<T>): Promise<T> {
+  const fields: Record<string, string> = {};
+  const parser = openFormParser(call.req, { files: 1, fields: FIELDS, fieldSize: 4096 });
+  return new Promise<T>((resolve, reject) => {
+    let found: Promise<T> | undefined;
+    let settle!: () => void;
+    const parsed = new Promise<void>((done) => (settle = done));
+    const fail = (error: Error): void => {
+      call.req.unpipe(parser);
+      process.nextTick(() => parser.destroy()); // see readForm
+      settle();
+      reject(toUploadError(error));
+    };
+    parser.on(
+      'field',
+      (name, value) => void Object.defineProperty(fields, name, { value, enumerable: true, configurable: true }),
+    );
+    parser.on('filesLimit', () =>
+      fail(new QalignError('BODY_INVALID', 'The form has more than one file; a job has one list.')),
+    );
+    parser.on('fieldsLimit', () => fail(new QalignError('BODY_TOO_LARGE', `The form has more than ${FIELDS} fields.`)));
+    parser.on('file', (_name, stream) => {
+      // the settings are read when the whole form is there
+      async function* untilParsed(): AsyncGenerator<Uint8Array> {
+        for await (const chunk of stream as AsyncIterable<Uint8Array>) yield chunk;
+        await parsed;
+      }
+      found = work({ settings: () => fromWords(JobQuery, fields, 'form'), list: untilParsed() });
+      found.then(resolve, fail);
+    });
+    parser.on('error', (error) => fail(error as Error));
+    parser.on('close', () => {
+      settle();
+      if (found === undefined)
+        reject(new QalignError('BODY_INVALID', 'The form has no file; add the list, e.g. curl -F file=@list.txt.'));
+    });
+    call.req.once('aborted', () => fail(new QalignError('CANCELLED', 'The client went away while it sent.')));
+    call.req.pipe(parser);
+  });
+}

@@ -1,0 +1,66 @@
+import type { Scorer } from '../recipes/score/scorer.js';
+import type { Admission } from './score/admission.js';
+
+/** A value that is read from each loaded model when Prometheus asks. */
+export interface LoadGauge {
+  readonly name: string;
+  readonly help: string;
+  /** `model` is added to the labels of each value. */
+  readonly labelNames: readonly string[];
+  readonly read: (scorer: Scorer, admission: Admission) => readonly Reading[];
+}
+
+interface Reading {
+  readonly value: number;
+  readonly labels?: Readonly<Record<string, string>>;
+}
+
+export const LOAD_GAUGES: readonly LoadGauge[] = [
+  {
+    name: 'qalign_queue_frames',
+    help: 'frames that wait for a worker',
+    labelNames: ['model', 'lane'],
+    read: (scorer) => byLane(scorer.load().engine?.queuedFrames),
+  },
+  {
+    name: 'qalign_prepare_waiting',
+    help: 'pictures that wait to be decoded',
+    labelNames: ['model', 'lane'],
+    read: (scorer) => byLane(scorer.load().preparing?.waiting),
+  },
+  {
+    name: 'qalign_prepare_seconds',
+    help: 'to decode and prepare a picture, moving average',
+    labelNames: ['model'],
+    read: (scorer) => [{ value: (scorer.load().preparing?.pictureMs ?? 0) / 1000 }],
+  },
+  {
+    name: 'qalign_expected_wait_seconds',
+    help: 'when a picture that came now would be answered',
+    labelNames: ['model'],
+    read: (scorer, admission) => [{ value: (admission.predict(scorer) ?? 0) / 1000 }],
+  },
+  {
+    name: 'qalign_workers_ready',
+    help: 'workers that take work',
+    labelNames: ['model'],
+    read: (scorer) => [{ value: scorer.load().engine?.workers.filter(({ ready }) => ready).length ?? 0 }],
+  },
+  {
+    name: 'qalign_worker_restarts',
+    help: 'how often workers were started again',
+    labelNames: ['model', 'device'],
+    read: (scorer) =>
+      (scorer.load().engine?.workers ?? []).map(({ device, restarts }) => ({ value: restarts, labels: { device } })),
+  },
+  {
+    name: 'qalign_worker_resident_bytes',
+    help: 'memory of the workers',
+    labelNames: ['model', 'device'],
+    read: (scorer) =>
+      (scorer.load().engine?.workers ?? []).map(({ device, rss_bytes }) => ({ value: rss_bytes, labels: { device } })),
+  },
+];
+
+const byLane = (counts: Readonly<Record<string, number>> = {}): Reading[] =>
+  Object.entries(counts).map(([lane, value]) => ({ value, labels: { lane } }));

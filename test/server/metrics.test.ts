@@ -1,0 +1,71 @@
+import { expect, it } from 'vitest';
+import type { Scorer } from '../../src/recipes/score/scorer.js';
+import { createMetrics, type Metrics } from '../../src/server/metrics.js';
+import type { Admission } from '../../src/server/score/admission.js';
+
+type Load = ReturnType<Scorer['load']>;
+const scorer = (load: object): Scorer => ({ load: () => load as Load }) as Scorer;
+const admission = { predict: () => 30 } as unknown as Admission;
+const linesOf = async ({ registry }: Metrics, name: string): Promise<string[]> =>
+  (await registry.metrics()).split('\n').filter((line) => line.startsWith(name));
+
+it('counts the frames, the fill and the times of a batch', async () => {
+  const metrics = createMetrics();
+  metrics.onBatch('a', {
+    device: 'cpu',
+    items: 2,
+    frames: 3,
+    capacity: 4,
+    computeMs: 10,
+    serviceMs: 12,
+    queuedMs: [1, 2],
+  });
+  expect(await linesOf(metrics, 'qalign_frames_total')).toEqual(['qalign_frames_total{model="a",device="cpu"} 3']);
+  expect(await linesOf(metrics, 'qalign_batch_fill_ratio_sum')).toEqual([
+    'qalign_batch_fill_ratio_sum{model="a"} 0.75',
+  ]);
+  expect(await linesOf(metrics, 'qalign_stage_seconds_count')).toEqual([
+    'qalign_stage_seconds_count{model="a",stage="compute"} 1',
+    'qalign_stage_seconds_count{model="a",stage="service"} 1',
+    'qalign_stage_seconds_count{model="a",stage="queue"} 2',
+  ]);
+});
+
+it('reads the load of each model when it is asked, workers of one device together', async () => {
+  const metrics = createMetrics();
+  const worker = { device: 'cpu', ready: true, restarts: 2, rss_bytes: 100 };
+  const loaded = new Map([
+    [
+      'a',
+      scorer({
+        engine: {
+          queuedFrames: { interactive: 1, bulk: 2 },
+          workers: [worker, { ...worker, ready: false, restarts: 3 }],
+        },
+        preparing: { waiting: { bulk: 7 }, pictureMs: 12 },
+      }),
+    ],
+    ['starting', scorer({})],
+  ]);
+  metrics.watch(loaded, admission, () => 42);
+  for (const _scrape of [1, 2]) {
+    expect(await linesOf(metrics, 'qalign_queue_frames')).toEqual([
+      'qalign_queue_frames{model="a",lane="interactive"} 1',
+      'qalign_queue_frames{model="a",lane="bulk"} 2',
+    ]);
+    expect(await linesOf(metrics, 'qalign_worker_restarts')).toEqual([
+      'qalign_worker_restarts{model="a",device="cpu"} 5',
+    ]);
+  }
+  expect(await linesOf(metrics, 'qalign_workers_ready')).toEqual([
+    'qalign_workers_ready{model="a"} 1',
+    'qalign_workers_ready{model="starting"} 0',
+  ]);
+  expect(await linesOf(metrics, 'qalign_prepare_seconds')).toContain('qalign_prepare_seconds{model="a"} 0.012');
+  expect(await linesOf(metrics, 'qalign_expected_wait_seconds')).toContain(
+    'qalign_expected_wait_seconds{model="a"} 0.03',
+  );
+  expect(await linesOf(metrics, 'qalign_body_bytes')).toEqual(['qalign_body_bytes 42']);
+  loaded.delete('a');
+  expect(await linesOf(metrics, 'qalign_queue_frames')).toEqual([]);
+});
