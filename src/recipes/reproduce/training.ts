@@ -16,7 +16,7 @@ import type { EvaluatedDataset } from '../evaluate/result.js';
 import { missingModel, type Missing } from '../evaluate/ready.js';
 import { recordSet, type RecordSet } from '../evaluate/records.js';
 import { generateAnswers } from '../score/generate.js';
-import { difference, PAPER_LEVELS_AGAINST_SCORES } from '../evaluate/paper-figures.js';
+import { difference, PAPER_LEVELS_AGAINST_SCORES } from '../evaluate/published-figures.js';
 import type { ReproducedRow, ReproducedTable, ReproduceOptions } from './table.js';
 import { train, type TrainResult } from '../train/train.js';
 
