@@ -19,9 +19,14 @@ export const EvaluateData = Type.Object(
       default: 'test',
       description: 'validation: for fitting ensemble weights and calibrations only',
     }),
-    paper: Type.Union([Type.Object({ srcc: Type.Number(), plcc: Type.Number(), source: word }, closed), Type.Null()], {
-      default: null,
-    }),
+    paper: Type.Union(
+      [Type.Object({ srcc: Type.Number(), plcc: Type.Number(), source: word }, closed), word, Type.Null()],
+      {
+        default: null,
+        description:
+          'published figures to compare with, or the hub id of a checkpoint of the paper whose figures are known',
+      },
+    ),
   },
   closed,
 );

@@ -1,5 +1,5 @@
 import type { DatasetRecord } from '../../bridge/protocol/record.js';
-import { lookDistance, type Look } from '../scoring/perceptual-hash.js';
+import { hammingDistance, type PerceptualHash } from '../scoring/perceptual-hash.js';
 
 export const LEAK_KINDS = ['exact', 'perceptual', 'reference', 'base_name'] as const;
 export type LeakKind = (typeof LEAK_KINDS)[number];
@@ -10,7 +10,7 @@ export interface LeakItem {
   readonly file: string;
   readonly side: string;
   /** Undefined where the media was not looked at or cannot be read. */
-  readonly print: { readonly sha256: string; readonly look: Look | undefined } | undefined;
+  readonly fingerprint: { readonly sha256: string; readonly perceptualHash: PerceptualHash | undefined } | undefined;
 }
 
 export interface LeakPlace {
@@ -26,7 +26,7 @@ export interface Leak {
   kind: LeakKind;
   /** What they share: hash, reference or name. */
   key: string;
-  /** Bits of 64 by which their looks differ; of perceptual leaks. */
+  /** Hamming distance of their perceptual hashes, 0 to 64; of perceptual leaks. */
   distance?: number;
   a: LeakPlace;
   b: LeakPlace;
@@ -34,11 +34,11 @@ export interface Leak {
 
 export interface LeakOptions {
   readonly kinds?: readonly LeakKind[] | undefined;
-  /** Looks that differ by at most so many of 64 bits are one picture. */
+  /** Largest Hamming distance of two perceptual hashes that count as one picture. */
   readonly distance?: number | undefined;
 }
 
-export const LOOK_DISTANCE = 6;
+export const MAX_HASH_DISTANCE = 6;
 
 /**
  * All pairs that offend. Where many records of a side share one key (the pictures of one reference), each record of the
@@ -46,9 +46,9 @@ export const LOOK_DISTANCE = 6;
  */
 export function findLeaks(
   items: readonly LeakItem[],
-  { kinds = LEAK_KINDS, distance = LOOK_DISTANCE }: LeakOptions = {},
+  { kinds = LEAK_KINDS, distance = MAX_HASH_DISTANCE }: LeakOptions = {},
 ): Leak[] {
-  const exact = sharing(items, 'exact', ({ print }) => print?.sha256);
+  const exact = sharing(items, 'exact', ({ fingerprint }) => fingerprint?.sha256);
   const known = new Set(exact.map(pairKey));
   const groups = new Map(items.map(({ record, file }) => [`${file}\n${record.id}`, record.group]));
   /** Of one data set and of two references, which its authors number anew in each folder (LIVE). */
@@ -85,18 +85,20 @@ function sharing(items: readonly LeakItem[], kind: LeakKind, keyOf: (item: LeakI
   return leaks;
 }
 
-/** Every pair of looks is compared: 30 000 against 7 000 take about two seconds. */
+/** Every pair of perceptual hashes is compared: 30 000 against 7 000 take about two seconds. */
 function alike(items: readonly LeakItem[], most: number): Leak[] {
-  const seen = items.flatMap((item) => (item.print?.look === undefined ? [] : [{ item, look: item.print.look }]));
+  const seen = items.flatMap((item) =>
+    item.fingerprint?.perceptualHash === undefined ? [] : [{ item, hash: item.fingerprint.perceptualHash }],
+  );
   const leaks: Leak[] = [];
   for (let i = 0; i < seen.length; i++) {
     const a = seen[i]!;
     for (let j = i + 1; j < seen.length; j++) {
       const b = seen[j]!;
       if (a.item.side === b.item.side) continue;
-      const distance = lookDistance(a.look, b.look);
+      const distance = hammingDistance(a.hash, b.hash);
       if (distance <= most)
-        leaks.push({ kind: 'perceptual', key: lookText(a.look), distance, a: placeOf(a.item), b: placeOf(b.item) });
+        leaks.push({ kind: 'perceptual', key: hashText(a.hash), distance, a: placeOf(a.item), b: placeOf(b.item) });
     }
   }
   return leaks;
@@ -106,8 +108,8 @@ function pairKey({ a, b }: Leak): string {
   return JSON.stringify([a.file, a.id, b.file, b.id]);
 }
 
-function lookText(look: Look): string {
-  return look.map((word) => word.toString(16).padStart(8, '0')).join('');
+function hashText(hash: PerceptualHash): string {
+  return hash.map((word) => word.toString(16).padStart(8, '0')).join('');
 }
 
 function placeOf({ record: { id, dataset, media }, side, file }: LeakItem): LeakPlace {

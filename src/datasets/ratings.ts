@@ -128,78 +128,20 @@ function ratingReader(table: Table, layout: LabelFile, rules: RatingRules): (row
   const { file } = table;
   const place: Place = (row) => `${file}:${row}`;
   const at = columnFinder(table, layout);
-  const { columns } = layout;
-  const [name, score, std, variance, split, group] = [
-    columns.name,
-    columns.score,
-    columns.std,
-    columns.variance,
-    columns.split,
-    columns.group,
-  ].map((column) => (column === undefined ? undefined : at(column)));
-  const counts = columns.counts?.map(at);
-  const nameOf = nameReader(table, layout, at, name ?? 0);
+  const indices = columnIndices(layout, at);
+  const { score, split, group, counts } = indices;
+  const labelOf = labelReader(nameReader(table, layout, at, indices.name ?? 0), layout, rules, place);
+  const valueOf = valueReader(layout, rules, indices, place);
   const groupPattern = layout.group === undefined ? undefined : new RegExp(layout.group);
   const splitPattern = layout.split_name === undefined ? undefined : new RegExp(layout.split_name);
-  const skip = layout.skip_names === undefined ? undefined : new RegExp(layout.skip_names);
-  const fits = rules.names === undefined ? undefined : new RegExp(rules.names);
-  const [lo, hi] = layout.scale ?? rules.scale ?? [-Infinity, Infinity];
   const lower = layout.lower_is_better ?? rules.lowerIsBetter;
+  const [lo, hi] = scaleOf(layout, rules);
   const mirror = layout.mirror ?? rules.mirror ?? (Number.isFinite(lo + hi) ? lo + hi : 0);
-
-  const numberAt = (row: TableRow, column: number, what: string): number => {
-    const text = cellOf(row, column);
-    const value = text === undefined || text === '' ? NaN : Number(text);
-    // 0x10 is a number to JavaScript and none to the author of a table
-    if (Number.isFinite(value) && !(text![0] === '0' && text![1]! > '9' && text![1] !== 'e' && text![1] !== 'E'))
-      return value;
-    if (text === undefined)
-      throw new QalignError(
-        'DATASET_COLUMNS',
-        `${place(row.row)}: the row has ${row.cells.length} columns; ${what} was expected in column ${column + 1}${delimiterHint(row, layout)}.`,
-      );
-    throw new QalignError(
-      'DATASET_VALUE',
-      `${place(row.row)}: ${what} is ${text === '' ? 'empty' : `"${text.slice(0, 40)}"`}; a number was expected.`,
-    );
-  };
-
-  const inARow = counts?.every((column, i) => column === counts[0]! + i) === true;
-  const votesOf = (row: TableRow): number[] => {
-    if (counts?.length === 1) return listAt(row, counts[0]!, place);
-    return (
-      (inARow ? row.integers?.(counts[0]!, counts.length) : undefined) ??
-      counts!.map((column) => numberAt(row, column, 'a count of votes'))
-    );
-  };
-
   return (row) => {
     if (layout.drop_rows?.includes(row.row)) return undefined;
-    const label = nameOf(row);
-    if (label === '') throw new QalignError('DATASET_VALUE', `${place(row.row)}: the name of the picture is empty.`);
-    if (skip?.test(label)) return undefined;
-    if (fits?.test(label) === false)
-      throw new QalignError(
-        'DATASET_COLUMNS',
-        `${place(row.row)}: "${label.slice(0, 80)}" is no name of this data set (${rules.names}); is it the file of another one, or are its columns others?`,
-      );
-    let value: number;
-    let deviation: number | undefined;
-    if (counts !== undefined) {
-      [value, deviation] = momentsOf(votesOf(row), place, row.row);
-      if (layout.counts_spread === false) deviation = undefined;
-    } else {
-      value = numberAt(row, score!, 'the score');
-    }
-    if (value < lo || value > hi)
-      throw new QalignError(
-        'DATASET_VALUE',
-        `${place(row.row)}: the score ${value} of ${label} is outside [${lo}, ${hi}].`,
-      );
-    if (std !== undefined) deviation = numberAt(row, std, 'the standard deviation');
-    if (variance !== undefined) deviation = Math.sqrt(numberAt(row, variance, 'the variance'));
-    if (deviation !== undefined && !(deviation >= 0))
-      throw new QalignError('DATASET_VALUE', `${place(row.row)}: a spread of ${deviation} is below 0.`);
+    const label = labelOf(row);
+    if (label === undefined) return undefined;
+    const { value, deviation } = valueOf(row, label);
     const reference =
       group !== undefined ? stem(cellOf(row, group) ?? '') || undefined : groupPattern?.exec(label)?.[1];
     const mos = lower ? mirror - value : value;
@@ -221,6 +163,107 @@ function ratingReader(table: Table, layout: LabelFile, rules: RatingRules): (row
       row: row.row,
     };
   };
+}
+
+/** Where the columns of the layout are in the table; the first that is not there is the one that an error names. */
+function columnIndices({ columns }: LabelFile, at: (column: Column) => number) {
+  const indexOf = (column: Column | undefined): number | undefined => (column === undefined ? undefined : at(column));
+  return {
+    name: indexOf(columns.name),
+    score: indexOf(columns.score),
+    std: indexOf(columns.std),
+    variance: indexOf(columns.variance),
+    split: indexOf(columns.split),
+    group: indexOf(columns.group),
+    counts: columns.counts?.map(at),
+  };
+}
+
+const scaleOf = (layout: LabelFile, rules: RatingRules): readonly [number, number] =>
+  layout.scale ?? rules.scale ?? [-Infinity, Infinity];
+
+/** The name in a row, checked; undefined for rows that the layout skips by their name. */
+function labelReader(
+  nameOf: (row: TableRow) => string,
+  layout: LabelFile,
+  rules: RatingRules,
+  place: Place,
+): (row: TableRow) => string | undefined {
+  const skip = layout.skip_names === undefined ? undefined : new RegExp(layout.skip_names);
+  const fits = rules.names === undefined ? undefined : new RegExp(rules.names);
+  return (row) => {
+    const label = nameOf(row);
+    if (label === '') throw new QalignError('DATASET_VALUE', `${place(row.row)}: the name of the picture is empty.`);
+    if (skip?.test(label)) return undefined;
+    if (fits?.test(label) === false)
+      throw new QalignError(
+        'DATASET_COLUMNS',
+        `${place(row.row)}: "${label.slice(0, 80)}" is no name of this data set (${rules.names}); is it the file of another one, or are its columns others?`,
+      );
+    return label;
+  };
+}
+
+/** Score and deviation of a row as the file has them, from a column each or from the counts of votes. */
+function valueReader(
+  layout: LabelFile,
+  rules: RatingRules,
+  { score, std, variance, counts }: ReturnType<typeof columnIndices>,
+  place: Place,
+): (row: TableRow, label: string) => { value: number; deviation: number | undefined } {
+  const numberAt = numberReader(layout, place);
+  const votesOf = counts === undefined ? undefined : votesReader(counts, numberAt, place);
+  const [lo, hi] = scaleOf(layout, rules);
+  return (row, label) => {
+    let value: number;
+    let deviation: number | undefined;
+    if (votesOf !== undefined) {
+      [value, deviation] = momentsOf(votesOf(row), place, row.row);
+      if (layout.counts_spread === false) deviation = undefined;
+    } else {
+      value = numberAt(row, score!, 'the score');
+    }
+    if (value < lo || value > hi)
+      throw new QalignError(
+        'DATASET_VALUE',
+        `${place(row.row)}: the score ${value} of ${label} is outside [${lo}, ${hi}].`,
+      );
+    if (std !== undefined) deviation = numberAt(row, std, 'the standard deviation');
+    if (variance !== undefined) deviation = Math.sqrt(numberAt(row, variance, 'the variance'));
+    if (deviation !== undefined && !(deviation >= 0))
+      throw new QalignError('DATASET_VALUE', `${place(row.row)}: a spread of ${deviation} is below 0.`);
+    return { value, deviation };
+  };
+}
+
+type NumberAt = (row: TableRow, column: number, what: string) => number;
+
+function numberReader(layout: LabelFile, place: Place): NumberAt {
+  return (row, column, what) => {
+    const text = cellOf(row, column);
+    const value = text === undefined || text === '' ? NaN : Number(text);
+    // 0x10 is a number to JavaScript and none to the author of a table
+    if (Number.isFinite(value) && !(text![0] === '0' && text![1]! > '9' && text![1] !== 'e' && text![1] !== 'E'))
+      return value;
+    if (text === undefined)
+      throw new QalignError(
+        'DATASET_COLUMNS',
+        `${place(row.row)}: the row has ${row.cells.length} columns; ${what} was expected in column ${column + 1}${delimiterHint(row, layout)}.`,
+      );
+    throw new QalignError(
+      'DATASET_VALUE',
+      `${place(row.row)}: ${what} is ${text === '' ? 'empty' : `"${text.slice(0, 40)}"`}; a number was expected.`,
+    );
+  };
+}
+
+/** How many voted for each grade. @param counts a column a grade, or one column with a list */
+function votesReader(counts: readonly number[], numberAt: NumberAt, place: Place): (row: TableRow) => number[] {
+  if (counts.length === 1) return (row) => listAt(row, counts[0]!, place);
+  const inARow = counts.every((column, i) => column === counts[0]! + i);
+  return (row) =>
+    (inARow ? row.integers?.(counts[0]!, counts.length) : undefined) ??
+    counts.map((column) => numberAt(row, column, 'a count of votes'));
 }
 
 /** Column name or number → index. Says what the file has where it is not there. */

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
-import type { Look } from '../scoring/perceptual-hash.js';
+import type { PerceptualHash } from '../scoring/perceptual-hash.js';
 import { decodeImage } from './decode/decode.js';
 import { readFileLimited } from './image-file.js';
 import { DEFAULT_LIMITS } from './limits.js';
@@ -15,7 +15,7 @@ export interface Fingerprint {
   /** Of the file's bytes, hexadecimal. */
   readonly sha256: string;
   /** Of the first frame of a clip. Undefined for flat pictures, which all look alike. */
-  readonly look: Look | undefined;
+  readonly perceptualHash: PerceptualHash | undefined;
 }
 
 const SIDE = 32;
@@ -26,8 +26,8 @@ const COSINES = Float64Array.from({ length: LOW * SIDE }, (_, i) =>
 );
 
 /**
- * Reads and decodes one file. The look is the sign, against their median, of the 8 × 8 lowest frequencies of the
- * picture at 32 × 32 in gray: scaling, recompression and small changes of colour leave most bits.
+ * Reads and decodes one file. The perceptual hash is the sign, against their median, of the 8 × 8 lowest frequencies of
+ * the picture at 32 × 32 in gray: scaling, recompression and small changes of colour leave most bits.
  * @throws QalignError MEDIA_* for what is missing or damaged
  */
 export async function fingerprint(path: string, signal?: AbortSignal): Promise<Fingerprint> {
@@ -41,11 +41,11 @@ export async function fingerprint(path: string, signal?: AbortSignal): Promise<F
     width: picture.width,
     height: picture.height,
     sha256: createHash('sha256').update(bytes).digest('hex'),
-    look: lookOf(picture),
+    perceptualHash: hashOf(picture),
   };
 }
 
-function lookOf(picture: RawPicture): Look | undefined {
+function hashOf(picture: RawPicture): PerceptualHash | undefined {
   const pixels = padAndResize(picture, SIDE);
   const gray = Float64Array.from(
     { length: SIDE * SIDE },
@@ -72,10 +72,11 @@ function lookOf(picture: RawPicture): Look | undefined {
 async function firstFrame(
   path: string,
   signal: AbortSignal | undefined,
-): Promise<{ width: number; height: number; look: Fingerprint['look'] }> {
+): Promise<{ width: number; height: number; perceptualHash: Fingerprint['perceptualHash'] }> {
   const sample = await sampleVideo(path, { maxFrames: 1, signal });
-  for await (const frame of sample.frames) return { width: frame.width, height: frame.height, look: lookOf(frame) };
-  return { width: sample.width, height: sample.height, look: undefined };
+  for await (const frame of sample.frames)
+    return { width: frame.width, height: frame.height, perceptualHash: hashOf(frame) };
+  return { width: sample.width, height: sample.height, perceptualHash: undefined };
 }
 
 async function hashFile(path: string): Promise<string> {

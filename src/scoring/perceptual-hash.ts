@@ -1,8 +1,8 @@
-/** 64 bits, as two words of 32, that are alike for pictures that look alike. */
-export type Look = readonly [number, number];
+/** 64 bits, as two words of 32; pictures that look alike have a small Hamming distance. */
+export type PerceptualHash = readonly [number, number];
 
 /** How many of the 64 bits differ. */
-export function lookDistance([a, b]: Look, [c, d]: Look): number {
+export function hammingDistance([a, b]: PerceptualHash, [c, d]: PerceptualHash): number {
   return ones(a ^ c) + ones(b ^ d);
 }
 

@@ -26,6 +26,7 @@ describe('qalign', () => {
       const command = await row.load();
       const commands = 'commands' in command ? command.commands : [command];
       expect('commands' in command ? command.name : commands[0]?.name).toBe(verb);
+      expect(row.summary, verb).toBe(command.summary);
       for (const one of commands) {
         const help = await cli(...one.name.split(' '), '--help');
         expect(help.code, one.name).toBe(0);

@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { calibrate, fitCalibration, isotonic, reliability } from '../../src/scoring/calibration.js';
 import { combine, fitWeights, standardOf } from '../../src/scoring/ensemble.js';
-import { closedSetScore, wordPairScore } from '../../src/scoring/word-pair.js';
+import { closedSetScore, wordPairScore } from '../../src/scoring/score.js';
 
 const logit = fc.double({ min: -60, max: 60, noNaN: true });
 const pairs = fc.array(fc.tuple(fc.integer({ min: 0, max: 30 }), fc.double({ min: 0, max: 5, noNaN: true })), {

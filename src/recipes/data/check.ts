@@ -11,7 +11,7 @@ export interface CheckOptions extends SurveyOptions {
   /** What media paths are relative to; default: the folder of each file. */
   readonly media?: string | undefined;
   readonly kinds?: readonly LeakKind[] | undefined;
-  /** Bits of 64 by which two pictures of one look may differ. */
+  /** Largest Hamming distance (of 64 bits) of the perceptual hashes of one picture; default 6. */
   readonly distance?: number | undefined;
 }
 
@@ -41,8 +41,8 @@ export async function checkDataset({
   for (const file of files)
     for (const record of await readRecords(file))
       all.push({ record, file, path: resolve(media ?? dirname(file), record.media) });
-  const looks = kinds.includes('exact') || kinds.includes('perceptual');
-  const surveyed: (Surveyed | undefined)[] = looks
+  const comparesMedia = kinds.includes('exact') || kinds.includes('perceptual');
+  const surveyed: (Surveyed | undefined)[] = comparesMedia
     ? await surveyMedia(
         all.map(({ path }) => path),
         { signal, onProgress },
@@ -54,7 +54,7 @@ export async function checkDataset({
       record,
       file,
       side: sideOf(record.split, file),
-      print: found !== undefined && 'print' in found ? found.print : undefined,
+      fingerprint: found !== undefined && 'fingerprint' in found ? found.fingerprint : undefined,
     };
   });
   const sides = countSides(items);

@@ -159,7 +159,7 @@ function mediaReport(paths: readonly { id: string; path: string }[], surveyed: r
       else report.corrupt.push({ id, ...found });
       return;
     }
-    const { sha256, width, height } = found.print;
+    const { sha256, width, height } = found.fingerprint;
     byHash.set(sha256, [...(byHash.get(sha256) ?? []), id]);
     const size = `${width} × ${height}`;
     sizes.set(size, (sizes.get(size) ?? 0) + 1);

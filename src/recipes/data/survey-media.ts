@@ -4,7 +4,7 @@ import { QalignError, type ErrorCode } from '../../base/errors.js';
 import { fingerprint, type Fingerprint } from '../../media/fingerprint.js';
 import { orderedMap } from '../../base/ordered-map.js';
 
-export type Surveyed = { readonly print: Fingerprint } | { readonly code: ErrorCode; readonly message: string };
+export type Surveyed = { readonly fingerprint: Fingerprint } | { readonly code: ErrorCode; readonly message: string };
 
 export interface SurveyOptions {
   readonly signal?: AbortSignal | undefined;
@@ -21,7 +21,7 @@ export async function surveyMedia(
   for await (const [path, surveyed] of orderedMap(
     unique,
     2 * availableParallelism(),
-    async (path) => [path, await look(path, signal)] as const,
+    async (path) => [path, await survey(path, signal)] as const,
     signal,
   )) {
     found.set(path, surveyed);
@@ -30,9 +30,9 @@ export async function surveyMedia(
   return paths.map((path) => found.get(resolve(path))!);
 }
 
-async function look(path: string, signal: AbortSignal | undefined): Promise<Surveyed> {
+async function survey(path: string, signal: AbortSignal | undefined): Promise<Surveyed> {
   try {
-    return { print: await fingerprint(path, signal) };
+    return { fingerprint: await fingerprint(path, signal) };
   } catch (error) {
     if (error instanceof QalignError && error.family === 'media') return { code: error.code, message: error.message };
     throw error;

@@ -1,5 +1,5 @@
 import { basename, join, resolve } from 'node:path';
-import { EvaluateRecipe } from '../../config/evaluate.js';
+import { EvaluateRecipe, type EvaluateData } from '../../config/evaluate.js';
 import { checkConfig, type DeepReadonly } from '../../config/load.js';
 import { writeWhole } from '../../base/files/whole-file.js';
 import { QalignError } from '../../base/errors.js';
@@ -21,6 +21,7 @@ import { evaluationMarkdown } from './markdown.js';
 import { evaluationPage } from './evaluation-page.js';
 import { predict, type PredictProgress } from './predict.js';
 import { readPredictions } from './predictions.js';
+import { publishedFigure, type PublishedFigure } from './published-figures.js';
 import { checkReady, describeMissing } from './ready.js';
 import type { RecordSet } from './records.js';
 import type { EvaluatedDataset, EvaluateResult } from './result.js';
@@ -57,6 +58,7 @@ export interface EvaluateOptions {
 export async function evaluate(values: unknown, options: EvaluateOptions = {}): Promise<EvaluateResult> {
   const recipe = checkConfig(EvaluateRecipe, values, 'the recipe');
   requireDistinct('data', recipe.data);
+  recipe.data.forEach(paperOf); // an unknown name fails before hours of predictions
   const { missing, sets } = await checkReady(recipe);
   if (missing.length > 0)
     throw new QalignError(
@@ -149,7 +151,7 @@ async function measureFolder(
     const result = {
       ...measures,
       predictions: predictionsPath(folder, entry.name),
-      paper: entry.paper,
+      paper: paperOf(entry),
       calibration: calibration === undefined ? null : reportCalibration(calibration, predictions),
     };
     return [{ result, predictions, media: sets.find(({ name }) => name === entry.name)!.media }];
@@ -169,6 +171,10 @@ async function measureFolder(
   };
   await writeAll(folder, result, datasets, calibration);
   return { result, datasets };
+}
+
+function paperOf({ name, paper }: DeepReadonly<EvaluateData>): PublishedFigure | null {
+  return typeof paper === 'string' ? publishedFigure(paper, name) : paper;
 }
 
 async function writeAll(

@@ -1,4 +1,5 @@
 import { decimal, markdownTable, signed, withInterval } from '../../report/text.js';
+import { difference } from './published-figures.js';
 import type { DatasetResult, EvaluateResult } from './result.js';
 
 /** The one table of an evaluation, as texts: for the terminal, Markdown and HTML. */
@@ -24,8 +25,8 @@ export function metricsTable(datasets: readonly DatasetResult[]): { head: string
       paper === null
         ? ['–', '–']
         : [
-            `${decimal(paper.srcc, 3)}/${decimal(paper.plcc, 3)}`,
-            `${signed(less(metrics.srcc, paper.srcc), 3)}/${signed(less(metrics.plcc, paper.plcc), 3)}`,
+            `${decimal(paper.srcc, 3)}/${decimal(paper.plcc, 3)} (${paper.source})`,
+            `${signed(difference(metrics.srcc, paper.srcc), 3)}/${signed(difference(metrics.plcc, paper.plcc), 3)}`,
           ];
     return [
       dataset,
@@ -42,8 +43,6 @@ export function metricsTable(datasets: readonly DatasetResult[]): { head: string
   });
   return { head, rows };
 }
-
-const less = (ours: number | null, theirs: number): number | null => (ours === null ? null : ours - theirs);
 
 /** What must be known to read the numbers; an untrained model's are called that. */
 export function modelSentence({
@@ -79,7 +78,7 @@ export function evaluationMarkdown(result: EvaluateResult): string {
   const { head, rows } = metricsTable(result.datasets);
   const parts = [`# ${result.name}`, modelSentence(result), ...ruleSentences(result)];
   parts.push(markdownTable(head, rows), INTERVALS);
-  for (const { dataset, metrics, calibration, failed, records, paper } of result.datasets) {
+  for (const { dataset, metrics, calibration, failed, records } of result.datasets) {
     const { logistic } = metrics;
     if (logistic !== null)
       parts.push(
@@ -96,7 +95,6 @@ export function evaluationMarkdown(result: EvaluateResult): string {
           .map(({ id, error }) => `${id} [${error.code}]`)
           .join(', ')}.`,
       );
-    if (paper !== null) parts.push(`${dataset}: the paper's numbers are from ${paper.source}.`);
   }
   return `${parts.join('\n\n')}\n`;
 }

@@ -1,7 +1,7 @@
 import { computeMetrics, confusion, type Metrics, type MetricsOptions } from '../../scoring/statistics/metrics.js';
 import { LEVELS } from '../../scoring/levels.js';
 import { logisticAt } from '../../scoring/statistics/logistic.js';
-import { wordPairScore } from '../../scoring/word-pair.js';
+import { wordPairScore } from '../../scoring/score.js';
 import { NO_LEVEL, type PredictionFailure, type PredictionTable } from './predictions.js';
 
 /** How the scores of a table are made of its rows. */

@@ -7,7 +7,7 @@ import type { DeepReadonly } from '../../config/load.js';
 import { chooseModel, type ModelChoice } from '../../config/models.js';
 import { QalignError } from '../../base/errors.js';
 import { modelCacheDir } from '../../base/files/cache-dir.js';
-import { TEST_SETS } from './paper-figures.js';
+import { TEST_SETS } from './published-figures.js';
 import { readRecordSet, type RecordSet } from './records.js';
 
 /** Something that is not on this machine, and how to get it. */

@@ -3,12 +3,14 @@ import type { DeepReadonly } from '../../config/load.js';
 import type { Provenance } from '../../base/provenance.js';
 import type { CalibrationReport, EnsembleReport, DatasetPredictions } from './combine.js';
 import type { DatasetMeasures } from './measure.js';
+import type { PublishedFigure } from './published-figures.js';
 import type { PredictionHeader } from './predictions.js';
 
 /** One data set of an evaluation. Serialised as it is. */
 export interface DatasetResult extends DatasetMeasures {
   readonly predictions: string;
-  readonly paper: { readonly srcc: number; readonly plcc: number; readonly source: string } | null;
+  /** Of the recipe, or the published figure that the recipe names. */
+  readonly paper: PublishedFigure | null;
   readonly calibration: CalibrationReport | null;
 }
 

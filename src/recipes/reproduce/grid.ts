@@ -17,9 +17,9 @@ import {
   FIGURES_FROM,
   PAPER_MODELS,
   TEST_SETS,
-  type PaperFigure,
+  type PublishedFigure,
   type PaperModel,
-} from '../evaluate/paper-figures.js';
+} from '../evaluate/published-figures.js';
 import type { GridName, ReproducedRow, ReproducedTable, ReproduceOptions } from './table.js';
 
 /** A table of checkpoints against test sets. */
@@ -87,7 +87,11 @@ export async function reproduceGrid(name: GridName, options: ReproduceOptions): 
   const notes: string[] = [];
   const sections: string[] = [];
   const all = [...sets.values(), ...local.sets];
-  const run = async (label: string, model: string, figures: Readonly<Record<string, PaperFigure>>): Promise<void> => {
+  const run = async (
+    label: string,
+    model: string,
+    figures: Readonly<Record<string, PublishedFigure>>,
+  ): Promise<void> => {
     const choice = await chooseModel({ model });
     const able = all.filter(({ records }) => records.every(({ task, kind }) => supports(choice, task, kind)));
     if (able.length < all.length)
@@ -108,7 +112,7 @@ export async function reproduceGrid(name: GridName, options: ReproduceOptions): 
   for (const model of grid.models) {
     const place = await placeOf(model);
     if (place !== undefined) await run(model.name, place, model.figures);
-    const figures: Readonly<Record<string, PaperFigure>> = model.figures;
+    const figures: Readonly<Record<string, PublishedFigure>> = model.figures;
     if (place === undefined && Object.keys(figures).length === 0)
       rows.push({
         model: model.name,
@@ -172,7 +176,7 @@ const blank = { srcc: null, 'srcc 95 %': null, plcc: null, 'plcc 95 %': null, 'p
 function rowOf(
   label: string,
   { result: { dataset, records, metrics } }: EvaluatedDataset,
-  figure: PaperFigure | undefined,
+  figure: PublishedFigure | undefined,
 ): ReproducedRow {
   const { srcc, plcc, plcc_logistic, krcc, intervals } = metrics;
   const between = (interval: readonly [number, number] | null): string | null =>
@@ -193,10 +197,11 @@ function rowOf(
   };
 }
 
-function paperColumns(figure: PaperFigure | undefined): ReproducedRow {
+function paperColumns(figure: PublishedFigure | undefined): ReproducedRow {
   return {
     'paper srcc': figure?.srcc ?? null,
     'paper plcc': figure?.plcc ?? null,
+    'paper source': figure?.source ?? null,
     'srcc difference': null,
     'plcc difference': null,
   };

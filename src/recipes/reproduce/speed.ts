@@ -7,21 +7,13 @@ import { packageRoot } from '../../base/package-root.js';
 import { figure } from '../../report/page.js';
 import { lines } from '../../report/plots.js';
 import { benchScore } from '../bench/score.js';
+import { PAPER_CLIP_SPEED, PAPER_IMAGE_SPEED } from '../evaluate/published-figures.js';
 import { median } from '../../scoring/statistics/descriptive.js';
 import { isFailure } from '../../api/result.js';
 import { createScorer } from '../score/create-scorer.js';
 import type { ReproducedTable, ReproduceOptions } from './table.js';
 import type { ScoreSource } from '../score/scorer.js';
 
-/**
- * Published for one RTX 3090 (docs/facts.md#published-figures): 101 ms at batch 1 and 22.94 pictures a second at batch
- * 64; clips of 5 s 236 ms, of 12 s 514 ms.
- */
-const PAPER_IMAGES: Readonly<Record<number, { latency_ms?: number; images_per_second?: number }>> = {
-  1: { latency_ms: 101 },
-  64: { images_per_second: 22.94 },
-};
-const PAPER_CLIPS: Readonly<Record<number, number>> = { 5: 236, 12: 514 };
 const PAPER_NOTE =
   'The paper measured its 8.2-billion-parameter model on one RTX 3090; its other figures are not recorded here. Another model on another device is not comparable with it.';
 const BATCHES = [1, 2, 4, 8, 16, 32, 64];
@@ -54,13 +46,13 @@ export async function table9(options: ReproduceOptions): Promise<ReproducedTable
     'pictures a second': round(images_per_second),
     'ms a picture': round(1000 / images_per_second),
     'ms alone (p50)': round(p50_ms_alone),
-    'paper pictures a second': PAPER_IMAGES[batch]?.images_per_second ?? null,
-    'paper ms': PAPER_IMAGES[batch]?.latency_ms ?? null,
+    'paper pictures a second': PAPER_IMAGE_SPEED[batch]?.images_per_second ?? null,
+    'paper ms': PAPER_IMAGE_SPEED[batch]?.latency_ms ?? null,
     difference:
-      PAPER_IMAGES[batch]?.images_per_second !== undefined
-        ? round(images_per_second - PAPER_IMAGES[batch].images_per_second)
-        : PAPER_IMAGES[batch]?.latency_ms !== undefined
-          ? round(p50_ms_alone - PAPER_IMAGES[batch].latency_ms)
+      PAPER_IMAGE_SPEED[batch]?.images_per_second !== undefined
+        ? round(images_per_second - PAPER_IMAGE_SPEED[batch].images_per_second)
+        : PAPER_IMAGE_SPEED[batch]?.latency_ms !== undefined
+          ? round(p50_ms_alone - PAPER_IMAGE_SPEED[batch].latency_ms)
           : null,
   }));
   const plot = lines({
@@ -121,8 +113,8 @@ export async function table10(options: ReproduceOptions): Promise<ReproducedTabl
       'clip (s)': seconds,
       frames,
       'ms (p50)': round(ms),
-      'paper ms': PAPER_CLIPS[seconds] ?? null,
-      difference: PAPER_CLIPS[seconds] === undefined ? null : round(ms - PAPER_CLIPS[seconds]),
+      'paper ms': PAPER_CLIP_SPEED[seconds] ?? null,
+      difference: PAPER_CLIP_SPEED[seconds] === undefined ? null : round(ms - PAPER_CLIP_SPEED[seconds]),
     });
   }
   const { precision, device } = scorer.model;

@@ -2,20 +2,8 @@ import { existsSync } from 'node:fs';
 import { convertRatings } from '../../datasets/convert.js';
 import { QalignError } from '../../base/errors.js';
 import { openSource, planConversion } from '../data/source.js';
-import { difference } from '../evaluate/paper-figures.js';
+import { difference, PAPER_LEVEL_PRECISION } from '../evaluate/published-figures.js';
 import type { ReproducedRow, ReproducedTable, ReproduceOptions } from './table.js';
-
-/**
- * Q-Align (arXiv 2312.17090), Table 2: SRCC and PLCC between the levels, as the numbers 5 … 1, and the MOS, on the
- * training splits.
- */
-const PAPER = [
-  { dataset: 'koniq10k', split: 'train', srcc: 0.952, plcc: 0.961 },
-  { dataset: 'spaq', split: undefined, srcc: 0.969, plcc: 0.968 },
-  { dataset: 'kadid10k', split: 'train', srcc: 0.979, plcc: 0.982 },
-  { dataset: 'ava', split: undefined, srcc: 0.92, plcc: 0.93 },
-  { dataset: 'lsvq', split: 'train', srcc: 0.94, plcc: 0.944 },
-] as const;
 
 /**
  * Rows whose labels are not in the folder are left out and noted. @throws QalignError DATASET_NOT_FOUND where none is
@@ -29,7 +17,7 @@ export async function table2({ labels = '', signal, onProgress }: ReproduceOptio
     );
   const rows: ReproducedRow[] = [];
   const notes: string[] = [];
-  for (const paper of PAPER) {
+  for (const paper of PAPER_LEVEL_PRECISION) {
     signal?.throwIfAborted();
     onProgress?.(paper.dataset);
     try {
@@ -62,7 +50,7 @@ export async function table2({ labels = '', signal, onProgress }: ReproduceOptio
   if (rows.length === 0)
     throw new QalignError(
       'DATASET_NOT_FOUND',
-      `None of ${PAPER.map(({ dataset }) => dataset).join(', ')} has its label files in ${labels}; "qalign dataset list" says which they are.`,
+      `None of ${PAPER_LEVEL_PRECISION.map(({ dataset }) => dataset).join(', ')} has its label files in ${labels}; "qalign dataset list" says which they are.`,
     );
   return { title: 'Table 2: precision of the conversion from scores to levels', rows, notes };
 }

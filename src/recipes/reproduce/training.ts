@@ -17,7 +17,7 @@ import type { EvaluatedDataset } from '../evaluate/result.js';
 import { missingModel, type Missing } from '../evaluate/ready.js';
 import { recordSet, type RecordSet } from '../evaluate/records.js';
 import { generateAnswers } from '../score/generate.js';
-import { difference, PAPER_LEVELS_AGAINST_SCORES } from '../evaluate/paper-figures.js';
+import { difference, PAPER_LEVELS_AGAINST_SCORES } from '../evaluate/published-figures.js';
 import type { ReproducedRow, ReproducedTable, ReproduceOptions } from './table.js';
 import { train, type TrainResult } from '../train/train.js';
 
@@ -125,78 +125,89 @@ export async function table11(options: ReproduceOptions): Promise<ReproducedTabl
   });
   const read = answers.map(({ text }) => Number(/^\s*(\d+(\.\d+)?)/.exec(text)?.[1] ?? Number.NaN));
   const readable = read.flatMap((score, i) => (Number.isFinite(score) ? [i] : []));
-  const mos = test.records.map((record) => record.mos);
-  const groups = test.records.map((record) => record.group ?? record.id);
-  const row = (
-    name: string,
-    items: readonly number[],
-    scoresOf: (i: number) => number,
-    paper: number | null,
-  ): ReproducedRow => {
-    const {
-      n,
-      srcc,
-      plcc,
-      krcc,
-      mean_correlation: mean,
-      intervals,
-    } = computeMetrics({
-      scores: items.map(scoresOf),
-      mos: items.map((i) => mos[i]!),
-      groups: items.map((i) => groups[i]!),
-    });
-    const srccInterval = intervals.srcc;
-    return {
-      'trained on, read as': name,
-      n: n === mos.length ? n : `${n} of ${mos.length}`,
-      srcc,
-      'srcc 95 %': srccInterval === null ? null : `${srccInterval[0].toFixed(3)}…${srccInterval[1].toFixed(3)}`,
-      plcc,
-      krcc,
-      '(srcc+plcc)/2': mean,
-      'paper (srcc+plcc)/2': paper,
-      difference: difference(mean, paper),
-    };
-  };
-  const everything = [...mos.keys()];
+  const everything = [...test.records.keys()];
   const rows = [
-    row('levels, weighted sum (Eq. 4)', everything, (i) => predicted.scores[i]!, PAPER_LEVELS_AGAINST_SCORES.levels),
-    row('levels, the most probable', everything, (i) => hard[i]!, null),
-    row('scores, the number it says', readable, (i) => read[i]!, PAPER_LEVELS_AGAINST_SCORES.scores),
+    rowOf(
+      test,
+      'levels, weighted sum (Eq. 4)',
+      everything,
+      (i) => predicted.scores[i]!,
+      PAPER_LEVELS_AGAINST_SCORES.levels,
+    ),
+    rowOf(test, 'levels, the most probable', everything, (i) => hard[i]!, null),
+    rowOf(test, 'scores, the number it says', readable, (i) => read[i]!, PAPER_LEVELS_AGAINST_SCORES.scores),
   ];
   const headStart = setting.choice.untrained
     ? []
     : [
         `Both trainings begin from the weights of ${setting.model}, which know levels and no numbers: the rows of levels have that start over the row of scores.`,
       ];
-  const unread =
-    readable.length === mos.length
-      ? []
-      : [
-          `${mos.length - readable.length} of ${mos.length} answers of the model trained on scores hold no number (such as ${JSON.stringify(answers.find((_, i) => !Number.isFinite(read[i]))?.text.slice(0, 40))}); ${readable.length === 0 ? 'its row is empty' : 'its row is over the rest'}.`,
-        ];
-  const cloud = (title: string, items: readonly number[], scoresOf: (i: number) => number): string =>
-    figure(
-      scatter({
-        points: items.map((i) => ({ x: scoresOf(i), y: mos[i]!, label: test.records[i]!.id })),
-        xLabel: 'score',
-        yLabel: 'MOS',
-      }),
-      title,
-    );
   return {
     title: 'Table 11: levels against scores',
     rows,
     notes: [
       ...setting.notes,
       ...headStart,
-      ...unread,
+      ...unreadNote(answers, readable),
       "The paper's figures are those of mPLUG-Owl2 trained on KonIQ-10k and tested on KADID-10k: another model on other data, so that the differences say nothing of either.",
     ],
     sections: [
-      `<div class="row">${cloud('Trained on levels, weighted sum.', everything, (i) => predicted.scores[i]!)}${cloud('Trained on scores as text.', readable, (i) => read[i]!)}</div>`,
+      `<div class="row">${cloud(test, 'Trained on levels, weighted sum.', everything, (i) => predicted.scores[i]!)}${cloud(test, 'Trained on scores as text.', readable, (i) => read[i]!)}</div>`,
     ],
   };
+}
+
+/** A row of table 11: the metrics of some items of a set, beside the paper's. */
+function rowOf(
+  { records }: RecordSet,
+  name: string,
+  items: readonly number[],
+  scoreOf: (i: number) => number,
+  paper: number | null,
+): ReproducedRow {
+  const {
+    n,
+    srcc,
+    plcc,
+    krcc,
+    mean_correlation: mean,
+    intervals,
+  } = computeMetrics({
+    scores: items.map(scoreOf),
+    mos: items.map((i) => records[i]!.mos),
+    groups: items.map((i) => records[i]!.group ?? records[i]!.id),
+  });
+  const srccInterval = intervals.srcc;
+  return {
+    'trained on, read as': name,
+    n: n === records.length ? n : `${n} of ${records.length}`,
+    srcc,
+    'srcc 95 %': srccInterval === null ? null : `${srccInterval[0].toFixed(3)}…${srccInterval[1].toFixed(3)}`,
+    plcc,
+    krcc,
+    '(srcc+plcc)/2': mean,
+    'paper (srcc+plcc)/2': paper,
+    difference: difference(mean, paper),
+  };
+}
+
+function cloud(
+  { records }: RecordSet,
+  title: string,
+  items: readonly number[],
+  scoreOf: (i: number) => number,
+): string {
+  const points = items.map((i) => ({ x: scoreOf(i), y: records[i]!.mos, label: records[i]!.id }));
+  return figure(scatter({ points, xLabel: 'score', yLabel: 'MOS' }), title);
+}
+
+/** What must be said where answers hold no number. @param readable places of the answers that do */
+function unreadNote(answers: readonly { readonly text: string }[], readable: readonly number[]): string[] {
+  if (readable.length === answers.length) return [];
+  const sample = answers.find((_, i) => !readable.includes(i))?.text.slice(0, 40);
+  return [
+    `${answers.length - readable.length} of ${answers.length} answers of the model trained on scores hold no number (such as ${JSON.stringify(sample)}); ${readable.length === 0 ? 'its row is empty' : 'its row is over the rest'}.`,
+  ];
 }
 
 interface Setting {

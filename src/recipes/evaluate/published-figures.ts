@@ -1,12 +1,23 @@
+import { hint } from '../../base/suggest.js';
+import { QalignError } from '../../base/errors.js';
+
+/**
+ * Every published figure that stands beside ours, with where it was read. None is from memory, and what was not found
+ * is left out. The paper and the model card differ in six figures of Q-Align (IQA): the card has those of the released
+ * checkpoint.
+ */
+
 /** Published SRCC and PLCC. */
-export interface PaperFigure {
+export interface PublishedFigure {
   readonly srcc: number;
   readonly plcc: number;
+  /** Where it was read, as it is printed beside the figure. */
+  readonly source: string;
 }
 
-/** Ours less the paper's; null where either is not there. */
-export function difference(ours: number | null, paper: number | null | undefined): number | null {
-  return ours === null || paper === null || paper === undefined ? null : ours - paper;
+/** Ours less the published one; null where either is not there. */
+export function difference(ours: number | null, published: number | null | undefined): number | null {
+  return ours === null || published === null || published === undefined ? null : ours - published;
 }
 
 /** A checkpoint of the paper: where its authors keep it, and the recipe that trains it here. */
@@ -16,16 +27,16 @@ export interface PaperModel {
   readonly hub: string | null;
   /** configs/train/<recipe>.yaml; its run is looked for by the same name. */
   readonly recipe: string;
-  /** By test set (see TEST_SETS). */
-  readonly figures: Readonly<Record<string, PaperFigure>>;
+  /** Of the paper, by test set (see TEST_SETS). */
+  readonly figures: Readonly<Record<string, PublishedFigure>>;
+  /** Of the model card, by test set. */
+  readonly card?: Readonly<Record<string, PublishedFigure>>;
 }
 
-/**
- * Where the figures were read: none is from memory, and what was not found is left out. The transcription is public
- * text read through a search on 2026-11-26; where the docs of this project or the model card hold the same figure, they
- * agree, but for six of Q-Align (IQA), where the card has those of the released checkpoint (0.937 for 0.938 on KonIQ)
- * and the paper's stand here.
- */
+const PAPER = 'paper, Tables 4 to 7';
+const MODEL_CARD = 'model card of q-future/one-align';
+
+/** The transcription of the paper is public text, read through a search on 2026-11-26. */
 export const FIGURES_FROM =
   'Q-Align (arXiv 2312.17090), Tables 4 to 7, after a public transcription, the docs of this project and the model card of q-future/one-align (revision e04a520); trainings on SPAQ or KADID alone, few-shot and IAA+VQA are not recorded here';
 
@@ -56,7 +67,8 @@ export const TEST_SETS: Readonly<
   maxwell: { dataset: 'maxwell', folders: ['maxwell'], split: 'test', title: 'MaxWell' },
 };
 
-const f = (srcc: number, plcc: number): PaperFigure => ({ srcc, plcc });
+const f = (srcc: number, plcc: number): PublishedFigure => ({ srcc, plcc, source: PAPER });
+const card = (srcc: number, plcc: number): PublishedFigure => ({ srcc, plcc, source: MODEL_CARD });
 
 export const PAPER_MODELS = {
   koniq: {
@@ -106,6 +118,15 @@ export const PAPER_MODELS = {
       'lsvq-1080p': f(0.68, 0.718),
       konvid: f(0.799, 0.806),
       maxwell: f(0.682, 0.694),
+    },
+    card: {
+      koniq: card(0.937, 0.945),
+      spaq: card(0.931, 0.933),
+      kadid: card(0.934, 0.934),
+      livec: card(0.887, 0.896),
+      agiqa: card(0.731, 0.791),
+      live: card(0.874, 0.84),
+      csiq: card(0.845, 0.876),
     },
   },
   iqaVqa: {
@@ -178,6 +199,12 @@ export const PAPER_MODELS = {
       konvid: f(0.865, 0.877),
       maxwell: f(0.78, 0.782),
     },
+    card: {
+      lsvq: card(0.883, 0.882),
+      'lsvq-1080p': card(0.797, 0.83),
+      konvid: card(0.865, 0.877),
+      maxwell: card(0.78, 0.782),
+    },
   },
   oneAlign: {
     name: 'OneAlign',
@@ -197,11 +224,71 @@ export const PAPER_MODELS = {
       konvid: f(0.876, 0.888),
       maxwell: f(0.781, 0.786),
     },
+    card: {
+      koniq: card(0.941, 0.95),
+      spaq: card(0.932, 0.935),
+      kadid: card(0.941, 0.942),
+      livec: card(0.881, 0.894),
+      agiqa: card(0.801, 0.838),
+      live: card(0.887, 0.856),
+      csiq: card(0.881, 0.906),
+      ava: card(0.823, 0.819),
+      lsvq: card(0.886, 0.886),
+      'lsvq-1080p': card(0.803, 0.837),
+      konvid: card(0.876, 0.888),
+      maxwell: card(0.781, 0.786),
+    },
   },
 } as const satisfies Record<string, PaperModel>;
+
+/**
+ * The figure that a recipe names by `paper: <hub id>`: the model card's, which is of the released checkpoint, else the
+ * paper's.
+ * @param test the name of the entry of `data`, a key of TEST_SETS
+ * @throws QalignError CONFIG_INVALID for a checkpoint or a test set of which no figure is recorded
+ */
+export function publishedFigure(hub: string, test: string): PublishedFigure {
+  const published: readonly PaperModel[] = Object.values(PAPER_MODELS);
+  const model = published.find((one) => one.hub === hub);
+  if (model === undefined) {
+    const known = published.flatMap((one) => (one.hub === null ? [] : [one.hub]));
+    throw new QalignError('CONFIG_INVALID', `There are no published figures of "${hub}"${hint(hub, known)}.`);
+  }
+  const figures = { ...model.figures, ...model.card };
+  const figure = Object.hasOwn(figures, test) ? figures[test] : undefined;
+  if (figure === undefined)
+    throw new QalignError(
+      'CONFIG_INVALID',
+      `There is no published figure of ${hub} on "${test}"${hint(test, Object.keys(figures))}.`,
+    );
+  return figure;
+}
 
 /**
  * Table 11: mPLUG-Owl2 trained on KonIQ, tested on KADID, (SRCC+PLCC)/2; from another public transcription. Its first
  * is Table 4's (0.684 + 0.674) / 2.
  */
 export const PAPER_LEVELS_AGAINST_SCORES = { levels: 0.679, scores: 0.524 } as const;
+
+/**
+ * Q-Align (arXiv 2312.17090), Table 2: SRCC and PLCC between the levels, as the numbers 5 … 1, and the MOS, on the
+ * training splits.
+ */
+export const PAPER_LEVEL_PRECISION = [
+  { dataset: 'koniq10k', split: 'train', srcc: 0.952, plcc: 0.961 },
+  { dataset: 'spaq', split: undefined, srcc: 0.969, plcc: 0.968 },
+  { dataset: 'kadid10k', split: 'train', srcc: 0.979, plcc: 0.982 },
+  { dataset: 'ava', split: undefined, srcc: 0.92, plcc: 0.93 },
+  { dataset: 'lsvq', split: 'train', srcc: 0.94, plcc: 0.944 },
+] as const;
+
+/**
+ * Tables 9 and 10, on one RTX 3090: 101 ms at batch 1 and 22.94 pictures a second at batch 64; clips of 5 s
+ * 236 ms, of 12 s 514 ms.
+ */
+export const PAPER_IMAGE_SPEED: Readonly<Record<number, { latency_ms?: number; images_per_second?: number }>> = {
+  1: { latency_ms: 101 },
+  64: { images_per_second: 22.94 },
+};
+/** Length in seconds → latency in ms. */
+export const PAPER_CLIP_SPEED: Readonly<Record<number, number>> = { 5: 236, 12: 514 };
