@@ -31,6 +31,7 @@ export default tseslint.config(
     files: ['src/**/*.ts', 'bridge/**/*.ts'],
     rules: {
       'max-lines': ['error', 400],
+      'max-lines-per-function': ['error', 80],
       'no-restricted-properties': [
         'error',
         ...['any', 'timeout'].map((property) => ({

@@ -1,5 +1,5 @@
 /**
- * Headers, BMP, GIF and AVIF's turn are read by hand and the rest goes through sharp: pixels must equal Pillow's bit for
+ * Headers, BMP, GIF and AVIF orientation are read by hand and the rest goes through sharp: pixels must equal Pillow's bit
  * bit, and libvips treats palettes, transparency and 16-bit channels in another way.
  */
 import { QalignError } from '../../base/errors.js';
