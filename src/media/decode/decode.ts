@@ -1,6 +1,6 @@
 /**
- * Headers, BMP, GIF and AVIF orientation are read by hand and the rest goes through sharp: pixels must equal Pillow's bit
- * bit, and libvips treats palettes, transparency and 16-bit channels in another way.
+ * Headers, BMP, GIF and AVIF orientation are read by hand, and the rest goes through sharp. Pixels must equal Pillow's
+ * bit for bit, and libvips treats palettes, transparency and 16-bit channels in another way.
  */
 import { QalignError } from '../../base/errors.js';
 import { readAvifTurn, undoAvifTurn } from './avif-orientation.js';
