@@ -1,3 +1,7 @@
+/**
+ * Headers, BMP, GIF and the orientation of AVIF are read by hand, the rest goes through sharp. Pixels must equal those
+ * of Pillow bit for bit, and libvips treats palettes, transparency and 16-bit channels in another way.
+ */
 import { QalignError } from '../../base/errors.js';
 import { readAvifTurn, undoAvifTurn } from './avif-orientation.js';
 import { decodeBmp } from './bmp.js';

@@ -1,3 +1,7 @@
+/**
+ * Frames are chosen by hand and only decoded by ffmpeg, whose fps filter takes other pictures than the reference does.
+ * Their pixels are then resized as Pillow does, bit for bit.
+ */
 import { constants } from 'node:fs';
 import { access, mkdtemp, open, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';

@@ -55,7 +55,7 @@ export async function benchScore({
     const until = started + seconds * 1000;
     const count = await drain(scorer, untilTime(cycle(sources), until), width);
     const imagesPerSecond = (count * 1000) / (performance.now() - started);
-    rows.push({ batch, images_per_second: imagesPerSecond, p50_ms_alone: await alone(scorer, sources) });
+    rows.push({ batch, images_per_second: imagesPerSecond, p50_ms_alone: await medianMsAlone(scorer, sources) });
   }
   return {
     model: model?.id ?? '',
@@ -66,7 +66,8 @@ export async function benchScore({
   };
 }
 
-async function alone(scorer: Scorer, sources: readonly ScoreSource[]): Promise<number> {
+/** Of one picture with nothing else under way. */
+async function medianMsAlone(scorer: Scorer, sources: readonly ScoreSource[]): Promise<number> {
   const times: number[] = [];
   for (const source of take(cycle(sources), 21)) {
     const started = performance.now();

@@ -15,7 +15,7 @@ export interface CallOptions extends Omit<ScoreOptions, 'prompt'> {
   readonly prompt: PromptTemplate;
   /** `score_version` of its results. */
   readonly version: string;
-  /** To be called at the end of the call: it lets go of the session's signal. */
+  /** To be called at the end of the call: it stops listening to the session's signal. */
   readonly release: () => void;
 }
 
