@@ -4,7 +4,7 @@ import { PROTOCOL_VERSION, type Control } from './protocol/envelope.js';
 import { QalignError } from './qalign-error.js';
 import { bindTransport, type Listen, type Transport } from './transport.js';
 import { envelopeName, problemWithMessage, requireMessage } from './validate.js';
-import { openWaitingWorkers, REMOTE_TOKEN } from './waiting-workers.js';
+import { createWaitingWorkers, REMOTE_TOKEN } from './waiting-workers.js';
 import {
   distantProcess,
   startWorkerProcess,
@@ -91,14 +91,14 @@ const SCORING = (Object.keys(METHODS) as Method[]).filter((method) => method !==
 /** Binds the socket that workers connect to: those it starts itself, or with `listen` those of other hosts. */
 export async function openBridge(listen?: Listen): Promise<Bridge> {
   const links = new Map<string, Link>();
-  const waitingWorkers = openWaitingWorkers();
+  const waiting = createWaitingWorkers();
   const transport = await bindTransport((peer, envelope) => {
-    const anew = waitingWorkers.isHello(envelope) && links.get(peer)?.greeted === true;
+    const anew = waiting.isHello(envelope) && links.get(peer)?.greeted === true;
     // the same worker after a break of the line: what it had before is lost
     if (anew) links.get(peer)?.breakOff();
     const link = links.get(peer);
     if (link !== undefined) link.receive(envelope);
-    else if (listen !== undefined) waitingWorkers.enter(peer, envelope);
+    else if (listen !== undefined) waiting.add(peer, envelope);
   }, listen);
   let started = 0;
   const enlist = (identity: string, link: Link): Link => {
@@ -121,7 +121,7 @@ export async function openBridge(listen?: Listen): Promise<Bridge> {
         await link.ready(options.signal);
         return link;
       }
-      const { peer, hello } = await waitingWorkers.next(
+      const { peer, hello } = await waiting.next(
         { ...DEFAULT_BRIDGE_LIMITS, ...options.limits }.startMs,
         options.signal,
       );
@@ -134,7 +134,7 @@ export async function openBridge(listen?: Listen): Promise<Bridge> {
       return link;
     },
     async close() {
-      waitingWorkers.close();
+      waiting.close();
       await Promise.all([...links.values()].map((link) => link.close()));
       transport.close();
     },

@@ -1,13 +1,15 @@
 import { PROTOCOL_VERSION } from './protocol/envelope.js';
 import { ERROR_CODES } from './protocol/errors.js';
 import { METHODS, SCHEMAS } from './protocol/index.js';
+import { LEVELS, LEVEL_VALUES } from './protocol/levels.js';
 
 interface JsonSchema {
   type?: string;
   const?: unknown;
   enum?: unknown[];
   anyOf?: JsonSchema[];
-  items?: JsonSchema;
+  /** A list of them is a tuple. */
+  items?: JsonSchema | JsonSchema[];
   properties?: Record<string, JsonSchema>;
   required?: string[];
   patternProperties?: Record<string, JsonSchema>;
@@ -20,7 +22,7 @@ const camel = (name: string): string =>
     .join('');
 const literal = (value: unknown): string => JSON.stringify(value);
 
-/** python/qalign/protocol.py: TypedDicts of every message, the methods, and the error registry. */
+/** python/qalign/protocol.py: TypedDicts of every message and file, the methods, the levels, the error registry. */
 export function pythonSource(): string {
   const classes: string[] = [];
   for (const [name, schema] of Object.entries(SCHEMAS))
@@ -36,6 +38,9 @@ from typing import Any, Literal, NamedTuple, TypedDict
 PROTOCOL_VERSION = ${PROTOCOL_VERSION}
 
 METHODS = (${Object.keys(METHODS).map(literal).join(', ')})
+
+LEVELS = (${LEVELS.map(literal).join(', ')})
+LEVEL_VALUES = (${LEVEL_VALUES.map((value) => value.toFixed(1)).join(', ')})
 
 
 class ErrorRow(NamedTuple):
@@ -57,11 +62,20 @@ function typeOf(schema: JsonSchema, name: string, classes: string[]): string {
   if (schema.const !== undefined) return `Literal[${literal(schema.const)}]`;
   if (schema.enum !== undefined)
     return schema.enum.length > 12 ? 'str' : `Literal[${schema.enum.map(literal).join(', ')}]`;
-  if (schema.anyOf !== undefined)
-    return schema.anyOf.map((part, i) => typeOf(part, `${name}${i}`, classes)).join(' | ');
-  if (schema.type === 'array') return `list[${typeOf(schema.items ?? {}, `${name}Entry`, classes)}]`;
+  if (schema.anyOf !== undefined) {
+    const several = schema.anyOf.filter((part) => part.type === 'object').length > 1;
+    const types = schema.anyOf.map((part, i) => typeOf(part, several ? `${name}${i}` : name, classes));
+    return [...types.filter((type) => type !== 'None'), ...types.filter((type) => type === 'None')].join(' | ');
+  }
+  if (schema.type === 'array') return listType(schema.items, `${name}Entry`, classes);
   if (schema.type === 'object') return objectType(schema, name, classes);
   return { string: 'str', integer: 'int', number: 'float', boolean: 'bool', null: 'None' }[schema.type ?? ''] ?? 'Any';
+}
+
+/** JSON has no tuples: Python gets a list of their entries' types. */
+function listType(items: JsonSchema | JsonSchema[] = {}, name: string, classes: string[]): string {
+  const types = [items].flat().map((item) => typeOf(item, name, classes));
+  return `list[${[...new Set(types)].join(' | ')}]`;
 }
 
 function objectType(schema: JsonSchema, name: string, classes: string[]): string {

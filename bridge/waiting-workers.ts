@@ -12,17 +12,21 @@ export interface Newcomer {
   readonly hello: Greeting;
 }
 
-/** Where workers that connected by themselves wait until somebody wants one. */
-export function openWaitingWorkers(): {
+/** Workers that connected by themselves, each until somebody wants one. */
+export interface WaitingWorkers {
   isHello(envelope: unknown): envelope is Greeting;
-  enter(peer: string, envelope: unknown): void;
+  /** A worker that is there now. Anything but a hello is what it had left to say to a Node that is gone. */
+  add(peer: string, envelope: unknown): void;
   /**
    * The one that has waited longest, or the next that comes. @throws QalignError WORKER_START_FAILED, CANCELLED,
    * BRIDGE_CLOSED
    */
   next(limitMs: number, signal?: AbortSignal): Promise<Newcomer>;
+  /** Refuses everybody who waits for a worker: BRIDGE_CLOSED. */
   close(): void;
-} {
+}
+
+export function createWaitingWorkers(): WaitingWorkers {
   const present = new Map<string, Greeting>();
   const wanted = new Set<(found: Newcomer | QalignError) => void>();
   const isHello = (envelope: unknown): envelope is Greeting =>
@@ -39,8 +43,8 @@ export function openWaitingWorkers(): {
   }
   return {
     isHello,
-    enter(peer, envelope) {
-      if (!isHello(envelope)) return; // whatever a worker had left to say to a Node that is gone
+    add(peer, envelope) {
+      if (!isHello(envelope)) return;
       present.set(peer, envelope);
       match();
     },

@@ -22,7 +22,7 @@ export type { CheckOptions, CheckResult } from './recipes/data/check.js';
 export { reportDataset, writeReport } from './recipes/data/report.js';
 export type { ReportOptions, ReportResult } from './recipes/data/report.js';
 export { reproduce } from './recipes/reproduce/index.js';
-export type { ReproducedTable, ReproduceOptions } from './recipes/reproduce/index.js';
+export type { ReproducedTable, ReproduceOptions } from './recipes/reproduce/table.js';
 export { listDatasets } from './recipes/data/list.js';
 export type { DatasetListing } from './recipes/data/list.js';
 export { sampleRecords, splitRecords } from './recipes/data/split.js';
@@ -36,7 +36,7 @@ export type {
   ScoreInput,
   ScoreOptions,
   ScoreSource,
-} from './recipes/score/score.js';
+} from './recipes/score/scorer.js';
 export { isFailure, ScoreFailureSchema, ScoreResultSchema } from './api/result.js';
 export type { ScoreFailure, ScoreOutcome, ScoreResult } from './api/result.js';
 export { LEVELS, LEVEL_VALUES, SCALES } from './scoring/levels.js';
@@ -56,7 +56,8 @@ export { krcc } from './scoring/statistics/kendall.js';
 export { fitLogistic, logisticAt } from './scoring/statistics/logistic.js';
 export type { Logistic, LogisticFit } from './scoring/statistics/logistic.js';
 export { evaluate } from './recipes/evaluate/evaluate.js';
-export type { DatasetResult, EvaluateEvent, EvaluateOptions, EvaluateResult } from './recipes/evaluate/evaluate.js';
+export type { EvaluateEvent, EvaluateOptions } from './recipes/evaluate/evaluate.js';
+export type { DatasetResult, EvaluateResult } from './recipes/evaluate/result.js';
 export { comparePredictions, evaluatePredictions } from './recipes/evaluate/from-files.js';
 export type { EvaluateRecipe } from './config/evaluate.js';
 export { calibrateModel, createCalibrator, loadCalibration } from './recipes/evaluate/calibrate.js';

@@ -53,8 +53,6 @@ const DOORS: Readonly<Record<string, readonly string[]>> = {
 };
 /** Packages with one door wherever it is. */
 const ONE_FILE = ['pythonia', 'libsql'];
-/** Doors that stand open and are to be closed: nothing may be added here. */
-const OPEN_DOORS = ['src/config/overrides.ts imports yaml'];
 const PYTHON_DOORS: Readonly<Record<string, readonly string[]>> = {
   zmq: ['python/qalign/worker/bridge.py'],
   transformers: ['python/qalign/transformers_backend/'],
@@ -62,7 +60,7 @@ const PYTHON_DOORS: Readonly<Record<string, readonly string[]>> = {
 };
 const PYTHON_NEVER = ['pickle', 'dill', 'cloudpickle', 'joblib', 'yaml'];
 /** Circles among files that are still to be taken apart. */
-const OPEN_CIRCLES = 4;
+const OPEN_CIRCLES = 2;
 const MOST_FILES = 18;
 const MOST_FUNCTION_LINES = 80;
 const FORBIDDEN_NAMES = /^(utils?|commons?|helpers?|managers?|misc)$/;
@@ -227,7 +225,7 @@ describe('imports', () => {
   });
 
   it('enter by one door', () => {
-    expect(secondDoors(imports, DOORS, '/').filter((door) => !OPEN_DOORS.includes(door))).toEqual([]);
+    expect(secondDoors(imports, DOORS, '/')).toEqual([]);
     for (const name of ONE_FILE)
       expect(new Set(imports.filter(({ what }) => what === name).map(({ file }) => file)).size).toBeLessThan(2);
     expect(secondDoors(importsOfPython, PYTHON_DOORS, '.')).toEqual([]);
@@ -289,7 +287,7 @@ describe('files', () => {
     ).toEqual([]);
   });
 
-  it('lie in the folders of the design', () => {
+  it('lie in the folders of docs/architecture.md', () => {
     expect(
       readdirSync(join(packageRoot, 'src'), { withFileTypes: true })
         .filter((entry) => entry.isDirectory() && !RANKS.has(entry.name))

@@ -2,6 +2,7 @@ import type { Static, TSchema } from 'typebox';
 import { CONTROL, ENVELOPES } from './envelope.js';
 import * as generate from './generate.js';
 import * as models from './models.js';
+import { RunRecipe } from './recipe.js';
 import * as score from './score.js';
 import * as train from './train.js';
 
@@ -19,7 +20,10 @@ export type Method = keyof typeof METHODS;
 export type Params<M extends Method> = Static<(typeof METHODS)[M]['params']>;
 export type ResultOf<M extends Method> = Static<(typeof METHODS)[M]['result']>;
 
-/** Every message of the wire by the name of its schema file: `hello`, `request`, `score_params`, … */
+/** What one side writes to a file and the other reads, checked as a message is. */
+const FILES = { run_recipe: RunRecipe } as const;
+
+/** Every message of the wire, and FILES, by the name of its schema file: `hello`, `request`, `score_params`, … */
 export const SCHEMAS: Readonly<Record<string, TSchema>> = {
   ...CONTROL,
   ...ENVELOPES,
@@ -28,4 +32,5 @@ export const SCHEMAS: Readonly<Record<string, TSchema>> = {
       Object.entries(parts).map(([part, schema]) => [`${method}_${part}`, schema]),
     ),
   ),
+  ...FILES,
 };

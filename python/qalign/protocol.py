@@ -6,6 +6,9 @@ PROTOCOL_VERSION = 1
 
 METHODS = ("load_model", "unload_model", "inspect_model", "score", "generate", "train")
 
+LEVELS = ("excellent", "good", "fair", "poor", "bad")
+LEVEL_VALUES = (5.0, 4.0, 3.0, 2.0, 1.0)
+
 
 class ErrorRow(NamedTuple):
     family: str
@@ -446,3 +449,86 @@ class TrainProgress9(TrainProgress9Required, total=False):
 class TrainResult(TypedDict):
     status: Literal["completed", "stopped"]
     step: int
+
+
+class RunRecipeData(TypedDict):
+    weights: dict[str, float]
+
+
+class RunRecipeObjectiveRequired(TypedDict):
+    next_token: float
+    soft_label: float
+    fidelity: float
+    in_level: float
+
+
+class RunRecipeObjective(RunRecipeObjectiveRequired, total=False):
+    series: float
+
+
+class RunRecipeLora(TypedDict):
+    r: int
+    alpha: float
+    dropout: float
+    abstractor: bool
+    quantise_base: Literal["int8"] | Literal["nf4"] | None
+
+
+class RunRecipeLearningRatesRequired(TypedDict):
+    default: float
+
+
+class RunRecipeLearningRates(RunRecipeLearningRatesRequired, total=False):
+    vision: float
+    abstractor: float
+    language: float
+    lora: float
+
+
+class RunRecipeAugment(TypedDict):
+    flip: bool
+
+
+class RunRecipeRequired(TypedDict):
+    model: str
+    model_path: str
+    base_path: str | None
+    data_path: str
+    init: Literal["pretrained"] | Literal["random"]
+    encoder_weights: str | None
+    data: RunRecipeData
+    objective: RunRecipeObjective
+    fixed_pair_std: bool
+    score_text: bool
+    lora: RunRecipeLora | None
+    freeze: list[Literal["vision"] | Literal["abstractor"] | Literal["language"]]
+    cache_features: bool
+    epochs: int
+    max_steps: int | None
+    batch_size: int
+    micro_batch: int
+    learning_rates: RunRecipeLearningRates
+    schedule: Literal["cosine"] | Literal["one_cycle"] | Literal["constant"]
+    warmup: float
+    weight_decay: float
+    betas: list[float]
+    clip: float
+    optimizer: Literal["adamw"] | Literal["adamw_8bit"]
+    weights: Literal["fp32"] | Literal["bf16"]
+    compute: Literal["fp32"] | Literal["bf16"]
+    ema: float | None
+    recompute: bool
+    dropout: float
+    augment: RunRecipeAugment
+    seed: int
+    device: Literal["cpu"] | Literal["cuda"]
+    save_every: int
+    keep_checkpoints: int
+    trackers: list[Literal["tensorboard"] | Literal["wandb"] | Literal["mlflow"]]
+    skipped: int
+
+
+class RunRecipe(RunRecipeRequired, total=False):
+    train_stages_from: int | None
+    token_dropout: float
+    channel_dropout: float

@@ -1,30 +1,22 @@
-import type { Lane } from './lane.js';
+import { LaneTurns, type Lane } from './lane.js';
 
-/** After so many interactive holders in a row a bulk one is let through, as in the engine's queue. */
-const AGEING = 8;
-
-/** At most `width` holders at a time; of those who wait, interactive ones first. */
-export interface LaneGate {
+/** At most `width` holders at a time; of those who wait, interactive ones first (see LaneTurns). */
+export interface PriorityGate {
   pass<T>(lane: Lane, work: () => Promise<T>, signal?: AbortSignal): Promise<T>;
   readonly running: number;
   waiting(lane: Lane): number;
 }
 
-export function createLaneGate(width: number | (() => number)): LaneGate {
+export function createPriorityGate(width: number | (() => number)): PriorityGate {
   const isFull = (): boolean => running >= (typeof width === 'number' ? width : width());
   const lanes: Record<Lane, Set<() => void>> = { interactive: new Set(), bulk: new Set() };
+  const turns = new LaneTurns();
   let running = 0;
-  let inARow = 0;
 
-  const next = (): Lane | undefined => {
-    if (lanes.interactive.size === 0) return lanes.bulk.size === 0 ? undefined : 'bulk';
-    return lanes.bulk.size > 0 && inARow >= AGEING ? 'bulk' : 'interactive';
-  };
   const release = (): void => {
     running--;
-    const lane = next();
+    const lane = turns.next({ interactive: lanes.interactive.size, bulk: lanes.bulk.size });
     if (lane === undefined) return;
-    inARow = lane === 'interactive' ? inARow + 1 : 0;
     const [enter] = lanes[lane];
     if (enter !== undefined) enter();
   };

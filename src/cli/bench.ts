@@ -2,6 +2,7 @@ import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { chooseModel, DEFAULT_MODEL } from '../config/models.js';
 import { QalignError } from '../base/errors.js';
+import { guardWrite } from '../base/files/unwritable.js';
 import { ensurePython } from '../engine/python/environment.js';
 import { packageRoot, packageVersion } from '../base/package-root.js';
 import { benchBridge } from '../recipes/bench/bridge.js';
@@ -12,7 +13,7 @@ import { benchMemory, benchScore } from '../recipes/bench/score.js';
 import { benchServe } from '../server/bench/serve.js';
 import { resolveDevices } from '../recipes/score/devices.js';
 import { expandSources } from '../media/sources.js';
-import type { ScorerOptions, ScoreSource } from '../recipes/score/score.js';
+import type { ScorerOptions, ScoreSource } from '../recipes/score/scorer.js';
 import { defineCommand, type CommandContext, type FlagValues } from './command.js';
 
 const PARTS = ['prepare', 'bridge', 'model', 'score', 'memory', 'serve', 'order'] as const;
@@ -74,9 +75,10 @@ export const bench = defineCommand({
       await terminal.out(`${part}: ${JSON.stringify(report[part], null, 2)}\n`);
     }
     const out = flags.out ?? 'qalign-bench.json';
-    await writeFile(out, `${JSON.stringify(report, null, 2)}\n`).catch((cause: Error) => {
-      throw new QalignError('OUTPUT_UNWRITABLE', `${out} cannot be written (${cause.message}).`, { cause });
-    });
+    await guardWrite(
+      () => writeFile(out, `${JSON.stringify(report, null, 2)}\n`),
+      (error) => `${out} cannot be written (${error.message}).`,
+    );
     terminal.say(`written to ${out}`);
     return failed > 0 ? 1 : 0;
   },

@@ -1,5 +1,6 @@
 import { examine, type DoctorReport } from '../recipes/doctor.js';
 import { defineCommand } from './command.js';
+import { labelled } from './terminal/table.js';
 
 const SIGN = { ok: '✓', warning: '!', missing: '✗' } as const;
 
@@ -19,9 +20,8 @@ export const doctor = defineCommand({
 });
 
 function asText(report: DoctorReport): string {
-  const lines = report.checks.flatMap(({ name, status, found, cost }) => [
-    `${SIGN[status]} ${name.padEnd(11)} ${found}`,
-    ...(cost === '' ? [] : [`  ${' '.repeat(11)} ${cost}`]),
-  ]);
+  const lines = report.checks.flatMap(({ name, status, found, cost }) =>
+    labelled(`${SIGN[status]} ${name}`, 13, cost === '' ? [found] : [found, cost]),
+  );
   return `qalign ${report.qalign}\n${lines.join('\n')}\n${report.usable ? 'Pictures can be scored.' : 'Pictures cannot be scored yet: see ✗ above.'}\n`;
 }

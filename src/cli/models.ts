@@ -1,8 +1,10 @@
 import { describeModels } from '../config/models.js';
 import { QalignError } from '../base/errors.js';
+import { formatBytes } from '../base/units.js';
 import { inspectModel, type ModelReport } from '../recipes/models.js';
 import { defineCommand, defineGroup, type CommandContext, type FlagValues } from './command.js';
 import { createSetupProgress } from './terminal/progress.js';
+import { labelled } from './terminal/table.js';
 
 const FLAGS = {
   revision: { type: 'string', value: 'REV', help: 'commit, tag or branch of a hub model' },
@@ -17,15 +19,16 @@ const list = defineCommand({
   flags: { json: FLAGS.json },
   async run({ flags, terminal }) {
     const models = await describeModels();
-    const lines = models.map(
-      ({ name, title, model, revision, tasks, licence }) =>
-        `${name.padEnd(16)} ${title}\n${' '.repeat(16)} ${Object.entries(tasks)
+    const lines = models.flatMap(({ name, title, model, revision, tasks, licence }) =>
+      labelled(name, 16, [
+        title,
+        Object.entries(tasks)
           .map(([task, kinds]) => `${task} of ${kinds.join('s and ')}s`)
-          .join(
-            ', ',
-          )}\n${' '.repeat(16)} ${model}${revision === undefined ? '' : ` at ${revision}`}; licence: ${licence}\n`,
+          .join(', '),
+        `${model}${revision === undefined ? '' : ` at ${revision}`}; licence: ${licence}`,
+      ]),
     );
-    await terminal.out(flags.json ? `${JSON.stringify(models, null, 2)}\n` : lines.join(''));
+    await terminal.out(flags.json ? `${JSON.stringify(models, null, 2)}\n` : lines.map((line) => `${line}\n`).join(''));
     return 0;
   },
 });
@@ -89,10 +92,10 @@ async function look(
 function asText(report: ModelReport): string {
   const { inspection: found, base } = report;
   const memory = Object.entries((found['memory_bytes'] ?? {}) as Record<string, number>).map(
-    ([precision, bytes]) => `${precision} ${size(bytes)}`,
+    ([precision, bytes]) => `${precision} ${formatBytes(bytes)}`,
   );
   const files = ((found['files'] ?? []) as { name: string; bytes: number }[]).map(
-    ({ name, bytes }) => `${name} (${size(bytes)})`,
+    ({ name, bytes }) => `${name} (${formatBytes(bytes)})`,
   );
   const rows: [string, string | undefined][] = [
     ['model', `${report.id}${report.title === undefined ? '' : `: ${report.title}`}`],
@@ -116,11 +119,6 @@ function asText(report: ModelReport): string {
   ];
   return rows
     .filter(([, value]) => value !== undefined)
-    .map(([name, value]) => `${name.padEnd(11)} ${value}\n`)
+    .map(([name, value = '']) => `${labelled(name, 11, [value]).join('\n')}\n`)
     .join('');
-}
-
-function size(bytes: number): string {
-  if (bytes >= 1e9) return `${(bytes / 1e9).toFixed(1)} GB`;
-  return bytes >= 1e6 ? `${(bytes / 1e6).toFixed(1)} MB` : `${Math.ceil(bytes / 1e3)} kB`;
 }

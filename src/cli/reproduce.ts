@@ -6,7 +6,7 @@ import { describeMissing } from '../recipes/evaluate/ready.js';
 import { planTable, reproduce as run, TABLES } from '../recipes/reproduce/index.js';
 import { cellsOf, tableMarkdown, writeReproduced } from '../recipes/reproduce/report.js';
 import { defineCommand } from './command.js';
-import { textTable } from './terminal/text-table.js';
+import { textTable } from './terminal/table.js';
 
 export const reproduce = defineCommand({
   name: 'reproduce',

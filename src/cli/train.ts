@@ -2,15 +2,16 @@ import type { TrainEvent } from '../../bridge/protocol/train.js';
 import { loadConfig } from '../config/load.js';
 import { TrainRecipe } from '../config/train.js';
 import { QalignError } from '../base/errors.js';
-import { describePlan } from '../recipes/train/memory-estimate.js';
+import { formatClock } from '../base/units.js';
+import { describeEstimate } from '../recipes/train/memory-estimate.js';
 import type { PrepareProgress } from '../recipes/train/prepare.js';
 import { seriesCells, trainSeries, type TrainSeriesOptions } from '../recipes/train/loss-series.js';
 import { planRecipe, train as runTraining } from '../recipes/train/train.js';
 import { defineCommand } from './command.js';
-import { createSetupProgress } from './terminal/progress.js';
+import { bar, createSetupProgress } from './terminal/progress.js';
 import { planAsJson, runAsJson, seriesAsJson } from './terminal/run-json.js';
 import type { Terminal } from './terminal/terminal.js';
-import { textTable } from './terminal/text-table.js';
+import { textTable } from './terminal/table.js';
 
 export const train = defineCommand({
   name: 'train',
@@ -44,7 +45,7 @@ export const train = defineCommand({
       await terminal.out(
         flags.json
           ? `${JSON.stringify(planAsJson(plan, diskBytes), null, 2)}\n`
-          : `${describePlan(plan, recipe, diskBytes).join('\n')}\n`,
+          : `${describeEstimate(plan, recipe, diskBytes).join('\n')}\n`,
       );
       return plan.fits ? 0 : 1;
     }
@@ -101,7 +102,7 @@ function createPrepareProgress(terminal: Terminal): (progress: PrepareProgress) 
     started.set(split, begun);
     const rate = done / Math.max(0.001, (Date.now() - begun) / 1000);
     terminal.progress(
-      `preparing ${split}: ${done}/${total}${skipped > 0 ? `, ${skipped} damaged` : ''}  ${rate.toFixed(1)}/s  ${formatSeconds((total - done) / Math.max(rate, 1e-9))} left`,
+      `preparing ${split}: ${done}/${total}${skipped > 0 ? `, ${skipped} damaged` : ''}  ${rate.toFixed(1)}/s  ${formatClock((total - done) / Math.max(rate, 1e-9))} left`,
     );
   };
 }
@@ -128,17 +129,8 @@ export function createProgress(terminal: Terminal): (event: TrainEvent) => void 
     if (event.event !== 'step' || first === undefined) return;
     const each = (event.time - first.time) / Math.max(1, event.step - first.step);
     const loss = event.loss?.toFixed(4) ?? '–';
-    const bar = '█'.repeat(Math.round((event.step / Math.max(1, total)) * 16)).padEnd(16, '░');
     terminal.progress(
-      `${bar} ${event.step}/${total}  loss ${loss}  ${event.images_per_s.toFixed(1)} img/s  ${formatSeconds(each * (total - event.step))} left`,
+      `${bar(event.step / Math.max(1, total), 16)} ${event.step}/${total}  loss ${loss}  ${event.images_per_s.toFixed(1)} img/s  ${formatClock(each * (total - event.step))} left`,
     );
   };
-}
-
-/** 3725 → "1:02:05". */
-export function formatSeconds(seconds: number): string {
-  const whole = Math.max(0, Math.round(seconds));
-  const [h, m, s] = [Math.floor(whole / 3600), Math.floor(whole / 60) % 60, whole % 60];
-  const two = (n: number): string => String(n).padStart(2, '0');
-  return h > 0 ? `${h}:${two(m)}:${two(s)}` : `${m}:${two(s)}`;
 }

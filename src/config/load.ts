@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { isAbsolute, join, resolve } from 'node:path';
 import type { Static, TSchema } from 'typebox';
 import { Default } from 'typebox/value';
-import { parseDocument } from 'yaml';
+import { parse, parseDocument } from 'yaml';
 import { QalignError } from '../base/errors.js';
 import { packageRoot } from '../base/package-root.js';
 import { applyOverrides, parseOverride } from './overrides.js';
@@ -33,7 +33,8 @@ export function parseConfig<S extends TSchema>(
     );
   }
   const plain: unknown = document.toJS({ maxAliasCount: 0 }) ?? {};
-  return checkConfig(schema, applyOverrides(plain, overrides.map(parseOverride)), source);
+  const changes = overrides.map((override) => parseOverride(override, (value) => parse(value) as unknown));
+  return checkConfig(schema, applyOverrides(plain, changes), source);
 }
 
 /** The same for a value that is already parsed. Returns a frozen copy; the value itself is left alone. */

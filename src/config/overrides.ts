@@ -1,4 +1,3 @@
-import { parse } from 'yaml';
 import { QalignError } from '../base/errors.js';
 
 /**
@@ -10,7 +9,11 @@ export interface Override {
   readonly value: unknown;
 }
 
-export function parseOverride(text: string): Override {
+/**
+ * @param parseYaml of config/load, the only file that opens YAML
+ * @throws QalignError USAGE
+ */
+export function parseOverride(text: string, parseYaml: (text: string) => unknown): Override {
   const at = text.indexOf('=');
   const path = text.slice(0, Math.max(at, 0)).split('.');
   if (at <= 0 || path.some((key) => key === '')) {
@@ -20,7 +23,7 @@ export function parseOverride(text: string): Override {
     throw new QalignError('USAGE', `"${text}" names a key that no configuration has.`);
   }
   try {
-    return { path, value: parse(text.slice(at + 1)) as unknown };
+    return { path, value: parseYaml(text.slice(at + 1)) };
   } catch (cause) {
     throw new QalignError('USAGE', `The value in "${text}" is not YAML; quote it.`, { cause });
   }

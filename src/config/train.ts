@@ -1,8 +1,15 @@
-import { Type, type Static } from 'typebox';
+import Type, { type Static, type TSchema } from 'typebox';
+import { RecipeAugment, RecipeLora, RecipeObjective, RunRecipe } from '../../bridge/protocol/recipe.js';
+import { Positive } from '../../bridge/protocol/shapes.js';
 
 const closed = { additionalProperties: false } as const;
-const share = Type.Number({ minimum: 0, maximum: 1 });
-const whole = (fallback: number) => Type.Integer({ minimum: 1, default: fallback });
+const run = Type.Required(RunRecipe).properties;
+const objective = Type.Required(RecipeObjective).properties;
+const lora = RecipeLora.properties;
+
+/** A value of the run as the user gives it: with a default, and words where its name does not say enough. */
+const given = <T extends TSchema>(type: T, fallback: unknown, description?: string): T =>
+  Type.With(type, { default: fallback, ...(description === undefined ? {} : { description }) }) as unknown as T;
 
 /** Frames of a clip when a recipe says nothing. */
 export const DEFAULT_MAX_FRAMES = 60;
@@ -23,8 +30,8 @@ export const TrainRecipe = Type.Object(
       default: null,
       description: 'commit, tag or branch of a hub model',
     }),
-    init: Type.Union([Type.Literal('pretrained'), Type.Literal('random')], { default: 'pretrained' }),
-    encoder_weights: Type.Union([Type.String(), Type.Null()], { default: null }),
+    init: given(run.init, 'pretrained'),
+    encoder_weights: given(run.encoder_weights, null),
     data: Type.Object(
       {
         train: Type.Array(Type.String(), { minItems: 1, description: 'JSONL files of records' }),
@@ -34,11 +41,11 @@ export const TrainRecipe = Type.Object(
           description: 'media paths of the records are relative to this; null: to the file',
         }),
         fraction: Type.Number({ exclusiveMinimum: 0, maximum: 1, default: 1 }),
-        weights: Type.Record(Type.String(), Type.Number({ exclusiveMinimum: 0, maximum: 100 }), {
-          default: {},
-          description:
-            'how often an epoch sees the records of a dataset: 2 twice, 0.5 every second one, another half each epoch',
-        }),
+        weights: given(
+          run.data.properties.weights,
+          {},
+          'how often an epoch sees the records of a dataset: 2 twice, 0.5 every second one, another half each epoch',
+        ),
         prepare_size: Type.Union([Type.Integer({ minimum: 14 }), Type.Null()], {
           default: null,
           description: "side in pixels before random crops; null: the model's own",
@@ -47,7 +54,7 @@ export const TrainRecipe = Type.Object(
           default: null,
           description: 'the MOS of the records that mean bad and excellent, for soft labels; null: 1 and 5',
         }),
-        distortions: Type.Union([Type.Null(), Type.Object({ pictures: whole(50) }, closed)], {
+        distortions: Type.Union([Type.Null(), Type.Object({ pictures: given(Positive, 50) }, closed)], {
           default: null,
           description:
             'series of falling quality made of the best-rated training pictures, for objective.series; they are the dataset "distortions" of data.weights',
@@ -63,25 +70,21 @@ export const TrainRecipe = Type.Object(
     ),
     objective: Type.Object(
       {
-        next_token: Type.Number({ minimum: 0, default: 1 }),
-        soft_label: Type.Number({ minimum: 0, default: 0 }),
-        fidelity: Type.Number({ minimum: 0, default: 0 }),
-        in_level: Type.Number({ minimum: 0, default: 0 }),
-        series: Type.Number({
-          minimum: 0,
-          default: 0,
-          description: 'the fidelity loss of the pairs inside series of falling quality',
-        }),
+        next_token: given(objective.next_token, 1),
+        soft_label: given(objective.soft_label, 0),
+        fidelity: given(objective.fidelity, 0),
+        in_level: given(objective.in_level, 0),
+        series: given(objective.series, 0, 'the fidelity loss of the pairs inside series of falling quality'),
       },
       { ...closed, default: {} },
     ),
-    fixed_pair_std: Type.Boolean({ default: true }),
+    fixed_pair_std: given(run.fixed_pair_std, true),
     prompts: Type.Array(Type.String(), {
       default: [],
       description:
         'prompts of configs/prompts that records are asked with in turn, as in scoring; empty: the published training form',
     }),
-    score_text: Type.Boolean({ default: false, description: 'the answer names the score ("3.45") instead of a level' }),
+    score_text: given(run.score_text, false, 'the answer names the score ("3.45") instead of a level'),
     soft_label_sigma: Type.Union([Type.Number({ exclusiveMinimum: 0 }), Type.Null()], {
       default: null,
       description: 'std on 1–5 of soft labels made from the MOS; null: the records bring their own',
@@ -91,89 +94,70 @@ export const TrainRecipe = Type.Object(
         Type.Null(),
         Type.Object(
           {
-            r: whole(128),
-            alpha: Type.Number({ exclusiveMinimum: 0, default: 256 }),
-            dropout: Type.Number({ minimum: 0, maximum: 1, default: 0.05 }),
-            abstractor: Type.Boolean({ default: true }),
-            quantise_base: Type.Union([Type.Null(), Type.Literal('int8'), Type.Literal('nf4')], {
-              default: null,
-              description: 'hold the frozen matrices of the language model in 8 or 4 bits',
-            }),
+            r: given(lora.r, 128),
+            alpha: given(lora.alpha, 256),
+            dropout: given(lora.dropout, 0.05),
+            abstractor: given(lora.abstractor, true),
+            quantise_base: given(
+              lora.quantise_base,
+              null,
+              'hold the frozen matrices of the language model in 8 or 4 bits',
+            ),
           },
           closed,
         ),
       ],
       { default: null },
     ),
-    freeze: Type.Array(Type.Union([Type.Literal('vision'), Type.Literal('abstractor'), Type.Literal('language')]), {
-      default: [],
-    }),
-    train_stages_from: Type.Union([Type.Integer({ minimum: 1, maximum: 6 }), Type.Null()], {
-      default: null,
-      description: 'of a frozen efficientnet_lite0 encoder, the stages from this one on are trained all the same',
-    }),
-    cache_features: Type.Boolean({ default: false }),
-    epochs: whole(2),
-    max_steps: Type.Union([Type.Integer({ minimum: 1 }), Type.Null()], { default: null }),
-    batch_size: whole(64),
-    micro_batch: whole(16),
-    learning_rates: Type.Object(
-      {
-        default: Type.Number({ exclusiveMinimum: 0 }),
-        vision: Type.Optional(Type.Number({ exclusiveMinimum: 0 })),
-        abstractor: Type.Optional(Type.Number({ exclusiveMinimum: 0 })),
-        language: Type.Optional(Type.Number({ exclusiveMinimum: 0 })),
-        lora: Type.Optional(Type.Number({ exclusiveMinimum: 0 })),
-      },
-      closed,
+    freeze: given(run.freeze, []),
+    train_stages_from: given(
+      run.train_stages_from,
+      null,
+      'of a frozen efficientnet_lite0 encoder, the stages from this one on are trained all the same',
     ),
-    schedule: Type.Union([Type.Literal('cosine'), Type.Literal('one_cycle'), Type.Literal('constant')], {
-      default: 'cosine',
-    }),
-    warmup: Type.Number({ minimum: 0, maximum: 1, default: 0.03 }),
-    weight_decay: Type.Number({ minimum: 0, default: 0 }),
-    betas: Type.Tuple([share, share], { default: [0.9, 0.999] }),
-    clip: Type.Number({ exclusiveMinimum: 0, default: 1 }),
-    optimizer: Type.Union([Type.Literal('adamw'), Type.Literal('adamw_8bit')], { default: 'adamw' }),
-    weights: Type.Union([Type.Literal('fp32'), Type.Literal('bf16')], { default: 'fp32' }),
-    compute: Type.Union([Type.Literal('fp32'), Type.Literal('bf16'), Type.Null()], {
+    cache_features: given(run.cache_features, false),
+    epochs: given(run.epochs, 2),
+    max_steps: given(run.max_steps, null),
+    batch_size: given(run.batch_size, 64),
+    micro_batch: given(run.micro_batch, 16),
+    learning_rates: run.learning_rates,
+    schedule: given(run.schedule, 'cosine'),
+    warmup: given(run.warmup, 0.03),
+    weight_decay: given(run.weight_decay, 0),
+    betas: given(run.betas, [0.9, 0.999]),
+    clip: given(run.clip, 1),
+    optimizer: given(run.optimizer, 'adamw'),
+    weights: given(run.weights, 'fp32'),
+    compute: Type.Union([...run.compute.anyOf, Type.Null()], {
       default: null,
       description: 'precision of the matrix products; null: bf16 on a GPU, fp32 on a CPU',
     }),
-    ema: Type.Union([Type.Number({ exclusiveMinimum: 0, exclusiveMaximum: 1 }), Type.Null()], {
-      default: null,
-      description: 'decay a step of an average of the weights, which is then what is evaluated and exported',
-    }),
-    recompute: Type.Boolean({ default: true, description: 'activation checkpointing per block' }),
-    dropout: Type.Number({ minimum: 0, exclusiveMaximum: 1, default: 0 }),
-    token_dropout: Type.Number({
-      minimum: 0,
-      exclusiveMaximum: 1,
-      default: 0,
-      description: 'share of the image tokens that a training step does not look at',
-    }),
-    channel_dropout: Type.Number({
-      minimum: 0,
-      exclusiveMaximum: 1,
-      default: 0,
-      description:
-        'share of the measurements of an efficientnet_lite0 encoder that a picture shows without, others in each step',
-    }),
-    augment: Type.Object({ flip: Type.Boolean({ default: false }) }, { ...closed, default: {} }),
-    seed: Type.Integer({ minimum: 0, default: 0 }),
-    device: Type.Union([Type.Literal('cpu'), Type.Literal('cuda')], { default: 'cuda' }),
-    processes: whole(1),
-    hosts: whole(1),
+    ema: given(
+      run.ema,
+      null,
+      'decay a step of an average of the weights, which is then what is evaluated and exported',
+    ),
+    recompute: given(run.recompute, true, 'activation checkpointing per block'),
+    dropout: given(run.dropout, 0),
+    token_dropout: given(run.token_dropout, 0, 'share of the image tokens that a training step does not look at'),
+    channel_dropout: given(
+      run.channel_dropout,
+      0,
+      'share of the measurements of an efficientnet_lite0 encoder that a picture shows without, others in each step',
+    ),
+    augment: Type.Object({ flip: given(RecipeAugment.properties.flip, false) }, { ...closed, default: {} }),
+    seed: given(run.seed, 0),
+    device: given(run.device, 'cuda'),
+    processes: given(Positive, 1),
+    hosts: given(Positive, 1),
     rendezvous: Type.Union([Type.String({ pattern: '^[^:\\s]+:\\d+$' }), Type.Null()], {
       default: null,
       description: 'host:port of the first host, when there are several',
     }),
     gpu_gb: Type.Number({ exclusiveMinimum: 0, default: 80 }),
-    save_every: whole(500),
-    keep_checkpoints: whole(2),
-    trackers: Type.Array(Type.Union([Type.Literal('tensorboard'), Type.Literal('wandb'), Type.Literal('mlflow')]), {
-      default: [],
-    }),
+    save_every: given(run.save_every, 500),
+    keep_checkpoints: given(run.keep_checkpoints, 2),
+    trackers: given(run.trackers, []),
   },
   closed,
 );

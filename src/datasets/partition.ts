@@ -1,6 +1,6 @@
 import type { DatasetRecord } from '../../bridge/protocol/record.js';
 import { QalignError } from '../base/errors.js';
-import { mulberry32, shuffled } from './questions.js';
+import { mulberry32, shuffled } from '../base/random.js';
 
 /** How large a part is: a share of the records between 0 and 1, a whole number of them, or what the others leave. */
 export type PartSize = number | 'rest';

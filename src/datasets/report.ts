@@ -1,6 +1,7 @@
 import type { DatasetRecord } from '../../bridge/protocol/record.js';
 import type { SplitReport } from '../report/dataset-page.js';
-import { mean, plcc, srcc } from '../scoring/statistics/correlation.js';
+import { plcc, srcc } from '../scoring/statistics/correlation.js';
+import { mean } from '../scoring/statistics/descriptive.js';
 import { edgeDistance, levelValue } from '../scoring/level-conversion.js';
 import { GrowingDoubles } from './growing-doubles.js';
 

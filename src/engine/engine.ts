@@ -3,6 +3,7 @@ import type { LoadedModel } from '../../bridge/protocol/models.js';
 import type { Listen } from '../../bridge/transport.js';
 import { QalignError } from '../base/errors.js';
 import { silentLogger, type Logger } from '../base/logger.js';
+import { loadModelParams } from './load-model.js';
 import { Pool, type BatchReport, type EngineStats, type ItemOptions } from './pool.js';
 import type { PythonCommand } from './python/environment.js';
 import type { PromptAnswer, Visual } from './queue.js';
@@ -13,7 +14,7 @@ export interface EngineOptions {
   /** A directory or a hub id. */
   readonly model: string;
   readonly revision?: string;
-  /** What a LoRA lies over. */
+  /** Base model of a LoRA adapter. */
   readonly base?: string;
   readonly baseRevision?: string;
   /** One worker each: `cpu`, `cuda:0`, …; `remote`: one that connects to `listen`. */
@@ -90,16 +91,7 @@ export async function createEngine(options: EngineOptions): Promise<Engine> {
           ...(options.limits === undefined ? {} : { limits: options.limits }),
           ...(options.signal === undefined ? {} : { signal: options.signal }),
         },
-        load: {
-          model: options.model,
-          device,
-          precision: options.precision,
-          offline: options.offline ?? false,
-          ...(options.revision === undefined ? {} : { revision: options.revision }),
-          ...(options.base === undefined ? {} : { base: options.base }),
-          ...(options.baseRevision === undefined ? {} : { base_revision: options.baseRevision }),
-          ...(options.cacheDir === undefined ? {} : { cache_dir: options.cacheDir }),
-        },
+        load: loadModelParams({ ...options, device }),
         onProgress: (progress) =>
           options.onProgress?.(progress as { stage: string; done: number; total: number; unit: string }),
         onChange: () => pool.pump(),

@@ -1,5 +1,5 @@
 import type { QalignError } from '../base/errors.js';
-import type { Lane } from '../base/lane.js';
+import { LaneTurns, type Lane } from '../base/lane.js';
 
 /** Pixels as they cross the bridge: `data` is uint8 RGB of shape [frames, size, size, 3]. */
 export interface Visual {
@@ -36,15 +36,12 @@ export interface Job {
   batchLimit: number;
 }
 
-/** After so many interactive batches in a row the bulk lane gets one, so that it never starves. */
-const AGEING = 8;
-
-/** The two lanes. Interactive first, by ticket within a lane; a retried item goes to the front. */
+/** The two lanes, which take turns (see LaneTurns). By ticket within a lane; a retried item goes to the front. */
 export class JobQueue {
   #lanes: Record<Lane, Job[]> = { interactive: [], bulk: [] };
   #heads: Record<Lane, number> = { interactive: 0, bulk: 0 };
   #frames: Record<Lane, number> = { interactive: 0, bulk: 0 };
-  #interactiveInARow = 0;
+  readonly #turns = new LaneTurns();
 
   get length(): number {
     return this.#size('interactive') + this.#size('bulk');
@@ -94,7 +91,7 @@ export class JobQueue {
    * `idle` says that nothing else is on the worker that will get it.
    */
   take(maxFrames: number, idle: boolean): Job[] {
-    const lane = this.#nextLane();
+    const lane = this.#turns.next({ interactive: this.#size('interactive'), bulk: this.#size('bulk') });
     if (lane === undefined) return [];
     const first = this.#lanes[lane][this.#heads[lane]] as Job;
     if (first.suspect && !idle) return [];
@@ -113,15 +110,6 @@ export class JobQueue {
     this.#frames[lane] -= frames;
     this.#compact(lane);
     return batch;
-  }
-
-  #nextLane(): Lane | undefined {
-    const interactive = this.#size('interactive') > 0;
-    const bulk = this.#size('bulk') > 0;
-    if (!interactive && !bulk) return undefined;
-    const lane: Lane = interactive && !(bulk && this.#interactiveInARow >= AGEING) ? 'interactive' : 'bulk';
-    this.#interactiveInARow = lane === 'interactive' ? this.#interactiveInARow + 1 : 0;
-    return lane;
   }
 
   #size(lane: Lane): number {

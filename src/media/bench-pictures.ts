@@ -1,12 +1,12 @@
 import sharp from 'sharp';
+import { congruentialBytes } from '../base/random.js';
 
 /**
  * JPEGs of 1024 × 768 to measure with, of about the detail of photographs (some 200 kB each): smooth colour fields
  * with fine grain over them, quality 90, 4:2:0. The same every time.
  */
 export async function makeBenchPictures(count: number): Promise<Uint8Array[]> {
-  let state = 12345;
-  const random = (): number => (state = (Math.imul(state, 1664525) + 1013904223) >>> 0) >>> 24;
+  const random = congruentialBytes(12345);
   const pictures: Uint8Array[] = [];
   for (let i = 0; i < count; i++) {
     const coarse = Uint8Array.from({ length: 64 * 48 * 3 }, random);

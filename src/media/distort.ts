@@ -1,4 +1,5 @@
 import sharp, { type Sharp } from 'sharp';
+import { mulberry32 } from '../base/random.js';
 import type { RawPicture } from './resample/resample.js';
 
 /** What lowers the quality of a picture, each by one number. */
@@ -42,9 +43,9 @@ export async function distort(picture: RawPicture, kind: Distortion, strength: n
     case 'blur':
       return pixels(open(picture).blur(strength));
     case 'motion_blur':
-      return pixels(open(picture).convolve(lineKernel(strength, Math.PI * random(seed)())));
+      return pixels(open(picture).convolve(lineKernel(strength, Math.PI * mulberry32(seed)())));
     case 'noise':
-      return { width, height, data: noisy(picture.data, strength, random(seed)) };
+      return { width, height, data: noisy(picture.data, strength, mulberry32(seed)) };
     case 'darken':
       return { width, height, data: picture.data.map((v) => Math.round(v * strength)) };
     case 'contrast':
@@ -103,15 +104,4 @@ function noisy(data: Uint8Array, std: number, next: () => number): Uint8Array {
     out[i] = Math.min(255, Math.max(0, Math.round((data[i] ?? 0) + std * gauss)));
   }
   return out;
-}
-
-/** Numbers in [0, 1) from a seed (mulberry32). */
-export function random(seed: number): () => number {
-  let state = seed | 0;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let t = Math.imul(state ^ (state >>> 15), 1 | state);
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-    return ((t ^ (t >>> 14)) >>> 0) / 4_294_967_296;
-  };
 }

@@ -62,8 +62,8 @@ async function within<T>(work: Promise<T>, timeoutMs: number, signal: AbortSigna
 
 /**
  * Reads a picture as the reference does with Pillow: first frame, RGB, alpha dropped, EXIF and ICC ignored, padded to a
- * square, resized with Pillow's bicubic (mplug_owl2.md, section 6). Bit-exact but for lossy AVIF and TIFF with
- * associated alpha.
+ * square, resized with Pillow's bicubic (docs/mplug-owl2.md#image-preprocessing). Bit-exact but for lossy AVIF and TIFF
+ * with associated alpha.
  *
  * @throws QalignError MEDIA_NOT_FOUND, MEDIA_UNREADABLE, MEDIA_UNSUPPORTED, MEDIA_CORRUPT, MEDIA_TOO_LARGE,
  * MEDIA_TIMEOUT

@@ -4,16 +4,27 @@ import { availableParallelism } from 'node:os';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { Worker } from 'node:worker_threads';
 import { QalignError } from '../base/errors.js';
+import { LaneTurns, type Lane } from '../base/lane.js';
 import type { MediaInput, PreparedImage, PrepareImageOptions } from './image.js';
 import type { MediaLimits } from './limits.js';
 import type { RawPicture } from './resample/resample.js';
 import type { PrepareAnswer, PrepareRequest } from './prepare-worker.js';
 
+/** What the pool does at the moment, and what a picture costs it. */
+export interface PrepareLoad {
+  readonly threads: number;
+  /** Jobs on a thread. */
+  readonly running: number;
+  readonly waiting: Readonly<Record<Lane, number>>;
+  /** Of one picture on one thread, a moving average; undefined before the first. */
+  readonly pictureMs: number | undefined;
+}
+
 /** Pictures and frames prepared on threads of their own, so that decoding uses every core and the main thread none. */
 export interface PreparePool {
   readonly threads: number;
-  /** As `prepareImage`. Bytes given as input are copied to the thread. */
-  prepareImage(input: MediaInput, options: PrepareImageOptions): Promise<PreparedImage>;
+  /** As `prepareImage`. Bytes given as input are copied to the thread. Interactive goes before bulk, the default. */
+  prepareImage(input: MediaInput, options: PrepareImageOptions & { readonly lane?: Lane }): Promise<PreparedImage>;
   /**
    * As `prepareFrame` for each frame; the result holds all frames one after the other, `frames · size · size · 3`
    * bytes.
@@ -22,6 +33,7 @@ export interface PreparePool {
     frames: readonly RawPicture[],
     options: { readonly size: number; readonly signal?: AbortSignal },
   ): Promise<Uint8Array>;
+  load(): PrepareLoad;
   /** Ends the threads; what still waits fails with CANCELLED. Nothing is left behind. */
   close(): Promise<void>;
   [Symbol.asyncDispose](): Promise<void>;
@@ -32,13 +44,6 @@ export interface PreparePoolOptions {
   readonly threads?: number;
   /** Starts one thread that speaks as prepare-worker.ts; another one is for tests that let threads die. */
   readonly startThread?: () => Worker;
-}
-
-interface Job {
-  readonly request: PrepareRequest;
-  readonly resolve: (data: Uint8Array) => void;
-  readonly reject: (error: Error) => void;
-  settled: boolean;
 }
 
 /** From dist/ the thread runs plain JavaScript; from the sources, as in tests, it needs tsx to read TypeScript. */
@@ -58,162 +63,171 @@ export function startPrepareThread(): Worker {
   );
 }
 
-const cancelled = (): QalignError => new QalignError('CANCELLED', 'The pool that prepares pictures was closed.');
-
 /**
- * Starts threads as work arrives. A thread has one job at a time; jobs beyond the threads wait in order, so callers
+ * Starts threads as work arrives. A thread has one job at a time; jobs beyond the threads wait in two lanes, so callers
  * keep memory flat by awaiting. A thread that dies fails its own job and is replaced at the next.
  */
 export function createPreparePool(options: PreparePoolOptions = {}): PreparePool {
   const threads = options.threads ?? availableParallelism();
-  const startThread = options.startThread ?? startPrepareThread;
   if (!Number.isInteger(threads) || threads < 1) {
     throw new QalignError(
       'CONFIG_INVALID',
       `A pool of ${threads} threads cannot prepare pictures; give a whole number from 1.`,
     );
   }
-  const waiting: Job[] = [];
-  const idle: Worker[] = [];
-  const all = new Set<Worker>();
-  const busy = new Map<Worker, Job>();
-  let closed = false;
-
-  const settle = (job: Job, finish: () => void): void => {
-    if (job.settled) return;
-    job.settled = true;
-    finish();
-  };
-
-  const free = (worker: Worker): void => {
-    busy.delete(worker);
-    worker.unref();
-    idle.push(worker);
-    startNext();
-  };
-
-  const onAnswer = (worker: Worker, answer: PrepareAnswer): void => {
-    const job = busy.get(worker);
-    if (job === undefined) return;
-    settle(job, () => {
-      if ('data' in answer) job.resolve(answer.data);
-      else job.reject(new QalignError(answer.code, answer.message));
-    });
-    free(worker);
-  };
-
-  const onDeath = (worker: Worker, cause: unknown): void => {
-    if (!all.delete(worker)) return;
-    const at = idle.indexOf(worker);
-    if (at >= 0) idle.splice(at, 1);
-    const job = busy.get(worker);
-    busy.delete(worker);
-    if (job !== undefined) {
-      settle(job, () => {
-        job.reject(
-          closed
-            ? cancelled()
-            : new QalignError(
-                'MEDIA_CORRUPT',
-                `The thread that decoded the picture died (${String(cause)}); the picture is likely damaged.`,
-                { cause },
-              ),
-        );
-      });
-    }
-    startNext();
-  };
-
-  const addThread = (): Worker => {
-    const worker = startThread();
-    all.add(worker);
-    worker.on('message', (answer: PrepareAnswer) => {
-      onAnswer(worker, answer);
-    });
-    worker.on('error', (error) => {
-      onDeath(worker, error);
-    });
-    worker.on('exit', (code) => {
-      onDeath(worker, `exit ${code}`);
-    });
-    return worker;
-  };
-
-  const startNext = (): void => {
-    while (!closed && waiting.length > 0 && (idle.length > 0 || all.size < threads)) {
-      const job = waiting.shift();
-      if (job === undefined) return;
-      if (job.settled) continue;
-      const worker = idle.pop() ?? addThread();
-      worker.ref();
-      busy.set(worker, job);
-      try {
-        worker.postMessage(job.request);
-      } catch (error) {
-        settle(job, () => {
-          job.reject(
-            new QalignError(
-              'CONFIG_INVALID',
-              `The picture cannot be sent to a thread (${String(error)}); give a path or a Uint8Array.`,
-              { cause: error },
-            ),
-          );
-        });
-        busy.delete(worker);
-        worker.unref();
-        idle.push(worker);
-      }
-    }
-  };
-
-  const submit = (request: PrepareRequest, signal: AbortSignal | undefined): Promise<Uint8Array> =>
-    new Promise((resolve, reject) => {
-      if (closed) throw cancelled();
-      signal?.throwIfAborted();
-      const onAbort = (): void => {
-        settle(job, () => {
-          job.reject(signal?.reason as Error);
-        });
-      };
-      const done = (): void => signal?.removeEventListener('abort', onAbort);
-      const job: Job = {
-        request,
-        resolve: (data) => {
-          done();
-          resolve(data);
-        },
-        reject: (error) => {
-          done();
-          reject(error);
-        },
-        settled: false,
-      };
-      signal?.addEventListener('abort', onAbort, { once: true });
-      waiting.push(job);
-      startNext();
-    });
-
-  const close = async (): Promise<void> => {
-    closed = true;
-    for (const job of waiting.splice(0)) {
-      settle(job, () => {
-        job.reject(cancelled());
-      });
-    }
-    await Promise.all([...all].map((worker) => worker.terminate()));
-  };
-
+  const pool = new ThreadPool(threads, options.startThread ?? startPrepareThread);
+  const close = (): Promise<void> => pool.close();
   return {
     threads,
-    prepareImage: async (input, { size, autoOrient = false, limits, signal }) => {
-      const data = await submit({ kind: 'image', input, size, autoOrient, limits: plainLimits(limits) }, signal);
-      return { width: size, height: size, data };
+    prepareImage: async (input, { size, autoOrient = false, limits, lane = 'bulk', signal }) => {
+      const request = { kind: 'image', input, size, autoOrient, limits: plainLimits(limits) } as const;
+      return { width: size, height: size, data: await pool.submit(request, lane, signal) };
     },
-    prepareFrames: async (frames, { size, signal }) => submit({ kind: 'frames', frames, size }, signal),
+    prepareFrames: (frames, { size, signal }) => pool.submit({ kind: 'frames', frames, size }, 'bulk', signal),
+    load: () => pool.load(),
     close,
     [Symbol.asyncDispose]: close,
   };
 }
+
+interface Job {
+  readonly request: PrepareRequest;
+  /** Settles the caller's promise; only the first call counts. */
+  readonly finish: (result: Uint8Array | Error) => void;
+}
+
+class ThreadPool {
+  readonly #waiting: Readonly<Record<Lane, Set<Job>>> = { interactive: new Set(), bulk: new Set() };
+  readonly #turns = new LaneTurns();
+  readonly #alive = new Set<Worker>();
+  readonly #idle: Worker[] = [];
+  readonly #busy = new Map<Worker, { readonly job: Job; readonly since: number }>();
+  #pictureMs: number | undefined;
+  #closed = false;
+
+  constructor(
+    private readonly threads: number,
+    private readonly startThread: () => Worker,
+  ) {}
+
+  load(): PrepareLoad {
+    return {
+      threads: this.threads,
+      running: this.#busy.size,
+      waiting: { interactive: this.#waiting.interactive.size, bulk: this.#waiting.bulk.size },
+      pictureMs: this.#pictureMs,
+    };
+  }
+
+  submit(request: PrepareRequest, lane: Lane, signal: AbortSignal | undefined): Promise<Uint8Array> {
+    return new Promise((resolve, reject) => {
+      if (this.#closed) throw closedError();
+      signal?.throwIfAborted();
+      const onAbort = (): void => job.finish(signal?.reason as Error);
+      const job: Job = {
+        request,
+        finish: (result) => {
+          this.#waiting[lane].delete(job);
+          signal?.removeEventListener('abort', onAbort);
+          if (result instanceof Uint8Array) resolve(result);
+          else reject(result);
+        },
+      };
+      signal?.addEventListener('abort', onAbort, { once: true });
+      this.#waiting[lane].add(job);
+      this.#startNext();
+    });
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    for (const lane of Object.values(this.#waiting)) for (const job of lane) job.finish(closedError());
+    await Promise.all([...this.#alive].map((worker) => worker.terminate()));
+  }
+
+  #startNext(): void {
+    while (!this.#closed && (this.#idle.length > 0 || this.#alive.size < this.threads)) {
+      const job = this.#nextJob();
+      if (job === undefined) return;
+      this.#start(job, this.#idle.pop() ?? this.#addThread());
+    }
+  }
+
+  #nextJob(): Job | undefined {
+    const { interactive, bulk } = this.#waiting;
+    const lane = this.#turns.next({ interactive: interactive.size, bulk: bulk.size });
+    if (lane === undefined) return undefined;
+    const [job] = this.#waiting[lane];
+    if (job !== undefined) this.#waiting[lane].delete(job);
+    return job;
+  }
+
+  #start(job: Job, worker: Worker): void {
+    try {
+      worker.postMessage(job.request);
+      worker.ref();
+      this.#busy.set(worker, { job, since: performance.now() });
+    } catch (error) {
+      this.#release(worker);
+      job.finish(unsendable(error));
+    }
+  }
+
+  #addThread(): Worker {
+    const worker = this.startThread();
+    this.#alive.add(worker);
+    worker.on('message', (answer: PrepareAnswer) => this.#onAnswer(worker, answer));
+    worker.on('error', (error) => this.#onDeath(worker, error));
+    worker.on('exit', (code) => this.#onDeath(worker, `exit ${code}`));
+    return worker;
+  }
+
+  #onAnswer(worker: Worker, answer: PrepareAnswer): void {
+    const work = this.#busy.get(worker);
+    if (work === undefined) return;
+    if ('data' in answer && work.job.request.kind === 'image') this.#measure(performance.now() - work.since);
+    work.job.finish('data' in answer ? answer.data : new QalignError(answer.code, answer.message));
+    this.#busy.delete(worker);
+    this.#release(worker);
+    this.#startNext();
+  }
+
+  #onDeath(worker: Worker, cause: unknown): void {
+    if (!this.#alive.delete(worker)) return;
+    const at = this.#idle.indexOf(worker);
+    if (at >= 0) this.#idle.splice(at, 1);
+    const work = this.#busy.get(worker);
+    this.#busy.delete(worker);
+    work?.job.finish(this.#closed ? closedError() : threadDied(cause));
+    this.#startNext();
+  }
+
+  /** An idle thread keeps no process alive. */
+  #release(worker: Worker): void {
+    worker.unref();
+    this.#idle.push(worker);
+  }
+
+  #measure(ms: number): void {
+    this.#pictureMs = this.#pictureMs === undefined ? ms : this.#pictureMs * 0.95 + ms * 0.05;
+  }
+}
+
+const closedError = (): QalignError => new QalignError('CANCELLED', 'The pool that prepares pictures was closed.');
+
+const threadDied = (cause: unknown): QalignError =>
+  new QalignError(
+    'MEDIA_CORRUPT',
+    `The thread that decoded the picture died (${String(cause)}); the picture is likely damaged.`,
+    { cause },
+  );
+
+const unsendable = (cause: unknown): QalignError =>
+  new QalignError(
+    'CONFIG_INVALID',
+    `The picture cannot be sent to a thread (${String(cause)}); give a path or a Uint8Array.`,
+    { cause },
+  );
 
 /** Only the known numbers cross to the thread. */
 function plainLimits(limits: Partial<MediaLimits> | undefined): Partial<MediaLimits> {

@@ -1,10 +1,10 @@
-import { open, readdir, realpath, stat } from 'node:fs/promises';
+import { readdir, realpath, stat } from 'node:fs/promises';
 import { basename, dirname, extname, isAbsolute, join } from 'node:path';
 import { addAbortSignal } from 'node:stream';
 import { StringDecoder } from 'node:string_decoder';
 import { glob, isDynamicPattern } from 'tinyglobby';
 import { QalignError } from '../base/errors.js';
-import { sniff, SNIFF_BYTES } from './decode/magic.js';
+import { kindOf } from './media-kind.js';
 import { fetchMedia } from './url.js';
 
 /**
@@ -61,12 +61,7 @@ export async function* expandSources(
  * `error`.
  */
 export async function openSource(input: string | Uint8Array, options: ExpandOptions = {}): Promise<MediaSource> {
-  if (typeof input !== 'string')
-    return {
-      input: '<bytes>',
-      kind: sniff(input.subarray(0, SNIFF_BYTES)).kind === 'video' ? 'video' : 'image',
-      media: input,
-    };
+  if (typeof input !== 'string') return { input: '<bytes>', kind: await kindOf(input), media: input };
   if (/^https?:\/\//i.test(input)) return fetched(input, options);
   if (await isDirectory(input))
     return failed(
@@ -141,7 +136,7 @@ async function fetched(url: string, { allowUrls, signal }: ExpandOptions): Promi
     );
   try {
     const media = await fetchMedia(url, { signal });
-    return { input: url, kind: sniff(media.subarray(0, SNIFF_BYTES)).kind === 'video' ? 'video' : 'image', media };
+    return { input: url, kind: await kindOf(media), media };
   } catch (error) {
     signal?.throwIfAborted();
     return failed(url, asMediaError(url, error));
@@ -153,20 +148,6 @@ async function exists(path: string): Promise<boolean> {
     () => true,
     () => false,
   );
-}
-
-/**
- * From the first bytes; what is neither picture nor clip counts as a picture and is refused by its decoder, in words.
- */
-export async function kindOf(path: string): Promise<'image' | 'video'> {
-  const file = await open(path);
-  try {
-    const { buffer, bytesRead } = await file.read(Buffer.alloc(SNIFF_BYTES), 0, SNIFF_BYTES, 0);
-    // what is neither is refused by the decoder of pictures, in words
-    return sniff(buffer.subarray(0, bytesRead)).kind === 'video' ? 'video' : 'image';
-  } finally {
-    await file.close();
-  }
 }
 
 async function isDirectory(path: string): Promise<boolean> {

@@ -1,6 +1,6 @@
-import { mkdir, readFile, rename } from 'node:fs/promises';
-import { dirname } from 'node:path';
+import { readFile } from 'node:fs/promises';
 import sharp from 'sharp';
+import { makeWhole } from '../base/files/whole-file.js';
 import { decodeImage } from './decode/decode.js';
 import { withDefaults } from './limits.js';
 import type { RawPicture } from './resample/resample.js';
@@ -12,9 +12,9 @@ export async function readPicture(path: string): Promise<RawPicture> {
 
 /** Writes pixels as PNG, whole or not at all. */
 export async function writePng(path: string, { width, height, data }: RawPicture): Promise<void> {
-  await mkdir(dirname(path), { recursive: true });
-  await sharp(data, { raw: { width, height, channels: 3 } })
-    .png({ compressionLevel: 1 })
-    .toFile(`${path}.part`);
-  await rename(`${path}.part`, path);
+  await makeWhole(path, (draft) =>
+    sharp(data, { raw: { width, height, channels: 3 } })
+      .png({ compressionLevel: 1 })
+      .toFile(draft),
+  );
 }

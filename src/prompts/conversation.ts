@@ -20,7 +20,7 @@ export function countMarkers(text: string): number {
 
 /**
  * The text a training conversation of one turn becomes: the marker is moved to the front, all further markers go, and
- * the answer is closed. Published rule (mplug_owl2.md section 5); the supervised part is `answer</s>`.
+ * the answer is closed. Published rule (docs/mplug-owl2.md#training-conversation); the supervised part is `answer</s>`.
  */
 export function trainingText(question: string, answer: string): string {
   const hasMedia = question.includes(IMAGE_MARKER);

@@ -8,6 +8,7 @@ import { isComplete, managedFolder } from '../engine/python/environment.js';
 import { findPython, probePython, REQUIRED_MODULES } from '../engine/python/probe.js';
 import { describeFfmpeg } from '../media/video/ffmpeg.js';
 import { packageVersion } from '../base/package-root.js';
+import { formatGigabytes } from '../base/units.js';
 
 const run = promisify(execFile);
 
@@ -147,7 +148,7 @@ async function torchChecks(interpreter: string | undefined, signal?: AbortSignal
     const gpus = torch.devices
       .map(
         ({ device, name, free_bytes, total_bytes }) =>
-          `${device} ${name}, ${gb(free_bytes)} of ${gb(total_bytes)} free`,
+          `${device} ${name}, ${formatGigabytes(free_bytes)} of ${formatGigabytes(total_bytes)} free`,
       )
       .join('; ');
     return [
@@ -237,14 +238,10 @@ async function diskCheck(): Promise<Check> {
   return {
     name: 'cache',
     status: enough ? 'ok' : 'warning',
-    found: `${cacheDir()}${writable ? '' : ' (not writable)'}, ${gb(free)} free`,
+    found: `${cacheDir()}${writable ? '' : ' (not writable)'}, ${formatGigabytes(free)} free`,
     cost: enough
       ? ''
       : 'The Python environment needs about 2 GB, a published model 16 GB; set XDG_CACHE_HOME to a roomier disk.',
     details: { folder: cacheDir(), free_bytes: free, writable },
   };
-}
-
-function gb(bytes: number): string {
-  return `${(bytes / 1e9).toFixed(1)} GB`;
 }

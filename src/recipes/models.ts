@@ -1,6 +1,7 @@
-import { openBridge } from '../../bridge/client.js';
+import type { WorkerLink } from '../../bridge/client.js';
 import { chooseModel, describeModels, type ModelChoice } from '../config/models.js';
 import { ensurePython } from '../engine/python/environment.js';
+import { withWorker } from '../engine/with-worker.js';
 import type { Logger } from '../base/logger.js';
 
 export interface ModelJobOptions {
@@ -21,7 +22,7 @@ export interface ModelReport {
   readonly untrained: boolean;
   /** From the headers of the checkpoint: files, parameters, memory_bytes by precision, image_size … */
   readonly inspection: Readonly<Record<string, unknown>>;
-  /** The same of what a LoRA lies over. */
+  /** The same of the base model of a LoRA adapter. */
   readonly base?: Readonly<Record<string, unknown>>;
 }
 
@@ -31,45 +32,44 @@ export interface ModelReport {
  */
 export async function inspectModel(options: ModelJobOptions): Promise<ModelReport> {
   const choice = await chooseModel(options);
+  const { log, onProgress, signal } = options;
   const python = await ensurePython({
-    ...(options.log === undefined ? {} : { log: options.log }),
-    ...(options.onProgress === undefined ? {} : { onProgress: options.onProgress }),
-    ...(options.signal === undefined ? {} : { signal: options.signal }),
+    ...(log === undefined ? {} : { log }),
+    ...(onProgress === undefined ? {} : { onProgress }),
+    ...(signal === undefined ? {} : { signal }),
   });
-  const bridge = await openBridge();
-  try {
-    const worker = await bridge.startWorker({
-      python,
-      device: 'cpu',
-      ...(options.signal === undefined ? {} : { signal: options.signal }),
-    });
-    const inspect = async (model: string, revision: string | undefined): Promise<Record<string, unknown>> => {
-      const { inspection } = await worker.request(
-        'inspect_model',
-        { model, offline: options.offline ?? false, ...(revision === undefined ? {} : { revision }) },
-        {
-          abandon: true,
-          ...(options.signal === undefined ? {} : { signal: options.signal }),
-          onProgress: ({ stage, done, total }) =>
-            options.onProgress?.(`${model}: ${String(stage)}`, Number(done), Number(total)),
-        },
-      );
-      return inspection as Record<string, unknown>;
-    };
-    const inspection = await inspect(choice.model, choice.revision);
-    const base = choice.base === undefined ? undefined : await inspect(choice.base, choice.baseRevision);
-    const description = (await describeModels()).find(({ name, model }) => name === choice.id || model === choice.id);
-    return {
-      id: choice.id,
-      tasks: choice.tasks,
-      untrained: choice.untrained,
-      title: description?.title,
-      licence: description?.licence,
-      citation: description?.citation,
-      inspection,
-      ...(base === undefined ? {} : { base }),
-    };
-  } finally {
-    await bridge.close();
-  }
+  const { inspection, base } = await withWorker({ python, device: 'cpu', signal }, async (worker) => ({
+    inspection: await inspectFiles(worker, choice.model, choice.revision, options),
+    base: choice.base === undefined ? undefined : await inspectFiles(worker, choice.base, choice.baseRevision, options),
+  }));
+  const description = (await describeModels()).find(({ name, model }) => name === choice.id || model === choice.id);
+  return {
+    id: choice.id,
+    tasks: choice.tasks,
+    untrained: choice.untrained,
+    title: description?.title,
+    licence: description?.licence,
+    citation: description?.citation,
+    inspection,
+    ...(base === undefined ? {} : { base }),
+  };
+}
+
+/** Lets a worker fetch what is missing of one model and read the headers of its files, among them its `path`. */
+export async function inspectFiles(
+  worker: Pick<WorkerLink, 'request'>,
+  model: string,
+  revision: string | undefined,
+  { offline, onProgress, signal }: Pick<ModelJobOptions, 'offline' | 'onProgress' | 'signal'>,
+): Promise<Readonly<Record<string, unknown>>> {
+  const { inspection } = await worker.request(
+    'inspect_model',
+    { model, offline: offline ?? false, ...(revision === undefined ? {} : { revision }) },
+    {
+      abandon: true,
+      ...(signal === undefined ? {} : { signal }),
+      onProgress: ({ stage, done, total }) => onProgress?.(`${model}: ${String(stage)}`, Number(done), Number(total)),
+    },
+  );
+  return inspection as Record<string, unknown>;
 }

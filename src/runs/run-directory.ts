@@ -1,12 +1,14 @@
 /** The boundary of src/runs: directories of trainings and an index of them; it trains nothing and serves no one. */
 import { existsSync, renameSync, writeFileSync } from 'node:fs';
-import { mkdir, readFile, readdir, rename, rm, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, readdir, rm, writeFile } from 'node:fs/promises';
 import { basename, join, resolve } from 'node:path';
 import { Check } from 'typebox/value';
 import { TrainEvent } from '../../bridge/protocol/train.js';
 import { startOf } from '../../bridge/process.js';
 import { QalignError } from '../base/errors.js';
-import { followLines } from '../base/files/follow-lines.js';
+import { draftOf } from '../base/files/draft.js';
+import { followLines } from '../base/files/lines.js';
+import { writeWhole } from '../base/files/whole-file.js';
 
 /**
  * A run is its directory: `recipe.json` (resolved), `environment.json`, `events.jsonl`, `checkpoints/`, `model/`,
@@ -47,12 +49,6 @@ export async function createRun(root: string, name: string, recipe: object, envi
     await writeWhole(join(folder, 'recipe.json'), `${JSON.stringify(recipe, null, 2)}\n`);
     return folder;
   }
-}
-
-/** A file that is there whole or not at all. */
-export async function writeWhole(file: string, text: string): Promise<void> {
-  await writeFile(`${file}.part`, text);
-  await rename(`${file}.part`, file);
 }
 
 /** The folder of a run named by its id or its path. */
@@ -115,8 +111,9 @@ export async function activePid(folder: string): Promise<number | undefined> {
 /** Says that process `pid` trains the run. */
 export function writePid(folder: string, pid: number): void {
   const file = join(folder, 'pid');
-  writeFileSync(`${file}.part`, `${pid} ${startOf(pid)}`);
-  renameSync(`${file}.part`, file);
+  const draft = draftOf(file).path;
+  writeFileSync(draft, `${pid} ${startOf(pid)}`);
+  renameSync(draft, file);
 }
 
 /** Asks a run to end after its step, with a checkpoint. */

@@ -1,7 +1,6 @@
 import { argsort } from './statistics/argsort.js';
-import { mean } from './statistics/correlation.js';
+import { mean, requirePairs } from './statistics/descriptive.js';
 import { fitLogistic, logisticAt, type Logistic } from './statistics/logistic.js';
-import { requirePairs } from './statistics/pairs.js';
 
 /** A non-decreasing map from scores to the MOS scale of a data set. Serialised as it is. */
 export type CalibrationCurve =

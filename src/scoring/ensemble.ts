@@ -1,4 +1,4 @@
-import { mean } from './statistics/correlation.js';
+import { mean } from './statistics/descriptive.js';
 
 /** How one scorer's numbers become comparable with another's: (score − mean) / std. */
 export interface Standard {

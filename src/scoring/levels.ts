@@ -1,8 +1,6 @@
-/**
- * The five rating levels of Q-Align (paper section 3.1), best first: the order of every list of logits and
- * probabilities, in code, on the wire and in results.
- */
-export const LEVELS = ['excellent', 'good', 'fair', 'poor', 'bad'] as const;
+import { LEVELS, LEVEL_VALUES as MOS_OF_LEVELS } from '../../bridge/protocol/levels.js';
+
+export { LEVELS };
 export type Level = (typeof LEVELS)[number];
 
 /** A number for every level. */
@@ -14,7 +12,7 @@ export type Scale = (typeof SCALES)[number];
 
 /** What each level is worth on each scale, in the order of LEVELS: the weights of Eq. 4, evenly spaced. */
 export const LEVEL_VALUES: Readonly<Record<Scale, readonly [number, number, number, number, number]>> = {
-  mos5: [5, 4, 3, 2, 1],
+  mos5: MOS_OF_LEVELS,
   unit: [1, 0.75, 0.5, 0.25, 0],
   percent: [100, 75, 50, 25, 0],
 };

@@ -18,6 +18,6 @@ export function closedSetScore(logits: readonly number[], values: readonly numbe
  * Q-Bench's rule: softmax over "good" and "poor" alone, the probability of "good", 0 to 1. The two-level case of Eq. 4
  * with the values 1 and 0.
  */
-export function twoWordScore(good: number, poor: number): number {
+export function wordPairScore(good: number, poor: number): number {
   return good >= poor ? 1 / (1 + Math.exp(poor - good)) : Math.exp(good - poor) / (1 + Math.exp(good - poor));
 }

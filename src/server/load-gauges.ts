@@ -1,4 +1,4 @@
-import type { Scorer } from '../recipes/score/score.js';
+import type { Scorer } from '../recipes/score/scorer.js';
 import type { Admission } from './score/admission.js';
 
 /** A value that is read from each loaded model when Prometheus asks. */

@@ -1,6 +1,6 @@
 import { Counter, Gauge, Histogram, Registry, collectDefaultMetrics } from 'prom-client';
 import type { BatchReport } from '../engine/index.js';
-import type { Scorer } from '../recipes/score/score.js';
+import type { Scorer } from '../recipes/score/scorer.js';
 import { LOAD_GAUGES, type LoadGauge } from './load-gauges.js';
 import type { Admission } from './score/admission.js';
 

@@ -9,7 +9,7 @@ import { QalignError } from '../base/errors.js';
 import type { Db } from '../base/files/sqlite.js';
 import type { Logger } from '../base/logger.js';
 import { createScorer as createRealScorer } from '../recipes/score/create-scorer.js';
-import type { Scorer, ScorerOptions } from '../recipes/score/score.js';
+import type { Scorer, ScorerOptions } from '../recipes/score/scorer.js';
 import { createApp } from './app.js';
 import { createAuthoriser, isLoopback } from './http/auth.js';
 import { createFloodGuard, type FloodGuard } from './http/flood-guard.js';

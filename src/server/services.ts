@@ -3,7 +3,7 @@ import { join, resolve } from 'node:path';
 import type { Db } from '../base/files/sqlite.js';
 import type { Logger } from '../base/logger.js';
 import type { ServeConfig } from '../config/serve.js';
-import type { Scorer, ScorerOptions } from '../recipes/score/score.js';
+import type { Scorer, ScorerOptions } from '../recipes/score/scorer.js';
 import { runsRoot } from '../runs/run-directory.js';
 import { createIdempotency } from './http/idempotency.js';
 import { createMemoryBudget } from './http/memory-budget.js';

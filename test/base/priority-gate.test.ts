@@ -1,9 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, it } from 'vitest';
-import { createLaneGate } from '../../src/base/priority-gate.js';
+import { createPriorityGate } from '../../src/base/priority-gate.js';
 
 it('lets so many through at a time, also after one failed', async () => {
-  const gate = createLaneGate(2);
+  const gate = createPriorityGate(2);
   let [inside, most] = [0, 0];
   const work = async (): Promise<void> => {
     inside += 1;
@@ -22,7 +22,7 @@ it('lets so many through at a time, also after one failed', async () => {
 });
 
 it('takes interactive first, bulk after eight of them, and forgets who went away', async () => {
-  const gate = createLaneGate(1);
+  const gate = createPriorityGate(1);
   const order: string[] = [];
   const enter = (name: string, lane: 'interactive' | 'bulk', signal?: AbortSignal): Promise<void> =>
     gate.pass(lane, async () => void order.push(name), signal);

@@ -10,8 +10,8 @@ import { openPython, prepareImage } from '../../src/index.js';
 
 const CODE = `
 import torch
-from qalign.mplug_owl2.scorer import load_scorer
-from qalign.mplug_owl2.normalise import normalisation_table, normalise
+from qalign.mplug_owl2.engine.load import load_scorer
+from qalign.mplug_owl2.normalise import normalise
 scorer = load_scorer(model)
 kept = {}
 def keep(module, inputs):
@@ -25,7 +25,7 @@ attention = next(m for m in scorer.model.modules() if type(m).__name__ == "Atten
 hook = attention.register_forward_pre_hook(keep)
 with torch.inference_mode():
     pixels = torch.tensor(rows, dtype=torch.uint8).view(1, size, size, 3)
-    hidden = scorer.model.encode_frames(normalise(pixels, normalisation_table(), torch.float32))
+    hidden = scorer.model.encode_frames(normalise(pixels, scorer.engine.table, torch.float32))
 hook.remove()
 mean = kept["weights"][0].mean((0, 1))
 queries = attention.q_pos_embed.shape[0]

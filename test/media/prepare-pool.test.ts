@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { Worker } from 'node:worker_threads';
 import { describe, expect, it } from 'vitest';
+import type { Lane } from '../../src/base/lane.js';
 import { prepareFrame, prepareImage } from '../../src/media/image.js';
 import { createPreparePool, startPrepareThread } from '../../src/media/prepare-pool.js';
 
@@ -63,6 +64,33 @@ describe('createPreparePool', () => {
       expect(started).toBe(2);
     },
   );
+
+  it('takes interactive pictures before bulk ones, and says what waits and what a picture takes', async () => {
+    const script = `const { parentPort } = require('node:worker_threads');
+      parentPort.on('message', () => parentPort.postMessage({ data: new Uint8Array(3) }));`;
+    await using pool = createPreparePool({ threads: 1, startThread: () => new Worker(script, { eval: true }) });
+    const order: string[] = [];
+    const ask = (name: string, lane?: Lane): Promise<unknown> =>
+      pool.prepareImage(name, lane === undefined ? { size: 1 } : { size: 1, lane }).then(() => order.push(name));
+    const gone = new AbortController();
+    const leaving = pool.prepareImage('gone', { size: 1, lane: 'interactive', signal: gone.signal });
+    const all = [ask('b1'), ask('b2', 'bulk'), ...Array.from({ length: 9 }, (_, i) => ask(`i${i}`, 'interactive'))];
+    const aborted = pool.prepareImage('aborted', { size: 1, signal: gone.signal });
+    expect(pool.load()).toEqual({
+      threads: 1,
+      running: 1,
+      waiting: { interactive: 9, bulk: 3 },
+      pictureMs: undefined,
+    });
+    gone.abort(new Error('gone'));
+    await expect(Promise.all([leaving, aborted])).rejects.toThrow('gone');
+    await expect(aborted).rejects.toThrow('gone');
+    expect(pool.load().waiting).toEqual({ interactive: 9, bulk: 2 });
+    await Promise.all(all);
+    expect(order).toEqual(['i0', 'i1', 'i2', 'i3', 'i4', 'i5', 'i6', 'b1', 'i7', 'i8', 'b2']);
+    expect(pool.load()).toMatchObject({ running: 0, waiting: { interactive: 0, bulk: 0 } });
+    expect(pool.load().pictureMs).toBeGreaterThan(0);
+  });
 
   it('refuses what cannot be sent to a thread', async () => {
     await using pool = createPreparePool({ threads: 1 });

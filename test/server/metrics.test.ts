@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import type { Scorer } from '../../src/recipes/score/score.js';
+import type { Scorer } from '../../src/recipes/score/scorer.js';
 import { createMetrics, type Metrics } from '../../src/server/metrics.js';
 import type { Admission } from '../../src/server/score/admission.js';
 

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { parseConfig } from '../../src/config/load.js';
 import { ServeConfig } from '../../src/config/serve.js';
 import { createLogger, type LogFields } from '../../src/base/logger.js';
-import type { ScorerOptions } from '../../src/recipes/score/score.js';
+import type { ScorerOptions } from '../../src/recipes/score/scorer.js';
 import { createClient, type QalignClient } from '../../src/client/client.js';
 import { serve, type RunningService, type ServeParts } from '../../src/server/serve.js';
 import { fakeScorer } from '../recipes/score/fake-scorer.js';

@@ -4,10 +4,11 @@
  */
 import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
-import { mkdir, readFile, rename, rm } from 'node:fs/promises';
+import { mkdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { cacheDir } from '../../src/base/files/cache-dir.js';
 import { withFileLock } from '../../src/base/files/file-lock.js';
+import { makeWhole } from '../../src/base/files/whole-file.js';
 import { ensurePython, type PythonCommand, type PythonExtra } from '../../src/engine/python/environment.js';
 import { runSetupStep } from '../../src/engine/python/install.js';
 import { probePython } from '../../src/engine/python/probe.js';
@@ -50,10 +51,9 @@ async function testPackages(executable: string): Promise<string | undefined> {
   await mkdir(cacheDir(), { recursive: true });
   await withFileLock(`${folder}.lock`, async () => {
     if (existsSync(folder)) return;
-    const draft = `${folder}.building-${process.pid}`;
     say(`installing ${probe.missing.join(', ')} for the tests`);
-    try {
-      await runSetupStep('Installing the test packages', executable, [
+    await makeWhole(folder, (draft) =>
+      runSetupStep('Installing the test packages', executable, [
         '-m',
         'pip',
         'install',
@@ -64,11 +64,8 @@ async function testPackages(executable: string): Promise<string | undefined> {
         draft,
         '-r',
         pins,
-      ]);
-      await rename(draft, folder);
-    } finally {
-      await rm(draft, { recursive: true, force: true });
-    }
+      ]),
+    );
   });
   return folder;
 }

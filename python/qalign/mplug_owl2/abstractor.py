@@ -1,4 +1,7 @@
-"""The visual abstractor: image tokens → a fixed number of language-model tokens (mplug_owl2.md section 2)."""
+"""The visual abstractor: image tokens → a fixed number of language-model tokens.
+
+Specified in docs/mplug-owl2.md#visual-abstractor.
+"""
 
 import torch
 from torch import Tensor, nn

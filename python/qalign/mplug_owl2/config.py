@@ -2,11 +2,14 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from qalign.weights.errors import ConfigError
+
+from .normalise import CLIP, Normalisation
+from .preprocessor import PREPROCESSOR, read_normalisation
 
 # Where a published config leaves a value out, its training code used these (ViT-L/14 at 448 px, LLaMA-2-7B).
 DEFAULT_GRID_SIZE = 32
@@ -26,6 +29,7 @@ class VisionConfig:
     patch_size: int
     layer_norm_eps: float
     raw: Mapping[str, Any]  # the file's own object: another encoder reads its own fields here
+    normalisation: Normalisation = CLIP  # of the pixels; preprocessor_config.json has it
 
 
 @dataclass(frozen=True)
@@ -63,6 +67,11 @@ class ModelConfig:
         return self.vision.image_size
 
     @property
+    def normalisation(self) -> Normalisation:
+        """How the pixels are normalised that the encoder takes."""
+        return self.vision.normalisation
+
+    @property
     def tokens_per_frame(self) -> int:
         """Positions that one picture or one frame takes in the sequence (65 in the published models)."""
         return self.abstractor.num_learnable_queries + 1
@@ -72,8 +81,12 @@ class ModelConfig:
         return self.hidden_size // self.num_attention_heads
 
 
-def load_config(path: Path) -> ModelConfig:
-    """Read `config.json`, or the file of that name in a directory. Raises ConfigError, naming file and field."""
+def load_config(path: Path, adapter: Path | None = None) -> ModelConfig:
+    """Read `config.json`, or the file of that name in a directory, and preprocessor_config.json beside it.
+
+    A LoRA directory, `adapter`, may have a preprocessor_config.json of its own: it must normalise as its base does,
+    whose encoder sees the pixels. Raises ConfigError, naming file and field.
+    """
     file = path / "config.json" if path.is_dir() else path
     try:
         values = json.loads(file.read_text(encoding="utf-8"))
@@ -81,7 +94,16 @@ def load_config(path: Path) -> ModelConfig:
         raise ConfigError(f"{file} does not exist; a model directory needs its config.json.") from error
     except (OSError, ValueError) as error:
         raise ConfigError(f"{file} is not readable JSON: {error}.") from error
-    return parse_config(values, str(file))
+    config = parse_config(values, str(file))
+    normalisation = read_normalisation(file.parent, config.image_size)
+    if adapter is not None and (adapter / PREPROCESSOR).is_file():
+        own = read_normalisation(adapter, config.image_size)
+        if own != normalisation:
+            raise ConfigError(
+                f"{adapter / PREPROCESSOR} normalises with {own}, but the base in {file.parent} with {normalisation}; "
+                "name the base that the LoRA was trained over."
+            )
+    return replace(config, vision=replace(config.vision, normalisation=normalisation))
 
 
 def parse_config(values: object, where: str = "config.json") -> ModelConfig:

@@ -9,10 +9,11 @@ from typing import Any
 import torch
 
 from qalign.weights.errors import CheckpointError
+from qalign.weights.lora_config import is_lora, lora_files, read_lora_config
+from qalign.weights.tensors import DTYPES, read_tensors, weight_files
 
-from .checkpoint import DTYPES, meta_model, read_tensors, weight_files
+from .checkpoint import meta_model
 from .config import load_config
-from .lora import is_lora, lora_files, read_lora_config
 
 HEADER_LIMIT = 100_000_000  # bytes; safetensors' own limit
 

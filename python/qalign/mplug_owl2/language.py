@@ -1,12 +1,15 @@
-"""The language model: LLaMA-2 with modality-adaptive modules, written literally (mplug_owl2.md section 3)."""
+"""The language model: LLaMA-2 with modality-adaptive modules, written literally.
+
+Specified in docs/mplug-owl2.md#language-model and #modality-adaptive-modules.
+"""
 
 import torch
 from torch import Tensor, nn
 
 from .config import ModelConfig
-from .vector_math import settle
+from .vector_math import warm_up_vector_math
 
-settle()  # before anything is computed with several threads
+warm_up_vector_math()  # before anything is computed with several threads
 
 
 def rotary_tables(length: int, head_dim: int, theta: float, device: torch.device) -> tuple[Tensor, Tensor]:

@@ -1,16 +1,28 @@
 """uint8 pixels → the encoder's floats, bit-equal to the reference: a 3×256 table built in its order and dtypes."""
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor
 
-MEAN = (0.48145466, 0.4578275, 0.40821073)  # CLIP's, as in every published preprocessor_config.json
-STD = (0.26862954, 0.26130258, 0.27577711)
+
+@dataclass(frozen=True)
+class Normalisation:
+    """(v/255 − mean)/std of the channels red, green and blue, v in 0 … 255."""
+
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
 
 
-def normalisation_table(device: torch.device | str = "cpu") -> Tensor:
+CLIP = Normalisation((0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711))
+
+
+def normalisation_table(normalisation: Normalisation, device: torch.device | str = "cpu") -> Tensor:
     """fp32 [3, 256]: fround(fround(fround(v · (1/255)) − fround(mean)) / fround(std)), the scale in doubles."""
     scaled = (torch.arange(256, dtype=torch.float64) * (1 / 255)).float()
-    mean, std = (torch.tensor(values, dtype=torch.float32)[:, None] for values in (MEAN, STD))
+    mean, std = (
+        torch.tensor(values, dtype=torch.float32)[:, None] for values in (normalisation.mean, normalisation.std)
+    )
     return ((scaled - mean) / std).to(device)
 
 

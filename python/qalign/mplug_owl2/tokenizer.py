@@ -1,4 +1,4 @@
-"""Prompt text → token ids by the published chunk rule (mplug_owl2.md section 4). SentencePiece does the pieces."""
+"""Prompt text → token ids by the published chunk rule (docs/mplug-owl2.md#tokenizer). SentencePiece does the pieces."""
 
 import re
 from collections.abc import Sequence

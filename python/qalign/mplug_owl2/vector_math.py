@@ -9,7 +9,7 @@ FUNCTIONS = (
 )
 
 
-def settle() -> None:
+def warm_up_vector_math() -> None:
     """Call each function once on one number.
 
     oneMKL chooses the kernel of a function at its first call. Where that call is of several threads at once, one of

@@ -1,4 +1,4 @@
-"""The image encoder: a ViT, written literally (mplug_owl2.md section 1), and the registry of encoders."""
+"""The image encoder: a ViT, written literally (docs/mplug-owl2.md#image-encoder), and the registry of encoders."""
 
 from importlib import import_module
 

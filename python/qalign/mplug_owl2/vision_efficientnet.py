@@ -16,7 +16,7 @@ from torch.utils.checkpoint import checkpoint
 from qalign.weights.errors import ConfigError
 
 from .config import VisionConfig
-from .normalise import MEAN, STD
+from .normalise import Normalisation
 
 
 class Stage(NamedTuple):
@@ -98,6 +98,7 @@ class EfficientNetLite0Encoder(nn.Module):
 
     def __init__(self, config: VisionConfig) -> None:
         super().__init__()
+        self.normalisation = config.normalisation
         self.statistics_of = stage_numbers(config, "statistics_of")
         self.means_of = stage_numbers(config, "means_of")
         if config.image_size % CELL:
@@ -185,7 +186,8 @@ class EfficientNetLite0Encoder(nn.Module):
         return self.statistics_of + self.means_of
 
     def _first(self, pixels: Tensor) -> Tensor:
-        return relu6(self.stem(from_clip(pixels).contiguous(memory_format=torch.channels_last)))
+        scaled = to_lite0_scale(pixels, self.normalisation)
+        return relu6(self.stem(scaled.contiguous(memory_format=torch.channels_last)))
 
     def _run(self, x: Tensor, start: int, stop: int, found: dict[int, Tensor]) -> Tensor:
         for number in range(start, stop):
@@ -207,11 +209,11 @@ def stage_numbers(config: VisionConfig, name: str) -> list[int]:
     return found
 
 
-def from_clip(pixels: Tensor) -> Tensor:
-    """Pixels normalised as for CLIP → (v − 127)/128, what EfficientNet-Lite was trained on; v in 0 … 255."""
+def to_lite0_scale(pixels: Tensor, normalisation: Normalisation) -> Tensor:
+    """Normalised pixels → (v − 127)/128, what EfficientNet-Lite was trained on; v in 0 … 255."""
     shape = (1, 3, 1, 1)
-    mean = torch.tensor(MEAN, device=pixels.device, dtype=pixels.dtype).view(shape)
-    std = torch.tensor(STD, device=pixels.device, dtype=pixels.dtype).view(shape)
+    mean = torch.tensor(normalisation.mean, device=pixels.device, dtype=pixels.dtype).view(shape)
+    std = torch.tensor(normalisation.std, device=pixels.device, dtype=pixels.dtype).view(shape)
     return pixels * (std * (255 / 128)) + (mean * 255 - 127) / 128
 
 

@@ -1,15 +1,17 @@
 """One process or many, CPU or GPU: the same code. `torchrun` sets the environment, FSDP2 shards the parameters."""
 
 import os
+import resource
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
 import torch.distributed as dist
-from torch import Tensor
+from torch import Tensor, nn
 from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard, register_fsdp_forward_method
 
-from .data.batch import SupervisedModel
+from .model.supervised import SupervisedModel
 
 
 @dataclass(frozen=True)
@@ -59,9 +61,26 @@ def shard(model: SupervisedModel, world: World, compute: torch.dtype) -> None:
     fully_shard(model, mesh=mesh, mp_policy=policy)
 
 
+def cast_position_tables(net: nn.Module, compute: torch.dtype) -> Iterator[tuple[str, Tensor]]:
+    """Position tables are cast to the precision of the products, which FSDP does for parameters alone; yields them as
+    they were stored."""
+    for module_name, module in net.named_modules():
+        for name, value in list(module.named_buffers(recurse=False)):
+            if name.endswith("_pos_embed"):
+                yield f"{module_name}.{name}", value
+                module.register_buffer(name, value.to(compute))
+
+
 def full(value: Tensor) -> Tensor:
     """The whole of a sharded tensor, on every process."""
     return value.full_tensor() if hasattr(value, "full_tensor") else value
+
+
+def peak_memory(device: torch.device) -> int:
+    """Highest so far in bytes: what the GPU's allocator held, on a CPU the resident size of this process."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
 def is_alive(pid: int) -> bool:

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-LEVEL_VALUES = (5.0, 4.0, 3.0, 2.0, 1.0)  # excellent … bad
+from qalign.protocol import LEVEL_VALUES
+
 EPSILON = 1e-8
 
 

@@ -14,12 +14,12 @@ import torch
 from qalign.mplug_owl2.model import IMAGE_TOKEN
 from qalign.mplug_owl2.random_weights import ARCHITECTURES, architecture, random_model
 
-from .data.batch import SupervisedModel, make_batch
+from .data.batch import make_batch
 from .data.conversation import IGNORED, Conversation
-from .distributed import join_world, leave_world, shard
-from .flops import FlopCounter, device_peak
-from .loop import cast_position_tables, peak_memory
+from .distributed import cast_position_tables, join_world, leave_world, peak_memory, shard
 from .losses import next_token_sum
+from .model.flops import FlopCounter, device_peak
+from .model.supervised import SupervisedModel
 from .optimizer.optimizer import make_optimizer, parameter_groups
 from .process_exit import end_process
 
@@ -49,7 +49,7 @@ def main(argv: list[str]) -> int:
     shard(model, world, torch.bfloat16)
     groups = parameter_groups(model.named_parameters(), {"default": 2e-5}, 0.0)
     optimizer = make_optimizer("adamw_8bit", groups, (0.9, 0.999))
-    talks, frames = [conversation()] * options.micro_batch, [1] * options.micro_batch
+    conversations, frames = [conversation()] * options.micro_batch, [1] * options.micro_batch
     shape = (options.micro_batch, 3, config.image_size, config.image_size)
     pixels = torch.randn(shape, device=world.device, dtype=torch.bfloat16)
     seconds = []
@@ -58,7 +58,7 @@ def main(argv: list[str]) -> int:
         for group in optimizer.param_groups:
             group["lr"] = group["base_lr"]
         for _ in range(options.batch // options.micro_batch):
-            batch = make_batch(talks, frames, config.tokens_per_frame, world.device, pixels)
+            batch = make_batch(conversations, frames, config.tokens_per_frame, world.device, pixels)
             (next_token_sum(model(batch), batch.labels) / (options.batch * ANSWER)).backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from qalign.protocol import RunRecipeObjective
+
 from .data.batch import Batch
 from .data.prepared_split import Item
 from .losses import (
@@ -59,13 +61,13 @@ def series_pairs(items: Sequence[Item]) -> Pairs:
     return Pairs(table[:, 0], table[:, 1], torch.ones(len(pairs)))
 
 
-def term_counts(items: Sequence[Item], weights: dict[str, float]) -> list[float]:
+def term_counts(items: Sequence[Item], weights: RunRecipeObjective) -> list[float]:
     """What each term of TERMS is divided by, for one micro-batch: positions, items with a soft label,
     pairs, items, pairs inside series."""
-    with_level = [item for item in items if item.talk.level_at >= 0]
+    with_level = [item for item in items if item.conversation.level_at >= 0]
     soft = [i for i in with_level if i.level_probs is not None] if weights["soft_label"] else []
     unrated = sum(item.unrated for item in with_level)
-    positions = sum(sum(label >= 0 for label in item.talk.labels) for item in items) - len(soft) - unrated
+    positions = sum(sum(label >= 0 for label in item.conversation.labels) for item in items) - len(soft) - unrated
     pairs = len(rated_pairs(with_level).first) if weights["fidelity"] else 0
     series = len(series_pairs(with_level).first) if weights.get("series", 0.0) else 0
     return [float(positions), float(len(soft)), float(pairs), float(len(with_level)), float(series)]
@@ -76,7 +78,7 @@ def objective(
     batch: Batch,
     items: Sequence[Item],
     level_ids: Tensor,
-    weights: dict[str, float],
+    weights: RunRecipeObjective,
     counts: Sequence[float],
     fixed_std: bool = True,
 ) -> tuple[Tensor, list[Tensor]]:
@@ -84,7 +86,7 @@ def objective(
     an item leaves the next-token term, as in DeQA-Score."""
     device = logits.device
     zero = logits.sum() * 0
-    leveled = [k for k, item in enumerate(items) if item.talk.level_at >= 0]
+    leveled = [k for k, item in enumerate(items) if item.conversation.level_at >= 0]
     slots = batch.level_slots[leveled]
     soft = [k for k, place in enumerate(leveled) if weights["soft_label"] and items[place].level_probs is not None]
     plain = torch.ones(len(batch.labels), dtype=torch.bool, device=device)

@@ -8,9 +8,9 @@ from pathlib import Path
 
 
 def default_cache_dir() -> Path:
-    """`QALIGN_CACHE`, else `$XDG_CACHE_HOME/qalign`, else `~/.cache/qalign`."""
-    named = os.environ.get("QALIGN_CACHE")
-    return Path(named) if named else Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "qalign"
+    """The folder that Node passes in `QALIGN_CACHE`; started by hand, the default that Node has (cache-dir.ts)."""
+    named, base = os.environ.get("QALIGN_CACHE"), Path(os.environ.get("XDG_CACHE_HOME", ""))
+    return Path(named) if named else (base if base.is_absolute() else Path.home() / ".cache") / "qalign"
 
 
 def weights_sha256(files: Sequence[Path], cache_dir: Path | None = None) -> str:

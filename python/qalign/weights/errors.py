@@ -8,7 +8,7 @@ class ModelError(Exception):
 
 
 class ConfigError(ModelError):
-    """config.json is missing, not JSON, or describes a model that this code cannot run."""
+    """config.json or preprocessor_config.json is missing, not JSON, or describes what this code cannot run."""
 
     code = "MODEL_INVALID"
 

@@ -12,15 +12,17 @@ from typing import Any
 
 import torch
 
-from ..mplug_owl2.checkpoint import DTYPES
-from ..mplug_owl2.engine.scorer import ModelInfo, ScoreItem, Scorer, load_scorer, pick_device, pick_precision
+from ..mplug_owl2.engine.load import load_scorer
+from ..mplug_owl2.engine.scorer import Scorer
 from ..mplug_owl2.model import IMAGE_TOKEN
 from ..mplug_owl2.normalise import normalise
 from ..mplug_owl2.random_weights import ARCHITECTURES, architecture, random_model
+from ..protocol import LEVELS
+from ..weights.answers import ModelInfo, ScoreItem, pick_device, pick_precision
 from ..weights.errors import ModelError
+from ..weights.tensors import DTYPES
 
 PROMPT = "USER: How would you rate the quality of this image?\n<|image|>\nASSISTANT: The quality of the image is"
-LEVELS = ["excellent", "good", "fair", "poor", "bad"]
 SECONDS = 3.0  # each measurement runs at least three times and about this long
 
 

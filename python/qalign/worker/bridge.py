@@ -18,11 +18,11 @@ import zmq
 
 from .. import __version__
 from ..protocol import METHODS, PROTOCOL_VERSION
+from ..schemas import envelope_name, problem_with
 from ..weights.errors import Cancelled
 from .dispatch import dispatch
 from .handlers import Handlers
 from .logs import capture
-from .schemas import envelope_name, problem_with
 
 CREDITS = 2  # one request running, one waiting: the device never waits for Node
 LINGER_MS = 1000

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from ..protocol import METHODS
+from ..schemas import problem_with
 from .errors import WorkerError, to_wire
 from .handlers import Buffer, Report
 from .logs import TRACEPARENT
-from .schemas import problem_with
 
 log = logging.getLogger("qalign.worker")
 

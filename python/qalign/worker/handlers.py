@@ -9,7 +9,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..mplug_owl2.engine.scorer import ItemScores, ItemTexts, ScoreItem, Scorer, load_scorer
+from ..mplug_owl2.engine.load import load_scorer
+from ..mplug_owl2.engine.scorer import Scorer
+from ..weights.answers import ItemScores, ItemTexts, ScoreItem
 from .errors import WorkerError, to_wire
 
 Buffer = memoryview | bytes

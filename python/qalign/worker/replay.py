@@ -12,10 +12,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from ..schemas import problem_with
 from .dispatch import dispatch
 from .errors import WorkerError
 from .handlers import Handlers
-from .schemas import problem_with
 
 
 def replay(file: Path) -> int:

@@ -3,7 +3,7 @@ import { dirname } from 'node:path';
 import { withFileLock } from './file-lock.js';
 import { QalignError } from '../errors.js';
 
-export interface AloneOptions {
+export interface ExclusiveFileOptions {
   /** What is written there, as the errors name it. */
   readonly place: string;
   readonly makeFolder?: boolean;
@@ -16,10 +16,10 @@ export interface AloneOptions {
  * Runs `work` while no other process works behind the same lock file: others wait, and then find what is done already.
  * @throws QalignError CANCELLED, OUTPUT_UNWRITABLE where the lock cannot be made, and what the work throws
  */
-export async function alone<T>(
+export async function withExclusiveFile<T>(
   lock: string,
   work: () => Promise<T>,
-  { place, makeFolder = false, onWait, signal }: AloneOptions,
+  { place, makeFolder = false, onWait, signal }: ExclusiveFileOptions,
 ): Promise<T> {
   let begun = false;
   try {

@@ -1,7 +1,7 @@
-import { mkdir, open, readdir, rename, rm, stat, type FileHandle } from 'node:fs/promises';
-import { basename, dirname, join } from 'node:path';
-import { isAlive } from '../../../bridge/process.js';
-import { QalignError } from '../errors.js';
+import { mkdir, open, stat, type FileHandle } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import { draftOf, removeLeftovers } from './draft.js';
+import { guardWrite } from './unwritable.js';
 
 const BUFFER = 1 << 18;
 
@@ -16,14 +16,25 @@ export interface WholeFile {
   discard(): Promise<void>;
 }
 
+export interface WholeFileOptions {
+  /** Make the folder where there is none. Default true. */
+  readonly makeFolder?: boolean;
+  /** The message of OUTPUT_UNWRITABLE. */
+  readonly sentence?: (error: NodeJS.ErrnoException) => string;
+}
+
 /** @throws QalignError OUTPUT_UNWRITABLE, here and from every method */
-export async function openWhole(path: string): Promise<WholeFile> {
-  const temporary = `${path}.${process.pid}.part`;
-  const file = await guard(path, async () => {
+export async function openWhole(
+  path: string,
+  { makeFolder = true, sentence = (error) => `${path} could not be written: ${error.message}.` }: WholeFileOptions = {},
+): Promise<WholeFile> {
+  const draft = draftOf(path);
+  const guard = <T>(work: () => Promise<T>): Promise<T> => guardWrite(work, sentence);
+  const file = await guard(async () => {
     if (await isFolder(path)) throw new Error('it is a folder');
-    await mkdir(dirname(path), { recursive: true });
+    if (makeFolder) await mkdir(dirname(path), { recursive: true });
     await removeLeftovers(path);
-    return open(temporary, 'w');
+    return open(draft.path, 'wx');
   });
   let held: string[] = [];
   let length = 0;
@@ -43,15 +54,15 @@ export async function openWhole(path: string): Promise<WholeFile> {
     write(text) {
       held.push(text);
       length += text.length;
-      return length < BUFFER ? undefined : guard(path, flush);
+      return length < BUFFER ? undefined : guard(flush);
     },
     async commit() {
-      await guard(path, async () => {
+      await guard(async () => {
         await flush();
         await writing;
         await file.sync();
         await file.close();
-        await rename(temporary, path);
+        await draft.commit();
         done = true;
         await syncFolder(dirname(path));
       });
@@ -60,9 +71,38 @@ export async function openWhole(path: string): Promise<WholeFile> {
       if (done) return;
       await writing.catch(() => undefined);
       await file.close().catch(() => undefined);
-      await rm(temporary, { force: true });
+      await draft.discard();
     },
   };
+}
+
+/** A text file at once. @throws QalignError OUTPUT_UNWRITABLE */
+export async function writeWhole(path: string, text: string): Promise<void> {
+  const file = await openWhole(path);
+  try {
+    await file.write(text);
+    await file.commit();
+  } finally {
+    await file.discard();
+  }
+}
+
+/**
+ * A file or folder that something else writes: `make` gets the path of a draft, which takes its name when `make` is
+ * done and is removed when it fails. The folder around it is made. An existing folder must be removed by `make`.
+ * Errors are those of the file system and of `make`.
+ */
+export async function makeWhole<T>(path: string, make: (draft: string) => Promise<T>): Promise<T> {
+  await mkdir(dirname(path), { recursive: true });
+  await removeLeftovers(path);
+  const draft = draftOf(path);
+  try {
+    const made = await make(draft.path);
+    await draft.commit();
+    return made;
+  } finally {
+    await draft.discard();
+  }
 }
 
 async function isFolder(path: string): Promise<boolean> {
@@ -72,25 +112,8 @@ async function isFolder(path: string): Promise<boolean> {
   );
 }
 
-/** What a process that was killed had written of this file. */
-async function removeLeftovers(path: string): Promise<void> {
-  const start = `${basename(path)}.`;
-  for (const name of await readdir(dirname(path))) {
-    const pid = name.startsWith(start) ? /^(\d+)\.part$/.exec(name.slice(start.length))?.[1] : undefined;
-    if (pid !== undefined && !isAlive(Number(pid))) await rm(join(dirname(path), name), { force: true });
-  }
-}
-
 /** The rename itself is on the disk only when its folder is. */
 async function syncFolder(path: string): Promise<void> {
   const folder: FileHandle = await open(path);
   await folder.sync().finally(() => folder.close());
-}
-
-async function guard<T>(path: string, act: () => Promise<T>): Promise<T> {
-  try {
-    return await act();
-  } catch (cause) {
-    throw new QalignError('OUTPUT_UNWRITABLE', `${path} could not be written: ${(cause as Error).message}.`, { cause });
-  }
 }

@@ -1,5 +1,6 @@
 import { listDatasets } from '../../recipes/data/list.js';
 import { defineCommand, defineGroup } from '../command.js';
+import { labelled } from '../terminal/table.js';
 import { check } from './check.js';
 import { convert } from './convert.js';
 import { report } from './report.js';
@@ -19,15 +20,17 @@ const list = defineCommand({
       await terminal.out(`${JSON.stringify(found, null, 2)}\n`);
       return 0;
     }
-    const lines = found.flatMap((set) => [
-      `${set.name.padEnd(12)} ${set.title}: ${set.version}`,
-      `${' '.repeat(12)} ${set.task} of ${set.kind}s; licence: ${set.licence}`,
-      ...(flags.labels === undefined
-        ? [`${' '.repeat(12)} needs ${set.sources.map(({ files }) => files.join(' + ')).join('; or ')}`]
-        : [
-            `${' '.repeat(12)} ${set.found === null || set.found === undefined ? 'not there' : `can be read, source ${set.found}`}`,
-          ]),
-    ]);
+    const lines = found.flatMap((set) =>
+      labelled(set.name, 12, [
+        `${set.title}: ${set.version}`,
+        `${set.task} of ${set.kind}s; licence: ${set.licence}`,
+        flags.labels === undefined
+          ? `needs ${set.sources.map(({ files }) => files.join(' + ')).join('; or ')}`
+          : set.found === null || set.found === undefined
+            ? 'not there'
+            : `can be read, source ${set.found}`,
+      ]),
+    );
     await terminal.out(`${lines.join('\n')}\n`);
     return 0;
   },

@@ -1,7 +1,9 @@
 import { existsSync } from 'node:fs';
-import { cp, mkdir, rename, rm } from 'node:fs/promises';
-import { dirname, join, resolve } from 'node:path';
+import { cp } from 'node:fs/promises';
+import { join, resolve } from 'node:path';
 import { QalignError } from '../../base/errors.js';
+import { guardWrite } from '../../base/files/unwritable.js';
+import { makeWhole } from '../../base/files/whole-file.js';
 import { findRun, runsRoot } from '../../runs/run-directory.js';
 import { defineCommand } from '../command.js';
 import { JSON_FLAG, asJson } from './run-line.js';
@@ -34,16 +36,8 @@ export const exportRun = defineCommand({
 async function copyWhole(source: string, target: string): Promise<void> {
   if (existsSync(target))
     throw new QalignError('OUTPUT_UNWRITABLE', `${target} is there already; name a directory that is not.`);
-  const draft = `${target}.part-${process.pid}`;
-  try {
-    await mkdir(dirname(target), { recursive: true });
-    await cp(source, draft, { recursive: true });
-    await rename(draft, target);
-  } catch (error) {
-    throw new QalignError('OUTPUT_UNWRITABLE', `${target} could not be written: ${(error as Error).message}.`, {
-      cause: error,
-    });
-  } finally {
-    await rm(draft, { recursive: true, force: true });
-  }
+  await guardWrite(
+    () => makeWhole(target, (draft) => cp(source, draft, { recursive: true })),
+    (error) => `${target} could not be written: ${error.message}.`,
+  );
 }

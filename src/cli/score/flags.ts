@@ -1,6 +1,6 @@
 import { QalignError } from '../../base/errors.js';
 import { TASKS, type Task } from '../../prompts/conversation.js';
-import type { ScorerOptions } from '../../recipes/score/score.js';
+import type { ScorerOptions } from '../../recipes/score/scorer.js';
 import { SCALES, type Scale } from '../../scoring/levels.js';
 import type { FlagValues, Flags } from '../command.js';
 import type { ScoreFormat } from './sink.js';

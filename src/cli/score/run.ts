@@ -1,10 +1,10 @@
 import { stat } from 'node:fs/promises';
 import { QalignError } from '../../base/errors.js';
-import { alone } from '../../base/files/exclusive-file.js';
+import { withExclusiveFile } from '../../base/files/exclusive-file.js';
 import { createCalibrator, loadCalibration } from '../../recipes/evaluate/calibrate.js';
 import { requireFresh } from '../../recipes/score/result-file.js';
 import { isFailure } from '../../api/result.js';
-import type { Scorer, ScorerOptions, ScoreSource } from '../../recipes/score/score.js';
+import type { Scorer, ScorerOptions, ScoreSource } from '../../recipes/score/scorer.js';
 import type { CommandContext } from '../command.js';
 import { createProgressBar, createSetupProgress } from '../terminal/progress.js';
 import { readScoreFlags, type SCORE_FLAGS } from './flags.js';
@@ -32,7 +32,7 @@ export async function runScore(context: CommandContext<typeof SCORE_FLAGS>, part
   if (out === undefined || (await isDevice(out))) return run();
   // another run that takes failures out of the file would leave this one writing where nobody looks
   const onWait = (pid: number): void => terminal.progress(`waiting for process ${pid}, which writes ${out}`);
-  return alone(`${out}.lock`, run, { place: out, onWait, signal });
+  return withExclusiveFile(`${out}.lock`, run, { place: out, onWait, signal });
 }
 
 const isDevice = (path: string): Promise<boolean> =>

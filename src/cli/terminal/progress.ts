@@ -1,3 +1,4 @@
+import { formatDuration } from '../../base/units.js';
 import type { Terminal } from './terminal.js';
 
 export interface ProgressBar {
@@ -40,6 +41,11 @@ export function createProgressBar(terminal: Terminal, now: () => number = () => 
   };
 }
 
+/** A bar of `width` cells. @param share done of the whole, 0 to 1 */
+export function bar(share: number, width: number): string {
+  return '█'.repeat(Math.round(share * width)).padEnd(width, '░');
+}
+
 export function progressLine({
   done,
   failed,
@@ -56,15 +62,6 @@ export function progressLine({
   const bad = failed === 0 ? '' : `, ${failed} failed`;
   if (total === undefined || total === 0) return `${done} scored${bad}, ${speed}`;
   const share = Math.min(1, done / total);
-  const bar = '█'.repeat(Math.round(share * 24)).padEnd(24, '░');
-  const left = rate > 0 ? `, ${duration((total - done) / rate)} to go` : '';
-  return `${bar} ${done}/${total} (${Math.floor(share * 100)} %)${bad}, ${speed}${left}`;
-}
-
-/** Seconds → `42 s`, `3 min 05 s`, `2 h 10 min`. */
-export function duration(seconds: number): string {
-  const s = Math.max(0, Math.round(seconds));
-  if (s < 60) return `${s} s`;
-  if (s < 3600) return `${Math.floor(s / 60)} min ${String(s % 60).padStart(2, '0')} s`;
-  return `${Math.floor(s / 3600)} h ${String(Math.floor((s % 3600) / 60)).padStart(2, '0')} min`;
+  const left = rate > 0 ? `, ${formatDuration((total - done) / rate)} to go` : '';
+  return `${bar(share, 24)} ${done}/${total} (${Math.floor(share * 100)} %)${bad}, ${speed}${left}`;
 }

@@ -1,4 +1,4 @@
-import type { TrainPlan } from '../../recipes/train/memory-estimate.js';
+import type { MemoryEstimate } from '../../recipes/train/memory-estimate.js';
 import type { TrainSeries } from '../../recipes/train/loss-series.js';
 import type { RunSummary } from '../../runs/run-directory.js';
 
@@ -19,7 +19,7 @@ export function runAsJson(run: RunSummary & { readonly folder?: string; readonly
   return { ...values, ...(folder === undefined ? {} : { folder }), ...(skipped === undefined ? {} : { skipped }) };
 }
 
-export function planAsJson(plan: TrainPlan, diskBytes: number | undefined): object {
+export function planAsJson(plan: MemoryEstimate, diskBytes: number | undefined): object {
   return {
     parameters: plan.parameters,
     trainable: plan.trainable,

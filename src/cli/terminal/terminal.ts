@@ -1,5 +1,5 @@
 import type { Writable } from 'node:stream';
-import { QalignError } from '../../base/errors.js';
+import { asUnwritable } from '../../base/files/unwritable.js';
 
 /** Where a command prints. `out` carries data and nothing else; everything for people's eyes goes to `say`. */
 export interface Terminal {
@@ -18,7 +18,7 @@ export interface Terminal {
 function unwritable(error: NodeJS.ErrnoException): Error {
   return error.code === 'EPIPE'
     ? error
-    : new QalignError('OUTPUT_UNWRITABLE', `The output could not be written: ${error.message}.`, { cause: error });
+    : asUnwritable(error, ({ message }) => `The output could not be written: ${message}.`);
 }
 
 type Stream = Writable & { isTTY?: boolean; columns?: number };

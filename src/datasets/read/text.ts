@@ -1,10 +1,12 @@
-import { open } from 'node:fs/promises';
+import { open, type FileHandle } from 'node:fs/promises';
 import { basename } from 'node:path';
 import { TextDecoder } from 'node:util';
 import { QalignError } from '../../base/errors.js';
+import { wholeRuns } from '../../base/files/lines.js';
 
 /** Small, so that the rows of a chunk are gone before the garbage collector has to move them. */
 const CHUNK = 1 << 16;
+const [LF, CR] = [0x0a, 0x0d];
 /** No table of ratings has longer lines; ten to the six columns end here. */
 export const MAX_LINE = 4 << 20;
 
@@ -22,32 +24,56 @@ export async function* readLines(path: string): AsyncGenerator<LineBatch> {
   const name = basename(path);
   const file = await openLabels(path);
   try {
-    const buffer = Buffer.allocUnsafe(CHUNK);
     let decoder: TextDecoder | undefined;
-    let rest = '';
     let first = 1;
-    let bytes = 0;
-    for (;;) {
-      const { bytesRead } = await file.read(buffer, 0, CHUNK);
-      const chunk = buffer.subarray(0, bytesRead);
-      decoder ??= decoderOf(chunk, name);
-      const text =
-        rest + decode(decoder, chunk, bytesRead > 0, () => `${name}:${first + count(rest)} (byte ${bytes} or after)`);
-      bytes += bytesRead;
-      const lines = splitLines(text, bytesRead === 0);
-      rest = bytesRead === 0 ? '' : (lines.pop() ?? '');
-      if (lines.length > 0) yield { lines, first };
-      first += lines.length;
-      if (rest.length > MAX_LINE)
-        throw new QalignError(
+    const runs = wholeRuns(chunksOf(file), {
+      tail: true,
+      most: MAX_LINE,
+      wholeLength(chunk, place) {
+        decoder ??= decoderOf(chunk, name);
+        return decoder.encoding === 'utf-8' ? wholeLength(chunk) : wholeLength16(chunk, place, decoder.encoding);
+      },
+      tooLong: () =>
+        new QalignError(
           'DATASET_UNREADABLE',
-          `${name}:${first}: the line is longer than ${MAX_LINE} characters; a table of ratings has one short line per picture.`,
-        );
-      if (bytesRead === 0) return;
+          `${name}:${first}: the line is longer than ${MAX_LINE} bytes; a table of ratings has one short line per picture.`,
+        ),
+    });
+    for await (const { bytes, start } of runs) {
+      const lines = splitLines(decode(decoder!, bytes, true, () => `${name}:${first} (byte ${start} or after)`));
+      yield { lines, first };
+      first += lines.length;
     }
+    if (decoder !== undefined) decode(decoder, new Uint8Array(0), false, () => `${name}:${first - 1} (its end)`);
   } finally {
     await file.close();
   }
+}
+
+async function* chunksOf(file: FileHandle): AsyncGenerator<Buffer, void, undefined> {
+  const buffer = Buffer.allocUnsafe(CHUNK);
+  for (;;) {
+    const { bytesRead } = await file.read(buffer, 0, CHUNK);
+    if (bytesRead === 0) return;
+    yield buffer.subarray(0, bytesRead);
+  }
+}
+
+/** Up to the last LF or CR. A CR at the very end may be half of a CRLF. */
+function wholeLength(chunk: Buffer): number {
+  const end = chunk.at(-1) === CR ? chunk.length - 2 : chunk.length - 1;
+  return end < 0 ? 0 : 1 + Math.max(chunk.lastIndexOf(LF, end), chunk.lastIndexOf(CR, end));
+}
+
+/** The same for UTF-16, whose characters begin at even places of the file. */
+function wholeLength16(chunk: Buffer, place: number, encoding: string): number {
+  const [high, low] = encoding === 'utf-16le' ? [1, 0] : [0, 1];
+  const last = chunk.length - 2 - ((place + chunk.length) % 2);
+  for (let at = last; at >= 0; at -= 2) {
+    const unit = chunk[at + high] === 0 ? chunk[at + low] : undefined;
+    if (unit === LF || (unit === CR && at < last)) return at + 2;
+  }
+  return 0;
 }
 
 /**
@@ -63,7 +89,7 @@ export function decodeText(bytes: Uint8Array, name: string): string {
 }
 
 /** Opens a label file, saying what is wrong where it is a folder or missing. */
-export async function openLabels(path: string): Promise<Awaited<ReturnType<typeof open>>> {
+export async function openLabels(path: string): Promise<FileHandle> {
   try {
     const file = await open(path);
     if ((await file.stat()).isFile()) return file;
@@ -106,18 +132,10 @@ function decode(decoder: TextDecoder, chunk: Uint8Array, stream: boolean, place:
   }
 }
 
-/** The last element is what follows the last line end; at the end of the file it is dropped when empty. */
-function splitLines(text: string, atEnd: boolean): string[] {
-  let held = '';
-  let body = text;
-  // a CR at the very end may be half of a CRLF
-  if (!atEnd && body.endsWith('\r')) {
-    held = '\r';
-    body = body.slice(0, -1);
-  }
-  const lines = body.includes('\r') ? body.split(/\r\n|\n|\r/) : body.split('\n');
-  lines.push((lines.pop() ?? '') + held);
-  if (atEnd && lines.at(-1) === '') lines.pop();
+/** The lines of a run, which ends with a line end or with the text. */
+function splitLines(text: string): string[] {
+  const lines = text.includes('\r') ? text.split(/\r\n|\n|\r/) : text.split('\n');
+  if (lines.at(-1) === '') lines.pop();
   return lines;
 }
 

@@ -1,5 +1,5 @@
 /**
- * The process in which pythonia lives, forked by open-python.ts: what makes pythonia end its process ends this one.
+ * The process in which pythonia lives, forked by open.ts: what makes pythonia end its process ends this one.
  * PYTHON_BIN names the interpreter before pythonia is imported, which starts it.
  */
 interface Request {

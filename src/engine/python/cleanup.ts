@@ -1,6 +1,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { readdir, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
+import { isLeftover } from '../../base/files/draft.js';
 import type { Logger } from '../../base/logger.js';
 import { isAlive } from '../../../bridge/process.js';
 
@@ -12,23 +13,28 @@ const UNUSED_MS = 7 * 24 * 3600 * 1000;
  * half-made ones whose maker is dead. What cannot be removed stays: this is tidying, not the job.
  */
 export async function removeUnused(cache: string, keep: string, log: Logger): Promise<void> {
-  const names = (await readdir(cache)).filter((name) => /^venv-[0-9a-f]{12}(\.building-\d+)?$/.test(name));
+  const names = (await readdir(cache)).filter((name) => /^venv-[0-9a-f]{12}(\..*)?$/.test(name));
   const running = commandLines();
   for (const name of names) {
     const folder = join(cache, name);
     if (folder === keep || running.some((line) => line.includes(folder))) continue;
-    const maker = /\.building-(\d+)$/.exec(name)?.[1];
     const lastUse = await stat(join(folder, 'complete')).then(
       (s) => s.mtimeMs,
       () => 0,
     );
-    const unused = maker === undefined ? Date.now() - lastUse > UNUSED_MS : !isAlive(Number(maker));
+    const unused = name.includes('.') ? isHalfMade(name) : Date.now() - lastUse > UNUSED_MS;
     if (!unused) continue;
     log.info('removing an unused Python environment', { folder });
     await rm(folder, { recursive: true, force: true }).catch((error: Error) =>
       log.warn('an unused Python environment stays', { folder, reason: error.message }),
     );
   }
+}
+
+/** A draft whose maker is dead; earlier versions named drafts `venv-….building-<pid>`. */
+function isHalfMade(name: string): boolean {
+  const maker = /\.building-(\d+)$/.exec(name)?.[1];
+  return maker === undefined ? isLeftover(name, name.slice(0, name.indexOf('.'))) : !isAlive(Number(maker));
 }
 
 function commandLines(): string[] {

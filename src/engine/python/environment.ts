@@ -1,12 +1,14 @@
 import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
-import { mkdir, readFile, rename, rm, statfs, utimes, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, rm, statfs, utimes, writeFile } from 'node:fs/promises';
 import { delimiter, join } from 'node:path';
 import { QalignError } from '../../base/errors.js';
 import { silentLogger, type Logger } from '../../base/logger.js';
 import { packageRoot } from '../../base/package-root.js';
+import { formatGigabytes } from '../../base/units.js';
 import { cacheDir } from '../../base/files/cache-dir.js';
 import { withFileLock } from '../../base/files/file-lock.js';
+import { makeWhole } from '../../base/files/whole-file.js';
 import { removeUnused } from './cleanup.js';
 import { runSetupStep } from './install.js';
 import {
@@ -168,13 +170,12 @@ async function build(base: PythonProbe, folder: string, options: PythonEnvOption
   if (free < NEEDED_BYTES) {
     throw new QalignError(
       'PYTHON_SETUP_FAILED',
-      `The Python environment needs ${gb(NEEDED_BYTES)} but ${cacheDir()} has ${gb(free)} left; free some space or set XDG_CACHE_HOME to a roomier disk.`,
+      `The Python environment needs ${formatGigabytes(NEEDED_BYTES)} but ${cacheDir()} has ${formatGigabytes(free)} left; free some space or set XDG_CACHE_HOME to a roomier disk.`,
     );
   }
-  const draft = `${folder}.building-${process.pid}`;
   const tell = options.onProgress ?? (() => {});
-  try {
-    await removeUnused(cacheDir(), folder, options.log ?? silentLogger);
+  await removeUnused(cacheDir(), folder, options.log ?? silentLogger);
+  await makeWhole(folder, async (draft) => {
     tell('making the Python environment (once, about a minute)');
     await runSetupStep('Making the Python environment', base.executable, ['-m', 'venv', draft], {
       signal: options.signal,
@@ -185,10 +186,7 @@ async function build(base: PythonProbe, folder: string, options: PythonEnvOption
       onLine: (line) => tell(pipMessage(line)),
     });
     await writeFile(join(draft, 'complete'), await readFile(LOCK_FILE));
-    await rename(draft, folder);
-  } finally {
-    await rm(draft, { recursive: true, force: true });
-  }
+  });
 }
 
 function pipMessage(line: string): string {
@@ -204,13 +202,13 @@ function pipMessage(line: string): string {
 function command(executable: string, path = ''): PythonCommand {
   return {
     executable,
-    env: { PYTHONPATH: path === '' ? ROOT : `${ROOT}${delimiter}${path}`, PYTHONUNBUFFERED: '1' },
+    env: {
+      PYTHONPATH: path === '' ? ROOT : `${ROOT}${delimiter}${path}`,
+      PYTHONUNBUFFERED: '1',
+      QALIGN_CACHE: cacheDir(),
+    },
     root: ROOT,
   };
-}
-
-function gb(bytes: number): string {
-  return `${(bytes / 1e9).toFixed(1)} GB`;
 }
 
 /** File system errors of the set-up (read-only cache, full disk) become the one error a user can act on. */

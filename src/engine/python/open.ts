@@ -4,6 +4,7 @@ import { createRequire } from 'node:module';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { QalignError } from '../../base/errors.js';
 import { ensurePython, type PythonCommand } from './environment.js';
+import { fromPlain, toPlain } from './values.js';
 
 export interface OpenPythonOptions {
   readonly python?: PythonCommand | undefined;
@@ -40,113 +41,118 @@ const START_MS = 60_000;
 export async function openPython(options: OpenPythonOptions = {}): Promise<Python> {
   if (options.signal?.aborted === true) throw cancelled();
   const python = options.python ?? (await ensurePython(options.signal === undefined ? {} : { signal: options.signal }));
-  const child = start(python);
-  const calls = new Map<
-    number,
-    { readonly resolve: (answer: string) => void; readonly reject: (error: QalignError) => void }
-  >();
-  let pid: number | undefined;
-  let stderr = '';
-  let ended: QalignError | undefined;
-  let number = 0;
-  const exited = new Promise<void>((resolve) => child.once('exit', () => resolve()));
-  const end = (reason: QalignError): void => {
-    ended ??= reason;
-    for (const { reject } of calls.values()) reject(ended);
-    calls.clear();
-    child.kill('SIGKILL');
-    killQuietly(pid);
-  };
-  child.stdout?.on('data', (chunk: Buffer) => options.onOutput?.(chunk.toString()));
-  child.stderr?.on('data', (chunk: Buffer) => (stderr = (stderr + chunk.toString()).slice(-2000)));
-  child.on('error', (cause) =>
-    end(new QalignError('WORKER_START_FAILED', `Python for scripts did not start: ${cause.message}.`, { cause })),
-  );
-  child.once('exit', (code, signal) =>
-    end(
-      new QalignError(
-        'WORKER_LOST',
-        `Python for scripts ended (${signal ?? `code ${code}`})${lastLine(stderr)}; open another.`,
-      ),
-    ),
-  );
-  const onAbort = (): void => end(cancelled());
-  options.signal?.addEventListener('abort', onAbort, { once: true });
-  child.once('exit', () => options.signal?.removeEventListener('abort', onAbort));
-
-  await new Promise<void>((resolve, reject) => {
-    const timer = setTimeout(
-      () =>
-        end(
-          new QalignError(
-            'WORKER_START_FAILED',
-            `Python for scripts did not start within ${START_MS / 1000} s${lastLine(stderr)}.`,
-          ),
-        ),
-      START_MS,
-    );
-    child.on('message', (message: { pid?: number; id?: number; answer?: string }) => {
-      if (message.pid !== undefined) pid = message.pid;
-      if (message.pid !== undefined) resolve();
-      if (message.id === undefined || message.answer === undefined) return;
-      calls.get(message.id)?.resolve(message.answer);
-      calls.delete(message.id);
-    });
-    void exited.then(() =>
-      reject(
-        ended?.code === 'CANCELLED'
-          ? ended
-          : new QalignError('WORKER_START_FAILED', `Python for scripts did not start${lastLine(stderr)}.`, {
-              cause: ended,
-            }),
-      ),
-    );
-    child.once('exit', () => clearTimeout(timer));
-    child.once('message', () => clearTimeout(timer));
-  });
-
-  async function call(
-    kind: 'exec' | 'eval',
-    code: string,
-    variables: Readonly<Record<string, unknown>>,
-  ): Promise<unknown> {
-    if (ended !== undefined) throw ended;
-    const sent = JSON.stringify(plain(variables));
-    const id = number++;
-    let timer: NodeJS.Timeout | undefined;
-    const answer = await new Promise<string>((resolve, reject) => {
-      calls.set(id, { resolve, reject });
-      child.send({ id, kind, code, variables: sent });
-      if (options.timeoutMs !== undefined)
-        timer = setTimeout(
-          () =>
-            end(
-              new QalignError(
-                'WORKER_HUNG',
-                `Python for scripts took longer than ${options.timeoutMs} ms and was ended.`,
-              ),
-            ),
-          options.timeoutMs,
-        );
-    }).finally(() => clearTimeout(timer));
-    const { value, error, trace } = JSON.parse(answer) as { value?: unknown; error?: string; trace?: string };
-    if (error !== undefined)
-      throw new QalignError('WORKER_INTERNAL', `Python raised ${error}.`, { details: { trace: trace ?? '' } });
-    return revive(value);
-  }
-
-  const close = async (): Promise<void> => {
-    ended ??= new QalignError('BRIDGE_CLOSED', 'Python for scripts was closed.');
-    end(ended);
-    await exited;
-  };
+  const interpreter = new Interpreter(start(python), options);
+  const pid = await interpreter.ready();
+  const close = (): Promise<void> => interpreter.close();
   return {
-    exec: async (code, variables = {}) => void (await call('exec', code, variables)),
-    eval: (expression, variables = {}) => call('eval', expression, variables),
-    pid: pid!,
+    exec: async (code, variables = {}) => void (await interpreter.call('exec', code, variables)),
+    eval: (expression, variables = {}) => interpreter.call('eval', expression, variables),
+    pid,
     close,
     [Symbol.asyncDispose]: close,
   };
+}
+
+/** From child.ts: first the interpreter's process id, then an answer to each call. */
+interface ChildMessage {
+  readonly pid?: number;
+  readonly id?: number;
+  readonly answer?: string;
+}
+
+interface PendingCall {
+  readonly resolve: (answer: string) => void;
+  readonly reject: (error: QalignError) => void;
+}
+
+/** The child process, the interpreter behind it and the calls under way. */
+class Interpreter {
+  readonly #calls = new Map<number, PendingCall>();
+  readonly #started: Promise<number>;
+  readonly #exited: Promise<void>;
+  #pid: number | undefined;
+  #stderr = '';
+  #ended: QalignError | undefined;
+  #lastId = 0;
+
+  constructor(
+    private readonly child: ChildProcess,
+    private readonly options: OpenPythonOptions,
+  ) {
+    const { onOutput, signal } = options;
+    const onAbort = (): void => this.#end(cancelled());
+    signal?.addEventListener('abort', onAbort, { once: true });
+    child.stdout?.on('data', (chunk: Buffer) => onOutput?.(chunk.toString()));
+    child.stderr?.on('data', (chunk: Buffer) => (this.#stderr = (this.#stderr + chunk.toString()).slice(-2000)));
+    child.on('error', (cause) => this.#end(startFailed(`did not start: ${cause.message}`, cause)));
+    this.#started = new Promise((resolve) => {
+      child.on('message', (message: ChildMessage) => this.#onMessage(message, resolve));
+    });
+    this.#exited = new Promise((resolve) => {
+      child.once('exit', (code, killedBy) => {
+        this.#end(lost(killedBy ?? `code ${code}`, this.#stderr));
+        signal?.removeEventListener('abort', onAbort);
+        resolve();
+      });
+    });
+  }
+
+  /** Process id of the interpreter, once it runs. @throws QalignError WORKER_START_FAILED, CANCELLED */
+  async ready(): Promise<number> {
+    const late = (): void =>
+      this.#end(startFailed(`did not start within ${START_MS / 1000} s${lastLine(this.#stderr)}`));
+    const timer = setTimeout(late, START_MS);
+    const exited = this.#exited.then((): never => {
+      throw this.#ended?.code === 'CANCELLED'
+        ? this.#ended
+        : startFailed(`did not start${lastLine(this.#stderr)}`, this.#ended);
+    });
+    return Promise.race([this.#started, exited]).finally(() => clearTimeout(timer));
+  }
+
+  async call(kind: 'exec' | 'eval', code: string, variables: Readonly<Record<string, unknown>>): Promise<unknown> {
+    const { value, error, trace } = JSON.parse(await this.#send(kind, code, JSON.stringify(toPlain(variables)))) as {
+      value?: unknown;
+      error?: string;
+      trace?: string;
+    };
+    if (error !== undefined)
+      throw new QalignError('WORKER_INTERNAL', `Python raised ${error}.`, { details: { trace: trace ?? '' } });
+    return fromPlain(value);
+  }
+
+  async close(): Promise<void> {
+    this.#end(new QalignError('BRIDGE_CLOSED', 'Python for scripts was closed.'));
+    await this.#exited;
+  }
+
+  async #send(kind: 'exec' | 'eval', code: string, variables: string): Promise<string> {
+    if (this.#ended !== undefined) throw this.#ended;
+    const { timeoutMs } = this.options;
+    const late = (): void => this.#end(hung(timeoutMs));
+    const timer = timeoutMs === undefined ? undefined : setTimeout(late, timeoutMs);
+    const id = this.#lastId++;
+    return new Promise<string>((resolve, reject) => {
+      this.#calls.set(id, { resolve, reject });
+      this.child.send({ id, kind, code, variables });
+    }).finally(() => clearTimeout(timer));
+  }
+
+  #onMessage({ pid, id, answer }: ChildMessage, started: (pid: number) => void): void {
+    if (pid !== undefined) started((this.#pid = pid));
+    if (id === undefined || answer === undefined) return;
+    this.#calls.get(id)?.resolve(answer);
+    this.#calls.delete(id);
+  }
+
+  /** Fails the calls under way with the first reason, and kills the child and its interpreter. */
+  #end(reason: QalignError): void {
+    this.#ended ??= reason;
+    for (const { reject } of this.#calls.values()) reject(this.#ended);
+    this.#calls.clear();
+    this.child.kill('SIGKILL');
+    killQuietly(this.#pid);
+  }
 }
 
 function start(python: PythonCommand): ChildProcess {
@@ -162,33 +168,14 @@ function start(python: PythonCommand): ChildProcess {
 
 const cancelled = (): QalignError => new QalignError('CANCELLED', 'Python for scripts was cancelled.');
 
-/**
- * NaN → {"$float": "nan"}, bytes → {"$bytes": base64}, other typed arrays → lists: JSON would make null and objects of
- * them.
- */
-function plain(value: unknown): unknown {
-  if (typeof value === 'number' && !Number.isFinite(value))
-    return { $float: String(value).replace('Infinity', 'inf').replace('NaN', 'nan') };
-  if (typeof value !== 'object' || value === null) return value;
-  if (value instanceof Uint8Array)
-    return { $bytes: Buffer.from(value.buffer, value.byteOffset, value.byteLength).toString('base64') };
-  if (ArrayBuffer.isView(value) && Symbol.iterator in value)
-    return Array.from(value as unknown as Iterable<unknown>, plain);
-  if (Array.isArray(value)) return value.map(plain);
-  return Object.fromEntries(Object.entries(value).map(([key, entry]) => [key, plain(entry)]));
-}
+const startFailed = (what: string, cause?: unknown): QalignError =>
+  new QalignError('WORKER_START_FAILED', `Python for scripts ${what}.`, { cause });
 
-/** The inverse, of what Python says. */
-function revive(value: unknown): unknown {
-  if (typeof value !== 'object' || value === null) return value;
-  if (Array.isArray(value)) return value.map(revive);
-  const entries = Object.entries(value);
-  if (entries.length === 1 && entries[0]![0] === '$float')
-    return { nan: Number.NaN, inf: Infinity, '-inf': -Infinity }[String(entries[0]![1])];
-  if (entries.length === 1 && entries[0]![0] === '$bytes')
-    return Uint8Array.from(Buffer.from(String(entries[0]![1]), 'base64'));
-  return Object.fromEntries(entries.map(([key, entry]) => [key, revive(entry)]));
-}
+const lost = (how: string, stderr: string): QalignError =>
+  new QalignError('WORKER_LOST', `Python for scripts ended (${how})${lastLine(stderr)}; open another.`);
+
+const hung = (timeoutMs: number | undefined): QalignError =>
+  new QalignError('WORKER_HUNG', `Python for scripts took longer than ${timeoutMs} ms and was ended.`);
 
 /** A busy interpreter outlives the process that started it. */
 function killQuietly(pid: number | undefined): void {

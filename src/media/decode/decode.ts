@@ -1,3 +1,7 @@
+/**
+ * Headers, BMP, GIF and AVIF's turn are read by hand and the rest goes through sharp: pixels must equal Pillow's bit for
+ * bit, and libvips treats palettes, transparency and 16-bit channels in another way.
+ */
 import { QalignError } from '../../base/errors.js';
 import { readAvifTurn, undoAvifTurn } from './avif-orientation.js';
 import { decodeBmp } from './bmp.js';

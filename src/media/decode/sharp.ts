@@ -4,7 +4,7 @@ import { corrupt } from './decode-error.js';
 import type { MediaLimits } from '../limits.js';
 import type { RawPicture } from '../resample/resample.js';
 
-// every picture is seen once, and threads are used across pictures, not inside one (facts.md)
+// every picture is seen once, and threads are used across pictures, not inside one (docs/facts.md#sharp-and-pillow)
 sharp.cache(false);
 sharp.concurrency(1);
 

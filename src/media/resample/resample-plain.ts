@@ -1,4 +1,5 @@
-import { PAD_COLOUR, toByte, type ResamplePlan } from './resample-plan.js';
+import { PAD_COLOUR } from '../preprocessing.js';
+import { toByte, type ResamplePlan } from './resample-plan.js';
 
 /**
  * The resampler in plain TypeScript: what runs where WebAssembly SIMD is missing, and what the WebAssembly one is

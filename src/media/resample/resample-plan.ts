@@ -1,7 +1,5 @@
+import { PAD_COLOUR } from '../preprocessing.js';
 import { cutTable, makeTable, type CutTable } from './resample-table.js';
-
-/** int(255 · mean) of CLIP's normalisation: the colour that the reference pads with. */
-export const PAD_COLOUR: readonly [number, number, number] = [122, 116, 104];
 
 /** How a picture of one shape becomes a square: nothing here depends on its pixels. */
 export interface ResamplePlan {

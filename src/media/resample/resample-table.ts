@@ -1,6 +1,6 @@
 /**
  * The weights of Pillow's 8-bit bicubic resize, in the 22-bit fixed point in which it really adds them up.
- * Source: facts.md, "Pillow's 8-bit BICUBIC"; checked against golden/pixels.
+ * Source: docs/facts.md#bicubic; checked against test/fixtures/golden/pixels.
  */
 
 /** Fraction bits of a weight: Pillow keeps 8 bits for the pixel and 2 for the overshoot of the cubic. */

@@ -1,5 +1,6 @@
 import { RESAMPLE_MODULE_BASE64 } from './resample-module.generated.js';
-import { PAD_COLOUR, type ResamplePlan } from './resample-plan.js';
+import { PAD_COLOUR } from '../preprocessing.js';
+import type { ResamplePlan } from './resample-plan.js';
 import type { CutTable } from './resample-table.js';
 
 /** The part of the WebAssembly API used here; Node has it, its type definitions do not. */

@@ -1,5 +1,7 @@
+/** Hand-written, as scores depend on every pixel: this resampler equals Pillow's bit for bit, sharp's does not. */
 import { QalignError } from '../../base/errors.js';
-import { PAD_COLOUR, planResample } from './resample-plan.js';
+import { PAD_COLOUR } from '../preprocessing.js';
+import { planResample } from './resample-plan.js';
 import { resamplePlain } from './resample-plain.js';
 import { createWasmResample, type Resample } from './resample-wasm.js';
 
@@ -30,7 +32,7 @@ function padOnly({ width, height, data }: RawPicture, size: number): Uint8Array 
 
 /**
  * Pads a picture to a square with the reference's colour and resizes it as Pillow's BICUBIC does, bit by bit
- * (mplug_owl2.md, section 6). The padded square is never made: its padding enters the sums as one term.
+ * (docs/mplug-owl2.md#image-preprocessing). The padded square is never made: its padding enters the sums as one term.
  *
  * @param size side of the result in pixels, 1 … 4096
  * @returns uint8 RGB, `size` rows of `size` pixels, in memory of its own

@@ -1,9 +1,11 @@
-import { mkdir, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import sharp from 'sharp';
 import { QalignError } from '../../base/errors.js';
-import { spread } from './frame-indices.js';
-import { prepareFrame, prepareImage } from '../image.js';
+import { draftOf, removeLeftovers } from '../../base/files/draft.js';
+import { guardWrite } from '../../base/files/unwritable.js';
+import { prepareFrame } from '../image.js';
+import { evenIndices } from './frame-indices.js';
 import { sampleVideo } from './video.js';
 
 /** Lies in the folder; its name begins with a dot so that it is taken for no frame. */
@@ -34,14 +36,17 @@ export async function extractFrames(
   });
   const made = await readNote(folder);
   if (made?.size === size && made.bytes === source.size && made.modified_ms === source.mtimeMs) return made.frames;
-  const draft = `${folder}.part-${process.pid}`;
+  const draft = draftOf(folder);
   try {
-    await writable(folder, () => mkdir(draft, { recursive: true }));
+    await writable(folder, async () => {
+      await mkdir(draft.path, { recursive: true });
+      await removeLeftovers(folder);
+    });
     const sample = await sampleVideo(file, { signal });
     let frames = 0;
     for await (const frame of sample.frames) {
       const { data } = prepareFrame(frame, { size });
-      const name = join(draft, `${String(frames++).padStart(4, '0')}.png`);
+      const name = join(draft.path, `${String(frames++).padStart(4, '0')}.png`);
       await writable(folder, () =>
         sharp(data, { raw: { width: size, height: size, channels: 3 } })
           .png({ compressionLevel: 6 })
@@ -51,13 +56,13 @@ export async function extractFrames(
     if (frames === 0) throw new QalignError('MEDIA_CORRUPT', `No frame of ${file} could be decoded.`);
     const note: Note = { size, frames, bytes: source.size, modified_ms: source.mtimeMs };
     await writable(folder, async () => {
-      await writeFile(join(draft, NOTE), `${JSON.stringify(note)}\n`);
+      await writeFile(join(draft.path, NOTE), `${JSON.stringify(note)}\n`);
       await rm(folder, { recursive: true, force: true });
-      await rename(draft, folder);
+      await draft.commit();
     });
     return frames;
   } finally {
-    await rm(draft, { recursive: true, force: true });
+    await draft.discard();
   }
 }
 
@@ -72,27 +77,26 @@ export async function isFrameFolder(media: string | Uint8Array): Promise<boolean
   );
 }
 
-/** The frames of such a folder as `prepareVideo` gives those of the clip; names in the order of their numbers. */
+/**
+ * The frames of such a folder as `prepareVideo` gives those of the clip; names in the order of their numbers.
+ *
+ * @param preparePicture one frame's file → uint8 RGB [size, size, 3]; it is asked for all of them at once
+ */
 export async function readFrameFolder(
   folder: string,
-  {
-    size,
-    maxFrames,
-    signal,
-  }: { readonly size: number; readonly maxFrames?: number | undefined; readonly signal?: AbortSignal | undefined },
+  { size, maxFrames }: { readonly size: number; readonly maxFrames?: number | undefined },
+  preparePicture: (file: string) => Promise<{ readonly data: Uint8Array }>,
 ): Promise<{ data: Uint8Array; frames: number; warnings: string[] }> {
   const names = (await readdir(folder))
     .filter((name) => !name.startsWith('.'))
     .sort((a, b) => a.localeCompare(b, 'en', { numeric: true }));
   if (names.length === 0) throw new QalignError('MEDIA_NOT_FOUND', `The folder of frames ${folder} is empty.`);
-  const chosen = spread(names.length, maxFrames).map((index) => names[index]!);
-  const data = new Uint8Array(chosen.length * size ** 2 * 3);
-  for (const [index, name] of chosen.entries()) {
-    data.set(
-      (await prepareImage(join(folder, name), { size, ...(signal === undefined ? {} : { signal }) })).data,
-      index * size ** 2 * 3,
-    );
-  }
+  const chosen = evenIndices(names.length, maxFrames).map((index) => names[index]!);
+  const frameBytes = size ** 2 * 3;
+  const data = new Uint8Array(chosen.length * frameBytes);
+  await Promise.all(
+    chosen.map(async (name, index) => data.set((await preparePicture(join(folder, name))).data, index * frameBytes)),
+  );
   return { data, frames: chosen.length, warnings: [] };
 }
 
@@ -104,14 +108,5 @@ async function readNote(folder: string): Promise<Note | undefined> {
   }
 }
 
-async function writable<T>(folder: string, act: () => Promise<T>): Promise<T> {
-  try {
-    return await act();
-  } catch (cause) {
-    throw new QalignError(
-      'OUTPUT_UNWRITABLE',
-      `The frames ${folder} could not be written: ${(cause as Error).message}.`,
-      { cause },
-    );
-  }
-}
+const writable = <T>(folder: string, work: () => Promise<T>): Promise<T> =>
+  guardWrite(work, (error) => `The frames ${folder} could not be written: ${error.message}.`);

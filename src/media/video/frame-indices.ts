@@ -54,7 +54,7 @@ export const FIRST_ONLY: Sampling = {
 };
 
 /** `most` of `count` positions, evenly spread: floor(i·count/most); all where there are no more than `most`. */
-export function spread(count: number, most: number = count): number[] {
+export function evenIndices(count: number, most: number = count): number[] {
   const kept = Math.min(count, most);
   return Array.from({ length: kept }, (_, i) => Math.floor((i * count) / kept));
 }

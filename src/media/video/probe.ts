@@ -131,7 +131,7 @@ async function rateFromTimes(
   return { numerator: (packets - 1) * base.denominator, denominator: (last - first) * base.numerator };
 }
 
-/** Display matrix (a b . c d) → filter; see golden/frames. */
+/** Display matrix (a b . c d) → filter; see test/fixtures/golden/frames. */
 const TURNS: Readonly<Record<string, string | undefined>> = {
   '1 0 0 1': undefined,
   '-1 0 0 -1': 'hflip,vflip',

@@ -1,10 +1,14 @@
+/**
+ * Frames are chosen by hand and only decoded by ffmpeg, whose fps filter takes other pictures than the reference does.
+ * Their pixels are then resized as Pillow does, bit for bit.
+ */
 import { constants } from 'node:fs';
 import { access, mkdtemp, open, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { QalignError } from '../../base/errors.js';
 import { GUARDS, requireFfmpeg, startTool, stopAfter, type ToolOptions } from './ffmpeg.js';
-import { FIRST_ONLY, sampling, spread, type Rational, type Sampling } from './frame-indices.js';
+import { evenIndices, FIRST_ONLY, sampling, type Rational, type Sampling } from './frame-indices.js';
 import { withDefaults, type MediaLimits } from '../limits.js';
 import { firstLine, probeVideo, type Probe } from './probe.js';
 import { probeWithoutFfprobe } from './probe-fallback.js';
@@ -65,7 +69,7 @@ export async function sampleVideo(input: string | Uint8Array, options: SampleVid
     if (found.count === 0) warnings.push('the clip is shorter than one sampling interval; its first frame was taken');
     const wanted = found.count === 0 ? FIRST_ONLY : found;
     requireFew(wanted.count, options.maxFrames, limits);
-    const positions = spread(wanted.count, options.maxFrames);
+    const positions = evenIndices(wanted.count, options.maxFrames);
     const indices = positions.map(wanted.indexAt);
     const distinct = wanted.distinctUpTo(positions.at(-1) ?? 0);
     if (distinct < (positions.at(-1) ?? 0) + 1)

@@ -1,5 +1,6 @@
-import { openBridge } from '../../../bridge/client.js';
 import type { PythonCommand } from '../../engine/python/environment.js';
+import { loadModelParams } from '../../engine/load-model.js';
+import { withWorker } from '../../engine/with-worker.js';
 import { QalignError } from '../../base/errors.js';
 import { LEVELS } from '../../scoring/levels.js';
 
@@ -45,26 +46,21 @@ export async function benchBridge({
   seconds = 3,
   signal,
 }: BenchBridgeConfig): Promise<BenchBridgeResult> {
-  const bridge = await openBridge();
   const cancel = signal === undefined ? {} : { signal };
-  try {
-    const link = await bridge.startWorker({ python, device, ...cancel });
-    const { model: loaded } = await link.request(
-      'load_model',
-      { model, device, precision: 'auto', offline: true },
-      cancel,
-    );
+  return withWorker({ python, device, signal }, async (worker) => {
+    const wanted = loadModelParams({ model, device, offline: true });
+    const { model: loaded } = await worker.request('load_model', wanted, cancel);
     const side = loaded.image_size;
     // a small model takes small frames: a clip of as many bytes as the picture
     const frames = Math.max(1, Math.round(PICTURE_BYTES / (side * side * 3)));
     const bytes = frames * side * side * 3;
     const pixels = new Uint8Array(bytes); // never written to, so every request may carry it
-    const send = () => link.request('score', request(frames, side), { buffers: [pixels], ...cancel });
+    const send = () => worker.request('score', request(frames, side), { buffers: [pixels], ...cancel });
     const overhead = await quantiles(requests, async () => (await send()).timings.compute_ms);
-    await link.request('unload_model', {}, cancel);
+    await worker.request('unload_model', {}, cancel);
     const refused = () => send().then(() => 0, expectRefusal);
     const roundTrip = await quantiles(requests, refused);
-    const rate = await throughput(link.credits, refused, seconds);
+    const rate = await throughput(worker.credits, refused, seconds);
     return {
       bytes_per_request: bytes,
       requests,
@@ -73,9 +69,7 @@ export async function benchBridge({
       mb_per_second: (rate * bytes) / 1e6,
       requests_per_second: rate,
     };
-  } finally {
-    await bridge.close();
-  }
+  });
 }
 
 const request = (frames: number, side: number) => ({

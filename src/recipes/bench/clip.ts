@@ -1,14 +1,16 @@
 import { existsSync } from 'node:fs';
-import { mkdir, rename } from 'node:fs/promises';
-import { dirname } from 'node:path';
 import { QalignError } from '../../base/errors.js';
+import { makeWhole } from '../../base/files/whole-file.js';
 import { requireFfmpeg, runTool } from '../../media/video/ffmpeg.js';
 
 /** A clip of 1280 × 720 at 30 frames a second with a moving test picture, made once; returns its path. */
 export async function makeClip(path: string, seconds: number, signal?: AbortSignal): Promise<string> {
   if (existsSync(path)) return path;
-  await mkdir(dirname(path), { recursive: true });
-  const draft = path.replace(/(\.\w+)$/, '.part$1');
+  await makeWhole(path, (draft) => makeTestClip(path, draft, seconds, signal));
+  return path;
+}
+
+async function makeTestClip(path: string, draft: string, seconds: number, signal?: AbortSignal): Promise<void> {
   const { ffmpeg } = requireFfmpeg();
   const { code, stderr } = await runTool(
     ffmpeg,
@@ -26,6 +28,8 @@ export async function makeClip(path: string, seconds: number, signal?: AbortSign
       '4',
       '-pix_fmt',
       'yuv420p',
+      '-f',
+      'mp4', // a draft has no name to tell it by
       draft,
     ],
     { timeoutMs: 120_000, signal },
@@ -35,6 +39,4 @@ export async function makeClip(path: string, seconds: number, signal?: AbortSign
       'OUTPUT_UNWRITABLE',
       `${path} could not be made with ${ffmpeg} (${stderr.trim().split('\n')[0] ?? `code ${code}`}).`,
     );
-  await rename(draft, path);
-  return path;
 }

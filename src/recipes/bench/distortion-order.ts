@@ -6,7 +6,7 @@ import type { RawPicture } from '../../media/resample/resample.js';
 import { QalignError } from '../../base/errors.js';
 import { isFailure } from '../../api/result.js';
 import { createScorer } from '../score/create-scorer.js';
-import type { Scorer, ScorerOptions } from '../score/score.js';
+import type { Scorer, ScorerOptions } from '../score/scorer.js';
 
 export interface BenchOrderConfig {
   readonly scorer: ScorerOptions;

@@ -1,5 +1,5 @@
 /**
- * One side of the comparison in bench-prepare.ts: prepares the files named on the first line of stdin, once for every
+ * One side of the comparison in prepare.ts: prepares the files named on the first line of stdin, once for every
  * further line, and answers each with `{ ms, sha256 }`. A process of its own, so that it can be held to one core.
  */
 import { createHash } from 'node:crypto';

@@ -10,6 +10,8 @@ import { fileURLToPath, pathToFileURL } from 'node:url';
 import { QalignError } from '../../base/errors.js';
 import { makeBenchPictures } from '../../media/bench-pictures.js';
 import { createPreparePool } from '../../media/prepare-pool.js';
+import { median } from '../../scoring/statistics/descriptive.js';
+import { PAD_COLOUR } from '../../media/preprocessing.js';
 
 export interface BenchPrepareConfig {
   /** Python with Pillow; the comparison runs in it. */
@@ -53,7 +55,7 @@ interface Side {
   stop(): void;
 }
 
-/** The reference's preparation (mplug_owl2.md, section 6), speaking the protocol of bench-prepare-child.ts. */
+/** The reference's preparation (mplug_owl2.md, section 6), speaking the protocol of prepare-child.ts. */
 const PILLOW_SIDE = `
 import hashlib, json, sys, time
 from PIL import Image
@@ -63,7 +65,7 @@ def prepare(path):
     width, height = picture.size
     if width != height:
         side = max(width, height)
-        square = Image.new('RGB', (side, side), (122, 116, 104))
+        square = Image.new('RGB', (side, side), (${PAD_COLOUR.join(', ')}))
         square.paste(picture, ((side - width) // 2, (side - height) // 2))
         picture = square
     return picture.resize((work['size'], work['size']), Image.Resampling.BICUBIC).tobytes()
@@ -133,8 +135,6 @@ function startSide(command: readonly string[], core: string | undefined, work: o
   };
 }
 
-const median = (values: readonly number[]): number => [...values].sort((a, b) => a - b)[values.length >> 1] ?? NaN;
-
 async function compare(
   sides: readonly [Side, Side],
   rounds: number,
@@ -183,7 +183,8 @@ export async function benchPrepare(config: BenchPrepareConfig): Promise<BenchPre
     sides.push(ours, theirs);
     const passes = await compare([ours, theirs], rounds, signal);
     for (const side of sides.splice(0)) side.stop();
-    const rate = (which: 0 | 1): number => (files.length * 1000) / median(passes.map((pair) => pair[which].ms));
+    const rate = (which: 0 | 1): number =>
+      (files.length * 1000) / (median(passes.map((pair) => pair[which].ms)) ?? NaN);
     return {
       pictures: files.length,
       size,
@@ -192,7 +193,7 @@ export async function benchPrepare(config: BenchPrepareConfig): Promise<BenchPre
       one_core: core !== undefined,
       qalign_images_per_second: rate(0),
       pillow_images_per_second: rate(1),
-      speedup: median(passes.map(([a, b]) => b.ms / a.ms)),
+      speedup: median(passes.map(([a, b]) => b.ms / a.ms)) ?? NaN,
       identical: passes.every(([a, b]) => a.sha256 === b.sha256),
       pool: await measurePool(files, size, config.threads),
       rss_mb: process.memoryUsage.rss() / 2 ** 20,

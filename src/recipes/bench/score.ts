@@ -2,7 +2,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { availableParallelism } from 'node:os';
 import { createScorer } from '../score/create-scorer.js';
 import { isFailure } from '../../api/result.js';
-import type { Scorer, ScorerOptions, ScoreSource } from '../score/score.js';
+import { median } from '../../scoring/statistics/descriptive.js';
+import type { Scorer, ScorerOptions, ScoreSource } from '../score/scorer.js';
 
 export interface BenchScoreConfig {
   readonly scorer: ScorerOptions;
@@ -55,7 +56,7 @@ export async function benchScore({
     const until = started + seconds * 1000;
     const count = await drain(scorer, untilTime(cycle(sources), until), width);
     const imagesPerSecond = (count * 1000) / (performance.now() - started);
-    rows.push({ batch, images_per_second: imagesPerSecond, p50_ms_alone: await alone(scorer, sources) });
+    rows.push({ batch, images_per_second: imagesPerSecond, p50_ms_alone: await medianMsAlone(scorer, sources) });
   }
   return {
     model: model?.id ?? '',
@@ -66,7 +67,8 @@ export async function benchScore({
   };
 }
 
-async function alone(scorer: Scorer, sources: readonly ScoreSource[]): Promise<number> {
+/** Of one picture with nothing else under way. */
+async function medianMsAlone(scorer: Scorer, sources: readonly ScoreSource[]): Promise<number> {
   const times: number[] = [];
   for (const source of take(cycle(sources), 21)) {
     const started = performance.now();
@@ -135,8 +137,8 @@ export async function benchMemory({
     if (inputs % every === 0) sample();
   }
   const growth = (of: (sample: MemorySample) => number): number =>
-    median(curve.slice(-Math.ceil(curve.length / 4)).map(of)) -
-    median(curve.slice(Math.floor(curve.length / 4), Math.ceil(curve.length / 2)).map(of));
+    (median(curve.slice(-Math.ceil(curve.length / 4)).map(of)) ?? 0) -
+    (median(curve.slice(Math.floor(curve.length / 4), Math.ceil(curve.length / 2)).map(of)) ?? 0);
   return {
     inputs,
     failed,
@@ -186,9 +188,4 @@ function* untilTime<T>(items: Iterable<T>, end: number): Generator<T, void, unde
     if (performance.now() >= end) return;
     yield item;
   }
-}
-
-function median(values: readonly number[]): number {
-  const sorted = [...values].sort((a, b) => a - b);
-  return sorted[Math.floor(sorted.length / 2)] ?? 0;
 }

@@ -1,7 +1,7 @@
 import { dirname, extname, join, relative, resolve, sep } from 'node:path';
 import type { DatasetRecord } from '../../../bridge/protocol/record.js';
 import { convertRatings, type ConversionSummary } from '../../datasets/convert.js';
-import { openWhole } from '../../base/files/whole-file.js';
+import { openWhole, type WholeFile } from '../../base/files/whole-file.js';
 import { llavaElement, LLAVA_TEXT } from '../../datasets/llava.js';
 import { createMediaFinder } from '../../datasets/media-finder.js';
 import type { Rating } from '../../datasets/rating.js';
@@ -83,6 +83,7 @@ export async function convertDataset(options: ConvertOptions): Promise<ConvertRe
   const output = openOutput(options.out, text);
   const lineOf = options.format === 'llava' ? llavaLine(opened) : recordLine;
   let written = 0;
+  let manifestFile: WholeFile | undefined;
   try {
     const mediaOf = await mediaNamer(options, opened);
     const summary = await convertRatings(opened.scan, { ...plan, mediaOf }, (record, rating) => {
@@ -94,12 +95,15 @@ export async function convertDataset(options: ConvertOptions): Promise<ConvertRe
     });
     opened.check();
     const manifest = await describe(options, opened, plan.rule, summary);
-    const saveManifest = output.manifest === undefined ? undefined : await draftJson(output.manifest, manifest);
+    // written, and not yet there: what can fail has failed before the records appear
+    if (output.manifest !== undefined) manifestFile = await openWhole(output.manifest);
+    await manifestFile?.write(`${JSON.stringify(manifest, null, 2)}\n`);
     const files = await output.files.commit();
-    await saveManifest?.();
+    await manifestFile?.commit();
     return { manifest, files };
   } catch (error) {
     await output.files.discard();
+    await manifestFile?.discard();
     throw error;
   }
 }
@@ -228,16 +232,4 @@ async function describe(
     options: given,
     made_by: await provenance(),
   };
-}
-
-/** Written, and not yet there: what can fail has failed before the records appear. */
-async function draftJson(path: string, value: unknown): Promise<() => Promise<void>> {
-  const file = await openWhole(path);
-  try {
-    await file.write(`${JSON.stringify(value, null, 2)}\n`);
-  } catch (error) {
-    await file.discard();
-    throw error;
-  }
-  return () => file.commit();
 }

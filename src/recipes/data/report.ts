@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 import type { DatasetRecord } from '../../../bridge/protocol/record.js';
-import { openWhole } from '../../base/files/whole-file.js';
+import { writeWhole } from '../../base/files/whole-file.js';
 import { scanRecords } from '../../datasets/records.js';
 import { recordStatistics, type KnownSplit } from '../../datasets/report.js';
 import { QalignError } from '../../base/errors.js';
@@ -91,14 +91,8 @@ export async function reportDataset({
 /** Writes page and JSON beside each other: `x.html` and `x.json`. */
 export async function writeReport({ report, html }: ReportResult, path: string): Promise<string[]> {
   const json = path.replace(/\.html?$/i, '.json');
-  for (const [name, text] of [
-    [json, `${JSON.stringify(report, null, 2)}\n`],
-    [path, html],
-  ] as const) {
-    const file = await openWhole(name);
-    await file.write(text);
-    await file.commit();
-  }
+  await writeWhole(json, `${JSON.stringify(report, null, 2)}\n`);
+  await writeWhole(path, html);
   return [path, json];
 }
 

@@ -12,10 +12,10 @@ import {
   reportCalibration,
   type CalibrationFile,
   type CalibrationReport,
-  type NamedRows,
+  type DatasetPredictions,
 } from './combine.js';
-import { rowsOf } from './measure.js';
-import { writeWhole } from './evaluate.js';
+import { scoredRows } from './measure.js';
+import { writeWhole } from '../../base/files/whole-file.js';
 import { readPredictions } from './predictions.js';
 import { isFailure, type ScoreOutcome } from '../../api/result.js';
 
@@ -165,12 +165,12 @@ export async function calibrateModel(options: CalibrateOptions): Promise<Calibra
   return result;
 }
 
-async function load(path: string): Promise<NamedRows> {
+async function load(path: string): Promise<DatasetPredictions> {
   const table = await readPredictions(path);
-  return { name: table.header.dataset, table, rows: rowsOf(table, 'levels') };
+  return { name: table.header.dataset, table, rows: scoredRows(table, 'levels') };
 }
 
-const lacking = ({ table, rows }: NamedRows): number => table.header.n - rows.scores.length;
+const lacking = ({ table, rows }: DatasetPredictions): number => table.header.n - rows.scores.length;
 
 /** n, and of how many where some are lacking. */
 export const countOf = (n: number, unpredicted: number): string =>

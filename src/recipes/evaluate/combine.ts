@@ -24,7 +24,7 @@ export interface EnsembleReport {
 }
 
 /** Rows of one data set, by its name in the recipe. */
-export interface NamedRows {
+export interface DatasetPredictions {
   readonly name: string;
   readonly table: PredictionTable;
   readonly rows: Rows;
@@ -37,8 +37,8 @@ export interface NamedRows {
  */
 export async function combineScorers(
   recipe: Recipe,
-  all: readonly NamedRows[],
-): Promise<{ all: NamedRows[]; report: EnsembleReport | null }> {
+  all: readonly DatasetPredictions[],
+): Promise<{ all: DatasetPredictions[]; report: EnsembleReport | null }> {
   const { ensemble } = recipe;
   if (ensemble === null) return { all: [...all], report: null };
   const names = [recipe.model, ...ensemble.with.map(({ name }) => name)];
@@ -50,7 +50,7 @@ export async function combineScorers(
   const others = await Promise.all(
     ensemble.with.map(async (one) => ({ name: one.name, scores: await readScores(one) })),
   );
-  const columnsOf = ({ name, table, rows }: NamedRows): Float64Array[] => [
+  const columnsOf = ({ name, table, rows }: DatasetPredictions): Float64Array[] => [
     rows.scores,
     ...others.map((other) =>
       Float64Array.from(rows.index, (row) => {
@@ -117,7 +117,7 @@ export interface CalibrationReport {
  * --calibration` looks at
  */
 export function fitCalibrationFile(
-  { name, table, rows }: NamedRows,
+  { name, table, rows }: DatasetPredictions,
   method: 'logistic' | 'isotonic',
   of: 'levels' | 'two_words' | 'ensemble' = 'levels',
 ): CalibrationFile {
@@ -133,7 +133,7 @@ export function fitCalibrationFile(
   };
 }
 
-export function reportCalibration(file: CalibrationFile, { rows }: NamedRows): CalibrationReport {
+export function reportCalibration(file: CalibrationFile, { rows }: DatasetPredictions): CalibrationReport {
   const predicted = rows.scores.map((score) => calibrate(file.curve, score));
   const squares = predicted.reduce((sum, value, i) => sum + (value - rows.mos[i]!) ** 2, 0);
   return {
@@ -144,7 +144,12 @@ export function reportCalibration(file: CalibrationFile, { rows }: NamedRows): C
   };
 }
 
-export function validationOf(recipe: Recipe, all: readonly NamedRows[], name: string, key: string): NamedRows {
+export function validationOf(
+  recipe: Recipe,
+  all: readonly DatasetPredictions[],
+  name: string,
+  key: string,
+): DatasetPredictions {
   const entry = recipe.data.find((one) => one.name === name);
   if (entry?.role !== 'validation')
     throw new QalignError(

@@ -1,30 +1,29 @@
 import { basename, join, resolve } from 'node:path';
 import { EvaluateRecipe } from '../../config/evaluate.js';
 import { checkConfig, type DeepReadonly } from '../../config/load.js';
-import { openWhole } from '../../base/files/whole-file.js';
+import { writeWhole } from '../../base/files/whole-file.js';
 import { QalignError } from '../../base/errors.js';
 import type { Logger } from '../../base/logger.js';
-import { alone } from '../../base/files/exclusive-file.js';
-import { provenance, type Provenance } from '../../base/provenance.js';
+import { withExclusiveFile } from '../../base/files/exclusive-file.js';
+import { provenance } from '../../base/provenance.js';
 import { createScorer } from '../score/create-scorer.js';
-import type { Scorer, ScorerOptions } from '../score/score.js';
+import type { Scorer, ScorerOptions } from '../score/scorer.js';
 import {
   combineScorers,
   fitCalibrationFile,
   reportCalibration,
   validationOf,
   type CalibrationFile,
-  type CalibrationReport,
-  type EnsembleReport,
-  type NamedRows,
+  type DatasetPredictions,
 } from './combine.js';
-import { assess, rowsOf, type Assessment } from './measure.js';
+import { measurePredictions, scoredRows } from './measure.js';
 import { evaluationMarkdown } from './markdown.js';
 import { evaluationPage } from './evaluation-page.js';
 import { predict, type PredictProgress } from './predict.js';
-import { readPredictions, type PredictionHeader } from './predictions.js';
+import { readPredictions } from './predictions.js';
 import { checkReady, describeMissing } from './ready.js';
 import type { RecordSet } from './records.js';
+import type { EvaluatedDataset, EvaluateResult } from './result.js';
 
 export type EvaluateEvent =
   | { readonly event: 'loading'; readonly message: string; readonly done?: number; readonly total?: number }
@@ -47,33 +46,6 @@ export interface EvaluateOptions {
   readonly createScorer?: ((options: ScorerOptions) => Promise<Scorer>) | undefined;
 }
 
-/** One data set of an evaluation. Serialised as it is. */
-export interface DatasetResult extends Assessment {
-  readonly predictions: string;
-  readonly paper: { readonly srcc: number; readonly plcc: number; readonly source: string } | null;
-  readonly calibration: CalibrationReport | null;
-}
-
-export interface EvaluateResult {
-  readonly name: string;
-  readonly folder: string;
-  readonly model: PredictionHeader['model'];
-  readonly prompt: PredictionHeader['prompt'];
-  readonly score_version: string;
-  readonly rule: 'levels' | 'two_words';
-  readonly ensemble: EnsembleReport | null;
-  readonly datasets: readonly DatasetResult[];
-  readonly provenance: Provenance;
-  readonly recipe: DeepReadonly<EvaluateRecipe>;
-}
-
-/** What is drawn, beside what is serialised. */
-export interface Drawn {
-  readonly result: DatasetResult;
-  readonly named: NamedRows;
-  readonly media: readonly string[];
-}
-
 /**
  * Evaluates a checkpoint on data sets: predicts what is not predicted yet, then computes every metric and writes
  * `evaluation.json`, `evaluation.md` and `report.html` into the folder. The same call after a kill goes on where it
@@ -91,25 +63,26 @@ export async function evaluate(values: unknown, options: EvaluateOptions = {}): 
       'EVALUATION_NOT_READY',
       `${recipe.name} cannot be evaluated on this machine:\n${describeMissing(missing)}`,
     );
-  return (await evaluateDrawn(recipe, sets, options)).result;
+  return (await evaluateRecords(recipe, sets, options)).result;
 }
 
 /**
- * The same for records that are at hand already, with what pages draw. One process at a time in a folder; others wait.
+ * The same for record sets that are read already; returns also the rows that pages draw. Only one process at a time
+ * works in a folder; others wait.
  */
-export async function evaluateDrawn(
+export async function evaluateRecords(
   recipe: DeepReadonly<EvaluateRecipe>,
   sets: readonly RecordSet[],
   options: EvaluateOptions,
-): Promise<{ result: EvaluateResult; drawn: readonly Drawn[] }> {
+): Promise<{ result: EvaluateResult; datasets: readonly EvaluatedDataset[] }> {
   const folder = resolve(options.out ?? join('evaluations', recipe.name));
   const onWait = (pid: number): void =>
     options.onEvent?.({ event: 'loading', message: `waiting for process ${pid}, which evaluates in ${folder}` });
-  return alone(
+  return withExclusiveFile(
     join(folder, '.lock'),
     async () => {
       await predictAll(recipe, sets, folder, options);
-      return assessFolder(recipe, sets, folder, options);
+      return measureFolder(recipe, sets, folder, options);
     },
     { place: `The folder ${folder}`, makeFolder: true, onWait, signal: options.signal },
   );
@@ -138,16 +111,16 @@ export function predictionsPath(folder: string, dataset: string): string {
   return join(folder, 'predictions', `${dataset}.jsonl`);
 }
 
-async function assessFolder(
+async function measureFolder(
   recipe: DeepReadonly<EvaluateRecipe>,
   sets: readonly RecordSet[],
   folder: string,
   { onEvent }: EvaluateOptions,
-): Promise<{ result: EvaluateResult; drawn: readonly Drawn[] }> {
-  const raw: NamedRows[] = [];
+): Promise<{ result: EvaluateResult; datasets: readonly EvaluatedDataset[] }> {
+  const raw: DatasetPredictions[] = [];
   for (const { name } of sets) {
     const table = await readPredictions(predictionsPath(folder, name));
-    const rows = rowsOf(table, recipe.rule);
+    const rows = scoredRows(table, recipe.rule);
     requireComplete(
       name,
       rows.index.length,
@@ -167,19 +140,19 @@ async function assessFolder(
           recipe.calibration.method,
           recipe.ensemble !== null ? 'ensemble' : recipe.rule,
         );
-  const drawn = recipe.data.flatMap((entry): Drawn[] => {
-    const named = all.find(({ name }) => name === entry.name);
-    if (named === undefined || entry.role === 'validation') return [];
-    const assessment = assess(named.table, named.rows, recipe.bootstrap);
-    const { n, srcc, plcc } = assessment.metrics;
-    onEvent?.({ event: 'evaluated', dataset: named.name, n, srcc, plcc });
+  const datasets = recipe.data.flatMap((entry): EvaluatedDataset[] => {
+    const predictions = all.find(({ name }) => name === entry.name);
+    if (predictions === undefined || entry.role === 'validation') return [];
+    const measures = measurePredictions(predictions.table, predictions.rows, recipe.bootstrap);
+    const { n, srcc, plcc } = measures.metrics;
+    onEvent?.({ event: 'evaluated', dataset: entry.name, n, srcc, plcc });
     const result = {
-      ...assessment,
-      predictions: predictionsPath(folder, named.name),
+      ...measures,
+      predictions: predictionsPath(folder, entry.name),
       paper: entry.paper,
-      calibration: calibration === undefined ? null : reportCalibration(calibration, named),
+      calibration: calibration === undefined ? null : reportCalibration(calibration, predictions),
     };
-    return [{ result, named, media: sets.find(({ name }) => name === entry.name)!.media }];
+    return [{ result, predictions, media: sets.find(({ name }) => name === entry.name)!.media }];
   });
   const { model, prompt, score_version } = raw[0]!.table.header;
   const result: EvaluateResult = {
@@ -190,18 +163,18 @@ async function assessFolder(
     score_version,
     rule: recipe.rule,
     ensemble: report,
-    datasets: drawn.map((one) => one.result),
+    datasets: datasets.map((one) => one.result),
     provenance: await provenance(),
     recipe,
   };
-  await writeAll(folder, result, drawn, calibration);
-  return { result, drawn };
+  await writeAll(folder, result, datasets, calibration);
+  return { result, datasets };
 }
 
 async function writeAll(
   folder: string,
   result: EvaluateResult,
-  drawn: readonly Drawn[],
+  evaluated: readonly EvaluatedDataset[],
   calibration: CalibrationFile | undefined,
 ): Promise<void> {
   if (calibration !== undefined)
@@ -211,17 +184,7 @@ async function writeAll(
   const datasets = result.datasets.map((one) => ({ ...one, predictions: `predictions/${basename(one.predictions)}` }));
   await writeWhole(join(folder, 'evaluation.json'), `${JSON.stringify({ ...rest, datasets }, null, 1)}\n`);
   await writeWhole(join(folder, 'evaluation.md'), evaluationMarkdown(result));
-  await writeWhole(join(folder, 'report.html'), await evaluationPage(result, drawn));
-}
-
-export async function writeWhole(path: string, text: string): Promise<void> {
-  const file = await openWhole(path);
-  try {
-    await file.write(text);
-    await file.commit();
-  } finally {
-    await file.discard();
-  }
+  await writeWhole(join(folder, 'report.html'), await evaluationPage(result, evaluated));
 }
 
 /** Names become files and columns. */

@@ -4,13 +4,13 @@ import { bars, lines, matrix, MAX_POINTS, scatter } from '../../report/plots.js'
 import { decimal, signed } from '../../report/text.js';
 import { LEVELS } from '../../scoring/levels.js';
 import { logisticAt } from '../../scoring/statistics/logistic.js';
-import type { Drawn, EvaluateResult } from './evaluate.js';
+import type { EvaluateResult, EvaluatedDataset } from './result.js';
 import { INTERVALS, metricsTable, modelSentence, ruleSentences } from './markdown.js';
 
 /** The report of an evaluation as one HTML file, pictures included. */
-export async function evaluationPage(result: EvaluateResult, drawn: readonly Drawn[]): Promise<string> {
+export async function evaluationPage(result: EvaluateResult, datasets: readonly EvaluatedDataset[]): Promise<string> {
   const { head, rows } = metricsTable(result.datasets);
-  const sections = await Promise.all(drawn.map(section));
+  const sections = await Promise.all(datasets.map(datasetSection));
   const { qalign, commit, node } = result.provenance;
   const note = `<p class="${result.model.untrained ? 'note' : 'soft'}">${escape(modelSentence(result))}</p>`;
   const end = `<p class="soft">qalign ${escape(qalign)}${commit === null ? '' : `, commit ${escape(commit.slice(0, 12))}`}, Node ${escape(node)}.</p>`;
@@ -31,16 +31,16 @@ export async function evaluationPage(result: EvaluateResult, drawn: readonly Dra
 }
 
 /** Everything about one data set: the cloud with its curve, levels, confusion, calibration, worst misses. */
-export async function section({ result, named, media }: Drawn): Promise<string> {
+export async function datasetSection({ result, predictions, media }: EvaluatedDataset): Promise<string> {
   const { metrics, calibration } = result;
   const { logistic } = metrics;
-  const { rows, table: predicted } = named;
+  const { rows, table: predicted } = predictions;
   const points = Array.from(rows.index, (index, k) => ({
     x: rows.scores[k]!,
     y: rows.mos[k]!,
     label: `${predicted.ids[index]}: score ${decimal(rows.scores[k], 3)}, MOS ${decimal(rows.mos[k], 3)}`,
   }));
-  const drawnPoints = points.length > MAX_POINTS ? `${MAX_POINTS} of ${points.length} items` : `${points.length} items`;
+  const shownPoints = points.length > MAX_POINTS ? `${MAX_POINTS} of ${points.length} items` : `${points.length} items`;
   const figures = [
     figure(
       scatter({
@@ -49,7 +49,7 @@ export async function section({ result, named, media }: Drawn): Promise<string> 
         xLabel: 'score',
         yLabel: 'MOS',
       }),
-      `${drawnPoints}${logistic === null ? '' : `; the curve is the 4-parameter logistic: β1 ${decimal(logistic.beta1, 3)}, β2 ${decimal(logistic.beta2, 3)}, β3 ${decimal(logistic.beta3, 3)}, β4 ${decimal(logistic.beta4, 3)}`}.`,
+      `${shownPoints}${logistic === null ? '' : `; the curve is the 4-parameter logistic: β1 ${decimal(logistic.beta1, 3)}, β2 ${decimal(logistic.beta2, 3)}, β3 ${decimal(logistic.beta3, 3)}, β4 ${decimal(logistic.beta4, 3)}`}.`,
     ),
     figure(
       bars({
@@ -99,7 +99,7 @@ export async function section({ result, named, media }: Drawn): Promise<string> 
   return `<h2>${escape(result.dataset)}</h2>\n${failed}${row(...figures)}\n${await worstMisses(result.worst, media)}`;
 }
 
-async function worstMisses(worst: Drawn['result']['worst'], media: readonly string[]): Promise<string> {
+async function worstMisses(worst: EvaluatedDataset['result']['worst'], media: readonly string[]): Promise<string> {
   if (worst.length === 0) return '';
   const pictures = await Promise.all(
     worst.map(async ({ index, id, mos, score, error }) => {

@@ -3,10 +3,10 @@ import { decimal, markdownTable, signed, withInterval } from '../../report/text.
 import { RESAMPLED } from '../../scoring/statistics/bootstrap.js';
 import type { MetricsOptions } from '../../scoring/statistics/metrics.js';
 import { compareModels, type Comparison } from '../../scoring/statistics/significance.js';
-import { assess, rowsOf, type Assessment, type Rule } from './measure.js';
+import { measurePredictions, scoredRows, type DatasetMeasures, type Rule } from './measure.js';
 import { NO_LEVEL, readPredictions, type PredictionTable } from './predictions.js';
 
-export interface FileEvaluation extends Assessment {
+export interface FileEvaluation extends DatasetMeasures {
   readonly file: string;
   readonly model: string;
   readonly untrained: boolean;
@@ -29,7 +29,7 @@ export async function evaluatePredictions(file: string, options: FileOptions = {
     model: model.id,
     untrained: model.untrained,
     score_version,
-    ...assess(table, rowsOf(table, options.rule ?? 'levels'), options),
+    ...measurePredictions(table, scoredRows(table, options.rule ?? 'levels'), options),
   };
 }
 
@@ -53,7 +53,7 @@ export async function comparePredictions(
   const rule = options.rule ?? 'levels';
   const both = Array.from(a.state.keys()).filter((i) => a.state[i] === 1 && b.state[i] === 1);
   const pick = (table: PredictionTable): Float64Array => {
-    const rows = rowsOf(table, rule);
+    const rows = scoredRows(table, rule);
     const place = new Map(Array.from(rows.index, (row, k) => [row, k]));
     return Float64Array.from(both, (i) => rows.scores[place.get(i)!]!);
   };

@@ -1,5 +1,5 @@
 import { decimal, markdownTable, signed, withInterval } from '../../report/text.js';
-import type { DatasetResult, EvaluateResult } from './evaluate.js';
+import type { DatasetResult, EvaluateResult } from './result.js';
 
 /** The one table of an evaluation, as texts: for the terminal, Markdown and HTML. */
 export function metricsTable(datasets: readonly DatasetResult[]): { head: string[]; rows: string[][] } {

@@ -1,8 +1,7 @@
-import { confusion } from '../../scoring/statistics/confusion.js';
+import { computeMetrics, confusion, type Metrics, type MetricsOptions } from '../../scoring/statistics/metrics.js';
 import { LEVELS } from '../../scoring/levels.js';
 import { logisticAt } from '../../scoring/statistics/logistic.js';
-import { computeMetrics, type Metrics, type MetricsOptions } from '../../scoring/statistics/metrics.js';
-import { twoWordScore } from '../../scoring/word-pair.js';
+import { wordPairScore } from '../../scoring/word-pair.js';
 import { NO_LEVEL, type PredictionFailure, type PredictionTable } from './predictions.js';
 
 /** How the scores of a table are made of its rows. */
@@ -26,7 +25,7 @@ export interface Miss {
 }
 
 /** What one predictions file says. Serialised as it is. */
-export interface Assessment {
+export interface DatasetMeasures {
   readonly dataset: string;
   /** Records there are; `metrics.n` of them have a prediction. */
   readonly records: number;
@@ -41,7 +40,7 @@ export interface Assessment {
   readonly worst: readonly Miss[];
 }
 
-export function rowsOf(table: PredictionTable, rule: Rule): Rows {
+export function scoredRows(table: PredictionTable, rule: Rule): Rows {
   const index = table.state.reduce<number[]>((found, state, i) => (state === 1 ? (found.push(i), found) : found), []);
   const [scores, mos] = [new Float64Array(index.length), new Float64Array(index.length)];
   const width = LEVELS.length;
@@ -50,14 +49,19 @@ export function rowsOf(table: PredictionTable, rule: Rule): Rows {
     scores[k] =
       rule === 'levels'
         ? table.scores[row]!
-        : twoWordScore(table.logits[row * width + good]!, table.logits[row * width + poor]!);
+        : wordPairScore(table.logits[row * width + good]!, table.logits[row * width + poor]!);
     mos[k] = table.mos[row]!;
   });
   return { index: Uint32Array.from(index), scores, mos };
 }
 
 /** Metrics, levels and worst misses of some rows; `scores` may be those of an ensemble in place of the model's own. */
-export function assess(table: PredictionTable, rows: Rows, options: MetricsOptions = {}, worst = 12): Assessment {
+export function measurePredictions(
+  table: PredictionTable,
+  rows: Rows,
+  options: MetricsOptions = {},
+  worst = 12,
+): DatasetMeasures {
   const { index, scores, mos } = rows;
   const n = index.length;
   const [predicted, actual] = [new Uint8Array(n), new Uint8Array(n)];

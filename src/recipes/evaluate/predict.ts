@@ -1,8 +1,9 @@
 import type { DatasetRecord } from '../../../bridge/protocol/record.js';
 import { QalignError } from '../../base/errors.js';
 import { LEVELS, type Level } from '../../scoring/levels.js';
-import { isFailure, type Preprocessing } from '../../api/result.js';
-import type { Scorer, ScoreSource } from '../score/score.js';
+import { isFailure } from '../../api/result.js';
+import { describePreprocessing } from '../../media/preprocessing.js';
+import type { Scorer, ScoreSource } from '../score/scorer.js';
 import { openPredictions, type PredictionFailure, type PredictionHeader } from './predictions.js';
 import type { RecordSet } from './records.js';
 
@@ -78,14 +79,6 @@ export async function predict(
 
 function headerOf(scorer: Scorer, set: RecordSet): PredictionHeader {
   const { id, revision, weights_sha256, precision, image_size } = scorer.model;
-  const preprocessing: Preprocessing = {
-    size: image_size,
-    pad: [122, 116, 104],
-    resize: 'pillow-bicubic',
-    auto_orient: false,
-    fps: null,
-    max_frames: null,
-  };
   return {
     format: 'qalign-predictions/1',
     dataset: set.name,
@@ -93,7 +86,7 @@ function headerOf(scorer: Scorer, set: RecordSet): PredictionHeader {
     n: set.records.length,
     model: { id, revision, weights_sha256, precision, untrained: scorer.choice.untrained },
     prompt: { name: scorer.prompt.name, text: scorer.prompt.text },
-    preprocessing,
+    preprocessing: describePreprocessing(image_size),
     score_version: scorer.scoreVersion,
   };
 }

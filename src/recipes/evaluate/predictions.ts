@@ -5,6 +5,8 @@ import { dirname } from 'node:path';
 import Type, { type Static } from 'typebox';
 import { problemWith } from '../../../bridge/validate.js';
 import { QalignError } from '../../base/errors.js';
+import { wholeLines } from '../../base/files/lines.js';
+import { guardWrite } from '../../base/files/unwritable.js';
 import { LEVELS } from '../../scoring/levels.js';
 import { PreprocessingSchema } from '../../api/result.js';
 
@@ -138,29 +140,20 @@ export async function readPredictions(path: string): Promise<PredictionTable> {
 }
 
 async function readUpToTear(path: string): Promise<{ table: PredictionTable | undefined; end: number }> {
-  let rest = Buffer.alloc(0);
-  let end = 0;
-  let number = 0;
+  let last = 0;
   let table: PredictionTable | undefined;
-  for await (const chunk of streamOf(path)) {
-    const bytes = rest.length === 0 ? chunk : Buffer.concat([rest, chunk]);
-    const last = bytes.lastIndexOf(0x0a) + 1;
-    rest = Buffer.from(bytes.subarray(last));
-    if (last === 0) continue;
-    end += last;
-    for (const text of bytes.toString('utf8', 0, last - 1).split('\n')) {
-      number += 1;
-      const line = unsealed(text);
-      const problem = line === undefined ? 'fails its checksum' : table === undefined ? undefined : fill(table, line);
-      if (line === undefined || problem !== undefined)
-        throw new QalignError(
-          'PREDICTIONS_DAMAGED',
-          `Line ${number} of ${path} ${problem}; remove that line to have it predicted again, or name another --out.`,
-        );
-      table ??= emptyTable(path, line);
-    }
+  for await (const { number, text, end } of wholeLines(streamOf(path))) {
+    last = end;
+    const line = unsealed(text);
+    const problem = line === undefined ? 'fails its checksum' : table === undefined ? undefined : fill(table, line);
+    if (line === undefined || problem !== undefined)
+      throw new QalignError(
+        'PREDICTIONS_DAMAGED',
+        `Line ${number} of ${path} ${problem}; remove that line to have it predicted again, or name another --out.`,
+      );
+    table ??= emptyTable(path, line);
   }
-  return { table, end };
+  return { table, end: last };
 }
 
 async function* streamOf(path: string): AsyncGenerator<Buffer, void, undefined> {
@@ -274,15 +267,9 @@ function requireSame(path: string, found: PredictionHeader, wanted: PredictionHe
     );
 }
 
-async function guard<T>(path: string, work: () => Promise<T>): Promise<T> {
-  try {
-    return await work();
-  } catch (cause) {
-    if (cause instanceof QalignError) throw cause;
-    throw new QalignError(
-      'OUTPUT_UNWRITABLE',
-      `${path} cannot be written (${(cause as Error).message}); what was written before stays, and the same command continues it.`,
-      { cause },
-    );
-  }
-}
+const guard = <T>(path: string, work: () => Promise<T>): Promise<T> =>
+  guardWrite(
+    work,
+    ({ message }) =>
+      `${path} cannot be written (${message}); what was written before stays, and the same command continues it.`,
+  );

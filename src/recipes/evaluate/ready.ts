@@ -1,12 +1,12 @@
 import { existsSync, readdirSync } from 'node:fs';
 import { stat } from 'node:fs/promises';
-import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { loadDatasetSpec } from '../../config/datasets.js';
 import type { EvaluateRecipe } from '../../config/evaluate.js';
 import type { DeepReadonly } from '../../config/load.js';
 import { chooseModel, type ModelChoice } from '../../config/models.js';
 import { QalignError } from '../../base/errors.js';
+import { modelCacheDir } from '../../base/files/cache-dir.js';
 import { TEST_SETS } from './paper-figures.js';
 import { readRecordSet, type RecordSet } from './records.js';
 
@@ -94,12 +94,8 @@ const nameOf = (choice: ModelChoice, place: string): string => (place === choice
 /** A directory, or a hub id with a snapshot in the hub's cache. */
 function isHere(place: string): boolean {
   if (existsSync(place)) return true;
-  const env = process.env;
-  const hub =
-    env['HF_HUB_CACHE'] ??
-    join(env['HF_HOME'] ?? join(env['XDG_CACHE_HOME'] ?? join(homedir(), '.cache'), 'huggingface'), 'hub');
   try {
-    return readdirSync(join(hub, `models--${place.replaceAll('/', '--')}`, 'snapshots')).length > 0;
+    return readdirSync(join(modelCacheDir(), `models--${place.replaceAll('/', '--')}`, 'snapshots')).length > 0;
   } catch {
     return false;
   }

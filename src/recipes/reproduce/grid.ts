@@ -5,9 +5,10 @@ import { checkConfig } from '../../config/load.js';
 import { chooseModel, DEFAULT_MODEL, supports } from '../../config/models.js';
 import { runsRoot } from '../../runs/run-directory.js';
 import { escape } from '../../report/page.js';
-import { setsAtHand } from './local-data.js';
-import { evaluateDrawn, type Drawn, type EvaluateResult } from '../evaluate/evaluate.js';
-import { section } from '../evaluate/evaluation-page.js';
+import { localDatasets } from './local-data.js';
+import { evaluateRecords } from '../evaluate/evaluate.js';
+import type { EvaluatedDataset, EvaluateResult } from '../evaluate/result.js';
+import { datasetSection } from '../evaluate/evaluation-page.js';
 import { modelSentence } from '../evaluate/markdown.js';
 import { howToConvert, missingModel, type Missing } from '../evaluate/ready.js';
 import { readRecordSet, type RecordSet } from '../evaluate/records.js';
@@ -19,15 +20,15 @@ import {
   type PaperFigure,
   type PaperModel,
 } from '../evaluate/paper-figures.js';
-import type { ReproducedRow, ReproducedTable, ReproduceOptions } from './index.js';
+import type { GridName, ReproducedRow, ReproducedTable, ReproduceOptions } from './table.js';
 
 /** A table of checkpoints against test sets. */
 interface Grid {
   readonly title: string;
   readonly models: readonly PaperModel[];
   readonly tests: readonly string[];
-  /** Evaluate the pictures at hand too: the tables that must run on any machine. */
-  readonly atHand: boolean;
+  /** Evaluate the pictures of this machine too: the tables that must run anywhere. */
+  readonly localData: boolean;
 }
 
 const { koniq, spaq, kadid, koniqSpaq, iqa, iqaVqa, iqaIaa, vqaIaa, iaa, vqa, oneAlign } = PAPER_MODELS;
@@ -39,24 +40,23 @@ export const GRIDS = {
     title: 'Table 3: IQA, trained on one data set',
     models: [koniq, spaq, kadid],
     tests: IQA_TESTS,
-    atHand: false,
+    localData: false,
   },
   table4: {
     title: 'Table 4: IQA, trained on mixed data sets',
     models: [koniqSpaq, iqa],
     tests: IQA_TESTS,
-    atHand: false,
+    localData: false,
   },
-  table5: { title: 'Table 5: VQA', models: [vqa], tests: VQA_TESTS, atHand: false },
-  table6: { title: 'Table 6: IAA', models: [iaa], tests: ['ava'], atHand: false },
+  table5: { title: 'Table 5: VQA', models: [vqa], tests: VQA_TESTS, localData: false },
+  table6: { title: 'Table 6: IAA', models: [iaa], tests: ['ava'], localData: false },
   table7: {
     title: 'Table 7: one model for IQA, IAA and VQA',
     models: [iqa, iaa, vqa, iqaVqa, iqaIaa, vqaIaa, oneAlign],
     tests: [...IQA_TESTS, 'ava', ...VQA_TESTS],
-    atHand: true,
+    localData: true,
   },
-} as const satisfies Record<string, Grid>;
-export type GridName = keyof typeof GRIDS;
+} as const satisfies Record<GridName, Grid>;
 
 /** What of a grid is not on this machine. */
 export async function planGrid(name: GridName, options: ReproduceOptions): Promise<Missing[]> {
@@ -82,11 +82,11 @@ export async function reproduceGrid(name: GridName, options: ReproduceOptions): 
     if (records !== undefined)
       sets.set(test, await readRecordSet({ name: test, records, root: null, split: null, role: 'test', paper: null }));
   }
-  const hand = grid.atHand ? await setsAtHand(options, out, options.signal) : { sets: [], notes: [] };
+  const local = grid.localData ? await localDatasets(options, out, options.signal) : { sets: [], notes: [] };
   const rows: ReproducedRow[] = [];
   const notes: string[] = [];
   const sections: string[] = [];
-  const all = [...sets.values(), ...hand.sets];
+  const all = [...sets.values(), ...local.sets];
   const run = async (label: string, model: string, figures: Readonly<Record<string, PaperFigure>>): Promise<void> => {
     const choice = await chooseModel({ model });
     const able = all.filter(({ records }) => records.every(({ task, kind }) => supports(choice, task, kind)));
@@ -98,11 +98,11 @@ export async function reproduceGrid(name: GridName, options: ReproduceOptions): 
           .join(', ')}, so they are left out.`,
       );
     if (able.length === 0) return;
-    const { result, drawn } = await evaluateOne(label, model, able, out, options);
+    const { result, datasets } = await evaluateOne(label, model, able, out, options);
     notes.push(`${label}: ${modelSentence(result)}`);
-    for (const one of drawn) {
+    for (const one of datasets) {
       rows.push(rowOf(label, one, figures[one.result.dataset]));
-      sections.push((await section(one)).replace('<h2>', `<h2>${escape(label)}: `));
+      sections.push((await datasetSection(one)).replace('<h2>', `<h2>${escape(label)}: `));
     }
   };
   for (const model of grid.models) {
@@ -136,7 +136,7 @@ export async function reproduceGrid(name: GridName, options: ReproduceOptions): 
   if (all.length === 0)
     notes.push('None of the test sets is on this machine, so only the figures of the paper are shown.');
   notes.push(
-    ...hand.notes,
+    ...local.notes,
     `The paper's figures: ${FIGURES_FROM}. Differences are ours less the paper's; in brackets 95 % intervals by source image.`,
   );
   return { title: grid.title, rows, notes, sections };
@@ -148,14 +148,14 @@ async function evaluateOne(
   sets: readonly RecordSet[],
   out: string,
   options: ReproduceOptions,
-): Promise<{ result: EvaluateResult; drawn: readonly Drawn[] }> {
+): Promise<{ result: EvaluateResult; datasets: readonly EvaluatedDataset[] }> {
   const name = label
     .replaceAll(/[^A-Za-z0-9.]+/g, '-')
     .replaceAll(/^-|-$/g, '')
     .toLowerCase();
   const data = sets.map((set) => ({ name: set.name, records: set.file }));
   const recipe = checkConfig(EvaluateRecipe, { name, model, device: options.device ?? 'auto', data }, label);
-  return evaluateDrawn(recipe, sets, {
+  return evaluateRecords(recipe, sets, {
     out: join(out, name),
     signal: options.signal,
     log: options.log,
@@ -171,7 +171,7 @@ const blank = { srcc: null, 'srcc 95 %': null, plcc: null, 'plcc 95 %': null, 'p
 
 function rowOf(
   label: string,
-  { result: { dataset, records, metrics } }: Drawn,
+  { result: { dataset, records, metrics } }: EvaluatedDataset,
   figure: PaperFigure | undefined,
 ): ReproducedRow {
   const { srcc, plcc, plcc_logistic, krcc, intervals } = metrics;

@@ -1,37 +1,7 @@
 import { hint } from '../../base/suggest.js';
 import { QalignError } from '../../base/errors.js';
-import type { Logger } from '../../base/logger.js';
 import type { Missing } from '../evaluate/ready.js';
-import type { GridName } from './grid.js';
-
-/** What a table may need. Each table says which of it. */
-export interface ReproduceOptions {
-  /** Folder of published label files. */
-  readonly labels?: string | undefined;
-  /** Folder of records, `<dataset>/<split>.jsonl`. */
-  readonly data?: string | undefined;
-  readonly model?: string | undefined;
-  readonly device?: string | undefined;
-  /** Folder of pictures and clips at hand, for machines without the data sets of the paper. */
-  readonly media?: string | undefined;
-  /** Where predictions and reports go; `reproduced/<table>` by default. */
-  readonly out?: string | undefined;
-  readonly log?: Logger | undefined;
-  readonly signal?: AbortSignal | undefined;
-  readonly onProgress?: ((message: string) => void) | undefined;
-}
-
-export type ReproducedRow = Readonly<Record<string, string | number | null>>;
-
-/** Our figures beside the published ones: `srcc` and `paper_srcc`. */
-export interface ReproducedTable {
-  readonly title: string;
-  readonly rows: readonly ReproducedRow[];
-  /** What a reader must know: rows that could not be computed and why, parts of a set. */
-  readonly notes: readonly string[];
-  /** Plots and pictures for the HTML page. */
-  readonly sections?: readonly string[];
-}
+import type { GridName, ReproducedTable, ReproduceOptions } from './table.js';
 
 export interface TableEntry {
   readonly summary: string;
@@ -43,7 +13,7 @@ export interface TableEntry {
 }
 
 /**
- * The tables of the paper that can be made here, in its order. A new one: a file `reproduce-<table>.ts` and a row here.
+ * The tables of the paper that can be made here, in its order. A new one is a file `<table>.ts` and a row here.
  */
 export const TABLES: Readonly<Record<string, TableEntry>> = {
   table1: {

@@ -13,7 +13,7 @@ import { convertDataset } from '../data/convert.js';
 import { readRecordSet, recordSet, type RecordSet } from '../evaluate/records.js';
 
 /** Record sets made of the pictures on this machine, for machines without the data sets of the paper. */
-export interface AtHand {
+export interface LocalDatasets {
   readonly sets: readonly RecordSet[];
   /** What each of them is, in sentences. */
   readonly notes: readonly string[];
@@ -31,22 +31,22 @@ const STEPS = 3;
  * samples).
  * @param out where the series is written
  */
-export async function setsAtHand(
+export async function localDatasets(
   { media, data }: { media?: string | undefined; data?: string | undefined },
   out: string,
   signal?: AbortSignal,
-): Promise<AtHand> {
+): Promise<LocalDatasets> {
   if (media !== undefined && !existsSync(media))
     throw new QalignError('MEDIA_NOT_FOUND', `There is no folder ${media}; name one with pictures (--media).`);
   const found = [
-    (await heldOutRecords(data ?? 'data')) ?? (media === undefined ? undefined : await biq2021(media)),
+    (await biq2021HeldOut(data ?? 'data')) ?? (media === undefined ? undefined : await biq2021(media)),
     media === undefined ? undefined : await konvidClips(media),
     await series(media, out, signal),
   ].filter((one) => one !== undefined);
   return { sets: found.map(({ set }) => set), notes: found.map(({ note }) => note) };
 }
 
-interface Found {
+interface LocalDataset {
   readonly set: RecordSet;
   readonly note: string;
 }
@@ -55,7 +55,7 @@ interface Found {
  * What configs/train/nano.yaml keeps from training is told by the label file alone: its split is seeded
  * (configs/models/nano/README.md).
  */
-async function biq2021(media: string): Promise<Found | undefined> {
+async function biq2021(media: string): Promise<LocalDataset | undefined> {
   const folder = join(media, 'biq2021');
   const labels = join(folder, 'train_3000.csv');
   if (!existsSync(labels)) return undefined;
@@ -87,7 +87,7 @@ async function biq2021(media: string): Promise<Found | undefined> {
 }
 
 /** The pictures that the recipe of the embedded model kept from its training. */
-async function heldOutRecords(data: string): Promise<Found | undefined> {
+async function biq2021HeldOut(data: string): Promise<LocalDataset | undefined> {
   const file = join(data, 'biq2021', 'dev.jsonl');
   if (!existsSync(file)) return undefined;
   const set = await readRecordSet({
@@ -106,7 +106,7 @@ async function heldOutRecords(data: string): Promise<Found | undefined> {
     : undefined;
 }
 
-async function konvidClips(media: string): Promise<Found | undefined> {
+async function konvidClips(media: string): Promise<LocalDataset | undefined> {
   const labels = join(media, 'videos', 'labels.csv');
   if (!existsSync(labels)) return undefined;
   const rows = (await readCsv(labels)).filter(
@@ -136,7 +136,7 @@ async function konvidClips(media: string): Promise<Found | undefined> {
  * Every kind of distortion in rising strength: the number that stands for the MOS is 5 − 4 · strength, nobody's
  * opinion.
  */
-async function series(media: string | undefined, out: string, signal: AbortSignal | undefined): Promise<Found> {
+async function series(media: string | undefined, out: string, signal: AbortSignal | undefined): Promise<LocalDataset> {
   const sources = sourcePictures(media);
   const folder = join(out, 'series');
   const records: DatasetRecord[] = [];

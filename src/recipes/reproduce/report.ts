@@ -1,8 +1,8 @@
 import { join } from 'node:path';
-import { writeWhole } from '../evaluate/evaluate.js';
+import { writeWhole } from '../../base/files/whole-file.js';
 import type { Missing } from '../evaluate/ready.js';
 import { provenance } from '../../base/provenance.js';
-import type { ReproducedTable } from './index.js';
+import type { ReproducedTable } from './table.js';
 import { escape, page, table as htmlTable } from '../../report/page.js';
 import { decimal, markdownTable } from '../../report/text.js';
 

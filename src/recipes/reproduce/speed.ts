@@ -7,14 +7,15 @@ import { packageRoot } from '../../base/package-root.js';
 import { figure } from '../../report/page.js';
 import { lines } from '../../report/plots.js';
 import { benchScore } from '../bench/score.js';
+import { median } from '../../scoring/statistics/descriptive.js';
 import { isFailure } from '../../api/result.js';
 import { createScorer } from '../score/create-scorer.js';
-import type { ScoreSource } from '../score/score.js';
-import type { ReproducedTable, ReproduceOptions } from './index.js';
+import type { ReproducedTable, ReproduceOptions } from './table.js';
+import type { ScoreSource } from '../score/scorer.js';
 
 /**
- * Published for one RTX 3090 (docs/facts.md): 101 ms at batch 1 and 22.94 pictures a second at batch 64; clips of 5 s
- * 236 ms, of 12 s 514 ms.
+ * Published for one RTX 3090 (docs/facts.md#published-figures): 101 ms at batch 1 and 22.94 pictures a second at batch
+ * 64; clips of 5 s 236 ms, of 12 s 514 ms.
  */
 const PAPER_IMAGES: Readonly<Record<number, { latency_ms?: number; images_per_second?: number }>> = {
   1: { latency_ms: 101 },
@@ -115,7 +116,7 @@ export async function table10(options: ReproduceOptions): Promise<ReproducedTabl
       frames = outcome.frames ?? 0;
       if (i > 0) times.push(performance.now() - started); // the first is not counted
     }
-    const ms = times.sort((a, b) => a - b)[Math.floor(times.length / 2)]!;
+    const ms = median(times)!;
     rows.push({
       'clip (s)': seconds,
       frames,

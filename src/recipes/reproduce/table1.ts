@@ -9,7 +9,7 @@ import { renderPrompt } from '../../prompts/render.js';
 import { table as htmlTable } from '../../report/page.js';
 import { generateAnswers } from '../score/generate.js';
 import { missingModel, type Missing } from '../evaluate/ready.js';
-import type { ReproducedTable, ReproduceOptions } from './index.js';
+import type { ReproducedTable, ReproduceOptions } from './table.js';
 
 const MOST_PICTURES = 50;
 const MOST_TOKENS = 48;

@@ -10,7 +10,7 @@ import { decimal } from '../../report/text.js';
 import { LEVELS, LEVEL_VALUES } from '../../scoring/levels.js';
 import { isFailure, type ScoreResult } from '../../api/result.js';
 import { createScorer } from '../score/create-scorer.js';
-import type { ReproducedRow, ReproducedTable, ReproduceOptions } from './index.js';
+import type { ReproducedRow, ReproducedTable, ReproduceOptions } from './table.js';
 
 const PICTURES = 6;
 

@@ -3,7 +3,7 @@ import { convertRatings } from '../../datasets/convert.js';
 import { QalignError } from '../../base/errors.js';
 import { openSource, planConversion } from '../data/source.js';
 import { difference } from '../evaluate/paper-figures.js';
-import type { ReproducedRow, ReproducedTable, ReproduceOptions } from './index.js';
+import type { ReproducedRow, ReproducedTable, ReproduceOptions } from './table.js';
 
 /**
  * Q-Align (arXiv 2312.17090), Table 2: SRCC and PLCC between the levels, as the numbers 5 … 1, and the MOS, on the

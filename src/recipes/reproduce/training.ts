@@ -10,13 +10,15 @@ import { figure } from '../../report/page.js';
 import { lines, scatter } from '../../report/plots.js';
 import { LEVELS } from '../../scoring/levels.js';
 import { computeMetrics } from '../../scoring/statistics/metrics.js';
-import { setsAtHand } from './local-data.js';
-import { evaluateDrawn, writeWhole, type Drawn } from '../evaluate/evaluate.js';
+import { localDatasets } from './local-data.js';
+import { writeWhole } from '../../base/files/whole-file.js';
+import { evaluateRecords } from '../evaluate/evaluate.js';
+import type { EvaluatedDataset } from '../evaluate/result.js';
 import { missingModel, type Missing } from '../evaluate/ready.js';
 import { recordSet, type RecordSet } from '../evaluate/records.js';
 import { generateAnswers } from '../score/generate.js';
 import { difference, PAPER_LEVELS_AGAINST_SCORES } from '../evaluate/paper-figures.js';
-import type { ReproducedRow, ReproducedTable, ReproduceOptions } from './index.js';
+import type { ReproducedRow, ReproducedTable, ReproduceOptions } from './table.js';
 import { train, type TrainResult } from '../train/train.js';
 
 /**
@@ -105,7 +107,7 @@ export async function table11(options: ReproduceOptions): Promise<ReproducedTabl
   const levels = await run(setting, 'levels', training.file, {}, options);
   const { rows: predicted, table } = (
     await evaluateOn(setting, 'levels', join(levels.folder, 'model'), join(levels.folder, 'evaluation'), options)
-  ).named;
+  ).predictions;
   const hard = Float64Array.from(predicted.index, (row) => LEVELS.length - table.level[row]!);
   const numbers = await writeRecords(join(setting.out, 'records', 'train-scores.jsonl'), training, (record) => ({
     ...record,
@@ -216,7 +218,7 @@ async function prepare(options: ReproduceOptions, table: string): Promise<Settin
       `${model} is not in a folder here, and the experiments of ${table} train from one; name a folder with --model, or leave it out for the small model.`,
     );
   const out = resolve(options.out ?? join('reproduced', table));
-  const { sets } = await setsAtHand({ media: options.media }, out, options.signal);
+  const { sets } = await localDatasets({ media: options.media }, out, options.signal);
   const all = sets.find(({ name }) => name === 'series')!;
   const groups = [...new Set(all.records.map(({ group }) => group))];
   const held = new Set(groups.length < 3 ? groups : groups.slice(-Math.ceil(groups.length / 3)));
@@ -246,20 +248,20 @@ async function evaluateOn(
   model: string,
   out: string,
   options: ReproduceOptions,
-): Promise<Drawn> {
+): Promise<EvaluatedDataset> {
   const recipe = checkConfig(
     EvaluateRecipe,
     { name, model, prompt: 'default', device: 'cpu', data: [{ name: test.name, records: test.file }] },
     'the recipe',
   );
-  const { drawn } = await evaluateDrawn(recipe, [test], {
+  const { datasets } = await evaluateRecords(recipe, [test], {
     out,
     signal: options.signal,
     log: options.log,
     onEvent: (event) =>
       event.event === 'predicting' ? options.onProgress?.(`${name}: ${event.done} of ${event.total}`) : undefined,
   });
-  return drawn[0]!;
+  return datasets[0]!;
 }
 
 async function writeRecords(

@@ -4,6 +4,7 @@ import { HeadKeys, type WorkerKeys } from '../../../bridge/keys.js';
 import { makeKeyPair } from '../../../bridge/transport.js';
 import { problemWith } from '../../../bridge/validate.js';
 import { QalignError } from '../../base/errors.js';
+import { guardWrite } from '../../base/files/unwritable.js';
 
 export interface KeyFiles {
   /** For this side: `--bridge-keys`. */
@@ -24,17 +25,12 @@ export async function writeBridgeKeys(folder: string, workers: number): Promise<
     { ...pair, server_key: head.public_key },
   ]);
   const own: HeadKeys = { ...head, allowed_keys: pairs.map(({ public_key }) => public_key) };
-  try {
+  const write = async (): Promise<void> => {
     await mkdir(folder, { recursive: true, mode: 0o700 });
     for (const [path, keys] of [[join(folder, 'head.json'), own] as const, ...files])
       await writeFile(path, `${JSON.stringify(keys, null, 2)}\n`, { mode: 0o600, flag: 'wx' });
-  } catch (error) {
-    throw new QalignError(
-      'OUTPUT_UNWRITABLE',
-      `The keys cannot be written to ${folder} (${(error as NodeJS.ErrnoException).code}); name a new folder.`,
-      { cause: error },
-    );
-  }
+  };
+  await guardWrite(write, ({ code }) => `The keys cannot be written to ${folder} (${code}); name a new folder.`);
   return { head: join(folder, 'head.json'), workers: files.map(([path]) => path) };
 }
 

@@ -1,7 +1,9 @@
-import { openBridge } from '../../../bridge/client.js';
+import type { WorkerLink } from '../../../bridge/client.js';
 import type { GenerateResult } from '../../../bridge/protocol/generate.js';
 import { chooseModel, type ModelChoice } from '../../config/models.js';
 import { ensurePython } from '../../engine/python/environment.js';
+import { loadModelParams } from '../../engine/load-model.js';
+import { withWorker } from '../../engine/with-worker.js';
 import { QalignError } from '../../base/errors.js';
 import type { Logger } from '../../base/logger.js';
 import { prepareImage } from '../../media/image.js';
@@ -42,49 +44,48 @@ export async function generateAnswers(
   const choice = await chooseModel(options);
   const python = await ensurePython(shared);
   const [device = 'cpu'] = await resolveDevices(options.device ?? 'auto', python, signal);
-  const bridge = await openBridge();
-  try {
-    const worker = await bridge.startWorker({ python, device, ...(signal === undefined ? {} : { signal }) });
-    const asked = {
-      model: choice.model,
-      device: worker.device,
-      precision: options.precision ?? 'auto',
-      offline: options.offline ?? false,
+  return withWorker({ python, device, signal }, async (worker) => ({
+    ...(await answersOf(worker, choice, pictures, prompt, options)),
+    choice,
+    device: worker.device,
+  }));
+}
+
+/** Loads the model on a worker and asks it about one picture after the other. */
+export async function answersOf(
+  worker: Pick<WorkerLink, 'device' | 'request'>,
+  choice: ModelChoice,
+  pictures: readonly string[],
+  prompt: string,
+  { precision, offline, maxNewTokens = 64, onProgress, signal }: GenerateOptions,
+): Promise<{ answers: GeneratedAnswer[]; precision: string }> {
+  const cancel = signal === undefined ? {} : { signal };
+  const wanted = loadModelParams({ ...choice, device: worker.device, precision, offline });
+  const { model } = await worker.request('load_model', wanted, cancel);
+  const size = model.image_size;
+  const answers: GeneratedAnswer[] = [];
+  for (const [number, picture] of pictures.entries()) {
+    const { data } = await prepareImage(picture, { size });
+    const params = {
+      items: [{ id: String(number), visuals: [{ frames: 1 }], prompts: [prompt] }],
+      max_new_tokens: maxNewTokens,
+      buffers: [{ dtype: 'uint8' as const, shape: [1, size, size, 3] }],
     };
-    const { model } = await worker.request(
-      'load_model',
-      {
-        ...asked,
-        ...(choice.base === undefined ? {} : { base: choice.base }),
-        ...(choice.revision === undefined ? {} : { revision: choice.revision }),
-      },
-      signal === undefined ? {} : { signal },
-    );
-    const size = model.image_size;
-    const answers: GeneratedAnswer[] = [];
-    for (const [number, picture] of pictures.entries()) {
-      const { data } = await prepareImage(picture, { size });
-      const params = {
-        items: [{ id: String(number), visuals: [{ frames: 1 }], prompts: [prompt] }],
-        max_new_tokens: options.maxNewTokens ?? 64,
-        buffers: [{ dtype: 'uint8' as const, shape: [1, size, size, 3] }],
-      };
-      const { items }: GenerateResult = await worker.request('generate', params, {
-        ...(signal === undefined ? {} : { signal }),
-        buffers: [data],
-      });
-      const [item] = items;
-      const said = item?.prompts?.[0];
-      if (said === undefined)
-        throw new QalignError(
-          item?.error?.code ?? 'WORKER_INTERNAL',
-          item?.error?.message ?? `The worker said nothing of ${picture}.`,
-        );
-      answers.push({ picture, ...said });
-      options.onProgress?.(number + 1, pictures.length);
-    }
-    return { answers, choice, precision: model.precision, device: worker.device };
-  } finally {
-    await bridge.close();
+    const { items } = await worker.request('generate', params, { ...cancel, buffers: [data] });
+    answers.push({ picture, ...requireAnswer(items[0], picture) });
+    onProgress?.(number + 1, pictures.length);
   }
+  return { answers, precision: model.precision };
+}
+
+function requireAnswer(
+  item: GenerateResult['items'][number] | undefined,
+  picture: string,
+): Omit<GeneratedAnswer, 'picture'> {
+  const answer = item?.prompts?.[0];
+  if (answer !== undefined) return answer;
+  throw new QalignError(
+    item?.error?.code ?? 'WORKER_INTERNAL',
+    item?.error?.message ?? `The worker returned no answer for ${picture}.`,
+  );
 }

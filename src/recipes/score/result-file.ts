@@ -1,5 +1,7 @@
-import { open, rename, rm, stat, truncate, type FileHandle } from 'node:fs/promises';
+import { open, stat, truncate, type FileHandle } from 'node:fs/promises';
 import { QalignError } from '../../base/errors.js';
+import { guardWrite } from '../../base/files/unwritable.js';
+import { openWhole } from '../../base/files/whole-file.js';
 import type { Task } from '../../prompts/conversation.js';
 import { csvLine, CSV_HEADER } from './result-csv.js';
 import { scanResults } from './result-scan.js';
@@ -123,19 +125,14 @@ async function readDone(path: string, options: ResultFileOptions): Promise<{ don
 
 /** Failures are rare: only when there are some is the file copied, and put in place whole. */
 async function withoutFailures(path: string, format: 'jsonl' | 'csv'): Promise<void> {
-  const draft = `${path}.resume-${process.pid}`;
-  const file = await open(draft, 'w');
+  const file = await openWhole(path, { sentence: sentenceOf(path) });
   try {
     for await (const { text, line } of scanResults(path, format)) {
-      if (line?.failed !== true) await file.writeFile(`${text}\n`);
+      if (line?.failed !== true) await file.write(`${text}\n`);
     }
-    await file.datasync();
-    await file.close();
-    await rename(draft, path);
-  } catch (error) {
-    await file.close().catch(() => {});
-    await rm(draft, { force: true });
-    throw error;
+    await file.commit();
+  } finally {
+    await file.discard();
   }
 }
 
@@ -143,32 +140,24 @@ async function withoutFailures(path: string, format: 'jsonl' | 'csv'): Promise<v
 export async function openJsonFile(
   path: string,
 ): Promise<Pick<ResultFile, 'write' | 'close'> & { discard(): Promise<void> }> {
-  const draft = `${path}.writing-${process.pid}`;
-  const file = await guard(path, () => open(draft, 'w'));
+  const file = await openWhole(path, { makeFolder: false, sentence: sentenceOf(path) });
   let count = 0;
-  const discard = async (): Promise<void> => {
-    await file.close().catch(() => {});
-    await rm(draft, { force: true });
-  };
   return {
     async write(outcomes) {
       for (const outcome of outcomes) {
-        await append(path, file, `${count === 0 ? '[\n' : ',\n'}${JSON.stringify(outcome)}`);
+        await file.write(`${count === 0 ? '[\n' : ',\n'}${JSON.stringify(outcome)}`);
         count += 1;
       }
     },
     async close() {
       try {
-        await append(path, file, count === 0 ? '[]\n' : '\n]\n');
-        await guard(path, () => file.datasync());
-        await file.close();
-        await guard(path, () => rename(draft, path));
-      } catch (error) {
-        await discard();
-        throw error;
+        await file.write(count === 0 ? '[]\n' : '\n]\n');
+        await file.commit();
+      } finally {
+        await file.discard();
       }
     },
-    discard,
+    discard: () => file.discard(),
   };
 }
 
@@ -176,15 +165,9 @@ function keyOf(input: string, task: string): string {
   return `${task}\n${input}`;
 }
 
-async function guard<T>(path: string, work: () => Promise<T>): Promise<T> {
-  try {
-    return await work();
-  } catch (error) {
-    if (error instanceof QalignError) throw error;
-    throw new QalignError(
-      'OUTPUT_UNWRITABLE',
-      `${path} cannot be written (${(error as Error).message}); what was written before stays, and --resume continues it.`,
-      { cause: error },
-    );
-  }
-}
+const sentenceOf =
+  (path: string) =>
+  ({ message }: Error): string =>
+    `${path} cannot be written (${message}); what was written before stays, and --resume continues it.`;
+
+const guard = <T>(path: string, work: () => Promise<T>): Promise<T> => guardWrite(work, sentenceOf(path));

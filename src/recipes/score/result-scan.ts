@@ -1,6 +1,7 @@
 import { createReadStream } from 'node:fs';
 import { parse } from 'csv-parse/sync';
 import { QalignError } from '../../base/errors.js';
+import { wholeLines, type Line } from '../../base/files/lines.js';
 import { CSV_COLUMNS, CSV_HEADER } from './result-csv.js';
 
 /** What resuming needs to know of a line that was written. */
@@ -33,38 +34,33 @@ export async function* scanResults(
   format: 'jsonl' | 'csv',
 ): AsyncGenerator<ScannedLine, void, undefined> {
   let number = 0;
-  for await (const { start, end, text } of wholeLines(path, format === 'csv')) {
+  const foreign = (at: number): QalignError =>
+    new QalignError(
+      'RESUME_MISMATCH',
+      `Line ${at} of ${path} is not a result of qalign, so the file cannot be continued; name another --out or remove the file.`,
+    );
+  const lines = wholeLines(createReadStream(path), { tooLong: () => foreign(number + 1) });
+  for await (const { start, end, text } of format === 'csv' ? joinQuoted(lines) : lines) {
     number += 1;
     const line = format === 'csv' ? readCsv(text, number) : readJson(text);
-    if (line === undefined)
-      throw new QalignError(
-        'RESUME_MISMATCH',
-        `Line ${number} of ${path} is not a result of qalign, so the file cannot be continued; name another --out or remove the file.`,
-      );
+    if (line === undefined) throw foreign(number);
     yield { start, end, text, line: line === 'header' ? undefined : line };
   }
 }
 
-async function* wholeLines(
-  path: string,
-  quoted: boolean,
-): AsyncGenerator<{ start: number; end: number; text: string }, void, undefined> {
-  let rest = Buffer.alloc(0);
-  let offset = 0; // of rest[0] in the file
-  let from = 0; // searched up to here
-  let inQuotes = false;
-  for await (const chunk of createReadStream(path) as AsyncIterable<Buffer>) {
-    rest = rest.length === 0 ? Buffer.from(chunk) : Buffer.concat([rest, chunk]);
-    let lineStart = 0;
-    for (; from < rest.length; from += 1) {
-      if (quoted && rest[from] === 0x22) inQuotes = !inQuotes;
-      if (rest[from] !== 0x0a || inQuotes) continue;
-      yield { start: offset + lineStart, end: offset + from + 1, text: rest.toString('utf8', lineStart, from) };
-      lineStart = from + 1;
+/** A line end inside quotes belongs to its cell. */
+async function* joinQuoted(lines: AsyncIterable<Line>): AsyncGenerator<Omit<Line, 'number'>, void, undefined> {
+  let open: { start: number; texts: string[] } | undefined;
+  for await (const { start, end, text } of lines) {
+    const odd = text.split('"').length % 2 === 0;
+    if (open === undefined && !odd) yield { start, end, text };
+    else if (open === undefined) open = { start, texts: [text] };
+    else {
+      open.texts.push(text);
+      if (!odd) continue;
+      yield { start: open.start, end, text: open.texts.join('\n') };
+      open = undefined;
     }
-    rest = rest.subarray(lineStart);
-    offset += lineStart;
-    from = rest.length;
   }
 }
 

@@ -3,6 +3,8 @@ import type { BatchReport, EngineStats, ItemOptions } from '../../engine/index.j
 import type { ModelChoice } from '../../config/models.js';
 import type { Logger } from '../../base/logger.js';
 import type { MediaLimits } from '../../media/limits.js';
+import type { PrepareLoad } from '../../media/prepare-pool.js';
+import type { Preparer } from '../../media/preparer.js';
 import type { MediaSource } from '../../media/sources.js';
 import type { Task } from '../../prompts/conversation.js';
 import type { PromptTemplate } from '../../prompts/render.js';
@@ -33,49 +35,20 @@ export interface ScoringEngine {
   close(): Promise<void>;
 }
 
-/** uint8 RGB [frames, size, size, 3], row by row. */
-export interface Visual {
-  readonly frames: number;
-  readonly data: Uint8Array;
-  readonly warnings: readonly string[];
-}
+/** The part of a Preparer that scoring uses. */
+export type ScoringPreparer = Pick<Preparer, 'prepare' | 'close'> & Partial<Pick<Preparer, 'load'>>;
 
-export interface PrepareOptions {
-  readonly size: number;
-  readonly autoOrient: boolean;
-  readonly fps: number | undefined;
-  readonly maxFrames: number | undefined;
-  readonly limits: Partial<MediaLimits> | undefined;
-  readonly lane: Lane;
-  readonly signal: AbortSignal | undefined;
-}
-
-/** What preparing costs at the moment. */
-export interface PrepareLoad {
-  readonly threads: number;
-  readonly running: number;
-  readonly waiting: Readonly<Record<Lane, number>>;
-  /** Of one picture on one thread, a moving average; undefined before the first. */
-  readonly pictureMs: number | undefined;
-}
-
-export interface Preparer {
-  prepare(source: ScoreSource, options: PrepareOptions): Promise<Visual>;
-  load?(): PrepareLoad;
-  close(): Promise<void>;
-}
-
-/** What a scorer stands on; real ones come from `score-parts.ts`, tests bring their own. */
+/** What a scorer stands on; real ones come from `create-scorer.ts`, tests bring their own. */
 export interface ScorerParts {
   createEngine(choice: ModelChoice, options: ScorerOptions): Promise<ScoringEngine>;
-  createPreparer(): Preparer;
+  createPreparer(): ScoringPreparer;
   toSource(input: string | Uint8Array, options: ScorerOptions): Promise<ScoreSource>;
 }
 
 export interface ScorerOptions {
   /** A name of configs/models, a directory or a hub id. */
   readonly model?: string | undefined;
-  /** What a LoRA lies over. */
+  /** Base model of a LoRA adapter. */
   readonly base?: string | undefined;
   readonly revision?: string | undefined;
   /**

@@ -6,6 +6,7 @@ import { openBridge, type Bridge } from '../../../bridge/client.js';
 import type { TrainEvent } from '../../../bridge/protocol/train.js';
 import type { WorkerProcess, WorkerStart } from '../../../bridge/worker-process.js';
 import { withFileLock } from '../../base/files/file-lock.js';
+import { guardWrite } from '../../base/files/unwritable.js';
 import type { PythonCommand } from '../../engine/python/environment.js';
 import { QalignError } from '../../base/errors.js';
 import {
@@ -93,20 +94,15 @@ export async function launch(folder: string, python: PythonCommand, options: Lau
  * @throws QalignError RUN_ACTIVE, OUTPUT_UNWRITABLE
  */
 async function claim(folder: string): Promise<void> {
-  try {
-    await withFileLock(join(folder, 'pid.lock'), async () => {
-      await requireIdle(folder);
-      await clearStop(folder);
-      writePid(folder, process.pid);
-    });
-  } catch (error) {
-    if (error instanceof QalignError) throw error;
-    throw new QalignError(
-      'OUTPUT_UNWRITABLE',
-      `The run directory ${folder} cannot be written: ${(error as Error).message}.`,
-      { cause: error },
-    );
-  }
+  const take = async (): Promise<void> => {
+    await requireIdle(folder);
+    await clearStop(folder);
+    writePid(folder, process.pid);
+  };
+  await guardWrite(
+    () => withFileLock(join(folder, 'pid.lock'), take),
+    (error) => `The run directory ${folder} cannot be written: ${error.message}.`,
+  );
 }
 
 /** @throws QalignError RUN_ACTIVE */

@@ -1,7 +1,7 @@
 import type { TrainEvent } from '../../../bridge/protocol/train.js';
 import type { TrainRecipe } from '../../config/train.js';
 import { readEvents } from '../../runs/run-directory.js';
-import { mean } from '../../scoring/statistics/correlation.js';
+import { meanAndDeviation } from '../../scoring/statistics/descriptive.js';
 import { train, type TrainOptions, type TrainResult } from './train.js';
 
 export interface TrainSeriesOptions extends Omit<TrainOptions, 'reuse'> {
@@ -68,18 +68,18 @@ export async function trainSeries(
 /** One row from the events of the runs of a recipe. */
 export function seriesRow(recipe: string, runs: readonly (readonly TrainEvent[])[]): TrainSeriesRow {
   const told = runs.map(readRun);
-  const [srcc, plcc] = [spread(told.map(({ last }) => last?.srcc)), spread(told.map(({ last }) => last?.plcc))];
+  const [srcc, plcc] = [summaryOf(told.map(({ last }) => last?.srcc)), summaryOf(told.map(({ last }) => last?.plcc))];
   return {
     recipe,
     runs: runs.length,
     items: told[0]?.last?.items ?? null,
     srcc: srcc.mean,
-    srccSd: srcc.sd,
+    srccSd: srcc.deviation,
     plcc: plcc.mean,
-    plccSd: plcc.sd,
-    epochsToConverge: spread(told.map(({ converged }) => converged)).mean,
-    epochs: spread(told.map(({ epochs }) => epochs)).mean,
-    seconds: spread(told.map(({ seconds }) => seconds)).mean,
+    plccSd: plcc.deviation,
+    epochsToConverge: summaryOf(told.map(({ converged }) => converged)).mean,
+    epochs: summaryOf(told.map(({ epochs }) => epochs)).mean,
+    seconds: summaryOf(told.map(({ seconds }) => seconds)).mean,
   };
 }
 
@@ -105,16 +105,9 @@ function readRun(events: readonly TrainEvent[]): {
   };
 }
 
-/** Mean and sample standard deviation of the values that are there. */
-function spread(values: readonly (number | null | undefined)[]): { mean: number | null; sd: number | null } {
-  const known = values.filter((value) => value !== null && value !== undefined);
-  if (known.length === 0) return { mean: null, sd: null };
-  const middle = mean(known);
-  const sd =
-    known.length < 2
-      ? null
-      : Math.sqrt(known.reduce((sum, value) => sum + (value - middle) ** 2, 0) / (known.length - 1));
-  return { mean: middle, sd };
+/** Mean and standard deviation of the values that are there. */
+function summaryOf(values: readonly (number | null | undefined)[]): ReturnType<typeof meanAndDeviation> {
+  return meanAndDeviation(values.filter((value) => value !== null && value !== undefined));
 }
 
 /** Cells of the table, its header first. */

@@ -1,4 +1,5 @@
 import type { TrainRecipe } from '../../config/train.js';
+import { formatGigabytes } from '../../base/units.js';
 
 /** The fields of a model's config.json that decide its size. */
 export interface ModelShape {
@@ -49,7 +50,7 @@ export const PUBLISHED_SHAPE: ModelShape = {
 };
 
 /** Bytes on one GPU (or of one process). Counts are parameters. */
-export interface TrainPlan {
+export interface MemoryEstimate {
   readonly parameters: { vision: number; abstractor: number; language: number; lora: number };
   readonly trainable: number;
   readonly bytesPerTrainable: number;
@@ -70,8 +71,8 @@ const TEXT_TOKENS = 40;
  */
 const OVERHEAD = 1.1;
 
-/** Parameters by part, exactly, for the published layout (mplug_owl2.md sections 1–3). */
-export function countParameters(shape: ModelShape, loraRank = 0): TrainPlan['parameters'] {
+/** Parameters by part, exactly, for the published layout (docs/mplug-owl2.md#sizes). */
+export function countParameters(shape: ModelShape, loraRank = 0): MemoryEstimate['parameters'] {
   const { hidden_size: d, intermediate_size: m, vocab_size: v, num_hidden_layers: layers } = shape;
   const language = layers * (6 * d * d + 3 * d * m + 4 * d) + 2 * v * d + d;
   const lora = layers * 2 * loraRank * 2 * d;
@@ -110,7 +111,7 @@ function countAbstractor(shape: ModelShape): number {
  * What one update will take, before anything is started. Weights, gradients and optimizer are sharded over processes.
  * `frames` is the most that an item of the records has: 1 for pictures.
  */
-export function planTraining(shape: ModelShape, recipe: TrainRecipe, frames = 1): TrainPlan {
+export function estimateMemory(shape: ModelShape, recipe: TrainRecipe, frames = 1): MemoryEstimate {
   const parameters = countParameters(shape, recipe.lora?.r ?? 0);
   const trainable = trainableParameters(parameters, recipe);
   const frozen = parameters.vision + parameters.abstractor + parameters.language + parameters.lora - trainable;
@@ -143,7 +144,7 @@ export function planTraining(shape: ModelShape, recipe: TrainRecipe, frames = 1)
   };
 }
 
-function trainableParameters(parameters: TrainPlan['parameters'], recipe: TrainRecipe): number {
+function trainableParameters(parameters: MemoryEstimate['parameters'], recipe: TrainRecipe): number {
   const part = (name: 'vision' | 'abstractor' | 'language'): number =>
     recipe.freeze.includes(name) ? 0 : parameters[name];
   if (recipe.lora !== null) return parameters.lora + (recipe.lora.abstractor ? part('abstractor') : 0);
@@ -202,9 +203,9 @@ function gathered(shape: ModelShape, recipe: TrainRecipe): number {
   return 2 * layer * bytes + outside * bytes + gradients;
 }
 
-/** The plan as lines for people. `diskBytes` is what preparing the pictures will take, where it is known. */
-export function describePlan(plan: TrainPlan, recipe: TrainRecipe, diskBytes: number | undefined): string[] {
-  const gb = (bytes: number): string => `${(bytes / 1e9).toFixed(2)} GB`;
+/** The estimate as lines for people. `diskBytes` is what preparing the pictures will take, where it is known. */
+export function describeEstimate(plan: MemoryEstimate, recipe: TrainRecipe, diskBytes: number | undefined): string[] {
+  const gb = (bytes: number): string => formatGigabytes(bytes, 2);
   const { vision, abstractor, language, lora } = plan.parameters;
   return [
     `parameters     ${(vision + abstractor + language + lora).toLocaleString('en')} (vision ${vision.toLocaleString('en')}, abstractor ${abstractor.toLocaleString('en')}, language ${language.toLocaleString('en')}, LoRA ${lora.toLocaleString('en')})`,

@@ -1,14 +1,15 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
-import { openBridge } from '../../../bridge/client.js';
 import { chooseModel, type ModelChoice } from '../../config/models.js';
 import type { TrainRecipe } from '../../config/train.js';
 import type { PythonCommand } from '../../engine/python/environment.js';
+import { withWorker } from '../../engine/with-worker.js';
 import { QalignError } from '../../base/errors.js';
 import { packageRoot } from '../../base/package-root.js';
+import { inspectFiles } from '../models.js';
 import { PUBLISHED_SHAPE, type ModelShape } from './memory-estimate.js';
 
-/** Where the weights of a recipe lie. `base` is what a LoRA directory lies over. */
+/** Where the weights of a recipe lie. `base` is the base model of a LoRA adapter. */
 export interface ModelFolders {
   readonly model: string;
   readonly base: string | undefined;
@@ -45,25 +46,12 @@ export async function fetchModel(
     ...(choice.base === undefined ? [] : [{ model: choice.base, revision: choice.baseRevision }]),
   ];
   if (wanted.every(({ model }) => existsSync(model))) return { model: choice.model, base: choice.base };
-  const bridge = await openBridge();
-  const signal = options.signal === undefined ? {} : { signal: options.signal };
-  try {
-    const worker = await bridge.startWorker({ python, device: 'cpu', ...signal });
+  return withWorker({ python, device: 'cpu', signal: options.signal }, async (worker) => {
     const folders: string[] = [];
-    for (const { model, revision } of wanted) {
-      const onProgress = ({ stage, done, total }: Record<string, unknown>): void =>
-        options.onProgress?.(`${model}: ${String(stage)}`, Number(done), Number(total));
-      const { inspection } = await worker.request(
-        'inspect_model',
-        { model, offline: false, ...(revision === undefined ? {} : { revision }) },
-        { ...signal, abandon: true, onProgress },
-      );
-      folders.push(String((inspection as { path?: unknown }).path));
-    }
+    for (const { model, revision } of wanted)
+      folders.push(String((await inspectFiles(worker, model, revision, options))['path']));
     return { model: folders[0] as string, base: folders[1] };
-  } finally {
-    await bridge.close();
-  }
+  });
 }
 
 /** The sizes of a model, without its weights: of a local folder, or of a described model that is not here yet. */

@@ -1,15 +1,19 @@
 import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
-import { mkdir, open, readdir, readFile, rename, rm, stat, statfs, writeFile } from 'node:fs/promises';
+import { mkdir, open, readdir, readFile, rm, stat, statfs, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { TrainRecipe } from '../../config/train.js';
 import { withFileLock } from '../../base/files/file-lock.js';
+import { asUnwritable, isWriteError } from '../../base/files/unwritable.js';
+import { makeWhole } from '../../base/files/whole-file.js';
 import { QalignError } from '../../base/errors.js';
+import { formatGigabytes } from '../../base/units.js';
 import { DISTORTIONS } from '../../media/distort.js';
+import { kindOfRecord } from '../../media/media-kind.js';
+import type { PreparedMedia, Preparer, PrepareOptions } from '../../media/preparer.js';
 import type { PromptTemplate } from '../../prompts/render.js';
 import { orderedMap } from '../../base/ordered-map.js';
 import { STEPS } from './pseudo-labels.js';
-import { kindOf, type MediaPreparer, type PreparedMedia } from './media.js';
 import type { TrainRecord } from './records.js';
 import { SplitWriter, type Written } from './record-writer.js';
 
@@ -52,7 +56,7 @@ export interface PrepareData {
   readonly cache: string;
   readonly recipe: TrainRecipe;
   readonly splits: Splits;
-  readonly media: MediaPreparer;
+  readonly media: Pick<Preparer, 'width' | 'prepare'>;
   readonly makeSeries?: MakeSeries;
   /** What records are asked, in turn; none: their own question, in the published form of training. */
   readonly prompts?: readonly PromptTemplate[];
@@ -66,7 +70,7 @@ const FATAL = new Set(['FFMPEG_NOT_FOUND', 'CANCELLED']);
 /** Bytes of prepared pixels: exact for pictures; a clip is counted with `max_frames`, so it is an upper bound. */
 export async function preparedBytes({ records, size }: Split, maxFrames: number): Promise<number> {
   let frames = 0;
-  for await (const kind of orderedMap(records, 64, (record) => kindOf(record).catch(() => 'image')))
+  for await (const kind of orderedMap(records, 64, (record) => kindOfRecord(record).catch(() => 'image')))
     frames += kind === 'image' ? 1 : maxFrames;
   return frames * size * size * 3;
 }
@@ -135,21 +139,17 @@ async function withStats({ records, size }: Split): Promise<unknown> {
 async function build(folder: string, options: PrepareData): Promise<void> {
   if (existsSync(join(folder, 'manifest.json'))) return;
   await sweep(folder);
-  const draft = `${folder}.part-${process.pid}`;
-  try {
-    await mkdir(draft, { recursive: true });
+  await makeWhole(folder, async (draft) => {
+    await mkdir(draft);
     await checkDisk(draft, options);
     const written: Record<string, object> = {};
     const skipped: Skipped[] = [];
     for (const split of ['train', 'dev'] as const) written[split] = await prepareSplit(draft, split, options, skipped);
     await writeFile(join(draft, 'manifest.json'), JSON.stringify({ splits: written, skipped }, null, 1));
-    await rename(draft, folder);
-  } finally {
-    await rm(draft, { recursive: true, force: true });
-  }
+  });
 }
 
-/** Under the lock, any draft of this folder is one that a killed process left. */
+/** Drafts as earlier versions named them. Under the lock, each is one that a killed process left. */
 async function sweep(folder: string): Promise<void> {
   const [parent, name] = [join(folder, '..'), folder.split('/').at(-1)];
   for (const entry of await readdir(parent))
@@ -166,7 +166,7 @@ async function checkDisk(folder: string, { splits, recipe }: PrepareData): Promi
   if (needed > room) {
     throw new QalignError(
       'TRAINING_DOES_NOT_FIT',
-      `Preparing the pictures takes ${(needed / 1e9).toFixed(1)} GB and ${(room / 1e9).toFixed(1)} GB are free or allowed (data.max_disk_gb); set QALIGN_RUNS to a roomier disk or use fewer records.`,
+      `Preparing the pictures takes ${formatGigabytes(needed)} and ${formatGigabytes(room)} are free or allowed (data.max_disk_gb); set QALIGN_RUNS to a roomier disk or use fewer records.`,
     );
   }
 }
@@ -212,12 +212,12 @@ async function prepareSplit(
 }
 
 async function prepareOne(
-  media: MediaPreparer,
+  media: Pick<Preparer, 'prepare'>,
   record: TrainRecord,
-  options: Parameters<MediaPreparer['prepare']>[1],
+  options: PrepareOptions,
 ): Promise<PreparedMedia | QalignError> {
   try {
-    return await media.prepare(record, options);
+    return await media.prepare({ media: record.media, kind: await kindOfRecord(record) }, options);
   } catch (error) {
     if (error instanceof QalignError && error.family === 'media' && !FATAL.has(error.code)) return error;
     throw error;
@@ -260,12 +260,10 @@ async function addSeries(
 }
 
 function asOutputError(error: unknown, folder: string): unknown {
-  const code = (error as NodeJS.ErrnoException).code;
-  if (error instanceof QalignError || !['ENOSPC', 'EDQUOT', 'EACCES', 'EROFS', 'EFBIG', 'EIO'].includes(code ?? ''))
-    return error;
-  return new QalignError(
-    'OUTPUT_UNWRITABLE',
-    `The prepared pictures cannot be written to ${folder} (${code}); free some space or set QALIGN_RUNS to a roomier disk.`,
-    { cause: error },
+  if (!isWriteError(error)) return error;
+  return asUnwritable(
+    error,
+    ({ code }) =>
+      `The prepared pictures cannot be written to ${folder} (${code}); free some space or set QALIGN_RUNS to a roomier disk.`,
   );
 }

@@ -1,5 +1,6 @@
+import { mulberry32 } from '../../base/random.js';
 import { decodeImage } from '../../media/decode/decode.js';
-import { DISTORTIONS, distort, random, strengthAt, type Distortion } from '../../media/distort.js';
+import { DISTORTIONS, distort, strengthAt, type Distortion } from '../../media/distort.js';
 import { readInput } from '../../media/image-file.js';
 import { prepareFrame } from '../../media/image.js';
 import { withDefaults } from '../../media/limits.js';
@@ -18,7 +19,7 @@ export async function* distortedSeries(
 ): AsyncGenerator<{ kind: Distortion; frames: Uint8Array[] }> {
   const limits = withDefaults(undefined);
   const picture = await decodeImage(await readInput(file, limits.maxBytes, undefined), limits, false);
-  const draw = random(seed);
+  const draw = mulberry32(seed);
   for (const [number, kind] of DISTORTIONS.entries()) {
     const frames: Uint8Array[] = [];
     for (let step = 0; step < STEPS; step++) {

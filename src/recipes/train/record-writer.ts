@@ -3,8 +3,8 @@ import type { FileHandle } from 'node:fs/promises';
 import type { TrainRecipe } from '../../config/train.js';
 import { QalignError } from '../../base/errors.js';
 import { renderPrompt, type PromptTemplate } from '../../prompts/render.js';
-import { LEVELS } from '../../scoring/levels.js';
-import type { PreparedMedia } from './media.js';
+import { LEVELS, LEVEL_VALUES } from '../../scoring/levels.js';
+import type { PreparedMedia } from '../../media/preparer.js';
 import type { TrainRecord } from './records.js';
 
 /** A record and where its frames lie in the pixel file; items may share frames. */
@@ -98,7 +98,7 @@ function preparedRow(record: TrainRecord, recipe: TrainRecipe, template: PromptT
 
 /** A normal density around a MOS on 1–5, at the five levels, normalised. */
 export function gaussianLevels(mos: number, sigma: number): number[] {
-  const raw = [5, 4, 3, 2, 1].map((value) => Math.exp(-0.5 * ((value - mos) / sigma) ** 2));
+  const raw = LEVEL_VALUES.mos5.map((value) => Math.exp(-0.5 * ((value - mos) / sigma) ** 2));
   const sum = raw.reduce((a, b) => a + b, 0);
-  return sum > 0 ? raw.map((p) => p / sum) : [5, 4, 3, 2, 1].map((value) => Number(Math.round(mos) === value));
+  return sum > 0 ? raw.map((p) => p / sum) : LEVEL_VALUES.mos5.map((value) => Number(Math.round(mos) === value));
 }

@@ -4,6 +4,7 @@ import Type, { type Static } from 'typebox';
 import { DatasetRecord } from '../../../bridge/protocol/record.js';
 import { problemWith } from '../../../bridge/validate.js';
 import type { TrainRecipe } from '../../config/train.js';
+import { placeHash } from '../../base/random.js';
 import { hint } from '../../base/suggest.js';
 import { QalignError } from '../../base/errors.js';
 import { LEVELS } from '../../scoring/levels.js';
@@ -94,14 +95,7 @@ export function requireUsable(records: readonly TrainRecord[], recipe: TrainReci
 /** A seeded subset, in the order of the file. */
 export function sampleFraction<T>(rows: readonly T[], fraction: number, seed: number): T[] {
   if (fraction === 1) return [...rows];
-  const keyed = rows.map((_, index) => ({ index, key: mix(seed, index) })).sort((a, b) => a.key - b.key);
+  const keyed = rows.map((_, index) => ({ index, key: placeHash(seed, index) })).sort((a, b) => a.key - b.key);
   const kept = keyed.slice(0, Math.max(1, Math.round(rows.length * fraction))).map(({ index }) => index);
   return kept.sort((a, b) => a - b).map((index) => rows[index] as T);
-}
-
-function mix(seed: number, index: number): number {
-  let x = (seed * 0x9e3779b1 + index + 1) | 0;
-  x = Math.imul(x ^ (x >>> 16), 0x85ebca6b);
-  x = Math.imul(x ^ (x >>> 13), 0xc2b2ae35);
-  return (x ^ (x >>> 16)) >>> 0;
 }

@@ -4,19 +4,22 @@ import { readFile } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { join, resolve } from 'node:path';
 import { promisify } from 'node:util';
+import type { RunRecipe } from '../../../bridge/protocol/recipe.js';
 import type { TrainEvent } from '../../../bridge/protocol/train.js';
 import { checkConfig } from '../../config/load.js';
 import { loadPrompt } from '../../config/prompts.js';
 import { DEFAULT_MAX_FRAMES, TrainRecipe } from '../../config/train.js';
 import { ensurePython, type PythonCommand, type PythonExtra } from '../../engine/python/environment.js';
+import { createPreparer } from '../../media/preparer.js';
 import { QalignError } from '../../base/errors.js';
 import { packageRoot, packageVersion } from '../../base/package-root.js';
-import { createRun, findSameRun, runsRoot, summarise, writeWhole, type RunSummary } from '../../runs/run-directory.js';
+import { writeWhole } from '../../base/files/whole-file.js';
+import { formatGigabytes } from '../../base/units.js';
+import { createRun, findSameRun, runsRoot, summarise, type RunSummary } from '../../runs/run-directory.js';
 import { distortedSeries } from './pseudo-labels.js';
 import { joinHosts, launch, requireIdle, torchrunArguments } from './launch.js';
-import { createMediaPreparer } from './media.js';
 import { chooseTrainModel, fetchModel, modelShape, readShape } from './model-shape.js';
-import { planTraining, type ModelShape, type TrainPlan } from './memory-estimate.js';
+import { estimateMemory, type ModelShape, type MemoryEstimate } from './memory-estimate.js';
 import {
   prepareData,
   preparedBytes,
@@ -51,16 +54,16 @@ export interface TrainResult extends RunSummary {
 }
 
 /**
- * The plan of a recipe: memory of a GPU and disk of the prepared pictures (undefined while the records are not there),
+ * What a recipe needs: memory of a GPU and disk of the prepared pictures (undefined while the records are not there),
  * before anything is started.
  */
-export async function planRecipe(values: unknown): Promise<{ plan: TrainPlan; diskBytes: number | undefined }> {
+export async function planRecipe(values: unknown): Promise<{ plan: MemoryEstimate; diskBytes: number | undefined }> {
   const recipe = readRecipe(values);
   const shape = modelShape(await chooseTrainModel(recipe));
   if (![...recipe.data.train, ...recipe.data.dev].every((file) => existsSync(file)))
-    return { plan: planTraining(shape, recipe, assumedFrames(recipe)), diskBytes: undefined };
+    return { plan: estimateMemory(shape, recipe, assumedFrames(recipe)), diskBytes: undefined };
   const { train: rows, dev } = await loadSplits(recipe, shape);
-  const plan = planTraining(shape, recipe, mostFrames(rows.records, recipe));
+  const plan = estimateMemory(shape, recipe, mostFrames(rows.records, recipe));
   return {
     plan,
     diskBytes:
@@ -86,19 +89,19 @@ export async function train(values: unknown, options: TrainOptions = {}): Promis
   const recipe = readRecipe(values);
   const root = resolve(options.runs ?? runsRoot());
   const choice = await chooseTrainModel(recipe);
-  // the records are read, and the memory is planned, before the model is fetched: a wrong path should not cost 16 GB
+  // the records are read, and the memory is estimated, before the model is fetched: a wrong path should not cost 16 GB
   const records = await readRecords(recipe.data.train, recipe.data.root);
   requireUsable(records, recipe);
   const known = choice.architecture !== undefined || existsSync(join(choice.model, 'config.json'));
-  if (known) requireFits(planTraining(modelShape(choice), recipe, mostFrames(records, recipe)), recipe);
+  if (known) requireFits(estimateMemory(modelShape(choice), recipe, mostFrames(records, recipe)), recipe);
   const python = options.python ?? (await ensurePython({ ...setup(options), extras: extrasOf(recipe) }));
   const folders = await fetchModel(choice, python, { onProgress: options.onSetup, signal: options.signal });
   const shape = readShape(folders.base ?? folders.model);
-  requireFits(planTraining(shape, recipe, mostFrames(records, recipe)), recipe);
+  requireFits(estimateMemory(shape, recipe, mostFrames(records, recipe)), recipe);
   const prepared = await prepare(recipe, shape, root, options);
   const weights = recipe.encoder_weights === null ? null : resolve(recipe.encoder_weights);
   const compute = recipe.compute ?? (recipe.device === 'cuda' ? 'bf16' : 'fp32');
-  const resolved = {
+  const resolved: StoredRecipe = {
     ...recipe,
     encoder_weights: weights,
     compute,
@@ -131,7 +134,7 @@ export async function resumeRun(folder: string, options: TrainOptions = {}): Pro
 
 /** The prepared pictures of a run may have been thrown away to make room: the same records give the same again. */
 async function prepareAgain(folder: string, recipe: StoredRecipe, options: TrainOptions): Promise<void> {
-  const root = join(recipe.data_path, '../../..');
+  const root = join(recipe.data_path, '../..');
   const prepared = await prepare(recipe, readShape(recipe.base_path ?? recipe.model_path), root, options);
   if (prepared.folder !== recipe.data_path)
     throw new QalignError(
@@ -153,12 +156,8 @@ const extrasOf = ({ lora, trackers }: TrainRecipe): PythonExtra[] => [
   ...trackers,
 ];
 
-type StoredRecipe = TrainRecipe & {
-  readonly skipped: number;
-  readonly data_path: string;
-  readonly model_path: string;
-  readonly base_path: string | null;
-};
+/** `recipe.json` of a run: what the user gave, and what Python needs beside it. */
+type StoredRecipe = Omit<TrainRecipe, 'compute'> & RunRecipe;
 
 async function storedRecipe(folder: string): Promise<StoredRecipe> {
   return JSON.parse(await readFile(join(folder, 'recipe.json'), 'utf8')) as StoredRecipe;
@@ -186,11 +185,11 @@ function readRecipe(values: unknown): TrainRecipe {
   return recipe;
 }
 
-function requireFits(plan: TrainPlan, recipe: TrainRecipe): void {
-  if (recipe.device !== 'cuda' || plan.fits) return;
+function requireFits(estimate: MemoryEstimate, recipe: TrainRecipe): void {
+  if (recipe.device !== 'cuda' || estimate.fits) return;
   throw new QalignError(
     'TRAINING_DOES_NOT_FIT',
-    `The run needs ${(plan.perGpuBytes / 1e9).toFixed(1)} GB a GPU and gpu_gb is ${recipe.gpu_gb}; see --plan, and try optimizer=adamw_8bit weights=bf16, a smaller micro_batch or more processes.`,
+    `The run needs ${formatGigabytes(estimate.perGpuBytes)} a GPU and gpu_gb is ${recipe.gpu_gb}; see --plan, and try optimizer=adamw_8bit weights=bf16, a smaller micro_batch or more processes.`,
   );
 }
 
@@ -200,7 +199,7 @@ async function prepare(
   root: string,
   options: TrainOptions,
 ): Promise<PreparedData> {
-  const media = createMediaPreparer();
+  const media = createPreparer();
   try {
     return await prepareData({
       cache: join(root, '.prepared'),

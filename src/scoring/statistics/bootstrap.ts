@@ -1,7 +1,7 @@
 import { argsort, positions } from './argsort.js';
-import { mean } from './correlation.js';
+import { mean } from './descriptive.js';
 import { krcc, krccOfSorted } from './kendall.js';
-import { createRandom } from '../../base/random.js';
+import { sfc32 } from '../../base/random.js';
 
 /** What is resampled: n predictions with their MOS, and what belongs together. */
 export interface Sample {
@@ -58,7 +58,7 @@ export function bootstrap(
   ) as Record<Resampled, Float64Array>;
   const part = takePart(sample, MAX_ITEMS, seed);
   const layout = layOut(part);
-  const random = createRandom(seed);
+  const random = sfc32(seed);
   const weights = new Uint8Array(part.groupCount).fill(1);
   const own = statistics(layout, weights);
   const names = RESAMPLED.filter((name) => full[name] !== undefined && name !== 'krcc');
@@ -139,7 +139,7 @@ function takePart(sample: Sample, most: number, seed: number): Part {
   const groups = sample.groups ?? positions(n);
   const maxItems = groupCount < n ? MAX_ITEMS : most;
   if (n <= maxItems) return { ...sample, groups, groupCount, share: 1 };
-  const random = createRandom(seed ^ 0x5eed);
+  const random = sfc32(seed ^ 0x5eed);
   const numbers = new Int32Array(groupCount).fill(-1);
   const groupShare = Math.min(1, Math.max(maxItems / n, LEAST_GROUPS / groupCount));
   const [groupLimit, itemLimit] = [groupShare * 2 ** 32, Math.min(1, maxItems / (n * groupShare)) * 2 ** 32];
@@ -265,7 +265,7 @@ function krccReplicates(sample: Sample, full: number, seed: number, result: Floa
   const { scores, mos, groups } = part;
   const own = krcc(scores, mos);
   const order = argsort(scores, argsort(mos));
-  const random = createRandom(seed);
+  const random = sfc32(seed);
   const weights = new Uint8Array(part.groupCount);
   for (let b = 0; b < result.length; b++) {
     draw(weights, random);

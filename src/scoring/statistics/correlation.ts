@@ -1,5 +1,5 @@
 import { argsort } from './argsort.js';
-import { requirePairs } from './pairs.js';
+import { mean, requirePairs } from './descriptive.js';
 
 /**
  * Pearson's correlation (PLCC), raw: no logistic mapping. Equal to `scipy.stats.pearsonr(x, y).statistic`.
@@ -54,19 +54,6 @@ export function ranks(values: ArrayLike<number>): Float64Array {
     start = end;
   }
   return result;
-}
-
-/** The mean, summed with Neumaier's correction: 255 000 scores would lose four digits otherwise. */
-export function mean(values: ArrayLike<number>): number {
-  let sum = 0;
-  let lost = 0;
-  for (let i = 0; i < values.length; i++) {
-    const value = values[i]!;
-    const next = sum + value;
-    lost += Math.abs(sum) >= Math.abs(value) ? sum - next + value : value - next + sum;
-    sum = next;
-  }
-  return (sum + lost) / values.length;
 }
 
 /**

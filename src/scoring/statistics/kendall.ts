@@ -1,5 +1,5 @@
 import { argsort } from './argsort.js';
-import { requirePairs } from './pairs.js';
+import { requirePairs } from './descriptive.js';
 
 /**
  * Kendall's tau-b (KRCC) in O(n log n): Knight (1966), "A computer method for calculating Kendall's tau with ungrouped

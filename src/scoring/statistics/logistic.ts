@@ -1,5 +1,5 @@
-import { mean, plcc } from './correlation.js';
-import { requirePairs } from './pairs.js';
+import { plcc } from './correlation.js';
+import { mean, requirePairs } from './descriptive.js';
 
 /**
  * f(x) = beta2 + (beta1 − beta2) / (1 + exp(−(x − beta3) / |beta4|)): the mapping of VQEG (FRTV Phase II, 2003), four

@@ -3,6 +3,7 @@ import { readFile } from 'node:fs/promises';
 import { availableParallelism, loadavg } from 'node:os';
 import { createScorer } from '../../recipes/score/create-scorer.js';
 import type { Scorer, ScoreSource } from '../../recipes/score/scorer.js';
+import { median } from '../../scoring/statistics/descriptive.js';
 import { closedLoop, openLoop, shotOf, type LoadResult } from './load.js';
 import { startServed, type Served } from './served.js';
 
@@ -162,11 +163,9 @@ async function compareThroughput(
     const engine = await engineAlone(scorer, pictures, seconds);
     rounds.push({ engine_items_per_second: engine, http_items_per_second: first ?? (await http()) });
   }
-  const ratios = rounds
-    .map((round) => round.http_items_per_second / round.engine_items_per_second)
-    .sort((a, b) => a - b);
+  const ratios = rounds.map((round) => round.http_items_per_second / round.engine_items_per_second);
   return {
-    throughput: { rounds, http_over_engine_median: ratios[Math.floor(ROUNDS / 2)] as number },
+    throughput: { rounds, http_over_engine_median: median(ratios) as number },
     untrained: scorer.choice.untrained,
   };
 }
@@ -223,9 +222,9 @@ async function watchMemory(
 
 /** Median of the last quarter of the curve less that of the second: what a long run grows by. */
 function growth(values: readonly number[]): number {
-  const median = (part: readonly number[]): number => [...part].sort((a, b) => a - b)[Math.floor(part.length / 2)] ?? 0;
   const quarter = Math.floor(values.length / 4);
   return (
-    median(values.slice(-Math.max(1, quarter))) - median(values.slice(quarter, Math.max(quarter + 1, 2 * quarter)))
+    (median(values.slice(-Math.max(1, quarter))) ?? 0) -
+    (median(values.slice(quarter, Math.max(quarter + 1, 2 * quarter))) ?? 0)
   );
 }

@@ -1,6 +1,7 @@
 import type { IncomingMessage } from 'node:http';
 import type { ErrorRequestHandler } from 'express';
 import { QalignError, type ErrorCode } from '../../base/errors.js';
+import { isDiskFull } from '../../base/files/unwritable.js';
 import type { Logger } from '../../base/logger.js';
 import type { ErrorAnswer } from '../../api/error.js';
 
@@ -64,7 +65,7 @@ function headersFor(error: QalignError): Record<string, string> {
 /** What Express, its body parser and Node itself throw, by their own names. */
 function toQalignError(thrown: unknown): QalignError {
   if (thrown instanceof QalignError) return thrown;
-  const { status, type, message, code } = thrown as { status?: number; type?: string; message?: string; code?: string };
+  const { status, type, message } = thrown as { status?: number; type?: string; message?: string };
   const known = (as: ErrorCode, sentence: string): QalignError => new QalignError(as, sentence, { cause: thrown });
   if (type === 'entity.too.large')
     return known(
@@ -74,8 +75,7 @@ function toQalignError(thrown: unknown): QalignError {
   if (type === 'entity.parse.failed') return known('MALFORMED', `The body is not JSON: ${clip(message)}.`);
   if (type === 'encoding.unsupported' || type === 'charset.unsupported')
     return known('BODY_UNSUPPORTED', `The body cannot be read: ${clip(message)}.`);
-  if (code === 'ENOSPC' || code === 'EDQUOT' || code === 'SQLITE_FULL' || code?.startsWith('SQLITE_IOERR') === true)
-    return known('OUTPUT_UNWRITABLE', 'The disk of the service is full; try again later.');
+  if (isDiskFull(thrown)) return known('OUTPUT_UNWRITABLE', 'The disk of the service is full; try again later.');
   if (thrown instanceof URIError || (status !== undefined && status >= 400 && status < 500))
     return known('MALFORMED', `The request cannot be read: ${clip(message)}.`);
   return known('INTERNAL', thrown instanceof Error ? thrown.message : String(thrown));

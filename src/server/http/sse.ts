@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { QalignError } from '../../base/errors.js';
 import { firstSignal } from '../../base/first-signal.js';
-import { followLines } from '../../base/files/follow-lines.js';
+import { followLines } from '../../base/files/lines.js';
 import type { Caller } from './caller.js';
 
 const BEAT_MS = 15_000;

@@ -6,6 +6,7 @@ import { finished, pipeline } from 'node:stream/promises';
 import busboy from 'busboy';
 import type { Request } from 'express';
 import { QalignError } from '../../base/errors.js';
+import { asUnwritable, isWriteError } from '../../base/files/unwritable.js';
 import type { MemoryBudget } from './memory-budget.js';
 
 /** A file of a form: in memory while it is small and there is room, else on the disk. */
@@ -111,17 +112,10 @@ export async function readForm(req: Request, limits: UploadLimits, signal: Abort
 /** A full disk is ours, anything else is what the form was like. */
 export function toUploadError(error: NodeJS.ErrnoException): QalignError {
   if (error instanceof QalignError) return error;
-  if (isFull(error))
-    return new QalignError(
-      'OUTPUT_UNWRITABLE',
-      'The service has no room on its disk for the upload; try again later.',
-      { cause: error },
-    );
+  if (isWriteError(error))
+    return asUnwritable(error, () => 'The service has no room on its disk for the upload; try again later.');
   return new QalignError('MALFORMED', `The form cannot be read: ${error.message}.`, { cause: error });
 }
-
-export const isFull = ({ code }: NodeJS.ErrnoException): boolean =>
-  ['ENOSPC', 'EDQUOT', 'EFBIG', 'EIO', 'EMFILE'].includes(code ?? '');
 
 /** A parser of multipart/form-data, to pipe the request into. @throws QalignError MALFORMED (no boundary) */
 export function openFormParser({ headers }: Request, limits: busboy.Limits): busboy.Busboy {

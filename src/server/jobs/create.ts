@@ -1,8 +1,9 @@
-import { createHash, randomBytes } from 'node:crypto';
-import { mkdir, rename, rm } from 'node:fs/promises';
+import { createHash } from 'node:crypto';
+import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { ServeConfig } from '../../config/serve.js';
 import { QalignError } from '../../base/errors.js';
+import { draftOf } from '../../base/files/draft.js';
 import { keyOf } from '../http/idempotency.js';
 import { idOf } from '../../api/ids.js';
 import { writeManifest } from './manifest.js';
@@ -33,12 +34,12 @@ export async function createJob(
   const { jobs, jobStore, config, models } = services;
   const key = keyOf(call);
   const id = idOf('job', key);
-  const draft = `${jobs.folder(id)}.part-${randomBytes(6).toString('hex')}`;
-  await mkdir(draft, { recursive: true });
+  const draft = draftOf(jobs.folder(id));
+  await mkdir(draft.path, { recursive: true });
   try {
     const { settings, total, sha256 } = await withJobRequest(call, services, async (request) => {
       const manifest = await writeManifest(
-        join(draft, 'manifest.jsonl'),
+        join(draft.path, 'manifest.jsonl'),
         request.list,
         config.limits.manifest_mb * 1024 ** 2,
       );
@@ -75,7 +76,7 @@ export async function createJob(
       };
       // of a request that died before the job was in the store
       await rm(jobs.folder(id), { recursive: true, force: true });
-      await rename(draft, jobs.folder(id));
+      await draft.commit();
       try {
         jobStore.insert(job);
       } catch (error) {
@@ -86,7 +87,7 @@ export async function createJob(
       return { job, replayed: false };
     });
   } finally {
-    await rm(draft, { recursive: true, force: true });
+    await draft.discard();
   }
 }
 

@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { ServeConfig } from '../../config/serve.js';
 import { QalignError, type ErrorCode } from '../../base/errors.js';
 import { isFailure, type ScoreOutcome } from '../../api/result.js';
-import type { ScoreSource } from '../../recipes/score/score.js';
+import type { ScoreSource } from '../../recipes/score/scorer.js';
 import type { JobPlan } from './store.js';
 import type { ModelPool } from '../score/model-pool.js';
 import { mediaLimits, nameOf, toSource } from '../score/request-source.js';

@@ -1,13 +1,16 @@
 import { createHash } from 'node:crypto';
 import { createReadStream, createWriteStream } from 'node:fs';
-import { createInterface } from 'node:readline';
 import { pipeline } from 'node:stream/promises';
 import { problemWith } from '../../../bridge/validate.js';
 import { QalignError } from '../../base/errors.js';
+import { wholeLines } from '../../base/files/lines.js';
 import { ItemSource } from '../../api/score.js';
 
-/** The longest line of a list: an item with a small picture as base64 fits, a file without line ends does not. */
+/** Bytes of the longest line: an item with a small picture as base64 fits, a file without line ends does not. */
 const LONGEST = 16 * 1024 ** 2;
+const tooLong = (): QalignError =>
+  new QalignError('BODY_TOO_LARGE', `A line of the list is longer than ${LONGEST} bytes.`);
+const UTF8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 
 /**
  * Writes the list of a job as JSON lines, checking each as it arrives; never more than a line is in memory.
@@ -22,7 +25,7 @@ export async function writeManifest(
   const hash = createHash('sha256');
   let total = 0;
   async function* normalised(): AsyncGenerator<string> {
-    for await (const text of splitLines(chunks, most)) {
+    for await (const { text } of wholeLines(counted(chunks, most), { tail: true, most: LONGEST, tooLong, decode })) {
       if (text.trim() === '') continue;
       total += 1;
       const line = `${JSON.stringify(readLine(text, total))}\n`;
@@ -44,11 +47,8 @@ export async function* readManifest(
   path: string,
   skip: number,
 ): AsyncGenerator<{ index: number; item: ItemSource }, void, undefined> {
-  let index = 0;
-  for await (const line of createInterface({ input: createReadStream(path), crlfDelay: Infinity })) {
-    if (index >= skip) yield { index, item: JSON.parse(line) as ItemSource };
-    index += 1;
-  }
+  for await (const { number, text } of wholeLines(createReadStream(path), { tail: true }))
+    if (number > skip) yield { index: number - 1, item: JSON.parse(text) as ItemSource };
 }
 
 /** A JSON object as in a request, or a bare path or URL. */
@@ -72,30 +72,25 @@ function readLine(text: string, number: number): ItemSource {
   return item;
 }
 
-async function* splitLines(
+/** Refuses more than `most` bytes. */
+async function* counted(
   chunks: AsyncIterable<Uint8Array | string>,
   most: number,
-): AsyncGenerator<string, void, undefined> {
-  const decoder = new TextDecoder('utf-8', { fatal: true });
+): AsyncGenerator<Uint8Array, void, undefined> {
   let bytes = 0;
-  let rest = '';
   for await (const chunk of chunks) {
     bytes += chunk.length;
     if (bytes > most)
       throw new QalignError('BODY_TOO_LARGE', `The list is larger than ${most} bytes; divide it into several jobs.`);
-    const parts = (rest + (typeof chunk === 'string' ? chunk : decode(decoder, chunk))).split('\n');
-    rest = parts.pop() ?? '';
-    if (rest.length > LONGEST)
-      throw new QalignError('BODY_TOO_LARGE', `A line of the list is longer than ${LONGEST} characters.`);
-    yield* parts;
+    yield typeof chunk === 'string' ? Buffer.from(chunk) : chunk;
   }
-  rest += decode(decoder, new Uint8Array(0), false);
-  if (rest !== '') yield rest;
 }
 
-function decode(decoder: InstanceType<typeof TextDecoder>, bytes: Uint8Array, stream = true): string {
+/** A byte order mark before the first line is left out. */
+function decode(bytes: Uint8Array, number: number): string {
   try {
-    return decoder.decode(bytes, { stream });
+    const text = UTF8.decode(bytes);
+    return number === 1 ? text.replace(/^\ufeff/, '') : text;
   } catch (cause) {
     throw new QalignError('BODY_INVALID', 'The list is not UTF-8 text.', { cause });
   }

@@ -1,8 +1,9 @@
 import { createReadStream, createWriteStream, existsSync } from 'node:fs';
-import { open, rename } from 'node:fs/promises';
-import { createInterface } from 'node:readline';
+import { open } from 'node:fs/promises';
 import { pipeline } from 'node:stream/promises';
-import { QalignError } from '../../base/errors.js';
+import { wholeLines } from '../../base/files/lines.js';
+import { guardWrite } from '../../base/files/unwritable.js';
+import { makeWhole } from '../../base/files/whole-file.js';
 import { CSV_HEADER, csvLine } from '../../recipes/score/result-csv.js';
 import { isFailure, type ScoreOutcome } from '../../api/result.js';
 
@@ -60,7 +61,8 @@ export async function openResults(path: string, tasks: number): Promise<JobResul
 
 async function recover(path: string, tasks: number): Promise<{ items: number; failed: number; bytes: number }> {
   let [items, failed, bytes, lines, bad] = [0, 0, 0, 0, false];
-  for await (const { text, end } of wholeLines(path)) {
+  if (!existsSync(path)) return { items, failed, bytes };
+  for await (const { text, end } of wholeLines(createReadStream(path))) {
     lines += 1;
     bad ||= isFailure(JSON.parse(text) as ScoreOutcome);
     if (lines % tasks !== 0) continue;
@@ -69,48 +71,26 @@ async function recover(path: string, tasks: number): Promise<{ items: number; fa
   return { items, failed, bytes };
 }
 
-async function* wholeLines(path: string): AsyncGenerator<{ text: string; end: number }, void, undefined> {
-  if (!existsSync(path)) return;
-  let rest: Buffer = Buffer.alloc(0);
-  let place = 0;
-  for await (const chunk of createReadStream(path) as AsyncIterable<Buffer>) {
-    rest = rest.length === 0 ? chunk : Buffer.concat([rest, chunk]);
-    let start = 0;
-    for (let end = rest.indexOf(10); end >= 0; end = rest.indexOf(10, start)) {
-      place += end + 1 - start;
-      yield { text: rest.toString('utf8', start, end), end: place };
-      start = end + 1;
-    }
-    rest = rest.subarray(start);
-  }
-}
-
 /** The first `bytes` of the results as CSV, with a header. */
 export async function* csvLines(path: string, bytes: number): AsyncGenerator<string, void, undefined> {
   yield `${CSV_HEADER}\n`;
   if (bytes === 0) return;
-  for await (const line of createInterface({ input: createReadStream(path, { end: bytes - 1 }), crlfDelay: Infinity }))
-    yield `${csvLine(JSON.parse(line) as ScoreOutcome)}\n`;
+  for await (const { text } of wholeLines(createReadStream(path, { end: bytes - 1 })))
+    yield `${csvLine(JSON.parse(text) as ScoreOutcome)}\n`;
 }
 
 /** The CSV of a finished job as a file, made at first need, so that ranges of it can be asked for. */
 export async function csvFile(path: string, bytes: number): Promise<string> {
   const csv = `${path}.csv`;
   if (existsSync(csv)) return csv;
-  const draft = `${csv}.${process.pid}-${Math.random().toString(36).slice(2)}`;
-  await guard(() => pipeline(csvLines(path, bytes), createWriteStream(draft, { flush: true })));
-  await rename(draft, csv);
+  const write = (draft: string): Promise<void> =>
+    pipeline(csvLines(path, bytes), createWriteStream(draft, { flush: true }));
+  await guard(() => makeWhole(csv, write));
   return csv;
 }
 
-async function guard<T>(work: () => Promise<T>): Promise<T> {
-  try {
-    return await work();
-  } catch (cause) {
-    throw new QalignError(
-      'OUTPUT_UNWRITABLE',
-      `The results cannot be written (${(cause as NodeJS.ErrnoException).code ?? (cause as Error).message}); the job goes on when there is room.`,
-      { cause },
-    );
-  }
-}
+const guard = <T>(work: () => Promise<T>): Promise<T> =>
+  guardWrite(
+    work,
+    ({ code, message }) => `The results cannot be written (${code ?? message}); the job goes on when there is room.`,
+  );

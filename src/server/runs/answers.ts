@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import type { Evaluation, TrainRun } from '../../api/runs.js';
-import type { EvaluateResult } from '../../recipes/evaluate/evaluate.js';
+import type { EvaluateResult } from '../../recipes/evaluate/result.js';
 import { summarise } from '../../runs/run-directory.js';
 import type { RunServices } from './requests.js';
 import type { ServiceRun } from './store.js';

@@ -1,13 +1,14 @@
 import { createReadStream, existsSync } from 'node:fs';
 import { realpath } from 'node:fs/promises';
 import { dirname, isAbsolute, join, resolve } from 'node:path';
-import { createInterface } from 'node:readline';
 import { EvaluateRecipe } from '../../config/evaluate.js';
 import { checkConfig, loadConfig } from '../../config/load.js';
 import { modelNames } from '../../config/models.js';
 import { TrainRecipe } from '../../config/train.js';
 import { QalignError } from '../../base/errors.js';
+import { wholeLines } from '../../base/files/lines.js';
 import { packageRoot } from '../../base/package-root.js';
+import { readLines } from '../../datasets/read/text.js';
 import { isBelow, resolveInRoot } from '../http/path-root.js';
 import type { EvaluationBody, TrainRunBody } from '../../api/runs.js';
 import type { RunKind } from './store.js';
@@ -104,7 +105,7 @@ export async function requireStillInRoot(kind: RunKind, resolved: object, { root
   for (const model of models.filter(isAbsolute)) await inside(model, top, await realpath(runs).catch(() => ''));
   for (const [file, folder] of records) {
     await inside(file, top);
-    await requireMediaInRoot(file, folder ?? dirname(file), top);
+    await requireMediaInRoot(kind, file, folder ?? dirname(file), top);
   }
 }
 
@@ -150,16 +151,30 @@ function requireName(prompt: string): void {
 }
 
 /** Records name their media, and must not name what lies elsewhere. */
-async function requireMediaInRoot(file: string, folder: string, top: string): Promise<void> {
+async function requireMediaInRoot(kind: RunKind, file: string, folder: string, top: string): Promise<void> {
   if (!existsSync(file)) return; // nothing is read of it, and its reader says so
   let number = 0;
-  for await (const line of createInterface({ input: createReadStream(file), crlfDelay: Infinity })) {
+  for await (const line of linesAsRead(kind, file)) {
     number += 1;
     const path = mediaOf(line);
     if (path === undefined) continue; // the reader of records says what is wrong with it
     const place = resolve(folder, path);
     if (!isBelow(top, await realpath(place).catch(() => place)))
       throw new QalignError('PATH_FORBIDDEN', `Line ${number} of a record file names media out of the root.`);
+  }
+}
+
+/** The lines of a record file as its reader divides and decodes them: another division could hide a record from us. */
+async function* linesAsRead(kind: RunKind, file: string): AsyncGenerator<string, void, undefined> {
+  if (kind === 'run') {
+    for await (const { text } of wholeLines(createReadStream(file), { tail: true })) yield text;
+    return;
+  }
+  try {
+    for await (const { lines } of readLines(file)) yield* lines;
+  } catch (error) {
+    if (!(error instanceof QalignError)) throw error;
+    // its reader fails at the same place
   }
 }
 

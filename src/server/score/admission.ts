@@ -1,5 +1,5 @@
 import { QalignError } from '../../base/errors.js';
-import type { Scorer } from '../../recipes/score/score.js';
+import type { Scorer } from '../../recipes/score/scorer.js';
 
 /** Before anything is known about a model, so many frames are let in. */
 const UNKNOWN_FRAMES = 64;

@@ -3,7 +3,7 @@ import { describeModels } from '../../config/models.js';
 import type { BatchReport } from '../../engine/index.js';
 import { QalignError } from '../../base/errors.js';
 import type { Logger } from '../../base/logger.js';
-import type { Scorer, ScorerOptions } from '../../recipes/score/score.js';
+import type { Scorer, ScorerOptions } from '../../recipes/score/scorer.js';
 import { EXAMPLE_PICTURE } from '../../media/probe-picture.js';
 import type { ModelRow } from '../../api/models.js';
 

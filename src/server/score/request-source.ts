@@ -1,13 +1,14 @@
 import type { ServeConfig } from '../../config/serve.js';
 import { QalignError } from '../../base/errors.js';
+import { asUnwritable, isWriteError } from '../../base/files/unwritable.js';
 import { sniff, SNIFF_BYTES } from '../../media/decode/magic.js';
 import type { MediaLimits } from '../../media/limits.js';
-import { kindOf } from '../../media/sources.js';
+import { kindOf } from '../../media/media-kind.js';
 import { fetchInto } from '../../media/url.js';
-import type { ScoreSource } from '../../recipes/score/score.js';
+import type { ScoreSource } from '../../recipes/score/scorer.js';
 import { resolveInRoot } from '../http/path-root.js';
 import type { ItemSource } from '../../api/score.js';
-import { isFull, retain, type BodyStorage, type Cleanup, type Upload } from '../http/upload.js';
+import { retain, type BodyStorage, type Cleanup, type Upload } from '../http/upload.js';
 
 export interface SourceRules {
   readonly root: string | null;
@@ -66,12 +67,8 @@ export async function toSource(
 }
 
 function asDiskFull(error: NodeJS.ErrnoException): never {
-  throw isFull(error)
-    ? new QalignError(
-        'OUTPUT_UNWRITABLE',
-        'The service has no room on its disk for what is fetched; try again later.',
-        { cause: error },
-      )
+  throw isWriteError(error)
+    ? asUnwritable(error, () => 'The service has no room on its disk for what is fetched; try again later.')
     : error;
 }
 

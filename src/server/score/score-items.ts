@@ -4,7 +4,7 @@ import type { ScoreAnswer, ScoredInput } from '../../api/score.js';
 import { QalignError } from '../../base/errors.js';
 import { deadline } from '../../base/first-signal.js';
 import type { Task } from '../../prompts/conversation.js';
-import type { Scorer, ScoreSource } from '../../recipes/score/score.js';
+import type { Scorer, ScoreSource } from '../../recipes/score/scorer.js';
 import type { Caller } from '../http/caller.js';
 import { errorBody } from '../http/error-handler.js';
 import { withoutPath } from '../http/redact-paths.js';

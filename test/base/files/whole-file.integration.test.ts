@@ -4,7 +4,8 @@ import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { openWhole } from '../../../src/base/files/whole-file.js';
+import { openWhole, writeWhole } from '../../../src/base/files/whole-file.js';
+import { packageRoot } from '../../../src/base/package-root.js';
 
 describe('openWhole', () => {
   it('removes what a killed process had written of the same file, and nothing of one that lives', async () => {
@@ -23,4 +24,47 @@ describe('openWhole', () => {
       await rm(folder, { recursive: true, force: true });
     }
   });
+
+  it.each(['file', 'folder'])(
+    'of a killed writer of a %s shows nothing; the next one removes its draft',
+    async (what) => {
+      const folder = await mkdtemp(join(tmpdir(), 'qalign-whole-'));
+      try {
+        const path = join(folder, 'a');
+        const child = spawn(process.execPath, ['--import', 'tsx', '--input-type=module', '-e', KILLED, path, what], {
+          stdio: ['ignore', 'pipe', 'inherit'],
+        });
+        await once(child.stdout, 'data');
+        expect(await readdir(folder)).toEqual([expect.stringMatching(/^a\..*\.part$/)]);
+        child.kill('SIGKILL');
+        await once(child, 'exit');
+        expect(await readdir(folder)).toHaveLength(1);
+        await writeWhole(path, 'whole');
+        expect(await readdir(folder)).toEqual(['a']);
+        expect(await readFile(path, 'utf8')).toBe('whole');
+      } finally {
+        await rm(folder, { recursive: true, force: true });
+      }
+    },
+  );
 });
+
+/** Writes a part of a file or folder and then waits. */
+const KILLED = `
+  import { mkdir, writeFile } from 'node:fs/promises';
+  import { makeWhole, openWhole } from ${JSON.stringify(join(packageRoot, 'src/base/files/whole-file.ts'))};
+  const [path, what] = process.argv.slice(1);
+  const wait = () => new Promise(() => setInterval(() => {}, 1000));
+  if (what === 'file') {
+    const file = await openWhole(path);
+    await file.write('x'.repeat(1_000_000));
+    console.log('written');
+    await wait();
+  }
+  await makeWhole(path, async (draft) => {
+    await mkdir(draft);
+    await writeFile(draft + '/0', 'x');
+    console.log('written');
+    await wait();
+  });
+`;

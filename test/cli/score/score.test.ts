@@ -7,7 +7,7 @@ import { score } from '../../../src/cli/score/score.js';
 import { runScore } from '../../../src/cli/score/run.js';
 import type { SCORE_FLAGS } from '../../../src/cli/score/flags.js';
 import { silentLogger } from '../../../src/base/logger.js';
-import type { ScoreSource } from '../../../src/recipes/score/score.js';
+import type { ScoreSource } from '../../../src/recipes/score/scorer.js';
 import { fakeScorer, picture, type FakeLog } from '../../recipes/score/fake-scorer.js';
 import { hearingTerminal, type Heard } from '../terminal/terminal-double.js';
 

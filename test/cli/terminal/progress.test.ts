@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { duration, progressLine } from '../../../src/cli/terminal/progress.js';
+import { bar, progressLine } from '../../../src/cli/terminal/progress.js';
 
 describe('progressLine', () => {
   it('shows share, rate and time to go', () => {
@@ -11,9 +11,13 @@ describe('progressLine', () => {
     expect(progressLine({ done: 3, failed: 0, total: undefined, elapsedMs: 100 })).toBe('3 scored, 30/s');
     expect(progressLine({ done: 0, failed: 0, total: 5, elapsedMs: 0 })).toContain('0/5 (0 %), 0.0/s');
   });
+});
+
+describe('bar', () => {
   it.each([
-    [59.4, '59 s'],
-    [65, '1 min 05 s'],
-    [7800, '2 h 10 min'],
-  ])('%d s is %s', (seconds, text) => expect(duration(seconds)).toBe(text));
+    [0, 4, '░░░░'],
+    [0.5, 4, '██░░'],
+    [1, 4, '████'],
+    [0.49, 16, '████████░░░░░░░░'],
+  ])('%d of %d cells', (share, width, text) => expect(bar(share, width)).toBe(text));
 });

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { sampling, samplingRate, spread, type Rational } from '../../../src/media/video/frame-indices.js';
+import { evenIndices, sampling, samplingRate, type Rational } from '../../../src/media/video/frame-indices.js';
 import { rateOfDuration } from '../../../src/media/video/probe-fallback.js';
 
 describe('indices', () => {
@@ -64,10 +64,10 @@ describe('indices', () => {
     expect(() => samplingRate({ numerator: 25, denominator: 1 }, 0)).toThrow(RangeError);
   });
 
-  it('spread keeps the first, the order and the count', () => {
+  it('evenIndices keeps the first, the order and the count', () => {
     fc.assert(
       fc.property(fc.integer({ min: 1, max: 500 }), fc.integer({ min: 1, max: 50 }), (count, most) => {
-        const kept = spread(count, most);
+        const kept = evenIndices(count, most);
         expect(kept).toHaveLength(Math.min(most, count));
         expect(kept[0]).toBe(0);
         expect(kept.every((position, i) => position < count && (i === 0 || position > (kept[i - 1] ?? 0)))).toBe(true);

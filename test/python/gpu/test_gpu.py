@@ -10,8 +10,9 @@ import torch
 sys.path.insert(0, str(Path(__file__).parents[1] / "mplug_owl2"))
 from golden import GOLDEN, LEVELS, TINY, TOLERANCE, cases, worst
 
-from qalign.mplug_owl2.engine.scorer import ScoreItem, load_scorer
+from qalign.mplug_owl2.engine.load import load_scorer
 from qalign.mplug_owl2.random_weights import architecture, random_model
+from qalign.weights.answers import ScoreItem
 
 if not torch.cuda.is_available():
     warnings.warn("NOT RUN: test_gpu.py needs a CUDA device", stacklevel=1)

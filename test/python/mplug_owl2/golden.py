@@ -12,7 +12,7 @@ from torch import Tensor
 from qalign.mplug_owl2.checkpoint import load_checkpoint
 from qalign.mplug_owl2.config import load_config
 from qalign.mplug_owl2.model import MPLUGOwl2
-from qalign.mplug_owl2.normalise import normalisation_table, normalise
+from qalign.mplug_owl2.normalise import CLIP, normalisation_table, normalise
 from qalign.mplug_owl2.tokenizer import Tokenizer
 
 GOLDEN = Path(__file__).parents[2] / "fixtures" / "golden"
@@ -86,7 +86,7 @@ def load_tiny(name: str) -> MPLUGOwl2:
 @torch.inference_mode()
 def literal_logits(model: MPLUGOwl2, case: Case) -> Tensor:
     """The literal path's logits at the last position, [V]."""
-    pixels = normalise(case.pixels, normalisation_table(), torch.float32)
+    pixels = normalise(case.pixels, normalisation_table(CLIP), torch.float32)
     return model([case.input_ids], [case.frames], pixels)[0, -1]
 
 

@@ -10,10 +10,12 @@ from golden import GOLDEN
 from torch.nn.functional import batch_norm, conv2d, pad
 
 from qalign.mplug_owl2.config import load_config, parse_config
-from qalign.mplug_owl2.engine.scorer import ScoreItem, load_scorer
-from qalign.mplug_owl2.vision_efficientnet import STAGES, EfficientNetLite0Encoder, cell_statistics, from_clip
+from qalign.mplug_owl2.engine.load import load_scorer
+from qalign.mplug_owl2.normalise import CLIP, Normalisation, normalisation_table, normalise
+from qalign.mplug_owl2.vision_efficientnet import STAGES, EfficientNetLite0Encoder, cell_statistics, to_lite0_scale
 from qalign.training.files.encoder_weights import fold_published, read_encoder_weights
 from qalign.training.files.model_files import export_network, initialise_network
+from qalign.weights.answers import ScoreItem
 from qalign.weights.errors import ConfigError
 
 NANO = GOLDEN.parents[2] / "configs" / "models" / "nano"
@@ -90,7 +92,7 @@ def test_the_folded_network_equals_the_unfolded_one_in_every_stage() -> None:
     encoder = make_encoder(state)
     pixels = torch.rand(2, 3, SIZE, SIZE, generator=torch.Generator().manual_seed(1)) * 4 - 2
     with torch.no_grad():
-        stages = unfolded(state, from_clip(pixels))
+        stages = unfolded(state, to_lite0_scale(pixels, CLIP))
         measured = encoder.measure(pixels)
     expected = [cell_statistics(stages[s], SIZE // 32) for s in encoder.statistics_of]
     for s in encoder.means_of:
@@ -105,11 +107,10 @@ def test_the_folded_network_equals_the_unfolded_one_in_every_stage() -> None:
     assert start == measured.shape[2]
 
 
-def test_clip_pixels_become_what_the_network_was_trained_on() -> None:
-    from qalign.mplug_owl2.normalise import normalisation_table, normalise
-
+@pytest.mark.parametrize("values_of", [CLIP, Normalisation((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))])
+def test_normalised_pixels_become_what_the_network_was_trained_on(values_of: Normalisation) -> None:
     values = torch.arange(256, dtype=torch.uint8).view(1, 16, 16, 1).expand(1, 16, 16, 3)
-    got = from_clip(normalise(values, normalisation_table(), torch.float32))
+    got = to_lite0_scale(normalise(values, normalisation_table(values_of), torch.float32), values_of)
     want = (values.permute(0, 3, 1, 2).float() - 127) / 128
     assert (got - want).abs().max() < 1e-6
 
@@ -167,10 +168,9 @@ def test_weights_come_out_of_the_wheel_and_a_trained_checkpoint_scores_alike_alo
     pixels = torch.cat(pictures)
     with torch.no_grad():
         from qalign.mplug_owl2.model import IMAGE_TOKEN
-        from qalign.mplug_owl2.normalise import normalisation_table, normalise
 
         ids = list(scorer.tokenizer.encode(prompt))
         assert IMAGE_TOKEN in ids
-        logits = net.eval()([ids] * 5, [[1]] * 5, normalise(pixels, normalisation_table(), torch.float32))
+        logits = net.eval()([ids] * 5, [[1]] * 5, normalise(pixels, normalisation_table(CLIP), torch.float32))
     wanted = logits[:, -1, [scorer.tokenizer.word_id(level) for level in levels]]
     assert (wanted - torch.tensor(alone)).abs().max() < 1e-4

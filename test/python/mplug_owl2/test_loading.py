@@ -1,21 +1,18 @@
 """Checkpoints that are damaged, incomplete, hostile or of another model: each ends in one clear error."""
 
 import json
-import os
-import shutil
 
 import pytest
 import torch
 from golden import GOLDEN
 from safetensors.torch import load_file, save_file
 
-from qalign.mplug_owl2.checkpoint import load_checkpoint, meta_model, weight_files
+from qalign.mplug_owl2.checkpoint import load_checkpoint, meta_model
 from qalign.mplug_owl2.config import load_config, parse_config
-from qalign.mplug_owl2.engine.scorer import load_scorer
+from qalign.mplug_owl2.engine.load import load_scorer
 from qalign.mplug_owl2.inspection import inspect_model
 from qalign.mplug_owl2.lora import apply_lora
 from qalign.mplug_owl2.random_weights import architecture, random_model
-from qalign.weights.digest import weights_sha256
 from qalign.weights.errors import (
     CheckpointError,
     ConfigError,
@@ -24,16 +21,6 @@ from qalign.weights.errors import (
     ModelNotFound,
     NonFinite,
 )
-
-
-@pytest.fixture
-def checkpoint(tmp_path):
-    def copy(name):
-        target = tmp_path / name
-        shutil.copytree(GOLDEN / name / "model" if (GOLDEN / name / "model").is_dir() else GOLDEN / name, target)
-        return target
-
-    return copy
 
 
 def load(directory):
@@ -47,31 +34,22 @@ def change(directory, edit):
     save_file(tensors, file)
 
 
-def test_truncated_files_are_named(checkpoint):
-    a, b = checkpoint("tiny_a"), checkpoint("tiny_b")
-    file = a / "model.safetensors"
-    for keep in (file.stat().st_size - 100, 2000, 5, 0):
-        os.truncate(file, keep)
-        with pytest.raises(CheckpointError, match=r"model\.safetensors is damaged"):
-            load(a)
-    shard = b / "pytorch_model-00002-of-00002.bin"
-    os.truncate(shard, shard.stat().st_size // 2)
-    with pytest.raises(CheckpointError, match="00002-of-00002"):
-        load(b)
-
-
-def test_missing_files_are_named(checkpoint):
-    b = checkpoint("tiny_b")
-    (b / "pytorch_model-00001-of-00002.bin").unlink()
-    with pytest.raises(CheckpointError, match=r"lacks 1 of 2 weight files: pytorch_model-00001-of-00002\.bin"):
-        load(b)
+def test_a_missing_config_is_named(checkpoint):
     a = checkpoint("tiny_a")
-    (a / "model.safetensors").unlink()
-    with pytest.raises(CheckpointError, match="holds no weights"):
-        load(a)
     (a / "config.json").unlink()
     with pytest.raises(ConfigError, match=r"config\.json does not exist"):
         load(a)
+
+
+def test_a_pickle_that_would_run_code_is_refused(checkpoint, bomb):
+    b = checkpoint("tiny_b")
+    trap, value = bomb
+    torch.save({"model.norm.weight": value}, b / "pytorch_model-00001-of-00002.bin")
+    with pytest.raises(CheckpointError, match="is refused"):
+        load(b)
+    with pytest.raises(CheckpointError, match="is refused"):
+        inspect_model(b)
+    assert not trap.exists()
 
 
 def test_all_wrong_keys_stand_in_one_error(checkpoint):
@@ -95,41 +73,6 @@ def test_rotary_buffers_of_old_checkpoints_are_passed_over(checkpoint):
     a = checkpoint("tiny_a")
     change(a, lambda tensors: tensors.update({"model.layers.0.self_attn.rotary_emb.inv_freq": torch.ones(8)}))
     load(a)
-
-
-class Bomb:
-    def __init__(self, path):
-        self.path = path
-
-    def __reduce__(self):
-        return os.mkdir, (str(self.path),)
-
-
-def test_a_pickle_that_would_run_code_is_refused(checkpoint, tmp_path):
-    b = checkpoint("tiny_b")
-    trap = tmp_path / "exploded"
-    torch.save({"model.norm.weight": Bomb(trap)}, b / "pytorch_model-00001-of-00002.bin")
-    with pytest.raises(CheckpointError, match="is refused"):
-        load(b)
-    with pytest.raises(CheckpointError, match="is refused"):
-        inspect_model(b)
-    assert not trap.exists()
-
-
-def test_a_file_that_is_no_mapping_of_tensors_is_refused(checkpoint):
-    b = checkpoint("tiny_b")
-    for value in ([1, 2], {"model.norm.weight": 3}):
-        torch.save(value, b / "pytorch_model-00001-of-00002.bin")
-        with pytest.raises(CheckpointError, match="00001-of-00002"):
-            load(b)
-
-
-@pytest.mark.parametrize("shard", ["../outside.bin", "/etc/passwd", 7])
-def test_an_index_cannot_point_outside(checkpoint, shard):
-    b = checkpoint("tiny_b")
-    (b / "pytorch_model.bin.index.json").write_text(json.dumps({"weight_map": {"lm_head.weight": shard}}))
-    with pytest.raises(CheckpointError, match="index"):
-        weight_files(b)
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
@@ -180,26 +123,11 @@ def test_a_missing_grid_size_means_the_published_grid():
     assert parse_config(values).abstractor.grid_size == 32
 
 
-@pytest.mark.parametrize(
-    ("field", "value"),
-    [
-        ("use_dora", True),
-        ("use_rslora", True),
-        ("rank_pattern", {"q_proj": 4}),
-        ("alpha_pattern", {"q_proj": 4}),
-        ("modules_to_save", ["lm_head"]),
-        ("fan_in_fan_out", True),
-        ("bias", "all"),
-        ("peft_type", "LOHA"),
-        ("init_lora_weights", "pissa_niter_4"),
-        ("r", 0),
-    ],
-)
-def test_other_kinds_of_lora_are_refused_by_name(checkpoint, field, value):
+def test_other_kinds_of_lora_are_not_merged(checkpoint):
     lora = checkpoint("tiny_b_lora")
     file = lora / "adapter_config.json"
-    file.write_text(json.dumps(json.loads(file.read_text()) | {field: value}))
-    with pytest.raises(LoraError, match=rf"{field} "):
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"use_dora": True}))
+    with pytest.raises(LoraError, match="use_dora "):
         apply_lora(load(GOLDEN / "tiny_b" / "model"), lora)
 
 
@@ -217,19 +145,6 @@ def test_half_an_adapter_is_refused(checkpoint):
     save_file(tensors, lora / "adapter_model.safetensors")
     with pytest.raises(LoraError, match=r"q_proj\.weight with"):
         apply_lora(load(GOLDEN / "tiny_b" / "model"), lora)
-
-
-def test_hashes_are_cached_and_noticed_when_stale(checkpoint, tmp_path):
-    file = checkpoint("tiny_a") / "model.safetensors"
-    cache = tmp_path / "cache"
-    first = weights_sha256([file], cache)
-    assert first == weights_sha256([file], cache)
-    assert len(list(cache.rglob("*"))) == 2
-    with file.open("ab") as stream:
-        stream.write(b"x")
-    assert weights_sha256([file], cache) != first
-    both = sorted(weight_files(GOLDEN / "tiny_b" / "model"))
-    assert weights_sha256(both, cache) == weights_sha256(both[::-1], cache)
 
 
 def test_inspection_reads_no_weights():

@@ -8,7 +8,8 @@ from torch import nn
 from qalign.mplug_owl2 import abstractor, language, vision
 from qalign.mplug_owl2.engine import language as engine_language
 from qalign.mplug_owl2.engine import visual as engine_visual
-from qalign.mplug_owl2.engine.scorer import ModelInfo, ScoreItem, Scorer
+from qalign.mplug_owl2.engine.scorer import Scorer
+from qalign.weights.answers import ModelInfo, ScoreItem
 
 LABELS = ("image_00", "image_01", "two_images", "video_2")
 

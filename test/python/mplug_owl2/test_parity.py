@@ -5,7 +5,7 @@ import torch
 from golden import TINY, TOLERANCE, cases, literal_logits, load_tiny, prepared, scores, tensors, tokenizer, worst
 
 from qalign.mplug_owl2.model import expand_ids
-from qalign.mplug_owl2.normalise import normalisation_table, normalise
+from qalign.mplug_owl2.normalise import CLIP, normalisation_table, normalise
 
 STAGES = ("image_00", "image_01", "two_images", "video_3")
 
@@ -35,7 +35,7 @@ def test_every_stage_equals_the_reference(tiny):
     name, model = tiny
     for label in STAGES:
         case, expected = cases(name)[label], tensors(name)
-        pixels = normalise(case.pixels, normalisation_table(), torch.float32)
+        pixels = normalise(case.pixels, normalisation_table(CLIP), torch.float32)
         assert torch.equal(pixels, expected[f"{label}.pixel_values"])
         vision = model.model.vision_model(pixels)
         assert worst(vision, expected[f"{label}.vision"]) < TOLERANCE
@@ -53,7 +53,7 @@ def test_every_stage_equals_the_reference(tiny):
 def test_a_batch_of_unequal_lengths_equals_its_items(tiny):
     name, model = tiny
     chosen = [cases(name)[label] for label in ("video_7", "image_00", "two_images", "video_2")]
-    pixels = normalise(torch.cat([case.pixels for case in chosen]), normalisation_table(), torch.float32)
+    pixels = normalise(torch.cat([case.pixels for case in chosen]), normalisation_table(CLIP), torch.float32)
     logits = model([case.input_ids for case in chosen], [case.frames for case in chosen], pixels)
     for row, case in zip(logits, chosen, strict=True):
         length = len(expand_ids(case.input_ids, case.frames, model.config.tokens_per_frame))
@@ -66,14 +66,14 @@ def test_the_reference_batch_of_four(tiny):
     batch = scores(name)["batch4"]
     ids = tokenizer(name).encode(batch["prompt"])
     frames = torch.stack([prepared(name)[file] for file in batch["inputs"]])
-    logits = model([ids] * 4, [[1]] * 4, normalise(frames, normalisation_table(), torch.float32))
+    logits = model([ids] * 4, [[1]] * 4, normalise(frames, normalisation_table(CLIP), torch.float32))
     assert worst(logits[:, -1], tensors(name)["batch4.last_logits"]) < TOLERANCE
 
 
 def test_the_literal_path_is_differentiable(tiny):
     name, model = tiny
     case = cases(name)["two_images"]
-    pixels = normalise(case.pixels, normalisation_table(), torch.float32)
+    pixels = normalise(case.pixels, normalisation_table(CLIP), torch.float32)
     model.zero_grad()
     model([case.input_ids], [case.frames], pixels).logsumexp(-1).sum().backward()
     silent = [key for key, value in model.named_parameters() if value.grad is None or not value.grad.abs().sum() > 0]

@@ -8,8 +8,8 @@ import torch
 from safetensors.torch import load_file
 from training_golden import GOLDEN, load_reference, reference_batch
 
-from qalign.training.data.batch import SupervisedModel
 from qalign.training.losses import next_token_sum
+from qalign.training.model.supervised import SupervisedModel
 
 
 @pytest.mark.parametrize("name", ["tiny_a", "tiny_b"])
@@ -24,10 +24,10 @@ def test_labels_loss_and_gradients_of_every_case(name: str) -> None:
 def check_case(folder: Path, reference, case: dict, gradients: dict) -> None:
     model = SupervisedModel(reference.net)
     model.zero_grad(set_to_none=True)
-    talks, batch = reference_batch(folder, reference, case["items"])
-    for talk, item in zip(talks, case["items"], strict=True):
-        assert list(talk.ids) == item["input_ids"]
-        assert list(talk.labels) == item["labels"]
+    conversations, batch = reference_batch(folder, reference, case["items"])
+    for conversation, item in zip(conversations, case["items"], strict=True):
+        assert list(conversation.ids) == item["input_ids"]
+        assert list(conversation.labels) == item["labels"]
     assert len(batch.labels) == case["supervised_tokens"]
     loss = next_token_sum(model(batch), batch.labels) / len(batch.labels)
     assert loss.item() == pytest.approx(case["loss"], rel=1e-5)

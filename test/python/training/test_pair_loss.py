@@ -6,7 +6,6 @@ import pytest
 import torch
 from training_golden import GOLDEN, load_reference, reference_batch
 
-from qalign.training.data.batch import SupervisedModel
 from qalign.training.losses import (
     binary_fidelity,
     fidelity,
@@ -17,6 +16,7 @@ from qalign.training.losses import (
     soft_label_sum,
     true_preference,
 )
+from qalign.training.model.supervised import SupervisedModel
 
 LEVELS = ("excellent", "good", "fair", "poor", "bad")
 

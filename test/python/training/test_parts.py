@@ -14,9 +14,9 @@ from training_golden import ROOT
 from qalign.mplug_owl2.random_weights import architecture
 from qalign.training.data.prepared_split import augment
 from qalign.training.data.sampler import BalancedSampler
-from qalign.training.flops import abstractor_flops, language_flops, vision_flops
 from qalign.training.losses import binary_fidelity, fidelity, level_view, preference
-from qalign.training.optimizer.schedule import learning_rate_factor
+from qalign.training.model.flops import abstractor_flops, language_flops, vision_flops
+from qalign.training.optimizer.optimizer import learning_rate_factor
 
 
 @given(st.integers(8, 200), st.integers(1, 4), st.integers(0, 99))
@@ -91,7 +91,7 @@ def test_weights_say_how_often_an_epoch_deals_a_dataset() -> None:
 
 
 def test_flops_of_the_published_model() -> None:
-    """mplug_owl2.md section 7: 761.5 G a picture for vision and abstractor, 1220 G for 92 positions, all of them given
+    """docs/mplug-owl2.md#cost: 761.5 G a picture for vision and abstractor, 1220 G for 92 positions, all of them given
     to the head."""
     config = architecture("mplug_owl2_7b")
     assert (vision_flops(config) + abstractor_flops(config)) / 1e9 == pytest.approx(761.5, rel=0.005)

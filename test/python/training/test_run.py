@@ -14,8 +14,9 @@ import pytest
 import torch
 from training_golden import GOLDEN, ROOT
 
-from qalign.mplug_owl2.engine.scorer import ScoreItem, load_scorer
+from qalign.mplug_owl2.engine.load import load_scorer
 from qalign.training.files.model_files import load_network
+from qalign.weights.answers import ScoreItem
 
 LEVELS = ("excellent", "good", "fair", "poor", "bad")
 

@@ -8,16 +8,15 @@ import torch
 from PIL import Image
 
 from qalign.mplug_owl2.model import MPLUGOwl2
+from qalign.mplug_owl2.normalise import CLIP, normalisation_table, normalise
 from qalign.mplug_owl2.tokenizer import Tokenizer
-from qalign.training.data.batch import Batch, make_batch, normalise
-from qalign.training.data.conversation import Conversation, build_conversation
+from qalign.training.data.batch import Batch, make_batch
+from qalign.training.data.conversation import Conversation, build_conversation, training_prompt
 from qalign.training.files.model_files import load_network
 
 ROOT = Path(__file__).resolve().parents[3]
 SHARED = ROOT.parent / "shared" / "golden"
 GOLDEN = ROOT / "test" / "fixtures" / "golden"
-MEAN = (0.48145466, 0.4578275, 0.40821073)
-STD = (0.26862954, 0.26130258, 0.27577711)
 
 
 @dataclass(frozen=True)
@@ -42,8 +41,13 @@ def prepared(path: Path, size: int) -> np.ndarray:
 
 
 def reference_batch(folder: Path, reference: Reference, items: list[dict]) -> tuple[list[Conversation], Batch]:
-    talks = [build_conversation(reference.tokenizer, i["question"], i["answer"], i.get("level")) for i in items]
+    conversations = [
+        build_conversation(reference.tokenizer, training_prompt(i["question"]), i["answer"], i.get("level"))
+        for i in items
+    ]
     frames = [len(item["inputs"]) for item in items]
     stack = np.stack([prepared(folder / name, reference.size) for item in items for name in item["inputs"]])
-    pixels = normalise(torch.from_numpy(stack), MEAN, STD)
-    return talks, make_batch(talks, frames, reference.net.config.tokens_per_frame, torch.device("cpu"), pixels)
+    pixels = normalise(torch.from_numpy(stack), normalisation_table(CLIP), torch.float32)
+    return conversations, make_batch(
+        conversations, frames, reference.net.config.tokens_per_frame, torch.device("cpu"), pixels
+    )

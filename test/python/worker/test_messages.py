@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from qalign.protocol import ERROR_CODES
-from qalign.worker.schemas import problem_with
+from qalign.schemas import problem_with
 
 EXAMPLES = Path(__file__).parents[3] / "bridge" / "examples"
 

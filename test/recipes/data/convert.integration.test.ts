@@ -230,15 +230,18 @@ describe('outputs', () => {
     const { prepareVideo } = await import('../../../src/media/video/video-prepare.js');
     const wanted = await prepareVideo(CLIP, { size: 56 });
     const { isFrameFolder, readFrameFolder } = await import('../../../src/media/video/frame-folder.js');
+    const { prepareImage } = await import('../../../src/media/image.js');
+    const readFrames = (options: { size: number; maxFrames?: number }) =>
+      readFrameFolder(join(folder, 'v', record.media), options, (file) => prepareImage(file, options));
     expect([
       await isFrameFolder(join(folder, 'v', record.media)),
       await isFrameFolder(CLIP),
       await isFrameFolder(new Uint8Array(3)),
     ]).toEqual([true, false, false]);
-    const reread = await readFrameFolder(join(folder, 'v', record.media), { size: 56 });
+    const reread = await readFrames({ size: 56 });
     expect(reread.frames).toBe(wanted.frames);
     expect(Buffer.compare(reread.data, Buffer.from(wanted.data))).toBe(0);
-    const few = await readFrameFolder(join(folder, 'v', record.media), { size: 56, maxFrames: 1 });
+    const few = await readFrames({ size: 56, maxFrames: 1 });
     expect(Buffer.compare(few.data, Buffer.from((await prepareVideo(CLIP, { size: 56, maxFrames: 1 })).data))).toBe(0);
     const names = (await readdir(join(folder, 'v', record.media))).filter((name) => name.endsWith('.png')).sort();
     expect(names).toHaveLength(wanted.frames);

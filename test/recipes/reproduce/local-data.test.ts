@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { readRecords } from '../../../src/datasets/records.js';
-import { setsAtHand } from '../../../src/recipes/reproduce/local-data.js';
+import { localDatasets } from '../../../src/recipes/reproduce/local-data.js';
 import { convertDataset } from '../../../src/recipes/data/convert.js';
 import { splitRecords } from '../../../src/recipes/data/split.js';
 
@@ -26,7 +26,7 @@ async function ratings(rows: number, pictures: readonly number[]): Promise<strin
 }
 
 const biq2021 = async (media: string): Promise<{ ids: string[]; note: string }> => {
-  const { sets, notes } = await setsAtHand({ media, data: join(folder, 'none') }, join(folder, 'out'));
+  const { sets, notes } = await localDatasets({ media, data: join(folder, 'none') }, join(folder, 'out'));
   const at = sets.findIndex(({ name }) => name === 'biq2021');
   return { ids: at < 0 ? [] : sets[at]!.records.map(({ id }) => id), note: notes[at] ?? '' };
 };

@@ -2,7 +2,7 @@ import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { setsAtHand } from '../../../src/recipes/reproduce/local-data.js';
+import { localDatasets } from '../../../src/recipes/reproduce/local-data.js';
 import { reproduce } from '../../../src/recipes/reproduce/index.js';
 import { cli } from '../../cli/terminal/terminal-double.js';
 
@@ -114,7 +114,7 @@ describe('reproduce', () => {
   }, 500_000);
 
   it('makes series whose place falls with the strength of the distortion', async () => {
-    const { sets, notes } = await setsAtHand({ data: folder }, folder);
+    const { sets, notes } = await localDatasets({ data: folder }, folder);
     expect(sets.map(({ name, records }) => [name, records.length])).toEqual([['series', 25]]);
     expect(sets[0]!.records.map(({ mos }) => mos).slice(0, 4)).toEqual([5, 5 - 4 / 3, 5 - 8 / 3, 1]);
     expect(new Set(sets[0]!.records.map(({ group }) => group)).size).toBe(1);

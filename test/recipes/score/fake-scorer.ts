@@ -1,12 +1,12 @@
-import {
-  createScorerFrom,
-  type Scorer,
-  type ScorerOptions,
-  type ScorerParts,
-  type ScoreSource,
-  type ScoringEngine,
-  type Visual,
-} from '../../../src/recipes/score/score.js';
+import type { PreparedMedia } from '../../../src/media/preparer.js';
+import { createScorerFrom } from '../../../src/recipes/score/score.js';
+import type {
+  Scorer,
+  ScorerOptions,
+  ScorerParts,
+  ScoreSource,
+  ScoringEngine,
+} from '../../../src/recipes/score/scorer.js';
 import { QalignError } from '../../../src/base/errors.js';
 
 export interface FakeLog {
@@ -18,7 +18,7 @@ export interface FakeLog {
 export function fakeParts(
   log: FakeLog,
   overrides: Partial<ScoringEngine> = {},
-  prepare?: (source: ScoreSource) => Promise<Visual>,
+  prepare?: (source: ScoreSource) => Promise<PreparedMedia>,
 ): ScorerParts {
   return {
     createEngine: async () => ({
@@ -40,12 +40,15 @@ export function fakeParts(
       },
       ...overrides,
     }),
-    createPreparer: () => ({ prepare: prepare ?? fakePrepare, close: async () => {} }),
+    createPreparer: () => ({
+      prepare: (source) => (prepare ?? fakePrepare)(source as ScoreSource),
+      close: async () => {},
+    }),
     toSource: async (input) => picture(typeof input === 'string' ? input : '<bytes>'),
   };
 }
 
-async function fakePrepare(source: ScoreSource): Promise<Visual> {
+async function fakePrepare(source: ScoreSource): Promise<PreparedMedia> {
   if (source.input.includes('bad')) throw new QalignError('MEDIA_CORRUPT', `${source.input} is damaged.`);
   const frames = source.kind === 'video' ? 3 : 1;
   return {

@@ -5,7 +5,7 @@ import { packageRoot } from '../../../src/base/package-root.js';
 import { benchOrder } from '../../../src/recipes/bench/distortion-order.js';
 import type { ScoreResult } from '../../../src/api/result.js';
 import { createScorer } from '../../../src/recipes/score/create-scorer.js';
-import type { Scorer } from '../../../src/recipes/score/score.js';
+import type { Scorer } from '../../../src/recipes/score/scorer.js';
 import { isFailure } from '../../../src/api/result.js';
 
 /** The shipped weights on the pictures of the repository; no model is named anywhere. */

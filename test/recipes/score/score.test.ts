@@ -9,7 +9,8 @@ import {
   type ScoreOutcome,
   type ScoreResult,
 } from '../../../src/api/result.js';
-import { createScorerFrom, type ScorerOptions } from '../../../src/recipes/score/score.js';
+import { createScorerFrom } from '../../../src/recipes/score/score.js';
+import type { ScorerOptions } from '../../../src/recipes/score/scorer.js';
 import { scoreVersion } from '../../../src/recipes/score/score-version.js';
 import { fakeParts, fakeScorer, picture, type FakeLog } from './fake-scorer.js';
 

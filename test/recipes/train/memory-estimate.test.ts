@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest';
 import { checkConfig } from '../../../src/config/load.js';
 import { TrainRecipe } from '../../../src/config/train.js';
 import { packageRoot } from '../../../src/base/package-root.js';
-import { countParameters, planTraining, type ModelShape } from '../../../src/recipes/train/memory-estimate.js';
+import { countParameters, estimateMemory, type ModelShape } from '../../../src/recipes/train/memory-estimate.js';
 
 const published: ModelShape = {
   vocab_size: 32000,
@@ -57,36 +57,40 @@ describe('the memory plan', () => {
     expect(counted.vision + counted.abstractor + counted.language).toBe(total);
   });
   it('fits full tuning of the 7 B model on one 80 GB GPU with the 8-bit optimizer, and not without', () => {
-    const eight = planTraining(published, recipe({ weights: 'bf16', optimizer: 'adamw_8bit', micro_batch: 8 }));
+    const eight = estimateMemory(published, recipe({ weights: 'bf16', optimizer: 'adamw_8bit', micro_batch: 8 }));
     expect(eight.fits).toBe(true);
     expect(eight.perGpuBytes).toBeGreaterThan(50e9);
-    expect(planTraining(published, recipe({ micro_batch: 8 })).fits).toBe(false);
-    expect(planTraining(published, recipe({ lora: { r: 128 }, weights: 'bf16' })).fits).toBe(true);
+    expect(estimateMemory(published, recipe({ micro_batch: 8 })).fits).toBe(false);
+    expect(estimateMemory(published, recipe({ lora: { r: 128 }, weights: 'bf16' })).fits).toBe(true);
   });
   it('counts clips, averages, codes of a quantised base, and what processes share', () => {
     const full = { weights: 'bf16', optimizer: 'adamw_8bit', micro_batch: 4 };
-    const plain = planTraining(published, recipe(full));
+    const plain = estimateMemory(published, recipe(full));
     expect(plain.bytesPerTrainable).toBeCloseTo(6.03, 2);
-    expect(planTraining(published, recipe(full), 12).activationBytes).toBeGreaterThan(plain.activationBytes + 4e9);
-    expect(planTraining(published, recipe({ ...full, ema: 0.999 })).optimizerBytes - plain.optimizerBytes).toBe(
+    expect(estimateMemory(published, recipe(full), 12).activationBytes).toBeGreaterThan(plain.activationBytes + 4e9);
+    expect(estimateMemory(published, recipe({ ...full, ema: 0.999 })).optimizerBytes - plain.optimizerBytes).toBe(
       4 * plain.trainable,
     );
-    expect(planTraining(published, recipe({ ...full, processes: 4 })).weightBytes).toBeCloseTo(
+    expect(estimateMemory(published, recipe({ ...full, processes: 4 })).weightBytes).toBeCloseTo(
       plain.weightBytes / 4,
       0,
     );
     const bytes = [null, 'int8', 'nf4'].map(
-      (kind) => planTraining(published, recipe({ weights: 'bf16', lora: { quantise_base: kind } })).weightBytes / 1e9,
+      (kind) => estimateMemory(published, recipe({ weights: 'bf16', lora: { quantise_base: kind } })).weightBytes / 1e9,
     );
     expect(bytes[0]).toBeGreaterThan(16);
     expect(bytes[1]).toBeLessThan(10);
     expect(bytes[2]).toBeLessThan(6.5);
   });
   it('keeps what was measured: a forward pass of 8 pictures saves 1.36 GB on the meta device, with one block more in the plan', () => {
-    const { activationBytes } = planTraining(published, recipe({ weights: 'bf16', lora: {}, micro_batch: 8 }));
-    const { activationBytes: twice } = planTraining(published, recipe({ weights: 'bf16', lora: {}, micro_batch: 16 }));
+    const { activationBytes } = estimateMemory(published, recipe({ weights: 'bf16', lora: {}, micro_batch: 8 }));
+    const { activationBytes: twice } = estimateMemory(
+      published,
+      recipe({ weights: 'bf16', lora: {}, micro_batch: 16 }),
+    );
     const trained = (micro: number): number =>
-      planTraining(published, recipe({ weights: 'bf16', optimizer: 'adamw_8bit', micro_batch: micro })).activationBytes;
+      estimateMemory(published, recipe({ weights: 'bf16', optimizer: 'adamw_8bit', micro_batch: micro }))
+        .activationBytes;
     expect((trained(16) - trained(8)) / 8).toBeGreaterThan(0.169e9);
     expect((trained(16) - trained(8)) / 8).toBeLessThan(0.3e9);
     expect(twice - activationBytes).toBeLessThan(trained(16) - trained(8));

@@ -9,14 +9,14 @@ import { prepareImage } from '../../../src/media/image.js';
 import { extractFrames } from '../../../src/media/video/frame-folder.js';
 import { prepareVideo } from '../../../src/media/video/video-prepare.js';
 import { packageRoot } from '../../../src/base/package-root.js';
-import { createMediaPreparer, type MediaPreparer } from '../../../src/recipes/train/media.js';
+import { createPreparer, type Preparer } from '../../../src/media/preparer.js';
 import { preparedBytes, prepareData, type PreparedData } from '../../../src/recipes/train/prepare.js';
 import { readRecords, requireUsable } from '../../../src/recipes/train/records.js';
 
 const PICTURES = join(packageRoot, 'test/fixtures/pictures');
 const SIZE = 56;
 let folder: string;
-let media: MediaPreparer;
+let media: Preparer;
 
 const recipeOf = (changes: object = {}, data: object = {}): TrainRecipe =>
   checkConfig(
@@ -41,7 +41,7 @@ const row = (id: string, changes: object = {}): object => ({
 });
 const write = (rows: readonly object[], name = 'r.jsonl'): Promise<void> =>
   writeFile(join(folder, name), rows.map((entry) => `${JSON.stringify(entry)}\n`).join(''));
-async function prepare(recipe = recipeOf(), by: MediaPreparer = media): Promise<PreparedData> {
+async function prepare(recipe = recipeOf(), by: Omit<Preparer, 'load'> = media): Promise<PreparedData> {
   const records = await readRecords(recipe.data.train, recipe.data.root);
   return prepareData({
     cache: join(folder, 'cache'),
@@ -58,7 +58,7 @@ const rowsOf = async ({ folder: made }: PreparedData): Promise<Record<string, un
 
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'qalign-prepare-'));
-  media = createMediaPreparer();
+  media = createPreparer();
   for (const name of ['pristine.jpg', 'noisy.webp', 'pan.mp4'])
     await copyFile(join(PICTURES, name), join(folder, name));
   await extractFrames(join(folder, 'pan.mp4'), join(folder, 'frames'), { size: SIZE });
@@ -145,7 +145,7 @@ describe('preparing data', () => {
   it('ends when no clip could be read for lack of ffmpeg, and when the disk is full', async () => {
     await write([row('pristine.jpg')]);
     await utimes(join(folder, 'pristine.jpg'), 2, 2);
-    const failing = (error: Error): MediaPreparer => ({
+    const failing = (error: Error): Omit<Preparer, 'load'> => ({
       width: 2,
       prepare: () => Promise.reject(error),
       close: () => Promise.resolve(),

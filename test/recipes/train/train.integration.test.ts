@@ -11,7 +11,7 @@ import { loadPrompt } from '../../../src/config/prompts.js';
 import { TrainRecipe } from '../../../src/config/train.js';
 import { packageRoot } from '../../../src/base/package-root.js';
 import { distortedSeries } from '../../../src/recipes/train/pseudo-labels.js';
-import { createMediaPreparer } from '../../../src/recipes/train/media.js';
+import { createPreparer } from '../../../src/media/preparer.js';
 import { prepareData } from '../../../src/recipes/train/prepare.js';
 import { readRecords, sampleFraction } from '../../../src/recipes/train/records.js';
 import { gaussianLevels } from '../../../src/recipes/train/record-writer.js';
@@ -79,7 +79,7 @@ describe('prepareData', () => {
       dev: { records: await readRecords(checked.data.dev, null), size: 56 },
     };
     const prompts = await Promise.all(checked.prompts.map((name) => loadPrompt(name)));
-    const media = createMediaPreparer();
+    const media = createPreparer();
     const prepared = await prepareData({
       cache: join(folder, 'prepared'),
       recipe: checked,

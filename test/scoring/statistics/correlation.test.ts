@@ -1,7 +1,8 @@
 import fc from 'fast-check';
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
-import { mean, plcc, ranks, rmse, srcc } from '../../../src/scoring/statistics/correlation.js';
+import { plcc, ranks, rmse, srcc } from '../../../src/scoring/statistics/correlation.js';
+import { mean } from '../../../src/scoring/statistics/descriptive.js';
 
 const { cases } = JSON.parse(
   readFileSync(new URL('../../fixtures/datasets/correlations.json', import.meta.url), 'utf8'),

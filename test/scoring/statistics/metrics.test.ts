@@ -2,17 +2,16 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { argsort } from '../../../src/scoring/statistics/argsort.js';
 import { bootstrap, interval95 } from '../../../src/scoring/statistics/bootstrap.js';
-import { confusion } from '../../../src/scoring/statistics/confusion.js';
+import { computeMetrics, confusion } from '../../../src/scoring/statistics/metrics.js';
 import { plcc, srcc } from '../../../src/scoring/statistics/correlation.js';
 import { krcc } from '../../../src/scoring/statistics/kendall.js';
 import { fitLogistic, logisticAt } from '../../../src/scoring/statistics/logistic.js';
-import { computeMetrics } from '../../../src/scoring/statistics/metrics.js';
-import { createRandom } from '../../../src/base/random.js';
+import { sfc32 } from '../../../src/base/random.js';
 import { compareModels } from '../../../src/scoring/statistics/significance.js';
 
 /** Pairs of a normal distribution with this correlation. */
 function normalPairs(n: number, rho: number, seed: number): { x: Float64Array; y: Float64Array } {
-  const random = createRandom(seed);
+  const random = sfc32(seed);
   const normal = (): number =>
     Math.sqrt(-2 * Math.log((random() + 1) / 2 ** 32)) * Math.cos((2 * Math.PI * random()) / 2 ** 32);
   const x = new Float64Array(n);
@@ -81,7 +80,7 @@ describe('the bootstrap', () => {
       { replicates: 20, seed: 5 },
     );
     // the same draws, done by hand
-    const random = createRandom(5);
+    const random = sfc32(5);
     for (let b = 0; b < 20; b++) {
       const weights = new Array<number>(10).fill(0);
       for (let i = 0; i < 10; i++) weights[Math.floor((random() * 10) / 2 ** 32)]!++;
@@ -205,7 +204,7 @@ describe('computeMetrics', () => {
 
 describe('the logistic of many pairs', () => {
   it('ends soon where a line fits best and the minimum lies nowhere', () => {
-    const random = createRandom(9);
+    const random = sfc32(9);
     const x = Float64Array.from({ length: 200_000 }, () => random() / 2 ** 32);
     const y = x.map((v) => v + (random() / 2 ** 32 - 0.5) / 3);
     const fit = fitLogistic(x, y)!;

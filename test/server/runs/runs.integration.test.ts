@@ -30,7 +30,11 @@ beforeAll(async () => {
     `file,mos\n${Array.from({ length: 20 }, (_, i) => `${i}.png,${(i * 7) % 20}\n`).join('')}`,
   );
   await cp(join(packageRoot, 'test/fixtures/golden/tiny_a/inputs/00.png'), join(folder, 'secret.png'));
-  await writeFile(join(root, 'escaping.jsonl'), `${JSON.stringify({ id: 'x', media: '../secret.png' })}\n`);
+  const escaping = `${JSON.stringify({ id: 'x', media: '../secret.png' })}\n`;
+  await writeFile(join(root, 'escaping.jsonl'), escaping);
+  await writeFile(join(root, 'marked.jsonl'), `\ufeff${escaping}`);
+  await writeFile(join(root, 'utf16.jsonl'), Buffer.from(`\ufeff${escaping}`, 'utf16le'));
+  await writeFile(join(root, 'spaced.jsonl'), escaping.replace(':', ':\r'));
   await symlink(folder, join(root, 'way-out'));
   service = await start();
 });
@@ -140,6 +144,7 @@ describe('/v1/train_runs', () => {
     ['data out of the root', { data: { train: ['../x.jsonl'] } }, 403, 'PATH_FORBIDDEN'],
     ['data by a link out of the root', { data: { train: ['way-out/secret.png'] } }, 403, 'PATH_FORBIDDEN'],
     ['records that name media out of the root', { data: { train: ['escaping.jsonl'] } }, 403, 'PATH_FORBIDDEN'],
+    ['the same with a CR between its words', { data: { train: ['spaced.jsonl'] } }, 403, 'PATH_FORBIDDEN'],
     ['data that is not there', { data: { train: ['nothing.jsonl'] } }, 404, 'MEDIA_NOT_FOUND'],
     ['a model out of the root', { model: '/etc' }, 403, 'PATH_FORBIDDEN'],
     ['a model of the hub', { model: 'owner/name' }, 404, 'MEDIA_NOT_FOUND'],
@@ -158,6 +163,8 @@ describe('/v1/evaluations', () => {
   it.each([
     ['records out of the root', { data: [{ name: 'x', records: '/etc/passwd' }] }, 403, 'PATH_FORBIDDEN'],
     ['media out of the root', { data: [{ name: 'x', records: 'escaping.jsonl' }] }, 403, 'PATH_FORBIDDEN'],
+    ['the same behind a byte order mark', { data: [{ name: 'x', records: 'marked.jsonl' }] }, 403, 'PATH_FORBIDDEN'],
+    ['the same in UTF-16', { data: [{ name: 'x', records: 'utf16.jsonl' }] }, 403, 'PATH_FORBIDDEN'],
     ['an unknown key', { modl: 'x' }, 422, 'CONFIG_INVALID'],
   ] as const)('refuses %s', async (_what, change, status, code) => {
     const error = await failure(

@@ -41,7 +41,7 @@ class Engine:
         self.config = model.config
         self.device, self.dtype = model.lm_head.weight.device, model.lm_head.weight.dtype
         self.limits = LIMITS["cuda" if self.device.type == "cuda" else "cpu"]
-        self.table = normalisation_table(self.device)
+        self.table = normalisation_table(self.config.normalisation, self.device)
         vision = model.model.vision_model
         with torch.no_grad():
             self.encode: Callable[[Tensor], Tensor] = (

@@ -1,25 +1,16 @@
 """Greedy generation: what the model says when it is let speak. The literal model, one whole pass a token."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
+from qalign.weights.answers import Generated
 from qalign.weights.errors import NonFinite
 
 from ..model import MPLUGOwl2
 from ..normalise import normalisation_table, normalise
 from ..tokenizer import Tokenizer
-
-
-@dataclass(frozen=True)
-class Generated:
-    """The text after the prompt, how many tokens it took, and whether the model ended it by itself."""
-
-    text: str
-    tokens: int
-    finished: bool
 
 
 @torch.inference_mode()
@@ -37,7 +28,7 @@ def generate_greedily(
     once; the text is passed through whole for every token: answers are short, and this is no path for speed.
     """
     device, dtype = model.lm_head.weight.device, model.lm_head.weight.dtype
-    table = normalisation_table(device)
+    table = normalisation_table(model.config.normalisation, device)
     encoded = [model.encode_frames(normalise(visual.to(device), table, dtype)) for visual in visuals]
     x, image_rows = model.embed_sequence(tokenizer.encode(prompt), encoded)
     said: list[int] = []

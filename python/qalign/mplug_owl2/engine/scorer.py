@@ -1,160 +1,20 @@
-"""Scoring as the worker calls it: pictures and prompts in, level logits out."""
+"""A loaded model that answers items, one batch a call: pictures and prompts in, level logits or texts out."""
 
 import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
-from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from qalign.weights.digest import weights_sha256
-from qalign.weights.errors import ConfigError, DeviceUnavailable, InvalidInput, LoraError, ModelError, NonFinite
-from qalign.weights.hub import resolve_model
+from qalign.weights.answers import ItemScores, ItemTexts, ModelInfo, PromptScore, ScoreItem
+from qalign.weights.errors import InvalidInput, ModelError, NonFinite
 
-from ..checkpoint import DTYPES, load_checkpoint, weight_files
-from ..config import load_config
-from ..lora import apply_lora, is_lora, lora_files
 from ..model import MPLUGOwl2
 from ..tokenizer import Tokenizer
 from .engine import Engine, Question
-from .generate import Generated, generate_greedily
+from .generate import generate_greedily
 from .graphs import GraphCache
 from .layout import plan_layout
-
-ProgressCallback = Callable[[str, int, int, str], None]  # stage, done, total, unit
-
-
-@dataclass(frozen=True)
-class ScoreItem:
-    """`visuals[k]`, uint8 [F, S, S, 3] on the CPU, stands where the k-th image marker of every prompt is."""
-
-    visuals: list[Tensor]
-    prompts: list[str]
-
-
-@dataclass(frozen=True)
-class PromptScore:
-    """fp32 logits of the levels, in the order asked, and the log-sum-exp over the whole vocabulary."""
-
-    logits: list[float]
-    log_sum_exp: float
-
-
-@dataclass(frozen=True)
-class ItemScores:
-    """One score per prompt, or the error of this item alone: a bad item never fails its batch."""
-
-    prompts: list[PromptScore]
-    error: ModelError | None = None
-
-
-@dataclass(frozen=True)
-class ItemTexts:
-    """One text per prompt, or the error of this item alone."""
-
-    prompts: list[Generated]
-    error: ModelError | None = None
-
-
-@dataclass(frozen=True)
-class ModelInfo:
-    """What a score depends on. `image_size` in pixels, `parameters` a count, `revision` the hub's commit or "local"."""
-
-    id: str
-    revision: str
-    weights_sha256: str
-    precision: str
-    device: str
-    image_size: int
-    parameters: int
-    base: str | None = None
-    level_token_ids: dict[str, int] = field(default_factory=dict)
-
-
-def load_scorer(
-    model: str,
-    *,
-    base: str | None = None,
-    revision: str | None = None,
-    base_revision: str | None = None,
-    device: str = "cpu",
-    precision: str = "auto",
-    cache_dir: str | Path | None = None,
-    offline: bool = False,
-    on_progress: ProgressCallback | None = None,
-) -> "Scorer":
-    """Load a directory or hub id, or a LoRA of either over its `base`, ready to score.
-
-    `precision` auto is fp32 on a CPU and bf16 on CUDA. Raises the errors of mplug_owl2.errors.
-    """
-    report = on_progress or (lambda stage, done, total, unit: None)
-    target = pick_device(device)
-    precision = pick_precision(precision, target)
-    cache = Path(cache_dir) if cache_dir else None
-    found = resolve_model(model, revision=revision, cache_dir=cache, offline=offline, on_progress=report)
-    adapter = found.path if is_lora(found.path) else None
-    if adapter and base is None:
-        raise LoraError(f"{model} is a LoRA; name the model that it was trained over with --base.")
-    if base and not adapter:
-        raise LoraError(f"{model} is a whole checkpoint, so that a base ({base}) means nothing; leave --base out.")
-    root = found.path
-    if base:
-        root = resolve_model(base, revision=base_revision, cache_dir=cache, offline=offline, on_progress=report).path
-    config = load_config(root)
-    files = weight_files(root) + (lora_files(adapter) if adapter else [])
-    with ThreadPoolExecutor(1) as hashing:
-        digest = hashing.submit(weights_sha256, files)
-        loaded = load_checkpoint(
-            root,
-            config,
-            device=target,
-            dtype=DTYPES[precision],
-            on_progress=lambda done, total: report("load", done, total, "tensors"),
-        )
-        if adapter:
-            apply_lora(loaded, adapter)
-        info = ModelInfo(
-            id=model,
-            revision=found.revision,
-            weights_sha256=digest.result(),
-            precision=precision,
-            device=str(target),
-            image_size=config.image_size,
-            parameters=sum(value.numel() for value in loaded.parameters()),
-            base=base,
-        )
-    return Scorer(loaded, Tokenizer(_tokenizer_directory(adapter, root)), info)
-
-
-def _tokenizer_directory(adapter: Path | None, root: Path) -> Path:
-    return adapter if adapter and (adapter / "tokenizer.model").is_file() else root
-
-
-def pick_device(name: str) -> torch.device:
-    """'cpu' or 'cuda:N' → the device. Raises DeviceUnavailable, saying how many CUDA devices there are."""
-    try:
-        device = torch.device(name)
-    except RuntimeError as error:
-        raise DeviceUnavailable(f"{name!r} is not a device name; use cpu or cuda:N.") from error
-    if device.type == "cuda":
-        count = torch.cuda.device_count() if torch.cuda.is_available() else 0
-        if (device.index or 0) >= count:
-            raise DeviceUnavailable(f"{name} does not exist: this host has {count} CUDA devices that torch can use.")
-        return torch.device("cuda", device.index or 0)
-    if device.type != "cpu":
-        raise DeviceUnavailable(f"{name!r} is not supported; use cpu or cuda:N.")
-    return torch.device("cpu")
-
-
-def pick_precision(name: str, device: torch.device) -> str:
-    """The precision that `auto` means on this device, or `name` itself. Raises ConfigError for an unknown one."""
-    if name == "auto":
-        return "bf16" if device.type == "cuda" else "fp32"
-    if name not in DTYPES:
-        raise ConfigError(f"precision is {name!r}; use auto, {', '.join(DTYPES)}.")
-    return name
 
 
 class Scorer:

@@ -1,8 +1,15 @@
-"""One rated picture or clip → token ids and labels, as the published training code builds them (mplug_owl2.md, 5)."""
+"""One rated picture or clip → token ids and labels, as the published training code builds them.
+
+Specified in docs/mplug-owl2.md#training-conversation.
+"""
 
 from dataclasses import dataclass
 
+import torch
+from torch import Tensor
+
 from qalign.mplug_owl2.tokenizer import IMAGE_MARKER, Tokenizer
+from qalign.protocol import LEVELS
 
 from ..errors import TrainingError
 
@@ -19,32 +26,29 @@ class Conversation:
     level_at: int
 
 
-def conversation_text(question: str, answer: str) -> tuple[str, str]:
-    """The prompt up to `ASSISTANT:` and the supervised rest. The image marker is moved to the front of the question
-    and further markers are dropped, wherever they stood."""
+def training_prompt(question: str) -> str:
+    """The published form up to `ASSISTANT:`. The image marker is moved to the front of the question and further
+    markers are dropped, wherever they stood."""
     words = question.replace(IMAGE_MARKER, "").strip()
-    return f"USER: {IMAGE_MARKER}\n{words} ASSISTANT:", f" {answer.strip()}</s>"
+    return f"USER: {IMAGE_MARKER}\n{words} ASSISTANT:"
 
 
-def build_conversation(tokenizer: Tokenizer, question: str, answer: str, level: str | None = None) -> Conversation:
-    """Raises TrainingError when the tokenizer joins prompt and answer in one piece, or `level` is not in the answer."""
-    prompt, supervised = conversation_text(question, answer)
-    head = tokenizer.encode(prompt)
-    ids = tokenizer.encode(prompt + supervised)
-    if ids[: len(head)] != head:
-        raise TrainingError("TRAINING_DATA_INVALID", f"The answer {answer!r} cannot be told apart from its prompt.")
-    labels = (IGNORED,) * len(head) + ids[len(head) :]
-    return Conversation(ids, labels, _level_position(tokenizer, ids, len(head), level))
+def build_conversation(tokenizer: Tokenizer, prompt: str, answer: str, level: str | None = None) -> Conversation:
+    """A prompt of training or of scoring, exactly as it is, and the supervised rest of it.
 
-
-def build_asked(tokenizer: Tokenizer, prompt: str, answer: str, level: str | None = None) -> Conversation:
-    """The prompt of scoring, exactly, and the rest of its sentence (`good.`). Raises as `build_conversation`."""
+    Raises TrainingError when the tokenizer joins prompt and answer in one piece, or `level` is not in the answer.
+    """
     head = tokenizer.encode(prompt)
     ids = tokenizer.encode(f"{prompt} {answer.strip()}</s>")
     if ids[: len(head)] != head:
         raise TrainingError("TRAINING_DATA_INVALID", f"The answer {answer!r} cannot be told apart from its prompt.")
     labels = (IGNORED,) * len(head) + ids[len(head) :]
     return Conversation(ids, labels, _level_position(tokenizer, ids, len(head), level))
+
+
+def level_ids(tokenizer: Tokenizer, device: torch.device) -> Tensor:
+    """The token of each rating level [5], best first."""
+    return torch.tensor([tokenizer.word_id(level) for level in LEVELS], device=device)
 
 
 def _level_position(tokenizer: Tokenizer, ids: tuple[int, ...], start: int, level: str | None) -> int:

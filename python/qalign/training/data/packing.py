@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from itertools import groupby
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention
 
 from qalign.mplug_owl2.language import DecoderLayer, Multiway, rotary_tables, rotate
@@ -101,7 +101,3 @@ def vision_block(block: Block, x: Tensor) -> Tensor:
     qkv = split_fused_qkv(attention.query_key_value(block.input_layernorm(x)), attention.heads)
     x = x + attention.dense(scaled_dot_product_attention(*qkv).transpose(1, 2).flatten(2))
     return x + block.mlp(block.post_attention_layernorm(x))
-
-
-def trains(module: nn.Module) -> bool:
-    return any(parameter.requires_grad for parameter in module.parameters())

@@ -16,9 +16,7 @@ from torch import Tensor
 from qalign.mplug_owl2.tokenizer import Tokenizer
 
 from ..errors import TrainingError
-from .conversation import Conversation, build_asked, build_conversation, conversation_text
-
-LEVELS = ("excellent", "good", "fair", "poor", "bad")
+from .conversation import Conversation, build_conversation, training_prompt
 
 
 @dataclass(frozen=True)
@@ -27,7 +25,7 @@ class Item:
     ids up to the last word of an answer without a level word: what stands before a written score."""
 
     id: str
-    talk: Conversation
+    conversation: Conversation
     first_frame: int
     frames: int
     dataset: str
@@ -82,17 +80,13 @@ class PreparedSplit:
 
 
 def _item(row: dict, tokenizer: Tokenizer) -> Item:
-    if "prompt" in row:
-        head = row["prompt"]
-        talk = build_asked(tokenizer, head, row["answer"], row.get("level"))
-    else:
-        head = conversation_text(row["question"], "")[0]
-        talk = build_conversation(tokenizer, row["question"], row["answer"], row.get("level"))
-    before = f"{head} {' '.join(row['answer'].split()[:-1])}".rstrip()
+    prompt = row["prompt"] if "prompt" in row else training_prompt(row["question"])
+    conversation = build_conversation(tokenizer, prompt, row["answer"], row.get("level"))
+    before = f"{prompt} {' '.join(row['answer'].split()[:-1])}".rstrip()
     probs = row.get("level_probs")
     return Item(
         id=row["id"],
-        talk=talk,
+        conversation=conversation,
         first_frame=row["first_frame"],
         frames=row["frames"],
         dataset=row["dataset"],
@@ -101,7 +95,7 @@ def _item(row: dict, tokenizer: Tokenizer) -> Item:
         level_probs=tuple(probs) if probs is not None else None,
         series=row.get("series"),
         order=row.get("order", -1),
-        lead=tokenizer.encode(before) if talk.level_at < 0 else (),
+        lead=tokenizer.encode(before) if conversation.level_at < 0 else (),
     )
 
 

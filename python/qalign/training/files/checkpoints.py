@@ -13,34 +13,20 @@ import shutil
 from collections.abc import Callable
 from concurrent.futures import Future
 from pathlib import Path
+from typing import Any
 
 import torch
 import torch.distributed as dist
 import torch.distributed.checkpoint as dcp
 from safetensors import SafetensorError
-from torch import Tensor, nn
+from torch import Tensor
 from torch.distributed.checkpoint import CheckpointException, HuggingFaceStorageReader, HuggingFaceStorageWriter
 
 from ..distributed import World
 from ..errors import TrainingError
-from ..optimizer.averaging import WeightAverage
+from ..model.state import TrainState
 
 Failure = Callable[[str], None]
-
-
-def training_state(
-    model: nn.Module, optimizer: torch.optim.Optimizer, average: WeightAverage | None = None
-) -> dict[str, Tensor]:
-    """Every tensor to save, by a name that is the same on every process: `model.…`, `optimizer.<parameter>.…` and
-    `average.<parameter>`. All share their storage with what is trained, so that loading into them restores it."""
-    state: dict[str, Tensor] = {f"model.{key}": value for key, value in model.state_dict().items()}
-    for name, parameter in model.named_parameters():
-        for key, value in optimizer.state.get(parameter, {}).items():
-            if isinstance(value, Tensor):
-                state[f"optimizer.{name}.{key}"] = value if value.ndim else value.view(1)
-    if average is not None:
-        state |= {f"average.{name}": value for name, value in average.held.items()}
-    return {key: value if value.ndim else value.view(1) for key, value in state.items()}  # the reader slices
 
 
 class CheckpointStore:
@@ -62,7 +48,7 @@ class CheckpointStore:
         whole = [p for p in self.folder.glob("step-*") if (p / "state.json").is_file()]
         return max(whole, key=lambda p: int(p.name.removeprefix("step-")), default=None)
 
-    def save(self, step: int, tensors: dict[str, Tensor], state: dict) -> None:
+    def save(self, step: int, tensors: dict[str, Tensor], state: dict[str, Any]) -> None:
         """Starts a save; the copy to host memory is made before it returns."""
         self.finish()
         draft = self.folder / f".part-{step}"
@@ -113,7 +99,7 @@ class CheckpointStore:
         for stale in old[: -self.keep]:
             shutil.rmtree(stale, ignore_errors=True)
 
-    def _write_state(self, draft: Path, state: dict) -> str | None:
+    def _write_state(self, draft: Path, state: dict[str, Any]) -> str | None:
         if self.world.rank != 0:
             return None
         try:
@@ -137,33 +123,28 @@ class CheckpointStore:
         return flag.item() > 0
 
 
-def restore(
-    checkpoint: Path,
-    model: nn.Module,
-    optimizer: torch.optim.Optimizer,
-    expected: dict,
-    average: WeightAverage | None = None,
-) -> dict:
-    """Loads weights, optimizer and average in place and returns the saved state.
+def restore(checkpoint: Path, state: TrainState, expected: dict[str, Any]) -> None:
+    """Loads weights, optimizer, average and step in place.
 
-    `expected` are entries of the state (data and recipe hashes, batch size) that must be the same now as then.
+    `expected` are entries of the saved state (data and recipe hashes, batch size) that must be the same now as then.
     Raises TrainingError RESUME_MISMATCH, and CHECKPOINT_INVALID for a file that was cut or exchanged since.
     """
     try:
-        state = json.loads((checkpoint / "state.json").read_text(encoding="utf-8"))
+        saved = json.loads((checkpoint / "state.json").read_text(encoding="utf-8"))
         for key, value in expected.items():
-            if state[key] != value:
+            if saved[key] != value:
                 raise TrainingError(
-                    "RESUME_MISMATCH", f"{checkpoint.name} was made with {key} {state[key]}, and this run has {value}."
+                    "RESUME_MISMATCH", f"{checkpoint.name} was made with {key} {saved[key]}, and this run has {value}."
                 )
-        _allocate(optimizer)
-        tensors = training_state(model, optimizer, average)
-        dcp.load(tensors, storage_reader=HuggingFaceStorageReader(str(checkpoint)))
+        _allocate(state.optimizer)
+        dcp.load(state.tensors(), storage_reader=HuggingFaceStorageReader(str(checkpoint)))
+        state.step = saved["step"]
     except (CheckpointException, SafetensorError, OSError, ValueError, KeyError) as error:
         raise TrainingError(
             "CHECKPOINT_INVALID", f"{checkpoint} is damaged ({_line(error)}); remove it to go on from the one before."
         ) from error
-    return state
+    if state.average is not None:
+        state.average.updates = state.step
 
 
 def _line(error: BaseException) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 from safetensors.torch import save_file
-from torch import Tensor, nn
+from torch import Tensor
 
 from qalign.mplug_owl2.checkpoint import load_checkpoint
 from qalign.mplug_owl2.config import load_config
@@ -33,7 +33,7 @@ def load_network(directory: Path, dtype: torch.dtype = torch.float32, adapter: P
 
     Raises the checkpoint errors of mplug_owl2.
     """
-    net = load_checkpoint(directory, load_config(directory), dtype=dtype)
+    net = load_checkpoint(directory, load_config(directory, adapter), dtype=dtype)
     if adapter is not None:
         apply_lora(net, adapter)
     return net
@@ -99,27 +99,3 @@ def export_network(state: Mapping[str, Tensor], source: Path, target: Path) -> N
         (draft / "model.safetensors.index.json").write_text(json.dumps(index, indent=1), encoding="utf-8")
     shutil.rmtree(target, ignore_errors=True)
     os.replace(draft, target)
-
-
-def freeze(net: MPLUGOwl2, parts: list[str], stages_from: int | None = None) -> None:
-    """Stop the gradient of `vision`, `abstractor` and/or `language`.
-
-    An encoder's `projection` keeps its gradient: it is no part of what was pretrained. So do, of EfficientNet-Lite0,
-    the stages from `stages_from` on.
-    """
-    trunk = net.model
-    modules: dict[str, list[nn.Module]] = {
-        "vision": [trunk.vision_model],
-        "abstractor": [trunk.visual_abstractor],
-        "language": [trunk.embed_tokens, trunk.layers, trunk.norm, net.lm_head],
-    }
-    for part in parts:
-        for module in modules[part]:
-            module.requires_grad_(False)
-        if part == "vision" and hasattr(trunk.vision_model, "projection"):
-            trunk.vision_model.projection.requires_grad_(True)
-    if stages_from is not None:
-        if not hasattr(trunk.vision_model, "stages"):
-            raise TrainingError("CONFIG_INVALID", "train_stages_from is for efficientnet_lite0 encoders.")
-        for stage in trunk.vision_model.stages[stages_from:]:
-            stage.requires_grad_(True)

@@ -5,6 +5,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
 
+from qalign.protocol import RunRecipe
+
 from ..errors import TrainingError
 
 
@@ -17,7 +19,7 @@ class Tracker(Protocol):
 class TensorBoard:
     """Event files in `RUN/tensorboard`: `tensorboard --logdir runs`."""
 
-    def __init__(self, folder: Path, recipe: dict) -> None:
+    def __init__(self, folder: Path, recipe: RunRecipe) -> None:
         from torch.utils.tensorboard import SummaryWriter
 
         self._writer = SummaryWriter(str(folder / "tensorboard"))
@@ -34,7 +36,7 @@ class TensorBoard:
 class WandB:
     """Project and key come from the environment: WANDB_PROJECT, WANDB_API_KEY, WANDB_MODE=offline."""
 
-    def __init__(self, folder: Path, recipe: dict) -> None:
+    def __init__(self, folder: Path, recipe: RunRecipe) -> None:
         import wandb
 
         project = os.environ.get("WANDB_PROJECT", "qalign")
@@ -53,7 +55,7 @@ class WandB:
 class MLflow:
     """The server of MLFLOW_TRACKING_URI, else the SQLite file mlflow.db in the folder of all runs."""
 
-    def __init__(self, folder: Path, recipe: dict) -> None:
+    def __init__(self, folder: Path, recipe: RunRecipe) -> None:
         import mlflow
 
         self._mlflow = mlflow
@@ -74,13 +76,13 @@ class MLflow:
         self._mlflow.end_run()
 
 
-KINDS: dict[str, Callable[[Path, dict], Tracker]] = {"tensorboard": TensorBoard, "wandb": WandB, "mlflow": MLflow}
+KINDS: dict[str, Callable[[Path, RunRecipe], Tracker]] = {"tensorboard": TensorBoard, "wandb": WandB, "mlflow": MLflow}
 
 
 class Trackers:
     """Hands steps and evaluations on. A tracker that fails while training is dropped and named, the run goes on."""
 
-    def __init__(self, folder: Path, recipe: dict, on_failed: Callable[[str, str], None]) -> None:
+    def __init__(self, folder: Path, recipe: RunRecipe, on_failed: Callable[[str, str], None]) -> None:
         self._on_failed = on_failed
         self._open: dict[str, Tracker] = {}
         for name in recipe["trackers"]:

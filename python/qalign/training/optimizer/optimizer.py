@@ -1,6 +1,8 @@
-"""AdamW with a learning rate per part of the model, in torch or in 8 bits."""
+"""AdamW with a learning rate per part of the model, in torch or in 8 bits, and its schedule."""
 
-from collections.abc import Iterable
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 
 import torch
 from torch import nn
@@ -18,7 +20,7 @@ def part_of(name: str) -> str:
     return "vision" if "vision_model" in name else "language"
 
 
-def parameter_groups(named: Iterable[tuple[str, nn.Parameter]], rates: dict[str, float], decay: float) -> list[dict]:
+def parameter_groups(named: Iterable[tuple[str, nn.Parameter]], rates: Mapping[str, float], decay: float) -> list[dict]:
     """Trainable parameters by part. `rates` holds `default` and, for some parts, their own. Vectors never decay."""
     groups: dict[tuple[str, bool], list[nn.Parameter]] = {}
     for name, parameter in named:
@@ -44,3 +46,34 @@ def make_optimizer(kind: str, groups: list[dict], betas: tuple[float, float], se
         on_gpu = groups[0]["params"][0].device.type == "cuda"
         return torch.optim.AdamW(groups, betas=betas, eps=1e-8, fused=on_gpu)  # without temporaries of the model's size
     return AdamW8bit(groups, betas=betas, eps=1e-8, seed=seed)
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """The learning rate as a pure function of the step, so that a resumed run needs no scheduler state."""
+
+    kind: str
+    total_steps: int
+    warmup_steps: int
+
+    def set_rates(self, optimizer: torch.optim.Optimizer, step: int) -> float:
+        """For the update with 0-based index `step`. → the factor that every part's own rate is multiplied by."""
+        factor = learning_rate_factor(self.kind, step, self.total_steps, self.warmup_steps)
+        for group in optimizer.param_groups:
+            group["lr"] = group["base_lr"] * factor
+        return factor
+
+
+def learning_rate_factor(kind: str, step: int, total: int, warmup: int) -> float:
+    """Factor in [0, 1] for the update with 0-based index `step` of `total`.
+
+    cosine: linear over `warmup` updates, then half a cosine to 0. one_cycle: the same with cosine warm-up and a floor
+    of 1/25 at the start. constant: after the warm-up, 1.
+    """
+    if step < warmup:
+        rise = (step + 1) / warmup if kind != "one_cycle" else 0.04 + 0.96 * (1 - math.cos(math.pi * step / warmup)) / 2
+        return rise
+    if kind == "constant":
+        return 1.0
+    progress = (step - warmup) / max(1, total - warmup)
+    return 0.5 * (1 + math.cos(math.pi * min(1.0, progress)))

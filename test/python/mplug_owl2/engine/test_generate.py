@@ -4,8 +4,9 @@ import pytest
 import torch
 from golden import GOLDEN, TINY, cases
 
-from qalign.mplug_owl2.engine.scorer import ScoreItem, load_scorer
-from qalign.mplug_owl2.normalise import normalisation_table, normalise
+from qalign.mplug_owl2.engine.load import load_scorer
+from qalign.mplug_owl2.normalise import CLIP, normalisation_table, normalise
+from qalign.weights.answers import ScoreItem
 from qalign.weights.errors import Cancelled
 
 
@@ -33,7 +34,7 @@ def test_the_first_token_is_the_most_probable_of_the_reference(tiny):
 def test_every_token_is_the_most_probable_after_the_ones_before_it(tiny):
     name, scorer = tiny
     case = next(iter(cases(name).values()))
-    table = normalisation_table()
+    table = normalisation_table(CLIP)
     ids = list(scorer.tokenizer.encode(case.prompt))
     expected = []
     pixels = torch.cat([normalise(visual, table, torch.float32) for visual in case.visuals])

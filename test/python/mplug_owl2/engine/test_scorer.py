@@ -8,7 +8,8 @@ from golden import GOLDEN, LEVELS, TINY, TOLERANCE, cases, literal_logits, score
 
 from qalign.mplug_owl2.engine import language as engine_language
 from qalign.mplug_owl2.engine.engine import Limits
-from qalign.mplug_owl2.engine.scorer import ScoreItem, load_scorer
+from qalign.mplug_owl2.engine.load import load_scorer
+from qalign.weights.answers import ScoreItem
 from qalign.weights.errors import Cancelled, InvalidInput, LoraError
 
 LORAS = {"tiny_a_lora": "tiny_a", "tiny_b_lora": "tiny_b"}

@@ -5,16 +5,21 @@ import torch
 from training_golden import GOLDEN, load_reference
 
 from qalign.mplug_owl2.model import IMAGE_TOKEN, expand_ids
-from qalign.training.data.batch import SupervisedModel, make_batch
+from qalign.training.data.batch import make_batch
 from qalign.training.data.conversation import IGNORED, Conversation
 from qalign.training.data.packing import pack
+from qalign.training.model.supervised import SupervisedModel
 
 
-def talk(*ids: int) -> Conversation:
+def conversation(*ids: int) -> Conversation:
     return Conversation(ids, (IGNORED,) * (len(ids) - 2) + ids[-2:], len(ids) - 2)
 
 
-TALKS = [talk(1, 7, IMAGE_TOKEN, 9, 11, 2), talk(1, IMAGE_TOKEN, 5, 2), talk(1, 30, 31, 32, IMAGE_TOKEN, 9, 8, 2)]
+CONVERSATIONS = [
+    conversation(1, 7, IMAGE_TOKEN, 9, 11, 2),
+    conversation(1, IMAGE_TOKEN, 5, 2),
+    conversation(1, 30, 31, 32, IMAGE_TOKEN, 9, 8, 2),
+]
 FRAMES = [1, 3, 2]
 
 
@@ -23,18 +28,18 @@ def test_logits_equal_those_of_the_literal_model(name: str) -> None:
     reference = load_reference(GOLDEN / name)
     net, per_frame = reference.net, reference.net.config.tokens_per_frame
     pixels = torch.randn(sum(FRAMES), 3, reference.size, reference.size, generator=torch.Generator().manual_seed(0))
-    packed = SupervisedModel(net)(make_batch(TALKS, FRAMES, per_frame, torch.device("cpu"), pixels))
-    padded = net([t.ids for t in TALKS], [[f] for f in FRAMES], pixels)
+    packed = SupervisedModel(net)(make_batch(CONVERSATIONS, FRAMES, per_frame, torch.device("cpu"), pixels))
+    padded = net([t.ids for t in CONVERSATIONS], [[f] for f in FRAMES], pixels)
     expected = []
-    for row, (one, frames) in enumerate(zip(TALKS, FRAMES, strict=True)):
+    for row, (one, frames) in enumerate(zip(CONVERSATIONS, FRAMES, strict=True)):
         length = len(expand_ids(one.ids, [frames], per_frame))
         expected += [padded[row, length - 3], padded[row, length - 2]]
     assert torch.allclose(packed, torch.stack(expected), atol=2e-5)
 
 
 def test_nothing_is_padded() -> None:
-    packing = pack([t.ids for t in TALKS], FRAMES, 9, torch.device("cpu"))
-    lengths = [len(expand_ids(t.ids, [f], 9)) for t, f in zip(TALKS, FRAMES, strict=True)]
+    packing = pack([t.ids for t in CONVERSATIONS], FRAMES, 9, torch.device("cpu"))
+    lengths = [len(expand_ids(t.ids, [f], 9)) for t, f in zip(CONVERSATIONS, FRAMES, strict=True)]
     assert len(packing.order) == sum(lengths) == len(packing.text_ids) + 9 * sum(FRAMES)
     assert sorted(length for _, length in packing.groups) == sorted(lengths)
     assert packing.order.sort().values.tolist() == list(range(sum(lengths)))

@@ -1,0 +1,90 @@
+import { Type, type Static } from 'typebox';
+import { closed, Count, Positive, Text } from './shapes.js';
+
+const rate = Type.Number({ exclusiveMinimum: 0 });
+const share = Type.Number({ minimum: 0, maximum: 1 });
+const dropout = Type.Number({ minimum: 0, exclusiveMaximum: 1 });
+const weight = Type.Number({ minimum: 0 });
+const precision = Type.Union([Type.Literal('fp32'), Type.Literal('bf16')]);
+
+/** The weight of each loss term. `series` is younger than the others: runs from before it leave it out. */
+export const RecipeObjective = closed({
+  next_token: weight,
+  soft_label: weight,
+  fidelity: weight,
+  in_level: weight,
+  series: Type.Optional(weight),
+});
+export const RecipeLora = closed({
+  r: Positive,
+  alpha: Type.Number({ exclusiveMinimum: 0 }),
+  dropout: share,
+  abstractor: Type.Boolean(),
+  quantise_base: Type.Union([Type.Null(), Type.Literal('int8'), Type.Literal('nf4')]),
+});
+/** A part without a rate of its own gets `default`. */
+export const RecipeLearningRates = closed({
+  default: rate,
+  vision: Type.Optional(rate),
+  abstractor: Type.Optional(rate),
+  language: Type.Optional(rate),
+  lora: Type.Optional(rate),
+});
+export const RecipeAugment = closed({ flip: Type.Boolean() });
+const dataset = Type.Record(Type.String(), Type.Number({ exclusiveMinimum: 0, maximum: 100 }));
+
+/**
+ * What Python reads of `recipe.json`, the resolved recipe of a run directory. The user's schema, src/config/train.ts,
+ * takes these types and adds defaults and descriptions. Optional keys are younger than runs that must still resume.
+ *
+ * The recipe and its `data` are open: TypeScript writes its own keys (name, prompts, processes, …) into the same file.
+ * What Python reads whole is closed: an unknown loss term or learning rate would have no effect, without a word.
+ */
+export const RunRecipe = Type.Object(
+  {
+    model: Text,
+    model_path: Text,
+    /** The model under a LoRA directory `model_path`. */
+    base_path: Type.Union([Text, Type.Null()]),
+    /** The folder of prepared pictures. */
+    data_path: Text,
+    init: Type.Union([Type.Literal('pretrained'), Type.Literal('random')]),
+    encoder_weights: Type.Union([Type.String(), Type.Null()]),
+    data: Type.Object({ weights: dataset }, { additionalProperties: true }),
+    objective: RecipeObjective,
+    fixed_pair_std: Type.Boolean(),
+    score_text: Type.Boolean(),
+    lora: Type.Union([Type.Null(), RecipeLora]),
+    freeze: Type.Array(Type.Union([Type.Literal('vision'), Type.Literal('abstractor'), Type.Literal('language')])),
+    train_stages_from: Type.Optional(Type.Union([Type.Integer({ minimum: 1, maximum: 6 }), Type.Null()])),
+    cache_features: Type.Boolean(),
+    epochs: Positive,
+    max_steps: Type.Union([Positive, Type.Null()]),
+    batch_size: Positive,
+    micro_batch: Positive,
+    learning_rates: RecipeLearningRates,
+    schedule: Type.Union([Type.Literal('cosine'), Type.Literal('one_cycle'), Type.Literal('constant')]),
+    warmup: share,
+    weight_decay: Type.Number({ minimum: 0 }),
+    betas: Type.Tuple([share, share]),
+    clip: Type.Number({ exclusiveMinimum: 0 }),
+    optimizer: Type.Union([Type.Literal('adamw'), Type.Literal('adamw_8bit')]),
+    weights: precision,
+    compute: precision,
+    ema: Type.Union([Type.Number({ exclusiveMinimum: 0, exclusiveMaximum: 1 }), Type.Null()]),
+    recompute: Type.Boolean(),
+    dropout,
+    token_dropout: Type.Optional(dropout),
+    channel_dropout: Type.Optional(dropout),
+    augment: RecipeAugment,
+    seed: Count,
+    device: Type.Union([Type.Literal('cpu'), Type.Literal('cuda')]),
+    save_every: Positive,
+    keep_checkpoints: Positive,
+    trackers: Type.Array(Type.Union([Type.Literal('tensorboard'), Type.Literal('wandb'), Type.Literal('mlflow')])),
+    /** Damaged or missing files that preparing left out. */
+    skipped: Count,
+  },
+  { additionalProperties: true },
+);
+export type RunRecipe = Static<typeof RunRecipe>;

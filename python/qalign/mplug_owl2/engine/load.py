@@ -1,0 +1,95 @@
+"""A model's name → a scorer: files found, weights read and hashed, a LoRA merged."""
+
+import logging
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from qalign.weights.answers import ModelInfo, pick_device, pick_precision
+from qalign.weights.digest import weights_sha256
+from qalign.weights.errors import LoraError
+from qalign.weights.hub import resolve_model
+from qalign.weights.lora_config import is_lora, lora_files
+from qalign.weights.tensors import DTYPES, weight_files
+
+from ..checkpoint import load_checkpoint
+from ..config import load_config
+from ..lora import apply_lora
+from ..normalise import CLIP, Normalisation
+from ..preprocessor import PREPROCESSOR
+from ..tokenizer import Tokenizer
+from .scorer import Scorer
+
+ProgressCallback = Callable[[str, int, int, str], None]  # stage, done, total, unit
+log = logging.getLogger(__name__)
+
+
+def load_scorer(
+    model: str,
+    *,
+    base: str | None = None,
+    revision: str | None = None,
+    base_revision: str | None = None,
+    device: str = "cpu",
+    precision: str = "auto",
+    cache_dir: str | Path | None = None,
+    offline: bool = False,
+    on_progress: ProgressCallback | None = None,
+) -> Scorer:
+    """Load a directory or hub id, or a LoRA of either over its `base`, ready to score.
+
+    `precision` auto is fp32 on a CPU and bf16 on CUDA. Raises the errors of qalign.weights.
+    """
+    report = on_progress or (lambda stage, done, total, unit: None)
+    target = pick_device(device)
+    precision = pick_precision(precision, target)
+    cache = Path(cache_dir) if cache_dir else None
+    found = resolve_model(model, revision=revision, cache_dir=cache, offline=offline, on_progress=report)
+    adapter = found.path if is_lora(found.path) else None
+    if adapter and base is None:
+        raise LoraError(f"{model} is a LoRA; name the model that it was trained over with --base.")
+    if base and not adapter:
+        raise LoraError(f"{model} is a whole checkpoint, so that a base ({base}) means nothing; leave --base out.")
+    root = found.path
+    if base:
+        root = resolve_model(base, revision=base_revision, cache_dir=cache, offline=offline, on_progress=report).path
+    config = load_config(root, adapter)
+    files = weight_files(root) + (lora_files(adapter) if adapter else [])
+    if config.normalisation != CLIP:  # it makes other scores of the same weights, so it belongs to their hash
+        files.append(root / PREPROCESSOR)
+        _warn_of_padding(config.normalisation)
+    with ThreadPoolExecutor(1) as hashing:
+        digest = hashing.submit(weights_sha256, files)
+        loaded = load_checkpoint(
+            root,
+            config,
+            device=target,
+            dtype=DTYPES[precision],
+            on_progress=lambda done, total: report("load", done, total, "tensors"),
+        )
+        if adapter:
+            apply_lora(loaded, adapter)
+        info = ModelInfo(
+            id=model,
+            revision=found.revision,
+            weights_sha256=digest.result(),
+            precision=precision,
+            device=str(target),
+            image_size=config.image_size,
+            parameters=sum(value.numel() for value in loaded.parameters()),
+            base=base,
+        )
+    return Scorer(loaded, Tokenizer(_tokenizer_directory(adapter, root)), info)
+
+
+def _warn_of_padding(normalisation: Normalisation) -> None:
+    """Published training code pads to a square with int(255 · mean), qalign always with the colour of CLIP's mean."""
+    wanted, ours = ([int(255 * mean) for mean in values] for values in (normalisation.mean, CLIP.mean))
+    if wanted != ours:
+        log.warning(
+            "pictures that are not square are padded with %s; code that pads with the mean uses %s", ours, wanted
+        )
+
+
+def _tokenizer_directory(adapter: Path | None, root: Path) -> Path:
+    return adapter if adapter and (adapter / "tokenizer.model").is_file() else root

@@ -1,0 +1,91 @@
+"""preprocessor_config.json of a checkpoint → its normalisation. Everything else in it must be what qalign does.
+
+TypeScript converts a picture to RGB, pads it to a square, resizes it to `image_size` with Pillow's bicubic and sends
+bytes. Only the mean and the standard deviation may differ from one checkpoint to the next. A value that asks for other
+pixels is refused: the scores would silently differ from those of the code that trained the checkpoint.
+"""
+
+import json
+from pathlib import Path
+
+from qalign.weights.errors import ConfigError
+
+from .normalise import CLIP, Normalisation
+
+PREPROCESSOR = "preprocessor_config.json"
+TYPES = ("CLIPFeatureExtractor", "CLIPImageProcessor", "CLIPImageProcessorFast")  # one computation under three names
+BICUBIC = 3  # Pillow's number
+# Of a mean or a standard deviation; pixels are in 0 … 1, and fp32 must hold the quotients.
+LARGEST, SMALLEST_STD = 1e3, 1e-6
+# Keys that change no pixel of a square RGB picture, whatever their value.
+FREE = (
+    *("do_center_crop", "do_convert_rgb", "default_to_square", "processor_class", "_valid_processor_keys"),
+    *("data_format", "input_data_format", "return_tensors", "device", "disable_grouping"),
+)
+
+
+def read_normalisation(directory: Path, image_size: int) -> Normalisation:
+    """The normalisation of a model directory. Without the file, or its keys, it is CLIP's. Raises ConfigError."""
+    file = directory / PREPROCESSOR
+    try:
+        values = json.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return CLIP
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"{file} is not readable JSON: {error}.") from error
+    return parse_preprocessor(values, image_size, str(file))
+
+
+def parse_preprocessor(values: object, image_size: int, where: str = PREPROCESSOR) -> Normalisation:
+    """The parsed object of preprocessor_config.json → Normalisation. Raises one ConfigError for all that is wrong."""
+    if not isinstance(values, dict):
+        raise ConfigError(f"{where} must be a JSON object, not {type(values).__name__}.")
+    given = {key: value for key, value in values.items() if value is not None and key not in FREE}
+    if values.get("do_center_crop") is False:
+        given.pop("crop_size", None)
+    rules = {key: broken_rule(key, value, image_size) for key, value in given.items()}
+    wrong = [f"{key} is {given[key]!r:.80}, but {rule}" for key, rule in rules.items() if rule is not None]
+    if wrong:
+        raise ConfigError(f"{where} does not describe pixels that qalign prepares: {'; '.join(wrong)}.")
+    mean, std = given.get("image_mean", CLIP.mean), given.get("image_std", CLIP.std)
+    return Normalisation(tuple(map(float, mean)), tuple(map(float, std)))
+
+
+def broken_rule(key: str, value: object, image_size: int) -> str | None:
+    """What a value must be and is not, or None for one that is understood."""
+    match key:
+        case "do_resize" | "do_rescale" | "do_normalize":
+            fits, rule = value is True, "it must be true"
+        case "resample":
+            fits, rule = _is_number(value) and value == BICUBIC, f"it must be {BICUBIC} (bicubic)"
+        case "rescale_factor":
+            fits, rule = _is_number(value) and abs(value * 255 - 1) < 1e-7, "it must be 1/255"
+        case "size" | "crop_size":
+            fits, rule = _is_square(value, image_size), f"image_size of config.json is {image_size}"
+        case "image_mean":
+            fits, rule = _is_triple(value, -LARGEST), f"it must be three numbers, at most {LARGEST:g}"
+        case "image_std":
+            fits, rule = _is_triple(value, SMALLEST_STD), f"it must be three numbers, {SMALLEST_STD:g} to {LARGEST:g}"
+        case "feature_extractor_type" | "image_processor_type":
+            fits, rule = value in TYPES, f"it must be one of {', '.join(TYPES)}"
+        case _:  # an unknown step that is switched off changes nothing
+            fits, rule = value is False, "qalign does not know this key"
+    return None if fits else rule
+
+
+def _is_number(value: object) -> bool:
+    return type(value) in (int, float)
+
+
+def _is_triple(values: object, least: float) -> bool:
+    """Three numbers from `least` to LARGEST; NaN and infinity, which Python reads in JSON, are not among them."""
+    if not isinstance(values, list) or len(values) != 3:
+        return False
+    return all(_is_number(value) and least <= value <= LARGEST for value in values)
+
+
+def _is_square(value: object, side: int) -> bool:
+    """Whether a size, in any of its forms, makes side × side pixels of a square picture."""
+    if isinstance(value, dict):
+        return set(value) in ({"shortest_edge"}, {"height", "width"}) and all(v == side for v in value.values())
+    return value in (side, [side, side])

@@ -1,0 +1,50 @@
+"""A trained network → the published layout in the run directory."""
+
+from pathlib import Path
+
+from safetensors import SafetensorError
+from torch import Tensor
+
+from .errors import TrainingError
+from .events import EventLog
+from .files.model_files import export_network, load_network
+from .model.adapters import export_adapter, merged_state
+from .model.build import ModelSource
+from .setup import Training
+
+
+def export(training: Training, folder: Path, events: EventLog) -> None:
+    """`RUN/model` in the published layout and, for LoRA, `RUN/adapter` in PEFT's; averaged weights if there are.
+
+    All processes take part. Raises TrainingError OUTPUT_UNWRITABLE.
+    """
+    with training.state.evaluated_weights():
+        state = training.state.network_state(training.world)
+    if training.world.rank != 0:
+        return
+    try:
+        _write(state, training, folder)
+    except (OSError, SafetensorError) as error:
+        why = str(error).splitlines()[0][:300]
+        sentence = f"The model could not be written to {folder} ({why}); its checkpoint is there: make room and resume."
+        raise TrainingError("OUTPUT_UNWRITABLE", sentence) from error
+    events.emit("exported", path="model")
+
+
+def _write(state: dict[str, Tensor], training: Training, folder: Path) -> None:
+    lora, source = training.recipe["lora"], training.source
+    if lora:
+        if source.adapter is None:  # over a merged base, adapters alone would fit nothing that is published
+            export_adapter(state, lora, training.recipe["model"], source.directory, folder / "adapter")
+        if lora["quantise_base"]:
+            state = dequantised(state, source)
+        state = merged_state(state, lora["alpha"], lora["r"])
+    export_network(state, source.directory, folder / "model")
+
+
+def dequantised(state: dict[str, Tensor], source: ModelSource) -> dict[str, Tensor]:
+    """Codes and scales replaced by the base's own matrices: adapters are merged into what they will be used with."""
+    original = load_network(source.directory, source.dtype, source.adapter).state_dict()
+    stems = [key.removesuffix(".scales") for key in state if key.endswith(".scales")]
+    restored = {f"{stem}.weight": original[f"{stem.removesuffix('.base_layer')}.weight"] for stem in stems}
+    return {key: value for key, value in (state | restored).items() if not key.endswith(".scales")}

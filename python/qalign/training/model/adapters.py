@@ -1,0 +1,85 @@
+"""LoRA by PEFT, which belongs to the training extra alone: the scorer merges adapters by hand and never imports it."""
+
+import json
+import os
+import shutil
+from pathlib import Path
+
+import torch
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from qalign.protocol import RunRecipeLora
+
+from ..errors import TrainingError
+
+PUBLISHED_TARGETS = r".*layers\.\d+\.self_attn\.(q_proj|v_proj\.multiway\.1)"
+
+
+def add_lora(net: nn.Module, settings: RunRecipeLora) -> None:
+    """Put rank-`r` adapters on the language model's published targets and freeze everything else but the abstractor."""
+    try:
+        from peft import LoraConfig, inject_adapter_in_model
+    except ImportError as error:
+        raise TrainingError(
+            "TRAINING_EXTRA_MISSING",
+            "LoRA needs the Python package peft; install it in the interpreter of QALIGN_PYTHON (pip install peft),"
+            " or unset QALIGN_PYTHON to let qalign make its own environment.",
+        ) from error
+    for name, parameter in net.named_parameters():
+        parameter.requires_grad_(settings["abstractor"] and "visual_abstractor" in name)
+    config = LoraConfig(
+        r=settings["r"],
+        lora_alpha=settings["alpha"],
+        lora_dropout=settings["dropout"],
+        target_modules=PUBLISHED_TARGETS,
+    )
+    inject_adapter_in_model(config, net)
+    for parameter in net.parameters():
+        if parameter.requires_grad:
+            parameter.data = parameter.data.float()  # few, and in bf16 most of their updates would be rounded away
+
+
+def merged_state(state: dict[str, Tensor], alpha: float, r: int) -> dict[str, Tensor]:
+    """A full state with adapters → the same network's plain state: W += alpha / r · B A."""
+    plain: dict[str, Tensor] = {}
+    for key, value in state.items():
+        if ".lora_" in key:
+            continue
+        name = key.replace(".base_layer.", ".")
+        stem = key.removesuffix(".base_layer.weight")
+        if stem != key:
+            down, up = state[f"{stem}.lora_A.default.weight"], state[f"{stem}.lora_B.default.weight"]
+            value = (value.float() + alpha / r * (up.float() @ down.float())).to(value.dtype)
+        plain[name] = value
+    return plain
+
+
+def export_adapter(state: dict[str, Tensor], settings: RunRecipeLora, base: str, source: Path, target: Path) -> None:
+    """The published LoRA layout: adapter_config.json, adapter_model.safetensors and non_lora_trainables.bin."""
+    draft = target.with_name(target.name + ".part")
+    shutil.rmtree(draft, ignore_errors=True)
+    draft.mkdir(parents=True)
+    prefix = "base_model.model."
+    lora = {prefix + k.replace(".default.", "."): v.contiguous() for k, v in state.items() if ".lora_" in k}
+    save_file(lora, draft / "adapter_model.safetensors", metadata={"format": "pt"})
+    if settings["abstractor"]:
+        rest = {prefix + k: v.clone() for k, v in state.items() if "visual_abstractor" in k}
+        torch.save(rest, draft / "non_lora_trainables.bin")  # tensors only: read back with weights_only=True
+    targets = sorted({key.split(".lora_")[0] for key in state if ".lora_" in key})
+    config = {
+        "base_model_name_or_path": base,
+        "bias": "none",
+        "fan_in_fan_out": False,
+        "inference_mode": True,
+        "lora_alpha": settings["alpha"],
+        "lora_dropout": settings["dropout"],
+        "peft_type": "LORA",
+        "r": settings["r"],
+        "target_modules": targets,
+        "task_type": "CAUSAL_LM",
+    }
+    (draft / "adapter_config.json").write_text(json.dumps(config, indent=2), encoding="utf-8")
+    shutil.copy(source / "config.json", draft / "config.json")
+    shutil.rmtree(target, ignore_errors=True)
+    os.replace(draft, target)

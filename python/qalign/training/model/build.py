@@ -1,0 +1,78 @@
+"""From a recipe to the model that is trained: pretrained or random weights, adapters, frozen parts, dropout."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from qalign.mplug_owl2.model import MPLUGOwl2
+from qalign.protocol import RunRecipe
+from qalign.weights.tensors import DTYPES
+
+from ..errors import TrainingError
+from ..files.model_files import initialise_network, load_network
+from .adapters import add_lora
+from .quantised import quantise_base
+from .supervised import SupervisedModel
+
+
+@dataclass(frozen=True)
+class ModelSource:
+    """`directory` has config, tokenizer and weights, which are held in `dtype`. `adapter` is the LoRA directory that
+    is merged into them before training."""
+
+    directory: Path
+    adapter: Path | None
+    dtype: torch.dtype
+
+
+def model_source(recipe: RunRecipe) -> ModelSource:
+    base = recipe["base_path"]  # a LoRA has no config, tokenizer and weights of its own
+    adapter = Path(recipe["model_path"]) if base else None
+    return ModelSource(Path(base or recipe["model_path"]), adapter, DTYPES[recipe["weights"]])
+
+
+def build_model(recipe: RunRecipe, source: ModelSource) -> SupervisedModel:
+    """In training mode, on the CPU. Raises TrainingError where the recipe does not fit the model."""
+    if recipe["init"] == "random":
+        weights = recipe["encoder_weights"]
+        net = initialise_network(source.directory, recipe["seed"], Path(weights) if weights else None)
+    else:
+        net = load_network(source.directory, source.dtype, source.adapter)
+    if recipe["lora"]:
+        if recipe["lora"]["quantise_base"]:
+            quantise_base(net, recipe["lora"]["quantise_base"])
+        torch.manual_seed(recipe["seed"])  # every process must draw the same adapters
+        add_lora(net, recipe["lora"])
+    freeze(net, recipe["freeze"], recipe.get("train_stages_from"))
+    channel_dropout = recipe.get("channel_dropout", 0.0)
+    if channel_dropout and not hasattr(net.model.vision_model, "token_mean"):
+        raise TrainingError("CONFIG_INVALID", "channel_dropout is for an efficientnet_lite0 encoder; leave it out.")
+    dropout = recipe["dropout"], recipe.get("token_dropout", 0.0), channel_dropout
+    return SupervisedModel(net, recipe["recompute"], *dropout).train()
+
+
+def freeze(net: MPLUGOwl2, parts: Sequence[str], stages_from: int | None = None) -> None:
+    """Stop the gradient of `vision`, `abstractor` and/or `language`.
+
+    An encoder's `projection` keeps its gradient: it is no part of what was pretrained. So do, of EfficientNet-Lite0,
+    the stages from `stages_from` on.
+    """
+    trunk = net.model
+    modules: dict[str, list[nn.Module]] = {
+        "vision": [trunk.vision_model],
+        "abstractor": [trunk.visual_abstractor],
+        "language": [trunk.embed_tokens, trunk.layers, trunk.norm, net.lm_head],
+    }
+    for part in parts:
+        for module in modules[part]:
+            module.requires_grad_(False)
+        if part == "vision" and hasattr(trunk.vision_model, "projection"):
+            trunk.vision_model.projection.requires_grad_(True)
+    if stages_from is not None:
+        if not hasattr(trunk.vision_model, "stages"):
+            raise TrainingError("CONFIG_INVALID", "train_stages_from is for efficientnet_lite0 encoders.")
+        for stage in trunk.vision_model.stages[stages_from:]:
+            stage.requires_grad_(True)

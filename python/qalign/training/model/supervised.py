@@ -1,0 +1,103 @@
+"""The model with a forward pass for training: packed sequences, recomputed blocks, and only supervised positions."""
+
+from collections.abc import Callable
+from types import MethodType
+
+import torch
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+from qalign.mplug_owl2.model import MPLUGOwl2
+from qalign.mplug_owl2.vision import VisionTransformer
+
+from ..data.batch import Batch
+from ..data.packing import decoder_layer, packed_rotary, vision_block
+
+
+class SupervisedModel(nn.Module):
+    """The model with a forward pass for training. A wrapper, because `fully_shard` gathers parameters at its call.
+
+    `recompute`: every block of the encoder and of the language model keeps its input alone for the backward pass.
+    """
+
+    def __init__(
+        self,
+        net: MPLUGOwl2,
+        recompute: bool = False,
+        dropout: float = 0.0,
+        token_dropout: float = 0.0,
+        channel_dropout: float = 0.0,
+    ) -> None:
+        super().__init__()
+        self.net = net
+        self.recompute = recompute
+        self.dropout = nn.Dropout(dropout)
+        self.token_dropout = token_dropout
+        self.channel_dropout = channel_dropout
+        for block, work in self.blocks():
+            block.packed = MethodType(work, block)  # a method, for `fully_shard` gathers at methods of the block
+
+    def blocks(self) -> list[tuple[nn.Module, Callable[..., Tensor]]]:
+        """The blocks that are sharded and recomputed one by one, and what each computes."""
+        trunk = self.net.model
+        vision = trunk.vision_model.encoder.layers if isinstance(trunk.vision_model, VisionTransformer) else []
+        return [(block, vision_block) for block in vision] + [(layer, decoder_layer) for layer in trunk.layers]
+
+    def forward(self, batch: Batch) -> Tensor:
+        """→ logits [P, V] at the supervised positions, in the order of `batch.labels`."""
+        trunk, config, packing = self.net.model, self.net.config, batch.packing
+        if batch.features is None:
+            assert batch.pixels is not None, "a batch carries pixels or features"
+            tokens = self.encode(batch.pixels)
+        else:
+            cells = trunk.vision_model.resume(batch.features, first_trained(trunk.vision_model))
+            tokens = trunk.vision_model.project(self._drop_channels(cells))
+        places = self._places(tokens.shape[1])
+        seen = tokens if places is None else tokens[:, places]
+        images = trunk.visual_abstractor(seen, places).flatten(0, 1)  # [ΣF·(Q + 1), D]
+        x = self.dropout(torch.cat([trunk.embed_tokens(packing.text_ids), images]))  # [ΣT, D]
+        cos, sin = packed_rotary(packing, config.head_dim, config.rope_theta)
+        for layer in trunk.layers:
+            x = self._block(layer.packed, x, packing, cos, sin)
+        return self.net.lm_head(trunk.norm(x[batch.predicting]))
+
+    def _places(self, tokens: int) -> Tensor | None:
+        """The image tokens that this step looks at, the same of every picture; None: all."""
+        if not (self.training and self.token_dropout):
+            return None
+        return torch.randperm(tokens)[: max(1, round(tokens * (1 - self.token_dropout)))].sort().values
+
+    def _drop_channels(self, cells: Tensor) -> Tensor:
+        """Cells [F, N, K] of EfficientNet-Lite0, in which some measurements of a picture, other ones of the next, say
+        nothing: they are the mean of all pictures, and the rest lies further from it to make up for them."""
+        if not (self.training and self.channel_dropout):
+            return cells
+        mean, share = self.net.model.vision_model.token_mean, 1 - self.channel_dropout
+        kept = torch.rand(len(cells), 1, cells.shape[-1], device=cells.device) < share
+        return mean + (cells - mean) * (kept / share)
+
+    def encode(self, pixels: Tensor) -> Tensor:
+        """Pixels [F, 3, S, S] → features [F, N, C]; no graph is kept of a frozen encoder."""
+        vision = self.net.model.vision_model
+        with torch.set_grad_enabled(torch.is_grad_enabled() and trains(vision)):
+            if not isinstance(vision, VisionTransformer):
+                return vision.project(self._drop_channels(vision.measure(pixels)))
+            x = vision.embeddings(pixels)
+            for block in vision.encoder.layers:
+                x = self._block(block.packed, x)
+            return vision.post_layernorm(x)
+
+    def _block(self, block: Callable[..., Tensor], *inputs: object) -> Tensor:
+        if self.recompute and torch.is_grad_enabled():
+            return checkpoint(block, *inputs, use_reentrant=False)
+        return block(*inputs)
+
+
+def first_trained(encoder: nn.Module) -> int:
+    """The first stage whose weights have gradients; the number of stages when all are frozen. A ViT is one stage."""
+    stages = getattr(encoder, "stages", [encoder])
+    return next((n for n, stage in enumerate(stages) if trains(stage)), len(stages))
+
+
+def trains(module: nn.Module) -> bool:
+    return any(parameter.requires_grad for parameter in module.parameters())

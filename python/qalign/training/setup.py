@@ -1,0 +1,122 @@
+"""Everything that a run needs before its first update, made from the recipe in this process of the world."""
+
+import math
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from qalign.mplug_owl2.config import ModelConfig
+from qalign.mplug_owl2.normalise import normalisation_table
+from qalign.mplug_owl2.tokenizer import Tokenizer
+from qalign.protocol import RunRecipe
+from qalign.weights.tensors import DTYPES
+
+from .data.batch import sequence_length
+from .data.batcher import Batcher
+from .data.conversation import level_ids
+from .data.features import FeatureCache
+from .data.prepared_split import PreparedSplit
+from .data.sampler import BalancedSampler
+from .distributed import World
+from .errors import TrainingError
+from .events import EventLog
+from .model.build import ModelSource, build_model, model_source
+from .model.state import TrainState, make_state
+from .model.supervised import SupervisedModel, first_trained
+from .optimizer.optimizer import Schedule
+
+STANDARDISED_ON = 500  # training items, evenly spread
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """The splits and what makes batches of them. `level_ids` [5] are the tokens of the rating levels."""
+
+    train: PreparedSplit
+    dev: PreparedSplit
+    tokenizer: Tokenizer
+    level_ids: Tensor
+    batcher: Batcher
+    sampler: BalancedSampler
+
+
+@dataclass(frozen=True)
+class Training:
+    """A run that is ready to be trained."""
+
+    recipe: RunRecipe
+    world: World
+    source: ModelSource
+    data: TrainingData
+    state: TrainState
+    schedule: Schedule
+
+
+def set_up(recipe: RunRecipe, world: World, events: EventLog) -> Training:
+    """Raises TrainingError and the checkpoint errors of mplug_owl2. Emits `measured` while features are cached."""
+    source = model_source(recipe)
+    tokenizer = Tokenizer(source.directory)
+    train, dev = (PreparedSplit(Path(recipe["data_path"]), name, tokenizer) for name in ("train", "dev"))
+    model = build_model(recipe, source)
+    table = normalisation_table(model.net.config.normalisation, world.device)
+    compute, flip = DTYPES[recipe["compute"]], recipe["augment"]["flip"]
+    batcher = Batcher(model.net.config, world.device, compute, table, flip)
+    levels = level_ids(tokenizer, world.device)
+    if recipe["cache_features"]:  # before sharding: the encoder is still in the dtype it is held in
+        features = cache_features(model, batcher, [train, dev], source.dtype, world, events)
+        if recipe["init"] == "random" and hasattr(model.net.model.vision_model, "standardise"):
+            standardise_encoder(model, features, train)
+        batcher = replace(batcher, features=features)
+    sampler = make_sampler(recipe, model.net.config, train, world)
+    total_steps = recipe["max_steps"] or sampler.steps_per_epoch * recipe["epochs"]
+    schedule = Schedule(recipe["schedule"], total_steps, math.ceil(recipe["warmup"] * total_steps))
+    state = make_state(model, recipe, world)
+    data = TrainingData(train, dev, tokenizer, levels, batcher, sampler)
+    return Training(recipe, world, source, data, state, schedule)
+
+
+def cache_features(
+    model: SupervisedModel,
+    batcher: Batcher,
+    splits: list[PreparedSplit],
+    dtype: torch.dtype,
+    world: World,
+    events: EventLog,
+) -> FeatureCache:
+    """The encoder's measurements of all splits."""
+
+    def progress(done: int, total: int) -> None:
+        events.emit("measured", done=int(done), total=int(total))
+
+    return FeatureCache(model.net, splits, batcher.flip, lambda frames: batcher.pixels(frames, dtype), world, progress)
+
+
+def standardise_encoder(model: SupervisedModel, features: FeatureCache, split: PreparedSplit) -> None:
+    """Sets the scale of the encoder's tokens from what it measured of some training items."""
+    some = split.items[:: max(1, len(split.items) // STANDARDISED_ON)]
+    encoder = model.net.model.vision_model
+    stop = first_trained(encoder)
+    with torch.no_grad():
+        encoder.standardise(torch.cat([encoder.resume(features.of(split, item, False), stop) for item in some]))
+
+
+def make_sampler(recipe: RunRecipe, config: ModelConfig, split: PreparedSplit, world: World) -> BalancedSampler:
+    """Raises TrainingError: CONFIG_INVALID for a batch that the processes cannot share evenly, TRAINING_DATA_INVALID
+    for too few items."""
+    per_step = recipe["micro_batch"] * world.size
+    if recipe["batch_size"] % per_step:
+        raise TrainingError(
+            "CONFIG_INVALID",
+            f"batch_size {recipe['batch_size']} is no multiple of micro_batch {recipe['micro_batch']}"
+            f" times {world.size} processes.",
+        )
+    micro_batches = recipe["batch_size"] // per_step * world.size
+    lengths = [sequence_length(item.conversation, item.frames, config.tokens_per_frame) for item in split.items]
+    units, rates = split.units(), recipe["data"]["weights"]
+    weights = [rates.get(split.items[unit[0]].dataset, 1.0) for unit in units]
+    try:
+        return BalancedSampler(units, lengths, recipe["batch_size"], micro_batches, recipe["seed"], weights)
+    except ValueError as error:
+        raise TrainingError("TRAINING_DATA_INVALID", f"There is too little to train on: {error}") from error

@@ -1,0 +1,120 @@
+"""One update of the weights: a pure function of weights, step number and data."""
+
+import math
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from .data.batch import sequence_length
+from .data.prepared_split import Item
+from .distributed import full, peak_memory
+from .errors import Diverged
+from .model.flops import FlopCounter, device_peak
+from .objective import TERMS, objective, term_counts
+from .setup import Training
+
+# a loss this many times its own average over the last steps is divergence, not noise
+DIVERGED_FACTOR = 20.0
+REMEMBERED = 20  # steps
+
+
+@dataclass(frozen=True)
+class MicroBatch:
+    """`number` counts over all processes and, with seed and step, keys every random draw of the items."""
+
+    number: int
+    items: Sequence[Item]
+
+
+class DivergenceGuard:
+    """Knows the losses of the last steps and refuses one that is far beyond them."""
+
+    def __init__(self) -> None:
+        self._recent: list[float] = []
+
+    def check(self, step: int, loss: float, norm: float) -> None:
+        """Raises Diverged, before the weights are changed. `step` counts from 1."""
+        if not (math.isfinite(loss) and math.isfinite(norm)):
+            raise Diverged(f"Step {step} gave loss {loss} and gradient norm {norm}; lower the learning rate.")
+        usual = sum(self._recent) / len(self._recent) if len(self._recent) == REMEMBERED else math.inf
+        if loss > max(DIVERGED_FACTOR * usual, usual + 5):
+            raise Diverged(f"Step {step} gave loss {loss:.3g}, after {usual:.3g} on average; lower the learning rate.")
+        self._recent = [*self._recent[1 - REMEMBERED :], loss]
+
+
+class Updater:
+    """Makes one update after the other."""
+
+    def __init__(self, training: Training) -> None:
+        self._training = training
+        cached = training.data.batcher.features is not None
+        self._flops = FlopCounter(training.state.model.net, cached)
+        self._peak = device_peak(training.world.device, training.data.batcher.compute)
+        self._guard = DivergenceGuard()
+
+    def update(self) -> dict[str, Any]:
+        """→ the fields of the event `step`. Raises Diverged, with the weights of before."""
+        training, state, world = self._training, self._training.state, self._training.world
+        started = time.monotonic()
+        rate = training.schedule.set_rates(state.optimizer, state.step)
+        micro_batches = self._micro_batches()
+        sums = self._backward(micro_batches)
+        clipped = torch.nn.utils.clip_grad_norm_(state.model.parameters(), training.recipe["clip"])
+        norm = float(full(clipped))
+        items = [item for batch in micro_batches for item in batch.items]
+        work = [float(sum(item.frames for item in items)), sum(self._flops_of(item) for item in items)]
+        loss, *terms, frames, flops = world.sum([*sums.tolist(), *work])
+        self._guard.check(state.step + 1, loss, norm)
+        state.update()
+        if world.device.type == "cuda":
+            torch.cuda.synchronize()  # else the next step would be billed for this one's update
+        seconds = time.monotonic() - started
+        return {
+            "step": state.step,
+            "epoch": state.step / training.data.sampler.steps_per_epoch,
+            "loss": loss,
+            "terms": dict(zip(TERMS, terms, strict=True)),
+            "learning_rate": training.recipe["learning_rates"]["default"] * rate,
+            "grad_norm": norm,
+            "images_per_s": frames / seconds,
+            "mfu": flops / seconds / (self._peak * world.size) if self._peak else None,
+            "memory_bytes": peak_memory(world.device),
+        }
+
+    def _micro_batches(self) -> list[MicroBatch]:
+        """Those of this process."""
+        world, data, step = self._training.world, self._training.data, self._training.state.step
+        numbers = range(world.rank, data.sampler.micro_batches, world.size)
+        dealt = {number: data.sampler.micro_batch(step, number) for number in numbers}
+        return [MicroBatch(number, [data.train.items[i] for i in indices]) for number, indices in dealt.items()]
+
+    def _backward(self, micro_batches: Sequence[MicroBatch]) -> Tensor:
+        """Adds the gradients of this process up. → its share of the loss and of each of TERMS, in fp64."""
+        recipe, world, data = self._training.recipe, self._training.world, self._training.data
+        weights, step, model = recipe["objective"], self._training.state.step, self._training.state.model
+        mine = [
+            sum(values) for values in zip(*(term_counts(batch.items, weights) for batch in micro_batches), strict=True)
+        ]
+        counts = world.sum(mine)
+        sums = torch.zeros(len(TERMS) + 1, dtype=torch.float64, device=world.device)
+        for micro in micro_batches:
+            key = [recipe["seed"], step, micro.number]
+            torch.manual_seed(int(np.random.SeedSequence(key).generate_state(1)[0]))
+            batch = data.batcher.training_batch(data.train, micro.items, np.random.default_rng([*key, 1]))
+            logits = model(batch)
+            loss, terms = objective(
+                logits, batch, micro.items, data.level_ids, weights, counts, recipe["fixed_pair_std"]
+            )
+            (loss * world.size).backward()  # FSDP averages over processes; the counts are already global
+            sums += torch.stack([loss.detach(), *terms])  # stays on the device: the host runs ahead of it
+        return sums
+
+    def _flops_of(self, item: Item) -> float:
+        conversation, per_frame = item.conversation, self._training.data.batcher.config.tokens_per_frame
+        positions = sequence_length(conversation, item.frames, per_frame)
+        return self._flops.of(item.frames, positions, sum(label >= 0 for label in conversation.labels))

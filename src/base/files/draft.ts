@@ -1,0 +1,45 @@
+import { randomBytes } from 'node:crypto';
+import { readdir, rename, rm } from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
+import { isAlive, startOf } from '../../../bridge/process.js';
+
+/** A file or folder that is made beside the place where it will appear whole. Errors are those of the file system. */
+export interface Draft {
+  /** Where to make it. Nothing is there yet. */
+  readonly path: string;
+  /** Gives it its name. A file of that name is replaced, a folder only if it is empty. */
+  commit(): Promise<void>;
+  /** Removes it; harmless after `commit`. */
+  discard(): Promise<void>;
+}
+
+/**
+ * A draft of `whole`: `<whole>.<pid>-<start of the process>-<random>.part`. Several in one process do not collide, and
+ * those of a dead process are recognised even if its pid is in use again.
+ */
+export function draftOf(whole: string): Draft {
+  const path = `${whole}.${process.pid}-${startOf(process.pid)}-${randomBytes(3).toString('hex')}.part`;
+  return {
+    path,
+    commit: () => rename(path, whole),
+    discard: () => rm(path, { recursive: true, force: true }),
+  };
+}
+
+/** The rule above, and the earlier one, `<whole>.<pid>.part`. */
+const SUFFIX = /^\.(\d+)(?:-(\w+)-[0-9a-f]{6})?\.part$/;
+
+/** Whether the file name `name` is a draft of `whole` (a name, too) that a process left when it was killed. */
+export function isLeftover(name: string, whole: string): boolean {
+  const suffix = name.startsWith(whole) ? SUFFIX.exec(name.slice(whole.length)) : null;
+  if (suffix === null) return false;
+  const [, pid, start] = suffix;
+  return start === undefined ? !isAlive(Number(pid)) : startOf(Number(pid)) !== start;
+}
+
+/** Removes the drafts of `whole` that killed processes left. */
+export async function removeLeftovers(whole: string): Promise<void> {
+  const [folder, name] = [dirname(whole), basename(whole)];
+  for (const entry of await readdir(folder))
+    if (isLeftover(entry, name)) await rm(join(folder, entry), { recursive: true, force: true });
+}

@@ -1,7 +1,0 @@
-/** Cells, the header first, as lines of aligned columns: the first to the left, numbers to the right. */
-export function textTable(cells: readonly (readonly string[])[]): string[] {
-  const widths = (cells[0] ?? []).map((_, index) => Math.max(...cells.map((row) => row[index]!.length)));
-  return cells.map((row) =>
-    row.map((text, index) => (index === 0 ? text.padEnd(widths[index]!) : text.padStart(widths[index]!))).join('  '),
-  );
-}

@@ -1,0 +1,29 @@
+import type { LoadModelParams } from '../../bridge/protocol/models.js';
+
+/** A model as it was chosen, and how a worker is to load it. */
+export interface ModelToLoad {
+  /** A directory or a hub id. */
+  readonly model: string;
+  readonly revision?: string | undefined;
+  /** Base model of a LoRA adapter. */
+  readonly base?: string | undefined;
+  readonly baseRevision?: string | undefined;
+  readonly device: string;
+  readonly precision?: LoadModelParams['precision'] | undefined;
+  readonly offline?: boolean | undefined;
+  readonly cacheDir?: string | undefined;
+}
+
+/** The parameters of `load_model`. Every caller uses them, so that none forgets a revision. */
+export function loadModelParams(model: ModelToLoad): LoadModelParams {
+  return {
+    model: model.model,
+    device: model.device,
+    precision: model.precision ?? 'auto',
+    offline: model.offline ?? false,
+    ...(model.revision === undefined ? {} : { revision: model.revision }),
+    ...(model.base === undefined ? {} : { base: model.base }),
+    ...(model.baseRevision === undefined ? {} : { base_revision: model.baseRevision }),
+    ...(model.cacheDir === undefined ? {} : { cache_dir: model.cacheDir }),
+  };
+}

@@ -1,0 +1,23 @@
+import { openBridge, type Bridge, type WorkerLink } from '../../bridge/client.js';
+import type { PythonCommand } from './python/environment.js';
+
+export interface WorkerEnvironment {
+  readonly python: PythonCommand;
+  /** `cpu`, `cuda:0`, … */
+  readonly device: string;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** Starts one worker, lets `ask` speak with it, and ends it however that went. */
+export async function withWorker<T>(
+  { python, device, signal }: WorkerEnvironment,
+  ask: (worker: WorkerLink) => Promise<T>,
+  open: () => Promise<Bridge> = openBridge,
+): Promise<T> {
+  const bridge = await open();
+  try {
+    return await ask(await bridge.startWorker({ python, device, ...(signal === undefined ? {} : { signal }) }));
+  } finally {
+    await bridge.close();
+  }
+}

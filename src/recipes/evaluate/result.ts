@@ -1,0 +1,34 @@
+import type { EvaluateRecipe } from '../../config/evaluate.js';
+import type { DeepReadonly } from '../../config/load.js';
+import type { Provenance } from '../../base/provenance.js';
+import type { CalibrationReport, EnsembleReport, DatasetPredictions } from './combine.js';
+import type { DatasetMeasures } from './measure.js';
+import type { PredictionHeader } from './predictions.js';
+
+/** One data set of an evaluation. Serialised as it is. */
+export interface DatasetResult extends DatasetMeasures {
+  readonly predictions: string;
+  readonly paper: { readonly srcc: number; readonly plcc: number; readonly source: string } | null;
+  readonly calibration: CalibrationReport | null;
+}
+
+/** An evaluation as evaluation.json holds it. Serialised as it is. */
+export interface EvaluateResult {
+  readonly name: string;
+  readonly folder: string;
+  readonly model: PredictionHeader['model'];
+  readonly prompt: PredictionHeader['prompt'];
+  readonly score_version: string;
+  readonly rule: 'levels' | 'two_words';
+  readonly ensemble: EnsembleReport | null;
+  readonly datasets: readonly DatasetResult[];
+  readonly provenance: Provenance;
+  readonly recipe: DeepReadonly<EvaluateRecipe>;
+}
+
+/** One data set of an evaluation with its rows and its media, from which a page draws plots and pictures. */
+export interface EvaluatedDataset {
+  readonly result: DatasetResult;
+  readonly predictions: DatasetPredictions;
+  readonly media: readonly string[];
+}

@@ -1,0 +1,33 @@
+import type { Logger } from '../../base/logger.js';
+
+/** What a table may need. Each table says which of it. */
+export interface ReproduceOptions {
+  /** Folder of published label files. */
+  readonly labels?: string | undefined;
+  /** Folder of records, `<dataset>/<split>.jsonl`. */
+  readonly data?: string | undefined;
+  readonly model?: string | undefined;
+  readonly device?: string | undefined;
+  /** Folder of pictures and clips at hand, for machines without the data sets of the paper. */
+  readonly media?: string | undefined;
+  /** Where predictions and reports go; `reproduced/<table>` by default. */
+  readonly out?: string | undefined;
+  readonly log?: Logger | undefined;
+  readonly signal?: AbortSignal | undefined;
+  readonly onProgress?: ((message: string) => void) | undefined;
+}
+
+export type ReproducedRow = Readonly<Record<string, string | number | null>>;
+
+/** Our figures beside the published ones: `srcc` and `paper_srcc`. */
+export interface ReproducedTable {
+  readonly title: string;
+  readonly rows: readonly ReproducedRow[];
+  /** What a reader must know: rows that could not be computed and why, parts of a set. */
+  readonly notes: readonly string[];
+  /** Plots and pictures for the HTML page. */
+  readonly sections?: readonly string[];
+}
+
+/** The tables of checkpoints against test sets. */
+export type GridName = 'table3' | 'table4' | 'table5' | 'table6' | 'table7';

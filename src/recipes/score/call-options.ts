@@ -1,0 +1,48 @@
+import { firstSignal } from '../../base/first-signal.js';
+import { requireTasks } from '../../config/models.js';
+import { loadPrompt } from '../../config/prompts.js';
+import type { Task } from '../../prompts/conversation.js';
+import type { PromptTemplate } from '../../prompts/render.js';
+import type { Scale } from '../../scoring/levels.js';
+import type { ScoreOptions } from './scorer.js';
+import { versionOf, type ScoringSession } from './session.js';
+import { scorerClosed } from './stop-errors.js';
+
+/** What one call asks for, with the session's own where it asks for nothing. */
+export interface CallOptions extends Omit<ScoreOptions, 'prompt'> {
+  readonly tasks: readonly Task[];
+  readonly scale: Scale;
+  readonly prompt: PromptTemplate;
+  /** `score_version` of its results. */
+  readonly version: string;
+  /** To be called at the end of the call: it stops listening to the session's signal. */
+  readonly release: () => void;
+}
+
+/** @throws QalignError TASK_UNSUPPORTED, CONFIG_NOT_FOUND, CONFIG_INVALID, BRIDGE_CLOSED after the scorer's end */
+export async function resolveCallOptions(session: ScoringSession, own: ScoreOptions): Promise<CallOptions> {
+  if (session.closed) throw scorerClosed();
+  const prompt = own.prompt === undefined ? session.prompt : await promptNamed(session, own.prompt);
+  const tasks = own.tasks ?? defaultTasks(session);
+  await requireTasks(session.choice, tasks);
+  const scale = own.scale ?? session.scale;
+  return {
+    ...own,
+    tasks,
+    ...firstSignal(own.signal, session.signal),
+    prompt,
+    scale,
+    version: versionOf(session, prompt, scale),
+  };
+}
+
+/** What is rated when no task is named. */
+export function defaultTasks({ choice }: Pick<ScoringSession, 'choice'>): readonly Task[] {
+  return [choice.tasks === undefined || choice.tasks.quality !== undefined ? 'quality' : 'aesthetics'];
+}
+
+async function promptNamed({ prompts }: ScoringSession, name: string): Promise<PromptTemplate> {
+  const prompt = prompts.get(name) ?? (await loadPrompt(name));
+  prompts.set(name, prompt);
+  return prompt;
+}

@@ -1,0 +1,90 @@
+import type { Preprocessing } from '../../api/result.js';
+import { chooseModel, type ModelChoice } from '../../config/models.js';
+import { loadPrompt } from '../../config/prompts.js';
+import type { PrepareLoad } from '../../media/prepare-pool.js';
+import { describePreprocessing } from '../../media/preprocessing.js';
+import type { PromptTemplate } from '../../prompts/render.js';
+import type { Scale } from '../../scoring/levels.js';
+import { createInFlight, type InFlight } from './in-flight.js';
+import { scoreVersion } from './score-version.js';
+import type {
+  ScorerOptions,
+  ScorerParts,
+  ScoreSource,
+  ScoringEngine,
+  ScoringModel,
+  ScoringPreparer,
+} from './scorer.js';
+
+/** One loaded model and everything that scoring with it needs. */
+export interface ScoringSession {
+  readonly choice: ModelChoice;
+  readonly engine: ScoringEngine;
+  readonly preparer: ScoringPreparer;
+  readonly inFlight: InFlight;
+  /** As the engine loaded it, under the name by which it was chosen. */
+  readonly model: ScoringModel;
+  readonly preprocessing: Preprocessing;
+  readonly prompt: PromptTemplate;
+  readonly scale: Scale;
+  /** Prompts that calls have named so far. */
+  readonly prompts: Map<string, PromptTemplate>;
+  /** Ends every call. */
+  readonly signal: AbortSignal | undefined;
+  readonly toSource: (input: string | Uint8Array) => Promise<ScoreSource>;
+  closed: boolean;
+}
+
+/** Loads the model and starts its engine and its preparer. */
+export async function openSession(parts: ScorerParts, options: ScorerOptions): Promise<ScoringSession> {
+  const choice = await chooseModel(options);
+  const prompt = await loadPrompt(options.prompt ?? choice.prompt);
+  const engine = await parts.createEngine(choice, options);
+  const preparer = parts.createPreparer();
+  const { id: _id, ...loaded } = engine.model;
+  return {
+    choice,
+    engine,
+    preparer,
+    inFlight: createInFlight(() => engine.stats?.()),
+    model: { ...loaded, id: choice.id },
+    preprocessing: describePreprocessing(loaded.image_size, options),
+    prompt,
+    scale: options.scale ?? 'mos5',
+    prompts: new Map([[prompt.name, prompt]]),
+    signal: options.signal,
+    toSource: (input) => parts.toSource(input, options),
+    closed: false,
+  };
+}
+
+/** Of the scores that a session gives with a prompt and on a scale. */
+export function versionOf({ model, preprocessing }: ScoringSession, prompt: PromptTemplate, scale: Scale): string {
+  return scoreVersion({
+    weightsSha256: model.weights_sha256,
+    precision: model.precision,
+    promptText: prompt.text,
+    scale,
+    preprocessing,
+  });
+}
+
+/** What is being prepared, with the pictures that wait undecoded. */
+export function preparingLoad({ preparer, inFlight }: ScoringSession): PrepareLoad | undefined {
+  const load = preparer.load?.();
+  return (
+    load && {
+      ...load,
+      waiting: {
+        interactive: load.waiting.interactive + inFlight.waiting('interactive'),
+        bulk: load.waiting.bulk + inFlight.waiting('bulk'),
+      },
+    }
+  );
+}
+
+export async function closeSession(session: ScoringSession): Promise<void> {
+  session.closed = true;
+  await Promise.allSettled([session.preparer.close()]);
+  await session.engine.close();
+}

@@ -1,0 +1,39 @@
+/** The mean, summed with Neumaier's correction: 255 000 scores would lose four digits otherwise. */
+export function mean(values: ArrayLike<number>): number {
+  let sum = 0;
+  let lost = 0;
+  for (let i = 0; i < values.length; i++) {
+    const value = values[i]!;
+    const next = sum + value;
+    lost += Math.abs(sum) >= Math.abs(value) ? sum - next + value : value - next + sum;
+    sum = next;
+  }
+  return (sum + lost) / values.length;
+}
+
+/** The middle value, of an even count the upper of the two; undefined for an empty list. */
+export function median(values: readonly number[]): number | undefined {
+  return [...values].sort((a, b) => a - b)[values.length >> 1];
+}
+
+/** Mean and sample standard deviation (n − 1); null where there are too few values. */
+export function meanAndDeviation(values: readonly number[]): { mean: number | null; deviation: number | null } {
+  if (values.length === 0) return { mean: null, deviation: null };
+  const middle = mean(values);
+  const squares = values.reduce((sum, value) => sum + (value - middle) ** 2, 0);
+  return { mean: middle, deviation: values.length < 2 ? null : Math.sqrt(squares / (values.length - 1)) };
+}
+
+/**
+ * Checks two lists that belong together, pair by pair, and gives their length.
+ * @throws RangeError when the lengths differ or a value is not finite
+ */
+export function requirePairs(x: ArrayLike<number>, y: ArrayLike<number>): number {
+  if (x.length !== y.length)
+    throw new RangeError(`two lists of one length are needed; got ${x.length} and ${y.length}`);
+  for (let i = 0; i < x.length; i++) {
+    if (!Number.isFinite(x[i]) || !Number.isFinite(y[i]))
+      throw new RangeError(`the values at position ${i} are not both finite: ${x[i]} and ${y[i]}`);
+  }
+  return x.length;
+}

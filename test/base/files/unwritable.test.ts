@@ -1,0 +1,55 @@
+import { open } from 'node:fs/promises';
+import { describe, expect, it } from 'vitest';
+import { QalignError } from '../../../src/base/errors.js';
+import { guardWrite, isDiskFull, isWriteError } from '../../../src/base/files/unwritable.js';
+
+const failing = (code: string): NodeJS.ErrnoException => Object.assign(new Error(`${code}: no`), { code });
+
+describe('errors of writing', () => {
+  it.each([
+    ['ENOSPC', true, true],
+    ['EDQUOT', true, true],
+    ['SQLITE_FULL', true, true],
+    ['SQLITE_IOERR_WRITE', true, true],
+    ['EFBIG', false, true],
+    ['EIO', false, true],
+    ['EMFILE', false, true],
+    ['EACCES', false, true],
+    ['EROFS', false, true],
+    ['ENOENT', false, false],
+    ['ECONNRESET', false, false],
+    ['SQLITE_BUSY', false, false],
+  ])('%s', (code, full, write) => {
+    expect([isDiskFull(failing(code)), isWriteError(failing(code))]).toEqual([full, write]);
+  });
+
+  it('are none where there is no code', () => {
+    for (const thrown of [new Error('no'), undefined, null, 'ENOSPC', { code: 28 }])
+      expect(isWriteError(thrown)).toBe(false);
+  });
+
+  it('become OUTPUT_UNWRITABLE in the words of the place that writes', async () => {
+    const full = guardWrite(
+      async () => {
+        const file = await open('/dev/full', 'w');
+        await file.writeFile('x').finally(() => file.close());
+      },
+      ({ code, message }) => `x cannot be written (${code}: ${message}).`,
+    );
+    await expect(full).rejects.toMatchObject({
+      code: 'OUTPUT_UNWRITABLE',
+      message: expect.stringMatching(/^x cannot be written \(ENOSPC: /) as string,
+      cause: { code: 'ENOSPC' },
+    });
+  });
+
+  it('do not cover an error that has its code already', async () => {
+    const known = new QalignError('RUN_ACTIVE', 'It is being trained.');
+    await expect(
+      guardWrite(
+        () => Promise.reject(known),
+        () => 'no',
+      ),
+    ).rejects.toBe(known);
+  });
+});

@@ -1,0 +1,173 @@
+import { mkdir, mkdtemp, open, readdir, readFile, rm, writeFile, type FileHandle } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { startOf } from '../../../bridge/process.js';
+import { draftOf, isLeftover } from '../../../src/base/files/draft.js';
+import { makeWhole, openWhole, writeWhole } from '../../../src/base/files/whole-file.js';
+
+/** Above the largest pid of Linux, 2²². */
+const GONE = 4_194_305;
+
+let folder: string;
+let path: string;
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'qalign-whole-'));
+  path = join(folder, 'a.json');
+});
+afterEach(() => rm(folder, { recursive: true, force: true }));
+
+describe('the name of a draft', () => {
+  it('differs each time, and is that of a leftover only when its process is gone or another has its pid', () => {
+    const [one, other] = [draftOf('/x/a.json').path, draftOf('/x/a.json').path];
+    expect(one).not.toBe(other);
+    expect(isLeftover(one.slice('/x/'.length), 'a.json')).toBe(false);
+    const start = startOf(process.pid);
+    const cases: [string, boolean][] = [
+      [`a.json.${process.pid}-${start}-0123ab.part`, false],
+      [`a.json.${process.pid}-${start}9-0123ab.part`, true],
+      [`a.json.${GONE}-${start}-0123ab.part`, true],
+      [`a.json.${GONE}.part`, true],
+      [`a.json.${process.pid}.part`, false],
+      [`b.json.${GONE}.part`, false],
+      // what users may have beside it
+      ['a.json.part', false],
+      ['a.json.part-1', false],
+      [`a.json.${GONE}`, false],
+      [`a.json.${GONE}-1.part`, false],
+      ['a.json', false],
+    ];
+    for (const [name, left] of cases) expect([name, isLeftover(name, 'a.json')]).toEqual([name, left]);
+  });
+});
+
+describe('openWhole', () => {
+  it('shows nothing before commit, and nothing ever after discard', async () => {
+    const file = await openWhole(join(folder, 'new', 'a.json'));
+    for (let i = 0; i < 50_000; i++) await file.write(`line ${i}\n`);
+    expect(await readdir(join(folder, 'new'))).toEqual([expect.stringMatching(/^a\.json\..*\.part$/)]);
+    await file.commit();
+    await file.discard();
+    expect((await readFile(join(folder, 'new', 'a.json'), 'utf8')).split('\n')).toHaveLength(50_001);
+    const other = await openWhole(path);
+    await other.write('half');
+    await other.discard();
+    expect(await readdir(folder)).toEqual(['new']);
+  });
+
+  it('lets two writers of one file end after each other, each with a whole file', async () => {
+    const [one, two] = [await openWhole(path), await openWhole(path)];
+    await one.write('one');
+    await two.write('two');
+    await one.commit();
+    expect(await readFile(path, 'utf8')).toBe('one');
+    await two.commit();
+    expect(await readFile(path, 'utf8')).toBe('two');
+    expect(await readdir(folder)).toEqual(['a.json']);
+  });
+
+  it('says what it could not write, in the words of its caller', async () => {
+    await mkdir(path);
+    await expect(openWhole(path)).rejects.toMatchObject({
+      code: 'OUTPUT_UNWRITABLE',
+      message: `${path} could not be written: it is a folder.`,
+    });
+    const options = { makeFolder: false, sentence: ({ code }: NodeJS.ErrnoException): string => `no: ${code}` };
+    await expect(openWhole(join(folder, 'none', 'a'), options)).rejects.toMatchObject({ message: 'no: ENOENT' });
+    expect(await readdir(folder)).toEqual(['a.json']);
+  });
+
+  it('leaves the earlier file where the new one cannot take its name', async () => {
+    const file = await openWhole(path);
+    await file.write('new');
+    await mkdir(path);
+    await writeFile(join(path, 'kept'), '');
+    await expect(file.commit()).rejects.toMatchObject({ code: 'OUTPUT_UNWRITABLE' });
+    await file.discard();
+    expect(await readdir(folder)).toEqual(['a.json']);
+    expect(await readdir(path)).toEqual(['kept']);
+  });
+});
+
+describe('writeWhole', () => {
+  it('on a full disk keeps the earlier file and leaves no draft', async () => {
+    await writeWhole(path, 'old');
+    const handle = await open(path);
+    const prototype = Object.getPrototypeOf(handle) as FileHandle;
+    await handle.close();
+    const full = Object.assign(new Error('ENOSPC: no space left on device'), { code: 'ENOSPC' });
+    for (const method of ['writeFile', 'sync'] as const) {
+      const failing = vi.spyOn(prototype, method).mockRejectedValue(full);
+      await expect(writeWhole(path, 'new')).rejects.toMatchObject({
+        code: 'OUTPUT_UNWRITABLE',
+        message: `${path} could not be written: ENOSPC: no space left on device.`,
+        cause: full,
+      });
+      failing.mockRestore();
+    }
+    expect(await readFile(path, 'utf8')).toBe('old');
+    expect(await readdir(folder)).toEqual(['a.json']);
+  });
+
+  it('replaces a file, and keeps it where the text cannot be written', async () => {
+    await writeWhole(path, 'old');
+    await writeWhole(path, 'new');
+    expect(await readFile(path, 'utf8')).toBe('new');
+    await expect(writeWhole(join(path, 'below'), '')).rejects.toMatchObject({ code: 'OUTPUT_UNWRITABLE' });
+    expect(await readdir(folder)).toEqual(['a.json']);
+  });
+});
+
+describe('makeWhole', () => {
+  it('makes a file or a folder appear when all is in it, and returns what was made', async () => {
+    const made = await makeWhole(join(folder, 'frames'), async (draft) => {
+      await mkdir(draft);
+      await writeFile(join(draft, '0000.png'), 'a');
+      expect(await readdir(folder)).not.toContain('frames');
+      return 1;
+    });
+    expect(made).toBe(1);
+    await makeWhole(path, (draft) => writeFile(draft, 'b'));
+    expect((await readdir(folder)).sort()).toEqual(['a.json', 'frames']);
+    expect(await readdir(join(folder, 'frames'))).toEqual(['0000.png']);
+  });
+
+  it('leaves nothing of what failed, and gives the error as it came', async () => {
+    const failure = new Error('no more frames');
+    const work = makeWhole(join(folder, 'frames'), async (draft) => {
+      await mkdir(draft);
+      await writeFile(join(draft, '0000.png'), 'a');
+      throw failure;
+    });
+    await expect(work).rejects.toBe(failure);
+    expect(await readdir(folder)).toEqual([]);
+  });
+
+  it('does not replace a folder that holds something', async () => {
+    await mkdir(path);
+    await writeFile(join(path, 'kept'), '');
+    await expect(makeWhole(path, (draft) => mkdir(draft))).rejects.toMatchObject({ code: 'ENOTEMPTY' });
+    expect(await readdir(folder)).toEqual(['a.json']);
+    expect(await readdir(path)).toEqual(['kept']);
+  });
+
+  it('removes what dead processes left of the same thing, folders too', async () => {
+    const left = [`a.json.${GONE}-17-0123ab.part`, `a.json.${GONE}.part`];
+    await mkdir(join(folder, left[0]!));
+    await writeFile(join(folder, left[0]!, 'half'), '');
+    await writeFile(join(folder, left[1]!), 'half');
+    const living = draftOf(path).path;
+    await writeFile(living, 'half');
+    await makeWhole(path, (draft) => writeFile(draft, 'whole'));
+    expect((await readdir(folder)).map((name) => join(folder, name)).sort()).toEqual([living, path].sort());
+  });
+
+  it('lets several at once make the same file', async () => {
+    const all = Array.from({ length: 8 }, (_, i) =>
+      makeWhole(path, (draft) => writeFile(draft, `${i}`.repeat(10_000))),
+    );
+    await Promise.all(all);
+    expect(await readFile(path, 'utf8')).toMatch(/^(\d)\1{9999}$/);
+    expect(await readdir(folder)).toEqual(['a.json']);
+  });
+});

@@ -1,0 +1,39 @@
+import { describe, expect, it } from 'vitest';
+import { envelopeName, problemWithMessage, requireMessage } from '../../bridge/validate.js';
+
+describe('envelopeName', () => {
+  it.each([
+    [{ type: 'hello' }, 'hello'],
+    [{ id: '1', method: 'score', params: {} }, 'request'],
+    [{ id: '1', progress: {} }, 'progress'],
+    [{ id: '1', result: {} }, 'result'],
+    [{ id: '1', error: {} }, 'failure'],
+    [{ type: 7, method: 'score' }, undefined],
+    [{ id: '1' }, undefined],
+    [null, undefined],
+    ['hello', undefined],
+  ])('of %j is %s', (value, name) => {
+    expect(envelopeName(value)).toBe(name);
+  });
+});
+
+describe('problemWithMessage', () => {
+  it('names the place and the reason', () => {
+    expect(problemWithMessage('credit', { type: 'credit', credits: 0 })).toMatch(/^\/credits: must be >= 1/);
+    expect(problemWithMessage('drain', { type: 'drain', now: true })).toContain('additionalProperty "now"');
+  });
+
+  it('knows no message by a name that every object has', () => {
+    expect(problemWithMessage('toString', {})).toBe('there is no message "toString"');
+  });
+
+  it('is thrown with the code that the caller wants', () => {
+    expect(() => requireMessage('ready', { type: 'ready' })).toThrow(
+      expect.objectContaining({ code: 'PROTOCOL_VIOLATION' }),
+    );
+    expect(() => requireMessage('score_params', {}, 'INVALID_REQUEST')).toThrow(
+      expect.objectContaining({ code: 'INVALID_REQUEST', message: expect.stringContaining('score_params') as string }),
+    );
+    expect(() => requireMessage('ready', { type: 'ready', credits: 2 })).not.toThrow();
+  });
+});

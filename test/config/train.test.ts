@@ -1,0 +1,29 @@
+import { readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { RunRecipe } from '../../bridge/protocol/recipe.js';
+import { problemWithMessage } from '../../bridge/validate.js';
+import { loadConfig } from '../../src/config/load.js';
+import { TrainRecipe } from '../../src/config/train.js';
+import { packageRoot } from '../../src/base/package-root.js';
+
+/** What a run adds to the recipe of the user. */
+const RESOLVED = { compute: 'fp32', model_path: '/m', base_path: null, data_path: '/d', skipped: 0 };
+const folder = join(packageRoot, 'configs/train');
+
+describe('the recipe of the user and the one that Python reads', () => {
+  it.each(readdirSync(folder))('%s, resolved, is what Python reads', async (name) => {
+    const recipe = await loadConfig(TrainRecipe, join(folder, name));
+    expect(problemWithMessage('run_recipe', { ...recipe, ...RESOLVED })).toBeUndefined();
+  });
+
+  it('have the same keys, but for those that are resolved', () => {
+    const known = [...Object.keys(TrainRecipe.properties), ...Object.keys(RESOLVED)];
+    expect(Object.keys(RunRecipe.properties).filter((key) => !known.includes(key))).toEqual([]);
+  });
+
+  it('share their types: a default is the only thing that the user may leave out', () => {
+    const lacking = Object.entries(TrainRecipe.properties).filter(([, type]) => !Object.hasOwn(type, 'default'));
+    expect(lacking.map(([key]) => key)).toEqual(['name', 'model', 'data', 'learning_rates']);
+  });
+});

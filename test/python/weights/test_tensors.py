@@ -1,0 +1,82 @@
+"""Weight files that are damaged, missing or hostile: each ends in one clear error."""
+
+import json
+import os
+
+import pytest
+import torch
+from torch import nn
+
+from qalign.weights.errors import CheckpointError, NonFinite
+from qalign.weights.tensors import put_tensor, refuse_non_finite, stored_tensors, tensor_slots, weight_files
+
+
+def read(directory):
+    return dict(stored_tensors(weight_files(directory), "cpu"))
+
+
+def test_truncated_files_are_named(checkpoint):
+    a, b = checkpoint("tiny_a"), checkpoint("tiny_b")
+    file = a / "model.safetensors"
+    for keep in (file.stat().st_size - 100, 2000, 5, 0):
+        os.truncate(file, keep)
+        with pytest.raises(CheckpointError, match=r"model\.safetensors is damaged"):
+            read(a)
+    shard = b / "pytorch_model-00002-of-00002.bin"
+    os.truncate(shard, shard.stat().st_size // 2)
+    with pytest.raises(CheckpointError, match="00002-of-00002"):
+        read(b)
+
+
+def test_missing_files_are_named(checkpoint):
+    b = checkpoint("tiny_b")
+    (b / "pytorch_model-00001-of-00002.bin").unlink()
+    with pytest.raises(CheckpointError, match=r"lacks 1 of 2 weight files: pytorch_model-00001-of-00002\.bin"):
+        read(b)
+    a = checkpoint("tiny_a")
+    (a / "model.safetensors").unlink()
+    with pytest.raises(CheckpointError, match="holds no weights"):
+        read(a)
+
+
+def test_a_pickle_that_would_run_code_is_refused(checkpoint, bomb):
+    b = checkpoint("tiny_b")
+    trap, value = bomb
+    torch.save({"model.norm.weight": value}, b / "pytorch_model-00001-of-00002.bin")
+    with pytest.raises(CheckpointError, match="is refused"):
+        read(b)
+    assert not trap.exists()
+
+
+def test_a_file_that_is_no_mapping_of_tensors_is_refused(checkpoint):
+    b = checkpoint("tiny_b")
+    for value in ([1, 2], {"model.norm.weight": 3}):
+        torch.save(value, b / "pytorch_model-00001-of-00002.bin")
+        with pytest.raises(CheckpointError, match="00001-of-00002"):
+            read(b)
+
+
+@pytest.mark.parametrize("shard", ["../outside.bin", "/etc/passwd", 7])
+def test_an_index_cannot_point_outside(checkpoint, shard):
+    b = checkpoint("tiny_b")
+    (b / "pytorch_model.bin.index.json").write_text(json.dumps({"weight_map": {"lm_head.weight": shard}}))
+    with pytest.raises(CheckpointError, match="index"):
+        weight_files(b)
+
+
+def test_tensors_find_their_places_in_any_module():
+    module = nn.Sequential(nn.Linear(2, 3), nn.BatchNorm1d(3))
+    slots = tensor_slots(module)
+    assert set(slots) == set(module.state_dict())
+    for key, value in module.state_dict().items():
+        put_tensor(slots, key, torch.full_like(value, 2))
+    assert all((value == 2).all() for value in module.state_dict().values())
+    assert "running_mean" in module[1]._buffers
+    assert isinstance(module[0].weight, nn.Parameter)
+
+
+def test_tensors_that_are_not_finite_stand_in_one_error():
+    refuse_non_finite({}, "nothing")
+    flags = {f"layer.{n}": torch.tensor(n == 0) for n in range(13)}
+    with pytest.raises(NonFinite, match=r"^here: NaN or infinity in 12 tensors.*: layer\.1, .*layer\.10 and 2 more"):
+        refuse_non_finite(flags, "here")
