@@ -43,7 +43,7 @@ export const REGISTRY: Readonly<Record<string, Row>> = {
   },
   runs: {
     summary: 'list, show, watch, stop, resume, compare, export and join training runs',
-    load: async () => (await import('./runs.js')).runs,
+    load: async () => (await import('./runs/runs.js')).runs,
   },
   serve: {
     summary: 'answer over HTTP: scores, jobs, training runs',

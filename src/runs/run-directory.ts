@@ -1,3 +1,4 @@
+/** The boundary of src/runs: directories of trainings and an index of them; it trains nothing and serves no one. */
 import { existsSync, renameSync, writeFileSync } from 'node:fs';
 import { mkdir, readFile, readdir, rm, writeFile } from 'node:fs/promises';
 import { basename, join, resolve } from 'node:path';

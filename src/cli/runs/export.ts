@@ -1,0 +1,43 @@
+import { existsSync } from 'node:fs';
+import { cp } from 'node:fs/promises';
+import { join, resolve } from 'node:path';
+import { QalignError } from '../../base/errors.js';
+import { guardWrite } from '../../base/files/unwritable.js';
+import { makeWhole } from '../../base/files/whole-file.js';
+import { findRun, runsRoot } from '../../runs/run-directory.js';
+import { defineCommand } from '../command.js';
+import { JSON_FLAG, asJson } from './run-line.js';
+
+export const exportRun = defineCommand({
+  name: 'runs export',
+  summary: 'copy the trained model (and LoRA adapter) of a completed run',
+  args: 'RUN DIRECTORY',
+  examples: ['qalign runs export koniq models/koniq'],
+  flags: {
+    ...JSON_FLAG,
+    adapter: { type: 'boolean', help: 'the LoRA adapter in PEFT’s layout instead of the whole model' },
+  },
+  async run({ args: [id, target], flags, terminal }) {
+    if (id === undefined || target === undefined)
+      throw new QalignError('USAGE', 'qalign runs export: name a run and a directory.');
+    const source = join(findRun(runsRoot(), id), flags.adapter ? 'adapter' : 'model');
+    if (!existsSync(source))
+      throw new QalignError(
+        'RUN_NOT_FOUND',
+        `The run ${id} has no ${flags.adapter ? 'adapter' : 'model'} yet; "qalign runs resume ${id}" completes it.`,
+      );
+    await copyWhole(source, resolve(target));
+    await terminal.out(flags.json ? asJson({ run: id, path: resolve(target) }) : `${resolve(target)}\n`);
+    return 0;
+  },
+});
+
+/** The target appears whole or not at all, and never over something that is there. */
+async function copyWhole(source: string, target: string): Promise<void> {
+  if (existsSync(target))
+    throw new QalignError('OUTPUT_UNWRITABLE', `${target} is there already; name a directory that is not.`);
+  await guardWrite(
+    () => makeWhole(target, (draft) => cp(source, draft, { recursive: true })),
+    (error) => `${target} could not be written: ${error.message}.`,
+  );
+}

@@ -1,0 +1,50 @@
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { runsRoot, summarise } from '../../runs/run-directory.js';
+import { openRunStore } from '../../runs/run-store.js';
+import { defineCommand, defineGroup } from '../command.js';
+import { runAsJson } from '../terminal/run-json.js';
+import { compare } from './compare.js';
+import { exportRun } from './export.js';
+import { resume, stop, watch } from './control.js';
+import { joinHost } from './join.js';
+import { JSON_FLAG, RUN_HEADER, asJson, onlyRun, runLine } from './run-line.js';
+
+const list = defineCommand({
+  name: 'runs list',
+  summary: 'all runs, oldest first',
+  examples: ['qalign runs list', 'qalign runs list --json'],
+  flags: JSON_FLAG,
+  async run({ flags, terminal }) {
+    const runs = await openRunStore(runsRoot()).refresh();
+    await terminal.out(
+      flags.json ? asJson(runs.map(runAsJson)) : RUN_HEADER + runs.map((run) => `${runLine(run)}\n`).join(''),
+    );
+    return 0;
+  },
+});
+
+const show = defineCommand({
+  name: 'runs show',
+  summary: 'one run: its state, recipe and environment as JSON',
+  args: 'RUN',
+  examples: ['qalign runs show koniq'],
+  flags: { json: { type: 'boolean', help: 'what it prints anyway' } },
+  async run({ args, terminal }) {
+    const folder = onlyRun(args, 'show');
+    const read = async (name: string): Promise<unknown> => JSON.parse(await readFile(join(folder, name), 'utf8'));
+    const all = {
+      ...runAsJson({ ...(await summarise(folder)), folder }),
+      recipe: await read('recipe.json'),
+      environment: await read('environment.json'),
+    };
+    await terminal.out(asJson(all));
+    return 0;
+  },
+});
+
+export const runs = defineGroup({
+  name: 'runs',
+  summary: 'list, show, watch, stop, resume, compare, export and join training runs',
+  commands: [list, show, watch, stop, resume, compare, exportRun, joinHost],
+});
