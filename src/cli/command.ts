@@ -1,3 +1,5 @@
+// Commands parse the line with node:util and print; what they do is in src/recipes. Hand-written for hints and checks.
+
 import { parseArgs } from 'node:util';
 import { hint } from '../base/suggest.js';
 import { QalignError } from '../base/errors.js';

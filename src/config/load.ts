@@ -1,3 +1,5 @@
+// The only file that opens YAML. A configuration is checked as a whole and frozen; nothing else fills defaults.
+
 import { readFile } from 'node:fs/promises';
 import { isAbsolute, join, resolve } from 'node:path';
 import type { Static, TSchema } from 'typebox';

@@ -1,3 +1,5 @@
+// Label files to ratings to records. This folder knows files and columns; the maths of levels is in src/scoring.
+
 import { existsSync, statSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { QalignError } from '../base/errors.js';

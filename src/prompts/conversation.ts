@@ -1,6 +1,7 @@
 /**
  * The conversation format of mPLUG-Owl2 (v1 of its template): roles, separators, and the marker that stands for one
  * image or one whole video. Exact strings: a changed space changes the score.
+ * This folder makes text; Python tokenises it.
  */
 export const IMAGE_MARKER = '<|image|>';
 export const USER = 'USER: ';

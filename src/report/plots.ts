@@ -1,3 +1,5 @@
+// Plots are hand-written SVG strings: a report is one file without scripts, made without a browser.
+
 import { escape } from './page.js';
 
 /** A point of a plot in the units of its axes; `label` appears when the pointer rests on it. */

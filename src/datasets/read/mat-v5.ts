@@ -1,3 +1,5 @@
+// Hand-written: label files need only a part of the format (arrays, cells, text), with 64-bit integers kept exact.
+
 import { inflateSync } from 'node:zlib';
 
 /**

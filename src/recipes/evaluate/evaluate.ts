@@ -1,3 +1,5 @@
+// Evaluation: predict, then measure. Metrics are in src/scoring, page and plot parts in src/report.
+
 import { basename, join, resolve } from 'node:path';
 import { EvaluateRecipe, type EvaluateData } from '../../config/evaluate.js';
 import { checkConfig, type DeepReadonly } from '../../config/load.js';

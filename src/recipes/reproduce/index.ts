@@ -13,7 +13,8 @@ export interface TableEntry {
 }
 
 /**
- * The tables of the paper that can be made here, in its order. A new one is a file `<table>.ts` and a row here.
+ * The tables of the paper that can be made here, in its order. This folder measures nothing itself: it calls the
+ * other recipes. A new table is a file `<table>.ts` and a row here.
  */
 export const TABLES: Readonly<Record<string, TableEntry>> = {
   table1: {
