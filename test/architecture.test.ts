@@ -59,8 +59,6 @@ const PYTHON_DOORS: Readonly<Record<string, readonly string[]>> = {
   ray: ['python/qalign/ray/'],
 };
 const PYTHON_NEVER = ['pickle', 'dill', 'cloudpickle', 'joblib', 'yaml'];
-/** Circles among files that are still to be taken apart. */
-const OPEN_CIRCLES = 2;
 const MOST_FILES = 18;
 const MOST_FUNCTION_LINES = 80;
 const FORBIDDEN_NAMES = /^(utils?|commons?|helpers?|managers?|misc)$/;
