@@ -60,8 +60,10 @@ export type { EvaluateEvent, EvaluateOptions } from './recipes/evaluate/evaluate
 export type { DatasetResult, EvaluateResult } from './recipes/evaluate/result.js';
 export { comparePredictions, evaluatePredictions } from './recipes/evaluate/from-files.js';
 export type { EvaluateRecipe } from './config/evaluate.js';
-export { calibrateModel, createCalibrator, loadCalibration } from './recipes/evaluate/calibrate.js';
-export type { CalibrateOptions, CalibrateResult, Calibrator } from './recipes/evaluate/calibrate.js';
+export { calibrateModel } from './recipes/evaluate/calibrate.js';
+export type { CalibrateOptions, CalibrateResult } from './recipes/evaluate/calibrate.js';
+export { createCalibrator, loadCalibration } from './recipes/evaluate/calibration-file.js';
+export type { Calibrator } from './recipes/evaluate/calibration-file.js';
 export { generateAnswers } from './recipes/score/generate.js';
 export type { GeneratedAnswer, GenerateOptions } from './recipes/score/generate.js';
 export { openPython } from './engine/python/open.js';

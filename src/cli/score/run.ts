@@ -1,7 +1,7 @@
 import { stat } from 'node:fs/promises';
 import { QalignError } from '../../base/errors.js';
 import { withExclusiveFile } from '../../base/files/exclusive-file.js';
-import { createCalibrator, loadCalibration } from '../../recipes/evaluate/calibrate.js';
+import { createCalibrator, loadCalibration } from '../../recipes/evaluate/calibration-file.js';
 import { requireFresh } from '../../recipes/score/result-file.js';
 import { isFailure } from '../../api/result.js';
 import type { Scorer, ScorerOptions, ScoreSource } from '../../recipes/score/scorer.js';

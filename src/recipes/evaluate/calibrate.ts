@@ -1,122 +1,12 @@
-import { createHash } from 'node:crypto';
-import { readFile } from 'node:fs/promises';
-import Type from 'typebox';
-import { problemWith } from '../../../bridge/validate.js';
 import { QalignError } from '../../base/errors.js';
 import { escape, figure, page } from '../../report/page.js';
 import { lines } from '../../report/plots.js';
 import { decimal } from '../../report/text.js';
-import { calibrate } from '../../scoring/calibration.js';
-import {
-  fitCalibrationFile,
-  reportCalibration,
-  type CalibrationFile,
-  type CalibrationReport,
-  type DatasetPredictions,
-} from './combine.js';
+import { fitCalibrationFile, reportCalibration, type CalibrationReport } from './calibration-file.js';
+import type { DatasetPredictions } from './combine.js';
 import { scoredRows } from './measure.js';
 import { writeWhole } from '../../base/files/whole-file.js';
 import { readPredictions } from './predictions.js';
-import { isFailure, type ScoreOutcome } from '../../api/result.js';
-
-const closed = { additionalProperties: false };
-const numbers = Type.Array(Type.Number(), { minItems: 1 });
-const CalibrationSchema = Type.Object(
-  {
-    format: Type.Literal('qalign-calibration/1'),
-    dataset: Type.String(),
-    model: Type.String(),
-    score_version: Type.String(),
-    n: Type.Integer({ minimum: 1 }),
-    curve: Type.Union([
-      Type.Object(
-        {
-          method: Type.Literal('logistic'),
-          logistic: Type.Object(
-            {
-              beta1: Type.Number(),
-              beta2: Type.Number(),
-              beta3: Type.Number(),
-              beta4: Type.Number({ exclusiveMinimum: 0 }),
-            },
-            closed,
-          ),
-        },
-        closed,
-      ),
-      Type.Object({ method: Type.Literal('isotonic'), x: numbers, y: numbers }, closed),
-    ]),
-  },
-  closed,
-);
-
-/** @throws QalignError CONFIG_NOT_FOUND, CONFIG_INVALID */
-export async function loadCalibration(path: string): Promise<CalibrationFile> {
-  const text = await readFile(path, 'utf8').catch((cause: Error) => {
-    throw new QalignError(
-      'CONFIG_NOT_FOUND',
-      `The calibration ${path} cannot be read: ${cause.message}; make one with "qalign calibrate".`,
-      { cause },
-    );
-  });
-  let value: unknown;
-  try {
-    value = JSON.parse(text);
-  } catch (cause) {
-    throw new QalignError('CONFIG_INVALID', `The calibration ${path} is no JSON: ${(cause as Error).message}.`, {
-      cause,
-    });
-  }
-  const problem = problemWith(CalibrationSchema, value);
-  if (problem !== undefined)
-    throw new QalignError(
-      'CONFIG_INVALID',
-      `${path} is no calibration at ${problem}; make one with "qalign calibrate".`,
-    );
-  const file = value as CalibrationFile;
-  const { curve } = file;
-  if (
-    curve.method === 'isotonic' &&
-    [curve.x, curve.y].some((values) => values.some((value, i) => i > 0 && value < values[i - 1]!))
-  )
-    throw new QalignError(
-      'CONFIG_INVALID',
-      `${path} has steps that fall; the scores and values of an isotonic calibration rise.`,
-    );
-  if (file.curve.method === 'isotonic' && file.curve.x.length !== file.curve.y.length)
-    throw new QalignError(
-      'CONFIG_INVALID',
-      `${path} has ${file.curve.x.length} scores and ${file.curve.y.length} values; an isotonic calibration has as many of each.`,
-    );
-  return file;
-}
-
-/** What turns outcomes into calibrated ones, and the score_version that they then have. */
-export interface Calibrator {
-  readonly scoreVersion: string;
-  apply(outcome: ScoreOutcome): ScoreOutcome;
-}
-
-/** @throws QalignError RESUME_MISMATCH when the calibration was fitted on scores of another version */
-export function createCalibrator(file: CalibrationFile, scoreVersion: string): Calibrator {
-  if (file.score_version !== scoreVersion) {
-    throw new QalignError(
-      'RESUME_MISMATCH',
-      `The calibration was fitted to ${file.model} with score_version ${file.score_version}, and these scores have ${scoreVersion} (another model, precision, prompt, scale or preprocessing); fit one to them with "qalign calibrate".`,
-    );
-  }
-  const version = createHash('sha256')
-    .update(JSON.stringify([scoreVersion, file.curve]))
-    .digest('hex')
-    .slice(0, 16);
-  return {
-    scoreVersion: version,
-    apply: (outcome) =>
-      isFailure(outcome)
-        ? outcome
-        : { ...outcome, calibrated_score: calibrate(file.curve, outcome.score), score_version: version },
-  };
-}
 
 export interface CalibrateOptions {
   /** Predictions of validation items; the curve is fitted on them. */

@@ -3,13 +3,6 @@ import { parse } from 'csv-parse/sync';
 import type { EvaluateRecipe } from '../../config/evaluate.js';
 import type { DeepReadonly } from '../../config/load.js';
 import { QalignError } from '../../base/errors.js';
-import {
-  calibrate,
-  fitCalibration,
-  reliability,
-  type CalibrationCurve,
-  type ReliabilityBin,
-} from '../../scoring/calibration.js';
 import { combine, fitWeights, standardOf, type Standard } from '../../scoring/ensemble.js';
 import type { Rows } from './measure.js';
 import type { PredictionTable } from './predictions.js';
@@ -71,19 +64,19 @@ export async function combineScorers(
       'CONFIG_INVALID',
       'The ensemble gives some weights and not others; give all of them, or none to have them fitted.',
     );
-  const fit = ensemble.fit_on === null ? undefined : validationOf(recipe, all, ensemble.fit_on, 'ensemble.fit_on');
+  const fit = ensemble.fit_on === null ? undefined : validationEntry(recipe, all, ensemble.fit_on, 'ensemble.fit_on');
   if (!fixed && fit === undefined)
     throw new QalignError(
       'CONFIG_INVALID',
       'The ensemble has no weights and no fit_on; weights are fitted on validation data only, so name an entry of role validation.',
     );
   const fitColumns = fit === undefined ? undefined : columnsOf(fit);
-  const fitStandards = fitColumns?.map(inMessage(standardOf));
-  const weights = fixed ? given : inMessage(() => fitWeights(fitColumns!, fitStandards!, fit!.rows.mos))();
+  const fitStandards = fitColumns?.map(asEvaluationError(standardOf));
+  const weights = fixed ? given : asEvaluationError(() => fitWeights(fitColumns!, fitStandards!, fit!.rows.mos))();
   return {
     all: all.map((one) => {
       const columns = columnsOf(one);
-      const standards: readonly Standard[] = fitStandards ?? columns.map(inMessage(standardOf));
+      const standards: readonly Standard[] = fitStandards ?? columns.map(asEvaluationError(standardOf));
       return { ...one, rows: { ...one.rows, scores: combine(columns, standards, weights) } };
     }),
     report: {
@@ -93,58 +86,7 @@ export async function combineScorers(
   };
 }
 
-/** A calibration as it lies in a file: the curve, and what it was fitted on. */
-export interface CalibrationFile {
-  readonly format: 'qalign-calibration/1';
-  readonly dataset: string;
-  readonly model: string;
-  readonly score_version: string;
-  readonly n: number;
-  readonly curve: CalibrationCurve;
-}
-
-export interface CalibrationReport {
-  readonly method: 'logistic' | 'isotonic';
-  readonly fitted_on: string;
-  /** Of the calibrated scores against the MOS, in units of the MOS; items of this data set only. */
-  readonly ece: number;
-  readonly rmse: number;
-  readonly bins: readonly ReliabilityBin[];
-}
-
-/**
- * @param of what was calibrated; only the model's own scores by levels have its score_version, which `score
- * --calibration` looks at
- */
-export function fitCalibrationFile(
-  { name, table, rows }: DatasetPredictions,
-  method: 'logistic' | 'isotonic',
-  of: 'levels' | 'two_words' | 'ensemble' = 'levels',
-): CalibrationFile {
-  const { header } = table;
-  const score_version = of === 'levels' ? header.score_version : `${header.score_version}-${of}`;
-  return {
-    format: 'qalign-calibration/1',
-    dataset: name,
-    model: header.model.id,
-    score_version,
-    n: rows.scores.length,
-    curve: inMessage(() => fitCalibration(rows.scores, rows.mos, method))(),
-  };
-}
-
-export function reportCalibration(file: CalibrationFile, { rows }: DatasetPredictions): CalibrationReport {
-  const predicted = rows.scores.map((score) => calibrate(file.curve, score));
-  const squares = predicted.reduce((sum, value, i) => sum + (value - rows.mos[i]!) ** 2, 0);
-  return {
-    method: file.curve.method,
-    fitted_on: file.dataset,
-    ...reliability(predicted, rows.mos),
-    rmse: Math.sqrt(squares / predicted.length),
-  };
-}
-
-export function validationOf(
+export function validationEntry(
   recipe: Recipe,
   all: readonly DatasetPredictions[],
   name: string,
@@ -200,7 +142,7 @@ function readRows(text: string, csv: string): Record<string, string>[] {
 }
 
 /** What the maths refuses is the caller's data: a sentence, not a stack. */
-function inMessage<A extends unknown[], R>(work: (...args: A) => R): (...args: A) => R {
+export function asEvaluationError<A extends unknown[], R>(work: (...args: A) => R): (...args: A) => R {
   return (...args) => {
     try {
       return work(...args);

@@ -10,14 +10,8 @@ import { withExclusiveFile } from '../../base/files/exclusive-file.js';
 import { provenance } from '../../base/provenance.js';
 import { createScorer } from '../score/create-scorer.js';
 import type { Scorer, ScorerOptions } from '../score/scorer.js';
-import {
-  combineScorers,
-  fitCalibrationFile,
-  reportCalibration,
-  validationOf,
-  type CalibrationFile,
-  type DatasetPredictions,
-} from './combine.js';
+import { combineScorers, validationEntry, type DatasetPredictions } from './combine.js';
+import { fitCalibrationFile, reportCalibration, type CalibrationFile } from './calibration-file.js';
 import { measurePredictions, scoredRows } from './measure.js';
 import { evaluationMarkdown } from './markdown.js';
 import { evaluationPage } from './evaluation-page.js';
@@ -140,7 +134,7 @@ async function measureFolder(
     recipe.calibration === null
       ? undefined
       : fitCalibrationFile(
-          validationOf(recipe, all, recipe.calibration.fit_on, 'calibration.fit_on'),
+          validationEntry(recipe, all, recipe.calibration.fit_on, 'calibration.fit_on'),
           recipe.calibration.method,
           recipe.ensemble !== null ? 'ensemble' : recipe.rule,
         );

@@ -1,7 +1,8 @@
 import type { EvaluateRecipe } from '../../config/evaluate.js';
 import type { DeepReadonly } from '../../config/load.js';
 import type { Provenance } from '../../base/provenance.js';
-import type { CalibrationReport, EnsembleReport, DatasetPredictions } from './combine.js';
+import type { EnsembleReport, DatasetPredictions } from './combine.js';
+import type { CalibrationReport } from './calibration-file.js';
 import type { DatasetMeasures } from './measure.js';
 import type { PublishedFigure } from './published-figures.js';
 import type { PredictionHeader } from './predictions.js';
