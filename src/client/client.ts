@@ -283,7 +283,9 @@ async function* jsonLines<T>(response: Response): AsyncGenerator<T, void, undefi
   for await (const line of lines(response)) if (line !== '') yield JSON.parse(line) as T;
 }
 
-export type { ConvertAnswer, ConvertBody, DatasetList, Evaluation, EvaluationBody, TrainRun, TrainRunBody, RunEvent };
+export type { ConvertAnswer, ConvertBody, DatasetList, Evaluation, EvaluationBody, TrainRun, TrainRunBody };
+/** `WorkEvent` is the earlier name. */
+export type { RunEvent, RunEvent as WorkEvent };
 export type {
   CompareAnswer,
   Job,

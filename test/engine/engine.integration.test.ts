@@ -128,7 +128,7 @@ describe('faults', () => {
   }, 120_000);
 
   it('a worker that hangs is killed and the item fails with WORKER_HUNG', async () => {
-    const scorer = await start({ limits: { stepMs: 4000, pingMs: 200 } });
+    const scorer = await start({ limits: { stepMs: 8000, pingMs: 200 } });
     await expect(scorer.score(fault('hang'))).rejects.toMatchObject({ code: 'WORKER_HUNG' });
   }, 120_000);
 
