@@ -1,4 +1,4 @@
-"""When a run is saved and resumed, and the events that say so."""
+"""When a run is saved and resumed, and the events that report it."""
 
 from pathlib import Path
 
