@@ -1,12 +1,13 @@
 import { QalignError } from '../../base/errors.js';
+import { AGEING } from '../../base/lane.js';
 import type { Scorer } from '../../recipes/score/scorer.js';
 
 /** Before anything is known about a model, so many frames are let in. */
 const UNKNOWN_FRAMES = 64;
 /** What a clip is taken for until it is decoded: the paper's clips have 5 to 12 s at one frame a second. */
 export const CLIP_FRAMES = 8;
-/** Bulk gets every ninth batch while both lanes wait. */
-const AGEING_SHARE = 9 / 8;
+/** While both lanes wait, bulk gets one batch after so many interactive ones: these take longer by that share. */
+const AGEING_SHARE = (AGEING + 1) / AGEING;
 
 /** A request that was let in. */
 export interface Ticket {
