@@ -27,7 +27,7 @@ export interface ItemScorerParts {
   readonly models: ModelPool;
   readonly plan: JobPlan;
   readonly isAllowedAddress?: ((address: string) => boolean) | undefined;
-  readonly hold: BodyStorage;
+  readonly storage: BodyStorage;
   readonly signal: AbortSignal;
   readonly onWait: (reason: string) => void;
 }
@@ -41,7 +41,7 @@ export function createItemScorer({
   models,
   plan,
   isAllowedAddress: isAllowed,
-  hold,
+  storage,
   signal,
   onWait,
 }: ItemScorerParts): (entry: { index: number; item: ItemSource }) => Promise<ScoreOutcome[]> {
@@ -55,7 +55,7 @@ export function createItemScorer({
       const source = await toSource(
         item,
         index,
-        { root: config.root, allowUrls: config.allow_urls, limits, isAllowed, storage: hold },
+        { root: config.root, allowUrls: config.allow_urls, limits, isAllowed, storage },
         signal,
         cleanup,
       );
