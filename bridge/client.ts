@@ -24,7 +24,7 @@ export interface BridgeLimits {
   /** How long a drained worker may take to say bye. */
   readonly drainMs: number;
 }
-export const DEFAULT_BRIDGE_LIMITS: BridgeLimits = { startMs: 300_000, stepMs: 300_000, pingMs: 1_000, drainMs: 5_000 };
+const DEFAULT_BRIDGE_LIMITS: BridgeLimits = { startMs: 300_000, stepMs: 300_000, pingMs: 1_000, drainMs: 5_000 };
 
 export type WireLog = (
   level: 'debug' | 'info' | 'warn' | 'error',

@@ -15,7 +15,7 @@ export const DEFAULT_MODEL = 'nano';
 const Kinds = Type.Array(Type.Enum([...KINDS]), { minItems: 1 });
 
 /** `configs/models/<name>.yaml`. */
-export const ModelSchema = Type.Object(
+const ModelSchema = Type.Object(
   {
     name: Type.String({ pattern: '^[a-z0-9][a-z0-9-]*$' }),
     title: Type.String(),

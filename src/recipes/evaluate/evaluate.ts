@@ -111,7 +111,7 @@ async function predictAll(
   }
 }
 
-export function predictionsPath(folder: string, dataset: string): string {
+function predictionsPath(folder: string, dataset: string): string {
   return join(folder, 'predictions', `${dataset}.jsonl`);
 }
 
