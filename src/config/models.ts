@@ -22,7 +22,7 @@ const ModelSchema = Type.Object(
     /** A hub id, or a folder relative to the package. */
     model: Type.String({ minLength: 1 }),
     revision: Type.Optional(Type.String()),
-    /** The name of the description of the model that this LoRA lies over. */
+    /** The name of the description of the base model of this LoRA. */
     base: Type.Optional(Type.String()),
     tasks: Type.Object(
       { quality: Type.Optional(Kinds), aesthetics: Type.Optional(Kinds) },
