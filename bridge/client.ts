@@ -1,3 +1,4 @@
+/** The boundary of bridge: messages to workers and their processes; nothing of src, of models or of scores. */
 import { randomBytes } from 'node:crypto';
 import { METHODS, type Method, type Params, type ResultOf } from './protocol/index.js';
 import { PROTOCOL_VERSION, type Control } from './protocol/envelope.js';

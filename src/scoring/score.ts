@@ -1,3 +1,4 @@
+/** The boundary of src/scoring: pure functions of numbers; no files, no pixels, no messages. */
 import { byLevel, LEVELS, LEVEL_VALUES, type ByLevel, type Level, type Scale } from './levels.js';
 
 export interface LevelScore {

@@ -1,3 +1,4 @@
+/** The boundary of src/engine/python: a Python with the packages it needs; nothing of models or messages. */
 import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { mkdir, readFile, rm, statfs, utimes, writeFile } from 'node:fs/promises';

@@ -1,3 +1,4 @@
+/** The boundary of src/recipes/train: everything around a training; the training itself runs in Python. */
 import { execFile } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
