@@ -123,7 +123,7 @@ const forSeconds = (seconds: number): (() => boolean) => {
   return () => performance.now() >= end;
 };
 
-/** In turns, now one first, now the other, so that whatever else the machine does falls on both. */
+/** In turns, each first every second time, so that other load on the machine affects both alike. */
 async function compareThroughput(
   served: Served,
   {
