@@ -241,7 +241,7 @@ class Link implements WorkerLink {
       if (signal?.aborted === true)
         return reject(new QalignError('CANCELLED', 'The request was cancelled before it was sent.'));
       const cancel = (): void => {
-        void this.transport.send(this.identity, { type: 'cancel', id }).catch(() => {});
+        void this.#send({ type: 'cancel', id }).catch(() => {});
         if (abandon) this.#open.get(id)?.reject(new QalignError('CANCELLED', 'The request was cancelled.'));
       };
       signal?.addEventListener('abort', cancel, { once: true });
@@ -257,19 +257,24 @@ class Link implements WorkerLink {
       });
       this.credits--;
       const envelope = { id, method, params, ...(traceparent === undefined ? {} : { traceparent }) };
-      this.transport.send(this.identity, envelope, buffers).catch((error: QalignError) => this.#end(error));
+      this.#send(envelope, buffers).catch((error: QalignError) => this.#end(error));
     });
   }
 
   async close(): Promise<void> {
     if (this.#reason === undefined) {
-      void this.transport.send(this.identity, { type: 'drain' }).catch(() => {});
+      void this.#send({ type: 'drain' }).catch(() => {});
       const timer = setTimeout(() => this.process.kill(), this.#limits.drainMs);
       await this.process.exited;
       clearTimeout(timer);
     }
     this.#end(new QalignError('BRIDGE_CLOSED', 'The bridge was closed before the request was answered.'));
     await this.process.exited;
+  }
+
+  #send(envelope: object, buffers: readonly Uint8Array[] = []): Promise<void> {
+    this.#log('debug', 'to the worker', { worker: this.identity, ...outline(envelope, buffers) });
+    return this.transport.send(this.identity, envelope, buffers);
   }
 
   breakOff(): void {
@@ -280,6 +285,7 @@ class Link implements WorkerLink {
 
   receive(message: unknown): void {
     const name = envelopeName(message);
+    if (name !== 'log') this.#log('debug', 'from the worker', { worker: this.identity, ...outline(message) });
     const problem = name === undefined ? 'it is not an envelope' : problemWithMessage(name, message);
     if (problem !== undefined) return this.#violation(problem);
     const envelope = message as Control & {
@@ -314,7 +320,7 @@ class Link implements WorkerLink {
         const lacking = (this.options.methods ?? SCORING).filter((method) => !message.capabilities.includes(method));
         if (lacking.length > 0) this.#log('warn', 'the worker lacks methods', { lacking: lacking.join(' ') });
         this.greeted = true;
-        void this.transport.send(this.identity, { type: 'welcome', protocol: PROTOCOL_VERSION }).catch(() => {});
+        void this.#send({ type: 'welcome', protocol: PROTOCOL_VERSION }).catch(() => {});
         return;
       }
       case 'ready':
@@ -343,9 +349,7 @@ class Link implements WorkerLink {
     }
     const silent = performance.now() - this.#lastPong;
     if (silent > this.#limits.stepMs) return this.#hung(silent);
-    this.transport
-      .send(this.identity, { type: 'ping', seq: this.#sequence })
-      .catch((error: QalignError) => this.#end(error));
+    this.#send({ type: 'ping', seq: this.#sequence }).catch((error: QalignError) => this.#end(error));
   }
 
   #hung(ms: number): void {
@@ -373,6 +377,17 @@ class Link implements WorkerLink {
     this.#lose(reason); // first: who waits for an answer finds the slot already without its worker
     for (const open of [...this.#open.values()]) open.reject(reason);
   }
+}
+
+/** What a log line shows of a message: neither its token nor its parameters. */
+function outline(envelope: unknown, buffers: readonly Uint8Array[] = []): Record<string, unknown> {
+  const { id, method } = Object(envelope) as { id?: unknown; method?: unknown };
+  return {
+    name: envelopeName(envelope) ?? 'no envelope',
+    ...(id === undefined ? {} : { id }),
+    ...(method === undefined ? {} : { method }),
+    ...(buffers.length === 0 ? {} : { bytes: buffers.reduce((sum, { byteLength }) => sum + byteLength, 0) }),
+  };
 }
 
 function startFailed(device: string, why: string): QalignError {

@@ -2,7 +2,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { drift } from '../../bridge/generate.js';
-import { SCHEMAS } from '../../bridge/protocol/index.js';
+import { METHODS, SCHEMAS } from '../../bridge/protocol/index.js';
 import { ERROR_CODES } from '../../bridge/protocol/errors.js';
 import { problemWithMessage } from '../../bridge/validate.js';
 import { packageRoot } from '../../src/base/package-root.js';
@@ -35,6 +35,13 @@ describe('golden messages', () => {
 
 it('generated files are what the sources say', () => {
   expect(drift()).toEqual([]);
+});
+
+it('bridge/README.md lists every method', () => {
+  const readme = readFileSync(join(packageRoot, 'bridge/README.md'), 'utf8');
+  const section = /^## Methods\n([^]*?)^## /m.exec(readme)?.[1] ?? '';
+  const listed = [...section.matchAll(/^\| `(\w+)` \|/gm)].map(([, method]) => method as string);
+  expect(listed.sort()).toEqual(Object.keys(METHODS).sort());
 });
 
 it('bridge/README.md lists every error code', () => {

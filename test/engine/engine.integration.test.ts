@@ -3,6 +3,7 @@ import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSy
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
+import { createLogger } from '../../src/base/logger.js';
 import { createEngine, type Engine, type EngineOptions } from '../../src/engine/index.js';
 import { ensurePython, type PythonCommand } from '../../src/engine/python/environment.js';
 import { packageRoot } from '../../src/base/package-root.js';
@@ -53,6 +54,17 @@ describe('scoring', () => {
     expect(distance).toBeLessThan(1e-5);
     expect(scorer.stats().batches).toBeLessThan(80);
     expect(scorer.stats()).toMatchObject({ queued: 0, running: 0, items: 80 });
+  });
+
+  it('logs every message of the bridge at debug, without its token', async () => {
+    const lines: string[] = [];
+    const log = createLogger((_level, message, fields) => lines.push(`${message} ${JSON.stringify(fields)}`), 'debug');
+    await (await start({ log })).score(item());
+    for (const name of ['hello', 'welcome', 'ready', 'request', 'result', 'credit'])
+      expect(lines.some((line) => line.includes(`"name":"${name}"`))).toBe(true);
+    const sent = lines.find((line) => line.includes('"method":"score"'));
+    expect(sent).toMatch(/^to the worker .*"bytes":9408\}$/);
+    expect(lines.join('\n')).not.toContain('token');
   });
 
   it('fails a bad item alone', async () => {

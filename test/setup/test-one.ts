@@ -1,11 +1,16 @@
 /** `npm run test:one PATH [-- arguments]`: one test file, of either language. */
 import { spawnSync } from 'node:child_process';
+import { existsSync } from 'node:fs';
 import { relative, resolve } from 'node:path';
 import { packageRoot } from '../../src/base/package-root.js';
 
 const [path, ...more] = process.argv.slice(2);
 if (path === undefined || !/\.(test\.ts|py)$/.test(path)) {
   process.stderr.write('Name one test file: npm run test:one test/scoring/score.test.ts\n');
+  process.exit(2);
+}
+if (!existsSync(path)) {
+  process.stderr.write(`There is no file ${path} in ${process.cwd()}.\n`);
   process.exit(2);
 }
 const place = relative(packageRoot, resolve(path));
