@@ -31,8 +31,8 @@ export interface FloodGuard {
   /** The service behind the guard. */
   readonly handle: Handler;
   /**
-   * The same for requests that ask first (`Expect: 100-continue`): they are told to send their body when it is wanted, so
-   * the body of a refused request is never sent.
+   * The same for requests that ask first (`Expect: 100-continue`): they are told to send their body when it is wanted,
+   * so the body of a refused request is never sent.
    */
   readonly handleExpecting: Handler;
   close(): void;
