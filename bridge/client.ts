@@ -1,3 +1,4 @@
+/** The boundary of bridge: messages to workers and their processes; nothing of src, of models or of scores. */
 import { randomBytes } from 'node:crypto';
 import { METHODS, type Method, type Params, type ResultOf } from './protocol/index.js';
 import { PROTOCOL_VERSION, type Control } from './protocol/envelope.js';
@@ -24,7 +25,7 @@ export interface BridgeLimits {
   /** How long a drained worker may take to say bye. */
   readonly drainMs: number;
 }
-export const DEFAULT_BRIDGE_LIMITS: BridgeLimits = { startMs: 300_000, stepMs: 300_000, pingMs: 1_000, drainMs: 5_000 };
+const DEFAULT_BRIDGE_LIMITS: BridgeLimits = { startMs: 300_000, stepMs: 300_000, pingMs: 1_000, drainMs: 5_000 };
 
 export type WireLog = (
   level: 'debug' | 'info' | 'warn' | 'error',

@@ -11,7 +11,7 @@ const ROOT = new URL('..', import.meta.url).pathname;
 const SCHEMA_FOLDER = 'bridge/schema';
 
 /** Path from the repository's root → content, of every generated file. */
-export function generatedFiles(): Map<string, string> {
+function generatedFiles(): Map<string, string> {
   const files = new Map<string, string>();
   for (const [name, schema] of Object.entries(SCHEMAS)) {
     const document = {

@@ -16,7 +16,7 @@ export interface WorkerProcess {
   kill(): void;
 }
 
-/** A worker of another host: it cannot be killed from here, only be let go. */
+/** A worker of another host: it cannot be killed from here, only be released. */
 export function distantProcess(): WorkerProcess {
   let letGo!: (how: string) => void;
   const exited = new Promise<string>((resolve) => (letGo = resolve));

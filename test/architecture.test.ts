@@ -91,7 +91,8 @@ export function pythonImports(file: string, source: string): Import[] {
   )) {
     const parents = dirname(file).split('/');
     const inside = module.replaceAll('.', '/');
-    if (dots === '') found.push(imported(file, module));
+    if (module === 'qalign') for (const name of names.split(',')) found.push(imported(file, `qalign.${name.trim()}`));
+    else if (dots === '') found.push(imported(file, module));
     else if (module === '')
       for (const name of names.split(','))
         found.push({
@@ -325,6 +326,12 @@ describe('the rules themselves catch', () => {
     ['python/qalign/mplug_owl2/model.py', 'from ..worker.errors import WorkerError'],
     ['python/qalign/mplug_owl2/model.py', 'from ..protocol import METHODS'],
     ['python/qalign/mplug_owl2/model.py', 'from .. import protocol'],
+    ['python/qalign/mplug_owl2/model.py', 'from qalign import protocol'],
+    ['python/qalign/weights/tensors.py', 'from qalign.protocol import LEVELS'],
+    ['python/qalign/weights/tensors.py', 'from ..schemas import problem_with'],
+    ['python/qalign/weights/tensors.py', 'from qalign import schemas'],
+    ['python/qalign/weights/hub.py', 'from qalign.mplug_owl2.config import load_config'],
+    ['python/qalign/mplug_owl2/model.py', 'from transformers import AutoModel'],
     ['python/qalign/training/loop.py', '    from qalign.worker import bridge'],
     ['python/qalign/worker/handlers.py', 'import zmq.asyncio'],
   ])('%s: %s', (file, line) => {

@@ -73,5 +73,3 @@ export const CONTROL = {
 export const ENVELOPES = { request: Request, progress: Progress, result: Result, failure: Failure } as const;
 
 export type Control = { [K in keyof typeof CONTROL]: Static<(typeof CONTROL)[K]> }[keyof typeof CONTROL];
-export type Envelope =
-  Control | Static<typeof Request> | Static<typeof Progress> | Static<typeof Result> | Static<typeof Failure>;

@@ -25,5 +25,4 @@ export const GenerateResult = closed({
   timings: closed({ compute_ms: Type.Number({ minimum: 0 }) }),
 });
 
-export type GenerateParams = Static<typeof GenerateParams>;
 export type GenerateResult = Static<typeof GenerateResult>;

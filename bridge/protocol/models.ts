@@ -41,5 +41,4 @@ export const InspectModelParams = closed({
 export const InspectModelResult = closed({ inspection: Type.Object({}, { additionalProperties: true }) });
 
 export type LoadModelParams = Static<typeof LoadModelParams>;
-export type LoadModelProgress = Static<typeof LoadModelProgress>;
 export type LoadedModel = Static<typeof LoadedModel>;

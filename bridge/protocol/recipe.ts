@@ -7,7 +7,7 @@ const dropout = Type.Number({ minimum: 0, exclusiveMaximum: 1 });
 const weight = Type.Number({ minimum: 0 });
 const precision = Type.Union([Type.Literal('fp32'), Type.Literal('bf16')]);
 
-/** The weight of each loss term. `series` is younger than the others: runs from before it leave it out. */
+/** The weight of each loss term. `series` was added later: older runs leave it out. */
 export const RecipeObjective = closed({
   next_token: weight,
   soft_label: weight,
@@ -35,10 +35,10 @@ const dataset = Type.Record(Type.String(), Type.Number({ exclusiveMinimum: 0, ma
 
 /**
  * What Python reads of `recipe.json`, the resolved recipe of a run directory. The user's schema, src/config/train.ts,
- * takes these types and adds defaults and descriptions. Optional keys are younger than runs that must still resume.
+ * takes these types and adds defaults and descriptions. Optional keys were added after runs that must still resume.
  *
  * The recipe and its `data` are open: TypeScript writes its own keys (name, prompts, processes, …) into the same file.
- * What Python reads whole is closed: an unknown loss term or learning rate would have no effect, without a word.
+ * What Python reads whole is closed: an unknown loss term or learning rate would silently have no effect.
  */
 export const RunRecipe = Type.Object(
   {

@@ -31,6 +31,4 @@ export const ScoreResult = closed({
   timings: closed({ compute_ms: Type.Number({ minimum: 0 }) }),
 });
 
-export type ScoreParams = Static<typeof ScoreParams>;
-export type ScoreResult = Static<typeof ScoreResult>;
 export type ScoredItem = Static<typeof ScoredItem>;

@@ -86,6 +86,6 @@ export const TrainEvent = Type.Union([
 ]);
 export type TrainEvent = Static<typeof TrainEvent>;
 
-/** Trains the run of a directory that Node has prepared, or goes on with it. `run` is its path. */
+/** Trains the run of a directory that Node has prepared, or resumes it. `run` is its path. */
 export const TrainParams = Type.Object({ run: Type.String({ minLength: 1 }) }, closed);
 export const TrainResult = Type.Object({ status: Type.Enum(['completed', 'stopped']), step: count }, closed);

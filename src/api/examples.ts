@@ -1,6 +1,6 @@
 import { idOf } from './ids.js';
 
-/** Another one, brighter. */
+/** A brighter picture than EXAMPLE_PICTURE (media/probe-picture). */
 export const OTHER_PICTURE =
   'Qk1GAAAAAAAAADYAAAAoAAAAAgAAAAIAAAABABgAAAAAABAAAAAAAAAAAAAAAAAAAAAAAAAA+vr6ChTIAAAA8ApaWloAAA==';
 /**

@@ -4,7 +4,7 @@ import { SCALES } from '../scoring/levels.js';
 import { closed } from './error.js';
 import { ItemSource, ScoreSettings } from './score.js';
 
-export const JOB_STATUSES = ['queued', 'running', 'waiting', 'completed', 'cancelled', 'failed'] as const;
+const JOB_STATUSES = ['queued', 'running', 'waiting', 'completed', 'cancelled', 'failed'] as const;
 export type JobStatus = (typeof JOB_STATUSES)[number];
 
 /** Items by themselves, or the path of a list below the root: a line each, as in an uploaded list. */

@@ -2,7 +2,7 @@ import Type, { type Static } from 'typebox';
 import { closed } from './error.js';
 
 /** Trainings and evaluations: runs that outlive the request that asked for them. */
-export const RUN_STATUSES = ['queued', 'running', 'completed', 'stopped', 'failed', 'interrupted'] as const;
+const RUN_STATUSES = ['queued', 'running', 'completed', 'stopped', 'failed', 'interrupted'] as const;
 export type ServiceRunStatus = (typeof RUN_STATUSES)[number];
 
 const number = Type.Union([Type.Number(), Type.Null()]);
@@ -58,7 +58,7 @@ export type TrainRun = Static<typeof TrainRun>;
 export const TrainRunList = Type.Object({ train_runs: Type.Array(TrainRun) }, closed);
 export type TrainRunList = Static<typeof TrainRunList>;
 
-export const EvaluatedSet = Type.Object(
+const EvaluatedSet = Type.Object(
   {
     dataset: Type.String(),
     records: count,

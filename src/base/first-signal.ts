@@ -38,8 +38,8 @@ export interface Deadline {
 }
 
 /**
- * AbortSignal.timeout with an end: Node 20 holds each of those, and all that listens to it, until its time has come,
- * and a service that answers 200 requests a second within 30 s each would hold 6 000 that are answered.
+ * AbortSignal.timeout that can be released. Node 20 keeps such a signal and its listeners until its time is over: a
+ * service with 200 requests a second and 30 s for each would keep 6 000 signals of answered requests.
  */
 export function deadline(ms: number, reason: () => Error, ...sources: readonly (AbortSignal | undefined)[]): Deadline {
   const late = new AbortController();

@@ -60,7 +60,7 @@ function listenFor(signal: AbortSignal | undefined): { or<V>(work: Promise<V>): 
   };
 }
 
-/** A promise that may be dropped when the reader stops: its rejection is then nobody's business. */
+/** A promise that may be dropped when the reader stops: its rejection must then not end the process. */
 function quiet<R>(promise: Promise<R>): Promise<R> {
   promise.catch(() => {});
   return promise;

@@ -15,6 +15,7 @@ import { resolveDevices } from '../recipes/score/devices.js';
 import { expandSources } from '../media/sources.js';
 import type { ScorerOptions, ScoreSource } from '../recipes/score/scorer.js';
 import { defineCommand, type CommandContext, type FlagValues } from './command.js';
+import { asJson } from './terminal/json.js';
 
 const PARTS = ['prepare', 'bridge', 'model', 'score', 'memory', 'serve', 'order'] as const;
 type Part = (typeof PARTS)[number];
@@ -72,11 +73,11 @@ export const bench = defineCommand({
         terminal.say(`qalign: ${part}: ${error.message} [${error.code}]`);
         return { error: { code: error.code, message: error.message } };
       });
-      await terminal.out(`${part}: ${JSON.stringify(report[part], null, 2)}\n`);
+      await terminal.out(`${part}: ${asJson(report[part])}`);
     }
     const out = flags.out ?? 'qalign-bench.json';
     await guardWrite(
-      () => writeFile(out, `${JSON.stringify(report, null, 2)}\n`),
+      () => writeFile(out, asJson(report)),
       (error) => `${out} cannot be written (${error.message}).`,
     );
     terminal.say(`written to ${out}`);

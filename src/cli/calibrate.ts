@@ -2,6 +2,7 @@ import { QalignError } from '../base/errors.js';
 import { calibrateModel, countOf } from '../recipes/evaluate/calibrate.js';
 import { decimal } from '../report/text.js';
 import { defineCommand } from './command.js';
+import { asJson } from './terminal/json.js';
 
 export const calibrate = defineCommand({
   name: 'calibrate',
@@ -36,7 +37,7 @@ export const calibrate = defineCommand({
     });
     await terminal.out(
       flags.json
-        ? `${JSON.stringify(result, null, 1)}\n`
+        ? asJson(result)
         : `${result.method}, fitted on ${result.fitted_on}, n = ${countOf(result.n, result.unpredicted)}; measured on ${result.measured_on}, n = ${countOf(result.measured_n, result.measured_unpredicted)}:\nexpected calibration error ${decimal(result.ece)}, RMSE ${decimal(result.rmse)} (units of the MOS)\n${out}\n`,
     );
     return 0;

@@ -1,6 +1,7 @@
 import { examine, type DoctorReport } from '../recipes/doctor.js';
 import { defineCommand } from './command.js';
 import { labelled } from './terminal/table.js';
+import { asJson } from './terminal/json.js';
 
 const SIGN = { ok: '✓', warning: '!', missing: '✗' } as const;
 
@@ -14,7 +15,7 @@ export const doctor = defineCommand({
     terminal.progress('looking around …');
     const report = await examine(signal);
     terminal.progress(undefined);
-    await terminal.out(flags.json ? `${JSON.stringify(report, null, 2)}\n` : asText(report));
+    await terminal.out(flags.json ? asJson(report) : asText(report));
     return report.usable ? 0 : 1;
   },
 });

@@ -14,6 +14,7 @@ import { markdownTable } from '../report/text.js';
 import { defineCommand, type CommandContext } from './command.js';
 import { createSetupProgress, progressLine } from './terminal/progress.js';
 import type { Terminal } from './terminal/terminal.js';
+import { asJson } from './terminal/json.js';
 
 const FLAGS = {
   plan: { type: 'boolean', help: 'say what is missing on this machine and how to get it, and start nothing' },
@@ -74,7 +75,7 @@ export const evaluate = defineCommand({
       const result = await runEvaluation(recipe, { out: flags.out, signal, log, onEvent });
       terminal.progress(undefined);
       if (result.model.untrained) terminal.say(`qalign: ${result.model.id} is untrained: its numbers mean nothing.`);
-      await terminal.out(flags.json ? `${JSON.stringify(result, null, 1)}\n` : evaluationMarkdown(result));
+      await terminal.out(flags.json ? asJson(result) : evaluationMarkdown(result));
       terminal.say(`qalign: ${result.folder}/report.html`);
       return 0;
     } finally {
@@ -93,20 +94,18 @@ async function fromFiles({ args, flags, terminal }: CommandContext<typeof FLAGS>
   const options: FileOptions = { rule: flags.rule as FileOptions['rule'], allowFailures: flags['allow-failures'] };
   if (second !== undefined) {
     const comparison = await comparePredictions(first, second, options);
-    await terminal.out(flags.json ? `${JSON.stringify(comparison, null, 1)}\n` : comparisonMarkdown(comparison));
+    await terminal.out(flags.json ? asJson(comparison) : comparisonMarkdown(comparison));
     return 0;
   }
   const result = await evaluatePredictions(first, options);
   if (result.untrained) terminal.say(`qalign: ${result.model} is untrained: its numbers mean nothing.`);
   const { head, rows } = metricsTable([{ ...result, predictions: first, paper: null, calibration: null }]);
-  await terminal.out(
-    flags.json ? `${JSON.stringify(result, null, 1)}\n` : `${markdownTable(head, rows)}\n\n${INTERVALS}\n`,
-  );
+  await terminal.out(flags.json ? asJson(result) : `${markdownTable(head, rows)}\n\n${INTERVALS}\n`);
   return 0;
 }
 
 /** Loading and predicting as one progress line with the time to go. */
-export function createEvaluateProgress(
+function createEvaluateProgress(
   terminal: Terminal,
   now: () => number = () => performance.now(),
 ): (event: EvaluateEvent) => void {

@@ -39,6 +39,5 @@ for (const [signal, code] of [
 
 const code = await runCli(process.argv.slice(2), { terminal, log, signal: interrupt.signal });
 process.exitCode = closedByReader ? 141 : code;
-// what was asked to end and hangs on (a training in the middle of a step) does not hold this process: it sees that its
-// parent is gone
+// a training in the middle of a step does not keep this process alive: it notices that its parent is gone
 if (interrupt.signal.aborted) setTimeout(() => process.exit(), 2000).unref();

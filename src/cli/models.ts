@@ -5,6 +5,7 @@ import { inspectModel, type ModelReport } from '../recipes/models.js';
 import { defineCommand, defineGroup, type CommandContext, type FlagValues } from './command.js';
 import { createSetupProgress } from './terminal/progress.js';
 import { labelled } from './terminal/table.js';
+import { asJson } from './terminal/json.js';
 
 const FLAGS = {
   revision: { type: 'string', value: 'REV', help: 'commit, tag or branch of a hub model' },
@@ -28,7 +29,7 @@ const list = defineCommand({
         `${model}${revision === undefined ? '' : ` at ${revision}`}; licence: ${licence}`,
       ]),
     );
-    await terminal.out(flags.json ? `${JSON.stringify(models, null, 2)}\n` : lines.map((line) => `${line}\n`).join(''));
+    await terminal.out(flags.json ? asJson(models) : lines.map((line) => `${line}\n`).join(''));
     return 0;
   },
 });
@@ -42,9 +43,7 @@ const pull = defineCommand({
   async run(context) {
     const report = await look(context, { ...context.flags, offline: false });
     await context.terminal.out(
-      context.flags.json
-        ? `${JSON.stringify(report, null, 2)}\n`
-        : `${report.id} is here: ${String(report.inspection['path'])}\n`,
+      context.flags.json ? asJson(report) : `${report.id} is here: ${String(report.inspection['path'])}\n`,
     );
     return 0;
   },
@@ -59,7 +58,7 @@ const inspect = defineCommand({
   flags: FLAGS,
   async run(context) {
     const report = await look(context, context.flags);
-    await context.terminal.out(context.flags.json ? `${JSON.stringify(report, null, 2)}\n` : asText(report));
+    await context.terminal.out(context.flags.json ? asJson(report) : asText(report));
     return 0;
   },
 });

@@ -7,6 +7,7 @@ import { planTable, reproduce as run, TABLES } from '../recipes/reproduce/index.
 import { cellsOf, tableMarkdown, writeReproduced } from '../recipes/reproduce/report.js';
 import { defineCommand } from './command.js';
 import { textTable } from './terminal/table.js';
+import { asJson } from './terminal/json.js';
 
 export const reproduce = defineCommand({
   name: 'reproduce',
@@ -74,7 +75,7 @@ export const reproduce = defineCommand({
         await writeReproduced(out, name, table, missing);
         terminal.say(`qalign: ${join(out, 'report.html')}`);
       }
-      if (flags.format === 'json') await terminal.out(`${JSON.stringify({ title, rows, notes, missing }, null, 2)}\n`);
+      if (flags.format === 'json') await terminal.out(asJson({ title, rows, notes, missing }));
       else if (flags.format === 'markdown') await terminal.out(tableMarkdown(table));
       else {
         await terminal.out(`${[title, '', ...textTable(cellsOf(table))].join('\n')}\n`);

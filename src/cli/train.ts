@@ -9,7 +9,7 @@ import { seriesCells, trainSeries, type TrainSeriesOptions } from '../recipes/tr
 import { planRecipe, train as runTraining } from '../recipes/train/train.js';
 import { defineCommand } from './command.js';
 import { bar, createSetupProgress } from './terminal/progress.js';
-import { planAsJson, runAsJson, seriesAsJson } from './terminal/run-json.js';
+import { asJson, planAsJson, runAsJson, seriesAsJson } from './terminal/json.js';
 import type { Terminal } from './terminal/terminal.js';
 import { textTable } from './terminal/table.js';
 
@@ -43,9 +43,7 @@ export const train = defineCommand({
       if (several) throw new QalignError('USAGE', 'qalign train --plan: name one recipe, without --seeds.');
       const { plan, diskBytes } = await planRecipe(recipe);
       await terminal.out(
-        flags.json
-          ? `${JSON.stringify(planAsJson(plan, diskBytes), null, 2)}\n`
-          : `${describeEstimate(plan, recipe, diskBytes).join('\n')}\n`,
+        flags.json ? asJson(planAsJson(plan, diskBytes)) : `${describeEstimate(plan, recipe, diskBytes).join('\n')}\n`,
       );
       return plan.fits ? 0 : 1;
     }
@@ -62,7 +60,7 @@ export const train = defineCommand({
     if (result.skipped > 0)
       terminal.say(`${result.skipped} damaged files were skipped; ${result.folder}/skipped.json lists them.`);
     terminal.say(`${result.status} at step ${result.step}`);
-    await terminal.out(flags.json ? `${JSON.stringify(runAsJson(result), null, 2)}\n` : `${result.folder}\n`);
+    await terminal.out(flags.json ? asJson(runAsJson(result)) : `${result.folder}\n`);
     return 0;
   },
 });
@@ -78,9 +76,7 @@ async function runSeries(
     onStart: ({ name, number, total }) => terminal.say(`${name} (${number} of ${total})`),
   });
   terminal.progress(undefined);
-  await terminal.out(
-    json ? `${JSON.stringify(seriesAsJson(series), null, 2)}\n` : `${textTable(seriesCells(series)).join('\n')}\n`,
-  );
+  await terminal.out(json ? asJson(seriesAsJson(series)) : `${textTable(seriesCells(series)).join('\n')}\n`);
   return options.signal?.aborted === true ? 130 : 0;
 }
 

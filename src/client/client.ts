@@ -268,7 +268,7 @@ async function* events<T>(
   }
 }
 
-export async function* lines(response: Response): AsyncGenerator<string, void, undefined> {
+async function* lines(response: Response): AsyncGenerator<string, void, undefined> {
   const decoder = new TextDecoder();
   let rest = '';
   for await (const chunk of response.body as unknown as AsyncIterable<Uint8Array>) {

@@ -15,14 +15,14 @@ export const DEFAULT_MODEL = 'nano';
 const Kinds = Type.Array(Type.Enum([...KINDS]), { minItems: 1 });
 
 /** `configs/models/<name>.yaml`. */
-export const ModelSchema = Type.Object(
+const ModelSchema = Type.Object(
   {
     name: Type.String({ pattern: '^[a-z0-9][a-z0-9-]*$' }),
     title: Type.String(),
     /** A hub id, or a folder relative to the package. */
     model: Type.String({ minLength: 1 }),
     revision: Type.Optional(Type.String()),
-    /** The name of the description of the model that this LoRA lies over. */
+    /** The name of the description of the base model of this LoRA. */
     base: Type.Optional(Type.String()),
     tasks: Type.Object(
       { quality: Type.Optional(Kinds), aesthetics: Type.Optional(Kinds) },

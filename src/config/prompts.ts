@@ -10,7 +10,7 @@ import { hint } from '../base/suggest.js';
 
 const FOLDER = join(packageRoot, 'configs', 'prompts');
 
-export const PromptSchema = Type.Object(
+const PromptSchema = Type.Object(
   {
     name: Type.String({ pattern: '^[a-z0-9][a-z0-9-]*$' }),
     about: Type.String(),

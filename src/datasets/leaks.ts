@@ -38,7 +38,7 @@ export interface LeakOptions {
   readonly distance?: number | undefined;
 }
 
-export const MAX_HASH_DISTANCE = 6;
+const MAX_HASH_DISTANCE = 6;
 
 /**
  * All pairs that offend. Where many records of a side share one key (the pictures of one reference), each record of the

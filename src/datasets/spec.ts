@@ -7,7 +7,7 @@ const range = Type.Tuple([Type.Number(), Type.Number()]);
 /** A column by its name in the header, or by its place from 0 where a file has none. */
 const column = Type.Union([word, Type.Integer({ minimum: 0 })]);
 
-export const DELIMITERS = [',', ';', '\t', ' '] as const;
+const DELIMITERS = [',', ';', '\t', ' '] as const;
 export type Delimiter = (typeof DELIMITERS)[number];
 
 export const LevelSettings = Type.Object(

@@ -270,8 +270,8 @@ const isLoss = (error: QalignError): boolean =>
   ['WORKER_LOST', 'WORKER_HUNG', 'PROTOCOL_VIOLATION'].includes(error.code);
 
 /**
- * A batch is shared: only when nobody wants any of it any more is the worker told to stop. `release` lets go of the
- * signals.
+ * A batch is shared: the worker is told to stop only when nobody wants any of its items. `release` stops listening to
+ * the signals.
  */
 function cancelWhenAllAborted(batch: readonly Job[]): { signal: AbortSignal | undefined; release: () => void } {
   const signals = new Set(batch.map((job) => job.signal));

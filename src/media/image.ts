@@ -32,7 +32,7 @@ function checkTarget(size: number): void {
   }
 }
 
-/** Settles as `work` does, or earlier when the time is up or the caller cancels; `work` itself then ends unheard. */
+/** Settles as `work` does, or earlier when the time is up or the caller cancels: `work` is then ignored. */
 async function within<T>(work: Promise<T>, timeoutMs: number, signal: AbortSignal | undefined): Promise<T> {
   let timer: NodeJS.Timeout | undefined;
   let onAbort: (() => void) | undefined;

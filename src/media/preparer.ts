@@ -1,3 +1,4 @@
+/** The boundary of src/media: files, bytes and URLs in, the pixels of the model out; nothing of prompts or scores. */
 import type { Lane } from '../base/lane.js';
 import type { MediaLimits } from './limits.js';
 import type { MediaKind } from './media-kind.js';

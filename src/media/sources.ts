@@ -36,7 +36,7 @@ export interface ExpandOptions {
 /**
  * Files as they are named, globs that the shell left alone, folders recursively in the order of their names, `-` for a
  * list on stdin (a line each, or NUL between them). The kind is found from the first bytes. An input that cannot be
- * opened becomes a source with an `error`, so that the others go on.
+ * opened becomes a source with an `error` and does not stop the others.
  */
 export async function* expandSources(
   inputs: AsyncIterable<string> | Iterable<string>,

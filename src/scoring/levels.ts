@@ -17,13 +17,6 @@ export const LEVEL_VALUES: Readonly<Record<Scale, readonly [number, number, numb
   percent: [100, 75, 50, 25, 0],
 };
 
-/** Lowest and highest score of a scale. */
-export const SCALE_RANGES: Readonly<Record<Scale, { readonly min: number; readonly max: number }>> = {
-  mos5: { min: 1, max: 5 },
-  unit: { min: 0, max: 1 },
-  percent: { min: 0, max: 100 },
-};
-
 /** Names five numbers given in the order of LEVELS. */
 export function byLevel(values: readonly number[]): ByLevel {
   const [excellent, good, fair, poor, bad] = values;

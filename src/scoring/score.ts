@@ -1,3 +1,4 @@
+/** The boundary of src/scoring: pure functions of numbers; no files, no pixels, no messages. */
 import { byLevel, LEVELS, LEVEL_VALUES, type ByLevel, type Level, type Scale } from './levels.js';
 
 export interface LevelScore {
@@ -65,20 +66,6 @@ export function scoreLogits(logits: readonly number[], logSumExpOfVocabulary: nu
     ),
     std: Math.sqrt(variance),
   };
-}
-
-/**
- * Eq. 4 of the paper for any closed set: Σ softmax(logits)_i · value_i.
- *
- * @param logits finite, one a word
- * @param values what each word is worth
- */
-export function closedSetScore(logits: readonly number[], values: readonly number[]): number {
-  if (logits.length !== values.length || logits.length < 2)
-    throw new RangeError(
-      `a closed set needs a value for each of at least two words; got ${logits.length} logits and ${values.length} values`,
-    );
-  return softmax(logits).reduce((sum, p, i) => sum + p * values[i]!, 0);
 }
 
 /**

@@ -103,7 +103,7 @@ function operation(route: Route): Json {
 }
 
 /** `POST /v1/jobs/{id}/results` → `post_v1_jobs_id_results`. */
-export const operationId = ({ method, path }: Pick<Route, 'method' | 'path'>): string =>
+const operationId = ({ method, path }: Pick<Route, 'method' | 'path'>): string =>
   `${method}${path.replaceAll(/[^\w]+/g, '_').replace(/_$/, '')}`;
 
 function bodyExamples({ examples }: Route, type: string): Json {

@@ -54,7 +54,7 @@ export function createServices(parts: ServicesParts): Services & { readonly metr
     models,
     metrics,
     log,
-    hold: { spool, memory },
+    storage: { spool, memory },
     isAllowedAddress,
   });
   const idempotency = createIdempotency(database, log);
@@ -75,7 +75,7 @@ function createRunServices({ config, database, log }: ServicesParts, dataDir: st
     root: join(dataDir, 'works'),
     store: runStore,
     methods: createRunMethods(places),
-    hide: redact,
+    redact,
     log,
   });
   return { runQueue, runStore, places, redact, redactError };

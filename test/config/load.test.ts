@@ -6,7 +6,6 @@ import Type from 'typebox';
 import { describe, expect, it } from 'vitest';
 import { EvaluateRecipe } from '../../src/config/evaluate.js';
 import { loadConfig, parseConfig } from '../../src/config/load.js';
-import { hint, nearest } from '../../src/base/suggest.js';
 import { QalignError } from '../../src/base/errors.js';
 import { packageRoot } from '../../src/base/package-root.js';
 
@@ -88,20 +87,6 @@ describe('loadConfig', () => {
     });
     await expect(loadConfig(Schema, folder)).rejects.toMatchObject({ code: 'CONFIG_NOT_FOUND' });
     await rm(folder, { recursive: true });
-  });
-});
-
-describe('nearest', () => {
-  it.each([
-    ['tsak', 'task'],
-    ['resum', 'resume'],
-    ['precison', 'precision'],
-    ['Format', 'format'],
-  ])('%s → %s', (word, known) => expect(nearest(word, ['task', 'format', 'resume', 'precision', 'out'])).toBe(known));
-
-  it('stays silent rather than guess', () => {
-    expect(nearest('xyzzy', ['task', 'out'])).toBeUndefined();
-    expect(hint('xyzzy', ['task', 'out'])).toBe(' (known: task, out)');
   });
 });
 

@@ -1,12 +1,11 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { loadPrompt, promptNames } from '../../src/config/prompts.js';
-import { trainingText, type Kind, type Task } from '../../src/prompts/conversation.js';
+import type { Kind, Task } from '../../src/prompts/conversation.js';
 import { allows, renderPrompt, templateProblems } from '../../src/prompts/render.js';
 
 interface Golden {
   prompts: { name: string; text: string }[];
-  training: { question: string; answer: string; text: string }[];
 }
 const places = ['test/fixtures/golden/prompts.json', '../shared/golden/prompts.json'].map(
   (path) => new URL(`../../${path}`, import.meta.url),
@@ -37,12 +36,6 @@ describe('published prompts', () => {
       compared += 1;
     }
     expect(compared).toBe(10);
-  });
-
-  it.skipIf(file === undefined)('become the published training conversations', () => {
-    const golden = JSON.parse(readFileSync(file as URL, 'utf8')) as Golden;
-    expect(golden.training.length).toBeGreaterThan(20);
-    for (const { question, answer, text } of golden.training) expect(trainingText(question, answer)).toBe(text);
   });
 
   it('is the scorer class text for the default', async () => {

@@ -1,10 +1,12 @@
 import fc from 'fast-check';
 import { readFileSync, existsSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
-import { LEVELS, LEVEL_VALUES, SCALES, SCALE_RANGES } from '../../src/scoring/levels.js';
+import { LEVELS, LEVEL_VALUES, SCALES } from '../../src/scoring/levels.js';
 import { logSumExp, scoreLogits } from '../../src/scoring/score.js';
 
 const logit = fc.double({ min: -700, max: 700, noNaN: true });
+/** Lowest and highest score of each scale. */
+const SCALE_RANGES = { mos5: { min: 1, max: 5 }, unit: { min: 0, max: 1 }, percent: { min: 0, max: 100 } };
 const five = fc.tuple(logit, logit, logit, logit, logit);
 
 describe('scoreLogits', () => {

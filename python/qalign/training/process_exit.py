@@ -1,9 +1,9 @@
 """How a process of a run ends: at once, without taking the interpreter apart.
 
-The threads of gloo outlive `destroy_process_group`, for the model's mesh still holds its groups. One that lets go of a
-tensor while Python finalises is ended by Python in the middle of C++, and that aborts the process: "terminate called
-without an active exception", rarely, on a busy machine, when all the work was done. So nothing is taken apart: files
-are closed and trackers have finished when the loop returns.
+The threads of gloo outlive `destroy_process_group`, because the model's mesh still holds its groups. A thread that
+frees a tensor while Python finalises is ended by Python in the middle of C++, and that aborts the process: "terminate
+called without an active exception", rarely, on a busy machine, when all the work was done. So nothing is taken apart:
+files are closed and trackers have finished when the loop returns.
 """
 
 import contextlib

@@ -26,7 +26,7 @@ class Handlers:
         self._scorer: Scorer | None = None
 
     def load_model(self, params: dict[str, Any], buffers: Sequence[Buffer], report: Report) -> dict[str, Any]:
-        """Replaces the loaded model, which is let go first: two may not fit."""
+        """Replaces the loaded model, which is freed first: two may not fit."""
         self.unload_model({}, [], report)
 
         def progress(stage: str, done: int, total: int, unit: str) -> None:

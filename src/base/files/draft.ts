@@ -26,7 +26,7 @@ export function draftOf(whole: string): Draft {
   };
 }
 
-/** The rule above, and the earlier one, `<whole>.<pid>.part`. */
+/** The rule above, and that of earlier versions, `<whole>.<pid>.part`. */
 const SUFFIX = /^\.(\d+)(?:-(\w+)-[0-9a-f]{6})?\.part$/;
 
 /** Whether the file name `name` is a draft of `whole` (a name, too) that a process left when it was killed. */

@@ -20,8 +20,7 @@ export function openDatabase(file: string, schema: string): Db {
 
 /**
  * Works on an index that can be made again and must never fail what it only makes quicker: undefined where it cannot be
- * used (a full or read-only disk, a lock that stays). A damaged one is thrown away, so that the next call makes it
- * anew.
+ * used (a full or read-only disk, a lock that stays). A damaged index is deleted; the next call makes it again.
  */
 export function onIndex<T>(file: string, schema: string, work: (database: Db) => T): T | undefined {
   let database: Db | undefined;

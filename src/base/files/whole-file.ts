@@ -1,3 +1,4 @@
+/** The boundary of src/base/files: how files are locked, written and read; nothing of what is in them. */
 import { mkdir, open, stat, type FileHandle } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { draftOf, removeLeftovers } from './draft.js';

@@ -3,6 +3,7 @@ import { QalignError } from '../../base/errors.js';
 import { checkDataset } from '../../recipes/data/check.js';
 import { defineCommand } from '../command.js';
 import { progressLine } from '../terminal/progress.js';
+import { asJson } from '../terminal/json.js';
 
 const SHOWN = 20;
 
@@ -45,7 +46,7 @@ export const check = defineCommand({
         terminal.progress(progressLine({ done, failed: 0, total, elapsedMs: performance.now() - started })),
     });
     terminal.progress(undefined);
-    if (flags.json) await terminal.out(`${JSON.stringify(result, null, 2)}\n`);
+    if (flags.json) await terminal.out(asJson(result));
     else await terminal.out(`${describe(result).join('\n')}\n`);
     if (result.not_compared.length > 0)
       terminal.say(

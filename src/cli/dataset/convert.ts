@@ -3,6 +3,7 @@ import { convertDataset, type DatasetManifest } from '../../recipes/data/convert
 import { defineCommand } from '../command.js';
 import { CONVERSION_FLAGS, readChoices, readSource, SOURCE_FLAGS } from './flags.js';
 import { progressLine } from '../terminal/progress.js';
+import { asJson } from '../terminal/json.js';
 
 export const convert = defineCommand({
   name: 'dataset convert',
@@ -68,7 +69,7 @@ export const convert = defineCommand({
     if (flags.out === undefined) return 0;
     await terminal.out(
       flags.json
-        ? `${JSON.stringify({ ...manifest, outputs: files }, null, 2)}\n`
+        ? asJson({ ...manifest, outputs: files })
         : `${[...describeManifest(manifest), ...files.map(({ path, records }) => `${path}  ${records} records`)].join('\n')}\n`,
     );
     return 0;
@@ -76,7 +77,7 @@ export const convert = defineCommand({
 });
 
 /** A few lines a person reads. */
-export function describeManifest(manifest: DatasetManifest): string[] {
+function describeManifest(manifest: DatasetManifest): string[] {
   const figure = (value: number | null): string => (value === null ? '–' : value.toFixed(3));
   const lines = [
     `${manifest.title}: ${manifest.n} records of ${manifest.n_all} rows (source ${manifest.source}: ${manifest.files.join(', ')})`,

@@ -5,6 +5,7 @@ import { check } from './check.js';
 import { convert } from './convert.js';
 import { report } from './report.js';
 import { sample, split } from './split.js';
+import { asJson } from '../terminal/json.js';
 
 const list = defineCommand({
   name: 'dataset list',
@@ -17,7 +18,7 @@ const list = defineCommand({
   async run({ flags, terminal }) {
     const found = await listDatasets(flags.labels);
     if (flags.json) {
-      await terminal.out(`${JSON.stringify(found, null, 2)}\n`);
+      await terminal.out(asJson(found));
       return 0;
     }
     const lines = found.flatMap((set) =>

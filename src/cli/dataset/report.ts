@@ -7,6 +7,7 @@ import { reportDataset, writeReport } from '../../recipes/data/report.js';
 import { defineCommand } from '../command.js';
 import { CONVERSION_FLAGS, readChoices, readSource, SOURCE_FLAGS } from './flags.js';
 import { progressLine } from '../terminal/progress.js';
+import { asJson } from '../terminal/json.js';
 
 export const report = defineCommand({
   name: 'dataset report',
@@ -67,7 +68,7 @@ export const report = defineCommand({
       });
       terminal.progress(undefined);
       const files = flags.out === undefined ? [] : await writeReport(result, flags.out);
-      await terminal.out(flags.json ? `${JSON.stringify(result.report, null, 2)}\n` : `${files.join('\n')}\n`);
+      await terminal.out(flags.json ? asJson(result.report) : `${files.join('\n')}\n`);
       return 0;
     } finally {
       if (folder !== undefined) await rm(folder, { recursive: true, force: true });

@@ -3,6 +3,7 @@ import { QalignError } from '../../base/errors.js';
 import { sampleRecords, splitRecords } from '../../recipes/data/split.js';
 import { defineCommand } from '../command.js';
 import { readSeed } from './flags.js';
+import { asJson } from '../terminal/json.js';
 
 const OUT = { type: 'string', short: 'o', value: 'DIR', help: 'folder of the new files, <part>.jsonl' } as const;
 const SEED = { type: 'number', value: 'N', help: 'which of the many possible ones (default: 0)' } as const;
@@ -43,7 +44,7 @@ export const split = defineCommand({
     const lines = result.files.map(
       (file) => `${file.path}  ${file.records} records: ${levelsLine(result.levels[partOf(file.path)] ?? {})}`,
     );
-    await terminal.out(flags.json ? `${JSON.stringify(result, null, 2)}\n` : `${lines.join('\n')}\n`);
+    await terminal.out(flags.json ? asJson(result) : `${lines.join('\n')}\n`);
     return 0;
   },
 });
@@ -84,7 +85,7 @@ export const sample = defineCommand({
       ...result.inputs.map(({ file, of, taken, levels }) => `${file}: ${taken} of ${of}: ${levelsLine(levels)}`),
       ...result.files.map(({ path, records }) => `${path}  ${records} records`),
     ];
-    await terminal.out(flags.json ? `${JSON.stringify(result, null, 2)}\n` : `${lines.join('\n')}\n`);
+    await terminal.out(flags.json ? asJson(result) : `${lines.join('\n')}\n`);
     return 0;
   },
 });

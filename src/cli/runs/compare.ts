@@ -3,8 +3,8 @@ import { join } from 'node:path';
 import { QalignError } from '../../base/errors.js';
 import { findRun, runsRoot, summarise } from '../../runs/run-directory.js';
 import { defineCommand } from '../command.js';
-import { runAsJson } from '../terminal/run-json.js';
-import { JSON_FLAG, RUN_HEADER, asJson, runLine } from './run-line.js';
+import { asJson, runAsJson } from '../terminal/json.js';
+import { JSON_FLAG, RUN_HEADER, runLine } from './run-line.js';
 
 export const compare = defineCommand({
   name: 'runs compare',

@@ -1,9 +1,9 @@
 import { resumeRun } from '../../recipes/train/train.js';
 import { activePid, followEvents, requestStop, summarise } from '../../runs/run-directory.js';
 import { defineCommand } from '../command.js';
-import { runAsJson } from '../terminal/run-json.js';
+import { asJson, runAsJson } from '../terminal/json.js';
 import { createProgress } from '../train.js';
-import { JSON_FLAG, asJson, onlyRun, runLine } from './run-line.js';
+import { JSON_FLAG, onlyRun, runLine } from './run-line.js';
 
 export const watch = defineCommand({
   name: 'runs watch',

@@ -6,7 +6,8 @@ import { guardWrite } from '../../base/files/unwritable.js';
 import { makeWhole } from '../../base/files/whole-file.js';
 import { findRun, runsRoot } from '../../runs/run-directory.js';
 import { defineCommand } from '../command.js';
-import { JSON_FLAG, asJson } from './run-line.js';
+import { asJson } from '../terminal/json.js';
+import { JSON_FLAG } from './run-line.js';
 
 export const exportRun = defineCommand({
   name: 'runs export',

@@ -2,8 +2,8 @@ import { QalignError } from '../../base/errors.js';
 import { joinRun } from '../../recipes/train/train.js';
 import { summarise } from '../../runs/run-directory.js';
 import { defineCommand } from '../command.js';
-import { runAsJson } from '../terminal/run-json.js';
-import { asJson, onlyRun } from './run-line.js';
+import { asJson, runAsJson } from '../terminal/json.js';
+import { onlyRun } from './run-line.js';
 
 export const joinHost = defineCommand({
   name: 'runs join',

@@ -17,7 +17,6 @@ export const runLine = (run: RunSummary): string =>
 const digits = (value: number | undefined): string => value?.toFixed(4) ?? '-';
 
 export const JSON_FLAG = { json: { type: 'boolean', help: 'as JSON' } } as const;
-export const asJson = (value: unknown): string => `${JSON.stringify(value, null, 2)}\n`;
 
 /** The folder of the one run that `qalign runs VERB` names. @throws QalignError USAGE, RUN_NOT_FOUND */
 export function onlyRun(args: readonly string[], verb: string): string {

@@ -3,12 +3,12 @@ import { join } from 'node:path';
 import { runsRoot, summarise } from '../../runs/run-directory.js';
 import { openRunStore } from '../../runs/run-store.js';
 import { defineCommand, defineGroup } from '../command.js';
-import { runAsJson } from '../terminal/run-json.js';
+import { asJson, runAsJson } from '../terminal/json.js';
 import { compare } from './compare.js';
 import { exportRun } from './export.js';
 import { resume, stop, watch } from './control.js';
 import { joinHost } from './join.js';
-import { JSON_FLAG, RUN_HEADER, asJson, onlyRun, runLine } from './run-line.js';
+import { JSON_FLAG, RUN_HEADER, onlyRun, runLine } from './run-line.js';
 
 const list = defineCommand({
   name: 'runs list',

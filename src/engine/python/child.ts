@@ -11,7 +11,7 @@ interface Request {
 interface PythonModule {
   run$(kind: string, code: string, variables: string, options: { $timeout: number }): Promise<string>;
 }
-/** pythonia gives up on a call after 100 s otherwise; whoever wants less says so in openPython. */
+/** Otherwise pythonia ends a call after 100 s. openPython has an option for shorter times. */
 const DAY_MS = 86_400_000;
 
 const { python } = (await import('pythonia')) as unknown as {

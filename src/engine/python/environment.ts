@@ -1,3 +1,4 @@
+/** The boundary of src/engine/python: a Python with the packages it needs; nothing of models or messages. */
 import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { mkdir, readFile, rm, statfs, utimes, writeFile } from 'node:fs/promises';
@@ -39,7 +40,7 @@ export interface PythonEnvOptions {
 }
 
 /** Name of the extra → the module that shows whether it is there. Pins are in python/requirements-NAME.lock. */
-export const EXTRAS = {
+const EXTRAS = {
   pillow: 'PIL',
   training: 'peft',
   tensorboard: 'tensorboard',
@@ -48,7 +49,7 @@ export const EXTRAS = {
 } as const;
 export type PythonExtra = keyof typeof EXTRAS;
 
-export const LOCK_FILE = join(packageRoot, 'python', 'requirements.lock');
+const LOCK_FILE = join(packageRoot, 'python', 'requirements.lock');
 const ROOT = join(packageRoot, 'python');
 /** A CPU environment takes 0.93 GB and pip unpacks beside it. */
 const NEEDED_BYTES = 2_000_000_000;

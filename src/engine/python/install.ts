@@ -48,7 +48,7 @@ export async function runSetupStep(
 }
 
 /** The one sentence for what pip and venv say in fifty lines. */
-export function explain(what: string, lines: readonly string[]): string {
+function explain(what: string, lines: readonly string[]): string {
   const text = lines.join('\n');
   if (/No space left on device|Disk quota exceeded|Errno 28/i.test(text)) {
     return `${what} failed because the disk is full; free some space or set XDG_CACHE_HOME to a roomier disk and run the command again.`;

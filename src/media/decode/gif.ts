@@ -71,7 +71,7 @@ function rowOrder(height: number, interlaced: boolean): number[] {
 }
 
 /**
- * 256 colours; an entry beyond the end of a palette is black, and a palette that is a plain grey ramp goes on as one.
+ * 256 colours. Entries beyond the end of a palette are black; a palette that is a plain grey ramp is continued.
  */
 function fillPalette(palette: Uint8Array | undefined): Uint8Array {
   const ramp = Uint8Array.from({ length: 768 }, (_, i) => Math.floor(i / 3));

@@ -29,7 +29,7 @@ const STRIP_BYTES = 279;
 const TILE_OFFSETS = 324;
 const TILE_BYTES = 325;
 const LONG_TAGS = new Set([STRIP_OFFSETS, STRIP_BYTES, TILE_OFFSETS, TILE_BYTES]);
-/** Without these (colour map, JPEG tables) libtiff goes on and decodes something else. */
+/** Without these (colour map, JPEG tables) libtiff silently decodes something else. */
 const NEEDED_TAGS = new Set([...LONG_TAGS, 258, 320, 347]);
 
 /** Integer entries of the first directory: tag → values (at most 16 each but for the long ones). */

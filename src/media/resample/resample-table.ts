@@ -4,7 +4,7 @@
  */
 
 /** Fraction bits of a weight: Pillow keeps 8 bits for the pixel and 2 for the overshoot of the cubic. */
-export const WEIGHT_BITS = 22;
+const WEIGHT_BITS = 22;
 
 /**
  * One dimension of a resize: for output i, input `first[i]` … `first[i] + count[i] − 1` with `weights` from `start[i]`.

@@ -30,7 +30,7 @@ const PAGE = 65_536;
 const STRIP_BYTES = 1 << 18;
 /** SIMD loads and stores reach up to this far beyond a row. */
 const SLACK = 32;
-/** An instance that a giant picture has blown up is thrown away after it: WebAssembly memory never shrinks. */
+/** An instance is dropped after a giant picture, because WebAssembly memory never shrinks. */
 const KEPT_BYTES = 64 << 20;
 
 const align = (bytes: number): number => (bytes + 63) & ~63;

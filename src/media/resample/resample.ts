@@ -13,7 +13,7 @@ export interface RawPicture {
 }
 
 /** Rows between the passes take `size · 3 · height` bytes: 350 MB at this height and 448 px. */
-export const MAX_SIDE = 262_144;
+const MAX_SIDE = 262_144;
 
 let resample: Resample | undefined;
 

@@ -127,7 +127,7 @@ async function exactRate(
  * The value of the EBML element 23 E3 83, DefaultDuration, in nanoseconds. @param matroska the file, one character a
  * byte
  */
-export function defaultDuration(matroska: string): number | undefined {
+function defaultDuration(matroska: string): number | undefined {
   const at = matroska.indexOf('\x23\xe3\x83');
   const length = at < 0 ? 0 : matroska.charCodeAt(at + 3) & 0x7f;
   if (length < 1 || length > 8) return undefined;

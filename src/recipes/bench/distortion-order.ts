@@ -39,10 +39,10 @@ export interface BenchOrderResult {
 }
 
 /** Strengths of a kind. */
-export const STRENGTHS_MEASURED = 4;
+const STRENGTHS_MEASURED = 4;
 
 /** From the mildest strength to the worst, evenly in the logarithm. */
-export function measuredStrengths(kind: Distortion): number[] {
+function measuredStrengths(kind: Distortion): number[] {
   return Array.from({ length: STRENGTHS_MEASURED }, (_, step) => strengthAt(kind, step / (STRENGTHS_MEASURED - 1)));
 }
 
@@ -82,7 +82,7 @@ export async function benchOrder({
 }
 
 /** Series of scores, the untouched picture first → how often they fall from one strength to the next. */
-export function orderRow(kind: string, strengths: readonly number[], series: readonly (readonly number[])[]): OrderRow {
+function orderRow(kind: string, strengths: readonly number[], series: readonly (readonly number[])[]): OrderRow {
   const falls = (scores: readonly number[], from: number): number =>
     scores.slice(from + 1).filter((score, i) => score < scores[from + i]!).length;
   return {

@@ -55,7 +55,7 @@ interface Side {
   stop(): void;
 }
 
-/** The reference's preparation (mplug_owl2.md, section 6), speaking the protocol of prepare-child.ts. */
+/** The reference's preparation (docs/mplug-owl2.md#image-preprocessing), speaking the protocol of prepare-child.ts. */
 const PILLOW_SIDE = `
 import hashlib, json, sys, time
 from PIL import Image

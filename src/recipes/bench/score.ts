@@ -1,3 +1,4 @@
+/** The boundary of src/recipes/bench: measures what other recipes do, on pictures given or made; it changes nothing. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { availableParallelism } from 'node:os';
 import { createScorer } from '../score/create-scorer.js';
@@ -89,7 +90,7 @@ export interface BenchMemoryResult {
   readonly inputs: number;
   readonly failed: number;
   readonly inputs_per_second: number;
-  /** Median of the last quarter of the curve less that of the second quarter: what a long run grows by. */
+  /** See `growth`. */
   readonly node_growth_mb: number;
   readonly workers_growth_mb: number;
   readonly curve: readonly MemorySample[];
@@ -136,15 +137,12 @@ export async function benchMemory({
     failed += outcomes.filter(isFailure).length;
     if (inputs % every === 0) sample();
   }
-  const growth = (of: (sample: MemorySample) => number): number =>
-    (median(curve.slice(-Math.ceil(curve.length / 4)).map(of)) ?? 0) -
-    (median(curve.slice(Math.floor(curve.length / 4), Math.ceil(curve.length / 2)).map(of)) ?? 0);
   return {
     inputs,
     failed,
     inputs_per_second: (inputs * 1000) / (performance.now() - started),
-    node_growth_mb: growth(({ node_mb }) => node_mb),
-    workers_growth_mb: growth(({ workers_mb }) => workers_mb),
+    node_growth_mb: growth(curve.map(({ node_mb }) => node_mb)),
+    workers_growth_mb: growth(curve.map(({ workers_mb }) => workers_mb)),
     curve,
   };
 }
@@ -188,4 +186,12 @@ function* untilTime<T>(items: Iterable<T>, end: number): Generator<T, void, unde
     if (performance.now() >= end) return;
     yield item;
   }
+}
+
+/** Median of the last quarter of a curve less that of its second quarter: what a long run grows by. */
+export function growth(curve: readonly number[]): number {
+  const quarter = curve.length / 4;
+  const last = curve.slice(-Math.ceil(quarter));
+  const second = curve.slice(Math.floor(quarter), Math.ceil(2 * quarter));
+  return (median(last) ?? 0) - (median(second) ?? 0);
 }

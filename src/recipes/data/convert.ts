@@ -1,3 +1,4 @@
+/** The boundary of src/recipes/data: the files around src/datasets, which makes, checks and divides the records. */
 import { dirname, extname, join, relative, resolve, sep } from 'node:path';
 import type { DatasetRecord } from '../../../bridge/protocol/record.js';
 import { convertRatings, type ConversionSummary } from '../../datasets/convert.js';

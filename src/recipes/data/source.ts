@@ -128,8 +128,8 @@ async function openOwn(
       `"${overrides[0]}" changes the description of a named data set; for a table of your own use the flags.`,
     );
   const given = typeof range === 'object' ? range : undefined;
-  // two numbers are the scale: they bound the scores, and DMOS are turned round on it; who says what to do with scores
-  // outside does not want them refused
+  // two numbers are the scale, which bounds the scores and on which DMOS are inverted; with `outside`, scores beyond it
+  // are not refused
   const scale = own.scale ?? (outside === undefined ? given : undefined);
   const mirror = scale ?? given;
   return {

@@ -45,8 +45,8 @@ export interface EvaluateOptions {
 
 /**
  * Evaluates a checkpoint on data sets: predicts what is not predicted yet, then computes every metric and writes
- * `evaluation.json`, `evaluation.md` and `report.html` into the folder. The same call after a kill goes on where it
- * ended and ends in the same table.
+ * `evaluation.json`, `evaluation.md` and `report.html` into the folder. After a kill the same call continues,
+ * and gives the same table.
  *
  * @throws QalignError CONFIG_INVALID; EVALUATION_NOT_READY with everything that is missing and how to get it;
  * EVALUATION_FAILED when more items failed than `allow_failures`; RESUME_MISMATCH, PREDICTIONS_DAMAGED, CANCELLED
@@ -105,7 +105,7 @@ async function predictAll(
   }
 }
 
-export function predictionsPath(folder: string, dataset: string): string {
+function predictionsPath(folder: string, dataset: string): string {
   return join(folder, 'predictions', `${dataset}.jsonl`);
 }
 

@@ -18,7 +18,7 @@ export interface PredictProgress {
   readonly failed: number;
 }
 
-/** Predicts what the file does not hold yet. Killed at any point, the same call goes on where it ended. */
+/** Predicts what the file does not hold yet. After a kill the same call continues. */
 export async function predict(
   scorer: Scorer,
   set: RecordSet,

@@ -20,7 +20,7 @@ const SYNC_EVERY_MS = 1_000;
 const closed = { additionalProperties: false };
 const word = Type.String({ minLength: 1 });
 
-export const PredictionHeaderSchema = Type.Object(
+const PredictionHeaderSchema = Type.Object(
   {
     format: Type.Literal(FORMAT),
     dataset: word,

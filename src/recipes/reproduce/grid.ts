@@ -35,7 +35,7 @@ const { koniq, spaq, kadid, koniqSpaq, iqa, iqaVqa, iqaIaa, vqaIaa, iaa, vqa, on
 const IQA_TESTS = ['koniq', 'spaq', 'kadid', 'livec', 'agiqa', 'live', 'csiq'];
 const VQA_TESTS = ['lsvq', 'lsvq-1080p', 'konvid', 'maxwell'];
 
-export const GRIDS = {
+const GRIDS = {
   table3: {
     title: 'Table 3: IQA, trained on one data set',
     models: [koniq, spaq, kadid],

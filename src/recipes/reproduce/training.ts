@@ -22,8 +22,8 @@ import type { ReproducedRow, ReproducedTable, ReproduceOptions } from './table.j
 import { train, type TrainResult } from '../train/train.js';
 
 /**
- * The small experiments, a minute or two on a CPU: all of an untrained model, or what follows the encoder of a trained
- * one, whose features are measured once, so that it can go over them often enough to learn another way to answer.
+ * The small experiments take a minute or two on a CPU. An untrained model is trained whole. Of a trained one only what
+ * follows the encoder is: features are cached, so there is time for enough epochs to learn another form of answer.
  */
 const FROM_NOTHING = { epochs: 4, learning_rates: { default: 1e-3 } };
 const FROM_TRAINED = {

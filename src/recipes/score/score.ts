@@ -1,3 +1,4 @@
+/** The boundary of src/recipes/score: model, prompt, media and engine become a scorer; nothing of commands or HTTP. */
 import type { ScoreOutcome } from '../../api/result.js';
 import { orderedMap } from '../../base/ordered-map.js';
 import { defaultTasks, resolveCallOptions } from './call-options.js';

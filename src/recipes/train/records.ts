@@ -13,7 +13,7 @@ const { id, media, question, answer, ...others } = DatasetRecord.properties;
 
 /**
  * What training needs of a record: the fields of `DatasetRecord`, of which a hand-written file may leave out all but
- * four. Keys that training does not know are let through, for a record file serves other readers too.
+ * four. Keys that training does not know are accepted, because a record file serves other readers too.
  */
 const TrainRow = Type.Object({ id, media, question, answer, ...Type.Partial(Type.Object(others)).properties });
 type TrainRow = Static<typeof TrainRow>;

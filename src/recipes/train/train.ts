@@ -1,3 +1,4 @@
+/** The boundary of src/recipes/train: everything around a training; the training itself runs in Python. */
 import { execFile } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
@@ -40,7 +41,7 @@ export interface TrainOptions {
   readonly onRun?: (folder: string) => void;
   /**
    * A run of exactly this recipe over exactly these data is not trained again: a complete one is the result, any other
-   * goes on.
+   * is resumed.
    */
   readonly reuse?: boolean;
   /** Where run directories are made. Default: QALIGN_RUNS or `runs/`. */
@@ -132,7 +133,7 @@ export async function resumeRun(folder: string, options: TrainOptions = {}): Pro
   return { ...(await launch(folder, python, options)), folder, skipped: recipe.skipped };
 }
 
-/** The prepared pictures of a run may have been thrown away to make room: the same records give the same again. */
+/** The prepared pictures of a run may have been deleted to make room: the same records give the same pixels again. */
 async function prepareAgain(folder: string, recipe: StoredRecipe, options: TrainOptions): Promise<void> {
   const root = join(recipe.data_path, '../..');
   const prepared = await prepare(recipe, readShape(recipe.base_path ?? recipe.model_path), root, options);

@@ -29,7 +29,7 @@ export type Resampled = (typeof RESAMPLED)[number];
 /** One value per replicate; NaN where a replicate has none (all items alike). */
 export type Replicates = Readonly<Record<Resampled, Float64Array>>;
 
-export const REPLICATES = 1000;
+const REPLICATES = 1000;
 /**
  * Above so many items a random part of the groups is resampled in place of all of them, and the spread about the part's
  * own value is scaled by √(part) and laid about the value of all: 1/√(2·10 000) is 0.7 per cent of the width, a fifth
@@ -81,7 +81,7 @@ export function interval95(values: Float64Array): readonly [low: number, high: n
 }
 
 /** Linear between the order statistics, as NumPy's default. */
-export function quantile(sorted: Float64Array, share: number): number {
+function quantile(sorted: Float64Array, share: number): number {
   const at = share * (sorted.length - 1);
   const low = Math.floor(at);
   const [a, b] = [sorted[low]!, sorted[Math.min(low + 1, sorted.length - 1)]!];

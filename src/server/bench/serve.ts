@@ -1,6 +1,7 @@
 /** The boundary of src/server/bench: measures a service over its socket, as any client could; nothing of its inside. */
 import { readFile } from 'node:fs/promises';
 import { availableParallelism, loadavg } from 'node:os';
+import { growth } from '../../recipes/bench/score.js';
 import { createScorer } from '../../recipes/score/create-scorer.js';
 import type { Scorer, ScoreSource } from '../../recipes/score/scorer.js';
 import { median } from '../../scoring/statistics/descriptive.js';
@@ -123,7 +124,7 @@ const forSeconds = (seconds: number): (() => boolean) => {
   return () => performance.now() >= end;
 };
 
-/** In turns, now one first, now the other, so that whatever else the machine does falls on both. */
+/** In turns, each first every second time, so that other load on the machine affects both alike. */
 async function compareThroughput(
   served: Served,
   {
@@ -218,13 +219,4 @@ async function watchMemory(
     growth_workers_mb: growth(curve.map(({ workers_mb }) => workers_mb)),
     curve,
   };
-}
-
-/** Median of the last quarter of the curve less that of the second: what a long run grows by. */
-function growth(values: readonly number[]): number {
-  const quarter = Math.floor(values.length / 4);
-  return (
-    (median(values.slice(-Math.max(1, quarter))) ?? 0) -
-    (median(values.slice(quarter, Math.max(quarter + 1, 2 * quarter))) ?? 0)
-  );
 }

@@ -16,3 +16,11 @@ export interface Client {
 /** A new key, 256 random bits: nothing to guess, so one round of SHA-256 keeps it safe at rest. */
 export const newKey = (): string => `qa_${randomBytes(32).toString('base64url')}`;
 export const hashKey = (key: string): Buffer => createHash('sha256').update(key).digest();
+
+/** Whose jobs and runs a client sees: its own; undefined, everybody's, for admin. */
+export const visibleOwner = ({ name, scopes }: Client): string | undefined =>
+  scopes.includes('admin') ? undefined : name;
+
+/** What another client owns does not exist for this one. */
+export const isVisible = ({ owner }: { readonly owner: string }, client: Client): boolean =>
+  [undefined, owner].includes(visibleOwner(client));

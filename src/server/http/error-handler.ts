@@ -32,12 +32,12 @@ export function createErrorHandler(log: Logger, onReject: (code: ErrorCode) => v
   };
 }
 
-/** So long the rest of a refused body is read and thrown away. */
+/** How long the rest of a refused body is read and dropped. */
 const LINGER_MS = 10_000;
 
 /**
  * A client that still sends must be able to read why it was refused: closing now would reset the connection, and with
- * it the answer. A short body comes to its end and the connection is kept; one that goes on and on is cut off later.
+ * it the answer. The connection is kept after a short body; after a long one it is closed later.
  */
 export function finishBody(req: IncomingMessage): void {
   if (req.complete) return;

@@ -7,7 +7,7 @@ import type { Metrics } from '../metrics.js';
 
 /** With fewer requests under way a late turn is no flood: a large body is parsed, or garbage collected. */
 const FLOOD = 64;
-/** How late the event loop may be: what was let in crosses it about ten times until it is answered. */
+/** How late the event loop may be: an admitted request passes it about ten times until it is answered. */
 const LATE_MS = 100;
 /** While others are refused after they were read, it is better to refuse unread. */
 const LATE_WHILE_REFUSING_MS = 5;
@@ -31,17 +31,16 @@ export interface FloodGuard {
   /** The service behind the guard. */
   readonly handle: Handler;
   /**
-   * The same for requests that ask first (`Expect: 100-continue`): told to go on when their body is wanted, so that one
-   * that is refused is not sent.
+   * The same for requests that ask first (`Expect: 100-continue`): they are told to send their body when it is wanted,
+   * so the body of a refused request is never sent.
    */
   readonly handleExpecting: Handler;
   close(): void;
 }
 
 /**
- * Refuses requests unread, which costs far less than reading them, while more come than one thread can read: the event
- * loop is late, and all that was let in waits for its next turn. Only what brings work (POST) counts and is refused;
- * health is answered.
+ * Refuses requests unread while more arrive than one thread can read: refusing costs far less than reading. The sign is
+ * a late event loop, on which all admitted requests wait. Only POST requests count and are refused; health is answered.
  */
 export function createFloodGuard(
   behind: Handler,

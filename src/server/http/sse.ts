@@ -16,7 +16,7 @@ export interface EventFile {
 
 /**
  * Sends the lines of an append-only file of JSON events as server-sent events. The id is the number of the line, so a
- * client that comes back with Last-Event-ID goes on where it was, also after a restart of the service.
+ * client that comes back with Last-Event-ID continues where it was, also after a restart of the service.
  */
 export async function streamEvents({ req, res, gone }: Caller, { file, ended, ending }: EventFile): Promise<void> {
   const from = lastEventId(req.get('last-event-id'));

@@ -5,7 +5,7 @@ const TRACEPARENT = /^([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})$
 const ZERO = /^0+$/;
 
 /** The W3C trace context of the caller with a span of ours, or a new one; anything malformed counts as absent. */
-export function continueTrace(header: string | undefined): string {
+function continueTrace(header: string | undefined): string {
   const [, version, trace, parent, flags] = TRACEPARENT.exec(header ?? '') ?? [];
   const valid =
     version !== undefined &&

@@ -62,7 +62,7 @@ export async function readForm(req: Request, limits: UploadLimits, signal: Abort
   const fail = (error: QalignError): void => {
     failure ??= error;
     req.unpipe(parser);
-    // busboy goes on with its parts after it told of a limit, and falls over them if they are gone
+    // busboy still uses its parts after it has reported a limit, and throws if they are gone
     process.nextTick(() => parser.destroy());
   };
   const tooMany = (what: string) => () =>

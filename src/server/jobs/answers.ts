@@ -3,7 +3,7 @@ import { pipeline } from 'node:stream/promises';
 import type { Job } from '../../api/jobs.js';
 import { QalignError } from '../../base/errors.js';
 import type { Caller } from '../http/caller.js';
-import { isVisible } from '../http/ownership.js';
+import { isVisible } from '../http/client-key.js';
 import { csvFile, csvLines } from './results.js';
 import type { JobRunner } from './runner.js';
 import type { StoredJob } from './store.js';

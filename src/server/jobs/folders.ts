@@ -34,9 +34,9 @@ export function createJobFolders({
     results: (id) => join(of(id), 'results.jsonl'),
     events: (id) => join(of(id), 'events.jsonl'),
     removeUnknown() {
-      const isUnknown = (name: string): boolean => name.includes('.part-') || store.get(name) === undefined;
+      // drafts have longer names, which no job of the store has
       for (const name of existsSync(root) ? readdirSync(root) : [])
-        if (/^job_[0-9a-f]{24}/.test(name) && isUnknown(name)) remove(name);
+        if (/^job_[0-9a-f]{24}/.test(name) && store.get(name) === undefined) remove(name);
     },
     removeOld() {
       if (keepDays === null) return;

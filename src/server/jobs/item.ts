@@ -10,7 +10,7 @@ import type { ItemSource } from '../../api/score.js';
 import { withoutPath } from '../http/redact-paths.js';
 import type { BodyStorage, Cleanup } from '../http/upload.js';
 
-/** The item may be fine: it is tried again, so often. */
+/** The item may be fine: it is tried again, up to `jobs.attempts` times in all. */
 const LOST: readonly ErrorCode[] = ['WORKER_LOST', 'WORKER_HUNG', 'PROTOCOL_VIOLATION', 'OUT_OF_MEMORY'];
 /** Nothing can be scored now (or fetched, where the disk is full): every item waits until something can. */
 const DOWN: readonly ErrorCode[] = [
@@ -27,7 +27,7 @@ export interface ItemScorerParts {
   readonly models: ModelPool;
   readonly plan: JobPlan;
   readonly isAllowedAddress?: ((address: string) => boolean) | undefined;
-  readonly hold: BodyStorage;
+  readonly storage: BodyStorage;
   readonly signal: AbortSignal;
   readonly onWait: (reason: string) => void;
 }
@@ -41,7 +41,7 @@ export function createItemScorer({
   models,
   plan,
   isAllowedAddress: isAllowed,
-  hold,
+  storage,
   signal,
   onWait,
 }: ItemScorerParts): (entry: { index: number; item: ItemSource }) => Promise<ScoreOutcome[]> {
@@ -55,7 +55,7 @@ export function createItemScorer({
       const source = await toSource(
         item,
         index,
-        { root: config.root, allowUrls: config.allow_urls, limits, isAllowed, storage: hold },
+        { root: config.root, allowUrls: config.allow_urls, limits, isAllowed, storage },
         signal,
         cleanup,
       );

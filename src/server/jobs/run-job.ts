@@ -24,7 +24,7 @@ export interface RunJobParts {
   readonly models: ModelPool;
   readonly metrics: Pick<Metrics, 'items'>;
   readonly log: Logger;
-  readonly hold: BodyStorage;
+  readonly storage: BodyStorage;
   readonly isAllowedAddress?: ((address: string) => boolean) | undefined;
   readonly folders: JobFolders;
   readonly journal: JobJournal;
@@ -63,13 +63,13 @@ export async function runJob(entry: ActiveJob, parts: RunJobParts): Promise<void
 function scoreRest(
   { job, stop: { signal } }: ActiveJob,
   done: number,
-  { config, models, isAllowedAddress, hold, folders, journal }: RunJobParts,
+  { config, models, isAllowedAddress, storage, folders, journal }: RunJobParts,
 ): AsyncIterable<ScoreOutcome[]> {
   const onWait = (reason: string): void => journal.note(job, 'waiting', reason);
   return orderedMap(
     readManifest(folders.manifest(job.id), done),
     config.jobs.in_flight ?? models.loaded.get(job.plan.model)?.width() ?? UNKNOWN_WIDTH,
-    createItemScorer({ config, models, plan: job.plan, isAllowedAddress, hold, signal, onWait }),
+    createItemScorer({ config, models, plan: job.plan, isAllowedAddress, storage, signal, onWait }),
     signal,
   );
 }

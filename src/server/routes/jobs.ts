@@ -4,7 +4,7 @@ import { QalignError } from '../../base/errors.js';
 import { createJob, type JobCreateServices } from '../jobs/create.js';
 import { findJob, sendResults, toAnswer } from '../jobs/answers.js';
 import type { StoredJob } from '../jobs/store.js';
-import { visibleOwner } from '../http/ownership.js';
+import { visibleOwner } from '../http/client-key.js';
 import { defineRoute } from '../route.js';
 import { EXAMPLE_JOB, EXAMPLE_KEY } from '../../api/examples.js';
 import { EXAMPLE_PICTURE } from '../../media/probe-picture.js';

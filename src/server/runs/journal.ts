@@ -20,11 +20,11 @@ export interface RunJournalParts {
   readonly root: string;
   readonly store: Pick<ServiceRunStore, 'save'>;
   /** Takes the folders of this machine out of what is shown. */
-  readonly hide: (message: string) => string;
+  readonly redact: (message: string) => string;
   readonly log: Logger;
 }
 
-export function createRunJournal({ root, store, hide, log }: RunJournalParts): RunJournal {
+export function createRunJournal({ root, store, redact, log }: RunJournalParts): RunJournal {
   const folder = (id: string): string => join(root, id);
   const events = (id: string): string => join(folder(id), 'events.jsonl');
   const save = (run: ServiceRun): void => {
@@ -39,7 +39,7 @@ export function createRunJournal({ root, store, hide, log }: RunJournalParts): R
   };
   const tell = (id: string, event: { readonly event: string }): Promise<void> =>
     mkdir(folder(id), { recursive: true })
-      .then(() => appendEvent(events(id), { time: Date.now() / 1000, ...event }, hide))
+      .then(() => appendEvent(events(id), { time: Date.now() / 1000, ...event }, redact))
       .catch((error: Error) => log.warn('an event was not written', { work: id, reason: error.message }));
   return {
     folder,

@@ -20,7 +20,7 @@ export type RunMethod = (
 export interface PerformParts {
   readonly methods: Readonly<Record<RunKind, RunMethod>>;
   readonly journal: RunJournal;
-  readonly hide: (message: string) => string;
+  readonly redact: (message: string) => string;
   readonly log: Logger;
   /** True while the service ends: what is stopped then is interrupted, and can be resumed. */
   readonly isEnding: () => boolean;
@@ -52,11 +52,11 @@ export async function performRun(run: ServiceRun, signal: AbortSignal, parts: Pe
   }
 }
 
-async function fail(run: ServiceRun, error: Error, { journal, hide, log }: PerformParts): Promise<void> {
+async function fail(run: ServiceRun, error: Error, { journal, redact, log }: PerformParts): Promise<void> {
   log.error('a training or evaluation failed', { work: run.id, reason: error.message, stack: error.stack });
   const message =
     error instanceof QalignError
-      ? hide(error.message)
+      ? redact(error.message)
       : 'It failed in a way the service did not expect; its log has more.';
   await journal.end(run, 'failed', message);
 }

@@ -33,7 +33,7 @@ interface ActiveRun {
 
 /** One training and one evaluation at a time; the others wait in order. */
 export function createRunQueue({ methods, ...parts }: RunQueueParts): RunQueue {
-  const { store, hide, log } = parts;
+  const { store, redact, log } = parts;
   const active = new Map<string, ActiveRun>();
   const running = new Map<RunKind, Promise<void>>();
   const waiting: ActiveRun[] = [];
@@ -45,7 +45,7 @@ export function createRunQueue({ methods, ...parts }: RunQueueParts): RunQueue {
     const [next] = at < 0 ? [] : waiting.splice(at, 1);
     if (next === undefined) return;
     const { kind, id } = next.run;
-    const performed = performRun(next.run, next.stop.signal, { methods, journal, hide, log, isEnding: () => closed });
+    const performed = performRun(next.run, next.stop.signal, { methods, journal, redact, log, isEnding: () => closed });
     running.set(
       kind,
       performed.finally(() => {

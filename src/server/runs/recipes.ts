@@ -87,8 +87,8 @@ export async function resolveEvaluation(body: EvaluationBody, places: Places): P
 }
 
 /**
- * Checks that a resolved recipe reads below the root alone. A run may wait for its turn, or be resumed much later: its
- * files, the links on the way to them and the root itself may have changed by then.
+ * Checks that a resolved recipe reads only below the root. A run may wait for its turn, or be resumed much later: by
+ * then its files, the links to them and the root itself may have changed.
  * @throws QalignError PATH_FORBIDDEN
  */
 export async function requireStillInRoot(kind: RunKind, resolved: object, { root, runs }: Places): Promise<void> {
@@ -152,7 +152,7 @@ function requireName(prompt: string): void {
 
 /** Records name their media, and must not name what lies elsewhere. */
 async function requireMediaInRoot(kind: RunKind, file: string, folder: string, top: string): Promise<void> {
-  if (!existsSync(file)) return; // nothing is read of it, and its reader says so
+  if (!existsSync(file)) return; // there is nothing to check, and its reader reports the absence
   let number = 0;
   for await (const line of linesAsRead(kind, file)) {
     number += 1;

@@ -9,7 +9,7 @@ import type { EvaluateRecipe } from '../../config/evaluate.js';
 import type { TrainRecipe } from '../../config/train.js';
 import { checkReady, describeMissing } from '../../recipes/evaluate/ready.js';
 import type { Caller } from '../http/caller.js';
-import { isVisible, visibleOwner } from '../http/ownership.js';
+import { isVisible, visibleOwner } from '../http/client-key.js';
 import { readJson } from '../http/json-body.js';
 import type { Redactor } from '../http/redact-paths.js';
 import { streamEvents } from '../http/sse.js';

@@ -6,7 +6,7 @@ export type RunKind = 'run' | 'eval';
 
 /**
  * A training or evaluation that the service was asked for. Not the run directory of src/runs, which a training makes
- * and which outlives it. The table keeps its first name, works.
+ * and which outlives it. The table is still called works, for databases of earlier versions.
  */
 export interface ServiceRun {
   readonly id: string;

@@ -1,14 +1,15 @@
 import { QalignError } from '../../base/errors.js';
+import { AGEING } from '../../base/lane.js';
 import type { Scorer } from '../../recipes/score/scorer.js';
 
-/** Before anything is known about a model, so many frames are let in. */
+/** Frames that are admitted before anything is known about a model. */
 const UNKNOWN_FRAMES = 64;
 /** What a clip is taken for until it is decoded: the paper's clips have 5 to 12 s at one frame a second. */
 export const CLIP_FRAMES = 8;
-/** Bulk gets every ninth batch while both lanes wait. */
-const AGEING_SHARE = 9 / 8;
+/** While bulk waits it gets one batch of every nine, so interactive frames take this much longer. */
+const AGEING_SHARE = (AGEING + 1) / AGEING;
 
-/** A request that was let in. */
+/** An admitted request. */
 export interface Ticket {
   readonly order: number;
   /** When it is expected to be answered, in ms from now. */
@@ -39,8 +40,8 @@ export interface Admission {
 }
 
 /**
- * So much of its time a request may be expected to take. A longer queue answers no more requests, only later, and where
- * the machine slows down by half while they wait, what was let in is still answered.
+ * The share of its time that a request may be expected to take. A longer queue answers no more requests, only later.
+ * If the machine slows down to half its speed meanwhile, admitted requests are still answered in time.
  */
 const MARGIN = 0.5;
 /** From so many frames on there is a backlog, and how fast it shrinks is what counts. */
@@ -62,10 +63,10 @@ interface State {
 }
 
 /**
- * Lets in what can be answered in time. The wait is what was let in and not answered yet, at the pace at which a
- * backlog was last seen to shrink; where none was, at that of the slower of two stages (preparing on the CPU, computing
- * at the workers, each measured as it runs). It is corrected by how right the latest predictions were, late answers
- * among them.
+ * Admits what can be answered in time. The predicted wait is the admitted and unanswered frames at the pace at which a
+ * backlog was last seen to shrink. Where there was none, the pace is that of the slower of two stages: preparing on the
+ * CPU, or computing at the workers, each measured as it runs. The prediction is corrected by the errors of the latest
+ * ones, late answers included.
  */
 export function createAdmission(now: () => number = () => performance.now()): Admission {
   const states = new WeakMap<Scorer, State>();
@@ -174,8 +175,7 @@ function openTicket({
       state.frames -= left;
       left = 0;
       if (!heard || predictedMs <= 0) return;
-      // against what would have been said without the correction: correcting the corrected swings to and fro, a
-      // queue's length late
+      // compared with the uncorrected prediction: correcting a corrected one oscillates, with the delay of a queue
       const ratio = ((now() - started) / predictedMs) * biasThen;
       state.bias = state.bias * 0.95 + 0.05 * Math.min(2, Math.max(0.5, ratio));
     },

@@ -1,7 +1,6 @@
 import type { ServeConfig } from '../../config/serve.js';
 import { QalignError } from '../../base/errors.js';
 import { asUnwritable, isWriteError } from '../../base/files/unwritable.js';
-import { sniff, SNIFF_BYTES } from '../../media/decode/magic.js';
 import type { MediaLimits } from '../../media/limits.js';
 import { kindOf } from '../../media/media-kind.js';
 import { fetchInto } from '../../media/url.js';
@@ -46,7 +45,7 @@ export async function toSource(
   cleanup: Cleanup,
 ): Promise<ScoreSource> {
   const input = nameOf(item, index);
-  if ('media' in item) return { input, kind: await kindOfMedia(item.media), media: item.media };
+  if ('media' in item) return { input, kind: await kindOf(item.media), media: item.media };
   if ([item.base64, item.url, item.path].filter((one) => one !== undefined).length !== 1)
     throw new QalignError('BODY_INVALID', `Item ${index + 1} needs exactly one of base64, url and path.`);
   if (item.path !== undefined) {
@@ -55,7 +54,7 @@ export async function toSource(
   }
   if (item.base64 !== undefined) {
     const media = Buffer.from(item.base64, 'base64');
-    return { input, kind: kindOfBytes(media), media };
+    return { input, kind: await kindOf(media), media };
   }
   if (!rules.allowUrls) throw new QalignError('MEDIA_URL_FORBIDDEN', 'This service fetches no URLs; upload the file.');
   const media = await fetchInto(item.url ?? '', (bytes) => retain(bytes, rules.storage, cleanup).catch(asDiskFull), {
@@ -63,7 +62,7 @@ export async function toSource(
     signal,
     ...(rules.isAllowed === undefined ? {} : { isAllowed: rules.isAllowed }),
   });
-  return { input, kind: await kindOfMedia(media), media };
+  return { input, kind: await kindOf(media), media };
 }
 
 function asDiskFull(error: NodeJS.ErrnoException): never {
@@ -71,9 +70,3 @@ function asDiskFull(error: NodeJS.ErrnoException): never {
     ? asUnwritable(error, () => 'The service has no room on its disk for what is fetched; try again later.')
     : error;
 }
-
-const kindOfMedia = async (media: string | Uint8Array): Promise<'image' | 'video'> =>
-  typeof media === 'string' ? kindOf(media) : kindOfBytes(media);
-
-const kindOfBytes = (bytes: Uint8Array): 'image' | 'video' =>
-  sniff(bytes.subarray(0, SNIFF_BYTES)).kind === 'video' ? 'video' : 'image';

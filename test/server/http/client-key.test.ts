@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { hashKey, newKey, SCOPES } from '../../../src/server/http/client-key.js';
+import { hashKey, isVisible, newKey, SCOPES, visibleOwner } from '../../../src/server/http/client-key.js';
 
 it('makes keys of 256 random bits that can stand in a header', () => {
   const keys = Array.from({ length: 100 }, newKey);
@@ -17,4 +17,12 @@ it('hashes a key by SHA-256, always to the same', () => {
 
 it('has the scopes that stored keys name', () => {
   expect(SCOPES).toEqual(['score', 'jobs', 'train', 'admin']);
+});
+
+it('shows a client what is its own, and admin everything', () => {
+  const ann = { name: 'ann', scopes: ['jobs'] } as const;
+  const admin = { name: 'root', scopes: ['admin'] } as const;
+  expect([visibleOwner(ann), visibleOwner(admin)]).toEqual(['ann', undefined]);
+  expect([isVisible({ owner: 'ann' }, ann), isVisible({ owner: 'bob' }, ann)]).toEqual([true, false]);
+  expect(isVisible({ owner: 'bob' }, admin)).toBe(true);
 });

@@ -54,7 +54,7 @@ beforeEach(async () => {
       unfinished: () => [...stored.values()].filter(({ status }) => status === 'queued' || status === 'running'),
     },
     methods: { run: method, eval: method },
-    hide: (text) => text.replaceAll('/secret/', ''),
+    redact: (text) => text.replaceAll('/secret/', ''),
     log: createLogger(() => {}, 'error'),
   });
 });

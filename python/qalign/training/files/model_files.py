@@ -1,7 +1,6 @@
 """From a model directory to a network, and from a trained network back to a directory in the published layout."""
 
 import json
-import os
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,6 +16,7 @@ from qalign.mplug_owl2.model import MPLUGOwl2
 
 from ..errors import TrainingError
 from .encoder_weights import read_encoder_weights
+from .whole_folder import whole_folder
 
 COPIED = (
     "config.json",
@@ -72,30 +72,26 @@ def export_network(state: Mapping[str, Tensor], source: Path, target: Path) -> N
 
     Config, tokenizer and preprocessor are copied from `source`. Large states are split into shards with an index.
     """
-    draft = target.with_name(target.name + ".part")
-    shutil.rmtree(draft, ignore_errors=True)
-    draft.mkdir(parents=True)
-    for name in COPIED:
-        if (source / name).is_file():
-            shutil.copy(source / name, draft / name)
-    shards: list[dict[str, Tensor]] = [{}]
-    held = 0
-    for key, value in state.items():
-        size = value.numel() * value.element_size()
-        if shards[-1] and held + size > SHARD_BYTES:
-            shards.append({})
-            held = 0
-        shards[-1][key] = value.contiguous()
-        held += size
-    if len(shards) == 1:
-        save_file(shards[0], draft / "model.safetensors", metadata={"format": "pt"})
-    else:
-        weight_map: dict[str, str] = {}
-        for place, shard in enumerate(shards, 1):
-            name = f"model-{place:05d}-of-{len(shards):05d}.safetensors"
-            save_file(shard, draft / name, metadata={"format": "pt"})
-            weight_map.update(dict.fromkeys(shard, name))
-        index = {"metadata": {"total_size": sum(t.nbytes for t in state.values())}, "weight_map": weight_map}
-        (draft / "model.safetensors.index.json").write_text(json.dumps(index, indent=1), encoding="utf-8")
-    shutil.rmtree(target, ignore_errors=True)
-    os.replace(draft, target)
+    with whole_folder(target) as draft:
+        for name in COPIED:
+            if (source / name).is_file():
+                shutil.copy(source / name, draft / name)
+        shards: list[dict[str, Tensor]] = [{}]
+        held = 0
+        for key, value in state.items():
+            size = value.numel() * value.element_size()
+            if shards[-1] and held + size > SHARD_BYTES:
+                shards.append({})
+                held = 0
+            shards[-1][key] = value.contiguous()
+            held += size
+        if len(shards) == 1:
+            save_file(shards[0], draft / "model.safetensors", metadata={"format": "pt"})
+        else:
+            weight_map: dict[str, str] = {}
+            for place, shard in enumerate(shards, 1):
+                name = f"model-{place:05d}-of-{len(shards):05d}.safetensors"
+                save_file(shard, draft / name, metadata={"format": "pt"})
+                weight_map.update(dict.fromkeys(shard, name))
+            index = {"metadata": {"total_size": sum(t.nbytes for t in state.values())}, "weight_map": weight_map}
+            (draft / "model.safetensors.index.json").write_text(json.dumps(index, indent=1), encoding="utf-8")

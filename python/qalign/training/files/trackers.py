@@ -80,7 +80,7 @@ KINDS: dict[str, Callable[[Path, RunRecipe], Tracker]] = {"tensorboard": TensorB
 
 
 class Trackers:
-    """Hands steps and evaluations on. A tracker that fails while training is dropped and named, the run goes on."""
+    """Hands steps and evaluations on. A tracker that fails while training is dropped and named; the run continues."""
 
     def __init__(self, folder: Path, recipe: RunRecipe, on_failed: Callable[[str, str], None]) -> None:
         self._on_failed = on_failed

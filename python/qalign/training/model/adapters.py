@@ -1,7 +1,6 @@
 """LoRA by PEFT, which belongs to the training extra alone: the scorer merges adapters by hand and never imports it."""
 
 import json
-import os
 import shutil
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from torch import Tensor, nn
 from qalign.protocol import RunRecipeLora
 
 from ..errors import TrainingError
+from ..files.whole_folder import whole_folder
 
 PUBLISHED_TARGETS = r".*layers\.\d+\.self_attn\.(q_proj|v_proj\.multiway\.1)"
 
@@ -57,29 +57,25 @@ def merged_state(state: dict[str, Tensor], alpha: float, r: int) -> dict[str, Te
 
 def export_adapter(state: dict[str, Tensor], settings: RunRecipeLora, base: str, source: Path, target: Path) -> None:
     """The published LoRA layout: adapter_config.json, adapter_model.safetensors and non_lora_trainables.bin."""
-    draft = target.with_name(target.name + ".part")
-    shutil.rmtree(draft, ignore_errors=True)
-    draft.mkdir(parents=True)
-    prefix = "base_model.model."
-    lora = {prefix + k.replace(".default.", "."): v.contiguous() for k, v in state.items() if ".lora_" in k}
-    save_file(lora, draft / "adapter_model.safetensors", metadata={"format": "pt"})
-    if settings["abstractor"]:
-        rest = {prefix + k: v.clone() for k, v in state.items() if "visual_abstractor" in k}
-        torch.save(rest, draft / "non_lora_trainables.bin")  # tensors only: read back with weights_only=True
-    targets = sorted({key.split(".lora_")[0] for key in state if ".lora_" in key})
-    config = {
-        "base_model_name_or_path": base,
-        "bias": "none",
-        "fan_in_fan_out": False,
-        "inference_mode": True,
-        "lora_alpha": settings["alpha"],
-        "lora_dropout": settings["dropout"],
-        "peft_type": "LORA",
-        "r": settings["r"],
-        "target_modules": targets,
-        "task_type": "CAUSAL_LM",
-    }
-    (draft / "adapter_config.json").write_text(json.dumps(config, indent=2), encoding="utf-8")
-    shutil.copy(source / "config.json", draft / "config.json")
-    shutil.rmtree(target, ignore_errors=True)
-    os.replace(draft, target)
+    with whole_folder(target) as draft:
+        prefix = "base_model.model."
+        lora = {prefix + k.replace(".default.", "."): v.contiguous() for k, v in state.items() if ".lora_" in k}
+        save_file(lora, draft / "adapter_model.safetensors", metadata={"format": "pt"})
+        if settings["abstractor"]:
+            rest = {prefix + k: v.clone() for k, v in state.items() if "visual_abstractor" in k}
+            torch.save(rest, draft / "non_lora_trainables.bin")  # tensors only: read back with weights_only=True
+        targets = sorted({key.split(".lora_")[0] for key in state if ".lora_" in key})
+        config = {
+            "base_model_name_or_path": base,
+            "bias": "none",
+            "fan_in_fan_out": False,
+            "inference_mode": True,
+            "lora_alpha": settings["alpha"],
+            "lora_dropout": settings["dropout"],
+            "peft_type": "LORA",
+            "r": settings["r"],
+            "target_modules": targets,
+            "task_type": "CAUSAL_LM",
+        }
+        (draft / "adapter_config.json").write_text(json.dumps(config, indent=2), encoding="utf-8")
+        shutil.copy(source / "config.json", draft / "config.json")

@@ -25,6 +25,13 @@ def test_ids_and_masks_of_every_published_conversation() -> None:
         ]
 
 
+def test_the_text_of_every_published_conversation() -> None:
+    cases = json.loads((GOLDEN / "prompts.json").read_text())["training"]
+    assert len(cases) > 20
+    for case in cases:
+        assert f"{training_prompt(case['question'])} {case['answer']}</s>" == case["text"]
+
+
 def test_the_level_word_is_found_and_a_missing_one_is_refused() -> None:
     tokenizer = Tokenizer(GOLDEN / "tiny_a" / "model")
     conversation = build_conversation(

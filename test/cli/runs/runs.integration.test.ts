@@ -4,7 +4,7 @@ import { existsSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { packageRoot } from '../../src/base/package-root.js';
+import { packageRoot } from '../../../src/base/package-root.js';
 
 /**
  * `qalign train` and every `qalign runs` verb as processes, on the tiny checkpoint and the sample pictures and clip.

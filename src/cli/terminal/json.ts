@@ -2,6 +2,9 @@ import type { MemoryEstimate } from '../../recipes/train/memory-estimate.js';
 import type { TrainSeries } from '../../recipes/train/loss-series.js';
 import type { RunSummary } from '../../runs/run-directory.js';
 
+/** A result as every command prints it. */
+export const asJson = (value: unknown): string => `${JSON.stringify(value, null, 2)}\n`;
+
 /** A run as data: absent values are null, so that every row has the same keys. */
 export function runAsJson(run: RunSummary & { readonly folder?: string; readonly skipped?: number }): object {
   const { id, name, status, startedAt, step, totalSteps, loss, srcc, plcc, folder, skipped } = run;

@@ -1,12 +1,12 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { packageRoot } from '../../src/base/package-root.js';
-import type { ScoreResult } from '../../src/api/result.js';
-import { OTHER_PICTURE } from '../../src/api/examples.js';
-import { EXAMPLE_PICTURE } from '../../src/media/probe-picture.js';
-import type { ServiceError } from '../../src/client/client.js';
-import { startService, withoutPython, type TestService } from './start-service.js';
+import { packageRoot } from '../../../src/base/package-root.js';
+import type { ScoreResult } from '../../../src/api/result.js';
+import { OTHER_PICTURE } from '../../../src/api/examples.js';
+import { EXAMPLE_PICTURE } from '../../../src/media/probe-picture.js';
+import type { ServiceError } from '../../../src/client/client.js';
+import { startService, withoutPython, type TestService } from '../start-service.js';
 
 const PICTURES = join(packageRoot, 'test/fixtures/pictures');
 let service: TestService;

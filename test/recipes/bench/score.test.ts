@@ -1,0 +1,8 @@
+import { expect, it } from 'vitest';
+import { growth } from '../../../src/recipes/bench/score.js';
+
+it('is the median of the last quarter less that of the second, so that neither start nor one peak counts', () => {
+  expect(growth([0, 50, 10, 11, 12, 20, 21, 22, 90, 31, 32, 33])).toBe(20);
+  expect(growth([1, 2, 3, 4])).toBe(2);
+  expect([growth([]), growth([7])]).toEqual([0, 0]);
+});
