@@ -1,4 +1,4 @@
-/** Runs the Python lint and tests: `npm run test:python [-- pytest arguments]`. */
+/** `npm run test:python [-- pytest arguments]` (without arguments lint and format too), and `npm run format:python`. */
 import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
 import { packageRoot } from '../../src/base/package-root.js';
@@ -15,7 +15,15 @@ const run = (args: readonly string[]): number => {
   return status ?? 1;
 };
 
+const ALL = ['.', '../test/python'];
+const lint = (): number => run(['-m', 'ruff', 'check', ...ALL]) || run(['-m', 'ruff', 'format', '--check', ...ALL]);
+const test = (args: readonly string[]): number => run(['-m', 'pytest', '-q', '-rs', ...args]);
+
 const own = process.argv.slice(2);
-const lint = own.length > 0 ? 0 : run(['-m', 'ruff', 'check', '.', '../test/python']);
-const tests = run(['-m', 'pytest', '-q', '-rs', ...(own.length > 0 ? own : ['../test/python'])]);
-process.exitCode = lint !== 0 ? lint : tests;
+if (own[0] === '--format') process.exitCode = run(['-m', 'ruff', 'format', ...ALL]);
+else if (own.length > 0) process.exitCode = test(own);
+else {
+  const found = lint();
+  const failed = test(['../test/python']);
+  process.exitCode = found || failed;
+}
