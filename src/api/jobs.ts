@@ -1,5 +1,5 @@
 import Type, { type Static } from 'typebox';
-import { TASKS } from '../prompts/conversation.js';
+import { TASKS } from '../prompts/subject.js';
 import { SCALES } from '../scoring/levels.js';
 import { closed } from './error.js';
 import { ItemSource, ScoreSettings } from './score.js';

@@ -1,5 +1,5 @@
 import Type, { type Static } from 'typebox';
-import { KINDS } from '../prompts/conversation.js';
+import { KINDS } from '../prompts/subject.js';
 import { closed } from './error.js';
 
 const Kinds = Type.Array(Type.Enum([...KINDS]));

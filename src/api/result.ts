@@ -1,5 +1,5 @@
 import Type, { type Static } from 'typebox';
-import { KINDS, TASKS } from '../prompts/conversation.js';
+import { KINDS, TASKS } from '../prompts/subject.js';
 import { LEVELS, SCALES } from '../scoring/levels.js';
 import { closed } from './error.js';
 

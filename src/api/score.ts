@@ -1,6 +1,6 @@
 /** The boundary of src/api: the shapes of HTTP bodies and answers; nothing of how they are sent or computed. */
 import Type, { type Static } from 'typebox';
-import { TASKS } from '../prompts/conversation.js';
+import { TASKS } from '../prompts/subject.js';
 import { ScoreFailureSchema, ScoreResultSchema } from './result.js';
 import { SCALES } from '../scoring/levels.js';
 import { closed, ErrorAnswer } from './error.js';

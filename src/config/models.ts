@@ -4,7 +4,7 @@ import { join, resolve } from 'node:path';
 import Type, { type Static } from 'typebox';
 import { QalignError } from '../base/errors.js';
 import { packageRoot } from '../base/package-root.js';
-import { KINDS, type Kind, type Task } from '../prompts/conversation.js';
+import { KINDS, type Kind, type Task } from '../prompts/subject.js';
 import { loadConfig, type DeepReadonly } from './load.js';
 import { hint } from '../base/suggest.js';
 

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import Type from 'typebox';
 import { QalignError } from '../base/errors.js';
 import { packageRoot } from '../base/package-root.js';
-import { KINDS, TASKS } from '../prompts/conversation.js';
+import { KINDS, TASKS } from '../prompts/subject.js';
 import { templateProblems, type PromptTemplate } from '../prompts/render.js';
 import { loadConfig } from './load.js';
 import { hint } from '../base/suggest.js';

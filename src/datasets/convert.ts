@@ -1,6 +1,6 @@
 import type { DatasetRecord } from '../../bridge/protocol/record.js';
 import { QalignError } from '../base/errors.js';
-import type { Kind, Task } from '../prompts/conversation.js';
+import type { Kind, Task } from '../prompts/subject.js';
 import { plcc, srcc } from '../scoring/statistics/correlation.js';
 import { levelFinder, levelValue, scoreRange, type LevelRule, type ScoreRange } from '../scoring/level-conversion.js';
 import { softLabel, type SoftLabelRule } from '../scoring/soft-labels.js';

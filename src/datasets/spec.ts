@@ -1,5 +1,5 @@
 import Type, { type Static } from 'typebox';
-import { KINDS, TASKS } from '../prompts/conversation.js';
+import { KINDS, TASKS } from '../prompts/subject.js';
 
 const closed = { additionalProperties: false };
 const word = Type.String({ minLength: 1 });

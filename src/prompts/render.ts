@@ -1,4 +1,4 @@
-import { countMarkers, IMAGE_MARKER, type Kind, type Task } from './conversation.js';
+import { countMarkers, IMAGE_MARKER, type Kind, type Task } from './subject.js';
 
 /** A named prompt text with `{task}` (quality, aesthetics) and `{kind}` (image, video) left open. */
 export interface PromptTemplate {

@@ -1,7 +1,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { loadPrompt, promptNames } from '../../src/config/prompts.js';
-import type { Kind, Task } from '../../src/prompts/conversation.js';
+import type { Kind, Task } from '../../src/prompts/subject.js';
 import { allows, renderPrompt, templateProblems } from '../../src/prompts/render.js';
 
 interface Golden {

@@ -1,5 +1,5 @@
 import { QalignError } from '../../base/errors.js';
-import { TASKS, type Task } from '../../prompts/conversation.js';
+import { TASKS, type Task } from '../../prompts/subject.js';
 import type { ScorerOptions } from '../../recipes/score/scorer.js';
 import { SCALES, type Scale } from '../../scoring/levels.js';
 import type { FlagValues, Flags } from '../command.js';

@@ -1,7 +1,7 @@
 import { csvLine, CSV_HEADER } from '../../recipes/score/result-csv.js';
 import { openJsonFile, openResultFile } from '../../recipes/score/result-file.js';
 import { isFailure, type ScoreOutcome } from '../../api/result.js';
-import type { Task } from '../../prompts/conversation.js';
+import type { Task } from '../../prompts/subject.js';
 import type { Terminal } from '../terminal/terminal.js';
 
 export type ScoreFormat = 'table' | 'json' | 'jsonl' | 'csv';

@@ -7,7 +7,7 @@ import { findLabels, readSource } from '../../datasets/registry.js';
 import type { LevelSettings } from '../../datasets/spec.js';
 import { applySplitLists } from '../../datasets/read/split-list.js';
 import { QalignError } from '../../base/errors.js';
-import { IMAGE_MARKER } from '../../prompts/conversation.js';
+import { IMAGE_MARKER } from '../../prompts/subject.js';
 import { OFFICIAL_RULE, PAPER_RULE, type LevelRule } from '../../scoring/level-conversion.js';
 import { LEVELS } from '../../scoring/levels.js';
 import { SOFT_LABEL_RULE } from '../../scoring/soft-labels.js';

@@ -1,7 +1,7 @@
 import { firstSignal } from '../../base/first-signal.js';
 import { requireTasks } from '../../config/models.js';
 import { loadPrompt } from '../../config/prompts.js';
-import type { Task } from '../../prompts/conversation.js';
+import type { Task } from '../../prompts/subject.js';
 import type { PromptTemplate } from '../../prompts/render.js';
 import type { Scale } from '../../scoring/levels.js';
 import type { ScoreOptions } from './scorer.js';

@@ -1,7 +1,7 @@
 import type { Lane } from '../../base/lane.js';
 import { createPriorityGate } from '../../base/priority-gate.js';
 import type { EngineStats } from '../../engine/index.js';
-import type { Kind } from '../../prompts/conversation.js';
+import type { Kind } from '../../prompts/subject.js';
 
 /** Clips hold many frames each: only so many are decoded or waiting at a time. */
 const CLIPS_IN_FLIGHT = 2;

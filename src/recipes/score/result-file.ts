@@ -2,7 +2,7 @@ import { open, stat, truncate, type FileHandle } from 'node:fs/promises';
 import { QalignError } from '../../base/errors.js';
 import { guardWrite } from '../../base/files/unwritable.js';
 import { openWhole } from '../../base/files/whole-file.js';
-import type { Task } from '../../prompts/conversation.js';
+import type { Task } from '../../prompts/subject.js';
 import { csvLine, CSV_HEADER } from './result-csv.js';
 import { scanResults } from './result-scan.js';
 import type { ScoreOutcome } from '../../api/result.js';

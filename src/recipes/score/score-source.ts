@@ -2,7 +2,7 @@ import type { ScoreFailure, ScoreOutcome, ScoreResult } from '../../api/result.j
 import { QalignError } from '../../base/errors.js';
 import { modelsThatDo, supports, type ModelChoice } from '../../config/models.js';
 import type { PreparedMedia } from '../../media/preparer.js';
-import type { Kind, Task } from '../../prompts/conversation.js';
+import type { Kind, Task } from '../../prompts/subject.js';
 import { allows, renderPrompt, type PromptTemplate } from '../../prompts/render.js';
 import { byLevel } from '../../scoring/levels.js';
 import { scoreLogits } from '../../scoring/score.js';

@@ -6,7 +6,7 @@ import type { MediaLimits } from '../../media/limits.js';
 import type { PrepareLoad } from '../../media/prepare-pool.js';
 import type { Preparer } from '../../media/preparer.js';
 import type { MediaSource } from '../../media/sources.js';
-import type { Task } from '../../prompts/conversation.js';
+import type { Task } from '../../prompts/subject.js';
 import type { PromptTemplate } from '../../prompts/render.js';
 import type { Scale } from '../../scoring/levels.js';
 import type { ScoreOutcome } from '../../api/result.js';

@@ -1,5 +1,5 @@
 import type { Db } from '../../base/files/sqlite.js';
-import type { Task } from '../../prompts/conversation.js';
+import type { Task } from '../../prompts/subject.js';
 import type { Scale } from '../../scoring/levels.js';
 import type { JobStatus } from '../../api/jobs.js';
 import { openServiceTable, type Page } from '../service-table.js';

@@ -3,7 +3,7 @@ import { isFailure, type ScoreOutcome } from '../../api/result.js';
 import type { ScoreAnswer, ScoredInput } from '../../api/score.js';
 import { QalignError } from '../../base/errors.js';
 import { deadline } from '../../base/first-signal.js';
-import type { Task } from '../../prompts/conversation.js';
+import type { Task } from '../../prompts/subject.js';
 import type { Scorer, ScoreSource } from '../../recipes/score/scorer.js';
 import type { Caller } from '../http/caller.js';
 import { errorBody } from '../http/error-handler.js';
