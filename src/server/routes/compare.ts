@@ -8,20 +8,8 @@ import { EXAMPLE_PICTURE } from '../../media/probe-picture.js';
 import { CompareAnswer, CompareBody, RankAnswer, RankBody, SCORE_FORM, type ScoredInput } from '../../api/score.js';
 import { collect, scoreItems } from '../score/score-items.js';
 import { withScoreRequest } from '../score/score-request.js';
-import { answerOnce, checkBeforeReading, type ScoreRouteServices } from './score.js';
+import { answerOnce, checkBeforeReading, SCORE_ERRORS, type ScoreRouteServices } from './score.js';
 
-const ERRORS = [
-  'BODY_TOO_LARGE',
-  'BODY_UNSUPPORTED',
-  'BODY_INVALID',
-  'MALFORMED',
-  'MEDIA_CORRUPT',
-  'MODEL_NOT_LOADED',
-  'OVERLOADED',
-  'NO_WORKER',
-  'DEADLINE_EXCEEDED',
-  'IDEMPOTENCY_CONFLICT',
-] as const;
 const PAIR = [
   { id: 'a', base64: EXAMPLE_PICTURE },
   { id: 'b', base64: OTHER_PICTURE },
@@ -37,7 +25,7 @@ export const compare = defineRoute({
     'Two items and one task. The better one is the one whose rating is more likely above that of the other, by their level_probs; swapped items give the complement. Fails as a whole when one of the two cannot be scored.',
   body: { 'application/json': CompareBody, 'multipart/form-data': SCORE_FORM },
   answers: { 200: { description: 'the comparison', schema: CompareAnswer } },
-  errors: ERRORS,
+  errors: SCORE_ERRORS,
   examples: [{ name: 'two pictures', status: 200, body: { items: PAIR } }],
   handle: (call, services: ScoreRouteServices) =>
     answerWith(call, CompareBody, services, (items) => {
@@ -60,7 +48,7 @@ export const rank = defineRoute({
     'One task. Equal scores share a rank. Items that cannot be scored are in items alone; fails when none can.',
   body: { 'application/json': RankBody, 'multipart/form-data': SCORE_FORM },
   answers: { 200: { description: 'the ranking', schema: RankAnswer } },
-  errors: ERRORS,
+  errors: SCORE_ERRORS,
   examples: [
     { name: 'three, one of them damaged', status: 200, body: { items: [...PAIR, { id: 'damaged', base64: 'AAAA' }] } },
   ],

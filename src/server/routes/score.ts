@@ -17,6 +17,20 @@ export interface ScoreRouteServices extends ScoreServices {
   readonly ending: AbortSignal;
 }
 
+/** What every route that scores the items of a request may answer with. */
+export const SCORE_ERRORS = [
+  'BODY_TOO_LARGE',
+  'BODY_UNSUPPORTED',
+  'BODY_INVALID',
+  'MALFORMED',
+  'MEDIA_CORRUPT',
+  'MODEL_NOT_LOADED',
+  'OVERLOADED',
+  'NO_WORKER',
+  'DEADLINE_EXCEEDED',
+  'IDEMPOTENCY_CONFLICT',
+] as const;
+
 export const score = defineRoute({
   method: 'post',
   path: '/v1/score',
@@ -27,18 +41,7 @@ export const score = defineRoute({
   headers: { 'Idempotency-Key': 'the answer is kept for a day and given again for the same key and request' },
   body: { 'application/json': ScoreBody, 'multipart/form-data': SCORE_FORM },
   answers: { 200: { description: 'the items, in the order of the request', schema: ScoreAnswer, types: [NDJSON] } },
-  errors: [
-    'BODY_TOO_LARGE',
-    'BODY_UNSUPPORTED',
-    'BODY_INVALID',
-    'MALFORMED',
-    'MEDIA_CORRUPT',
-    'MODEL_NOT_LOADED',
-    'OVERLOADED',
-    'NO_WORKER',
-    'DEADLINE_EXCEEDED',
-    'IDEMPOTENCY_CONFLICT',
-  ],
+  errors: SCORE_ERRORS,
   examples: [
     { name: 'one picture', status: 200, body: { items: [{ base64: EXAMPLE_PICTURE }] } },
     {
