@@ -85,6 +85,8 @@ export const ERROR_CODES = {
   MEDIA_UNREADABLE: row('media', 422, false, 'The file exists but cannot be read.'),
   MEDIA_UNSUPPORTED: row('media', 415, false, 'The file is neither a picture nor a clip that qalign reads.'),
   MEDIA_CORRUPT: row('media', 422, false, 'The file is damaged.'),
+  MEDIA_ENCRYPTED: row('media', 422, false, 'The clip is encrypted.'),
+  MEDIA_DOUBTFUL: row('media', 422, false, 'The input has warnings, and strict mode refuses those.'),
   MEDIA_TOO_LARGE: row('media', 413, false, 'The file is over a limit on bytes, pixels or frames.'),
   MEDIA_TIMEOUT: row('media', 504, true, 'Decoding took longer than its limit.'),
   MEDIA_URL_FORBIDDEN: row('media', 403, false, 'Fetching this URL is not allowed.'),

@@ -65,6 +65,8 @@ ERROR_CODES = {
     "MEDIA_UNREADABLE": ErrorRow("media", 422, False, "The file exists but cannot be read."),
     "MEDIA_UNSUPPORTED": ErrorRow("media", 415, False, "The file is neither a picture nor a clip that qalign reads."),
     "MEDIA_CORRUPT": ErrorRow("media", 422, False, "The file is damaged."),
+    "MEDIA_ENCRYPTED": ErrorRow("media", 422, False, "The clip is encrypted."),
+    "MEDIA_DOUBTFUL": ErrorRow("media", 422, False, "The input has warnings, and strict mode refuses those."),
     "MEDIA_TOO_LARGE": ErrorRow("media", 413, False, "The file is over a limit on bytes, pixels or frames."),
     "MEDIA_TIMEOUT": ErrorRow("media", 504, True, "Decoding took longer than its limit."),
     "MEDIA_URL_FORBIDDEN": ErrorRow("media", 403, False, "Fetching this URL is not allowed."),

@@ -1,5 +1,5 @@
 import Type, { type Static } from 'typebox';
-import { KINDS, TASKS } from '../prompts/subject.js';
+import { FRAME_RULES, KINDS, TASKS } from '../prompts/subject.js';
 import { LEVELS, SCALES } from '../scoring/levels.js';
 import { closed } from './error.js';
 
@@ -18,18 +18,38 @@ export const PreprocessingSchema = Type.Object(
     /** Frames taken a second of video; null is the reference's rule, one a second at int(fps · i). */
     fps: Type.Union([Type.Number({ exclusiveMinimum: 0 }), Type.Null()]),
     max_frames: Type.Union([Type.Integer({ minimum: 1 }), Type.Null()]),
-    /** What had to be decided about this clip, in sentences. */
-    warnings: Type.Optional(Type.Array(Type.String())),
+    /** auto: by time stamps where the rate of a clip varies; published: always int(fps · i). */
+    frame_rule: Type.Enum(['auto', 'published']),
+    /** The decoder, where it is not one whose pixels equal Pillow's. */
+    decoder: Type.Optional(Type.String()),
   },
   closed,
 );
 
+/** Raised by whoever renames, removes or redefines a field of a row. Rows of version 1 had no such field. */
+export const SCHEMA_VERSION = 2;
+
+/** What every row says of its input, scored or failed. */
+const inputFields = {
+  schema_version: Type.Literal(SCHEMA_VERSION),
+  /** A name that is not UTF-8 has U+FFFD in place of the bytes that are not. */
+  input: Type.String(),
+  /** The exact bytes of such a name, in base64; absent where `input` is exact. */
+  input_base64: Type.Optional(Type.String()),
+  task: Type.Enum([...TASKS]),
+  /** In bytes. */
+  file_size: Type.Optional(Type.Integer({ minimum: 0 })),
+  /** When the file was last changed, ISO 8601 in UTC. Files only. */
+  modified: Type.Optional(Type.String()),
+  /** Of the file's bytes, where asked for (`--verify hash`). */
+  sha256: Type.Optional(Type.String({ pattern: '^[0-9a-f]{64}$' })),
+};
+
 /** One score: of one input for one task. Serialised as it is, in snake_case. */
 export const ScoreResultSchema = Type.Object(
   {
-    input: Type.String(),
+    ...inputFields,
     kind: Type.Enum([...KINDS]),
-    task: Type.Enum([...TASKS]),
     score: Type.Number(),
     scale: Type.Enum([...SCALES]),
     /** On the MOS scale of the data set of a calibration, where one was asked for. */
@@ -42,6 +62,13 @@ export const ScoreResultSchema = Type.Object(
     std: Type.Number({ minimum: 0 }),
     /** Of a video: how many frames the model saw. */
     frames: Type.Optional(Type.Integer({ minimum: 1 })),
+    /** Of a video: how these frames were chosen. */
+    frame_rule: Type.Optional(Type.Enum([...FRAME_RULES])),
+    /** Of the decoded picture, or of a frame upright, in pixels: before padding and resizing. */
+    width: Type.Integer({ minimum: 1 }),
+    height: Type.Integer({ minimum: 1 }),
+    /** What is known to be doubtful about this score, in sentences; empty for almost all inputs. */
+    warnings: Type.Array(Type.String()),
     model: Type.Object(
       {
         id: Type.String(),
@@ -62,8 +89,7 @@ export const ScoreResultSchema = Type.Object(
 /** An input that could not be scored for a task, and why. */
 export const ScoreFailureSchema = Type.Object(
   {
-    input: Type.String(),
-    task: Type.Enum([...TASKS]),
+    ...inputFields,
     error: Type.Object({ code: Type.String(), message: Type.String() }, closed),
   },
   closed,

@@ -1,6 +1,7 @@
 import { constants } from 'node:fs';
 import { open, type FileHandle } from 'node:fs/promises';
 import { QalignError, type ErrorCode } from '../base/errors.js';
+import { pathOf, pathText, type MediaInput } from './media-input.js';
 
 /** What opening a file may say, and what it means for the caller. */
 const OPEN_ERRORS: Readonly<Record<string, readonly [ErrorCode, string]>> = {
@@ -16,10 +17,12 @@ const OPEN_ERRORS: Readonly<Record<string, readonly [ErrorCode, string]>> = {
   ERR_INVALID_ARG_VALUE: ['MEDIA_NOT_FOUND', 'is not a path: it holds a zero byte'],
 };
 
-function openError(path: string, cause: unknown): QalignError {
+const quoted = (path: string | Buffer): string => JSON.stringify(pathText(path));
+
+function openError(path: string | Buffer, cause: unknown): QalignError {
   const code = (cause as NodeJS.ErrnoException).code ?? '';
   const [kind, text] = OPEN_ERRORS[code] ?? ['MEDIA_UNREADABLE', `cannot be read (${code || String(cause)})`];
-  return new QalignError(kind, `${JSON.stringify(path)} ${text}.`, { cause });
+  return new QalignError(kind, `${quoted(path)} ${text}.`, { cause });
 }
 
 const tooLarge = (name: string, bytes: number, maxBytes: number): QalignError =>
@@ -34,15 +37,18 @@ const tooLarge = (name: string, bytes: number, maxBytes: number): QalignError =>
  * What was opened is what is checked and read, so nothing can be swapped in between; opening never waits (a FIFO or a
  * device is refused), and a file that grows while it is read is cut off at the limit.
  */
-export async function readFileLimited(path: string, maxBytes: number, signal?: AbortSignal): Promise<Uint8Array> {
+export async function readFileLimited(
+  path: string | Buffer,
+  maxBytes: number,
+  signal?: AbortSignal,
+): Promise<Uint8Array> {
   let handle: FileHandle | undefined;
   try {
     handle = await open(path, constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOCTTY);
     const stat = await handle.stat();
-    if (stat.isDirectory())
-      throw new QalignError('MEDIA_UNREADABLE', `${JSON.stringify(path)} is a directory; name a file.`);
-    if (!stat.isFile()) throw new QalignError('MEDIA_UNREADABLE', `${JSON.stringify(path)} is not a regular file.`);
-    if (stat.size > maxBytes) throw tooLarge(JSON.stringify(path), stat.size, maxBytes);
+    if (stat.isDirectory()) throw new QalignError('MEDIA_UNREADABLE', `${quoted(path)} is a directory; name a file.`);
+    if (!stat.isFile()) throw new QalignError('MEDIA_UNREADABLE', `${quoted(path)} is not a regular file.`);
+    if (stat.size > maxBytes) throw tooLarge(quoted(path), stat.size, maxBytes);
     return await readHandle(handle, path, stat.size, maxBytes, signal);
   } catch (error) {
     if (error instanceof QalignError || signal?.aborted === true) throw error;
@@ -54,7 +60,7 @@ export async function readFileLimited(path: string, maxBytes: number, signal?: A
 
 async function readHandle(
   handle: FileHandle,
-  path: string,
+  path: string | Buffer,
   expected: number,
   maxBytes: number,
   signal?: AbortSignal,
@@ -67,7 +73,7 @@ async function readHandle(
     const { bytesRead } = await handle.read(buffer, length, buffer.length - length, length);
     if (bytesRead === 0) return buffer.subarray(0, length);
     length += bytesRead;
-    if (length > maxBytes) throw tooLarge(JSON.stringify(path), length, maxBytes);
+    if (length > maxBytes) throw tooLarge(quoted(path), length, maxBytes);
     if (length === buffer.length) {
       const larger = new Uint8Array(Math.min(buffer.length * 2, maxBytes + 1));
       larger.set(buffer);
@@ -77,12 +83,8 @@ async function readHandle(
 }
 
 /** The bytes of `input`: a local path is read, bytes are taken as they are; both within `maxBytes`. */
-export async function readInput(
-  input: string | Uint8Array,
-  maxBytes: number,
-  signal?: AbortSignal,
-): Promise<Uint8Array> {
-  if (typeof input === 'string') return readFileLimited(input, maxBytes, signal);
+export async function readInput(input: MediaInput, maxBytes: number, signal?: AbortSignal): Promise<Uint8Array> {
+  if (!(input instanceof Uint8Array)) return readFileLimited(pathOf(input) as string | Buffer, maxBytes, signal);
   if (input.length > maxBytes) throw tooLarge('The picture', input.length, maxBytes);
   return input;
 }

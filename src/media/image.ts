@@ -2,16 +2,20 @@ import { QalignError } from '../base/errors.js';
 import { decodeImage } from './decode/decode.js';
 import { readInput } from './image-file.js';
 import { withDefaults, type MediaLimits } from './limits.js';
+import type { MediaInput } from './media-input.js';
 import { padAndResize, type RawPicture } from './resample/resample.js';
-
-/** A local path, or the bytes of the file. */
-export type MediaInput = string | Uint8Array;
 
 /** uint8 RGB, row by row from the top; width = height = the size asked for. */
 export interface PreparedImage {
   readonly width: number;
   readonly height: number;
   readonly data: Uint8Array;
+  /** Of the decoded picture, before padding and resizing, in pixels. */
+  readonly original: { readonly width: number; readonly height: number };
+  /** What is doubtful about the pixels, in sentences. */
+  readonly warnings: readonly string[];
+  /** The decoder, where it is not one whose pixels equal Pillow's. */
+  readonly decoder?: string;
 }
 
 export interface PrepareImageOptions {
@@ -84,5 +88,13 @@ export async function prepareImage(input: MediaInput, options: PrepareImageOptio
 /** Pads and resizes raw RGB, such as a frame of a clip, as {@link prepareImage} does. */
 export function prepareFrame(frame: RawPicture, options: { readonly size: number }): PreparedImage {
   checkTarget(options.size);
-  return { width: options.size, height: options.size, data: padAndResize(frame, options.size) };
+  const { width, height, warnings = [], decoder } = frame;
+  return {
+    width: options.size,
+    height: options.size,
+    data: padAndResize(frame, options.size),
+    original: { width, height },
+    warnings,
+    ...(decoder === undefined ? {} : { decoder }),
+  };
 }

@@ -1,6 +1,7 @@
 import { open, stat } from 'node:fs/promises';
 import { QalignError } from '../base/errors.js';
 import { sniff, SNIFF_BYTES } from './decode/magic.js';
+import { pathOf, type MediaInput } from './media-input.js';
 
 /** How media are prepared: a picture, a clip, or a clip as a folder of its frames. */
 export type MediaKind = 'image' | 'video' | 'folder';
@@ -8,12 +9,13 @@ export type MediaKind = 'image' | 'video' | 'folder';
 /**
  * From the first bytes. What is neither picture nor clip counts as a picture: its decoder says in words what is wrong.
  */
-export async function kindOf(media: string | Uint8Array): Promise<'image' | 'video'> {
-  const start = typeof media === 'string' ? await readStart(media) : media.subarray(0, SNIFF_BYTES);
+export async function kindOf(media: MediaInput): Promise<'image' | 'video'> {
+  const path = pathOf(media);
+  const start = path === undefined ? (media as Uint8Array).subarray(0, SNIFF_BYTES) : await readStart(path);
   return sniff(start).kind === 'video' ? 'video' : 'image';
 }
 
-async function readStart(path: string): Promise<Uint8Array> {
+async function readStart(path: string | Buffer): Promise<Uint8Array> {
   const file = await open(path);
   try {
     const { buffer, bytesRead } = await file.read(Buffer.alloc(SNIFF_BYTES), 0, SNIFF_BYTES, 0);

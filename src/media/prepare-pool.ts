@@ -5,10 +5,11 @@ import { fileURLToPath, pathToFileURL } from 'node:url';
 import { Worker } from 'node:worker_threads';
 import { QalignError } from '../base/errors.js';
 import { LaneTurns, type Lane } from '../base/lane.js';
-import type { MediaInput, PreparedImage, PrepareImageOptions } from './image.js';
+import type { PreparedImage, PrepareImageOptions } from './image.js';
 import type { MediaLimits } from './limits.js';
+import type { MediaInput } from './media-input.js';
 import type { RawPicture } from './resample/resample.js';
-import type { PrepareAnswer, PrepareRequest } from './prepare-worker.js';
+import type { PrepareAnswer, Prepared, PrepareRequest } from './prepare-worker.js';
 
 /** What the pool does at the moment, and what a picture costs it. */
 export interface PrepareLoad {
@@ -81,19 +82,22 @@ export function createPreparePool(options: PreparePoolOptions = {}): PreparePool
     threads,
     prepareImage: async (input, { size, autoOrient = false, limits, lane = 'bulk', signal }) => {
       const request = { kind: 'image', input, size, autoOrient, limits: plainLimits(limits) } as const;
-      return { width: size, height: size, data: await pool.submit(request, lane, signal) };
+      return { width: size, height: size, ...((await pool.submit(request, lane, signal)) as PreparedPicture) };
     },
-    prepareFrames: (frames, { size, signal }) => pool.submit({ kind: 'frames', frames, size }, 'bulk', signal),
+    prepareFrames: async (frames, { size, signal }) =>
+      (await pool.submit({ kind: 'frames', frames, size }, 'bulk', signal)).data,
     load: () => pool.load(),
     close,
     [Symbol.asyncDispose]: close,
   };
 }
 
+type PreparedPicture = Omit<PreparedImage, 'width' | 'height'>;
+
 interface Job {
   readonly request: PrepareRequest;
   /** Settles the caller's promise; only the first call counts. */
-  readonly finish: (result: Uint8Array | Error) => void;
+  readonly finish: (result: Prepared | Error) => void;
 }
 
 class ThreadPool {
@@ -119,7 +123,7 @@ class ThreadPool {
     };
   }
 
-  submit(request: PrepareRequest, lane: Lane, signal: AbortSignal | undefined): Promise<Uint8Array> {
+  submit(request: PrepareRequest, lane: Lane, signal: AbortSignal | undefined): Promise<Prepared> {
     return new Promise((resolve, reject) => {
       if (this.#closed) throw closedError();
       signal?.throwIfAborted();
@@ -129,8 +133,8 @@ class ThreadPool {
         finish: (result) => {
           this.#waiting[lane].delete(job);
           signal?.removeEventListener('abort', onAbort);
-          if (result instanceof Uint8Array) resolve(result);
-          else reject(result);
+          if (result instanceof Error) reject(result);
+          else resolve(result);
         },
       };
       signal?.addEventListener('abort', onAbort, { once: true });
@@ -186,7 +190,7 @@ class ThreadPool {
     const work = this.#busy.get(worker);
     if (work === undefined) return;
     if ('data' in answer && work.job.request.kind === 'image') this.#measure(performance.now() - work.since);
-    work.job.finish('data' in answer ? answer.data : new QalignError(answer.code, answer.message));
+    work.job.finish('data' in answer ? answer : new QalignError(answer.code, answer.message));
     this.#busy.delete(worker);
     this.#release(worker);
     this.#startNext();

@@ -1,7 +1,8 @@
 import { parentPort } from 'node:worker_threads';
 import { QalignError, type ErrorCode } from '../base/errors.js';
-import { prepareFrame, prepareImage, type MediaInput } from './image.js';
+import { prepareFrame, prepareImage, type PreparedImage } from './image.js';
 import type { MediaLimits } from './limits.js';
+import type { MediaInput } from './media-input.js';
 import type { RawPicture } from './resample/resample.js';
 
 /** What the pool asks of a thread. */
@@ -15,13 +16,18 @@ export type PrepareRequest =
     }
   | { readonly kind: 'frames'; readonly frames: readonly RawPicture[]; readonly size: number };
 
-/** What the thread answers; the data are moved, not copied. */
-export type PrepareAnswer = { readonly data: Uint8Array } | { readonly code: ErrorCode; readonly message: string };
+/** Pixels, and of a picture what else is known of it. */
+export type Prepared = { readonly data: Uint8Array } & Partial<
+  Pick<PreparedImage, 'original' | 'warnings' | 'decoder'>
+>;
 
-async function prepare(request: PrepareRequest): Promise<Uint8Array> {
+/** What the thread answers; the data are moved, not copied. */
+export type PrepareAnswer = Prepared | { readonly code: ErrorCode; readonly message: string };
+
+async function prepare(request: PrepareRequest): Promise<Prepared> {
   if (request.kind === 'image') {
     const { input, size, autoOrient, limits } = request;
-    return (await prepareImage(input, { size, autoOrient, limits })).data;
+    return prepareImage(input, { size, autoOrient, limits });
   }
   const { frames, size } = request;
   const bytes = size * size * 3;
@@ -29,12 +35,12 @@ async function prepare(request: PrepareRequest): Promise<Uint8Array> {
   frames.forEach((frame, i) => {
     all.set(prepareFrame(frame, { size }).data, i * bytes);
   });
-  return all;
+  return { data: all };
 }
 
 parentPort?.on('message', (request: PrepareRequest) => {
   prepare(request).then(
-    (data) => parentPort?.postMessage({ data } satisfies PrepareAnswer, [data.buffer as ArrayBuffer]),
+    (prepared) => parentPort?.postMessage(prepared satisfies PrepareAnswer, [prepared.data.buffer as ArrayBuffer]),
     (error: unknown) => {
       const known = error instanceof QalignError;
       const message = error instanceof Error ? error.message : String(error);

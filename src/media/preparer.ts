@@ -1,6 +1,9 @@
 /** The boundary of src/media: files, bytes and URLs in, the pixels of the model out; nothing of prompts or scores. */
 import type { Lane } from '../base/lane.js';
+import type { FrameRule } from '../prompts/subject.js';
+import type { PreparedImage } from './image.js';
 import type { MediaLimits } from './limits.js';
+import type { MediaInput } from './media-input.js';
 import type { MediaKind } from './media-kind.js';
 import { createPreparePool, type PrepareLoad, type PreparePool } from './prepare-pool.js';
 import { isFrameFolder, readFrameFolder } from './video/frame-folder.js';
@@ -11,7 +14,14 @@ export interface PreparedMedia {
   /** uint8 RGB [frames, size, size, 3]. */
   readonly data: Uint8Array;
   readonly frames: number;
-  /** What had to be decided about a clip, in sentences. */
+  /** Of the decoded picture, or of a frame upright, in pixels: before padding and resizing. */
+  readonly width: number;
+  readonly height: number;
+  /** How the frames of a clip were chosen. */
+  readonly frameRule?: FrameRule | undefined;
+  /** The decoder, where it is not one whose pixels equal Pillow's. */
+  readonly decoder?: string | undefined;
+  /** What is doubtful about these pixels, in sentences. */
   readonly warnings: readonly string[];
 }
 
@@ -24,6 +34,8 @@ export interface PrepareOptions {
   readonly fps?: number | undefined;
   /** Frames of a clip at most, evenly spread. */
   readonly maxFrames?: number | undefined;
+  /** `published`: int(fps · i) also where the rate of the clip varies; `auto` by default. */
+  readonly frameRule?: 'auto' | 'published' | undefined;
   readonly limits?: Partial<MediaLimits> | undefined;
   /** Interactive goes before bulk, which is the default. */
   readonly lane?: Lane | undefined;
@@ -36,7 +48,7 @@ export interface Preparer {
   readonly width: number;
   /** @throws QalignError MEDIA_* and FFMPEG_* for what is missing, damaged or over a limit, CANCELLED */
   prepare(
-    source: { readonly media: string | Uint8Array; readonly kind: MediaKind },
+    source: { readonly media: MediaInput; readonly kind: MediaKind },
     options: PrepareOptions,
   ): Promise<PreparedMedia>;
   load(): PrepareLoad;
@@ -51,7 +63,10 @@ export function createPreparer(pool: PreparePool = createPreparePool()): Prepare
   return {
     width: 2 * pool.threads,
     async prepare({ media, kind }, options) {
-      if (kind === 'image') return { ...(await preparePicture(pool, media, options)), frames: 1, warnings: [] };
+      if (kind === 'image') {
+        const { data, original, warnings, decoder } = await preparePicture(pool, media, options);
+        return { data, frames: 1, ...original, warnings, decoder };
+      }
       if (typeof media === 'string' && (kind === 'folder' || (await isFrameFolder(media))))
         return prepareFolder(pool, media, options);
       return prepareClip(media, options);
@@ -63,17 +78,16 @@ export function createPreparer(pool: PreparePool = createPreparePool()): Prepare
 
 async function preparePicture(
   pool: PreparePool,
-  media: string | Uint8Array,
+  media: MediaInput,
   { size, autoOrient = false, limits, lane = 'bulk', signal }: PrepareOptions,
-): Promise<{ data: Uint8Array }> {
-  const { data } = await pool.prepareImage(media, {
+): Promise<PreparedImage> {
+  return pool.prepareImage(media, {
     size,
     autoOrient,
     lane,
     ...(limits === undefined ? {} : { limits }),
     ...(signal === undefined ? {} : { signal }),
   });
-  return { data };
 }
 
 /** Frames are upright and within the limits since they were extracted. */
@@ -86,9 +100,10 @@ async function prepareFolder(
 }
 
 async function prepareClip(
-  media: string | Uint8Array,
-  { size, fps, maxFrames, limits, signal }: PrepareOptions,
+  media: MediaInput,
+  { size, fps, maxFrames, frameRule, limits, signal }: PrepareOptions,
 ): Promise<PreparedMedia> {
-  const { data, frames, warnings } = await prepareVideo(media, { size, fps, maxFrames, limits, signal });
-  return { data, frames, warnings };
+  const clip = await prepareVideo(media, { size, fps, maxFrames, frameRule, limits, signal });
+  const { data, frames, width, height, warnings } = clip;
+  return { data, frames, width, height, frameRule: clip.frameRule, warnings };
 }

@@ -14,6 +14,8 @@ export interface PreprocessingRecord {
   /** Frames a second of video; null: the rule of the reference, one a second. */
   readonly fps: number | null;
   readonly max_frames: number | null;
+  /** auto: by time stamps where the rate of a clip varies; published: always int(fps · i), as in the reference. */
+  readonly frame_rule: 'auto' | 'published';
 }
 
 /** The record for pictures prepared at `size` pixels; whatever is not named is as in the reference. */
@@ -23,10 +25,12 @@ export function describePreprocessing(
     autoOrient,
     fps,
     maxFrames,
+    frameRule,
   }: {
     readonly autoOrient?: boolean | undefined;
     readonly fps?: number | undefined;
     readonly maxFrames?: number | undefined;
+    readonly frameRule?: 'auto' | 'published' | undefined;
   } = {},
 ): PreprocessingRecord {
   return {
@@ -36,5 +40,6 @@ export function describePreprocessing(
     auto_orient: autoOrient ?? false,
     fps: fps ?? null,
     max_frames: maxFrames ?? null,
+    frame_rule: frameRule ?? 'auto',
   };
 }

@@ -4,6 +4,7 @@ import { addAbortSignal } from 'node:stream';
 import { StringDecoder } from 'node:string_decoder';
 import { glob, isDynamicPattern } from 'tinyglobby';
 import { QalignError } from '../base/errors.js';
+import type { MediaIdentity, MediaInput } from './media-input.js';
 import { kindOf } from './media-kind.js';
 import { fetchMedia } from './url.js';
 
@@ -22,7 +23,9 @@ export interface MediaSource {
   readonly input: string;
   readonly kind: 'image' | 'video';
   /** A path or the bytes. */
-  readonly media: string | Uint8Array;
+  readonly media: MediaInput;
+  /** Of the file as it was found; what cannot be opened, and what is no file, has none. */
+  readonly identity?: MediaIdentity | undefined;
   /** What is known to be wrong with it already; it then fails with this. */
   readonly error?: QalignError | undefined;
 }

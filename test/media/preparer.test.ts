@@ -28,7 +28,7 @@ function recordingPool(): { asked: [string, object][]; pool: PreparePool } {
       const name = typeof input === 'string' ? basename(input) : '<bytes>';
       asked.push([name, options]);
       const data = new Uint8Array(options.size ** 2 * 3).fill(Number.parseInt(name, 10) || 0);
-      return { width: options.size, height: options.size, data };
+      return { width: options.size, height: options.size, data, original: { width: 9, height: 7 }, warnings: [] };
     },
     prepareFrames: () => Promise.reject(new Error('not asked for')),
     load: () => load,
@@ -46,7 +46,7 @@ describe('createPreparer', () => {
     const limits = { maxPixels: 9 };
     const options = { size: 2, autoOrient: true, fps: 2, maxFrames: 3, limits, lane: 'interactive', signal } as const;
     const prepared = await preparer.prepare({ media: '/a/7.png', kind: 'image' }, options);
-    expect(prepared).toEqual({ data: new Uint8Array(12).fill(7), frames: 1, warnings: [] });
+    expect(prepared).toEqual({ data: new Uint8Array(12).fill(7), frames: 1, width: 9, height: 7, warnings: [] });
     await preparer.prepare({ media: new Uint8Array(1), kind: 'image' }, { size: 2 });
     expect(asked).toEqual([
       ['7.png', { size: 2, autoOrient: true, limits, lane: 'interactive', signal }],

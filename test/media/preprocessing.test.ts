@@ -7,7 +7,7 @@ import { describePreprocessing, PAD_COLOUR, RESIZE } from '../../src/media/prepr
 it('describes the reference by default, in the form and the order that results have', () => {
   const reference = describePreprocessing(448);
   expect(JSON.stringify(reference)).toBe(
-    '{"size":448,"pad":[122,116,104],"resize":"pillow-bicubic","auto_orient":false,"fps":null,"max_frames":null}',
+    '{"size":448,"pad":[122,116,104],"resize":"pillow-bicubic","auto_orient":false,"fps":null,"max_frames":null,"frame_rule":"auto"}',
   );
   const named = describePreprocessing(56, { autoOrient: true, fps: 2, maxFrames: 8 });
   expect(named).toMatchObject({ size: 56, auto_orient: true, fps: 2, max_frames: 8 });

@@ -10,6 +10,10 @@ export interface RawPicture {
   readonly width: number;
   readonly height: number;
   readonly data: Uint8Array;
+  /** What is doubtful about these pixels, in sentences. */
+  readonly warnings?: readonly string[];
+  /** The decoder, where it is not one whose pixels equal Pillow's. */
+  readonly decoder?: string;
 }
 
 /** Rows between the passes take `size · 3 · height` bytes: 350 MB at this height and 448 px. */

@@ -4,9 +4,11 @@ import sharp from 'sharp';
 import { QalignError } from '../../base/errors.js';
 import { draftOf, removeLeftovers } from '../../base/files/draft.js';
 import { guardWrite } from '../../base/files/unwritable.js';
-import { prepareFrame } from '../image.js';
+import { prepareFrame, type PreparedImage } from '../image.js';
+import type { MediaInput } from '../media-input.js';
 import { evenIndices } from './frame-indices.js';
 import { sampleVideo } from './video.js';
+import type { PreparedVideo } from './video-prepare.js';
 
 /** Lies in the folder; its name begins with a dot so that it is taken for no frame. */
 const NOTE = '.frames.json';
@@ -67,7 +69,7 @@ export async function extractFrames(
 }
 
 /** Whether a clip is given as a folder of its frames. */
-export async function isFrameFolder(media: string | Uint8Array): Promise<boolean> {
+export async function isFrameFolder(media: MediaInput): Promise<boolean> {
   return (
     typeof media === 'string' &&
     stat(media).then(
@@ -85,8 +87,8 @@ export async function isFrameFolder(media: string | Uint8Array): Promise<boolean
 export async function readFrameFolder(
   folder: string,
   { size, maxFrames }: { readonly size: number; readonly maxFrames?: number | undefined },
-  preparePicture: (file: string) => Promise<{ readonly data: Uint8Array }>,
-): Promise<{ data: Uint8Array; frames: number; warnings: string[] }> {
+  preparePicture: (file: string) => Promise<PreparedImage>,
+): Promise<PreparedVideo> {
   const names = (await readdir(folder))
     .filter((name) => !name.startsWith('.'))
     .sort((a, b) => a.localeCompare(b, 'en', { numeric: true }));
@@ -94,10 +96,15 @@ export async function readFrameFolder(
   const chosen = evenIndices(names.length, maxFrames).map((index) => names[index]!);
   const frameBytes = size ** 2 * 3;
   const data = new Uint8Array(chosen.length * frameBytes);
-  await Promise.all(
-    chosen.map(async (name, index) => data.set((await preparePicture(join(folder, name))).data, index * frameBytes)),
+  const pictures = await Promise.all(
+    chosen.map(async (name, index) => {
+      const { data: pixels, original, warnings } = await preparePicture(join(folder, name));
+      data.set(pixels, index * frameBytes);
+      return { original, warnings };
+    }),
   );
-  return { data, frames: chosen.length, warnings: [] };
+  const warnings = pictures.flatMap((picture) => picture.warnings);
+  return { data, frames: chosen.length, ...pictures[0]!.original, frameRule: 'counted', warnings };
 }
 
 async function readNote(folder: string): Promise<Note | undefined> {

@@ -1,14 +1,17 @@
 import { QalignError } from '../../base/errors.js';
+import type { FrameRule } from '../../prompts/subject.js';
 import { prepareFrame } from '../image.js';
-import type { Rational } from './frame-indices.js';
+import type { MediaInput } from '../media-input.js';
 import { sampleVideo, type SampleVideoOptions } from './video.js';
 
 export interface PreparedVideo {
   /** uint8 RGB [frames, size, size, 3]. */
   readonly data: Uint8Array;
   readonly frames: number;
-  readonly fps: Rational;
-  readonly indices: readonly number[];
+  /** Of a frame, upright, before padding and resizing, in pixels. */
+  readonly width: number;
+  readonly height: number;
+  readonly frameRule: FrameRule;
   readonly warnings: readonly string[];
 }
 
@@ -17,7 +20,7 @@ export interface PreparedVideo {
  * sampleVideo
  */
 export async function prepareVideo(
-  input: string | Uint8Array,
+  input: MediaInput,
   options: SampleVideoOptions & { readonly size: number },
 ): Promise<PreparedVideo> {
   const { size, ...sampling } = options;
@@ -30,8 +33,9 @@ export async function prepareVideo(
   return {
     data: data.subarray(0, frames * frameBytes),
     frames,
-    fps: sample.fps,
-    indices: sample.indices,
+    width: sample.width,
+    height: sample.height,
+    frameRule: sample.frameRule,
     warnings: sample.warnings,
   };
 }

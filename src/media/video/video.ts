@@ -7,9 +7,11 @@ import { access, mkdtemp, open, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { QalignError } from '../../base/errors.js';
+import type { FrameRule } from '../../prompts/subject.js';
 import { GUARDS, requireFfmpeg, startTool, stopAfter, type ToolOptions } from './ffmpeg.js';
 import { evenIndices, FIRST_ONLY, sampling, type Rational, type Sampling } from './frame-indices.js';
 import { withDefaults, type MediaLimits } from '../limits.js';
+import { pathOf, pathText, type MediaInput } from '../media-input.js';
 import { firstLine, probeVideo, type Probe } from './probe.js';
 import { probeWithoutFfprobe } from './probe-fallback.js';
 
@@ -26,6 +28,8 @@ export interface VideoSample {
   /** Average rate of the clip. */
   readonly fps: Rational;
   readonly indices: number[];
+  /** How they were chosen. */
+  readonly frameRule: FrameRule;
   /** What a person should know about these frames; complete once `frames` has been read. */
   readonly warnings: string[];
   /** Of a delivered frame, upright. */
@@ -40,6 +44,8 @@ export interface SampleVideoOptions {
   readonly fps?: number | undefined;
   /** At most so many, evenly spread over those K: the entries floor(i·K/maxFrames). */
   readonly maxFrames?: number | undefined;
+  /** `published`: int(fps · i) also where the rate of the clip varies; `auto` by default. */
+  readonly frameRule?: 'auto' | 'published' | undefined;
   readonly limits?: Partial<MediaLimits> | undefined;
   readonly signal?: AbortSignal | undefined;
 }
@@ -53,7 +59,7 @@ const MOST_FRAME_PIXELS = 8192 * 8192;
  *
  * @throws QalignError MEDIA_* and FFMPEG_*; damage that only shows while decoding is thrown by `frames`
  */
-export async function sampleVideo(input: string | Uint8Array, options: SampleVideoOptions = {}): Promise<VideoSample> {
+export async function sampleVideo(input: MediaInput, options: SampleVideoOptions = {}): Promise<VideoSample> {
   requireSensible(options);
   const limits = withDefaults(options.limits);
   const { ffmpeg, ffprobe } = requireFfmpeg();
@@ -88,6 +94,7 @@ export async function sampleVideo(input: string | Uint8Array, options: SampleVid
     return {
       fps: probe.rate,
       indices,
+      frameRule: 'published',
       warnings,
       ...size,
       frames: readOnce(deliver(decode(job), indices), file.remove),
@@ -268,10 +275,11 @@ interface ClipFile {
  * The clip as a file; bytes go to a private one. On Linux that is deleted while open, so that not even kill -9 leaves
  * it behind.
  */
-async function asFile(input: string | Uint8Array, limits: MediaLimits): Promise<ClipFile> {
-  if (typeof input === 'string') {
-    await requireFile(input, limits);
-    return { path: resolve(input), remove: async () => {} };
+async function asFile(input: MediaInput, limits: MediaLimits): Promise<ClipFile> {
+  if (!(input instanceof Uint8Array)) {
+    const path = pathText(pathOf(input) as string | Buffer);
+    await requireFile(path, limits);
+    return { path: resolve(path), remove: async () => {} };
   }
   if (input.length > limits.maxBytes) throw tooManyBytes(input.length, limits);
   if (input.length === 0) throw new QalignError('MEDIA_CORRUPT', 'The clip is empty.');

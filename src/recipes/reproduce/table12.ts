@@ -1,6 +1,7 @@
 import { basename, join } from 'node:path';
 import { DEFAULT_MODEL } from '../../config/models.js';
 import { QalignError } from '../../base/errors.js';
+import type { MediaInput } from '../../media/media-input.js';
 import { expandSources } from '../../media/sources.js';
 import { thumbnail } from '../../media/thumbnail.js';
 import { packageRoot } from '../../base/package-root.js';
@@ -69,7 +70,7 @@ export async function table12(options: ReproduceOptions): Promise<ReproducedTabl
   };
 }
 
-async function picture(result: ScoreResult, media: string | Uint8Array): Promise<string> {
+async function picture(result: ScoreResult, media: MediaInput): Promise<string> {
   const logits = LEVELS.map((level) => result.logits[level]);
   const low = Math.min(0, ...logits);
   const probs = LEVELS.map((level) => result.level_probs[level]);
@@ -77,7 +78,7 @@ async function picture(result: ScoreResult, media: string | Uint8Array): Promise
     ' + ',
   );
   const image =
-    typeof media === 'string' ? `<img src="${await thumbnail(media, 250)}" alt="${escape(result.input)}">` : '';
+    media instanceof Uint8Array ? '' : `<img src="${await thumbnail(media, 250)}" alt="${escape(result.input)}">`;
   const above = low < 0 ? ` Drawn above ${decimal(low, 2)}, the lowest.` : '';
   return `<h2>${escape(basename(result.input))}: ${decimal(result.score, 3)}</h2>${row(
     figure(image, result.prompt.text),

@@ -1,4 +1,4 @@
-import type { ScoreFailure, ScoreOutcome, ScoreResult } from '../../api/result.js';
+import { SCHEMA_VERSION, type ScoreFailure, type ScoreOutcome, type ScoreResult } from '../../api/result.js';
 import { QalignError } from '../../base/errors.js';
 import { modelsThatDo, supports, type ModelChoice } from '../../config/models.js';
 import type { PreparedMedia } from '../../media/preparer.js';
@@ -19,7 +19,7 @@ interface Answered {
 }
 
 /** What the model said about one input, prompt by prompt, and how its pixels were made. */
-interface Scored extends Pick<PreparedMedia, 'frames' | 'warnings'> {
+interface Scored extends Omit<PreparedMedia, 'data'> {
   readonly answers: readonly Answered[];
 }
 
@@ -37,8 +37,8 @@ export async function scoreSource(
     tasks.map(async (task): Promise<ScoreOutcome> => {
       const place = able.indexOf(task);
       if (place < 0 || scored === undefined)
-        return failure(source.input, task, await unsupported(session.choice, call.prompt, task, source.kind));
-      if (scored instanceof QalignError) return failure(source.input, task, scored);
+        return failure(source, task, await unsupported(session.choice, call.prompt, task, source.kind));
+      if (scored instanceof QalignError) return failure(source, task, scored);
       return result(session, source, task, call, scored, scored.answers[place] as Answered);
     }),
   );
@@ -71,19 +71,21 @@ async function prepareAndAsk(
   { preparer, engine, preprocessing }: ScoringSession,
   source: ScoreSource,
   texts: string[],
-  { limits, lane = 'bulk', ticket, traceparent, signal }: CallOptions,
+  { limits, lane = 'bulk', ticket, traceparent, signal, strict }: CallOptions,
 ): Promise<Scored> {
-  const { data, frames, warnings } = await preparer.prepare(source, {
+  const { data, ...made } = await preparer.prepare(source, {
     size: preprocessing.size,
     autoOrient: preprocessing.auto_orient,
     fps: preprocessing.fps ?? undefined,
     maxFrames: preprocessing.max_frames ?? undefined,
+    frameRule: preprocessing.frame_rule,
     limits,
     lane,
     signal,
   });
+  if (strict === true) refuseDoubtful(made.warnings);
   const answers = await engine.score(
-    { visuals: [{ frames, data }], prompts: texts },
+    { visuals: [{ frames: made.frames, data }], prompts: texts },
     {
       lane,
       ...(ticket === undefined ? {} : { ticket }),
@@ -91,23 +93,23 @@ async function prepareAndAsk(
       ...(signal === undefined ? {} : { signal }),
     },
   );
-  return { frames, warnings, answers: answers.map((answer, at) => ({ ...answer, text: texts[at] as string })) };
+  return { ...made, answers: answers.map((answer, at) => ({ ...answer, text: texts[at] as string })) };
 }
 
 function result(
   { model, preprocessing }: ScoringSession,
-  { input, kind }: ScoreSource,
+  source: ScoreSource,
   task: Task,
   { scale, prompt, version }: CallOptions,
-  { frames, warnings }: Scored,
+  { frames, frameRule, width, height, decoder, warnings }: Scored,
   { text, logits, logSumExp }: Answered,
 ): ScoreResult {
   const { score, level, level_probs, level_mass, entropy, std } = scoreLogits(logits, logSumExp, scale);
   const { id, revision, weights_sha256, precision, device } = model;
+  const { kind } = source;
   return {
-    input,
+    ...inputFields(source, task),
     kind,
-    task,
     score,
     scale,
     level,
@@ -117,15 +119,47 @@ function result(
     entropy,
     std,
     ...(kind === 'video' ? { frames } : {}),
+    ...(kind === 'video' && frameRule !== undefined ? { frame_rule: frameRule } : {}),
+    width,
+    height,
+    warnings: [...warnings],
     model: { id, revision, weights_sha256, precision, device },
     prompt: { name: prompt.name, text },
-    preprocessing: warnings.length === 0 ? preprocessing : { ...preprocessing, warnings: [...warnings] },
+    preprocessing: decoder === undefined ? preprocessing : { ...preprocessing, decoder },
     score_version: version,
   };
 }
 
-function failure(input: string, task: Task, { code, message }: QalignError): ScoreFailure {
-  return { input, task, error: { code, message } };
+/** The row of an input that could not be scored. */
+export function failure(
+  source: Pick<ScoreSource, 'input' | 'identity'> & Partial<Pick<ScoreSource, 'media'>>,
+  task: Task,
+  { code, message }: { readonly code: string; readonly message: string },
+): ScoreFailure {
+  return { ...inputFields(source, task), error: { code, message } };
+}
+
+/** What every row says of its input. */
+function inputFields(
+  { input, media, identity }: Parameters<typeof failure>[0],
+  task: Task,
+): Omit<ScoreFailure, 'error'> {
+  const exact = typeof media === 'object' && 'path' in media ? Buffer.from(media.path).toString('base64') : undefined;
+  return {
+    schema_version: SCHEMA_VERSION,
+    input,
+    ...(exact === undefined ? {} : { input_base64: exact }),
+    task,
+    ...(identity === undefined ? {} : { file_size: identity.bytes }),
+    ...(identity?.modified === undefined ? {} : { modified: identity.modified }),
+    ...(identity?.sha256 === undefined ? {} : { sha256: identity.sha256 }),
+  };
+}
+
+/** @throws QalignError MEDIA_DOUBTFUL where there is a warning */
+function refuseDoubtful(warnings: readonly string[]): void {
+  if (warnings.length > 0)
+    throw new QalignError('MEDIA_DOUBTFUL', `Refused because of warnings (strict): ${warnings.join('; ')}.`);
 }
 
 async function unsupported(choice: ModelChoice, prompt: PromptTemplate, task: Task, kind: Kind): Promise<QalignError> {

@@ -17,9 +17,9 @@ export function scoreVersion(parts: {
   precision: string;
   promptText: string;
   scale: Scale;
-  preprocessing: Omit<Preprocessing, 'warnings'>;
+  preprocessing: Omit<Preprocessing, 'decoder'>;
 }): string {
-  const { size, pad, resize, auto_orient, fps, max_frames } = parts.preprocessing;
+  const { size, pad, resize, auto_orient, fps, max_frames, frame_rule } = parts.preprocessing;
   // a list, not an object: its order is fixed here and nowhere else
   const everything = [
     MATHS_VERSION,
@@ -35,6 +35,7 @@ export function scoreVersion(parts: {
     auto_orient,
     fps,
     max_frames,
+    frame_rule,
   ];
   return createHash('sha256').update(JSON.stringify(everything)).digest('hex').slice(0, 16);
 }

@@ -17,6 +17,7 @@ const OPTION_KEYS: Readonly<Record<keyof ScorerOptions, true>> = {
   autoOrient: true,
   fps: true,
   maxFrames: true,
+  frameRule: true,
   maxBatchFrames: true,
   offline: true,
   allowUrls: true,

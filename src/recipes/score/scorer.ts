@@ -71,6 +71,8 @@ export interface ScorerOptions {
   readonly autoOrient?: boolean | undefined;
   readonly fps?: number | undefined;
   readonly maxFrames?: number | undefined;
+  /** `published`: frames int(fps · i) also where the rate of a clip varies; `auto` goes by time stamps there. */
+  readonly frameRule?: 'auto' | 'published' | undefined;
   /** Frames in one request to a worker at most; the engine's own choice by default. */
   readonly maxBatchFrames?: number | undefined;
   readonly offline?: boolean | undefined;
@@ -93,6 +95,8 @@ export interface ScoreOptions {
   /** In place of the scorer's own: a scale, the name of a prompt. */
   readonly scale?: Scale | undefined;
   readonly prompt?: string | undefined;
+  /** An input with warnings fails with MEDIA_DOUBTFUL instead of being scored. */
+  readonly strict?: boolean | undefined;
   /** What decoding may cost; DEFAULT_LIMITS otherwise. */
   readonly limits?: Partial<MediaLimits> | undefined;
   /** Interactive goes before bulk, which is the default. */

@@ -1,5 +1,6 @@
 /** The boundary of src/server/bench: measures a service over its socket, as any client could; nothing of its inside. */
 import { readFile } from 'node:fs/promises';
+import { pathOf } from '../../media/media-input.js';
 import { availableParallelism, loadavg } from 'node:os';
 import { growth } from '../../recipes/bench/score.js';
 import { createScorer } from '../../recipes/score/create-scorer.js';
@@ -70,7 +71,7 @@ export async function benchServe({
   const pictures = await Promise.all(
     sources.map(async ({ input, media }) => ({
       name: input,
-      data: typeof media === 'string' ? await readFile(media) : media,
+      data: media instanceof Uint8Array ? media : await readFile(pathOf(media) as string | Buffer),
     })),
   );
   const lightest = [...pictures].sort((a, b) => a.data.length - b.data.length).slice(0, 1);

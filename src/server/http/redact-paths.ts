@@ -2,6 +2,7 @@ import { realpathSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { isFailure, type ScoreOutcome } from '../../api/result.js';
 import { QalignError } from '../../base/errors.js';
+import type { MediaInput } from '../../media/media-input.js';
 
 export interface Redactor {
   /** A copy of a JSON value in which no text names one of the folders. */
@@ -32,7 +33,7 @@ export function createRedactor(folders: readonly string[]): Redactor {
 }
 
 /** Messages of decoders name the file; the client knows it by the name of its item. */
-export function withoutPath(outcome: ScoreOutcome, media: string | Uint8Array | undefined): ScoreOutcome {
+export function withoutPath(outcome: ScoreOutcome, media: MediaInput | undefined): ScoreOutcome {
   if (!isFailure(outcome) || typeof media !== 'string') return outcome;
   return { ...outcome, error: { ...outcome.error, message: outcome.error.message.replaceAll(media, outcome.input) } };
 }

@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { ServeConfig } from '../../config/serve.js';
 import { QalignError, type ErrorCode } from '../../base/errors.js';
 import { isFailure, type ScoreOutcome } from '../../api/result.js';
+import { failure } from '../../recipes/score/score-source.js';
 import type { ScoreSource } from '../../recipes/score/scorer.js';
 import type { JobPlan } from './store.js';
 import type { ModelPool } from '../score/model-pool.js';
@@ -83,8 +84,7 @@ export function createItemScorer({
       if (!(found instanceof QalignError)) return found;
       const down = DOWN.includes(found.code);
       if (!down && !(LOST.includes(found.code) && attempt < config.jobs.attempts)) {
-        const { code, message } = found;
-        return tasks.map((task) => ({ input: nameOf(item, index), task, error: { code, message } }));
+        return tasks.map((task) => failure({ input: nameOf(item, index) }, task, found));
       }
       if (down) onWait(found.message);
       else attempt += 1;

@@ -4,6 +4,7 @@ import type { ScoreAnswer, ScoredInput } from '../../api/score.js';
 import { QalignError } from '../../base/errors.js';
 import { deadline } from '../../base/first-signal.js';
 import type { Task } from '../../prompts/subject.js';
+import { failure } from '../../recipes/score/score-source.js';
 import type { Scorer, ScoreSource } from '../../recipes/score/scorer.js';
 import type { Caller } from '../http/caller.js';
 import { errorBody } from '../http/error-handler.js';
@@ -97,10 +98,10 @@ async function scoreOne(index: number, context: ItemContext): Promise<ScoredInpu
     });
   } catch (error) {
     call.gone.throwIfAborted();
-    const { code, message } = late.aborted
+    const failed = late.aborted
       ? new QalignError('DEADLINE_EXCEEDED', `${input} was not scored in time.`)
       : toItemError(error);
-    results = tasks.map((task) => ({ input, task, error: { code, message } }));
+    results = tasks.map((task) => failure({ input }, task, failed));
   } finally {
     await Promise.all(cleanup.map(async (one) => one()));
   }

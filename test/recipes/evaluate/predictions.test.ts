@@ -28,6 +28,7 @@ const header: PredictionHeader = {
     auto_orient: false,
     fps: null,
     max_frames: null,
+    frame_rule: 'auto',
   },
   score_version: '0123456789abcdef',
 };

@@ -53,6 +53,9 @@ async function fakePrepare(source: ScoreSource): Promise<PreparedMedia> {
   const frames = source.kind === 'video' ? 3 : 1;
   return {
     frames,
+    width: 640,
+    height: 480,
+    ...(source.kind === 'video' ? { frameRule: 'published' as const } : {}),
     data: new Uint8Array(frames * 48).fill(source.input.length),
     warnings: source.kind === 'video' ? ['short'] : [],
   };

@@ -34,7 +34,10 @@ describe('createScorer', () => {
       frames: 3,
       scale: 'mos5',
       level: 'excellent',
-      preprocessing: { size: 4, fps: null, warnings: ['short'] },
+      preprocessing: { size: 4, fps: null },
+      warnings: ['short'],
+      width: 640,
+      height: 480,
     });
     expect((outcomes[1] as ScoreResult).prompt.text).toContain('aesthetics of this video');
     expect(log.engineCalls).toHaveLength(1);
@@ -52,6 +55,7 @@ describe('createScorer', () => {
       ['ccc', false],
     ]);
     expect(all[1]).toEqual({
+      schema_version: 2,
       input: 'bad',
       task: 'quality',
       error: { code: 'MEDIA_CORRUPT', message: 'bad is damaged.' },
@@ -164,7 +168,7 @@ describe('what is decoded at a time', () => {
         stats: statsOf(1, 16),
         score: async ({ prompts }) => (await opened, prompts.map(() => ({ logits: [1, 0, 0, 0, 0], logSumExp: 300 }))),
       },
-      async () => (prepared++, { frames: 1, data: new Uint8Array(48), warnings: [] }),
+      async () => (prepared++, { frames: 1, width: 4, height: 4, data: new Uint8Array(48), warnings: [] }),
     );
     await using scorer = await createScorerFrom(parts, { model: 'tiny-untrained' });
     const ask = (count: number, lane: 'bulk' | 'interactive') =>
@@ -213,6 +217,7 @@ describe('scoreVersion', () => {
       auto_orient: false,
       fps: null,
       max_frames: null,
+      frame_rule: 'auto' as const,
     },
   };
   it('is stable, and another for everything that changes a number', () => {
@@ -222,16 +227,23 @@ describe('scoreVersion', () => {
       { ...base, precision: 'bf16' },
       { ...base, promptText: 'y' },
       { ...base, scale: 'unit' as const },
-      ...([{ size: 336 }, { auto_orient: true }, { fps: 2 }, { max_frames: 8 }, { pad: [0, 0, 0] }] as const).map(
-        (change) => ({
-          ...base,
-          preprocessing: {
-            ...base.preprocessing,
-            ...change,
-            pad: [...('pad' in change ? change.pad : base.preprocessing.pad)],
-          },
-        }),
-      ),
+      ...(
+        [
+          { size: 336 },
+          { auto_orient: true },
+          { fps: 2 },
+          { max_frames: 8 },
+          { frame_rule: 'published' },
+          { pad: [0, 0, 0] },
+        ] as const
+      ).map((change) => ({
+        ...base,
+        preprocessing: {
+          ...base.preprocessing,
+          ...change,
+          pad: [...('pad' in change ? change.pad : base.preprocessing.pad)],
+        },
+      })),
     ].map(scoreVersion);
     expect(new Set([scoreVersion(base), ...others]).size).toBe(others.length + 1);
   });

@@ -59,6 +59,7 @@ describe('a redactor', () => {
 
 describe('the outcome of an item', () => {
   const failed: ScoreOutcome = {
+    schema_version: 2,
     input: 'mine.jpg',
     task: 'quality',
     error: { code: 'MEDIA_CORRUPT', message: '/spool/1234 cannot be decoded: /spool/1234 ends early.' },
