@@ -1,6 +1,7 @@
 import { QalignError } from '../../base/errors.js';
 import { TASKS, type Task } from '../../prompts/subject.js';
 import type { ScorerOptions } from '../../recipes/score/scorer.js';
+import type { CsvOptions } from '../../recipes/score/result-csv.js';
 import { SCALES, type Scale } from '../../scoring/levels.js';
 import type { FlagValues, Flags } from '../command.js';
 import type { ScoreFormat } from './sink.js';
@@ -31,14 +32,44 @@ export const SCORE_FLAGS = {
     help: 'default: table on a terminal, jsonl elsewhere',
   },
   out: { type: 'string', short: 'o', value: 'FILE', help: 'write there instead of to stdout (.json, .jsonl, .csv)' },
-  resume: { type: 'boolean', help: 'continue --out where an earlier run ended, however it ended' },
+  resume: {
+    type: 'boolean',
+    help: 'continue --out where an earlier run ended; changed files and failures are scored again',
+  },
+  verify: {
+    type: 'string',
+    choices: ['time', 'hash'],
+    help: 'what tells a changed file: size and time (default), or a hash of its bytes, kept in each row',
+  },
+  strict: { type: 'boolean', help: 'an input with warnings fails instead of being scored' },
   'fail-below': { type: 'number', value: 'X', help: 'exit with 3 when a score is under X' },
   'auto-orient': { type: 'boolean', help: 'turn pictures as their EXIF orientation says (the reference does not)' },
   fps: { type: 'number', value: 'F', help: 'frames taken a second of video (default: the rule of the reference, one)' },
   'max-frames': { type: 'number', value: 'N', help: 'at most so many frames of a video' },
+  'frame-rule': {
+    type: 'string',
+    choices: ['auto', 'published'],
+    help: 'auto: by time stamps where the rate of a video varies (default); published: as the reference, int(fps · i)',
+  },
+  include: { type: 'string', multiple: true, value: 'GLOB', help: 'in folders and globs, only files like this' },
+  exclude: { type: 'string', multiple: true, value: 'GLOB', help: 'in folders and globs, no files like this' },
+  hidden: { type: 'boolean', help: 'in folders and globs, also files and folders whose name begins with a dot' },
+  'csv-safe': {
+    type: 'boolean',
+    help: 'CSV: an apostrophe before text that a spreadsheet would run as a formula',
+  },
   'allow-urls': { type: 'boolean', help: 'fetch inputs that are http(s) URLs (never from private addresses)' },
   offline: { type: 'boolean', help: 'never reach for the network; the model must be in the cache' },
 } as const satisfies Flags;
+
+/** How inputs are found; see `ExpandOptions`. */
+export interface SearchRequest {
+  readonly allowUrls: boolean;
+  readonly include: readonly string[];
+  readonly exclude: readonly string[];
+  readonly hidden: boolean;
+  readonly hash: boolean;
+}
 
 export interface ScoreRequest {
   readonly tasks: readonly Task[];
@@ -47,6 +78,9 @@ export interface ScoreRequest {
   readonly resume: boolean;
   readonly failBelow: number | undefined;
   readonly calibration: string | undefined;
+  readonly strict: boolean;
+  readonly csv: CsvOptions;
+  readonly search: SearchRequest;
   readonly scorer: ScorerOptions;
 }
 
@@ -61,6 +95,7 @@ export function readScoreFlags(flags: FlagValues<typeof SCORE_FLAGS>, outIsTermi
     throw usage('--format table cannot be written to --out; choose json, jsonl or csv');
   if (resume && out === undefined) throw usage('--resume needs --out, the file to continue');
   if (resume && format === 'json') throw usage('--resume cannot continue a JSON array; choose jsonl or csv');
+  if (flags['csv-safe'] === true && format !== 'csv') throw usage('--csv-safe needs CSV: --format csv or a .csv file');
   if (flags.fps !== undefined && !(flags.fps > 0 && flags.fps <= 1000))
     throw usage(`--fps must be above 0 and at most 1000, not ${flags.fps}`);
   const maxFrames = flags['max-frames'];
@@ -74,6 +109,15 @@ export function readScoreFlags(flags: FlagValues<typeof SCORE_FLAGS>, outIsTermi
     resume,
     failBelow: flags['fail-below'],
     calibration: flags.calibration,
+    strict: flags.strict === true,
+    csv: { spreadsheet: flags['csv-safe'] === true },
+    search: {
+      allowUrls: flags['allow-urls'] === true,
+      include: flags.include,
+      exclude: flags.exclude,
+      hidden: flags.hidden === true,
+      hash: flags.verify === 'hash',
+    },
     scorer: {
       model: flags.model,
       base: flags.base,
@@ -87,6 +131,7 @@ export function readScoreFlags(flags: FlagValues<typeof SCORE_FLAGS>, outIsTermi
       autoOrient: flags['auto-orient'] === true,
       fps: flags.fps,
       maxFrames,
+      frameRule: flags['frame-rule'] as ScorerOptions['frameRule'],
       allowUrls: flags['allow-urls'] === true,
       offline: flags.offline === true,
     },
