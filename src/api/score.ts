@@ -32,6 +32,9 @@ export const ScoreSettings = {
   prompt: Type.Optional(
     Type.String({ pattern: '^[a-z0-9][a-z0-9-]{0,63}$', description: 'a name of configs/prompts' }),
   ),
+  strict: Type.Optional(
+    Type.Boolean({ description: 'an input with warnings fails with MEDIA_DOUBTFUL instead of being scored' }),
+  ),
   model: Type.Optional(name('a loaded model; see GET /v1/models')),
 };
 const timeout = {
@@ -81,6 +84,7 @@ export const ScoreAnswer = Type.Object(
     items: Type.Array(ScoredInput),
     scored: Type.Integer({ minimum: 0 }),
     failed: Type.Integer({ minimum: 0 }),
+    warned: Type.Integer({ minimum: 0, description: 'scores with warnings, of those scored' }),
     error: Type.Optional(ErrorAnswer.properties.error),
   },
   closed,

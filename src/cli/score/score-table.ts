@@ -1,4 +1,4 @@
-import { isFailure, type ScoreOutcome } from '../../api/result.js';
+import { isFailure, warningsOf, type ScoreOutcome } from '../../api/result.js';
 import { visible } from '../terminal/visible.js';
 
 /** The first column is `!` for a score with warnings. `sure` is the probability of the level named. */
@@ -6,7 +6,7 @@ export const TABLE_HEADING = '   score  level      sure  task        input';
 
 /** The lines of one input: a row for each task; below it what is wrong with it. */
 export function tableLines(outcomes: readonly ScoreOutcome[]): string[] {
-  const warnings = new Set(outcomes.flatMap((outcome) => (isFailure(outcome) ? [] : outcome.warnings)));
+  const warnings = new Set(outcomes.flatMap(warningsOf));
   return [...outcomes.flatMap(rowLines), ...[...warnings].map((warning) => `!         warning: ${visible(warning)}`)];
 }
 

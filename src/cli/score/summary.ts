@@ -1,5 +1,5 @@
 import { extname } from 'node:path';
-import { isFailure, type ScoreOutcome } from '../../api/result.js';
+import { isFailure, stateOf, type ScoreOutcome } from '../../api/result.js';
 
 /** Why a file of a folder, or a repeated name, was not scored. */
 export type PassedOver = 'hidden' | 'not-media' | 'excluded' | 'special-file' | 'repeated';
@@ -19,8 +19,8 @@ const ENDINGS_NAMED = 5;
 export interface Tally {
   /** The outcomes of one input; none where a resumed file had them all. */
   add(outcomes: readonly ScoreOutcome[]): { readonly failed: boolean; readonly warned: boolean };
-  passedOver(passed: { readonly input: string; readonly reason: PassedOver }): void;
-  emptyFolder(folder: string): void;
+  readonly passedOver: (passed: { readonly input: string; readonly reason: PassedOver }) => void;
+  readonly emptyFolder: (folder: string) => void;
   /** Inputs so far, those included that were not scored again. */
   readonly inputs: number;
   readonly failed: number;
@@ -61,8 +61,7 @@ export function createTally(failBelow: number | undefined): Tally {
     add(outcomes) {
       count.inputs += 1;
       if (outcomes.length === 0) count.kept += 1;
-      const failed = outcomes.some(isFailure);
-      const warned = outcomes.some((outcome) => !isFailure(outcome) && outcome.warnings.length > 0);
+      const { failed, warned } = stateOf(outcomes);
       if (failed) count.failed += 1;
       else if (outcomes.length > 0) count.scored += 1;
       if (warned) count.warned += 1;

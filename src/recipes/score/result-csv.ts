@@ -42,9 +42,7 @@ type Cells = Partial<Record<(typeof CSV_COLUMNS)[number], string | number>>;
 export const CSV_HEADER = CSV_COLUMNS.join(',');
 
 export interface CsvOptions {
-  /**
-   * Text that a spreadsheet would run as a formula gets an apostrophe before it. `input_base64` then has the exact name.
-   */
+  /** Text that a spreadsheet would run as a formula gets an apostrophe. `input_base64` then has the exact name. */
   readonly spreadsheet?: boolean | undefined;
 }
 
@@ -55,19 +53,19 @@ export function csvLine(outcome: ScoreOutcome, { spreadsheet = false }: CsvOptio
 }
 
 function cellsOf(outcome: ScoreOutcome): Cells {
-  const { input, input_base64, task, file_size, modified, sha256, schema_version } = outcome;
-  const common = { input, input_base64, task, file_size, modified, sha256, schema_version } as Cells;
-  if (isFailure(outcome)) return { ...common, error_code: outcome.error.code, error_message: outcome.error.message };
-  const { model, warnings, level_probs, logits, prompt, preprocessing, ...numbers } = outcome;
+  if (isFailure(outcome)) {
+    const { error, ...input } = outcome;
+    return { ...input, error_code: error.code, error_message: error.message };
+  }
+  const { model, warnings, level_probs, logits, prompt, preprocessing, ...fields } = outcome;
   return {
-    ...numbers,
+    ...fields,
     ...Object.fromEntries(
       LEVELS.flatMap((level) => [
         [`p_${level}`, level_probs[level]],
         [`logit_${level}`, logits[level]],
       ]),
     ),
-    ...common,
     warnings: warnings.join('; '),
     model: model.id,
     revision: model.revision,
@@ -76,11 +74,11 @@ function cellsOf(outcome: ScoreOutcome): Cells {
     device: model.device,
     prompt: prompt.name,
     decoder: preprocessing.decoder,
-  } as Cells;
+  };
 }
 
 /** Spreadsheets run text that begins with one of these as a formula. The apostrophe is theirs for "this is text". */
-const FORMULA = /^[=+\-@\t\r']/;
+const FORMULA = /^[=+\-@\t\r'＝＋－＠]/;
 
 function withoutFormulas(cells: Cells): Cells {
   const safe = Object.fromEntries(

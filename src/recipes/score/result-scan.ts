@@ -114,8 +114,8 @@ function toLine(
     key: keyOf(task, input, base64 as string | undefined),
     identity: {
       ...(file_size === undefined ? {} : { bytes: Number(file_size) }),
-      ...(modified === undefined ? {} : { modified: String(modified) }),
-      ...(sha256 === undefined ? {} : { sha256: String(sha256) }),
+      ...(modified === undefined ? {} : { modified: modified as string }),
+      ...(sha256 === undefined ? {} : { sha256: sha256 as string }),
     },
     scoreVersion: failed ? undefined : (score_version as string),
     failed,

@@ -102,7 +102,7 @@ describe('the results of a job', () => {
     await results.append(item('a, "b"\n\u2028'));
     await results.append(item('c'));
     await results.close();
-    const made = await Promise.all(Array.from({ length: 6 }, () => csvFile(path, results.bytes)));
+    const made = await Promise.all(Array.from({ length: 6 }, () => csvFile(path, results.bytes, {})));
     expect(new Set(made)).toEqual(new Set([`${path}.csv`]));
     const rows = parse<Record<string, string>>(await readFile(`${path}.csv`), { columns: true });
     expect(rows.map(({ input }) => input)).toEqual(['a, "b"\n\u2028', 'a, "b"\n\u2028', 'c', 'c']);
