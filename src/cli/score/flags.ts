@@ -1,3 +1,4 @@
+import { extname } from 'node:path';
 import { QalignError } from '../../base/errors.js';
 import { TASKS, type Task } from '../../prompts/subject.js';
 import type { ScorerOptions } from '../../recipes/score/scorer.js';
@@ -28,10 +29,15 @@ export const SCORE_FLAGS = {
   prompt: { type: 'string', value: 'NAME', help: 'a prompt of configs/prompts, or a YAML file like them' },
   format: {
     type: 'string',
-    choices: ['table', 'json', 'jsonl', 'csv'],
-    help: 'default: table on a terminal, jsonl elsewhere',
+    choices: ['table', 'json', 'jsonl', 'csv', 'parquet'],
+    help: 'default: by the ending of --out; else table on a terminal, jsonl elsewhere',
   },
-  out: { type: 'string', short: 'o', value: 'FILE', help: 'write there instead of to stdout (.json, .jsonl, .csv)' },
+  out: {
+    type: 'string',
+    short: 'o',
+    value: 'FILE',
+    help: 'write there instead of to stdout (.jsonl, .json, .csv, .parquet)',
+  },
   resume: {
     type: 'boolean',
     help: 'continue --out where an earlier run ended; changed files and failures are scored again',
@@ -94,7 +100,11 @@ export function readScoreFlags(flags: FlagValues<typeof SCORE_FLAGS>, outIsTermi
   if (out !== undefined && format === 'table')
     throw usage('--format table cannot be written to --out; choose json, jsonl or csv');
   if (resume && out === undefined) throw usage('--resume needs --out, the file to continue');
-  if (resume && format === 'json') throw usage('--resume cannot continue a JSON array; choose jsonl or csv');
+  if (resume && (format === 'json' || format === 'parquet'))
+    throw usage(
+      `--resume cannot continue ${format === 'json' ? 'a JSON array' : 'a Parquet file'}; choose jsonl or csv`,
+    );
+  if (format === 'parquet' && out === undefined) throw usage('--format parquet needs --out');
   if (flags['csv-safe'] === true && format !== 'csv') throw usage('--csv-safe needs CSV: --format csv or a .csv file');
   if (flags.fps !== undefined && !(flags.fps > 0 && flags.fps <= 1000))
     throw usage(`--fps must be above 0 and at most 1000, not ${flags.fps}`);
@@ -138,9 +148,21 @@ export function readScoreFlags(flags: FlagValues<typeof SCORE_FLAGS>, outIsTermi
   };
 }
 
+const FORMATS: Readonly<Record<string, ScoreFormat>> = {
+  jsonl: 'jsonl',
+  ndjson: 'jsonl',
+  json: 'json',
+  csv: 'csv',
+  parquet: 'parquet',
+};
+
 function formatOf(path: string): ScoreFormat {
-  if (/\.csv$/i.test(path)) return 'csv';
-  return /\.json$/i.test(path) ? 'json' : 'jsonl';
+  const ending = extname(path).slice(1).toLowerCase();
+  const format = Object.hasOwn(FORMATS, ending) ? FORMATS[ending] : undefined;
+  if (format !== undefined) return format;
+  throw usage(
+    `--out ${path} does not say the format: end its name in .jsonl, .json, .csv or .parquet, or add --format`,
+  );
 }
 
 function usage(problem: string): QalignError {

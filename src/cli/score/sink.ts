@@ -1,12 +1,13 @@
 import { csvLine, CSV_HEADER, type CsvOptions } from '../../recipes/score/result-csv.js';
 import { openJsonFile, openResultFile } from '../../recipes/score/result-file.js';
+import { openParquetFile } from '../../recipes/score/result-parquet.js';
 import type { ScoreOutcome } from '../../api/result.js';
 import type { Task } from '../../prompts/subject.js';
 import type { ScoreSource } from '../../recipes/score/scorer.js';
 import type { Terminal } from '../terminal/terminal.js';
 import { TABLE_HEADING, tableLines } from './score-table.js';
 
-export type ScoreFormat = 'table' | 'json' | 'jsonl' | 'csv';
+export type ScoreFormat = 'table' | 'json' | 'jsonl' | 'csv' | 'parquet';
 
 /** Where the outcomes of `qalign score` go. */
 export interface ScoreSink {
@@ -17,7 +18,7 @@ export interface ScoreSink {
   missing(source: ScoreSource, tasks: readonly Task[]): Task[];
   /** The outcomes of one input. */
   write(outcomes: readonly ScoreOutcome[]): Promise<void>;
-  /** `complete` is false when the run was stopped: a JSON file then does not appear. */
+  /** `complete` is false when the run was stopped: a JSON or Parquet file then does not appear. */
   close(complete: boolean): Promise<void>;
 }
 
@@ -41,8 +42,8 @@ const EMPTY = {
 
 export async function openSink(terminal: Terminal, options: SinkOptions): Promise<ScoreSink> {
   const { format, out } = options;
-  if (out !== undefined && format === 'json') {
-    const file = await openJsonFile(out);
+  if (out !== undefined && (format === 'json' || format === 'parquet')) {
+    const file = format === 'json' ? await openJsonFile(out) : await openParquetFile(out);
     return {
       ...EMPTY,
       write: (outcomes) => file.write(outcomes),

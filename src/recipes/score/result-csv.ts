@@ -36,7 +36,8 @@ export const CSV_COLUMNS = [
   'error_message',
 ] as const;
 
-type Cells = Partial<Record<(typeof CSV_COLUMNS)[number], string | number>>;
+/** An outcome as one flat row, by column. */
+export type Cells = Partial<Record<(typeof CSV_COLUMNS)[number], string | number | readonly string[]>>;
 
 /** The header line, without its line end. */
 export const CSV_HEADER = CSV_COLUMNS.join(',');
@@ -52,7 +53,7 @@ export function csvLine(outcome: ScoreOutcome, { spreadsheet = false }: CsvOptio
   return CSV_COLUMNS.map((column) => quoted(cells[column])).join(',');
 }
 
-function cellsOf(outcome: ScoreOutcome): Cells {
+export function cellsOf(outcome: ScoreOutcome): Cells {
   if (isFailure(outcome)) {
     const { error, ...input } = outcome;
     return { ...input, error_code: error.code, error_message: error.message };
@@ -66,7 +67,7 @@ function cellsOf(outcome: ScoreOutcome): Cells {
         [`logit_${level}`, logits[level]],
       ]),
     ),
-    warnings: warnings.join('; '),
+    warnings,
     model: model.id,
     revision: model.revision,
     weights_sha256: model.weights_sha256,
@@ -88,10 +89,10 @@ function withoutFormulas(cells: Cells): Cells {
     ]),
   ) as Cells;
   if (safe.input === cells.input) return safe;
-  return { ...safe, input_base64: cells.input_base64 ?? Buffer.from(String(cells.input)).toString('base64') };
+  return { ...safe, input_base64: cells.input_base64 ?? Buffer.from(cells.input as string).toString('base64') };
 }
 
-function quoted(value: string | number | undefined): string {
-  const text = value === undefined ? '' : String(value);
+function quoted(value: string | number | readonly string[] | undefined): string {
+  const text = value === undefined ? '' : typeof value === 'object' ? value.join('; ') : String(value);
   return /[",\r\n]/.test(text) || /^\s|\s$/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
 }

@@ -104,6 +104,11 @@ describe('qalign score', () => {
     [['a', '--resume'], /--resume needs --out/],
     [['a', '--resume', '--out', 'x.json'], /cannot continue a JSON array/],
     [['a', '--format', 'table', '--out', 'x'], /cannot be written to --out/],
+    [['a', '--out', 'x.txt'], /does not say the format/],
+    [['a', '--out', 'x'], /does not say the format/],
+    [['a', '--out', 'x.parquet', '--resume'], /cannot continue a Parquet file/],
+    [['a', '--format', 'parquet'], /needs --out/],
+    [['a', '--csv-safe'], /needs CSV/],
     [['a', '--fps', '0'], /--fps must be/],
     [['a', '--max-frames', '1.5'], /--max-frames must be/],
   ])('refuses %j', async (line, message) => {
