@@ -121,7 +121,7 @@ async function scoreAll(
     })) {
       await sink.write(outcomes);
       const { failed } = tally.add(outcomes);
-      bar.step(failed);
+      bar.step({ failed, kept: outcomes.length === 0 });
       // a table on the terminal shows them where they stand; data elsewhere does not catch the eye
       if (request.format !== 'table' || !terminal.outIsTerminal)
         for (const line of new Set(outcomes.flatMap(troubles))) terminal.say(line);
@@ -138,6 +138,8 @@ async function scoreAll(
       out: request.out,
     };
     if (tally.inputs > 0 || complete) for (const line of tally.lines(end)) terminal.say(`qalign: ${line}`);
+    if (!complete && request.out !== undefined && (request.format === 'jsonl' || request.format === 'csv'))
+      terminal.say('qalign: add --resume to the same command to continue');
   }
   if (tally.inputs === 0) {
     terminal.say('qalign: there is no picture or clip among the inputs [MEDIA_NOT_FOUND]');

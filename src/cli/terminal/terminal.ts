@@ -11,7 +11,10 @@ export interface Terminal {
   out(text: string): Promise<void>;
   /** A line to stderr, above the progress line if there is one. */
   say(text: string): void;
-  /** Replaces the progress line on stderr; nothing where stderr is not a terminal. `undefined` removes it. */
+  /**
+   * Replaces the progress line on stderr; `undefined` removes it. Where stderr is no terminal, a line without a bar is
+   * written every ten seconds, for logs.
+   */
   progress(line: string | undefined): void;
   readonly outIsTerminal: boolean;
   readonly errIsTerminal: boolean;
@@ -25,10 +28,15 @@ function unwritable(error: NodeJS.ErrnoException): Error {
     : asUnwritable(error, ({ message }) => `The output could not be written: ${message}.`);
 }
 
+const PLAIN_EVERY_MS = 10_000;
+const BAR = /[█░]+ /;
+
+// columns is 0 on a terminal that has no size
 type Stream = Writable & { isTTY?: boolean; columns?: number };
 
-export function createTerminal(stdout: Stream, stderr: Stream): Terminal {
+export function createTerminal(stdout: Stream, stderr: Stream, now: () => number = () => performance.now()): Terminal {
   let shown: string | undefined;
+  let lastPlain = now();
   const draw = (line: string): boolean => stderr.write(`\r\u001b[2K${line}`);
   const errIsTerminal = stderr.isTTY === true;
   const outIsTerminal = stdout.isTTY === true;
@@ -44,12 +52,18 @@ export function createTerminal(stdout: Stream, stderr: Stream): Terminal {
     out: (text) => (outIsTerminal ? aboveProgress(() => send(visibleText(text))) : send(text)),
     say: (text) => void aboveProgress(() => stderr.write(`${visibleText(text)}\n`)),
     progress(line) {
-      if (!errIsTerminal || (line === undefined && shown === undefined)) return;
-      shown = line === undefined ? undefined : visible(line).slice(0, (stderr.columns ?? 80) - 1);
+      if (!errIsTerminal) {
+        if (line === undefined || now() - lastPlain < PLAIN_EVERY_MS) return;
+        lastPlain = now();
+        stderr.write(`qalign: ${visible(line.replace(BAR, ''))}\n`);
+        return;
+      }
+      if (line === undefined && shown === undefined) return;
+      shown = line === undefined ? undefined : visible(line).slice(0, (stderr.columns || 80) - 1);
       draw(shown ?? '');
     },
     outIsTerminal,
     errIsTerminal,
-    columns: stdout.columns ?? 100,
+    columns: stdout.columns || 100,
   };
 }

@@ -69,3 +69,21 @@ describe('control characters', () => {
     expect(written()).toBe('{"input":"\\u009b31m"}\n\\u001b]0;title\\u0007\n\r\u001b[2Kx\\u000ay');
   });
 });
+
+describe('progress without a terminal', () => {
+  it('is a plain line every ten seconds', async () => {
+    let [time, all] = [0, ''];
+    const stream = new Writable({ write: (chunk: Buffer, _encoding, done) => ((all += chunk.toString()), done()) });
+    const terminal = createTerminal(stream, stream, () => time);
+    for (; time <= 25_000; time += 100) terminal.progress(`${'█'.repeat(3)}${'░'.repeat(21)} ${time}/25000`);
+    terminal.progress(undefined);
+    expect(all).toBe('qalign: 10000/25000\nqalign: 20000/25000\n');
+  });
+});
+
+it('a terminal without a size has room for a line', () => {
+  const { stdout, stderr, written } = screen();
+  Object.assign(stderr, { columns: 0 });
+  createTerminal(stdout, stderr).progress('loading nano');
+  expect(written()).toContain('loading nano');
+});
