@@ -1,4 +1,4 @@
-import { constants } from 'node:fs';
+import { constants, type BigIntStats } from 'node:fs';
 import { open, type FileHandle } from 'node:fs/promises';
 import { QalignError, type ErrorCode } from '../base/errors.js';
 import { pathOf, pathText, type MediaInput } from './media-input.js';
@@ -19,43 +19,73 @@ const OPEN_ERRORS: Readonly<Record<string, readonly [ErrorCode, string]>> = {
 
 const quoted = (path: string | Buffer): string => JSON.stringify(pathText(path));
 
-function openError(path: string | Buffer, cause: unknown): QalignError {
+/** An error of `node:fs` in the words of media errors. */
+export function openError(path: string | Buffer, cause: unknown): QalignError {
+  if (cause instanceof QalignError) return cause;
   const code = (cause as NodeJS.ErrnoException).code ?? '';
   const [kind, text] = OPEN_ERRORS[code] ?? ['MEDIA_UNREADABLE', `cannot be read (${code || String(cause)})`];
   return new QalignError(kind, `${quoted(path)} ${text}.`, { cause });
 }
 
-const tooLarge = (name: string, bytes: number, maxBytes: number): QalignError =>
+export const tooLarge = (name: string, bytes: number, maxBytes: number): QalignError =>
   new QalignError(
     'MEDIA_TOO_LARGE',
     `${name} has ${bytes} bytes, over the limit of ${maxBytes}; raise maxBytes to read it.`,
   );
 
+type FileType = Pick<BigIntStats, 'isFile' | 'isDirectory' | 'isFIFO' | 'isSocket'>;
+
+/** What is no regular file, and what to do about it. */
+export function notRegular(path: string | Buffer, found: FileType): QalignError {
+  const what = found.isDirectory()
+    ? 'is a directory; name a file'
+    : found.isFIFO()
+      ? 'is a pipe, not a regular file'
+      : found.isSocket()
+        ? 'is a socket, not a regular file; name a file'
+        : 'is a device, not a regular file; name a file, or pipe its bytes to "-"';
+  return new QalignError('MEDIA_UNREADABLE', `${quoted(path)} ${what}.`);
+}
+
 /**
- * Reads a regular file whole, at most `maxBytes` of it.
+ * Opens a regular file and closes it afterwards. What was opened is what is checked and read, so nothing can be swapped
+ * in between; opening never waits, as a FIFO without a writer would.
  *
- * What was opened is what is checked and read, so nothing can be swapped in between; opening never waits (a FIFO or a
- * device is refused), and a file that grows while it is read is cut off at the limit.
+ * @throws QalignError MEDIA_NOT_FOUND, MEDIA_UNREADABLE; what `use` throws, errors of `node:fs` in words
  */
+export async function withRegularFile<T>(
+  path: string | Buffer,
+  use: (handle: FileHandle, found: BigIntStats) => Promise<T>,
+  signal?: AbortSignal,
+): Promise<T> {
+  let handle: FileHandle | undefined;
+  try {
+    handle = await open(path, constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOCTTY);
+    const found = await handle.stat({ bigint: true });
+    if (!found.isFile()) throw notRegular(path, found);
+    return await use(handle, found);
+  } catch (error) {
+    if (signal?.aborted === true) throw error;
+    throw openError(path, error);
+  } finally {
+    await handle?.close();
+  }
+}
+
+/** Reads a regular file whole, at most `maxBytes` of it: one that grows while it is read is cut off at the limit. */
 export async function readFileLimited(
   path: string | Buffer,
   maxBytes: number,
   signal?: AbortSignal,
 ): Promise<Uint8Array> {
-  let handle: FileHandle | undefined;
-  try {
-    handle = await open(path, constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOCTTY);
-    const stat = await handle.stat();
-    if (stat.isDirectory()) throw new QalignError('MEDIA_UNREADABLE', `${quoted(path)} is a directory; name a file.`);
-    if (!stat.isFile()) throw new QalignError('MEDIA_UNREADABLE', `${quoted(path)} is not a regular file.`);
-    if (stat.size > maxBytes) throw tooLarge(quoted(path), stat.size, maxBytes);
-    return await readHandle(handle, path, stat.size, maxBytes, signal);
-  } catch (error) {
-    if (error instanceof QalignError || signal?.aborted === true) throw error;
-    throw openError(path, error);
-  } finally {
-    await handle?.close();
-  }
+  return withRegularFile(
+    path,
+    async (handle, { size }) => {
+      if (size > maxBytes) throw tooLarge(quoted(path), Number(size), maxBytes);
+      return readHandle(handle, path, Number(size), maxBytes, signal);
+    },
+    signal,
+  );
 }
 
 async function readHandle(
