@@ -1,10 +1,10 @@
 import { createHash } from 'node:crypto';
 import type { BigIntStats } from 'node:fs';
-import { stat, type FileHandle } from 'node:fs/promises';
+import { stat } from 'node:fs/promises';
 import { QalignError } from '../base/errors.js';
 import { sniff, SNIFF_BYTES, type Sniffed } from './decode/magic.js';
 import { existingName } from './find/same-name.js';
-import { withRegularFile } from './image-file.js';
+import { readAt, withRegularFile, type OpenFile } from './image-file.js';
 import { pathOf, type MediaIdentity, type MediaInput } from './media-input.js';
 
 /** How media are prepared: a picture, a clip, or a clip as a folder of its frames. */
@@ -36,13 +36,13 @@ export async function lookAt(media: MediaInput, { hash = false, signal }: LookOp
   if (path === undefined) return lookAtBytes(media as Uint8Array, hash === true);
   return withRegularFile(
     path,
-    async (handle, found) => {
-      const { buffer, bytesRead } = await handle.read(Buffer.allocUnsafe(SNIFF_BYTES), 0, SNIFF_BYTES, 0);
-      const start = buffer.subarray(0, bytesRead);
+    async (file) => {
+      const buffer = Buffer.allocUnsafe(SNIFF_BYTES);
+      const start = buffer.subarray(0, await readAt(file, buffer, { from: 0 }));
       const sniffed = sniff(start);
       const isHashed = typeof hash === 'boolean' ? hash : hash({ sniffed, start });
-      const sha256 = isHashed ? await hashOf(handle, signal) : undefined;
-      return { kind: kindFrom(sniffed), sniffed, start, identity: identityOf(found, sha256) };
+      const sha256 = isHashed ? await hashOf(file, signal) : undefined;
+      return { kind: kindFrom(sniffed), sniffed, start, identity: identityOf(file.found, sha256) };
     },
     signal,
   );
@@ -80,15 +80,15 @@ export function isoTime(nanoseconds: bigint): string | undefined {
   return date.toISOString().replace(/\.\d+Z$/, `.${String(rest).padStart(9, '0')}Z`);
 }
 
-async function hashOf(handle: FileHandle, signal: AbortSignal | undefined): Promise<string> {
+async function hashOf(file: OpenFile, signal: AbortSignal | undefined): Promise<string> {
   const hash = createHash('sha256');
   const buffer = Buffer.allocUnsafe(1 << 18);
   for (let at = 0; ;) {
     signal?.throwIfAborted();
-    const { bytesRead } = await handle.read(buffer, 0, buffer.length, at);
-    if (bytesRead === 0) return hash.digest('hex');
-    hash.update(buffer.subarray(0, bytesRead));
-    at += bytesRead;
+    const bytes = await readAt(file, buffer, { from: at });
+    if (bytes === 0) return hash.digest('hex');
+    hash.update(buffer.subarray(0, bytes));
+    at += bytes;
   }
 }
 
