@@ -1,6 +1,7 @@
 import { closeSync, constants, fstat, open, read, type BigIntStats } from 'node:fs';
 import { QalignError, type ErrorCode } from '../base/errors.js';
-import { pathOf, pathText, type MediaInput } from './media-input.js';
+import { existingName } from './find/same-name.js';
+import { pathText, type MediaInput } from './media-input.js';
 
 /** What opening a file may say, and what it means for the caller. */
 const OPEN_ERRORS: Readonly<Record<string, readonly [ErrorCode, string]>> = {
@@ -143,7 +144,8 @@ async function readWhole(
 
 /** The bytes of `input`: a local path is read, bytes are taken as they are; both within `maxBytes`. */
 export async function readInput(input: MediaInput, maxBytes: number, signal?: AbortSignal): Promise<Uint8Array> {
-  if (!(input instanceof Uint8Array)) return readFileLimited(pathOf(input) as string | Buffer, maxBytes, signal);
+  if (typeof input === 'string') return readFileLimited(await existingName(input), maxBytes, signal);
+  if (!(input instanceof Uint8Array)) return readFileLimited(Buffer.from(input.path), maxBytes, signal);
   if (input.length > maxBytes) throw tooLarge('The picture', input.length, maxBytes);
   return input;
 }

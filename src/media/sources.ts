@@ -1,6 +1,6 @@
 /** What people name → pictures and clips: files, folders, globs, URLs, lists, pipes. The parts are in `find/`. */
 import { stat } from 'node:fs/promises';
-import { addAbortSignal, type Readable } from 'node:stream';
+import { addAbortSignal, Readable } from 'node:stream';
 import { QalignError } from '../base/errors.js';
 import { searchFolder } from './find/folder-search.js';
 import { expandGlob } from './find/glob.js';
@@ -60,31 +60,35 @@ async function* expandAll(
 
 async function* expandStdin(isFirst: FirstTime, options: ExpandOptions): AsyncGenerator<MediaSource, void, undefined> {
   if (!isFirst('-')) return;
-  const { signal, onEmpty } = options;
-  const stdin = options.stdin ?? process.stdin;
-  if (signal !== undefined && 'pipe' in stdin) addAbortSignal(signal, stdin as Readable);
-  try {
-    const found = await readStdin(stdin);
-    if (found.is === 'media') {
-      yield await sourceOfBytes(
-        STDIN_NAME,
-        await gather(() => found.bytes, STDIN_NAME, limitsOf(options), signal),
-        options,
-      );
-      return;
+  const found = await openStdin(options);
+  if ('input' in found) {
+    yield found;
+    return;
+  }
+  let names = 0;
+  const counted = async function* (): AsyncGenerator<SourceName, void, undefined> {
+    for await (const name of listedNames(found.bytes, options.signal)) {
+      names++;
+      yield name;
     }
-    let names = 0;
-    const counted = async function* (): AsyncGenerator<SourceName, void, undefined> {
-      for await (const name of listedNames(found.bytes, signal)) {
-        names++;
-        yield name;
-      }
-    };
-    yield* expandAll(counted(), isFirst, options);
-    if (names === 0) onEmpty?.(STDIN_NAME);
+  };
+  yield* expandAll(counted(), isFirst, options);
+  if (names === 0) options.onEmpty?.(STDIN_NAME);
+}
+
+/** The picture or clip itself, what is wrong with it, or the bytes of a list. */
+async function openStdin(options: ExpandOptions): Promise<MediaSource | { readonly bytes: AsyncIterable<Buffer> }> {
+  const { signal } = options;
+  const stdin = options.stdin ?? process.stdin;
+  if (signal !== undefined && stdin instanceof Readable) addAbortSignal(signal, stdin);
+  try {
+    const { is, bytes } = await readStdin(stdin);
+    if (is === 'list') return { bytes };
+    return await sourceOfBytes(STDIN_NAME, await gather(() => bytes, STDIN_NAME, limitsOf(options), signal), options);
   } catch (error) {
     signal?.throwIfAborted();
-    yield { ...failedSource(STDIN_NAME, openError(STDIN_NAME, error)), media: new Uint8Array() };
+    if (stdin instanceof Readable) stdin.destroy(); // a writer that goes on must not keep the process alive
+    return { ...failedSource(STDIN_NAME, openError(STDIN_NAME, error)), media: new Uint8Array() };
   }
 }
 

@@ -5,6 +5,9 @@ import { Readable } from 'node:stream';
 import { afterAll, describe, expect, it } from 'vitest';
 import { packageRoot } from '../../../src/base/package-root.js';
 import { readInput } from '../../../src/media/image-file.js';
+import { fingerprint } from '../../../src/media/fingerprint.js';
+import { kindOfRecord } from '../../../src/media/media-kind.js';
+import { resolveInRoot } from '../../../src/server/http/path-root.js';
 import { argumentNames } from '../../../src/media/find/argument-names.js';
 import { existingName } from '../../../src/media/find/same-name.js';
 import {
@@ -100,6 +103,15 @@ describe('Unicode forms', () => {
     expect(await expand([join(place, composed)])).toMatchObject([{ media: file }]);
   });
 
+  it('find each other in records and in paths of requests', async () => {
+    const media = join(place, composed, `${apart}.jpg`);
+    expect(await kindOfRecord({ media })).toBe('image');
+    expect(await readInput(media, 1e6)).toHaveLength(picture.length);
+    expect((await fingerprint(media)).width).toBeGreaterThan(0);
+    expect(await resolveInRoot(place, `${composed}/${apart}.jpg`)).toBe(join(place, apart, `${composed}.jpg`));
+    await expect(resolveInRoot(join(place, apart), `../${composed}/${apart}.jpg`)).rejects.toThrow(/leads out/);
+  });
+
   it('give the exact name first, and nothing where two could be meant', async () => {
     expect(await existingName(join(place, 'both\u00e9.jpg'))).toBe(join(place, 'both\u00e9.jpg'));
     expect(await existingName(join(place, 'bothe\u0301.jpg'))).toBe(join(place, 'bothe\u0301.jpg'));
@@ -149,5 +161,36 @@ describe('the same input', () => {
   it('is found in lists too', async () => {
     const stdin = Readable.from([Buffer.from(`${place}/a.jpg\n${place}\n`)]);
     expect(await expand(['-', join(place, 'b.jpg'), '-'], { stdin, once: true })).toHaveLength(3);
+  });
+});
+
+describe('a list', () => {
+  it('without names is reported, and bytes of no kind are one error', async () => {
+    const empty: string[] = [];
+    const onEmpty = (input: string): void => void empty.push(input);
+    expect(await expand(['-'], { stdin: Readable.from([Buffer.from('\n \n')]), onEmpty })).toEqual([]);
+    expect(await expand(['-'], { stdin: Readable.from([]), onEmpty })).toEqual([]);
+    expect(empty).toEqual(['<stdin>', '<stdin>']);
+    const noise = Buffer.from(Array.from({ length: 5000 }, (_, i) => (i * 7919) % 256));
+    expect(await expand(['-'], { stdin: Readable.from([noise]) })).toMatchObject([
+      { input: '<stdin>', error: { code: 'MEDIA_UNSUPPORTED' } },
+    ]);
+  });
+
+  it('is told from a picture, whose bytes are bounded', async () => {
+    const stdin = (): Readable => Readable.from([picture.subarray(0, 3), picture.subarray(3)]);
+    expect(await expand(['-'], { stdin: stdin(), hash: true })).toMatchObject([
+      { input: '<stdin>', kind: 'image', identity: { bytes: picture.length, sha256: expect.any(String) as string } },
+    ]);
+    expect(await expand(['-'], { stdin: stdin(), limits: { maxBytes: 1000 } })).toMatchObject([
+      { input: '<stdin>', error: { code: 'MEDIA_TOO_LARGE' } },
+    ]);
+    async function* silent(): AsyncGenerator<Buffer> {
+      yield picture.subarray(0, 5000);
+      await new Promise(() => {});
+    }
+    expect(await expand(['-'], { stdin: silent(), limits: { timeoutMs: 50 } })).toMatchObject([
+      { error: { code: 'MEDIA_TIMEOUT' } },
+    ]);
   });
 });
