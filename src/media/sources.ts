@@ -73,7 +73,7 @@ async function* expandStdin(isFirst: FirstTime, options: ExpandOptions): AsyncGe
     }
   };
   yield* expandAll(counted(), isFirst, options);
-  if (names === 0) options.onEmpty?.(STDIN_NAME);
+  if (names === 0) options.onEmptyFolder?.(STDIN_NAME);
 }
 
 /** The picture or clip itself, what is wrong with it, or the bytes of a list. */

@@ -20,7 +20,7 @@ export async function* searchFolder(
     isEmpty = false;
     yield source;
   }
-  if (isEmpty) options.onEmpty?.(pathText(folder));
+  if (isEmpty) options.onEmptyFolder?.(pathText(folder));
 }
 
 /** @param above path of `folder` from the searched folder, with `/` at its end; empty for that folder itself */

@@ -27,7 +27,7 @@ export async function* expandGlob(
     yield source;
   }
   if (!isEmpty) return;
-  if (passed > 0) options.onEmpty?.(pattern);
+  if (passed > 0) options.onEmptyFolder?.(pattern);
   else yield failedSource(pattern, new QalignError('MEDIA_NOT_FOUND', `No file matches ${pattern}.`));
 }
 

@@ -26,7 +26,9 @@ const APPLE_DOUBLE = [0x00, 0x05, 0x16, 0x07];
  * @param start its first bytes, which `sniffed` was made of
  */
 export function isMediaFile(name: string, start: Uint8Array, sniffed: Sniffed): boolean {
-  if (sniffed.kind !== 'unknown') return !isAudio(start, sniffed);
+  // "BM" and "free" are words, too; media have control bytes behind them
+  const isWords = isText(start) && sniffed.format !== 'y4m';
+  if (sniffed.kind !== 'unknown' && !isWords) return !isAudio(start, sniffed);
   if (APPLE_DOUBLE.every((byte, at) => start[at] === byte)) return false;
   return UNREADABLE_PICTURES.has(sniffed.format) || promisesMedia(name, start);
 }

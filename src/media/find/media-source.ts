@@ -57,7 +57,7 @@ export interface ExpandOptions extends OpenOptions {
   /** Called in the order of the search. */
   readonly onPassedOver?: ((passed: { readonly input: string; readonly reason: PassedOver }) => void) | undefined;
   /** A folder or glob of which everything was passed over, or `<stdin>` for a list without names. */
-  readonly onEmpty?: ((input: string) => void) | undefined;
+  readonly onEmptyFolder?: ((input: string) => void) | undefined;
   /** What `-` reads; the stdin of the process by default. */
   readonly stdin?: AsyncIterable<Buffer | string> | undefined;
 }

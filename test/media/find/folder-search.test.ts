@@ -29,7 +29,7 @@ async function search(options: ExpandOptions = {}, ...inputs: string[]) {
   for await (const source of expandSources(inputs.length > 0 ? inputs : [folder], {
     ...options,
     onPassedOver: ({ input, reason }) => void (passed[short(input)] = reason),
-    onEmpty: (input) => void empty.push(short(input)),
+    onEmptyFolder: (input) => void empty.push(short(input)),
   }))
     found.push(source);
   return { found, names: found.map(({ input }) => short(input)), passed, empty };
@@ -40,6 +40,8 @@ beforeAll(async () => {
   put('two.txt', picture);
   put('clip', readFileSync(join(fixtures, 'pictures/pan.mp4')));
   put('notes.txt', 'not media');
+  put('cars', 'BMW and others');
+  put('song', 'the free birds');
   put('paper.pdf', '%PDF-1.7\n');
   put('code.ts', 'export const a = 1;\n');
   put('mail.jpg', '<!DOCTYPE html><title>404</title>');
@@ -77,12 +79,14 @@ describe('a folder', () => {
       '._appledouble.jpg': 'hidden',
       '.thumbnails': 'hidden',
       '__MACOSX/dot.jpg': 'not-media',
+      cars: 'not-media',
       'code.ts': 'not-media',
       dangling: 'not-media',
       'notes.txt': 'not-media',
       'paper.pdf': 'not-media',
       round: 'linked-folder',
       socket: 'special-file',
+      song: 'not-media',
       'sound.m4a': 'not-media',
     });
     const errors = Object.fromEntries(found.map(({ input, error }) => [input.slice(folder.length + 1), error?.code]));
@@ -145,7 +149,7 @@ describe('a glob', () => {
   });
 
   it('names whatever the pattern names, but no folders and special files', async () => {
-    const { names, passed } = await search({}, join(folder, '[no]o{tes,w}*'), join(folder, 's*'));
+    const { names, passed } = await search({}, join(folder, '[no]o{tes,w}*'), join(folder, 'so[cu]*'));
     expect(names).toEqual(['notes.txt', 'sound.m4a']);
     expect(passed).toEqual({ socket: 'special-file' });
   });

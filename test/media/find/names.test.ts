@@ -167,9 +167,9 @@ describe('the same input', () => {
 describe('a list', () => {
   it('without names is reported, and bytes of no kind are one error', async () => {
     const empty: string[] = [];
-    const onEmpty = (input: string): void => void empty.push(input);
-    expect(await expand(['-'], { stdin: Readable.from([Buffer.from('\n \n')]), onEmpty })).toEqual([]);
-    expect(await expand(['-'], { stdin: Readable.from([]), onEmpty })).toEqual([]);
+    const onEmptyFolder = (input: string): void => void empty.push(input);
+    expect(await expand(['-'], { stdin: Readable.from([Buffer.from('\n \n')]), onEmptyFolder })).toEqual([]);
+    expect(await expand(['-'], { stdin: Readable.from([]), onEmptyFolder })).toEqual([]);
     expect(empty).toEqual(['<stdin>', '<stdin>']);
     const noise = Buffer.from(Array.from({ length: 5000 }, (_, i) => (i * 7919) % 256));
     expect(await expand(['-'], { stdin: Readable.from([noise]) })).toMatchObject([
