@@ -1,4 +1,5 @@
 import { existsSync } from 'node:fs';
+import { relative, sep } from 'node:path';
 import { loadDatasetSpec, loadQuestions } from '../../config/datasets.js';
 import type { Conversion } from '../../datasets/convert.js';
 import { openOwnRatings, type OwnData, type OwnSpec } from '../../datasets/own-data.js';
@@ -7,6 +8,7 @@ import { findLabels, readSource } from '../../datasets/registry.js';
 import type { LevelSettings } from '../../datasets/spec.js';
 import { applySplitLists } from '../../datasets/read/split-list.js';
 import { QalignError } from '../../base/errors.js';
+import { expandSources } from '../../media/sources.js';
 import { IMAGE_MARKER } from '../../prompts/subject.js';
 import { OFFICIAL_RULE, PAPER_RULE, type LevelRule } from '../../scoring/level-conversion.js';
 import { LEVELS } from '../../scoring/levels.js';
@@ -133,7 +135,7 @@ async function openOwn(
   const scale = own.scale ?? (outside === undefined ? given : undefined);
   const mirror = scale ?? given;
   return {
-    ...(await openOwnRatings(path, { ...own, scale, levels, mirror: mirror && mirror[0] + mirror[1] })),
+    ...(await openOwnRatings(path, { ...own, scale, levels, mirror: mirror && mirror[0] + mirror[1] }, mediaOfFolder)),
     own: true,
     lists: {},
   };
@@ -189,4 +191,15 @@ export async function planConversion(
     seed: choices.seed ?? 0,
     split: choices.split,
   };
+}
+
+async function* mediaOfFolder(folder: string): AsyncGenerator<{ name: string; kind: 'image' | 'video' }> {
+  for await (const { media, input, kind } of expandSources([folder])) {
+    if (typeof media !== 'string')
+      throw new QalignError(
+        'DATASET_UNREADABLE',
+        `The name ${JSON.stringify(input)} is not UTF-8, which records are written in; rename the file.`,
+      );
+    yield { name: relative(folder, media).split(sep).join('/'), kind };
+  }
 }
