@@ -1,6 +1,8 @@
 import { stat } from 'node:fs/promises';
 import { QalignError } from '../../base/errors.js';
 import { withExclusiveFile } from '../../base/files/exclusive-file.js';
+import { argumentNames } from '../../media/find/argument-names.js';
+import { isReadOnce, type SourceName } from '../../media/sources.js';
 import { createCalibrator, loadCalibration } from '../../recipes/evaluate/calibration-file.js';
 import { requireFresh } from '../../recipes/score/result-file.js';
 import { isFailure, type ScoreOutcome } from '../../api/result.js';
@@ -16,7 +18,7 @@ import { createTally, type Tally } from './summary.js';
 export interface ScoreCommandParts {
   createScorer(options: ScorerOptions): Promise<Scorer>;
   expandSources(
-    inputs: readonly string[],
+    inputs: readonly SourceName[],
     options: SearchRequest & {
       readonly once: true;
       readonly signal: AbortSignal;
@@ -103,10 +105,11 @@ async function scoreAll(
   const tally = createTally(request.failBelow);
   const started = performance.now();
   const search = { ...request.search, once: true as const, signal };
-  // stdin can be read once only, and URLs should be
-  if (terminal.errIsTerminal && !context.args.some((input) => input === '-' || input.includes('://')))
-    void countInto(bar, parts.expandSources(context.args, search));
-  const sources = parts.expandSources(context.args, {
+  // what can be read once only is not counted beforehand
+  const inputs = argumentNames(context.args);
+  if (terminal.errIsTerminal && !(await Promise.all(inputs.map(isReadOnce))).includes(true))
+    void countInto(bar, parts.expandSources(inputs, { ...search, hash: false }));
+  const sources = parts.expandSources(inputs, {
     ...search,
     onPassedOver: tally.passedOver,
     onEmptyFolder: tally.emptyFolder,

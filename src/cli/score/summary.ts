@@ -1,14 +1,13 @@
 import { extname } from 'node:path';
 import { isFailure, stateOf, type ScoreOutcome } from '../../api/result.js';
-
-/** Why a file of a folder, or a repeated name, was not scored. */
-export type PassedOver = 'hidden' | 'not-media' | 'excluded' | 'special-file' | 'repeated';
+import type { PassedOver } from '../../media/sources.js';
 
 const REASONS: Readonly<Record<PassedOver, string>> = {
-  'not-media': 'no pictures or clips',
+  'not-media': 'not pictures or clips',
   hidden: 'hidden (--hidden takes them)',
   excluded: 'left out by --include or --exclude',
   'special-file': 'pipes, sockets or devices',
+  'linked-folder': 'linked folders',
   repeated: 'named more than once and scored once',
 };
 
@@ -54,7 +53,7 @@ export function createTally(failBelow: number | undefined): Tally {
     const total = [...reasons.values()].reduce((sum, n) => sum + n, 0);
     return [
       ...empty.map((folder) => `${folder} holds no picture or clip`),
-      ...(total === 0 ? [] : [`passed over ${total} ${total === 1 ? 'file' : 'files'}: ${parts.join('; ')}`]),
+      ...(total === 0 ? [] : [`passed over ${total} ${total === 1 ? 'entry' : 'entries'}: ${parts.join('; ')}`]),
     ];
   };
   return {

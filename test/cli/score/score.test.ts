@@ -7,6 +7,7 @@ import { score } from '../../../src/cli/score/score.js';
 import { runScore } from '../../../src/cli/score/run.js';
 import type { SCORE_FLAGS } from '../../../src/cli/score/flags.js';
 import { silentLogger } from '../../../src/base/logger.js';
+import type { SourceName } from '../../../src/media/sources.js';
 import type { ScoreSource } from '../../../src/recipes/score/scorer.js';
 import { fakeScorer, picture, type FakeLog } from '../../recipes/score/fake-scorer.js';
 import { hearingTerminal, type Heard } from '../terminal/terminal-double.js';
@@ -23,8 +24,8 @@ async function run(
   line: string[],
   { terminal = hearingTerminal(), log = newLog(), signal = new AbortController().signal } = {},
 ): Promise<Heard & { log: FakeLog }> {
-  async function* expandSources(inputs: readonly string[]): AsyncGenerator<ScoreSource> {
-    for (const input of inputs) yield picture(input, input.endsWith('.mp4') ? 'video' : 'image');
+  async function* expandSources(inputs: readonly SourceName[]): AsyncGenerator<ScoreSource> {
+    for (const input of inputs as readonly string[]) yield picture(input, input.endsWith('.mp4') ? 'video' : 'image');
   }
   const context = { ...parseLine(score, line), terminal, log: silentLogger, signal } as unknown as CommandContext<
     typeof SCORE_FLAGS
