@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { modelsThatDo } from '../../../src/config/models.js';
-import type { ScoreInput, ScoreManyOptions, ScoreOptions, ScorerOptions } from '../../../src/recipes/score/scorer.js';
+import type { ScoreInput, ScoreOptions } from '../../../src/recipes/score/scorer.js';
 import { fakeScorer, picture } from './fake-scorer.js';
 
 const usage = (message: RegExp): object => ({
