@@ -66,6 +66,14 @@ export const SCORE_FORM = Type.Object({
   timeout_ms: Type.Optional(Type.Integer({ minimum: 1 })),
 });
 
+/** Types of a body that is one picture or clip. What it is, its bytes say. */
+export const FILE_TYPES = ['image/*', 'video/*', 'application/octet-stream'] as const;
+export const SCORE_FILE = Type.Unsafe<string>({
+  type: 'string',
+  format: 'binary',
+  description: 'one item; settings in the query, its name in Content-Disposition',
+});
+
 /** One input: an outcome for each task, in their order, exactly as the command line writes them. */
 export const ScoredInput = Type.Object(
   {

@@ -5,6 +5,7 @@ import { LEVELS } from '../scoring/levels.js';
 import type { Rating, RatingScan } from './rating.js';
 import { openRatings } from './ratings.js';
 import { readJsonTable } from './read/json.js';
+import { firstLines } from './read/text-table.js';
 import type { DatasetSpec, Delimiter, LabelFile } from './spec.js';
 
 /** How to read a table of one's own. */
@@ -32,7 +33,8 @@ export interface OwnData {
 export type OwnSpec = Pick<
   DatasetSpec,
   'name' | 'title' | 'version' | 'licence' | 'kind' | 'task' | 'media' | 'levels' | 'density' | 'questions' | 'id'
->;
+> &
+  Partial<Pick<DatasetSpec, 'scale'>>;
 
 export interface OwnRatings {
   readonly spec: OwnSpec;
@@ -109,10 +111,17 @@ async function tableRatings(path: string, own: OwnData): Promise<RatingScan> {
     file: basename(path),
     header: true,
     ...format,
+    ...(format.delimiter === ' ' && (await isTabbed(path)) ? { delimiter: '\t' } : {}),
     ...(own.delimiter === undefined ? {} : { delimiter: own.delimiter }),
     columns,
   };
   return openRatings(path, layout, { scale: own.scale, lowerIsBetter: own.lowerIsBetter ?? false, mirror: own.mirror });
+}
+
+/** Whether a .txt is parted by tabs, as Excel's "Unicode text" is, whose cells may hold blanks. */
+async function isTabbed(path: string): Promise<boolean> {
+  const [header, row] = (await firstLines(path, 2)).map((line) => line.split('\t').length);
+  return header !== undefined && header > 1 && header === row;
 }
 
 async function firstName(scan: RatingScan): Promise<string> {
