@@ -42,6 +42,26 @@ export async function readFileLimited(
   maxBytes: number,
   signal?: AbortSignal,
 ): Promise<Uint8Array> {
+  const { handle, size } = await openRegularFile(path, maxBytes);
+  try {
+    return await readHandle(handle, path, size, maxBytes, signal);
+  } catch (error) {
+    if (error instanceof QalignError || signal?.aborted === true) throw error;
+    throw openError(path, error);
+  } finally {
+    await handle.close();
+  }
+}
+
+/**
+ * Opens a regular file of at most `maxBytes` for reading, without ever waiting. The caller closes it.
+ *
+ * @throws QalignError MEDIA_NOT_FOUND, MEDIA_UNREADABLE (also for FIFOs, devices and directories), MEDIA_TOO_LARGE
+ */
+export async function openRegularFile(
+  path: string | Buffer,
+  maxBytes: number,
+): Promise<{ handle: FileHandle; size: number }> {
   let handle: FileHandle | undefined;
   try {
     handle = await open(path, constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOCTTY);
@@ -49,12 +69,10 @@ export async function readFileLimited(
     if (stat.isDirectory()) throw new QalignError('MEDIA_UNREADABLE', `${quoted(path)} is a directory; name a file.`);
     if (!stat.isFile()) throw new QalignError('MEDIA_UNREADABLE', `${quoted(path)} is not a regular file.`);
     if (stat.size > maxBytes) throw tooLarge(quoted(path), stat.size, maxBytes);
-    return await readHandle(handle, path, stat.size, maxBytes, signal);
+    return { handle, size: stat.size };
   } catch (error) {
-    if (error instanceof QalignError || signal?.aborted === true) throw error;
-    throw openError(path, error);
-  } finally {
     await handle?.close();
+    throw error instanceof QalignError ? error : openError(path, error);
   }
 }
 
