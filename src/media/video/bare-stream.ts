@@ -17,16 +17,21 @@ export function sniffBareStream(bytes: Uint8Array): string | undefined {
   return isH264(bytes, units) ? 'h264' : undefined;
 }
 
-/** Sync bytes of four packets in a row at the start of the file, or of eight where it begins within a packet. */
+/**
+ * Sync bytes of four packets in a row at the start of the file, or of eight where it begins within a packet. Their
+ * headers must be valid and differ, as packets are numbered: those of periodic text are equal.
+ */
 function isTransportStream(bytes: Uint8Array): boolean {
   return [188, 192, 204].some((step) => {
     for (let first = 0; first < step; first++) {
+      const starts = [];
+      for (let at = first; at + 3 < bytes.length && starts.length < 8; at += step) starts.push(at);
       const aligned = first === 0 || (step === 192 && first === 4);
-      const present = Math.min(aligned ? 4 : 8, Math.floor((bytes.length - first - 1) / step) + 1);
-      if (present < (aligned ? 3 : 8)) continue;
-      let found = 0;
-      while (found < present && bytes[first + found * step] === 0x47) found += 1;
-      if (found === present) return true;
+      if (starts.length < (aligned ? 3 : 8)) continue;
+      const checked = aligned ? starts.slice(0, 4) : starts;
+      const headers = checked.map((at) => [...bytes.subarray(at + 1, at + 4)].join());
+      const valid = checked.every((at) => bytes[at] === 0x47 && ((bytes[at + 3] ?? 0) & 0x30) !== 0);
+      if (valid && new Set(headers).size > 1) return true;
     }
     return false;
   });

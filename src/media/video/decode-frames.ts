@@ -108,7 +108,7 @@ function argumentsOf(
     args: [
       ...['-nostdin', '-nostats', '-v', 'repeat+level+warning', ...GUARDS, '-copyts', '-reinit_filter', '0'],
       ...job.input,
-      ...['-an', '-sn', '-dn', ...(long ? [script, '/dev/fd/4'] : ['-vf', filter]), '-sws_flags', 'bilinear'],
+      ...['-an', '-sn', '-dn', ...(long ? [script, 'pipe:4'] : ['-vf', filter]), '-sws_flags', 'bilinear'],
       ...[...passthrough, '-f', 'rawvideo', 'pipe:1'],
     ],
     script: long ? filter : undefined,

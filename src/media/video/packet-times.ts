@@ -31,6 +31,8 @@ export interface PacketTimes {
 
 /** Seconds that decoding times may go back; more means that another recording begins, or that a stamp is damaged. */
 const MOST_BACK = 0.5;
+/** Seconds from decoding to showing, or four of the largest steps; stamps beyond are damaged. */
+const MOST_REORDERED = 1;
 /** Seconds between two packets of a broadcast format that are still taken for one picture shown so long. */
 const MOST_GAP = 60;
 
@@ -46,6 +48,7 @@ export function createPacketTimes(): {
   let pending: Packet | undefined; // the last packet: the next one tells whether its stamp is damaged
   let before: number | undefined; // decoding time of the one before it
   let [back, gap] = [0, 0]; // largest steps of the decoding times
+  let [first, last] = [Infinity, -Infinity]; // decoding times
   let [lastStamp, lastDuration] = [-Infinity, 0];
   const keep = (pts: number, duration: number): void => {
     if (filled === stamps.length) {
@@ -64,6 +67,8 @@ export function createPacketTimes(): {
       back = Math.max(back, -by);
       gap = Math.max(gap, by);
       before = packet.decoded;
+      first = Math.min(first, before);
+      last = Math.max(last, before);
     }
     if (packet.discard) return;
     shown += 1;
@@ -88,14 +93,22 @@ export function createPacketTimes(): {
     finish({ tick, hidesPackets, broadcast }) {
       if (pending !== undefined) settle(pending, undefined);
       pending = undefined;
-      const sorted = stamps.subarray(0, filled).sort();
-      const hidden = (HIDDEN_WITHIN * tick.denominator) / tick.numerator;
+      const ticks = tick.denominator / tick.numerator; // a second
+      let sorted = stamps.subarray(0, filled).sort();
+      if (broadcast && sorted.length > 0) {
+        const reordered = Math.max(MOST_REORDERED, 4 * gap);
+        const kept = sorted.filter(
+          (stamp) => stamp <= (last + reordered) * ticks && stamp >= (first - MOST_BACK) * ticks,
+        );
+        if (kept.at(-1) !== sorted.at(-1)) lastDuration = 0;
+        sorted = kept;
+      }
       return {
         packets,
         encrypted,
         leading,
         firstKey,
-        stamps: distinct(sorted, hidesPackets ? hidden : 0),
+        stamps: distinct(sorted, hidesPackets ? HIDDEN_WITHIN * ticks : 0),
         lastDuration,
         lacking: shown === 0 ? 0 : lacking / shown,
         jumps: back > MOST_BACK || (broadcast && gap > MOST_GAP),
