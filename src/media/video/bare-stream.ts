@@ -19,7 +19,8 @@ export function sniffBareStream(bytes: Uint8Array): string | undefined {
 
 /**
  * Sync bytes of four packets in a row at the start of the file, or of eight where it begins within a packet. Their
- * headers must be valid and differ, as packets are numbered: those of periodic text are equal.
+ * headers must be valid and differ, as packets are numbered: those of periodic text are equal. At
+ * the start of the file a header that is no text is enough.
  */
 function isTransportStream(bytes: Uint8Array): boolean {
   return [188, 192, 204].some((step) => {
@@ -29,8 +30,10 @@ function isTransportStream(bytes: Uint8Array): boolean {
       const aligned = first === 0 || (step === 192 && first === 4);
       if (starts.length < (aligned ? 3 : 8)) continue;
       const checked = aligned ? starts.slice(0, 4) : starts;
+      if (!checked.every((at) => bytes[at] === 0x47)) continue;
+      if (aligned && checked.some((at) => (bytes[at + 1] ?? 0) < 0x20 || (bytes[at + 1] ?? 0) > 0x7e)) return true;
       const headers = checked.map((at) => [...bytes.subarray(at + 1, at + 4)].join());
-      const valid = checked.every((at) => bytes[at] === 0x47 && ((bytes[at + 3] ?? 0) & 0x30) !== 0);
+      const valid = checked.every((at) => ((bytes[at + 3] ?? 0) & 0x30) !== 0);
       if (valid && new Set(headers).size > 1) return true;
     }
     return false;
