@@ -17,7 +17,7 @@ const OPEN_ERRORS: Readonly<Record<string, readonly [ErrorCode, string]>> = {
   ERR_INVALID_ARG_VALUE: ['MEDIA_NOT_FOUND', 'is not a path: it holds a zero byte'],
 };
 
-const quoted = (path: string | Buffer): string => JSON.stringify(pathText(path));
+export const quoted = (path: string | Buffer): string => JSON.stringify(pathText(path));
 
 /** An error of `node:fs` in the words of media errors. */
 export function openError(path: string | Buffer, cause: unknown): QalignError {
