@@ -66,8 +66,8 @@ async function within<T>(work: Promise<T>, timeoutMs: number, signal: AbortSigna
 
 /**
  * Reads a picture as the reference does with Pillow: first frame, RGB, alpha dropped, EXIF and ICC ignored, padded to a
- * square, resized with Pillow's bicubic (docs/mplug-owl2.md#image-preprocessing). Bit-exact but for lossy AVIF and for
- * HEIC, whose `decoder` is named.
+ * square, resized with Pillow's bicubic (docs/mplug-owl2.md#image-preprocessing). Bit-exact but for lossy AVIF. The
+ * `decoder` of HEIC is named, since Pillow reads it through a plug-in only.
  *
  * @throws QalignError MEDIA_NOT_FOUND, MEDIA_UNREADABLE, MEDIA_UNSUPPORTED, MEDIA_CORRUPT, MEDIA_TOO_LARGE,
  * MEDIA_TIMEOUT

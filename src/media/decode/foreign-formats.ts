@@ -83,11 +83,7 @@ const MARKS: readonly (readonly [at: number, mark: string, found: Unreadable])[]
   [0, '\x89HDF\r\n\x1a\n', other('an HDF5 file', 'save its pictures as PNG')],
   [0, 'wOFF', other('a font')],
   [0, 'wOF2', other('a font')],
-  [
-    0,
-    '\0\x05\x16\x07',
-    other('an AppleDouble file of macOS, which goes with a file beside it', 'give the file beside it'),
-  ],
+  [0, '\0\x05\x16\x07', other('an AppleDouble file of macOS', 'give the file of the same name without "._"')],
   [0, '\0\x05\x16\0', other('an AppleSingle file of macOS', 'copy the file out of it on a Mac')],
   [
     0,
@@ -116,7 +112,7 @@ function isIcon(bytes: Uint8Array): boolean {
 
 /** TGA has no mark at its start: every field of its header must make sense. */
 function isTga(bytes: Uint8Array): boolean {
-  if (bytes.length < 19) return false;
+  if (bytes.length < 18) return false;
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const [palette = 0, type = 0] = [bytes[1], bytes[2]];
   const [depth = 0, descriptor = 0] = [bytes[16], bytes[17]];
@@ -185,9 +181,9 @@ function foreignText(bytes: Uint8Array): Unreadable | undefined {
 export function findForeign(bytes: Uint8Array): Unreadable | undefined {
   for (const [at, mark, found] of MARKS) if (text(bytes, at, at + mark.length) === mark) return found;
   if (isIcon(bytes)) return picture(bytes[2] === 1 ? 'a Windows icon (ICO)' : 'a Windows cursor (CUR)');
-  if (isMpegAudio(bytes)) return sound('MP3 or AAC');
   if (isPcx(bytes)) return picture('a PCX picture');
   const words = foreignText(bytes);
   if (words !== undefined) return words;
+  if (isMpegAudio(bytes)) return sound('MP3 or AAC');
   return isTga(bytes) ? picture('a TGA picture') : undefined;
 }

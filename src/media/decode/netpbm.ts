@@ -3,16 +3,15 @@ import type { RawPicture } from '../resample/resample.js';
 
 const isSpace = (byte: number | undefined): boolean => byte === 32 || (byte !== undefined && byte >= 9 && byte <= 13);
 
-/** The next number of the header and where it ends; comments reach from # to the end of their line. */
+/** The next number of the header and where it ends. A comment, from # to the end of its line, may stand inside it. */
 function readNumber(bytes: Uint8Array, from: number): { value: number; at: number } {
-  let at = from;
-  while (isSpace(bytes[at]) || bytes[at] === 0x23) {
-    if (bytes[at] === 0x23) while (at < bytes.length && bytes[at] !== 10 && bytes[at] !== 13) at++;
-    else at++;
-  }
   let digits = '';
-  for (; at < bytes.length && digits.length <= 10 && !isSpace(bytes[at]); at++)
-    digits += String.fromCharCode(bytes[at] ?? 0);
+  let at = from;
+  for (; at < bytes.length && digits.length <= 10; at++) {
+    if (bytes[at] === 0x23) while (at + 1 < bytes.length && bytes[at] !== 10 && bytes[at] !== 13) at++;
+    else if (!isSpace(bytes[at])) digits += String.fromCharCode(bytes[at] ?? 0);
+    else if (digits !== '') break;
+  }
   if (!/^\d{1,10}$/.test(digits)) throw corrupt('PNM', 'has a header that is not made of numbers');
   return { value: Number(digits), at };
 }
