@@ -48,6 +48,7 @@ const DOORS: Readonly<Record<string, readonly string[]>> = {
   yaml: ['src/config/load.ts'],
   sharp: ['src/media/'],
   'ffmpeg-static': ['src/media/'],
+  'libheif-js': ['src/media/decode/'],
   undici: ['src/media/'],
   express: ['src/server/'],
 };

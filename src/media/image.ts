@@ -66,8 +66,8 @@ async function within<T>(work: Promise<T>, timeoutMs: number, signal: AbortSigna
 
 /**
  * Reads a picture as the reference does with Pillow: first frame, RGB, alpha dropped, EXIF and ICC ignored, padded to a
- * square, resized with Pillow's bicubic (docs/mplug-owl2.md#image-preprocessing). Bit-exact but for lossy AVIF and TIFF
- * with associated alpha.
+ * square, resized with Pillow's bicubic (docs/mplug-owl2.md#image-preprocessing). Bit-exact but for lossy AVIF. The
+ * `decoder` of HEIC is named, since Pillow reads it through a plug-in only.
  *
  * @throws QalignError MEDIA_NOT_FOUND, MEDIA_UNREADABLE, MEDIA_UNSUPPORTED, MEDIA_CORRUPT, MEDIA_TOO_LARGE,
  * MEDIA_TIMEOUT
@@ -85,6 +85,22 @@ export async function prepareImage(input: MediaInput, options: PrepareImageOptio
   return within(work(), limits.timeoutMs, options.signal);
 }
 
+/** With fewer rows or columns than this at the model's size (less below 64 px) there is hardly anything to judge. */
+const FEWEST_PIXELS = 4;
+
+/** The picture fills a strip of the padded square; the rest is padding. */
+function thinness({ width, height }: RawPicture, size: number): string[] {
+  const [long, short] = [Math.max(width, height), Math.min(width, height)];
+  const left = (short * size) / long;
+  // a picture that small of itself is shown whole
+  if (left >= Math.min(FEWEST_PIXELS, size / 16) || left >= short) return [];
+  const of = width > height ? 'rows' : 'columns';
+  return [
+    `The picture is ${width}x${height}: at the model's ${size} pixels it fills ${left.toFixed(left < 1 ? 2 : 1)} of ` +
+      `${size} ${of}, the rest is padding; score parts of it instead`,
+  ];
+}
+
 /** Pads and resizes raw RGB, such as a frame of a clip, as {@link prepareImage} does. */
 export function prepareFrame(frame: RawPicture, options: { readonly size: number }): PreparedImage {
   checkTarget(options.size);
@@ -94,7 +110,7 @@ export function prepareFrame(frame: RawPicture, options: { readonly size: number
     height: options.size,
     data: padAndResize(frame, options.size),
     original: { width, height },
-    warnings,
+    warnings: [...warnings, ...thinness(frame, options.size)],
     ...(decoder === undefined ? {} : { decoder }),
   };
 }

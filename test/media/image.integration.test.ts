@@ -135,3 +135,27 @@ describe('limits and options', () => {
     expect(prepareFrame({ width: 40, height: 20, data }, { size: 56 })).toEqual(await prepareImage(png, { size: 56 }));
   });
 });
+
+describe('a picture of which little is left at the size of the model', () => {
+  const warningsOf = async (width: number, height: number, size: number): Promise<readonly string[]> => {
+    const data = new Uint8Array(width * height * 3);
+    return prepareFrame({ width, height, data }, { size }).warnings;
+  };
+
+  it('has a warning with the numbers', async () => {
+    expect(await warningsOf(60_000, 1, 448)).toEqual([expect.stringContaining('60000x1')]);
+    expect(await warningsOf(60_000, 1, 448)).toEqual([expect.stringContaining('0.01 of 448 rows')]);
+    expect(await warningsOf(3, 900, 448)).toEqual([expect.stringContaining('1.5 of 448 columns')]);
+  });
+
+  it('is not one that is merely wide, nor one that is small of itself', async () => {
+    for (const [width, height] of [
+      [4000, 40],
+      [448, 3],
+      [1, 1],
+      [300, 1],
+      [1920, 1080],
+    ] as const)
+      expect(await warningsOf(width, height, 448)).toEqual([]);
+  });
+});

@@ -129,7 +129,7 @@ function maskedReader({ bits, masks }: BmpHeader): RowReader {
 
 function readPalette(bytes: Uint8Array, header: BmpHeader): { palette: Uint8Array; grey: boolean } {
   const { colours, entryBytes, paletteAt } = header;
-  if (colours > 65_536) throw corrupt('BMP', `says it has ${colours} colours`);
+  if (colours > 256) throw corrupt('BMP', `says it has ${colours} colours`);
   const palette = new Uint8Array(768);
   let grey = true;
   for (let i = 0; i < colours; i++) {

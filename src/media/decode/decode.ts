@@ -3,15 +3,20 @@
  * bit for bit, and libvips treats palettes, transparency and 16-bit channels in another way.
  */
 import { QalignError } from '../../base/errors.js';
-import { readAvifTurn, undoAvifTurn } from './avif-orientation.js';
+import { isLimitedGrey, readAvifTurn, stretchLevels, undoAvifTurn } from './avif-properties.js';
 import { decodeBmp } from './bmp.js';
 import { decodeGif } from './gif.js';
-import { decodeTiff } from './tiff.js';
-import { decodeWithSharp } from './sharp.js';
+import { decodeTiff } from './tiff/tiff.js';
+import { decodeHeif } from './heif.js';
+import { decodeNetpbm } from './netpbm.js';
+import { findPngFaults, repairPng } from './png-repair.js';
+import { decodeWithSharp, hasExifOrientation } from './sharp.js';
+import { turnPicture } from './turn.js';
+import { findJpegXmp, findPngXmp, findWebpXmp, xmpOrientation } from './xmp-orientation.js';
 import { readJpegComponents } from './jpeg-header.js';
 import type { MediaLimits } from '../limits.js';
 import { sniff } from './magic.js';
-import { readPngHeader } from './png-header.js';
+import { crc32, readPngHeader } from './png-header.js';
 import type { RawPicture } from '../resample/resample.js';
 
 type Decoder = (bytes: Uint8Array, limits: MediaLimits, orient: boolean) => Promise<RawPicture> | RawPicture;
@@ -24,26 +29,51 @@ function asStillAvif(bytes: Uint8Array): Uint8Array {
   return still;
 }
 
+/** EXIF counts; where it has no orientation, that of XMP does, as in Pillow's `exif_transpose`. */
+async function turnByXmp(
+  picture: RawPicture,
+  bytes: Uint8Array,
+  findXmp: (bytes: Uint8Array) => Uint8Array,
+): Promise<RawPicture> {
+  const orientation = xmpOrientation(findXmp(bytes));
+  if (orientation === 1 || (await hasExifOrientation(bytes))) return picture;
+  return turnPicture(picture, orientation);
+}
+
+async function decodePng(bytes: Uint8Array, limits: MediaLimits, orient: boolean): Promise<RawPicture> {
+  const { bitDepth, colourType } = readPngHeader(bytes, limits.maxPixels);
+  const route = bitDepth === 16 && colourType === 0 ? 'grey16' : 'rgb';
+  const faults = findPngFaults(bytes, colourType);
+  const whole = faults.unknownCritical || faults.oddPalette ? repairPng(bytes, crc32) : bytes;
+  const picture = await decodeWithSharp(whole, { format: 'PNG', route, orient }, limits);
+  const turned = orient ? await turnByXmp(picture, whole, findPngXmp) : picture;
+  return faults.noPalette ? { ...turned, warnings: ['The PNG has no palette: all of its pixels are black'] } : turned;
+}
+
 /** By format: what Pillow's `convert('RGB')` gives for the first picture of the file. */
 const DECODERS: Readonly<Record<string, Decoder>> = {
-  jpeg: (bytes, limits, orient) => {
+  jpeg: async (bytes, limits, orient) => {
     const route = readJpegComponents(bytes, limits.maxPixels) === 4 ? 'cmyk' : 'rgb';
-    return decodeWithSharp(bytes, { format: 'JPEG', route, orient }, limits);
+    const picture = await decodeWithSharp(bytes, { format: 'JPEG', route, orient }, limits);
+    return orient ? turnByXmp(picture, bytes, findJpegXmp) : picture;
   },
-  png: (bytes, limits, orient) => {
-    const { bitDepth, colourType } = readPngHeader(bytes, limits.maxPixels);
-    const route = bitDepth === 16 && colourType === 0 ? 'grey16' : 'rgb';
-    return decodeWithSharp(bytes, { format: 'PNG', route, orient }, limits);
+  png: decodePng,
+  webp: async (bytes, limits, orient) => {
+    const picture = await decodeWithSharp(bytes, { format: 'WebP', route: 'rgb', orient }, limits);
+    return orient ? turnByXmp(picture, bytes, findWebpXmp) : picture;
   },
-  webp: (bytes, limits, orient) => decodeWithSharp(bytes, { format: 'WebP', route: 'rgb', orient }, limits),
   // Pillow's TIFF reader turns the picture itself
   tiff: (bytes, limits) => decodeTiff(bytes, limits),
   avif: async (bytes, limits, orient) => {
     const picture = await decodeWithSharp(asStillAvif(bytes), { format: 'AVIF', route: 'rgb', orient: false }, limits);
+    if (isLimitedGrey(bytes)) stretchLevels(picture);
     return orient ? picture : undoAvifTurn(picture, readAvifTurn(bytes));
   },
+  // turned by its own boxes always, as by pillow-heif; its EXIF orientation says the same and must not count twice
+  heif: (bytes, limits) => decodeHeif(bytes, limits.maxPixels),
   gif: (bytes, limits) => decodeGif(bytes, limits.maxPixels),
   bmp: (bytes, limits) => decodeBmp(bytes, limits.maxPixels),
+  pnm: (bytes, limits) => decodeNetpbm(bytes, limits.maxPixels),
 };
 
 /**
@@ -53,18 +83,17 @@ const DECODERS: Readonly<Record<string, Decoder>> = {
  * @throws QalignError MEDIA_UNSUPPORTED, MEDIA_CORRUPT, MEDIA_TOO_LARGE, MEDIA_TIMEOUT
  */
 export async function decodeImage(bytes: Uint8Array, limits: MediaLimits, orient: boolean): Promise<RawPicture> {
-  const { kind, format } = sniff(bytes);
+  const { kind, format, unreadable } = sniff(bytes);
   const decoder = kind === 'image' ? DECODERS[format] : undefined;
   if (decoder !== undefined) return decoder(bytes, limits, orient);
   if (format === 'empty') throw new QalignError('MEDIA_CORRUPT', 'The file is empty.');
-  const found =
-    kind === 'video'
-      ? `a clip (${format})`
-      : format === 'unknown'
-        ? 'neither a picture nor a clip'
-        : `a ${format} file`;
+  if (unreadable !== undefined) {
+    const { name, advice } = unreadable;
+    throw new QalignError('MEDIA_UNSUPPORTED', `The file is ${name}, which qalign does not read; ${advice}.`);
+  }
+  const found = kind === 'video' ? `a clip (${format})` : 'neither a picture nor a clip that is known';
   throw new QalignError(
     'MEDIA_UNSUPPORTED',
-    `The file is ${found}; pictures are JPEG, PNG, WebP, GIF, TIFF, AVIF or BMP.`,
+    `The file is ${found}; pictures are JPEG, PNG, WebP, GIF, TIFF, AVIF, HEIC, BMP or PNM.`,
   );
 }

@@ -1,6 +1,12 @@
 import { checkSize, corrupt, unsupported } from './decode-error.js';
 
 /**
+ * Coding processes (the number in the frame's marker) whose pixels were compared with Pillow: baseline, extended,
+ * progressive, lossless; extended and progressive with arithmetic coding.
+ */
+const PROCESSES = [0, 1, 2, 3, 9, 10];
+
+/**
  * Number of colour components of a JPEG (1, 3 or 4), from its frame header. Stray bytes between segments are skipped
  * as libjpeg skips them.
  */
@@ -18,7 +24,10 @@ export function readJpegComponents(bytes: Uint8Array, maxPixels: number): number
     }
     if (marker === 0xd9 || marker === 0xda) break;
     const length = ((bytes[at + 2] ?? 0) << 8) | (bytes[at + 3] ?? 0);
+    if (marker === 0xf7) throw unsupported('JPEG', 'is a JPEG-LS picture');
     if (marker >= 0xc0 && marker <= 0xcf && marker !== 0xc4 && marker !== 0xc8 && marker !== 0xcc) {
+      const process = marker - 0xc0;
+      if (!PROCESSES.includes(process)) throw unsupported('JPEG', `is coded by process ${process}`);
       checkSize(
         'JPEG',
         ((bytes[at + 7] ?? 0) << 8) | (bytes[at + 8] ?? 0),

@@ -1,4 +1,5 @@
 import { sniffBareStream } from '../video/bare-stream.js';
+import { findForeign, type Unreadable } from './foreign-formats.js';
 
 /** What a file is, from its first bytes. The name of a file is never asked. */
 export type MediaKind = 'image' | 'video' | 'unknown';
@@ -7,6 +8,8 @@ export interface Sniffed {
   readonly kind: MediaKind;
   /** Short name of the format, e.g. `jpeg`, `mp4`; `empty` and `unknown` when there is none. */
   readonly format: string;
+  /** Of `unknown`: what it is instead, where that is known. */
+  readonly unreadable?: Unreadable;
 }
 
 /** How many bytes {@link sniff} needs to see at most; shorter files are fine. */
@@ -18,6 +21,11 @@ const latin1 = (bytes: Uint8Array, from: number, to: number): string =>
 const image = (format: string): Sniffed => ({ kind: 'image', format });
 const video = (format: string): Sniffed => ({ kind: 'video', format });
 const unknown = (format: string): Sniffed => ({ kind: 'unknown', format });
+
+function foreign(bytes: Uint8Array): Sniffed {
+  const unreadable = findForeign(bytes);
+  return unreadable === undefined ? unknown('unknown') : { ...unknown('unknown'), unreadable };
+}
 
 /** Formats that a fixed string at the start decides. */
 const PREFIXES: readonly (readonly [string, Sniffed])[] = [
@@ -45,7 +53,9 @@ const PREFIXES: readonly (readonly [string, Sniffed])[] = [
 ];
 
 const QUICKTIME_ATOMS = new Set(['moov', 'mdat', 'free', 'skip', 'wide', 'pnot']);
-const HEIF_BRANDS = new Set(['heic', 'heix', 'heim', 'heis', 'hevc', 'hevx', 'mif1', 'msf1', 'mif2']);
+const HEIF_BRANDS = new Set(
+  'heic heix heim heis hevc hevx hevm hevs mif1 msf1 mif2 avci avcs j2ki j2is jpeg jpgs vvic vvis evbi evbs'.split(' '),
+);
 
 /** ISO base media: the `ftyp` box tells pictures (AVIF, HEIF) from clips. */
 function sniffBox(bytes: Uint8Array): Sniffed | undefined {
@@ -56,8 +66,9 @@ function sniffBox(bytes: Uint8Array): Sniffed | undefined {
   const brands = [latin1(bytes, 8, 12)];
   for (let at = 16; at + 4 <= Math.min(size, bytes.length); at += 4) brands.push(latin1(bytes, at, at + 4));
   const major = brands[0] ?? '';
+  if (major === 'crx ') return undefined;
   if (major === 'avif' || major === 'avis') return image('avif');
-  if (HEIF_BRANDS.has(major)) return brands.includes('avif') ? image('avif') : unknown('heif');
+  if (HEIF_BRANDS.has(major)) return image(brands.includes('avif') ? 'avif' : 'heif');
   return video(major === 'qt  ' ? 'mov' : 'mp4');
 }
 
@@ -74,10 +85,11 @@ export function sniff(bytes: Uint8Array): Sniffed {
     const form = latin1(bytes, 8, 12);
     if (form === 'WEBP') return image('webp');
     if (form === 'AVI ') return video('avi');
-    return unknown('riff');
+    return foreign(bytes);
   }
   const box = sniffBox(bytes);
   if (box !== undefined) return box;
+  if (/^P[456]\s/.test(start)) return image('pnm');
   const stream = sniffBareStream(bytes);
-  return stream === undefined ? unknown('unknown') : video(stream);
+  return stream === undefined ? foreign(bytes) : video(stream);
 }

@@ -1,4 +1,4 @@
-import { checkSize, corrupt } from './decode-error.js';
+import { checkSize, corrupt, unsupported } from './decode-error.js';
 
 const CRC_TABLE = Uint32Array.from({ length: 256 }, (_, n) => {
   let c = n;
@@ -6,7 +6,7 @@ const CRC_TABLE = Uint32Array.from({ length: 256 }, (_, n) => {
   return c;
 });
 
-function crc32(bytes: Uint8Array, from: number, to: number): number {
+export function crc32(bytes: Uint8Array, from: number, to: number): number {
   let crc = 0xffffffff;
   for (let i = from; i < to; i++) crc = (CRC_TABLE[(crc ^ (bytes[i] ?? 0)) & 255] ?? 0) ^ (crc >>> 8);
   return (crc ^ 0xffffffff) >>> 0;
@@ -33,6 +33,7 @@ export function readPngHeader(bytes: Uint8Array, maxPixels: number): PngHeader {
     if (end + 4 > bytes.length) throw corrupt('PNG', `ends inside its ${JSON.stringify(type)} chunk`);
     if (crc32(bytes, at + 4, end) !== view.getUint32(end))
       throw corrupt('PNG', `has a wrong checksum in its ${JSON.stringify(type)} chunk`);
+    if (type === 'CgBI') throw unsupported('PNG', 'is of the private kind inside iPhone apps (CgBI)');
     if (type === 'IHDR' && length >= 13) {
       checkSize('PNG', view.getUint32(at + 8), view.getUint32(at + 12), maxPixels);
       header = { bitDepth: bytes[at + 16] ?? 0, colourType: bytes[at + 17] ?? 0 };

@@ -9,7 +9,7 @@ sharp.cache(false);
 sharp.concurrency(1);
 
 /** How the bytes that sharp gives become Pillow's RGB. */
-export type SharpRoute = 'rgb' | 'cmyk' | 'cmyk16' | 'grey16' | 'inverted-grey16';
+export type SharpRoute = 'rgb' | 'cmyk' | 'cmyk16' | 'grey16' | 'inverted-grey16' | 'associated';
 
 export interface SharpDecode {
   /** Name for error messages. */
@@ -32,6 +32,7 @@ function toPipeline(input: Sharp, route: SharpRoute): Sharp {
   if (route === 'cmyk16') return input.pipelineColourspace('cmyk').toColourspace('cmyk').raw({ depth: 'ushort' });
   if (route === 'grey16' || route === 'inverted-grey16')
     return input.removeAlpha().toColourspace('grey16').raw({ depth: 'ushort' });
+  if (route === 'associated') return input.toColourspace('srgb').raw();
   return input.removeAlpha().toColourspace('srgb').raw();
 }
 
@@ -53,6 +54,18 @@ function grey16ToRgb(grey: Uint16Array, pixels: number, inverted: boolean): Uint
   for (let i = 0; i < pixels; i++) {
     const value = grey[i * channels] ?? 0;
     rgb.fill(Math.min(inverted ? 65_535 - value : value, 255), i * 3, i * 3 + 3);
+  }
+  return rgb;
+}
+
+/** Colours multiplied by their alpha → plain ones, as Pillow divides them: ⌊255 · c / alpha⌋; 0 where alpha is 0. */
+function unassociate(data: Uint8Array, pixels: number): Uint8Array {
+  const channels = data.length / pixels;
+  const rgb = new Uint8Array(pixels * 3);
+  for (let from = 0, to = 0; to < rgb.length; from += channels, to += 3) {
+    const alpha = data[from + 3] ?? 0;
+    if (alpha === 0) continue;
+    for (let c = 0; c < 3; c++) rgb[to + c] = Math.min(255, Math.floor((255 * (data[from + c] ?? 0)) / alpha));
   }
   return rgb;
 }
@@ -96,6 +109,7 @@ export async function decodeWithSharp(bytes: Uint8Array, how: SharpDecode, limit
     const { width, height } = info;
     const pixels = width * height;
     if (how.route === 'cmyk') return { width, height, data: cmykToRgb(data, pixels) };
+    if (how.route === 'associated') return { width, height, data: unassociate(data, pixels) };
     if (how.route === 'rgb') return { width, height, data: greyToRgb(data, pixels) };
     const aligned = data.byteOffset % 2 === 0 ? data : Uint8Array.from(data);
     const words = new Uint16Array(aligned.buffer, aligned.byteOffset, aligned.length / 2);
@@ -112,4 +126,9 @@ export async function decodeWithSharp(bytes: Uint8Array, how: SharpDecode, limit
   } catch (error) {
     throw sharpError(how.format, limits, error);
   }
+}
+
+/** Whether the EXIF data of a picture name an orientation, as far as libvips finds any. */
+export async function hasExifOrientation(bytes: Uint8Array): Promise<boolean> {
+  return (await sharp(bytes).metadata()).orientation !== undefined;
 }

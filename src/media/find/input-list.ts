@@ -10,8 +10,6 @@ export type Stdin =
   | { readonly is: 'list'; readonly bytes: AsyncIterable<Buffer> }
   | { readonly is: 'media'; readonly bytes: AsyncIterable<Buffer> };
 
-/** Formats whose first bytes are text: that they are no list of names is certain from their magic words. */
-const TEXT_FORMATS = new Set(['y4m', 'svg', 'html', 'pdf', 'ppm', 'pnm', 'git-lfs', 'git-lfs-pointer', 'xml']);
 const LINE = 0x0a;
 
 /**
@@ -45,7 +43,7 @@ async function* continued(
 
 function whatIs(start: Buffer, ended: boolean): Stdin['is'] {
   const sniffed = sniff(start);
-  if (TEXT_FORMATS.has(sniffed.format)) return 'media';
+  if (sniffed.format === 'y4m' || sniffed.unreadable?.isDocument === true) return 'media';
   if (isUtf16(start))
     throw new QalignError(
       'MEDIA_UNSUPPORTED',
@@ -66,7 +64,7 @@ function isUtf16(start: Buffer): boolean {
 }
 
 /** What has a name of its own fails by it. */
-const isKnown = ({ format }: Sniffed): boolean => format !== 'unknown' && format !== 'empty';
+const isKnown = ({ unreadable }: Sniffed): boolean => unreadable !== undefined;
 
 /** At least one whole name with what ends it. */
 function isFirstNames(start: Buffer): boolean {

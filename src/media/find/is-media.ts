@@ -1,16 +1,9 @@
 import { extname } from 'node:path';
 import type { Sniffed } from '../decode/magic.js';
 
-/** Pictures that are recognised and not read: they fail by their right name instead of being passed over. */
-const UNREADABLE_PICTURES = new Set(
-  'heif jxl jp2 j2k jpeg2000 jpeg-xl psd ico cur tga ppm pnm pbm pgm pam svg raw cr2 cr3 raf rw2 orf exr hdr dds qoi dicom fits emf wmf xcf pcx icns'.split(
-    ' ',
-  ),
-);
-
 /** Names that promise a picture or a clip; content of another kind is then an error and not passed over. */
 const ENDINGS = new Set(
-  '.jpg .jpeg .jpe .jfif .pjpeg .png .apng .webp .gif .tif .tiff .avif .bmp .dib .heic .heif .hif .jxl .jp2 .mpo .mp4 .m4v .mkv .webm .mov .qt .avi .m2t .m2ts .mpg .mpeg .vob .flv .f4v .ogv .3gp .3g2 .wmv .asf .mxf .y4m .ivf'.split(
+  '.jpg .jpeg .jpe .jfif .pjpeg .png .apng .webp .gif .tif .tiff .avif .bmp .dib .heic .heif .hif .jxl .jp2 .mpo .mp4 .m4v .mkv .webm .mov .qt .avi .m2t .m2ts .mpg .mpeg .vob .flv .f4v .ogv .3gp .3g2 .wmv .asf .mxf .y4m .ivf .ppm .pgm .pbm .pnm'.split(
     ' ',
   ),
 );
@@ -27,10 +20,10 @@ const APPLE_DOUBLE = [0x00, 0x05, 0x16, 0x07];
  */
 export function isMediaFile(name: string, start: Uint8Array, sniffed: Sniffed): boolean {
   // "BM" and "free" are words, too; media have control bytes behind them
-  const isWords = isText(start) && sniffed.format !== 'y4m';
-  if (sniffed.kind !== 'unknown' && !isWords) return !isAudio(start, sniffed);
+  if (isText(start) && sniffed.format !== 'y4m') return promisesMedia(name, start);
+  if (sniffed.kind !== 'unknown') return !isAudio(start, sniffed);
   if (APPLE_DOUBLE.every((byte, at) => start[at] === byte)) return false;
-  return UNREADABLE_PICTURES.has(sniffed.format) || promisesMedia(name, start);
+  return sniffed.unreadable?.media === true || promisesMedia(name, start);
 }
 
 /** By its name alone; `start` where the file could be read. */

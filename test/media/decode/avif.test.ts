@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
-import { readAvifTurn } from '../../../src/media/decode/avif-orientation.js';
+import { readAvifTurn } from '../../../src/media/decode/avif-properties.js';
 import { decodeImage } from '../../../src/media/decode/decode.js';
 import { DEFAULT_LIMITS } from '../../../src/media/limits.js';
 

@@ -4,7 +4,7 @@ import sharp from 'sharp';
 import { describe, expect, it } from 'vitest';
 import { decodeImage } from '../../../src/media/decode/decode.js';
 import { DEFAULT_LIMITS } from '../../../src/media/limits.js';
-import { libtiffYcbcrToRgb, pillowYcbcrToRgb } from '../../../src/media/decode/ycbcr.js';
+import { libtiffYcbcrToRgb, pillowYcbcrToRgb } from '../../../src/media/decode/tiff/ycbcr.js';
 
 interface Case {
   file: string;

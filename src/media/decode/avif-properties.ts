@@ -1,4 +1,5 @@
 import type { RawPicture } from '../resample/resample.js';
+import { remap } from './turn.js';
 
 /** How an AVIF file wants its picture shown: quarter turns counter-clockwise, then a mirror. */
 export interface AvifTurn {
@@ -45,47 +46,57 @@ function associated(view: DataView, { start, end }: Box, id: number): number[] {
   return [];
 }
 
-/** Reads `irot` and `imir` of the primary item; a file whose boxes do not parse has none. */
-export function readAvifTurn(bytes: Uint8Array): AvifTurn {
-  const none: AvifTurn = { quarters: 0, mirror: undefined };
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+/** The properties of the primary item; none where the boxes do not parse. */
+function primaryProperties(view: DataView): Box[] {
   try {
     const meta = boxes(view, 0, view.byteLength).find((box) => box.type === 'meta');
-    if (meta === undefined) return none;
+    if (meta === undefined) return [];
     const inner = boxes(view, meta.start + 4, meta.end);
     const primary = inner.find((box) => box.type === 'pitm');
     const properties = inner.find((box) => box.type === 'iprp');
-    if (primary === undefined || properties === undefined) return none;
+    if (primary === undefined || properties === undefined) return [];
     const id = view.getUint8(primary.start) > 0 ? view.getUint32(primary.start + 4) : view.getUint16(primary.start + 4);
     const [container, association] = ['ipco', 'ipma'].map((type) =>
       boxes(view, properties.start, properties.end).find((box) => box.type === type),
     );
-    if (container === undefined || association === undefined) return none;
+    if (container === undefined || association === undefined) return [];
     const list = boxes(view, container.start, container.end);
-    const own = associated(view, association, id).flatMap((index) => list[index - 1] ?? []);
-    const irot = own.find((box) => box.type === 'irot');
-    const imir = own.find((box) => box.type === 'imir');
-    return {
-      quarters: irot === undefined ? 0 : view.getUint8(irot.start) & 3,
-      mirror: imir === undefined ? undefined : view.getUint8(imir.start) & 1,
-    };
+    return associated(view, association, id).flatMap((index) => list[index - 1] ?? []);
   } catch {
-    return none;
+    return [];
   }
 }
 
-/** Builds a picture whose pixel (x, y) is pixel `from(x, y)` of `picture`. */
-function remap(picture: RawPicture, width: number, height: number, from: (x: number, y: number) => number): RawPicture {
-  const data = new Uint8Array(picture.data.length);
-  for (let y = 0, to = 0; y < height; y++) {
-    for (let x = 0; x < width; x++, to += 3) {
-      const at = from(x, y) * 3;
-      data[to] = picture.data[at] ?? 0;
-      data[to + 1] = picture.data[at + 1] ?? 0;
-      data[to + 2] = picture.data[at + 2] ?? 0;
-    }
-  }
-  return { width, height, data };
+const viewOf = (bytes: Uint8Array): DataView => new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+
+/** Reads `irot` and `imir` of the primary item; a file whose boxes do not parse has none. */
+export function readAvifTurn(bytes: Uint8Array): AvifTurn {
+  const view = viewOf(bytes);
+  const own = primaryProperties(view);
+  const irot = own.find((box) => box.type === 'irot' && box.end > box.start);
+  const imir = own.find((box) => box.type === 'imir' && box.end > box.start);
+  return {
+    quarters: irot === undefined ? 0 : view.getUint8(irot.start) & 3,
+    mirror: imir === undefined ? undefined : view.getUint8(imir.start) & 1,
+  };
+}
+
+/** Grey without colour planes, whose levels are those of video: 16 is black and 235 is white. */
+export function isLimitedGrey(bytes: Uint8Array): boolean {
+  const view = viewOf(bytes);
+  const own = primaryProperties(view);
+  const av1 = own.find((box) => box.type === 'av1C' && box.end - box.start >= 3);
+  if (av1 === undefined || (view.getUint8(av1.start + 2) & 0x10) === 0) return false;
+  const nclx = own.find(
+    (box) => box.type === 'colr' && box.end - box.start >= 11 && view.getUint32(box.start) === 0x6e636c78,
+  );
+  return nclx !== undefined && (view.getUint8(nclx.start + 10) & 0x80) === 0;
+}
+
+/** Stretches video levels, 16 … 235, to 0 … 255, in place: libheif does so for colours, not for grey. */
+export function stretchLevels({ data }: RawPicture): void {
+  const table = Uint8Array.from({ length: 256 }, (_, v) => Math.min(255, Math.max(0, ((v - 16) * 255) / 219 + 0.5)));
+  for (let i = 0; i < data.length; i++) data[i] = table[data[i] ?? 0] ?? 0;
 }
 
 /** Takes back what libheif applied, since Pillow applies neither. */
