@@ -96,7 +96,7 @@ function thinness({ width, height }: RawPicture, size: number): string[] {
   if (left >= Math.min(FEWEST_PIXELS, size / 16) || left >= short) return [];
   const of = width > height ? 'rows' : 'columns';
   return [
-    `The picture is ${width}x${height}: at the model's ${size} pixels it fills ${left.toFixed(left < 1 ? 2 : 1)} of ` +
+    `the picture is ${width}x${height}: at the model's ${size} pixels it fills ${left.toFixed(left < 1 ? 2 : 1)} of ` +
       `${size} ${of}, the rest is padding; score parts of it instead`,
   ];
 }

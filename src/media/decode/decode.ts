@@ -47,7 +47,7 @@ async function decodePng(bytes: Uint8Array, limits: MediaLimits, orient: boolean
   const whole = faults.unknownCritical || faults.oddPalette ? repairPng(bytes, crc32) : bytes;
   const picture = await decodeWithSharp(whole, { format: 'PNG', route, orient }, limits);
   const turned = orient ? await turnByXmp(picture, whole, findPngXmp) : picture;
-  return faults.noPalette ? { ...turned, warnings: ['The PNG has no palette: all of its pixels are black'] } : turned;
+  return faults.noPalette ? { ...turned, warnings: ['the PNG has no palette: all of its pixels are black'] } : turned;
 }
 
 /** By format: what Pillow's `convert('RGB')` gives for the first picture of the file. */
