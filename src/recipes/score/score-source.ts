@@ -124,11 +124,12 @@ async function askClip(
   let frames = 0;
   async function* counted(most: number): ReturnType<ClipSource['chunks']> {
     check(clip.warnings);
-    frames = 0;
+    let read = 0; // a reading that was given up may still deliver a chunk
     for await (const chunk of clip.chunks(most)) {
-      frames += chunk.frames;
+      read += chunk.frames;
       yield chunk;
     }
+    frames = read;
     check(clip.warnings);
   }
   try {
