@@ -1,11 +1,11 @@
 import Type, { type Static } from 'typebox';
 import { WireError } from './envelope.js';
-import { PixelBuffer, ScoreItem } from './score.js';
+import { PixelBuffer, PixelItem } from './score.js';
 import { closed, Text } from './shapes.js';
 
-/** Items as in `score`; the model's own words in place of logits. */
+/** Items as in `score`, with pixels only; the model's own words in place of logits. */
 export const GenerateParams = closed({
-  items: Type.Array(ScoreItem, { minItems: 1 }),
+  items: Type.Array(PixelItem, { minItems: 1 }),
   max_new_tokens: Type.Integer({ minimum: 1, maximum: 1024 }),
   buffers: Type.Array(PixelBuffer),
 });

@@ -1,4 +1,5 @@
 import type { Static, TSchema } from 'typebox';
+import * as clip from './clip.js';
 import { CONTROL, ENVELOPES } from './envelope.js';
 import * as generate from './generate.js';
 import * as models from './models.js';
@@ -11,6 +12,8 @@ export const METHODS = {
   load_model: { params: models.LoadModelParams, progress: models.LoadModelProgress, result: models.LoadModelResult },
   unload_model: { params: models.UnloadModelParams, result: models.UnloadModelResult },
   inspect_model: { params: models.InspectModelParams, result: models.InspectModelResult },
+  encode: { params: clip.EncodeParams, result: clip.EncodeResult },
+  release: { params: clip.ReleaseParams, result: clip.ReleaseResult },
   score: { params: score.ScoreParams, result: score.ScoreResult },
   generate: { params: generate.GenerateParams, result: generate.GenerateResult },
   train: { params: train.TrainParams, progress: train.TrainEvent, result: train.TrainResult },

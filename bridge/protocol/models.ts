@@ -15,7 +15,10 @@ export const LoadModelParams = closed({
   cache_dir: OptionalText,
 });
 export const LoadModelProgress = closed({ stage: Text, done: Count, total: Count, unit: Text });
-/** What a score depends on. `revision` is the hub's commit or "local", `image_size` in pixels. */
+/**
+ * What a score depends on. `revision` is the hub's commit or "local", `image_size` in pixels; `max_positions` is the
+ * longest sequence that the model was made for, null where its config.json does not say.
+ */
 export const LoadedModel = closed({
   id: Text,
   revision: Text,
@@ -25,6 +28,7 @@ export const LoadedModel = closed({
   device: Text,
   image_size: Positive,
   parameters: Positive,
+  max_positions: Type.Union([Positive, Type.Null()]),
 });
 export const LoadModelResult = closed({ model: LoadedModel });
 

@@ -2,9 +2,9 @@
 
 from typing import Any, Literal, NamedTuple, TypedDict
 
-PROTOCOL_VERSION = 1
+PROTOCOL_VERSION = 2
 
-METHODS = ("load_model", "unload_model", "inspect_model", "score", "generate", "train")
+METHODS = ("load_model", "unload_model", "inspect_model", "encode", "release", "score", "generate", "train")
 
 LEVELS = ("excellent", "good", "fair", "poor", "bad")
 LEVEL_VALUES = (5.0, 4.0, 3.0, 2.0, 1.0)
@@ -27,6 +27,7 @@ ERROR_CODES = {
     "MODEL_DOWNLOAD_FAILED": ErrorRow("worker", 502, True, "The model could not be downloaded."),
     "MODEL_NOT_LOADED": ErrorRow("worker", 409, False, "The worker was asked to score before a model was loaded."),
     "DEVICE_UNAVAILABLE": ErrorRow("worker", 503, False, "The named device does not exist on this host."),
+    "CLIP_UNKNOWN": ErrorRow("worker", 409, True, "The worker does not keep these frames of this clip."),
     "CANCELLED": ErrorRow("worker", 499, True, "The request was cancelled."),
     "WORKER_INTERNAL": ErrorRow("worker", 500, False, "The worker failed in a way it did not expect; the log has the traceback."),
     "TRAINING_DIVERGED": ErrorRow("worker", 500, False, "The loss or the gradient is no longer a number, or has exploded."),
@@ -221,6 +222,7 @@ class LoadModelResultModelRequired(TypedDict):
     device: str
     image_size: int
     parameters: int
+    max_positions: int | None
 
 
 class LoadModelResultModel(LoadModelResultModelRequired, total=False):
@@ -245,13 +247,48 @@ class InspectModelResult(TypedDict):
     inspection: dict[str, Any]
 
 
-class ScoreParamsItemsEntryVisualsEntry(TypedDict):
+class EncodeParamsBuffersEntry(TypedDict):
+    dtype: Literal["uint8"]
+    shape: list[int]
+
+
+class EncodeParams(TypedDict):
+    clip: str
+    first: int
+    buffers: list[EncodeParamsBuffersEntry]
+
+
+class EncodeResultTimings(TypedDict):
+    compute_ms: float
+
+
+class EncodeResult(TypedDict):
+    frames: int
+    timings: EncodeResultTimings
+
+
+class ReleaseParams(TypedDict):
+    clip: str
+
+
+class ReleaseResult(TypedDict):
+    clips: int
+    bytes: int
+
+
+class ScoreParamsItemsEntryVisualsEntry0(TypedDict):
+    frames: int
+
+
+class ScoreParamsItemsEntryVisualsEntry1(TypedDict):
+    clip: str
+    first: int
     frames: int
 
 
 class ScoreParamsItemsEntry(TypedDict):
     id: str
-    visuals: list[ScoreParamsItemsEntryVisualsEntry]
+    visuals: list[ScoreParamsItemsEntryVisualsEntry0 | ScoreParamsItemsEntryVisualsEntry1]
     prompts: list[str]
 
 
@@ -269,6 +306,7 @@ class ScoreParams(TypedDict):
 class ScoreResultItemsEntryPromptsEntry(TypedDict):
     logits: list[float]
     log_sum_exp: float
+    positions: int
 
 
 class ScoreResultItemsEntryError(TypedDict):

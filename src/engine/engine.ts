@@ -3,6 +3,7 @@ import type { LoadedModel } from '../../bridge/protocol/models.js';
 import type { Listen } from '../../bridge/transport.js';
 import { QalignError } from '../base/errors.js';
 import { silentLogger, type Logger } from '../base/logger.js';
+import { scoreClip, type ClipSource } from './clip.js';
 import { loadModelParams } from './load-model.js';
 import { Pool, type BatchReport, type EngineStats, type ItemOptions } from './pool.js';
 import type { PythonCommand } from './python/environment.js';
@@ -50,6 +51,11 @@ export interface Engine extends AsyncDisposable {
     item: { visuals: readonly Visual[]; prompts: readonly string[] },
     options?: ItemOptions,
   ): Promise<PromptAnswer[]>;
+  /**
+   * The same of a clip. One of more frames than a batch holds is never whole in memory: it is sent in chunks to one
+   * worker. @throws also what its `chunks` throws
+   */
+  scoreClip(clip: ClipSource, options?: ItemOptions): Promise<PromptAnswer[]>;
   /** A place in the queue for items that are to stay together, however long each takes to prepare. */
   ticket(): number;
   stats(): EngineStats;
@@ -114,7 +120,8 @@ export async function createEngine(options: EngineOptions): Promise<Engine> {
     }
     return {
       model,
-      score: (item, extra) => pool.score(item, extra),
+      score: (item, extra) => pool.submit(item, extra),
+      scoreClip: (clip, extra) => scoreClip(pool, clip, extra),
       ticket: () => pool.ticket(),
       stats: () => pool.stats(),
       close,

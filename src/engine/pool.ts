@@ -1,9 +1,8 @@
 import { setMaxListeners } from 'node:events';
-import type { ScoredItem } from '../../bridge/protocol/score.js';
 import { QalignError } from '../base/errors.js';
 import type { Lane } from '../base/lane.js';
-import { LEVELS } from '../scoring/levels.js';
-import { JobQueue, type Job, type PromptAnswer, type Visual } from './queue.js';
+import { askWorker } from './messages.js';
+import { JobQueue, type Job, type PromptAnswer, type Work } from './queue.js';
 import type { Slot } from './slot.js';
 
 export interface BatchReport {
@@ -62,7 +61,7 @@ export class Pool {
   #totals = { batches: 0, items: 0, frames: 0, running: 0 };
 
   constructor(
-    private readonly maxFrames: number,
+    readonly maxFrames: number,
     private readonly onBatch: (batch: BatchReport) => void,
   ) {}
 
@@ -70,10 +69,8 @@ export class Pool {
     return this.#sequence++;
   }
 
-  score(
-    item: { visuals: readonly Visual[]; prompts: readonly string[] },
-    options: ItemOptions = {},
-  ): Promise<PromptAnswer[]> {
+  /** Resolves with an answer for each prompt. */
+  submit(work: Work, options: ItemOptions = {}): Promise<PromptAnswer[]> {
     const { signal, lane = 'bulk', traceparent } = options;
     return new Promise((resolve, reject) => {
       if (this.#closed) return reject(new QalignError('BRIDGE_CLOSED', 'The engine is closed.'));
@@ -89,18 +86,16 @@ export class Pool {
         ticket: options.ticket ?? sequence,
         traceparent,
         since: performance.now(),
-        visuals: item.visuals,
-        prompts: item.prompts,
-        frames: Math.max(
-          1,
-          item.visuals.reduce((sum, { frames }) => sum + frames, 0),
-        ),
+        visuals: work.visuals,
+        prompts: work.prompts,
+        step: work.step,
+        frames: framesOfWork(work),
         lane,
         signal,
         resolve: (answers) => (settled(), resolve(answers)),
         reject: (error) => (settled(), reject(error)),
         losses: 0,
-        suspect: false,
+        suspect: work.suspect ?? false,
         batchLimit: Infinity,
       };
       if (signal !== undefined) setMaxListeners(0, signal); // one signal for a whole run is the usual case, no leak
@@ -113,10 +108,12 @@ export class Pool {
   /** Hands out work until no worker has a credit or nothing waits. */
   pump(): void {
     if (this.slots.length > 0 && this.slots.every((slot) => slot.dead !== undefined)) return this.#failAll();
+    for (const job of this.#queue.removeOrphans(this.slots.map((slot) => slot.link)))
+      job.reject(new QalignError('CLIP_UNKNOWN', 'The worker that kept the frames of the clip is gone.'));
     const able = this.slots.filter((slot) => slot.link !== undefined && slot.link.credits > 0 && !slot.exclusive);
     // the emptiest worker first, so that few items spread over all devices
     for (const slot of able.sort((a, b) => a.inFlight - b.inFlight)) {
-      const batch = this.#queue.take(this.maxFrames, slot.inFlight === 0);
+      const batch = this.#queue.take(this.maxFrames, slot.inFlight === 0, slot.link);
       if (batch.length === 0) continue;
       const running = this.#run(slot, batch).finally(() => {
         this.#running.delete(running);
@@ -130,6 +127,7 @@ export class Pool {
   async #run(slot: Slot, batch: readonly Job[]): Promise<void> {
     const link = slot.link;
     if (link === undefined) return this.#queue.putBack(batch);
+    for (const { step } of batch) if (step !== undefined) step.clip.link ??= link;
     const stop = cancelWhenAllAborted(batch);
     const sent = performance.now();
     const frames = framesOf(batch);
@@ -139,42 +137,16 @@ export class Pool {
     slot.exclusive = batch[0]?.suspect ?? false;
     this.#totals.running += batch.length;
     try {
-      const visuals = batch.flatMap((job) => job.visuals);
       const traceparent = batch.find((job) => job.traceparent !== undefined)?.traceparent;
-      const { items, timings } = await link.request(
-        'score',
-        {
-          items: batch.map(({ id, visuals, prompts }) => ({
-            id,
-            visuals: visuals.map(({ frames }) => ({ frames })),
-            prompts: [...prompts],
-          })),
-          levels: [...LEVELS],
-          buffers: visuals.map(({ frames, data }) => ({ dtype: 'uint8' as const, shape: shapeOf(frames, data) })),
-        },
-        {
-          buffers: visuals.map(({ data }) => data),
-          ...(stop.signal === undefined ? {} : { signal: stop.signal }),
-          ...(traceparent === undefined ? {} : { traceparent }),
-        },
-      );
+      const { computeMs, deliver } = await askWorker(link, batch, {
+        ...(stop.signal === undefined ? {} : { signal: stop.signal }),
+        ...(traceparent === undefined ? {} : { traceparent }),
+      });
       slot.succeeded();
-      this.#totals.batches++;
-      this.#totals.items += batch.length;
-      this.#totals.frames += frames;
       const serviceMs = performance.now() - slot.freeSince;
       slot.freeSince = performance.now();
-      slot.latency.observe(frames, serviceMs);
-      deliver(batch, items);
-      this.onBatch({
-        device: slot.device,
-        items: batch.length,
-        frames,
-        capacity: this.maxFrames,
-        queuedMs: batch.map((job) => sent - job.since),
-        serviceMs,
-        computeMs: timings.compute_ms,
-      });
+      if (computeMs !== undefined) this.#count(slot, batch, { serviceMs, computeMs, sent });
+      deliver();
     } catch (error) {
       this.#retry(batch, error as QalignError);
     } finally {
@@ -186,11 +158,36 @@ export class Pool {
     }
   }
 
+  #count(
+    slot: Slot,
+    batch: readonly Job[],
+    { serviceMs, computeMs, sent }: Record<'serviceMs' | 'computeMs' | 'sent', number>,
+  ): void {
+    const kind = batch[0]?.step?.kind;
+    const frames = framesOf(batch);
+    const items = kind === 'encode' ? 0 : batch.length;
+    this.#totals.batches++;
+    this.#totals.items += items;
+    this.#totals.frames += frames;
+    if (kind !== 'score') slot.latency.observe(frames, serviceMs); // of a clip in chunks it costs no frames
+    this.onBatch({
+      device: slot.device,
+      items,
+      frames,
+      capacity: this.maxFrames,
+      queuedMs: batch.map((job) => sent - job.since),
+      serviceMs,
+      computeMs,
+    });
+  }
+
   /** What failed as a whole is tried again in smaller parts; an item that fails alone has failed. */
   #retry(batch: readonly Job[], error: QalignError): void {
     const again: Job[] = [];
     for (const job of batch) {
       if (this.#closed || job.signal?.aborted === true) job.reject(this.#closed ? error : cancelled());
+      else if (job.step !== undefined)
+        job.reject(error); // the clip as a whole is tried again, see clip.ts
       else if (isLoss(error)) {
         job.losses++;
         job.suspect = true;
@@ -242,31 +239,15 @@ export class Pool {
 
 const framesOf = (batch: readonly Job[]): number => batch.reduce((sum, job) => sum + job.frames, 0);
 
-function deliver(batch: readonly Job[], items: readonly ScoredItem[]): void {
-  const byId = new Map(items.map((item) => [item.id, item]));
-  for (const job of batch) {
-    const item = byId.get(job.id);
-    if (item?.error !== undefined) job.reject(new QalignError(item.error.code, item.error.message));
-    else if (item?.prompts?.length === job.prompts.length)
-      job.resolve(item.prompts.map(({ logits, log_sum_exp }) => ({ logits, logSumExp: log_sum_exp })));
-    else
-      job.reject(
-        new QalignError(
-          'PROTOCOL_VIOLATION',
-          `The worker answered ${item?.prompts?.length ?? 0} of ${job.prompts.length} prompts of an item.`,
-        ),
-      );
-  }
-}
-
-function shapeOf(frames: number, data: Uint8Array): number[] {
-  const side = Math.round(Math.sqrt(data.length / frames / 3));
-  return [frames, side, side, 3];
+/** Every frame goes through the vision encoder once; the end of a clip in chunks takes none. */
+function framesOfWork({ visuals, step }: Work): number {
+  const frames = visuals.reduce((sum, visual) => sum + visual.frames, 0);
+  return step === undefined ? Math.max(1, frames) : frames;
 }
 
 const cancelled = (): QalignError => new QalignError('CANCELLED', 'Scoring was cancelled.');
 
-const isLoss = (error: QalignError): boolean =>
+export const isLoss = (error: QalignError): boolean =>
   ['WORKER_LOST', 'WORKER_HUNG', 'PROTOCOL_VIOLATION'].includes(error.code);
 
 /**

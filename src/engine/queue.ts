@@ -1,3 +1,4 @@
+import type { WorkerLink } from '../../bridge/client.js';
 import type { QalignError } from '../base/errors.js';
 import { LaneTurns, type Lane } from '../base/lane.js';
 
@@ -10,13 +11,36 @@ export interface Visual {
 export interface PromptAnswer {
   readonly logits: number[];
   readonly logSumExp: number;
+  /** What prompt and frames took of the sequence. */
+  readonly positions: number;
 }
 
-/** One item on its way through the engine. */
-export interface Job {
+/** A clip that is sent in chunks, whose features one worker keeps. */
+export interface KeptClip {
   readonly id: string;
+  /** The worker that got its first chunk: what follows goes only there. */
+  link: WorkerLink | undefined;
+}
+
+/** A step of a clip; it is a message of its own. */
+export interface ClipStep {
+  readonly kind: 'encode' | 'score' | 'release';
+  readonly clip: KeptClip;
+  /** Frames of the clip that the worker keeps before this step. */
+  readonly at: number;
+}
+
+/** What is asked of a worker. */
+export interface Work {
   readonly visuals: readonly Visual[];
   readonly prompts: readonly string[];
+  readonly step?: ClipStep | undefined;
+  readonly suspect?: boolean;
+}
+
+/** One item, or one step of a clip, on its way through the engine. */
+export interface Job extends Work {
+  readonly id: string;
   /** What it costs: every frame goes through the vision encoder once. */
   readonly frames: number;
   readonly lane: Lane;
@@ -41,6 +65,8 @@ export class JobQueue {
   #lanes: Record<Lane, Job[]> = { interactive: [], bulk: [] };
   #heads: Record<Lane, number> = { interactive: 0, bulk: 0 };
   #frames: Record<Lane, number> = { interactive: 0, bulk: 0 };
+  /** Those that only one worker may take. */
+  readonly #bound = new Set<Job>();
   readonly #turns = new LaneTurns();
 
   get length(): number {
@@ -53,6 +79,7 @@ export class JobQueue {
     while (at > this.#heads[job.lane] && (lane[at - 1] as Job).ticket > job.ticket) at--;
     lane.splice(at, 0, job);
     this.#frames[job.lane] += job.frames;
+    if (job.step?.clip.link !== undefined) this.#bound.add(job);
   }
 
   /** What waits in a lane, in frames. */
@@ -74,7 +101,15 @@ export class JobQueue {
     if (index < 0) return false;
     this.#lanes[job.lane].splice(index, 1);
     this.#frames[job.lane] -= job.frames;
+    this.#bound.delete(job);
     return true;
+  }
+
+  /** Takes out what waits for a worker that is none of these. */
+  removeOrphans(links: readonly (WorkerLink | undefined)[]): Job[] {
+    const orphans = [...this.#bound].filter((job) => !links.includes(job.step?.clip.link));
+    for (const job of orphans) this.remove(job);
+    return orphans;
   }
 
   /** Everything that waits, in order; the queue is empty afterwards. */
@@ -83,33 +118,49 @@ export class JobQueue {
     this.#lanes = { interactive: [], bulk: [] };
     this.#heads = { interactive: 0, bulk: 0 };
     this.#frames = { interactive: 0, bulk: 0 };
+    this.#bound.clear();
     return all;
   }
 
   /**
-   * The next batch: at least one item, then as many as fit into `maxFrames`. A suspect comes alone, and only when
-   * `idle` says that nothing else is on the worker that will get it.
+   * The next batch for a worker: at least one item, then as many as fit into `maxFrames`. A step of a clip comes alone,
+   * and only to the worker that keeps the clip. A suspect comes alone, and only when `idle` says that nothing else is
+   * on the worker.
    */
-  take(maxFrames: number, idle: boolean): Job[] {
-    const lane = this.#turns.next({ interactive: this.#size('interactive'), bulk: this.#size('bulk') });
+  take(maxFrames: number, idle: boolean, link?: WorkerLink): Job[] {
+    const starts = { interactive: this.#start('interactive', link), bulk: this.#start('bulk', link) };
+    const has = (lane: Lane): number => (starts[lane] < this.#lanes[lane].length ? 1 : 0);
+    const lane = this.#turns.next({ interactive: has('interactive'), bulk: has('bulk') });
     if (lane === undefined) return [];
-    const first = this.#lanes[lane][this.#heads[lane]] as Job;
+    const start = starts[lane];
+    const first = this.#lanes[lane][start] as Job;
     if (first.suspect && !idle) return [];
-    const batch: Job[] = [];
-    let frames = 0;
-    for (let job: Job | undefined = first; job !== undefined; job = this.#lanes[lane][this.#heads[lane]]) {
-      const limit = Math.min(job.batchLimit, batch[0]?.batchLimit ?? Infinity);
-      const fits =
-        batch.length === 0 ||
-        (!job.suspect && !first.suspect && batch.length < limit && frames + job.frames <= maxFrames);
-      if (!fits) break;
+    const batch = [first];
+    let frames = first.frames;
+    for (let at = start + 1; at < this.#lanes[lane].length; at++) {
+      const job = this.#lanes[lane][at] as Job;
+      const alone = [first, job].some((one) => one.suspect || one.step !== undefined);
+      const limit = Math.min(job.batchLimit, first.batchLimit);
+      if (alone || batch.length >= limit || frames + job.frames > maxFrames) break;
       batch.push(job);
       frames += job.frames;
-      this.#heads[lane]++;
     }
     this.#frames[lane] -= frames;
+    this.#bound.delete(first);
+    if (start === this.#heads[lane]) this.#heads[lane] += batch.length;
+    else this.#lanes[lane].splice(start, batch.length);
     this.#compact(lane);
     return batch;
+  }
+
+  /** Where the first job lies that this worker may take; few clips are under way, so few are passed over. */
+  #start(lane: Lane, link: WorkerLink | undefined): number {
+    let at = this.#heads[lane];
+    for (; at < this.#lanes[lane].length; at++) {
+      const owner = this.#lanes[lane][at]?.step?.clip.link;
+      if (owner === undefined || owner === link) break;
+    }
+    return at;
   }
 
   #size(lane: Lane): number {

@@ -98,6 +98,7 @@ export class Slot {
     this.options.log.warn(`${reason.message} Starting another.`, { device: this.device });
     const blameless = this.exclusive && ++this.#struck < MOST_STRUCK;
     if (!blameless) this.#failures++;
+    this.options.onChange(); // what waits for this very worker waits in vain
     void this.#restart(reason);
   }
 

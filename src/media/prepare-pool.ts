@@ -32,7 +32,7 @@ export interface PreparePool {
    */
   prepareFrames(
     frames: readonly RawPicture[],
-    options: { readonly size: number; readonly signal?: AbortSignal },
+    options: { readonly size: number; readonly lane?: Lane; readonly signal?: AbortSignal },
   ): Promise<Uint8Array>;
   load(): PrepareLoad;
   /** Ends the threads; what still waits fails with CANCELLED. Nothing is left behind. */
@@ -84,8 +84,8 @@ export function createPreparePool(options: PreparePoolOptions = {}): PreparePool
       const request = { kind: 'image', input, size, autoOrient, limits: plainLimits(limits) } as const;
       return { width: size, height: size, ...((await pool.submit(request, lane, signal)) as PreparedPicture) };
     },
-    prepareFrames: async (frames, { size, signal }) =>
-      (await pool.submit({ kind: 'frames', frames, size }, 'bulk', signal)).data,
+    prepareFrames: async (frames, { size, lane = 'bulk', signal }) =>
+      (await pool.submit({ kind: 'frames', frames, size }, lane, signal)).data,
     load: () => pool.load(),
     close,
     [Symbol.asyncDispose]: close,

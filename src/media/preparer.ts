@@ -7,8 +7,10 @@ import type { MediaLimits } from './limits.js';
 import type { MediaInput } from './media-input.js';
 import type { MediaKind } from './media-kind.js';
 import { createPreparePool, type PrepareLoad, type PreparePool } from './prepare-pool.js';
-import { isFrameFolder, readFrameFolder } from './video/frame-folder.js';
-import { prepareVideo } from './video/video-prepare.js';
+import { openFolder, openVideo, type ClipReader, type FrameChunk } from './video/clip-reader.js';
+import { isFrameFolder } from './video/frame-folder.js';
+
+export type { ClipReader } from './video/clip-reader.js';
 
 /** A picture, a clip or the frames of one, as the model takes them. */
 export interface PreparedMedia {
@@ -43,36 +45,37 @@ export interface PrepareOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
+/** A path, the bytes, or the folder of a clip's frames. */
+export interface PrepareSource {
+  readonly media: MediaInput;
+  readonly kind: MediaKind;
+}
+
 /** Turns media into the model's pixels, for scoring and for training alike. */
 export interface Preparer {
   /** So many at once keep every thread busy. */
   readonly width: number;
-  /** @throws QalignError MEDIA_* and FFMPEG_* for what is missing, damaged or over a limit, CANCELLED */
-  prepare(
-    source: { readonly media: MediaInput; readonly kind: MediaKind },
-    options: PrepareOptions,
-  ): Promise<PreparedMedia>;
+  /** All at once. @throws QalignError MEDIA_* and FFMPEG_* for what is missing, damaged or over a limit, CANCELLED */
+  prepare(source: PrepareSource, options: PrepareOptions): Promise<PreparedMedia>;
+  /** A clip or a folder of frames, to be read in chunks or closed. @throws the same, also while it is read */
+  open(source: PrepareSource, options: PrepareOptions): Promise<ClipReader>;
   load(): PrepareLoad;
   close(): Promise<void>;
 }
 
 /**
- * Pictures are prepared on the pool's threads, clips by ffmpeg in a process of its own. A clip may be a folder of its
- * frames, as `dataset convert --extract-frames` writes them.
+ * Everything is resized on the pool's threads; clips are decoded by ffmpeg in a process of its own. A clip may be a
+ * folder of its frames, as `dataset convert --extract-frames` writes them.
  */
 export function createPreparer(pool: PreparePool = createPreparePool()): Preparer {
   return {
     width: 2 * pool.threads,
-    async prepare({ media: named, kind }, options) {
-      const media = typeof named === 'string' ? await existingName(named) : named;
-      if (kind === 'image') {
-        const { data, original, warnings, decoder } = await preparePicture(pool, media, options);
-        return { data, frames: 1, ...original, warnings, decoder };
-      }
-      if (typeof media === 'string' && (kind === 'folder' || (await isFrameFolder(media))))
-        return prepareFolder(pool, media, options);
-      return prepareClip(media, options);
+    async prepare(source, options) {
+      if (source.kind !== 'image') return wholeClip(await openClip(pool, source, options));
+      const { data, original, warnings, decoder } = await preparePicture(pool, source.media, options);
+      return { data, frames: 1, ...original, warnings, decoder };
     },
+    open: (source, options) => openClip(pool, source, options),
     load: () => pool.load(),
     close: () => pool.close(),
   };
@@ -92,20 +95,19 @@ async function preparePicture(
   });
 }
 
-/** Frames are upright and within the limits since they were extracted. */
-async function prepareFolder(
+async function openClip(
   pool: PreparePool,
-  folder: string,
-  { size, maxFrames, lane, signal }: PrepareOptions,
-): Promise<PreparedMedia> {
-  return readFrameFolder(folder, { size, maxFrames }, (file) => preparePicture(pool, file, { size, lane, signal }));
+  { media: named, kind }: PrepareSource,
+  { autoOrient: _, ...options }: PrepareOptions,
+): Promise<ClipReader> {
+  const media = typeof named === 'string' ? await existingName(named) : named;
+  const folder = typeof media === 'string' && (kind === 'folder' || (await isFrameFolder(media)));
+  return folder ? openFolder(pool, media, options) : openVideo(pool, media, options);
 }
 
-async function prepareClip(
-  media: MediaInput,
-  { size, fps, maxFrames, frameRule, limits, signal }: PrepareOptions,
-): Promise<PreparedMedia> {
-  const clip = await prepareVideo(media, { size, fps, maxFrames, frameRule, limits, signal });
-  const { data, frames, width, height, warnings } = clip;
-  return { data, frames, width, height, frameRule: clip.frameRule, warnings };
+async function wholeClip(clip: ClipReader): Promise<PreparedMedia> {
+  let whole: FrameChunk = { frames: 0, data: new Uint8Array(0) };
+  for await (const chunk of clip.chunks(clip.frames)) whole = chunk; // one, and then the end, with its warnings
+  const { width, height, frameRule, warnings } = clip;
+  return { ...whole, width, height, frameRule, warnings };
 }

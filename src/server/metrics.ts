@@ -64,7 +64,7 @@ function createBatchMetrics(registry: Registry): Metrics['onBatch'] {
   });
   return (model, batch) => {
     frames.inc({ model, device: batch.device }, batch.frames);
-    fill.observe({ model }, batch.frames / batch.capacity);
+    if (batch.frames > 0) fill.observe({ model }, batch.frames / batch.capacity);
     stage.observe({ model, stage: 'compute' }, batch.computeMs / 1000);
     stage.observe({ model, stage: 'service' }, batch.serviceMs / 1000);
     for (const ms of batch.queuedMs) stage.observe({ model, stage: 'queue' }, ms / 1000);

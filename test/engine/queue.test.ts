@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
+import type { WorkerLink } from '../../bridge/client.js';
 import { JobQueue, type Job } from '../../src/engine/queue.js';
 import type { Lane } from '../../src/base/lane.js';
 
@@ -81,4 +82,24 @@ it('keeps what has one ticket together, ahead of later tickets, and counts the f
   expect(queue.frames('interactive')).toBe(10);
   expect(queue.take(100, true).map(({ id }) => id)).toEqual(['1', '3', '2', '5', '4']);
   expect(queue.frames('interactive')).toBe(0);
+});
+
+it('gives a step of a clip alone and only to its worker, without holding up what is behind it', () => {
+  const [mine, other] = [{}, {}] as [WorkerLink, WorkerLink];
+  const step = (id: number, link: WorkerLink | undefined): Job =>
+    job(id, 'bulk', 4, { step: { kind: 'encode', clip: { id: String(id), link }, at: 0 } });
+  const queue = new JobQueue();
+  for (const one of [step(0, mine), job(1), job(2), step(3, undefined), job(4)]) queue.push(one);
+  const take = (link: WorkerLink): string =>
+    queue
+      .take(64, true, link)
+      .map(({ id }) => id)
+      .join(' ');
+  expect([take(other), take(other), take(mine), take(other), take(other)]).toEqual(['1 2', '3', '0', '4', '']);
+  expect([queue.length, queue.frames('bulk')]).toEqual([0, 0]);
+  queue.push(step(5, mine));
+  queue.push(job(6));
+  expect(queue.removeOrphans([mine, other])).toEqual([]);
+  expect(queue.removeOrphans([undefined, other]).map(({ id }) => id)).toEqual(['5']);
+  expect(take(other)).toBe('6');
 });

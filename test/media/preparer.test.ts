@@ -69,6 +69,25 @@ describe('createPreparer', () => {
     },
   );
 
+  it('reads a clip in chunks, again and again, with the pixels of the whole', async () => {
+    const { asked, pool } = recordingPool();
+    const media = join(folder, 'frames');
+    const clip = await createPreparer(pool).open({ media, kind: 'video' }, { size: 1, lane: 'interactive' });
+    expect(clip.frames).toBe(3);
+    for (const most of [2, 1, 3, 9]) {
+      const chunks: number[][] = [];
+      for await (const { frames, data } of clip.chunks(most)) {
+        expect(data).toHaveLength(frames * 3);
+        chunks.push([...data].filter((_, at) => at % 3 === 0));
+      }
+      expect(chunks.flat()).toEqual([1, 2, 10]);
+      expect(chunks.map(({ length }) => length)).toEqual({ 1: [1, 1, 1], 2: [2, 1] }[most] ?? [3]);
+    }
+    expect(clip).toMatchObject({ width: 9, height: 7, frameRule: 'counted', warnings: [] });
+    expect(asked[0]).toEqual(['1.png', { size: 1, autoOrient: false, lane: 'interactive' }]);
+    await clip.close();
+  });
+
   it('refuses a folder without frames', async () => {
     const { pool } = recordingPool();
     const empty = createPreparer(pool).prepare({ media: join(folder, 'empty'), kind: 'folder' }, { size: 1 });

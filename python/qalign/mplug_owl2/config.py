@@ -57,7 +57,7 @@ class ModelConfig:
     num_attention_heads: int
     rms_norm_eps: float
     rope_theta: float
-    max_position_embeddings: int
+    max_position_embeddings: int | None  # the longest sequence it was made for, where the file says so
     vision: VisionConfig
     abstractor: AbstractorConfig
 
@@ -116,7 +116,7 @@ def parse_config(values: object, where: str = "config.json") -> ModelConfig:
         num_attention_heads=top.count("num_attention_heads"),
         rms_norm_eps=top.number("rms_norm_eps"),
         rope_theta=top.number("rope_theta", 10000.0),
-        max_position_embeddings=top.count("max_position_embeddings", 4096),
+        max_position_embeddings=top.optional_count("max_position_embeddings"),
         vision=_vision(visual.section("visual_model")),
         abstractor=_abstractor(visual.section("visual_abstractor")),
     )
@@ -200,6 +200,9 @@ class _Fields:
         if type(value) is not int or value < 1:
             raise ConfigError(f"{self.where}: {name} must be a whole number of at least 1, not {value!r}.")
         return value
+
+    def optional_count(self, name: str) -> int | None:
+        return None if self.values.get(name) is None else self.count(name)
 
     def number(self, name: str, default: float | None = None) -> float:
         value = self.values.get(name)

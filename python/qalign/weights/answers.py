@@ -1,5 +1,6 @@
 """What a scorer of any family is asked and what it answers, and the device and precision that it computes with."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -10,19 +11,35 @@ from .tensors import DTYPES
 
 
 @dataclass(frozen=True)
-class ScoreItem:
-    """`visuals[k]`, uint8 [F, S, S, 3] on the CPU, stands where the k-th image marker of every prompt is."""
+class ClipRange:
+    """`frames` frames of a clip whose features are kept, from its frame number `first` on."""
 
-    visuals: list[Tensor]
+    clip: str
+    first: int
+    frames: int
+
+    def __len__(self) -> int:
+        return self.frames
+
+
+@dataclass(frozen=True)
+class ScoreItem:
+    """`visuals[k]` stands where the k-th image marker of every prompt is: uint8 [F, S, S, 3] on the CPU, or a range."""
+
+    visuals: Sequence[Tensor | ClipRange]
     prompts: list[str]
 
 
 @dataclass(frozen=True)
 class PromptScore:
-    """fp32 logits of the levels, in the order asked, and the log-sum-exp over the whole vocabulary."""
+    """fp32 logits of the levels, in the order asked, and the log-sum-exp over the whole vocabulary.
+
+    `positions` is what prompt and visuals took of the sequence.
+    """
 
     logits: list[float]
     log_sum_exp: float
+    positions: int
 
 
 @dataclass(frozen=True)
@@ -54,6 +71,7 @@ class ItemTexts:
 class ModelInfo:
     """What a score depends on. `image_size` in pixels, `parameters` a count, `revision` the hub's commit or "local".
 
+    `max_positions` is the longest sequence that the model was made for, None where its config.json does not say.
     `weights_sha256` is over the weight files, and over other files that change the scores of the same weights.
     """
 
@@ -65,6 +83,7 @@ class ModelInfo:
     image_size: int
     parameters: int
     base: str | None = None
+    max_positions: int | None = None
     level_token_ids: dict[str, int] = field(default_factory=dict)
 
 

@@ -57,6 +57,18 @@ class InvalidInput(ModelError):
     code = "INVALID_REQUEST"
 
 
+class UnknownClip(ModelError):
+    """Frames of a clip that are not kept: never sent, released, dropped, or lost with an earlier process."""
+
+    code = "CLIP_UNKNOWN"
+
+
+class OutOfRoom(ModelError):
+    """What was asked for needs more memory than the device has left."""
+
+    code = "OUT_OF_MEMORY"
+
+
 class Cancelled(ModelError):
     """Raised by a caller's `on_step` to stop between two chunks of work."""
 

@@ -2,7 +2,7 @@
 
 import time
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ..mplug_owl2.engine.load import load_scorer
 from ..mplug_owl2.engine.scorer import Scorer
-from ..weights.answers import ItemScores, ItemTexts, ScoreItem
+from ..weights.answers import ClipRange, ItemScores, ItemTexts, ScoreItem
 from .errors import WorkerError, to_wire
 
 Buffer = memoryview | bytes
@@ -45,7 +45,7 @@ class Handlers:
         self._scorer.on_step = self._step
         info = asdict(self._scorer.info)
         info.pop("level_token_ids")
-        return {"model": {key: value for key, value in info.items() if value is not None}}
+        return {"model": {key: value for key, value in info.items() if value is not None or key == "max_positions"}}
 
     def unload_model(self, params: dict[str, Any], buffers: Sequence[Buffer], report: Report) -> dict[str, Any]:
         self._scorer = None
@@ -70,6 +70,20 @@ class Handlers:
         )
         return {"inspection": inspect_model(found.path)}
 
+    def encode(self, params: dict[str, Any], buffers: Sequence[Buffer], report: Report) -> dict[str, Any]:
+        scorer, declared = self._ready(), params["buffers"]
+        (pixels,) = frame_tensors(declared, buffers, [row["shape"][0] for row in declared])
+        started = time.monotonic()
+        frames = scorer.encode(params["clip"], params["first"], pixels)
+        return {"frames": frames, "timings": {"compute_ms": (time.monotonic() - started) * 1000}}
+
+    def release(self, params: dict[str, Any], buffers: Sequence[Buffer], report: Report) -> dict[str, Any]:
+        if self._scorer is None:
+            return {"clips": 0, "bytes": 0}
+        clips = self._scorer.clips
+        clips.release(params["clip"])
+        return {"clips": len(clips), "bytes": clips.bytes}
+
     def score(self, params: dict[str, Any], buffers: Sequence[Buffer], report: Report) -> dict[str, Any]:
         scorer, items = self._ready(), score_items(params, buffers)
         started = time.monotonic()
@@ -93,9 +107,11 @@ class Handlers:
 
 
 def score_items(params: dict[str, Any], buffers: Sequence[Buffer]) -> list[ScoreItem]:
-    """The items of a request, each with its visuals as tensors."""
-    tensors = frame_tensors(params, buffers)
-    return [ScoreItem([next(tensors) for _ in item["visuals"]], item["prompts"]) for item in params["items"]]
+    """The items of a request, each with its visuals: pixels as tensors, or ranges of kept clips."""
+    wanted = [visual for item in params["items"] for visual in item["visuals"]]
+    tensors = frame_tensors(params["buffers"], buffers, [row["frames"] for row in wanted if "clip" not in row])
+    visuals = iter([ClipRange(**row) if "clip" in row else next(tensors) for row in wanted])
+    return [ScoreItem([next(visuals) for _ in item["visuals"]], item["prompts"]) for item in params["items"]]
 
 
 def answered(id: str, answer: ItemScores | ItemTexts) -> dict[str, Any]:
@@ -105,13 +121,13 @@ def answered(id: str, answer: ItemScores | ItemTexts) -> dict[str, Any]:
     return {"id": id, "prompts": [asdict(prompt) for prompt in answer.prompts]}
 
 
-def frame_tensors(params: dict[str, Any], buffers: Sequence[Buffer]) -> Any:
-    """An iterator over uint8 tensors [F, S, S, 3], one a visual, views of the received bytes (nothing is copied).
+def frame_tensors(
+    declared: Sequence[dict[str, Any]], buffers: Sequence[Buffer], wanted: Sequence[int]
+) -> Iterator[Tensor]:
+    """uint8 tensors [F, S, S, 3] of the `wanted` numbers of frames, views of the received bytes (nothing is copied).
 
     Raises WorkerError INVALID_REQUEST when buffers, their declarations and the visuals do not fit each other.
     """
-    declared = params["buffers"]
-    wanted = [visual["frames"] for item in params["items"] for visual in item["visuals"]]
     if not len(declared) == len(buffers) == len(wanted):
         raise WorkerError(
             "INVALID_REQUEST",

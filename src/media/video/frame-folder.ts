@@ -4,11 +4,10 @@ import sharp from 'sharp';
 import { QalignError } from '../../base/errors.js';
 import { draftOf, removeLeftovers } from '../../base/files/draft.js';
 import { guardWrite } from '../../base/files/unwritable.js';
-import { prepareFrame, type PreparedImage } from '../image.js';
+import { prepareFrame } from '../image.js';
 import type { MediaInput } from '../media-input.js';
 import { evenIndices } from './frame-indices.js';
 import { sampleVideo } from './video.js';
-import type { PreparedVideo } from './video-prepare.js';
 
 /** Lies in the folder; its name begins with a dot so that it is taken for no frame. */
 const NOTE = '.frames.json';
@@ -79,32 +78,13 @@ export async function isFrameFolder(media: MediaInput): Promise<boolean> {
   );
 }
 
-/**
- * The frames of such a folder as `prepareVideo` gives those of the clip; names in the order of their numbers.
- *
- * @param preparePicture one frame's file → uint8 RGB [size, size, 3]; it is asked for all of them at once
- */
-export async function readFrameFolder(
-  folder: string,
-  { size, maxFrames }: { readonly size: number; readonly maxFrames?: number | undefined },
-  preparePicture: (file: string) => Promise<PreparedImage>,
-): Promise<PreparedVideo> {
+/** The files of such a folder in the order of their numbers, at most `maxFrames`, evenly spread. */
+export async function frameFiles(folder: string, maxFrames: number | undefined): Promise<string[]> {
   const names = (await readdir(folder))
     .filter((name) => !name.startsWith('.'))
     .sort((a, b) => a.localeCompare(b, 'en', { numeric: true }));
   if (names.length === 0) throw new QalignError('MEDIA_NOT_FOUND', `The folder of frames ${folder} is empty.`);
-  const chosen = evenIndices(names.length, maxFrames).map((index) => names[index]!);
-  const frameBytes = size ** 2 * 3;
-  const data = new Uint8Array(chosen.length * frameBytes);
-  const pictures = await Promise.all(
-    chosen.map(async (name, index) => {
-      const { data: pixels, original, warnings } = await preparePicture(join(folder, name));
-      data.set(pixels, index * frameBytes);
-      return { original, warnings };
-    }),
-  );
-  const warnings = pictures.flatMap((picture) => picture.warnings);
-  return { data, frames: chosen.length, ...pictures[0]!.original, frameRule: 'counted', warnings };
+  return evenIndices(names.length, maxFrames).map((index) => names[index]!);
 }
 
 async function readNote(folder: string): Promise<Note | undefined> {

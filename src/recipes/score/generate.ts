@@ -6,7 +6,7 @@ import { loadModelParams } from '../../engine/load-model.js';
 import { withWorker } from '../../engine/with-worker.js';
 import { QalignError } from '../../base/errors.js';
 import type { Logger } from '../../base/logger.js';
-import { prepareImage } from '../../media/image.js';
+import { createPreparer, type Preparer } from '../../media/preparer.js';
 import { resolveDevices } from './devices.js';
 
 export interface GenerateOptions {
@@ -44,16 +44,22 @@ export async function generateAnswers(
   const choice = await chooseModel(options);
   const python = await ensurePython(shared);
   const [device = 'cpu'] = await resolveDevices(options.device ?? 'auto', python, signal);
-  return withWorker({ python, device, signal }, async (worker) => ({
-    ...(await answersOf(worker, choice, pictures, prompt, options)),
-    choice,
-    device: worker.device,
-  }));
+  const preparer = createPreparer();
+  try {
+    return await withWorker({ python, device, signal }, async (worker) => ({
+      ...(await answersOf(worker, preparer, choice, pictures, prompt, options)),
+      choice,
+      device: worker.device,
+    }));
+  } finally {
+    await preparer.close();
+  }
 }
 
 /** Loads the model on a worker and asks it about one picture after the other. */
 export async function answersOf(
   worker: Pick<WorkerLink, 'device' | 'request'>,
+  preparer: Pick<Preparer, 'prepare'>,
   choice: ModelChoice,
   pictures: readonly string[],
   prompt: string,
@@ -65,7 +71,7 @@ export async function answersOf(
   const size = model.image_size;
   const answers: GeneratedAnswer[] = [];
   for (const [number, picture] of pictures.entries()) {
-    const { data } = await prepareImage(picture, { size });
+    const { data } = await preparer.prepare({ media: picture, kind: 'image' }, { size, signal });
     const params = {
       items: [{ id: String(number), visuals: [{ frames: 1 }], prompts: [prompt] }],
       max_new_tokens: maxNewTokens,

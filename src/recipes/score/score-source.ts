@@ -1,13 +1,14 @@
 import { SCHEMA_VERSION, type ScoreFailure, type ScoreOutcome, type ScoreResult } from '../../api/result.js';
 import { QalignError } from '../../base/errors.js';
 import { modelsThatDo, supports, type ModelChoice } from '../../config/models.js';
-import type { PreparedMedia } from '../../media/preparer.js';
+import type { ClipSource } from '../../engine/index.js';
+import type { ClipReader, PreparedMedia } from '../../media/preparer.js';
 import type { Kind, Task } from '../../prompts/subject.js';
 import { allows, renderPrompt, type PromptTemplate } from '../../prompts/render.js';
 import { byLevel } from '../../scoring/levels.js';
 import { scoreLogits } from '../../scoring/score.js';
 import type { CallOptions } from './call-options.js';
-import type { ScoreSource } from './scorer.js';
+import type { ScoreSource, ScoringAnswer, ScoringEngine } from './scorer.js';
 import type { ScoringSession } from './session.js';
 import { isOfOneInput, orCancelled, scorerClosed } from './stop-errors.js';
 
@@ -68,12 +69,12 @@ async function ask(
 }
 
 async function prepareAndAsk(
-  { preparer, engine, preprocessing }: ScoringSession,
+  { preparer, engine, preprocessing, model }: ScoringSession,
   source: ScoreSource,
   texts: string[],
   { limits, lane = 'bulk', ticket, traceparent, signal, strict }: CallOptions,
 ): Promise<Scored> {
-  const { data, ...made } = await preparer.prepare(source, {
+  const wanted = {
     size: preprocessing.size,
     autoOrient: preprocessing.auto_orient,
     fps: preprocessing.fps ?? undefined,
@@ -82,18 +83,70 @@ async function prepareAndAsk(
     limits,
     lane,
     signal,
-  });
-  if (strict === true) refuseDoubtful(made.warnings);
-  const answers = await engine.score(
-    { visuals: [{ frames: made.frames, data }], prompts: texts },
-    {
-      lane,
-      ...(ticket === undefined ? {} : { ticket }),
-      ...(traceparent === undefined ? {} : { traceparent }),
-      ...(signal === undefined ? {} : { signal }),
-    },
-  );
-  return { ...made, answers: answers.map((answer, at) => ({ ...answer, text: texts[at] as string })) };
+  };
+  const place = {
+    lane,
+    ...(ticket === undefined ? {} : { ticket }),
+    ...(traceparent === undefined ? {} : { traceparent }),
+    ...(signal === undefined ? {} : { signal }),
+  };
+  const check = (warnings: readonly string[]): void => {
+    if (strict === true) refuseDoubtful(warnings);
+  };
+  const { answers, ...made } =
+    source.kind === 'image'
+      ? await askPicture(await preparer.prepare(source, wanted), (item) => engine.score(item, place), texts, check)
+      : await askClip(await preparer.open(source, wanted), (clip) => engine.scoreClip(clip, place), texts, check);
+  const warnings = [...made.warnings, ...tooLong(answers, made.frames, model.max_positions)];
+  check(warnings);
+  return { ...made, warnings, answers: answers.map((answer, at) => ({ ...answer, text: texts[at] as string })) };
+}
+
+type Asked = Omit<PreparedMedia, 'data'> & { readonly answers: readonly ScoringAnswer[] };
+
+async function askPicture(
+  { data, ...made }: PreparedMedia,
+  score: (item: Parameters<ScoringEngine['score']>[0]) => Promise<ScoringAnswer[]>,
+  prompts: string[],
+  check: (warnings: readonly string[]) => void,
+): Promise<Asked> {
+  check(made.warnings);
+  return { ...made, answers: await score({ visuals: [{ frames: made.frames, data }], prompts }) };
+}
+
+/** The clip is read by the engine, chunk by chunk; what is wrong with it is known at its end. */
+async function askClip(
+  clip: ClipReader,
+  score: (clip: ClipSource) => Promise<ScoringAnswer[]>,
+  prompts: string[],
+  check: (warnings: readonly string[]) => void,
+): Promise<Asked> {
+  let frames = 0;
+  async function* counted(most: number): ReturnType<ClipSource['chunks']> {
+    check(clip.warnings);
+    let read = 0; // a reading that was given up may still deliver a chunk
+    for await (const chunk of clip.chunks(most)) {
+      read += chunk.frames;
+      yield chunk;
+    }
+    frames = read;
+    check(clip.warnings);
+  }
+  try {
+    const answers = await score({ frames: clip.frames, prompts, chunks: counted });
+    const { width, height, frameRule, warnings } = clip;
+    return { frames, width, height, frameRule, warnings, answers };
+  } finally {
+    await clip.close();
+  }
+}
+
+/** A model reads positions that it never saw in training as best it can: the score is a guess. */
+function tooLong(answers: readonly ScoringAnswer[], frames: number, most: number | null | undefined): string[] {
+  const positions = Math.max(...answers.map((answer) => answer.positions ?? 0));
+  if (most === undefined || most === null || positions <= most) return [];
+  const shown = frames === 1 ? 'its picture' : `its ${frames} frames`;
+  return [`The prompt with ${shown} takes ${positions} positions; the model was made for ${most}.`];
 }
 
 function result(

@@ -1,5 +1,5 @@
 import type { Lane } from '../../base/lane.js';
-import type { BatchReport, EngineStats, ItemOptions } from '../../engine/index.js';
+import type { BatchReport, ClipSource, EngineStats, ItemOptions } from '../../engine/index.js';
 import type { ModelChoice } from '../../config/models.js';
 import type { Logger } from '../../base/logger.js';
 import type { MediaLimits } from '../../media/limits.js';
@@ -22,6 +22,15 @@ export interface ScoringModel {
   readonly device: string;
   readonly image_size: number;
   readonly parameters: number;
+  /** The longest sequence that the model was made for, null where that is not known. */
+  readonly max_positions?: number | null;
+}
+
+/** Of one prompt. `positions` is what prompt and frames took of the sequence. */
+export interface ScoringAnswer {
+  readonly logits: number[];
+  readonly logSumExp: number;
+  readonly positions?: number;
 }
 
 export interface ScoringEngine {
@@ -29,14 +38,15 @@ export interface ScoringEngine {
   score(
     item: { visuals: { frames: number; data: Uint8Array }[]; prompts: string[] },
     options?: ItemOptions,
-  ): Promise<{ logits: number[]; logSumExp: number }[]>;
+  ): Promise<ScoringAnswer[]>;
+  scoreClip(clip: ClipSource, options?: ItemOptions): Promise<ScoringAnswer[]>;
   ticket?(): number;
   stats?(): EngineStats;
   close(): Promise<void>;
 }
 
 /** The part of a Preparer that scoring uses. */
-export type ScoringPreparer = Pick<Preparer, 'prepare' | 'close'> & Partial<Pick<Preparer, 'load'>>;
+export type ScoringPreparer = Pick<Preparer, 'prepare' | 'open' | 'close'> & Partial<Pick<Preparer, 'load'>>;
 
 /** What a scorer stands on; real ones come from `create-scorer.ts`, tests bring their own. */
 export interface ScorerParts {

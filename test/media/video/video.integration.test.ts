@@ -16,7 +16,7 @@ import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
 import { describeFfmpeg, findFfmpeg } from '../../../src/media/video/ffmpeg.js';
 import { prepareFrame } from '../../../src/media/image.js';
-import { prepareVideo } from '../../../src/media/video/video-prepare.js';
+import { createPreparer } from '../../../src/media/preparer.js';
 import { sampleVideo, type SampleVideoOptions } from '../../../src/media/video/video.js';
 import { packageRoot } from '../../../src/base/package-root.js';
 
@@ -225,7 +225,9 @@ describe('sampling', () => {
   });
 
   it('prepares frames as pictures are prepared, packed', async () => {
-    const video = await prepareVideo(clip, { size: 56 });
+    const preparer = createPreparer();
+    const video = await preparer.prepare({ media: clip, kind: 'video' }, { size: 56 });
+    await preparer.close();
     const { frames } = await sampleVideo(clip);
     let at = 0;
     for await (const frame of frames)

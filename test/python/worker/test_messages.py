@@ -28,7 +28,7 @@ def test_rejects(example):
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
 def test_nan_never_crosses(value):
-    item = {"id": "0", "prompts": [{"logits": [value], "log_sum_exp": 1.0}]}
+    item = {"id": "0", "prompts": [{"logits": [value], "log_sum_exp": 1.0, "positions": 92}]}
     result = {"items": [item], "timings": {"compute_ms": 1}}
     assert problem_with("score_result", result) == "NaN or infinity"
 

@@ -233,12 +233,12 @@ describe('outputs', () => {
     expect(manifest.splits['all']).toMatchObject({ n: 1, dropped_media: 1 });
     const record = JSON.parse(await readFile(join(folder, 'v/all.jsonl'), 'utf8')) as DatasetRecord;
     expect(record).toMatchObject({ media: 'frames/pan.mp4', kind: 'video' });
-    const { prepareVideo } = await import('../../../src/media/video/video-prepare.js');
-    const wanted = await prepareVideo(CLIP, { size: 56 });
-    const { isFrameFolder, readFrameFolder } = await import('../../../src/media/video/frame-folder.js');
-    const { prepareImage } = await import('../../../src/media/image.js');
+    const { createPreparer } = await import('../../../src/media/preparer.js');
+    const preparer = createPreparer();
+    const wanted = await preparer.prepare({ media: CLIP, kind: 'video' }, { size: 56 });
+    const { isFrameFolder } = await import('../../../src/media/video/frame-folder.js');
     const readFrames = (options: { size: number; maxFrames?: number }) =>
-      readFrameFolder(join(folder, 'v', record.media), options, (file) => prepareImage(file, options));
+      preparer.prepare({ media: join(folder, 'v', record.media), kind: 'folder' }, options);
     expect([
       await isFrameFolder(join(folder, 'v', record.media)),
       await isFrameFolder(CLIP),
@@ -248,7 +248,9 @@ describe('outputs', () => {
     expect(reread.frames).toBe(wanted.frames);
     expect(Buffer.compare(reread.data, Buffer.from(wanted.data))).toBe(0);
     const few = await readFrames({ size: 56, maxFrames: 1 });
-    expect(Buffer.compare(few.data, Buffer.from((await prepareVideo(CLIP, { size: 56, maxFrames: 1 })).data))).toBe(0);
+    const one = await preparer.prepare({ media: CLIP, kind: 'video' }, { size: 56, maxFrames: 1 });
+    expect(Buffer.compare(few.data, Buffer.from(one.data))).toBe(0);
+    await preparer.close();
     const names = (await readdir(join(folder, 'v', record.media))).filter((name) => name.endsWith('.png')).sort();
     expect(names).toHaveLength(wanted.frames);
     for (const [index, name] of names.entries()) {

@@ -1,4 +1,4 @@
-import type { PreparedMedia } from '../../../src/media/preparer.js';
+import type { ClipReader, PreparedMedia } from '../../../src/media/preparer.js';
 import { createScorerFrom } from '../../../src/recipes/score/score.js';
 import type {
   Scorer,
@@ -20,31 +20,53 @@ export function fakeParts(
   overrides: Partial<ScoringEngine> = {},
   prepare?: (source: ScoreSource) => Promise<PreparedMedia>,
 ): ScorerParts {
+  const engine: ScoringEngine = {
+    model: {
+      id: 'fake',
+      revision: 'local',
+      weights_sha256: 'ab'.repeat(32),
+      precision: 'fp32',
+      device: 'cpu',
+      image_size: 4,
+      parameters: 1,
+    },
+    async score({ visuals, prompts }) {
+      log.engineCalls.push({ frames: visuals[0]?.frames ?? 0, prompts });
+      return prompts.map(() => ({ logits: [visuals[0]?.data[0] ?? 0, 0, 0, 0, 0], logSumExp: 300 }));
+    },
+    async scoreClip({ frames, prompts, chunks }, options) {
+      const visuals: { frames: number; data: Uint8Array }[] = [];
+      for await (const chunk of chunks(frames)) visuals.push(chunk);
+      return engine.score({ visuals, prompts: [...prompts] }, options);
+    },
+    close: async () => {
+      log.closed += 1;
+    },
+    ...overrides,
+  };
+  const prepared = (source: unknown): Promise<PreparedMedia> => (prepare ?? fakePrepare)(source as ScoreSource);
   return {
-    createEngine: async () => ({
-      model: {
-        id: 'fake',
-        revision: 'local',
-        weights_sha256: 'ab'.repeat(32),
-        precision: 'fp32',
-        device: 'cpu',
-        image_size: 4,
-        parameters: 1,
-      },
-      async score({ visuals, prompts }) {
-        log.engineCalls.push({ frames: visuals[0]?.frames ?? 0, prompts });
-        return prompts.map(() => ({ logits: [visuals[0]?.data[0] ?? 0, 0, 0, 0, 0], logSumExp: 300 }));
-      },
-      close: async () => {
-        log.closed += 1;
-      },
-      ...overrides,
-    }),
+    createEngine: async () => engine,
     createPreparer: () => ({
-      prepare: (source) => (prepare ?? fakePrepare)(source as ScoreSource),
+      prepare: prepared,
+      open: async (source) => reader(await prepared(source)),
       close: async () => {},
     }),
     toSource: async (input) => picture(typeof input === 'string' ? input : '<bytes>'),
+  };
+}
+
+function reader({ frames, data, width, height, frameRule, warnings }: PreparedMedia): ClipReader {
+  return {
+    frames,
+    width,
+    height,
+    frameRule: frameRule ?? 'published',
+    warnings,
+    async *chunks() {
+      yield { frames, data };
+    },
+    close: async () => {},
   };
 }
 

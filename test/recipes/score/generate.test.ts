@@ -3,6 +3,8 @@ import { expect, it } from 'vitest';
 import type { WorkerLink } from '../../../bridge/client.js';
 import { packageRoot } from '../../../src/base/package-root.js';
 import type { ModelChoice } from '../../../src/config/models.js';
+import { prepareImage } from '../../../src/media/image.js';
+import type { Preparer } from '../../../src/media/preparer.js';
 import { answersOf } from '../../../src/recipes/score/generate.js';
 
 const picture = join(packageRoot, 'test/fixtures/pictures/pristine.jpg');
@@ -15,6 +17,13 @@ const choice: ModelChoice = {
   tasks: undefined,
   prompt: 'default',
   untrained: false,
+};
+
+const preparer: Pick<Preparer, 'prepare'> = {
+  prepare: async ({ media }, { size }) => {
+    const { data, original, warnings } = await prepareImage(media, { size });
+    return { data, frames: 1, ...original, warnings };
+  },
 };
 
 /** Answers `load_model` and `generate` and keeps what it was asked. */
@@ -33,7 +42,7 @@ function recordingWorker(item: object): {
 it('loads exactly the chosen weights: the revision of the base model too', async () => {
   const said = { text: 'good', tokens: 1, finished: true };
   const { asked, worker } = recordingWorker({ id: '0', prompts: [said] });
-  const { answers } = await answersOf(worker, choice, [picture], 'USER: <|image|>', { offline: true });
+  const { answers } = await answersOf(worker, preparer, choice, [picture], 'USER: <|image|>', { offline: true });
   expect(answers).toEqual([{ picture, ...said }]);
   expect(asked[0]).toEqual({
     method: 'load_model',
@@ -52,9 +61,11 @@ it('loads exactly the chosen weights: the revision of the base model too', async
 
 it('throws the error of a picture, also where the worker returns no answer', async () => {
   const failed = recordingWorker({ id: '0', error: { code: 'NON_FINITE', message: 'NaN.' } });
-  await expect(answersOf(failed.worker, choice, [picture], '', {})).rejects.toMatchObject({ code: 'NON_FINITE' });
+  await expect(answersOf(failed.worker, preparer, choice, [picture], '', {})).rejects.toMatchObject({
+    code: 'NON_FINITE',
+  });
   const silent = recordingWorker({ id: '0' });
-  await expect(answersOf(silent.worker, choice, [picture], '', {})).rejects.toMatchObject({
+  await expect(answersOf(silent.worker, preparer, choice, [picture], '', {})).rejects.toMatchObject({
     code: 'WORKER_INTERNAL',
     message: `The worker returned no answer for ${picture}.`,
   });

@@ -136,6 +136,48 @@ describe('createScorer', () => {
   });
 });
 
+describe('prompts longer than the model was made for', () => {
+  const scorerWith = (most: number | null, positions: number) => {
+    const parts = fakeParts(newLog(), {
+      model: {
+        id: 'fake',
+        revision: 'local',
+        weights_sha256: 'ab'.repeat(32),
+        precision: 'fp32',
+        device: 'cpu',
+        image_size: 4,
+        parameters: 1,
+        max_positions: most,
+      },
+      score: async ({ prompts }) => prompts.map(() => ({ logits: [1, 0, 0, 0, 0], logSumExp: 300, positions })),
+    });
+    return createScorerFrom(parts, { model: 'tiny-untrained' });
+  };
+  const warningsOf = async (most: number | null, positions: number, kind: 'image' | 'video'): Promise<unknown> =>
+    (await (await scorerWith(most, positions)).score(picture('a', kind)))[0];
+
+  it('are a warning with both numbers', async () => {
+    expect(await warningsOf(2048, 2690, 'video')).toMatchObject({
+      warnings: ['short', 'The prompt with its 3 frames takes 2690 positions; the model was made for 2048.'],
+    });
+    expect(await warningsOf(80, 92, 'image')).toMatchObject({
+      warnings: ['The prompt with its picture takes 92 positions; the model was made for 80.'],
+    });
+    expect(await warningsOf(92, 92, 'image')).toMatchObject({ warnings: [] });
+    expect(await warningsOf(null, 9e9, 'image')).toMatchObject({ warnings: [] });
+  });
+
+  it('are MEDIA_DOUBTFUL where warnings are refused', async () => {
+    const scorer = await scorerWith(80, 92);
+    expect(await scorer.score(picture('a'), { strict: true })).toMatchObject([
+      { error: { code: 'MEDIA_DOUBTFUL', message: expect.stringContaining('92 positions') as string } },
+    ]);
+    expect(await scorer.score(picture('a', 'video'), { strict: true })).toMatchObject([
+      { error: { code: 'MEDIA_DOUBTFUL', message: expect.stringContaining('short') as string } },
+    ]);
+  });
+});
+
 describe('what is decoded at a time', () => {
   const worker = { device: 'cuda:0', pid: 1, ready: true, restarts: 0, rss_bytes: 0, latency: undefined };
   const statsOf = (workers: number, maxBatchFrames: number) => (): EngineStats => ({

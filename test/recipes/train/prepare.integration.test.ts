@@ -7,7 +7,6 @@ import { TrainRecipe } from '../../../src/config/train.js';
 import { QalignError } from '../../../src/base/errors.js';
 import { prepareImage } from '../../../src/media/image.js';
 import { extractFrames } from '../../../src/media/video/frame-folder.js';
-import { prepareVideo } from '../../../src/media/video/video-prepare.js';
 import { packageRoot } from '../../../src/base/package-root.js';
 import { createPreparer, type Preparer } from '../../../src/media/preparer.js';
 import { preparedBytes, prepareData, type PreparedData } from '../../../src/recipes/train/prepare.js';
@@ -41,7 +40,7 @@ const row = (id: string, changes: object = {}): object => ({
 });
 const write = (rows: readonly object[], name = 'r.jsonl'): Promise<void> =>
   writeFile(join(folder, name), rows.map((entry) => `${JSON.stringify(entry)}\n`).join(''));
-async function prepare(recipe = recipeOf(), by: Omit<Preparer, 'load'> = media): Promise<PreparedData> {
+async function prepare(recipe = recipeOf(), by: Pick<Preparer, 'width' | 'prepare'> = media): Promise<PreparedData> {
   const records = await readRecords(recipe.data.train, recipe.data.root);
   return prepareData({
     cache: join(folder, 'cache'),
@@ -77,7 +76,7 @@ describe('preparing data', () => {
       row('noisy.webp'),
     ]);
     const made = await prepare();
-    const clip = await prepareVideo(join(folder, 'pan.mp4'), { size: SIZE });
+    const clip = await media.prepare({ media: join(folder, 'pan.mp4'), kind: 'video' }, { size: SIZE });
     const rows = await rowsOf(made);
     expect(rows.map((entry) => [entry['first_frame'], entry['frames']])).toEqual([
       [0, 1],
@@ -145,10 +144,9 @@ describe('preparing data', () => {
   it('ends when no clip could be read for lack of ffmpeg, and when the disk is full', async () => {
     await write([row('pristine.jpg')]);
     await utimes(join(folder, 'pristine.jpg'), 2, 2);
-    const failing = (error: Error): Omit<Preparer, 'load'> => ({
+    const failing = (error: Error): Pick<Preparer, 'width' | 'prepare'> => ({
       width: 2,
       prepare: () => Promise.reject(error),
-      close: () => Promise.resolve(),
     });
     await expect(prepare(recipeOf(), failing(new QalignError('FFMPEG_NOT_FOUND', 'No ffmpeg.')))).rejects.toMatchObject(
       { code: 'FFMPEG_NOT_FOUND' },

@@ -51,6 +51,7 @@ class Engine:
             self.language = FastLanguage(model)
         tokens_per_image = config_tokens(model)
         self.frames_at_once = max(1, self.limits.encoder_tokens // tokens_per_image)
+        self.frame_bytes = self.config.tokens_per_frame * self.config.hidden_size * self.dtype.itemsize  # of features
 
     def features(self, frames: Tensor) -> Tensor:
         """uint8 [F, S, S, 3] on the device → [F, Q + 1, D]."""
@@ -90,7 +91,8 @@ class Engine:
             text.append(embedded.expand(stop - start, -1, -1).flatten(0, 1))
             image += _spans([(q.first_frame, q.first_frame + layout.frames) for q in questions[start:stop]], features)
             start = stop
-        rows = torch.cat(image) if image else features.new_empty(0, self.language.embedding.shape[1])
+        none = features.new_empty(0, self.language.embedding.shape[1])
+        rows = torch.cat(image) if len(image) > 1 else (image or [none])[0]  # one span is the features themselves
         logits = self.language.last_logits(groups, rows, torch.cat(text))
         return torch.cat([logits.index_select(1, level_ids), logits.logsumexp(1, keepdim=True)], dim=1)
 

@@ -4,11 +4,12 @@ Rows of all items of a call lie in two blocks, first every image row, then every
 take a slice each, linear layers see one matrix without padding, and only attention puts an item's rows in order.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torch.nn.functional import linear, rms_norm, scaled_dot_product_attention, silu
+from torch.nn.functional import linear, pad, rms_norm, scaled_dot_product_attention, silu
 
 from ..language import DecoderLayer, RMSNorm, rotary_tables, rotate
 from ..model import MPLUGOwl2
@@ -17,6 +18,9 @@ from .visual import fuse
 
 KeyValue = tuple[Tensor, Tensor]  # [1, T, heads, d] each, keys rotated
 PREFIXES_KEPT = 64
+MASK_WHOLE = 1 << 24  # elements: 4096 positions and 64 MB; the mask of a longer sequence would be larger than its rows
+LEAST_BLOCK = 256  # rows: below it the products are slow
+PASS_HIDDEN, PASS_INNER = 12, 3  # values of a position that live at once, in widths: see pass_bytes
 MASK_KEPT = 1 << 20  # elements, about 15 frames: clips of every length up to two minutes would keep 15 GB of masks
 
 
@@ -29,7 +33,7 @@ class Group:
     prefix: list[KeyValue] | None
     cos: Tensor  # fp32 [rows, 1, d]: positions of the segments
     sin: Tensor
-    mask: Tensor | None  # [rows, length], 0 or -inf; None when every position may be seen
+    mask: Tensor | None  # 0 or -inf [rows, length], of a long sequence its last rows only; None for a single row
 
 
 class LayerWeights:
@@ -58,6 +62,7 @@ class FastLanguage:
         self.head_dim, self.theta = config.head_dim, config.rope_theta
         self.device = self.head.device
         self._tables = rotary_tables(512, self.head_dim, self.theta, self.device)
+        self.on_block: Callable[[], None] = lambda: None  # between blocks of a long sequence; may raise to stop
         self._groups: dict[Layout, tuple[Tensor, Tensor, Tensor | None, Tensor]] = {}
         self._prefixes: dict[tuple[int, ...], list[KeyValue]] = {}
 
@@ -67,19 +72,34 @@ class FastLanguage:
         if found is None:
             start, stop = len(layout.prefix), layout.length
             if stop > len(self._tables[0]):
-                self._tables = rotary_tables(2 * stop, self.head_dim, self.theta, self.device)
+                self._tables = rotary_tables(min(2 * stop, stop + 8192), self.head_dim, self.theta, self.device)
             cos, sin = (table[start:stop, None] for table in self._tables)
-            # Added to the scores rather than a truth value, which SDPA would turn into this in every layer.
-            mask = torch.full((layout.rows, stop), float("-inf"), device=self.device).triu(start + 1)
-            mask = mask.to(self.head.dtype)
+            mask = self._mask(layout)
             text = self.embedding[torch.tensor(layout.text, dtype=torch.long, device=self.device)]
             found = (cos, sin, mask if layout.rows > 1 else None, text)
-            if mask.numel() <= MASK_KEPT:
+            if layout.rows * stop <= MASK_KEPT:
                 if len(self._groups) >= PREFIXES_KEPT:
                     self._groups.pop(next(iter(self._groups)))
                 self._groups[layout] = found
         cos, sin, mask, text = found
         return Group(layout, count, self._prefix(layout.prefix), cos, sin, mask), text
+
+    def _mask(self, layout: Layout) -> Tensor:
+        """Added to the scores rather than a truth value, which SDPA would turn into this in every layer.
+
+        Of a long sequence that of its last block of rows: the blocks before see less on the left.
+        """
+        rows, length = layout.rows, layout.length
+        if rows * length > MASK_WHOLE:
+            rows = 1 if self.device.type == "cuda" else min(rows - 1, max(LEAST_BLOCK, MASK_WHOLE // length))
+        mask = torch.zeros(rows, length, device=self.device)
+        mask[:, length - rows :] = torch.full((rows, rows), float("-inf"), device=self.device).triu(1)
+        return mask.to(self.head.dtype)
+
+    def pass_bytes(self, layout: Layout) -> int:
+        """About what a pass over one such sequence allocates at most, its features and keys included."""
+        hidden, inner = self.layers[0].down.shape
+        return layout.length * (PASS_HIDDEN * hidden + PASS_INNER * inner) * self.head.dtype.itemsize
 
     def _prefix(self, ids: tuple[int, ...]) -> list[KeyValue] | None:
         if not ids:
@@ -193,16 +213,39 @@ class FastLanguage:
                 last_parts.append(_sdpa(rows, key, value, None).flatten(0, 1))
             else:
                 rows = rotate(_in_order(*block, group).unflatten(2, (layer.heads, -1)), group.cos, group.sin)
-                image, text = _out_of_order(_sdpa(rows, key, value, group.mask), layout)
+                image, text = _out_of_order(self._causal(rows, key, value, group.mask), layout)
                 image_parts += image
                 text_parts += text
         return torch.cat(last_parts or image_parts + text_parts) if query is not None else fused
+
+    def _causal(self, query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None) -> Tensor:
+        """`_sdpa`, of a long sequence in blocks of rows: no row is compared with what it cannot see."""
+        rows, length = query.shape[1], key.shape[1]
+        if mask is None or len(mask) == rows:
+            return _sdpa(query, key, value, mask)
+        if query.is_cuda:
+            return _sdpa_square(query, key, value)
+        parts = []
+        for block in query.split(len(mask), dim=1):
+            self.on_block()
+            rows -= block.shape[1]  # those after this block
+            seen = length - rows
+            parts.append(_sdpa(block, key[:, :seen], value[:, :seen], mask[-block.shape[1] :, rows:]))
+        return torch.cat(parts, dim=1)
 
 
 def _sdpa(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None) -> Tensor:
     """[B, T, heads, d] each → [B, T, C]."""
     query, key, value = (part.transpose(1, 2) for part in (query, key, value))
     return scaled_dot_product_attention(query, key, value, attn_mask=mask).transpose(1, 2).flatten(2)
+
+
+def _sdpa_square(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+    """`_sdpa` with a causal mask that no kernel has to read: rows of zeros stand for what came before the first row."""
+    before = key.shape[1] - query.shape[1]
+    query = pad(query, (0, 0, 0, 0, before, 0))
+    query, key, value = (part.transpose(1, 2) for part in (query, key, value))
+    return scaled_dot_product_attention(query, key, value, is_causal=True).transpose(1, 2).flatten(2)[:, before:]
 
 
 def _blocks(rows: Tensor, images: int, groups: list[Group]) -> list[tuple[Tensor, Tensor]]:

@@ -83,6 +83,7 @@ def load_scorer(
             image_size=config.image_size,
             parameters=sum(value.numel() for value in loaded.parameters()),
             base=base,
+            max_positions=config.max_position_embeddings,
         )
     return Scorer(loaded, Tokenizer(_tokenizer_directory(adapter, root)), info)
 

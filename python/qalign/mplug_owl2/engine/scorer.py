@@ -6,15 +6,17 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-from qalign.weights.answers import ItemScores, ItemTexts, ModelInfo, PromptScore, ScoreItem
-from qalign.weights.errors import InvalidInput, ModelError, NonFinite
+from qalign.weights.answers import ClipRange, ItemScores, ItemTexts, ModelInfo, PromptScore, ScoreItem
+from qalign.weights.errors import InvalidInput, ModelError, NonFinite, OutOfRoom, UnknownClip
 
 from ..model import MPLUGOwl2
 from ..tokenizer import Tokenizer
+from .clips import KeptClips
 from .engine import Engine, Question
 from .generate import generate_greedily
 from .graphs import GraphCache
-from .layout import plan_layout
+from .layout import Layout, plan_layout
+from .memory import free_bytes
 
 
 class Scorer:
@@ -27,6 +29,8 @@ class Scorer:
         self.model, self.tokenizer, self.info = model, tokenizer, info
         self.engine = Engine(model)
         self.on_step: Callable[[], None] = lambda: None
+        self.engine.language.on_block = lambda: self.on_step()
+        self.clips = KeptClips(lambda: free_bytes(self.engine.device))
         self._graphs = GraphCache(self.engine)
         self._level_ids: dict[tuple[str, ...], Tensor] = {}
         self._busy = threading.Lock()
@@ -44,6 +48,17 @@ class Scorer:
         """
         with self._busy:
             return self._score(items, levels)
+
+    @torch.inference_mode()
+    def encode(self, clip: str, first: int, pixels: Tensor) -> int:
+        """Encode the next frames of a clip, uint8 [F, S, S, 3], and keep their features. → its frames now.
+
+        Raises InvalidInput, UnknownClip and OutOfRoom; nothing of these frames is kept then.
+        """
+        with self._busy:
+            self._check(pixels)
+            self.clips.expect(clip, first, len(pixels) * self.engine.frame_bytes)
+            return self.clips.add(clip, self._features([pixels]))
 
     def generate(self, items: Sequence[ScoreItem], max_new_tokens: int) -> list[ItemTexts]:
         """What the model says to every prompt of every item, greedily, one after the other."""
@@ -66,12 +81,12 @@ class Scorer:
         errors: dict[int, ModelError] = {}
         questions: list[Question] = []
         places: list[tuple[int, int]] = []  # question → item, prompt
-        visuals: list[Tensor] = []
+        visuals: list[Tensor | ClipRange] = []
         frames = 0
         for index, item in enumerate(items):
             try:
                 layouts = self._layouts(item)
-            except InvalidInput as error:
+            except (InvalidInput, UnknownClip, OutOfRoom) as error:
                 errors[index] = error
                 continue
             for number, layout in enumerate(layouts):
@@ -79,10 +94,10 @@ class Scorer:
                 places.append((index, number))
             visuals += item.visuals
             frames += sum(map(len, item.visuals))
-        values = self._answers(questions, visuals, frames, level_ids)
+        values = self._answers(questions, visuals, level_ids)
         prompts: list[list[PromptScore]] = [[] for _ in items]
-        for (index, _), row in zip(places, values, strict=True):
-            prompts[index].append(PromptScore(row[:-1], row[-1]))
+        for (index, _), question, row in zip(places, questions, values, strict=True):
+            prompts[index].append(PromptScore(row[:-1], row[-1], question.layout.length))
         for index, found in enumerate(prompts):
             if index not in errors and not all(_finite(score) for score in found):
                 errors[index] = NonFinite(
@@ -98,31 +113,51 @@ class Scorer:
             self._level_ids[levels] = torch.tensor(ids, device=self.engine.device)
         return self._level_ids[levels]
 
-    def _layouts(self, item: ScoreItem) -> list:
-        size = self.info.image_size
+    def _layouts(self, item: ScoreItem) -> list[Layout]:
         for visual in item.visuals:
-            if visual.dtype != torch.uint8 or visual.dim() != 4 or tuple(visual.shape[1:]) != (size, size, 3):
-                raise InvalidInput(
-                    f"A visual is {visual.dtype} {list(visual.shape)}; the model takes uint8 "
-                    f"[frames, {size}, {size}, 3]."
-                )
-            if not len(visual):
-                raise InvalidInput("A visual has no frames.")
+            if isinstance(visual, ClipRange):
+                self.clips.parts(visual)
+            else:
+                self._check(visual)
         if not item.prompts:
             raise InvalidInput("The item has no prompts.")
         frames = tuple(map(len, item.visuals))
         tokens = self.engine.config.tokens_per_frame
-        return [plan_layout(self.tokenizer.encode(prompt), frames, tokens) for prompt in item.prompts]
+        layouts = [plan_layout(self.tokenizer.encode(prompt), frames, tokens) for prompt in item.prompts]
+        for layout in layouts:
+            self._require_room(layout)
+        return layouts
 
-    def _answers(self, questions: list[Question], visuals: list[Tensor], frames: int, ids: Tensor) -> list[list[float]]:
+    def _check(self, pixels: Tensor) -> None:
+        size = self.info.image_size
+        if pixels.dtype != torch.uint8 or pixels.dim() != 4 or tuple(pixels.shape[1:]) != (size, size, 3):
+            raise InvalidInput(
+                f"A visual is {pixels.dtype} {list(pixels.shape)}; the model takes uint8 [frames, {size}, {size}, 3]."
+            )
+        if not len(pixels):
+            raise InvalidInput("A visual has no frames.")
+
+    def _require_room(self, layout: Layout) -> None:
+        """Before anything is allocated: a process that takes all memory is killed, and others with it."""
+        if layout.rows <= self.engine.limits.positions:
+            return
+        needed, free = self.engine.language.pass_bytes(layout), free_bytes(self.engine.device)
+        if free is not None and needed > free:
+            raise OutOfRoom(
+                f"A prompt of {layout.length} positions ({layout.frames} frames) needs about {needed / 1e9:.1f} GB, "
+                f"and {free / 1e9:.1f} GB are free on {self.engine.device}; use fewer frames (--max-frames)."
+            )
+
+    def _answers(self, questions: list[Question], visuals: list[Tensor | ClipRange], ids: Tensor) -> list[list[float]]:
         """Rows of level logits and log-sum-exp, in the order of the questions."""
         if not questions:
             return []
-        replayed = self._graphs.answer(questions, visuals, ids)
+        pixels = [visual for visual in visuals if not isinstance(visual, ClipRange)]
+        replayed = self._graphs.answer(questions, pixels, ids) if len(pixels) == len(visuals) else None
         if replayed is not None:
             self.on_step()
             return replayed.tolist()
-        features = self._features(visuals, frames)
+        features = self._together(visuals, self._features(pixels))
         order: list[int] = []
         rows: list[Tensor] = []
         for chunk in self.engine.chunks(questions):
@@ -135,10 +170,10 @@ class Scorer:
             answers[index] = row
         return answers
 
-    def _features(self, visuals: list[Tensor], frames: int) -> Tensor:
+    def _features(self, visuals: list[Tensor]) -> Tensor:
         """All frames through encoder and abstractor, in flat chunks → [F, Q + 1, D]."""
         engine = self.engine
-        if not frames:
+        if not visuals:
             return torch.empty(0, engine.config.tokens_per_frame, engine.config.hidden_size, device=engine.device)
         flat = visuals[0] if len(visuals) == 1 else torch.cat(visuals)
         if engine.device.type == "cuda":
@@ -147,6 +182,19 @@ class Scorer:
         for chunk in flat.split(engine.frames_at_once):
             self.on_step()
             parts.append(engine.features(chunk.to(engine.device, non_blocking=True)))
+        return parts[0] if len(parts) == 1 else torch.cat(parts)
+
+    def _together(self, visuals: list[Tensor | ClipRange], encoded: Tensor) -> Tensor:
+        """The features of all visuals in their order: `encoded` has those of the pixels, the rest is kept."""
+        if not any(isinstance(visual, ClipRange) for visual in visuals):
+            return encoded
+        parts, at = [], 0
+        for visual in visuals:
+            if isinstance(visual, ClipRange):
+                parts += self.clips.parts(visual)
+            else:
+                parts.append(encoded[at : at + len(visual)])
+                at += len(visual)
         return parts[0] if len(parts) == 1 else torch.cat(parts)
 
 

@@ -1,0 +1,34 @@
+"""How much memory a device has left."""
+
+from pathlib import Path
+
+import torch
+
+CGROUP = Path("/sys/fs/cgroup")
+
+
+def free_bytes(device: torch.device) -> int | None:
+    """What may still be allocated on the device, torch's own cache included; None where the system does not say."""
+    if device.type == "cuda":
+        cached = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+        return torch.cuda.mem_get_info(device)[0] + cached
+    known = [size for size in (_of_host(), _of_group()) if size is not None]
+    return min(known, default=None)
+
+
+def _of_host(meminfo: Path = Path("/proc/meminfo")) -> int | None:
+    try:
+        rows = dict(line.split(":", 1) for line in meminfo.read_text().splitlines())
+        return int(rows["MemAvailable"].split()[0]) * 1024
+    except (OSError, KeyError, ValueError):
+        return None
+
+
+def _of_group(folder: Path = CGROUP) -> int | None:
+    """A container's limit less what it uses; the page cache counts as free."""
+    try:
+        limit, used = (int((folder / name).read_text()) for name in ("memory.max", "memory.current"))
+        rows = dict(line.split() for line in (folder / "memory.stat").read_text().splitlines())
+        return max(0, limit - used + int(rows.get("inactive_file", 0)))
+    except (OSError, ValueError):  # no limit is the word "max"
+        return None

@@ -1,0 +1,88 @@
+import type { RequestOptions, WorkerLink } from '../../bridge/client.js';
+import type { ScoredItem } from '../../bridge/protocol/score.js';
+import { QalignError } from '../base/errors.js';
+import { LEVELS } from '../scoring/levels.js';
+import type { Job, Visual } from './queue.js';
+
+export interface Answered {
+  /** As the worker tells it; undefined where it computed nothing. */
+  readonly computeMs: number | undefined;
+  /** Gives every job its own answer. */
+  readonly deliver: () => void;
+}
+
+/** Sends what a batch asks for: items to score together, or one step of a clip. @throws QalignError for all of them */
+export async function askWorker(link: WorkerLink, batch: readonly Job[], options: RequestOptions): Promise<Answered> {
+  const [job] = batch;
+  if (job?.step?.kind === 'encode') return encode(link, job, options);
+  if (job?.step?.kind !== 'release') return score(link, batch, options);
+  await link.request('release', { clip: job.step.clip.id }, options);
+  return { computeMs: undefined, deliver: () => job.resolve([]) };
+}
+
+async function encode(link: WorkerLink, job: Job, options: RequestOptions): Promise<Answered> {
+  const { clip, at } = job.step as NonNullable<Job['step']>;
+  const { frames, timings } = await link.request(
+    'encode',
+    { clip: clip.id, first: at, buffers: job.visuals.map(declared) },
+    { ...options, buffers: job.visuals.map(({ data }) => data) },
+  );
+  return {
+    computeMs: timings.compute_ms,
+    deliver: () => {
+      if (frames === at + job.frames) job.resolve([]);
+      else
+        job.reject(
+          new QalignError(
+            'PROTOCOL_VIOLATION',
+            `The worker keeps ${frames} frames of a clip, of which ${at + job.frames} were sent.`,
+          ),
+        );
+    },
+  };
+}
+
+async function score(link: WorkerLink, batch: readonly Job[], options: RequestOptions): Promise<Answered> {
+  const visuals = batch.flatMap((job) => job.visuals);
+  const { items, timings } = await link.request(
+    'score',
+    {
+      items: batch.map(({ id, visuals, prompts, step }) => ({
+        id,
+        visuals:
+          step === undefined
+            ? visuals.map(({ frames }) => ({ frames }))
+            : [{ clip: step.clip.id, first: 0, frames: step.at }],
+        prompts: [...prompts],
+      })),
+      levels: [...LEVELS],
+      buffers: visuals.map(declared),
+    },
+    { ...options, buffers: visuals.map(({ data }) => data) },
+  );
+  return { computeMs: timings.compute_ms, deliver: () => deliverScores(batch, items) };
+}
+
+function deliverScores(batch: readonly Job[], items: readonly ScoredItem[]): void {
+  const byId = new Map(items.map((item) => [item.id, item]));
+  for (const job of batch) {
+    const item = byId.get(job.id);
+    if (item?.error !== undefined) job.reject(new QalignError(item.error.code, item.error.message));
+    else if (item?.prompts?.length === job.prompts.length)
+      job.resolve(
+        item.prompts.map(({ logits, log_sum_exp, positions }) => ({ logits, logSumExp: log_sum_exp, positions })),
+      );
+    else
+      job.reject(
+        new QalignError(
+          'PROTOCOL_VIOLATION',
+          `The worker answered ${item?.prompts?.length ?? 0} of ${job.prompts.length} prompts of an item.`,
+        ),
+      );
+  }
+}
+
+function declared({ frames, data }: Visual): { dtype: 'uint8'; shape: number[] } {
+  const side = Math.round(Math.sqrt(data.length / frames / 3));
+  return { dtype: 'uint8', shape: [frames, side, side, 3] };
+}

@@ -1,0 +1,218 @@
+"""Clips in chunks: the same scores as whole, ranges of frames, and what is kept and let go."""
+
+import pytest
+import torch
+from golden import GOLDEN, LEVELS, TINY, TOLERANCE, cases, literal_logits, scores, worst
+
+from qalign.mplug_owl2.engine import language as engine_language
+from qalign.mplug_owl2.engine.clips import AGE_S, KeptClips
+from qalign.mplug_owl2.engine.language import _sdpa, _sdpa_square
+from qalign.mplug_owl2.engine.load import load_scorer
+from qalign.mplug_owl2.engine.memory import _of_group, _of_host, free_bytes
+from qalign.weights.answers import ClipRange, ScoreItem
+from qalign.weights.errors import Cancelled, InvalidInput, OutOfRoom, UnknownClip
+
+SAME = 1e-5
+PROMPT = "USER: How would you rate the quality of this video?\n<|image|>\nASSISTANT: The quality of the video is"
+
+
+@pytest.fixture(scope="module", params=TINY)
+def tiny(request):
+    return request.param, load_scorer(str(GOLDEN / request.param / "model"))
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_left(request):
+    yield
+    if "tiny" in request.fixturenames:
+        _, scorer = request.getfixturevalue("tiny")
+        scorer.clips._clips.clear()
+        scorer.on_step = lambda: None
+
+
+def frames_of(name, count):
+    """Frames that differ, made of the reference's own pictures."""
+    pixels = torch.cat([case.pixels for case in cases(name).values()])
+    return pixels.repeat(-(-count // len(pixels)), 1, 1, 1)[:count]
+
+
+def encode(scorer, clip, pixels, chunk):
+    first = 0
+    for part in pixels.split(chunk):
+        first = scorer.encode(clip, first, part)
+    return first
+
+
+def logits(answer, prompt=0):
+    assert answer.error is None, answer.error
+    return torch.tensor([*answer.prompts[prompt].logits, answer.prompts[prompt].log_sum_exp])
+
+
+@pytest.mark.parametrize("chunk", [1, 3, 16])
+def test_a_clip_in_chunks_equals_the_whole_one_and_the_literal_path(tiny, chunk):
+    name, scorer = tiny
+    for case in (case for case in cases(name).values() if case.frames == [len(case.pixels)]):
+        frames = encode(scorer, "clip", case.pixels, chunk)
+        assert frames == len(case.pixels)
+        item = ScoreItem([ClipRange("clip", 0, frames)], [case.prompt])
+        whole, kept = scorer.score([ScoreItem(case.visuals, [case.prompt]), item], LEVELS)
+        assert worst(logits(kept), logits(whole)) < SAME, case.name
+        literal = literal_logits(scorer.model, case)[scores(name)["level_ids"]]
+        assert worst(logits(kept)[:-1], literal) < TOLERANCE, case.name
+        assert kept.prompts[0].positions == whole.prompts[0].positions
+        scorer.clips.release("clip")
+
+
+def test_ranges_of_one_clip_beside_pixels_in_one_batch(tiny):
+    name, scorer = tiny
+    pixels = frames_of(name, 11)
+    encode(scorer, "a", pixels, 4)
+    encode(scorer, "b", pixels.flip(0), 5)
+    spans = [("a", 0, 11), ("a", 3, 2), ("b", 4, 6), ("a", 10, 1), ("a", 2, 7)]
+    ranged = [ScoreItem([ClipRange(*span)], [PROMPT]) for span in spans]
+    sources = {"a": pixels, "b": pixels.flip(0)}
+    whole = [ScoreItem([sources[clip][first : first + count]], [PROMPT]) for clip, first, count in spans]
+    answers = scorer.score([whole[0], ranged[0], whole[1], *ranged[1:]], LEVELS)
+    expected = [scorer.score([item], LEVELS)[0] for item in whole]
+    for got, want in zip([answers[1], *answers[3:]], expected, strict=True):
+        assert worst(logits(got), logits(want)) < SAME
+    assert worst(logits(answers[0]), logits(expected[0])) < SAME
+    assert len(scorer.clips) == 2
+
+
+def test_unknown_clips_and_frames_fail_alone(tiny):
+    name, scorer = tiny
+    pixels = frames_of(name, 3)
+    encode(scorer, "a", pixels, 2)
+    bad = [ClipRange("a", 1, 3), ClipRange("gone", 0, 1), ClipRange("a", 3, 1)]
+    answers = scorer.score([ScoreItem([one], [PROMPT]) for one in (*bad, ClipRange("a", 0, 3))], LEVELS)
+    assert [type(answer.error) for answer in answers] == [UnknownClip] * 3 + [type(None)]
+    scorer.clips.release("a")
+    scorer.clips.release("a")
+    (answer,) = scorer.score([ScoreItem([ClipRange("a", 0, 3)], [PROMPT])], LEVELS)
+    assert isinstance(answer.error, UnknownClip)
+    assert len(scorer.clips) == scorer.clips.bytes == 0
+
+
+def test_chunks_are_neither_left_out_nor_counted_twice(tiny):
+    name, scorer = tiny
+    pixels = frames_of(name, 4)
+    scorer.encode("a", 0, pixels[:2])
+    for first in (1, 3):
+        with pytest.raises(UnknownClip):
+            scorer.encode("a", first, pixels[2:])
+    with pytest.raises(UnknownClip):
+        scorer.encode("b", 2, pixels[2:])
+    assert scorer.encode("a", 2, pixels[2:]) == 4
+    assert scorer.encode("a", 0, pixels[:1]) == 1  # a clip that begins anew forgets what it had
+    with pytest.raises(InvalidInput):
+        scorer.encode("a", 1, pixels[:, :-1])
+
+
+def test_a_chunk_that_is_cancelled_or_has_no_room_leaves_nothing(tiny, monkeypatch):
+    name, scorer = tiny
+    pixels = frames_of(name, 6)
+    scorer.encode("a", 0, pixels)
+    steps = []
+
+    def stop():
+        steps.append(1)
+        if len(steps) > 1:
+            raise Cancelled("enough")
+
+    monkeypatch.setattr(scorer.engine, "frames_at_once", 2)
+    scorer.on_step = stop
+    with pytest.raises(Cancelled):
+        scorer.encode("a", 6, pixels)
+    scorer.on_step = lambda: None
+    monkeypatch.setattr(scorer.clips, "_free_bytes", lambda: 9 * scorer.engine.frame_bytes)
+    with pytest.raises(OutOfRoom):
+        scorer.encode("a", 6, pixels)
+    assert scorer.encode("a", 6, pixels[:1]) == 7  # 7 of the 6 + 9 that there are
+    assert scorer.clips.bytes == 7 * scorer.engine.frame_bytes
+
+
+def test_a_clip_that_nobody_named_is_dropped():
+    now = [0.0]
+    clips = KeptClips(lambda: None, lambda: now[0])
+    features = torch.zeros(2, 3, 4)
+    for name in ("a", "b"):
+        clips.expect(name, 0, features.nbytes)
+        clips.add(name, features)
+    now[0] = AGE_S
+    clips.parts(ClipRange("b", 0, 1))
+    now[0] = 1.5 * AGE_S
+    clips.expect("c", 0, 1)
+    assert len(clips) == 1
+    with pytest.raises(UnknownClip):
+        clips.parts(ClipRange("a", 0, 1))
+
+
+def test_long_sequences_go_in_blocks_that_may_be_stopped(tiny, monkeypatch):
+    name, scorer = tiny
+    pixels = frames_of(name, 40)
+    item = ScoreItem([pixels], [PROMPT])
+    (whole,) = scorer.score([item], LEVELS)
+    language = scorer.engine.language
+    rows = scorer._layouts(item)[0].rows
+    for least in (7, 64, rows - 1):
+        monkeypatch.setattr(engine_language, "MASK_WHOLE", 16)
+        monkeypatch.setattr(engine_language, "LEAST_BLOCK", least)
+        language._groups.clear()
+        language._prefixes.clear()
+        (blocks,) = scorer.score([item], LEVELS)
+        assert worst(logits(blocks), logits(whole)) < SAME
+    steps = []
+    scorer.on_step = lambda: steps.append(1)
+    scorer.score([item], LEVELS)
+    few = len(steps)
+    monkeypatch.setattr(engine_language, "LEAST_BLOCK", 7)
+    language._groups.clear()
+    scorer.score([item], LEVELS)
+    assert len(steps) - few > few + 10
+    language._groups.clear()
+
+
+def test_causal_attention_without_a_mask_equals_the_masked():
+    query, key, value = torch.randn(2, 9, 4, 8), torch.randn(2, 14, 4, 8), torch.randn(2, 14, 4, 8)
+    mask = torch.full((9, 14), float("-inf")).triu(6)
+    assert worst(_sdpa_square(query, key, value), _sdpa(query, key, value, mask)) < 1e-6
+
+
+def test_a_sequence_that_does_not_fit_is_refused_before_it_is_computed(tiny, monkeypatch):
+    name, scorer = tiny
+    pixels = frames_of(name, 5)
+    monkeypatch.setattr(scorer.engine, "limits", type(scorer.engine.limits)(8200, 10))
+    monkeypatch.setattr("qalign.mplug_owl2.engine.scorer.free_bytes", lambda device: 1000)
+    encoded = []
+    monkeypatch.setattr(scorer.engine, "features", lambda frames: encoded.append(frames))
+    (answer,) = scorer.score([ScoreItem([pixels], [PROMPT])], LEVELS)
+    assert isinstance(answer.error, OutOfRoom) and answer.error.code == "OUT_OF_MEMORY"
+    assert "5 frames" in str(answer.error)
+    assert encoded == []
+
+
+def test_positions_and_the_longest_sequence_of_the_model(tiny):
+    name, scorer = tiny
+    case = cases(name)["image_00"]
+    (answer,) = scorer.score([ScoreItem(case.visuals, [case.prompt])], LEVELS)
+    tokens = scorer.engine.config.tokens_per_frame
+    assert answer.prompts[0].positions == len(scorer.tokenizer.encode(case.prompt)) - 1 + tokens
+    assert scorer.info.max_positions == scorer.model.config.max_position_embeddings
+
+
+def test_free_memory_of_host_and_container(tmp_path):
+    assert free_bytes(torch.device("cpu")) > 1 << 20
+    meminfo = tmp_path / "meminfo"
+    meminfo.write_text("MemTotal: 9 kB\nMemAvailable:    4 kB\n")
+    assert _of_host(meminfo) == 4096
+    assert _of_host(tmp_path / "none") is None
+    for file, text in {
+        "memory.max": "1000\n",
+        "memory.current": "900\n",
+        "memory.stat": "anon 1\ninactive_file 300\n",
+    }.items():
+        (tmp_path / file).write_text(text)
+    assert _of_group(tmp_path) == 400
+    (tmp_path / "memory.max").write_text("max\n")
+    assert _of_group(tmp_path) is None
