@@ -88,8 +88,8 @@ export async function prepareImage(input: MediaInput, options: PrepareImageOptio
 /** With fewer rows or columns than this at the model's size (less below 64 px) there is hardly anything to judge. */
 const FEWEST_PIXELS = 4;
 
-/** The picture fills a strip of the padded square; the rest is padding. */
-function thinness({ width, height }: RawPicture, size: number): string[] {
+/** A warning where the picture fills only a strip of the padded square; the rest is padding. */
+export function thinness({ width, height }: Omit<RawPicture, 'data'>, size: number): string[] {
   const [long, short] = [Math.max(width, height), Math.min(width, height)];
   const left = (short * size) / long;
   // a picture that small of itself is shown whole

@@ -3,7 +3,7 @@ import { QalignError } from '../../base/errors.js';
 import type { Lane } from '../../base/lane.js';
 import { orderedMap } from '../../base/ordered-map.js';
 import type { FrameRule } from '../../prompts/subject.js';
-import type { PreparedImage } from '../image.js';
+import { thinness, type PreparedImage } from '../image.js';
 import type { MediaInput } from '../media-input.js';
 import type { PreparePool } from '../prepare-pool.js';
 import { frameFiles } from './frame-folder.js';
@@ -71,7 +71,7 @@ export async function openVideo(pool: PreparePool, input: MediaInput, options: C
       return sample.frameRule;
     },
     get warnings() {
-      return sample.warnings;
+      return [...sample.warnings, ...thinness(sample, size)];
     },
     async *chunks(most) {
       sample = take() ?? (await sampleVideo(input, sampling));
