@@ -45,7 +45,7 @@ export type { Level, Scale } from './scoring/levels.js';
 export { scoreLogits } from './scoring/score.js';
 export type { LevelScore } from './scoring/score.js';
 export { expandSources } from './media/sources.js';
-export type { ExpandOptions, MediaSource } from './media/sources.js';
+export type { ExpandOptions, MediaSource, PassedOver, SourceName } from './media/sources.js';
 export { sampleVideo } from './media/video/video.js';
 export type { SampleVideoOptions, VideoFrame, VideoSample } from './media/video/video.js';
 export { computeMetrics } from './scoring/statistics/metrics.js';

@@ -32,6 +32,7 @@ export const Job = Type.Object(
     total: count,
     done: count,
     failed: Type.Integer({ minimum: 0, description: 'of those done' }),
+    warned: Type.Integer({ minimum: 0, description: 'scored with warnings, of those done' }),
     result_bytes: count,
     eta_s: Type.Union([Type.Number(), Type.Null()]),
     tasks: Type.Array(Type.Enum([...TASKS])),
@@ -55,7 +56,17 @@ export const JobListQuery = Type.Object(
   },
   closed,
 );
-export const ResultsQuery = Type.Object({ format: Type.Optional(Type.Enum(['ndjson', 'csv'])) }, closed);
+export const ResultsQuery = Type.Object(
+  {
+    format: Type.Optional(
+      Type.Enum(['ndjson', 'csv', 'csv-safe'], {
+        description: 'csv-safe: an apostrophe before text that a spreadsheet would run as a formula',
+      }),
+    ),
+  },
+  closed,
+);
+export type ResultsFormat = NonNullable<Static<typeof ResultsQuery>['format']>;
 export const JobEvent = Type.Object(
   {
     event: Type.Enum(['progress', 'end']),
@@ -64,6 +75,7 @@ export const JobEvent = Type.Object(
     total: count,
     done: count,
     failed: count,
+    warned: count,
   },
   closed,
 );

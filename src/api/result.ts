@@ -103,3 +103,13 @@ export type Preprocessing = Static<typeof PreprocessingSchema>;
 export function isFailure(outcome: ScoreOutcome): outcome is ScoreFailure {
   return 'error' in outcome;
 }
+
+/** What is doubtful about a score; nothing where there is no score. */
+export function warningsOf(outcome: ScoreOutcome): readonly string[] {
+  return isFailure(outcome) ? [] : outcome.warnings;
+}
+
+/** An input failed where any of its tasks did; it has warnings where any of its scores has. */
+export function stateOf(outcomes: readonly ScoreOutcome[]): { readonly failed: boolean; readonly warned: boolean } {
+  return { failed: outcomes.some(isFailure), warned: outcomes.some((outcome) => warningsOf(outcome).length > 0) };
+}

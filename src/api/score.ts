@@ -32,6 +32,9 @@ export const ScoreSettings = {
   prompt: Type.Optional(
     Type.String({ pattern: '^[a-z0-9][a-z0-9-]{0,63}$', description: 'a name of configs/prompts' }),
   ),
+  strict: Type.Optional(
+    Type.Boolean({ description: 'an input with warnings fails with MEDIA_DOUBTFUL instead of being scored' }),
+  ),
   model: Type.Optional(name('a loaded model; see GET /v1/models')),
 };
 const timeout = {
@@ -63,6 +66,14 @@ export const SCORE_FORM = Type.Object({
   timeout_ms: Type.Optional(Type.Integer({ minimum: 1 })),
 });
 
+/** Types of a body that is one picture or clip. What it is, its bytes say. */
+export const FILE_TYPES = ['image/*', 'video/*', 'application/octet-stream'] as const;
+export const SCORE_FILE = Type.Unsafe<string>({
+  type: 'string',
+  format: 'binary',
+  description: 'one item; settings in the query, its name in Content-Disposition',
+});
+
 /** One input: an outcome for each task, in their order, exactly as the command line writes them. */
 export const ScoredInput = Type.Object(
   {
@@ -81,6 +92,7 @@ export const ScoreAnswer = Type.Object(
     items: Type.Array(ScoredInput),
     scored: Type.Integer({ minimum: 0 }),
     failed: Type.Integer({ minimum: 0 }),
+    warned: Type.Integer({ minimum: 0, description: 'scores with warnings, of those scored' }),
     error: Type.Optional(ErrorAnswer.properties.error),
   },
   closed,

@@ -122,7 +122,7 @@ function createEvaluateProgress(
     if (now() - drawn < 100 && event.done < event.total) return;
     drawn = now();
     terminal.progress(
-      `${dataset}: ${progressLine({ done: event.done - kept, failed: event.failed, total: event.total - kept, elapsedMs: now() - started })}`,
+      `${dataset}: ${progressLine({ done: event.done, kept, failed: event.failed, total: event.total, elapsedMs: now() - started })}`,
     );
   };
 }

@@ -240,7 +240,7 @@ async function createJob(send: Sender, list: JobItems, settings: JobSettings, ex
   return response.json() as Promise<Job>;
 }
 
-function toQuery(values: Readonly<Record<string, string | number | readonly string[] | undefined>>): string {
+function toQuery(values: Readonly<Record<string, string | number | boolean | readonly string[] | undefined>>): string {
   const words = new URLSearchParams();
   // a list is joined by commas
   for (const [key, value] of Object.entries(values)) if (value !== undefined) words.append(key, String(value));

@@ -121,7 +121,7 @@ export async function requireTasks(choice: ModelChoice, tasks: readonly Task[]):
   if (missing === undefined) return;
   throw new QalignError(
     'TASK_UNSUPPORTED',
-    `${choice.id} does not rate ${missing}; it does ${Object.keys(choice.tasks ?? {}).join(', ')}. Models that do: ${await modelsThatDo(missing)}.`,
+    `${choice.id} does not rate ${missing}; it does ${Object.keys(choice.tasks ?? {}).join(', ') || 'nothing'}. ${await modelsThatDo(missing)}`,
   );
 }
 
@@ -130,9 +130,11 @@ export function supports(choice: ModelChoice, task: Task, kind: Kind): boolean {
   return choice.tasks === undefined || (choice.tasks[task]?.includes(kind) ?? false);
 }
 
+/** A sentence. */
 export async function modelsThatDo(task: Task, kind?: Kind): Promise<string> {
   const able = (await describeModels()).filter(({ tasks }) =>
     kind === undefined ? tasks[task] !== undefined : (tasks[task]?.includes(kind) ?? false),
   );
-  return able.map(({ name, untrained }) => (untrained ? `${name} (untrained)` : name)).join(', ');
+  if (able.length === 0) return 'No model described here does.';
+  return `Models that do: ${able.map(({ name, untrained }) => (untrained ? `${name} (untrained)` : name)).join(', ')}.`;
 }

@@ -160,9 +160,10 @@ function joined(scores: ReadonlyMap<string, GrowingDoubles>): Float64Array {
 }
 
 function binOf(plan: Conversion, split: string, scores: Float64Array, rows: number): Bin {
+  const wanted = plan.splitRanges[split] ?? plan.rule.range;
   let range: ScoreRange;
   try {
-    range = scoreRange(scores, plan.splitRanges[split] ?? plan.rule.range);
+    range = scoreRange(scores, wanted);
   } catch (cause) {
     throw new QalignError(
       'DATASET_VALUE',
@@ -183,8 +184,8 @@ function binOf(plan: Conversion, split: string, scores: Float64Array, rows: numb
     std_coverage: 0,
   };
   // a trim that cuts nothing drops nothing: the end of a half-open range would be the best picture of a small set
-  const untrimmed = plan.splitRanges[split] === undefined && plan.rule.range === 'trimmed' && scores.length < 1000;
-  const rule: LevelRule = untrimmed ? { ...plan.rule, ends: 'closed' } : plan.rule;
+  const untrimmed = wanted === 'trimmed' && scores.length < 1000;
+  const rule: LevelRule = { ...plan.rule, range: wanted, ends: untrimmed ? 'closed' : plan.rule.ends };
   return {
     range,
     find: levelFinder(rule, range),

@@ -13,7 +13,9 @@ export interface MediaFinder {
 
 /**
  * Looks at `root/<folder>/<name>`, `root/<name>`, and then for the one file of that base name anywhere below, letter
- * case aside (TID2013 and LIVE are distributed with both). Folders are read once, and only when a name is not in place.
+ * case aside (TID2013 and LIVE are distributed with both) and in any Unicode form (macOS and its archives write an
+ * accent as a character of its own). Hidden files and folders hold thumbnails and what was deleted: they are found in
+ * place only. Folders are read once, and only when a name is not in place.
  */
 export function createMediaFinder(root: string, folder: string): MediaFinder {
   if (!isA('directory', root))
@@ -27,7 +29,7 @@ export function createMediaFinder(root: string, folder: string): MediaFinder {
       for (const candidate of folder === '' ? [join(root, name)] : [join(root, folder, name), join(root, name)])
         if (isA('file', candidate)) return candidate;
       index ??= indexOf(root);
-      const found = index.get(basename(name).toLowerCase()) ?? [];
+      const found = index.get(seenName(basename(name))) ?? [];
       const nearest = found.length > 1 ? found.filter((path) => endsWith(path, name)) : found;
       if (nearest.length > 1) {
         throw new QalignError(
@@ -43,10 +45,13 @@ export function createMediaFinder(root: string, folder: string): MediaFinder {
   };
 }
 
-/** The same last parts, letter case aside. */
+/** The same last parts, as people see them. */
 function endsWith(path: string, name: string): boolean {
-  return `/${path.split(sep).join('/')}`.toLowerCase().endsWith(`/${name.toLowerCase()}`);
+  return seenName(`/${path.split(sep).join('/')}`).endsWith(seenName(`/${name}`));
 }
+
+/** Equal for names that differ in letter case or Unicode form only. */
+const seenName = (name: string): string => name.normalize('NFC').toLowerCase();
 
 function isA(kind: 'file' | 'directory', path: string): boolean {
   try {
@@ -57,17 +62,18 @@ function isA(kind: 'file' | 'directory', path: string): boolean {
   }
 }
 
-/** Base name in lower case → paths. Links are followed, each folder once: a link may lead round in a circle. */
+/** Base name as people see it → paths. Links are followed, each folder once: a link may lead round in a circle. */
 function indexOf(root: string): Map<string, string[]> {
   const index = new Map<string, string[]>();
   const seen = new Set<string>();
   const open = [root];
   for (let folder = open.pop(); folder !== undefined; folder = open.pop()) {
     for (const entry of entriesOf(folder, seen)) {
+      if (entry.name.startsWith('.')) continue;
       const path = join(folder, entry.name);
       if (entry.isDirectory() || (entry.isSymbolicLink() && isA('directory', path))) open.push(path);
       else {
-        const key = entry.name.toLowerCase();
+        const key = seenName(entry.name);
         const others = index.get(key);
         if (others === undefined) index.set(key, [path]);
         else others.push(path);

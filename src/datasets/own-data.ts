@@ -1,11 +1,11 @@
 import { statSync } from 'node:fs';
-import { readdir } from 'node:fs/promises';
 import { basename, extname, join } from 'node:path';
 import { QalignError } from '../base/errors.js';
 import { LEVELS } from '../scoring/levels.js';
 import type { Rating, RatingScan } from './rating.js';
 import { openRatings } from './ratings.js';
 import { readJsonTable } from './read/json.js';
+import { firstLines } from './read/text-table.js';
 import type { DatasetSpec, Delimiter, LabelFile } from './spec.js';
 
 /** How to read a table of one's own. */
@@ -33,7 +33,8 @@ export interface OwnData {
 export type OwnSpec = Pick<
   DatasetSpec,
   'name' | 'title' | 'version' | 'licence' | 'kind' | 'task' | 'media' | 'levels' | 'density' | 'questions' | 'id'
->;
+> &
+  Partial<Pick<DatasetSpec, 'scale'>>;
 
 export interface OwnRatings {
   readonly spec: OwnSpec;
@@ -52,19 +53,25 @@ const FORMATS: Readonly<Record<string, Pick<LabelFile, 'format' | 'delimiter'>>>
   '.mat': { format: 'mat' },
 };
 const CLIP = /\.(mp4|mov|mkv|webm|avi|m4v|mpe?g|flv|ogv|ts)$/i;
-const MEDIA = /\.(jpe?g|png|webp|avif|gif|tiff?|bmp|mp4|mov|mkv|webm|avi)$/i;
+
+/** Pictures and clips of a folder by their contents, as paths from it with `/` between the parts. */
+export type ListMedia = (folder: string) => AsyncIterable<{ readonly name: string; readonly kind: 'image' | 'video' }>;
 
 /**
  * Ratings of a CSV, TSV, JSON, JSONL, XLSX, Parquet or MAT table, of LLaVA-style JSON as Q-Align publishes it, or of a
  * folder whose sub-folders are named after the levels.
  * @throws QalignError DATASET_NOT_FOUND, DATASET_COLUMNS and what reading throws
  */
-export async function openOwnRatings(path: string, own: OwnData): Promise<OwnRatings> {
+export async function openOwnRatings(path: string, own: OwnData, listMedia: ListMedia): Promise<OwnRatings> {
   const folders = own.levels ?? LEVELS;
-  const { scan, source } = isFolder(path)
-    ? { scan: await folderRatings(path, folders), source: 'folder' }
-    : { scan: await tableRatings(path, own), source: 'own' };
-  const kind = own.kind ?? (CLIP.test(await firstName(scan)) ? 'video' : 'image');
+  const {
+    scan,
+    source,
+    kind: found,
+  } = isFolder(path)
+    ? { ...(await folderRatings(path, folders, listMedia)), source: 'folder' }
+    : { scan: await tableRatings(path, own), source: 'own', kind: undefined };
+  const kind = own.kind ?? found ?? (CLIP.test(await firstName(scan)) ? 'video' : 'image');
   const task = own.task ?? 'quality';
   const name = own.name ?? basename(path).replace(/\.[^.]+$/, '');
   const spec: OwnSpec = {
@@ -104,10 +111,17 @@ async function tableRatings(path: string, own: OwnData): Promise<RatingScan> {
     file: basename(path),
     header: true,
     ...format,
+    ...(format.delimiter === ' ' && (await isTabbed(path)) ? { delimiter: '\t' } : {}),
     ...(own.delimiter === undefined ? {} : { delimiter: own.delimiter }),
     columns,
   };
   return openRatings(path, layout, { scale: own.scale, lowerIsBetter: own.lowerIsBetter ?? false, mirror: own.mirror });
+}
+
+/** Whether a .txt is parted by tabs, as Excel's "Unicode text" is, whose cells may hold blanks. */
+async function isTabbed(path: string): Promise<boolean> {
+  const [header, row] = (await firstLines(path, 2)).map((line) => line.split('\t').length);
+  return header !== undefined && header > 1 && header === row;
 }
 
 async function firstName(scan: RatingScan): Promise<string> {
@@ -139,15 +153,21 @@ function isFolder(path: string): boolean {
   return statSync(path, { throwIfNoEntry: false })?.isDirectory() ?? false;
 }
 
-/** excellent/…, good/… : the level is the rating, 5 to 1. */
-async function folderRatings(path: string, levels: readonly string[]): Promise<RatingScan> {
+/** excellent/…, good/… : the level is the rating, 5 to 1. The kind is that of the first file. */
+async function folderRatings(
+  path: string,
+  levels: readonly string[],
+  listMedia: ListMedia,
+): Promise<{ scan: RatingScan; kind: 'image' | 'video' | undefined }> {
   const ratings: Rating[] = [];
+  let first: 'image' | 'video' | undefined;
   for (const [index, level] of levels.entries()) {
-    const names = isFolder(join(path, level)) ? (await readdir(join(path, level), { recursive: true })).sort() : [];
-    for (const name of names.filter((each) => MEDIA.test(each))) {
+    if (!isFolder(join(path, level))) continue;
+    for await (const { name, kind } of listMedia(join(path, level))) {
+      first ??= kind;
       const mos = levels.length - index;
       ratings.push({
-        name: `${level}/${name.replaceAll('\\', '/')}`,
+        name: `${level}/${name}`,
         mos,
         digits: `${mos}.0`,
         std: undefined,
@@ -163,7 +183,10 @@ async function folderRatings(path: string, levels: readonly string[]): Promise<R
       'DATASET_EMPTY',
       `${path} has no pictures in sub-folders named ${levels.join(', ')}: a folder of pictures alone has no ratings; name a table with --image-column and --score-column.`,
     );
-  return async function* () {
-    yield ratings;
+  return {
+    kind: first,
+    scan: async function* () {
+      yield ratings;
+    },
   };
 }

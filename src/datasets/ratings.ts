@@ -127,11 +127,11 @@ function lacking(file: string, row: number, other: string, length: number): neve
 function ratingReader(table: Table, layout: LabelFile, rules: RatingRules): (row: TableRow) => Rating | undefined {
   const { file } = table;
   const place: Place = (row) => `${file}:${row}`;
-  const at = columnFinder(table, layout);
+  const at = columnFinder(table);
   const indices = columnIndices(layout, at);
   const { score, split, group, counts } = indices;
   const labelOf = labelReader(nameReader(table, layout, at, indices.name ?? 0), layout, rules, place);
-  const valueOf = valueReader(layout, rules, indices, place);
+  const valueOf = valueReader(layout, rules, indices, place, table.delimiter);
   const groupPattern = layout.group === undefined ? undefined : new RegExp(layout.group);
   const splitPattern = layout.split_name === undefined ? undefined : new RegExp(layout.split_name);
   const lower = layout.lower_is_better ?? rules.lowerIsBetter;
@@ -210,8 +210,9 @@ function valueReader(
   rules: RatingRules,
   { score, std, variance, counts }: ReturnType<typeof columnIndices>,
   place: Place,
+  delimiter: string | undefined,
 ): (row: TableRow, label: string) => { value: number; deviation: number | undefined } {
-  const numberAt = numberReader(layout, place);
+  const numberAt = numberReader(delimiter, place);
   const votesOf = counts === undefined ? undefined : votesReader(counts, numberAt, place);
   const [lo, hi] = scaleOf(layout, rules);
   return (row, label) => {
@@ -238,7 +239,7 @@ function valueReader(
 
 type NumberAt = (row: TableRow, column: number, what: string) => number;
 
-function numberReader(layout: LabelFile, place: Place): NumberAt {
+function numberReader(delimiter: string | undefined, place: Place): NumberAt {
   return (row, column, what) => {
     const text = cellOf(row, column);
     const value = text === undefined || text === '' ? NaN : Number(text);
@@ -248,7 +249,7 @@ function numberReader(layout: LabelFile, place: Place): NumberAt {
     if (text === undefined)
       throw new QalignError(
         'DATASET_COLUMNS',
-        `${place(row.row)}: the row has ${row.cells.length} columns; ${what} was expected in column ${column + 1}${delimiterHint(row, layout)}.`,
+        `${place(row.row)}: the row has ${row.cells.length} columns; ${what} was expected in column ${column + 1}${delimiterHint(row, delimiter)}.`,
       );
     throw new QalignError(
       'DATASET_VALUE',
@@ -267,7 +268,7 @@ function votesReader(counts: readonly number[], numberAt: NumberAt, place: Place
 }
 
 /** Column name or number → index. Says what the file has where it is not there. */
-function columnFinder(table: Table, layout: LabelFile): (column: Column) => number {
+function columnFinder(table: Table): (column: Column) => number {
   return (column) => {
     if (typeof column === 'number') return column;
     const index = table.header?.findIndex((name) => name.trim() === column) ?? -1;
@@ -281,14 +282,20 @@ function columnFinder(table: Table, layout: LabelFile): (column: Column) => numb
     const header = table.header ?? [];
     const shown = header.slice(0, 12).join(', ').slice(0, 200);
     const wrong =
-      header.length === 1 && layout.format === 'table'
-        ? `; its separator was expected to be ${JSON.stringify(layout.delimiter ?? ',')}`
+      header.length === 1 && table.delimiter !== undefined
+        ? `; its separator was expected to be ${JSON.stringify(table.delimiter)}${seemingDelimiter(header[0]!)}`
         : '';
     throw new QalignError(
       'DATASET_COLUMNS',
       `${table.file}:1: there is no column "${column}"; the columns are ${shown}${header.length > 12 ? ` and ${header.length - 12} more` : ''}${wrong}.`,
     );
   };
+}
+
+/** A separator that the header has instead. */
+function seemingDelimiter(header: string): string {
+  const seen = ['\t', ';', ','].find((delimiter) => header.includes(delimiter));
+  return seen === undefined ? '' : ` and seems to be ${JSON.stringify(seen)}`;
 }
 
 function nameReader(
@@ -375,10 +382,8 @@ function listAt(row: TableRow, column: number, place: Place): number[] {
   return numbers;
 }
 
-function delimiterHint(row: TableRow, layout: LabelFile): string {
-  return row.cells.length === 1 && layout.format === 'table'
-    ? `, separated by ${JSON.stringify(layout.delimiter ?? ',')}`
-    : '';
+function delimiterHint(row: TableRow, delimiter: string | undefined): string {
+  return row.cells.length === 1 && delimiter !== undefined ? `, separated by ${JSON.stringify(delimiter)}` : '';
 }
 
 function stem(path: string): string {

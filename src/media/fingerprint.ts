@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import type { PerceptualHash } from '../scoring/perceptual-hash.js';
 import { decodeImage } from './decode/decode.js';
+import { existingName } from './find/same-name.js';
 import { readFileLimited } from './image-file.js';
 import { DEFAULT_LIMITS } from './limits.js';
 import { sniff, SNIFF_BYTES } from './decode/magic.js';
@@ -30,7 +31,8 @@ const COSINES = Float64Array.from({ length: LOW * SIDE }, (_, i) =>
  * the picture at 32 × 32 in gray: scaling, recompression and small changes of colour leave most bits.
  * @throws QalignError MEDIA_* for what is missing or damaged
  */
-export async function fingerprint(path: string, signal?: AbortSignal): Promise<Fingerprint> {
+export async function fingerprint(named: string, signal?: AbortSignal): Promise<Fingerprint> {
+  const path = await existingName(named);
   const start = await readStart(path);
   const kind = sniff(start).kind === 'video' ? 'video' : 'image';
   if (kind === 'video') return { kind, ...(await firstFrame(path, signal)), sha256: await hashFile(path) };

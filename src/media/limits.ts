@@ -6,7 +6,10 @@ export interface MediaLimits {
   readonly maxPixels: number;
   /** Frames taken from one clip. */
   readonly maxFrames: number;
-  /** Wall-clock time for one picture or one clip, in milliseconds. */
+  /**
+   * In milliseconds: of wall-clock time for one picture, and of silence for one clip. ffmpeg is silent while it decodes
+   * no picture; the length of a clip and the time that its reader takes do not count.
+   */
   readonly timeoutMs: number;
 }
 
@@ -17,7 +20,7 @@ export interface MediaLimits {
 export const DEFAULT_LIMITS: MediaLimits = {
   maxBytes: 1024 ** 3,
   maxPixels: 178_956_970,
-  maxFrames: 3600,
+  maxFrames: 36_000,
   timeoutMs: 120_000,
 };
 

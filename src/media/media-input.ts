@@ -1,3 +1,5 @@
+import { isUtf8 } from 'node:buffer';
+
 /** A file whose name is not UTF-8: a string cannot hold such a path, and Node takes it as bytes. */
 export interface BytePath {
   readonly path: Uint8Array;
@@ -17,11 +19,21 @@ export function pathText(path: string | Buffer): string {
   return typeof path === 'string' ? path : path.toString('utf8');
 }
 
+/** The bytes of a path as a string, where a string can hold them. */
+export function pathFrom(bytes: Buffer): string | Buffer {
+  return isUtf8(bytes) ? bytes.toString('utf8') : bytes;
+}
+
+/** A path as what is opened. */
+export function mediaAt(path: string | Buffer): string | BytePath {
+  return typeof path === 'string' ? path : { path };
+}
+
 /** What tells a changed file from the one that was scored. */
 export interface MediaIdentity {
   /** Of the file. */
   readonly bytes: number;
-  /** When it was last changed, ISO 8601 in UTC; only files have it. */
+  /** When it was last changed, ISO 8601 in UTC with nine digits of the second; only files have it. */
   readonly modified?: string | undefined;
   /** Of its bytes, hexadecimal; only where asked for. */
   readonly sha256?: string | undefined;

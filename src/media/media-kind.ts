@@ -1,27 +1,94 @@
-import { open, stat } from 'node:fs/promises';
+import { createHash } from 'node:crypto';
+import type { BigIntStats } from 'node:fs';
+import { stat } from 'node:fs/promises';
 import { QalignError } from '../base/errors.js';
-import { sniff, SNIFF_BYTES } from './decode/magic.js';
-import { pathOf, type MediaInput } from './media-input.js';
+import { sniff, SNIFF_BYTES, type Sniffed } from './decode/magic.js';
+import { existingName } from './find/same-name.js';
+import { readAt, withRegularFile, type OpenFile } from './image-file.js';
+import { pathOf, type MediaIdentity, type MediaInput } from './media-input.js';
 
 /** How media are prepared: a picture, a clip, or a clip as a folder of its frames. */
 export type MediaKind = 'image' | 'video' | 'folder';
 
-/**
- * From the first bytes. What is neither picture nor clip counts as a picture: its decoder says in words what is wrong.
- */
-export async function kindOf(media: MediaInput): Promise<'image' | 'video'> {
-  const path = pathOf(media);
-  const start = path === undefined ? (media as Uint8Array).subarray(0, SNIFF_BYTES) : await readStart(path);
-  return sniff(start).kind === 'video' ? 'video' : 'image';
+/** What is known of a file from its first bytes and its entry in the file system. */
+export interface Look {
+  /** What is neither picture nor clip counts as a picture: its decoder says in words what is wrong. */
+  readonly kind: 'image' | 'video';
+  readonly sniffed: Sniffed;
+  /** Its first bytes, at most {@link SNIFF_BYTES}. */
+  readonly start: Uint8Array;
+  readonly identity: MediaIdentity;
 }
 
-async function readStart(path: string | Buffer): Promise<Uint8Array> {
-  const file = await open(path);
-  try {
-    const { buffer, bytesRead } = await file.read(Buffer.alloc(SNIFF_BYTES), 0, SNIFF_BYTES, 0);
-    return buffer.subarray(0, bytesRead);
-  } finally {
-    await file.close();
+export interface LookOptions {
+  /** Which are hashed as well; none by default. */
+  readonly hash?: boolean | ((seen: Pick<Look, 'sniffed' | 'start'>) => boolean) | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/**
+ * One look through one descriptor, so that kind and identity are of the same file.
+ *
+ * @throws QalignError MEDIA_NOT_FOUND, MEDIA_UNREADABLE, also for what is no regular file
+ */
+export async function lookAt(media: MediaInput, { hash = false, signal }: LookOptions = {}): Promise<Look> {
+  const path = pathOf(media);
+  if (path === undefined) return lookAtBytes(media as Uint8Array, hash === true);
+  return withRegularFile(
+    path,
+    async (file) => {
+      const buffer = Buffer.allocUnsafe(SNIFF_BYTES);
+      const start = buffer.subarray(0, await readAt(file, buffer, { from: 0 }));
+      const sniffed = sniff(start);
+      const isHashed = typeof hash === 'boolean' ? hash : hash({ sniffed, start });
+      const sha256 = isHashed ? await hashOf(file, signal) : undefined;
+      return { kind: kindFrom(sniffed), sniffed, start, identity: identityOf(file.found, sha256) };
+    },
+    signal,
+  );
+}
+
+function lookAtBytes(bytes: Uint8Array, isHashed: boolean): Look {
+  const start = bytes.subarray(0, SNIFF_BYTES);
+  const sniffed = sniff(start);
+  const sha256 = isHashed ? createHash('sha256').update(bytes).digest('hex') : undefined;
+  const identity = { bytes: bytes.length, ...(sha256 === undefined ? {} : { sha256 }) };
+  return { kind: kindFrom(sniffed), sniffed, start, identity };
+}
+
+const kindFrom = (sniffed: Sniffed): 'image' | 'video' => (sniffed.kind === 'video' ? 'video' : 'image');
+
+/** From the first bytes. @throws QalignError MEDIA_NOT_FOUND, MEDIA_UNREADABLE */
+export async function kindOf(media: MediaInput): Promise<'image' | 'video'> {
+  return (await lookAt(media)).kind;
+}
+
+function identityOf({ size, mtimeNs }: BigIntStats, sha256: string | undefined): MediaIdentity {
+  const modified = isoTime(mtimeNs);
+  return {
+    bytes: Number(size),
+    ...(modified === undefined ? {} : { modified }),
+    ...(sha256 === undefined ? {} : { sha256 }),
+  };
+}
+
+/** `2026-11-28T17:29:13.123456789Z`; undefined for the absurd times that some file systems hold. */
+export function isoTime(nanoseconds: bigint): string | undefined {
+  const rest = ((nanoseconds % 1_000_000_000n) + 1_000_000_000n) % 1_000_000_000n; // times before 1970 are negative
+  const date = new Date(Number((nanoseconds - rest) / 1_000_000n));
+  if (Number.isNaN(date.getTime())) return undefined;
+  return date.toISOString().replace(/\.\d+Z$/, `.${String(rest).padStart(9, '0')}Z`);
+}
+
+async function hashOf(file: OpenFile, signal: AbortSignal | undefined): Promise<string> {
+  const hash = createHash('sha256');
+  const buffer = Buffer.allocUnsafe(1 << 18);
+  for (let at = 0; ;) {
+    signal?.throwIfAborted();
+    const bytes = await readAt(file, buffer, { from: at });
+    if (bytes === 0) return hash.digest('hex');
+    hash.update(buffer.subarray(0, bytes));
+    at += bytes;
   }
 }
 
@@ -37,12 +104,13 @@ export async function kindOfRecord({
   readonly media: string;
   readonly kind?: 'image' | 'video' | undefined;
 }): Promise<MediaKind> {
-  const found = await stat(media).catch((cause: NodeJS.ErrnoException) => {
+  const path = await existingName(media);
+  const found = await stat(path).catch((cause: NodeJS.ErrnoException) => {
     throw new QalignError(
       cause.code === 'ENOENT' ? 'MEDIA_NOT_FOUND' : 'MEDIA_UNREADABLE',
       `${media} cannot be read (${cause.code ?? cause.message}).`,
       { cause },
     );
   });
-  return found.isDirectory() ? 'folder' : (kind ?? kindOf(media));
+  return found.isDirectory() ? 'folder' : (kind ?? kindOf(path));
 }

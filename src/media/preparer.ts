@@ -1,6 +1,7 @@
 /** The boundary of src/media: files, bytes and URLs in, the pixels of the model out; nothing of prompts or scores. */
 import type { Lane } from '../base/lane.js';
 import type { FrameRule } from '../prompts/subject.js';
+import { existingName } from './find/same-name.js';
 import type { PreparedImage } from './image.js';
 import type { MediaLimits } from './limits.js';
 import type { MediaInput } from './media-input.js';
@@ -62,7 +63,8 @@ export interface Preparer {
 export function createPreparer(pool: PreparePool = createPreparePool()): Preparer {
   return {
     width: 2 * pool.threads,
-    async prepare({ media, kind }, options) {
+    async prepare({ media: named, kind }, options) {
+      const media = typeof named === 'string' ? await existingName(named) : named;
       if (kind === 'image') {
         const { data, original, warnings, decoder } = await preparePicture(pool, media, options);
         return { data, frames: 1, ...original, warnings, decoder };

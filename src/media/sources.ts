@@ -1,136 +1,148 @@
-import { readdir, realpath, stat } from 'node:fs/promises';
-import { basename, dirname, extname, isAbsolute, join } from 'node:path';
-import { addAbortSignal } from 'node:stream';
-import { StringDecoder } from 'node:string_decoder';
-import { glob, isDynamicPattern } from 'tinyglobby';
+/** What people name → pictures and clips: files, folders, globs, URLs, lists, pipes. The parts are in `find/`. */
+import { stat } from 'node:fs/promises';
+import { addAbortSignal, Readable } from 'node:stream';
 import { QalignError } from '../base/errors.js';
-import type { MediaIdentity, MediaInput } from './media-input.js';
-import { kindOf } from './media-kind.js';
+import { searchFolder } from './find/folder-search.js';
+import { expandGlob } from './find/glob.js';
+import { listedNames, readStdin } from './find/input-list.js';
+import {
+  failedSource,
+  STDIN_NAME,
+  type ExpandOptions,
+  type MediaSource,
+  type OpenOptions,
+  type SourceName,
+} from './find/media-source.js';
+import { isGlob } from './find/name-filter.js';
+import { everyTime, firstTime, isUrl, textOf, type FirstTime } from './find/once.js';
+import { gather, isDescriptorName, readPipe } from './find/pipe.js';
+import { existingName } from './find/same-name.js';
+import { notRegular, openError } from './image-file.js';
+import { withDefaults } from './limits.js';
+import { pathOf } from './media-input.js';
+import { lookAt } from './media-kind.js';
 import { fetchMedia } from './url.js';
 
-/**
- * What is looked at in a folder. HEIC is no format that can be read: half of a telephone's pictures must not be passed
- * over in silence.
- */
-const EXTENSIONS = new Set(
-  '.jpg .jpeg .jpe .jfif .png .webp .gif .tif .tiff .avif .bmp .dib .heic .heif .mp4 .m4v .mkv .webm .mov .avi .ts .mts .m2ts .mpg .mpeg .vob .flv .ogv .3gp .3g2 .wmv .asf .mxf'.split(
-    ' ',
-  ),
-);
-
-/** A picture or clip. `input` is how results name it. */
-export interface MediaSource {
-  readonly input: string;
-  readonly kind: 'image' | 'video';
-  /** A path or the bytes. */
-  readonly media: MediaInput;
-  /** Of the file as it was found; what cannot be opened, and what is no file, has none. */
-  readonly identity?: MediaIdentity | undefined;
-  /** What is known to be wrong with it already; it then fails with this. */
-  readonly error?: QalignError | undefined;
-}
-
-export interface ExpandOptions {
-  readonly signal?: AbortSignal | undefined;
-  /** Fetch http(s) URLs; off, they are refused by name. */
-  readonly allowUrls?: boolean | undefined;
-}
+export type { ExpandOptions, MediaSource, OpenOptions, PassedOver, SourceName } from './find/media-source.js';
 
 /**
- * Files as they are named, globs that the shell left alone, folders recursively in the order of their names, `-` for a
- * list on stdin (a line each, or NUL between them). The kind is found from the first bytes. An input that cannot be
- * opened becomes a source with an `error` and does not stop the others.
+ * Files as they are named, globs that the shell left alone, and folders with all below them, in the order of their
+ * names. In folders and globs, names that begin with a dot are left out. In folders, files count by their first bytes
+ * and not by their names; what is passed over is reported. Named pipes and descriptors (`/dev/fd/63`) are read to their
+ * end. `-` is a picture or clip on stdin, which results call `<stdin>`, or a list of inputs (a line each, or NUL
+ * between them). An input that cannot be opened becomes a source with an `error` and does not stop the others.
+ *
+ * @throws the reason of `signal`
  */
 export async function* expandSources(
-  inputs: AsyncIterable<string> | Iterable<string>,
+  inputs: AsyncIterable<SourceName> | Iterable<SourceName>,
   options: ExpandOptions = {},
 ): AsyncGenerator<MediaSource, void, undefined> {
-  const { signal } = options;
+  // a folder or a glob alone cannot repeat itself
+  const isAlone = Array.isArray(inputs) && inputs.length === 1 && inputs[0] !== '-';
+  const isFirst = options.once === true && !isAlone ? firstTime(options.onPassedOver) : everyTime();
+  yield* expandAll(inputs, isFirst, options);
+}
+
+async function* expandAll(
+  inputs: AsyncIterable<SourceName> | Iterable<SourceName>,
+  isFirst: FirstTime,
+  options: ExpandOptions,
+): AsyncGenerator<MediaSource, void, undefined> {
   for await (const input of inputs) {
-    signal?.throwIfAborted();
-    if (input === '-')
-      yield* expandSources(
-        listedNames(signal === undefined ? process.stdin : addAbortSignal(signal, process.stdin), signal),
-        options,
-      );
-    else if (/^https?:\/\//i.test(input)) yield await fetched(input, options);
-    else if (isDynamicPattern(input) && !(await exists(input))) yield* expandGlob(input, signal);
-    else yield* expandPath(input, signal);
+    options.signal?.throwIfAborted();
+    if (input === '-') yield* expandStdin(isFirst, options);
+    else if (isUrl(input)) {
+      if (isFirst(input)) yield await fetched(input as string, options);
+    } else yield* expandPath(input, isFirst, options);
   }
+}
+
+async function* expandStdin(isFirst: FirstTime, options: ExpandOptions): AsyncGenerator<MediaSource, void, undefined> {
+  if (!isFirst('-')) return;
+  const found = await openStdin(options);
+  if ('input' in found) {
+    yield found;
+    return;
+  }
+  let names = 0;
+  const counted = async function* (): AsyncGenerator<SourceName, void, undefined> {
+    for await (const name of listedNames(found.bytes, options.signal)) {
+      names++;
+      yield name;
+    }
+  };
+  yield* expandAll(counted(), isFirst, options);
+  if (names === 0) options.onEmptyFolder?.(STDIN_NAME);
+}
+
+/** The picture or clip itself, what is wrong with it, or the bytes of a list. */
+async function openStdin(options: ExpandOptions): Promise<MediaSource | { readonly bytes: AsyncIterable<Buffer> }> {
+  const { signal } = options;
+  const stdin = options.stdin ?? process.stdin;
+  if (signal !== undefined && stdin instanceof Readable) addAbortSignal(signal, stdin);
+  try {
+    const { is, bytes } = await readStdin(stdin);
+    if (is === 'list') return { bytes };
+    return await sourceOfBytes(STDIN_NAME, await gather(() => bytes, STDIN_NAME, limitsOf(options), signal), options);
+  } catch (error) {
+    signal?.throwIfAborted();
+    if (stdin instanceof Readable) stdin.destroy(); // a writer that goes on must not keep the process alive
+    return { ...failedSource(STDIN_NAME, openError(STDIN_NAME, error)), media: new Uint8Array() };
+  }
+}
+
+async function* expandPath(
+  input: SourceName,
+  isFirst: FirstTime,
+  options: ExpandOptions,
+): AsyncGenerator<MediaSource, void, undefined> {
+  const named = typeof input === 'string' ? await existingName(input) : input;
+  const found = await stat(pathOf(named) as string | Buffer).catch((error: unknown) => openError(textOf(input), error));
+  let sources: AsyncIterable<MediaSource>;
+  if (found instanceof QalignError) {
+    if (typeof input !== 'string' || found.code !== 'MEDIA_NOT_FOUND' || !isGlob(input)) {
+      if (isFirst(input)) yield failedSource(pathOf(input) as string | Buffer, found);
+      return;
+    }
+    sources = expandGlob(input, options);
+  } else if (found.isDirectory()) sources = searchFolder(pathOf(named) as string | Buffer, options);
+  else {
+    if (isFirst(named)) yield await openPath(input, named, options);
+    return;
+  }
+  for await (const source of sources) if (source.media instanceof Uint8Array || isFirst(source.media)) yield source;
 }
 
 /**
- * One input as it is: a path is a file whatever it looks like, no folder and no pattern. What is wrong with it is its
- * `error`.
+ * One input as it is: a path is a file whatever it looks like, no folder and no pattern; bytes are the file itself.
+ * What is wrong with it is its `error`.
  */
-export async function openSource(input: string | Uint8Array, options: ExpandOptions = {}): Promise<MediaSource> {
-  if (typeof input !== 'string') return { input: '<bytes>', kind: await kindOf(input), media: input };
-  if (/^https?:\/\//i.test(input)) return fetched(input, options);
-  if (await isDirectory(input))
-    return failed(
-      input,
-      new QalignError('MEDIA_UNREADABLE', `${input} is a folder; name a file, or expand it with expandSources.`),
-    );
-  for await (const source of expandPath(input, options.signal)) return source;
-  throw new QalignError('MEDIA_NOT_FOUND', `There is no file ${input}.`);
+export async function openSource(input: SourceName | Uint8Array, options: OpenOptions = {}): Promise<MediaSource> {
+  if (input instanceof Uint8Array) return sourceOfBytes('<bytes>', input, options);
+  if (isUrl(input)) return fetched(input as string, options);
+  return openPath(input, typeof input === 'string' ? await existingName(input) : input, options);
 }
 
-async function* expandPath(path: string, signal?: AbortSignal): AsyncGenerator<MediaSource, void, undefined> {
+/** @param named `input`, or the file that goes by this name in another Unicode form */
+async function openPath(input: SourceName, named: SourceName, options: OpenOptions): Promise<MediaSource> {
+  const path = pathOf(named) as string | Buffer;
   try {
     const found = await stat(path);
-    if (!found.isDirectory()) {
-      yield { input: path, kind: found.isFile() ? await kindOf(path) : 'image', media: path };
-      return;
-    }
+    if (found.isFIFO() || (found.isFile() && typeof path === 'string' && isDescriptorName(path)))
+      return await sourceOfBytes(textOf(input), await readPipe(path, limitsOf(options), options.signal), options);
+    if (!found.isFile()) throw notRegular(path, found);
+    const { kind, identity } = await lookAt(named, { hash: options.hash, signal: options.signal });
+    return { input: textOf(input), kind, media: named, identity };
   } catch (error) {
-    yield failed(path, asMediaError(path, error));
-    return;
-  }
-  // Node's own order is the file system's: sorted, a run is the same on every machine
-  const entries = await readdir(path, { withFileTypes: true }).catch((error: unknown) => asMediaError(path, error));
-  if (entries instanceof QalignError) {
-    yield failed(path, entries);
-    return;
-  }
-  for (const entry of entries.sort((a, b) => (a.name < b.name ? -1 : 1))) {
-    signal?.throwIfAborted();
-    const inner = join(path, entry.name);
-    // a link to a folder may lead round in a circle; one to a file is as good as the file
-    if (entry.isDirectory()) yield* expandPath(inner, signal);
-    else if (
-      EXTENSIONS.has(extname(entry.name).toLowerCase()) &&
-      !(entry.isSymbolicLink() && (await isDirectory(inner)))
-    )
-      yield* expandPath(inner, signal);
+    options.signal?.throwIfAborted();
+    return failedSource(pathOf(input) as string | Buffer, openError(path, error));
   }
 }
 
-/** A pattern that names nothing is an error of its own: a silent nothing would look like success. */
-async function* expandGlob(pattern: string, signal?: AbortSignal): AsyncGenerator<MediaSource, void, undefined> {
-  const all = await glob(pattern, {
-    dot: false,
-    expandDirectories: false,
-    absolute: isAbsolute(pattern),
-    ...(signal === undefined ? {} : { signal }),
-  });
-  const found = (await withoutRounds(all)).sort();
-  if (found.length === 0) yield failed(pattern, new QalignError('MEDIA_NOT_FOUND', `No file matches ${pattern}.`));
-  for (const path of found) yield* expandPath(path, signal);
-}
-
-/** A linked folder that leads back to one above gives every file again: the shortest way to each is kept. */
-async function withoutRounds(paths: readonly string[]): Promise<string[]> {
-  const seen = new Map<string, string>();
-  for (const path of [...paths].sort((a, b) => a.length - b.length)) {
-    const place = join(await realpath(dirname(path)).catch(() => dirname(path)), basename(path));
-    if (!seen.has(place)) seen.set(place, path);
-  }
-  return [...seen.values()];
-}
-
-async function fetched(url: string, { allowUrls, signal }: ExpandOptions): Promise<MediaSource> {
-  if (allowUrls !== true)
-    return failed(
+async function fetched(url: string, options: OpenOptions): Promise<MediaSource> {
+  if (options.allowUrls !== true)
+    return failedSource(
       url,
       new QalignError(
         'MEDIA_URL_FORBIDDEN',
@@ -138,63 +150,24 @@ async function fetched(url: string, { allowUrls, signal }: ExpandOptions): Promi
       ),
     );
   try {
-    const media = await fetchMedia(url, { signal });
-    return { input: url, kind: await kindOf(media), media };
+    const media = await fetchMedia(url, { signal: options.signal, limits: options.limits });
+    return await sourceOfBytes(url, media, options);
   } catch (error) {
-    signal?.throwIfAborted();
-    return failed(url, asMediaError(url, error));
+    options.signal?.throwIfAborted();
+    return failedSource(url, openError(url, error));
   }
 }
 
-async function exists(path: string): Promise<boolean> {
-  return stat(path).then(
-    () => true,
-    () => false,
-  );
+async function sourceOfBytes(input: string, media: Uint8Array, { hash }: OpenOptions): Promise<MediaSource> {
+  const { kind, identity } = await lookAt(media, { hash });
+  return { input, kind, media, identity };
 }
 
-async function isDirectory(path: string): Promise<boolean> {
-  return stat(path).then(
-    (found) => found.isDirectory(),
-    () => false,
-  );
+/** Whether an input gives its bytes once only, so that inputs cannot be counted by opening them all beforehand. */
+export async function isReadOnce(input: SourceName): Promise<boolean> {
+  if (input === '-' || isUrl(input)) return true;
+  const found = await stat(pathOf(input) as string | Buffer).catch(() => undefined);
+  return found?.isFIFO() === true;
 }
 
-/**
- * Names as `find` and `ls` print them. With a NUL in its first part the list is one of `find -print0`, whose names may
- * hold line breaks.
- */
-export async function* listedNames(
-  input: AsyncIterable<Buffer | string>,
-  signal?: AbortSignal,
-): AsyncGenerator<string, void, undefined> {
-  const decoder = new StringDecoder('utf8');
-  let open = '';
-  let separator: string | RegExp | undefined;
-  const named = (name: string): boolean => name.trim() !== '' && name !== '-';
-  for await (const chunk of input) {
-    signal?.throwIfAborted();
-    open += typeof chunk === 'string' ? chunk : decoder.write(chunk);
-    separator ??= open.includes('\0') ? '\0' : open.includes('\n') ? /\r?\n/ : undefined;
-    if (separator === undefined) continue;
-    const names = open.split(separator);
-    open = names.pop() ?? '';
-    yield* names.filter(named);
-  }
-  const last = (open + decoder.end()).replace(/\r$/, '');
-  if (named(last)) yield last;
-}
-
-function failed(input: string, error: QalignError): MediaSource {
-  return { input, kind: 'image', media: input, error };
-}
-
-function asMediaError(path: string, error: unknown): QalignError {
-  if (error instanceof QalignError) return error;
-  const missing = (error as NodeJS.ErrnoException).code === 'ENOENT';
-  return new QalignError(
-    missing ? 'MEDIA_NOT_FOUND' : 'MEDIA_UNREADABLE',
-    missing ? `There is no file or folder ${path}.` : `${path} cannot be read: ${(error as Error).message}.`,
-    { cause: error },
-  );
-}
+const limitsOf = ({ limits }: OpenOptions): { maxBytes: number; timeoutMs: number } => withDefaults(limits);

@@ -16,8 +16,8 @@ export interface LevelRule {
   readonly edge: 'lower' | 'upper';
   readonly outside: 'drop' | 'clip';
   /**
-   * `half_open`: the far end itself (M with `lower`, m with `upper`) is outside, as in the authors' code; `closed`:
-   * both ends are inside.
+   * `half_open`: the far end itself (M with `lower`, m with `upper`) is outside, as in the authors' code, which cuts
+   * there; `closed`: both ends are inside. With `minmax` they are the best and the worst score, and always inside.
    */
   readonly ends: 'half_open' | 'closed';
 }
@@ -87,7 +87,11 @@ function above(edges: Float64Array, passed: (edge: number) => boolean): number {
 }
 
 function insideTest(rule: LevelRule, min: number, max: number): (score: number) => boolean {
-  if (rule.ends === 'closed') return (score) => score >= min && score <= max;
+  if (rule.ends === 'closed' || rule.range === 'minmax') {
+    // a DMOS at the end of its scale, inverted, may lie beyond the other end by the rounding of two sums
+    const rounding = 2 * Number.EPSILON * (Math.abs(min) + Math.abs(max));
+    return (score) => score >= min - rounding && score <= max + rounding;
+  }
   return rule.edge === 'lower' ? (score) => score >= min && score < max : (score) => score > min && score <= max;
 }
 

@@ -10,9 +10,10 @@ export interface Metrics {
   readonly registry: Registry;
   readonly requests: Counter<'method' | 'route' | 'status'>;
   readonly duration: Histogram<'route'>;
-  readonly items: Counter<'outcome'>;
   readonly rejects: Counter<'reason'>;
   readonly predictedWait: Histogram;
+  /** Counts an item of a request or job that was answered. */
+  readonly countItem: (state: { readonly failed: boolean; readonly warned: boolean }) => void;
   onBatch(model: string, batch: BatchReport): void;
   /** Gauges are read when Prometheus asks. */
   watch(loaded: ReadonlyMap<string, Scorer>, admission: Admission, memoryUsed: () => number): void;
@@ -72,7 +73,7 @@ function createBatchMetrics(registry: Registry): Metrics['onBatch'] {
 
 function createRequestMetrics(
   registry: Registry,
-): Pick<Metrics, 'requests' | 'duration' | 'items' | 'rejects' | 'predictedWait'> {
+): Pick<Metrics, 'requests' | 'duration' | 'countItem' | 'rejects' | 'predictedWait'> {
   const registers = [registry];
   return {
     requests: new Counter({
@@ -88,12 +89,7 @@ function createRequestMetrics(
       buckets: SECONDS,
       registers,
     }),
-    items: new Counter({
-      name: 'qalign_items_total',
-      help: 'items of requests and jobs',
-      labelNames: ['outcome'],
-      registers,
-    }),
+    countItem: createItemCounter(registry),
     rejects: new Counter({
       name: 'qalign_rejects_total',
       help: 'requests that were refused, by error code',
@@ -106,6 +102,25 @@ function createRequestMetrics(
       buckets: SECONDS,
       registers,
     }),
+  };
+}
+
+function createItemCounter(registry: Registry): Metrics['countItem'] {
+  const registers = [registry];
+  const items = new Counter({
+    name: 'qalign_items_total',
+    help: 'items of requests and jobs',
+    labelNames: ['outcome'],
+    registers,
+  });
+  const warned = new Counter({
+    name: 'qalign_items_warned_total',
+    help: 'items of requests and jobs that were scored with warnings',
+    registers,
+  });
+  return (state) => {
+    items.inc({ outcome: state.failed ? 'failed' : 'scored' });
+    if (state.warned) warned.inc();
   };
 }
 

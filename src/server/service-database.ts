@@ -8,7 +8,7 @@ const SCHEMA = `
   CREATE TABLE IF NOT EXISTS keys (name TEXT PRIMARY KEY, hash TEXT NOT NULL, scopes TEXT NOT NULL, created_at REAL NOT NULL);
   CREATE TABLE IF NOT EXISTS jobs (
     id TEXT PRIMARY KEY, owner TEXT NOT NULL, status TEXT NOT NULL, settings TEXT NOT NULL, total INTEGER NOT NULL,
-    done INTEGER NOT NULL, failed INTEGER NOT NULL, result_bytes INTEGER NOT NULL, message TEXT,
+    done INTEGER NOT NULL, failed INTEGER NOT NULL, warned INTEGER NOT NULL DEFAULT 0, result_bytes INTEGER NOT NULL, message TEXT,
     created_at REAL NOT NULL, finished_at REAL);
   CREATE INDEX IF NOT EXISTS jobs_by_time ON jobs (created_at);
   CREATE TABLE IF NOT EXISTS works (
@@ -20,4 +20,14 @@ const SCHEMA = `
 `;
 
 /** Keys, jobs and remembered answers of a service, in `<data_dir>/service.db`. Every commit is on the disk (FULL). */
-export const openServiceDatabase = (dataDir: string): Db => openDatabase(join(resolve(dataDir), 'service.db'), SCHEMA);
+export function openServiceDatabase(dataDir: string): Db {
+  const database = openDatabase(join(resolve(dataDir), 'service.db'), SCHEMA);
+  addColumn(database, 'jobs', 'warned', 'INTEGER NOT NULL DEFAULT 0');
+  return database;
+}
+
+/** For databases of earlier versions, whose table lacks it. */
+function addColumn(database: Db, table: string, column: string, type: string): void {
+  const columns = database.prepare(`PRAGMA table_info(${table})`).all() as { readonly name: string }[];
+  if (!columns.some(({ name }) => name === column)) database.exec(`ALTER TABLE ${table} ADD COLUMN ${column} ${type}`);
+}

@@ -20,6 +20,21 @@ it('finds a file in place, and by its base name anywhere below, letter case asid
   expect(finder.find('none.png')).toBeUndefined();
 });
 
+it('finds a file in any Unicode form, the exact one first, and never a hidden copy', async () => {
+  const place = join(root, 'forms');
+  const [composed, apart] = ['\u00e9t\u00e9.png', 'e\u0301te\u0301.png'];
+  await mkdir(join(place, '.Trash'), { recursive: true });
+  await mkdir(join(place, '.thumbnails'));
+  for (const file of [apart, `.Trash/${apart}`, `.thumbnails/${apart}`, `._${apart}`])
+    await writeFile(join(place, file), '');
+  expect(createMediaFinder(place, '').find(composed)).toBe(join(place, apart));
+  expect(createMediaFinder(root, '').find(composed.toUpperCase())).toBe(join(place, apart));
+  expect(createMediaFinder(place, '').find(`.Trash/${apart}`)).toBe(join(place, '.Trash', apart));
+  await writeFile(join(place, composed), '');
+  expect(createMediaFinder(place, '').find(composed)).toBe(join(place, composed));
+  await rm(place, { recursive: true });
+});
+
 it('goes round circles of links and past links that lead nowhere', async () => {
   await symlink(root, join(root, 'a', 'round'));
   await symlink('itself', join(root, 'itself'));

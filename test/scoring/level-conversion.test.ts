@@ -51,6 +51,25 @@ describe('levelFinder', () => {
     expect([-5, 500].map(paper)).toEqual([4, 0]);
   });
 
+  it.each(['lower', 'upper'] as const)('keeps the best and the worst row of a range of all rows (edge %s)', (edge) => {
+    const values = [12.5, 91, 33, 0.1 + 0.2, 47.25];
+    const minmax: LevelRule = { ...OFFICIAL_RULE, range: 'minmax', outside: 'drop', edge };
+    const turned = values.map((value) => 100.1 - value);
+    for (const scores of [values, turned]) {
+      const find = levelFinder(minmax, scoreRange(Float64Array.from(scores), 'minmax'));
+      expect(scores.map(find)).not.toContain(undefined);
+      expect(find(Math.max(...scores))).toBe(0);
+      expect(find(Math.min(...scores))).toBe(4);
+      expect([find(Math.max(...scores) + 1e-6), find(Math.min(...scores) - 1e-6)]).toEqual([undefined, undefined]);
+    }
+  });
+
+  it('keeps a score at the end of its scale that was inverted in doubles', () => {
+    const find = levelFinder({ ...PAPER_RULE, outside: 'drop' }, { min: 0.1, max: 0.2 });
+    expect(0.1 + 0.2 - 0.1).toBeGreaterThan(0.2);
+    expect([find(0.1 + 0.2 - 0.1), find(0.1 + 0.2 - 0.2)]).toEqual([0, 4]);
+  });
+
   it('gives every score inside exactly one level, never a lower level for a higher score, and keeps or drops the rest', () => {
     fc.assert(
       fc.property(rule, scores, (r, values) => {

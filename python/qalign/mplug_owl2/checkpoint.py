@@ -1,5 +1,6 @@
 """A local checkpoint directory → a model on its device, tensor by tensor, so that host memory stays near one shard."""
 
+import logging
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -7,13 +8,16 @@ import torch
 from torch import Tensor, nn
 
 from qalign.weights.errors import CheckpointError
-from qalign.weights.tensors import put_tensor, refuse_non_finite, stored_tensors, tensor_slots, weight_files
+from qalign.weights.layout import find_weights
+from qalign.weights.tensors import put_tensor, refuse_non_finite, stored_tensors, tensor_slots
 
 from .config import ModelConfig
 from .model import MPLUGOwl2
 
 # Published checkpoints carry these beside their weights; they are computed here and never read.
 IGNORED_SUFFIXES = ("rotary_emb.inv_freq",)
+
+log = logging.getLogger(__name__)
 
 Progress = Callable[[int, int], None]  # tensors done, tensors in all
 
@@ -34,11 +38,17 @@ def load_checkpoint(
 ) -> MPLUGOwl2:
     """Load a checkpoint directory onto `device` in `dtype`.
 
-    Stored buffers are used as they are, cast like the weights. Raises CheckpointError, one for all missing, unexpected
-    and misshapen keys, and NonFinite when a tensor holds NaN or infinity.
+    Stored buffers are used as they are, cast like the weights. Raises CheckpointError: no complete layout, a shard that
+    is not as its index says, or one for all missing, unexpected and misshapen keys. Raises NonFinite when a tensor
+    holds NaN or infinity.
     """
     model = meta_model(config)
-    assign_tensors(model, stored_tensors(weight_files(directory), device), device, dtype, str(directory), on_progress)
+    weights = find_weights(directory)
+    if weights.passed_over:
+        read, passed_over = ", ".join(file.name for file in weights.files), "; ".join(weights.passed_over)
+        log.warning("%s: the weights are read from %s. Not read: %s.", directory, read, passed_over)
+    stored = stored_tensors(weights, device, IGNORED_SUFFIXES)
+    assign_tensors(model, stored, device, dtype, str(directory), on_progress)
     return model.eval()
 
 

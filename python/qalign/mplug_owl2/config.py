@@ -1,11 +1,11 @@
 """config.json of a published checkpoint → frozen dataclasses. Field names are the file's own."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from qalign.weights.damage import read_json
 from qalign.weights.errors import ConfigError
 
 from .normalise import CLIP, Normalisation
@@ -89,11 +89,9 @@ def load_config(path: Path, adapter: Path | None = None) -> ModelConfig:
     """
     file = path / "config.json" if path.is_dir() else path
     try:
-        values = json.loads(file.read_text(encoding="utf-8"))
+        values = read_json(file, ConfigError)
     except FileNotFoundError as error:
         raise ConfigError(f"{file} does not exist; a model directory needs its config.json.") from error
-    except (OSError, ValueError) as error:
-        raise ConfigError(f"{file} is not readable JSON: {error}.") from error
     config = parse_config(values, str(file))
     normalisation = read_normalisation(file.parent, config.image_size)
     if adapter is not None and (adapter / PREPROCESSOR).is_file():

@@ -2,20 +2,19 @@
 
 import json
 import math
-import struct
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from qalign.weights.damage import refuse_damage, safetensors_header
 from qalign.weights.errors import CheckpointError
+from qalign.weights.layout import WeightFiles, find_weights
 from qalign.weights.lora_config import is_lora, lora_files, read_lora_config
-from qalign.weights.tensors import DTYPES, read_tensors, weight_files
+from qalign.weights.tensors import DTYPES, read_tensors, refuse_misplaced
 
-from .checkpoint import meta_model
+from .checkpoint import IGNORED_SUFFIXES, meta_model
 from .config import load_config
-
-HEADER_LIMIT = 100_000_000  # bytes; safetensors' own limit
 
 
 def inspect_model(path: str | Path) -> dict[str, Any]:
@@ -26,8 +25,12 @@ def inspect_model(path: str | Path) -> dict[str, Any]:
     """
     directory = Path(path)
     lora = is_lora(directory)
-    files = lora_files(directory) if lora else weight_files(directory)
-    shapes = {key: shape for file in files for key, shape in tensor_shapes(file).items()}
+    weights = WeightFiles(lora_files(directory), None) if lora else find_weights(directory)
+    files, shapes = weights.files, {}
+    for file in files:
+        found_here = tensor_shapes(file)
+        refuse_misplaced(weights, file, IGNORED_SUFFIXES, found_here)
+        shapes |= found_here
     parameters = sum(math.prod(shape) for shape in shapes.values())
     found: dict[str, Any] = {
         "path": str(directory),
@@ -62,12 +65,8 @@ def tensor_shapes(file: Path) -> dict[str, list[int]]:
     """Key → shape of every tensor in a weight file; `.bin` files are memory-mapped."""
     if file.suffix != ".safetensors":
         return {key: list(value.shape) for key, value in read_tensors(file)}
+    refuse_damage(file, CheckpointError)
     try:
-        with file.open("rb") as stream:
-            (size,) = struct.unpack("<Q", stream.read(8))
-            if size > HEADER_LIMIT:
-                raise ValueError(f"its header claims {size} bytes")
-            header = json.loads(stream.read(size))
-        return {key: value["shape"] for key, value in header.items() if key != "__metadata__"}
-    except (OSError, ValueError, struct.error, KeyError, TypeError) as error:
+        return {key: value["shape"] for key, value in safetensors_header(file)[0].items()}
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise CheckpointError(f"{file} has no readable safetensors header: {error}.") from error

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from qalign.weights.errors import LoraError
-from qalign.weights.lora_config import lora_files, read_lora_config
+from qalign.weights.lora_config import lora_files, read_lora_config, variant_of_tensor
 from qalign.weights.tensors import put_tensor, read_tensors, refuse_non_finite, tensor_slots
 
 from .model import MPLUGOwl2
@@ -55,12 +55,21 @@ def _merge(model: MPLUGOwl2, file: Path, rank: int, scale: float) -> None:
     state = model.state_dict()
     halves: dict[str, dict[str, Tensor]] = {}
     wrong: list[str] = []
+    variants: dict[str, str] = {}
     for key, value in read_tensors(file):
+        if variant := variant_of_tensor(key):
+            variants.setdefault(variant, key)
+            continue
         target, _, half = _base_key(key).replace(".default.", ".").rpartition(".lora_")
         if half not in ("A.weight", "B.weight") or f"{target}.weight" not in state:
             wrong.append(key)
         else:
             halves.setdefault(f"{target}.weight", {})[half[0]] = value
+    if variants:
+        named = ", ".join(f"{key} ({variant})" for variant, key in variants.items())
+        raise LoraError(
+            f"{file} holds {named}, which qalign does not merge. Merge it with PEFT and load the merged checkpoint."
+        )
     for key, pair in halves.items():
         shape = state[key].shape
         shapes = {half: list(value.shape) for half, value in pair.items()}

@@ -5,9 +5,9 @@ bytes. Only the mean and the standard deviation may differ from one checkpoint t
 pixels is refused: the scores would silently differ from those of the code that trained the checkpoint.
 """
 
-import json
 from pathlib import Path
 
+from qalign.weights.damage import read_json
 from qalign.weights.errors import ConfigError
 
 from .normalise import CLIP, Normalisation
@@ -28,11 +28,9 @@ def read_normalisation(directory: Path, image_size: int) -> Normalisation:
     """The normalisation of a model directory. Without the file, or its keys, it is CLIP's. Raises ConfigError."""
     file = directory / PREPROCESSOR
     try:
-        values = json.loads(file.read_text(encoding="utf-8"))
+        values = read_json(file, ConfigError)
     except FileNotFoundError:
         return CLIP
-    except (OSError, ValueError) as error:
-        raise ConfigError(f"{file} is not readable JSON: {error}.") from error
     return parse_preprocessor(values, image_size, str(file))
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from sentencepiece import SentencePieceProcessor
 
+from qalign.weights.damage import refuse_damage
 from qalign.weights.errors import InvalidInput, TokenizerError
 
 from .model import IMAGE_TOKEN
@@ -21,6 +22,7 @@ class Tokenizer:
         file = path / "tokenizer.model" if path.is_dir() else path
         if not file.is_file():
             raise TokenizerError(f"{file} does not exist; a model directory needs its tokenizer.model.")
+        refuse_damage(file, TokenizerError)
         try:
             self._pieces = SentencePieceProcessor(model_file=str(file))
         except (OSError, RuntimeError) as error:

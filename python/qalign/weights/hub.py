@@ -1,21 +1,17 @@
 """A model's name → a directory with its files: a local one as it is, a hub id through huggingface_hub's cache."""
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from .errors import Cancelled, DownloadFailed, ModelNotFound
+from .errors import Cancelled, CheckpointError, DownloadFailed, ModelError, ModelNotFound
+from .layout import ABSENT, INDEX_FILES, other_weights, pick_layout, read_weight_map
+from .lora_config import ADAPTERS, CONFIG, NON_LORA
 
-SMALL_FILES = (
-    "config.json",
-    "tokenizer.model",
-    "preprocessor_config.json",
-    "adapter_config.json",
-    "model.safetensors.index.json",
-    "pytorch_model.bin.index.json",
-)
+# Read where they are there. Indices of weight files are fetched when their layout is asked for.
+SMALL_FILES = ("config.json", "tokenizer.model", "preprocessor_config.json", CONFIG)
 POLL_S = 0.5
 
 
@@ -74,8 +70,15 @@ def _download(
 
     try:
         found = HfApi(endpoint=endpoint).model_info(model, revision=revision, files_metadata=True)
-        sizes = needed_files({file.rfilename: file.size or 0 for file in found.siblings or []})
-        commit, total, done, path = found.sha, sum(sizes.values()), 0, Path()
+        commit = found.sha
+
+        def weight_map_of(name: str) -> Mapping[str, str]:
+            return read_weight_map(
+                Path(hf_hub_download(model, name, revision=commit, cache_dir=cache_dir, endpoint=endpoint))
+            )
+
+        sizes = needed_files({file.rfilename: file.size or 0 for file in found.siblings or []}, weight_map_of, model)
+        total, done, path = sum(sizes.values()), 0, Path()
         for name, size in sizes.items():
             with _watch(
                 model, cache_dir, lambda extra, done=done: on_progress("download", done + extra, total, "bytes")
@@ -84,7 +87,7 @@ def _download(
             done += size
             path = Path(file).parent
             on_progress("download", done, total, "bytes")
-    except Cancelled:
+    except ModelError:  # a cancelled download, or no usable checkpoint
         raise
     except GatedRepoError as error:
         raise DownloadFailed(f"{model} needs its licence accepted on the hub and HF_TOKEN set.") from error
@@ -94,22 +97,29 @@ def _download(
     except Exception as error:  # whatever HTTP library huggingface_hub uses in this version, the disk, a checksum
         reason = (str(error) or type(error).__name__).splitlines()[0][:200]
         raise DownloadFailed(f"{model} could not be downloaded ({reason}); try again, it resumes.") from error
-    if not sizes:
-        raise ModelNotFound(f"{model} on the hub holds no checkpoint that qalign reads.")
     return ResolvedModel(path, str(commit))
 
 
-def needed_files(sizes: dict[str, int]) -> dict[str, int]:
-    """Of all files of a repository, those that are read: small ones first; safetensors rather than `.bin`."""
+def needed_files(
+    sizes: dict[str, int], weight_map_of: Callable[[str], Mapping[str, str]], model: str = "The repository"
+) -> dict[str, int]:
+    """Of all files of a repository, those that are read, small ones first: a LoRA's, or the first complete layout's.
+
+    `weight_map_of` fetches and reads an index. Raises ModelNotFound when there is neither, and CheckpointError when no
+    layout is complete.
+    """
     top = {name: size for name, size in sizes.items() if "/" not in name}
     small = [name for name in SMALL_FILES if name in top]
-    if "adapter_config.json" in top:
-        adapters = [name for name in ("adapter_model.safetensors", "adapter_model.bin") if name in top][:1]
-        weights = adapters + [name for name in ("non_lora_trainables.bin",) if name in top]
-    else:
-        weights = sorted(n for n in top if n.startswith("model") and n.endswith(".safetensors"))
-        weights = weights or sorted(n for n in top if n.startswith("pytorch_model") and n.endswith(".bin"))
-    return {name: top[name] for name in small + weights} if weights else {}
+    adapters = [name for name in ADAPTERS if name in top][:1]
+    if CONFIG in top and adapters:
+        return {name: top[name] for name in (*small, *adapters, *(name for name in (NON_LORA,) if name in top))}
+    layout, reasons = pick_layout(lambda name: None if name in top else ABSENT, weight_map_of)
+    if layout is None:
+        if reasons:
+            raise CheckpointError(f"{model} on the hub has no complete weights: {'; '.join(reasons)}.")
+        raise ModelNotFound(f"{model} on the hub holds no checkpoint that qalign reads.{other_weights(sorted(top))}")
+    index = [layout.name] if layout.name in INDEX_FILES else []
+    return {name: top[name] for name in (*small, *index, *layout.files)}
 
 
 @contextmanager

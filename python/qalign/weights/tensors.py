@@ -1,59 +1,45 @@
 """Weight files → tensors, one at a time, and tensors → their places in a module. Any family's files, no model."""
 
-import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 
 import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
+from .damage import refuse_damage
 from .errors import CheckpointError, NonFinite
+from .layout import WeightFiles
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
-SINGLE_FILES = ("model.safetensors", "pytorch_model.bin")
-INDEX_FILES = ("model.safetensors.index.json", "pytorch_model.bin.index.json")
-
-
-def weight_files(directory: Path) -> list[Path]:
-    """The weight files of a checkpoint, sorted by name. Raises CheckpointError when any is missing, or all are."""
-    for name in INDEX_FILES:
-        if (directory / name).is_file():
-            return _files_of_index(directory, directory / name)
-    for name in SINGLE_FILES:
-        if (directory / name).is_file():
-            return [directory / name]
-    raise CheckpointError(f"{directory} holds no weights: none of {', '.join((*SINGLE_FILES, *INDEX_FILES))} is there.")
-
-
-def _files_of_index(directory: Path, index: Path) -> list[Path]:
-    try:
-        names = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
-    except (OSError, ValueError, KeyError, AttributeError, TypeError) as error:
-        raise CheckpointError(f"{index} is not a usable index of weight files: {error!r}.") from error
-    outside = [name for name in names if not isinstance(name, str) or Path(name).name != name]
-    if outside:
-        raise CheckpointError(f"{index} names files outside its directory: {', '.join(map(repr, outside))}.")
-    missing = [name for name in names if not (directory / name).is_file()]
-    if missing:
-        raise CheckpointError(f"{directory} lacks {len(missing)} of {len(names)} weight files: {', '.join(missing)}.")
-    return [directory / name for name in names]
 
 
 def read_tensors(file: Path, device: torch.device | str = "cpu") -> Iterator[tuple[str, Tensor]]:
     """The tensors of one file, one at a time. `.bin` files are memory-mapped and read with weights_only=True."""
+    yield from _open_tensors(file, device, lambda keys: None)
+
+
+def _open_tensors(
+    file: Path, device: torch.device | str, check_keys: Callable[[Collection[str]], None]
+) -> Iterator[tuple[str, Tensor]]:
+    refuse_damage(file, CheckpointError)
     try:
         if file.suffix == ".safetensors":
             with safe_open(file, framework="pt", device=str(device)) as tensors:
-                for key in tensors.keys():  # noqa: SIM118 – not a dict
+                keys = tensors.keys()
+                check_keys(keys)
+                for key in keys:
                     yield key, tensors.get_tensor(key)
         else:
-            yield from _read_pickle(file)
+            values = _read_pickle(file)
+            check_keys(values.keys())
+            yield from values.items()
     except (SafetensorError, OSError) as error:
         raise CheckpointError(f"{file} is damaged or not readable: {error}. Download it again.") from error
 
 
-def _read_pickle(file: Path) -> Iterator[tuple[str, Tensor]]:
+def _read_pickle(file: Path) -> Mapping[str, Tensor]:
     try:
         values = torch.load(file, map_location="cpu", weights_only=True, mmap=True)
     except Exception as error:  # torch raises RuntimeError, UnpicklingError, EOFError, ValueError, … for broken files
@@ -63,18 +49,49 @@ def _read_pickle(file: Path) -> Iterator[tuple[str, Tensor]]:
     if not isinstance(values, Mapping):
         raise CheckpointError(f"{file} holds a {type(values).__name__}, not a mapping from key to tensor.")
     for key, value in values.items():
-        if not isinstance(value, Tensor):
+        if not isinstance(key, str) or not isinstance(value, Tensor):
             raise CheckpointError(f"{file}: {key} is a {type(value).__name__}, not a tensor.")
-        yield key, value
+    return values
 
 
 def _line(error: Exception) -> str:
     return (str(error) or type(error).__name__).splitlines()[0][:200]
 
 
-def stored_tensors(files: list[Path], device: torch.device | str) -> Iterator[tuple[str, Tensor]]:
-    for file in files:
-        yield from read_tensors(file, device)
+def stored_tensors(
+    weights: WeightFiles, device: torch.device | str, ignored: tuple[str, ...] = ()
+) -> Iterator[tuple[str, Tensor]]:
+    """The tensors of a checkpoint, file by file. Raises CheckpointError where a file and the index differ.
+
+    Keys that end in one of `ignored` may stand in any file, or in none.
+    """
+    for file in weights.files:
+        yield from _open_tensors(file, device, partial(refuse_misplaced, weights, file, ignored))
+
+
+def refuse_misplaced(weights: WeightFiles, file: Path, ignored: tuple[str, ...], keys: Collection[str]) -> None:
+    """The index says which tensor is in which file: another tensor in a file, or one that it lacks, is an error."""
+    weight_map = weights.weight_map
+    if weight_map is None:
+        return
+    here = {key for key in keys if not key.endswith(ignored)}
+    mapped = {key for key, name in weight_map.items() if name == file.name and not key.endswith(ignored)}
+    elsewhere = sorted(f"{key} (by the index in {weight_map[key]})" for key in here - mapped if key in weight_map)
+    unknown = sorted(key for key in here - mapped if key not in weight_map)
+    parts = [
+        f"{what} {_some(keys)}"
+        for what, keys in (
+            ("it lacks", sorted(mapped - here)),
+            ("it holds", elsewhere),
+            ("it holds what the index does not name,", unknown),
+        )
+        if keys
+    ]
+    if parts:
+        raise CheckpointError(
+            f"{file} is not the file that its index describes: {'; '.join(parts)}. "
+            "The index or the file is of another checkpoint; download both again."
+        )
 
 
 def tensor_slots(model: nn.Module) -> dict[str, tuple[nn.Module, str]]:

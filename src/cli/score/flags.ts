@@ -1,6 +1,8 @@
+import { extname } from 'node:path';
 import { QalignError } from '../../base/errors.js';
 import { TASKS, type Task } from '../../prompts/subject.js';
 import type { ScorerOptions } from '../../recipes/score/scorer.js';
+import type { CsvOptions } from '../../recipes/score/result-csv.js';
 import { SCALES, type Scale } from '../../scoring/levels.js';
 import type { FlagValues, Flags } from '../command.js';
 import type { ScoreFormat } from './sink.js';
@@ -27,18 +29,53 @@ export const SCORE_FLAGS = {
   prompt: { type: 'string', value: 'NAME', help: 'a prompt of configs/prompts, or a YAML file like them' },
   format: {
     type: 'string',
-    choices: ['table', 'json', 'jsonl', 'csv'],
-    help: 'default: table on a terminal, jsonl elsewhere',
+    choices: ['table', 'json', 'jsonl', 'csv', 'parquet'],
+    help: 'default: by the ending of --out; else table on a terminal, jsonl elsewhere',
   },
-  out: { type: 'string', short: 'o', value: 'FILE', help: 'write there instead of to stdout (.json, .jsonl, .csv)' },
-  resume: { type: 'boolean', help: 'continue --out where an earlier run ended, however it ended' },
+  out: {
+    type: 'string',
+    short: 'o',
+    value: 'FILE',
+    help: 'write there instead of to stdout (.jsonl, .json, .csv, .parquet)',
+  },
+  resume: {
+    type: 'boolean',
+    help: 'continue --out where an earlier run ended; changed files and failures are scored again',
+  },
+  verify: {
+    type: 'string',
+    choices: ['time', 'hash'],
+    help: 'what tells a changed file: size and time (default), or a hash of its bytes, kept in each row',
+  },
+  strict: { type: 'boolean', help: 'an input with warnings fails instead of being scored' },
   'fail-below': { type: 'number', value: 'X', help: 'exit with 3 when a score is under X' },
   'auto-orient': { type: 'boolean', help: 'turn pictures as their EXIF orientation says (the reference does not)' },
   fps: { type: 'number', value: 'F', help: 'frames taken a second of video (default: the rule of the reference, one)' },
   'max-frames': { type: 'number', value: 'N', help: 'at most so many frames of a video' },
+  'frame-rule': {
+    type: 'string',
+    choices: ['auto', 'published'],
+    help: 'auto: by time stamps where the rate of a video varies (default); published: as the reference, int(fps · i)',
+  },
+  include: { type: 'string', multiple: true, value: 'GLOB', help: 'in folders and globs, only files like this' },
+  exclude: { type: 'string', multiple: true, value: 'GLOB', help: 'in folders and globs, no files like this' },
+  hidden: { type: 'boolean', help: 'in folders and globs, also files and folders whose name begins with a dot' },
+  'csv-safe': {
+    type: 'boolean',
+    help: 'CSV: an apostrophe before text that a spreadsheet would run as a formula',
+  },
   'allow-urls': { type: 'boolean', help: 'fetch inputs that are http(s) URLs (never from private addresses)' },
   offline: { type: 'boolean', help: 'never reach for the network; the model must be in the cache' },
 } as const satisfies Flags;
+
+/** How inputs are found; see `ExpandOptions`. */
+export interface SearchRequest {
+  readonly allowUrls: boolean;
+  readonly include: readonly string[];
+  readonly exclude: readonly string[];
+  readonly hidden: boolean;
+  readonly hash: boolean;
+}
 
 export interface ScoreRequest {
   readonly tasks: readonly Task[];
@@ -47,6 +84,9 @@ export interface ScoreRequest {
   readonly resume: boolean;
   readonly failBelow: number | undefined;
   readonly calibration: string | undefined;
+  readonly strict: boolean;
+  readonly csv: CsvOptions;
+  readonly search: SearchRequest;
   readonly scorer: ScorerOptions;
 }
 
@@ -60,7 +100,12 @@ export function readScoreFlags(flags: FlagValues<typeof SCORE_FLAGS>, outIsTermi
   if (out !== undefined && format === 'table')
     throw usage('--format table cannot be written to --out; choose json, jsonl or csv');
   if (resume && out === undefined) throw usage('--resume needs --out, the file to continue');
-  if (resume && format === 'json') throw usage('--resume cannot continue a JSON array; choose jsonl or csv');
+  if (resume && (format === 'json' || format === 'parquet'))
+    throw usage(
+      `--resume cannot continue ${format === 'json' ? 'a JSON array' : 'a Parquet file'}; choose jsonl or csv`,
+    );
+  if (format === 'parquet' && out === undefined) throw usage('--format parquet needs --out');
+  if (flags['csv-safe'] === true && format !== 'csv') throw usage('--csv-safe needs CSV: --format csv or a .csv file');
   if (flags.fps !== undefined && !(flags.fps > 0 && flags.fps <= 1000))
     throw usage(`--fps must be above 0 and at most 1000, not ${flags.fps}`);
   const maxFrames = flags['max-frames'];
@@ -74,6 +119,15 @@ export function readScoreFlags(flags: FlagValues<typeof SCORE_FLAGS>, outIsTermi
     resume,
     failBelow: flags['fail-below'],
     calibration: flags.calibration,
+    strict: flags.strict === true,
+    csv: { spreadsheet: flags['csv-safe'] === true },
+    search: {
+      allowUrls: flags['allow-urls'] === true,
+      include: flags.include,
+      exclude: flags.exclude,
+      hidden: flags.hidden === true,
+      hash: flags.verify === 'hash',
+    },
     scorer: {
       model: flags.model,
       base: flags.base,
@@ -87,15 +141,28 @@ export function readScoreFlags(flags: FlagValues<typeof SCORE_FLAGS>, outIsTermi
       autoOrient: flags['auto-orient'] === true,
       fps: flags.fps,
       maxFrames,
+      frameRule: flags['frame-rule'] as ScorerOptions['frameRule'],
       allowUrls: flags['allow-urls'] === true,
       offline: flags.offline === true,
     },
   };
 }
 
+const FORMATS: Readonly<Record<string, ScoreFormat>> = {
+  jsonl: 'jsonl',
+  ndjson: 'jsonl',
+  json: 'json',
+  csv: 'csv',
+  parquet: 'parquet',
+};
+
 function formatOf(path: string): ScoreFormat {
-  if (/\.csv$/i.test(path)) return 'csv';
-  return /\.json$/i.test(path) ? 'json' : 'jsonl';
+  const ending = extname(path).slice(1).toLowerCase();
+  const format = Object.hasOwn(FORMATS, ending) ? FORMATS[ending] : undefined;
+  if (format !== undefined) return format;
+  throw usage(
+    `--out ${path} does not say the format: end its name in .jsonl, .json, .csv or .parquet, or add --format`,
+  );
 }
 
 function usage(problem: string): QalignError {

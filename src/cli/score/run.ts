@@ -1,21 +1,30 @@
 import { stat } from 'node:fs/promises';
 import { QalignError } from '../../base/errors.js';
 import { withExclusiveFile } from '../../base/files/exclusive-file.js';
+import { argumentNames } from '../../media/find/argument-names.js';
+import { isReadOnce, type SourceName } from '../../media/sources.js';
 import { createCalibrator, loadCalibration } from '../../recipes/evaluate/calibration-file.js';
 import { requireFresh } from '../../recipes/score/result-file.js';
-import { isFailure } from '../../api/result.js';
+import { isFailure, type ScoreOutcome } from '../../api/result.js';
 import type { Scorer, ScorerOptions, ScoreSource } from '../../recipes/score/scorer.js';
 import type { CommandContext } from '../command.js';
 import { createProgressBar, createSetupProgress } from '../terminal/progress.js';
-import { readScoreFlags, type SCORE_FLAGS } from './flags.js';
+import { visible } from '../terminal/visible.js';
+import { readScoreFlags, type SCORE_FLAGS, type ScoreRequest, type SearchRequest } from './flags.js';
 import { openSink, type ScoreSink } from './sink.js';
+import { createTally, type Tally } from './summary.js';
 
 /** What the command stands on; tests bring a scorer without Python. */
 export interface ScoreCommandParts {
   createScorer(options: ScorerOptions): Promise<Scorer>;
   expandSources(
-    inputs: readonly string[],
-    options: { allowUrls: boolean; signal: AbortSignal },
+    inputs: readonly SourceName[],
+    options: SearchRequest & {
+      readonly once: true;
+      readonly signal: AbortSignal;
+      readonly onPassedOver?: Tally['passedOver'];
+      readonly onEmptyFolder?: Tally['emptyFolder'];
+    },
   ): AsyncIterable<ScoreSource>;
 }
 
@@ -44,7 +53,7 @@ const isDevice = (path: string): Promise<boolean> =>
 async function scoreInto(
   context: CommandContext<typeof SCORE_FLAGS>,
   parts: ScoreCommandParts,
-  request: ReturnType<typeof readScoreFlags>,
+  request: ScoreRequest,
 ): Promise<number> {
   const { terminal, signal, log } = context;
   const calibration = request.calibration === undefined ? undefined : await loadCalibration(request.calibration);
@@ -88,50 +97,65 @@ async function scoreAll(
   parts: ScoreCommandParts,
   scorer: Scorer,
   sink: ScoreSink,
-  request: ReturnType<typeof readScoreFlags>,
+  request: ScoreRequest,
 ): Promise<number> {
   const { terminal, signal } = context;
   const tasks = request.tasks.length > 0 ? request.tasks : defaultTasks(scorer);
   const bar = createProgressBar(terminal);
-  const expand = (): AsyncIterable<ScoreSource> =>
-    parts.expandSources(context.args, { allowUrls: request.scorer.allowUrls === true, signal });
-  // stdin can be read once only, and URLs should be
-  if (terminal.errIsTerminal && !context.args.some((input) => input === '-' || input.includes('://')))
-    void countInto(bar, expand());
-  let [inputs, failed, low] = [0, 0, sink.keptLow];
+  const tally = createTally(request.failBelow);
+  const started = performance.now();
+  const search = { ...request.search, once: true as const, signal };
+  // what can be read once only is not counted beforehand
+  const inputs = argumentNames(context.args);
+  if (terminal.errIsTerminal && !(await Promise.all(inputs.map(isReadOnce))).includes(true))
+    void countInto(bar, parts.expandSources(inputs, { ...search, hash: false }));
+  const sources = parts.expandSources(inputs, {
+    ...search,
+    onPassedOver: tally.passedOver,
+    onEmptyFolder: tally.emptyFolder,
+  });
   let complete = false;
   try {
-    for await (const outcomes of scorer.scoreMany(expand(), {
+    for await (const outcomes of scorer.scoreMany(sources, {
       tasks,
       signal,
-      tasksOf: (source) => sink.missing(source.input, tasks),
+      strict: request.strict,
+      tasksOf: (source) => sink.missing(source, tasks),
     })) {
       await sink.write(outcomes);
-      inputs += 1;
-      const failures = outcomes.filter(isFailure);
-      failed += failures.length;
-      low += outcomes.filter(
-        (outcome) => !isFailure(outcome) && request.failBelow !== undefined && outcome.score < request.failBelow,
-      ).length;
-      bar.step(failures.length > 0);
-      // a table shows them where they stand; data on stdout or in a file does not catch the eye
-      if (request.format !== 'table')
-        for (const line of new Set(
-          failures.map(({ input, error }) => `qalign: ${input}: ${error.message} [${error.code}]`),
-        ))
-          terminal.say(line);
+      const { failed } = tally.add(outcomes);
+      bar.step({ failed, kept: outcomes.length === 0 });
+      // a table on the terminal shows them where they stand; data elsewhere does not catch the eye
+      if (request.format !== 'table' || !terminal.outIsTerminal)
+        for (const line of new Set(outcomes.flatMap(troubles))) terminal.say(line);
     }
-    complete = true;
+    complete = !signal.aborted;
   } finally {
     bar.finish();
-    await sink.close(complete && !signal.aborted);
+    await sink.close(complete);
+    const end = {
+      elapsedMs: performance.now() - started,
+      changed: sink.changed(),
+      keptLow: sink.keptLow,
+      complete,
+      out: request.out,
+    };
+    if (tally.inputs > 0 || complete) for (const line of tally.lines(end)) terminal.say(`qalign: ${line}`);
+    if (!complete && request.out !== undefined && (request.format === 'jsonl' || request.format === 'csv'))
+      terminal.say('qalign: add --resume to the same command to continue');
   }
-  if (inputs === 0) {
+  if (tally.inputs === 0) {
     terminal.say('qalign: there is no picture or clip among the inputs [MEDIA_NOT_FOUND]');
     return 1;
   }
-  if (low > 0) terminal.say(`qalign: ${low} ${low === 1 ? 'score is' : 'scores are'} under ${request.failBelow}`);
-  return failed > 0 ? 1 : low > 0 ? 3 : 0;
+  return tally.failed > 0 ? 1 : tally.low + sink.keptLow > 0 ? 3 : 0;
+}
+
+/** What a person must know of an outcome, a line each. */
+function troubles(outcome: ScoreOutcome): string[] {
+  const input = visible(outcome.input);
+  if (isFailure(outcome)) return [`qalign: ${input}: ${visible(outcome.error.message)} [${outcome.error.code}]`];
+  return outcome.warnings.map((warning) => `qalign: ${input}: warning: ${visible(warning)}`);
 }
 
 function defaultTasks(scorer: Scorer): readonly ['quality' | 'aesthetics'] {

@@ -1,74 +1,86 @@
-import { csvLine, CSV_HEADER } from '../../recipes/score/result-csv.js';
+import { csvLine, CSV_HEADER, type CsvOptions } from '../../recipes/score/result-csv.js';
 import { openJsonFile, openResultFile } from '../../recipes/score/result-file.js';
-import { isFailure, type ScoreOutcome } from '../../api/result.js';
+import { openParquetFile } from '../../recipes/score/result-parquet.js';
+import type { ScoreOutcome } from '../../api/result.js';
 import type { Task } from '../../prompts/subject.js';
+import type { ScoreSource } from '../../recipes/score/scorer.js';
 import type { Terminal } from '../terminal/terminal.js';
+import { TABLE_HEADING, tableLines } from './score-table.js';
 
-export type ScoreFormat = 'table' | 'json' | 'jsonl' | 'csv';
+export type ScoreFormat = 'table' | 'json' | 'jsonl' | 'csv' | 'parquet';
 
 /** Where the outcomes of `qalign score` go. */
 export interface ScoreSink {
   readonly kept: number;
   readonly keptLow: number;
-  missing(input: string, tasks: readonly Task[]): Task[];
+  /** Inputs so far that changed since an earlier run scored them. */
+  readonly changed: () => number;
+  missing(source: ScoreSource, tasks: readonly Task[]): Task[];
+  /** The outcomes of one input. */
   write(outcomes: readonly ScoreOutcome[]): Promise<void>;
-  /** `complete` is false when the run was stopped: a JSON file then does not appear. */
+  /** `complete` is false when the run was stopped: a JSON or Parquet file then does not appear. */
   close(complete: boolean): Promise<void>;
 }
 
-export async function openSink(
-  terminal: Terminal,
-  options: {
-    format: ScoreFormat;
-    out: string | undefined;
-    resume: boolean;
-    scoreVersion: string;
-    failBelow: number | undefined;
-  },
-): Promise<ScoreSink> {
+export interface SinkOptions {
+  readonly format: ScoreFormat;
+  readonly out: string | undefined;
+  readonly resume: boolean;
+  readonly scoreVersion: string;
+  readonly failBelow: number | undefined;
+  readonly strict: boolean;
+  readonly csv: CsvOptions;
+}
+
+/** What a sink without a file to continue holds: nothing. */
+const EMPTY = {
+  kept: 0,
+  keptLow: 0,
+  changed: () => 0,
+  missing: (_source: ScoreSource, tasks: readonly Task[]): Task[] => [...tasks],
+};
+
+export async function openSink(terminal: Terminal, options: SinkOptions): Promise<ScoreSink> {
   const { format, out } = options;
-  if (out !== undefined && format === 'json') {
-    const file = await openJsonFile(out);
+  if (out !== undefined && (format === 'json' || format === 'parquet')) {
+    const file = format === 'json' ? await openJsonFile(out) : await openParquetFile(out);
     return {
-      kept: 0,
-      keptLow: 0,
-      missing: all,
+      ...EMPTY,
       write: (outcomes) => file.write(outcomes),
       close: (complete) => (complete ? file.close() : file.discard()),
     };
   }
   if (out !== undefined && format !== 'table') {
-    const file = await openResultFile(out, {
-      format: format === 'csv' ? 'csv' : 'jsonl',
-      resume: options.resume,
-      scoreVersion: options.scoreVersion,
-      failBelow: options.failBelow,
-    });
+    const file = await openResultFile(out, { ...options, format: format === 'csv' ? 'csv' : 'jsonl' });
     return {
       kept: file.kept,
       keptLow: file.keptLow,
-      missing: (input, tasks) => file.missing(input, tasks),
+      changed: () => file.changed,
+      missing: (source, tasks) => file.missing(source, tasks),
       write: (outcomes) => file.write(outcomes),
       close: () => file.close(),
     };
   }
   if (format === 'json') return jsonToStdout(terminal);
-  const line =
-    format === 'table'
-      ? createTable()
-      : format === 'csv'
-        ? csvLine
-        : (outcome: ScoreOutcome) => JSON.stringify(outcome);
-  let begun = false;
-  const heading = format === 'table' ? `${TABLE_HEADING}\n` : format === 'csv' ? `${CSV_HEADER}\n` : '';
+  if (format === 'table') return linesToStdout(terminal, TABLE_HEADING, tableLines);
+  if (format === 'csv')
+    return linesToStdout(terminal, CSV_HEADER, (outcomes) => outcomes.map((one) => csvLine(one, options.csv)));
+  return linesToStdout(terminal, undefined, (outcomes) => outcomes.map((one) => JSON.stringify(one)));
+}
+
+function linesToStdout(
+  terminal: Terminal,
+  heading: string | undefined,
+  linesOf: (outcomes: readonly ScoreOutcome[]) => string[],
+): ScoreSink {
+  let begun = heading === undefined;
   return {
-    kept: 0,
-    keptLow: 0,
-    missing: all,
+    ...EMPTY,
     async write(outcomes) {
       if (outcomes.length === 0) return;
-      await terminal.out(`${begun ? '' : heading}${outcomes.map((outcome) => `${line(outcome)}\n`).join('')}`);
+      const lines = [...(begun ? [] : [heading]), ...linesOf(outcomes)];
       begun = true;
+      await terminal.out(lines.map((line) => `${line}\n`).join(''));
     },
     close: async () => {},
   };
@@ -78,9 +90,7 @@ export async function openSink(
 function jsonToStdout(terminal: Terminal): ScoreSink {
   const held: string[] = [];
   return {
-    kept: 0,
-    keptLow: 0,
-    missing: all,
+    ...EMPTY,
     async write(outcomes) {
       held.push(...outcomes.map((outcome) => JSON.stringify(outcome)));
     },
@@ -88,23 +98,4 @@ function jsonToStdout(terminal: Terminal): ScoreSink {
       if (complete) await terminal.out(held.length === 0 ? '[]\n' : `[\n${held.join(',\n')}\n]\n`);
     },
   };
-}
-
-const TABLE_HEADING = '   score  level      sure  task        input';
-
-/** `sure` is the probability of the level named. */
-function createTable(): (outcome: ScoreOutcome) => string {
-  return (outcome) => {
-    if (isFailure(outcome))
-      return `       –  ${'failed'.padEnd(9)}     –  ${outcome.task.padEnd(10)}  ${outcome.input}\n          ${outcome.error.message} [${outcome.error.code}]`;
-    const digits = outcome.scale === 'percent' ? 2 : 4;
-    const calibrated =
-      outcome.calibrated_score === undefined ? '' : `  (calibrated: ${outcome.calibrated_score.toFixed(digits)})`;
-    const sure = `${Math.round(outcome.level_probs[outcome.level] * 100)} %`;
-    return `${outcome.score.toFixed(digits).padStart(8)}  ${outcome.level.padEnd(9)} ${sure.padStart(5)}  ${outcome.task.padEnd(10)}  ${outcome.input}${calibrated}`;
-  };
-}
-
-function all(_input: string, tasks: readonly Task[]): Task[] {
-  return [...tasks];
 }

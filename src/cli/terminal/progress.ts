@@ -2,8 +2,8 @@ import { formatDuration } from '../../base/units.js';
 import type { Terminal } from './terminal.js';
 
 export interface ProgressBar {
-  /** Counts one finished input. */
-  step(failed?: boolean): void;
+  /** Counts one input: finished now, or `kept` from an earlier run, which took no time. */
+  step(state?: { readonly failed?: boolean; readonly kept?: boolean }): void;
   /** As soon as it is known how many there will be. */
   total(count: number): void;
   finish(): void;
@@ -20,17 +20,18 @@ export function createSetupProgress(terminal: Terminal): (message: string, done?
 /** A bar with rate and time to go on stderr; silent where stderr is not a terminal. `now` in milliseconds. */
 export function createProgressBar(terminal: Terminal, now: () => number = () => performance.now()): ProgressBar {
   const started = now();
-  let [done, failed, lastDrawn] = [0, 0, -Infinity];
+  let [done, kept, failed, lastDrawn] = [0, 0, 0, -Infinity];
   let expected: number | undefined;
   const draw = (force: boolean): void => {
     if (!force && now() - lastDrawn < REDRAW_MS) return;
     lastDrawn = now();
-    terminal.progress(progressLine({ done, failed, total: expected, elapsedMs: now() - started }));
+    terminal.progress(progressLine({ done, kept, failed, total: expected, elapsedMs: now() - started }));
   };
   return {
-    step(bad = false) {
+    step(state = {}) {
       done += 1;
-      if (bad) failed += 1;
+      if (state.kept === true) kept += 1;
+      if (state.failed === true) failed += 1;
       draw(false);
     },
     total(count) {
@@ -46,22 +47,26 @@ export function bar(share: number, width: number): string {
   return '█'.repeat(Math.round(share * width)).padEnd(width, '░');
 }
 
+/** Rate and time to go count what was done now, not what was `kept` from an earlier run. */
 export function progressLine({
   done,
+  kept = 0,
   failed,
   total,
   elapsedMs,
 }: {
   done: number;
+  kept?: number;
   failed: number;
   total: number | undefined;
   elapsedMs: number;
 }): string {
-  const rate = elapsedMs > 0 ? (done / elapsedMs) * 1000 : 0;
+  const rate = elapsedMs > 0 ? ((done - kept) / elapsedMs) * 1000 : 0;
   const speed = `${rate >= 10 ? rate.toFixed(0) : rate.toFixed(1)}/s`;
   const bad = failed === 0 ? '' : `, ${failed} failed`;
-  if (total === undefined || total === 0) return `${done} scored${bad}, ${speed}`;
+  const before = kept === 0 ? '' : `, ${kept} scored before`;
+  if (total === undefined || total === 0) return `${done} scored${bad}${before}, ${speed}`;
   const share = Math.min(1, done / total);
   const left = rate > 0 ? `, ${formatDuration((total - done) / rate)} to go` : '';
-  return `${bar(share, 24)} ${done}/${total} (${Math.floor(share * 100)} %)${bad}, ${speed}${left}`;
+  return `${bar(share, 24)} ${done}/${total} (${Math.floor(share * 100)} %)${bad}${before}, ${speed}${left}`;
 }

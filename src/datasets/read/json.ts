@@ -3,7 +3,7 @@ import { basename, extname } from 'node:path';
 import { QalignError } from '../../base/errors.js';
 import { pythonDigits } from '../rating.js';
 import { decodeText, openLabels, readLines } from './text.js';
-import { tableOf, type ReadTable, type TableRow } from './table.js';
+import { isBlank, tableOf, type ReadTable, type TableRow } from './table.js';
 
 /**
  * A list of objects, or JSON Lines. Columns are the keys in the order of their first appearance; lists become JSON
@@ -26,7 +26,12 @@ export const readJsonTable: ReadTable = async (path) => {
     }
     return { cells: Array.from(cells, (cell) => cell ?? ''), row };
   });
-  return tableOf(file, [...columns.keys()], rows, true);
+  return tableOf(
+    file,
+    [...columns.keys()],
+    rows.filter((row) => !isBlank(row)),
+    true,
+  );
 };
 
 function idParts(value: object): [string, unknown][] {

@@ -4,7 +4,7 @@ import { QalignError } from '../../base/errors.js';
 import { readMatV5, type MatArray } from './mat-v5.js';
 import { pythonDigits } from '../rating.js';
 import { openLabels } from './text.js';
-import { tableOf, type ReadTable } from './table.js';
+import { isBlank, tableOf, type ReadTable } from './table.js';
 
 /**
  * A MAT-file as a table: the arrays that are as long as the longest named column are its columns. A file with one
@@ -31,7 +31,7 @@ export const readMat: ReadTable = async (path, layout) => {
   return tableOf(
     file,
     columns.length > 0 ? columns.map(({ name }) => name) : arrays.map(({ name }) => name),
-    rows,
+    rows.filter((row) => !isBlank(row)),
     true,
   );
 };
@@ -42,13 +42,13 @@ function matrixTable(file: string, { dims, data }: MatArray): Awaited<ReturnType
   const body = Array.from({ length: rows }, (_, row) => ({
     cells: Array.from({ length: columns }, (_, column) => at(row, column)),
     row: row + 1,
-  }));
+  })).filter((row) => !isBlank(row));
   return tableOf(file, undefined, body, true);
 }
 
 function cellOf(value: unknown): string {
   if (typeof value === 'string') return value.trim();
-  return typeof value === 'number' ? pythonDigits(value) : '';
+  return typeof value === 'number' && !Number.isNaN(value) ? pythonDigits(value) : ''; // NaN is an empty cell
 }
 
 const HDF5_SIGNATURE = Buffer.from('\x89HDF\r\n\x1a\n', 'latin1');

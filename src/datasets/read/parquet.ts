@@ -2,7 +2,7 @@ import { basename } from 'node:path';
 import { QalignError } from '../../base/errors.js';
 import { pythonDigits } from '../rating.js';
 import { openLabels } from './text.js';
-import type { ReadTable, TableRow } from './table.js';
+import { isBlank, type ReadTable, type TableRow } from './table.js';
 
 /** A Parquet file, row group by row group. */
 export const readParquet: ReadTable = async (path) => {
@@ -32,10 +32,11 @@ export const readParquet: ReadTable = async (path) => {
             },
           );
           const start = rowStart;
-          yield objects.map((object, index): TableRow => ({
+          const rows = objects.map((object, index): TableRow => ({
             cells: header.map((name) => cellOf(object[name])),
             row: start + index + 1,
           }));
+          yield rows.filter((row) => !isBlank(row));
           rowStart = rowEnd;
         }
       },
@@ -46,7 +47,7 @@ export const readParquet: ReadTable = async (path) => {
 };
 
 function cellOf(cell: unknown): string {
-  if (cell === null || cell === undefined) return '';
+  if (cell === null || cell === undefined || Number.isNaN(cell)) return ''; // pandas writes an empty cell as NaN
   if (typeof cell === 'number') return pythonDigits(cell);
   if (typeof cell === 'string') return cell;
   if (typeof cell === 'bigint') return cell.toString();

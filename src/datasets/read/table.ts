@@ -14,11 +14,18 @@ export function cellOf(row: TableRow, index: number): string | undefined {
   return row.cell === undefined ? row.cells[index] : row.cell(index);
 }
 
+/** Spreadsheets write rows without a word, which every format leaves out. A cell of blanks is empty. */
+export function isBlank(row: TableRow): boolean {
+  return row.cells.every((cell) => cell.trim() === '');
+}
+
 /** A table whatever it was stored as. Cells are texts; `binary` says that numbers were stored as doubles. */
 export interface Table {
   readonly file: string;
   readonly header: readonly string[] | undefined;
   readonly binary: boolean;
+  /** What parts the cells of a text table. */
+  readonly delimiter?: string;
   rows(): AsyncIterable<readonly TableRow[]>;
 }
 

@@ -2,7 +2,7 @@ import { parse } from 'csv-parse/sync';
 import { basename } from 'node:path';
 import { QalignError } from '../../base/errors.js';
 import { readLines } from './text.js';
-import type { ReadTable, Table, TableRow } from './table.js';
+import { isBlank, type ReadTable, type Table, type TableRow } from './table.js';
 import { TextRow } from './text-row.js';
 
 const MAX_COLUMNS = 10_000;
@@ -15,15 +15,33 @@ const MAX_QUOTED_LINES = 1000;
  */
 export const readTextTable: ReadTable = async (path, layout) => {
   const file = basename(path);
-  const delimiter = layout.delimiter ?? ',';
-  const skip = layout.skip_rows ?? 0;
+  const stated = await statedDelimiter(path);
+  const delimiter = stated ?? layout.delimiter ?? ',';
+  const skip = Math.max(layout.skip_rows ?? 0, stated === undefined ? 0 : 1);
   const all = (): AsyncGenerator<TableRow[]> => splitRows(path, delimiter, skip);
-  if (layout.header === false) return { file, header: undefined, binary: false, rows: all };
+  if (layout.header === false) return { file, header: undefined, binary: false, delimiter, rows: all };
   const header = await firstRow(all());
   if (header === undefined)
     throw new QalignError('DATASET_EMPTY', `${file} is empty: a header and rows of ratings were expected.`);
-  return { file, header: header.cells, binary: false, rows: () => withoutFirst(all()) } satisfies Table;
+  return { file, header: header.cells, binary: false, delimiter, rows: () => withoutFirst(all()) } satisfies Table;
 };
+
+/** A first line `sep=;`, by which Excel is told the separator. It is no row of the table. */
+async function statedDelimiter(path: string): Promise<string | undefined> {
+  const line = (await firstLines(path, 1))[0] ?? '';
+  const said = /^\s*"?sep=(\\t|[^"])"?\1*\s*$/i.exec(line)?.[1];
+  return said === '\\t' ? '\t' : said;
+}
+
+/** The first lines of a text file, at most `count`. */
+export async function firstLines(path: string, count: number): Promise<readonly string[]> {
+  const found: string[] = [];
+  for await (const { lines } of readLines(path)) {
+    found.push(...lines.slice(0, count - found.length));
+    if (found.length === count) break;
+  }
+  return found;
+}
 
 async function firstRow(batches: AsyncIterable<TableRow[]>): Promise<TableRow | undefined> {
   for await (const [row] of batches) if (row !== undefined) return row;
@@ -40,6 +58,7 @@ async function* withoutFirst(batches: AsyncIterable<TableRow[]>): AsyncGenerator
 
 async function* splitRows(path: string, delimiter: string, skip: number): AsyncGenerator<TableRow[]> {
   const file = basename(path);
+  const blank = blankLine(delimiter);
   let open: { text: string; row: number; lines: number } | undefined;
   for await (const { lines, first } of readLines(path)) {
     const rows: TableRow[] = [];
@@ -48,7 +67,7 @@ async function* splitRows(path: string, delimiter: string, skip: number): AsyncG
       const row = first + i;
       if (row <= skip) continue;
       if (open === undefined && (delimiter === ' ' || !line.includes('"'))) {
-        if (line.trim() === '') continue;
+        if (blank.test(line)) continue;
         rows.push(checked(new TextRow(line, delimiter, row), file));
         continue;
       }
@@ -60,12 +79,18 @@ async function* splitRows(path: string, delimiter: string, skip: number): AsyncG
         if (open.lines > MAX_QUOTED_LINES) throw unclosed(file, open.row);
         continue;
       }
-      rows.push(checked({ cells: parseQuoted(open.text, delimiter, file, open.row), row: open.row }, file));
+      const quoted = { cells: parseQuoted(open.text, delimiter, file, open.row), row: open.row };
+      if (!isBlank(quoted)) rows.push(checked(quoted, file));
       open = undefined;
     }
     yield rows;
   }
   if (open !== undefined) throw unclosed(file, open.row);
+}
+
+/** Nothing but separators and blanks: a row that a spreadsheet writes for empty cells. */
+function blankLine(delimiter: string): RegExp {
+  return new RegExp(`^[\\s${delimiter.replace(/[\\\]^-]/g, '\\$&')}]*$`);
 }
 
 function parseQuoted(text: string, delimiter: string, file: string, row: number): string[] {

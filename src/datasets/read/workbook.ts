@@ -2,7 +2,7 @@ import { basename } from 'node:path';
 import { QalignError } from '../../base/errors.js';
 import { pythonDigits } from '../rating.js';
 import { openLabels } from './text.js';
-import { tableOf, type ReadTable, type TableRow } from './table.js';
+import { isBlank, tableOf, type ReadTable, type TableRow } from './table.js';
 
 /** A sheet of an .xlsx workbook, by default the first. */
 export const readWorkbook: ReadTable = async (path, layout) => {
@@ -17,7 +17,7 @@ export const readWorkbook: ReadTable = async (path, layout) => {
     );
   const rows = sheet.data
     .map((cells, index): TableRow => ({ cells: cells.map(cellOf), row: index + 1 }))
-    .filter(({ cells, row }) => row > (layout.skip_rows ?? 0) && cells.some((cell) => cell !== ''));
+    .filter((row) => row.row > (layout.skip_rows ?? 0) && !isBlank(row));
   if (layout.header === false) return tableOf(file, undefined, rows, true);
   const [header, ...body] = rows;
   if (header === undefined) throw new QalignError('DATASET_EMPTY', `${file}: the sheet ${sheet.sheet} is empty.`);

@@ -1,3 +1,4 @@
+import { sniffBareStream } from '../video/bare-stream.js';
 import { findForeign, type Unreadable } from './foreign-formats.js';
 
 /** What a file is, from its first bytes. The name of a file is never asked. */
@@ -47,6 +48,8 @@ const PREFIXES: readonly (readonly [string, Sniffed])[] = [
   ['YUV4MPEG2', video('y4m')],
   ['\x06\x0e\x2b\x34\x02\x05\x01\x01', video('mxf')],
   ['.RMF', video('realmedia')],
+  ['nut/multimedia container\0', video('nut')],
+  ['\xb7\xd8\x00\x20\x37\x49\xda\x11\xa6\x4e\x00\x07\xe9\x5e\xad\x8d', video('wtv')],
 ];
 
 const QUICKTIME_ATOMS = new Set(['moov', 'mdat', 'free', 'skip', 'wide', 'pnot']);
@@ -69,19 +72,6 @@ function sniffBox(bytes: Uint8Array): Sniffed | undefined {
   return video(major === 'qt  ' ? 'mov' : 'mp4');
 }
 
-/** MPEG transport streams: the sync byte 0x47 every 188 bytes, or every 192 with a time code before it. */
-function isTransportStream(bytes: Uint8Array): boolean {
-  return [
-    [0, 188],
-    [4, 192],
-  ].some(([first = 0, step = 188]) => {
-    if (bytes.length < first + 2 * step + 1) return false;
-    for (let at = first; at < Math.min(bytes.length, first + 4 * step); at += step)
-      if (bytes[at] !== 0x47) return false;
-    return true;
-  });
-}
-
 /**
  * Tells pictures from clips by magic bytes.
  *
@@ -89,7 +79,7 @@ function isTransportStream(bytes: Uint8Array): boolean {
  */
 export function sniff(bytes: Uint8Array): Sniffed {
   if (bytes.length === 0) return unknown('empty');
-  const start = latin1(bytes, 0, 16);
+  const start = latin1(bytes, 0, 32);
   for (const [prefix, found] of PREFIXES) if (start.startsWith(prefix)) return found;
   if (start.startsWith('RIFF')) {
     const form = latin1(bytes, 8, 12);
@@ -99,6 +89,7 @@ export function sniff(bytes: Uint8Array): Sniffed {
   }
   const box = sniffBox(bytes);
   if (box !== undefined) return box;
-  if (isTransportStream(bytes)) return video('mpeg-ts');
+  const stream = sniffBareStream(bytes);
+  if (stream !== undefined) return video(stream);
   return /^P[456]\s/.test(start) ? image('pnm') : foreign(bytes);
 }

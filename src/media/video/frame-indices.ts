@@ -4,20 +4,10 @@ export interface Rational {
   readonly denominator: number;
 }
 
-/**
- * Which pictures of a clip are wanted: `count` of them, the i-th being number `indexAt(i)`, ascending, repeats allowed.
- */
+/** The pictures that the reference names: `count` of them, the i-th being number `indexAt(i)`, repeats allowed. */
 export interface Sampling {
   readonly count: number;
   readonly indexAt: (i: number) => number;
-  /** The pictures in the order in which `select` lets them through, each once. */
-  readonly distinctAt: (j: number) => number;
-  /** How many of those there are up to the i-th wanted one. */
-  readonly distinctUpTo: (i: number) => number;
-  /**
-   * The ffmpeg expression that is true for these n and no others: one term, as a list of eq() breaks beyond 100 terms.
-   */
-  readonly select: string;
 }
 
 /**
@@ -30,28 +20,10 @@ export interface Sampling {
  */
 export function sampling(rate: Rational, packets: number, perSecond = 1): Sampling {
   const { numerator: a, denominator: b } = samplingRate(rate, perSecond);
+  if (perSecond !== 1) return { count: floorOf(packets, b, a), indexAt: (i) => floorOf(i, a, b) };
   const step = a / b;
-  const inDoubles = perSecond === 1;
-  const count = inDoubles ? Math.trunc(packets / step) : floorOf(packets, b, a);
-  const indexAt = (i: number): number => (inDoubles ? Math.trunc(step * i) : floorOf(i, a, b));
-  const every = step < 1; // no picture is left out, some are wanted repeatedly
-  return {
-    count,
-    indexAt,
-    distinctAt: every ? (j) => j : indexAt,
-    distinctUpTo: (i) => (every ? indexAt(i) + 1 : i + 1),
-    select: inDoubles ? `eq(n\\,trunc(${a}/${b}*ceil(n*${b}/${a})))` : `eq(n\\,trunc(${a}*ceil(n*${b}/${a})/${b}))`,
-  };
+  return { count: Math.trunc(packets / step), indexAt: (i) => Math.trunc(step * i) };
 }
-
-/** A clip under one sampling interval still has a first picture. */
-export const FIRST_ONLY: Sampling = {
-  count: 1,
-  indexAt: () => 0,
-  distinctAt: (j) => j,
-  distinctUpTo: () => 1,
-  select: 'eq(n\\,0)',
-};
 
 /** `most` of `count` positions, evenly spread: floor(i·count/most); all where there are no more than `most`. */
 export function evenIndices(count: number, most: number = count): number[] {
@@ -93,8 +65,8 @@ function simplest(value: number): Rational {
   return { numerator: p, denominator: q };
 }
 
-/** floor(i·a/b), exactly. */
-function floorOf(i: number, a: number, b: number): number {
+/** floor(i·a/b), exactly; i, a and b are whole and not negative. */
+export function floorOf(i: number, a: number, b: number): number {
   const product = i * a;
   return Number.isSafeInteger(product) ? (product - (product % b)) / b : Number((BigInt(i) * BigInt(a)) / BigInt(b));
 }

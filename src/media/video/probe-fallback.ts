@@ -1,14 +1,20 @@
 import { QalignError } from '../../base/errors.js';
-import { GUARDS, runTool, type ToolOptions } from './ffmpeg.js';
+import type { ClipFile } from './clip-file.js';
+import { encryptedClip } from './encryption.js';
+import { GUARDS } from './ffmpeg.js';
 import type { Rational } from './frame-indices.js';
-import { chooseStream, firstLine, type Probe, type ProbedStream } from './probe.js';
+import { createPacketTimes, type PacketTimes } from './packet-times.js';
+import { BROADCAST, chooseStream, describeTimes, inputOf, unopened, type Probe, type ProbedStream } from './probe.js';
+import { runTool, runToolLines, type ToolOptions } from './tool-process.js';
 
-interface Listed extends ProbedStream {
+/** A stream as the words of ffmpeg describe it. */
+interface Described extends Omit<ProbedStream, 'packets'> {
   readonly line: string;
-  readonly times: number[];
-  base?: Rational;
   turned?: boolean;
 }
+
+/** What ffmpeg writes, in doubles, for a stamp that is not there: −2⁶³. */
+const NO_STAMP = -(2 ** 63);
 
 /** What a file says about its streams in words; titles and comments can be long. */
 const WORDS_KEPT = 500_000; // characters
@@ -19,34 +25,41 @@ const WORDS_KEPT = 500_000; // characters
  *
  * @throws as probeVideo
  */
-export async function probeWithoutFfprobe(ffmpeg: string, path: string, options: ToolOptions): Promise<Probe> {
-  const input = ['-nostdin', '-hide_banner', '-nostats', ...GUARDS, '-v', 'info', '-i', `file:${path}`];
-  const list = await runTool(ffmpeg, [...input, '-map', '0:V', '-c', 'copy', '-copyinkf', '-f', 'framecrc', 'pipe:1'], {
-    ...options,
-    keep: WORDS_KEPT,
-  });
-  const opened = list.stderr.includes('\nInput #0,') || list.stderr.startsWith('Input #0,');
-  if (!opened) throw new QalignError('MEDIA_CORRUPT', `The clip cannot be opened: ${firstLine(list.stderr)}.`);
-  const streams = readStreams(list.stderr.split('\nOutput #0')[0] ?? '');
-  readPackets(list.stdout, streams);
-  const stream = chooseStream(streams);
+export async function probeWithoutFfprobe(ffmpeg: string, file: ClipFile, options: ToolOptions): Promise<Probe> {
+  if (await file.isEncrypted()) throw encryptedClip();
+  const input = ['-nostdin', '-hide_banner', '-nostats', '-v', 'info', ...GUARDS, '-copyts', ...inputOf(file)];
+  const list = createPacketTable();
+  const { stderr } = await runToolLines(
+    ffmpeg,
+    [...input, '-map', '0:V', '-c', 'copy', '-copyinkf', '-f', 'framecrc', 'pipe:1'],
+    { ...options, keep: WORDS_KEPT },
+    list.line,
+  );
+  const opened = stderr.includes('\nInput #0,') || stderr.startsWith('Input #0,');
+  if (!opened) throw unopened(stderr);
+  const words = stderr.split('\nOutput #0')[0] ?? '';
+  const formats = (/^Input #0, (.*), from /m.exec(words)?.[1] ?? '').split(',');
+  const stream = chooseStream(
+    readStreams(words).map((described, place) => {
+      const { tick, times } = list.finish(place, {
+        hidesPackets: described.line.includes(': Video: vp8'),
+        broadcast: formats.some((name) => BROADCAST.has(name)),
+      });
+      return { ...described, packets: times.packets, tick, times };
+    }),
+  );
   if (stream === undefined)
     throw new QalignError('MEDIA_UNSUPPORTED', 'The file holds no video stream with pictures in it.');
-  const packets = Number(stream.nb_read_packets);
   const warnings = ['ffprobe was not found: what it tells of a clip was pieced together with ffmpeg'];
-  const said = /, ([\d.]+)(k?) fps/.exec(stream.line);
-  const rate = said === null ? rateFromTimes(stream, packets) : await exactRate(ffmpeg, input, stream.index, options);
-  if (said === null)
-    warnings.push(
-      `the clip names no frame rate; ${(rate.numerator / rate.denominator).toFixed(3)} was taken from its time stamps`,
-    );
-  const stored = { width: stream.width ?? 0, height: stream.height ?? 0 };
-  const size = stream.turned === true ? await shownSize(ffmpeg, input, stream.index, stored, options) : stored;
+  const named = / ([\d.]+)(k?) fps/.test(stream.line)
+    ? await exactRate(ffmpeg, input, stream.index, options)
+    : undefined;
+  const size = stream.turned === true ? await shownSize(ffmpeg, input, stream, options) : stream;
   return {
+    ...describeTimes(stream.times, { tick: stream.tick, named, formats }, warnings),
     stream: stream.index,
-    ...size,
-    rate,
-    packets,
+    width: size.width,
+    height: size.height,
     turn: undefined,
     autorotate: stream.turned === true,
     warnings,
@@ -57,9 +70,9 @@ export async function probeWithoutFfprobe(ffmpeg: string, path: string, options:
  * The video streams that are no cover pictures, in the order of `-map 0:V`. Two spaces before `Stream`: titles cannot
  * forge one.
  */
-function readStreams(words: string): Listed[] {
-  const streams: Listed[] = [];
-  let current: Listed | undefined;
+function readStreams(words: string): Described[] {
+  const streams: Described[] = [];
+  let current: Described | undefined;
   for (const line of words.split('\n')) {
     const head = /^ {2}Stream #0:(\d+)/.exec(line);
     if (head !== null) {
@@ -69,12 +82,10 @@ function readStreams(words: string): Listed[] {
       const bitRate = / (\d+) kb\/s/.exec(line);
       current = {
         index: Number(head[1]),
-        codec_type: 'video',
         width: Number(size?.[1] ?? 0),
         height: Number(size?.[2] ?? 0),
-        bit_rate: `${Number(bitRate?.[1] ?? 0) * 1000}`,
+        bitRate: Number(bitRate?.[1] ?? 0) * 1000,
         line,
-        times: [],
       };
       streams.push(current);
     } else if (current !== undefined && /^ {6}displaymatrix: /.test(line)) current.turned = true;
@@ -82,25 +93,42 @@ function readStreams(words: string): Listed[] {
   return streams;
 }
 
-/** `stream, dts, pts, duration, size, checksum` a line; a packet of no bytes is none. */
-function readPackets(table: string, streams: readonly Listed[]): void {
-  for (const line of table.split('\n')) {
-    const base = /^#tb (\d+): (\d+)\/(\d+)/.exec(line);
-    const stream = streams[Number(base?.[1] ?? Number.parseInt(line, 10))];
-    if (stream === undefined) continue;
-    if (base !== null) stream.base = { numerator: Number(base[2]), denominator: Number(base[3]) };
-    const columns = line.split(',').map(Number);
-    if (base === null && (columns[4] ?? 0) > 0) stream.times.push(columns[2] ?? 0);
-  }
-  for (const stream of streams) stream.nb_read_packets = String(stream.times.length);
-}
-
-function rateFromTimes({ times, base }: Listed, packets: number): Rational {
-  const span =
-    times.reduce((top, time) => Math.max(top, time), -Infinity) -
-    times.reduce((low, time) => Math.min(low, time), Infinity);
-  if (base === undefined || !(span > 0)) return { numerator: 1, denominator: 1 };
-  return { numerator: (packets - 1) * base.denominator, denominator: span * base.numerator };
+/**
+ * Reads framecrc's list: `stream, dts, pts, duration, size, checksum` a line, `F=` the flags where they are not those
+ * of a key packet. A packet of no bytes is none.
+ */
+function createPacketTable(): {
+  readonly line: (line: string) => void;
+  readonly finish: (
+    place: number,
+    stream: { readonly hidesPackets: boolean; readonly broadcast: boolean },
+  ) => { tick: Rational; times: PacketTimes };
+} {
+  const ticks = new Map<number, Rational>();
+  const streams = new Map<number, ReturnType<typeof createPacketTimes>>();
+  const number = (text: string | undefined): number | undefined => {
+    const value = Number.parseInt(text ?? '', 10);
+    return value > NO_STAMP ? value : undefined;
+  };
+  return {
+    line(line) {
+      const base = /^#tb (\d+): (\d+)\/(\d+)/.exec(line);
+      if (base !== null) ticks.set(Number(base[1]), { numerator: Number(base[2]), denominator: Number(base[3]) });
+      if (line.startsWith('#')) return;
+      const [stream, dts, pts, duration, bytes] = line.split(',', 5).map(number);
+      if (stream === undefined || !((bytes ?? 0) > 0)) return;
+      const flags = Number.parseInt(/, F=0x([0-9a-f]+)/i.exec(line)?.[1] ?? '1', 16);
+      let times = streams.get(stream);
+      if (times === undefined) streams.set(stream, (times = createPacketTimes()));
+      const tick = ticks.get(stream);
+      const decoded = dts === undefined || tick === undefined ? undefined : (dts * tick.numerator) / tick.denominator;
+      times.add({ decoded, pts, duration, key: (flags & 1) !== 0, discard: (flags & 4) !== 0, encrypted: false });
+    },
+    finish(place, stream) {
+      const tick = ticks.get(place) ?? { numerator: 1, denominator: 1 };
+      return { tick, times: (streams.get(place) ?? createPacketTimes()).finish({ tick, ...stream }) };
+    },
+  };
 }
 
 async function exactRate(
@@ -156,13 +184,12 @@ export function rateOfDuration(nanoseconds: number): Rational {
 async function shownSize(
   ffmpeg: string,
   input: readonly string[],
-  stream: number,
-  stored: { width: number; height: number },
+  stored: Omit<ProbedStream, 'packets'>,
   options: ToolOptions,
 ): Promise<{ width: number; height: number }> {
   const { stdout } = await runTool(
     ffmpeg,
-    [...input, '-map', `0:${stream}`, '-frames:v', '1', '-f', 'framecrc', 'pipe:1'],
+    [...input, '-map', `0:${stored.index}`, '-frames:v', '1', '-f', 'framecrc', 'pipe:1'],
     options,
   );
   const size = /#dimensions 0: (\d+)x(\d+)/.exec(stdout);

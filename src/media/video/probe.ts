@@ -1,15 +1,22 @@
 import { QalignError } from '../../base/errors.js';
-import { GUARDS, runTool, type ToolOptions } from './ffmpeg.js';
+import type { ClipFile } from './clip-file.js';
+import { encryptedClip } from './encryption.js';
+import { GUARDS } from './ffmpeg.js';
+import type { ClipTimes } from './frame-choice.js';
 import { parseRate, type Rational } from './frame-indices.js';
+import { createPacketTimes, type Packet, type PacketTimes } from './packet-times.js';
+import { runTool, runToolLines, type ToolOptions } from './tool-process.js';
 
 /** What a clip's video stream is. Sizes in pixels, as stored: before any turn. */
 export interface Probe {
   readonly stream: number;
   readonly width: number;
   readonly height: number;
-  /** Average rate in pictures a second. */
-  readonly rate: Rational;
-  readonly packets: number;
+  readonly times: ClipTimes;
+  /** The stamp of the first packet that can be decoded by itself. */
+  readonly firstKey: number | undefined;
+  /** Packets come before that one: what the decoder says of them is no damage. */
+  readonly startsLate: boolean;
   /** The ffmpeg filter that turns a picture upright, if it needs one. */
   readonly turn: string | undefined;
   /** True where the turn is not known and ffmpeg must do it by itself; the sizes are then those after it. */
@@ -18,117 +25,221 @@ export interface Probe {
 }
 
 export interface ProbedStream {
-  index: number;
-  codec_type?: string;
-  width?: number;
-  height?: number;
-  avg_frame_rate?: string;
-  bit_rate?: string;
-  time_base?: string;
-  nb_frames?: string;
-  nb_read_packets?: string;
-  disposition?: { attached_pic?: number };
-  side_data_list?: { displaymatrix?: string }[];
+  readonly index: number;
+  readonly width: number;
+  readonly height: number;
+  readonly bitRate: number;
+  readonly packets: number;
 }
 
-const ENTRIES =
-  'format=format_name:stream=index,codec_type,width,height,avg_frame_rate,bit_rate,time_base,nb_frames,nb_read_packets:stream_disposition=attached_pic:stream_side_data=rotation,displaymatrix';
+const ENTRIES = [
+  'packet=stream_index,pts,dts_time,duration,flags',
+  'packet_side_data=side_data_type',
+  'format=format_name',
+  'stream=index,codec_name,width,height,avg_frame_rate,bit_rate,time_base,nb_frames',
+  'stream_tags=enc_key_id',
+  'stream_side_data=displaymatrix',
+].join(':');
+
+/** Formats that are a bare stream: ffmpeg makes up what stamps their packets have. */
+const BARE: ReadonlySet<string> = new Set(['h264', 'hevc', 'm4v', 'obu', 'mpegvideo']);
+/** Formats whose stamps ffmpeg expects to jump. */
+export const BROADCAST: ReadonlySet<string> = new Set(['mpegts', 'mpeg']);
+
+/** The arguments that name the clip, for ffmpeg and ffprobe alike. */
+export function inputOf({ path, demuxer }: ClipFile): string[] {
+  return [...(demuxer === undefined ? [] : ['-f', demuxer]), '-i', `file:${path}`];
+}
 
 /**
- * @throws QalignError MEDIA_CORRUPT (not a clip that ffmpeg opens), MEDIA_UNSUPPORTED (no video stream), and those of
- * runTool
+ * One pass of ffprobe over all packets.
+ *
+ * @throws QalignError MEDIA_CORRUPT (not a clip that ffmpeg opens), MEDIA_UNSUPPORTED (no video stream),
+ * MEDIA_ENCRYPTED, and those of runTool
  */
-export async function probeVideo(ffprobe: string, path: string, options: ToolOptions): Promise<Probe> {
-  const { code, stdout, stderr } = await runTool(
+export async function probeVideo(ffprobe: string, file: ClipFile, options: ToolOptions): Promise<Probe> {
+  const packets = new Map<number, ReturnType<typeof createPacketTimes>>();
+  const streams: Fields[] = [];
+  let format = '';
+  const { code, stderr } = await runToolLines(
     ffprobe,
-    [...GUARDS, '-count_packets', '-show_entries', ENTRIES, '-of', 'json', `file:${path}`],
+    ['-v', 'error', ...GUARDS, '-select_streams', 'V', '-show_entries', ENTRIES, '-of', 'compact', ...inputOf(file)],
     options,
+    (line) => {
+      const packet = readPacket(line);
+      if (packet !== undefined) {
+        let times = packets.get(packet.stream);
+        if (times === undefined) packets.set(packet.stream, (times = createPacketTimes()));
+        times.add(packet);
+      } else if (line.startsWith('stream|')) streams.push(readFields(line));
+      else if (line.startsWith('format|')) format = readFields(line).get('format_name') ?? '';
+    },
   );
-  if (code !== 0) throw new QalignError('MEDIA_CORRUPT', `The clip cannot be opened: ${firstLine(stderr)}.`);
-  const { streams = [], format } = JSON.parse(stdout) as {
-    streams?: ProbedStream[];
-    format?: { format_name?: string };
-  };
-  const stream = chooseStream(streams);
+  if (code !== 0) throw unopened(stderr);
+  const formats = format.split(',');
+  const found = streams.map((fields) => {
+    const index = Number(fields.get('index'));
+    const tick = parseRate(fields.get('time_base')) ?? { numerator: 1, denominator: 1 };
+    const times = (packets.get(index) ?? createPacketTimes()).finish({
+      tick,
+      hidesPackets: fields.get('codec_name') === 'vp8',
+      broadcast: formats.some((name) => BROADCAST.has(name)),
+    });
+    return { ...streamOf(fields, times.packets), fields, tick, times };
+  });
+  const stream = chooseStream(found);
+  if (found.some(({ fields }) => fields.has('tag:enc_key_id')) || stream?.times.encrypted === true)
+    throw encryptedClip();
   if (stream === undefined)
     throw new QalignError('MEDIA_UNSUPPORTED', 'The file holds no video stream with pictures in it.');
   const warnings: string[] = [];
-  const packets = Number(stream.nb_read_packets ?? 0);
-  const rate = parseRate(stream.avg_frame_rate) ?? (await rateFromTimes(ffprobe, path, stream, packets, options));
-  if (parseRate(stream.avg_frame_rate) === undefined)
-    warnings.push(
-      `the clip names no frame rate; ${(rate.numerator / rate.denominator).toFixed(3)} was taken from its time stamps`,
-    );
+  const named = await namedRate(ffprobe, file, stream.fields.get('avg_frame_rate'), formats, options, warnings);
   // only MP4 and its kin list every picture; an AVI counts those that its recorder dropped
-  const named = format?.format_name?.startsWith('mov') === true ? Number(stream.nb_frames ?? 0) : 0;
-  if (named > packets) warnings.push(`the file names ${named} pictures but holds ${packets}; it may be cut off`);
+  const listed = formats[0] === 'mov' ? Number(stream.fields.get('nb_frames')) || 0 : 0;
+  if (listed > stream.packets)
+    warnings.push(`the file names ${listed} pictures but holds ${stream.packets}; it may be cut off`);
   return {
+    ...describeTimes(stream.times, { tick: stream.tick, named, formats }, warnings),
     stream: stream.index,
-    width: stream.width ?? 0,
-    height: stream.height ?? 0,
-    rate,
-    packets,
-    turn: turnOf(stream, warnings),
+    width: stream.width,
+    height: stream.height,
+    turn: turnOf(stream.fields.get('displaymatrix'), warnings),
     warnings,
   };
 }
 
-const count = (stream: ProbedStream): number => Number(stream.nb_read_packets ?? 0);
-const bits = (stream: ProbedStream): number => Number(stream.bit_rate ?? 0) || 0;
+/** Why ffmpeg did not open the file. */
+export function unopened(stderr: string): QalignError {
+  const foreign = /\[(\w+)[^\]]*\] Format not on whitelist/.exec(stderr)?.[1];
+  if (foreign === undefined)
+    return new QalignError('MEDIA_CORRUPT', `The clip cannot be opened: ${firstLine(stderr)}.`);
+  return new QalignError(
+    'MEDIA_UNSUPPORTED',
+    `The file is of a format (${foreign}) that qalign does not read as a clip; convert it, for example to MP4.`,
+  );
+}
 
-/**
- * No attached pictures; then the most packets (counted up to 5), bit rate, packets, the lowest index: as the
- * reference's reader.
- */
-export function chooseStream<S extends ProbedStream>(streams: readonly S[]): S | undefined {
-  return streams
-    .filter(
-      (stream) =>
-        stream.codec_type === 'video' &&
-        stream.disposition?.attached_pic !== 1 &&
-        count(stream) > 0 &&
-        (stream.width ?? 0) > 0 &&
-        (stream.height ?? 0) > 0,
-    )
-    .sort(
-      (a, b) =>
-        Math.min(count(b), 5) - Math.min(count(a), 5) || bits(b) - bits(a) || count(b) - count(a) || a.index - b.index,
-    )[0];
+/** Shares of packets that may lack a stamp, as damage takes single ones. In an AVI a single one means B-frames. */
+const MOST_LACKING = 0.2;
+const MOST_LACKING_AVI = 0;
+
+/** What the packets say about time, with and without ffprobe; adds the warnings that belong to it. */
+export function describeTimes(
+  times: PacketTimes,
+  {
+    tick,
+    named,
+    formats,
+  }: { readonly tick: Rational; readonly named: Rational | undefined; readonly formats: readonly string[] },
+  warnings: string[],
+): Pick<Probe, 'times' | 'firstKey' | 'startsLate'> {
+  const { packets, stamps, lastDuration, firstKey, leading } = times;
+  const rate = named ?? rateFromStamps(stamps, packets, tick);
+  if (named === undefined)
+    warnings.push(
+      `the clip names no frame rate; ${(rate.numerator / rate.denominator).toFixed(3)} was taken from its time stamps`,
+    );
+  if (times.jumps)
+    warnings.push('the time stamps of the clip jump, as in joined recordings; its pictures were counted instead');
+  const mostLacking = formats.includes('avi') ? MOST_LACKING_AVI : MOST_LACKING;
+  const bare = formats.some((name) => BARE.has(name));
+  const reliable = !bare && !times.jumps && stamps.length > 0 && times.lacking <= mostLacking;
+  return { times: { packets, rate, tick, stamps, lastDuration, reliable }, firstKey, startsLate: leading > 0 };
 }
 
 /** (packets − 1) / (last − first time stamp). A single packet counts as one picture a second. */
-async function rateFromTimes(
+function rateFromStamps(stamps: Float64Array, packets: number, tick: Rational): Rational {
+  const span = (stamps.at(-1) ?? 0) - (stamps[0] ?? 0);
+  if (!(span > 0)) return { numerator: 1, denominator: 1 };
+  return { numerator: (packets - 1) * tick.denominator, denominator: span * tick.numerator };
+}
+
+/**
+ * The average rate that ffprobe gives. For a bare stream without one ffmpeg takes 25, or what it is told: a rate that
+ * follows what it is told is none of the stream's.
+ */
+async function namedRate(
   ffprobe: string,
-  path: string,
-  stream: ProbedStream,
-  packets: number,
+  file: ClipFile,
+  average: string | undefined,
+  formats: readonly string[],
   options: ToolOptions,
-): Promise<Rational> {
+  warnings: string[],
+): Promise<Rational | undefined> {
+  const rate = parseRate(average);
+  if (rate === undefined || !formats.some((name) => BARE.has(name))) return rate;
   const { stdout } = await runTool(
     ffprobe,
     [
-      ...GUARDS,
-      '-select_streams',
-      String(stream.index),
-      '-show_entries',
-      'packet=pts',
-      '-of',
-      'csv=p=0',
-      `file:${path}`,
+      ...['-v', 'error', ...GUARDS, '-framerate', '7', '-select_streams', 'V'],
+      ...['-show_entries', 'stream=avg_frame_rate', '-of', 'csv=p=0', ...inputOf(file)],
     ],
     options,
   );
-  let first = Infinity;
-  let last = -Infinity;
-  for (const line of stdout.split('\n')) {
-    const pts = Number.parseInt(line, 10);
-    if (Number.isNaN(pts)) continue;
-    first = Math.min(first, pts);
-    last = Math.max(last, pts);
-  }
-  const base = parseRate(stream.time_base);
-  if (base === undefined || !(last > first)) return { numerator: 1, denominator: 1 };
-  return { numerator: (packets - 1) * base.denominator, denominator: (last - first) * base.numerator };
+  if (parseRate(stdout.trim().split('\n')[0])?.numerator === 7 && rate.numerator !== 7)
+    warnings.push(
+      `the stream names no frame rate; ${rate.numerator / rate.denominator} pictures a second were assumed`,
+    );
+  return rate;
+}
+
+/** `key=value` of a line of ffprobe's compact form. */
+type Fields = ReadonlyMap<string, string>;
+
+function readFields(line: string): Fields {
+  return new Map(
+    line.split('|').map((field) => {
+      const at = field.indexOf('=');
+      return [field.slice(0, at), field.slice(at + 1)];
+    }),
+  );
+}
+
+const PACKET = /^packet\|stream_index=(\d+)\|pts=([^|]*)\|dts_time=([^|]*)\|duration=([^|]*)\|flags=([^|]*)/;
+
+/** A packet's line; hours of clip have hundreds of thousands of them. */
+function readPacket(line: string): (Packet & { readonly stream: number }) | undefined {
+  const [, stream, pts, decoded, duration, flags] = PACKET.exec(line) ?? [];
+  if (stream === undefined || flags === undefined) return undefined;
+  return {
+    stream: Number(stream),
+    pts: number(pts),
+    decoded: number(decoded),
+    duration: number(duration),
+    key: flags.startsWith('K'),
+    discard: flags.includes('D'),
+    encrypted: line.includes('side_data_type=Encryption info'),
+  };
+}
+
+const number = (text: string | undefined): number | undefined =>
+  text === undefined || text === 'N/A' ? undefined : Number(text);
+
+function streamOf(fields: Fields, packets: number): ProbedStream {
+  const whole = (name: string): number => Number(fields.get(name)) || 0;
+  return {
+    index: whole('index'),
+    width: whole('width'),
+    height: whole('height'),
+    bitRate: whole('bit_rate'),
+    packets,
+  };
+}
+
+/**
+ * The most packets (counted up to 5), bit rate, packets, the lowest index: as the reference's reader. Attached pictures
+ * were left out before.
+ */
+export function chooseStream<S extends ProbedStream>(streams: readonly S[]): S | undefined {
+  return streams
+    .filter(({ packets, width, height }) => packets > 0 && width > 0 && height > 0)
+    .sort(
+      (a, b) =>
+        Math.min(b.packets, 5) - Math.min(a.packets, 5) ||
+        b.bitRate - a.bitRate ||
+        b.packets - a.packets ||
+        a.index - b.index,
+    )[0];
 }
 
 /** Display matrix (a b . c d) → filter; see test/fixtures/golden/frames. */
@@ -143,10 +254,11 @@ const TURNS: Readonly<Record<string, string | undefined>> = {
   '0 -1 -1 0': 'transpose=clock_flip',
 };
 
-function turnOf(stream: ProbedStream, warnings: string[]): string | undefined {
-  const text = stream.side_data_list?.find((side) => side.displaymatrix !== undefined)?.displaymatrix;
+/** @param text three rows, with `\n` written out between them */
+function turnOf(text: string | undefined, warnings: string[]): string | undefined {
   if (text === undefined) return undefined;
   const rows = text
+    .replaceAll('\\n', '\n')
     .trim()
     .split('\n')
     .map((line) =>

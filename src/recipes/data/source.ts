@@ -1,4 +1,5 @@
 import { existsSync } from 'node:fs';
+import { relative, sep } from 'node:path';
 import { loadDatasetSpec, loadQuestions } from '../../config/datasets.js';
 import type { Conversion } from '../../datasets/convert.js';
 import { openOwnRatings, type OwnData, type OwnSpec } from '../../datasets/own-data.js';
@@ -7,6 +8,7 @@ import { findLabels, readSource } from '../../datasets/registry.js';
 import type { LevelSettings } from '../../datasets/spec.js';
 import { applySplitLists } from '../../datasets/read/split-list.js';
 import { QalignError } from '../../base/errors.js';
+import { expandSources } from '../../media/sources.js';
 import { IMAGE_MARKER } from '../../prompts/subject.js';
 import { OFFICIAL_RULE, PAPER_RULE, type LevelRule } from '../../scoring/level-conversion.js';
 import { LEVELS } from '../../scoring/levels.js';
@@ -132,8 +134,14 @@ async function openOwn(
   // are not refused
   const scale = own.scale ?? (outside === undefined ? given : undefined);
   const mirror = scale ?? given;
+  const opened = await openOwnRatings(
+    path,
+    { ...own, scale, levels, mirror: mirror && mirror[0] + mirror[1] },
+    mediaOfFolder,
+  );
   return {
-    ...(await openOwnRatings(path, { ...own, scale, levels, mirror: mirror && mirror[0] + mirror[1] })),
+    ...opened,
+    spec: own.scale === undefined ? opened.spec : { ...opened.spec, scale: [own.scale[0], own.scale[1]] },
     own: true,
     lists: {},
   };
@@ -162,13 +170,20 @@ export async function planConversion(
           range: own && typeof spec.levels.range !== 'string' ? spec.levels.range : PAPER_RULE.range,
         };
   const range = choices.range ?? base.range;
+  const chosen = own || choices.range !== undefined;
   const mode = choices.softLabels ?? 'auto';
   const questions = await loadQuestions(choices.questions ?? spec.questions);
   return {
     dataset: spec.name,
     kind: spec.kind,
     task: spec.task,
-    rule: { ...base, range, edge: choices.edge ?? base.edge, outside: choices.outside ?? base.outside },
+    rule: {
+      ...base,
+      range,
+      edge: choices.edge ?? base.edge,
+      outside: choices.outside ?? base.outside,
+      ends: endsWithScale(range, spec.scale) ? 'closed' : base.ends,
+    },
     over: choices.over ?? (preset === 'official' || own ? spec.levels.over : 'split'),
     splitRanges: preset === 'official' && choices.range === undefined ? (spec.levels.splits ?? {}) : {},
     softLabels:
@@ -182,11 +197,26 @@ export async function planConversion(
     softLabelsRequired: mode === 'exact' || mode === 'published',
     assumedStd: choices.std,
     // the range that someone names is the scale; that of a published set is where its authors cut
-    scale:
-      typeof range === 'object' && (own || choices.range !== undefined) ? { min: range[0], max: range[1] } : undefined,
+    scale: typeof range === 'object' && chosen ? { min: range[0], max: range[1] } : undefined,
     scoreText: choices.scoreText ?? false,
     questions: questions.map((question) => `${question}\n${IMAGE_MARKER}`),
     seed: choices.seed ?? 0,
     split: choices.split,
   };
+}
+
+async function* mediaOfFolder(folder: string): AsyncGenerator<{ name: string; kind: 'image' | 'video' }> {
+  for await (const { media, input, kind } of expandSources([folder])) {
+    if (typeof media !== 'string')
+      throw new QalignError(
+        'DATASET_UNREADABLE',
+        `The name ${JSON.stringify(input)} is not UTF-8, which records are written in; rename the file.`,
+      );
+    yield { name: relative(folder, media).split(sep).join('/'), kind };
+  }
+}
+
+/** The best picture may have the end of the scale itself; only where authors cut within it, their end is outside. */
+function endsWithScale(range: LevelRule['range'], scale: OwnSpec['scale']): boolean {
+  return typeof range === 'object' && scale !== undefined && range[0] <= scale[0] && range[1] >= scale[1];
 }

@@ -135,7 +135,7 @@ async function readScores({
 
 function readRows(text: string, csv: string): Record<string, string>[] {
   try {
-    return parse(text, { columns: true, bom: true, skip_empty_lines: true });
+    return parse(text, { columns: true, bom: true, skip_empty_lines: true, skip_records_with_empty_values: true });
   } catch (cause) {
     throw new QalignError('CONFIG_INVALID', `${csv} is no CSV: ${(cause as Error).message}.`, { cause });
   }

@@ -96,7 +96,16 @@ export async function datasetSection({ result, predictions, media }: EvaluatedDa
             .map(({ id, error }) => `${id} (${error.code})`)
             .join(', '),
         )}.</p>`;
-  return `<h2>${escape(result.dataset)}</h2>\n${failed}${row(...figures)}\n${await worstMisses(result.worst, media)}`;
+  const warned =
+    result.warned.length === 0
+      ? ''
+      : `<p class="note">${result.warned.length} of ${result.records} predictions have warnings and are in the numbers: ${escape(
+          result.warned
+            .slice(0, 20)
+            .map(({ id, warnings }) => `${id} (${warnings.join('; ')})`)
+            .join(', '),
+        )}.</p>`;
+  return `<h2>${escape(result.dataset)}</h2>\n${failed}${warned}${row(...figures)}\n${await worstMisses(result.worst, media)}`;
 }
 
 async function worstMisses(worst: EvaluatedDataset['result']['worst'], media: readonly string[]): Promise<string> {

@@ -78,7 +78,7 @@ export function evaluationMarkdown(result: EvaluateResult): string {
   const { head, rows } = metricsTable(result.datasets);
   const parts = [`# ${result.name}`, modelSentence(result), ...ruleSentences(result)];
   parts.push(markdownTable(head, rows), INTERVALS);
-  for (const { dataset, metrics, calibration, failed, records } of result.datasets) {
+  for (const { dataset, metrics, calibration, failed, warned, records } of result.datasets) {
     const { logistic } = metrics;
     if (logistic !== null)
       parts.push(
@@ -93,6 +93,13 @@ export function evaluationMarkdown(result: EvaluateResult): string {
         `${dataset}: ${failed.length} of ${records} items failed and were allowed to: ${failed
           .slice(0, 10)
           .map(({ id, error }) => `${id} [${error.code}]`)
+          .join(', ')}.`,
+      );
+    if (warned.length > 0)
+      parts.push(
+        `${dataset}: ${warned.length} of ${records} predictions have warnings and are in the metrics: ${warned
+          .slice(0, 10)
+          .map(({ id, warnings }) => `${id} (${warnings.join('; ')})`)
           .join(', ')}.`,
       );
   }

@@ -30,6 +30,8 @@ export interface DatasetMeasures {
   /** Records there are; `metrics.n` of them have a prediction. */
   readonly records: number;
   readonly failed: readonly PredictionFailure[];
+  /** Predictions that are doubtful; they are in the metrics. */
+  readonly warned: readonly { readonly index: number; readonly id: string; readonly warnings: readonly string[] }[];
   readonly metrics: Metrics;
   readonly level_counts: { readonly predicted: readonly number[]; readonly mos: readonly number[] | null };
   /**
@@ -85,6 +87,9 @@ export function measurePredictions(
     dataset: table.header.dataset,
     records: table.header.n,
     failed: [...table.failures.values()].sort((a, b) => a.index - b.index),
+    warned: [...table.warnings]
+      .sort(([a], [b]) => a - b)
+      .map(([index, warnings]) => ({ index, id: table.ids[index]!, warnings })),
     metrics,
     level_counts: { predicted: counts(predicted), mos: named && n > 0 ? counts(actual) : null },
     confusion: named && n > 0 ? confusion(predicted, actual, LEVELS.length) : null,

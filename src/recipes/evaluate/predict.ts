@@ -67,6 +67,7 @@ export async function predict(
           level: outcome.level,
           logits,
           level_mass: outcome.level_mass,
+          ...(outcome.warnings.length === 0 ? {} : { warnings: outcome.warnings }),
         });
       }
       done += 1;
@@ -80,7 +81,7 @@ export async function predict(
 function headerOf(scorer: Scorer, set: RecordSet): PredictionHeader {
   const { id, revision, weights_sha256, precision, image_size } = scorer.model;
   return {
-    format: 'qalign-predictions/1',
+    format: 'qalign-predictions/2',
     dataset: set.name,
     records_sha256: set.sha256,
     n: set.records.length,

@@ -15,7 +15,7 @@ import { PreprocessingSchema } from '../../api/result.js';
  * record's prediction or failure, each with a checksum over its own text. A record that failed and was tried again
  * stands there twice: the last line counts. Labels are copied in, so a file can be evaluated on its own.
  */
-const FORMAT = 'qalign-predictions/1';
+const FORMAT = 'qalign-predictions/2';
 const SYNC_EVERY_MS = 1_000;
 const closed = { additionalProperties: false };
 const word = Type.String({ minLength: 1 });
@@ -55,6 +55,8 @@ export interface Prediction {
   /** In the order of LEVELS. */
   readonly logits: readonly number[];
   readonly level_mass: number;
+  /** What is doubtful about the score, in sentences; absent where nothing is. */
+  readonly warnings?: readonly string[];
 }
 
 export interface PredictionFailure {
@@ -79,6 +81,8 @@ export interface PredictionTable {
   readonly logits: Float64Array;
   readonly groups: string[];
   readonly failures: ReadonlyMap<number, PredictionFailure>;
+  /** By index, of the predictions that have some. */
+  readonly warnings: ReadonlyMap<number, readonly string[]>;
 }
 
 export const NO_LEVEL = 255;
@@ -186,6 +190,7 @@ function emptyTable(path: string, { checksum: _seal, ...line }: { checksum?: unk
     logits: new Float64Array(n * LEVELS.length),
     groups: new Array<string>(n).fill(''),
     failures: new Map(),
+    warnings: new Map(),
   };
 }
 
@@ -216,6 +221,7 @@ function fill(table: PredictionTable, line: object): string | undefined {
   )
     return 'is no prediction';
   if (table.state[index] === FAILED) failures.delete(index);
+  if (row.warnings !== undefined) (table.warnings as Map<number, readonly string[]>).set(index, row.warnings);
   table.state[index] = PREDICTED;
   table.scores[index] = row.score;
   table.mos[index] = row.mos;

@@ -181,7 +181,7 @@ function sourcePictures(media: string | undefined): string[] {
   for (const folder of folders) {
     if (!existsSync(folder)) continue;
     const names = readdirSync(folder)
-      .filter((name) => /\.(png|jpe?g|webp)$/i.test(name))
+      .filter((name) => /^[^.].*\.(png|jpe?g|webp)$/i.test(name))
       .sort();
     if (names.length > 0) return names.slice(0, SOURCES).map((name) => join(folder, name));
   }

@@ -8,6 +8,7 @@ export const CSV_COLUMNS = [
   'score',
   'scale',
   'level',
+  'warnings',
   ...LEVELS.map((level) => `p_${level}`),
   ...LEVELS.map((level) => `logit_${level}`),
   'level_mass',
@@ -15,43 +16,83 @@ export const CSV_COLUMNS = [
   'std',
   'calibrated_score',
   'frames',
+  'frame_rule',
+  'width',
+  'height',
+  'file_size',
+  'modified',
+  'sha256',
+  'input_base64',
   'model',
   'revision',
   'weights_sha256',
   'precision',
   'device',
   'prompt',
+  'decoder',
   'score_version',
+  'schema_version',
   'error_code',
   'error_message',
 ] as const;
 
+/** An outcome as one flat row, by column. */
+export type Cells = Partial<Record<(typeof CSV_COLUMNS)[number], string | number | readonly string[]>>;
+
 /** The header line, without its line end. */
 export const CSV_HEADER = CSV_COLUMNS.join(',');
 
-/** One line of RFC 4180, without its line end. Numbers keep all their digits. */
-export function csvLine(outcome: ScoreOutcome): string {
-  const row: Partial<Record<string, string | number>> = isFailure(outcome)
-    ? { input: outcome.input, task: outcome.task, error_code: outcome.error.code, error_message: outcome.error.message }
-    : ({
-        ...outcome,
-        ...Object.fromEntries(
-          LEVELS.flatMap((level) => [
-            [`p_${level}`, outcome.level_probs[level]],
-            [`logit_${level}`, outcome.logits[level]],
-          ]),
-        ),
-        model: outcome.model.id,
-        revision: outcome.model.revision,
-        weights_sha256: outcome.model.weights_sha256,
-        precision: outcome.model.precision,
-        device: outcome.model.device,
-        prompt: outcome.prompt.name,
-      } as unknown as Partial<Record<string, string | number>>);
-  return CSV_COLUMNS.map((column) => cell(row[column])).join(',');
+export interface CsvOptions {
+  /** Text that a spreadsheet would run as a formula gets an apostrophe. `input_base64` then has the exact name. */
+  readonly spreadsheet?: boolean | undefined;
 }
 
-function cell(value: string | number | undefined): string {
-  const text = value === undefined ? '' : String(value);
+/** One line of RFC 4180, without its line end. Numbers keep all their digits; warnings are joined by `; `. */
+export function csvLine(outcome: ScoreOutcome, { spreadsheet = false }: CsvOptions = {}): string {
+  const cells = spreadsheet ? withoutFormulas(cellsOf(outcome)) : cellsOf(outcome);
+  return CSV_COLUMNS.map((column) => quoted(cells[column])).join(',');
+}
+
+export function cellsOf(outcome: ScoreOutcome): Cells {
+  if (isFailure(outcome)) {
+    const { error, ...input } = outcome;
+    return { ...input, error_code: error.code, error_message: error.message };
+  }
+  const { model, warnings, level_probs, logits, prompt, preprocessing, ...fields } = outcome;
+  return {
+    ...fields,
+    ...Object.fromEntries(
+      LEVELS.flatMap((level) => [
+        [`p_${level}`, level_probs[level]],
+        [`logit_${level}`, logits[level]],
+      ]),
+    ),
+    warnings,
+    model: model.id,
+    revision: model.revision,
+    weights_sha256: model.weights_sha256,
+    precision: model.precision,
+    device: model.device,
+    prompt: prompt.name,
+    decoder: preprocessing.decoder,
+  };
+}
+
+/** Spreadsheets run text that begins with one of these as a formula. The apostrophe is theirs for "this is text". */
+const FORMULA = /^[=+\-@\t\r'＝＋－＠]/;
+
+function withoutFormulas(cells: Cells): Cells {
+  const safe = Object.fromEntries(
+    Object.entries(cells).map(([column, value]) => [
+      column,
+      typeof value === 'string' && FORMULA.test(value) ? `'${value}` : value,
+    ]),
+  ) as Cells;
+  if (safe.input === cells.input) return safe;
+  return { ...safe, input_base64: cells.input_base64 ?? Buffer.from(cells.input as string).toString('base64') };
+}
+
+function quoted(value: string | number | readonly string[] | undefined): string {
+  const text = value === undefined ? '' : typeof value === 'object' ? value.join('; ') : String(value);
   return /[",\r\n]/.test(text) || /^\s|\s$/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
 }

@@ -1,15 +1,19 @@
 import { createReadStream } from 'node:fs';
 import { parse } from 'csv-parse/sync';
+import { SCHEMA_VERSION } from '../../api/result.js';
 import { QalignError } from '../../base/errors.js';
 import { wholeLines, type Line } from '../../base/files/lines.js';
+import type { MediaIdentity } from '../../media/media-input.js';
 import { CSV_COLUMNS, CSV_HEADER } from './result-csv.js';
 
 /** What resuming needs to know of a line that was written. */
 export interface WrittenLine {
-  readonly input: string;
-  readonly task: string;
+  /** Of input and task; see `keyOf`. */
+  readonly key: string;
+  readonly identity: Partial<MediaIdentity>;
   readonly scoreVersion: string | undefined;
   readonly failed: boolean;
+  readonly warned: boolean;
   /** NaN for a failure. */
   readonly score: number;
 }
@@ -25,6 +29,16 @@ export interface ScannedLine {
   readonly line: WrittenLine | undefined;
 }
 
+/** One name for an input and a task. A name that is not UTF-8 counts by its exact bytes. */
+export function keyOf(task: string, input: string, inputBase64: string | undefined): string {
+  return `${task}\n${inputBase64 === undefined ? input : nameOf(Buffer.from(inputBase64, 'base64'))}`;
+}
+
+function nameOf(bytes: Buffer): string {
+  const text = bytes.toString('utf8');
+  return Buffer.from(text).equals(bytes) ? text : `\0${bytes.toString('latin1')}`;
+}
+
 /**
  * Reads a results file line by line. A torn last line (no line end: the writer died in it) is not given; a line that is
  * no result ends in RESUME_MISMATCH, because then the file is not ours to continue.
@@ -37,7 +51,7 @@ export async function* scanResults(
   const foreign = (at: number): QalignError =>
     new QalignError(
       'RESUME_MISMATCH',
-      `Line ${at} of ${path} is not a result of qalign, so the file cannot be continued; name another --out or remove the file.`,
+      `Line ${at} of ${path} is not a result of this version of qalign, so the file cannot be continued; name another --out or remove the file.`,
     );
   const lines = wholeLines(createReadStream(path), { tooLong: () => foreign(number + 1) });
   for await (const { start, end, text } of format === 'csv' ? joinQuoted(lines) : lines) {
@@ -64,25 +78,13 @@ async function* joinQuoted(lines: AsyncIterable<Line>): AsyncGenerator<Omit<Line
   }
 }
 
+type Fields = Readonly<Record<string, unknown>>;
+
 function readJson(text: string): WrittenLine | undefined {
   try {
-    const value = JSON.parse(text) as {
-      input?: unknown;
-      task?: unknown;
-      score?: unknown;
-      score_version?: unknown;
-      error?: unknown;
-    };
-    if (typeof value.input !== 'string' || typeof value.task !== 'string') return undefined;
-    const failed = value.error !== undefined;
-    if (!failed && typeof value.score_version !== 'string') return undefined;
-    return {
-      input: value.input,
-      task: value.task,
-      scoreVersion: failed ? undefined : (value.score_version as string),
-      failed,
-      score: failed ? NaN : Number(value.score),
-    };
+    const value = JSON.parse(text) as Fields;
+    const warned = Array.isArray(value['warnings']) && value['warnings'].length > 0;
+    return toLine(value, { failed: value['error'] !== undefined, warned });
   } catch {
     return undefined;
   }
@@ -93,16 +95,31 @@ function readCsv(text: string, number: number): WrittenLine | 'header' | undefin
   try {
     const [cells]: string[][] = parse(text);
     if (cells?.length !== CSV_COLUMNS.length) return undefined;
-    const at = (name: (typeof CSV_COLUMNS)[number]): string => cells[CSV_COLUMNS.indexOf(name)] as string;
-    const failed = at('error_code') !== '';
-    return {
-      input: at('input'),
-      task: at('task'),
-      scoreVersion: failed ? undefined : at('score_version'),
-      failed,
-      score: failed ? NaN : Number(at('score')),
-    };
+    const filled = CSV_COLUMNS.map((name, at) => [name, cells[at]] as const).filter(([, cell]) => cell !== '');
+    const fields: Fields = { input: '', ...Object.fromEntries(filled) };
+    return toLine(fields, { failed: fields['error_code'] !== undefined, warned: fields['warnings'] !== undefined });
   } catch {
     return undefined;
   }
+}
+
+function toLine(
+  { input, input_base64: base64, task, schema_version, score_version, file_size, modified, sha256, score }: Fields,
+  { failed, warned }: { readonly failed: boolean; readonly warned: boolean },
+): WrittenLine | undefined {
+  if (typeof input !== 'string' || typeof task !== 'string' || Number(schema_version) !== SCHEMA_VERSION)
+    return undefined;
+  if (!failed && typeof score_version !== 'string') return undefined;
+  return {
+    key: keyOf(task, input, base64 as string | undefined),
+    identity: {
+      ...(file_size === undefined ? {} : { bytes: Number(file_size) }),
+      ...(modified === undefined ? {} : { modified: modified as string }),
+      ...(sha256 === undefined ? {} : { sha256: sha256 as string }),
+    },
+    scoreVersion: failed ? undefined : (score_version as string),
+    failed,
+    warned,
+    score: failed ? NaN : Number(score),
+  };
 }

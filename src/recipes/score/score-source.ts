@@ -168,6 +168,6 @@ async function unsupported(choice: ModelChoice, prompt: PromptTemplate, task: Ta
     'TASK_UNSUPPORTED',
     supports(choice, task, kind)
       ? `The prompt ${prompt.name} is not meant for ${what}; choose another with --prompt.`
-      : `${choice.id} does not rate ${what}; models that do: ${await modelsThatDo(task, kind)}.`,
+      : `${choice.id} does not rate ${what}. ${await modelsThatDo(task, kind)}`,
   );
 }

@@ -1,9 +1,15 @@
 /** The boundary of src/recipes/score: model, prompt, media and engine become a scorer; nothing of commands or HTTP. */
 import type { ScoreOutcome } from '../../api/result.js';
+import { QalignError } from '../../base/errors.js';
 import { orderedMap } from '../../base/ordered-map.js';
 import { defaultTasks, resolveCallOptions } from './call-options.js';
 import { scoreSource } from './score-source.js';
-import { requireKnownOptions } from './scorer-options.js';
+import {
+  requireKnownTasks,
+  requireScoreManyOptions,
+  requireScoreOptions,
+  requireScorerOptions,
+} from './scorer-options.js';
 import type {
   ScoreInput,
   ScoreManyOptions,
@@ -21,7 +27,7 @@ import { orCancelled } from './stop-errors.js';
  * is thrown.
  */
 export async function createScorerFrom(parts: ScorerParts, options: ScorerOptions = {}): Promise<Scorer> {
-  requireKnownOptions(options);
+  requireScorerOptions(options);
   const session = await openSession(parts, options).catch((error: unknown) => {
     throw orCancelled(error, options.signal);
   });
@@ -37,7 +43,10 @@ export async function createScorerFrom(parts: ScorerParts, options: ScorerOption
     width: () => inFlight.width(),
     load: () => ({ engine: engine.stats?.(), preparing: preparingLoad(session) }),
     workersRss: () => engine.stats?.().workers.map(({ rss_bytes }) => rss_bytes) ?? [],
-    check: async (own) => (await resolveCallOptions(session, own)).release(),
+    check: async (own) => {
+      requireScoreOptions(own);
+      (await resolveCallOptions(session, own)).release();
+    },
     score: (input, own = {}) => score(session, input, own),
     scoreMany: (inputs, own = {}) => scoreMany(session, inputs, own),
     close,
@@ -46,6 +55,7 @@ export async function createScorerFrom(parts: ScorerParts, options: ScorerOption
 }
 
 async function score(session: ScoringSession, input: ScoreInput, own: ScoreOptions): Promise<ScoreOutcome[]> {
+  requireScoreOptions(own);
   const call = await resolveCallOptions(session, own);
   try {
     return await scoreSource(session, await asSource(session, input), call.tasks, call);
@@ -61,10 +71,12 @@ async function* scoreMany(
   inputs: AsyncIterable<ScoreInput> | Iterable<ScoreInput>,
   own: ScoreManyOptions,
 ): AsyncGenerator<ScoreOutcome[], void, undefined> {
+  requireScoreManyOptions(own);
   const call = await resolveCallOptions(session, own);
   const scoreInput = async (input: ScoreInput): Promise<ScoreOutcome[]> => {
     const source = await asSource(session, input);
     const tasks = own.tasksOf?.(source) ?? call.tasks;
+    requireKnownTasks(tasks);
     return tasks.length === 0 ? [] : scoreSource(session, source, tasks, call);
   };
   try {
@@ -77,5 +89,8 @@ async function* scoreMany(
 }
 
 async function asSource(session: ScoringSession, input: ScoreInput): Promise<ScoreSource> {
-  return typeof input === 'string' || input instanceof Uint8Array ? session.toSource(input) : input;
+  if (typeof input === 'string' || input instanceof Uint8Array) return session.toSource(input);
+  if (typeof input !== 'object' || input === null || typeof input.input !== 'string')
+    throw new QalignError('USAGE', `An input is a path, a URL, bytes or a source, not a ${typeof input}.`);
+  return input;
 }

@@ -1,42 +1,132 @@
 import { QalignError } from '../../base/errors.js';
 import { hint } from '../../base/suggest.js';
-import type { ScorerOptions } from './scorer.js';
+import { TASKS } from '../../prompts/subject.js';
+import { SCALES } from '../../scoring/levels.js';
+import type { ScoreManyOptions, ScoreOptions, ScorerOptions } from './scorer.js';
 
-/** Every key of ScorerOptions: a misspelt one would be passed over in silence by whoever writes JavaScript. */
-const OPTION_KEYS: Readonly<Record<keyof ScorerOptions, true>> = {
-  model: true,
-  base: true,
-  revision: true,
-  device: true,
-  devices: true,
-  listen: true,
-  bridgeKeys: true,
-  precision: true,
-  prompt: true,
-  scale: true,
-  autoOrient: true,
-  fps: true,
-  maxFrames: true,
-  frameRule: true,
-  maxBatchFrames: true,
-  offline: true,
-  allowUrls: true,
-  log: true,
-  revive: true,
-  onBatch: true,
-  onProgress: true,
-  signal: true,
+/** What the value of an option must be, as a message says it, and whether one is. */
+interface Rule {
+  readonly must: string;
+  readonly fits: (value: unknown) => boolean;
+}
+
+const oneOf = (words: readonly string[]): Rule => ({
+  must: `one of ${words.join(', ')}`,
+  fits: (value) => words.includes(value as string),
+});
+const listOf = (what: string, one: Rule): Rule => ({
+  must: `a list of ${what}`,
+  fits: (value) => Array.isArray(value) && value.every((each) => one.fits(each)),
+});
+const isNumber = (value: unknown): value is number => typeof value === 'number' && Number.isFinite(value);
+const text: Rule = { must: 'a text', fits: (value) => typeof value === 'string' && value !== '' };
+const flag: Rule = { must: 'true or false', fits: (value) => typeof value === 'boolean' };
+const number: Rule = { must: 'a number', fits: isNumber };
+const positive: Rule = { must: 'a number above 0', fits: (value) => isNumber(value) && value > 0 };
+const count: Rule = {
+  must: 'a whole number of at least 1',
+  fits: (value) => Number.isInteger(value) && (value as number) > 0,
+};
+const call: Rule = { must: 'a function', fits: (value) => typeof value === 'function' };
+const object: Rule = { must: 'an object', fits: (value) => typeof value === 'object' && value !== null };
+const signal: Rule = { must: 'an AbortSignal', fits: (value) => value instanceof AbortSignal };
+const tasks = listOf(`tasks (${TASKS.join(', ')})`, oneOf(TASKS));
+const LIMITS = { maxBytes: positive, maxPixels: positive, maxFrames: positive, timeoutMs: positive };
+const limits: Rule = {
+  must: `an object of numbers above 0 (${Object.keys(LIMITS).join(', ')})`,
+  fits: (value) =>
+    object.fits(value) &&
+    Object.entries(value as object).every(
+      ([key, one]) => Object.hasOwn(LIMITS, key) && (one === undefined || positive.fits(one)),
+    ),
 };
 
-/** @throws QalignError USAGE for a key that is not known, naming the nearest, and for two ways to name a device */
-export function requireKnownOptions(options: ScorerOptions): void {
-  const names = Object.keys(OPTION_KEYS);
-  const unknown = Object.keys(options).find((key) => !Object.hasOwn(OPTION_KEYS, key));
-  if (unknown !== undefined)
-    throw new QalignError(
-      'USAGE',
-      `createScorer has no option "${unknown}"${hint(unknown, names)}; it has ${names.join(', ')}.`,
-    );
+type Rules<T> = Readonly<Record<keyof T, Rule>>;
+
+/** A misspelt key, or a value of another kind, would be passed over in silence by whoever writes JavaScript. */
+const SCORER_OPTIONS: Rules<ScorerOptions> = {
+  model: text,
+  base: text,
+  revision: text,
+  device: text,
+  devices: listOf('texts', text),
+  listen: text,
+  bridgeKeys: text,
+  precision: oneOf(['auto', 'fp32', 'bf16', 'fp16']),
+  prompt: text,
+  scale: oneOf(SCALES),
+  autoOrient: flag,
+  fps: positive,
+  maxFrames: count,
+  frameRule: oneOf(['auto', 'published']),
+  maxBatchFrames: count,
+  offline: flag,
+  allowUrls: flag,
+  log: object,
+  revive: flag,
+  onBatch: call,
+  onProgress: call,
+  signal,
+};
+
+const SCORE_OPTIONS: Rules<ScoreOptions> = {
+  tasks,
+  signal,
+  scale: oneOf(SCALES),
+  prompt: text,
+  strict: flag,
+  limits,
+  lane: oneOf(['interactive', 'bulk']),
+  ticket: number,
+  traceparent: text,
+};
+
+const SCORE_MANY_OPTIONS: Rules<ScoreManyOptions> = { ...SCORE_OPTIONS, inFlight: count, tasksOf: call };
+
+/** @throws QalignError USAGE for an unknown key, naming the nearest, a wrong value, and two ways to name a device */
+export function requireScorerOptions(options: ScorerOptions): void {
+  requireOptions('createScorer', options, SCORER_OPTIONS);
   if (options.device !== undefined && options.devices !== undefined)
     throw new QalignError('USAGE', 'createScorer takes device or devices, not both.');
+}
+
+/** @throws QalignError USAGE for an unknown key, naming the nearest, and for a wrong value */
+export function requireScoreOptions(options: ScoreOptions): void {
+  requireOptions('score', options, SCORE_OPTIONS);
+}
+
+/** @throws QalignError USAGE as `requireScoreOptions` */
+export function requireScoreManyOptions(options: ScoreManyOptions): void {
+  requireOptions('scoreMany', options, SCORE_MANY_OPTIONS);
+}
+
+/** What `tasksOf` gave for one input. @throws QalignError USAGE */
+export function requireKnownTasks(given: unknown): void {
+  if (!tasks.fits(given)) throw new QalignError('USAGE', `tasksOf must give ${tasks.must}, not ${shown(given)}.`);
+}
+
+function requireOptions(caller: string, options: object, rules: Readonly<Record<string, Rule>>): void {
+  if (!object.fits(options))
+    throw new QalignError('USAGE', `The options of ${caller} must be an object, not ${shown(options)}.`);
+  const names = Object.keys(rules);
+  for (const [key, value] of Object.entries(options)) {
+    const rule = Object.hasOwn(rules, key) ? rules[key] : undefined;
+    if (rule === undefined)
+      throw new QalignError(
+        'USAGE',
+        `${caller} has no option "${key}"${hint(key, names)}; it has ${names.join(', ')}.`,
+      );
+    if (value !== undefined && !rule.fits(value))
+      throw new QalignError('USAGE', `The option ${key} of ${caller} must be ${rule.must}, not ${shown(value)}.`);
+  }
+}
+
+function shown(value: unknown): string {
+  if (typeof value === 'function') return 'a function';
+  if (typeof value === 'number' || typeof value === 'bigint') return String(value); // NaN too
+  try {
+    return (JSON.stringify(value) ?? String(value)).slice(0, 80);
+  } catch {
+    return `a ${typeof value}`;
+  }
 }

@@ -66,6 +66,16 @@ export function modelShape(choice: ModelChoice): ModelShape {
   );
 }
 
+/** @throws QalignError MODEL_INVALID, for a config.json that is no JSON, a git-LFS pointer among others */
 export function readShape(folder: string): ModelShape {
-  return JSON.parse(readFileSync(join(folder, 'config.json'), 'utf8')) as ModelShape;
+  const file = join(folder, 'config.json');
+  const text = readFileSync(file, 'utf8');
+  try {
+    return JSON.parse(text) as ModelShape;
+  } catch (error) {
+    const why = text.startsWith('version https://git-lfs.github.com/spec/')
+      ? 'is a git-LFS pointer, not the file itself; run git lfs pull in its directory'
+      : `is not readable JSON (${(error as Error).message}); it may be cut off, download it again`;
+    throw new QalignError('MODEL_INVALID', `${file} ${why}.`, { cause: error });
+  }
 }

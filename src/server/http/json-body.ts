@@ -3,6 +3,7 @@ import type { Static, TObject } from 'typebox';
 import type { ServeConfig } from '../../config/serve.js';
 import { QalignError } from '../../base/errors.js';
 import { deadline } from '../../base/first-signal.js';
+import { encodingOf } from './body-stream.js';
 import type { Caller } from './caller.js';
 import { withMemory, type MemoryBudget } from './memory-budget.js';
 import { requireValid } from './valid.js';
@@ -19,6 +20,7 @@ export async function readJson<S extends TObject>(
       'BODY_UNSUPPORTED',
       `The route takes application/json, not "${(req.get('content-type') ?? 'nothing').slice(0, 100)}".`,
     );
+  encodingOf(req);
   const parse = express.json({ limit: config.limits.body_mb * 1024 ** 2, type: 'application/json' });
   await inTime(
     call,
@@ -42,9 +44,9 @@ export async function withJson<S extends TObject, T>(
   work: (body: Static<S>) => Promise<T>,
 ): Promise<T> {
   const most = config.limits.body_mb * 1024 ** 2;
-  return withMemory(memory, Math.min(most, Number(call.req.get('content-length') ?? most)), async () =>
-    work(await readJson(call, schema, config)),
-  );
+  // a packed body may be as large as any when it is unpacked
+  const stated = encodingOf(call.req) === 'identity' ? Number(call.req.get('content-length') ?? most) : most;
+  return withMemory(memory, Math.min(most, stated), async () => work(await readJson(call, schema, config)));
 }
 
 /**

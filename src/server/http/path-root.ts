@@ -1,6 +1,7 @@
 import { realpath, stat } from 'node:fs/promises';
 import { basename, dirname, isAbsolute, join, sep } from 'node:path';
 import { QalignError } from '../../base/errors.js';
+import { existingName } from '../../media/find/same-name.js';
 
 /**
  * A path of a request → the real path of a file (or folder) below `root`. Links are followed first and judged by where
@@ -21,7 +22,7 @@ export async function resolveInRoot(
       `There is no ${what === 'either' ? 'file or folder' : what} ${shown} below the root.`,
     );
   };
-  const real = (await realpath(join(top, path)).catch(() => undefined)) ?? missing();
+  const real = (await realpath(await existingName(join(top, path))).catch(() => undefined)) ?? missing();
   if (!isBelow(top, real) && !(what !== 'file' && real === top)) throw leadsOut(path);
   const found = await stat(real);
   if (!(what !== 'folder' && found.isFile()) && !(what !== 'file' && found.isDirectory())) missing();

@@ -7,9 +7,10 @@ import busboy from 'busboy';
 import type { Request } from 'express';
 import { QalignError } from '../../base/errors.js';
 import { asUnwritable, isWriteError } from '../../base/files/unwritable.js';
+import { chunksOf, unpackedBody } from './body-stream.js';
 import type { MemoryBudget } from './memory-budget.js';
 
-/** A file of a form: in memory while it is small and there is room, else on the disk. */
+/** A file of a form, or a body that is one: in memory while it is small and there is room, else on the disk. */
 export interface Upload {
   readonly name: string;
   readonly media: string | Uint8Array;
@@ -52,6 +53,7 @@ export async function readForm(req: Request, limits: UploadLimits, signal: Abort
     await Promise.allSettled(files);
     await Promise.all(cleanup.splice(0).map(async (one) => one()));
   };
+  const body = unpackedBody(req, limits.fileBytes);
   const parser = openFormParser(req, {
     ...FIELDS,
     files: limits.files,
@@ -61,7 +63,8 @@ export async function readForm(req: Request, limits: UploadLimits, signal: Abort
   let failure: QalignError | undefined;
   const fail = (error: QalignError): void => {
     failure ??= error;
-    req.unpipe(parser);
+    body.unpipe(parser);
+    if (body !== req) body.destroy();
     // busboy still uses its parts after it has reported a limit, and throws if they are gone
     process.nextTick(() => parser.destroy());
   };
@@ -89,12 +92,13 @@ export async function readForm(req: Request, limits: UploadLimits, signal: Abort
     file.catch((error: NodeJS.ErrnoException) => fail(toUploadError(error)));
     files.push(file);
   });
+  if (body !== req) body.on('error', (error: NodeJS.ErrnoException) => fail(toUploadError(error)));
   parser.on('filesLimit', tooMany('files')).on('fieldsLimit', tooMany('fields'));
   const onAbort = (): void => fail(signal.reason as QalignError);
   signal.addEventListener('abort', onAbort, { once: true });
   try {
     if (signal.aborted) onAbort();
-    else req.pipe(parser);
+    else body.pipe(parser);
     await finished(parser).catch((error: Error) => {
       throw failure ?? new QalignError('MALFORMED', `The form cannot be read: ${error.message}.`, { cause: error });
     });
@@ -109,12 +113,60 @@ export async function readForm(req: Request, limits: UploadLimits, signal: Abort
   }
 }
 
-/** A full disk is ours, anything else is what the form was like. */
-export function toUploadError(error: NodeJS.ErrnoException): QalignError {
+/**
+ * Reads a body that is one file, whatever its type, as a form with this file. @throws QalignError BODY_TOO_LARGE,
+ * BODY_INVALID (empty), BODY_UNSUPPORTED, MALFORMED, OUTPUT_UNWRITABLE, or the reason of the signal
+ */
+export async function readFileBody(req: Request, limits: UploadLimits, signal: AbortSignal): Promise<Form> {
+  const cleanup: Cleanup = [];
+  const discard = async (): Promise<void> => {
+    await Promise.all(cleanup.splice(0).map(async (one) => one()));
+  };
+  const body = unpackedBody(req, limits.fileBytes);
+  try {
+    const name = cleanName(dispositionName(req.get('content-disposition') ?? '')) || 'item 1';
+    const media = await retain(chunksOf(body, limits.fileBytes, signal), limits, cleanup);
+    if (media.length === 0) throw new QalignError('BODY_INVALID', 'The body is empty; send the bytes of a file.');
+    return { fields: {}, files: [{ name, media }], discard };
+  } catch (error) {
+    await discard();
+    throw toUploadError(error as NodeJS.ErrnoException, 'body');
+  } finally {
+    if (body !== req) body.destroy();
+  }
+}
+
+/** The file name of a Content-Disposition (RFC 6266), without folders; empty where there is none. */
+export function dispositionName(header: string): string {
+  const extended = /;\s*filename\*\s*=\s*utf-8'[^']*'([^;\s]+)/i.exec(`;${header}`)?.[1];
+  const plain = /;\s*filename\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^;\s"]+))/i.exec(`;${header}`);
+  const name = decoded(extended) ?? asUtf8((plain?.[1]?.replaceAll(/\\(.)/g, '$1') ?? plain?.[2]) || '');
+  return name.split(/[\\/]/).at(-1) ?? '';
+}
+
+function decoded(name: string | undefined): string | undefined {
+  try {
+    return name === undefined ? undefined : decodeURIComponent(name);
+  } catch {
+    return undefined;
+  }
+}
+
+/** Node reads headers as Latin-1; names are sent as UTF-8. */
+function asUtf8(header: string): string {
+  try {
+    return new TextDecoder('utf-8', { fatal: true }).decode(Buffer.from(header, 'latin1'));
+  } catch {
+    return header;
+  }
+}
+
+/** A full disk is ours, anything else is what was sent. */
+export function toUploadError(error: NodeJS.ErrnoException, what = 'form'): QalignError {
   if (error instanceof QalignError) return error;
   if (isWriteError(error))
     return asUnwritable(error, () => 'The service has no room on its disk for the upload; try again later.');
-  return new QalignError('MALFORMED', `The form cannot be read: ${error.message}.`, { cause: error });
+  return new QalignError('MALFORMED', `The ${what} cannot be read: ${error.message}.`, { cause: error });
 }
 
 /** A parser of multipart/form-data, to pipe the request into. @throws QalignError MALFORMED (no boundary) */
@@ -132,9 +184,10 @@ async function store(
   limits: UploadLimits,
   cleanup: Cleanup,
 ): Promise<Upload> {
-  const name = filename.replaceAll(/[\p{Cc}]/gu, '').slice(-200) || 'upload';
-  return { name, media: await retain(stream, limits, cleanup) };
+  return { name: cleanName(filename) || 'upload', media: await retain(stream, limits, cleanup) };
 }
+
+const cleanName = (name: string): string => name.replaceAll(/[\p{Cc}]/gu, '').slice(-200);
 
 /**
  * Bytes as they arrive: in memory while they are few and there is room, else in a file of the spool. `cleanup` gets

@@ -1,6 +1,6 @@
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
-import type { Job } from '../../api/jobs.js';
+import type { Job, ResultsFormat } from '../../api/jobs.js';
 import { QalignError } from '../../base/errors.js';
 import type { Caller } from '../http/caller.js';
 import { isVisible } from '../http/client-key.js';
@@ -24,6 +24,7 @@ export function toAnswer(job: StoredJob, pace: number | undefined): Job {
     total: job.total,
     done: job.done,
     failed: job.failed,
+    warned: job.warned,
     result_bytes: job.resultBytes,
     eta_s: job.finishedAt !== undefined ? 0 : pace === undefined ? null : (job.total - job.done) / pace,
     tasks: [...job.plan.tasks],
@@ -36,10 +37,11 @@ export function toAnswer(job: StoredJob, pace: number | undefined): Job {
 }
 
 /** The results so far: with ranges, except of the CSV of a job that has not ended. */
-export async function sendResults(call: Caller, job: StoredJob, file: string, format: 'ndjson' | 'csv'): Promise<void> {
+export async function sendResults(call: Caller, job: StoredJob, file: string, format: ResultsFormat): Promise<void> {
   if (format === 'ndjson') return sendBytes(call, file, job.resultBytes);
-  if (job.finishedAt !== undefined) return sendBytes(call, await csvFile(file, job.resultBytes), undefined);
-  await pipeline(Readable.from(csvLines(file, job.resultBytes)), call.res).catch((error: Error) => {
+  const options = { spreadsheet: format === 'csv-safe' };
+  if (job.finishedAt !== undefined) return sendBytes(call, await csvFile(file, job.resultBytes, options), undefined);
+  await pipeline(Readable.from(csvLines(file, job.resultBytes, options)), call.res).catch((error: Error) => {
     if (!call.gone.aborted) throw error;
   });
 }

@@ -54,6 +54,7 @@ export async function createJob(
       tasks: settings.tasks ?? scorer.defaultTasks,
       scale: settings.scale ?? 'mos5',
       prompt: settings.prompt,
+      strict: settings.strict,
       model,
       fingerprint,
     };
@@ -69,6 +70,7 @@ export async function createJob(
         total,
         done: 0,
         failed: 0,
+        warned: 0,
         resultBytes: 0,
         message: undefined,
         createdAt: Date.now() / 1000,

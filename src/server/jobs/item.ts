@@ -47,7 +47,7 @@ export function createItemScorer({
   onWait,
 }: ItemScorerParts): (entry: { index: number; item: ItemSource }) => Promise<ScoreOutcome[]> {
   const limits = mediaLimits(config);
-  const { tasks, scale, prompt } = plan;
+  const { tasks, scale, prompt, strict } = plan;
 
   async function once(item: ItemSource, index: number): Promise<ScoreOutcome[] | QalignError> {
     let media: ScoreSource['media'] | undefined;
@@ -63,7 +63,7 @@ export function createItemScorer({
       media = source.media;
       const outcomes = await models
         .get(plan.model)
-        .score(source, { tasks, scale, prompt, limits, lane: 'bulk', signal });
+        .score(source, { tasks, scale, prompt, strict, limits, lane: 'bulk', signal });
       const lost = outcomes.filter(isFailure).find(({ error }) => LOST.includes(error.code as ErrorCode));
       return lost === undefined
         ? outcomes.map((outcome) => withoutPath(outcome, media))

@@ -54,11 +54,12 @@ export function createJobJournal({
   };
 }
 
-const toEvent = ({ finishedAt, status, total, done, failed }: StoredJob, time: number): JobEvent => ({
+const toEvent = ({ finishedAt, status, total, done, failed, warned }: StoredJob, time: number): JobEvent => ({
   event: finishedAt === undefined ? 'progress' : 'end',
   time,
   status,
   total,
   done,
   failed,
+  warned,
 });

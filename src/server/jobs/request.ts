@@ -3,6 +3,7 @@ import { Readable } from 'node:stream';
 import type { ServeConfig } from '../../config/serve.js';
 import { QalignError } from '../../base/errors.js';
 import { JobBody, JobQuery, type JobSettings } from '../../api/jobs.js';
+import { unpackedBody } from '../http/body-stream.js';
 import type { Caller } from '../http/caller.js';
 import { withJson } from '../http/json-body.js';
 import type { MemoryBudget } from '../http/memory-budget.js';
@@ -25,11 +26,13 @@ export async function withJobRequest<T>(
   work: (request: JobRequest) => Promise<T>,
 ): Promise<T> {
   const { req } = call;
-  if (req.is('multipart/form-data') !== false && req.is('multipart/form-data') !== null) return fromForm(call, work);
+  if (req.is('multipart/form-data') !== false && req.is('multipart/form-data') !== null)
+    return fromForm(call, config.limits.manifest_mb * 1024 ** 2, work);
   if (req.is(['text/plain', 'application/x-ndjson', 'application/jsonl', 'text/uri-list'])) {
     const settings = fromWords(JobQuery, req.query as Record<string, unknown>, 'query');
     // destroyed, it could not be told what is wrong
-    return work({ settings: () => settings, list: req.iterator({ destroyOnReturn: false }) });
+    const body = unpackedBody(req, config.limits.manifest_mb * 1024 ** 2);
+    return work({ settings: () => settings, list: body.iterator({ destroyOnReturn: body !== req }) });
   }
   return withJson(call, JobBody, { config, memory }, async ({ items, manifest_path: path, ...settings }) => {
     if ((items === undefined) === (path === undefined))
@@ -43,15 +46,17 @@ export async function withJobRequest<T>(
 }
 
 /** A form has one file, the list; its fields may come before or after it. */
-async function fromForm<T>(call: Caller, work: (request: JobRequest) => Promise<T>): Promise<T> {
+async function fromForm<T>(call: Caller, most: number, work: (request: JobRequest) => Promise<T>): Promise<T> {
   const fields: Record<string, string> = {};
+  const body = unpackedBody(call.req, most);
   const parser = openFormParser(call.req, { files: 1, fields: FIELDS, fieldSize: 4096 });
   return new Promise<T>((resolve, reject) => {
     let found: Promise<T> | undefined;
     let settle!: () => void;
     const parsed = new Promise<void>((done) => (settle = done));
     const fail = (error: Error): void => {
-      call.req.unpipe(parser);
+      body.unpipe(parser);
+      if (body !== call.req) body.destroy();
       process.nextTick(() => parser.destroy()); // see readForm
       settle();
       reject(toUploadError(error));
@@ -80,6 +85,7 @@ async function fromForm<T>(call: Caller, work: (request: JobRequest) => Promise<
         reject(new QalignError('BODY_INVALID', 'The form has no file; add the list, e.g. curl -F file=@list.txt.'));
     });
     call.req.once('aborted', () => fail(new QalignError('CANCELLED', 'The client went away while it sent.')));
-    call.req.pipe(parser);
+    if (body !== call.req) body.on('error', fail);
+    body.pipe(parser);
   });
 }

@@ -4,14 +4,15 @@ import { pipeline } from 'node:stream/promises';
 import { wholeLines } from '../../base/files/lines.js';
 import { guardWrite } from '../../base/files/unwritable.js';
 import { makeWhole } from '../../base/files/whole-file.js';
-import { CSV_HEADER, csvLine } from '../../recipes/score/result-csv.js';
-import { isFailure, type ScoreOutcome } from '../../api/result.js';
+import { CSV_HEADER, csvLine, type CsvOptions } from '../../recipes/score/result-csv.js';
+import { stateOf, type ScoreOutcome } from '../../api/result.js';
 
 /** The results of a job: append-only JSON lines, those of an item together and in the order of the list. */
 export interface JobResults {
-  /** Whole items in the file, how many of them failed, and where the last one ends. */
+  /** Whole items in the file, how many of them failed or have warnings, and where the last one ends. */
   readonly items: number;
   readonly failed: number;
+  readonly warned: number;
   readonly bytes: number;
   /** All lines of an item or none. @throws QalignError OUTPUT_UNWRITABLE (a full disk); it may be called again */
   append(outcomes: readonly ScoreOutcome[]): Promise<void>;
@@ -23,7 +24,7 @@ export interface JobResults {
 export async function openResults(path: string, tasks: number): Promise<JobResults> {
   const found = await recover(path, tasks);
   const file = await guard(() => open(path, existsSync(path) ? 'r+' : 'w+'));
-  let { items, failed, bytes } = found;
+  let { items, failed, warned, bytes } = found;
   const cut = async (): Promise<void> => {
     // a device (a test's full disk) has no length to cut
     if ((await file.stat()).isFile()) await file.truncate(bytes);
@@ -35,6 +36,9 @@ export async function openResults(path: string, tasks: number): Promise<JobResul
     },
     get failed() {
       return failed;
+    },
+    get warned() {
+      return warned;
     },
     get bytes() {
       return bytes;
@@ -52,39 +56,53 @@ export async function openResults(path: string, tasks: number): Promise<JobResul
       });
       bytes += data.length;
       items += 1;
-      if (outcomes.some(isFailure)) failed += 1;
+      const state = stateOf(outcomes);
+      if (state.failed) failed += 1;
+      if (state.warned) warned += 1;
     },
     sync: () => guard(() => file.datasync()),
     close: () => file.close(),
   };
 }
 
-async function recover(path: string, tasks: number): Promise<{ items: number; failed: number; bytes: number }> {
-  let [items, failed, bytes, lines, bad] = [0, 0, 0, 0, false];
-  if (!existsSync(path)) return { items, failed, bytes };
+async function recover(
+  path: string,
+  tasks: number,
+): Promise<Readonly<Record<'items' | 'failed' | 'warned' | 'bytes', number>>> {
+  const found = { items: 0, failed: 0, warned: 0, bytes: 0 };
+  if (!existsSync(path)) return found;
+  let ofItem: ScoreOutcome[] = [];
   for await (const { text, end } of wholeLines(createReadStream(path))) {
-    lines += 1;
-    bad ||= isFailure(JSON.parse(text) as ScoreOutcome);
-    if (lines % tasks !== 0) continue;
-    [items, failed, bytes, bad] = [items + 1, failed + (bad ? 1 : 0), end, false];
+    ofItem.push(JSON.parse(text) as ScoreOutcome);
+    if (ofItem.length < tasks) continue;
+    const { failed, warned } = stateOf(ofItem);
+    found.items += 1;
+    found.failed += failed ? 1 : 0;
+    found.warned += warned ? 1 : 0;
+    found.bytes = end;
+    ofItem = [];
   }
-  return { items, failed, bytes };
+  return found;
 }
 
 /** The first `bytes` of the results as CSV, with a header. */
-export async function* csvLines(path: string, bytes: number): AsyncGenerator<string, void, undefined> {
+export async function* csvLines(
+  path: string,
+  bytes: number,
+  options: CsvOptions,
+): AsyncGenerator<string, void, undefined> {
   yield `${CSV_HEADER}\n`;
   if (bytes === 0) return;
   for await (const { text } of wholeLines(createReadStream(path, { end: bytes - 1 })))
-    yield `${csvLine(JSON.parse(text) as ScoreOutcome)}\n`;
+    yield `${csvLine(JSON.parse(text) as ScoreOutcome, options)}\n`;
 }
 
 /** The CSV of a finished job as a file, made at first need, so that ranges of it can be asked for. */
-export async function csvFile(path: string, bytes: number): Promise<string> {
-  const csv = `${path}.csv`;
+export async function csvFile(path: string, bytes: number, options: CsvOptions): Promise<string> {
+  const csv = `${path}${options.spreadsheet === true ? '.safe' : ''}.csv`;
   if (existsSync(csv)) return csv;
   const write = (draft: string): Promise<void> =>
-    pipeline(csvLines(path, bytes), createWriteStream(draft, { flush: true }));
+    pipeline(csvLines(path, bytes, options), createWriteStream(draft, { flush: true }));
   await guard(() => makeWhole(csv, write));
   return csv;
 }

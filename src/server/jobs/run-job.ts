@@ -2,7 +2,7 @@ import type { ServeConfig } from '../../config/serve.js';
 import { QalignError } from '../../base/errors.js';
 import type { Logger } from '../../base/logger.js';
 import { orderedMap } from '../../base/ordered-map.js';
-import { isFailure, type ScoreOutcome } from '../../api/result.js';
+import { stateOf, type ScoreOutcome } from '../../api/result.js';
 import { untilWritten, type WaitForRoom } from './disk-room.js';
 import type { JobFolders } from './folders.js';
 import { createItemScorer } from './item.js';
@@ -22,7 +22,7 @@ const UNKNOWN_WIDTH = 128;
 export interface RunJobParts {
   readonly config: ServeConfig;
   readonly models: ModelPool;
-  readonly metrics: Pick<Metrics, 'items'>;
+  readonly metrics: Pick<Metrics, 'countItem'>;
   readonly log: Logger;
   readonly storage: BodyStorage;
   readonly isAllowedAddress?: ((address: string) => boolean) | undefined;
@@ -84,7 +84,7 @@ async function writeAll(
   let saved = performance.now();
   for await (const ofItem of outcomes) {
     await untilWritten(() => results.append(ofItem), wait);
-    metrics.items.inc({ outcome: ofItem.some(isFailure) ? 'failed' : 'scored' });
+    metrics.countItem(stateOf(ofItem));
     if (job.status !== 'running') journal.note(job, 'running');
     if (performance.now() - saved < SAVE_MS) continue;
     await untilWritten(() => results.sync(), wait);
@@ -107,5 +107,5 @@ function endEarly(job: StoredJob, error: Error, { journal, log, isEnding }: RunJ
   log.error('a job failed', { job: job.id, reason: error.message, stack: error.stack });
 }
 
-const takeCounts = (job: StoredJob, { items, failed, bytes }: JobResults): void =>
-  void Object.assign(job, { done: items, failed, resultBytes: bytes });
+const takeCounts = (job: StoredJob, { items, failed, warned, bytes }: JobResults): void =>
+  void Object.assign(job, { done: items, failed, warned, resultBytes: bytes });

@@ -9,6 +9,8 @@ export interface JobPlan {
   readonly tasks: readonly Task[];
   readonly scale: Scale;
   readonly prompt: string | undefined;
+  /** Missing in plans that were accepted before it existed. */
+  readonly strict?: boolean | undefined;
   readonly model: string;
   /** Hash of settings and list: the same Idempotency-Key for another job is refused. */
   readonly fingerprint: string;
@@ -22,6 +24,7 @@ export interface StoredJob {
   readonly total: number;
   done: number;
   failed: number;
+  warned: number;
   resultBytes: number;
   message: string | undefined;
   readonly createdAt: number;
@@ -48,6 +51,7 @@ interface Row {
   readonly total: number;
   readonly done: number;
   readonly failed: number;
+  readonly warned: number;
   readonly result_bytes: number;
   readonly message: string | null;
   readonly created_at: number;
@@ -58,7 +62,7 @@ export function createJobStore(database: Db): JobStore {
   const table = openServiceTable(database, 'jobs', { toRow, fromRow });
   return {
     insert: (job) => table.insert(job),
-    save: (job) => table.update(job, ['status', 'done', 'failed', 'result_bytes', 'message', 'finished_at']),
+    save: (job) => table.update(job, ['status', 'done', 'failed', 'warned', 'result_bytes', 'message', 'finished_at']),
     get: (id) => table.get(id),
     list: ({ owner, status, ...page }) => table.list({ owner, status }, page),
     unfinished: () => table.inStatus('queued', 'running', 'waiting'),
@@ -77,6 +81,7 @@ const toRow = (job: StoredJob): Row => ({
   total: job.total,
   done: job.done,
   failed: job.failed,
+  warned: job.warned,
   result_bytes: job.resultBytes,
   message: job.message ?? null,
   created_at: job.createdAt,
@@ -91,6 +96,7 @@ const fromRow = (row: Row): StoredJob => ({
   total: row.total,
   done: row.done,
   failed: row.failed,
+  warned: row.warned,
   resultBytes: row.result_bytes,
   message: row.message ?? undefined,
   createdAt: row.created_at,

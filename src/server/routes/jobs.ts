@@ -130,7 +130,7 @@ export const jobResults = defineRoute({
   tag: 'jobs',
   summary: 'results so far, in the order of the list',
   description:
-    'JSON lines by default, CSV with ?format=csv or Accept: text/csv. Whole items only. Range is honoured: for JSON lines always, for CSV when the job has ended.',
+    'JSON lines by default, CSV with ?format=csv or Accept: text/csv, safe in spreadsheets with ?format=csv-safe. Whole items only. Range is honoured: for JSON lines always, for CSV when the job has ended.',
   params: JobParams,
   query: ResultsQuery,
   headers: { Range: 'bytes=FROM-TO' },
@@ -148,7 +148,7 @@ export const jobResults = defineRoute({
     const format =
       call.query.format ??
       (call.req.accepts([NDJSON, 'application/json', 'text/csv']) === 'text/csv' ? 'csv' : 'ndjson');
-    call.res.set('Cache-Control', 'no-store').type(format === 'csv' ? 'text/csv' : NDJSON);
+    call.res.set('Cache-Control', 'no-store').type(format === 'ndjson' ? NDJSON : 'text/csv');
     await sendResults(call, job, join(jobs.folder(job.id), 'results.jsonl'), format);
   },
 });

@@ -5,7 +5,15 @@ import type { Caller } from '../http/caller.js';
 import { keyOf, type Idempotency, type Remembered } from '../http/idempotency.js';
 import { defineRoute } from '../route.js';
 import { EXAMPLE_PICTURE } from '../../media/probe-picture.js';
-import { SCORE_FORM, ScoreAnswer, ScoreBody, ScoredInput } from '../../api/score.js';
+import {
+  FILE_TYPES,
+  SCORE_FILE,
+  SCORE_FORM,
+  ScoreAnswer,
+  ScoreBody,
+  ScoredInput,
+  ScoreFields,
+} from '../../api/score.js';
 import { collect, scoreItems, toAnswer, type ScoreServices } from '../score/score-items.js';
 import { fingerprintOf, withScoreRequest, type ScoreRequest } from '../score/score-request.js';
 
@@ -37,9 +45,14 @@ export const score = defineRoute({
   scope: 'score',
   tag: 'scoring',
   summary: 'score pictures and clips',
-  description: `Send files as a form (\`curl -F file=@photo.jpg\`), or JSON with base64, URLs or paths below the root. Every item has its own outcome; status 200 as soon as one was scored, else the status of the first failure with the same body. With \`Accept: ${NDJSON}\` items come as they finish, one a line, in any order. With \`Idempotency-Key\` a repeated request gets the first answer.`,
+  description: `Send files as a form (\`curl -F file=@photo.jpg\`), JSON with base64, URLs or paths below the root, or one file as the body itself with the settings in the query (\`curl -H 'Content-Type: image/jpeg' --data-binary @photo.jpg\`). Bodies may be packed with \`Content-Encoding\` gzip, deflate or br; limits count what is unpacked. Every item has its own outcome; status 200 as soon as one was scored, else the status of the first failure with the same body. With \`Accept: ${NDJSON}\` items come as they finish, one a line, in any order. With \`Idempotency-Key\` a repeated request gets the first answer.`,
   headers: { 'Idempotency-Key': 'the answer is kept for a day and given again for the same key and request' },
-  body: { 'application/json': ScoreBody, 'multipart/form-data': SCORE_FORM },
+  query: ScoreFields,
+  body: {
+    'application/json': ScoreBody,
+    'multipart/form-data': SCORE_FORM,
+    ...Object.fromEntries(FILE_TYPES.map((type) => [type, SCORE_FILE])),
+  },
   answers: { 200: { description: 'the items, in the order of the request', schema: ScoreAnswer, types: [NDJSON] } },
   errors: SCORE_ERRORS,
   examples: [
@@ -63,9 +76,9 @@ export const score = defineRoute({
   ],
   async handle(call, services: ScoreRouteServices) {
     checkBeforeReading(services);
-    await withScoreRequest(call, ScoreBody, services, async (request) => {
+    const work = async (request: ScoreRequest): Promise<void> => {
       const lines = call.req.accepts(['application/json', NDJSON]) === NDJSON;
-      if (lines && call.req.get('idempotency-key') === undefined) return stream(call, request, services);
+      if (lines && call.req.get('idempotency-key') === undefined) return await stream(call, request, services);
       const { status, body, replayed } = await answerOnce(call, request, services, async () =>
         toAnswer(call, await collect(scoreItems(call, request, services))),
       );
@@ -78,7 +91,8 @@ export const score = defineRoute({
           .status(status)
           .set(status === 503 ? { 'Retry-After': '5' } : {})
           .json(answer);
-    });
+    };
+    await withScoreRequest(call, ScoreBody, services, work, { fileBody: true });
   },
 });
 

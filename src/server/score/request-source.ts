@@ -2,7 +2,7 @@ import type { ServeConfig } from '../../config/serve.js';
 import { QalignError } from '../../base/errors.js';
 import { asUnwritable, isWriteError } from '../../base/files/unwritable.js';
 import type { MediaLimits } from '../../media/limits.js';
-import { kindOf } from '../../media/media-kind.js';
+import { lookAt } from '../../media/media-kind.js';
 import { fetchInto } from '../../media/url.js';
 import type { ScoreSource } from '../../recipes/score/scorer.js';
 import { resolveInRoot } from '../http/path-root.js';
@@ -45,16 +45,16 @@ export async function toSource(
   cleanup: Cleanup,
 ): Promise<ScoreSource> {
   const input = nameOf(item, index);
-  if ('media' in item) return { input, kind: await kindOf(item.media), media: item.media };
+  if ('media' in item) return received(input, item.media);
   if ([item.base64, item.url, item.path].filter((one) => one !== undefined).length !== 1)
     throw new QalignError('BODY_INVALID', `Item ${index + 1} needs exactly one of base64, url and path.`);
   if (item.path !== undefined) {
     const media = await resolveInRoot(rules.root, item.path);
-    return { input, kind: await kindOf(media), media };
+    const { kind, identity } = await lookAt(media, { signal });
+    return { input, kind, media, identity };
   }
   if (item.base64 !== undefined) {
-    const media = Buffer.from(item.base64, 'base64');
-    return { input, kind: await kindOf(media), media };
+    return received(input, Buffer.from(item.base64, 'base64'));
   }
   if (!rules.allowUrls) throw new QalignError('MEDIA_URL_FORBIDDEN', 'This service fetches no URLs; upload the file.');
   const media = await fetchInto(item.url ?? '', (bytes) => retain(bytes, rules.storage, cleanup).catch(asDiskFull), {
@@ -62,7 +62,13 @@ export async function toSource(
     signal,
     ...(rules.isAllowed === undefined ? {} : { isAllowed: rules.isAllowed }),
   });
-  return { input, kind: await kindOf(media), media };
+  return received(input, media);
+}
+
+/** Of bytes, wherever they were kept: when that file was written says nothing of the picture. */
+async function received(input: string, media: ScoreSource['media']): Promise<ScoreSource> {
+  const { kind, identity } = await lookAt(media);
+  return { input, kind, media, identity: { bytes: identity.bytes } };
 }
 
 function asDiskFull(error: NodeJS.ErrnoException): never {

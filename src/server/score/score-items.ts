@@ -1,5 +1,5 @@
 /** The boundary of src/server/score: from a request to scores in time; nothing of routes, jobs or runs. */
-import { isFailure, type ScoreOutcome } from '../../api/result.js';
+import { isFailure, stateOf, warningsOf, type ScoreOutcome } from '../../api/result.js';
 import type { ScoreAnswer, ScoredInput } from '../../api/score.js';
 import { QalignError } from '../../base/errors.js';
 import { deadline } from '../../base/first-signal.js';
@@ -20,7 +20,7 @@ import type { RequestServices, ScoreRequest } from './score-request.js';
 export interface ScoreServices extends RequestServices {
   readonly models: ModelPool;
   readonly admission: Admission;
-  readonly metrics: Pick<Metrics, 'items' | 'predictedWait'>;
+  readonly metrics: Pick<Metrics, 'countItem' | 'predictedWait'>;
   /** Which addresses URLs may lead to; undefined: public ones. */
   readonly isAllowedAddress: ((address: string) => boolean) | undefined;
 }
@@ -90,6 +90,7 @@ async function scoreOne(index: number, context: ItemContext): Promise<ScoredInpu
       tasks,
       scale: request.scale,
       prompt: request.prompt,
+      strict: request.strict,
       limits,
       lane: 'interactive',
       ticket: ticket.order,
@@ -112,7 +113,7 @@ async function scoreOne(index: number, context: ItemContext): Promise<ScoredInpu
     ok: !results.some(isFailure),
     results: results.map((outcome) => withoutPath(outcome, media)),
   };
-  metrics.items.inc({ outcome: answer.ok ? 'scored' : 'failed' });
+  metrics.countItem(stateOf(results));
   return answer;
 }
 
@@ -131,7 +132,11 @@ export function toAnswer(
   const items = [...unordered].sort((a, b) => a.index - b.index);
   const outcomes = items.flatMap(({ results }) => results);
   const failures = outcomes.filter(isFailure);
-  const counts = { scored: outcomes.length - failures.length, failed: failures.length };
+  const counts = {
+    scored: outcomes.length - failures.length,
+    failed: failures.length,
+    warned: outcomes.filter((outcome) => warningsOf(outcome).length > 0).length,
+  };
   const first = failures[0];
   if (first === undefined || counts.scored > 0) return { status: 200, body: { items, ...counts } };
   const error = new QalignError(first.error.code as QalignError['code'], first.error.message);

@@ -2,12 +2,12 @@ import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import type { Request } from 'express';
 import type { TObject } from 'typebox';
-import { ScoreFields, type ItemSource } from '../../api/score.js';
+import { FILE_TYPES, ScoreFields, type ItemSource } from '../../api/score.js';
 import { QalignError } from '../../base/errors.js';
 import type { ServeConfig } from '../../config/serve.js';
 import type { Caller } from '../http/caller.js';
 import { inTime, withJson } from '../http/json-body.js';
-import { readForm, type BodyStorage, type Upload } from '../http/upload.js';
+import { readFileBody, readForm, type BodyStorage, type Upload } from '../http/upload.js';
 import { fromWords } from '../http/valid.js';
 
 /** What a request wants scored, however it was sent. */
@@ -22,16 +22,26 @@ export interface RequestServices extends BodyStorage {
 
 /**
  * Reads the body of a scoring request, hands it to `work`, and frees all it retained afterwards. Pictures come as files
- * of a form, or in JSON as base64, URL or server path.
+ * of a form, or in JSON as base64, URL or server path; with `fileBody` also as the body itself, with the settings in
+ * the query.
  */
 export async function withScoreRequest<T>(
   call: Caller,
   schema: TObject,
   { config, memory, spool }: RequestServices,
   work: (request: ScoreRequest) => Promise<T>,
+  { fileBody = false }: { readonly fileBody?: boolean } = {},
 ): Promise<T> {
   const { req } = call;
-  if (!isForm(req)) {
+  const raw = fileBody && isFile(req);
+  if (!raw && Object.keys(req.query).length > 0)
+    throw new QalignError('BODY_INVALID', 'Settings stand in a query only where the body is one file.');
+  if (fileBody && !raw && !isForm(req) && !isJson(req))
+    throw new QalignError(
+      'BODY_UNSUPPORTED',
+      `The route takes application/json, multipart/form-data, or one file as ${FILE_TYPES.join(', ')}, not "${(req.get('content-type') ?? 'nothing').slice(0, 100)}".`,
+    );
+  if (!raw && !isForm(req)) {
     return withJson(call, schema, { config, memory }, async (body) => {
       const request = body as unknown as ScoreRequest;
       requireCount(request, config.limits.items);
@@ -39,16 +49,21 @@ export async function withScoreRequest<T>(
     });
   }
   const limits = { files: config.limits.items, fileBytes: config.limits.upload_mb * 1024 ** 2, spool, memory };
-  const form = await inTime(call, config, (signal) => readForm(req, limits, signal));
+  const settings = raw ? fromWords(ScoreFields, req.query as Record<string, unknown>, 'query') : undefined;
+  const form = await inTime(call, config, (signal) =>
+    raw ? readFileBody(req, limits, signal) : readForm(req, limits, signal),
+  );
   try {
     if (form.files.length === 0)
       throw new QalignError('BODY_INVALID', 'The form has no file; add one, e.g. curl -F file=@photo.jpg.');
-    return await work({ ...fromWords(ScoreFields, form.fields, 'form'), items: form.files });
+    return await work({ ...(settings ?? fromWords(ScoreFields, form.fields, 'form')), items: form.files });
   } finally {
     await form.discard();
   }
 }
 
+const isFile = (req: Request): boolean => Boolean(req.is([...FILE_TYPES]));
+const isJson = (req: Request): boolean => Boolean(req.is('application/json'));
 const isForm = (req: Request): boolean => req.is('multipart/form-data') !== false;
 
 function requireCount({ items }: ScoreRequest, most: number): void {

@@ -7,6 +7,7 @@ import { score } from '../../../src/cli/score/score.js';
 import { runScore } from '../../../src/cli/score/run.js';
 import type { SCORE_FLAGS } from '../../../src/cli/score/flags.js';
 import { silentLogger } from '../../../src/base/logger.js';
+import type { SourceName } from '../../../src/media/sources.js';
 import type { ScoreSource } from '../../../src/recipes/score/scorer.js';
 import { fakeScorer, picture, type FakeLog } from '../../recipes/score/fake-scorer.js';
 import { hearingTerminal, type Heard } from '../terminal/terminal-double.js';
@@ -23,8 +24,8 @@ async function run(
   line: string[],
   { terminal = hearingTerminal(), log = newLog(), signal = new AbortController().signal } = {},
 ): Promise<Heard & { log: FakeLog }> {
-  async function* expandSources(inputs: readonly string[]): AsyncGenerator<ScoreSource> {
-    for (const input of inputs) yield picture(input, input.endsWith('.mp4') ? 'video' : 'image');
+  async function* expandSources(inputs: readonly SourceName[]): AsyncGenerator<ScoreSource> {
+    for (const input of inputs as readonly string[]) yield picture(input, input.endsWith('.mp4') ? 'video' : 'image');
   }
   const context = { ...parseLine(score, line), terminal, log: silentLogger, signal } as unknown as CommandContext<
     typeof SCORE_FLAGS
@@ -47,7 +48,13 @@ describe('qalign score', () => {
       'b.mp4 aesthetics',
     ]);
     expect(code).toBe(0);
-    expect(said).toEqual([expect.stringContaining('tiny-untrained is untrained')]);
+    expect(said).toEqual([
+      expect.stringContaining('tiny-untrained is untrained'),
+      'qalign: b.mp4: warning: short',
+      expect.stringMatching(
+        /^qalign: 2 scored, 1 with warnings, mean quality \d\.\d\d, aesthetics \d\.\d\d, [\d.]+\/s$/,
+      ),
+    ]);
     expect(log.closed).toBe(1);
   });
 
@@ -55,6 +62,31 @@ describe('qalign score', () => {
     const { out } = await run(['a.jpg'], { terminal: hearingTerminal(true) });
     expect(out).toMatch(/^ +score {2}level/);
     expect(out).toMatch(/4\.\d{4} {2}excellent +\d+ % {2}quality +a\.jpg\n$/);
+  });
+
+  it('marks warnings in the table, and repeats them on stderr only where the table is not on the terminal', async () => {
+    const tasks = ['--task', 'quality', '--task', 'aesthetics'];
+    const shown = await run(['b.mp4', ...tasks], { terminal: hearingTerminal(true) });
+    expect(shown.out).toMatch(/^! +\d\.\d{4} {2}.*\n! +\d\.\d{4} {2}.*\n! +warning: short\n$/m);
+    expect(shown.said.join('\n')).not.toContain('warning:');
+    const piped = await run(['b.mp4', '--format', 'table']);
+    expect(piped.said).toContain('qalign: b.mp4: warning: short');
+  });
+
+  it('makes failures of warnings with --strict', async () => {
+    const { out, code, said } = await run(['a.jpg', 'b.mp4', '--strict']);
+    expect(code).toBe(1);
+    expect(out).toContain('MEDIA_DOUBTFUL');
+    expect(said.at(-1)).toMatch(/^qalign: 1 scored, 1 failed, mean/);
+  });
+
+  it('shows control characters of names and obeys none', async () => {
+    const name = 'a\u001b[31m\nb\u202e.jpg';
+    const { out } = await run([name, '--format', 'table']);
+    expect(out).toContain('a\\u001b[31m\\u000ab\\u202e.jpg');
+    const failed = await run([`bad${name}`, '--format', 'table']);
+    // eslint-disable-next-line no-control-regex
+    expect([out, failed.out].join('').replaceAll('\n', '') + failed.said.join('')).not.toMatch(/[\u0000-\u001f\u202e]/);
   });
 
   it('exits with 1 for a failure and delivers the rest, 3 for a low score', async () => {
@@ -73,6 +105,11 @@ describe('qalign score', () => {
     [['a', '--resume'], /--resume needs --out/],
     [['a', '--resume', '--out', 'x.json'], /cannot continue a JSON array/],
     [['a', '--format', 'table', '--out', 'x'], /cannot be written to --out/],
+    [['a', '--out', 'x.txt'], /does not say the format/],
+    [['a', '--out', 'x'], /does not say the format/],
+    [['a', '--out', 'x.parquet', '--resume'], /cannot continue a Parquet file/],
+    [['a', '--format', 'parquet'], /needs --out/],
+    [['a', '--csv-safe'], /needs CSV/],
     [['a', '--fps', '0'], /--fps must be/],
     [['a', '--max-frames', '1.5'], /--max-frames must be/],
   ])('refuses %j', async (line, message) => {
@@ -100,22 +137,19 @@ describe('qalign score', () => {
     });
   });
 
-  it.each(['jsonl', 'csv'])(
-    'continues a %s file and scores nothing twice, the same input named twice included',
-    async (format) => {
-      const out = join(folder, `x.${format}`);
-      await run(['a', 'b', 'a', '--out', out]);
-      const whole = await readFile(out);
-      await writeFile(out, whole.subarray(0, whole.length - 20));
-      const again = await run(['a', 'b', 'a', '--out', out, '--resume']);
-      expect(again.log.engineCalls).toHaveLength(1);
-      expect((await readFile(out)).equals(whole)).toBe(true);
-      expect((await run(['a', 'b', 'a', '--out', out, '--resume'])).log.engineCalls).toHaveLength(0);
-      await expect(run(['a', '--out', out, '--resume', '--scale', 'unit'])).rejects.toMatchObject({
-        code: 'RESUME_MISMATCH',
-      });
-    },
-  );
+  it.each(['jsonl', 'csv'])('continues a %s file and scores nothing twice', async (format) => {
+    const out = join(folder, `x.${format}`);
+    await run(['a', 'b', 'c', '--out', out]);
+    const whole = await readFile(out);
+    await writeFile(out, whole.subarray(0, whole.length - 20));
+    const again = await run(['a', 'b', 'c', '--out', out, '--resume']);
+    expect(again.log.engineCalls).toHaveLength(1);
+    expect((await readFile(out)).equals(whole)).toBe(true);
+    expect((await run(['a', 'b', 'c', '--out', out, '--resume'])).log.engineCalls).toHaveLength(0);
+    await expect(run(['a', '--out', out, '--resume', '--scale', 'unit'])).rejects.toMatchObject({
+      code: 'RESUME_MISMATCH',
+    });
+  });
 
   it('exits with 3 for a low score of an earlier run too', async () => {
     for (const format of ['jsonl', 'csv']) {

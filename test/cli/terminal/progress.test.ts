@@ -7,6 +7,10 @@ describe('progressLine', () => {
       `${'█'.repeat(6)}${'░'.repeat(18)} 50/200 (25 %), 2 failed, 5.0/s, 30 s to go`,
     );
   });
+  it('counts what was kept from an earlier run as done, but not as fast', () => {
+    const line = progressLine({ done: 7626, kept: 6319, failed: 0, total: 50_000, elapsedMs: 9_500 });
+    expect(line).toContain('7626/50000 (15 %), 6319 scored before, 138/s, 5 min');
+  });
   it('does without a total and without any progress', () => {
     expect(progressLine({ done: 3, failed: 0, total: undefined, elapsedMs: 100 })).toBe('3 scored, 30/s');
     expect(progressLine({ done: 0, failed: 0, total: 5, elapsedMs: 0 })).toContain('0/5 (0 %), 0.0/s');

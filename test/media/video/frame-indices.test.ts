@@ -24,20 +24,14 @@ describe('indices', () => {
     );
   });
 
-  it('are exact for other fractions a second too, and so is what ffmpeg is told to let through', () => {
+  it('are exact for other fractions a second too', () => {
     const wanted = fc.tuple(fc.integer({ min: 1, max: 60 }), fc.integer({ min: 1, max: 30 }));
     fc.assert(
       fc.property(rates, fc.integer({ min: 1, max: 2000 }), wanted, ({ numerator, denominator }, packets, [p, q]) => {
         fc.pre(p !== q);
         const [a, b] = [BigInt(numerator) * BigInt(q), BigInt(denominator) * BigInt(p)];
         const exact = Array.from({ length: Number((BigInt(packets) * b) / a) }, (_, i) => Number((BigInt(i) * a) / b));
-        const found = sampling({ numerator, denominator }, packets, p / q);
         expect(listed({ numerator, denominator }, packets, p / q)).toEqual(exact);
-        if (exact.length === 0) return;
-        const last = exact.at(-1) ?? 0;
-        const distinct = Array.from({ length: found.distinctUpTo(exact.length - 1) }, (_, j) => found.distinctAt(j));
-        expect(distinct).toEqual([...new Set(exact)]);
-        expect(letThrough(found.select, last)).toEqual(distinct);
       }),
     );
   });
@@ -75,13 +69,3 @@ describe('indices', () => {
     );
   });
 });
-
-/** What ffmpeg's expression is true for, in the doubles that ffmpeg computes with. */
-function letThrough(select: string, last: number): number[] {
-  const [, a, b, c, d] = (/^eq\(n\\,trunc\((\d+)\*ceil\(n\*(\d+)\/(\d+)\)\/(\d+)\)\)$/.exec(select) ?? []).map(Number);
-  if (a === undefined || b === undefined || c === undefined || d === undefined)
-    throw new Error(`not the expected expression: ${select}`);
-  return Array.from({ length: last + 1 }, (_, n) => n).filter(
-    (n) => Math.trunc((a * Math.ceil((n * b) / c)) / d) === n,
-  );
-}

@@ -1,7 +1,7 @@
 from golden import GOLDEN
 
 from qalign.weights.digest import weights_sha256
-from qalign.weights.tensors import weight_files
+from qalign.weights.layout import weight_files
 
 
 def test_hashes_are_cached_and_noticed_when_stale(checkpoint, tmp_path):

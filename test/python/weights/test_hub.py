@@ -8,7 +8,7 @@ import threading
 import pytest
 from golden import GOLDEN
 
-from qalign.weights.errors import Cancelled, DownloadFailed, ModelNotFound
+from qalign.weights.errors import Cancelled, CheckpointError, DownloadFailed, ModelNotFound
 from qalign.weights.hub import needed_files, resolve_model
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
@@ -120,9 +120,30 @@ def test_a_hub_that_does_not_answer(tmp_path):
         resolve_model("owner/tiny", cache_dir=tmp_path, endpoint="http://127.0.0.1:9")
 
 
+def needed(names, weight_maps=None):
+    return list(needed_files(dict.fromkeys(names, 1), lambda name: (weight_maps or {})[name]))
+
+
 def test_files_chosen_from_a_repository():
-    both = {"config.json": 1, "model.safetensors": 5, "pytorch_model.bin": 5, "x/model.safetensors": 5}
-    assert needed_files(both) == {"config.json": 1, "model.safetensors": 5}
-    lora = {"adapter_config.json": 1, "adapter_model.bin": 2, "non_lora_trainables.bin": 3, "optimizer.pt": 9}
-    assert list(needed_files(lora)) == ["adapter_config.json", "adapter_model.bin", "non_lora_trainables.bin"]
-    assert needed_files({"README.md": 1}) == {}
+    assert needed(["config.json", "model.safetensors", "pytorch_model.bin", "x/model.safetensors"]) == [
+        "config.json",
+        "model.safetensors",
+    ]
+    lora = ["adapter_config.json", "adapter_model.bin", "non_lora_trainables.bin", "optimizer.pt"]
+    assert needed(lora) == ["adapter_config.json", "adapter_model.bin", "non_lora_trainables.bin"]
+    with pytest.raises(ModelNotFound, match="holds no checkpoint that qalign reads"):
+        needed(["README.md"])
+    with pytest.raises(ModelNotFound, match=r"It holds model\.gguf"):
+        needed(["README.md", "model.gguf"])
+
+
+def test_an_index_of_a_repository_names_the_files_and_leftovers_shadow_nothing():
+    index, first, second = "model.safetensors.index.json", "model-1.safetensors", "part-2.safetensors"
+    maps = {index: {"a": first, "b": second}, "pytorch_model.bin.index.json": {"a": "pytorch_model-1.bin"}}
+    names = [index, first, second, "model-of-another-save.safetensors", "pytorch_model.bin.index.json"]
+    assert needed(names, maps) == [index, first, second]
+    assert needed([*names, "model.safetensors"], maps) == ["model.safetensors"]
+    assert needed([index, first, "pytorch_model.bin"], maps) == ["pytorch_model.bin"]
+    assert needed(["model.safetensors", "adapter_config.json"], maps) == ["adapter_config.json", "model.safetensors"]
+    with pytest.raises(CheckpointError, match=rf"{index} lacks 1 of 2 weight files: {second}"):
+        needed([index, first], maps)

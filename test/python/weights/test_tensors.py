@@ -8,11 +8,12 @@ import torch
 from torch import nn
 
 from qalign.weights.errors import CheckpointError, NonFinite
-from qalign.weights.tensors import put_tensor, refuse_non_finite, stored_tensors, tensor_slots, weight_files
+from qalign.weights.layout import find_weights, weight_files
+from qalign.weights.tensors import put_tensor, refuse_non_finite, stored_tensors, tensor_slots
 
 
 def read(directory):
-    return dict(stored_tensors(weight_files(directory), "cpu"))
+    return dict(stored_tensors(find_weights(directory), "cpu"))
 
 
 def test_truncated_files_are_named(checkpoint):

@@ -139,6 +139,12 @@ describe("one's own data", () => {
       ['good/1.png', 'good', '../rated/good/1.png'],
       ['bad/x/2.png', 'bad', '../rated/bad/x/2.png'],
     ]);
+    const folders = join(folder, 'rated by content');
+    await mkdir(join(folders, 'good'), { recursive: true });
+    const clip = await readFile('test/fixtures/pictures/pan.mp4');
+    for (const name of ['._clip.mp4', 'notes.txt']) await writeFile(join(folders, 'good', name), name);
+    await writeFile(join(folders, 'good/clip'), clip);
+    expect(await records({ dataset: folders })).toMatchObject([{ id: 'good/clip', kind: 'video' }]);
     const two = await records({ dataset: join(folder, 'rated'), levels: ['good', 'so-so', 'bad'], preset: 'official' });
     expect(two.map(({ mos, level }) => [mos, level])).toEqual([
       [3, 'good'],

@@ -15,7 +15,7 @@ beforeAll(async () => void (folder = await mkdtemp(join(tmpdir(), 'qalign-predic
 afterAll(() => rm(folder, { recursive: true }));
 
 const header: PredictionHeader = {
-  format: 'qalign-predictions/1',
+  format: 'qalign-predictions/2',
   dataset: 'd',
   records_sha256: 'ab'.repeat(32),
   n: 4,

@@ -53,7 +53,14 @@ describe('published figures', () => {
 describe('metricsTable', () => {
   it('prints the source beside the figure, and the difference', () => {
     const metrics = computeMetrics({ scores: [1, 2, 3, 4], mos: [1, 2, 3, 4] }, { replicates: 100 });
-    const dataset = { records: 4, failed: [], metrics, level_counts: { predicted: [], mos: null }, confusion: null };
+    const dataset = {
+      records: 4,
+      failed: [],
+      warned: [],
+      metrics,
+      level_counts: { predicted: [], mos: null },
+      confusion: null,
+    };
     const rest = { ...dataset, dataset: 'koniq', worst: [], predictions: '', calibration: null };
     const { head, rows } = metricsTable([
       { ...rest, paper: publishedFigure('q-future/one-align', 'koniq') },

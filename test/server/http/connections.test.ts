@@ -135,7 +135,8 @@ describe('a body that is refused while it is sent', () => {
       413,
       'BODY_TOO_LARGE',
     ],
-    ['a body that no route takes', '/v1/score', 'image/png', '', 415, 'BODY_UNSUPPORTED'],
+    ['a body that is a file over the limit', '/v1/score', 'image/png', '', 413, 'BODY_TOO_LARGE'],
+    ['a body that no route takes', '/v1/score', 'audio/wav', '', 415, 'BODY_UNSUPPORTED'],
     ['a list with a bad line', '/v1/jobs', 'application/x-ndjson', '{"path": 7}\n', 422, 'BODY_INVALID'],
     ['a list over the limit', '/v1/jobs', 'text/plain', 'a.jpg\n', 413, 'BODY_TOO_LARGE'],
     [

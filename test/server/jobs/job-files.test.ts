@@ -96,13 +96,39 @@ describe('the results of a job', () => {
     }
   });
 
+  it('count items with warnings, also after a restart', async () => {
+    const path = join(folder, 'results.jsonl');
+    const scored = (warnings: string[]): ScoreOutcome =>
+      ({ input: 'a', task: 'quality', score: 3, warnings }) as unknown as ScoreOutcome;
+    const first = await openResults(path, 1);
+    for (const warnings of [[], ['short'], ['short', 'damaged']]) await first.append([scored(warnings)]);
+    expect([first.items, first.failed, first.warned]).toEqual([3, 0, 2]);
+    await first.close();
+    const again = await openResults(path, 1);
+    expect(again.warned).toBe(2);
+    await again.close();
+  });
+
+  it('are safe in spreadsheets where asked for, in a file of their own', async () => {
+    const path = join(folder, 'results.jsonl');
+    const results = await openResults(path, 2);
+    await results.append(item('=1+1'));
+    await results.close();
+    const inputs = async (options: { spreadsheet?: boolean }): Promise<string[]> =>
+      parse<Record<string, string>>(await readFile(await csvFile(path, results.bytes, options)), { columns: true }).map(
+        ({ input }) => input as string,
+      );
+    expect(await inputs({ spreadsheet: true })).toEqual(["'=1+1", "'=1+1"]);
+    expect(await inputs({})).toEqual(['=1+1', '=1+1']);
+  });
+
   it('become one CSV file however many ask for it at once', async () => {
     const path = join(folder, 'results.jsonl');
     const results = await openResults(path, 2);
     await results.append(item('a, "b"\n\u2028'));
     await results.append(item('c'));
     await results.close();
-    const made = await Promise.all(Array.from({ length: 6 }, () => csvFile(path, results.bytes)));
+    const made = await Promise.all(Array.from({ length: 6 }, () => csvFile(path, results.bytes, {})));
     expect(new Set(made)).toEqual(new Set([`${path}.csv`]));
     const rows = parse<Record<string, string>>(await readFile(`${path}.csv`), { columns: true });
     expect(rows.map(({ input }) => input)).toEqual(['a, "b"\n\u2028', 'a, "b"\n\u2028', 'c', 'c']);

@@ -63,7 +63,7 @@ it('goes on where the state cannot be saved or the events cannot be written', as
 });
 
 it('tells progress and at last the end, each on a line of its own also after a kill', async () => {
-  const job = storedJob({ done: 3, failed: 1 });
+  const job = storedJob({ done: 3, failed: 1, warned: 0 });
   const events = join(folder, job.id, 'events.jsonl');
   await mkdir(join(folder, job.id));
   await writeFile(events, '{"event":"prog');
@@ -74,7 +74,23 @@ it('tells progress and at last the end, each on a line of its own also after a k
   const [torn, ...lines] = (await readFile(events, 'utf8')).trimEnd().split('\n');
   expect(torn).toBe('{"event":"prog');
   expect(lines.map((line) => JSON.parse(line) as unknown)).toEqual([
-    { event: 'progress', time: expect.any(Number) as number, status: 'queued', total: 200, done: 3, failed: 1 },
-    { event: 'end', time: expect.any(Number) as number, status: 'completed', total: 200, done: 3, failed: 1 },
+    {
+      event: 'progress',
+      time: expect.any(Number) as number,
+      status: 'queued',
+      total: 200,
+      done: 3,
+      failed: 1,
+      warned: 0,
+    },
+    {
+      event: 'end',
+      time: expect.any(Number) as number,
+      status: 'completed',
+      total: 200,
+      done: 3,
+      failed: 1,
+      warned: 0,
+    },
   ]);
 });

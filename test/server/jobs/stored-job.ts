@@ -9,6 +9,7 @@ export const storedJob = (values: Partial<StoredJob> = {}): StoredJob => ({
   total: 200,
   done: 0,
   failed: 0,
+  warned: 0,
   resultBytes: 0,
   message: undefined,
   createdAt: 1,

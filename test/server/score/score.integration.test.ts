@@ -52,18 +52,28 @@ describe('POST /v1/score', () => {
       results.forEach((result, i) => {
         const expected = direct[i] as ScoreResult;
         expect(Math.abs(result.score - expected.score)).toBeLessThan(1e-5);
-        expect({
-          ...result,
+        const other = {
           input: '',
+          modified: '',
           score: 0,
           level_probs: 0,
           logits: 0,
           level_mass: 0,
           entropy: 0,
           std: 0,
-        }).toEqual({ ...expected, input: '', score: 0, level_probs: 0, logits: 0, level_mass: 0, entropy: 0, std: 0 });
+        };
+        expect({ ...result, ...other }).toEqual({ ...expected, ...other });
       });
     }
+    // bytes have a size, and only a file has a time
+    expect(direct[0]).toMatchObject({ file_size: encoded.length, modified: expect.any(String) as string });
+    const times = [uploads, asJson].map(({ items }) =>
+      items.map(({ results }) => (results[0] as ScoreResult).modified),
+    );
+    expect(times).toEqual([
+      [undefined, undefined],
+      [undefined, expect.any(String)],
+    ]);
     expect(uploads.items.map(({ input }) => input)).toEqual(['pristine.jpg', 'pan.mp4']);
   });
 

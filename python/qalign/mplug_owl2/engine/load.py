@@ -9,8 +9,9 @@ from qalign.weights.answers import ModelInfo, pick_device, pick_precision
 from qalign.weights.digest import weights_sha256
 from qalign.weights.errors import LoraError
 from qalign.weights.hub import resolve_model
+from qalign.weights.layout import holds_checkpoint, weight_files
 from qalign.weights.lora_config import is_lora, lora_files
-from qalign.weights.tensors import DTYPES, weight_files
+from qalign.weights.tensors import DTYPES
 
 from ..checkpoint import load_checkpoint
 from ..config import load_config
@@ -47,7 +48,11 @@ def load_scorer(
     found = resolve_model(model, revision=revision, cache_dir=cache, offline=offline, on_progress=report)
     adapter = found.path if is_lora(found.path) else None
     if adapter and base is None:
-        raise LoraError(f"{model} is a LoRA; name the model that it was trained over with --base.")
+        beside = " It holds a whole checkpoint too; to score with that, move the adapter out of the directory."
+        raise LoraError(
+            f"{model} is a LoRA; name the model that it was trained over with --base."
+            f"{beside if holds_checkpoint(adapter) else ''}"
+        )
     if base and not adapter:
         raise LoraError(f"{model} is a whole checkpoint, so that a base ({base}) means nothing; leave --base out.")
     root = found.path

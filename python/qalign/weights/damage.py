@@ -1,0 +1,84 @@
+"""What is wrong with a file before it is parsed: a git-LFS pointer, a saved web page, an empty or a cut-off file."""
+
+import json
+import os
+import re
+import struct
+import zipfile
+from pathlib import Path
+from typing import Any
+
+from .errors import ModelError
+
+LFS = b"version https://git-lfs.github.com/spec/"
+WEB_PAGE = re.compile(rb"(\xef\xbb\xbf)?\s*<[!?A-Za-z]")
+HEADER_LIMIT = 100_000_000  # bytes; safetensors' own limit
+
+
+def damage(file: Path) -> str | None:
+    """What is wrong with a file that exists, as the end of a sentence about it; None when its beginning and, of weight
+    files, its length are right. Reads a few kB, never the tensors. Raises OSError."""
+    with file.open("rb") as stream:
+        head = stream.read(256)
+    if not head:
+        return "is damaged: it is empty. Download it again"
+    if head.startswith(LFS):
+        return "is a git-LFS pointer, not the file itself. Run git lfs pull in its directory"
+    if WEB_PAGE.match(head) and b"\0" not in head:
+        return "is a web page, not the file itself, as a failed download leaves it. Download it again"
+    if file.suffix == ".safetensors":
+        return _cut_off_safetensors(file)
+    if head.startswith(b"PK\x03\x04") and not zipfile.is_zipfile(file):
+        return f"is damaged: it is cut off after {os.path.getsize(file)} bytes. Download it again"
+    return None
+
+
+def _cut_off_safetensors(file: Path) -> str | None:
+    try:
+        header, start = safetensors_header(file)
+        wanted = start + max((value["data_offsets"][1] for value in header.values()), default=0)
+    except (ValueError, TypeError, KeyError, IndexError, AttributeError) as error:
+        return f"is damaged: it has no safetensors header ({error}). Download it again"
+    held = os.path.getsize(file)
+    if held < wanted:
+        return f"is damaged: it is cut off, with {held} of {wanted} bytes. Download it again"
+    return None
+
+
+def safetensors_header(file: Path) -> tuple[dict[str, Any], int]:
+    """Key → {dtype, shape, data_offsets}, and the byte where tensors begin. Raises ValueError and OSError."""
+    with file.open("rb") as stream:
+        prefix = stream.read(8)
+        if len(prefix) < 8:
+            raise ValueError(f"the file has {len(prefix)} bytes")
+        (size,) = struct.unpack("<Q", prefix)
+        if size > HEADER_LIMIT:
+            raise ValueError(f"it would have {size} bytes")
+        text = stream.read(size)
+    if len(text) < size:
+        raise ValueError(f"{len(text)} of its {size} bytes are there")
+    header = json.loads(text)
+    if not isinstance(header, dict):
+        raise ValueError("it is not a JSON object")
+    return {key: value for key, value in header.items() if key != "__metadata__"}, 8 + size
+
+
+def refuse_damage(file: Path, error: type[ModelError]) -> None:
+    """Raises `error` when a file is none that can be parsed. A file that does not exist is left to its reader."""
+    try:
+        wrong = damage(file)
+    except OSError:
+        return
+    if wrong:
+        raise error(f"{file} {wrong}.")
+
+
+def read_json(file: Path, error: type[ModelError]) -> Any:
+    """The value in a JSON file. Raises FileNotFoundError, and `error` for what is not readable JSON."""
+    refuse_damage(file, error)
+    try:
+        return json.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise
+    except (OSError, ValueError) as cause:
+        raise error(f"{file} is not readable JSON: {cause}. It may be cut off; download it again.") from cause

@@ -1,0 +1,130 @@
+import { extname } from 'node:path';
+import { isFailure, stateOf, type ScoreOutcome } from '../../api/result.js';
+import type { PassedOver } from '../../media/sources.js';
+
+const REASONS: Readonly<Record<PassedOver, string>> = {
+  'not-media': 'not pictures or clips',
+  hidden: 'hidden (--hidden takes them)',
+  excluded: 'left out by --include or --exclude',
+  'special-file': 'pipes, sockets or devices',
+  'linked-folder': 'linked folders',
+  repeated: 'named more than once and scored once',
+};
+
+/** Endings named for files that are no media. */
+const ENDINGS_NAMED = 5;
+
+/** Counts what a run did, for its last lines. Inputs are counted, not scores: two tasks of one picture are one. */
+export interface Tally {
+  /** The outcomes of one input; none where a resumed file had them all. */
+  add(outcomes: readonly ScoreOutcome[]): { readonly failed: boolean; readonly warned: boolean };
+  readonly passedOver: (passed: { readonly input: string; readonly reason: PassedOver }) => void;
+  readonly emptyFolder: (folder: string) => void;
+  /** Inputs so far, those included that were not scored again. */
+  readonly inputs: number;
+  readonly failed: number;
+  /** Scores under the limit of `--fail-below`. */
+  readonly low: number;
+  lines(end: SummaryEnd): string[];
+}
+
+export interface SummaryEnd {
+  readonly elapsedMs: number;
+  readonly changed: number;
+  /** Scores of earlier runs that are under the limit. */
+  readonly keptLow: number;
+  /** False where the run was stopped before its last input. */
+  readonly complete: boolean;
+  readonly out: string | undefined;
+}
+
+export function createTally(failBelow: number | undefined): Tally {
+  const count = { inputs: 0, scored: 0, failed: 0, warned: 0, kept: 0, low: 0 };
+  const sums = new Map<string, { sum: number; n: number }>();
+  const reasons = new Map<PassedOver, number>();
+  const endings = new Map<string, number>();
+  const empty: string[] = [];
+  const passedLines = (): string[] => {
+    const parts = (Object.keys(REASONS) as PassedOver[]).flatMap((reason) => {
+      const n = reasons.get(reason) ?? 0;
+      if (n === 0) return [];
+      return [`${n} ${REASONS[reason]}${reason === 'not-media' ? namedEndings(endings) : ''}`];
+    });
+    const total = [...reasons.values()].reduce((sum, n) => sum + n, 0);
+    return [
+      ...empty.map((folder) => `${folder} holds no picture or clip`),
+      ...(total === 0 ? [] : [`passed over ${total} ${total === 1 ? 'entry' : 'entries'}: ${parts.join('; ')}`]),
+    ];
+  };
+  return {
+    add(outcomes) {
+      count.inputs += 1;
+      if (outcomes.length === 0) count.kept += 1;
+      const { failed, warned } = stateOf(outcomes);
+      if (failed) count.failed += 1;
+      else if (outcomes.length > 0) count.scored += 1;
+      if (warned) count.warned += 1;
+      for (const outcome of outcomes) {
+        if (isFailure(outcome)) continue;
+        const { sum, n } = sums.get(outcome.task) ?? { sum: 0, n: 0 };
+        sums.set(outcome.task, { sum: sum + outcome.score, n: n + 1 });
+        if (failBelow !== undefined && outcome.score < failBelow) count.low += 1;
+      }
+      return { failed, warned };
+    },
+    passedOver({ input, reason }) {
+      reasons.set(reason, (reasons.get(reason) ?? 0) + 1);
+      if (reason !== 'not-media') return;
+      const ending = extname(input).toLowerCase() || 'no ending';
+      if (endings.has(ending) || endings.size < 1000) endings.set(ending, (endings.get(ending) ?? 0) + 1);
+    },
+    emptyFolder: (folder) => void empty.push(folder),
+    get inputs() {
+      return count.inputs;
+    },
+    get failed() {
+      return count.failed;
+    },
+    get low() {
+      return count.low;
+    },
+    lines: (end) => [...passedLines(), summaryLine({ ...count, low: count.low + end.keptLow, failBelow }, sums, end)],
+  };
+}
+
+interface Counts {
+  readonly scored: number;
+  readonly failed: number;
+  readonly warned: number;
+  readonly kept: number;
+  readonly low: number;
+  readonly failBelow: number | undefined;
+}
+
+function summaryLine(
+  { scored, failed, warned, kept, low, failBelow }: Counts,
+  sums: ReadonlyMap<string, { readonly sum: number; readonly n: number }>,
+  { elapsedMs, changed, complete, out }: SummaryEnd,
+): string {
+  const rate = ((scored + failed) / Math.max(elapsedMs, 1)) * 1000;
+  const means = [...sums].map(([task, { sum, n }]) => `${sums.size > 1 ? `${task} ` : ''}${(sum / n).toFixed(2)}`);
+  const parts = [
+    `${complete ? '' : 'stopped early: '}${scored} scored`,
+    ...(failed === 0 ? [] : [`${failed} failed`]),
+    ...(warned === 0 ? [] : [`${warned} with warnings`]),
+    ...(kept === 0 ? [] : [`${kept} scored before`]),
+    ...(changed === 0 ? [] : [`${changed} changed and scored again`]),
+    ...(low === 0 ? [] : [`${low} under ${failBelow}`]),
+    ...(means.length === 0 ? [] : [`mean ${means.join(', ')}`]),
+    ...(scored + failed === 0 ? [] : [`${rate >= 100 ? rate.toFixed(0) : rate.toFixed(1)}/s`]),
+    ...(out === undefined ? [] : [out]),
+  ];
+  return parts.join(', ');
+}
+
+function namedEndings(endings: ReadonlyMap<string, number>): string {
+  const sorted = [...endings].sort((a, b) => b[1] - a[1]);
+  const named = sorted.slice(0, ENDINGS_NAMED).map(([ending, n]) => `${ending} ${n}`);
+  if (named.length === 0) return '';
+  return ` (${[...named, ...(sorted.length > ENDINGS_NAMED ? ['…'] : [])].join(', ')})`;
+}

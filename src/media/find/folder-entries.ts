@@ -1,0 +1,70 @@
+import { opendir } from 'node:fs/promises';
+import type { Dirent } from 'node:fs';
+import { join } from 'node:path';
+import { openError } from '../image-file.js';
+import { pathFrom, pathText } from '../media-input.js';
+
+export interface FolderEntry {
+  /** Bytes that are not UTF-8 are U+FFFD here. */
+  readonly name: string;
+  /** As it is opened. */
+  readonly path: string | Buffer;
+  readonly type: 'file' | 'folder' | 'link' | 'special';
+  /** Its name begins with a dot. */
+  readonly isHidden: boolean;
+}
+
+/**
+ * What lies in a folder, by the bytes of the names: sorted, a run is the same on every machine.
+ *
+ * @throws QalignError MEDIA_NOT_FOUND, MEDIA_UNREADABLE
+ */
+export async function folderEntries(folder: string | Buffer, signal?: AbortSignal): Promise<Iterable<FolderEntry>> {
+  const names: string[] = [];
+  const types = new Map<string, FolderEntry['type']>();
+  try {
+    for await (const entry of await opendir(folder, { encoding: 'buffer' as BufferEncoding, bufferSize: 1024 })) {
+      signal?.throwIfAborted();
+      // a character for each byte: short in memory, and sorted as bytes are
+      const name = (entry.name as unknown as Buffer).toString('latin1');
+      const type = typeOf(entry);
+      names.push(name);
+      if (type !== 'file') types.set(name, type);
+    }
+  } catch (error) {
+    signal?.throwIfAborted();
+    throw openError(folder, error);
+  }
+  names.sort();
+  return inOrder(folder, names, types);
+}
+
+function* inOrder(
+  folder: string | Buffer,
+  names: readonly string[],
+  types: ReadonlyMap<string, FolderEntry['type']>,
+): Generator<FolderEntry, void, undefined> {
+  for (const bytes of names) {
+    const name = pathFrom(Buffer.from(bytes, 'latin1'));
+    yield {
+      name: pathText(name),
+      path: pathWithin(folder, name),
+      type: types.get(bytes) ?? 'file',
+      isHidden: bytes.startsWith('.'),
+    };
+  }
+}
+
+function typeOf(entry: Dirent): FolderEntry['type'] {
+  if (entry.isFile()) return 'file';
+  if (entry.isDirectory()) return 'folder';
+  return entry.isSymbolicLink() ? 'link' : 'special';
+}
+
+/** `join()`, also where either is bytes. */
+function pathWithin(folder: string | Buffer, name: string | Buffer): string | Buffer {
+  if (typeof folder === 'string' && typeof name === 'string') return join(folder, name);
+  const above = typeof folder === 'string' ? Buffer.from(join(folder, '_').slice(0, -1)) : folder;
+  const separator = above.length === 0 || above.at(-1) === 0x2f ? '' : '/';
+  return Buffer.concat([above, Buffer.from(separator), Buffer.from(name)]);
+}

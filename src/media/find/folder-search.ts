@@ -1,0 +1,51 @@
+import { QalignError } from '../../base/errors.js';
+import { pathText } from '../media-input.js';
+import { folderEntries } from './folder-entries.js';
+import type { ExpandOptions, MediaSource } from './media-source.js';
+import { createNameFilter, type NameFilter } from './name-filter.js';
+import { lookThrough, type Found } from './search.js';
+
+/**
+ * Pictures and clips of a folder and all below it, found by their first bytes, in the order of their names. Links to
+ * files count, links to folders do not: they may lead round in a circle. What looks like media by content or by name
+ * and cannot be read is given too, so that it fails.
+ */
+export async function* searchFolder(
+  folder: string | Buffer,
+  options: ExpandOptions,
+): AsyncGenerator<MediaSource, void, undefined> {
+  const filter = createNameFilter(options.include, options.exclude);
+  let isEmpty = true;
+  for await (const source of lookThrough(walk(folder, '', filter, options), true, options)) {
+    isEmpty = false;
+    yield source;
+  }
+  if (isEmpty) options.onEmptyFolder?.(pathText(folder));
+}
+
+/** @param above path of `folder` from the searched folder, with `/` at its end; empty for that folder itself */
+async function* walk(
+  folder: string | Buffer,
+  above: string,
+  filter: NameFilter,
+  options: ExpandOptions,
+): AsyncGenerator<Found, void, undefined> {
+  const entries = await folderEntries(folder, options.signal).catch((error: unknown) => {
+    if (error instanceof QalignError) return error;
+    throw error;
+  });
+  if (entries instanceof QalignError) {
+    yield { path: folder, error: entries };
+    return;
+  }
+  for (const { name, path, type, isHidden } of entries) {
+    options.signal?.throwIfAborted();
+    const inner = `${above}${name}`;
+    const isFolder = type === 'folder';
+    if (isHidden && options.hidden !== true) yield { path, passed: 'hidden' };
+    else if (isFolder ? filter.excludesFolder(inner) : filter.excludesFile(inner)) yield { path, passed: 'excluded' };
+    else if (isFolder) yield* walk(path, `${inner}/`, filter, options);
+    else if (type === 'special') yield { path, passed: 'special-file' };
+    else yield { path, isLink: type === 'link' };
+  }
+}

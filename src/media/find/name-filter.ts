@@ -1,0 +1,39 @@
+import picomatch from 'picomatch';
+
+/** A filter of what a search finds; patterns and names are compared as people see them, whatever their Unicode form. */
+export interface NameFilter {
+  /** @param path from the searched folder, parts separated by `/` */
+  excludesFolder(path: string): boolean;
+  excludesFile(path: string): boolean;
+}
+
+/** See `include` and `exclude` of ExpandOptions. */
+export function createNameFilter(include: readonly string[] = [], exclude: readonly string[] = []): NameFilter {
+  const included = matcherOf(include.map((pattern) => pattern.replace(/\/$/, '/**')));
+  const excludedFolder = matcherOf(exclude.map((pattern) => pattern.replace(/\/$/, '')));
+  const excludedFile = matcherOf(exclude.filter((pattern) => !pattern.endsWith('/')));
+  return {
+    excludesFolder: (path) => exclude.length > 0 && excludedFolder(path),
+    excludesFile: (path) => (include.length > 0 && !included(path)) || (exclude.length > 0 && excludedFile(path)),
+  };
+}
+
+function matcherOf(patterns: readonly string[]): (path: string) => boolean {
+  const tests = patterns.map((pattern) => {
+    const matches = globMatcher(pattern.replace(/^\//, ''), { dot: true });
+    return pattern.includes('/') ? matches : (path: string) => matches(path.slice(path.lastIndexOf('/') + 1));
+  });
+  return (path) => tests.some((matches) => matches(path));
+}
+
+/** A glob as bash knows it (`*`, `**`, `?`, `[…]`, `{a,b}`, `!(…)`) → a test of paths. */
+export function globMatcher(pattern: string, { dot }: { readonly dot: boolean }): (path: string) => boolean {
+  const matches = picomatch(pattern.normalize('NFC'), { dot, nonegate: true });
+  return (path) => matches(path.normalize('NFC'));
+}
+
+/** Whether it has a wildcard. */
+export function isGlob(pattern: string): boolean {
+  const { isGlob: has, negated } = picomatch.scan(pattern);
+  return has || negated;
+}

@@ -1,0 +1,112 @@
+import { constants } from 'node:fs';
+import { mkdtemp, open, rm, type FileHandle } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { QalignError } from '../../base/errors.js';
+import { sniff, SNIFF_BYTES } from '../decode/magic.js';
+import { existingName } from '../find/same-name.js';
+import { notRegular, openError, quoted, tooLarge } from '../image-file.js';
+import type { MediaLimits } from '../limits.js';
+import { pathOf, pathText, type MediaInput } from '../media-input.js';
+import { isEncrypted } from './encryption.js';
+
+/** A clip as ffmpeg and ffprobe are given it. */
+export interface ClipFile {
+  readonly path: string;
+  /** To be handed to the programs that open `path`. */
+  readonly fd: number | undefined;
+  /** ffmpeg's demuxer for formats that it knows by name better than by content. */
+  readonly demuxer: string | undefined;
+  /** Whether its container says that the pictures are encrypted; for where ffmpeg does not. */
+  readonly isEncrypted: () => Promise<boolean>;
+  readonly close: () => Promise<void>;
+}
+
+/** Formats without a signature that ffmpeg would trust, by the names of `sniff`. */
+const DEMUXERS: Readonly<Record<string, string>> = {
+  h264: 'h264',
+  hevc: 'hevc',
+  m4v: 'm4v',
+  obu: 'obu',
+  dv: 'dv',
+  y4m: 'yuv4mpegpipe',
+  'mpeg-ts': 'mpegts',
+};
+
+/**
+ * Opens the clip once: on Linux the programs get this very file as a descriptor, so that nothing is swapped in between
+ * and names of any bytes work. Bytes go to a private file, deleted while open: not even kill -9 leaves it behind.
+ *
+ * @throws QalignError MEDIA_NOT_FOUND, MEDIA_UNREADABLE, MEDIA_TOO_LARGE, MEDIA_CORRUPT (empty)
+ */
+export async function openClip(input: MediaInput, limits: MediaLimits): Promise<ClipFile> {
+  if (input instanceof Uint8Array) return spooled(input, limits);
+  const path = typeof input === 'string' ? await existingName(input) : (pathOf(input) as Buffer);
+  const { handle, size } = await openRegularFile(path, limits.maxBytes);
+  return described(handle, resolve(pathText(path)), size, `${pathText(path)} is empty.`, async () => {});
+}
+
+/** Opens a regular file without ever waiting, as a FIFO without a writer would. The caller closes it. */
+async function openRegularFile(path: string | Buffer, maxBytes: number): Promise<{ handle: FileHandle; size: number }> {
+  let handle: FileHandle | undefined;
+  try {
+    handle = await open(path, constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOCTTY);
+    const stat = await handle.stat();
+    if (!stat.isFile()) throw notRegular(path, stat);
+    if (stat.size > maxBytes) throw tooLarge(quoted(path), stat.size, maxBytes);
+    return { handle, size: stat.size };
+  } catch (error) {
+    await handle?.close();
+    throw openError(path, error);
+  }
+}
+
+async function described(
+  handle: FileHandle,
+  path: string,
+  size: number,
+  emptyText: string,
+  remove: () => Promise<void>,
+): Promise<ClipFile> {
+  let closing: Promise<void> | undefined;
+  const close = (): Promise<void> => (closing ??= handle.close().finally(remove));
+  try {
+    if (size === 0) throw new QalignError('MEDIA_CORRUPT', emptyText);
+    const { buffer, bytesRead } = await handle.read(Buffer.alloc(SNIFF_BYTES), 0, SNIFF_BYTES, 0);
+    const { format } = sniff(buffer.subarray(0, bytesRead));
+    return {
+      ...(process.platform === 'linux' ? { path: '/proc/self/fd/3', fd: handle.fd } : { path, fd: undefined }),
+      demuxer: DEMUXERS[format],
+      isEncrypted: () => isEncrypted(handle, format, size),
+      close,
+    };
+  } catch (error) {
+    await close();
+    throw error;
+  }
+}
+
+async function spooled(bytes: Uint8Array, { maxBytes }: MediaLimits): Promise<ClipFile> {
+  if (bytes.length > maxBytes)
+    throw new QalignError('MEDIA_TOO_LARGE', `The clip has ${bytes.length} bytes, over the limit of ${maxBytes}.`);
+  let folder: string | undefined;
+  const remove = async (): Promise<void> => {
+    if (folder !== undefined) await rm(folder, { recursive: true, force: true });
+  };
+  let handle: FileHandle | undefined;
+  try {
+    folder = await mkdtemp(join(tmpdir(), `qalign-${process.pid}-`));
+    handle = await open(join(folder, 'clip'), 'wx+', 0o600);
+    if (process.platform === 'linux') await remove();
+    await handle.writeFile(bytes);
+  } catch (error) {
+    await handle?.close();
+    await remove();
+    throw new QalignError(
+      'MEDIA_UNREADABLE',
+      `The clip could not be written to ${tmpdir()} (${(error as NodeJS.ErrnoException).code}); free some space there or set TMPDIR.`,
+      { cause: error },
+    );
+  }
+  return described(handle, join(folder, 'clip'), bytes.length, 'The clip is empty.', remove);
+}

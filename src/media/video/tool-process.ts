@@ -1,0 +1,220 @@
+import { spawn } from 'node:child_process';
+import type { Readable, Writable } from 'node:stream';
+import { QalignError } from '../../base/errors.js';
+
+const STDERR_KEPT = 4000; // characters
+/**
+ * 128 + ILL, TRAP, ABRT, BUS, FPE, SEGV, as a wrapping shell gives them. Other high codes are ffmpeg's own since 6.1:
+ * 183 is "invalid data".
+ */
+const CRASH_CODES: ReadonlySet<number> = new Set([132, 133, 134, 135, 136, 139]);
+const BIGGEST_ANSWER = 64_000_000; // bytes of an answer that is kept whole
+const LONGEST_LINE = 100_000; // characters; what follows in the line is left out
+
+export interface ToolOptions {
+  /** Longest silence of the program while it is being read. */
+  readonly timeoutMs: number;
+  readonly signal?: AbortSignal | undefined;
+  /** An open file that the program sees as its descriptor 3, so /proc/self/fd/3. */
+  readonly fd?: number | undefined;
+  /** Characters of stderr to keep. */
+  readonly keep?: number | undefined;
+}
+
+/** Runs to the end and collects what was said. @throws QalignError FFMPEG_CRASHED, MEDIA_TIMEOUT, CANCELLED */
+export async function runTool(
+  program: string,
+  args: readonly string[],
+  options: ToolOptions,
+): Promise<{ code: number; stdout: string; stderr: string }> {
+  let stdout = '';
+  const ended = await readTool(program, args, options, (text) => {
+    stdout += text;
+    if (stdout.length > BIGGEST_ANSWER)
+      throw new QalignError('MEDIA_TOO_LARGE', `${program} said more than ${BIGGEST_ANSWER} bytes about the clip.`);
+  });
+  return { ...ended, stdout };
+}
+
+/** Runs to the end and hands over what it prints line by line, keeping none. @throws as runTool */
+export async function runToolLines(
+  program: string,
+  args: readonly string[],
+  options: ToolOptions,
+  onLine: (line: string) => void,
+): Promise<{ code: number; stderr: string }> {
+  const lines = createLines(onLine);
+  const ended = await readTool(program, args, options, lines.add);
+  lines.end();
+  return ended;
+}
+
+async function readTool(
+  program: string,
+  args: readonly string[],
+  options: ToolOptions,
+  onText: (text: string) => void,
+): Promise<{ code: number; stderr: string }> {
+  const tool = startTool(program, args, options);
+  const stop = stopAfter(tool, options);
+  try {
+    for await (const chunk of tool.stdout) {
+      stop.touch();
+      onText((chunk as Buffer).toString('latin1'));
+    }
+    const ended = await tool.ended;
+    stop.check();
+    return ended;
+  } finally {
+    stop.release();
+    tool.kill();
+  }
+}
+
+/** Cuts text into lines, each at most LONGEST_LINE long. */
+function createLines(onLine: (line: string) => void): {
+  readonly add: (text: string) => void;
+  readonly end: () => void;
+} {
+  let rest = '';
+  return {
+    add(text) {
+      const lines = (rest + text).split('\n');
+      rest = (lines.pop() ?? '').slice(0, LONGEST_LINE);
+      for (const line of lines) onLine(line);
+    },
+    end() {
+      if (rest !== '') onLine(rest);
+    },
+  };
+}
+
+export interface Tool {
+  readonly stdout: Readable;
+  /** Resolves when the process is gone. @throws QalignError FFMPEG_CRASHED, FFMPEG_NOT_FOUND */
+  readonly ended: Promise<{ code: number; stderr: string }>;
+  kill(): void;
+}
+
+/** How a program is started beside its arguments. */
+export interface StartOptions extends Pick<ToolOptions, 'fd' | 'keep'> {
+  /** Each line of stderr as it is printed. */
+  readonly onLine?: ((line: string) => void) | undefined;
+  /** When no line can follow. */
+  readonly onLinesEnd?: (() => void) | undefined;
+  /** Text that the program reads from its descriptor 4. */
+  readonly script?: string | undefined;
+}
+
+/** One process, stdin closed, stdout a pipe: when the reader is gone, however, its next write ends it. */
+export function startTool(
+  program: string,
+  args: readonly string[],
+  { fd, keep = STDERR_KEPT, onLine, onLinesEnd, script }: StartOptions = {},
+): Tool {
+  const child = spawn(program, args, {
+    stdio: ['ignore', 'pipe', 'pipe', fd ?? 'ignore', script === undefined ? 'ignore' : 'pipe'],
+  });
+  const stdout = child.stdout as Readable;
+  const lines = onLine === undefined ? undefined : createLines(onLine);
+  let stderr = '';
+  let killed = false;
+  (child.stderr as Readable)
+    .setEncoding('utf8')
+    .on('data', (text: string) => {
+      if (stderr.length < keep) stderr = (stderr + text).slice(0, keep);
+      lines?.add(text);
+    })
+    .on('close', () => {
+      lines?.end();
+      onLinesEnd?.();
+    });
+  if (script !== undefined) (child.stdio[4] as Writable).on('error', () => {}).end(script); // its exit code says more
+  const ended = new Promise<{ code: number; stderr: string }>((resolve, reject) => {
+    child.on('error', (error) =>
+      reject(
+        new QalignError(
+          'FFMPEG_NOT_FOUND',
+          `${program} could not be started (${error.message}); set FFMPEG_BIN and FFPROBE_BIN to working programs.`,
+        ),
+      ),
+    );
+    child.on('close', (code, signal) => {
+      const crashed = (signal !== null && !killed) || CRASH_CODES.has(code ?? 0);
+      if (crashed)
+        reject(
+          new QalignError(
+            'FFMPEG_CRASHED',
+            `${program} crashed (${signal ?? `exit code ${code}`}) on this clip; set FFMPEG_BIN to another build, such as the one of your distribution.`,
+          ),
+        );
+      else resolve({ code: code ?? -1, stderr });
+    });
+  });
+  ended.catch(() => {}); // whoever waits for it sees it; nobody else should be ended by it
+  return {
+    stdout,
+    ended,
+    kill() {
+      if (child.exitCode !== null || child.signalCode !== null) return;
+      killed = true;
+      stdout.destroy();
+      child.kill('SIGKILL');
+    },
+  };
+}
+
+/**
+ * Kills the tool on abort and when `touch` was not called for `timeoutMs`; `check` throws why. `hold` stops the clock
+ * while our own reader takes its time, until `resume`: then the tool waits for us, not we for it.
+ */
+export function stopAfter(
+  tool: Tool,
+  { timeoutMs, signal }: ToolOptions,
+): Readonly<Record<'touch' | 'hold' | 'resume' | 'check' | 'release', () => void>> {
+  let late = false;
+  let held = false;
+  let lastSign = Date.now();
+  let timer: NodeJS.Timeout | undefined;
+  // one timer that looks at the last sign of life: setting a timer for each line would cost more than reading it
+  const watch = (wait: number): void => {
+    clearTimeout(timer);
+    timer = setTimeout(() => {
+      const left = lastSign + timeoutMs - Date.now();
+      if (left > 0) return watch(left);
+      late = true;
+      tool.kill();
+    }, wait);
+  };
+  const onAbort = (): void => tool.kill();
+  const resume = (): void => {
+    held = false;
+    lastSign = Date.now();
+    watch(timeoutMs);
+  };
+  resume();
+  signal?.addEventListener('abort', onAbort, { once: true });
+  if (signal?.aborted === true) onAbort();
+  return {
+    resume,
+    touch() {
+      if (!held) lastSign = Date.now();
+    },
+    hold() {
+      held = true;
+      clearTimeout(timer);
+    },
+    check() {
+      if (signal?.aborted === true) throw new QalignError('CANCELLED', 'Decoding the clip was cancelled.');
+      if (late)
+        throw new QalignError(
+          'MEDIA_TIMEOUT',
+          `ffmpeg gave nothing for ${timeoutMs / 1000} s and was ended; the clip may be damaged, or raise the time limit.`,
+        );
+    },
+    release() {
+      clearTimeout(timer);
+      signal?.removeEventListener('abort', onAbort);
+    },
+  };
+}

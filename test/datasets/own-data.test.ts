@@ -1,0 +1,134 @@
+import { copyFile, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { openOwnRatings, type OwnData } from '../../src/datasets/own-data.js';
+
+const FIXTURES = fileURLToPath(new URL('../fixtures/', import.meta.url));
+const TWO = [
+  ['img1.jpg', 12.5],
+  ['img2.jpg', 91],
+];
+
+let folder: string;
+beforeEach(async () => (folder = await mkdtemp(join(tmpdir(), 'qalign-own-'))));
+afterEach(() => rm(folder, { recursive: true, force: true }));
+
+/** No table here is a folder. */
+const noFolder = (): AsyncIterable<never> => expect.fail('a folder was listed');
+
+interface Row {
+  readonly name: string;
+  readonly mos: number;
+  readonly row: number;
+}
+
+async function ratings(name: string, content: string | Buffer, own: OwnData = {}): Promise<Row[]> {
+  const path = join(folder, name);
+  await writeFile(path, content);
+  return ratingsOf(path, own);
+}
+
+async function ratingsOf(path: string, own: OwnData = {}): Promise<Row[]> {
+  const { scan } = await openOwnRatings(path, { imageColumn: 'file', scoreColumn: 'mos', ...own }, noFolder);
+  const found: Row[] = [];
+  for await (const batch of scan()) found.push(...batch.map(({ name: file, mos, row }) => ({ name: file, mos, row })));
+  return found;
+}
+const pairs = (rows: readonly Row[]): unknown[] => rows.map(({ name, mos }) => [name, mos]);
+
+describe('rows without a word', () => {
+  it('that Excel writes into CSV are passed over', async () => {
+    const path = join(folder, 'excel.csv');
+    await copyFile(join(FIXTURES, 'cases/excel_blank_rows.csv'), path);
+    expect(pairs(await ratingsOf(path))).toEqual(TWO);
+  });
+
+  it.each<[string, string, OwnData?]>([
+    ['t.csv', '\n ,\t\nfile,mos\n,\nimg1.jpg,12.5\n , \n"",""\n"\u00a0", \n\u00a0,\u00a0\nimg2.jpg,91\n,,,\n,'],
+    ['t.csv', ';;\nfile;mos;\nimg1.jpg;12.5;\n;;\nimg2.jpg;91;\n;;\n', { delimiter: ';' }],
+    ['t.tsv', 'file\tmos\n\t\nimg1.jpg\t12.5\n \t \nimg2.jpg\t91\n\t\n'],
+    ['t.txt', 'file mos\n  \nimg1.jpg 12.5\n \u00a0 \nimg2.jpg 91\n\n'],
+    [
+      't.json',
+      JSON.stringify([
+        { file: '', mos: null },
+        { file: 'img1.jpg', mos: 12.5 },
+        {},
+        { file: 'img2.jpg', mos: 91 },
+        { file: ' \u00a0', mos: '' },
+      ]),
+    ],
+    ['t.jsonl', '{"file":"img1.jpg","mos":12.5}\n{"file":null,"mos":null}\n\n{"file":"img2.jpg","mos":91}\n{}\n'],
+  ])('are passed over in %s', async (name, content, own) => {
+    expect(pairs(await ratings(name, content, own))).toEqual(TWO);
+  });
+
+  it.each(['blank_rows.xlsx', 'blank_rows.parquet', 'blank_rows.mat'])('are passed over in %s', async (name) => {
+    expect(pairs(await ratingsOf(join(FIXTURES, 'datasets/formats', name)))).toEqual(TWO);
+  });
+
+  it('are not rows whose name alone is empty', async () => {
+    await expect(ratings('t.csv', 'file,mos\nimg1.jpg,12.5\n,4\n')).rejects.toThrow(/t\.csv:3: the name .* is empty/);
+    await expect(ratings('t.csv', 'file,mos\nimg1.jpg,12.5\nimg2.jpg,\n')).rejects.toThrow(
+      /t\.csv:3: the score is empty/,
+    );
+  });
+});
+
+describe('a first line that states the separator', () => {
+  it.each([
+    ['sep=;', ';'],
+    ['sep=,', ','],
+    ['SEP=|', '|'],
+    ['"sep=;"', ';'],
+    ['sep=\t', '\t'],
+    ['sep=\\t', '\t'],
+    ['sep=^', '^'],
+    ['sep=;;;', ';'],
+  ])('%j is honoured, whatever the name of the file says, and rows keep their numbers', async (line, separator) => {
+    const text = [line, `file${separator}mos`, `img1.jpg${separator}12.5`, separator, `img2.jpg${separator}91`];
+    for (const name of ['t.csv', 't.tsv']) {
+      const found = await ratings(name, text.join('\r\n'));
+      expect(found).toEqual([
+        { name: 'img1.jpg', mos: 12.5, row: 3 },
+        { name: 'img2.jpg', mos: 91, row: 5 },
+      ]);
+    }
+  });
+
+  it('stands in messages with the right row', async () => {
+    await expect(ratings('t.csv', 'sep=;\nfile;mos\na.jpg;1\nb.jpg;good\n')).rejects.toThrow(/t\.csv:4: the score/);
+    await expect(ratings('t.csv', 'sep=;\nfile,mos\na.jpg,1\n')).rejects.toThrow(
+      /its separator was expected to be ";" and seems to be ","/,
+    );
+  });
+});
+
+describe('what Excel calls Unicode text', () => {
+  const lines = ['file\tmos', 'my img 1.jpg\t12.5', '\t', 'ä漢.jpg\t91'].join('\r\n');
+  const expected = [
+    ['my img 1.jpg', 12.5],
+    ['ä漢.jpg', 91],
+  ];
+  it.each(['t.txt', 't.tsv'])('is read as %s: UTF-16 with a mark, parted by tabs', async (name) => {
+    expect(pairs(await ratings(name, Buffer.from(`\ufeff${lines}`, 'utf16le')))).toEqual(expected);
+    expect(pairs(await ratings(name, Buffer.from(`\ufeff${lines}`, 'utf16le').swap16()))).toEqual(expected);
+    expect(pairs(await ratings(name, `\ufeff${lines}`))).toEqual(expected);
+  });
+
+  it('called .csv, says which separator it has', async () => {
+    const bytes = Buffer.from(`\ufeff${lines}`, 'utf16le');
+    await expect(ratings('t.csv', bytes)).rejects.toThrow(/expected to be "," and seems to be "\\t"/);
+    expect(pairs(await ratings('t.csv', bytes, { delimiter: '\t' }))).toEqual(expected);
+  });
+
+  it('without its mark is named in one sentence', async () => {
+    await expect(ratings('t.csv', Buffer.from(lines, 'utf16le'))).rejects.toThrow(/UTF-16 without its byte order mark/);
+  });
+
+  it('leaves text parted by blanks as it was', async () => {
+    expect(pairs(await ratings('t.txt', 'file mos\nimg1.jpg\t12.5\nimg2.jpg   91\n'))).toEqual(TWO);
+  });
+});
