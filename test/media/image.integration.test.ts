@@ -1,5 +1,14 @@
 import { execFileSync } from 'node:child_process';
-import { appendFileSync, chmodSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  appendFileSync,
+  chmodSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import sharp, { type Sharp } from 'sharp';
@@ -7,6 +16,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { ErrorCode } from '../../src/base/errors.js';
 import { prepareFrame, prepareImage } from '../../src/media/image.js';
 import { readFileLimited } from '../../src/media/image-file.js';
+import { createPreparePool } from '../../src/media/prepare-pool.js';
 
 let folder: string;
 let png: Buffer;
@@ -158,4 +168,21 @@ describe('a picture of which little is left at the size of the model', () => {
     ] as const)
       expect(await warningsOf(width, height, 448)).toEqual([]);
   });
+});
+
+it('reads HEIC on a thread of the pool, and goes on after a damaged one', async () => {
+  const fixture = new URL('../fixtures/media/pillow-heif.json', import.meta.url);
+  const { files } = JSON.parse(readFileSync(fixture, 'utf8')) as { files: { file: string; base64: string }[] };
+  const whole = Buffer.from(files.find(({ file }) => file === 'odd.heic')?.base64 ?? '', 'base64');
+  const pool = createPreparePool({ threads: 1 });
+  try {
+    await expect(pool.prepareImage(whole.subarray(0, whole.length - 40), { size: 56 })).rejects.toMatchObject({
+      code: 'MEDIA_CORRUPT',
+    });
+    const picture = await pool.prepareImage(whole, { size: 56 });
+    expect(picture).toMatchObject({ original: { width: 33, height: 25 }, warnings: [] });
+    expect(picture.decoder).toMatch(/^libheif-js 1/);
+  } finally {
+    await pool.close();
+  }
 });

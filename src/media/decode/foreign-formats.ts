@@ -6,8 +6,8 @@ export interface Unreadable {
   readonly advice: string;
   /** A picture, a clip or what stands for one: a folder search must not pass over it in silence. */
   readonly media: boolean;
-  /** Its first words leave no doubt: a list of names does not begin so. */
-  readonly isDocument?: boolean;
+  /** Of text: `magic` begins with certain words, `plain` may as well be a list of names. */
+  readonly text?: 'magic' | 'plain';
 }
 
 const TO_PNG = 'convert it to PNG';
@@ -17,6 +17,7 @@ const picture = (name: string, advice = TO_PNG): Unreadable => ({ name, advice, 
 const raw = (name: string): Unreadable => picture(`a camera raw file (${name})`, 'develop or export it as PNG or JPEG');
 const sound = (name: string): Unreadable => ({ name: `sound (${name})`, advice: PICTURE_ONLY, media: false });
 const archive = (name: string): Unreadable => ({ name, advice: 'unpack it and give what is in it', media: false });
+const words = (found: Unreadable): Unreadable => ({ ...found, text: 'magic' });
 const other = (name: string, advice = PICTURE_ONLY): Unreadable => ({ name, advice, media: false });
 const document = (found: Unreadable): Unreadable => ({ ...found, isDocument: true });
 
@@ -40,9 +41,9 @@ const MARKS: readonly (readonly [at: number, mark: string, found: Unreadable])[]
   [0, '#?RGBE', document(picture('a Radiance HDR picture', 'tone-map it and save it as PNG'))],
   [0, 'SIMPLE  =', picture('a FITS file')],
   [128, 'DICM', picture('a DICOM file', 'export its picture as PNG')],
-  [0, '%!PS', document(picture('a PostScript or EPS file', 'render it to PNG'))],
+  [0, '%!PS', words(picture('a PostScript or EPS file', 'render it to PNG'))],
   [0, '\xc5\xd0\xd3\xc6', picture('an EPS file', 'render it to PNG')],
-  [0, '%PDF-', document(other('a PDF document', 'render its pages to PNG'))],
+  [0, '%PDF-', words(other('a PDF document', 'render its pages to PNG'))],
   [0, '\xd7\xcd\xc6\x9a', picture('a Windows metafile (WMF)', 'render it to PNG')],
   [40, ' EMF', picture('a Windows metafile (EMF)', 'render it to PNG')],
   [0, 'FORM', other('an IFF file')],
@@ -91,11 +92,11 @@ const MARKS: readonly (readonly [at: number, mark: string, found: Unreadable])[]
   [
     0,
     'version https://git-lfs.github.com/spec/',
-    document({ name: 'a git-LFS pointer, not the file itself', advice: 'run "git lfs pull"', media: true }),
+    words(other('a git-LFS pointer, not the file itself', 'run "git lfs pull"')),
   ],
 ];
 
-const text = (bytes: Uint8Array, from: number, to: number): string =>
+const latin1 = (bytes: Uint8Array, from: number, to: number): string =>
   String.fromCharCode(...bytes.subarray(from, Math.min(to, bytes.length)));
 
 /** ICO and CUR: 1 … 255 pictures, and a first entry whose reserved byte is 0 and whose data lie behind the entries. */
@@ -161,33 +162,31 @@ function foreignText(bytes: Uint8Array): Unreadable | undefined {
   const start = bytes.subarray(0, 1024);
   if (!utf16 && start.some((byte) => byte < 9 || (byte > 13 && byte < 32 && byte !== 27) || byte === 127))
     return undefined;
-  let words: string;
+  let beginning: string;
   try {
     const encoding = !utf16 ? 'utf-8' : bytes[0] === 0xff ? 'utf-16le' : 'utf-16be';
     // `stream`: the cut at 1024 bytes may go through a character
-    words = new TextDecoder(encoding, { fatal: true }).decode(start, { stream: true }).trimStart();
+    beginning = new TextDecoder(encoding, { fatal: true }).decode(start, { stream: true }).trimStart();
   } catch {
     return undefined;
   }
-  if (/^P[123][\s#]/.test(words)) return picture('a PNM picture written in digits (P1, P2, P3)');
-  const lower = words.toLowerCase();
-  if (/<svg[\s>]/.test(lower)) return document(picture('an SVG drawing', 'render it to PNG'));
+  if (/^P[123][\s#]/.test(beginning)) return words(picture('a PNM picture written in digits (P1, P2, P3)'));
+  const lower = beginning.toLowerCase();
+  if (/<svg[\s>]/.test(lower)) return words(picture('an SVG drawing', 'render it to PNG'));
   if (/^<!doctype html|^<html|<head[\s>]|<body[\s>]/.test(lower))
-    return document(other('a web page (HTML)', 'give the address of the picture itself, or save the picture'));
-  if (/^<[?!]/.test(lower)) return document(other('an XML file'));
-  if (lower.startsWith('<')) return other('an XML file');
-  if (/^[[{]/.test(lower)) return other('a JSON file');
-  if (lower.startsWith('#!') || lower.startsWith('%')) return other('a script or a text file');
-  return other('a text file');
+    return words(other('a web page (HTML)', 'give the address of the picture itself, or save the picture'));
+  if (lower.startsWith('<')) return words(other('an XML file'));
+  if (/^[[{]/.test(lower)) return { ...other('a JSON file'), text: 'plain' };
+  return { ...other('a text file'), text: 'plain' };
 }
 
 /** Names a file that is neither a picture nor a clip that qalign reads; undefined for what nobody knows. */
 export function findForeign(bytes: Uint8Array): Unreadable | undefined {
-  for (const [at, mark, found] of MARKS) if (text(bytes, at, at + mark.length) === mark) return found;
+  for (const [at, mark, found] of MARKS) if (latin1(bytes, at, at + mark.length) === mark) return found;
   if (isIcon(bytes)) return picture(bytes[2] === 1 ? 'a Windows icon (ICO)' : 'a Windows cursor (CUR)');
   if (isPcx(bytes)) return picture('a PCX picture');
-  const words = foreignText(bytes);
-  if (words !== undefined) return words;
+  const text = foreignText(bytes);
+  if (text !== undefined) return text;
   if (isMpegAudio(bytes)) return sound('MP3 or AAC');
   return isTga(bytes) ? picture('a TGA picture') : undefined;
 }

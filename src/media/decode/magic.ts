@@ -89,7 +89,7 @@ export function sniff(bytes: Uint8Array): Sniffed {
   }
   const box = sniffBox(bytes);
   if (box !== undefined) return box;
-  if (/^P[456]\s/.test(start)) return image('pnm');
   const stream = sniffBareStream(bytes);
-  return stream === undefined ? foreign(bytes) : video(stream);
+  if (stream !== undefined) return video(stream);
+  return /^P[456]\s/.test(start) ? image('pnm') : foreign(bytes);
 }

@@ -10,6 +10,8 @@ export type Stdin =
   | { readonly is: 'list'; readonly bytes: AsyncIterable<Buffer> }
   | { readonly is: 'media'; readonly bytes: AsyncIterable<Buffer> };
 
+/** Formats whose first bytes are text, besides those that are not read. */
+const TEXT_FORMATS = new Set(['y4m', 'pnm']);
 const LINE = 0x0a;
 
 /**
@@ -43,7 +45,7 @@ async function* continued(
 
 function whatIs(start: Buffer, ended: boolean): Stdin['is'] {
   const sniffed = sniff(start);
-  if (sniffed.format === 'y4m' || sniffed.unreadable?.isDocument === true) return 'media';
+  if (TEXT_FORMATS.has(sniffed.format) || sniffed.unreadable?.text === 'magic') return 'media';
   if (isUtf16(start))
     throw new QalignError(
       'MEDIA_UNSUPPORTED',
@@ -64,7 +66,7 @@ function isUtf16(start: Buffer): boolean {
 }
 
 /** What has a name of its own fails by it. */
-const isKnown = ({ unreadable }: Sniffed): boolean => unreadable !== undefined;
+const isKnown = ({ unreadable }: Sniffed): boolean => unreadable !== undefined && unreadable.text !== 'plain';
 
 /** At least one whole name with what ends it. */
 function isFirstNames(start: Buffer): boolean {

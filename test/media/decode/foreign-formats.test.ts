@@ -55,7 +55,7 @@ const FOREIGN: [string, string, string, boolean][] = [
   ['fLaC\0\0\0\x22', 'sound (FLAC)', 'give a picture', false],
   ['\x7fELF\x02\x01\x01', 'program', 'give a picture', false],
   ['MZ\x90\0', 'program', 'give a picture', false],
-  ['version https://git-lfs.github.com/spec/v1\noid sha256:0\n', 'git-LFS pointer', 'git lfs pull', true],
+  ['version https://git-lfs.github.com/spec/v1\noid sha256:0\n', 'git-LFS pointer', 'git lfs pull', false],
   ['\0\x05\x16\x07\0\x02\0\0Mac OS X', 'AppleDouble', 'without', false],
 ];
 
