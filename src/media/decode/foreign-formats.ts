@@ -19,7 +19,6 @@ const sound = (name: string): Unreadable => ({ name: `sound (${name})`, advice: 
 const archive = (name: string): Unreadable => ({ name, advice: 'unpack it and give what is in it', media: false });
 const words = (found: Unreadable): Unreadable => ({ ...found, text: 'magic' });
 const other = (name: string, advice = PICTURE_ONLY): Unreadable => ({ name, advice, media: false });
-const document = (found: Unreadable): Unreadable => ({ ...found, isDocument: true });
 
 /** What stands at an offset decides. Longer marks of the same beginning come first. */
 const MARKS: readonly (readonly [at: number, mark: string, found: Unreadable])[] = [

@@ -23,7 +23,6 @@ export function isMediaFile(name: string, start: Uint8Array, sniffed: Sniffed): 
   if (isText(start) && sniffed.format !== 'y4m') return promisesMedia(name, start);
   if (sniffed.kind !== 'unknown') return !isAudio(start, sniffed);
   if (APPLE_DOUBLE.every((byte, at) => start[at] === byte)) return false;
-  // pictures that are recognised and not read fail by their right name
   return sniffed.unreadable?.media === true || promisesMedia(name, start);
 }
 
