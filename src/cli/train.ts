@@ -59,6 +59,8 @@ export const train = defineCommand({
     terminal.progress(undefined);
     if (result.skipped > 0)
       terminal.say(`${result.skipped} damaged files were skipped; ${result.folder}/skipped.json lists them.`);
+    if (result.warned > 0)
+      terminal.say(`${result.warned} files have warnings; ${result.folder}/warnings.json lists them.`);
     terminal.say(`${result.status} at step ${result.step}`);
     await terminal.out(flags.json ? asJson(runAsJson(result)) : `${result.folder}\n`);
     return 0;

@@ -52,6 +52,8 @@ export interface TrainOptions {
 export interface TrainResult extends RunSummary {
   readonly folder: string;
   readonly skipped: number;
+  /** Files with warnings, which are trained on; `warnings.json` lists them. */
+  readonly warned: number;
 }
 
 /**
@@ -115,13 +117,16 @@ export async function train(values: unknown, options: TrainOptions = {}): Promis
   if (there !== undefined) {
     const summary = await summarise(there);
     return summary.status === 'completed'
-      ? { ...summary, folder: there, skipped: resolved.skipped }
+      ? { ...summary, folder: there, skipped: resolved.skipped, warned: prepared.warned.length }
       : resumeRun(there, { ...options, python });
   }
   const folder = await createRun(root, recipe.name, resolved, await environmentOf(python));
   options.onRun?.(folder);
-  await writeWhole(join(folder, 'skipped.json'), `${JSON.stringify(prepared.skipped, null, 1)}\n`);
-  return { ...(await launch(folder, python, options)), folder, skipped: prepared.skipped.length };
+  const { skipped, warned } = prepared;
+  await writeWhole(join(folder, 'skipped.json'), `${JSON.stringify(skipped, null, 1)}\n`);
+  await writeWhole(join(folder, 'warnings.json'), `${JSON.stringify(warned, null, 1)}\n`);
+  const result = await launch(folder, python, options);
+  return { ...result, folder, skipped: skipped.length, warned: warned.length };
 }
 
 /** Goes on with a stopped, interrupted or failed run from its last complete checkpoint. */
@@ -130,7 +135,14 @@ export async function resumeRun(folder: string, options: TrainOptions = {}): Pro
   const recipe = await storedRecipe(folder);
   const python = options.python ?? (await ensurePython({ ...setup(options), extras: extrasOf(recipe) }));
   if (!existsSync(join(recipe.data_path, 'manifest.json'))) await prepareAgain(folder, recipe, options);
-  return { ...(await launch(folder, python, options)), folder, skipped: recipe.skipped };
+  const result = await launch(folder, python, options);
+  return { ...result, folder, skipped: recipe.skipped, warned: await countWarned(folder) };
+}
+
+/** From the list beside the run; runs of earlier versions have none. */
+async function countWarned(folder: string): Promise<number> {
+  const text = await readFile(join(folder, 'warnings.json'), 'utf8').catch(() => '[]');
+  return (JSON.parse(text) as unknown[]).length;
 }
 
 /** The prepared pictures of a run may have been deleted to make room: the same records give the same pixels again. */
