@@ -96,8 +96,9 @@ export function seriesBytes({ records, size }: Split, { data }: TrainRecipe): nu
 
 /**
  * Decodes every picture and clip once, before training: `<split>.pixels` (flat uint8 frames), `<split>.jsonl`,
- * `manifest.json`. Damaged files are skipped; they and files with warnings are listed in the manifest. The folder appears whole. Its
- * name is the hash of what goes into it (records, files with size and date, sizes), so later runs share it.
+ * `manifest.json`. Damaged files are skipped; they and files with warnings are listed in the manifest. The folder
+ * appears whole. Its name is the hash of what goes into it (records, files with size and date, sizes), so later runs
+ * share it.
  *
  * @throws QalignError TRAINING_DATA_INVALID, TRAINING_DOES_NOT_FIT, OUTPUT_UNWRITABLE, FFMPEG_NOT_FOUND
  */
