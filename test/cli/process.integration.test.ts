@@ -35,7 +35,7 @@ const isAlive = (pid: string): boolean => {
     return false;
   }
 };
-/** Names without end, as a slow `find` would print them; ends with the reader. No name comes twice: it would count once. */
+/** Names without end, as a slow `find` would print them; ends with the reader. A repeated name would count once. */
 function feed(child: ChildProcessWithoutNullStreams): void {
   let number = 0;
   const names = (): string => Array.from({ length: 100 }, () => `${folder}/${number++}.jpg\n`).join('');
