@@ -144,7 +144,12 @@ export function describeTimes(
   const mostLacking = formats.includes('avi') ? MOST_LACKING_AVI : MOST_LACKING;
   const bare = formats.some((name) => BARE.has(name));
   const reliable = !bare && !times.jumps && stamps.length > 0 && times.lacking <= mostLacking;
-  return { times: { packets, rate, tick, stamps, lastDuration, reliable }, firstKey, startsLate: leading > 0 };
+  const countedAt = bare || times.jumps ? undefined : times.decodedAt; // those of bare streams are made up
+  return {
+    times: { packets, rate, tick, stamps, lastDuration, reliable, countedAt },
+    firstKey,
+    startsLate: leading > 0,
+  };
 }
 
 /** (packets − 1) / (last − first time stamp). A single packet counts as one picture a second. */

@@ -77,7 +77,7 @@ export async function sampleVideo(input: MediaInput, options: SampleVideoOptions
       ...decodeArguments(file, probe),
       size,
       wanted,
-      keys: choice.rule === 'counted' ? 'n' : 'pts',
+      keys: choice.keys,
       firstKey: probe.firstKey,
       startsLate: probe.startsLate,
       warnings,
@@ -109,6 +109,8 @@ function choiceWarnings(choice: FrameChoice, wanted: readonly WantedFrame[], { t
   if (choice.short) warnings.push('the clip is shorter than one sampling interval; its first frame was taken');
   if (choice.rule !== 'time' && wanted.some(({ index }, i) => index === wanted[i - 1]?.index))
     warnings.push('the clip has fewer pictures a second than are wanted; some are repeated, as in the reference');
+  if (choice.rule === 'time' && choice.keys === 'n')
+    warnings.push('the clip does not say when its pictures are shown; the times at which they are decoded were taken');
   const hidden = wanted.filter(({ key }) => key === undefined).length;
   if (hidden > 0)
     warnings.push(
