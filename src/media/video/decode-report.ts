@@ -38,6 +38,8 @@ export interface DecodeReport {
   readonly deliver: () => Promise<readonly number[]>;
   /** All that is wanted has come or was passed over. */
   readonly complete: () => boolean;
+  /** The decoder complained. */
+  readonly isDamaged: () => boolean;
   /** Nothing was decoded. */
   readonly empty: () => boolean;
   /** Adds the warnings. @throws QalignError MEDIA_CORRUPT when more than half are lost or concealed */
@@ -89,6 +91,7 @@ export function createDecodeReport(job: Asked): DecodeReport {
       return indices;
     },
     complete: () => at === asked.length,
+    isDamaged: () => messages.complaint() !== undefined,
     empty: () => messages.pictures() === 0,
     finish(code) {
       lost.push(...asked.slice(at).map(({ second }) => second));
