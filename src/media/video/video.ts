@@ -69,7 +69,11 @@ export async function sampleVideo(input: MediaInput, options: SampleVideoOptions
     const choice = chooseFrames(probe.times, options);
     requireFew(choice.count, options.maxFrames, limits);
     const wanted = choice.wanted();
-    const warnings = [...probe.warnings, ...choiceWarnings(choice, wanted, probe)];
+    const warnings = [
+      ...probe.warnings,
+      ...choiceWarnings(choice, wanted, probe),
+      ...(await gaps(file, probe, options)),
+    ];
     const turned = probe.turn?.startsWith('transpose') === true;
     const size = turned ? { width: probe.height, height: probe.width } : { width: probe.width, height: probe.height };
     const frames = decodeFrames({
@@ -117,6 +121,14 @@ function choiceWarnings(choice: FrameChoice, wanted: readonly WantedFrame[], { t
       `only ${wanted.length - hidden} of ${wanted.length} frames are shown: the clip holds ${times.packets} pictures, of which its edit list hides some`,
     );
   return warnings;
+}
+
+async function gaps(file: ClipFile, { pid }: Probe, { signal }: SampleVideoOptions): Promise<string[]> {
+  const places = pid === undefined ? 0 : await file.lostPackets(pid, signal);
+  if (places === 0) return [];
+  return [
+    `the transport stream is broken or lacks packets in ${places} place${places === 1 ? '' : 's'}: pictures from there to the next key picture may be missing or damaged`,
+  ];
 }
 
 function requireSensible({ fps, maxFrames }: SampleVideoOptions): void {

@@ -146,6 +146,24 @@ describe('own clips', () => {
     });
   });
 
+  it('packets that a transport stream lacks are told, also where whole pictures are gone', async () => {
+    const whole = ffmpeg(...grays(6), '-c:v', 'libx264', '-bf', '2', '-g', '100', '-f', 'mpegts', '-');
+    expect((await sample(whole)).warnings).toEqual([]);
+    const middle = Math.floor(whole.length / 376) * 188;
+    const { warnings, shades } = await sample(
+      Buffer.concat([whole.subarray(0, middle), whole.subarray(middle + 1880)]),
+    );
+    expect(warnings[0]).toMatch(/^the transport stream is broken or lacks packets in 1 place:/);
+    expect(shades.length).toBeGreaterThan(4);
+  });
+
+  it('a screen that stands still before the last picture is as long in a transport stream', async () => {
+    const still = ffmpeg(...grays(9, 'lt(t,3)+eq(n,160)'), '-c:v', 'libx264', '-bf', '2', '-f', 'mpegts', '-');
+    const { frameRule, shades } = await sample(still);
+    expect(frameRule).toBe('time');
+    isNear(shades, [0, 1, 2, 2, 2, 2, 2, 2]);
+  });
+
   it('concealed pictures are named', async () => {
     ffmpeg(...pictures(20, 6), '-c:v', 'mpeg4', '-q:v', '2', '-g', '10', at('mpeg4.avi'));
     const bytes = readFileSync(at('mpeg4.avi'));
