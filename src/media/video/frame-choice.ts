@@ -7,6 +7,8 @@ export interface ClipTimes {
   readonly packets: number;
   /** Average rate of the clip in pictures a second. */
   readonly rate: Rational;
+  /** False where the file names none and it was taken from the stamps. */
+  readonly rateIsNamed: boolean;
   /** Seconds a tick. */
   readonly tick: Rational;
   /** Of the pictures that are shown, ascending, each once; the first is the beginning of the clip. */

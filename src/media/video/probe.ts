@@ -138,10 +138,6 @@ export function describeTimes(
 ): Pick<Probe, 'times' | 'firstKey' | 'startsLate'> {
   const { packets, stamps, lastDuration, firstKey, leading } = times;
   const rate = named ?? rateFromStamps(stamps, packets, tick);
-  if (named === undefined)
-    warnings.push(
-      `the clip names no frame rate; ${(rate.numerator / rate.denominator).toFixed(3)} was taken from its time stamps`,
-    );
   if (times.jumps)
     warnings.push('the time stamps of the clip jump, as in joined recordings; its pictures were counted instead');
   const mostLacking = formats.includes('avi') ? MOST_LACKING_AVI : MOST_LACKING;
@@ -149,7 +145,7 @@ export function describeTimes(
   const reliable = !bare && !times.jumps && stamps.length > 0 && times.lacking <= mostLacking;
   const countedAt = bare || times.jumps ? undefined : times.decodedAt; // those of bare streams are made up
   return {
-    times: { packets, rate, tick, stamps, lastDuration, reliable, countedAt },
+    times: { packets, rate, rateIsNamed: named !== undefined, tick, stamps, lastDuration, reliable, countedAt },
     firstKey,
     startsLate: leading > 0,
   };

@@ -110,6 +110,11 @@ async function isEncrypted(error: unknown, file: ClipFile): Promise<boolean> {
 
 function choiceWarnings(choice: FrameChoice, wanted: readonly WantedFrame[], { times }: Probe): string[] {
   const warnings: string[] = [];
+  // where the time stamps alone chose, the rate does not matter
+  if (choice.rule !== 'time' && !times.rateIsNamed)
+    warnings.push(
+      `the clip names no frame rate; ${(times.rate.numerator / times.rate.denominator).toFixed(3)} was taken from its time stamps`,
+    );
   if (choice.short) warnings.push('the clip is shorter than one sampling interval; its first frame was taken');
   if (choice.rule !== 'time' && wanted.some(({ index }, i) => index === wanted[i - 1]?.index))
     warnings.push('the clip has fewer pictures a second than are wanted; some are repeated, as in the reference');

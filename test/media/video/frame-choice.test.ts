@@ -9,6 +9,7 @@ function clip(milliseconds: readonly number[], rate: number, more: Partial<ClipT
   return {
     packets: milliseconds.length,
     rate: { numerator: rate, denominator: 1 },
+    rateIsNamed: true,
     tick: MS,
     stamps: Float64Array.from(milliseconds),
     lastDuration: Math.round(1000 / rate),

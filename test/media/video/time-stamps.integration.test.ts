@@ -164,6 +164,21 @@ describe('own clips', () => {
     isNear(shades, [0, 1, 2, 2, 2, 2, 2, 2]);
   });
 
+  it('a rate that the file does not name is told only where it counts', async () => {
+    const steady = ffmpeg(...grays(3), '-c:v', 'libvpx', '-f', 'ivf', '-');
+    expect((await sample(steady)).warnings).toEqual([
+      'the clip names no frame rate; 20.000 was taken from its time stamps',
+    ]);
+    const varied = ffmpeg(...grays(9, 'lt(t,1)+not(mod(n,40))'), '-c:v', 'libvpx', '-f', 'ivf', '-');
+    expect(await sample(varied)).toMatchObject({ frameRule: 'time', warnings: [] });
+  });
+
+  it('a codec that ffmpeg does not know is named as such', async () => {
+    const clip = ffmpeg(...grays(1), '-c:v', 'ffv1', '-f', 'avi', '-');
+    for (let at = clip.indexOf('FFV1'); at >= 0; at = clip.indexOf('FFV1', at)) clip.write('QZX9', at);
+    await expect(sample(clip)).rejects.toThrow(/no decoder/);
+  });
+
   it('concealed pictures are named', async () => {
     ffmpeg(...pictures(20, 6), '-c:v', 'mpeg4', '-q:v', '2', '-g', '10', at('mpeg4.avi'));
     const bytes = readFileSync(at('mpeg4.avi'));
