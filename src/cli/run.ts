@@ -1,5 +1,5 @@
 import { hint } from '../base/suggest.js';
-import { QalignError } from '../base/errors.js';
+import { QalignError, type ErrorCode } from '../base/errors.js';
 import type { Logger } from '../base/logger.js';
 import { packageVersion } from '../base/package-root.js';
 import { parseLine, type Command, type CommandGroup } from './command.js';
@@ -13,6 +13,9 @@ export interface RunContext {
   readonly signal: AbortSignal;
 }
 
+/** What the command line or a configuration says cannot be meant, on any machine and with any files. */
+const WRONG_USAGE: readonly ErrorCode[] = ['USAGE', 'TASK_UNSUPPORTED', 'CONFIG_INVALID', 'CONFIG_NOT_FOUND'];
+
 /** argv (without node and script) → exit code. Never throws for anything a user can cause, never ends the process. */
 export async function runCli(argv: readonly string[], context: RunContext): Promise<number> {
   try {
@@ -21,7 +24,7 @@ export async function runCli(argv: readonly string[], context: RunContext): Prom
     context.terminal.progress(undefined);
     if (context.signal.aborted) return 130;
     context.terminal.say(describe(error));
-    return error instanceof QalignError && error.code === 'USAGE' ? 2 : 1;
+    return error instanceof QalignError && WRONG_USAGE.includes(error.code) ? 2 : 1;
   }
 }
 
