@@ -1,6 +1,7 @@
 import { hint } from '../base/suggest.js';
 import { QalignError, type ErrorCode } from '../base/errors.js';
 import type { Logger } from '../base/logger.js';
+import { unwritablePlace } from '../base/files/unwritable.js';
 import { packageVersion } from '../base/package-root.js';
 import { parseLine, type Command, type CommandGroup } from './command.js';
 import { commandHelp, groupHelp, overviewHelp } from './terminal/help.js';
@@ -74,5 +75,7 @@ async function print(context: RunContext, text: string, code = 0): Promise<numbe
 function describe(error: unknown): string {
   if (error instanceof QalignError)
     return `${error.message.startsWith('qalign') ? '' : 'qalign: '}${error.message} [${error.code}]`;
+  const unwritable = unwritablePlace(error);
+  if (unwritable !== undefined) return describe(unwritable);
   return `qalign: this is a bug, please report it.\n${error instanceof Error ? (error.stack ?? error.message) : String(error)}`;
 }
