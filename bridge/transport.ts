@@ -202,10 +202,22 @@ function decode(frame: Buffer | undefined): unknown {
 /** A 0700 folder whose name says whose it is, so that the next start can tell what a killed process left. */
 function privateFolder(): string {
   const name = `qalign-${process.pid}-`;
-  const folder = mkdtempSync(join(tmpdir(), name));
+  const folder = madeIn(tmpdir(), name);
   if (Buffer.byteLength(join(folder, 'bridge')) <= LONGEST_PATH) return folder;
   rmSync(folder, { recursive: true });
-  return mkdtempSync(join('/tmp', name));
+  return madeIn('/tmp', name);
+}
+
+function madeIn(root: string, name: string): string {
+  try {
+    return mkdtempSync(join(root, name));
+  } catch (cause) {
+    throw new QalignError(
+      'OUTPUT_UNWRITABLE',
+      `No folder for the socket of the workers can be made in ${root} (${(cause as Error).message}); set TMPDIR to one that can be written.`,
+      { cause },
+    );
+  }
 }
 
 /** Removes the socket folders of processes that are gone. */

@@ -1,5 +1,5 @@
-import { mkdir } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
+import { makeFolder } from '../base/files/unwritable.js';
 import { QalignError } from '../base/errors.js';
 import { describeMissing } from '../recipes/evaluate/ready.js';
 
@@ -71,7 +71,7 @@ export const reproduce = defineCommand({
       terminal.progress(undefined);
       const { title, rows, notes } = table;
       if (flags.out !== undefined || table.sections !== undefined) {
-        await mkdir(out, { recursive: true });
+        await makeFolder(out, 'name another with --out');
         await writeReproduced(out, name, table, missing);
         terminal.say(`qalign: ${join(out, 'report.html')}`);
       }

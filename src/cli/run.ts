@@ -1,6 +1,7 @@
 import { hint } from '../base/suggest.js';
-import { QalignError } from '../base/errors.js';
+import { QalignError, type ErrorCode } from '../base/errors.js';
 import type { Logger } from '../base/logger.js';
+import { unwritablePlace } from '../base/files/unwritable.js';
 import { packageVersion } from '../base/package-root.js';
 import { parseLine, type Command, type CommandGroup } from './command.js';
 import { commandHelp, groupHelp, overviewHelp } from './terminal/help.js';
@@ -13,6 +14,9 @@ export interface RunContext {
   readonly signal: AbortSignal;
 }
 
+/** What the command line or a configuration says cannot be meant, on any machine and with any files. */
+const WRONG_USAGE: readonly ErrorCode[] = ['USAGE', 'TASK_UNSUPPORTED', 'CONFIG_INVALID', 'CONFIG_NOT_FOUND'];
+
 /** argv (without node and script) → exit code. Never throws for anything a user can cause, never ends the process. */
 export async function runCli(argv: readonly string[], context: RunContext): Promise<number> {
   try {
@@ -21,7 +25,7 @@ export async function runCli(argv: readonly string[], context: RunContext): Prom
     context.terminal.progress(undefined);
     if (context.signal.aborted) return 130;
     context.terminal.say(describe(error));
-    return error instanceof QalignError && error.code === 'USAGE' ? 2 : 1;
+    return error instanceof QalignError && WRONG_USAGE.includes(error.code) ? 2 : 1;
   }
 }
 
@@ -71,5 +75,7 @@ async function print(context: RunContext, text: string, code = 0): Promise<numbe
 function describe(error: unknown): string {
   if (error instanceof QalignError)
     return `${error.message.startsWith('qalign') ? '' : 'qalign: '}${error.message} [${error.code}]`;
+  const unwritable = unwritablePlace(error);
+  if (unwritable !== undefined) return describe(unwritable);
   return `qalign: this is a bug, please report it.\n${error instanceof Error ? (error.stack ?? error.message) : String(error)}`;
 }

@@ -8,6 +8,7 @@ import { startOf } from '../../bridge/process.js';
 import { QalignError } from '../base/errors.js';
 import { draftOf } from '../base/files/draft.js';
 import { followLines } from '../base/files/lines.js';
+import { makeFolder } from '../base/files/unwritable.js';
 import { writeWhole } from '../base/files/whole-file.js';
 
 /**
@@ -30,9 +31,13 @@ export interface RunSummary {
 
 export const runsRoot = (): string => resolve(process.env['QALIGN_RUNS'] ?? 'runs');
 
+/** Makes the folder of all runs. @throws QalignError OUTPUT_UNWRITABLE */
+export const requireRunsFolder = (root: string): Promise<void> =>
+  makeFolder(root, 'name one that can be in QALIGN_RUNS, or as runs_dir of a service');
+
 /** Makes a new run directory and writes what was resolved. The name gets a number when it is taken. */
 export async function createRun(root: string, name: string, recipe: object, environment: object): Promise<string> {
-  await mkdir(root, { recursive: true });
+  await requireRunsFolder(root);
   for (let number = 1; ; number += 1) {
     const folder = join(root, number === 1 ? name : `${name}-${number}`);
     try {

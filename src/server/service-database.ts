@@ -1,4 +1,5 @@
 import { join, resolve } from 'node:path';
+import { asUnwritable } from '../base/files/unwritable.js';
 import { openDatabase, type Db } from '../base/files/sqlite.js';
 
 const SCHEMA = `
@@ -19,11 +20,24 @@ const SCHEMA = `
     key TEXT PRIMARY KEY, fingerprint TEXT NOT NULL, status INTEGER, body TEXT, created_at REAL NOT NULL);
 `;
 
-/** Keys, jobs and remembered answers of a service, in `<data_dir>/service.db`. Every commit is on the disk (FULL). */
+export const serviceDatabase = (dataDir: string): string => join(resolve(dataDir), 'service.db');
+
+/**
+ * Keys, jobs and remembered answers of a service, in `<data_dir>/service.db`. Every commit is on the disk (FULL).
+ * @throws QalignError OUTPUT_UNWRITABLE
+ */
 export function openServiceDatabase(dataDir: string): Db {
-  const database = openDatabase(join(resolve(dataDir), 'service.db'), SCHEMA);
-  addColumn(database, 'jobs', 'warned', 'INTEGER NOT NULL DEFAULT 0');
-  return database;
+  try {
+    const database = openDatabase(serviceDatabase(dataDir), SCHEMA);
+    addColumn(database, 'jobs', 'warned', 'INTEGER NOT NULL DEFAULT 0');
+    return database;
+  } catch (error) {
+    throw asUnwritable(
+      error,
+      ({ message }) =>
+        `The data folder ${resolve(dataDir)} of the service cannot be used (${message}); name one that can be written: data_dir=DIR of qalign serve, --data-dir DIR of qalign keys.`,
+    );
+  }
 }
 
 /** For databases of earlier versions, whose table lacks it. */

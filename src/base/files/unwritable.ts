@@ -1,3 +1,4 @@
+import { access, constants, mkdir } from 'node:fs/promises';
 import { QalignError } from '../errors.js';
 
 /** There is no room. SQLite reports a full disk as SQLITE_FULL or, where a file cannot grow, as SQLITE_IOERR_*. */
@@ -26,6 +27,44 @@ export function asUnwritable(error: unknown, sentence: (error: NodeJS.ErrnoExcep
   return error instanceof QalignError
     ? error
     : new QalignError('OUTPUT_UNWRITABLE', sentence(error as NodeJS.ErrnoException), { cause: error });
+}
+
+/** Calls that change the disk, and `open`, whose codes below say that a file was to be written. */
+const WRITING = [
+  'mkdir',
+  'mkdtemp',
+  'rename',
+  'link',
+  'symlink',
+  'unlink',
+  'rmdir',
+  'write',
+  'ftruncate',
+  'fsync',
+  'copyfile',
+];
+
+/**
+ * The last net, for what no other place has caught: an error of the file system about a place that cannot be written.
+ * Undefined for any other error.
+ */
+export function unwritablePlace(error: unknown): QalignError | undefined {
+  const { syscall = '', path, message } = (error ?? {}) as NodeJS.ErrnoException;
+  if (!WRITING.includes(syscall) && !(syscall === 'open' && isWriteError(error))) return undefined;
+  return asUnwritable(
+    error,
+    () =>
+      `${path ?? 'The output'} cannot be written (${message}); free some space, or name a folder that can be written.`,
+  );
+}
+
+/** Makes a folder, unless it is there, in which files can be made. @throws QalignError OUTPUT_UNWRITABLE */
+export async function makeFolder(path: string, advice: string): Promise<void> {
+  const make = async (): Promise<void> => {
+    await mkdir(path, { recursive: true });
+    await access(path, constants.W_OK | constants.X_OK);
+  };
+  await guardWrite(make, ({ message }) => `The folder ${path} cannot be written (${message}); ${advice}.`);
 }
 
 /** Runs work that only writes: whatever it throws means that the output could not be written. */

@@ -2,6 +2,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { QalignError } from '../../base/errors.js';
+import { guardWrite } from '../../base/files/unwritable.js';
 import { convertDataset } from '../../recipes/data/convert.js';
 import { reportDataset, writeReport } from '../../recipes/data/report.js';
 import { defineCommand } from '../command.js';
@@ -43,7 +44,12 @@ export const report = defineCommand({
       terminal.progress(progressLine({ done, failed: 0, total, elapsedMs: performance.now() - started }));
     const areRecords =
       args.every((arg) => arg.endsWith('.jsonl')) && flags.labels === undefined && flags['image-column'] === undefined;
-    const folder = areRecords ? undefined : await mkdtemp(join(tmpdir(), 'qalign-report-'));
+    const folder = areRecords
+      ? undefined
+      : await guardWrite(
+          () => mkdtemp(join(tmpdir(), 'qalign-report-')),
+          ({ message }) => `No folder can be made in ${tmpdir()} (${message}); set TMPDIR to one that can be written.`,
+        );
     try {
       if (folder !== undefined) {
         if (args.length > 1)

@@ -1,15 +1,21 @@
 import { stat } from 'node:fs/promises';
 import { QalignError } from '../../base/errors.js';
 import { withExclusiveFile } from '../../base/files/exclusive-file.js';
+import { chooseModel, requireTasks } from '../../config/models.js';
+import { loadPrompt } from '../../config/prompts.js';
 import { argumentNames } from '../../media/find/argument-names.js';
 import { isReadOnce, type SourceName } from '../../media/sources.js';
-import { createCalibrator, loadCalibration } from '../../recipes/evaluate/calibration-file.js';
+import type { Task } from '../../prompts/subject.js';
+import { createCalibrator, loadCalibration, type Calibrator } from '../../recipes/evaluate/calibration-file.js';
+import { defaultTasks } from '../../recipes/score/call-options.js';
+import { requireDevices } from '../../recipes/score/devices.js';
 import { requireFresh } from '../../recipes/score/result-file.js';
 import { isFailure, type ScoreOutcome } from '../../api/result.js';
 import type { Scorer, ScorerOptions, ScoreSource } from '../../recipes/score/scorer.js';
 import type { CommandContext } from '../command.js';
 import { createProgressBar, createSetupProgress } from '../terminal/progress.js';
 import { visible } from '../terminal/visible.js';
+import { lookAhead, readEarlier, scorerWithoutModel, type FirstLook } from './before-model.js';
 import { readScoreFlags, type SCORE_FLAGS, type ScoreRequest, type SearchRequest } from './flags.js';
 import { openSink, type ScoreSink } from './sink.js';
 import { createTally, type Tally } from './summary.js';
@@ -55,68 +61,104 @@ async function scoreInto(
   parts: ScoreCommandParts,
   request: ScoreRequest,
 ): Promise<number> {
-  const { terminal, signal, log } = context;
+  const { terminal } = context;
+  const { out, scorer: options } = request;
   const calibration = request.calibration === undefined ? undefined : await loadCalibration(request.calibration);
-  if (request.out !== undefined && request.format !== 'json' && !request.resume) await requireFresh(request.out);
-  const scorer = await parts.createScorer({
-    ...request.scorer,
-    log,
-    signal,
-    onProgress: createSetupProgress(terminal),
+  if (out !== undefined && request.format !== 'json' && !request.resume) await requireFresh(out);
+  // what can be refused without a model is refused here
+  const choice = await chooseModel(options);
+  const tasks = request.tasks.length > 0 ? request.tasks : defaultTasks({ choice });
+  await requireTasks(choice, tasks);
+  const prompt = await loadPrompt(options.prompt ?? choice.prompt);
+  if (options.device !== undefined) requireDevices(options.device);
+  const calibratorOf = (plain: string): Calibrator | undefined =>
+    calibration === undefined ? undefined : createCalibrator(calibration, plain);
+  const earlier = await readEarlier(request, {
+    choice,
+    prompt,
+    versionOf: (plain) => calibratorOf(plain)?.scoreVersion ?? plain,
   });
+  const tally = createTally(request.failBelow);
+  const found = expand(context, parts, request, tally);
+  const look = await lookAhead(
+    found,
+    (source) => earlier === undefined || tasks.some((task) => earlier.owes(source, task)),
+  );
+  const needsModel = look.needsModel || earlier === undefined;
+  const scorer = needsModel ? await loadModel(context, parts, options) : scorerWithoutModel(earlier.scoreVersion);
   try {
-    if (scorer.choice.untrained)
-      terminal.say(
-        `qalign: ${scorer.choice.id} is untrained: its scores mean nothing and are for trying the tool only; name a trained model with --model (see "qalign models list").`,
-      );
-    terminal.progress(undefined);
-    const calibrator = calibration === undefined ? undefined : createCalibrator(calibration, scorer.scoreVersion);
+    const calibrator = needsModel ? calibratorOf(scorer.scoreVersion) : undefined;
     const sink = await openSink(terminal, {
       ...request,
       scoreVersion: calibrator?.scoreVersion ?? scorer.scoreVersion,
     });
-    if (sink.kept > 0) terminal.say(`qalign: ${sink.kept} scores are in ${request.out} already`);
-    return await scoreAll(
-      context,
-      parts,
-      scorer,
-      {
-        ...sink,
-        write: (outcomes) =>
-          sink.write(calibrator === undefined ? outcomes : outcomes.map((outcome) => calibrator.apply(outcome))),
-      },
-      request,
-    );
+    if (sink.kept > 0) terminal.say(`qalign: ${sink.kept} scores are in ${out} already`);
+    if (!needsModel && look.kept > 0 && look.failed === 0) terminal.say('qalign: nothing is left to do');
+    const write: ScoreSink['write'] = (outcomes) =>
+      sink.write(calibrator === undefined ? outcomes : outcomes.map((outcome) => calibrator.apply(outcome)));
+    return await scoreAll(context, parts, { scorer, sink: { ...sink, write }, request, tasks, tally, look });
   } finally {
     await scorer.close();
   }
 }
 
+async function loadModel(
+  { args, terminal, signal, log }: CommandContext,
+  parts: ScoreCommandParts,
+  options: ScorerOptions,
+): Promise<Scorer> {
+  const scorer = await parts
+    .createScorer({ ...options, log, signal, onProgress: createSetupProgress(terminal) })
+    .catch((error: unknown) => {
+      if (args.includes('-')) process.stdin.destroy(); // its writer must not keep this process alive
+      throw error;
+    });
+  terminal.progress(undefined);
+  if (scorer.choice.untrained)
+    terminal.say(
+      `qalign: ${scorer.choice.id} is untrained: its scores mean nothing and are for trying the tool only; name a trained model with --model (see "qalign models list").`,
+    );
+  return scorer;
+}
+
+function expand(
+  { args, signal }: CommandContext,
+  parts: ScoreCommandParts,
+  { search }: ScoreRequest,
+  { passedOver, emptyFolder }: Tally,
+): AsyncIterable<ScoreSource> {
+  const told = { onPassedOver: passedOver, onEmptyFolder: emptyFolder };
+  return parts.expandSources(argumentNames(args), { ...search, once: true, signal, ...told });
+}
+
+interface Scoring {
+  readonly scorer: Pick<Scorer, 'scoreMany'>;
+  readonly sink: ScoreSink;
+  readonly request: ScoreRequest;
+  readonly tasks: readonly Task[];
+  readonly tally: Tally;
+  readonly look: FirstLook;
+}
+
 async function scoreAll(
   context: CommandContext,
   parts: ScoreCommandParts,
-  scorer: Scorer,
-  sink: ScoreSink,
-  request: ScoreRequest,
+  { scorer, sink, request, tasks, tally, look }: Scoring,
 ): Promise<number> {
   const { terminal, signal } = context;
-  const tasks = request.tasks.length > 0 ? request.tasks : defaultTasks(scorer);
   const bar = createProgressBar(terminal);
-  const tally = createTally(request.failBelow);
   const started = performance.now();
-  const search = { ...request.search, once: true as const, signal };
   // what can be read once only is not counted beforehand
   const inputs = argumentNames(context.args);
   if (terminal.errIsTerminal && !(await Promise.all(inputs.map(isReadOnce))).includes(true))
-    void countInto(bar, parts.expandSources(inputs, { ...search, hash: false }));
-  const sources = parts.expandSources(inputs, {
-    ...search,
-    onPassedOver: tally.passedOver,
-    onEmptyFolder: tally.emptyFolder,
-  });
+    void countInto(bar, parts.expandSources(inputs, { ...request.search, once: true, signal, hash: false }));
+  for (let kept = 0; kept < look.kept; kept += 1) {
+    tally.add([]);
+    bar.step({ kept: true });
+  }
   let complete = false;
   try {
-    for await (const outcomes of scorer.scoreMany(sources, {
+    for await (const outcomes of scorer.scoreMany(look.sources, {
       tasks,
       signal,
       strict: request.strict,
@@ -156,10 +198,6 @@ function troubles(outcome: ScoreOutcome): string[] {
   const input = visible(outcome.input);
   if (isFailure(outcome)) return [`qalign: ${input}: ${visible(outcome.error.message)} [${outcome.error.code}]`];
   return outcome.warnings.map((warning) => `qalign: ${input}: warning: ${visible(warning)}`);
-}
-
-function defaultTasks(scorer: Scorer): readonly ['quality' | 'aesthetics'] {
-  return [scorer.choice.tasks === undefined || scorer.choice.tasks.quality !== undefined ? 'quality' : 'aesthetics'];
 }
 
 /** Lets the bar know how many there will be; listing is much quicker than scoring. */

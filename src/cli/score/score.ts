@@ -1,5 +1,4 @@
 import { expandSources } from '../../media/sources.js';
-import { createScorer } from '../../recipes/score/create-scorer.js';
 import { defineCommand } from '../command.js';
 import { SCORE_FLAGS } from './flags.js';
 import { runScore } from './run.js';
@@ -16,5 +15,10 @@ export const score = defineCommand({
     'find . -name "*.jpg" | qalign score - --format csv --fail-below 2.5',
   ],
   flags: SCORE_FLAGS,
-  run: (context) => runScore(context, { createScorer, expandSources }),
+  run: (context) =>
+    runScore(context, {
+      // loaded when it is needed: the bridge, the engine and the decoders take half a second
+      createScorer: async (options) => (await import('../../recipes/score/create-scorer.js')).createScorer(options),
+      expandSources,
+    }),
 });

@@ -3,7 +3,7 @@ import { ensurePython } from '../../engine/python/environment.js';
 import { createPreparer } from '../../media/preparer.js';
 import { openSource } from '../../media/sources.js';
 import { readBridgeKeys } from './bridge-keys.js';
-import { resolveDevices } from './devices.js';
+import { requireDevices, resolveDevices } from './devices.js';
 import { createScorerFrom } from './score.js';
 import type { Scorer, ScorerOptions, ScorerParts } from './scorer.js';
 
@@ -30,10 +30,12 @@ const REAL_PARTS: ScorerParts = {
       signal,
     },
   ) {
+    const wanted = named?.join(',') ?? device ?? 'auto';
+    requireDevices(wanted); // before an environment is made
     const keys = bridgeKeys === undefined ? undefined : await readBridgeKeys(bridgeKeys);
     const shared = { ...(log === undefined ? {} : { log }), ...(signal === undefined ? {} : { signal }) };
     const python = await ensurePython({ ...shared, ...(onProgress === undefined ? {} : { onProgress }) });
-    const devices = await resolveDevices(named?.join(',') ?? device ?? 'auto', python, signal);
+    const devices = await resolveDevices(wanted, python, signal);
     onProgress?.(`loading ${choice.id}`);
     return createEngine({
       ...shared,

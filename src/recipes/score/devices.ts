@@ -13,7 +13,13 @@ const run = promisify(execFile);
  * @throws QalignError USAGE for anything else
  */
 export async function resolveDevices(text: string, python: PythonCommand, signal?: AbortSignal): Promise<string[]> {
-  if (text === 'auto') return (await cudaCount(python, signal)) > 0 ? ['cuda:0'] : ['cpu'];
+  const named = requireDevices(text);
+  return named ?? ((await cudaCount(python, signal)) > 0 ? ['cuda:0'] : ['cpu']);
+}
+
+/** The devices that a text names; undefined for `auto`. @throws QalignError USAGE for anything else */
+export function requireDevices(text: string): string[] | undefined {
+  if (text === 'auto') return undefined;
   const devices = text.split(',').flatMap((part) => devicesOf(part.trim()) ?? [undefined]);
   const gpus = devices.filter((device) => device?.startsWith('cuda:'));
   if (devices.includes(undefined) || new Set(gpus).size < gpus.length) {

@@ -93,13 +93,13 @@ export async function openResultFile(path: string, options: ResultFileOptions): 
   };
 }
 
-function keyOfSource({ input, media }: ScoreSource, task: Task): string {
+export function keyOfSource({ input, media }: ScoreSource, task: Task): string {
   const exact = typeof media === 'object' && 'path' in media ? Buffer.from(media.path).toString('base64') : undefined;
   return keyOf(task, input, exact);
 }
 
 /** By hash where this run asks for it; else by size and time, as far as both are known. */
-function isChanged(written: Partial<MediaIdentity>, found: MediaIdentity | undefined): boolean {
+export function isChanged(written: Partial<MediaIdentity>, found: MediaIdentity | undefined): boolean {
   if (found === undefined) return false;
   if (found.sha256 !== undefined) return written.sha256 !== found.sha256;
   const differs = <T>(a: T | undefined, b: T | undefined): boolean => a !== undefined && b !== undefined && a !== b;

@@ -4,7 +4,7 @@ import { mkdir, open, readdir, readFile, rm, stat, statfs, writeFile } from 'nod
 import { join } from 'node:path';
 import type { TrainRecipe } from '../../config/train.js';
 import { withFileLock } from '../../base/files/file-lock.js';
-import { asUnwritable, isWriteError } from '../../base/files/unwritable.js';
+import { asUnwritable, isWriteError, makeFolder } from '../../base/files/unwritable.js';
 import { makeWhole } from '../../base/files/whole-file.js';
 import { QalignError } from '../../base/errors.js';
 import { formatGigabytes } from '../../base/units.js';
@@ -119,7 +119,7 @@ export async function prepareData(options: PrepareData): Promise<PreparedData> {
   ];
   const folder = join(cache, createHash('sha256').update(JSON.stringify(inputs)).digest('hex').slice(0, 16));
   try {
-    await mkdir(cache, { recursive: true });
+    await makeFolder(cache, 'set QALIGN_RUNS to one that can be written');
     await withFileLock(`${folder}.lock`, () => build(folder, options), signal === undefined ? {} : { signal });
   } catch (error) {
     throw asOutputError(error, cache);

@@ -16,7 +16,14 @@ import { QalignError } from '../../base/errors.js';
 import { packageRoot, packageVersion } from '../../base/package-root.js';
 import { writeWhole } from '../../base/files/whole-file.js';
 import { formatGigabytes } from '../../base/units.js';
-import { createRun, findSameRun, runsRoot, summarise, type RunSummary } from '../../runs/run-directory.js';
+import {
+  createRun,
+  findSameRun,
+  requireRunsFolder,
+  runsRoot,
+  summarise,
+  type RunSummary,
+} from '../../runs/run-directory.js';
 import { distortedSeries } from './pseudo-labels.js';
 import { joinHosts, launch, requireIdle, torchrunArguments } from './launch.js';
 import { chooseTrainModel, fetchModel, modelShape, readShape } from './model-shape.js';
@@ -91,6 +98,7 @@ const mostFrames = (records: readonly TrainRecord[], { data }: TrainRecipe): num
 export async function train(values: unknown, options: TrainOptions = {}): Promise<TrainResult> {
   const recipe = readRecipe(values);
   const root = resolve(options.runs ?? runsRoot());
+  await requireRunsFolder(root);
   const choice = await chooseTrainModel(recipe);
   // the records are read, and the memory is estimated, before the model is fetched: a wrong path should not cost 16 GB
   const records = await readRecords(recipe.data.train, recipe.data.root);

@@ -1,7 +1,15 @@
 import { open } from 'node:fs/promises';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
 import { QalignError } from '../../../src/base/errors.js';
-import { guardWrite, isDiskFull, isWriteError } from '../../../src/base/files/unwritable.js';
+import {
+  guardWrite,
+  isDiskFull,
+  isWriteError,
+  makeFolder,
+  unwritablePlace,
+} from '../../../src/base/files/unwritable.js';
 
 const failing = (code: string): NodeJS.ErrnoException => Object.assign(new Error(`${code}: no`), { code });
 
@@ -51,5 +59,27 @@ describe('errors of writing', () => {
         () => 'no',
       ),
     ).rejects.toBe(known);
+  });
+
+  it.each([
+    ['mkdir', 'ENOENT', true],
+    ['mkdir', 'EROFS', true],
+    ['rename', 'EXDEV', true],
+    ['open', 'EROFS', true],
+    ['open', 'ENOENT', false],
+    ['scandir', 'EACCES', false],
+    ['connect', 'EACCES', false],
+  ])('of %s %s name the place as the last net: %s', (syscall, code, caught) => {
+    const error = unwritablePlace(Object.assign(failing(code), { syscall, path: '/x' }));
+    expect(error?.code).toBe(caught ? 'OUTPUT_UNWRITABLE' : undefined);
+    if (caught) expect(error?.message).toMatch(/^\/x cannot be written .*folder that can be written/);
+  });
+
+  it('of a folder say what to do', async () => {
+    const place = join(fileURLToPath(import.meta.url), 'folder');
+    await expect(makeFolder(place, 'name another')).rejects.toMatchObject({
+      code: 'OUTPUT_UNWRITABLE',
+      message: expect.stringMatching(/^The folder .*folder cannot be written \(ENOTDIR.*\); name another\.$/) as string,
+    });
   });
 });

@@ -27,7 +27,8 @@ async function run(
   async function* expandSources(inputs: readonly SourceName[]): AsyncGenerator<ScoreSource> {
     for (const input of inputs as readonly string[]) yield picture(input, input.endsWith('.mp4') ? 'video' : 'image');
   }
-  const context = { ...parseLine(score, line), terminal, log: silentLogger, signal } as unknown as CommandContext<
+  const words = line.includes('--model') ? line : ['--model', 'tiny-untrained', ...line];
+  const context = { ...parseLine(score, words), terminal, log: silentLogger, signal } as unknown as CommandContext<
     typeof SCORE_FLAGS
   >;
   terminal.heard.code = await runScore(context, { createScorer: (options) => fakeScorer(options, log), expandSources });
