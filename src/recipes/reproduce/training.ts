@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { EvaluateRecipe } from '../../config/evaluate.js';
+import type { TrainRecipeInput } from '../../config/recipe-input.generated.js';
 import { checkConfig } from '../../config/load.js';
 import { chooseModel, DEFAULT_MODEL, type ModelChoice } from '../../config/models.js';
 import { loadPrompt } from '../../config/prompts.js';
@@ -33,7 +34,7 @@ const FROM_TRAINED = {
   cache_features: true,
   schedule: 'one_cycle',
   warmup: 0.2,
-};
+} as const;
 
 /** What the paper's own experiment would take, in place of the small one here. */
 export async function planExperiment(
@@ -293,7 +294,7 @@ async function run(
   onEvent: NonNullable<Parameters<typeof train>[1]>['onEvent'] = () => {},
 ): Promise<TrainResult> {
   const { dev = [], ...rest } = change;
-  const recipe = {
+  const recipe: TrainRecipeInput = {
     name,
     model: setting.choice.model,
     data: { train: [file], dev, max_frames: 1 },
