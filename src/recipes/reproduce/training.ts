@@ -42,10 +42,10 @@ export async function planExperiment(
   { data = 'data' }: ReproduceOptions,
 ): Promise<Missing[]> {
   const folder = join(data, recipe === 'koniq' ? 'koniq' : 'koniq-score-text');
-  const convert = `qalign dataset convert koniq10k --labels DIR --out ${folder}/${recipe === 'koniq' ? '' : ' --score-text'}`;
+  const convert = `qalign dataset convert koniq10k --labels DIR --media DIR --out ${folder}/${recipe === 'koniq' ? '' : ' --score-text'}`;
   const records = {
     what: `the paper's training data (${join(folder, 'train.jsonl')})`,
-    how: `get the pictures of KonIQ-10k from its authors ("qalign dataset list" names them), then: ${convert}, and on a large GPU: qalign train configs/train/${recipe}.yaml`,
+    how: `get the pictures of KonIQ-10k from its authors ("qalign dataset list" names them), then: ${convert}, and on a large GPU: qalign train ${recipe}`,
   };
   return [...(await missingModel('mplug-owl2')), ...(existsSync(join(folder, 'train.jsonl')) ? [] : [records])];
 }
