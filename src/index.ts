@@ -14,6 +14,7 @@ export { joinRun, planRecipe, resumeRun, train } from './recipes/train/train.js'
 export type { TrainOptions, TrainResult } from './recipes/train/train.js';
 export { trainSeries } from './recipes/train/loss-series.js';
 export type { TrainSeries, TrainSeriesOptions, TrainSeriesRow } from './recipes/train/loss-series.js';
+export type { EvaluateRecipeInput, TrainRecipeInput } from './config/recipe-input.generated.js';
 export type { TrainRecipe } from './config/train.js';
 export type { TrainEvent } from '../bridge/protocol/train.js';
 export { convertDataset } from './recipes/data/convert.js';

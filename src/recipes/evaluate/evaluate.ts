@@ -3,6 +3,7 @@
 import { basename, join, resolve } from 'node:path';
 import { EvaluateRecipe, type EvaluateData } from '../../config/evaluate.js';
 import { checkConfig, type DeepReadonly } from '../../config/load.js';
+import type { EvaluateRecipeInput } from '../../config/recipe-input.generated.js';
 import { writeWhole } from '../../base/files/whole-file.js';
 import { QalignError } from '../../base/errors.js';
 import type { Logger } from '../../base/logger.js';
@@ -51,8 +52,8 @@ export interface EvaluateOptions {
  * @throws QalignError CONFIG_INVALID; EVALUATION_NOT_READY with everything that is missing and how to get it;
  * EVALUATION_FAILED when more items failed than `allow_failures`; RESUME_MISMATCH, PREDICTIONS_DAMAGED, CANCELLED
  */
-export async function evaluate(values: unknown, options: EvaluateOptions = {}): Promise<EvaluateResult> {
-  const recipe = checkConfig(EvaluateRecipe, values, 'the recipe');
+export async function evaluate(input: EvaluateRecipeInput, options: EvaluateOptions = {}): Promise<EvaluateResult> {
+  const recipe = checkConfig(EvaluateRecipe, input, 'the recipe');
   requireDistinct('data', recipe.data);
   recipe.data.forEach(paperOf); // an unknown name fails before hours of predictions
   const { missing, sets } = await checkReady(recipe);

@@ -66,7 +66,7 @@ export async function howToConvert(name: string, out: string): Promise<string> {
     ));
   if (dataset === undefined)
     return `make them with "qalign dataset convert", of a part of a data set with "qalign dataset split", and write them to ${out}`;
-  return `get its pictures or clips and its label file from its authors ("qalign dataset list" says where), then: qalign dataset convert ${dataset} --labels DIR${test?.flags === undefined ? '' : ` ${test.flags}`} --out ${out}`;
+  return `get its pictures or clips and its label file from its authors ("qalign dataset list" says where), then: qalign dataset convert ${dataset} --labels DIR --media DIR${test?.flags === undefined ? '' : ` ${test.flags}`} --out ${out}`;
 }
 
 /** One sentence a thing, for errors and terminals. */

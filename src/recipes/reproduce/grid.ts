@@ -216,7 +216,7 @@ async function placeOf(model: PaperModel): Promise<string | undefined> {
 
 function howToGet(model: PaperModel): Missing {
   const pull = model.hub === null ? '' : `qalign models pull ${model.hub}, or `;
-  return { what: `the checkpoint ${model.name}`, how: `${pull}qalign train configs/train/${model.recipe}.yaml` };
+  return { what: `the checkpoint ${model.name}`, how: `${pull}qalign train ${model.recipe}` };
 }
 
 function recordsOf(test: string, data: string | undefined): string | undefined {

@@ -9,6 +9,7 @@ import type { RunRecipe } from '../../../bridge/protocol/recipe.js';
 import type { TrainEvent } from '../../../bridge/protocol/train.js';
 import { checkConfig } from '../../config/load.js';
 import { loadPrompt } from '../../config/prompts.js';
+import type { TrainRecipeInput } from '../../config/recipe-input.generated.js';
 import { DEFAULT_MAX_FRAMES, TrainRecipe } from '../../config/train.js';
 import { ensurePython, type PythonCommand, type PythonExtra } from '../../engine/python/environment.js';
 import { createPreparer } from '../../media/preparer.js';
@@ -67,8 +68,10 @@ export interface TrainResult extends RunSummary {
  * What a recipe needs: memory of a GPU and disk of the prepared pictures (undefined while the records are not there),
  * before anything is started.
  */
-export async function planRecipe(values: unknown): Promise<{ plan: MemoryEstimate; diskBytes: number | undefined }> {
-  const recipe = readRecipe(values);
+export async function planRecipe(
+  input: TrainRecipeInput,
+): Promise<{ plan: MemoryEstimate; diskBytes: number | undefined }> {
+  const recipe = readRecipe(input);
   const shape = modelShape(await chooseTrainModel(recipe));
   if (![...recipe.data.train, ...recipe.data.dev].every((file) => existsSync(file)))
     return { plan: estimateMemory(shape, recipe, assumedFrames(recipe)), diskBytes: undefined };
@@ -95,8 +98,8 @@ const mostFrames = (records: readonly TrainRecord[], { data }: TrainRecipe): num
  * An aborted signal stops after the running step with a checkpoint; the result then has status `stopped`.
  * @throws QalignError CONFIG_INVALID, TRAINING_DOES_NOT_FIT, RUN_FAILED and what preparing and Python raise
  */
-export async function train(values: unknown, options: TrainOptions = {}): Promise<TrainResult> {
-  const recipe = readRecipe(values);
+export async function train(input: TrainRecipeInput, options: TrainOptions = {}): Promise<TrainResult> {
+  const recipe = readRecipe(input);
   const root = resolve(options.runs ?? runsRoot());
   await requireRunsFolder(root);
   const choice = await chooseTrainModel(recipe);
@@ -189,8 +192,8 @@ function setup({ signal, onSetup }: TrainOptions): { signal?: AbortSignal; onPro
 }
 
 /** Checked by the schema, and what the schema cannot say. @throws QalignError CONFIG_INVALID */
-function readRecipe(values: unknown): TrainRecipe {
-  const recipe = checkConfig(TrainRecipe, values, 'the recipe') as TrainRecipe;
+function readRecipe(input: TrainRecipeInput): TrainRecipe {
+  const recipe = checkConfig(TrainRecipe, input, 'the recipe') as TrainRecipe;
   const wrong = (message: string): never => {
     throw new QalignError('CONFIG_INVALID', message);
   };

@@ -8,6 +8,7 @@ import type { TrainEvent } from '../../../bridge/protocol/train.js';
 import { checkConfig, loadConfig } from '../../../src/config/load.js';
 import { listDatasetSpecs } from '../../../src/config/datasets.js';
 import { loadPrompt } from '../../../src/config/prompts.js';
+import type { TrainRecipeInput } from '../../../src/config/recipe-input.generated.js';
 import { TrainRecipe } from '../../../src/config/train.js';
 import { packageRoot } from '../../../src/base/package-root.js';
 import { distortedSeries } from '../../../src/recipes/train/pseudo-labels.js';
@@ -20,7 +21,7 @@ import { openRunStore } from '../../../src/runs/run-store.js';
 
 const LEVELS = ['excellent', 'good', 'fair', 'poor', 'bad'];
 let folder: string;
-let recipe: Record<string, unknown>;
+let recipe: TrainRecipeInput;
 
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'qalign-train-'));
@@ -68,10 +69,10 @@ afterAll(() => rm(folder, { recursive: true, force: true }));
 
 describe('prepareData', () => {
   it('asks what scoring asks, scales ratings for soft labels, and makes series that share the frame of their best picture', async () => {
-    const values = {
+    const values: TrainRecipeInput = {
       ...recipe,
       prompts: ['default', 'benchmark'],
-      data: { ...(recipe['data'] as object), mos_range: [0, 10], distortions: { pictures: 2 } },
+      data: { ...recipe.data, mos_range: [0, 10], distortions: { pictures: 2 } },
     };
     const checked = checkConfig(TrainRecipe, values, 'the recipe') as TrainRecipe;
     const splits = {
@@ -124,7 +125,7 @@ describe('prepareData', () => {
       prompts: ['default'],
       epochs: 1,
       objective: { next_token: 1, soft_label: 1, series: 1 },
-      data: { ...(recipe['data'] as object), weights: { distortions: 0.5 }, distortions: { pictures: 1 } },
+      data: { ...recipe.data, weights: { distortions: 0.5 }, distortions: { pictures: 1 } },
     };
     const events: TrainEvent[] = [];
     const done = await train(values, {
@@ -193,7 +194,7 @@ describe('train', () => {
     expect(plan.fits).toBe(true);
     const series = await planRecipe({
       ...recipe,
-      data: { ...(recipe['data'] as object), distortions: { pictures: 2 } },
+      data: { ...recipe.data, distortions: { pictures: 2 } },
     });
     expect(series.diskBytes).toBe((20 + 2 * 8 * 4) * 56 * 56 * 3);
   });
