@@ -54,7 +54,7 @@ const inspect = defineCommand({
   summary: 'parameters, memory by precision, tasks, licence, files: from the headers, nothing is loaded',
   args: 'NAME|DIR|ID',
   description: 'A hub model is fetched into the cache first.',
-  examples: ['qalign models inspect tiny-untrained', 'qalign models inspect ./my-checkpoint --json'],
+  examples: ['qalign models inspect nano', 'qalign models inspect ./my-checkpoint --json'],
   flags: FLAGS,
   async run(context) {
     const report = await look(context, context.flags);

@@ -117,7 +117,7 @@ async function measureFolder(
   { onEvent }: EvaluateOptions,
 ): Promise<{ result: EvaluateResult; datasets: readonly EvaluatedDataset[] }> {
   const raw: DatasetPredictions[] = [];
-  for (const { name } of sets) {
+  for (const { name, absent = 0 } of sets) {
     const table = await readPredictions(predictionsPath(folder, name));
     const rows = scoredRows(table, recipe.rule);
     requireComplete(
@@ -125,7 +125,7 @@ async function measureFolder(
       rows.index.length,
       table.header.n,
       [...table.failures.values()],
-      recipe.allow_failures,
+      recipe.allow_failures + absent,
       folder,
     );
     raw.push({ name, table, rows });
@@ -215,6 +215,7 @@ function requireComplete(
       throw new QalignError(
         'EVALUATION_FAILED',
         `Every one of the ${records} items of ${name} failed, so there is nothing to evaluate; the first: ${failed[0]?.error.message ?? 'not predicted'}`,
+        { details: { dataset: name, failed: records, records } },
       );
     return;
   }
@@ -225,6 +226,7 @@ function requireComplete(
   throw new QalignError(
     'EVALUATION_FAILED',
     `${records - n} of ${records} items of ${name} have no prediction, and allow_failures is ${allowed}:\n${shown}\nMend them and run the same command again (what was predicted stays in ${folder}), or allow them with allow_failures=${records - n}.`,
+    { details: { dataset: name, failed: records - n, records } },
   );
 }
 

@@ -101,7 +101,8 @@ function isHere(place: string): boolean {
   }
 }
 
-async function missingMedia({ media }: RecordSet): Promise<string[]> {
+/** The media of a set that are not there. */
+export async function missingMedia({ media }: Pick<RecordSet, 'media'>): Promise<string[]> {
   const absent: string[] = [];
   for (let start = 0; start < media.length; start += 256) {
     const part = media.slice(start, start + 256);
