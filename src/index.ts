@@ -32,6 +32,7 @@ export type { SampleOptions, SampleResult, SplitOptions, SplitResult } from './r
 export type { DatasetRecord } from '../bridge/protocol/record.js';
 export { createScorer } from './recipes/score/create-scorer.js';
 export type {
+  OneTask,
   Scorer,
   ScorerOptions,
   ScoreManyOptions,

@@ -1,11 +1,13 @@
 """Weight files → tensors, one at a time, and tensors → their places in a module. Any family's files, no model."""
 
+import stat
 from collections.abc import Callable, Collection, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 
 import torch
 from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from .damage import refuse_damage
@@ -23,6 +25,14 @@ def read_tensors(file: Path, device: torch.device | str = "cpu") -> Iterator[tup
     Raises CheckpointError: a file that is damaged or holds more than tensors, or a tensor of a type not in STORED.
     """
     yield from _open_tensors(file, device, lambda keys: None)
+
+
+def write_tensors(tensors: dict[str, Tensor], path: Path) -> None:
+    """A new .safetensors file, readable as the umask says; safetensors itself lets nobody but its owner read."""
+    path.touch()
+    mode = stat.S_IMODE(path.stat().st_mode)
+    save_file(tensors, path, metadata={"format": "pt"})
+    path.chmod(mode)
 
 
 def _open_tensors(
