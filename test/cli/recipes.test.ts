@@ -27,6 +27,7 @@ async function commandOf([verb = '', noun]: readonly string[]): Promise<{ comman
 const harmless = (words: readonly string[]): string[] => [
   ...words.map((word) => (/^(labels|media|data)\//.test(word) ? join(empty, word) : word)),
   ...(words[0] === 'train' || words[0] === 'evaluate' ? ['--plan'] : []),
+  ...(words.includes('nano-late') ? ['model=nano'] : []), // its own model is made by the line before
 ];
 
 const answers = new Map<string, ReturnType<typeof cli>>();
