@@ -1,4 +1,6 @@
 /** The public API of qalign: named exports only. */
+import './base/require-node.js';
+
 export { QalignError } from './base/errors.js';
 export type { ErrorCode, ErrorFamily } from './base/errors.js';
 export { createLogger, silentLogger } from './base/logger.js';

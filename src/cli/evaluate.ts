@@ -14,6 +14,7 @@ import { markdownTable } from '../report/text.js';
 import { defineCommand, type CommandContext } from './command.js';
 import { createSetupProgress, progressLine } from './terminal/progress.js';
 import { RECIPE_FLAGS, recipePage } from './terminal/recipes.js';
+import { fittedTable } from './terminal/table.js';
 import type { Terminal } from './terminal/terminal.js';
 import { asJson } from './terminal/json.js';
 
@@ -83,7 +84,7 @@ export const evaluate = defineCommand({
       const result = await runEvaluation(recipe, { out: flags.out, signal, log, onEvent });
       terminal.progress(undefined);
       if (result.model.untrained) terminal.say(`qalign: ${result.model.id} is untrained: its numbers mean nothing.`);
-      await terminal.out(flags.json ? asJson(result) : evaluationMarkdown(result));
+      await terminal.out(flags.json ? asJson(result) : evaluationMarkdown(result, tableOn(terminal)));
       terminal.say(`qalign: ${result.folder}/report.html`);
       return 0;
     } finally {
@@ -91,6 +92,10 @@ export const evaluate = defineCommand({
     }
   },
 });
+
+/** For people, a table of the width of their terminal; elsewhere Markdown. */
+const tableOn = ({ outIsTerminal, columns }: Terminal): typeof markdownTable =>
+  outIsTerminal ? (head, rows) => fittedTable([head, ...rows], columns).join('\n') : markdownTable;
 
 async function fromFiles({ args, flags, terminal }: CommandContext<typeof FLAGS>): Promise<number> {
   const [first, second, ...more] = flags.predictions;
@@ -108,7 +113,7 @@ async function fromFiles({ args, flags, terminal }: CommandContext<typeof FLAGS>
   const result = await evaluatePredictions(first, options);
   if (result.untrained) terminal.say(`qalign: ${result.model} is untrained: its numbers mean nothing.`);
   const { head, rows } = metricsTable([{ ...result, predictions: first, paper: null, calibration: null }]);
-  await terminal.out(flags.json ? asJson(result) : `${markdownTable(head, rows)}\n\n${INTERVALS}\n`);
+  await terminal.out(flags.json ? asJson(result) : `${tableOn(terminal)(head, rows)}\n\n${INTERVALS}\n`);
   return 0;
 }
 

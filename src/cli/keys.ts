@@ -1,16 +1,21 @@
+import { existsSync } from 'node:fs';
+import { resolve } from 'node:path';
 import { QalignError } from '../base/errors.js';
 import { SCOPES } from '../server/http/client-key.js';
 import { createKeyStore, type KeyStore } from '../server/http/key-store.js';
-import { openServiceDatabase } from '../server/service-database.js';
+import { openServiceDatabase, serviceDatabase } from '../server/service-database.js';
 import { defineCommand, defineGroup } from './command.js';
+import { tableFor } from './terminal/table.js';
 
 const where = {
   'data-dir': { type: 'string', value: 'DIR', help: 'data_dir of the service (default runs/service)' },
   json: { type: 'boolean', help: 'print JSON' },
 } as const;
 
+const DATA_DIR = 'runs/service';
+
 function withKeys<T>(dataDir: string | undefined, work: (keys: KeyStore) => T): T {
-  const database = openServiceDatabase(dataDir ?? 'runs/service');
+  const database = openServiceDatabase(dataDir ?? DATA_DIR);
   try {
     return work(createKeyStore(database));
   } finally {
@@ -52,19 +57,20 @@ const list = defineCommand({
   examples: ['qalign keys list'],
   flags: where,
   async run({ flags, terminal }) {
-    const rows = withKeys(flags['data-dir'], (keys) =>
-      keys.all().map(({ name, scopes, createdAt }) => ({ name, scopes, created_at: createdAt })),
-    );
-    await terminal.out(
-      flags.json
-        ? `${JSON.stringify(rows)}\n`
-        : rows
-            .map(
-              ({ name, scopes, created_at }) =>
-                `${name}\t${scopes.join(',')}\t${new Date(created_at * 1000).toISOString()}\n`,
-            )
-            .join(''),
-    );
+    const folder = flags['data-dir'] ?? DATA_DIR;
+    const stored = existsSync(serviceDatabase(folder)) ? withKeys(folder, (keys) => keys.all()) : [];
+    const rows = stored.map(({ name, scopes, createdAt }) => ({ name, scopes, created_at: createdAt }));
+    if (flags.json) await terminal.out(`${JSON.stringify(rows)}\n`);
+    else if (rows.length === 0)
+      terminal.say(`There are no keys in ${resolve(folder)}; "qalign keys create NAME --scope score" makes one.`);
+    else {
+      const cells = rows.map(({ name, scopes, created_at }) => [
+        name,
+        scopes.join(','),
+        new Date(created_at * 1000).toISOString(),
+      ]);
+      await terminal.out(tableFor(terminal, terminal.outIsTerminal ? [['key', 'scopes', 'made'], ...cells] : cells));
+    }
     return 0;
   },
 });

@@ -1,8 +1,16 @@
 #!/usr/bin/env node
 import { setMaxListeners } from 'node:events';
+import { unfitRuntime } from '../base/runtime.js';
 import { createLogger, type LogLevel } from '../base/logger.js';
 import { runCli } from './run.js';
 import { createTerminal } from './terminal/terminal.js';
+
+// commands are loaded later, and with them what only Node can run
+const unfit = unfitRuntime();
+if (unfit !== undefined) {
+  process.stderr.write(`${unfit}\n`);
+  process.exit(1);
+}
 
 const LEVELS: readonly LogLevel[] = ['debug', 'info', 'warn', 'error'];
 const wanted = LEVELS.find((level) => level === process.env['QALIGN_LOG']) ?? 'warn';

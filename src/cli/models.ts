@@ -4,7 +4,7 @@ import { formatBytes } from '../base/units.js';
 import { inspectModel, type ModelReport } from '../recipes/models.js';
 import { defineCommand, defineGroup, type CommandContext, type FlagValues } from './command.js';
 import { createSetupProgress } from './terminal/progress.js';
-import { labelled } from './terminal/table.js';
+import { fittedTable, labelled } from './terminal/table.js';
 import { asJson } from './terminal/json.js';
 
 const FLAGS = {
@@ -20,15 +20,15 @@ const list = defineCommand({
   flags: { json: FLAGS.json },
   async run({ flags, terminal }) {
     const models = await describeModels();
-    const lines = models.flatMap(({ name, title, model, revision, tasks, licence }) =>
-      labelled(name, 16, [
-        title,
-        Object.entries(tasks)
-          .map(([task, kinds]) => `${task} of ${kinds.join('s and ')}s`)
-          .join(', '),
-        `${model}${revision === undefined ? '' : ` at ${revision}`}; licence: ${licence}`,
-      ]),
-    );
+    const cells = models.map(({ name, title, model, revision, tasks, licence }) => [
+      name,
+      Object.entries(tasks)
+        .map(([task, kinds]) => `${task}${kinds.length === 1 ? ` of ${kinds[0]}s` : ''}`)
+        .join(', '),
+      `${title}; ${model}${revision === undefined ? '' : ` at ${revision.slice(0, 12)}`}; licence: ${licence}`,
+    ]);
+    const columns = terminal.outIsTerminal ? terminal.columns : Infinity;
+    const lines = fittedTable([['model', 'rates', 'about'], ...cells], columns);
     await terminal.out(flags.json ? asJson(models) : lines.map((line) => `${line}\n`).join(''));
     return 0;
   },

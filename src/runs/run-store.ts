@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { onIndex, type Db } from '../base/files/sqlite.js';
@@ -27,7 +28,8 @@ interface Indexed {
 }
 
 export function openRunStore(root: string): RunStore {
-  const index = <T>(work: (database: Db) => T): T | undefined => onIndex(join(root, 'index.db'), SCHEMA, work);
+  const index = <T>(work: (database: Db) => T): T | undefined =>
+    existsSync(root) ? onIndex(join(root, 'index.db'), SCHEMA, work) : undefined;
   const update = async (known: ReadonlyMap<string, Indexed>): Promise<RunSummary[]> => {
     const folders = await listRunFolders(root);
     const current = await Promise.all(

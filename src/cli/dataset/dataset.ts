@@ -1,6 +1,6 @@
 import { listDatasets } from '../../recipes/data/list.js';
 import { defineCommand, defineGroup } from '../command.js';
-import { labelled } from '../terminal/table.js';
+import { fittedTable } from '../terminal/table.js';
 import { check } from './check.js';
 import { convert } from './convert.js';
 import { report } from './report.js';
@@ -21,17 +21,15 @@ const list = defineCommand({
       await terminal.out(asJson(found));
       return 0;
     }
-    const lines = found.flatMap((set) =>
-      labelled(set.name, 12, [
-        `${set.title}: ${set.version}`,
-        `${set.task} of ${set.kind}s; licence: ${set.licence}`,
-        flags.labels === undefined
-          ? `needs ${set.sources.map(({ files }) => files.join(' + ')).join('; or ')}`
-          : set.found === null || set.found === undefined
-            ? 'not there'
-            : `can be read, source ${set.found}`,
-      ]),
-    );
+    const looked = flags.labels !== undefined;
+    const cells = found.map((set) => [
+      set.name,
+      `${set.task} of ${set.kind}s`,
+      ...(looked ? [set.found === null || set.found === undefined ? 'not there' : `source ${set.found}`] : []),
+      `${set.title}: ${set.version}; licence: ${set.licence}${looked ? '' : `; needs ${set.sources.map(({ files }) => files.join(' + ')).join(' or ')}`}`,
+    ]);
+    const head = ['data set', 'ratings', ...(looked ? ['label files'] : []), 'about'];
+    const lines = fittedTable([head, ...cells], terminal.outIsTerminal ? terminal.columns : Infinity);
     await terminal.out(`${lines.join('\n')}\n`);
     return 0;
   },

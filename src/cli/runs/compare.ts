@@ -4,7 +4,8 @@ import { QalignError } from '../../base/errors.js';
 import { findRun, runsRoot, summarise } from '../../runs/run-directory.js';
 import { defineCommand } from '../command.js';
 import { asJson, runAsJson } from '../terminal/json.js';
-import { JSON_FLAG, RUN_HEADER, runLine } from './run-line.js';
+import { tableFor } from '../terminal/table.js';
+import { JSON_FLAG, runCells } from './run-line.js';
 
 export const compare = defineCommand({
   name: 'runs compare',
@@ -33,10 +34,9 @@ export const compare = defineCommand({
       await terminal.out(asJson({ differing: keys, runs }));
       return 0;
     }
-    const different = keys.map((key) =>
-      [key, ...recipes.map((recipe) => JSON.stringify(recipe[key]) ?? '-')].join('\t'),
-    );
-    await terminal.out(`${RUN_HEADER}${[...summaries.map(runLine), '', ...different].join('\n')}\n`);
+    const different = keys.map((key) => [key, ...recipes.map((recipe) => JSON.stringify(recipe[key]) ?? '-')]);
+    const head = terminal.outIsTerminal && keys.length > 0 ? [['recipe', ...summaries.map(({ id }) => id)]] : [];
+    await terminal.out(`${tableFor(terminal, runCells(summaries))}\n${tableFor(terminal, [...head, ...different])}`);
     return 0;
   },
 });

@@ -2,8 +2,9 @@ import { resumeRun } from '../../recipes/train/train.js';
 import { activePid, followEvents, requestStop, summarise } from '../../runs/run-directory.js';
 import { defineCommand } from '../command.js';
 import { asJson, runAsJson } from '../terminal/json.js';
+import { tableFor } from '../terminal/table.js';
 import { createProgress } from '../train.js';
-import { JSON_FLAG, onlyRun, runLine } from './run-line.js';
+import { JSON_FLAG, onlyRun, runCells } from './run-line.js';
 
 export const watch = defineCommand({
   name: 'runs watch',
@@ -49,7 +50,11 @@ export const stop = defineCommand({
       await new Promise((done) => setTimeout(done, 200));
     }
     const run = await summarise(folder);
-    await terminal.out(flags.json ? asJson(runAsJson({ ...run, folder })) : `${runLine(run)}\n`);
+    await terminal.out(
+      flags.json
+        ? asJson(runAsJson({ ...run, folder }))
+        : tableFor(terminal, runCells([run]).slice(terminal.outIsTerminal ? 0 : 1)),
+    );
     return 0;
   },
 });

@@ -1,18 +1,18 @@
 import { QalignError } from '../../base/errors.js';
 import { findRun, runsRoot, type RunSummary } from '../../runs/run-directory.js';
 
-export const RUN_HEADER = 'run\tstatus\tstep\tloss\tsrcc\tplcc\n';
-
-/** A run as a row under RUN_HEADER, without a line end. */
-export const runLine = (run: RunSummary): string =>
-  [
+/** Runs as cells under a header. */
+export const runCells = (runs: readonly RunSummary[]): string[][] => [
+  ['run', 'status', 'step', 'loss', 'srcc', 'plcc'],
+  ...runs.map((run) => [
     run.id,
     run.status,
     `${run.step}/${run.totalSteps ?? '-'}`,
     digits(run.loss),
     digits(run.srcc),
     digits(run.plcc),
-  ].join('\t');
+  ]),
+];
 
 const digits = (value: number | undefined): string => value?.toFixed(4) ?? '-';
 

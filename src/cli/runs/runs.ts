@@ -4,11 +4,12 @@ import { runsRoot, summarise } from '../../runs/run-directory.js';
 import { openRunStore } from '../../runs/run-store.js';
 import { defineCommand, defineGroup } from '../command.js';
 import { asJson, runAsJson } from '../terminal/json.js';
+import { tableFor } from '../terminal/table.js';
 import { compare } from './compare.js';
 import { exportRun } from './export.js';
 import { resume, stop, watch } from './control.js';
 import { joinHost } from './join.js';
-import { JSON_FLAG, RUN_HEADER, onlyRun, runLine } from './run-line.js';
+import { JSON_FLAG, onlyRun, runCells } from './run-line.js';
 
 const list = defineCommand({
   name: 'runs list',
@@ -17,9 +18,12 @@ const list = defineCommand({
   flags: JSON_FLAG,
   async run({ flags, terminal }) {
     const runs = await openRunStore(runsRoot()).refresh();
-    await terminal.out(
-      flags.json ? asJson(runs.map(runAsJson)) : RUN_HEADER + runs.map((run) => `${runLine(run)}\n`).join(''),
-    );
+    if (runs.length === 0 && !flags.json)
+      terminal.say(
+        `There are no runs in ${runsRoot()}; "qalign train RECIPE" makes one, QALIGN_RUNS names another folder.`,
+      );
+    if (flags.json) await terminal.out(asJson(runs.map(runAsJson)));
+    else if (runs.length > 0 || !terminal.outIsTerminal) await terminal.out(tableFor(terminal, runCells(runs)));
     return 0;
   },
 });

@@ -74,10 +74,11 @@ export function ruleSentences({ rule, ensemble }: Pick<EvaluateResult, 'rule' | 
   return said;
 }
 
-export function evaluationMarkdown(result: EvaluateResult): string {
+/** @param table how the metrics are drawn, Markdown unless said */
+export function evaluationMarkdown(result: EvaluateResult, table = markdownTable): string {
   const { head, rows } = metricsTable(result.datasets);
   const parts = [`# ${result.name}`, modelSentence(result), ...ruleSentences(result)];
-  parts.push(markdownTable(head, rows), INTERVALS);
+  parts.push(table(head, rows), INTERVALS);
   for (const { dataset, metrics, calibration, failed, warned, records } of result.datasets) {
     const { logistic } = metrics;
     if (logistic !== null)
