@@ -10,6 +10,7 @@ import { listDatasetSpecs } from '../../../src/config/datasets.js';
 import { loadPrompt } from '../../../src/config/prompts.js';
 import type { TrainRecipeInput } from '../../../src/config/recipe-input.generated.js';
 import { TrainRecipe } from '../../../src/config/train.js';
+import { listRecipes } from '../../../src/config/recipes.js';
 import { packageRoot } from '../../../src/base/package-root.js';
 import { distortedSeries } from '../../../src/recipes/train/pseudo-labels.js';
 import { createPreparer } from '../../../src/media/preparer.js';
@@ -201,7 +202,7 @@ describe('train', () => {
 });
 
 describe('recipes in configs/train', () => {
-  it('are valid, named as their files and begin with four header lines', async () => {
+  it('are valid, named as their files and begin with a header of four parts', async () => {
     const files = (await readdir(join(packageRoot, 'configs/train'))).filter(
       (file) => file.endsWith('.yaml') && !/nano|ablation/.test(file),
     );
@@ -209,11 +210,8 @@ describe('recipes in configs/train', () => {
     for (const file of files) {
       const path = join(packageRoot, 'configs/train', file);
       expect((await loadConfig(TrainRecipe, path)).name).toBe(file.replace('.yaml', ''));
-      const header = (await readFile(path, 'utf8'))
-        .split('\n')
-        .slice(0, 4)
-        .map((row) => row.split(':')[0]);
-      expect(header).toEqual(['# What', '# Needs', '# Command', '# Expected']);
+      const header = (await readFile(path, 'utf8')).split('\n').filter((row) => /^# [A-Z]\w+: /.test(row));
+      expect(header.map((row) => row.split(':')[0])).toEqual(['# What', '# Needs', '# Command', '# Expected']);
     }
   });
 });
@@ -224,9 +222,10 @@ describe('what recipes in configs/train need', () => {
       (file) => file.endsWith('.yaml') && !/nano|ablation/.test(file),
     );
     const specs = await listDatasetSpecs();
+    const headers = await listRecipes('train');
     for (const file of files) {
       const path = join(packageRoot, 'configs/train', file);
-      const needs = (await readFile(path, 'utf8')).split('\n')[1]?.split('; ') ?? [];
+      const needs = headers.find(({ name }) => `${name}.yaml` === file)?.prepare ?? [];
       const { data } = await loadConfig(TrainRecipe, path);
       for (const records of [...data.train, ...data.dev]) {
         const [, folder, split] = /^(.+)\/(.+)\.jsonl$/.exec(records) ?? [];
