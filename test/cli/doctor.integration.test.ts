@@ -1,5 +1,10 @@
+import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { cli } from './terminal/terminal-double.js';
+import { packageRoot } from '../../src/base/package-root.js';
+
+/** One that is there: a missing one is refused before Python is looked for. */
+const PICTURE = join(packageRoot, 'test/fixtures/pictures/pristine.jpg');
 
 describe('qalign doctor', () => {
   it('reports as JSON what is here and what its absence costs', async () => {
@@ -19,7 +24,7 @@ describe('qalign doctor', () => {
       const { code, out } = await cli('doctor');
       expect(code).toBe(1);
       expect(out).toContain('/nowhere/python (QALIGN_PYTHON) does not run');
-      expect(await cli('score', 'x.jpg')).toMatchObject({
+      expect(await cli('score', PICTURE)).toMatchObject({
         code: 1,
         said: [expect.stringMatching(/QALIGN_PYTHON is \/nowhere\/python.*\[PYTHON_NOT_FOUND\]/)],
       });
