@@ -1,6 +1,7 @@
 import { opendir } from 'node:fs/promises';
 import type { Dirent } from 'node:fs';
 import { join } from 'node:path';
+import type { QalignError } from '../../base/errors.js';
 import { openError } from '../image-file.js';
 import { pathFrom, pathText } from '../media-input.js';
 
@@ -15,11 +16,15 @@ export interface FolderEntry {
 }
 
 /**
- * What lies in a folder, by the bytes of the names: sorted, a run is the same on every machine.
+ * What lies in a folder, by the bytes of the names: sorted, a run is the same on every machine. What is wrong with the
+ * folder is returned, as it stops no search: MEDIA_NOT_FOUND or MEDIA_UNREADABLE.
  *
- * @throws QalignError MEDIA_NOT_FOUND, MEDIA_UNREADABLE
+ * @throws the reason of `signal`
  */
-export async function folderEntries(folder: string | Buffer, signal?: AbortSignal): Promise<Iterable<FolderEntry>> {
+export async function folderEntries(
+  folder: string | Buffer,
+  signal?: AbortSignal,
+): Promise<Iterable<FolderEntry> | QalignError> {
   const names: string[] = [];
   const types = new Map<string, FolderEntry['type']>();
   try {
@@ -33,7 +38,7 @@ export async function folderEntries(folder: string | Buffer, signal?: AbortSigna
     }
   } catch (error) {
     signal?.throwIfAborted();
-    throw openError(folder, error);
+    return openError(folder, error);
   }
   names.sort();
   return inOrder(folder, names, types);

@@ -30,10 +30,7 @@ async function* walk(
   filter: NameFilter,
   options: ExpandOptions,
 ): AsyncGenerator<Found, void, undefined> {
-  const entries = await folderEntries(folder, options.signal).catch((error: unknown) => {
-    if (error instanceof QalignError) return error;
-    throw error;
-  });
+  const entries = await folderEntries(folder, options.signal);
   if (entries instanceof QalignError) {
     yield { path: folder, error: entries };
     return;

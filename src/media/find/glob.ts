@@ -90,10 +90,7 @@ async function* walk(
   plan: Plan,
 ): AsyncGenerator<Found, void, undefined> {
   const { options, filter } = plan;
-  const entries = await folderEntries(folder, options.signal).catch((error: unknown) => {
-    if (error instanceof QalignError) return error;
-    throw error;
-  });
+  const entries = await folderEntries(folder, options.signal);
   if (entries instanceof QalignError) {
     yield { path: folder, error: entries };
     return;
