@@ -29,6 +29,11 @@ export function mediaAt(path: string | Buffer): string | BytePath {
   return typeof path === 'string' ? path : { path };
 }
 
+/** The bytes of a name that is not UTF-8, in base64; undefined where the name is exact as text. */
+export function exactName(media: MediaInput | undefined): string | undefined {
+  return typeof media === 'object' && 'path' in media ? Buffer.from(media.path).toString('base64') : undefined;
+}
+
 /** What tells a changed file from the one that was scored. */
 export interface MediaIdentity {
   /** Of the file. */

@@ -3,7 +3,7 @@ import { QalignError } from '../../base/errors.js';
 import { guardWrite } from '../../base/files/unwritable.js';
 import { openWhole } from '../../base/files/whole-file.js';
 import type { Task } from '../../prompts/subject.js';
-import type { MediaIdentity } from '../../media/media-input.js';
+import { exactName, type MediaIdentity } from '../../media/media-input.js';
 import { csvLine, CSV_HEADER, type CsvOptions } from './result-csv.js';
 import { keyOf, scanResults, type WrittenLine } from './result-scan.js';
 import type { ScoreSource } from './scorer.js';
@@ -94,8 +94,7 @@ export async function openResultFile(path: string, options: ResultFileOptions): 
 }
 
 export function keyOfSource({ input, media }: ScoreSource, task: Task): string {
-  const exact = typeof media === 'object' && 'path' in media ? Buffer.from(media.path).toString('base64') : undefined;
-  return keyOf(task, input, exact);
+  return keyOf(task, input, exactName(media));
 }
 
 /** By hash where this run asks for it; else by size and time, as far as both are known. */

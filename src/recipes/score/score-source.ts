@@ -2,6 +2,7 @@ import { SCHEMA_VERSION, type ScoreFailure, type ScoreOutcome, type ScoreResult 
 import { QalignError } from '../../base/errors.js';
 import { modelsThatDo, supports, type ModelChoice } from '../../config/models.js';
 import type { ClipSource } from '../../engine/index.js';
+import { exactName } from '../../media/media-input.js';
 import type { ClipReader, PreparedMedia } from '../../media/preparer.js';
 import type { Kind, Task } from '../../prompts/subject.js';
 import { allows, renderPrompt, type PromptTemplate } from '../../prompts/render.js';
@@ -197,7 +198,7 @@ function inputFields(
   { input, media, identity }: Parameters<typeof failure>[0],
   task: Task,
 ): Omit<ScoreFailure, 'error'> {
-  const exact = typeof media === 'object' && 'path' in media ? Buffer.from(media.path).toString('base64') : undefined;
+  const exact = exactName(media);
   return {
     schema_version: SCHEMA_VERSION,
     input,
