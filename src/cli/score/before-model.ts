@@ -6,14 +6,12 @@ import { describePreprocessing } from '../../media/preprocessing.js';
 import type { PromptTemplate } from '../../prompts/render.js';
 import type { Task } from '../../prompts/subject.js';
 import { CSV_COLUMNS } from '../../recipes/score/result-csv.js';
-import { isChanged, keyOfSource } from '../../recipes/score/result-file.js';
-import { scanResults } from '../../recipes/score/result-scan.js';
+import { isChanged, keyOfSource, readHeld, type Held } from '../../recipes/score/result-file.js';
 import { failure } from '../../recipes/score/score-source.js';
 import { scoreVersion } from '../../recipes/score/score-version.js';
 import type { ScoreOutcome } from '../../api/result.js';
 import type { ScoreInput, Scorer, ScoreManyOptions, ScorerOptions, ScoreSource } from '../../recipes/score/scorer.js';
 import type { ScoreRequest } from './flags.js';
-import type { MediaIdentity } from '../../media/media-input.js';
 
 /** Inputs that cannot be opened are held until one can be; beyond so many the model is loaded without knowing. */
 const MOST_HELD = 10_000;
@@ -76,8 +74,8 @@ export function scorerWithoutModel(version = ''): Pick<Scorer, 'scoreVersion' | 
 
 /** The scores that an earlier run left in a file. */
 export interface Earlier {
-  /** Undefined where it left none. */
-  readonly scoreVersion: string | undefined;
+  /** Undefined where there is no file to continue. */
+  readonly held: Held | undefined;
   owes(source: ScoreSource, task: Task): boolean;
 }
 
@@ -95,31 +93,24 @@ export interface Wanted {
  * Changes nothing.
  */
 export async function readEarlier(request: ScoreRequest, wanted: Wanted): Promise<Earlier | undefined> {
-  const { out = '', strict, resume } = request;
+  const { out = '', strict, resume, failBelow } = request;
   const format = request.format === 'csv' ? 'csv' : 'jsonl';
   const written = resume ? await stat(out).catch(() => undefined) : undefined;
-  if (written === undefined || written.size === 0) return { scoreVersion: undefined, owes: () => true };
-  const done = new Map<string, Partial<MediaIdentity>>();
+  if (written === undefined || written.size === 0) return { held: undefined, owes: () => true };
   let version: string | undefined;
-  for await (const { text, line } of scanResults(out, format)) {
-    if (line === undefined) continue;
-    const { key, failed, warned, scoreVersion: ofRow, identity } = line;
-    if (failed || (strict && warned)) {
-      done.delete(key);
-      continue;
-    }
-    if (version === undefined && !(await fits(settingsOf(text, format), ofRow, request.scorer, wanted)))
-      return undefined;
-    version ??= ofRow;
-    if (ofRow !== version) return undefined;
-    done.set(key, identity);
-  }
-  if (version !== undefined && !(await isOlder(wanted.choice, written.mtimeMs))) return undefined;
+  const held = await readHeld(out, { format, strict, failBelow }, async ({ text, line }) => {
+    const isFirst = version === undefined;
+    version ??= line.scoreVersion;
+    if (isFirst) return fits(settingsOf(text, format), version, request.scorer, wanted);
+    return line.scoreVersion === version;
+  });
+  if (held === undefined || (version !== undefined && !(await isOlder(wanted.choice, written.mtimeMs))))
+    return undefined;
   return {
-    scoreVersion: version,
+    held,
     owes(source, task) {
-      const found = done.get(keyOfSource(source, task));
-      return found === undefined || isChanged(found, source.identity);
+      const found = held.done.get(keyOfSource(source, task));
+      return found === undefined || isChanged(found.identity, source.identity);
     },
   };
 }

@@ -79,24 +79,26 @@ async function scoreInto(
     versionOf: (plain) => calibratorOf(plain)?.scoreVersion ?? plain,
   });
   const tally = createTally(request.failBelow);
-  const found = expand(context, parts, request, tally);
+  const inputs = argumentNames(context.args);
+  const found = expand(context, parts, request, inputs, tally);
   const look = await lookAhead(
     found,
     (source) => earlier === undefined || tasks.some((task) => earlier.owes(source, task)),
   );
   const needsModel = look.needsModel || earlier === undefined;
-  const scorer = needsModel ? await loadModel(context, parts, options) : scorerWithoutModel(earlier.scoreVersion);
+  const scorer = needsModel ? await loadModel(context, parts, options) : scorerWithoutModel(earlier.held?.scoreVersion);
   try {
     const calibrator = needsModel ? calibratorOf(scorer.scoreVersion) : undefined;
     const sink = await openSink(terminal, {
       ...request,
       scoreVersion: calibrator?.scoreVersion ?? scorer.scoreVersion,
+      held: earlier?.held,
     });
     if (sink.kept > 0) terminal.say(`qalign: ${sink.kept} scores are in ${out} already`);
     if (!needsModel && look.kept > 0 && look.failed === 0) terminal.say('qalign: nothing is left to do');
     const write: ScoreSink['write'] = (outcomes) =>
       sink.write(calibrator === undefined ? outcomes : outcomes.map((outcome) => calibrator.apply(outcome)));
-    return await scoreAll(context, parts, { scorer, sink: { ...sink, write }, request, tasks, tally, look });
+    return await scoreAll(context, parts, { scorer, sink: { ...sink, write }, request, inputs, tasks, tally, look });
   } finally {
     await scorer.close();
   }
@@ -122,19 +124,21 @@ async function loadModel(
 }
 
 function expand(
-  { args, signal }: CommandContext,
+  { signal }: CommandContext,
   parts: ScoreCommandParts,
   { search }: ScoreRequest,
+  inputs: readonly SourceName[],
   { passedOver, emptyFolder }: Tally,
 ): AsyncIterable<ScoreSource> {
   const told = { onPassedOver: passedOver, onEmptyFolder: emptyFolder };
-  return parts.expandSources(argumentNames(args), { ...search, once: true, signal, ...told });
+  return parts.expandSources(inputs, { ...search, once: true, signal, ...told });
 }
 
 interface Scoring {
   readonly scorer: Pick<Scorer, 'scoreMany'>;
   readonly sink: ScoreSink;
   readonly request: ScoreRequest;
+  readonly inputs: readonly SourceName[];
   readonly tasks: readonly Task[];
   readonly tally: Tally;
   readonly look: FirstLook;
@@ -143,13 +147,12 @@ interface Scoring {
 async function scoreAll(
   context: CommandContext,
   parts: ScoreCommandParts,
-  { scorer, sink, request, tasks, tally, look }: Scoring,
+  { scorer, sink, request, inputs, tasks, tally, look }: Scoring,
 ): Promise<number> {
   const { terminal, signal } = context;
   const bar = createProgressBar(terminal);
   const started = performance.now();
   // what can be read once only is not counted beforehand
-  const inputs = argumentNames(context.args);
   if (terminal.errIsTerminal && !(await Promise.all(inputs.map(isReadOnce))).includes(true))
     void countInto(bar, parts.expandSources(inputs, { ...request.search, once: true, signal, hash: false }));
   for (let kept = 0; kept < look.kept; kept += 1) {

@@ -1,5 +1,5 @@
 import { csvLine, CSV_HEADER, type CsvOptions } from '../../recipes/score/result-csv.js';
-import { openJsonFile, openResultFile } from '../../recipes/score/result-file.js';
+import { openJsonFile, openResultFile, type Held } from '../../recipes/score/result-file.js';
 import { openParquetFile } from '../../recipes/score/result-parquet.js';
 import type { ScoreOutcome } from '../../api/result.js';
 import type { Task } from '../../prompts/subject.js';
@@ -30,6 +30,8 @@ export interface SinkOptions {
   readonly failBelow: number | undefined;
   readonly strict: boolean;
   readonly csv: CsvOptions;
+  /** What `out` holds, where it was read already. */
+  readonly held?: Held | undefined;
 }
 
 /** What a sink without a file to continue holds: nothing. */

@@ -35,6 +35,8 @@ export interface ResultFileOptions {
   /** Scores with warnings are tried again, as failures are. */
   readonly strict?: boolean | undefined;
   readonly csv?: CsvOptions | undefined;
+  /** What the file holds, where it was read already; a file of another size is read again. */
+  readonly held?: Held | undefined;
 }
 
 /**
@@ -45,7 +47,7 @@ export interface ResultFileOptions {
  */
 export async function openResultFile(path: string, options: ResultFileOptions): Promise<ResultFile> {
   if (!options.resume) await requireFresh(path);
-  const done = options.resume && (await sizeOf(path)) > 0 ? await readDone(path, options) : new Map<string, Done>();
+  const done = options.resume ? await continued(path, options) : NOTHING;
   const kept = done.size;
   const file = await guard(path, () => open(path, 'a'));
   const { size } = await file.stat();
@@ -133,31 +135,71 @@ interface Done {
   readonly low: boolean;
 }
 
-/** By key. Of several rows of one key the last counts: a run that was killed may have left the row that it replaced. */
-async function readDone(path: string, options: ResultFileOptions): Promise<Map<string, Done>> {
+/** The scores of a file, by one reading. */
+export interface Held {
+  /** By key. Of several rows of one key the last counts: a killed run may have left the row that it replaced. */
+  readonly done: ReadonlyMap<string, Done>;
+  /** Of the last score; undefined where there is none. */
+  readonly scoreVersion: string | undefined;
+  /** Rows, those included that do not count. */
+  readonly rows: number;
+  /** Where the last whole line ends. */
+  readonly end: number;
+  /** Of the file when it was read, in bytes. */
+  readonly size: number;
+}
+
+const NOTHING: Held['done'] = new Map();
+
+/**
+ * Which scores of a file count: not failures, which are tried again, and with `strict` not those with warnings. Changes
+ * nothing.
+ *
+ * @param accepts told of every score that counts; false ends the reading, which then gives undefined
+ * @throws QalignError RESUME_MISMATCH for what is no results file, and what `accepts` throws
+ */
+export async function readHeld(
+  path: string,
+  { format, strict, failBelow = -Infinity }: Pick<ResultFileOptions, 'format' | 'strict' | 'failBelow'>,
+  accepts: (row: { readonly text: string; readonly line: WrittenLine }) => boolean | Promise<boolean>,
+): Promise<Held | undefined> {
+  const size = await sizeOf(path);
   const done = new Map<string, Done>();
-  let end = 0;
-  let rows = 0;
-  for await (const { start, end: lineEnd, line } of scanResults(path, options.format)) {
+  let [scoreVersion, rows, end]: [string | undefined, number, number] = [undefined, 0, 0];
+  for await (const { start, end: lineEnd, text, line } of scanResults(path, format)) {
     end = lineEnd;
     if (line === undefined) continue;
     rows += 1;
-    const { key, failed, warned, scoreVersion, identity, score } = line;
-    if (failed || (options.strict === true && warned)) {
-      done.delete(key);
+    if (line.failed || (strict === true && line.warned)) {
+      done.delete(line.key);
       continue;
     }
-    if (scoreVersion !== options.scoreVersion) {
-      throw new QalignError(
-        'RESUME_MISMATCH',
-        `${path} was written with score_version ${scoreVersion}, but this run has ${options.scoreVersion} (another model, precision, prompt, scale or preprocessing); name another --out or use the old settings.`,
-      );
-    }
-    done.set(key, { start, identity, low: options.failBelow !== undefined && score < options.failBelow });
+    if (!(await accepts({ text, line }))) return undefined;
+    scoreVersion = line.scoreVersion;
+    done.set(line.key, { start, identity: line.identity, low: line.score < failBelow });
   }
+  return { done, scoreVersion, rows, end, size };
+}
+
+/** Takes out of the file what does not count; gives the scores that stay. */
+async function continued(path: string, options: ResultFileOptions): Promise<Held['done']> {
+  const size = await sizeOf(path);
+  if (size === 0) return NOTHING;
+  const known = options.held;
+  const isKnown = known?.size === size && [undefined, options.scoreVersion].includes(known.scoreVersion);
+  const held = isKnown ? known : await readHeld(path, options, ({ line }) => requireVersion(path, line, options));
+  const { done, rows, end } = held as Held;
   if (done.size === rows) await guard(path, () => truncate(path, end));
   else await rewrite(path, options.format, ({ start, line }) => done.get(line.key)?.start === start);
   return done;
+}
+
+function requireVersion(path: string, line: WrittenLine, { scoreVersion }: ResultFileOptions): true {
+  if (line.scoreVersion === scoreVersion) return true;
+  throw new QalignError(
+    'RESUME_MISMATCH',
+    `${path} was written with score_version ${line.scoreVersion}, but this run has ${scoreVersion} (another model, precision, prompt, scale or preprocessing); name another --out or use the old settings.`,
+  );
 }
 
 /** The file with some of its rows, put in place whole. Rows are rarely taken out, so the copy is rare too. */
