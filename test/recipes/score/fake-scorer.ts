@@ -14,6 +14,17 @@ export interface FakeLog {
   closed: number;
 }
 
+/** What the fake engine says of its model. */
+export const FAKE_MODEL = {
+  id: 'fake',
+  revision: 'local',
+  weights_sha256: 'ab'.repeat(32),
+  precision: 'fp32',
+  device: 'cpu',
+  image_size: 4,
+  parameters: 1,
+};
+
 /** Parts without Python: the first byte of the picture is the logit of "excellent". */
 export function fakeParts(
   log: FakeLog,
@@ -21,15 +32,7 @@ export function fakeParts(
   prepare?: (source: ScoreSource) => Promise<PreparedMedia>,
 ): ScorerParts {
   const engine: ScoringEngine = {
-    model: {
-      id: 'fake',
-      revision: 'local',
-      weights_sha256: 'ab'.repeat(32),
-      precision: 'fp32',
-      device: 'cpu',
-      image_size: 4,
-      parameters: 1,
-    },
+    model: FAKE_MODEL,
     async score({ visuals, prompts }) {
       log.engineCalls.push({ frames: visuals[0]?.frames ?? 0, prompts });
       return prompts.map(() => ({ logits: [visuals[0]?.data[0] ?? 0, 0, 0, 0, 0], logSumExp: 300 }));

@@ -14,12 +14,13 @@ beforeEach(async () => {
 });
 afterEach(() => rm(folder, { recursive: true, force: true }));
 
-async function outcomesOf(names: string[]): Promise<{ version: string; outcomes: ScoreOutcome[] }> {
+async function scored(...sources: ScoreSource[]): Promise<{ version: string; outcomes: ScoreOutcome[] }> {
   const scorer = await fakeScorer();
   const outcomes: ScoreOutcome[] = [];
-  for await (const some of scorer.scoreMany(names.map((name) => picture(name)))) outcomes.push(...some);
+  for await (const some of scorer.scoreMany(sources)) outcomes.push(...some);
   return { version: scorer.scoreVersion, outcomes };
 }
+const outcomesOf = (names: string[]): ReturnType<typeof scored> => scored(...names.map((name) => picture(name)));
 
 describe.each(['jsonl', 'csv'] as const)('a %s file', (format) => {
   const names = ['a, "b"\n.jpg', 'c.jpg', 'd é 漢.jpg', 'e.jpg'];
@@ -67,21 +68,22 @@ describe.each(['jsonl', 'csv'] as const)('a %s file', (format) => {
     ...picture('a.jpg'),
     identity: { bytes, modified, sha256 },
   });
-  async function scored(...sources: ScoreSource[]): Promise<{ version: string; outcomes: ScoreOutcome[] }> {
-    const scorer = await fakeScorer();
-    const outcomes: ScoreOutcome[] = [];
-    for await (const some of scorer.scoreMany(sources)) outcomes.push(...some);
-    return { version: scorer.scoreVersion, outcomes };
-  }
-
-  it('scores a file again whose size, time or hash changed, and keeps one row of it', async () => {
-    const old = file(10, '2026-01-01T00:00:00Z', 'a'.repeat(64));
-    const { version, outcomes } = await scored(old, picture('b.jpg'));
+  /** A file with the scores of these, and how it is opened again. */
+  async function written(
+    ...sources: ScoreSource[]
+  ): Promise<{ path: string; options: { format: typeof format; scoreVersion: string } }> {
+    const { version, outcomes } = await scored(...sources);
     const path = join(folder, `x.${format}`);
     const options = { format, scoreVersion: version };
     const first = await openResultFile(path, { ...options, resume: false });
     await first.write(outcomes);
     await first.close();
+    return { path, options };
+  }
+
+  it('scores a file again whose size, time or hash changed, and keeps one row of it', async () => {
+    const old = file(10, '2026-01-01T00:00:00Z', 'a'.repeat(64));
+    const { path, options } = await written(old, picture('b.jpg'));
     const isMissing = async (source: ScoreSource): Promise<boolean> => {
       const again = await openResultFile(path, { ...options, resume: true });
       const owed = again.missing(source, ['quality']);
@@ -107,12 +109,7 @@ describe.each(['jsonl', 'csv'] as const)('a %s file', (format) => {
   });
 
   it('takes the last of two rows, which a killed run may have left', async () => {
-    const { version, outcomes } = await scored(file(10, '2026-01-01T00:00:00Z'), file(11, '2026-01-02T00:00:00Z'));
-    const path = join(folder, `x.${format}`);
-    const options = { format, scoreVersion: version };
-    const first = await openResultFile(path, { ...options, resume: false });
-    await first.write(outcomes);
-    await first.close();
+    const { path, options } = await written(file(10, '2026-01-01T00:00:00Z'), file(11, '2026-01-02T00:00:00Z'));
     const again = await openResultFile(path, { ...options, resume: true });
     expect([again.kept, again.missing(file(11, '2026-01-02T00:00:00Z'), ['quality'])]).toEqual([1, []]);
     await again.close();
@@ -124,12 +121,7 @@ describe.each(['jsonl', 'csv'] as const)('a %s file', (format) => {
       ...picture('\ufffd.jpg'),
       media: { path: Uint8Array.from([...bytes, 0x2e, 0x6a, 0x70, 0x67]) },
     });
-    const { version, outcomes } = await scored(named(0xff));
-    const path = join(folder, `x.${format}`);
-    const options = { format, scoreVersion: version };
-    const first = await openResultFile(path, { ...options, resume: false });
-    await first.write(outcomes);
-    await first.close();
+    const { path, options } = await written(named(0xff));
     const again = await openResultFile(path, { ...options, resume: true });
     expect(again.missing(named(0xff), ['quality'])).toEqual([]);
     expect(again.missing(named(0xfe), ['quality'])).toEqual(['quality']);
@@ -137,12 +129,7 @@ describe.each(['jsonl', 'csv'] as const)('a %s file', (format) => {
   });
 
   it('tries scores with warnings again under strict', async () => {
-    const { version, outcomes } = await scored(picture('a.mp4', 'video'), picture('b.jpg'));
-    const path = join(folder, `x.${format}`);
-    const options = { format, scoreVersion: version };
-    const first = await openResultFile(path, { ...options, resume: false });
-    await first.write(outcomes);
-    await first.close();
+    const { path, options } = await written(picture('a.mp4', 'video'), picture('b.jpg'));
     const again = await openResultFile(path, { ...options, resume: true, strict: true });
     expect(again.kept).toBe(1);
     expect(again.missing(picture('a.mp4', 'video'), ['quality'])).toEqual(['quality']);

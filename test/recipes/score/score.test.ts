@@ -12,7 +12,7 @@ import {
 import { createScorerFrom } from '../../../src/recipes/score/score.js';
 import type { OneTask, ScorerOptions } from '../../../src/recipes/score/scorer.js';
 import { scoreVersion } from '../../../src/recipes/score/score-version.js';
-import { fakeParts, fakeScorer, picture, type FakeLog } from './fake-scorer.js';
+import { FAKE_MODEL, fakeParts, fakeScorer, picture, type FakeLog } from './fake-scorer.js';
 
 async function* neverEnding(): AsyncGenerator<string> {
   await new Promise(() => {});
@@ -139,16 +139,7 @@ describe('createScorer', () => {
 describe('prompts longer than the model was made for', () => {
   const scorerWith = (most: number | null, positions: number) => {
     const parts = fakeParts(newLog(), {
-      model: {
-        id: 'fake',
-        revision: 'local',
-        weights_sha256: 'ab'.repeat(32),
-        precision: 'fp32',
-        device: 'cpu',
-        image_size: 4,
-        parameters: 1,
-        max_positions: most,
-      },
+      model: { ...FAKE_MODEL, max_positions: most },
       score: async ({ prompts }) => prompts.map(() => ({ logits: [1, 0, 0, 0, 0], logSumExp: 300, positions })),
     });
     return createScorerFrom(parts, { model: 'tiny-untrained' });
