@@ -47,7 +47,7 @@ export const evaluate = defineCommand({
   summary: 'correlations with mean opinion scores, with intervals, by a recipe',
   args: 'RECIPE',
   description:
-    'RECIPE is a name that --list shows, or a YAML file. Writes predictions/*.jsonl, evaluation.json, evaluation.md and report.html. Killed and run again, it goes on where it ended. Exit code 1 when an item failed that the recipe does not allow.',
+    'RECIPE is a name that --list shows, or a YAML file. Writes predictions/*.jsonl, evaluation.json, evaluation.md and report.html. After a kill, the same command continues. Exit code 1 when an item failed that the recipe does not allow.',
   examples: [
     'qalign evaluate --list',
     'qalign evaluate koniq --plan',

@@ -12,7 +12,7 @@ export const serve = defineCommand({
   summary: 'answer over HTTP: scores, jobs, training runs',
   args: '[CONFIG] [key=value…]',
   description:
-    '--keys lists every key of CONFIG. Logs JSON lines to stderr. SIGTERM or Ctrl-C ends it: what runs is finished, jobs go on at the next start. Listens on this machine alone until there are API keys (qalign keys).',
+    '--keys lists every key of CONFIG. Logs JSON lines to stderr. SIGTERM or Ctrl-C ends it: running requests are finished, jobs continue at the next start. Listens on this machine alone until there are API keys (qalign keys).',
   examples: [
     'qalign serve',
     "qalign serve port=9000 models='[one-align]' device=cuda:0",

@@ -14,7 +14,7 @@ export interface TrainRecipeInput {
    */
   readonly model: string;
   /**
-   * What the model lies over when it is a LoRA: the two are merged before training.
+   * Base model, where the model is a LoRA: the two are merged before training.
    * @default null
    */
   readonly base?: string | null | undefined;

@@ -160,7 +160,7 @@ export const TrainRecipe = Type.Object(
     base: given(
       orNull(Type.String()),
       null,
-      'what the model lies over when it is a LoRA: the two are merged before training',
+      'base model, where the model is a LoRA: the two are merged before training',
     ),
     revision: given(orNull(Type.String()), null, 'commit, tag or branch of a hub model'),
     init: given(run.init, 'pretrained', 'random: begin with random weights of this architecture'),

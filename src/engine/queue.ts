@@ -105,7 +105,7 @@ export class JobQueue {
     return true;
   }
 
-  /** Takes out what waits for a worker that is none of these. */
+  /** Removes the jobs that are pinned to a worker other than these. */
   removeOrphans(links: readonly (WorkerLink | undefined)[]): Job[] {
     const orphans = [...this.#bound].filter((job) => !links.includes(job.step?.clip.link));
     for (const job of orphans) this.remove(job);

@@ -90,7 +90,7 @@ async function openStdin(options: ExpandOptions): Promise<MediaSource | { readon
     return await sourceOfBytes(STDIN_NAME, await gather(() => bytes, STDIN_NAME, limitsOf(options), signal), options);
   } catch (error) {
     signal?.throwIfAborted();
-    if (stdin instanceof Readable) stdin.destroy(); // a writer that goes on must not keep the process alive
+    if (stdin instanceof Readable) stdin.destroy(); // a writer that continues must not keep the process alive
     return { ...failedSource(STDIN_NAME, openError(STDIN_NAME, error)), media: new Uint8Array() };
   }
 }

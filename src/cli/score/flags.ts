@@ -10,7 +10,7 @@ import type { ScoreFormat } from './sink.js';
 export const SCORE_FLAGS = {
   task: { type: 'string', multiple: true, choices: TASKS, help: 'what to rate; may be repeated (default: quality)' },
   model: { type: 'string', value: 'NAME|DIR|ID', help: 'a model of "qalign models list", a directory or a hub id' },
-  base: { type: 'string', value: 'NAME|DIR|ID', help: 'what a LoRA lies over' },
+  base: { type: 'string', value: 'NAME|DIR|ID', help: 'base model of a LoRA' },
   revision: { type: 'string', value: 'REV', help: 'commit, tag or branch of a hub model' },
   device: {
     type: 'string',

@@ -159,8 +159,8 @@ function rateFromStamps(stamps: Float64Array, packets: number, tick: Rational): 
 }
 
 /**
- * The average rate that ffprobe gives. For a bare stream without one ffmpeg takes 25, or what it is told: a rate that
- * follows what it is told is none of the stream's.
+ * The average rate that ffprobe gives. For a bare stream that names no rate, ffprobe reports its own setting, 25 by
+ * default. The probe is therefore repeated with another setting: a rate that changes with it is not the stream's.
  */
 async function namedRate(
   ffprobe: string,

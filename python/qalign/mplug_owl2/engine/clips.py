@@ -47,10 +47,11 @@ class KeptClips:
         if first == 0:
             self._clips.pop(clip, None)
         kept = self._clips.get(clip)
-        if first != (0 if kept is None else kept.frames):
-            held = 0 if kept is None else kept.frames
+        frames = 0 if kept is None else kept.frames
+        if first != frames:
             raise UnknownClip(
-                f"Clip {clip} goes on at frame {first}, but {held} of its frames are kept; send it again from frame 0."
+                f"Clip {clip} continues at frame {first}, but {frames} of its frames are kept; "
+                "send it again from frame 0."
             )
         free, held = self._free_bytes(), self.bytes
         if free is not None and held + size > (free + held) // 2:
