@@ -1,5 +1,7 @@
-import { describe, expect, it } from 'vitest';
+import { afterEach, describe, expect, it, vi } from 'vitest';
 import { cli } from './terminal/terminal-double.js';
+
+afterEach(() => vi.unstubAllEnvs());
 
 describe('qalign doctor', () => {
   it('reports as JSON what is here and what its absence costs', async () => {
@@ -19,7 +21,7 @@ describe('qalign doctor', () => {
       const { code, out } = await cli('doctor');
       expect(code).toBe(1);
       expect(out).toContain('/nowhere/python (QALIGN_PYTHON) does not run');
-      expect(await cli('score', 'x.jpg')).toMatchObject({
+      expect(await cli('score', 'test/fixtures/pictures/blurred.jpg')).toMatchObject({
         code: 1,
         said: [expect.stringMatching(/QALIGN_PYTHON is \/nowhere\/python.*\[PYTHON_NOT_FOUND\]/)],
       });
@@ -31,6 +33,19 @@ describe('qalign doctor', () => {
 });
 
 describe('qalign models', () => {
+  it('shows the description of a model that is neither here nor to be had', async () => {
+    vi.stubEnv('HF_HUB_CACHE', '/nowhere/hub');
+    vi.stubEnv('HF_ENDPOINT', 'http://127.0.0.1:9');
+    const shown = await cli('models', 'inspect', 'one-align');
+    expect(shown).toMatchObject({
+      code: 1,
+      said: [expect.stringMatching(/no network to .*\[MODEL_DOWNLOAD_FAILED\]$/)],
+    });
+    expect(shown.out).toMatch(/^from +q-future\/one-align at dcc603b[^]*^parameters +8,197,859,328$[^]*^licence +MIT/m);
+    expect(await cli('models', 'pull', 'one-align')).toMatchObject({ code: 1, out: '' });
+    expect((await cli('models', 'inspect', 'one-align', '--offline')).said[0]).toContain('[MODEL_NOT_FOUND]');
+  }, 60_000);
+
   it('lists all descriptions, valid and with licence', async () => {
     const { out } = await cli('models', 'list', '--json');
     const names = (JSON.parse(out) as { name: string; licence: string }[]).map(({ name }) => name);
