@@ -32,6 +32,34 @@ describe('qalign doctor', () => {
   });
 });
 
+describe('qalign doctor and a cache that cannot be made', () => {
+  it('says that nothing can be scored, as the score then does', async () => {
+    vi.stubEnv('QALIGN_CACHE', '/proc/version/cache');
+    vi.stubEnv('HF_ENDPOINT', 'http://127.0.0.1:9');
+    vi.stubEnv('QALIGN_PYTHON', '');
+    const { code, out } = await cli('doctor');
+    expect(code).toBe(1);
+    expect(out).toMatch(
+      /^✗ environment +not made yet$[^]*cannot be made; set QALIGN_CACHE[^]*127.0.0.1:9 does not answer/m,
+    );
+    expect(out).toMatch(/Nothing can be scored yet: see ✗ above\.\n$/);
+    expect(await cli('score', 'test/fixtures/pictures/blurred.jpg')).toMatchObject({
+      code: 1,
+      said: [expect.stringContaining('[PYTHON_SETUP_FAILED]')],
+    });
+  }, 60_000);
+
+  it('says the same where sockets cannot be made', async () => {
+    vi.stubEnv('TMPDIR', '/proc/version');
+    const { code, out } = await cli('doctor');
+    expect([code, out]).toEqual([1, expect.stringMatching(/^✗ temporary +\/proc\/version \(not writable\)/m)]);
+    expect(await cli('score', 'test/fixtures/pictures/blurred.jpg')).toMatchObject({
+      code: 1,
+      said: [expect.stringContaining('[OUTPUT_UNWRITABLE]')],
+    });
+  }, 60_000);
+});
+
 describe('qalign models', () => {
   it('shows the description of a model that is neither here nor to be had', async () => {
     vi.stubEnv('HF_HUB_CACHE', '/nowhere/hub');
