@@ -16,6 +16,7 @@ export { joinRun, planRecipe, resumeRun, train } from './recipes/train/train.js'
 export type { TrainOptions, TrainResult } from './recipes/train/train.js';
 export { trainSeries } from './recipes/train/loss-series.js';
 export type { TrainSeries, TrainSeriesOptions, TrainSeriesRow } from './recipes/train/loss-series.js';
+export type { EvaluateRecipeInput, TrainRecipeInput } from './config/recipe-input.generated.js';
 export type { TrainRecipe } from './config/train.js';
 export type { TrainEvent } from '../bridge/protocol/train.js';
 export { convertDataset } from './recipes/data/convert.js';
@@ -33,6 +34,7 @@ export type { SampleOptions, SampleResult, SplitOptions, SplitResult } from './r
 export type { DatasetRecord } from '../bridge/protocol/record.js';
 export { createScorer } from './recipes/score/create-scorer.js';
 export type {
+  OneTask,
   Scorer,
   ScorerOptions,
   ScoreManyOptions,

@@ -106,6 +106,7 @@ export const ERROR_CODES = {
   PATH_FORBIDDEN: row('service', 403, false, 'The path leads out of the root, or no root is configured.'),
   ROUTE_NOT_FOUND: row('service', 404, false, 'There is no such route.'),
   JOB_NOT_FOUND: row('service', 404, false, 'There is no such job.'),
+  JOB_NOT_ENDED: row('service', 409, true, 'The results are given in this format when the job has ended.'),
   METHOD_NOT_ALLOWED: row('service', 405, false, 'The route does not know this method.'),
   NOT_ACCEPTABLE: row('service', 406, false, 'The answer is not available in a format that the client accepts.'),
   IDEMPOTENCY_CONFLICT: row(

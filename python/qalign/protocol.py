@@ -80,6 +80,7 @@ ERROR_CODES = {
     "PATH_FORBIDDEN": ErrorRow("service", 403, False, "The path leads out of the root, or no root is configured."),
     "ROUTE_NOT_FOUND": ErrorRow("service", 404, False, "There is no such route."),
     "JOB_NOT_FOUND": ErrorRow("service", 404, False, "There is no such job."),
+    "JOB_NOT_ENDED": ErrorRow("service", 409, True, "The results are given in this format when the job has ended."),
     "METHOD_NOT_ALLOWED": ErrorRow("service", 405, False, "The route does not know this method."),
     "NOT_ACCEPTABLE": ErrorRow("service", 406, False, "The answer is not available in a format that the client accepts."),
     "IDEMPOTENCY_CONFLICT": ErrorRow("service", 409, False, "The Idempotency-Key was used for another request, or its request still runs."),

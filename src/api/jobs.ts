@@ -59,8 +59,9 @@ export const JobListQuery = Type.Object(
 export const ResultsQuery = Type.Object(
   {
     format: Type.Optional(
-      Type.Enum(['ndjson', 'csv', 'csv-safe'], {
-        description: 'csv-safe: an apostrophe before text that a spreadsheet would run as a formula',
+      Type.Enum(['ndjson', 'csv', 'csv-safe', 'parquet'], {
+        description:
+          'csv-safe: an apostrophe before text that a spreadsheet would run as a formula; parquet: when the job has ended',
       }),
     ),
   },

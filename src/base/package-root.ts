@@ -13,6 +13,9 @@ export const packageRoot: string = (() => {
   return folder;
 })();
 
+/** Pictures and a clip that come with the package, for figures without pictures of one's own. */
+export const sampleMedia: string = join(packageRoot, 'test', 'fixtures', 'pictures');
+
 /** The version in package.json. */
 export const packageVersion: string = (
   JSON.parse(readFileSync(join(packageRoot, 'package.json'), 'utf8')) as { version: string }

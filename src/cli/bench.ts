@@ -1,10 +1,9 @@
 import { writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
 import { chooseModel, DEFAULT_MODEL } from '../config/models.js';
 import { QalignError } from '../base/errors.js';
 import { guardWrite } from '../base/files/unwritable.js';
 import { ensurePython } from '../engine/python/environment.js';
-import { packageRoot, packageVersion } from '../base/package-root.js';
+import { packageVersion, sampleMedia } from '../base/package-root.js';
 import { benchBridge } from '../recipes/bench/bridge.js';
 import { benchModel } from '../recipes/bench/model.js';
 import { benchPrepare } from '../recipes/bench/prepare.js';
@@ -35,7 +34,7 @@ const FLAGS = {
     type: 'string',
     multiple: true,
     value: 'PATH',
-    help: 'what to score (default: the pictures and the clip of the repository)',
+    help: 'what to score (default: the samples that come with qalign)',
   },
   out: { type: 'string', short: 'o', value: 'FILE', help: 'the results as JSON (default qalign-bench.json)' },
 } as const;
@@ -197,12 +196,12 @@ function readBatches(text = '1,4,16,64'): number[] {
 
 async function gather(inputs: readonly string[], signal: AbortSignal): Promise<ScoreSource[]> {
   const sources: ScoreSource[] = [];
-  for await (const source of expandSources(
-    inputs.length > 0 ? inputs : [join(packageRoot, 'test', 'fixtures', 'pictures')],
-    { signal },
-  ))
+  for await (const source of expandSources(inputs.length > 0 ? inputs : [sampleMedia], { signal }))
     sources.push(source);
   if (sources.length === 0)
-    throw new QalignError('MEDIA_NOT_FOUND', `There is no picture or clip in ${inputs.join(', ')}.`);
+    throw new QalignError(
+      'MEDIA_NOT_FOUND',
+      `There is no picture or clip in ${inputs.length > 0 ? inputs.join(', ') : sampleMedia}; name some with --input.`,
+    );
   return sources;
 }

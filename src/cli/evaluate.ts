@@ -1,5 +1,5 @@
 import { EvaluateRecipe } from '../config/evaluate.js';
-import { loadConfig } from '../config/load.js';
+import { loadRecipe } from '../config/recipes.js';
 import { QalignError } from '../base/errors.js';
 import { evaluate as runEvaluation, type EvaluateEvent } from '../recipes/evaluate/evaluate.js';
 import {
@@ -13,11 +13,13 @@ import { checkReady, describeMissing } from '../recipes/evaluate/ready.js';
 import { markdownTable } from '../report/text.js';
 import { defineCommand, type CommandContext } from './command.js';
 import { createSetupProgress, progressLine } from './terminal/progress.js';
+import { RECIPE_FLAGS, recipePage } from './terminal/recipes.js';
 import { fittedTable } from './terminal/table.js';
 import type { Terminal } from './terminal/terminal.js';
 import { asJson } from './terminal/json.js';
 
 const FLAGS = {
+  ...RECIPE_FLAGS,
   plan: { type: 'boolean', help: 'say what is missing on this machine and how to get it, and start nothing' },
   out: {
     type: 'string',
@@ -37,7 +39,7 @@ const FLAGS = {
     help: 'with --predictions: the scoring rule (two_words: Q-Bench)',
   },
   'allow-failures': { type: 'number', value: 'N', help: 'with --predictions: so many records may lack a prediction' },
-  json: { type: 'boolean', help: 'the result as JSON in place of Markdown' },
+  json: { type: 'boolean', help: 'the result, the list or the keys as JSON' },
 } as const;
 
 export const evaluate = defineCommand({
@@ -45,23 +47,29 @@ export const evaluate = defineCommand({
   summary: 'correlations with mean opinion scores, with intervals, by a recipe',
   args: 'RECIPE',
   description:
-    'Writes predictions/*.jsonl, evaluation.json, evaluation.md and report.html. Killed and run again, it goes on where it ended. Exit code 1 when an item failed that the recipe does not allow.',
+    'RECIPE is a name that --list shows, or a YAML file. Writes predictions/*.jsonl, evaluation.json, evaluation.md and report.html. Killed and run again, it goes on where it ended. Exit code 1 when an item failed that the recipe does not allow.',
   examples: [
-    'qalign evaluate configs/evaluate/koniq.yaml --plan',
-    'qalign evaluate configs/evaluate/koniq.yaml model=one-align allow_failures=2',
+    'qalign evaluate --list',
+    'qalign evaluate koniq --plan',
+    'qalign evaluate koniq model=one-align allow_failures=2',
     'qalign evaluate --predictions a/predictions/koniq.jsonl --predictions b/predictions/koniq.jsonl',
   ],
   overrides: true,
   flags: FLAGS,
   async run(context) {
     const { args, overrides, flags, terminal, signal, log } = context;
+    const page = await recipePage('evaluate', EvaluateRecipe, flags);
+    if (page !== undefined) {
+      await terminal.out(page);
+      return 0;
+    }
     if (flags.predictions.length > 0) return fromFiles(context);
     if (args.length !== 1)
       throw new QalignError(
         'USAGE',
-        'qalign evaluate: name one recipe, or --predictions FILE; see "qalign evaluate --help".',
+        'qalign evaluate: name one recipe, or --predictions FILE; "qalign evaluate --list" shows the recipes.',
       );
-    const recipe = await loadConfig(EvaluateRecipe, args[0]!, overrides);
+    const recipe = await loadRecipe('evaluate', EvaluateRecipe, args[0]!, overrides);
     if (flags.plan) {
       const { missing, sets } = await checkReady(recipe);
       await terminal.out(

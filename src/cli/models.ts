@@ -56,7 +56,7 @@ const inspect = defineCommand({
   args: 'NAME|DIR|ID',
   description:
     'A hub model is fetched into the cache first. Without a network, and of a model that is not here, its description is shown (exit code 1).',
-  examples: ['qalign models inspect tiny-untrained', 'qalign models inspect ./my-checkpoint --json'],
+  examples: ['qalign models inspect nano', 'qalign models inspect ./my-checkpoint --json'],
   flags: FLAGS,
   async run(context) {
     const report = await look(context, context.flags);
@@ -94,6 +94,7 @@ async function look(
 
 function asText(report: ModelReport): string {
   const { inspection: found, base } = report;
+  const kind = found['kind'] as string | undefined;
   const memory = Object.entries((found['memory_bytes'] ?? {}) as Record<string, number>).map(
     ([precision, bytes]) => `${precision} ${formatBytes(bytes)}`,
   );
@@ -104,12 +105,7 @@ function asText(report: ModelReport): string {
     ['model', `${report.id}${report.title === undefined ? '' : `: ${report.title}`}`],
     ['path', found['path'] as string | undefined],
     ['from', found['from'] as string | undefined],
-    [
-      'kind',
-      found['kind'] === undefined
-        ? undefined
-        : `${String(found['kind'])}${base === undefined ? '' : ` over ${String(base['path'])}`}`,
-    ],
+    ['kind', kind === undefined ? undefined : `${kind}${base === undefined ? '' : ` over ${String(base['path'])}`}`],
     [
       'tasks',
       report.tasks === undefined

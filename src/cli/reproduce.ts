@@ -33,9 +33,14 @@ export const reproduce = defineCommand({
     media: {
       type: 'string',
       value: 'DIR',
-      help: 'pictures and clips at hand, where the data sets are not (default: the samples of the repository)',
+      help: 'pictures and clips at hand, where the data sets are not (default: the samples that come with qalign)',
     },
     model: { type: 'string', value: 'NAME|DIR|ID', help: 'the model to evaluate (default: the one that is embedded)' },
+    'allow-failures': {
+      type: 'number',
+      value: 'N',
+      help: 'tables 3 to 7: so many items of a data set may fail (default 0); missing pictures stop nothing',
+    },
     device: { type: 'string', value: 'auto|cpu|cuda:N', help: 'where it runs' },
     out: {
       type: 'string',
@@ -63,6 +68,7 @@ export const reproduce = defineCommand({
     try {
       const table = await run(name, {
         ...flags,
+        allowFailures: flags['allow-failures'],
         out,
         signal,
         log,

@@ -5,22 +5,31 @@ import { QalignError } from '../base/errors.js';
 import { createLogger } from '../base/logger.js';
 import { serve as startService } from '../server/serve.js';
 import { defineCommand } from './command.js';
+import { keyPage } from './terminal/recipes.js';
 
 export const serve = defineCommand({
   name: 'serve',
   summary: 'answer over HTTP: scores, jobs, training runs',
   args: '[CONFIG] [key=value…]',
   description:
-    'Logs JSON lines to stderr. SIGTERM or Ctrl-C ends it: what runs is finished, jobs go on at the next start. Listens on this machine alone until there are API keys (qalign keys).',
+    '--keys lists every key of CONFIG. Logs JSON lines to stderr. SIGTERM or Ctrl-C ends it: what runs is finished, jobs go on at the next start. Listens on this machine alone until there are API keys (qalign keys).',
   examples: [
     'qalign serve',
-    'qalign serve configs/serve.yaml port=9000 models=[one-align] device=cuda:0',
+    "qalign serve port=9000 models='[one-align]' device=cuda:0",
+    'qalign serve --keys',
     'curl -F file=@photo.jpg localhost:8080/v1/score',
   ],
   overrides: true,
   endsBySignal: true,
-  flags: {},
-  async run({ args, overrides, terminal, signal }) {
+  flags: {
+    keys: { type: 'boolean', help: 'every key of the configuration: type, default, meaning' },
+    json: { type: 'boolean', help: 'with --keys: as JSON' },
+  },
+  async run({ args, overrides, flags, terminal, signal }) {
+    if (flags.keys) {
+      await terminal.out(keyPage(ServeConfig, flags.json));
+      return 0;
+    }
     if (args.length > 1)
       throw new QalignError('USAGE', 'qalign serve: name one configuration; see "qalign serve --help".');
     const config = (

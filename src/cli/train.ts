@@ -1,5 +1,5 @@
 import type { TrainEvent } from '../../bridge/protocol/train.js';
-import { loadConfig } from '../config/load.js';
+import { loadRecipe } from '../config/recipes.js';
 import { TrainRecipe } from '../config/train.js';
 import { QalignError } from '../base/errors.js';
 import { formatClock } from '../base/units.js';
@@ -10,6 +10,7 @@ import { describeTime } from '../recipes/train/time-estimate.js';
 import { planRecipe, train as runTraining, type RecipePlan } from '../recipes/train/train.js';
 import { defineCommand } from './command.js';
 import { bar, createSetupProgress } from './terminal/progress.js';
+import { RECIPE_FLAGS, recipePage } from './terminal/recipes.js';
 import { asJson, planAsJson, runAsJson, seriesAsJson } from './terminal/json.js';
 import type { Terminal } from './terminal/terminal.js';
 import { textTable } from './terminal/table.js';
@@ -19,24 +20,34 @@ export const train = defineCommand({
   summary: 'train a model by a recipe',
   args: 'RECIPE… [key=value…]',
   description:
-    'Prepares the pictures, trains, and leaves a run directory with the model. Ctrl-C stops after the step, with a checkpoint. Several recipes, or one with several seeds, are trained one after the other, and a table says what came out; the same command goes on where it was stopped, and takes what is complete as it is.',
+    'RECIPE is a name that --list shows, or a YAML file. Prepares the pictures, trains, and leaves a run directory with the model. Ctrl-C stops after the step, with a checkpoint. Several recipes, or one with several seeds, are trained one after the other, and a table says what came out; the same command goes on where it was stopped, and takes what is complete as it is.',
   examples: [
-    'qalign train configs/train/koniq.yaml --plan',
-    'qalign train configs/train/koniq.yaml batch_size=32 seed=1',
-    'qalign train configs/train/ablation-*.yaml --seeds 1,2,3',
+    'qalign train --list',
+    'qalign train koniq --plan',
+    'qalign train koniq batch_size=32 seed=1',
+    'qalign train ablation-levels ablation-soft-labels --seeds 1,2,3',
   ],
   overrides: true,
   flags: {
+    ...RECIPE_FLAGS,
     plan: {
       type: 'boolean',
       help: 'show what memory, disk and time the run needs, compare it with this machine, start nothing; exit code 1 when it does not fit',
     },
     seeds: { type: 'string', value: 'N,N…', help: 'train each recipe once with each of these seeds' },
-    json: { type: 'boolean', help: 'the plan, or the result, as JSON' },
+    json: { type: 'boolean', help: 'the plan, the list, the keys or the result as JSON' },
   },
   async run({ args, overrides, flags, terminal, signal }) {
-    if (args.length === 0) throw new QalignError('USAGE', 'qalign train: name a recipe; see "qalign train --help".');
-    const recipes = (await Promise.all(args.map((path) => loadConfig(TrainRecipe, path, overrides)))) as TrainRecipe[];
+    const page = await recipePage('train', TrainRecipe, flags);
+    if (page !== undefined) {
+      await terminal.out(page);
+      return 0;
+    }
+    if (args.length === 0)
+      throw new QalignError('USAGE', 'qalign train: name a recipe; "qalign train --list" shows those that are here.');
+    const recipes = (await Promise.all(
+      args.map((word) => loadRecipe('train', TrainRecipe, word, overrides)),
+    )) as TrainRecipe[];
     const [recipe] = recipes as [TrainRecipe];
     const seeds = flags.seeds?.split(',').map((word) => readSeed(word, flags.seeds ?? ''));
     const several = recipes.length > 1 || seeds !== undefined;
@@ -59,6 +70,8 @@ export const train = defineCommand({
     terminal.progress(undefined);
     if (result.skipped > 0)
       terminal.say(`${result.skipped} damaged files were skipped; ${result.folder}/skipped.json lists them.`);
+    if (result.warned > 0)
+      terminal.say(`${result.warned} files have warnings; ${result.folder}/warnings.json lists them.`);
     terminal.say(`${result.status} at step ${result.step}`);
     await terminal.out(flags.json ? asJson(runAsJson(result)) : `${result.folder}\n`);
     return 0;

@@ -10,11 +10,8 @@ import { packageRoot } from '../base/package-root.js';
 import { applyOverrides, parseOverride } from './overrides.js';
 import { problemsOf } from './problems.js';
 
-export type DeepReadonly<T> = T extends (infer U)[]
-  ? readonly DeepReadonly<U>[]
-  : T extends object
-    ? { readonly [K in keyof T]: DeepReadonly<T[K]> }
-    : T;
+/** Lists and pairs too: a mapped type keeps them what they are. */
+export type DeepReadonly<T> = T extends object ? { readonly [K in keyof T]: DeepReadonly<T[K]> } : T;
 
 /**
  * Parses YAML, puts the `key=value` overrides in, fills the schema's defaults, checks, freezes.

@@ -9,6 +9,7 @@ import { loadConfig, type DeepReadonly } from './load.js';
 import { hint } from '../base/suggest.js';
 
 const FOLDER = join(packageRoot, 'configs', 'models');
+const HUB_ID = /^[\w.-]+\/[\w.-]+$/;
 /** Used when no model is named. */
 export const DEFAULT_MODEL = 'nano';
 
@@ -62,8 +63,12 @@ export async function modelNames(): Promise<string[]> {
     .sort();
 }
 
+/** The models described in configs/models, without those whose folder did not come with this installation. */
 export async function describeModels(): Promise<ModelDescription[]> {
-  return Promise.all((await modelNames()).map((name) => loadConfig(ModelSchema, join(FOLDER, `${name}.yaml`))));
+  const all = await Promise.all(
+    (await modelNames()).map((name) => loadConfig(ModelSchema, join(FOLDER, `${name}.yaml`))),
+  );
+  return all.filter(({ model }) => HUB_ID.test(model) || existsSync(join(packageRoot, model)));
 }
 
 /**
@@ -102,7 +107,7 @@ function locate(
     return { model: existsSync(local) ? local : described.model, revision: described.revision };
   }
   if (existsSync(id)) return { model: resolve(id), revision: undefined };
-  if (!isPath(id) && /^[\w.-]+\/[\w.-]+$/.test(id)) return { model: id, revision: undefined };
+  if (!isPath(id) && HUB_ID.test(id)) return { model: id, revision: undefined };
   const names = descriptions.map(({ name }) => name);
   throw new QalignError(
     'CONFIG_NOT_FOUND',

@@ -31,6 +31,7 @@ export const ServeConfig = Type.Object(
     device: Type.String({ default: 'auto', description: 'auto, cpu, cuda:N, or several (0,1): one worker each' }),
     precision: Type.Union([Type.Literal('auto'), Type.Literal('fp32'), Type.Literal('bf16'), Type.Literal('fp16')], {
       default: 'auto',
+      description: 'auto: fp32 on a CPU, bf16 on CUDA',
     }),
     max_batch_frames: Type.Union([Type.Integer({ minimum: 1 }), Type.Null()], {
       default: null,
@@ -66,7 +67,7 @@ export const ServeConfig = Type.Object(
         decode_ms: count(60_000, 'to decode one picture or clip'),
         connections: count(2048, 'open at a time'),
       },
-      { ...closed, default: {} },
+      { ...closed, default: {}, description: 'what one request may cost' },
     ),
     request_ms: count(30_000, 'a request is answered within this or gets 504; a request may ask for less'),
     shutdown_ms: count(15_000, 'from SIGTERM to the end'),
@@ -88,10 +89,11 @@ export const ServeConfig = Type.Object(
         }),
         attempts: count(5, 'how often an item is tried when workers are lost under it'),
       },
-      { ...closed, default: {} },
+      { ...closed, default: {}, description: 'scoring jobs of /v1/jobs' },
     ),
     log_level: Type.Union([Type.Literal('debug'), Type.Literal('info'), Type.Literal('warn'), Type.Literal('error')], {
       default: 'info',
+      description: 'log lines of this level and above are written; debug has every message of the bridge',
     }),
   },
   closed,

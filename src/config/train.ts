@@ -1,163 +1,275 @@
 import Type, { type Static, type TSchema } from 'typebox';
-import { RecipeAugment, RecipeLora, RecipeObjective, RunRecipe } from '../../bridge/protocol/recipe.js';
+import {
+  RecipeAugment,
+  RecipeLearningRates,
+  RecipeLora,
+  RecipeObjective,
+  RunRecipe,
+} from '../../bridge/protocol/recipe.js';
 import { Positive } from '../../bridge/protocol/shapes.js';
 
 const closed = { additionalProperties: false } as const;
 const run = Type.Required(RunRecipe).properties;
 const objective = Type.Required(RecipeObjective).properties;
+const rates = RecipeLearningRates.properties;
 const lora = RecipeLora.properties;
 
-/** A value of the run as the user gives it: with a default, and words where its name does not say enough. */
-const given = <T extends TSchema>(type: T, fallback: unknown, description?: string): T =>
-  Type.With(type, { default: fallback, ...(description === undefined ? {} : { description }) }) as unknown as T;
+/** The words of a key, and what stands after `@example`. */
+const told = <T extends TSchema>(type: T, description: string, example?: unknown): T =>
+  Type.With(type, { description, ...(example === undefined ? {} : { examples: [example] }) }) as unknown as T;
+
+/** A key that may be left out. */
+const given = <T extends TSchema>(type: T, fallback: unknown, description: string, example?: unknown): T =>
+  Type.With(told(type, description, example), { default: fallback }) as unknown as T;
+
+const orNull = <T extends TSchema>(type: T) => Type.Union([type, Type.Null()]);
 
 /** Frames of a clip when a recipe says nothing. */
 export const DEFAULT_MAX_FRAMES = 60;
 
+const Data = Type.Object(
+  {
+    train: told(Type.Array(Type.String(), { minItems: 1 }), 'JSONL files of the records to train on', [
+      'data/koniq/train.jsonl',
+    ]),
+    dev: given(Type.Array(Type.String()), [], 'JSONL files of the records that each epoch is evaluated on', [
+      'data/koniq/dev.jsonl',
+    ]),
+    root: given(
+      orNull(Type.String()),
+      null,
+      'media paths of the records are relative to this folder; null: to the file of the records',
+    ),
+    fraction: given(
+      Type.Number({ exclusiveMinimum: 0, maximum: 1 }),
+      1,
+      'share of the training records that is used, drawn by the seed',
+      0.2,
+    ),
+    weights: given(
+      run.data.properties.weights,
+      {},
+      'how often an epoch sees the records of a dataset: 2 twice, 0.5 every second one, another half each epoch',
+      { koniq10k: 1, spaq: 0.5 },
+    ),
+    prepare_size: given(
+      orNull(Type.Integer({ minimum: 14 })),
+      null,
+      "side in pixels before random crops; null: the model's own",
+    ),
+    mos_range: given(
+      orNull(Type.Tuple([Type.Number(), Type.Number()])),
+      null,
+      'the MOS of the records that mean bad and excellent, for soft labels; null: 1 and 5',
+      [0, 100],
+    ),
+    distortions: given(
+      Type.Union([
+        Type.Null(),
+        Type.Object(
+          { pictures: given(Positive, 50, 'so many of the best-rated pictures become the best of a series each') },
+          closed,
+        ),
+      ]),
+      null,
+      'series of falling quality made of the best-rated training pictures, for objective.series; they are the dataset "distortions" of data.weights',
+    ),
+    max_frames: given(
+      Type.Integer({ minimum: 1 }),
+      DEFAULT_MAX_FRAMES,
+      'frames of a clip, one a second, evenly thinned out beyond',
+    ),
+    max_disk_gb: given(
+      Type.Number({ exclusiveMinimum: 0 }),
+      100,
+      'disk in GB that the prepared pixels may take; a run that needs more is refused',
+    ),
+  },
+  { ...closed, description: 'the records, and what is made of them' },
+);
+
+const Objective = Type.Object(
+  {
+    next_token: given(objective.next_token, 1, 'weight of the cross entropy of the answer, as in Q-Align'),
+    soft_label: given(
+      objective.soft_label,
+      0,
+      'weight of the divergence from the soft label at the level word, as in DeQA-Score',
+    ),
+    fidelity: given(objective.fidelity, 0, 'weight of the fidelity loss of the pairs of one dataset in a micro-batch'),
+    in_level: given(
+      objective.in_level,
+      0,
+      'weight of the probability that the five level words lack at their position',
+    ),
+    series: given(objective.series, 0, 'weight of the fidelity loss of the pairs inside series of falling quality'),
+  },
+  {
+    ...closed,
+    default: {},
+    description: 'the weight of each loss term; a term of weight 0 is not computed',
+    examples: [{ next_token: 0.05, soft_label: 1, fidelity: 1 }],
+  },
+);
+
+const LearningRates = Type.Object(
+  {
+    default: given(rates.default, 2e-5, 'rate of every part without a rate of its own'),
+    vision: told(rates.vision, 'rate of the vision encoder'),
+    abstractor: told(rates.abstractor, 'rate of the abstractor between encoder and language model'),
+    language: told(rates.language, 'rate of the language model'),
+    lora: told(rates.lora, 'rate of the LoRA matrices'),
+  },
+  {
+    ...closed,
+    default: {},
+    description: 'the highest learning rate of each part of the model',
+    examples: [{ default: 2e-5, abstractor: 1e-5 }],
+  },
+);
+
+const Lora = Type.Object(
+  {
+    r: given(lora.r, 128, 'rank of the matrices'),
+    alpha: given(lora.alpha, 256, 'the product of the matrices is multiplied by alpha / r'),
+    dropout: given(lora.dropout, 0.05, 'share of the inputs of the matrices that a training step drops'),
+    abstractor: given(lora.abstractor, true, 'train the abstractor whole beside the matrices'),
+    quantise_base: given(
+      lora.quantise_base,
+      null,
+      'hold the frozen matrices of the language model in 8 or 4 bits; null: as weights says',
+      'nf4',
+    ),
+  },
+  closed,
+);
+
 /** A training recipe: everything that changes the result, and where the work is done. */
 export const TrainRecipe = Type.Object(
   {
-    name: Type.String({ pattern: '^[a-z0-9][a-z0-9._-]*$' }),
+    name: Type.String({
+      pattern: '^[a-z0-9][a-z0-9._-]*$',
+      description: 'name of the run; its directory is runs/NAME',
+      examples: ['koniq'],
+    }),
     model: Type.String({
       description:
         'a name of configs/models, a directory or a hub id: config, tokenizer, preprocessor and, unless init is random, weights',
+      examples: ['mplug-owl2'],
     }),
-    base: Type.Union([Type.String(), Type.Null()], {
-      default: null,
-      description: 'what the model lies over when it is a LoRA: the two are merged before training',
-    }),
-    revision: Type.Union([Type.String(), Type.Null()], {
-      default: null,
-      description: 'commit, tag or branch of a hub model',
-    }),
-    init: given(run.init, 'pretrained'),
-    encoder_weights: given(run.encoder_weights, null),
-    data: Type.Object(
-      {
-        train: Type.Array(Type.String(), { minItems: 1, description: 'JSONL files of records' }),
-        dev: Type.Array(Type.String(), { default: [] }),
-        root: Type.Union([Type.String(), Type.Null()], {
-          default: null,
-          description: 'media paths of the records are relative to this; null: to the file',
-        }),
-        fraction: Type.Number({ exclusiveMinimum: 0, maximum: 1, default: 1 }),
-        weights: given(
-          run.data.properties.weights,
-          {},
-          'how often an epoch sees the records of a dataset: 2 twice, 0.5 every second one, another half each epoch',
-        ),
-        prepare_size: Type.Union([Type.Integer({ minimum: 14 }), Type.Null()], {
-          default: null,
-          description: "side in pixels before random crops; null: the model's own",
-        }),
-        mos_range: Type.Union([Type.Tuple([Type.Number(), Type.Number()]), Type.Null()], {
-          default: null,
-          description: 'the MOS of the records that mean bad and excellent, for soft labels; null: 1 and 5',
-        }),
-        distortions: Type.Union([Type.Null(), Type.Object({ pictures: given(Positive, 50) }, closed)], {
-          default: null,
-          description:
-            'series of falling quality made of the best-rated training pictures, for objective.series; they are the dataset "distortions" of data.weights',
-        }),
-        max_frames: Type.Integer({
-          minimum: 1,
-          default: DEFAULT_MAX_FRAMES,
-          description: 'frames of a clip, one a second, evenly thinned out beyond',
-        }),
-        max_disk_gb: Type.Number({ exclusiveMinimum: 0, default: 100 }),
-      },
-      closed,
+    base: given(
+      orNull(Type.String()),
+      null,
+      'what the model lies over when it is a LoRA: the two are merged before training',
     ),
-    objective: Type.Object(
-      {
-        next_token: given(objective.next_token, 1),
-        soft_label: given(objective.soft_label, 0),
-        fidelity: given(objective.fidelity, 0),
-        in_level: given(objective.in_level, 0),
-        series: given(objective.series, 0, 'the fidelity loss of the pairs inside series of falling quality'),
-      },
-      { ...closed, default: {} },
+    revision: given(orNull(Type.String()), null, 'commit, tag or branch of a hub model'),
+    init: given(run.init, 'pretrained', 'random: begin with random weights of this architecture'),
+    encoder_weights: given(
+      run.encoder_weights,
+      null,
+      'file of the weights that the vision encoder begins with; only with init random',
     ),
-    fixed_pair_std: given(run.fixed_pair_std, true),
-    prompts: Type.Array(Type.String(), {
-      default: [],
-      description:
-        'prompts of configs/prompts that records are asked with in turn, as in scoring; empty: the published training form',
-    }),
+    data: Data,
+    objective: Objective,
+    fixed_pair_std: given(
+      run.fixed_pair_std,
+      true,
+      'the fidelity loss takes a spread of 1 for both pictures; false: the one that the model predicts',
+    ),
+    prompts: given(
+      Type.Array(Type.String()),
+      [],
+      'prompts of configs/prompts that records are asked with in turn, as in scoring; empty: the published training form',
+      ['default'],
+    ),
     score_text: given(run.score_text, false, 'the answer names the score ("3.45") instead of a level'),
-    soft_label_sigma: Type.Union([Type.Number({ exclusiveMinimum: 0 }), Type.Null()], {
-      default: null,
-      description: 'std on 1–5 of soft labels made from the MOS; null: the records bring their own',
-    }),
-    lora: Type.Union(
-      [
-        Type.Null(),
-        Type.Object(
-          {
-            r: given(lora.r, 128),
-            alpha: given(lora.alpha, 256),
-            dropout: given(lora.dropout, 0.05),
-            abstractor: given(lora.abstractor, true),
-            quantise_base: given(
-              lora.quantise_base,
-              null,
-              'hold the frozen matrices of the language model in 8 or 4 bits',
-            ),
-          },
-          closed,
-        ),
-      ],
-      { default: null },
+    soft_label_sigma: given(
+      orNull(Type.Number({ exclusiveMinimum: 0 })),
+      null,
+      'std on 1–5 of soft labels made from the MOS; null: the records bring their own',
+      0.5,
     ),
-    freeze: given(run.freeze, []),
+    lora: given(
+      Type.Union([Type.Null(), Lora]),
+      null,
+      'train low-rank matrices over frozen weights; null: train them',
+      {
+        r: 128,
+        alpha: 256,
+      },
+    ),
+    freeze: given(run.freeze, [], 'parts of the model that are not trained', ['vision']),
     train_stages_from: given(
       run.train_stages_from,
       null,
       'of a frozen efficientnet_lite0 encoder, the stages from this one on are trained all the same',
     ),
-    cache_features: given(run.cache_features, false),
-    epochs: given(run.epochs, 2),
-    max_steps: given(run.max_steps, null),
-    batch_size: given(run.batch_size, 64),
-    micro_batch: given(run.micro_batch, 16),
-    learning_rates: run.learning_rates,
-    schedule: given(run.schedule, 'cosine'),
-    warmup: given(run.warmup, 0.03),
-    weight_decay: given(run.weight_decay, 0),
-    betas: given(run.betas, [0.9, 0.999]),
-    clip: given(run.clip, 1),
-    optimizer: given(run.optimizer, 'adamw'),
-    weights: given(run.weights, 'fp32'),
-    compute: Type.Union([...run.compute.anyOf, Type.Null()], {
-      default: null,
-      description: 'precision of the matrix products; null: bf16 on a GPU, fp32 on a CPU',
-    }),
+    cache_features: given(
+      run.cache_features,
+      false,
+      'compute the output of a frozen vision encoder once for each picture, not in each epoch',
+    ),
+    epochs: given(run.epochs, 2, 'how often the training records are seen'),
+    max_steps: given(run.max_steps, null, 'end after so many updates; null: after the epochs'),
+    batch_size: given(
+      run.batch_size,
+      64,
+      'records of one update, over all processes; a multiple of micro_batch times processes',
+    ),
+    micro_batch: given(run.micro_batch, 16, 'records that one process computes at a time; less takes less memory'),
+    learning_rates: LearningRates,
+    schedule: given(
+      run.schedule,
+      'cosine',
+      'the learning rate after the warm-up: a half cosine to 0, or constant; one_cycle also warms up by a cosine',
+    ),
+    warmup: given(run.warmup, 0.03, 'share of the updates in which the learning rate rises'),
+    weight_decay: given(run.weight_decay, 0, 'decoupled decay of the matrices; vectors never decay'),
+    betas: given(run.betas, [0.9, 0.999], 'the two decays of AdamW'),
+    clip: given(run.clip, 1, 'the norm that the gradient of an update is cut to'),
+    optimizer: given(run.optimizer, 'adamw', 'adamw_8bit: state in 8 bits and stochastic rounding, for bf16 weights'),
+    weights: given(run.weights, 'fp32', 'precision that the trained weights are held in'),
+    compute: given(
+      Type.Union([...run.compute.anyOf, Type.Null()]),
+      null,
+      'precision of the matrix products; null: bf16 on a GPU, fp32 on a CPU',
+    ),
     ema: given(
       run.ema,
       null,
       'decay a step of an average of the weights, which is then what is evaluated and exported',
+      0.999,
     ),
-    recompute: given(run.recompute, true, 'activation checkpointing per block'),
-    dropout: given(run.dropout, 0),
+    recompute: given(run.recompute, true, 'activation checkpointing per block: less memory, about a third more time'),
+    dropout: given(run.dropout, 0, 'share of the inputs of the language model that a training step drops'),
     token_dropout: given(run.token_dropout, 0, 'share of the image tokens that a training step does not look at'),
     channel_dropout: given(
       run.channel_dropout,
       0,
       'share of the measurements of an efficientnet_lite0 encoder that a picture shows without, others in each step',
     ),
-    augment: Type.Object({ flip: given(RecipeAugment.properties.flip, false) }, { ...closed, default: {} }),
-    seed: given(run.seed, 0),
-    device: given(run.device, 'cuda'),
-    processes: given(Positive, 1),
-    hosts: given(Positive, 1),
-    rendezvous: Type.Union([Type.String({ pattern: '^[^:\\s]+:\\d+$' }), Type.Null()], {
-      default: null,
-      description: 'host:port of the first host, when there are several',
-    }),
-    gpu_gb: Type.Number({ exclusiveMinimum: 0, default: 80 }),
-    save_every: given(run.save_every, 500),
-    keep_checkpoints: given(run.keep_checkpoints, 2),
-    trackers: given(run.trackers, []),
+    augment: Type.Object(
+      { flip: given(RecipeAugment.properties.flip, false, 'mirror half of the pictures, others in each epoch') },
+      { ...closed, default: {}, description: 'random changes of the training pictures' },
+    ),
+    seed: given(run.seed, 0, 'seed of everything that is drawn: order, fraction, augmentation, dropout'),
+    device: given(run.device, 'cuda', 'where the run computes'),
+    processes: given(Positive, 1, 'processes over all hosts, one GPU each'),
+    hosts: given(Positive, 1, 'machines that the processes run on'),
+    rendezvous: given(
+      orNull(Type.String({ pattern: '^[^:\\s]+:\\d+$' })),
+      null,
+      'host:port of the first host, when there are several',
+      'host0:29500',
+    ),
+    gpu_gb: given(
+      Type.Number({ exclusiveMinimum: 0 }),
+      80,
+      'memory of one GPU in GB; a run whose estimate is above it is refused before it starts',
+    ),
+    save_every: given(run.save_every, 500, 'updates between two checkpoints'),
+    keep_checkpoints: given(run.keep_checkpoints, 2, 'checkpoints that are kept; older ones are deleted'),
+    trackers: given(run.trackers, [], 'where metrics are also sent, beside events.jsonl', ['tensorboard']),
   },
   closed,
 );

@@ -1,9 +1,11 @@
 /** What people name → pictures and clips: files, folders, globs, URLs, lists, pipes. The parts are in `find/`. */
+import { fstatSync } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import { addAbortSignal, Readable } from 'node:stream';
 import { QalignError } from '../base/errors.js';
 import { searchFolder } from './find/folder-search.js';
 import { expandGlob } from './find/glob.js';
+import { isGlob } from './find/glob-pattern.js';
 import { listedNames, readStdin } from './find/input-list.js';
 import {
   failedSource,
@@ -13,7 +15,6 @@ import {
   type OpenOptions,
   type SourceName,
 } from './find/media-source.js';
-import { isGlob } from './find/name-filter.js';
 import { everyTime, firstTime, isUrl, textOf, type FirstTime } from './find/once.js';
 import { gather, isDescriptorName, readPipe } from './find/pipe.js';
 import { existingName } from './find/same-name.js';
@@ -82,6 +83,8 @@ async function openStdin(options: ExpandOptions): Promise<MediaSource | { readon
   const stdin = options.stdin ?? process.stdin;
   if (signal !== undefined && stdin instanceof Readable) addAbortSignal(signal, stdin);
   try {
+    if (options.stdin === undefined && isFolder(0))
+      throw new QalignError('MEDIA_UNREADABLE', `${STDIN_NAME} is a folder; name it as an input instead.`);
     const { is, bytes } = await readStdin(stdin);
     if (is === 'list') return { bytes };
     return await sourceOfBytes(STDIN_NAME, await gather(() => bytes, STDIN_NAME, limitsOf(options), signal), options);
@@ -89,6 +92,15 @@ async function openStdin(options: ExpandOptions): Promise<MediaSource | { readon
     signal?.throwIfAborted();
     if (stdin instanceof Readable) stdin.destroy(); // a writer that goes on must not keep the process alive
     return { ...failedSource(STDIN_NAME, openError(STDIN_NAME, error)), media: new Uint8Array() };
+  }
+}
+
+/** Node gives such a stdin no bytes and no error. */
+function isFolder(descriptor: number): boolean {
+  try {
+    return fstatSync(descriptor).isDirectory();
+  } catch {
+    return false;
   }
 }
 

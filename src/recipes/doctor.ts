@@ -4,6 +4,7 @@ import { access, constants, statfs } from 'node:fs/promises';
 import { tmpdir, totalmem } from 'node:os';
 import { dirname } from 'node:path';
 import { promisify } from 'node:util';
+import { deadline } from '../base/first-signal.js';
 import { cacheDir, modelCacheDir } from '../base/files/cache-dir.js';
 import { isComplete, managedFolder } from '../engine/python/environment.js';
 import { findPython, isNewEnough, OLDEST, probePython, REQUIRED_MODULES } from '../engine/python/probe.js';
@@ -331,8 +332,9 @@ async function networkCheck(env: NodeJS.ProcessEnv = process.env): Promise<Check
   if (['1', 'true', 'yes', 'on'].includes((env['HF_HUB_OFFLINE'] ?? '').toLowerCase()))
     return { ...check, found: 'not used (HF_HUB_OFFLINE)' };
   if ((env['HTTPS_PROXY'] ?? env['https_proxy'] ?? '') !== '') return { ...check, found: 'by a proxy, not tried' };
+  const late = deadline(NETWORK_MS, () => new Error('no answer'));
   try {
-    await fetch(hub, { method: 'HEAD', signal: AbortSignal.timeout(NETWORK_MS) });
+    await fetch(hub, { method: 'HEAD', signal: late.signal });
     return { ...check, found: `${hub} answers` };
   } catch {
     return {
@@ -341,5 +343,7 @@ async function networkCheck(env: NodeJS.ProcessEnv = process.env): Promise<Check
       found: `${hub} does not answer`,
       cost: 'Models and packages that are not here cannot be fetched: name a mirror in HF_ENDPOINT, or a folder with --model DIR.',
     };
+  } finally {
+    late.release();
   }
 }

@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { drift } from '../../bridge/generate.js';
+import { drift } from '../../.config/generate.js';
 import { METHODS, SCHEMAS } from '../../bridge/protocol/index.js';
 import { ERROR_CODES } from '../../bridge/protocol/errors.js';
 import { problemWithMessage } from '../../bridge/validate.js';
@@ -33,8 +33,8 @@ describe('golden messages', () => {
   });
 });
 
-it('generated files are what the sources say', () => {
-  expect(drift()).toEqual([]);
+it('generated files are what the sources say', async () => {
+  expect([...(await drift()).keys()]).toEqual([]);
 });
 
 it('bridge/README.md lists every method', () => {

@@ -1,5 +1,10 @@
+import { join } from 'node:path';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { cli } from './terminal/terminal-double.js';
+import { packageRoot } from '../../src/base/package-root.js';
+
+/** One that is there: a missing one is refused before Python is looked for. */
+const PICTURE = join(packageRoot, 'test/fixtures/pictures/pristine.jpg');
 
 afterEach(() => vi.unstubAllEnvs());
 
@@ -21,7 +26,7 @@ describe('qalign doctor', () => {
       const { code, out } = await cli('doctor');
       expect(code).toBe(1);
       expect(out).toContain('/nowhere/python (QALIGN_PYTHON) does not run');
-      expect(await cli('score', 'test/fixtures/pictures/blurred.jpg')).toMatchObject({
+      expect(await cli('score', PICTURE)).toMatchObject({
         code: 1,
         said: [expect.stringMatching(/QALIGN_PYTHON is \/nowhere\/python.*\[PYTHON_NOT_FOUND\]/)],
       });
@@ -43,7 +48,7 @@ describe('qalign doctor and a cache that cannot be made', () => {
       /^✗ environment +not made yet$[^]*cannot be made; set QALIGN_CACHE[^]*127.0.0.1:9 does not answer/m,
     );
     expect(out).toMatch(/Nothing can be scored yet: see ✗ above\.\n$/);
-    expect(await cli('score', 'test/fixtures/pictures/blurred.jpg')).toMatchObject({
+    expect(await cli('score', PICTURE)).toMatchObject({
       code: 1,
       said: [expect.stringContaining('[PYTHON_SETUP_FAILED]')],
     });
@@ -53,7 +58,7 @@ describe('qalign doctor and a cache that cannot be made', () => {
     vi.stubEnv('TMPDIR', '/proc/version');
     const { code, out } = await cli('doctor');
     expect([code, out]).toEqual([1, expect.stringMatching(/^✗ temporary +\/proc\/version \(not writable\)/m)]);
-    expect(await cli('score', 'test/fixtures/pictures/blurred.jpg')).toMatchObject({
+    expect(await cli('score', PICTURE)).toMatchObject({
       code: 1,
       said: [expect.stringContaining('[OUTPUT_UNWRITABLE]')],
     });

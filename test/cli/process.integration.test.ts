@@ -35,12 +35,15 @@ const isAlive = (pid: string): boolean => {
     return false;
   }
 };
-/** Names without end, as a slow `find` would print them; ends with the reader. */
+/** Names without end, as a slow `find` would print them; ends with the reader. A repeated name would count once. */
 function feed(child: ChildProcessWithoutNullStreams): void {
+  let number = 0;
+  const names = (): string => Array.from({ length: 100 }, () => `${folder}/${number++}.jpg\n`).join('');
   child.stdin.on('error', () => {});
   const more = (): void => {
-    while (child.stdin.writable && child.stdin.write(`${picture}\n`.repeat(100)));
+    while (child.stdin.writable && child.stdin.write(names()));
   };
+  child.stdin.write(`${picture}\n`);
   child.stdin.on('drain', more);
   more();
 }

@@ -24,6 +24,6 @@ describe('the recipe of the user and the one that Python reads', () => {
 
   it('share their types: a default is the only thing that the user may leave out', () => {
     const lacking = Object.entries(TrainRecipe.properties).filter(([, type]) => !Object.hasOwn(type, 'default'));
-    expect(lacking.map(([key]) => key)).toEqual(['name', 'model', 'data', 'learning_rates']);
+    expect(lacking.map(([key]) => key)).toEqual(['name', 'model', 'data']);
   });
 });

@@ -38,6 +38,23 @@ async function ratingsOf(path: string, own: OwnData = {}): Promise<Row[]> {
 }
 const pairs = (rows: readonly Row[]): unknown[] => rows.map(({ name, mos }) => [name, mos]);
 
+describe('rows longer than the header', () => {
+  it.each([
+    ['a decimal comma', 'file,mos\na.jpg,1\nb.jpg,2,5\n', 't.csv:3'],
+    ['row names of R', 'file\tmos\n1\ta.jpg\t2\n', 't.tsv:2'],
+    ['a name with a blank', 'file mos\nmy photo.jpg 3\n', 't.txt:2'],
+    ['quoted cells', 'file,mos\n"a.jpg","1","5"\n', 't.csv:2'],
+  ])('are refused: %s', async (_what, text, place) => {
+    const name = place.split(':')[0] as string;
+    await expect(ratings(name, text)).rejects.toThrow(`${place}: the row has 3 columns and the header 2`);
+  });
+
+  it('may end in empty cells', async () => {
+    expect(pairs(await ratings('t.csv', 'file,mos\nimg1.jpg,12.5,\nimg2.jpg,91,,\n'))).toEqual(TWO);
+    expect(pairs(await ratings('t.tsv', 'file\tmos\nimg1.jpg\t12.5\t\t\nimg2.jpg\t91\n'))).toEqual(TWO);
+  });
+});
+
 describe('rows without a word', () => {
   it('that Excel writes into CSV are passed over', async () => {
     const path = join(folder, 'excel.csv');

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from qalign.weights.errors import CheckpointError
 from qalign.weights.layout import find_weights
-from qalign.weights.tensors import put_tensor, refuse_non_finite, stored_tensors, tensor_slots
+from qalign.weights.tensors import misfit, put_tensor, refuse_non_finite, stored_tensors, tensor_slots
 
 from .config import ModelConfig
 from .model import MPLUGOwl2
@@ -61,7 +61,7 @@ def assign_tensors(
     on_progress: Progress = lambda done, total: None,
 ) -> None:
     """Put every stored tensor in its place in a meta model. Raises as `load_checkpoint`."""
-    wanted = {key: value.shape for key, value in model.state_dict().items()}
+    wanted = model.state_dict()
     slots = tensor_slots(model)
     unexpected: list[str] = []
     misshapen: list[str] = []
@@ -72,8 +72,8 @@ def assign_tensors(
             continue
         if key not in wanted:
             unexpected.append(key)
-        elif stored.shape != wanted[key]:
-            misshapen.append(f"{key} is {list(stored.shape)}, wanted {list(wanted[key])}")
+        elif wrong := misfit(stored, wanted[key]):
+            misshapen.append(f"{key} {wrong}")
         elif not misshapen and not unexpected:  # once the checkpoint is known to be wrong, only list what else is
             kept = dtype if stored.is_floating_point() else stored.dtype  # a batch norm counts in int64
             value = stored.to(device=device, dtype=kept, copy=stored.device.type == "cpu")

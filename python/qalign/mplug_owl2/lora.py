@@ -10,7 +10,7 @@ from torch import Tensor
 
 from qalign.weights.errors import LoraError
 from qalign.weights.lora_config import lora_files, read_lora_config, variant_of_tensor
-from qalign.weights.tensors import put_tensor, read_tensors, refuse_non_finite, tensor_slots
+from qalign.weights.tensors import misfit, put_tensor, read_tensors, refuse_non_finite, tensor_slots
 
 from .model import MPLUGOwl2
 
@@ -34,14 +34,16 @@ def _replace(model: MPLUGOwl2, file: Path) -> None:
     wrong, finite = [], {}
     for stored_key, stored in read_tensors(file):
         key = _base_key(stored_key)
-        if key not in state or state[key].shape != stored.shape:
+        if key not in state or misfit(stored, state[key]):
             wrong.append(f"{stored_key} {list(stored.shape)}")
             continue
         value = stored.to(state[key].device, state[key].dtype, copy=True)
         finite[key] = torch.isfinite(value).all()
         put_tensor(slots, key, value)
     if wrong:
-        raise LoraError(f"{file} does not fit the base; missing there or of another shape: {', '.join(sorted(wrong))}.")
+        raise LoraError(
+            f"{file} does not fit the base; missing there or of another shape or type: {', '.join(sorted(wrong))}."
+        )
     refuse_non_finite(finite, str(file))
 
 

@@ -4,6 +4,7 @@ The list of fields is an allow list: what is not known to leave W + alpha/r · B
 Known are the fields of PEFT 0.2 to 0.21.
 """
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -132,8 +133,10 @@ def read_lora_config(directory: Path) -> dict[str, Any]:
     if wrong:
         raise LoraError(f"{file}: {' '.join(wrong)}")
     rank, alpha = config["r"], config["lora_alpha"]
-    if type(rank) is not int or rank < 1 or type(alpha) not in (int, float):
-        raise LoraError(f"{file}: r is {rank!r} and lora_alpha is {alpha!r}; they must be numbers, r at least 1.")
+    if type(rank) is not int or rank < 1 or type(alpha) not in (int, float) or not math.isfinite(alpha):
+        raise LoraError(
+            f"{file}: r is {rank!r} and lora_alpha is {alpha!r}; they must be finite numbers, r at least 1."
+        )
     return config
 
 

@@ -1,23 +1,38 @@
 """Weight files → tensors, one at a time, and tensors → their places in a module. Any family's files, no model."""
 
+import stat
 from collections.abc import Callable, Collection, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 
 import torch
 from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from .damage import refuse_damage
 from .errors import CheckpointError, NonFinite
 from .layout import WeightFiles
 
+# What weights are stored in, and int64 for counts. Others hold quantised weights, which mean nothing without scales.
+STORED = (torch.float32, torch.float16, torch.bfloat16, torch.float64, torch.int64)
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 def read_tensors(file: Path, device: torch.device | str = "cpu") -> Iterator[tuple[str, Tensor]]:
-    """The tensors of one file, one at a time. `.bin` files are memory-mapped and read with weights_only=True."""
+    """The tensors of one file, one at a time. `.bin` files are memory-mapped and read with weights_only=True.
+
+    Raises CheckpointError: a file that is damaged or holds more than tensors, or a tensor of a type not in STORED.
+    """
     yield from _open_tensors(file, device, lambda keys: None)
+
+
+def write_tensors(tensors: dict[str, Tensor], path: Path) -> None:
+    """A new .safetensors file, readable as the umask says; safetensors itself lets nobody but its owner read."""
+    path.touch()
+    mode = stat.S_IMODE(path.stat().st_mode)
+    save_file(tensors, path, metadata={"format": "pt"})
+    path.chmod(mode)
 
 
 def _open_tensors(
@@ -30,13 +45,24 @@ def _open_tensors(
                 keys = tensors.keys()
                 check_keys(keys)
                 for key in keys:
-                    yield key, tensors.get_tensor(key)
+                    yield key, _stored(file, key, tensors.get_tensor(key))
         else:
             values = _read_pickle(file)
             check_keys(values.keys())
-            yield from values.items()
+            for key, value in values.items():
+                yield key, _stored(file, key, value)
     except (SafetensorError, OSError) as error:
         raise CheckpointError(f"{file} is damaged or not readable: {error}. Download it again.") from error
+
+
+def _stored(file: Path, key: str, value: Tensor) -> Tensor:
+    if value.dtype in STORED:
+        return value
+    kinds = ", ".join(str(kind).removeprefix("torch.") for kind in STORED)
+    raise CheckpointError(
+        f"{file}: {key} is stored as {str(value.dtype).removeprefix('torch.')}, as quantised weights are; only {kinds} "
+        "are read. Save the model unquantised."
+    )
 
 
 def _read_pickle(file: Path) -> Mapping[str, Tensor]:
@@ -101,6 +127,15 @@ def tensor_slots(model: nn.Module) -> dict[str, tuple[nn.Module, str]]:
         for path, module in model.named_modules()
         for name in (*module._parameters, *module._buffers)
     }
+
+
+def misfit(stored: Tensor, wanted: Tensor) -> str | None:
+    """How a stored tensor differs from its place in a module, in shape or in being a number with a fraction."""
+    if stored.shape != wanted.shape:
+        return f"is {list(stored.shape)}, wanted {list(wanted.shape)}"
+    if stored.is_floating_point() != wanted.is_floating_point():
+        return f"is {stored.dtype}, wanted {wanted.dtype}".replace("torch.", "")
+    return None
 
 
 def put_tensor(slots: dict[str, tuple[nn.Module, str]], key: str, value: Tensor) -> None:

@@ -10,7 +10,8 @@ import { isChanged, keyOfSource } from '../../recipes/score/result-file.js';
 import { scanResults } from '../../recipes/score/result-scan.js';
 import { failure } from '../../recipes/score/score-source.js';
 import { scoreVersion } from '../../recipes/score/score-version.js';
-import type { Scorer, ScoreManyOptions, ScorerOptions, ScoreSource } from '../../recipes/score/scorer.js';
+import type { ScoreOutcome } from '../../api/result.js';
+import type { ScoreInput, Scorer, ScoreManyOptions, ScorerOptions, ScoreSource } from '../../recipes/score/scorer.js';
 import type { ScoreRequest } from './flags.js';
 import type { MediaIdentity } from '../../media/media-input.js';
 
@@ -60,17 +61,17 @@ async function* joined(held: ScoreSource[], rest?: AsyncIterable<ScoreSource>): 
 
 /** The part of a scorer that a run without a model needs: every input fails by its own error. */
 export function scorerWithoutModel(version = ''): Pick<Scorer, 'scoreVersion' | 'scoreMany' | 'close'> {
-  return {
-    scoreVersion: version,
-    async *scoreMany(inputs, { tasks = [], tasksOf, signal }: ScoreManyOptions = {}) {
-      for await (const source of inputs as AsyncIterable<ScoreSource>) {
-        signal?.throwIfAborted();
-        const { error } = source;
-        if (error !== undefined) yield (tasksOf?.(source) ?? tasks).map((task) => failure(source, task, error));
-      }
-    },
-    close: async () => {},
-  };
+  async function* scoreMany(
+    inputs: AsyncIterable<ScoreInput> | Iterable<ScoreInput>,
+    { tasks = [], tasksOf, signal }: ScoreManyOptions = {},
+  ): AsyncGenerator<ScoreOutcome[], void, undefined> {
+    for await (const source of inputs as AsyncIterable<ScoreSource>) {
+      signal?.throwIfAborted();
+      const { error } = source;
+      if (error !== undefined) yield (tasksOf?.(source) ?? tasks).map((task) => failure(source, task, error));
+    }
+  }
+  return { scoreVersion: version, scoreMany: scoreMany as Scorer['scoreMany'], close: async () => {} };
 }
 
 /** The scores that an earlier run left in a file. */

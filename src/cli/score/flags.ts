@@ -111,6 +111,9 @@ export function readScoreFlags(flags: FlagValues<typeof SCORE_FLAGS>, outIsTermi
   const maxFrames = flags['max-frames'];
   if (maxFrames !== undefined && !(Number.isInteger(maxFrames) && maxFrames >= 1))
     throw usage(`--max-frames must be a whole number from 1, not ${maxFrames}`);
+  for (const name of ['include', 'exclude'] as const)
+    if (flags[name].some((pattern) => /^\/*$/.test(pattern)))
+      throw usage(`--${name} needs a pattern, for example '*.png'; this one is empty`);
   const tasks = [...new Set(flags.task as Task[])];
   return {
     tasks,

@@ -6,8 +6,10 @@ import type { RunSummary } from '../../runs/run-directory.js';
 export const asJson = (value: unknown): string => `${JSON.stringify(value, null, 2)}\n`;
 
 /** A run as data: absent values are null, so that every row has the same keys. */
-export function runAsJson(run: RunSummary & { readonly folder?: string; readonly skipped?: number }): object {
-  const { id, name, status, startedAt, step, totalSteps, loss, srcc, plcc, folder, skipped } = run;
+export function runAsJson(
+  run: RunSummary & { readonly folder?: string; readonly skipped?: number; readonly warned?: number },
+): object {
+  const { id, name, status, startedAt, step, totalSteps, loss, srcc, plcc, folder, skipped, warned } = run;
   const values = {
     id,
     name,
@@ -19,7 +21,12 @@ export function runAsJson(run: RunSummary & { readonly folder?: string; readonly
     srcc: srcc ?? null,
     plcc: plcc ?? null,
   };
-  return { ...values, ...(folder === undefined ? {} : { folder }), ...(skipped === undefined ? {} : { skipped }) };
+  return {
+    ...values,
+    ...(folder === undefined ? {} : { folder }),
+    ...(skipped === undefined ? {} : { skipped }),
+    ...(warned === undefined ? {} : { warned }),
+  };
 }
 
 export function planAsJson({ plan, diskBytes, time, misfits }: RecipePlan): object {

@@ -2,7 +2,7 @@ import { parse } from 'csv-parse/sync';
 import { basename } from 'node:path';
 import { QalignError } from '../../base/errors.js';
 import { readLines } from './text.js';
-import { isBlank, type ReadTable, type Table, type TableRow } from './table.js';
+import { cellOf, isBlank, type ReadTable, type Table, type TableRow } from './table.js';
 import { TextRow } from './text-row.js';
 
 const MAX_COLUMNS = 10_000;
@@ -23,7 +23,9 @@ export const readTextTable: ReadTable = async (path, layout) => {
   const header = await firstRow(all());
   if (header === undefined)
     throw new QalignError('DATASET_EMPTY', `${file} is empty: a header and rows of ratings were expected.`);
-  return { file, header: header.cells, binary: false, delimiter, rows: () => withoutFirst(all()) } satisfies Table;
+  const rows = (): AsyncGenerator<TableRow[]> =>
+    withinHeader(withoutFirst(all()), header.cells.length, file, delimiter);
+  return { file, header: header.cells, binary: false, delimiter, rows } satisfies Table;
 };
 
 /** A first line `sep=;`, by which Excel is told the separator. It is no row of the table. */
@@ -53,6 +55,24 @@ async function* withoutFirst(batches: AsyncIterable<TableRow[]>): AsyncGenerator
   for await (const batch of batches) {
     yield dropped ? batch : batch.slice(1);
     dropped ||= batch.length > 0;
+  }
+}
+
+/** A cell beyond the header shifts those before it: a decimal comma in a table parted by commas, or row names of R. */
+async function* withinHeader(
+  batches: AsyncIterable<TableRow[]>,
+  columns: number,
+  file: string,
+  delimiter: string,
+): AsyncGenerator<TableRow[]> {
+  for await (const batch of batches) {
+    const long = batch.find((row) => cellOf(row, columns) !== undefined && row.cells.slice(columns).some(Boolean));
+    if (long !== undefined)
+      throw new QalignError(
+        'DATASET_COLUMNS',
+        `${file}:${long.row}: the row has ${long.cells.length} columns and the header ${columns}, separated by ${JSON.stringify(delimiter)}; quote cells that hold the separator, or name every column.`,
+      );
+    yield batch;
   }
 }
 

@@ -42,6 +42,7 @@ export interface PythonEnvOptions {
 /** Name of the extra → the module that shows whether it is there. Pins are in python/requirements-NAME.lock. */
 const EXTRAS = {
   pillow: 'PIL',
+  scipy: 'scipy',
   training: 'peft',
   tensorboard: 'tensorboard',
   wandb: 'wandb',

@@ -3,11 +3,19 @@ import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { QalignError } from '../../base/errors.js';
-import { ensurePython, type PythonCommand } from './environment.js';
+import { ensurePython, type PythonCommand, type PythonEnvOptions, type PythonExtra } from './environment.js';
 import { fromPlain, toPlain } from './values.js';
 
 export interface OpenPythonOptions {
   readonly python?: PythonCommand | undefined;
+  /**
+   * Optional packages that are installed into the managed environment at first need, beside NumPy and PyTorch. An
+   * interpreter of QALIGN_PYTHON is taken as it is where nothing is named.
+   * @default ['scipy']
+   */
+  readonly extras?: readonly PythonExtra[] | undefined;
+  /** What is being installed, for a progress line. */
+  readonly onSetup?: ((message: string) => void) | undefined;
   /** What Python prints, as it comes; by default it is dropped. */
   readonly onOutput?: ((text: string) => void) | undefined;
   /** A call may take so long; none by default. After it Python is ended. */
@@ -40,7 +48,7 @@ const START_MS = 60_000;
  */
 export async function openPython(options: OpenPythonOptions = {}): Promise<Python> {
   if (options.signal?.aborted === true) throw cancelled();
-  const python = options.python ?? (await ensurePython(options.signal === undefined ? {} : { signal: options.signal }));
+  const python = options.python ?? (await ensurePython(environmentOf(options)));
   const interpreter = new Interpreter(start(python), options);
   const pid = await interpreter.ready();
   const close = (): Promise<void> => interpreter.close();
@@ -50,6 +58,15 @@ export async function openPython(options: OpenPythonOptions = {}): Promise<Pytho
     pid,
     close,
     [Symbol.asyncDispose]: close,
+  };
+}
+
+function environmentOf({ extras, signal, onSetup }: OpenPythonOptions): PythonEnvOptions {
+  const own = process.env['QALIGN_PYTHON'] ?? '';
+  return {
+    extras: extras ?? (own === '' ? ['scipy'] : []),
+    ...(signal === undefined ? {} : { signal }),
+    ...(onSetup === undefined ? {} : { onProgress: onSetup }),
   };
 }
 

@@ -3,8 +3,9 @@ import { relative, sep } from 'node:path';
 import { QalignError } from '../../base/errors.js';
 import { pathText } from '../media-input.js';
 import { folderEntries } from './folder-entries.js';
+import { globMatcher, isGlob, literalsEscaped } from './glob-pattern.js';
 import { failedSource, type ExpandOptions, type MediaSource } from './media-source.js';
-import { createNameFilter, globMatcher, isGlob, type NameFilter } from './name-filter.js';
+import { createNameFilter, type NameFilter } from './name-filter.js';
 import { lookThrough, type Found } from './search.js';
 
 /**
@@ -48,7 +49,7 @@ interface Plan {
 }
 
 async function* walkGlob(pattern: string, options: ExpandOptions): AsyncGenerator<Found, void, undefined> {
-  const parts = pattern.split('/');
+  const parts = literalsEscaped(pattern).split('/');
   const first = parts.findIndex((part) => isGlob(part) || !isBalanced(part));
   const base = unescaped(parts.slice(0, Math.max(0, first)).join('/')) || (pattern.startsWith('/') ? '/' : '.');
   const real = await realpath(base).catch(() => undefined);
@@ -75,7 +76,7 @@ const unescaped = (path: string): string => path.replace(/\\(.)/g, '$1');
 /** Whether braces and parentheses that open in a part close in it. */
 function isBalanced(part: string): boolean {
   const count = (characters: RegExp): number => part.match(characters)?.length ?? 0;
-  return count(/[{(]/g) === count(/[})]/g);
+  return count(/(?<!\\)[{(]/g) === count(/(?<!\\)[})]/g);
 }
 
 /**

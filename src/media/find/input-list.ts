@@ -59,10 +59,11 @@ function whatIs(start: Buffer, ended: boolean): Stdin['is'] {
   );
 }
 
-/** By its byte order mark, or by letters that have a NUL after each. */
+/** By its byte order mark, or by letters that have a NUL after each, or before each. */
 function isUtf16(start: Buffer): boolean {
   if (start.length >= 2 && [0xfeff, 0xfffe].includes(start.readUInt16LE(0))) return true;
-  return start.length >= 8 && start.subarray(0, 64).every((byte, at) => (byte === 0) === (at % 2 === 1));
+  const begin = start.subarray(0, 64);
+  return begin.length >= 8 && [0, 1].some((zeros) => begin.every((byte, at) => (byte === 0) === (at % 2 === zeros)));
 }
 
 /** What has a name of its own fails by it. */

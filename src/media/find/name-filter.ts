@@ -1,4 +1,4 @@
-import picomatch from 'picomatch';
+import { globMatcher } from './glob-pattern.js';
 
 /** A filter of what a search finds; patterns and names are compared as people see them, whatever their Unicode form. */
 export interface NameFilter {
@@ -24,16 +24,4 @@ function matcherOf(patterns: readonly string[]): (path: string) => boolean {
     return pattern.includes('/') ? matches : (path: string) => matches(path.slice(path.lastIndexOf('/') + 1));
   });
   return (path) => tests.some((matches) => matches(path));
-}
-
-/** A glob as bash knows it (`*`, `**`, `?`, `[…]`, `{a,b}`, `!(…)`) → a test of paths. */
-export function globMatcher(pattern: string, { dot }: { readonly dot: boolean }): (path: string) => boolean {
-  const matches = picomatch(pattern.normalize('NFC'), { dot, nonegate: true });
-  return (path) => matches(path.normalize('NFC'));
-}
-
-/** Whether it has a wildcard. */
-export function isGlob(pattern: string): boolean {
-  const { isGlob: has, negated } = picomatch.scan(pattern);
-  return has || negated;
 }

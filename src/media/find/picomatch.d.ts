@@ -2,7 +2,12 @@
 declare module 'picomatch' {
   function picomatch(
     pattern: string,
-    options?: { readonly dot?: boolean; readonly nonegate?: boolean },
+    options?: {
+      readonly dot?: boolean;
+      readonly nonegate?: boolean;
+      readonly posix?: boolean;
+      readonly flags?: string;
+    },
   ): (path: string) => boolean;
   namespace picomatch {
     function scan(pattern: string): { readonly isGlob: boolean; readonly negated: boolean };

@@ -8,6 +8,7 @@ import { existingName } from '../find/same-name.js';
 import { notRegular, openError, quoted, tooLarge } from '../image-file.js';
 import type { MediaLimits } from '../limits.js';
 import { pathOf, pathText, type MediaInput } from '../media-input.js';
+import { lostPackets } from './continuity.js';
 import { isEncrypted } from './encryption.js';
 
 /** A clip as ffmpeg and ffprobe are given it. */
@@ -19,6 +20,8 @@ export interface ClipFile {
   readonly demuxer: string | undefined;
   /** Whether its container says that the pictures are encrypted; for where ffmpeg does not. */
   readonly isEncrypted: () => Promise<boolean>;
+  /** In how many places a transport stream lacks packets of the element with this number; 0 for other formats. */
+  readonly lostPackets: (pid: number, signal?: AbortSignal) => Promise<number>;
   readonly close: () => Promise<void>;
 }
 
@@ -78,6 +81,7 @@ async function described(
       ...(process.platform === 'linux' ? { path: '/proc/self/fd/3', fd: handle.fd } : { path, fd: undefined }),
       demuxer: DEMUXERS[format],
       isEncrypted: () => isEncrypted(handle, format, size),
+      lostPackets: async (pid, signal) => (format === 'mpeg-ts' ? lostPackets(handle, pid, signal) : 0),
       close,
     };
   } catch (error) {

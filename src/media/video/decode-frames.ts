@@ -31,7 +31,14 @@ export interface DecodeJob extends Asked {
  * runTool
  */
 export async function* decodeFrames(job: DecodeJob): AsyncGenerator<VideoFrame, void, undefined> {
-  yield* decodeWith(job, DIALECTS);
+  const warnings: string[] = [];
+  if (yield* decodeWith({ ...job, warnings }, DIALECTS, [])) {
+    // pictures that threads decode side by side are handed on before all of their damage is known
+    warnings.length = 0;
+    const again = decodeWith({ ...job, warnings }, DIALECTS, ['-threads', '1']);
+    while ((await again.next()).done !== true);
+  }
+  job.warnings.push(...warnings);
 }
 
 /** How versions of ffmpeg name what is needed: 5.1 to 7, before 5.1, from 8. */
@@ -48,15 +55,17 @@ const UNKNOWN_OPTION = /Unrecognized option '(?:fps_mode|vsync|filter_script)/;
 /** Linux takes 128 KiB in one argument; a longer filter is read from a descriptor. */
 const LONGEST_ARGUMENT = 100_000;
 
+/** Tells whether the decoder complained. */
 async function* decodeWith(
   job: DecodeJob,
   [dialect, ...others]: readonly Dialect[],
-): AsyncGenerator<VideoFrame, void, undefined> {
+  decoder: readonly string[],
+): AsyncGenerator<VideoFrame, boolean, undefined> {
   if (dialect === undefined)
     throw new QalignError('FFMPEG_NOT_FOUND', `${job.ffmpeg} does not know the options that qalign needs; update it.`);
   const { width, height } = job.size;
   const report = createDecodeReport(job);
-  const { args, script } = argumentsOf(job, dialect, report.letThrough);
+  const { args, script } = argumentsOf(job, dialect, decoder, report.letThrough);
   const onLine = (line: string): void => {
     stop.touch();
     report.line(line);
@@ -79,15 +88,19 @@ async function* decodeWith(
         stop.hold();
         for (const index of indices) yield { index, width, height, data };
         stop.resume();
-        if (report.complete()) return report.finish(0);
+        if (report.complete()) {
+          report.finish(0);
+          return report.isDamaged();
+        }
         data = new Uint8Array(bytes);
         filled = 0;
       }
     }
     const { code, stderr } = await tool.ended;
     stop.check();
-    if (report.empty() && UNKNOWN_OPTION.test(stderr)) return yield* decodeWith(job, others);
+    if (report.empty() && UNKNOWN_OPTION.test(stderr)) return yield* decodeWith(job, others, decoder);
     report.finish(code);
+    return report.isDamaged();
   } catch (error) {
     stop.check(); // a killed process closes its pipe in the middle: say why it was killed
     throw error;
@@ -100,6 +113,7 @@ async function* decodeWith(
 function argumentsOf(
   job: DecodeJob,
   { passthrough, script }: Dialect,
+  decoder: readonly string[],
   keys: readonly number[],
 ): { args: string[]; script: StartOptions['script'] } {
   const filter = `${selectFilter(job.keys, keys)},${job.filters}`;
@@ -107,6 +121,7 @@ function argumentsOf(
   return {
     args: [
       ...['-nostdin', '-nostats', '-v', 'repeat+level+warning', ...GUARDS, '-copyts', '-reinit_filter', '0'],
+      ...decoder,
       ...job.input,
       ...['-an', '-sn', '-dn', ...(long ? [script, 'pipe:4'] : ['-vf', filter]), '-sws_flags', 'bilinear'],
       ...[...passthrough, '-f', 'rawvideo', 'pipe:1'],

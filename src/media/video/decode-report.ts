@@ -38,6 +38,8 @@ export interface DecodeReport {
   readonly deliver: () => Promise<readonly number[]>;
   /** All that is wanted has come or was passed over. */
   readonly complete: () => boolean;
+  /** The decoder complained. */
+  readonly isDamaged: () => boolean;
   /** Nothing was decoded. */
   readonly empty: () => boolean;
   /** Adds the warnings. @throws QalignError MEDIA_CORRUPT when more than half are lost or concealed */
@@ -46,8 +48,10 @@ export interface DecodeReport {
 
 /** Messages below the level error that mean damage; other warnings of ffmpeg are remarks. */
 const DAMAGE = /corrupt|conceal|error parsing/i;
-/** Raw pictures have no time stamps to be in order. */
-const HARMLESS = /non monotonically increasing dts/;
+/** Raw pictures have no time stamps to be in order; H.261 marks no key pictures. */
+const HARMLESS = /non monotonically increasing dts|first frame is no keyframe/;
+/** ffmpeg, or this build of it, does not know the codec. */
+const NO_DECODER = /Decoder \(codec ([^)]*)\) not found/;
 /** At level warning; it comes before the line of the picture that it is about. */
 const CONCEALED = 'corrupt decoded frame';
 
@@ -89,11 +93,18 @@ export function createDecodeReport(job: Asked): DecodeReport {
       return indices;
     },
     complete: () => at === asked.length,
+    isDamaged: () => messages.complaint() !== undefined,
     empty: () => messages.pictures() === 0,
     finish(code) {
       lost.push(...asked.slice(at).map(({ second }) => second));
       at = asked.length;
       const said = messages.complaint();
+      const codec = NO_DECODER.exec(said ?? '')?.[1];
+      if (codec !== undefined)
+        throw new QalignError(
+          'MEDIA_UNSUPPORTED',
+          `This ffmpeg has no decoder for the pictures of the clip (codec ${codec}); convert it, for example to H.264 in MP4.`,
+        );
       if (lost.length === asked.length)
         throw new QalignError('MEDIA_CORRUPT', `No frame of the clip could be decoded: ${firstLine(said ?? '')}.`);
       limit();

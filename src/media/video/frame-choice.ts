@@ -7,6 +7,8 @@ export interface ClipTimes {
   readonly packets: number;
   /** Average rate of the clip in pictures a second. */
   readonly rate: Rational;
+  /** False where the file names none and it was taken from the stamps. */
+  readonly rateIsNamed: boolean;
   /** Seconds a tick. */
   readonly tick: Rational;
   /** Of the pictures that are shown, ascending, each once; the first is the beginning of the clip. */
@@ -15,6 +17,8 @@ export interface ClipTimes {
   readonly lastDuration: number;
   /** False where packets lack stamps or stamps jump: then pictures are counted. */
   readonly reliable: boolean;
+  /** For counted pictures: the time of each, but for a constant, ascending; undefined where that is not known. */
+  readonly countedAt?: Float64Array | undefined;
 }
 
 export interface ChoiceOptions {
@@ -36,6 +40,8 @@ export interface WantedFrame {
 
 export interface FrameChoice {
   readonly rule: FrameRule;
+  /** What the keys of `wanted` are: numbers of pictures, or time stamps. */
+  readonly keys: 'n' | 'pts';
   /** Pictures by the rule, before `maxFrames`. */
   readonly count: number;
   /** The clip is shorter than one sampling interval: its first picture stands for it. */
@@ -50,19 +56,28 @@ const MOST_CHECKED = 100_000;
 /**
  * Which pictures of a clip are taken. The published rule, int(fps · i) for i < int(packets/fps), holds unless second i
  * lies more than half a sampling interval outside the time in which its picture is shown, or it names two pictures
- * fewer or more than the clip shows by time. Then picture i is the last with a stamp of at most i seconds.
+ * fewer or more than the clip shows by time. Then picture i is the last with a stamp of at most i seconds. Where stamps
+ * cannot be trusted, pictures are counted, and their decoding times decide between the two.
  */
 export function chooseFrames(times: ClipTimes, options: ChoiceOptions = {}): FrameChoice {
   const { fps = 1, frameRule = 'auto' } = options;
   const published = publishedNames(times, fps);
   const choice = (rule: FrameRule, count: number, nameAt: (i: number) => Named): FrameChoice => ({
     rule,
+    keys: times.reliable ? 'pts' : 'n',
     count: Math.max(1, count),
     short: count === 0,
     wanted: () => evenIndices(Math.max(1, count), options.maxFrames).map((i) => ({ ...nameAt(i), second: i / fps })),
   });
-  if (!times.reliable)
-    return choice('counted', published.count, (i) => ({ index: published.indexAt(i), key: published.indexAt(i) }));
+  if (!times.reliable) {
+    const counted = times.countedAt === undefined ? undefined : { ...times, stamps: times.countedAt, lastDuration: 0 };
+    if (frameRule === 'published' || counted === undefined || holds(counted, fps, published, timedCount(counted, fps)))
+      return choice('counted', published.count, (i) => ({ index: published.indexAt(i), key: published.indexAt(i) }));
+    return choice('time', timedCount(counted, fps), (i) => {
+      const { index } = shownAt(counted, fps, i);
+      return { index, key: index };
+    });
+  }
   const { stamps } = times;
   const nth = (i: number): Named => ({ index: published.indexAt(i), key: stamps[published.indexAt(i)] });
   if (frameRule === 'published') return choice('published', published.count, nth);

@@ -23,6 +23,8 @@ export interface PacketTimes {
   /** Of the pictures that are shown, ascending, each once. */
   readonly stamps: Float64Array;
   readonly lastDuration: number;
+  /** When the packets are decoded, in ticks, ascending, from the first key packet on; undefined where one lacks it. */
+  readonly decodedAt: Float64Array | undefined;
   /** Share of the shown packets that lack a stamp. */
   readonly lacking: number;
   /** The decoding stamps start again, or jump, as in joined recordings. */
@@ -35,14 +37,17 @@ const MOST_BACK = 0.5;
 const MOST_REORDERED = 1;
 /** Seconds between two packets of a broadcast format that are still taken for one picture shown so long. */
 const MOST_GAP = 60;
+/** Packets at the end whose pictures may be shown long after the last decoding time: twice the deepest reordering. */
+const TAIL = 32;
 
 /** Collects the packets of one stream as they are read. */
 export function createPacketTimes(): {
   add(packet: Packet): void;
   finish(stream: { readonly tick: Rational; readonly hidesPackets: boolean; readonly broadcast: boolean }): PacketTimes;
 } {
-  let stamps = new Float64Array(1024);
-  let [filled, packets, leading, shown, lacking] = [0, 0, 0, 0, 0];
+  const stamps = createNumbers();
+  const decodingTimes = createNumbers(); // in seconds, NaN where there is none
+  let [packets, leading, shown, lacking] = [0, 0, 0, 0];
   let [started, encrypted] = [false, false];
   let firstKey: number | undefined;
   let pending: Packet | undefined; // the last packet: the next one tells whether its stamp is damaged
@@ -51,12 +56,7 @@ export function createPacketTimes(): {
   let [first, last] = [Infinity, -Infinity]; // decoding times
   let [lastStamp, lastDuration] = [-Infinity, 0];
   const keep = (pts: number, duration: number): void => {
-    if (filled === stamps.length) {
-      const larger = new Float64Array(2 * filled);
-      larger.set(stamps);
-      stamps = larger;
-    }
-    stamps[filled++] = pts;
+    stamps.add(pts);
     if (pts < lastStamp) return;
     [lastStamp, lastDuration] = [pts, duration];
   };
@@ -71,6 +71,7 @@ export function createPacketTimes(): {
       last = Math.max(last, before);
     }
     if (packet.discard) return;
+    decodingTimes.add(damaged ? undefined : packet.decoded);
     shown += 1;
     if (packet.pts === undefined || damaged) lacking += 1;
     else keep(packet.pts, packet.duration ?? 0);
@@ -80,7 +81,9 @@ export function createPacketTimes(): {
     started = true;
     firstKey = packet.pts;
     leading = packets;
-    [filled, shown, lacking, lastStamp] = [0, 0, 0, -Infinity];
+    stamps.clear();
+    decodingTimes.clear();
+    [shown, lacking, lastStamp] = [0, 0, -Infinity];
   };
   return {
     add(packet) {
@@ -94,12 +97,12 @@ export function createPacketTimes(): {
       if (pending !== undefined) settle(pending, undefined);
       pending = undefined;
       const ticks = tick.denominator / tick.numerator; // a second
-      let sorted = stamps.subarray(0, filled).sort();
-      if (broadcast && sorted.length > 0) {
+      const tail = broadcast ? new Set(stamps.all().slice(-TAIL)) : undefined;
+      let sorted = stamps.all().sort();
+      if (tail !== undefined && sorted.length > 0) {
         const reordered = Math.max(MOST_REORDERED, 4 * gap);
-        const kept = sorted.filter(
-          (stamp) => stamp <= (last + reordered) * ticks && stamp >= (first - MOST_BACK) * ticks,
-        );
+        const latest = (stamp: number): number => (last + (tail.has(stamp) ? MOST_GAP : reordered)) * ticks;
+        const kept = sorted.filter((stamp) => stamp <= latest(stamp) && stamp >= (first - MOST_BACK) * ticks);
         if (kept.at(-1) !== sorted.at(-1)) lastDuration = 0;
         sorted = kept;
       }
@@ -110,11 +113,37 @@ export function createPacketTimes(): {
         firstKey,
         stamps: distinct(sorted, hidesPackets ? HIDDEN_WITHIN * ticks : 0),
         lastDuration,
+        decodedAt: inTicks(decodingTimes.all(), ticks),
         lacking: shown === 0 ? 0 : lacking / shown,
         jumps: back > MOST_BACK || (broadcast && gap > MOST_GAP),
       };
     },
   };
+}
+
+/** A list that takes 8 bytes a number. */
+function createNumbers() {
+  let numbers = new Float64Array(1024);
+  let count = 0;
+  return {
+    add(value = NaN): void {
+      if (count === numbers.length) {
+        const larger = new Float64Array(2 * count);
+        larger.set(numbers);
+        numbers = larger;
+      }
+      numbers[count++] = value;
+    },
+    clear(): void {
+      count = 0;
+    },
+    all: () => numbers.subarray(0, count),
+  };
+}
+
+/** Ascending; undefined where one is lacking. */
+function inTicks(seconds: Float64Array, ticks: number): Float64Array | undefined {
+  return seconds.some(Number.isNaN) ? undefined : seconds.map((time) => Math.round(time * ticks)).sort();
 }
 
 /** A time that lies far off, while those before and after it belong together. */

@@ -58,6 +58,7 @@ export async function probeWithoutFfprobe(ffmpeg: string, file: ClipFile, option
   return {
     ...describeTimes(stream.times, { tick: stream.tick, named, formats }, warnings),
     stream: stream.index,
+    pid: Number(/^ {2}Stream #0:\d+\[(0x[0-9a-f]+)\]/.exec(stream.line)?.[1]) || undefined,
     width: size.width,
     height: size.height,
     turn: undefined,

@@ -10,6 +10,8 @@ import { runTool, runToolLines, type ToolOptions } from './tool-process.js';
 /** What a clip's video stream is. Sizes in pixels, as stored: before any turn. */
 export interface Probe {
   readonly stream: number;
+  /** Number of the programme element in a transport stream. */
+  readonly pid?: number | undefined;
   readonly width: number;
   readonly height: number;
   readonly times: ClipTimes;
@@ -36,7 +38,7 @@ const ENTRIES = [
   'packet=stream_index,pts,dts_time,duration,flags',
   'packet_side_data=side_data_type',
   'format=format_name',
-  'stream=index,codec_name,width,height,avg_frame_rate,bit_rate,time_base,nb_frames',
+  'stream=index,id,codec_name,width,height,avg_frame_rate,bit_rate,time_base,nb_frames',
   'stream_tags=enc_key_id',
   'stream_side_data=displaymatrix',
 ].join(':');
@@ -101,6 +103,7 @@ export async function probeVideo(ffprobe: string, file: ClipFile, options: ToolO
   return {
     ...describeTimes(stream.times, { tick: stream.tick, named, formats }, warnings),
     stream: stream.index,
+    pid: Number(stream.fields.get('id')) || undefined,
     width: stream.width,
     height: stream.height,
     turn: turnOf(stream.fields.get('displaymatrix'), warnings),
@@ -135,16 +138,17 @@ export function describeTimes(
 ): Pick<Probe, 'times' | 'firstKey' | 'startsLate'> {
   const { packets, stamps, lastDuration, firstKey, leading } = times;
   const rate = named ?? rateFromStamps(stamps, packets, tick);
-  if (named === undefined)
-    warnings.push(
-      `the clip names no frame rate; ${(rate.numerator / rate.denominator).toFixed(3)} was taken from its time stamps`,
-    );
   if (times.jumps)
     warnings.push('the time stamps of the clip jump, as in joined recordings; its pictures were counted instead');
   const mostLacking = formats.includes('avi') ? MOST_LACKING_AVI : MOST_LACKING;
   const bare = formats.some((name) => BARE.has(name));
   const reliable = !bare && !times.jumps && stamps.length > 0 && times.lacking <= mostLacking;
-  return { times: { packets, rate, tick, stamps, lastDuration, reliable }, firstKey, startsLate: leading > 0 };
+  const countedAt = bare || times.jumps ? undefined : times.decodedAt; // those of bare streams are made up
+  return {
+    times: { packets, rate, rateIsNamed: named !== undefined, tick, stamps, lastDuration, reliable, countedAt },
+    firstKey,
+    startsLate: leading > 0,
+  };
 }
 
 /** (packets − 1) / (last − first time stamp). A single packet counts as one picture a second. */

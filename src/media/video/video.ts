@@ -69,7 +69,11 @@ export async function sampleVideo(input: MediaInput, options: SampleVideoOptions
     const choice = chooseFrames(probe.times, options);
     requireFew(choice.count, options.maxFrames, limits);
     const wanted = choice.wanted();
-    const warnings = [...probe.warnings, ...choiceWarnings(choice, wanted, probe)];
+    const warnings = [
+      ...probe.warnings,
+      ...choiceWarnings(choice, wanted, probe),
+      ...(await gaps(file, probe, options)),
+    ];
     const turned = probe.turn?.startsWith('transpose') === true;
     const size = turned ? { width: probe.height, height: probe.width } : { width: probe.width, height: probe.height };
     const frames = decodeFrames({
@@ -77,7 +81,7 @@ export async function sampleVideo(input: MediaInput, options: SampleVideoOptions
       ...decodeArguments(file, probe),
       size,
       wanted,
-      keys: choice.rule === 'counted' ? 'n' : 'pts',
+      keys: choice.keys,
       firstKey: probe.firstKey,
       startsLate: probe.startsLate,
       warnings,
@@ -106,15 +110,30 @@ async function isEncrypted(error: unknown, file: ClipFile): Promise<boolean> {
 
 function choiceWarnings(choice: FrameChoice, wanted: readonly WantedFrame[], { times }: Probe): string[] {
   const warnings: string[] = [];
+  // where the time stamps alone chose, the rate does not matter
+  if (choice.rule !== 'time' && !times.rateIsNamed)
+    warnings.push(
+      `the clip names no frame rate; ${(times.rate.numerator / times.rate.denominator).toFixed(3)} was taken from its time stamps`,
+    );
   if (choice.short) warnings.push('the clip is shorter than one sampling interval; its first frame was taken');
   if (choice.rule !== 'time' && wanted.some(({ index }, i) => index === wanted[i - 1]?.index))
     warnings.push('the clip has fewer pictures a second than are wanted; some are repeated, as in the reference');
+  if (choice.rule === 'time' && choice.keys === 'n')
+    warnings.push('the clip does not say when its pictures are shown; the times at which they are decoded were taken');
   const hidden = wanted.filter(({ key }) => key === undefined).length;
   if (hidden > 0)
     warnings.push(
       `only ${wanted.length - hidden} of ${wanted.length} frames are shown: the clip holds ${times.packets} pictures, of which its edit list hides some`,
     );
   return warnings;
+}
+
+async function gaps(file: ClipFile, { pid }: Probe, { signal }: SampleVideoOptions): Promise<string[]> {
+  const places = pid === undefined ? 0 : await file.lostPackets(pid, signal);
+  if (places === 0) return [];
+  return [
+    `the transport stream is broken or lacks packets in ${places} place${places === 1 ? '' : 's'}: pictures from there to the next key picture may be missing or damaged`,
+  ];
 }
 
 function requireSensible({ fps, maxFrames }: SampleVideoOptions): void {

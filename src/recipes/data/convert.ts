@@ -27,8 +27,8 @@ export interface ConvertOptions extends DatasetSource, ConversionChoices {
    */
   readonly media?: string | undefined;
   /**
-   * What to do with a rated item that is not in the media folder; default `error`. `keep` names the file it should have
-   * had.
+   * What to do with a rated item that is not in the media folder. `keep` names the file it should have had.
+   * @default 'error'
    */
   readonly missing?: 'error' | 'skip' | 'keep' | undefined;
   /**
@@ -36,9 +36,15 @@ export interface ConvertOptions extends DatasetSource, ConversionChoices {
    * training then decodes none.
    */
   readonly extractFrames?: boolean | undefined;
-  /** Side of such frames in pixels; default 448, the side of OneAlign. */
+  /**
+   * Side of such frames in pixels; OneAlign has 448.
+   * @default 448
+   */
   readonly frameSize?: number | undefined;
-  /** `jsonl`: the records of bridge/protocol/record; `llava`: what the published training code reads. */
+  /**
+   * `jsonl`: the records of bridge/protocol/record; `llava`: what the published training code reads.
+   * @default 'jsonl'
+   */
   readonly format?: 'jsonl' | 'llava' | undefined;
   /**
    * A folder (one file a split, and dataset.json), a .jsonl or .json file, or a function that takes the text as it is

@@ -37,23 +37,46 @@ export interface DatasetSource {
 
 /** How ratings become records. What is left out comes from the data set; for one's own data from Eq. 1 of the paper. */
 export interface ConversionChoices {
-  /** `official`: as the authors' files were made; `paper`: Eq. 1. */
+  /**
+   * `official`: as the authors' files were made; `paper`: Eq. 1.
+   * @default 'official' for a named data set, 'paper' for one's own
+   */
   readonly preset?: 'official' | 'paper' | undefined;
+  /**
+   * What is divided into levels: the range of the scores without their ends, all of it, or two numbers.
+   * @example [0, 100]
+   */
   readonly range?: LevelRule['range'] | undefined;
+  /** Take the range over all rows, or over each split. */
   readonly over?: 'all' | 'split' | undefined;
+  /** A score on an edge belongs to the level whose lower, or whose upper edge it is. */
   readonly edge?: LevelRule['edge'] | undefined;
+  /** Scores outside of the range: left out, or in the end levels. */
   readonly outside?: LevelRule['outside'] | undefined;
   /** Level names, best first. */
   readonly levels?: readonly string[] | undefined;
-  /** `auto`: exact ones where every row has a spread. */
+  /**
+   * `auto`: exact ones where every row has a spread.
+   * @default 'auto'
+   */
   readonly softLabels?: 'auto' | 'exact' | 'published' | 'none' | undefined;
+  /** The rule of the soft labels; by default as published for the data set. */
   readonly density?: 'pdf' | 'cdf' | undefined;
   /** Spread of the ratings where a row has none, in the units of the MOS. */
   readonly std?: number | undefined;
+  /**
+   * Answers say the score ("3.45") in place of a level.
+   * @default false
+   */
   readonly scoreText?: boolean | undefined;
   /** The name of a list of questions, or a YAML file of one. */
   readonly questions?: string | undefined;
+  /**
+   * Of the paraphrases.
+   * @default 0
+   */
   readonly seed?: number | undefined;
+  /** Only this split. */
   readonly split?: string | undefined;
 }
 

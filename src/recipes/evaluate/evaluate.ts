@@ -3,6 +3,7 @@
 import { basename, join, resolve } from 'node:path';
 import { EvaluateRecipe, type EvaluateData } from '../../config/evaluate.js';
 import { checkConfig, type DeepReadonly } from '../../config/load.js';
+import type { EvaluateRecipeInput } from '../../config/recipe-input.generated.js';
 import { writeWhole } from '../../base/files/whole-file.js';
 import { QalignError } from '../../base/errors.js';
 import type { Logger } from '../../base/logger.js';
@@ -51,8 +52,8 @@ export interface EvaluateOptions {
  * @throws QalignError CONFIG_INVALID; EVALUATION_NOT_READY with everything that is missing and how to get it;
  * EVALUATION_FAILED when more items failed than `allow_failures`; RESUME_MISMATCH, PREDICTIONS_DAMAGED, CANCELLED
  */
-export async function evaluate(values: unknown, options: EvaluateOptions = {}): Promise<EvaluateResult> {
-  const recipe = checkConfig(EvaluateRecipe, values, 'the recipe');
+export async function evaluate(input: EvaluateRecipeInput, options: EvaluateOptions = {}): Promise<EvaluateResult> {
+  const recipe = checkConfig(EvaluateRecipe, input, 'the recipe');
   requireDistinct('data', recipe.data);
   recipe.data.forEach(paperOf); // an unknown name fails before hours of predictions
   const { missing, sets } = await checkReady(recipe);
@@ -116,7 +117,7 @@ async function measureFolder(
   { onEvent }: EvaluateOptions,
 ): Promise<{ result: EvaluateResult; datasets: readonly EvaluatedDataset[] }> {
   const raw: DatasetPredictions[] = [];
-  for (const { name } of sets) {
+  for (const { name, absent = 0 } of sets) {
     const table = await readPredictions(predictionsPath(folder, name));
     const rows = scoredRows(table, recipe.rule);
     requireComplete(
@@ -124,7 +125,7 @@ async function measureFolder(
       rows.index.length,
       table.header.n,
       [...table.failures.values()],
-      recipe.allow_failures,
+      recipe.allow_failures + absent,
       folder,
     );
     raw.push({ name, table, rows });
@@ -214,6 +215,7 @@ function requireComplete(
       throw new QalignError(
         'EVALUATION_FAILED',
         `Every one of the ${records} items of ${name} failed, so there is nothing to evaluate; the first: ${failed[0]?.error.message ?? 'not predicted'}`,
+        { details: { dataset: name, failed: records, records } },
       );
     return;
   }
@@ -224,6 +226,7 @@ function requireComplete(
   throw new QalignError(
     'EVALUATION_FAILED',
     `${records - n} of ${records} items of ${name} have no prediction, and allow_failures is ${allowed}:\n${shown}\nMend them and run the same command again (what was predicted stays in ${folder}), or allow them with allow_failures=${records - n}.`,
+    { details: { dataset: name, failed: records - n, records } },
   );
 }
 

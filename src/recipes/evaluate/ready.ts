@@ -65,7 +65,7 @@ export async function howToConvert(name: string, out: string): Promise<string> {
     ));
   if (dataset === undefined)
     return `make them with "qalign dataset convert", of a part of a data set with "qalign dataset split", and write them to ${out}`;
-  return `get its pictures or clips and its label file from its authors ("qalign dataset list" says where), then: qalign dataset convert ${dataset} --labels DIR${test?.flags === undefined ? '' : ` ${test.flags}`} --out ${out}`;
+  return `get its pictures or clips and its label file from its authors ("qalign dataset list" says where), then: qalign dataset convert ${dataset} --labels DIR --media DIR${test?.flags === undefined ? '' : ` ${test.flags}`} --out ${out}`;
 }
 
 /** One sentence a thing, for errors and terminals. */
@@ -90,7 +90,8 @@ export async function missingModel(model: string, base?: string | null): Promise
 
 const nameOf = (choice: ModelChoice, place: string): string => (place === choice.model ? choice.id : place);
 
-async function missingMedia({ media }: RecordSet): Promise<string[]> {
+/** The media of a set that are not there. */
+export async function missingMedia({ media }: Pick<RecordSet, 'media'>): Promise<string[]> {
   const absent: string[] = [];
   for (let start = 0; start < media.length; start += 256) {
     const part = media.slice(start, start + 256);

@@ -16,6 +16,8 @@ export interface RecordSet {
   readonly sha256: string;
   /** Absolute path of the media of each record. */
   readonly media: readonly string[];
+  /** So many media are known to be missing: their records are left out of the figures and are no failures. */
+  readonly absent?: number;
 }
 
 /**

@@ -1,5 +1,6 @@
 import { existsSync } from 'node:fs';
-import { join, resolve } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
+import { QalignError } from '../../base/errors.js';
 import { EvaluateRecipe } from '../../config/evaluate.js';
 import { checkConfig } from '../../config/load.js';
 import { chooseModel, DEFAULT_MODEL, supports } from '../../config/models.js';
@@ -10,7 +11,7 @@ import { evaluateRecords } from '../evaluate/evaluate.js';
 import type { EvaluatedDataset, EvaluateResult } from '../evaluate/result.js';
 import { datasetSection } from '../evaluate/evaluation-page.js';
 import { modelSentence } from '../evaluate/markdown.js';
-import { howToConvert, missingModel, type Missing } from '../evaluate/ready.js';
+import { howToConvert, missingMedia, missingModel, type Missing } from '../evaluate/ready.js';
 import { readRecordSet, type RecordSet } from '../evaluate/records.js';
 import {
   difference,
@@ -69,22 +70,54 @@ export async function planGrid(name: GridName, options: ReproduceOptions): Promi
       .filter((test) => recordsOf(test, options.data) === undefined)
       .map((test) => howToGetTest(test, options.data)),
   );
-  return [...models, ...tests];
+  const media = (await testSets(grid.tests, options.data)).flatMap(({ missing }) => missing ?? []);
+  return [...models, ...tests, ...media];
+}
+
+interface TestSet {
+  readonly test: string;
+  /** Undefined where none of its media are here. */
+  readonly set: RecordSet | undefined;
+  readonly missing: Missing | undefined;
+}
+
+/** The test sets whose records are here, and what of their media is not. */
+async function testSets(tests: readonly string[], data: string | undefined): Promise<TestSet[]> {
+  const found: TestSet[] = [];
+  for (const test of tests) {
+    const records = recordsOf(test, data);
+    if (records === undefined) continue;
+    const set = await readRecordSet({ name: test, records, root: null, split: null, role: 'test', paper: null });
+    const absent = await missingMedia(set);
+    const missing =
+      absent.length === 0
+        ? undefined
+        : {
+            what: `${absent.length} of ${set.media.length} pictures or clips of ${TEST_SETS[test]!.title}, such as ${absent[0]}`,
+            how: `put them there, or name the folder that holds them: ${await howToConvert(test, `${dirname(records)}/`)}`,
+          };
+    found.push({
+      test,
+      set: absent.length === set.media.length ? undefined : { ...set, absent: absent.length },
+      missing,
+    });
+  }
+  return found;
 }
 
 /** Every checkpoint that is here on every test set that is here, and the embedded (or named) model beside them. */
 export async function reproduceGrid(name: GridName, options: ReproduceOptions): Promise<ReproducedTable> {
   const grid: Grid = GRIDS[name];
   const out = resolve(options.out ?? join('reproduced', name));
-  const sets = new Map<string, RecordSet>();
-  for (const test of grid.tests) {
-    const records = recordsOf(test, options.data);
-    if (records !== undefined)
-      sets.set(test, await readRecordSet({ name: test, records, root: null, split: null, role: 'test', paper: null }));
-  }
+  const found = await testSets(grid.tests, options.data);
+  const sets = new Map(found.flatMap(({ test, set }) => (set === undefined ? [] : [[test, set] as const])));
   const local = grid.localData ? await localDatasets(options, out, options.signal) : { sets: [], notes: [] };
   const rows: ReproducedRow[] = [];
-  const notes: string[] = [];
+  const notes: string[] = found.flatMap(({ missing, set }) =>
+    missing === undefined
+      ? []
+      : [`${missing.what} are missing: ${set === undefined ? 'the set is left out' : 'the row is over the rest'}.`],
+  );
   const sections: string[] = [];
   const all = [...sets.values(), ...local.sets];
   const run = async (
@@ -102,9 +135,10 @@ export async function reproduceGrid(name: GridName, options: ReproduceOptions): 
           .join(', ')}, so they are left out.`,
       );
     if (able.length === 0) return;
-    const { result, datasets } = await evaluateOne(label, model, able, out, options);
-    notes.push(`${label}: ${modelSentence(result)}`);
-    for (const one of datasets) {
+    const evaluated = await evaluateRest(label, model, able, out, options, notes);
+    if (evaluated === undefined) return;
+    notes.push(`${label}: ${modelSentence(evaluated.result)}`);
+    for (const one of evaluated.datasets) {
       rows.push(rowOf(label, one, figures[one.result.dataset]));
       sections.push((await datasetSection(one)).replace('<h2>', `<h2>${escape(label)}: `));
     }
@@ -146,19 +180,52 @@ export async function reproduceGrid(name: GridName, options: ReproduceOptions): 
   return { title: grid.title, rows, notes, sections };
 }
 
+interface Evaluated {
+  readonly result: EvaluateResult;
+  readonly datasets: readonly EvaluatedDataset[];
+}
+
+/** A set with more failures than are allowed is left out with a note; the others are evaluated without it. */
+async function evaluateRest(
+  label: string,
+  model: string,
+  sets: readonly RecordSet[],
+  out: string,
+  options: ReproduceOptions,
+  notes: string[],
+): Promise<Evaluated | undefined> {
+  if (sets.length === 0) return undefined;
+  try {
+    return await evaluateOne(label, model, sets, out, options);
+  } catch (error) {
+    const details = error instanceof QalignError && error.code === 'EVALUATION_FAILED' ? error.details : undefined;
+    const rest = sets.filter(({ name }) => name !== details?.['dataset']);
+    if (details === undefined || rest.length === sets.length) throw error;
+    const { dataset, failed, records } = details as { dataset: string; failed: number; records: number };
+    notes.push(
+      `${label}: ${dataset} is left out, because ${failed} of its ${records} items failed (predictions/${dataset}.jsonl says why); --allow-failures ${failed} takes the rest of them.`,
+    );
+    return evaluateRest(label, model, rest, out, options, notes);
+  }
+}
+
 async function evaluateOne(
   label: string,
   model: string,
   sets: readonly RecordSet[],
   out: string,
   options: ReproduceOptions,
-): Promise<{ result: EvaluateResult; datasets: readonly EvaluatedDataset[] }> {
+): Promise<Evaluated> {
   const name = label
     .replaceAll(/[^A-Za-z0-9.]+/g, '-')
     .replaceAll(/^-|-$/g, '')
     .toLowerCase();
   const data = sets.map((set) => ({ name: set.name, records: set.file }));
-  const recipe = checkConfig(EvaluateRecipe, { name, model, device: options.device ?? 'auto', data }, label);
+  const recipe = checkConfig(
+    EvaluateRecipe,
+    { name, model, device: options.device ?? 'auto', allow_failures: options.allowFailures ?? 0, data },
+    label,
+  );
   return evaluateRecords(recipe, sets, {
     out: join(out, name),
     signal: options.signal,
@@ -216,7 +283,7 @@ async function placeOf(model: PaperModel): Promise<string | undefined> {
 
 function howToGet(model: PaperModel): Missing {
   const pull = model.hub === null ? '' : `qalign models pull ${model.hub}, or `;
-  return { what: `the checkpoint ${model.name}`, how: `${pull}qalign train configs/train/${model.recipe}.yaml` };
+  return { what: `the checkpoint ${model.name}`, how: `${pull}qalign train ${model.recipe}` };
 }
 
 function recordsOf(test: string, data: string | undefined): string | undefined {

@@ -7,7 +7,7 @@ import { partition } from '../../datasets/partition.js';
 import { QalignError } from '../../base/errors.js';
 import { DISTORTIONS, distort, strengthAt } from '../../media/distort.js';
 import { readPicture, writePng } from '../../media/write-picture.js';
-import { packageRoot } from '../../base/package-root.js';
+import { sampleMedia } from '../../base/package-root.js';
 import { levelFinder, PAPER_RULE } from '../../scoring/level-conversion.js';
 import { convertDataset } from '../data/convert.js';
 import { readRecordSet, recordSet, type RecordSet } from '../evaluate/records.js';
@@ -185,7 +185,7 @@ function sourcePictures(media: string | undefined): string[] {
       .sort();
     if (names.length > 0) return names.slice(0, SOURCES).map((name) => join(folder, name));
   }
-  return [join(packageRoot, 'test', 'fixtures', 'pictures', 'pristine.jpg')];
+  return [join(sampleMedia, 'pristine.jpg')];
 }
 
 function record({

@@ -3,7 +3,7 @@ import { chooseModel, DEFAULT_MODEL, supports } from '../../config/models.js';
 import { QalignError } from '../../base/errors.js';
 import { makeClip } from '../bench/clip.js';
 import { expandSources } from '../../media/sources.js';
-import { packageRoot } from '../../base/package-root.js';
+import { sampleMedia } from '../../base/package-root.js';
 import { figure } from '../../report/page.js';
 import { lines } from '../../report/plots.js';
 import { benchScore } from '../bench/score.js';
@@ -24,14 +24,14 @@ const REPEATS = 7;
 export async function table9(options: ReproduceOptions): Promise<ReproducedTable> {
   const model = options.model ?? DEFAULT_MODEL;
   const sources: ScoreSource[] = [];
-  for await (const source of expandSources([options.media ?? join(packageRoot, 'test', 'fixtures', 'pictures')])) {
+  for await (const source of expandSources([options.media ?? sampleMedia])) {
     if (source.kind === 'image' && source.error === undefined) sources.push(source);
     if (sources.length === 256) break;
   }
   if (sources.length === 0)
     throw new QalignError(
       'MEDIA_NOT_FOUND',
-      `There is no picture in ${options.media}; name a folder with pictures (--media).`,
+      `There is no picture in ${options.media ?? sampleMedia}; name a folder with pictures (--media).`,
     );
   const measured = await benchScore({
     scorer: { model, device: options.device, log: options.log },

@@ -8,6 +8,11 @@ export interface ReproduceOptions {
   readonly data?: string | undefined;
   readonly model?: string | undefined;
   readonly device?: string | undefined;
+  /**
+   * So many items of a data set may fail; missing media are counted apart and stop nothing.
+   * @default 0
+   */
+  readonly allowFailures?: number | undefined;
   /** Folder of pictures and clips at hand, for machines without the data sets of the paper. */
   readonly media?: string | undefined;
   /** Where predictions and reports go; `reproduced/<table>` by default. */

@@ -1,9 +1,8 @@
-import { join } from 'node:path';
 import { DEFAULT_MODEL } from '../../config/models.js';
 import { loadPrompt } from '../../config/prompts.js';
 import { QalignError } from '../../base/errors.js';
 import { expandSources } from '../../media/sources.js';
-import { packageRoot } from '../../base/package-root.js';
+import { sampleMedia } from '../../base/package-root.js';
 import { answerKind, type AnswerKind } from '../../prompts/answer-kind.js';
 import { renderPrompt } from '../../prompts/render.js';
 import { table as htmlTable } from '../../report/page.js';
@@ -22,7 +21,7 @@ export async function planTable1(options: ReproduceOptions): Promise<Missing[]> 
 /** How a model answers when it is asked to rate: with adjectives or with numbers. Greedy generation. */
 export async function table1(options: ReproduceOptions): Promise<ReproducedTable> {
   const pictures: string[] = [];
-  for await (const source of expandSources([options.media ?? join(packageRoot, 'test', 'fixtures', 'pictures')])) {
+  for await (const source of expandSources([options.media ?? sampleMedia])) {
     if (source.kind === 'image' && source.error === undefined && typeof source.media === 'string')
       pictures.push(source.media);
     if (pictures.length === MOST_PICTURES) break;
@@ -30,7 +29,7 @@ export async function table1(options: ReproduceOptions): Promise<ReproducedTable
   if (pictures.length === 0)
     throw new QalignError(
       'MEDIA_NOT_FOUND',
-      `There is no picture in ${options.media}; name a folder with pictures (--media).`,
+      `There is no picture in ${options.media ?? sampleMedia}; name a folder with pictures (--media).`,
     );
   const baseIsHere = (await missingModel(BASE_MODEL)).length === 0;
   const model = options.model ?? (baseIsHere ? BASE_MODEL : DEFAULT_MODEL);

@@ -1,10 +1,10 @@
-import { basename, join } from 'node:path';
+import { basename } from 'node:path';
 import { DEFAULT_MODEL } from '../../config/models.js';
 import { QalignError } from '../../base/errors.js';
 import type { MediaInput } from '../../media/media-input.js';
 import { expandSources } from '../../media/sources.js';
 import { thumbnail } from '../../media/thumbnail.js';
-import { packageRoot } from '../../base/package-root.js';
+import { sampleMedia } from '../../base/package-root.js';
 import { escape, figure, row } from '../../report/page.js';
 import { bars } from '../../report/plots.js';
 import { decimal } from '../../report/text.js';
@@ -27,7 +27,7 @@ export async function table12(options: ReproduceOptions): Promise<ReproducedTabl
   });
   const rows: ReproducedRow[] = [];
   const sections: string[] = [];
-  for await (const source of expandSources([options.media ?? join(packageRoot, 'test', 'fixtures', 'pictures')])) {
+  for await (const source of expandSources([options.media ?? sampleMedia])) {
     if (source.kind !== 'image' || source.error !== undefined) continue;
     const [outcome] = await scorer.score(source);
     if (outcome === undefined || isFailure(outcome))
@@ -51,7 +51,7 @@ export async function table12(options: ReproduceOptions): Promise<ReproducedTabl
   if (rows.length === 0)
     throw new QalignError(
       'MEDIA_NOT_FOUND',
-      `There is no picture in ${options.media}; name a folder with pictures (--media).`,
+      `There is no picture in ${options.media ?? sampleMedia}; name a folder with pictures (--media).`,
     );
   const { id, precision, device } = scorer.model;
   const whose = scorer.choice.untrained

@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { EvaluateRecipe } from '../../config/evaluate.js';
+import type { TrainRecipeInput } from '../../config/recipe-input.generated.js';
 import { checkConfig } from '../../config/load.js';
 import { chooseModel, DEFAULT_MODEL, type ModelChoice } from '../../config/models.js';
 import { loadPrompt } from '../../config/prompts.js';
@@ -33,7 +34,7 @@ const FROM_TRAINED = {
   cache_features: true,
   schedule: 'one_cycle',
   warmup: 0.2,
-};
+} as const;
 
 /** What the paper's own experiment would take, in place of the small one here. */
 export async function planExperiment(
@@ -41,10 +42,10 @@ export async function planExperiment(
   { data = 'data' }: ReproduceOptions,
 ): Promise<Missing[]> {
   const folder = join(data, recipe === 'koniq' ? 'koniq' : 'koniq-score-text');
-  const convert = `qalign dataset convert koniq10k --labels DIR --out ${folder}/${recipe === 'koniq' ? '' : ' --score-text'}`;
+  const convert = `qalign dataset convert koniq10k --labels DIR --media DIR --out ${folder}/${recipe === 'koniq' ? '' : ' --score-text'}`;
   const records = {
     what: `the paper's training data (${join(folder, 'train.jsonl')})`,
-    how: `get the pictures of KonIQ-10k from its authors ("qalign dataset list" names them), then: ${convert}, and on a large GPU: qalign train configs/train/${recipe}.yaml`,
+    how: `get the pictures of KonIQ-10k from its authors ("qalign dataset list" names them), then: ${convert}, and on a large GPU: qalign train ${recipe}`,
   };
   return [...(await missingModel('mplug-owl2')), ...(existsSync(join(folder, 'train.jsonl')) ? [] : [records])];
 }
@@ -293,7 +294,7 @@ async function run(
   onEvent: NonNullable<Parameters<typeof train>[1]>['onEvent'] = () => {},
 ): Promise<TrainResult> {
   const { dev = [], ...rest } = change;
-  const recipe = {
+  const recipe: TrainRecipeInput = {
     name,
     model: setting.choice.model,
     data: { train: [file], dev, max_frames: 1 },

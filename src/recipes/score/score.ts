@@ -5,6 +5,7 @@ import { orderedMap } from '../../base/ordered-map.js';
 import { defaultTasks, resolveCallOptions } from './call-options.js';
 import { scoreSource } from './score-source.js';
 import {
+  readTask,
   requireKnownTasks,
   requireScoreManyOptions,
   requireScoreOptions,
@@ -47,18 +48,28 @@ export async function createScorerFrom(parts: ScorerParts, options: ScorerOption
       requireScoreOptions(own);
       (await resolveCallOptions(session, own)).release();
     },
-    score: (input, own = {}) => score(session, input, own),
-    scoreMany: (inputs, own = {}) => scoreMany(session, inputs, own),
+    // an arrow has one signature: the overloads are those of the interface
+    score: ((input: ScoreInput, options: ScoreOptions = {}) => score(session, input, options)) as Scorer['score'],
+    scoreMany: ((inputs: ScoreInputs, options: ScoreManyOptions = {}) =>
+      scoreMany(session, inputs, options)) as Scorer['scoreMany'],
     close,
     [Symbol.asyncDispose]: close,
   };
 }
 
-async function score(session: ScoringSession, input: ScoreInput, own: ScoreOptions): Promise<ScoreOutcome[]> {
+type ScoreInputs = AsyncIterable<ScoreInput> | Iterable<ScoreInput>;
+
+async function score(
+  session: ScoringSession,
+  input: ScoreInput,
+  options: ScoreOptions,
+): Promise<ScoreOutcome[] | ScoreOutcome> {
+  const { own, single } = readTask(options);
   requireScoreOptions(own);
   const call = await resolveCallOptions(session, own);
   try {
-    return await scoreSource(session, await asSource(session, input), call.tasks, call);
+    const outcomes = await scoreSource(session, await asSource(session, input), call.tasks, call);
+    return single ? outcomes[0]! : outcomes;
   } catch (error) {
     throw orCancelled(error, call.signal);
   } finally {
@@ -68,10 +79,12 @@ async function score(session: ScoringSession, input: ScoreInput, own: ScoreOptio
 
 async function* scoreMany(
   session: ScoringSession,
-  inputs: AsyncIterable<ScoreInput> | Iterable<ScoreInput>,
-  own: ScoreManyOptions,
-): AsyncGenerator<ScoreOutcome[], void, undefined> {
+  inputs: ScoreInputs,
+  options: ScoreManyOptions,
+): AsyncGenerator<ScoreOutcome[] | ScoreOutcome, void, undefined> {
+  const { own, single } = readTask(options);
   requireScoreManyOptions(own);
+  if (single && own.tasksOf !== undefined) throw new QalignError('USAGE', 'scoreMany takes task or tasksOf, not both.');
   const call = await resolveCallOptions(session, own);
   const scoreInput = async (input: ScoreInput): Promise<ScoreOutcome[]> => {
     const source = await asSource(session, input);
@@ -80,7 +93,9 @@ async function* scoreMany(
     return tasks.length === 0 ? [] : scoreSource(session, source, tasks, call);
   };
   try {
-    yield* orderedMap(inputs, own.inFlight ?? session.inFlight.width(), scoreInput, call.signal);
+    const outcomes = orderedMap(inputs, own.inFlight ?? session.inFlight.width(), scoreInput, call.signal);
+    if (!single) yield* outcomes;
+    else for await (const [outcome] of outcomes) yield outcome!;
   } catch (error) {
     throw orCancelled(error, call.signal);
   } finally {

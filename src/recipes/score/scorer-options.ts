@@ -2,7 +2,7 @@ import { QalignError } from '../../base/errors.js';
 import { hint } from '../../base/suggest.js';
 import { TASKS } from '../../prompts/subject.js';
 import { SCALES } from '../../scoring/levels.js';
-import type { ScoreManyOptions, ScoreOptions, ScorerOptions } from './scorer.js';
+import type { OneTask, ScoreManyOptions, ScoreOptions, ScorerOptions } from './scorer.js';
 
 /** What the value of an option must be, as a message says it, and whether one is. */
 interface Rule {
@@ -82,6 +82,22 @@ const SCORE_OPTIONS: Rules<ScoreOptions> = {
 };
 
 const SCORE_MANY_OPTIONS: Rules<ScoreManyOptions> = { ...SCORE_OPTIONS, inFlight: count, tasksOf: call };
+
+/**
+ * `task`, which asks for one outcome in place of a list, as `tasks`. @throws QalignError USAGE for both, or for a task
+ * that there is not
+ */
+export function readTask<T extends ScoreOptions>(
+  options: T | (Omit<T, 'tasks'> & OneTask),
+): { readonly own: T; readonly single: boolean } {
+  if (!object.fits(options) || !('task' in options) || options.task === undefined)
+    return { own: options as T, single: false };
+  const { task, tasks: several, ...rest } = options;
+  if (several !== undefined) throw new QalignError('USAGE', 'score takes task or tasks, not both.');
+  if (!TASKS.includes(task))
+    throw new QalignError('USAGE', `task must be one of ${TASKS.join(', ')}, not ${JSON.stringify(task)}.`);
+  return { own: { ...rest, tasks: [task] } as unknown as T, single: true };
+}
 
 /** @throws QalignError USAGE for an unknown key, naming the nearest, a wrong value, and two ways to name a device */
 export function requireScorerOptions(options: ScorerOptions): void {

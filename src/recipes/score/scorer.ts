@@ -99,7 +99,14 @@ export interface ScorerOptions {
 /** A path, an http(s) URL (if allowed), the bytes, or what `expandSources` gives. */
 export type ScoreInput = string | Uint8Array | ScoreSource;
 
+/** A call for one task, whose answer is one outcome and no list. */
+export interface OneTask {
+  readonly task: Task;
+  readonly tasks?: undefined;
+}
+
 export interface ScoreOptions {
+  /** What is rated; without it what the model does first. For one task, `task` gives one outcome in place of a list. */
   readonly tasks?: readonly Task[] | undefined;
   readonly signal?: AbortSignal | undefined;
   /** In place of the scorer's own: a scale, the name of a prompt. */
@@ -146,8 +153,18 @@ export interface Scorer extends AsyncDisposable {
    * CONFIG_INVALID
    */
   check(options: ScoreOptions): Promise<void>;
+  /**
+   * The outcome of one input for one task: a result, or a failure that `isFailure` tells.
+   * @example const outcome = await scorer.score('photo.jpg', { task: 'quality' });
+   */
+  score(input: ScoreInput, options: ScoreOptions & OneTask): Promise<ScoreOutcome>;
   /** One outcome a task, in the order of the tasks. Several tasks share one decoding and one visual encoding. */
   score(input: ScoreInput, options?: ScoreOptions): Promise<ScoreOutcome[]>;
+  /** The outcome of every input for one task, in the order of the inputs, with bounded memory. */
+  scoreMany(
+    inputs: AsyncIterable<ScoreInput> | Iterable<ScoreInput>,
+    options: Omit<ScoreManyOptions, 'tasksOf'> & OneTask,
+  ): AsyncGenerator<ScoreOutcome, void, undefined>;
   /** The outcomes of every input, in the order of the inputs, with bounded memory (see orderedMap). */
   scoreMany(
     inputs: AsyncIterable<ScoreInput> | Iterable<ScoreInput>,

@@ -1,5 +1,5 @@
 import type { TrainEvent } from '../../../bridge/protocol/train.js';
-import type { TrainRecipe } from '../../config/train.js';
+import type { TrainRecipeInput } from '../../config/recipe-input.generated.js';
 import { readEvents } from '../../runs/run-directory.js';
 import { meanAndDeviation } from '../../scoring/statistics/descriptive.js';
 import { train, type TrainOptions, type TrainResult } from './train.js';
@@ -40,7 +40,7 @@ export interface TrainSeries {
  * on. Ends early, with the runs so far, when the signal stops one.
  */
 export async function trainSeries(
-  recipes: readonly TrainRecipe[],
+  recipes: readonly TrainRecipeInput[],
   options: TrainSeriesOptions = {},
 ): Promise<TrainSeries> {
   const { seeds = [], onStart, ...rest } = options;

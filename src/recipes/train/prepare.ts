@@ -38,11 +38,23 @@ export interface Skipped {
   readonly message: string;
 }
 
+/** A picture or clip that is trained on and whose pixels are doubtful. */
+export interface Warned {
+  readonly id: string;
+  readonly media: string;
+  /** In sentences. */
+  readonly warnings: readonly string[];
+}
+
 export interface PreparedData {
   readonly folder: string;
   readonly bytes: number;
   readonly skipped: readonly Skipped[];
+  readonly warned: readonly Warned[];
 }
+
+/** Raised by whoever changes which frames or pixels a file gives: what was prepared before is made again. */
+const PREPARED_VERSION = 2;
 
 interface Split {
   readonly records: readonly TrainRecord[];
@@ -84,8 +96,9 @@ export function seriesBytes({ records, size }: Split, { data }: TrainRecipe): nu
 
 /**
  * Decodes every picture and clip once, before training: `<split>.pixels` (flat uint8 frames), `<split>.jsonl`,
- * `manifest.json`. Damaged files are skipped, counted and listed in the manifest. The folder appears whole. Its
- * name is the hash of what goes into it (records, files with size and date, sizes), so later runs share it.
+ * `manifest.json`. Damaged files are skipped; they and files with warnings are listed in the manifest. The folder
+ * appears whole. Its name is the hash of what goes into it (records, files with size and date, sizes), so later runs
+ * share it.
  *
  * @throws QalignError TRAINING_DATA_INVALID, TRAINING_DOES_NOT_FIT, OUTPUT_UNWRITABLE, FFMPEG_NOT_FOUND
  */
@@ -94,6 +107,7 @@ export async function prepareData(options: PrepareData): Promise<PreparedData> {
   const { max_frames: frames, mos_range: range, distortions } = recipe.data;
   const files = [await withStats(splits.train), await withStats(splits.dev)];
   const inputs = [
+    PREPARED_VERSION,
     files,
     frames,
     range,
@@ -113,11 +127,13 @@ export async function prepareData(options: PrepareData): Promise<PreparedData> {
   const manifest = JSON.parse(await readFile(join(folder, 'manifest.json'), 'utf8')) as {
     splits: Record<string, { bytes: number }>;
     skipped: Skipped[];
+    warned: Warned[];
   };
   return {
     folder,
     bytes: Object.values(manifest.splits).reduce((sum, split) => sum + split.bytes, 0),
     skipped: manifest.skipped,
+    warned: manifest.warned,
   };
 }
 
@@ -142,9 +158,9 @@ async function build(folder: string, options: PrepareData): Promise<void> {
     await mkdir(draft);
     await checkDisk(draft, options);
     const written: Record<string, object> = {};
-    const skipped: Skipped[] = [];
-    for (const split of ['train', 'dev'] as const) written[split] = await prepareSplit(draft, split, options, skipped);
-    await writeFile(join(draft, 'manifest.json'), JSON.stringify({ splits: written, skipped }, null, 1));
+    const told: Told = { skipped: [], warned: [] };
+    for (const split of ['train', 'dev'] as const) written[split] = await prepareSplit(draft, split, options, told);
+    await writeFile(join(draft, 'manifest.json'), JSON.stringify({ splits: written, ...told }, null, 1));
   });
 }
 
@@ -170,11 +186,17 @@ async function checkDisk(folder: string, { splits, recipe }: PrepareData): Promi
   }
 }
 
+/** What a person must know of the files. */
+interface Told {
+  readonly skipped: Skipped[];
+  readonly warned: Warned[];
+}
+
 async function prepareSplit(
   folder: string,
   split: 'train' | 'dev',
   options: PrepareData,
-  skipped: Skipped[],
+  { skipped, warned }: Told,
 ): Promise<object> {
   const { records, size } = options.splits[split];
   const { media, recipe, signal } = options;
@@ -193,7 +215,10 @@ async function prepareSplit(
       const record = records[done++] as TrainRecord;
       if (result instanceof QalignError)
         skipped.push({ id: record.id, media: record.media, code: result.code, message: result.message });
-      else written.push(await writer.add(record, result));
+      else {
+        written.push(await writer.add(record, result));
+        if (result.warnings.length > 0) warned.push({ id: record.id, media: record.media, warnings: result.warnings });
+      }
       options.onProgress?.({ split, done, total: records.length, skipped: skipped.length });
     }
     if (split === 'train') await addSeries(writer, written, size, options, skipped.length);

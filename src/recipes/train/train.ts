@@ -12,6 +12,7 @@ import { modelCacheDir } from '../../base/files/cache-dir.js';
 import { isHere } from '../models-here.js';
 import { checkConfig } from '../../config/load.js';
 import { loadPrompt } from '../../config/prompts.js';
+import type { TrainRecipeInput } from '../../config/recipe-input.generated.js';
 import { DEFAULT_MAX_FRAMES, TrainRecipe } from '../../config/train.js';
 import { ensurePython, type PythonCommand, type PythonExtra } from '../../engine/python/environment.js';
 import { createPreparer } from '../../media/preparer.js';
@@ -64,6 +65,8 @@ export interface TrainOptions {
 export interface TrainResult extends RunSummary {
   readonly folder: string;
   readonly skipped: number;
+  /** Files with warnings, which are trained on; `warnings.json` lists them. */
+  readonly warned: number;
 }
 
 export interface RecipePlan {
@@ -77,8 +80,8 @@ export interface RecipePlan {
 }
 
 /** What a recipe needs, and whether this machine has it, before anything is started. */
-export async function planRecipe(values: unknown): Promise<RecipePlan> {
-  const recipe = readRecipe(values);
+export async function planRecipe(input: TrainRecipeInput): Promise<RecipePlan> {
+  const recipe = readRecipe(input);
   const choice = await chooseTrainModel(recipe);
   const shape = modelShape(choice);
   const machine = await readMachine(runsRoot(), modelCacheDir());
@@ -115,8 +118,8 @@ const mostFrames = (records: readonly TrainRecord[], { data }: TrainRecipe): num
  * An aborted signal stops after the running step with a checkpoint; the result then has status `stopped`.
  * @throws QalignError CONFIG_INVALID, TRAINING_DOES_NOT_FIT, RUN_FAILED and what preparing and Python raise
  */
-export async function train(values: unknown, options: TrainOptions = {}): Promise<TrainResult> {
-  const recipe = readRecipe(values);
+export async function train(input: TrainRecipeInput, options: TrainOptions = {}): Promise<TrainResult> {
+  const recipe = readRecipe(input);
   const root = resolve(options.runs ?? runsRoot());
   await requireRunsFolder(root);
   const choice = await chooseTrainModel(recipe);
@@ -154,13 +157,16 @@ export async function train(values: unknown, options: TrainOptions = {}): Promis
   if (there !== undefined) {
     const summary = await summarise(there);
     return summary.status === 'completed'
-      ? { ...summary, folder: there, skipped: resolved.skipped }
+      ? { ...summary, folder: there, skipped: resolved.skipped, warned: prepared.warned.length }
       : resumeRun(there, { ...options, python });
   }
   const folder = await createRun(root, recipe.name, resolved, await environmentOf(python));
   options.onRun?.(folder);
-  await writeWhole(join(folder, 'skipped.json'), `${JSON.stringify(prepared.skipped, null, 1)}\n`);
-  return { ...(await launch(folder, python, options)), folder, skipped: prepared.skipped.length };
+  const { skipped, warned } = prepared;
+  await writeWhole(join(folder, 'skipped.json'), `${JSON.stringify(skipped, null, 1)}\n`);
+  await writeWhole(join(folder, 'warnings.json'), `${JSON.stringify(warned, null, 1)}\n`);
+  const result = await launch(folder, python, options);
+  return { ...result, folder, skipped: skipped.length, warned: warned.length };
 }
 
 /** Goes on with a stopped, interrupted or failed run from its last complete checkpoint. */
@@ -169,7 +175,14 @@ export async function resumeRun(folder: string, options: TrainOptions = {}): Pro
   const recipe = await storedRecipe(folder);
   const python = options.python ?? (await ensurePython({ ...setup(options), extras: extrasOf(recipe) }));
   if (!existsSync(join(recipe.data_path, 'manifest.json'))) await prepareAgain(folder, recipe, options);
-  return { ...(await launch(folder, python, options)), folder, skipped: recipe.skipped };
+  const result = await launch(folder, python, options);
+  return { ...result, folder, skipped: recipe.skipped, warned: await countWarned(folder) };
+}
+
+/** From the list beside the run; runs of earlier versions have none. */
+async function countWarned(folder: string): Promise<number> {
+  const text = await readFile(join(folder, 'warnings.json'), 'utf8').catch(() => '[]');
+  return (JSON.parse(text) as unknown[]).length;
 }
 
 /** The prepared pictures of a run may have been deleted to make room: the same records give the same pixels again. */
@@ -208,8 +221,8 @@ function setup({ signal, onSetup }: TrainOptions): { signal?: AbortSignal; onPro
 }
 
 /** Checked by the schema, and what the schema cannot say. @throws QalignError CONFIG_INVALID */
-function readRecipe(values: unknown): TrainRecipe {
-  const recipe = checkConfig(TrainRecipe, values, 'the recipe') as TrainRecipe;
+function readRecipe(input: TrainRecipeInput): TrainRecipe {
+  const recipe = checkConfig(TrainRecipe, input, 'the recipe') as TrainRecipe;
   const wrong = (message: string): never => {
     throw new QalignError('CONFIG_INVALID', message);
   };

@@ -1,5 +1,5 @@
 import { realpathSync } from 'node:fs';
-import { resolve } from 'node:path';
+import { dirname, resolve } from 'node:path';
 import { isFailure, type ScoreOutcome } from '../../api/result.js';
 import { QalignError } from '../../base/errors.js';
 import type { MediaInput } from '../../media/media-input.js';
@@ -35,7 +35,19 @@ export function createRedactor(folders: readonly string[]): Redactor {
 /** Messages of decoders name the file; the client knows it by the name of its item. */
 export function withoutPath(outcome: ScoreOutcome, media: MediaInput | undefined): ScoreOutcome {
   if (!isFailure(outcome) || typeof media !== 'string') return outcome;
-  return { ...outcome, error: { ...outcome.error, message: outcome.error.message.replaceAll(media, outcome.input) } };
+  return { ...outcome, error: { ...outcome.error, message: renamed(outcome.error.message, media, outcome.input) } };
+}
+
+/** The same for an error, of a file that an item is or was kept in. */
+export function errorWithoutPath(error: unknown, media: MediaInput, input: string): unknown {
+  if (!(error instanceof QalignError) || typeof media !== 'string') return error;
+  return new QalignError(error.code, renamed(error.message, media, input), { cause: error });
+}
+
+/** A path stands in a message as it is or quoted as JSON; that of a name with a line break may be cut off there. */
+function renamed(message: string, path: string, name: string): string {
+  const folder = `${dirname(path)}/`;
+  return message.replaceAll(JSON.stringify(path), JSON.stringify(name)).replaceAll(path, name).replaceAll(folder, '');
 }
 
 function real(folder: string): string {

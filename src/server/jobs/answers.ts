@@ -4,7 +4,7 @@ import type { Job, ResultsFormat } from '../../api/jobs.js';
 import { QalignError } from '../../base/errors.js';
 import type { Caller } from '../http/caller.js';
 import { isVisible } from '../http/client-key.js';
-import { csvFile, csvLines } from './results.js';
+import { csvLines, resultsFile } from './results.js';
 import type { JobRunner } from './runner.js';
 import type { StoredJob } from './store.js';
 
@@ -36,12 +36,21 @@ export function toAnswer(job: StoredJob, pace: number | undefined): Job {
   };
 }
 
-/** The results so far: with ranges, except of the CSV of a job that has not ended. */
+/**
+ * The results so far: with ranges, except of the CSV of a job that has not ended.
+ *
+ * @throws QalignError JOB_NOT_ENDED for Parquet, whose end says what is in it
+ */
 export async function sendResults(call: Caller, job: StoredJob, file: string, format: ResultsFormat): Promise<void> {
   if (format === 'ndjson') return sendBytes(call, file, job.resultBytes);
-  const options = { spreadsheet: format === 'csv-safe' };
-  if (job.finishedAt !== undefined) return sendBytes(call, await csvFile(file, job.resultBytes, options), undefined);
-  await pipeline(Readable.from(csvLines(file, job.resultBytes, options)), call.res).catch((error: Error) => {
+  if (job.finishedAt !== undefined) return sendBytes(call, await resultsFile(file, job.resultBytes, format), undefined);
+  if (format === 'parquet')
+    throw new QalignError(
+      'JOB_NOT_ENDED',
+      `The job ${job.id} has not ended, and Parquet is written at the end; ask for JSON lines or CSV until then.`,
+    );
+  const lines = csvLines(file, job.resultBytes, { spreadsheet: format === 'csv-safe' });
+  await pipeline(Readable.from(lines), call.res).catch((error: Error) => {
     if (!call.gone.aborted) throw error;
   });
 }

@@ -5,6 +5,7 @@ import { wholeLines } from '../../base/files/lines.js';
 import { guardWrite } from '../../base/files/unwritable.js';
 import { makeWhole } from '../../base/files/whole-file.js';
 import { CSV_HEADER, csvLine, type CsvOptions } from '../../recipes/score/result-csv.js';
+import { openParquetFile } from '../../recipes/score/result-parquet.js';
 import { stateOf, type ScoreOutcome } from '../../api/result.js';
 
 /** The results of a job: append-only JSON lines, those of an item together and in the order of the list. */
@@ -92,19 +93,38 @@ export async function* csvLines(
   options: CsvOptions,
 ): AsyncGenerator<string, void, undefined> {
   yield `${CSV_HEADER}\n`;
-  if (bytes === 0) return;
-  for await (const { text } of wholeLines(createReadStream(path, { end: bytes - 1 })))
-    yield `${csvLine(JSON.parse(text) as ScoreOutcome, options)}\n`;
+  for await (const outcome of outcomesIn(path, bytes)) yield `${csvLine(outcome, options)}\n`;
 }
 
-/** The CSV of a finished job as a file, made at first need, so that ranges of it can be asked for. */
-export async function csvFile(path: string, bytes: number, options: CsvOptions): Promise<string> {
-  const csv = `${path}${options.spreadsheet === true ? '.safe' : ''}.csv`;
-  if (existsSync(csv)) return csv;
-  const write = (draft: string): Promise<void> =>
-    pipeline(csvLines(path, bytes, options), createWriteStream(draft, { flush: true }));
-  await guard(() => makeWhole(csv, write));
-  return csv;
+/** The results of an ended job in another format as a file, made at first need, so that ranges can be asked for. */
+export async function resultsFile(path: string, bytes: number, format: FileFormat): Promise<string> {
+  const file = `${path}${ENDINGS[format]}`;
+  if (!existsSync(file)) await guard(() => makeWhole(file, (draft) => writeAs(format, path, bytes, draft)));
+  return file;
+}
+
+export type FileFormat = 'csv' | 'csv-safe' | 'parquet';
+const ENDINGS: Readonly<Record<FileFormat, string>> = { csv: '.csv', 'csv-safe': '.safe.csv', parquet: '.parquet' };
+
+async function writeAs(format: FileFormat, path: string, bytes: number, draft: string): Promise<void> {
+  if (format !== 'parquet')
+    return pipeline(
+      csvLines(path, bytes, { spreadsheet: format === 'csv-safe' }),
+      createWriteStream(draft, { flush: true }),
+    );
+  const file = await openParquetFile(draft);
+  try {
+    for await (const outcome of outcomesIn(path, bytes)) await file.write([outcome]);
+    await file.close();
+  } finally {
+    await file.discard();
+  }
+}
+
+async function* outcomesIn(path: string, bytes: number): AsyncGenerator<ScoreOutcome, void, undefined> {
+  if (bytes === 0) return;
+  for await (const { text } of wholeLines(createReadStream(path, { end: bytes - 1 })))
+    yield JSON.parse(text) as ScoreOutcome;
 }
 
 const guard = <T>(work: () => Promise<T>): Promise<T> =>

@@ -8,10 +8,26 @@ import { visibleOwner } from '../http/client-key.js';
 import { defineRoute } from '../route.js';
 import { EXAMPLE_JOB, EXAMPLE_KEY } from '../../api/examples.js';
 import { EXAMPLE_PICTURE } from '../../media/probe-picture.js';
-import { Job, JobBody, JobList, JobListQuery, JobParams, JobQuery, ResultsQuery } from '../../api/jobs.js';
+import {
+  Job,
+  JobBody,
+  JobList,
+  JobListQuery,
+  JobParams,
+  JobQuery,
+  ResultsQuery,
+  type ResultsFormat,
+} from '../../api/jobs.js';
 import { streamEvents } from '../http/sse.js';
 
 const NDJSON = 'application/x-ndjson';
+const PARQUET = 'application/vnd.apache.parquet';
+const TYPES: Readonly<Record<ResultsFormat, string>> = {
+  ndjson: NDJSON,
+  csv: 'text/csv',
+  'csv-safe': 'text/csv',
+  parquet: PARQUET,
+};
 
 export interface JobRouteServices extends JobCreateServices {
   readonly ending: AbortSignal;
@@ -130,15 +146,15 @@ export const jobResults = defineRoute({
   tag: 'jobs',
   summary: 'results so far, in the order of the list',
   description:
-    'JSON lines by default, CSV with ?format=csv or Accept: text/csv, safe in spreadsheets with ?format=csv-safe. Whole items only. Range is honoured: for JSON lines always, for CSV when the job has ended.',
+    'JSON lines by default, CSV with ?format=csv or Accept: text/csv, safe in spreadsheets with ?format=csv-safe, Parquet with ?format=parquet when the job has ended. Whole items only. Range is honoured: for JSON lines always, for CSV and Parquet when the job has ended.',
   params: JobParams,
   query: ResultsQuery,
   headers: { Range: 'bytes=FROM-TO' },
   answers: {
-    200: { description: 'a line for every item and task', types: [NDJSON, 'text/csv'], schema: Type.String() },
-    206: { description: 'the bytes that were asked for', types: [NDJSON, 'text/csv'], schema: Type.String() },
+    200: { description: 'a line for every item and task', types: [NDJSON, 'text/csv', PARQUET], schema: Type.String() },
+    206: { description: 'the bytes that were asked for', types: [NDJSON, 'text/csv', PARQUET], schema: Type.String() },
   },
-  errors: ['JOB_NOT_FOUND', 'RANGE_INVALID'],
+  errors: ['JOB_NOT_FOUND', 'JOB_NOT_ENDED', 'RANGE_INVALID'],
   examples: [
     { name: 'as CSV', status: 200, params: { id: EXAMPLE_JOB }, query: { format: 'csv' } },
     { name: 'as JSON lines', status: 200, params: { id: EXAMPLE_JOB } },
@@ -148,7 +164,7 @@ export const jobResults = defineRoute({
     const format =
       call.query.format ??
       (call.req.accepts([NDJSON, 'application/json', 'text/csv']) === 'text/csv' ? 'csv' : 'ndjson');
-    call.res.set('Cache-Control', 'no-store').type(format === 'ndjson' ? NDJSON : 'text/csv');
+    call.res.set('Cache-Control', 'no-store').type(TYPES[format]);
     await sendResults(call, job, join(jobs.folder(job.id), 'results.jsonl'), format);
   },
 });

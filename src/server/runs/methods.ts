@@ -1,3 +1,4 @@
+import type { EvaluateRecipeInput, TrainRecipeInput } from '../../config/recipe-input.generated.js';
 import { evaluate } from '../../recipes/evaluate/evaluate.js';
 import { resumeRun, train } from '../../recipes/train/train.js';
 import { requireStillInRoot, type Places } from './recipes.js';
@@ -6,7 +7,7 @@ import type { RunKind } from './store.js';
 
 const EVERY_MS = 500;
 
-/** Trainings and evaluations, as the command line does them. */
+/** Trainings and evaluations, as the command line does them. Stored recipes are checked again by what runs them. */
 export const createRunMethods = (places: Places): Readonly<Record<RunKind, RunMethod>> => ({
   async run(run, { signal, tell, began }) {
     await requireStillInRoot('run', run.recipe, places);
@@ -22,13 +23,15 @@ export const createRunMethods = (places: Places): Readonly<Record<RunKind, RunMe
       // how it ended is told by the service, which has the last word
       onEvent: (event: { readonly event: string }) => void (event.event === 'end' || tell(event)),
     };
-    const result = await (run.folder === undefined ? train(run.recipe, options) : resumeRun(run.folder, options));
+    const result = await (run.folder === undefined
+      ? train(run.recipe as unknown as TrainRecipeInput, options)
+      : resumeRun(run.folder, options));
     return result.status === 'completed' ? 'completed' : 'stopped';
   },
   async eval(run, { folder, signal, tell }) {
     await requireStillInRoot('eval', run.recipe, places);
     const seldom = everyNowAndThen();
-    await evaluate(run.recipe, {
+    await evaluate(run.recipe as unknown as EvaluateRecipeInput, {
       out: folder,
       signal,
       onEvent: (event) => (event.event === 'evaluated' ? tell(event) : seldom(() => tell(event))),

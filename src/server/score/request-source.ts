@@ -6,6 +6,7 @@ import { lookAt } from '../../media/media-kind.js';
 import { fetchInto } from '../../media/url.js';
 import type { ScoreSource } from '../../recipes/score/scorer.js';
 import { resolveInRoot } from '../http/path-root.js';
+import { errorWithoutPath } from '../http/redact-paths.js';
 import type { ItemSource } from '../../api/score.js';
 import { retain, type BodyStorage, type Cleanup, type Upload } from '../http/upload.js';
 
@@ -50,7 +51,7 @@ export async function toSource(
     throw new QalignError('BODY_INVALID', `Item ${index + 1} needs exactly one of base64, url and path.`);
   if (item.path !== undefined) {
     const media = await resolveInRoot(rules.root, item.path);
-    const { kind, identity } = await lookAt(media, { signal });
+    const { kind, identity } = await lookAt(media, { signal }).catch(hidden(media, input));
     return { input, kind, media, identity };
   }
   if (item.base64 !== undefined) {
@@ -67,9 +68,16 @@ export async function toSource(
 
 /** Of bytes, wherever they were kept: when that file was written says nothing of the picture. */
 async function received(input: string, media: ScoreSource['media']): Promise<ScoreSource> {
-  const { kind, identity } = await lookAt(media);
+  const { kind, identity } = await lookAt(media).catch(hidden(media, input));
   return { input, kind, media, identity: { bytes: identity.bytes } };
 }
+
+/** What is thrown names the file as the client does. */
+const hidden =
+  (media: ScoreSource['media'], input: string) =>
+  (error: unknown): never => {
+    throw errorWithoutPath(error, media, input);
+  };
 
 function asDiskFull(error: NodeJS.ErrnoException): never {
   throw isWriteError(error)

@@ -113,6 +113,8 @@ describe('qalign score', () => {
     [['a', '--csv-safe'], /needs CSV/],
     [['a', '--fps', '0'], /--fps must be/],
     [['a', '--max-frames', '1.5'], /--max-frames must be/],
+    [['a', '--include', '/'], /--include needs a pattern/],
+    [['a', '--exclude', 'a', '--exclude', '/'], /--exclude needs a pattern/],
   ])('refuses %j', async (line, message) => {
     await expect(run(line)).rejects.toMatchObject({ code: 'USAGE', message: expect.stringMatching(message) as string });
   });

@@ -95,6 +95,7 @@ describe('descriptors and devices', () => {
     expect(sources('cat "$FILE" | $RUN -')).toMatchObject([{ input: '<stdin>', bytes }]);
     expect(sources('echo "$FILE" | $RUN -')).toMatchObject([{ input: file, bytes }]);
     expect(sources('head -c 5000 /dev/urandom | $RUN -')).toMatchObject([{ code: 'MEDIA_UNSUPPORTED' }]);
+    expect(sources('$RUN - < /')).toMatchObject([{ input: '<stdin>', code: 'MEDIA_UNREADABLE' }]);
   }, 60_000);
 
   it('say why not', async () => {

@@ -9,6 +9,7 @@ function clip(milliseconds: readonly number[], rate: number, more: Partial<ClipT
   return {
     packets: milliseconds.length,
     rate: { numerator: rate, denominator: 1 },
+    rateIsNamed: true,
     tick: MS,
     stamps: Float64Array.from(milliseconds),
     lastDuration: Math.round(1000 / rate),
@@ -90,6 +91,19 @@ describe('the frame rule', () => {
     expect({ rule, indices, keys }).toEqual({ rule: 'counted', indices: [0, 25, 50], keys: [0, 25, 50] });
   });
 
+  it('times counted pictures by their decoding, where that contradicts the rate', () => {
+    const counted = { reliable: false, packets: 40 };
+    const steady = clip([], 10, { ...counted, countedAt: Float64Array.from(every(40, 100, 700)) });
+    expect(chosen(steady)).toMatchObject({ rule: 'counted', keys: [0, 10, 20, 30] });
+    const dropped = clip([], 10, {
+      ...counted,
+      countedAt: Float64Array.from([...every(20, 100), ...every(20, 500, 2000)]),
+    });
+    expect(chosen(dropped)).toMatchObject({ rule: 'time', keys: [0, 10, 20, 22, 24, 26, 28, 30, 32, 34, 36] });
+    expect(chooseFrames(dropped).keys).toBe('n');
+    expect(chosen(dropped, { frameRule: 'published' })).toMatchObject({ rule: 'counted', keys: [0, 10, 20, 30] });
+  });
+
   it('names pictures that an edit list hides, without a key', () => {
     const { rule, indices, keys } = chosen(clip(every(93, 1000 / 30), 30, { packets: 180 }));
     expect({ rule, indices }).toEqual({ rule: 'published', indices: [0, 30, 60, 90, 120, 150] });
@@ -100,6 +114,7 @@ describe('the frame rule', () => {
     const short = chooseFrames(clip(every(10, 40), 25));
     expect({ ...short, wanted: short.wanted() }).toEqual({
       rule: 'published',
+      keys: 'pts',
       count: 1,
       short: true,
       wanted: [{ index: 0, key: 0, second: 0 }],

@@ -63,6 +63,19 @@ it('single damaged stamps are left out', () => {
   expect(collect(shown, { broadcast: true }).stamps.at(-1)).toBe(49 * 40);
 });
 
+it('a picture at the end that is shown long after its decoding belongs to a screen that stood still', () => {
+  const moving = Array.from({ length: 50 }, (_, i) => packet(i * 40 + 80, { key: i === 0, decoded: i / 25 }));
+  const still = packet(9000, { decoded: 2 });
+  expect(collect([...moving, still], { broadcast: true }).stamps.at(-1)).toBe(9000);
+  expect(collect([...moving, packet(99_000, { decoded: 2 })], { broadcast: true }).stamps.at(-1)).toBe(2040);
+});
+
+it('decoding times are kept in ticks, if all packets have one', () => {
+  const late = [packet(80, { decoded: -0.04 }), packet(0, { key: true }), packet(40, { pts: undefined }), packet(120)];
+  expect([...(collect(late).decodedAt ?? [])]).toEqual([0, 40, 120]);
+  expect(collect([...late, packet(undefined)]).decodedAt).toBeUndefined();
+});
+
 it('one encrypted packet says that the clip is encrypted, also after a clear beginning', () => {
   expect(collect([packet(0, { key: true }), packet(40)]).encrypted).toBe(false);
   expect(collect([packet(0, { key: true }), packet(40, { encrypted: true })]).encrypted).toBe(true);

@@ -146,6 +146,39 @@ describe('own clips', () => {
     });
   });
 
+  it('packets that a transport stream lacks are told, also where whole pictures are gone', async () => {
+    const whole = ffmpeg(...grays(6), '-c:v', 'libx264', '-bf', '2', '-g', '100', '-f', 'mpegts', '-');
+    expect((await sample(whole)).warnings).toEqual([]);
+    const middle = Math.floor(whole.length / 376) * 188;
+    const { warnings, shades } = await sample(
+      Buffer.concat([whole.subarray(0, middle), whole.subarray(middle + 1880)]),
+    );
+    expect(warnings[0]).toMatch(/^the transport stream is broken or lacks packets in 1 place:/);
+    expect(shades.length).toBeGreaterThan(4);
+  });
+
+  it('a screen that stands still before the last picture is as long in a transport stream', async () => {
+    const still = ffmpeg(...grays(9, 'lt(t,3)+eq(n,160)'), '-c:v', 'libx264', '-bf', '2', '-f', 'mpegts', '-');
+    const { frameRule, shades } = await sample(still);
+    expect(frameRule).toBe('time');
+    isNear(shades, [0, 1, 2, 2, 2, 2, 2, 2]);
+  });
+
+  it('a rate that the file does not name is told only where it counts', async () => {
+    const steady = ffmpeg(...grays(3), '-c:v', 'libvpx', '-f', 'ivf', '-');
+    expect((await sample(steady)).warnings).toEqual([
+      'the clip names no frame rate; 20.000 was taken from its time stamps',
+    ]);
+    const varied = ffmpeg(...grays(9, 'lt(t,1)+not(mod(n,40))'), '-c:v', 'libvpx', '-f', 'ivf', '-');
+    expect(await sample(varied)).toMatchObject({ frameRule: 'time', warnings: [] });
+  });
+
+  it('a codec that ffmpeg does not know is named as such', async () => {
+    const clip = ffmpeg(...grays(1), '-c:v', 'ffv1', '-f', 'avi', '-');
+    for (let at = clip.indexOf('FFV1'); at >= 0; at = clip.indexOf('FFV1', at)) clip.write('QZX9', at);
+    await expect(sample(clip)).rejects.toThrow(/no decoder/);
+  });
+
   it('concealed pictures are named', async () => {
     ffmpeg(...pictures(20, 6), '-c:v', 'mpeg4', '-q:v', '2', '-g', '10', at('mpeg4.avi'));
     const bytes = readFileSync(at('mpeg4.avi'));

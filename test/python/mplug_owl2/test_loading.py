@@ -34,6 +34,31 @@ def change(directory, edit):
     save_file(tensors, file)
 
 
+@pytest.mark.parametrize("kind", [torch.int8, torch.uint8, torch.float8_e4m3fn])
+def test_quantised_weights_are_refused_by_their_type(checkpoint, kind):
+    a, lora = checkpoint("tiny_a"), checkpoint("tiny_a_lora")
+    change(a, lambda tensors: tensors.update({"lm_head.weight": tensors["lm_head.weight"].to(kind)}))
+    with pytest.raises(CheckpointError, match=r"lm_head\.weight is stored as .*8"):
+        load(a)
+    file = lora / "adapter_model.bin"
+    torch.save({key: value.to(kind) for key, value in torch.load(file).items()}, file)
+    base = GOLDEN / "tiny_a" / "model"
+    with pytest.raises(CheckpointError, match=r"lora_A.*is stored as"):
+        apply_lora(load(base), lora)
+
+
+def test_whole_numbers_in_place_of_weights_are_named(checkpoint):
+    a, lora = checkpoint("tiny_a"), checkpoint("tiny_a_lora")
+    change(a, lambda tensors: tensors.update({"lm_head.weight": tensors["lm_head.weight"].long()}))
+    with pytest.raises(CheckpointError, match=r"lm_head\.weight is int64, wanted float32"):
+        load(a)
+    file = lora / "non_lora_trainables.bin"
+    torch.save({key: value.long() for key, value in torch.load(file).items()}, file)
+    base = GOLDEN / "tiny_a" / "model"
+    with pytest.raises(LoraError, match="another shape or type"):
+        apply_lora(load(base), lora)
+
+
 def test_a_missing_config_is_named(checkpoint):
     a = checkpoint("tiny_a")
     (a / "config.json").unlink()

@@ -82,6 +82,8 @@ def change(lora, fields):
         ("r", 4.0),
         ("lora_alpha", None),
         ("lora_alpha", True),
+        ("lora_alpha", float("nan")),
+        ("lora_alpha", float("inf")),
     ],
 )
 def test_other_kinds_of_lora_are_refused_by_name(checkpoint, field, value):

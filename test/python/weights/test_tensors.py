@@ -9,7 +9,14 @@ from torch import nn
 
 from qalign.weights.errors import CheckpointError, NonFinite
 from qalign.weights.layout import find_weights, weight_files
-from qalign.weights.tensors import put_tensor, refuse_non_finite, stored_tensors, tensor_slots
+from qalign.weights.tensors import (
+    put_tensor,
+    read_tensors,
+    refuse_non_finite,
+    stored_tensors,
+    tensor_slots,
+    write_tensors,
+)
 
 
 def read(directory):
@@ -63,6 +70,18 @@ def test_an_index_cannot_point_outside(checkpoint, shard):
     (b / "pytorch_model.bin.index.json").write_text(json.dumps({"weight_map": {"lm_head.weight": shard}}))
     with pytest.raises(CheckpointError, match="index"):
         weight_files(b)
+
+
+@pytest.mark.parametrize(("umask", "mode"), [(0o022, 0o644), (0o077, 0o600), (0o002, 0o664)])
+def test_weight_files_are_readable_as_the_umask_says(tmp_path, umask, mode):
+    file = tmp_path / "model.safetensors"
+    before = os.umask(umask)
+    try:
+        write_tensors({"a": torch.arange(3.0)}, file)
+    finally:
+        os.umask(before)
+    assert file.stat().st_mode & 0o777 == mode
+    assert dict(read_tensors(file))["a"].tolist() == [0, 1, 2]
 
 
 def test_tensors_find_their_places_in_any_module():

@@ -47,7 +47,9 @@ def score(ask, *items):
         {
             "id": str(number),
             "visuals": [
-                {"frames": len(one)} if isinstance(one, torch.Tensor) else dict(zip(("clip", "first", "frames"), one, strict=True))
+                {"frames": len(one)}
+                if isinstance(one, torch.Tensor)
+                else dict(zip(("clip", "first", "frames"), one, strict=True))
             ],
             "prompts": [PROMPT],
         }

@@ -195,14 +195,14 @@ describe('evaluate', () => {
     const data = [
       { name: 'test', records, split: 'test' },
       { name: 'val', records, split: 'validation', role: 'validation' },
-    ];
+    ] as const;
     const recipe = {
       name: 'adjust',
       model: 'tiny-untrained',
       data,
       ensemble: { with: [{ name: 'other', csv: join(dir, 'other.csv') }], fit_on: 'val' },
       calibration: { method: 'isotonic', fit_on: 'val' },
-    };
+    } as const;
     const { datasets, ensemble } = await evaluate(recipe, { out: join(dir, 'out'), ...parts });
     expect(datasets.map(({ dataset }) => dataset)).toEqual(['test']);
     expect(ensemble!.fitted_on).toBe('val');

@@ -1,9 +1,10 @@
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { mkdir, mkdtemp, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { localDatasets } from '../../../src/recipes/reproduce/local-data.js';
 import { reproduce } from '../../../src/recipes/reproduce/index.js';
+import { makeRecords } from '../evaluate/records.js';
 import { cli } from '../../cli/terminal/terminal-double.js';
 
 let folder = '';
@@ -17,14 +18,14 @@ describe('reproduce', () => {
       const { code, out } = await cli('reproduce', 'table7', '--plan', '--data', folder);
       expect(code).toBe(1);
       expect(out).toMatch(
-        /the checkpoint OneAlign; to get it: qalign models pull q-future\/one-align, or qalign train configs\/train\/onealign\.yaml/,
+        /the checkpoint OneAlign; to get it: qalign models pull q-future\/one-align, or qalign train onealign/,
       );
       expect(out).toMatch(/the test set KonIQ-10k .*qalign dataset convert koniq10k --labels DIR/);
       for (const [table, what, how] of [
         ['table2', '--labels', 'reproduce table2 --labels DIR'],
-        ['table8', 'training data', 'qalign train configs/train/koniq.yaml'],
+        ['table8', 'training data', 'qalign train koniq'],
         ['table9', 'q-future/one-align', 'models pull one-align'],
-        ['table11', 'mplug-owl2', 'configs/train/score-text.yaml'],
+        ['table11', 'mplug-owl2', 'qalign train score-text'],
       ] as const) {
         const plan = await cli('reproduce', table, '--plan', '--data', folder);
         expect([plan.code, plan.out], table).toEqual([
@@ -76,6 +77,52 @@ describe('reproduce', () => {
     expect(page).toContain('Not on this machine');
     expect(await readFile(join(out, 'table7.md'), 'utf8')).toContain('| OneAlign | KonIQ-10k |');
   }, 400_000);
+
+  it('goes on where pictures of a data set are missing, and where a data set has damaged ones', async () => {
+    process.env['HF_HUB_CACHE'] = folder;
+    const data = join(folder, 'gaps');
+    const picture = (set: string, i: number): string => join(data, set, 'media', `${i}.png`);
+    for (const set of ['koniq', 'spaq', 'kadid']) {
+      await mkdir(join(data, set), { recursive: true });
+      await rename(await makeRecords(join(data, set), 12), join(data, set, 'test.jsonl'));
+    }
+    await rm(join(data, 'koniq', 'media'), { recursive: true }); // as after a conversion without --media
+    for (const i of [2, 5]) await rm(picture('spaq', i));
+    await writeFile(picture('kadid', 3), 'no picture');
+    const line = ['reproduce', 'table4', '--data', data, '--model', 'tiny-untrained', '--format', 'json'];
+    try {
+      const { missing } = JSON.parse((await cli(...line, '--plan')).out) as { missing: Record<string, string>[] };
+      expect(missing).toContainEqual({
+        what: expect.stringMatching(
+          /^12 of 12 pictures or clips of KonIQ-10k, such as .*koniq\/media\/0\.png$/,
+        ) as string,
+        how: expect.stringMatching(/convert koniq10k --labels DIR --media DIR --out .*gaps\/koniq\/$/) as string,
+      });
+      expect(missing.map(({ what }) => what).join('\n')).toMatch(/^2 of 12 pictures or clips of SPAQ/m);
+      const run = await cli(...line, '--out', join(folder, 'table4'));
+      expect(run.code, run.said.join('\n')).toBe(0);
+      const { rows, notes } = JSON.parse(run.out) as { rows: Record<string, unknown>[]; notes: string[] };
+      const ours = rows.filter(({ model }) => model === 'tiny-untrained');
+      expect(ours.map((row) => [row['data set'], row['n']])).toEqual([['SPAQ', '10 of 12']]);
+      expect(notes.join('\n')).toMatch(/KonIQ-10k.* are missing: the set is left out/);
+      expect(notes.join('\n')).toMatch(/kadid is left out, because 1 of its 12 items failed .*--allow-failures 1/);
+      const allowed = await cli(...line, '--out', join(folder, 'table4'), '--allow-failures', '1');
+      const again = (JSON.parse(allowed.out) as typeof run & { rows: Record<string, unknown>[] }).rows;
+      expect(again.filter(({ model }) => model === 'tiny-untrained').map((row) => row['n'])).toEqual([
+        '10 of 12',
+        '11 of 12',
+      ]);
+    } finally {
+      delete process.env['HF_HUB_CACHE'];
+    }
+  }, 400_000);
+
+  it('names the samples where they are looked for and are not', async () => {
+    const empty = await mkdtemp(join(folder, 'empty-'));
+    await expect(reproduce('table1', { model: 'tiny-untrained', media: empty })).rejects.toMatchObject({
+      message: expect.stringContaining(`There is no picture in ${empty}`) as string,
+    });
+  });
 
   it('table 12 shows how the probabilities of a picture make its score', async () => {
     const { rows, sections } = await reproduce('table12', { model: 'tiny-untrained', out: folder });

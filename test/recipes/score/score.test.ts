@@ -10,7 +10,7 @@ import {
   type ScoreResult,
 } from '../../../src/api/result.js';
 import { createScorerFrom } from '../../../src/recipes/score/score.js';
-import type { ScorerOptions } from '../../../src/recipes/score/scorer.js';
+import type { OneTask, ScorerOptions } from '../../../src/recipes/score/scorer.js';
 import { scoreVersion } from '../../../src/recipes/score/score-version.js';
 import { fakeParts, fakeScorer, picture, type FakeLog } from './fake-scorer.js';
 
@@ -235,6 +235,24 @@ describe('inputs and options', () => {
     for await (const [outcome] of scorer.scoreMany(['a', new Uint8Array(3), picture('c')]))
       names.push(outcome?.input ?? '');
     expect(names).toEqual(['a', '<bytes>', 'c']);
+  });
+
+  it('gives one outcome for one task, and a list for a list of tasks', async () => {
+    await using scorer = await fakeScorer();
+    const one: ScoreOutcome = await scorer.score('abc', { task: 'quality' });
+    expect(isFailure(one) ? one.error : one.score).toBeGreaterThan(1);
+    const [same, ...more]: ScoreOutcome[] = await scorer.score('abc', { tasks: ['quality'] });
+    expect([same, more]).toEqual([one, []]);
+    const bad: ScoreOutcome = await scorer.score(picture('bad'), { task: 'aesthetics' });
+    expect(isFailure(bad) && bad.task).toBe('aesthetics');
+    const inputs: string[] = [];
+    for await (const outcome of scorer.scoreMany(['a', picture('bad'), 'c'], { task: 'quality' }))
+      inputs.push(outcome.input);
+    expect(inputs).toEqual(['a', 'bad', 'c']);
+    for (const wrong of [{ task: 'beauty' }, { task: 'quality', tasks: ['quality'] }])
+      await expect(scorer.score('a', wrong as unknown as OneTask)).rejects.toMatchObject({ code: 'USAGE' });
+    const both = { task: 'quality', tasksOf: () => ['quality'] } as unknown as OneTask;
+    await expect(scorer.scoreMany(['a'], both).next()).rejects.toMatchObject({ code: 'USAGE' });
   });
 
   it('refuses an option that it does not know, naming the nearest, and two ways to name a device', async () => {

@@ -125,6 +125,17 @@ describe('preparing data', () => {
     expect((await readdir(join(folder, 'cache'))).filter((name) => /part|lock/.test(name))).toEqual([]);
   });
 
+  it('trains on files with warnings, and lists them', async () => {
+    const thin = Buffer.concat([Buffer.from('P6\n3000 1\n255\n'), Buffer.alloc(9000, 7)]);
+    await writeFile(join(folder, 'thin.ppm'), thin);
+    await write([row('thin.ppm'), row('pristine.jpg')]);
+    const made = await prepare();
+    expect(made.warned).toEqual([
+      { id: 'thin.ppm', media: join(folder, 'thin.ppm'), warnings: [expect.stringContaining('3000x1') as string] },
+    ]);
+    expect(await rowsOf(made)).toHaveLength(2);
+  });
+
   it('skips, counts and lists what is damaged or missing, but not all of it', async () => {
     await writeFile(join(folder, 'bad.png'), 'no picture');
     await write([row('bad.png'), row('pristine.jpg'), row('gone.jpg')]);

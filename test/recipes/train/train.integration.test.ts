@@ -8,7 +8,9 @@ import type { TrainEvent } from '../../../bridge/protocol/train.js';
 import { checkConfig, loadConfig } from '../../../src/config/load.js';
 import { listDatasetSpecs } from '../../../src/config/datasets.js';
 import { loadPrompt } from '../../../src/config/prompts.js';
+import type { TrainRecipeInput } from '../../../src/config/recipe-input.generated.js';
 import { TrainRecipe } from '../../../src/config/train.js';
+import { listRecipes } from '../../../src/config/recipes.js';
 import { packageRoot } from '../../../src/base/package-root.js';
 import { distortedSeries } from '../../../src/recipes/train/pseudo-labels.js';
 import { createPreparer } from '../../../src/media/preparer.js';
@@ -20,7 +22,7 @@ import { openRunStore } from '../../../src/runs/run-store.js';
 
 const LEVELS = ['excellent', 'good', 'fair', 'poor', 'bad'];
 let folder: string;
-let recipe: Record<string, unknown>;
+let recipe: TrainRecipeInput;
 
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'qalign-train-'));
@@ -68,10 +70,10 @@ afterAll(() => rm(folder, { recursive: true, force: true }));
 
 describe('prepareData', () => {
   it('asks what scoring asks, scales ratings for soft labels, and makes series that share the frame of their best picture', async () => {
-    const values = {
+    const values: TrainRecipeInput = {
       ...recipe,
       prompts: ['default', 'benchmark'],
-      data: { ...(recipe['data'] as object), mos_range: [0, 10], distortions: { pictures: 2 } },
+      data: { ...recipe.data, mos_range: [0, 10], distortions: { pictures: 2 } },
     };
     const checked = checkConfig(TrainRecipe, values, 'the recipe') as TrainRecipe;
     const splits = {
@@ -124,7 +126,7 @@ describe('prepareData', () => {
       prompts: ['default'],
       epochs: 1,
       objective: { next_token: 1, soft_label: 1, series: 1 },
-      data: { ...(recipe['data'] as object), weights: { distortions: 0.5 }, distortions: { pictures: 1 } },
+      data: { ...recipe.data, weights: { distortions: 0.5 }, distortions: { pictures: 1 } },
     };
     const events: TrainEvent[] = [];
     const done = await train(values, {
@@ -193,14 +195,14 @@ describe('train', () => {
     expect(plan.fits).toBe(true);
     const series = await planRecipe({
       ...recipe,
-      data: { ...(recipe['data'] as object), distortions: { pictures: 2 } },
+      data: { ...recipe.data, distortions: { pictures: 2 } },
     });
     expect(series.diskBytes).toBe((20 + 2 * 8 * 4) * 56 * 56 * 3);
   });
 });
 
 describe('recipes in configs/train', () => {
-  it('are valid, named as their files and begin with four header lines', async () => {
+  it('are valid, named as their files and begin with a header of four parts', async () => {
     const files = (await readdir(join(packageRoot, 'configs/train'))).filter(
       (file) => file.endsWith('.yaml') && !/nano|ablation/.test(file),
     );
@@ -208,11 +210,8 @@ describe('recipes in configs/train', () => {
     for (const file of files) {
       const path = join(packageRoot, 'configs/train', file);
       expect((await loadConfig(TrainRecipe, path)).name).toBe(file.replace('.yaml', ''));
-      const header = (await readFile(path, 'utf8'))
-        .split('\n')
-        .slice(0, 4)
-        .map((row) => row.split(':')[0]);
-      expect(header).toEqual(['# What', '# Needs', '# Command', '# Expected']);
+      const header = (await readFile(path, 'utf8')).split('\n').filter((row) => /^# [A-Z]\w+: /.test(row));
+      expect(header.map((row) => row.split(':')[0])).toEqual(['# What', '# Needs', '# Command', '# Expected']);
     }
   });
 });
@@ -223,9 +222,10 @@ describe('what recipes in configs/train need', () => {
       (file) => file.endsWith('.yaml') && !/nano|ablation/.test(file),
     );
     const specs = await listDatasetSpecs();
+    const headers = await listRecipes('train');
     for (const file of files) {
       const path = join(packageRoot, 'configs/train', file);
-      const needs = (await readFile(path, 'utf8')).split('\n')[1]?.split('; ') ?? [];
+      const needs = headers.find(({ name }) => `${name}.yaml` === file)?.prepare ?? [];
       const { data } = await loadConfig(TrainRecipe, path);
       for (const records of [...data.train, ...data.dev]) {
         const [, folder, split] = /^(.+)\/(.+)\.jsonl$/.exec(records) ?? [];

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { EXAMPLE_PICTURE } from '../../../src/media/probe-picture.js';
 import { startService, withoutPython, type TestService } from '../start-service.js';
+import type { ScoreInput, ScoreOptions, Scorer } from '../../../src/recipes/score/scorer.js';
 
 let service: TestService;
 beforeAll(async () => {
@@ -184,10 +185,10 @@ it('ends at once although a connection that is kept became idle while it ended',
   const score = scorer.score.bind(scorer);
   let letGo!: () => void;
   const gate = new Promise<void>((resolve) => (letGo = resolve));
-  scorer.score = async (...given) => {
+  scorer.score = (async (input: ScoreInput, options?: ScoreOptions) => {
     await gate;
-    return score(...given);
-  };
+    return score(input, options);
+  }) as Scorer['score'];
   const answered = new Promise<IncomingMessage>((resolve, reject) => {
     const outgoing = request(
       `${other.url}/v1/score`,

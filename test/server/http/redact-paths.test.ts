@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { ScoreOutcome } from '../../../src/api/result.js';
 import { QalignError } from '../../../src/base/errors.js';
-import { createRedactor, withoutPath } from '../../../src/server/http/redact-paths.js';
+import { createRedactor, errorWithoutPath, withoutPath } from '../../../src/server/http/redact-paths.js';
 
 let top: string;
 beforeAll(async () => {
@@ -69,6 +69,18 @@ describe('the outcome of an item', () => {
     expect(withoutPath(failed, '/spool/1234')).toEqual({
       ...failed,
       error: { code: 'MEDIA_CORRUPT', message: 'mine.jpg cannot be decoded: mine.jpg ends early.' },
+    });
+  });
+
+  it('names the item where the path is quoted, or cut off at a line break', () => {
+    const media = '/srv/in "1"/two\nlines.jpg';
+    const message = `${JSON.stringify(media)} may not be read. Error opening input file:/srv/in "1"/two`;
+    const hidden = '"mine.jpg" may not be read. Error opening input file:two';
+    const error = { code: 'MEDIA_UNREADABLE' as const, message };
+    expect(withoutPath({ ...failed, error }, media)).toMatchObject({ error: { message: hidden } });
+    expect(errorWithoutPath(new QalignError(error.code, message), media, 'mine.jpg')).toMatchObject({
+      code: error.code,
+      message: hidden,
     });
   });
 

@@ -3,9 +3,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { parse } from 'csv-parse/sync';
+import { asyncBufferFromFile, parquetReadObjects } from 'hyparquet';
 import type { ScoreOutcome } from '../../../src/api/result.js';
 import { readManifest, writeManifest } from '../../../src/server/jobs/manifest.js';
-import { csvFile, openResults } from '../../../src/server/jobs/results.js';
+import { openResults, resultsFile } from '../../../src/server/jobs/results.js';
 
 let folder: string;
 beforeEach(async () => {
@@ -109,17 +110,23 @@ describe('the results of a job', () => {
     await again.close();
   });
 
-  it('are safe in spreadsheets where asked for, in a file of their own', async () => {
+  it('are safe in spreadsheets and Parquet where asked for, in files of their own', async () => {
     const path = join(folder, 'results.jsonl');
     const results = await openResults(path, 2);
     await results.append(item('=1+1'));
     await results.close();
-    const inputs = async (options: { spreadsheet?: boolean }): Promise<string[]> =>
-      parse<Record<string, string>>(await readFile(await csvFile(path, results.bytes, options)), { columns: true }).map(
-        ({ input }) => input as string,
-      );
-    expect(await inputs({ spreadsheet: true })).toEqual(["'=1+1", "'=1+1"]);
-    expect(await inputs({})).toEqual(['=1+1', '=1+1']);
+    const inputs = async (format: 'csv' | 'csv-safe'): Promise<string[]> =>
+      parse<Record<string, string>>(await readFile(await resultsFile(path, results.bytes, format)), {
+        columns: true,
+      }).map(({ input }) => input as string);
+    expect(await inputs('csv-safe')).toEqual(["'=1+1", "'=1+1"]);
+    expect(await inputs('csv')).toEqual(['=1+1', '=1+1']);
+    const parquet = await resultsFile(path, results.bytes, 'parquet');
+    const rows = await parquetReadObjects({ file: await asyncBufferFromFile(parquet) });
+    expect(rows.map(({ input, error_code }): unknown => [input, error_code])).toEqual([
+      ['=1+1', 'MEDIA_NOT_FOUND'],
+      ['=1+1', 'MEDIA_NOT_FOUND'],
+    ]);
   });
 
   it('become one CSV file however many ask for it at once', async () => {
@@ -128,7 +135,7 @@ describe('the results of a job', () => {
     await results.append(item('a, "b"\n\u2028'));
     await results.append(item('c'));
     await results.close();
-    const made = await Promise.all(Array.from({ length: 6 }, () => csvFile(path, results.bytes, {})));
+    const made = await Promise.all(Array.from({ length: 6 }, () => resultsFile(path, results.bytes, 'csv')));
     expect(new Set(made)).toEqual(new Set([`${path}.csv`]));
     const rows = parse<Record<string, string>>(await readFile(`${path}.csv`), { columns: true });
     expect(rows.map(({ input }) => input)).toEqual(['a, "b"\n\u2028', 'a, "b"\n\u2028', 'c', 'c']);

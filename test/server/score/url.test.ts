@@ -7,6 +7,7 @@ import { packageRoot } from '../../../src/base/package-root.js';
 import { isFailure } from '../../../src/api/result.js';
 import type { ServiceError } from '../../../src/client/client.js';
 import { startService, withoutPython, type TestService } from '../start-service.js';
+import type { ScoreInput, ScoreOptions, Scorer } from '../../../src/recipes/score/scorer.js';
 
 let site: Server;
 let url: string;
@@ -37,7 +38,7 @@ it('fetches what it may: never by default, never loopback, never where a redirec
   let spooled = 0;
   const scorer = here.services.models.get();
   const score = scorer.score.bind(scorer);
-  scorer.score = async (input, options) => {
+  scorer.score = (async (input: ScoreInput, options?: ScoreOptions) => {
     if (
       typeof input === 'object' &&
       'media' in input &&
@@ -46,7 +47,7 @@ it('fetches what it may: never by default, never loopback, never where a redirec
     )
       spooled++;
     return score(input, options);
-  };
+  }) as Scorer['score'];
   try {
     expect(await codeOf(closed, `${url}/a.jpg`)).toBe('MEDIA_URL_FORBIDDEN');
     expect(await codeOf(open, `${url}/a.jpg`)).toBe('MEDIA_URL_FORBIDDEN');

@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import torch
-from safetensors.torch import save_file
 from torch import Tensor
 
 from qalign.mplug_owl2.checkpoint import load_checkpoint
 from qalign.mplug_owl2.config import load_config
 from qalign.mplug_owl2.lora import apply_lora
 from qalign.mplug_owl2.model import MPLUGOwl2
+from qalign.weights.tensors import write_tensors
 
 from ..errors import TrainingError
 from .encoder_weights import read_encoder_weights
@@ -86,12 +86,12 @@ def export_network(state: Mapping[str, Tensor], source: Path, target: Path) -> N
             shards[-1][key] = value.contiguous()
             held += size
         if len(shards) == 1:
-            save_file(shards[0], draft / "model.safetensors", metadata={"format": "pt"})
+            write_tensors(shards[0], draft / "model.safetensors")
         else:
             weight_map: dict[str, str] = {}
             for place, shard in enumerate(shards, 1):
                 name = f"model-{place:05d}-of-{len(shards):05d}.safetensors"
-                save_file(shard, draft / name, metadata={"format": "pt"})
+                write_tensors(shard, draft / name)
                 weight_map.update(dict.fromkeys(shard, name))
             index = {"metadata": {"total_size": sum(t.nbytes for t in state.values())}, "weight_map": weight_map}
             (draft / "model.safetensors.index.json").write_text(json.dumps(index, indent=1), encoding="utf-8")

@@ -5,10 +5,10 @@ import shutil
 from pathlib import Path
 
 import torch
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from qalign.protocol import RunRecipeLora
+from qalign.weights.tensors import write_tensors
 
 from ..errors import TrainingError
 from ..files.whole_folder import whole_folder
@@ -60,7 +60,7 @@ def export_adapter(state: dict[str, Tensor], settings: RunRecipeLora, base: str,
     with whole_folder(target) as draft:
         prefix = "base_model.model."
         lora = {prefix + k.replace(".default.", "."): v.contiguous() for k, v in state.items() if ".lora_" in k}
-        save_file(lora, draft / "adapter_model.safetensors", metadata={"format": "pt"})
+        write_tensors(lora, draft / "adapter_model.safetensors")
         if settings["abstractor"]:
             rest = {prefix + k: v.clone() for k, v in state.items() if "visual_abstractor" in k}
             torch.save(rest, draft / "non_lora_trainables.bin")  # tensors only: read back with weights_only=True

@@ -1,0 +1,51 @@
+/**
+ * `npm run generate [-- --check]`: everything that is written from schemas: the protocol's JSON Schema and Python types,
+ * the types and schemas of recipes, the resampler. `--check` writes nothing and exits 1 on drift.
+ */
+import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { buildResampleModule, RESAMPLE_MODULE_PATH } from '../bridge/build-resample.js';
+import { protocolFiles, SCHEMA_FOLDER } from '../bridge/generate.js';
+import { inputFiles } from '../src/config/generate-inputs.js';
+
+const ROOT = new URL('..', import.meta.url).pathname;
+/** Folders that hold nothing else: what is left of a deleted schema goes. */
+const OWN_FOLDERS = [SCHEMA_FOLDER, 'docs/schema'];
+
+function read(path: string): string | undefined {
+  try {
+    return readFileSync(join(ROOT, path), 'utf8');
+  } catch {
+    return undefined;
+  }
+}
+
+/** Path from the repository's root → what it should hold, of each file that differs; undefined: it should go. */
+export async function drift(): Promise<Map<string, string | undefined>> {
+  const files = new Map([...protocolFiles(), ...inputFiles(), [RESAMPLE_MODULE_PATH, await buildResampleModule()]]);
+  const changed = [...files].filter(([path, content]) => read(path) !== content);
+  const leftover = OWN_FOLDERS.flatMap((folder) => {
+    mkdirSync(join(ROOT, folder), { recursive: true });
+    return readdirSync(join(ROOT, folder)).map((name) => `${folder}/${name}`);
+  }).filter((path) => !files.has(path));
+  return new Map([...changed, ...leftover.map((path) => [path, undefined] as const)]);
+}
+
+async function main(check: boolean): Promise<number> {
+  const stale = await drift();
+  if (check) {
+    for (const path of stale.keys()) console.error(`generated file is stale: ${path}; run "npm run generate"`);
+    return stale.size === 0 ? 0 : 1;
+  }
+  for (const [path, content] of stale) {
+    mkdirSync(dirname(join(ROOT, path)), { recursive: true });
+    if (content === undefined) rmSync(join(ROOT, path));
+    else writeFileSync(join(ROOT, path), content);
+    console.log(`wrote ${path}`);
+  }
+  return 0;
+}
+
+if (process.argv[1] !== undefined && import.meta.url.endsWith(`.config/${process.argv[1].split('/').pop() ?? ''}`)) {
+  process.exitCode = await main(process.argv.includes('--check'));
+}
