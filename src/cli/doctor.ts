@@ -20,9 +20,16 @@ export const doctor = defineCommand({
   },
 });
 
+/** The one sentence that most people read. */
+export function verdict({ usable, clips, ready }: Pick<DoctorReport, 'usable' | 'clips' | 'ready'>): string {
+  if (!usable) return 'Nothing can be scored yet: see ✗ above.';
+  const what = clips ? 'Pictures and clips can be scored' : 'Pictures can be scored, clips cannot';
+  return ready ? `${what}.` : `${what}, once the first score has made the Python environment.`;
+}
+
 function asText(report: DoctorReport): string {
   const lines = report.checks.flatMap(({ name, status, found, cost }) =>
     labelled(`${SIGN[status]} ${name}`, 13, cost === '' ? [found] : [found, cost]),
   );
-  return `qalign ${report.qalign}\n${lines.join('\n')}\n${report.usable ? 'Pictures can be scored.' : 'Pictures cannot be scored yet: see ✗ above.'}\n`;
+  return `qalign ${report.qalign}\n${lines.join('\n')}\n${verdict(report)}\n`;
 }

@@ -42,6 +42,7 @@ const pull = defineCommand({
   flags: { revision: FLAGS.revision, json: FLAGS.json },
   async run(context) {
     const report = await look(context, { ...context.flags, offline: false });
+    if (report.unread !== undefined) throw report.unread;
     await context.terminal.out(
       context.flags.json ? asJson(report) : `${report.id} is here: ${String(report.inspection['path'])}\n`,
     );
@@ -53,13 +54,16 @@ const inspect = defineCommand({
   name: 'models inspect',
   summary: 'parameters, memory by precision, tasks, licence, files: from the headers, nothing is loaded',
   args: 'NAME|DIR|ID',
-  description: 'A hub model is fetched into the cache first.',
+  description:
+    'A hub model is fetched into the cache first. Without a network, and of a model that is not here, its description is shown (exit code 1).',
   examples: ['qalign models inspect nano', 'qalign models inspect ./my-checkpoint --json'],
   flags: FLAGS,
   async run(context) {
     const report = await look(context, context.flags);
     await context.terminal.out(context.flags.json ? asJson(report) : asText(report));
-    return 0;
+    if (report.unread === undefined) return 0;
+    context.terminal.say(`qalign: its description alone is shown: ${report.unread.message} [${report.unread.code}]`);
+    return 1;
   },
 });
 
@@ -90,6 +94,7 @@ async function look(
 
 function asText(report: ModelReport): string {
   const { inspection: found, base } = report;
+  const kind = found['kind'] as string | undefined;
   const memory = Object.entries((found['memory_bytes'] ?? {}) as Record<string, number>).map(
     ([precision, bytes]) => `${precision} ${formatBytes(bytes)}`,
   );
@@ -98,8 +103,9 @@ function asText(report: ModelReport): string {
   );
   const rows: [string, string | undefined][] = [
     ['model', `${report.id}${report.title === undefined ? '' : `: ${report.title}`}`],
-    ['path', String(found['path'])],
-    ['kind', `${String(found['kind'])}${base === undefined ? '' : ` over ${String(base['path'])}`}`],
+    ['path', found['path'] as string | undefined],
+    ['from', found['from'] as string | undefined],
+    ['kind', kind === undefined ? undefined : `${kind}${base === undefined ? '' : ` over ${String(base['path'])}`}`],
     [
       'tasks',
       report.tasks === undefined
@@ -108,12 +114,12 @@ function asText(report: ModelReport): string {
             .map(([task, kinds]) => `${task} (${kinds.join(', ')})`)
             .join(', '),
     ],
-    ['parameters', Number(found['parameters']).toLocaleString('en')],
-    ['weights', `${memory.join(', ')} of memory`],
+    ['parameters', found['parameters'] === undefined ? undefined : Number(found['parameters']).toLocaleString('en')],
+    ['weights', memory.length === 0 ? undefined : `${memory.join(', ')} of memory`],
     ['image size', found['image_size'] === undefined ? undefined : `${JSON.stringify(found['image_size'])} px`],
     ['licence', report.licence ?? 'not described; see where it comes from'],
     ['citation', report.citation],
-    ['files', files.join(', ')],
+    ['files', files.length === 0 ? undefined : files.join(', ')],
     ['warning', report.untrained ? 'untrained: its scores mean nothing' : undefined],
   ];
   return rows

@@ -6,7 +6,8 @@ import { formatClock } from '../base/units.js';
 import { describeEstimate } from '../recipes/train/memory-estimate.js';
 import type { PrepareProgress } from '../recipes/train/prepare.js';
 import { seriesCells, trainSeries, type TrainSeriesOptions } from '../recipes/train/loss-series.js';
-import { planRecipe, train as runTraining } from '../recipes/train/train.js';
+import { describeTime } from '../recipes/train/time-estimate.js';
+import { planRecipe, train as runTraining, type RecipePlan } from '../recipes/train/train.js';
 import { defineCommand } from './command.js';
 import { bar, createSetupProgress } from './terminal/progress.js';
 import { RECIPE_FLAGS, recipePage } from './terminal/recipes.js';
@@ -31,7 +32,7 @@ export const train = defineCommand({
     ...RECIPE_FLAGS,
     plan: {
       type: 'boolean',
-      help: 'show what memory and disk the run needs, and start nothing; exit code 1 when it does not fit',
+      help: 'show what memory, disk and time the run needs, compare it with this machine, start nothing; exit code 1 when it does not fit',
     },
     seeds: { type: 'string', value: 'N,N…', help: 'train each recipe once with each of these seeds' },
     json: { type: 'boolean', help: 'the plan, the list, the keys or the result as JSON' },
@@ -52,11 +53,10 @@ export const train = defineCommand({
     const several = recipes.length > 1 || seeds !== undefined;
     if (flags.plan) {
       if (several) throw new QalignError('USAGE', 'qalign train --plan: name one recipe, without --seeds.');
-      const { plan, diskBytes } = await planRecipe(recipe);
-      await terminal.out(
-        flags.json ? asJson(planAsJson(plan, diskBytes)) : `${describeEstimate(plan, recipe, diskBytes).join('\n')}\n`,
-      );
-      return plan.fits ? 0 : 1;
+      const found = await planRecipe(recipe);
+      const lines = [...describeEstimate(found.plan, recipe, found.diskBytes), ...describeMachine(found, recipe)];
+      await terminal.out(flags.json ? asJson(planAsJson(found)) : `${lines.join('\n')}\n`);
+      return found.plan.fits && found.misfits.length === 0 ? 0 : 1;
     }
     const options = {
       signal,
@@ -77,6 +77,13 @@ export const train = defineCommand({
     return 0;
   },
 });
+
+function describeMachine({ time, misfits }: RecipePlan, recipe: TrainRecipe): string[] {
+  return [
+    `time           ${time === undefined ? 'not known: the records are not there yet' : describeTime(time, recipe)}`,
+    ...(misfits.length === 0 ? ['this machine   fits'] : misfits.map((why) => `this machine   does not fit: ${why}`)),
+  ];
+}
 
 async function runSeries(
   recipes: readonly TrainRecipe[],

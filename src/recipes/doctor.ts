@@ -1,14 +1,17 @@
 import { execFile } from 'node:child_process';
-import { existsSync, readdirSync } from 'node:fs';
+import { existsSync, readdirSync, statSync } from 'node:fs';
 import { access, constants, statfs } from 'node:fs/promises';
+import { tmpdir, totalmem } from 'node:os';
 import { dirname } from 'node:path';
 import { promisify } from 'node:util';
+import { deadline } from '../base/first-signal.js';
 import { cacheDir, modelCacheDir } from '../base/files/cache-dir.js';
 import { isComplete, managedFolder } from '../engine/python/environment.js';
-import { findPython, probePython, REQUIRED_MODULES } from '../engine/python/probe.js';
+import { findPython, isNewEnough, OLDEST, probePython, REQUIRED_MODULES } from '../engine/python/probe.js';
 import { describeFfmpeg } from '../media/video/ffmpeg.js';
 import { packageVersion } from '../base/package-root.js';
 import { formatGigabytes } from '../base/units.js';
+import { countParameters, PUBLISHED_SHAPE } from './train/memory-estimate.js';
 
 const run = promisify(execFile);
 
@@ -26,28 +29,36 @@ export interface DoctorReport {
   readonly qalign: string;
   /** False when not even a picture can be scored. */
   readonly usable: boolean;
+  /** Whether clips can be scored, too. */
+  readonly clips: boolean;
+  /** False where the first score will have to make the Python environment. */
+  readonly ready: boolean;
   readonly checks: readonly Check[];
 }
 
 /** Without these nothing is scored. */
-const ESSENTIAL = ['node', 'python', 'environment', 'torch'];
+const ESSENTIAL = ['node', 'python', 'environment', 'torch', 'temporary'];
+/** A CPU environment, and pip beside it. */
+const ENVIRONMENT_BYTES = 2e9;
+const NETWORK_MS = 2_000;
 
 /** Looks at this machine and changes nothing on it: no environment is made, no model fetched. */
 export async function examine(signal?: AbortSignal): Promise<DoctorReport> {
-  const { python, interpreter } = await pythonChecks(signal);
+  const cache = await lookAtFolder(cacheDir());
+  const [{ python, interpreter }, network] = await Promise.all([pythonChecks(cache, signal), networkCheck()]);
   const checks = [
     nodeCheck(),
     ...python,
     ...(await torchChecks(interpreter, signal)),
     ...(await toolChecks()),
     await modelCheck(),
-    await diskCheck(),
+    cacheCheck(cache),
+    temporaryCheck(await lookAtFolder(tmpdir())),
+    network,
   ];
-  return {
-    qalign: packageVersion,
-    usable: checks.every(({ name, status }) => status !== 'missing' || !ESSENTIAL.includes(name)),
-    checks,
-  };
+  const usable = checks.every(({ name, status }) => status !== 'missing' || !ESSENTIAL.includes(name));
+  const clips = usable && checks.every(({ name, status }) => name !== 'ffmpeg' || status !== 'missing');
+  return { qalign: packageVersion, usable, clips, ready: usable && interpreter !== undefined, checks };
 }
 
 function nodeCheck(): Check {
@@ -60,7 +71,10 @@ function nodeCheck(): Check {
   };
 }
 
-async function pythonChecks(signal?: AbortSignal): Promise<{ python: Check[]; interpreter: string | undefined }> {
+async function pythonChecks(
+  cache: Folder,
+  signal?: AbortSignal,
+): Promise<{ python: Check[]; interpreter: string | undefined }> {
   const own = process.env['QALIGN_PYTHON'];
   if (own !== undefined && own !== '') {
     const probe = await probePython(own, REQUIRED_MODULES, signal);
@@ -77,6 +91,18 @@ async function pythonChecks(signal?: AbortSignal): Promise<{ python: Check[]; in
         interpreter: undefined,
       };
     const lacks = probe.missing.join(', ');
+    if (!isNewEnough(probe))
+      return {
+        python: [
+          {
+            name: 'python',
+            status: 'missing',
+            found: `${probe.version} at ${own} (QALIGN_PYTHON)`,
+            cost: `Nothing can be scored; name Python ${OLDEST.major}.${OLDEST.minor} or newer, or unset QALIGN_PYTHON.`,
+          },
+        ],
+        interpreter: undefined,
+      };
     return {
       python: [
         { name: 'python', status: 'ok', found: `${probe.version} at ${own} (QALIGN_PYTHON)`, cost: '' },
@@ -112,14 +138,31 @@ async function pythonChecks(signal?: AbortSignal): Promise<{ python: Check[]; in
   return {
     python: [
       { name: 'python', status: 'ok', found: `${usable.version} at ${usable.executable}`, cost: '' },
-      {
-        name: 'environment',
-        status: made ? 'ok' : 'warning',
-        found: made ? folder : 'not made yet',
-        cost: made ? '' : `It is made at the first score, in ${folder}: about a minute and 1 GB, more with CUDA.`,
-      },
+      made ? { name: 'environment', status: 'ok', found: folder, cost: '' } : environmentToCome(folder, cache),
     ],
     interpreter: made ? `${folder}/bin/python` : undefined,
+  };
+}
+
+/** It is made at the first score, where it can be. */
+export function environmentToCome(folder: string, { writable, free }: Folder): Check {
+  const check = { name: 'environment', found: 'not made yet' };
+  if (!writable)
+    return {
+      ...check,
+      status: 'missing',
+      cost: `Nothing can be scored: ${folder} cannot be made; set QALIGN_CACHE to a folder that can be written, or name an interpreter in QALIGN_PYTHON.`,
+    };
+  if (free < ENVIRONMENT_BYTES)
+    return {
+      ...check,
+      status: 'missing',
+      cost: `Nothing can be scored: it takes ${formatGigabytes(ENVIRONMENT_BYTES)} in ${folder} and ${formatGigabytes(free)} are free; free some or set QALIGN_CACHE to a roomier disk.`,
+    };
+  return {
+    ...check,
+    status: 'warning',
+    cost: `It is made at the first score, in ${folder}: about a minute and 1 GB, more with CUDA.`,
   };
 }
 
@@ -161,13 +204,14 @@ async function torchChecks(interpreter: string | undefined, signal?: AbortSignal
       },
       {
         name: 'cuda',
-        status: gpus === '' ? 'warning' : 'ok',
+        status:
+          Math.max(0, ...torch.devices.map(({ total_bytes }) => total_bytes)) < PUBLISHED_BYTES.bf16 ? 'warning' : 'ok',
         found: gpus || 'no device',
-        cost:
-          gpus === ''
-            ? 'Models of 8 billion parameters take a minute and more a picture on a CPU; the small ones are fine.'
-            : '',
-        details: { devices: torch.devices },
+        cost: sizeCost(
+          torch.devices.map(({ total_bytes }) => total_bytes),
+          totalmem(),
+        ),
+        details: { devices: torch.devices, published_models_bytes: PUBLISHED_BYTES },
       },
     ];
   } catch (error) {
@@ -184,6 +228,21 @@ async function torchChecks(interpreter: string | undefined, signal?: AbortSignal
       },
     ];
   }
+}
+
+const PUBLISHED_PARAMETERS = Object.values(countParameters(PUBLISHED_SHAPE)).reduce((sum, count) => sum + count, 0);
+/** Of OneAlign and its relatives: the weights, and the room that batches take. */
+const PUBLISHED_BYTES = { bf16: 2 * PUBLISHED_PARAMETERS + 2e9, fp32: 4 * PUBLISHED_PARAMETERS + 2e9 };
+
+/** What the devices are too small for. */
+export function sizeCost(gpus: readonly number[], memory: number): string {
+  const large = Math.max(0, ...gpus);
+  if (large >= PUBLISHED_BYTES.bf16) return '';
+  const needs = `Models of 8 billion parameters need a GPU with ${formatGigabytes(PUBLISHED_BYTES.bf16)}`;
+  if (large > 0) return `${needs} and the largest here has ${formatGigabytes(large)}; the small ones are fine.`;
+  return memory >= PUBLISHED_BYTES.fp32
+    ? 'Models of 8 billion parameters take a minute and more a picture on a CPU; the small ones are fine.'
+    : `${needs}, or ${formatGigabytes(PUBLISHED_BYTES.fp32)} of memory, and this machine has ${formatGigabytes(memory)}; the small ones are fine.`;
 }
 
 async function toolChecks(): Promise<Check[]> {
@@ -225,23 +284,66 @@ async function modelCheck(): Promise<Check> {
   };
 }
 
-async function diskCheck(): Promise<Check> {
-  let folder = cacheDir();
-  while (!existsSync(folder)) folder = dirname(folder);
-  const writable = await access(folder, constants.W_OK).then(
-    () => true,
+interface Folder {
+  readonly folder: string;
+  /** Whether it can be written, or made. */
+  readonly writable: boolean;
+  readonly free: number;
+}
+
+async function lookAtFolder(folder: string): Promise<Folder> {
+  let place = folder;
+  while (!existsSync(place)) place = dirname(place);
+  const writable = await access(place, constants.W_OK | constants.X_OK).then(
+    () => statSync(place).isDirectory(),
     () => false,
   );
-  const { bavail, bsize } = await statfs(folder);
-  const free = bavail * bsize;
-  const enough = writable && free > 2e9;
+  const { bavail, bsize } = await statfs(place);
+  return { folder, writable, free: bavail * bsize };
+}
+
+function cacheCheck({ folder, writable, free }: Folder): Check {
+  const enough = writable && free > ENVIRONMENT_BYTES;
   return {
     name: 'cache',
     status: enough ? 'ok' : 'warning',
-    found: `${cacheDir()}${writable ? '' : ' (not writable)'}, ${formatGigabytes(free)} free`,
+    found: `${folder}${writable ? '' : ' (not writable)'}, ${formatGigabytes(free)} free`,
     cost: enough
       ? ''
-      : 'The Python environment needs about 2 GB, a published model 16 GB; set XDG_CACHE_HOME to a roomier disk.',
-    details: { folder: cacheDir(), free_bytes: free, writable },
+      : 'The Python environment needs about 2 GB, a published model 16 GB; set QALIGN_CACHE and HF_HOME to a roomier disk.',
+    details: { folder, free_bytes: free, writable },
   };
+}
+
+/** Sockets of the workers, and clips that are not files, lie there. */
+function temporaryCheck({ folder, writable, free }: Folder): Check {
+  return {
+    name: 'temporary',
+    status: writable ? 'ok' : 'missing',
+    found: `${folder}${writable ? '' : ' (not writable)'}, ${formatGigabytes(free)} free`,
+    cost: writable ? '' : 'Nothing can be scored; set TMPDIR to a folder that can be written.',
+  };
+}
+
+/** The hub, by one short request. Through a proxy nothing is tried: only the libraries of Python know it. */
+async function networkCheck(env: NodeJS.ProcessEnv = process.env): Promise<Check> {
+  const hub = env['HF_ENDPOINT'] ?? 'https://huggingface.co';
+  const check = { name: 'network', status: 'ok', cost: '' } as const;
+  if (['1', 'true', 'yes', 'on'].includes((env['HF_HUB_OFFLINE'] ?? '').toLowerCase()))
+    return { ...check, found: 'not used (HF_HUB_OFFLINE)' };
+  if ((env['HTTPS_PROXY'] ?? env['https_proxy'] ?? '') !== '') return { ...check, found: 'by a proxy, not tried' };
+  const late = deadline(NETWORK_MS, () => new Error('no answer'));
+  try {
+    await fetch(hub, { method: 'HEAD', signal: late.signal });
+    return { ...check, found: `${hub} answers` };
+  } catch {
+    return {
+      name: 'network',
+      status: 'warning',
+      found: `${hub} does not answer`,
+      cost: 'Models and packages that are not here cannot be fetched: name a mirror in HF_ENDPOINT, or a folder with --model DIR.',
+    };
+  } finally {
+    late.release();
+  }
 }

@@ -1,6 +1,8 @@
 import type { WorkerLink } from '../../bridge/client.js';
-import { chooseModel, describeModels, type ModelChoice } from '../config/models.js';
+import { QalignError, type ErrorCode } from '../base/errors.js';
+import { chooseModel, describeModels, type ModelChoice, type ModelDescription } from '../config/models.js';
 import { ensurePython } from '../engine/python/environment.js';
+import { countParameters, PUBLISHED_SHAPE } from './train/memory-estimate.js';
 import { withWorker } from '../engine/with-worker.js';
 import type { Logger } from '../base/logger.js';
 
@@ -20,8 +22,13 @@ export interface ModelReport {
   readonly licence: string | undefined;
   readonly citation: string | undefined;
   readonly untrained: boolean;
-  /** From the headers of the checkpoint: files, parameters, memory_bytes by precision, image_size … */
+  /**
+   * From the headers of the checkpoint: files, parameters, memory_bytes by precision, image_size … Of a described model
+   * that is neither here nor to be had, what its description tells.
+   */
   readonly inspection: Readonly<Record<string, unknown>>;
+  /** Why nothing was read from its files; absent where they were. */
+  readonly unread?: QalignError;
   /** The same of the base model of a LoRA adapter. */
   readonly base?: Readonly<Record<string, unknown>>;
 }
@@ -32,17 +39,25 @@ export interface ModelReport {
  */
 export async function inspectModel(options: ModelJobOptions): Promise<ModelReport> {
   const choice = await chooseModel(options);
-  const { log, onProgress, signal } = options;
-  const python = await ensurePython({
-    ...(log === undefined ? {} : { log }),
-    ...(onProgress === undefined ? {} : { onProgress }),
-    ...(signal === undefined ? {} : { signal }),
-  });
-  const { inspection, base } = await withWorker({ python, device: 'cpu', signal }, async (worker) => ({
-    inspection: await inspectFiles(worker, choice.model, choice.revision, options),
-    base: choice.base === undefined ? undefined : await inspectFiles(worker, choice.base, choice.baseRevision, options),
-  }));
   const description = (await describeModels()).find(({ name, model }) => name === choice.id || model === choice.id);
+  const { log, onProgress, signal } = options;
+  const read = async (): Promise<Pick<ModelReport, 'inspection' | 'base'>> => {
+    const python = await ensurePython({
+      ...(log === undefined ? {} : { log }),
+      ...(onProgress === undefined ? {} : { onProgress }),
+      ...(signal === undefined ? {} : { signal }),
+    });
+    return withWorker({ python, device: 'cpu', signal }, async (worker) => ({
+      inspection: await inspectFiles(worker, choice.model, choice.revision, options),
+      ...(choice.base === undefined
+        ? {}
+        : { base: await inspectFiles(worker, choice.base, choice.baseRevision, options) }),
+    }));
+  };
+  const found = await read().catch((error: unknown) => {
+    if (description === undefined || !(error instanceof QalignError) || !ABSENT.includes(error.code)) throw error;
+    return { inspection: describedFiles(description), unread: error };
+  });
   return {
     id: choice.id,
     tasks: choice.tasks,
@@ -50,8 +65,28 @@ export async function inspectModel(options: ModelJobOptions): Promise<ModelRepor
     title: description?.title,
     licence: description?.licence,
     citation: description?.citation,
-    inspection,
-    ...(base === undefined ? {} : { base }),
+    ...found,
+  };
+}
+
+/** Its files are not here and cannot be had, or there is no Python to read them. */
+const ABSENT: readonly ErrorCode[] = [
+  'MODEL_DOWNLOAD_FAILED',
+  'MODEL_NOT_FOUND',
+  'PYTHON_NOT_FOUND',
+  'PYTHON_SETUP_FAILED',
+];
+
+function describedFiles({ model, revision, architecture }: ModelDescription): Record<string, unknown> {
+  const from = { from: revision === undefined ? model : `${model} at ${revision}` };
+  if (architecture === undefined) return from;
+  const { vision, abstractor, language } = countParameters(PUBLISHED_SHAPE);
+  const parameters = vision + abstractor + language;
+  return {
+    ...from,
+    parameters,
+    memory_bytes: { fp32: 4 * parameters, bf16: 2 * parameters },
+    image_size: PUBLISHED_SHAPE.visual_config.visual_model.image_size,
   };
 }
 

@@ -1,10 +1,12 @@
 import { join } from 'node:path';
-import { describe, expect, it } from 'vitest';
+import { afterEach, describe, expect, it, vi } from 'vitest';
 import { cli } from './terminal/terminal-double.js';
 import { packageRoot } from '../../src/base/package-root.js';
 
 /** One that is there: a missing one is refused before Python is looked for. */
 const PICTURE = join(packageRoot, 'test/fixtures/pictures/pristine.jpg');
+
+afterEach(() => vi.unstubAllEnvs());
 
 describe('qalign doctor', () => {
   it('reports as JSON what is here and what its absence costs', async () => {
@@ -35,7 +37,48 @@ describe('qalign doctor', () => {
   });
 });
 
+describe('qalign doctor and a cache that cannot be made', () => {
+  it('says that nothing can be scored, as the score then does', async () => {
+    vi.stubEnv('QALIGN_CACHE', '/proc/version/cache');
+    vi.stubEnv('HF_ENDPOINT', 'http://127.0.0.1:9');
+    vi.stubEnv('QALIGN_PYTHON', '');
+    const { code, out } = await cli('doctor');
+    expect(code).toBe(1);
+    expect(out).toMatch(
+      /^✗ environment +not made yet$[^]*cannot be made; set QALIGN_CACHE[^]*127.0.0.1:9 does not answer/m,
+    );
+    expect(out).toMatch(/Nothing can be scored yet: see ✗ above\.\n$/);
+    expect(await cli('score', PICTURE)).toMatchObject({
+      code: 1,
+      said: [expect.stringContaining('[PYTHON_SETUP_FAILED]')],
+    });
+  }, 60_000);
+
+  it('says the same where sockets cannot be made', async () => {
+    vi.stubEnv('TMPDIR', '/proc/version');
+    const { code, out } = await cli('doctor');
+    expect([code, out]).toEqual([1, expect.stringMatching(/^✗ temporary +\/proc\/version \(not writable\)/m)]);
+    expect(await cli('score', PICTURE)).toMatchObject({
+      code: 1,
+      said: [expect.stringContaining('[OUTPUT_UNWRITABLE]')],
+    });
+  }, 60_000);
+});
+
 describe('qalign models', () => {
+  it('shows the description of a model that is neither here nor to be had', async () => {
+    vi.stubEnv('HF_HUB_CACHE', '/nowhere/hub');
+    vi.stubEnv('HF_ENDPOINT', 'http://127.0.0.1:9');
+    const shown = await cli('models', 'inspect', 'one-align');
+    expect(shown).toMatchObject({
+      code: 1,
+      said: [expect.stringMatching(/no network to .*\[MODEL_DOWNLOAD_FAILED\]$/)],
+    });
+    expect(shown.out).toMatch(/^from +q-future\/one-align at dcc603b[^]*^parameters +8,197,859,328$[^]*^licence +MIT/m);
+    expect(await cli('models', 'pull', 'one-align')).toMatchObject({ code: 1, out: '' });
+    expect((await cli('models', 'inspect', 'one-align', '--offline')).said[0]).toContain('[MODEL_NOT_FOUND]');
+  }, 60_000);
+
   it('lists all descriptions, valid and with licence', async () => {
     const { out } = await cli('models', 'list', '--json');
     const names = (JSON.parse(out) as { name: string; licence: string }[]).map(({ name }) => name);

@@ -54,7 +54,9 @@ def _from_cache(model: str, revision: str | None, cache_dir: Path | None) -> Res
         path = Path(snapshot_download(model, revision=revision, cache_dir=cache_dir, local_files_only=True))
     except (LocalEntryNotFoundError, HFValidationError) as error:
         at = f" at {revision}" if revision else ""
-        raise ModelNotFound(f"{model}{at} is not in the model cache; load it once without --offline.") from error
+        raise ModelNotFound(
+            f"{model}{at} is not in the model cache; load it once without --offline, or name a folder with its files."
+        ) from error
     return ResolvedModel(path, path.name)
 
 
@@ -95,9 +97,52 @@ def _download(
         at = f" at revision {revision}" if revision else ""
         raise ModelNotFound(f"The hub has no model {model}{at}, or it is private.") from error
     except Exception as error:  # whatever HTTP library huggingface_hub uses in this version, the disk, a checksum
+        if _is_unreachable(error):
+            return _whole_from_cache(model, revision, cache_dir, endpoint, error)
         reason = (str(error) or type(error).__name__).splitlines()[0][:200]
         raise DownloadFailed(f"{model} could not be downloaded ({reason}); try again, it resumes.") from error
     return ResolvedModel(path, str(commit))
+
+
+# What the libraries for HTTP and sockets call it, in whatever version huggingface_hub uses them.
+UNREACHABLE = {
+    "ConnectError",
+    "ConnectTimeout",
+    "ProxyError",
+    "NewConnectionError",
+    "NameResolutionError",
+    "gaierror",
+    "ConnectionRefusedError",
+    "OfflineModeIsEnabled",
+}
+
+
+def _is_unreachable(error: BaseException | None) -> bool:
+    """Whether no connection was made at all. One that broke off is another matter: the next try resumes."""
+    while error is not None:
+        if type(error).__name__ in UNREACHABLE:
+            return True
+        error = error.__cause__ or error.__context__
+    return False
+
+
+def _whole_from_cache(
+    model: str, revision: str | None, cache_dir: Path | None, endpoint: str | None, error: Exception
+) -> ResolvedModel:
+    """Without a network, a model whose files are all there is as good. Raises DownloadFailed."""
+    from huggingface_hub.constants import ENDPOINT, HF_HUB_CACHE
+
+    try:
+        found = _from_cache(model, revision, cache_dir)
+        sizes = {file.name: file.stat().st_size for file in found.path.iterdir() if file.is_file()}
+        needed_files(sizes, lambda name: read_weight_map(found.path / name), model)
+    except (ModelError, OSError):
+        raise DownloadFailed(
+            f"{model} is not on this machine and there is no network to {endpoint or ENDPOINT}. "
+            "Name a mirror in HF_ENDPOINT, or bring the files from another machine: a folder named with --model DIR, "
+            f"or the cache {cache_dir or HF_HUB_CACHE}, whose place HF_HOME chooses."
+        ) from error
+    return found
 
 
 def needed_files(

@@ -1,4 +1,4 @@
-import type { MemoryEstimate } from '../../recipes/train/memory-estimate.js';
+import type { RecipePlan } from '../../recipes/train/train.js';
 import type { TrainSeries } from '../../recipes/train/loss-series.js';
 import type { RunSummary } from '../../runs/run-directory.js';
 
@@ -29,7 +29,7 @@ export function runAsJson(
   };
 }
 
-export function planAsJson(plan: MemoryEstimate, diskBytes: number | undefined): object {
+export function planAsJson({ plan, diskBytes, time, misfits }: RecipePlan): object {
   return {
     parameters: plan.parameters,
     trainable: plan.trainable,
@@ -42,6 +42,12 @@ export function planAsJson(plan: MemoryEstimate, diskBytes: number | undefined):
     checkpoint_bytes: plan.checkpointBytes,
     fits: plan.fits,
     prepared_bytes: diskBytes ?? null,
+    steps: time?.steps ?? null,
+    flops_per_item: time?.flopsPerItem ?? null,
+    estimated_seconds: time?.seconds ?? null,
+    estimated_for: time?.device ?? null,
+    fits_this_machine: misfits.length === 0,
+    misfits,
   };
 }
 

@@ -1,12 +1,11 @@
-import { existsSync, readdirSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { stat } from 'node:fs/promises';
-import { join } from 'node:path';
 import { loadDatasetSpec } from '../../config/datasets.js';
 import type { EvaluateRecipe } from '../../config/evaluate.js';
 import type { DeepReadonly } from '../../config/load.js';
 import { chooseModel, type ModelChoice } from '../../config/models.js';
 import { QalignError } from '../../base/errors.js';
-import { modelCacheDir } from '../../base/files/cache-dir.js';
+import { isHere } from '../models-here.js';
 import { TEST_SETS } from './published-figures.js';
 import { readRecordSet, type RecordSet } from './records.js';
 
@@ -90,16 +89,6 @@ export async function missingModel(model: string, base?: string | null): Promise
 }
 
 const nameOf = (choice: ModelChoice, place: string): string => (place === choice.model ? choice.id : place);
-
-/** A directory, or a hub id with a snapshot in the hub's cache. */
-function isHere(place: string): boolean {
-  if (existsSync(place)) return true;
-  try {
-    return readdirSync(join(modelCacheDir(), `models--${place.replaceAll('/', '--')}`, 'snapshots')).length > 0;
-  } catch {
-    return false;
-  }
-}
 
 /** The media of a set that are not there. */
 export async function missingMedia({ media }: Pick<RecordSet, 'media'>): Promise<string[]> {

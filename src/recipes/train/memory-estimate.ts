@@ -65,7 +65,7 @@ export interface MemoryEstimate {
 }
 
 /** Tokens of question, answer and markers around the picture: the published prompts have 29 to 40. */
-const TEXT_TOKENS = 40;
+export const TEXT_TOKENS = 40;
 /**
  * The allocator's own waste, the CUDA context and buffers of the collectives, measured on other runs as about a tenth.
  */

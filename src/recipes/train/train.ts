@@ -7,6 +7,9 @@ import { join, resolve } from 'node:path';
 import { promisify } from 'node:util';
 import type { RunRecipe } from '../../../bridge/protocol/recipe.js';
 import type { TrainEvent } from '../../../bridge/protocol/train.js';
+import type { ModelChoice } from '../../config/models.js';
+import { modelCacheDir } from '../../base/files/cache-dir.js';
+import { isHere } from '../models-here.js';
 import { checkConfig } from '../../config/load.js';
 import { loadPrompt } from '../../config/prompts.js';
 import type { TrainRecipeInput } from '../../config/recipe-input.generated.js';
@@ -27,7 +30,9 @@ import {
 } from '../../runs/run-directory.js';
 import { distortedSeries } from './pseudo-labels.js';
 import { joinHosts, launch, requireIdle, torchrunArguments } from './launch.js';
+import { misfits, readMachine } from './machine.js';
 import { chooseTrainModel, fetchModel, modelShape, readShape } from './model-shape.js';
+import { estimateTime, type TimeEstimate } from './time-estimate.js';
 import { estimateMemory, type ModelShape, type MemoryEstimate } from './memory-estimate.js';
 import {
   prepareData,
@@ -64,26 +69,41 @@ export interface TrainResult extends RunSummary {
   readonly warned: number;
 }
 
-/**
- * What a recipe needs: memory of a GPU and disk of the prepared pictures (undefined while the records are not there),
- * before anything is started.
- */
-export async function planRecipe(
-  input: TrainRecipeInput,
-): Promise<{ plan: MemoryEstimate; diskBytes: number | undefined }> {
+export interface RecipePlan {
+  readonly plan: MemoryEstimate;
+  /** Of the prepared pictures; undefined while the records are not there. */
+  readonly diskBytes: number | undefined;
+  /** Undefined while the records are not there. */
+  readonly time: TimeEstimate | undefined;
+  /** Why this machine cannot do it, a clause each; none where it can. */
+  readonly misfits: readonly string[];
+}
+
+/** What a recipe needs, and whether this machine has it, before anything is started. */
+export async function planRecipe(input: TrainRecipeInput): Promise<RecipePlan> {
   const recipe = readRecipe(input);
-  const shape = modelShape(await chooseTrainModel(recipe));
-  if (![...recipe.data.train, ...recipe.data.dev].every((file) => existsSync(file)))
-    return { plan: estimateMemory(shape, recipe, assumedFrames(recipe)), diskBytes: undefined };
+  const choice = await chooseTrainModel(recipe);
+  const shape = modelShape(choice);
+  const machine = await readMachine(runsRoot(), modelCacheDir());
+  const compare = (plan: MemoryEstimate, prepared = 0): string[] =>
+    misfits(plan, recipe, machine, { prepared, download: downloadBytes(choice, plan) });
+  if (![...recipe.data.train, ...recipe.data.dev].every((file) => existsSync(file))) {
+    const plan = estimateMemory(shape, recipe, assumedFrames(recipe));
+    return { plan, diskBytes: undefined, time: undefined, misfits: compare(plan) };
+  }
   const { train: rows, dev } = await loadSplits(recipe, shape);
   const plan = estimateMemory(shape, recipe, mostFrames(rows.records, recipe));
-  return {
-    plan,
-    diskBytes:
-      (await preparedBytes(rows, recipe.data.max_frames)) +
-      (await preparedBytes(dev, recipe.data.max_frames)) +
-      seriesBytes(rows, recipe),
-  };
+  const diskBytes =
+    (await preparedBytes(rows, recipe.data.max_frames)) +
+    (await preparedBytes(dev, recipe.data.max_frames)) +
+    seriesBytes(rows, recipe);
+  const time = estimateTime(shape, recipe, rows.records, machine);
+  return { plan, diskBytes, time, misfits: compare(plan, diskBytes) };
+}
+
+/** Of a hub model that is not in the cache; two bytes a parameter, as published. */
+function downloadBytes({ model }: ModelChoice, { parameters }: MemoryEstimate): number {
+  return isHere(model) ? 0 : 2 * (parameters.vision + parameters.abstractor + parameters.language);
 }
 
 /** Before the records are there: a recipe that limits the frames of its clips has clips. */
@@ -107,7 +127,16 @@ export async function train(input: TrainRecipeInput, options: TrainOptions = {})
   const records = await readRecords(recipe.data.train, recipe.data.root);
   requireUsable(records, recipe);
   const known = choice.architecture !== undefined || existsSync(join(choice.model, 'config.json'));
-  if (known) requireFits(estimateMemory(modelShape(choice), recipe, mostFrames(records, recipe)), recipe);
+  if (known) {
+    const estimate = estimateMemory(modelShape(choice), recipe, mostFrames(records, recipe));
+    requireFits(estimate, recipe);
+    requireMachine(
+      misfits(estimate, recipe, await readMachine(root, modelCacheDir()), {
+        prepared: 0, // what is prepared already takes no more room; preparing itself looks at the disk
+        download: downloadBytes(choice, estimate),
+      }),
+    );
+  }
   const python = options.python ?? (await ensurePython({ ...setup(options), extras: extrasOf(recipe) }));
   const folders = await fetchModel(choice, python, { onProgress: options.onSetup, signal: options.signal });
   const shape = readShape(folders.base ?? folders.model);
@@ -214,6 +243,14 @@ function requireFits(estimate: MemoryEstimate, recipe: TrainRecipe): void {
   throw new QalignError(
     'TRAINING_DOES_NOT_FIT',
     `The run needs ${formatGigabytes(estimate.perGpuBytes)} a GPU and gpu_gb is ${recipe.gpu_gb}; see --plan, and try optimizer=adamw_8bit weights=bf16, a smaller micro_batch or more processes.`,
+  );
+}
+
+function requireMachine(found: readonly string[]): void {
+  if (found.length === 0) return;
+  throw new QalignError(
+    'TRAINING_DOES_NOT_FIT',
+    `This machine cannot train it: ${found.join('; ')}; "qalign train RECIPE --plan" says what the run needs.`,
   );
 }
 

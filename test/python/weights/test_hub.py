@@ -115,9 +115,30 @@ def test_unknown_models_and_revisions(hub):
         resolve(hub, revision="v9")
 
 
-def test_a_hub_that_does_not_answer(tmp_path):
-    with pytest.raises(DownloadFailed, match="it resumes"):
+def test_without_a_network_says_how_to_bring_the_model(tmp_path):
+    with pytest.raises(DownloadFailed, match=r"no network to http://127\.0\.0\.1:9.*HF_ENDPOINT.*--model DIR.*HF_HOME"):
         resolve_model("owner/tiny", cache_dir=tmp_path, endpoint="http://127.0.0.1:9")
+    with pytest.raises(DownloadFailed, match="no network"):
+        resolve_model("owner/tiny", cache_dir=tmp_path, endpoint="http://no-such-host.invalid")
+
+
+def test_without_a_network_takes_what_is_whole_in_the_cache(hub):
+    found = resolve(hub, revision=COMMIT)
+    gone = {"cache_dir": hub.cache, "endpoint": "http://127.0.0.1:9", "revision": COMMIT}
+    assert resolve_model("owner/tiny", **gone) == found
+    weights = next(file for file in found.path.iterdir() if file.suffix in (".safetensors", ".bin"))
+    weights.unlink()
+    with pytest.raises(DownloadFailed, match="no network"):
+        resolve_model("owner/tiny", **gone)
+
+
+def test_a_download_that_breaks_off_is_tried_again(hub, monkeypatch):
+    def broken(*_args, **_named):
+        raise ConnectionResetError("reset by peer")
+
+    monkeypatch.setattr("huggingface_hub.hf_hub_download", broken)
+    with pytest.raises(DownloadFailed, match="it resumes"):
+        resolve(hub)
 
 
 def needed(names, weight_maps=None):

@@ -1,0 +1,141 @@
+import { describe, expect, it } from 'vitest';
+import { checkConfig } from '../../../src/config/load.js';
+import { TrainRecipe } from '../../../src/config/train.js';
+import { misfits, parseGpus, readMachine, visibleGpus, type Machine } from '../../../src/recipes/train/machine.js';
+import { estimateMemory, PUBLISHED_SHAPE } from '../../../src/recipes/train/memory-estimate.js';
+import { describeTime, estimateTime } from '../../../src/recipes/train/time-estimate.js';
+import type { TrainRecord } from '../../../src/recipes/train/records.js';
+
+const recipe = (values: object = {}): TrainRecipe =>
+  checkConfig(
+    TrainRecipe,
+    {
+      name: 'x',
+      model: 'mplug-owl2',
+      data: { train: ['x.jsonl'] },
+      learning_rates: { default: 2e-5 },
+      optimizer: 'adamw_8bit',
+      weights: 'bf16',
+      micro_batch: 8,
+      ...values,
+    },
+    'x',
+  ) as TrainRecipe;
+const H200 = { name: 'NVIDIA H200', bytes: 150e9 };
+const BIG: Machine = { gpus: [H200], cores: 16, memoryBytes: 128e9, diskBytes: 500e9, modelDiskBytes: 500e9 };
+const nothing = { prepared: 0, download: 0 };
+const why = (machine: Partial<Machine>, values: object = {}, needs = nothing): string[] =>
+  misfits(estimateMemory(PUBLISHED_SHAPE, recipe(values)), recipe(values), { ...BIG, ...machine }, needs);
+
+describe('a recipe on a machine', () => {
+  it('fits where there is enough of everything', () => {
+    expect(why({})).toEqual([]);
+    expect(why({ gpus: undefined })).toEqual([]); // devices are there and nothing says which
+  });
+
+  it.each([
+    [
+      'no GPU',
+      { gpus: [] },
+      {},
+      nothing,
+      /^the recipe trains 8\.2 billion parameters on CUDA and this machine has no GPU$/,
+    ],
+    [
+      'a small GPU',
+      { gpus: [{ name: 'RTX 3090', bytes: 25e9 }] },
+      {},
+      nothing,
+      /^it takes 62\.0 GB a GPU and RTX 3090 has 25/,
+    ],
+    ['too few GPUs', {}, { processes: 2 }, nothing, /^it wants 2 GPUs here and there are 1$/],
+    [
+      'little memory on a CPU',
+      { memoryBytes: 50e9 },
+      { device: 'cpu', micro_batch: 64 },
+      nothing,
+      /of memory and this machine has 50\.0 GB$/,
+    ],
+    ['little memory for a checkpoint', { memoryBytes: 20e9 }, {}, nothing, /^a checkpoint takes 33\.\d GB of memory/],
+    [
+      'little disk',
+      {},
+      {},
+      { prepared: 450e9, download: 0 },
+      /^pictures and checkpoints take 549\.\d GB of disk and 500\.0/,
+    ],
+    [
+      'no disk for the model',
+      { modelDiskBytes: 10e9 },
+      {},
+      { prepared: 0, download: 16.4e9 },
+      /^the model takes 16\.4 GB/,
+    ],
+  ])('says that there is %s', (_what, machine, values, needs, sentence) => {
+    expect(why(machine, values, needs)).toEqual([expect.stringMatching(sentence)]);
+  });
+
+  it('is looked at without PyTorch', async () => {
+    const machine = await readMachine('/no/such/folder', '.');
+    expect(machine.memoryBytes).toBeGreaterThan(1e8);
+    expect(machine.diskBytes).toBeGreaterThan(0);
+  });
+});
+
+describe('GPUs', () => {
+  it('are read from what the driver says', () => {
+    expect(parseGpus('NVIDIA H200, 143771\nNVIDIA A100-SXM4-80GB, 81920\nGB10, [N/A]\n')).toEqual([
+      { name: 'NVIDIA H200', bytes: 143771 * 2 ** 20 },
+      { name: 'NVIDIA A100-SXM4-80GB', bytes: 81920 * 2 ** 20 },
+    ]);
+  });
+
+  it.each([
+    [undefined, 'ab'],
+    ['', ''],
+    ['-1', ''],
+    ['1', 'b'],
+    ['1,0,7', 'ba'],
+    ['GPU-5f', 'a'],
+  ])('that CUDA_VISIBLE_DEVICES=%s leaves are %j', (visible, names) => {
+    const two = [...'ab'].map((name) => ({ name, bytes: 1 }));
+    expect(
+      visibleGpus(two, visible)
+        .map(({ name }) => name)
+        .join(''),
+    ).toBe(names);
+  });
+});
+
+describe('the time of a run', () => {
+  const records = (count: number, dataset = 'koniq'): TrainRecord[] =>
+    Array.from({ length: count }, () => ({ dataset, kind: 'image' }) as TrainRecord);
+
+  it('counts the steps of the schedule', () => {
+    expect(estimateTime(PUBLISHED_SHAPE, recipe(), records(7046), BIG).steps).toBe(2 * 111);
+    expect(estimateTime(PUBLISHED_SHAPE, recipe({ max_steps: 10 }), records(7046), BIG).steps).toBe(10);
+    const twice = recipe({ data: { train: ['x'], weights: { koniq: 2 } } });
+    expect(estimateTime(PUBLISHED_SHAPE, twice, records(64), BIG).steps).toBe(4);
+  });
+
+  it('is that of 20 to 60 pictures a second for full tuning on an H200, and says for which device', () => {
+    const time = estimateTime(PUBLISHED_SHAPE, recipe(), records(7046), BIG);
+    const rate = (time.steps * 64) / time.seconds;
+    expect(rate).toBeGreaterThan(20);
+    expect(rate).toBeLessThan(60);
+    expect(describeTime(time, recipe())).toMatch(
+      /^222 steps, estimate \d+ min \d\d s, 0\.1 GPU hours \(NVIDIA H200, 35 % of/,
+    );
+  });
+
+  it('is longer on a CPU, and for an unknown GPU that of one that is named', () => {
+    const time = estimateTime(PUBLISHED_SHAPE, recipe({ device: 'cpu' }), records(7046), BIG);
+    expect(time.seconds).toBeGreaterThan(100_000);
+    expect(time.device).toMatch(/^16 cores of this machine/);
+    const other = { ...BIG, gpus: [{ name: 'Toy 1', bytes: 1 }] };
+    expect(estimateTime(PUBLISHED_SHAPE, recipe(), records(64), other).device).toMatch(
+      /^A100, since Toy 1 is not known/,
+    );
+    expect(estimateTime(PUBLISHED_SHAPE, recipe(), records(64), { ...BIG, gpus: [] }).device).toMatch(/^A100, 35 %/);
+  });
+});
