@@ -1,5 +1,6 @@
 import { formatDuration } from '../../base/units.js';
 import type { Terminal } from './terminal.js';
+import { cutEnd, widthOf } from './width.js';
 
 export interface ProgressBar {
   /** Counts one input: finished now, or `kept` from an earlier run, which took no time. */
@@ -17,7 +18,7 @@ export function createSetupProgress(terminal: Terminal): (message: string, done?
     terminal.progress(total === 0 ? message : `${message} ${Math.floor((done / total) * 100)} %`);
 }
 
-/** A bar with rate and time to go on stderr; silent where stderr is not a terminal. `now` in milliseconds. */
+/** A bar with rate and time to go on stderr. `now` in milliseconds. */
 export function createProgressBar(terminal: Terminal, now: () => number = () => performance.now()): ProgressBar {
   const started = now();
   let [done, kept, failed, lastDrawn] = [0, 0, 0, -Infinity];
@@ -47,6 +48,46 @@ export function bar(share: number, width: number): string {
   return '█'.repeat(Math.round(share * width)).padEnd(width, '░');
 }
 
+const BEAT_MS = 1000;
+
+/** Shows for how long something has been going on that does not say how far it is. */
+export async function whileWorking<T>(terminal: Terminal, message: string, work: () => Promise<T>): Promise<T> {
+  const started = performance.now();
+  terminal.progress(`${message} …`);
+  const beat = setInterval(
+    () => terminal.progress(`${message}, ${formatDuration((performance.now() - started) / 1000)} so far`),
+    BEAT_MS,
+  );
+  try {
+    return await work();
+  } finally {
+    clearInterval(beat);
+    terminal.progress(undefined);
+  }
+}
+
+const SHORTEST_BAR = 6;
+const TAIL = /[ :]*\S*\d\S*(?: %)?$/;
+
+/**
+ * A progress line in at most `width` cells: with a shorter bar or none, then without its middle parts, the last of them
+ * first. Numbers stay whole where a count alone fits.
+ */
+export function fitProgress(line: string, width: number): string {
+  const over = widthOf(line) - width;
+  if (over <= 0) return line;
+  const [cells = ''] = /[█░]+/.exec(line) ?? [];
+  if (cells.length - over >= SHORTEST_BAR) {
+    const share = [...cells].filter((cell) => cell === '█').length / cells.length;
+    return line.replace(cells, bar(share, cells.length - over));
+  }
+  const parts = line.replace(/[█░]+ /, '').split(', ');
+  while (parts.length > 1 && widthOf(parts.join(', ')) > width) parts.splice(Math.max(1, parts.length - 2), 1);
+  const [tail = ''] = TAIL.exec(parts.join(', ')) ?? [];
+  const head = parts.join(', ').slice(0, -tail.length || undefined);
+  return widthOf(tail) > width / 2 ? cutEnd(head + tail, width) : `${cutEnd(head, width - widthOf(tail))}${tail}`;
+}
+
 /** Rate and time to go count what was done now, not what was `kept` from an earlier run. */
 export function progressLine({
   done,
@@ -62,7 +103,7 @@ export function progressLine({
   elapsedMs: number;
 }): string {
   const rate = elapsedMs > 0 ? ((done - kept) / elapsedMs) * 1000 : 0;
-  const speed = `${rate >= 10 ? rate.toFixed(0) : rate.toFixed(1)}/s`;
+  const speed = rate > 0 && rate < 0.1 ? `${(rate * 60).toFixed(1)}/min` : `${rate.toFixed(rate >= 10 ? 0 : 1)}/s`;
   const bad = failed === 0 ? '' : `, ${failed} failed`;
   const before = kept === 0 ? '' : `, ${kept} scored before`;
   if (total === undefined || total === 0) return `${done} scored${bad}${before}, ${speed}`;
