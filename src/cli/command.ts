@@ -4,7 +4,7 @@ import { parseArgs } from 'node:util';
 import { hint } from '../base/suggest.js';
 import { QalignError } from '../base/errors.js';
 import type { Logger } from '../base/logger.js';
-import { GENERAL_FLAGS } from './terminal/help.js';
+import { COLOUR_CHOICES } from './terminal/colour.js';
 import type { Terminal } from './terminal/terminal.js';
 
 /** One `--flag`. `value` is the placeholder that help shows; `choices` are checked. */
@@ -17,6 +17,16 @@ export interface Flag {
   readonly help: string;
 }
 export type Flags = Readonly<Record<string, Flag>>;
+
+/** What every command takes. */
+export const GENERAL_FLAGS = {
+  color: {
+    type: 'string',
+    choices: COLOUR_CHOICES,
+    help: 'auto: on a terminal, unless NO_COLOR is set (default)',
+  },
+  help: { type: 'boolean', short: 'h', help: 'show this help' },
+} as const satisfies Record<string, Flag>;
 
 type FlagValue<F extends Flag> = F['type'] extends 'boolean'
   ? boolean

@@ -3,9 +3,9 @@ import { QalignError, type ErrorCode } from '../base/errors.js';
 import type { Logger } from '../base/logger.js';
 import { unwritablePlace } from '../base/files/unwritable.js';
 import { packageVersion } from '../base/package-root.js';
-import { parseLine, type Command, type CommandGroup, type FlagValues } from './command.js';
+import { parseLine, type Command, type CommandGroup, type FlagValues, type GENERAL_FLAGS } from './command.js';
 import type { ColourChoice, Paint } from './terminal/colour.js';
-import { commandHelp, groupHelp, overviewHelp, type GENERAL_FLAGS } from './terminal/help.js';
+import { commandHelp, groupHelp, overviewHelp } from './terminal/help.js';
 import { REGISTRY } from './registry.js';
 import type { Terminal } from './terminal/terminal.js';
 

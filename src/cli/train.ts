@@ -9,7 +9,8 @@ import { seriesCells, trainSeries, type TrainSeriesOptions } from '../recipes/tr
 import { describeTime } from '../recipes/train/time-estimate.js';
 import { planRecipe, train as runTraining, type RecipePlan } from '../recipes/train/train.js';
 import { defineCommand } from './command.js';
-import { bar, createSetupProgress, progressLine } from './terminal/progress.js';
+import { bar } from './terminal/bar.js';
+import { createSetupProgress, progressLine } from './terminal/progress.js';
 import { RECIPE_FLAGS, recipePage } from './terminal/recipes.js';
 import { asJson, planAsJson, runAsJson, seriesAsJson } from './terminal/json.js';
 import type { Terminal } from './terminal/terminal.js';

@@ -1,21 +1,10 @@
-import type { Command, CommandGroup, Flag } from '../command.js';
+import { GENERAL_FLAGS, type Command, type CommandGroup, type Flag } from '../command.js';
 import type { Row } from '../registry.js';
-import { COLOUR_CHOICES } from './colour.js';
 import { wrap } from './fold.js';
 import { labelled } from './table.js';
 import type { Terminal } from './terminal.js';
 
 type Screen = Pick<Terminal, 'columns' | 'paint'>;
-
-/** What every command takes. */
-export const GENERAL_FLAGS = {
-  color: {
-    type: 'string',
-    choices: COLOUR_CHOICES,
-    help: 'auto: on a terminal, unless NO_COLOR is set (default)',
-  },
-  help: { type: 'boolean', short: 'h', help: 'show this help' },
-} as const satisfies Record<string, Flag>;
 
 /** The page of `qalign --help`. */
 export function overviewHelp(version: string, registry: Readonly<Record<string, Row>>, screen: Screen): string {

@@ -1,7 +1,7 @@
 import type { Writable } from 'node:stream';
 import { asUnwritable } from '../../base/files/unwritable.js';
 import { coloured, plain, wantsColour, withCodes, type ColourChoice, type Paint } from './colour.js';
-import { fitProgress } from './progress.js';
+import { fitProgress } from './bar.js';
 import { foldWords } from './fold.js';
 import { visible, visibleText } from './visible.js';
 

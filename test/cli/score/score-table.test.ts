@@ -33,7 +33,7 @@ describe('the table of scores', () => {
       '    4.2805  good              65 %  quality     …001-of-a-series-of-pictures.jpg',
     ]);
     expect(lines(65)[0]).toBe(' score 1–5  level      probability  input');
-    expect(lines(50)).toEqual([' score 1–5  level      input', '    4.2805  good       …of-a-series-of-pictures.jpg']);
+    expect(lines(50)).toEqual([' score 1–5  level      input', '    4.2805  good       …f-a-series-of-pictures.jpg']);
     expect(lines(Infinity)[1]).toContain(LONG);
   });
 

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { bar, fitProgress, progressLine } from '../../../src/cli/terminal/progress.js';
+import { bar, fitProgress } from '../../../src/cli/terminal/bar.js';
+import { progressLine } from '../../../src/cli/terminal/progress.js';
 
 describe('progressLine', () => {
   it('shows share, rate and time to go', () => {
