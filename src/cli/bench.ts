@@ -15,6 +15,7 @@ import { expandSources } from '../media/sources.js';
 import type { ScorerOptions, ScoreSource } from '../recipes/score/scorer.js';
 import { defineCommand, type CommandContext, type FlagValues } from './command.js';
 import { asJson } from './terminal/json.js';
+import { whileWorking } from './terminal/progress.js';
 
 const PARTS = ['prepare', 'bridge', 'model', 'score', 'memory', 'serve', 'order'] as const;
 type Part = (typeof PARTS)[number];
@@ -45,7 +46,7 @@ export const bench = defineCommand({
     'measure preparation, bridge, model, end to end, memory, the HTTP service, order of distortions; prints and writes JSON',
   args: `[${PARTS.join('|')}]…`,
   description:
-    'Without a part all but "order" are measured, which spoils pristine pictures (--input) in eight kinds and four strengths and counts how often the score falls. "prepare" compares with Pillow, which is installed at first need. A part that fails does not stop the others.',
+    'Without a part, all but "order" are measured. "order" adds eight kinds of distortion in four strengths to undistorted pictures (--input) and counts how often the score falls. "prepare" compares with Pillow, which is installed at first need. A part that fails does not stop the others.',
   examples: [
     'qalign bench',
     'qalign bench memory --n 100000 --out memory.json',
@@ -98,19 +99,20 @@ async function measure(part: Part, { flags, terminal, signal, log }: CommandCont
     precision: flags.precision as ScorerOptions['precision'],
     log,
   };
-  if (part === 'prepare')
-    return benchPrepare({
-      python: (await ensurePython({ signal, extras: ['pillow'], onProgress: (message) => terminal.progress(message) }))
-        .executable,
-      signal,
-    });
+  if (part === 'prepare') {
+    const onProgress = (message: string): void => terminal.progress(message);
+    const { executable } = await ensurePython({ signal, extras: ['pillow'], onProgress });
+    return whileWorking(terminal, 'measuring preparation', () => benchPrepare({ python: executable, signal }));
+  }
   if (part === 'bridge')
-    return benchBridge({
-      python: await ensurePython({ signal }),
-      model: (await chooseModel({ model: flags.model })).model,
-      signal,
-    });
-  if (part === 'model') return measureModel(flags, signal);
+    return whileWorking(terminal, 'measuring the bridge', async () =>
+      benchBridge({
+        python: await ensurePython({ signal }),
+        model: (await chooseModel({ model: flags.model })).model,
+        signal,
+      }),
+    );
+  if (part === 'model') return whileWorking(terminal, 'measuring the model', () => measureModel(flags, signal));
   const sources = await gather(flags.input, signal);
   const pictures = sources.filter(({ kind }) => kind === 'image');
   const onStep = (message: string): void => terminal.progress(message);

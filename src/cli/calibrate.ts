@@ -3,6 +3,7 @@ import { calibrateModel, countOf } from '../recipes/evaluate/calibrate.js';
 import { decimal } from '../report/text.js';
 import { defineCommand } from './command.js';
 import { asJson } from './terminal/json.js';
+import { whileWorking } from './terminal/progress.js';
 
 export const calibrate = defineCommand({
   name: 'calibrate',
@@ -28,13 +29,15 @@ export const calibrate = defineCommand({
         'USAGE',
         'qalign calibrate: --predictions FILE and --out FILE are needed, and nothing else on the line.',
       );
-    const result = await calibrateModel({
-      predictions,
-      out,
-      test: flags.test,
-      page: flags.page,
-      method: (flags.method as 'logistic' | 'isotonic' | undefined) ?? 'logistic',
-    });
+    const result = await whileWorking(terminal, 'fitting', () =>
+      calibrateModel({
+        predictions,
+        out,
+        test: flags.test,
+        page: flags.page,
+        method: (flags.method as 'logistic' | 'isotonic' | undefined) ?? 'logistic',
+      }),
+    );
     await terminal.out(
       flags.json
         ? asJson(result)

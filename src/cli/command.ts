@@ -4,6 +4,7 @@ import { parseArgs } from 'node:util';
 import { hint } from '../base/suggest.js';
 import { QalignError } from '../base/errors.js';
 import type { Logger } from '../base/logger.js';
+import { COLOUR_CHOICES } from './terminal/colour.js';
 import type { Terminal } from './terminal/terminal.js';
 
 /** One `--flag`. `value` is the placeholder that help shows; `choices` are checked. */
@@ -16,6 +17,16 @@ export interface Flag {
   readonly help: string;
 }
 export type Flags = Readonly<Record<string, Flag>>;
+
+/** What every command takes. */
+export const GENERAL_FLAGS = {
+  color: {
+    type: 'string',
+    choices: COLOUR_CHOICES,
+    help: 'auto: on a terminal, unless NO_COLOR is set (default)',
+  },
+  help: { type: 'boolean', short: 'h', help: 'show this help' },
+} as const satisfies Record<string, Flag>;
 
 type FlagValue<F extends Flag> = F['type'] extends 'boolean'
   ? boolean
@@ -54,6 +65,8 @@ export interface Command {
   readonly overrides?: boolean;
   /** Ctrl-C and SIGTERM are its proper end, not an interruption: its exit code counts. */
   readonly endsBySignal?: boolean;
+  /** How to go on after Ctrl-C: a sentence for people. */
+  readonly interrupted?: string;
   readonly flags: Flags;
   run(context: CommandContext): Promise<number>;
 }
@@ -82,7 +95,7 @@ export function parseLine(
   command: Command,
   line: readonly string[],
 ): Pick<CommandContext, 'args' | 'overrides' | 'flags'> {
-  const flags: Flags = { ...command.flags, help: { type: 'boolean', short: 'h', help: 'show this help' } };
+  const flags: Flags = { ...command.flags, ...GENERAL_FLAGS };
   const options = Object.fromEntries(
     Object.entries(flags).map(([name, flag]) => [
       name,

@@ -1,9 +1,12 @@
 import { examine, type DoctorReport } from '../recipes/doctor.js';
 import { defineCommand } from './command.js';
+import { wrap } from './terminal/fold.js';
 import { labelled } from './terminal/table.js';
+import type { Terminal } from './terminal/terminal.js';
 import { asJson } from './terminal/json.js';
 
 const SIGN = { ok: '✓', warning: '!', missing: '✗' } as const;
+const STYLE = { ok: 'green', warning: 'yellow', missing: 'red' } as const;
 
 export const doctor = defineCommand({
   name: 'doctor',
@@ -12,10 +15,10 @@ export const doctor = defineCommand({
   examples: ['qalign doctor', 'qalign doctor --json'],
   flags: { json: { type: 'boolean', help: 'the report as JSON' } },
   async run({ flags, terminal, signal }) {
-    terminal.progress('looking around …');
+    terminal.progress('examining this machine …');
     const report = await examine(signal);
     terminal.progress(undefined);
-    await terminal.out(flags.json ? asJson(report) : asText(report));
+    await terminal.out(flags.json ? asJson(report) : asText(report, terminal));
     return report.usable ? 0 : 1;
   },
 });
@@ -27,9 +30,10 @@ export function verdict({ usable, clips, ready }: Pick<DoctorReport, 'usable' | 
   return ready ? `${what}.` : `${what}, once the first score has made the Python environment.`;
 }
 
-function asText(report: DoctorReport): string {
+function asText(report: DoctorReport, { columns, paint }: Terminal): string {
   const lines = report.checks.flatMap(({ name, status, found, cost }) =>
-    labelled(`${SIGN[status]} ${name}`, 13, cost === '' ? [found] : [found, cost]),
+    labelled(`${paint(STYLE[status], SIGN[status])} ${name}`, 13, cost === '' ? [found] : [found, cost], columns),
   );
-  return `qalign ${report.qalign}\n${lines.join('\n')}\n${verdict(report)}\n`;
+  const end = wrap(verdict(report), columns).map((line) => paint(report.usable ? 'green' : 'red', line));
+  return `${[paint('bold', `qalign ${report.qalign}`), ...lines, ...end].join('\n')}\n`;
 }

@@ -55,10 +55,11 @@ export const evaluate = defineCommand({
     'qalign evaluate --predictions a/predictions/koniq.jsonl --predictions b/predictions/koniq.jsonl',
   ],
   overrides: true,
+  interrupted: 'the same command continues; predictions that are written are kept',
   flags: FLAGS,
   async run(context) {
     const { args, overrides, flags, terminal, signal, log } = context;
-    const page = await recipePage('evaluate', EvaluateRecipe, flags);
+    const page = await recipePage('evaluate', EvaluateRecipe, flags, terminal);
     if (page !== undefined) {
       await terminal.out(page);
       return 0;
@@ -94,8 +95,8 @@ export const evaluate = defineCommand({
 });
 
 /** For people, a table of the width of their terminal; elsewhere Markdown. */
-const tableOn = ({ outIsTerminal, columns }: Terminal): typeof markdownTable =>
-  outIsTerminal ? (head, rows) => fittedTable([head, ...rows], columns).join('\n') : markdownTable;
+const tableOn = ({ outIsTerminal, columns, paint }: Terminal): typeof markdownTable =>
+  outIsTerminal ? (head, rows) => fittedTable([head, ...rows], columns, paint).join('\n') : markdownTable;
 
 async function fromFiles({ args, flags, terminal }: CommandContext<typeof FLAGS>): Promise<number> {
   const [first, second, ...more] = flags.predictions;

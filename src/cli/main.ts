@@ -18,9 +18,14 @@ const wanted = LEVELS.find((level) => level === process.env['QALIGN_LOG']) ?? 'w
 const terminal = createTerminal(process.stdout, process.stderr);
 const log = createLogger(
   (level, message, fields) =>
-    terminal.say(`${level}: ${message}${fields === undefined ? '' : ` ${JSON.stringify(fields)}`}`),
+    terminal.say(`${paintedLevel(level)}: ${message}${fields === undefined ? '' : ` ${JSON.stringify(fields)}`}`),
   wanted,
 );
+
+function paintedLevel(level: LogLevel): string {
+  if (level === 'error') return terminal.paintErr('red', level);
+  return level === 'warn' ? terminal.paintErr('yellow', level) : level;
+}
 
 const interrupt = new AbortController();
 setMaxListeners(0, interrupt.signal); // whatever is under way listens to it

@@ -4,6 +4,7 @@ import { formatBytes } from '../base/units.js';
 import { inspectModel, type ModelReport } from '../recipes/models.js';
 import { defineCommand, defineGroup, type CommandContext, type FlagValues } from './command.js';
 import { createSetupProgress } from './terminal/progress.js';
+import type { Terminal } from './terminal/terminal.js';
 import { fittedTable, labelled } from './terminal/table.js';
 import { asJson } from './terminal/json.js';
 
@@ -27,8 +28,7 @@ const list = defineCommand({
         .join(', '),
       `${title}; ${model}${revision === undefined ? '' : ` at ${revision.slice(0, 12)}`}; licence: ${licence}`,
     ]);
-    const columns = terminal.outIsTerminal ? terminal.columns : Infinity;
-    const lines = fittedTable([['model', 'rates', 'about'], ...cells], columns);
+    const lines = fittedTable([['model', 'rates', 'about'], ...cells], terminal.columns, terminal.paint);
     await terminal.out(flags.json ? asJson(models) : lines.map((line) => `${line}\n`).join(''));
     return 0;
   },
@@ -39,6 +39,7 @@ const pull = defineCommand({
   summary: 'fetch a model into the cache; a broken download is continued',
   args: 'NAME|ID',
   examples: ['qalign models pull one-align'],
+  interrupted: 'the same command continues the download',
   flags: { revision: FLAGS.revision, json: FLAGS.json },
   async run(context) {
     const report = await look(context, { ...context.flags, offline: false });
@@ -60,7 +61,7 @@ const inspect = defineCommand({
   flags: FLAGS,
   async run(context) {
     const report = await look(context, context.flags);
-    await context.terminal.out(context.flags.json ? asJson(report) : asText(report));
+    await context.terminal.out(context.flags.json ? asJson(report) : asText(report, context.terminal));
     if (report.unread === undefined) return 0;
     context.terminal.say(`qalign: its description alone is shown: ${report.unread.message} [${report.unread.code}]`);
     return 1;
@@ -92,7 +93,7 @@ async function look(
   return report;
 }
 
-function asText(report: ModelReport): string {
+function asText(report: ModelReport, { columns, paint }: Terminal): string {
   const { inspection: found, base } = report;
   const kind = found['kind'] as string | undefined;
   const memory = Object.entries((found['memory_bytes'] ?? {}) as Record<string, number>).map(
@@ -124,6 +125,6 @@ function asText(report: ModelReport): string {
   ];
   return rows
     .filter(([, value]) => value !== undefined)
-    .map(([name, value = '']) => `${labelled(name, 11, [value]).join('\n')}\n`)
+    .map(([name, value = '']) => `${labelled(paint('bold', name), 11, [value], columns).join('\n')}\n`)
     .join('');
 }

@@ -6,7 +6,8 @@ import { describeMissing } from '../recipes/evaluate/ready.js';
 import { planTable, reproduce as run, TABLES } from '../recipes/reproduce/index.js';
 import { cellsOf, tableMarkdown, writeReproduced } from '../recipes/reproduce/report.js';
 import { defineCommand } from './command.js';
-import { textTable } from './terminal/table.js';
+import { wrap } from './terminal/fold.js';
+import { fittedTable } from './terminal/table.js';
 import { asJson } from './terminal/json.js';
 
 export const reproduce = defineCommand({
@@ -26,6 +27,7 @@ export const reproduce = defineCommand({
     'qalign reproduce table7 --media pictures/ --out table7/',
     'qalign reproduce table7 --plan',
   ],
+  interrupted: 'the same command continues; predictions that are written are kept',
   flags: {
     plan: { type: 'boolean', help: 'only say what is missing on this machine and how to get it' },
     labels: { type: 'string', value: 'DIR', help: 'the published label files' },
@@ -84,7 +86,10 @@ export const reproduce = defineCommand({
       if (flags.format === 'json') await terminal.out(asJson({ title, rows, notes, missing }));
       else if (flags.format === 'markdown') await terminal.out(tableMarkdown(table));
       else {
-        await terminal.out(`${[title, '', ...textTable(cellsOf(table))].join('\n')}\n`);
+        const { columns, paint } = terminal;
+        await terminal.out(
+          `${[...wrap(title, columns), '', ...fittedTable(cellsOf(table), columns, paint)].join('\n')}\n`,
+        );
         for (const note of notes) terminal.say(note);
       }
       return 0;

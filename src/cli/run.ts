@@ -3,7 +3,8 @@ import { QalignError, type ErrorCode } from '../base/errors.js';
 import type { Logger } from '../base/logger.js';
 import { unwritablePlace } from '../base/files/unwritable.js';
 import { packageVersion } from '../base/package-root.js';
-import { parseLine, type Command, type CommandGroup } from './command.js';
+import { parseLine, type Command, type CommandGroup, type FlagValues, type GENERAL_FLAGS } from './command.js';
+import type { ColourChoice, Paint } from './terminal/colour.js';
 import { commandHelp, groupHelp, overviewHelp } from './terminal/help.js';
 import { REGISTRY } from './registry.js';
 import type { Terminal } from './terminal/terminal.js';
@@ -24,7 +25,7 @@ export async function runCli(argv: readonly string[], context: RunContext): Prom
   } catch (error) {
     context.terminal.progress(undefined);
     if (context.signal.aborted) return 130;
-    context.terminal.say(describe(error));
+    context.terminal.say(describe(error, context.terminal.paintErr));
     return error instanceof QalignError && WRONG_USAGE.includes(error.code) ? 2 : 1;
   }
 }
@@ -32,7 +33,7 @@ export async function runCli(argv: readonly string[], context: RunContext): Prom
 async function dispatch(argv: readonly string[], context: RunContext): Promise<number> {
   const [verb, ...rest] = argv;
   if (verb === undefined || verb === '--help' || verb === '-h' || verb === 'help') {
-    return print(context, overviewHelp(packageVersion, REGISTRY), verb === undefined ? 2 : 0);
+    return print(context, overviewHelp(packageVersion, REGISTRY, context.terminal), verb === undefined ? 2 : 0);
   }
   if (verb === '--version' || verb === '-v') return print(context, `${packageVersion}\n`);
   const row = Object.hasOwn(REGISTRY, verb) ? REGISTRY[verb] : undefined;
@@ -47,7 +48,7 @@ async function dispatch(argv: readonly string[], context: RunContext): Promise<n
 
 async function runGroup(group: CommandGroup, [verb, ...rest]: readonly string[], context: RunContext): Promise<number> {
   if (verb === undefined || verb === '--help' || verb === '-h')
-    return print(context, groupHelp(group), verb === undefined ? 2 : 0);
+    return print(context, groupHelp(group, context.terminal), verb === undefined ? 2 : 0);
   const names = group.commands.map((command) => command.name.split(' ').at(-1) ?? command.name);
   const command = group.commands[names.indexOf(verb)];
   if (command === undefined)
@@ -59,11 +60,18 @@ async function runGroup(group: CommandGroup, [verb, ...rest]: readonly string[],
 }
 
 async function runCommand(command: Command, line: readonly string[], context: RunContext): Promise<number> {
+  const { terminal, signal } = context;
   const parsed = parseLine(command, line);
-  if ((parsed.flags as Record<string, unknown>)['help'] === true) return print(context, commandHelp(command));
-  const code = await command.run({ ...context, ...parsed });
-  context.terminal.progress(undefined);
-  return context.signal.aborted && command.endsBySignal !== true ? 130 : code;
+  const { help, color } = parsed.flags as FlagValues<typeof GENERAL_FLAGS>;
+  if (color !== undefined) terminal.useColour(color as ColourChoice);
+  if (help) return print(context, commandHelp(command, terminal));
+  try {
+    const code = await command.run({ ...context, ...parsed });
+    return signal.aborted && command.endsBySignal !== true ? 130 : code;
+  } finally {
+    terminal.progress(undefined);
+    if (signal.aborted && command.interrupted !== undefined) terminal.say(`qalign: ${command.interrupted}`);
+  }
 }
 
 async function print(context: RunContext, text: string, code = 0): Promise<number> {
@@ -72,10 +80,13 @@ async function print(context: RunContext, text: string, code = 0): Promise<numbe
 }
 
 /** The one sentence of a known error; an unknown one is a bug and shows its stack. */
-function describe(error: unknown): string {
-  if (error instanceof QalignError)
-    return `${error.message.startsWith('qalign') ? '' : 'qalign: '}${error.message} [${error.code}]`;
+function describe(error: unknown, paint: Paint): string {
+  const word = paint('red', 'error');
+  if (error instanceof QalignError) {
+    const [, who = 'qalign', message = ''] = /^(?:(qalign[^:]*): )?([^]*)$/.exec(error.message) ?? [];
+    return `${who}: ${word}: ${message} [${error.code}]`;
+  }
   const unwritable = unwritablePlace(error);
-  if (unwritable !== undefined) return describe(unwritable);
-  return `qalign: this is a bug, please report it.\n${error instanceof Error ? (error.stack ?? error.message) : String(error)}`;
+  if (unwritable !== undefined) return describe(unwritable, paint);
+  return `qalign: ${word}: this is a bug, please report it.\n${error instanceof Error ? (error.stack ?? error.message) : String(error)}`;
 }

@@ -27,7 +27,7 @@ export const serve = defineCommand({
   },
   async run({ args, overrides, flags, terminal, signal }) {
     if (flags.keys) {
-      await terminal.out(keyPage(ServeConfig, flags.json));
+      await terminal.out(keyPage(ServeConfig, flags.json, terminal));
       return 0;
     }
     if (args.length > 1)
@@ -39,7 +39,7 @@ export const serve = defineCommand({
     ) as ServeConfig;
     const log = createLogger(
       (level, message, fields) =>
-        terminal.say(JSON.stringify({ time: new Date().toISOString(), level, message, ...fields })),
+        terminal.sayLine(JSON.stringify({ time: new Date().toISOString(), level, message, ...fields })),
       config.log_level,
     );
     const service = await startService({ config, log });

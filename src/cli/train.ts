@@ -2,18 +2,19 @@ import type { TrainEvent } from '../../bridge/protocol/train.js';
 import { loadRecipe } from '../config/recipes.js';
 import { TrainRecipe } from '../config/train.js';
 import { QalignError } from '../base/errors.js';
-import { formatClock } from '../base/units.js';
+import { formatDuration } from '../base/units.js';
 import { describeEstimate } from '../recipes/train/memory-estimate.js';
 import type { PrepareProgress } from '../recipes/train/prepare.js';
 import { seriesCells, trainSeries, type TrainSeriesOptions } from '../recipes/train/loss-series.js';
 import { describeTime } from '../recipes/train/time-estimate.js';
 import { planRecipe, train as runTraining, type RecipePlan } from '../recipes/train/train.js';
 import { defineCommand } from './command.js';
-import { bar, createSetupProgress } from './terminal/progress.js';
+import { bar } from './terminal/bar.js';
+import { createSetupProgress, progressLine } from './terminal/progress.js';
 import { RECIPE_FLAGS, recipePage } from './terminal/recipes.js';
 import { asJson, planAsJson, runAsJson, seriesAsJson } from './terminal/json.js';
 import type { Terminal } from './terminal/terminal.js';
-import { textTable } from './terminal/table.js';
+import { fittedTable } from './terminal/table.js';
 
 export const train = defineCommand({
   name: 'train',
@@ -28,6 +29,7 @@ export const train = defineCommand({
     'qalign train ablation-levels ablation-soft-labels --seeds 1,2,3',
   ],
   overrides: true,
+  interrupted: '"qalign runs list" shows what was trained so far, "qalign runs resume RUN" continues it',
   flags: {
     ...RECIPE_FLAGS,
     plan: {
@@ -38,7 +40,7 @@ export const train = defineCommand({
     json: { type: 'boolean', help: 'the plan, the list, the keys or the result as JSON' },
   },
   async run({ args, overrides, flags, terminal, signal }) {
-    const page = await recipePage('train', TrainRecipe, flags);
+    const page = await recipePage('train', TrainRecipe, flags, terminal);
     if (page !== undefined) {
       await terminal.out(page);
       return 0;
@@ -96,7 +98,11 @@ async function runSeries(
     onStart: ({ name, number, total }) => terminal.say(`${name} (${number} of ${total})`),
   });
   terminal.progress(undefined);
-  await terminal.out(json ? asJson(seriesAsJson(series)) : `${textTable(seriesCells(series)).join('\n')}\n`);
+  await terminal.out(
+    json
+      ? asJson(seriesAsJson(series))
+      : `${fittedTable(seriesCells(series), terminal.columns, terminal.paint).join('\n')}\n`,
+  );
   return options.signal?.aborted === true ? 130 : 0;
 }
 
@@ -116,9 +122,8 @@ function createPrepareProgress(terminal: Terminal): (progress: PrepareProgress) 
   return ({ split, done, total, skipped }) => {
     const begun = started.get(split) ?? Date.now();
     started.set(split, begun);
-    const rate = done / Math.max(0.001, (Date.now() - begun) / 1000);
     terminal.progress(
-      `preparing ${split}: ${done}/${total}${skipped > 0 ? `, ${skipped} damaged` : ''}  ${rate.toFixed(1)}/s  ${formatClock((total - done) / Math.max(rate, 1e-9))} left`,
+      `preparing ${split}: ${progressLine({ done, failed: skipped, total, elapsedMs: Date.now() - begun })}`,
     );
   };
 }
@@ -146,7 +151,7 @@ export function createProgress(terminal: Terminal): (event: TrainEvent) => void 
     const each = (event.time - first.time) / Math.max(1, event.step - first.step);
     const loss = event.loss?.toFixed(4) ?? '–';
     terminal.progress(
-      `${bar(event.step / Math.max(1, total), 16)} ${event.step}/${total}  loss ${loss}  ${event.images_per_s.toFixed(1)} img/s  ${formatClock(each * (total - event.step))} left`,
+      `${bar(event.step / Math.max(1, total), 16)} step ${event.step}/${total}, loss ${loss}, ${event.images_per_s.toFixed(1)} images/s, ${formatDuration(each * (total - event.step))} to go`,
     );
   };
 }

@@ -68,7 +68,7 @@ function oneFile(spec: DatasetSpec, path: string, as: string | undefined, source
   const known = [...new Set(spec.sources.flatMap(({ files }) => files.map(({ file }) => file)))].join(', ');
   throw new QalignError(
     'DATASET_NOT_FOUND',
-    `${basename(path)} is no label file of ${spec.title} by its name; expected one of ${known}. Say with --as which of them it is.`,
+    `${basename(path)} does not have the name of a label file of ${spec.title}; expected one of ${known}. Name the one that it is with --as.`,
   );
 }
 

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { defineCommand, parseLine } from '../../src/cli/command.js';
+import { plain } from '../../src/cli/terminal/colour.js';
 import { commandHelp } from '../../src/cli/terminal/help.js';
 
 const probe = defineCommand({
@@ -51,7 +52,7 @@ describe('parseLine', () => {
   });
 
   it('has a help page with every flag and the example', () => {
-    const help = commandHelp(probe);
+    const help = commandHelp(probe, { columns: Infinity, paint: plain });
     for (const word of [
       'usage: qalign probe INPUT…',
       '--task quality|aesthetics …',

@@ -9,7 +9,7 @@ const SHOWN = 20;
 
 export const check = defineCommand({
   name: 'dataset check',
-  summary: 'find pictures that stand on both sides of a split',
+  summary: 'find pictures that are in both parts of a split',
   args: 'RECORDS…',
   description: [
     'Compares records of different splits (files without splits are sides of their own), within and across data sets: exact: the same',
@@ -50,7 +50,7 @@ export const check = defineCommand({
     else await terminal.out(`${describe(result).join('\n')}\n`);
     if (result.not_compared.length > 0)
       terminal.say(
-        `${result.not_compared.length} files could not be compared, the first: ${result.not_compared[0]?.message ?? ''} Say with --media where they are, or leave them out with --only reference,base_name.`,
+        `${result.not_compared.length} files could not be compared, the first: ${result.not_compared[0]?.message ?? ''} Name their folder with --media, or leave them out with --only reference,base_name.`,
       );
     return result.leaks.length > 0 || result.not_compared.length > 0 ? 1 : 0;
   },
@@ -83,6 +83,6 @@ function readKinds(text: string | undefined): LeakKind[] | undefined {
 
 function readDistance(bits: number | undefined): number | undefined {
   if (bits !== undefined && !(Number.isInteger(bits) && bits >= 0 && bits <= 63))
-    throw new QalignError('USAGE', `--distance ${bits} is no number of bits from 0 to 63.`);
+    throw new QalignError('USAGE', `--distance ${bits} must be a whole number of bits from 0 to 63.`);
   return bits;
 }

@@ -29,7 +29,7 @@ const list = defineCommand({
       `${set.title}: ${set.version}; licence: ${set.licence}${looked ? '' : `; needs ${set.sources.map(({ files }) => files.join(' + ')).join(' or ')}`}`,
     ]);
     const head = ['data set', 'ratings', ...(looked ? ['label files'] : []), 'about'];
-    const lines = fittedTable([head, ...cells], terminal.outIsTerminal ? terminal.columns : Infinity);
+    const lines = fittedTable([head, ...cells], terminal.columns, terminal.paint);
     await terminal.out(`${lines.join('\n')}\n`);
     return 0;
   },

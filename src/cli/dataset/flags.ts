@@ -120,7 +120,7 @@ export function readSource(dataset: string, overrides: readonly string[], flags:
 
 export function readChoices(flags: ConversionFlags): ConversionChoices {
   if (flags.std !== undefined && !(flags.std >= 0))
-    throw new QalignError('USAGE', `--std ${flags.std} is no spread; give a number of at least 0.`);
+    throw new QalignError('USAGE', `--std ${flags.std} must be a number of at least 0.`);
   return {
     preset: flags.preset as ConversionChoices['preset'],
     range: readRange(flags.range),
@@ -140,7 +140,7 @@ export function readChoices(flags: ConversionFlags): ConversionChoices {
 
 export function readSeed(seed: number | undefined): number | undefined {
   if (seed !== undefined && !(Number.isSafeInteger(seed) && seed >= 0))
-    throw new QalignError('USAGE', `--seed ${seed} is no whole number of at least 0.`);
+    throw new QalignError('USAGE', `--seed ${seed} must be a whole number of at least 0.`);
   return seed;
 }
 
@@ -154,13 +154,13 @@ function readRange(text: string | undefined): ConversionChoices['range'] {
   if (parts.length === 2 && lo! < hi! && Number.isFinite(hi! - lo!)) return [lo!, hi!];
   throw new QalignError(
     'USAGE',
-    `--range ${text} is no range; write trimmed, minmax, or two rising numbers such as 0,100.`,
+    `--range ${text} is not a range; write trimmed, minmax, or two numbers, the lower first, such as 0,100.`,
   );
 }
 
 function splitList(text: string): [string, string] {
   const at = text.indexOf('=');
   if (at < 1 || at === text.length - 1)
-    throw new QalignError('USAGE', `--split-list ${text} is not understood; write SPLIT=FILE, such as test=names.txt.`);
+    throw new QalignError('USAGE', `--split-list ${text} is not valid; write SPLIT=FILE, such as test=names.txt.`);
   return [text.slice(0, at), text.slice(at + 1)];
 }

@@ -38,10 +38,12 @@ export const report = defineCommand({
     if (flags.out === undefined && !flags.json)
       throw new QalignError('USAGE', 'qalign dataset report: name a page with --out, or print the JSON with --json.');
     if (flags.out !== undefined && !/\.html?$/i.test(flags.out))
-      throw new QalignError('USAGE', `qalign dataset report: --out ${flags.out} is no page; end it in .html.`);
-    const started = performance.now();
-    const onProgress = (done: number, total: number): void =>
+      throw new QalignError('USAGE', `qalign dataset report: --out ${flags.out} must end in .html.`);
+    let started: number | undefined;
+    const onProgress = (done: number, total: number): void => {
+      started ??= performance.now(); // the conversion before is not counted
       terminal.progress(progressLine({ done, failed: 0, total, elapsedMs: performance.now() - started }));
+    };
     const areRecords =
       args.every((arg) => arg.endsWith('.jsonl')) && flags.labels === undefined && flags['image-column'] === undefined;
     const folder = areRecords
@@ -64,6 +66,7 @@ export const report = defineCommand({
           missing: 'keep',
           out: join(folder, 'all.jsonl'),
           signal,
+          onProgress: (written) => terminal.progress(`converting: ${written} records`),
         });
       }
       const result = await reportDataset({

@@ -14,7 +14,7 @@ export const split = defineCommand({
   summary: 'one file of records into train, dev, test',
   args: 'RECORDS',
   description:
-    'Levels come to every part in equal proportions; records of one reference image (group) never part, and sizes are then of references.',
+    'Every part gets the levels in the same proportions. Records of one reference image (group) stay together; sizes then count references.',
   examples: [
     'qalign dataset split data/own/all.jsonl --parts dev=500,train=rest --seed 1 --out data/own',
     'qalign dataset split data/live/all.jsonl --parts train=0.8,test=0.2 --out data/live',
@@ -32,7 +32,7 @@ export const split = defineCommand({
     if (flags.parts === undefined)
       throw new QalignError(
         'USAGE',
-        'qalign dataset split: say with --parts what becomes of the records, such as train=0.8,test=0.2.',
+        'qalign dataset split: name the parts and their sizes with --parts, such as train=0.8,test=0.2.',
       );
     if (flags.out === undefined) throw new QalignError('USAGE', 'qalign dataset split: name a folder with --out.');
     const result = await splitRecords({
@@ -99,7 +99,7 @@ function readParts(text: string): Record<string, PartSize> {
     if (name === '' || !fits)
       throw new QalignError(
         'USAGE',
-        `--parts ${text}: "${part}" is not understood; write NAME=SIZE with a share below 1, a whole number, or rest.`,
+        `--parts ${text}: "${part}" is not valid; write NAME=SIZE with a share below 1, a whole number, or rest.`,
       );
     if (name in parts) throw new QalignError('USAGE', `--parts ${text} names ${name} twice.`);
     parts[name] = value;

@@ -2,6 +2,7 @@ import { resumeRun } from '../../recipes/train/train.js';
 import { activePid, followEvents, requestStop, summarise } from '../../runs/run-directory.js';
 import { defineCommand } from '../command.js';
 import { asJson, runAsJson } from '../terminal/json.js';
+import { createSetupProgress } from '../terminal/progress.js';
 import { tableFor } from '../terminal/table.js';
 import { createProgress } from '../train.js';
 import { JSON_FLAG, onlyRun, runCells } from './run-line.js';
@@ -11,7 +12,7 @@ export const watch = defineCommand({
   summary: 'follow the events of a run until it ends',
   args: 'RUN',
   description:
-    'On a terminal a progress line; on a pipe, or with --json, every event as a line of JSON. A run that is over is told from its beginning.',
+    'On a terminal a progress line; on a pipe, or with --json, every event as a line of JSON. Of a run that has ended, all events are shown.',
   examples: ['qalign runs watch koniq', 'qalign runs watch koniq --json | jq .loss'],
   flags: { json: { type: 'boolean', help: 'events as lines of JSON, also on a terminal' } },
   async run({ args, flags, terminal, signal }) {
@@ -65,9 +66,14 @@ export const resume = defineCommand({
   args: 'RUN',
   description: 'Also for a run that was killed. A completed run has nothing left to do.',
   examples: ['qalign runs resume koniq'],
+  interrupted: 'the same command continues from the last checkpoint',
   flags: JSON_FLAG,
   async run({ args, flags, terminal, signal }) {
-    const result = await resumeRun(onlyRun(args, 'resume'), { signal, onEvent: createProgress(terminal) });
+    const result = await resumeRun(onlyRun(args, 'resume'), {
+      signal,
+      onSetup: createSetupProgress(terminal),
+      onEvent: createProgress(terminal),
+    });
     terminal.progress(undefined);
     terminal.say(`${result.status} at step ${result.step}`);
     await terminal.out(flags.json ? asJson(runAsJson(result)) : `${result.folder}\n`);

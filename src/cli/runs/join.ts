@@ -10,7 +10,7 @@ export const joinHost = defineCommand({
   summary: 'bring this host into a run of several hosts',
   args: 'RUN',
   description:
-    'The first host starts the run ("qalign train RECIPE hosts=2 processes=16 rendezvous=HOST:29500"); every other one joins with its number. The runs folder must be on a disk that all of them share, and the network a private one: the rendezvous asks nobody who he is.',
+    'The first host starts the run ("qalign train RECIPE hosts=2 processes=16 rendezvous=HOST:29500"); every other one joins with its number. The runs folder must be on a disk that all of them share, and the network a private one: the rendezvous does not authenticate hosts.',
   examples: ['qalign runs join koniq --rank 1'],
   flags: {
     rank: { type: 'number', value: 'N', help: 'number of this host, from 1' },

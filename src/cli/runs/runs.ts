@@ -33,7 +33,7 @@ const show = defineCommand({
   summary: 'one run: its state, recipe and environment as JSON',
   args: 'RUN',
   examples: ['qalign runs show koniq'],
-  flags: { json: { type: 'boolean', help: 'what it prints anyway' } },
+  flags: { json: { type: 'boolean', help: 'changes nothing: the output is always JSON' } },
   async run({ args, terminal }) {
     const folder = onlyRun(args, 'show');
     const read = async (name: string): Promise<unknown> => JSON.parse(await readFile(join(folder, name), 'utf8'));

@@ -13,6 +13,7 @@ import { requireFresh } from '../../recipes/score/result-file.js';
 import { isFailure, type ScoreOutcome } from '../../api/result.js';
 import type { Scorer, ScorerOptions, ScoreSource } from '../../recipes/score/scorer.js';
 import type { CommandContext } from '../command.js';
+import type { Paint } from '../terminal/colour.js';
 import { createProgressBar, createSetupProgress } from '../terminal/progress.js';
 import { visible } from '../terminal/visible.js';
 import { lookAhead, readEarlier, scorerWithoutModel, type FirstLook } from './before-model.js';
@@ -172,7 +173,7 @@ async function scoreAll(
       bar.step({ failed, kept: outcomes.length === 0 });
       // a table on the terminal shows them where they stand; data elsewhere does not catch the eye
       if (request.format !== 'table' || !terminal.outIsTerminal)
-        for (const line of new Set(outcomes.flatMap(troubles))) terminal.say(line);
+        for (const line of new Set(outcomes.flatMap((one) => troubles(one, terminal.paintErr)))) terminal.say(line);
     }
     complete = !signal.aborted;
   } finally {
@@ -184,23 +185,27 @@ async function scoreAll(
       keptLow: sink.keptLow,
       complete,
       out: request.out,
+      paint: terminal.paintErr,
     };
     if (tally.inputs > 0 || complete) for (const line of tally.lines(end)) terminal.say(`qalign: ${line}`);
     if (!complete && request.out !== undefined && (request.format === 'jsonl' || request.format === 'csv'))
       terminal.say('qalign: add --resume to the same command to continue');
   }
   if (tally.inputs === 0) {
-    terminal.say('qalign: there is no picture or clip among the inputs [MEDIA_NOT_FOUND]');
+    terminal.say(`qalign: ${terminal.paintErr('red', 'error')}: no input is a picture or clip [MEDIA_NOT_FOUND]`);
     return 1;
   }
   return tally.failed > 0 ? 1 : tally.low + sink.keptLow > 0 ? 3 : 0;
 }
 
 /** What a person must know of an outcome, a line each. */
-function troubles(outcome: ScoreOutcome): string[] {
+function troubles(outcome: ScoreOutcome, paint: Paint): string[] {
   const input = visible(outcome.input);
-  if (isFailure(outcome)) return [`qalign: ${input}: ${visible(outcome.error.message)} [${outcome.error.code}]`];
-  return outcome.warnings.map((warning) => `qalign: ${input}: warning: ${visible(warning)}`);
+  if (isFailure(outcome)) {
+    const { code, message } = outcome.error;
+    return [`qalign: ${paint('red', 'error')}: ${input}: ${visible(message)} [${code}]`];
+  }
+  return outcome.warnings.map((warning) => `qalign: ${paint('yellow', 'warning')}: ${input}: ${visible(warning)}`);
 }
 
 /** Lets the bar know how many there will be; listing is much quicker than scoring. */

@@ -1,28 +1,118 @@
-import { isFailure, warningsOf, type ScoreOutcome } from '../../api/result.js';
+import { isFailure, warningsOf, type ScoreOutcome, type ScoreResult } from '../../api/result.js';
+import type { Scale } from '../../scoring/levels.js';
+import { paintLevel, type Paint } from '../terminal/colour.js';
+import type { Terminal } from '../terminal/terminal.js';
 import { visible } from '../terminal/visible.js';
+import { wrap } from '../terminal/fold.js';
+import { cutEnd, cutStart, padEnd, padStart, widthOf } from '../terminal/width.js';
 
-/** The first column is `!` for a score with warnings. `sure` is the probability of the level named. */
-export const TABLE_HEADING = '   score  level      sure  task        input';
-
-/** The lines of one input: a row for each task; below it what is wrong with it. */
-export function tableLines(outcomes: readonly ScoreOutcome[]): string[] {
-  const warnings = new Set(outcomes.flatMap(warningsOf));
-  return [...outcomes.flatMap(rowLines), ...[...warnings].map((warning) => `!         warning: ${visible(warning)}`)];
+interface Column {
+  readonly title: string;
+  readonly width: number;
+  readonly right?: true;
+  /** Columns of a high number are the first that a narrow terminal loses. */
+  readonly spare: number;
+  readonly text: (outcome: ScoreOutcome) => string;
+  readonly paint?: (paint: Paint, outcome: ScoreOutcome, text: string) => string;
 }
 
-function rowLines(outcome: ScoreOutcome): string[] {
-  const input = visible(outcome.input);
-  const task = outcome.task.padEnd(10);
-  if (isFailure(outcome))
-    return [
-      `       –  ${'failed'.padEnd(9)}     –  ${task}  ${input}`,
-      `          ${visible(outcome.error.message)} [${outcome.error.code}]`,
-    ];
-  const digits = outcome.scale === 'percent' ? 2 : 4;
-  const calibrated =
-    outcome.calibrated_score === undefined ? '' : `  (calibrated: ${outcome.calibrated_score.toFixed(digits)})`;
-  const sure = `${Math.round(outcome.level_probs[outcome.level] * 100)} %`;
-  const mark = outcome.warnings.length > 0 ? '!' : ' ';
-  const score = outcome.score.toFixed(digits).padStart(7);
-  return [`${mark}${score}  ${outcome.level.padEnd(9)} ${sure.padStart(5)}  ${task}  ${input}${calibrated}`];
+/** The input has at least so much room, as long as a column can be spared. */
+const LEAST_INPUT = 24;
+const WIDEST_MODEL = 20;
+const MARGIN = '          ';
+const RANGE: Readonly<Record<Scale, string>> = { mos5: '1–5', unit: '0–1', percent: '0–100' };
+const digitsOf = (scale: Scale): number => (scale === 'percent' ? 2 : 4);
+
+/**
+ * Lines of a table, input by input: a row for each task, and below it what is wrong with it. The heading stands above
+ * the first, and again after a resize. A row begins with `!` where its score has warnings. Names are cut at their
+ * beginning, numbers never.
+ */
+export function createScoreTable(
+  terminal: Pick<Terminal, 'columns' | 'paint'>,
+): (outcomes: readonly ScoreOutcome[]) => string[] {
+  const { paint } = terminal;
+  let columns: readonly Column[] = [];
+  let fittedTo: number | undefined;
+  return (outcomes) => {
+    const lines: string[] = [];
+    if (fittedTo !== terminal.columns) {
+      columns = fittingColumns(outcomes, terminal.columns);
+      fittedTo = terminal.columns;
+      const titles = columns.map(({ title, width, right }) => (right ? padStart : padEnd)(title, width));
+      lines.push(paint('bold', ` ${titles.join('  ')}  input`));
+    }
+    for (const outcome of outcomes) lines.push(...rowLines(outcome, columns, terminal));
+    for (const warning of new Set(outcomes.flatMap(warningsOf))) {
+      const [first = '', ...rest] = wrap(visible(warning), terminal.columns - MARGIN.length - 9);
+      const mark = paint('yellow', '!');
+      lines.push(`${mark}${MARGIN.slice(1)}${paint('yellow', 'warning:')} ${first}`);
+      lines.push(...rest.map((line) => MARGIN + line));
+    }
+    return lines;
+  };
+}
+
+function fittingColumns(outcomes: readonly ScoreOutcome[], room: number): Column[] {
+  const models = new Set(outcomes.flatMap((one) => (isFailure(one) ? [] : [one.model.id])));
+  const isOneTask = new Set(outcomes.map(({ task }) => task)).size < 2;
+  const scored = outcomes.find((one): one is ScoreResult => !isFailure(one));
+  const columns: Column[] = [
+    {
+      title: scored === undefined ? 'score' : `score ${RANGE[scored.scale]}`,
+      width: scored?.scale === 'percent' ? 11 : 9,
+      right: true,
+      spare: 0,
+      text: (one) => (isFailure(one) ? '–' : one.score.toFixed(digitsOf(one.scale))),
+    },
+    {
+      title: 'level',
+      width: 9,
+      spare: 0,
+      text: (one) => (isFailure(one) ? 'failed' : one.level),
+      paint: (paint, one, text) => (isFailure(one) ? paint('red', text) : paintLevel(paint, one.level, text)),
+    },
+    {
+      title: 'probability',
+      width: 11,
+      right: true,
+      spare: 2,
+      text: (one) => (isFailure(one) ? '–' : `${Math.round(one.level_probs[one.level] * 100)} %`),
+    },
+    { title: 'task', width: 10, spare: isOneTask ? 3 : 1, text: ({ task }) => task },
+  ];
+  if (models.size > 1)
+    columns.push({
+      title: 'model',
+      width: Math.min(WIDEST_MODEL, Math.max(...[...models].map((id) => widthOf(visible(id))))),
+      spare: 0,
+      text: (one) => (isFailure(one) ? '–' : visible(one.model.id)),
+    });
+  const widthWithout = (spare: number): number =>
+    columns.filter((column) => column.spare < spare).reduce((sum, { width }) => sum + width + 2, 1);
+  const spare = [4, 3, 2].find((least) => room - widthWithout(least) >= LEAST_INPUT) ?? 1;
+  return columns.filter((column) => column.spare < spare);
+}
+
+function rowLines(
+  outcome: ScoreOutcome,
+  columns: readonly Column[],
+  { columns: room, paint }: Pick<Terminal, 'columns' | 'paint'>,
+): string[] {
+  const cells = columns.map(({ width, right, text, paint: paintCell }) => {
+    const whole = text(outcome);
+    const shown = (right ? padStart : padEnd)(right ? whole : cutEnd(whole, width), width);
+    return paintCell === undefined ? shown : paintCell(paint, outcome, shown);
+  });
+  const start = (mark: string): string => `${mark}${cells.join('  ')}  `;
+  const input = cutStart(visible(outcome.input), Math.max(8, room - widthOf(start(' '))));
+  if (isFailure(outcome)) {
+    const message = `${visible(outcome.error.message)} [${outcome.error.code}]`;
+    return [start(' ') + input, ...wrap(message, room - MARGIN.length).map((line) => MARGIN + line)];
+  }
+  const row = start(outcome.warnings.length > 0 ? paint('yellow', '!') : ' ') + input;
+  if (outcome.calibrated_score === undefined) return [row];
+  const calibrated = `(calibrated: ${outcome.calibrated_score.toFixed(digitsOf(outcome.scale))})`;
+  const fits = widthOf(row) + 2 + calibrated.length <= room;
+  return fits ? [`${row}  ${calibrated}`] : [row, MARGIN + calibrated];
 }

@@ -5,7 +5,7 @@ import type { ScoreOutcome } from '../../api/result.js';
 import type { Task } from '../../prompts/subject.js';
 import type { ScoreSource } from '../../recipes/score/scorer.js';
 import type { Terminal } from '../terminal/terminal.js';
-import { TABLE_HEADING, tableLines } from './score-table.js';
+import { createScoreTable } from './score-table.js';
 
 export type ScoreFormat = 'table' | 'json' | 'jsonl' | 'csv' | 'parquet';
 
@@ -64,7 +64,7 @@ export async function openSink(terminal: Terminal, options: SinkOptions): Promis
     };
   }
   if (format === 'json') return jsonToStdout(terminal);
-  if (format === 'table') return linesToStdout(terminal, TABLE_HEADING, tableLines);
+  if (format === 'table') return linesToStdout(terminal, undefined, createScoreTable(terminal));
   if (format === 'csv')
     return linesToStdout(terminal, CSV_HEADER, (outcomes) => outcomes.map((one) => csvLine(one, options.csv)));
   return linesToStdout(terminal, undefined, (outcomes) => outcomes.map((one) => JSON.stringify(one)));

@@ -1,6 +1,7 @@
 import { extname } from 'node:path';
 import { isFailure, stateOf, type ScoreOutcome } from '../../api/result.js';
 import type { PassedOver } from '../../media/sources.js';
+import { plain, type Paint } from '../terminal/colour.js';
 
 const REASONS: Readonly<Record<PassedOver, string>> = {
   'not-media': 'not pictures or clips',
@@ -36,6 +37,7 @@ export interface SummaryEnd {
   /** False where the run was stopped before its last input. */
   readonly complete: boolean;
   readonly out: string | undefined;
+  readonly paint?: Paint;
 }
 
 export function createTally(failBelow: number | undefined): Tally {
@@ -104,14 +106,14 @@ interface Counts {
 function summaryLine(
   { scored, failed, warned, kept, low, failBelow }: Counts,
   sums: ReadonlyMap<string, { readonly sum: number; readonly n: number }>,
-  { elapsedMs, changed, complete, out }: SummaryEnd,
+  { elapsedMs, changed, complete, out, paint = plain }: SummaryEnd,
 ): string {
   const rate = ((scored + failed) / Math.max(elapsedMs, 1)) * 1000;
   const means = [...sums].map(([task, { sum, n }]) => `${sums.size > 1 ? `${task} ` : ''}${(sum / n).toFixed(2)}`);
   const parts = [
     `${complete ? '' : 'stopped early: '}${scored} scored`,
-    ...(failed === 0 ? [] : [`${failed} failed`]),
-    ...(warned === 0 ? [] : [`${warned} with warnings`]),
+    ...(failed === 0 ? [] : [paint('red', `${failed} failed`)]),
+    ...(warned === 0 ? [] : [paint('yellow', `${warned} with warnings`)]),
     ...(kept === 0 ? [] : [`${kept} scored before`]),
     ...(changed === 0 ? [] : [`${changed} changed and scored again`]),
     ...(low === 0 ? [] : [`${low} under ${failBelow}`]),

@@ -1,29 +1,40 @@
-import type { Command, CommandGroup, Flag } from '../command.js';
+import { GENERAL_FLAGS, type Command, type CommandGroup, type Flag } from '../command.js';
 import type { Row } from '../registry.js';
+import { wrap } from './fold.js';
+import { labelled } from './table.js';
+import type { Terminal } from './terminal.js';
+
+type Screen = Pick<Terminal, 'columns' | 'paint'>;
 
 /** The page of `qalign --help`. */
-export function overviewHelp(version: string, registry: Readonly<Record<string, Row>>): string {
+export function overviewHelp(version: string, registry: Readonly<Record<string, Row>>, screen: Screen): string {
   const rows = Object.entries(registry).map(([name, row]) => [name, row.summary] as const);
   return [
-    `qalign ${version}: visual quality and aesthetics scores from a large multimodal model`,
+    ...wrap(`qalign ${version}: visual quality and aesthetics scores from a large multimodal model`, screen.columns),
     '',
     'usage: qalign COMMAND [ARGUMENTS]',
     '',
-    ...columns(rows),
+    ...columns(rows, screen),
     '',
     'example:',
     '  qalign score photos/ --task quality --format jsonl',
     '',
-    '"qalign COMMAND --help" tells more about each. Exit codes: 0 done, 1 something failed, 2 wrong usage, 3 a score under --fail-below, 130 interrupted.',
+    ...wrap(
+      '"qalign COMMAND --help" tells more about each. Exit codes: 0 done, 1 something failed, 2 wrong usage, 3 a score under --fail-below, 130 interrupted.',
+      screen.columns,
+    ),
     '',
   ].join('\n');
 }
 
-export function groupHelp(group: CommandGroup): string {
+export function groupHelp(group: CommandGroup, screen: Screen): string {
   return [
-    `qalign ${group.name}: ${group.summary}`,
+    ...wrap(`qalign ${group.name}: ${group.summary}`, screen.columns),
     '',
-    ...columns(group.commands.map((command) => [command.name, command.summary])),
+    ...columns(
+      group.commands.map((command) => [command.name, command.summary]),
+      screen,
+    ),
     '',
     'example:',
     `  ${group.commands[0]?.examples[0] ?? ''}`,
@@ -31,18 +42,20 @@ export function groupHelp(group: CommandGroup): string {
   ].join('\n');
 }
 
-export function commandHelp(command: Command): string {
-  const flags = Object.entries({
-    ...command.flags,
-    help: { type: 'boolean', short: 'h', help: 'show this help' } satisfies Flag,
-  });
+export function commandHelp(command: Command, screen: Screen): string {
+  const flags = Object.entries<Flag>({ ...command.flags, ...GENERAL_FLAGS });
   return [
-    `qalign ${command.name}: ${command.summary}`,
+    ...wrap(`qalign ${command.name}: ${command.summary}`, screen.columns),
     '',
     `usage: qalign ${command.name}${command.args === undefined ? '' : ` ${command.args}`} [FLAGS]${command.overrides === true ? ' [key=value …]' : ''}`,
-    ...(command.description === undefined ? [] : ['', command.description]),
+    ...(command.description === undefined
+      ? []
+      : ['', ...command.description.split('\n').flatMap((line) => wrap(line, screen.columns))]),
     '',
-    ...columns(flags.map(([name, flag]) => [flagUsage(name, flag), flag.help])),
+    ...columns(
+      flags.map(([name, flag]) => [flagUsage(name, flag), flag.help]),
+      screen,
+    ),
     '',
     command.examples.length === 1 ? 'example:' : 'examples:',
     ...command.examples.map((example) => `  ${example}`),
@@ -58,9 +71,13 @@ function flagUsage(name: string, flag: Flag): string {
   return `${flag.short === undefined ? '' : `-${flag.short}, `}--${name}${value}${flag.multiple ? ' …' : ''}`;
 }
 
-function columns(rows: readonly (readonly [string, string])[]): string[] {
+/** Names beside their texts, and names that are too long above them. */
+function columns(rows: readonly (readonly [string, string])[], screen: Screen): string[] {
   const width = Math.min(34, Math.max(...rows.map(([left]) => left.length)));
-  return rows.flatMap(([left, right]) =>
-    left.length > width ? [`  ${left}`, `  ${' '.repeat(width)}  ${right}`] : [`  ${left.padEnd(width)}  ${right}`],
-  );
+  return rows.flatMap(([left, right]) => {
+    const name = `  ${screen.paint('bold', left)}`;
+    return left.length > width
+      ? [name, ...labelled('', width + 3, [right], screen.columns).filter((line) => line !== '')]
+      : labelled(name, width + 3, [right], screen.columns);
+  });
 }

@@ -1,4 +1,5 @@
 import { formatDuration } from '../../base/units.js';
+import { bar } from './bar.js';
 import type { Terminal } from './terminal.js';
 
 export interface ProgressBar {
@@ -17,7 +18,7 @@ export function createSetupProgress(terminal: Terminal): (message: string, done?
     terminal.progress(total === 0 ? message : `${message} ${Math.floor((done / total) * 100)} %`);
 }
 
-/** A bar with rate and time to go on stderr; silent where stderr is not a terminal. `now` in milliseconds. */
+/** A bar with rate and time to go on stderr. `now` in milliseconds. */
 export function createProgressBar(terminal: Terminal, now: () => number = () => performance.now()): ProgressBar {
   const started = now();
   let [done, kept, failed, lastDrawn] = [0, 0, 0, -Infinity];
@@ -42,9 +43,22 @@ export function createProgressBar(terminal: Terminal, now: () => number = () => 
   };
 }
 
-/** A bar of `width` cells. @param share done of the whole, 0 to 1 */
-export function bar(share: number, width: number): string {
-  return '█'.repeat(Math.round(share * width)).padEnd(width, '░');
+const BEAT_MS = 1000;
+
+/** Shows for how long something has been going on that does not say how far it is. */
+export async function whileWorking<T>(terminal: Terminal, message: string, work: () => Promise<T>): Promise<T> {
+  const started = performance.now();
+  terminal.progress(`${message} …`);
+  const beat = setInterval(
+    () => terminal.progress(`${message}, ${formatDuration((performance.now() - started) / 1000)} so far`),
+    BEAT_MS,
+  );
+  try {
+    return await work();
+  } finally {
+    clearInterval(beat);
+    terminal.progress(undefined);
+  }
 }
 
 /** Rate and time to go count what was done now, not what was `kept` from an earlier run. */
@@ -62,7 +76,7 @@ export function progressLine({
   elapsedMs: number;
 }): string {
   const rate = elapsedMs > 0 ? ((done - kept) / elapsedMs) * 1000 : 0;
-  const speed = `${rate >= 10 ? rate.toFixed(0) : rate.toFixed(1)}/s`;
+  const speed = rate > 0 && rate < 0.1 ? `${(rate * 60).toFixed(1)}/min` : `${rate.toFixed(rate >= 10 ? 0 : 1)}/s`;
   const bad = failed === 0 ? '' : `, ${failed} failed`;
   const before = kept === 0 ? '' : `, ${kept} scored before`;
   if (total === undefined || total === 0) return `${done} scored${bad}${before}, ${speed}`;

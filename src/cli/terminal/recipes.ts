@@ -2,7 +2,11 @@ import type { TSchema } from 'typebox';
 import { describeKeys, type KeyDescription } from '../../config/recipe-keys.js';
 import { listRecipes, type RecipeHeader, type RecipeKind } from '../../config/recipes.js';
 import { asJson } from './json.js';
+import type { Terminal } from './terminal.js';
 import { labelled } from './table.js';
+import { widthOf } from './width.js';
+
+type Screen = Pick<Terminal, 'columns' | 'paint'>;
 
 export const RECIPE_FLAGS = {
   list: { type: 'boolean', help: 'the recipes that come with qalign: what each does and needs' },
@@ -14,34 +18,47 @@ export async function recipePage(
   kind: RecipeKind,
   schema: TSchema,
   { list, keys, json }: { readonly list: boolean; readonly keys: boolean; readonly json: boolean },
+  screen: Screen,
 ): Promise<string | undefined> {
-  if (keys) return keyPage(schema, json);
+  if (keys) return keyPage(schema, json, screen);
   if (!list) return undefined;
   const recipes = await listRecipes(kind);
-  return json ? asJson(recipes) : text(recipeLines(recipes));
+  return json ? asJson(recipes) : text(recipeLines(recipes, screen));
 }
 
 /** What `--keys` prints. */
-export function keyPage(schema: TSchema, json: boolean): string {
+export function keyPage(schema: TSchema, json: boolean, screen: Screen): string {
   const keys = describeKeys(schema);
-  return json ? asJson(keys) : text(keyLines(keys));
+  return json ? asJson(keys) : text(keyLines(keys, screen));
 }
 
 const text = (lines: readonly string[]): string => `${lines.join('\n')}\n`;
 
 /** `--list`: the name of each recipe, what it does, what it needs and the commands that make that. */
-export function recipeLines(recipes: readonly RecipeHeader[]): string[] {
+export function recipeLines(recipes: readonly RecipeHeader[], { columns, paint }: Screen): string[] {
   const width = Math.max(...recipes.map(({ name }) => name.length)) + 1;
   return recipes.flatMap(({ name, what, needs, prepare }) =>
-    labelled(name, width, [what, `needs ${needs}`, ...prepare.map((line) => `  ${line}`)]),
+    labelled(paint('bold', name), width, [what, `needs ${needs}`, ...prepare.map((line) => `  ${line}`)], columns),
   );
 }
 
 /** `--keys`: each key with its default, its type, and below it what it means. */
-export function keyLines(keys: readonly KeyDescription[]): string[] {
+export function keyLines(keys: readonly KeyDescription[], { columns, paint }: Screen): string[] {
   return keys.flatMap((one) => [
-    `${one.key}${one.default === undefined ? '' : ` = ${yaml(one.default)}`}  (${one.type}${one.required ? '; required' : ''})`,
-    `    ${one.meaning}${one.example === undefined ? '' : `; for example ${yaml(one.example)}`}`,
+    ...labelled(
+      paint('bold', one.key),
+      widthOf(one.key) + (one.default === undefined ? 1 : 0),
+      [
+        `${one.default === undefined ? '' : `= ${yaml(one.default)}  `}(${one.type}${one.required ? '; required' : ''})`,
+      ],
+      columns,
+    ),
+    ...labelled(
+      '',
+      3,
+      [`${one.meaning}${one.example === undefined ? '' : `; for example ${yaml(one.example)}`}`],
+      columns,
+    ),
   ]);
 }
 

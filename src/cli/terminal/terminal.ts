@@ -1,5 +1,8 @@
 import type { Writable } from 'node:stream';
 import { asUnwritable } from '../../base/files/unwritable.js';
+import { coloured, plain, wantsColour, withCodes, type ColourChoice, type Paint } from './colour.js';
+import { fitProgress } from './bar.js';
+import { foldWords } from './fold.js';
 import { visible, visibleText } from './visible.js';
 
 /** Where a command prints. `out` carries data and nothing else; everything for people's eyes goes to `say`. */
@@ -9,8 +12,10 @@ export interface Terminal {
    * (back-pressure), rejects once stdout is closed. On a terminal, control characters are shown, not obeyed.
    */
   out(text: string): Promise<void>;
-  /** A line to stderr, above the progress line if there is one. */
+  /** Text to stderr, above the progress line if there is one; on a terminal folded between words. */
   say(text: string): void;
+  /** The same for a line that programs read, too: it is never folded. */
+  sayLine(line: string): void;
   /**
    * Replaces the progress line on stderr; `undefined` removes it. Where stderr is no terminal, a line without a bar is
    * written every ten seconds, for logs.
@@ -18,7 +23,13 @@ export interface Terminal {
   progress(line: string | undefined): void;
   readonly outIsTerminal: boolean;
   readonly errIsTerminal: boolean;
+  /** Cells of a line of stdout now, for a terminal may be resized; Infinity where it is none. */
   readonly columns: number;
+  /** Styles of text for people on stdout, and on stderr. Data is never styled. */
+  readonly paint: Paint;
+  readonly paintErr: Paint;
+  /** What `--color` says. */
+  useColour(choice: ColourChoice): void;
 }
 
 /** A closed reader is no error of ours; a full disk is one, and no bug. */
@@ -30,27 +41,47 @@ function unwritable(error: NodeJS.ErrnoException): Error {
 
 const PLAIN_EVERY_MS = 10_000;
 const BAR = /[█░]+ /;
+const DEFAULT_COLUMNS = 80;
+const CLEAR = '\r\u001b[J';
 
 // columns is 0 on a terminal that has no size
 type Stream = Writable & { isTTY?: boolean; columns?: number };
 
-export function createTerminal(stdout: Stream, stderr: Stream, now: () => number = () => performance.now()): Terminal {
+export function createTerminal(
+  stdout: Stream,
+  stderr: Stream,
+  { now = () => performance.now(), env = process.env }: { now?: () => number; env?: NodeJS.ProcessEnv } = {},
+): Terminal {
   let shown: string | undefined;
   let lastPlain = now();
-  const draw = (line: string): boolean => stderr.write(`\r\u001b[2K${line}`);
+  let choice: ColourChoice = 'auto';
   const errIsTerminal = stderr.isTTY === true;
   const outIsTerminal = stdout.isTTY === true;
+  const paintFor =
+    (isTerminal: boolean): Paint =>
+    (style, text) =>
+      (wantsColour(isTerminal, env, choice) ? coloured : plain)(style, text);
+  // the cursor waits at the beginning of the line: what a resize has folded, or ^C, is cleared with it
+  const draw = (line: string): boolean =>
+    stderr.write(`${CLEAR}${fitProgress(line, (stderr.columns || DEFAULT_COLUMNS) - 1)}\r`);
   const aboveProgress = <T>(write: () => T): T => {
-    if (shown !== undefined) draw('');
+    if (shown !== undefined) stderr.write(CLEAR);
     const written = write();
     if (shown !== undefined) draw(shown);
     return written;
   };
   const send = (text: string): Promise<void> =>
     new Promise((resolve, reject) => stdout.write(text, (error) => (error ? reject(unwritable(error)) : resolve())));
+  const tell = (text: string): void => void aboveProgress(() => stderr.write(`${withCodes(text)}\n`));
+  if (errIsTerminal)
+    stderr.on('resize', () => {
+      if (shown !== undefined) draw(shown);
+    });
   return {
-    out: (text) => (outIsTerminal ? aboveProgress(() => send(visibleText(text))) : send(text)),
-    say: (text) => void aboveProgress(() => stderr.write(`${visibleText(text)}\n`)),
+    out: (text) => (outIsTerminal ? aboveProgress(() => send(withCodes(visibleText(text)))) : send(withCodes(text))),
+    say: (text) =>
+      tell(errIsTerminal ? foldWords(visibleText(text), stderr.columns || DEFAULT_COLUMNS) : visibleText(text)),
+    sayLine: (line) => tell(visibleText(line)),
     progress(line) {
       if (!errIsTerminal) {
         if (line === undefined || now() - lastPlain < PLAIN_EVERY_MS) return;
@@ -59,11 +90,19 @@ export function createTerminal(stdout: Stream, stderr: Stream, now: () => number
         return;
       }
       if (line === undefined && shown === undefined) return;
-      shown = line === undefined ? undefined : visible(line).slice(0, (stderr.columns || 80) - 1);
-      draw(shown ?? '');
+      shown = line === undefined ? undefined : visible(line);
+      if (shown === undefined) stderr.write(CLEAR);
+      else draw(shown);
     },
     outIsTerminal,
     errIsTerminal,
-    columns: stdout.columns || 100,
+    get columns() {
+      return outIsTerminal ? stdout.columns || DEFAULT_COLUMNS : Infinity;
+    },
+    paint: paintFor(outIsTerminal),
+    paintErr: paintFor(errIsTerminal),
+    useColour(wanted) {
+      choice = wanted;
+    },
   };
 }

@@ -150,13 +150,13 @@ function checkSample(
       `There are ${weights.length} weights and ${paths.length} files of records; give one for each.`,
     );
   const bad = weights?.find((weight) => !(weight > 0 && weight < Infinity));
-  if (bad !== undefined) throw new QalignError('USAGE', `The weight ${bad} is no number above 0.`);
+  if (bad !== undefined) throw new QalignError('USAGE', `The weight ${bad} must be a number above 0.`);
   if (fraction !== undefined && count !== undefined)
     throw new QalignError('USAGE', 'Give a fraction or a count, not both.');
   if (fraction !== undefined && !(fraction > 0 && fraction <= 1))
     throw new QalignError('USAGE', `The fraction ${fraction} is not above 0 and at most 1.`);
   if (count !== undefined && !(Number.isSafeInteger(count) && count > 0))
-    throw new QalignError('USAGE', `The count ${count} is no whole number above 0.`);
+    throw new QalignError('USAGE', `The count ${count} must be a whole number above 0.`);
 }
 
 /** Whole numbers that add up to `total`, each less than one away from its value. */

@@ -57,7 +57,7 @@ export function modelSentence({
 }
 
 export const INTERVALS =
-  'In brackets: 95 % intervals, bootstrap by source image. PLCC is raw; PLCC (logistic) and RMSE are after the 4-parameter logistic of VQEG, RMSE in units of the MOS. – does not exist.';
+  'In brackets: 95 % intervals, bootstrap by source image. PLCC is raw; PLCC (logistic) and RMSE are after the 4-parameter logistic of VQEG, RMSE in units of the MOS. A dash (–): the value cannot be computed from these items.';
 
 /** How the scores were made of what the model says, where that is not the usual way. */
 export function ruleSentences({ rule, ensemble }: Pick<EvaluateResult, 'rule' | 'ensemble'>): string[] {

@@ -25,7 +25,7 @@ export function requireDevices(text: string): string[] | undefined {
   if (devices.includes(undefined) || new Set(gpus).size < gpus.length) {
     throw new QalignError(
       'USAGE',
-      `--device ${text} is not understood; write auto, cpu, cuda:N, different numbers like 0,1, or remote:N.`,
+      `--device ${text} is not valid; write auto, cpu, cuda:N, different numbers like 0,1, or remote:N.`,
     );
   }
   return devices as string[];

@@ -105,7 +105,7 @@ describe('qalign dataset', () => {
     [['dataset', 'convert'], 2, /name one data set or table/],
     [['dataset', 'convert', 'koniq10k'], 2, /KonIQ-10k needs its label files: name their folder with --labels/],
     [['dataset', 'convert', 'nothing'], 1, /no data set and no file or folder "nothing"/],
-    [['dataset', 'convert', CSV, ...OWN.slice(0, 4), '--range', '5,1'], 2, /--range 5,1 is no range/],
+    [['dataset', 'convert', CSV, ...OWN.slice(0, 4), '--range', '5,1'], 2, /--range 5,1 is not a range/],
     [
       ['dataset', 'convert', CSV, '--image-column', 'fil', '--score-column', 'mos'],
       1,
@@ -118,7 +118,7 @@ describe('qalign dataset', () => {
     [['dataset', 'convert', CSV, ...OWN, '--out', 'x.json'], 2, /ends in \.jsonl/],
     [['dataset', 'convert', CSV, ...OWN, '--split-list', 'test'], 2, /write SPLIT=FILE/],
     [['dataset', 'split', CSV, '--parts', 'a=0.5', '--out', '/tmp/x'], 1, /this is no JSON/],
-    [['dataset', 'split', CSV, '--parts', 'a=x', '--out', '/tmp/x'], 2, /"a=x" is not understood/],
+    [['dataset', 'split', CSV, '--parts', 'a=x', '--out', '/tmp/x'], 2, /"a=x" is not valid/],
     [['dataset', 'sample', CSV], 2, /ends in \.jsonl with --out/],
     [['dataset', 'check'], 2, /at least one file/],
     [['dataset', 'check', CSV, '--only', 'looks'], 2, /"looks" is none of exact, perceptual/],

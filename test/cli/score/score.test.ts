@@ -51,7 +51,7 @@ describe('qalign score', () => {
     expect(code).toBe(0);
     expect(said).toEqual([
       expect.stringContaining('tiny-untrained is untrained'),
-      'qalign: b.mp4: warning: short',
+      'qalign: warning: b.mp4: short',
       expect.stringMatching(
         /^qalign: 2 scored, 1 with warnings, mean quality \d\.\d\d, aesthetics \d\.\d\d, [\d.]+\/s$/,
       ),
@@ -61,7 +61,7 @@ describe('qalign score', () => {
 
   it('prints a table on a terminal', async () => {
     const { out } = await run(['a.jpg'], { terminal: hearingTerminal(true) });
-    expect(out).toMatch(/^ +score {2}level/);
+    expect(out).toMatch(/^ score 1–5 {2}level {6}probability {2}task {8}input\n/);
     expect(out).toMatch(/4\.\d{4} {2}excellent +\d+ % {2}quality +a\.jpg\n$/);
   });
 
@@ -71,7 +71,7 @@ describe('qalign score', () => {
     expect(shown.out).toMatch(/^! +\d\.\d{4} {2}.*\n! +\d\.\d{4} {2}.*\n! +warning: short\n$/m);
     expect(shown.said.join('\n')).not.toContain('warning:');
     const piped = await run(['b.mp4', '--format', 'table']);
-    expect(piped.said).toContain('qalign: b.mp4: warning: short');
+    expect(piped.said).toContain('qalign: warning: b.mp4: short');
   });
 
   it('makes failures of warnings with --strict', async () => {

@@ -1,17 +1,7 @@
 import { describe, expect, it } from 'vitest';
-import { fittedTable, labelled, tableFor, textTable, wrap } from '../../../src/cli/terminal/table.js';
-
-describe('textTable', () => {
-  it('aligns the first column to the left and the others to the right', () => {
-    expect(
-      textTable([
-        ['set', 'n', 'srcc'],
-        ['koniq', '2010', '0.941'],
-      ]),
-    ).toEqual(['set       n   srcc', 'koniq  2010  0.941']);
-    expect(textTable([])).toEqual([]);
-  });
-});
+import { wrap } from '../../../src/cli/terminal/fold.js';
+import { plain } from '../../../src/cli/terminal/colour.js';
+import { fittedTable, labelled, tableFor } from '../../../src/cli/terminal/table.js';
 
 describe('labelled', () => {
   it('puts the name before the first line only', () => {
@@ -50,8 +40,10 @@ describe('fittedTable', () => {
 
   it('has tabs where no person reads it', () => {
     const two = cells.map((row) => row.slice(0, 2));
-    expect(tableFor({ outIsTerminal: false, columns: 10 }, two).split('\n')[1]).toBe('koniq\tcompleted');
-    expect(tableFor({ outIsTerminal: true, columns: 80 }, two).split('\n')[1]).toBe(
+    expect(tableFor({ outIsTerminal: false, columns: Infinity, paint: plain }, two).split('\n')[1]).toBe(
+      'koniq\tcompleted',
+    );
+    expect(tableFor({ outIsTerminal: true, columns: 80, paint: plain }, two).split('\n')[1]).toBe(
       'koniq                   completed',
     );
   });

@@ -1,3 +1,4 @@
+import { plain } from '../../../src/cli/terminal/colour.js';
 import type { Terminal } from '../../../src/cli/terminal/terminal.js';
 import { silentLogger } from '../../../src/base/logger.js';
 import { runCli } from '../../../src/cli/run.js';
@@ -16,10 +17,14 @@ export function hearingTerminal(isTerminal = false): Terminal & { heard: Heard }
       heard.out += text;
     },
     say: (text) => void heard.said.push(text),
+    sayLine: (line) => void heard.said.push(line),
     progress: () => {},
     outIsTerminal: isTerminal,
     errIsTerminal: false,
-    columns: 80,
+    columns: isTerminal ? 80 : Infinity,
+    paint: plain,
+    paintErr: plain,
+    useColour: () => {},
   };
 }
 

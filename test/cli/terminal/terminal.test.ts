@@ -45,7 +45,7 @@ describe('rows and the progress line', () => {
     terminal.progress('50 %');
     await terminal.out('a row\n');
     terminal.say('a note');
-    expect(written()).toBe('\r\u001b[2K50 %\r\u001b[2Ka row\n\r\u001b[2K50 %\r\u001b[2Ka note\n\r\u001b[2K50 %');
+    expect(written()).toBe('\r\u001b[J50 %\r\r\u001b[Ja row\n\r\u001b[J50 %\r\r\u001b[Ja note\n\r\u001b[J50 %\r');
   });
 
   it('stay apart where stdout is a file', async () => {
@@ -55,7 +55,7 @@ describe('rows and the progress line', () => {
     const terminal = createTerminal(stdout, stderr);
     terminal.progress('50 %');
     await terminal.out('\u001b raw data\n');
-    expect([out, written()]).toEqual(['\u001b raw data\n', '\r\u001b[2K50 %']);
+    expect([out, written()]).toEqual(['\u001b raw data\n', '\r\u001b[J50 %\r']);
   });
 });
 
@@ -66,7 +66,7 @@ describe('control characters', () => {
     await terminal.out('{"input":"\u009b31m"}\n');
     terminal.say('\u001b]0;title\u0007');
     terminal.progress('x\ny');
-    expect(written()).toBe('{"input":"\\u009b31m"}\n\\u001b]0;title\\u0007\n\r\u001b[2Kx\\u000ay');
+    expect(written()).toBe('{"input":"\\u009b31m"}\n\\u001b]0;title\\u0007\n\r\u001b[Jx\\u000ay\r');
   });
 });
 
@@ -74,7 +74,7 @@ describe('progress without a terminal', () => {
   it('is a plain line every ten seconds', async () => {
     let [time, all] = [0, ''];
     const stream = new Writable({ write: (chunk: Buffer, _encoding, done) => ((all += chunk.toString()), done()) });
-    const terminal = createTerminal(stream, stream, () => time);
+    const terminal = createTerminal(stream, stream, { now: () => time });
     for (; time <= 25_000; time += 100) terminal.progress(`${'█'.repeat(3)}${'░'.repeat(21)} ${time}/25000`);
     terminal.progress(undefined);
     expect(all).toBe('qalign: 10000/25000\nqalign: 20000/25000\n');

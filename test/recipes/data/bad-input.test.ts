@@ -217,7 +217,7 @@ describe('what cannot be right ends in an error with its place, and leaves nothi
     );
     await writeFile(join(work, 'mine.txt'), 'I01_01_01.png, 3.2\nI01_01_02.png, 1.2\n');
     await expect(convertDataset({ dataset: 'kadid10k', labels: join(work, 'mine.txt'), out })).rejects.toThrow(
-      /mine\.txt is no label file of KADID-10k by its name; .*--as/,
+      /mine\.txt does not have the name of a label file of KADID-10k; .*--as/,
     );
     expect(
       (await convertDataset({ dataset: 'kadid10k', labels: join(work, 'mine.txt'), as: 'kadid10k_label.txt', out }))

@@ -1,0 +1,52 @@
+import { startOf, widthOf } from './width.js';
+
+/** Words in lines of at most `width` cells; a longer word is cut. */
+export function wrap(text: string, width: number): string[] {
+  const lines: string[] = [];
+  let line = '';
+  for (let word of text.split(' ')) {
+    if (line !== '' && widthOf(line) + 1 + widthOf(word) > width) {
+      lines.push(line);
+      line = '';
+    }
+    line = line === '' ? word : `${line} ${word}`;
+    for (; widthOf(line) > width; line = word) {
+      const start = startOf(line, width) || [...line][0]!;
+      lines.push(start);
+      word = line.slice(start.length);
+    }
+  }
+  return [...lines, line];
+}
+
+/** A line with its indent kept; a command line (`  qalign …`) gets backslashes, so that it can be copied. */
+export function foldLine(line: string, width: number): string[] {
+  if (widthOf(line) <= width) return [line];
+  const [indent = ''] = /^ */.exec(line) ?? [];
+  const isCommand = /^ +(qalign|curl) /.test(line);
+  const texts = wrap(line.slice(indent.length), width - indent.length - (isCommand ? 4 : 0));
+  if (!isCommand) return texts.map((text) => indent + text);
+  return texts.map((text, at) => `${indent}${at === 0 ? '' : '  '}${text}${at < texts.length - 1 ? ' \\' : ''}`);
+}
+
+/** Text of several lines folded between words; a longer word stays whole, so that a path can be copied. */
+export function foldWords(text: string, width: number): string {
+  return text
+    .split('\n')
+    .map((line) => (widthOf(line) <= width ? line : wrapWords(line, width).join('\n')))
+    .join('\n');
+}
+
+function wrapWords(line: string, width: number): string[] {
+  const lines: string[] = [];
+  let current: string | undefined;
+  for (const word of line.split(' ')) {
+    const longer: string = current === undefined ? word : `${current} ${word}`;
+    if (current === undefined || widthOf(longer) <= width) current = longer;
+    else {
+      lines.push(current);
+      current = word;
+    }
+  }
+  return [...lines, current ?? ''];
+}
