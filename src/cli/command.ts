@@ -14,8 +14,15 @@ export interface Flag {
   readonly value?: string;
   readonly choices?: readonly string[];
   readonly help: string;
+  /** The heading under which help shows it. */
+  readonly group?: string;
 }
 export type Flags = Readonly<Record<string, Flag>>;
+
+/** Flags under one heading of help. */
+export function inGroup<const F extends Flags>(group: string, flags: F): F {
+  return Object.fromEntries(Object.entries(flags).map(([name, flag]) => [name, { ...flag, group }])) as unknown as F;
+}
 
 type FlagValue<F extends Flag> = F['type'] extends 'boolean'
   ? boolean

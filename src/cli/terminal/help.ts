@@ -32,22 +32,28 @@ export function groupHelp(group: CommandGroup): string {
 }
 
 export function commandHelp(command: Command): string {
-  const flags = Object.entries({
-    ...command.flags,
-    help: { type: 'boolean', short: 'h', help: 'show this help' } satisfies Flag,
-  });
+  const help = { type: 'boolean', short: 'h', help: 'show this help' } satisfies Flag;
   return [
     `qalign ${command.name}: ${command.summary}`,
     '',
     `usage: qalign ${command.name}${command.args === undefined ? '' : ` ${command.args}`} [FLAGS]${command.overrides === true ? ' [key=value …]' : ''}`,
     ...(command.description === undefined ? [] : ['', command.description]),
     '',
-    ...columns(flags.map(([name, flag]) => [flagUsage(name, flag), flag.help])),
+    ...flagLines(Object.entries({ ...command.flags, help })),
     '',
     command.examples.length === 1 ? 'example:' : 'examples:',
     ...command.examples.map((example) => `  ${example}`),
     '',
   ].join('\n');
+}
+
+/** Under their headings, where they have some; the others follow. All are aligned alike. */
+function flagLines(flags: readonly (readonly [string, Flag])[]): string[] {
+  const rows = columnRows(flags.map(([name, flag]) => [flagUsage(name, flag), flag.help]));
+  return flags.flatMap(([, { group }], index) => {
+    if (group === flags[index - 1]?.[1].group) return rows[index]!;
+    return [...(index === 0 ? [] : ['']), ...(group === undefined ? [] : [`${group}:`]), ...rows[index]!];
+  });
 }
 
 function flagUsage(name: string, flag: Flag): string {
@@ -58,9 +64,12 @@ function flagUsage(name: string, flag: Flag): string {
   return `${flag.short === undefined ? '' : `-${flag.short}, `}--${name}${value}${flag.multiple ? ' …' : ''}`;
 }
 
-function columns(rows: readonly (readonly [string, string])[]): string[] {
+const columns = (rows: readonly (readonly [string, string])[]): string[] => columnRows(rows).flat();
+
+/** The lines of each row. */
+function columnRows(rows: readonly (readonly [string, string])[]): string[][] {
   const width = Math.min(34, Math.max(...rows.map(([left]) => left.length)));
-  return rows.flatMap(([left, right]) =>
+  return rows.map(([left, right]) =>
     left.length > width ? [`  ${left}`, `  ${' '.repeat(width)}  ${right}`] : [`  ${left.padEnd(width)}  ${right}`],
   );
 }
