@@ -128,7 +128,7 @@ interface Settings {
 /** Of a row of CSV, whose columns are flat, of JSON or of a compact file. */
 function settingsOf({ model, fields }: WrittenLine): Settings {
   const of = typeof fields['model'] === 'object' ? (fields['model'] as Readonly<Record<string, unknown>>) : fields;
-  const text = (name: string): string => String(of?.[name] ?? fields[`model.${name}`] ?? '');
+  const text = (name: string): string => (of?.[name] ?? fields[`model.${name}`] ?? '') as string;
   const { size } = (fields['preprocessing'] ?? {}) as { readonly size?: number };
   return {
     model: model ?? '',
