@@ -90,6 +90,8 @@ export const ScoreResultSchema = Type.Object(
 export const ScoreFailureSchema = Type.Object(
   {
     ...inputFields,
+    /** The model that failed, where several score the same inputs. */
+    model: Type.Optional(Type.Object({ id: Type.String() }, closed)),
     error: Type.Object({ code: Type.String(), message: Type.String() }, closed),
   },
   closed,

@@ -15,6 +15,8 @@ export interface Flag {
   readonly value?: string;
   readonly choices?: readonly string[];
   readonly help: string;
+  /** The heading under which help shows it. */
+  readonly group?: string;
 }
 export type Flags = Readonly<Record<string, Flag>>;
 
@@ -27,6 +29,11 @@ export const GENERAL_FLAGS = {
   },
   help: { type: 'boolean', short: 'h', help: 'show this help' },
 } as const satisfies Record<string, Flag>;
+
+/** Flags under one heading of help. */
+export function inGroup<const F extends Flags>(group: string, flags: F): F {
+  return Object.fromEntries(Object.entries(flags).map(([name, flag]) => [name, { ...flag, group }])) as unknown as F;
+}
 
 type FlagValue<F extends Flag> = F['type'] extends 'boolean'
   ? boolean

@@ -1,17 +1,16 @@
 import { readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { parse } from 'csv-parse/sync';
 import type { ModelChoice } from '../../config/models.js';
 import { describePreprocessing } from '../../media/preprocessing.js';
 import type { PromptTemplate } from '../../prompts/render.js';
 import type { Task } from '../../prompts/subject.js';
-import { CSV_COLUMNS } from '../../recipes/score/result-csv.js';
-import { isChanged, keyOfSource, readHeld, type Held } from '../../recipes/score/result-file.js';
+import { owes, readHeld, type Held } from '../../recipes/score/result-file.js';
+import type { WrittenLine } from '../../recipes/score/result-scan.js';
 import { failure } from '../../recipes/score/score-source.js';
 import { scoreVersion } from '../../recipes/score/score-version.js';
 import type { ScoreOutcome } from '../../api/result.js';
 import type { ScoreInput, Scorer, ScoreManyOptions, ScorerOptions, ScoreSource } from '../../recipes/score/scorer.js';
-import type { ScoreRequest } from './flags.js';
+import type { ScoreRequest } from './request.js';
 
 /** Inputs that cannot be opened are held until one can be; beyond so many the model is loaded without knowing. */
 const MOST_HELD = 10_000;
@@ -76,13 +75,18 @@ export function scorerWithoutModel(version = ''): Pick<Scorer, 'scoreVersion' | 
 export interface Earlier {
   /** Undefined where there is no file to continue. */
   readonly held: Held | undefined;
+  /** Of this model's rows; undefined where it has none. */
+  readonly version: string | undefined;
   owes(source: ScoreSource, task: Task): boolean;
 }
 
 /** What a run asks of its model, as far as it is known before that is loaded. */
 export interface Wanted {
   readonly choice: ModelChoice;
+  readonly options: ScorerOptions;
   readonly prompt: PromptTemplate;
+  /** In a run with several, their ids. */
+  readonly models: readonly string[] | undefined;
   /** From the scorer's own version to that of calibrated rows. */
   readonly versionOf: (plain: string) => string;
 }
@@ -93,26 +97,22 @@ export interface Wanted {
  * Changes nothing.
  */
 export async function readEarlier(request: ScoreRequest, wanted: Wanted): Promise<Earlier | undefined> {
-  const { out = '', strict, resume, failBelow } = request;
-  const format = request.format === 'csv' ? 'csv' : 'jsonl';
+  const { out = '', resume } = request;
+  const { models } = wanted;
+  const own = models === undefined ? undefined : wanted.choice.id;
   const written = resume ? await stat(out).catch(() => undefined) : undefined;
-  if (written === undefined || written.size === 0) return { held: undefined, owes: () => true };
+  if (written === undefined || written.size === 0) return { held: undefined, version: undefined, owes: () => true };
   let version: string | undefined;
-  const held = await readHeld(out, { format, strict, failBelow }, async ({ text, line }) => {
+  const format = request.format === 'csv' ? 'csv' : 'jsonl';
+  const held = await readHeld(out, { ...request, format, models }, async (line) => {
+    if (own !== undefined && line.model !== own) return true;
     const isFirst = version === undefined;
     version ??= line.scoreVersion;
-    if (isFirst) return fits(settingsOf(text, format), version, request.scorer, wanted);
-    return line.scoreVersion === version;
+    return isFirst ? fits(settingsOf(line), version, wanted) : line.scoreVersion === version;
   });
   if (held === undefined || (version !== undefined && !(await isOlder(wanted.choice, written.mtimeMs))))
     return undefined;
-  return {
-    held,
-    owes(source, task) {
-      const found = held.done.get(keyOfSource(source, task));
-      return found === undefined || isChanged(found.identity, source.identity);
-    },
-  };
+  return { held, version, owes: (source, task) => owes(held.done, source, task, own) };
 }
 
 /** What a row says of the model that made it. */
@@ -125,28 +125,17 @@ interface Settings {
   readonly size: number | undefined;
 }
 
-function settingsOf(text: string, format: 'jsonl' | 'csv'): Settings {
-  if (format === 'csv') {
-    const [cells = []]: string[][] = parse(text);
-    const cell = (name: (typeof CSV_COLUMNS)[number]): string => cells[CSV_COLUMNS.indexOf(name)] ?? '';
-    return {
-      model: cell('model'),
-      revision: cell('revision'),
-      weights: cell('weights_sha256'),
-      precision: cell('precision'),
-      size: undefined,
-    };
-  }
-  const row = JSON.parse(text) as {
-    model?: { id: string; revision: string; weights_sha256: string; precision: string };
-    preprocessing?: { size: number };
-  };
+/** Of a row of CSV, whose columns are flat, of JSON or of a compact file. */
+function settingsOf({ model, fields }: WrittenLine): Settings {
+  const of = typeof fields['model'] === 'object' ? (fields['model'] as Readonly<Record<string, unknown>>) : fields;
+  const text = (name: string): string => (of?.[name] ?? fields[`model.${name}`] ?? '') as string;
+  const { size } = (fields['preprocessing'] ?? {}) as { readonly size?: number };
   return {
-    model: row.model?.id ?? '',
-    revision: row.model?.revision ?? '',
-    weights: row.model?.weights_sha256 ?? '',
-    precision: row.model?.precision ?? '',
-    size: row.preprocessing?.size,
+    model: model ?? '',
+    revision: text('revision'),
+    weights: text('weights_sha256'),
+    precision: text('precision'),
+    size,
   };
 }
 
@@ -154,8 +143,7 @@ function settingsOf(text: string, format: 'jsonl' | 'csv'): Settings {
 async function fits(
   row: Settings,
   version: string | undefined,
-  options: ScorerOptions,
-  { choice, prompt, versionOf }: Wanted,
+  { choice, options, prompt, versionOf }: Wanted,
 ): Promise<boolean> {
   const precision = options.precision ?? 'auto';
   if (row.model !== choice.id || choice.base !== undefined) return false;

@@ -27,9 +27,12 @@ const digitsOf = (scale: Scale): number => (scale === 'percent' ? 2 : 4);
  * Lines of a table, input by input: a row for each task, and below it what is wrong with it. The heading stands above
  * the first, and again after a resize. A row begins with `!` where its score has warnings. Names are cut at their
  * beginning, numbers never.
+ *
+ * @param models in a run with several, which then have a column
  */
 export function createScoreTable(
   terminal: Pick<Terminal, 'columns' | 'paint'>,
+  models: readonly string[] = [],
 ): (outcomes: readonly ScoreOutcome[]) => string[] {
   const { paint } = terminal;
   let columns: readonly Column[] = [];
@@ -37,7 +40,7 @@ export function createScoreTable(
   return (outcomes) => {
     const lines: string[] = [];
     if (fittedTo !== terminal.columns) {
-      columns = fittingColumns(outcomes, terminal.columns);
+      columns = fittingColumns(outcomes, terminal.columns, models);
       fittedTo = terminal.columns;
       const titles = columns.map(({ title, width, right }) => (right ? padStart : padEnd)(title, width));
       lines.push(paint('bold', ` ${titles.join('  ')}  input`));
@@ -53,8 +56,7 @@ export function createScoreTable(
   };
 }
 
-function fittingColumns(outcomes: readonly ScoreOutcome[], room: number): Column[] {
-  const models = new Set(outcomes.flatMap((one) => (isFailure(one) ? [] : [one.model.id])));
+function fittingColumns(outcomes: readonly ScoreOutcome[], room: number, models: readonly string[]): Column[] {
   const isOneTask = new Set(outcomes.map(({ task }) => task)).size < 2;
   const scored = outcomes.find((one): one is ScoreResult => !isFailure(one));
   const columns: Column[] = [
@@ -81,12 +83,12 @@ function fittingColumns(outcomes: readonly ScoreOutcome[], room: number): Column
     },
     { title: 'task', width: 10, spare: isOneTask ? 3 : 1, text: ({ task }) => task },
   ];
-  if (models.size > 1)
+  if (models.length > 1)
     columns.push({
       title: 'model',
-      width: Math.min(WIDEST_MODEL, Math.max(...[...models].map((id) => widthOf(visible(id))))),
+      width: Math.min(WIDEST_MODEL, Math.max(5, ...models.map((id) => widthOf(visible(id))))),
       spare: 0,
-      text: (one) => (isFailure(one) ? '–' : visible(one.model.id)),
+      text: ({ model }) => visible(model?.id ?? '–'),
     });
   const widthWithout = (spare: number): number =>
     columns.filter((column) => column.spare < spare).reduce((sum, { width }) => sum + width + 2, 1);

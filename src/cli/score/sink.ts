@@ -1,24 +1,25 @@
-import { csvLine, CSV_HEADER, type CsvOptions } from '../../recipes/score/result-csv.js';
-import { openJsonFile, openResultFile, type Held } from '../../recipes/score/result-file.js';
-import { openParquetFile } from '../../recipes/score/result-parquet.js';
+import { QalignError } from '../../base/errors.js';
 import type { ScoreOutcome } from '../../api/result.js';
+import type { ResultLayout } from '../../recipes/score/layout/layout.js';
+import type { ResumeNeeds } from '../../recipes/score/layout/fields.js';
+import { csvHeader, csvLine, type CsvOptions } from '../../recipes/score/result-csv.js';
+import { openJsonFile, openResultFile, type Held, type ResultsOfModel } from '../../recipes/score/result-file.js';
+import { openParquetFile } from '../../recipes/score/result-parquet.js';
 import type { Task } from '../../prompts/subject.js';
 import type { ScoreSource } from '../../recipes/score/scorer.js';
 import type { Terminal } from '../terminal/terminal.js';
+import { createRanking, type Best } from './best.js';
 import { createScoreTable } from './score-table.js';
 
 export type ScoreFormat = 'table' | 'json' | 'jsonl' | 'csv' | 'parquet';
 
 /** Where the outcomes of `qalign score` go. */
 export interface ScoreSink {
-  readonly kept: number;
-  readonly keptLow: number;
-  /** Inputs so far that changed since an earlier run scored them. */
-  readonly changed: () => number;
-  missing(source: ScoreSource, tasks: readonly Task[]): Task[];
+  /** What an earlier run left of a model. @throws QalignError RESUME_MISMATCH where that has another score_version */
+  of(model: string, scoreVersion: string): ResultsOfModel;
   /** The outcomes of one input. */
   write(outcomes: readonly ScoreOutcome[]): Promise<void>;
-  /** `complete` is false when the run was stopped: a JSON or Parquet file then does not appear. */
+  /** `complete` is false when the run was stopped: a JSON or Parquet file, or a ranking, then does not appear. */
   close(complete: boolean): Promise<void>;
 }
 
@@ -26,48 +27,77 @@ export interface SinkOptions {
   readonly format: ScoreFormat;
   readonly out: string | undefined;
   readonly resume: boolean;
-  readonly scoreVersion: string;
+  readonly layout: ResultLayout;
+  readonly needs: ResumeNeeds;
+  readonly tasks: readonly Task[];
+  /** Undefined where several models write. */
+  readonly scoreVersion: string | undefined;
+  /** Their ids, in a run with several. */
+  readonly models: readonly string[] | undefined;
   readonly failBelow: number | undefined;
   readonly strict: boolean;
+  readonly best: Best | undefined;
   readonly csv: CsvOptions;
   /** What `out` holds, where it was read already. */
   readonly held?: Held | undefined;
 }
 
 /** What a sink without a file to continue holds: nothing. */
-const EMPTY = {
+const EMPTY: ResultsOfModel = {
   kept: 0,
   keptLow: 0,
-  changed: () => 0,
+  changed: 0,
   missing: (_source: ScoreSource, tasks: readonly Task[]): Task[] => [...tasks],
 };
+const of = (): ResultsOfModel => EMPTY;
 
 export async function openSink(terminal: Terminal, options: SinkOptions): Promise<ScoreSink> {
-  const { format, out } = options;
+  return options.best === undefined ? openPlain(terminal, options) : rankingSink(terminal, options, options.best);
+}
+
+/** Holds the best or worst scores and writes them at the end. Until then there is no file. */
+function rankingSink(terminal: Terminal, options: SinkOptions, best: Best): ScoreSink {
+  const ranking = createRanking(best);
+  return {
+    of,
+    write: async (outcomes) => ranking.add(outcomes),
+    async close(complete) {
+      if (!complete) return;
+      const sink = await openPlain(terminal, options);
+      try {
+        for (const outcome of ranking.ranked()) await sink.write([outcome]);
+      } catch (error) {
+        await sink.close(false);
+        throw error;
+      }
+      await sink.close(true);
+    },
+  };
+}
+
+async function openPlain(terminal: Terminal, options: SinkOptions): Promise<ScoreSink> {
+  const { format, out, layout, models } = options;
   if (out !== undefined && (format === 'json' || format === 'parquet')) {
-    const file = format === 'json' ? await openJsonFile(out) : await openParquetFile(out);
+    const file =
+      format === 'json'
+        ? await openJsonFile(out, layout)
+        : await openParquetFile(out, { layout, severalModels: models !== undefined });
     return {
-      ...EMPTY,
+      of,
       write: (outcomes) => file.write(outcomes),
       close: (complete) => (complete ? file.close() : file.discard()),
     };
   }
-  if (out !== undefined && format !== 'table') {
-    const file = await openResultFile(out, { ...options, format: format === 'csv' ? 'csv' : 'jsonl' });
-    return {
-      kept: file.kept,
-      keptLow: file.keptLow,
-      changed: () => file.changed,
-      missing: (source, tasks) => file.missing(source, tasks),
-      write: (outcomes) => file.write(outcomes),
-      close: () => file.close(),
-    };
-  }
-  if (format === 'json') return jsonToStdout(terminal);
-  if (format === 'table') return linesToStdout(terminal, undefined, createScoreTable(terminal));
+  if (out !== undefined && format !== 'table')
+    return openResultFile(out, { ...options, format: format === 'csv' ? 'csv' : 'jsonl' });
+  if (format === 'parquet') throw new QalignError('USAGE', 'qalign score: --format parquet needs --out.');
+  if (format === 'json') return jsonToStdout(terminal, layout);
+  if (format === 'table') return linesToStdout(terminal, undefined, createScoreTable(terminal, models));
   if (format === 'csv')
-    return linesToStdout(terminal, CSV_HEADER, (outcomes) => outcomes.map((one) => csvLine(one, options.csv)));
-  return linesToStdout(terminal, undefined, (outcomes) => outcomes.map((one) => JSON.stringify(one)));
+    return linesToStdout(terminal, csvHeader(layout), (outcomes) =>
+      outcomes.map((one) => csvLine(one, options.csv, layout)),
+    );
+  return linesToStdout(terminal, undefined, (outcomes) => outcomes.map((one) => layout.jsonOf(one)));
 }
 
 function linesToStdout(
@@ -77,7 +107,7 @@ function linesToStdout(
 ): ScoreSink {
   let begun = heading === undefined;
   return {
-    ...EMPTY,
+    of,
     async write(outcomes) {
       if (outcomes.length === 0) return;
       const lines = [...(begun ? [] : [heading]), ...linesOf(outcomes)];
@@ -89,12 +119,12 @@ function linesToStdout(
 }
 
 /** A reader of JSON wants a whole document: nothing is printed before the end. */
-function jsonToStdout(terminal: Terminal): ScoreSink {
+function jsonToStdout(terminal: Terminal, layout: ResultLayout): ScoreSink {
   const held: string[] = [];
   return {
-    ...EMPTY,
+    of,
     async write(outcomes) {
-      held.push(...outcomes.map((outcome) => JSON.stringify(outcome)));
+      held.push(...outcomes.map((outcome) => layout.jsonOf(outcome)));
     },
     close: async (complete) => {
       if (complete) await terminal.out(held.length === 0 ? '[]\n' : `[\n${held.join(',\n')}\n]\n`);

@@ -38,6 +38,10 @@ export interface SummaryEnd {
   readonly complete: boolean;
   readonly out: string | undefined;
   readonly paint?: Paint;
+  /** In a run with several models, the one whose inputs were counted. */
+  readonly model?: string | undefined;
+  /** The limit of `--limit`, where it ended the search. */
+  readonly limit?: number | undefined;
 }
 
 export function createTally(failBelow: number | undefined): Tally {
@@ -106,12 +110,12 @@ interface Counts {
 function summaryLine(
   { scored, failed, warned, kept, low, failBelow }: Counts,
   sums: ReadonlyMap<string, { readonly sum: number; readonly n: number }>,
-  { elapsedMs, changed, complete, out, paint = plain }: SummaryEnd,
+  { elapsedMs, changed, complete, out, model, limit, paint = plain }: SummaryEnd,
 ): string {
   const rate = ((scored + failed) / Math.max(elapsedMs, 1)) * 1000;
   const means = [...sums].map(([task, { sum, n }]) => `${sums.size > 1 ? `${task} ` : ''}${(sum / n).toFixed(2)}`);
   const parts = [
-    `${complete ? '' : 'stopped early: '}${scored} scored`,
+    `${model === undefined ? '' : `${model}: `}${complete ? '' : 'stopped early: '}${scored} scored`,
     ...(failed === 0 ? [] : [paint('red', `${failed} failed`)]),
     ...(warned === 0 ? [] : [paint('yellow', `${warned} with warnings`)]),
     ...(kept === 0 ? [] : [`${kept} scored before`]),
@@ -119,6 +123,7 @@ function summaryLine(
     ...(low === 0 ? [] : [`${low} under ${failBelow}`]),
     ...(means.length === 0 ? [] : [`mean ${means.join(', ')}`]),
     ...(scored + failed === 0 ? [] : [`${rate >= 100 ? rate.toFixed(0) : rate.toFixed(1)}/s`]),
+    ...(limit === undefined ? [] : [`limited to ${limit} ${limit === 1 ? 'input' : 'inputs'}`]),
     ...(out === undefined ? [] : [out]),
   ];
   return parts.join(', ');

@@ -52,15 +52,24 @@ export function commandHelp(command: Command, screen: Screen): string {
       ? []
       : ['', ...command.description.split('\n').flatMap((line) => wrap(line, screen.columns))]),
     '',
-    ...columns(
-      flags.map(([name, flag]) => [flagUsage(name, flag), flag.help]),
-      screen,
-    ),
+    ...flagLines(flags, screen),
     '',
     command.examples.length === 1 ? 'example:' : 'examples:',
     ...command.examples.map((example) => `  ${example}`),
     '',
   ].join('\n');
+}
+
+/** Under their headings, where they have some; the others follow. All are aligned alike. */
+function flagLines(flags: readonly (readonly [string, Flag])[], screen: Screen): string[] {
+  const rows = columnRows(
+    flags.map(([name, flag]) => [flagUsage(name, flag), flag.help]),
+    screen,
+  );
+  return flags.flatMap(([, { group }], index) => {
+    if (group === flags[index - 1]?.[1].group) return rows[index]!;
+    return [...(index === 0 ? [] : ['']), ...(group === undefined ? [] : [`${group}:`]), ...rows[index]!];
+  });
 }
 
 function flagUsage(name: string, flag: Flag): string {
@@ -71,10 +80,13 @@ function flagUsage(name: string, flag: Flag): string {
   return `${flag.short === undefined ? '' : `-${flag.short}, `}--${name}${value}${flag.multiple ? ' …' : ''}`;
 }
 
-/** Names beside their texts, and names that are too long above them. */
-function columns(rows: readonly (readonly [string, string])[], screen: Screen): string[] {
+const columns = (rows: readonly (readonly [string, string])[], screen: Screen): string[] =>
+  columnRows(rows, screen).flat();
+
+/** The lines of each row: names beside their texts, and names that are too long above them. */
+function columnRows(rows: readonly (readonly [string, string])[], screen: Screen): string[][] {
   const width = Math.min(34, Math.max(...rows.map(([left]) => left.length)));
-  return rows.flatMap(([left, right]) => {
+  return rows.map(([left, right]) => {
     const name = `  ${screen.paint('bold', left)}`;
     return left.length > width
       ? [name, ...labelled('', width + 3, [right], screen.columns).filter((line) => line !== '')]

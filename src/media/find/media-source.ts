@@ -54,6 +54,8 @@ export interface ExpandOptions extends OpenOptions {
    * takes about 30 bytes of memory for each input, and none for a single folder or glob.
    */
   readonly once?: boolean | undefined;
+  /** So many files of a folder or glob are opened at a time; 32 by default. With 1 none is opened unasked. */
+  readonly ahead?: number | undefined;
   /** Called in the order of the search. */
   readonly onPassedOver?: ((passed: { readonly input: string; readonly reason: PassedOver }) => void) | undefined;
   /** A folder or glob of which everything was passed over, or `<stdin>` for a list without names. */

@@ -24,7 +24,8 @@ export async function* lookThrough(
   byContent: boolean,
   options: ExpandOptions,
 ): AsyncGenerator<MediaSource, void, undefined> {
-  const judged = orderedMap(walk, LOOKED_AT_AHEAD, (found) => judge(found, byContent, options), options.signal);
+  const { ahead = LOOKED_AT_AHEAD } = options;
+  const judged = orderedMap(walk, ahead, (found) => judge(found, byContent, options), options.signal);
   for await (const source of judged) {
     if (!('passed' in source)) yield source;
     else options.onPassedOver?.({ input: pathText(source.path), reason: source.passed });

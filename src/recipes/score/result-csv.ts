@@ -36,27 +36,50 @@ export const CSV_COLUMNS = [
   'error_message',
 ] as const;
 
+export type Cell = string | number | boolean | readonly (string | number)[];
+
 /** An outcome as one flat row, by column. */
-export type Cells = Partial<Record<(typeof CSV_COLUMNS)[number], string | number | readonly string[]>>;
+export type Cells = Readonly<Record<string, Cell | undefined>>;
 
 /** The header line, without its line end. */
 export const CSV_HEADER = CSV_COLUMNS.join(',');
+
+/** The columns of a file, and a row of them. */
+export interface CsvTable {
+  readonly columns: readonly { readonly name: string }[];
+  cellsOf(outcome: ScoreOutcome): Cells;
+}
 
 export interface CsvOptions {
   /** Text that a spreadsheet would run as a formula gets an apostrophe. `input_base64` then has the exact name. */
   readonly spreadsheet?: boolean | undefined;
 }
 
+const ALL: CsvTable = { columns: CSV_COLUMNS.map((name) => ({ name })), cellsOf };
+
 /** One line of RFC 4180, without its line end. Numbers keep all their digits; warnings are joined by `; `. */
-export function csvLine(outcome: ScoreOutcome, { spreadsheet = false }: CsvOptions = {}): string {
-  const cells = spreadsheet ? withoutFormulas(cellsOf(outcome)) : cellsOf(outcome);
-  return CSV_COLUMNS.map((column) => quoted(cells[column])).join(',');
+export function csvLine(
+  outcome: ScoreOutcome,
+  { spreadsheet = false }: CsvOptions = {},
+  table: CsvTable = ALL,
+): string {
+  const plain = table.cellsOf(outcome);
+  const cells = spreadsheet ? withoutFormulas(plain) : plain;
+  return table.columns.map(({ name }) => quoted(cells[name])).join(',');
 }
+
+/** The header line of such a table, without its line end. */
+export const csvHeader = ({ columns }: CsvTable): string => columns.map(({ name }) => name).join(',');
 
 export function cellsOf(outcome: ScoreOutcome): Cells {
   if (isFailure(outcome)) {
-    const { error, ...input } = outcome;
-    return { ...input, error_code: error.code, error_message: error.message };
+    const { error, model, ...input } = outcome;
+    return {
+      ...input,
+      ...(model === undefined ? {} : { model: model.id }),
+      error_code: error.code,
+      error_message: error.message,
+    };
   }
   const { model, warnings, level_probs, logits, prompt, preprocessing, ...fields } = outcome;
   return {
@@ -82,17 +105,18 @@ export function cellsOf(outcome: ScoreOutcome): Cells {
 const FORMULA = /^[=+\-@\t\r'＝＋－＠]/;
 
 function withoutFormulas(cells: Cells): Cells {
-  const safe = Object.fromEntries(
+  const safe: Cells = Object.fromEntries(
     Object.entries(cells).map(([column, value]) => [
       column,
       typeof value === 'string' && FORMULA.test(value) ? `'${value}` : value,
     ]),
-  ) as Cells;
-  if (safe.input === cells.input) return safe;
-  return { ...safe, input_base64: cells.input_base64 ?? Buffer.from(cells.input as string).toString('base64') };
+  );
+  const { input, input_base64: exact } = cells;
+  if (safe['input'] === input) return safe;
+  return { ...safe, input_base64: exact ?? Buffer.from(input as string).toString('base64') };
 }
 
-function quoted(value: string | number | readonly string[] | undefined): string {
+function quoted(value: Cell | undefined): string {
   const text = value === undefined ? '' : typeof value === 'object' ? value.join('; ') : String(value);
   return /[",\r\n]/.test(text) || /^\s|\s$/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
 }

@@ -1,48 +1,60 @@
 import { open } from 'node:fs/promises';
 import type { SchemaElement } from 'hyparquet';
 import { ByteWriter, ParquetWriter } from 'hyparquet-writer';
-import { isFailure, SCHEMA_VERSION, type ScoreOutcome } from '../../api/result.js';
+import { SCHEMA_VERSION } from '../../api/result.js';
 import { draftOf, removeLeftovers } from '../../base/files/draft.js';
 import { guardWrite } from '../../base/files/unwritable.js';
 import { packageVersion } from '../../base/package-root.js';
-import { CSV_COLUMNS, cellsOf, type Cells } from './result-csv.js';
+import type { Column, ColumnType } from './layout/column.js';
+import { emptyMeta, withOutcome, type CompactMeta } from './layout/compact.js';
+import { FULL_LAYOUT, type ResultLayout } from './layout/layout.js';
+import type { Cells } from './result-csv.js';
 import type { ResultFile } from './result-file.js';
+
+export interface ParquetOptions {
+  readonly layout?: ResultLayout | undefined;
+  readonly severalModels?: boolean | undefined;
+}
 
 /** Rows held until they are written as one row group; a reader takes a group at a time. */
 const GROUP_ROWS = 10_000;
 
-const DOUBLES = new Set(['score', 'level_mass', 'entropy', 'std', 'calibrated_score']);
-const INTEGERS = new Set(['frames', 'width', 'height', 'schema_version']);
+type Physical = Omit<SchemaElement, 'name' | 'repetition_type'>;
+const TEXT: Physical = { type: 'BYTE_ARRAY', converted_type: 'UTF8', logical_type: { type: 'STRING' } };
+const SINGLE: Readonly<Record<Exclude<ColumnType, 'texts' | 'integers'>, Physical>> = {
+  text: TEXT,
+  double: { type: 'DOUBLE' },
+  float: { type: 'FLOAT' },
+  integer: { type: 'INT32' },
+  long: { type: 'INT64' },
+  boolean: { type: 'BOOLEAN' },
+};
+const OF_LIST: Readonly<Record<'texts' | 'integers', Physical>> = {
+  texts: { type: 'BYTE_ARRAY', converted_type: 'UTF8' },
+  integers: { type: 'INT32' },
+};
 
-/** Columns of the CSV, typed: logits are the fp32 of the model, `warnings` a list, `file_size` 64 bits. */
-function elementsOf(column: string): SchemaElement[] {
-  const optional = { name: column, repetition_type: 'OPTIONAL' } as const;
-  if (column === 'warnings')
+function elementsOf({ name, type }: Column): SchemaElement[] {
+  const optional = { name, repetition_type: 'OPTIONAL' } as const;
+  if (type === 'texts' || type === 'integers')
     return [
       { ...optional, converted_type: 'LIST', logical_type: { type: 'LIST' }, num_children: 1 },
       { name: 'list', repetition_type: 'REPEATED', num_children: 1 },
-      { name: 'element', repetition_type: 'OPTIONAL', type: 'BYTE_ARRAY', converted_type: 'UTF8' },
+      { name: 'element', repetition_type: 'OPTIONAL', ...OF_LIST[type] },
     ];
-  if (column.startsWith('logit_')) return [{ ...optional, type: 'FLOAT' }];
-  if (column.startsWith('p_') || DOUBLES.has(column)) return [{ ...optional, type: 'DOUBLE' }];
-  if (INTEGERS.has(column)) return [{ ...optional, type: 'INT32' }];
-  if (column === 'file_size') return [{ ...optional, type: 'INT64' }];
-  return [{ ...optional, type: 'BYTE_ARRAY', converted_type: 'UTF8', logical_type: { type: 'STRING' } }];
+  return [{ ...optional, ...SINGLE[type] }];
 }
-
-const SCHEMA: SchemaElement[] = [
-  { name: 'root', num_children: CSV_COLUMNS.length },
-  ...CSV_COLUMNS.flatMap((column) => elementsOf(column)),
-];
 
 /**
  * A Parquet file that appears whole, at `close`, or not at all. What all rows share (model, prompt, preprocessing) also
- * stands once in its metadata, as JSON under the key `qalign`.
+ * stands once in its metadata, as JSON under the key `qalign`: of one model as fields, of several as a list `models`.
+ * Of a compact file it stands there alone.
  *
  * @throws QalignError OUTPUT_UNWRITABLE
  */
 export async function openParquetFile(
   path: string,
+  { layout = FULL_LAYOUT, severalModels = false }: ParquetOptions = {},
 ): Promise<Pick<ResultFile, 'write' | 'close'> & { discard(): Promise<void> }> {
   const draft = draftOf(path);
   const guard = <T>(work: () => Promise<T>): Promise<T> =>
@@ -54,10 +66,14 @@ export async function openParquetFile(
   const bytes = new ByteWriter();
   const parquet = new ParquetWriter({
     writer: bytes,
-    schema: SCHEMA,
+    schema: [{ name: 'root', num_children: layout.columns.length }, ...layout.columns.flatMap(elementsOf)],
     createdBy: `qalign ${packageVersion}`,
-    kvMetadata: [{ key: 'qalign', value: JSON.stringify({ schema_version: SCHEMA_VERSION }) }],
   });
+  let meta = emptyMeta([]);
+  const describe = (): void => {
+    parquet.kvMetadata = [{ key: 'qalign', value: JSON.stringify(described(meta, layout, severalModels)) }];
+  };
+  describe();
   /** What the writer has made of the rows so far goes to the file, so that no more than a group is in memory. */
   const flush = async (): Promise<void> => {
     await file.writeFile(bytes.getBytes());
@@ -66,20 +82,21 @@ export async function openParquetFile(
   let held: Cells[] = [];
   const writeGroup = async (): Promise<void> => {
     const rows = held.length;
-    const columnData = CSV_COLUMNS.map((name) => ({ name, data: held.map((row) => valueOf(name, row)) }));
+    const columnData = layout.columns.map((column) => ({
+      name: column.name,
+      data: held.map((row) => valueOf(column, row)),
+    }));
     held = [];
     await parquet.write({ columnData, rowGroupSize: rows });
     await flush();
   };
-  let described = false;
   return {
     async write(outcomes) {
       for (const outcome of outcomes) {
-        if (!described && !isFailure(outcome)) {
-          parquet.kvMetadata = [{ key: 'qalign', value: JSON.stringify(sharedBy(outcome)) }];
-          described = true;
-        }
-        held.push(cellsOf(outcome));
+        const before = meta;
+        meta = withOutcome(meta, outcome);
+        if (meta !== before) describe();
+        held.push(layout.cellsOf(outcome));
       }
       if (held.length >= GROUP_ROWS) await guard(writeGroup);
     },
@@ -100,12 +117,14 @@ export async function openParquetFile(
   };
 }
 
-function sharedBy({ model, prompt, preprocessing, score_version, scale }: Exclude<ScoreOutcome, { error: unknown }>) {
-  return { schema_version: SCHEMA_VERSION, score_version, scale, model, prompt, preprocessing };
+function described(meta: CompactMeta, { kind }: ResultLayout, severalModels: boolean): object {
+  if (kind === 'compact') return meta;
+  const models = meta.models.map(({ v: _v, ...shared }) => shared);
+  return { schema_version: SCHEMA_VERSION, ...(severalModels ? { models } : models[0]) };
 }
 
-function valueOf(column: keyof Cells, row: Cells): unknown {
-  const value = row[column];
-  if (value === undefined) return column === 'warnings' ? [] : null;
-  return column === 'file_size' ? BigInt(value as number) : value;
+function valueOf({ name, type }: Column, row: Cells): unknown {
+  const value = row[name];
+  if (value === undefined) return type === 'texts' ? [] : null;
+  return type === 'long' ? BigInt(value as number) : value;
 }

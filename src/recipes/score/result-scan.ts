@@ -4,18 +4,27 @@ import { SCHEMA_VERSION } from '../../api/result.js';
 import { QalignError } from '../../base/errors.js';
 import { wholeLines, type Line } from '../../base/files/lines.js';
 import type { MediaIdentity } from '../../media/media-input.js';
-import { CSV_COLUMNS, CSV_HEADER } from './result-csv.js';
+import { expandRow, type CompactMeta } from './layout/compact.js';
+import type { ResumeNeeds } from './layout/fields.js';
+import { FULL_LAYOUT, type ResultLayout } from './layout/layout.js';
+import { isOfLayout, otherLayout, type Fields } from './layout/recognise.js';
+import { foreignSidecar, readSidecar } from './layout/sidecar.js';
+import { csvHeader } from './result-csv.js';
 
 /** What resuming needs to know of a line that was written. */
 export interface WrittenLine {
   /** Of input and task; see `keyOf`. */
   readonly key: string;
+  /** Undefined where the row does not say it. */
+  readonly model: string | undefined;
   readonly identity: Partial<MediaIdentity>;
   readonly scoreVersion: string | undefined;
   readonly failed: boolean;
   readonly warned: boolean;
   /** NaN for a failure. */
   readonly score: number;
+  /** The row, by the names of its layout; a compact row with what stands beside it. */
+  readonly fields: Fields;
 }
 
 /**
@@ -39,26 +48,48 @@ function nameOf(bytes: Buffer): string {
   return Buffer.from(text).equals(bytes) ? text : `\0${bytes.toString('latin1')}`;
 }
 
+/** How the rows of a file are read. */
+export interface ScanOptions {
+  readonly format: 'jsonl' | 'csv';
+  readonly layout?: ResultLayout | undefined;
+  /** What this run needs of a row, for the message about a file of other fields. */
+  readonly needs?: ResumeNeeds | undefined;
+}
+
 /**
  * Reads a results file line by line. A torn last line (no line end: the writer died in it) is not given; a line that is
- * no result ends in RESUME_MISMATCH, because then the file is not ours to continue.
+ * no result, or has another layout, ends in RESUME_MISMATCH, because then the file is not ours to continue. The rows of
+ * a compact file are read with the file beside it.
  */
 export async function* scanResults(
   path: string,
-  format: 'jsonl' | 'csv',
+  { format, layout = FULL_LAYOUT, needs }: ScanOptions,
 ): AsyncGenerator<ScannedLine, void, undefined> {
   let number = 0;
+  let meta: CompactMeta | undefined;
   const foreign = (at: number): QalignError =>
     new QalignError(
       'RESUME_MISMATCH',
       `Line ${at} of ${path} is not a result of this version of qalign, so the file cannot be continued; name another --out or remove the file.`,
     );
   const lines = wholeLines(createReadStream(path), { tooLong: () => foreign(number + 1) });
+  const header = csvHeader(layout);
   for await (const { start, end, text } of format === 'csv' ? joinQuoted(lines) : lines) {
     number += 1;
-    const line = format === 'csv' ? readCsv(text, number) : readJson(text);
+    const isHeader = format === 'csv' && number === 1;
+    if (isHeader && text === header) {
+      yield { start, end, text, line: undefined };
+      continue;
+    }
+    const row = format === 'csv' ? (isHeader ? undefined : csvRow(text, layout)) : jsonRow(text);
+    if (row === undefined || (format === 'jsonl' && !isOfLayout(row, layout)))
+      throw otherLayout(path, format === 'csv' ? (isHeader ? text.split(',') : []) : row, needs) ?? foreign(number);
+    if (layout.kind === 'compact') meta ??= await readSidecar(path);
+    const fields = meta === undefined ? row : expandRow(row, meta);
+    if (fields === undefined) throw foreignSidecar(path, row['v'], meta!);
+    const line = toLine(fields, layout);
     if (line === undefined) throw foreign(number);
-    yield { start, end, text, line: line === 'header' ? undefined : line };
+    yield { start, end, text, line };
   }
 }
 
@@ -78,48 +109,60 @@ async function* joinQuoted(lines: AsyncIterable<Line>): AsyncGenerator<Omit<Line
   }
 }
 
-type Fields = Readonly<Record<string, unknown>>;
-
-function readJson(text: string): WrittenLine | undefined {
+/** Undefined for what is no JSON object. */
+function jsonRow(text: string): Fields | undefined {
   try {
-    const value = JSON.parse(text) as Fields;
-    const warned = Array.isArray(value['warnings']) && value['warnings'].length > 0;
-    return toLine(value, { failed: value['error'] !== undefined, warned });
+    const value: unknown = JSON.parse(text);
+    return typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as Fields) : undefined;
   } catch {
     return undefined;
   }
 }
 
-function readCsv(text: string, number: number): WrittenLine | 'header' | undefined {
-  if (number === 1) return text === CSV_HEADER ? 'header' : undefined;
+/** Cells by column, without the empty ones; undefined for another number of cells. */
+function csvRow(text: string, { columns }: ResultLayout): Fields | undefined {
   try {
     const [cells]: string[][] = parse(text);
-    if (cells?.length !== CSV_COLUMNS.length) return undefined;
-    const filled = CSV_COLUMNS.map((name, at) => [name, cells[at]] as const).filter(([, cell]) => cell !== '');
-    const fields: Fields = { input: '', ...Object.fromEntries(filled) };
-    return toLine(fields, { failed: fields['error_code'] !== undefined, warned: fields['warnings'] !== undefined });
+    if (cells?.length !== columns.length) return undefined;
+    const filled = columns.map(({ name }, at) => [name, cells[at]] as const).filter(([, cell]) => cell !== '');
+    return { input: '', ...Object.fromEntries(filled) };
   } catch {
     return undefined;
   }
 }
 
-function toLine(
-  { input, input_base64: base64, task, schema_version, score_version, file_size, modified, sha256, score }: Fields,
-  { failed, warned }: { readonly failed: boolean; readonly warned: boolean },
-): WrittenLine | undefined {
-  if (typeof input !== 'string' || typeof task !== 'string' || Number(schema_version) !== SCHEMA_VERSION)
-    return undefined;
-  if (!failed && typeof score_version !== 'string') return undefined;
+/** Fields that say that there is no score, in whatever layout. */
+const ERRORS = ['error', 'error.code', 'error.message', 'error_code'];
+
+function toLine(fields: Fields, { kind, columns }: ResultLayout): WrittenLine | undefined {
+  const get = (name: string): unknown => fields[name] ?? undefined; // null stands for a field that is not there
+  const [input, task, version, base64] = ['input', 'task', 'score_version', 'input_base64'].map(get);
+  if (typeof input !== 'string' || typeof task !== 'string') return undefined;
+  if (kind !== 'fields' && Number(fields['schema_version']) !== SCHEMA_VERSION) return undefined;
+  const named = ERRORS.some((name) => get(name) !== undefined);
+  // without the exact bytes of its name such an input cannot be told from another: it is scored again
+  const isVague = kind === 'fields' && input.includes('\ufffd') && !columns.some(({ name }) => name === 'input_base64');
+  const failed = named || isVague || (kind === 'fields' && version === undefined);
+  if (!failed && typeof version !== 'string') return undefined;
+  const [bytes, modified, sha256, warnings] = ['file_size', 'modified', 'sha256', 'warnings'].map(get);
   return {
     key: keyOf(task, input, base64 as string | undefined),
+    model: modelOf(fields),
     identity: {
-      ...(file_size === undefined ? {} : { bytes: Number(file_size) }),
+      ...(bytes === undefined ? {} : { bytes: Number(bytes) }),
       ...(modified === undefined ? {} : { modified: modified as string }),
       ...(sha256 === undefined ? {} : { sha256: sha256 as string }),
     },
-    scoreVersion: failed ? undefined : (score_version as string),
+    scoreVersion: failed ? undefined : (version as string),
     failed,
-    warned,
-    score: failed ? NaN : Number(score),
+    warned: Array.isArray(warnings) ? warnings.length > 0 : warnings !== undefined,
+    score: failed ? NaN : Number(fields['score']),
+    fields,
   };
+}
+
+function modelOf(fields: Fields): string | undefined {
+  const { model } = fields;
+  const id = typeof model === 'object' && model !== null ? (model as { id?: unknown }).id : model;
+  return (fields['model.id'] ?? id ?? fields['failed_model'] ?? undefined) as string | undefined;
 }

@@ -1,0 +1,53 @@
+import { QalignError } from '../../base/errors.js';
+import { chooseModel, requireTasks, type ModelChoice } from '../../config/models.js';
+import { loadPrompt } from '../../config/prompts.js';
+import type { PromptTemplate } from '../../prompts/render.js';
+import type { Task } from '../../prompts/subject.js';
+import { createCalibrator, loadCalibration, type Calibrator } from '../../recipes/evaluate/calibration-file.js';
+import { defaultTasks } from '../../recipes/score/call-options.js';
+import { requireDevices } from '../../recipes/score/devices.js';
+import type { ScorerOptions } from '../../recipes/score/scorer.js';
+import type { ScoreRequest } from './request.js';
+
+/** One model of a run, before it is loaded. */
+export interface ModelPlan {
+  readonly options: ScorerOptions;
+  readonly choice: ModelChoice;
+  readonly tasks: readonly Task[];
+  readonly prompt: PromptTemplate;
+  /** By the scorer's own version. @throws QalignError RESUME_MISMATCH for a calibration of other scores */
+  calibratorOf(scoreVersion: string): Calibrator | undefined;
+}
+
+/**
+ * What each model is to do. Loads none.
+ *
+ * @throws QalignError CONFIG_NOT_FOUND, CONFIG_INVALID, TASK_UNSUPPORTED; USAGE for one model under two names
+ */
+export async function planModels(request: ScoreRequest): Promise<ModelPlan[]> {
+  const calibration = request.calibration === undefined ? undefined : await loadCalibration(request.calibration);
+  const plans: ModelPlan[] = [];
+  for (const options of request.scorers) {
+    const choice = await chooseModel(options);
+    const tasks = request.tasks.length > 0 ? request.tasks : defaultTasks({ choice });
+    await requireTasks(choice, tasks);
+    const prompt = await loadPrompt(options.prompt ?? choice.prompt);
+    if (options.device !== undefined) requireDevices(options.device);
+    const same = plans.find(
+      ({ choice: { model, revision } }) => model === choice.model && revision === choice.revision,
+    );
+    if (same !== undefined)
+      throw new QalignError(
+        'USAGE',
+        `qalign score: --model ${same.choice.id} and --model ${choice.id} are the same model; name it once.`,
+      );
+    plans.push({
+      options,
+      choice,
+      tasks,
+      prompt,
+      calibratorOf: (version) => calibration && createCalibrator(calibration, version),
+    });
+  }
+  return plans;
+}

@@ -1,0 +1,193 @@
+import { extname } from 'node:path';
+import { QalignError } from '../../base/errors.js';
+import type { Task } from '../../prompts/subject.js';
+import type { ScorerOptions } from '../../recipes/score/scorer.js';
+import type { CsvOptions } from '../../recipes/score/result-csv.js';
+import { compactLayout } from '../../recipes/score/layout/compact.js';
+import { lackingForResume, parseFields, type ResumeNeeds } from '../../recipes/score/layout/fields.js';
+import { fieldsLayout, FULL_LAYOUT, type ResultLayout } from '../../recipes/score/layout/layout.js';
+import type { Scale } from '../../scoring/levels.js';
+import type { FlagValues } from '../command.js';
+import type { Best } from './best.js';
+import type { SCORE_FLAGS } from './flags.js';
+import type { ScoreFormat } from './sink.js';
+
+/** How inputs are found; see `ExpandOptions`. */
+export interface SearchRequest {
+  readonly allowUrls: boolean;
+  readonly include: readonly string[];
+  readonly exclude: readonly string[];
+  readonly hidden: boolean;
+  readonly hash: boolean;
+}
+
+export interface ScoreRequest {
+  readonly tasks: readonly Task[];
+  readonly format: ScoreFormat;
+  readonly out: string | undefined;
+  readonly resume: boolean;
+  /** Whether `--resume` can continue what this run writes. */
+  readonly resumable: boolean;
+  readonly failBelow: number | undefined;
+  readonly calibration: string | undefined;
+  readonly strict: boolean;
+  readonly quiet: boolean;
+  readonly layout: ResultLayout;
+  readonly needs: ResumeNeeds;
+  readonly best: Best | undefined;
+  readonly limit: number | undefined;
+  readonly csv: CsvOptions;
+  readonly search: SearchRequest;
+  /** One for each model. */
+  readonly scorers: readonly ScorerOptions[];
+}
+
+type ScoreFlags = FlagValues<typeof SCORE_FLAGS>;
+
+/** Checks what flags mean together. Throws USAGE. */
+export function readScoreFlags(flags: ScoreFlags, outIsTerminal: boolean): ScoreRequest {
+  const { out } = flags;
+  const format = formatFor(flags, outIsTerminal);
+  const resume = flags.resume === true;
+  requireFitting(flags, format);
+  const models = [...new Set(flags.model)];
+  requireForModels(flags, models);
+  const needs: ResumeNeeds = {
+    hash: flags.verify === 'hash',
+    strict: flags.strict === true,
+    failBelow: flags['fail-below'],
+    spreadsheet: flags['csv-safe'] === true,
+    severalModels: models.length > 1,
+  };
+  const names = flags.fields === undefined ? undefined : parseFields(flags.fields);
+  const lacking = names === undefined ? [] : lackingForResume(names, needs);
+  if (resume && names !== undefined && lacking.length > 0)
+    throw usage(
+      `--resume reads ${lacking.join(', ')} in each row; add them: --fields ${[...names, ...lacking].join()} (a file without them cannot be continued)`,
+    );
+  const best = bestOf(flags);
+  const isLines = format === 'jsonl' || format === 'csv';
+  return {
+    tasks: [...new Set(flags.task as Task[])],
+    format,
+    out,
+    resume,
+    resumable: out !== undefined && isLines && best === undefined && lacking.length === 0,
+    failBelow: needs.failBelow,
+    calibration: flags.calibration,
+    strict: needs.strict,
+    quiet: flags.quiet === true,
+    layout: names !== undefined ? fieldsLayout(names) : flags.compact === true ? compactLayout({}) : FULL_LAYOUT,
+    needs,
+    best,
+    limit: wholeNumber(flags, 'limit'),
+    csv: { spreadsheet: needs.spreadsheet },
+    search: {
+      allowUrls: flags['allow-urls'] === true,
+      include: flags.include,
+      exclude: flags.exclude,
+      hidden: flags.hidden === true,
+      hash: needs.hash,
+    },
+    scorers: (models.length === 0 ? [undefined] : models).map((model) => scorerOptions(flags, model)),
+  };
+}
+
+function scorerOptions(flags: ScoreFlags, model: string | undefined): ScorerOptions {
+  return {
+    model,
+    base: flags.base,
+    revision: flags.revision,
+    device: flags.device,
+    listen: flags.listen,
+    bridgeKeys: flags['bridge-keys'],
+    prompt: flags.prompt,
+    precision: flags.precision as ScorerOptions['precision'],
+    scale: flags.scale as Scale | undefined,
+    autoOrient: flags['auto-orient'] === true,
+    fps: flags.fps,
+    maxFrames: flags['max-frames'],
+    frameRule: flags['frame-rule'] as ScorerOptions['frameRule'],
+    allowUrls: flags['allow-urls'] === true,
+    offline: flags.offline === true,
+  };
+}
+
+function formatFor({ format, out, fields }: ScoreFlags, outIsTerminal: boolean): ScoreFormat {
+  if (format !== undefined) return format as ScoreFormat;
+  if (out !== undefined) return formatOf(out);
+  return outIsTerminal && fields === undefined ? 'table' : 'jsonl'; // the table has columns of its own
+}
+
+function requireFitting(flags: ScoreFlags, format: ScoreFormat): void {
+  const { out, resume, fps } = flags;
+  if (out !== undefined && format === 'table')
+    throw usage('--format table cannot be written to --out; choose json, jsonl or csv');
+  if (resume === true && out === undefined) throw usage('--resume needs --out, the file to continue');
+  if (resume === true && (format === 'json' || format === 'parquet'))
+    throw usage(
+      `--resume cannot continue ${format === 'json' ? 'a JSON array' : 'a Parquet file'}; choose jsonl or csv`,
+    );
+  if (format === 'parquet' && out === undefined) throw usage('--format parquet needs --out');
+  if (flags['csv-safe'] === true && format !== 'csv') throw usage('--csv-safe needs CSV: --format csv or a .csv file');
+  if (flags.fields !== undefined && format === 'table')
+    throw usage('--fields and the table have different columns; choose --format csv, jsonl or json');
+  if (flags.fields !== undefined && flags.compact === true)
+    throw usage('--compact chooses the fields itself; leave out --fields or --compact');
+  if (flags.compact === true && out === undefined)
+    throw usage('--compact needs --out: what all rows share is written beside that file');
+  if (flags.compact === true && format === 'json')
+    throw usage('--compact is for .jsonl, .csv and .parquet; a JSON array has full rows');
+  if (resume === true && (flags.top ?? flags.bottom) !== undefined)
+    throw usage('--resume cannot continue the best or worst of a run; leave out --top and --bottom, or --resume');
+  if (fps !== undefined && !(fps > 0 && fps <= 1000)) throw usage(`--fps must be above 0 and at most 1000, not ${fps}`);
+  wholeNumber(flags, 'max-frames');
+  for (const name of ['include', 'exclude'] as const)
+    if (flags[name].some((pattern) => /^\/*$/.test(pattern)))
+      throw usage(`--${name} needs a pattern, for example '*.png'; this one is empty`);
+}
+
+/** What belongs to one model cannot be said of several. */
+function requireForModels(flags: ScoreFlags, models: readonly string[]): void {
+  if (models.length < 2) return;
+  for (const name of ['base', 'revision', 'calibration'] as const)
+    if (flags[name] !== undefined)
+      throw usage(`--${name} belongs to one model, and --model names ${models.length}; score each in a run of its own`);
+  if (flags.listen !== undefined || flags.device?.startsWith('remote') === true)
+    throw usage('workers of other hosts serve one model a run; name one --model, or local devices');
+}
+
+function bestOf(flags: ScoreFlags): Best | undefined {
+  const [top, bottom] = [wholeNumber(flags, 'top'), wholeNumber(flags, 'bottom')];
+  if (top !== undefined && bottom !== undefined) throw usage('--top and --bottom give two lists; choose one of them');
+  if (top !== undefined) return { count: top, order: 'top' };
+  return bottom === undefined ? undefined : { count: bottom, order: 'bottom' };
+}
+
+function wholeNumber(flags: ScoreFlags, name: 'max-frames' | 'top' | 'bottom' | 'limit'): number | undefined {
+  const value = flags[name];
+  if (value !== undefined && !(Number.isSafeInteger(value) && value >= 1))
+    throw usage(`--${name} must be a whole number from 1, not ${value}`);
+  return value;
+}
+
+const FORMATS: Readonly<Record<string, ScoreFormat>> = {
+  jsonl: 'jsonl',
+  ndjson: 'jsonl',
+  json: 'json',
+  csv: 'csv',
+  parquet: 'parquet',
+};
+
+function formatOf(path: string): ScoreFormat {
+  const ending = extname(path).slice(1).toLowerCase();
+  const format = Object.hasOwn(FORMATS, ending) ? FORMATS[ending] : undefined;
+  if (format !== undefined) return format;
+  throw usage(
+    `--out ${path} does not say the format: end its name in .jsonl, .json, .csv or .parquet, or add --format`,
+  );
+}
+
+function usage(problem: string): QalignError {
+  return new QalignError('USAGE', `qalign score: ${problem}.`);
+}

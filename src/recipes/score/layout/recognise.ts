@@ -1,0 +1,57 @@
+import { QalignError } from '../../../base/errors.js';
+import { CSV_HEADER, csvHeader } from '../result-csv.js';
+import { compactLayout } from './compact.js';
+import { FIELD_NAMES, lackingForResume, type ResumeNeeds } from './fields.js';
+import type { ResultLayout } from './layout.js';
+
+export type Fields = Readonly<Record<string, unknown>>;
+
+/** Whether a row of JSON has the fields that a layout writes. */
+export function isOfLayout(row: Fields, { kind, names }: ResultLayout): boolean {
+  if (kind === 'fields') return Object.keys(row).join() === names.join();
+  return kind === layoutOf(row);
+}
+
+function layoutOf(row: Fields): 'full' | 'compact' | undefined {
+  const has = (name: string): boolean => Object.hasOwn(row, name);
+  if (!has('input')) return undefined;
+  if (has('schema_version')) return has('error') || (has('model') && has('preprocessing')) ? 'full' : undefined;
+  return has('v') || (has('error') && row['error'] !== null) ? 'compact' : undefined;
+}
+
+/**
+ * The error for a file that was written with another layout; undefined where it is no file of results.
+ *
+ * @param found a row of JSON, or the header of a CSV file
+ */
+export function otherLayout(
+  path: string,
+  found: Fields | readonly string[] | undefined,
+  needs: ResumeNeeds | undefined,
+): QalignError | undefined {
+  if (found === undefined || found.length === 0) return undefined;
+  const isHeader = Array.isArray(found);
+  const names = isHeader ? (found as readonly string[]) : Object.keys(found);
+  const header = names.join();
+  const kind = isHeader
+    ? header === CSV_HEADER
+      ? 'full'
+      : header === csvHeader(compactLayout({}))
+        ? 'compact'
+        : undefined
+    : layoutOf(found as Fields);
+  const isOlder = !isHeader && ['model', 'preprocessing', 'logits'].every((name) => names.includes(name));
+  if (kind === undefined && (isOlder || !names.every((name) => FIELD_NAMES.includes(name)))) return undefined;
+  const lacking = kind === undefined && needs !== undefined ? lackingForResume(names, needs) : [];
+  if (lacking.length > 0)
+    return new QalignError(
+      'RESUME_MISMATCH',
+      `The rows of ${path} lack ${lacking.join(', ')}, which --resume needs; name another --out and add them: --fields ${[...names, ...lacking].join()}.`,
+    );
+  const flags = { full: 'without --fields and --compact', compact: 'with --compact' };
+  const how = kind === undefined ? `with --fields ${header}` : flags[kind];
+  return new QalignError(
+    'RESUME_MISMATCH',
+    `${path} was written ${how}, and this run would write other columns; use the same flags to continue it, or name another --out.`,
+  );
+}

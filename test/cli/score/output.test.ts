@@ -1,0 +1,238 @@
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { silentLogger } from '../../../src/base/logger.js';
+import { parseLine, type CommandContext } from '../../../src/cli/command.js';
+import type { SCORE_FLAGS } from '../../../src/cli/score/flags.js';
+import { runScore } from '../../../src/cli/score/run.js';
+import { score } from '../../../src/cli/score/score.js';
+import type { SourceName } from '../../../src/media/sources.js';
+import { shortFp32 } from '../../../src/recipes/score/layout/compact.js';
+import { createScorerFrom } from '../../../src/recipes/score/score.js';
+import type { ScoreSource } from '../../../src/recipes/score/scorer.js';
+import { FAKE_MODEL, fakeParts, picture, type FakeLog } from '../../recipes/score/fake-scorer.js';
+import { hearingTerminal, type Heard } from '../terminal/terminal-double.js';
+
+let folder: string;
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'qalign-output-'));
+});
+afterEach(() => rm(folder, { recursive: true, force: true }));
+
+interface Ran extends Heard {
+  /** Models in the order in which they were loaded, and those in memory at a time at most. */
+  readonly loaded: string[];
+  readonly most: number;
+  readonly asked: number;
+  readonly found: number;
+}
+
+/** A fake whose weights differ by model. */
+async function run(line: string[], terminal = hearingTerminal()): Promise<Ran> {
+  const log: FakeLog = { engineCalls: [], closed: 0 };
+  const loaded: string[] = [];
+  let [most, found] = [0, 0];
+  async function* expandSources(inputs: readonly SourceName[]): AsyncGenerator<ScoreSource> {
+    for (const input of inputs as readonly string[]) {
+      found += 1;
+      const identity = { bytes: input.length, modified: '2026-01-01T00:00:00Z' };
+      yield { ...picture(input, input.endsWith('.mp4') ? 'video' : 'image'), identity };
+    }
+  }
+  const words = line.includes('--model') ? line : ['--model', 'tiny-untrained', ...line];
+  const context = {
+    ...parseLine(score, words),
+    terminal,
+    log: silentLogger,
+    signal: new AbortController().signal,
+  } as unknown as CommandContext<typeof SCORE_FLAGS>;
+  terminal.heard.code = await runScore(context, {
+    expandSources,
+    createScorer: (options) => {
+      loaded.push(options.model!);
+      most = Math.max(most, loaded.length - log.closed);
+      const weights_sha256 = Buffer.from(options.model!).toString('hex').padEnd(64, '0').slice(0, 64);
+      return createScorerFrom(fakeParts(log, { model: { ...FAKE_MODEL, weights_sha256 } }), options);
+    },
+  });
+  return { ...terminal.heard, loaded, most, found, asked: log.engineCalls.length };
+}
+
+const rowsOf = (text: string): Record<string, unknown>[] =>
+  text
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line) as Record<string, unknown>);
+const read = async (name: string): Promise<string> => readFile(join(folder, name), 'utf8');
+const BOTH = ['--model', 'tiny-untrained', '--model', 'nano'];
+
+describe('--fields', () => {
+  it('gives these fields in this order, and tells of failures on stderr', async () => {
+    const { out, code, said } = await run(['a', 'bad', '--fields', 'score,input,level_probs.good,model.id,prompt']);
+    const rows = rowsOf(out);
+    expect(rows.map((row) => Object.keys(row))).toEqual(
+      Array(2).fill(['score', 'input', 'level_probs.good', 'model.id', 'prompt']),
+    );
+    expect(rows[0]).toMatchObject({
+      input: 'a',
+      'model.id': 'tiny-untrained',
+      prompt: { name: expect.any(String) as string },
+    });
+    expect(rows[1]).toEqual({ score: null, input: 'bad', 'level_probs.good': null, 'model.id': null, prompt: null });
+    expect(code).toBe(1);
+    expect(said.join('\n')).toContain('[MEDIA_CORRUPT]');
+    const csv = await run(['a', '--fields', 'score,logits', '--format', 'csv']);
+    expect(csv.out.split('\n')[0]).toBe('score,logits.excellent,logits.good,logits.fair,logits.poor,logits.bad');
+    expect(JSON.parse((await run(['a', '--fields', 'input', '--format', 'json'])).out)).toEqual([{ input: 'a' }]);
+  });
+
+  it.each(['jsonl', 'csv'])('continues a %s file that has what is needed', async (format) => {
+    const out = join(folder, `x.${format}`);
+    const line = ['a', 'bad', '--out', out, '--fields', 'input,task,score_version,file_size,modified,score'];
+    await run(line);
+    const again = await run(['b', ...line, '--resume']);
+    expect(again.asked).toBe(1);
+    expect((await readFile(out, 'utf8')).match(/^("|\{"input":")?(a|b|bad)\b/gm)).toHaveLength(3);
+    await expect(run([...line.slice(0, 4), '--resume'])).rejects.toMatchObject({
+      code: 'RESUME_MISMATCH',
+      message: expect.stringContaining('with --fields input,task') as string,
+    });
+    await expect(run(['a', '--out', out, '--resume', '--fields', 'input,score'])).rejects.toMatchObject({
+      code: 'USAGE',
+      message: expect.stringContaining('task,score_version,file_size,modified') as string,
+    });
+  });
+
+  it('names the fields that a file lacks', async () => {
+    const out = join(folder, 'x.jsonl');
+    await run(['a', '--out', out, '--fields', 'input,score']);
+    await expect(run(['a', '--out', out, '--resume'])).rejects.toMatchObject({
+      code: 'RESUME_MISMATCH',
+      message: expect.stringContaining('lack task, score_version, file_size, modified') as string,
+    });
+  });
+});
+
+describe('--compact', () => {
+  it.each(['jsonl', 'csv'])('shortens %s rows, and is continued with the file beside it', async (format) => {
+    const [full, out] = [join(folder, `full.${format}`), join(folder, `x.${format}`)];
+    await run(['a', '--out', full]);
+    const line = ['a', 'bad', 'c.mp4', '--out', out, '--compact'];
+    await run(line);
+    expect(await read(`x.${format}.meta.json`)).toContain('"weights_sha256"');
+    const again = await run(['d', ...line, '--resume']);
+    expect([again.asked, again.code]).toEqual([1, 1]);
+    if (format === 'jsonl') {
+      const bytes = ((await readFile(out, 'utf8')).split('\n')[0] ?? '').length;
+      expect(bytes).toBeLessThan((await readFile(full, 'utf8')).length / 3);
+    }
+    await expect(run([...line, '--resume', '--scale', 'unit'])).rejects.toMatchObject({ code: 'RESUME_MISMATCH' });
+    await expect(run([...line.slice(0, 5), '--resume'])).rejects.toThrow('was written with --compact');
+    await expect(run(['a', '--out', full, '--compact', '--resume'])).rejects.toThrow('without --fields and --compact');
+    const meta = await read(`x.${format}.meta.json`);
+    await writeFile(`${out}.meta.json`, meta.replaceAll(/"v": "\w+"/g, '"v": "000000"'));
+    await expect(run([...line, '--resume'])).rejects.toThrow('does not belong to');
+    await rm(`${out}.meta.json`);
+    await expect(run([...line, '--resume'])).rejects.toThrow('put that file back');
+  });
+
+  it('writes the shortest number that is the same fp32', () => {
+    for (const value of [0.1, 1 / 3, 4.4136, 123456789, 1e-7 / 3, 1.4e-45, -2.5, 0, 16777217])
+      expect(Math.fround(shortFp32(value))).toBe(Math.fround(value));
+    expect([Math.fround(0.1), Math.fround(4.4136), 2 ** -149].map((value) => String(shortFp32(value)))).toEqual([
+      '0.1',
+      '4.4136',
+      '1e-45',
+    ]);
+  });
+});
+
+describe('--top, --bottom, --limit and --quiet', () => {
+  const names = ['aa', 'a', 'bad', 'aaaa', 'bb', 'cccc'];
+  const inputs = (text: string): unknown[] => rowsOf(text).map(({ input }) => input);
+
+  it('give the best and the worst, ties in the order of the inputs', async () => {
+    const top = await run([...names, '--top', '3']);
+    expect([inputs(top.out), top.code]).toEqual([['aaaa', 'cccc', 'aa'], 1]);
+    expect(top.said.join('\n')).toContain('[MEDIA_CORRUPT]');
+    const bottom = await run([...names, '--bottom', '2', '--task', 'quality', '--task', 'aesthetics']);
+    expect(inputs(bottom.out)).toEqual(['a', 'aa', 'a', 'aa']);
+    const shown = await run([...names, '--top', '1'], hearingTerminal(true));
+    expect(shown.said.join('\n')).toContain('[MEDIA_CORRUPT]');
+  });
+
+  it('stops the search after N inputs', async () => {
+    const { out, found, said } = await run([...names, '--limit', '2']);
+    expect([inputs(out), found]).toEqual([['aa', 'a'], 2]);
+    expect(said.at(-1)).toContain('limited to 2 inputs');
+  });
+
+  it('is silent but for errors', async () => {
+    expect((await run(['a', 'b.mp4', '--quiet'])).said).toEqual([]);
+    expect((await run(['a', 'bad', '--quiet'])).said).toEqual([expect.stringContaining('[MEDIA_CORRUPT]')]);
+  });
+});
+
+describe('several models', () => {
+  it.each([['jsonl'], ['csv'], ['jsonl', '--compact'], ['csv', '--compact']])(
+    'write %s %s',
+    async (format, ...more) => {
+      const out = join(folder, `x.${format}`);
+      const line = [...BOTH, 'a', 'bad', 'c', '--out', out, ...more];
+      const first = await run(line);
+      expect(first).toMatchObject({ loaded: ['tiny-untrained', 'nano'], most: 1, code: 1, asked: 4, found: 3 });
+      expect(
+        first.said.filter((text) => /^qalign: (nano|tiny-untrained): 2 scored, 1 failed, mean/.test(text)),
+      ).toHaveLength(2);
+      const again = await run([...line, 'd', '--resume']);
+      expect(again.asked).toBe(2);
+      expect((await readFile(out, 'utf8')).match(/bad is damaged/g)).toHaveLength(2);
+      expect((await readdir(folder)).filter((name) => !name.startsWith('x.'))).toEqual([]);
+    },
+  );
+
+  it('continue the file of one of them', async () => {
+    const out = join(folder, 'x.jsonl');
+    await run(['a', '--out', out]);
+    expect((await run([...BOTH, 'a', '--out', out, '--resume'])).asked).toBe(1);
+    expect(rowsOf(await read('x.jsonl')).map(({ model }) => (model as { id: string }).id)).toEqual([
+      'tiny-untrained',
+      'nano',
+    ]);
+    await expect(run(['a', '--out', out, '--resume'])).rejects.toMatchObject({ code: 'RESUME_MISMATCH' });
+  });
+
+  it('have a column in the table', async () => {
+    const { out } = await run([...BOTH, 'a'], hearingTerminal(true));
+    expect(out).toMatch(/task {8}model {11}input\n.*tiny-untrained {2}a\n.*nano {12}a\n$/);
+  });
+});
+
+it.each([
+  [['--fields', 'scor'], /did you mean "score"/],
+  [['--fields', 'p_good'], /did you mean "level_probs.good"/],
+  [['--fields', 'weights_sha256'], /did you mean "model.weights_sha256"/],
+  [['--fields', 'input,,score'], /needs names/],
+  [['--fields', 'input,input'], /twice/],
+  [['--fields', 'input', '--format', 'table'], /different columns/],
+  [['--fields', 'input', '--compact', '--out', 'x.csv'], /leave out/],
+  [['--compact'], /needs --out/],
+  [['--compact', '--out', 'x.json'], /is for/],
+  [['--top', '1', '--bottom', '1'], /choose one/],
+  [['--top', '0'], /whole number/],
+  [['--limit', '1.5'], /whole number/],
+  [['--top', '1', '--out', 'x.csv', '--resume'], /cannot continue/],
+  [[...BOTH, '--calibration', 'c.json'], /belongs to one/],
+  [[...BOTH, '--revision', 'c'], /belongs to one/],
+  [[...BOTH, '--device', 'remote:2'], /one model a run/],
+])('refuses %j', async (line, message) => {
+  await expect(run(['a', ...line])).rejects.toMatchObject({
+    code: 'USAGE',
+    message: expect.stringMatching(message) as string,
+  });
+});
+
+it('refuses a task that one of the models does not do, before any is loaded', async () => {
+  await expect(run([...BOTH, 'a', '--task', 'aesthetics'])).rejects.toMatchObject({ code: 'TASK_UNSUPPORTED' });
+});
