@@ -21,7 +21,7 @@ export const calibrate = defineCommand({
     page: { type: 'string', value: 'FILE', help: 'a page with the reliability plot' },
     json: { type: 'boolean', help: 'the measurement as JSON' },
   },
-  async run({ args, flags, terminal }) {
+  async run({ args, flags, line, terminal }) {
     const { predictions, out } = flags;
     if (args.length > 0 || predictions === undefined || out === undefined)
       throw new QalignError(
@@ -33,6 +33,7 @@ export const calibrate = defineCommand({
       out,
       test: flags.test,
       page: flags.page,
+      command: line,
       method: (flags.method as 'logistic' | 'isotonic' | undefined) ?? 'logistic',
     });
     await terminal.out(

@@ -57,7 +57,7 @@ export const evaluate = defineCommand({
   overrides: true,
   flags: FLAGS,
   async run(context) {
-    const { args, overrides, flags, terminal, signal, log } = context;
+    const { args, overrides, flags, line, terminal, signal, log } = context;
     const page = await recipePage('evaluate', EvaluateRecipe, flags);
     if (page !== undefined) {
       await terminal.out(page);
@@ -81,7 +81,7 @@ export const evaluate = defineCommand({
     }
     const onEvent = createEvaluateProgress(terminal);
     try {
-      const result = await runEvaluation(recipe, { out: flags.out, signal, log, onEvent });
+      const result = await runEvaluation(recipe, { out: flags.out, command: line, signal, log, onEvent });
       terminal.progress(undefined);
       if (result.model.untrained) terminal.say(`qalign: ${result.model.id} is untrained: its numbers mean nothing.`);
       await terminal.out(flags.json ? asJson(result) : evaluationMarkdown(result, tableOn(terminal)));

@@ -3,6 +3,7 @@ import { QalignError, type ErrorCode } from '../base/errors.js';
 import type { Logger } from '../base/logger.js';
 import { unwritablePlace } from '../base/files/unwritable.js';
 import { packageVersion } from '../base/package-root.js';
+import { shownCommand } from '../report/shown-path.js';
 import { parseLine, type Command, type CommandGroup } from './command.js';
 import { commandHelp, groupHelp, overviewHelp } from './terminal/help.js';
 import { REGISTRY } from './registry.js';
@@ -61,7 +62,11 @@ async function runGroup(group: CommandGroup, [verb, ...rest]: readonly string[],
 async function runCommand(command: Command, line: readonly string[], context: RunContext): Promise<number> {
   const parsed = parseLine(command, line);
   if ((parsed.flags as Record<string, unknown>)['help'] === true) return print(context, commandHelp(command));
-  const code = await command.run({ ...context, ...parsed });
+  const code = await command.run({
+    ...context,
+    ...parsed,
+    line: `qalign ${command.name} ${shownCommand(line)}`.trim(),
+  });
   context.terminal.progress(undefined);
   return context.signal.aborted && command.endsBySignal !== true ? 130 : code;
 }

@@ -1,4 +1,5 @@
 import { decimal, markdownTable, signed, withInterval } from '../../report/text.js';
+import { describeLogistic } from './logistic-words.js';
 import { difference } from './published-figures.js';
 import type { DatasetResult, EvaluateResult } from './result.js';
 
@@ -57,7 +58,7 @@ export function modelSentence({
 }
 
 export const INTERVALS =
-  'In brackets: 95 % intervals, bootstrap by source image. PLCC is raw; PLCC (logistic) and RMSE are after the 4-parameter logistic of VQEG, RMSE in units of the MOS. – does not exist.';
+  'In brackets: 95 % intervals, bootstrap by source image. PLCC is raw; PLCC (logistic) and RMSE are after the 4-parameter logistic of VQEG, RMSE in units of the MOS. A dash stands for a metric that cannot be computed.';
 
 /** How the scores were made of what the model says, where that is not the usual way. */
 export function ruleSentences({ rule, ensemble }: Pick<EvaluateResult, 'rule' | 'ensemble'>): string[] {
@@ -79,12 +80,8 @@ export function evaluationMarkdown(result: EvaluateResult, table = markdownTable
   const { head, rows } = metricsTable(result.datasets);
   const parts = [`# ${result.name}`, modelSentence(result), ...ruleSentences(result)];
   parts.push(table(head, rows), INTERVALS);
-  for (const { dataset, metrics, calibration, failed, warned, records } of result.datasets) {
-    const { logistic } = metrics;
-    if (logistic !== null)
-      parts.push(
-        `${dataset}: f(x) = ${decimal(logistic.beta2)} + (${decimal(logistic.beta1)} − ${decimal(logistic.beta2)}) / (1 + exp(−(x − ${decimal(logistic.beta3)}) / ${decimal(logistic.beta4)})).`,
-      );
+  for (const { dataset, metrics, ranges, calibration, failed, warned, records } of result.datasets) {
+    if (metrics.logistic !== null) parts.push(`${dataset}: ${describeLogistic(metrics.logistic, ranges)}.`);
     if (calibration !== null)
       parts.push(
         `${dataset}: calibrated (${calibration.method}, fitted on ${calibration.fitted_on}): expected calibration error ${decimal(calibration.ece)}, RMSE ${decimal(calibration.rmse)}, in units of the MOS.`,
