@@ -139,7 +139,7 @@ function splitTable(splits: readonly (readonly [string, SplitReport])[]): string
     short(split.mos.min),
     short(split.mos.mean),
     short(split.mos.max),
-    ...(split.range?.map(short) ?? ['–', '–']),
+    ...(split.range?.map((value) => short(value)) ?? ['–', '–']),
     cell(split.on_edge?.count ?? null),
     percent(split.std_coverage),
     split.srcc?.toFixed(3) ?? '–',
@@ -158,17 +158,22 @@ function splitSection(
   const levels = [...levelNames].reverse();
   const [scores, spreads, between] = [mos[name] ?? [], std[name] ?? [], edges[name] ?? []];
   const counts = levels.map((level) => split.levels[level] ?? 0);
-  const unit = scale === undefined ? '' : ` (${short(scale[0])}–${short(scale[1])})`;
+  const range = split.range ?? undefined;
+  const unit =
+    scale !== undefined
+      ? ` (${short(scale[0])}–${short(scale[1])})`
+      : ` (${range === undefined ? 'scale not known' : `levels over ${short(range[0])}–${short(range[1])}`})`;
   const figures = [
     figure(
       histogram(scores, {
         xLabel: `MOS${unit}`,
         yLabel: 'records',
         marks: between,
+        range,
         parts: between.length > 0 ? levels : [],
       }),
       between.length > 0
-        ? `Scores. The dashed lines are the edges between levels: ${between.map(short).join(', ')}.`
+        ? `Scores. The dashed lines are the edges between levels: ${between.map((value) => short(value)).join(', ')}.`
         : 'Scores.',
       { name: `${name}-mos`, ...binRows(scores) },
     ),
@@ -214,7 +219,7 @@ function examplesSection(
     const pictures = (examples[level] ?? []).map(({ id, mos, mos_std: std, image }) =>
       figure(
         `<img src="${image}" alt="${escape(id)}" loading="lazy">`,
-        `MOS ${short(mos)}${std === undefined ? '' : ` ± ${short(std)}`} · ${id}`,
+        `MOS ${short(mos, 3)}${std === undefined ? '' : ` ± ${short(std, 3)}`}\n${id}`,
       ),
     );
     const none = pictures.length === 0 ? `<p class="soft">No ${kind} of this level could be shown.</p>` : '';

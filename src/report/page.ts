@@ -94,10 +94,15 @@ function withDistinctIds(body: string): string {
   });
 }
 
-/** Links to the sections, where there are several. */
+/** Links to the sections, or to their parts where there is one section. */
 function contents(body: string): string {
-  const found = [...body.matchAll(/<h2 id="[^"]*">(<a .*?<\/a>)<\/h2>/g)].map(([, link]) => `<li>${link}</li>`);
-  return found.length < 2 ? '' : `<nav aria-label="Contents"><ol>${found.join('')}</ol></nav>`;
+  const linksOf = (level: 2 | 3): string[] =>
+    [...body.matchAll(new RegExp(`<h${level} id="[^"]*">(<a .*?</a>)</h${level}>`, 'g'))].map(
+      ([, link]) => `<li>${link}</li>`,
+    );
+  const sections = linksOf(2);
+  const links = sections.length > 1 ? sections : linksOf(3);
+  return links.length < 2 ? '' : `<nav aria-label="Contents"><ol>${links.join('')}</ol></nav>`;
 }
 
 /** Tables of more columns are set smaller, to be seen as a whole. */

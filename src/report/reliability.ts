@@ -11,7 +11,7 @@ export interface ConfidenceBin {
   readonly accuracy: number;
 }
 
-/** Accuracy as bars from zero over the confidence, the count above each; on the diagonal both are equal. */
+/** Accuracy as bars from zero over the confidence, the counts in a line above; on the diagonal both are equal. */
 export function reliabilityDiagram(
   bins: readonly ConfidenceBin[],
   { xLabel, yLabel }: { readonly xLabel: string; readonly yLabel: string },
@@ -24,7 +24,7 @@ export function reliabilityDiagram(
       const title = `${from.toFixed(1)} to ${to.toFixed(1)}: ${n} items, confidence ${confidence.toFixed(3)}, accuracy ${accuracy.toFixed(3)}`;
       return [
         `<rect x="${fixed(left + 1)}" y="${top}" width="${fixed(right - left - 2)}" height="${fixed(axes.y(0) - top)}" fill="var(--mark)" fill-opacity=".75"><title>${title}</title></rect>`,
-        label((left + right) / 2, top - 5, String(n)),
+        label((left + right) / 2, axes.y(1.03), String(n)),
         `<circle cx="${axes.x(confidence)}" cy="${top}" r="3.5" fill="var(--second)"/>`,
       ].join('');
     });

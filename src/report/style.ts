@@ -68,7 +68,7 @@ svg .strong{fill:var(--ink)}
 .thumbs{display:grid;grid-template-columns:repeat(auto-fill,minmax(112px,1fr));gap:12px}
 .thumbs figure{margin:0}
 .thumbs img{width:100%;height:112px;object-fit:contain;background:var(--panel);display:block}
-.thumbs figcaption{overflow-wrap:anywhere;font-size:12px;line-height:1.35}
+.thumbs figcaption{white-space:pre-line;overflow-wrap:anywhere;font-size:12px;line-height:1.35}
 code{font:13px ui-monospace,monospace;overflow-wrap:anywhere}
 @media (max-width:640px){
 main{padding:18px 14px 40px}

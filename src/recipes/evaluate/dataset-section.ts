@@ -41,7 +41,7 @@ export async function datasetSection(
   const source = (await manifestBeside(set.file).catch(() => undefined))?.source;
   const scale = await mosScale(set.records[0]?.dataset ?? result.dataset, rows.mos, source);
   const names = {
-    mos: `MOS ${scale === undefined ? `(${short(result.ranges.mos[0])} to ${short(result.ranges.mos[1])} here)` : `(${short(scale[0])}–${short(scale[1])})`}`,
+    mos: `MOS ${scale === undefined ? `(${short(result.ranges.mos[0], 3)} to ${short(result.ranges.mos[1], 3)} here)` : `(${short(scale[0])}–${short(scale[1])})`}`,
     score: isEnsemble ? 'score (standardised)' : rule === 'two_words' ? 'score (0–1)' : 'score (1–5)',
   };
   const residuals = residualsOf(rows, result.metrics);
@@ -160,7 +160,7 @@ function reliabilityFigure(dataset: string, { logits, level, mosLevel }: Predict
         xLabel: 'confidence: probability of the level (0–1)',
         yLabel: 'accuracy of the level (0–1)',
       }),
-      `Reliability of the levels: expected calibration error (ECE) ${decimal(ece, 3)}. Bars under the dashed diagonal: the model is too sure. Above each bar, its items; the dot is their mean confidence.`,
+      `Reliability of the levels: expected calibration error (ECE) ${decimal(ece, 3)}. Bars under the dashed diagonal: the model is too sure. The numbers above are the items of each bar; the dot is their mean confidence.`,
       {
         name: `${dataset}-reliability`,
         head: ['from', 'to', 'items', 'confidence', 'accuracy'],
@@ -242,7 +242,7 @@ async function example({ id, mos, score, error }: Miss, path: string): Promise<s
   );
   return figure(
     image,
-    `score ${decimal(score, 2)} · MOS ${short(mos)} · off by ${signed(error, digitsOf(error))} · ${id}`,
+    `score ${decimal(score, 2)}\nMOS ${short(mos, 3)}\noff by ${signed(error, digitsOf(error))}\n${id}`,
   );
 }
 
