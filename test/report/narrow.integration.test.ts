@@ -25,7 +25,7 @@ function connect(child: ChildProcess): (method: string, params?: object, session
     const parts = (text + chunk.toString()).split('\0');
     text = parts.pop() ?? '';
     for (const part of parts) {
-      const message = JSON.parse(part) as { id?: number };
+      const message = JSON.parse(part) as { id?: number; result?: unknown; error?: unknown };
       if (message.id !== undefined) waiting.get(message.id)?.(message);
     }
   });

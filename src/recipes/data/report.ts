@@ -1,4 +1,4 @@
-import { basename, dirname, isAbsolute, join, resolve } from 'node:path';
+import { basename, dirname, isAbsolute, resolve } from 'node:path';
 import type { DatasetRecord } from '../../../bridge/protocol/record.js';
 import { writeWhole } from '../../base/files/whole-file.js';
 import { provenance } from '../../base/provenance.js';
