@@ -74,7 +74,7 @@ it('leaves out labels that cannot be read and passes over damaged pictures, each
   const { sets, notes } = await localDatasets({ media, data: join(folder, 'none') }, join(folder, 'out-damaged'));
   expect(sets.map(({ name, records }) => [name, records[0]!.id])).toEqual([['series', 'b.png']]);
   expect(notes.slice(1)).toEqual([
-    expect.stringMatching(/^biq2021 is left out: .*"abc"/),
-    expect.stringMatching(/^konvid-clips is left out: /),
+    expect.stringMatching(/^biq2021 is left out: .*"abc"/) as string,
+    expect.stringMatching(/^konvid-clips is left out: /) as string,
   ]);
 }, 60_000);
