@@ -22,7 +22,7 @@ export const calibrate = defineCommand({
     page: { type: 'string', value: 'FILE', help: 'a page with the reliability plot' },
     json: { type: 'boolean', help: 'the measurement as JSON' },
   },
-  async run({ args, flags, terminal }) {
+  async run({ args, flags, line, terminal }) {
     const { predictions, out } = flags;
     if (args.length > 0 || predictions === undefined || out === undefined)
       throw new QalignError(
@@ -35,6 +35,7 @@ export const calibrate = defineCommand({
         out,
         test: flags.test,
         page: flags.page,
+        command: line,
         method: (flags.method as 'logistic' | 'isotonic' | undefined) ?? 'logistic',
       }),
     );

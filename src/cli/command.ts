@@ -47,6 +47,8 @@ export type FlagValues<F extends Flags> = { [K in keyof F]: FlagValue<F[K]> };
 export interface CommandContext<F extends Flags = Flags> {
   /** What stands on the line beside flags and overrides. */
   readonly args: readonly string[];
+  /** The whole line without absolute paths, for reports. */
+  readonly line: string;
   /** The `key=value` words of a command with `overrides: true`, for `loadConfig`. */
   readonly overrides: readonly string[];
   readonly flags: FlagValues<F>;

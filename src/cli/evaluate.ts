@@ -58,7 +58,7 @@ export const evaluate = defineCommand({
   interrupted: 'the same command continues; predictions that are written are kept',
   flags: FLAGS,
   async run(context) {
-    const { args, overrides, flags, terminal, signal, log } = context;
+    const { args, overrides, flags, line, terminal, signal, log } = context;
     const page = await recipePage('evaluate', EvaluateRecipe, flags, terminal);
     if (page !== undefined) {
       await terminal.out(page);
@@ -82,7 +82,7 @@ export const evaluate = defineCommand({
     }
     const onEvent = createEvaluateProgress(terminal);
     try {
-      const result = await runEvaluation(recipe, { out: flags.out, signal, log, onEvent });
+      const result = await runEvaluation(recipe, { out: flags.out, command: line, signal, log, onEvent });
       terminal.progress(undefined);
       if (result.model.untrained) terminal.say(`qalign: ${result.model.id} is untrained: its numbers mean nothing.`);
       await terminal.out(flags.json ? asJson(result) : evaluationMarkdown(result, tableOn(terminal)));

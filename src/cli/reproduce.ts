@@ -21,7 +21,7 @@ export const reproduce = defineCommand({
     )
     .join(
       '\n',
-    )}\nWhat is missing is said before anything runs, with how to get it; what can run, runs. With --out also as Markdown, JSON and a page with plots.`,
+    )}\nWhat is missing is said before anything runs, with how to get it; what can run, runs. With --out also as Markdown, JSON and a page with plots. Exit code 1 where a model could not be used; the rest of the table is there.`,
   examples: [
     'qalign reproduce table2 --labels labels/',
     'qalign reproduce table7 --media pictures/ --out table7/',
@@ -52,7 +52,7 @@ export const reproduce = defineCommand({
     },
     format: { type: 'string', choices: ['text', 'markdown', 'json'], help: 'what is printed; default: text' },
   },
-  async run({ args, flags, terminal, signal, log }) {
+  async run({ args, flags, line, terminal, signal, log }) {
     const [name, ...more] = args;
     if (name === undefined || more.length > 0)
       throw new QalignError('USAGE', `qalign reproduce: name one table of ${Object.keys(TABLES).join(', ')}.`);
@@ -72,6 +72,7 @@ export const reproduce = defineCommand({
         ...flags,
         allowFailures: flags['allow-failures'],
         out,
+        command: line,
         signal,
         log,
         onProgress: (message) => terminal.progress(message),
@@ -80,7 +81,7 @@ export const reproduce = defineCommand({
       const { title, rows, notes } = table;
       if (flags.out !== undefined || table.sections !== undefined) {
         await makeFolder(out, 'name another with --out');
-        await writeReproduced(out, name, table, missing);
+        await writeReproduced(out, name, table, missing, { ...flags, command: line });
         terminal.say(`qalign: ${join(out, 'report.html')}`);
       }
       if (flags.format === 'json') await terminal.out(asJson({ title, rows, notes, missing }));
@@ -92,7 +93,7 @@ export const reproduce = defineCommand({
         );
         for (const note of notes) terminal.say(note);
       }
-      return 0;
+      return table.modelFailed === true ? 1 : 0;
     } finally {
       terminal.progress(undefined);
     }

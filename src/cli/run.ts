@@ -3,6 +3,7 @@ import { QalignError, type ErrorCode } from '../base/errors.js';
 import type { Logger } from '../base/logger.js';
 import { unwritablePlace } from '../base/files/unwritable.js';
 import { packageVersion } from '../base/package-root.js';
+import { shownCommand } from '../report/shown-path.js';
 import { parseLine, type Command, type CommandGroup, type FlagValues, type GENERAL_FLAGS } from './command.js';
 import type { ColourChoice, Paint } from './terminal/colour.js';
 import { commandHelp, groupHelp, overviewHelp } from './terminal/help.js';
@@ -66,7 +67,11 @@ async function runCommand(command: Command, line: readonly string[], context: Ru
   if (color !== undefined) terminal.useColour(color as ColourChoice);
   if (help) return print(context, commandHelp(command, terminal));
   try {
-    const code = await command.run({ ...context, ...parsed });
+    const code = await command.run({
+      ...context,
+      ...parsed,
+      line: `qalign ${command.name} ${shownCommand(line)}`.trim(),
+    });
     return signal.aborted && command.endsBySignal !== true ? 130 : code;
   } finally {
     terminal.progress(undefined);

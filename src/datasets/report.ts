@@ -23,6 +23,8 @@ export interface RecordStatistics {
   finish(known: Readonly<Record<string, KnownSplit>>): {
     splits: Record<string, SplitReport>;
     mos: Record<string, Float64Array>;
+    /** Split → the standard deviations of the ratings, of the records that have one. */
+    std: Record<string, Float64Array>;
     edges: Record<string, number[]>;
     softLabels: number;
     n: number;
@@ -34,7 +36,7 @@ interface Tally {
   readonly values: GrowingDoubles;
   readonly ids: string[];
   readonly levels: Record<string, number>;
-  withStd: number;
+  readonly std: GrowingDoubles;
 }
 
 /** @param levels level names, best first */
@@ -54,7 +56,7 @@ export function recordStatistics(levels: readonly string[]): RecordStatistics {
             values: new GrowingDoubles(),
             ids: [],
             levels: Object.fromEntries(levels.map((name) => [name, 0])),
-            withStd: 0,
+            std: new GrowingDoubles(),
           }),
         );
       n++;
@@ -62,7 +64,7 @@ export function recordStatistics(levels: readonly string[]): RecordStatistics {
       tally.ids.push(id);
       tally.values.push(level === undefined ? NaN : (rank.get(level) ?? NaN));
       if (level !== undefined) tally.levels[level] = (tally.levels[level] ?? 0) + 1;
-      if (mos_std !== undefined) tally.withStd++;
+      if (mos_std !== undefined) tally.std.push(mos_std);
       if (level_probs !== undefined) softLabels++;
     },
     finish(known) {
@@ -74,17 +76,14 @@ export function recordStatistics(levels: readonly string[]): RecordStatistics {
           found.map(([split, tally]) => [split, reportOf(tally, known[split], levels.length)]),
         ),
         mos: Object.fromEntries(found.map(([split, { mos }]) => [split, mos.view()])),
+        std: Object.fromEntries(found.map(([split, { std }]) => [split, std.view()])),
         edges: Object.fromEntries(found.map(([split]) => [split, edgesOf(known[split], levels.length)])),
       };
     },
   };
 }
 
-function reportOf(
-  { mos, values, ids, levels, withStd }: Tally,
-  known: KnownSplit | undefined,
-  count: number,
-): SplitReport {
+function reportOf({ mos, values, ids, levels, std }: Tally, known: KnownSplit | undefined, count: number): SplitReport {
   const scores = mos.view();
   const ranked = !values.view().some(Number.isNaN);
   const orNull = (value: number): number | null => (Number.isNaN(value) ? null : value);
@@ -102,7 +101,7 @@ function reportOf(
       max: scores.reduce((a, b) => Math.max(a, b), -Infinity),
       mean: mean(scores),
     },
-    std_coverage: withStd / scores.length,
+    std_coverage: std.length / scores.length,
     on_edge: known === undefined ? null : onEdge(scores, ids, known.range, count),
   };
 }

@@ -1,5 +1,6 @@
-import { histogram } from './histogram.js';
-import { escape, figure, page, row, table } from './page.js';
+import { figure } from './figure.js';
+import { binned, histogram, short } from './histogram.js';
+import { escape, heading, page, row, table, type Origin } from './page.js';
 import { bars } from './plots.js';
 
 export interface SplitReport {
@@ -51,138 +52,237 @@ export interface DatasetReport {
   notes: string[];
 }
 
-const LISTED = 50;
+/** A picture of a level, or a frame of a clip. */
+export interface LevelExample {
+  readonly id: string;
+  readonly mos: number;
+  readonly mos_std?: number | undefined;
+  /** A data URI. */
+  readonly image: string;
+}
 
-/** @param mos split → its scores @param edges split → the edges between its levels */
+/** What a page shows beside the numbers of the report. */
+export interface DatasetDrawings {
+  /** Split → its scores. */
+  readonly mos: Readonly<Record<string, ArrayLike<number>>>;
+  /** Split → the standard deviations of the ratings, of the records that have one. */
+  readonly std: Readonly<Record<string, ArrayLike<number>>>;
+  /** Split → the edges between its levels, from low to high. */
+  readonly edges: Readonly<Record<string, readonly number[]>>;
+  /** Lowest and highest possible score, where they are known. */
+  readonly scale: readonly [number, number] | undefined;
+  readonly examples: Readonly<Record<string, readonly LevelExample[]>>;
+}
+
+export interface DatasetPageOptions {
+  readonly origin?: Origin | undefined;
+  /** Absolute folders of the data; paths are shown relative to them. */
+  readonly roots?: readonly string[] | undefined;
+}
+
+const LISTED = 50;
+const SHARED_IDS = 5;
+
 export function datasetPage(
   report: DatasetReport,
-  mos: Readonly<Record<string, ArrayLike<number>>>,
-  edges: Readonly<Record<string, readonly number[]>>,
+  drawings: DatasetDrawings,
+  options: DatasetPageOptions = {},
 ): string {
   const splits = Object.entries(report.splits);
+  const labels = `${report.files.join(', ')}${report.source === null ? '' : ` (source ${report.source})`}`;
   const facts = [
     ['records', String(report.n)],
     ['what', `${report.task} of ${report.kind}s`],
-    [
-      'labels',
-      report.files.length === 0
-        ? '–'
-        : `${report.files.join(', ')}${report.source === null ? '' : ` (source ${report.source})`}`,
-    ],
+    ['labels', report.files.length === 0 ? '–' : labels],
     ['soft labels', `${percent(report.soft_labels)} of the records`],
     ['licence', report.licence ?? 'not known: there is no dataset.json beside the records'],
   ];
   const body = [
     table(['', ''], facts),
     ...report.notes.map((note) => `<p class="note">${escape(note)}</p>`),
-    '<h2>Splits</h2>',
-    table(
-      [
-        'split',
-        'records',
-        'rows',
-        'outside',
-        'no media',
-        'MOS',
-        'mean',
-        'range of the levels',
-        'on an edge',
-        'with std',
-        'SRCC',
-        'PLCC',
-      ],
-      splits.map(([name, split]) => [
-        name,
-        String(split.n),
-        cell(split.n_all),
-        cell(split.dropped_outside),
-        cell(split.dropped_media),
-        `${short(split.mos.min)} – ${short(split.mos.max)}`,
-        short(split.mos.mean),
-        split.range === null ? '–' : split.range.map(short).join(' – '),
-        cell(split.on_edge?.count ?? null),
-        percent(split.std_coverage),
-        split.srcc?.toFixed(3) ?? '–',
-        split.plcc?.toFixed(3) ?? '–',
-      ]),
-    ),
+    heading(2, 'Splits'),
+    splitTable(splits),
     '<p class="soft">SRCC and PLCC are between the levels, as numbers, and the MOS: what is lost when scores become words.</p>',
-    ...splits.map(([name, split]) => splitSection(name, split, report.level_names, mos[name] ?? [], edges[name] ?? [])),
-    '<h2>Media</h2>',
+    ...splits.map(([name, split]) => splitSection(name, split, report.level_names, drawings)),
+    examplesSection(report, drawings.examples),
+    heading(2, 'Media'),
     report.media === null
-      ? '<p>Not looked at: say with --media where the pictures or clips are.</p>'
+      ? '<p>Not checked. Name the folder of the pictures or clips with --media.</p>'
       : mediaSection(report.media),
   ];
-  return page({ title: `${report.title}: ${report.n} records`, body: body.join('\n') });
+  return page({ title: `${report.title}: ${report.n} records`, body: body.join('\n'), ...options });
 }
 
+function splitTable(splits: readonly (readonly [string, SplitReport])[]): string {
+  const head = [
+    'split',
+    'records',
+    'rows',
+    'outside',
+    'no media',
+    'lowest MOS',
+    'mean MOS',
+    'highest MOS',
+    'levels from',
+    'to',
+    'on an edge',
+    'with std',
+    'SRCC',
+    'PLCC',
+  ];
+  const rows = splits.map(([name, split]) => [
+    name,
+    String(split.n),
+    cell(split.n_all),
+    cell(split.dropped_outside),
+    cell(split.dropped_media),
+    short(split.mos.min),
+    short(split.mos.mean),
+    short(split.mos.max),
+    ...(split.range?.map((value) => short(value)) ?? ['–', '–']),
+    cell(split.on_edge?.count ?? null),
+    percent(split.std_coverage),
+    split.srcc?.toFixed(3) ?? '–',
+    split.plcc?.toFixed(3) ?? '–',
+  ]);
+  return table(head, rows);
+}
+
+/** Scores, levels and the spread of the ratings of a split, low to the left. */
 function splitSection(
   name: string,
   split: SplitReport,
-  levels: readonly string[],
-  mos: ArrayLike<number>,
-  edges: readonly number[],
+  levelNames: readonly string[],
+  { mos, std, edges, scale }: DatasetDrawings,
 ): string {
-  const plots = row(
+  const levels = [...levelNames].reverse();
+  const [scores, spreads, between] = [mos[name] ?? [], std[name] ?? [], edges[name] ?? []];
+  const counts = levels.map((level) => split.levels[level] ?? 0);
+  const range = split.range ?? undefined;
+  const unit =
+    scale !== undefined
+      ? ` (${short(scale[0])}–${short(scale[1])})`
+      : ` (${range === undefined ? 'scale not known' : `levels over ${short(range[0])}–${short(range[1])}`})`;
+  const figures = [
     figure(
-      histogram(mos, { xLabel: 'MOS', yLabel: 'records', marks: edges }),
-      edges.length > 0 ? 'Scores; the dashed lines are the edges between levels.' : 'Scores.',
-    ),
-    figure(
-      bars({
-        names: levels,
-        series: [{ name, values: levels.map((level) => split.levels[level] ?? 0) }],
+      histogram(scores, {
+        xLabel: `MOS${unit}`,
         yLabel: 'records',
+        marks: between,
+        range,
+        parts: between.length > 0 ? levels : [],
       }),
-      'Records of each level.',
+      between.length > 0
+        ? `Scores. The dashed lines are the edges between levels: ${between.map((value) => short(value)).join(', ')}.`
+        : 'Scores.',
+      { name: `${name}-mos`, ...binRows(scores) },
     ),
-  );
-  const onEdge =
-    split.on_edge === null || split.on_edge.count === 0
-      ? ''
-      : `<p class="soft">On an edge between two levels: ${escape(split.on_edge.examples.join(', '))}${split.on_edge.count > split.on_edge.examples.length ? ` and ${split.on_edge.count - split.on_edge.examples.length} more` : ''}.</p>`;
-  return `<h3>${escape(name)}</h3>${plots}${onEdge}`;
+    figure(
+      bars({ names: levels, series: [{ name, values: counts }], xLabel: 'level', yLabel: 'records' }),
+      'Records of each level.',
+      { name: `${name}-levels`, head: ['level', 'records'], rows: levels.map((level, i) => [level, counts[i]!]) },
+    ),
+  ];
+  if (spreads.length > 0)
+    figures.push(
+      figure(
+        histogram(spreads, { xLabel: 'standard deviation of the ratings, in units of the MOS', yLabel: 'records' }),
+        `How far the ratings of one item lie apart, of ${spreads.length} records with a standard deviation.`,
+        { name: `${name}-std`, ...binRows(spreads) },
+      ),
+    );
+  return `${heading(3, name)}${row(...figures)}${onEdgeSentence(split)}`;
+}
+
+function binRows(values: ArrayLike<number>): { head: string[]; rows: number[][] } {
+  const { from, to, counts } = binned(values);
+  const step = (to - from) / counts.length;
+  return {
+    head: ['from', 'to', 'records'],
+    rows: counts.map((count, i) => [from + i * step, from + (i + 1) * step, count]),
+  };
+}
+
+function onEdgeSentence({ on_edge: onEdge }: SplitReport): string {
+  if (onEdge === null || onEdge.count === 0) return '';
+  const rest = onEdge.count - onEdge.examples.length;
+  return `<p class="soft">On an edge between two levels: ${escape(onEdge.examples.join(', '))}${rest > 0 ? ` and ${rest} more` : ''}.</p>`;
+}
+
+function examplesSection(
+  { level_names: names, splits, kind }: DatasetReport,
+  examples: DatasetDrawings['examples'],
+): string {
+  if (names.every((level) => (examples[level] ?? []).length === 0)) return '';
+  const parts = [...names].reverse().map((level) => {
+    const count = Object.values(splits).reduce((sum, split) => sum + (split.levels[level] ?? 0), 0);
+    const pictures = (examples[level] ?? []).map(({ id, mos, mos_std: std, image }) =>
+      figure(
+        `<img src="${image}" alt="${escape(id)}" loading="lazy">`,
+        `MOS ${short(mos, 3)}${std === undefined ? '' : ` ± ${short(std, 3)}`}\n${id}`,
+      ),
+    );
+    const none = pictures.length === 0 ? `<p class="soft">No ${kind} of this level could be shown.</p>` : '';
+    return `${heading(3, `${level} (${count})`)}${none}<div class="thumbs">${pictures.join('\n')}</div>`;
+  });
+  return `${heading(2, 'Examples by level')}<p class="soft">Spread evenly over the scores of the level, lowest first${kind === 'video' ? '; the first frame of each clip' : ''}. MOS ± standard deviation of the ratings, where it is known.</p>${parts.join('\n')}`;
 }
 
 function mediaSection(media: MediaReport): string {
-  const lists = [
-    list(
-      'Missing',
-      ['record', 'what is wrong'],
-      media.missing.map(({ id, message }) => [id, message]),
-    ),
+  const { checked, missing, corrupt, duplicated, odd_shape: odd, sizes } = media;
+  const counts = [
+    ['missing', `${missing.length} of ${checked}`],
+    ['damaged', String(corrupt.length)],
+    ['sets of the same bytes', String(duplicated.length)],
+    ['very long or very small', String(odd.length)],
+  ];
+  const example = missing.length === 0 ? '' : `<p class="note">${escape(missingSentence(media))}</p>`;
+  return [
+    example,
+    table(['', ''], counts),
     list(
       'Damaged',
       ['record', 'code', 'what is wrong'],
-      media.corrupt.map(({ id, code, message }) => [id, code, message]),
+      corrupt.map(({ id, code, message }) => [id, code, message]),
     ),
     list(
       'The same bytes under several names',
       ['records'],
-      media.duplicated.map((ids) => [ids.join(', ')]),
+      duplicated.map((ids) => [someOf(ids)]),
     ),
     list(
-      'Of odd shape',
+      'Very long or very small',
       ['record', 'width', 'height'],
-      media.odd_shape.map(({ id, width, height }) => [id, String(width), String(height)]),
+      odd.map(({ id, width, height }) => [id, String(width), String(height)]),
     ),
-  ];
-  const sum = `${media.checked} files were opened: ${media.missing.length} missing, ${media.corrupt.length} damaged, ${media.duplicated.length} sets of the same bytes, ${media.odd_shape.length} of odd shape.`;
-  return [
-    `<p>${escape(sum)}</p>`,
-    ...lists,
     list(
       'Sizes',
-      ['pixels', 'files'],
-      media.sizes.map(({ size, count }) => [size, String(count)]),
+      ['pixels (width × height)', 'files'],
+      sizes.map(({ size, count }) => [size, String(count)]),
     ),
   ].join('\n');
+}
+
+/** How many files are missing, with one example; empty where none is. For pages and terminals. */
+export function missingSentence({ missing, checked }: MediaReport): string {
+  const [first] = missing;
+  if (first === undefined) return '';
+  const count =
+    missing.length === checked
+      ? `All ${checked} media files are missing`
+      : `${missing.length} of ${checked} media files are missing`;
+  return `${count}, such as that of ${first.id}: ${first.message}`;
+}
+
+function someOf(ids: readonly string[]): string {
+  const rest = ids.length - SHARED_IDS;
+  return `${ids.slice(0, SHARED_IDS).join(', ')}${rest > 0 ? ` and ${rest} more` : ''}`;
 }
 
 function list(title: string, head: readonly string[], rows: readonly (readonly string[])[]): string {
   if (rows.length === 0) return '';
   const more = rows.length > LISTED ? `<p class="soft">… and ${rows.length - LISTED} more, in the JSON.</p>` : '';
-  return `<h3>${escape(title)} (${rows.length})</h3>${table(head, rows.slice(0, LISTED))}${more}`;
+  return `${heading(3, `${title} (${rows.length})`)}${table(head, rows.slice(0, LISTED))}${more}`;
 }
 
 function cell(value: number | null): string {
@@ -191,8 +291,4 @@ function cell(value: number | null): string {
 
 function percent(share: number): string {
   return `${Number((100 * share).toFixed(1))} %`;
-}
-
-function short(value: number): string {
-  return String(Number(value.toPrecision(6)));
 }

@@ -1,4 +1,4 @@
-import { createAxes, fixed, svg } from './plots.js';
+import { createAxes, EDGE, fixed, HEIGHT, label, svg, WIDTH } from './axes.js';
 
 export interface Bins {
   readonly from: number;
@@ -21,35 +21,66 @@ export function binned(values: ArrayLike<number>, bins = 40): Bins {
   return { from, to, counts };
 }
 
-/** How often values occur. `marks` are lines across at values, such as the edges of levels. */
+export interface HistogramOptions {
+  readonly xLabel: string;
+  readonly yLabel: string;
+  /** Lines across at values, such as the edges of levels. */
+  readonly marks?: readonly number[];
+  /** Names of the parts between the marks, one more than marks. */
+  readonly parts?: readonly string[];
+  readonly bins?: number;
+  /** Ends that the axis reaches at least, such as the range of the levels. */
+  readonly range?: readonly [number, number] | undefined;
+}
+
+/** How often values occur. */
 export function histogram(
   values: ArrayLike<number>,
-  {
-    xLabel,
-    yLabel,
-    marks = [],
-    bins = 40,
-  }: { xLabel: string; yLabel: string; marks?: readonly number[]; bins?: number },
+  { xLabel, yLabel, marks = [], parts = [], bins = 40, range }: HistogramOptions,
 ): string {
   const found = binned(values, bins);
   // equal values stand in the middle of a unit
   const [from, to] = found.from < found.to ? [found.from, found.to] : [found.from - 0.5, found.to + 0.5];
-  const axes = createAxes([from, to], [0, Math.max(1, ...found.counts) * 1.05], xLabel, yLabel);
+  const ends =
+    range === undefined ? ([from, to] as const) : ([Math.min(from, range[0]), Math.max(to, range[1])] as const);
+  const axes = createAxes({ x: ends, y: [0, Math.max(1, ...found.counts) * 1.05], xLabel, yLabel });
   const step = (to - from) / found.counts.length;
   const bars = found.counts.map((count, i) => {
     const [low, high] = [from + i * step, from + (i + 1) * step];
     const left = axes.x(low);
     return `<rect x="${left}" y="${axes.y(count)}" width="${fixed(Math.max(0.5, axes.x(high) - left - 1))}" height="${fixed(axes.y(0) - axes.y(count))}" fill="var(--mark)"><title>${short(low)} to ${short(high)}: ${count}</title></rect>`;
   });
-  const lines = marks
-    .filter((mark) => mark > from && mark < to)
-    .map(
-      (mark) =>
-        `<path d="M${axes.x(mark)} ${axes.y(0)}V12" stroke="var(--second)" stroke-dasharray="4 3"><title>${short(mark)}</title></path>`,
-    );
-  return svg([axes.frame, ...bars, ...lines].join(''));
+  return svg([axes.frame, ...bars, edges(marks, parts, ends, axes.x)].join(''), `${yLabel} by ${xLabel}`);
 }
 
-function short(value: number): string {
-  return String(Number(value.toPrecision(4)));
+/** A dashed line with its value at every mark, and above the frame the names of the parts, where they have room. */
+function edges(
+  marks: readonly number[],
+  parts: readonly string[],
+  [from, to]: readonly [number, number],
+  x: (value: number) => number,
+): string {
+  const inside = marks.filter((mark) => mark > from && mark < to);
+  const lines = inside.map(
+    (mark) =>
+      `<path d="M${x(mark)} ${HEIGHT - EDGE.bottom}V${EDGE.top}" stroke="var(--second)" stroke-dasharray="4 3"><title>${short(mark)}</title></path>`,
+  );
+  const borders = [
+    EDGE.left,
+    ...marks.map((mark) => Math.min(WIDTH - EDGE.right, Math.max(EDGE.left, x(mark)))),
+    WIDTH - EDGE.right,
+  ];
+  const names = parts.flatMap((name, i) => {
+    const [left, right] = [borders[i] ?? 0, borders[i + 1] ?? 0];
+    return right - left > 6.5 * name.length ? [label((left + right) / 2, 11, name, { strong: true })] : [];
+  });
+  const values = inside.flatMap((mark, i) =>
+    i > 0 && x(mark) - x(inside[i - 1]!) < 34 ? [] : [label(x(mark), 24, short(mark))],
+  );
+  return [...lines, ...names, ...values].join('');
+}
+
+/** A number with so many significant digits and no zeros at its end. */
+export function short(value: number, digits = 4): string {
+  return String(Number(value.toPrecision(digits))).replace('-', '−');
 }

@@ -1,7 +1,9 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { escape, page, table } from '../../src/report/page.js';
-import { bars, lines, matrix, MAX_POINTS, scatter } from '../../src/report/plots.js';
+import { escape, heading, page, table } from '../../src/report/page.js';
+import { matrix } from '../../src/report/matrix.js';
+import { bars, lines, MAX_POINTS, scatter } from '../../src/report/plots.js';
+import { reliabilityDiagram } from '../../src/report/reliability.js';
 
 describe('page', () => {
   it('lets no text become markup', () => {
@@ -27,8 +29,29 @@ describe('page', () => {
         ],
       ),
     ).toBe(
-      '<div class="wide"><table><thead><tr><th>a</th><th class="n">n</th></tr></thead><tbody><tr><td>x</td><td class="n">1.0</td></tr>\n<tr><td>y</td><td class="n">–</td></tr></tbody></table></div>',
+      '<div class="wide"><table><thead><tr><th scope="col">a</th><th scope="col" class="n">n</th></tr></thead><tbody><tr><td class="t">x</td><td class="n">1.0</td></tr>\n<tr><td class="t">y</td><td class="n">–</td></tr></tbody></table></div>',
     );
+  });
+
+  it('names every cell of a wide table, which becomes a block a row on narrow screens', () => {
+    const html = table(['set', 'SRCC', 'PLCC'], [['a', '0.9', '0.8']]);
+    expect(html).toContain('<table class="stack">');
+    expect(html).toContain('data-head="PLCC">0.8<');
+  });
+
+  it('links to its sections, which have distinct names', () => {
+    const html = page({ title: 't', body: `${heading(2, 'A & B')}${heading(2, 'Media')}${heading(3, 'Media')}` });
+    const ids = [...html.matchAll(/ id="([^"]*)"/g)].map(([, id]) => id);
+    expect(ids).toEqual(['a-b', 'media', 'media-2']);
+    expect(html.match(/<nav .*<\/nav>/)?.[0].match(/href="#[^"]*"/g)).toEqual(['href="#a-b"', 'href="#media"']);
+  });
+
+  it('shows no folder of this machine, but in pictures', () => {
+    const image = '<img src="data:image/png;base64,/tmp/a/b/c">';
+    const html = page({ title: '/mnt/x/y', body: `${image}<p>/home/of jane/z.png</p>`, roots: ['/home/of jane'] });
+    expect(html).toContain('<title>y</title>');
+    expect(html).toContain('<p>z.png</p>');
+    expect(html).toContain(image);
   });
 });
 
@@ -65,6 +88,7 @@ describe('plots', () => {
           { name: 'MOS', values: [3, 0] },
           { name: 'score', values: [1, 2] },
         ],
+        xLabel: 'level',
         yLabel: 'items',
       }).match(/<rect/g),
     ).toHaveLength(4);
@@ -80,5 +104,33 @@ describe('plots', () => {
         columnLabel: 'model',
       }),
     ).toContain('>7</text>');
+  });
+
+  it('draw bars from zero, below it where values are negative', () => {
+    const drawn = bars({
+      names: ['bad', 'good'],
+      series: [{ name: 'l', values: [-2, 4] }],
+      xLabel: 'level',
+      yLabel: 'logit',
+    });
+    const [negative, positive] = [...drawn.matchAll(/<rect [^>]*y="([^"]+)"[^>]*height="([^"]+)"/g)].map(
+      ([, y, height]) => ({
+        top: Number(y),
+        bottom: Number(y) + Number(height),
+      }),
+    );
+    expect(negative!.top).toBeCloseTo(positive!.bottom, 1);
+    expect((negative!.bottom - negative!.top) * 2).toBeCloseTo(positive!.bottom - positive!.top, 0);
+  });
+
+  it('show accuracy over confidence, with counts, and leave empty intervals out', () => {
+    const bins = [
+      { from: 0, to: 0.5, n: 0, confidence: 0, accuracy: 0 },
+      { from: 0.5, to: 1, n: 7, confidence: 0.7, accuracy: 0.5 },
+    ];
+    const drawn = reliabilityDiagram(bins, { xLabel: 'confidence (0–1)', yLabel: 'accuracy (0–1)' });
+    expect(drawn.match(/<rect/g)).toHaveLength(1);
+    expect(drawn).toContain('>7</text>');
+    expect(drawn).toContain('7 items, confidence 0.700, accuracy 0.500');
   });
 });

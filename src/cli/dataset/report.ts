@@ -1,10 +1,11 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { QalignError } from '../../base/errors.js';
 import { guardWrite } from '../../base/files/unwritable.js';
 import { convertDataset } from '../../recipes/data/convert.js';
-import { reportDataset, writeReport } from '../../recipes/data/report.js';
+import { jsonBeside, reportDataset, writeReport } from '../../recipes/data/report.js';
+import { missingSentence, type DatasetReport } from '../../report/dataset-page.js';
 import { defineCommand } from '../command.js';
 import { CONVERSION_FLAGS, readChoices, readSource, SOURCE_FLAGS } from './flags.js';
 import { progressLine } from '../terminal/progress.js';
@@ -15,7 +16,7 @@ export const report = defineCommand({
   summary: 'what there is to know about a data set, as a page and as JSON',
   args: 'RECORDS…|NAME',
   description:
-    'RECORDS are .jsonl files of "dataset convert"; NAME with --labels is converted first, as "dataset convert" would. Media are opened where --media says so.',
+    'RECORDS are .jsonl files of "dataset convert"; NAME with --labels is converted first, as "dataset convert" would. Media are checked where --media says so; ten pictures of each level are shown where they are found. Exit code 1 where --media is given and no picture or clip of it could be opened.',
   examples: [
     'qalign dataset report data/koniq/train.jsonl data/koniq/test.jsonl --out koniq.html',
     'qalign dataset report spaq --labels labels/ --media spaq/ --out spaq.html',
@@ -32,7 +33,7 @@ export const report = defineCommand({
     out: { type: 'string', short: 'o', value: 'FILE.html', help: 'the page; the JSON is written beside it' },
     json: { type: 'boolean', help: 'print the JSON' },
   },
-  async run({ args, overrides, flags, terminal, signal }) {
+  async run({ args, overrides, flags, line, terminal, signal }) {
     if (args.length === 0)
       throw new QalignError('USAGE', 'qalign dataset report: name files of records, or a data set with --labels.');
     if (flags.out === undefined && !flags.json)
@@ -72,15 +73,34 @@ export const report = defineCommand({
       const result = await reportDataset({
         records: folder === undefined ? args : [join(folder, 'all.jsonl')],
         media: flags.media === undefined ? undefined : folder !== undefined || flags.media === '-' ? true : flags.media,
+        command: line,
+        data: flags.out === undefined ? undefined : basename(jsonBeside(flags.out)),
         signal,
         onProgress,
       });
       terminal.progress(undefined);
       const files = flags.out === undefined ? [] : await writeReport(result, flags.out);
       await terminal.out(flags.json ? asJson(result.report) : `${files.join('\n')}\n`);
-      return 0;
+      const { media } = result.report;
+      for (const text of summaryOf(result.report)) terminal.say(`qalign: ${text}`);
+      return media !== null && media.checked > 0 && media.missing.length + media.corrupt.length >= media.checked
+        ? 1
+        : 0;
     } finally {
       if (folder !== undefined) await rm(folder, { recursive: true, force: true });
     }
   },
 });
+
+/** What a person wants to know before opening the page. */
+function summaryOf({ n, splits, media }: DatasetReport): string[] {
+  const parts = Object.entries(splits).map(([name, split]) => `${name} ${split.n}`);
+  const said = [`${n} records: ${parts.join(', ')}`];
+  if (media === null) return said;
+  if (media.missing.length > 0) said.push(missingSentence(media));
+  if (media.corrupt.length > 0)
+    said.push(
+      `${media.corrupt.length} of ${media.checked} media files are damaged, such as that of ${media.corrupt[0]!.id}: ${media.corrupt[0]!.message}`,
+    );
+  return said;
+}

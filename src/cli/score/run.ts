@@ -84,8 +84,8 @@ async function scoreInto(
       const tally = tallies[at]!;
       passes.push(await scorePass(run, { plan, sources, tally, isLast: at === plans.length - 1 }));
       if (tally.inputs > 0) continue;
-      const { say, paintErr } = loud.terminal;
-      say(`qalign: ${paintErr('red', 'error')}: no input is a picture or clip [MEDIA_NOT_FOUND]`);
+      const error = loud.terminal.paintErr('red', 'error');
+      loud.terminal.say(`qalign: ${error}: no input is a picture or clip [MEDIA_NOT_FOUND]`);
       return 1;
     }
   } finally {

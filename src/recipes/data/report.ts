@@ -1,14 +1,16 @@
-import { existsSync } from 'node:fs';
-import { readFile } from 'node:fs/promises';
-import { basename, dirname, join, resolve } from 'node:path';
+import { basename, dirname, isAbsolute, resolve } from 'node:path';
 import type { DatasetRecord } from '../../../bridge/protocol/record.js';
 import { writeWhole } from '../../base/files/whole-file.js';
+import { provenance } from '../../base/provenance.js';
 import { scanRecords } from '../../datasets/records.js';
 import { recordStatistics, type KnownSplit } from '../../datasets/report.js';
 import { QalignError } from '../../base/errors.js';
 import { datasetPage, type DatasetReport, type MediaReport } from '../../report/dataset-page.js';
 import { LEVELS } from '../../scoring/levels.js';
 import type { DatasetManifest } from './convert.js';
+import { levelExamples, type ExampleRecord } from './level-examples.js';
+import { manifestBeside } from './manifest.js';
+import { mosScale } from './mos-scale.js';
 import { surveyMedia, type Surveyed, type SurveyOptions } from './survey-media.js';
 
 export interface ReportOptions extends SurveyOptions {
@@ -16,6 +18,10 @@ export interface ReportOptions extends SurveyOptions {
   readonly records: readonly string[];
   /** Look at every picture or clip: `true` where the paths of the records lead, or the folder they are relative to. */
   readonly media?: string | true | undefined;
+  /** The command line, for the page. */
+  readonly command?: string | undefined;
+  /** Name of the JSON beside the page, to which the page links. */
+  readonly data?: string | undefined;
 }
 
 export interface ReportResult {
@@ -32,15 +38,18 @@ export interface ReportResult {
 export async function reportDataset({
   records: files,
   media,
+  command,
+  data,
   signal,
   onProgress,
 }: ReportOptions): Promise<ReportResult> {
   if (files.length === 0) throw new QalignError('USAGE', 'Name at least one file of records to report on.');
-  const manifests = await Promise.all(files.map(manifestOf));
+  const manifests = await Promise.all(files.map(manifestBeside));
   const manifest = manifests.find((found) => found !== undefined);
   const levels = manifest?.level_names ?? [...LEVELS];
   const statistics = recordStatistics(levels);
-  const paths: { id: string; path: string }[] = [];
+  const paths: RecordMedia[] = [];
+  const byLevel: Record<string, ExampleRecord[]> = {};
   const datasets = new Map<string, DatasetRecord>();
   const present = new Set<string>();
   for (const file of files) {
@@ -50,8 +59,10 @@ export async function reportDataset({
         statistics.add(record);
         datasets.set(record.dataset, record);
         present.add(record.split);
-        if (media !== undefined)
-          paths.push({ id: record.id, path: resolve(media === true ? dirname(file) : media, record.media) });
+        const { id, mos, mos_std } = record;
+        const path = resolve(typeof media === 'string' ? media : dirname(file), record.media);
+        if (media !== undefined) paths.push({ id, path, media: record.media });
+        if (record.level !== undefined) (byLevel[record.level] ??= []).push({ id, path, mos, mos_std });
       }
     }
   }
@@ -62,7 +73,7 @@ export async function reportDataset({
       `${files.map((file) => basename(file)).join(', ')}: there are no records to report on.`,
     );
   const mixed = datasets.size > 1;
-  const { splits, mos, edges, softLabels, n } = statistics.finish(mixed ? {} : knownSplits(manifest, [...present]));
+  const { splits, softLabels, n, ...drawn } = statistics.finish(mixed ? {} : knownSplits(manifest, [...present]));
   const surveyed =
     media === undefined
       ? undefined
@@ -85,31 +96,36 @@ export async function reportDataset({
     media: surveyed === undefined ? null : mediaReport(paths, surveyed),
     notes: notesOf(manifest, mixed),
   };
-  return { report, html: datasetPage(report, mos, edges) };
+  const scores = Float64Array.from(Object.values(drawn.mos).flatMap((values) => [...values]));
+  const drawings = {
+    ...drawn,
+    scale: mixed ? undefined : await mosScale(first.dataset, scores, report.source),
+    examples: await levelExamples(byLevel, signal),
+  };
+  const html = datasetPage(report, drawings, {
+    origin: { ...(await provenance()), command, links: data === undefined ? [] : [data] },
+    roots: [...(typeof media === 'string' ? [media] : []), ...files.map((file) => dirname(file))],
+  });
+  return { report, html };
 }
+
+/** Where the JSON of a page lies. */
+export const jsonBeside = (path: string): string => path.replace(/\.html?$/i, '.json');
 
 /** Writes page and JSON beside each other: `x.html` and `x.json`. */
 export async function writeReport({ report, html }: ReportResult, path: string): Promise<string[]> {
-  const json = path.replace(/\.html?$/i, '.json');
+  const json = jsonBeside(path);
   await writeWhole(json, `${JSON.stringify(report, null, 2)}\n`);
   await writeWhole(path, html);
   return [path, json];
 }
 
-async function manifestOf(file: string): Promise<DatasetManifest | undefined> {
-  for (const path of [file.replace(/\.jsonl$/, '.dataset.json'), join(dirname(file), 'dataset.json')]) {
-    if (path === file || !existsSync(path)) continue;
-    try {
-      return JSON.parse(await readFile(path, 'utf8')) as DatasetManifest;
-    } catch (cause) {
-      throw new QalignError(
-        'DATASET_UNREADABLE',
-        `${path} is no JSON: ${(cause as Error).message}; convert the data set again, or remove the file.`,
-        { cause },
-      );
-    }
-  }
-  return undefined;
+interface RecordMedia {
+  readonly id: string;
+  /** Absolute. */
+  readonly path: string;
+  /** As the record names it. */
+  readonly media: string;
 }
 
 /**
@@ -141,7 +157,7 @@ function notesOf(manifest: DatasetManifest | undefined, mixed: boolean): string[
     : [];
 }
 
-function mediaReport(paths: readonly { id: string; path: string }[], surveyed: readonly Surveyed[]): MediaReport {
+function mediaReport(paths: readonly RecordMedia[], surveyed: readonly Surveyed[]): MediaReport {
   const report: MediaReport = {
     checked: new Set(paths.map(({ path }) => path)).size,
     missing: [],
@@ -153,10 +169,15 @@ function mediaReport(paths: readonly { id: string; path: string }[], surveyed: r
   const byHash = new Map<string, string[]>();
   const sizes = new Map<string, number>();
   surveyed.forEach((found, index) => {
-    const { id } = paths[index]!;
+    const { id, path, media } = paths[index]!;
     if ('code' in found) {
-      if (found.code === 'MEDIA_NOT_FOUND') report.missing.push({ id, message: found.message });
-      else report.corrupt.push({ id, ...found });
+      // folders of this machine say nothing to a reader elsewhere
+      const message = found.message.replaceAll(
+        path,
+        isAbsolute(media) || media.startsWith('..') ? basename(media) : media,
+      );
+      if (found.code === 'MEDIA_NOT_FOUND') report.missing.push({ id, message });
+      else report.corrupt.push({ id, code: found.code, message });
       return;
     }
     const { sha256, width, height } = found.fingerprint;

@@ -1,5 +1,7 @@
 import { QalignError } from '../../base/errors.js';
-import { escape, figure, page } from '../../report/page.js';
+import { provenance } from '../../base/provenance.js';
+import { figure } from '../../report/figure.js';
+import { escape, page } from '../../report/page.js';
 import { lines } from '../../report/plots.js';
 import { decimal } from '../../report/text.js';
 import { fitCalibrationFile, reportCalibration, type CalibrationReport } from './calibration-file.js';
@@ -17,6 +19,8 @@ export interface CalibrateOptions {
   readonly out: string;
   /** A page with the reliability plot. */
   readonly page?: string | undefined;
+  /** The command line, for the page. */
+  readonly command?: string | undefined;
 }
 
 export interface CalibrateResult extends CalibrationReport {
@@ -51,7 +55,7 @@ export async function calibrateModel(options: CalibrateOptions): Promise<Calibra
     measured_n: test.rows.scores.length,
     measured_unpredicted: lacking(test),
   };
-  if (options.page !== undefined) await writeWhole(options.page, calibrationPage(result));
+  if (options.page !== undefined) await writeWhole(options.page, await calibrationPage(result, options.command));
   return result;
 }
 
@@ -66,7 +70,7 @@ const lacking = ({ table, rows }: DatasetPredictions): number => table.header.n 
 export const countOf = (n: number, unpredicted: number): string =>
   unpredicted === 0 ? String(n) : `${n} of ${n + unpredicted}`;
 
-function calibrationPage(result: CalibrateResult): string {
+async function calibrationPage(result: CalibrateResult, command: string | undefined): Promise<string> {
   const points = result.bins.map(({ predicted: x, mos: y }) => ({ x, y }));
   const ends = [points[0]!, points.at(-1)!].map(({ x }) => ({ x, y: x }));
   const plot = lines({
@@ -74,12 +78,13 @@ function calibrationPage(result: CalibrateResult): string {
       { name: 'calibrated scores', points },
       { name: 'perfect', points: ends },
     ],
-    xLabel: 'mean calibrated score',
+    xLabel: 'mean calibrated score, in units of the MOS',
     yLabel: 'mean MOS',
   });
   const text = `${result.method} calibration fitted on ${result.fitted_on} (n = ${countOf(result.n, result.unpredicted)}), measured on ${result.measured_on} (n = ${countOf(result.measured_n, result.measured_unpredicted)}): expected calibration error ${decimal(result.ece)}, RMSE ${decimal(result.rmse)}, in units of the MOS.`;
   return page({
     title: 'Calibration',
-    body: `<p>${escape(text)}</p>${figure(plot, 'Bins of equal count by calibrated score.')}`,
+    origin: { ...(await provenance()), command },
+    body: `<p>${escape(text)}</p>${figure(plot, 'Bins of equal count by calibrated score.', { name: 'calibration', head: ['items', 'predicted', 'mos'], rows: result.bins.map((bin) => [bin.n, bin.predicted, bin.mos]) })}`,
   });
 }

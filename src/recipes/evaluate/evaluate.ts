@@ -40,6 +40,8 @@ export interface EvaluateOptions {
   readonly onEvent?: ((event: EvaluateEvent) => void) | undefined;
   /** Where predictions and reports lie; `evaluations/<name>` by default. A folder of the same recipe is continued. */
   readonly out?: string | undefined;
+  /** The command line, for the report. */
+  readonly command?: string | undefined;
   /** For tests and for callers with a model at hand. Without it one is loaded, and closed at the end. */
   readonly createScorer?: ((options: ScorerOptions) => Promise<Scorer>) | undefined;
 }
@@ -114,7 +116,7 @@ async function measureFolder(
   recipe: DeepReadonly<EvaluateRecipe>,
   sets: readonly RecordSet[],
   folder: string,
-  { onEvent }: EvaluateOptions,
+  { onEvent, command }: EvaluateOptions,
 ): Promise<{ result: EvaluateResult; datasets: readonly EvaluatedDataset[] }> {
   const raw: DatasetPredictions[] = [];
   for (const { name, absent = 0 } of sets) {
@@ -151,7 +153,7 @@ async function measureFolder(
       paper: paperOf(entry),
       calibration: calibration === undefined ? null : reportCalibration(calibration, predictions),
     };
-    return [{ result, predictions, media: sets.find(({ name }) => name === entry.name)!.media }];
+    return [{ result, predictions, set: sets.find(({ name }) => name === entry.name)! }];
   });
   const { model, prompt, score_version } = raw[0]!.table.header;
   const result: EvaluateResult = {
@@ -166,7 +168,7 @@ async function measureFolder(
     provenance: await provenance(),
     recipe,
   };
-  await writeAll(folder, result, datasets, calibration);
+  await writeAll(folder, result, datasets, calibration, command);
   return { result, datasets };
 }
 
@@ -179,6 +181,7 @@ async function writeAll(
   result: EvaluateResult,
   evaluated: readonly EvaluatedDataset[],
   calibration: CalibrationFile | undefined,
+  command: string | undefined,
 ): Promise<void> {
   if (calibration !== undefined)
     await writeWhole(join(folder, 'calibration.json'), `${JSON.stringify(calibration, null, 1)}\n`);
@@ -187,7 +190,7 @@ async function writeAll(
   const datasets = result.datasets.map((one) => ({ ...one, predictions: `predictions/${basename(one.predictions)}` }));
   await writeWhole(join(folder, 'evaluation.json'), `${JSON.stringify({ ...rest, datasets }, null, 1)}\n`);
   await writeWhole(join(folder, 'evaluation.md'), evaluationMarkdown(result));
-  await writeWhole(join(folder, 'report.html'), await evaluationPage(result, evaluated));
+  await writeWhole(join(folder, 'report.html'), await evaluationPage(result, evaluated, command));
 }
 
 /** Names become files and columns. */

@@ -1,4 +1,5 @@
 import { decimal, markdownTable, signed, withInterval } from '../../report/text.js';
+import { describeLogistic } from './logistic-words.js';
 import { difference } from './published-figures.js';
 import type { DatasetResult, EvaluateResult } from './result.js';
 
@@ -79,12 +80,8 @@ export function evaluationMarkdown(result: EvaluateResult, table = markdownTable
   const { head, rows } = metricsTable(result.datasets);
   const parts = [`# ${result.name}`, modelSentence(result), ...ruleSentences(result)];
   parts.push(table(head, rows), INTERVALS);
-  for (const { dataset, metrics, calibration, failed, warned, records } of result.datasets) {
-    const { logistic } = metrics;
-    if (logistic !== null)
-      parts.push(
-        `${dataset}: f(x) = ${decimal(logistic.beta2)} + (${decimal(logistic.beta1)} − ${decimal(logistic.beta2)}) / (1 + exp(−(x − ${decimal(logistic.beta3)}) / ${decimal(logistic.beta4)})).`,
-      );
+  for (const { dataset, metrics, ranges, calibration, failed, warned, records } of result.datasets) {
+    if (metrics.logistic !== null) parts.push(`${dataset}: ${describeLogistic(metrics.logistic, ranges)}.`);
     if (calibration !== null)
       parts.push(
         `${dataset}: calibrated (${calibration.method}, fitted on ${calibration.fitted_on}): expected calibration error ${decimal(calibration.ece)}, RMSE ${decimal(calibration.rmse)}, in units of the MOS.`,

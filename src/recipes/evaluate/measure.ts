@@ -33,6 +33,8 @@ export interface DatasetMeasures {
   /** Predictions that are doubtful; they are in the metrics. */
   readonly warned: readonly { readonly index: number; readonly id: string; readonly warnings: readonly string[] }[];
   readonly metrics: Metrics;
+  /** Lowest and highest score and MOS of the predicted items; zeros where there is none. */
+  readonly ranges: { readonly score: readonly [number, number]; readonly mos: readonly [number, number] };
   readonly level_counts: { readonly predicted: readonly number[]; readonly mos: readonly number[] | null };
   /**
    * Rows by the level of the MOS, columns by the level predicted, in the order of LEVELS; null where the records name
@@ -91,6 +93,7 @@ export function measurePredictions(
       .sort(([a], [b]) => a - b)
       .map(([index, warnings]) => ({ index, id: table.ids[index]!, warnings })),
     metrics,
+    ranges: { score: rangeOf(scores), mos: rangeOf(mos) },
     level_counts: { predicted: counts(predicted), mos: named && n > 0 ? counts(actual) : null },
     confusion: named && n > 0 ? confusion(predicted, actual, LEVELS.length) : null,
     worst: worstMisses(table, rows, metrics, worst),
@@ -100,6 +103,11 @@ export function measurePredictions(
 /** Whether some record names a group that is not its own id; else every row stands alone and names are not needed. */
 function anyGrouped(table: PredictionTable, index: Uint32Array): boolean {
   return index.some((row) => table.groups[row] !== table.ids[row]);
+}
+
+function rangeOf(values: Float64Array): [number, number] {
+  if (values.length === 0) return [0, 0];
+  return [values.reduce((a, b) => Math.min(a, b)), values.reduce((a, b) => Math.max(a, b))];
 }
 
 function counts(levels: Uint8Array): number[] {

@@ -6,6 +6,7 @@ import type { CalibrationReport } from './calibration-file.js';
 import type { DatasetMeasures } from './measure.js';
 import type { PublishedFigure } from './published-figures.js';
 import type { PredictionHeader } from './predictions.js';
+import type { RecordSet } from './records.js';
 
 /** One data set of an evaluation. Serialised as it is. */
 export interface DatasetResult extends DatasetMeasures {
@@ -29,9 +30,9 @@ export interface EvaluateResult {
   readonly recipe: DeepReadonly<EvaluateRecipe>;
 }
 
-/** One data set of an evaluation with its rows and its media, from which a page draws plots and pictures. */
+/** One data set of an evaluation with its rows and its records, from which a page draws plots and pictures. */
 export interface EvaluatedDataset {
   readonly result: DatasetResult;
   readonly predictions: DatasetPredictions;
-  readonly media: readonly string[];
+  readonly set: RecordSet;
 }

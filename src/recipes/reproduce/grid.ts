@@ -5,11 +5,10 @@ import { EvaluateRecipe } from '../../config/evaluate.js';
 import { checkConfig } from '../../config/load.js';
 import { chooseModel, DEFAULT_MODEL, supports } from '../../config/models.js';
 import { runsRoot } from '../../runs/run-directory.js';
-import { escape } from '../../report/page.js';
 import { localDatasets } from './local-data.js';
 import { evaluateRecords } from '../evaluate/evaluate.js';
 import type { EvaluatedDataset, EvaluateResult } from '../evaluate/result.js';
-import { datasetSection } from '../evaluate/evaluation-page.js';
+import { datasetSection } from '../evaluate/dataset-section.js';
 import { modelSentence } from '../evaluate/markdown.js';
 import { howToConvert, missingMedia, missingModel, type Missing } from '../evaluate/ready.js';
 import { readRecordSet, type RecordSet } from '../evaluate/records.js';
@@ -79,6 +78,8 @@ interface TestSet {
   /** Undefined where none of its media are here. */
   readonly set: RecordSet | undefined;
   readonly missing: Missing | undefined;
+  /** What a reader of the table must know of it. */
+  readonly note: string | undefined;
 }
 
 /** The test sets whose records are here, and what of their media is not. */
@@ -87,22 +88,45 @@ async function testSets(tests: readonly string[], data: string | undefined): Pro
   for (const test of tests) {
     const records = recordsOf(test, data);
     if (records === undefined) continue;
-    const set = await readRecordSet({ name: test, records, root: null, split: null, role: 'test', paper: null });
+    const set = await readRecordSet({ name: test, records, root: null, split: null, role: 'test', paper: null }).catch(
+      orDatasetError,
+    );
+    const title = TEST_SETS[test]!.title;
+    const how = await howToConvert(test, `${dirname(records)}/`);
+    if (set instanceof QalignError) {
+      const missing = { what: `sound records of ${title}: ${set.message}`, how: `make the file again: ${how}` };
+      found.push({ test, set: undefined, missing, note: `${title} is left out: ${set.message}` });
+      continue;
+    }
     const absent = await missingMedia(set);
-    const missing =
-      absent.length === 0
-        ? undefined
-        : {
-            what: `${absent.length} of ${set.media.length} pictures or clips of ${TEST_SETS[test]!.title}, such as ${absent[0]}`,
-            how: `put them there, or name the folder that holds them: ${await howToConvert(test, `${dirname(records)}/`)}`,
-          };
+    if (absent.length === 0) {
+      found.push({ test, set, missing: undefined, note: undefined });
+      continue;
+    }
+    const none = absent.length === set.media.length;
+    const what = `${absent.length} of ${set.media.length} pictures or clips of ${title}, such as ${absent[0]}`;
     found.push({
       test,
-      set: absent.length === set.media.length ? undefined : { ...set, absent: absent.length },
-      missing,
+      set: none ? undefined : { ...set, absent: absent.length },
+      missing: { what, how: `put them there, or name the folder that holds them: ${how}` },
+      note: `${what} are missing: ${none ? 'the set is left out' : 'the row is over the rest'}.`,
     });
   }
   return found;
+}
+
+/** What is wrong with a data set, as a value: the others do without it. */
+function orDatasetError(error: unknown): QalignError {
+  if (error instanceof QalignError && error.family === 'dataset') return error;
+  throw error;
+}
+
+/** What grows while models are measured one after the other. */
+interface Growing {
+  readonly rows: ReproducedRow[];
+  readonly notes: string[];
+  readonly sections: string[];
+  modelFailed: boolean;
 }
 
 /** Every checkpoint that is here on every test set that is here, and the embedded (or named) model beside them. */
@@ -110,45 +134,16 @@ export async function reproduceGrid(name: GridName, options: ReproduceOptions): 
   const grid: Grid = GRIDS[name];
   const out = resolve(options.out ?? join('reproduced', name));
   const found = await testSets(grid.tests, options.data);
-  const sets = new Map(found.flatMap(({ test, set }) => (set === undefined ? [] : [[test, set] as const])));
   const local = grid.localData ? await localDatasets(options, out, options.signal) : { sets: [], notes: [] };
-  const rows: ReproducedRow[] = [];
-  const notes: string[] = found.flatMap(({ missing, set }) =>
-    missing === undefined
-      ? []
-      : [`${missing.what} are missing: ${set === undefined ? 'the set is left out' : 'the row is over the rest'}.`],
-  );
-  const sections: string[] = [];
-  const all = [...sets.values(), ...local.sets];
-  const run = async (
-    label: string,
-    model: string,
-    figures: Readonly<Record<string, PublishedFigure>>,
-  ): Promise<void> => {
-    const choice = await chooseModel({ model });
-    const able = all.filter(({ records }) => records.every(({ task, kind }) => supports(choice, task, kind)));
-    if (able.length < all.length)
-      notes.push(
-        `${label} is not meant for ${all
-          .filter((set) => !able.includes(set))
-          .map((set) => set.name)
-          .join(', ')}, so they are left out.`,
-      );
-    if (able.length === 0) return;
-    const evaluated = await evaluateRest(label, model, able, out, options, notes);
-    if (evaluated === undefined) return;
-    notes.push(`${label}: ${modelSentence(evaluated.result)}`);
-    for (const one of evaluated.datasets) {
-      rows.push(rowOf(label, one, figures[one.result.dataset]));
-      sections.push((await datasetSection(one)).replace('<h2>', `<h2>${escape(label)}: `));
-    }
-  };
+  const all = [...found.flatMap(({ set }) => set ?? []), ...local.sets];
+  const table: Growing = { rows: [], notes: found.flatMap(({ note }) => note ?? []), sections: [], modelFailed: false };
   for (const model of grid.models) {
     const place = await placeOf(model);
-    if (place !== undefined) await run(model.name, place, model.figures);
     const figures: Readonly<Record<string, PublishedFigure>> = model.figures;
+    const measured =
+      place === undefined ? new Set() : await measureModel(model.name, place, figures, all, out, options, table);
     if (place === undefined && Object.keys(figures).length === 0)
-      rows.push({
+      table.rows.push({
         model: model.name,
         'data set': 'not here, no figures recorded',
         n: null,
@@ -156,8 +151,8 @@ export async function reproduceGrid(name: GridName, options: ReproduceOptions): 
         ...paperColumns(undefined),
       });
     for (const test of grid.tests)
-      if (figures[test] !== undefined && (place === undefined || !sets.has(test)))
-        rows.push({
+      if (figures[test] !== undefined && !measured.has(test))
+        table.rows.push({
           model: model.name,
           'data set': TEST_SETS[test]!.title,
           n: null,
@@ -166,19 +161,56 @@ export async function reproduceGrid(name: GridName, options: ReproduceOptions): 
         });
   }
   const own = options.model ?? DEFAULT_MODEL;
-  await run(options.model === undefined ? `small model (${own})` : own, own, {});
+  await measureModel(options.model === undefined ? `small model (${own})` : own, own, {}, all, out, options, table);
   if (options.model === undefined && all.length > 0)
-    notes.push(
+    table.notes.push(
       `Rows named "small model" are those of ${own}, the model embedded here, not of the paper's 8.2-billion-parameter model: they are not to be held against its figures.`,
     );
   if (all.length === 0)
-    notes.push('None of the test sets is on this machine, so only the figures of the paper are shown.');
-  notes.push(
+    table.notes.push('None of the test sets is on this machine, so only the figures of the paper are shown.');
+  table.notes.push(
     ...local.notes,
     `The paper's figures: ${FIGURES_FROM}. Differences are ours less the paper's; in brackets 95 % intervals by source image.`,
   );
-  return { title: grid.title, rows, notes, sections };
+  return { title: grid.title, ...table };
 }
+
+/** The rows of one model; a model that cannot be used becomes a note. Returns the names of the sets that have a row. */
+async function measureModel(
+  label: string,
+  model: string,
+  figures: Readonly<Record<string, PublishedFigure>>,
+  all: readonly RecordSet[],
+  out: string,
+  options: ReproduceOptions,
+  table: Growing,
+): Promise<Set<string>> {
+  const choice = await chooseModel({ model });
+  const able = all.filter(({ records }) => records.every(({ task, kind }) => supports(choice, task, kind)));
+  const unable = all.filter((set) => !able.includes(set)).map((set) => set.name);
+  if (unable.length > 0) table.notes.push(`${label} is not meant for ${unable.join(', ')}, so they are left out.`);
+  const evaluated = await evaluateRest(label, model, able, out, options, table.notes).catch((error: unknown) => {
+    if (!isOfModel(error)) throw error;
+    table.modelFailed = true;
+    table.notes.push(`${label} is left out: ${error.message}`);
+    return undefined;
+  });
+  if (evaluated === undefined) return new Set();
+  table.notes.push(`${label}: ${modelSentence(evaluated.result)}`);
+  for (const one of evaluated.datasets) {
+    const title = `${label}: ${one.result.dataset}`;
+    table.rows.push(rowOf(label, one, figures[one.result.dataset]));
+    table.sections.push(await datasetSection(one, { title, rule: 'levels', isEnsemble: false }));
+  }
+  return new Set(evaluated.datasets.map(({ result }) => result.dataset));
+}
+
+/** Errors of one model, without which the others can be measured all the same. */
+const isOfModel = (error: unknown): error is QalignError =>
+  error instanceof QalignError &&
+  ((error.family === 'worker' && error.code !== 'CANCELLED') ||
+    error.code === 'WORKER_LOST' ||
+    error.code === 'WORKER_HUNG');
 
 interface Evaluated {
   readonly result: EvaluateResult;
@@ -228,6 +260,7 @@ async function evaluateOne(
   );
   return evaluateRecords(recipe, sets, {
     out: join(out, name),
+    command: options.command,
     signal: options.signal,
     log: options.log,
     onEvent: (event) => {

@@ -1,12 +1,13 @@
 import { existsSync, readdirSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { basename, extname, join } from 'node:path';
-import { parse } from 'csv-parse/sync';
+import { CsvError, parse } from 'csv-parse/sync';
 import type { DatasetRecord } from '../../../bridge/protocol/record.js';
 import { partition } from '../../datasets/partition.js';
 import { QalignError } from '../../base/errors.js';
 import { DISTORTIONS, distort, strengthAt } from '../../media/distort.js';
 import { readPicture, writePng } from '../../media/write-picture.js';
+import type { RawPicture } from '../../media/resample/resample.js';
 import { sampleMedia } from '../../base/package-root.js';
 import { levelFinder, PAPER_RULE } from '../../scoring/level-conversion.js';
 import { convertDataset } from '../data/convert.js';
@@ -38,12 +39,30 @@ export async function localDatasets(
 ): Promise<LocalDatasets> {
   if (media !== undefined && !existsSync(media))
     throw new QalignError('MEDIA_NOT_FOUND', `There is no folder ${media}; name one with pictures (--media).`);
+  const notes: string[] = [];
+  const tried = async (name: string, find: () => Promise<LocalDataset | undefined>): Promise<LocalDataset[]> => {
+    const found = await find().catch((error: unknown) => {
+      notes.push(`${name} is left out: ${problemWith(error).message}`);
+      return undefined;
+    });
+    return found === undefined ? [] : [found];
+  };
   const found = [
-    (await biq2021HeldOut(data ?? 'data')) ?? (media === undefined ? undefined : await biq2021(media)),
-    media === undefined ? undefined : await konvidClips(media),
+    ...(await tried(
+      'biq2021',
+      async () => (await biq2021HeldOut(data ?? 'data')) ?? (media === undefined ? undefined : await biq2021(media)),
+    )),
+    ...(await tried('konvid-clips', async () => (media === undefined ? undefined : konvidClips(media)))),
     await series(media, out, signal),
-  ].filter((one) => one !== undefined);
-  return { sets: found.map(({ set }) => set), notes: found.map(({ note }) => note) };
+  ];
+  return { sets: found.map(({ set }) => set), notes: [...found.map(({ note }) => note), ...notes] };
+}
+
+/** Labels that cannot be read leave their data set out; anything else goes on. */
+function problemWith(error: unknown): Error {
+  if (error instanceof QalignError && error.family === 'dataset') return error;
+  if (error instanceof CsvError) return error;
+  throw error;
 }
 
 interface LocalDataset {
@@ -137,7 +156,7 @@ async function konvidClips(media: string): Promise<LocalDataset | undefined> {
  * opinion.
  */
 async function series(media: string | undefined, out: string, signal: AbortSignal | undefined): Promise<LocalDataset> {
-  const sources = sourcePictures(media);
+  const sources = await sourcePictures(media);
   const folder = join(out, 'series');
   const records: DatasetRecord[] = [];
   const levelOf = levelFinder(PAPER_RULE, { min: 1, max: 5 });
@@ -155,9 +174,8 @@ async function series(media: string | undefined, out: string, signal: AbortSigna
       group,
     });
   };
-  for (const [number, path] of sources.entries()) {
+  for (const [number, { path, picture }] of sources.entries()) {
     const group = basename(path, extname(path));
-    const picture = await readPicture(path);
     const write = async (name: string, make: () => Promise<typeof picture>): Promise<void> => {
       signal?.throwIfAborted();
       if (!existsSync(join(folder, name))) await writePng(join(folder, name), await make());
@@ -176,16 +194,36 @@ async function series(media: string | undefined, out: string, signal: AbortSigna
   return { set: recordSet('series', folder, records, folder), note };
 }
 
-function sourcePictures(media: string | undefined): string[] {
-  const folders = media === undefined ? [] : [join(media, 'kodak'), media];
-  for (const folder of folders) {
+interface SourcePicture {
+  readonly path: string;
+  readonly picture: RawPicture;
+}
+
+/** The first pictures that can be opened: of `kodak/`, else of the folder itself, else of the samples. */
+async function sourcePictures(media: string | undefined): Promise<SourcePicture[]> {
+  for (const folder of media === undefined ? [] : [join(media, 'kodak'), media]) {
     if (!existsSync(folder)) continue;
     const names = readdirSync(folder)
       .filter((name) => /^[^.].*\.(png|jpe?g|webp)$/i.test(name))
       .sort();
-    if (names.length > 0) return names.slice(0, SOURCES).map((name) => join(folder, name));
+    const found: SourcePicture[] = [];
+    for (const name of names) {
+      const path = join(folder, name);
+      const picture = await readPicture(path).catch(orUndefined);
+      if (picture !== undefined) found.push({ path, picture });
+      if (found.length === SOURCES) break;
+    }
+    if (found.length > 0) return found;
   }
-  return [join(sampleMedia, 'pristine.jpg')];
+  const path = join(sampleMedia, 'pristine.jpg');
+  return [{ path, picture: await readPicture(path) }];
+}
+
+/** A damaged picture, or a folder with the name of one, is passed over. */
+function orUndefined(error: unknown): undefined {
+  if (error instanceof QalignError && error.family === 'media') return undefined;
+  if ((error as NodeJS.ErrnoException).code === undefined || error instanceof QalignError) throw error;
+  return undefined;
 }
 
 function record({

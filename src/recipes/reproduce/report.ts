@@ -2,8 +2,8 @@ import { join } from 'node:path';
 import { writeWhole } from '../../base/files/whole-file.js';
 import type { Missing } from '../evaluate/ready.js';
 import { provenance } from '../../base/provenance.js';
-import type { ReproducedTable } from './table.js';
-import { escape, page, table as htmlTable } from '../../report/page.js';
+import type { ReproducedTable, ReproduceOptions } from './table.js';
+import { escape, heading, page, table as htmlTable } from '../../report/page.js';
 import { decimal, markdownTable } from '../../report/text.js';
 
 /**
@@ -30,6 +30,7 @@ export async function writeReproduced(
   name: string,
   table: ReproducedTable,
   missing: readonly Missing[],
+  { command, media, data }: Pick<ReproduceOptions, 'command' | 'media' | 'data'> = {},
 ): Promise<void> {
   const { title, rows, notes, sections = [] } = table;
   const made = await provenance();
@@ -48,8 +49,13 @@ export async function writeReproduced(
     htmlTable(head, cells),
     list(notes),
     ...sections,
-    ...(lacks.length === 0 ? [] : ['<h2>Not on this machine</h2>', list(lacks)]),
-    `<p class="soft">qalign ${escape(made.qalign)}${made.commit === null ? '' : `, commit ${escape(made.commit.slice(0, 12))}`}.</p>`,
+    ...(lacks.length === 0 ? [] : [heading(2, 'Not on this machine'), list(lacks)]),
   ];
-  await writeWhole(join(folder, 'report.html'), page({ title, body: body.join('\n') }));
+  const html = page({
+    title,
+    body: body.join('\n'),
+    origin: { ...made, command, links: [`${name}.json`, `${name}.md`] },
+    roots: [folder, media, data].filter((root) => root !== undefined),
+  });
+  await writeWhole(join(folder, 'report.html'), html);
 }

@@ -4,7 +4,7 @@ import { QalignError } from '../../base/errors.js';
 import { makeClip } from '../bench/clip.js';
 import { expandSources } from '../../media/sources.js';
 import { sampleMedia } from '../../base/package-root.js';
-import { figure } from '../../report/page.js';
+import { figure } from '../../report/figure.js';
 import { lines } from '../../report/plots.js';
 import { benchScore } from '../bench/score.js';
 import { PAPER_CLIP_SPEED, PAPER_IMAGE_SPEED } from '../evaluate/published-figures.js';

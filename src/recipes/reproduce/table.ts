@@ -17,6 +17,8 @@ export interface ReproduceOptions {
   readonly media?: string | undefined;
   /** Where predictions and reports go; `reproduced/<table>` by default. */
   readonly out?: string | undefined;
+  /** The command line, for the reports. */
+  readonly command?: string | undefined;
   readonly log?: Logger | undefined;
   readonly signal?: AbortSignal | undefined;
   readonly onProgress?: ((message: string) => void) | undefined;
@@ -32,6 +34,8 @@ export interface ReproducedTable {
   readonly notes: readonly string[];
   /** Plots and pictures for the HTML page. */
   readonly sections?: readonly string[];
+  /** A model that was asked for could not be used: the rest is there, and a note says why. */
+  readonly modelFailed?: boolean;
 }
 
 /** The tables of checkpoints against test sets. */

@@ -1,12 +1,12 @@
+import { basename } from 'node:path';
 import { DEFAULT_MODEL } from '../../config/models.js';
 import { loadPrompt } from '../../config/prompts.js';
-import { QalignError } from '../../base/errors.js';
-import { expandSources } from '../../media/sources.js';
-import { sampleMedia } from '../../base/package-root.js';
 import { answerKind, type AnswerKind } from '../../prompts/answer-kind.js';
 import { renderPrompt } from '../../prompts/render.js';
-import { table as htmlTable } from '../../report/page.js';
+import { foldRepetition } from '../../report/fold.js';
+import { heading, table as htmlTable } from '../../report/page.js';
 import { generateAnswers } from '../score/generate.js';
+import { readablePictures } from './pictures.js';
 import { missingModel, type Missing } from '../evaluate/ready.js';
 import type { ReproducedTable, ReproduceOptions } from './table.js';
 
@@ -20,17 +20,7 @@ export async function planTable1(options: ReproduceOptions): Promise<Missing[]> 
 
 /** How a model answers when it is asked to rate: with adjectives or with numbers. Greedy generation. */
 export async function table1(options: ReproduceOptions): Promise<ReproducedTable> {
-  const pictures: string[] = [];
-  for await (const source of expandSources([options.media ?? sampleMedia])) {
-    if (source.kind === 'image' && source.error === undefined && typeof source.media === 'string')
-      pictures.push(source.media);
-    if (pictures.length === MOST_PICTURES) break;
-  }
-  if (pictures.length === 0)
-    throw new QalignError(
-      'MEDIA_NOT_FOUND',
-      `There is no picture in ${options.media ?? sampleMedia}; name a folder with pictures (--media).`,
-    );
+  const { pictures, notes: leftOut } = await readablePictures(options.media, MOST_PICTURES);
   const baseIsHere = (await missingModel(BASE_MODEL)).length === 0;
   const model = options.model ?? (baseIsHere ? BASE_MODEL : DEFAULT_MODEL);
   const prompt = renderPrompt(await loadPrompt('open-rating'), 'quality', 'image');
@@ -62,11 +52,12 @@ export async function table1(options: ReproduceOptions): Promise<ReproducedTable
   const notes = [
     `Asked ${JSON.stringify(prompt)}, greedily, ${MOST_TOKENS} tokens at most; ${precision} on ${device}.${whose}`,
     "An answer with a word that rates counts as adjectives, with a figure as numbers. The paper's shares are not recorded here.",
+    ...leftOut,
   ];
   const sections = [
-    `<h2>Answers</h2>${htmlTable(
+    `${heading(2, 'Answers')}${htmlTable(
       ['picture', 'answer', 'kind'],
-      answers.map(({ picture, text }, i) => [picture, text, kinds[i]!]),
+      answers.map(({ picture, text }, i) => [basename(picture), foldRepetition(text), kinds[i]!]),
     )}`,
   ];
   return { title: 'Table 1: how models answer when asked to rate', rows: [row], notes, sections };

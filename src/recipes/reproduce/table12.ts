@@ -1,19 +1,21 @@
 import { basename } from 'node:path';
 import { DEFAULT_MODEL } from '../../config/models.js';
 import { QalignError } from '../../base/errors.js';
-import type { MediaInput } from '../../media/media-input.js';
-import { expandSources } from '../../media/sources.js';
 import { thumbnail } from '../../media/thumbnail.js';
-import { sampleMedia } from '../../base/package-root.js';
-import { escape, figure, row } from '../../report/page.js';
+import { figure } from '../../report/figure.js';
+import { escape, heading, row } from '../../report/page.js';
 import { bars } from '../../report/plots.js';
 import { decimal } from '../../report/text.js';
-import { LEVELS, LEVEL_VALUES } from '../../scoring/levels.js';
+import { byLevel, LEVELS, LEVEL_VALUES } from '../../scoring/levels.js';
 import { isFailure, type ScoreResult } from '../../api/result.js';
+import { readablePictures } from './pictures.js';
 import { createScorer } from '../score/create-scorer.js';
 import type { ReproducedRow, ReproducedTable, ReproduceOptions } from './table.js';
 
 const PICTURES = 6;
+/** Low to high, as the score runs. */
+const RISING = [...LEVELS].reverse();
+const VALUE = byLevel(LEVEL_VALUES.mos5);
 
 /** How a score comes about: the five logits of a picture, their softmax, and the weighted sum (Eq. 3 and 4). */
 export async function table12(options: ReproduceOptions): Promise<ReproducedTable> {
@@ -27,32 +29,26 @@ export async function table12(options: ReproduceOptions): Promise<ReproducedTabl
   });
   const rows: ReproducedRow[] = [];
   const sections: string[] = [];
-  for await (const source of expandSources([options.media ?? sampleMedia])) {
-    if (source.kind !== 'image' || source.error !== undefined) continue;
-    const [outcome] = await scorer.score(source);
+  const { pictures, notes } = await readablePictures(options.media, PICTURES);
+  for (const path of pictures) {
+    const [outcome] = await scorer.score({ input: path, kind: 'image', media: path });
     if (outcome === undefined || isFailure(outcome))
       throw new QalignError(
         'EVALUATION_FAILED',
-        `${source.input} could not be scored: ${outcome?.error.message ?? 'no outcome'}`,
+        `${path} could not be scored: ${outcome?.error.message ?? 'no outcome'}`,
       );
     rows.push({
       picture: basename(outcome.input),
       ...Object.fromEntries(
-        LEVELS.flatMap((level) => [
+        RISING.flatMap((level) => [
           [`logit ${level}`, outcome.logits[level]],
           [`p ${level}`, outcome.level_probs[level]],
         ]),
       ),
       score: outcome.score,
     });
-    sections.push(await picture(outcome, source.media));
-    if (rows.length === PICTURES) break;
+    sections.push(await picture(outcome, path));
   }
-  if (rows.length === 0)
-    throw new QalignError(
-      'MEDIA_NOT_FOUND',
-      `There is no picture in ${options.media ?? sampleMedia}; name a folder with pictures (--media).`,
-    );
   const { id, precision, device } = scorer.model;
   const whose = scorer.choice.untrained
     ? ', which is UNTRAINED: the figures show the way of the computation and say nothing of the pictures'
@@ -65,40 +61,43 @@ export async function table12(options: ReproduceOptions): Promise<ReproducedTabl
     notes: [
       `Computed by ${id}${whose}; ${precision} on ${device}.`,
       "The pictures of the paper are not on this machine, and its figures for them are not recorded here; for the authors' singapore_flyer.jpg OneAlign gives 1.911 for quality.",
+      ...notes,
     ],
     sections,
   };
 }
 
-async function picture(result: ScoreResult, media: MediaInput): Promise<string> {
-  const logits = LEVELS.map((level) => result.logits[level]);
-  const low = Math.min(0, ...logits);
-  const probs = LEVELS.map((level) => result.level_probs[level]);
-  const sum = LEVELS.map((level, i) => `${decimal(result.level_probs[level], 3)} × ${LEVEL_VALUES.mos5[i]}`).join(
-    ' + ',
-  );
-  const image =
-    media instanceof Uint8Array ? '' : `<img src="${await thumbnail(media, 250)}" alt="${escape(result.input)}">`;
-  const above = low < 0 ? ` Drawn above ${decimal(low, 2)}, the lowest.` : '';
-  return `<h2>${escape(basename(result.input))}: ${decimal(result.score, 3)}</h2>${row(
+async function picture(result: ScoreResult, path: string): Promise<string> {
+  const name = basename(path);
+  const logits = RISING.map((level) => result.logits[level]);
+  const probs = RISING.map((level) => result.level_probs[level]);
+  const sum = RISING.map((level) => `${decimal(result.level_probs[level], 3)} × ${VALUE[level]}`).join(' + ');
+  const image = `<img src="${await thumbnail(path, 250)}" alt="${escape(name)}">`;
+  return `${heading(2, `${name}: ${decimal(result.score, 3)}`)}${row(
     figure(image, result.prompt.text),
     figure(
       bars({
-        names: LEVELS,
-        series: [
-          {
-            name: 'logits',
-            values: logits.map((value) => value - low),
-            labels: logits.map((value) => decimal(value, 2)),
-          },
-        ],
-        yLabel: low < 0 ? `logit − (${decimal(low, 2)})` : 'logit',
+        names: RISING,
+        series: [{ name: 'logits', values: logits, labels: logits.map((value) => decimal(value, 2)) }],
+        xLabel: 'level',
+        yLabel: 'logit',
       }),
-      `Logits ${logits.map((value) => decimal(value, 2)).join(', ')}.${above}`,
+      'Logits of the five words.',
+      { name: `${name}-logits`, head: ['level', 'logit'], rows: RISING.map((level, i) => [level, logits[i]!]) },
     ),
     figure(
-      bars({ names: LEVELS, series: [{ name: 'probabilities', values: probs }], yLabel: 'probability' }),
-      `Softmax over the five words; score = ${sum} = ${decimal(result.score, 3)}.`,
+      bars({
+        names: RISING,
+        series: [{ name: 'probabilities', values: probs }],
+        xLabel: 'level',
+        yLabel: 'probability (0–1)',
+      }),
+      `Softmax over the five words; score (1–5) = ${sum} = ${decimal(result.score, 3)}.`,
+      {
+        name: `${name}-probabilities`,
+        head: ['level', 'probability'],
+        rows: RISING.map((level, i) => [level, probs[i]!]),
+      },
     ),
   )}`;
 }

@@ -43,7 +43,7 @@ export async function table2({ labels = '', signal, onProgress }: ReproduceOptio
         `${paper.dataset}: ${n} of the ${n_all} ${paper.split === undefined ? 'rows' : `rows of its split ${paper.split}`} of ${files.join(', ')} are inside the range of the levels`,
       );
     } catch (error) {
-      if (!(error instanceof QalignError) || error.code !== 'DATASET_NOT_FOUND') throw error;
+      if (!(error instanceof QalignError) || error.family !== 'dataset') throw error;
       notes.push(`${paper.dataset} is left out: ${error.message}`);
     }
   }

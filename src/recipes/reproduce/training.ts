@@ -7,7 +7,8 @@ import { chooseModel, DEFAULT_MODEL, type ModelChoice } from '../../config/model
 import { loadPrompt } from '../../config/prompts.js';
 import { QalignError } from '../../base/errors.js';
 import { renderPrompt } from '../../prompts/render.js';
-import { figure } from '../../report/page.js';
+import { figure } from '../../report/figure.js';
+import { row } from '../../report/page.js';
 import { lines, scatter } from '../../report/plots.js';
 import { LEVELS } from '../../scoring/levels.js';
 import { computeMetrics } from '../../scoring/statistics/metrics.js';
@@ -73,7 +74,7 @@ export async function table8(options: ReproduceOptions): Promise<ReproducedTable
       { name: 'PLCC', points: pointsOf(rows, 'plcc') },
     ],
     xLabel: 'epoch',
-    yLabel: 'correlation',
+    yLabel: 'correlation (−1 to 1)',
   });
   const within =
     first === undefined
@@ -153,7 +154,10 @@ export async function table11(options: ReproduceOptions): Promise<ReproducedTabl
       "The paper's figures are those of mPLUG-Owl2 trained on KonIQ-10k and tested on KADID-10k: another model on other data, so that the differences say nothing of either.",
     ],
     sections: [
-      `<div class="row">${cloud(test, 'Trained on levels, weighted sum.', everything, (i) => predicted.scores[i]!)}${cloud(test, 'Trained on scores as text.', readable, (i) => read[i]!)}</div>`,
+      row(
+        cloud(test, 'Trained on levels, weighted sum.', everything, (i) => predicted.scores[i]!, 'score (1–5)'),
+        cloud(test, 'Trained on scores as text.', readable, (i) => read[i]!, 'score as the model says it (taught 1–5)'),
+      ),
     ],
   };
 }
@@ -197,9 +201,10 @@ function cloud(
   title: string,
   items: readonly number[],
   scoreOf: (i: number) => number,
+  xLabel: string,
 ): string {
   const points = items.map((i) => ({ x: scoreOf(i), y: records[i]!.mos, label: records[i]!.id }));
-  return figure(scatter({ points, xLabel: 'score', yLabel: 'MOS' }), title);
+  return figure(scatter({ points, xLabel, yLabel: '"MOS" of the series (1–5)' }), title);
 }
 
 /** What must be said where answers hold no number. @param readable places of the answers that do */

@@ -14,6 +14,7 @@ import {
   splitRecords,
   writeReport,
 } from '../../../src/index.js';
+import { cli } from '../../cli/terminal/terminal-double.js';
 
 const PICTURE = fileURLToPath(new URL('../../fixtures/pictures/pristine.jpg', import.meta.url));
 let folder: string;
@@ -132,6 +133,21 @@ describe('reportDataset', () => {
       splits: { train: { range: null, on_edge: null } },
       notes: [expect.stringMatching(/no dataset\.json/)],
     });
+  });
+
+  it('shows pictures of each level, and no folder of this machine', async () => {
+    const { html } = await reportDataset({ records: [at('out/test.jsonl')], media: true });
+    expect(html.match(/<img src="data:image\/jpeg/g)).toHaveLength(4); // of six, one is damaged and one missing
+    expect(html.replaceAll(/"data:[^"]*"/g, '').includes(folder)).toBe(false);
+    expect((await cli('dataset', 'report', at('out/test.jsonl'), '--media', '-', '--json')).code).toBe(0);
+  });
+
+  it('says once that all media are missing, and ends with exit code 1', async () => {
+    const { code, said } = await cli('dataset', 'report', at('out/test.jsonl'), '--media', at('no/where'), '--json');
+    expect(code).toBe(1);
+    expect(said).toHaveLength(2);
+    expect(said[1]).toMatch(/^qalign: All 6 media files are missing, such as that of c\.png: /);
+    expect((await cli('dataset', 'report', at('out/test.jsonl'), '--json')).code).toBe(0);
   });
 
   it('refuses what are no records, with the line', async () => {

@@ -58,6 +58,7 @@ describe('metricsTable', () => {
       failed: [],
       warned: [],
       metrics,
+      ranges: { score: [0, 0], mos: [0, 0] } as const,
       level_counts: { predicted: [], mos: null },
       confusion: null,
     };

@@ -1,7 +1,8 @@
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { copyFile, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
+import { packageRoot } from '../../../src/base/package-root.js';
 import { readRecords } from '../../../src/datasets/records.js';
 import { localDatasets } from '../../../src/recipes/reproduce/local-data.js';
 import { convertDataset } from '../../../src/recipes/data/convert.js';
@@ -61,4 +62,19 @@ it('says so where only pictures of its training are there, and leaves out a set 
   expect(ids).toEqual(['p3.jpg', 'p4.jpg']);
   expect(note).toContain('on which configs/train/nano.yaml trains, so that a row of that model flatters it');
   expect((await biq2021(await ratings(100, []))).ids).toEqual([]);
+}, 60_000);
+
+it('leaves out labels that cannot be read and passes over damaged pictures, each with the rest as it is', async () => {
+  const media = await mkdtemp(join(folder, 'damaged-'));
+  for (const name of ['kodak', 'biq2021', 'videos']) await mkdir(join(media, name));
+  await writeFile(join(media, 'kodak', 'a.png'), 'no picture');
+  await copyFile(join(packageRoot, 'test/fixtures/pictures/pristine.jpg'), join(media, 'kodak', 'b.jpg'));
+  await writeFile(join(media, 'biq2021', 'train_3000.csv'), 'Image Name,MOS\nx.jpg,abc\n');
+  await writeFile(join(media, 'videos', 'labels.csv'), 'dataset,file,mos\n"KoNViD-1k,a.mp4,3\n');
+  const { sets, notes } = await localDatasets({ media, data: join(folder, 'none') }, join(folder, 'out-damaged'));
+  expect(sets.map(({ name, records }) => [name, records[0]!.id])).toEqual([['series', 'b.png']]);
+  expect(notes.slice(1)).toEqual([
+    expect.stringMatching(/^biq2021 is left out: .*"abc"/) as string,
+    expect.stringMatching(/^konvid-clips is left out: /) as string,
+  ]);
 }, 60_000);

@@ -89,6 +89,8 @@ describe('reproduce', () => {
     await rm(join(data, 'koniq', 'media'), { recursive: true }); // as after a conversion without --media
     for (const i of [2, 5]) await rm(picture('spaq', i));
     await writeFile(picture('kadid', 3), 'no picture');
+    await mkdir(join(data, 'csiq'));
+    await writeFile(join(data, 'csiq', 'all.jsonl'), '{"id": 3}\n');
     const line = ['reproduce', 'table4', '--data', data, '--model', 'tiny-untrained', '--format', 'json'];
     try {
       const { missing } = JSON.parse((await cli(...line, '--plan')).out) as { missing: Record<string, string>[] };
@@ -99,12 +101,14 @@ describe('reproduce', () => {
         how: expect.stringMatching(/convert koniq10k --labels DIR --media DIR --out .*gaps\/koniq\/$/) as string,
       });
       expect(missing.map(({ what }) => what).join('\n')).toMatch(/^2 of 12 pictures or clips of SPAQ/m);
+      expect(missing.map(({ what }) => what).join('\n')).toMatch(/^sound records of CSIQ: all\.jsonl:1 is no record/m);
       const run = await cli(...line, '--out', join(folder, 'table4'));
       expect(run.code, run.said.join('\n')).toBe(0);
       const { rows, notes } = JSON.parse(run.out) as { rows: Record<string, unknown>[]; notes: string[] };
       const ours = rows.filter(({ model }) => model === 'tiny-untrained');
       expect(ours.map((row) => [row['data set'], row['n']])).toEqual([['SPAQ', '10 of 12']]);
       expect(notes.join('\n')).toMatch(/KonIQ-10k.* are missing: the set is left out/);
+      expect(notes.join('\n')).toMatch(/CSIQ is left out: all\.jsonl:1 is no record/);
       expect(notes.join('\n')).toMatch(/kadid is left out, because 1 of its 12 items failed .*--allow-failures 1/);
       const allowed = await cli(...line, '--out', join(folder, 'table4'), '--allow-failures', '1');
       const again = (JSON.parse(allowed.out) as typeof run & { rows: Record<string, unknown>[] }).rows;

@@ -1,0 +1,108 @@
+import { escape } from './page.js';
+
+export const [WIDTH, HEIGHT] = [440, 320];
+export const EDGE = { left: 58, right: 14, top: 28, bottom: 46 };
+/** Series in their order, readable in light and dark and for colour-blind readers. */
+export const COLOURS = ['var(--mark)', 'var(--second)', 'var(--third)'];
+
+export interface Axes {
+  readonly x: (value: number) => number;
+  readonly y: (value: number) => number;
+  /** Lines, ticks and names, to be drawn first. */
+  readonly frame: string;
+}
+
+export interface AxesOptions {
+  readonly x: readonly [number, number];
+  readonly y: readonly [number, number];
+  /** Names with units or scale, such as "MOS (0–100)". */
+  readonly xLabel: string;
+  readonly yLabel: string;
+  /** False where names stand in place of numbers. */
+  readonly xTicks?: boolean;
+}
+
+export function createAxes({ x: xRange, y: yRange, xLabel, yLabel, xTicks = true }: AxesOptions): Axes {
+  const x = (value: number): number =>
+    fixed(EDGE.left + ((value - xRange[0]) / (xRange[1] - xRange[0])) * (WIDTH - EDGE.left - EDGE.right));
+  const y = (value: number): number =>
+    fixed(HEIGHT - EDGE.bottom - ((value - yRange[0]) / (yRange[1] - yRange[0])) * (HEIGHT - EDGE.top - EDGE.bottom));
+  const bottom = HEIGHT - EDGE.bottom;
+  const parts = [
+    `<path d="M${EDGE.left} ${EDGE.top}V${bottom}H${WIDTH - EDGE.right}" fill="none" stroke="var(--line)"/>`,
+  ];
+  if (xTicks)
+    for (const tick of ticks(xRange))
+      parts.push(
+        `<path d="M${x(tick.value)} ${bottom}v4" stroke="var(--line)"/>${label(x(tick.value), bottom + 17, tick.text)}`,
+      );
+  for (const tick of ticks(yRange))
+    parts.push(
+      `<path d="M${EDGE.left} ${y(tick.value)}H${WIDTH - EDGE.right}" stroke="var(--line)" stroke-opacity=".6"/>${label(EDGE.left - 6, y(tick.value) + 4, tick.text, { anchor: 'end' })}`,
+    );
+  if (yRange[0] < 0 && yRange[1] > 0)
+    parts.push(`<path d="M${EDGE.left} ${y(0)}H${WIDTH - EDGE.right}" stroke="var(--soft)"/>`);
+  parts.push(
+    label((WIDTH + EDGE.left) / 2, HEIGHT - 7, xLabel, { strong: true }),
+    `<text class="strong" transform="translate(13 ${(bottom + EDGE.top) / 2}) rotate(-90)" text-anchor="middle">${escape(yLabel)}</text>`,
+  );
+  return { x, y, frame: parts.join('') };
+}
+
+/** A text of a drawing; the middle of its line at x unless said. */
+export function label(
+  x: number,
+  y: number,
+  text: string,
+  { anchor = 'middle', strong = false }: { anchor?: 'start' | 'middle' | 'end'; strong?: boolean } = {},
+): string {
+  return `<text${strong ? ' class="strong"' : ''} x="${fixed(x)}" y="${fixed(y)}" text-anchor="${anchor}">${escape(text)}</text>`;
+}
+
+/** The names of series above the frame, in their colours. */
+export function key(names: readonly string[]): string {
+  const spans = names.map(
+    (name, i) =>
+      `<tspan style="fill:${COLOURS[i % COLOURS.length]}"${i === 0 ? '' : ' dx="14"'}>■ ${escape(name)}</tspan>`,
+  );
+  return `<text x="${EDGE.left}" y="15">${spans.join('')}</text>`;
+}
+
+/** Four to eight round numbers inside a range. */
+function ticks([low, high]: readonly [number, number]): { value: number; text: string }[] {
+  const rough = (high - low) / 5;
+  const power = 10 ** Math.floor(Math.log10(rough));
+  const step = power * ([1, 2, 5, 10].find((factor) => factor * power >= rough) ?? 10);
+  const digits = Math.max(0, -Math.floor(Math.log10(step) + 1e-9));
+  const text = (value: number): string =>
+    (step >= 1e5 || digits > 6 ? value.toExponential(1) : value.toFixed(digits)).replace('-', '−');
+  const found = [];
+  for (let k = Math.ceil(low / step - 1e-9); k * step <= high + step * 1e-9; k++)
+    found.push({ value: k * step, text: text(k === 0 ? 0 : k * step) });
+  return found;
+}
+
+/** Lowest and highest with a margin, never the same. */
+export function extent(values: readonly number[]): [number, number] {
+  let [low, high] = [Infinity, -Infinity];
+  for (const value of values) {
+    low = Math.min(low, value);
+    high = Math.max(high, value);
+  }
+  if (!Number.isFinite(low)) return [0, 1];
+  // a spread that doubles can hardly tell from none leaves no room for ticks
+  const flat = high - low <= 1e-9 * Math.max(Math.abs(low), Math.abs(high));
+  const margin = flat ? Math.max(0.5, Math.abs(low) * 0.1) : (high - low) * 0.04;
+  return [low - margin, high + margin];
+}
+
+export const fixed = (value: number): number => Math.round(value * 10) / 10;
+
+/** @param content drawn in a box of WIDTH × HEIGHT unless said @param name what a screen reader says of it */
+export function svg(
+  content: string,
+  name: string,
+  [width, height]: readonly [number, number] = [WIDTH, HEIGHT],
+): string {
+  return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${height}" width="${width}" height="${height}" role="img" aria-label="${escape(name)}">${content}</svg>`;
+}
