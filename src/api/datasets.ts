@@ -18,7 +18,7 @@ export const DatasetRow = Type.Object(
   closed,
 );
 export const DatasetList = Type.Object({ datasets: Type.Array(DatasetRow) }, closed);
-export type DatasetList = Static<typeof DatasetList>;
+export interface DatasetList extends Static<typeof DatasetList> {}
 
 const path = (description: string) =>
   Type.String({ minLength: 1, maxLength: 4096, description: `${description}, below the root` });
@@ -66,7 +66,7 @@ export const ConvertBody = Type.Object(
   },
   { ...closed, description: 'dataset with labels, or table' },
 );
-export type ConvertBody = Static<typeof ConvertBody>;
+export interface ConvertBody extends Static<typeof ConvertBody> {}
 
 const figure = Type.Union([Type.Number(), Type.Null()]);
 export const ConvertAnswer = Type.Object(
@@ -87,4 +87,4 @@ export const ConvertAnswer = Type.Object(
   },
   closed,
 );
-export type ConvertAnswer = Static<typeof ConvertAnswer>;
+export interface ConvertAnswer extends Static<typeof ConvertAnswer> {}

@@ -16,10 +16,10 @@ export const JobBody = Type.Object(
   },
   { ...closed, description: 'exactly one of items and manifest_path' },
 );
-export type JobBody = Static<typeof JobBody>;
+export interface JobBody extends Static<typeof JobBody> {}
 /** Beside an uploaded list the settings stand in the query. */
 export const JobQuery = Type.Object(ScoreSettings, closed);
-export type JobSettings = Static<typeof JobQuery>;
+export interface JobSettings extends Static<typeof JobQuery> {}
 
 const count = Type.Integer({ minimum: 0 });
 const seconds = Type.Number({ description: 'since 1970' });
@@ -44,9 +44,9 @@ export const Job = Type.Object(
   },
   closed,
 );
-export type Job = Static<typeof Job>;
+export interface Job extends Static<typeof Job> {}
 export const JobList = Type.Object({ jobs: Type.Array(Job) }, closed);
-export type JobList = Static<typeof JobList>;
+export interface JobList extends Static<typeof JobList> {}
 export const JobParams = Type.Object({ id: Type.String({ pattern: '^job_[0-9a-f]{24}$' }) }, closed);
 export const JobListQuery = Type.Object(
   {
@@ -80,4 +80,4 @@ export const JobEvent = Type.Object(
   },
   closed,
 );
-export type JobEvent = Static<typeof JobEvent>;
+export interface JobEvent extends Static<typeof JobEvent> {}

@@ -95,8 +95,8 @@ export const ScoreFailureSchema = Type.Object(
   closed,
 );
 
-export type ScoreResult = Static<typeof ScoreResultSchema>;
-export type ScoreFailure = Static<typeof ScoreFailureSchema>;
+export interface ScoreResult extends Static<typeof ScoreResultSchema> {}
+export interface ScoreFailure extends Static<typeof ScoreFailureSchema> {}
 export type ScoreOutcome = ScoreResult | ScoreFailure;
 export type Preprocessing = Static<typeof PreprocessingSchema>;
 
