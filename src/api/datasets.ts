@@ -18,6 +18,7 @@ export const DatasetRow = Type.Object(
   closed,
 );
 export const DatasetList = Type.Object({ datasets: Type.Array(DatasetRow) }, closed);
+/** All data sets that are described. */
 export interface DatasetList extends Static<typeof DatasetList> {}
 
 const path = (description: string) =>
@@ -66,6 +67,7 @@ export const ConvertBody = Type.Object(
   },
   { ...closed, description: 'dataset with labels, or table' },
 );
+/** A described data set with its labels, or a table of your own. */
 export interface ConvertBody extends Static<typeof ConvertBody> {}
 
 const figure = Type.Union([Type.Number(), Type.Null()]);
@@ -87,4 +89,5 @@ export const ConvertAnswer = Type.Object(
   },
   closed,
 );
+/** What was converted: counts, level correlations and the files written. */
 export interface ConvertAnswer extends Static<typeof ConvertAnswer> {}

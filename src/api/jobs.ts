@@ -5,6 +5,7 @@ import { closed } from './error.js';
 import { ItemSource, ScoreSettings } from './score.js';
 
 const JOB_STATUSES = ['queued', 'running', 'waiting', 'completed', 'cancelled', 'failed'] as const;
+/** `waiting`: for room on the disk or for a worker. */
 export type JobStatus = (typeof JOB_STATUSES)[number];
 
 /** Items by themselves, or the path of a list below the root: a line each, as in an uploaded list. */
@@ -19,6 +20,7 @@ export const JobBody = Type.Object(
 export interface JobBody extends Static<typeof JobBody> {}
 /** Beside an uploaded list the settings stand in the query. */
 export const JobQuery = Type.Object(ScoreSettings, closed);
+/** What is asked about every item of a job. */
 export interface JobSettings extends Static<typeof JobQuery> {}
 
 const count = Type.Integer({ minimum: 0 });
@@ -44,8 +46,10 @@ export const Job = Type.Object(
   },
   closed,
 );
+/** The state of a job. */
 export interface Job extends Static<typeof Job> {}
 export const JobList = Type.Object({ jobs: Type.Array(Job) }, closed);
+/** Jobs, the newest first. */
 export interface JobList extends Static<typeof JobList> {}
 export const JobParams = Type.Object({ id: Type.String({ pattern: '^job_[0-9a-f]{24}$' }) }, closed);
 export const JobListQuery = Type.Object(
@@ -80,4 +84,5 @@ export const JobEvent = Type.Object(
   },
   closed,
 );
+/** The state of a job while it runs. */
 export interface JobEvent extends Static<typeof JobEvent> {}

@@ -23,11 +23,13 @@ export const TrainRunBody = Type.Object(
   { config: config('configs/train'), recipe: keys('a training recipe (TrainRecipe)') },
   { ...closed, description: MODELS },
 );
+/** A training recipe, or changes to a named one. */
 export interface TrainRunBody extends Static<typeof TrainRunBody> {}
 export const EvaluationBody = Type.Object(
   { config: config('configs/evaluate'), recipe: keys('an evaluation recipe (EvaluateRecipe)') },
   { ...closed, description: MODELS },
 );
+/** An evaluation recipe, or changes to a named one. */
 export interface EvaluationBody extends Static<typeof EvaluationBody> {}
 
 const common = {
@@ -54,8 +56,10 @@ export const TrainRun = Type.Object(
   },
   closed,
 );
+/** The state of a training. */
 export interface TrainRun extends Static<typeof TrainRun> {}
 export const TrainRunList = Type.Object({ train_runs: Type.Array(TrainRun) }, closed);
+/** Trainings, the newest first. */
 export interface TrainRunList extends Static<typeof TrainRunList> {}
 
 const EvaluatedSet = Type.Object(
@@ -98,8 +102,10 @@ export const Evaluation = Type.Object(
   },
   closed,
 );
+/** The state of an evaluation and, when it has ended, its result. */
 export interface Evaluation extends Static<typeof Evaluation> {}
 export const EvaluationList = Type.Object({ evaluations: Type.Array(Evaluation) }, closed);
+/** Evaluations, the newest first. */
 export interface EvaluationList extends Static<typeof EvaluationList> {}
 
 export const TrainRunParams = Type.Object({ id: Type.String({ pattern: '^run_[0-9a-f]{24}$' }) }, closed);

@@ -97,6 +97,7 @@ export const ScoreAnswer = Type.Object(
   },
   closed,
 );
+/** The outcome of every item, in the order of the request. */
 export interface ScoreAnswer extends Static<typeof ScoreAnswer> {}
 
 const probability = Type.Number({ minimum: 0, maximum: 1 });
@@ -118,6 +119,7 @@ export const CompareAnswer = Type.Object(
   },
   closed,
 );
+/** Which of two is better, and how surely. */
 export interface CompareAnswer extends Static<typeof CompareAnswer> {}
 
 export const RankBody = Type.Object(
@@ -146,4 +148,5 @@ export const RankAnswer = Type.Object(
   },
   closed,
 );
+/** All items from best to worst. */
 export interface RankAnswer extends Static<typeof RankAnswer> {}

@@ -25,6 +25,7 @@ export type ClientItem = ClientFile | { readonly data: ClientFile; readonly name
 /** What a job scores: text with a path, URL or JSON object on each line, items, or a list below the service's root. */
 export type JobItems = string | Blob | readonly ItemSource[] | { readonly manifest_path: string };
 
+/** Where the service is, and how it is called. */
 export interface ClientOptions {
   /** Where the service is, e.g. `http://127.0.0.1:8080`. */
   readonly url: string;
@@ -36,6 +37,7 @@ export interface ClientOptions {
   readonly retries?: number;
 }
 
+/** What every call takes beside its own arguments. */
 export interface CallOptions {
   /** Ends the request, the wait before it is sent again, and the stream of its answer. */
   readonly signal?: AbortSignal;
@@ -50,10 +52,12 @@ export interface CallOptions {
 /** Bytes of the body that were sent, of how many; the size of a stream is not known. Starts anew when sent again. */
 export type UploadProgress = (sent: number, total: number | undefined) => void;
 
+/** Options of a call that sends pictures or clips. */
 export interface UploadOptions extends CallOptions {
   readonly onUploadProgress?: UploadProgress;
 }
 
+/** Options of a stream of events. */
 export interface EventOptions extends CallOptions {
   /** Continues after this event. */
   readonly lastEventId?: number;
@@ -65,6 +69,7 @@ export interface SentEvent<Data> {
   readonly data: Data;
 }
 
+/** Which jobs a list has. */
 export interface JobQuery {
   /** Jobs in one answer: 1 to 1000. */
   readonly limit?: number;
@@ -72,6 +77,7 @@ export interface JobQuery {
   readonly status?: JobStatus;
 }
 
+/** Scoring jobs of thousands to millions of items. */
 export interface JobCalls {
   create(list: JobItems, settings?: JobSettings, extra?: UploadOptions): Promise<Job>;
   list(query?: JobQuery, extra?: CallOptions): Promise<JobList>;
@@ -97,6 +103,7 @@ export interface RunCalls<Made, One, All> {
   events(id: string, extra?: EventOptions): AsyncGenerator<SentEvent<RunEvent>, void, undefined>;
 }
 
+/** Models that the service describes and has loaded. */
 export interface ModelCalls {
   list(extra?: CallOptions): Promise<ModelList>;
   /** Answers when the model is loaded. */
@@ -104,6 +111,7 @@ export interface ModelCalls {
   unload(id: string, extra?: CallOptions): Promise<ModelRow>;
 }
 
+/** Data sets that the service describes. */
 export interface DatasetCalls {
   list(extra?: CallOptions): Promise<DatasetList>;
   convert(body: ConvertBody, extra?: CallOptions): Promise<ConvertAnswer>;

@@ -11,6 +11,7 @@ import { LEVELS } from '../../scoring/levels.js';
 import type { DatasetManifest } from './convert.js';
 import { surveyMedia, type Surveyed, type SurveyOptions } from './survey-media.js';
 
+/** Where the media of a report are. */
 export interface ReportOptions extends SurveyOptions {
   /** JSONL files of records of one data set; dataset.json is read beside them. */
   readonly records: readonly string[];
@@ -18,6 +19,7 @@ export interface ReportOptions extends SurveyOptions {
   readonly media?: string | true | undefined;
 }
 
+/** Figures of the records and the HTML page made of them. */
 export interface ReportResult {
   readonly report: DatasetReport;
   /** The page, self-contained HTML. */
