@@ -26,8 +26,9 @@ const readmeExamples = async (): Promise<string[]> => {
   return [...readme.matchAll(/^```ts\n([^]*?)^```/gm)].map(([, code = '']) => code);
 };
 
-/** Paths of this repository in a text. */
-const PATHS = /(?<![\w./@-])(?:src|test|configs|docs|bridge|python|deploy|\.ci|\.config|\.github)\/[\w./-]*\w/g;
+/** Paths of this repository in a text; patterns are passed over. */
+const PATHS =
+  /(?<![\w./@-])(?:src|test|configs|docs|bridge|python|deploy|\.ci|\.config|\.github)\/[\w./-]*\w(?![\w./-]*[*{<])/g;
 /** What README says of a checkout, and placeholders. */
 const OF_THE_REPOSITORY = [
   '.ci/run',
@@ -171,7 +172,7 @@ async function await0() {
       const ran = await node(join(project, folder, 'out/use.js'));
       expect(ran).toEqual({ code: 0, text: 'function function 5 object\n' });
     },
-    120_000,
+    300_000,
   );
 
   it('runs every TypeScript example of README', async () => {
