@@ -1,4 +1,5 @@
 /** The public API of qalign: named exports only. */
+/// <reference types="node" preserve="true" />
 import './base/require-node.js';
 
 export { QalignError } from './base/errors.js';

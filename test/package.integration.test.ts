@@ -1,10 +1,14 @@
 import { execFile } from 'node:child_process';
-import { existsSync } from 'node:fs';
-import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { createReadStream, existsSync } from 'node:fs';
+import { copyFile, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
+import ts from 'typescript';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { packageRoot } from '../src/base/package-root.js';
+import { startService, withoutPython } from './server/start-service.js';
 import { installPacked } from './setup/packed.js';
 
 let work: string;
@@ -17,30 +21,101 @@ beforeAll(async () => {
 }, 600_000);
 afterAll(() => rm(work, { recursive: true, force: true }));
 
+const readmeExamples = async (): Promise<string[]> => {
+  const readme = await readFile(join(installed, 'README.md'), 'utf8');
+  return [...readme.matchAll(/^```ts\n([^]*?)^```/gm)].map(([, code = '']) => code);
+};
+
+/** Paths of this repository in a text; patterns are passed over. */
+const PATHS =
+  /(?<![\w./@-])(?:src|test|configs|docs|bridge|python|deploy|\.ci|\.config|\.github)\/[\w./-]*\w(?![\w./-]*[*{<])/g;
+/** What README says of a checkout, and placeholders. */
+const OF_THE_REPOSITORY = [
+  '.ci/run',
+  'test/examples',
+  'test/baselines/nano_baselines.py',
+  'test/baselines/clip-order.sh',
+  'configs/VERB/NAME.yaml',
+  'python/requirements-NAME.lock',
+];
+
+/** What people read of a file: of code its strings, of everything else all of it. */
+function textsOf(file: string, source: string): string {
+  if (file.endsWith('.py')) return source.replaceAll(/^\s*#.*$/gm, '').replaceAll(/"""[^]*?"""/g, '');
+  if (!file.endsWith('.js')) return source;
+  const strings: string[] = [];
+  const visit = (node: ts.Node): void => {
+    if (ts.isStringLiteralLike(node) || ts.isTemplateHead(node) || ts.isTemplateMiddle(node) || ts.isTemplateTail(node))
+      strings.push(node.text);
+    ts.forEachChild(node, visit);
+  };
+  visit(ts.createSourceFile(file, source, ts.ScriptTarget.Latest));
+  return strings.join('\n');
+}
+
 interface Ran {
   readonly code: number;
   readonly text: string;
 }
 
-function node(...words: string[]): Promise<Ran> {
+function node(...words: [{ cwd: string }, ...string[]] | string[]): Promise<Ran> {
+  const [first, ...rest] = words;
+  const [options, args] = typeof first === 'object' ? [first, rest as string[]] : [{ cwd: project }, words as string[]];
   return new Promise((resolve) =>
-    execFile(process.execPath, words, { cwd: project }, (error, stdout, stderr) =>
+    execFile(process.execPath, args, options, (error, stdout, stderr) =>
       resolve({ code: error === null ? 0 : Number(error.code ?? 1), text: `${stdout}${stderr}` }),
     ),
   );
 }
 
-/** Type-checks files as a strict user does, the package's own declarations included; file → its errors. */
-async function compile(files: Readonly<Record<string, string>>): Promise<Map<string, string[]>> {
-  await writeFile(join(project, 'package.json'), JSON.stringify({ name: 'user', private: true, type: 'module' }));
-  for (const [name, source] of Object.entries(files)) await writeFile(join(project, name), `${source}\nexport {};\n`);
-  const flags = ['--noEmit', '--strict', '--module', 'NodeNext', '--target', 'ES2022', '--exactOptionalPropertyTypes'];
-  const lib = ['--lib', 'ES2023,esnext.disposable', '--types', 'node'];
-  const tsc = join(packageRoot, 'node_modules/typescript/bin/tsc');
-  const { text } = await node(tsc, ...flags, ...lib, ...Object.keys(files));
+const tsc = join(packageRoot, 'node_modules/typescript/bin/tsc');
+
+interface Mode {
+  readonly options: Readonly<Record<string, unknown>>;
+  /** Of the user's package.json. */
+  readonly type?: 'module';
+}
+
+/** Projects that users have. Every one checks the declarations of the package too, and has no types of its own. */
+const strict = {
+  strict: true,
+  exactOptionalPropertyTypes: true,
+  skipLibCheck: false,
+  lib: ['ES2022'],
+  target: 'ES2022',
+};
+const NODE_NEXT: Mode = { type: 'module', options: { ...strict, module: 'NodeNext' } };
+const MODES: Readonly<Record<string, Mode>> = {
+  'an ES module of Node': NODE_NEXT,
+  'a bundler': {
+    type: 'module',
+    options: { ...strict, lib: ['ES2022', 'DOM', 'DOM.Iterable'], module: 'ESNext', moduleResolution: 'Bundler' },
+  },
+  'CommonJS, module NodeNext': { options: { ...strict, module: 'NodeNext' } },
+  'CommonJS, module Node16': { options: { ...strict, module: 'Node16' } },
+  'CommonJS, resolution node10': {
+    options: { ...strict, module: 'CommonJS', moduleResolution: 'node10', ignoreDeprecations: '6.0' },
+  },
+};
+
+/** Compiles files as a user does, below the project, so that they find the package; file → its errors. */
+async function compile(
+  folder: string,
+  { options, type }: Mode,
+  files: Readonly<Record<string, string>>,
+): Promise<Map<string, string[]>> {
+  const place = join(project, folder);
+  await mkdir(place, { recursive: true });
+  await writeFile(join(place, 'package.json'), JSON.stringify({ name: 'user', private: true, ...(type && { type }) }));
+  const config = { compilerOptions: { ...options, outDir: 'out', rootDir: '.' }, files: Object.keys(files) };
+  await writeFile(join(place, 'tsconfig.json'), JSON.stringify(config));
+  for (const [name, source] of Object.entries(files)) await writeFile(join(place, name), `${source}\nexport {};\n`);
+  const { text } = await node(tsc, '-p', place, '--pretty', 'false');
   const errors = new Map<string, string[]>();
-  for (const [line, file = ''] of text.matchAll(/^(\S+?)\(\d+,\d+\): error .*$/gm))
-    errors.set(file, [...(errors.get(file) ?? []), line]);
+  for (const [line, file = ''] of text.matchAll(/^(\S.*?)(?:\(\d+,\d+\))?: error .*$|^error TS.*$/gm)) {
+    const name = basename(file);
+    errors.set(name, [...(errors.get(name) ?? []), line]);
+  }
   return errors;
 }
 
@@ -48,9 +123,8 @@ const cli = (...words: string[]): Promise<Ran> => node(join(installed, 'dist/src
 
 describe('the packed package', () => {
   it('compiles every TypeScript example of README, and checks recipes at compile time', async () => {
-    const readme = await readFile(join(installed, 'README.md'), 'utf8');
-    const blocks = [...readme.matchAll(/^```ts\n([^]*?)^```/gm)].map(([, code = '']) => code);
-    expect(blocks.length).toBeGreaterThan(1);
+    const blocks = await readmeExamples();
+    expect(blocks.length).toBeGreaterThan(2);
     const head = "import { evaluate, planRecipe, train, trainSeries, type TrainRecipeInput } from 'qalign';";
     const good = `${head}
 const r: TrainRecipeInput = { name: 'a', model: 'nano', data: { train: ['a.jsonl'] } };
@@ -64,7 +138,7 @@ await train({ name: 'a', model: 'nano', data, epoch: 3 });
 await train({ name: 'a', model: 'nano', data, schedule: 'linear' });
 await evaluate({ name: 'a', model: 'nano', data: [{ name: 'a' }] });`;
     const examples = Object.fromEntries(blocks.map((block, i) => [`readme-${i}.ts`, block]));
-    const errors = await compile({ ...examples, 'good.ts': good, 'bad.ts': bad });
+    const errors = await compile('readme', NODE_NEXT, { ...examples, 'good.ts': good, 'bad.ts': bad });
     const ofBad = errors.get('bad.ts') ?? [];
     errors.delete('bad.ts');
     expect([...errors]).toEqual([]);
@@ -72,7 +146,102 @@ await evaluate({ name: 'a', model: 'nano', data: [{ name: 'a' }] });`;
     expect(ofBad[0]).toMatch(/epoch/);
   }, 300_000);
 
-  it('has its samples, schemas and recipes, and no source map without its source', async () => {
+  it.each(Object.entries(MODES))(
+    'has types and runs for %s',
+    async (name, mode) => {
+      const use = `import { createScorer, isFailure, LEVELS, QalignError, type ScoreOutcome, type Scorer } from 'qalign';
+import { createClient, ServiceError, type ErrorCode, type QalignClient, type ScoreAnswer } from 'qalign/client';
+export async function first(scorer: Scorer): Promise<number | string> {
+  const one: ScoreOutcome = await scorer.score('a.jpg', { task: 'quality' });
+  const all: ScoreOutcome[] = await scorer.score('a.jpg');
+  for await (const next of scorer.scoreMany(['a.jpg'], { task: 'quality' })) if (!isFailure(next)) return next.score;
+  return isFailure(one) ? one.error.code : one.score + all.length;
+}
+export async function second(client: QalignClient, bytes: Uint8Array): Promise<ScoreAnswer> {
+  return client.score([bytes, new Blob([]), { data: bytes, name: 'a' }, { path: 'b' }, { url: 'https://a.b/c' }]);
+}
+export const codeOf = (error: unknown): ErrorCode | 'UNKNOWN' | undefined =>
+  error instanceof ServiceError || error instanceof QalignError ? error.code : undefined;
+void (await0)();
+async function await0() {
+  await using nothing = { async [Symbol.asyncDispose]() {} };
+  console.log(typeof createScorer, typeof createClient, LEVELS.length, typeof nothing);
+}`;
+      const folder = name.replaceAll(/\W+/g, '-');
+      expect([...(await compile(folder, mode, { 'use.ts': use }))]).toEqual([]);
+      const ran = await node(join(project, folder, 'out/use.js'));
+      expect(ran).toEqual({ code: 0, text: 'function function 5 object\n' });
+    },
+    300_000,
+  );
+
+  it('runs every TypeScript example of README', async () => {
+    const folder = join(project, 'readme');
+    await mkdir(join(folder, 'photos'), { recursive: true });
+    await mkdir(join(folder, 'data/own'), { recursive: true });
+    const sample = (name: string): string => join(installed, 'test/fixtures/pictures', `${name}.jpg`);
+    for (const name of ['photo.jpg', 'other.jpg', 'photos/a.jpg'])
+      await copyFile(sample('pristine'), join(folder, name));
+    const table = 'file,mos\npristine.jpg,90\nblurred.jpg,20\n';
+    await writeFile(join(folder, 'ratings.csv'), table);
+    const columns = [
+      '--image-column',
+      'file',
+      '--score-column',
+      'mos',
+      '--range',
+      '0,100',
+      '--media',
+      dirname(sample('a')),
+    ];
+    const converted = await cli(
+      'dataset',
+      'convert',
+      join(folder, 'ratings.csv'),
+      ...columns,
+      '--out',
+      join(folder, 'data/own/train.jsonl'),
+    );
+    expect(converted, converted.text).toMatchObject({ code: 0 });
+    const service = await startService([`root=${folder}`], withoutPython);
+    const pictures = createServer((_req, res) => void createReadStream(sample('pristine')).pipe(res));
+    await new Promise<void>((resolve) => pictures.listen(0, '127.0.0.1', resolve));
+    // what a machine without a GPU and network has in place of what README names
+    const here: [what: string | RegExp, instead: string][] = [
+      ["'one-align'", JSON.stringify(join(packageRoot, 'test/fixtures/golden/tiny_a/model'))],
+      ["'cuda:0'", "'cpu'"],
+      ["model: 'nano',", "model: 'nano', device: 'cpu', epochs: 1, batch_size: 2, micro_batch: 2,"],
+      ['http://localhost:8080', service.url],
+      ['https://example.org', `http://127.0.0.1:${(pictures.address() as AddressInfo).port}`],
+    ];
+    try {
+      const wanted = [/excellent|good|fair|poor|bad/, /^1 [\d.]+/m, /item 1 \[[^]*0 true/];
+      for (const [i, block] of (await readmeExamples()).entries()) {
+        const source = here.reduce((text, [what, instead]) => text.replaceAll(what, instead), block);
+        await writeFile(join(folder, `run-${i}.ts`), `${source}\nexport {};\n`);
+      }
+      const runs = await readmeExamples();
+      await compile(
+        'readme',
+        NODE_NEXT,
+        Object.fromEntries(
+          await Promise.all(
+            runs.map(async (_, i) => [`run-${i}.ts`, await readFile(join(folder, `run-${i}.ts`), 'utf8')] as const),
+          ),
+        ),
+      );
+      for (const i of runs.keys()) {
+        const ran = await node({ cwd: folder }, join(folder, `out/run-${i}.js`));
+        expect(ran.code, ran.text).toBe(0);
+        expect(ran.text).toMatch(wanted[i] as RegExp);
+      }
+    } finally {
+      await service.close();
+      await new Promise((resolve) => pictures.close(resolve));
+    }
+  }, 300_000);
+
+  it('has its samples, schemas and recipes, and the source of every source map', async () => {
     for (const path of [
       'test/fixtures/pictures/pristine.jpg',
       'docs/schema/train-recipe.json',
@@ -80,10 +249,66 @@ await evaluate({ name: 'a', model: 'nano', data: [{ name: 'a' }] });`;
     ])
       expect(existsSync(join(installed, path)), path).toBe(true);
     const files = await readdir(join(installed, 'dist'), { recursive: true });
-    expect(files.filter((file) => file.endsWith('.map') || file.includes('generate-inputs'))).toEqual([]);
-    const listed = await readFile(join(installed, 'dist/src/index.js'), 'utf8');
-    expect(listed).not.toContain('sourceMappingURL');
+    const maps = files.filter((file) => file.endsWith('.map'));
+    expect(maps.length).toBeGreaterThan(100);
+    for (const map of maps) {
+      const path = join(installed, 'dist', map);
+      const { sources } = JSON.parse(await readFile(path, 'utf8')) as { sources: string[] };
+      for (const source of sources) expect(existsSync(join(dirname(path), source)), source).toBe(true);
+    }
   });
+
+  it('has every file that its README, configurations and messages name', async () => {
+    const files = (await readdir(installed, { recursive: true })).filter((file) => !file.startsWith('docs/'));
+    const lacking: string[] = [];
+    for (const file of files.filter((name) => /^(README\.md|(configs|python|dist)\/.*\.(md|yaml|py|js))$/.test(name))) {
+      const text = textsOf(file, await readFile(join(installed, file), 'utf8'));
+      for (const [path] of text.matchAll(PATHS))
+        if (!existsSync(join(installed, path)) && !OF_THE_REPOSITORY.includes(path)) lacking.push(`${file}: ${path}`);
+    }
+    expect(lacking).toEqual([]);
+  });
+
+  it('documents every export', () => {
+    for (const entry of ['src/index.d.ts', 'src/client/client.d.ts']) {
+      const path = join(installed, 'dist', entry);
+      const program = ts.createProgram([path], { module: ts.ModuleKind.NodeNext, skipLibCheck: true });
+      const checker = program.getTypeChecker();
+      const module = checker.getSymbolAtLocation(program.getSourceFile(path) as ts.SourceFile) as ts.Symbol;
+      const silent = checker.getExportsOfModule(module).filter((symbol) => {
+        const target = symbol.flags & ts.SymbolFlags.Alias ? checker.getAliasedSymbol(symbol) : symbol;
+        return [symbol, target].every((one) => one.getDocumentationComment(checker).length === 0);
+      });
+      expect(
+        silent.map(({ name }) => name),
+        entry,
+      ).toEqual([]);
+    }
+  }, 60_000);
+
+  it('shows types by name where an editor shows a call of the client', () => {
+    const path = join(installed, 'dist/src/client/client.d.ts');
+    const program = ts.createProgram([path], { module: ts.ModuleKind.NodeNext, skipLibCheck: true });
+    const checker = program.getTypeChecker();
+    const module = checker.getSymbolAtLocation(program.getSourceFile(path) as ts.SourceFile) as ts.Symbol;
+    const typeOf = (name: string): ts.Type => {
+      const found = checker.getExportsOfModule(module).find((symbol) => symbol.name === name) as ts.Symbol;
+      return checker.getDeclaredTypeOfSymbol(
+        found.flags & ts.SymbolFlags.Alias ? checker.getAliasedSymbol(found) : found,
+      );
+    };
+    const show = (owner: ts.Type, name: string): string =>
+      checker.typeToString(
+        checker.getTypeOfSymbol(owner.getProperty(name) as ts.Symbol),
+        undefined,
+        ts.TypeFormatFlags.NoTruncation,
+      );
+    expect(show(typeOf('QalignClient'), 'score')).toBe(
+      '(items: readonly ClientItem[], settings?: ScoreFields | undefined, extra?: UploadOptions | undefined) => Promise<ScoreAnswer>',
+    );
+    expect(show(typeOf('QalignClient'), 'jobs')).toBe('JobCalls');
+    expect(show(typeOf('ServiceError'), 'code')).toBe('ErrorCode | "UNKNOWN"');
+  }, 60_000);
 
   it('names no model that it lacks, and finds recipes by name from another folder', async () => {
     const models = await cli('models', 'list', '--json');

@@ -84,6 +84,7 @@ export const TrainEvent = Type.Union([
   TrainExported,
   TrainEnd,
 ]);
+/** One line of `events.jsonl`: start, step, evaluation, checkpoint, end, …; `event` names it. */
 export type TrainEvent = Static<typeof TrainEvent>;
 
 /** Trains the run of a directory that Node has prepared, or resumes it. `run` is its path. */

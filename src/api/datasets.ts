@@ -18,7 +18,8 @@ export const DatasetRow = Type.Object(
   closed,
 );
 export const DatasetList = Type.Object({ datasets: Type.Array(DatasetRow) }, closed);
-export type DatasetList = Static<typeof DatasetList>;
+/** All data sets that are described. */
+export interface DatasetList extends Static<typeof DatasetList> {}
 
 const path = (description: string) =>
   Type.String({ minLength: 1, maxLength: 4096, description: `${description}, below the root` });
@@ -66,7 +67,8 @@ export const ConvertBody = Type.Object(
   },
   { ...closed, description: 'dataset with labels, or table' },
 );
-export type ConvertBody = Static<typeof ConvertBody>;
+/** A described data set with its labels, or a table of your own. */
+export interface ConvertBody extends Static<typeof ConvertBody> {}
 
 const figure = Type.Union([Type.Number(), Type.Null()]);
 export const ConvertAnswer = Type.Object(
@@ -87,4 +89,5 @@ export const ConvertAnswer = Type.Object(
   },
   closed,
 );
-export type ConvertAnswer = Static<typeof ConvertAnswer>;
+/** What was converted: counts, level correlations and the files written. */
+export interface ConvertAnswer extends Static<typeof ConvertAnswer> {}

@@ -8,7 +8,7 @@ export const ErrorAnswer = Type.Object(
   {
     error: Type.Object(
       {
-        code: Type.Enum(Object.keys(ERROR_CODES) as ErrorCode[]),
+        code: Type.Unsafe<ErrorCode>(Type.Enum(Object.keys(ERROR_CODES) as ErrorCode[])),
         message: Type.String(),
         retryable: Type.Boolean({ description: 'the same request may succeed if sent again unchanged' }),
         request_id: Type.String(),
@@ -18,4 +18,5 @@ export const ErrorAnswer = Type.Object(
   },
   closed,
 );
-export type ErrorAnswer = Static<typeof ErrorAnswer>;
+export interface ErrorAnswer extends Static<typeof ErrorAnswer> {}
+export type { ErrorCode };

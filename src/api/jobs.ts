@@ -5,6 +5,7 @@ import { closed } from './error.js';
 import { ItemSource, ScoreSettings } from './score.js';
 
 const JOB_STATUSES = ['queued', 'running', 'waiting', 'completed', 'cancelled', 'failed'] as const;
+/** `waiting`: for room on the disk or for a worker. */
 export type JobStatus = (typeof JOB_STATUSES)[number];
 
 /** Items by themselves, or the path of a list below the root: a line each, as in an uploaded list. */
@@ -16,10 +17,11 @@ export const JobBody = Type.Object(
   },
   { ...closed, description: 'exactly one of items and manifest_path' },
 );
-export type JobBody = Static<typeof JobBody>;
+export interface JobBody extends Static<typeof JobBody> {}
 /** Beside an uploaded list the settings stand in the query. */
 export const JobQuery = Type.Object(ScoreSettings, closed);
-export type JobSettings = Static<typeof JobQuery>;
+/** What is asked about every item of a job. */
+export interface JobSettings extends Static<typeof JobQuery> {}
 
 const count = Type.Integer({ minimum: 0 });
 const seconds = Type.Number({ description: 'since 1970' });
@@ -44,9 +46,11 @@ export const Job = Type.Object(
   },
   closed,
 );
-export type Job = Static<typeof Job>;
+/** The state of a job. */
+export interface Job extends Static<typeof Job> {}
 export const JobList = Type.Object({ jobs: Type.Array(Job) }, closed);
-export type JobList = Static<typeof JobList>;
+/** Jobs, the newest first. */
+export interface JobList extends Static<typeof JobList> {}
 export const JobParams = Type.Object({ id: Type.String({ pattern: '^job_[0-9a-f]{24}$' }) }, closed);
 export const JobListQuery = Type.Object(
   {
@@ -80,4 +84,5 @@ export const JobEvent = Type.Object(
   },
   closed,
 );
-export type JobEvent = Static<typeof JobEvent>;
+/** The state of a job while it runs. */
+export interface JobEvent extends Static<typeof JobEvent> {}

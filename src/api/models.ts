@@ -18,9 +18,11 @@ export const ModelRow = Type.Object(
   },
   closed,
 );
-export type ModelRow = Static<typeof ModelRow>;
+/** A model: what it does and whether it is loaded. */
+export interface ModelRow extends Static<typeof ModelRow> {}
 export const ModelList = Type.Object({ models: Type.Array(ModelRow) }, closed);
-export type ModelList = Static<typeof ModelList>;
+/** All models that are described. */
+export interface ModelList extends Static<typeof ModelList> {}
 export const ModelParams = Type.Object(
   { id: Type.String({ pattern: '^[a-z0-9][a-z0-9-]{0,63}$', description: 'a name of configs/models' }) },
   closed,

@@ -97,11 +97,15 @@ export const ScoreFailureSchema = Type.Object(
   closed,
 );
 
-export type ScoreResult = Static<typeof ScoreResultSchema>;
-export type ScoreFailure = Static<typeof ScoreFailureSchema>;
+/** One score, of one input for one task: a row of the output. */
+export interface ScoreResult extends Static<typeof ScoreResultSchema> {}
+/** An input that could not be scored for a task, and why. */
+export interface ScoreFailure extends Static<typeof ScoreFailureSchema> {}
+/** A result or a failure; `isFailure` tells which. */
 export type ScoreOutcome = ScoreResult | ScoreFailure;
 export type Preprocessing = Static<typeof PreprocessingSchema>;
 
+/** Whether an input could not be scored. Where it is false, `score` and `level` are there. */
 export function isFailure(outcome: ScoreOutcome): outcome is ScoreFailure {
   return 'error' in outcome;
 }

@@ -23,12 +23,14 @@ export const TrainRunBody = Type.Object(
   { config: config('configs/train'), recipe: keys('a training recipe (TrainRecipe)') },
   { ...closed, description: MODELS },
 );
-export type TrainRunBody = Static<typeof TrainRunBody>;
+/** A training recipe, or changes to a named one. */
+export interface TrainRunBody extends Static<typeof TrainRunBody> {}
 export const EvaluationBody = Type.Object(
   { config: config('configs/evaluate'), recipe: keys('an evaluation recipe (EvaluateRecipe)') },
   { ...closed, description: MODELS },
 );
-export type EvaluationBody = Static<typeof EvaluationBody>;
+/** An evaluation recipe, or changes to a named one. */
+export interface EvaluationBody extends Static<typeof EvaluationBody> {}
 
 const common = {
   id: Type.String(),
@@ -54,9 +56,11 @@ export const TrainRun = Type.Object(
   },
   closed,
 );
-export type TrainRun = Static<typeof TrainRun>;
+/** The state of a training. */
+export interface TrainRun extends Static<typeof TrainRun> {}
 export const TrainRunList = Type.Object({ train_runs: Type.Array(TrainRun) }, closed);
-export type TrainRunList = Static<typeof TrainRunList>;
+/** Trainings, the newest first. */
+export interface TrainRunList extends Static<typeof TrainRunList> {}
 
 const EvaluatedSet = Type.Object(
   {
@@ -98,9 +102,11 @@ export const Evaluation = Type.Object(
   },
   closed,
 );
-export type Evaluation = Static<typeof Evaluation>;
+/** The state of an evaluation and, when it has ended, its result. */
+export interface Evaluation extends Static<typeof Evaluation> {}
 export const EvaluationList = Type.Object({ evaluations: Type.Array(Evaluation) }, closed);
-export type EvaluationList = Static<typeof EvaluationList>;
+/** Evaluations, the newest first. */
+export interface EvaluationList extends Static<typeof EvaluationList> {}
 
 export const TrainRunParams = Type.Object({ id: Type.String({ pattern: '^run_[0-9a-f]{24}$' }) }, closed);
 export const EvaluationParams = Type.Object({ id: Type.String({ pattern: '^eval_[0-9a-f]{24}$' }) }, closed);

@@ -23,7 +23,7 @@ export const ItemSource = Type.Object(
   },
   { ...closed, description: 'exactly one of base64, url and path' },
 );
-export type ItemSource = Static<typeof ItemSource>;
+export interface ItemSource extends Static<typeof ItemSource> {}
 
 /** What may be said beside the pictures; the same words as fields of a form or in a query. */
 export const ScoreSettings = {
@@ -51,10 +51,10 @@ export const ScoreBody = Type.Object(
   { items: Type.Array(ItemSource, { minItems: 1 }), ...ScoreSettings, ...timeout },
   closed,
 );
-export type ScoreBody = Static<typeof ScoreBody>;
+export interface ScoreBody extends Static<typeof ScoreBody> {}
 /** The fields of a form, after its files were taken out. */
 export const ScoreFields = Type.Object({ ...ScoreSettings, ...timeout }, closed);
-export type ScoreFields = Static<typeof ScoreFields>;
+export interface ScoreFields extends Static<typeof ScoreFields> {}
 
 /** A form as OpenAPI describes it; the form itself is read by server/http/upload.ts. */
 export const SCORE_FORM = Type.Object({
@@ -84,7 +84,7 @@ export const ScoredInput = Type.Object(
   },
   closed,
 );
-export type ScoredInput = Static<typeof ScoredInput>;
+export interface ScoredInput extends Static<typeof ScoredInput> {}
 
 /** `error` is there when nothing at all could be scored; the status is then that of the first failure. */
 export const ScoreAnswer = Type.Object(
@@ -97,14 +97,15 @@ export const ScoreAnswer = Type.Object(
   },
   closed,
 );
-export type ScoreAnswer = Static<typeof ScoreAnswer>;
+/** The outcome of every item, in the order of the request. */
+export interface ScoreAnswer extends Static<typeof ScoreAnswer> {}
 
 const probability = Type.Number({ minimum: 0, maximum: 1 });
 export const CompareBody = Type.Object(
   { items: Type.Array(ItemSource, { minItems: 2, maxItems: 2 }), ...ScoreSettings, ...timeout },
   closed,
 );
-export type CompareBody = Static<typeof CompareBody>;
+export interface CompareBody extends Static<typeof CompareBody> {}
 export const CompareAnswer = Type.Object(
   {
     task: Type.Enum([...TASKS]),
@@ -118,13 +119,14 @@ export const CompareAnswer = Type.Object(
   },
   closed,
 );
-export type CompareAnswer = Static<typeof CompareAnswer>;
+/** Which of two is better, and how surely. */
+export interface CompareAnswer extends Static<typeof CompareAnswer> {}
 
 export const RankBody = Type.Object(
   { items: Type.Array(ItemSource, { minItems: 2 }), ...ScoreSettings, ...timeout },
   closed,
 );
-export type RankBody = Static<typeof RankBody>;
+export interface RankBody extends Static<typeof RankBody> {}
 export const RankAnswer = Type.Object(
   {
     task: Type.Enum([...TASKS]),
@@ -146,4 +148,5 @@ export const RankAnswer = Type.Object(
   },
   closed,
 );
-export type RankAnswer = Static<typeof RankAnswer>;
+/** All items from best to worst. */
+export interface RankAnswer extends Static<typeof RankAnswer> {}

@@ -56,20 +56,15 @@ export interface ModelChoice {
   readonly architecture?: ModelDescription['architecture'] | undefined;
 }
 
-export async function modelNames(): Promise<string[]> {
-  return (await readdir(FOLDER))
-    .filter((name) => name.endsWith('.yaml'))
-    .map((name) => name.slice(0, -5))
-    .sort();
-}
-
 /** The models described in configs/models, without those whose folder did not come with this installation. */
 export async function describeModels(): Promise<ModelDescription[]> {
-  const all = await Promise.all(
-    (await modelNames()).map((name) => loadConfig(ModelSchema, join(FOLDER, `${name}.yaml`))),
-  );
+  const files = (await readdir(FOLDER)).filter((name) => name.endsWith('.yaml')).sort();
+  const all = await Promise.all(files.map((name) => loadConfig(ModelSchema, join(FOLDER, name))));
   return all.filter(({ model }) => HUB_ID.test(model) || existsSync(join(packageRoot, model)));
 }
+
+/** Their names. */
+export const modelNames = async (): Promise<string[]> => (await describeModels()).map(({ name }) => name);
 
 /**
  * `--model NAME|DIR|ID [--base NAME|DIR|ID] [--revision R]` → what to load. Throws CONFIG_NOT_FOUND for a bare word

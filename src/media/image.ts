@@ -18,6 +18,7 @@ export interface PreparedImage {
   readonly decoder?: string;
 }
 
+/** How a picture becomes pixels: side of the square, orientation, limits. */
 export interface PrepareImageOptions {
   /** Side of the square in pixels, 1 … 4096: the model's `image_size`. */
   readonly size: number;

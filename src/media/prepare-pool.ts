@@ -40,6 +40,7 @@ export interface PreparePool {
   [Symbol.asyncDispose](): Promise<void>;
 }
 
+/** How many threads decode pictures. */
 export interface PreparePoolOptions {
   /** Default: one per core that this process may use. */
   readonly threads?: number;

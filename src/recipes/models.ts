@@ -1,5 +1,6 @@
 import type { WorkerLink } from '../../bridge/client.js';
 import { QalignError, type ErrorCode } from '../base/errors.js';
+import { createPercentGate } from '../base/percent-gate.js';
 import { chooseModel, describeModels, type ModelChoice, type ModelDescription } from '../config/models.js';
 import { ensurePython } from '../engine/python/environment.js';
 import { countParameters, PUBLISHED_SHAPE } from './train/memory-estimate.js';
@@ -97,13 +98,17 @@ export async function inspectFiles(
   revision: string | undefined,
   { offline, onProgress, signal }: Pick<ModelJobOptions, 'offline' | 'onProgress' | 'signal'>,
 ): Promise<Readonly<Record<string, unknown>>> {
+  const heard = createPercentGate();
   const { inspection } = await worker.request(
     'inspect_model',
     { model, offline: offline ?? false, ...(revision === undefined ? {} : { revision }) },
     {
       abandon: true,
       ...(signal === undefined ? {} : { signal }),
-      onProgress: ({ stage, done, total }) => onProgress?.(`${model}: ${String(stage)}`, Number(done), Number(total)),
+      onProgress: ({ stage, done, total }) => {
+        if (heard(String(stage), Number(done), Number(total)))
+          onProgress?.(`${model}: ${String(stage)}`, Number(done), Number(total));
+      },
     },
   );
   return inspection as Record<string, unknown>;

@@ -1,6 +1,7 @@
 import { LEVELS, LEVEL_VALUES as MOS_OF_LEVELS } from '../../bridge/protocol/levels.js';
 
 export { LEVELS };
+/** One of the five rating levels: excellent, good, fair, poor, bad. */
 export type Level = (typeof LEVELS)[number];
 
 /** A number for every level. */
@@ -8,6 +9,7 @@ export type ByLevel = Record<Level, number>;
 
 /** The scales a score can be given on. `mos5` is the paper's, 1 to 5. */
 export const SCALES = ['mos5', 'unit', 'percent'] as const;
+/** Of a score: `mos5` 1 to 5, `unit` 0 to 1, `percent` 0 to 100. */
 export type Scale = (typeof SCALES)[number];
 
 /** What each level is worth on each scale, in the order of LEVELS: the weights of Eq. 4, evenly spaced. */

@@ -1,6 +1,7 @@
 /** The boundary of src/scoring: pure functions of numbers; no files, no pixels, no messages. */
 import { byLevel, LEVELS, LEVEL_VALUES, type ByLevel, type Level, type Scale } from './levels.js';
 
+/** What five logits amount to: score, level, probabilities, entropy and standard deviation. */
 export interface LevelScore {
   /** Σ p_i · value_i, on the scale asked for (Eq. 4 of the paper). */
   score: number;

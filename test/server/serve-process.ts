@@ -39,7 +39,7 @@ export async function startProcess(dataDir: string, overrides: readonly string[]
     if (child.exitCode !== null) throw new Error(`the service ended: ${text}`);
     const url = /"message":"listening","url":"([^"]+)"/.exec(text)?.[1];
     if (url !== undefined && text.includes('"message":"loaded"')) {
-      const client = createClient({ url });
+      const client = createClient({ url, retries: 0 });
       if (await client.ready()) return { url, client, child, exited };
     }
     await sleep(50);

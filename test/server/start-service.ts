@@ -37,7 +37,7 @@ export async function startService(
     ...(parts.isAllowedAddress === undefined ? {} : { isAllowedAddress: parts.isAllowedAddress }),
   });
   await running.loaded;
-  const client = createClient({ url: running.url, ...(parts.key === undefined ? {} : { key: parts.key }) });
+  const client = createClient({ url: running.url, retries: 0, ...(parts.key === undefined ? {} : { key: parts.key }) });
   const close = async (): Promise<void> => {
     await running.close();
     if (parts.dataDir === undefined) await rm(dataDir, { recursive: true, force: true });

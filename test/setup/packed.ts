@@ -1,6 +1,7 @@
 import { execFile } from 'node:child_process';
-import { cp, mkdir, readdir, symlink } from 'node:fs/promises';
-import { join } from 'node:path';
+import { existsSync } from 'node:fs';
+import { cp, mkdir, readdir, readFile, stat, symlink } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
 import { packageRoot } from '../../src/base/package-root.js';
 
@@ -8,11 +9,10 @@ const run = promisify(execFile);
 
 /**
  * Packs the package as `npm publish` would, of a copy that is built anew, and unpacks it below
- * `project`/node_modules/qalign with the dependencies of the checkout. Returns that folder.
+ * `project`/node_modules/qalign with its dependencies, not those of development. Returns that folder.
  */
 export async function installPacked(work: string, project: string): Promise<string> {
   const copy = join(work, 'copy');
-  const node = process.execPath;
   await mkdir(copy, { recursive: true });
   for (const name of await readdir(packageRoot))
     if (!['.git', 'dist', 'node_modules', 'runs', 'data'].includes(name))
@@ -20,10 +20,7 @@ export async function installPacked(work: string, project: string): Promise<stri
         recursive: true,
         filter: (path) => !path.includes('__pycache__') && !path.includes('/fixtures/golden'),
       });
-  await run(node, [
-    join(packageRoot, 'node_modules/typescript/bin/tsc'),
-    ...['-p', join(packageRoot, 'tsconfig.json'), '--outDir', join(copy, 'dist')],
-  ]);
+  await buildInto(join(copy, 'dist'));
   const { stdout } = await run('npm', ['pack', '--ignore-scripts', '--json', '--pack-destination', work], {
     cwd: copy,
   });
@@ -31,8 +28,42 @@ export async function installPacked(work: string, project: string): Promise<stri
   const folder = join(project, 'node_modules', 'qalign');
   await mkdir(folder, { recursive: true });
   await run('tar', ['-xzf', join(work, filename), '--strip-components=1', '-C', folder]);
-  for (const name of await readdir(join(packageRoot, 'node_modules')))
-    if (!name.startsWith('.'))
-      await symlink(join(packageRoot, 'node_modules', name), join(project, 'node_modules', name));
+  await linkDependencies(join(project, 'node_modules'));
   return folder;
+}
+
+/** Takes over `dist` where no source is newer, as after `npm run build`; else builds as that does. */
+async function buildInto(dist: string): Promise<void> {
+  const built = join(packageRoot, 'dist');
+  const made = (await stat(join(built, 'src/index.d.cts')).catch(() => undefined))?.mtimeMs ?? 0;
+  const sources = ['package.json', 'tsconfig.json', '.config/require-types.ts', 'src', 'bridge'];
+  if (
+    made > (await Promise.all(sources.map((path) => newest(join(packageRoot, path))))).reduce((a, b) => Math.max(a, b))
+  )
+    return cp(built, dist, { recursive: true });
+  const modules = join(packageRoot, 'node_modules');
+  const config = join(packageRoot, 'tsconfig.json');
+  await run(process.execPath, [join(modules, 'typescript/bin/tsc'), '-p', config, '--outDir', dist]);
+  await run(process.execPath, ['--import', 'tsx', join(packageRoot, '.config/require-types.ts'), dist], {
+    cwd: packageRoot,
+  });
+}
+
+async function newest(path: string): Promise<number> {
+  const found = await stat(path);
+  if (!found.isDirectory()) return found.mtimeMs;
+  const inside = await Promise.all((await readdir(path)).map((name) => newest(join(path, name))));
+  return Math.max(found.mtimeMs, ...inside);
+}
+
+async function linkDependencies(folder: string): Promise<void> {
+  const lock = JSON.parse(await readFile(join(packageRoot, 'package-lock.json'), 'utf8')) as {
+    packages: Record<string, { dev?: boolean }>;
+  };
+  for (const [path, { dev }] of Object.entries(lock.packages)) {
+    const [, name] = /^node_modules\/((?:@[^/]+\/)?[^/]+)$/.exec(path) ?? [];
+    if (name === undefined || dev === true || !existsSync(join(packageRoot, path))) continue;
+    await mkdir(dirname(join(folder, name)), { recursive: true });
+    await symlink(join(packageRoot, path), join(folder, name));
+  }
 }

@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs';
-import { cp } from 'node:fs/promises';
+import { chmod, cp, readdir, stat } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { QalignError } from '../../base/errors.js';
 import { guardWrite } from '../../base/files/unwritable.js';
@@ -34,11 +34,24 @@ export const exportRun = defineCommand({
 });
 
 /** The target appears whole or not at all, and never over something that is there. */
-async function copyWhole(source: string, target: string): Promise<void> {
+export async function copyWhole(source: string, target: string): Promise<void> {
   if (existsSync(target))
     throw new QalignError('OUTPUT_UNWRITABLE', `${target} is there already; name a directory that is not.`);
   await guardWrite(
-    () => makeWhole(target, (draft) => cp(source, draft, { recursive: true })),
+    () =>
+      makeWhole(target, async (draft) => {
+        await cp(source, draft, { recursive: true });
+        await openToUmask(draft);
+      }),
     (error) => `${target} could not be written: ${error.message}.`,
   );
+}
+
+/** Modes as of new files: weights of earlier runs can be read by their owner alone, and a copy keeps that. */
+async function openToUmask(folder: string): Promise<void> {
+  const allowed = ~process.umask();
+  for (const name of await readdir(folder, { recursive: true })) {
+    const path = join(folder, name);
+    await chmod(path, ((await stat(path)).isDirectory() ? 0o777 : 0o666) & allowed);
+  }
 }

@@ -6,6 +6,7 @@ import { QalignError } from '../../base/errors.js';
 import { ensurePython, type PythonCommand, type PythonEnvOptions, type PythonExtra } from './environment.js';
 import { fromPlain, toPlain } from './values.js';
 
+/** Optional packages and cancellation of `openPython`. */
 export interface OpenPythonOptions {
   readonly python?: PythonCommand | undefined;
   /**

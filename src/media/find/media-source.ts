@@ -38,6 +38,7 @@ export interface OpenOptions {
   readonly limits?: Partial<MediaLimits> | undefined;
 }
 
+/** Which files of folders and lists are taken, and who hears of those passed over. */
 export interface ExpandOptions extends OpenOptions {
   /**
    * Only files of folders and globs that one of these patterns matches. A pattern without `/` matches the base name at

@@ -4,6 +4,7 @@ import { createDecodeReport, type Asked } from './decode-report.js';
 import { selectFilter } from './select-expression.js';
 import { startTool, stopAfter, type StartOptions, type ToolOptions } from './tool-process.js';
 
+/** One decoded frame: RGB, uint8 [height, width, 3]. */
 export interface VideoFrame {
   /** Number of the picture in the clip, in the order of showing. */
   readonly index: number;

@@ -18,6 +18,7 @@ import type { ToolOptions } from './tool-process.js';
 
 export type { VideoFrame } from './decode-frames.js';
 
+/** The frames of a clip that a model would see, and what is doubtful about them. */
 export interface VideoSample {
   /** Average rate of the clip. */
   readonly fps: Rational;
@@ -33,6 +34,7 @@ export interface VideoSample {
   readonly frames: AsyncIterable<VideoFrame>;
 }
 
+/** How frames of a clip are chosen, and limits. */
 export interface SampleVideoOptions {
   /** Pictures a second of clip; 1 as in the paper. */
   readonly fps?: number | undefined;

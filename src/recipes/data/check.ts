@@ -5,6 +5,7 @@ import { readRecords } from '../../datasets/records.js';
 import { QalignError } from '../../base/errors.js';
 import { surveyMedia, type Surveyed, type SurveyOptions } from './survey-media.js';
 
+/** Which kinds of leaks are looked for, and where the media are. */
 export interface CheckOptions extends SurveyOptions {
   /** JSONL files of records, of one or several data sets. */
   readonly records: readonly string[];
@@ -15,6 +16,7 @@ export interface CheckOptions extends SurveyOptions {
   readonly distance?: number | undefined;
 }
 
+/** Leaks between record files: the same bytes, look, reference or base name. */
 export interface CheckResult {
   /** What was compared: split, or file where that has no splits. */
   sides: { side: string; records: number }[];

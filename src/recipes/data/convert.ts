@@ -20,6 +20,7 @@ import { openSource, planConversion, type ConversionChoices, type DatasetSource,
 import { extractClips } from './extract-clips.js';
 import { provenance, type Provenance } from '../../base/provenance.js';
 
+/** Which label files become records, by which rules, and where they are written. */
 export interface ConvertOptions extends DatasetSource, ConversionChoices {
   /**
    * Folder of the pictures or clips; without it media paths are written as the data set publishes them and nothing is
@@ -73,6 +74,7 @@ export interface DatasetManifest extends ConversionSummary {
   made_by: Provenance;
 }
 
+/** What was converted: counts, ranges and the files written. */
 export interface ConvertResult {
   readonly manifest: DatasetManifest;
   /** Empty where the text went to a function. */

@@ -4,6 +4,7 @@ import { findLabels } from '../../datasets/registry.js';
 import type { DatasetSpec } from '../../datasets/spec.js';
 import { QalignError } from '../../base/errors.js';
 
+/** A described data set and which of its label files are here. */
 export interface DatasetListing {
   name: string;
   aliases: string[];

@@ -13,6 +13,7 @@ import { manifestBeside } from './manifest.js';
 import { mosScale } from './mos-scale.js';
 import { surveyMedia, type Surveyed, type SurveyOptions } from './survey-media.js';
 
+/** Where the media of a report are. */
 export interface ReportOptions extends SurveyOptions {
   /** JSONL files of records of one data set; dataset.json is read beside them. */
   readonly records: readonly string[];
@@ -24,6 +25,7 @@ export interface ReportOptions extends SurveyOptions {
   readonly data?: string | undefined;
 }
 
+/** Figures of the records and the HTML page made of them. */
 export interface ReportResult {
   readonly report: DatasetReport;
   /** The page, self-contained HTML. */

@@ -13,6 +13,7 @@ import {
 import { readRecords } from '../../datasets/records.js';
 import { QalignError } from '../../base/errors.js';
 
+/** The parts, by number or share, and how records are drawn; records of one group stay together. */
 export interface SplitOptions {
   /** A JSONL file of records. */
   readonly records: string;
@@ -26,6 +27,7 @@ export interface SplitOptions {
   readonly out: string;
 }
 
+/** The files written and how many records each has. */
 export interface SplitResult {
   readonly files: readonly WrittenFile[];
   /** Part → level → records. */
@@ -55,6 +57,7 @@ export async function splitRecords({ records: path, parts, seed = 0, out }: Spli
   return { files, levels, by: records[0]?.group === undefined ? 'level' : 'group' };
 }
 
+/** How much of each record file is taken, and how it is drawn. */
 export interface SampleOptions {
   /** JSONL files of records; several are mixed. */
   readonly records: readonly string[];
@@ -71,6 +74,7 @@ export interface SampleOptions {
   readonly out: string;
 }
 
+/** The file written and how many records of each source it has. */
 export interface SampleResult {
   readonly files: readonly WrittenFile[];
   /** In the order of the input files. */

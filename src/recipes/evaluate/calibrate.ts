@@ -10,6 +10,7 @@ import { scoredRows } from './measure.js';
 import { writeWhole } from '../../base/files/whole-file.js';
 import { readPredictions } from './predictions.js';
 
+/** Predictions to fit to, predictions to test on, and the method. */
 export interface CalibrateOptions {
   /** Predictions of validation items; the curve is fitted on them. */
   readonly predictions: string;
@@ -23,6 +24,7 @@ export interface CalibrateOptions {
   readonly command?: string | undefined;
 }
 
+/** The calibration and how far it is off, before and after. */
 export interface CalibrateResult extends CalibrationReport {
   readonly file: string;
   readonly n: number;

@@ -95,7 +95,7 @@ export function reportCalibration(file: CalibrationFile, { rows }: DatasetPredic
   };
 }
 
-/** @throws QalignError CONFIG_NOT_FOUND, CONFIG_INVALID */
+/** Reads a file that `calibrateModel` wrote. @throws QalignError CONFIG_NOT_FOUND, CONFIG_INVALID */
 export async function loadCalibration(path: string): Promise<CalibrationFile> {
   const text = await readFile(path, 'utf8').catch((cause: Error) => {
     throw new QalignError(
@@ -142,7 +142,10 @@ export interface Calibrator {
   apply(outcome: ScoreOutcome): ScoreOutcome;
 }
 
-/** @throws QalignError RESUME_MISMATCH when the calibration was fitted on scores of another version */
+/**
+ * A calibration as a function of results.
+ * @throws QalignError RESUME_MISMATCH when the calibration was fitted on scores of another version
+ */
 export function createCalibrator(file: CalibrationFile, scoreVersion: string): Calibrator {
   if (file.score_version !== scoreVersion) {
     throw new QalignError(

@@ -23,6 +23,7 @@ import { checkReady, describeMissing } from './ready.js';
 import type { RecordSet } from './records.js';
 import type { EvaluatedDataset, EvaluateResult } from './result.js';
 
+/** Progress of an evaluation: loading, predicting, and each data set as it ends. */
 export type EvaluateEvent =
   | { readonly event: 'loading'; readonly message: string; readonly done?: number; readonly total?: number }
   | ({ readonly event: 'predicting' } & PredictProgress)
@@ -34,6 +35,7 @@ export type EvaluateEvent =
       readonly plcc: number | null;
     };
 
+/** Listeners, output folder and cancellation of one evaluation; what is evaluated stands in the recipe. */
 export interface EvaluateOptions {
   readonly log?: Logger | undefined;
   readonly signal?: AbortSignal | undefined;

@@ -98,7 +98,10 @@ function entryOf(name: string): TableEntry {
   return entry;
 }
 
-/** @throws QalignError USAGE for an unknown table or a missing option, and what computing it throws */
+/**
+ * Computes one table of the paper and puts it beside the paper's figures.
+ * @throws QalignError USAGE for an unknown table or a missing option, and what computing it throws
+ */
 export async function reproduce(name: string, options: ReproduceOptions): Promise<ReproducedTable> {
   const entry = entryOf(name);
   const missing = entry.needs.find((need) => options[need] === undefined);

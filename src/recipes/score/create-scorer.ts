@@ -1,3 +1,4 @@
+import { createPercentGate } from '../../base/percent-gate.js';
 import { createEngine } from '../../engine/index.js';
 import { ensurePython } from '../../engine/python/environment.js';
 import { createPreparer } from '../../media/preparer.js';
@@ -37,6 +38,7 @@ const REAL_PARTS: ScorerParts = {
     const python = await ensurePython({ ...shared, ...(onProgress === undefined ? {} : { onProgress }) });
     const devices = await resolveDevices(wanted, python, signal);
     onProgress?.(`loading ${choice.id}`);
+    const heard = createPercentGate(); // workers tell of every tensor
     return createEngine({
       ...shared,
       python,
@@ -51,7 +53,9 @@ const REAL_PARTS: ScorerParts = {
       ...(choice.revision === undefined ? {} : { revision: choice.revision }),
       ...(choice.base === undefined ? {} : { base: choice.base }),
       ...(choice.baseRevision === undefined ? {} : { baseRevision: choice.baseRevision }),
-      onProgress: ({ stage, done, total }) => onProgress?.(`${choice.id}: ${stage}`, done, total),
+      onProgress: ({ stage, done, total }) => {
+        if (heard(stage, done, total)) onProgress?.(`${choice.id}: ${stage}`, done, total);
+      },
     });
   },
   createPreparer: () => createPreparer(),

@@ -9,6 +9,7 @@ import type { Logger } from '../../base/logger.js';
 import { createPreparer, type Preparer } from '../../media/preparer.js';
 import { resolveDevices } from './devices.js';
 
+/** Model, device and length of generated answers. */
 export interface GenerateOptions {
   readonly model?: string | undefined;
   readonly base?: string | undefined;
@@ -22,6 +23,7 @@ export interface GenerateOptions {
   readonly onProgress?: ((done: number, total: number) => void) | undefined;
 }
 
+/** What a model said about one picture. */
 export interface GeneratedAnswer {
   readonly picture: string;
   readonly text: string;

@@ -11,6 +11,7 @@ import type { PromptTemplate } from '../../prompts/render.js';
 import type { Scale } from '../../scoring/levels.js';
 import type { ScoreOutcome } from '../../api/result.js';
 
+/** An input with the name that results carry; `expandSources` gives them. */
 export type ScoreSource = MediaSource;
 
 /** The engine's view of the loaded model; the rest of its fields are passed over. */
@@ -55,6 +56,7 @@ export interface ScorerParts {
   toSource(input: string | Uint8Array, options: ScorerOptions): Promise<ScoreSource>;
 }
 
+/** Model, device and preprocessing of a scorer; what they leave open, the model decides. */
 export interface ScorerOptions {
   /** A name of configs/models, a directory or a hub id. */
   readonly model?: string | undefined;
@@ -105,6 +107,7 @@ export interface OneTask {
   readonly tasks?: undefined;
 }
 
+/** Options of one call of `score`. */
 export interface ScoreOptions {
   /** What is rated; without it what the model does first. For one task, `task` gives one outcome in place of a list. */
   readonly tasks?: readonly Task[] | undefined;
@@ -123,6 +126,7 @@ export interface ScoreOptions {
   readonly traceparent?: string | undefined;
 }
 
+/** Options of `scoreMany`: those of `score`, and how many inputs are under way. */
 export interface ScoreManyOptions extends ScoreOptions {
   /** Inputs decoded or waiting for the model at a time; by default as many as `Scorer.width` says. */
   readonly inFlight?: number | undefined;
@@ -130,6 +134,7 @@ export interface ScoreManyOptions extends ScoreOptions {
   readonly tasksOf?: ((source: ScoreSource) => readonly Task[]) | undefined;
 }
 
+/** A loaded model that scores pictures and clips until it is closed. Made by `createScorer`; `await using` closes it. */
 export interface Scorer extends AsyncDisposable {
   readonly model: ScoringModel;
   readonly choice: ModelChoice;

@@ -4,6 +4,7 @@ import { readEvents } from '../../runs/run-directory.js';
 import { meanAndDeviation } from '../../scoring/statistics/descriptive.js';
 import { train, type TrainOptions, type TrainResult } from './train.js';
 
+/** Seeds and listeners of a series of trainings. */
 export interface TrainSeriesOptions extends Omit<TrainOptions, 'reuse'> {
   /** Each recipe is trained once with each; none: once, with its own. */
   readonly seeds?: readonly number[];
@@ -29,6 +30,7 @@ export interface TrainSeriesRow {
   readonly seconds: number | null;
 }
 
+/** What came out of several recipes and seeds. */
 export interface TrainSeries {
   readonly rows: readonly TrainSeriesRow[];
   readonly runs: readonly TrainResult[];

@@ -12,6 +12,7 @@ import { DISTORTIONS } from '../../media/distort.js';
 import { kindOfRecord } from '../../media/media-kind.js';
 import type { PreparedMedia, Preparer, PrepareOptions } from '../../media/preparer.js';
 import type { PromptTemplate } from '../../prompts/render.js';
+import { createPercentGate } from '../../base/percent-gate.js';
 import { orderedMap } from '../../base/ordered-map.js';
 import { STEPS } from './pseudo-labels.js';
 import type { TrainRecord } from './records.js';
@@ -203,6 +204,7 @@ async function prepareSplit(
   const prompts = split === 'dev' ? options.prompts?.slice(0, 1) : options.prompts;
   const writer = new SplitWriter(await open(join(folder, `${split}.pixels`), 'w'), size, recipe, prompts ?? []);
   const written: Written[] = [];
+  const heard = createPercentGate();
   let done = 0;
   try {
     const ready = orderedMap(
@@ -219,7 +221,8 @@ async function prepareSplit(
         written.push(await writer.add(record, result));
         if (result.warnings.length > 0) warned.push({ id: record.id, media: record.media, warnings: result.warnings });
       }
-      options.onProgress?.({ split, done, total: records.length, skipped: skipped.length });
+      if (heard(split, done, records.length))
+        options.onProgress?.({ split, done, total: records.length, skipped: skipped.length });
     }
     if (split === 'train') await addSeries(writer, written, size, options, skipped.length);
   } finally {

@@ -44,6 +44,7 @@ import {
 } from './prepare.js';
 import { readRecords, requireUsable, sampleFraction, type TrainRecord } from './records.js';
 
+/** Listeners and cancellation of one training; what is learnt stands in the recipe. */
 export interface TrainOptions {
   readonly signal?: AbortSignal;
   readonly onEvent?: (event: TrainEvent) => void;
@@ -62,6 +63,7 @@ export interface TrainOptions {
   readonly python?: PythonCommand;
 }
 
+/** How a training ended, and the folder of its run. */
 export interface TrainResult extends RunSummary {
   readonly folder: string;
   readonly skipped: number;

@@ -12,6 +12,7 @@ export interface Logistic {
   readonly beta4: number;
 }
 
+/** A fitted logistic and how well it fits. */
 export interface LogisticFit extends Logistic {
   /** Σ (y − f(x))², in squared units of y. */
   readonly sum_of_squares: number;

@@ -18,11 +18,13 @@ export interface Evaluated {
   readonly groups?: readonly string[] | undefined;
 }
 
+/** Bootstrap samples, seed and groups of `computeMetrics`. */
 export interface MetricsOptions {
   readonly replicates?: number | undefined;
   readonly seed?: number | undefined;
 }
 
+/** A confidence interval. */
 export type Interval = readonly [low: number, high: number];
 
 /** Serialised as it is. A statistic that does not exist (a constant list, no levels) is null. */

@@ -13,6 +13,7 @@ export interface Difference {
   readonly p: number;
 }
 
+/** Two models on the same items: their differences, with intervals and p. */
 export interface Comparison {
   readonly n: number;
   readonly first: Metrics;

@@ -1,6 +1,7 @@
 import type { TObject } from 'typebox';
 import Type from 'typebox';
 import { QalignError, type ErrorCode } from '../../base/errors.js';
+import { DEFAULT_MODEL } from '../../config/models.js';
 import { EXAMPLE_EVALUATION, EXAMPLE_TRAIN_RUN } from '../../api/examples.js';
 import {
   Evaluation,
@@ -194,7 +195,7 @@ export const trainRunRoutes: readonly Route<RunServices>[] = [
         status: 403,
         body: {
           config: 'koniq',
-          recipe: { model: 'tiny-untrained', device: 'cpu', data: { train: ['../elsewhere.jsonl'] } },
+          recipe: { model: DEFAULT_MODEL, device: 'cpu', data: { train: ['../elsewhere.jsonl'] } },
         },
       },
     ],
@@ -248,7 +249,7 @@ export const evaluationRoutes: readonly Route<RunServices>[] = [
       {
         name: 'a recipe with a misspelt key',
         status: 422,
-        body: { recipe: { name: 'mine', model: 'tiny-untrained', dta: [] } },
+        body: { recipe: { name: 'mine', model: DEFAULT_MODEL, dta: [] } },
       },
     ],
   }),

@@ -1,0 +1,10 @@
+/** Whether a listener should hear of it: another subject, another whole percent, or the end. */
+export function createPercentGate(): (subject: string, done: number, total: number) => boolean {
+  let last: string | undefined;
+  return (subject, done, total) => {
+    const shown = `${subject} ${done >= total ? 'end' : Math.floor((100 * done) / total)}`;
+    const heard = shown !== last;
+    last = shown;
+    return heard;
+  };
+}

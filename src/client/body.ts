@@ -1,0 +1,81 @@
+import type { ItemSource, ScoreFields } from '../api/score.js';
+import type { ClientFile, ClientItem } from './interface.js';
+
+/** What is sent, and what it is. Everything but a stream can be sent again. */
+export interface Body {
+  readonly content: string | Blob | ReadableStream<Uint8Array>;
+  readonly type: string;
+}
+
+interface NamedFile {
+  readonly blob: Blob;
+  readonly name: string | undefined;
+}
+
+export const jsonBody = (value: object): Body => ({ content: JSON.stringify(value), type: 'application/json' });
+
+/** Bytes alone go as a form. Items of the service alone are JSON, and so is a mixture: bytes then as base64. */
+export async function itemsBody(items: readonly ClientItem[], settings: ScoreFields): Promise<Body> {
+  const files = items.map(fileOf);
+  if (items.length > 0 && files.every((file) => file !== undefined)) return formBody(files, settings);
+  const sources: ItemSource[] = [];
+  for (const [index, item] of items.entries()) {
+    const file = files[index];
+    sources.push(file === undefined ? (item as ItemSource) : await asBase64(file, index));
+  }
+  return jsonBody({ items: sources, ...settings });
+}
+
+/** A file as the body, with the type that it says it has where that is of a picture or clip. */
+export function fileBody(file: ClientFile | ReadableStream<Uint8Array>): Body & { readonly name: string | undefined } {
+  if (file instanceof ReadableStream) return { content: file, type: 'application/octet-stream', name: undefined };
+  const { blob, name } = named(file, undefined);
+  return { content: blob, type: /^(image|video)\//.test(blob.type) ? blob.type : 'application/octet-stream', name };
+}
+
+function fileOf(item: ClientItem): NamedFile | undefined {
+  if (isFile(item)) return named(item, undefined);
+  return 'data' in item ? named(item.data, item.name) : undefined;
+}
+
+const isFile = (item: ClientItem): item is ClientFile =>
+  item instanceof Blob || item instanceof ArrayBuffer || ArrayBuffer.isView(item);
+
+/** A `File` has a name of its own. */
+function named(file: ClientFile, name: string | undefined): NamedFile {
+  const blob = file instanceof Blob ? file : new Blob([file]);
+  return { blob, name: name ?? (blob as { readonly name?: string }).name };
+}
+
+/** The form as one Blob: its size is known, it can be sent again, and nothing is copied. */
+function formBody(files: readonly NamedFile[], settings: ScoreFields): Body {
+  const boundary = `qalign-${randomHex()}`;
+  const parts: (string | Blob)[] = [];
+  for (const [key, value] of Object.entries<string | number | boolean | readonly string[] | undefined>({ ...settings }))
+    if (value !== undefined)
+      parts.push(`--${boundary}\r\nContent-Disposition: form-data; name="${quoted(key)}"\r\n\r\n${String(value)}\r\n`);
+  files.forEach(({ blob, name }, index) => {
+    const disposition = `form-data; name="file"; filename="${quoted(name ?? `item ${index + 1}`)}"`;
+    const type = blob.type === '' ? 'application/octet-stream' : blob.type;
+    parts.push(`--${boundary}\r\nContent-Disposition: ${disposition}\r\nContent-Type: ${type}\r\n\r\n`, blob, '\r\n');
+  });
+  return {
+    content: new Blob([...parts, `--${boundary}--\r\n`]),
+    type: `multipart/form-data; boundary=${boundary}`,
+  };
+}
+
+/** As browsers write names in forms. */
+const quoted = (name: string): string => name.replaceAll('"', '%22').replaceAll('\r', '%0D').replaceAll('\n', '%0A');
+
+async function asBase64({ blob, name }: NamedFile, index: number): Promise<ItemSource> {
+  const bytes = new Uint8Array(await blob.arrayBuffer());
+  let text = '';
+  for (let start = 0; start < bytes.length; start += 0x8000)
+    text += String.fromCharCode(...bytes.subarray(start, start + 0x8000));
+  return { id: name ?? `item ${index + 1}`, base64: btoa(text) };
+}
+
+/** 128 random bits; `crypto.randomUUID` is missing in pages without TLS. */
+export const randomHex = (): string =>
+  Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, '0')).join('');

@@ -1,0 +1,36 @@
+import type { SentEvent } from './interface.js';
+
+/** By a reader: Safari before 26 cannot iterate a body. What is not read to its end is let go of. */
+async function* lines(response: Response): AsyncGenerator<string, void, undefined> {
+  const reader = (response.body as ReadableStream<Uint8Array> | null)?.getReader();
+  if (reader === undefined) return;
+  const decoder = new TextDecoder();
+  let rest = '';
+  let ended = false;
+  try {
+    while (!ended) {
+      const { done, value } = await reader.read();
+      ended = done;
+      const parts = (rest + (done ? decoder.decode() : decoder.decode(value, { stream: true }))).split('\n');
+      rest = parts.pop() ?? '';
+      yield* parts;
+    }
+    if (rest !== '') yield rest;
+  } finally {
+    if (!ended) await reader.cancel().catch(() => undefined);
+  }
+}
+
+/** Newline-delimited JSON. */
+export async function* jsonLines<T>(response: Response): AsyncGenerator<T, void, undefined> {
+  for await (const line of lines(response)) if (line !== '') yield JSON.parse(line) as T;
+}
+
+/** Server-sent events with their ids, until the service ends the stream. */
+export async function* sentEvents<T>(response: Response): AsyncGenerator<SentEvent<T>, void, undefined> {
+  let id = 0;
+  for await (const line of lines(response)) {
+    if (line.startsWith('id: ')) id = Number(line.slice(4));
+    if (line.startsWith('data: ')) yield { id, data: JSON.parse(line.slice(6)) as T };
+  }
+}

@@ -1,0 +1,174 @@
+import { createServer, type IncomingHttpHeaders, type IncomingMessage, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { buffer } from 'node:stream/consumers';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { createClient, type ServiceError } from '../../src/client/client.js';
+import { waitBefore } from '../../src/client/retry.js';
+import { secondsOf } from '../../src/client/service-error.js';
+
+type Answer = (res: ServerResponse, req: IncomingMessage) => void;
+interface Seen {
+  readonly path: string | undefined;
+  readonly headers: IncomingHttpHeaders;
+  readonly body: Buffer;
+}
+
+const refuse =
+  (status: number, code: string, retryable: boolean, retryAfter = '0'): Answer =>
+  (res) =>
+    res
+      .writeHead(status, { 'Retry-After': retryAfter })
+      .end(JSON.stringify({ error: { code, message: 'later', retryable, request_id: 'r' } }));
+const busy = refuse(429, 'OVERLOADED', true);
+const done: Answer = (res) => res.end(JSON.stringify({ id: 'job_1', items: [{ ok: true }], scored: 1 }));
+
+let answers: Answer[];
+let seen: Seen[];
+let url: string;
+const server = createServer((req, res) => {
+  void buffer(req).then((body) => {
+    seen.push({ path: req.url, headers: req.headers, body });
+    (answers.shift() ?? done)(res, req);
+  });
+});
+beforeEach(async () => {
+  [answers, seen] = [[], []];
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+});
+afterEach(async () => {
+  server.closeAllConnections();
+  await new Promise((resolve) => server.close(resolve));
+});
+
+const picture = new Uint8Array([1, 2, 3, 4]);
+const refused = (call: Promise<unknown>): Promise<ServiceError> =>
+  call.then(
+    () => expect.fail('it was answered'),
+    (error: unknown) => error as ServiceError,
+  );
+
+describe('a request that is refused for now', () => {
+  it('is sent again with the same body after 429 and 503', async () => {
+    answers = [busy, refuse(503, 'NO_WORKER', true)];
+    expect(await createClient({ url }).score([picture])).toMatchObject({ scored: 1 });
+    expect(seen).toHaveLength(3);
+    expect(seen[2]?.body).toEqual(seen[0]?.body);
+    expect(seen[0]?.body.includes(Buffer.from(picture))).toBe(true);
+  });
+
+  it('is given up after so many retries, with an error that says how often it was sent', async () => {
+    answers = [busy, busy, busy, busy];
+    const error = await refused(createClient({ url, retries: 2 }).score([picture]));
+    expect([error.name, error.status, error.code, error.attempts]).toEqual(['ServiceError', 429, 'OVERLOADED', 3]);
+    expect((await refused(createClient({ url }).score([picture], {}, { retries: 0 }))).attempts).toBe(1);
+  });
+
+  it('is not sent again where the service calls the error final, for other statuses, or as a stream', async () => {
+    const client = createClient({ url });
+    for (const answer of [refuse(503, 'DEVICE_UNAVAILABLE', false), refuse(504, 'DEADLINE_EXCEEDED', true)]) {
+      answers = [answer];
+      expect((await refused(client.score([picture]))).attempts).toBe(1);
+    }
+    answers = [busy];
+    expect((await refused(client.scoreFile(new Blob([picture]).stream()))).attempts).toBe(1);
+  });
+
+  it('carries one Idempotency-Key for everything that makes something', async () => {
+    const client = createClient({ url });
+    const calls = [
+      () => client.jobs.create('a.jpg\n'),
+      () => client.trainRuns.create({ recipe: {} }),
+      () => client.evaluations.create({ recipe: {} }),
+      () => client.datasets.convert({ out: 'x' }),
+    ];
+    for (const call of calls) {
+      [answers, seen] = [[busy], []];
+      await call();
+      const keys = seen.map(({ headers }) => headers['idempotency-key']);
+      expect(keys[0]).toMatch(/^[0-9a-f]{32}$/);
+      expect(keys).toEqual([keys[0], keys[0]]);
+    }
+    await client.jobs.create('a.jpg\n', {}, { idempotencyKey: 'mine' });
+    expect(seen.at(-1)?.headers['idempotency-key']).toBe('mine');
+  });
+
+  it('waits no longer than the signal lets it', async () => {
+    answers = [refuse(429, 'OVERLOADED', true, '60')];
+    const abort = new AbortController();
+    const call = refused(createClient({ url }).score([picture], {}, { signal: abort.signal }));
+    setTimeout(() => abort.abort(new Error('enough')), 50);
+    expect((await call).message).toBe('enough');
+    expect(seen).toHaveLength(1);
+  });
+});
+
+it('reads Retry-After as seconds or as a date, and gives up where it is too long', async () => {
+  const now = Date.parse('2026-01-01T00:00:00Z');
+  expect([secondsOf('7', now), secondsOf('Thu, 01 Jan 2026 00:00:30 GMT', now)]).toEqual([7, 30]);
+  expect([secondsOf('Wed, 31 Dec 2025 00:00:00 GMT', now), secondsOf(null), secondsOf('soon')]).toEqual([
+    0,
+    undefined,
+    undefined,
+  ]);
+  answers = [refuse(429, 'OVERLOADED', true, '3600')];
+  const error = await refused(createClient({ url }).score([picture]));
+  expect([error.attempts, error.retryAfterS]).toEqual([1, 3600]);
+  const without = { ...error, retryAfterS: undefined, answer: 'a page' } as ServiceError;
+  expect([1, 2, 3].map((attempts) => waitBefore({ ...without, attempts }, () => 0))).toEqual([0.5, 1, 2]);
+  expect(waitBefore({ ...error, retryAfterS: 4 }, () => 1)).toBe(5);
+});
+
+describe('items', () => {
+  it('of all kinds may stand in one list: bytes then travel as base64', async () => {
+    const file = new Blob([picture]);
+    await createClient({ url }).score([file, { data: picture.buffer, name: 'b.png' }, { path: 'c.png' }]);
+    expect(JSON.parse(seen[0]?.body.toString() as string)).toEqual({
+      items: [{ id: 'item 1', base64: 'AQIDBA==' }, { id: 'b.png', base64: 'AQIDBA==' }, { path: 'c.png' }],
+    });
+  });
+
+  it('keep any name in a form', async () => {
+    await createClient({ url }).score([{ data: picture, name: 'ä "b"\r\n.png' }], { tasks: ['quality'] });
+    const form = await new Response(new Uint8Array(seen[0]?.body ?? []), {
+      headers: { 'Content-Type': seen[0]?.headers['content-type'] as string },
+    }).formData();
+    expect(form.get('tasks')).toBe('quality');
+    expect(seen[0]?.body.toString()).toContain('filename="ä %22b%22%0D%0A.png"');
+  });
+
+  it('may be one file as it is', async () => {
+    const file = new Blob([picture], { type: 'image/png' });
+    const scored = await createClient({ url }).scoreFile(file, { scale: 'unit' }, { name: 'ä b.png' });
+    expect(scored).toEqual({ ok: true });
+    expect(seen[0]).toMatchObject({ path: '/v1/score?scale=unit', body: Buffer.from(picture) });
+    expect(seen[0]?.headers).toMatchObject({
+      'content-type': 'image/png',
+      'content-disposition': "attachment; filename*=UTF-8''%C3%A4%20b.png",
+    });
+  });
+});
+
+it('tells how much of the body was sent, which keeps its length', async () => {
+  const data = new Uint8Array(3_000_000);
+  const told: [number, number | undefined][] = [];
+  await createClient({ url }).score([data], {}, { onUploadProgress: (sent, total) => told.push([sent, total]) });
+  const length = Number(seen[0]?.headers['content-length']);
+  expect(length).toBe(seen[0]?.body.length);
+  expect(told[0]).toEqual([0, length]);
+  expect(told.at(-1)).toEqual([length, length]);
+  expect(told.length).toBeGreaterThan(3);
+});
+
+it('lets go of a stream that is not read to its end', async () => {
+  const closed = new Promise<void>((resolve) => {
+    answers = [
+      (res) => {
+        res.on('close', resolve);
+        res.write('{"index":0}\n{"index":1}\n');
+      },
+    ];
+  });
+  for await (const { index } of createClient({ url }).scoreStream([picture])) if (index === 0) break;
+  await closed;
+});

@@ -1,0 +1,142 @@
+import { execFile, spawn, type ChildProcess } from 'node:child_process';
+import { copyFile, cp, mkdir, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { delimiter, join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import sharp from 'sharp';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { packageRoot } from '../../src/base/package-root.js';
+import { REGISTRY } from '../../src/cli/registry.js';
+import { installPacked } from '../setup/packed.js';
+import { HELP_COMMANDS, README_COMMANDS, type Row } from './command-table.js';
+
+let work: string;
+let home: string;
+let env: NodeJS.ProcessEnv;
+let service: ChildProcess;
+let address: string;
+let job = 'JOB';
+
+/** The commands of README's shell blocks: one a line, without its comment. */
+function readmeCommands(readme: string): string[] {
+  const blocks = [...readme.matchAll(/^```sh\n([^]*?)^```/gm)].map(([, code = '']) => code);
+  return blocks
+    .flatMap((block) =>
+      block
+        .replaceAll(/\s*\\\n\s*/g, ' ')
+        .trim()
+        .split('\n'),
+    )
+    .map(withoutComment);
+}
+
+const withoutComment = (line: string): string => line.replace(/\s+# .*$/, '').trim();
+
+async function helpCommands(): Promise<string[]> {
+  const found = ['qalign score photos/ --task quality --format jsonl']; // of `qalign --help`
+  for (const row of Object.values(REGISTRY)) {
+    const command = await row.load();
+    for (const one of 'commands' in command ? command.commands : [command]) found.push(...one.examples);
+  }
+  return found.map(withoutComment);
+}
+
+const readme = readmeCommands(await readFile(join(packageRoot, 'README.md'), 'utf8'));
+const help = await helpCommands();
+
+/** What the commands find where they are run: no file of the checkout. */
+async function makeFolder(folder: string): Promise<void> {
+  const samples = join(packageRoot, 'test/fixtures/pictures');
+  const pictures = ['pristine', 'blurred', 'crushed'];
+  for (const name of ['photos', 'koniq', 'labels', 'pictures', 'kodak']) await mkdir(join(folder, name));
+  for (const name of pictures) await copyFile(join(samples, `${name}.jpg`), join(folder, 'photos', `${name}.jpg`));
+  for (const name of ['photo', 'other', 'a', 'b'])
+    await copyFile(join(samples, 'pristine.jpg'), join(folder, `${name}.jpg`));
+  await copyFile(join(samples, 'pan.mp4'), join(folder, 'clip.mp4'));
+  await writeFile(join(folder, 'list.txt'), 'photo.jpg\nother.jpg\n');
+  await writeFile(
+    join(folder, 'ratings.csv'),
+    `file,mos\n${pictures.map((name, i) => `${name}.jpg,${20 + 30 * i}\n`).join('')}`,
+  );
+  const rows = Array.from({ length: 24 }, (_, i) => [i + 1, 10 + 3.5 * i, i % 2 === 0 ? 'training' : 'test'] as const);
+  const koniq = rows.map(([id, mos, set]) => `${id}.jpg,${mos},0.5,${set}`).join('\n');
+  await writeFile(join(folder, 'labels/koniq10k_distributions_sets.csv'), `image_name,MOS,SD,set\n${koniq}\n`);
+  for (const [id] of rows) {
+    const noise = { type: 'gaussian' as const, mean: 128, sigma: 3 * id };
+    const picture = sharp({ create: { width: 64, height: 64, channels: 3, background: '#888', noise } });
+    await picture.jpeg().toFile(join(folder, 'koniq', `${id}.jpg`));
+  }
+  const kadid = [1, 2, 3, 4].map((i) => `I0${i}_01_01.png,I0${i}.png,${i},0.25`).join('\n');
+  await writeFile(join(folder, 'labels/dmos.csv'), `dist_img,ref_img,dmos,var\n${kadid}\n`);
+  await cp(join(packageRoot, 'configs/models/nano'), join(folder, 'my-checkpoint'), { recursive: true });
+}
+
+function shell(command: string): Promise<{ code: number; text: string }> {
+  return new Promise((resolve) =>
+    execFile('bash', ['-c', command], { cwd: home, env, maxBuffer: 2 ** 26 }, (error, stdout, stderr) =>
+      resolve({ code: error === null ? 0 : Number(error.code ?? 1), text: `${stdout}${stderr}` }),
+    ),
+  );
+}
+
+/** As README starts it, on a free port: `qalign serve configs/serve.yaml root=…`. */
+async function startService(): Promise<void> {
+  const keys = ['root=.', 'port=0', 'data_dir=service', 'device=cpu'];
+  service = spawn('qalign', ['serve', 'configs/serve.yaml', ...keys], {
+    cwd: home,
+    env,
+    stdio: ['ignore', 'ignore', 'pipe'],
+  });
+  let log = '';
+  service.stderr?.setEncoding('utf8').on('data', (chunk: string) => (log += chunk));
+  while (!log.includes('"message":"loaded"')) {
+    if (service.exitCode !== null) throw new Error(log);
+    await sleep(50);
+  }
+  address = /"url":"http:\/\/([^"]+)"/.exec(log)?.[1] as string;
+}
+
+beforeAll(async () => {
+  work = await mkdtemp(join(tmpdir(), 'qalign-commands-'));
+  const project = join(work, 'project');
+  home = join(work, 'home');
+  const bin = join(work, 'bin');
+  await Promise.all([project, home, bin].map((folder) => mkdir(folder)));
+  const installed = await installPacked(work, project);
+  await symlink(join(installed, 'dist/src/cli/main.js'), join(bin, 'qalign'));
+  await makeFolder(home);
+  env = {
+    ...process.env,
+    PATH: [bin, process.env['PATH']].join(delimiter),
+    PACKAGE: installed,
+    TINY: join(packageRoot, 'test/fixtures/golden/tiny_a/model'),
+    PYTHONPATH: '',
+  };
+  await startService();
+}, 300_000);
+afterAll(async () => {
+  service.kill();
+  await rm(work, { recursive: true, force: true, maxRetries: 5 });
+});
+
+async function check(command: string, { instead = command, code = 0, says }: Row): Promise<void> {
+  const line = instead
+    .replaceAll('localhost:8080', address)
+    .replace('/JOB/', `/${job}/`)
+    .replaceAll(/(^|; )curl /g, '$1curl -sS --fail-with-body ');
+  const ran = await shell(line);
+  expect(ran.text, line).not.toContain('this is a bug');
+  expect(ran.code, `${line}\n${ran.text.slice(-2000)}`).toBe(code);
+  if (says !== undefined) expect(ran.text, line).toMatch(says);
+  job = /"id":"(job_\w+)"/.exec(ran.text)?.[1] ?? job;
+}
+
+describe('commands, run outside of the checkout with the packed package', () => {
+  it('each of README and of the help has a row in the table, and no row is without its command', () => {
+    expect([...new Set(readme)].sort()).toEqual(Object.keys(README_COMMANDS).sort());
+    expect([...new Set(help)].sort()).toEqual(Object.keys(HELP_COMMANDS).sort());
+  });
+
+  it.each(readme)('README: %s', (command) => check(command, README_COMMANDS[command] ?? {}), 120_000);
+  it.each(help)('help: %s', (command) => check(command, HELP_COMMANDS[command] ?? {}), 120_000);
+});
