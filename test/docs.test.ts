@@ -17,6 +17,7 @@ const DOCUMENTS = [
   'README.md',
   ...DOCS,
   'bridge/README.md',
+  'deploy/README.md',
   ...below('configs').filter((path) => path.endsWith('README.md')),
 ];
 const SOURCES = ['src', 'python/qalign', 'bridge', 'test', 'configs']
@@ -111,7 +112,7 @@ describe('anchors', () => {
 
 describe('documents', () => {
   it.each(DOCUMENTS)('%s names only files and folders that exist', (file) => {
-    const roots = /^(src|python|bridge|test|configs|docs|\.ci|\.config|\.github)\//;
+    const roots = /^(src|python|bridge|test|configs|deploy|docs|\.ci|\.config|\.github)\//;
     const named = [...withoutBlocks(read(file)).matchAll(/`([^`\s]+)`/g)].map(([, path = '']) => path);
     const whole = named.filter((path) => roots.test(path) && !/[*<…]/.test(path));
     expect(whole.filter((path) => !existsSync(join(packageRoot, path)))).toEqual([]);

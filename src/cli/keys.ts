@@ -5,17 +5,20 @@ import { SCOPES } from '../server/http/client-key.js';
 import { createKeyStore, type KeyStore } from '../server/http/key-store.js';
 import { openServiceDatabase, serviceDatabase } from '../server/service-database.js';
 import { defineCommand, defineGroup } from './command.js';
+import { defaultDataDir } from './serve-environment.js';
 import { tableFor } from './terminal/table.js';
 
 const where = {
-  'data-dir': { type: 'string', value: 'DIR', help: 'data_dir of the service (default runs/service)' },
+  'data-dir': {
+    type: 'string',
+    value: 'DIR',
+    help: 'data_dir of the service (default QALIGN_SERVE_DATA_DIR or runs/service)',
+  },
   json: { type: 'boolean', help: 'print JSON' },
 } as const;
 
-const DATA_DIR = 'runs/service';
-
 function withKeys<T>(dataDir: string | undefined, work: (keys: KeyStore) => T): T {
-  const database = openServiceDatabase(dataDir ?? DATA_DIR);
+  const database = openServiceDatabase(dataDir ?? defaultDataDir());
   try {
     return work(createKeyStore(database));
   } finally {
@@ -57,7 +60,7 @@ const list = defineCommand({
   examples: ['qalign keys list'],
   flags: where,
   async run({ flags, terminal }) {
-    const folder = flags['data-dir'] ?? DATA_DIR;
+    const folder = flags['data-dir'] ?? defaultDataDir();
     const stored = existsSync(serviceDatabase(folder)) ? withKeys(folder, (keys) => keys.all()) : [];
     const rows = stored.map(({ name, scopes, createdAt }) => ({ name, scopes, created_at: createdAt }));
     if (flags.json) await terminal.out(`${JSON.stringify(rows)}\n`);

@@ -24,11 +24,16 @@ export async function runCli(argv: readonly string[], context: RunContext): Prom
   try {
     return await dispatch(argv, context);
   } catch (error) {
-    context.terminal.progress(undefined);
-    if (context.signal.aborted) return 130;
-    context.terminal.say(describe(error, context.terminal.paintErr));
-    return error instanceof QalignError && WRONG_USAGE.includes(error.code) ? 2 : 1;
+    return report(error, context);
   }
+}
+
+/** Says what a command threw; returns the exit code. */
+export function report(error: unknown, { terminal, signal }: RunContext): number {
+  terminal.progress(undefined);
+  if (signal.aborted) return 130;
+  terminal.say(describe(error, terminal.paintErr));
+  return error instanceof QalignError && WRONG_USAGE.includes(error.code) ? 2 : 1;
 }
 
 async function dispatch(argv: readonly string[], context: RunContext): Promise<number> {

@@ -5,6 +5,7 @@ import { QalignError } from '../base/errors.js';
 import { createLogger } from '../base/logger.js';
 import { serve as startService } from '../server/serve.js';
 import { defineCommand } from './command.js';
+import { environmentKey, environmentOverrides } from './serve-environment.js';
 import { keyPage } from './terminal/recipes.js';
 
 export const serve = defineCommand({
@@ -12,7 +13,7 @@ export const serve = defineCommand({
   summary: 'answer over HTTP: scores, jobs, training runs',
   args: '[CONFIG] [key=value…]',
   description:
-    '--keys lists every key of CONFIG. Logs JSON lines to stderr. SIGTERM or Ctrl-C ends it: running requests are finished, jobs continue at the next start. Listens on this machine alone until there are API keys (qalign keys).',
+    '--keys lists every key of CONFIG. Logs JSON lines to stderr. SIGTERM or Ctrl-C ends it: running requests are finished, jobs continue at the next start. Listens on this machine alone until there is an API key (qalign keys, or QALIGN_API_KEY). QALIGN_SERVE_KEY=value in the environment is key=value.',
   examples: [
     'qalign serve',
     "qalign serve port=9000 models='[one-align]' device=cuda:0",
@@ -32,17 +33,18 @@ export const serve = defineCommand({
     }
     if (args.length > 1)
       throw new QalignError('USAGE', 'qalign serve: name one configuration; see "qalign serve --help".');
+    const changes = [...environmentOverrides(process.env), ...overrides]; // the command line wins
     const config = (
       args[0] === undefined
-        ? parseConfig(ServeConfig, '', 'the command line', overrides)
-        : await loadConfig(ServeConfig, args[0], overrides)
+        ? parseConfig(ServeConfig, '', 'the command line', changes)
+        : await loadConfig(ServeConfig, args[0], changes)
     ) as ServeConfig;
     const log = createLogger(
       (level, message, fields) =>
         terminal.sayLine(JSON.stringify({ time: new Date().toISOString(), level, message, ...fields })),
       config.log_level,
     );
-    const service = await startService({ config, log });
+    const service = await startService({ config, log, apiKey: await environmentKey(process.env) });
     const stopped = signal.aborted ? Promise.resolve() : once(signal, 'abort');
     try {
       await Promise.race([service.loaded, stopped]);

@@ -13,7 +13,7 @@ import type { Scorer, ScorerOptions } from '../recipes/score/scorer.js';
 import { createApp } from './app.js';
 import { createAuthoriser, isLoopback } from './http/auth.js';
 import { createFloodGuard, type FloodGuard } from './http/flood-guard.js';
-import { createKeyStore, type KeyStore } from './http/key-store.js';
+import { createKeyStore, withGivenKey, type KeyStore } from './http/key-store.js';
 import { createRateLimit } from './http/rate-limit.js';
 import type { Services } from './routes/index.js';
 import type { Admission } from './score/admission.js';
@@ -24,6 +24,8 @@ import { createServices } from './services.js';
 export interface ServeParts {
   readonly config: ServeConfig;
   readonly log: Logger;
+  /** A key from outside, beside those of `qalign keys`: for scores and jobs. */
+  readonly apiKey?: string | undefined;
   /** Tests of fetching allow loopback; without it only public addresses are fetched from. */
   readonly isAllowedAddress?: (address: string) => boolean;
   /** Tests of the HTTP side alone bring a scorer without Python. */
@@ -45,11 +47,12 @@ export interface RunningService {
 export async function serve({
   config,
   log,
+  apiKey,
   createScorer = createRealScorer,
   isAllowedAddress,
 }: ServeParts): Promise<RunningService> {
   const database = openServiceDatabase(resolve(config.data_dir));
-  const keys = openKeys(database, config);
+  const keys = openKeys(database, config, apiKey);
   const ending = new AbortController();
   const stopping = new AbortController();
   const services = createServices({
@@ -87,13 +90,13 @@ export async function serve({
   return { url, services, loaded, close };
 }
 
-function openKeys(database: Db, { host }: ServeConfig): KeyStore {
-  const keys = createKeyStore(database);
+function openKeys(database: Db, { host }: ServeConfig, apiKey: string | undefined): KeyStore {
+  const keys = withGivenKey(createKeyStore(database), apiKey);
   if (isLoopback(host) || keys.all().length > 0) return keys;
   database.close();
   throw new QalignError(
     'CONFIG_INVALID',
-    `host=${host} can be reached from other machines and there is no API key; make one with "qalign keys create NAME --scope score" or listen on 127.0.0.1.`,
+    `host=${host} can be reached from other machines and there is no API key; make one with "qalign keys create NAME --scope score", set QALIGN_API_KEY, or listen on 127.0.0.1.`,
   );
 }
 

@@ -57,3 +57,13 @@ export function createKeyStore(database: Db): KeyStore {
     },
   };
 }
+
+/** No name that `create` takes. */
+const GIVEN_NAME = '$QALIGN_API_KEY';
+
+/** A key that is not stored, for scores and jobs, beside those of `keys`. */
+export function withGivenKey(keys: KeyStore, key: string | undefined): KeyStore {
+  if (key === undefined) return keys;
+  const given: StoredKey = { name: GIVEN_NAME, scopes: ['score', 'jobs'], hash: hashKey(key), createdAt: 0 };
+  return { ...keys, all: () => [given, ...keys.all()] };
+}

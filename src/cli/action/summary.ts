@@ -1,0 +1,114 @@
+import { isFailure, type ScoreFailure, type ScoreOutcome, type ScoreResult } from '../../api/result.js';
+import { visible } from '../terminal/visible.js';
+
+/** The figures of a run, as outputs of the action have them. */
+export interface Figures {
+  /** Inputs with a score. */
+  readonly count: number;
+  /** Inputs without one. */
+  readonly failed: number;
+  /** Inputs with a score under the limit. */
+  readonly below: number;
+  /** Over all scores; undefined where there is none. */
+  readonly mean: number | undefined;
+  readonly lowest: number | undefined;
+}
+
+/** GitHub refuses a summary over 1 MiB. */
+const MOST_ROWS = 500;
+
+export function figuresOf(outcomes: readonly ScoreOutcome[], failBelow: number | undefined): Figures {
+  const scores = outcomes.filter(isScore);
+  const failures = outcomes.filter(isFailure);
+  const low = scores.filter(({ score }) => isLow(score, failBelow));
+  const values = scores.map(({ score }) => score);
+  const inputs = (rows: readonly ScoreOutcome[]): number => new Set(rows.map(keyOf)).size;
+  return {
+    count: inputs(scores),
+    failed: inputs(failures),
+    below: inputs(low),
+    mean: values.length === 0 ? undefined : values.reduce((sum, value) => sum + value, 0) / values.length,
+    lowest: values.length === 0 ? undefined : values.reduce((least, value) => Math.min(least, value)),
+  };
+}
+
+const isScore = (outcome: ScoreOutcome): outcome is ScoreResult => !isFailure(outcome);
+const keyOf = ({ input, input_base64 }: ScoreOutcome): string => input_base64 ?? `=${input}`;
+const isLow = (score: number, failBelow: number | undefined): boolean => failBelow !== undefined && score < failBelow;
+
+/** One line for people: `12 scored, 1 failed, 2 under 2.5, mean 3.10, lowest 1.98`. */
+export function figuresLine({ count, failed, below, mean, lowest }: Figures, failBelow: number | undefined): string {
+  return [
+    `${count} scored`,
+    ...(failed === 0 ? [] : [`${failed} failed`]),
+    ...(failBelow === undefined ? [] : [`${below} under ${failBelow}`]),
+    ...(mean === undefined ? [] : [`mean ${mean.toFixed(2)}`]),
+    ...(lowest === undefined ? [] : [`lowest ${lowest.toFixed(2)}`]),
+  ].join(', ');
+}
+
+export interface SummaryParts {
+  readonly outcomes: readonly ScoreOutcome[];
+  readonly failBelow: number | undefined;
+  readonly model: string;
+}
+
+/**
+ * The summary of a run. Tables are HTML, because a cell of a Markdown table cannot hold every name: within a block of
+ * HTML nothing is Markdown, no text becomes a link or a mention, and no line is empty.
+ */
+export function summaryOf({ outcomes, failBelow, model }: SummaryParts): string {
+  const scores = outcomes.filter(isScore).sort((a, b) => a.score - b.score);
+  const line = `${figuresLine(figuresOf(outcomes, failBelow), failBelow)}; model ${model}.`;
+  return summaryText([line], [failureTable(outcomes.filter(isFailure)), scoreTable(scores, failBelow)]);
+}
+
+/** A summary of sentences alone. */
+export function summaryText(sentences: readonly string[], tables: readonly string[] = []): string {
+  const paragraphs = sentences.map((sentence) => `<p>${escaped(sentence)}</p>`);
+  return ['### Picture scores', ...paragraphs, ...tables.filter((table) => table !== '')].join('\n\n') + '\n\n';
+}
+
+function scoreTable(scores: readonly ScoreResult[], failBelow: number | undefined): string {
+  const rows = scores
+    .slice(0, MOST_ROWS)
+    .map(({ input, task, score, level, warnings }) => [
+      code(input),
+      task,
+      score.toFixed(2),
+      level,
+      [...(isLow(score, failBelow) ? [`<b>under ${failBelow}</b>`] : []), ...warnings.map(escaped)].join('; '),
+    ]);
+  return table(['file', 'task', 'score', 'level', 'remark'], rows, scores.length);
+}
+
+function failureTable(failures: readonly ScoreFailure[]): string {
+  const rows = failures
+    .slice(0, MOST_ROWS)
+    .map(({ input, task, error }) => [code(input), task, escaped(`${error.message} [${error.code}]`)]);
+  return table(['file', 'task', 'failure'], rows, failures.length);
+}
+
+function table(head: readonly string[], rows: readonly (readonly string[])[], total: number): string {
+  if (rows.length === 0) return '';
+  const line = (cells: readonly string[], tag: 'th' | 'td'): string =>
+    `<tr>${cells.map((cell) => `<${tag}>${cell}</${tag}>`).join('')}</tr>`;
+  const left = total - rows.length;
+  const more = left === 0 ? [] : [`<tr><td colspan="${head.length}">${left} more in the results file</td></tr>`];
+  return ['<table>', line(head, 'th'), ...rows.map((cells) => line(cells, 'td')), ...more, '</table>'].join('\n');
+}
+
+const code = (name: string): string => `<code>${escaped(name)}</code>`;
+
+const ENTITIES: Readonly<Record<string, string>> = {
+  '&': '&amp;',
+  '<': '&lt;',
+  '>': '&gt;',
+  '"': '&quot;',
+  "'": '&#39;',
+};
+
+/** Control characters are shown, so that a name stays on its line. */
+function escaped(text: string): string {
+  return visible(text).replace(/[&<>"']/g, (character) => ENTITIES[character] ?? character);
+}

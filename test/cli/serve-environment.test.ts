@@ -1,0 +1,66 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { defaultDataDir, environmentKey, environmentOverrides } from '../../src/cli/serve-environment.js';
+import { parseConfig } from '../../src/config/load.js';
+import { ServeConfig } from '../../src/config/serve.js';
+import { hashKey } from '../../src/server/http/client-key.js';
+import { withGivenKey, type KeyStore } from '../../src/server/http/key-store.js';
+
+let folder: string;
+beforeAll(async () => void (folder = await mkdtemp(join(tmpdir(), 'qalign-environment-'))));
+afterAll(() => rm(folder, { recursive: true, force: true }));
+
+describe('QALIGN_SERVE_*', () => {
+  it('are keys of the configuration, inner ones by two underscores', () => {
+    const env = {
+      QALIGN_SERVE_PORT: '9000',
+      QALIGN_SERVE_DATA_DIR: '/data/s',
+      QALIGN_SERVE_RUNS_DIR: '/data/runs',
+      QALIGN_SERVE_LIMITS__ITEMS: '8',
+      QALIGN_SERVE_MODELS: '[one-align, nano]',
+      QALIGN_SERVE_DEVICE: '',
+      QALIGN_RUNS: 'elsewhere',
+    };
+    expect(parseConfig(ServeConfig, '', 'test', environmentOverrides(env))).toMatchObject({
+      port: 9000,
+      data_dir: '/data/s',
+      runs_dir: '/data/runs',
+      limits: { items: 8 },
+      models: ['one-align', 'nano'],
+      device: 'auto',
+    });
+    expect(defaultDataDir(env)).toBe('/data/s');
+    expect(defaultDataDir({})).toBe('runs/service');
+  });
+
+  it('are refused where there is no such key', () => {
+    expect(() => parseConfig(ServeConfig, '', 'test', environmentOverrides({ QALIGN_SERVE_PROT: '1' }))).toThrow(
+      /port/,
+    );
+  });
+});
+
+describe('QALIGN_API_KEY', () => {
+  const KEY = '0123456789abcdef';
+
+  it('comes from the variable or from a file, and must be long', async () => {
+    const file = join(folder, 'key');
+    await writeFile(file, `${KEY}\n`);
+    expect(await environmentKey({})).toBeUndefined();
+    expect(await environmentKey({ QALIGN_API_KEY: KEY })).toBe(KEY);
+    expect(await environmentKey({ QALIGN_API_KEY: '', QALIGN_API_KEY_FILE: file })).toBe(KEY);
+    await expect(environmentKey({ QALIGN_API_KEY: 'short' })).rejects.toThrow(/16 or more/);
+    await expect(environmentKey({ QALIGN_API_KEY_FILE: join(folder, 'none') })).rejects.toThrow(/cannot be read/);
+    await expect(environmentKey({ QALIGN_API_KEY: `${KEY} ${KEY}` })).rejects.toThrow(/without spaces/);
+  });
+
+  it('stands beside stored keys, for scores and jobs', () => {
+    const none: KeyStore = { all: () => [], create: () => '', revoke: () => false };
+    expect(withGivenKey(none, KEY).all()).toEqual([
+      expect.objectContaining({ scopes: ['score', 'jobs'], hash: hashKey(KEY) }),
+    ]);
+    expect(withGivenKey(none, undefined)).toBe(none);
+  });
+});
