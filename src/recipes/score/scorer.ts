@@ -134,7 +134,7 @@ export interface ScoreManyOptions extends ScoreOptions {
   readonly tasksOf?: ((source: ScoreSource) => readonly Task[]) | undefined;
 }
 
-/** A loaded model that scores pictures and clips until it is closed. `createScorer` makes it, `await using` closes it. */
+/** A loaded model that scores until it is closed. `createScorer` makes it, `await using` closes it. */
 export interface Scorer extends AsyncDisposable {
   readonly model: ScoringModel;
   readonly choice: ModelChoice;

@@ -205,7 +205,7 @@ describe('several models', () => {
 
   it('have a column in the table', async () => {
     const { out } = await run([...BOTH, 'a'], hearingTerminal(true));
-    expect(out).toMatch(/task {8}model {11}input\n.*tiny-untrained {2}a\n.*nano {12}a\n$/);
+    expect(out).toMatch(/ model {11}input\n.*tiny-untrained {2}a\n.*nano {12}a\n$/);
   });
 });
 

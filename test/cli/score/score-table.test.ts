@@ -62,7 +62,7 @@ describe('the table of scores', () => {
 
   it('keeps the task of two, and names models where there are several', () => {
     const two = [scored('a.jpg'), scored('a.jpg', { task: 'aesthetics', model: { id: 'one-align' } })];
-    const [head, first, second] = createScoreTable({ columns: 80, paint: plain })(two);
+    const [head, first, second] = createScoreTable({ columns: 80, paint: plain }, ['nano', 'one-align'])(two);
     expect(head).toBe(' score 1–5  level      task        model      input');
     expect(first).toBe('    4.2805  good       quality     nano       a.jpg');
     expect(second).toBe('    4.2805  good       aesthetics  one-align  a.jpg');
