@@ -45,6 +45,22 @@ export const Job = Type.Object(
   closed,
 );
 export type Job = Static<typeof Job>;
+export const DeletedJob = Type.Object(
+  {
+    ...Job.properties,
+    deleted: Type.Boolean({
+      description: 'true: it had ended, and it is gone with its list, results and events; false: they stay',
+    }),
+  },
+  closed,
+);
+export type DeletedJob = Static<typeof DeletedJob>;
+export const JobDeleteQuery = Type.Object(
+  {
+    cancel_only: Type.Optional(Type.Boolean({ description: 'a job that has ended is left as it is' })),
+  },
+  closed,
+);
 export const JobList = Type.Object({ jobs: Type.Array(Job) }, closed);
 export type JobList = Static<typeof JobList>;
 export const JobParams = Type.Object({ id: Type.String({ pattern: '^job_[0-9a-f]{24}$' }) }, closed);

@@ -1,7 +1,7 @@
 /** The boundary of src/client: requests over `fetch`, typed by src/api; it imports nothing at run time. */
 import type { ErrorAnswer } from '../api/error.js';
 import type { ScoreOutcome } from '../api/result.js';
-import type { Job, JobEvent, JobList, JobSettings, JobStatus } from '../api/jobs.js';
+import type { DeletedJob, Job, JobEvent, JobList, JobSettings, JobStatus } from '../api/jobs.js';
 import type { ModelList, ModelRow } from '../api/models.js';
 import type { ConvertAnswer, ConvertBody, DatasetList } from '../api/datasets.js';
 import type {
@@ -109,7 +109,11 @@ const jobCalls = (send: Sender, json: JsonSender) => ({
   list: (query: { limit?: number; offset?: number; status?: JobStatus } = {}, extra?: CallOptions): Promise<JobList> =>
     json('GET', `/v1/jobs${toQuery(query)}`, undefined, extra),
   get: (id: string, extra?: CallOptions): Promise<Job> => json('GET', `/v1/jobs/${id}`, undefined, extra),
-  cancel: (id: string, extra?: CallOptions): Promise<Job> => json('DELETE', `/v1/jobs/${id}`, undefined, extra),
+  /** Results so far stay; a job that has ended is left as it is. */
+  cancel: (id: string, extra?: CallOptions): Promise<DeletedJob> =>
+    json('DELETE', `/v1/jobs/${id}?cancel_only=true`, undefined, extra),
+  /** Deletes a job that has ended, with its list and results; cancels one that has not, which the answer says. */
+  delete: (id: string, extra?: CallOptions): Promise<DeletedJob> => json('DELETE', `/v1/jobs/${id}`, undefined, extra),
   async *results(id: string, extra: CallOptions = {}): AsyncGenerator<ScoreOutcome, void, undefined> {
     yield* jsonLines<ScoreOutcome>(await send('GET', `/v1/jobs/${id}/results`, undefined, extra));
   },
@@ -288,6 +292,7 @@ export type { ConvertAnswer, ConvertBody, DatasetList, Evaluation, EvaluationBod
 export type { RunEvent, RunEvent as WorkEvent };
 export type {
   CompareAnswer,
+  DeletedJob,
   Job,
   JobEvent,
   JobList,
