@@ -176,10 +176,9 @@ describe('what one client may hold', () => {
   });
 
   it('a key cannot take the memory of the others', async () => {
-    const [greedy, other] = withStore(dataDir, (keys) => [
-      keys.create('greedy', ['score']),
-      keys.create('other', ['score']),
-    ]) as [string, string];
+    const [greedy, other] = withStore(dataDir, (keys) =>
+      ['greedy', 'other'].map((name) => keys.create(name, ['score'])),
+    ) as [string, string];
     const limits = ['limits.memory_mb=4', 'limits.key_memory_mb=2', 'limits.body_mb=4'];
     const service = await startService(limits, { ...withoutPython, dataDir });
     const head = `POST /v1/score HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer ${greedy}\r\nContent-Type: application/json\r\n`;

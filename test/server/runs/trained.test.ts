@@ -19,7 +19,8 @@ let queue: RunQueue;
 
 beforeEach(async () => {
   root = await mkdtemp(join(tmpdir(), 'qalign-trained-'));
-  [stored, used] = [new Map(), []];
+  stored = new Map();
+  used = [];
   const train: RunMethod = (_run, { signal, began }) =>
     new Promise((resolve) => {
       finish = () => {
