@@ -48,6 +48,23 @@ export const Job = Type.Object(
 );
 /** The state of a job. */
 export interface Job extends Static<typeof Job> {}
+export const DeletedJob = Type.Object(
+  {
+    ...Job.properties,
+    deleted: Type.Boolean({
+      description: 'true: it had ended, and it is gone with its list, results and events; false: they stay',
+    }),
+  },
+  closed,
+);
+/** A job after DELETE. */
+export interface DeletedJob extends Static<typeof DeletedJob> {}
+export const JobDeleteQuery = Type.Object(
+  {
+    cancel_only: Type.Optional(Type.Boolean({ description: 'a job that has ended is left as it is' })),
+  },
+  closed,
+);
 export const JobList = Type.Object({ jobs: Type.Array(Job) }, closed);
 /** Jobs, the newest first. */
 export interface JobList extends Static<typeof JobList> {}

@@ -18,7 +18,8 @@ const keys = (of: string) =>
 const config = (folder: string) =>
   Type.Optional(Type.String({ pattern: '^[a-z0-9][a-z0-9-]{0,63}$', description: `a recipe of ${folder}` }));
 
-const MODELS = 'model: a name of GET /v1/models, run:NAME for what a run has trained, or a folder below the root';
+const MODELS =
+  'model: a name of GET /v1/models, run:ID for what a training of this key has made, run:NAME for the same by the name of its run, or a folder below the root. With run:ID the training may still wait or run: what uses its model waits for its end, and fails with RUN_NOT_FOUND where it made none';
 export const TrainRunBody = Type.Object(
   { config: config('configs/train'), recipe: keys('a training recipe (TrainRecipe)') },
   { ...closed, description: MODELS },

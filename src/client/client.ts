@@ -95,7 +95,8 @@ const jobCalls = (send: Sender, json: JsonSender): JobCalls => ({
     (await send('POST', ...jobRequest(list, settings), withKey(extra))).json() as Promise<Job>,
   list: (query = {}, extra) => json('GET', `/v1/jobs${toQuery({ ...query })}`, undefined, extra),
   get: (id, extra) => json('GET', `/v1/jobs/${id}`, undefined, extra),
-  cancel: (id, extra) => json('DELETE', `/v1/jobs/${id}`, undefined, extra),
+  cancel: (id, extra) => json('DELETE', `/v1/jobs/${id}?cancel_only=true`, undefined, extra),
+  delete: (id, extra) => json('DELETE', `/v1/jobs/${id}`, undefined, extra),
   async *results(id, extra) {
     yield* jsonLines<ScoreOutcome>(await send('GET', `/v1/jobs/${id}/results`, undefined, extra));
   },
@@ -170,7 +171,7 @@ export type {
 } from './interface.js';
 export type { ErrorCode } from '../api/error.js';
 export type { ConvertAnswer, ConvertBody, DatasetList } from '../api/datasets.js';
-export type { Job, JobEvent, JobList, JobSettings, JobStatus } from '../api/jobs.js';
+export type { DeletedJob, Job, JobEvent, JobList, JobSettings, JobStatus } from '../api/jobs.js';
 export type { ModelList, ModelRow } from '../api/models.js';
 export type { ScoreFailure, ScoreOutcome, ScoreResult } from '../api/result.js';
 /** `WorkEvent` is the earlier name. */

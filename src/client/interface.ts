@@ -1,5 +1,5 @@
 import type { ConvertAnswer, ConvertBody, DatasetList } from '../api/datasets.js';
-import type { Job, JobEvent, JobList, JobSettings, JobStatus } from '../api/jobs.js';
+import type { DeletedJob, Job, JobEvent, JobList, JobSettings, JobStatus } from '../api/jobs.js';
 import type { ModelList, ModelRow } from '../api/models.js';
 import type { ScoreOutcome } from '../api/result.js';
 import type {
@@ -82,7 +82,10 @@ export interface JobCalls {
   create(list: JobItems, settings?: JobSettings, extra?: UploadOptions): Promise<Job>;
   list(query?: JobQuery, extra?: CallOptions): Promise<JobList>;
   get(id: string, extra?: CallOptions): Promise<Job>;
-  cancel(id: string, extra?: CallOptions): Promise<Job>;
+  /** Results so far stay; a job that has ended is left as it is. */
+  cancel(id: string, extra?: CallOptions): Promise<DeletedJob>;
+  /** Deletes a job that has ended, with its list and results; cancels one that has not, which the answer says. */
+  delete(id: string, extra?: CallOptions): Promise<DeletedJob>;
   /** The results so far, in the order of the list. */
   results(id: string, extra?: CallOptions): AsyncGenerator<ScoreOutcome, void, undefined>;
   /** The results so far, as one CSV text. */

@@ -1,4 +1,5 @@
 import { Type, type Static } from 'typebox';
+import { RunRecipe } from '../../bridge/protocol/recipe.js';
 import { DEFAULT_MODEL } from './models.js';
 
 const closed = { additionalProperties: false } as const;
@@ -37,14 +38,25 @@ export const ServeConfig = Type.Object(
       default: null,
       description: 'null: 16 on a CPU, 64 on CUDA',
     }),
-    offline: Type.Boolean({ default: false, description: 'never ask the hub' }),
+    offline: Type.Boolean({
+      default: false,
+      description: 'never ask the hub and install nothing, for scoring, trainings and evaluations',
+    }),
     root: Type.Union([Type.String({ minLength: 1 }), Type.Null()], {
       default: null,
-      description: 'folder whose files requests may name; null: none',
+      description: 'folder whose files requests may name, without those below data_dir and runs_dir; null: none',
     }),
     runs_dir: Type.Union([Type.String({ minLength: 1 }), Type.Null()], {
       default: null,
       description: 'run directories of trainings; null: QALIGN_RUNS or runs',
+    }),
+    trackers: Type.Array(RunRecipe.properties.trackers.items, {
+      default: [],
+      description: 'trackers that a training may send its metrics to; none by default',
+    }),
+    most_processes: Type.Union([Type.Integer({ minimum: 1 }), Type.Null()], {
+      default: null,
+      description: 'processes of one training, never more than GPUs (cores on a CPU); null: as many as those',
     }),
     allow_urls: Type.Boolean({ default: false, description: 'fetch http(s) URLs, public addresses only' }),
     cors_origins: Type.Array(Type.String({ pattern: '^https?://[^/*\\s]+$' }), {
@@ -58,6 +70,7 @@ export const ServeConfig = Type.Object(
         body_mb: count(32, 'of a JSON body'),
         upload_mb: count(512, 'of one uploaded file'),
         memory_mb: count(256, 'of uploads held in memory at a time; beyond it they go to disk'),
+        key_memory_mb: count(128, 'of memory_mb that the requests of one key may hold'),
         manifest_mb: count(1024, 'of the list of a job'),
         pixels: count(178_956_970, 'of a picture'),
         frames: count(
@@ -66,6 +79,7 @@ export const ServeConfig = Type.Object(
         ),
         decode_ms: count(60_000, 'to decode one picture or clip'),
         connections: count(2048, 'open at a time'),
+        address_connections: count(1024, 'open at a time from one address (of IPv6 one /64 network)'),
       },
       { ...closed, default: {}, description: 'what one request may cost' },
     ),
@@ -85,7 +99,8 @@ export const ServeConfig = Type.Object(
         }),
         keep_days: Type.Union([Type.Integer({ minimum: 1 }), Type.Null()], {
           default: null,
-          description: 'a job that ended goes after so many days, with its list and results; null: it stays',
+          description:
+            'a job that ended goes after so many days, with its list and results; a jump of the clock counts a day at most; null: it stays',
         }),
         attempts: count(5, 'how often an item is tried when workers are lost under it'),
       },

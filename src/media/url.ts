@@ -7,7 +7,10 @@ import { withDefaults, type MediaLimits } from './limits.js';
 
 const MOST_REDIRECTS = 5;
 
-/** Everything that is not the public internet: a URL must not reach into the network that the program runs in. */
+/**
+ * Everything that is not the public internet: a URL must not reach into the network that the program runs in. The
+ * special-purpose blocks of IANA, and services of clouds that only their own machines reach.
+ */
 // apart: one list would take an IPv4 address for its mapped IPv6 form
 const PRIVATE = { 4: new BlockList(), 6: new BlockList() };
 for (const [address, bits] of [
@@ -19,13 +22,21 @@ for (const [address, bits] of [
   ['172.16.0.0', 12],
   ['192.0.0.0', 24],
   ['192.0.2.0', 24],
+  ['192.31.196.0', 24], // AS112
+  ['192.52.193.0', 24], // AMT
   ['192.88.99.0', 24],
   ['192.168.0.0', 16],
+  ['192.175.48.0', 24], // AS112
   ['198.18.0.0', 15],
   ['198.51.100.0', 24],
   ['203.0.113.0', 24],
   ['224.0.0.0', 4],
   ['240.0.0.0', 4],
+  ['168.63.129.16', 32], // Azure: wire server, DNS, DHCP
+  ['192.80.8.124', 32], // Equinix Metal: metadata
+  ['161.26.0.0', 16], // IBM Cloud: services of the private network
+  ['166.8.0.0', 14], // the same
+  ['199.36.153.0', 28], // Google Cloud: private access to its APIs
 ] as const)
   PRIVATE[4].addSubnet(address, bits, 'ipv4');
 // only 2000::/3 is global unicast; inside it: Teredo and other special blocks, documentation, and 6to4, which wraps an
@@ -37,6 +48,7 @@ for (const [address, bits] of [
   ['2001::', 23],
   ['2001:db8::', 32],
   ['2002::', 16],
+  ['2620:4f:8000::', 48], // AS112
   ['3fff::', 20],
 ] as const)
   PRIVATE[6].addSubnet(address, bits, 'ipv6');

@@ -3,7 +3,7 @@ import { EvaluateRecipe } from '../config/evaluate.js';
 import { TrainRecipe } from '../config/train.js';
 import { ScoreFailureSchema, ScoreResultSchema } from '../api/result.js';
 import { ErrorAnswer } from '../api/error.js';
-import { Job, JobBody } from '../api/jobs.js';
+import { DeletedJob, Job, JobBody } from '../api/jobs.js';
 import { ModelRow } from '../api/models.js';
 import { ConvertAnswer, ConvertBody, DatasetRow } from '../api/datasets.js';
 import { CompareAnswer, ItemSource, RankAnswer, ScoreAnswer, ScoreBody, ScoredInput } from '../api/score.js';
@@ -21,6 +21,7 @@ export const NAMED_SCHEMAS: Readonly<Record<string, TSchema>> = {
   CompareAnswer,
   RankAnswer,
   Job,
+  DeletedJob,
   JobBody,
   ModelRow,
   TrainRecipe,

@@ -88,6 +88,7 @@ export function mountRoutes<Services>(
       res.locals['route'] = route.path;
       const client = authorise(req, route.scope);
       res.locals['client'] = client.name;
+      res.locals['clientId'] = client.id;
       await limitRate(req, res, route.scope);
       await route.handle(toCaller(route, req, res, client), services);
     });

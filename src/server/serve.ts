@@ -11,6 +11,7 @@ import type { Logger } from '../base/logger.js';
 import { createScorer as createRealScorer } from '../recipes/score/create-scorer.js';
 import type { Scorer, ScorerOptions } from '../recipes/score/scorer.js';
 import { createApp } from './app.js';
+import { limitConnections } from './connection-limit.js';
 import { createAuthoriser, isLoopback } from './http/auth.js';
 import { createFloodGuard, type FloodGuard } from './http/flood-guard.js';
 import { createKeyStore, withGivenKey, type KeyStore } from './http/key-store.js';
@@ -80,7 +81,9 @@ export async function serve({
     refusing: admission.refusing,
   });
   const server = openServer(guard, config);
-  server.on('drop', () => metrics.rejects.inc({ reason: 'CONNECTIONS' })); // reset by Node before anything can be said
+  const dropped = (): void => metrics.rejects.inc({ reason: 'CONNECTIONS' });
+  server.on('drop', dropped); // reset by Node before anything can be said
+  limitConnections(server, config.limits.address_connections, dropped);
   await listen(server, config);
   const url = urlOf(server, config);
   log.info('listening', { url, keys: keys.all().length });
@@ -102,7 +105,12 @@ function openKeys(database: Db, { host }: ServeConfig, apiKey: string | undefine
 
 function openServer(guard: FloodGuard, { limits }: ServeConfig): Server {
   const server = createServer(
-    { requestTimeout: 300_000, headersTimeout: 30_000, keepAliveTimeout: 65_000 },
+    {
+      requestTimeout: 300_000,
+      headersTimeout: 10_000,
+      keepAliveTimeout: 65_000,
+      connectionsCheckingInterval: 5_000, // the timeouts of requests are looked at so often
+    },
     guard.handle,
   );
   server.on('checkContinue', guard.handleExpecting);

@@ -1,6 +1,7 @@
 import { join, resolve } from 'node:path';
 import { asUnwritable } from '../base/files/unwritable.js';
 import { openDatabase, type Db } from '../base/files/sqlite.js';
+import { giveKeysIds } from './key-owners.js';
 
 const SCHEMA = `
   PRAGMA journal_mode = WAL;
@@ -29,7 +30,9 @@ export const serviceDatabase = (dataDir: string): string => join(resolve(dataDir
 export function openServiceDatabase(dataDir: string): Db {
   try {
     const database = openDatabase(serviceDatabase(dataDir), SCHEMA);
+    giveKeysIds(database);
     addColumn(database, 'jobs', 'warned', 'INTEGER NOT NULL DEFAULT 0');
+    addColumn(database, 'jobs', 'kept_from', 'REAL');
     return database;
   } catch (error) {
     throw asUnwritable(

@@ -5,8 +5,10 @@ import type { Logger } from '../base/logger.js';
 import type { ServeConfig } from '../config/serve.js';
 import type { Scorer, ScorerOptions } from '../recipes/score/scorer.js';
 import { runsRoot } from '../runs/run-directory.js';
+import { LOCAL_ID } from './http/client-key.js';
 import { createIdempotency } from './http/idempotency.js';
 import { createMemoryBudget } from './http/memory-budget.js';
+import { fileRules } from './http/path-root.js';
 import { createRedactor } from './http/redact-paths.js';
 import { createJobRunner } from './jobs/runner.js';
 import { createJobStore } from './jobs/store.js';
@@ -37,7 +39,9 @@ export function createServices(parts: ServicesParts): Services & { readonly metr
   const spool = emptySpool(dataDir);
   const metrics = createMetrics();
   const admission = createAdmission();
-  const memory = createMemoryBudget(config.limits.memory_mb * 1024 ** 2);
+  const memory = createMemoryBudget(config.limits.memory_mb * 1024 ** 2, (client) =>
+    client === LOCAL_ID ? Infinity : config.limits.key_memory_mb * 1024 ** 2,
+  );
   const models = createModelPool({
     config,
     log,
@@ -68,13 +72,13 @@ export function createServices(parts: ServicesParts): Services & { readonly metr
 /** Trainings and evaluations. */
 function createRunServices({ config, database, log }: ServicesParts, dataDir: string) {
   const runs = resolve(config.runs_dir ?? runsRoot());
-  const places = { root: config.root, runs };
+  const places = { ...fileRules(config), runs };
   const { redact, redactError } = createRedactor([dataDir, runs, ...(config.root === null ? [] : [config.root])]);
   const runStore = createServiceRunStore(database);
   const runQueue = createRunQueue({
     root: join(dataDir, 'works'),
     store: runStore,
-    methods: createRunMethods(places),
+    methods: createRunMethods({ config, places, store: runStore }),
     redact,
     log,
   });

@@ -37,6 +37,8 @@ export interface PythonEnvOptions {
   readonly signal?: AbortSignal;
   /** Optional packages that are needed this time; installed into the managed environment at first need. */
   readonly extras?: readonly PythonExtra[];
+  /** Install no optional packages: @throws QalignError TRAINING_EXTRA_MISSING where they are not there. */
+  readonly offline?: boolean;
 }
 
 /** Name of the extra → the module that shows whether it is there. Pins are in python/requirements-NAME.lock. */
@@ -100,6 +102,11 @@ async function addExtra(folder: string, extra: PythonExtra, options: PythonEnvOp
   const pins = await readFile(lockOf(extra));
   const marker = join(folder, `extra-${extra}-${createHash('sha256').update(pins).digest('hex').slice(0, 12)}`);
   if (existsSync(marker)) return;
+  if (options.offline === true)
+    throw new QalignError(
+      'TRAINING_EXTRA_MISSING',
+      `The Python packages of ${extra} are not installed and offline=true installs none; leave ${extra} out, or run once without offline.`,
+    );
   const tell = options.onProgress ?? (() => {});
   const install = async (): Promise<void> => {
     if (existsSync(marker)) return; // another process installed it while this one waited

@@ -21,9 +21,12 @@ export interface Readiness {
   readonly sets: readonly RecordSet[];
 }
 
-/** Looks for everything a recipe needs, without starting anything. */
-export async function checkReady(recipe: DeepReadonly<EvaluateRecipe>): Promise<Readiness> {
-  const missing = [...(await missingModel(recipe.model, recipe.base))];
+/** Looks for everything a recipe needs, without starting anything; not for its model where that comes later. */
+export async function checkReady(
+  recipe: DeepReadonly<EvaluateRecipe>,
+  { model = true }: { readonly model?: boolean } = {},
+): Promise<Readiness> {
+  const missing = model ? [...(await missingModel(recipe.model, recipe.base))] : [];
   const sets: RecordSet[] = [];
   for (const entry of recipe.data) {
     const dataset = entry.name;

@@ -18,6 +18,8 @@ export interface ModelFolders {
 export interface FetchOptions {
   readonly onProgress?: ((message: string, done?: number, total?: number) => void) | undefined;
   readonly signal?: AbortSignal | undefined;
+  /** Only what is in the cache; false by default. */
+  readonly offline?: boolean | undefined;
 }
 
 /** A recipe's model: a name of configs/models, a directory (also relative to the package) or a hub id. */

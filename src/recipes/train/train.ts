@@ -14,7 +14,12 @@ import { checkConfig } from '../../config/load.js';
 import { loadPrompt } from '../../config/prompts.js';
 import type { TrainRecipeInput } from '../../config/recipe-input.generated.js';
 import { DEFAULT_MAX_FRAMES, TrainRecipe } from '../../config/train.js';
-import { ensurePython, type PythonCommand, type PythonExtra } from '../../engine/python/environment.js';
+import {
+  ensurePython,
+  type PythonCommand,
+  type PythonEnvOptions,
+  type PythonExtra,
+} from '../../engine/python/environment.js';
 import { createPreparer } from '../../media/preparer.js';
 import { QalignError } from '../../base/errors.js';
 import { packageRoot, packageVersion } from '../../base/package-root.js';
@@ -61,6 +66,8 @@ export interface TrainOptions {
   /** Where run directories are made. Default: QALIGN_RUNS or `runs/`. */
   readonly runs?: string;
   readonly python?: PythonCommand;
+  /** Never ask the hub, and install no optional packages; false by default. */
+  readonly offline?: boolean;
 }
 
 /** How a training ended, and the folder of its run. */
@@ -140,7 +147,11 @@ export async function train(input: TrainRecipeInput, options: TrainOptions = {})
     );
   }
   const python = options.python ?? (await ensurePython({ ...setup(options), extras: extrasOf(recipe) }));
-  const folders = await fetchModel(choice, python, { onProgress: options.onSetup, signal: options.signal });
+  const folders = await fetchModel(choice, python, {
+    onProgress: options.onSetup,
+    signal: options.signal,
+    offline: options.offline,
+  });
   const shape = readShape(folders.base ?? folders.model);
   requireFits(estimateMemory(shape, recipe, mostFrames(records, recipe)), recipe);
   const prepared = await prepare(recipe, shape, root, options);
@@ -218,8 +229,12 @@ async function storedRecipe(folder: string): Promise<StoredRecipe> {
   return JSON.parse(await readFile(join(folder, 'recipe.json'), 'utf8')) as StoredRecipe;
 }
 
-function setup({ signal, onSetup }: TrainOptions): { signal?: AbortSignal; onProgress?: (message: string) => void } {
-  return { ...(signal === undefined ? {} : { signal }), ...(onSetup === undefined ? {} : { onProgress: onSetup }) };
+function setup({ signal, onSetup, offline = false }: TrainOptions): PythonEnvOptions {
+  return {
+    offline,
+    ...(signal === undefined ? {} : { signal }),
+    ...(onSetup === undefined ? {} : { onProgress: onSetup }),
+  };
 }
 
 /** Checked by the schema, and what the schema cannot say. @throws QalignError CONFIG_INVALID */

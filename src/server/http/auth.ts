@@ -1,11 +1,11 @@
 import { timingSafeEqual } from 'node:crypto';
 import type { Request } from 'express';
 import { QalignError } from '../../base/errors.js';
-import { hashKey, SCOPES, type Client, type RouteScope } from './client-key.js';
+import { hashKey, LOCAL_ID, SCOPES, type Client, type RouteScope } from './client-key.js';
 import type { KeyStore } from './key-store.js';
 
-const LOCAL: Client = { name: 'local', scopes: SCOPES };
-const NOBODY: Client = { name: 'anonymous', scopes: [] };
+const LOCAL: Client = { id: LOCAL_ID, name: 'local', scopes: SCOPES };
+const NOBODY: Client = { id: 'anonymous', name: 'anonymous', scopes: [] };
 
 export const isLoopback = (host: string): boolean => /^(localhost|127(\.\d{1,3}){3}|\[?::1\]?)$/i.test(host);
 

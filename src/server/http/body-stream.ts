@@ -64,13 +64,17 @@ export async function* chunksOf(body: Readable, most: number, signal: AbortSigna
   signal.throwIfAborted();
   const chunks = body.iterator({ destroyOnReturn: false }) as AsyncIterator<Buffer, undefined>;
   let bytes = 0;
-  for (;;) {
-    const next = chunks.next();
-    next.catch(() => undefined);
-    const { done, value } = await Promise.race([next, stopped]);
-    if (done === true) return;
-    bytes += value.length;
-    if (bytes > most) throw new QalignError('BODY_TOO_LARGE', `The body is larger than ${most} bytes.`);
-    yield value;
+  try {
+    for (;;) {
+      const next = chunks.next();
+      next.catch(() => undefined);
+      const { done, value } = await Promise.race([next, stopped]);
+      if (done === true) return;
+      bytes += value.length;
+      if (bytes > most) throw new QalignError('BODY_TOO_LARGE', `The body is larger than ${most} bytes.`);
+      yield value;
+    }
+  } finally {
+    chunks.return?.().catch(() => undefined); // it listens no more, so that the rest can be read and dropped
   }
 }

@@ -62,19 +62,11 @@ function headersFor(error: QalignError): Record<string, string> {
   return error.httpStatus === 503 && error.retryable ? { 'Retry-After': '5' } : {};
 }
 
-/** What Express, its body parser and Node itself throw, by their own names. */
+/** What Express and Node itself throw, by their own names. */
 function toQalignError(thrown: unknown): QalignError {
   if (thrown instanceof QalignError) return thrown;
-  const { status, type, message } = thrown as { status?: number; type?: string; message?: string };
+  const { status, message } = thrown as { status?: number; message?: string };
   const known = (as: ErrorCode, sentence: string): QalignError => new QalignError(as, sentence, { cause: thrown });
-  if (type === 'entity.too.large')
-    return known(
-      'BODY_TOO_LARGE',
-      'The JSON body is larger than the service allows; upload files as multipart/form-data.',
-    );
-  if (type === 'entity.parse.failed') return known('MALFORMED', `The body is not JSON: ${clip(message)}.`);
-  if (type === 'encoding.unsupported' || type === 'charset.unsupported')
-    return known('BODY_UNSUPPORTED', `The body cannot be read: ${clip(message)}.`);
   if (isDiskFull(thrown)) return known('OUTPUT_UNWRITABLE', 'The disk of the service is full; try again later.');
   if (thrown instanceof URIError || (status !== undefined && status >= 400 && status < 500))
     return known('MALFORMED', `The request cannot be read: ${clip(message)}.`);

@@ -84,5 +84,5 @@ export function keyOf({ req, client }: Pick<Caller, 'req' | 'client'>): string |
   if (given === undefined) return undefined;
   if (!/^[\x21-\x7e]{1,255}$/.test(given))
     throw new QalignError('MALFORMED', 'The Idempotency-Key must be 1 to 255 visible ASCII characters.');
-  return `${client.name}\n${given}`;
+  return `${client.id}\n${given}`;
 }

@@ -1,6 +1,6 @@
 import type { Db } from '../../base/files/sqlite.js';
 import { QalignError } from '../../base/errors.js';
-import { hashKey, newKey, SCOPES, type Client, type Scope } from './client-key.js';
+import { hashKey, newKey, newKeyId, SCOPES, type Client, type Scope } from './client-key.js';
 
 export interface StoredKey extends Client {
   readonly hash: Buffer;
@@ -20,9 +20,10 @@ const FRESH_MS = 2_000;
 export function createKeyStore(database: Db): KeyStore {
   let cached: readonly StoredKey[] = [];
   let readAt = -Infinity;
-  const select = database.prepare('SELECT name, hash, scopes, created_at FROM keys ORDER BY name');
+  const select = database.prepare('SELECT id, name, hash, scopes, created_at FROM keys ORDER BY name');
   const read = (): readonly StoredKey[] =>
-    (select.all() as { name: string; hash: string; scopes: string; created_at: number }[]).map((row) => ({
+    (select.all() as { id: string; name: string; hash: string; scopes: string; created_at: number }[]).map((row) => ({
+      id: row.id,
       name: row.name,
       hash: Buffer.from(row.hash, 'hex'),
       scopes: row.scopes.split(',') as Scope[],
@@ -46,8 +47,8 @@ export function createKeyStore(database: Db): KeyStore {
         throw new QalignError('USAGE', `There is a key "${name}" already; revoke it first or choose another name.`);
       const key = newKey();
       database
-        .prepare('INSERT INTO keys (name, hash, scopes, created_at) VALUES (?, ?, ?, ?)')
-        .run(name, hashKey(key).toString('hex'), scopes.join(','), Date.now() / 1000);
+        .prepare('INSERT INTO keys (id, name, hash, scopes, created_at) VALUES (?, ?, ?, ?, ?)')
+        .run(newKeyId(), name, hashKey(key).toString('hex'), scopes.join(','), Date.now() / 1000);
       readAt = -Infinity;
       return key;
     },
@@ -64,6 +65,9 @@ const GIVEN_NAME = '$QALIGN_API_KEY';
 /** A key that is not stored, for scores and jobs, beside those of `keys`. */
 export function withGivenKey(keys: KeyStore, key: string | undefined): KeyStore {
   if (key === undefined) return keys;
-  const given: StoredKey = { name: GIVEN_NAME, scopes: ['score', 'jobs'], hash: hashKey(key), createdAt: 0 };
+  const hash = hashKey(key);
+  // another key in its place is another owner
+  const id = `given_${hash.toString('hex').slice(0, 24)}`;
+  const given: StoredKey = { id, name: GIVEN_NAME, scopes: ['score', 'jobs'], hash, createdAt: 0 };
   return { ...keys, all: () => [given, ...keys.all()] };
 }

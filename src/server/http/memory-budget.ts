@@ -1,6 +1,6 @@
 import { QalignError } from '../../base/errors.js';
 
-/** How many bytes of bodies may be in memory at a time, over all requests. */
+/** How many bytes of bodies may be in memory at a time. */
 export interface MemoryBudget {
   /** False when they are not there. */
   take(bytes: number): boolean;
@@ -8,7 +8,48 @@ export interface MemoryBudget {
   readonly used: number;
 }
 
-export function createMemoryBudget(limit: number): MemoryBudget {
+/** Over all requests. */
+export interface SharedMemory extends MemoryBudget {
+  /** The part of it that one client may use. */
+  of(client: string): MemoryBudget;
+}
+
+/** `mostOf` says how much of the limit a client may use. */
+export function createMemoryBudget(limit: number, mostOf: (client: string) => number = () => limit): SharedMemory {
+  const all = createCounter(limit);
+  const clients = new Map<string, MemoryBudget>();
+  return {
+    take: (bytes) => all.take(bytes),
+    give: (bytes) => all.give(bytes),
+    get used() {
+      return all.used;
+    },
+    of(client) {
+      const own = clients.get(client) ?? createCounter(mostOf(client));
+      return {
+        take(bytes) {
+          if (!own.take(bytes)) return false;
+          if (!all.take(bytes)) {
+            own.give(bytes);
+            return false;
+          }
+          clients.set(client, own);
+          return true;
+        },
+        give(bytes) {
+          own.give(bytes);
+          all.give(bytes);
+          if (own.used === 0) clients.delete(client);
+        },
+        get used() {
+          return own.used;
+        },
+      };
+    },
+  };
+}
+
+function createCounter(limit: number): MemoryBudget {
   let used = 0;
   return {
     take(bytes) {
@@ -25,17 +66,20 @@ export function createMemoryBudget(limit: number): MemoryBudget {
   };
 }
 
-/** Holds `bytes` during `work`. @throws QalignError OVERLOADED when they are not there */
-export async function withMemory<T>(budget: MemoryBudget, bytes: number, work: () => Promise<T>): Promise<T> {
-  if (!budget.take(bytes))
-    throw new QalignError(
-      'OVERLOADED',
-      `The service holds ${budget.used} bytes of other requests and has no room for ${bytes} more now.`,
-      { details: { retry_after_s: 1, reason: 'memory' } },
-    );
-  try {
-    return await work();
-  } finally {
-    budget.give(bytes);
+/** The chunks, each taken from the budget as it arrives; `held` counts them. @throws QalignError OVERLOADED */
+export async function* taken(
+  chunks: AsyncIterable<Buffer>,
+  budget: MemoryBudget,
+  held: { bytes: number },
+): AsyncGenerator<Buffer, void, undefined> {
+  for await (const chunk of chunks) {
+    if (!budget.take(chunk.length))
+      throw new QalignError(
+        'OVERLOADED',
+        `The service holds ${budget.used} bytes of other requests of yours, or as much of others as it can; send this one again later.`,
+        { details: { retry_after_s: 1, reason: 'memory' } },
+      );
+    held.bytes += chunk.length;
+    yield chunk;
   }
 }

@@ -1,20 +1,36 @@
 import { realpath, stat } from 'node:fs/promises';
-import { basename, dirname, isAbsolute, join, sep } from 'node:path';
+import { basename, dirname, isAbsolute, join, relative, resolve, sep } from 'node:path';
 import { QalignError } from '../../base/errors.js';
+import type { ServeConfig } from '../../config/serve.js';
 import { existingName } from '../../media/find/same-name.js';
+import { openFile, type OpenedFile } from '../../media/opened-file.js';
+import { runsRoot } from '../../runs/run-directory.js';
+
+/** Which files requests may name. */
+export interface FileRules {
+  /** They lie below this folder; null: there are none. */
+  readonly root: string | null;
+  /** The service's own folders, which no request reads or writes, though the root may contain them. */
+  readonly own: readonly string[];
+}
+
+export const fileRules = ({ root, data_dir, runs_dir }: ServeConfig): FileRules => ({
+  root,
+  own: [resolve(data_dir), resolve(runs_dir ?? runsRoot())],
+});
 
 /**
- * A path of a request → the real path of a file (or folder) below `root`. Links are followed first and judged by where
- * they lead; the path given back holds none.
+ * A path of a request → the real path of a file (or folder) below the root. Links are followed first and judged by
+ * where they lead; the path given back holds none.
  *
  * @throws QalignError PATH_FORBIDDEN, MEDIA_NOT_FOUND
  */
 export async function resolveInRoot(
-  root: string | null,
+  rules: FileRules,
   path: string,
   what: 'file' | 'folder' | 'either' = 'file',
 ): Promise<string> {
-  const top = await topOf(root, path);
+  const reach = await reachOf(rules, path);
   const shown = JSON.stringify(path.slice(0, 200));
   const missing = (): never => {
     throw new QalignError(
@@ -22,17 +38,50 @@ export async function resolveInRoot(
       `There is no ${what === 'either' ? 'file or folder' : what} ${shown} below the root.`,
     );
   };
-  const real = (await realpath(await existingName(join(top, path))).catch(() => undefined)) ?? missing();
-  if (!isBelow(top, real) && !(what !== 'file' && real === top)) throw leadsOut(path);
-  const found = await stat(real);
+  const real = (await realpath(await existingName(join(reach.top, path))).catch(() => undefined)) ?? missing();
+  if (!(what !== 'file' && real === reach.top)) requireInReach(reach, real, path);
+  const found = await stat(real).catch(missing);
   if (!(what !== 'folder' && found.isFile()) && !(what !== 'file' && found.isDirectory())) missing();
   return real;
 }
 
+export interface FileInRoot extends OpenedFile {
+  /** Its path below the root, without links. */
+  readonly below: string;
+}
+
+/**
+ * The same for a file, which is opened once: where the descriptor itself lies is checked, so that nothing can be put
+ * in its place between the check and the reading. The caller closes it.
+ *
+ * @throws QalignError PATH_FORBIDDEN, MEDIA_NOT_FOUND, MEDIA_UNREADABLE, which name the file as the request does
+ */
+export async function openInRoot(
+  rules: FileRules,
+  path: string,
+  open: (real: string) => Promise<OpenedFile> = openFile,
+): Promise<FileInRoot> {
+  const real = await resolveInRoot(rules, path);
+  const reach = await reachOf(rules, path);
+  const file = await open(real).catch((error: unknown) => {
+    if (!(error instanceof QalignError)) throw error;
+    throw new QalignError(error.code, error.message.replaceAll(JSON.stringify(real), JSON.stringify(path)), {
+      cause: error,
+    });
+  });
+  try {
+    requireInReach(reach, file.place, path);
+    return { ...file, below: relative(reach.top, file.place) };
+  } catch (error) {
+    await file.close();
+    throw error;
+  }
+}
+
 /** The same for something that is to be written: its folder must be there, it itself need not. */
-export async function resolveOutputInRoot(root: string | null, path: string): Promise<string> {
-  const top = await topOf(root, path);
-  const parent = await realpath(dirname(join(top, path))).catch(() => {
+export async function resolveOutputInRoot(rules: FileRules, path: string): Promise<string> {
+  const reach = await reachOf(rules, path);
+  const parent = await realpath(dirname(join(reach.top, path))).catch(() => {
     throw new QalignError(
       'MEDIA_NOT_FOUND',
       `There is no folder ${JSON.stringify(dirname(path).slice(0, 200))} below the root to write into.`,
@@ -40,20 +89,47 @@ export async function resolveOutputInRoot(root: string | null, path: string): Pr
   });
   const target = join(parent, basename(path));
   const real = await realpath(target).catch(() => target);
-  if (!isBelow(top, real)) throw leadsOut(path);
+  requireInReach(reach, real, path);
   return real;
 }
 
 export const isBelow = (top: string, path: string): boolean => path.startsWith(top.endsWith(sep) ? top : top + sep);
 
-/** The real root, after what can be said of the path by its letters alone. */
-async function topOf(root: string | null, path: string): Promise<string> {
-  if (root === null)
+/** The folders of the rules without links, for comparisons with real paths. */
+export interface Reach {
+  /** Empty where there is no root. */
+  readonly top: string;
+  readonly own: readonly string[];
+}
+
+export async function readReach({ root, own }: FileRules): Promise<Reach> {
+  return {
+    top: root === null ? '' : await realpath(root).catch(() => ''),
+    own: await Promise.all(own.map((folder) => realpath(folder).catch(() => folder))), // one that is not made yet
+  };
+}
+
+/** Whether a real path is below the root and in no folder of the service. */
+export const isInReach = ({ top, own }: Reach, real: string): boolean =>
+  top !== '' && isBelow(top, real) && !own.some((folder) => real === folder || isBelow(folder, real));
+
+function requireInReach(reach: Reach, real: string, path: string): void {
+  if (isInReach(reach, real)) return;
+  if (!isBelow(reach.top, real)) throw leadsOut(path);
+  throw new QalignError(
+    'PATH_FORBIDDEN',
+    `The path ${JSON.stringify(path.slice(0, 200))} leads into a folder of the service itself (data_dir, runs_dir); name a file elsewhere, and a trained model as run:NAME.`,
+  );
+}
+
+/** After what can be said of the path by its letters alone. */
+async function reachOf(rules: FileRules, path: string): Promise<Reach> {
+  if (rules.root === null)
     throw new QalignError('PATH_FORBIDDEN', 'This service reads no files of its own; it was started without a root.');
   if (path.includes('\0') || isAbsolute(path) || path.split(/[/\\]/).includes('..')) throw leadsOut(path);
-  return realpath(root).catch(() => {
-    throw new QalignError('PATH_FORBIDDEN', 'The root of this service does not exist.');
-  });
+  const reach = await readReach(rules);
+  if (reach.top === '') throw new QalignError('PATH_FORBIDDEN', 'The root of this service does not exist.');
+  return reach;
 }
 
 const leadsOut = (path: string): QalignError =>

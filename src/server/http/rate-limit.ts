@@ -1,9 +1,9 @@
 import type { Request, Response } from 'express';
 import { ipKeyGenerator, rateLimit } from 'express-rate-limit';
 import { QalignError } from '../../base/errors.js';
-import type { RouteScope } from './client-key.js';
+import { LOCAL_ID, type RouteScope } from './client-key.js';
 
-/** Rejects with RATE_LIMITED. `res.locals.client` is the name of the client. */
+/** Rejects with RATE_LIMITED. `res.locals.clientId` is the id of the client. */
 export type LimitRate = (req: Request, res: Response, scope: RouteScope) => Promise<void>;
 
 /** So many requests a minute of one key, or of one address where there are no keys. Health is never limited. */
@@ -16,7 +16,7 @@ export function createRateLimit(perMinute: number): LimitRate {
     legacyHeaders: false,
     validate: false, // no proxy is trusted: the address is that of the socket
     keyGenerator: (req, res) =>
-      res.locals['client'] === 'local' ? ipKeyGenerator(req.ip ?? '') : `key ${String(res.locals['client'])}`,
+      res.locals['clientId'] === LOCAL_ID ? ipKeyGenerator(req.ip ?? '') : `key ${String(res.locals['clientId'])}`,
     handler: (_req, res) => {
       const seconds = Number(res.get('Retry-After') ?? 60);
       throw new QalignError(

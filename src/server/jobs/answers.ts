@@ -11,9 +11,16 @@ import type { StoredJob } from './store.js';
 /** @throws QalignError JOB_NOT_FOUND, also for a job of another key */
 export function findJob(call: Caller<{ id: string }>, jobs: Pick<JobRunner, 'current'>): StoredJob {
   const job = jobs.current(call.params.id);
-  if (job === undefined || !isVisible(job, call.client))
-    throw new QalignError('JOB_NOT_FOUND', `There is no job ${call.params.id}; GET /v1/jobs lists yours.`);
+  if (job === undefined || !isVisible(job, call.client)) throw notFound(call.params.id);
   return job;
+}
+
+const notFound = (id: string): QalignError =>
+  new QalignError('JOB_NOT_FOUND', `There is no job ${id}; GET /v1/jobs lists yours.`);
+
+/** An error in reading a job that was deleted meanwhile says so. */
+export function errorOf(error: unknown, id: string, jobs: Pick<JobRunner, 'current'>): unknown {
+  return jobs.current(id) === undefined ? notFound(id) : error;
 }
 
 /** A job as the API shows it; `pace` in items per second. */

@@ -10,7 +10,7 @@ import { writeManifest } from './manifest.js';
 import { withJobRequest } from './request.js';
 import type { JobRunner } from './runner.js';
 import type { JobStore, StoredJob } from './store.js';
-import type { MemoryBudget } from '../http/memory-budget.js';
+import type { SharedMemory } from '../http/memory-budget.js';
 import type { Caller } from '../http/caller.js';
 import type { ModelPool } from '../score/model-pool.js';
 
@@ -18,7 +18,7 @@ import type { ModelPool } from '../score/model-pool.js';
 export interface JobCreateServices {
   readonly config: ServeConfig;
   readonly models: ModelPool;
-  readonly memory: MemoryBudget;
+  readonly memory: SharedMemory;
   readonly jobs: JobRunner;
   readonly jobStore: JobStore;
 }
@@ -64,7 +64,7 @@ export async function createJob(
       if (known !== undefined) return { job: sameJob(known, fingerprint), replayed: true };
       const job: StoredJob = {
         id,
-        owner: call.client.name,
+        owner: call.client.id,
         status: 'queued',
         plan,
         total,

@@ -1,4 +1,5 @@
 import { existsSync, readdirSync, rmSync } from 'node:fs';
+import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Logger } from '../../base/logger.js';
 import type { JobStore } from './store.js';
@@ -9,6 +10,8 @@ export interface JobFolders {
   manifest(id: string): string;
   results(id: string): string;
   events(id: string): string;
+  /** Removes a job that the store has forgotten; who reads one of its files now reads on. */
+  remove(id: string): Promise<void>;
   /** Removes what a killed service had not accepted yet. */
   removeUnknown(): void;
   /** Removes jobs whose days are over, where days are set. */
@@ -22,7 +25,7 @@ export function createJobFolders({
   log,
 }: {
   readonly root: string;
-  readonly store: Pick<JobStore, 'get' | 'removeEnded'>;
+  readonly store: Pick<JobStore, 'get' | 'removeKept'>;
   readonly keepDays: number | null;
   readonly log: Logger;
 }): JobFolders {
@@ -33,6 +36,10 @@ export function createJobFolders({
     manifest: (id) => join(of(id), 'manifest.jsonl'),
     results: (id) => join(of(id), 'results.jsonl'),
     events: (id) => join(of(id), 'events.jsonl'),
+    remove: (id) =>
+      rm(of(id), { recursive: true, force: true, maxRetries: 3 }).catch((error: Error) =>
+        log.warn('the folder of a job was not removed; the next start removes it', { job: id, reason: error.message }),
+      ),
     removeUnknown() {
       // drafts have longer names, which no job of the store has
       for (const name of existsSync(root) ? readdirSync(root) : [])
@@ -42,7 +49,7 @@ export function createJobFolders({
       if (keepDays === null) return;
       try {
         // from the store first: a folder that is left over is unknown at the next start, and removed then
-        store.removeEnded(Date.now() / 1000 - keepDays * 86_400).forEach(remove);
+        store.removeKept(keepDays * 86_400).forEach(remove);
       } catch (error) {
         log.warn('old jobs were not removed', { reason: (error as Error).message });
       }

@@ -8,6 +8,7 @@ import type { JobPlan } from './store.js';
 import type { ModelPool } from '../score/model-pool.js';
 import { mediaLimits, nameOf, toSource } from '../score/request-source.js';
 import type { ItemSource } from '../../api/score.js';
+import { fileRules } from '../http/path-root.js';
 import { withoutPath } from '../http/redact-paths.js';
 import type { BodyStorage, Cleanup } from '../http/upload.js';
 
@@ -56,7 +57,7 @@ export function createItemScorer({
       const source = await toSource(
         item,
         index,
-        { root: config.root, allowUrls: config.allow_urls, limits, isAllowed, storage },
+        { files: fileRules(config), allowUrls: config.allow_urls, limits, isAllowed, storage },
         signal,
         cleanup,
       );

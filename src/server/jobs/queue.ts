@@ -15,6 +15,8 @@ export interface JobQueue {
   find(id: string): ActiveJob | undefined;
   /** Takes out a job that has not begun. False: it runs, or is not here. */
   withdraw(entry: ActiveJob): boolean;
+  /** Settles when nothing of it runs any more. */
+  settled(id: string): Promise<void>;
   /** True once `close` was called. */
   readonly closed: boolean;
   /** Starts nothing more, stops what runs and waits for it. */
@@ -25,7 +27,7 @@ export interface JobQueue {
 export function createJobQueue(concurrent: number, run: (entry: ActiveJob) => Promise<void>): JobQueue {
   const active = new Map<string, ActiveJob>();
   const waiting: ActiveJob[] = [];
-  const running = new Set<Promise<void>>();
+  const running = new Map<string, Promise<void>>();
   let closed = false;
 
   const startNext = (): void => {
@@ -33,11 +35,11 @@ export function createJobQueue(concurrent: number, run: (entry: ActiveJob) => Pr
       const next = waiting.shift();
       if (next === undefined) return;
       const end = run(next).finally(() => {
-        running.delete(end);
+        running.delete(next.job.id);
         active.delete(next.job.id);
         startNext();
       });
-      running.add(end);
+      running.set(next.job.id, end);
     }
   };
 
@@ -55,13 +57,14 @@ export function createJobQueue(concurrent: number, run: (entry: ActiveJob) => Pr
       waiting.splice(at, 1);
       return active.delete(entry.job.id);
     },
+    settled: async (id) => running.get(id),
     get closed() {
       return closed;
     },
     async close(reason) {
       closed = true;
       for (const { stop } of active.values()) stop.abort(reason);
-      await Promise.allSettled(running);
+      await Promise.allSettled(running.values());
     },
   };
 }

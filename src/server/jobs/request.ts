@@ -6,12 +6,13 @@ import { JobBody, JobQuery, type JobSettings } from '../../api/jobs.js';
 import { unpackedBody } from '../http/body-stream.js';
 import type { Caller } from '../http/caller.js';
 import { withJson } from '../http/json-body.js';
-import type { MemoryBudget } from '../http/memory-budget.js';
-import { resolveInRoot } from '../http/path-root.js';
+import type { SharedMemory } from '../http/memory-budget.js';
+import { fileRules, openInRoot } from '../http/path-root.js';
 import { openFormParser, toUploadError } from '../http/upload.js';
 import { fromWords } from '../http/valid.js';
 
 const FIELDS = 16;
+const LIST_NAME = /\.(txt|jsonl|ndjson|csv)$/i;
 
 /** What a body says: settings, and its list as it arrives. */
 export interface JobRequest {
@@ -22,7 +23,7 @@ export interface JobRequest {
 /** Reads a request for a job while its list arrives: from a form, from the body itself, or from JSON. */
 export async function withJobRequest<T>(
   call: Caller,
-  { config, memory }: { readonly config: ServeConfig; readonly memory: MemoryBudget },
+  { config, memory }: { readonly config: ServeConfig; readonly memory: SharedMemory },
   work: (request: JobRequest) => Promise<T>,
 ): Promise<T> {
   const { req } = call;
@@ -37,12 +38,29 @@ export async function withJobRequest<T>(
   return withJson(call, JobBody, { config, memory }, async ({ items, manifest_path: path, ...settings }) => {
     if ((items === undefined) === (path === undefined))
       throw new QalignError('BODY_INVALID', 'A job needs exactly one of items and manifest_path.');
-    const list =
-      path === undefined
-        ? Readable.from((items ?? []).map((item) => `${JSON.stringify(item)}\n`))
-        : createReadStream(await resolveInRoot(config.root, path));
-    return work({ settings: () => settings, list });
+    if (path === undefined) {
+      const list = Readable.from((items ?? []).map((item) => `${JSON.stringify(item)}\n`));
+      return work({ settings: () => settings, list });
+    }
+    requireListName(path, path);
+    const file = await openInRoot(fileRules(config), path);
+    try {
+      requireListName(path, file.below.replace(/ \(deleted\)$/, ''));
+      const list = createReadStream('', { fd: file.descriptor, autoClose: false, start: 0 });
+      return await work({ settings: () => settings, list });
+    } finally {
+      await file.close();
+    }
   });
+}
+
+/** Its lines come back as the names of items, so only what is meant as a list is read: by its own name and a link's. */
+function requireListName(path: string, named: string): void {
+  if (LIST_NAME.test(named) && !named.split('/').some((part) => part.startsWith('.') && part !== '.')) return;
+  throw new QalignError(
+    'PATH_FORBIDDEN',
+    `The list ${JSON.stringify(path.slice(0, 200))} is not read: manifest_path names a file ending in .txt, .jsonl, .ndjson or .csv, and no part of it begins with a dot.`,
+  );
 }
 
 /** A form has one file, the list; its fields may come before or after it. */

@@ -13,7 +13,7 @@ import { openResults, type JobResults } from './results.js';
 import type { StoredJob } from './store.js';
 import type { Metrics } from '../metrics.js';
 import type { ModelPool } from '../score/model-pool.js';
-import type { BodyStorage } from '../http/upload.js';
+import type { SharedMemory } from '../http/memory-budget.js';
 
 const SAVE_MS = 500;
 /** Items in flight of a model that is not loaded yet. */
@@ -24,7 +24,7 @@ export interface RunJobParts {
   readonly models: ModelPool;
   readonly metrics: Pick<Metrics, 'countItem'>;
   readonly log: Logger;
-  readonly storage: BodyStorage;
+  readonly storage: { readonly spool: string; readonly memory: SharedMemory };
   readonly isAllowedAddress?: ((address: string) => boolean) | undefined;
   readonly folders: JobFolders;
   readonly journal: JobJournal;
@@ -63,9 +63,10 @@ export async function runJob(entry: ActiveJob, parts: RunJobParts): Promise<void
 function scoreRest(
   { job, stop: { signal } }: ActiveJob,
   done: number,
-  { config, models, isAllowedAddress, storage, folders, journal }: RunJobParts,
+  { config, models, isAllowedAddress, storage: shared, folders, journal }: RunJobParts,
 ): AsyncIterable<ScoreOutcome[]> {
   const onWait = (reason: string): void => journal.note(job, 'waiting', reason);
+  const storage = { ...shared, memory: shared.memory.of(job.owner) };
   return orderedMap(
     readManifest(folders.manifest(job.id), done),
     config.jobs.in_flight ?? models.loaded.get(job.plan.model)?.width() ?? UNKNOWN_WIDTH,

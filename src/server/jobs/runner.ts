@@ -28,6 +28,8 @@ export interface JobRunner {
   /** Items per second of a running job. */
   pace(id: string): number | undefined;
   cancel(id: string): StoredJob | undefined;
+  /** Forgets a job that has ended, with its list, results and events. */
+  remove(id: string): Promise<void>;
   /** Continues what an earlier process left. */
   resume(): void;
   /** Starts nothing more, and saves where every job is. */
@@ -47,6 +49,7 @@ export function createJobRunner({ root, store, ...parts }: JobRunnerParts): JobR
   const queue = createJobQueue(config.jobs.concurrent, (entry) =>
     runJob(entry, { ...parts, folders, journal, isEnding: () => queue.closed }),
   );
+  const inTurn = createTurns();
   const cleaning = setInterval(() => folders.removeOld(), CLEAN_UP_MS).unref();
   return {
     folder: (id) => folders.of(id),
@@ -54,7 +57,7 @@ export function createJobRunner({ root, store, ...parts }: JobRunnerParts): JobR
       folders.removeOld();
       folders.removeUnknown();
     },
-    inTurn: createTurns(),
+    inTurn,
     submit: (job) => queue.add(job),
     current: (id) => queue.find(id)?.job ?? store.get(id),
     isActive: (id) => queue.find(id) !== undefined,
@@ -70,6 +73,13 @@ export function createJobRunner({ root, store, ...parts }: JobRunnerParts): JobR
       if (queue.withdraw(entry)) void journal.tell(entry.job);
       return entry.job;
     },
+    remove: (id) =>
+      inTurn(id, async () => {
+        await queue.settled(id); // its last event is written by now
+        // from the store first: a folder that is left over is unknown at the next start, and removed then
+        store.remove(id);
+        await folders.remove(id);
+      }),
     resume() {
       for (const job of store.unfinished()) {
         if (existsSync(folders.manifest(job.id))) queue.add(job);

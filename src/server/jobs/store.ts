@@ -2,6 +2,7 @@ import type { Db } from '../../base/files/sqlite.js';
 import type { Task } from '../../prompts/subject.js';
 import type { Scale } from '../../scoring/levels.js';
 import type { JobStatus } from '../../api/jobs.js';
+import { createKeptTime, type Clocks } from './kept-time.js';
 import { openServiceTable, type Page } from '../service-table.js';
 
 /** What a job was asked to do. It is fixed when the job is accepted, so that a restart changes nothing. */
@@ -39,8 +40,9 @@ export interface JobStore {
   list(filter: Page & { readonly owner: string | undefined; readonly status: JobStatus | undefined }): StoredJob[];
   /** What a restart continues, oldest first. */
   unfinished(): StoredJob[];
-  /** Forgets jobs that ended before this time, in seconds; their ids. */
-  removeEnded(before: number): string[];
+  remove(id: string): void;
+  /** Forgets jobs that were kept so many seconds after their end, by the clock of kept-time.ts; their ids. */
+  removeKept(seconds: number): string[];
 }
 
 interface Row {
@@ -58,7 +60,8 @@ interface Row {
   readonly finished_at: number | null;
 }
 
-export function createJobStore(database: Db): JobStore {
+export function createJobStore(database: Db, clocks?: Clocks): JobStore {
+  const keptTime = createKeptTime(database, clocks);
   const table = openServiceTable(database, 'jobs', { toRow, fromRow });
   return {
     insert: (job) => table.insert(job),
@@ -66,10 +69,13 @@ export function createJobStore(database: Db): JobStore {
     get: (id) => table.get(id),
     list: ({ owner, status, ...page }) => table.list({ owner, status }, page),
     unfinished: () => table.inStatus('queued', 'running', 'waiting'),
-    removeEnded: (before) =>
-      (database.prepare('DELETE FROM jobs WHERE finished_at < ? RETURNING id').all(before) as Pick<Row, 'id'>[]).map(
-        ({ id }) => id,
-      ),
+    remove: (id) => void database.prepare('DELETE FROM jobs WHERE id = ?').run(id),
+    removeKept(seconds) {
+      const now = keptTime();
+      database.prepare('UPDATE jobs SET kept_from = ? WHERE finished_at IS NOT NULL AND kept_from IS NULL').run(now);
+      const over = database.prepare('DELETE FROM jobs WHERE kept_from <= ? RETURNING id').all(now - seconds);
+      return (over as Pick<Row, 'id'>[]).map(({ id }) => id);
+    },
   };
 }
 

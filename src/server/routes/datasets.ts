@@ -3,15 +3,17 @@ import { relative } from 'node:path';
 import { QalignError } from '../../base/errors.js';
 import { convertDataset, type ConvertOptions } from '../../recipes/data/convert.js';
 import { listDatasets as listAll } from '../../recipes/data/list.js';
-import { resolveInRoot, resolveOutputInRoot } from '../http/path-root.js';
+import { fileRules, resolveInRoot, resolveOutputInRoot } from '../http/path-root.js';
 import type { Redactor } from '../http/redact-paths.js';
 import { defineRoute } from '../route.js';
 import type { ServeConfig } from '../../config/serve.js';
 import { ConvertAnswer, ConvertBody, DatasetList } from '../../api/datasets.js';
 import { readJson } from '../http/json-body.js';
+import type { SharedMemory } from '../http/memory-budget.js';
 
 export interface DatasetRouteServices extends Pick<Redactor, 'redactError'> {
   readonly config: ServeConfig;
+  readonly memory: SharedMemory;
 }
 
 export const listDatasets = defineRoute({
@@ -53,8 +55,10 @@ export const convertDatasets = defineRoute({
   examples: [
     { name: 'a table that is not below the root', status: 403, body: { table: '../ratings.csv', out: 'records' } },
   ],
-  async handle(call, { config, redactError }: DatasetRouteServices) {
+  async handle(call, services: DatasetRouteServices) {
+    const { config, redactError } = services;
     const { root } = config;
+    const files = fileRules(config);
     const {
       dataset,
       labels,
@@ -64,16 +68,16 @@ export const convertDatasets = defineRoute({
       out,
       soft_labels: softLabels,
       ...choices
-    } = await readJson(call, ConvertBody, config);
+    } = await readJson(call, ConvertBody, services);
     if ((table === undefined) === (dataset === undefined) || (dataset === undefined) !== (labels === undefined))
       throw new QalignError('BODY_INVALID', 'A conversion needs table, or dataset and labels.');
-    const target = await resolveOutputInRoot(root, out);
+    const target = await resolveOutputInRoot(files, out);
     const options: ConvertOptions = {
       ...choices,
       softLabels,
-      dataset: dataset ?? (await resolveInRoot(root, table ?? '', 'either')),
-      labels: labels === undefined ? undefined : await resolveInRoot(root, labels, 'either'),
-      media: media === undefined ? undefined : await resolveInRoot(root, media, 'folder'),
+      dataset: dataset ?? (await resolveInRoot(files, table ?? '', 'either')),
+      labels: labels === undefined ? undefined : await resolveInRoot(files, labels, 'either'),
+      media: media === undefined ? undefined : await resolveInRoot(files, media, 'folder'),
       own:
         own === undefined
           ? undefined
@@ -92,7 +96,7 @@ export const convertDatasets = defineRoute({
       out: target,
       signal: call.gone,
     };
-    const { manifest, files } = await convertDataset(options).catch(redactError);
+    const { manifest, files: written } = await convertDataset(options).catch(redactError);
     const top = await realpath(root ?? '');
     const { title, source, licence, kind, task, n_all, n, srcc, plcc, soft_labels, splits } = manifest;
     call.answer(200, {
@@ -108,7 +112,7 @@ export const convertDatasets = defineRoute({
       plcc,
       soft_labels,
       splits,
-      outputs: files.map(({ path, records }) => ({ path: relative(top, path), records })),
+      outputs: written.map(({ path, records }) => ({ path: relative(top, path), records })),
     });
   },
 });

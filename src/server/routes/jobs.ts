@@ -2,15 +2,17 @@ import { join } from 'node:path';
 import Type from 'typebox';
 import { QalignError } from '../../base/errors.js';
 import { createJob, type JobCreateServices } from '../jobs/create.js';
-import { findJob, sendResults, toAnswer } from '../jobs/answers.js';
+import { errorOf, findJob, sendResults, toAnswer } from '../jobs/answers.js';
 import type { StoredJob } from '../jobs/store.js';
 import { visibleOwner } from '../http/client-key.js';
 import { defineRoute } from '../route.js';
 import { EXAMPLE_JOB, EXAMPLE_KEY } from '../../api/examples.js';
 import { EXAMPLE_PICTURE } from '../../media/probe-picture.js';
 import {
+  DeletedJob,
   Job,
   JobBody,
+  JobDeleteQuery,
   JobList,
   JobListQuery,
   JobParams,
@@ -128,14 +130,27 @@ export const cancelJob = defineRoute({
   path: '/v1/jobs/{id}',
   scope: 'jobs',
   tag: 'jobs',
-  summary: 'cancel a job; results so far stay',
+  summary: 'cancel a job; delete one that has ended',
+  description:
+    'A job that waits or runs is cancelled, and its results so far stay. A job that has ended is deleted with its list, results and events, and its id is unknown from then on; who is reading its results reads them to their end. An `Idempotency-Key` that made a deleted job makes a new one.',
   params: JobParams,
-  answers: { 200: { description: 'the job; one that had ended is left as it is', schema: Job } },
+  query: JobDeleteQuery,
+  answers: { 200: { description: 'the job as it was; `deleted` says what was done', schema: DeletedJob } },
   errors: ['JOB_NOT_FOUND'],
-  examples: [{ name: 'the job of the example above', status: 200, params: { id: EXAMPLE_JOB } }],
+  examples: [
+    {
+      name: 'the job of the example above, if it still runs',
+      status: 200,
+      params: { id: EXAMPLE_JOB },
+      query: { cancel_only: 'true' },
+    },
+  ],
   async handle(call, { jobs }: JobRouteServices) {
     const job = findJob(call, jobs);
-    call.answer(200, toAnswer(jobs.cancel(job.id) ?? job, undefined));
+    const deleted = job.finishedAt !== undefined && call.query.cancel_only !== true;
+    if (deleted) await jobs.remove(job.id);
+    const now = deleted ? job : (jobs.cancel(job.id) ?? job);
+    call.answer(200, { ...toAnswer(now, undefined), deleted });
   },
 });
 
@@ -165,7 +180,9 @@ export const jobResults = defineRoute({
       call.query.format ??
       (call.req.accepts([NDJSON, 'application/json', 'text/csv']) === 'text/csv' ? 'csv' : 'ndjson');
     call.res.set('Cache-Control', 'no-store').type(TYPES[format]);
-    await sendResults(call, job, join(jobs.folder(job.id), 'results.jsonl'), format);
+    await sendResults(call, job, join(jobs.folder(job.id), 'results.jsonl'), format).catch((error: unknown) => {
+      throw errorOf(error, job.id, jobs);
+    });
   },
 });
 
@@ -190,7 +207,10 @@ export const jobEvents = defineRoute({
     const { id } = findJob(call, jobs);
     await streamEvents(call, {
       file: join(jobs.folder(id), 'events.jsonl'),
-      ended: () => jobStore.get(id)?.finishedAt !== undefined && !jobs.isActive(id),
+      ended() {
+        const job = jobStore.get(id);
+        return job === undefined || (job.finishedAt !== undefined && !jobs.isActive(id)); // undefined: it was deleted
+      },
       ending,
     });
   },

@@ -1,19 +1,35 @@
-import type { EvaluateRecipeInput, TrainRecipeInput } from '../../config/recipe-input.generated.js';
+import type { EvaluateRecipe } from '../../config/evaluate.js';
+import type { ServeConfig } from '../../config/serve.js';
+import type { TrainRecipe } from '../../config/train.js';
 import { evaluate } from '../../recipes/evaluate/evaluate.js';
 import { resumeRun, train } from '../../recipes/train/train.js';
 import { requireStillInRoot, type Places } from './recipes.js';
 import type { RunMethod } from './perform.js';
-import type { RunKind } from './store.js';
+import { requireAllowed } from './allowed.js';
+import type { RunKind, ServiceRunStore } from './store.js';
+import { withTrainedModels } from './trained.js';
 
 const EVERY_MS = 500;
 
-/** Trainings and evaluations, as the command line does them. Stored recipes are checked again by what runs them. */
-export const createRunMethods = (places: Places): Readonly<Record<RunKind, RunMethod>> => ({
+export interface RunMethodParts {
+  readonly config: ServeConfig;
+  readonly places: Omit<Places, 'findTraining'>;
+  readonly store: Pick<ServiceRunStore, 'get'>;
+}
+
+/**
+ * Trainings and evaluations, as the command line does them. Stored recipes are checked again before and by what runs
+ * them: the configuration of the service and the files may be others by now.
+ */
+export const createRunMethods = ({ config, places, store }: RunMethodParts): Readonly<Record<RunKind, RunMethod>> => ({
   async run(run, { signal, tell, began }) {
-    await requireStillInRoot('run', run.recipe, places);
+    const recipe = withTrainedModels(run.recipe, (id) => store.get(id)) as unknown as TrainRecipe;
+    await requireAllowed(recipe, config);
+    await requireStillInRoot('run', recipe, places);
     const seldom = everyNowAndThen();
     const options = {
       runs: places.runs,
+      offline: config.offline,
       signal,
       onRun: began,
       onSetup: (message: string, done?: number, total?: number) =>
@@ -23,19 +39,21 @@ export const createRunMethods = (places: Places): Readonly<Record<RunKind, RunMe
       // how it ended is told by the service, which has the last word
       onEvent: (event: { readonly event: string }) => void (event.event === 'end' || tell(event)),
     };
-    const result = await (run.folder === undefined
-      ? train(run.recipe as unknown as TrainRecipeInput, options)
-      : resumeRun(run.folder, options));
+    const result = await (run.folder === undefined ? train(recipe, options) : resumeRun(run.folder, options));
     return result.status === 'completed' ? 'completed' : 'stopped';
   },
   async eval(run, { folder, signal, tell }) {
-    await requireStillInRoot('eval', run.recipe, places);
+    const recipe = withTrainedModels(run.recipe, (id) => store.get(id)) as unknown as EvaluateRecipe;
+    await requireStillInRoot('eval', recipe, places);
     const seldom = everyNowAndThen();
-    await evaluate(run.recipe as unknown as EvaluateRecipeInput, {
-      out: folder,
-      signal,
-      onEvent: (event) => (event.event === 'evaluated' ? tell(event) : seldom(() => tell(event))),
-    });
+    await evaluate(
+      { ...recipe, offline: recipe.offline || config.offline },
+      {
+        out: folder,
+        signal,
+        onEvent: (event) => (event.event === 'evaluated' ? tell(event) : seldom(() => tell(event))),
+      },
+    );
     return 'completed';
   },
 });

@@ -32,7 +32,7 @@ export async function performRun(run: ServiceRun, signal: AbortSignal, parts: Pe
   let told = Promise.resolve();
   try {
     await journal.prepare(run.id);
-    Object.assign(run, { status: 'running' });
+    Object.assign(run, { status: 'running', message: undefined });
     journal.save(run);
     const how = await methods[run.kind](run, {
       folder: journal.folder(run.id),

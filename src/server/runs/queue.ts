@@ -6,6 +6,7 @@ import { QalignError } from '../../base/errors.js';
 import { createRunJournal, type RunJournalParts } from './journal.js';
 import { performRun, type PerformParts } from './perform.js';
 import type { RunKind, ServiceRun, ServiceRunStore } from './store.js';
+import { trainingsOf } from './trained.js';
 
 export interface RunQueue {
   /** Its events and, of an evaluation, its predictions and reports. */
@@ -31,7 +32,10 @@ interface ActiveRun {
   readonly stop: AbortController;
 }
 
-/** One training and one evaluation at a time; the others wait in order. */
+/**
+ * One training and one evaluation at a time; the others wait in order, and those that use the model of a training also
+ * for its end.
+ */
 export function createRunQueue({ methods, ...parts }: RunQueueParts): RunQueue {
   const { store, redact, log } = parts;
   const active = new Map<string, ActiveRun>();
@@ -40,8 +44,11 @@ export function createRunQueue({ methods, ...parts }: RunQueueParts): RunQueue {
   const journal = createRunJournal(parts);
   let closed = false;
 
+  /** For a model that is being trained, or will be. */
+  const waitsForTraining = ({ recipe }: ServiceRun): boolean => trainingsOf(recipe).some((id) => active.has(id));
+
   const startNext = (): void => {
-    const at = closed ? -1 : waiting.findIndex(({ run }) => !running.has(run.kind));
+    const at = closed ? -1 : waiting.findIndex(({ run }) => !running.has(run.kind) && !waitsForTraining(run));
     const [next] = at < 0 ? [] : waiting.splice(at, 1);
     if (next === undefined) return;
     const { kind, id } = next.run;
@@ -76,6 +83,7 @@ export function createRunQueue({ methods, ...parts }: RunQueueParts): RunQueue {
       waiting.splice(at, 1);
       active.delete(id);
       void journal.end(entry.run, 'stopped');
+      startNext(); // what waited for it learns that there will be no model
     },
     recover() {
       for (const run of store.unfinished())

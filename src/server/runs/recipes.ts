@@ -9,21 +9,24 @@ import { QalignError } from '../../base/errors.js';
 import { wholeLines } from '../../base/files/lines.js';
 import { packageRoot } from '../../base/package-root.js';
 import { readLines } from '../../datasets/read/text.js';
-import { isBelow, resolveInRoot } from '../http/path-root.js';
+import { isBelow, isInReach, readReach, resolveInRoot, type FileRules } from '../http/path-root.js';
 import type { EvaluationBody, TrainRunBody } from '../../api/runs.js';
-import type { RunKind } from './store.js';
+import { requireAllowed, type TrainingRules } from './allowed.js';
+import type { RunKind, ServiceRun } from './store.js';
+import { trainingOf } from './trained.js';
 
-/** Where a request may reach: below the root, and into the models of finished runs. */
-export interface Places {
-  readonly root: string | null;
+/** Where a request may reach: below the root, and into the models of runs. */
+export interface Places extends FileRules {
   readonly runs: string;
+  /** A training that the client may see, by its id. */
+  readonly findTraining: (id: string) => ServiceRun | undefined;
 }
 
 /**
  * What a request asks to train, whole and with every path resolved. @throws QalignError CONFIG_*, PATH_FORBIDDEN,
  * MEDIA_NOT_FOUND, RUN_NOT_FOUND
  */
-export async function resolveTraining(body: TrainRunBody, places: Places): Promise<TrainRecipe> {
+export async function resolveTraining(body: TrainRunBody, places: Places, rules: TrainingRules): Promise<TrainRecipe> {
   const base =
     body.config === undefined
       ? {}
@@ -34,17 +37,18 @@ export async function resolveTraining(body: TrainRunBody, places: Places): Promi
       'CONFIG_INVALID',
       'The service trains on its own host: hosts is 1 and rendezvous null; for more use "qalign train".',
     );
+  await requireAllowed(recipe, rules);
   recipe.prompts.forEach(requireName);
   const { data } = recipe;
-  const media = data.root === null ? null : await resolveInRoot(places.root, data.root, 'folder');
+  const media = data.root === null ? null : await resolveInRoot(places, data.root, 'folder');
   const [train, dev] = await Promise.all(
-    [data.train, data.dev].map((files) => Promise.all(files.map((file) => resolveInRoot(places.root, file)))),
+    [data.train, data.dev].map((files) => Promise.all(files.map((file) => resolveInRoot(places, file)))),
   );
   const resolved = {
     ...recipe,
     model: await resolveModel(recipe.model, places),
     base: recipe.base === null ? null : await resolveModel(recipe.base, places),
-    encoder_weights: recipe.encoder_weights === null ? null : await resolveInRoot(places.root, recipe.encoder_weights),
+    encoder_weights: recipe.encoder_weights === null ? null : await resolveInRoot(places, recipe.encoder_weights),
     data: { ...data, train: train ?? [], dev: dev ?? [], root: media },
   };
   await requireStillInRoot('run', resolved, places);
@@ -61,8 +65,8 @@ export async function resolveEvaluation(body: EvaluationBody, places: Places): P
   if (recipe.prompt !== null) requireName(recipe.prompt);
   const data = await Promise.all(
     recipe.data.map(async (entry) => {
-      const records = await resolveInRoot(places.root, entry.records);
-      const media = entry.root === null ? null : await resolveInRoot(places.root, entry.root, 'folder');
+      const records = await resolveInRoot(places, entry.records);
+      const media = entry.root === null ? null : await resolveInRoot(places, entry.root, 'folder');
       return { ...entry, records, root: media };
     }),
   );
@@ -72,7 +76,7 @@ export async function resolveEvaluation(body: EvaluationBody, places: Places): P
       : {
           ...recipe.ensemble,
           with: await Promise.all(
-            recipe.ensemble.with.map(async (one) => ({ ...one, csv: await resolveInRoot(places.root, one.csv) })),
+            recipe.ensemble.with.map(async (one) => ({ ...one, csv: await resolveInRoot(places, one.csv) })),
           ),
         };
   const resolved = {
@@ -91,21 +95,31 @@ export async function resolveEvaluation(body: EvaluationBody, places: Places): P
  * then its files, the links to them and the root itself may have changed.
  * @throws QalignError PATH_FORBIDDEN
  */
-export async function requireStillInRoot(kind: RunKind, resolved: object, { root, runs }: Places): Promise<void> {
-  const { top, records, others, models } = {
-    top: await realpath(root ?? '').catch(() => ''),
-    ...(kind === 'run' ? readsOfTraining(resolved as TrainRecipe) : readsOfEvaluation(resolved as EvaluateRecipe)),
-  };
-  const inside = async (path: string, ...tops: string[]): Promise<void> => {
+export async function requireStillInRoot(
+  kind: RunKind,
+  resolved: object,
+  places: Omit<Places, 'findTraining'>,
+): Promise<void> {
+  const { records, others, models } =
+    kind === 'run' ? readsOfTraining(resolved as TrainRecipe) : readsOfEvaluation(resolved as EvaluateRecipe);
+  const reach = await readReach(places);
+  const runs = await realpath(places.runs).catch(() => undefined);
+  const inside = async (path: string, isAllowed: (real: string) => boolean): Promise<void> => {
     const real = await realpath(path).catch(() => undefined);
-    if (real !== undefined && !tops.some((one) => one !== '' && (real === one || isBelow(one, real))))
-      throw new QalignError('PATH_FORBIDDEN', `${path} leads out of the root now; put it back below it.`);
+    if (real !== undefined && !isAllowed(real))
+      throw new QalignError(
+        'PATH_FORBIDDEN',
+        `${path} leads out of the root now, or into a folder of the service; put it back below the root.`,
+      );
   };
-  for (const path of others) await inside(path, top);
-  for (const model of models.filter(isAbsolute)) await inside(model, top, await realpath(runs).catch(() => ''));
+  const isFile = (real: string): boolean => isInReach(reach, real);
+  const isFolder = (real: string): boolean => real === reach.top || isFile(real);
+  const isModel = (real: string): boolean => isFolder(real) || (runs !== undefined && isBelow(runs, real));
+  for (const path of others) await inside(path, isFolder);
+  for (const model of models.filter(isAbsolute)) await inside(model, isModel);
   for (const [file, folder] of records) {
-    await inside(file, top);
-    await requireMediaInRoot(kind, file, folder ?? dirname(file), top);
+    await inside(file, isFile);
+    await requireMediaInRoot(kind, file, folder ?? dirname(file), isFile);
   }
 }
 
@@ -130,13 +144,18 @@ const readsOfEvaluation = ({ data, model, base, ensemble }: EvaluateRecipe): Rea
 });
 
 /**
- * A described model by name, `run:NAME`, or a folder below the root. Never a hub id: a request must not make the
- * service fetch.
+ * A described model by name, `run:ID` or `run:NAME`, or a folder below the root. Never a hub id: a request must not
+ * make the service fetch.
  */
-async function resolveModel(model: string, { root, runs }: Places): Promise<string> {
+async function resolveModel(model: string, places: Places): Promise<string> {
+  const id = trainingOf(model);
+  if (id !== undefined) {
+    if (places.findTraining(id) !== undefined) return model; // its folder is looked up when the recipe is performed
+    throw new QalignError('RUN_NOT_FOUND', `There is no training ${id}; GET /v1/train_runs lists yours.`);
+  }
   const run = /^run:([a-z0-9][a-z0-9._-]*)$/.exec(model)?.[1];
-  if (run === undefined) return (await modelNames()).includes(model) ? model : resolveInRoot(root, model, 'folder');
-  const folder = join(runs, run, 'model');
+  if (run === undefined) return (await modelNames()).includes(model) ? model : resolveInRoot(places, model, 'folder');
+  const folder = join(places.runs, run, 'model');
   if (!existsSync(folder))
     throw new QalignError(
       'RUN_NOT_FOUND',
@@ -151,7 +170,12 @@ function requireName(prompt: string): void {
 }
 
 /** Records name their media, and must not name what lies elsewhere. */
-async function requireMediaInRoot(kind: RunKind, file: string, folder: string, top: string): Promise<void> {
+async function requireMediaInRoot(
+  kind: RunKind,
+  file: string,
+  folder: string,
+  isAllowed: (real: string) => boolean,
+): Promise<void> {
   if (!existsSync(file)) return; // there is nothing to check, and its reader reports the absence
   let number = 0;
   for await (const line of linesAsRead(kind, file)) {
@@ -159,7 +183,7 @@ async function requireMediaInRoot(kind: RunKind, file: string, folder: string, t
     const path = mediaOf(line);
     if (path === undefined) continue; // the reader of records says what is wrong with it
     const place = resolve(folder, path);
-    if (!isBelow(top, await realpath(place).catch(() => place)))
+    if (!isAllowed(await realpath(place).catch(() => place)))
       throw new QalignError('PATH_FORBIDDEN', `Line ${number} of a record file names media out of the root.`);
   }
 }

@@ -11,34 +11,55 @@ import { checkReady, describeMissing } from '../../recipes/evaluate/ready.js';
 import type { Caller } from '../http/caller.js';
 import { isVisible, visibleOwner } from '../http/client-key.js';
 import { readJson } from '../http/json-body.js';
+import type { SharedMemory } from '../http/memory-budget.js';
 import type { Redactor } from '../http/redact-paths.js';
 import { streamEvents } from '../http/sse.js';
 import { requireStillInRoot, resolveEvaluation, resolveTraining, type Places } from './recipes.js';
 import type { RunQueue } from './queue.js';
 import type { ServiceRun, RunKind, ServiceRunStore } from './store.js';
+import { trainingsOf, withTrainedModels } from './trained.js';
 
 /** What trainings and evaluations take. */
 export interface RunServices extends Redactor {
   readonly config: ServeConfig;
+  readonly memory: SharedMemory;
   readonly runQueue: RunQueue;
   readonly runStore: ServiceRunStore;
   /** What requests may name on the disk. */
-  readonly places: Places;
+  readonly places: Omit<Places, 'findTraining'>;
   readonly ending: AbortSignal;
 }
 
 /** The recipe that a request asks to train by. */
-export async function readTraining(call: Caller, { config, places, redactError }: RunServices): Promise<TrainRecipe> {
-  return resolveTraining(await readJson(call, TrainRunBody, config), places).catch(redactError);
+export async function readTraining(call: Caller, services: RunServices): Promise<TrainRecipe> {
+  const { config, redactError } = services;
+  const body = await readJson(call, TrainRunBody, services);
+  const recipe = await resolveTraining(body, placesOf(call, services), config).catch(redactError);
+  if (waitsFor(recipe, services) === undefined) withTrainedModels(recipe, (id) => services.runQueue.current(id));
+  return recipe;
 }
 
+/** A training that must end before this recipe can be performed. */
+const waitsFor = (recipe: object, { runQueue }: Pick<RunServices, 'runQueue'>): string | undefined =>
+  trainingsOf(recipe).find((id) => runQueue.isActive(id));
+
+/** Trainings of other keys are not there. */
+const placesOf = ({ client }: Pick<Caller, 'client'>, { places, runQueue }: RunServices): Places => ({
+  ...places,
+  findTraining(id) {
+    const run = runQueue.current(id);
+    return run?.kind === 'run' && isVisible(run, client) ? run : undefined;
+  },
+});
+
 /** The recipe that a request asks to evaluate by. @throws QalignError EVALUATION_NOT_READY, naming what is missing */
-export async function readEvaluation(
-  call: Caller,
-  { config, places, redactError }: RunServices,
-): Promise<EvaluateRecipe> {
-  const recipe = await resolveEvaluation(await readJson(call, EvaluationBody, config), places).catch(redactError);
-  const { missing } = await checkReady(recipe).catch(redactError);
+export async function readEvaluation(call: Caller, services: RunServices): Promise<EvaluateRecipe> {
+  const { runQueue, redactError } = services;
+  const body = await readJson(call, EvaluationBody, services);
+  const recipe = await resolveEvaluation(body, placesOf(call, services)).catch(redactError);
+  const waits = waitsFor(recipe, services) !== undefined;
+  const known = waits ? recipe : withTrainedModels(recipe, (id) => runQueue.current(id));
+  const { missing } = await checkReady(known, { model: !waits }).catch(redactError);
   if (missing.length > 0)
     await redactError(
       new QalignError(
@@ -55,11 +76,13 @@ export async function readEvaluation(
  */
 export function createServiceRun(
   call: Caller,
-  { runQueue, runStore }: RunServices,
+  services: RunServices,
   kind: RunKind,
   recipe: { readonly name: string },
 ): { run: ServiceRun; replayed: boolean } {
+  const { runQueue, runStore } = services;
   const id = idOf(kind, keyOf(call));
+  const waits = waitsFor(recipe, services);
   const fingerprint = createHash('sha256').update(JSON.stringify(recipe)).digest('hex');
   const known = runQueue.current(id);
   if (known !== undefined) {
@@ -72,13 +95,13 @@ export function createServiceRun(
   const run: ServiceRun = {
     id,
     kind,
-    owner: call.client.name,
+    owner: call.client.id,
     name: recipe.name,
     status: 'queued',
     recipe: { ...recipe },
     fingerprint,
     folder: undefined,
-    message: undefined,
+    message: waits === undefined ? undefined : `It waits for the end of ${waits}.`,
     createdAt: Date.now() / 1000,
     finishedAt: undefined,
   };

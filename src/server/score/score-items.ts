@@ -8,6 +8,7 @@ import { failure } from '../../recipes/score/score-source.js';
 import type { Scorer, ScoreSource } from '../../recipes/score/scorer.js';
 import type { Caller } from '../http/caller.js';
 import { errorBody } from '../http/error-handler.js';
+import { fileRules } from '../http/path-root.js';
 import { withoutPath } from '../http/redact-paths.js';
 import type { Cleanup } from '../http/upload.js';
 import type { Metrics } from '../metrics.js';
@@ -79,7 +80,13 @@ async function scoreOne(index: number, context: ItemContext): Promise<ScoredInpu
   let results: ScoreOutcome[];
   let media: ScoreSource['media'] | undefined;
   try {
-    const rules = { root: config.root, allowUrls: config.allow_urls, limits, isAllowed, storage: { spool, memory } };
+    const rules = {
+      files: fileRules(config),
+      allowUrls: config.allow_urls,
+      limits,
+      isAllowed,
+      storage: { spool, memory: memory.of(call.client.id) },
+    };
     const source = await toSource(item, index, rules, signal, cleanup);
     media = source.media;
     if (source.kind === 'video') {

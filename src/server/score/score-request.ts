@@ -7,7 +7,8 @@ import { QalignError } from '../../base/errors.js';
 import type { ServeConfig } from '../../config/serve.js';
 import type { Caller } from '../http/caller.js';
 import { inTime, withJson } from '../http/json-body.js';
-import { readFileBody, readForm, type BodyStorage, type Upload } from '../http/upload.js';
+import type { SharedMemory } from '../http/memory-budget.js';
+import { readFileBody, readForm, type Upload } from '../http/upload.js';
 import { fromWords } from '../http/valid.js';
 
 /** What a request wants scored, however it was sent. */
@@ -16,8 +17,11 @@ export interface ScoreRequest extends ScoreFields {
 }
 
 /** What reading a request takes. */
-export interface RequestServices extends BodyStorage {
+export interface RequestServices {
   readonly config: ServeConfig;
+  readonly memory: SharedMemory;
+  /** The folder of what does not fit into memory. */
+  readonly spool: string;
 }
 
 /**
@@ -48,7 +52,12 @@ export async function withScoreRequest<T>(
       return work(request);
     });
   }
-  const limits = { files: config.limits.items, fileBytes: config.limits.upload_mb * 1024 ** 2, spool, memory };
+  const limits = {
+    files: config.limits.items,
+    fileBytes: config.limits.upload_mb * 1024 ** 2,
+    spool,
+    memory: memory.of(call.client.id),
+  };
   const settings = raw ? fromWords(ScoreFields, req.query as Record<string, unknown>, 'query') : undefined;
   const form = await inTime(call, config, (signal) =>
     raw ? readFileBody(req, limits, signal) : readForm(req, limits, signal),

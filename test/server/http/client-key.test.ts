@@ -20,9 +20,9 @@ it('has the scopes that stored keys name', () => {
 });
 
 it('shows a client what is its own, and admin everything', () => {
-  const ann = { name: 'ann', scopes: ['jobs'] } as const;
-  const admin = { name: 'root', scopes: ['admin'] } as const;
-  expect([visibleOwner(ann), visibleOwner(admin)]).toEqual(['ann', undefined]);
-  expect([isVisible({ owner: 'ann' }, ann), isVisible({ owner: 'bob' }, ann)]).toEqual([true, false]);
-  expect(isVisible({ owner: 'bob' }, admin)).toBe(true);
+  const ann = { id: 'key_1', name: 'ann', scopes: ['jobs'] } as const;
+  const admin = { id: 'key_2', name: 'root', scopes: ['admin'] } as const;
+  expect([visibleOwner(ann), visibleOwner(admin)]).toEqual(['key_1', undefined]);
+  expect([isVisible({ owner: 'key_1' }, ann), isVisible({ owner: 'ann' }, ann)]).toEqual([true, false]);
+  expect(isVisible({ owner: 'key_3' }, admin)).toBe(true);
 });

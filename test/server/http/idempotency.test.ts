@@ -87,9 +87,9 @@ it('a key of another request is refused, and keys do not meet', async () => {
 });
 
 describe('the key of a call', () => {
-  const call = (name: string, header: string | undefined): Pick<Caller, 'req' | 'client'> => ({
+  const call = (id: string, header: string | undefined): Pick<Caller, 'req' | 'client'> => ({
     req: { get: () => header } as unknown as Caller['req'],
-    client: { name, scopes: [] },
+    client: { id, name: 'same', scopes: [] },
   });
 
   it('holds the client, so that those of two clients differ', () => {

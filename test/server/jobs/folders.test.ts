@@ -18,10 +18,10 @@ beforeEach(async () => {
 afterEach(() => rm(root, { recursive: true, force: true }));
 
 /** Folders of a store that has the job 1, and forgets the job 2. */
-const foldersOf = (keepDays: number | null, removeEnded: (before: number) => string[] = () => [id(2)]): JobFolders =>
+const foldersOf = (keepDays: number | null, removeKept: (seconds: number) => string[] = () => [id(2)]): JobFolders =>
   createJobFolders({
     root,
-    store: { get: (wanted) => (wanted === id(1) ? storedJob({ id: wanted }) : undefined), removeEnded },
+    store: { get: (wanted) => (wanted === id(1) ? storedJob({ id: wanted }) : undefined), removeKept },
     keepDays,
     log: createLogger((_level, message) => void warnings.push(message), 'debug'),
   });
@@ -36,16 +36,16 @@ it('finds nothing to remove where no job was made yet', async () => {
   expect(() => foldersOf(null).removeUnknown()).not.toThrow();
 });
 
-it('removes jobs that ended so many days ago, where days are set', async () => {
+it('removes jobs that were kept so many days, where days are set', async () => {
   const asked: number[] = [];
-  const forget = (before: number): string[] => {
-    asked.push(before);
+  const forget = (seconds: number): string[] => {
+    asked.push(seconds);
     return [id(2)];
   };
   foldersOf(null, forget).removeOld();
   expect(asked).toEqual([]);
   foldersOf(2, forget).removeOld();
-  expect(asked[0]).toBeCloseTo(Date.now() / 1000 - 2 * 86_400, -1);
+  expect(asked).toEqual([2 * 86_400]);
   expect(await readdir(root)).not.toContain(id(2));
   expect(await readdir(root)).toContain(id(1));
 });

@@ -6,6 +6,7 @@ import { packageRoot } from '../../../src/base/package-root.js';
 import { isFailure } from '../../../src/api/result.js';
 import type { JobEvent, ServiceError } from '../../../src/client/client.js';
 import { EXAMPLE_PICTURE } from '../../../src/media/probe-picture.js';
+import { openServiceDatabase } from '../../../src/server/service-database.js';
 import { startService, withoutPython, type TestService } from '../start-service.js';
 
 const PICTURES = join(packageRoot, 'test/fixtures/pictures');
@@ -194,12 +195,16 @@ describe('a job', () => {
       const first = await run();
       const [old, recent] = [await first.client.jobs.create(tiny(2)), await first.client.jobs.create(tiny(3))];
       for (const { id } of [old, recent]) await first.client.jobs.wait(id);
-      const { jobStore } = first.services;
-      jobStore.save({ ...jobStore.get(old.id)!, finishedAt: Date.now() / 1000 - 90_000 });
       await first.close();
       const kept = await run();
       expect((await kept.client.jobs.list()).jobs).toHaveLength(2);
       await kept.close();
+      const early = await run('jobs.keep_days=1');
+      expect((await early.client.jobs.list()).jobs).toHaveLength(2);
+      await early.close();
+      const database = openServiceDatabase(place);
+      database.prepare('UPDATE jobs SET kept_from = kept_from - 90000 WHERE id = ?').run(old.id);
+      database.close();
       const second = await run('jobs.keep_days=1');
       expect((await second.client.jobs.list()).jobs.map(({ id }) => id)).toEqual([recent.id]);
       expect(await readdir(join(place, 'jobs'))).toEqual([recent.id]);

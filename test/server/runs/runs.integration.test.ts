@@ -107,25 +107,28 @@ describe('/v1/train_runs', () => {
     service = await start();
     expect(await service.client.trainRuns.get(made.id)).toMatchObject({ status: 'stopped', step });
     expect((await service.client.trainRuns.resume(made.id)).status).toMatch(/queued|running/);
+    // asked for while the training goes on: it waits for the model
+    const data = [{ name: 'made-up', records: 'records.jsonl' }];
+    const chained = await service.client.evaluations.create({
+      recipe: { name: 'chained', model: `run:${made.id}`, device: 'cpu', data },
+    });
+    expect(chained).toMatchObject({ status: 'queued', message: `It waits for the end of ${made.id}.` });
     const more = await collect(service.client.trainRuns.events(made.id, { lastEventId: events.length }));
     expect(more.filter(({ event }) => event === 'end')).toMatchObject([{ status: 'completed' }]);
     expect(await service.client.trainRuns.get(made.id)).toMatchObject({ status: 'completed', step: 12, run: 'toy' });
     expect((await service.client.trainRuns.list()).train_runs.map(({ id }) => id)).toEqual([made.id]);
 
     const evaluation = await service.client.evaluations.create({
-      recipe: {
-        name: 'of-toy',
-        model: 'run:toy',
-        device: 'cpu',
-        data: [{ name: 'made-up', records: 'records.jsonl' }],
-      },
+      recipe: { name: 'of-toy', model: 'run:toy', device: 'cpu', data },
     });
     const told = await collect(service.client.evaluations.events(evaluation.id));
     expect(told.at(-1)).toMatchObject({ event: 'end', status: 'completed' });
     const done = await service.client.evaluations.get(evaluation.id);
     expect(done.result?.datasets[0]).toMatchObject({ dataset: 'made-up', records: 20, failed: 0, metrics: { n: 20 } });
     expect(JSON.stringify([done, told])).not.toContain(folder);
-    expect((await service.client.evaluations.list()).evaluations).toHaveLength(1);
+    expect((await service.client.evaluations.list()).evaluations).toHaveLength(2);
+    const { status, message, result } = await service.client.evaluations.get(chained.id);
+    expect([status, message, result?.datasets]).toEqual(['completed', null, done.result?.datasets]);
   }, 240_000);
 
   it('says why a run failed, without naming folders of the machine', async () => {

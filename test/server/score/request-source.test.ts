@@ -1,9 +1,9 @@
 import { expect, it } from 'vitest';
-import { toSource } from '../../../src/server/score/request-source.js';
+import { toSource, type SourceRules } from '../../../src/server/score/request-source.js';
 
 // reading it fails for every user
 it.runIf(process.platform === 'linux')('a file that cannot be read is named as the request named it', async () => {
-  const rules = { root: '/proc/self', allowUrls: false, limits: {} } as Parameters<typeof toSource>[2];
+  const rules = { files: { root: '/proc/self', own: [] }, allowUrls: false, limits: {} } as unknown as SourceRules;
   await expect(toSource({ path: 'mem' }, 0, rules, new AbortController().signal, [])).rejects.toMatchObject({
     code: 'MEDIA_UNREADABLE',
     message: expect.stringMatching(/^"mem" cannot be read/) as string,

@@ -1,0 +1,25 @@
+import type { Server } from 'node:http';
+import type { Socket } from 'node:net';
+import { ipKeyGenerator } from 'express-rate-limit';
+
+/** One host has a whole network of this many bits. */
+const IPV6_BITS = 64;
+
+/** Closes connections of an address that has `most` open, so that one address does not shut out the others. */
+export function limitConnections(server: Server, most: number, onRefused: () => void): void {
+  const open = new Map<string, number>();
+  server.on('connection', (socket: Socket) => {
+    const address = ipKeyGenerator(socket.remoteAddress ?? '', IPV6_BITS);
+    const count = (open.get(address) ?? 0) + 1;
+    if (count > most) {
+      onRefused();
+      return void socket.destroy();
+    }
+    open.set(address, count);
+    socket.once('close', () => {
+      const left = (open.get(address) ?? 1) - 1;
+      if (left === 0) open.delete(address);
+      else open.set(address, left);
+    });
+  });
+}
