@@ -27,6 +27,8 @@ export interface EngineOptions {
   readonly cacheDir?: string;
   /** Frames in one request to a worker; default 16 on a CPU, 64 on CUDA. */
   readonly maxBatchFrames?: number;
+  /** Each item is computed alone, so that its answer has the same bytes whatever else is asked for. */
+  readonly deterministic?: boolean;
   readonly limits?: Partial<BridgeLimits>;
   readonly log?: Logger;
   /** Download, load and warm-up of the model. */
@@ -82,6 +84,7 @@ export async function createEngine(options: EngineOptions): Promise<Engine> {
   const pool = new Pool(
     options.maxBatchFrames ?? (options.devices.some((device) => device.startsWith('cuda')) ? 64 : 16),
     options.onBatch ?? (() => {}),
+    options.deterministic === true ? 1 : Infinity,
   );
   const slots = options.devices.map(
     (device) =>

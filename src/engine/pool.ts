@@ -67,6 +67,8 @@ export class Pool {
   constructor(
     readonly maxFrames: number,
     private readonly onBatch: (batch: BatchReport) => void,
+    /** Items in one batch at most. */
+    private readonly mostItems = Infinity,
   ) {}
 
   ticket(): number {
@@ -100,7 +102,7 @@ export class Pool {
         reject: (error) => (settled(), reject(error)),
         losses: 0,
         suspect: work.suspect ?? false,
-        batchLimit: Infinity,
+        batchLimit: this.mostItems,
       };
       if (signal !== undefined) setMaxListeners(0, signal); // one signal for a whole run is the usual case, no leak
       signal?.addEventListener('abort', onAbort, { once: true });

@@ -82,7 +82,7 @@ class Bridge:
         self.handlers = make_handlers(self._step)
 
     def run(self) -> int:
-        """Connect, say hello, serve. Returns the exit code, DEVICE_FAILED_EXIT when the device is of no use any more."""
+        """Connect, say hello, serve. Returns the exit code: DEVICE_FAILED_EXIT when the device has failed."""
         capture(self.send)
         self._socket.connect(self._endpoint)
         if not self._stays:

@@ -36,8 +36,8 @@ LIBRARY = re.compile(r"CUBLAS_STATUS_|CUDNN_STATUS_|CUSOLVER_STATUS_|CUSPARSE_ST
 def device_failure(error: BaseException) -> str | None:
     """What happened to the device, as the end of a sentence; None for an error that later calls may not have.
 
-    Running out of memory, a wrong argument or a kernel that is missing leave the device as it was. An error of cuBLAS or
-    cuDNN may follow from either: then the device is asked for an answer. The causes of an error are looked at too.
+    Running out of memory, a wrong argument or a missing kernel leave the device as it was. An error of cuBLAS or cuDNN
+    may follow from either: then the device is asked for an answer. The causes of an error are looked at too.
     """
     seen: set[int] = set()
     found: BaseException | None = error

@@ -7,7 +7,6 @@ from ..training.errors import TrainingError
 from ..weights.errors import ModelError
 from .device_failure import device_failure
 
-
 DEVICE_FAILED = "DEVICE_FAILED"
 
 

@@ -65,6 +65,10 @@ export const SCORE_FLAGS = {
     help: 'CSV: an apostrophe before text that a spreadsheet would run as a formula',
   },
   'allow-urls': { type: 'boolean', help: 'fetch inputs that are http(s) URLs (never from private addresses)' },
+  deterministic: {
+    type: 'boolean',
+    help: 'compute each input alone: scores of equal bytes in every run here; slower, on a GPU several times',
+  },
   offline: { type: 'boolean', help: 'never reach for the network; the model must be in the cache' },
 } as const satisfies Flags;
 
@@ -147,6 +151,7 @@ export function readScoreFlags(flags: FlagValues<typeof SCORE_FLAGS>, outIsTermi
       frameRule: flags['frame-rule'] as ScorerOptions['frameRule'],
       allowUrls: flags['allow-urls'] === true,
       offline: flags.offline === true,
+      ...(flags.deterministic === true ? { deterministic: true } : {}),
     },
   };
 }

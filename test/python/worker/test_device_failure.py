@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+
 from qalign.weights.errors import CheckpointError
 from qalign.worker import device_failure as failures
 from qalign.worker.device_failure import STICKY, device_failure
