@@ -29,6 +29,7 @@ CREDITS = 2  # one request running, one waiting: the device never waits for Node
 LINGER_MS = 1000
 HEARTBEAT_MS = 2000
 DEVICE_FAILED_EXIT = 75  # EX_TEMPFAIL: a supervisor may start the worker again
+LAST_WORD_S = 2.0  # a message that is followed by a close at once may be lost; Node ends its own workers sooner
 log = logging.getLogger("qalign.worker")
 
 
@@ -95,6 +96,8 @@ class Bridge:
             if not self._failed:
                 self.send({"type": "bye"})
             self._drained = True
+        if self._failed:
+            time.sleep(LAST_WORD_S)
         self._done = True
         self._wake()
         io.join()
