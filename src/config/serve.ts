@@ -78,7 +78,7 @@ export const ServeConfig = Type.Object(
     deterministic: Type.Boolean({
       default: false,
       description:
-        'each item is computed alone, so that a score has the same bytes whatever else is scored; slower where many wait',
+        'each item is computed alone, so that a score has the same bytes whatever else is scored; a GPU is slower where many wait',
     }),
     shutdown_ms: count(15_000, 'from SIGTERM to the end'),
     rate_per_minute: Type.Integer({

@@ -67,7 +67,7 @@ export const SCORE_FLAGS = {
   'allow-urls': { type: 'boolean', help: 'fetch inputs that are http(s) URLs (never from private addresses)' },
   deterministic: {
     type: 'boolean',
-    help: 'compute each input alone: scores of equal bytes in every run here; slower, on a GPU several times',
+    help: 'compute each input alone: scores of equal bytes in every run on this machine; slower on a GPU',
   },
   offline: { type: 'boolean', help: 'never reach for the network; the model must be in the cache' },
 } as const satisfies Flags;

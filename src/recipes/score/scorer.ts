@@ -88,7 +88,7 @@ export interface ScorerOptions {
   /**
    * Each item is computed alone. Its score then has the same bytes in every run on the same machine and versions,
    * whatever else is scored. Without it scores may differ in the 7th digit by what a batch is made of. The cost is the
-   * speed of batches: little on a CPU, most of it on a GPU when many items wait.
+   * speed of batches: nothing was lost with nano on a CPU core; a GPU computes one picture at a time.
    */
   readonly deterministic?: boolean | undefined;
   /**

@@ -15,7 +15,7 @@ const STEP = 'sleep 300 & echo $! > "$1/child"; echo $$ > "$1/step.new"; mv "$1/
 const args = (): string[] => ['-c', STEP, 'sh', folder];
 const runs = (name: string): boolean => existsSync(`/proc/${readFileSync(join(folder, name), 'utf8').trim()}`);
 const started = (): Promise<unknown> =>
-  expect.poll(() => existsSync(join(folder, 'step')), { timeout: 30_000 }).toBe(true) as unknown as Promise<unknown>;
+  expect.poll(() => existsSync(join(folder, 'step')), { timeout: 30_000 }).toBe(true);
 
 it('ends with the process that started it, kill -9 included, and all that it started itself', async () => {
   const script = join(folder, 'parent.mts');
