@@ -1,22 +1,24 @@
 import { randomUUID } from 'node:crypto';
-import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { rmSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { curveKeyPair, Reply, Router } from 'zeromq';
 import { isLoopback, z85, type HeadKeys } from './keys.js';
 import { QalignError } from './qalign-error.js';
-import { isAlive } from './process.js';
+import { makeSocketFolder, remakeSocketFolder, socketIdentity, socketIn, sweepSocketFolders } from './socket-folder.js';
 
-/** sun_path holds 108 bytes, the last of them NUL. */
-const LONGEST_PATH = 107;
 /** Messages, not bytes: the net under the credits. */
 const HIGH_WATER_MARK = 64;
 const LINGER_MS = 1000;
 const HEARTBEAT_MS = 2000;
 
 export interface Transport {
+  /** May change with `mend`. */
   readonly endpoint: string;
+  /**
+   * Sees to it that a worker can connect: binds anew when the socket file is gone or is another one. @throws
+   * QalignError OUTPUT_UNWRITABLE, WORKER_START_FAILED
+   */
+  mend(): Promise<void>;
   /**
    * Queues one message; resolves when ZeroMQ took it. The buffers are not copied: never touch them again. @throws
    * QalignError WORKER_LOST for an unknown peer
@@ -41,11 +43,16 @@ export async function bindTransport(
   onMessage: (peer: string, envelope: unknown, buffers: readonly Uint8Array[]) => void,
   listen?: Listen,
 ): Promise<Transport> {
-  const { socket, endpoint, release } = await (listen === undefined ? bindPrivately() : bindTcp(listen));
+  const bound = await (listen === undefined ? bindPrivately() : bindTcp(listen));
+  const { socket } = bound;
   const received = receive(socket, onMessage);
   let last: Promise<unknown> = received.started;
+  let mending: Promise<void> | undefined;
   return {
-    endpoint,
+    get endpoint() {
+      return bound.endpoint;
+    },
+    mend: () => (mending ??= bound.mend().finally(() => (mending = undefined))),
     send(peer, envelope, buffers = []) {
       // one pending send a socket: a second one throws EBUSY
       const sent = last.then(() => socket.send([peer, JSON.stringify(envelope), ...buffers]));
@@ -58,7 +65,7 @@ export async function bindTransport(
     },
     close() {
       socket.close();
-      release();
+      bound.release();
     },
   };
 }
@@ -66,6 +73,7 @@ export async function bindTransport(
 interface Bound {
   readonly socket: Router;
   readonly endpoint: string;
+  readonly mend: () => Promise<void>;
   readonly release: () => void;
 }
 
@@ -77,22 +85,49 @@ const OPTIONS = {
 } as const;
 
 async function bindPrivately(): Promise<Bound> {
-  sweepStale();
-  const folder = privateFolder();
-  const endpoint = `ipc://${join(folder, 'bridge')}`;
-  const release = (): void => rmSync(folder, { recursive: true, force: true });
+  await sweepSocketFolders();
   const socket = new Router(OPTIONS);
+  const folders = new Set<string>();
+  let at = { folder: '', socket: undefined as string | undefined };
+  const release = (): void => folders.forEach((folder) => rmSync(folder, { recursive: true, force: true }));
+  const bindIn = async (folder: string): Promise<void> => {
+    folders.add(folder);
+    await bindIpc(socket, folder);
+    at = { folder, socket: socketIdentity(folder) };
+  };
+  try {
+    await bindIn(makeSocketFolder());
+  } catch (error) {
+    socket.close();
+    release();
+    throw error;
+  }
+  return {
+    socket,
+    get endpoint() {
+      return `ipc://${socketIn(at.folder)}`;
+    },
+    async mend() {
+      if (socket.closed || (at.socket !== undefined && socketIdentity(at.folder) === at.socket)) return;
+      // the old listener stays: closing it would close the connections that it has accepted
+      if (remakeSocketFolder(at.folder)) await bindIn(at.folder);
+      else await bindIn(makeSocketFolder());
+    },
+    release,
+  };
+}
+
+async function bindIpc(socket: Router, folder: string): Promise<void> {
+  const endpoint = `ipc://${socketIn(folder)}`;
   try {
     await socket.bind(endpoint);
   } catch (error) {
-    release();
     throw new QalignError(
       'WORKER_START_FAILED',
       `The bridge cannot listen on ${endpoint} (${(error as Error).message}); set TMPDIR to a folder that can be written.`,
       { cause: error },
     );
   }
-  return { socket, endpoint, release };
 }
 
 /**
@@ -127,7 +162,12 @@ async function bindTcp({ address, keys }: Listen): Promise<Bound> {
       { cause: error },
     );
   }
-  return { socket, endpoint: socket.lastEndpoint ?? address, release: () => dismiss(domain) };
+  return {
+    socket,
+    endpoint: socket.lastEndpoint ?? address,
+    mend: () => Promise.resolve(),
+    release: () => dismiss(domain),
+  };
 }
 
 /**
@@ -196,44 +236,5 @@ function decode(frame: Buffer | undefined): unknown {
     return JSON.parse(frame?.toString('utf8') ?? '');
   } catch {
     return undefined;
-  }
-}
-
-/** A 0700 folder whose name says whose it is, so that the next start can tell what a killed process left. */
-function privateFolder(): string {
-  const name = `qalign-${process.pid}-`;
-  const folder = madeIn(tmpdir(), name);
-  if (Buffer.byteLength(join(folder, 'bridge')) <= LONGEST_PATH) return folder;
-  rmSync(folder, { recursive: true });
-  return madeIn('/tmp', name);
-}
-
-function madeIn(root: string, name: string): string {
-  try {
-    return mkdtempSync(join(root, name));
-  } catch (cause) {
-    throw new QalignError(
-      'OUTPUT_UNWRITABLE',
-      `No folder for the socket of the workers can be made in ${root} (${(cause as Error).message}); set TMPDIR to one that can be written.`,
-      { cause },
-    );
-  }
-}
-
-/** Removes the socket folders of processes that are gone. */
-function sweepStale(): void {
-  for (const root of new Set([tmpdir(), '/tmp'])) {
-    for (const name of listed(root)) {
-      const pid = Number(/^qalign-(\d+)-\w{6}$/.exec(name)?.[1]);
-      if (pid > 0 && !isAlive(pid)) rmSync(join(root, name), { recursive: true, force: true });
-    }
-  }
-}
-
-function listed(folder: string): string[] {
-  try {
-    return readdirSync(folder);
-  } catch {
-    return [];
   }
 }

@@ -38,6 +38,7 @@ export const ERROR_CODES = {
   MODEL_DOWNLOAD_FAILED: row('worker', 502, true, 'The model could not be downloaded.'),
   MODEL_NOT_LOADED: row('worker', 409, false, 'The worker was asked to score before a model was loaded.'),
   DEVICE_UNAVAILABLE: row('worker', 503, false, 'The named device does not exist on this host.'),
+  DEVICE_FAILED: row('worker', 503, true, 'The device failed so that only a new process can use it again.'),
   CLIP_UNKNOWN: row('worker', 409, true, 'The worker does not keep these frames of this clip.'),
   CANCELLED: row('worker', 499, true, 'The request was cancelled.'),
   WORKER_INTERNAL: row(

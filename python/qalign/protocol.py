@@ -27,6 +27,7 @@ ERROR_CODES = {
     "MODEL_DOWNLOAD_FAILED": ErrorRow("worker", 502, True, "The model could not be downloaded."),
     "MODEL_NOT_LOADED": ErrorRow("worker", 409, False, "The worker was asked to score before a model was loaded."),
     "DEVICE_UNAVAILABLE": ErrorRow("worker", 503, False, "The named device does not exist on this host."),
+    "DEVICE_FAILED": ErrorRow("worker", 503, True, "The device failed so that only a new process can use it again."),
     "CLIP_UNKNOWN": ErrorRow("worker", 409, True, "The worker does not keep these frames of this clip."),
     "CANCELLED": ErrorRow("worker", 499, True, "The request was cancelled."),
     "WORKER_INTERNAL": ErrorRow("worker", 500, False, "The worker failed in a way it did not expect; the log has the traceback."),

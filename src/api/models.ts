@@ -33,6 +33,24 @@ export const Health = Type.Object(
   closed,
 );
 export const Readiness = Type.Object(
-  { ready: Type.Boolean(), workers_ready: Type.Integer({ minimum: 0 }), models: Type.Array(Type.String()) },
+  {
+    ready: Type.Boolean(),
+    workers_ready: Type.Integer({ minimum: 0 }),
+    models: Type.Array(Type.String()),
+    devices: Type.Array(
+      Type.Object(
+        {
+          model: Type.String(),
+          device: Type.String(),
+          state: Type.Enum(['ready', 'late', 'starting', 'silent', 'set_aside'], {
+            description:
+              'late: its oldest batch takes longer than request_ms; silent: its worker does not answer; set_aside: it failed again and again and is tried again later',
+          }),
+          restarts: Type.Integer({ minimum: 0 }),
+        },
+        closed,
+      ),
+    ),
+  },
   closed,
 );

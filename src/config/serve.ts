@@ -84,6 +84,16 @@ export const ServeConfig = Type.Object(
       { ...closed, default: {}, description: 'what one request may cost' },
     ),
     request_ms: count(30_000, 'a request is answered within this or gets 504; a request may ask for less'),
+    step_ms: Type.Union([Type.Integer({ minimum: 1 }), Type.Null()], {
+      default: null,
+      description:
+        'a worker that makes no step of its computation for so long is killed and replaced; null: twice request_ms, or four times what its largest batch takes',
+    }),
+    deterministic: Type.Boolean({
+      default: false,
+      description:
+        'each item is computed alone, so that a score has the same bytes whatever else is scored; a GPU is slower where many wait',
+    }),
     shutdown_ms: count(15_000, 'from SIGTERM to the end'),
     rate_per_minute: Type.Integer({
       minimum: 0,

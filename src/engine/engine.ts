@@ -27,6 +27,8 @@ export interface EngineOptions {
   readonly cacheDir?: string;
   /** Frames in one request to a worker; default 16 on a CPU, 64 on CUDA. */
   readonly maxBatchFrames?: number;
+  /** Each item is computed alone, so that its answer has the same bytes whatever else is asked for. */
+  readonly deterministic?: boolean;
   readonly limits?: Partial<BridgeLimits>;
   readonly log?: Logger;
   /** Download, load and warm-up of the model. */
@@ -82,6 +84,7 @@ export async function createEngine(options: EngineOptions): Promise<Engine> {
   const pool = new Pool(
     options.maxBatchFrames ?? (options.devices.some((device) => device.startsWith('cuda')) ? 64 : 16),
     options.onBatch ?? (() => {}),
+    options.deterministic === true ? 1 : Infinity,
   );
   const slots = options.devices.map(
     (device) =>
@@ -109,7 +112,7 @@ export async function createEngine(options: EngineOptions): Promise<Engine> {
     await Promise.all([bridge.close(), distant.close()]);
   };
   try {
-    const models = await Promise.all(slots.map((slot) => slot.start()));
+    const models = await startAll(slots, options.revive ?? false);
     const model = models[0];
     if (model === undefined) throw new QalignError('DEVICE_UNAVAILABLE', 'No device was named; use "cpu" or "cuda:0".');
     if (models.some((other) => other.weights_sha256 !== model.weights_sha256)) {
@@ -132,3 +135,26 @@ export async function createEngine(options: EngineOptions): Promise<Engine> {
     throw error;
   }
 }
+
+/**
+ * The models of all slots. A service begins without devices that fail as long as one is sound, and tries them later.
+ * @throws QalignError of the first slot that failed
+ */
+async function startAll(slots: readonly Slot[], revive: boolean): Promise<LoadedModel[]> {
+  if (!revive) return Promise.all(slots.map((slot) => slot.start()));
+  const started = await Promise.allSettled(slots.map((slot) => slot.start()));
+  const models = started.flatMap((one) => (one.status === 'fulfilled' ? [one.value] : []));
+  for (const [index, one] of started.entries()) {
+    if (one.status === 'fulfilled') continue;
+    const reason = one.reason as QalignError;
+    if (models[0] === undefined || !DEVICE_CODES.includes(reason.code)) throw reason;
+    slots[index]?.startLater(reason, models[0]);
+  }
+  return models;
+}
+
+/** What the device of one slot may be to blame for; other errors are those of every slot. */
+const DEVICE_CODES: readonly string[] = [
+  ...['WORKER_LOST', 'WORKER_HUNG', 'WORKER_START_FAILED', 'WORKER_INTERNAL'],
+  ...['DEVICE_FAILED', 'OUT_OF_MEMORY'],
+];

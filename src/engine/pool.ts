@@ -3,7 +3,7 @@ import { QalignError } from '../base/errors.js';
 import type { Lane } from '../base/lane.js';
 import { askWorker } from './messages.js';
 import { JobQueue, type Job, type PromptAnswer, type Work } from './queue.js';
-import type { Slot } from './slot.js';
+import type { DeviceState, Slot } from './slot.js';
 
 export interface BatchReport {
   readonly device: string;
@@ -44,7 +44,11 @@ export interface EngineStats {
 export interface WorkerStats {
   readonly device: string;
   readonly pid: number | undefined;
+  readonly state: DeviceState;
+  /** `state` is ready. */
   readonly ready: boolean;
+  /** Since the oldest batch was sent that is not answered, in ms; 0 when there is none. */
+  readonly oldest_batch_ms: number;
   readonly restarts: number;
   readonly rss_bytes: number;
   /** What a batch takes by the latest fit; undefined before the first answer. */
@@ -63,6 +67,8 @@ export class Pool {
   constructor(
     readonly maxFrames: number,
     private readonly onBatch: (batch: BatchReport) => void,
+    /** Items in one batch at most. */
+    private readonly mostItems = Infinity,
   ) {}
 
   ticket(): number {
@@ -96,7 +102,7 @@ export class Pool {
         reject: (error) => (settled(), reject(error)),
         losses: 0,
         suspect: work.suspect ?? false,
-        batchLimit: Infinity,
+        batchLimit: this.mostItems,
       };
       if (signal !== undefined) setMaxListeners(0, signal); // one signal for a whole run is the usual case, no leak
       signal?.addEventListener('abort', onAbort, { once: true });
@@ -110,7 +116,7 @@ export class Pool {
     if (this.slots.length > 0 && this.slots.every((slot) => slot.dead !== undefined)) return this.#failAll();
     for (const job of this.#queue.removeOrphans(this.slots.map((slot) => slot.link)))
       job.reject(new QalignError('CLIP_UNKNOWN', 'The worker that kept the frames of the clip is gone.'));
-    const able = this.slots.filter((slot) => slot.link !== undefined && slot.link.credits > 0 && !slot.exclusive);
+    const able = this.slots.filter(({ link, exclusive }) => link?.quiet === false && link.credits > 0 && !exclusive);
     // the emptiest worker first, so that few items spread over all devices
     for (const slot of able.sort((a, b) => a.inFlight - b.inFlight)) {
       const batch = this.#queue.take(this.maxFrames, slot.inFlight === 0, slot.link);
@@ -133,6 +139,7 @@ export class Pool {
     const frames = framesOf(batch);
     if (slot.inFlight === 0) slot.freeSince = sent;
     slot.inFlight++;
+    slot.sentAt.push(sent);
     slot.framesInFlight += frames;
     slot.exclusive = batch[0]?.suspect ?? false;
     this.#totals.running += batch.length;
@@ -142,16 +149,18 @@ export class Pool {
         ...(stop.signal === undefined ? {} : { signal: stop.signal }),
         ...(traceparent === undefined ? {} : { traceparent }),
       });
-      slot.succeeded();
       const serviceMs = performance.now() - slot.freeSince;
       slot.freeSince = performance.now();
       if (computeMs !== undefined) this.#count(slot, batch, { serviceMs, computeMs, sent });
+      slot.succeeded(link, this.maxFrames);
       deliver();
     } catch (error) {
+      slot.failed(link, error as QalignError);
       this.#retry(batch, error as QalignError);
     } finally {
       stop.release();
       slot.inFlight--;
+      slot.sentAt.splice(slot.sentAt.indexOf(sent), 1);
       slot.framesInFlight -= frames;
       slot.exclusive = false;
       this.#totals.running -= batch.length;
@@ -213,7 +222,9 @@ export class Pool {
     const workers = this.slots.map((slot) => ({
       device: slot.device,
       pid: slot.link?.pid,
-      ready: slot.link !== undefined,
+      state: slot.state,
+      ready: slot.state === 'ready',
+      oldest_batch_ms: slot.sentAt.length === 0 ? 0 : performance.now() - Math.min(...slot.sentAt),
       restarts: slot.restarts,
       rss_bytes: slot.link?.rssBytes ?? 0,
       latency: slot.latency.line,
@@ -248,7 +259,7 @@ function framesOfWork({ visuals, step }: Work): number {
 const cancelled = (): QalignError => new QalignError('CANCELLED', 'Scoring was cancelled.');
 
 export const isLoss = (error: QalignError): boolean =>
-  ['WORKER_LOST', 'WORKER_HUNG', 'PROTOCOL_VIOLATION'].includes(error.code);
+  ['WORKER_LOST', 'WORKER_HUNG', 'DEVICE_FAILED', 'PROTOCOL_VIOLATION'].includes(error.code);
 
 /**
  * A batch is shared: the worker is told to stop only when nobody wants any of its items. `release` stops listening to

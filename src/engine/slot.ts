@@ -2,6 +2,7 @@ import type { Bridge, WorkerLink, WorkerOptions } from '../../bridge/client.js';
 import type { LoadedModel, LoadModelParams } from '../../bridge/protocol/models.js';
 import { QalignError } from '../base/errors.js';
 import type { Logger } from '../base/logger.js';
+import { FaultRecord } from './fault-record.js';
 import { LatencyModel } from './latency.js';
 
 /** Consecutive starts that failed, or workers that died without finishing anything, before a slot counts as dead. */
@@ -11,8 +12,21 @@ const MOST_FAILURES = 4;
  */
 const MOST_STRUCK = 32;
 const FIRST_PAUSE_MS = 250;
-/** A service tries a dead slot again that often: what was wrong with the machine may have been put right. */
+/**
+ * After so long a service tries a dead slot again, for what was wrong with the machine may have been put right. Each
+ * failure doubles it.
+ */
 const REVIVE_MS = 10_000;
+const LONGEST_REVIVE_MS = 300_000;
+/** Unexpected errors in a row, before the worker is taken to be broken. */
+const MOST_INTERNAL = 3;
+/** A step may take so many times what the largest batch is expected to take. */
+const STEP_BATCHES = 4;
+
+/**
+ * `silent`: its worker answers no ping. `set_aside`: it failed again and again and is tried again only after a while.
+ */
+export type DeviceState = 'ready' | 'starting' | 'silent' | 'set_aside';
 
 export interface SlotOptions {
   readonly bridge: Bridge;
@@ -37,18 +51,31 @@ export class Slot {
   /** Why nothing is to be expected of it. */
   dead: QalignError | undefined;
   readonly latency = new LatencyModel();
+  /** When each batch was sent that is not answered, in ms of performance.now(). */
+  readonly sentAt: number[] = [];
   /** Frames it has been sent and not answered. */
   framesInFlight = 0;
   /** When it last answered or was last idle, in ms of performance.now(): before that it worked on something else. */
   freeSince = 0;
   #failures = 0;
   #struck = 0;
+  #internal = 0;
+  #faults = new FaultRecord();
+  /** Its worker has answered a batch. */
+  #answered = false;
+  #aside = false;
   #closed = new AbortController();
 
   constructor(private readonly options: SlotOptions) {}
 
   get device(): string {
     return this.options.load.device;
+  }
+
+  get state(): DeviceState {
+    if (this.#aside || this.dead !== undefined) return 'set_aside';
+    if (this.link === undefined) return 'starting';
+    return this.link.quiet ? 'silent' : 'ready';
   }
 
   /** Starts the worker and loads the model. @throws QalignError when the first start fails */
@@ -75,16 +102,43 @@ export class Slot {
       await link.close();
       throw error;
     }
+    link.loaded();
+    this.#internal = 0;
+    this.#answered = false;
     this.link = link;
     link.onCredit = this.options.onChange;
     void link.lost.then((reason) => this.#onLost(link, reason));
     return this.model;
   }
 
-  /** An answered request shows that the worker is sound. */
-  succeeded(): void {
+  /** An answered request shows that the worker is sound. `mostFrames`: of the largest batch. */
+  succeeded(link: WorkerLink, mostFrames: number): void {
     this.#failures = 0;
     this.#struck = 0;
+    this.#internal = 0;
+    this.#answered = true;
+    link.answering(STEP_BATCHES * (this.latency.predict(mostFrames) ?? 0));
+  }
+
+  /** A request that failed. Unexpected errors in a row say that the worker is broken, not the items. */
+  failed(link: WorkerLink, { code }: QalignError): void {
+    if (code !== 'WORKER_INTERNAL') return;
+    this.#internal++;
+    if (this.#internal < MOST_INTERNAL || this.link !== link) return;
+    link.discard(
+      new QalignError(
+        'WORKER_LOST',
+        `The worker on ${this.device} failed with ${this.#internal} unexpected errors in a row and was ended.`,
+      ),
+    );
+  }
+
+  /** For a slot whose first start failed: goes on as for a worker that was lost. `model` is what others have loaded. */
+  startLater(reason: QalignError, model: LoadedModel): void {
+    this.model = model;
+    this.options.log.warn(reason.message, { device: this.device });
+    this.#failures++;
+    void this.#restart(reason, 0);
   }
 
   async close(): Promise<void> {
@@ -98,11 +152,19 @@ export class Slot {
     this.options.log.warn(`${reason.message} Starting another.`, { device: this.device });
     const blameless = this.exclusive && ++this.#struck < MOST_STRUCK;
     if (!blameless) this.#failures++;
+    const asideMs = !blameless && this.#isFault(reason) ? this.#faults.note(performance.now()) : 0;
     this.options.onChange(); // what waits for this very worker waits in vain
-    void this.#restart(reason);
+    void this.#restart(reason, asideMs);
   }
 
-  async #restart(reason: QalignError): Promise<void> {
+  /** Whether the device is to blame. A process that was killed says nothing about it, nor do items that always fail. */
+  #isFault({ code }: QalignError): boolean {
+    if (code === 'DEVICE_FAILED' || code === 'WORKER_HUNG') return true;
+    return this.#internal >= MOST_INTERNAL && !this.#answered;
+  }
+
+  async #restart(reason: QalignError, asideMs: number): Promise<void> {
+    if (asideMs > 0) await this.#setAside(reason, asideMs);
     for (let cause: QalignError = reason; !this.#closed.signal.aborted; this.#failures++) {
       if (this.#failures >= MOST_FAILURES || this.#struck >= MOST_STRUCK) {
         this.dead = new QalignError(
@@ -112,10 +174,7 @@ export class Slot {
         this.options.onChange();
         if (!this.options.revive) return;
       }
-      await pause(
-        this.dead === undefined ? FIRST_PAUSE_MS * 2 ** Math.max(0, this.#failures - 1) : REVIVE_MS,
-        this.#closed.signal,
-      );
+      await pause(this.#pauseMs(), this.#closed.signal);
       if (this.#closed.signal.aborted) return;
       try {
         this.restarts++;
@@ -127,11 +186,34 @@ export class Slot {
       }
     }
   }
+
+  /** The other devices go on meanwhile. */
+  async #setAside(reason: QalignError, ms: number): Promise<void> {
+    this.#aside = true;
+    this.options.log.error(
+      `The device ${this.device} fails again and again, last so: ${reason.message} It is set aside for ${Math.round(ms / 1000)} s.`,
+      { device: this.device },
+    );
+    this.options.onChange();
+    await pause(ms, this.#closed.signal);
+    this.#aside = false;
+  }
+
+  #pauseMs(): number {
+    if (this.dead === undefined) return FIRST_PAUSE_MS * 2 ** Math.max(0, this.#failures - 1);
+    return Math.min(LONGEST_REVIVE_MS, REVIVE_MS * 2 ** Math.max(0, this.#failures - MOST_FAILURES));
+  }
 }
 
 function pause(ms: number, signal: AbortSignal): Promise<void> {
   return new Promise((resolve) => {
-    const timer = setTimeout(resolve, ms);
-    signal.addEventListener('abort', () => (clearTimeout(timer), resolve()), { once: true });
+    const done = (): void => {
+      clearTimeout(timer);
+      signal.removeEventListener('abort', done);
+      resolve();
+    };
+    const timer = setTimeout(done, ms);
+    signal.addEventListener('abort', done);
+    if (signal.aborted) done();
   });
 }

@@ -1,3 +1,4 @@
+import type { DeviceState } from '../engine/index.js';
 import type { Scorer } from '../recipes/score/scorer.js';
 import type { Admission } from './score/admission.js';
 
@@ -14,6 +15,8 @@ interface Reading {
   readonly value: number;
   readonly labels?: Readonly<Record<string, string>>;
 }
+
+const STATES: readonly DeviceState[] = ['ready', 'starting', 'silent', 'set_aside'];
 
 export const LOAD_GAUGES: readonly LoadGauge[] = [
   {
@@ -45,6 +48,29 @@ export const LOAD_GAUGES: readonly LoadGauge[] = [
     help: 'workers that take work',
     labelNames: ['model'],
     read: (scorer) => [{ value: scorer.load().engine?.workers.filter(({ ready }) => ready).length ?? 0 }],
+  },
+  {
+    name: 'qalign_device_state',
+    help: 'workers of a device by state; set_aside: it failed again and again and is tried again later',
+    labelNames: ['model', 'device', 'state'],
+    read: (scorer) =>
+      (scorer.load().engine?.workers ?? []).flatMap((worker) =>
+        STATES.map((state) => ({
+          value: worker.state === state ? 1 : 0,
+          labels: { device: worker.device, state },
+        })),
+      ),
+  },
+  {
+    name: 'qalign_oldest_batch_seconds',
+    help: 'since the oldest batch was sent to a worker that has not answered it',
+    labelNames: ['model', 'device'],
+    read: (scorer) => {
+      const oldest = new Map<string, number>();
+      for (const { device, oldest_batch_ms: ms } of scorer.load().engine?.workers ?? [])
+        oldest.set(device, Math.max(oldest.get(device) ?? 0, ms / 1000));
+      return [...oldest].map(([device, value]) => ({ value, labels: { device } }));
+    },
   },
   {
     name: 'qalign_worker_restarts',

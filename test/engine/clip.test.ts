@@ -52,6 +52,8 @@ class FakeWorkers {
       link: this.#link(device),
       latency: new LatencyModel(),
       inFlight: 0,
+      sentAt: [],
+      failed: () => {},
       framesInFlight: 0,
       freeSince: 0,
       restarts: 0,
@@ -65,6 +67,7 @@ class FakeWorkers {
   #link(name: string): WorkerLink {
     const link = {
       credits: 2,
+      quiet: false,
       request: async (method: string, params: Sent['params'], options: { buffers?: Uint8Array[] }) => {
         link.credits--;
         const sent = {

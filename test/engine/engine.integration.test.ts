@@ -56,6 +56,16 @@ describe('scoring', () => {
     expect(scorer.stats()).toMatchObject({ queued: 0, running: 0, items: 80 });
   });
 
+  it('answers with the same bytes in any order and on two workers when it is deterministic', async () => {
+    const items = Array.from({ length: 24 }, (_, i) => item(PROMPT, i + 1));
+    const scorer = await start({ devices: ['cpu', 'cpu'], deterministic: true });
+    const first = await Promise.all(items.map((one) => scorer.score(one)));
+    expect(scorer.stats().batches).toBe(24);
+    const alone: Awaited<ReturnType<Engine['score']>>[] = [];
+    for (const one of items.toReversed()) alone.unshift(await scorer.score(one));
+    expect(alone).toEqual(first);
+  }, 120_000);
+
   it('logs every message of the bridge at debug, without its token', async () => {
     const lines: string[] = [];
     const log = createLogger((_level, message, fields) => lines.push(`${message} ${JSON.stringify(fields)}`), 'debug');
@@ -144,6 +154,30 @@ describe('faults', () => {
     await expect(scorer.score(fault('hang'))).rejects.toMatchObject({ code: 'WORKER_HUNG' });
   }, 120_000);
 
+  it('a worker that is frozen is silent, then killed; what it had is scored by another', async () => {
+    const scorer = await start({ limits: { quietMs: 1_000, loadedSilenceMs: 4_000, pingMs: 200 } });
+    await scorer.score(item());
+    const { pid } = scorer.stats().workers[0]!;
+    process.kill(pid!, 'SIGSTOP');
+    const waiting = scorer.score(item());
+    await expect.poll(() => scorer.stats().workers[0]!.state, { timeout: 3_500, interval: 50 }).toBe('silent');
+    expect(scorer.stats().workers[0]).toMatchObject({ ready: false, pid });
+    expect(await waiting).toHaveLength(1);
+    expect(scorer.stats().workers[0]).toMatchObject({ state: 'ready', restarts: 1 });
+    expect(existsSync(`/proc/${pid}`)).toBe(false);
+  }, 120_000);
+
+  it('a worker whose device failed for good ends, and what it had is scored by another', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'faulty-'));
+    const lines: string[] = [];
+    const log = createLogger((_level, message) => lines.push(message), 'info');
+    const scorer = await start({ log, env: { FAULT_MARK: join(folder, 'mark') } });
+    expect(await scorer.score(fault('sticky'))).toHaveLength(1);
+    expect(scorer.stats().workers[0]?.restarts).toBe(1);
+    expect(lines).toContainEqual(expect.stringMatching(/^The device cpu failed: an illegal memory access/));
+    rmSync(folder, { recursive: true });
+  }, 120_000);
+
   it('a worker that speaks nonsense is a PROTOCOL_VIOLATION', async () => {
     const scorer = await start({ env: { FAULT_DISPATCH: 'FAULT nonsense' } }).catch((error: unknown) => error);
     expect(scorer).toMatchObject({ code: 'PROTOCOL_VIOLATION' });
@@ -202,7 +236,9 @@ describe('faults', () => {
 });
 
 describe('nothing is left behind', () => {
-  const folders = (pid: number): string[] => readdirSync(tmpdir()).filter((name) => name.startsWith(`qalign-${pid}-`));
+  const roots = [...new Set([process.env['XDG_RUNTIME_DIR'] ?? tmpdir(), tmpdir()])];
+  const folders = (pid: number): string[] =>
+    roots.flatMap((root) => readdirSync(root)).filter((name) => name.startsWith(`qalign-${pid}-`));
 
   it('after close', async () => {
     const scorer = await start();

@@ -33,14 +33,14 @@ it('counts the frames, the fill and the times of a batch', async () => {
 
 it('reads the load of each model when it is asked, workers of one device together', async () => {
   const metrics = createMetrics();
-  const worker = { device: 'cpu', ready: true, restarts: 2, rss_bytes: 100 };
+  const worker = { device: 'cpu', state: 'ready', oldest_batch_ms: 500, ready: true, restarts: 2, rss_bytes: 100 };
   const loaded = new Map([
     [
       'a',
       scorer({
         engine: {
           queuedFrames: { interactive: 1, bulk: 2 },
-          workers: [worker, { ...worker, ready: false, restarts: 3 }],
+          workers: [worker, { ...worker, state: 'set_aside', oldest_batch_ms: 2_000, ready: false, restarts: 3 }],
         },
         preparing: { waiting: { bulk: 7 }, pictureMs: 12 },
       }),
@@ -57,6 +57,15 @@ it('reads the load of each model when it is asked, workers of one device togethe
       'qalign_worker_restarts{model="a",device="cpu"} 5',
     ]);
   }
+  expect(await linesOf(metrics, 'qalign_device_state')).toEqual([
+    'qalign_device_state{model="a",device="cpu",state="ready"} 1',
+    'qalign_device_state{model="a",device="cpu",state="starting"} 0',
+    'qalign_device_state{model="a",device="cpu",state="silent"} 0',
+    'qalign_device_state{model="a",device="cpu",state="set_aside"} 1',
+  ]);
+  expect(await linesOf(metrics, 'qalign_oldest_batch_seconds')).toEqual([
+    'qalign_oldest_batch_seconds{model="a",device="cpu"} 2',
+  ]);
   expect(await linesOf(metrics, 'qalign_workers_ready')).toEqual([
     'qalign_workers_ready{model="a"} 1',
     'qalign_workers_ready{model="starting"} 0',

@@ -14,6 +14,10 @@ from .preprocessor import PREPROCESSOR, read_normalisation
 # Where a published config leaves a value out, its training code used these (ViT-L/14 at 448 px, LLaMA-2-7B).
 DEFAULT_GRID_SIZE = 32
 VIT = "vit"
+# Above these a file is not of a model: building 10⁶ layers takes minutes, and no weights would fit.
+MOST = 1 << 24
+MOST_LAYERS = 1024
+MOST_PIXELS = 8192  # of a side
 
 
 @dataclass(frozen=True)
@@ -197,8 +201,11 @@ class _Fields:
     def count(self, name: str, default: int | None = None) -> int:
         value = self.values.get(name)
         value = default if value is None else value
+        most = {"num_hidden_layers": MOST_LAYERS, "image_size": MOST_PIXELS}.get(name, MOST)
         if type(value) is not int or value < 1:
-            raise ConfigError(f"{self.where}: {name} must be a whole number of at least 1, not {value!r}.")
+            raise ConfigError(f"{self.where}: {name} must be a whole number of at least 1, not {value!r:.80}.")
+        if value > most:
+            raise ConfigError(f"{self.where}: {name} must be at most {most}, not {value!r:.80}.")
         return value
 
     def optional_count(self, name: str) -> int | None:
@@ -207,6 +214,6 @@ class _Fields:
     def number(self, name: str, default: float | None = None) -> float:
         value = self.values.get(name)
         value = default if value is None else value
-        if isinstance(value, bool) or not isinstance(value, (int, float)) or value <= 0:
-            raise ConfigError(f"{self.where}: {name} must be a number above 0, not {value!r}.")
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < float("inf"):
+            raise ConfigError(f"{self.where}: {name} must be a finite number above 0, not {value!r:.80}.")
         return float(value)

@@ -1,14 +1,13 @@
 """What a checkpoint is, from its headers alone: nothing of the weights is read."""
 
-import json
 import math
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from qalign.weights.damage import refuse_damage, safetensors_header
-from qalign.weights.errors import CheckpointError
+from qalign.weights.damage import read_json, refuse_damage, safetensors_header
+from qalign.weights.errors import CheckpointError, ConfigError
 from qalign.weights.layout import WeightFiles, find_weights
 from qalign.weights.lora_config import is_lora, lora_files, read_lora_config
 from qalign.weights.tensors import DTYPES, read_tensors, refuse_misplaced
@@ -53,7 +52,7 @@ def inspect_model(path: str | Path) -> dict[str, Any]:
         ),
     }
     return found | {
-        "config": json.loads((directory / "config.json").read_text(encoding="utf-8")),
+        "config": read_json(directory / "config.json", ConfigError),
         "image_size": config.image_size,
         "encoder": config.vision.model_type,
         "tokens_per_frame": config.tokens_per_frame,

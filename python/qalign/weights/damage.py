@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import stat
 import struct
 import zipfile
 from pathlib import Path
@@ -13,6 +14,7 @@ from .errors import ModelError
 LFS = b"version https://git-lfs.github.com/spec/"
 WEB_PAGE = re.compile(rb"(\xef\xbb\xbf)?\s*<[!?A-Za-z]")
 HEADER_LIMIT = 100_000_000  # bytes; safetensors' own limit
+JSON_LIMIT = 100_000_000  # bytes; the index of a model of a thousand files has 10 MB
 
 
 def damage(file: Path) -> str | None:
@@ -57,7 +59,10 @@ def safetensors_header(file: Path) -> tuple[dict[str, Any], int]:
         text = stream.read(size)
     if len(text) < size:
         raise ValueError(f"{len(text)} of its {size} bytes are there")
-    header = json.loads(text)
+    try:
+        header = json.loads(text)
+    except RecursionError as cause:
+        raise ValueError("it is nested too deeply") from cause
     if not isinstance(header, dict):
         raise ValueError("it is not a JSON object")
     return {key: value for key, value in header.items() if key != "__metadata__"}, 8 + size
@@ -74,11 +79,24 @@ def refuse_damage(file: Path, error: type[ModelError]) -> None:
 
 
 def read_json(file: Path, error: type[ModelError]) -> Any:
-    """The value in a JSON file. Raises FileNotFoundError, and `error` for what is not readable JSON."""
-    refuse_damage(file, error)
+    """The value in a JSON file. Raises FileNotFoundError, and `error` for what is no regular file of readable JSON."""
     try:
-        return json.loads(file.read_text(encoding="utf-8"))
+        # a FIFO opened without this waits for a writer, for ever
+        descriptor = os.open(file, os.O_RDONLY | os.O_NONBLOCK)
     except FileNotFoundError:
         raise
-    except (OSError, ValueError) as cause:
-        raise error(f"{file} is not readable JSON: {cause}. It may be cut off; download it again.") from cause
+    except OSError as cause:
+        raise error(f"{file} is not readable JSON: {cause}.") from cause
+    with open(descriptor, "rb") as stream:
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            raise error(f"{file} is not a regular file.")
+        if status.st_size > JSON_LIMIT:
+            raise error(f"{file} has {status.st_size} bytes; a JSON file of a model has at most {JSON_LIMIT}.")
+        refuse_damage(file, error)
+        try:
+            return json.loads(stream.read().decode("utf-8"))
+        except RecursionError as cause:
+            raise error(f"{file} is not the JSON of a model: it is nested too deeply.") from cause
+        except (OSError, ValueError) as cause:
+            raise error(f"{file} is not readable JSON: {cause}. It may be cut off; download it again.") from cause

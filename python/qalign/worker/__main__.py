@@ -6,6 +6,8 @@ import signal
 import sys
 from pathlib import Path
 
+from ..training.process_exit import end_process
+
 
 def main(argv: list[str]) -> int:
     if "--bench" in argv:
@@ -45,4 +47,5 @@ def main(argv: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    # at once: taking CUDA apart on a device that failed may take for ever
+    end_process(main(sys.argv[1:]))

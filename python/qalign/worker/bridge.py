@@ -21,12 +21,15 @@ from ..protocol import METHODS, PROTOCOL_VERSION
 from ..schemas import envelope_name, problem_with
 from ..weights.errors import Cancelled
 from .dispatch import dispatch
+from .errors import DEVICE_FAILED
 from .handlers import Handlers
 from .logs import capture
 
 CREDITS = 2  # one request running, one waiting: the device never waits for Node
 LINGER_MS = 1000
 HEARTBEAT_MS = 2000
+DEVICE_FAILED_EXIT = 75  # EX_TEMPFAIL: a supervisor may start the worker again
+LAST_WORD_S = 2.0  # a message that is followed by a close at once may be lost; Node ends its own workers sooner
 log = logging.getLogger("qalign.worker")
 
 
@@ -74,29 +77,33 @@ class Bridge:
         self._session = 0
         self._done = False
         self._drained = False
+        self._failed = False
         self._device = device
         self._token = token
         self.handlers = make_handlers(self._step)
 
     def run(self) -> int:
-        """Connect, say hello, serve. Returns the exit code."""
+        """Connect, say hello, serve. Returns the exit code: DEVICE_FAILED_EXIT when the device has failed."""
         capture(self.send)
         self._socket.connect(self._endpoint)
         if not self._stays:
             self._greet()
         io = threading.Thread(target=self._serve_socket, name="bridge", daemon=True)
         io.start()
-        while self._stays or not self._drained:
-            while (work := self._requests.get()) is not None:
+        while not self._failed and (self._stays or not self._drained):
+            while not self._failed and (work := self._requests.get()) is not None:
                 self._compute(*work)
-            self.send({"type": "bye"})
+            if not self._failed:
+                self.send({"type": "bye"})
             self._drained = True
+        if self._failed:
+            time.sleep(LAST_WORD_S)
         self._done = True
         self._wake()
         io.join()
         self._wake_out.close()
         self._context.term()
-        return 0
+        return DEVICE_FAILED_EXIT if self._failed else 0
 
     def _begin_session(self) -> None:
         """A Node listens, perhaps another than before: nothing of the last one's requests is answered to it."""
@@ -148,6 +155,11 @@ class Bridge:
         )
         self._running = None
         self._cancelled.discard(identity)
+        if result.get("error", {}).get("code") == DEVICE_FAILED:
+            # instead of an answer: Node gives what this worker had to another one
+            self.send({"type": "bye", "error": result["error"]})
+            self._failed = True
+            return
         answer(result)
         answer({"type": "credit", "credits": 1})
 

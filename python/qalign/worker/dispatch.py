@@ -7,7 +7,7 @@ from typing import Any
 
 from ..protocol import METHODS
 from ..schemas import problem_with
-from .errors import WorkerError, to_wire
+from .errors import DEVICE_FAILED, WorkerError, to_wire
 from .handlers import Buffer, Report
 from .logs import TRACEPARENT
 
@@ -37,7 +37,7 @@ def dispatch(handlers: object, request: dict[str, Any], buffers: Sequence[Buffer
         return {"id": identity, "result": result}
     except Exception as error:
         wire = to_wire(error)
-        if wire["code"] == "WORKER_INTERNAL":
+        if wire["code"] in ("WORKER_INTERNAL", DEVICE_FAILED):
             log.exception("request failed", extra={"fields": {"id": identity}})
         return {"id": identity, "error": wire}
     finally:

@@ -5,6 +5,9 @@ import torch
 from ..protocol import ERROR_CODES
 from ..training.errors import TrainingError
 from ..weights.errors import ModelError
+from .device_failure import device_failure
+
+DEVICE_FAILED = "DEVICE_FAILED"
 
 
 class WorkerError(Exception):
@@ -18,6 +21,9 @@ class WorkerError(Exception):
 
 def to_wire(error: BaseException) -> dict[str, str]:
     """Any exception → {code, message} for the wire. What is not known here is WORKER_INTERNAL, by its type alone."""
+    what = device_failure(error)
+    if what is not None:
+        return {"code": DEVICE_FAILED, "message": f"{what}; the worker ends, for only a new process can use it again."}
     if isinstance(error, WorkerError | ModelError | TrainingError):
         return {"code": error.code, "message": str(error) or ERROR_CODES[error.code].sentence}
     if is_out_of_memory(error):

@@ -92,6 +92,10 @@ export const SCORE_FLAGS = {
     },
     listen: { type: 'string', value: 'tcp://HOST:PORT', help: 'where workers of other hosts connect' },
     'bridge-keys': { type: 'string', value: 'FILE', help: 'head.json of "qalign workers keys": who may connect' },
+    deterministic: {
+      type: 'boolean',
+      help: 'the same bytes from every run on this machine: each input is computed alone, which is slower',
+    },
     offline: { type: 'boolean', help: 'never reach for the network; the model must be in the cache' },
   }),
 } as const satisfies Flags;

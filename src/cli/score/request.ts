@@ -109,6 +109,7 @@ function scorerOptions(flags: ScoreFlags, model: string | undefined): ScorerOpti
     maxFrames: flags['max-frames'],
     frameRule: flags['frame-rule'] as ScorerOptions['frameRule'],
     allowUrls: flags['allow-urls'] === true,
+    deterministic: flags.deterministic === true,
     offline: flags.offline === true,
   };
 }

@@ -7,6 +7,17 @@ import { QalignError } from '../../base/errors.js';
 const KEPT_LINES = 40;
 
 /**
+ * Runs its arguments with an empty stdin, as the leader of a process group. When the stdin of this shell closes, which
+ * happens however this process dies, kill -9 included, the group is killed: pip would go on for minutes.
+ */
+const WATCHED = `
+exec 3<&0 </dev/null
+(while read -r _ <&3; do :; done; kill -KILL 0) >/dev/null 2>&1 &
+exec 3<&-
+exec "$@"
+`;
+
+/**
  * Runs a set-up step (venv, pip), telling `onLine` what it says. Throws PYTHON_SETUP_FAILED with one sentence about the
  * likely cause.
  */
@@ -16,11 +27,14 @@ export async function runSetupStep(
   args: readonly string[],
   options: { onLine?: (line: string) => void; signal?: AbortSignal | undefined } = {},
 ): Promise<void> {
-  const child = spawn(executable, args, {
-    stdio: ['ignore', 'pipe', 'pipe'],
+  const child = spawn('/bin/sh', ['-c', WATCHED, 'sh', executable, ...args], {
+    detached: true, // a group of its own
+    stdio: ['pipe', 'pipe', 'pipe'],
     env: { ...process.env, PIP_DISABLE_PIP_VERSION_CHECK: '1', PYTHONPATH: '' },
   });
-  const kill = (): void => void child.kill('SIGTERM');
+  child.stdin.on('error', () => {});
+  child.once('exit', () => child.stdin.end());
+  const kill = (): void => endGroup(child.pid);
   options.signal?.addEventListener('abort', kill, { once: true });
   const lines: string[] = [];
   const read = (stream: Readable): void => {
@@ -44,6 +58,14 @@ export async function runSetupStep(
     });
   } finally {
     options.signal?.removeEventListener('abort', kill);
+  }
+}
+
+function endGroup(leader: number | undefined): void {
+  try {
+    if (leader !== undefined) process.kill(-leader, 'SIGTERM');
+  } catch {
+    // it has ended already
   }
 }
 

@@ -60,6 +60,8 @@ const SCORER_OPTIONS: Rules<ScorerOptions> = {
   maxFrames: count,
   frameRule: oneOf(['auto', 'published']),
   maxBatchFrames: count,
+  deterministic: flag,
+  stepMs: positive,
   offline: flag,
   allowUrls: flag,
   log: object,

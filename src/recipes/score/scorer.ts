@@ -87,6 +87,17 @@ export interface ScorerOptions {
   readonly frameRule?: 'auto' | 'published' | undefined;
   /** Frames in one request to a worker at most; the engine's own choice by default. */
   readonly maxBatchFrames?: number | undefined;
+  /**
+   * Each item is computed alone. Its score then has the same bytes in every run on the same machine and versions,
+   * whatever else is scored. Without it scores may differ in the 7th digit by what a batch is made of. The cost is the
+   * speed of batches: nothing was lost with nano on a CPU core; a GPU computes one picture at a time.
+   */
+  readonly deterministic?: boolean | undefined;
+  /**
+   * A worker that has answered a batch and then makes no step of its computation for so long is killed and replaced;
+   * 300 000 by default.
+   */
+  readonly stepMs?: number | undefined;
   readonly offline?: boolean | undefined;
   readonly allowUrls?: boolean | undefined;
   readonly log?: Logger | undefined;

@@ -34,7 +34,7 @@ interface Launched {
 }
 
 /** A model of 16 GB from a slow disk, or a first step that waits for other hosts, must not look like a hung worker. */
-const LIMITS = { startMs: 900_000, stepMs: 7_200_000, drainMs: 60_000 };
+const LIMITS = { startMs: 900_000, stepMs: 7_200_000, silenceMs: 7_200_000, drainMs: 60_000 };
 const MODULE = 'qalign.worker.training_process';
 /** Seconds from SIGTERM to SIGKILL in torchrun. Its own 30 are over before a checkpoint of 33 GB is written. */
 const SHUTDOWN_S = '3600';

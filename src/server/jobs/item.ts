@@ -13,7 +13,13 @@ import { withoutPath } from '../http/redact-paths.js';
 import type { BodyStorage, Cleanup } from '../http/upload.js';
 
 /** The item may be fine: it is tried again, up to `jobs.attempts` times in all. */
-const LOST: readonly ErrorCode[] = ['WORKER_LOST', 'WORKER_HUNG', 'PROTOCOL_VIOLATION', 'OUT_OF_MEMORY'];
+const LOST: readonly ErrorCode[] = [
+  'WORKER_LOST',
+  'WORKER_HUNG',
+  'DEVICE_FAILED',
+  'PROTOCOL_VIOLATION',
+  'OUT_OF_MEMORY',
+];
 /** Nothing can be scored now (or fetched, where the disk is full): every item waits until something can. */
 const DOWN: readonly ErrorCode[] = [
   'WORKER_START_FAILED',

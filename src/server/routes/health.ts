@@ -4,8 +4,10 @@ import type { Metrics } from '../metrics.js';
 import { defineRoute } from '../route.js';
 import type { ModelPool } from '../score/model-pool.js';
 import { Health, Readiness } from '../../api/models.js';
+import type { ServeConfig } from '../../config/serve.js';
 
 export interface HealthRouteServices {
+  readonly config: Pick<ServeConfig, 'request_ms'>;
   readonly models: Pick<ModelPool, 'loaded'>;
   readonly metrics: Pick<Metrics, 'registry'>;
   readonly ending: AbortSignal;
@@ -34,14 +36,22 @@ export const readyz = defineRoute({
   summary: 'a worker is ready',
   answers: {
     200: { description: 'requests will be answered', schema: Readiness },
-    503: { description: 'loading, ending, or no worker lives', schema: Readiness },
+    503: { description: 'loading, ending, or no worker answers in time', schema: Readiness },
   },
   examples: [{ name: 'ready', status: 200 }],
-  async handle(call, { models, ending }: HealthRouteServices) {
-    const workers = [...models.loaded.values()].flatMap((scorer) => scorer.load().engine?.workers ?? []);
-    const ready = workers.filter((worker) => worker.ready).length;
+  async handle(call, { config, models, ending }: HealthRouteServices) {
+    const devices = [...models.loaded].flatMap(([model, scorer]) =>
+      (scorer.load().engine?.workers ?? []).map(({ device, state, oldest_batch_ms, restarts }) => ({
+        model,
+        device,
+        state: state === 'ready' && oldest_batch_ms > config.request_ms ? ('late' as const) : state,
+        restarts,
+      })),
+    );
+    const ready = devices.filter(({ state }) => state === 'ready').length;
     const isReady = ready > 0 && !ending.aborted;
-    call.answer(isReady ? 200 : 503, { ready: isReady, workers_ready: ready, models: [...models.loaded.keys()] });
+    const loaded = [...models.loaded.keys()];
+    call.answer(isReady ? 200 : 503, { ready: isReady, workers_ready: ready, models: loaded, devices });
   },
 });
 

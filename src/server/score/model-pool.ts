@@ -112,6 +112,8 @@ async function createProbedScorer(
     precision: config.precision,
     offline: config.offline,
     maxBatchFrames: config.max_batch_frames ?? undefined,
+    deterministic: config.deterministic,
+    stepMs: config.step_ms ?? 2 * config.request_ms,
     revive: true,
     onBatch: (batch) => onBatch(name, batch),
     log,

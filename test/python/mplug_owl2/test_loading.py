@@ -121,7 +121,10 @@ def test_weights_that_overflow_fp16(checkpoint):
         ("hidden_size", "64", "hidden_size must be a whole number"),
         ("hidden_size", 62, "does not divide"),
         ("num_key_value_heads", 2, "num_key_value_heads is 2"),
-        ("rms_norm_eps", 0, "rms_norm_eps must be a number above 0"),
+        ("rms_norm_eps", 0, "rms_norm_eps must be a finite number above 0"),
+        ("rope_theta", float("inf"), "rope_theta must be a finite number above 0"),
+        ("num_hidden_layers", 10**6, "num_hidden_layers must be at most 1024"),
+        ("vocab_size", 10**30, "vocab_size must be at most"),
         ("tie_word_embeddings", True, "untied"),
         ("rope_scaling", {"type": "linear"}, "rope_scaling"),
         ("visual_config", None, "must be a JSON object"),
@@ -132,6 +135,21 @@ def test_configs_that_cannot_be_run(field, value, message):
     values = json.loads((GOLDEN / "tiny_a" / "model" / "config.json").read_text())
     values[field] = value
     with pytest.raises(ConfigError, match=message):
+        parse_config(values)
+
+
+@pytest.mark.parametrize("part", ["visual_model", "visual_abstractor"])
+def test_parts_of_a_million_layers_are_refused(part):
+    values = json.loads((GOLDEN / "tiny_a" / "model" / "config.json").read_text())
+    values["visual_config"][part]["num_hidden_layers"] = 10**6
+    with pytest.raises(ConfigError, match=f"{part}: num_hidden_layers must be at most 1024, not 1000000"):
+        parse_config(values)
+
+
+def test_a_picture_of_a_million_pixels_a_side_is_refused():
+    values = json.loads((GOLDEN / "tiny_a" / "model" / "config.json").read_text())
+    values["visual_config"]["visual_model"]["image_size"] = 10**6
+    with pytest.raises(ConfigError, match="image_size must be at most 8192"):
         parse_config(values)
 
 

@@ -74,3 +74,31 @@ def test_encoder_weights_that_are_none(tmp_path):
         (tmp_path / name).write_text(POINTER)
         with pytest.raises(CheckpointError, match="git-LFS pointer"):
             read_encoder_weights(tmp_path / name)
+
+
+@pytest.mark.parametrize("name", ["config.json", "preprocessor_config.json"])
+def test_a_fifo_in_place_of_a_file_is_refused_at_once(checkpoint, name):
+    a = checkpoint("tiny_a")
+    (a / name).unlink(missing_ok=True)
+    os.mkfifo(a / name)
+    for read in (lambda: load_scorer(str(a)), lambda: inspect_model(a)):
+        with pytest.raises(ConfigError, match=r"config[.]json is not a regular file"):
+            read()
+
+
+@pytest.mark.parametrize("text", ["[" * 200_000, '{"a":' * 200_000 + "1" + "}" * 200_000])
+def test_json_that_is_nested_deeply_is_refused(checkpoint, text):
+    a = checkpoint("tiny_a")
+    (a / "config.json").write_text(text)
+    with pytest.raises(ConfigError, match=r"config[.]json is not"):
+        load_scorer(str(a))
+    weights = a / "model.safetensors"
+    weights.write_bytes(len(text).to_bytes(8, "little") + text.encode())
+    assert "has no safetensors header" in (damage(weights) or "")
+
+
+def test_json_larger_than_any_model_has_is_not_read(checkpoint):
+    a = checkpoint("tiny_a")
+    os.truncate(a / "config.json", 200_000_000)  # sparse
+    with pytest.raises(ConfigError, match="200000000 bytes"):
+        load_scorer(str(a))

@@ -170,7 +170,16 @@ describe('prompts longer than the model was made for', () => {
 });
 
 describe('what is decoded at a time', () => {
-  const worker = { device: 'cuda:0', pid: 1, ready: true, restarts: 0, rss_bytes: 0, latency: undefined };
+  const worker = {
+    device: 'cuda:0',
+    pid: 1,
+    state: 'ready',
+    ready: true,
+    oldest_batch_ms: 0,
+    restarts: 0,
+    rss_bytes: 0,
+    latency: undefined,
+  } as const;
   const statsOf = (workers: number, maxBatchFrames: number) => (): EngineStats => ({
     queued: 0,
     running: 0,

@@ -204,6 +204,7 @@ it('tells its health, readiness, models and measurements', async () => {
     ready: true,
     workers_ready: 1,
     models: ['tiny-untrained'],
+    devices: [{ model: 'tiny-untrained', device: 'cpu', state: 'ready', restarts: 0 }],
   });
   const { models } = await service.client.models.list();
   expect(models.find(({ id }) => id === 'tiny-untrained')).toMatchObject({

@@ -1,0 +1,76 @@
+"""Errors after which CUDA refuses every further call of the process, whatever is computed: only a new process helps."""
+
+import re
+
+import torch
+
+# The errors of the CUDA runtime of which its reference says that the process must be ended and started again, those of
+# broken hardware, and those of a context or a server that is gone. Value: the text that torch puts into its message.
+STICKY = {
+    214: "uncorrectable ECC error encountered",
+    220: "uncorrectable NVLink error detected during the execution",
+    226: "Invalid access of peer GPU memory over nvlink or a hardware error",
+    700: "an illegal memory access was encountered",
+    702: "the launch timed out and was terminated",
+    709: "context is destroyed",
+    710: "device-side assert triggered",
+    714: "hardware stack error",
+    715: "an illegal instruction was encountered",
+    716: "misaligned address",
+    717: "operation not supported on global/shared address space",
+    718: "invalid program counter",
+    719: "unspecified launch failure",
+    721: "tensor memory not completely freed",
+    806: "the remote procedural call between the MPS server and the MPS client failed",
+    807: "the MPS server is not ready to accept new MPS client requests",
+    810: "the MPS client has been terminated by the server",
+    911: "an async error has occured in external entity outside of CUDA",
+    999: "unknown error",
+}
+TEXTS = {sentence.lower() for sentence in STICKY.values()}
+# As torch begins its message; of ROCm too, whose texts are the same where it has the error.
+MESSAGE = re.compile(r"(?:(?:CUDA|HIP)(?: driver)? error|Triton Error \[CUDA\]): (?P<what>[^\n]+)")
+LIBRARY = re.compile(r"CUBLAS_STATUS_|CUDNN_STATUS_|CUSOLVER_STATUS_|CUSPARSE_STATUS_|cuDNN error|cuBLAS error")
+
+
+def device_failure(error: BaseException) -> str | None:
+    """What happened to the device, as the end of a sentence; None for an error that later calls may not have.
+
+    Running out of memory, a wrong argument or a missing kernel leave the device as it was. An error of cuBLAS or cuDNN
+    may follow from either: then the device is asked for an answer. The causes of an error are looked at too.
+    """
+    seen: set[int] = set()
+    found: BaseException | None = error
+    while found is not None and id(found) not in seen:
+        seen.add(id(found))
+        what = _sticky(found)
+        if what is not None:
+            return what
+        found = found.__cause__ or found.__context__
+    return None
+
+
+def _sticky(error: BaseException) -> str | None:
+    if not isinstance(error, RuntimeError) or isinstance(error, torch.OutOfMemoryError):
+        return None
+    text = str(error)
+    code = getattr(error, "error_code", None)
+    if code in STICKY:
+        return STICKY[code]
+    told = MESSAGE.search(text)
+    if told is not None:
+        what = told["what"].strip().rstrip(".")
+        if what.lower() in TEXTS:
+            return what
+    return _asked() if LIBRARY.search(text) else None
+
+
+def _asked() -> str | None:
+    """Whether the device still answers, after an error of a library that does not say why it failed."""
+    if not torch.cuda.is_initialized():
+        return None
+    try:
+        torch.cuda.synchronize()
+    except RuntimeError as error:
+        return _sticky(error)
+    return None

@@ -1,0 +1,76 @@
+"""Which errors end a worker: those after which CUDA refuses everything, and no others."""
+
+import pytest
+import torch
+
+from qalign.weights.errors import CheckpointError
+from qalign.worker import device_failure as failures
+from qalign.worker.device_failure import STICKY, device_failure
+from qalign.worker.errors import to_wire
+
+HINT = (
+    "\nCUDA kernel errors might be asynchronously reported at some other API call.\nCompile with `TORCH_USE_CUDA_DSA`"
+)
+
+
+class CodedError(RuntimeError):
+    """As torch.AcceleratorError, which only CUDA can make."""
+
+    def __init__(self, code: int) -> None:
+        super().__init__("a text of a later version")
+        self.error_code = code
+
+
+@pytest.mark.parametrize("text", STICKY.values())
+def test_what_breaks_the_context_ends_the_worker(text: str) -> None:
+    for prefix in ("CUDA error: ", "CUDA driver error: ", "HIP error: ", "Triton Error [CUDA]: "):
+        assert device_failure(RuntimeError(f"{prefix}{text}{HINT}")) == text
+    assert to_wire(RuntimeError(f"CUDA error: {text}{HINT}"))["code"] == "DEVICE_FAILED"
+
+
+@pytest.mark.parametrize("code", STICKY)
+def test_a_code_says_it_in_any_words(code: int) -> None:
+    assert device_failure(CodedError(code)) == STICKY[code]
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB"),
+        RuntimeError("CUDA error: out of memory" + HINT),
+        RuntimeError("CUDA error: invalid argument" + HINT),
+        RuntimeError("CUDA error: invalid device ordinal" + HINT),
+        RuntimeError("CUDA error: no kernel image is available for execution on the device" + HINT),
+        RuntimeError("CUDA error: operation not permitted when stream is capturing" + HINT),
+        RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
+        RuntimeError("shape '[2, 3]' is invalid for input of size 7"),
+        ValueError("CUDA error: an illegal memory access was encountered"),
+        CodedError(2),
+        CodedError(1),
+    ],
+)
+def test_what_leaves_the_device_as_it_was_ends_nothing(error: Exception) -> None:
+    assert device_failure(error) is None
+
+
+def test_the_cause_counts() -> None:
+    try:
+        try:
+            raise RuntimeError("CUDA error: unspecified launch failure" + HINT)
+        except RuntimeError as cause:
+            raise CheckpointError("m is refused") from cause
+    except CheckpointError as error:
+        assert to_wire(error)["code"] == "DEVICE_FAILED"
+
+
+def test_an_error_of_a_library_asks_the_device(monkeypatch: pytest.MonkeyPatch) -> None:
+    error = RuntimeError("CUDA error: CUBLAS_STATUS_EXECUTION_FAILED when calling `cublasSgemm( handle, opa, opb )`")
+    monkeypatch.setattr(failures.torch.cuda, "is_initialized", lambda: True)
+    monkeypatch.setattr(failures.torch.cuda, "synchronize", lambda: None)
+    assert device_failure(error) is None
+
+    def refuse() -> None:
+        raise RuntimeError("CUDA error: misaligned address" + HINT)
+
+    monkeypatch.setattr(failures.torch.cuda, "synchronize", refuse)
+    assert device_failure(error) == "misaligned address"
