@@ -1,6 +1,6 @@
 import { join, resolve } from 'node:path';
-import { asUnwritable } from '../base/files/unwritable.js';
 import { openDatabase, type Db } from '../base/files/sqlite.js';
+import { prepareDataDir, unusable } from './data-dir.js';
 
 const SCHEMA = `
   PRAGMA journal_mode = WAL;
@@ -24,19 +24,16 @@ export const serviceDatabase = (dataDir: string): string => join(resolve(dataDir
 
 /**
  * Keys, jobs and remembered answers of a service, in `<data_dir>/service.db`. Every commit is on the disk (FULL).
- * @throws QalignError OUTPUT_UNWRITABLE
+ * @throws QalignError CONFIG_INVALID, OUTPUT_UNWRITABLE
  */
 export function openServiceDatabase(dataDir: string): Db {
+  const folder = prepareDataDir(dataDir);
   try {
-    const database = openDatabase(serviceDatabase(dataDir), SCHEMA);
+    const database = openDatabase(serviceDatabase(folder), SCHEMA);
     addColumn(database, 'jobs', 'warned', 'INTEGER NOT NULL DEFAULT 0');
     return database;
   } catch (error) {
-    throw asUnwritable(
-      error,
-      ({ message }) =>
-        `The data folder ${resolve(dataDir)} of the service cannot be used (${message}); name one that can be written: data_dir=DIR of qalign serve, --data-dir DIR of qalign keys.`,
-    );
+    throw unusable(folder, error);
   }
 }
 
