@@ -4,7 +4,14 @@ import { SCHEMAS } from './protocol/index.js';
 import { QalignError } from './qalign-error.js';
 import type { ErrorCode } from './protocol/errors.js';
 
-const ajv = new Ajv({ allErrors: false, strict: true, strictTuples: false, allowUnionTypes: true });
+const ajv = new Ajv({
+  allErrors: false,
+  strict: true,
+  strictTuples: false,
+  strictRequired: false,
+  allowUnionTypes: true,
+  verbose: true,
+});
 const compiled = new Map<TSchema, ValidateFunction>();
 
 /**
@@ -17,11 +24,16 @@ export function problemWith(schema: TSchema, value: unknown): string | undefined
     compiled.set(schema, validate);
   }
   if (validate(value)) return undefined;
-  const first = validate.errors?.[0];
+  const alternatives = validate.errors?.find(({ keyword }) => keyword === 'oneOf');
+  const first = alternatives ?? validate.errors?.[0];
+  const place = first?.instancePath === '' ? '/' : first?.instancePath;
+  // of alternatives, the description says more than the first that does not fit
+  const rule = (alternatives?.parentSchema as { readonly description?: string } | undefined)?.description;
+  if (rule !== undefined) return `${place}: it needs ${rule}`;
   const detail = Object.entries(first?.params ?? {})
     .map(([key, entry]) => `${key} ${JSON.stringify(entry)}`)
     .join(', ');
-  return `${first?.instancePath === '' ? '/' : first?.instancePath}: ${first?.message ?? 'does not fit'}${detail === '' ? '' : ` (${detail})`}`;
+  return `${place}: ${first?.message ?? 'does not fit'}${detail === '' ? '' : ` (${detail})`}`;
 }
 
 /** As `problemWith`, by the name of a message of the wire. */

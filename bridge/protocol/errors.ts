@@ -63,6 +63,7 @@ export const ERROR_CODES = {
   // config: what the caller asked for
   USAGE: row('config', 400, false, 'The command line is not understood.'),
   CONFIG_INVALID: row('config', 422, false, 'The configuration does not match its schema.'),
+  DATA_DIR_IN_USE: row('config', 409, false, 'The data folder belongs to another service that is running.'),
   CONFIG_NOT_FOUND: row('config', 404, false, 'The named configuration does not exist.'),
   TASK_UNSUPPORTED: row('config', 422, false, 'The model does not do this task.'),
   RESUME_MISMATCH: row('config', 409, false, 'The output file was written with another score_version.'),

@@ -45,6 +45,7 @@ ERROR_CODES = {
     "PYTHON_SETUP_FAILED": ErrorRow("bridge", 503, True, "The managed Python environment could not be made."),
     "USAGE": ErrorRow("config", 400, False, "The command line is not understood."),
     "CONFIG_INVALID": ErrorRow("config", 422, False, "The configuration does not match its schema."),
+    "DATA_DIR_IN_USE": ErrorRow("config", 409, False, "The data folder belongs to another service that is running."),
     "CONFIG_NOT_FOUND": ErrorRow("config", 404, False, "The named configuration does not exist."),
     "TASK_UNSUPPORTED": ErrorRow("config", 422, False, "The model does not do this task."),
     "RESUME_MISMATCH": ErrorRow("config", 409, False, "The output file was written with another score_version."),

@@ -3,6 +3,12 @@ import { ERROR_CODES, type ErrorCode } from '../../bridge/protocol/errors.js';
 
 export const closed = { additionalProperties: false } as const;
 
+/** Which rows of a list are given; the newest come first. */
+export const PAGE = {
+  limit: Type.Optional(Type.Integer({ minimum: 1, maximum: 1000 })),
+  offset: Type.Optional(Type.Integer({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER })),
+};
+
 /** What every route answers when it cannot do what was asked. Never a stack, never a path of the server. */
 export const ErrorAnswer = Type.Object(
   {

@@ -1,7 +1,7 @@
 import Type, { type Static } from 'typebox';
 import { TASKS } from '../prompts/subject.js';
 import { SCALES } from '../scoring/levels.js';
-import { closed } from './error.js';
+import { closed, PAGE } from './error.js';
 import { ItemSource, ScoreSettings } from './score.js';
 
 const JOB_STATUSES = ['queued', 'running', 'waiting', 'completed', 'cancelled', 'failed'] as const;
@@ -15,7 +15,11 @@ export const JobBody = Type.Object(
     manifest_path: Type.Optional(Type.String({ minLength: 1, maxLength: 4096 })),
     ...ScoreSettings,
   },
-  { ...closed, description: 'exactly one of items and manifest_path' },
+  {
+    ...closed,
+    description: 'exactly one of items and manifest_path',
+    oneOf: ['items', 'manifest_path'].map((name) => ({ type: 'object', required: [name] })),
+  },
 );
 export interface JobBody extends Static<typeof JobBody> {}
 /** Beside an uploaded list the settings stand in the query. */
@@ -71,8 +75,7 @@ export interface JobList extends Static<typeof JobList> {}
 export const JobParams = Type.Object({ id: Type.String({ pattern: '^job_[0-9a-f]{24}$' }) }, closed);
 export const JobListQuery = Type.Object(
   {
-    limit: Type.Optional(Type.Integer({ minimum: 1, maximum: 1000 })),
-    offset: Type.Optional(count),
+    ...PAGE,
     status: Type.Optional(Type.Enum([...JOB_STATUSES])),
   },
   closed,

@@ -1,5 +1,5 @@
 import Type, { type Static } from 'typebox';
-import { closed } from './error.js';
+import { closed, PAGE } from './error.js';
 
 /** Trainings and evaluations: runs that outlive the request that asked for them. */
 const RUN_STATUSES = ['queued', 'running', 'completed', 'stopped', 'failed', 'interrupted'] as const;
@@ -113,8 +113,7 @@ export const TrainRunParams = Type.Object({ id: Type.String({ pattern: '^run_[0-
 export const EvaluationParams = Type.Object({ id: Type.String({ pattern: '^eval_[0-9a-f]{24}$' }) }, closed);
 export const RunListQuery = Type.Object(
   {
-    limit: Type.Optional(Type.Integer({ minimum: 1, maximum: 1000 })),
-    offset: Type.Optional(count),
+    ...PAGE,
     status: Type.Optional(Type.Enum([...RUN_STATUSES])),
   },
   closed,

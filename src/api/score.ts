@@ -21,7 +21,11 @@ export const ItemSource = Type.Object(
     url: Type.Optional(Type.String({ minLength: 8, maxLength: 4096 })),
     path: Type.Optional(Type.String({ minLength: 1, maxLength: 4096, description: 'below the root of the service' })),
   },
-  { ...closed, description: 'exactly one of base64, url and path' },
+  {
+    ...closed,
+    description: 'exactly one of base64, url and path',
+    oneOf: ['base64', 'url', 'path'].map((name) => ({ type: 'object', required: [name] })),
+  },
 );
 export interface ItemSource extends Static<typeof ItemSource> {}
 

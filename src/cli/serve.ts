@@ -44,6 +44,7 @@ export const serve = defineCommand({
         terminal.sayLine(JSON.stringify({ time: new Date().toISOString(), level, message, ...fields })),
       config.log_level,
     );
+    process.umask(0o077); // keys, uploads and results are for the user of the service alone
     const service = await startService({ config, log, apiKey: await environmentKey(process.env) });
     const stopped = signal.aborted ? Promise.resolve() : once(signal, 'abort');
     try {

@@ -123,7 +123,7 @@ function answers({ answers }: Route): Json {
       const all =
         schema === undefined
           ? types
-          : (schema as { type?: string }).type === 'string'
+          : (schema as { type?: string }).type === 'string' || types.includes('text/event-stream')
             ? types
             : ['application/json', ...types];
       return [
@@ -133,7 +133,12 @@ function answers({ answers }: Route): Json {
           content: Object.fromEntries(
             all.map((type) => [
               type,
-              { schema: type === 'application/json' && schema !== undefined ? convert(schema) : { type: 'string' } },
+              {
+                schema:
+                  schema !== undefined && (type === 'application/json' || type === 'text/event-stream')
+                    ? convert(schema)
+                    : { type: 'string' },
+              },
             ]),
           ),
         },
@@ -151,23 +156,29 @@ function failures(route: Route): Json {
       ...(route.errors ?? []),
     ]),
   ];
+  const body = { $ref: '#/components/schemas/ErrorAnswer' };
+  const { failureSchema } = route;
+  const content = {
+    'application/json': { schema: failureSchema === undefined ? body : { anyOf: [body, convert(failureSchema)] } },
+  };
   const byStatus = new Map<number, ErrorCode[]>();
   for (const code of codes)
     byStatus.set(ERROR_CODES[code].httpStatus, [...(byStatus.get(ERROR_CODES[code].httpStatus) ?? []), code]);
-  return Object.fromEntries(
+  const known = Object.fromEntries(
     [...byStatus]
       .filter(([status]) => route.answers[status] === undefined)
       .map(([status, some]) => [
         status,
         {
           description: some.map((code) => `\`${code}\`: ${ERROR_CODES[code].sentence}`).join('\n\n'),
-          content: { 'application/json': { schema: { $ref: '#/components/schemas/ErrorAnswer' } } },
+          content,
           ...(status === 429 || status === 503
             ? { headers: { 'Retry-After': { description: 'seconds', schema: { type: 'integer' } } } }
             : {}),
         },
       ]),
   );
+  return { ...known, default: { description: 'any other error of the registry', content } };
 }
 
 /** What has a default is filled in by us: nobody is required to send it. */

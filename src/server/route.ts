@@ -44,6 +44,8 @@ export interface Route<Services = never> {
   /** By content type. JSON bodies are checked by the handler through `readJson`. */
   readonly body?: Readonly<Record<string, TSchema>>;
   readonly answers: Readonly<Record<number, Answer>>;
+  /** What the body of an error may be beside `ErrorAnswer`. */
+  readonly failureSchema?: TSchema;
   /** Codes of the registry that it may answer with, beside those of every route. */
   readonly errors?: readonly ErrorCode[];
   readonly examples: readonly Example[];

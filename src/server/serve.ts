@@ -3,7 +3,6 @@ import { createServer, type Server } from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { AddressInfo } from 'node:net';
 import { rmSync } from 'node:fs';
-import { resolve } from 'node:path';
 import type { ServeConfig } from '../config/serve.js';
 import { QalignError } from '../base/errors.js';
 import type { Db } from '../base/files/sqlite.js';
@@ -19,6 +18,7 @@ import { createRateLimit } from './http/rate-limit.js';
 import type { Services } from './routes/index.js';
 import type { Admission } from './score/admission.js';
 import type { ModelPool } from './score/model-pool.js';
+import { claimDataDir, isOpenToOthers } from './data-dir.js';
 import { openServiceDatabase } from './service-database.js';
 import { createServices } from './services.js';
 
@@ -43,16 +43,32 @@ export interface RunningService {
 }
 
 /**
- * Listens at once; `/readyz` answers 503 until a model is loaded. @throws QalignError CONFIG_INVALID (address), USAGE
+ * Listens at once; `/readyz` answers 503 until a model is loaded. The data folder is locked until the service ends.
+ * @throws QalignError CONFIG_INVALID (address, data folder), DATA_DIR_IN_USE, OUTPUT_UNWRITABLE, USAGE
  */
-export async function serve({
-  config,
-  log,
-  apiKey,
-  createScorer = createRealScorer,
-  isAllowedAddress,
-}: ServeParts): Promise<RunningService> {
-  const database = openServiceDatabase(resolve(config.data_dir));
+export async function serve(parts: ServeParts): Promise<RunningService> {
+  const { data_dir } = parts.config;
+  const release = claimDataDir(data_dir);
+  let database: Db | undefined;
+  const closeFiles = (): void => {
+    database?.close();
+    release();
+  };
+  try {
+    if (isOpenToOthers(data_dir)) parts.log.warn('other users can read the data folder', { data_dir });
+    database = openServiceDatabase(data_dir);
+    return await start(parts, database, closeFiles);
+  } catch (error) {
+    closeFiles();
+    throw error;
+  }
+}
+
+async function start(
+  { config, log, apiKey, createScorer = createRealScorer, isAllowedAddress }: ServeParts,
+  database: Db,
+  closeFiles: () => void,
+): Promise<RunningService> {
   const keys = openKeys(database, config, apiKey);
   const ending = new AbortController();
   const stopping = new AbortController();
@@ -89,14 +105,13 @@ export async function serve({
   log.info('listening', { url, keys: keys.all().length });
   const loaded = Promise.all(config.models.map((name) => models.load(name))).then(() => jobs.resume());
   loaded.catch(() => {});
-  const close = (): Promise<void> => end({ config, log, database, services, guard, server, ending, stopping });
+  const close = (): Promise<void> => end({ config, log, closeFiles, services, guard, server, ending, stopping });
   return { url, services, loaded, close };
 }
 
 function openKeys(database: Db, { host }: ServeConfig, apiKey: string | undefined): KeyStore {
   const keys = withGivenKey(createKeyStore(database), apiKey);
   if (isLoopback(host) || keys.all().length > 0) return keys;
-  database.close();
   throw new QalignError(
     'CONFIG_INVALID',
     `host=${host} can be reached from other machines and there is no API key; make one with "qalign keys create NAME --scope score", set QALIGN_API_KEY, or listen on 127.0.0.1.`,
@@ -121,7 +136,7 @@ function openServer(guard: FloodGuard, { limits }: ServeConfig): Server {
 interface Running {
   readonly config: ServeConfig;
   readonly log: Logger;
-  readonly database: Db;
+  readonly closeFiles: () => void;
   readonly services: Services;
   readonly guard: FloodGuard;
   readonly server: Server;
@@ -130,7 +145,7 @@ interface Running {
 }
 
 /** Requests have 70 % of `shutdown_ms` to be answered; then all is cut, and the models have the rest to close. */
-async function end({ config, log, database, services, guard, server, ending, stopping }: Running): Promise<void> {
+async function end({ config, log, closeFiles, services, guard, server, ending, stopping }: Running): Promise<void> {
   const { jobs, runQueue, models, spool } = services;
   const over = (): QalignError => new QalignError('SHUTTING_DOWN', 'The service is ending.');
   log.info('ending', { within_ms: config.shutdown_ms });
@@ -153,7 +168,7 @@ async function end({ config, log, database, services, guard, server, ending, sto
   stopping.abort(over());
   await Promise.race([models.close(), new Promise((done) => setTimeout(done, config.shutdown_ms * 0.3).unref())]);
   rmSync(spool, { recursive: true, force: true });
-  database.close();
+  closeFiles();
   log.info('ended', {});
 }
 

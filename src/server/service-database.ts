@@ -1,6 +1,6 @@
 import { join, resolve } from 'node:path';
-import { asUnwritable } from '../base/files/unwritable.js';
 import { openDatabase, type Db } from '../base/files/sqlite.js';
+import { prepareDataDir, unusable } from './data-dir.js';
 import { giveKeysIds } from './key-owners.js';
 
 const SCHEMA = `
@@ -25,21 +25,18 @@ export const serviceDatabase = (dataDir: string): string => join(resolve(dataDir
 
 /**
  * Keys, jobs and remembered answers of a service, in `<data_dir>/service.db`. Every commit is on the disk (FULL).
- * @throws QalignError OUTPUT_UNWRITABLE
+ * @throws QalignError CONFIG_INVALID, OUTPUT_UNWRITABLE
  */
 export function openServiceDatabase(dataDir: string): Db {
+  const folder = prepareDataDir(dataDir);
   try {
-    const database = openDatabase(serviceDatabase(dataDir), SCHEMA);
+    const database = openDatabase(serviceDatabase(folder), SCHEMA);
     giveKeysIds(database);
     addColumn(database, 'jobs', 'warned', 'INTEGER NOT NULL DEFAULT 0');
     addColumn(database, 'jobs', 'kept_from', 'REAL');
     return database;
   } catch (error) {
-    throw asUnwritable(
-      error,
-      ({ message }) =>
-        `The data folder ${resolve(dataDir)} of the service cannot be used (${message}); name one that can be written: data_dir=DIR of qalign serve, --data-dir DIR of qalign keys.`,
-    );
+    throw unusable(folder, error);
   }
 }
 

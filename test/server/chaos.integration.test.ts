@@ -193,3 +193,28 @@ describe('when the disk is full', () => {
     }
   }, 60_000);
 });
+
+describe('when a second service is started on the same data folder', () => {
+  it('ends with one sentence, and the job of the first is whole', async () => {
+    const dataDir = join(folder, 'shared');
+    const first = await startProcess(dataDir);
+    try {
+      const { id } = await first.client.jobs.create(list(40));
+      await expect(startProcess(dataDir)).rejects.toThrow(/belongs to a service that is running.*\[DATA_DIR_IN_USE\]/);
+      await first.client.jobs.wait(id);
+      expect(await outcomes(first.client, id)).toEqual(Array.from({ length: 40 }, (_, i) => `n${i}`));
+      const open = (await readdir(dataDir, { recursive: true })).filter(
+        (name) => (fs.statSync(join(dataDir, name)).mode & 0o077) !== 0,
+      );
+      expect(open).toEqual([]);
+      // a lock dies with its holder, however it dies
+      first.child.kill('SIGKILL');
+      await first.exited;
+      const next = await startProcess(dataDir);
+      next.child.kill('SIGTERM');
+      expect(await next.exited).toBe(0);
+    } finally {
+      first.child.kill('SIGKILL');
+    }
+  });
+});

@@ -67,7 +67,10 @@ export async function makeFolder(path: string, advice: string): Promise<void> {
   await guardWrite(make, ({ message }) => `The folder ${path} cannot be written (${message}); ${advice}.`);
 }
 
-/** Runs work that only writes: whatever it throws means that the output could not be written. */
+/** Of the system or of SQLite; a fault in the data or in the program has none. */
+const isOfSystem = (error: unknown): boolean => /^(?:E[A-Z0-9]+|SQLITE_\w+)$/.test(codeOf(error));
+
+/** Runs work that writes: an error of the system means that the output could not be written; others stay as they are. */
 export async function guardWrite<T>(
   work: () => Promise<T>,
   sentence: (error: NodeJS.ErrnoException) => string,
@@ -75,6 +78,6 @@ export async function guardWrite<T>(
   try {
     return await work();
   } catch (error) {
-    throw asUnwritable(error, sentence);
+    throw isOfSystem(error) ? asUnwritable(error, sentence) : error;
   }
 }

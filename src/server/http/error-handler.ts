@@ -28,7 +28,8 @@ export function createErrorHandler(log: Logger, onReject: (code: ErrorCode) => v
     if (res.destroyed) return next();
     for (const [name, value] of Object.entries(headersFor(error))) res.set(name, value);
     finishBody(req);
-    res.status(error.httpStatus).json(errorBody(error, requestId));
+    // a route may have named the type of the answer that it could not give
+    res.status(error.httpStatus).type('json').json(errorBody(error, requestId));
   };
 }
 

@@ -1,10 +1,19 @@
 import { once } from 'node:events';
+import Type from 'typebox';
 import { QalignError } from '../../base/errors.js';
 import { firstSignal } from '../../base/first-signal.js';
 import { followLines } from '../../base/files/lines.js';
 import type { Caller } from './caller.js';
 
 const BEAT_MS = 15_000;
+
+/** One event of a stream, as OpenAPI describes it. */
+export const EVENT = Type.Object({
+  id: Type.Optional(Type.String({ description: 'the number of the event, from 1' })),
+  event: Type.Optional(Type.String({ description: 'its name; "end" is the last' })),
+  data: Type.Optional(Type.String({ contentMediaType: 'application/json' })),
+  retry: Type.Optional(Type.Integer({ description: 'milliseconds' })),
+});
 
 export interface EventFile {
   readonly file: string;

@@ -1,5 +1,4 @@
 import type { Static, TObject, TSchema } from 'typebox';
-import { Convert } from 'typebox/value';
 import { problemWith } from '../../../bridge/validate.js';
 import { QalignError } from '../../base/errors.js';
 
@@ -11,20 +10,26 @@ export function requireValid<S extends TSchema>(schema: S, value: unknown, what:
   return value as Static<S>;
 }
 
-/** Words of a query or form → what the schema asks for: numbers, booleans, lists divided by commas. */
+/**
+ * Words of a query or form → what the schema asks for: numbers in digits, `true` and `false`, lists divided by commas.
+ * A word of another form stays a word, which the schema refuses. @throws QalignError BODY_INVALID
+ */
 export function fromWords<S extends TObject>(
   schema: S,
   words: Readonly<Record<string, unknown>>,
   what: string,
 ): Static<S> {
-  const lists = Object.entries(schema.properties)
-    .filter(([, property]) => (property as { type?: string }).type === 'array')
-    .map(([key]) => key);
-  const split = Object.fromEntries(
-    Object.entries(words).map(([key, value]) => [
-      key,
-      lists.includes(key) && typeof value === 'string' ? value.split(',').map((word) => word.trim()) : value,
-    ]),
-  );
-  return requireValid(schema, Convert(schema, split), what);
+  const read = Object.entries(words).map(([key, word]) => [key, fromWord(schema.properties[key], word)]);
+  return requireValid(schema, Object.fromEntries(read), what);
+}
+
+const NUMBER = /^-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?$/;
+
+function fromWord(schema: TSchema | undefined, word: unknown): unknown {
+  const { type, items } = (schema ?? {}) as { readonly type?: string; readonly items?: TSchema };
+  if (typeof word !== 'string') return word;
+  if (type === 'array') return word.split(',').map((one) => fromWord(items, one.trim()));
+  if ((type === 'integer' || type === 'number') && NUMBER.test(word)) return Number(word);
+  if (type === 'boolean' && (word === 'true' || word === 'false')) return word === 'true';
+  return word;
 }

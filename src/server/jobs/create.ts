@@ -35,7 +35,7 @@ export async function createJob(
   const key = keyOf(call);
   const id = idOf('job', key);
   const draft = draftOf(jobs.folder(id));
-  await mkdir(draft.path, { recursive: true });
+  await mkdir(draft.path, { recursive: true, mode: 0o700 });
   try {
     const { settings, total, sha256 } = await withJobRequest(call, services, async (request) => {
       const manifest = await writeManifest(

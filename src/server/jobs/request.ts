@@ -36,8 +36,6 @@ export async function withJobRequest<T>(
     return work({ settings: () => settings, list: body.iterator({ destroyOnReturn: body !== req }) });
   }
   return withJson(call, JobBody, { config, memory }, async ({ items, manifest_path: path, ...settings }) => {
-    if ((items === undefined) === (path === undefined))
-      throw new QalignError('BODY_INVALID', 'A job needs exactly one of items and manifest_path.');
     if (path === undefined) {
       const list = Readable.from((items ?? []).map((item) => `${JSON.stringify(item)}\n`));
       return work({ settings: () => settings, list });

@@ -20,7 +20,7 @@ import {
   ResultsQuery,
   type ResultsFormat,
 } from '../../api/jobs.js';
-import { streamEvents } from '../http/sse.js';
+import { EVENT, streamEvents } from '../http/sse.js';
 
 const NDJSON = 'application/x-ndjson';
 const PARQUET = 'application/vnd.apache.parquet';
@@ -41,12 +41,11 @@ export const createJobs = defineRoute({
   scope: 'jobs',
   tag: 'jobs',
   summary: 'score a list of thousands to millions',
-  description: `The list has a path below the root, a URL or a JSON object (as in /v1/score) on each line. It is uploaded (a form with one file, or the body itself as text/plain or ${NDJSON} with the settings in the query), named by manifest_path, or given as items. A job survives a restart of the service and of every worker: each item is answered once or reported failed. With \`Idempotency-Key\` a repeated request finds the job of the first.`,
+  description: `The list has a path below the root, a URL or a JSON object (as in /v1/score) on each line. It is uploaded (a form with one file, or the body itself with the settings in the query), named by manifest_path, or given as items. A job survives a restart of the service and of every worker: each item is answered once or reported failed. With \`Idempotency-Key\` a repeated request finds the job of the first.`,
   headers: { 'Idempotency-Key': 'one job for it, however often it is sent' },
   query: JobQuery,
   body: {
     'application/json': JobBody,
-    [NDJSON]: Type.String(),
     'text/plain': Type.String(),
     'multipart/form-data': Type.Object({
       file: Type.Unsafe<string>({ type: 'string', format: 'binary' }),
@@ -61,6 +60,9 @@ export const createJobs = defineRoute({
     'MALFORMED',
     'PATH_FORBIDDEN',
     'IDEMPOTENCY_CONFLICT',
+    'CONFIG_NOT_FOUND',
+    'TASK_UNSUPPORTED',
+    'MEDIA_NOT_FOUND',
     'MODEL_NOT_LOADED',
     'NO_WORKER',
     'OUTPUT_UNWRITABLE',
@@ -82,7 +84,7 @@ export const createJobs = defineRoute({
       name: 'a list as the body',
       status: 202,
       query: { tasks: 'quality', scale: 'unit' },
-      text: { type: NDJSON, body: `{"id":"a","base64":"${EXAMPLE_PICTURE}"}\n` },
+      text: { type: 'text/plain', body: `{"id":"a","base64":"${EXAMPLE_PICTURE}"}\n` },
     },
   ],
   async handle(call, services: JobRouteServices) {
@@ -197,7 +199,7 @@ export const jobEvents = defineRoute({
   params: JobParams,
   headers: { 'Last-Event-ID': 'the id of the last event that was seen' },
   answers: {
-    200: { description: 'a stream that ends with the job', types: ['text/event-stream'], schema: Type.String() },
+    200: { description: 'a stream that ends with the job', types: ['text/event-stream'], schema: EVENT },
   },
   errors: ['JOB_NOT_FOUND', 'MALFORMED'],
   examples: [

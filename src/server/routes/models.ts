@@ -27,7 +27,16 @@ export const loadModel = defineRoute({
   summary: 'load a model; answers when it is there',
   params: ModelParams,
   answers: { 200: { description: 'it is loaded', schema: ModelRow } },
-  errors: ['CONFIG_NOT_FOUND', 'MODEL_NOT_FOUND', 'MODEL_DOWNLOAD_FAILED', 'OVERLOADED'],
+  errors: [
+    'CONFIG_NOT_FOUND',
+    'MODEL_NOT_FOUND',
+    'MODEL_INVALID',
+    'MODEL_DOWNLOAD_FAILED',
+    'OUT_OF_MEMORY',
+    'DEVICE_UNAVAILABLE',
+    'WORKER_START_FAILED',
+    'OVERLOADED',
+  ],
   examples: [{ name: 'one that is there already', status: 200, params: { id: DEFAULT_MODEL } }],
   async handle(call, { models }: ModelRouteServices) {
     const { id } = call.params;
@@ -46,7 +55,7 @@ export const unloadModel = defineRoute({
   summary: 'let a model go, after what runs on it',
   params: ModelParams,
   answers: { 200: { description: 'it is gone', schema: ModelRow } },
-  errors: ['MODEL_NOT_LOADED'],
+  errors: ['CONFIG_NOT_FOUND', 'MODEL_NOT_LOADED'],
   examples: [{ name: 'one that is not loaded', status: 409, params: { id: 'one-align' } }],
   async handle(call, { models }: ModelRouteServices) {
     const row = await rowOf(models, call.params.id);

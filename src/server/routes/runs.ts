@@ -1,5 +1,4 @@
 import type { TObject } from 'typebox';
-import Type from 'typebox';
 import { QalignError, type ErrorCode } from '../../base/errors.js';
 import { DEFAULT_MODEL } from '../../config/models.js';
 import { EXAMPLE_EVALUATION, EXAMPLE_TRAIN_RUN } from '../../api/examples.js';
@@ -15,6 +14,7 @@ import {
   TrainRunParams,
 } from '../../api/runs.js';
 import type { Caller } from '../http/caller.js';
+import { EVENT } from '../http/sse.js';
 import { defineRoute, type Route } from '../route.js';
 import { evaluationAnswer, trainRunAnswer } from '../runs/answers.js';
 import {
@@ -125,7 +125,7 @@ const eventsRow = (resource: RunResource, words: RowWords): Route<RunServices> =
     ...ofOneRun(resource, '/events', words),
     method: 'get',
     headers: { 'Last-Event-ID': 'the id of the last event that was seen' },
-    answers: { 200: { description: words.answer, types: ['text/event-stream'], schema: Type.String() } },
+    answers: { 200: { description: words.answer, types: ['text/event-stream'], schema: EVENT } },
     errors: ['RUN_NOT_FOUND', 'MALFORMED'],
     handle: (call, services: RunServices) => followServiceRun(call, services),
   });

@@ -1,6 +1,7 @@
 import { once } from 'node:events';
+import { ERROR_CODES } from '../../../bridge/protocol/errors.js';
 import { problemWith } from '../../../bridge/validate.js';
-import { QalignError } from '../../base/errors.js';
+import { QalignError, type ErrorCode } from '../../base/errors.js';
 import type { Caller } from '../http/caller.js';
 import { keyOf, type Idempotency, type Remembered } from '../http/idempotency.js';
 import { defineRoute } from '../route.js';
@@ -18,6 +19,7 @@ import { collect, scoreItems, toAnswer, type ScoreServices } from '../score/scor
 import { fingerprintOf, withScoreRequest, type ScoreRequest } from '../score/score-request.js';
 
 const NDJSON = 'application/x-ndjson';
+const ALL_CODES = Object.keys(ERROR_CODES) as ErrorCode[];
 
 /** What the routes that score and answer at once take. */
 export interface ScoreRouteServices extends ScoreServices {
@@ -25,19 +27,28 @@ export interface ScoreRouteServices extends ScoreServices {
   readonly ending: AbortSignal;
 }
 
-/** What every route that scores the items of a request may answer with. */
-export const SCORE_ERRORS = [
+/** What every route that scores the items of a request may answer with; the last rows are failures of an item. */
+export const SCORE_ERRORS: readonly ErrorCode[] = [
   'BODY_TOO_LARGE',
   'BODY_UNSUPPORTED',
   'BODY_INVALID',
   'MALFORMED',
-  'MEDIA_CORRUPT',
+  'CONFIG_NOT_FOUND',
+  'TASK_UNSUPPORTED',
   'MODEL_NOT_LOADED',
   'OVERLOADED',
   'NO_WORKER',
   'DEADLINE_EXCEEDED',
   'IDEMPOTENCY_CONFLICT',
-] as const;
+  'OUTPUT_UNWRITABLE',
+  'PATH_FORBIDDEN',
+  ...ALL_CODES.filter((code) => ERROR_CODES[code].family === 'media'),
+  'OUT_OF_MEMORY',
+  'NON_FINITE',
+  'WORKER_LOST',
+  'WORKER_HUNG',
+  'WORKER_INTERNAL',
+];
 
 export const score = defineRoute({
   method: 'post',
@@ -55,6 +66,7 @@ export const score = defineRoute({
   },
   answers: { 200: { description: 'the items, in the order of the request', schema: ScoreAnswer, types: [NDJSON] } },
   errors: SCORE_ERRORS,
+  failureSchema: ScoreAnswer,
   examples: [
     { name: 'one picture', status: 200, body: { items: [{ base64: EXAMPLE_PICTURE }] } },
     {

@@ -38,7 +38,7 @@ export function createRunJournal({ root, store, redact, log }: RunJournalParts):
     }
   };
   const tell = (id: string, event: { readonly event: string }): Promise<void> =>
-    mkdir(folder(id), { recursive: true })
+    mkdir(folder(id), { recursive: true, mode: 0o700 })
       .then(() => appendEvent(events(id), { time: Date.now() / 1000, ...event }, redact))
       .catch((error: Error) => log.warn('an event was not written', { work: id, reason: error.message }));
   return {
@@ -52,7 +52,7 @@ export function createRunJournal({ root, store, redact, log }: RunJournalParts):
       await tell(run.id, Object.assign({ event: 'end', status }, message === undefined ? {} : { message }));
     },
     async prepare(id) {
-      await mkdir(folder(id), { recursive: true });
+      await mkdir(folder(id), { recursive: true, mode: 0o700 });
       await mendEvents(events(id)).catch(() => {});
     },
   };

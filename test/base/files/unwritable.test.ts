@@ -51,6 +51,14 @@ describe('errors of writing', () => {
     });
   });
 
+  it('do not cover a fault in the data, which no free space mends', async () => {
+    const parse = guardWrite(
+      async () => JSON.parse('{"torn') as unknown,
+      () => 'no',
+    );
+    await expect(parse).rejects.toBeInstanceOf(SyntaxError);
+  });
+
   it('do not cover an error that has its code already', async () => {
     const known = new QalignError('RUN_ACTIVE', 'It is being trained.');
     await expect(

@@ -33,14 +33,23 @@ describe('words of a query or form', () => {
     expect(fromWords(Query, {}, 'query')).toEqual({});
   });
 
-  it.each([[{ limit: '0' }], [{ limit: 'many' }], [{ tasks: 'beauty' }], [{ tasks: '' }], [{ other: '1' }]])(
-    'are refused where they do not fit: %j',
-    (words) => {
-      const error = failure(() => fromWords(Query, words, 'form'));
-      expect([error instanceof QalignError, error.code]).toEqual([true, 'BODY_INVALID']);
-      expect(error.message).toMatch(/^The form does not match its schema at \S/);
-    },
-  );
+  it.each([
+    [{ limit: '0' }],
+    [{ limit: 'many' }],
+    [{ tasks: 'beauty' }],
+    [{ tasks: '' }],
+    [{ other: '1' }],
+    [{ limit: 'true' }],
+    [{ limit: '' }],
+    [{ limit: '0x10' }],
+    [{ limit: ['1', '2'] }],
+    [{ whole: '1' }],
+    [{ whole: '' }],
+  ])('are refused where they do not fit: %j', (words) => {
+    const error = failure(() => fromWords(Query, words, 'form'));
+    expect([error instanceof QalignError, error.code]).toEqual([true, 'BODY_INVALID']);
+    expect(error.message).toMatch(/^The form does not match its schema at \S/);
+  });
 });
 
 it('a valid value is given back as it is, another names the place of its problem', () => {

@@ -77,6 +77,7 @@ describe('a job', () => {
     const csv = await (await fetch(`${url}?format=csv`)).text();
     expect(await (await fetch(`${url}?format=csv`, { headers: { Range: 'bytes=0-4' } })).text()).toBe(csv.slice(0, 5));
     const outside = await fetch(url, { headers: { Range: `bytes=${whole.length}-` } });
+    expect(outside.headers.get('content-type')).toContain('application/json');
     expect([outside.status, ((await outside.json()) as { error: { code: string } }).error.code]).toEqual([
       416,
       'RANGE_INVALID',
