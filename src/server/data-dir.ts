@@ -72,7 +72,7 @@ export function unusable(folder: string, error: unknown): QalignError {
   const { code = '', message } = error as NodeJS.ErrnoException;
   if (['EEXIST', 'ENOTDIR'].includes(code))
     return new QalignError(
-      'CONFIG_INVALID',
+      'OUTPUT_UNWRITABLE',
       `The data folder ${folder} of the service is a file, or lies below one; ${NAME_ANOTHER}.`,
       { cause: error },
     );

@@ -55,7 +55,7 @@ describe('a data folder is private', () => {
     chmodSync(folder, 0o755);
     chmodSync(join(folder, 'service.db'), 0o644);
     const database = openServiceDatabase(folder);
-    database.exec("INSERT INTO keys VALUES ('a', 'b', 'score', 0)");
+    database.exec("INSERT INTO keys (name, hash, scopes, created_at) VALUES ('a', 'b', 'score', 0)");
     expect([modeOf(folder), modeOf(join(folder, 'service.db'))]).toEqual([0o700, 0o600]);
     expect(modeOf(join(folder, 'service.db-wal'))).toBe(0o600);
     database.close();
@@ -73,8 +73,8 @@ describe('a data folder is private', () => {
 
 describe('a data folder that cannot be used', () => {
   it.each([
-    ['is a file', () => writeFileSync(join(place, 'd'), 'text'), 'CONFIG_INVALID', 'is a file'],
-    ['lies below a file', () => writeFileSync(join(place, 'd'), ''), 'CONFIG_INVALID', 'lies below one', 'd/e/f'],
+    ['is a file', () => writeFileSync(join(place, 'd'), 'text'), 'OUTPUT_UNWRITABLE', 'is a file'],
+    ['lies below a file', () => writeFileSync(join(place, 'd'), ''), 'OUTPUT_UNWRITABLE', 'lies below one', 'd/e/f'],
     ['has a damaged database', () => damaged('x'.repeat(9000)), 'CONFIG_INVALID', 'is damaged'],
     ['has a torn database', () => damaged(tornDatabase()), 'CONFIG_INVALID', 'is damaged'],
     [

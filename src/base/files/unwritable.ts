@@ -70,7 +70,7 @@ export async function makeFolder(path: string, advice: string): Promise<void> {
 /** Of the system or of SQLite; a fault in the data or in the program has none. */
 const isOfSystem = (error: unknown): boolean => /^(?:E[A-Z0-9]+|SQLITE_\w+)$/.test(codeOf(error));
 
-/** Runs work that writes: an error of the system means that the output could not be written; others stay as they are. */
+/** Runs work that writes. An error of the system means that the output could not be written; others pass. */
 export async function guardWrite<T>(
   work: () => Promise<T>,
   sentence: (error: NodeJS.ErrnoException) => string,

@@ -32,7 +32,7 @@ export async function openWhole(
   const draft = draftOf(path);
   const guard = <T>(work: () => Promise<T>): Promise<T> => guardWrite(work, sentence);
   const file = await guard(async () => {
-    if (await isFolder(path)) throw new Error('it is a folder');
+    if (await isFolder(path)) throw Object.assign(new Error('it is a folder'), { code: 'EISDIR' });
     if (makeFolder) await mkdir(dirname(path), { recursive: true });
     await removeLeftovers(path);
     return open(draft.path, 'wx');
