@@ -92,6 +92,11 @@ export const SCORE_FLAGS = {
     },
     listen: { type: 'string', value: 'tcp://HOST:PORT', help: 'where workers of other hosts connect' },
     'bridge-keys': { type: 'string', value: 'FILE', help: 'head.json of "qalign workers keys": who may connect' },
+    batch: {
+      type: 'number',
+      value: 'N',
+      help: 'at most so many pictures or frames in one batch (default: 16 on a CPU, 64 on CUDA)',
+    },
     deterministic: {
       type: 'boolean',
       help: 'the same bytes from every run on this machine: each input is computed alone, which is slower',

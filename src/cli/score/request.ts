@@ -109,6 +109,7 @@ function scorerOptions(flags: ScoreFlags, model: string | undefined): ScorerOpti
     maxFrames: flags['max-frames'],
     frameRule: flags['frame-rule'] as ScorerOptions['frameRule'],
     allowUrls: flags['allow-urls'] === true,
+    maxBatchFrames: flags.batch,
     deterministic: flags.deterministic === true,
     offline: flags.offline === true,
   };
@@ -143,6 +144,7 @@ function requireFitting(flags: ScoreFlags, format: ScoreFormat): void {
     throw usage('--resume cannot continue the best or worst of a run; leave out --top and --bottom, or --resume');
   if (fps !== undefined && !(fps > 0 && fps <= 1000)) throw usage(`--fps must be above 0 and at most 1000, not ${fps}`);
   wholeNumber(flags, 'max-frames');
+  wholeNumber(flags, 'batch');
   for (const name of ['include', 'exclude'] as const)
     if (flags[name].some((pattern) => /^\/*$/.test(pattern)))
       throw usage(`--${name} needs a pattern, for example '*.png'; this one is empty`);
@@ -165,7 +167,7 @@ function bestOf(flags: ScoreFlags): Best | undefined {
   return bottom === undefined ? undefined : { count: bottom, order: 'bottom' };
 }
 
-function wholeNumber(flags: ScoreFlags, name: 'max-frames' | 'top' | 'bottom' | 'limit'): number | undefined {
+function wholeNumber(flags: ScoreFlags, name: 'max-frames' | 'top' | 'bottom' | 'limit' | 'batch'): number | undefined {
   const value = flags[name];
   if (value !== undefined && !(Number.isSafeInteger(value) && value >= 1))
     throw usage(`--${name} must be a whole number from 1, not ${value}`);

@@ -113,6 +113,7 @@ describe('qalign score', () => {
     [['a', '--csv-safe'], /needs CSV/],
     [['a', '--fps', '0'], /--fps must be/],
     [['a', '--max-frames', '1.5'], /--max-frames must be/],
+    [['a', '--batch', '0'], /--batch must be/],
     [['a', '--include', '/'], /--include needs a pattern/],
     [['a', '--exclude', 'a', '--exclude', '/'], /--exclude needs a pattern/],
   ])('refuses %j', async (line, message) => {
