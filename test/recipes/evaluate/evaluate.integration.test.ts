@@ -99,14 +99,16 @@ describe('evaluate', () => {
     const first = ours.findIndex((line, i) => line !== theirs[i]);
     if (first >= 0)
       process.stderr.write(`killed and whole differ from line ${first + 1} on:\n${ours[first]}\n${theirs[first]}\n`);
+    // the page names its time and its command
+    const read = async (out: string, file: string): Promise<string> =>
+      (await readFile(join(dir, out, file), 'utf8')).replace(/<p class="made">.*<\/p>/, '');
     for (const file of ['evaluation.json', 'evaluation.md', 'report.html', 'predictions/made-up.jsonl'])
-      expect(await readFile(join(dir, 'cut', file), 'utf8'), file).toBe(
-        await readFile(join(dir, 'whole', file), 'utf8'),
-      );
+      expect(await read('cut', file), file).toBe(await read('whole', file));
     expect(await readFile(join(dir, 'cut/evaluation.md'), 'utf8')).toContain('UNTRAINED');
     const page = await readFile(join(dir, 'cut/report.html'), 'utf8');
-    expect(page.match(/<img src="data:image\/jpeg/g)).toHaveLength(12);
-    expect(page).not.toMatch(/(src|href)="(?!data:)/);
+    expect(page.match(/<img src="data:image\/jpeg/g)?.length).toBeGreaterThanOrEqual(12);
+    const links = [...page.matchAll(/ (?:src|href)="(?!data:|#)([^"]*)"/g)].map(([, link]) => link);
+    expect(links).toEqual(['evaluation.json', 'predictions/made-up.jsonl']);
   });
 
   it('fails for one failed item, and says what n is when it may fail', async () => {
