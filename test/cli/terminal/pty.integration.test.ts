@@ -44,7 +44,7 @@ describe('qalign score on a terminal', () => {
     const place = pictures('rows', [...numbered(12), ...hostile]);
     writeFileSync(join(place, 'p106-broken.jpg'), 'RIFF');
     const seen = watching((screen) => screen.resize(60));
-    const shown = await qalignOn(['score', place, '--model', 'nano'], { columns: 80, onChange: seen.onChange });
+    const shown = await qalignOn(['score', place, '--batch', '2'], { columns: 80, onChange: seen.onChange });
     expect(shown.code).toBe(1);
     expect([seen.wrong, seen.both > 0]).toEqual([[], true]);
     clean({ ...shown, folded: [] }); // what stood there before the resize is folded by the terminal
