@@ -52,7 +52,7 @@ describe('qalign score --out on what is no file', () => {
     expect((await stat(pipe)).isFIFO()).toBe(true);
     if (format === 'parquet') {
       const rows = await parquetReadObjects({ file: new Uint8Array(bytes).buffer });
-      expect(rows.map((row) => row['input'])).toEqual(['a.jpg', 'b.mp4']);
+      expect(rows.map((row) => row['input'] as unknown)).toEqual(['a.jpg', 'b.mp4']);
     } else expect(bytes.toString('utf8')).toMatch(/a\.jpg[^]*b\.mp4/);
   });
 
