@@ -39,8 +39,8 @@ app() {
   [ -f "$package" ] || fail "--package must name the tarball of \"npm pack\", not \"$package\"." 2
   [ -f "$lock" ] || fail "there is no $lock; name package-lock.json of the checkout with --lock." 2
   case $device in cpu | cuda) ;; *) fail "--device must be cpu or cuda, not $device." 2 ;; esac
-  mkdir -p "$prefix/bin"
-  prefix=$(cd "$prefix" && pwd)
+  mkdir -p -- "$prefix/bin"
+  prefix=$(cd -- "$prefix" && pwd)
   node_packages "$package" "$lock" "$prefix"
   if [ -z "$python" ]; then
     python="$prefix/venv/bin/python"
@@ -86,16 +86,19 @@ check_torch() {
   fi
 }
 
-# QALIGN_PYTHON of the caller wins.
+# QALIGN_PYTHON of the caller wins. No character of a path means anything to the shell of the launcher.
 launcher() {
   local prefix=$1 python=$2
   {
     echo '#!/bin/sh'
-    printf 'export QALIGN_PYTHON="${QALIGN_PYTHON:-%s}" PYTHONDONTWRITEBYTECODE=1\n' "$python"
-    printf 'exec node "%s/app/dist/src/cli/main.js" "$@"\n' "$prefix"
+    printf '[ -n "${QALIGN_PYTHON:-}" ] || QALIGN_PYTHON=%s\n' "$(quoted "$python")"
+    echo 'export QALIGN_PYTHON PYTHONDONTWRITEBYTECODE=1'
+    printf 'exec node %s "$@"\n' "$(quoted "$prefix/app/dist/src/cli/main.js")"
   } >"$prefix/bin/qalign"
   chmod 755 "$prefix/bin/qalign"
 }
+
+quoted() { printf "'%s'" "$(printf '%s' "$1" | sed "s/'/'\\\\''/g")"; }
 
 step=${1:-}
 [ $# -gt 0 ] && shift

@@ -1,17 +1,38 @@
 import { readFile } from 'node:fs/promises';
 import { QalignError } from '../base/errors.js';
+import { parseConfig } from '../config/load.js';
+import { ServeConfig } from '../config/serve.js';
 
 const PREFIX = 'QALIGN_SERVE_';
 
 /**
  * Keys of the configuration from the environment, as containers set them: `QALIGN_SERVE_PORT=9000` is `port=9000`,
  * `QALIGN_SERVE_LIMITS__ITEMS=8` is `limits.items=8`. Empty variables are left out.
+ *
+ * @throws QalignError CONFIG_INVALID with every variable that names no key or has a value that the key does not take
  */
 export function environmentOverrides(env: NodeJS.ProcessEnv): string[] {
-  return Object.entries(env)
+  const variables = Object.entries(env)
     .filter(([name, value]) => name.startsWith(PREFIX) && value !== undefined && value !== '')
-    .map(([name, value]) => `${name.slice(PREFIX.length).toLowerCase().replaceAll('__', '.')}=${value ?? ''}`)
-    .sort();
+    .map(([name, value = '']) => ({ name, value, change: `${keyOf(name)}=${value}` }))
+    .sort((a, b) => (a.name < b.name ? -1 : 1));
+  const problems = variables.flatMap((variable) => problemOf(variable) ?? []);
+  if (problems.length > 0) throw new QalignError('CONFIG_INVALID', problems.join('\n'));
+  return variables.map(({ change }) => change);
+}
+
+const keyOf = (name: string): string => name.slice(PREFIX.length).toLowerCase().replaceAll('__', '.');
+
+function problemOf({ name, value, change }: Readonly<Record<'name' | 'value' | 'change', string>>): string | undefined {
+  try {
+    parseConfig(ServeConfig, '', `The variable ${name}`, [change]);
+    return undefined;
+  } catch (error) {
+    if (!(error instanceof QalignError)) throw error;
+    if (/^(tcp|udp):\/\//.test(value))
+      return `The variable ${name} is one of those that Kubernetes makes for a Service called qalign-serve; set enableServiceLinks: false, or give the Service another name.`;
+    return error.code === 'USAGE' ? `The variable ${name} cannot be read: ${error.message}` : error.message;
+  }
 }
 
 /** `data_dir` where no configuration names it. */

@@ -16,6 +16,7 @@ export const jsonBody = (value: object): Body => ({ content: JSON.stringify(valu
 
 /** Bytes alone go as a form. Items of the service alone are JSON, and so is a mixture: bytes then as base64. */
 export async function itemsBody(items: readonly ClientItem[], settings: ScoreFields): Promise<Body> {
+  items.forEach(requireItem);
   const files = items.map(fileOf);
   if (items.length > 0 && files.every((file) => file !== undefined)) return formBody(files, settings);
   const sources: ItemSource[] = [];
@@ -31,6 +32,14 @@ export function fileBody(file: ClientFile | ReadableStream<Uint8Array>): Body & 
   if (file instanceof ReadableStream) return { content: file, type: 'application/octet-stream', name: undefined };
   const { blob, name } = named(file, undefined);
   return { content: blob, type: /^(image|video)\//.test(blob.type) ? blob.type : 'application/octet-stream', name };
+}
+
+/** For callers without types. @throws TypeError for what is neither bytes nor an object */
+function requireItem(item: unknown, index: number): void {
+  if (typeof item !== 'object' || item === null)
+    throw new TypeError(
+      `Item ${index + 1} is ${item === null ? 'null' : `a ${typeof item}`}; give bytes, { data }, { path } or { url }.`,
+    );
 }
 
 function fileOf(item: ClientItem): NamedFile | undefined {

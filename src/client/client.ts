@@ -17,7 +17,7 @@ import type {
 } from './interface.js';
 import { jsonLines, sentEvents } from './lines.js';
 import { createSender, toQuery, type Sender } from './send.js';
-import { ServiceError } from './service-error.js';
+import { jsonOf, ServiceError } from './service-error.js';
 
 /**
  * The service as typed functions, over `fetch`. Works in Node, Bun, Deno and browsers.
@@ -50,7 +50,7 @@ type JsonSender = <T>(method: string, path: string, body?: object, extra?: CallO
 const jsonSender =
   (send: Sender): JsonSender =>
   async <T>(method: string, path: string, body?: object, extra?: CallOptions) =>
-    (await send(method, path, body === undefined ? undefined : jsonBody(body), extra)).json() as Promise<T>;
+    jsonOf<T>(await send(method, path, body === undefined ? undefined : jsonBody(body), extra));
 
 /** What is made once is not made again when its request is sent again. */
 const withKey = <T extends CallOptions>(extra: T | undefined): T => ({ idempotencyKey: randomHex(), ...extra }) as T;
@@ -61,12 +61,18 @@ const scoreCalls = (send: Sender): Pick<QalignClient, 'score' | 'scoreStream' | 
     items: readonly ClientItem[],
     settings: ScoreFields = {},
     extra: UploadOptions = {},
-  ): Promise<T> => (await send('POST', path, await itemsBody(items, settings), extra)).json() as Promise<T>;
+  ): Promise<T> => jsonOf<T>(await send('POST', path, await itemsBody(items, settings), extra));
   return {
     score: (items, settings, extra) => post('/v1/score', items, settings, extra),
     async *scoreStream(items, settings = {}, extra = {}) {
       const accept = { Accept: 'application/x-ndjson' };
-      yield* jsonLines<ScoredInput>(await send('POST', '/v1/score', await itemsBody(items, settings), extra, accept));
+      const response = await send('POST', '/v1/score', await itemsBody(items, settings), extra, accept);
+      let count = 0;
+      for await (const item of jsonLines<ScoredInput>(response)) {
+        count += 1;
+        yield item;
+      }
+      if (count < items.length) throw cutOff(response, count, items.length);
     },
     async scoreFile(file, settings = {}, { name, ...extra } = {}) {
       const { name: own, ...body } = fileBody(file);
@@ -74,13 +80,24 @@ const scoreCalls = (send: Sender): Pick<QalignClient, 'score' | 'scoreStream' | 
       const disposition = called === undefined ? undefined : `attachment; filename*=UTF-8''${percentEncoded(called)}`;
       const headers = disposition === undefined ? {} : { 'Content-Disposition': disposition };
       const response = await send('POST', `/v1/score${toQuery(settings)}`, body, extra, headers);
-      const { items } = (await response.json()) as ScoreAnswer;
-      return items[0] as ScoredInput;
+      const { items } = await jsonOf<Partial<ScoreAnswer>>(response);
+      if (items?.[0] === undefined) throw cutOff(response, 0, 1);
+      return items[0];
     },
     compare: (first, second, settings, extra) => post('/v1/compare', [first, second], settings, extra),
     rank: (items, settings, extra) => post('/v1/rank', items, settings, extra),
   };
 };
+
+/** A proxy may end an answer whose length it does not know. */
+const cutOff = ({ status }: Response, count: number, wanted: number): ServiceError =>
+  new ServiceError(
+    status,
+    'UNKNOWN',
+    `The answer ended after ${count} of ${wanted} items; send the rest again.`,
+    undefined,
+    undefined,
+  );
 
 const percentEncoded = (name: string): string => encodeURIComponent(name).replaceAll("'", '%27');
 
@@ -92,17 +109,18 @@ const modelCalls = (json: JsonSender): ModelCalls => ({
 
 const jobCalls = (send: Sender, json: JsonSender): JobCalls => ({
   create: async (list, settings = {}, extra) =>
-    (await send('POST', ...jobRequest(list, settings), withKey(extra))).json() as Promise<Job>,
+    jsonOf<Job>(await send('POST', ...jobRequest(list, settings), withKey(extra))),
   list: (query = {}, extra) => json('GET', `/v1/jobs${toQuery({ ...query })}`, undefined, extra),
-  get: (id, extra) => json('GET', `/v1/jobs/${id}`, undefined, extra),
-  cancel: (id, extra) => json('DELETE', `/v1/jobs/${id}?cancel_only=true`, undefined, extra),
-  delete: (id, extra) => json('DELETE', `/v1/jobs/${id}`, undefined, extra),
+  get: (id, extra) => json('GET', `/v1/jobs/${encodeURIComponent(id)}`, undefined, extra),
+  cancel: (id, extra) => json('DELETE', `/v1/jobs/${encodeURIComponent(id)}?cancel_only=true`, undefined, extra),
+  delete: (id, extra) => json('DELETE', `/v1/jobs/${encodeURIComponent(id)}`, undefined, extra),
   async *results(id, extra) {
-    yield* jsonLines<ScoreOutcome>(await send('GET', `/v1/jobs/${id}/results`, undefined, extra));
+    yield* jsonLines<ScoreOutcome>(await send('GET', `/v1/jobs/${encodeURIComponent(id)}/results`, undefined, extra));
   },
-  csv: async (id, extra) => (await send('GET', `/v1/jobs/${id}/results?format=csv`, undefined, extra)).text(),
-  events: (id, extra) => events<JobEvent>(send, `/v1/jobs/${id}/events`, extra),
-  wait: (id, extra = {}) => waitForJob(send, json, `/v1/jobs/${id}`, extra),
+  csv: async (id, extra) =>
+    (await send('GET', `/v1/jobs/${encodeURIComponent(id)}/results?format=csv`, undefined, extra)).text(),
+  events: (id, extra) => events<JobEvent>(send, `/v1/jobs/${encodeURIComponent(id)}/events`, extra),
+  wait: (id, extra = {}) => waitForJob(send, json, `/v1/jobs/${encodeURIComponent(id)}`, extra),
 });
 
 function jobRequest(list: JobItems, settings: object): [path: string, body: ReturnType<typeof jsonBody>] {
@@ -118,10 +136,10 @@ const runCalls = <Made extends object, One, All>(
 ): RunCalls<Made, One, All> => ({
   create: (body, extra) => json('POST', path, body, withKey(extra)),
   list: (extra) => json('GET', path, undefined, extra),
-  get: (id, extra) => json('GET', `${path}/${id}`, undefined, extra),
-  stop: (id, extra) => json('POST', `${path}/${id}/stop`, undefined, extra),
-  resume: (id, extra) => json('POST', `${path}/${id}/resume`, undefined, extra),
-  events: (id, extra) => events<RunEvent>(send, `${path}/${id}/events`, extra),
+  get: (id, extra) => json('GET', `${path}/${encodeURIComponent(id)}`, undefined, extra),
+  stop: (id, extra) => json('POST', `${path}/${encodeURIComponent(id)}/stop`, undefined, extra),
+  resume: (id, extra) => json('POST', `${path}/${encodeURIComponent(id)}/resume`, undefined, extra),
+  events: (id, extra) => events<RunEvent>(send, `${path}/${encodeURIComponent(id)}/events`, extra),
 });
 
 async function waitForJob(send: Sender, json: JsonSender, path: string, extra: CallOptions): Promise<Job> {

@@ -1,4 +1,5 @@
 import type { SentEvent } from './interface.js';
+import { parsed } from './service-error.js';
 
 /** By a reader: Safari before 26 cannot iterate a body. What is not read to its end is let go of. */
 async function* lines(response: Response): AsyncGenerator<string, void, undefined> {
@@ -21,16 +22,20 @@ async function* lines(response: Response): AsyncGenerator<string, void, undefine
   }
 }
 
-/** Newline-delimited JSON. */
+/** Newline-delimited JSON. @throws ServiceError UNKNOWN for a line that is none */
 export async function* jsonLines<T>(response: Response): AsyncGenerator<T, void, undefined> {
-  for await (const line of lines(response)) if (line !== '') yield JSON.parse(line) as T;
+  for await (const line of lines(response)) if (line !== '') yield parsed<T>(line, response);
 }
 
-/** Server-sent events with their ids, until the service ends the stream. */
+/** Server-sent events with their ids, until the service ends the stream. One that was cut off is not given. */
 export async function* sentEvents<T>(response: Response): AsyncGenerator<SentEvent<T>, void, undefined> {
   let id = 0;
+  let data: string | undefined;
   for await (const line of lines(response)) {
     if (line.startsWith('id: ')) id = Number(line.slice(4));
-    if (line.startsWith('data: ')) yield { id, data: JSON.parse(line.slice(6)) as T };
+    if (line.startsWith('data: ')) data = line.slice(6);
+    if (line !== '' || data === undefined) continue;
+    yield { id, data: parsed<T>(data, response) };
+    data = undefined;
   }
 }

@@ -1,6 +1,6 @@
 import type { ErrorAnswer, ErrorCode } from '../api/error.js';
 
-/** Any answer that is not 2xx, after it was sent again where that could help. */
+/** An answer that is not 2xx, after it was sent again where that could help, or one that is not the service's. */
 export class ServiceError extends Error {
   override readonly name = 'ServiceError';
   constructor(
@@ -28,21 +28,45 @@ export async function toServiceError(response: Response, attempts: number): Prom
   } catch {
     // a proxy's page: kept as it is
   }
-  const error = (answer as Partial<ErrorAnswer> | null)?.error;
+  const { code, message } = ((answer as Partial<ErrorAnswer> | null)?.error ?? {}) as Partial<ErrorAnswer['error']>;
   return new ServiceError(
     response.status,
-    error?.code ?? 'UNKNOWN',
-    error?.message ?? `The service answered ${response.status}.`,
+    typeof code === 'string' ? code : 'UNKNOWN',
+    typeof message === 'string' ? message : `The service answered ${response.status}.`,
     secondsOf(response.headers.get('retry-after')),
     answer,
     attempts,
   );
 }
 
-/** Retry-After in seconds: a number of them, or a date. */
+/** The JSON of a 2xx answer. @throws ServiceError UNKNOWN for what is no JSON, such as the login page of a proxy */
+export async function jsonOf<T>(response: Response): Promise<T> {
+  return parsed<T>(await response.text(), response);
+}
+
+/** @param text a whole answer, or a line of one */
+export function parsed<T>(text: string, response: Pick<Response, 'status' | 'headers'>): T {
+  try {
+    return JSON.parse(text) as T;
+  } catch {
+    const type = response.headers.get('content-type') ?? 'no type';
+    throw new ServiceError(
+      response.status,
+      'UNKNOWN',
+      `The answer (${response.status}, ${type}) is not JSON, or was cut off; check that the URL is that of a qalign service.`,
+      undefined,
+      text,
+    );
+  }
+}
+
+/** `Sat, 28 Nov 2026 22:10:00 GMT` and its two older forms; `Date.parse` alone takes "in 5" for a date. */
+const HTTP_DATE = /^[a-z]{3,9},? /i;
+
+/** Retry-After in seconds: a number of them, or a date; 0 for a date that is over. */
 export function secondsOf(header: string | null, now = Date.now()): number | undefined {
   const text = header?.trim() ?? '';
   if (/^\d+(\.\d+)?$/.test(text)) return Number(text);
-  const date = /[a-z]/i.test(text) ? Date.parse(text) : NaN;
+  const date = HTTP_DATE.test(text) && /\d\d:\d\d:\d\d/.test(text) ? Date.parse(text) : NaN;
   return Number.isNaN(date) ? undefined : Math.max(0, (date - now) / 1000);
 }

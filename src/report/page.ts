@@ -70,9 +70,12 @@ function made({ qalign, commit, node, command, links = [] }: Origin, now: Date):
   const data =
     links.length === 0
       ? ''
-      : `<br>Data: ${links.map((link) => `<a href="${escape(encodeURI(link))}">${escape(link)}</a>`).join(', ')}`;
+      : `<br>Data: ${links.map((link) => `<a href="${escape(hrefOf(link))}">${escape(link)}</a>`).join(', ')}`;
   return `<p class="made">Made ${when} by ${escape(versions)}.${by}${data}</p>`;
 }
+
+/** A relative path as a URL: no part of a name is read as a scheme, a query or a fragment. */
+const hrefOf = (path: string): string => path.split('/').map(encodeURIComponent).join('/');
 
 /** A heading that can be linked to. */
 export function heading(level: 2 | 3, text: string): string {

@@ -35,6 +35,21 @@ describe('QALIGN_SERVE_*', () => {
     expect(defaultDataDir({})).toBe('runs/service');
   });
 
+  it.each([
+    [
+      'QALIGN_SERVE_LIMITS__ITEM',
+      '8',
+      /The variable QALIGN_SERVE_LIMITS__ITEM has one problem:\n {2}limits\.item: unknown key \(did you mean "items"/,
+    ],
+    ['QALIGN_SERVE_PORT', '99999', /The variable QALIGN_SERVE_PORT has one problem:\n {2}port: must be <= 65535/],
+    ['QALIGN_SERVE_MODELS', '[nano', /The variable QALIGN_SERVE_MODELS cannot be read: .*quote it/],
+    ['QALIGN_SERVE_', '1', /The variable QALIGN_SERVE_ cannot be read/],
+    ['QALIGN_SERVE___PROTO__', '1', /The variable QALIGN_SERVE___PROTO__ cannot be read/],
+    ['QALIGN_SERVE_PORT', 'tcp://10.0.0.1:8080', /enableServiceLinks: false/],
+  ])('are refused by their own name: %s=%s', (name, value, problem) => {
+    expect(() => environmentOverrides({ [name]: value })).toThrow(problem);
+  });
+
   it('are refused where there is no such key', () => {
     expect(() => parseConfig(ServeConfig, '', 'test', environmentOverrides({ QALIGN_SERVE_PROT: '1' }))).toThrow(
       /port/,

@@ -111,6 +111,8 @@ it('reads Retry-After as seconds or as a date, and gives up where it is too long
     undefined,
     undefined,
   ]);
+  for (const text of ['in 5', 'abc 12', '-5', '5 seconds', 'NaN', 'Mon 5', '2026-01-01T00:00:30Z'])
+    expect([text, secondsOf(text, now)]).toEqual([text, undefined]);
   answers = [refuse(429, 'OVERLOADED', true, '3600')];
   const error = await refused(createClient({ url }).score([picture]));
   expect([error.attempts, error.retryAfterS]).toEqual([1, 3600]);
@@ -171,4 +173,56 @@ it('lets go of a stream that is not read to its end', async () => {
   });
   for await (const { index } of createClient({ url }).scoreStream([picture])) if (index === 0) break;
   await closed;
+});
+
+describe('an answer that is not that of the service', () => {
+  const page: Answer = (res) => res.writeHead(200, { 'Content-Type': 'text/html' }).end('<html>\nlog in</html>');
+  const cutAfter =
+    (text: string): Answer =>
+    (res) =>
+      res.socket?.end(`HTTP/1.0 200 OK\r\n\r\n${text}`);
+  const streamed = async (): Promise<unknown[]> => {
+    const items = [];
+    for await (const item of createClient({ url }).scoreStream([picture, picture])) items.push(item);
+    return items;
+  };
+
+  it('is a ServiceError with its text, for one answer and for lines', async () => {
+    const client = createClient({ url });
+    for (const call of [
+      () => client.score([picture]),
+      () => client.jobs.get('job_1'),
+      () => client.jobs.wait('x'),
+      streamed,
+    ]) {
+      answers = [page, page];
+      const error = await refused(call());
+      expect([error.name, error.status, error.code]).toEqual(['ServiceError', 200, 'UNKNOWN']);
+      expect(error.message).toMatch(/text\/html.* is not JSON/);
+    }
+  });
+
+  it('is an error where lines are missing, or the last one is half', async () => {
+    answers = [cutAfter('{"index":0}\n')];
+    expect((await refused(streamed())).message).toContain('after 1 of 2 items');
+    answers = [cutAfter('{"index":0}\n{"ind')];
+    expect((await refused(streamed())).code).toBe('UNKNOWN');
+    answers = [(res) => res.end('{}')];
+    expect((await refused(createClient({ url }).scoreFile(picture))).message).toContain('after 0 of 1 items');
+  });
+
+  it('gives no event that was cut off', async () => {
+    answers = [cutAfter('id: 1\ndata: {"a":1}\n\nid: 2\ndata: {"a"')];
+    const ids = [];
+    for await (const { id } of createClient({ url }).jobs.events('job_1')) ids.push(id);
+    expect(ids).toEqual([1]);
+  });
+});
+
+it('sends ids as one part of the path, and refuses items that are none', async () => {
+  const client = createClient({ url });
+  await client.jobs.get('../models?x#y');
+  await client.trainRuns.stop('a/b');
+  expect(seen.map(({ path }) => path)).toEqual(['/v1/jobs/..%2Fmodels%3Fx%23y', '/v1/train_runs/a%2Fb/stop']);
+  await expect(client.score(['a.jpg' as never])).rejects.toThrow(/^Item 1 is a string; give bytes/);
 });

@@ -1,5 +1,15 @@
 import { execFileSync, spawn, spawnSync } from 'node:child_process';
-import { chmodSync, cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync } from 'node:fs';
+import {
+  chmodSync,
+  cpSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { delimiter, dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -53,6 +63,18 @@ afterAll(() => {
 });
 
 describe('deploy/install.sh', () => {
+  it.each(['a b', 'a"b', "a'b", 'a$(exit 7)b', 'a`exit 7`b', 'a}b\\n'])('starts from a folder called %s', (name) => {
+    const place = join(work, 'odd', name);
+    for (const part of ['bin', 'app/dist/src/cli']) mkdirSync(join(place, part), { recursive: true });
+    writeFileSync(join(place, 'app/dist/src/cli/main.js'), 'console.log(process.env.QALIGN_PYTHON, process.argv[2])');
+    const script = readFileSync(join(packageRoot, 'deploy/install.sh'), 'utf8').replace(/^step=[^]*$/m, '');
+    const made = spawnSync('bash', ['-c', `${script}\nlauncher "$1" "$1/python"`, 'install.sh', place]);
+    expect(made.status, String(made.stderr)).toBe(0);
+    const env = { PATH: process.env['PATH'] };
+    const started = spawnSync(join(place, 'bin/qalign'), ['x y'], { env, encoding: 'utf8' });
+    expect(started.stdout).toBe(`${place}/python x y\n`);
+  });
+
   it('refuses what it does not know', () => {
     const run = (...words: string[]) => spawnSync('bash', [join(packageRoot, 'deploy/install.sh'), ...words]).status;
     expect([run(), run('app'), run('app', '--package'), run('all')]).toEqual([2, 2, 2, 2]);

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { readdir, rename, rm } from 'node:fs/promises';
+import { open, readdir, realpath, rename, rm, stat, type FileHandle } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { isAlive, startOf } from '../../../bridge/process.js';
 
@@ -42,4 +42,55 @@ export async function removeLeftovers(whole: string): Promise<void> {
   const [folder, name] = [dirname(whole), basename(whole)];
   for (const entry of await readdir(folder))
     if (isLeftover(entry, name)) await rm(join(folder, entry), { recursive: true, force: true });
+}
+
+/** A file that is written beside its place, and takes it at `commit`. */
+export interface OpenDraft {
+  readonly file: FileHandle;
+  /** Syncs and closes the file, gives it its name, and syncs the folder. */
+  commit(): Promise<void>;
+  /** Closes and removes it; harmless after `commit`. */
+  discard(): Promise<void>;
+}
+
+/**
+ * Opens a draft of the file `whole`. Behind a symbolic link it takes the place of the file that the link leads to. What
+ * is no file, such as a named pipe or /dev/null, is never replaced: it is written as it goes.
+ */
+export async function openDraft(whole: string): Promise<OpenDraft> {
+  if (await isSpecial(whole)) {
+    const file = await open(whole, 'w');
+    return { file, commit: () => file.close(), discard: () => file.close() };
+  }
+  const place = await realpath(whole).catch(() => whole);
+  await removeLeftovers(place);
+  const draft = draftOf(place);
+  const file = await open(draft.path, 'wx');
+  return {
+    file,
+    async commit() {
+      await file.sync();
+      await file.close();
+      await draft.commit();
+      await syncFolder(dirname(place));
+    },
+    async discard() {
+      await file.close().catch(() => undefined);
+      await draft.discard();
+    },
+  };
+}
+
+/** Whether something is there that is no regular file: a pipe, a device, a socket. */
+export async function isSpecial(path: string): Promise<boolean> {
+  return stat(path).then(
+    (found) => !found.isFile(),
+    () => false,
+  );
+}
+
+/** The rename itself is on the disk only when its folder is. */
+async function syncFolder(path: string): Promise<void> {
+  const folder: FileHandle = await open(path);
+  await folder.sync().finally(() => folder.close());
 }

@@ -3,6 +3,7 @@ import { link, readFile, rename, rm, stat, utimes, writeFile } from 'node:fs/pro
 import { hostname } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { startOf } from '../../../bridge/process.js';
+import { draftOf, removeLeftovers } from './draft.js';
 
 const POLL_MS = 300;
 const HEARTBEAT_MS = 5_000;
@@ -39,6 +40,7 @@ export async function withFileLock<T>(
   const heartbeat = setInterval(() => void utimes(path, new Date(), new Date()).catch(() => {}), HEARTBEAT_MS);
   heartbeat.unref();
   try {
+    await removeLeftovers(path).catch(() => undefined); // of processes that were killed while they took it
     return await work();
   } finally {
     clearInterval(heartbeat);
@@ -49,16 +51,17 @@ export async function withFileLock<T>(
 
 /** The lock appears with its content at once: a link to a finished file either succeeds or finds another lock. */
 async function tryTake(path: string, holder: Holder): Promise<boolean> {
-  const draft = `${path}.${holder.token}`;
-  await writeFile(draft, JSON.stringify(holder));
+  const draft = draftOf(path);
+  await writeFile(draft.path, JSON.stringify(holder));
   try {
-    await link(draft, path);
+    await link(draft.path, path);
     return true;
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'EEXIST') return false;
+    // a process of another host may take the draft for one that was left
+    if (['EEXIST', 'ENOENT'].includes((error as NodeJS.ErrnoException).code ?? '')) return false;
     throw error;
   } finally {
-    await rm(draft, { force: true });
+    await draft.discard();
   }
 }
 

@@ -1,12 +1,15 @@
 /** The boundary of src/base/files: how files are locked, written and read; nothing of what is in them. */
-import { mkdir, open, stat, type FileHandle } from 'node:fs/promises';
+import { mkdir, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
-import { draftOf, removeLeftovers } from './draft.js';
+import { draftOf, openDraft, removeLeftovers } from './draft.js';
 import { guardWrite } from './unwritable.js';
 
 const BUFFER = 1 << 18;
 
-/** A text file that appears under its name whole or not at all: written beside, synced, renamed. */
+/**
+ * A text file that appears under its name whole or not at all: written beside, synced, renamed. A pipe or device gets
+ * the text as it comes.
+ */
 export interface WholeFile {
   readonly path: string;
   /** Resolves, or returns nothing at once where the text only came into the buffer. */
@@ -29,13 +32,11 @@ export async function openWhole(
   path: string,
   { makeFolder = true, sentence = (error) => `${path} could not be written: ${error.message}.` }: WholeFileOptions = {},
 ): Promise<WholeFile> {
-  const draft = draftOf(path);
   const guard = <T>(work: () => Promise<T>): Promise<T> => guardWrite(work, sentence);
-  const file = await guard(async () => {
+  const draft = await guard(async () => {
     if (await isFolder(path)) throw Object.assign(new Error('it is a folder'), { code: 'EISDIR' });
     if (makeFolder) await mkdir(dirname(path), { recursive: true });
-    await removeLeftovers(path);
-    return open(draft.path, 'wx');
+    return openDraft(path);
   });
   let held: string[] = [];
   let length = 0;
@@ -47,7 +48,7 @@ export async function openWhole(
     held = [];
     length = 0;
     await writing;
-    writing = file.writeFile(text);
+    writing = draft.file.writeFile(text);
     writing.catch(() => undefined);
   };
   return {
@@ -61,17 +62,13 @@ export async function openWhole(
       await guard(async () => {
         await flush();
         await writing;
-        await file.sync();
-        await file.close();
         await draft.commit();
         done = true;
-        await syncFolder(dirname(path));
       });
     },
     async discard() {
       if (done) return;
       await writing.catch(() => undefined);
-      await file.close().catch(() => undefined);
       await draft.discard();
     },
   };
@@ -111,10 +108,4 @@ async function isFolder(path: string): Promise<boolean> {
     (found) => found.isDirectory(),
     () => false,
   );
-}
-
-/** The rename itself is on the disk only when its folder is. */
-async function syncFolder(path: string): Promise<void> {
-  const folder: FileHandle = await open(path);
-  await folder.sync().finally(() => folder.close());
 }

@@ -14,8 +14,9 @@ export interface Figures {
   readonly lowest: number | undefined;
 }
 
-/** GitHub refuses a summary over 1 MiB. */
 const MOST_ROWS = 500;
+/** Of each of the two tables: GitHub refuses a summary over 1 MiB. */
+const MOST_BYTES = 400_000;
 
 export function figuresOf(outcomes: readonly ScoreOutcome[], failBelow: number | undefined): Figures {
   const scores = outcomes.filter(isScore);
@@ -93,9 +94,17 @@ function table(head: readonly string[], rows: readonly (readonly string[])[], to
   if (rows.length === 0) return '';
   const line = (cells: readonly string[], tag: 'th' | 'td'): string =>
     `<tr>${cells.map((cell) => `<${tag}>${cell}</${tag}>`).join('')}</tr>`;
-  const left = total - rows.length;
+  const lines = fitting(rows.map((cells) => line(cells, 'td')));
+  const left = total - lines.length;
   const more = left === 0 ? [] : [`<tr><td colspan="${head.length}">${left} more in the results file</td></tr>`];
-  return ['<table>', line(head, 'th'), ...rows.map((cells) => line(cells, 'td')), ...more, '</table>'].join('\n');
+  return ['<table>', line(head, 'th'), ...lines, ...more, '</table>'].join('\n');
+}
+
+/** The first lines that have room: names and messages may be long. */
+function fitting(lines: readonly string[]): readonly string[] {
+  let bytes = 0;
+  const end = lines.findIndex((line) => (bytes += Buffer.byteLength(line) + 1) > MOST_BYTES);
+  return end < 0 ? lines : lines.slice(0, end);
 }
 
 const code = (name: string): string => `<code>${escaped(name)}</code>`;

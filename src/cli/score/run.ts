@@ -1,5 +1,5 @@
-import { stat } from 'node:fs/promises';
 import { QalignError } from '../../base/errors.js';
+import { isSpecial } from '../../base/files/draft.js';
 import { withExclusiveFile } from '../../base/files/exclusive-file.js';
 import type { Logger } from '../../base/logger.js';
 import { argumentNames } from '../../media/find/argument-names.js';
@@ -26,17 +26,23 @@ export async function runScore(context: CommandContext<typeof SCORE_FLAGS>, part
   const { out } = request;
   const { terminal, signal } = request.quiet ? hushed(context) : context;
   const run = (): Promise<number> => scoreInto(context, parts, request);
-  if (out === undefined || (await isDevice(out))) return run();
+  if (out === undefined) return run();
+  if (await isSpecial(out)) {
+    requireWithoutSidecar(out, request);
+    return run();
+  }
   // another run that takes failures out of the file would leave this one writing where nobody looks
   const onWait = (pid: number): void => terminal.progress(`waiting for process ${pid}, which writes ${out}`);
   return withExclusiveFile(`${out}.lock`, run, { place: out, onWait, signal });
 }
 
-const isDevice = (path: string): Promise<boolean> =>
-  stat(path).then(
-    (found) => !found.isFile(),
-    () => false,
-  );
+function requireWithoutSidecar(out: string, { layout, format }: ScoreRequest): void {
+  if (layout.kind === 'compact' && format !== 'parquet')
+    throw new QalignError(
+      'USAGE',
+      `qalign score: --compact writes what all rows share beside a file, and ${out} is none; name a file, or leave out --compact.`,
+    );
+}
 
 /** The same, with a stderr that shows nothing: errors go to the terminal itself. */
 function hushed(context: CommandContext): CommandContext {

@@ -1,7 +1,8 @@
 import { startOf, widthOf } from './width.js';
 
-/** Words in lines of at most `width` cells; a longer word is cut. */
-export function wrap(text: string, width: number): string[] {
+/** Words in lines of at most `room` cells, and one character at least; a longer word is cut. */
+export function wrap(text: string, room: number): string[] {
+  const width = Math.max(1, room); // margins may be wider than the terminal
   const lines: string[] = [];
   let line = '';
   for (let word of text.split(' ')) {

@@ -64,7 +64,8 @@ export async function openResultFile(path: string, options: ResultFileOptions): 
   if (!options.resume) await requireFresh(path);
   const held = options.resume ? await continued(path, options) : NOTHING;
   const file = await guard(path, () => open(path, 'a'));
-  const { size } = await file.stat();
+  const { size, isFile } = await statOf(file);
+  const sync = (): Promise<void> => (isFile ? guard(path, () => file.datasync()) : Promise.resolve());
   const hasRows = held.rows > 0;
   const sidecar = asked.kind === 'compact' ? await openSidecar(path, tasks, hasRows) : undefined;
   const layout = sidecar === undefined ? asked : compactLayout(sidecar.meta.defaults);
@@ -97,16 +98,22 @@ export async function openResultFile(path: string, options: ResultFileOptions): 
         .join('\n');
       await append(path, file, `${text}\n`);
       if (Date.now() - lastSync < SYNC_EVERY_MS) return;
-      await guard(path, () => file.datasync());
+      await sync();
       lastSync = Date.now();
     },
     async close() {
-      await guard(path, () => file.datasync());
+      await sync();
       await file.close();
       if (replaced.size > 0)
         await rewrite(path, options, ({ start, line }) => start >= size || !replaced.has(keyOfLine(line, options)));
     },
   };
+}
+
+/** A pipe or device has no size, and cannot be synced. */
+async function statOf(file: FileHandle): Promise<{ readonly size: number; readonly isFile: boolean }> {
+  const found = await file.stat();
+  return { size: found.size, isFile: found.isFile() };
 }
 
 /** The rows of `model`, or of all where a file is of one. `stale`: keys of rows that other rows are to replace. */

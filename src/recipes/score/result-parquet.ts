@@ -1,8 +1,7 @@
-import { open } from 'node:fs/promises';
 import type { SchemaElement } from 'hyparquet';
 import { ByteWriter, ParquetWriter } from 'hyparquet-writer';
 import { SCHEMA_VERSION } from '../../api/result.js';
-import { draftOf, removeLeftovers } from '../../base/files/draft.js';
+import { openDraft } from '../../base/files/draft.js';
 import { guardWrite } from '../../base/files/unwritable.js';
 import { packageVersion } from '../../base/package-root.js';
 import type { Column, ColumnType } from './layout/column.js';
@@ -56,13 +55,9 @@ export async function openParquetFile(
   path: string,
   { layout = FULL_LAYOUT, severalModels = false }: ParquetOptions = {},
 ): Promise<Pick<ResultFile, 'write' | 'close'> & { discard(): Promise<void> }> {
-  const draft = draftOf(path);
   const guard = <T>(work: () => Promise<T>): Promise<T> =>
     guardWrite(work, ({ message }) => `${path} cannot be written (${message}); nothing of it was kept.`);
-  const file = await guard(async () => {
-    await removeLeftovers(path);
-    return open(draft.path, 'wx');
-  });
+  const draft = await guard(() => openDraft(path));
   const bytes = new ByteWriter();
   const parquet = new ParquetWriter({
     writer: bytes,
@@ -76,7 +71,7 @@ export async function openParquetFile(
   describe();
   /** What the writer has made of the rows so far goes to the file, so that no more than a group is in memory. */
   const flush = async (): Promise<void> => {
-    await file.writeFile(bytes.getBytes());
+    await draft.file.writeFile(bytes.getBytes());
     bytes.index = 0;
   };
   let held: Cells[] = [];
@@ -105,15 +100,10 @@ export async function openParquetFile(
         if (held.length > 0) await writeGroup();
         await parquet.finish();
         await flush();
-        await file.sync();
-        await file.close();
         await draft.commit();
       });
     },
-    async discard() {
-      await file.close().catch(() => undefined);
-      await draft.discard();
-    },
+    discard: () => draft.discard(),
   };
 }
 

@@ -24,7 +24,7 @@ export function krcc(x: ArrayLike<number>, y: ArrayLike<number>): number {
 }
 
 /** The same for pairs that stand in the order of x, equal x in the order of y; `ySorted` is sorted on the way. */
-export function krccOfSorted(xSorted: Float64Array, ySorted: Float64Array<ArrayBuffer>): number {
+export function krccOfSorted(xSorted: Float64Array, ySorted: Float64Array): number {
   const n = xSorted.length;
   let tiesX = 0;
   let tiesBoth = 0;
@@ -67,10 +67,10 @@ export function krccOfSorted(xSorted: Float64Array, ySorted: Float64Array<ArrayB
 const pairs = (k: number): number => (k * (k - 1)) / 2;
 
 /** Bottom-up merge sort of `values` in place; returns how many pairs stood in the wrong order (ties are not wrong). */
-function sortAndCountInversions(values: Float64Array<ArrayBuffer>): number {
+function sortAndCountInversions(values: Float64Array): number {
   const n = values.length;
   let from = values;
-  let to = new Float64Array(n);
+  let to: Float64Array = new Float64Array(n);
   let inversions = 0;
   for (let width = 1; width < n; width *= 2) {
     for (let low = 0; low < n; low += 2 * width) {

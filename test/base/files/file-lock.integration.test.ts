@@ -46,6 +46,12 @@ describe('withFileLock', () => {
     expect(readdirSync(folder).filter((name) => name.includes('lock'))).toEqual([]);
   });
 
+  it('removes what a process left that was killed while it took the lock', async () => {
+    const left = ['a.lock.4194305-1-0123ab.part', 'a.lock.4194305.part'];
+    for (const name of [...left, 'b.lock.4194305.part']) writeFileSync(join(folder, name), '{}');
+    await withFileLock(lock, async () => expect(readdirSync(folder)).toEqual(['a.lock', 'b.lock.4194305.part']));
+  });
+
   it('breaks the lock of a process that was killed', async () => {
     writeFileSync(join(folder, 'count'), '0');
     const child = other(1, true);

@@ -52,6 +52,12 @@ describe('the table of scores', () => {
     expect(text).toContain('(calibrated: 61.2500)');
   });
 
+  it.each([1, 5, 10, 18, 25])('is drawn on a terminal of %i columns, whatever is wrong with an input', (columns) => {
+    const table = createScoreTable({ columns, paint: plain });
+    const lines = [...table([scored('漢字.jpg', { warnings: ['Too long.'] })]), ...table([failed('b\u0301.jpg')])];
+    expect(lines.join('').replaceAll(/\s/g, '')).toMatch(/Toolong\..*MEDIA_NOT_FOUND/);
+  });
+
   it('has a heading again after a resize', () => {
     const terminal = { columns: 80, paint: plain };
     const table = createScoreTable(terminal);
