@@ -9,6 +9,7 @@ import { benchModel } from '../recipes/bench/model.js';
 import { benchPrepare } from '../recipes/bench/prepare.js';
 import { benchOrder } from '../recipes/bench/distortion-order.js';
 import { benchMemory, benchScore } from '../recipes/bench/score.js';
+import { overloadCells, type OverloadConfig } from '../server/bench/overload.js';
 import { benchServe } from '../server/bench/serve.js';
 import { resolveDevices } from '../recipes/score/devices.js';
 import { expandSources } from '../media/sources.js';
@@ -16,6 +17,7 @@ import type { ScorerOptions, ScoreSource } from '../recipes/score/scorer.js';
 import { defineCommand, type CommandContext, type FlagValues } from './command.js';
 import { asJson } from './terminal/json.js';
 import { whileWorking } from './terminal/progress.js';
+import { fittedTable } from './terminal/table.js';
 
 const PARTS = ['prepare', 'bridge', 'model', 'score', 'memory', 'serve', 'order'] as const;
 type Part = (typeof PARTS)[number];
@@ -31,6 +33,16 @@ const FLAGS = {
   precision: { type: 'string', choices: ['auto', 'fp32', 'bf16', 'fp16'], help: 'auto: fp32 on a CPU, bf16 on CUDA' },
   batches: { type: 'string', value: 'N,N', help: 'batch sizes (default 1,4,16,64)' },
   n: { type: 'number', help: 'inputs of the part "memory", requests of "serve" (default 10000)' },
+  load: {
+    type: 'string',
+    value: 'N,N',
+    help: 'of the part "serve": overload only, at these multiples of the capacity, e.g. 1,2,10',
+  },
+  seconds: { type: 'number', help: 'with --load: of each multiple (default 60)' },
+  beside: {
+    type: 'number',
+    help: 'with --load: each multiple alone, then beside so many busy processes, which are started and ended',
+  },
   input: {
     type: 'string',
     multiple: true,
@@ -51,6 +63,7 @@ export const bench = defineCommand({
     'qalign bench',
     'qalign bench memory --n 100000 --out memory.json',
     'qalign bench serve --n 100000',
+    'qalign bench serve --model nano --load 1,2,10 --seconds 60 --beside 2',
     'qalign bench order --input kodak/',
     'qalign bench model --random-weights mplug_owl2_7b --device cuda:0',
   ],
@@ -123,10 +136,13 @@ async function measure(part: Part, { flags, terminal, signal, log }: CommandCont
       precision: flags.precision ?? 'auto',
       n: flags.n ?? 10_000,
       sources: pictures,
+      overload: readOverload(flags),
       signal,
       onStep,
     });
     terminal.progress(undefined);
+    for (const line of fittedTable(overloadCells(served.overload), terminal.columns, terminal.paint))
+      terminal.say(line);
     return served;
   }
   if (part === 'score') {
@@ -182,6 +198,18 @@ async function measureModel(flags: FlagValues<typeof FLAGS>, signal: AbortSignal
     ],
     signal,
   );
+}
+
+/** Undefined where all of the part is measured. */
+function readOverload({ load, seconds = 60, beside = 0 }: FlagValues<typeof FLAGS>): OverloadConfig | undefined {
+  if (load === undefined) return undefined;
+  const times = load.split(',').map(Number);
+  if (times.some((one) => !(one > 0)) || !(seconds > 0) || !(Number.isInteger(beside) && beside >= 0))
+    throw new QalignError(
+      'USAGE',
+      `qalign bench: --load ${load} --seconds ${seconds} --beside ${beside}: --load needs numbers above 0 with commas between them, --seconds a number above 0, --beside a whole number from 0.`,
+    );
+  return { times, seconds, beside };
 }
 
 const given = (flag: string, value: string | undefined): string[] => (value === undefined ? [] : [flag, value]);

@@ -1,8 +1,11 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { createSender, type Sender } from './sender.js';
 
 /** A request that is sent again and again: made once, so that sending costs as little as it can. */
 export interface Shot {
   readonly items: number;
+  /** What the request says that it waits for at most. */
+  readonly timeoutMs: number;
   /** Head and body, as they go over the wire. */
   readonly bytes: Buffer;
 }
@@ -10,6 +13,17 @@ export interface Shot {
 export interface LoadResult {
   readonly seconds: number;
   readonly sent: number;
+  /** Neither refused nor broken. */
+  readonly admitted: number;
+  /** Of admitted ones: 200. */
+  readonly answered: number;
+  /** Of admitted ones: 504 DEADLINE_EXCEEDED. */
+  readonly late: number;
+  readonly late_share: number;
+  /** Of answered ones: after the deadline by the clock of the client, which also waits for its connection. */
+  readonly overdue: number;
+  /** 429. */
+  readonly refused: number;
   /** Not sent, because too many of them waited for an answer already. */
   readonly withheld: number;
   /** How much later than planned the sender sent: while it is small, times are those of the service. */
@@ -19,9 +33,13 @@ export interface LoadResult {
   /** Of answered ones. */
   readonly p50_ms: number;
   readonly p99_ms: number;
-  /** Of refused ones (429): how soon they are told. */
+  readonly late_p50_ms: number | null;
+  readonly late_p99_ms: number | null;
+  /** Of refused ones: how soon they are told. */
   readonly refused_p50_ms: number | null;
+  readonly refused_p99_ms: number | null;
   readonly retry_after_on_429: boolean;
+  readonly retry_after_p50_s: number | null;
 }
 
 /** Pictures as a form, as `curl -F file=@…` sends them. */
@@ -40,7 +58,7 @@ export function shotOf(
   ]);
   const body = Buffer.concat([Buffer.from(field), ...files, Buffer.from(`--${boundary}--\r\n`)]);
   const head = `POST /v1/score HTTP/1.1\r\nHost: localhost\r\nContent-Type: multipart/form-data; boundary=${boundary}\r\nContent-Length: ${body.length}\r\n\r\n`;
-  return { items: pictures.length, bytes: Buffer.concat([Buffer.from(head), body]) };
+  return { items: pictures.length, timeoutMs, bytes: Buffer.concat([Buffer.from(head), body]) };
 }
 
 interface Tally {
@@ -48,13 +66,26 @@ interface Tally {
   items: number;
   withheld: number;
   readonly statuses: Map<string, number>;
+  /** Times of answers with 200, of which `overdue` came after the deadline, with 504, and with 429. */
   readonly answered: number[];
+  overdue: number;
+  readonly expired: number[];
   readonly refused: number[];
-  readonly late: number[];
-  allSayWhen: boolean;
+  /** Retry-After of each 429; NaN where there was none. */
+  readonly retryAfterS: number[];
+  readonly sentLate: number[];
 }
 
-/** `width` clients, each of which sends when it has its answer, until `until` says that it is enough. */
+/** True when so much time has passed since the call. */
+export function forSeconds(seconds: number): () => boolean {
+  const end = performance.now() + seconds * 1000;
+  return () => performance.now() >= end;
+}
+
+/**
+ * `width` clients, each of which sends when it has its answer, a refused one when it was told to come again, until
+ * `until` says that it is enough.
+ */
 export async function closedLoop(
   url: string,
   shots: readonly Shot[],
@@ -66,11 +97,21 @@ export async function closedLoop(
   const started = performance.now();
   await Promise.all(
     Array.from({ length: width }, async () => {
-      while (!until(tally.sent)) await send(sender, shots[tally.sent % shots.length] as Shot, tally);
+      while (!until(tally.sent)) {
+        const waitS = await send(sender, shots[tally.sent % shots.length] as Shot, tally);
+        if (waitS > 0) await sleep(waitS * 1000);
+      }
     }),
   );
   sender.close();
   return summarise(tally, started);
+}
+
+export interface OpenLoopOptions {
+  readonly seconds: number;
+  /** Beyond so many open requests none is sent: fewer than a service takes of one address. */
+  readonly mostOpen?: number;
+  readonly signal?: AbortSignal | undefined;
 }
 
 /** So many requests a second, whatever is answered, for so long; then waits for what is open. */
@@ -78,21 +119,21 @@ export async function openLoop(
   url: string,
   shots: readonly Shot[],
   perSecond: number,
-  seconds: number,
-  mostOpen = 1500,
+  { seconds, mostOpen = 1000, signal }: OpenLoopOptions,
 ): Promise<LoadResult> {
   const sender = createSender(url);
   const tally = emptyTally();
-  const open = new Set<Promise<void>>();
+  const open = new Set<Promise<unknown>>();
   const started = performance.now();
   for (let due = 0; performance.now() - started < seconds * 1000;) {
+    signal?.throwIfAborted();
     const elapsed = performance.now() - started;
     for (; (due * 1000) / perSecond <= elapsed; due++) {
       if (open.size >= mostOpen) {
         tally.withheld++;
         continue;
       }
-      tally.late.push(performance.now() - started - (due * 1000) / perSecond);
+      tally.sentLate.push(performance.now() - started - (due * 1000) / perSecond);
       const one = send(sender, shots[due % shots.length] as Shot, tally).finally(() => open.delete(one));
       open.add(one);
     }
@@ -104,24 +145,29 @@ export async function openLoop(
   return summarise(tally, started, asked);
 }
 
-async function send(sender: Sender, { bytes, items }: Shot, tally: Tally): Promise<void> {
+/** Returns how many seconds a refused client is asked to wait; 0 for others. */
+async function send(sender: Sender, { bytes, items, timeoutMs }: Shot, tally: Tally): Promise<number> {
   tally.sent++;
   const started = performance.now();
   const count = (status: string): void => void tally.statuses.set(status, (tally.statuses.get(status) ?? 0) + 1);
   try {
-    const { status, saysWhen } = await sender.send(bytes);
+    const { status, retryAfterS } = await sender.send(bytes);
     const ms = performance.now() - started;
     count(String(status));
     if (status === 200) {
       tally.items += items;
       tally.answered.push(ms);
+      if (ms > timeoutMs) tally.overdue++;
     }
+    if (status === 504) tally.expired.push(ms);
     if (status === 429) {
       tally.refused.push(ms);
-      tally.allSayWhen &&= saysWhen;
+      tally.retryAfterS.push(retryAfterS);
     }
+    return retryAfterS || 0;
   } catch (error) {
     count((error as NodeJS.ErrnoException).code ?? 'broken');
+    return 0;
   }
 }
 
@@ -131,25 +177,41 @@ const emptyTally = (): Tally => ({
   withheld: 0,
   statuses: new Map(),
   answered: [],
+  overdue: 0,
+  expired: [],
   refused: [],
-  late: [],
-  allSayWhen: true,
+  retryAfterS: [],
+  sentLate: [],
 });
 
 function summarise(tally: Tally, started: number, asked = performance.now()): LoadResult {
   const seconds = (performance.now() - started) / 1000;
-  const at = (times: number[], share: number): number =>
-    times.sort((a, b) => a - b)[Math.min(times.length - 1, Math.floor(times.length * share))] ?? 0;
+  const known = (times: number[], share: number): number | null => (times.length === 0 ? null : at(times, share));
+  const admitted = tally.answered.length + tally.expired.length;
+  const late = tally.expired.length;
   return {
     seconds: (asked - started) / 1000,
     sent: tally.sent,
+    admitted,
+    answered: tally.answered.length,
+    late,
+    overdue: tally.overdue,
+    late_share: admitted === 0 ? 0 : late / admitted,
+    refused: tally.refused.length,
     withheld: tally.withheld,
-    sent_late_p99_ms: at(tally.late, 0.99),
+    sent_late_p99_ms: at(tally.sentLate, 0.99),
     by_status: Object.fromEntries([...tally.statuses].sort()),
     items_per_second: tally.items / seconds,
     p50_ms: at(tally.answered, 0.5),
     p99_ms: at(tally.answered, 0.99),
-    refused_p50_ms: tally.refused.length === 0 ? null : at(tally.refused, 0.5),
-    retry_after_on_429: tally.allSayWhen,
+    late_p50_ms: known(tally.expired, 0.5),
+    late_p99_ms: known(tally.expired, 0.99),
+    refused_p50_ms: known(tally.refused, 0.5),
+    refused_p99_ms: known(tally.refused, 0.99),
+    retry_after_on_429: !tally.retryAfterS.some(Number.isNaN),
+    retry_after_p50_s: known(tally.retryAfterS, 0.5),
   };
 }
+
+const at = (times: number[], share: number): number =>
+  times.sort((a, b) => a - b)[Math.min(times.length - 1, Math.floor(times.length * share))] ?? 0;

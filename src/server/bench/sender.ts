@@ -3,7 +3,8 @@ import { connect, type Socket } from 'node:net';
 /** What is read of an answer. */
 export interface Reply {
   readonly status: number;
-  readonly saysWhen: boolean;
+  /** The header Retry-After in seconds; NaN where there is none. */
+  readonly retryAfterS: number;
 }
 
 /**
@@ -99,7 +100,10 @@ class Connection {
 
   #readHead(head: string): void {
     this.#left = Number(/\r\ncontent-length: *(\d+)/i.exec(head)?.[1] ?? 0);
-    this.#reply = { status: Number(head.slice(9, 12)), saysWhen: /\r\nretry-after: *\d/i.test(head) };
+    this.#reply = {
+      status: Number(head.slice(9, 12)),
+      retryAfterS: Number(/\r\nretry-after: *(\d+)/i.exec(head)?.[1] ?? NaN),
+    };
     if (!/\r\nconnection: *close/i.test(head)) return;
     this.isOpen = false;
     this.socket.end();

@@ -1,12 +1,15 @@
 /** The boundary of src/server/bench: measures a service over its socket, as any client could; nothing of its inside. */
 import { readFile } from 'node:fs/promises';
+import { QalignError } from '../../base/errors.js';
+import { chooseModel } from '../../config/models.js';
 import { pathOf } from '../../media/media-input.js';
 import { availableParallelism, loadavg } from 'node:os';
 import { growth } from '../../recipes/bench/score.js';
 import { createScorer } from '../../recipes/score/create-scorer.js';
 import type { Scorer, ScoreSource } from '../../recipes/score/scorer.js';
 import { median } from '../../scoring/statistics/descriptive.js';
-import { closedLoop, openLoop, shotOf, type LoadResult } from './load.js';
+import { closedLoop, forSeconds, shotOf } from './load.js';
+import { measureOverload, type OverloadConfig, type OverloadResult } from './overload.js';
 import { startServed, type Served } from './served.js';
 
 export interface BenchServeConfig {
@@ -19,11 +22,14 @@ export interface BenchServeConfig {
   readonly n: number;
   /** Of each measurement; default 6. */
   readonly seconds?: number;
+  /** Measures overload only, this way. */
+  readonly overload?: OverloadConfig | undefined;
   readonly signal?: AbortSignal;
   readonly onStep?: (message: string) => void;
 }
 
-export interface BenchServeResult {
+/** `throughput` and `memory` are null where overload only was measured. */
+export interface BenchServeResult extends OverloadResult {
   readonly model: string;
   readonly untrained: boolean;
   readonly cores: number;
@@ -32,26 +38,19 @@ export interface BenchServeResult {
   readonly throughput: {
     readonly rounds: readonly { engine_items_per_second: number; http_items_per_second: number }[];
     readonly http_over_engine_median: number;
-  };
-  readonly capacity_items_per_second: number;
-  readonly overload: readonly ({
-    readonly times_capacity: number;
-    readonly connections_dropped: number;
-  } & LoadResult)[];
+  } | null;
   readonly memory: {
     readonly requests: number;
     readonly failed: number;
     readonly growth_node_mb: number;
     readonly growth_workers_mb: number;
     readonly curve: readonly { requests: number; node_mb: number; workers_mb: number }[];
-  };
+  } | null;
 }
 
 const ROUNDS = 5;
 const ITEMS = 16;
 const WIDTH = 8;
-/** What a client of the overload part waits for at most. */
-const WITHIN_MS = 5_000;
 
 /**
  * The service against the engine that it stands on, at 1, 2 and 10 times what it can do, and over many requests. This
@@ -64,6 +63,7 @@ export async function benchServe({
   sources,
   n,
   seconds = 6,
+  overload,
   signal,
   onStep = () => {},
 }: BenchServeConfig): Promise<BenchServeResult> {
@@ -74,44 +74,26 @@ export async function benchServe({
       data: media instanceof Uint8Array ? media : await readFile(pathOf(media) as string | Buffer),
     })),
   );
-  const lightest = [...pictures].sort((a, b) => a.data.length - b.data.length).slice(0, 1);
+  const [lightest] = [...pictures].sort((a, b) => a.data.length - b.data.length);
+  if (lightest === undefined)
+    throw new QalignError('MEDIA_NOT_FOUND', 'There is no picture to send; name one with --input.');
+  const { untrained } = await chooseModel({ model });
   const served = await startServed([`models=[${model}]`, `device=${device}`, `precision=${precision}`], signal);
   try {
-    const { throughput, untrained } = await compareThroughput(served, {
-      model,
-      device,
-      precision,
-      pictures,
-      seconds,
-      onStep,
-      signal,
-    });
-    onStep('capacity');
-    const alone = lightest.map((picture) => shotOf([picture], 60_000));
-    await closedLoop(served.url, alone, 32, forSeconds(seconds / 3)); // until the pace of these is known
-    const capacity = await closedLoop(served.url, alone, 32, forSeconds(seconds));
-    const overload: BenchServeResult['overload'][number][] = [];
-    for (const times of [1, 2, 10]) {
-      signal?.throwIfAborted();
-      onStep(`${times} times ${capacity.items_per_second.toFixed(1)} requests a second`);
-      const before = await served.dropped();
-      const result = await openLoop(
-        served.url,
-        lightest.map((picture) => shotOf([picture], WITHIN_MS)),
-        capacity.items_per_second * times,
-        seconds * 2,
-      );
-      overload.push({ times_capacity: times, connections_dropped: (await served.dropped()) - before, ...result });
-    }
-    const memory = await watchMemory(served, lightest, n, onStep, signal);
+    const throughput =
+      overload === undefined
+        ? await compareThroughput(served, { model, device, precision, pictures, seconds, onStep, signal })
+        : null;
+    const config = overload ?? { times: [1, 2, 10], seconds: seconds * 2, beside: 0 };
+    const measured = await measureOverload({ served, picture: lightest, config, onStep, signal });
+    const memory = overload === undefined ? await watchMemory(served, [lightest], n, onStep, signal) : null;
     return {
       model,
       untrained,
       cores: availableParallelism(),
       load: [before, loadavg()[0] as number],
       throughput,
-      capacity_items_per_second: capacity.items_per_second,
-      overload,
+      ...measured,
       memory,
     };
   } finally {
@@ -120,10 +102,6 @@ export async function benchServe({
 }
 
 type Pictures = readonly { readonly name: string; readonly data: Uint8Array }[];
-const forSeconds = (seconds: number): (() => boolean) => {
-  const end = performance.now() + seconds * 1000;
-  return () => performance.now() >= end;
-};
 
 /** In turns, each first every second time, so that other load on the machine affects both alike. */
 async function compareThroughput(
@@ -145,7 +123,7 @@ async function compareThroughput(
     onStep: (message: string) => void;
     signal: AbortSignal | undefined;
   },
-): Promise<{ throughput: BenchServeResult['throughput']; untrained: boolean }> {
+): Promise<NonNullable<BenchServeResult['throughput']>> {
   await using scorer = await createScorer({ model, device, precision: precision as 'auto' });
   const shots = pictures.map((_, start) =>
     shotOf(
@@ -166,10 +144,7 @@ async function compareThroughput(
     rounds.push({ engine_items_per_second: engine, http_items_per_second: first ?? (await http()) });
   }
   const ratios = rounds.map((round) => round.http_items_per_second / round.engine_items_per_second);
-  return {
-    throughput: { rounds, http_over_engine_median: median(ratios) as number },
-    untrained: scorer.choice.untrained,
-  };
+  return { rounds, http_over_engine_median: median(ratios) as number };
 }
 
 /** Bytes to scores without HTTP, as many in flight as the service gets. */
@@ -193,7 +168,7 @@ async function watchMemory(
   n: number,
   onStep: (message: string) => void,
   signal: AbortSignal | undefined,
-): Promise<BenchServeResult['memory']> {
+): Promise<NonNullable<BenchServeResult['memory']>> {
   const curve: { requests: number; node_mb: number; workers_mb: number }[] = [];
   let failed = 0;
   for (let done = 0; done <= n;) {

@@ -7,6 +7,8 @@ import type { Metrics } from '../metrics.js';
 
 /** With fewer requests under way a late turn is no flood: a large body is parsed, or garbage collected. */
 const FLOOD = 64;
+/** While others are refused after they were read, it is one with so many. */
+const FLOOD_WHILE_REFUSING = 8;
 /** How late the event loop may be: an admitted request passes it about ten times until it is answered. */
 const LATE_MS = 100;
 /** While others are refused after they were read, it is better to refuse unread. */
@@ -56,9 +58,10 @@ export function createFloodGuard(
     log.warn('flooded', { refused_unread: turned });
     [turned, said] = [0, tick];
   }, EVERY_MS).unref();
-  const isFlooded = (): boolean =>
-    under > FLOOD &&
-    (lateMs?.() ?? performance.now() - tick - EVERY_MS) > (refusing() ? LATE_WHILE_REFUSING_MS : LATE_MS);
+  const isFlooded = (): boolean => {
+    const [most, mostLateMs] = refusing() ? [FLOOD_WHILE_REFUSING, LATE_WHILE_REFUSING_MS] : [FLOOD, LATE_MS];
+    return under > most && (lateMs?.() ?? performance.now() - tick - EVERY_MS) > mostLateMs;
+  };
 
   const refuse: Handler = (req, res) => {
     turned++;

@@ -1,11 +1,15 @@
 import { QalignError } from '../../base/errors.js';
 import { AGEING } from '../../base/lane.js';
 import type { Scorer } from '../../recipes/score/scorer.js';
+import { BacklogPace } from './backlog-pace.js';
+import { WaitMargin } from './wait-margin.js';
 
 /** Frames that are admitted before anything is known about a model. */
-const UNKNOWN_FRAMES = 64;
-/** What a clip is taken for until it is decoded: the paper's clips have 5 to 12 s at one frame a second. */
-export const CLIP_FRAMES = 8;
+const UNKNOWN_FRAMES = 16;
+/** What the first clip is taken for until it is decoded: the paper's clips have 5 to 12 s at one frame a second. */
+const CLIP_FRAMES = 8;
+/** How much the latest clip weighs in what the next is taken for. */
+const CLIP_WEIGHT = 0.2;
 /** While bulk waits it gets one batch of every nine, so interactive frames take this much longer. */
 const AGEING_SHARE = (AGEING + 1) / AGEING;
 
@@ -14,23 +18,31 @@ export interface Ticket {
   readonly order: number;
   /** When it is expected to be answered, in ms from now. */
   readonly predictedMs: number;
-  /** It costs more frames than was thought: a clip was found among its items. */
-  grow(frames: number): void;
-  /**
-   * So many of its frames are answered. `inTime`: false for those that were given up, which say nothing good about the
-   * pace.
-   */
-  done(frames: number, inTime?: boolean): void;
-  /**
-   * All of it is. `heard`: the client waited to the end, so that the prediction can learn from it, also from one that
-   * came too late.
-   */
-  close(heard: boolean): void;
+  /** One of its items is a clip. Returns the frames that it is taken for until it is decoded. */
+  foundClip(): number;
+  /** A clip that was taken for `frames` had `seen` ones. */
+  countedClip(frames: number, seen: number): void;
+  /** So many of its frames are answered. The prediction learns from the last ones. */
+  done(frames: number, outcome?: Outcome): void;
+  /** Nobody waits for it any more: answered, or the client is gone. */
+  close(): void;
+}
+
+/** `failed` may have cost no computation, `late` was given up: neither says that a frame was computed. */
+export type Outcome = 'scored' | 'failed' | 'late';
+
+/** What is asked of admission. */
+export interface Wanted {
+  readonly frames: number;
+  /** The time that the request has left, in ms. */
+  readonly withinMs: number;
+  /** Its time depends on others too, as where URLs are fetched: nothing is learned from it. */
+  readonly waitsForOthers?: boolean;
 }
 
 export interface Admission {
   /** @throws QalignError NO_WORKER, OVERLOADED (with retry_after_s) */
-  admit(scorer: Scorer, frames: number, withinMs: number): Ticket;
+  admit(scorer: Scorer, wanted: Wanted): Ticket;
   /** The same question without taking a place: asked before a body is read. */
   check(scorer: Scorer, withinMs: number): void;
   /** When a picture that came now would be answered, in ms; undefined while nothing is known. */
@@ -39,65 +51,80 @@ export interface Admission {
   readonly refusing: () => boolean;
 }
 
-/**
- * The share of its time that a request may be expected to take. A longer queue answers no more requests, only later.
- * If the machine slows down to half its speed meanwhile, admitted requests are still answered in time.
- */
-const MARGIN = 0.5;
 /** From so many frames on there is a backlog, and how fast it shrinks is what counts. */
 const BACKLOG = 8;
-/** A pace is forgotten by half in two of these. */
-const FORGET_MS = 3_000;
-
 /** So long after a refusal the next is likely. */
 const REFUSED_MS = 100;
+/** How much the latest answer weighs in the bias. */
+const BIAS_WEIGHT = 0.05;
+
+interface Waiting {
+  readonly started: number;
+  readonly predictedMs: number;
+  readonly withinMs: number;
+}
 
 interface State {
   /** Let in and not answered yet. */
   frames: number;
-  /** How right the latest predictions were. */
+  /** How right the latest predictions were on the average. */
   bias: number;
-  /** The pace at which a backlog was answered: frames and the time they took, older ones counting less. */
-  drained: { frames: number; ms: number };
-  drainedAt: number;
+  clipFrames: number;
+  readonly margin: WaitMargin;
+  readonly pace: BacklogPace;
+  /** Requests to learn from that are not answered yet, the oldest first. */
+  readonly waiting: Set<Waiting>;
 }
 
 /**
  * Admits what can be answered in time. The predicted wait is the admitted and unanswered frames at the pace at which a
  * backlog was last seen to shrink. Where there was none, the pace is that of the slower of two stages: preparing on the
- * CPU, or computing at the workers, each measured as it runs. The prediction is corrected by the errors of the latest
- * ones, late answers included.
+ * CPU, or computing at the workers, each measured as it runs. The prediction is corrected by the average error of the
+ * latest ones, late answers included. The worst error of late decides which part of its time a request may be expected
+ * to take. A longer queue answers no more requests, only later.
  */
 export function createAdmission(now: () => number = () => performance.now()): Admission {
   const states = new WeakMap<Scorer, State>();
   const of = (scorer: Scorer): State => {
     let state = states.get(scorer);
-    if (state === undefined)
-      states.set(scorer, (state = { frames: 0, bias: 1, drained: { frames: 0, ms: 0 }, drainedAt: now() }));
+    if (state === undefined) states.set(scorer, (state = createState(now())));
     return state;
   };
   let refusedAt = -Infinity;
   /** The prediction in ms, 0 while nothing is known. Throws where that is too late. */
-  const require = (scorer: Scorer, frames: number, withinMs: number): number => {
+  const require = (scorer: Scorer, { frames, withinMs }: Wanted): number => {
     requireWorker(scorer);
     const state = of(scorer);
-    const expected = predictMs(scorer, state, frames);
-    if (withinMs <= 0 || isTooLate(state, frames, expected, withinMs)) {
-      refusedAt = now();
-      throw overloaded(expected, withinMs);
+    const at = now();
+    const [oldest] = state.waiting;
+    if (oldest !== undefined) state.margin.observe(oldest, at - oldest.started, at);
+    const expected = predictMs(scorer, state, frames, at);
+    const allowed = state.margin.allowedMs(withinMs, at);
+    if (withinMs <= 0 || isTooLate(state, frames, expected, allowed)) {
+      refusedAt = at;
+      throw overloaded(expected, withinMs, allowed);
     }
     return expected ?? 0;
   };
   return {
-    predict: (scorer, frames = 1) => predictMs(scorer, of(scorer), frames),
+    predict: (scorer, frames = 1) => predictMs(scorer, of(scorer), frames, now()),
     refusing: () => now() - refusedAt < REFUSED_MS,
-    check: (scorer, withinMs) => void require(scorer, 1, withinMs),
-    admit(scorer, frames, withinMs) {
-      const predictedMs = require(scorer, frames, withinMs);
-      return openTicket({ order: scorer.ticket(), predictedMs, frames, state: of(scorer), now });
+    check: (scorer, withinMs) => void require(scorer, { frames: 1, withinMs }),
+    admit(scorer, wanted) {
+      const predictedMs = require(scorer, wanted);
+      return openTicket({ order: scorer.ticket(), predictedMs, wanted, state: of(scorer), now });
     },
   };
 }
+
+const createState = (at: number): State => ({
+  frames: 0,
+  bias: 1,
+  clipFrames: CLIP_FRAMES,
+  margin: new WaitMargin(),
+  pace: new BacklogPace(at),
+  waiting: new Set(),
+});
 
 function requireWorker(scorer: Scorer): void {
   const { engine } = scorer.load();
@@ -108,28 +135,22 @@ function requireWorker(scorer: Scorer): void {
 }
 
 /** When `frames` that came now would be answered, in ms; undefined while nothing is known. */
-function predictMs(scorer: Scorer, state: State, frames: number): number | undefined {
+function predictMs(scorer: Scorer, state: State, frames: number, at: number): number | undefined {
   const pace = paceOf(scorer, state.frames + frames);
   if (pace === undefined) return undefined;
-  const seen =
-    state.frames >= BACKLOG && state.drained.frames >= BACKLOG
-      ? state.drained.ms / state.drained.frames
-      : pace.perFrameMs;
-  return (
-    state.bias *
-    (pace.onceMs +
-      Math.max(seen, state.frames >= BACKLOG ? 0 : pace.perFrameMs) * (state.frames + frames + pace.bulkFrames))
-  );
+  const seen = state.frames < BACKLOG ? undefined : state.pace.perFrameMs(pace.nextFrames, BACKLOG, at);
+  return state.bias * (pace.onceMs + (seen ?? pace.perFrameMs) * (state.frames + frames + pace.bulkFrames));
 }
 
 /** The only request is never too late: nothing is ahead of it. */
-function isTooLate(state: State, frames: number, expectedMs: number | undefined, withinMs: number): boolean {
+function isTooLate(state: State, frames: number, expectedMs: number | undefined, allowedMs: number): boolean {
   if (state.frames <= 0) return false;
-  return expectedMs === undefined ? state.frames + frames > UNKNOWN_FRAMES : expectedMs > withinMs * MARGIN;
+  return expectedMs === undefined ? state.frames + frames > UNKNOWN_FRAMES : expectedMs > allowedMs;
 }
 
-function overloaded(expectedMs: number | undefined, withinMs: number): QalignError {
-  const waitS = Math.max(1, ((expectedMs ?? withinMs * 2) - withinMs * MARGIN) / 1000);
+/** The queue shrinks by one ms in each: after what is too much of it a request like this is let in. */
+function overloaded(expectedMs: number | undefined, withinMs: number, allowedMs: number): QalignError {
+  const waitS = Math.max(1, ((expectedMs ?? withinMs) - Math.max(0, allowedMs)) / 1000);
   return new QalignError(
     'OVERLOADED',
     `The answer would take about ${Math.ceil((expectedMs ?? withinMs) / 1000)} s and is wanted within ${Math.max(0, withinMs / 1000).toFixed(1)} s; try again in ${Math.ceil(waitS)} s.`,
@@ -137,66 +158,73 @@ function overloaded(expectedMs: number | undefined, withinMs: number): QalignErr
   );
 }
 
-/** Takes the place of `frames` in the state until its `done` and `close` give it back. */
+/** Takes the place of its frames in the state until its `done` and `close` give it back. */
 function openTicket({
   order,
   predictedMs,
-  frames,
+  wanted: { frames, withinMs, waitsForOthers = false },
   state,
   now,
 }: {
   order: number;
   predictedMs: number;
-  frames: number;
+  wanted: Wanted;
   state: State;
   now: () => number;
 }): Ticket {
   const started = now();
   const biasThen = state.bias;
+  const waiting = { started, predictedMs, withinMs };
   let left = frames;
-  if (state.frames < BACKLOG) state.drainedAt = started;
+  const grow = (more: number): void => {
+    left += more;
+    state.frames += more;
+  };
+  if (state.frames < BACKLOG) state.pace.begin(started);
   state.frames += frames;
+  if (predictedMs > 0 && !waitsForOthers) state.waiting.add(waiting);
   return {
     order,
     predictedMs,
-    grow(more) {
-      left += more;
-      state.frames += more;
+    foundClip() {
+      const expected = Math.round(state.clipFrames);
+      state.waiting.delete(waiting); // it takes longer than was predicted for a picture
+      grow(expected - 1);
+      return expected;
     },
-    done(count, inTime = true) {
+    countedClip(expected, seen) {
+      state.clipFrames += CLIP_WEIGHT * (seen - state.clipFrames);
+      grow(seen - expected);
+    },
+    done(count, outcome = 'scored') {
       const some = Math.min(left, count);
       if (some === 0) return;
-      drain(state, inTime ? some : 0, now());
-      left -= some;
-      state.frames -= some;
-    },
-    close(heard) {
-      // what is left went away unanswered: no pace of ours
-      state.frames -= left;
-      left = 0;
-      if (!heard || predictedMs <= 0) return;
+      const at = now();
+      // only a backlog says how fast it can go
+      if (state.frames >= BACKLOG) state.pace.answered(outcome === 'late' ? 0 : some, at);
+      else state.pace.begin(at);
+      grow(-some);
+      if (left > 0 || !state.waiting.delete(waiting) || outcome === 'failed') return;
+      state.margin.observe(waiting, at - started, at);
       // compared with the uncorrected prediction: correcting a corrected one oscillates, with the delay of a queue
-      const ratio = ((now() - started) / predictedMs) * biasThen;
-      state.bias = state.bias * 0.95 + 0.05 * Math.min(2, Math.max(0.5, ratio));
+      const ratio = ((at - started) / predictedMs) * biasThen;
+      state.bias += BIAS_WEIGHT * (Math.min(2, Math.max(0.5, ratio)) - state.bias);
+    },
+    close() {
+      grow(-left); // unanswered: no pace of ours
+      state.waiting.delete(waiting);
     },
   };
 }
 
-/** Counts only where there is a backlog before and after: else nothing says that it went as fast as it can. */
-function drain(state: State, frames: number, at: number): void {
-  if (state.frames >= BACKLOG) {
-    const ms = at - state.drainedAt;
-    const kept = 0.5 ** (ms / FORGET_MS);
-    state.drained = { frames: state.drained.frames * kept + frames, ms: state.drained.ms * kept + ms };
-  }
-  state.drainedAt = at;
-}
-
-/** What a frame costs when many wait, what a request costs by itself, and what of the bulk lane goes first. */
+/**
+ * What a frame costs when many wait, what a request costs by itself, what of the bulk lane goes first, and how many
+ * frames the workers answer next.
+ */
 function paceOf(
   scorer: Scorer,
   frames: number,
-): { perFrameMs: number; onceMs: number; bulkFrames: number } | undefined {
+): { perFrameMs: number; onceMs: number; bulkFrames: number; nextFrames: number } | undefined {
   const { engine, preparing } = scorer.load();
   if (engine === undefined) return undefined;
   const lines = engine.workers.flatMap(({ ready, latency }) => (ready && latency !== undefined ? [latency] : []));
@@ -208,5 +236,6 @@ function paceOf(
   const perFrameMs = Math.max(1 / perSecond, prepareMs / (preparing?.threads ?? 1)) * (bulkWaits ? AGEING_SHARE : 1);
   // a worker has one batch running and one waiting; where bulk waits they are bulk's
   const bulkFrames = bulkWaits ? Math.min(engine.runningFrames, engine.maxBatchFrames * 2 * lines.length) : 0;
-  return { perFrameMs, onceMs: prepareMs + Math.max(...lines.map(({ baseMs }) => baseMs)), bulkFrames };
+  const onceMs = prepareMs + Math.max(...lines.map(({ baseMs }) => baseMs));
+  return { perFrameMs, onceMs, bulkFrames, nextFrames: Math.max(1, engine.runningFrames / 2) };
 }

@@ -12,7 +12,7 @@ import { fileRules } from '../http/path-root.js';
 import { withoutPath } from '../http/redact-paths.js';
 import type { Cleanup } from '../http/upload.js';
 import type { Metrics } from '../metrics.js';
-import { CLIP_FRAMES, type Admission, type Ticket } from './admission.js';
+import type { Admission, Ticket } from './admission.js';
 import type { ModelPool } from './model-pool.js';
 import { mediaLimits, nameOf, toSource } from './request-source.js';
 import type { RequestServices, ScoreRequest } from './score-request.js';
@@ -52,7 +52,11 @@ export async function* scoreItems(
   const scorer = models.get(request.model);
   // its time runs from when the request came, not from when its body was read
   const withinMs = Math.min(request.timeout_ms ?? config.request_ms, config.request_ms) - call.ageMs();
-  const ticket = admission.admit(scorer, request.items.length, withinMs);
+  const ticket = admission.admit(scorer, {
+    frames: request.items.length,
+    withinMs,
+    waitsForOthers: request.items.some((item) => 'url' in item && item.url !== undefined),
+  });
   metrics.predictedWait.observe(ticket.predictedMs / 1000);
   const { signal, late, release } = deadline(
     withinMs,
@@ -65,7 +69,7 @@ export async function* scoreItems(
     yield* asTheyFinish(request.items.map((_, index) => scoreOne(index, context)));
   } finally {
     release();
-    ticket.close(!call.gone.aborted);
+    ticket.close();
   }
 }
 
@@ -89,10 +93,7 @@ async function scoreOne(index: number, context: ItemContext): Promise<ScoredInpu
     };
     const source = await toSource(item, index, rules, signal, cleanup);
     media = source.media;
-    if (source.kind === 'video') {
-      ticket.grow(CLIP_FRAMES - frames);
-      frames = CLIP_FRAMES;
-    }
+    if (source.kind === 'video') frames = ticket.foundClip();
     results = await context.scorer.score(source, {
       tasks,
       scale: request.scale,
@@ -113,7 +114,12 @@ async function scoreOne(index: number, context: ItemContext): Promise<ScoredInpu
   } finally {
     await Promise.all(cleanup.map(async (one) => one()));
   }
-  ticket.done(frames, !late.aborted);
+  const scored = results.flatMap((outcome) => (isFailure(outcome) ? [] : [outcome]))[0];
+  if (scored?.frames !== undefined) {
+    ticket.countedClip(frames, scored.frames);
+    frames = scored.frames;
+  }
+  ticket.done(frames, late.aborted ? 'late' : scored === undefined ? 'failed' : 'scored');
   const answer = {
     index,
     input,

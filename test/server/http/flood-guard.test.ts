@@ -55,12 +55,12 @@ const several = (count: number, url: string): Promise<Response>[] => Array.from(
 
 describe('the flood guard', () => {
   it.each([
-    ['others are refused and the loop is a little late', true, 8],
-    ['the loop is very late', false, 150],
-  ])('refuses work unread while many requests are under way and %s', async (_what, refusing, lateMs) => {
+    ['some requests are under way, others are refused and the loop is a little late', true, 8, 12],
+    ['many requests are under way and the loop is very late', false, 150, 70],
+  ])('refuses work unread while %s', async (_what, refusing, lateMs, under) => {
     const { url, metrics, arrived, release, late } = await flooded(refusing);
-    const first = several(70, url);
-    while (arrived() < 70) await new Promise((resolve) => setTimeout(resolve, 5));
+    const first = several(under, url);
+    while (arrived() < under) await new Promise((resolve) => setTimeout(resolve, 5));
     late.ms = lateMs;
     const refused = await Promise.all(several(8, url));
     expect(refused.map(({ status }) => status)).toEqual(Array(8).fill(429));

@@ -1,138 +1,161 @@
 import { describe, expect, it } from 'vitest';
 import type { QalignError } from '../../../src/base/errors.js';
-import type { Scorer } from '../../../src/recipes/score/scorer.js';
-import { createAdmission, type Ticket } from '../../../src/server/score/admission.js';
+import { createAdmission } from '../../../src/server/score/admission.js';
+import { evenly, scorerThatSays, simulate, type Arrival } from './simulated-service.js';
 
-/** A scorer that says what its workers take; `ready: false` for one whose workers are gone. */
-function scorerThatSays(perFrameMs: number, ready = true): Scorer {
-  const workers = [{ device: 'cpu', pid: 1, ready, restarts: 0, rss_bytes: 0, latency: { baseMs: 5, perFrameMs } }];
-  const engine = {
-    queued: 0,
-    running: 0,
-    queuedFrames: { interactive: 0, bulk: 0 },
-    runningFrames: 0,
-    maxBatchFrames: 16,
-    batches: 0,
-    items: 0,
-    frames: 0,
-    workers,
-  };
-  return { load: () => ({ engine, preparing: undefined }), ticket: () => 0 } as unknown as Scorer;
-}
+const FIVE_SECONDS = { withinMs: 5000 };
+/** As qalign-nano on two cores: 13.7 a second in full batches. */
+const NANO = { frameMs: 70, batchMs: 50 };
+const FULL = 1000 / (70 + 50 / 16);
+/** As a model whose requests cost more than it does. */
+const TINY = { frameMs: 4, batchMs: 10 };
+const perFrame = (perFrameMs: number, ready = true) => scorerThatSays(() => ({ baseMs: 5, perFrameMs }), { ready });
 
-/**
- * One server, first come first served, `trueMs` a frame, requests every `everyMs` with the same deadline. Time is
- * counted, not waited for.
- */
-function simulate({
-  saidMs,
-  trueMs,
-  everyMs,
-  withinMs,
-  seconds,
-}: {
-  saidMs: number;
-  trueMs: number | ((time: number) => number);
-  everyMs: number;
-  withinMs: number;
-  seconds: number;
-}): { answered: number; late: number; refused: number; shortestRetryS: number } {
-  let time = 0;
-  const admission = createAdmission(() => time);
-  const scorer = scorerThatSays(saidMs);
-  const queue: { ticket: Ticket; deadline: number }[] = [];
-  const counts = { answered: 0, late: 0, refused: 0, shortestRetryS: Infinity };
-  let nextDone = Infinity;
-  const pace = (): number => (typeof trueMs === 'number' ? trueMs : trueMs(time));
-  for (let arrival = 0; arrival < seconds * 1000; arrival += everyMs) {
-    while (nextDone <= arrival) {
-      time = nextDone;
-      const { ticket } = queue.shift() as { ticket: Ticket };
-      ticket.done(1);
-      ticket.close(true);
-      counts.answered++;
-      nextDone = queue.length === 0 ? Infinity : time + pace();
+describe('admission, simulated', () => {
+  it('lets everything in below capacity, and uses it where more comes', () => {
+    const below = simulate({ ...NANO, arrivals: evenly(10, FIVE_SECONDS), seconds: 30 });
+    expect([below.late, below.refused]).toEqual([0, 0]);
+    for (const times of [1, 2, 10]) {
+      const { answered, late } = simulate({ ...NANO, arrivals: evenly(FULL * times, FIVE_SECONDS), seconds: 60 });
+      expect([answered > 0.9 * FULL * 60, late]).toEqual([true, 0]);
     }
-    time = arrival;
-    for (const gone of queue.filter(({ deadline }) => deadline <= time)) {
-      gone.ticket.done(1, false);
-      gone.ticket.close(true);
-      counts.late++;
-      queue.splice(queue.indexOf(gone), 1);
-    }
-    if (queue.length === 0) nextDone = Infinity;
-    try {
-      queue.push({ ticket: admission.admit(scorer, 1, withinMs), deadline: time + withinMs });
-      if (nextDone === Infinity) nextDone = time + pace();
-    } catch (error) {
-      counts.refused++;
-      counts.shortestRetryS = Math.min(
-        counts.shortestRetryS,
-        (error as QalignError).details?.['retry_after_s'] as number,
-      );
-    }
-  }
-  return counts;
-}
-
-describe('admission', () => {
-  it('lets everything in below capacity', () => {
-    const { answered, late, refused } = simulate({ saidMs: 10, trueMs: 10, everyMs: 14, withinMs: 1000, seconds: 20 });
-    expect([late, refused]).toEqual([0, 0]);
-    expect(answered).toBeGreaterThan(1400);
   });
 
   it.each([
-    ['the workers are as fast as they say', 10],
-    ['the workers are five times as slow as they say', 2],
-    ['the workers are twice as fast as they say', 20],
-  ])('stays at capacity under ten times of it, when %s', (_what, saidMs) => {
-    const { answered, late, refused, shortestRetryS } = simulate({
-      saidMs,
-      trueMs: 10,
-      everyMs: 1,
-      withinMs: 1000,
-      seconds: 60,
-    });
-    expect(answered).toBeGreaterThan(0.9 * 6000);
-    expect(late).toBeLessThan(0.05 * 6000); // while it learns
-    expect(refused).toBeGreaterThan(50_000);
-    expect(shortestRetryS).toBeGreaterThanOrEqual(1);
+    [3, 0.01],
+    [4, 0.02],
+  ])(
+    'answers in time where everything becomes %s times as slow at once, and says how long it takes',
+    (slower, most) => {
+      for (const [model, perSecond] of [
+        [NANO, FULL],
+        [TINY, 215],
+      ] as const)
+        for (const times of [1, 3]) {
+          const slowness = (time: number): number => (time < 30_000 ? 1 : slower);
+          const arrivals = evenly(perSecond * times, FIVE_SECONDS);
+          const { answered, late, retryAfterS } = simulate({ ...model, slowness, arrivals, seconds: 60 });
+          expect(late).toBeLessThan(most * (answered + late));
+          expect(answered).toBeGreaterThan(0.75 * perSecond * (30 + 30 / slower));
+          expect(retryAfterS.every((wait) => wait >= 1 && wait < 8)).toBe(true);
+        }
+    },
+  );
+
+  it('leaves room for the next slow time after the first', () => {
+    const slowness = (time: number): number => (time % 10_000 < 7000 ? 1 : 4);
+    const { answered, late } = simulate({ ...NANO, slowness, arrivals: evenly(FULL * 3, FIVE_SECONDS), seconds: 120 });
+    expect(late).toBeLessThan(0.01 * answered);
+    expect(answered).toBeGreaterThan(0.7 * FULL * 120 * (0.7 + 0.3 / 4));
   });
 
-  it('answers in time what it lets in, also where the machine is three times as slow every other two seconds', () => {
-    const trueMs = (time: number): number => (time % 4000 < 2000 ? 10 : 30);
-    for (const everyMs of [7.5, 1.5]) {
-      const { answered, late } = simulate({ saidMs: 15, trueMs, everyMs, withinMs: 5000, seconds: 120 });
-      expect(answered).toBeGreaterThan(0.95 * 120 * ((100 + 33.3) / 2));
+  it('is as fast as before two seconds after others are gone', () => {
+    const slowness = (time: number): number => (time >= 10_000 && time < 20_000 ? 4 : 1);
+    const { answeredBySecond, late } = simulate({
+      ...NANO,
+      slowness,
+      arrivals: evenly(FULL * 2, FIVE_SECONDS),
+      seconds: 40,
+    });
+    const perSecond = (from: number, to: number): number =>
+      answeredBySecond.slice(from, to).reduce((sum, count) => sum + (count ?? 0), 0) / (to - from);
+    expect(late).toBeLessThan(4);
+    expect(perSecond(12, 20)).toBeGreaterThan(0.6 * (FULL / 4));
+    expect(perSecond(22, 30)).toBeGreaterThan(0.85 * FULL);
+  });
+
+  it.each([1, 10])('answers in time where the machine is slow now and then, at %s times the capacity', (times) => {
+    for (const slowness of [
+      (time: number): number => (time % 4000 < 2000 ? 1 : 3),
+      (time: number): number => [1, 1, 5, 1, 2, 1, 1, 4, 1, 3][Math.floor(time / 300) % 10] as number,
+    ]) {
+      const { answered, late } = simulate({
+        ...NANO,
+        slowness,
+        arrivals: evenly(FULL * times, FIVE_SECONDS),
+        seconds: 120,
+      });
+      expect(answered).toBeGreaterThan(600);
       expect(late).toBeLessThan(0.01 * answered);
     }
   });
 
+  it('takes a burst that can be answered, and refuses the rest of one that cannot', () => {
+    const burst = (size: number) => (time: number) =>
+      time % 10_000 === 3000 || time === 0 ? Array.from({ length: time === 0 ? 1 : size }, () => FIVE_SECONDS) : [];
+    const small = simulate({ ...TINY, arrivals: burst(200), seconds: 30 });
+    // before the first, nothing is known of batches of several
+    expect([small.answeredBySecond[13], small.answeredBySecond[23], small.late]).toEqual([200, 200, 0]);
+    const large = simulate({ ...TINY, arrivals: burst(3000), seconds: 30 });
+    expect([large.late, large.answered > 600]).toEqual([0, true]);
+  });
+
+  it('learns how long clips are that come among pictures', () => {
+    let count = 0;
+    const request = (): Arrival => (count++ % 20 === 0 ? { withinMs: 5000, clip: 30 } : FIVE_SECONDS);
+    const arrivals = (time: number): Arrival[] => (time % 50 === 0 ? [request()] : []);
+    const { answered, late, frames } = simulate({ ...TINY, frameMs: 30, arrivals, seconds: 120 });
+    expect(late).toBeLessThan(0.01 * answered);
+    expect(frames).toBeGreaterThan(0.7 * (1000 / 30) * 120);
+  });
+
+  it('does not take the time of what is fetched for its own', () => {
+    const arrivals = (time: number): Arrival[] => [
+      ...(time % 100 === 0 ? [FIVE_SECONDS] : []),
+      ...(time % 5000 === 0 ? [{ withinMs: 30_000, fetchMs: 20_000 }] : []),
+    ];
+    const { late, refused } = simulate({ ...NANO, arrivals, seconds: 60 });
+    expect([late, refused]).toEqual([0, 0]);
+  });
+
+  it('never starves: where nothing can be in time, one after the other is tried until it can', () => {
+    const slowness = (time: number): number => (time < 20_000 ? 1000 : 1);
+    const { answeredBySecond } = simulate({ ...NANO, slowness, arrivals: evenly(5, FIVE_SECONDS), seconds: 40 });
+    expect(answeredBySecond.slice(25, 40).reduce((sum, count) => sum + count, 0)).toBeGreaterThan(60);
+  });
+
+  it('leaves requests with a short time to themselves', () => {
+    const { answered, late } = simulate({ ...TINY, arrivals: evenly(400, { withinMs: 1000 }), seconds: 20 });
+    expect(late).toBe(0);
+    expect(answered).toBeGreaterThan(0.8 * 20 * 215);
+  });
+});
+
+describe('admission', () => {
   it('refuses what came too late to be answered, and everything without a worker', () => {
     const admission = createAdmission();
-    const code = (work: () => unknown): string => {
+    const code = (ready: boolean, withinMs: number): string => {
       try {
-        work();
+        admission.admit(perFrame(1, ready), { frames: 1, withinMs });
         return 'let in';
       } catch (error) {
         return (error as QalignError).code;
       }
     };
-    expect(code(() => admission.admit(scorerThatSays(1), 1, 0))).toBe('OVERLOADED');
-    expect(code(() => admission.admit(scorerThatSays(1, false), 1, 1000))).toBe('NO_WORKER');
-    expect(code(() => admission.admit(scorerThatSays(1), 1, 1000))).toBe('let in');
+    expect(code(true, 0)).toBe('OVERLOADED');
+    expect(code(false, 1000)).toBe('NO_WORKER');
+    expect(code(true, 1000)).toBe('let in');
   });
 
   it('takes the items of a client that went away out of the wait, and learns no pace from them', () => {
     const admission = createAdmission();
-    const scorer = scorerThatSays(10);
+    const scorer = perFrame(10);
     const before = admission.predict(scorer) as number;
-    const ticket = admission.admit(scorer, 50, 60_000);
+    const ticket = admission.admit(scorer, { frames: 50, withinMs: 60_000 });
     expect(admission.predict(scorer)).toBeGreaterThan(before * 5);
-    ticket.grow(50);
-    expect(admission.predict(scorer)).toBeGreaterThan(before * 10);
-    ticket.close(false);
+    ticket.countedClip(ticket.foundClip(), 51);
+    expect(admission.predict(scorer)).toBeGreaterThan(before * 9);
+    ticket.close();
     expect(admission.predict(scorer)).toBe(before);
+  });
+
+  it('sees a worker that stands still before anything is late', () => {
+    let time = 0;
+    const admission = createAdmission(() => time);
+    const scorer = perFrame(50);
+    const admit = (): void => void admission.admit(scorer, { frames: 1, withinMs: 5000 });
+    for (let i = 0; i < 20; i++) admit();
+    time = 2500;
+    expect(admit).toThrow(/would take about|try again in/);
   });
 });

@@ -1,0 +1,100 @@
+import { closedLoop, forSeconds, openLoop, shotOf, type LoadResult } from './load.js';
+import { startBusyProcesses } from './busy-processes.js';
+import type { Served } from './served.js';
+
+/** What the overload part sends, for how long, and beside what. */
+export interface OverloadConfig {
+  /** Multiples of the capacity. */
+  readonly times: readonly number[];
+  /** Of each multiple. */
+  readonly seconds: number;
+  /** Processes that compute all the time; each multiple is sent without them, then beside them. 0: without only. */
+  readonly beside: number;
+}
+
+/** One multiple of the capacity, alone or beside busy processes. */
+export interface OverloadRow extends LoadResult {
+  readonly times_capacity: number;
+  /** Busy processes. */
+  readonly beside: number;
+  readonly connections_dropped: number;
+}
+
+export interface OverloadResult {
+  /** One picture a request, 32 requests under way, nothing beside. */
+  readonly capacity_items_per_second: number;
+  readonly overload: readonly OverloadRow[];
+}
+
+/** What a client waits for at most. */
+const WITHIN_MS = 5_000;
+const WIDTH = 32;
+const CAPACITY_SECONDS = 6;
+/** Until what was sent before is answered and the processes run. */
+const SETTLE_SECONDS = 3;
+
+interface OverloadParts {
+  readonly served: Served;
+  readonly picture: { readonly name: string; readonly data: Uint8Array };
+  readonly config: OverloadConfig;
+  readonly signal: AbortSignal | undefined;
+  readonly onStep: (message: string) => void;
+}
+
+/** Measures what the service can do, then sends multiples of it in an open loop, each request with a deadline. */
+export async function measureOverload(parts: OverloadParts): Promise<OverloadResult> {
+  const { served, picture, config, signal, onStep } = parts;
+  onStep('capacity');
+  const patient = [shotOf([picture], 60_000)];
+  await closedLoop(served.url, patient, WIDTH, forSeconds(CAPACITY_SECONDS / 3)); // until the pace of these is known
+  const { items_per_second: capacity } = await closedLoop(served.url, patient, WIDTH, forSeconds(CAPACITY_SECONDS));
+  const overload: OverloadRow[] = [];
+  for (const beside of config.beside > 0 ? [0, config.beside] : [0]) {
+    const busy = startBusyProcesses(beside);
+    try {
+      for (const times of config.times) {
+        signal?.throwIfAborted();
+        onStep(`${times} times ${capacity.toFixed(1)} requests a second, ${beside} busy processes beside it`);
+        overload.push(await sendMultiple(parts, capacity, times, beside));
+      }
+    } finally {
+      busy.stop();
+    }
+  }
+  return { capacity_items_per_second: capacity, overload };
+}
+
+async function sendMultiple(
+  { served, picture, config, signal }: OverloadParts,
+  capacity: number,
+  times: number,
+  beside: number,
+): Promise<OverloadRow> {
+  await new Promise((resolve) => setTimeout(resolve, SETTLE_SECONDS * 1000));
+  const before = await served.dropped();
+  const result = await openLoop(served.url, [shotOf([picture], WITHIN_MS)], capacity * times, {
+    seconds: config.seconds,
+    signal,
+  });
+  return { times_capacity: times, beside, connections_dropped: (await served.dropped()) - before, ...result };
+}
+
+/** The rows as cells of a table, the header first. */
+export function overloadCells(rows: readonly OverloadRow[]): string[][] {
+  const ms = (p50: number | null, p99: number | null): string =>
+    p50 === null || p99 === null ? '–' : `${p50.toFixed(0)}/${p99.toFixed(0)}`;
+  const head = ['load', 'busy', 'sent', 'refused', 'admitted', 'late', 'share', 'overdue', 'scored/s'];
+  return [
+    [...head, 'p50/p99 ms', '429 ms', '504 ms'],
+    ...rows.map((row) => [
+      `${row.times_capacity}×`,
+      ...[row.beside, row.sent, row.refused, row.admitted, row.late].map(String),
+      `${(row.late_share * 100).toFixed(2)}%`,
+      String(row.overdue),
+      row.items_per_second.toFixed(1),
+      ms(row.p50_ms, row.p99_ms),
+      ms(row.refused_p50_ms, row.refused_p99_ms),
+      ms(row.late_p50_ms, row.late_p99_ms),
+    ]),
+  ];
+}
