@@ -16,6 +16,7 @@ import type { ScorerOptions, ScoreSource } from '../recipes/score/scorer.js';
 import { defineCommand, type CommandContext, type FlagValues } from './command.js';
 import { asJson } from './terminal/json.js';
 import { whileWorking } from './terminal/progress.js';
+import { reasonOf } from '../base/files/reason.js';
 
 const PARTS = ['prepare', 'bridge', 'model', 'score', 'memory', 'serve', 'order'] as const;
 type Part = (typeof PARTS)[number];
@@ -78,7 +79,7 @@ export const bench = defineCommand({
     const out = flags.out ?? 'qalign-bench.json';
     await guardWrite(
       () => writeFile(out, asJson(report)),
-      (error) => `${out} cannot be written (${error.message}).`,
+      (error) => `${out} cannot be written (${reasonOf(error)}).`,
     );
     terminal.say(`written to ${out}`);
     return failed > 0 ? 1 : 0;

@@ -3,6 +3,7 @@ import { mkdir, open, stat, type FileHandle } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { draftOf, removeLeftovers } from './draft.js';
 import { guardWrite } from './unwritable.js';
+import { reasonOf } from './reason.js';
 
 const BUFFER = 1 << 18;
 
@@ -27,7 +28,10 @@ export interface WholeFileOptions {
 /** @throws QalignError OUTPUT_UNWRITABLE, here and from every method */
 export async function openWhole(
   path: string,
-  { makeFolder = true, sentence = (error) => `${path} could not be written: ${error.message}.` }: WholeFileOptions = {},
+  {
+    makeFolder = true,
+    sentence = (error) => `${path} could not be written: ${reasonOf(error)}.`,
+  }: WholeFileOptions = {},
 ): Promise<WholeFile> {
   const draft = draftOf(path);
   const guard = <T>(work: () => Promise<T>): Promise<T> => guardWrite(work, sentence);

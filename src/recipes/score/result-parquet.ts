@@ -10,6 +10,7 @@ import { emptyMeta, withOutcome, type CompactMeta } from './layout/compact.js';
 import { FULL_LAYOUT, type ResultLayout } from './layout/layout.js';
 import type { Cells } from './result-csv.js';
 import type { ResultFile } from './result-file.js';
+import { reasonOf } from '../../base/files/reason.js';
 
 export interface ParquetOptions {
   readonly layout?: ResultLayout | undefined;
@@ -58,7 +59,7 @@ export async function openParquetFile(
 ): Promise<Pick<ResultFile, 'write' | 'close'> & { discard(): Promise<void> }> {
   const draft = draftOf(path);
   const guard = <T>(work: () => Promise<T>): Promise<T> =>
-    guardWrite(work, ({ message }) => `${path} cannot be written (${message}); nothing of it was kept.`);
+    guardWrite(work, (error) => `${path} cannot be written (${reasonOf(error)}); nothing of it was kept.`);
   const file = await guard(async () => {
     await removeLeftovers(path);
     return open(draft.path, 'wx');
