@@ -18,6 +18,7 @@ import { defineCommand, type CommandContext, type FlagValues } from './command.j
 import { asJson } from './terminal/json.js';
 import { whileWorking } from './terminal/progress.js';
 import { fittedTable } from './terminal/table.js';
+import { reasonOf } from '../base/files/reason.js';
 
 const PARTS = ['prepare', 'bridge', 'model', 'score', 'memory', 'serve', 'order'] as const;
 type Part = (typeof PARTS)[number];
@@ -91,7 +92,7 @@ export const bench = defineCommand({
     const out = flags.out ?? 'qalign-bench.json';
     await guardWrite(
       () => writeFile(out, asJson(report)),
-      (error) => `${out} cannot be written (${error.message}).`,
+      (error) => `${out} cannot be written (${reasonOf(error)}).`,
     );
     terminal.say(`written to ${out}`);
     return failed > 0 ? 1 : 0;

@@ -93,7 +93,7 @@ async function print(context: RunContext, text: string, code = 0): Promise<numbe
 function describe(error: unknown, paint: Paint): string {
   const word = paint('red', 'error');
   if (error instanceof QalignError) {
-    const [, who = 'qalign', message = ''] = /^(?:(qalign[^:]*): )?([^]*)$/.exec(error.message) ?? [];
+    const [, who = 'qalign', message = ''] = /^(?:(qalign(?: [a-z]+){0,2}): )?([^]*)$/.exec(error.message) ?? [];
     return `${who}: ${word}: ${message} [${error.code}]`;
   }
   const unwritable = unwritablePlace(error);

@@ -1,5 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { QalignError } from '../base/errors.js';
+import { reasonOf } from '../base/files/reason.js';
 import { parseConfig } from '../config/load.js';
 import { ServeConfig } from '../config/serve.js';
 
@@ -66,7 +67,7 @@ async function keyIn(file: string): Promise<string> {
   } catch (cause) {
     throw new QalignError(
       'CONFIG_INVALID',
-      `The file ${file} of QALIGN_API_KEY_FILE cannot be read: ${(cause as Error).message}.`,
+      `The file ${file} of QALIGN_API_KEY_FILE cannot be read: ${reasonOf(cause)}.`,
       { cause },
     );
   }

@@ -11,7 +11,7 @@ import { keyPage } from './terminal/recipes.js';
 export const serve = defineCommand({
   name: 'serve',
   summary: 'answer over HTTP: scores, jobs, training runs',
-  args: '[CONFIG] [key=value…]',
+  args: '[CONFIG]',
   description:
     '--keys lists every key of CONFIG. Logs JSON lines to stderr. SIGTERM or Ctrl-C ends it: running requests are finished, jobs continue at the next start. Listens on this machine alone until there is an API key (qalign keys, or QALIGN_API_KEY). QALIGN_SERVE_KEY=value in the environment is key=value.',
   examples: [

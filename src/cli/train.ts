@@ -19,7 +19,7 @@ import { fittedTable } from './terminal/table.js';
 export const train = defineCommand({
   name: 'train',
   summary: 'train a model by a recipe',
-  args: 'RECIPE… [key=value…]',
+  args: 'RECIPE…',
   description:
     'RECIPE is a name that --list shows, or a YAML file. Prepares the pictures, trains, and leaves a run directory with the model. Ctrl-C stops after the step, with a checkpoint. Several recipes, or one with several seeds, are trained one after the other, and a table says what came out; the same command continues where it was stopped and keeps what is complete.',
   examples: [

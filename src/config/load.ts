@@ -9,6 +9,7 @@ import { QalignError } from '../base/errors.js';
 import { packageRoot } from '../base/package-root.js';
 import { applyOverrides, parseOverride } from './overrides.js';
 import { problemsOf } from './problems.js';
+import { reasonOf } from '../base/files/reason.js';
 
 /** Lists and pairs too: a mapped type keeps them what they are. */
 export type DeepReadonly<T> = T extends object ? { readonly [K in keyof T]: DeepReadonly<T[K]> } : T;
@@ -60,11 +61,9 @@ async function readConfigText(path: string): Promise<string> {
       return await readFile(place, 'utf8');
     } catch (cause) {
       if ((cause as NodeJS.ErrnoException).code !== 'ENOENT') {
-        throw new QalignError(
-          'CONFIG_NOT_FOUND',
-          `The configuration ${place} cannot be read: ${(cause as Error).message}.`,
-          { cause },
-        );
+        throw new QalignError('CONFIG_NOT_FOUND', `The configuration ${place} cannot be read: ${reasonOf(cause)}.`, {
+          cause,
+        });
       }
     }
   }

@@ -118,7 +118,7 @@ function splitTable(splits: readonly (readonly [string, SplitReport])[]): string
     'split',
     'records',
     'rows',
-    'outside',
+    'outside range',
     'no media',
     'lowest MOS',
     'mean MOS',
@@ -222,7 +222,8 @@ function examplesSection(
         `MOS ${short(mos, 3)}${std === undefined ? '' : ` ± ${short(std, 3)}`}\n${id}`,
       ),
     );
-    const none = pictures.length === 0 ? `<p class="soft">No ${kind} of this level could be shown.</p>` : '';
+    const why = count === 0 ? 'There is no record of this level.' : `No ${kind} of this level could be shown.`;
+    const none = pictures.length === 0 ? `<p class="soft">${why}</p>` : '';
     return `${heading(3, `${level} (${count})`)}${none}<div class="thumbs">${pictures.join('\n')}</div>`;
   });
   return `${heading(2, 'Examples by level')}<p class="soft">Spread evenly over the scores of the level, lowest first${kind === 'video' ? '; the first frame of each clip' : ''}. MOS ± standard deviation of the ratings, where it is known.</p>${parts.join('\n')}`;

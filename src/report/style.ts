@@ -51,6 +51,7 @@ table{border-collapse:collapse;margin:8px 0 14px;font-variant-numeric:tabular-nu
 th,td{text-align:left;padding:4px 12px 4px 0;border-bottom:1px solid var(--line);vertical-align:top;white-space:pre-line}
 th{font-weight:600;color:var(--soft);font-size:13px}
 td.t{overflow-wrap:anywhere;max-width:60ch}
+td.t:first-child{min-width:6.5em}
 table.dense{font-size:13px}
 .dense th,.dense td{padding-right:9px}
 .dense th{font-size:12px}

@@ -33,7 +33,7 @@ export const runsRoot = (): string => resolve(process.env['QALIGN_RUNS'] ?? 'run
 
 /** Makes the folder of all runs. @throws QalignError OUTPUT_UNWRITABLE */
 export const requireRunsFolder = (root: string): Promise<void> =>
-  makeFolder(root, 'name one that can be in QALIGN_RUNS, or as runs_dir of a service');
+  makeFolder(root, 'name one that can be written: QALIGN_RUNS, or runs_dir of a service');
 
 /** Makes a new run directory and writes what was resolved. The name gets a number when it is taken. */
 export async function createRun(root: string, name: string, recipe: object, environment: object): Promise<string> {

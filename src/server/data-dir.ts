@@ -2,6 +2,7 @@ import { chmodSync, closeSync, lstatSync, mkdirSync, openSync, readdirSync, stat
 import { join, resolve } from 'node:path';
 import { QalignError } from '../base/errors.js';
 import { openDatabase } from '../base/files/sqlite.js';
+import { reasonOf } from '../base/files/reason.js';
 
 /** What SQLite says of a file that is no database of ours. */
 const DAMAGED = ['SQLITE_NOTADB', 'SQLITE_CORRUPT', 'SQLITE_SCHEMA', 'SQLITE_ERROR'];
@@ -90,7 +91,7 @@ export function unusable(folder: string, error: unknown): QalignError {
     );
   return new QalignError(
     'OUTPUT_UNWRITABLE',
-    `The data folder ${folder} of the service cannot be used (${message}); ${NAME_ANOTHER}.`,
+    `The data folder ${folder} of the service cannot be used (${reasonOf(error)}); ${NAME_ANOTHER}.`,
     { cause: error },
   );
 }

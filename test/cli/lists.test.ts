@@ -41,6 +41,13 @@ describe('lists', () => {
     );
   });
 
+  it('of data sets name each label file once, though several readers take it', async () => {
+    const { out } = await cli('dataset', 'list');
+    const ways = /^ava .*; needs (.*)$/m.exec(out)?.[1]?.split(' or ') ?? [];
+    expect(ways).toContain('AVA.txt');
+    expect(new Set(ways).size).toBe(ways.length);
+  });
+
   it('of no keys and no runs say so, and make nothing', async () => {
     const none = join(folder, 'none');
     const keys = await cli('keys', 'list', '--data-dir', none);

@@ -1,7 +1,10 @@
 import { describe, expect, it } from 'vitest';
+import { QalignError } from '../../src/base/errors.js';
+import { silentLogger } from '../../src/base/logger.js';
 import { REGISTRY } from '../../src/cli/registry.js';
 import { packageVersion } from '../../src/base/package-root.js';
-import { cli } from './terminal/terminal-double.js';
+import { report } from '../../src/cli/run.js';
+import { cli, hearingTerminal } from './terminal/terminal-double.js';
 
 describe('qalign', () => {
   it('lists every verb and prints its version', async () => {
@@ -12,6 +15,20 @@ describe('qalign', () => {
     expect((await cli()).code).toBe(2);
   });
 
+  it('writes "error" before the sentence, and into no sentence', () => {
+    const terminal = hearingTerminal(false);
+    const context = { terminal, log: silentLogger, signal: new AbortController().signal };
+    report(new QalignError('USAGE', 'qalign dataset split: name the parts.'), context);
+    report(new QalignError('PYTHON_NOT_FOUND', 'qalign needs Python (Debian: apt-get install python3).'), context);
+    expect(terminal.heard.said).toEqual([
+      'qalign dataset split: error: name the parts. [USAGE]',
+      'qalign: error: qalign needs Python (Debian: apt-get install python3). [PYTHON_NOT_FOUND]',
+    ]);
+  });
+  it('has a usage line with every kind of argument once', async () => {
+    expect((await cli('train', '--help')).out).toContain('usage: qalign train RECIPE… [key=value …] [FLAGS]\n');
+    expect((await cli('serve', '--help')).out).toContain('usage: qalign serve [CONFIG] [key=value …] [FLAGS]\n');
+  });
   it('names the nearest verb, also within a group', async () => {
     expect(await cli('scroe')).toMatchObject({ code: 2, said: [expect.stringContaining('did you mean "score"?')] });
     expect(await cli('models', 'lsit')).toMatchObject({

@@ -2,6 +2,7 @@ import { mkdir } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { withFileLock } from './file-lock.js';
 import { QalignError } from '../errors.js';
+import { reasonOf } from './reason.js';
 
 export interface ExclusiveFileOptions {
   /** What is written there, as the errors name it. */
@@ -34,7 +35,7 @@ export async function withExclusiveFile<T>(
       throw new QalignError('CANCELLED', 'Cancelled while another process was at it.', { cause });
     throw new QalignError(
       'OUTPUT_UNWRITABLE',
-      `${place} cannot be written (${(cause as Error).message}); name another with --out.`,
+      `${place} cannot be written (${reasonOf(cause)}); name another with --out.`,
       { cause },
     );
   }

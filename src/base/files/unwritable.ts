@@ -1,5 +1,6 @@
 import { access, constants, mkdir } from 'node:fs/promises';
 import { QalignError } from '../errors.js';
+import { reasonOf } from './reason.js';
 
 /** There is no room. SQLite reports a full disk as SQLITE_FULL or, where a file cannot grow, as SQLITE_IOERR_*. */
 const FULL = ['ENOSPC', 'EDQUOT', 'SQLITE_FULL'];
@@ -49,12 +50,12 @@ const WRITING = [
  * Undefined for any other error.
  */
 export function unwritablePlace(error: unknown): QalignError | undefined {
-  const { syscall = '', path, message } = (error ?? {}) as NodeJS.ErrnoException;
+  const { syscall = '', path } = (error ?? {}) as NodeJS.ErrnoException;
   if (!WRITING.includes(syscall) && !(syscall === 'open' && isWriteError(error))) return undefined;
   return asUnwritable(
     error,
     () =>
-      `${path ?? 'The output'} cannot be written (${message}); free some space, or name a folder that can be written.`,
+      `${path ?? 'The output'} cannot be written (${reasonOf(error)}); free some space, or name a folder that can be written.`,
   );
 }
 
@@ -64,7 +65,7 @@ export async function makeFolder(path: string, advice: string): Promise<void> {
     await mkdir(path, { recursive: true });
     await access(path, constants.W_OK | constants.X_OK);
   };
-  await guardWrite(make, ({ message }) => `The folder ${path} cannot be written (${message}); ${advice}.`);
+  await guardWrite(make, (error) => `The folder ${path} cannot be written (${reasonOf(error)}); ${advice}.`);
 }
 
 /** Of the system or of SQLite; a fault in the data or in the program has none. */

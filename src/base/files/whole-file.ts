@@ -3,6 +3,7 @@ import { mkdir, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { draftOf, openDraft, removeLeftovers } from './draft.js';
 import { guardWrite } from './unwritable.js';
+import { reasonOf } from './reason.js';
 
 const BUFFER = 1 << 18;
 
@@ -30,7 +31,10 @@ export interface WholeFileOptions {
 /** @throws QalignError OUTPUT_UNWRITABLE, here and from every method */
 export async function openWhole(
   path: string,
-  { makeFolder = true, sentence = (error) => `${path} could not be written: ${error.message}.` }: WholeFileOptions = {},
+  {
+    makeFolder = true,
+    sentence = (error) => `${path} could not be written: ${reasonOf(error)}.`,
+  }: WholeFileOptions = {},
 ): Promise<WholeFile> {
   const guard = <T>(work: () => Promise<T>): Promise<T> => guardWrite(work, sentence);
   const draft = await guard(async () => {

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { QalignError } from '../../base/errors.js';
 import type { WorkflowEvent } from './base.js';
+import { reasonOf } from '../../base/files/reason.js';
 
 /** Where a workflow run takes outputs, a summary and commands. */
 export interface Workflow {
@@ -55,7 +56,7 @@ async function readEvent(path: string | undefined): Promise<WorkflowEvent> {
   try {
     return JSON.parse(await readFile(path, 'utf8')) as WorkflowEvent;
   } catch (cause) {
-    throw new QalignError('CONFIG_INVALID', `The event file ${path} cannot be read: ${(cause as Error).message}.`, {
+    throw new QalignError('CONFIG_INVALID', `The event file ${path} cannot be read: ${reasonOf(cause)}.`, {
       cause,
     });
   }

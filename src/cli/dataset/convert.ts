@@ -85,7 +85,7 @@ function describeManifest(manifest: DatasetManifest): string[] {
   ];
   for (const [split, found] of Object.entries(manifest.splits)) {
     const dropped = [
-      found.dropped_outside > 0 ? `${found.dropped_outside} outside` : '',
+      found.dropped_outside > 0 ? `${found.dropped_outside} outside the range` : '',
       found.dropped_media > 0 ? `${found.dropped_media} without media` : '',
     ]
       .filter((text) => text !== '')

@@ -26,7 +26,7 @@ const list = defineCommand({
       set.name,
       `${set.task} of ${set.kind}s`,
       ...(looked ? [set.found === null || set.found === undefined ? 'not there' : `source ${set.found}`] : []),
-      `${set.title}: ${set.version}; licence: ${set.licence}${looked ? '' : `; needs ${set.sources.map(({ files }) => files.join(' + ')).join(' or ')}`}`,
+      `${set.title}: ${set.version}; licence: ${set.licence}${looked ? '' : `; needs ${[...new Set(set.sources.map(({ files }) => files.join(' + ')))].join(' or ')}`}`,
     ]);
     const head = ['data set', 'ratings', ...(looked ? ['label files'] : []), 'about'];
     const lines = fittedTable([head, ...cells], terminal.columns, terminal.paint);

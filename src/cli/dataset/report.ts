@@ -10,6 +10,7 @@ import { defineCommand } from '../command.js';
 import { CONVERSION_FLAGS, readChoices, readSource, SOURCE_FLAGS } from './flags.js';
 import { progressLine } from '../terminal/progress.js';
 import { asJson } from '../terminal/json.js';
+import { reasonOf } from '../../base/files/reason.js';
 
 export const report = defineCommand({
   name: 'dataset report',
@@ -51,7 +52,8 @@ export const report = defineCommand({
       ? undefined
       : await guardWrite(
           () => mkdtemp(join(tmpdir(), 'qalign-report-')),
-          ({ message }) => `No folder can be made in ${tmpdir()} (${message}); set TMPDIR to one that can be written.`,
+          (error) =>
+            `No folder can be made in ${tmpdir()} (${reasonOf(error)}); set TMPDIR to one that can be written.`,
         );
     try {
       if (folder !== undefined) {

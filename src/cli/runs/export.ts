@@ -8,6 +8,7 @@ import { findRun, runsRoot } from '../../runs/run-directory.js';
 import { defineCommand } from '../command.js';
 import { asJson } from '../terminal/json.js';
 import { JSON_FLAG } from './run-line.js';
+import { reasonOf } from '../../base/files/reason.js';
 
 export const exportRun = defineCommand({
   name: 'runs export',
@@ -43,7 +44,7 @@ export async function copyWhole(source: string, target: string): Promise<void> {
         await cp(source, draft, { recursive: true });
         await openToUmask(draft);
       }),
-    (error) => `${target} could not be written: ${error.message}.`,
+    (error) => `${target} could not be written: ${reasonOf(error)}.`,
   );
 }
 

@@ -9,6 +9,7 @@ import { openWhole, type WholeFile } from '../../base/files/whole-file.js';
 import { isUrl } from '../../media/find/once.js';
 import type { MediaInput } from '../../media/media-input.js';
 import type { ScoreSource } from '../../recipes/score/scorer.js';
+import { reasonOf } from '../../base/files/reason.js';
 
 /** Inputs that are found once and scored by several models. */
 export interface Replay {
@@ -40,8 +41,8 @@ export async function createReplay(
   sources: AsyncIterable<ScoreSource>,
   fetch: (url: string) => AsyncIterable<ScoreSource>,
 ): Promise<Replay> {
-  const sentence = ({ message }: Error): string =>
-    `The names of the inputs cannot be kept for the next model (${message}); free some space, or set TMPDIR to another folder.`;
+  const sentence = (error: Error): string =>
+    `The names of the inputs cannot be kept for the next model (${reasonOf(error)}); free some space, or set TMPDIR to another folder.`;
   const folder = await guardWrite(() => mkdtemp(join(tmpdir(), 'qalign-inputs-')), sentence);
   const list = join(folder, 'names.jsonl');
   let count = 0;

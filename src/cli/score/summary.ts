@@ -122,7 +122,7 @@ function summaryLine(
     ...(changed === 0 ? [] : [`${changed} changed and scored again`]),
     ...(low === 0 ? [] : [`${low} under ${failBelow}`]),
     ...(means.length === 0 ? [] : [`mean ${means.join(', ')}`]),
-    ...(scored + failed === 0 ? [] : [`${rate >= 100 ? rate.toFixed(0) : rate.toFixed(1)}/s`]),
+    ...(scored === 0 ? [] : [`${rate >= 100 ? rate.toFixed(0) : rate.toFixed(1)}/s`]),
     ...(limit === undefined ? [] : [`limited to ${limit} ${limit === 1 ? 'input' : 'inputs'}`]),
     ...(out === undefined ? [] : [out]),
   ];

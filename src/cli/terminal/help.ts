@@ -47,7 +47,7 @@ export function commandHelp(command: Command, screen: Screen): string {
   return [
     ...wrap(`qalign ${command.name}: ${command.summary}`, screen.columns),
     '',
-    `usage: qalign ${command.name}${command.args === undefined ? '' : ` ${command.args}`} [FLAGS]${command.overrides === true ? ' [key=value …]' : ''}`,
+    `usage: qalign ${command.name}${command.args === undefined ? '' : ` ${command.args}`}${command.overrides === true ? ' [key=value …]' : ''} [FLAGS]`,
     ...(command.description === undefined
       ? []
       : ['', ...command.description.split('\n').flatMap((line) => wrap(line, screen.columns))]),

@@ -79,7 +79,7 @@ export function progressLine({
   const speed = rate > 0 && rate < 0.1 ? `${(rate * 60).toFixed(1)}/min` : `${rate.toFixed(rate >= 10 ? 0 : 1)}/s`;
   const bad = failed === 0 ? '' : `, ${failed} failed`;
   const before = kept === 0 ? '' : `, ${kept} scored before`;
-  if (total === undefined || total === 0) return `${done} scored${bad}${before}, ${speed}`;
+  if (total === undefined || total === 0) return `${done - kept - failed} scored${bad}${before}, ${speed}`;
   const share = Math.min(1, done / total);
   const left = rate > 0 ? `, ${formatDuration((total - done) / rate)} to go` : '';
   return `${bar(share, 24)} ${done}/${total} (${Math.floor(share * 100)} %)${bad}${before}, ${speed}${left}`;

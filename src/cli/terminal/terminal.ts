@@ -4,6 +4,7 @@ import { coloured, plain, wantsColour, withCodes, type ColourChoice, type Paint 
 import { fitProgress } from './bar.js';
 import { foldWords } from './fold.js';
 import { visible, visibleText } from './visible.js';
+import { reasonOf } from '../../base/files/reason.js';
 
 /** Where a command prints. `out` carries data and nothing else; everything for people's eyes goes to `say`. */
 export interface Terminal {
@@ -36,7 +37,7 @@ export interface Terminal {
 function unwritable(error: NodeJS.ErrnoException): Error {
   return error.code === 'EPIPE'
     ? error
-    : asUnwritable(error, ({ message }) => `The output could not be written: ${message}.`);
+    : asUnwritable(error, (error) => `The output could not be written: ${reasonOf(error)}.`);
 }
 
 const PLAIN_EVERY_MS = 10_000;

@@ -3,6 +3,7 @@ import { basename } from 'node:path';
 import { TextDecoder } from 'node:util';
 import { QalignError } from '../../base/errors.js';
 import { wholeRuns } from '../../base/files/lines.js';
+import { reasonOf } from '../../base/files/reason.js';
 
 /** Small, so that the rows of a chunk are gone before the garbage collector has to move them. */
 const CHUNK = 1 << 16;
@@ -98,7 +99,7 @@ export async function openLabels(path: string): Promise<FileHandle> {
     const missing = (cause as NodeJS.ErrnoException).code === 'ENOENT';
     throw new QalignError(
       missing ? 'DATASET_NOT_FOUND' : 'DATASET_UNREADABLE',
-      `The label file ${path} cannot be read: ${(cause as Error).message}.`,
+      `The label file ${path} cannot be read: ${reasonOf(cause)}.`,
       { cause },
     );
   }

@@ -21,6 +21,7 @@ import {
   type FoundPython,
   type PythonProbe,
 } from './probe.js';
+import { reasonOf } from '../../base/files/reason.js';
 
 /** How to start Python so that `-m qalign.worker` runs. `env` is to be laid over the process's own. */
 export interface PythonCommand {
@@ -179,7 +180,7 @@ async function build(base: PythonProbe, folder: string, options: PythonEnvOption
   if (free < NEEDED_BYTES) {
     throw new QalignError(
       'PYTHON_SETUP_FAILED',
-      `The Python environment needs ${formatGigabytes(NEEDED_BYTES)} but ${cacheDir()} has ${formatGigabytes(free)} left; free some space or set XDG_CACHE_HOME to a roomier disk.`,
+      `The Python environment needs ${formatGigabytes(NEEDED_BYTES)} but ${cacheDir()} has ${formatGigabytes(free)} left; free some space or set QALIGN_CACHE to a roomier disk.`,
     );
   }
   const tell = options.onProgress ?? (() => {});
@@ -223,10 +224,9 @@ function command(executable: string, path = ''): PythonCommand {
 /** File system errors of the set-up (read-only cache, full disk) become the one error a user can act on. */
 function fail(error: unknown, signal?: AbortSignal): never {
   if (error instanceof QalignError || signal?.aborted === true) throw error;
-  const code = (error as NodeJS.ErrnoException).code ?? 'failed';
   throw new QalignError(
     'PYTHON_SETUP_FAILED',
-    `The Python environment cannot be made in ${cacheDir()} (${code}: ${(error as Error).message}); set XDG_CACHE_HOME to a folder that can be written, or name an interpreter in QALIGN_PYTHON.`,
+    `The Python environment cannot be made in ${cacheDir()} (${reasonOf(error)}); set QALIGN_CACHE to a folder that can be written, or name an interpreter in QALIGN_PYTHON.`,
     { cause: error },
   );
 }

@@ -73,7 +73,7 @@ function endGroup(leader: number | undefined): void {
 function explain(what: string, lines: readonly string[]): string {
   const text = lines.join('\n');
   if (/No space left on device|Disk quota exceeded|Errno 28/i.test(text)) {
-    return `${what} failed because the disk is full; free some space or set XDG_CACHE_HOME to a roomier disk and run the command again.`;
+    return `${what} failed because the disk is full; free some space or set QALIGN_CACHE to a roomier disk and run the command again.`;
   }
   if (
     /ConnectionError|Max retries|NewConnectionError|name resolution|Network is unreachable|Could not fetch URL|ProxyError|Read timed out|ConnectTimeout|SSLError/i.test(

@@ -95,7 +95,8 @@ function sharpError(format: string, limits: MediaLimits, error: unknown): Qalign
       { cause: error },
     );
   }
-  return corrupt(format, `cannot be decoded (${text})`, error);
+  // libvips says so where its decoder gave no text
+  return corrupt(format, /^unknown error$/i.test(text) ? 'cannot be decoded' : `cannot be decoded (${text})`, error);
 }
 
 /** Decodes the first picture of a file with sharp (libvips): JPEG, PNG, WebP, TIFF, AVIF. */

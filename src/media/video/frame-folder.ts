@@ -8,6 +8,7 @@ import { prepareFrame } from '../image.js';
 import type { MediaInput } from '../media-input.js';
 import { evenIndices } from './frame-indices.js';
 import { sampleVideo } from './video.js';
+import { reasonOf } from '../../base/files/reason.js';
 
 /** Lies in the folder; its name begins with a dot so that it is taken for no frame. */
 const NOTE = '.frames.json';
@@ -33,7 +34,7 @@ export async function extractFrames(
   { size, signal }: { readonly size: number; readonly signal?: AbortSignal | undefined },
 ): Promise<number> {
   const source = await stat(file).catch((cause: Error) => {
-    throw new QalignError('MEDIA_NOT_FOUND', `${file} cannot be read: ${cause.message}.`, { cause });
+    throw new QalignError('MEDIA_NOT_FOUND', `${file} cannot be read: ${reasonOf(cause)}.`, { cause });
   });
   const made = await readNote(folder);
   if (made?.size === size && made.bytes === source.size && made.modified_ms === source.mtimeMs) return made.frames;
@@ -96,4 +97,4 @@ async function readNote(folder: string): Promise<Note | undefined> {
 }
 
 const writable = <T>(folder: string, work: () => Promise<T>): Promise<T> =>
-  guardWrite(work, (error) => `The frames ${folder} could not be written: ${error.message}.`);
+  guardWrite(work, (error) => `The frames ${folder} could not be written: ${reasonOf(error)}.`);

@@ -12,6 +12,7 @@ import {
   type ReliabilityBin,
 } from '../../scoring/calibration.js';
 import { asEvaluationError, type DatasetPredictions } from './combine.js';
+import { reasonOf } from '../../base/files/reason.js';
 
 const closed = { additionalProperties: false };
 const numbers = Type.Array(Type.Number(), { minItems: 1 });
@@ -100,7 +101,7 @@ export async function loadCalibration(path: string): Promise<CalibrationFile> {
   const text = await readFile(path, 'utf8').catch((cause: Error) => {
     throw new QalignError(
       'CONFIG_NOT_FOUND',
-      `The calibration ${path} cannot be read: ${cause.message}; make one with "qalign calibrate".`,
+      `The calibration ${path} cannot be read: ${reasonOf(cause)}; make one with "qalign calibrate".`,
       { cause },
     );
   });

@@ -6,6 +6,7 @@ import { QalignError } from '../../base/errors.js';
 import { combine, fitWeights, standardOf, type Standard } from '../../scoring/ensemble.js';
 import type { Rows } from './measure.js';
 import type { PredictionTable } from './predictions.js';
+import { reasonOf } from '../../base/files/reason.js';
 
 type Recipe = DeepReadonly<EvaluateRecipe>;
 
@@ -113,7 +114,7 @@ async function readScores({
   name: string;
 }): Promise<Map<string, number>> {
   const text = await readFile(csv, 'utf8').catch((cause: Error) => {
-    throw new QalignError('EVALUATION_NOT_READY', `The scores ${csv} of ${name} cannot be read: ${cause.message}.`, {
+    throw new QalignError('EVALUATION_NOT_READY', `The scores ${csv} of ${name} cannot be read: ${reasonOf(cause)}.`, {
       cause,
     });
   });

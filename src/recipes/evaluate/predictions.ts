@@ -9,6 +9,7 @@ import { wholeLines } from '../../base/files/lines.js';
 import { guardWrite } from '../../base/files/unwritable.js';
 import { LEVELS } from '../../scoring/levels.js';
 import { PreprocessingSchema } from '../../api/result.js';
+import { reasonOf } from '../../base/files/reason.js';
 
 /**
  * A predictions file: one model on one record file. Append-only JSONL; the first line is the header, every other one
@@ -164,7 +165,7 @@ async function* streamOf(path: string): AsyncGenerator<Buffer, void, undefined> 
   try {
     yield* createReadStream(path, { highWaterMark: 1 << 20 }) as AsyncIterable<Buffer>;
   } catch (cause) {
-    throw new QalignError('CONFIG_NOT_FOUND', `The predictions ${path} cannot be read: ${(cause as Error).message}.`, {
+    throw new QalignError('CONFIG_NOT_FOUND', `The predictions ${path} cannot be read: ${reasonOf(cause)}.`, {
       cause,
     });
   }
@@ -276,6 +277,6 @@ function requireSame(path: string, found: PredictionHeader, wanted: PredictionHe
 const guard = <T>(path: string, work: () => Promise<T>): Promise<T> =>
   guardWrite(
     work,
-    ({ message }) =>
-      `${path} cannot be written (${message}); what was written before stays, and the same command continues it.`,
+    (error) =>
+      `${path} cannot be written (${reasonOf(error)}); what was written before stays, and the same command continues it.`,
   );

@@ -11,6 +11,7 @@ import { csvHeader, csvLine, type CsvOptions } from './result-csv.js';
 import { keyOf, scanResults, type ScanOptions, type WrittenLine } from './result-scan.js';
 import type { ScoreSource } from './scorer.js';
 import type { ScoreOutcome } from '../../api/result.js';
+import { reasonOf } from '../../base/files/reason.js';
 
 /** How long written lines may lie in the kernel's cache before the disk has them: what a power cut can cost. */
 const SYNC_EVERY_MS = 1_000;
@@ -332,7 +333,7 @@ export async function openJsonFile(
 
 const sentenceOf =
   (path: string) =>
-  ({ message }: Error): string =>
-    `${path} cannot be written (${message}); what was written before stays, and --resume continues it.`;
+  (error: Error): string =>
+    `${path} cannot be written (${reasonOf(error)}); what was written before stays, and --resume continues it.`;
 
 const guard = <T>(path: string, work: () => Promise<T>): Promise<T> => guardWrite(work, sentenceOf(path));

@@ -9,6 +9,7 @@ import { emptyMeta, withOutcome, type CompactMeta } from './layout/compact.js';
 import { FULL_LAYOUT, type ResultLayout } from './layout/layout.js';
 import type { Cells } from './result-csv.js';
 import type { ResultFile } from './result-file.js';
+import { reasonOf } from '../../base/files/reason.js';
 
 export interface ParquetOptions {
   readonly layout?: ResultLayout | undefined;
@@ -56,7 +57,7 @@ export async function openParquetFile(
   { layout = FULL_LAYOUT, severalModels = false }: ParquetOptions = {},
 ): Promise<Pick<ResultFile, 'write' | 'close'> & { discard(): Promise<void> }> {
   const guard = <T>(work: () => Promise<T>): Promise<T> =>
-    guardWrite(work, ({ message }) => `${path} cannot be written (${message}); nothing of it was kept.`);
+    guardWrite(work, (error) => `${path} cannot be written (${reasonOf(error)}); nothing of it was kept.`);
   const draft = await guard(() => openDraft(path));
   const bytes = new ByteWriter();
   const parquet = new ParquetWriter({

@@ -20,6 +20,7 @@ import {
   type RunSummary,
 } from '../../runs/run-directory.js';
 import { openRunStore } from '../../runs/run-store.js';
+import { reasonOf } from '../../base/files/reason.js';
 
 export interface LaunchOptions {
   readonly signal?: AbortSignal | undefined;
@@ -101,7 +102,7 @@ async function claim(folder: string): Promise<void> {
   };
   await guardWrite(
     () => withFileLock(join(folder, 'pid.lock'), take),
-    (error) => `The run directory ${folder} cannot be written: ${error.message}.`,
+    (error) => `The run directory ${folder} cannot be written: ${reasonOf(error)}.`,
   );
 }
 

@@ -79,6 +79,12 @@ export interface DiskNeeds {
   readonly download: number;
 }
 
+/** Models below it can be trained on a CPU in hours. */
+const SMALL = 1e8;
+
+const countOf = (n: number): string =>
+  n >= 1e9 ? `${(n / 1e9).toPrecision(2)} billion` : `${(n / 1e6).toPrecision(2)} million`;
+
 /** Why this machine cannot do what the recipe asks for, a clause each; none where it can. */
 export function misfits(
   { perGpuBytes, checkpointBytes, parameters }: MemoryEstimate,
@@ -94,7 +100,7 @@ export function misfits(
     const least = machine.gpus.slice(0, local).sort((a, b) => a.bytes - b.bytes)[0];
     if (least === undefined)
       found.push(
-        `the recipe trains ${(total / 1e9).toPrecision(2)} billion parameters on CUDA and this machine has no GPU`,
+        `the recipe trains ${countOf(total)} parameters on CUDA and this machine has no GPU${total < SMALL ? ' (device=cpu trains them without one)' : ''}`,
       );
     else if (machine.gpus.length < local)
       found.push(`it wants ${local} GPUs here and there are ${machine.gpus.length}`);

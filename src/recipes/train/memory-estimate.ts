@@ -214,10 +214,18 @@ export function describeEstimate(plan: MemoryEstimate, recipe: TrainRecipe, disk
     `gradients      ${gb(plan.gradientBytes)}`,
     `optimizer      ${gb(plan.optimizerBytes)}`,
     `activations    ${gb(plan.activationBytes)} (micro-batch ${recipe.micro_batch}${recipe.recompute ? ', recomputed' : ''}; with what is gathered of the shards)`,
-    `${recipe.device === 'cpu' ? 'per process' : 'per GPU    '}    ${gb(plan.perGpuBytes)} of ${recipe.gpu_gb} GB on ${recipe.processes} process${recipe.processes === 1 ? '' : 'es'}: ${plan.fits ? 'fits' : 'does not fit'}`,
+    perProcess(plan, recipe),
     `checkpoint     ${gb(plan.checkpointBytes)} on the disk, ${recipe.keep_checkpoints} kept and one being written, and as much host memory meanwhile`,
     ...(diskBytes === undefined
       ? ['prepared data  not known: the records are not there yet']
       : [`prepared data  ${gb(diskBytes)} of ${recipe.data.max_disk_gb} GB allowed`]),
   ];
+}
+
+/** `gpu_gb` bounds a GPU alone; on a CPU the line about this machine compares with its memory. */
+function perProcess({ perGpuBytes, fits }: MemoryEstimate, { device, gpu_gb: gpu, processes }: TrainRecipe): string {
+  const taken = formatGigabytes(perGpuBytes, 2);
+  const on = `on ${processes} ${processes === 1 ? 'process' : 'processes'}`;
+  if (device === 'cpu') return `per process    ${taken} of memory, ${on}`;
+  return `per GPU        ${taken} of ${gpu} GB, ${on}: ${fits ? 'fits' : 'does not fit'}`;
 }

@@ -8,6 +8,7 @@ import { placeHash } from '../../base/random.js';
 import { hint } from '../../base/suggest.js';
 import { QalignError } from '../../base/errors.js';
 import { LEVELS } from '../../scoring/levels.js';
+import { reasonOf } from '../../base/files/reason.js';
 
 const { id, media, question, answer, ...others } = DatasetRecord.properties;
 
@@ -28,7 +29,7 @@ export async function readRecords(files: readonly string[], root: string | null)
     const text = await readFile(file, 'utf8').catch((cause: Error) => {
       throw new QalignError(
         'CONFIG_NOT_FOUND',
-        `The records ${file} cannot be read: ${cause.message}; make them with "qalign dataset convert".`,
+        `The records ${file} cannot be read: ${reasonOf(cause)}; make them with "qalign dataset convert".`,
         { cause },
       );
     });

@@ -87,7 +87,9 @@ describe('errors of writing', () => {
     const place = join(fileURLToPath(import.meta.url), 'folder');
     await expect(makeFolder(place, 'name another')).rejects.toMatchObject({
       code: 'OUTPUT_UNWRITABLE',
-      message: expect.stringMatching(/^The folder .*folder cannot be written \(ENOTDIR.*\); name another\.$/) as string,
+      message: expect.stringMatching(
+        /^The folder .*folder cannot be written \(a part of its path is not a folder\); name another\.$/,
+      ) as string,
     });
   });
 });

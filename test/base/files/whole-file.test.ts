@@ -100,7 +100,7 @@ describe('writeWhole', () => {
       const failing = vi.spyOn(prototype, method).mockRejectedValue(full);
       await expect(writeWhole(path, 'new')).rejects.toMatchObject({
         code: 'OUTPUT_UNWRITABLE',
-        message: `${path} could not be written: ENOSPC: no space left on device.`,
+        message: `${path} could not be written: no space is left on the disk.`,
         cause: full,
       });
       failing.mockRestore();

@@ -90,6 +90,11 @@ describe('qalign score', () => {
     expect([out, failed.out].join('').replaceAll('\n', '') + failed.said.join('')).not.toMatch(/[\u0000-\u001f\u202e]/);
   });
 
+  it('names no rate where nothing was scored', async () => {
+    const { said } = await run(['bad.jpg']);
+    expect(said.join('\n')).toContain('0 scored, 1 failed');
+    expect(said.join('\n')).not.toMatch(/\d\/s/);
+  });
   it('exits with 1 for a failure and delivers the rest, 3 for a low score', async () => {
     const failed = await run(['a.jpg', 'bad.jpg', 'c.jpg', '--fail-below', '5']);
     expect(failed.code).toBe(1);

@@ -12,6 +12,10 @@ describe('progressLine', () => {
     const line = progressLine({ done: 7626, kept: 6319, failed: 0, total: 50_000, elapsedMs: 9_500 });
     expect(line).toContain('7626/50000 (15 %), 6319 scored before, 138/s, 5 min');
   });
+  it('calls scored what was scored now, as the summary does', () => {
+    const line = progressLine({ done: 1500, kept: 1100, failed: 3, total: undefined, elapsedMs: 10_000 });
+    expect(line).toBe('397 scored, 3 failed, 1100 scored before, 40/s');
+  });
   it('shows a slow rate by the minute', () => {
     expect(progressLine({ done: 2, failed: 0, total: 4, elapsedMs: 60_000 })).toContain('2.0/min, 1 min 00 s to go');
   });

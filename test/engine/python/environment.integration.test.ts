@@ -126,7 +126,7 @@ describe('the managed environment', () => {
     vi.stubEnv('XDG_CACHE_HOME', join(folder, 'file'));
     await expect(ensurePython()).rejects.toMatchObject({
       code: 'PYTHON_SETUP_FAILED',
-      message: expect.stringContaining('set XDG_CACHE_HOME') as string,
+      message: expect.stringContaining('set QALIGN_CACHE') as string,
     });
   });
 });

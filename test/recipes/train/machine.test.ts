@@ -28,6 +28,14 @@ const why = (machine: Partial<Machine>, values: object = {}, needs = nothing): s
   misfits(estimateMemory(PUBLISHED_SHAPE, recipe(values)), recipe(values), { ...BIG, ...machine }, needs);
 
 describe('a recipe on a machine', () => {
+  it('names a small model by its size, and the way to train it without a GPU', () => {
+    const estimate = estimateMemory(PUBLISHED_SHAPE, recipe());
+    const small = { ...estimate, parameters: { vision: 4.7e6, abstractor: 0.8e6, language: 1.2e6, lora: 0 } };
+    expect(misfits(small, recipe(), { ...BIG, gpus: [] }, nothing)).toEqual([
+      'the recipe trains 6.7 million parameters on CUDA and this machine has no GPU (device=cpu trains them without one)',
+    ]);
+  });
+
   it('fits where there is enough of everything', () => {
     expect(why({})).toEqual([]);
     expect(why({ gpus: undefined })).toEqual([]); // devices are there and nothing says which

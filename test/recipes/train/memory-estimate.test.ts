@@ -4,7 +4,12 @@ import { describe, expect, it } from 'vitest';
 import { checkConfig } from '../../../src/config/load.js';
 import { TrainRecipe } from '../../../src/config/train.js';
 import { packageRoot } from '../../../src/base/package-root.js';
-import { countParameters, estimateMemory, type ModelShape } from '../../../src/recipes/train/memory-estimate.js';
+import {
+  countParameters,
+  describeEstimate,
+  estimateMemory,
+  type ModelShape,
+} from '../../../src/recipes/train/memory-estimate.js';
 
 const published: ModelShape = {
   vocab_size: 32000,
@@ -94,5 +99,12 @@ describe('the memory plan', () => {
     expect((trained(16) - trained(8)) / 8).toBeGreaterThan(0.169e9);
     expect((trained(16) - trained(8)) / 8).toBeLessThan(0.3e9);
     expect(twice - activationBytes).toBeLessThan(trained(16) - trained(8));
+  });
+  it('compares with gpu_gb where there is a GPU, and names memory alone on a CPU', () => {
+    const lines = (device: string): string =>
+      describeEstimate(estimateMemory(published, recipe({ device })), recipe({ device }), undefined).join('\n');
+    expect(lines('cuda')).toMatch(/^per GPU {8}[\d.]+ GB of 80 GB, on 1 process: does not fit$/m);
+    expect(lines('cpu')).toMatch(/^per process {4}[\d.]+ GB of memory, on 1 process$/m);
+    expect(lines('cpu')).not.toContain('80 GB');
   });
 });

@@ -5,6 +5,7 @@ import { SCHEMA_VERSION, ScoreResultSchema, type ScoreOutcome } from '../../../a
 import { QalignError } from '../../../base/errors.js';
 import { writeWhole } from '../../../base/files/whole-file.js';
 import { emptyMeta, withOutcome, type CompactMeta } from './compact.js';
+import { reasonOf } from '../../../base/files/reason.js';
 
 const { scale, model, prompt, preprocessing, score_version } = ScoreResultSchema.properties;
 const closed = { additionalProperties: false };
@@ -28,7 +29,7 @@ export async function readSidecar(path: string): Promise<CompactMeta> {
   const text = await readFile(place, 'utf8').catch((cause: Error) => {
     throw new QalignError(
       'RESUME_MISMATCH',
-      `${path} is compact, and ${place}, which holds what its rows share, cannot be read (${cause.message}); put that file back beside it, or name another --out.`,
+      `${path} is compact, and ${place}, which holds what its rows share, cannot be read (${reasonOf(cause)}); put that file back beside it, or name another --out.`,
       { cause },
     );
   });
