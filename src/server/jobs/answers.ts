@@ -1,6 +1,6 @@
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
-import type { Job, ResultsFormat } from '../../api/jobs.js';
+import type { ResultsFormat } from '../../api/jobs.js';
 import { QalignError } from '../../base/errors.js';
 import type { Caller } from '../http/caller.js';
 import { isVisible } from '../http/client-key.js';
@@ -21,26 +21,6 @@ const notFound = (id: string): QalignError =>
 /** An error in reading a job that was deleted meanwhile says so. */
 export function errorOf(error: unknown, id: string, jobs: Pick<JobRunner, 'current'>): unknown {
   return jobs.current(id) === undefined ? notFound(id) : error;
-}
-
-/** A job as the API shows it; `pace` in items per second. */
-export function toAnswer(job: StoredJob, pace: number | undefined): Job {
-  return {
-    id: job.id,
-    status: job.status,
-    total: job.total,
-    done: job.done,
-    failed: job.failed,
-    warned: job.warned,
-    result_bytes: job.resultBytes,
-    eta_s: job.finishedAt !== undefined ? 0 : pace === undefined ? null : (job.total - job.done) / pace,
-    tasks: [...job.plan.tasks],
-    scale: job.plan.scale,
-    model: job.plan.model,
-    message: job.message ?? null,
-    created_at: job.createdAt,
-    finished_at: job.finishedAt ?? null,
-  };
 }
 
 /**
