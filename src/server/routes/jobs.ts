@@ -165,10 +165,13 @@ export const jobResults = defineRoute({
   tag: 'jobs',
   summary: 'results so far, in the order of the list',
   description:
-    'JSON lines by default, CSV with ?format=csv or Accept: text/csv, safe in spreadsheets with ?format=csv-safe, Parquet with ?format=parquet when the job has ended. Whole items only. Range is honoured: for JSON lines always, for CSV and Parquet when the job has ended.',
+    'JSON lines by default, CSV with ?format=csv or Accept: text/csv, safe in spreadsheets with ?format=csv-safe, Parquet with ?format=parquet when the job has ended. Whole items only. Range is honoured: for JSON lines always, for CSV and Parquet when the job has ended. With `Accept-Encoding: gzip` and no Range the answer is packed while it is sent.',
   params: JobParams,
   query: ResultsQuery,
-  headers: { Range: 'bytes=FROM-TO' },
+  headers: {
+    Range: 'bytes=FROM-TO',
+    'Accept-Encoding': 'gzip: the answer is packed, without a Range and except Parquet',
+  },
   answers: {
     200: { description: 'a line for every item and task', types: [NDJSON, 'text/csv', PARQUET], schema: Type.String() },
     206: { description: 'the bytes that were asked for', types: [NDJSON, 'text/csv', PARQUET], schema: Type.String() },

@@ -10,7 +10,7 @@ type Rules = ServeConfig['webhooks'];
 export interface Destinations {
   /** @throws QalignError WEBHOOK_FORBIDDEN */
   check(address: string): URL;
-  isAllowedAddress(address: string): boolean;
+  readonly isAllowedAddress: (address: string) => boolean;
 }
 
 export function createDestinations(

@@ -17,9 +17,9 @@ export type DeliveryOutcome = 'delivered' | 'retried' | 'failed';
 
 export interface WebhookSender {
   /** Sends what is due, now and later. It is called at the start and when there is a new message. */
-  wake(): void;
+  readonly wake: () => void;
   /** Cuts what is under way; it is sent again at the next start. */
-  close(): Promise<void>;
+  readonly close: () => Promise<void>;
 }
 
 export interface WebhookSenderParts {
