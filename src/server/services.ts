@@ -19,6 +19,7 @@ import { createRunQueue } from './runs/queue.js';
 import { createServiceRunStore } from './runs/store.js';
 import { createAdmission } from './score/admission.js';
 import { createModelPool } from './score/model-pool.js';
+import { createTraces, type Traces } from './traces/traces.js';
 import { createWebhooks, type Webhooks } from './webhooks/webhooks.js';
 
 export interface ServicesParts {
@@ -36,7 +37,7 @@ export interface ServicesParts {
 /** The services that the routes stand on, with what an earlier process left behind taken up or removed. */
 export function createServices(
   parts: ServicesParts,
-): Services & { readonly metrics: Metrics; readonly webhooks: Webhooks } {
+): Services & { readonly metrics: Metrics; readonly webhooks: Webhooks; readonly traces: Traces } {
   const { config, log, database, createScorer, isAllowedAddress, ending, stopping } = parts;
   const dataDir = resolve(config.data_dir);
   const spool = emptySpool(dataDir);
@@ -67,7 +68,8 @@ export function createServices(
     isAllowedAddress,
   });
   const idempotency = createIdempotency(database, log);
-  const shared = { config, models, admission, memory, metrics, spool, ending, idempotency, isAllowedAddress };
+  const traces = createTraces(config, log);
+  const shared = { traces, config, models, admission, memory, metrics, spool, ending, idempotency, isAllowedAddress };
   const services = { ...shared, jobs, jobStore, webhooks, ...createRunServices(parts, dataDir) };
   services.runQueue.recover();
   jobs.recover();
