@@ -1,7 +1,7 @@
 import Type, { type Static } from 'typebox';
 import { TASKS } from '../prompts/subject.js';
 import { SCALES } from '../scoring/levels.js';
-import { closed, PAGE } from './error.js';
+import { closed, exactlyOne, PAGE } from './error.js';
 import { ItemSource, ScoreSettings } from './score.js';
 
 /** What is said about a job as a whole. */
@@ -20,18 +20,18 @@ const JOB_STATUSES = ['queued', 'running', 'waiting', 'completed', 'cancelled', 
 /** `waiting`: for room on the disk or for a worker. */
 export type JobStatus = (typeof JOB_STATUSES)[number];
 
+const LISTS = {
+  items: Type.Array(ItemSource, { minItems: 1 }),
+  manifest_path: Type.String({ minLength: 1, maxLength: 4096 }),
+};
 /** Items by themselves, or the path of a list below the root: a line each, as in an uploaded list. */
 export const JobBody = Type.Object(
   {
-    items: Type.Optional(Type.Array(ItemSource, { minItems: 1 })),
-    manifest_path: Type.Optional(Type.String({ minLength: 1, maxLength: 4096 })),
+    items: Type.Optional(LISTS.items),
+    manifest_path: Type.Optional(LISTS.manifest_path),
     ...Settings,
   },
-  {
-    ...closed,
-    description: 'exactly one of items and manifest_path',
-    oneOf: ['items', 'manifest_path'].map((name) => ({ type: 'object', required: [name] })),
-  },
+  { ...closed, ...exactlyOne(LISTS) },
 );
 export interface JobBody extends Static<typeof JobBody> {}
 /** Beside an uploaded list the settings stand in the query. */
