@@ -43,7 +43,7 @@ async function testPackages(executable: string): Promise<string | undefined> {
   return installPins('test', executable, probe);
 }
 
-/** A folder for PYTHONPATH with what `requirements-NAME.lock` pins, made once. @throws QalignError PYTHON_SETUP_FAILED */
+/** A folder for PYTHONPATH with what `requirements-NAME.lock` pins, made once. */
 export async function installPins(
   name: string,
   executable: string,

@@ -1,3 +1,4 @@
+import { deadline } from '../../base/first-signal.js';
 import type { Logger } from '../../base/logger.js';
 import { toOtlp, type Span } from './span.js';
 
@@ -41,18 +42,22 @@ export function createSpanExporter(
   async function sendBatch(): Promise<void> {
     const spans = waiting.splice(0, BATCH);
     if (spans.length === 0) return;
+    const { signal, release } = deadline(TIMEOUT_MS, () => new Error(`no answer within ${TIMEOUT_MS / 1000} s`));
     try {
-      const { status } = await fetch(endpoint, {
+      const { status, body } = await fetch(endpoint, {
         method: 'POST',
         headers: { 'content-type': 'application/json', ...headers },
         body: JSON.stringify(toOtlp(spans)),
         redirect: 'manual',
-        signal: AbortSignal.timeout(TIMEOUT_MS),
+        signal,
       });
+      await body?.cancel(); // the connection is free again
       if (RETRYABLE.includes(status)) putBack(spans, `status ${status}`);
       else if (status < 200 || status >= 300) drop(spans.length, `status ${status}`);
     } catch (error) {
       putBack(spans, (error as Error).message);
+    } finally {
+      release();
     }
   }
   const flush = (): Promise<void> => (sending ??= sendBatch().finally(() => (sending = undefined)));

@@ -1,4 +1,5 @@
 /** The boundary of src/server/webhooks: signed messages to other services, sent until they arrive; nothing of jobs. */
+import { deadline } from '../../base/first-signal.js';
 import type { Logger } from '../../base/logger.js';
 import type { Destinations } from './destination.js';
 import { post } from './post.js';
@@ -110,13 +111,15 @@ async function attempt(
     'webhook-timestamp': String(timestamp),
     'webhook-signature': sign(id, timestamp, body),
   };
-  const signal = AbortSignal.any([AbortSignal.timeout(TIMEOUT_MS), ending]);
+  const { signal, release } = deadline(TIMEOUT_MS, () => new Error(`no answer within ${TIMEOUT_MS / 1000} s`), ending);
   const { isAllowedAddress } = destinations;
   try {
     // again: the configuration may have changed since the job was accepted
     return { status: await post(destinations.check(url), headers, body, { isAllowedAddress, signal }) };
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException;
-    return { reason: signal.aborted ? `no answer within ${TIMEOUT_MS / 1000} s` : (code ?? message) };
+    return { reason: signal.aborted ? (signal.reason as Error).message : (code ?? message) };
+  } finally {
+    release();
   }
 }
