@@ -106,6 +106,7 @@ export const ERROR_CODES = {
     'The API key does not have the scope of this route, or the page or host may not call it.',
   ),
   PATH_FORBIDDEN: row('service', 403, false, 'The path leads out of the root, or no root is configured.'),
+  WEBHOOK_FORBIDDEN: row('service', 403, false, 'The webhook is not on a host that the service may call.'),
   ROUTE_NOT_FOUND: row('service', 404, false, 'There is no such route.'),
   JOB_NOT_FOUND: row('service', 404, false, 'There is no such job.'),
   JOB_NOT_ENDED: row('service', 409, true, 'The results are given in this format when the job has ended.'),

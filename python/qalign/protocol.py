@@ -80,6 +80,7 @@ ERROR_CODES = {
     "UNAUTHORIZED": ErrorRow("service", 401, False, "The API key is missing or unknown."),
     "FORBIDDEN": ErrorRow("service", 403, False, "The API key does not have the scope of this route, or the page or host may not call it."),
     "PATH_FORBIDDEN": ErrorRow("service", 403, False, "The path leads out of the root, or no root is configured."),
+    "WEBHOOK_FORBIDDEN": ErrorRow("service", 403, False, "The webhook is not on a host that the service may call."),
     "ROUTE_NOT_FOUND": ErrorRow("service", 404, False, "There is no such route."),
     "JOB_NOT_FOUND": ErrorRow("service", 404, False, "There is no such job."),
     "JOB_NOT_ENDED": ErrorRow("service", 409, True, "The results are given in this format when the job has ended."),

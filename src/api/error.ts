@@ -1,7 +1,22 @@
-import Type, { type Static } from 'typebox';
+import Type, { type Static, type TSchema } from 'typebox';
 import { ERROR_CODES, type ErrorCode } from '../../bridge/protocol/errors.js';
 
 export const closed = { additionalProperties: false } as const;
+
+/**
+ * Of these properties an object has one. Each branch says the type of its own: without it, generated clients take the
+ * branch for an object without properties.
+ */
+export const exactlyOne = (properties: Readonly<Record<string, TSchema>>) => ({
+  description: `exactly one of ${Object.keys(properties)
+    .join(', ')
+    .replace(/, ([^,]*)$/, ' and $1')}`,
+  oneOf: Object.entries(properties).map(([name, schema]) => ({
+    type: 'object',
+    required: [name],
+    properties: { [name]: schema },
+  })),
+});
 
 /** Which rows of a list are given; the newest come first. */
 export const PAGE = {

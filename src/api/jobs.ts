@@ -1,29 +1,41 @@
 import Type, { type Static } from 'typebox';
 import { TASKS } from '../prompts/subject.js';
 import { SCALES } from '../scoring/levels.js';
-import { closed, PAGE } from './error.js';
+import { closed, exactlyOne, PAGE } from './error.js';
 import { ItemSource, ScoreSettings } from './score.js';
+
+/** What is said about a job as a whole. */
+const Settings = {
+  ...ScoreSettings,
+  webhook: Type.Optional(
+    Type.String({
+      minLength: 8,
+      maxLength: 2048,
+      description: 'https URL that gets a signed message when the job ends, on a host that the service allows',
+    }),
+  ),
+};
 
 const JOB_STATUSES = ['queued', 'running', 'waiting', 'completed', 'cancelled', 'failed'] as const;
 /** `waiting`: for room on the disk or for a worker. */
 export type JobStatus = (typeof JOB_STATUSES)[number];
 
+const LISTS = {
+  items: Type.Array(ItemSource, { minItems: 1 }),
+  manifest_path: Type.String({ minLength: 1, maxLength: 4096 }),
+};
 /** Items by themselves, or the path of a list below the root: a line each, as in an uploaded list. */
 export const JobBody = Type.Object(
   {
-    items: Type.Optional(Type.Array(ItemSource, { minItems: 1 })),
-    manifest_path: Type.Optional(Type.String({ minLength: 1, maxLength: 4096 })),
-    ...ScoreSettings,
+    items: Type.Optional(LISTS.items),
+    manifest_path: Type.Optional(LISTS.manifest_path),
+    ...Settings,
   },
-  {
-    ...closed,
-    description: 'exactly one of items and manifest_path',
-    oneOf: ['items', 'manifest_path'].map((name) => ({ type: 'object', required: [name] })),
-  },
+  { ...closed, ...exactlyOne(LISTS) },
 );
 export interface JobBody extends Static<typeof JobBody> {}
 /** Beside an uploaded list the settings stand in the query. */
-export const JobQuery = Type.Object(ScoreSettings, closed);
+export const JobQuery = Type.Object(Settings, closed);
 /** What is asked about every item of a job. */
 export interface JobSettings extends Static<typeof JobQuery> {}
 
@@ -106,3 +118,16 @@ export const JobEvent = Type.Object(
 );
 /** The state of a job while it runs. */
 export interface JobEvent extends Static<typeof JobEvent> {}
+
+/** Type of the message about a job that ended so. */
+export const JOB_ENDINGS = { completed: 'job.completed', failed: 'job.failed', cancelled: 'job.cancelled' } as const;
+export const JobMessage = Type.Object(
+  {
+    type: Type.Enum(Object.values(JOB_ENDINGS)),
+    timestamp: Type.String({ description: 'ISO 8601: when the job ended' }),
+    data: Job,
+  },
+  closed,
+);
+/** The body of a webhook. */
+export interface JobMessage extends Static<typeof JobMessage> {}

@@ -3,9 +3,15 @@ import Type, { type Static } from 'typebox';
 import { TASKS } from '../prompts/subject.js';
 import { ScoreFailureSchema, ScoreResultSchema } from './result.js';
 import { SCALES } from '../scoring/levels.js';
-import { closed, ErrorAnswer } from './error.js';
+import { closed, ErrorAnswer, exactlyOne } from './error.js';
 
 const name = (description: string) => Type.String({ pattern: '^[A-Za-z0-9][A-Za-z0-9._/-]{0,127}$', description });
+
+const SOURCES = {
+  base64: Type.String({ minLength: 4, pattern: '^[A-Za-z0-9+/_=-]+$' }),
+  url: Type.String({ minLength: 8, maxLength: 4096 }),
+  path: Type.String({ minLength: 1, maxLength: 4096, description: 'below the root of the service' }),
+};
 
 /** A picture or clip: exactly one of base64, url and path. */
 export const ItemSource = Type.Object(
@@ -17,15 +23,11 @@ export const ItemSource = Type.Object(
         description: 'what the answer calls it; otherwise the path or URL, or its place',
       }),
     ),
-    base64: Type.Optional(Type.String({ minLength: 4, pattern: '^[A-Za-z0-9+/_=-]+$' })),
-    url: Type.Optional(Type.String({ minLength: 8, maxLength: 4096 })),
-    path: Type.Optional(Type.String({ minLength: 1, maxLength: 4096, description: 'below the root of the service' })),
+    base64: Type.Optional(SOURCES.base64),
+    url: Type.Optional(SOURCES.url),
+    path: Type.Optional(SOURCES.path),
   },
-  {
-    ...closed,
-    description: 'exactly one of base64, url and path',
-    oneOf: ['base64', 'url', 'path'].map((name) => ({ type: 'object', required: [name] })),
-  },
+  { ...closed, ...exactlyOne(SOURCES) },
 );
 export interface ItemSource extends Static<typeof ItemSource> {}
 

@@ -189,7 +189,7 @@ export type {
 } from './interface.js';
 export type { ErrorCode } from '../api/error.js';
 export type { ConvertAnswer, ConvertBody, DatasetList } from '../api/datasets.js';
-export type { DeletedJob, Job, JobEvent, JobList, JobSettings, JobStatus } from '../api/jobs.js';
+export type { DeletedJob, Job, JobEvent, JobList, JobMessage, JobSettings, JobStatus } from '../api/jobs.js';
 export type { ModelList, ModelRow } from '../api/models.js';
 export type { ScoreFailure, ScoreOutcome, ScoreResult } from '../api/result.js';
 /** `WorkEvent` is the earlier name. */

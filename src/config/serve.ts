@@ -116,6 +116,37 @@ export const ServeConfig = Type.Object(
       },
       { ...closed, default: {}, description: 'scoring jobs of /v1/jobs' },
     ),
+    webhooks: Type.Object(
+      {
+        hosts: Type.Array(Type.String({ pattern: '^[^/@\\s]+$' }), {
+          default: [],
+          description: 'hosts that a job may name in its webhook, with the port where it is not 443; none by default',
+        }),
+        secret: Type.Union([Type.String(), Type.Null()], {
+          default: null,
+          description:
+            'signs webhooks: whsec_ and 24 to 64 bytes in base64; QALIGN_SERVE_WEBHOOKS__SECRET keeps it out of the file',
+        }),
+        allow_loopback: Type.Boolean({
+          default: false,
+          description: 'hosts may be on this machine, then also by http; without it only public addresses, by https',
+        }),
+      },
+      { ...closed, default: {}, description: 'signed messages at the end of a job (Standard Webhooks)' },
+    ),
+    traces: Type.Object(
+      {
+        endpoint: Type.Union([Type.String({ pattern: '^https?://' }), Type.Null()], {
+          default: null,
+          description: 'where spans go by OTLP/HTTP in JSON (http://collector:4318/v1/traces); null: nowhere',
+        }),
+        headers: Type.Record(Type.String(), Type.String(), {
+          default: {},
+          description: 'sent with them, such as an authorization of the collector',
+        }),
+      },
+      { ...closed, default: {}, description: 'OpenTelemetry: a span for each request and for what its items wait for' },
+    ),
     log_level: Type.Union([Type.Literal('debug'), Type.Literal('info'), Type.Literal('warn'), Type.Literal('error')], {
       default: 'info',
       description: 'log lines of this level and above are written; debug has every message of the bridge',

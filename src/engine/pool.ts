@@ -1,6 +1,7 @@
 import { setMaxListeners } from 'node:events';
 import { QalignError } from '../base/errors.js';
 import type { Lane } from '../base/lane.js';
+import type { OnStage } from '../base/stage.js';
 import { askWorker } from './messages.js';
 import { JobQueue, type Job, type PromptAnswer, type Work } from './queue.js';
 import type { DeviceState, Slot } from './slot.js';
@@ -26,6 +27,8 @@ export interface ItemOptions {
   readonly ticket?: number;
   /** W3C trace context, handed on to the worker. */
   readonly traceparent?: string;
+  /** Told how long it waited and was computed, once for each batch that answered it. */
+  readonly onStage?: OnStage;
 }
 
 export interface EngineStats {
@@ -91,6 +94,7 @@ export class Pool {
         id: String(sequence),
         ticket: options.ticket ?? sequence,
         traceparent,
+        onStage: options.onStage,
         since: performance.now(),
         visuals: work.visuals,
         prompts: work.prompts,
@@ -151,7 +155,10 @@ export class Pool {
       });
       const serviceMs = performance.now() - slot.freeSince;
       slot.freeSince = performance.now();
-      if (computeMs !== undefined) this.#count(slot, batch, { serviceMs, computeMs, sent });
+      if (computeMs !== undefined) {
+        this.#count(slot, batch, { serviceMs, computeMs, sent });
+        tellStages(batch, { device: slot.device, computeMs, sent });
+      }
       slot.succeeded(link, this.maxFrames);
       deliver();
     } catch (error) {
@@ -245,6 +252,18 @@ export class Pool {
       job.reject(new QalignError('BRIDGE_CLOSED', 'The engine was closed before the item was scored.'));
     await Promise.all(this.slots.map((slot) => slot.close()));
     await Promise.all(this.#running);
+  }
+}
+
+function tellStages(
+  batch: readonly Job[],
+  { device, computeMs, sent }: { device: string; computeMs: number; sent: number },
+): void {
+  const end = performance.now();
+  const shape = { computeMs, device, items: batch.length, frames: framesOf(batch) };
+  for (const { onStage, since } of batch) {
+    onStage?.({ name: 'queue', start: since, end: sent });
+    onStage?.({ name: 'batch', start: sent, end, batch: shape });
   }
 }
 

@@ -1,6 +1,7 @@
 import type { WorkerLink } from '../../bridge/client.js';
 import type { QalignError } from '../base/errors.js';
 import { LaneTurns, type Lane } from '../base/lane.js';
+import type { OnStage } from '../base/stage.js';
 
 /** Pixels as they cross the bridge: `data` is uint8 RGB of shape [frames, size, size, 3]. */
 export interface Visual {
@@ -47,6 +48,7 @@ export interface Job extends Work {
   /** Place in the lane: items of one caller share a ticket and stay together, whenever each is ready. */
   readonly ticket: number;
   readonly traceparent: string | undefined;
+  readonly onStage?: OnStage | undefined;
   /** When it was asked for, in ms of performance.now(). */
   readonly since: number;
   readonly signal: AbortSignal | undefined;

@@ -168,7 +168,8 @@ function requireAllowedHost(url: URL, isAllowed: (address: string) => boolean): 
   if (isIP(host) !== 0 && !isAllowed(host)) throw forbidden(host);
 }
 
-function checkedLookup(isAllowed: (address: string) => boolean): LookupFunction {
+/** Looks up a host; an address among its own that is not allowed makes it an error. */
+export function checkedLookup(isAllowed: (address: string) => boolean): LookupFunction {
   return (host, options, callback) => {
     lookup(host, { all: true }, (error, found) => {
       if (error !== null) return callback(error, '');

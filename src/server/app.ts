@@ -9,26 +9,30 @@ import { nameRequest } from './http/trace.js';
 import type { Metrics } from './metrics.js';
 import { mountRoutes, type Guards } from './route.js';
 import { ROUTES, type Services } from './routes/index.js';
+import type { Traces } from './traces/traces.js';
 
 export interface AppParts extends Guards {
   readonly services: Services;
   readonly log: Logger;
   readonly metrics: Pick<Metrics, 'requests' | 'duration' | 'rejects'>;
+  readonly traces: Pick<Traces, 'request'>;
   /** Origins whose pages may call. */
   readonly origins: readonly string[];
 }
 
 /** The service as a function of its parts. It never listens: `serve.ts` and tests do. */
-export function createApp({ services, log, metrics, origins, ...guards }: AppParts): Express {
+export function createApp({ services, log, metrics, traces, origins, ...guards }: AppParts): Express {
   const app = express();
   app.disable('x-powered-by');
   app.disable('etag');
   app.set('query parser', 'simple');
   app.use(nameRequest);
   app.use(
-    createAccessLog(log, ({ method, route, status, seconds }) => {
+    createAccessLog(log, (answered) => {
+      const { method, route, status, seconds } = answered;
       metrics.requests.inc({ method, route, status: String(status) });
       metrics.duration.observe({ route }, seconds);
+      traces.request(answered);
     }),
   );
   // without TLS of its own it must not send browsers to https

@@ -3,7 +3,7 @@ import { EvaluateRecipe } from '../config/evaluate.js';
 import { TrainRecipe } from '../config/train.js';
 import { ScoreFailureSchema, ScoreResultSchema } from '../api/result.js';
 import { ErrorAnswer } from '../api/error.js';
-import { DeletedJob, Job, JobBody } from '../api/jobs.js';
+import { DeletedJob, Job, JobBody, JobMessage } from '../api/jobs.js';
 import { ModelRow } from '../api/models.js';
 import { ConvertAnswer, ConvertBody, DatasetRow } from '../api/datasets.js';
 import { CompareAnswer, ItemSource, RankAnswer, ScoreAnswer, ScoreBody, ScoredInput } from '../api/score.js';
@@ -23,6 +23,7 @@ export const NAMED_SCHEMAS: Readonly<Record<string, TSchema>> = {
   Job,
   DeletedJob,
   JobBody,
+  JobMessage,
   ModelRow,
   TrainRecipe,
   TrainRun,

@@ -3,8 +3,15 @@ import type { BatchReport } from '../engine/index.js';
 import type { Scorer } from '../recipes/score/scorer.js';
 import { LOAD_GAUGES, type LoadGauge } from './load-gauges.js';
 import type { Admission } from './score/admission.js';
+import type { DeliveryOutcome } from './webhooks/sender.js';
 
 const SECONDS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30];
+
+/** Numbers of the service as a whole. */
+export interface ServiceNumbers {
+  readonly memoryUsed: () => number;
+  readonly webhooksWaiting: () => number;
+}
 
 export interface Metrics {
   readonly registry: Registry;
@@ -14,9 +21,10 @@ export interface Metrics {
   readonly predictedWait: Histogram;
   /** Counts an item of a request or job that was answered. */
   readonly countItem: (state: { readonly failed: boolean; readonly warned: boolean }) => void;
+  readonly countWebhook: (outcome: DeliveryOutcome) => void;
   onBatch(model: string, batch: BatchReport): void;
   /** Gauges are read when Prometheus asks. */
-  watch(loaded: ReadonlyMap<string, Scorer>, admission: Admission, memoryUsed: () => number): void;
+  watch(loaded: ReadonlyMap<string, Scorer>, admission: Admission, numbers: ServiceNumbers): void;
 }
 
 export function createMetrics(): Metrics {
@@ -26,15 +34,12 @@ export function createMetrics(): Metrics {
   return {
     registry,
     ...createRequestMetrics(registry),
+    countWebhook: createWebhookCounter(registry),
     onBatch,
-    watch(loaded, admission, memoryUsed) {
+    watch(loaded, admission, { memoryUsed, webhooksWaiting }) {
       for (const gauge of LOAD_GAUGES) watchLoad(registry, gauge, loaded, admission);
-      const memory: Gauge = new Gauge({
-        name: 'qalign_body_bytes',
-        help: 'bodies held in memory',
-        registers: [registry],
-        collect: () => memory.set(memoryUsed()),
-      });
+      watchNumber(registry, 'qalign_body_bytes', 'bodies held in memory', memoryUsed);
+      watchNumber(registry, 'qalign_webhooks_waiting', 'webhooks that are not delivered yet', webhooksWaiting);
     },
   };
 }
@@ -103,6 +108,20 @@ function createRequestMetrics(
       registers,
     }),
   };
+}
+
+function watchNumber(registry: Registry, name: string, help: string, read: () => number): void {
+  const gauge: Gauge = new Gauge({ name, help, registers: [registry], collect: () => gauge.set(read()) });
+}
+
+function createWebhookCounter(registry: Registry): Metrics['countWebhook'] {
+  const webhooks = new Counter({
+    name: 'qalign_webhooks_total',
+    help: 'tries to deliver a webhook',
+    labelNames: ['outcome'],
+    registers: [registry],
+  });
+  return (outcome) => webhooks.inc({ outcome });
 }
 
 function createItemCounter(registry: Registry): Metrics['countItem'] {

@@ -26,6 +26,7 @@ export function describeService(routes: readonly Route[]): Json {
     tags: [...new Set(routes.map(({ tag }) => tag))].map((name) => ({ name })),
     security: [{ bearer: [] }, { key: [] }],
     paths,
+    webhooks: { job_ended: { post: JOB_ENDED } },
     components: {
       securitySchemes: {
         bearer: { type: 'http', scheme: 'bearer' },
@@ -37,6 +38,26 @@ export function describeService(routes: readonly Route[]): Json {
     },
   };
 }
+
+/** What this service sends, for who receives it. */
+const JOB_ENDED: Json = {
+  operationId: 'webhook_job_ended',
+  tags: ['jobs'],
+  summary: 'a job with a webhook has ended',
+  description:
+    'Signed as Standard Webhooks says: `v1,` and the HMAC-SHA256 of `ID.TIMESTAMP.BODY` in base64, with the bytes behind `whsec_` as its key. Any 2xx within 10 s takes the message. After another answer or none it is sent again, over 28 hours and across restarts of the service; 410 ends that. Redirects are not followed. A message may come twice: its `webhook-id` is the same then.',
+  security: [],
+  parameters: [
+    ['webhook-id', 'of the message, the same each time it is sent'],
+    ['webhook-timestamp', 'when it was sent, in seconds since 1970'],
+    ['webhook-signature', '`v1,` and the signature'],
+  ].map(([name, description]) => ({ name, in: 'header', required: true, description, schema: { type: 'string' } })),
+  requestBody: {
+    required: true,
+    content: { 'application/json': { schema: { $ref: '#/components/schemas/JobMessage' } } },
+  },
+  responses: { '2XX': { description: 'taken' }, 410: { description: 'nothing more is to be sent for this job' } },
+};
 
 function operation(route: Route): Json {
   const { params, query, headers = {}, body, scope } = route;

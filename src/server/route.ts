@@ -5,6 +5,7 @@ import { QalignError, type ErrorCode } from '../base/errors.js';
 import type { Caller } from './http/caller.js';
 import type { Client, RouteScope } from './http/client-key.js';
 import type { LimitRate } from './http/rate-limit.js';
+import { sendJson } from './packed-answer.js';
 import { fromWords, requireValid } from './http/valid.js';
 
 export interface Answer {
@@ -123,7 +124,7 @@ function toCaller(route: Route, req: Request, res: Response, client: Client): Ca
       const problem = schema === undefined ? `there is no schema for status ${status}` : problemWith(schema, body);
       if (problem !== undefined)
         throw new QalignError('INTERNAL', `The answer of ${route.path} does not match its schema at ${problem}.`);
-      res.status(status).json(body);
+      sendJson(req, res.status(status), body);
     },
   };
 }

@@ -81,11 +81,12 @@ async function start(
     ending: ending.signal,
     stopping: stopping.signal,
   });
-  const { models, jobs, admission, metrics } = services;
+  const { models, jobs, admission, metrics, traces } = services;
   const app = createApp({
     services,
     log,
     metrics,
+    traces,
     origins: config.cors_origins,
     authorise: createAuthoriser(keys, isLoopback(config.host), config.cors_origins),
     limitRate: createRateLimit(config.rate_per_minute),
@@ -137,7 +138,7 @@ interface Running {
   readonly config: ServeConfig;
   readonly log: Logger;
   readonly closeFiles: () => void;
-  readonly services: Services;
+  readonly services: ReturnType<typeof createServices>;
   readonly guard: FloodGuard;
   readonly server: Server;
   readonly ending: AbortController;
@@ -146,7 +147,7 @@ interface Running {
 
 /** Requests have 70 % of `shutdown_ms` to be answered; then all is cut, and the models have the rest to close. */
 async function end({ config, log, closeFiles, services, guard, server, ending, stopping }: Running): Promise<void> {
-  const { jobs, runQueue, models, spool } = services;
+  const { jobs, runQueue, models, spool, webhooks, traces } = services;
   const over = (): QalignError => new QalignError('SHUTTING_DOWN', 'The service is ending.');
   log.info('ending', { within_ms: config.shutdown_ms });
   ending.abort();
@@ -167,6 +168,8 @@ async function end({ config, log, closeFiles, services, guard, server, ending, s
   clearInterval(idle);
   stopping.abort(over());
   await Promise.race([models.close(), new Promise((done) => setTimeout(done, config.shutdown_ms * 0.3).unref())]);
+  await Promise.race([traces.close(), sleep(1_000, undefined, { ref: false })]);
+  await webhooks.close(); // jobs that ended meanwhile have kept theirs
   rmSync(spool, { recursive: true, force: true });
   closeFiles();
   log.info('ended', {});

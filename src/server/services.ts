@@ -19,6 +19,8 @@ import { createRunQueue } from './runs/queue.js';
 import { createServiceRunStore } from './runs/store.js';
 import { createAdmission } from './score/admission.js';
 import { createModelPool } from './score/model-pool.js';
+import { createTraces, type Traces } from './traces/traces.js';
+import { createWebhooks, type Webhooks } from './webhooks/webhooks.js';
 
 export interface ServicesParts {
   readonly config: ServeConfig;
@@ -33,7 +35,9 @@ export interface ServicesParts {
 }
 
 /** The services that the routes stand on, with what an earlier process left behind taken up or removed. */
-export function createServices(parts: ServicesParts): Services & { readonly metrics: Metrics } {
+export function createServices(
+  parts: ServicesParts,
+): Services & { readonly metrics: Metrics; readonly webhooks: Webhooks; readonly traces: Traces } {
   const { config, log, database, createScorer, isAllowedAddress, ending, stopping } = parts;
   const dataDir = resolve(config.data_dir);
   const spool = emptySpool(dataDir);
@@ -49,7 +53,8 @@ export function createServices(parts: ServicesParts): Services & { readonly metr
     onBatch: (model, batch) => metrics.onBatch(model, batch),
     signal: stopping,
   });
-  metrics.watch(models.loaded, admission, () => memory.used);
+  const webhooks = createWebhooks({ config, database, log, isAllowedAddress, count: metrics.countWebhook });
+  metrics.watch(models.loaded, admission, { memoryUsed: () => memory.used, webhooksWaiting: () => webhooks.waiting() });
   const jobStore = createJobStore(database);
   const jobs = createJobRunner({
     config,
@@ -57,15 +62,18 @@ export function createServices(parts: ServicesParts): Services & { readonly metr
     store: jobStore,
     models,
     metrics,
+    webhooks,
     log,
     storage: { spool, memory },
     isAllowedAddress,
   });
   const idempotency = createIdempotency(database, log);
-  const shared = { config, models, admission, memory, metrics, spool, ending, idempotency, isAllowedAddress };
-  const services = { ...shared, jobs, jobStore, ...createRunServices(parts, dataDir) };
+  const traces = createTraces(config, log);
+  const shared = { traces, config, models, admission, memory, metrics, spool, ending, idempotency, isAllowedAddress };
+  const services = { ...shared, jobs, jobStore, webhooks, ...createRunServices(parts, dataDir) };
   services.runQueue.recover();
   jobs.recover();
+  webhooks.send(); // what an earlier process kept
   return services;
 }
 

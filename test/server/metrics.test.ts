@@ -47,7 +47,7 @@ it('reads the load of each model when it is asked, workers of one device togethe
     ],
     ['starting', scorer({})],
   ]);
-  metrics.watch(loaded, admission, () => 42);
+  metrics.watch(loaded, admission, { memoryUsed: () => 42, webhooksWaiting: () => 3 });
   for (const _scrape of [1, 2]) {
     expect(await linesOf(metrics, 'qalign_queue_frames')).toEqual([
       'qalign_queue_frames{model="a",lane="interactive"} 1',

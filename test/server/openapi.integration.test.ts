@@ -16,6 +16,7 @@ afterAll(() => service.close());
 interface Document {
   openapi: string;
   paths: Record<string, Record<string, { operationId: string; responses: Record<string, unknown> }>>;
+  webhooks: Record<string, Record<string, { operationId: string }>>;
   components: { schemas: Record<string, unknown> };
 }
 
@@ -36,6 +37,7 @@ describe('/openapi.json', () => {
     expect(references.length).toBeGreaterThan(20);
     expect(references.filter((name) => document.components.schemas[name] === undefined)).toEqual([]);
     expect(document.paths['/v1/score']?.['post']?.responses).toHaveProperty('429');
+    expect(document.webhooks['job_ended']?.['post']?.operationId).toBe('webhook_job_ended');
   });
 
   it('requires nothing that is filled in by default: a default would not fit its own schema', () => {

@@ -40,13 +40,22 @@ export async function testPython(
 async function testPackages(executable: string): Promise<string | undefined> {
   const probe = await probePython(executable, TEST_MODULES);
   if (probe === undefined || probe.missing.length === 0) return undefined;
-  const pins = join(packageRoot, 'python', 'requirements-test.lock');
+  return installPins('test', executable, probe);
+}
+
+/** A folder for PYTHONPATH with what `requirements-NAME.lock` pins, made once. */
+export async function installPins(
+  name: string,
+  executable: string,
+  probe: { readonly version: string; readonly missing: readonly string[] },
+): Promise<string> {
+  const pins = join(packageRoot, 'python', `requirements-${name}.lock`);
   const key = createHash('sha256')
     .update(await readFile(pins))
     .update(probe.version)
     .digest('hex')
     .slice(0, 12);
-  const folder = join(cacheDir(), `test-packages-${key}`);
+  const folder = join(cacheDir(), `${name}-packages-${key}`);
   if (existsSync(folder)) return folder;
   await mkdir(cacheDir(), { recursive: true });
   await withFileLock(`${folder}.lock`, async () => {

@@ -73,7 +73,7 @@ async function prepareAndAsk(
   { preparer, engine, preprocessing, model }: ScoringSession,
   source: ScoreSource,
   texts: string[],
-  { limits, lane = 'bulk', ticket, traceparent, signal, strict }: CallOptions,
+  { limits, lane = 'bulk', ticket, traceparent, onStage, signal, strict }: CallOptions,
 ): Promise<Scored> {
   const wanted = {
     size: preprocessing.size,
@@ -89,15 +89,29 @@ async function prepareAndAsk(
     lane,
     ...(ticket === undefined ? {} : { ticket }),
     ...(traceparent === undefined ? {} : { traceparent }),
+    ...(onStage === undefined ? {} : { onStage }),
     ...(signal === undefined ? {} : { signal }),
   };
   const check = (warnings: readonly string[]): void => {
     if (strict === true) refuseDoubtful(warnings);
   };
+  const start = performance.now();
+  const decoded = (): void => onStage?.({ name: 'decode', start, end: performance.now() });
   const { answers, ...made } =
     source.kind === 'image'
-      ? await askPicture(await preparer.prepare(source, wanted), (item) => engine.score(item, place), texts, check)
-      : await askClip(await preparer.open(source, wanted), (clip) => engine.scoreClip(clip, place), texts, check);
+      ? await askPicture(
+          await preparer.prepare(source, wanted).finally(decoded),
+          (item) => engine.score(item, place),
+          texts,
+          check,
+        )
+      : await askClip(
+          await preparer.open(source, wanted),
+          (clip) => engine.scoreClip(clip, place),
+          texts,
+          check,
+          decoded,
+        );
   const warnings = [...made.warnings, ...tooLong(answers, made.frames, model.max_positions)];
   check(warnings);
   return { ...made, warnings, answers: answers.map((answer, at) => ({ ...answer, text: texts[at] as string })) };
@@ -121,6 +135,7 @@ async function askClip(
   score: (clip: ClipSource) => Promise<ScoringAnswer[]>,
   prompts: string[],
   check: (warnings: readonly string[]) => void,
+  decoded: () => void,
 ): Promise<Asked> {
   let frames = 0;
   async function* counted(most: number): ReturnType<ClipSource['chunks']> {
@@ -131,6 +146,7 @@ async function askClip(
       yield chunk;
     }
     frames = read;
+    decoded();
     check(clip.warnings);
   }
   try {

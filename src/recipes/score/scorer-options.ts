@@ -81,6 +81,7 @@ const SCORE_OPTIONS: Rules<ScoreOptions> = {
   lane: oneOf(['interactive', 'bulk']),
   ticket: number,
   traceparent: text,
+  onStage: call,
 };
 
 const SCORE_MANY_OPTIONS: Rules<ScoreManyOptions> = { ...SCORE_OPTIONS, inFlight: count, tasksOf: call };

@@ -1,3 +1,4 @@
+import type { OnStage } from '../../base/stage.js';
 import type { Lane } from '../../base/lane.js';
 import type { BatchReport, ClipSource, EngineStats, ItemOptions } from '../../engine/index.js';
 import type { ModelChoice } from '../../config/models.js';
@@ -135,6 +136,8 @@ export interface ScoreOptions {
   /** Inputs of one ticket stay together in the queue; see Scorer.ticket. */
   readonly ticket?: number | undefined;
   readonly traceparent?: string | undefined;
+  /** Told how long each input was decoded, waited and was computed. */
+  readonly onStage?: OnStage | undefined;
 }
 
 /** Options of `scoreMany`: those of `score`, and how many inputs are under way. */

@@ -8,6 +8,10 @@ export interface AnsweredRequest {
   /** 499 where the client went away before the end. */
   readonly status: number;
   readonly seconds: number;
+  readonly requestId: string;
+  readonly traceparent: string;
+  /** The span of the caller, where it told one. */
+  readonly parentSpan: string | undefined;
 }
 
 /** One line for every answer. The path of the route, never the query, headers or body: they may hold secrets. */
@@ -20,7 +24,8 @@ export function createAccessLog(
       const route = (res.locals['route'] as string | undefined) ?? 'none';
       const seconds = (performance.now() - (res.locals['startedAt'] as number)) / 1000;
       const status = res.writableFinished ? res.statusCode : 499;
-      onAnswer({ method: req.method, route, status, seconds });
+      const { requestId, traceparent, parentSpan } = res.locals as AnsweredRequest;
+      onAnswer({ method: req.method, route, status, seconds, requestId, traceparent, parentSpan });
       log.info('request', {
         method: req.method,
         route,
@@ -28,8 +33,8 @@ export function createAccessLog(
         ms: Math.round(seconds * 1000),
         client: res.locals['client'],
         code: res.locals['code'],
-        request_id: res.locals['requestId'],
-        trace_id: String(res.locals['traceparent']).split('-')[1],
+        request_id: requestId,
+        trace_id: traceparent.split('-')[1],
       });
     });
     next();

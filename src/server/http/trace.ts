@@ -5,7 +5,7 @@ const TRACEPARENT = /^([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})$
 const ZERO = /^0+$/;
 
 /** The W3C trace context of the caller with a span of ours, or a new one; anything malformed counts as absent. */
-function continueTrace(header: string | undefined): string {
+function continueTrace(header: string | undefined): { traceparent: string; parentSpan: string | undefined } {
   const [, version, trace, parent, flags] = TRACEPARENT.exec(header ?? '') ?? [];
   const valid =
     version !== undefined &&
@@ -14,7 +14,8 @@ function continueTrace(header: string | undefined): string {
     parent !== undefined &&
     !ZERO.test(trace) &&
     !ZERO.test(parent);
-  return `00-${valid ? trace : randomHex(32)}-${randomHex(16)}-${valid ? flags : '01'}`;
+  const traceparent = `00-${valid ? trace : randomHex(32)}-${randomHex(16)}-${valid ? flags : '01'}`;
+  return { traceparent, parentSpan: valid ? parent : undefined };
 }
 
 /**
@@ -27,8 +28,8 @@ const randomHex = (digits: number): string => randomUUID().replaceAll('-', '').s
 export function nameRequest(req: Request, res: Response, next: NextFunction): void {
   const given = req.get('x-request-id');
   const requestId = given !== undefined && /^[\w.:-]{1,128}$/.test(given) ? given : randomHex(16);
-  const traceparent = continueTrace(req.get('traceparent'));
-  Object.assign(res.locals, { requestId, traceparent, startedAt: performance.now() });
+  const { traceparent, parentSpan } = continueTrace(req.get('traceparent'));
+  Object.assign(res.locals, { requestId, traceparent, parentSpan, startedAt: performance.now() });
   res.set({ 'X-Request-Id': requestId, traceparent });
   next();
 }

@@ -1,9 +1,10 @@
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
-import type { Job, ResultsFormat } from '../../api/jobs.js';
+import type { ResultsFormat } from '../../api/jobs.js';
 import { QalignError } from '../../base/errors.js';
 import type { Caller } from '../http/caller.js';
 import { isVisible } from '../http/client-key.js';
+import { sendFileGzip, sendGzip, wantsGzip } from '../packed-answer.js';
 import { csvLines, resultsFile } from './results.js';
 import type { JobRunner } from './runner.js';
 import type { StoredJob } from './store.js';
@@ -23,26 +24,6 @@ export function errorOf(error: unknown, id: string, jobs: Pick<JobRunner, 'curre
   return jobs.current(id) === undefined ? notFound(id) : error;
 }
 
-/** A job as the API shows it; `pace` in items per second. */
-export function toAnswer(job: StoredJob, pace: number | undefined): Job {
-  return {
-    id: job.id,
-    status: job.status,
-    total: job.total,
-    done: job.done,
-    failed: job.failed,
-    warned: job.warned,
-    result_bytes: job.resultBytes,
-    eta_s: job.finishedAt !== undefined ? 0 : pace === undefined ? null : (job.total - job.done) / pace,
-    tasks: [...job.plan.tasks],
-    scale: job.plan.scale,
-    model: job.plan.model,
-    message: job.message ?? null,
-    created_at: job.createdAt,
-    finished_at: job.finishedAt ?? null,
-  };
-}
-
 /**
  * The results so far: with ranges, except of the CSV of a job that has not ended.
  *
@@ -50,20 +31,30 @@ export function toAnswer(job: StoredJob, pace: number | undefined): Job {
  */
 export async function sendResults(call: Caller, job: StoredJob, file: string, format: ResultsFormat): Promise<void> {
   if (format === 'ndjson') return sendBytes(call, file, job.resultBytes);
-  if (job.finishedAt !== undefined) return sendBytes(call, await resultsFile(file, job.resultBytes, format), undefined);
+  if (job.finishedAt !== undefined) {
+    const made = await resultsFile(file, job.resultBytes, format);
+    return format === 'parquet' ? sendRanges(call, made, undefined) : sendBytes(call, made, undefined);
+  }
   if (format === 'parquet')
     throw new QalignError(
       'JOB_NOT_ENDED',
       `The job ${job.id} has not ended, and Parquet is written at the end; ask for JSON lines or CSV until then.`,
     );
   const lines = csvLines(file, job.resultBytes, { spreadsheet: format === 'csv-safe' });
+  if (wantsGzip(call.req, call.res)) return sendGzip(call.res, Readable.from(lines), call.gone);
   await pipeline(Readable.from(lines), call.res).catch((error: Error) => {
     if (!call.gone.aborted) throw error;
   });
 }
 
-/** A file or its first bytes, with ranges. */
+/** A file or its first bytes: with ranges, or packed. */
 function sendBytes(call: Caller, file: string, bytes: number | undefined): Promise<void> {
+  const { req, res, gone } = call;
+  const packed = wantsGzip(req, res) && bytes !== 0;
+  return packed ? sendFileGzip(res, file, bytes, gone) : sendRanges(call, file, bytes);
+}
+
+function sendRanges(call: Caller, file: string, bytes: number | undefined): Promise<void> {
   const { res } = call;
   if (bytes === 0) return Promise.resolve(void res.status(200).end());
   return new Promise((resolve, reject) => {

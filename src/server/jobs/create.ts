@@ -13,6 +13,7 @@ import type { JobStore, StoredJob } from './store.js';
 import type { SharedMemory } from '../http/memory-budget.js';
 import type { Caller } from '../http/caller.js';
 import type { ModelPool } from '../score/model-pool.js';
+import type { Webhooks } from '../webhooks/webhooks.js';
 
 /** What accepting a job takes. */
 export interface JobCreateServices {
@@ -21,6 +22,7 @@ export interface JobCreateServices {
   readonly memory: SharedMemory;
   readonly jobs: JobRunner;
   readonly jobStore: JobStore;
+  readonly webhooks: Pick<Webhooks, 'check'>;
 }
 
 /**
@@ -31,7 +33,7 @@ export async function createJob(
   call: Caller,
   services: JobCreateServices,
 ): Promise<{ job: StoredJob; replayed: boolean }> {
-  const { jobs, jobStore, config, models } = services;
+  const { jobs, jobStore, config, models, webhooks } = services;
   const key = keyOf(call);
   const id = idOf('job', key);
   const draft = draftOf(jobs.folder(id));
@@ -45,6 +47,7 @@ export async function createJob(
       );
       return { settings: request.settings(), ...manifest };
     });
+    if (settings.webhook !== undefined) webhooks.check(settings.webhook);
     const model = settings.model ?? config.models[0] ?? '';
     const scorer = models.get(model);
     const fingerprint = createHash('sha256')
@@ -56,6 +59,7 @@ export async function createJob(
       prompt: settings.prompt,
       strict: settings.strict,
       model,
+      webhook: settings.webhook,
       fingerprint,
     };
     await scorer.check({ tasks: plan.tasks, prompt: plan.prompt });

@@ -7,6 +7,7 @@ import { createJobQueue, paceOf } from './queue.js';
 import { runJob, type RunJobParts } from './run-job.js';
 import type { JobStore, StoredJob } from './store.js';
 import { createTurns, type InTurn } from './turns.js';
+import type { Webhooks } from '../webhooks/webhooks.js';
 
 const CLEAN_UP_MS = 3_600_000;
 
@@ -37,15 +38,16 @@ export interface JobRunner {
 }
 
 export interface JobRunnerParts extends Omit<RunJobParts, 'folders' | 'journal' | 'isEnding'> {
+  readonly webhooks: Pick<Webhooks, 'keep' | 'send'>;
   readonly root: string;
   readonly store: JobStore;
 }
 
 /** Everything about jobs that outlives a request: which wait, which run, and what becomes of them after a restart. */
-export function createJobRunner({ root, store, ...parts }: JobRunnerParts): JobRunner {
+export function createJobRunner({ root, store, webhooks, ...parts }: JobRunnerParts): JobRunner {
   const { config, log } = parts;
   const folders = createJobFolders({ root, store, keepDays: config.jobs.keep_days, log });
-  const journal = createJobJournal({ store, folders, log });
+  const journal = createJobJournal({ store, folders, webhooks, log });
   const queue = createJobQueue(config.jobs.concurrent, (entry) =>
     runJob(entry, { ...parts, folders, journal, isEnding: () => queue.closed }),
   );
@@ -83,7 +85,10 @@ export function createJobRunner({ root, store, ...parts }: JobRunnerParts): JobR
     resume() {
       for (const job of store.unfinished()) {
         if (existsSync(folders.manifest(job.id))) queue.add(job);
-        else journal.end(job, 'failed', 'The list of the job is gone.');
+        else {
+          journal.end(job, 'failed', 'The list of the job is gone.');
+          void journal.tell(job);
+        }
       }
     },
     async close() {

@@ -13,6 +13,8 @@ export interface JobPlan {
   /** Missing in plans that were accepted before it existed. */
   readonly strict?: boolean | undefined;
   readonly model: string;
+  /** Missing in plans that were accepted before it existed. */
+  readonly webhook?: string | undefined;
   /** Hash of settings and list: the same Idempotency-Key for another job is refused. */
   readonly fingerprint: string;
 }

@@ -3,6 +3,7 @@ import { dirname } from 'node:path';
 import Type from 'typebox';
 import { QalignError } from '../../base/errors.js';
 import { describeService } from '../openapi.js';
+import { sendJson } from '../packed-answer.js';
 import { defineRoute, type Route } from '../route.js';
 import { closed } from '../../api/error.js';
 
@@ -32,7 +33,7 @@ const START =
  * The description of all routes, these among them, and a page to read and try it. Nothing is fetched from elsewhere.
  */
 export function documentationRoutes(all: () => readonly Route[]): Route<unknown>[] {
-  let text: string | undefined;
+  let document: object | undefined;
   const openapi = defineRoute({
     method: 'get',
     path: '/openapi.json',
@@ -42,8 +43,8 @@ export function documentationRoutes(all: () => readonly Route[]): Route<unknown>
     answers: { 200: { description: 'the document', schema: Type.Object({}, { additionalProperties: true }) } },
     examples: [{ name: 'the document', status: 200 }],
     async handle(call) {
-      text ??= JSON.stringify(describeService(all()));
-      call.res.type('application/json').send(text);
+      document ??= describeService(all());
+      sendJson(call.req, call.res, document);
     },
   });
   const page = defineRoute({

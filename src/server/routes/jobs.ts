@@ -2,7 +2,8 @@ import { join } from 'node:path';
 import Type from 'typebox';
 import { QalignError } from '../../base/errors.js';
 import { createJob, type JobCreateServices } from '../jobs/create.js';
-import { errorOf, findJob, sendResults, toAnswer } from '../jobs/answers.js';
+import { errorOf, findJob, sendResults } from '../jobs/answers.js';
+import { toAnswer } from '../jobs/job-answer.js';
 import type { StoredJob } from '../jobs/store.js';
 import { visibleOwner } from '../http/client-key.js';
 import { defineRoute } from '../route.js';
@@ -41,7 +42,7 @@ export const createJobs = defineRoute({
   scope: 'jobs',
   tag: 'jobs',
   summary: 'score a list of thousands to millions',
-  description: `The list has a path below the root, a URL or a JSON object (as in /v1/score) on each line. It is uploaded (a form with one file, or the body itself with the settings in the query), named by manifest_path, or given as items. A job survives a restart of the service and of every worker: each item is answered once or reported failed. With \`Idempotency-Key\` a repeated request finds the job of the first.`,
+  description: `The list has a path below the root, a URL or a JSON object (as in /v1/score) on each line. It is uploaded (a form with one file, or the body itself with the settings in the query), named by manifest_path, or given as items. A job survives a restart of the service and of every worker: each item is answered once or reported failed. With \`Idempotency-Key\` a repeated request finds the job of the first. With \`webhook\` a signed message says how the job ended (see webhooks).`,
   headers: { 'Idempotency-Key': 'one job for it, however often it is sent' },
   query: JobQuery,
   body: {
@@ -59,6 +60,7 @@ export const createJobs = defineRoute({
     'BODY_UNSUPPORTED',
     'MALFORMED',
     'PATH_FORBIDDEN',
+    'WEBHOOK_FORBIDDEN',
     'IDEMPOTENCY_CONFLICT',
     'CONFIG_NOT_FOUND',
     'TASK_UNSUPPORTED',
@@ -163,10 +165,13 @@ export const jobResults = defineRoute({
   tag: 'jobs',
   summary: 'results so far, in the order of the list',
   description:
-    'JSON lines by default, CSV with ?format=csv or Accept: text/csv, safe in spreadsheets with ?format=csv-safe, Parquet with ?format=parquet when the job has ended. Whole items only. Range is honoured: for JSON lines always, for CSV and Parquet when the job has ended.',
+    'JSON lines by default, CSV with ?format=csv or Accept: text/csv, safe in spreadsheets with ?format=csv-safe, Parquet with ?format=parquet when the job has ended. Whole items only. Range is honoured: for JSON lines always, for CSV and Parquet when the job has ended. With `Accept-Encoding: gzip` and no Range the answer is packed while it is sent.',
   params: JobParams,
   query: ResultsQuery,
-  headers: { Range: 'bytes=FROM-TO' },
+  headers: {
+    Range: 'bytes=FROM-TO',
+    'Accept-Encoding': 'gzip: the answer is packed, without a Range and except Parquet',
+  },
   answers: {
     200: { description: 'a line for every item and task', types: [NDJSON, 'text/csv', PARQUET], schema: Type.String() },
     206: { description: 'the bytes that were asked for', types: [NDJSON, 'text/csv', PARQUET], schema: Type.String() },

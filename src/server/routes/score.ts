@@ -4,6 +4,7 @@ import { problemWith } from '../../../bridge/validate.js';
 import { QalignError, type ErrorCode } from '../../base/errors.js';
 import type { Caller } from '../http/caller.js';
 import { keyOf, type Idempotency, type Remembered } from '../http/idempotency.js';
+import { sendJson } from '../packed-answer.js';
 import { defineRoute } from '../route.js';
 import { EXAMPLE_PICTURE } from '../../media/probe-picture.js';
 import {
@@ -98,11 +99,7 @@ export const score = defineRoute({
       const answer = requireAnswer(body);
       if (lines && status === 200)
         call.res.type(NDJSON).send(answer.items.map((item) => `${JSON.stringify(item)}\n`).join(''));
-      else
-        call.res
-          .status(status)
-          .set(status === 503 ? { 'Retry-After': '5' } : {})
-          .json(answer);
+      else sendJson(call.req, call.res.status(status).set(status === 503 ? { 'Retry-After': '5' } : {}), answer);
     };
     await withScoreRequest(call, ScoreBody, services, work, { fileBody: true });
   },

@@ -16,12 +16,14 @@ import type { Admission, Ticket } from './admission.js';
 import type { ModelPool } from './model-pool.js';
 import { mediaLimits, nameOf, toSource } from './request-source.js';
 import type { RequestServices, ScoreRequest } from './score-request.js';
+import type { Traces } from '../traces/traces.js';
 
 /** What scoring a request takes. */
 export interface ScoreServices extends RequestServices {
   readonly models: ModelPool;
   readonly admission: Admission;
   readonly metrics: Pick<Metrics, 'countItem' | 'predictedWait'>;
+  readonly traces: Pick<Traces, 'stagesOf'>;
   /** Which addresses URLs may lead to; undefined: public ones. */
   readonly isAllowedAddress: ((address: string) => boolean) | undefined;
 }
@@ -103,6 +105,7 @@ async function scoreOne(index: number, context: ItemContext): Promise<ScoredInpu
       lane: 'interactive',
       ticket: ticket.order,
       traceparent: call.traceparent,
+      onStage: services.traces.stagesOf(call.traceparent, index),
       signal,
     });
   } catch (error) {

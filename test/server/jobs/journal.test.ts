@@ -22,6 +22,7 @@ beforeEach(async () => {
         saved.push({ status, message, finishedAt });
       },
     },
+    webhooks: { keep: (_, save) => save(), send: () => {} },
     folders: { events: (id) => join(folder, id, 'events.jsonl') },
     log: createLogger((level, message) => void logged.push(`${level} ${message}`), 'debug'),
   });

@@ -1,0 +1,65 @@
+import { packageVersion } from '../../base/package-root.js';
+
+/** A part of a trace; times in ms of `performance.now()`. */
+export interface Span {
+  readonly traceId: string;
+  readonly spanId: string;
+  readonly parentSpanId?: string | undefined;
+  readonly name: string;
+  /** `server`: of a request that came from outside. */
+  readonly kind: 'server' | 'internal';
+  readonly start: number;
+  readonly end: number;
+  readonly attributes: Readonly<Record<string, string | number>>;
+  readonly failed?: boolean;
+}
+
+// numbers of opentelemetry-proto
+const KINDS = { internal: 1, server: 2 } as const;
+const ERROR = 2;
+
+/** Spans as the JSON of OTLP/HTTP: ids in hexadecimal, 64-bit numbers as text. */
+export const toOtlp = (spans: readonly Span[]): object => ({
+  resourceSpans: [
+    {
+      resource: { attributes: toAttributes({ 'service.name': 'qalign', 'service.version': packageVersion }) },
+      scopeSpans: [{ scope: { name: 'qalign', version: packageVersion }, spans: spans.map(toJson) }],
+    },
+  ],
+});
+
+const toJson = ({
+  traceId,
+  spanId,
+  parentSpanId,
+  name,
+  kind,
+  start,
+  end,
+  attributes,
+  failed = false,
+}: Span): object => ({
+  traceId,
+  spanId,
+  ...(parentSpanId === undefined ? {} : { parentSpanId }),
+  name,
+  kind: KINDS[kind],
+  startTimeUnixNano: toNano(start),
+  endTimeUnixNano: toNano(Math.max(start, end)),
+  attributes: toAttributes(attributes),
+  status: failed ? { code: ERROR } : {},
+});
+
+/** Microseconds are as fine as the clock is. */
+const toNano = (ms: number): string => `${Math.round((performance.timeOrigin + ms) * 1000)}000`;
+
+const toAttributes = (values: Span['attributes']): object[] =>
+  Object.entries(values).map(([key, value]) => ({
+    key,
+    value:
+      typeof value === 'string'
+        ? { stringValue: value }
+        : Number.isInteger(value)
+          ? { intValue: String(value) }
+          : { doubleValue: value },
+  }));

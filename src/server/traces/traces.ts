@@ -1,0 +1,78 @@
+/** The boundary of src/server/traces: spans of requests and their items, sent by OTLP; nothing of routes or scores. */
+import { randomUUID } from 'node:crypto';
+import type { ServeConfig } from '../../config/serve.js';
+import type { Logger } from '../../base/logger.js';
+import type { OnStage } from '../../base/stage.js';
+import { createSpanExporter } from './exporter.js';
+
+/** A request that was answered. */
+export interface TracedRequest {
+  readonly traceparent: string;
+  /** The span of the caller. */
+  readonly parentSpan: string | undefined;
+  readonly method: string;
+  readonly route: string;
+  readonly status: number;
+  readonly seconds: number;
+  readonly requestId: string;
+}
+
+export interface Traces {
+  readonly request: (request: TracedRequest) => void;
+  /** For an item of a request; undefined where nobody wants to know. */
+  readonly stagesOf: (traceparent: string, item: number) => OnStage | undefined;
+  readonly close: () => Promise<void>;
+}
+
+const NO_TRACES: Traces = { request: () => {}, stagesOf: () => undefined, close: async () => {} };
+
+export function createTraces({ traces }: Pick<ServeConfig, 'traces'>, log: Logger): Traces {
+  if (traces.endpoint === null) return NO_TRACES;
+  const { add, close } = createSpanExporter(traces.endpoint, traces.headers, log);
+  return {
+    close,
+    request({ traceparent, parentSpan, method, route, status, seconds, requestId }) {
+      const { traceId, spanId, sampled } = parse(traceparent);
+      const end = performance.now();
+      if (!sampled) return;
+      add({
+        traceId,
+        spanId,
+        parentSpanId: parentSpan,
+        name: `${method} ${route}`,
+        kind: 'server',
+        start: end - seconds * 1000,
+        end,
+        attributes: {
+          'http.request.method': method,
+          'http.route': route,
+          'http.response.status_code': status,
+          'qalign.request_id': requestId,
+        },
+        failed: status >= 500,
+      });
+    },
+    stagesOf(traceparent, item) {
+      const { traceId, spanId: parentSpanId, sampled } = parse(traceparent);
+      if (!sampled) return undefined;
+      const own = { traceId, parentSpanId, kind: 'internal', attributes: { 'qalign.item': item } } as const;
+      return ({ name, start, end, batch }) => {
+        const spanId = newSpanId();
+        if (batch === undefined) return add({ ...own, spanId, name, start, end });
+        const { computeMs, ...rest } = batch;
+        const attributes = Object.fromEntries(Object.entries(rest).map(([key, value]) => [`qalign.${key}`, value]));
+        add({ ...own, spanId, name, start, end, attributes: { ...own.attributes, ...attributes } });
+        // the worker tells how long it computed, not when: its time ends with the batch
+        const began = Math.max(start, end - computeMs);
+        add({ ...own, spanId: newSpanId(), parentSpanId: spanId, name: 'worker', start: began, end });
+      };
+    },
+  };
+}
+
+function parse(traceparent: string): { traceId: string; spanId: string; sampled: boolean } {
+  const [, traceId = '', spanId = '', flags = '00'] = traceparent.split('-');
+  return { traceId, spanId, sampled: (parseInt(flags, 16) & 1) === 1 };
+}
+
+const newSpanId = (): string => randomUUID().replaceAll('-', '').slice(-16);

@@ -1,0 +1,60 @@
+import type { ServeConfig } from '../../config/serve.js';
+import type { Db } from '../../base/files/sqlite.js';
+import type { Logger } from '../../base/logger.js';
+import { createDestinations } from './destination.js';
+import { createWebhookSender, type DeliveryOutcome } from './sender.js';
+import { signerOf } from './signature.js';
+import { createDeliveryStore } from './store.js';
+
+/** An event, as its receiver gets it: a body of Standard Webhooks. */
+export interface Message {
+  readonly id: string;
+  readonly url: string;
+  readonly body: { readonly type: string; readonly timestamp: string; readonly data: object };
+}
+
+/** What other parts of the service do with webhooks. */
+export interface Webhooks {
+  /** @throws QalignError WEBHOOK_FORBIDDEN for a URL that nothing is sent to */
+  check(url: string): void;
+  /** Runs `save` and keeps a message for sending, both or neither. */
+  keep(message: Message, save: () => void): void;
+  /** Sends what is kept. */
+  send(): void;
+  /** Messages that are not delivered yet. */
+  waiting(): number;
+  close(): Promise<void>;
+}
+
+/** @throws QalignError CONFIG_INVALID for hosts without a secret */
+export function createWebhooks({
+  config: { webhooks: rules },
+  database,
+  log,
+  isAllowedAddress,
+  count,
+}: {
+  readonly config: Pick<ServeConfig, 'webhooks'>;
+  readonly database: Db;
+  readonly log: Logger;
+  readonly isAllowedAddress?: ((address: string) => boolean) | undefined;
+  readonly count: (outcome: DeliveryOutcome) => void;
+}): Webhooks {
+  const destinations = createDestinations(rules, isAllowedAddress);
+  const store = createDeliveryStore(database);
+  const sender =
+    rules.hosts.length === 0
+      ? undefined // what is kept waits until there are hosts again
+      : createWebhookSender({ store, destinations, sign: signerOf(rules.secret), log, count });
+  return {
+    check: (url) => void destinations.check(url),
+    keep: ({ id, url, body }, save) =>
+      store.together(() => {
+        save();
+        store.put({ id, url, body: JSON.stringify(body) }, Date.now() / 1000);
+      }),
+    send: () => sender?.wake(),
+    waiting: () => store.count(),
+    close: async () => sender?.close(),
+  };
+}
