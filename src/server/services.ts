@@ -3,6 +3,7 @@ import { join, resolve } from 'node:path';
 import type { Db } from '../base/files/sqlite.js';
 import type { Logger } from '../base/logger.js';
 import type { ServeConfig } from '../config/serve.js';
+import { createDecodeBudget } from '../media/budget/decode-budget.js';
 import type { Scorer, ScorerOptions } from '../recipes/score/scorer.js';
 import { runsRoot } from '../runs/run-directory.js';
 import { LOCAL_ID } from './http/client-key.js';
@@ -46,6 +47,7 @@ export function createServices(parts: ServicesParts): Services & { readonly metr
     config,
     log,
     createScorer,
+    decodeBudget: createDecodeBudget(config.limits.decode_mb * 1024 ** 2, { refuses: true }),
     onBatch: (model, batch) => metrics.onBatch(model, batch),
     signal: stopping,
   });
