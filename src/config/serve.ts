@@ -18,6 +18,15 @@ export const ServeConfig = Type.Object(
       default: 8080,
       description: '0: any free port, told in the log',
     }),
+    health_port: Type.Union([Type.Integer({ minimum: 0, maximum: 65_535 }), Type.Null()], {
+      default: null,
+      description:
+        'a listener for /healthz, /readyz and /metrics alone, which answers while the other has no connection left; 0: any free port; null: none',
+    }),
+    health_host: Type.String({
+      default: '127.0.0.1',
+      description: 'of that listener; on a loopback address it asks for no key, elsewhere /metrics needs one',
+    }),
     data_dir: Type.String({
       minLength: 1,
       default: 'runs/service',
