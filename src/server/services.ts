@@ -4,6 +4,7 @@ import type { Db } from '../base/files/sqlite.js';
 import type { Logger } from '../base/logger.js';
 import type { ServeConfig } from '../config/serve.js';
 import { createDecodeBudget } from '../media/budget/decode-budget.js';
+import { canLimitMemory } from '../media/video/tool-limits.js';
 import type { Scorer, ScorerOptions } from '../recipes/score/scorer.js';
 import { runsRoot } from '../runs/run-directory.js';
 import { LOCAL_ID } from './http/client-key.js';
@@ -37,6 +38,8 @@ export interface ServicesParts {
 export function createServices(parts: ServicesParts): Services & { readonly metrics: Metrics } {
   const { config, log, database, createScorer, isAllowedAddress, ending, stopping } = parts;
   const dataDir = resolve(config.data_dir);
+  if (!canLimitMemory())
+    log.warn('this system does not limit the memory of ffmpeg: limits.ffmpeg_mb has no effect', {});
   const spool = emptySpool(dataDir);
   const metrics = createMetrics();
   const admission = createAdmission();
