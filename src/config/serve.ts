@@ -18,6 +18,15 @@ export const ServeConfig = Type.Object(
       default: 8080,
       description: '0: any free port, told in the log',
     }),
+    health_port: Type.Union([Type.Integer({ minimum: 0, maximum: 65_535 }), Type.Null()], {
+      default: null,
+      description:
+        'a listener for /healthz, /readyz and /metrics alone, which answers while the other has no connection left; 0: any free port; null: none',
+    }),
+    health_host: Type.String({
+      default: '127.0.0.1',
+      description: 'of that listener; on a loopback address it asks for no key, elsewhere /metrics needs one',
+    }),
     data_dir: Type.String({
       minLength: 1,
       default: 'runs/service',
@@ -73,6 +82,15 @@ export const ServeConfig = Type.Object(
         key_memory_mb: count(128, 'of memory_mb that the requests of one key may hold'),
         manifest_mb: count(1024, 'of the list of a job'),
         pixels: count(178_956_970, 'of a picture'),
+        decode_mb: count(
+          2048,
+          'of memory to decode pictures, over all threads and models; what is not free is waited for. 2048 (2 GB) hold 20 JPEGs or PNGs of 24 megapixels at a time, or two of 178 (progressive and interlaced ones take twice as much)',
+        ),
+        frame_pixels: count(9_437_184, 'of a frame of a clip; the default is 4096 × 2304'),
+        ffmpeg_mb: count(
+          2048,
+          'of memory for ffmpeg, for each of two processes of a model at a time; Linux only. Frames of 8 megapixels take 0.4 GB, of 67 megapixels 1.6 GB',
+        ),
         frames: count(
           600,
           'of a clip that are scored, one a second; two clips at a time are held whole, 600 kB a frame',

@@ -1,5 +1,6 @@
 import { closeSync, constants, fstat, open, read, type BigIntStats } from 'node:fs';
 import { QalignError, type ErrorCode } from '../base/errors.js';
+import type { Afford } from './budget/needs-memory.js';
 import { existingName } from './find/same-name.js';
 import { pathText, type MediaInput } from './media-input.js';
 
@@ -108,11 +109,13 @@ export async function readFileLimited(
   path: string | Buffer,
   maxBytes: number,
   signal?: AbortSignal,
+  afford?: Afford,
 ): Promise<Uint8Array> {
   return withRegularFile(
     path,
     async (file) => {
       if (file.found.size > maxBytes) throw tooLarge(quoted(path), Number(file.found.size), maxBytes);
+      afford?.(Number(file.found.size));
       return readWhole(file, path, maxBytes, signal);
     },
     signal,
@@ -143,9 +146,14 @@ async function readWhole(
 }
 
 /** The bytes of `input`: a local path is read, bytes are taken as they are; both within `maxBytes`. */
-export async function readInput(input: MediaInput, maxBytes: number, signal?: AbortSignal): Promise<Uint8Array> {
-  if (typeof input === 'string') return readFileLimited(await existingName(input), maxBytes, signal);
-  if (!(input instanceof Uint8Array)) return readFileLimited(Buffer.from(input.path), maxBytes, signal);
+export async function readInput(
+  input: MediaInput,
+  maxBytes: number,
+  signal?: AbortSignal,
+  afford?: Afford,
+): Promise<Uint8Array> {
+  if (typeof input === 'string') return readFileLimited(await existingName(input), maxBytes, signal, afford);
+  if (!(input instanceof Uint8Array)) return readFileLimited(Buffer.from(input.path), maxBytes, signal, afford);
   if (input.length > maxBytes) throw tooLarge('The picture', input.length, maxBytes);
   return input;
 }

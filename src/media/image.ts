@@ -1,4 +1,5 @@
 import { QalignError } from '../base/errors.js';
+import { grantOf } from './budget/needs-memory.js';
 import { decodeImage } from './decode/decode.js';
 import { readInput } from './image-file.js';
 import { withDefaults, type MediaLimits } from './limits.js';
@@ -26,6 +27,8 @@ export interface PrepareImageOptions {
   readonly autoOrient?: boolean;
   readonly limits?: Partial<MediaLimits>;
   readonly signal?: AbortSignal;
+  /** Bytes of memory that reading and decoding may take; without it no account is kept. */
+  readonly granted?: number;
 }
 
 function checkTarget(size: number): void {
@@ -71,15 +74,18 @@ async function within<T>(work: Promise<T>, timeoutMs: number, signal: AbortSigna
  * `decoder` of HEIC is named, since Pillow reads it through a plug-in only.
  *
  * @throws QalignError MEDIA_NOT_FOUND, MEDIA_UNREADABLE, MEDIA_UNSUPPORTED, MEDIA_CORRUPT, MEDIA_TOO_LARGE,
- * MEDIA_TIMEOUT
+ * MEDIA_TIMEOUT; NeedsMemory for what takes more than `granted`
  */
 export async function prepareImage(input: MediaInput, options: PrepareImageOptions): Promise<PreparedImage> {
   checkTarget(options.size);
   options.signal?.throwIfAborted();
   const limits = withDefaults(options.limits);
   const work = async (): Promise<PreparedImage> => {
-    const bytes = await readInput(input, limits.maxBytes, options.signal);
-    const picture = await decodeImage(bytes, limits, options.autoOrient ?? false);
+    const { granted = Infinity } = options;
+    const bytes = await readInput(input, limits.maxBytes, options.signal, grantOf(granted));
+    const afford = granted === Infinity ? undefined : grantOf(granted, bytes.length);
+    const picture = await decodeImage(bytes, { ...limits, afford }, options.autoOrient ?? false);
+    afford?.(picture.data.length + picture.height * options.size * 3); // the rows between the passes of resizing
     options.signal?.throwIfAborted();
     return prepareFrame(picture, { size: options.size });
   };

@@ -4,6 +4,13 @@ export interface MediaLimits {
   readonly maxBytes: number;
   /** Width × height of a picture, or of one frame of a clip. */
   readonly maxPixels: number;
+  /** Width × height of one frame of a clip, beside `maxPixels`; without it 8192 × 8192. */
+  readonly maxFramePixels?: number | undefined;
+  /**
+   * Memory of ffmpeg in bytes of address space, where the system limits it (Linux). Its decoders then use few threads.
+   * Without it there is no limit.
+   */
+  readonly maxToolMemory?: number | undefined;
   /** Frames taken from one clip. */
   readonly maxFrames: number;
   /**
@@ -29,6 +36,8 @@ export function withDefaults(partial: Partial<MediaLimits> | undefined): MediaLi
   return {
     maxBytes: partial?.maxBytes ?? DEFAULT_LIMITS.maxBytes,
     maxPixels: partial?.maxPixels ?? DEFAULT_LIMITS.maxPixels,
+    maxFramePixels: partial?.maxFramePixels,
+    maxToolMemory: partial?.maxToolMemory,
     maxFrames: partial?.maxFrames ?? DEFAULT_LIMITS.maxFrames,
     timeoutMs: partial?.timeoutMs ?? DEFAULT_LIMITS.timeoutMs,
   };

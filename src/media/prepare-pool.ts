@@ -5,6 +5,8 @@ import { fileURLToPath, pathToFileURL } from 'node:url';
 import { Worker } from 'node:worker_threads';
 import { QalignError } from '../base/errors.js';
 import { LaneTurns, type Lane } from '../base/lane.js';
+import { formatGigabytes } from '../base/units.js';
+import { createDecodeBudget, type DecodeBudget } from './budget/decode-budget.js';
 import type { PreparedImage, PrepareImageOptions } from './image.js';
 import type { MediaLimits } from './limits.js';
 import type { MediaInput } from './media-input.js';
@@ -44,6 +46,11 @@ export interface PreparePool {
 export interface PreparePoolOptions {
   /** Default: one per core that this process may use. */
   readonly threads?: number;
+  /**
+   * What decoding may take, shared with whoever else holds it. Default: 4 GiB, or 128 MiB a thread where that is more;
+   * a picture that needs more is decoded alone.
+   */
+  readonly budget?: DecodeBudget;
   /** Starts one thread that speaks as prepare-worker.ts; another one is for tests that let threads die. */
   readonly startThread?: () => Worker;
 }
@@ -65,9 +72,14 @@ export function startPrepareThread(): Worker {
   );
 }
 
+/** A picture is granted so much before its size is known: enough for 12 megapixels of JPEG. */
+const FIRST_GRANT = 128 * 1024 ** 2;
+const LEAST_BUDGET = 4 * 1024 ** 3;
+
 /**
  * Starts threads as work arrives. A thread has one job at a time; jobs beyond the threads wait in two lanes, so callers
- * keep memory flat by awaiting. A thread that dies fails its own job and is replaced at the next.
+ * keep memory flat by awaiting. So do pictures whose decoding takes more memory than is free; what waits holds none.
+ * A thread that dies fails its own job and is replaced at the next.
  */
 export function createPreparePool(options: PreparePoolOptions = {}): PreparePool {
   const threads = options.threads ?? availableParallelism();
@@ -77,16 +89,21 @@ export function createPreparePool(options: PreparePoolOptions = {}): PreparePool
       `A pool of ${threads} threads cannot prepare pictures; give a whole number from 1.`,
     );
   }
-  const pool = new ThreadPool(threads, options.startThread ?? startPrepareThread);
+  const budget = options.budget ?? createDecodeBudget(Math.max(LEAST_BUDGET, threads * FIRST_GRANT));
+  const pool = new ThreadPool(threads, budget, options.startThread ?? startPrepareThread);
   const close = (): Promise<void> => pool.close();
   return {
     threads,
     prepareImage: async (input, { size, autoOrient = false, limits, lane = 'bulk', signal }) => {
-      const request = { kind: 'image', input, size, autoOrient, limits: plainLimits(limits) } as const;
-      return { width: size, height: size, ...((await pool.submit(request, lane, signal)) as PreparedPicture) };
+      const granted = Math.min(FIRST_GRANT, Math.floor(budget.most / threads));
+      const request = { kind: 'image', input, size, autoOrient, limits: plainLimits(limits), granted } as const;
+      const prepared = await pool.submit(request, granted, lane, signal);
+      return { width: size, height: size, ...(prepared as PreparedPicture) };
     },
-    prepareFrames: async (frames, { size, lane = 'bulk', signal }) =>
-      (await pool.submit({ kind: 'frames', frames, size }, lane, signal)).data,
+    prepareFrames: async (frames, { size, lane = 'bulk', signal }) => {
+      const bytes = frames.reduce((sum, { data }) => sum + 2 * data.length, 0); // here and on the thread
+      return (await pool.submit({ kind: 'frames', frames, size }, bytes, lane, signal)).data;
+    },
     load: () => pool.load(),
     close,
     [Symbol.asyncDispose]: close,
@@ -96,13 +113,22 @@ export function createPreparePool(options: PreparePoolOptions = {}): PreparePool
 type PreparedPicture = Omit<PreparedImage, 'width' | 'height'>;
 
 interface Job {
-  readonly request: PrepareRequest;
+  request: PrepareRequest;
+  /** Of memory, taken from the budget while it runs. */
+  bytes: number;
+  readonly lane: Lane;
+  /** It waits no longer, and its answer is not awaited. */
+  isOver: boolean;
   /** Settles the caller's promise; only the first call counts. */
   readonly finish: (result: Prepared | Error) => void;
 }
 
 class ThreadPool {
   readonly #waiting: Readonly<Record<Lane, Set<Job>>> = { interactive: new Set(), bulk: new Set() };
+  /** Those whose need is known by now; they go before the others of their lane. */
+  readonly #measured: Readonly<Record<Lane, Set<Job>>> = { interactive: new Set(), bulk: new Set() };
+  /** Whose turn it is; it starts as soon as its memory is free. */
+  #next: Job | undefined;
   readonly #turns = new LaneTurns();
   readonly #alive = new Set<Worker>();
   readonly #idle: Worker[] = [];
@@ -112,6 +138,7 @@ class ThreadPool {
 
   constructor(
     private readonly threads: number,
+    private readonly budget: DecodeBudget,
     private readonly startThread: () => Worker,
   ) {}
 
@@ -119,20 +146,29 @@ class ThreadPool {
     return {
       threads: this.threads,
       running: this.#busy.size,
-      waiting: { interactive: this.#waiting.interactive.size, bulk: this.#waiting.bulk.size },
+      waiting: this.#counts(),
       pictureMs: this.#pictureMs,
     };
   }
 
-  submit(request: PrepareRequest, lane: Lane, signal: AbortSignal | undefined): Promise<Prepared> {
+  #counts(): Record<Lane, number> {
+    const of = (lane: Lane): number => this.#waiting[lane].size + this.#measured[lane].size;
+    return { interactive: of('interactive'), bulk: of('bulk') };
+  }
+
+  submit(request: PrepareRequest, bytes: number, lane: Lane, signal: AbortSignal | undefined): Promise<Prepared> {
     return new Promise((resolve, reject) => {
       if (this.#closed) throw closedError();
       signal?.throwIfAborted();
       const onAbort = (): void => job.finish(signal?.reason as Error);
       const job: Job = {
         request,
+        bytes: Math.min(bytes, this.budget.most),
+        lane,
+        isOver: false,
         finish: (result) => {
-          this.#waiting[lane].delete(job);
+          job.isOver = true;
+          this.#leave(job);
           signal?.removeEventListener('abort', onAbort);
           if (result instanceof Error) reject(result);
           else resolve(result);
@@ -146,25 +182,37 @@ class ThreadPool {
 
   async close(): Promise<void> {
     this.#closed = true;
-    for (const lane of Object.values(this.#waiting)) for (const job of lane) job.finish(closedError());
+    for (const lanes of [this.#waiting, this.#measured])
+      for (const jobs of Object.values(lanes)) for (const job of jobs) job.finish(closedError());
     await Promise.all([...this.#alive].map((worker) => worker.terminate()));
   }
 
-  #startNext(): void {
+  readonly #startNext = (): void => {
     while (!this.#closed && (this.#idle.length > 0 || this.#alive.size < this.threads)) {
-      const job = this.#nextJob();
-      if (job === undefined) return;
+      const job = (this.#next ??= this.#nextJob());
+      if (job === undefined || !this.budget.take(job.bytes, this.#startNext)) return;
+      this.#waiting[job.lane].delete(job);
+      this.#measured[job.lane].delete(job);
+      this.#next = undefined;
       this.#start(job, this.#idle.pop() ?? this.#addThread());
     }
-  }
+  };
 
   #nextJob(): Job | undefined {
-    const { interactive, bulk } = this.#waiting;
-    const lane = this.#turns.next({ interactive: interactive.size, bulk: bulk.size });
+    const lane = this.#turns.next(this.#counts());
     if (lane === undefined) return undefined;
-    const [job] = this.#waiting[lane];
-    if (job !== undefined) this.#waiting[lane].delete(job);
+    const [job] = this.#measured[lane].size > 0 ? this.#measured[lane] : this.#waiting[lane];
     return job;
+  }
+
+  /** It waits no longer. */
+  #leave(job: Job): void {
+    this.#waiting[job.lane].delete(job);
+    this.#measured[job.lane].delete(job);
+    if (this.#next !== job) return;
+    this.#next = undefined;
+    this.budget.leave(this.#startNext);
+    this.#startNext();
   }
 
   #start(job: Job, worker: Worker): void {
@@ -173,6 +221,7 @@ class ThreadPool {
       worker.ref();
       this.#busy.set(worker, { job, since: performance.now() });
     } catch (error) {
+      this.budget.give(job.bytes);
       this.#release(worker);
       job.finish(unsendable(error));
     }
@@ -190,11 +239,38 @@ class ThreadPool {
   #onAnswer(worker: Worker, answer: PrepareAnswer): void {
     const work = this.#busy.get(worker);
     if (work === undefined) return;
-    if ('data' in answer && work.job.request.kind === 'image') this.#measure(performance.now() - work.since);
-    work.job.finish('data' in answer ? answer : new QalignError(answer.code, answer.message));
+    const { job, since } = work;
     this.#busy.delete(worker);
-    this.#release(worker);
+    this.#giveBack(job, worker);
+    if ('needs' in answer) this.#waitFor(answer.needs, job);
+    else {
+      if ('data' in answer && job.request.kind === 'image') this.#measure(performance.now() - since);
+      job.finish('data' in answer ? answer : new QalignError(answer.code, answer.message));
+    }
     this.#startNext();
+  }
+
+  /** What a thread decoded lies there until its garbage is collected: after a large picture the thread is replaced. */
+  #giveBack(job: Job, worker: Worker): void {
+    if (job.bytes <= FIRST_GRANT) {
+      this.#release(worker);
+      this.budget.give(job.bytes);
+      return;
+    }
+    void worker.terminate().finally(() => {
+      this.budget.give(job.bytes);
+      this.#startNext();
+    });
+  }
+
+  /** Puts it back, before what came after it. */
+  #waitFor(needs: number, job: Job): void {
+    const { most, refuses } = this.budget;
+    if (job.isOver || job.request.kind !== 'image') return;
+    if (needs > most && refuses) return job.finish(needsTooMuch(needs, most));
+    job.bytes = Math.min(needs, most);
+    job.request = { ...job.request, granted: needs > most ? Infinity : needs };
+    this.#measured[job.lane].add(job);
   }
 
   #onDeath(worker: Worker, cause: unknown): void {
@@ -203,6 +279,7 @@ class ThreadPool {
     if (at >= 0) this.#idle.splice(at, 1);
     const work = this.#busy.get(worker);
     this.#busy.delete(worker);
+    if (work !== undefined) this.budget.give(work.job.bytes);
     work?.job.finish(this.#closed ? closedError() : threadDied(cause));
     this.#startNext();
   }
@@ -217,6 +294,12 @@ class ThreadPool {
     this.#pictureMs = this.#pictureMs === undefined ? ms : this.#pictureMs * 0.95 + ms * 0.05;
   }
 }
+
+const needsTooMuch = (needs: number, most: number): QalignError =>
+  new QalignError(
+    'MEDIA_TOO_LARGE',
+    `Decoding the picture takes ${formatGigabytes(needs, 2)} of memory, and ${formatGigabytes(most, 2)} are allowed; make it smaller, or raise the limit (limits.decode_mb of a service).`,
+  );
 
 const closedError = (): QalignError => new QalignError('CANCELLED', 'The pool that prepares pictures was closed.');
 

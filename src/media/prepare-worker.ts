@@ -1,5 +1,6 @@
 import { parentPort } from 'node:worker_threads';
 import { QalignError, type ErrorCode } from '../base/errors.js';
+import { NeedsMemory } from './budget/needs-memory.js';
 import { prepareFrame, prepareImage, type PreparedImage } from './image.js';
 import type { MediaLimits } from './limits.js';
 import type { MediaInput } from './media-input.js';
@@ -13,6 +14,8 @@ export type PrepareRequest =
       readonly size: number;
       readonly autoOrient: boolean;
       readonly limits: Partial<MediaLimits>;
+      /** Bytes that decoding it may take; Infinity where it runs alone. */
+      readonly granted: number;
     }
   | { readonly kind: 'frames'; readonly frames: readonly RawPicture[]; readonly size: number };
 
@@ -21,13 +24,14 @@ export type Prepared = { readonly data: Uint8Array } & Partial<
   Pick<PreparedImage, 'original' | 'warnings' | 'decoder'>
 >;
 
-/** What the thread answers; the data are moved, not copied. */
-export type PrepareAnswer = Prepared | { readonly code: ErrorCode; readonly message: string };
+/** What the thread answers; the data are moved, not copied. `needs`: nothing was done, decoding takes so many bytes. */
+export type PrepareAnswer =
+  Prepared | { readonly needs: number } | { readonly code: ErrorCode; readonly message: string };
 
 async function prepare(request: PrepareRequest): Promise<Prepared> {
   if (request.kind === 'image') {
-    const { input, size, autoOrient, limits } = request;
-    return prepareImage(input, { size, autoOrient, limits });
+    const { input, size, autoOrient, limits, granted } = request;
+    return prepareImage(input, { size, autoOrient, limits, granted });
   }
   const { frames, size } = request;
   const bytes = size * size * 3;
@@ -42,6 +46,7 @@ parentPort?.on('message', (request: PrepareRequest) => {
   prepare(request).then(
     (prepared) => parentPort?.postMessage(prepared satisfies PrepareAnswer, [prepared.data.buffer as ArrayBuffer]),
     (error: unknown) => {
+      if (error instanceof NeedsMemory) return parentPort?.postMessage({ needs: error.bytes } satisfies PrepareAnswer);
       const known = error instanceof QalignError;
       const message = error instanceof Error ? error.message : String(error);
       parentPort?.postMessage({ code: known ? error.code : 'MEDIA_CORRUPT', message } satisfies PrepareAnswer);

@@ -3,6 +3,7 @@ import express, { type Express } from 'express';
 import helmet from 'helmet';
 import { QalignError } from '../base/errors.js';
 import type { Logger } from '../base/logger.js';
+import type { Route } from './route.js';
 import { createAccessLog } from './http/access-log.js';
 import { createErrorHandler } from './http/error-handler.js';
 import { nameRequest } from './http/trace.js';
@@ -16,12 +17,14 @@ export interface AppParts extends Guards {
   readonly log: Logger;
   readonly metrics: Pick<Metrics, 'requests' | 'duration' | 'rejects'>;
   readonly traces: Pick<Traces, 'request'>;
+  /** All of them by default. */
+  readonly routes?: readonly Route<Services>[];
   /** Origins whose pages may call. */
   readonly origins: readonly string[];
 }
 
 /** The service as a function of its parts. It never listens: `serve.ts` and tests do. */
-export function createApp({ services, log, metrics, traces, origins, ...guards }: AppParts): Express {
+export function createApp({ services, log, metrics, traces, routes = ROUTES, origins, ...guards }: AppParts): Express {
   const app = express();
   app.disable('x-powered-by');
   app.disable('etag');
@@ -50,7 +53,7 @@ export function createApp({ services, log, metrics, traces, origins, ...guards }
         maxAge: 600,
       }),
     );
-  mountRoutes(app, ROUTES, services, guards);
+  mountRoutes(app, routes, services, guards);
   app.use((req) => {
     throw new QalignError(
       'ROUTE_NOT_FOUND',

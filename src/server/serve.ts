@@ -1,7 +1,6 @@
 /** The boundary of src/server: HTTP around the recipes, who may ask, what survives a restart; it computes no score. */
-import { createServer, type Server } from 'node:http';
+import type { Server } from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { AddressInfo } from 'node:net';
 import { rmSync } from 'node:fs';
 import type { ServeConfig } from '../config/serve.js';
 import { QalignError } from '../base/errors.js';
@@ -11,6 +10,8 @@ import { createScorer as createRealScorer } from '../recipes/score/create-scorer
 import type { Scorer, ScorerOptions } from '../recipes/score/scorer.js';
 import { createApp } from './app.js';
 import { limitConnections } from './connection-limit.js';
+import { openHealthListener, type HealthListener } from './health-listener.js';
+import { listen, openServer, urlOf } from './listener.js';
 import { createAuthoriser, isLoopback } from './http/auth.js';
 import { createFloodGuard, type FloodGuard } from './http/flood-guard.js';
 import { createKeyStore, withGivenKey, type KeyStore } from './http/key-store.js';
@@ -35,6 +36,8 @@ export interface ServeParts {
 
 export interface RunningService {
   readonly url: string;
+  /** Of the listener of health, where there is one. */
+  readonly healthUrl: string | undefined;
   readonly services: Services;
   /** Settles when every model of the configuration is loaded. */
   readonly loaded: Promise<void>;
@@ -97,17 +100,27 @@ async function start(
     waitS: () => waitOf(models, admission),
     refusing: admission.refusing,
   });
-  const server = openServer(guard, config);
+  const listener = { host: config.host, port: config.port, connections: config.limits.connections };
+  const server = openServer(guard, listener);
   const dropped = (): void => metrics.rejects.inc({ reason: 'CONNECTIONS' });
   server.on('drop', dropped); // reset by Node before anything can be said
   limitConnections(server, config.limits.address_connections, dropped);
-  await listen(server, config);
-  const url = urlOf(server, config);
-  log.info('listening', { url, keys: keys.all().length });
+  const health = await openHealthListener({ config, services, log, keys });
+  await listen(server, listener).catch(async (error: unknown) => {
+    await health?.close();
+    throw error;
+  });
+  const url = urlOf(server, config.host);
+  log.info('listening', {
+    url,
+    keys: keys.all().length,
+    ...(health === undefined ? {} : { health: health.url }),
+  });
   const loaded = Promise.all(config.models.map((name) => models.load(name))).then(() => jobs.resume());
   loaded.catch(() => {});
-  const close = (): Promise<void> => end({ config, log, closeFiles, services, guard, server, ending, stopping });
-  return { url, services, loaded, close };
+  const close = (): Promise<void> =>
+    end({ config, log, closeFiles, services, guard, server, health, ending, stopping });
+  return { url, healthUrl: health?.url, services, loaded, close };
 }
 
 function openKeys(database: Db, { host }: ServeConfig, apiKey: string | undefined): KeyStore {
@@ -119,21 +132,6 @@ function openKeys(database: Db, { host }: ServeConfig, apiKey: string | undefine
   );
 }
 
-function openServer(guard: FloodGuard, { limits }: ServeConfig): Server {
-  const server = createServer(
-    {
-      requestTimeout: 300_000,
-      headersTimeout: 10_000,
-      keepAliveTimeout: 65_000,
-      connectionsCheckingInterval: 5_000, // the timeouts of requests are looked at so often
-    },
-    guard.handle,
-  );
-  server.on('checkContinue', guard.handleExpecting);
-  server.maxConnections = limits.connections;
-  return server;
-}
-
 interface Running {
   readonly config: ServeConfig;
   readonly log: Logger;
@@ -141,12 +139,23 @@ interface Running {
   readonly services: ReturnType<typeof createServices>;
   readonly guard: FloodGuard;
   readonly server: Server;
+  readonly health: HealthListener | undefined;
   readonly ending: AbortController;
   readonly stopping: AbortController;
 }
 
 /** Requests have 70 % of `shutdown_ms` to be answered; then all is cut, and the models have the rest to close. */
-async function end({ config, log, closeFiles, services, guard, server, ending, stopping }: Running): Promise<void> {
+async function end({
+  config,
+  log,
+  closeFiles,
+  services,
+  guard,
+  server,
+  health,
+  ending,
+  stopping,
+}: Running): Promise<void> {
   const { jobs, runQueue, models, spool, webhooks, traces } = services;
   const over = (): QalignError => new QalignError('SHUTTING_DOWN', 'The service is ending.');
   log.info('ending', { within_ms: config.shutdown_ms });
@@ -171,6 +180,7 @@ async function end({ config, log, closeFiles, services, guard, server, ending, s
   await Promise.race([traces.close(), sleep(1_000, undefined, { ref: false })]);
   await webhooks.close(); // jobs that ended meanwhile have kept theirs
   rmSync(spool, { recursive: true, force: true });
+  await health?.close();
   closeFiles();
   log.info('ended', {});
 }
@@ -179,25 +189,4 @@ async function end({ config, log, closeFiles, services, guard, server, ending, s
 function waitOf(models: ModelPool, admission: Admission): number {
   const [scorer] = models.loaded.values();
   return scorer === undefined ? 1 : (admission.predict(scorer) ?? 0) / 1000;
-}
-
-function urlOf(server: Server, { host }: ServeConfig): string {
-  const { port } = server.address() as AddressInfo;
-  return `http://${host.includes(':') ? `[${host}]` : host}:${port}`;
-}
-
-function listen(server: Server, { host, port, limits }: ServeConfig): Promise<void> {
-  return new Promise((done, fail) => {
-    server.once('error', (cause: NodeJS.ErrnoException) => {
-      const taken = cause.code === 'EADDRINUSE';
-      fail(
-        new QalignError(
-          'CONFIG_INVALID',
-          `The address ${host}:${port} ${taken ? 'is in use; choose another with port=N' : `cannot be listened on (${cause.code ?? cause.message})`}.`,
-          { cause },
-        ),
-      );
-    });
-    server.listen({ port, host, backlog: limits.connections }, done);
-  });
 }

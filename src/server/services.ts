@@ -3,6 +3,8 @@ import { join, resolve } from 'node:path';
 import type { Db } from '../base/files/sqlite.js';
 import type { Logger } from '../base/logger.js';
 import type { ServeConfig } from '../config/serve.js';
+import { createDecodeBudget } from '../media/budget/decode-budget.js';
+import { canLimitMemory } from '../media/video/tool-limits.js';
 import type { Scorer, ScorerOptions } from '../recipes/score/scorer.js';
 import { runsRoot } from '../runs/run-directory.js';
 import { LOCAL_ID } from './http/client-key.js';
@@ -40,6 +42,8 @@ export function createServices(
 ): Services & { readonly metrics: Metrics; readonly webhooks: Webhooks; readonly traces: Traces } {
   const { config, log, database, createScorer, isAllowedAddress, ending, stopping } = parts;
   const dataDir = resolve(config.data_dir);
+  if (!canLimitMemory())
+    log.warn('this system does not limit the memory of ffmpeg: limits.ffmpeg_mb has no effect', {});
   const spool = emptySpool(dataDir);
   const metrics = createMetrics();
   const admission = createAdmission();
@@ -50,6 +54,7 @@ export function createServices(
     config,
     log,
     createScorer,
+    decodeBudget: createDecodeBudget(config.limits.decode_mb * 1024 ** 2, { refuses: true }),
     onBatch: (model, batch) => metrics.onBatch(model, batch),
     signal: stopping,
   });

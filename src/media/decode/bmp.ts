@@ -1,4 +1,4 @@
-import { checkSize, corrupt, unsupported } from './decode-error.js';
+import { checkSize, corrupt, unsupported, type SizeLimits } from './decode-error.js';
 import { expandBmpRle } from './bmp-rle.js';
 import type { RawPicture } from '../resample/resample.js';
 
@@ -160,11 +160,14 @@ function chooseReader(bytes: Uint8Array, header: BmpHeader): RowReader {
   return paletteReader(8, GREY_RAMP);
 }
 
+/** Three colours and, run-length coded, a palette index. */
+const PIXEL_BYTES = 4;
+
 /** @throws QalignError MEDIA_CORRUPT, MEDIA_UNSUPPORTED or MEDIA_TOO_LARGE */
-export function decodeBmp(bytes: Uint8Array, maxPixels: number): RawPicture {
+export function decodeBmp(bytes: Uint8Array, limits: SizeLimits): RawPicture {
   const header = readHeader(new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength));
   const { width, height, bits, compression, topDown } = header;
-  checkSize('BMP', width, height, maxPixels);
+  checkSize('BMP', width, height, limits, PIXEL_BYTES);
   if (![1, 4, 8, 16, 24, 32].includes(bits)) throw unsupported('BMP', `has ${bits} bits a pixel`);
   if (compression > BITFIELDS) throw unsupported('BMP', `is compressed by method ${compression}`);
   const rle = compression === RLE8 || compression === RLE4;

@@ -14,12 +14,12 @@ import { decodeWithSharp, hasExifOrientation } from './sharp.js';
 import { turnPicture } from './turn.js';
 import { findJpegXmp, findPngXmp, findWebpXmp, xmpOrientation } from './xmp-orientation.js';
 import { readJpegComponents } from './jpeg-header.js';
-import type { MediaLimits } from '../limits.js';
+import type { DecodeLimits } from '../budget/needs-memory.js';
 import { sniff } from './magic.js';
 import { crc32, readPngHeader } from './png-header.js';
 import type { RawPicture } from '../resample/resample.js';
 
-type Decoder = (bytes: Uint8Array, limits: MediaLimits, orient: boolean) => Promise<RawPicture> | RawPicture;
+type Decoder = (bytes: Uint8Array, limits: DecodeLimits, orient: boolean) => Promise<RawPicture> | RawPicture;
 
 /** libvips knows an animated AVIF only by the brand of a still one; its cover picture is the first frame. */
 function asStillAvif(bytes: Uint8Array): Uint8Array {
@@ -40,7 +40,7 @@ async function turnByXmp(
   return turnPicture(picture, orientation);
 }
 
-async function decodePng(bytes: Uint8Array, limits: MediaLimits, orient: boolean): Promise<RawPicture> {
+async function decodePng(bytes: Uint8Array, limits: DecodeLimits, orient: boolean): Promise<RawPicture> {
   const { bitDepth, colourType } = readPngHeader(bytes, limits.maxPixels);
   const route = bitDepth === 16 && colourType === 0 ? 'grey16' : 'rgb';
   const faults = findPngFaults(bytes, colourType);
@@ -70,10 +70,10 @@ const DECODERS: Readonly<Record<string, Decoder>> = {
     return orient ? picture : undoAvifTurn(picture, readAvifTurn(bytes));
   },
   // turned by its own boxes always, as by pillow-heif; its EXIF orientation says the same and must not count twice
-  heif: (bytes, limits) => decodeHeif(bytes, limits.maxPixels),
-  gif: (bytes, limits) => decodeGif(bytes, limits.maxPixels),
-  bmp: (bytes, limits) => decodeBmp(bytes, limits.maxPixels),
-  pnm: (bytes, limits) => decodeNetpbm(bytes, limits.maxPixels),
+  heif: (bytes, limits) => decodeHeif(bytes, limits),
+  gif: (bytes, limits) => decodeGif(bytes, limits),
+  bmp: (bytes, limits) => decodeBmp(bytes, limits),
+  pnm: (bytes, limits) => decodeNetpbm(bytes, limits),
 };
 
 /**
@@ -82,7 +82,7 @@ const DECODERS: Readonly<Record<string, Decoder>> = {
  * @param orient turn it as its EXIF orientation (AVIF: its own turn) says; TIFF is always turned, as by Pillow
  * @throws QalignError MEDIA_UNSUPPORTED, MEDIA_CORRUPT, MEDIA_TOO_LARGE, MEDIA_TIMEOUT
  */
-export async function decodeImage(bytes: Uint8Array, limits: MediaLimits, orient: boolean): Promise<RawPicture> {
+export async function decodeImage(bytes: Uint8Array, limits: DecodeLimits, orient: boolean): Promise<RawPicture> {
   const { kind, format, unreadable } = sniff(bytes);
   const decoder = kind === 'image' ? DECODERS[format] : undefined;
   if (decoder !== undefined) return decoder(bytes, limits, orient);

@@ -1,4 +1,4 @@
-import { checkSize, corrupt } from './decode-error.js';
+import { checkSize, corrupt, type SizeLimits } from './decode-error.js';
 import { decodeLzw } from './gif-lzw.js';
 import type { RawPicture } from '../resample/resample.js';
 
@@ -81,8 +81,11 @@ function fillPalette(palette: Uint8Array | undefined): Uint8Array {
   return colours;
 }
 
+/** A palette index and three colours. */
+const PIXEL_BYTES = 4;
+
 /** @throws QalignError MEDIA_CORRUPT or MEDIA_TOO_LARGE */
-export function decodeGif(bytes: Uint8Array, maxPixels: number): RawPicture {
+export function decodeGif(bytes: Uint8Array, limits: SizeLimits): RawPicture {
   if (bytes.length < 13) throw corrupt('GIF', 'ends inside its header');
   const flags = bytes[10] ?? 0;
   const entries = (flags & 0x80) === 0 ? 0 : 2 << (flags & 7);
@@ -91,7 +94,7 @@ export function decodeGif(bytes: Uint8Array, maxPixels: number): RawPicture {
   // a frame larger than the screen enlarges the picture
   const width = Math.max(word(bytes, 6), frame.left + frame.width);
   const height = Math.max(word(bytes, 8), frame.top + frame.height);
-  checkSize('GIF', width, height, maxPixels);
+  checkSize('GIF', width, height, limits, PIXEL_BYTES);
   if (frame.width === 0 || frame.height === 0)
     throw corrupt('GIF', `has a frame of ${frame.width} x ${frame.height} pixels`);
   const indices = decodeLzw(bytes, frame.at, frame.width * frame.height);

@@ -1,5 +1,5 @@
 import { QalignError } from '../../base/errors.js';
-import { checkSize, corrupt } from './decode-error.js';
+import { checkSize, corrupt, type SizeLimits } from './decode-error.js';
 import {
   findHeifPackage,
   loadHeifLibrary,
@@ -21,6 +21,8 @@ const OUT_OF_MEMORY = 6;
 const SECURITY_LIMIT = 1000;
 /** Memory of WebAssembly never shrinks: after a picture of more pixels than this the library is loaded anew. */
 const LARGE_PICTURE = 4_000_000;
+/** An estimate: planes, tiles and the picture in WebAssembly, two copies of it outside. */
+const PIXEL_BYTES = 16;
 
 let library: HeifLibrary | undefined;
 
@@ -47,13 +49,14 @@ function packRows({ channels: [plane], width, height }: DecodedHeif): Uint8Array
   return data;
 }
 
-function decodeIn(lib: HeifFunctions, context: object, bytes: Uint8Array, maxPixels: number): RawPicture {
+function decodeIn(lib: HeifFunctions, context: object, bytes: Uint8Array, limits: SizeLimits): RawPicture {
   const read = lib.heif_context_read_from_memory(context, bytes);
   if (read.code.value !== 0) throw heifError(read);
   const handle = lib.heif_js_context_get_primary_image_handle(context);
   if (isError(handle)) throw heifError(handle);
   try {
-    checkSize('HEIF', lib.heif_image_handle_get_width(handle), lib.heif_image_handle_get_height(handle), maxPixels);
+    const [width, height] = [lib.heif_image_handle_get_width(handle), lib.heif_image_handle_get_height(handle)];
+    checkSize('HEIF', width, height, limits, PIXEL_BYTES);
     const decoded = lib.heif_js_decode_image2(
       handle,
       lib.heif_colorspace.heif_colorspace_RGB,
@@ -62,7 +65,7 @@ function decodeIn(lib: HeifFunctions, context: object, bytes: Uint8Array, maxPix
     if (isError(decoded)) throw heifError(decoded);
     const picture = decoded as DecodedHeif;
     try {
-      checkSize('HEIF', picture.width, picture.height, maxPixels);
+      checkSize('HEIF', picture.width, picture.height, limits, PIXEL_BYTES);
       return { width: picture.width, height: picture.height, data: packRows(picture) };
     } finally {
       lib.heif_image_release(picture.image);
@@ -78,13 +81,13 @@ function decodeIn(lib: HeifFunctions, context: object, bytes: Uint8Array, maxPix
  * @param find gives the parts of libheif-js, or throws where it is not installed
  * @throws QalignError MEDIA_UNSUPPORTED (also without the package), MEDIA_CORRUPT or MEDIA_TOO_LARGE
  */
-export function decodeHeif(bytes: Uint8Array, maxPixels: number, find = findHeifPackage): RawPicture {
+export function decodeHeif(bytes: Uint8Array, limits: SizeLimits, find = findHeifPackage): RawPicture {
   library ??= loadHeifLibrary(find);
   const { functions, filtered } = library;
   try {
     const context = functions.heif_context_alloc();
     try {
-      const picture = decodeIn(functions, context, bytes, maxPixels);
+      const picture = decodeIn(functions, context, bytes, limits);
       if (picture.width * picture.height > LARGE_PICTURE) library = undefined;
       const decoder = `libheif-js ${functions.heif_get_version()}`;
       return filtered ? { ...picture, decoder } : { ...picture, decoder, warnings: [`${decoder} ${UNFILTERED}`] };

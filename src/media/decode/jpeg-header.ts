@@ -32,7 +32,7 @@ export function readJpegComponents(bytes: Uint8Array, maxPixels: number): number
         'JPEG',
         ((bytes[at + 7] ?? 0) << 8) | (bytes[at + 8] ?? 0),
         ((bytes[at + 5] ?? 0) << 8) | (bytes[at + 6] ?? 0),
-        maxPixels,
+        { maxPixels },
       );
       const components = bytes[at + 9] ?? 0;
       if (bytes[at + 4] !== 8) throw unsupported('JPEG', `has ${bytes[at + 4]} bits a sample`);

@@ -1,4 +1,4 @@
-import { checkSize, corrupt, unsupported } from './decode-error.js';
+import { checkSize, corrupt, unsupported, type SizeLimits } from './decode-error.js';
 import type { RawPicture } from '../resample/resample.js';
 
 const isSpace = (byte: number | undefined): boolean => byte === 32 || (byte !== undefined && byte >= 9 && byte <= 13);
@@ -22,11 +22,11 @@ function readNumber(bytes: Uint8Array, from: number): { value: number; at: numbe
  *
  * @throws QalignError MEDIA_CORRUPT, MEDIA_UNSUPPORTED or MEDIA_TOO_LARGE
  */
-export function decodeNetpbm(bytes: Uint8Array, maxPixels: number): RawPicture {
+export function decodeNetpbm(bytes: Uint8Array, limits: SizeLimits): RawPicture {
   const kind = bytes[1] === 0x34 ? 'PBM' : bytes[1] === 0x35 ? 'PGM' : 'PPM';
   const width = readNumber(bytes, 2);
   const height = readNumber(bytes, width.at);
-  checkSize(kind, width.value, height.value, maxPixels);
+  checkSize(kind, width.value, height.value, limits, 3);
   const most = kind === 'PBM' ? { value: 1, at: height.at } : readNumber(bytes, height.at);
   if (kind !== 'PBM' && most.value !== 255) throw unsupported(kind, `has ${most.value} as its highest level, not 255`);
   const [w, h, start] = [width.value, height.value, most.at + 1];

@@ -35,7 +35,7 @@ export function readPngHeader(bytes: Uint8Array, maxPixels: number): PngHeader {
       throw corrupt('PNG', `has a wrong checksum in its ${JSON.stringify(type)} chunk`);
     if (type === 'CgBI') throw unsupported('PNG', 'is of the private kind inside iPhone apps (CgBI)');
     if (type === 'IHDR' && length >= 13) {
-      checkSize('PNG', view.getUint32(at + 8), view.getUint32(at + 12), maxPixels);
+      checkSize('PNG', view.getUint32(at + 8), view.getUint32(at + 12), { maxPixels });
       header = { bitDepth: bytes[at + 16] ?? 0, colourType: bytes[at + 17] ?? 0 };
     }
     at = end + 4;

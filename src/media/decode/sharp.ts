@@ -1,6 +1,7 @@
-import sharp, { type Sharp, type SharpOptions } from 'sharp';
+import sharp, { type Metadata, type Sharp, type SharpOptions } from 'sharp';
 import { QalignError } from '../../base/errors.js';
 import { corrupt } from './decode-error.js';
+import type { DecodeLimits } from '../budget/needs-memory.js';
 import type { MediaLimits } from '../limits.js';
 import type { RawPicture } from '../resample/resample.js';
 
@@ -79,6 +80,30 @@ function greyToRgb(data: Uint8Array, pixels: number): Uint8Array {
   return rgb;
 }
 
+/** Bytes a pixel of the result (three colours, and a little for the rest), and what each route holds beside it. */
+const RESULT_BYTES = 4;
+const ROUTE_BYTES: Readonly<Record<SharpRoute, number>> = {
+  rgb: 0,
+  cmyk: 4,
+  cmyk16: 12,
+  grey16: 2,
+  'inverted-grey16': 2,
+  associated: 4,
+};
+const SAMPLE_BYTES: Readonly<Record<string, number>> = { uchar: 1, char: 1, ushort: 2, short: 2, double: 8 };
+
+/** What decoding takes for each pixel, as the peak of the process showed for every kind (HEIF: by its planes). */
+function pixelBytes({ format, channels, depth, isProgressive }: Metadata, { route, orient }: SharpDecode): number {
+  const stored = channels * (SAMPLE_BYTES[depth] ?? 4);
+  const held = ((): number => {
+    if (format === 'jpeg') return isProgressive ? 2 * channels : 0; // all coefficients
+    if (format === 'png') return isProgressive ? stored : 0; // interlaced
+    if (format === 'tiff') return stored; // one strip may be the whole picture
+    return format === 'webp' ? 5 : 9;
+  })();
+  return RESULT_BYTES + ROUTE_BYTES[route] + held + (orient ? 3 : 0);
+}
+
 function sharpError(format: string, limits: MediaLimits, error: unknown): QalignError {
   const text = (error instanceof Error ? error.message : String(error)).split('\n')[0] ?? '';
   if (/pixel limit/i.test(text)) {
@@ -99,8 +124,20 @@ function sharpError(format: string, limits: MediaLimits, error: unknown): Qalign
   return corrupt(format, /^unknown error$/i.test(text) ? 'cannot be decoded' : `cannot be decoded (${text})`, error);
 }
 
+/** Asks for the memory that decoding will take, by the header. What is wrong with that shows when it is decoded. */
+async function affordDecoding(bytes: Uint8Array, how: SharpDecode, limits: DecodeLimits): Promise<void> {
+  const { afford } = limits;
+  const header =
+    afford &&
+    (await sharp(bytes, options(limits))
+      .metadata()
+      .catch(() => undefined));
+  if (header !== undefined) afford?.(header.width * header.height * pixelBytes(header, how));
+}
+
 /** Decodes the first picture of a file with sharp (libvips): JPEG, PNG, WebP, TIFF, AVIF. */
-export async function decodeWithSharp(bytes: Uint8Array, how: SharpDecode, limits: MediaLimits): Promise<RawPicture> {
+export async function decodeWithSharp(bytes: Uint8Array, how: SharpDecode, limits: DecodeLimits): Promise<RawPicture> {
+  await affordDecoding(bytes, how, limits);
   try {
     const seconds = Math.min(3600, Math.max(1, Math.ceil(limits.timeoutMs / 1000)));
     const input = sharp(bytes, options(limits)).timeout({ seconds });

@@ -18,6 +18,8 @@ export interface ClipFile {
   readonly fd: number | undefined;
   /** ffmpeg's demuxer for formats that it knows by name better than by content. */
   readonly demuxer: string | undefined;
+  /** Most pixels of a frame, where that is limited. */
+  readonly maxFramePixels: number | undefined;
   /** Whether its container says that the pictures are encrypted; for where ffmpeg does not. */
   readonly isEncrypted: () => Promise<boolean>;
   /** In how many places a transport stream lacks packets of the element with this number; 0 for other formats. */
@@ -43,6 +45,12 @@ const DEMUXERS: Readonly<Record<string, string>> = {
  * @throws QalignError MEDIA_NOT_FOUND, MEDIA_UNREADABLE, MEDIA_TOO_LARGE, MEDIA_CORRUPT (empty)
  */
 export async function openClip(input: MediaInput, limits: MediaLimits): Promise<ClipFile> {
+  return { ...(await opened(input, limits)), maxFramePixels: limits.maxFramePixels };
+}
+
+type OpenedClip = Omit<ClipFile, 'maxFramePixels'>;
+
+async function opened(input: MediaInput, limits: MediaLimits): Promise<OpenedClip> {
   if (input instanceof Uint8Array) return spooled(input, limits);
   const path = typeof input === 'string' ? await existingName(input) : (pathOf(input) as Buffer);
   const { handle, size } = await openRegularFile(path, limits.maxBytes);
@@ -70,7 +78,7 @@ async function described(
   size: number,
   emptyText: string,
   remove: () => Promise<void>,
-): Promise<ClipFile> {
+): Promise<OpenedClip> {
   let closing: Promise<void> | undefined;
   const close = (): Promise<void> => (closing ??= handle.close().finally(remove));
   try {
@@ -90,7 +98,7 @@ async function described(
   }
 }
 
-async function spooled(bytes: Uint8Array, { maxBytes }: MediaLimits): Promise<ClipFile> {
+async function spooled(bytes: Uint8Array, { maxBytes }: MediaLimits): Promise<OpenedClip> {
   if (bytes.length > maxBytes)
     throw new QalignError('MEDIA_TOO_LARGE', `The clip has ${bytes.length} bytes, over the limit of ${maxBytes}.`);
   let folder: string | undefined;

@@ -2,6 +2,7 @@ import { QalignError } from '../../base/errors.js';
 import { GUARDS } from './ffmpeg.js';
 import { createDecodeReport, type Asked } from './decode-report.js';
 import { selectFilter } from './select-expression.js';
+import { decoderLimits, requireWithinLimits } from './tool-limits.js';
 import { startTool, stopAfter, type StartOptions, type ToolOptions } from './tool-process.js';
 
 /** One decoded frame: RGB, uint8 [height, width, 3]. */
@@ -33,7 +34,7 @@ export interface DecodeJob extends Asked {
  */
 export async function* decodeFrames(job: DecodeJob): AsyncGenerator<VideoFrame, void, undefined> {
   const warnings: string[] = [];
-  if (yield* decodeWith({ ...job, warnings }, DIALECTS, [])) {
+  if (yield* decodeWith({ ...job, warnings }, DIALECTS, decoderLimits(job.tool))) {
     // pictures that threads decode side by side are handed on before all of their damage is known
     warnings.length = 0;
     const again = decodeWith({ ...job, warnings }, DIALECTS, ['-threads', '1']);
@@ -99,11 +100,13 @@ async function* decodeWith(
     }
     const { code, stderr } = await tool.ended;
     stop.check();
+    requireWithinLimits(stderr, job.tool);
     if (report.empty() && UNKNOWN_OPTION.test(stderr)) return yield* decodeWith(job, others, decoder);
     report.finish(code);
     return report.isDamaged();
   } catch (error) {
     stop.check(); // a killed process closes its pipe in the middle: say why it was killed
+    requireWithinLimits(tool.said(), job.tool); // it may have died of them
     throw error;
   } finally {
     stop.release();

@@ -5,6 +5,7 @@ import { GUARDS } from './ffmpeg.js';
 import type { ClipTimes } from './frame-choice.js';
 import { parseRate, type Rational } from './frame-indices.js';
 import { createPacketTimes, type Packet, type PacketTimes } from './packet-times.js';
+import { inputLimits } from './tool-limits.js';
 import { runTool, runToolLines, type ToolOptions } from './tool-process.js';
 
 /** What a clip's video stream is. Sizes in pixels, as stored: before any turn. */
@@ -49,8 +50,9 @@ const BARE: ReadonlySet<string> = new Set(['h264', 'hevc', 'm4v', 'obu', 'mpegvi
 export const BROADCAST: ReadonlySet<string> = new Set(['mpegts', 'mpeg']);
 
 /** The arguments that name the clip, for ffmpeg and ffprobe alike. */
-export function inputOf({ path, demuxer }: ClipFile): string[] {
-  return [...(demuxer === undefined ? [] : ['-f', demuxer]), '-i', `file:${path}`];
+export function inputOf(clip: ClipFile): string[] {
+  const { path, demuxer } = clip;
+  return [...(demuxer === undefined ? [] : ['-f', demuxer]), ...inputLimits(clip), '-i', `file:${path}`];
 }
 
 /**

@@ -1,6 +1,7 @@
 import { spawn } from 'node:child_process';
 import type { Readable, Writable } from 'node:stream';
 import { QalignError } from '../../base/errors.js';
+import { limitedCommand, requireWithinLimits, type ToolLimits } from './tool-limits.js';
 
 const STDERR_KEPT = 4000; // characters
 /**
@@ -8,10 +9,12 @@ const STDERR_KEPT = 4000; // characters
  * 183 is "invalid data".
  */
 const CRASH_CODES: ReadonlySet<number> = new Set([132, 133, 134, 135, 136, 139]);
+/** What a shell that becomes the program says when it cannot. */
+const SHELL_NOT_STARTED: ReadonlySet<number> = new Set([126, 127]);
 const BIGGEST_ANSWER = 64_000_000; // bytes of an answer that is kept whole
 const LONGEST_LINE = 100_000; // characters; what follows in the line is left out
 
-export interface ToolOptions {
+export interface ToolOptions extends ToolLimits {
   /** Longest silence of the program while it is being read. */
   readonly timeoutMs: number;
   readonly signal?: AbortSignal | undefined;
@@ -21,7 +24,10 @@ export interface ToolOptions {
   readonly keep?: number | undefined;
 }
 
-/** Runs to the end and collects what was said. @throws QalignError FFMPEG_CRASHED, MEDIA_TIMEOUT, CANCELLED */
+/**
+ * Runs to the end and collects what was said. @throws QalignError FFMPEG_CRASHED, MEDIA_TIMEOUT, MEDIA_TOO_LARGE,
+ * CANCELLED
+ */
 export async function runTool(
   program: string,
   args: readonly string[],
@@ -64,6 +70,7 @@ async function readTool(
     }
     const ended = await tool.ended;
     stop.check();
+    requireWithinLimits(ended.stderr, options);
     return ended;
   } finally {
     stop.release();
@@ -93,11 +100,13 @@ export interface Tool {
   readonly stdout: Readable;
   /** Resolves when the process is gone. @throws QalignError FFMPEG_CRASHED, FFMPEG_NOT_FOUND */
   readonly ended: Promise<{ code: number; stderr: string }>;
+  /** Its messages so far, the first of them. */
+  readonly said: () => string;
   kill(): void;
 }
 
 /** How a program is started beside its arguments. */
-export interface StartOptions extends Pick<ToolOptions, 'fd' | 'keep'> {
+export interface StartOptions extends Pick<ToolOptions, 'fd' | 'keep' | 'maxMemory'> {
   /** Each line of stderr as it is printed. */
   readonly onLine?: ((line: string) => void) | undefined;
   /** When no line can follow. */
@@ -110,9 +119,10 @@ export interface StartOptions extends Pick<ToolOptions, 'fd' | 'keep'> {
 export function startTool(
   program: string,
   args: readonly string[],
-  { fd, keep = STDERR_KEPT, onLine, onLinesEnd, script }: StartOptions = {},
+  { fd, keep = STDERR_KEPT, onLine, onLinesEnd, script, maxMemory }: StartOptions = {},
 ): Tool {
-  const child = spawn(program, args, {
+  const [command, given] = limitedCommand(program, args, { maxMemory });
+  const child = spawn(command, given, {
     stdio: ['ignore', 'pipe', 'pipe', fd ?? 'ignore', script === undefined ? 'ignore' : 'pipe'],
   });
   const stdout = child.stdout as Readable;
@@ -131,15 +141,16 @@ export function startTool(
     });
   if (script !== undefined) (child.stdio[4] as Writable).on('error', () => {}).end(script); // its exit code says more
   const ended = new Promise<{ code: number; stderr: string }>((resolve, reject) => {
-    child.on('error', (error) =>
+    const notStarted = (why: string): void =>
       reject(
         new QalignError(
           'FFMPEG_NOT_FOUND',
-          `${program} could not be started (${error.message}); set FFMPEG_BIN and FFPROBE_BIN to working programs.`,
+          `${program} could not be started (${why}); set FFMPEG_BIN and FFPROBE_BIN to working programs.`,
         ),
-      ),
-    );
+      );
+    child.on('error', (error) => notStarted(error.message));
     child.on('close', (code, signal) => {
+      if (command !== program && SHELL_NOT_STARTED.has(code ?? 0)) notStarted(stderr.trim());
       const crashed = (signal !== null && !killed) || CRASH_CODES.has(code ?? 0);
       if (crashed)
         reject(
@@ -155,6 +166,7 @@ export function startTool(
   return {
     stdout,
     ended,
+    said: () => stderr,
     kill() {
       if (child.exitCode !== null || child.signalCode !== null) return;
       killed = true;

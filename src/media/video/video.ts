@@ -63,7 +63,8 @@ export async function sampleVideo(input: MediaInput, options: SampleVideoOptions
   const { ffmpeg, ffprobe } = requireFfmpeg();
   const file = await openClip(input, limits);
   try {
-    const tool: ToolOptions = { timeoutMs: limits.timeoutMs, signal: options.signal, fd: file.fd };
+    const { timeoutMs, maxFramePixels, maxToolMemory: maxMemory } = limits;
+    const tool: ToolOptions = { timeoutMs, signal: options.signal, fd: file.fd, maxMemory, maxFramePixels };
     const probe = await (ffprobe === undefined
       ? probeWithoutFfprobe(ffmpeg, file, tool)
       : probeVideo(ffprobe, file, tool));
@@ -155,7 +156,7 @@ function requireFew(count: number, maxFrames: number | undefined, limits: MediaL
 }
 
 function checkSize({ width, height }: Probe, limits: MediaLimits): void {
-  const most = Math.min(limits.maxPixels, MOST_FRAME_PIXELS);
+  const most = Math.min(limits.maxPixels, limits.maxFramePixels ?? MOST_FRAME_PIXELS);
   if (width * height > most)
     throw new QalignError(
       'MEDIA_TOO_LARGE',

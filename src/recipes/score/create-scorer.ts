@@ -1,6 +1,7 @@
 import { createPercentGate } from '../../base/percent-gate.js';
 import { createEngine } from '../../engine/index.js';
 import { ensurePython } from '../../engine/python/environment.js';
+import { createPreparePool } from '../../media/prepare-pool.js';
 import { createPreparer } from '../../media/preparer.js';
 import { openSource } from '../../media/sources.js';
 import { readBridgeKeys } from './bridge-keys.js';
@@ -62,6 +63,7 @@ const REAL_PARTS: ScorerParts = {
       },
     });
   },
-  createPreparer: () => createPreparer(),
+  createPreparer: ({ decodeBudget: budget }) =>
+    createPreparer(createPreparePool(budget === undefined ? {} : { budget })),
   toSource: (input, { signal, allowUrls }) => openSource(input, { signal, allowUrls }),
 };

@@ -31,7 +31,14 @@ const call: Rule = { must: 'a function', fits: (value) => typeof value === 'func
 const object: Rule = { must: 'an object', fits: (value) => typeof value === 'object' && value !== null };
 const signal: Rule = { must: 'an AbortSignal', fits: (value) => value instanceof AbortSignal };
 const tasks = listOf(`tasks (${TASKS.join(', ')})`, oneOf(TASKS));
-const LIMITS = { maxBytes: positive, maxPixels: positive, maxFrames: positive, timeoutMs: positive };
+const LIMITS = {
+  maxBytes: positive,
+  maxPixels: positive,
+  maxFramePixels: positive,
+  maxToolMemory: positive,
+  maxFrames: positive,
+  timeoutMs: positive,
+};
 const limits: Rule = {
   must: `an object of numbers above 0 (${Object.keys(LIMITS).join(', ')})`,
   fits: (value) =>
@@ -64,6 +71,7 @@ const SCORER_OPTIONS: Rules<ScorerOptions> = {
   stepMs: positive,
   offline: flag,
   allowUrls: flag,
+  decodeBudget: object,
   log: object,
   revive: flag,
   onBatch: call,

@@ -3,6 +3,7 @@ import type { Lane } from '../../base/lane.js';
 import type { BatchReport, ClipSource, EngineStats, ItemOptions } from '../../engine/index.js';
 import type { ModelChoice } from '../../config/models.js';
 import type { Logger } from '../../base/logger.js';
+import type { DecodeBudget } from '../../media/budget/decode-budget.js';
 import type { MediaLimits } from '../../media/limits.js';
 import type { PrepareLoad } from '../../media/prepare-pool.js';
 import type { Preparer } from '../../media/preparer.js';
@@ -53,7 +54,7 @@ export type ScoringPreparer = Pick<Preparer, 'prepare' | 'open' | 'close'> & Par
 /** What a scorer stands on; real ones come from `create-scorer.ts`, tests bring their own. */
 export interface ScorerParts {
   createEngine(choice: ModelChoice, options: ScorerOptions): Promise<ScoringEngine>;
-  createPreparer(): ScoringPreparer;
+  createPreparer(options: ScorerOptions): ScoringPreparer;
   toSource(input: string | Uint8Array, options: ScorerOptions): Promise<ScoreSource>;
 }
 
@@ -101,6 +102,8 @@ export interface ScorerOptions {
   readonly stepMs?: number | undefined;
   readonly offline?: boolean | undefined;
   readonly allowUrls?: boolean | undefined;
+  /** Memory for decoding pictures, shared with other scorers; one of its own by default. */
+  readonly decodeBudget?: DecodeBudget | undefined;
   readonly log?: Logger | undefined;
   /** Workers that fail again and again are tried on: for services. */
   readonly revive?: boolean | undefined;

@@ -40,7 +40,7 @@ export async function openSession(parts: ScorerParts, options: ScorerOptions): P
   const choice = await chooseModel(options);
   const prompt = await loadPrompt(options.prompt ?? choice.prompt);
   const engine = await parts.createEngine(choice, options);
-  const preparer = parts.createPreparer();
+  const preparer = parts.createPreparer(options);
   const { id: _id, ...loaded } = engine.model;
   return {
     choice,

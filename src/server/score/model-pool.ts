@@ -3,6 +3,7 @@ import { describeModels } from '../../config/models.js';
 import type { BatchReport } from '../../engine/index.js';
 import { QalignError } from '../../base/errors.js';
 import type { Logger } from '../../base/logger.js';
+import type { DecodeBudget } from '../../media/budget/decode-budget.js';
 import type { Scorer, ScorerOptions } from '../../recipes/score/scorer.js';
 import { EXAMPLE_PICTURE } from '../../media/probe-picture.js';
 import type { ModelRow } from '../../api/models.js';
@@ -29,6 +30,8 @@ export interface ModelPoolParts {
   readonly config: ServeConfig;
   readonly log: Logger;
   readonly createScorer: (options: ScorerOptions) => Promise<Scorer>;
+  /** Shared by all models. */
+  readonly decodeBudget: DecodeBudget;
   readonly onBatch: (model: string, batch: BatchReport) => void;
   readonly signal: AbortSignal;
 }
@@ -104,7 +107,7 @@ export function createModelPool(parts: ModelPoolParts): ModelPool {
 /** A scorer that has scored the probe picture, so that it works and its latencies are known. */
 async function createProbedScorer(
   name: string,
-  { config, log, createScorer, onBatch, signal }: ModelPoolParts,
+  { config, log, createScorer, decodeBudget, onBatch, signal }: ModelPoolParts,
 ): Promise<Scorer> {
   const scorer = await createScorer({
     model: name,
@@ -114,6 +117,7 @@ async function createProbedScorer(
     maxBatchFrames: config.max_batch_frames ?? undefined,
     deterministic: config.deterministic,
     stepMs: config.step_ms ?? 2 * config.request_ms,
+    decodeBudget,
     revive: true,
     onBatch: (batch) => onBatch(name, batch),
     log,

@@ -25,6 +25,8 @@ export interface SourceRules {
 /** What decoding one item may cost. */
 export const mediaLimits = ({ limits }: ServeConfig): MediaLimits => ({
   maxPixels: limits.pixels,
+  maxFramePixels: limits.frame_pixels,
+  maxToolMemory: limits.ffmpeg_mb * 1024 ** 2,
   maxFrames: limits.frames,
   timeoutMs: limits.decode_ms,
   maxBytes: limits.upload_mb * 1024 ** 2,

@@ -78,8 +78,8 @@ describe('HEIC', () => {
     const missing = (): never => {
       throw new Error("Cannot find module 'libheif-js'");
     };
-    expect(() => decodeHeif(bytesOf(files[0]), 1e6, missing)).toThrowError(/npm install libheif-js/);
-    expect(decodeHeif(bytesOf(files[0]), 1e6).width).toBe(32);
+    expect(() => decodeHeif(bytesOf(files[0]), { maxPixels: 1e6 }, missing)).toThrowError(/npm install libheif-js/);
+    expect(decodeHeif(bytesOf(files[0]), { maxPixels: 1e6 }).width).toBe(32);
   });
 
   it('whose decoder aborts is damaged, and the decoder is loaded anew', async () => {
@@ -94,8 +94,8 @@ describe('HEIC', () => {
           },
         }) as never,
     });
-    expect(() => decodeHeif(bytesOf(files[0]), 1e6, aborting)).toThrowError(/decoder stopped/);
-    expect(decodeHeif(bytesOf(files[0]), 1e6).width).toBe(32);
+    expect(() => decodeHeif(bytesOf(files[0]), { maxPixels: 1e6 }, aborting)).toThrowError(/decoder stopped/);
+    expect(decodeHeif(bytesOf(files[0]), { maxPixels: 1e6 }).width).toBe(32);
   });
 
   it('of a version whose loop filters cannot be switched on has a warning', async () => {
@@ -106,7 +106,7 @@ describe('HEIC', () => {
       // a library that is patched already: its constants are no longer found
       return { ...found, wasm: withLoopFilters(found.wasm).wasm };
     };
-    const { warnings } = decodeHeif(bytesOf(files[0]), 1e6, other);
+    const { warnings } = decodeHeif(bytesOf(files[0]), { maxPixels: 1e6 }, other);
     expect(warnings).toEqual([expect.stringMatching(/without loop filters/)]);
   });
 });

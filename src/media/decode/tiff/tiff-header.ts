@@ -94,7 +94,7 @@ export function readTiffHeader(bytes: Uint8Array, maxPixels: number): TiffHeader
   const { values } = tags;
   const first = (tag: number, missing: number): number => values.get(tag)?.[0] ?? missing;
   const [width, height] = [first(TAG.width, 0), first(TAG.height, 0)];
-  checkSize('TIFF', width, height, maxPixels);
+  checkSize('TIFF', width, height, { maxPixels });
   const samples = first(TAG.samples, 1);
   const stated = values.get(TAG.bits) ?? [1];
   const bits = stated.length > samples ? stated.slice(0, samples) : stated;

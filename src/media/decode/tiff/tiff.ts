@@ -1,5 +1,5 @@
 import { decodeWithSharp, type SharpRoute } from '../sharp.js';
-import type { MediaLimits } from '../../limits.js';
+import type { DecodeLimits } from '../../budget/needs-memory.js';
 import type { RawPicture } from '../../resample/resample.js';
 import { turnPicture } from '../turn.js';
 import { readTiffHeader, type TiffHeader } from './tiff-header.js';
@@ -26,7 +26,7 @@ function withStoredColours(bytes: Uint8Array, { extraSampleAt, littleEndian }: T
 }
 
 /** The first page of a TIFF, turned as its Orientation says (Pillow does the same for TIFF only). */
-export async function decodeTiff(bytes: Uint8Array, limits: MediaLimits): Promise<RawPicture> {
+export async function decodeTiff(bytes: Uint8Array, limits: DecodeLimits): Promise<RawPicture> {
   const header = readTiffHeader(bytes, limits.maxPixels);
   checkTiffKind(header);
   const route = chooseRoute(header);

@@ -1,0 +1,58 @@
+import { createServer, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { QalignError } from '../base/errors.js';
+import type { FloodGuard } from './http/flood-guard.js';
+
+/** Where a listener is, and what it bears. */
+export interface ListenerOptions {
+  readonly host: string;
+  readonly port: number;
+  /** Open at a time. */
+  readonly connections: number;
+  /** Until the headers of a request are there; connections are looked at every `checkMs`. */
+  readonly headersMs?: number;
+  readonly checkMs?: number;
+}
+
+type Handlers = Pick<FloodGuard, 'handle'> & Partial<Pick<FloodGuard, 'handleExpecting'>>;
+
+/** A server that does not listen yet. */
+export function openServer(
+  { handle, handleExpecting }: Handlers,
+  { connections, headersMs = 10_000, checkMs = 5_000 }: ListenerOptions,
+): Server {
+  const server = createServer(
+    {
+      requestTimeout: 300_000,
+      headersTimeout: headersMs,
+      keepAliveTimeout: 65_000,
+      connectionsCheckingInterval: checkMs,
+    },
+    handle,
+  );
+  if (handleExpecting !== undefined) server.on('checkContinue', handleExpecting);
+  server.maxConnections = connections;
+  return server;
+}
+
+/** @throws QalignError CONFIG_INVALID */
+export function listen(server: Server, { host, port, connections }: ListenerOptions): Promise<void> {
+  return new Promise((done, fail) => {
+    server.once('error', (cause: NodeJS.ErrnoException) => {
+      const taken = cause.code === 'EADDRINUSE';
+      fail(
+        new QalignError(
+          'CONFIG_INVALID',
+          `The address ${host}:${port} ${taken ? 'is in use; choose another with port=N' : `cannot be listened on (${cause.code ?? cause.message})`}.`,
+          { cause },
+        ),
+      );
+    });
+    server.listen({ port, host, backlog: connections }, done);
+  });
+}
+
+export function urlOf(server: Server, host: string): string {
+  const { port } = server.address() as AddressInfo;
+  return `http://${host.includes(':') ? `[${host}]` : host}:${port}`;
+}
