@@ -60,6 +60,7 @@ async function testPackages(executable: string): Promise<string | undefined> {
         '--no-input',
         '--quiet',
         '--no-deps',
+        '--require-hashes',
         '--target',
         draft,
         '-r',
