@@ -77,7 +77,8 @@ async function attack(target: Service) {
   const gauge = setInterval(() => {
     const pid = target.pid();
     const pids = workersOf(pid);
-    const [a, b] = [sample(pid === undefined ? [] : [pid]), pids.length === 2 ? sample(pids) : undefined];
+    if (pid === undefined || pids.length < 2) return; // it starts, or a worker does
+    const [a, b] = [sample([pid]), sample(pids)];
     if (a !== undefined) own.push(a);
     if (b !== undefined) workers.push(b);
   }, 1000);
