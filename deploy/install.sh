@@ -7,7 +7,7 @@
 #     --lock FILE    package-lock.json; by default that of the checkout
 #
 # The tarball is made by `npm pack`. Node packages are those of package-lock.json, Python packages those of
-# python/requirements.lock. The result is read-only in use: PREFIX/bin/qalign, PREFIX/app, PREFIX/venv.
+# python/requirements.lock and requirements-torch.txt. The result is read-only in use: PREFIX/bin/qalign, PREFIX/app, PREFIX/venv.
 set -euo pipefail
 umask 022
 here=$(cd "$(dirname "$0")" && pwd)
@@ -67,11 +67,13 @@ make_environment() {
   local prefix=$1 extras=$2 python="$1/venv/bin/python" extra
   rm -rf "$prefix/venv"
   "${PYTHON:-python3}" -m venv "$prefix/venv"
-  "$python" -m pip install --no-input --progress-bar off -r "$prefix/app/python/requirements.lock"
+  # torch has builds for CPU and CUDA, each in an index of its own: only it, and CUDA with it, comes without hashes
+  "$python" -m pip install --no-input --progress-bar off --require-hashes -r "$prefix/app/python/requirements.lock"
+  "$python" -m pip install --no-input --progress-bar off -r "$prefix/app/python/requirements-torch.txt"
   for extra in $extras; do
     [ -f "$prefix/app/python/requirements-$extra.lock" ] || fail "there is no extra \"$extra\"." 2
-    "$python" -m pip install --no-input --progress-bar off -r "$prefix/app/python/requirements-$extra.lock" \
-      -c "$prefix/app/python/requirements.lock"
+    "$python" -m pip install --no-input --progress-bar off --require-hashes \
+      -r "$prefix/app/python/requirements-$extra.lock" -c "$prefix/app/python/requirements.lock"
   done
 }
 

@@ -1,4 +1,4 @@
-import { execFile } from 'node:child_process';
+import { execFile, spawn } from 'node:child_process';
 import { createReadStream, existsSync } from 'node:fs';
 import { copyFile, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
@@ -268,6 +268,38 @@ async function await0() {
     }
     expect(lacking).toEqual([]);
   });
+
+  it('shows the reference page without swagger-ui-dist, whose dependency has an install script with telemetry', async () => {
+    const { packages } = JSON.parse(await readFile(join(packageRoot, 'package-lock.json'), 'utf8')) as {
+      packages: Record<string, { dev?: boolean }>;
+    };
+    const production = Object.keys(packages).filter((path) => packages[path]?.dev !== true);
+    expect(production.filter((path) => /scarf|swagger/.test(path))).toEqual([]);
+    expect(existsSync(join(project, 'node_modules/swagger-ui-dist'))).toBe(false);
+    for (const name of ['LICENSE', 'NOTICE', 'swagger-ui-bundle.js.LICENSE.txt'])
+      expect(existsSync(join(installed, 'dist/swagger-ui', name)), name).toBe(true);
+    expect(await readFile(join(installed, 'NOTICE'), 'utf8')).toContain('swagger-ui-dist');
+    const data = await mkdtemp(join(work, 'data-'));
+    const words = ['serve', 'models=[nano]', 'device=cpu', 'port=0', `data_dir=${data}`];
+    const service = spawn(process.execPath, [join(installed, 'dist/src/cli/main.js'), ...words], { cwd: project });
+    try {
+      const url = await new Promise<string>((resolve, reject) => {
+        let said = '';
+        const read = (chunk: Buffer): void => {
+          said += chunk.toString();
+          const found = /http:\/\/[\w.:[\]]+/.exec(said);
+          if (found !== null) resolve(found[0]);
+        };
+        service.stdout.on('data', read);
+        service.stderr.on('data', read);
+        service.once('exit', () => reject(new Error(said)));
+      });
+      for (const name of ['', '/swagger-ui.css', '/swagger-ui-bundle.js', '/favicon-32x32.png'])
+        expect((await fetch(`${url}/docs${name}`)).status, name).toBe(200);
+    } finally {
+      service.kill('SIGTERM');
+    }
+  }, 120_000);
 
   it('documents every export', () => {
     for (const entry of ['src/index.d.ts', 'src/client/client.d.ts']) {

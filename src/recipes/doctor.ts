@@ -250,7 +250,12 @@ async function toolChecks(): Promise<Check[]> {
   return (['ffmpeg', 'ffprobe'] as const).map((name) => {
     const tool = found[name];
     if (tool !== undefined)
-      return { name, status: 'ok', found: `${tool.version} at ${tool.path} (${tool.origin})`, cost: '' };
+      return {
+        name,
+        status: 'ok',
+        found: `${tool.version} at ${tool.path} (${[tool.origin, tool.why].filter(Boolean).join('; ')})`,
+        cost: '',
+      };
     const named = process.env[`${name.toUpperCase()}_BIN`];
     const cost =
       name === 'ffmpeg'

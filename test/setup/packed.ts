@@ -36,7 +36,7 @@ export async function installPacked(work: string, project: string): Promise<stri
 async function buildInto(dist: string): Promise<void> {
   const built = join(packageRoot, 'dist');
   const made = (await stat(join(built, 'src/index.d.cts')).catch(() => undefined))?.mtimeMs ?? 0;
-  const sources = ['package.json', 'tsconfig.json', '.config/require-types.ts', 'src', 'bridge'];
+  const sources = ['package.json', 'tsconfig.json', '.config', 'src', 'bridge'];
   if (
     made > (await Promise.all(sources.map((path) => newest(join(packageRoot, path))))).reduce((a, b) => Math.max(a, b))
   )
@@ -44,9 +44,10 @@ async function buildInto(dist: string): Promise<void> {
   const modules = join(packageRoot, 'node_modules');
   const config = join(packageRoot, 'tsconfig.json');
   await run(process.execPath, [join(modules, 'typescript/bin/tsc'), '-p', config, '--outDir', dist]);
-  await run(process.execPath, ['--import', 'tsx', join(packageRoot, '.config/require-types.ts'), dist], {
-    cwd: packageRoot,
-  });
+  for (const step of ['require-types', 'reference-page'])
+    await run(process.execPath, ['--import', 'tsx', join(packageRoot, `.config/${step}.ts`), dist], {
+      cwd: packageRoot,
+    });
 }
 
 async function newest(path: string): Promise<number> {

@@ -69,6 +69,7 @@ export async function installPins(
         '--no-input',
         '--quiet',
         '--no-deps',
+        '--require-hashes',
         '--target',
         draft,
         '-r',

@@ -53,8 +53,11 @@ const EXTRAS = {
 } as const;
 export type PythonExtra = keyof typeof EXTRAS;
 
-const LOCK_FILE = join(packageRoot, 'python', 'requirements.lock');
 const ROOT = join(packageRoot, 'python');
+const LOCK_FILE = join(ROOT, 'requirements.lock');
+/** Without hashes, so in a step of its own: which build is taken is up to the index. */
+const TORCH_FILE = join(ROOT, 'requirements-torch.txt');
+const PIP = ['-m', 'pip', 'install', '--no-input', '--progress-bar', 'off'];
 /** A CPU environment takes 0.93 GB and pip unpacks beside it. */
 const NEEDED_BYTES = 2_000_000_000;
 
@@ -84,12 +87,15 @@ export async function ensurePython(options: PythonEnvOptions = {}): Promise<Pyth
 
 /** Where the managed environment for the present pins and this interpreter is, made or not. */
 export async function managedFolder(base: Pick<PythonProbe, 'major' | 'minor'>): Promise<string> {
-  const pins = await readFile(LOCK_FILE, 'utf8');
+  const pins = await readPins();
   const key = createHash('sha256')
     .update(`${pins}\n${base.major}.${base.minor} ${process.platform} ${process.arch}`)
     .digest('hex');
   return join(cacheDir(), `venv-${key.slice(0, 12)}`);
 }
+
+const readPins = async (): Promise<string> =>
+  (await readFile(LOCK_FILE, 'utf8')) + (await readFile(TORCH_FILE, 'utf8'));
 
 /** False also when the interpreter it was made from is gone: its `bin/python` is then a dangling link. */
 export function isComplete(folder: string): boolean {
@@ -112,7 +118,7 @@ async function addExtra(folder: string, extra: PythonExtra, options: PythonEnvOp
   const install = async (): Promise<void> => {
     if (existsSync(marker)) return; // another process installed it while this one waited
     tell(`installing what ${extra} needs (once)`);
-    const pip = ['-m', 'pip', 'install', '--no-input', '--progress-bar', 'off', '-r', lockOf(extra), '-c', LOCK_FILE];
+    const pip = [...PIP, '--require-hashes', '-r', lockOf(extra), '-c', LOCK_FILE];
     await runSetupStep(`Installing what ${extra} needs`, join(folder, 'bin', 'python'), pip, {
       signal: options.signal,
       onLine: (line) => tell(pipMessage(line)),
@@ -149,7 +155,7 @@ async function useOwn(executable: string, { signal, extras = [] }: PythonEnvOpti
   if (probe.missing.length > 0) {
     throw new QalignError(
       'PYTHON_NOT_FOUND',
-      `QALIGN_PYTHON is ${executable}, which lacks ${probe.missing.join(', ')}; run "${executable} -m pip install -r ${LOCK_FILE}", or unset QALIGN_PYTHON to let qalign make its own environment.`,
+      `QALIGN_PYTHON is ${executable}, which lacks ${probe.missing.join(', ')}; run "${executable} -m pip install -r ${LOCK_FILE}" and then the same with ${TORCH_FILE}, or unset QALIGN_PYTHON to let qalign make its own environment.`,
     );
   }
   return command(executable, process.env['PYTHONPATH']);
@@ -190,12 +196,15 @@ async function build(base: PythonProbe, folder: string, options: PythonEnvOption
     await runSetupStep('Making the Python environment', base.executable, ['-m', 'venv', draft], {
       signal: options.signal,
     });
-    const pip = ['-m', 'pip', 'install', '--no-input', '--progress-bar', 'off', '-r', LOCK_FILE];
-    await runSetupStep('Installing the Python packages', join(draft, 'bin', 'python'), pip, {
-      signal: options.signal,
-      onLine: (line) => tell(pipMessage(line)),
-    });
-    await writeFile(join(draft, 'complete'), await readFile(LOCK_FILE));
+    for (const pins of [
+      ['--require-hashes', '-r', LOCK_FILE],
+      ['-r', TORCH_FILE],
+    ])
+      await runSetupStep('Installing the Python packages', join(draft, 'bin', 'python'), [...PIP, ...pins], {
+        signal: options.signal,
+        onLine: (line) => tell(pipMessage(line)),
+      });
+    await writeFile(join(draft, 'complete'), await readPins());
   });
 }
 

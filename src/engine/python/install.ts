@@ -82,6 +82,10 @@ function explain(what: string, lines: readonly string[]): string {
   ) {
     return `${what} failed because the package index cannot be reached; connect to the network (or set the index and proxy of pip), or make an environment yourself and name its interpreter in QALIGN_PYTHON.`;
   }
+  const other = /DO NOT MATCH THE HASHES[^]*?^\s+(\S+).* from /m.exec(text);
+  if (other !== null) {
+    return `${what} failed because the package index has another file of ${other[1]} than the lock of qalign names; name an index that has the published files, or make an environment yourself and name its interpreter in QALIGN_PYTHON.`;
+  }
   const unknown = /No matching distribution found for (\S+)/.exec(text);
   if (unknown !== null) {
     return `${what} failed because the package index has no ${unknown[1]} for this Python and machine; use another Python (3.10 to 3.13), or make an environment yourself and name its interpreter in QALIGN_PYTHON.`;

@@ -1,6 +1,8 @@
+import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { QalignError } from '../../base/errors.js';
+import { chooseFfmpeg, versionOf, type Candidate, type Choice } from './ffmpeg-choice.js';
 import { runTool } from './tool-process.js';
 
 /** What may be opened: no playlists, no ffconcat scripts, no pictures, whatever a file is called. */
@@ -18,12 +20,14 @@ export interface FoundTool {
   readonly version: string;
   /** `FFMPEG_BIN` or `FFPROBE_BIN`, `ffmpeg-static`, or `PATH`. */
   readonly origin: string;
+  /** Why it goes before another that is here; empty where there is no other. */
+  readonly why: string;
 }
 
-/** FFMPEG_BIN → ffmpeg-static, if its file exists → PATH; FFPROBE_BIN → PATH. */
+/** FFMPEG_BIN, else the newer of PATH and ffmpeg-static; FFPROBE_BIN → PATH. */
 export function findFfmpeg(env: NodeJS.ProcessEnv = process.env): FfmpegPaths {
   return {
-    ffmpeg: env['FFMPEG_BIN'] || ffmpegStatic() || onPath('ffmpeg', env),
+    ffmpeg: env['FFMPEG_BIN'] || choose(env)?.path,
     ffprobe: env['FFPROBE_BIN'] || onPath('ffprobe', env),
   };
 }
@@ -46,11 +50,31 @@ export async function describeFfmpeg(
   const describe = async (path: string | undefined, variable: string): Promise<FoundTool | undefined> => {
     if (path === undefined) return undefined;
     const text = await runTool(path, ['-version'], { timeoutMs: 10_000 }).catch(() => undefined);
-    const version = /version (\S+)/.exec(text?.stdout ?? '')?.[1];
+    const version = versionOf(text?.stdout ?? '');
     const origin = env[variable] ? variable : path === ffmpegStatic() ? 'ffmpeg-static' : 'PATH';
-    return version === undefined ? undefined : { path, version, origin };
+    const why = variable === 'FFMPEG_BIN' && !env[variable] ? (choose(env)?.why ?? '') : '';
+    return version === undefined ? undefined : { path, version, origin, why };
   };
   return { ffmpeg: await describe(paths.ffmpeg, 'FFMPEG_BIN'), ffprobe: await describe(paths.ffprobe, 'FFPROBE_BIN') };
+}
+
+/** Asked once: programs are not exchanged under a running process. */
+const chosen = new Map<string, Choice | undefined>();
+
+function choose(env: NodeJS.ProcessEnv): Choice | undefined {
+  const found = [
+    { path: onPath('ffmpeg', env), origin: 'PATH' },
+    { path: ffmpegStatic(), origin: 'ffmpeg-static' },
+  ].filter((one): one is Omit<Candidate, 'said'> => one.path !== undefined);
+  if (found.length < 2) return chooseFfmpeg(found.map((one) => ({ ...one, said: undefined })));
+  const key = found.map(({ path }) => path).join('\0');
+  if (!chosen.has(key)) chosen.set(key, chooseFfmpeg(found.map((one) => ({ ...one, said: versionText(one.path) }))));
+  return chosen.get(key);
+}
+
+function versionText(path: string): string | undefined {
+  const { status, stdout } = spawnSync(path, ['-version'], { encoding: 'utf8', timeout: 10_000 });
+  return status === 0 ? stdout : undefined;
 }
 
 function ffmpegStatic(): string | undefined {

@@ -2,8 +2,10 @@ import { spawn } from 'node:child_process';
 import { closeSync, openSync } from 'node:fs';
 import { readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { openBridge, type Bridge } from '../../../bridge/client.js';
 import type { TrainEvent } from '../../../bridge/protocol/train.js';
+import { isAlive } from '../../../bridge/process.js';
 import type { WorkerProcess, WorkerStart } from '../../../bridge/worker-process.js';
 import { withFileLock } from '../../base/files/file-lock.js';
 import { guardWrite } from '../../base/files/unwritable.js';
@@ -39,6 +41,8 @@ const LIMITS = { startMs: 900_000, stepMs: 7_200_000, silenceMs: 7_200_000, drai
 const MODULE = 'qalign.worker.training_process';
 /** Seconds from SIGTERM to SIGKILL in torchrun. Its own 30 are over before a checkpoint of 33 GB is written. */
 const SHUTDOWN_S = '3600';
+/** A step and a checkpoint of a small model take seconds; of a large one nobody waits for without being told. */
+const ORPHAN_MS = 120_000;
 
 /**
  * Starts `torchrun` on a run directory and stays until it is over. Events come over the bridge from rank 0; `log.txt`
@@ -106,11 +110,40 @@ async function claim(folder: string): Promise<void> {
   );
 }
 
+/**
+ * Waits for trainers whose starter was killed: they notice within seconds and end after their step, with a checkpoint.
+ * Returns at once where there are none, and after `limitMs` where they still run.
+ */
+export async function awaitOrphans(
+  folder: string,
+  options: { readonly limitMs?: number; readonly onWait?: (pid: number) => void; readonly signal?: AbortSignal } = {},
+): Promise<void> {
+  const end = Date.now() + (options.limitMs ?? ORPHAN_MS);
+  for (let told = false; Date.now() < end; told = true) {
+    const pid = await activePid(folder);
+    if (pid === undefined || !(await isOrphan(pid))) return;
+    if (!told) options.onWait?.(pid);
+    await sleep(200, undefined, options.signal === undefined ? {} : { signal: options.signal });
+  }
+}
+
+/** torchrun has the pid of its starter in its environment, which others cannot read: then it counts as no orphan. */
+async function isOrphan(pid: number): Promise<boolean> {
+  const environment = await readFile(`/proc/${pid}/environ`, 'utf8').catch(() => '');
+  const starter = /(?:^|\0)QALIGN_PARENT_PID=(\d+)/.exec(environment)?.[1];
+  return starter !== undefined && !isAlive(Number(starter));
+}
+
 /** @throws QalignError RUN_ACTIVE */
 export async function requireIdle(folder: string): Promise<void> {
   const pid = await activePid(folder);
   if (pid !== undefined)
-    throw new QalignError('RUN_ACTIVE', `The run ${folder} is being trained by process ${pid}; stop it first.`);
+    throw new QalignError(
+      'RUN_ACTIVE',
+      (await isOrphan(pid))
+        ? `The process that started the run ${folder} is gone, and its trainers (process ${pid}) still end their step; try again later.`
+        : `The run ${folder} is being trained by process ${pid}; stop it first.`,
+    );
 }
 
 /**

@@ -34,7 +34,7 @@ import {
   type RunSummary,
 } from '../../runs/run-directory.js';
 import { distortedSeries } from './pseudo-labels.js';
-import { joinHosts, launch, requireIdle, torchrunArguments } from './launch.js';
+import { awaitOrphans, joinHosts, launch, requireIdle, torchrunArguments } from './launch.js';
 import { misfits, readMachine } from './machine.js';
 import { chooseTrainModel, fetchModel, modelShape, readShape } from './model-shape.js';
 import { estimateTime, type TimeEstimate } from './time-estimate.js';
@@ -184,6 +184,11 @@ export async function train(input: TrainRecipeInput, options: TrainOptions = {})
 
 /** Goes on with a stopped, interrupted or failed run from its last complete checkpoint. */
 export async function resumeRun(folder: string, options: TrainOptions = {}): Promise<TrainResult> {
+  await awaitOrphans(folder, {
+    onWait: (pid) =>
+      options.onSetup?.(`waiting for process ${pid}, which ends its step: the process that started it was killed`),
+    ...(options.signal === undefined ? {} : { signal: options.signal }),
+  });
   await requireIdle(folder);
   const recipe = await storedRecipe(folder);
   const python = options.python ?? (await ensurePython({ ...setup(options), extras: extrasOf(recipe) }));

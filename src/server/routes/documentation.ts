@@ -1,5 +1,7 @@
+import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import Type from 'typebox';
 import { QalignError } from '../../base/errors.js';
 import { describeService } from '../openapi.js';
@@ -7,7 +9,11 @@ import { sendJson } from '../packed-answer.js';
 import { defineRoute, type Route } from '../route.js';
 import { closed } from '../../api/error.js';
 
-const FOLDER = dirname(createRequire(import.meta.url).resolve('swagger-ui-dist/package.json'));
+/** dist/swagger-ui, which .config/reference-page.ts writes; from source the package itself. */
+const BUILT = fileURLToPath(new URL('../../../swagger-ui', import.meta.url));
+const FOLDER = existsSync(BUILT)
+  ? BUILT
+  : dirname(createRequire(import.meta.url).resolve('swagger-ui-dist/package.json'));
 const FILES = ['swagger-ui.css', 'swagger-ui-bundle.js', 'favicon-32x32.png'];
 
 // scripts in files of their own: the Content-Security-Policy allows no inline ones

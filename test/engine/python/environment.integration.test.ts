@@ -76,12 +76,12 @@ describe('the managed environment', () => {
       Array.from({ length: 4 }, () => ensurePython({ onProgress: (message) => said.push(message) })),
     );
     expect(new Set(found.map(({ executable }) => executable)).size).toBe(1);
-    expect(calls()).toEqual(['venv', 'pip']);
+    expect(calls()).toEqual(['venv', 'pip', 'pip']);
     expect(said).toContain('making the Python environment: collecting torch==2.13.0');
     expect(said.some((message) => message.startsWith('waiting for process'))).toBe(true);
     expect(inCache()).toEqual([]);
     await ensurePython();
-    expect(calls()).toEqual(['venv', 'pip']);
+    expect(calls()).toEqual(['venv', 'pip', 'pip']);
   });
 
   it('is made again when its interpreter is gone', async () => {
@@ -89,13 +89,17 @@ describe('the managed environment', () => {
     const { executable } = await ensurePython();
     rmSync(executable);
     expect((await ensurePython()).executable).toBe(executable);
-    expect(calls()).toEqual(['venv', 'pip', 'venv', 'pip']);
+    expect(calls()).toEqual(['venv', 'pip', 'pip', 'venv', 'pip', 'pip']);
   });
 
   it.each([
     ['echo "OSError: [Errno 28] No space left on device" >&2; exit 1', /the disk is full/],
     ['echo "NewConnectionError: Network is unreachable" >&2; exit 1', /package index cannot be reached/],
     ['echo "ERROR: No matching distribution found for torch==2.13.0" >&2; exit 1', /no torch==2.13.0 for this Python/],
+    [
+      `printf 'ERROR: THESE PACKAGES DO NOT MATCH THE HASHES FROM THE REQUIREMENTS FILE. If you\\n    numpy==2.4.6 from file:///a.whl (from -r a.lock):\\n        Expected sha256 0\\n' >&2; exit 1`,
+      /has another file of numpy==2.4.6 than the lock/,
+    ],
     ['exit 7', /failed \(Collecting torch==2.13.0\)/],
   ])('fails in one sentence and leaves nothing behind: %s', async (pip, sentence) => {
     interpreter({ pip });

@@ -1,9 +1,10 @@
 import { chmod, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { execFileSync, spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { launch } from '../../../src/recipes/train/launch.js';
+import { awaitOrphans, launch, requireIdle } from '../../../src/recipes/train/launch.js';
 import { activePid, writePid } from '../../../src/runs/run-directory.js';
 
 let folder: string;
@@ -43,6 +44,29 @@ describe('launch', () => {
     expect(existsSync(join(folder, 'stop'))).toBe(true);
     expect(await activePid(folder)).toBe(process.pid);
   });
+
+  it('waits for trainers whose starter was killed, not for those of a live one', async () => {
+    const gone = Number(execFileSync('sh', ['-c', 'echo $$'], { encoding: 'utf8' }));
+    const trainer = (parent: number): number => {
+      const child = spawn('sleep', ['2'], { env: { ...process.env, QALIGN_PARENT_PID: String(parent) } });
+      writePid(folder, child.pid ?? 0);
+      return child.pid ?? 0;
+    };
+    const told: number[] = [];
+    const orphan = trainer(gone);
+    await expect(requireIdle(folder)).rejects.toMatchObject({ message: expect.stringMatching(/is gone/) as string });
+    await awaitOrphans(folder, { limitMs: 300, onWait: (pid) => told.push(pid) });
+    expect(await activePid(folder)).toBe(orphan);
+    await awaitOrphans(folder, { onWait: (pid) => told.push(pid) });
+    expect(told).toEqual([orphan, orphan]);
+    expect(await activePid(folder)).toBeUndefined();
+    trainer(process.pid);
+    await awaitOrphans(folder, { onWait: (pid) => told.push(pid) });
+    await expect(requireIdle(folder)).rejects.toMatchObject({
+      message: expect.stringMatching(/stop it first/) as string,
+    });
+    expect(told).toHaveLength(2);
+  }, 60_000);
 
   it('does not take a later process with the same number for the one that trained', async () => {
     await writeFile(join(folder, 'pid'), `${process.pid} 1`);

@@ -1,0 +1,77 @@
+/**
+ * `npm run lock:python [-- --upgrade]`: writes python/requirements*.lock with uv, which must be on PATH (`pip install uv`).
+ * One lock serves CPython 3.10 and newer on Linux and macOS; every file of a version is listed by its hash.
+ * Versions that are in a lock already stay, unless `--upgrade` is given.
+ */
+import { spawnSync } from 'node:child_process';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+
+const PYTHON = join(import.meta.dirname, '../python');
+
+interface Lock {
+  readonly about: string;
+  readonly needs: readonly string[];
+  /** What is there already, with its dependencies. */
+  readonly without?: readonly string[];
+}
+
+const beside = 'Installed into the managed environment at first need, beside requirements.lock.';
+const LOCKS: Readonly<Record<string, Lock>> = {
+  requirements: {
+    about: 'The managed Python environment of qalign (src/engine/python/environment.ts), without torch.',
+    needs: [
+      ...['numpy', 'pyzmq', 'fastjsonschema', 'sentencepiece', 'safetensors', 'huggingface_hub'],
+      // of torch: then only torch itself, and CUDA where it brings that, comes without a hash
+      ...['filelock', 'fsspec', 'jinja2', 'networkx', 'setuptools', 'sympy', 'typing-extensions'],
+    ],
+  },
+  'requirements-pillow': { about: `Pillow, for "qalign bench prepare" to compare with. ${beside}`, needs: ['pillow'] },
+  'requirements-scipy': { about: `SciPy, for scripts of openPython(). ${beside}`, needs: ['scipy'] },
+  'requirements-training': {
+    about: `LoRA (peft and what it needs), for recipes with \`lora\`. ${beside}`,
+    needs: ['peft'],
+  },
+  'requirements-tensorboard': {
+    about: `TensorBoard, for recipes with that tracker. ${beside}`,
+    needs: ['tensorboard'],
+  },
+  'requirements-wandb': { about: `Weights & Biases, for recipes with that tracker. ${beside}`, needs: ['wandb'] },
+  'requirements-mlflow': {
+    about: `MLflow without its server, for recipes with that tracker. ${beside}`,
+    needs: ['mlflow-skinny'],
+  },
+  'requirements-test': {
+    about:
+      'What the Python tests need on top of requirements.lock: installed without dependencies into a folder of its own.',
+    needs: ['pytest', 'hypothesis', 'pillow', 'scipy', 'ruff', 'pyarrow', 'duckdb'],
+    without: ['numpy', 'packaging', 'typing-extensions'],
+  },
+};
+const MADE = 'Made by "npm run lock:python".';
+
+function lock(name: string, { about, needs, without = [] }: Lock, more: readonly string[]): void {
+  const file = join(PYTHON, `${name}.lock`);
+  const ran = spawnSync(
+    'uv',
+    [
+      ...['pip', 'compile', '-', '--universal', '--python-version', '3.10', '--generate-hashes', '--output-file', file],
+      ...['--quiet', '--no-header', '--no-annotate', ...more],
+      ...(name === 'requirements' ? [] : ['--constraints', join(PYTHON, 'requirements.lock')]),
+      ...without.flatMap((one) => ['--no-emit-package', one]),
+    ],
+    // the settings [tool.uv] of python/pyproject.toml
+    { cwd: PYTHON, input: needs.join('\n'), stdio: ['pipe', 'ignore', 'inherit'] },
+  );
+  if (ran.error !== undefined)
+    throw new Error('uv is not on PATH; install it ("pip install uv" in a virtual environment).');
+  if (ran.status !== 0) throw new Error(`uv could not lock ${name}; its reason is above.`);
+  writeFileSync(file, `# ${about}\n# ${MADE}\n${readFileSync(file, 'utf8')}`);
+}
+
+try {
+  for (const [name, entry] of Object.entries(LOCKS)) lock(name, entry, process.argv.slice(2));
+} catch (error) {
+  process.stderr.write(`${(error as Error).message}\n`);
+  process.exitCode = 1;
+}
