@@ -8,7 +8,7 @@ import { deadline } from '../base/first-signal.js';
 import { cacheDir, modelCacheDir } from '../base/files/cache-dir.js';
 import { isComplete, managedFolder } from '../engine/python/environment.js';
 import { findPython, isNewEnough, OLDEST, probePython, REQUIRED_MODULES } from '../engine/python/probe.js';
-import { describeFfmpeg } from '../media/video/ffmpeg.js';
+import { describeFfmpeg } from '../media/video/tools/ffmpeg.js';
 import { packageVersion } from '../base/package-root.js';
 import { formatGigabytes } from '../base/units.js';
 import { countParameters, PUBLISHED_SHAPE } from './train/memory-estimate.js';

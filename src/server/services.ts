@@ -4,7 +4,7 @@ import type { Db } from '../base/files/sqlite.js';
 import type { Logger } from '../base/logger.js';
 import type { ServeConfig } from '../config/serve.js';
 import { createDecodeBudget } from '../media/budget/decode-budget.js';
-import { canLimitMemory } from '../media/video/tool-limits.js';
+import { canLimitMemory } from '../media/video/tools/tool-limits.js';
 import type { Scorer, ScorerOptions } from '../recipes/score/scorer.js';
 import { runsRoot } from '../runs/run-directory.js';
 import { LOCAL_ID } from './http/client-key.js';

@@ -28,7 +28,8 @@ describe('the locks of Python packages', () => {
 
   it('agree on the version of every package for every Python', () => {
     const versions = new Map<string, Set<string>>();
-    for (const pin of LOCKS.flatMap(pins)) {
+    // the packages of the API test are in a folder of their own
+    for (const pin of LOCKS.filter((name) => !name.includes('api-test')).flatMap(pins)) {
       const [, name = '', version = '', marker = ''] = /^(.+)==(\S+)(.*)$/.exec(pin) ?? [];
       const key = `${name} ${/python_full_version [<>=]+ '[\d.]+'/.exec(marker)?.[0] ?? ''}`;
       versions.set(key, (versions.get(key) ?? new Set()).add(version));

@@ -1,9 +1,9 @@
 import { QalignError } from '../../base/errors.js';
-import { GUARDS } from './ffmpeg.js';
+import { GUARDS } from './tools/ffmpeg.js';
 import { createDecodeReport, type Asked } from './decode-report.js';
 import { selectFilter } from './select-expression.js';
-import { decoderLimits, requireWithinLimits } from './tool-limits.js';
-import { startTool, stopAfter, type StartOptions, type ToolOptions } from './tool-process.js';
+import { decoderLimits, requireWithinLimits } from './tools/tool-limits.js';
+import { startTool, stopAfter, type StartOptions, type ToolOptions } from './tools/tool-process.js';
 
 /** One decoded frame: RGB, uint8 [height, width, 3]. */
 export interface VideoFrame {

@@ -1,11 +1,11 @@
 import { QalignError } from '../../base/errors.js';
 import type { ClipFile } from './clip-file.js';
 import { encryptedClip } from './encryption.js';
-import { GUARDS } from './ffmpeg.js';
+import { GUARDS } from './tools/ffmpeg.js';
 import type { Rational } from './frame-indices.js';
 import { createPacketTimes, type PacketTimes } from './packet-times.js';
 import { BROADCAST, chooseStream, describeTimes, inputOf, unopened, type Probe, type ProbedStream } from './probe.js';
-import { runTool, runToolLines, type ToolOptions } from './tool-process.js';
+import { runTool, runToolLines, type ToolOptions } from './tools/tool-process.js';
 
 /** A stream as the words of ffmpeg describe it. */
 interface Described extends Omit<ProbedStream, 'packets'> {

@@ -1,12 +1,12 @@
 import { QalignError } from '../../base/errors.js';
 import type { ClipFile } from './clip-file.js';
 import { encryptedClip } from './encryption.js';
-import { GUARDS } from './ffmpeg.js';
+import { GUARDS } from './tools/ffmpeg.js';
 import type { ClipTimes } from './frame-choice.js';
 import { parseRate, type Rational } from './frame-indices.js';
 import { createPacketTimes, type Packet, type PacketTimes } from './packet-times.js';
-import { inputLimits } from './tool-limits.js';
-import { runTool, runToolLines, type ToolOptions } from './tool-process.js';
+import { inputLimits } from './tools/tool-limits.js';
+import { runTool, runToolLines, type ToolOptions } from './tools/tool-process.js';
 
 /** What a clip's video stream is. Sizes in pixels, as stored: before any turn. */
 export interface Probe {

@@ -9,12 +9,12 @@ import type { MediaInput } from '../media-input.js';
 import { openClip, type ClipFile } from './clip-file.js';
 import { decodeFrames, type VideoFrame } from './decode-frames.js';
 import { encryptedClip } from './encryption.js';
-import { requireFfmpeg } from './ffmpeg.js';
+import { requireFfmpeg } from './tools/ffmpeg.js';
 import { chooseFrames, type FrameChoice, type WantedFrame } from './frame-choice.js';
 import type { Rational } from './frame-indices.js';
 import { inputOf, probeVideo, type Probe } from './probe.js';
 import { probeWithoutFfprobe } from './probe-fallback.js';
-import type { ToolOptions } from './tool-process.js';
+import type { ToolOptions } from './tools/tool-process.js';
 
 export type { VideoFrame } from './decode-frames.js';
 

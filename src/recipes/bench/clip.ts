@@ -1,8 +1,8 @@
 import { existsSync } from 'node:fs';
 import { QalignError } from '../../base/errors.js';
 import { makeWhole } from '../../base/files/whole-file.js';
-import { requireFfmpeg } from '../../media/video/ffmpeg.js';
-import { runTool } from '../../media/video/tool-process.js';
+import { requireFfmpeg } from '../../media/video/tools/ffmpeg.js';
+import { runTool } from '../../media/video/tools/tool-process.js';
 
 /** A clip of 1280 × 720 at 30 frames a second with a moving test picture, made once; returns its path. */
 export async function makeClip(path: string, seconds: number, signal?: AbortSignal): Promise<string> {

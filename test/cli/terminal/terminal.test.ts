@@ -16,7 +16,7 @@ describe('terminal.out', () => {
     const stderr = new Writable({ write: (_chunk, _encoding, done) => done() });
     await expect(createTerminal(broken('ENOSPC'), stderr).out('x')).rejects.toMatchObject({
       code: 'OUTPUT_UNWRITABLE',
-      message: 'The output could not be written: ENOSPC: no.',
+      message: 'The output could not be written: no space is left on the disk.',
     });
     await expect(createTerminal(broken('EPIPE'), stderr).out('x')).rejects.toMatchObject({ code: 'EPIPE' });
   });

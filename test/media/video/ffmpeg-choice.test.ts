@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { chooseFfmpeg, type Candidate } from '../../../src/media/video/ffmpeg-choice.js';
+import { chooseFfmpeg, type Candidate } from '../../../src/media/video/tools/ffmpeg-choice.js';
 
 const said = (version: string, codec: string, more = 'libswscale      6.  7.100 /  6.  7.100\n'): string =>
   `ffmpeg version ${version} Copyright (c) 2000-2026 the FFmpeg developers\nlibavcodec     ${codec} / ${codec}\n${more}`;

@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
 import { packageRoot } from '../../../src/base/package-root.js';
 import type { MediaInput } from '../../../src/media/media-input.js';
-import { findFfmpeg } from '../../../src/media/video/ffmpeg.js';
+import { findFfmpeg } from '../../../src/media/video/tools/ffmpeg.js';
 import { sampleVideo, type SampleVideoOptions } from '../../../src/media/video/video.js';
 
 const CASES = join(packageRoot, 'test/fixtures/cases');

@@ -4,8 +4,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { MediaLimits } from '../../../src/media/limits.js';
-import { canLimitMemory } from '../../../src/media/video/tool-limits.js';
-import { runTool } from '../../../src/media/video/tool-process.js';
+import { canLimitMemory } from '../../../src/media/video/tools/tool-limits.js';
+import { runTool } from '../../../src/media/video/tools/tool-process.js';
 import { sampleVideo } from '../../../src/media/video/video.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'qalign-limits-'));

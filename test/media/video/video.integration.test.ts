@@ -14,7 +14,7 @@ import { readFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
-import { describeFfmpeg, findFfmpeg } from '../../../src/media/video/ffmpeg.js';
+import { describeFfmpeg, findFfmpeg } from '../../../src/media/video/tools/ffmpeg.js';
 import { prepareFrame } from '../../../src/media/image.js';
 import { createPreparer } from '../../../src/media/preparer.js';
 import { sampleVideo, type SampleVideoOptions } from '../../../src/media/video/video.js';

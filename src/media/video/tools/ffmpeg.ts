@@ -1,7 +1,7 @@
 import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
-import { QalignError } from '../../base/errors.js';
+import { QalignError } from '../../../base/errors.js';
 import { chooseFfmpeg, versionOf, type Candidate, type Choice } from './ffmpeg-choice.js';
 import { runTool } from './tool-process.js';
 

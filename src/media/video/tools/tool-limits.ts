@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs';
-import { QalignError } from '../../base/errors.js';
-import { formatGigabytes } from '../../base/units.js';
+import { QalignError } from '../../../base/errors.js';
+import { formatGigabytes } from '../../../base/units.js';
 
 /** What ffmpeg and ffprobe may take; both undefined on the command line. */
 export interface ToolLimits {

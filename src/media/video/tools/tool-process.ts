@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
 import type { Readable, Writable } from 'node:stream';
-import { QalignError } from '../../base/errors.js';
+import { QalignError } from '../../../base/errors.js';
 import { limitedCommand, requireWithinLimits, type ToolLimits } from './tool-limits.js';
 
 const STDERR_KEPT = 4000; // characters
