@@ -1,4 +1,4 @@
-import { describeModels } from '../config/models.js';
+import { DEFAULT_MODEL, describeModels } from '../config/models.js';
 import { QalignError } from '../base/errors.js';
 import { formatBytes } from '../base/units.js';
 import { inspectModel, type ModelReport } from '../recipes/models.js';
@@ -22,7 +22,7 @@ const list = defineCommand({
   async run({ flags, terminal }) {
     const models = await describeModels();
     const cells = models.map(({ name, title, model, revision, tasks, licence }) => [
-      name,
+      name === DEFAULT_MODEL ? `${name} (default)` : name,
       Object.entries(tasks)
         .map(([task, kinds]) => `${task}${kinds.length === 1 ? ` of ${kinds[0]}s` : ''}`)
         .join(', '),

@@ -29,7 +29,7 @@ export const train = defineCommand({
     'qalign train ablation-levels ablation-soft-labels --seeds 1,2,3',
   ],
   overrides: true,
-  interrupted: '"qalign runs list" shows what was trained so far, "qalign runs resume RUN" continues it',
+  interrupted: 'the same command starts again; "qalign runs resume RUN" continues a run that "qalign runs list" shows',
   flags: {
     ...RECIPE_FLAGS,
     plan: {

@@ -66,6 +66,8 @@ export const convert = defineCommand({
       onProgress: (written) => terminal.progress(`${written} records`),
     });
     terminal.progress(undefined);
+    if (flags.media === undefined)
+      terminal.say('qalign: no picture or clip was looked for; add --media DIR to check that they are there.');
     if (flags.out === undefined) return 0;
     await terminal.out(
       flags.json

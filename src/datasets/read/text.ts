@@ -99,7 +99,7 @@ export async function openLabels(path: string): Promise<FileHandle> {
     const missing = (cause as NodeJS.ErrnoException).code === 'ENOENT';
     throw new QalignError(
       missing ? 'DATASET_NOT_FOUND' : 'DATASET_UNREADABLE',
-      `The label file ${path} cannot be read: ${reasonOf(cause)}.`,
+      `${path} cannot be read: ${reasonOf(cause)}.`,
       { cause },
     );
   }

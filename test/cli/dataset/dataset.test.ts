@@ -21,7 +21,8 @@ describe('qalign dataset', () => {
     expect((await cli('dataset', 'list', '--labels', folder)).out).toMatch(/^koniq10k .*not there/m);
 
     const piped = await cli('dataset', 'convert', CSV, ...OWN, '--std-column', 'std');
-    expect([piped.code, piped.said]).toEqual([0, []]);
+    expect([piped.code, piped.said.length]).toEqual([0, 1]);
+    expect(piped.said[0]).toMatch(/no picture or clip was looked for; add --media DIR/);
     expect(
       piped.out
         .trim()
