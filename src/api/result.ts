@@ -54,6 +54,8 @@ export const ScoreResultSchema = Type.Object(
     scale: Type.Enum([...SCALES]),
     /** On the MOS scale of the data set of a calibration, where one was asked for. */
     calibrated_score: Type.Optional(Type.Number()),
+    /** Hash of that calibration. `score_version` is of `score`, with a calibration and without. */
+    calibration: Type.Optional(Type.String({ pattern: '^[0-9a-f]{16}$' })),
     level: Type.Enum([...LEVELS]),
     level_probs: ByLevel(Type.Number({ minimum: 0, maximum: 1 })),
     logits: ByLevel(Type.Number()),

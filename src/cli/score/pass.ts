@@ -63,7 +63,7 @@ export async function scorePass(run: ScoreRun, { plan, sources, tally, isLast }:
   const earlier = await readEarlier(request, {
     ...plan,
     models,
-    versionOf: (plain) => plan.calibratorOf(plain)?.scoreVersion ?? plain,
+    versionOf: (plain) => plan.calibratorOf(plain)?.rowVersion ?? plain,
   });
   const look = await lookAhead(
     sources,
@@ -73,7 +73,7 @@ export async function scorePass(run: ScoreRun, { plan, sources, tally, isLast }:
   const scorer = needsModel ? await loadModel(run, plan.options) : scorerWithoutModel(earlier.version);
   try {
     const calibrator = needsModel ? plan.calibratorOf(scorer.scoreVersion) : undefined;
-    const scoreVersion = calibrator?.scoreVersion ?? scorer.scoreVersion;
+    const scoreVersion = calibrator?.rowVersion ?? scorer.scoreVersion;
     const sink = await run.openSink(scoreVersion, earlier?.held);
     const held = sink.of(choice.id, scoreVersion);
     const named = models === undefined ? '' : `${choice.id}: `;

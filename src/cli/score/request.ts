@@ -58,6 +58,7 @@ export function readScoreFlags(flags: ScoreFlags, outIsTerminal: boolean): Score
     failBelow: flags['fail-below'],
     spreadsheet: flags['csv-safe'] === true,
     severalModels: models.length > 1,
+    calibrated: flags.calibration !== undefined,
   };
   const names = flags.fields === undefined ? undefined : parseFields(flags.fields);
   const lacking = names === undefined ? [] : lackingForResume(names, needs);

@@ -11,6 +11,7 @@ import {
   type CalibrationCurve,
   type ReliabilityBin,
 } from '../../scoring/calibration.js';
+import { rowVersion } from '../score/row-version.js';
 import { asEvaluationError, type DatasetPredictions } from './combine.js';
 import { reasonOf } from '../../base/files/reason.js';
 
@@ -137,9 +138,10 @@ export async function loadCalibration(path: string): Promise<CalibrationFile> {
   return file;
 }
 
-/** What turns outcomes into calibrated ones, and the score_version that they then have. */
+/** What turns outcomes into calibrated ones. */
 export interface Calibrator {
-  readonly scoreVersion: string;
+  /** Of a row, as `rowVersion` gives it. */
+  readonly rowVersion: string;
   apply(outcome: ScoreOutcome): ScoreOutcome;
 }
 
@@ -154,15 +156,12 @@ export function createCalibrator(file: CalibrationFile, scoreVersion: string): C
       `The calibration was fitted to ${file.model} with score_version ${file.score_version}, and these scores have ${scoreVersion} (another model, precision, prompt, scale or preprocessing); fit one to them with "qalign calibrate".`,
     );
   }
-  const version = createHash('sha256')
-    .update(JSON.stringify([scoreVersion, file.curve]))
-    .digest('hex')
-    .slice(0, 16);
+  const calibration = createHash('sha256').update(JSON.stringify(file.curve)).digest('hex').slice(0, 16);
   return {
-    scoreVersion: version,
+    rowVersion: rowVersion(scoreVersion, calibration),
     apply: (outcome) =>
       isFailure(outcome)
         ? outcome
-        : { ...outcome, calibrated_score: calibrate(file.curve, outcome.score), score_version: version },
+        : { ...outcome, calibrated_score: calibrate(file.curve, outcome.score), calibration },
   };
 }

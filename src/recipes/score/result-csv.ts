@@ -15,6 +15,7 @@ export const CSV_COLUMNS = [
   'entropy',
   'std',
   'calibrated_score',
+  'calibration',
   'frames',
   'frame_rule',
   'width',

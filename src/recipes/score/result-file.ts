@@ -285,7 +285,7 @@ function requireVersion(path: string, found: string | undefined, wanted: string)
   if (found === undefined || found === wanted) return;
   throw new QalignError(
     'RESUME_MISMATCH',
-    `${path} was written with score_version ${found}, but this run has ${wanted} (another model, precision, prompt, scale or preprocessing); name another --out or use the old settings.`,
+    `${path} was written with score_version ${found}, but this run has ${wanted} (another model, precision, prompt, scale, preprocessing or calibration); name another --out or use the old settings.`,
   );
 }
 

@@ -10,6 +10,7 @@ import { FULL_LAYOUT, type ResultLayout } from './layout/layout.js';
 import { isOfLayout, otherLayout, type Fields } from './layout/recognise.js';
 import { foreignSidecar, readSidecar } from './layout/sidecar.js';
 import { csvHeader } from './result-csv.js';
+import { rowVersion } from './row-version.js';
 
 /** What resuming needs to know of a line that was written. */
 export interface WrittenLine {
@@ -18,6 +19,7 @@ export interface WrittenLine {
   /** Undefined where the row does not say it. */
   readonly model: string | undefined;
   readonly identity: Partial<MediaIdentity>;
+  /** With the calibration, where the row has one; see `rowVersion`. */
   readonly scoreVersion: string | undefined;
   readonly failed: boolean;
   readonly warned: boolean;
@@ -137,6 +139,7 @@ const ERRORS = ['error', 'error.code', 'error.message', 'error_code'];
 function toLine(fields: Fields, { kind, columns }: ResultLayout): WrittenLine | undefined {
   const get = (name: string): unknown => fields[name] ?? undefined; // null stands for a field that is not there
   const [input, task, version, base64] = ['input', 'task', 'score_version', 'input_base64'].map(get);
+  const calibration = get('calibration') as string | undefined;
   if (typeof input !== 'string' || typeof task !== 'string') return undefined;
   if (kind !== 'fields' && Number(fields['schema_version']) !== SCHEMA_VERSION) return undefined;
   const named = ERRORS.some((name) => get(name) !== undefined);
@@ -153,7 +156,7 @@ function toLine(fields: Fields, { kind, columns }: ResultLayout): WrittenLine | 
       ...(modified === undefined ? {} : { modified: modified as string }),
       ...(sha256 === undefined ? {} : { sha256: sha256 as string }),
     },
-    scoreVersion: failed ? undefined : (version as string),
+    scoreVersion: failed ? undefined : rowVersion(version as string, calibration),
     failed,
     warned: Array.isArray(warnings) ? warnings.length > 0 : warnings !== undefined,
     score: failed ? NaN : Number(fields['score']),

@@ -46,7 +46,7 @@ describe('a calibration file', () => {
 
   it('is put only on scores of its own version', async () => {
     const file = await loadCalibration(await saved(good));
-    expect(createCalibrator(file, 'abc').scoreVersion).toMatch(/^[0-9a-f]{16}$/);
+    expect(createCalibrator(file, 'abc').rowVersion).toMatch(/^abc\+[0-9a-f]{16}$/);
     expect(() => createCalibrator(file, 'other')).toThrow(/fit one to them/);
   });
 });

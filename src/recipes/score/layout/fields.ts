@@ -87,12 +87,13 @@ export interface ResumeNeeds {
   readonly spreadsheet: boolean;
   /** Rows of several models are told apart by it. */
   readonly severalModels: boolean;
+  readonly calibrated: boolean;
 }
 
 /** The fields that `--resume` reads and that are not among these. */
 export function lackingForResume(
   names: readonly string[],
-  { hash, strict, failBelow, spreadsheet, severalModels }: ResumeNeeds,
+  { hash, strict, failBelow, spreadsheet, severalModels, calibrated }: ResumeNeeds,
 ): string[] {
   const needed = [
     'input',
@@ -100,6 +101,7 @@ export function lackingForResume(
     'task',
     ...(severalModels ? ['model.id'] : []),
     'score_version',
+    ...(calibrated ? ['calibration'] : []),
     ...(hash ? ['sha256'] : ['file_size', 'modified']),
     ...(strict ? ['warnings'] : []),
     ...(failBelow === undefined ? [] : ['score']),

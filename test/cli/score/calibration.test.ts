@@ -1,0 +1,86 @@
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { silentLogger } from '../../../src/base/logger.js';
+import { parseLine, type CommandContext } from '../../../src/cli/command.js';
+import type { SCORE_FLAGS } from '../../../src/cli/score/flags.js';
+import { runScore } from '../../../src/cli/score/run.js';
+import { score } from '../../../src/cli/score/score.js';
+import type { SourceName } from '../../../src/media/sources.js';
+import type { ScoreSource } from '../../../src/recipes/score/scorer.js';
+import { fakeScorer, picture, type FakeLog } from '../../recipes/score/fake-scorer.js';
+import { hearingTerminal } from '../terminal/terminal-double.js';
+
+let folder: string;
+beforeEach(async () => void (folder = await mkdtemp(join(tmpdir(), 'qalign-calibrated-'))));
+afterEach(() => rm(folder, { recursive: true, force: true }));
+
+async function run(...line: string[]): Promise<{ out: string; calls: number }> {
+  const log: FakeLog = { engineCalls: [], closed: 0 };
+  const terminal = hearingTerminal();
+  async function* expandSources(inputs: readonly SourceName[]): AsyncGenerator<ScoreSource> {
+    for (const input of inputs as readonly string[]) yield picture(input, 'image');
+  }
+  const words = ['--model', 'tiny-untrained', ...line];
+  const context = { ...parseLine(score, words), terminal, log: silentLogger, signal: new AbortController().signal };
+  await runScore(context as unknown as CommandContext<typeof SCORE_FLAGS>, {
+    createScorer: (options) => fakeScorer(options, log),
+    expandSources,
+  });
+  return { out: terminal.heard.out, calls: log.engineCalls.length };
+}
+
+interface Row {
+  readonly score: number;
+  readonly score_version: string;
+  readonly calibration?: string;
+  readonly calibrated_score?: number;
+}
+const rows = (text: string): Row[] =>
+  text
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line) as Row);
+
+/** A calibration of the fake scores, steeper by `slope`. */
+async function calibration(name: string, slope: number): Promise<string> {
+  const [{ score_version }] = rows((await run('x.jpg')).out) as [Row];
+  const curve = { method: 'isotonic', x: [1, 5], y: [1, 1 + 4 * slope] };
+  const file = { format: 'qalign-calibration/1', dataset: 'd', model: 'm', score_version, n: 9, curve };
+  await writeFile(join(folder, name), JSON.stringify(file));
+  return join(folder, name);
+}
+
+describe('score --calibration', () => {
+  it('leaves score and score_version as they are without it, and names the calibration', async () => {
+    const file = await calibration('c.json', 10);
+    const [plain] = rows((await run('a.jpg')).out) as [Row];
+    const [calibrated] = rows((await run('a.jpg', '--calibration', file)).out) as [Row];
+    expect([calibrated.score, calibrated.score_version]).toEqual([plain.score, plain.score_version]);
+    expect(calibrated.calibrated_score).toBeCloseTo(1 + 10 * (plain.score - 1), 9);
+    expect(calibrated.calibration).toMatch(/^[0-9a-f]{16}$/);
+    expect(plain).not.toHaveProperty('calibration');
+  });
+
+  it.each(['rows.jsonl', 'rows.csv'])('continues %s only with the same calibration', async (name) => {
+    const [file, other] = [await calibration('c.json', 10), await calibration('d.json', 20)];
+    const out = join(folder, name);
+    await run('a.jpg', '--calibration', file, '--out', out);
+    const again = await run('a.jpg', 'b.jpg', '--calibration', file, '--out', out, '--resume');
+    expect(again.calls).toBe(1);
+    expect((await readFile(out, 'utf8')).trim().split('\n').length).toBe(name.endsWith('.csv') ? 3 : 2);
+    for (const flags of [[], ['--calibration', other]])
+      await expect(run('a.jpg', 'c.jpg', ...flags, '--out', out, '--resume')).rejects.toMatchObject({
+        code: 'RESUME_MISMATCH',
+      });
+  });
+
+  it('needs the field that tells one calibration from another, where fields are chosen', async () => {
+    const fields = 'input,task,score_version,file_size,modified,calibrated_score';
+    const line = ['a.jpg', '--calibration', await calibration('c.json', 10), '--out', join(folder, 'f.jsonl')];
+    await expect(run(...line, '--fields', fields, '--resume')).rejects.toThrow(/calibration/);
+    await run(...line, '--fields', `${fields},calibration`, '--resume');
+    expect((await run('b.jpg', ...line, '--fields', `${fields},calibration`, '--resume')).calls).toBe(1);
+  });
+});
