@@ -48,6 +48,16 @@ export function makeSocketFolder(): string {
   );
 }
 
+/** Whether a worker could be started: a folder is made and removed. */
+export function canMakeSocketFolder(): boolean {
+  try {
+    removeFolder(makeSocketFolder());
+    return true;
+  } catch {
+    return false;
+  }
+}
+
 /** Makes the folder again under its old name, for workers that were told it. False where another has taken the name. */
 export function remakeSocketFolder(folder: string): boolean {
   try {

@@ -1,3 +1,4 @@
+import { canMakeSocketFolder } from '../../bridge/socket-folder.js';
 import { execFile } from 'node:child_process';
 import { existsSync, readdirSync, statSync } from 'node:fs';
 import { access, constants, statfs } from 'node:fs/promises';
@@ -53,7 +54,7 @@ export async function examine(signal?: AbortSignal): Promise<DoctorReport> {
     ...(await toolChecks()),
     await modelCheck(),
     cacheCheck(cache),
-    temporaryCheck(await lookAtFolder(tmpdir())),
+    temporaryCheck(await lookAtFolder(tmpdir()), canMakeSocketFolder()),
     network,
   ];
   const usable = checks.every(({ name, status }) => status !== 'missing' || !ESSENTIAL.includes(name));
@@ -320,13 +321,17 @@ function cacheCheck({ folder, writable, free }: Folder): Check {
   };
 }
 
-/** Sockets of the workers, and clips that are not files, lie there. */
-function temporaryCheck({ folder, writable, free }: Folder): Check {
+/** Clips that are not files lie there, and the sockets of the workers, which can lie elsewhere. */
+function temporaryCheck({ folder, writable: allowed, free }: Folder, sockets: boolean): Check {
+  const writable = allowed && existsSync(folder); // nobody makes it
+  const lost = sockets
+    ? 'Clips on stdin and runs with several models cannot be scored'
+    : 'Nothing can be scored: there is no place for the sockets of workers';
   return {
     name: 'temporary',
-    status: writable ? 'ok' : 'missing',
+    status: !sockets ? 'missing' : writable ? 'ok' : 'warning',
     found: `${folder}${writable ? '' : ' (not writable)'}, ${formatGigabytes(free)} free`,
-    cost: writable ? '' : 'Nothing can be scored; set TMPDIR to a folder that can be written.',
+    cost: sockets && writable ? '' : `${lost}; set TMPDIR to a folder that can be written.`,
   };
 }
 

@@ -147,6 +147,7 @@ export const HELP_COMMANDS: Readonly<Record<string, Row>> = {
   'qalign bench': helpOnly('qalign bench', 'minutes'),
   'qalign bench memory --n 100000 --out memory.json': helpOnly('qalign bench', 'hours'),
   'qalign bench serve --n 100000': helpOnly('qalign bench', 'hours'),
+  'qalign bench serve --model nano --load 1,2,10 --seconds 60 --beside 2': helpOnly('qalign bench', 'minutes'),
   'qalign bench order --input kodak/': helpOnly('qalign bench', 'minutes'),
   'qalign bench model --random-weights mplug_owl2_7b --device cuda:0': helpOnly('qalign bench', 'a GPU'),
   'qalign doctor': { says: /can be scored/ },
