@@ -76,7 +76,7 @@ interface Mode {
   readonly type?: 'module';
 }
 
-/** Projects that users have, without types of their own. One of each module system checks all declarations: it is slow. */
+/** Projects that users have, without types of their own. One of each module system checks all declarations: slow. */
 const strict = {
   strict: true,
   exactOptionalPropertyTypes: true,
