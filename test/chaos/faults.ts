@@ -23,6 +23,15 @@ const worker = ({ service, random }: Scene): number | undefined => {
   return pids.length === 0 ? undefined : pick(random, pids);
 };
 
+const startAgainAfter = (how: 'SIGKILL' | 'SIGTERM'): { readonly weight: number; readonly run: Fault } => ({
+  weight: 1,
+  async run({ service }) {
+    await service.stop(how);
+    await service.start();
+    return 'started again';
+  },
+});
+
 const FAULTS: Readonly<Record<string, { readonly weight: number; readonly run: Fault }>> = {
   clients: { weight: 8, run: ({ service, picture, random }) => oddClients(service.port, picture, random) },
   kill_worker: {
@@ -43,22 +52,8 @@ const FAULTS: Readonly<Record<string, { readonly weight: number; readonly run: F
       return `${pid}, thawed`;
     },
   },
-  kill_service: {
-    weight: 1,
-    async run({ service }) {
-      await service.stop('SIGKILL');
-      await service.start();
-      return 'started again';
-    },
-  },
-  restart_service: {
-    weight: 1,
-    async run({ service }) {
-      await service.stop('SIGTERM');
-      await service.start();
-      return 'started again';
-    },
-  },
+  kill_service: startAgainAfter('SIGKILL'),
+  restart_service: startAgainAfter('SIGTERM'),
   second_service: {
     weight: 1,
     async run({ service, complain }) {

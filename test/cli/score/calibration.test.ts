@@ -2,34 +2,13 @@ import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { silentLogger } from '../../../src/base/logger.js';
-import { parseLine, type CommandContext } from '../../../src/cli/command.js';
-import type { SCORE_FLAGS } from '../../../src/cli/score/flags.js';
-import { runScore } from '../../../src/cli/score/run.js';
-import { score } from '../../../src/cli/score/score.js';
-import type { SourceName } from '../../../src/media/sources.js';
-import type { ScoreSource } from '../../../src/recipes/score/scorer.js';
-import { fakeScorer, picture, type FakeLog } from '../../recipes/score/fake-scorer.js';
-import { hearingTerminal } from '../terminal/terminal-double.js';
+import { run as runScore } from './run-score.js';
+
+const run = (...line: string[]): ReturnType<typeof runScore> => runScore(line);
 
 let folder: string;
 beforeEach(async () => void (folder = await mkdtemp(join(tmpdir(), 'qalign-calibrated-'))));
 afterEach(() => rm(folder, { recursive: true, force: true }));
-
-async function run(...line: string[]): Promise<{ out: string; calls: number }> {
-  const log: FakeLog = { engineCalls: [], closed: 0 };
-  const terminal = hearingTerminal();
-  async function* expandSources(inputs: readonly SourceName[]): AsyncGenerator<ScoreSource> {
-    for (const input of inputs as readonly string[]) yield picture(input, 'image');
-  }
-  const words = ['--model', 'tiny-untrained', ...line];
-  const context = { ...parseLine(score, words), terminal, log: silentLogger, signal: new AbortController().signal };
-  await runScore(context as unknown as CommandContext<typeof SCORE_FLAGS>, {
-    createScorer: (options) => fakeScorer(options, log),
-    expandSources,
-  });
-  return { out: terminal.heard.out, calls: log.engineCalls.length };
-}
 
 interface Row {
   readonly score: number;
@@ -68,7 +47,7 @@ describe('score --calibration', () => {
     const out = join(folder, name);
     await run('a.jpg', '--calibration', file, '--out', out);
     const again = await run('a.jpg', 'b.jpg', '--calibration', file, '--out', out, '--resume');
-    expect(again.calls).toBe(1);
+    expect(again.log.engineCalls.length).toBe(1);
     expect((await readFile(out, 'utf8')).trim().split('\n').length).toBe(name.endsWith('.csv') ? 3 : 2);
     for (const flags of [[], ['--calibration', other]])
       await expect(run('a.jpg', 'c.jpg', ...flags, '--out', out, '--resume')).rejects.toMatchObject({
@@ -81,6 +60,8 @@ describe('score --calibration', () => {
     const line = ['a.jpg', '--calibration', await calibration('c.json', 10), '--out', join(folder, 'f.jsonl')];
     await expect(run(...line, '--fields', fields, '--resume')).rejects.toThrow(/calibration/);
     await run(...line, '--fields', `${fields},calibration`, '--resume');
-    expect((await run('b.jpg', ...line, '--fields', `${fields},calibration`, '--resume')).calls).toBe(1);
+    expect((await run('b.jpg', ...line, '--fields', `${fields},calibration`, '--resume')).log.engineCalls.length).toBe(
+      1,
+    );
   });
 });

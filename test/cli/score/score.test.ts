@@ -2,38 +2,14 @@ import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { parseLine, type CommandContext } from '../../../src/cli/command.js';
-import { score } from '../../../src/cli/score/score.js';
-import { runScore } from '../../../src/cli/score/run.js';
-import type { SCORE_FLAGS } from '../../../src/cli/score/flags.js';
-import { silentLogger } from '../../../src/base/logger.js';
-import type { SourceName } from '../../../src/media/sources.js';
-import type { ScoreSource } from '../../../src/recipes/score/scorer.js';
-import { fakeScorer, picture, type FakeLog } from '../../recipes/score/fake-scorer.js';
-import { hearingTerminal, type Heard } from '../terminal/terminal-double.js';
+import { hearingTerminal } from '../terminal/terminal-double.js';
+import { newLog, run } from './run-score.js';
 
 let folder: string;
 beforeEach(async () => {
   folder = await mkdtemp(join(tmpdir(), 'qalign-score-'));
 });
 afterEach(() => rm(folder, { recursive: true, force: true }));
-
-const newLog = (): FakeLog => ({ engineCalls: [], closed: 0 });
-
-async function run(
-  line: string[],
-  { terminal = hearingTerminal(), log = newLog(), signal = new AbortController().signal } = {},
-): Promise<Heard & { log: FakeLog }> {
-  async function* expandSources(inputs: readonly SourceName[]): AsyncGenerator<ScoreSource> {
-    for (const input of inputs as readonly string[]) yield picture(input, input.endsWith('.mp4') ? 'video' : 'image');
-  }
-  const words = line.includes('--model') ? line : ['--model', 'tiny-untrained', ...line];
-  const context = { ...parseLine(score, words), terminal, log: silentLogger, signal } as unknown as CommandContext<
-    typeof SCORE_FLAGS
-  >;
-  terminal.heard.code = await runScore(context, { createScorer: (options) => fakeScorer(options, log), expandSources });
-  return { ...terminal.heard, log };
-}
 
 describe('qalign score', () => {
   it('prints nothing but JSON lines on a pipe, and a warning about the untrained model on stderr', async () => {
