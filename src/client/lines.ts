@@ -1,7 +1,7 @@
 import type { SentEvent } from './interface.js';
 import { parsed } from './service-error.js';
 
-/** By a reader: Safari before 26 cannot iterate a body. What is not read to its end is let go of. */
+/** Uses a reader: Safari before 26 cannot iterate a body. A body that is not read to its end is cancelled. */
 async function* lines(response: Response): AsyncGenerator<string, void, undefined> {
   const reader = (response.body as ReadableStream<Uint8Array> | null)?.getReader();
   if (reader === undefined) return;

@@ -133,7 +133,7 @@ export class Slot {
     );
   }
 
-  /** For a slot whose first start failed: goes on as for a worker that was lost. `model` is what others have loaded. */
+  /** For a slot whose first start failed: it restarts like a lost worker. `model` is what other slots have loaded. */
   startLater(reason: QalignError, model: LoadedModel): void {
     this.model = model;
     this.options.log.warn(reason.message, { device: this.device });

@@ -54,8 +54,8 @@ export interface OpenDraft {
 }
 
 /**
- * Opens a draft of the file `whole`. Behind a symbolic link it takes the place of the file that the link leads to. What
- * is no file, such as a named pipe or /dev/null, is never replaced: it is written as it goes.
+ * Opens a draft of the file `whole`. Behind a symbolic link it takes the place of the file that the link leads to. A
+ * named pipe or a device such as /dev/null is never replaced: the bytes are written to it directly.
  */
 export async function openDraft(whole: string): Promise<OpenDraft> {
   if (await isSpecial(whole)) {

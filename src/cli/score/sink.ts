@@ -55,7 +55,7 @@ export async function openSink(terminal: Terminal, options: SinkOptions): Promis
   return options.best === undefined ? openPlain(terminal, options) : rankingSink(terminal, options, options.best);
 }
 
-/** Holds the best or worst scores and writes them at the end. Until then there is no file. */
+/** Holds the best or worst scores and writes them at the end. No file exists before that. */
 function rankingSink(terminal: Terminal, options: SinkOptions, best: Best): ScoreSink {
   const ranking = createRanking(best);
   return {

@@ -58,7 +58,7 @@ export async function localDatasets(
   return { sets: found.map(({ set }) => set), notes: [...found.map(({ note }) => note), ...notes] };
 }
 
-/** Labels that cannot be read leave their data set out; anything else goes on. */
+/** Why the labels of one data set cannot be read; it is left out. Other errors are thrown. */
 function problemWith(error: unknown): Error {
   if (error instanceof QalignError && error.family === 'dataset') return error;
   if (error instanceof CsvError) return error;

@@ -20,7 +20,7 @@ function layoutOf(row: Fields): 'full' | 'compact' | undefined {
 }
 
 /**
- * The error for a file that was written with another layout; undefined where it is no file of results.
+ * The error for a file that was written with another layout; undefined for any other file.
  *
  * @param found a row of JSON, or the header of a CSV file
  */
