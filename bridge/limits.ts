@@ -6,11 +6,11 @@ export interface BridgeLimits {
   readonly startMs: number;
   /** A worker whose computation makes no step for this time counts as hung and is killed. */
   readonly stepMs: number;
-  /** `stepMs` after the first answered batch. Undefined: `stepMs`. */
+  /** The limit of a step after the first answered batch. Default: `stepMs`. */
   readonly answeringStepMs: number | undefined;
   /** A worker that answers no ping for this time is killed, because its whole process is stuck. */
   readonly silenceMs: number;
-  /** `silenceMs` after the model is loaded. Undefined: `silenceMs`. */
+  /** The limit of silence after the model is loaded. Default: `silenceMs`. */
   readonly loadedSilenceMs: number | undefined;
   /** A worker that answers no ping for this time gets no more work until it answers again. */
   readonly quietMs: number;

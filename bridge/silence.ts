@@ -1,6 +1,6 @@
 /**
- * Measures how long a worker has been silent, and decides whether to send another ping. Time in which this process
- * itself did not run counts little.
+ * Measures how long a worker has been silent, and decides whether to send another ping. A pause of this process itself
+ * counts as at most two ticks.
  */
 export class Silence {
   #ms = 0;

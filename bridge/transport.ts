@@ -6,7 +6,7 @@ import { isLoopback, z85, type HeadKeys } from './keys.js';
 import { QalignError } from './qalign-error.js';
 import { makeSocketFolder, remakeSocketFolder, socketIdentity, socketIn, sweepSocketFolders } from './socket-folder.js';
 
-/** In messages, not bytes. A second limit behind the credits. */
+/** In messages, not bytes. A safety limit in addition to the credits. */
 const HIGH_WATER_MARK = 64;
 const LINGER_MS = 1000;
 const HEARTBEAT_MS = 2000;

@@ -19,5 +19,5 @@ export const EncodeResult = closed({
 
 /** Deletes the features of a clip. It is not an error if the worker no longer has them. */
 export const ReleaseParams = closed({ clip: Text });
-/** The clips and bytes that the worker still keeps. */
+/** Number of clips that the worker still has, and bytes of their features. */
 export const ReleaseResult = closed({ clips: Count, bytes: Count });

@@ -87,7 +87,7 @@ export const ERROR_CODES = {
   MEDIA_ENCRYPTED: row('media', 422, false, 'The clip is encrypted.'),
   MEDIA_DOUBTFUL: row('media', 422, false, 'The input has warnings, which strict mode refuses.'),
   MEDIA_TOO_LARGE: row('media', 413, false, 'The file exceeds a limit on bytes, pixels or frames.'),
-  MEDIA_TIMEOUT: row('media', 504, true, 'Decoding took longer than its limit.'),
+  MEDIA_TIMEOUT: row('media', 504, true, 'Decoding took longer than the time limit.'),
   MEDIA_URL_FORBIDDEN: row('media', 403, false, 'Fetching this URL is not allowed.'),
   MEDIA_URL_FAILED: row('media', 502, true, 'The URL could not be fetched.'),
   FFMPEG_NOT_FOUND: row('media', 503, false, 'No ffmpeg was found.'),

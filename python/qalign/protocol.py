@@ -71,7 +71,7 @@ ERROR_CODES = {
     "MEDIA_ENCRYPTED": ErrorRow("media", 422, False, "The clip is encrypted."),
     "MEDIA_DOUBTFUL": ErrorRow("media", 422, False, "The input has warnings, which strict mode refuses."),
     "MEDIA_TOO_LARGE": ErrorRow("media", 413, False, "The file exceeds a limit on bytes, pixels or frames."),
-    "MEDIA_TIMEOUT": ErrorRow("media", 504, True, "Decoding took longer than its limit."),
+    "MEDIA_TIMEOUT": ErrorRow("media", 504, True, "Decoding took longer than the time limit."),
     "MEDIA_URL_FORBIDDEN": ErrorRow("media", 403, False, "Fetching this URL is not allowed."),
     "MEDIA_URL_FAILED": ErrorRow("media", 502, True, "The URL could not be fetched."),
     "FFMPEG_NOT_FOUND": ErrorRow("media", 503, False, "No ffmpeg was found."),

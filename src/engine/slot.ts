@@ -16,7 +16,7 @@ const MOST_FAILURES = 4;
 const MOST_STRUCK = 32;
 const FIRST_PAUSE_MS = 250;
 /**
- * A service retries a dead slot after this time, because the problem of the machine can be fixed meanwhile. Each
+ * A service retries a dead slot after this time, because the problem can be fixed by then. Each
  * failure doubles the time.
  */
 const REVIVE_MS = 10_000;

@@ -13,7 +13,7 @@ export interface PreparedImage {
   readonly data: Uint8Array;
   /** Size in pixels of the decoded picture, before padding and resizing. */
   readonly original: { readonly width: number; readonly height: number };
-  /** Doubts about the pixels, in sentences. */
+  /** Warnings about the pixels, in sentences. */
   readonly warnings: readonly string[];
   /** Name of the decoder, if its pixels do not equal Pillow's. */
   readonly decoder?: string;

@@ -34,7 +34,7 @@ export function exactName(media: MediaInput | undefined): string | undefined {
   return typeof media === 'object' && 'path' in media ? Buffer.from(media.path).toString('base64') : undefined;
 }
 
-/** Distinguishes a changed file from the file that was scored. */
+/** Identifies the file that was scored, so that a later change can be detected. */
 export interface MediaIdentity {
   /** Size of the file. */
   readonly bytes: number;

@@ -24,7 +24,7 @@ export interface PreparedMedia {
   readonly frameRule?: FrameRule | undefined;
   /** Name of the decoder, if its pixels do not equal Pillow's. */
   readonly decoder?: string | undefined;
-  /** Doubts about these pixels, in sentences. */
+  /** Warnings about these pixels, in sentences. */
   readonly warnings: readonly string[];
 }
 

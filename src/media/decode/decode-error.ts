@@ -1,11 +1,11 @@
 import { QalignError } from '../../base/errors.js';
 import type { DecodeLimits } from '../budget/needs-memory.js';
 
-/** The bytes of a picture are invalid. `what` completes "The <format> file …". */
+/** Creates the error for a picture with invalid bytes. `what` completes "The <format> file …". */
 export const corrupt = (format: string, what: string, cause?: unknown): QalignError =>
   new QalignError('MEDIA_CORRUPT', `The ${format} file ${what}.`, cause === undefined ? {} : { cause });
 
-/** The picture is of a kind that the reference does not read either. */
+/** Creates the error for a kind of picture that the reference does not read either. */
 export const unsupported = (format: string, what: string): QalignError =>
   new QalignError('MEDIA_UNSUPPORTED', `The ${format} file ${what}; convert it to PNG or JPEG.`);
 

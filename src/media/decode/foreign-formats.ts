@@ -4,7 +4,7 @@ export interface Unreadable {
   readonly name: string;
   /** What the user can do, as an imperative without a full stop. */
   readonly advice: string;
-  /** True for a picture, a clip or a substitute. A folder search must report such a file if it skips it. */
+  /** True for a file that contains a picture or a clip. A folder search must not skip it silently. */
   readonly media: boolean;
   /** For text files. `magic`: the file starts with known words. `plain`: the file can also be a list of names. */
   readonly text?: 'magic' | 'plain';

@@ -1,8 +1,8 @@
 import { checkSize, corrupt, unsupported } from './decode-error.js';
 
 /**
- * Coding processes (the number in the frame marker) with pixels compared to Pillow. They are baseline, extended,
- * progressive and lossless, and extended and progressive with arithmetic coding.
+ * Coding processes (the number in the frame marker) that were compared with Pillow: baseline, extended, progressive,
+ * lossless; extended and progressive with arithmetic coding.
  */
 const PROCESSES = [0, 1, 2, 3, 9, 10];
 

@@ -38,7 +38,7 @@ export interface OpenOptions {
   readonly limits?: Partial<MediaLimits> | undefined;
 }
 
-/** Options of which files are taken from folders and lists, and callbacks for skipped files. */
+/** Options that select files from folders and lists, and callbacks for skipped files. */
 export interface ExpandOptions extends OpenOptions {
   /**
    * Take only files of folders and globs that match one of these patterns. A pattern without `/` matches the base name

@@ -10,7 +10,7 @@ export interface RawPicture {
   readonly width: number;
   readonly height: number;
   readonly data: Uint8Array;
-  /** Doubts about these pixels, in sentences. */
+  /** Warnings about these pixels, in sentences. */
   readonly warnings?: readonly string[];
   /** Name of the decoder, if its pixels do not equal Pillow's. */
   readonly decoder?: string;

@@ -28,7 +28,7 @@ export interface ClipReader {
   readonly width: number;
   readonly height: number;
   readonly frameRule: FrameRule;
-  /** Doubts about the frames, in sentences. Complete after all frames have been read. */
+  /** Warnings about the frames, in sentences. Complete after all frames have been read. */
   readonly warnings: readonly string[];
   /**
    * Reads the clip from its beginning in chunks of `most` frames; the last chunk can be smaller. Decoding runs ahead by

@@ -18,7 +18,7 @@ import type { ToolOptions } from './tools/tool-process.js';
 
 export type { VideoFrame } from './decode-frames.js';
 
-/** The frames of a clip for the model, and doubts about them. */
+/** The frames of a clip for the model, and warnings about them. */
 export interface VideoSample {
   /** Average rate of the clip. */
   readonly fps: Rational;

@@ -4,9 +4,9 @@ import { formatGigabytes } from '../../../base/units.js';
 
 /** Limits of ffmpeg and ffprobe. Both are undefined on the command line. */
 export interface ToolLimits {
-  /** Address space of the process in bytes. */
+  /** Maximum address space of the process in bytes. */
   readonly maxMemory?: number | undefined;
-  /** Pixels of any picture of the clip. The programs refuse a larger picture before they allocate memory for it. */
+  /** Maximum number of pixels of any picture of the clip. The programs refuse a larger picture before they allocate memory for it. */
   readonly maxFramePixels?: number | undefined;
 }
 
