@@ -1,8 +1,8 @@
 import { ERROR_CODES, type ErrorCode, type ErrorFamily } from './protocol/errors.js';
 
 /**
- * The one error class a caller meets. `code` is a row of the registry in bridge/protocol/errors.ts, `message` is one
- * sentence with the offending value and what to do about it. Narrow on `code` or on `family`.
+ * The error class of qalign. `code` is a row of the registry in bridge/protocol/errors.ts. `message` contains the
+ * offending value and what to do about it. To handle errors, compare `code` or `family`.
  */
 export class QalignError extends Error {
   override readonly name: string;

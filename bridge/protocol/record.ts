@@ -4,18 +4,18 @@ const closed = { additionalProperties: false };
 const text = Type.String({ minLength: 1 });
 
 /**
- * Where a record came from: the label file's name and its row, a line number from 1 (a row number in workbooks, an
- * index from 1 in JSON lists).
+ * The origin of a record: the name of the label file and the row. A row is a line number from 1 (a row number in
+ * workbooks, an index from 1 in JSON lists).
  */
 export const RecordSource = Type.Object({ file: text, row: Type.Integer({ minimum: 1 }) }, closed);
 
 /**
- * One line of a record file (JSONL): what `qalign dataset convert` writes, what training reads and evaluation scores.
- * `mos` is in the units of the data set, higher is better: labels where lower is better are inverted before this.
+ * One line of a record file (JSONL). `qalign dataset convert` writes it, training reads it, and evaluation scores it.
+ * `mos` is in the units of the dataset, and higher is better. Labels for which lower is better are inverted before.
  */
 export const DatasetRecord = Type.Object(
   {
-    id: Type.String({ minLength: 1, description: 'unique in the file; the media name in the data set' }),
+    id: Type.String({ minLength: 1, description: 'unique in the file; the media name in the dataset' }),
     media: Type.String({
       minLength: 1,
       description: 'path, relative to the media root (by default the folder of the record file), with forward slashes',
@@ -31,19 +31,22 @@ export const DatasetRecord = Type.Object(
     level_probs: Type.Optional(
       Type.Array(Type.Number({ minimum: 0, maximum: 1 }), { minItems: 2, description: 'soft label, best level first' }),
     ),
-    question: Type.String({ minLength: 1, description: 'one <|image|> for a picture or for a whole video' }),
+    question: Type.String({ minLength: 1, description: 'contains one <|image|> for a picture or for a whole video' }),
     answer: text,
     split: text,
     group: Type.Optional(
       Type.String({
         minLength: 1,
-        description: 'records of one group never part: the reference image of a synthetic set',
+        description: 'records of one group stay in the same split, for example all with the same reference image',
       }),
     ),
     series: Type.Optional(
-      Type.String({ minLength: 1, description: 'a series of falling quality made from one picture' }),
+      Type.String({
+        minLength: 1,
+        description: 'id of a series of pictures with falling quality, made from one picture',
+      }),
     ),
-    order: Type.Optional(Type.Integer({ minimum: 0, description: 'place in the series, 0 best' })),
+    order: Type.Optional(Type.Integer({ minimum: 0, description: 'position in the series; 0 is the best' })),
     source: RecordSource,
   },
   closed,

@@ -1,9 +1,9 @@
 import { Type, type Static, type TSchema } from 'typebox';
 
 /**
- * What a training run says. Rank 0 of the Python side appends every event to `events.jsonl`, one object a line, and
- * then sends it as a `progress` of the `train` request: the file is there whichever side dies first, and the message is
- * there at once. Who did not start the run follows the file.
+ * The events of a training run. Rank 0 of the Python side appends every event to `events.jsonl`, one object per line.
+ * It then sends the event as `progress` of the `train` request. The file survives a crash of either side, and the
+ * message arrives at once. A process that did not start the run follows the file.
  */
 const closed = { additionalProperties: false } as const;
 const at = <K extends string, P extends Record<string, TSchema>>(event: K, properties: P) =>
@@ -41,11 +41,11 @@ export const TrainStep = at('step', {
   images_per_s: Type.Number(),
   mfu: Type.Union([Type.Number({ minimum: 0 }), Type.Null()], {
     description:
-      "share of the device's peak that went into the model's own products, recomputation not counted; null where the peak is not known",
+      "fraction of the device's peak that the matrix products of the model used, without recomputation; null if the peak is unknown",
   }),
   memory_bytes: Type.Integer({
     minimum: 0,
-    description: "highest so far: of the GPU's allocator, on a CPU of the process",
+    description: 'highest value so far: of the GPU allocator, or on a CPU of the process',
   }),
 });
 export const TrainEvaluation = at('evaluation', {
@@ -84,9 +84,9 @@ export const TrainEvent = Type.Union([
   TrainExported,
   TrainEnd,
 ]);
-/** One line of `events.jsonl`: start, step, evaluation, checkpoint, end, …; `event` names it. */
+/** One line of `events.jsonl`. `event` is its type: started, step, evaluation, checkpoint, end, … */
 export type TrainEvent = Static<typeof TrainEvent>;
 
-/** Trains the run of a directory that Node has prepared, or resumes it. `run` is its path. */
+/** Trains or resumes the run in the directory `run`, which Node has prepared. */
 export const TrainParams = Type.Object({ run: Type.String({ minLength: 1 }) }, closed);
 export const TrainResult = Type.Object({ status: Type.Enum(['completed', 'stopped']), step: count }, closed);
