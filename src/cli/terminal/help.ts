@@ -20,7 +20,7 @@ export function overviewHelp(version: string, registry: Readonly<Record<string, 
     '  qalign score photos/ --task quality --format jsonl',
     '',
     ...wrap(
-      '"qalign COMMAND --help" tells more about each. Exit codes: 0 done, 1 something failed, 2 wrong usage, 3 a score under --fail-below, 130 interrupted.',
+      '"qalign COMMAND --help" describes a command. Exit codes: 0 success, 1 failure, 2 wrong usage, 3 a score below --fail-below, 130 interrupted.',
       screen.columns,
     ),
     '',
@@ -60,7 +60,7 @@ export function commandHelp(command: Command, screen: Screen): string {
   ].join('\n');
 }
 
-/** Under their headings, where they have some; the others follow. All are aligned alike. */
+/** Flags with a group are under its heading; the others follow. All help texts start in the same column. */
 function flagLines(flags: readonly (readonly [string, Flag])[], screen: Screen): string[] {
   const rows = columnRows(
     flags.map(([name, flag]) => [flagUsage(name, flag), flag.help]),
@@ -83,7 +83,7 @@ function flagUsage(name: string, flag: Flag): string {
 const columns = (rows: readonly (readonly [string, string])[], screen: Screen): string[] =>
   columnRows(rows, screen).flat();
 
-/** The lines of each row: names beside their texts, and names that are too long above them. */
+/** The lines of each row: the name and its text beside it. The text of a long name starts on the next line. */
 function columnRows(rows: readonly (readonly [string, string])[], screen: Screen): string[][] {
   const width = Math.min(34, Math.max(...rows.map(([left]) => left.length)));
   return rows.map(([left, right]) => {
