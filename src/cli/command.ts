@@ -30,6 +30,15 @@ export const GENERAL_FLAGS = {
   help: { type: 'boolean', short: 'h', help: 'show this help' },
 } as const satisfies Record<string, Flag>;
 
+/** What a command ends with: exit code → meaning. */
+export const EXIT_CODES: Readonly<Record<number, string>> = {
+  0: 'done',
+  1: 'something failed',
+  2: 'wrong usage',
+  3: 'a score under --fail-below',
+  130: 'interrupted',
+};
+
 /** Flags under one heading of help. */
 export function inGroup<const F extends Flags>(group: string, flags: F): F {
   return Object.fromEntries(Object.entries(flags).map(([name, flag]) => [name, { ...flag, group }])) as unknown as F;
