@@ -66,8 +66,8 @@ const flagTable = (flags: readonly (readonly [string, Flag])[]): string =>
     }),
   );
 
-/** The default that a help text names, and the rest of it. */
-export function splitHelp({ type, choices, help }: Pick<Flag, 'type' | 'choices' | 'help'>): {
+/** The default that a help text names, and the rest of it. `auto` is the default wherever it may be given. */
+export function splitHelp({ type, choices, value, help }: Omit<Flag, 'group' | 'short' | 'multiple'>): {
   fallback: string;
   meaning: string;
 } {
@@ -78,7 +78,9 @@ export function splitHelp({ type, choices, help }: Pick<Flag, 'type' | 'choices'
     return { fallback: prose(named[1] ?? named[2] ?? ''), meaning: meaning === '' ? help : meaning };
   }
   const marked = / \(default\)/.exec(help);
-  const before = help.slice(0, marked?.index ?? 0);
+  if (marked === null)
+    return { fallback: /^auto\b/.test(choices?.[0] ?? value ?? '') ? code('auto') : '', meaning: help };
+  const before = help.slice(0, marked.index);
   const chosen = choices?.findLast((choice) => new RegExp(`(^|[;,] )${choice}: [^:]*$`).test(before));
-  return { fallback: chosen === undefined ? '' : code(chosen), meaning: help };
+  return { fallback: code(chosen ?? choices?.[0] ?? ''), meaning: help };
 }

@@ -104,7 +104,8 @@ function declared(exported: ts.Symbol): Declared {
       code: `type ${exported.name} = ${flat(node.type)}`,
     };
   const type = checker.typeToString(checker.getTypeOfSymbolAtLocation(symbol, node), undefined, WHOLE);
-  return { ...base, kind: 'value', code: `const ${exported.name}: ${type}` };
+  const schema = /^TObject</.test(type) ? exported.name : undefined;
+  return { ...base, kind: 'value', schema, code: `const ${exported.name}: ${schema === undefined ? type : 'TObject'}` };
 }
 
 const WHOLE = ts.TypeFormatFlags.NoTruncation | ts.TypeFormatFlags.UseAliasDefinedOutsideCurrentScope;
@@ -131,7 +132,7 @@ function signature(name: string, node: ts.SignatureDeclaration): string {
   const checker = program().getTypeChecker();
   const types = node.typeParameters === undefined ? '' : `<${node.typeParameters.map(flat).join(', ')}>`;
   const parameters = node.parameters.map((one) => {
-    const called = ts.isIdentifier(one.name) ? one.name.text : 'options';
+    const called = ts.isIdentifier(one.name) ? one.name.text : nameOfType(one.type);
     const isOptional = one.questionToken !== undefined || one.initializer !== undefined;
     const type = one.type === undefined ? checker.typeToString(checker.getTypeAtLocation(one)) : flat(one.type);
     return `${one.dotDotDotToken === undefined ? '' : '...'}${called}${isOptional ? '?' : ''}: ${type}`;
@@ -141,6 +142,12 @@ function signature(name: string, node: ts.SignatureDeclaration): string {
     : `: ${node.type === undefined ? returned(node) : flat(node.type)}`;
   const line = `${name}${types}(${parameters.join(', ')})${result}`;
   return line.length <= 100 ? line : `${name}${types}(\n${parameters.map((one) => `  ${one},\n`).join('')})${result}`;
+}
+
+/** A name for a parameter that is taken apart: `options: ScoreOptions`, `logistic: Logistic`. */
+function nameOfType(node: ts.TypeNode | undefined): string {
+  const name = node === undefined || !ts.isTypeReferenceNode(node) ? 'Options' : node.typeName.getText();
+  return name.endsWith('Options') ? 'options' : `${name.slice(0, 1).toLowerCase()}${name.slice(1)}`;
 }
 
 function returned(node: ts.SignatureDeclaration): string {
@@ -155,7 +162,7 @@ function membersOfType(type: ts.Type): Member[] {
     if (node === undefined || ts.getCombinedModifierFlags(node) & ts.ModifierFlags.Private) return [];
     return [
       {
-        name: symbol.name,
+        name: symbol.name.replace(/^__@(\w+)@.*$/, '[Symbol.$1]'),
         type: typeOfMember(symbol, node),
         isOptional: (symbol.flags & ts.SymbolFlags.Optional) !== 0,
         ...docsOf(symbol),
@@ -170,8 +177,13 @@ function typeOfMember(symbol: ts.Symbol, node: ts.Declaration): string {
     const overloads = (symbol.declarations ?? []).filter(ts.isMethodSignature);
     return overloads.map((one) => signature('', one).replaceAll(/\s+/g, ' ')).join('; ');
   }
-  if ((ts.isPropertySignature(node) || ts.isParameter(node) || ts.isPropertyDeclaration(node)) && node.type !== undefined)
-    return flat(node.type).replace(/ \| undefined$/, '');
+  if (
+    (ts.isPropertySignature(node) || ts.isParameter(node) || ts.isPropertyDeclaration(node)) &&
+    node.type !== undefined
+  )
+    return flat(node.type)
+      .replace(/ \| undefined$/, '')
+      .replace(/^\((\(.*\) => .*)\)$/, '$1');
   return checker.typeToString(checker.getTypeOfSymbolAtLocation(symbol, node), node, WHOLE);
 }
 

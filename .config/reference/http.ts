@@ -63,7 +63,9 @@ export function httpPage(): string {
     ),
     ...tags.flatMap((tag) => [
       `## Routes: ${tag}`,
-      ...routes.filter((route) => route.tag === tag).map((route) => routePart(route, paths[route.path]![route.method]!)),
+      ...routes
+        .filter((route) => route.tag === tag)
+        .map((route) => routePart(route, paths[route.path]![route.method]!)),
     ]),
     '## Schemas',
     ...Object.entries(NAMED_SCHEMAS)
@@ -98,7 +100,7 @@ function routePart(route: Route, operation: Operation): string {
           ['Body', 'Content'],
           bodies.map(([type, schema]) => [code(type), contentOf(schema)]),
         ),
-    ...bodies.flatMap(([, schema]) => inline(schema, 'Required')),
+    ...bodies.flatMap(([type, schema]) => inline(schema, 'Required', type)),
     table(
       ['Answer', 'Content type', 'Content', 'Meaning'],
       Object.entries(route.answers).map(([status, { description, schema, types = [] }]) => [
@@ -110,7 +112,9 @@ function routePart(route: Route, operation: Operation): string {
         prose(sentence(description)),
       ]),
     ),
-    ...Object.values(route.answers).flatMap(({ schema }) => (isJson(schema) ? inline(schema!, 'Always there') : [])),
+    ...Object.entries(route.answers).flatMap(([status, { schema }]) =>
+      isJson(schema) ? inline(schema!, 'Always there', status) : [],
+    ),
     `Errors: ${failures
       .flatMap(([status, { description }]) =>
         [...description.matchAll(/`([A-Z_]+)`:/g)].map(([, name = '']) => `${status} ${code(name)}`),
@@ -126,14 +130,14 @@ const isJson = (schema: TSchema | undefined): boolean =>
 function contentOf(schema: TSchema): string {
   const node = nodeOf(schema);
   if (SECTIONS.has(node)) return SECTIONS.get(node)!;
-  if (node.properties !== undefined) return 'the fields below';
+  if (Object.keys(node.properties ?? {}).length > 0) return 'the fields below';
   return node.description === undefined ? typeOf(node) : prose(node.description);
 }
 
-function inline(schema: TSchema, required: string): string[] {
+function inline(schema: TSchema, required: string, of: string): string[] {
   const node = nodeOf(schema);
   const hasFields = Object.keys(node.properties ?? {}).length > 0;
-  return SECTIONS.has(node) || !hasFields ? [] : [fieldTable(schema, required, SECTIONS)];
+  return SECTIONS.has(node) || !hasFields ? [] : [`Fields of ${code(of)}:`, fieldTable(schema, required, SECTIONS)];
 }
 
 function describe(schema: TSchema): string {

@@ -18,7 +18,7 @@ import {
 import { ServeConfig } from '../../src/config/serve.js';
 import { TrainRecipe } from '../../src/config/train.js';
 import { ENVIRONMENT } from './environment.js';
-import { code, GENERATED, page, prose, sentence, table } from './markdown.js';
+import { code, GENERATED, literal, page, prose, sentence, table } from './markdown.js';
 
 export interface KeyTable {
   readonly title: string;
@@ -59,7 +59,8 @@ export const RECIPE_TABLES: readonly KeyTable[] = [
     title: 'Dataset',
     schema: DatasetSpec,
     file: 'dataset.json',
-    about: 'A file of `configs/datasets/`: which columns of which label files mean what. `qalign dataset convert` reads it.',
+    about:
+      'A file of `configs/datasets/`: which columns of which label files mean what. `qalign dataset convert` reads it.',
   },
   {
     title: 'Questions of a dataset',
@@ -128,8 +129,10 @@ export function typeOf(node: SchemaNode, sections: Sections = new Map()): string
   const place = sections.get(node);
   if (place !== undefined) return place;
   if (node.type === 'array' && isNode(node.items)) return `list of ${typeOf(node.items, sections)}`;
-  if (node.anyOf !== undefined && literalsOf(node) === undefined)
-    return node.anyOf.map((one) => typeOf(one, sections)).join(' or ');
+  const values = literalsOf(node);
+  if (values !== undefined) return values.map(literal).join(', ');
+  if (node.type === 'boolean') return '`true` or `false`';
+  if (node.anyOf !== undefined) return node.anyOf.map((one) => typeOf(one, sections)).join(' or ');
   return `${prose(typeInWords(node))}${node.pattern === undefined ? '' : `, matching ${code(node.pattern)}`}`;
 }
 

@@ -48,7 +48,9 @@ async function entryPage(title: string, file: string, line: string, intro: reado
     block('ts', line),
     ...Object.entries(KINDS).flatMap(([kind, heading]) => {
       const own = exported.filter((one) => one.kind === kind);
-      return own.length === 0 ? [] : [`${heading}: ${own.map(({ name }) => link(code(name), `#${anchor(name)}`)).join(', ')}.`];
+      return own.length === 0
+        ? []
+        : [`${heading}: ${own.map(({ name }) => link(code(name), `#${anchor(name)}`)).join(', ')}.`];
     }),
     ...sections.flat(),
   );
@@ -70,8 +72,8 @@ async function part(one: Declared): Promise<string> {
   ).trimEnd();
 }
 
-async function schemaFields({ file, schema, kind }: Declared): Promise<string[]> {
-  if (schema === undefined || kind !== 'type') return [];
+async function schemaFields({ file, schema }: Declared): Promise<string[]> {
+  if (schema === undefined) return [];
   const module = (await import(pathToFileURL(join(ROOT, file)).href)) as Record<string, TSchema>;
   const found = module[schema];
   if (found === undefined) return [];

@@ -11,12 +11,16 @@ export const prose = (text: string): string =>
     .map((part, at) => (at % 2 === 1 ? part : part.replaceAll(/[<*]/g, '\\$&')))
     .join('`');
 
-/** A text as a sentence: `random: …` and names such as `mos5` keep their letters. */
+/** A text as a sentence: a value, key or file at its start (`random: …`, `head.json …`) keeps its letters. */
 export function sentence(text: string): string {
-  const first = /^[\w.-]+:/.test(text) ? text.slice(0, 1) : text.slice(0, 1).toUpperCase();
+  const first = /^[\w.-]+(:| =| \(|\.\w|, \w+,)/.test(text) ? text.slice(0, 1) : text.slice(0, 1).toUpperCase();
   const whole = `${first}${text.slice(1)}`;
   return whole === '' || /[.?!…]$/.test(whole) ? whole : `${whole}.`;
 }
+
+/** A value as it is written in a file. */
+export const literal = (value: unknown): string =>
+  code(/^[\w./-]+$/.test(String(value)) ? String(value) : JSON.stringify(value));
 
 const cell = (text: string): string => text.replaceAll('\n', ' ').replaceAll('|', '\\|').trim();
 

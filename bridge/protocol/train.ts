@@ -9,10 +9,7 @@ const closed = { additionalProperties: false } as const;
 const named = <K extends string>(event: K) => Type.Literal(event, { description: 'name of the event' });
 const time = Type.Number({ description: 'seconds since 1970' });
 const at = <K extends string, P extends Record<string, TSchema>>(event: K, properties: P) =>
-  Type.Object(
-    { event: named(event), time, ...properties },
-    closed,
-  );
+  Type.Object({ event: named(event), time, ...properties }, closed);
 
 const count = (description: string) => Type.Integer({ minimum: 0, description });
 const text = (description: string) => Type.String({ description });

@@ -98,9 +98,7 @@ export const ConvertBody = Type.Object(
     format: Type.Optional(
       Type.Enum(['jsonl', 'llava'], { description: 'jsonl: records of qalign (default); llava: the published format' }),
     ),
-    seed: Type.Optional(
-      Type.Integer({ minimum: 0, description: 'seed for choosing the paraphrases (default: 0)' }),
-    ),
+    seed: Type.Optional(Type.Integer({ minimum: 0, description: 'seed for choosing the paraphrases (default: 0)' })),
     out: path('folder or .jsonl file that is written; what is there is replaced'),
   },
   { ...closed, description: 'dataset with labels, or table' },

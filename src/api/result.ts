@@ -50,9 +50,7 @@ const inputFields = {
   ),
   task: Type.Enum([...TASKS], { description: 'what was rated' }),
   file_size: Type.Optional(Type.Integer({ minimum: 0, description: 'size of the file in bytes' })),
-  modified: Type.Optional(
-    Type.String({ description: 'when the file was last changed, ISO 8601 in UTC; files only' }),
-  ),
+  modified: Type.Optional(Type.String({ description: 'when the file was last changed, ISO 8601 in UTC; files only' })),
   sha256: Type.Optional(
     Type.String({ pattern: '^[0-9a-f]{64}$', description: 'digest of the bytes of the file, with --verify hash' }),
   ),
@@ -95,8 +93,14 @@ export const ScoreResultSchema = Type.Object(
           'how the frames of a video were chosen. published: int(fps · i); time: by time stamps, where the rate varies; counted: published, for a clip without time stamps',
       }),
     ),
-    width: Type.Integer({ minimum: 1, description: 'width of the upright picture or frame in pixels, before resizing' }),
-    height: Type.Integer({ minimum: 1, description: 'height of the upright picture or frame in pixels, before resizing' }),
+    width: Type.Integer({
+      minimum: 1,
+      description: 'width of the upright picture or frame in pixels, before resizing',
+    }),
+    height: Type.Integer({
+      minimum: 1,
+      description: 'height of the upright picture or frame in pixels, before resizing',
+    }),
     warnings: Type.Array(Type.String(), {
       description: 'what is doubtful about the score, in sentences; empty for almost all inputs',
     }),

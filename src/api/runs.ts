@@ -95,19 +95,22 @@ const EvaluatedSet = Type.Object(
 export const Evaluation = Type.Object(
   {
     ...common,
-    result: Type.Union([
-      Type.Null(),
-      Type.Object(
-        {
-          model: Type.String({ description: 'model that was evaluated' }),
-          untrained: Type.Boolean({ description: 'its weights are random: the figures mean nothing' }),
-          weights_sha256: Type.String({ description: 'digest of its weights' }),
-          score_version: Type.String({ description: 'hash of all that decides a score' }),
-          datasets: Type.Array(EvaluatedSet, { description: 'a row for each entry of data' }),
-        },
-        closed,
-      ),
-    ], { description: 'figures; null until it has completed' }),
+    result: Type.Union(
+      [
+        Type.Null(),
+        Type.Object(
+          {
+            model: Type.String({ description: 'model that was evaluated' }),
+            untrained: Type.Boolean({ description: 'its weights are random: the figures mean nothing' }),
+            weights_sha256: Type.String({ description: 'digest of its weights' }),
+            score_version: Type.String({ description: 'hash of all that decides a score' }),
+            datasets: Type.Array(EvaluatedSet, { description: 'a row for each entry of data' }),
+          },
+          closed,
+        ),
+      ],
+      { description: 'figures; null until it has completed' },
+    ),
     recipe,
   },
   closed,

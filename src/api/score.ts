@@ -49,7 +49,10 @@ export const ScoreSettings = {
     Type.Enum([...SCALES], { description: 'mos5: 1 to 5 (default), unit: 0 to 1, percent: 0 to 100' }),
   ),
   prompt: Type.Optional(
-    Type.String({ pattern: '^[a-z0-9][a-z0-9-]{0,63}$', description: "a name of configs/prompts (default: the model's own)" }),
+    Type.String({
+      pattern: '^[a-z0-9][a-z0-9-]{0,63}$',
+      description: "a name of configs/prompts (default: the model's own)",
+    }),
   ),
   strict: Type.Optional(
     Type.Boolean({ description: 'an input with warnings fails with MEDIA_DOUBTFUL instead of being scored' }),

@@ -13,8 +13,7 @@ const HUB_ID = /^[\w.-]+\/[\w.-]+$/;
 /** Used when no model is named. */
 export const DEFAULT_MODEL = 'nano';
 
-const kinds = (description: string) =>
-  Type.Optional(Type.Array(Type.Enum([...KINDS]), { minItems: 1, description }));
+const kinds = (description: string) => Type.Optional(Type.Array(Type.Enum([...KINDS]), { minItems: 1, description }));
 
 /** `configs/models/<name>.yaml`. */
 export const ModelSchema = Type.Object(

@@ -48,7 +48,8 @@ export const LabelFile = Type.Object(
     format: Type.Enum(['table', 'json', 'xlsx', 'mat', 'parquet'], {
       description: 'format of the file; table: CSV, TSV and other text tables',
     }),
-    delimiter: Type.Optional(Type.Enum([...DELIMITERS], {
+    delimiter: Type.Optional(
+      Type.Enum([...DELIMITERS], {
         description: 'separator of the columns of a text table (default ","); a space stands for any run of blanks',
       }),
     ),

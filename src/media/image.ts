@@ -8,8 +8,11 @@ import { padAndResize, type RawPicture } from './resample/resample.js';
 
 /** uint8 RGB, row by row from the top; width = height = the size asked for. */
 export interface PreparedImage {
+  /** Width in pixels. */
   readonly width: number;
+  /** Height in pixels. */
   readonly height: number;
+  /** uint8 RGB, length 3 · width · height. */
   readonly data: Uint8Array;
   /** Of the decoded picture, before padding and resizing, in pixels. */
   readonly original: { readonly width: number; readonly height: number };
@@ -25,7 +28,12 @@ export interface PrepareImageOptions {
   readonly size: number;
   /** Turn the picture as its EXIF orientation says. The reference does not, so it is off by default. */
   readonly autoOrient?: boolean;
+  /**
+   * What decoding may cost.
+   * @default DEFAULT_LIMITS
+   */
   readonly limits?: Partial<MediaLimits>;
+  /** Ends the call early. */
   readonly signal?: AbortSignal;
   /** Bytes of memory that reading and decoding may take; without it no account is kept. */
   readonly granted?: number;

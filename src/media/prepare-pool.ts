@@ -25,6 +25,7 @@ export interface PrepareLoad {
 
 /** Pictures and frames prepared on threads of their own, so that decoding uses every core and the main thread none. */
 export interface PreparePool {
+  /** Number of threads. */
   readonly threads: number;
   /** As `prepareImage`. Bytes given as input are copied to the thread. Interactive goes before bulk, the default. */
   prepareImage(input: MediaInput, options: PrepareImageOptions & { readonly lane?: Lane }): Promise<PreparedImage>;
@@ -36,9 +37,11 @@ export interface PreparePool {
     frames: readonly RawPicture[],
     options: { readonly size: number; readonly lane?: Lane; readonly signal?: AbortSignal },
   ): Promise<Uint8Array>;
+  /** Pictures that wait, and what one takes. */
   load(): PrepareLoad;
   /** Ends the threads; what still waits fails with CANCELLED. Nothing is left behind. */
   close(): Promise<void>;
+  /** The same as `close`, for `await using`. */
   [Symbol.asyncDispose](): Promise<void>;
 }
 

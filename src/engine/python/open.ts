@@ -8,6 +8,10 @@ import { fromPlain, toPlain } from './values.js';
 
 /** Optional packages and cancellation of `openPython`. */
 export interface OpenPythonOptions {
+  /**
+   * Interpreter and environment.
+   * @default QALIGN_PYTHON, else the managed environment
+   */
   readonly python?: PythonCommand | undefined;
   /**
    * Optional packages that are installed into the managed environment at first need, beside NumPy and PyTorch. An
@@ -21,6 +25,7 @@ export interface OpenPythonOptions {
   readonly onOutput?: ((text: string) => void) | undefined;
   /** A call may take so long; none by default. After it Python is ended. */
   readonly timeoutMs?: number | undefined;
+  /** Ends the start of Python. */
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -35,6 +40,7 @@ export interface Python extends AsyncDisposable {
   eval(expression: string, variables?: Readonly<Record<string, unknown>>): Promise<unknown>;
   /** Process id of the interpreter. */
   readonly pid: number;
+  /** Ends the process. */
   close(): Promise<void>;
 }
 

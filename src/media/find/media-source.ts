@@ -4,7 +4,9 @@ import { mediaAt, pathText, type BytePath, type MediaIdentity, type MediaInput }
 
 /** A picture or clip. `input` is how results name it. */
 export interface MediaSource {
+  /** Name of the input in results. */
   readonly input: string;
+  /** What it is, by its first bytes. */
   readonly kind: 'image' | 'video';
   /** A path or the bytes. */
   readonly media: MediaInput;
@@ -29,6 +31,7 @@ export type SourceName = string | BytePath;
 export type PassedOver = 'hidden' | 'not-media' | 'excluded' | 'special-file' | 'linked-folder' | 'repeated';
 
 export interface OpenOptions {
+  /** Ends the call early. */
   readonly signal?: AbortSignal | undefined;
   /** Fetch http(s) URLs; off, they are refused by name. */
   readonly allowUrls?: boolean | undefined;

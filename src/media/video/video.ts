@@ -22,6 +22,7 @@ export type { VideoFrame } from './decode-frames.js';
 export interface VideoSample {
   /** Average rate of the clip. */
   readonly fps: Rational;
+  /** Numbers of the chosen pictures, from 0, in the order of showing. */
   readonly indices: number[];
   /** How they were chosen. */
   readonly frameRule: FrameRule;
@@ -29,6 +30,7 @@ export interface VideoSample {
   readonly warnings: string[];
   /** Of a delivered frame, upright. */
   readonly width: number;
+  /** Height of a delivered frame in pixels, upright. */
   readonly height: number;
   /** Can be read once; decoding starts with the first read and ends with the last, or when the reader leaves. */
   readonly frames: AsyncIterable<VideoFrame>;
@@ -42,7 +44,12 @@ export interface SampleVideoOptions {
   readonly maxFrames?: number | undefined;
   /** `published`: int(fps · i) also where the rate of the clip varies; `auto` by default. */
   readonly frameRule?: 'auto' | 'published' | undefined;
+  /**
+   * What decoding may cost.
+   * @default DEFAULT_LIMITS
+   */
   readonly limits?: Partial<MediaLimits> | undefined;
+  /** Ends the call early. */
   readonly signal?: AbortSignal | undefined;
 }
 
