@@ -133,7 +133,9 @@ export function typeOf(node: SchemaNode, sections: Sections = new Map()): string
   if (values !== undefined) return values.map(literal).join(', ');
   if (node.type === 'boolean') return '`true` or `false`';
   if (node.anyOf !== undefined) return node.anyOf.map((one) => typeOf(one, sections)).join(' or ');
-  return `${prose(typeInWords(node))}${node.pattern === undefined ? '' : `, matching ${code(node.pattern)}`}`;
+  const [word = '', ...limits] = typeInWords(node).split(', ');
+  const all = [...limits, ...(node.pattern === undefined ? [] : [`matching ${code(node.pattern)}`])];
+  return `${prose(word)}${all.length === 0 ? '' : ` (${all.join(', ')})`}`;
 }
 
 const fallbackOf = ({ node, required }: SchemaKey): string =>

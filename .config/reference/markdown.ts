@@ -13,7 +13,9 @@ export const prose = (text: string): string =>
 
 /** A text as a sentence: a value, key or file at its start (`random: …`, `head.json …`) keeps its letters. */
 export function sentence(text: string): string {
-  const first = /^[\w.-]+(:| =| \(|\.\w|, \w+,)/.test(text) ? text.slice(0, 1) : text.slice(0, 1).toUpperCase();
+  const first = /^[\w.-]+(:| =| \(|\.\w|, \w+,)|^[a-z]+\d/.test(text)
+    ? text.slice(0, 1)
+    : text.slice(0, 1).toUpperCase();
   const whole = `${first}${text.slice(1)}`;
   return whole === '' || /[.?!…]$/.test(whole) ? whole : `${whole}.`;
 }

@@ -28,8 +28,8 @@ export const TrainStarted = at('started', {
   skipped: count('damaged or missing files left out when the data was prepared'),
 });
 export const TrainMeasured = at('measured', {
-  done: count('pictures whose features are cached'),
-  total: count('pictures in total'),
+  done: count('pictures and frames whose features are computed'),
+  total: count('pictures and frames in total'),
 });
 export const TrainResumed = at('resumed', { step, checkpoint: text('path of the checkpoint') });
 export const TrainStep = at('step', {

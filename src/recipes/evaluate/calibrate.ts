@@ -44,7 +44,7 @@ export interface CalibrateResult extends CalibrationReport {
 
 /**
  * Fits a curve from scores to the MOS scale, saves it, and measures its error.
- * @throws QalignError PREDICTIONS_DAMAGED, RESUME_MISMATCH, CONFIG_INVALID, OUTPUT_UNWRITABLE
+ * @throws QalignError RESUME_MISMATCH for a test of another model, PREDICTIONS_DAMAGED, OUTPUT_UNWRITABLE
  */
 export async function calibrateModel(options: CalibrateOptions): Promise<CalibrateResult> {
   const fit = await load(options.predictions);
