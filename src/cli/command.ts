@@ -31,6 +31,15 @@ export const GENERAL_FLAGS = {
   help: { type: 'boolean', short: 'h', help: 'show this help' },
 } as const satisfies Record<string, Flag>;
 
+/** Exit code of a command → meaning. */
+export const EXIT_CODES: Readonly<Record<number, string>> = {
+  0: 'success',
+  1: 'failure',
+  2: 'wrong usage',
+  3: 'a score below --fail-below',
+  130: 'interrupted',
+};
+
 /** Puts flags under one heading of the help. */
 export function inGroup<const F extends Flags>(group: string, flags: F): F {
   return Object.fromEntries(Object.entries(flags).map(([name, flag]) => [name, { ...flag, group }])) as unknown as F;

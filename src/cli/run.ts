@@ -33,8 +33,11 @@ export function report(error: unknown, { terminal, signal }: RunContext): number
   terminal.progress(undefined);
   if (signal.aborted) return 130;
   terminal.say(describe(error, terminal.paintErr));
-  return error instanceof QalignError && WRONG_USAGE.includes(error.code) ? 2 : 1;
+  return error instanceof QalignError ? exitCodeOf(error.code) : 1;
 }
+
+/** The exit code of a command that threw this. */
+export const exitCodeOf = (code: ErrorCode): number => (WRONG_USAGE.includes(code) ? 2 : 1);
 
 async function dispatch(argv: readonly string[], context: RunContext): Promise<number> {
   const [verb, ...rest] = argv;

@@ -8,8 +8,11 @@ import { padAndResize, type RawPicture } from './resample/resample.js';
 
 /** uint8 RGB, row by row from the top. Width and height equal the requested size. */
 export interface PreparedImage {
+  /** Width in pixels. */
   readonly width: number;
+  /** Height in pixels. */
   readonly height: number;
+  /** uint8 RGB, length 3 · width · height. */
   readonly data: Uint8Array;
   /** Size in pixels of the decoded picture, before padding and resizing. */
   readonly original: { readonly width: number; readonly height: number };
@@ -25,7 +28,12 @@ export interface PrepareImageOptions {
   readonly size: number;
   /** Rotate the picture by its EXIF orientation. Default: false, as in the reference. */
   readonly autoOrient?: boolean;
+  /**
+   * What decoding may cost.
+   * @default DEFAULT_LIMITS
+   */
   readonly limits?: Partial<MediaLimits>;
+  /** Ends the call early. */
   readonly signal?: AbortSignal;
   /** Bytes of memory that reading and decoding can take. Without it, memory is not counted. */
   readonly granted?: number;

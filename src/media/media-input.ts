@@ -2,6 +2,7 @@ import { isUtf8 } from 'node:buffer';
 
 /** A file whose name is not UTF-8. A string cannot hold such a path, so Node takes it as bytes. */
 export interface BytePath {
+  /** The bytes of the path. */
   readonly path: Uint8Array;
 }
 

@@ -25,6 +25,7 @@ export interface PrepareLoad {
 
 /** Prepares pictures and frames on worker threads. Decoding uses all cores and never blocks the main thread. */
 export interface PreparePool {
+  /** Number of threads. */
   readonly threads: number;
   /**
    * Works as `prepareImage`. Input bytes are copied to the thread. The lane is bulk by default; interactive runs first.
@@ -38,9 +39,11 @@ export interface PreparePool {
     frames: readonly RawPicture[],
     options: { readonly size: number; readonly lane?: Lane; readonly signal?: AbortSignal },
   ): Promise<Uint8Array>;
+  /** Pictures that wait, and what one takes. */
   load(): PrepareLoad;
   /** Stops the threads. Waiting jobs fail with CANCELLED. */
   close(): Promise<void>;
+  /** The same as `close`, for `await using`. */
   [Symbol.asyncDispose](): Promise<void>;
 }
 

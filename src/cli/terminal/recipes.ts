@@ -63,7 +63,7 @@ export function keyLines(keys: readonly KeyDescription[], { columns, paint }: Sc
 }
 
 /** A value as written after `key=`: one line of YAML without unnecessary quotes. */
-function yaml(value: unknown): string {
+export function yaml(value: unknown): string {
   if (Array.isArray(value)) return `[${value.map(yaml).join(', ')}]`;
   if (typeof value === 'object' && value !== null) {
     const entries = Object.entries(value).map(([key, inner]) => `${key}: ${yaml(inner)}`);

@@ -8,6 +8,10 @@ import { fromPlain, toPlain } from './values.js';
 
 /** Optional packages and cancellation of `openPython`. */
 export interface OpenPythonOptions {
+  /**
+   * Interpreter and environment.
+   * @default QALIGN_PYTHON, else the managed environment
+   */
   readonly python?: PythonCommand | undefined;
   /**
    * Optional packages that are installed into the managed environment at first use, in addition to NumPy and PyTorch.
@@ -21,6 +25,7 @@ export interface OpenPythonOptions {
   readonly onOutput?: ((text: string) => void) | undefined;
   /** Timeout of a call in milliseconds. After it, Python is killed. Default: none. */
   readonly timeoutMs?: number | undefined;
+  /** Ends the start of Python. */
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -38,6 +43,7 @@ export interface Python extends AsyncDisposable {
   eval(expression: string, variables?: Readonly<Record<string, unknown>>): Promise<unknown>;
   /** Process id of the interpreter. */
   readonly pid: number;
+  /** Ends the process. */
   close(): Promise<void>;
 }
 

@@ -4,7 +4,9 @@ import { mediaAt, pathText, type BytePath, type MediaIdentity, type MediaInput }
 
 /** A picture or clip. `input` is its name in results. */
 export interface MediaSource {
+  /** Name of the input in results. */
   readonly input: string;
+  /** What it is, by its first bytes. */
   readonly kind: 'image' | 'video';
   /** A path or bytes. */
   readonly media: MediaInput;
@@ -29,6 +31,7 @@ export type SourceName = string | BytePath;
 export type PassedOver = 'hidden' | 'not-media' | 'excluded' | 'special-file' | 'linked-folder' | 'repeated';
 
 export interface OpenOptions {
+  /** Ends the call early. */
   readonly signal?: AbortSignal | undefined;
   /** Fetch http(s) URLs. Without it, URLs are refused. */
   readonly allowUrls?: boolean | undefined;

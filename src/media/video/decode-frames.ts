@@ -9,7 +9,9 @@ import { startTool, stopAfter, type StartOptions, type ToolOptions } from './too
 export interface VideoFrame {
   /** Index of the picture in display order. */
   readonly index: number;
+  /** Width in pixels. */
   readonly width: number;
+  /** Height in pixels. */
   readonly height: number;
   /** uint8 RGB, row by row. */
   readonly data: Uint8Array;

@@ -22,6 +22,7 @@ export type { VideoFrame } from './decode-frames.js';
 export interface VideoSample {
   /** Average rate of the clip. */
   readonly fps: Rational;
+  /** Numbers of the chosen pictures, from 0, in the order of showing. */
   readonly indices: number[];
   /** The rule that chose the frames. */
   readonly frameRule: FrameRule;
@@ -29,6 +30,7 @@ export interface VideoSample {
   readonly warnings: string[];
   /** Size of a returned frame, upright. */
   readonly width: number;
+  /** Height of a delivered frame in pixels, upright. */
   readonly height: number;
   /** Can be read once. Decoding starts at the first read and ends with the last frame or when the reader stops. */
   readonly frames: AsyncIterable<VideoFrame>;
@@ -42,7 +44,12 @@ export interface SampleVideoOptions {
   readonly maxFrames?: number | undefined;
   /** `published`: int(fps · i) even if the rate of the clip varies. Default: `auto`. */
   readonly frameRule?: 'auto' | 'published' | undefined;
+  /**
+   * What decoding may cost.
+   * @default DEFAULT_LIMITS
+   */
   readonly limits?: Partial<MediaLimits> | undefined;
+  /** Ends the call early. */
   readonly signal?: AbortSignal | undefined;
 }
 

@@ -11,6 +11,10 @@ export interface CheckOptions extends SurveyOptions {
   readonly records: readonly string[];
   /** What media paths are relative to; default: the folder of each file. */
   readonly media?: string | undefined;
+  /**
+   * Kinds of leaks to look for.
+   * @default all
+   */
   readonly kinds?: readonly LeakKind[] | undefined;
   /** Largest Hamming distance (of 64 bits) of the perceptual hashes of one picture; default 6. */
   readonly distance?: number | undefined;
@@ -20,7 +24,9 @@ export interface CheckOptions extends SurveyOptions {
 export interface CheckResult {
   /** What was compared: split, or file where that has no splits. */
   sides: { side: string; records: number }[];
+  /** Pairs of records on two sides that share a picture or a reference. */
   leaks: Leak[];
+  /** Leaks by kind. */
   counts: Record<LeakKind, number>;
   /** Records whose media could not be compared, because it is missing or damaged. */
   not_compared: { id: string; file: string; code: string; message: string }[];

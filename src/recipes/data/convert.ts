@@ -52,6 +52,7 @@ export interface ConvertOptions extends DatasetSource, ConversionChoices {
    * made.
    */
   readonly out: string | ((text: string) => Promise<void> | void);
+  /** Ends the call early. */
   readonly signal?: AbortSignal | undefined;
   /** Records written so far. */
   readonly onProgress?: ((written: number) => void) | undefined;
@@ -61,21 +62,31 @@ export interface ConvertOptions extends DatasetSource, ConversionChoices {
 
 /** What stands in dataset.json beside the records. */
 export interface DatasetManifest extends ConversionSummary {
+  /** Name of the dataset as its authors write it. */
   title: string;
+  /** Source of the labels that was read. */
   source: string;
+  /** Licence of labels and media. */
   licence: string;
+  /** What was rated: `image` or `video`. */
   kind: string;
+  /** What was asked about: `quality` or `aesthetics`. */
   task: string;
+  /** Level names, best first. */
   level_names: string[];
+  /** Rule for a score on the edge of two levels. */
   edge: 'lower' | 'upper';
+  /** Rule for a score outside the range. */
   outside: 'drop' | 'clip';
   /** The options that made it, as they were given. */
   options: Record<string, unknown>;
+  /** Versions, time and machine of the conversion. */
   made_by: Provenance;
 }
 
 /** What was converted: counts, ranges and the files written. */
 export interface ConvertResult {
+  /** What `dataset.json` holds. */
   readonly manifest: DatasetManifest;
   /** Empty where the text went to a function. */
   readonly files: readonly WrittenFile[];

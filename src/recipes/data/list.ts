@@ -6,13 +6,21 @@ import { QalignError } from '../../base/errors.js';
 
 /** A described data set and which of its label files are here. */
 export interface DatasetListing {
+  /** Name for `convertDataset`. */
   name: string;
+  /** Other names of it. */
   aliases: string[];
+  /** Name as its authors write it. */
   title: string;
+  /** Year, size and scale. */
   version: string;
+  /** What was rated. */
   kind: DatasetSpec['kind'];
+  /** What was asked about. */
   task: DatasetSpec['task'];
+  /** Licence of labels and media. */
   licence: string;
+  /** Publication. */
   citation: string;
   /** What each source needs, the best first. */
   sources: { name: string; about?: string; files: string[] }[];

@@ -27,6 +27,7 @@ export interface ReportOptions extends SurveyOptions {
 
 /** Figures of the records and the HTML page made of them. */
 export interface ReportResult {
+  /** Figures of the dataset, as the JSON beside the page. */
   readonly report: DatasetReport;
   /** The page, self-contained HTML. */
   readonly html: string;

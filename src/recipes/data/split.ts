@@ -22,6 +22,10 @@ export interface SplitOptions {
    * group.
    */
   readonly parts: Readonly<Record<string, PartSize>>;
+  /**
+   * Random seed.
+   * @default 0
+   */
   readonly seed?: number | undefined;
   /** Folder of the new files, `<part>.jsonl`. */
   readonly out: string;
@@ -29,6 +33,7 @@ export interface SplitOptions {
 
 /** The files written and how many records each has. */
 export interface SplitResult {
+  /** Files that were written. */
   readonly files: readonly WrittenFile[];
   /** Part → level → records. */
   readonly levels: Readonly<Record<string, Readonly<Record<string, number>>>>;
@@ -39,6 +44,7 @@ export interface SplitResult {
 /**
  * One file of records into several, seeded: levels in equal proportions, pictures of one reference never in two parts.
  * Media paths are rewritten for the new folder where they lead to files.
+ * @throws QalignError DATASET_*, USAGE, OUTPUT_UNWRITABLE
  */
 export async function splitRecords({ records: path, parts, seed = 0, out }: SplitOptions): Promise<SplitResult> {
   const records = await readRecords(path);
@@ -69,6 +75,10 @@ export interface SampleOptions {
   readonly count?: number | undefined;
   /** Levels in the proportions of each file. */
   readonly stratify?: 'level' | undefined;
+  /**
+   * Random seed.
+   * @default 0
+   */
   readonly seed?: number | undefined;
   /** A .jsonl file. */
   readonly out: string;
@@ -76,6 +86,7 @@ export interface SampleOptions {
 
 /** The file written and how many records of each source it has. */
 export interface SampleResult {
+  /** Files that were written. */
   readonly files: readonly WrittenFile[];
   /** In the order of the input files. */
   readonly inputs: readonly { file: string; of: number; taken: number; levels: Record<string, number> }[];
@@ -84,6 +95,7 @@ export interface SampleResult {
 /**
  * A seeded part of some records, or a mixture of several files. In a mixture ids become `<dataset>/<id>`, and a record
  * that is taken again gets `#2`, `#3` …: ids stay unique.
+ * @throws QalignError DATASET_*, USAGE, OUTPUT_UNWRITABLE
  */
 export async function sampleRecords({
   records: paths,

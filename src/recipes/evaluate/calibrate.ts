@@ -14,9 +14,11 @@ import { readPredictions } from './predictions.js';
 export interface CalibrateOptions {
   /** Predictions of validation items; the curve is fitted on them. */
   readonly predictions: string;
+  /** `logistic`: four parameters; `isotonic`: the best rising steps. */
   readonly method: 'logistic' | 'isotonic';
   /** Predictions of other items of the same model, to judge the curve by. */
   readonly test?: string | undefined;
+  /** The JSON file that is written. */
   readonly out: string;
   /** A page with the reliability plot. */
   readonly page?: string | undefined;
@@ -26,17 +28,24 @@ export interface CalibrateOptions {
 
 /** The calibration and how far it is off, before and after. */
 export interface CalibrateResult extends CalibrationReport {
+  /** The calibration file that was written. */
   readonly file: string;
+  /** Predictions that the curve was fitted on. */
   readonly n: number;
   /** Records of the file that were not predicted, and are in no number. */
   readonly unpredicted: number;
   /** What ece, rmse and bins were measured on. */
   readonly measured_on: string;
+  /** Predictions that ece, rmse and bins were measured on. */
   readonly measured_n: number;
+  /** Records of that file without a prediction. */
   readonly measured_unpredicted: number;
 }
 
-/** Fits a curve from scores to the MOS scale, saves it, and says how well it keeps its word. */
+/**
+ * Fits a curve from scores to the MOS scale, saves it, and measures its error.
+ * @throws QalignError RESUME_MISMATCH for a test of another model, PREDICTIONS_DAMAGED, OUTPUT_UNWRITABLE
+ */
 export async function calibrateModel(options: CalibrateOptions): Promise<CalibrateResult> {
   const fit = await load(options.predictions);
   const file = fitCalibrationFile(fit, options.method);

@@ -57,11 +57,15 @@ export interface CalibrationFile {
 }
 
 export interface CalibrationReport {
+  /** How the curve was fitted. */
   readonly method: 'logistic' | 'isotonic';
+  /** Name of the predictions that it was fitted on. */
   readonly fitted_on: string;
   /** Of the calibrated scores against the MOS, in units of the MOS; items of this data set only. */
   readonly ece: number;
+  /** Root mean square error of the calibrated scores, in units of the MOS. */
   readonly rmse: number;
+  /** Mean calibrated score and mean MOS of groups of items, for the reliability plot. */
   readonly bins: readonly ReliabilityBin[];
 }
 
@@ -142,6 +146,7 @@ export async function loadCalibration(path: string): Promise<CalibrationFile> {
 export interface Calibrator {
   /** Of a row, as `rowVersion` gives it. */
   readonly rowVersion: string;
+  /** The outcome with `calibrated_score` and `calibration`; a failure is returned as it is. */
   apply(outcome: ScoreOutcome): ScoreOutcome;
 }
 

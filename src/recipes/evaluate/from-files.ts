@@ -33,7 +33,12 @@ export async function evaluatePredictions(file: string, options: FileOptions = {
   };
 }
 
-/** Two models on the same records, by the paired bootstrap; only records that both predicted count. */
+/**
+ * Two models on the same records, by the paired bootstrap; only records that both predicted count.
+ * @param first predictions file of the first model
+ * @param second predictions file of the second model
+ * @throws QalignError RESUME_MISMATCH for files of different records, PREDICTIONS_DAMAGED, EVALUATION_FAILED
+ */
 export async function comparePredictions(
   first: string,
   second: string,

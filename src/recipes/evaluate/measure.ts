@@ -26,21 +26,26 @@ export interface Miss {
 
 /** What one predictions file says. Serialised as it is. */
 export interface DatasetMeasures {
+  /** Name of the entry of `data`. */
   readonly dataset: string;
   /** Records there are; `metrics.n` of them have a prediction. */
   readonly records: number;
+  /** Records that could not be scored. */
   readonly failed: readonly PredictionFailure[];
   /** Predictions that are doubtful; they are in the metrics. */
   readonly warned: readonly { readonly index: number; readonly id: string; readonly warnings: readonly string[] }[];
+  /** Agreement with the ratings. */
   readonly metrics: Metrics;
   /** Lowest and highest score and MOS of the predicted items; zeros where there is none. */
   readonly ranges: { readonly score: readonly [number, number]; readonly mos: readonly [number, number] };
+  /** Items at each level, in the order of LEVELS; `mos` is null where the records name no levels. */
   readonly level_counts: { readonly predicted: readonly number[]; readonly mos: readonly number[] | null };
   /**
    * Rows by the level of the MOS, columns by the level predicted, in the order of LEVELS; null where the records name
    * no levels.
    */
   readonly confusion: readonly (readonly number[])[] | null;
+  /** Items whose score is farthest from the MOS. */
   readonly worst: readonly Miss[];
 }
 

@@ -6,7 +6,15 @@ export interface ReproduceOptions {
   readonly labels?: string | undefined;
   /** Folder of records, `<dataset>/<split>.jsonl`. */
   readonly data?: string | undefined;
+  /**
+   * A name of configs/models, a directory or a hub id.
+   * @default the model that comes with qalign
+   */
   readonly model?: string | undefined;
+  /**
+   * `auto`, `cpu`, `cuda:N` or several.
+   * @default 'auto'
+   */
   readonly device?: string | undefined;
   /**
    * So many items of a data set may fail; missing media are counted apart and stop nothing.
@@ -19,8 +27,14 @@ export interface ReproduceOptions {
   readonly out?: string | undefined;
   /** The command line, for the reports. */
   readonly command?: string | undefined;
+  /**
+   * Takes log lines.
+   * @default silentLogger
+   */
   readonly log?: Logger | undefined;
+  /** Ends the call early. */
   readonly signal?: AbortSignal | undefined;
+  /** Told what is computed. */
   readonly onProgress?: ((message: string) => void) | undefined;
 }
 
@@ -28,7 +42,9 @@ export type ReproducedRow = Readonly<Record<string, string | number | null>>;
 
 /** Our figures beside the published ones: `srcc` and `paper_srcc`. */
 export interface ReproducedTable {
+  /** Title of the table. */
   readonly title: string;
+  /** Rows with our figures and those of the paper. */
   readonly rows: readonly ReproducedRow[];
   /** What a reader must know: rows that could not be computed and why, parts of a set. */
   readonly notes: readonly string[];

@@ -11,30 +11,58 @@ import { resolveDevices } from './devices.js';
 
 /** Model, device and length of generated answers. */
 export interface GenerateOptions {
+  /**
+   * A name of configs/models, a directory or a hub id.
+   * @default 'nano'
+   */
   readonly model?: string | undefined;
+  /** Base model of a LoRA adapter. */
   readonly base?: string | undefined;
+  /**
+   * `auto`, `cpu` or `cuda:N`.
+   * @default 'auto'
+   */
   readonly device?: string | undefined;
+  /**
+   * `auto`: fp32 on a CPU, bf16 on CUDA.
+   * @default 'auto'
+   */
   readonly precision?: 'auto' | 'fp32' | 'bf16' | 'fp16' | undefined;
+  /**
+   * Never ask the hub.
+   * @default false
+   */
   readonly offline?: boolean | undefined;
   /** Tokens at most; 64 by default. */
   readonly maxNewTokens?: number | undefined;
+  /**
+   * Takes log lines.
+   * @default silentLogger
+   */
   readonly log?: Logger | undefined;
+  /** Ends the call early. */
   readonly signal?: AbortSignal | undefined;
+  /** Pictures answered so far, and in total. */
   readonly onProgress?: ((done: number, total: number) => void) | undefined;
 }
 
 /** What a model said about one picture. */
 export interface GeneratedAnswer {
+  /** The picture as it was named. */
   readonly picture: string;
+  /** The answer. */
   readonly text: string;
+  /** Length of the answer in tokens. */
   readonly tokens: number;
   /** Whether the model ended its answer by itself. */
   readonly finished: boolean;
 }
 
 /**
- * What a model says to one prompt (with its <|image|>) about each picture, greedily: for looking at answers, not for
- * scoring.
+ * Generates the answer of a model about each picture, greedily: for looking at answers, not for scoring.
+ * @param pictures paths
+ * @param prompt the question, with <|image|> exactly once
+ * @throws QalignError MODEL_*, MEDIA_*, CONFIG_INVALID
  */
 export async function generateAnswers(
   pictures: readonly string[],

@@ -64,6 +64,10 @@ export interface ScorerOptions {
   readonly model?: string | undefined;
   /** Base model of a LoRA adapter. */
   readonly base?: string | undefined;
+  /**
+   * Commit, tag or branch of a hub model.
+   * @default that of its description
+   */
   readonly revision?: string | undefined;
   /**
    * `auto` (the first CUDA device, else the CPU), `cpu`, `cuda:0`, `0,1`: one worker each; `remote:2`: two that connect
@@ -76,14 +80,31 @@ export interface ScorerOptions {
    * `tcp://HOST:PORT` for workers of other hosts, which `bridgeKeys` (a head.json of `qalign workers keys`) lets in.
    */
   readonly listen?: string | undefined;
+  /** Path of the head.json of `qalign workers keys`; needed with `listen`. */
   readonly bridgeKeys?: string | undefined;
   /** auto: fp32 on a CPU, bf16 on CUDA. */
   readonly precision?: 'auto' | 'fp32' | 'bf16' | 'fp16' | undefined;
   /** A name of configs/prompts or a file; the model's own by default. */
   readonly prompt?: string | undefined;
+  /**
+   * Scale of the scores.
+   * @default 'mos5'
+   */
   readonly scale?: Scale | undefined;
+  /**
+   * Turn pictures as their EXIF orientation says; the reference does not.
+   * @default false
+   */
   readonly autoOrient?: boolean | undefined;
+  /**
+   * Frames taken per second of video.
+   * @default one per second at int(fps · i), as in the reference
+   */
   readonly fps?: number | undefined;
+  /**
+   * Most frames of a video.
+   * @default no limit
+   */
   readonly maxFrames?: number | undefined;
   /** `published`: frames int(fps · i) also where the rate of a clip varies; `auto` goes by time stamps there. */
   readonly frameRule?: 'auto' | 'published' | undefined;
@@ -100,16 +121,30 @@ export interface ScorerOptions {
    * 300 000 by default.
    */
   readonly stepMs?: number | undefined;
+  /**
+   * Never ask the hub and install nothing.
+   * @default false
+   */
   readonly offline?: boolean | undefined;
+  /**
+   * Fetch inputs that are http(s) URLs.
+   * @default false
+   */
   readonly allowUrls?: boolean | undefined;
   /** Memory for decoding pictures, shared with other scorers; one of its own by default. */
   readonly decodeBudget?: DecodeBudget | undefined;
+  /**
+   * Takes log lines.
+   * @default silentLogger
+   */
   readonly log?: Logger | undefined;
   /** Workers that fail again and again are tried on: for services. */
   readonly revive?: boolean | undefined;
+  /** Told of each batch that a worker has answered. */
   readonly onBatch?: ((batch: BatchReport) => void) | undefined;
   /** Set-up and loading, in words and, where known, in numbers. */
   readonly onProgress?: ((message: string, done?: number, total?: number) => void) | undefined;
+  /** Ends loading; afterwards `close` ends the scorer. */
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -118,7 +153,9 @@ export type ScoreInput = string | Uint8Array | ScoreSource;
 
 /** A call for one task, whose answer is one outcome and no list. */
 export interface OneTask {
+  /** The one task that is rated. */
   readonly task: Task;
+  /** Not given beside `task`. */
   readonly tasks?: undefined;
 }
 
@@ -126,9 +163,14 @@ export interface OneTask {
 export interface ScoreOptions {
   /** What is rated; without it what the model does first. For one task, `task` gives one outcome in place of a list. */
   readonly tasks?: readonly Task[] | undefined;
+  /** Ends the call early. */
   readonly signal?: AbortSignal | undefined;
   /** In place of the scorer's own: a scale, the name of a prompt. */
   readonly scale?: Scale | undefined;
+  /**
+   * A name of configs/prompts or a file.
+   * @default that of the scorer
+   */
   readonly prompt?: string | undefined;
   /** An input with warnings fails with MEDIA_DOUBTFUL instead of being scored. */
   readonly strict?: boolean | undefined;
@@ -138,6 +180,7 @@ export interface ScoreOptions {
   readonly lane?: Lane | undefined;
   /** Inputs of one ticket stay together in the queue; see Scorer.ticket. */
   readonly ticket?: number | undefined;
+  /** W3C trace context, for the log of the worker. */
   readonly traceparent?: string | undefined;
   /** Told how long each input was decoded, waited and was computed. */
   readonly onStage?: OnStage | undefined;
@@ -153,9 +196,13 @@ export interface ScoreManyOptions extends ScoreOptions {
 
 /** A loaded model that scores until it is closed. `createScorer` makes it, `await using` closes it. */
 export interface Scorer extends AsyncDisposable {
+  /** The loaded model: id, revision, digest of the weights, precision, device. */
   readonly model: ScoringModel;
+  /** What `model` was resolved to: where the weights are and what the model rates. */
   readonly choice: ModelChoice;
+  /** The prompt that is used where a call names none. */
   readonly prompt: PromptTemplate;
+  /** Hash of all that decides a score; scores of one version are comparable. */
   readonly scoreVersion: string;
   /** What is rated when no task is named. */
   readonly defaultTasks: readonly Task[];
@@ -192,5 +239,6 @@ export interface Scorer extends AsyncDisposable {
     inputs: AsyncIterable<ScoreInput> | Iterable<ScoreInput>,
     options?: ScoreManyOptions,
   ): AsyncGenerator<ScoreOutcome[], void, undefined>;
+  /** Ends the workers and threads; calls under way fail with BRIDGE_CLOSED. */
   close(): Promise<void>;
 }

@@ -16,23 +16,33 @@ export interface TrainSeriesOptions extends Omit<TrainOptions, 'reuse'> {
  * A recipe over its seeds: correlations on the dev split after the last epoch, as mean and sample standard deviation.
  */
 export interface TrainSeriesRow {
+  /** Name of the recipe. */
   readonly recipe: string;
+  /** Number of runs. */
   readonly runs: number;
   /** Records of the dev split. */
   readonly items: number | null;
+  /** Mean SRCC. */
   readonly srcc: number | null;
+  /** Sample standard deviation of the SRCC; null for one run. */
   readonly srccSd: number | null;
+  /** Mean PLCC. */
   readonly plcc: number | null;
+  /** Sample standard deviation of the PLCC; null for one run. */
   readonly plccSd: number | null;
   /** Mean over the runs of the first epoch whose SRCC is within 0.01 of the run's best. */
   readonly epochsToConverge: number | null;
+  /** Mean number of epochs that were trained. */
   readonly epochs: number | null;
+  /** Mean duration of a run in seconds. */
   readonly seconds: number | null;
 }
 
 /** What came out of several recipes and seeds. */
 export interface TrainSeries {
+  /** A row for each recipe. */
   readonly rows: readonly TrainSeriesRow[];
+  /** All runs, in the order of training. */
   readonly runs: readonly TrainResult[];
 }
 

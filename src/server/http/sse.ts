@@ -11,7 +11,7 @@ const BEAT_MS = 15_000;
 export const EVENT = Type.Object({
   id: Type.Optional(Type.String({ description: 'the number of the event, from 1' })),
   event: Type.Optional(Type.String({ description: 'its name; "end" is the last' })),
-  data: Type.Optional(Type.String({ contentMediaType: 'application/json' })),
+  data: Type.Optional(Type.String({ contentMediaType: 'application/json', description: 'the state as JSON' })),
   retry: Type.Optional(Type.Integer({ description: 'milliseconds' })),
 });
 

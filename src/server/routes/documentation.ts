@@ -67,7 +67,10 @@ export function documentationRoutes(all: () => readonly Route[]): Route<unknown>
     scope: 'any',
     tag: 'service',
     summary: 'files of the API reference page',
-    params: Type.Object({ file: Type.String({ pattern: '^[a-z0-9.-]{1,64}$' }) }, closed),
+    params: Type.Object(
+      { file: Type.String({ pattern: '^[a-z0-9.-]{1,64}$', description: 'file of the page' }) },
+      closed,
+    ),
     answers: {
       200: { description: 'a file', types: ['text/css', 'text/javascript', 'image/png'], schema: Type.String() },
     },

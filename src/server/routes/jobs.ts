@@ -49,7 +49,7 @@ export const createJobs = defineRoute({
     'application/json': JobBody,
     'text/plain': Type.String(),
     'multipart/form-data': Type.Object({
-      file: Type.Unsafe<string>({ type: 'string', format: 'binary' }),
+      file: Type.Unsafe<string>({ type: 'string', format: 'binary', description: 'the list' }),
       ...JobQuery.properties,
     }),
   },
