@@ -16,25 +16,25 @@ export interface GenerateOptions {
   readonly device?: string | undefined;
   readonly precision?: 'auto' | 'fp32' | 'bf16' | 'fp16' | undefined;
   readonly offline?: boolean | undefined;
-  /** Tokens at most; 64 by default. */
+  /** Maximum number of generated tokens; default 64. */
   readonly maxNewTokens?: number | undefined;
   readonly log?: Logger | undefined;
   readonly signal?: AbortSignal | undefined;
   readonly onProgress?: ((done: number, total: number) => void) | undefined;
 }
 
-/** What a model said about one picture. */
+/** A generated answer to one picture. */
 export interface GeneratedAnswer {
   readonly picture: string;
   readonly text: string;
   readonly tokens: number;
-  /** Whether the model ended its answer by itself. */
+  /** False if the answer was cut off at `maxNewTokens`. */
   readonly finished: boolean;
 }
 
 /**
- * What a model says to one prompt (with its <|image|>) about each picture, greedily: for looking at answers, not for
- * scoring.
+ * Generates a text answer to one prompt (with its <|image|>) for each picture, by greedy decoding. Use it to inspect
+ * answers, not to score.
  */
 export async function generateAnswers(
   pictures: readonly string[],
@@ -58,7 +58,7 @@ export async function generateAnswers(
   }
 }
 
-/** Loads the model on a worker and asks it about one picture after the other. */
+/** Loads the model on a worker and sends the pictures one by one. */
 export async function answersOf(
   worker: Pick<WorkerLink, 'device' | 'request'>,
   preparer: Pick<Preparer, 'prepare'>,
