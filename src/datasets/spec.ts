@@ -5,7 +5,7 @@ const closed = { additionalProperties: false };
 const word = Type.String({ minLength: 1 });
 const text = (description: string) => Type.String({ minLength: 1, description });
 const range = Type.Tuple([Type.Number(), Type.Number()]);
-/** A column by its name in the header, or by its place from 0 where a file has none. */
+/** A column by its name in the header, or by its index from 0 in a file without a header. */
 const column = Type.Union([word, Type.Integer({ minimum: 0 })]);
 const columnOf = (description: string) => Type.Union([...column.anyOf], { description });
 
@@ -41,7 +41,7 @@ export const LevelSettings = Type.Object(
   closed,
 );
 
-/** One label file: how it is laid out and which columns carry what. */
+/** The layout of a label file and the meaning of its columns. */
 export const LabelFile = Type.Object(
   {
     file: Type.String({ minLength: 1, description: 'file name, without folder' }),
@@ -157,7 +157,7 @@ export const LabelFile = Type.Object(
 );
 export type LabelFile = Static<typeof LabelFile>;
 
-/** One data set: configs/datasets/<name>.yaml. */
+/** The description of a data set in configs/datasets. */
 export const DatasetSpec = Type.Object(
   {
     name: Type.String({ pattern: '^[a-z0-9][a-z0-9_-]*$', description: 'name of the dataset and of its file' }),

@@ -13,7 +13,7 @@ export interface SurveyOptions {
   readonly onProgress?: ((done: number, total: number) => void) | undefined;
 }
 
-/** Opens and decodes every file, each once. The result is in the order of the paths. */
+/** Opens and decodes every file once. The result has the order of the paths. */
 export async function surveyMedia(
   paths: readonly string[],
   { signal, onProgress }: SurveyOptions = {},

@@ -43,13 +43,13 @@ const REAL_PARTS: ScorerParts = {
     },
   ) {
     const wanted = named?.join(',') ?? device ?? 'auto';
-    requireDevices(wanted); // before an environment is made
+    requireDevices(wanted); // fails before the Python environment is created
     const keys = bridgeKeys === undefined ? undefined : await readBridgeKeys(bridgeKeys);
     const shared = { ...(log === undefined ? {} : { log }), ...(signal === undefined ? {} : { signal }) };
     const python = await ensurePython({ ...shared, ...(onProgress === undefined ? {} : { onProgress }) });
     const devices = await resolveDevices(wanted, python, signal);
     onProgress?.(`loading ${choice.id}`);
-    const heard = createPercentGate(); // workers tell of every tensor
+    const heard = createPercentGate(); // workers report every tensor
     return createEngine({
       ...shared,
       python,

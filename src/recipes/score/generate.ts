@@ -33,7 +33,7 @@ export interface GenerateOptions {
    * @default false
    */
   readonly offline?: boolean | undefined;
-  /** Tokens at most; 64 by default. */
+  /** Maximum number of generated tokens; default 64. */
   readonly maxNewTokens?: number | undefined;
   /**
    * Takes log lines.
@@ -46,7 +46,7 @@ export interface GenerateOptions {
   readonly onProgress?: ((done: number, total: number) => void) | undefined;
 }
 
-/** What a model said about one picture. */
+/** A generated answer to one picture. */
 export interface GeneratedAnswer {
   /** The picture as it was named. */
   readonly picture: string;
@@ -54,12 +54,12 @@ export interface GeneratedAnswer {
   readonly text: string;
   /** Length of the answer in tokens. */
   readonly tokens: number;
-  /** Whether the model ended its answer by itself. */
+  /** False if the answer was cut off at `maxNewTokens`. */
   readonly finished: boolean;
 }
 
 /**
- * Generates the answer of a model about each picture, greedily: for looking at answers, not for scoring.
+ * Generates a text answer to one prompt for each picture, by greedy decoding. Use it to inspect answers, not to score.
  * @param pictures paths
  * @param prompt the question, with <|image|> exactly once
  * @throws QalignError MODEL_*, MEDIA_*, CONFIG_INVALID
@@ -86,7 +86,7 @@ export async function generateAnswers(
   }
 }
 
-/** Loads the model on a worker and asks it about one picture after the other. */
+/** Loads the model on a worker and sends the pictures one by one. */
 export async function answersOf(
   worker: Pick<WorkerLink, 'device' | 'request'>,
   preparer: Pick<Preparer, 'prepare'>,

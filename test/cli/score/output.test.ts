@@ -134,7 +134,7 @@ describe('--compact', () => {
     await writeFile(`${out}.meta.json`, meta.replaceAll(/"v": "\w+"/g, '"v": "000000"'));
     await expect(run([...line, '--resume'])).rejects.toThrow('does not belong to');
     await rm(`${out}.meta.json`);
-    await expect(run([...line, '--resume'])).rejects.toThrow('put that file back');
+    await expect(run([...line, '--resume'])).rejects.toThrow('restore that file');
   });
 
   it('writes the shortest number that is the same fp32', () => {
@@ -213,7 +213,7 @@ it.each([
   [['--fields', 'scor'], /did you mean "score"/],
   [['--fields', 'p_good'], /did you mean "level_probs.good"/],
   [['--fields', 'weights_sha256'], /did you mean "model.weights_sha256"/],
-  [['--fields', 'input,,score'], /needs names/],
+  [['--fields', 'input,,score'], /needs comma-separated names/],
   [['--fields', 'input,input'], /twice/],
   [['--fields', 'input', '--format', 'table'], /different columns/],
   [['--fields', 'input', '--compact', '--out', 'x.csv'], /leave out/],
