@@ -6,6 +6,8 @@ export interface DecodeBudget {
   /** What needs more than `most` is an error; otherwise it is decoded while nothing else is. */
   readonly refuses: boolean;
   readonly used: number;
+  /** Callers that wait for it: pools whose next picture needs more than is free. */
+  readonly waiting: number;
   /**
    * False while they are not free, or while another caller waits longer. `wake` is then called once it makes sense to
    * try again; it stands for the caller.
@@ -34,6 +36,9 @@ export function createDecodeBudget(
     refuses,
     get used() {
       return used;
+    },
+    get waiting() {
+      return waiting.size;
     },
     take(bytes, wake) {
       const [first = wake] = waiting;

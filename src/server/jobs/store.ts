@@ -15,6 +15,8 @@ export interface JobPlan {
   readonly model: string;
   /** Missing in plans that were accepted before it existed. */
   readonly webhook?: string | undefined;
+  /** Of the request that made the job. Missing in plans that were accepted before it existed. */
+  readonly traceparent?: string | undefined;
   /** Hash of settings and list: the same Idempotency-Key for another job is refused. */
   readonly fingerprint: string;
 }
