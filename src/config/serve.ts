@@ -143,7 +143,7 @@ export const ServeConfig = Type.Object(
         secret: Type.Union([Type.String(), Type.Null()], {
           default: null,
           description:
-            'signs webhooks: whsec_ and 24 to 64 bytes in base64; QALIGN_SERVE_WEBHOOKS__SECRET keeps it out of the file',
+            'signs webhooks: whsec_ and 24 to 64 bytes in base64. Several, divided by spaces, give as many signatures, so that a secret can be replaced; QALIGN_SERVE_WEBHOOKS__SECRET keeps it out of the file',
         }),
         allow_loopback: Type.Boolean({
           default: false,
@@ -163,7 +163,11 @@ export const ServeConfig = Type.Object(
           description: 'sent with them, such as an authorization of the collector',
         }),
       },
-      { ...closed, default: {}, description: 'OpenTelemetry: a span for each request and for what its items wait for' },
+      {
+        ...closed,
+        default: {},
+        description: 'OpenTelemetry: a span for each request and job, and for what their items wait for',
+      },
     ),
     log_level: Type.Union([Type.Literal('debug'), Type.Literal('info'), Type.Literal('warn'), Type.Literal('error')], {
       default: 'info',

@@ -8,6 +8,15 @@ type Json = Record<string, unknown>;
 
 /** What any route may answer with. */
 const EVERYWHERE: readonly ErrorCode[] = ['UNAUTHORIZED', 'FORBIDDEN', 'RATE_LIMITED', 'INTERNAL', 'SHUTTING_DOWN'];
+/** What a body can be refused for while it is read, whatever the route does with it. */
+const READING: readonly ErrorCode[] = [
+  'BODY_INVALID',
+  'BODY_TOO_LARGE',
+  'BODY_UNSUPPORTED',
+  'MALFORMED',
+  'OVERLOADED',
+  'DEADLINE_EXCEEDED',
+];
 
 /** The routes as an OpenAPI 3.1 document: from the same schemas that check bodies and answers. */
 export function describeService(routes: readonly Route[]): Json {
@@ -45,12 +54,12 @@ const JOB_ENDED: Json = {
   tags: ['jobs'],
   summary: 'a job with a webhook has ended',
   description:
-    'Signed as Standard Webhooks says: `v1,` and the HMAC-SHA256 of `ID.TIMESTAMP.BODY` in base64, with the bytes behind `whsec_` as its key. Any 2xx within 10 s takes the message. After another answer or none it is sent again, over 28 hours and across restarts of the service; 410 ends that. Redirects are not followed. A message may come twice: its `webhook-id` is the same then.',
+    'Signed as Standard Webhooks says: `v1,` and the HMAC-SHA256 of `ID.TIMESTAMP.BODY` in base64, with the bytes behind `whsec_` as its key; one such signature for each secret of the service, divided by spaces. Any 2xx within 10 s takes the message. After another answer or none it is sent again, over 28 hours and across restarts of the service; 410 ends that. Redirects are not followed. A message may come twice: its `webhook-id` is the same then.',
   security: [],
   parameters: [
     ['webhook-id', 'of the message, the same each time it is sent'],
     ['webhook-timestamp', 'when it was sent, in seconds since 1970'],
-    ['webhook-signature', '`v1,` and the signature'],
+    ['webhook-signature', '`v1,` and the signature, once for each secret'],
   ].map(([name, description]) => ({ name, in: 'header', required: true, description, schema: { type: 'string' } })),
   requestBody: {
     required: true,
@@ -174,6 +183,7 @@ function failures(route: Route): Json {
     ...new Set([
       ...(route.scope === 'open' ? ['INTERNAL' as const] : EVERYWHERE),
       ...(route.params !== undefined || route.query !== undefined ? ['BODY_INVALID' as const] : []),
+      ...(route.body === undefined ? [] : READING),
       ...(route.errors ?? []),
     ]),
   ];
