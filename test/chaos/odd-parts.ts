@@ -5,7 +5,7 @@ import { pick } from './ledger.js';
 export type Random = () => number;
 
 export const heads = (method: string, path: string, more = ''): string =>
-  `${method} ${path} HTTP/1.1\r\nHost: a\r\n${more}\r\n`;
+  `${method} ${path} HTTP/1.1\r\nHost: 127.0.0.1\r\n${more}\r\n`;
 
 export const randomBytes = (random: Random, length: number): Buffer =>
   Buffer.from(Array.from({ length }, () => Math.floor(random() * 256)));

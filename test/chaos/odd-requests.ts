@@ -109,7 +109,7 @@ export const ODD_REQUESTS: Readonly<Record<string, Odd>> = {
       await sleep(2);
     }
     if (length > body.length) socket.destroy(); // the rest never comes
-    return answered;
+    return answered.finally(() => socket.destroy());
   },
   invalid_picture({ port, bytes, random }) {
     const picture = pick(random, picturesOf(random, bytes));
