@@ -57,16 +57,19 @@ async function soak(target: Service) {
   const [own, worker]: [Sample[], Sample[]] = [[], []];
   const began = performance.now();
   const pids = workersOf(target.pid());
+  const every = Math.max(8, Math.ceil(requests / SAMPLES));
   const look = async (): Promise<void> => {
     const [a, b] = [sample([target.pid() as number]), sample(pids)];
     if (a === undefined || b === undefined) throw new Error('The service or its worker has ended.');
     own.push(a);
     worker.push(b);
+    if (own.length % 10 === 0)
+      process.stderr.write(`${own.length * every} requests; ${JSON.stringify({ ...a, worker: b })}\n`);
   };
   const picture = { picture: PICTURE, bytes: readFileSync(join(root, PICTURE)) };
   const answers = await sendOddRequests(
     { port: target.port, ...picture, random: randomOf(seed) },
-    { requests, every: Math.max(8, Math.ceil(requests / SAMPLES)), look },
+    { requests, every, look },
   );
   const seconds = Math.round((performance.now() - began) / 1000);
   const ready = await isReady(target.url);
