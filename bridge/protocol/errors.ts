@@ -130,5 +130,6 @@ export const ERROR_CODES = {
   DEADLINE_EXCEEDED: row('service', 504, true, 'The deadline of the request passed before it was answered.'),
 } as const satisfies Record<string, ErrorRow>;
 
-/** An alias by lookup: editors show its name, not all of its words. */
+/** A code of the registry. */
+// by lookup: editors show its name, not all of its words
 export type ErrorCode = { [Code in keyof typeof ERROR_CODES]: Code }[keyof typeof ERROR_CODES];

@@ -43,7 +43,7 @@ export interface ConvertOptions extends DatasetSource, ConversionChoices {
    */
   readonly frameSize?: number | undefined;
   /**
-   * `jsonl`: the records of bridge/protocol/record; `llava`: what the published training code reads.
+   * `jsonl`: records, a JSON object per line; `llava`: what the published training code reads.
    * @default 'jsonl'
    */
   readonly format?: 'jsonl' | 'llava' | undefined;
