@@ -17,7 +17,8 @@ export const REMEDIES: Readonly<Record<ErrorCode, string>> = {
   WORKER_INTERNAL: 'Read the traceback in the log and report it.',
   TRAINING_DIVERGED: 'Lower the learning rates or raise `warmup`, then resume from a checkpoint.',
   CHECKPOINT_INVALID: 'Delete the damaged checkpoint; the run resumes from the one before.',
-  TRAINING_DATA_INVALID: 'Add records where there are too few; otherwise start a new run, which prepares the data again.',
+  TRAINING_DATA_INVALID:
+    'Add records where there are too few; otherwise start a new run, which prepares the data again.',
   TRAINING_EXTRA_MISSING: 'Install the named package, or start once without `offline`.',
   WORKER_LOST: 'Repeat the request. If it returns, look for memory limits in the log of the system.',
   WORKER_HUNG: 'Repeat the request. If it returns, use smaller batches or raise `step_ms`.',
