@@ -3,6 +3,7 @@
 import { existsSync, statSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { QalignError } from '../base/errors.js';
+import type { Reach } from '../base/files/reach.js';
 import type { RatingScan } from './rating.js';
 import { openRatings } from './ratings.js';
 import type { DatasetSpec, LabelFile } from './spec.js';
@@ -72,9 +73,15 @@ function oneFile(spec: DatasetSpec, path: string, as: string | undefined, source
   );
 }
 
-/** All ratings of a source, file after file. */
-export async function readSource(spec: DatasetSpec, found: FoundSource): Promise<RatingScan> {
-  const rules = { scale: spec.scale, lowerIsBetter: spec.lower_is_better, mirror: spec.mirror, names: spec.names };
+/** All ratings of a source, file after file. @param within where the opened files must lie; anywhere by default */
+export async function readSource(spec: DatasetSpec, found: FoundSource, within?: Reach): Promise<RatingScan> {
+  const rules = {
+    within,
+    scale: spec.scale,
+    lowerIsBetter: spec.lower_is_better,
+    mirror: spec.mirror,
+    names: spec.names,
+  };
   const scans = await Promise.all(found.files.map(({ path, layout }) => openRatings(path, layout, rules)));
   return async function* () {
     for (const scan of scans) yield* scan();

@@ -1,7 +1,9 @@
 import { closeSync, constants, fstat, open, read, type BigIntStats } from 'node:fs';
 import { QalignError, type ErrorCode } from '../base/errors.js';
+import { requireInReach, type Reach } from '../base/files/reach.js';
 import type { Afford } from './budget/needs-memory.js';
 import { existingName } from './find/same-name.js';
+import type { MediaLimits } from './limits.js';
 import { pathText, type MediaInput } from './media-input.js';
 
 /** What opening a file may say, and what it means for the caller. */
@@ -52,18 +54,22 @@ export function notRegular(path: string | Buffer, found: FileType): QalignError 
  * Opens a regular file and closes it afterwards. What was opened is what is checked and read, so nothing can be swapped
  * in between; opening never waits, as a FIFO without a writer would.
  *
- * @throws QalignError MEDIA_NOT_FOUND, MEDIA_UNREADABLE; what `use` throws, errors of `node:fs` in words
+ * @param within where the opened file must lie; anywhere by default
+ * @throws QalignError MEDIA_NOT_FOUND, MEDIA_UNREADABLE, PATH_FORBIDDEN; what `use` throws, errors of `node:fs` in
+ * words
  */
 export async function withRegularFile<T>(
   path: string | Buffer,
   use: (file: OpenFile) => Promise<T>,
   signal?: AbortSignal,
+  within?: Reach,
 ): Promise<T> {
   let descriptor: number | undefined;
   try {
     descriptor = await opened(path);
     const found = await statOf(descriptor);
     if (!found.isFile()) throw notRegular(path, found);
+    await requireInReach(descriptor, path, within);
     return await use({ descriptor, found });
   } catch (error) {
     if (signal?.aborted === true) throw error;
@@ -104,10 +110,13 @@ export function readAt(
   });
 }
 
+/** What reading one file may cost, and where it must lie. */
+export type ReadLimits = Pick<MediaLimits, 'maxBytes' | 'within'>;
+
 /** Reads a regular file whole, at most `maxBytes` of it: one that grows while it is read is cut off at the limit. */
 export async function readFileLimited(
   path: string | Buffer,
-  maxBytes: number,
+  { maxBytes, within }: ReadLimits,
   signal?: AbortSignal,
   afford?: Afford,
 ): Promise<Uint8Array> {
@@ -119,6 +128,7 @@ export async function readFileLimited(
       return readWhole(file, path, maxBytes, signal);
     },
     signal,
+    within,
   );
 }
 
@@ -145,15 +155,15 @@ async function readWhole(
   }
 }
 
-/** The bytes of `input`: a local path is read, bytes are taken as they are; both within `maxBytes`. */
+/** The bytes of `input`: a local path is read, bytes are taken as they are; both within the limits. */
 export async function readInput(
   input: MediaInput,
-  maxBytes: number,
+  limits: ReadLimits,
   signal?: AbortSignal,
   afford?: Afford,
 ): Promise<Uint8Array> {
-  if (typeof input === 'string') return readFileLimited(await existingName(input), maxBytes, signal, afford);
-  if (!(input instanceof Uint8Array)) return readFileLimited(Buffer.from(input.path), maxBytes, signal, afford);
-  if (input.length > maxBytes) throw tooLarge('The picture', input.length, maxBytes);
+  if (typeof input === 'string') return readFileLimited(await existingName(input), limits, signal, afford);
+  if (!(input instanceof Uint8Array)) return readFileLimited(Buffer.from(input.path), limits, signal, afford);
+  if (input.length > limits.maxBytes) throw tooLarge('The picture', input.length, limits.maxBytes);
   return input;
 }

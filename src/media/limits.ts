@@ -1,3 +1,5 @@
+import type { Reach } from '../base/files/reach.js';
+
 /** What decoding one file may cost at most. Going over any of these ends in a typed error, never in a crash. */
 export interface MediaLimits {
   /** Size of the file in bytes. */
@@ -18,6 +20,11 @@ export interface MediaLimits {
    * no picture; the length of a clip and the time that its reader takes do not count.
    */
   readonly timeoutMs: number;
+  /**
+   * Where files must lie, frames of a folder too; anywhere by default. The opened file itself is checked, whatever its
+   * name leads to by then.
+   */
+  readonly within?: Reach | undefined;
 }
 
 /**
@@ -40,5 +47,6 @@ export function withDefaults(partial: Partial<MediaLimits> | undefined): MediaLi
     maxToolMemory: partial?.maxToolMemory,
     maxFrames: partial?.maxFrames ?? DEFAULT_LIMITS.maxFrames,
     timeoutMs: partial?.timeoutMs ?? DEFAULT_LIMITS.timeoutMs,
+    ...(partial?.within === undefined ? {} : { within: partial.within }),
   };
 }

@@ -317,7 +317,8 @@ const unsendable = (cause: unknown): QalignError =>
     { cause },
   );
 
-/** Only the known numbers cross to the thread. */
-function plainLimits(limits: Partial<MediaLimits> | undefined): Partial<MediaLimits> {
-  return Object.fromEntries(Object.entries(limits ?? {}).filter(([, value]) => typeof value === 'number'));
+/** Only the known numbers cross to the thread, and where files must lie. */
+function plainLimits({ within, ...limits }: Partial<MediaLimits> = {}): Partial<MediaLimits> {
+  const numbers = Object.fromEntries(Object.entries(limits).filter(([, value]) => typeof value === 'number'));
+  return within === undefined ? numbers : { ...numbers, within: { top: within.top, own: [...within.own] } };
 }

@@ -3,7 +3,7 @@ import { join, resolve } from 'node:path';
 import type { Db } from '../base/files/sqlite.js';
 import type { Logger } from '../base/logger.js';
 import type { ServeConfig } from '../config/serve.js';
-import { createDecodeBudget } from '../media/budget/decode-budget.js';
+import { createDecodeBudget, type DecodeBudget } from '../media/budget/decode-budget.js';
 import { canLimitMemory } from '../media/video/tools/tool-limits.js';
 import type { Scorer, ScorerOptions } from '../recipes/score/scorer.js';
 import { runsRoot } from '../runs/run-directory.js';
@@ -50,11 +50,12 @@ export function createServices(
   const memory = createMemoryBudget(config.limits.memory_mb * 1024 ** 2, (client) =>
     client === LOCAL_ID ? Infinity : config.limits.key_memory_mb * 1024 ** 2,
   );
+  const decodeBudget = createDecodeBudget(config.limits.decode_mb * 1024 ** 2, { refuses: true });
   const models = createModelPool({
     config,
     log,
     createScorer,
-    decodeBudget: createDecodeBudget(config.limits.decode_mb * 1024 ** 2, { refuses: true }),
+    decodeBudget,
     onBatch: (model, batch) => metrics.onBatch(model, batch),
     signal: stopping,
   });
@@ -75,7 +76,7 @@ export function createServices(
   const idempotency = createIdempotency(database, log);
   const traces = createTraces(config, log);
   const shared = { traces, config, models, admission, memory, metrics, spool, ending, idempotency, isAllowedAddress };
-  const services = { ...shared, jobs, jobStore, webhooks, ...createRunServices(parts, dataDir) };
+  const services = { ...shared, jobs, jobStore, webhooks, ...createRunServices(parts, dataDir, decodeBudget) };
   services.runQueue.recover();
   jobs.recover();
   webhooks.send(); // what an earlier process kept
@@ -83,7 +84,7 @@ export function createServices(
 }
 
 /** Trainings and evaluations. */
-function createRunServices({ config, database, log }: ServicesParts, dataDir: string) {
+function createRunServices({ config, database, log }: ServicesParts, dataDir: string, decodeBudget: DecodeBudget) {
   const runs = resolve(config.runs_dir ?? runsRoot());
   const places = { ...fileRules(config), runs };
   const { redact, redactError } = createRedactor([dataDir, runs, ...(config.root === null ? [] : [config.root])]);
@@ -91,7 +92,7 @@ function createRunServices({ config, database, log }: ServicesParts, dataDir: st
   const runQueue = createRunQueue({
     root: join(dataDir, 'works'),
     store: runStore,
-    methods: createRunMethods({ config, places, store: runStore }),
+    methods: createRunMethods({ config, places, store: runStore, decodeBudget }),
     redact,
     log,
   });

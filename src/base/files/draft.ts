@@ -55,14 +55,15 @@ export interface OpenDraft {
 
 /**
  * Opens a draft of the file `whole`. Behind a symbolic link it takes the place of the file that the link leads to. A
- * named pipe or a device such as /dev/null is never replaced: the bytes are written to it directly.
+ * named pipe or a device such as /dev/null is never replaced: the bytes are written to it directly. With `replace` no
+ * link is followed: it is replaced, and so is a pipe or device.
  */
-export async function openDraft(whole: string): Promise<OpenDraft> {
-  if (await isSpecial(whole)) {
+export async function openDraft(whole: string, { replace = false } = {}): Promise<OpenDraft> {
+  if (!replace && (await isSpecial(whole))) {
     const file = await open(whole, 'w');
     return { file, commit: () => file.close(), discard: () => file.close() };
   }
-  const place = await realpath(whole).catch(() => whole);
+  const place = replace ? whole : await realpath(whole).catch(() => whole);
   await removeLeftovers(place);
   const draft = draftOf(place);
   const file = await open(draft.path, 'wx');

@@ -24,6 +24,8 @@ export interface WholeFile {
 export interface WholeFileOptions {
   /** Make the folder where there is none. Default true. */
   readonly makeFolder?: boolean;
+  /** Replace a symbolic link, pipe or device that has its name, in place of writing where it leads. Default false. */
+  readonly replace?: boolean;
   /** The message of OUTPUT_UNWRITABLE. */
   readonly sentence?: (error: NodeJS.ErrnoException) => string;
 }
@@ -33,6 +35,7 @@ export async function openWhole(
   path: string,
   {
     makeFolder = true,
+    replace = false,
     sentence = (error) => `${path} could not be written: ${reasonOf(error)}.`,
   }: WholeFileOptions = {},
 ): Promise<WholeFile> {
@@ -40,7 +43,7 @@ export async function openWhole(
   const draft = await guard(async () => {
     if (await isFolder(path)) throw Object.assign(new Error('it is a folder'), { code: 'EISDIR' });
     if (makeFolder) await mkdir(dirname(path), { recursive: true });
-    return openDraft(path);
+    return openDraft(path, { replace });
   });
   let held: string[] = [];
   let length = 0;

@@ -1,8 +1,9 @@
-import { open, type FileHandle } from 'node:fs/promises';
+import type { FileHandle } from 'node:fs/promises';
 import { basename } from 'node:path';
 import { TextDecoder } from 'node:util';
 import { QalignError } from '../../base/errors.js';
 import { wholeRuns } from '../../base/files/lines.js';
+import { openWithin, type Reach } from '../../base/files/reach.js';
 import { reasonOf } from '../../base/files/reason.js';
 
 /** Small, so that the rows of a chunk are gone before the garbage collector has to move them. */
@@ -19,11 +20,13 @@ export interface LineBatch {
 
 /**
  * Lines of a text file in batches of some thousand: UTF-8 with or without BOM, or UTF-16 with BOM; LF, CRLF or CR.
- * @throws QalignError DATASET_NOT_FOUND, DATASET_UNREADABLE (a folder, another encoding, a line over MAX_LINE)
+ * @param within where the opened file must lie; anywhere by default
+ * @throws QalignError DATASET_NOT_FOUND, DATASET_UNREADABLE (a folder, another encoding, a line over MAX_LINE),
+ * PATH_FORBIDDEN
  */
-export async function* readLines(path: string): AsyncGenerator<LineBatch> {
+export async function* readLines(path: string, within?: Reach): AsyncGenerator<LineBatch> {
   const name = basename(path);
-  const file = await openLabels(path);
+  const file = await openLabels(path, within);
   try {
     let decoder: TextDecoder | undefined;
     let first = 1;
@@ -90,12 +93,13 @@ export function decodeText(bytes: Uint8Array, name: string): string {
 }
 
 /** Opens a label file, saying what is wrong where it is a folder or missing. */
-export async function openLabels(path: string): Promise<FileHandle> {
+export async function openLabels(path: string, within?: Reach): Promise<FileHandle> {
   try {
-    const file = await open(path);
+    const file = await openWithin(path, within);
     if ((await file.stat()).isFile()) return file;
     await file.close();
   } catch (cause) {
+    if (cause instanceof QalignError) throw cause;
     const missing = (cause as NodeJS.ErrnoException).code === 'ENOENT';
     throw new QalignError(
       missing ? 'DATASET_NOT_FOUND' : 'DATASET_UNREADABLE',
@@ -107,6 +111,16 @@ export async function openLabels(path: string): Promise<FileHandle> {
     'DATASET_UNREADABLE',
     `${path} is no file; name the label file itself, or use it as the folder of a named data set.`,
   );
+}
+
+/** The whole of a label file. */
+export async function readLabels(path: string, within?: Reach): Promise<Buffer> {
+  const file = await openLabels(path, within);
+  try {
+    return await file.readFile();
+  } finally {
+    await file.close();
+  }
 }
 
 function decoderOf(start: Uint8Array, name: string): TextDecoder {

@@ -52,6 +52,11 @@ export interface ConvertOptions extends DatasetSource, ConversionChoices {
    * made.
    */
   readonly out: string | ((text: string) => Promise<void> | void);
+  /**
+   * For services, where `out` leads into an open folder: its name, which media paths are written relative to. Links in
+   * `out` are then replaced and not followed.
+   */
+  readonly outName?: string | undefined;
   readonly signal?: AbortSignal | undefined;
   /** Records written so far. */
   readonly onProgress?: ((written: number) => void) | undefined;
@@ -89,7 +94,7 @@ export async function convertDataset(options: ConvertOptions): Promise<ConvertRe
   const opened = await openSource(options);
   const plan = await planConversion(opened, options);
   const text = options.format === 'llava' ? LLAVA_TEXT : JSONL_TEXT;
-  const output = openOutput(options.out, text);
+  const output = openOutput(options, text);
   const lineOf = options.format === 'llava' ? llavaLine(opened) : recordLine;
   let written = 0;
   let manifestFile: WholeFile | undefined;
@@ -105,7 +110,8 @@ export async function convertDataset(options: ConvertOptions): Promise<ConvertRe
     opened.check();
     const manifest = await describe(options, opened, plan.rule, summary);
     // written, and not yet there: what can fail has failed before the records appear
-    if (output.manifest !== undefined) manifestFile = await openWhole(output.manifest);
+    if (output.manifest !== undefined)
+      manifestFile = await openWhole(output.manifest, { replace: options.outName !== undefined });
     await manifestFile?.write(`${JSON.stringify(manifest, null, 2)}\n`);
     const files = await output.files.commit();
     await manifestFile?.commit();
@@ -122,17 +128,18 @@ interface Output {
   readonly manifest: string | undefined;
 }
 
-function openOutput(out: ConvertOptions['out'], text: RecordText): Output {
+function openOutput({ out, outName }: Pick<ConvertOptions, 'out' | 'outName'>, text: RecordText): Output {
   if (typeof out === 'function') return { files: streamed(out, text), manifest: undefined };
   const extension = extname(out).toLowerCase();
+  const replace = outName !== undefined;
   if (extension === text.extension)
-    return { files: openOneFile(out, text), manifest: `${out.slice(0, -extension.length)}.dataset.json` };
+    return { files: openOneFile(out, text, { replace }), manifest: `${out.slice(0, -extension.length)}.dataset.json` };
   if (extension === '.json' || extension === '.jsonl')
     throw new QalignError(
       'USAGE',
       `${out}: this format is written to a folder or to a file that ends in ${text.extension}.`,
     );
-  return { files: openSplitFiles(out, text), manifest: join(out, 'dataset.json') };
+  return { files: openSplitFiles(out, text, { replace }), manifest: join(out, 'dataset.json') };
 }
 
 function streamed(out: (text: string) => Promise<void> | void, text: RecordText): RecordFiles {
@@ -175,13 +182,9 @@ async function mediaNamer(
       );
     return (rating) => publishedPath(spec.media, rating.name);
   }
-  const finder = createMediaFinder(root, spec.media);
-  const base =
-    typeof options.out === 'function'
-      ? process.cwd()
-      : extname(options.out) === ''
-        ? resolve(options.out)
-        : dirname(resolve(options.out));
+  const finder = createMediaFinder(root, spec.media, options.within);
+  const out = options.outName ?? options.out;
+  const base = typeof out === 'function' ? process.cwd() : extname(out) === '' ? resolve(out) : dirname(resolve(out));
   const find = ({ name, file, row }: Rating): string | undefined => {
     const found =
       finder.find(name) ?? (options.missing === 'keep' ? join(root, publishedPath(spec.media, name)) : undefined);
@@ -227,7 +230,15 @@ async function describe(
   rule: { names: readonly string[]; edge: 'lower' | 'upper'; outside: 'drop' | 'clip' },
   summary: ConversionSummary,
 ): Promise<DatasetManifest> {
-  const { out: _out, signal: _signal, onProgress: _onProgress, onClip: _onClip, ...given } = options;
+  const {
+    out: _out,
+    outName: _outName,
+    within: _within,
+    signal: _signal,
+    onProgress: _onProgress,
+    onClip: _onClip,
+    ...given
+  } = options;
   return {
     ...summary,
     title: spec.title,

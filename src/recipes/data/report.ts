@@ -46,7 +46,7 @@ export async function reportDataset({
   onProgress,
 }: ReportOptions): Promise<ReportResult> {
   if (files.length === 0) throw new QalignError('USAGE', 'Name at least one file of records to report on.');
-  const manifests = await Promise.all(files.map(manifestBeside));
+  const manifests = await Promise.all(files.map((file) => manifestBeside(file)));
   const manifest = manifests.find((found) => found !== undefined);
   const levels = manifest?.level_names ?? [...LEVELS];
   const statistics = recordStatistics(levels);

@@ -1,14 +1,16 @@
-import { readFile } from 'node:fs/promises';
 import { parse } from 'csv-parse/sync';
 import type { EvaluateRecipe } from '../../config/evaluate.js';
 import type { DeepReadonly } from '../../config/load.js';
 import { QalignError } from '../../base/errors.js';
+import { readWithin, type Reach } from '../../base/files/reach.js';
 import { combine, fitWeights, standardOf, type Standard } from '../../scoring/ensemble.js';
 import type { Rows } from './measure.js';
 import type { PredictionTable } from './predictions.js';
 import { reasonOf } from '../../base/files/reason.js';
 
 type Recipe = DeepReadonly<EvaluateRecipe>;
+/** Another scorer, by its scores. */
+type Other = NonNullable<Recipe['ensemble']>['with'][number];
 
 /** How the scores of several scorers were made one. Serialised as it is. */
 export interface EnsembleReport {
@@ -28,10 +30,13 @@ export interface DatasetPredictions {
  * The rows with scores combined with other scorers' CSVs. Means, spreads and weights come from the validation entry
  * `fit_on` where there is one; labels of test items are never looked at. With fixed weights and no `fit_on` each
  * scorer is standardised over the items at hand.
+ *
+ * @param within where the opened CSVs must lie; anywhere by default
  */
 export async function combineScorers(
   recipe: Recipe,
   all: readonly DatasetPredictions[],
+  within?: Reach,
 ): Promise<{ all: DatasetPredictions[]; report: EnsembleReport | null }> {
   const { ensemble } = recipe;
   if (ensemble === null) return { all: [...all], report: null };
@@ -42,7 +47,7 @@ export async function combineScorers(
       `The scorers of the ensemble are ${names.join(', ')}; give each a name of its own.`,
     );
   const others = await Promise.all(
-    ensemble.with.map(async (one) => ({ name: one.name, scores: await readScores(one) })),
+    ensemble.with.map(async (one) => ({ name: one.name, scores: await readScores(one, within) })),
   );
   const columnsOf = ({ name, table, rows }: DatasetPredictions): Float64Array[] => [
     rows.scores,
@@ -102,23 +107,17 @@ export function validationEntry(
   return all.find((one) => one.name === name)!;
 }
 
-async function readScores({
-  csv,
-  id_column,
-  score_column,
-  name,
-}: {
-  csv: string;
-  id_column: string;
-  score_column: string;
-  name: string;
-}): Promise<Map<string, number>> {
-  const text = await readFile(csv, 'utf8').catch((cause: Error) => {
+async function readScores(
+  { csv, id_column, score_column, name }: Other,
+  within: Reach | undefined,
+): Promise<Map<string, number>> {
+  const bytes = await readWithin(csv, within).catch((cause: Error) => {
+    if (cause instanceof QalignError) throw cause;
     throw new QalignError('EVALUATION_NOT_READY', `The scores ${csv} of ${name} cannot be read: ${reasonOf(cause)}.`, {
       cause,
     });
   });
-  const rows = readRows(text, csv);
+  const rows = readRows(bytes.toString(), csv);
   const scores = new Map<string, number>();
   rows.forEach((row, i) => {
     const [id, written] = [row[id_column], row[score_column]];

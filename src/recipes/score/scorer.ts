@@ -102,6 +102,8 @@ export interface ScorerOptions {
   readonly stepMs?: number | undefined;
   readonly offline?: boolean | undefined;
   readonly allowUrls?: boolean | undefined;
+  /** Folders of `model` and `base` → open ones that are read in their place: for services. */
+  readonly held?: ReadonlyMap<string, string> | undefined;
   /** Memory for decoding pictures, shared with other scorers; one of its own by default. */
   readonly decodeBudget?: DecodeBudget | undefined;
   readonly log?: Logger | undefined;

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { openFile } from '../../../src/media/opened-file.js';
-import { openInRoot, resolveInRoot, resolveOutputInRoot, type FileRules } from '../../../src/server/http/path-root.js';
+import { openInRoot, resolveInRoot, holdOutputInRoot, type FileRules } from '../../../src/server/http/path-root.js';
 
 let place: string;
 let rules: FileRules;
@@ -36,8 +36,12 @@ describe('the folders of the service itself', () => {
   it('are not read as folders, nor written into', async () => {
     await expect(resolveInRoot(rules, 'runs/mine/model', 'folder')).rejects.toMatchObject(forbidden);
     await expect(resolveInRoot(rules, 'service', 'either')).rejects.toMatchObject(forbidden);
-    await expect(resolveOutputInRoot(rules, 'service/jobs')).rejects.toMatchObject(forbidden);
-    expect(await resolveOutputInRoot(rules, 'new')).toBe(join(place, 'root/new'));
+    for (const what of ['file', 'folder'] as const)
+      await expect(holdOutputInRoot(rules, 'service/jobs', what)).rejects.toMatchObject(forbidden);
+    await expect(holdOutputInRoot(rules, 'service', 'folder')).rejects.toMatchObject(forbidden);
+    const output = await holdOutputInRoot(rules, 'new', 'folder');
+    await output.close();
+    expect(output.name).toBe(join(place, 'root/new'));
     expect(await resolveInRoot(rules, '.', 'folder')).toBe(join(place, 'root'));
   });
 });
