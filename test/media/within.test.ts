@@ -1,6 +1,6 @@
 import { copyFile, mkdir, mkdtemp, realpath, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { packageRoot } from '../../src/base/package-root.js';
 import { lookAt } from '../../src/media/media-kind.js';
@@ -8,6 +8,7 @@ import { createPreparer, type Preparer } from '../../src/media/preparer.js';
 import { expandSources } from '../../src/media/sources.js';
 import { thumbnail } from '../../src/media/thumbnail.js';
 import { distortedSeries } from '../../src/recipes/train/pseudo-labels.js';
+import { startSwapper } from './swapper.js';
 
 const PICTURE = join(packageRoot, 'test/fixtures/golden/tiny_a/inputs/00.png');
 const SIZE = 28;
@@ -68,4 +69,34 @@ describe('media that must lie below a folder', () => {
     for await (const source of expandSources([at('root/swapped')], { limits: limits() })) found.push(source);
     expect(found).toMatchObject([{ error: forbidden }]);
   });
+});
+
+it.runIf(process.platform === 'linux')('none is read while somebody swaps a folder and a link in a loop', async () => {
+  for (const [folder, name] of [
+    ['root/race', '00.png'],
+    ['outside/race', '01.png'],
+  ] as const) {
+    await mkdir(at(folder));
+    await copyFile(join(dirname(PICTURE), name), at(`${folder}/0.png`));
+  }
+  const options = { size: SIZE, limits: limits() };
+  const source = { media: at('root/race/0.png'), kind: 'image' } as const;
+  const inside = Buffer.from((await preparer.prepare(source, options)).data);
+  const swapper = startSwapper(at('root/race'), at('outside/race'));
+  const counts = { inside: 0, outside: 0, refused: 0 };
+  try {
+    const until = performance.now() + 1_500;
+    while (performance.now() < until)
+      await Promise.all(
+        Array.from({ length: 8 }, async () => {
+          const made = await preparer.prepare(source, options).catch(() => undefined);
+          counts[made === undefined ? 'refused' : inside.equals(made.data) ? 'inside' : 'outside'] += 1;
+        }),
+      );
+  } finally {
+    await swapper.end();
+  }
+  expect(counts.outside).toBe(0);
+  expect(counts.inside).toBeGreaterThan(0);
+  expect(counts.refused).toBeGreaterThan(0);
 });

@@ -121,6 +121,7 @@ export async function prepareData(options: PrepareData): Promise<PreparedData> {
     recipe.score_text,
     recipe.soft_label_sigma,
     options.prompts,
+    ...(options.limits === undefined ? [] : [skippedBy(options.limits)]),
   ];
   const folder = join(cache, createHash('sha256').update(JSON.stringify(inputs)).digest('hex').slice(0, 16));
   try {
@@ -141,6 +142,14 @@ export async function prepareData(options: PrepareData): Promise<PreparedData> {
     warned: manifest.warned,
   };
 }
+
+/** Limits decide which files are skipped. */
+const skippedBy = ({ maxBytes, maxPixels, maxFramePixels, maxFrames }: Partial<MediaLimits>): object => ({
+  maxBytes,
+  maxPixels,
+  maxFramePixels,
+  maxFrames,
+});
 
 /** A picture that was repaired or exchanged since is other data, though its record is the same. */
 async function withStats({ records, size }: Split): Promise<unknown> {
