@@ -10,6 +10,7 @@ import type { Logger } from '../../base/logger.js';
 import { withExclusiveFile } from '../../base/files/exclusive-file.js';
 import { provenance } from '../../base/provenance.js';
 import { createScorer } from '../score/create-scorer.js';
+import type { MediaLimits } from '../../media/limits.js';
 import type { Scorer, ScorerOptions } from '../score/scorer.js';
 import { combineScorers, validationEntry, type DatasetPredictions } from './combine.js';
 import { fitCalibrationFile, reportCalibration, type CalibrationFile } from './calibration-file.js';
@@ -50,6 +51,8 @@ export interface EvaluateOptions {
   readonly out?: string | undefined;
   /** The command line, for the report. */
   readonly command?: string | undefined;
+  /** What decoding may cost, and where records, media and scores must lie; DEFAULT_LIMITS otherwise. */
+  readonly limits?: Partial<MediaLimits> | undefined;
   /** For tests and for callers with a model at hand. Without it one is loaded, and closed at the end. */
   readonly createScorer?: ((options: ScorerOptions) => Promise<Scorer>) | undefined;
 }
@@ -66,7 +69,7 @@ export async function evaluate(input: EvaluateRecipeInput, options: EvaluateOpti
   const recipe = checkConfig(EvaluateRecipe, input, 'the recipe');
   requireDistinct('data', recipe.data);
   recipe.data.forEach(paperOf); // an unknown name fails before hours of predictions
-  const { missing, sets } = await checkReady(recipe);
+  const { missing, sets } = await checkReady(recipe, { within: options.limits?.within });
   if (missing.length > 0)
     throw new QalignError(
       'EVALUATION_NOT_READY',
@@ -108,6 +111,7 @@ async function predictAll(
     for (const set of sets) {
       await predict(scorer, set, predictionsPath(folder, set.name), {
         signal: options.signal,
+        limits: options.limits,
         onProgress: (progress) => options.onEvent?.({ event: 'predicting', ...progress }),
       });
     }
@@ -124,7 +128,7 @@ async function measureFolder(
   recipe: DeepReadonly<EvaluateRecipe>,
   sets: readonly RecordSet[],
   folder: string,
-  { onEvent, command }: EvaluateOptions,
+  { onEvent, command, limits }: EvaluateOptions,
 ): Promise<{ result: EvaluateResult; datasets: readonly EvaluatedDataset[] }> {
   const raw: DatasetPredictions[] = [];
   for (const { name, absent = 0 } of sets) {
@@ -140,7 +144,7 @@ async function measureFolder(
     );
     raw.push({ name, table, rows });
   }
-  const { all, report } = await combineScorers(recipe, raw);
+  const { all, report } = await combineScorers(recipe, raw, limits?.within);
   const calibration =
     recipe.calibration === null
       ? undefined
@@ -176,7 +180,7 @@ async function measureFolder(
     provenance: await provenance(),
     recipe,
   };
-  await writeAll(folder, result, datasets, calibration, command);
+  await writeAll(folder, result, datasets, calibration, { command, limits });
   return { result, datasets };
 }
 
@@ -189,7 +193,7 @@ async function writeAll(
   result: EvaluateResult,
   evaluated: readonly EvaluatedDataset[],
   calibration: CalibrationFile | undefined,
-  command: string | undefined,
+  { command, limits }: Pick<EvaluateOptions, 'command' | 'limits'>,
 ): Promise<void> {
   if (calibration !== undefined)
     await writeWhole(join(folder, 'calibration.json'), `${JSON.stringify(calibration, null, 1)}\n`);
@@ -198,7 +202,7 @@ async function writeAll(
   const datasets = result.datasets.map((one) => ({ ...one, predictions: `predictions/${basename(one.predictions)}` }));
   await writeWhole(join(folder, 'evaluation.json'), `${JSON.stringify({ ...rest, datasets }, null, 1)}\n`);
   await writeWhole(join(folder, 'evaluation.md'), evaluationMarkdown(result));
-  await writeWhole(join(folder, 'report.html'), await evaluationPage(result, evaluated, command));
+  await writeWhole(join(folder, 'report.html'), await evaluationPage(result, evaluated, { command, limits }));
 }
 
 /** Names become files and columns. */

@@ -6,6 +6,7 @@ import type { EvaluateData } from '../../config/evaluate.js';
 import type { DeepReadonly } from '../../config/load.js';
 import { readRecords } from '../../datasets/records.js';
 import { QalignError } from '../../base/errors.js';
+import type { Reach } from '../../base/files/reach.js';
 
 /** The records of one entry of `data`, checked, with their media found. */
 export interface RecordSet {
@@ -21,17 +22,18 @@ export interface RecordSet {
 }
 
 /**
+ * @param within where the opened file must lie; anywhere by default
  * @throws QalignError EVALUATION_NOT_READY without the file, DATASET_* for lines that are no records, CONFIG_INVALID
- * for a split without any
+ * for a split without any; PATH_FORBIDDEN
  */
-export async function readRecordSet(entry: DeepReadonly<EvaluateData>): Promise<RecordSet> {
+export async function readRecordSet(entry: DeepReadonly<EvaluateData>, within?: Reach): Promise<RecordSet> {
   const file = resolve(entry.records);
   if (!existsSync(file))
     throw new QalignError(
       'EVALUATION_NOT_READY',
       `There are no records ${entry.records} of ${entry.name}; make them with "qalign dataset convert".`,
     );
-  const all = await readRecords(file);
+  const all = await readRecords(file, within);
   const records = entry.split === null ? all : all.filter(({ split }) => split === entry.split);
   if (records.length === 0) {
     const splits = [...new Set(all.map(({ split }) => split))].join(', ');

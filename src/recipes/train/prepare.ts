@@ -9,6 +9,7 @@ import { makeWhole } from '../../base/files/whole-file.js';
 import { QalignError } from '../../base/errors.js';
 import { formatGigabytes } from '../../base/units.js';
 import { DISTORTIONS } from '../../media/distort.js';
+import type { MediaLimits } from '../../media/limits.js';
 import { kindOfRecord } from '../../media/media-kind.js';
 import type { PreparedMedia, Preparer, PrepareOptions } from '../../media/preparer.js';
 import type { PromptTemplate } from '../../prompts/render.js';
@@ -23,6 +24,7 @@ export type MakeSeries = (
   file: string,
   size: number,
   seed: number,
+  limits?: Partial<MediaLimits>,
 ) => AsyncIterable<{ kind: string; frames: Uint8Array[] }>;
 
 export interface PrepareProgress {
@@ -71,6 +73,8 @@ export interface PrepareData {
   readonly splits: Splits;
   readonly media: Pick<Preparer, 'width' | 'prepare'>;
   readonly makeSeries?: MakeSeries;
+  /** What decoding a file may cost, and where files must lie; DEFAULT_LIMITS otherwise. */
+  readonly limits?: Partial<MediaLimits> | undefined;
   /** What records are asked, in turn; none: their own question, in the published form of training. */
   readonly prompts?: readonly PromptTemplate[];
   readonly onProgress?: ((progress: PrepareProgress) => void) | undefined;
@@ -101,7 +105,7 @@ export function seriesBytes({ records, size }: Split, { data }: TrainRecipe): nu
  * appears whole. Its name is the hash of what goes into it (records, files with size and date, sizes), so later runs
  * share it.
  *
- * @throws QalignError TRAINING_DATA_INVALID, TRAINING_DOES_NOT_FIT, OUTPUT_UNWRITABLE, FFMPEG_NOT_FOUND
+ * @throws QalignError TRAINING_DATA_INVALID, TRAINING_DOES_NOT_FIT, OUTPUT_UNWRITABLE, FFMPEG_NOT_FOUND, PATH_FORBIDDEN
  */
 export async function prepareData(options: PrepareData): Promise<PreparedData> {
   const { recipe, splits, cache, signal } = options;
@@ -117,6 +121,7 @@ export async function prepareData(options: PrepareData): Promise<PreparedData> {
     recipe.score_text,
     recipe.soft_label_sigma,
     options.prompts,
+    ...(options.limits === undefined ? [] : [skippedBy(options.limits)]),
   ];
   const folder = join(cache, createHash('sha256').update(JSON.stringify(inputs)).digest('hex').slice(0, 16));
   try {
@@ -137,6 +142,14 @@ export async function prepareData(options: PrepareData): Promise<PreparedData> {
     warned: manifest.warned,
   };
 }
+
+/** Limits decide which files are skipped. */
+const skippedBy = ({ maxBytes, maxPixels, maxFramePixels, maxFrames }: Partial<MediaLimits>): object => ({
+  maxBytes,
+  maxPixels,
+  maxFramePixels,
+  maxFrames,
+});
 
 /** A picture that was repaired or exchanged since is other data, though its record is the same. */
 async function withStats({ records, size }: Split): Promise<unknown> {
@@ -200,7 +213,7 @@ async function prepareSplit(
   { skipped, warned }: Told,
 ): Promise<object> {
   const { records, size } = options.splits[split];
-  const { media, recipe, signal } = options;
+  const { media, recipe, limits, signal } = options;
   const prompts = split === 'dev' ? options.prompts?.slice(0, 1) : options.prompts;
   const writer = new SplitWriter(await open(join(folder, `${split}.pixels`), 'w'), size, recipe, prompts ?? []);
   const written: Written[] = [];
@@ -210,7 +223,7 @@ async function prepareSplit(
     const ready = orderedMap(
       records,
       media.width,
-      (record) => prepareOne(media, record, { size, maxFrames: recipe.data.max_frames, signal }),
+      (record) => prepareOne(media, record, { size, maxFrames: recipe.data.max_frames, limits, signal }),
       signal,
     );
     for await (const result of ready) {
@@ -244,7 +257,10 @@ async function prepareOne(
   options: PrepareOptions,
 ): Promise<PreparedMedia | QalignError> {
   try {
-    return await media.prepare({ media: record.media, kind: await kindOfRecord(record) }, options);
+    return await media.prepare(
+      { media: record.media, kind: await kindOfRecord(record, options.limits?.within) },
+      options,
+    );
   } catch (error) {
     if (error instanceof QalignError && error.family === 'media' && !FATAL.has(error.code)) return error;
     throw error;
@@ -259,7 +275,7 @@ async function addSeries(
   options: PrepareData,
   skipped: number,
 ): Promise<void> {
-  const { recipe, makeSeries, onProgress, signal } = options;
+  const { recipe, makeSeries, limits, onProgress, signal } = options;
   if (recipe.data.distortions === null || makeSeries === undefined) return;
   const rated = written.filter(
     ({ record }) => record.mos !== undefined && record.kind !== 'video' && record.series === undefined,
@@ -269,7 +285,7 @@ async function addSeries(
     .slice(0, recipe.data.distortions.pictures);
   for (const [done, { record, firstFrame }] of best.entries()) {
     signal?.throwIfAborted();
-    for await (const { kind, frames } of makeSeries(record.media, size, recipe.seed * 1_000_003 + done)) {
+    for await (const { kind, frames } of makeSeries(record.media, size, recipe.seed * 1_000_003 + done, limits)) {
       const series = `${record.id}#${kind}`;
       const { mos: _, mos_std: _std, level_probs: _probs, ...unrated } = record;
       const member = (order: number): TrainRecord => ({
