@@ -4,8 +4,7 @@ import { helpOnly, LACKING, plan, untilListening, type Row } from './command-tab
 const MADE_FIRST = 'the files are made first';
 
 const SCORING: Readonly<Record<string, Row>> = {
-  'qalign score photos/ --limit 100': { says: /3 scored/ },
-  'qalign score photos/ --top 20 --fields input,score': { says: /"score":/ },
+  'qalign score photos/ --limit 100 --top 20 --fields input,score': { says: /"score":/ },
   "find . -name '*.jpg' | qalign score - --format csv --fail-below 2.5": {
     instead: 'ls photos/*.jpg | qalign score - --format csv --fail-below 2.5',
     because: 'the folder has many pictures',
@@ -124,9 +123,10 @@ const JUDGING: Readonly<Record<string, Row>> = {
   },
   'qalign evaluate --predictions evaluations/own-nano/predictions/own.jsonl --predictions evaluations/own-benchmark/predictions/own.jsonl':
     { says: /difference/ },
-  'qalign score photos/ --model nano --model runs/own/model --fields model.id,score,input --format csv': {
-    says: /model\.id,score,input/,
-  },
+  'qalign score photos/ --model nano --model runs/own/model --fields model.id,score,input --format csv': helpOnly(
+    'qalign score',
+    'other rows score with each of them',
+  ),
   'qalign train ablation-levels ablation-soft-labels --seeds 1,2,3': {
     ...plan('qalign train ablation-levels', /GB|missing|no file/),
     because: 'hours and a GPU; a plan is of one recipe',
