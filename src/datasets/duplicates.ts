@@ -3,8 +3,8 @@ import { GrowingDoubles } from './growing-doubles.js';
 import type { RatingScan } from './rating.js';
 
 /**
- * Finds names that come twice while holding eight bytes a row: 53 bits of a hash of each name are kept and sorted; only
- * where two are equal are the names themselves looked at, in another pass.
+ * Finds repeated names with eight bytes of memory per row. It sorts 53-bit hashes of the names. Only if two hashes are
+ * equal, a second pass compares the names.
  */
 export class DuplicateWatch {
   readonly #hashes = new GrowingDoubles();
@@ -13,7 +13,7 @@ export class DuplicateWatch {
     this.#hashes.push(hashOf(name));
   }
 
-  /** @throws QalignError DATASET_DUPLICATE with both places */
+  /** @throws QalignError DATASET_DUPLICATE with the places of both rows */
   async check(scan: RatingScan): Promise<void> {
     const sorted = this.#hashes.view().slice().sort();
     const suspects = new Set<number>();
@@ -27,7 +27,7 @@ export class DuplicateWatch {
         if (first !== undefined)
           throw new QalignError(
             'DATASET_DUPLICATE',
-            `${file}:${row}: ${name} is rated a second time; the first is ${first}. Remove one of the rows.`,
+            `${file}:${row}: ${name} is rated twice (first at ${first}); remove one of the rows.`,
           );
         seen.set(name, `${file}:${row}`);
       }
@@ -35,7 +35,7 @@ export class DuplicateWatch {
   }
 }
 
-/** Two multiplicative hashes of 32 bits, put together to 53. */
+/** Combines two multiplicative 32-bit hashes to 53 bits. */
 function hashOf(name: string): number {
   let a = 0x811c9dc5;
   let b = 0x9e3779b9;

@@ -1,4 +1,4 @@
-/** Doubles that arrive one by one: eight bytes each and nothing else, so that a large file costs little. */
+/** A growing list of doubles with eight bytes per value, for the columns of large files. */
 export class GrowingDoubles {
   #values = new Float64Array(1024);
   #length = 0;

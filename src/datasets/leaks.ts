@@ -4,12 +4,12 @@ import { hammingDistance, type PerceptualHash } from '../scoring/perceptual-hash
 export const LEAK_KINDS = ['exact', 'perceptual', 'reference', 'base_name'] as const;
 export type LeakKind = (typeof LEAK_KINDS)[number];
 
-/** One record on its side of the wall: its split, or its file where that has no splits. */
+/** A record and its side: its split, or its file if the records have no splits. */
 export interface LeakItem {
   readonly record: Pick<DatasetRecord, 'id' | 'dataset' | 'media' | 'group'>;
   readonly file: string;
   readonly side: string;
-  /** Undefined where the media was not looked at or cannot be read. */
+  /** Undefined if the media were not checked or cannot be read. */
   readonly fingerprint: { readonly sha256: string; readonly perceptualHash: PerceptualHash | undefined } | undefined;
 }
 
@@ -21,12 +21,12 @@ export interface LeakPlace {
   media: string;
 }
 
-/** Two records on different sides that are, or seem to be, the same picture, or come from one reference. */
+/** Two records on different sides that have the same or a similar picture, or the same reference. */
 export interface Leak {
   kind: LeakKind;
-  /** What they share: hash, reference or name. */
+  /** The shared hash, reference or name. */
   key: string;
-  /** Hamming distance of their perceptual hashes, 0 to 64; of perceptual leaks. */
+  /** Hamming distance of the perceptual hashes, 0 to 64. Only for perceptual leaks. */
   distance?: number;
   a: LeakPlace;
   b: LeakPlace;
@@ -34,15 +34,15 @@ export interface Leak {
 
 export interface LeakOptions {
   readonly kinds?: readonly LeakKind[] | undefined;
-  /** Largest Hamming distance of two perceptual hashes that count as one picture. */
+  /** Maximum Hamming distance of the perceptual hashes of equal pictures; default 6. */
   readonly distance?: number | undefined;
 }
 
 const MAX_HASH_DISTANCE = 6;
 
 /**
- * All pairs that offend. Where many records of a side share one key (the pictures of one reference), each record of the
- * other sides is paired with the first of them: every offender is named, and their number does not grow as a product.
+ * Finds all leaks. If many records share a key (the pictures of one reference), each record on another side is paired
+ * only with the first of them. So every affected record is listed, without listing all combinations.
  */
 export function findLeaks(
   items: readonly LeakItem[],
@@ -51,7 +51,7 @@ export function findLeaks(
   const exact = sharing(items, 'exact', ({ fingerprint }) => fingerprint?.sha256);
   const known = new Set(exact.map(pairKey));
   const groups = new Map(items.map(({ record, file }) => [`${file}\n${record.id}`, record.group]));
-  /** Of one data set and of two references, which its authors number anew in each folder (LIVE). */
+  /** Whether two records of one data set have different references: LIVE repeats the file names in each folder. */
   const knownApart = (a: LeakPlace, b: LeakPlace): boolean => {
     const [one, other] = [a, b].map(({ file, id }) => groups.get(`${file}\n${id}`));
     return a.dataset === b.dataset && one !== undefined && other !== undefined && one !== other;
@@ -85,7 +85,7 @@ function sharing(items: readonly LeakItem[], kind: LeakKind, keyOf: (item: LeakI
   return leaks;
 }
 
-/** Every pair of perceptual hashes is compared: 30 000 against 7 000 take about two seconds. */
+/** Compares all pairs of perceptual hashes; 30 000 against 7 000 take about two seconds. */
 function alike(items: readonly LeakItem[], most: number): Leak[] {
   const seen = items.flatMap((item) =>
     item.fingerprint?.perceptualHash === undefined ? [] : [{ item, hash: item.fingerprint.perceptualHash }],

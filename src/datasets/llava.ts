@@ -3,16 +3,16 @@ import { pythonDigits, type Rating } from './rating.js';
 import type { RecordText } from './record-sink.js';
 
 export interface LlavaOptions {
-  /** What stands before `->` in the id: the authors use the name, or the media path (LIVE Challenge, LSVQ). */
+  /** The part before `->` in the id. The authors use the name, or the media path (LIVE Challenge, LSVQ). */
   readonly id: 'name' | 'media';
-  /** Also write `gt_score`, which the published evaluation reads. */
+  /** Also write `gt_score` for the published evaluation code. */
   readonly gtScore: boolean;
 }
 
-/** Start, separator and end of the published list of records, which Python wrote with `json.dump(…, indent=4)`. */
+/** Start, separator and end of the published lists of records, as written by Python's `json.dump(…, indent=4)`. */
 export const LLAVA_TEXT: RecordText = { extension: '.json', start: '[\n', between: ',\n', end: '\n]', empty: '[]' };
 
-/** One element, byte by byte as in the published files; the score keeps the source's own digits. */
+/** Formats one element with the same bytes as in the published files. The score keeps the digits of the source. */
 export function llavaElement(record: DatasetRecord, rating: Rating, { id, gtScore }: LlavaOptions): string {
   const digits = rating.digits ?? pythonDigits(rating.mos);
   const label = `${id === 'name' ? rating.name : record.media}->${digits}`;
@@ -27,7 +27,7 @@ export function llavaElement(record: DatasetRecord, rating: Rating, { id, gtScor
   return `    {\n${lines.join(',\n')}\n    }`;
 }
 
-/** A JSON text in ASCII, as Python writes it by default. */
+/** Formats a JSON string in ASCII, like Python does by default. */
 function quoted(text: string): string {
   return JSON.stringify(text).replace(
     /[\u007f-\uffff]/g,

@@ -8,7 +8,7 @@ import { readJsonTable } from './read/json.js';
 import { firstLines } from './read/text-table.js';
 import type { DatasetSpec, Delimiter, LabelFile } from './spec.js';
 
-/** How to read a table of one's own. */
+/** How to read the user's own table. */
 export interface OwnData {
   readonly name?: string | undefined;
   readonly kind?: 'image' | 'video' | undefined;
@@ -18,18 +18,18 @@ export interface OwnData {
   readonly stdColumn?: string | undefined;
   readonly splitColumn?: string | undefined;
   readonly groupColumn?: string | undefined;
-  /** Of text tables; by default the one of the extension. */
+  /** Separator of text tables; default: by file extension. */
   readonly delimiter?: Delimiter | undefined;
-  /** What the scores may be; anything else is an error. */
+  /** Range of valid scores, inclusive. A score outside it is an error. */
   readonly scale?: readonly [number, number] | undefined;
   readonly lowerIsBetter?: boolean | undefined;
-  /** mos = mirror − score where lower is better; default: the two ends of the scale together, or 0. */
+  /** With `lowerIsBetter`, mos = mirror − score. Default: the sum of both ends of the scale, or 0 without a scale. */
   readonly mirror?: number | undefined;
-  /** Names of the levels, best first: of the sub-folders of a folder. */
+  /** Names of the levels, best first. For a folder, these are the names of its subfolders. */
   readonly levels?: readonly string[] | undefined;
 }
 
-/** What the questions, paths and levels of one's own data are made from. */
+/** The part of a data set's description that own data have. */
 export type OwnSpec = Pick<
   DatasetSpec,
   'name' | 'title' | 'version' | 'licence' | 'kind' | 'task' | 'media' | 'levels' | 'density' | 'questions' | 'id'
@@ -54,13 +54,13 @@ const FORMATS: Readonly<Record<string, Pick<LabelFile, 'format' | 'delimiter'>>>
 };
 const CLIP = /\.(mp4|mov|mkv|webm|avi|m4v|mpe?g|flv|ogv|ts)$/i;
 
-/** Pictures and clips of a folder by their contents, as paths from it with `/` between the parts. */
+/** Lists the pictures and clips of a folder by file content, as relative paths separated by `/`. */
 export type ListMedia = (folder: string) => AsyncIterable<{ readonly name: string; readonly kind: 'image' | 'video' }>;
 
 /**
- * Ratings of a CSV, TSV, JSON, JSONL, XLSX, Parquet or MAT table, of LLaVA-style JSON as Q-Align publishes it, or of a
- * folder whose sub-folders are named after the levels.
- * @throws QalignError DATASET_NOT_FOUND, DATASET_COLUMNS and what reading throws
+ * Opens the ratings of a CSV, TSV, JSON, JSONL, XLSX, Parquet or MAT table, or of a folder with one subfolder per
+ * level. It also reads the LLaVA-style JSON that Q-Align publishes.
+ * @throws QalignError of the dataset family; USAGE without the names of the columns
  */
 export async function openOwnRatings(path: string, own: OwnData, listMedia: ListMedia): Promise<OwnRatings> {
   const folders = own.levels ?? LEVELS;
@@ -83,7 +83,7 @@ export async function openOwnRatings(path: string, own: OwnData, listMedia: List
     task,
     media: '',
     levels:
-      source === 'folder' // the level is the rating: all of them are the range, whichever are there
+      source === 'folder' // the level is the rating, so the range covers all levels, even missing ones
         ? { range: [1, folders.length], over: 'all', outside: 'clip', edge: 'lower' }
         : {
             range: own.scale === undefined ? 'trimmed' : [own.scale[0], own.scale[1]],
@@ -104,7 +104,7 @@ async function tableRatings(path: string, own: OwnData): Promise<RatingScan> {
   if (format === undefined)
     throw new QalignError(
       'DATASET_UNREADABLE',
-      `${basename(path)}: a table ends in ${Object.keys(FORMATS).join(', ')}; rename it to what it is.`,
+      `${basename(path)} does not have the extension of a table (${Object.keys(FORMATS).join(', ')}); rename it to match its format.`,
     );
   const columns = await columnsOf(path, own, extension);
   const layout: LabelFile = {
@@ -118,7 +118,7 @@ async function tableRatings(path: string, own: OwnData): Promise<RatingScan> {
   return openRatings(path, layout, { scale: own.scale, lowerIsBetter: own.lowerIsBetter ?? false, mirror: own.mirror });
 }
 
-/** Whether a .txt is parted by tabs, as Excel's "Unicode text" is, whose cells may hold blanks. */
+/** Whether a .txt file is separated by tabs, like the "Unicode text" of Excel, whose cells can contain spaces. */
 async function isTabbed(path: string): Promise<boolean> {
   const [header, row] = (await firstLines(path, 2)).map((line) => line.split('\t').length);
   return header !== undefined && header > 1 && header === row;
@@ -145,7 +145,7 @@ async function columnsOf(path: string, own: OwnData, extension: string): Promise
   }
   throw new QalignError(
     'USAGE',
-    `${basename(path)}: say which columns hold the pictures and the scores (--image-column, --score-column).`,
+    `The columns of ${basename(path)} are unknown; name those of the pictures and scores with --image-column and --score-column.`,
   );
 }
 
@@ -153,7 +153,7 @@ function isFolder(path: string): boolean {
   return statSync(path, { throwIfNoEntry: false })?.isDirectory() ?? false;
 }
 
-/** excellent/…, good/… : the level is the rating, 5 to 1. The kind is that of the first file. */
+/** Reads a folder with one subfolder per level. The level is the rating, 5 to 1. The kind is that of the first file. */
 async function folderRatings(
   path: string,
   levels: readonly string[],
@@ -181,7 +181,7 @@ async function folderRatings(
   if (ratings.length === 0)
     throw new QalignError(
       'DATASET_EMPTY',
-      `${path} has no pictures in sub-folders named ${levels.join(', ')}: a folder of pictures alone has no ratings; name a table with --image-column and --score-column.`,
+      `${path} has no ratings: it has no pictures in subfolders named ${levels.join(', ')}; create these subfolders, or name a table with --image-column and --score-column.`,
     );
   return {
     kind: first,

@@ -2,12 +2,15 @@ import type { DatasetRecord } from '../../bridge/protocol/record.js';
 import { QalignError } from '../base/errors.js';
 import { mulberry32, shuffled } from '../base/random.js';
 
-/** How large a part is: a share of the records between 0 and 1, a whole number of them, or what the others leave. */
+/** The size of a part: a share between 0 and 1, a whole number of records, or the rest. */
 export type PartSize = number | 'rest';
 
 type Item = Pick<DatasetRecord, 'id' | 'level' | 'group'>;
 
-/** Largest remainder: whole numbers near `shares` that add up to `total`; earlier ones win ties. */
+/**
+ * Largest remainder method: whole numbers in proportion to `shares` that add up to `total`. Ties go to the earlier
+ * share.
+ */
 export function apportion(shares: readonly number[], total: number): number[] {
   const sum = shares.reduce((a, b) => a + b, 0);
   const exact = shares.map((share) => (sum === 0 ? 0 : (share / sum) * total));
@@ -21,8 +24,8 @@ export function apportion(shares: readonly number[], total: number): number[] {
 }
 
 /**
- * Positions of a seeded sample of `count`, in the order of the records, with the levels in the proportions of the whole
- * where `stratify` is set.
+ * Draws `count` positions at random, with a seed, in the order of the records. With `stratify`, levels keep their
+ * proportions.
  */
 export function samplePositions(
   records: readonly Item[],
@@ -39,16 +42,16 @@ export function samplePositions(
 }
 
 /**
- * A part for every record, seeded: levels in the proportions of the whole, and where records have a group (the
- * reference image of a synthetic set) whole groups, whose sizes are shares of the groups.
- * @throws QalignError USAGE for sizes that do not go together
+ * Assigns a part to every record at random, with a seed. Levels keep their proportions. If records have a group (the
+ * reference image of a synthetic set), whole groups are assigned, and sizes are of groups.
+ * @throws QalignError USAGE if the sizes do not add up, DATASET_VALUE if only some records have a group
  */
 export function partition(records: readonly Item[], parts: Readonly<Record<string, PartSize>>, seed: number): string[] {
   const grouped = records.filter(({ group }) => group !== undefined).length;
   if (grouped > 0 && grouped < records.length)
     throw new QalignError(
       'DATASET_VALUE',
-      `${grouped} of ${records.length} records name a reference image; all or none must, or pictures of one reference could come to two parts.`,
+      `Only ${grouped} of ${records.length} records have a reference image (group); set it for all records or for none.`,
     );
   return grouped > 0 ? byGroup(records, parts, seed) : byLevel(records, parts, seed);
 }
@@ -61,7 +64,7 @@ function byLevel(records: readonly Item[], parts: Readonly<Record<string, PartSi
   const left = [...sizes];
   const strata = strataOf(records, true).sort((a, b) => a.length - b.length || a[0]! - b[0]!);
   strata.forEach((positions, index) => {
-    // the last stratum takes what is left, so that sizes are exact
+    // the last stratum takes the remaining sizes, so that they are exact
     const counts = index === strata.length - 1 ? left : apportion(left, positions.length);
     let at = 0;
     const deck = shuffled(positions, random);
@@ -91,21 +94,24 @@ function sizesOf(parts: Readonly<Record<string, PartSize>>, total: number, what:
   const fixed = counts.reduce<number>((sum, count) => sum + (count ?? 0), 0);
   const rest = sizes.filter((size) => size === 'rest').length;
   const shares = sizes.every((size) => size !== 'rest' && size < 1);
-  if (rest > 1) throw new QalignError('USAGE', 'Only one part can be the rest.');
+  if (rest > 1) throw new QalignError('USAGE', 'More than one part is "rest"; give the sizes of the others.');
   if (rest === 0 && Math.abs(fixed - total) > 1e-6 * total)
     throw new QalignError(
       'USAGE',
-      `The parts add up to ${shares ? `${Number((fixed / total).toFixed(6))} of the ${what}` : `${fixed} ${what}`}, and there are ${total}; give the last one as "rest".`,
+      `The parts add up to ${shares ? `${Number((fixed / total).toFixed(6))} of the ${what}` : `${fixed} ${what}`}, but there are ${total}; change the sizes, or set the last one to "rest".`,
     );
   if (fixed > total * (1 + 1e-6))
-    throw new QalignError('USAGE', `The parts ask for ${fixed} ${what}, and there are ${total}.`);
+    throw new QalignError('USAGE', `The parts need ${fixed} ${what}, but there are only ${total}; reduce their sizes.`);
   const whole = apportion(
     counts.map((count) => count ?? Math.max(0, total - fixed)),
     total,
   );
   const empty = Object.keys(parts).find((_, index) => whole[index] === 0);
   if (empty !== undefined)
-    throw new QalignError('USAGE', `The part ${empty} would be empty: there are only ${total} ${what}.`);
+    throw new QalignError(
+      'USAGE',
+      `The part ${empty} would be empty, because there are only ${total} ${what}; increase its size.`,
+    );
   return whole;
 }
 

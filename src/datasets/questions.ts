@@ -1,8 +1,8 @@
 import { mulberry32, shuffled } from '../base/random.js';
 
 /**
- * Which of the paraphrases each record gets: seeded, and balanced: every run of n records uses all n questions once, in
- * an order drawn anew. So counts differ by at most one.
+ * Picks a question for each record at random, with a seed. Every n records use all n questions once, in a new random
+ * order. So their counts differ by at most one.
  */
 export function questionPicker(questions: readonly string[], seed: number): () => string {
   const random = mulberry32(seed);

@@ -18,22 +18,22 @@ const READERS: Readonly<Record<LabelFile['format'], ReadTable>> = {
 };
 
 type Column = string | number;
-/** A row as messages name it: `file:row`. Made only when it is said. */
+/** Formats a row for messages as `file:row`. A function, because most rows need no message. */
 type Place = (row: number) => string;
-/** The parts of a layout that the data set says once for all its files. */
+/** Settings of the data set that apply to all its files. */
 export interface RatingRules {
   readonly scale: readonly [number, number] | undefined;
   readonly lowerIsBetter: boolean;
-  /** mos = mirror − score where lower is better. */
+  /** With `lowerIsBetter`, mos = mirror − score. */
   readonly mirror?: number | undefined;
-  /** What a name looks like. */
+  /** Regular expression that every name matches. */
   readonly names?: string | undefined;
 }
 
 /**
- * The ratings of one label file.
- * @throws QalignError of the dataset family, with file and row, for missing columns, values that are no ratings or out
- * of range
+ * Opens the ratings of one label file.
+ * @throws QalignError of the dataset family with file and row, for missing columns and for invalid or out-of-range
+ * values
  */
 export async function openRatings(path: string, layout: LabelFile, rules: RatingRules): Promise<RatingScan> {
   const table = await withNeighbours(await READERS[layout.format](path, layout), path, layout);
@@ -50,7 +50,7 @@ export async function openRatings(path: string, layout: LabelFile, rules: Rating
   };
 }
 
-/** Adds the columns that lie in other files, or that a sequence of names makes, row by row in the same order. */
+/** Adds the columns of other files, or of a sequence of names, row by row in the same order. */
 async function withNeighbours(table: Table, path: string, layout: LabelFile): Promise<Table> {
   const others = await Promise.all(
     Object.entries(layout.beside ?? {}).map(async ([name, other]) => ({
@@ -66,7 +66,7 @@ async function withNeighbours(table: Table, path: string, layout: LabelFile): Pr
     others.push({ name: 'sequence', file: 'the list of names', values });
   }
   if (others.length === 0) return table;
-  // a table without a header is as wide as the columns that are taken from it
+  // the width of a table without a header follows from the columns that are used
   const width =
     table.header?.length ??
     1 +
@@ -94,7 +94,7 @@ async function withNeighbours(table: Table, path: string, layout: LabelFile): Pr
         if (values.length !== index)
           throw new QalignError(
             'DATASET_COLUMNS',
-            `${file} has ${values.length} rows and ${table.file} has ${index}: they were expected to go together row by row.`,
+            `${file} has ${values.length} rows and ${table.file} has ${index}; both need the same rows in the same order.`,
           );
       }
     },
@@ -110,7 +110,7 @@ async function columnOf(
   if (index < 0)
     throw new QalignError(
       'DATASET_COLUMNS',
-      `${basename(path)}: there is no array "${column}"; there are ${table.header?.join(', ') || 'none'}.`,
+      `${basename(path)} has no array "${column}"; its arrays are ${table.header?.join(', ') || 'none'}.`,
     );
   const values: string[] = [];
   for await (const rows of table.rows()) values.push(...rows.map((row) => row.cells[index] ?? ''));
@@ -120,7 +120,7 @@ async function columnOf(
 function lacking(file: string, row: number, other: string, length: number): never {
   throw new QalignError(
     'DATASET_COLUMNS',
-    `${file}:${row}: ${other} has only ${length} rows; the two were expected to go together row by row.`,
+    `${file}:${row}: ${other} has only ${length} rows; both files need the same rows in the same order.`,
   );
 }
 
@@ -165,7 +165,7 @@ function ratingReader(table: Table, layout: LabelFile, rules: RatingRules): (row
   };
 }
 
-/** Where the columns of the layout are in the table; the first that is not there is the one that an error names. */
+/** Indices of the layout's columns in the table. The error names the first missing column. */
 function columnIndices({ columns }: LabelFile, at: (column: Column) => number) {
   const indexOf = (column: Column | undefined): number | undefined => (column === undefined ? undefined : at(column));
   return {
@@ -182,7 +182,7 @@ function columnIndices({ columns }: LabelFile, at: (column: Column) => number) {
 const scaleOf = (layout: LabelFile, rules: RatingRules): readonly [number, number] =>
   layout.scale ?? rules.scale ?? [-Infinity, Infinity];
 
-/** The name in a row, checked; undefined for rows that the layout skips by their name. */
+/** Reads and checks the name in a row. Undefined for rows that the layout skips by name. */
 function labelReader(
   nameOf: (row: TableRow) => string,
   layout: LabelFile,
@@ -193,18 +193,22 @@ function labelReader(
   const fits = rules.names === undefined ? undefined : new RegExp(rules.names);
   return (row) => {
     const label = nameOf(row);
-    if (label === '') throw new QalignError('DATASET_VALUE', `${place(row.row)}: the name of the picture is empty.`);
+    if (label === '')
+      throw new QalignError(
+        'DATASET_VALUE',
+        `${place(row.row)}: the name of the picture is empty; add it or remove the row.`,
+      );
     if (skip?.test(label)) return undefined;
     if (fits?.test(label) === false)
       throw new QalignError(
         'DATASET_COLUMNS',
-        `${place(row.row)}: "${label.slice(0, 80)}" is no name of this data set (${rules.names}); is it the file of another one, or are its columns others?`,
+        `${place(row.row)}: "${label.slice(0, 80)}" does not match the names of this data set (${rules.names}); check the label file and its columns.`,
       );
     return label;
   };
 }
 
-/** Score and deviation of a row as the file has them, from a column each or from the counts of votes. */
+/** Reads the score and the standard deviation of a row from their columns or from the counts of votes. */
 function valueReader(
   layout: LabelFile,
   rules: RatingRules,
@@ -227,12 +231,15 @@ function valueReader(
     if (value < lo || value > hi)
       throw new QalignError(
         'DATASET_VALUE',
-        `${place(row.row)}: the score ${value} of ${label} is outside [${lo}, ${hi}].`,
+        `${place(row.row)}: the score ${value} of ${label} is outside the scale [${lo}, ${hi}]; correct the score or the scale.`,
       );
     if (std !== undefined) deviation = numberAt(row, std, 'the standard deviation');
     if (variance !== undefined) deviation = Math.sqrt(numberAt(row, variance, 'the variance'));
     if (deviation !== undefined && !(deviation >= 0))
-      throw new QalignError('DATASET_VALUE', `${place(row.row)}: a spread of ${deviation} is below 0.`);
+      throw new QalignError(
+        'DATASET_VALUE',
+        `${place(row.row)}: the standard deviation is ${deviation}; it must be at least 0.`,
+      );
     return { value, deviation };
   };
 }
@@ -243,22 +250,25 @@ function numberReader(delimiter: string | undefined, place: Place): NumberAt {
   return (row, column, what) => {
     const text = cellOf(row, column);
     const value = text === undefined || text === '' ? NaN : Number(text);
-    // 0x10 is a number to JavaScript and none to the author of a table
+    // Number() accepts 0x10, which is not a number in a label file
     if (Number.isFinite(value) && !(text![0] === '0' && text![1]! > '9' && text![1] !== 'e' && text![1] !== 'E'))
       return value;
     if (text === undefined)
       throw new QalignError(
         'DATASET_COLUMNS',
-        `${place(row.row)}: the row has ${row.cells.length} columns; ${what} was expected in column ${column + 1}${delimiterHint(row, delimiter)}.`,
+        `${place(row.row)}: the row has ${row.cells.length} columns, but ${what} must be in column ${column + 1}${delimiterHint(row, delimiter)}.`,
       );
     throw new QalignError(
       'DATASET_VALUE',
-      `${place(row.row)}: ${what} is ${text === '' ? 'empty' : `"${text.slice(0, 40)}"`}; a number was expected.`,
+      `${place(row.row)}: ${what} is ${text === '' ? 'empty' : `"${text.slice(0, 40)}"`}; it must be a number.`,
     );
   };
 }
 
-/** How many voted for each grade. @param counts a column a grade, or one column with a list */
+/**
+ * Reads the number of votes for each grade.
+ * @param counts one column per grade, or one column with a list
+ */
 function votesReader(counts: readonly number[], numberAt: NumberAt, place: Place): (row: TableRow) => number[] {
   if (counts.length === 1) return (row) => listAt(row, counts[0]!, place);
   const inARow = counts.every((column, i) => column === counts[0]! + i);
@@ -267,7 +277,7 @@ function votesReader(counts: readonly number[], numberAt: NumberAt, place: Place
     counts.map((column) => numberAt(row, column, 'a count of votes'));
 }
 
-/** Column name or number → index. Says what the file has where it is not there. */
+/** Finds the index of a column by name or number. The error for a missing column lists the columns of the file. */
 function columnFinder(table: Table): (column: Column) => number {
   return (column) => {
     if (typeof column === 'number') return column;
@@ -276,14 +286,14 @@ function columnFinder(table: Table): (column: Column) => number {
     if (again > index)
       throw new QalignError(
         'DATASET_COLUMNS',
-        `${table.file}:1: the columns ${index + 1} and ${again + 1} are both called "${column}"; rename the one that is not meant.`,
+        `${table.file}:1: columns ${index + 1} and ${again + 1} are both named "${column}"; rename one of them.`,
       );
     if (index >= 0) return index;
     const header = table.header ?? [];
     const shown = header.slice(0, 12).join(', ').slice(0, 200);
     const wrong =
       header.length === 1 && table.delimiter !== undefined
-        ? `; its separator was expected to be ${JSON.stringify(table.delimiter)}${seemingDelimiter(header[0]!)}`
+        ? `; the expected separator is ${JSON.stringify(table.delimiter)}${seemingDelimiter(header[0]!)}`
         : '';
     throw new QalignError(
       'DATASET_COLUMNS',
@@ -292,10 +302,10 @@ function columnFinder(table: Table): (column: Column) => number {
   };
 }
 
-/** A separator that the header has instead. */
+/** Names the separator that the header seems to use instead. */
 function seemingDelimiter(header: string): string {
   const seen = ['\t', ';', ','].find((delimiter) => header.includes(delimiter));
-  return seen === undefined ? '' : ` and seems to be ${JSON.stringify(seen)}`;
+  return seen === undefined ? '' : `, but the file seems to use ${JSON.stringify(seen)}`;
 }
 
 function nameReader(
@@ -306,7 +316,7 @@ function nameReader(
 ): (row: TableRow) => string {
   const { add = '', template, words = {}, lower = false } = layout.name ?? {};
   const rewrites = (layout.name?.rewrite ?? []).map(([pattern, by]) => [new RegExp(pattern), by] as const);
-  // workbooks store a name such as 1600 as a number
+  // workbooks store names such as 1600 as numbers
   const cell = (row: TableRow, index: number): string =>
     table.binary ? (row.cells[index] ?? '').replace(/^(\d+)\.0$/, '$1') : (cellOf(row, index) ?? '');
   const parts = template
@@ -319,7 +329,7 @@ function nameReader(
         : parts.map((part) => (typeof part === 'string' ? part : (words[cell(row, part)] ?? cell(row, part)))).join('');
     if (name.includes('\\')) name = name.replaceAll('\\', '/');
     for (const [pattern, by] of rewrites) name = name.replace(pattern, by);
-    // of every name, also one that seems to have it: LSVQ has clips called x.mp4.mp4
+    // also added to names that already end with it: LSVQ has clips named x.mp4.mp4
     if (name !== '') name += add;
     return lower ? name.toLowerCase() : name;
   };
@@ -337,7 +347,7 @@ function splitOf(
     if (found === undefined)
       throw new QalignError(
         'DATASET_VALUE',
-        `${place(row)}: the reference ${group} belongs to no split; ${Object.keys(layout.split_groups).join(', ')} were expected.`,
+        `${place(row)}: the reference ${group} is not in any split (${Object.keys(layout.split_groups).join(', ')}); check the label file.`,
       );
     return found[0];
   }
@@ -347,12 +357,12 @@ function splitOf(
   if (split === undefined)
     throw new QalignError(
       'DATASET_VALUE',
-      `${place(row)}: the split "${word}" is none of ${Object.keys(layout.splits).join(', ')}.`,
+      `${place(row)}: the split is "${word}"; it must be one of ${Object.keys(layout.splits).join(', ')}.`,
     );
   return split;
 }
 
-/** Mean and standard deviation (of the population of votes) of counts of the votes 1, 2, 3 … */
+/** Mean and population standard deviation of votes, from the counts of the grades 1, 2, 3 and so on. */
 function momentsOf(counts: readonly number[], place: Place, row: number): [mean: number, std: number] {
   let n = 0;
   let sum = 0;
@@ -362,14 +372,14 @@ function momentsOf(counts: readonly number[], place: Place, row: number): [mean:
     if (!(votes >= 0))
       throw new QalignError(
         'DATASET_VALUE',
-        `${place(row)}: ${votes} votes for ${i + 1}; a count of at least 0 was expected.`,
+        `${place(row)}: the count of votes for ${i + 1} is ${votes}; it must be at least 0.`,
       );
     n += votes;
     sum += votes * (i + 1);
     squares += votes * (i + 1) * (i + 1);
   }
   if (n === 0)
-    throw new QalignError('DATASET_VALUE', `${place(row)}: nobody voted; at least one count above 0 was expected.`);
+    throw new QalignError('DATASET_VALUE', `${place(row)}: there are no votes; at least one count must be above 0.`);
   const mean = sum / n;
   return [mean, Math.sqrt(Math.max(0, squares / n - mean * mean))];
 }
@@ -378,12 +388,15 @@ function listAt(row: TableRow, column: number, place: Place): number[] {
   const text = cellOf(row, column) ?? '';
   const numbers = text.startsWith('[') ? (JSON.parse(text) as unknown[]) : [];
   if (numbers.length === 0 || !numbers.every((value) => typeof value === 'number'))
-    throw new QalignError('DATASET_VALUE', `${place(row.row)}: "${text.slice(0, 40)}" is no list of counts.`);
+    throw new QalignError(
+      'DATASET_VALUE',
+      `${place(row.row)}: "${text.slice(0, 40)}" is not a list of counts, such as [0, 3, 5].`,
+    );
   return numbers;
 }
 
 function delimiterHint(row: TableRow, delimiter: string | undefined): string {
-  return row.cells.length === 1 && delimiter !== undefined ? `, separated by ${JSON.stringify(delimiter)}` : '';
+  return row.cells.length === 1 && delimiter !== undefined ? `(the separator is ${JSON.stringify(delimiter)})` : '';
 }
 
 function stem(path: string): string {

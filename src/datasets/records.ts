@@ -5,7 +5,7 @@ import { QalignError } from '../base/errors.js';
 import { readLines } from './read/text.js';
 
 /**
- * The records of a JSONL file, in batches and in order; every line is checked against the contract.
+ * Reads the records of a JSONL file in batches and in order. Every line is validated against the schema.
  * @throws QalignError DATASET_NOT_FOUND, DATASET_UNREADABLE, DATASET_VALUE with file and line
  */
 export async function* scanRecords(path: string): AsyncGenerator<DatasetRecord[]> {
@@ -18,7 +18,10 @@ export async function* scanRecords(path: string): AsyncGenerator<DatasetRecord[]
   }
 }
 
-/** All of them. @throws also DATASET_EMPTY, and DATASET_DUPLICATE where two have one id */
+/**
+ * Reads all records of a file.
+ * @throws QalignError as `scanRecords`, DATASET_EMPTY, and DATASET_DUPLICATE for a repeated id
+ */
 export async function readRecords(path: string): Promise<DatasetRecord[]> {
   const records: DatasetRecord[] = [];
   const ids = new Set<string>();
@@ -27,13 +30,17 @@ export async function readRecords(path: string): Promise<DatasetRecord[]> {
       if (ids.has(record.id))
         throw new QalignError(
           'DATASET_DUPLICATE',
-          `${basename(path)}: the id ${record.id} is there twice; ids are unique in a file of records.`,
+          `${basename(path)}: the id ${record.id} is repeated; ids must be unique in a file of records.`,
         );
       ids.add(record.id);
       records.push(record);
     }
   }
-  if (records.length === 0) throw new QalignError('DATASET_EMPTY', `${basename(path)} holds no records.`);
+  if (records.length === 0)
+    throw new QalignError(
+      'DATASET_EMPTY',
+      `${basename(path)} has no records; create them with "qalign dataset convert".`,
+    );
   return records;
 }
 
@@ -44,11 +51,15 @@ function parseRecord(line: string, place: string): DatasetRecord {
   } catch (cause) {
     throw new QalignError(
       'DATASET_UNREADABLE',
-      `${place}: this is no JSON: ${(cause as Error).message}; records are made with "qalign dataset convert".`,
+      `${place}: the line is not valid JSON: ${(cause as Error).message}; create records with "qalign dataset convert".`,
       { cause },
     );
   }
   const problem = problemWith(DatasetRecord, value);
-  if (problem !== undefined) throw new QalignError('DATASET_VALUE', `${place} is no record at ${problem}.`);
+  if (problem !== undefined)
+    throw new QalignError(
+      'DATASET_VALUE',
+      `${place} is not a valid record (${problem}); create records with "qalign dataset convert".`,
+    );
   return value as DatasetRecord;
 }

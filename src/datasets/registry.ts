@@ -1,4 +1,4 @@
-// Label files to ratings to records. This folder knows files and columns; the maths of levels is in src/scoring.
+// Converts label files to ratings and ratings to records. The maths of levels is in src/scoring.
 
 import { existsSync, statSync } from 'node:fs';
 import { basename, join } from 'node:path';
@@ -19,10 +19,11 @@ export interface FoundSource {
 }
 
 /**
- * The label files of a data set in a folder, in its sub-folder of the data set's name, or one file by its path.
- * @param source the name of the source to take; by default the first whose files are all there
- * @param as the known file name that a renamed file has the layout of
- * @throws QalignError DATASET_NOT_FOUND, which names every file that would do
+ * Finds the label files of a data set in a folder or in its subfolder with the name of the data set. `labels` can also
+ * be one file.
+ * @param source name of the label source; default: the first source with all its files
+ * @param as published name of a renamed file
+ * @throws QalignError DATASET_NOT_FOUND with the expected file names
  */
 export function findLabels(
   spec: DatasetSpec,
@@ -32,7 +33,7 @@ export function findLabels(
   if (!existsSync(labels))
     throw new QalignError(
       'DATASET_NOT_FOUND',
-      `There is no ${labels}; name the folder with the label files of ${spec.title}, or one of them.`,
+      `${labels} does not exist; name the folder with the label files of ${spec.title}, or one of them.`,
     );
   if (source !== undefined && !spec.sources.some(({ name }) => name === source)) {
     throw new QalignError(
@@ -55,7 +56,7 @@ export function findLabels(
   const known = spec.sources.map(({ files }) => files.map(({ file }) => file).join(' + ')).join('; or ');
   throw new QalignError(
     'DATASET_NOT_FOUND',
-    `${labels} has no label files of ${spec.title}; expected ${known}. Name a renamed file itself, with --as and the name it should have.`,
+    `${labels} has no label files of ${spec.title}; expected ${known}. Pass a renamed file by its path, with --as and its published name.`,
   );
 }
 
@@ -68,11 +69,11 @@ function oneFile(spec: DatasetSpec, path: string, as: string | undefined, source
   const known = [...new Set(spec.sources.flatMap(({ files }) => files.map(({ file }) => file)))].join(', ');
   throw new QalignError(
     'DATASET_NOT_FOUND',
-    `${basename(path)} does not have the name of a label file of ${spec.title}; expected one of ${known}. Name the one that it is with --as.`,
+    `${basename(path)} does not have the name of a label file of ${spec.title}; expected one of ${known}. Name the matching one with --as.`,
   );
 }
 
-/** All ratings of a source, file after file. */
+/** Reads the ratings of all files of a source, in order. */
 export async function readSource(spec: DatasetSpec, found: FoundSource): Promise<RatingScan> {
   const rules = { scale: spec.scale, lowerIsBetter: spec.lower_is_better, mirror: spec.mirror, names: spec.names };
   const scans = await Promise.all(found.files.map(({ path, layout }) => openRatings(path, layout, rules)));

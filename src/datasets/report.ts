@@ -6,10 +6,10 @@ import { edgeDistance, levelValue } from '../scoring/level-conversion.js';
 import { GrowingDoubles } from './growing-doubles.js';
 
 const EXAMPLES = 20;
-/** Parts of a level's width: doubles that were meant to be on an edge miss it by their rounding. */
+/** Tolerance in widths of a level, because rounding can move a score off the edge. */
 const ON_EDGE = 1e-9;
 
-/** What is known of a split beside its records, from the conversion. */
+/** Data about a split from its conversion, which the records do not have. */
 export interface KnownSplit {
   readonly n_all: number | null;
   readonly dropped_outside: number | null;
@@ -19,11 +19,11 @@ export interface KnownSplit {
 
 export interface RecordStatistics {
   add(record: DatasetRecord): void;
-  /** Split → report, and its scores for drawing. `known` comes from dataset.json. */
+  /** Reports and plot data by split. `known` comes from dataset.json. */
   finish(known: Readonly<Record<string, KnownSplit>>): {
     splits: Record<string, SplitReport>;
     mos: Record<string, Float64Array>;
-    /** Split → the standard deviations of the ratings, of the records that have one. */
+    /** Split → standard deviations of the ratings, for records that have one. */
     std: Record<string, Float64Array>;
     edges: Record<string, number[]>;
     softLabels: number;

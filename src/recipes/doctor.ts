@@ -18,32 +18,32 @@ const run = promisify(execFile);
 
 export interface Check {
   readonly name: string;
-  /** missing: something cannot be done; warning: it works, but slower or later. */
+  /** `missing`: a function is not available; `warning`: it works, but is slower or needs setup. */
   readonly status: 'ok' | 'warning' | 'missing';
   readonly found: string;
-  /** What its absence costs and what to do; empty when all is well. */
+  /** The consequence of the problem and its solution; empty if there is no problem. */
   readonly cost: string;
   readonly details?: Readonly<Record<string, unknown>>;
 }
 
 export interface DoctorReport {
   readonly qalign: string;
-  /** False when not even a picture can be scored. */
+  /** Whether pictures can be scored. */
   readonly usable: boolean;
-  /** Whether clips can be scored, too. */
+  /** Whether clips can be scored. */
   readonly clips: boolean;
-  /** False where the first score will have to make the Python environment. */
+  /** False if the first score must create the Python environment. */
   readonly ready: boolean;
   readonly checks: readonly Check[];
 }
 
-/** Without these nothing is scored. */
+/** Names of the checks without which nothing can be scored. */
 const ESSENTIAL = ['node', 'python', 'environment', 'torch', 'temporary'];
-/** A CPU environment, and pip beside it. */
+/** Size of a CPU environment, including the space that pip needs. */
 const ENVIRONMENT_BYTES = 2e9;
 const NETWORK_MS = 2_000;
 
-/** Looks at this machine and changes nothing on it: no environment is made, no model fetched. */
+/** Checks the installation without changing it: creates no environment and downloads no model. */
 export async function examine(signal?: AbortSignal): Promise<DoctorReport> {
   const cache = await lookAtFolder(cacheDir());
   const [{ python, interpreter }, network] = await Promise.all([pythonChecks(cache, signal), networkCheck()]);
@@ -86,7 +86,7 @@ async function pythonChecks(
             name: 'python',
             status: 'missing',
             found: `${own} (QALIGN_PYTHON) does not run`,
-            cost: 'Nothing can be scored; name a working Python or unset QALIGN_PYTHON.',
+            cost: 'Nothing can be scored; set QALIGN_PYTHON to a working Python, or unset it.',
           },
         ],
         interpreter: undefined,
@@ -99,7 +99,7 @@ async function pythonChecks(
             name: 'python',
             status: 'missing',
             found: `${probe.version} at ${own} (QALIGN_PYTHON)`,
-            cost: `Nothing can be scored; name Python ${OLDEST.major}.${OLDEST.minor} or newer, or unset QALIGN_PYTHON.`,
+            cost: `Nothing can be scored; set QALIGN_PYTHON to Python ${OLDEST.major}.${OLDEST.minor} or newer, or unset it.`,
           },
         ],
         interpreter: undefined,
@@ -111,7 +111,8 @@ async function pythonChecks(
           name: 'environment',
           status: lacks === '' ? 'ok' : 'missing',
           found: lacks === '' ? 'complete' : `lacks ${lacks}`,
-          cost: lacks === '' ? '' : 'Nothing can be scored; install them there or unset QALIGN_PYTHON.',
+          cost:
+            lacks === '' ? '' : 'Nothing can be scored; install the missing packages there, or unset QALIGN_PYTHON.',
         },
       ],
       interpreter: lacks === '' ? own : undefined,
@@ -145,25 +146,25 @@ async function pythonChecks(
   };
 }
 
-/** It is made at the first score, where it can be. */
+/** The check of an environment that does not exist yet: whether the first score can create it. */
 export function environmentToCome(folder: string, { writable, free }: Folder): Check {
-  const check = { name: 'environment', found: 'not made yet' };
+  const check = { name: 'environment', found: 'not created yet' };
   if (!writable)
     return {
       ...check,
       status: 'missing',
-      cost: `Nothing can be scored: ${folder} cannot be made; set QALIGN_CACHE to a folder that can be written, or name an interpreter in QALIGN_PYTHON.`,
+      cost: `Nothing can be scored: ${folder} cannot be created; set QALIGN_CACHE to a writable folder, or QALIGN_PYTHON to an interpreter.`,
     };
   if (free < ENVIRONMENT_BYTES)
     return {
       ...check,
       status: 'missing',
-      cost: `Nothing can be scored: it takes ${formatGigabytes(ENVIRONMENT_BYTES)} in ${folder} and ${formatGigabytes(free)} are free; free some or set QALIGN_CACHE to a roomier disk.`,
+      cost: `Nothing can be scored: it needs ${formatGigabytes(ENVIRONMENT_BYTES)} in ${folder} and ${formatGigabytes(free)} are free; free disk space, or set QALIGN_CACHE to a larger disk.`,
     };
   return {
     ...check,
     status: 'warning',
-    cost: `It is made at the first score, in ${folder}: about a minute and 1 GB, more with CUDA.`,
+    cost: `The first score creates it in ${folder}, which takes about a minute and 1 GB (more with CUDA).`,
   };
 }
 
@@ -182,7 +183,7 @@ interface TorchReport {
 
 async function torchChecks(interpreter: string | undefined, signal?: AbortSignal): Promise<Check[]> {
   if (interpreter === undefined)
-    return [{ name: 'torch', status: 'warning', found: 'not known without an environment', cost: '' }];
+    return [{ name: 'torch', status: 'warning', found: 'unknown without an environment', cost: '' }];
   try {
     const { stdout } = await run(interpreter, ['-c', TORCH_SCRIPT], {
       timeout: 120_000,
@@ -225,25 +226,25 @@ async function torchChecks(interpreter: string | undefined, signal?: AbortSignal
           .trim()
           .split('\n')
           .at(-1)}`,
-        cost: 'Nothing can be scored; remake the environment.',
+        cost: 'Nothing can be scored; create the environment again.',
       },
     ];
   }
 }
 
 const PUBLISHED_PARAMETERS = Object.values(countParameters(PUBLISHED_SHAPE)).reduce((sum, count) => sum + count, 0);
-/** Of OneAlign and its relatives: the weights, and the room that batches take. */
+/** Memory of OneAlign and models of its size: the weights and 2 GB for batches. */
 const PUBLISHED_BYTES = { bf16: 2 * PUBLISHED_PARAMETERS + 2e9, fp32: 4 * PUBLISHED_PARAMETERS + 2e9 };
 
-/** What the devices are too small for. */
+/** The models that the devices are too small for; empty if there are none. */
 export function sizeCost(gpus: readonly number[], memory: number): string {
   const large = Math.max(0, ...gpus);
   if (large >= PUBLISHED_BYTES.bf16) return '';
   const needs = `Models of 8 billion parameters need a GPU with ${formatGigabytes(PUBLISHED_BYTES.bf16)}`;
-  if (large > 0) return `${needs} and the largest here has ${formatGigabytes(large)}; the small ones are fine.`;
+  if (large > 0) return `${needs}, and the largest here has ${formatGigabytes(large)}; small models work.`;
   return memory >= PUBLISHED_BYTES.fp32
-    ? 'Models of 8 billion parameters take a minute and more a picture on a CPU; the small ones are fine.'
-    : `${needs}, or ${formatGigabytes(PUBLISHED_BYTES.fp32)} of memory, and this machine has ${formatGigabytes(memory)}; the small ones are fine.`;
+    ? 'Models of 8 billion parameters take more than a minute per picture on a CPU; small models work.'
+    : `${needs}, or ${formatGigabytes(PUBLISHED_BYTES.fp32)} of memory, and this machine has ${formatGigabytes(memory)}; small models work.`;
 }
 
 async function toolChecks(): Promise<Check[]> {
@@ -260,8 +261,8 @@ async function toolChecks(): Promise<Check[]> {
     const named = process.env[`${name.toUpperCase()}_BIN`];
     const cost =
       name === 'ffmpeg'
-        ? 'Videos cannot be scored, pictures can; install ffmpeg or name one in FFMPEG_BIN.'
-        : 'Clips are counted by ffmpeg itself, which is slower; install ffprobe or name one in FFPROBE_BIN.';
+        ? 'Videos cannot be scored, only pictures; install ffmpeg, or set FFMPEG_BIN to its path.'
+        : 'The frames of clips are counted with ffmpeg, which is slower; install ffprobe, or set FFPROBE_BIN to its path.';
     return {
       name,
       status: name === 'ffmpeg' ? 'missing' : 'warning',
@@ -284,7 +285,7 @@ async function modelCheck(): Promise<Check> {
     found: models.length === 0 ? `none in ${folder}` : `${models.join(', ')} in ${folder}`,
     cost:
       models.length === 0
-        ? 'Only the model inside the repository is at hand; the others are fetched when named (16 GB each) or with "qalign models pull".'
+        ? 'Only the bundled model is available. Other models (16 GB each) are downloaded on first use, or with "qalign models pull".'
         : '',
     details: { folder, models },
   };
@@ -292,7 +293,7 @@ async function modelCheck(): Promise<Check> {
 
 interface Folder {
   readonly folder: string;
-  /** Whether it can be written, or made. */
+  /** Whether the folder is writable or can be created. */
   readonly writable: boolean;
   readonly free: number;
 }
@@ -316,42 +317,46 @@ function cacheCheck({ folder, writable, free }: Folder): Check {
     found: `${folder}${writable ? '' : ' (not writable)'}, ${formatGigabytes(free)} free`,
     cost: enough
       ? ''
-      : 'The Python environment needs about 2 GB, a published model 16 GB; set QALIGN_CACHE and HF_HOME to a roomier disk.',
+      : 'The Python environment needs about 2 GB, a published model 16 GB; set QALIGN_CACHE and HF_HOME to a larger disk.',
     details: { folder, free_bytes: free, writable },
   };
 }
 
-/** Clips that are not files lie there, and the sockets of the workers, which can lie elsewhere. */
+/**
+ * Checks the folder for temporary files. It holds clips from stdin and sockets of workers; sockets have a fallback
+ * folder.
+ */
 function temporaryCheck({ folder, writable: allowed, free }: Folder, sockets: boolean): Check {
-  const writable = allowed && existsSync(folder); // nobody makes it
+  const writable = allowed && existsSync(folder); // qalign does not create this folder
   const lost = sockets
     ? 'Clips on stdin and runs with several models cannot be scored'
-    : 'Nothing can be scored: there is no place for the sockets of workers';
+    : 'Nothing can be scored, because no folder for the sockets of workers is writable';
   return {
     name: 'temporary',
     status: !sockets ? 'missing' : writable ? 'ok' : 'warning',
     found: `${folder}${writable ? '' : ' (not writable)'}, ${formatGigabytes(free)} free`,
-    cost: sockets && writable ? '' : `${lost}; set TMPDIR to a folder that can be written.`,
+    cost: sockets && writable ? '' : `${lost}; set TMPDIR to a writable folder.`,
   };
 }
 
-/** The hub, by one short request. Through a proxy nothing is tried: only the libraries of Python know it. */
+/** Checks the hub with one short request. It is skipped behind a proxy, which only the Python libraries support. */
 async function networkCheck(env: NodeJS.ProcessEnv = process.env): Promise<Check> {
   const hub = env['HF_ENDPOINT'] ?? 'https://huggingface.co';
   const check = { name: 'network', status: 'ok', cost: '' } as const;
   if (['1', 'true', 'yes', 'on'].includes((env['HF_HUB_OFFLINE'] ?? '').toLowerCase()))
     return { ...check, found: 'not used (HF_HUB_OFFLINE)' };
-  if ((env['HTTPS_PROXY'] ?? env['https_proxy'] ?? '') !== '') return { ...check, found: 'by a proxy, not tried' };
+  if ((env['HTTPS_PROXY'] ?? env['https_proxy'] ?? '') !== '')
+    return { ...check, found: 'proxy configured, not checked' };
   const late = deadline(NETWORK_MS, () => new Error('no answer'));
   try {
     await fetch(hub, { method: 'HEAD', signal: late.signal });
-    return { ...check, found: `${hub} answers` };
+    return { ...check, found: `${hub} responds` };
   } catch {
     return {
       name: 'network',
       status: 'warning',
-      found: `${hub} does not answer`,
-      cost: 'Models and packages that are not here cannot be fetched: name a mirror in HF_ENDPOINT, or a folder with --model DIR.',
+      found: `${hub} does not respond`,
+      cost: 'Models and packages cannot be downloaded; set HF_ENDPOINT to a mirror, or use a local model with --model DIR.',
     };
   } finally {
     late.release();

@@ -24,19 +24,19 @@ export interface ModelReport {
   readonly citation: string | undefined;
   readonly untrained: boolean;
   /**
-   * From the headers of the checkpoint: files, parameters, memory_bytes by precision, image_size … Of a described model
-   * that is neither here nor to be had, what its description tells.
+   * Data from the headers of the checkpoint: files, parameters, memory_bytes by precision, image_size and others. If a
+   * model of configs/models cannot be read, the data of its description.
    */
   readonly inspection: Readonly<Record<string, unknown>>;
-  /** Why nothing was read from its files; absent where they were. */
+  /** The error that prevented reading the files; absent if they were read. */
   readonly unread?: QalignError;
-  /** The same of the base model of a LoRA adapter. */
+  /** The same data for the base model of a LoRA adapter. */
   readonly base?: Readonly<Record<string, unknown>>;
 }
 
 /**
- * Fetches what is missing of a model (a broken download is continued) and reads the headers of its files; the weights
- * are not loaded. A LoRA's base is fetched and read too.
+ * Downloads the missing files of a model and reads their headers, without loading the weights. Interrupted downloads
+ * are continued. The base model of a LoRA adapter is included.
  */
 export async function inspectModel(options: ModelJobOptions): Promise<ModelReport> {
   const choice = await chooseModel(options);
@@ -70,7 +70,7 @@ export async function inspectModel(options: ModelJobOptions): Promise<ModelRepor
   };
 }
 
-/** Its files are not here and cannot be had, or there is no Python to read them. */
+/** The files are missing and cannot be downloaded, or there is no Python to read them. */
 const ABSENT: readonly ErrorCode[] = [
   'MODEL_DOWNLOAD_FAILED',
   'MODEL_NOT_FOUND',
@@ -91,7 +91,10 @@ function describedFiles({ model, revision, architecture }: ModelDescription): Re
   };
 }
 
-/** Lets a worker fetch what is missing of one model and read the headers of its files, among them its `path`. */
+/**
+ * Downloads the missing files of one model on a worker and reads their headers. The result includes the `path` of the
+ * model.
+ */
 export async function inspectFiles(
   worker: Pick<WorkerLink, 'request'>,
   model: string,

@@ -45,7 +45,7 @@ describe('qalign doctor and a cache that cannot be made', () => {
     const { code, out } = await cli('doctor');
     expect(code).toBe(1);
     expect(out).toMatch(
-      /^✗ environment +not made yet$[^]*cannot be made; set QALIGN_CACHE[^]*127.0.0.1:9 does not answer/m,
+      /^✗ environment +not created yet$[^]*cannot be created; set QALIGN_CACHE[^]*127.0.0.1:9 does not respond/m,
     );
     expect(out).toMatch(/Nothing can be scored yet: see ✗ above\.\n$/);
     expect(await cli('score', PICTURE)).toMatchObject({

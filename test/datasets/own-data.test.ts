@@ -118,7 +118,7 @@ describe('a first line that states the separator', () => {
   it('stands in messages with the right row', async () => {
     await expect(ratings('t.csv', 'sep=;\nfile;mos\na.jpg;1\nb.jpg;good\n')).rejects.toThrow(/t\.csv:4: the score/);
     await expect(ratings('t.csv', 'sep=;\nfile,mos\na.jpg,1\n')).rejects.toThrow(
-      /its separator was expected to be ";" and seems to be ","/,
+      /the expected separator is ";", but the file seems to use ","/,
     );
   });
 });
@@ -137,12 +137,14 @@ describe('what Excel calls Unicode text', () => {
 
   it('called .csv, says which separator it has', async () => {
     const bytes = Buffer.from(`\ufeff${lines}`, 'utf16le');
-    await expect(ratings('t.csv', bytes)).rejects.toThrow(/expected to be "," and seems to be "\\t"/);
+    await expect(ratings('t.csv', bytes)).rejects.toThrow(
+      /the expected separator is ",", but the file seems to use "\\t"/,
+    );
     expect(pairs(await ratings('t.csv', bytes, { delimiter: '\t' }))).toEqual(expected);
   });
 
   it('without its mark is named in one sentence', async () => {
-    await expect(ratings('t.csv', Buffer.from(lines, 'utf16le'))).rejects.toThrow(/UTF-16 without its byte order mark/);
+    await expect(ratings('t.csv', Buffer.from(lines, 'utf16le'))).rejects.toThrow(/UTF-16 without a byte order mark/);
   });
 
   it('leaves text parted by blanks as it was', async () => {

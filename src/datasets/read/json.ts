@@ -6,8 +6,8 @@ import { decodeText, openLabels, readLines } from './text.js';
 import { isBlank, tableOf, type ReadTable, type TableRow } from './table.js';
 
 /**
- * A list of objects, or JSON Lines. Columns are the keys in the order of their first appearance; lists become JSON
- * texts. An `id` of the form `name->score`, as Q-Align publishes, also gives the columns `id.name` and `id.score`.
+ * Reads a list of objects, or JSON Lines. Columns are the keys in order of first appearance. Lists become JSON text. An
+ * `id` of the form `name->score`, as published by Q-Align, adds the columns `id.name` and `id.score`.
  */
 export const readJsonTable: ReadTable = async (path) => {
   const file = basename(path);
@@ -17,7 +17,7 @@ export const readJsonTable: ReadTable = async (path) => {
     if (typeof value !== 'object' || value === null || Array.isArray(value))
       throw new QalignError(
         'DATASET_UNREADABLE',
-        `${file}:${row}: an object per picture was expected, not ${show(value)}.`,
+        `${file}:${row}: expected an object, not ${show(value)}; write one object per picture.`,
       );
     const cells: string[] = [];
     for (const [key, field] of [...Object.entries(value), ...idParts(value)]) {
@@ -55,7 +55,10 @@ async function jsonList(path: string, file: string): Promise<{ value: unknown; r
   await (await openLabels(path)).close();
   const value = parseJson(decodeText(await readFile(path), file), file);
   if (!Array.isArray(value))
-    throw new QalignError('DATASET_UNREADABLE', `${file}: a list of objects was expected, not ${show(value)}.`);
+    throw new QalignError(
+      'DATASET_UNREADABLE',
+      `${file}: expected a list of objects, not ${show(value)}; write one object per picture.`,
+    );
   return value.map((item: unknown, index) => ({ value: item, row: index + 1 }));
 }
 
@@ -73,7 +76,9 @@ function parseJson(text: string, place: string): unknown {
   try {
     return JSON.parse(text);
   } catch (cause) {
-    throw new QalignError('DATASET_UNREADABLE', `${place}: this is no JSON: ${(cause as Error).message}.`, { cause });
+    throw new QalignError('DATASET_UNREADABLE', `${place}: the text is not valid JSON: ${(cause as Error).message}.`, {
+      cause,
+    });
   }
 }
 

@@ -1,15 +1,16 @@
-// Hand-written: label files need only a part of the format (arrays, cells, text), with 64-bit integers kept exact.
+// Hand-written, because label files need only part of the format (arrays, cells, text) and exact 64-bit integers.
 
 import { inflateSync } from 'node:zlib';
 
 /**
- * An array of a MATLAB file, column-major. `data` has one element per place: number, text (a char row) or nested array.
+ * An array of a MATLAB file in column-major order. An element of `data` is a number, a text (a char row) or a nested
+ * array.
  */
 export interface MatArray {
   readonly name: string;
   readonly dims: readonly number[];
   readonly data: readonly MatValue[];
-  /** The stored bytes of uint8 and uint64 data: the latter do not fit into doubles. */
+  /** The stored bytes of uint8 and uint64 data, because uint64 values do not fit into doubles. */
   readonly raw?: Buffer;
 }
 export type MatValue = number | string | MatArray;
@@ -18,7 +19,7 @@ const CELL = 1;
 const STRUCT = 2;
 const CHAR = 4;
 const OPAQUE = 17;
-/** Bytes of a number by the type of its data element: int8 … uint64. */
+/** Bytes per number by type of data element, from int8 to utf32. */
 const WIDTH: Readonly<Record<number, number>> = {
   1: 1,
   2: 1,
@@ -40,20 +41,20 @@ interface Element {
   readonly bytes: Buffer;
   readonly next: number;
 }
-/** What a string object of MATLAB's newer classes points to: its number in the subsystem that ends the file. */
+/** Reference to a MATLAB `string` object: its number in the subsystem data at the end of the file. */
 interface StringObject {
   readonly object: number;
 }
 
 /**
- * Reads a level 5 MAT-file (MATLAB 5 to 7.2), compressed or not, little-endian: numeric, char, cell and struct arrays,
- * and `string` arrays, whose texts lie in the subsystem data. Source: the vendor's "MAT-File Format" document; the
- * subsystem is undocumented and was read from files of the kind.
- * @throws RangeError or Error for what is not such a file
+ * Reads a little-endian level 5 MAT-file (MATLAB 5 to 7.2), compressed or not. It supports numeric, char, cell and
+ * struct arrays. It also supports `string` arrays, whose texts are in the subsystem data. Source: the vendor's
+ * "MAT-File Format" document. The subsystem is undocumented; its layout was derived from example files.
+ * @throws RangeError or Error for any other file
  */
 export function readMatV5(file: Buffer): MatArray[] {
   if (file.length < 128 || file.toString('latin1', 126, 128) !== 'IM')
-    throw new Error('it has no header of a little-endian level 5 MAT-file');
+    throw new Error('it does not have the header of a little-endian level 5 MAT-file');
   const arrays = topLevel(file, 128);
   const subsystem = arrays.find((array) => array.name === '');
   const strings = subsystem === undefined ? new Map<number, MatArray>() : readStrings(subsystem);
@@ -77,7 +78,7 @@ function elementAt(bytes: Buffer, at: number): Element {
   if (small !== 0) return { type: word & 0xffff, bytes: bytes.subarray(at + 4, at + 4 + small), next: at + 8 };
   const length = bytes.readUInt32LE(at + 4);
   const end = at + 8 + length;
-  if (end > bytes.length) throw new RangeError(`an element of ${length} bytes runs over the end of the file`);
+  if (end > bytes.length) throw new RangeError(`an element of ${length} bytes extends beyond the end of the file`);
   // compressed elements are not padded
   return { type: word, bytes: bytes.subarray(at + 8, end), next: word === 15 ? end : Math.ceil(end / 8) * 8 };
 }
@@ -101,7 +102,7 @@ function matrix(bytes: Buffer): MatArray {
   return { name, dims: [dims[0] ?? 0, 1], data: values === undefined ? [''] : charRows(values, dims) };
 }
 
-/** A char array is one text per row, stored column by column. */
+/** The rows of a char array as texts. The characters are stored column by column. */
 function charRows(values: Element, dims: readonly number[]): string[] {
   const chars =
     values.type === 16 ? [...values.bytes.toString('utf8')] : numbers(values).map((code) => String.fromCharCode(code));
@@ -126,7 +127,7 @@ function textOrArray(array: MatArray): MatValue {
 
 function numbers({ type, bytes }: Element): number[] {
   const width = WIDTH[type];
-  if (width === undefined) throw new RangeError(`data of the unknown type ${type}`);
+  if (width === undefined) throw new RangeError(`it has data of the unknown type ${type}`);
   return Array.from({ length: Math.floor(bytes.length / width) }, (_, i) => {
     const at = i * width;
     if (type === 9) return bytes.readDoubleLE(at);
@@ -137,7 +138,10 @@ function numbers({ type, bytes }: Element): number[] {
   });
 }
 
-/** Three names (variable, MCOS, class) and an array [0xdd000000, ndims, dims…, object numbers…, class number]. */
+/**
+ * An opaque object: three names (variable, MCOS, class) and an array of 0xdd000000, ndims, dims, object numbers and
+ * class number.
+ */
 function opaque(bytes: Buffer, start: number): MatArray {
   const [variable, system] = [elementAt(bytes, start), elementAt(bytes, elementAt(bytes, start).next)];
   const kind = elementAt(bytes, system.next);
@@ -151,8 +155,8 @@ function opaque(bytes: Buffer, start: number): MatArray {
 }
 
 /**
- * The subsystem: a file in the file, with one cell array. Its first cell maps objects to cells; a string object's cell
- * is uint64: version, ndims, dims…, lengths…, then the UTF-16 texts one after the other.
+ * Reads the strings of the subsystem, an embedded file with one cell array. Its first cell maps objects to cells. The
+ * cell of a string object is uint64: version, ndims, dims, lengths, then the UTF-16 texts.
  */
 function readStrings(subsystem: MatArray): Map<number, MatArray> {
   const strings = new Map<number, MatArray>();
@@ -171,13 +175,13 @@ function readStrings(subsystem: MatArray): Map<number, MatArray> {
   return strings;
 }
 
-/** Arrays with more than two arrays in them, at any depth. */
+/** Arrays that contain more than two arrays, at any depth. */
 function leaves(array: MatArray): MatArray[] {
   const inner = array.data.filter((value): value is MatArray => typeof value === 'object');
   return inner.length > 2 ? [array] : inner.flatMap(leaves);
 }
 
-/** Blocks of [count, count × (name, kind, value)], each padded to eight bytes; the values, by block. */
+/** The values of each block. A block is count, then count × (name, kind, value), padded to eight bytes. */
 function propertyBlocks(meta: Buffer, start: number, end: number): number[][] {
   const blocks: number[][] = [];
   for (let at = start; at < end;) {
@@ -205,7 +209,7 @@ function stringArray(raw: Buffer): MatArray {
   return { name: '', dims, data };
 }
 
-/** Puts the texts where the objects are; a lone object that is a whole array takes its array's shape. */
+/** Replaces objects by their texts. If the array is one object, the result has the shape of that object's array. */
 function resolveStrings(array: MatArray, strings: Map<number, MatArray>): MatArray {
   const lone = array.data.length === 1 ? objectOf(array.data[0]) : undefined;
   if (lone !== undefined) return { ...(strings.get(lone) ?? { dims: [0, 0], data: [] }), name: array.name };

@@ -7,8 +7,8 @@ import { openLabels } from './text.js';
 import { isBlank, tableOf, type ReadTable } from './table.js';
 
 /**
- * A MAT-file as a table: the arrays that are as long as the longest named column are its columns. A file with one
- * matrix of strings is that matrix, without a header. Level 5 is read here, 7.3 (HDF5) by h5wasm.
+ * Reads a MAT-file as a table. Its columns are the arrays with the length of the longest named column. A file with a
+ * single matrix of strings becomes a table without a header. Version 7.3 files (HDF5) are read by h5wasm.
  */
 export const readMat: ReadTable = async (path, layout) => {
   const file = basename(path);
@@ -16,7 +16,7 @@ export const readMat: ReadTable = async (path, layout) => {
   const arrays = await load(path, file);
   const [only] = arrays;
   const wanted = Object.values(layout.columns ?? {}).flat();
-  // a single row of texts is a column as well, where it is asked for by its name
+  // a single row of texts is a column if the layout names it
   if (
     arrays.length === 1 &&
     only !== undefined &&
@@ -48,7 +48,7 @@ function matrixTable(file: string, { dims, data }: MatArray): Awaited<ReturnType
 
 function cellOf(value: unknown): string {
   if (typeof value === 'string') return value.trim();
-  return typeof value === 'number' && !Number.isNaN(value) ? pythonDigits(value) : ''; // NaN is an empty cell
+  return typeof value === 'number' && !Number.isNaN(value) ? pythonDigits(value) : ''; // NaN marks an empty cell
 }
 
 const HDF5_SIGNATURE = Buffer.from('\x89HDF\r\n\x1a\n', 'latin1');
@@ -57,19 +57,20 @@ async function load(path: string, file: string): Promise<MatArray[]> {
   const bytes = await readFile(path);
   try {
     if (bytes.toString('latin1', 0, 10) !== 'MATLAB 7.3') return readMatV5(bytes);
-    // the library prints what it thinks of other files
-    if (bytes.indexOf(HDF5_SIGNATURE) < 0) throw new Error('it says that it is of version 7.3 and holds no HDF5');
+    // checked first, because the library prints its own messages for other files
+    if (bytes.indexOf(HDF5_SIGNATURE) < 0) throw new Error('its header names version 7.3, but it is not an HDF5 file');
     return await readHdf5(path);
   } catch (cause) {
-    throw new QalignError(
-      'DATASET_UNREADABLE',
-      `${file} is no MAT-file that can be read: ${(cause as Error).message}.`,
-      { cause },
-    );
+    throw new QalignError('DATASET_UNREADABLE', `${file} cannot be read as a MAT-file: ${(cause as Error).message}.`, {
+      cause,
+    });
   }
 }
 
-/** The arrays at the top of a 7.3 file: numbers, and cells of texts, which are references to arrays of UTF-16 codes. */
+/**
+ * Reads the top-level arrays of a 7.3 file: numbers, and cells of texts. Cells are references to arrays of UTF-16
+ * codes.
+ */
 async function readHdf5(path: string): Promise<MatArray[]> {
   const h5 = await import('h5wasm/node');
   await h5.ready;

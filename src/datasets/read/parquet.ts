@@ -4,14 +4,14 @@ import { pythonDigits } from '../rating.js';
 import { openLabels } from './text.js';
 import { isBlank, type ReadTable, type TableRow } from './table.js';
 
-/** A Parquet file, row group by row group. */
+/** Reads a Parquet file by row group. */
 export const readParquet: ReadTable = async (path) => {
   const file = basename(path);
   await (await openLabels(path)).close();
   const { asyncBufferFromFile, parquetMetadataAsync, parquetReadObjects, parquetSchema } = await import('hyparquet');
   const { compressors } = await import('hyparquet-compressors');
   const failed = (cause: unknown): QalignError =>
-    new QalignError('DATASET_UNREADABLE', `${file} is no Parquet file that can be read: ${(cause as Error).message}.`, {
+    new QalignError('DATASET_UNREADABLE', `${file} cannot be read as a Parquet file: ${(cause as Error).message}.`, {
       cause,
     });
   try {
@@ -47,7 +47,7 @@ export const readParquet: ReadTable = async (path) => {
 };
 
 function cellOf(cell: unknown): string {
-  if (cell === null || cell === undefined || Number.isNaN(cell)) return ''; // pandas writes an empty cell as NaN
+  if (cell === null || cell === undefined || Number.isNaN(cell)) return ''; // pandas writes empty cells as NaN
   if (typeof cell === 'number') return pythonDigits(cell);
   if (typeof cell === 'string') return cell;
   if (typeof cell === 'bigint') return cell.toString();

@@ -5,21 +5,24 @@ import { readJsonTable } from './json.js';
 import { readLines } from './text.js';
 
 /**
- * Which ratings belong to a split, by lists that others published: a line per name, or JSON with `image`, `img_path` or
- * `media`.
+ * Assigns ratings to splits by published lists of names. A list has one name per line, or is JSON with `image`,
+ * `img_path` or `media`.
  */
 export interface SplitLists {
   /**
-   * The ratings with their splits; those that no list names go to `train`, or to `rest` where there is a list for that.
+   * The ratings with their splits. Names in no list get the split `train`, or `rest` if there is a list for `train`.
    */
   readonly scan: RatingScan;
-  /** @throws QalignError DATASET_VALUE for a list that named nothing, after a scan */
+  /**
+   * Call it after a scan.
+   * @throws QalignError DATASET_VALUE if a needed list matched no rating
+   */
   readonly check: () => void;
 }
 
 /**
  * @param lists split → path of its list
- * @param needed the splits whose lists must name something that is rated
+ * @param needed splits whose lists must match at least one rating
  */
 export async function applySplitLists(
   scan: RatingScan,
@@ -48,18 +51,18 @@ export async function applySplitLists(
         if (hits.get(split) === 0)
           throw new QalignError(
             'DATASET_VALUE',
-            `${basename(lists[split] ?? '')} names nothing that is rated here; is it the list of another data set?`,
+            `${basename(lists[split] ?? '')} matches no rated item; check that it is the list of this data set.`,
           );
     },
   };
 }
 
-/** A base name that lists of two splits have in different folders. */
+/** Marks a base name that the lists of two splits have in different folders. */
 const AMBIGUOUS = '';
 
 const bare = (name: string): string => name.replaceAll('\\', '/').replace(/\.[A-Za-z]\w{1,4}$/, '');
 
-/** a/b/c.jpg → a/b/c, b/c, c: label files and lists name the same picture from different folders. */
+/** All endings of a path (a/b/c.jpg → a/b/c, b/c, c), because label files and lists can use different base folders. */
 function tailsOf(name: string): string[] {
   const parts = bare(name).split('/');
   return parts.map((_, at) => parts.slice(at).join('/'));
@@ -69,12 +72,18 @@ function claim(owners: Map<string, string>, name: string, split: string, path: s
   for (const [at, tail] of tailsOf(name).entries()) {
     const other = owners.get(tail);
     if (at === 0 && other !== undefined && other !== split && other !== AMBIGUOUS)
-      throw new QalignError('DATASET_DUPLICATE', `${basename(path)}: ${name} is also in the list of ${other}.`);
+      throw new QalignError(
+        'DATASET_DUPLICATE',
+        `${basename(path)}: ${name} is also in the list of ${other}; remove it from one of the lists.`,
+      );
     owners.set(tail, at > 0 && other !== undefined && other !== split ? AMBIGUOUS : split);
   }
 }
 
-/** Names may hold blanks: a name ends with its extension, and only without one at the first blank or comma. */
+/**
+ * The first cell of a line. A name can contain spaces: it ends with its extension, or without one at the first space or
+ * comma.
+ */
 function firstCell(line: string): string {
   return /^\s*(.+?\.[A-Za-z]\w{1,4})(?=[\s,;]|$)/.exec(line)?.[1] ?? line.trim().split(/[\s,;]+/)[0] ?? '';
 }
@@ -89,13 +98,14 @@ async function namesIn(path: string): Promise<string[]> {
     if (column === undefined)
       throw new QalignError(
         'DATASET_COLUMNS',
-        `${basename(path)}: a list of a split names pictures by "image", "img_path" or "media"; its keys are ${table.header?.join(', ') ?? 'none'}.`,
+        `${basename(path)}: the objects of a split list need the key "image", "img_path" or "media"; their keys are ${table.header?.join(', ') ?? 'none'}.`,
       );
     for await (const rows of table.rows()) names.push(...rows.map((row) => row.cells[column] ?? ''));
   } else {
     for await (const { lines } of readLines(path)) names.push(...lines.map(firstCell));
   }
   const found = names.filter((name) => name !== '');
-  if (found.length === 0) throw new QalignError('DATASET_EMPTY', `${basename(path)} names no pictures.`);
+  if (found.length === 0)
+    throw new QalignError('DATASET_EMPTY', `${basename(path)} has no names; write one name per line.`);
   return found;
 }

@@ -3,8 +3,8 @@ import type { TableRow } from './table.js';
 const ZERO = 48;
 
 /**
- * A line of a text table without quotes. It is taken apart only as far as it is read: of the fifteen cells of an AVA
- * row one is a text and ten are small numbers, and making strings of all took a third of a conversion.
+ * A line of a text table without quotes. Cells are parsed only when they are read. An AVA row has fifteen cells, and
+ * splitting all of them took a third of the time of a conversion.
  */
 export class TextRow implements TableRow {
   readonly line: string;
@@ -31,7 +31,7 @@ export class TextRow implements TableRow {
     return this.line.slice(start, end < 0 ? undefined : end).trim();
   }
 
-  /** `count` whole numbers of up to nine digits from a column on; undefined where any of them is written otherwise. */
+  /** Reads `count` whole numbers of up to nine digits, starting at a column. Undefined if one has another form. */
   integers(index: number, count: number): number[] | undefined {
     const { line, delimiter } = this;
     if (!isPlain(line, delimiter)) return undefined;
@@ -54,7 +54,7 @@ export class TextRow implements TableRow {
   }
 }
 
-/** Runs of blanks part two cells, not more: such lines are split as a whole. */
+/** Whether each separator is one character. Lines with runs of spaces are split as a whole. */
 function isPlain(line: string, delimiter: string): boolean {
   return delimiter !== ' ' || !(line.includes('  ') || line.includes('\t') || line.startsWith(' '));
 }

@@ -6,12 +6,12 @@ import { cellOf, isBlank, type ReadTable, type Table, type TableRow } from './ta
 import { TextRow } from './text-row.js';
 
 const MAX_COLUMNS = 10_000;
-/** A quoted cell that runs on for more lines was never closed. */
+/** A quoted cell with more lines counts as unclosed. */
 const MAX_QUOTED_LINES = 1000;
 
 /**
- * A table in a text file. Lines without quotes are rows as they are, taken apart when they are read; csv-parse takes
- * the others.
+ * Reads a table from a text file. Lines without quotes are split when their cells are read; csv-parse parses the
+ * others.
  */
 export const readTextTable: ReadTable = async (path, layout) => {
   const file = basename(path);
@@ -22,13 +22,13 @@ export const readTextTable: ReadTable = async (path, layout) => {
   if (layout.header === false) return { file, header: undefined, binary: false, delimiter, rows: all };
   const header = await firstRow(all());
   if (header === undefined)
-    throw new QalignError('DATASET_EMPTY', `${file} is empty: a header and rows of ratings were expected.`);
+    throw new QalignError('DATASET_EMPTY', `${file} is empty; it needs a header and rows of ratings.`);
   const rows = (): AsyncGenerator<TableRow[]> =>
     withinHeader(withoutFirst(all()), header.cells.length, file, delimiter);
   return { file, header: header.cells, binary: false, delimiter, rows } satisfies Table;
 };
 
-/** A first line `sep=;`, by which Excel is told the separator. It is no row of the table. */
+/** The separator from a first line such as `sep=;`, which Excel uses. That line is not part of the table. */
 async function statedDelimiter(path: string): Promise<string | undefined> {
   const line = (await firstLines(path, 1))[0] ?? '';
   const said = /^\s*"?sep=(\\t|[^"])"?\1*\s*$/i.exec(line)?.[1];
@@ -58,7 +58,10 @@ async function* withoutFirst(batches: AsyncIterable<TableRow[]>): AsyncGenerator
   }
 }
 
-/** A cell beyond the header shifts those before it: a decimal comma in a table parted by commas, or row names of R. */
+/**
+ * Refuses rows with more cells than the header, because their cells are shifted. Causes are decimal commas in a CSV
+ * file, or row names from R.
+ */
 async function* withinHeader(
   batches: AsyncIterable<TableRow[]>,
   columns: number,
@@ -70,7 +73,7 @@ async function* withinHeader(
     if (long !== undefined)
       throw new QalignError(
         'DATASET_COLUMNS',
-        `${file}:${long.row}: the row has ${long.cells.length} columns and the header ${columns}, separated by ${JSON.stringify(delimiter)}; quote cells that hold the separator, or name every column.`,
+        `${file}:${long.row}: the row has ${long.cells.length} columns and the header ${columns}; quote cells that contain the separator ${JSON.stringify(delimiter)}, or name every column.`,
       );
     yield batch;
   }
@@ -108,7 +111,7 @@ async function* splitRows(path: string, delimiter: string, skip: number): AsyncG
   if (open !== undefined) throw unclosed(file, open.row);
 }
 
-/** Nothing but separators and blanks: a row that a spreadsheet writes for empty cells. */
+/** Matches a line of only separators and spaces, which spreadsheets write for empty rows. */
 function blankLine(delimiter: string): RegExp {
   return new RegExp(`^[\\s${delimiter.replace(/[\\\]^-]/g, '\\$&')}]*$`);
 }
@@ -120,19 +123,19 @@ function parseQuoted(text: string, delimiter: string, file: string, row: number)
   } catch (cause) {
     throw new QalignError(
       'DATASET_UNREADABLE',
-      `${file}:${row}: the quotes are not those of a table whose cells are parted by ${JSON.stringify(delimiter)}: ${(cause as Error).message}`,
+      `${file}:${row}: the quotes are not valid in a table with the separator ${JSON.stringify(delimiter)}: ${(cause as Error).message}`,
       { cause },
     );
   }
 }
 
 function checked(row: TableRow, file: string): TableRow {
-  // so many columns are so many separators
+  // a shorter line cannot have that many separators
   if (row instanceof TextRow && row.line.length < MAX_COLUMNS) return row;
   if (row.cells.length > MAX_COLUMNS)
     throw new QalignError(
       'DATASET_COLUMNS',
-      `${file}:${row.row}: ${row.cells.length} columns; at most ${MAX_COLUMNS} are read.`,
+      `${file}:${row.row}: the row has ${row.cells.length} columns; the maximum is ${MAX_COLUMNS}.`,
     );
   return row;
 }
@@ -144,5 +147,8 @@ function quotes(text: string): number {
 }
 
 function unclosed(file: string, row: number): QalignError {
-  return new QalignError('DATASET_UNREADABLE', `${file}:${row}: a quoted cell opens here and is never closed.`);
+  return new QalignError(
+    'DATASET_UNREADABLE',
+    `${file}:${row}: a quoted cell starts here and is not closed; add the closing quote.`,
+  );
 }

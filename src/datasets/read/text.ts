@@ -5,20 +5,21 @@ import { QalignError } from '../../base/errors.js';
 import { wholeRuns } from '../../base/files/lines.js';
 import { reasonOf } from '../../base/files/reason.js';
 
-/** Small, so that the rows of a chunk are gone before the garbage collector has to move them. */
+/** Small chunks, so that their rows are garbage before the collector moves them to the old generation. */
 const CHUNK = 1 << 16;
 const [LF, CR] = [0x0a, 0x0d];
-/** No table of ratings has longer lines; ten to the six columns end here. */
+/** Maximum length of a line in bytes. It stops at files that are not tables of ratings. */
 export const MAX_LINE = 4 << 20;
 
 export interface LineBatch {
   readonly lines: readonly string[];
-  /** Line number of the first, from 1. */
+  /** Number of the first line, from 1. */
   readonly first: number;
 }
 
 /**
- * Lines of a text file in batches of some thousand: UTF-8 with or without BOM, or UTF-16 with BOM; LF, CRLF or CR.
+ * Reads the lines of a text file in batches of some thousand. Supports UTF-8 with or without BOM, UTF-16 with BOM, and
+ * the line ends LF, CRLF and CR.
  * @throws QalignError DATASET_NOT_FOUND, DATASET_UNREADABLE (a folder, another encoding, a line over MAX_LINE)
  */
 export async function* readLines(path: string): AsyncGenerator<LineBatch> {
@@ -37,7 +38,7 @@ export async function* readLines(path: string): AsyncGenerator<LineBatch> {
       tooLong: () =>
         new QalignError(
           'DATASET_UNREADABLE',
-          `${name}:${first}: the line is longer than ${MAX_LINE} bytes; a table of ratings has one short line per picture.`,
+          `${name}:${first}: the line is longer than ${MAX_LINE} bytes; write one line per picture.`,
         ),
     });
     for await (const { bytes, start } of runs) {
@@ -60,13 +61,13 @@ async function* chunksOf(file: FileHandle): AsyncGenerator<Buffer, void, undefin
   }
 }
 
-/** Up to the last LF or CR. A CR at the very end may be half of a CRLF. */
+/** Length up to the last LF or CR. A CR at the end of the chunk can be the first half of a CRLF. */
 function wholeLength(chunk: Buffer): number {
   const end = chunk.at(-1) === CR ? chunk.length - 2 : chunk.length - 1;
   return end < 0 ? 0 : 1 + Math.max(chunk.lastIndexOf(LF, end), chunk.lastIndexOf(CR, end));
 }
 
-/** The same for UTF-16, whose characters begin at even places of the file. */
+/** The same for UTF-16, whose code units start at even offsets of the file. */
 function wholeLength16(chunk: Buffer, place: number, encoding: string): number {
   const [high, low] = encoding === 'utf-16le' ? [1, 0] : [0, 1];
   const last = chunk.length - 2 - ((place + chunk.length) % 2);
@@ -78,8 +79,8 @@ function wholeLength16(chunk: Buffer, place: number, encoding: string): number {
 }
 
 /**
- * A whole text file, decoded as `readLines` does; for what has no lines of its own. @throws QalignError
- * DATASET_UNREADABLE with the line
+ * Decodes a whole text file like `readLines`, for formats that are not line-based.
+ * @throws QalignError DATASET_UNREADABLE with the line number
  */
 export function decodeText(bytes: Uint8Array, name: string): string {
   const decoder = decoderOf(bytes, name);
@@ -89,7 +90,10 @@ export function decodeText(bytes: Uint8Array, name: string): string {
   });
 }
 
-/** Opens a label file, saying what is wrong where it is a folder or missing. */
+/**
+ * Opens a label file.
+ * @throws QalignError DATASET_NOT_FOUND, DATASET_UNREADABLE (also for a folder)
+ */
 export async function openLabels(path: string): Promise<FileHandle> {
   try {
     const file = await open(path);
@@ -105,7 +109,7 @@ export async function openLabels(path: string): Promise<FileHandle> {
   }
   throw new QalignError(
     'DATASET_UNREADABLE',
-    `${path} is no file; name the label file itself, or use it as the folder of a named data set.`,
+    `${path} is not a file; name the label file itself, or use the folder with a named data set.`,
   );
 }
 
@@ -116,7 +120,7 @@ function decoderOf(start: Uint8Array, name: string): TextDecoder {
   if (start.subarray(0, 4096).includes(0))
     throw new QalignError(
       'DATASET_UNREADABLE',
-      `${name} holds zero bytes: it is no text, or UTF-16 without its byte order mark; save it as UTF-8.`,
+      `${name} has zero bytes, so it is not text, or is UTF-16 without a byte order mark; save it as UTF-8.`,
     );
   return new TextDecoder('utf-8', { fatal: true });
 }
@@ -133,7 +137,7 @@ function decode(decoder: TextDecoder, chunk: Uint8Array, stream: boolean, place:
   }
 }
 
-/** The lines of a run, which ends with a line end or with the text. */
+/** Splits text that ends with a line end or at the end of the file. */
 function splitLines(text: string): string[] {
   const lines = text.includes('\r') ? text.split(/\r\n|\n|\r/) : text.split('\n');
   if (lines.at(-1) === '') lines.pop();

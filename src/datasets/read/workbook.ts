@@ -4,7 +4,7 @@ import { pythonDigits } from '../rating.js';
 import { openLabels } from './text.js';
 import { isBlank, tableOf, type ReadTable, type TableRow } from './table.js';
 
-/** A sheet of an .xlsx workbook, by default the first. */
+/** Reads a sheet of an .xlsx workbook, by default the first. */
 export const readWorkbook: ReadTable = async (path, layout) => {
   const file = basename(path);
   await (await openLabels(path)).close();
@@ -20,7 +20,11 @@ export const readWorkbook: ReadTable = async (path, layout) => {
     .filter((row) => row.row > (layout.skip_rows ?? 0) && !isBlank(row));
   if (layout.header === false) return tableOf(file, undefined, rows, true);
   const [header, ...body] = rows;
-  if (header === undefined) throw new QalignError('DATASET_EMPTY', `${file}: the sheet ${sheet.sheet} is empty.`);
+  if (header === undefined)
+    throw new QalignError(
+      'DATASET_EMPTY',
+      `${file}: the sheet ${sheet.sheet} is empty; it needs a header and rows of ratings.`,
+    );
   return tableOf(file, header.cells, body, true);
 };
 
@@ -29,11 +33,9 @@ async function load(path: string, file: string): Promise<{ sheet: string; data: 
   try {
     return await readXlsxFile(path);
   } catch (cause) {
-    throw new QalignError(
-      'DATASET_UNREADABLE',
-      `${file} is no workbook that can be read: ${(cause as Error).message}.`,
-      { cause },
-    );
+    throw new QalignError('DATASET_UNREADABLE', `${file} cannot be read as a workbook: ${(cause as Error).message}.`, {
+      cause,
+    });
   }
 }
 

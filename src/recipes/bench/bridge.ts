@@ -10,12 +10,12 @@ const PROMPT = '<|image|>';
 
 export interface BenchBridgeConfig {
   readonly python: PythonCommand;
-  /** A local checkpoint; its size does not matter, the time it computes is taken off. */
+  /** A local checkpoint of any size; its compute time is subtracted. */
   readonly model: string;
   readonly device?: string;
-  /** Requests one after the other, after a tenth as many warm ones; default 100. */
+  /** Number of sequential requests, after 10 % more as warm-up; default 100. */
   readonly requests?: number;
-  /** How long the throughput is measured; default 3 s. */
+  /** Duration of the throughput measurement in seconds; default 3. */
   readonly seconds?: number;
   readonly signal?: AbortSignal;
 }
@@ -28,16 +28,16 @@ interface Quantiles {
 export interface BenchBridgeResult {
   readonly bytes_per_request: number;
   readonly requests: number;
-  /** From the call in TypeScript to its answer, less the time that the worker says the model took. */
+  /** Time in milliseconds from the call in TypeScript to its answer, minus the compute time that the worker reports. */
   readonly overhead_ms: Quantiles;
-  /** The same call to a worker without a model, which answers at once. */
+  /** Time in milliseconds of the same call to a worker without a model, which answers immediately. */
   readonly round_trip_ms: Quantiles;
-  /** Requests with a picture each that compute nothing, as many under way as the worker grants. */
+  /** Throughput of requests with one picture each and no computation, with as many in flight as the worker grants. */
   readonly mb_per_second: number;
   readonly requests_per_second: number;
 }
 
-/** What it costs to speak with a worker: a real one, real requests, as many bytes as one 448×448 picture each. */
+/** Measures the overhead of requests to a real worker. Each request has the bytes of one 448×448 picture. */
 export async function benchBridge({
   python,
   model,
@@ -51,10 +51,10 @@ export async function benchBridge({
     const wanted = loadModelParams({ model, device, offline: true });
     const { model: loaded } = await worker.request('load_model', wanted, cancel);
     const side = loaded.image_size;
-    // a small model takes small frames: a clip of as many bytes as the picture
+    // a small model takes small frames, so a clip has the same number of bytes as the picture
     const frames = Math.max(1, Math.round(PICTURE_BYTES / (side * side * 3)));
     const bytes = frames * side * side * 3;
-    const pixels = new Uint8Array(bytes); // never written to, so every request may carry it
+    const pixels = new Uint8Array(bytes); // never modified, so all requests can share it
     const send = () => worker.request('score', request(frames, side), { buffers: [pixels], ...cancel });
     const overhead = await quantiles(requests, async () => (await send()).timings.compute_ms);
     await worker.request('unload_model', {}, cancel);
@@ -78,13 +78,13 @@ const request = (frames: number, side: number) => ({
   buffers: [{ dtype: 'uint8' as const, shape: [frames, side, side, 3] }],
 });
 
-/** Without a model a request is answered as soon as it has arrived and been checked. */
+/** Without a model the worker checks a request and refuses it immediately. */
 function expectRefusal(error: unknown): number {
   if (error instanceof QalignError && error.code === 'MODEL_NOT_LOADED') return 0;
   throw error;
 }
 
-/** Times of `call` one after the other, each less the milliseconds that it returns. */
+/** Times sequential calls in milliseconds. Each call returns the time to subtract. */
 async function quantiles(count: number, call: () => Promise<number>): Promise<Quantiles> {
   const times: number[] = [];
   for (let i = -Math.ceil(count / 10); i < count; i++) {
@@ -97,7 +97,7 @@ async function quantiles(count: number, call: () => Promise<number>): Promise<Qu
   return { p50: at(0.5), p99: at(0.99) };
 }
 
-/** Calls answered a second, `width` under way at any time. */
+/** Answered calls per second, with `width` calls in flight. */
 async function throughput(width: number, call: () => Promise<number>, seconds: number): Promise<number> {
   const started = performance.now();
   const until = started + seconds * 1000;

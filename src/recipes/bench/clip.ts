@@ -4,7 +4,10 @@ import { makeWhole } from '../../base/files/whole-file.js';
 import { requireFfmpeg } from '../../media/video/tools/ffmpeg.js';
 import { runTool } from '../../media/video/tools/tool-process.js';
 
-/** A clip of 1280 × 720 at 30 frames a second with a moving test picture, made once; returns its path. */
+/**
+ * Creates a clip of 1280 × 720 at 30 frames per second with a moving test pattern, if it does not exist. Returns its
+ * path.
+ */
 export async function makeClip(path: string, seconds: number, signal?: AbortSignal): Promise<string> {
   if (existsSync(path)) return path;
   await makeWhole(path, (draft) => makeTestClip(path, draft, seconds, signal));
@@ -30,7 +33,7 @@ async function makeTestClip(path: string, draft: string, seconds: number, signal
       '-pix_fmt',
       'yuv420p',
       '-f',
-      'mp4', // a draft has no name to tell it by
+      'mp4', // the name of a draft does not show its format
       draft,
     ],
     { timeoutMs: 120_000, signal },

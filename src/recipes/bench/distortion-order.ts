@@ -10,7 +10,7 @@ import type { Scorer, ScorerOptions } from '../score/scorer.js';
 
 export interface BenchOrderConfig {
   readonly scorer: ScorerOptions;
-  /** Pristine pictures; each is spoilt in every kind and strength. */
+  /** Pristine pictures. Every kind and strength of distortion is applied to each of them. */
   readonly files: readonly string[];
   readonly kinds?: readonly Distortion[];
   readonly onPicture?: (done: number, total: number) => void;
@@ -20,13 +20,13 @@ export interface BenchOrderConfig {
 export interface OrderRow {
   readonly kind: string;
   readonly strengths: readonly number[];
-  /** Neighbouring strengths, the milder of which scored strictly better, of all of them. */
+  /** Number of neighbouring strengths, out of `pairs`, of which the milder one has the strictly higher score. */
   readonly ordered: number;
   readonly pairs: number;
-  /** The picture itself scored strictly better than its mildest version. */
+  /** Number of pictures, out of `pictures`, that have a strictly higher score than their mildest distortion. */
   readonly pristine_first: number;
   readonly pictures: number;
-  /** Mean score of the picture itself and of each strength, on 1–5. */
+  /** Mean scores (1–5) of the undistorted pictures and of each strength. */
   readonly means: readonly number[];
 }
 
@@ -38,15 +38,18 @@ export interface BenchOrderResult {
   readonly rows: readonly OrderRow[];
 }
 
-/** Strengths of a kind. */
+/** Number of strengths per kind. */
 const STRENGTHS_MEASURED = 4;
 
-/** From the mildest strength to the worst, evenly in the logarithm. */
+/** Strengths from the mildest to the strongest, evenly spaced on a logarithmic scale. */
 function measuredStrengths(kind: Distortion): number[] {
   return Array.from({ length: STRENGTHS_MEASURED }, (_, step) => strengthAt(kind, step / (STRENGTHS_MEASURED - 1)));
 }
 
-/** Whether the scores fall as the strength of a distortion grows: all kinds in four strengths of every picture. */
+/**
+ * Measures whether scores fall as the strength of a distortion grows, with four strengths of each kind for every
+ * picture.
+ */
 export async function benchOrder({
   scorer: options,
   files,
@@ -81,7 +84,10 @@ export async function benchOrder({
   };
 }
 
-/** Series of scores, the untouched picture first → how often they fall from one strength to the next. */
+/**
+ * Counts how often scores fall from one strength to the next. Each series starts with the score of the undistorted
+ * picture.
+ */
 function orderRow(kind: string, strengths: readonly number[], series: readonly (readonly number[])[]): OrderRow {
   const falls = (scores: readonly number[], from: number): number =>
     scores.slice(from + 1).filter((score, i) => score < scores[from + i]!).length;
@@ -101,6 +107,6 @@ function orderRow(kind: string, strengths: readonly number[], series: readonly (
 async function scoreOf(scorer: Scorer, picture: RawPicture): Promise<number> {
   const [outcome] = await scorer.score(await asPng(picture));
   if (outcome === undefined || isFailure(outcome))
-    throw new QalignError('WORKER_INTERNAL', outcome?.error.message ?? 'A picture got no score.');
+    throw new QalignError('WORKER_INTERNAL', outcome?.error.message ?? 'The scorer returned no outcome for a picture.');
   return outcome.score;
 }

@@ -4,7 +4,8 @@ import { QalignError } from '../../base/errors.js';
 import type { PythonCommand } from '../../engine/python/environment.js';
 
 /**
- * `python -m qalign.worker --bench` with these arguments: the model alone, engine and literal path. Returns its JSON.
+ * Runs `python -m qalign.worker --bench` with these arguments, which measures the model with the engine and with the
+ * literal implementation. Returns its JSON.
  */
 export async function benchModel(
   python: PythonCommand,
@@ -23,7 +24,7 @@ export async function benchModel(
   if (code !== 0)
     throw new QalignError(
       'WORKER_INTERNAL',
-      `Measuring the model failed (${err.trim().split('\n').at(-1) ?? 'it said nothing'}).`,
+      `Measuring the model failed (${err.trim().split('\n').at(-1) ?? 'no output'}).`,
     );
   return JSON.parse(out) as Record<string, unknown>;
 }

@@ -1,6 +1,6 @@
 /**
- * One side of the comparison in prepare.ts: prepares the files named on the first line of stdin, once for every
- * further line, and answers each with `{ ms, sha256 }`. A process of its own, so that it can be held to one core.
+ * The qalign side of the comparison in prepare.ts. The first line of stdin names the files. For each further line it
+ * prepares them once and prints `{ ms, sha256 }`. It is a separate process so that it can be pinned to one core.
  */
 import { createHash } from 'node:crypto';
 import { createInterface } from 'node:readline';

@@ -14,32 +14,32 @@ import { median } from '../../scoring/statistics/descriptive.js';
 import { PAD_COLOUR } from '../../media/preprocessing.js';
 
 export interface BenchPrepareConfig {
-  /** Python with Pillow; the comparison runs in it. */
+  /** Python interpreter with Pillow, for the other side of the comparison. */
   readonly python: string;
-  /** JPEGs to prepare; without any, pictures of 1024 × 768 are made for the purpose. */
+  /** JPEG files to prepare; default: generated pictures of 1024 × 768. */
   readonly files?: readonly string[];
-  /** Side of the prepared square; default 448. */
+  /** Side of the prepared square in pixels; default 448. */
   readonly size?: number;
-  /** Measured passes of each side, alternating; default 9. */
+  /** Number of measured passes per side, alternating; default 9. */
   readonly rounds?: number;
-  /** Threads of the pool that is measured afterwards; default one per core. */
+  /** Threads of the pool that is measured afterwards; default: one per core. */
   readonly threads?: number;
   readonly signal?: AbortSignal;
 }
 
-/** Serialised as it is: `qalign bench` writes it to its JSON. */
+/** Result of the benchmark, part of the JSON of `qalign bench`. */
 export interface BenchPrepareResult {
   readonly pictures: number;
   readonly size: number;
   readonly rounds: number;
   readonly pillow_version: string;
-  /** Both sides were held to one core (taskset); false where the system cannot. */
+  /** Whether both sides were pinned to one core; false without `taskset`. */
   readonly one_core: boolean;
   readonly qalign_images_per_second: number;
   readonly pillow_images_per_second: number;
-  /** Median over the rounds of Pillow's time / ours in the same round. */
+  /** Median over the rounds of Pillow's time divided by qalign's time. */
   readonly speedup: number;
-  /** Both sides gave the same bytes. */
+  /** Whether both sides produced the same bytes. */
   readonly identical: boolean;
   readonly pool: { readonly threads: number; readonly images_per_second: number };
   readonly rss_mb: number;
@@ -55,7 +55,9 @@ interface Side {
   stop(): void;
 }
 
-/** The reference's preparation (docs/mplug-owl2.md#image-preprocessing), speaking the protocol of prepare-child.ts. */
+/**
+ * The preprocessing of the reference (docs/mplug-owl2.md#image-preprocessing) with the protocol of prepare-child.ts.
+ */
 const PILLOW_SIDE = `
 import hashlib, json, sys, time
 from PIL import Image
@@ -81,19 +83,19 @@ function pillowVersion(python: string): string {
   if (probe.error !== undefined) {
     throw new QalignError(
       'PYTHON_NOT_FOUND',
-      `${JSON.stringify(python)} cannot be run (${probe.error.message}); set QALIGN_PYTHON to a Python with Pillow.`,
+      `${JSON.stringify(python)} cannot be started (${probe.error.message}); set QALIGN_PYTHON to a Python with Pillow.`,
     );
   }
   if (probe.status !== 0) {
     throw new QalignError(
       'PYTHON_NOT_FOUND',
-      `${JSON.stringify(python)} has no Pillow to compare with; run "${python} -m pip install pillow".`,
+      `${JSON.stringify(python)} does not have Pillow; run "${python} -m pip install pillow".`,
     );
   }
   return probe.stdout.trim();
 }
 
-/** The last core this process may use, in taskset's terms, or undefined where there is no taskset. */
+/** Number of the last core that this process can use; undefined without `taskset`. */
 function chooseCore(): string | undefined {
   const shown = spawnSync('taskset', ['-cp', String(process.pid)], { encoding: 'utf8' });
   if (shown.error !== undefined || shown.status !== 0) return undefined;
@@ -113,7 +115,7 @@ function startSide(command: readonly string[], core: string | undefined, work: o
     stdio: ['pipe', 'pipe', 'inherit'],
   });
   const answers = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
-  // a side that dies is noticed by its answers ending; writing to it must not throw meanwhile
+  // a side that exits ends its answers; writing to it must not throw before that is read
   child.stdin.on('error', () => {});
   child.on('error', () => {});
   child.stdin.write(`${JSON.stringify(work)}\n`);
@@ -124,7 +126,7 @@ function startSide(command: readonly string[], core: string | undefined, work: o
       if (answer.done === true)
         throw new QalignError(
           'CONFIG_INVALID',
-          `${JSON.stringify(program)} ended in the middle of the benchmark; its own message is above.`,
+          `${JSON.stringify(program)} exited during the benchmark; see its output above.`,
         );
       return JSON.parse(answer.value) as Pass;
     },
@@ -141,7 +143,7 @@ async function compare(
   signal: AbortSignal | undefined,
 ): Promise<[Pass, Pass][]> {
   const passes: [Pass, Pass][] = [];
-  // two passes to warm up: JIT and page cache
+  // two warm-up passes for the JIT and the page cache
   for (let round = -2; round < rounds; round++) {
     signal?.throwIfAborted();
     const pair: [Pass, Pass] = [await sides[0].pass(), await sides[1].pass()];
@@ -164,9 +166,9 @@ async function measurePool(
 }
 
 /**
- * Decodes and prepares the same JPEGs with qalign and with Pillow, alternating, both on the same one core.
+ * Decodes and prepares the same JPEG files with qalign and with Pillow, alternating, both on the same core.
  *
- * @throws QalignError PYTHON_NOT_FOUND when there is no Pillow to compare with
+ * @throws QalignError PYTHON_NOT_FOUND if `python` cannot be started or does not have Pillow
  */
 export async function benchPrepare(config: BenchPrepareConfig): Promise<BenchPrepareResult> {
   const { python, size = 448, rounds = 9, signal } = config;

@@ -1,4 +1,4 @@
-/** The boundary of src/recipes/bench: measures what other recipes do, on pictures given or made; it changes nothing. */
+/** Entry point of src/recipes/bench: measures the other recipes on given or generated pictures. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { availableParallelism } from 'node:os';
 import { createScorer } from '../score/create-scorer.js';
@@ -9,9 +9,9 @@ import type { Scorer, ScorerOptions, ScoreSource } from '../score/scorer.js';
 export interface BenchScoreConfig {
   readonly scorer: ScorerOptions;
   readonly sources: readonly ScoreSource[];
-  /** Frames in one request to a worker at most. */
+  /** Batch sizes to measure: the maximum number of frames per request to a worker. */
   readonly batches: readonly number[];
-  /** How long each is measured, after a first pass that is not; default 4 s. */
+  /** Duration of each measurement in seconds, after a warm-up pass; default 4. */
   readonly seconds?: number;
   readonly signal?: AbortSignal;
   readonly onStep?: (message: string) => void;
@@ -22,7 +22,7 @@ export interface BenchScoreResult {
   readonly precision: string;
   readonly device: string;
   readonly cores: number;
-  /** From files to scores: decoding, preparation, bridge, model. */
+  /** End to end, from files to scores: decoding, preparation, bridge and model. */
   readonly rows: readonly {
     readonly batch: number;
     readonly images_per_second: number;
@@ -30,9 +30,7 @@ export interface BenchScoreResult {
   }[];
 }
 
-/**
- * End to end: files in, scores out, for several batch sizes; and the time of one picture with nothing else under way.
- */
+/** Measures the throughput from files to scores for several batch sizes, and the latency of one picture at a time. */
 export async function benchScore({
   scorer: options,
   sources,
@@ -51,7 +49,7 @@ export async function benchScore({
       ...(signal === undefined ? {} : { signal }),
     });
     model = scorer.model;
-    const width = Math.max(4, batch * 4); // two batches at the worker, two being prepared
+    const width = Math.max(4, batch * 4); // two batches at the worker and two in preparation
     await drain(scorer, take(cycle(sources), width), width);
     const started = performance.now();
     const until = started + seconds * 1000;
@@ -68,7 +66,7 @@ export async function benchScore({
   };
 }
 
-/** Of one picture with nothing else under way. */
+/** Median latency of one picture while nothing else runs, in milliseconds. */
 async function medianMsAlone(scorer: Scorer, sources: readonly ScoreSource[]): Promise<number> {
   const times: number[] = [];
   for (const source of take(cycle(sources), 21)) {
@@ -90,18 +88,18 @@ export interface BenchMemoryResult {
   readonly inputs: number;
   readonly failed: number;
   readonly inputs_per_second: number;
-  /** See `growth`. */
+  /** Growth of the memory of Node in MB; see `growth`. */
   readonly node_growth_mb: number;
   readonly workers_growth_mb: number;
   readonly curve: readonly MemorySample[];
 }
 
-/** A clip costs as much as fifty pictures: so many pictures come between two. */
+/** Number of pictures between two clips. A clip costs as much as fifty pictures. */
 const PICTURES_A_CLIP = 200;
 
 /**
- * Scores `n` inputs, the pictures over and over and a clip among every 200, and samples the memory of Node and of the
- * workers on the way.
+ * Scores `n` inputs and samples the memory of Node and of the workers. The inputs repeat the pictures, with a clip
+ * after every 200.
  */
 export async function benchMemory({
   scorer: options,
@@ -131,7 +129,7 @@ export async function benchMemory({
     onSample?.(curve.at(-1) as MemorySample);
   };
   const every = Math.max(1, Math.floor(n / 40));
-  await sleep(1_200); // until the workers have told their memory for the first time
+  await sleep(1_200); // until the workers have reported their memory once
   for await (const outcomes of scorer.scoreMany(take(mixed(sources), n), signal === undefined ? {} : { signal })) {
     inputs += 1;
     failed += outcomes.filter(isFailure).length;
@@ -188,7 +186,7 @@ function* untilTime<T>(items: Iterable<T>, end: number): Generator<T, void, unde
   }
 }
 
-/** Median of the last quarter of a curve less that of its second quarter: what a long run grows by. */
+/** Growth over a long run: median of the last quarter of a curve minus the median of its second quarter. */
 export function growth(curve: readonly number[]): number {
   const quarter = curve.length / 4;
   const last = curve.slice(-Math.ceil(quarter));

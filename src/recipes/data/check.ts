@@ -5,30 +5,36 @@ import { readRecords } from '../../datasets/records.js';
 import { QalignError } from '../../base/errors.js';
 import { surveyMedia, type Surveyed, type SurveyOptions } from './survey-media.js';
 
-/** Which kinds of leaks are looked for, and where the media are. */
+/** The records to check and the kinds of leaks to find. */
 export interface CheckOptions extends SurveyOptions {
-  /** JSONL files of records, of one or several data sets. */
+  /** JSONL files of records of one or several data sets. */
   readonly records: readonly string[];
-  /** What media paths are relative to; default: the folder of each file. */
+  /** Folder to which media paths are relative; default: the folder of each file. */
   readonly media?: string | undefined;
+  /**
+   * Kinds of leaks to look for.
+   * @default all
+   */
   readonly kinds?: readonly LeakKind[] | undefined;
-  /** Largest Hamming distance (of 64 bits) of the perceptual hashes of one picture; default 6. */
+  /** Maximum Hamming distance of the 64-bit perceptual hashes of equal pictures; default 6. */
   readonly distance?: number | undefined;
 }
 
-/** Leaks between record files: the same bytes, look, reference or base name. */
+/** Leaks between the sides: equal bytes, equal appearance, equal reference or equal base name. */
 export interface CheckResult {
-  /** What was compared: split, or file where that has no splits. */
+  /** The compared sides: a split, or a file without splits. */
   sides: { side: string; records: number }[];
+  /** Pairs of records on two sides that share a picture or a reference. */
   leaks: Leak[];
+  /** Leaks by kind. */
   counts: Record<LeakKind, number>;
-  /** Records whose media could not be compared, because it is missing or damaged. */
+  /** Records whose media could not be compared because they are missing or damaged. */
   not_compared: { id: string; file: string; code: string; message: string }[];
 }
 
 /**
- * Looks for pictures that stand on both sides of a split, within and across data sets.
- * @throws QalignError DATASET_*, USAGE where there is only one side
+ * Finds pictures that are on both sides of a split, within and across data sets.
+ * @throws QalignError DATASET_*, USAGE if there is only one side
  */
 export async function checkDataset({
   records: files,
@@ -38,7 +44,7 @@ export async function checkDataset({
   signal,
   onProgress,
 }: CheckOptions): Promise<CheckResult> {
-  if (files.length === 0) throw new QalignError('USAGE', 'Name at least one file of records to check.');
+  if (files.length === 0) throw new QalignError('USAGE', 'No records to check; name at least one JSONL file.');
   const all: { record: DatasetRecord; file: string; path: string }[] = [];
   for (const file of files)
     for (const record of await readRecords(file))
@@ -63,7 +69,7 @@ export async function checkDataset({
   if (sides.length < 2)
     throw new QalignError(
       'USAGE',
-      `All records stand on one side (${sides[0]?.side ?? 'none'}); name the files of both, such as train.jsonl and test.jsonl.`,
+      `All records are on one side (${sides[0]?.side ?? 'none'}); name the files of both sides, such as train.jsonl and test.jsonl.`,
     );
   const leaks = findLeaks(items, { kinds, distance });
   const counts = Object.fromEntries(
@@ -78,7 +84,7 @@ export async function checkDataset({
   return { sides, leaks, counts, not_compared: notCompared };
 }
 
-/** `all` is what files without splits say. */
+/** Records without splits have the split `all`. */
 function sideOf(split: string, file: string): string {
   return split === 'all' ? basename(file) : split;
 }

@@ -1,4 +1,4 @@
-/** The boundary of src/recipes/data: the files around src/datasets, which makes, checks and divides the records. */
+/** Entry point of src/recipes/data: reads and writes the files; src/datasets creates, checks and splits the records. */
 import { dirname, extname, join, relative, resolve, sep } from 'node:path';
 import type { DatasetRecord } from '../../../bridge/protocol/record.js';
 import { convertRatings, type ConversionSummary } from '../../datasets/convert.js';
@@ -20,70 +20,81 @@ import { openSource, planConversion, type ConversionChoices, type DatasetSource,
 import { extractClips } from './extract-clips.js';
 import { provenance, type Provenance } from '../../base/provenance.js';
 
-/** Which label files become records, by which rules, and where they are written. */
+/** The label files, the rules of the conversion and the output. */
 export interface ConvertOptions extends DatasetSource, ConversionChoices {
   /**
-   * Folder of the pictures or clips; without it media paths are written as the data set publishes them and nothing is
-   * looked at.
+   * Folder of the pictures or clips. Without it, media paths are those of the published data set, and files are not
+   * checked.
    */
   readonly media?: string | undefined;
   /**
-   * What to do with a rated item that is not in the media folder. `keep` names the file it should have had.
+   * Handling of a rated item that is not in the media folder. `keep` writes the path where the file is expected.
    * @default 'error'
    */
   readonly missing?: 'error' | 'skip' | 'keep' | undefined;
   /**
-   * Write the frames of clips, as the model takes them, below the output folder, and name these instead of the clips:
-   * training then decodes none.
+   * Extract the frames of clips, in the size that the model needs, to a subfolder of the output. The records then refer
+   * to the frames, and training decodes no clips.
    */
   readonly extractFrames?: boolean | undefined;
   /**
-   * Side of such frames in pixels; OneAlign has 448.
+   * Side of the extracted frames in pixels; OneAlign needs 448.
    * @default 448
    */
   readonly frameSize?: number | undefined;
   /**
-   * `jsonl`: the records of bridge/protocol/record; `llava`: what the published training code reads.
+   * `jsonl`: the records of bridge/protocol/record; `llava`: the format of the published training code.
    * @default 'jsonl'
    */
   readonly format?: 'jsonl' | 'llava' | undefined;
   /**
-   * A folder (one file a split, and dataset.json), a .jsonl or .json file, or a function that takes the text as it is
-   * made.
+   * A folder (one file per split, and dataset.json), a .jsonl or .json file, or a function that receives the text in
+   * parts.
    */
   readonly out: string | ((text: string) => Promise<void> | void);
+  /** Ends the call early. */
   readonly signal?: AbortSignal | undefined;
-  /** Records written so far. */
+  /** Called with the number of records written so far. */
   readonly onProgress?: ((written: number) => void) | undefined;
-  /** Clips whose frames are extracted so far, and rows in all. */
+  /** Called with the number of clips whose frames are extracted, and the total number of rows. */
   readonly onClip?: ((done: number, total: number) => void) | undefined;
 }
 
-/** What stands in dataset.json beside the records. */
+/** The content of dataset.json. */
 export interface DatasetManifest extends ConversionSummary {
+  /** Name of the dataset as its authors write it. */
   title: string;
+  /** Source of the labels that was read. */
   source: string;
+  /** Licence of labels and media. */
   licence: string;
+  /** What was rated: `image` or `video`. */
   kind: string;
+  /** What was asked about: `quality` or `aesthetics`. */
   task: string;
+  /** Level names, best first. */
   level_names: string[];
+  /** Rule for a score on the edge of two levels. */
   edge: 'lower' | 'upper';
+  /** Rule for a score outside the range. */
   outside: 'drop' | 'clip';
-  /** The options that made it, as they were given. */
+  /** The options of the conversion, as the caller gave them. */
   options: Record<string, unknown>;
+  /** Versions, time and machine of the conversion. */
   made_by: Provenance;
 }
 
-/** What was converted: counts, ranges and the files written. */
+/** Counts and ranges of the conversion, and the files written. */
 export interface ConvertResult {
+  /** What `dataset.json` holds. */
   readonly manifest: DatasetManifest;
-  /** Empty where the text went to a function. */
+  /** Empty if `out` is a function. */
   readonly files: readonly WrittenFile[];
 }
 
 /**
- * Label files → records. All output files appear together when everything went well, or none does.
- * @throws QalignError of the config and dataset families, OUTPUT_UNWRITABLE; the signal's reason
+ * Converts label files to records. If it fails, no output file is written.
+ * @throws QalignError of the config and dataset families, OUTPUT_UNWRITABLE; the reason of the signal
  */
 export async function convertDataset(options: ConvertOptions): Promise<ConvertResult> {
   const opened = await openSource(options);
@@ -104,7 +115,7 @@ export async function convertDataset(options: ConvertOptions): Promise<ConvertRe
     });
     opened.check();
     const manifest = await describe(options, opened, plan.rule, summary);
-    // written, and not yet there: what can fail has failed before the records appear
+    // the manifest is written before the records become visible, so that a failed write leaves no records
     if (output.manifest !== undefined) manifestFile = await openWhole(output.manifest);
     await manifestFile?.write(`${JSON.stringify(manifest, null, 2)}\n`);
     const files = await output.files.commit();
@@ -130,7 +141,7 @@ function openOutput(out: ConvertOptions['out'], text: RecordText): Output {
   if (extension === '.json' || extension === '.jsonl')
     throw new QalignError(
       'USAGE',
-      `${out}: this format is written to a folder or to a file that ends in ${text.extension}.`,
+      `${out} does not match the format; name a folder, or a file that ends in ${text.extension}.`,
     );
   return { files: openSplitFiles(out, text), manifest: join(out, 'dataset.json') };
 }
@@ -155,12 +166,12 @@ function llavaLine({ spec }: OpenedSource): (record: DatasetRecord, rating: Rati
     });
 }
 
-/** Where the published files expect it: `koniq/10004473376.jpg`. */
+/** The path in the published files, for example `koniq/10004473376.jpg`. */
 function publishedPath(folder: string, name: string): string {
   return folder === '' ? name : `${folder}/${name}`;
 }
 
-/** With a media folder: relative to where the records are written, so that they can be trained on as they are. */
+/** With a media folder, paths are relative to the folder of the records, so that training needs no other setting. */
 async function mediaNamer(
   options: ConvertOptions,
   opened: OpenedSource,
@@ -169,10 +180,7 @@ async function mediaNamer(
   const root = options.media ?? (source === 'folder' ? options.dataset : undefined);
   if (root === undefined) {
     if (options.extractFrames === true)
-      throw new QalignError(
-        'USAGE',
-        'Frames can only be extracted from clips that are there; name their folder with --media.',
-      );
+      throw new QalignError('USAGE', 'Extracting frames needs the clips; name their folder with --media.');
     return (rating) => publishedPath(spec.media, rating.name);
   }
   const finder = createMediaFinder(root, spec.media);
@@ -188,7 +196,7 @@ async function mediaNamer(
     if (found !== undefined || options.missing === 'skip') return found;
     throw new QalignError(
       'DATASET_MEDIA_MISSING',
-      `${file}:${row}: ${name} is not below ${root}; complete the folder, or leave such rows out with --missing skip.`,
+      `${file}:${row}: ${name} was not found in ${root}; add the file, or omit such rows with --missing skip.`,
     );
   };
   const frames = options.extractFrames === true ? await framesOf(options, opened, base, find) : undefined;
@@ -205,12 +213,12 @@ function framesOf(
   find: (rating: Rating) => string | undefined,
 ): Promise<ReadonlyMap<string, string>> {
   if (spec.kind !== 'video')
-    throw new QalignError('USAGE', `${spec.title} has pictures: there are no frames to extract.`);
+    throw new QalignError('USAGE', `${spec.title} has pictures, not clips; omit --extract-frames.`);
   if (typeof options.out === 'function')
-    throw new QalignError('USAGE', 'Extracted frames need a place: name an output folder with --out.');
+    throw new QalignError('USAGE', 'Extracted frames need an output folder; name it with --out.');
   const size = options.frameSize ?? 448;
   if (!(Number.isInteger(size) && size >= 14 && size <= 4096))
-    throw new QalignError('USAGE', `Frames of ${size} pixels cannot be made; give a whole number from 14 to 4096.`);
+    throw new QalignError('USAGE', `The frame size ${size} is not valid; use a whole number from 14 to 4096.`);
   return extractClips(scan, {
     out: join(base, 'frames'),
     size,

@@ -5,11 +5,11 @@ import { extractFrames } from '../../media/video/frame-folder.js';
 import { orderedMap } from '../../base/ordered-map.js';
 
 export interface ExtractOptions {
-  /** Folder that gets one folder of frames a clip. */
+  /** Output folder, with one folder of frames per clip. */
   readonly out: string;
   /** Side of the frames in pixels. */
   readonly size: number;
-  /** A damaged clip: stop, or leave it out. */
+  /** Handling of a damaged clip: `error` throws, `skip` leaves it out. */
   readonly damaged: 'error' | 'skip';
   readonly fileOf: (rating: Rating) => string | undefined;
   readonly signal?: AbortSignal | undefined;
@@ -17,8 +17,8 @@ export interface ExtractOptions {
 }
 
 /**
- * Rated name → folder of its frames, for all clips that are there. Two are decoded at a time: ffmpeg itself uses
- * several cores.
+ * Extracts the frames of all clips that exist. Returns the folder of the frames by rated name. Two clips are decoded at
+ * a time, because ffmpeg uses several cores.
  */
 export async function extractClips(
   scan: RatingScan,

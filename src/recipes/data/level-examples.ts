@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs';
 import type { LevelExample } from '../../report/dataset-page.js';
 import { thumbnail } from '../../media/thumbnail.js';
 
-/** A record whose picture may be shown. */
+/** A record whose picture can be shown in the report. */
 export interface ExampleRecord {
   readonly id: string;
   readonly path: string;
@@ -11,11 +11,11 @@ export interface ExampleRecord {
 }
 
 const SHOWN = 10;
-/** Of a level, looked for on disk: more would take long where most are missing. */
+/** Number of candidates per level that are looked up on disk. More would take long if most files are missing. */
 const LOOKED_FOR = 200;
 const SIDE = 112;
 
-/** Small pictures of each level, evenly over its scores, lowest first; what is missing or damaged is left out. */
+/** Thumbnails of each level, evenly spaced over its scores, lowest first. Missing or damaged pictures are left out. */
 export async function levelExamples(
   records: Readonly<Record<string, readonly ExampleRecord[]>>,
   signal?: AbortSignal,
@@ -34,7 +34,7 @@ export async function levelExamples(
   return found;
 }
 
-/** So many of some, both ends included. */
+/** Picks `count` evenly spaced items, including the first and the last. */
 export function evenly<T>(items: readonly T[], count: number): T[] {
   if (items.length <= count) return [...items];
   return Array.from({ length: count }, (_, i) => items[Math.round((i * (items.length - 1)) / (count - 1))]!);

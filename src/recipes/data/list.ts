@@ -4,26 +4,38 @@ import { findLabels } from '../../datasets/registry.js';
 import type { DatasetSpec } from '../../datasets/spec.js';
 import { QalignError } from '../../base/errors.js';
 
-/** A described data set and which of its label files are here. */
+/** A data set of configs/datasets and the label files it needs. */
 export interface DatasetListing {
+  /** Name for `convertDataset`. */
   name: string;
+  /** Other names of it. */
   aliases: string[];
+  /** Name as its authors write it. */
   title: string;
+  /** Year, size and scale. */
   version: string;
+  /** What was rated. */
   kind: DatasetSpec['kind'];
+  /** What was asked about. */
   task: DatasetSpec['task'];
+  /** Licence of labels and media. */
   licence: string;
+  /** Publication. */
   citation: string;
-  /** What each source needs, the best first. */
+  /** The sources of labels and their files, best first. */
   sources: { name: string; about?: string; files: string[] }[];
-  /** With a folder of labels: the source that would be read there; null where none is whole. */
+  /** Only with a folder of labels: the source that would be read from it; null if no source is complete. */
   found?: string | null;
 }
 
-/** The data sets described here. @param labels a folder to look for their label files in */
+/**
+ * Lists the data sets of configs/datasets.
+ * @param labels folder in which to look for label files
+ * @throws QalignError DATASET_NOT_FOUND if that folder does not exist
+ */
 export async function listDatasets(labels?: string): Promise<DatasetListing[]> {
   if (labels !== undefined && !existsSync(labels))
-    throw new QalignError('DATASET_NOT_FOUND', `There is no folder ${labels} to look for label files in.`);
+    throw new QalignError('DATASET_NOT_FOUND', `The folder ${labels} does not exist; name a folder of label files.`);
   return (await listDatasetSpecs()).map((spec) => ({
     name: spec.name,
     aliases: spec.aliases ?? [],

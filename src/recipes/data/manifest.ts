@@ -4,7 +4,10 @@ import { dirname, join } from 'node:path';
 import { QalignError } from '../../base/errors.js';
 import type { DatasetManifest } from './convert.js';
 
-/** The dataset.json that lies beside a file of records. @throws QalignError DATASET_UNREADABLE */
+/**
+ * Reads the dataset.json beside a file of records; undefined if there is none.
+ * @throws QalignError DATASET_UNREADABLE
+ */
 export async function manifestBeside(file: string): Promise<DatasetManifest | undefined> {
   for (const path of [file.replace(/\.jsonl$/, '.dataset.json'), join(dirname(file), 'dataset.json')]) {
     if (path === file || !existsSync(path)) continue;
@@ -13,7 +16,7 @@ export async function manifestBeside(file: string): Promise<DatasetManifest | un
     } catch (cause) {
       throw new QalignError(
         'DATASET_UNREADABLE',
-        `${path} is no JSON: ${(cause as Error).message}; convert the data set again, or remove the file.`,
+        `${path} is not valid JSON: ${(cause as Error).message}; convert the data set again, or delete the file.`,
         { cause },
       );
     }

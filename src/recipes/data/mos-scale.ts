@@ -1,8 +1,9 @@
 import { loadDatasetSpec } from '../../config/datasets.js';
 
 /**
- * Lowest and highest possible MOS of a data set by its description, where that is known of its label files.
- * @param source of the label files, as dataset.json names it: some give the scores on another scale
+ * Lowest and highest possible MOS of a data set from its description. Undefined if unknown, or if a score is outside
+ * the scale.
+ * @param source name of the label source in dataset.json, because some sources use another scale
  */
 export async function mosScale(
   dataset: string,

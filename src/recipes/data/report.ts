@@ -13,28 +13,32 @@ import { manifestBeside } from './manifest.js';
 import { mosScale } from './mos-scale.js';
 import { surveyMedia, type Surveyed, type SurveyOptions } from './survey-media.js';
 
-/** Where the media of a report are. */
+/** The records of a report and their media. */
 export interface ReportOptions extends SurveyOptions {
-  /** JSONL files of records of one data set; dataset.json is read beside them. */
+  /** JSONL files of records of one data set; the dataset.json beside them is also read. */
   readonly records: readonly string[];
-  /** Look at every picture or clip: `true` where the paths of the records lead, or the folder they are relative to. */
+  /**
+   * Check every picture or clip. `true` resolves media paths in the folder of each record file, a string in that
+   * folder.
+   */
   readonly media?: string | true | undefined;
-  /** The command line, for the page. */
+  /** Command line that is printed on the page. */
   readonly command?: string | undefined;
-  /** Name of the JSON beside the page, to which the page links. */
+  /** Name of the JSON file beside the page, for a link. */
   readonly data?: string | undefined;
 }
 
-/** Figures of the records and the HTML page made of them. */
+/** The statistics of the records, as data and as an HTML page. */
 export interface ReportResult {
+  /** Figures of the dataset, as the JSON beside the page. */
   readonly report: DatasetReport;
-  /** The page, self-contained HTML. */
+  /** The page as self-contained HTML. */
   readonly html: string;
 }
 
 /**
- * What there is to know about some records: histograms, precision of the levels, items on edges, spread, licence, and
- * with media what is missing, damaged, duplicated or of odd shape.
+ * Reports statistics of records: histograms, precision of the levels, items on edges, spread and licence. With `media`
+ * it also lists missing, damaged and duplicate files and unusual shapes.
  * @throws QalignError DATASET_*, USAGE
  */
 export async function reportDataset({
@@ -45,7 +49,7 @@ export async function reportDataset({
   signal,
   onProgress,
 }: ReportOptions): Promise<ReportResult> {
-  if (files.length === 0) throw new QalignError('USAGE', 'Name at least one file of records to report on.');
+  if (files.length === 0) throw new QalignError('USAGE', 'No records to report on; name at least one JSONL file.');
   const manifests = await Promise.all(files.map(manifestBeside));
   const manifest = manifests.find((found) => found !== undefined);
   const levels = manifest?.level_names ?? [...LEVELS];
@@ -72,7 +76,7 @@ export async function reportDataset({
   if (first === undefined)
     throw new QalignError(
       'DATASET_EMPTY',
-      `${files.map((file) => basename(file)).join(', ')}: there are no records to report on.`,
+      `${files.map((file) => basename(file)).join(', ')}: the files have no records; name files with at least one record.`,
     );
   const mixed = datasets.size > 1;
   const { splits, softLabels, n, ...drawn } = statistics.finish(mixed ? {} : knownSplits(manifest, [...present]));
@@ -111,10 +115,10 @@ export async function reportDataset({
   return { report, html };
 }
 
-/** Where the JSON of a page lies. */
+/** Path of the JSON file beside a page. */
 export const jsonBeside = (path: string): string => path.replace(/\.html?$/i, '.json');
 
-/** Writes page and JSON beside each other: `x.html` and `x.json`. */
+/** Writes the page and the JSON beside it: `x.html` and `x.json`. Returns their paths. */
 export async function writeReport({ report, html }: ReportResult, path: string): Promise<string[]> {
   const json = jsonBeside(path);
   await writeWhole(json, `${JSON.stringify(report, null, 2)}\n`);
@@ -131,8 +135,8 @@ interface RecordMedia {
 }
 
 /**
- * Parts that were split afterwards lie beside the dataset.json of the whole: its range holds for them, its counts do
- * not.
+ * Splits that were created later are beside the dataset.json of the whole data set. Its range applies to them, but its
+ * counts do not.
  */
 function knownSplits(manifest: DatasetManifest | undefined, present: readonly string[]): Record<string, KnownSplit> {
   const splits: Readonly<Record<string, KnownSplit>> = manifest?.splits ?? {};
@@ -149,12 +153,10 @@ function knownSplits(manifest: DatasetManifest | undefined, present: readonly st
 
 function notesOf(manifest: DatasetManifest | undefined, mixed: boolean): string[] {
   if (mixed)
-    return [
-      'Records of several data sets: their scores are on different scales, and nothing is said of ranges and edges.',
-    ];
+    return ['These are records of several data sets with different scales, so ranges and edges are not reported.'];
   return manifest === undefined
     ? [
-        'There is no dataset.json beside the records: the range of the levels, the rows that were left out and the licence are not known.',
+        'There is no dataset.json beside the records, so the range of the levels, the omitted rows and the licence are unknown.',
       ]
     : [];
 }
@@ -173,7 +175,7 @@ function mediaReport(paths: readonly RecordMedia[], surveyed: readonly Surveyed[
   surveyed.forEach((found, index) => {
     const { id, path, media } = paths[index]!;
     if ('code' in found) {
-      // folders of this machine say nothing to a reader elsewhere
+      // absolute paths of this machine do not help readers of the report
       const message = found.message.replaceAll(
         path,
         isAbsolute(media) || media.startsWith('..') ? basename(media) : media,

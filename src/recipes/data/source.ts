@@ -14,79 +14,82 @@ import { OFFICIAL_RULE, PAPER_RULE, type LevelRule } from '../../scoring/level-c
 import { LEVELS } from '../../scoring/levels.js';
 import { SOFT_LABEL_RULE } from '../../scoring/soft-labels.js';
 
-/** Where ratings come from: a data set by name with its label files, or a table or folder of one's own. */
+/** The source of the ratings: a named data set with its label files, or the user's own table or folder. */
 export interface DatasetSource {
   /**
-   * A data set of `qalign dataset list`, a YAML file like those of configs/datasets/, or the path of one's own table or
+   * A name of `qalign dataset list`, a YAML file like those in configs/datasets, or the path of the user's own table or
    * folder.
    */
   readonly dataset: string;
-  /** Folder of the label files, or one of them; for one's own data left out. */
+  /** Folder of the label files, or one of them. Omit it for own data. */
   readonly labels?: string | undefined;
-  /** The source of the labels, where a folder has several; default: the best that is whole. */
+  /** The label source, if a folder has several; default: the best complete one. */
   readonly source?: string | undefined;
-  /** The name that a renamed label file should have. */
+  /** The published name of a renamed label file. */
   readonly as?: string | undefined;
-  /** `key=value` for the YAML of the data set. */
+  /** Overrides of the data set's YAML, as `key=value`. */
   readonly overrides?: readonly string[] | undefined;
-  /** How to read one's own table. */
+  /** How to read the user's own table. */
   readonly own?: OwnData | undefined;
-  /** Split → a published list of its names. */
+  /** Split → path of a published list of its names. */
   readonly splitLists?: Readonly<Record<string, string>> | undefined;
 }
 
-/** How ratings become records. What is left out comes from the data set; for one's own data from Eq. 1 of the paper. */
+/** How ratings are converted to records. Defaults come from the data set, for own data from Eq. 1 of the paper. */
 export interface ConversionChoices {
   /**
-   * `official`: as the authors' files were made; `paper`: Eq. 1.
-   * @default 'official' for a named data set, 'paper' for one's own
+   * `official`: reproduces the authors' files; `paper`: Eq. 1.
+   * @default 'official' for a named data set, 'paper' for own data
    */
   readonly preset?: 'official' | 'paper' | undefined;
   /**
-   * What is divided into levels: the range of the scores without their ends, all of it, or two numbers.
+   * The range that is divided into levels: the range of the scores without or with its ends, or two numbers.
    * @example [0, 100]
    */
   readonly range?: LevelRule['range'] | undefined;
-  /** Take the range over all rows, or over each split. */
+  /** Compute the range over all rows or over each split. */
   readonly over?: 'all' | 'split' | undefined;
-  /** A score on an edge belongs to the level whose lower, or whose upper edge it is. */
+  /** Whether a score on the edge between two levels is the lower or the upper edge of its level. */
   readonly edge?: LevelRule['edge'] | undefined;
-  /** Scores outside of the range: left out, or in the end levels. */
+  /** Whether scores outside the range are dropped or assigned to the end levels. */
   readonly outside?: LevelRule['outside'] | undefined;
   /** Level names, best first. */
   readonly levels?: readonly string[] | undefined;
   /**
-   * `auto`: exact ones where every row has a spread.
+   * `auto`: exact soft labels if every row has a standard deviation.
    * @default 'auto'
    */
   readonly softLabels?: 'auto' | 'exact' | 'published' | 'none' | undefined;
-  /** The rule of the soft labels; by default as published for the data set. */
+  /** The rule of the soft labels; default: as published for the data set. */
   readonly density?: 'pdf' | 'cdf' | undefined;
-  /** Spread of the ratings where a row has none, in the units of the MOS. */
+  /** Standard deviation of the ratings for rows without one, in units of the MOS. */
   readonly std?: number | undefined;
   /**
-   * Answers say the score ("3.45") in place of a level.
+   * Write answers with the score ("3.45") instead of a level.
    * @default false
    */
   readonly scoreText?: boolean | undefined;
-  /** The name of a list of questions, or a YAML file of one. */
+  /** Name of a list of questions, or a YAML file with one. */
   readonly questions?: string | undefined;
   /**
-   * Of the paraphrases.
+   * Seed for choosing the paraphrases.
    * @default 0
    */
   readonly seed?: number | undefined;
-  /** Only this split. */
+  /** Convert only this split. */
   readonly split?: string | undefined;
 }
 
 export interface OpenedSource {
   readonly spec: OwnSpec;
-  /** Which of the ways to get the labels was taken; `own` or `folder` for one's own data. */
+  /** Name of the label source; `own` or `folder` for own data. */
   readonly source: string;
   readonly own: boolean;
   readonly scan: RatingScan;
-  /** @throws QalignError DATASET_VALUE after the conversion, where a list of a split named nothing */
+  /**
+   * Call it after the conversion.
+   * @throws QalignError DATASET_VALUE if a split list matched no row
+   */
   readonly check: () => void;
 }
 
@@ -109,7 +112,7 @@ export async function openSource({
       : await openNamed(dataset, labels, { source, as, overrides });
   const all = { ...lists, ...splitLists };
   if (Object.keys(all).length === 0) return { ...opened, check: () => undefined };
-  // a part of a published table may hold none of the names of its list; a list that someone names is meant to fit
+  // only lists that the user names must match: part of a published table can lack the names of its own lists
   const listed = await applySplitLists(opened.scan, all, Object.keys(splitLists));
   return { ...opened, scan: () => listed.scan(), check: () => listed.check() };
 }
@@ -121,7 +124,7 @@ async function openNamed(
 ): Promise<Unsplit> {
   const spec = await loadDatasetSpec(dataset, overrides);
   const found = findLabels(spec, labels, { source, as });
-  // some copies of the labels are on another scale and bring the range that belongs to it
+  // some copies of the labels use another scale and define their own range
   const levels: LevelSettings = { ...spec.levels, ...found.files[0]?.layout.levels };
   return {
     spec: { ...spec, levels },
@@ -141,20 +144,20 @@ async function openOwn(
   if (!existsSync(path)) {
     const named = await loadDatasetSpec(path).catch(() => undefined);
     if (named !== undefined)
-      throw new QalignError('USAGE', `${named.title} needs its label files: name their folder with --labels.`);
+      throw new QalignError('USAGE', `${named.title} needs its label files; name their folder with --labels.`);
     throw new QalignError(
       'DATASET_NOT_FOUND',
-      `There is no data set and no file or folder "${path}"; "qalign dataset list" shows the data sets.`,
+      `"${path}" is not a data set, a file or a folder; "qalign dataset list" shows the data sets.`,
     );
   }
   if (overrides.length > 0)
     throw new QalignError(
       'USAGE',
-      `"${overrides[0]}" changes the description of a named data set; for a table of your own use the flags.`,
+      `"${overrides[0]}" overrides the description of a named data set; use flags for your own table.`,
     );
   const given = typeof range === 'object' ? range : undefined;
-  // two numbers are the scale, which bounds the scores and on which DMOS are inverted; with `outside`, scores beyond it
-  // are not refused
+  // two numbers are the scale: it bounds the scores, and DMOS are inverted on it; with `outside`, scores beyond it are
+  // not an error
   const scale = own.scale ?? (outside === undefined ? given : undefined);
   const mirror = scale ?? given;
   const opened = await openOwnRatings(
@@ -170,7 +173,10 @@ async function openOwn(
   };
 }
 
-/** Everything that decides what records come out, but for where the media lie. @throws QalignError CONFIG_* */
+/**
+ * Resolves all settings of a conversion except the media paths.
+ * @throws QalignError CONFIG_*
+ */
 export async function planConversion(
   { spec, own }: Pick<OpenedSource, 'spec' | 'own'>,
   choices: ConversionChoices,
@@ -180,13 +186,13 @@ export async function planConversion(
   if (names.length < 2 || new Set(names).size < names.length || names.some((name) => !/^\S+$/.test(name))) {
     throw new QalignError(
       'CONFIG_INVALID',
-      `The levels ${JSON.stringify(names)} cannot be used; give at least two different words, best first.`,
+      `The levels ${JSON.stringify(names)} are not valid; name at least two different words without spaces, best first.`,
     );
   }
   const base: LevelRule =
     preset === 'official'
       ? { ...OFFICIAL_RULE, names, range: spec.levels.range, edge: spec.levels.edge, outside: spec.levels.outside }
-      : // the range that someone names for scores of their own is the scale of Eq. 1
+      : // for own data, the given range is the scale of Eq. 1
         {
           ...PAPER_RULE,
           names,
@@ -219,7 +225,7 @@ export async function planConversion(
           },
     softLabelsRequired: mode === 'exact' || mode === 'published',
     assumedStd: choices.std,
-    // the range that someone names is the scale; that of a published set is where its authors cut
+    // a given range is the scale; the range of a published set is where its authors cut
     scale: typeof range === 'object' && chosen ? { min: range[0], max: range[1] } : undefined,
     scoreText: choices.scoreText ?? false,
     questions: questions.map((question) => `${question}\n${IMAGE_MARKER}`),
@@ -233,13 +239,15 @@ async function* mediaOfFolder(folder: string): AsyncGenerator<{ name: string; ki
     if (typeof media !== 'string')
       throw new QalignError(
         'DATASET_UNREADABLE',
-        `The name ${JSON.stringify(input)} is not UTF-8, which records are written in; rename the file.`,
+        `The name ${JSON.stringify(input)} is not valid UTF-8, which records require; rename the file.`,
       );
     yield { name: relative(folder, media).split(sep).join('/'), kind };
   }
 }
 
-/** The best picture may have the end of the scale itself; only where authors cut within it, their end is outside. */
+/**
+ * A score can equal the end of the scale. Only if the authors cut inside the scale, the end of the range is excluded.
+ */
 function endsWithScale(range: LevelRule['range'], scale: OwnSpec['scale']): boolean {
   return typeof range === 'object' && scale !== undefined && range[0] <= scale[0] && range[1] >= scale[1];
 }

@@ -13,32 +13,38 @@ import {
 import { readRecords } from '../../datasets/records.js';
 import { QalignError } from '../../base/errors.js';
 
-/** The parts, by number or share, and how records are drawn; records of one group stay together. */
+/** The parts by number or share. Records of one group stay together. */
 export interface SplitOptions {
   /** A JSONL file of records. */
   readonly records: string;
   /**
-   * Part → a share of the records, a whole number of them, or `rest`. Of reference images, where the records have a
-   * group.
+   * Part → share, whole number or `rest` of the records. If records have a group, shares and numbers are of groups
+   * (reference images).
    */
   readonly parts: Readonly<Record<string, PartSize>>;
+  /**
+   * Random seed.
+   * @default 0
+   */
   readonly seed?: number | undefined;
-  /** Folder of the new files, `<part>.jsonl`. */
+  /** Output folder of the files `<part>.jsonl`. */
   readonly out: string;
 }
 
-/** The files written and how many records each has. */
+/** The files written, with the number of records of each. */
 export interface SplitResult {
+  /** Files that were written. */
   readonly files: readonly WrittenFile[];
-  /** Part → level → records. */
+  /** Part → level → number of records. */
   readonly levels: Readonly<Record<string, Readonly<Record<string, number>>>>;
-  /** What was kept together. */
+  /** Whether levels were kept in equal proportions, or groups were kept together. */
   readonly by: 'level' | 'group';
 }
 
 /**
- * One file of records into several, seeded: levels in equal proportions, pictures of one reference never in two parts.
- * Media paths are rewritten for the new folder where they lead to files.
+ * Splits a file of records at random, with a seed. Levels keep their proportions, and pictures of one reference stay in
+ * one part. Media paths are rewritten for the new folder if they refer to files.
+ * @throws QalignError DATASET_*, USAGE, OUTPUT_UNWRITABLE
  */
 export async function splitRecords({ records: path, parts, seed = 0, out }: SplitOptions): Promise<SplitResult> {
   const records = await readRecords(path);
@@ -57,33 +63,39 @@ export async function splitRecords({ records: path, parts, seed = 0, out }: Spli
   return { files, levels, by: records[0]?.group === undefined ? 'level' : 'group' };
 }
 
-/** How much of each record file is taken, and how it is drawn. */
+/** How many records are drawn from each file. */
 export interface SampleOptions {
-  /** JSONL files of records; several are mixed. */
+  /** JSONL files of records. Several files are mixed. */
   readonly records: readonly string[];
-  /** How many times each file is taken: 0.5 is half of it, 2 is all of it twice. Default: once. */
+  /** Weight of each file: 0.5 takes half of it, 2 takes all of it twice. Default: 1. */
   readonly weights?: readonly number[] | undefined;
-  /** Of what the weights make: a share … */
+  /** Share of the weighted records. Excludes `count`. */
   readonly fraction?: number | undefined;
-  /** … or a number of records. */
+  /** Number of records. Excludes `fraction`. */
   readonly count?: number | undefined;
-  /** Levels in the proportions of each file. */
+  /** `level`: keep the proportions of the levels in each file. */
   readonly stratify?: 'level' | undefined;
+  /**
+   * Random seed.
+   * @default 0
+   */
   readonly seed?: number | undefined;
-  /** A .jsonl file. */
+  /** Output .jsonl file. */
   readonly out: string;
 }
 
-/** The file written and how many records of each source it has. */
+/** The file written, with the number of records from each input. */
 export interface SampleResult {
+  /** Files that were written. */
   readonly files: readonly WrittenFile[];
   /** In the order of the input files. */
   readonly inputs: readonly { file: string; of: number; taken: number; levels: Record<string, number> }[];
 }
 
 /**
- * A seeded part of some records, or a mixture of several files. In a mixture ids become `<dataset>/<id>`, and a record
- * that is taken again gets `#2`, `#3` …: ids stay unique.
+ * Draws records at random from one or several files, with a seed. Ids stay unique: with several files they become
+ * `<dataset>/<id>`, and repeated records get the suffix `#2`, `#3` and so on.
+ * @throws QalignError DATASET_*, USAGE, OUTPUT_UNWRITABLE
  */
 export async function sampleRecords({
   records: paths,
@@ -103,7 +115,7 @@ export async function sampleRecords({
   if (share > 1)
     throw new QalignError(
       'USAGE',
-      `There are ${Math.round(whole)} records to take ${wanted} from; raise --weights to take some of them twice.`,
+      `${wanted} records are requested, but there are only ${Math.round(whole)}; raise --weights to take some of them twice.`,
     );
   const takes = roundTo(
     weighted.map((n) => n * share),
@@ -128,7 +140,7 @@ export async function sampleRecords({
           if (seen.has(id))
             throw new QalignError(
               'DATASET_DUPLICATE',
-              `${path}: ${id} also comes from another of the files; a record is mixed in once, or again by --weights.`,
+              `${path}: ${id} is also in another file; remove one of the files, or use --weights to repeat records.`,
             );
           seen.add(id);
           count(levels, record);
@@ -147,23 +159,23 @@ function checkSample(
   fraction: number | undefined,
   count: number | undefined,
 ): void {
-  if (paths.length === 0) throw new QalignError('USAGE', 'Name at least one file of records to sample from.');
+  if (paths.length === 0) throw new QalignError('USAGE', 'No records to sample from; name at least one JSONL file.');
   if (weights !== undefined && weights.length !== paths.length)
     throw new QalignError(
       'USAGE',
-      `There are ${weights.length} weights and ${paths.length} files of records; give one for each.`,
+      `There are ${weights.length} weights and ${paths.length} files of records; use one weight per file.`,
     );
   const bad = weights?.find((weight) => !(weight > 0 && weight < Infinity));
   if (bad !== undefined) throw new QalignError('USAGE', `The weight ${bad} must be a number above 0.`);
   if (fraction !== undefined && count !== undefined)
-    throw new QalignError('USAGE', 'Give a fraction or a count, not both.');
+    throw new QalignError('USAGE', 'Use a fraction or a count, not both.');
   if (fraction !== undefined && !(fraction > 0 && fraction <= 1))
-    throw new QalignError('USAGE', `The fraction ${fraction} is not above 0 and at most 1.`);
+    throw new QalignError('USAGE', `The fraction ${fraction} must be above 0 and at most 1.`);
   if (count !== undefined && !(Number.isSafeInteger(count) && count > 0))
     throw new QalignError('USAGE', `The count ${count} must be a whole number above 0.`);
 }
 
-/** Whole numbers that add up to `total`, each less than one away from its value. */
+/** Rounds values to whole numbers that add up to `total`. Each differs from its value by less than one. */
 function roundTo(values: readonly number[], total: number): number[] {
   const counts = values.map((value) => Math.floor(value + 1e-9));
   const order = values
@@ -188,8 +200,8 @@ async function writeAll(
 }
 
 /**
- * Media paths are relative to the folder of their file. Where the first of them leads to a file that way, all are
- * rewritten for the new folder; where not, they belong to a media root that is named elsewhere, and stay.
+ * Rewrites media paths, which are relative to the folder of their file, for a new folder. If the first path does not
+ * refer to a file, all paths are relative to another media root and do not change.
  */
 function mover(
   path: string,

@@ -7,11 +7,13 @@ import { orderedMap } from '../../base/ordered-map.js';
 export type Surveyed = { readonly fingerprint: Fingerprint } | { readonly code: ErrorCode; readonly message: string };
 
 export interface SurveyOptions {
+  /** Ends the call early. */
   readonly signal?: AbortSignal | undefined;
+  /** Media files read so far, and in total. */
   readonly onProgress?: ((done: number, total: number) => void) | undefined;
 }
 
-/** Opens and decodes every file, each once. The result is in the order of the paths. */
+/** Opens and decodes every file once. The result has the order of the paths. */
 export async function surveyMedia(
   paths: readonly string[],
   { signal, onProgress }: SurveyOptions = {},

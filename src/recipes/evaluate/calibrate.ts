@@ -10,33 +10,46 @@ import { scoredRows } from './measure.js';
 import { writeWhole } from '../../base/files/whole-file.js';
 import { readPredictions } from './predictions.js';
 
-/** Predictions to fit to, predictions to test on, and the method. */
+/** Options of `calibrateModel`. */
 export interface CalibrateOptions {
-  /** Predictions of validation items; the curve is fitted on them. */
+  /** Predictions file of validation items, on which the curve is fitted. */
   readonly predictions: string;
+  /** `logistic`: four parameters; `isotonic`: the best rising steps. */
   readonly method: 'logistic' | 'isotonic';
-  /** Predictions of other items of the same model, to judge the curve by. */
+  /**
+   * Predictions file of other items of the same model, on which the curve is measured. Default: the items it was fitted
+   * on.
+   */
   readonly test?: string | undefined;
+  /** Path of the calibration file. */
   readonly out: string;
-  /** A page with the reliability plot. */
+  /** Path of an HTML page with the reliability plot. */
   readonly page?: string | undefined;
-  /** The command line, for the page. */
+  /** Command line that is printed on the page. */
   readonly command?: string | undefined;
 }
 
-/** The calibration and how far it is off, before and after. */
+/** The calibration and its error on the measured items. */
 export interface CalibrateResult extends CalibrationReport {
+  /** The calibration file that was written. */
   readonly file: string;
+  /** Predictions that the curve was fitted on. */
   readonly n: number;
-  /** Records of the file that were not predicted, and are in no number. */
+  /** Number of records without a prediction. They are not counted in any other number. */
   readonly unpredicted: number;
-  /** What ece, rmse and bins were measured on. */
+  /** Data set on which `ece`, `rmse` and `bins` were measured. */
   readonly measured_on: string;
+  /** Predictions that ece, rmse and bins were measured on. */
   readonly measured_n: number;
+  /** Records of that file without a prediction. */
   readonly measured_unpredicted: number;
 }
 
-/** Fits a curve from scores to the MOS scale, saves it, and says how well it keeps its word. */
+/**
+ * Fits a curve from scores to the MOS scale, saves it and measures its calibration error.
+ * @throws QalignError RESUME_MISMATCH if the test predictions have another score_version; PREDICTIONS_DAMAGED,
+ * EVALUATION_FAILED, OUTPUT_UNWRITABLE
+ */
 export async function calibrateModel(options: CalibrateOptions): Promise<CalibrateResult> {
   const fit = await load(options.predictions);
   const file = fitCalibrationFile(fit, options.method);
@@ -44,7 +57,7 @@ export async function calibrateModel(options: CalibrateOptions): Promise<Calibra
   if (test.table.header.score_version !== file.score_version)
     throw new QalignError(
       'RESUME_MISMATCH',
-      `${options.test} has score_version ${test.table.header.score_version} and ${options.predictions} has ${file.score_version}; judge a calibration by scores of the same model.`,
+      `${options.test} has score_version ${test.table.header.score_version} and ${options.predictions} has ${file.score_version}; test the calibration on predictions of the same model and settings.`,
     );
   const report = reportCalibration(file, test);
   await writeWhole(options.out, `${JSON.stringify(file, null, 1)}\n`);
@@ -68,7 +81,7 @@ async function load(path: string): Promise<DatasetPredictions> {
 
 const lacking = ({ table, rows }: DatasetPredictions): number => table.header.n - rows.scores.length;
 
-/** n, and of how many where some are lacking. */
+/** Formats n as text, with the total if some records have no prediction. */
 export const countOf = (n: number, unpredicted: number): string =>
   unpredicted === 0 ? String(n) : `${n} of ${n + unpredicted}`;
 
@@ -83,10 +96,10 @@ async function calibrationPage(result: CalibrateResult, command: string | undefi
     xLabel: 'mean calibrated score, in units of the MOS',
     yLabel: 'mean MOS',
   });
-  const text = `${result.method} calibration fitted on ${result.fitted_on} (n = ${countOf(result.n, result.unpredicted)}), measured on ${result.measured_on} (n = ${countOf(result.measured_n, result.measured_unpredicted)}): expected calibration error ${decimal(result.ece)}, RMSE ${decimal(result.rmse)}, in units of the MOS.`;
+  const text = `${result.method} calibration fitted on ${result.fitted_on} (n = ${countOf(result.n, result.unpredicted)}), measured on ${result.measured_on} (n = ${countOf(result.measured_n, result.measured_unpredicted)}). Expected calibration error ${decimal(result.ece)}, RMSE ${decimal(result.rmse)}, both in units of the MOS.`;
   return page({
     title: 'Calibration',
     origin: { ...(await provenance()), command },
-    body: `<p>${escape(text)}</p>${figure(plot, 'Bins of equal count by calibrated score.', { name: 'calibration', head: ['items', 'predicted', 'mos'], rows: result.bins.map((bin) => [bin.n, bin.predicted, bin.mos]) })}`,
+    body: `<p>${escape(text)}</p>${figure(plot, 'Bins of calibrated scores with equal numbers of items.', { name: 'calibration', head: ['items', 'predicted', 'mos'], rows: result.bins.map((bin) => [bin.n, bin.predicted, bin.mos]) })}`,
   });
 }

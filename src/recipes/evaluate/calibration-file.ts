@@ -46,7 +46,7 @@ const CalibrationSchema = Type.Object(
   closed,
 );
 
-/** A calibration as it lies in a file: the curve, and what it was fitted on. */
+/** Content of a calibration file: the curve, and the data set, model and score_version it was fitted on. */
 export interface CalibrationFile {
   readonly format: 'qalign-calibration/1';
   readonly dataset: string;
@@ -57,17 +57,22 @@ export interface CalibrationFile {
 }
 
 export interface CalibrationReport {
+  /** How the curve was fitted. */
   readonly method: 'logistic' | 'isotonic';
+  /** Name of the predictions that it was fitted on. */
   readonly fitted_on: string;
-  /** Of the calibrated scores against the MOS, in units of the MOS; items of this data set only. */
+  /** Expected calibration error of the calibrated scores, in units of the MOS. */
   readonly ece: number;
+  /** Root mean square error of the calibrated scores, in units of the MOS. */
   readonly rmse: number;
+  /** Mean calibrated score and mean MOS of groups of items, for the reliability plot. */
   readonly bins: readonly ReliabilityBin[];
 }
 
 /**
- * @param of what was calibrated; only the model's own scores by levels have its score_version, which `score
- * --calibration` looks at
+ * Fits a curve to the predictions.
+ * @param of kind of scores. Only `levels` keeps the plain score_version, which `score --calibration` requires
+ * @throws QalignError EVALUATION_FAILED if the curve cannot be fitted to these items
  */
 export function fitCalibrationFile(
   { name, table, rows }: DatasetPredictions,
@@ -102,7 +107,7 @@ export async function loadCalibration(path: string): Promise<CalibrationFile> {
   const text = await readFile(path, 'utf8').catch((cause: Error) => {
     throw new QalignError(
       'CONFIG_NOT_FOUND',
-      `The calibration ${path} cannot be read: ${reasonOf(cause)}; make one with "qalign calibrate".`,
+      `The calibration ${path} cannot be read: ${reasonOf(cause)}; create one with "qalign calibrate".`,
       { cause },
     );
   });
@@ -110,15 +115,17 @@ export async function loadCalibration(path: string): Promise<CalibrationFile> {
   try {
     value = JSON.parse(text);
   } catch (cause) {
-    throw new QalignError('CONFIG_INVALID', `The calibration ${path} is no JSON: ${(cause as Error).message}.`, {
-      cause,
-    });
+    throw new QalignError(
+      'CONFIG_INVALID',
+      `The calibration ${path} is not valid JSON: ${(cause as Error).message}; create one with "qalign calibrate".`,
+      { cause },
+    );
   }
   const problem = problemWith(CalibrationSchema, value);
   if (problem !== undefined)
     throw new QalignError(
       'CONFIG_INVALID',
-      `${path} is no calibration at ${problem}; make one with "qalign calibrate".`,
+      `${path} is not a calibration (${problem}); create one with "qalign calibrate".`,
     );
   const file = value as CalibrationFile;
   const { curve } = file;
@@ -128,32 +135,33 @@ export async function loadCalibration(path: string): Promise<CalibrationFile> {
   )
     throw new QalignError(
       'CONFIG_INVALID',
-      `${path} has steps that fall; the scores and values of an isotonic calibration rise.`,
+      `${path} is not valid: the x and y values of an isotonic calibration must not fall; create one with "qalign calibrate".`,
     );
   if (file.curve.method === 'isotonic' && file.curve.x.length !== file.curve.y.length)
     throw new QalignError(
       'CONFIG_INVALID',
-      `${path} has ${file.curve.x.length} scores and ${file.curve.y.length} values; an isotonic calibration has as many of each.`,
+      `${path} has ${file.curve.x.length} x values and ${file.curve.y.length} y values, but their numbers must be equal; create one with "qalign calibrate".`,
     );
   return file;
 }
 
-/** What turns outcomes into calibrated ones. */
+/** Adds calibrated scores to outcomes. */
 export interface Calibrator {
-  /** Of a row, as `rowVersion` gives it. */
+  /** Version of the calibrated rows; see `rowVersion`. */
   readonly rowVersion: string;
+  /** The outcome with `calibrated_score` and `calibration`; a failure is returned as it is. */
   apply(outcome: ScoreOutcome): ScoreOutcome;
 }
 
 /**
- * A calibration as a function of results.
- * @throws QalignError RESUME_MISMATCH when the calibration was fitted on scores of another version
+ * Creates a function that adds `calibrated_score` and `calibration` to results.
+ * @throws QalignError RESUME_MISMATCH if the calibration was fitted on scores of another score_version
  */
 export function createCalibrator(file: CalibrationFile, scoreVersion: string): Calibrator {
   if (file.score_version !== scoreVersion) {
     throw new QalignError(
       'RESUME_MISMATCH',
-      `The calibration was fitted to ${file.model} with score_version ${file.score_version}, and these scores have ${scoreVersion} (another model, precision, prompt, scale or preprocessing); fit one to them with "qalign calibrate".`,
+      `The calibration was fitted on ${file.model} with score_version ${file.score_version}, but this run has ${scoreVersion}. The model, precision, prompt, scale or preprocessing differs; create a matching calibration with "qalign calibrate".`,
     );
   }
   const calibration = createHash('sha256').update(JSON.stringify(file.curve)).digest('hex').slice(0, 16);

@@ -10,14 +10,14 @@ import { reasonOf } from '../../base/files/reason.js';
 
 type Recipe = DeepReadonly<EvaluateRecipe>;
 
-/** How the scores of several scorers were made one. Serialised as it is. */
+/** How the scores of several scorers were combined. Part of evaluation.json. */
 export interface EnsembleReport {
   readonly weights: Readonly<Record<string, number>>;
-  /** The validation entry that the weights were fitted on; null: they stand in the recipe. */
+  /** The validation entry on which the weights were fitted; null if the recipe has the weights. */
   readonly fitted_on: string | null;
 }
 
-/** Rows of one data set, by its name in the recipe. */
+/** Predictions of one data set. `name` is its name in the recipe. */
 export interface DatasetPredictions {
   readonly name: string;
   readonly table: PredictionTable;
@@ -25,9 +25,10 @@ export interface DatasetPredictions {
 }
 
 /**
- * The rows with scores combined with other scorers' CSVs. Means, spreads and weights come from the validation entry
- * `fit_on` where there is one; labels of test items are never looked at. With fixed weights and no `fit_on` each
- * scorer is standardised over the items at hand.
+ * Combines the scores with the CSV files of other scorers. Means, standard deviations and weights are fitted on the
+ * validation entry `fit_on`. Labels of test items are never used. With fixed weights and no `fit_on`, each scorer is
+ * standardised over the items of each data set.
+ * @throws QalignError CONFIG_INVALID, EVALUATION_NOT_READY, EVALUATION_FAILED
  */
 export async function combineScorers(
   recipe: Recipe,
@@ -39,7 +40,7 @@ export async function combineScorers(
   if (new Set(names).size < names.length)
     throw new QalignError(
       'CONFIG_INVALID',
-      `The scorers of the ensemble are ${names.join(', ')}; give each a name of its own.`,
+      `The scorers of the ensemble are ${names.join(', ')}; each needs a different name.`,
     );
   const others = await Promise.all(
     ensemble.with.map(async (one) => ({ name: one.name, scores: await readScores(one) })),
@@ -52,7 +53,7 @@ export async function combineScorers(
         if (score === undefined)
           throw new QalignError(
             'EVALUATION_FAILED',
-            `${other.name} has no score for ${table.ids[row]} of ${name}; its CSV must hold every item.`,
+            `${other.name} has no score for ${table.ids[row]} of ${name}; add the missing items to its CSV.`,
           );
         return score;
       }),
@@ -63,13 +64,13 @@ export async function combineScorers(
   if (!fixed && given.some((weight) => weight !== null))
     throw new QalignError(
       'CONFIG_INVALID',
-      'The ensemble gives some weights and not others; give all of them, or none to have them fitted.',
+      'The ensemble has weights for some scorers only; give all weights, or none to fit them.',
     );
   const fit = ensemble.fit_on === null ? undefined : validationEntry(recipe, all, ensemble.fit_on, 'ensemble.fit_on');
   if (!fixed && fit === undefined)
     throw new QalignError(
       'CONFIG_INVALID',
-      'The ensemble has no weights and no fit_on; weights are fitted on validation data only, so name an entry of role validation.',
+      'The ensemble has no weights and no fit_on; set fit_on to an entry of role validation, or give all weights.',
     );
   const fitColumns = fit === undefined ? undefined : columnsOf(fit);
   const fitStandards = fitColumns?.map(asEvaluationError(standardOf));
@@ -97,7 +98,7 @@ export function validationEntry(
   if (entry?.role !== 'validation')
     throw new QalignError(
       'CONFIG_INVALID',
-      `${key} is ${name}, which is ${entry === undefined ? 'no entry of data' : 'an entry of role test'}; fitting is done on an entry of role validation only.`,
+      `${key} is ${name}, which is ${entry === undefined ? 'not an entry of data' : 'an entry of role test'}; name an entry of role validation.`,
     );
   return all.find((one) => one.name === name)!;
 }
@@ -114,9 +115,11 @@ async function readScores({
   name: string;
 }): Promise<Map<string, number>> {
   const text = await readFile(csv, 'utf8').catch((cause: Error) => {
-    throw new QalignError('EVALUATION_NOT_READY', `The scores ${csv} of ${name} cannot be read: ${reasonOf(cause)}.`, {
-      cause,
-    });
+    throw new QalignError(
+      'EVALUATION_NOT_READY',
+      `The scores ${csv} of ${name} cannot be read (${reasonOf(cause)}); create that file with an id and a score column.`,
+      { cause },
+    );
   });
   const rows = readRows(text, csv);
   const scores = new Map<string, number>();
@@ -126,9 +129,10 @@ async function readScores({
     if (id === undefined || !Number.isFinite(score))
       throw new QalignError(
         'CONFIG_INVALID',
-        `${csv}, row ${i + 2}: a column "${id_column}" and a number in "${score_column}" are needed; the columns are ${Object.keys(row).join(', ')}.`,
+        `${csv}, row ${i + 2}: an id in the column "${id_column}" and a number in "${score_column}" are required; the columns are ${Object.keys(row).join(', ')}.`,
       );
-    if (scores.has(id)) throw new QalignError('CONFIG_INVALID', `${csv}, row ${i + 2}: ${id} stands there twice.`);
+    if (scores.has(id))
+      throw new QalignError('CONFIG_INVALID', `${csv}, row ${i + 2}: ${id} is repeated; each id must have one row.`);
     scores.set(id, score);
   });
   return scores;
@@ -138,11 +142,11 @@ function readRows(text: string, csv: string): Record<string, string>[] {
   try {
     return parse(text, { columns: true, bom: true, skip_empty_lines: true, skip_records_with_empty_values: true });
   } catch (cause) {
-    throw new QalignError('CONFIG_INVALID', `${csv} is no CSV: ${(cause as Error).message}.`, { cause });
+    throw new QalignError('CONFIG_INVALID', `${csv} is not valid CSV: ${(cause as Error).message}.`, { cause });
   }
 }
 
-/** What the maths refuses is the caller's data: a sentence, not a stack. */
+/** Converts a RangeError of the maths, which is caused by the caller's data, to EVALUATION_FAILED. */
 export function asEvaluationError<A extends unknown[], R>(work: (...args: A) => R): (...args: A) => R {
   return (...args) => {
     try {

@@ -4,7 +4,10 @@ import { datasetSection } from './dataset-section.js';
 import { INTERVALS, metricsTable, modelSentence, ruleSentences } from './markdown.js';
 import type { EvaluateResult, EvaluatedDataset } from './result.js';
 
-/** The report of an evaluation as one HTML file, pictures included. @param command the command line that made it */
+/**
+ * The report of an evaluation as one HTML file with embedded pictures.
+ * @param command command line that is printed on the page
+ */
 export async function evaluationPage(
   result: EvaluateResult,
   datasets: readonly EvaluatedDataset[],
@@ -37,7 +40,7 @@ export async function evaluationPage(
   });
 }
 
-/** Folders of records, below which paths are shown. */
+/** Folders of the record files; the page shows paths relative to them. */
 export const rootsOf = (datasets: readonly EvaluatedDataset[]): string[] => [
   ...new Set(datasets.map(({ set }) => dirname(set.file))),
 ];

@@ -15,11 +15,14 @@ export interface FileEvaluation extends DatasetMeasures {
 
 export interface FileOptions extends MetricsOptions {
   readonly rule?: Rule | undefined;
-  /** So many records may lack a prediction. */
+  /** Maximum number of records without a prediction; default 0. */
   readonly allowFailures?: number | undefined;
 }
 
-/** The metrics of one predictions file, without a model. Throws EVALUATION_FAILED when it is not complete. */
+/**
+ * Computes the metrics of a predictions file, without a model.
+ * @throws QalignError EVALUATION_FAILED if the file is not complete
+ */
 export async function evaluatePredictions(file: string, options: FileOptions = {}): Promise<FileEvaluation> {
   const table = await readPredictions(file);
   requireAll(file, table, options.allowFailures ?? 0);
@@ -33,7 +36,13 @@ export async function evaluatePredictions(file: string, options: FileOptions = {
   };
 }
 
-/** Two models on the same records, by the paired bootstrap; only records that both predicted count. */
+/**
+ * Compares two models on the same records by the paired bootstrap. Only records that both predicted are used.
+ * @param first predictions file of the first model
+ * @param second predictions file of the second model
+ * @throws QalignError RESUME_MISMATCH if the records differ; PREDICTIONS_DAMAGED; EVALUATION_FAILED if a file is not
+ * complete
+ */
 export async function comparePredictions(
   first: string,
   second: string,
@@ -43,7 +52,7 @@ export async function comparePredictions(
   if (a.header.records_sha256 !== b.header.records_sha256)
     throw new QalignError(
       'RESUME_MISMATCH',
-      `${first} and ${second} are of different records (${a.header.dataset} and ${b.header.dataset}, or other labels); two models are compared on the same items.`,
+      `${first} (${a.header.dataset}) and ${second} (${b.header.dataset}) have different records or labels; compare predictions of the same record file.`,
     );
   for (const [file, table] of [
     [first, a],
@@ -92,7 +101,7 @@ export function comparisonMarkdown({
       decimal(difference?.p, 3),
     ];
   });
-  return `${markdownTable(['', models[0], models[1], 'difference', 'p'], rows)}\n\nn = ${n} of ${records}. Paired bootstrap by source image, two-sided; in brackets 95 % intervals of the difference.\n`;
+  return `${markdownTable(['', models[0], models[1], 'difference', 'p'], rows)}\n\nn = ${n} of ${records}. Two-sided paired bootstrap by source image. Brackets: 95 % intervals of the difference.\n`;
 }
 
 function requireAll(file: string, table: PredictionTable, allowed: number): void {
@@ -100,6 +109,6 @@ function requireAll(file: string, table: PredictionTable, allowed: number): void
   if (table.header.n - there > allowed)
     throw new QalignError(
       'EVALUATION_FAILED',
-      `${file} holds ${there} of ${table.header.n} predictions (${table.failures.size} failed); run its evaluation again to complete it, or allow it with --allow-failures ${table.header.n - there}.`,
+      `${file} has ${there} of ${table.header.n} predictions (${table.failures.size} failed); run the evaluation again to complete it, or use --allow-failures ${table.header.n - there}.`,
     );
 }

@@ -2,16 +2,16 @@ import { decimal } from '../../report/text.js';
 import { logisticAt, type Logistic } from '../../scoring/statistics/logistic.js';
 import type { DatasetMeasures } from './measure.js';
 
-/** Parts of the range of the scores or of the MOS: a parameter further away describes no item. */
+/** In ranges of the scores or of the MOS. A parameter further outside does not describe the items. */
 const FAR = 2;
-/** Parts of the rise: less than this from a straight line is nearly linear. */
+/** Fraction of the rise. A curve closer than this to a straight line is nearly linear. */
 const LINEAR = 0.1;
-/** Parts of the range of the scores: a narrower rise is a step. */
+/** Fraction of the range of the scores. A narrower rise is a step. */
 const STEP = 1e-3;
 
 /**
- * The fitted curve for people: a formula where its parameters describe the data, else its form. Data that a line, an
- * exponential or a step fits best has no finite optimum, so its parameters grow without meaning.
+ * Describes the fitted curve: as a formula if its parameters describe the data, otherwise by its shape. If a line, an
+ * exponential or a step fits best, there is no finite optimum, and the parameters diverge.
  */
 export function describeLogistic(
   logistic: Logistic,
@@ -28,10 +28,10 @@ export function describeLogistic(
     return `f(x) = ${decimal(beta2)} + (${decimal(beta1)} − ${decimal(beta2)}) / (1 + exp(−(x − ${decimal(beta3)}) / ${decimal(Math.abs(beta4))}))`;
   return fromLine(logistic, low, high) <= LINEAR
     ? 'the fitted curve is nearly linear over the range of the scores'
-    : 'the fitted curve has no bend of a logistic over the range of the scores';
+    : 'the fitted curve does not have the bend of a logistic over the range of the scores';
 }
 
-/** The greatest distance from the straight line between the ends, in parts of the rise. */
+/** The largest distance from the straight line between the ends, as a fraction of the rise. */
 function fromLine(logistic: Logistic, low: number, high: number): number {
   const [start, end] = [logisticAt(logistic, low), logisticAt(logistic, high)];
   const rise = Math.abs(end - start);

@@ -3,7 +3,7 @@ import { describeLogistic } from './logistic-words.js';
 import { difference } from './published-figures.js';
 import type { DatasetResult, EvaluateResult } from './result.js';
 
-/** The one table of an evaluation, as texts: for the terminal, Markdown and HTML. */
+/** The metrics of an evaluation as a table of texts, for the terminal, Markdown and HTML. */
 export function metricsTable(datasets: readonly DatasetResult[]): { head: string[]; rows: string[][] } {
   const withPaper = datasets.some(({ paper }) => paper !== null);
   const head = [
@@ -45,37 +45,34 @@ export function metricsTable(datasets: readonly DatasetResult[]): { head: string
   return { head, rows };
 }
 
-/** What must be known to read the numbers; an untrained model's are called that. */
+/** Describes the model and the settings of the numbers, and marks an untrained model. */
 export function modelSentence({
   model,
   prompt,
   score_version,
 }: Pick<EvaluateResult, 'model' | 'prompt' | 'score_version'>): string {
-  const untrained = model.untrained
-    ? ' It is UNTRAINED: these numbers show that the machinery runs and nothing else.'
-    : '';
+  const untrained = model.untrained ? ' It is UNTRAINED: these numbers show only that the software runs.' : '';
   return `Model ${model.id}, revision ${model.revision.slice(0, 12)}, weights ${model.weights_sha256.slice(0, 12)}, ${model.precision}, prompt ${prompt.name}, score_version ${score_version}.${untrained}`;
 }
 
 export const INTERVALS =
-  'In brackets: 95 % intervals, bootstrap by source image. PLCC is raw; PLCC (logistic) and RMSE are after the 4-parameter logistic of VQEG, RMSE in units of the MOS. A dash (–): the value cannot be computed from these items.';
+  'Brackets: 95 % intervals, bootstrap by source image. PLCC is computed on raw scores. PLCC (logistic) and RMSE (logistic) are computed after fitting the 4-parameter logistic of VQEG. RMSE is in units of the MOS. A dash (–) means that the value cannot be computed from these items.';
 
-/** How the scores were made of what the model says, where that is not the usual way. */
+/** Describes how the scores were computed, if not by the default rule. */
 export function ruleSentences({ rule, ensemble }: Pick<EvaluateResult, 'rule' | 'ensemble'>): string[] {
   const said: string[] = [];
-  if (rule === 'two_words') said.push('Scoring rule: softmax over "good" and "poor" (Q-Bench), 0 to 1.');
+  if (rule === 'two_words') said.push('Scoring rule: softmax over "good" and "poor" (Q-Bench), from 0 to 1.');
   if (ensemble !== null)
     said.push(
       `Ensemble of standardised scores: ${Object.entries(ensemble.weights)
         .map(([name, weight]) => `${name} ${decimal(weight, 3)}`)
         .join(', ')}; weights ${ensemble.fitted_on === null ? 'of the recipe' : `fitted on ${ensemble.fitted_on}`}.`,
     );
-  if (said.length > 0)
-    said.push('Levels, and their accuracy, are those that the model itself finds most probable of its five.');
+  if (said.length > 0) said.push('Levels and level accuracy use the most probable level of the model, not this score.');
   return said;
 }
 
-/** @param table how the metrics are drawn, Markdown unless said */
+/** @param table formats the metrics; default: a Markdown table */
 export function evaluationMarkdown(result: EvaluateResult, table = markdownTable): string {
   const { head, rows } = metricsTable(result.datasets);
   const parts = [`# ${result.name}`, modelSentence(result), ...ruleSentences(result)];
@@ -84,18 +81,18 @@ export function evaluationMarkdown(result: EvaluateResult, table = markdownTable
     if (metrics.logistic !== null) parts.push(`${dataset}: ${describeLogistic(metrics.logistic, ranges)}.`);
     if (calibration !== null)
       parts.push(
-        `${dataset}: calibrated (${calibration.method}, fitted on ${calibration.fitted_on}): expected calibration error ${decimal(calibration.ece)}, RMSE ${decimal(calibration.rmse)}, in units of the MOS.`,
+        `${dataset}, calibrated (${calibration.method}, fitted on ${calibration.fitted_on}): expected calibration error ${decimal(calibration.ece)}, RMSE ${decimal(calibration.rmse)}, both in units of the MOS.`,
       );
     if (failed.length > 0)
       parts.push(
-        `${dataset}: ${failed.length} of ${records} items failed and were allowed to: ${failed
+        `${dataset}: ${failed.length} of ${records} items failed, within the limit of allow_failures: ${failed
           .slice(0, 10)
           .map(({ id, error }) => `${id} [${error.code}]`)
           .join(', ')}.`,
       );
     if (warned.length > 0)
       parts.push(
-        `${dataset}: ${warned.length} of ${records} predictions have warnings and are in the metrics: ${warned
+        `${dataset}: ${warned.length} of ${records} predictions have warnings and are included in the metrics: ${warned
           .slice(0, 10)
           .map(({ id, warnings }) => `${id} (${warnings.join('; ')})`)
           .join(', ')}.`,

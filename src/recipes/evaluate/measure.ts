@@ -4,12 +4,15 @@ import { logisticAt } from '../../scoring/statistics/logistic.js';
 import { wordPairScore } from '../../scoring/score.js';
 import { NO_LEVEL, type PredictionFailure, type PredictionTable } from './predictions.js';
 
-/** How the scores of a table are made of its rows. */
+/**
+ * How scores are computed from the logits: `levels` by the weighted sum of five levels, `two_words` by "good" against
+ * "poor".
+ */
 export type Rule = 'levels' | 'two_words';
 
 /** The predicted rows of a table, in the order of the records. */
 export interface Rows {
-  /** Places in the table. */
+  /** Row numbers in the table. */
   readonly index: Uint32Array;
   readonly scores: Float64Array;
   readonly mos: Float64Array;
@@ -20,27 +23,32 @@ export interface Miss {
   readonly id: string;
   readonly mos: number;
   readonly score: number;
-  /** Score after the logistic mapping less the MOS, in units of the MOS. */
+  /** Score after the logistic mapping minus the MOS, in units of the MOS. */
   readonly error: number;
 }
 
-/** What one predictions file says. Serialised as it is. */
+/** The measurements of one predictions file. Part of evaluation.json. */
 export interface DatasetMeasures {
+  /** Name of the entry of `data`. */
   readonly dataset: string;
-  /** Records there are; `metrics.n` of them have a prediction. */
+  /** Number of records; `metrics.n` of them have a prediction. */
   readonly records: number;
+  /** Records that could not be scored. */
   readonly failed: readonly PredictionFailure[];
-  /** Predictions that are doubtful; they are in the metrics. */
+  /** Predictions with warnings. They are included in the metrics. */
   readonly warned: readonly { readonly index: number; readonly id: string; readonly warnings: readonly string[] }[];
+  /** Agreement with the ratings. */
   readonly metrics: Metrics;
-  /** Lowest and highest score and MOS of the predicted items; zeros where there is none. */
+  /** Lowest and highest score and MOS of the predicted items; zeros without items. */
   readonly ranges: { readonly score: readonly [number, number]; readonly mos: readonly [number, number] };
+  /** Items at each level, in the order of LEVELS; `mos` is null where the records name no levels. */
   readonly level_counts: { readonly predicted: readonly number[]; readonly mos: readonly number[] | null };
   /**
-   * Rows by the level of the MOS, columns by the level predicted, in the order of LEVELS; null where the records name
-   * no levels.
+   * Counts, with the level of the MOS as rows and the predicted level as columns, in the order of LEVELS. Null if the
+   * records have no levels.
    */
   readonly confusion: readonly (readonly number[])[] | null;
+  /** Items whose score is farthest from the MOS. */
   readonly worst: readonly Miss[];
 }
 
@@ -59,7 +67,7 @@ export function scoredRows(table: PredictionTable, rule: Rule): Rows {
   return { index: Uint32Array.from(index), scores, mos };
 }
 
-/** Metrics, levels and worst misses of some rows; `scores` may be those of an ensemble in place of the model's own. */
+/** Computes metrics, levels and the worst errors of some rows. The scores can be those of an ensemble. */
 export function measurePredictions(
   table: PredictionTable,
   rows: Rows,
@@ -100,7 +108,7 @@ export function measurePredictions(
   };
 }
 
-/** Whether some record names a group that is not its own id; else every row stands alone and names are not needed. */
+/** Whether any record has a group other than its own id. If not, every row is its own group and no names are needed. */
 function anyGrouped(table: PredictionTable, index: Uint32Array): boolean {
   return index.some((row) => table.groups[row] !== table.ids[row]);
 }

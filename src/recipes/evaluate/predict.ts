@@ -18,7 +18,7 @@ export interface PredictProgress {
   readonly failed: number;
 }
 
-/** Predicts what the file does not hold yet. After a kill the same call continues. */
+/** Predicts the records that the file does not have yet. After a crash the same call continues. */
 export async function predict(
   scorer: Scorer,
   set: RecordSet,
@@ -46,11 +46,11 @@ export async function predict(
       tasksOf: (source: ScoreSource) => [(source as RecordSource).task],
       ...(signal === undefined ? {} : { signal }),
     };
-    let next = 0; // outcomes come in the order of the sources
+    let next = 0; // outcomes have the order of the sources
     for await (const [outcome] of scorer.scoreMany(sources(), options)) {
       const index = asked[next++]!;
       const { id, mos, level, group } = set.records[index]!;
-      if (outcome === undefined) throw new QalignError('WORKER_INTERNAL', `${id} came back without an outcome.`);
+      if (outcome === undefined) throw new QalignError('WORKER_INTERNAL', `The scorer returned no outcome for ${id}.`);
       if (isFailure(outcome)) {
         failed += 1;
         await writer.write({ index, id, error: outcome.error } satisfies PredictionFailure);

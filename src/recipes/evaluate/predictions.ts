@@ -12,77 +12,98 @@ import { PreprocessingSchema } from '../../api/result.js';
 import { reasonOf } from '../../base/files/reason.js';
 
 /**
- * A predictions file: one model on one record file. Append-only JSONL; the first line is the header, every other one
- * record's prediction or failure, each with a checksum over its own text. A record that failed and was tried again
- * stands there twice: the last line counts. Labels are copied in, so a file can be evaluated on its own.
+ * A predictions file holds the predictions of one model for one record file. It is append-only JSONL. The first line is
+ * the header, every other line is the prediction or failure of a record. Each line has a checksum of its text. A record
+ * that failed and was predicted again has two lines, and the last line counts. The file includes the labels, so it can
+ * be evaluated without the records.
  */
 const FORMAT = 'qalign-predictions/2';
 const SYNC_EVERY_MS = 1_000;
 const closed = { additionalProperties: false };
-const word = Type.String({ minLength: 1 });
+const word = (description: string) => Type.String({ minLength: 1, description });
 
-const PredictionHeaderSchema = Type.Object(
+/** The first line of a predictions file. */
+export const PredictionHeaderSchema = Type.Object(
   {
-    format: Type.Literal(FORMAT),
-    dataset: word,
+    format: Type.Literal(FORMAT, { description: 'kind and version of the file' }),
+    dataset: word('name of the entry of data'),
     records_sha256: Type.String({
       pattern: '^[0-9a-f]{64}$',
-      description: 'of the records predicted, labels included',
+      description: 'digest of the records, labels included',
     }),
     n: Type.Integer({ minimum: 0, description: 'records; a complete file holds as many predictions' }),
     model: Type.Object(
-      { id: word, revision: word, weights_sha256: word, precision: word, untrained: Type.Boolean() },
-      closed,
+      {
+        id: word('name, directory or hub id of the model'),
+        revision: word('commit of the hub; local for a directory'),
+        weights_sha256: word('digest of the weights'),
+        precision: word('fp32, bf16 or fp16'),
+        untrained: Type.Boolean({ description: 'the weights are random' }),
+      },
+      { ...closed, description: 'the model that predicted' },
     ),
-    prompt: Type.Object({ name: word, text: word }, closed),
+    prompt: Type.Object(
+      { name: word('name of the prompt'), text: word('the question that the model was asked') },
+      { ...closed, description: 'the prompt' },
+    ),
     preprocessing: PreprocessingSchema,
-    score_version: word,
+    score_version: word('hash of all that decides a score'),
   },
   closed,
 );
 export type PredictionHeader = Static<typeof PredictionHeaderSchema>;
 
+/** A line of a predictions file. */
 export interface Prediction {
-  /** The record's place in its file, from 0. */
+  /** Index of the record in its file, from 0. */
   readonly index: number;
+  /** Id of the record. */
   readonly id: string;
+  /** Mean opinion score of the record, in units of the dataset. */
   readonly mos: number;
-  /** The level of the MOS, where the record names one of the five. */
+  /** The level of the MOS, if the record has one of the five levels. */
   readonly mos_level?: string;
+  /** Reference picture of the record; intervals are resampled by it. */
   readonly group?: string;
-  /** 1 to 5. */
+  /** Score, 1 to 5. */
   readonly score: number;
+  /** The most probable level. */
   readonly level: string;
-  /** In the order of LEVELS. */
+  /** Logits of the five level words, best level first. */
   readonly logits: readonly number[];
+  /** Probability of the five level words within the whole vocabulary, 0 to 1. */
   readonly level_mass: number;
-  /** What is doubtful about the score, in sentences; absent where nothing is. */
+  /** Warnings about the score; absent if there are none. */
   readonly warnings?: readonly string[];
 }
 
+/** A line of a predictions file for a record that could not be scored. */
 export interface PredictionFailure {
+  /** Place of the record in its file, from 0. */
   readonly index: number;
+  /** Id of the record. */
   readonly id: string;
+  /** Why it was not scored: a code of the error registry and a sentence. */
   readonly error: { readonly code: string; readonly message: string };
 }
 
-/** Everything of a file by column, a million rows in 100 MB. Row i is record i. */
+/** A predictions file by column. Row i is record i. A million rows take 100 MB. */
 export interface PredictionTable {
   readonly header: PredictionHeader;
   readonly ids: string[];
-  /** 0 nothing yet, 1 predicted, 2 failed. */
+  /** 0 no prediction yet, 1 predicted, 2 failed. */
   readonly state: Uint8Array;
   readonly scores: Float64Array;
   readonly mos: Float64Array;
   /** Index into LEVELS. */
   readonly level: Uint8Array;
-  /** Index into LEVELS; 255 where the record has no such level. */
+  /** Index into LEVELS; 255 if the record has no level. */
   readonly mosLevel: Uint8Array;
   /** n × 5. */
   readonly logits: Float64Array;
   readonly groups: string[];
   readonly failures: ReadonlyMap<number, PredictionFailure>;
-  /** By index, of the predictions that have some. */
+  /** Warnings by row number, only for predictions with warnings. */
   readonly warnings: ReadonlyMap<number, readonly string[]>;
 }
 
@@ -91,7 +112,7 @@ const PREDICTED = 1;
 const FAILED = 2;
 
 export interface PredictionWriter {
-  /** Whether this record has its prediction already. */
+  /** Whether this record already has a prediction. */
   has(index: number): boolean;
   readonly kept: number;
   write(line: Prediction | PredictionFailure): Promise<void>;
@@ -99,11 +120,11 @@ export interface PredictionWriter {
 }
 
 /**
- * Opens a predictions file for appending, or makes it. A torn last line (the writer was killed in it) is cut off;
- * predictions that are there are kept, failures are tried again.
+ * Opens a predictions file for appending, or creates it. An incomplete last line of a killed writer is cut off.
+ * Existing predictions are kept, and failures are tried again.
  *
- * @throws QalignError RESUME_MISMATCH when the file is of another model, prompt, preprocessing or record file;
- *   PREDICTIONS_DAMAGED for a line that fails its checksum; OUTPUT_UNWRITABLE
+ * @throws QalignError RESUME_MISMATCH if the model, prompt, preprocessing or record file differs; PREDICTIONS_DAMAGED
+ * if a line fails its checksum; OUTPUT_UNWRITABLE
  */
 export async function openPredictions(path: string, header: PredictionHeader): Promise<PredictionWriter> {
   const size = await stat(path).then(
@@ -133,13 +154,16 @@ export async function openPredictions(path: string, header: PredictionHeader): P
   });
 }
 
-/** A whole predictions file. Throws PREDICTIONS_DAMAGED, naming the line; a torn last line is passed over. */
+/**
+ * Reads a predictions file. An incomplete last line is ignored.
+ * @throws QalignError PREDICTIONS_DAMAGED with the line number; CONFIG_NOT_FOUND
+ */
 export async function readPredictions(path: string): Promise<PredictionTable> {
   const { table } = await readUpToTear(path);
   if (table === undefined)
     throw new QalignError(
       'PREDICTIONS_DAMAGED',
-      `${path} holds no predictions of qalign: its first line is no header.`,
+      `${path} is not a predictions file: it has no header line; name a file that "qalign evaluate" wrote.`,
     );
   return table;
 }
@@ -154,7 +178,7 @@ async function readUpToTear(path: string): Promise<{ table: PredictionTable | un
     if (line === undefined || problem !== undefined)
       throw new QalignError(
         'PREDICTIONS_DAMAGED',
-        `Line ${number} of ${path} ${problem}; remove that line to have it predicted again, or name another --out.`,
+        `Line ${number} of ${path} ${problem}; delete that line to predict its record again, or use another --out.`,
       );
     table ??= emptyTable(path, line);
   }
@@ -165,9 +189,11 @@ async function* streamOf(path: string): AsyncGenerator<Buffer, void, undefined> 
   try {
     yield* createReadStream(path, { highWaterMark: 1 << 20 }) as AsyncIterable<Buffer>;
   } catch (cause) {
-    throw new QalignError('CONFIG_NOT_FOUND', `The predictions ${path} cannot be read: ${reasonOf(cause)}.`, {
-      cause,
-    });
+    throw new QalignError(
+      'CONFIG_NOT_FOUND',
+      `The predictions ${path} cannot be read (${reasonOf(cause)}); name a file that "qalign evaluate" wrote.`,
+      { cause },
+    );
   }
 }
 
@@ -176,7 +202,7 @@ function emptyTable(path: string, { checksum: _seal, ...line }: { checksum?: unk
   if (problem !== undefined)
     throw new QalignError(
       'PREDICTIONS_DAMAGED',
-      `${path} does not begin with a header of predictions (${problem}); name a file that "qalign evaluate" wrote.`,
+      `${path} is not a predictions file: its header is not valid (${problem}); name a file that "qalign evaluate" wrote.`,
     );
   const header = line as unknown as PredictionHeader;
   const { n } = header;
@@ -197,14 +223,14 @@ function emptyTable(path: string, { checksum: _seal, ...line }: { checksum?: unk
 
 const LEVEL_INDEX: ReadonlyMap<string | undefined, number> = new Map(LEVELS.map((level, i) => [level, i]));
 
-/** Puts a line into its row. Returns what is wrong with it, if anything. */
+/** Stores a line in its row of the table. Returns the problem of the line, if any. */
 function fill(table: PredictionTable, line: object): string | undefined {
   const row = line as Prediction & Partial<PredictionFailure> & { score_version: string };
   const { index } = row;
   if (!Number.isInteger(index) || index < 0 || index >= table.state.length)
-    return `is of record ${index}, and there are ${table.state.length}`;
+    return `has record index ${index}, but the file has ${table.state.length} records`;
   if (row.score_version !== table.header.score_version)
-    return `has score_version ${row.score_version}, not the file's ${table.header.score_version}`;
+    return `has score_version ${row.score_version}, but the header has ${table.header.score_version}`;
   table.ids[index] = row.id;
   const failures = table.failures as Map<number, PredictionFailure>;
   if (row.error !== undefined) {
@@ -220,7 +246,7 @@ function fill(table: PredictionTable, line: object): string | undefined {
     row.logits?.length !== LEVELS.length ||
     !row.logits.every(Number.isFinite)
   )
-    return 'is no prediction';
+    return 'is not a valid prediction';
   if (table.state[index] === FAILED) failures.delete(index);
   if (row.warnings !== undefined) (table.warnings as Map<number, readonly string[]>).set(index, row.warnings);
   table.state[index] = PREDICTED;
@@ -233,7 +259,7 @@ function fill(table: PredictionTable, line: object): string | undefined {
   return undefined;
 }
 
-/** `{…}` → `{…,"checksum":"…"}` and a line end: the first 64 bits of SHA-256 over the text before the checksum. */
+/** Adds a checksum and a line end to a line. The checksum is the first 64 bits of the SHA-256 of the text before it. */
 function sealed(line: object): string {
   const text = JSON.stringify(line).slice(0, -1);
   return `${text},"checksum":"${checksum(text)}"}\n`;
@@ -251,7 +277,7 @@ function unsealed(text: string): object | undefined {
   }
 }
 
-// Node 20.12 has `hash`, twice as quick for a line; 20.0 has not
+// `hash` exists since Node 20.12 and takes half the time per line
 const sha256: (text: string) => string =
   (crypto as Partial<typeof crypto>).hash === undefined
     ? (text) => crypto.createHash('sha256').update(text).digest('hex')
@@ -265,12 +291,12 @@ function requireSame(path: string, found: PredictionHeader, wanted: PredictionHe
   if (found.score_version !== wanted.score_version)
     throw new QalignError(
       'RESUME_MISMATCH',
-      `${path} was written with score_version ${found.score_version}, but this run has ${wanted.score_version} (another model, precision, prompt or preprocessing); name another --out.`,
+      `${path} was written with score_version ${found.score_version}, but this run has ${wanted.score_version}. The model, precision, prompt or preprocessing differs; use another --out.`,
     );
   if (found.records_sha256 !== wanted.records_sha256)
     throw new QalignError(
       'RESUME_MISMATCH',
-      `${path} was written for other records of ${found.dataset} (${found.n} of them; now ${wanted.n}, or their labels changed); name another --out.`,
+      `${path} was written for other records of ${found.dataset}: it has ${found.n} records and this run ${wanted.n}, or labels differ; use another --out.`,
     );
 }
 
@@ -278,5 +304,5 @@ const guard = <T>(path: string, work: () => Promise<T>): Promise<T> =>
   guardWrite(
     work,
     (error) =>
-      `${path} cannot be written (${reasonOf(error)}); what was written before stays, and the same command continues it.`,
+      `${path} cannot be written (${reasonOf(error)}); earlier predictions are kept, and the same command continues.`,
   );

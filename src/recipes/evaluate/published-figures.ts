@@ -2,8 +2,8 @@ import { hint } from '../../base/suggest.js';
 import { QalignError } from '../../base/errors.js';
 
 /**
- * Every published figure that stands beside ours, with where it was read. None is from memory, and what was not found
- * is left out. The paper and the model card differ in six figures of Q-Align (IQA): the card has those of the released
+ * All published figures that are printed beside ours, each with its source. Figures without a known source are omitted.
+ * The paper and the model card differ in six figures of Q-Align (IQA), because the card describes the released
  * checkpoint.
  */
 
@@ -11,36 +11,38 @@ import { QalignError } from '../../base/errors.js';
 export interface PublishedFigure {
   readonly srcc: number;
   readonly plcc: number;
-  /** Where it was read, as it is printed beside the figure. */
+  /** Source of the figure, printed beside it. */
   readonly source: string;
 }
 
-/** Ours less the published one; null where either is not there. */
+/** Our figure minus the published one; null if either is missing. */
 export function difference(ours: number | null, published: number | null | undefined): number | null {
   return ours === null || published === null || published === undefined ? null : ours - published;
 }
 
-/** A checkpoint of the paper: where its authors keep it, and the recipe that trains it here. */
+/** A checkpoint of the paper: its hub id, the recipe that trains it, and its published figures. */
 export interface PaperModel {
   readonly name: string;
-  /** Hub id; null: not published. */
+  /** Hub id; null if it is not published. */
   readonly hub: string | null;
-  /** configs/train/<recipe>.yaml; its run is looked for by the same name. */
+  /** Name of the recipe in configs/train and of its run. */
   readonly recipe: string;
-  /** Of the paper, by test set (see TEST_SETS). */
+  /** Figures of the paper by test set (see TEST_SETS). */
   readonly figures: Readonly<Record<string, PublishedFigure>>;
-  /** Of the model card, by test set. */
+  /** Figures of the model card by test set. */
   readonly card?: Readonly<Record<string, PublishedFigure>>;
 }
 
 const PAPER = 'paper, Tables 4 to 7';
 const MODEL_CARD = 'model card of q-future/one-align';
 
-/** The transcription of the paper is public text, read through a search on 2026-11-26. */
+/** The figures of the paper come from a public transcription that was read on 2026-11-26. */
 export const FIGURES_FROM =
-  'Q-Align (arXiv 2312.17090), Tables 4 to 7, after a public transcription, the docs of this project and the model card of q-future/one-align (revision e04a520); trainings on SPAQ or KADID alone, few-shot and IAA+VQA are not recorded here';
+  'Q-Align (arXiv 2312.17090), Tables 4 to 7, from a public transcription, the documents of this project and the model card of q-future/one-align (revision e04a520). Figures of models trained on SPAQ or KADID alone, on few samples or on IAA+VQA are not recorded';
 
-/** Test set → the data set of configs/datasets, its split, and what its conversion needs beside the labels. */
+/**
+ * Test set → its data set in configs/datasets, possible folders, split, title and additional flags of the conversion.
+ */
 export const TEST_SETS: Readonly<
   Record<
     string,
@@ -242,36 +244,36 @@ export const PAPER_MODELS = {
 } as const satisfies Record<string, PaperModel>;
 
 /**
- * The figure that a recipe names by `paper: <hub id>`: the model card's, which is of the released checkpoint, else the
- * paper's.
- * @param test the name of the entry of `data`, a key of TEST_SETS
- * @throws QalignError CONFIG_INVALID for a checkpoint or a test set of which no figure is recorded
+ * The figure for `paper: <hub id>` in a recipe. The model card has priority over the paper, because it describes the
+ * released checkpoint.
+ * @param test name of the entry of `data`, a key of TEST_SETS
+ * @throws QalignError CONFIG_INVALID if no figure is recorded for this checkpoint and test set
  */
 export function publishedFigure(hub: string, test: string): PublishedFigure {
   const published: readonly PaperModel[] = Object.values(PAPER_MODELS);
   const model = published.find((one) => one.hub === hub);
   if (model === undefined) {
     const known = published.flatMap((one) => (one.hub === null ? [] : [one.hub]));
-    throw new QalignError('CONFIG_INVALID', `There are no published figures of "${hub}"${hint(hub, known)}.`);
+    throw new QalignError('CONFIG_INVALID', `No published figures are recorded for "${hub}"${hint(hub, known)}.`);
   }
   const figures = { ...model.figures, ...model.card };
   const figure = Object.hasOwn(figures, test) ? figures[test] : undefined;
   if (figure === undefined)
     throw new QalignError(
       'CONFIG_INVALID',
-      `There is no published figure of ${hub} on "${test}"${hint(test, Object.keys(figures))}.`,
+      `No published figure is recorded for ${hub} on "${test}"${hint(test, Object.keys(figures))}.`,
     );
   return figure;
 }
 
 /**
- * Table 11: mPLUG-Owl2 trained on KonIQ, tested on KADID, (SRCC+PLCC)/2; from another public transcription. Its first
- * is Table 4's (0.684 + 0.674) / 2.
+ * Table 11: (SRCC+PLCC)/2 of mPLUG-Owl2 trained on KonIQ and tested on KADID, from another public transcription. The
+ * first figure is the (0.684 + 0.674) / 2 of Table 4.
  */
 export const PAPER_LEVELS_AGAINST_SCORES = { levels: 0.679, scores: 0.524 } as const;
 
 /**
- * Q-Align (arXiv 2312.17090), Table 2: SRCC and PLCC between the levels, as the numbers 5 … 1, and the MOS, on the
+ * Q-Align (arXiv 2312.17090), Table 2: SRCC and PLCC between the levels (as numbers 5 to 1) and the MOS, on the
  * training splits.
  */
 export const PAPER_LEVEL_PRECISION = [
@@ -282,13 +284,10 @@ export const PAPER_LEVEL_PRECISION = [
   { dataset: 'lsvq', split: 'train', srcc: 0.94, plcc: 0.944 },
 ] as const;
 
-/**
- * Tables 9 and 10, on one RTX 3090: 101 ms at batch 1 and 22.94 pictures a second at batch 64; clips of 5 s
- * 236 ms, of 12 s 514 ms.
- */
+/** Table 9, on one RTX 3090: batch size → latency in ms or pictures per second. */
 export const PAPER_IMAGE_SPEED: Readonly<Record<number, { latency_ms?: number; images_per_second?: number }>> = {
   1: { latency_ms: 101 },
   64: { images_per_second: 22.94 },
 };
-/** Length in seconds → latency in ms. */
+/** Table 10, on one RTX 3090: clip length in seconds → latency in ms. */
 export const PAPER_CLIP_SPEED: Readonly<Record<number, number>> = { 5: 236, 12: 514 };

@@ -9,7 +9,7 @@ import { isHere } from '../models-here.js';
 import { TEST_SETS } from './published-figures.js';
 import { readRecordSet, type RecordSet } from './records.js';
 
-/** Something that is not on this machine, and how to get it. */
+/** A missing file or model, and how to get it. */
 export interface Missing {
   readonly what: string;
   readonly how: string;
@@ -17,11 +17,14 @@ export interface Missing {
 
 export interface Readiness {
   readonly missing: readonly Missing[];
-  /** What is there: the entries of `data` that can be predicted. */
+  /** The entries of `data` that can be predicted. */
   readonly sets: readonly RecordSet[];
 }
 
-/** Looks for everything a recipe needs, without starting anything; not for its model where that comes later. */
+/**
+ * Checks the inputs of a recipe without starting anything.
+ * @param options.model whether to check the model; false if a later step creates it
+ */
 export async function checkReady(
   recipe: DeepReadonly<EvaluateRecipe>,
   { model = true }: { readonly model?: boolean } = {},
@@ -43,7 +46,7 @@ export async function checkReady(
     if (absent.length > recipe.allow_failures)
       missing.push({
         what: `${absent.length} of ${set.media.length} media files of ${dataset}, such as ${absent[0]}`,
-        how: 'put the pictures or clips there, or name their folder as "root" of the entry',
+        how: 'put the pictures or clips there, or set "root" of the entry to their folder',
       });
     else sets.push(set);
   }
@@ -57,7 +60,10 @@ export async function checkReady(
   return { missing, sets };
 }
 
-/** @param name of a test set of the paper, of a data set, or of a part that somebody made of one */
+/**
+ * Describes how to create the records of a data set.
+ * @param name a test set of the paper, a data set, or the name of a subset
+ */
 export async function howToConvert(name: string, out: string): Promise<string> {
   const test = TEST_SETS[name];
   const dataset =
@@ -67,11 +73,11 @@ export async function howToConvert(name: string, out: string): Promise<string> {
       () => undefined,
     ));
   if (dataset === undefined)
-    return `make them with "qalign dataset convert", of a part of a data set with "qalign dataset split", and write them to ${out}`;
-  return `get its pictures or clips and its label file from its authors ("qalign dataset list" says where), then: qalign dataset convert ${dataset} --labels DIR --media DIR${test?.flags === undefined ? '' : ` ${test.flags}`} --out ${out}`;
+    return `create them with "qalign dataset convert" (or "qalign dataset split" for a subset) and write them to ${out}`;
+  return `download its media and label files ("qalign dataset list" names the source), then run: qalign dataset convert ${dataset} --labels DIR --media DIR${test?.flags === undefined ? '' : ` ${test.flags}`} --out ${out}`;
 }
 
-/** One sentence a thing, for errors and terminals. */
+/** One line per missing item, for errors and terminals. */
 export function describeMissing(missing: readonly Missing[]): string {
   return missing.map(({ what, how }) => `missing: ${what}; to get it: ${how}`).join('\n');
 }
@@ -84,7 +90,7 @@ export async function missingModel(model: string, base?: string | null): Promise
     },
   );
   if (choice === undefined)
-    return [{ what: `the model ${model}`, how: 'train it ("qalign train"), or name another with model=NAME|DIR|ID' }];
+    return [{ what: `the model ${model}`, how: 'train it with "qalign train", or set model=NAME|DIR|ID' }];
   return [choice.model, choice.base]
     .filter((place) => place !== undefined)
     .filter((place) => !isHere(place))
@@ -93,7 +99,7 @@ export async function missingModel(model: string, base?: string | null): Promise
 
 const nameOf = (choice: ModelChoice, place: string): string => (place === choice.model ? choice.id : place);
 
-/** The media of a set that are not there. */
+/** Paths of the media files of a set that do not exist. */
 export async function missingMedia({ media }: Pick<RecordSet, 'media'>): Promise<string[]> {
   const absent: string[] = [];
   for (let start = 0; start < media.length; start += 256) {

@@ -22,12 +22,12 @@ import {
 } from '../evaluate/published-figures.js';
 import type { GridName, ReproducedRow, ReproducedTable, ReproduceOptions } from './table.js';
 
-/** A table of checkpoints against test sets. */
+/** A table of checkpoints (rows) and test sets (columns of the paper). */
 interface Grid {
   readonly title: string;
   readonly models: readonly PaperModel[];
   readonly tests: readonly string[];
-  /** Evaluate the pictures of this machine too: the tables that must run anywhere. */
+  /** Also evaluate local pictures, so that the table has rows on any machine. */
   readonly localData: boolean;
 }
 
@@ -58,7 +58,7 @@ const GRIDS = {
   },
 } as const satisfies Record<GridName, Grid>;
 
-/** What of a grid is not on this machine. */
+/** The checkpoints, test sets and media of a table that are missing on this machine. */
 export async function planGrid(name: GridName, options: ReproduceOptions): Promise<Missing[]> {
   const grid: Grid = GRIDS[name];
   const models = (
@@ -75,14 +75,14 @@ export async function planGrid(name: GridName, options: ReproduceOptions): Promi
 
 interface TestSet {
   readonly test: string;
-  /** Undefined where none of its media are here. */
+  /** Undefined if all its media are missing. */
   readonly set: RecordSet | undefined;
   readonly missing: Missing | undefined;
-  /** What a reader of the table must know of it. */
+  /** Note about the set for readers of the table. */
   readonly note: string | undefined;
 }
 
-/** The test sets whose records are here, and what of their media is not. */
+/** The test sets whose records exist, with their missing media. */
 async function testSets(tests: readonly string[], data: string | undefined): Promise<TestSet[]> {
   const found: TestSet[] = [];
   for (const test of tests) {
@@ -94,7 +94,7 @@ async function testSets(tests: readonly string[], data: string | undefined): Pro
     const title = TEST_SETS[test]!.title;
     const how = await howToConvert(test, `${dirname(records)}/`);
     if (set instanceof QalignError) {
-      const missing = { what: `sound records of ${title}: ${set.message}`, how: `make the file again: ${how}` };
+      const missing = { what: `valid records of ${title}: ${set.message}`, how: `create the file again: ${how}` };
       found.push({ test, set: undefined, missing, note: `${title} is left out: ${set.message}` });
       continue;
     }
@@ -108,20 +108,20 @@ async function testSets(tests: readonly string[], data: string | undefined): Pro
     found.push({
       test,
       set: none ? undefined : { ...set, absent: absent.length },
-      missing: { what, how: `put them there, or name the folder that holds them: ${how}` },
-      note: `${what} are missing: ${none ? 'the set is left out' : 'the row is over the rest'}.`,
+      missing: { what, how: `put them there, or convert again with their folder as --media: ${how}` },
+      note: `${what} are missing: ${none ? 'the set is left out' : 'the row uses the others'}.`,
     });
   }
   return found;
 }
 
-/** What is wrong with a data set, as a value: the others do without it. */
+/** Returns an error of a data set as a value, so that the other sets can be evaluated. */
 function orDatasetError(error: unknown): QalignError {
   if (error instanceof QalignError && error.family === 'dataset') return error;
   throw error;
 }
 
-/** What grows while models are measured one after the other. */
+/** Rows, notes and sections that are collected while models are measured. */
 interface Growing {
   readonly rows: ReproducedRow[];
   readonly notes: string[];
@@ -129,7 +129,7 @@ interface Growing {
   modelFailed: boolean;
 }
 
-/** Every checkpoint that is here on every test set that is here, and the embedded (or named) model beside them. */
+/** Evaluates all available checkpoints on all available test sets, and also the bundled model or `options.model`. */
 export async function reproduceGrid(name: GridName, options: ReproduceOptions): Promise<ReproducedTable> {
   const grid: Grid = GRIDS[name];
   const out = resolve(options.out ?? join('reproduced', name));
@@ -145,7 +145,7 @@ export async function reproduceGrid(name: GridName, options: ReproduceOptions): 
     if (place === undefined && Object.keys(figures).length === 0)
       table.rows.push({
         model: model.name,
-        'data set': 'not here, no figures recorded',
+        'data set': 'not available, no figures recorded',
         n: null,
         ...blank,
         ...paperColumns(undefined),
@@ -164,18 +164,17 @@ export async function reproduceGrid(name: GridName, options: ReproduceOptions): 
   await measureModel(options.model === undefined ? `small model (${own})` : own, own, {}, all, out, options, table);
   if (options.model === undefined && all.length > 0)
     table.notes.push(
-      `Rows named "small model" are those of ${own}, the model embedded here, not of the paper's 8.2-billion-parameter model: they are not to be held against its figures.`,
+      `Rows named "small model" are of ${own}, the model that comes with qalign. They are not comparable with the figures of the paper's 8.2-billion-parameter model.`,
     );
-  if (all.length === 0)
-    table.notes.push('None of the test sets is on this machine, so only the figures of the paper are shown.');
+  if (all.length === 0) table.notes.push('No test set is on this machine, so only the figures of the paper are shown.');
   table.notes.push(
     ...local.notes,
-    `The paper's figures: ${FIGURES_FROM}. Differences are ours less the paper's; in brackets 95 % intervals by source image.`,
+    `The paper's figures: ${FIGURES_FROM}. Differences are ours minus the paper's. Brackets: 95 % intervals by source image.`,
   );
   return { title: grid.title, ...table };
 }
 
-/** The rows of one model; a model that cannot be used becomes a note. Returns the names of the sets that have a row. */
+/** Adds the rows of one model, or a note if the model fails. Returns the names of the sets that have a row. */
 async function measureModel(
   label: string,
   model: string,
@@ -188,7 +187,7 @@ async function measureModel(
   const choice = await chooseModel({ model });
   const able = all.filter(({ records }) => records.every(({ task, kind }) => supports(choice, task, kind)));
   const unable = all.filter((set) => !able.includes(set)).map((set) => set.name);
-  if (unable.length > 0) table.notes.push(`${label} is not meant for ${unable.join(', ')}, so they are left out.`);
+  if (unable.length > 0) table.notes.push(`${label} does not support ${unable.join(', ')}, so they are left out.`);
   const evaluated = await evaluateRest(label, model, able, out, options, table.notes).catch((error: unknown) => {
     if (!isOfModel(error)) throw error;
     table.modelFailed = true;
@@ -205,7 +204,7 @@ async function measureModel(
   return new Set(evaluated.datasets.map(({ result }) => result.dataset));
 }
 
-/** Errors of one model, without which the others can be measured all the same. */
+/** Whether an error affects one model only, so that the others can still be measured. */
 const isOfModel = (error: unknown): error is QalignError =>
   error instanceof QalignError &&
   ((error.family === 'worker' && error.code !== 'CANCELLED') ||
@@ -217,7 +216,7 @@ interface Evaluated {
   readonly datasets: readonly EvaluatedDataset[];
 }
 
-/** A set with more failures than are allowed is left out with a note; the others are evaluated without it. */
+/** Evaluates the sets. A set with too many failures is left out with a note. */
 async function evaluateRest(
   label: string,
   model: string,
@@ -235,7 +234,7 @@ async function evaluateRest(
     if (details === undefined || rest.length === sets.length) throw error;
     const { dataset, failed, records } = details as { dataset: string; failed: number; records: number };
     notes.push(
-      `${label}: ${dataset} is left out, because ${failed} of its ${records} items failed (predictions/${dataset}.jsonl says why); --allow-failures ${failed} takes the rest of them.`,
+      `${label}: ${dataset} is left out, because ${failed} of its ${records} items failed (see predictions/${dataset}.jsonl). Use --allow-failures ${failed} to evaluate the other items.`,
     );
     return evaluateRest(label, model, rest, out, options, notes);
   }
@@ -307,7 +306,7 @@ function paperColumns(figure: PublishedFigure | undefined): ReproducedRow {
   };
 }
 
-/** A finished run of the recipe, else the authors' checkpoint in the cache. */
+/** A finished run of the recipe, otherwise the authors' checkpoint in the cache; undefined if both are missing. */
 async function placeOf(model: PaperModel): Promise<string | undefined> {
   const run = join(runsRoot(), model.recipe, 'model');
   if (existsSync(join(run, 'config.json'))) return run;

@@ -5,20 +5,20 @@ import type { GridName, ReproducedTable, ReproduceOptions } from './table.js';
 
 export interface TableEntry {
   readonly summary: string;
-  /** Options that it cannot do without. */
+  /** Required options. */
   readonly needs: readonly ('labels' | 'data' | 'model')[];
-  /** What is not on this machine, and how to get it; looked for before anything runs. */
+  /** Lists what is missing on this machine and how to get it. Called before anything runs. */
   plan?(options: ReproduceOptions): Promise<Missing[]>;
   load(): Promise<(options: ReproduceOptions) => Promise<ReproducedTable>>;
 }
 
 /**
- * The tables of the paper that can be made here, in its order. This folder measures nothing itself: it calls the
- * other recipes. A new table is a file `<table>.ts` and a row here.
+ * The tables of the paper that can be reproduced, in the paper's order. This folder measures nothing itself: it calls
+ * the other recipes. To add a table, write `<table>.ts` and add an entry here.
  */
 export const TABLES: Readonly<Record<string, TableEntry>> = {
   table1: {
-    summary: 'how a model answers when asked to rate: with adjectives or numbers',
+    summary: 'how a model answers a request to rate: with adjectives or numbers',
     needs: [],
     plan: async (options) => (await import('./table1.js')).planTable1(options),
     load: async () => (await import('./table1.js')).table1,
@@ -34,13 +34,13 @@ export const TABLES: Readonly<Record<string, TableEntry>> = {
   table6: grid('table6', 'IAA'),
   table7: grid('table7', 'one model for IQA, IAA and VQA'),
   table8: {
-    summary: 'epochs to converge: a small training here, measured after each',
+    summary: 'epochs to converge: a small training on this machine, measured after each epoch',
     needs: [],
     plan: async (options) => (await import('./training.js')).planExperiment('koniq', options),
     load: async () => (await import('./training.js')).table8,
   },
   table9: {
-    summary: 'latency and throughput of pictures by batch',
+    summary: 'latency and throughput of pictures by batch size',
     needs: [],
     plan: planModel,
     load: async () => (await import('./speed.js')).table9,
@@ -52,7 +52,7 @@ export const TABLES: Readonly<Record<string, TableEntry>> = {
     load: async () => (await import('./speed.js')).table10,
   },
   table11: {
-    summary: 'levels against scores: two small trainings here',
+    summary: 'levels against scores: two small trainings on this machine',
     needs: [],
     plan: async (options) => (await import('./training.js')).planExperiment('score-text', options),
     load: async () => (await import('./training.js')).table11,
@@ -74,18 +74,21 @@ function grid(name: GridName, summary: string): TableEntry {
   };
 }
 
-/** Runs with any model; the paper's is OneAlign. */
+/** The table runs with any model; the paper uses OneAlign. */
 async function planModel({ model }: ReproduceOptions): Promise<Missing[]> {
   return (await import('../evaluate/ready.js')).missingModel(model ?? 'one-align');
 }
 
-/** What of a table is missing on this machine; nothing is started. @throws QalignError USAGE for an unknown table */
+/**
+ * Lists what a table needs and this machine does not have. Starts nothing.
+ * @throws QalignError USAGE for an unknown table
+ */
 export async function planTable(name: string, options: ReproduceOptions): Promise<Missing[]> {
   const entry = entryOf(name);
   const flags = entry.needs
     .filter((need) => options[need] === undefined)
     .map((need) => ({
-      what: `--${need}, without which ${name} cannot be made`,
+      what: `the option --${need}, which ${name} requires`,
       how: `qalign reproduce ${name} --${need} ${need === 'model' ? 'NAME' : 'DIR'}`,
     }));
   return [...flags, ...((await entry.plan?.(options)) ?? [])];
@@ -99,12 +102,12 @@ function entryOf(name: string): TableEntry {
 }
 
 /**
- * Computes one table of the paper and puts it beside the paper's figures.
- * @throws QalignError USAGE for an unknown table or a missing option, and what computing it throws
+ * Computes one table of the paper, beside the paper's figures.
+ * @throws QalignError USAGE for an unknown table or a missing option; all errors of the computation
  */
 export async function reproduce(name: string, options: ReproduceOptions): Promise<ReproducedTable> {
   const entry = entryOf(name);
   const missing = entry.needs.find((need) => options[need] === undefined);
-  if (missing !== undefined) throw new QalignError('USAGE', `${name} needs --${missing}.`);
+  if (missing !== undefined) throw new QalignError('USAGE', `${name} requires --${missing}.`);
   return (await entry.load())(options);
 }

@@ -13,24 +13,25 @@ import { levelFinder, PAPER_RULE } from '../../scoring/level-conversion.js';
 import { convertDataset } from '../data/convert.js';
 import { readRecordSet, recordSet, type RecordSet } from '../evaluate/records.js';
 
-/** Record sets made of the pictures on this machine, for machines without the data sets of the paper. */
+/** Record sets of local pictures, for machines without the data sets of the paper. */
 export interface LocalDatasets {
   readonly sets: readonly RecordSet[];
-  /** What each of them is, in sentences. */
+  /** A description of each set. */
   readonly notes: readonly string[];
 }
 
-/** Rows of BIQ2021's file, and how many of them the embedded model has not seen. */
+/** Number of rows in the file of BIQ2021; `HELD_OUT` of them were not used to train the bundled model. */
 const RATED = 3000;
 const HELD_OUT = 500;
 const SOURCES = 6;
 const STEPS = 3;
 
 /**
- * Finds what can be evaluated in a folder of pictures: `biq2021/` and `videos/` with their labels, and a series of
- * falling quality made of up to six pictures (of `kodak/`, else of the folder itself, else of the repository's
- * samples).
- * @param out where the series is written
+ * Finds the sets that can be evaluated in a folder of pictures. These are `biq2021/` and `videos/`, if they have
+ * labels, and a generated series of distorted pictures. The series uses up to six pictures of `kodak/`, of the folder
+ * itself, or the samples of the repository.
+ * @param out folder to which the series is written
+ * @throws QalignError MEDIA_NOT_FOUND if `media` does not exist
  */
 export async function localDatasets(
   { media, data }: { media?: string | undefined; data?: string | undefined },
@@ -38,7 +39,10 @@ export async function localDatasets(
   signal?: AbortSignal,
 ): Promise<LocalDatasets> {
   if (media !== undefined && !existsSync(media))
-    throw new QalignError('MEDIA_NOT_FOUND', `There is no folder ${media}; name one with pictures (--media).`);
+    throw new QalignError(
+      'MEDIA_NOT_FOUND',
+      `The folder ${media} does not exist; use --media with a folder of pictures.`,
+    );
   const notes: string[] = [];
   const tried = async (name: string, find: () => Promise<LocalDataset | undefined>): Promise<LocalDataset[]> => {
     const found = await find().catch((error: unknown) => {
@@ -58,7 +62,7 @@ export async function localDatasets(
   return { sets: found.map(({ set }) => set), notes: [...found.map(({ note }) => note), ...notes] };
 }
 
-/** Why the labels of one data set cannot be read; it is left out. Other errors are thrown. */
+/** Returns an error in the labels of a data set, so that the set is left out. Throws any other error. */
 function problemWith(error: unknown): Error {
   if (error instanceof QalignError && error.family === 'dataset') return error;
   if (error instanceof CsvError) return error;
@@ -71,7 +75,7 @@ interface LocalDataset {
 }
 
 /**
- * What configs/train/nano.yaml keeps from training is told by the label file alone: its split is seeded
+ * The held-out part of configs/train/nano.yaml follows from the label file, because its split is seeded
  * (configs/models/nano/README.md).
  */
 async function biq2021(media: string): Promise<LocalDataset | undefined> {
@@ -97,15 +101,15 @@ async function biq2021(media: string): Promise<LocalDataset | undefined> {
   const records = here.map((one) => ({ ...one, media: join('images', one.media) }));
   const what =
     held.length > 0
-      ? `the ${held.length} pictures that configs/train/nano.yaml keeps from training`
-      : `${here.length} pictures on which configs/train/nano.yaml trains, so that a row of that model flatters it`;
+      ? `the ${held.length} pictures that configs/train/nano.yaml does not train on`
+      : `${here.length} pictures that configs/train/nano.yaml trains on, so the figures of that model are optimistic`;
   return {
     set: recordSet('biq2021', labels, records, folder),
     note: `biq2021: ${what}; mean opinion scores on 0–1, levels by Eq. 1 over 0–1.`,
   };
 }
 
-/** The pictures that the recipe of the embedded model kept from its training. */
+/** The pictures that the recipe of the bundled model does not train on. */
 async function biq2021HeldOut(data: string): Promise<LocalDataset | undefined> {
   const file = join(data, 'biq2021', 'dev.jsonl');
   if (!existsSync(file)) return undefined;
@@ -120,7 +124,7 @@ async function biq2021HeldOut(data: string): Promise<LocalDataset | undefined> {
   return set.media.every((path) => existsSync(path))
     ? {
         set,
-        note: `biq2021: the ${set.records.length} pictures of ${file}, which configs/train/nano.yaml keeps from training; mean opinion scores on 0–1.`,
+        note: `biq2021: the ${set.records.length} pictures of ${file}, which configs/train/nano.yaml does not train on; mean opinion scores on 0–1.`,
       }
     : undefined;
 }
@@ -147,14 +151,11 @@ async function konvidClips(media: string): Promise<LocalDataset | undefined> {
   );
   return {
     set: recordSet('konvid-clips', labels, records, join(media, 'videos')),
-    note: `konvid-clips: ${records.length} clips of KoNViD-1k with their scores; too few to tell models apart.`,
+    note: `konvid-clips: ${records.length} clips of KoNViD-1k with their scores; too few to compare models.`,
   };
 }
 
-/**
- * Every kind of distortion in rising strength: the number that stands for the MOS is 5 − 4 · strength, nobody's
- * opinion.
- */
+/** All kinds of distortion in increasing strength. The value used as MOS is 5 − 4 · strength, not a human rating. */
 async function series(media: string | undefined, out: string, signal: AbortSignal | undefined): Promise<LocalDataset> {
   const sources = await sourcePictures(media);
   const folder = join(out, 'series');
@@ -190,7 +191,7 @@ async function series(media: string | undefined, out: string, signal: AbortSigna
       }
     }
   }
-  const note = `series: ${records.length} pictures made here of ${sources.length} by ${DISTORTIONS.length} kinds of distortion in ${STEPS} strengths; its "MOS" is 5 − 4 · strength, by construction and nobody's opinion. configs/train/nano.yaml teaches with such series of other pictures, so that a row of that model flatters it.`;
+  const note = `series: ${records.length} pictures, generated from ${sources.length} by ${DISTORTIONS.length} kinds of distortion in ${STEPS} strengths. Its "MOS" is 5 − 4 · strength, not a human rating. The recipe configs/train/nano.yaml trains on distortions of this kind, so the figures of that model are optimistic.`;
   return { set: recordSet('series', folder, records, folder), note };
 }
 
@@ -199,7 +200,7 @@ interface SourcePicture {
   readonly picture: RawPicture;
 }
 
-/** The first pictures that can be opened: of `kodak/`, else of the folder itself, else of the samples. */
+/** The first readable pictures of `kodak/`, otherwise of the folder itself, otherwise of the samples. */
 async function sourcePictures(media: string | undefined): Promise<SourcePicture[]> {
   for (const folder of media === undefined ? [] : [join(media, 'kodak'), media]) {
     if (!existsSync(folder)) continue;
@@ -219,7 +220,7 @@ async function sourcePictures(media: string | undefined): Promise<SourcePicture[
   return [{ path, picture: await readPicture(path) }];
 }
 
-/** A damaged picture, or a folder with the name of one, is passed over. */
+/** Skips a damaged picture, or a folder with the name of a picture. */
 function orUndefined(error: unknown): undefined {
   if (error instanceof QalignError && error.family === 'media') return undefined;
   if ((error as NodeJS.ErrnoException).code === undefined || error instanceof QalignError) throw error;

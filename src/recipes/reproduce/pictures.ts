@@ -4,15 +4,15 @@ import { sampleMedia } from '../../base/package-root.js';
 import { expandSources } from '../../media/sources.js';
 import { readPicture } from '../../media/write-picture.js';
 
-/** Pictures that can be opened, and a sentence about each that cannot. */
+/** The readable pictures, and a note about each unreadable one. */
 export interface ReadablePictures {
   readonly pictures: readonly string[];
   readonly notes: readonly string[];
 }
 
 /**
- * The first pictures of a folder, or the samples that come with qalign; damaged ones are passed over.
- * @throws QalignError MEDIA_NOT_FOUND where none can be opened
+ * The first pictures of a folder, or the samples of qalign. Damaged pictures are skipped.
+ * @throws QalignError MEDIA_NOT_FOUND if no picture can be opened
  */
 export async function readablePictures(media: string | undefined, most: number): Promise<ReadablePictures> {
   const pictures: string[] = [];
@@ -28,7 +28,7 @@ export async function readablePictures(media: string | undefined, most: number):
   if (pictures.length > 0) return { pictures, notes };
   throw new QalignError(
     'MEDIA_NOT_FOUND',
-    `There is no picture in ${media ?? sampleMedia} that can be opened; name a folder with pictures (--media).${notes.length === 0 ? '' : ` ${notes[0]}`}`,
+    `No picture in ${media ?? sampleMedia} can be opened; use --media with a folder of pictures.${notes.length === 0 ? '' : ` ${notes[0]}`}`,
   );
 }
 

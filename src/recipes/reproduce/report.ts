@@ -7,8 +7,8 @@ import { escape, heading, page, table as htmlTable } from '../../report/page.js'
 import { decimal, markdownTable } from '../../report/text.js';
 
 /**
- * The table as texts, the head first: columns in the order in which rows name them, correlations with three digits as
- * papers print them.
+ * The cells of the table as texts, with the header first. Columns are in the order of the keys of the rows.
+ * Correlations have three digits.
  */
 export function cellsOf({ rows }: Pick<ReproducedTable, 'rows'>): string[][] {
   const columns = [...new Set(rows.flatMap((row) => Object.keys(row)))];
@@ -24,7 +24,7 @@ export function tableMarkdown(table: ReproducedTable): string {
   return `# ${table.title}\n\n${markdownTable(head, rows)}\n\n${table.notes.map((note) => `- ${note}`).join('\n')}\n`;
 }
 
-/** `<name>.md`, `<name>.json` and `report.html`, each whole or not at all. */
+/** Writes `<name>.md`, `<name>.json` and `report.html`. A failed write leaves no partial file. */
 export async function writeReproduced(
   folder: string,
   name: string,

@@ -15,12 +15,12 @@ import type { ReproducedTable, ReproduceOptions } from './table.js';
 import type { ScoreSource } from '../score/scorer.js';
 
 const PAPER_NOTE =
-  'The paper measured its 8.2-billion-parameter model on one RTX 3090; its other figures are not recorded here. Another model on another device is not comparable with it.';
+  'The paper measured its 8.2-billion-parameter model on one RTX 3090. Its other figures are not recorded here. Figures of other models or devices are not comparable.';
 const BATCHES = [1, 2, 4, 8, 16, 32, 64];
 const SECONDS = [5, 7, 8, 9, 10, 12];
 const REPEATS = 7;
 
-/** Pictures by batch: from files to scores, decoding included. */
+/** Latency and throughput of pictures by batch size, from files to scores, including decoding. */
 export async function table9(options: ReproduceOptions): Promise<ReproducedTable> {
   const model = options.model ?? DEFAULT_MODEL;
   const sources: ScoreSource[] = [];
@@ -31,7 +31,7 @@ export async function table9(options: ReproduceOptions): Promise<ReproducedTable
   if (sources.length === 0)
     throw new QalignError(
       'MEDIA_NOT_FOUND',
-      `There is no picture in ${options.media ?? sampleMedia}; name a folder with pictures (--media).`,
+      `No picture was found in ${options.media ?? sampleMedia}; use --media with a folder of pictures.`,
     );
   const measured = await benchScore({
     scorer: { model, device: options.device, log: options.log },
@@ -62,13 +62,13 @@ export async function table9(options: ReproduceOptions): Promise<ReproducedTable
         points: measured.rows.map(({ batch, images_per_second }) => ({ x: Math.log2(batch), y: images_per_second })),
       },
     ],
-    xLabel: 'log2 of the batch',
+    xLabel: 'log2 of the batch size',
     yLabel: 'pictures a second',
   });
   const notes = [
     modelNote(model, measured.precision, measured.device, measured.cores),
-    'End to end: from files to scores, decoding and preparing included. "ms alone" is one picture with nothing else under way.',
-    `The difference is ours less the paper's, in the unit of the figure given. ${PAPER_NOTE}`,
+    'Measured end to end, from files to scores, including decoding and preprocessing. "ms alone" is the time of one picture while nothing else runs.',
+    `The difference is ours minus the paper's, in the unit of the paper's figure. ${PAPER_NOTE}`,
   ];
   return {
     title: 'Table 9: latency and throughput of pictures',
@@ -78,12 +78,13 @@ export async function table9(options: ReproduceOptions): Promise<ReproducedTable
   };
 }
 
-/** Clips by length: from the file to the score, decoding included. */
+/** Latency of clips by length, from the file to the score, including decoding. */
 export async function table10(options: ReproduceOptions): Promise<ReproducedTable> {
   const model = options.model ?? DEFAULT_MODEL;
   const folder = resolve(options.out ?? join('reproduced', 'table10'), 'clips');
   const choice = await chooseModel({ model });
-  // its time can be measured all the same: by its folder nothing is known of what it is meant for
+  // a model that does not support clips is loaded by its folder, for which no supported tasks are known, to measure its
+  // time
   const meant = supports(choice, 'quality', 'video');
   await using scorer = await createScorer({
     model: meant ? model : choice.model,
@@ -103,10 +104,10 @@ export async function table10(options: ReproduceOptions): Promise<ReproducedTabl
       if (outcome === undefined || isFailure(outcome))
         throw new QalignError(
           'EVALUATION_FAILED',
-          `The clip of ${seconds} s could not be scored: ${outcome?.error.message ?? 'no outcome'}`,
+          `The clip of ${seconds} s could not be scored: ${outcome?.error.message ?? 'the scorer returned no outcome'}`,
         );
       frames = outcome.frames ?? 0;
-      if (i > 0) times.push(performance.now() - started); // the first is not counted
+      if (i > 0) times.push(performance.now() - started); // the first call is a warm-up
     }
     const ms = median(times)!;
     rows.push({
@@ -128,8 +129,8 @@ export async function table10(options: ReproduceOptions): Promise<ReproducedTabl
     rows,
     notes: [
       modelNote(model, precision, device),
-      ...(meant ? [] : [`${model} was not trained for clips: this is its time alone.`]),
-      'End to end: clips of 1280 × 720 at 30 frames a second, made here; one frame a second is scored; median of seven.',
+      ...(meant ? [] : [`${model} was not trained for clips: only its time is meaningful.`]),
+      'Measured end to end with generated clips of 1280 × 720 at 30 frames per second. One frame per second is scored. Times are medians of seven runs.',
       PAPER_NOTE,
     ],
     sections: [figure(plot, `${model} on ${device}, ${precision}.`)],
@@ -137,7 +138,7 @@ export async function table10(options: ReproduceOptions): Promise<ReproducedTabl
 }
 
 function modelNote(model: string, precision: string, device: string, cores?: number): string {
-  return `Measured with ${model}${model === DEFAULT_MODEL ? ', the small model embedded here' : ''}, ${precision}, on ${device}${cores === undefined ? '' : ` with ${cores} cores`}: the figures are that model's.`;
+  return `Measured with ${model}${model === DEFAULT_MODEL ? ', the small model that comes with qalign' : ''}, ${precision}, on ${device}${cores === undefined ? '' : ` with ${cores} cores`}.`;
 }
 
 const round = (value: number): number => Math.round(value * 100) / 100;

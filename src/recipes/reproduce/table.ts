@@ -1,42 +1,61 @@
 import type { Logger } from '../../base/logger.js';
 
-/** What a table may need. Each table says which of it. */
+/** Options of all tables. `TableEntry.needs` lists the required ones of a table. */
 export interface ReproduceOptions {
   /** Folder of published label files. */
   readonly labels?: string | undefined;
   /** Folder of records, `<dataset>/<split>.jsonl`. */
   readonly data?: string | undefined;
+  /**
+   * A name of configs/models, a directory or a hub id.
+   * @default the model that comes with qalign
+   */
   readonly model?: string | undefined;
+  /**
+   * `auto`, `cpu`, `cuda:N` or several.
+   * @default 'auto'
+   */
   readonly device?: string | undefined;
   /**
-   * So many items of a data set may fail; missing media are counted apart and stop nothing.
+   * Maximum number of failed items per data set. Missing media are not counted.
    * @default 0
    */
   readonly allowFailures?: number | undefined;
-  /** Folder of pictures and clips at hand, for machines without the data sets of the paper. */
+  /** Folder of local pictures and clips, for machines without the data sets of the paper. */
   readonly media?: string | undefined;
-  /** Where predictions and reports go; `reproduced/<table>` by default. */
+  /**
+   * Output folder of predictions and reports.
+   * @default 'reproduced/<table>'
+   */
   readonly out?: string | undefined;
-  /** The command line, for the reports. */
+  /** Command line that is printed in the reports. */
   readonly command?: string | undefined;
+  /**
+   * Takes log lines.
+   * @default silentLogger
+   */
   readonly log?: Logger | undefined;
+  /** Ends the call early. */
   readonly signal?: AbortSignal | undefined;
+  /** Told what is computed. */
   readonly onProgress?: ((message: string) => void) | undefined;
 }
 
 export type ReproducedRow = Readonly<Record<string, string | number | null>>;
 
-/** Our figures beside the published ones: `srcc` and `paper_srcc`. */
+/** A reproduced table, with our figures beside the published ones. */
 export interface ReproducedTable {
+  /** Title of the table. */
   readonly title: string;
+  /** Rows with our figures and those of the paper. */
   readonly rows: readonly ReproducedRow[];
-  /** What a reader must know: rows that could not be computed and why, parts of a set. */
+  /** Notes for readers, such as missing rows with the reason and incomplete sets. */
   readonly notes: readonly string[];
   /** Plots and pictures for the HTML page. */
   readonly sections?: readonly string[];
-  /** A model that was asked for could not be used: the rest is there, and a note says why. */
+  /** True if a requested model failed. A note has the reason, and the other rows are complete. */
   readonly modelFailed?: boolean;
 }
 
-/** The tables of checkpoints against test sets. */
+/** The tables with checkpoints and test sets. */
 export type GridName = 'table3' | 'table4' | 'table5' | 'table6' | 'table7';

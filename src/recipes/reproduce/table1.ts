@@ -18,7 +18,7 @@ export async function planTable1(options: ReproduceOptions): Promise<Missing[]> 
   return missingModel(options.model ?? BASE_MODEL);
 }
 
-/** How a model answers when it is asked to rate: with adjectives or with numbers. Greedy generation. */
+/** Counts how a model answers a request to rate: with adjectives or with numbers. Answers are generated greedily. */
 export async function table1(options: ReproduceOptions): Promise<ReproducedTable> {
   const { pictures, notes: leftOut } = await readablePictures(options.media, MOST_PICTURES);
   const baseIsHere = (await missingModel(BASE_MODEL)).length === 0;
@@ -45,13 +45,13 @@ export async function table1(options: ReproduceOptions): Promise<ReproducedTable
     'ended by itself': answers.filter(({ finished }) => finished).length,
   };
   const whose = choice.untrained
-    ? ' It is UNTRAINED: what it says is noise.'
+    ? ' It is UNTRAINED: its answers are noise.'
     : model === DEFAULT_MODEL
-      ? ' It is the small model embedded here and was taught one sentence; the paper asked large models that were taught to talk.'
+      ? ' It is the small model that comes with qalign and was trained on one sentence. The paper used large models that were trained for conversation.'
       : '';
   const notes = [
-    `Asked ${JSON.stringify(prompt)}, greedily, ${MOST_TOKENS} tokens at most; ${precision} on ${device}.${whose}`,
-    "An answer with a word that rates counts as adjectives, with a figure as numbers. The paper's shares are not recorded here.",
+    `Prompt ${JSON.stringify(prompt)}, greedy decoding, at most ${MOST_TOKENS} tokens; ${precision} on ${device}.${whose}`,
+    "An answer with a rating word counts as adjectives, an answer with a figure as numbers. The paper's shares are not recorded here.",
     ...leftOut,
   ];
   const sections = [
@@ -60,5 +60,5 @@ export async function table1(options: ReproduceOptions): Promise<ReproducedTable
       answers.map(({ picture, text }, i) => [basename(picture), foldRepetition(text), kinds[i]!]),
     )}`,
   ];
-  return { title: 'Table 1: how models answer when asked to rate', rows: [row], notes, sections };
+  return { title: 'Table 1: how models answer a request to rate', rows: [row], notes, sections };
 }

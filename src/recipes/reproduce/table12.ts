@@ -13,11 +13,11 @@ import { createScorer } from '../score/create-scorer.js';
 import type { ReproducedRow, ReproducedTable, ReproduceOptions } from './table.js';
 
 const PICTURES = 6;
-/** Low to high, as the score runs. */
+/** From low to high, like the score. */
 const RISING = [...LEVELS].reverse();
 const VALUE = byLevel(LEVEL_VALUES.mos5);
 
-/** How a score comes about: the five logits of a picture, their softmax, and the weighted sum (Eq. 3 and 4). */
+/** Shows the computation of a score: five logits, their softmax and the weighted sum (Eq. 3 and 4). */
 export async function table12(options: ReproduceOptions): Promise<ReproducedTable> {
   const model = options.model ?? DEFAULT_MODEL;
   await using scorer = await createScorer({
@@ -35,7 +35,7 @@ export async function table12(options: ReproduceOptions): Promise<ReproducedTabl
     if (outcome === undefined || isFailure(outcome))
       throw new QalignError(
         'EVALUATION_FAILED',
-        `${path} could not be scored: ${outcome?.error.message ?? 'no outcome'}`,
+        `${path} could not be scored: ${outcome?.error.message ?? 'the scorer returned no outcome'}`,
       );
     rows.push({
       picture: basename(outcome.input),
@@ -51,16 +51,16 @@ export async function table12(options: ReproduceOptions): Promise<ReproducedTabl
   }
   const { id, precision, device } = scorer.model;
   const whose = scorer.choice.untrained
-    ? ', which is UNTRAINED: the figures show the way of the computation and say nothing of the pictures'
+    ? ', which is UNTRAINED: the figures show the computation, not the quality of the pictures'
     : model === DEFAULT_MODEL
-      ? ", the small model embedded here: not the paper's"
+      ? ', the small model that comes with qalign, not the model of the paper'
       : '';
   return {
     title: 'Table 12: from logits to a score',
     rows,
     notes: [
       `Computed by ${id}${whose}; ${precision} on ${device}.`,
-      "The pictures of the paper are not on this machine, and its figures for them are not recorded here; for the authors' singapore_flyer.jpg OneAlign gives 1.911 for quality.",
+      "The paper's pictures are not included, and its figures for them are not recorded. OneAlign scores the authors' singapore_flyer.jpg with 1.911 for quality.",
       ...notes,
     ],
     sections,

@@ -6,14 +6,14 @@ import { difference, PAPER_LEVEL_PRECISION } from '../evaluate/published-figures
 import type { ReproducedRow, ReproducedTable, ReproduceOptions } from './table.js';
 
 /**
- * Rows whose labels are not in the folder are left out and noted. @throws QalignError DATASET_NOT_FOUND where none is
- * there, DATASET_*
+ * Measures how precise the levels are. A data set whose labels are missing is left out with a note.
+ * @throws QalignError DATASET_NOT_FOUND if no labels are found
  */
 export async function table2({ labels = '', signal, onProgress }: ReproduceOptions): Promise<ReproducedTable> {
   if (!existsSync(labels))
     throw new QalignError(
       'DATASET_NOT_FOUND',
-      `There is no folder ${labels}; name the one with the label files (--labels).`,
+      `The folder ${labels} does not exist; use --labels with the folder of the label files.`,
     );
   const rows: ReproducedRow[] = [];
   const notes: string[] = [];
@@ -50,7 +50,7 @@ export async function table2({ labels = '', signal, onProgress }: ReproduceOptio
   if (rows.length === 0)
     throw new QalignError(
       'DATASET_NOT_FOUND',
-      `None of ${PAPER_LEVEL_PRECISION.map(({ dataset }) => dataset).join(', ')} has its label files in ${labels}; "qalign dataset list" says which they are.`,
+      `${labels} has no label files of ${PAPER_LEVEL_PRECISION.map(({ dataset }) => dataset).join(', ')}; "qalign dataset list" shows their names.`,
     );
   return { title: 'Table 2: precision of the conversion from scores to levels', rows, notes };
 }

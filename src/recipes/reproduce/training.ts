@@ -24,8 +24,9 @@ import type { ReproducedRow, ReproducedTable, ReproduceOptions } from './table.j
 import { train, type TrainResult } from '../train/train.js';
 
 /**
- * The small experiments take a minute or two on a CPU. An untrained model is trained whole. Of a trained one only what
- * follows the encoder is: features are cached, so there is time for enough epochs to learn another form of answer.
+ * Settings for experiments of a minute or two on a CPU. All parameters of an untrained model are trained. In a trained
+ * model the encoder is frozen and its features are cached. This leaves time for enough epochs to learn another form of
+ * answer.
  */
 const FROM_NOTHING = { epochs: 4, learning_rates: { default: 1e-3 } };
 const FROM_TRAINED = {
@@ -37,7 +38,7 @@ const FROM_TRAINED = {
   warmup: 0.2,
 } as const;
 
-/** What the paper's own experiment would take, in place of the small one here. */
+/** Lists what the full experiment of the paper needs, instead of the small one. */
 export async function planExperiment(
   recipe: 'koniq' | 'score-text',
   { data = 'data' }: ReproduceOptions,
@@ -46,12 +47,12 @@ export async function planExperiment(
   const convert = `qalign dataset convert koniq10k --labels DIR --media DIR --out ${folder}/${recipe === 'koniq' ? '' : ' --score-text'}`;
   const records = {
     what: `the paper's training data (${join(folder, 'train.jsonl')})`,
-    how: `get the pictures of KonIQ-10k from its authors ("qalign dataset list" names them), then: ${convert}, and on a large GPU: qalign train ${recipe}`,
+    how: `download the pictures of KonIQ-10k ("qalign dataset list" names the source), run ${convert}, then on a large GPU: qalign train ${recipe}`,
   };
   return [...(await missingModel('mplug-owl2')), ...(existsSync(join(folder, 'train.jsonl')) ? [] : [records])];
 }
 
-/** How many epochs it takes: one run, evaluated before the first step and after every epoch. */
+/** Measures how many epochs the training needs: one run, evaluated before the first step and after every epoch. */
 export async function table8(options: ReproduceOptions): Promise<ReproducedTable> {
   const setting = await prepare(options, 'table8');
   const found: { step: number; srcc: number | null; plcc: number | null; items: number }[] = [];
@@ -80,7 +81,7 @@ export async function table8(options: ReproduceOptions): Promise<ReproducedTable
     first === undefined
       ? []
       : [
-          `Within 0.01 of the best SRCC ${first.epoch === 0 ? 'before the first step: this training teaches the model nothing that it did not know' : `after epoch ${first.epoch}`}.`,
+          `SRCC is within 0.01 of its best value ${first.epoch === 0 ? 'before the first step, so this training does not improve the model' : `after epoch ${first.epoch}`}.`,
         ];
   return {
     title: 'Table 8: epochs to converge',
@@ -94,14 +95,15 @@ export async function table8(options: ReproduceOptions): Promise<ReproducedTable
     sections: [
       figure(
         plot,
-        `${setting.model} trained on ${setting.train.records.length} records here, measured on ${setting.test.records.length}.`,
+        `${setting.model} trained on ${setting.train.records.length} records, measured on ${setting.test.records.length}.`,
       ),
     ],
   };
 }
 
 /**
- * Levels against scores: the same model trained to say a level and to say the number, on the same items for as long.
+ * Compares levels with scores. The same model is trained to answer with a level and with a number, on the same items
+ * and for the same time.
  */
 export async function table11(options: ReproduceOptions): Promise<ReproducedTable> {
   const setting = await prepare(options, 'table11');
@@ -137,12 +139,12 @@ export async function table11(options: ReproduceOptions): Promise<ReproducedTabl
       PAPER_LEVELS_AGAINST_SCORES.levels,
     ),
     rowOf(test, 'levels, the most probable', everything, (i) => hard[i]!, null),
-    rowOf(test, 'scores, the number it says', readable, (i) => read[i]!, PAPER_LEVELS_AGAINST_SCORES.scores),
+    rowOf(test, 'scores, the generated number', readable, (i) => read[i]!, PAPER_LEVELS_AGAINST_SCORES.scores),
   ];
   const headStart = setting.choice.untrained
     ? []
     : [
-        `Both trainings begin from the weights of ${setting.model}, which know levels and no numbers: the rows of levels have that start over the row of scores.`,
+        `Both trainings start from the weights of ${setting.model}, which were trained on levels. This gives the rows of levels an advantage over the row of scores.`,
       ];
   return {
     title: 'Table 11: levels against scores',
@@ -151,18 +153,24 @@ export async function table11(options: ReproduceOptions): Promise<ReproducedTabl
       ...setting.notes,
       ...headStart,
       ...unreadNote(answers, readable),
-      "The paper's figures are those of mPLUG-Owl2 trained on KonIQ-10k and tested on KADID-10k: another model on other data, so that the differences say nothing of either.",
+      "The paper's figures are of mPLUG-Owl2 trained on KonIQ-10k and tested on KADID-10k. Model and data differ, so the figures are not comparable.",
     ],
     sections: [
       row(
         cloud(test, 'Trained on levels, weighted sum.', everything, (i) => predicted.scores[i]!, 'score (1–5)'),
-        cloud(test, 'Trained on scores as text.', readable, (i) => read[i]!, 'score as the model says it (taught 1–5)'),
+        cloud(
+          test,
+          'Trained on scores as text.',
+          readable,
+          (i) => read[i]!,
+          'score in the generated text (trained on 1–5)',
+        ),
       ),
     ],
   };
 }
 
-/** A row of table 11: the metrics of some items of a set, beside the paper's. */
+/** A row of table 11: the metrics of some items of a set, beside the figure of the paper. */
 function rowOf(
   { records }: RecordSet,
   name: string,
@@ -207,12 +215,15 @@ function cloud(
   return figure(scatter({ points, xLabel, yLabel: '"MOS" of the series (1–5)' }), title);
 }
 
-/** What must be said where answers hold no number. @param readable places of the answers that do */
+/**
+ * A note about answers without a number.
+ * @param readable indices of the answers with a number
+ */
 function unreadNote(answers: readonly { readonly text: string }[], readable: readonly number[]): string[] {
   if (readable.length === answers.length) return [];
   const sample = answers.find((_, i) => !readable.includes(i))?.text.slice(0, 40);
   return [
-    `${answers.length - readable.length} of ${answers.length} answers of the model trained on scores hold no number (such as ${JSON.stringify(sample)}); ${readable.length === 0 ? 'its row is empty' : 'its row is over the rest'}.`,
+    `${answers.length - readable.length} of ${answers.length} answers of the model trained on scores have no number (such as ${JSON.stringify(sample)}); ${readable.length === 0 ? 'its row is empty' : 'its row uses the others'}.`,
   ];
 }
 
@@ -225,14 +236,14 @@ interface Setting {
   readonly notes: readonly string[];
 }
 
-/** The series at hand, parted by source picture where there are several. */
+/** Prepares the generated series. It is split by source picture if there are at least three of them. */
 async function prepare(options: ReproduceOptions, table: string): Promise<Setting> {
   const model = options.model ?? DEFAULT_MODEL;
   const choice = await chooseModel({ model });
   if (!existsSync(join(choice.model, 'config.json')))
     throw new QalignError(
       'EVALUATION_NOT_READY',
-      `${model} is not in a folder here, and the experiments of ${table} train from one; name a folder with --model, or leave it out for the small model.`,
+      `${table} trains a model from a folder, but ${model} is not a folder; use --model with a folder, or omit it for the small model.`,
     );
   const out = resolve(options.out ?? join('reproduced', table));
   const { sets } = await localDatasets({ media: options.media }, out, options.signal);
@@ -250,11 +261,11 @@ async function prepare(options: ReproduceOptions, table: string): Promise<Settin
   const [training, test] = [await part('train', learned), await part('test', held)];
   const same =
     groups.length < 3
-      ? 'the same pictures, because there are too few to hold some back: it shows that the machinery runs and nothing of generalisation'
+      ? 'the same pictures, because there are too few for a test set; this shows that the software runs, but not how the model generalises'
       : `${held.size} other pictures and their distortions`;
   const notes = [
-    `A small experiment on this machine: ${model}${choice.untrained ? ' (begins UNTRAINED)' : ''}, ${(choice.untrained ? FROM_NOTHING : FROM_TRAINED).epochs} epochs on ${training.records.length} pictures (distortions of ${learned.size}), measured on ${same}.`,
-    'The "MOS" is 5 − 4 · strength of the distortion, by construction and nobody\'s opinion. The figures are those of this small model and small data: the paper trained 8.2 billion parameters on its data sets (configs/train has the recipes).',
+    `A small experiment on this machine: ${model}${choice.untrained ? ' (UNTRAINED at the start)' : ''}, ${(choice.untrained ? FROM_NOTHING : FROM_TRAINED).epochs} epochs on ${training.records.length} pictures (distortions of ${learned.size}), measured on ${same}.`,
+    'The "MOS" is 5 − 4 · strength of the distortion, not a human rating. The figures are of this small model and small data. The paper trained 8.2 billion parameters on its data sets (configs/train has the recipes).',
   ];
   return { out, model, choice, train: training, test, notes };
 }

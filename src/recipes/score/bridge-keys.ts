@@ -7,15 +7,15 @@ import { QalignError } from '../../base/errors.js';
 import { guardWrite } from '../../base/files/unwritable.js';
 
 export interface KeyFiles {
-  /** For this side: `--bridge-keys`. */
+  /** Key file of the engine, for `--bridge-keys`. */
   readonly head: string;
-  /** One a worker, to be carried to its host: `--keys`. */
+  /** One key file per worker. Copy it to the worker's host and pass it as `--keys`. */
   readonly workers: readonly string[];
 }
 
 /**
- * Makes `head.json` and `worker-1.json`, …, readable by their owner only. Never overwrites. @throws QalignError
- * OUTPUT_UNWRITABLE
+ * Writes `head.json` and one `worker-N.json` per worker, readable only by their owner. Never overwrites a file.
+ * @throws QalignError OUTPUT_UNWRITABLE
  */
 export async function writeBridgeKeys(folder: string, workers: number): Promise<KeyFiles> {
   const head = makeKeyPair();
@@ -39,7 +39,7 @@ export async function readBridgeKeys(path: string): Promise<HeadKeys> {
   const text = await readFile(path, 'utf8').catch((error: NodeJS.ErrnoException) => {
     throw new QalignError(
       'CONFIG_NOT_FOUND',
-      `The keys of the bridge cannot be read from ${path} (${error.code}); make some with "qalign workers keys".`,
+      `The bridge keys cannot be read from ${path} (${error.code}); create them with "qalign workers keys".`,
       { cause: error },
     );
   });
@@ -49,8 +49,8 @@ export async function readBridgeKeys(path: string): Promise<HeadKeys> {
   } catch {
     keys = undefined;
   }
-  // never the value itself: it would be a secret in a log
+  // the message omits the value: it is a secret
   if (problemWith(HeadKeys, keys) !== undefined)
-    throw new QalignError('CONFIG_INVALID', `${path} is not the head.json of "qalign workers keys".`);
+    throw new QalignError('CONFIG_INVALID', `${path} is not a head.json file; create one with "qalign workers keys".`);
   return keys as HeadKeys;
 }

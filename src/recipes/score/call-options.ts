@@ -8,14 +8,14 @@ import type { ScoreOptions } from './scorer.js';
 import { versionOf, type ScoringSession } from './session.js';
 import { scorerClosed } from './stop-errors.js';
 
-/** What one call asks for, with the session's own where it asks for nothing. */
+/** Options of one call, completed with the defaults of the session. */
 export interface CallOptions extends Omit<ScoreOptions, 'prompt'> {
   readonly tasks: readonly Task[];
   readonly scale: Scale;
   readonly prompt: PromptTemplate;
   /** `score_version` of its results. */
   readonly version: string;
-  /** To be called at the end of the call: it stops listening to the session's signal. */
+  /** Removes the listener on the session's signal. Call it at the end of the call. */
   readonly release: () => void;
 }
 
@@ -36,7 +36,7 @@ export async function resolveCallOptions(session: ScoringSession, own: ScoreOpti
   };
 }
 
-/** What is rated when no task is named. */
+/** The tasks that are scored if the caller names none. */
 export function defaultTasks({ choice }: Pick<ScoringSession, 'choice'>): readonly Task[] {
   return [choice.tasks === undefined || choice.tasks.quality !== undefined ? 'quality' : 'aesthetics'];
 }

@@ -9,7 +9,15 @@ import { requireDevices, resolveDevices } from './devices.js';
 import { createScorerFrom } from './score.js';
 import type { Scorer, ScorerOptions, ScorerParts } from './scorer.js';
 
-/** A scorer on the real engine: Python workers, threads that decode, ffmpeg for clips. */
+/**
+ * Loads a model and starts what scoring needs: Python workers, threads that decode, ffmpeg for clips. Close the scorer
+ * at the end, or write `await using`.
+ * @throws QalignError CONFIG_*, MODEL_*, DEVICE_UNAVAILABLE, PYTHON_*, WORKER_START_FAILED; USAGE for a wrong option
+ * @example
+ * await using scorer = await createScorer({ model: 'nano' });
+ * const outcome = await scorer.score('photo.jpg', { task: 'quality' });
+ * if (!isFailure(outcome)) console.log(outcome.score, outcome.level);
+ */
 export async function createScorer(options: ScorerOptions = {}): Promise<Scorer> {
   return createScorerFrom(REAL_PARTS, options);
 }
@@ -35,13 +43,13 @@ const REAL_PARTS: ScorerParts = {
     },
   ) {
     const wanted = named?.join(',') ?? device ?? 'auto';
-    requireDevices(wanted); // before an environment is made
+    requireDevices(wanted); // fails before the Python environment is created
     const keys = bridgeKeys === undefined ? undefined : await readBridgeKeys(bridgeKeys);
     const shared = { ...(log === undefined ? {} : { log }), ...(signal === undefined ? {} : { signal }) };
     const python = await ensurePython({ ...shared, ...(onProgress === undefined ? {} : { onProgress }) });
     const devices = await resolveDevices(wanted, python, signal);
     onProgress?.(`loading ${choice.id}`);
-    const heard = createPercentGate(); // workers tell of every tensor
+    const heard = createPercentGate(); // workers report every tensor
     return createEngine({
       ...shared,
       python,

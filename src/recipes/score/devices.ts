@@ -7,17 +7,21 @@ import { QalignError } from '../../base/errors.js';
 const run = promisify(execFile);
 
 /**
- * `auto` → the first CUDA device if torch sees one, else the CPU; else a list, one worker on each: `cpu`, `cuda:1` or
- * just `1` (`cuda` is the first), `remote` (`remote:2` are two) for workers that connect from elsewhere.
+ * Resolves `auto` or a comma-separated list of devices. `auto` is the first CUDA device that torch finds, otherwise the
+ * CPU. Each device of a list gets one worker. Valid devices are `cpu`, `cuda` (the first), `cuda:1` or `1`. `remote` is
+ * a worker that connects from another host, `remote:2` two of them.
  *
- * @throws QalignError USAGE for anything else
+ * @throws QalignError USAGE for an unknown device or a repeated CUDA device
  */
 export async function resolveDevices(text: string, python: PythonCommand, signal?: AbortSignal): Promise<string[]> {
   const named = requireDevices(text);
   return named ?? ((await cudaCount(python, signal)) > 0 ? ['cuda:0'] : ['cpu']);
 }
 
-/** The devices that a text names; undefined for `auto`. @throws QalignError USAGE for anything else */
+/**
+ * Parses a list of devices; undefined for `auto`.
+ * @throws QalignError USAGE for an unknown device or a repeated CUDA device
+ */
 export function requireDevices(text: string): string[] | undefined {
   if (text === 'auto') return undefined;
   const devices = text.split(',').flatMap((part) => devicesOf(part.trim()) ?? [undefined]);
@@ -40,7 +44,7 @@ function devicesOf(part: string): string[] | undefined {
   return gpu === undefined ? undefined : [`cuda:${Number(gpu)}`];
 }
 
-/** Torch is asked (two seconds) only where the driver's device files say that there is something to find. */
+/** Importing torch takes two seconds, so it is skipped if there is no device file of a GPU driver. */
 async function cudaCount(python: PythonCommand, signal?: AbortSignal): Promise<number> {
   if (!existsSync('/dev/nvidiactl') && !existsSync('/dev/dxg') && !existsSync('/dev/kfd')) return 0;
   const { stdout } = await run(python.executable, ['-c', 'import torch; print(torch.cuda.device_count())'], {

@@ -3,19 +3,19 @@ import { createPriorityGate } from '../../base/priority-gate.js';
 import type { EngineStats } from '../../engine/index.js';
 import type { Kind } from '../../prompts/subject.js';
 
-/** Clips hold many frames each: only so many are decoded or waiting at a time. */
+/** Limit of clips that are decoded or waiting at a time, because each holds many frames. */
 const CLIPS_IN_FLIGHT = 2;
-/** One batch runs, one waits at the worker, one is gathered. */
+/** One batch is computed, one waits at the worker, one is being filled. */
 const BATCHES_IN_FLIGHT = 3;
 const LEAST_IN_FLIGHT = 128;
 
-/** Bounds the memory of a scorer: inputs beyond these wait undecoded. */
+/** Bounds the memory of a scorer: inputs over the limit wait before they are decoded. */
 export interface InFlight {
-  /** So many pictures, decoded or waiting for the model, keep every worker busy. */
+  /** Number of pictures, decoded or waiting for the model, that keeps every worker busy. */
   width(): number;
-  /** Runs `work`, from decoding to the answer, as soon as there is room for an input of this kind. */
+  /** Runs `work`, from decoding to the answer, once an input of this kind is within the limit. */
   pass<T>(kind: Kind, lane: Lane, work: () => Promise<T>, signal: AbortSignal | undefined): Promise<T>;
-  /** Pictures that wait undecoded. */
+  /** Number of pictures that wait to be decoded. */
   waiting(lane: Lane): number;
 }
 
@@ -24,7 +24,7 @@ export function createInFlight(stats: () => EngineStats | undefined): InFlight {
     const { maxBatchFrames, workers } = stats() ?? { maxBatchFrames: 0, workers: [] };
     return Math.max(LEAST_IN_FLIGHT, BATCHES_IN_FLIGHT * maxBatchFrames * workers.length);
   };
-  // a gate for each lane: bulk never takes the places of interactive pictures
+  // one gate per lane, so that bulk pictures never take the places of interactive ones
   const pictures = { interactive: createPriorityGate(width), bulk: createPriorityGate(width) };
   const clips = createPriorityGate(CLIPS_IN_FLIGHT);
   return {

@@ -42,23 +42,25 @@ export type Cell = string | number | boolean | readonly (string | number)[];
 /** An outcome as one flat row, by column. */
 export type Cells = Readonly<Record<string, Cell | undefined>>;
 
-/** The header line, without its line end. */
+/** The header line of all columns, without a line end. */
 export const CSV_HEADER = CSV_COLUMNS.join(',');
 
-/** The columns of a file, and a row of them. */
+/** The columns of a CSV file and the cells of its rows. */
 export interface CsvTable {
   readonly columns: readonly { readonly name: string }[];
   cellsOf(outcome: ScoreOutcome): Cells;
 }
 
 export interface CsvOptions {
-  /** Text that a spreadsheet would run as a formula gets an apostrophe. `input_base64` then has the exact name. */
+  /**
+   * Prefixes text that a spreadsheet would run as a formula with an apostrophe. `input_base64` then has the exact name.
+   */
   readonly spreadsheet?: boolean | undefined;
 }
 
 const ALL: CsvTable = { columns: CSV_COLUMNS.map((name) => ({ name })), cellsOf };
 
-/** One line of RFC 4180, without its line end. Numbers keep all their digits; warnings are joined by `; `. */
+/** Formats a row as RFC 4180, without a line end. Numbers keep all digits; warnings are joined by `; `. */
 export function csvLine(
   outcome: ScoreOutcome,
   { spreadsheet = false }: CsvOptions = {},
@@ -69,7 +71,7 @@ export function csvLine(
   return table.columns.map(({ name }) => quoted(cells[name])).join(',');
 }
 
-/** The header line of such a table, without its line end. */
+/** The header line of a table, without a line end. */
 export const csvHeader = ({ columns }: CsvTable): string => columns.map(({ name }) => name).join(',');
 
 export function cellsOf(outcome: ScoreOutcome): Cells {
@@ -102,7 +104,7 @@ export function cellsOf(outcome: ScoreOutcome): Cells {
   };
 }
 
-/** Spreadsheets run text that begins with one of these as a formula. The apostrophe is theirs for "this is text". */
+/** Spreadsheets run text that begins with one of these as a formula. A leading apostrophe marks a cell as text. */
 const FORMULA = /^[=+\-@\t\r'＝＋－＠]/;
 
 function withoutFormulas(cells: Cells): Cells {

@@ -13,50 +13,51 @@ import type { ScoreSource } from './scorer.js';
 import type { ScoreOutcome } from '../../api/result.js';
 import { reasonOf } from '../../base/files/reason.js';
 
-/** How long written lines may lie in the kernel's cache before the disk has them: what a power cut can cost. */
+/** Interval between syncs to disk: a power failure loses at most the lines of this time. */
 const SYNC_EVERY_MS = 1_000;
 
-/** What a file holds, of one model or of all. */
+/** The rows of a results file, of one model or of all models. */
 export interface ResultsOfModel {
-  /** Of these tasks of an input, those that the file does not hold yet, and those of another content under its name. */
+  /** The tasks of an input that have no score yet, or whose score belongs to an earlier content of the file. */
   missing(source: ScoreSource, tasks: readonly Task[]): Task[];
-  /** Scores found at the start, and how many of them are under `failBelow`. */
+  /** Number of scores found at the start; `keptLow` of them are below `failBelow`. */
   readonly kept: number;
   readonly keptLow: number;
-  /** Inputs so far whose file is another one than the file scored earlier. */
+  /** Number of inputs so far whose file has changed since it was scored. */
   readonly changed: number;
 }
 
-/** Where outcomes go, one line each, whole lines only. */
+/** A file of outcomes with one line per outcome. Only whole lines are written. */
 export interface ResultFile extends ResultsOfModel {
   /**
-   * The part of one of several models. @throws QalignError RESUME_MISMATCH where its rows have another score_version
+   * The rows of one model of several.
+   * @throws QalignError RESUME_MISMATCH if its rows have another score_version
    */
   of(model: string, scoreVersion: string): ResultsOfModel;
   write(outcomes: readonly ScoreOutcome[]): Promise<void>;
-  /** Takes out the rows of changed inputs that were scored again. */
+  /** Closes the file, then removes the old rows of changed inputs that were scored again. */
   close(): Promise<void>;
 }
 
 export interface ResultFileOptions extends ScanOptions {
-  /** Continue a file that is there; without it an existing file is refused rather than lost. */
+  /** Continue an existing file. If false, an existing file is an error, so that no scores are lost. */
   readonly resume: boolean;
-  /** Undefined where several models write: each is checked by `of`. */
+  /** Undefined for several models: `of` checks each of them. */
   readonly scoreVersion: string | undefined;
-  /** The models of a run with several, by their ids. */
+  /** Ids of the models of a run with several models. */
   readonly models?: readonly string[] | undefined;
   readonly tasks?: readonly Task[] | undefined;
   readonly failBelow?: number | undefined;
-  /** Scores with warnings are tried again, as failures are. */
+  /** Scores with warnings are computed again, like failures. */
   readonly strict?: boolean | undefined;
   readonly csv?: CsvOptions | undefined;
-  /** What the file holds, where it was read already; a file of another size is read again. */
+  /** Content of the file from an earlier read. The file is read again if its size has changed. */
   readonly held?: Held | undefined;
 }
 
 /**
- * Opens `path` for appending. When resuming, a torn last line is cut off and failures are taken out so that they are
- * tried again; scores of unchanged files stay as they are and are never computed twice.
+ * Opens `path` for appending. When resuming, an incomplete last line is cut off and failures are removed, so that they
+ * are computed again. Scores of unchanged files stay and are never computed twice.
  *
  * @throws QalignError RESUME_MISMATCH (another score_version or layout, or not a results file), OUTPUT_UNWRITABLE
  */
@@ -117,7 +118,7 @@ async function statOf(file: FileHandle): Promise<{ readonly size: number; readon
   return { size: found.size, isFile: found.isFile() };
 }
 
-/** The rows of `model`, or of all where a file is of one. `stale`: keys of rows that other rows are to replace. */
+/** The rows of `model`, or all rows for undefined. `stale` collects the keys of rows that new rows replace. */
 function heldBy(done: Held['done'], model: string | undefined, stale: Set<string>): ResultsOfModel {
   const own = model === undefined ? [...done] : [...done].filter(([key]) => key.startsWith(keyIn(model, '')));
   let changed = 0;
@@ -137,13 +138,13 @@ function heldBy(done: Held['done'], model: string | undefined, stale: Set<string
   };
 }
 
-/** Whether a file lacks the score of an input, or has that of another content under its name. */
+/** Whether the score of an input is missing, or belongs to an earlier content of the file. */
 export function owes(done: Held['done'], source: ScoreSource, task: Task, model?: string): boolean {
   const found = done.get(keyIn(model, keyOfSource(source, task)));
   return found === undefined || isChanged(found.identity, source.identity);
 }
 
-/** Among several models a score is named by its model too. */
+/** With several models the key of a score includes its model. */
 function keyIn(model: string | undefined, key: string): string {
   return model === undefined ? key : `${model}\0${key}`;
 }
@@ -155,7 +156,7 @@ function keyOfSource({ input, media }: ScoreSource, task: Task): string {
   return keyOf(task, input, exactName(media));
 }
 
-/** By hash where this run asks for it; else by size and time, as far as both are known. */
+/** Compares hashes if this run computes them; otherwise size and time, where both sides have them. */
 function isChanged(written: Partial<MediaIdentity>, found: MediaIdentity | undefined): boolean {
   if (found === undefined) return false;
   if (found.sha256 !== undefined) return written.sha256 !== found.sha256;
@@ -170,40 +171,40 @@ const sizeOf = (path: string): Promise<number> =>
   );
 
 /**
- * Before anything is computed, so that nobody waits for a model to hear it. @throws QalignError OUTPUT_UNWRITABLE for a
- * file that holds something
+ * Refuses an existing output file before the model is loaded.
+ * @throws QalignError OUTPUT_UNWRITABLE if the file exists and is not empty
  */
 export async function requireFresh(path: string): Promise<void> {
   if ((await sizeOf(path)) > 0)
-    throw new QalignError('OUTPUT_UNWRITABLE', `${path} exists; add --resume to continue it, or name another --out.`);
+    throw new QalignError('OUTPUT_UNWRITABLE', `${path} exists; add --resume to continue it, or use another --out.`);
 }
 
-/** A line as a whole, or an error: a short write (full disk) leaves a torn line, which the next resume cuts off. */
+/** Appends whole lines. After a short write (full disk) the next resume cuts off the incomplete line. */
 async function append(path: string, file: FileHandle, text: string): Promise<void> {
   await guard(path, () => file.writeFile(text));
 }
 
-/** A score that the file holds. */
+/** A score in the file. */
 interface Done {
-  /** Where its line begins. */
+  /** Offset of its line in bytes. */
   readonly start: number;
   readonly identity: Partial<MediaIdentity>;
   readonly low: boolean;
 }
 
-/** The scores of a file, by one reading. */
+/** The scores found by one read of a file. */
 export interface Held {
-  /** By key. Of several rows of one key the last counts: a killed run may have left the row that it replaced. */
+  /** By key. The last row of a key counts: a killed run can leave the old row before the new one. */
   readonly done: ReadonlyMap<string, Done>;
-  /** Of the last score; undefined where there is none. */
+  /** score_version of the last score; undefined without scores. */
   readonly scoreVersion: string | undefined;
-  /** By model, where the rows name it. */
+  /** score_version by model, for rows that name their model. */
   readonly versions: ReadonlyMap<string, string>;
-  /** Rows, those included that do not count. */
+  /** Number of rows, including those that do not count. */
   readonly rows: number;
-  /** Where the last whole line ends. */
+  /** Offset in bytes of the end of the last whole line. */
   readonly end: number;
-  /** Of the file when it was read, in bytes. */
+  /** Size of the file in bytes when it was read. */
   readonly size: number;
 }
 
@@ -215,11 +216,11 @@ type HeldOptions = Pick<
 >;
 
 /**
- * Which scores of a file count: not failures, which are tried again, and with `strict` not those with warnings. Changes
- * nothing.
+ * Reads the scores of a file that are kept: no failures, and with `strict` no scores with warnings. Does not change the
+ * file.
  *
- * @param accepts told of every score that counts; false ends the reading, which then gives undefined
- * @throws QalignError RESUME_MISMATCH for what is no results file or has another layout, and what `accepts` throws
+ * @param accepts called with every kept score; if it returns false, reading stops and the result is undefined
+ * @throws QalignError RESUME_MISMATCH if it is not a results file or has another layout; any error of `accepts`
  */
 export async function readHeld(
   path: string,
@@ -238,7 +239,7 @@ export async function readHeld(
     const key = keyOfLine(line, options);
     if (line.failed || (strict === true && line.warned)) {
       done.delete(key);
-      // a failure of a run with one model does not name it
+      // in a run with one model, failures do not name the model
       if (line.model === undefined) for (const model of models ?? []) done.delete(keyIn(model, line.key));
       continue;
     }
@@ -250,7 +251,7 @@ export async function readHeld(
   return { done, scoreVersion, versions, rows, end, size };
 }
 
-/** Takes out of the file what does not count; gives the scores that stay. */
+/** Removes the rows that do not count from the file; returns the scores that stay. */
 async function continued(path: string, options: ResultFileOptions): Promise<Held> {
   const size = await sizeOf(path);
   if (size === 0) return NOTHING;
@@ -263,7 +264,7 @@ async function continued(path: string, options: ResultFileOptions): Promise<Held
   return held as Held;
 }
 
-/** Every row has the version of this run, or, among several models, one version for each of these. */
+/** Requires the score_version of this run in every row; with several models, one version per model. */
 function requireVersions(path: string, { scoreVersion, models }: HeldOptions): (line: WrittenLine) => true {
   const versions = new Map<string, string>();
   return ({ model = '', scoreVersion: found }) => {
@@ -271,7 +272,7 @@ function requireVersions(path: string, { scoreVersion, models }: HeldOptions): (
     else if (!models.includes(model))
       throw new QalignError(
         'RESUME_MISMATCH',
-        `${path} holds scores of ${model || 'a model without a name'}, which this run does not ask for; add --model ${model || 'NAME'}, or name another --out.`,
+        `${path} has scores of ${model || 'a model without a name'}, which is not a model of this run; add --model ${model || 'NAME'}, or use another --out.`,
       );
     else {
       requireVersion(path, found, versions.get(model) ?? found!);
@@ -285,11 +286,11 @@ function requireVersion(path: string, found: string | undefined, wanted: string)
   if (found === undefined || found === wanted) return;
   throw new QalignError(
     'RESUME_MISMATCH',
-    `${path} was written with score_version ${found}, but this run has ${wanted} (another model, precision, prompt, scale, preprocessing or calibration); name another --out or use the old settings.`,
+    `${path} was written with score_version ${found}, but this run has ${wanted}. The model, precision, prompt, scale, preprocessing or calibration differs; use the old settings or another --out.`,
   );
 }
 
-/** The file with some of its rows, put in place whole. Rows are rarely taken out, so the copy is rare too. */
+/** Rewrites the file with the rows to keep and replaces it in one step. Rows are rarely removed, so copies are rare. */
 async function rewrite(
   path: string,
   options: ScanOptions,
@@ -305,7 +306,7 @@ async function rewrite(
   }
 }
 
-/** A JSON array that appears whole, at `close`, or not at all. */
+/** Opens a JSON array that becomes visible only when `close` completes. */
 export async function openJsonFile(
   path: string,
   layout: Pick<ResultLayout, 'jsonOf'> = FULL_LAYOUT,
@@ -334,6 +335,6 @@ export async function openJsonFile(
 const sentenceOf =
   (path: string) =>
   (error: Error): string =>
-    `${path} cannot be written (${reasonOf(error)}); what was written before stays, and --resume continues it.`;
+    `${path} cannot be written (${reasonOf(error)}); earlier rows are kept, and --resume continues the file.`;
 
 const guard = <T>(path: string, work: () => Promise<T>): Promise<T> => guardWrite(work, sentenceOf(path));

@@ -16,7 +16,7 @@ export interface ParquetOptions {
   readonly severalModels?: boolean | undefined;
 }
 
-/** Rows held until they are written as one row group; a reader takes a group at a time. */
+/** Rows per row group. They are held in memory until the group is written; readers read one group at a time. */
 const GROUP_ROWS = 10_000;
 
 type Physical = Omit<SchemaElement, 'name' | 'repetition_type'>;
@@ -46,9 +46,9 @@ function elementsOf({ name, type }: Column): SchemaElement[] {
 }
 
 /**
- * A Parquet file that appears whole, at `close`, or not at all. What all rows share (model, prompt, preprocessing) also
- * stands once in its metadata, as JSON under the key `qalign`: of one model as fields, of several as a list `models`.
- * Of a compact file it stands there alone.
+ * Opens a Parquet file that becomes visible only when `close` completes. Its metadata has the fields that all rows
+ * share (model, prompt, preprocessing) as JSON under the key `qalign`. With several models these are a list `models`. A
+ * compact file has them only there.
  *
  * @throws QalignError OUTPUT_UNWRITABLE
  */
@@ -57,7 +57,7 @@ export async function openParquetFile(
   { layout = FULL_LAYOUT, severalModels = false }: ParquetOptions = {},
 ): Promise<Pick<ResultFile, 'write' | 'close'> & { discard(): Promise<void> }> {
   const guard = <T>(work: () => Promise<T>): Promise<T> =>
-    guardWrite(work, (error) => `${path} cannot be written (${reasonOf(error)}); nothing of it was kept.`);
+    guardWrite(work, (error) => `${path} cannot be written (${reasonOf(error)}); its rows were discarded.`);
   const draft = await guard(() => openDraft(path));
   const bytes = new ByteWriter();
   const parquet = new ParquetWriter({
@@ -70,7 +70,7 @@ export async function openParquetFile(
     parquet.kvMetadata = [{ key: 'qalign', value: JSON.stringify(described(meta, layout, severalModels)) }];
   };
   describe();
-  /** What the writer has made of the rows so far goes to the file, so that no more than a group is in memory. */
+  /** Writes the encoded bytes to the file, so that memory holds at most one group. */
   const flush = async (): Promise<void> => {
     await draft.file.writeFile(bytes.getBytes());
     bytes.index = 0;

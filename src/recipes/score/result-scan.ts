@@ -12,26 +12,26 @@ import { foreignSidecar, readSidecar } from './layout/sidecar.js';
 import { csvHeader } from './result-csv.js';
 import { rowVersion } from './row-version.js';
 
-/** What resuming needs to know of a line that was written. */
+/** The fields of a written row that resuming needs. */
 export interface WrittenLine {
-  /** Of input and task; see `keyOf`. */
+  /** Key of input and task; see `keyOf`. */
   readonly key: string;
-  /** Undefined where the row does not say it. */
+  /** Undefined if the row does not name its model. */
   readonly model: string | undefined;
   readonly identity: Partial<MediaIdentity>;
-  /** With the calibration, where the row has one; see `rowVersion`. */
+  /** Includes the calibration, if the row has one; see `rowVersion`. */
   readonly scoreVersion: string | undefined;
   readonly failed: boolean;
   readonly warned: boolean;
   /** NaN for a failure. */
   readonly score: number;
-  /** The row, by the names of its layout; a compact row with what stands beside it. */
+  /** The row by the field names of its layout; a compact row includes the shared fields of its sidecar. */
   readonly fields: Fields;
 }
 
 /**
- * A whole line of the file: where it starts and ends in bytes (its line end included), and what it says (nothing for
- * the CSV header).
+ * A whole line of the file. `start` and `end` are offsets in bytes and include the line end. `line` is undefined for
+ * the CSV header.
  */
 export interface ScannedLine {
   readonly start: number;
@@ -40,7 +40,7 @@ export interface ScannedLine {
   readonly line: WrittenLine | undefined;
 }
 
-/** One name for an input and a task. A name that is not UTF-8 counts by its exact bytes. */
+/** Key of an input and a task. A name that is not UTF-8 is compared by its bytes. */
 export function keyOf(task: string, input: string, inputBase64: string | undefined): string {
   return `${task}\n${inputBase64 === undefined ? input : nameOf(Buffer.from(inputBase64, 'base64'))}`;
 }
@@ -50,18 +50,18 @@ function nameOf(bytes: Buffer): string {
   return Buffer.from(text).equals(bytes) ? text : `\0${bytes.toString('latin1')}`;
 }
 
-/** How the rows of a file are read. */
+/** Format and layout of the rows of a file. */
 export interface ScanOptions {
   readonly format: 'jsonl' | 'csv';
   readonly layout?: ResultLayout | undefined;
-  /** What this run needs of a row, for the message about a file of other fields. */
+  /** Fields that this run needs, for the error about a file with other fields. */
   readonly needs?: ResumeNeeds | undefined;
 }
 
 /**
- * Reads a results file line by line. A torn last line (no line end: the writer died in it) is not given; a line that is
- * no result, or has another layout, ends in RESUME_MISMATCH, because then the file is not ours to continue. The rows of
- * a compact file are read with the file beside it.
+ * Reads a results file line by line. An incomplete last line of a killed writer is skipped. A line that is not a
+ * result, or has another layout, throws RESUME_MISMATCH, because the file may not belong to qalign. Rows of a compact
+ * file are completed with its sidecar.
  */
 export async function* scanResults(
   path: string,
@@ -72,7 +72,7 @@ export async function* scanResults(
   const foreign = (at: number): QalignError =>
     new QalignError(
       'RESUME_MISMATCH',
-      `Line ${at} of ${path} is not a result of this version of qalign, so the file cannot be continued; name another --out or remove the file.`,
+      `Line ${at} of ${path} is not a result of this version of qalign; use another --out or delete the file.`,
     );
   const lines = wholeLines(createReadStream(path), { tooLong: () => foreign(number + 1) });
   const header = csvHeader(layout);
@@ -95,7 +95,7 @@ export async function* scanResults(
   }
 }
 
-/** A line end inside quotes belongs to its cell. */
+/** Joins the lines of a quoted cell that contains line ends. */
 async function* joinQuoted(lines: AsyncIterable<Line>): AsyncGenerator<Omit<Line, 'number'>, void, undefined> {
   let open: { start: number; texts: string[] } | undefined;
   for await (const { start, end, text } of lines) {
@@ -111,7 +111,7 @@ async function* joinQuoted(lines: AsyncIterable<Line>): AsyncGenerator<Omit<Line
   }
 }
 
-/** Undefined for what is no JSON object. */
+/** Undefined if the text is not a JSON object. */
 function jsonRow(text: string): Fields | undefined {
   try {
     const value: unknown = JSON.parse(text);
@@ -121,7 +121,7 @@ function jsonRow(text: string): Fields | undefined {
   }
 }
 
-/** Cells by column, without the empty ones; undefined for another number of cells. */
+/** Non-empty cells by column; undefined if the number of cells differs. */
 function csvRow(text: string, { columns }: ResultLayout): Fields | undefined {
   try {
     const [cells]: string[][] = parse(text);
@@ -133,17 +133,17 @@ function csvRow(text: string, { columns }: ResultLayout): Fields | undefined {
   }
 }
 
-/** Fields that say that there is no score, in whatever layout. */
+/** Error fields of all layouts. A row with one of them has no score. */
 const ERRORS = ['error', 'error.code', 'error.message', 'error_code'];
 
 function toLine(fields: Fields, { kind, columns }: ResultLayout): WrittenLine | undefined {
-  const get = (name: string): unknown => fields[name] ?? undefined; // null stands for a field that is not there
+  const get = (name: string): unknown => fields[name] ?? undefined; // null means that the field is absent
   const [input, task, version, base64] = ['input', 'task', 'score_version', 'input_base64'].map(get);
   const calibration = get('calibration') as string | undefined;
   if (typeof input !== 'string' || typeof task !== 'string') return undefined;
   if (kind !== 'fields' && Number(fields['schema_version']) !== SCHEMA_VERSION) return undefined;
   const named = ERRORS.some((name) => get(name) !== undefined);
-  // without the exact bytes of its name such an input cannot be told from another: it is scored again
+  // without the exact bytes of its name the input cannot be identified, so it is scored again
   const isVague = kind === 'fields' && input.includes('\ufffd') && !columns.some(({ name }) => name === 'input_base64');
   const failed = named || isVague || (kind === 'fields' && version === undefined);
   if (!failed && typeof version !== 'string') return undefined;

@@ -1,3 +1,3 @@
-/** What the numbers of a row depend on: how the score was made, and the calibration beside it. For resuming. */
+/** Identifies the computation of a row for resuming: its score_version and, if present, its calibration. */
 export const rowVersion = (scoreVersion: string, calibration: string | undefined): string =>
   calibration === undefined ? scoreVersion : `${scoreVersion}+${calibration}`;

@@ -13,19 +13,19 @@ import type { ScoreSource, ScoringAnswer, ScoringEngine } from './scorer.js';
 import type { ScoringSession } from './session.js';
 import { isOfOneInput, orCancelled, scorerClosed } from './stop-errors.js';
 
-/** One prompt as it was asked, and the model's answer to it. */
+/** A rendered prompt and the model's answer to it. */
 interface Answered {
   readonly text: string;
   readonly logits: number[];
   readonly logSumExp: number;
 }
 
-/** What the model said about one input, prompt by prompt, and how its pixels were made. */
+/** The model's answers to one input, in the order of its prompts, and how its pixels were prepared. */
 interface Scored extends Omit<PreparedMedia, 'data'> {
   readonly answers: readonly Answered[];
 }
 
-/** One outcome a task, in their order. The tasks share one decoding and one visual encoding. */
+/** Returns one outcome per task, in order. All tasks share one decoding and one visual encoding. */
 export async function scoreSource(
   session: ScoringSession,
   source: ScoreSource,
@@ -50,7 +50,7 @@ function canRate(choice: ModelChoice, prompt: PromptTemplate, task: Task, { kind
   return supports(choice, task, kind) && allows(prompt, task, kind);
 }
 
-/** What is wrong with this input alone is returned; what stops all of them is thrown. */
+/** Returns an error of this input, but throws an error that affects all inputs. */
 async function ask(
   session: ScoringSession,
   source: ScoreSource,
@@ -63,7 +63,7 @@ async function ask(
     return await session.inFlight.pass(source.kind, lane, () => prepareAndAsk(session, source, texts, call), signal);
   } catch (error) {
     if (signal?.aborted === true) throw orCancelled(error, signal);
-    if (session.closed) throw scorerClosed(error); // not one failure for each of the inputs still to come
+    if (session.closed) throw scorerClosed(error); // avoids one failure for each remaining input
     if (isOfOneInput(error)) return error;
     throw error;
   }
@@ -129,7 +129,7 @@ async function askPicture(
   return { ...made, answers: await score({ visuals: [{ frames: made.frames, data }], prompts }) };
 }
 
-/** The clip is read by the engine, chunk by chunk; what is wrong with it is known at its end. */
+/** The engine reads the clip chunk by chunk. Its warnings are complete after the last chunk. */
 async function askClip(
   clip: ClipReader,
   score: (clip: ClipSource) => Promise<ScoringAnswer[]>,
@@ -140,7 +140,7 @@ async function askClip(
   let frames = 0;
   async function* counted(most: number): ReturnType<ClipSource['chunks']> {
     check(clip.warnings);
-    let read = 0; // a reading that was given up may still deliver a chunk
+    let read = 0; // a cancelled read can still deliver a chunk
     for await (const chunk of clip.chunks(most)) {
       read += chunk.frames;
       yield chunk;
@@ -158,12 +158,12 @@ async function askClip(
   }
 }
 
-/** A model reads positions that it never saw in training as best it can: the score is a guess. */
+/** Warns if the sequence is longer than the model supports: such scores are unreliable. */
 function tooLong(answers: readonly ScoringAnswer[], frames: number, most: number | null | undefined): string[] {
   const positions = Math.max(...answers.map((answer) => answer.positions ?? 0));
   if (most === undefined || most === null || positions <= most) return [];
   const shown = frames === 1 ? 'its picture' : `its ${frames} frames`;
-  return [`The prompt with ${shown} takes ${positions} positions; the model was made for ${most}.`];
+  return [`The prompt with ${shown} takes ${positions} positions; the model supports ${most}.`];
 }
 
 function result(
@@ -200,7 +200,7 @@ function result(
   };
 }
 
-/** The row of an input that could not be scored. */
+/** The row of an input that failed. */
 export function failure(
   source: Pick<ScoreSource, 'input' | 'identity'> & Partial<Pick<ScoreSource, 'media'>>,
   task: Task,
@@ -209,7 +209,7 @@ export function failure(
   return { ...inputFields(source, task), error: { code, message } };
 }
 
-/** What every row says of its input. */
+/** The fields of the input in every row. */
 function inputFields(
   { input, media, identity }: Parameters<typeof failure>[0],
   task: Task,
@@ -226,10 +226,13 @@ function inputFields(
   };
 }
 
-/** @throws QalignError MEDIA_DOUBTFUL where there is a warning */
+/** @throws QalignError MEDIA_DOUBTFUL if there are warnings */
 function refuseDoubtful(warnings: readonly string[]): void {
   if (warnings.length > 0)
-    throw new QalignError('MEDIA_DOUBTFUL', `Refused because of warnings (strict): ${warnings.join('; ')}.`);
+    throw new QalignError(
+      'MEDIA_DOUBTFUL',
+      `The input has warnings, and strict mode refuses it: ${warnings.join('; ')}.`,
+    );
 }
 
 async function unsupported(choice: ModelChoice, prompt: PromptTemplate, task: Task, kind: Kind): Promise<QalignError> {
@@ -237,7 +240,7 @@ async function unsupported(choice: ModelChoice, prompt: PromptTemplate, task: Ta
   return new QalignError(
     'TASK_UNSUPPORTED',
     supports(choice, task, kind)
-      ? `The prompt ${prompt.name} is not meant for ${what}; choose another with --prompt.`
+      ? `The prompt ${prompt.name} does not support ${what}; choose another with --prompt.`
       : `${choice.id} does not rate ${what}. ${await modelsThatDo(task, kind)}`,
   );
 }

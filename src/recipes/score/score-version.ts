@@ -2,15 +2,16 @@ import { createHash } from 'node:crypto';
 import { LEVELS, LEVEL_VALUES, type Scale } from '../../scoring/levels.js';
 import type { Preprocessing } from '../../api/result.js';
 
-/** Raised by whoever changes a computation so that scores move by more than rounding (1e-5 in fp32). */
+/** Increase it with every change that moves scores by more than rounding (1e-5 in fp32). */
 const MATHS_VERSION = 1;
 
 /**
- * Sixteen hex digits over everything that can change a score: weights, precision, the prompt's template, the levels and
- * their values on the scale, how pixels and frames are made, and the version of the computation.
+ * Hash (16 hex digits) of everything that can change a score. It covers the weights, the precision, the prompt
+ * template, the levels and their values on the scale. It also covers the preprocessing of pixels and frames and the
+ * version of the computation.
  *
- * The device is left out on purpose: the same precision on another device agrees within the tolerance that batches and
- * worker counts have, and a run may be resumed on another machine. It stands in every result beside the version.
+ * The device is excluded, so that a run can be resumed on another machine. The same precision on another device agrees
+ * within the tolerance of batch sizes and worker counts. Every result has the device in its own field.
  */
 export function scoreVersion(parts: {
   weightsSha256: string;
@@ -20,7 +21,7 @@ export function scoreVersion(parts: {
   preprocessing: Omit<Preprocessing, 'decoder'>;
 }): string {
   const { size, pad, resize, auto_orient, fps, max_frames, frame_rule } = parts.preprocessing;
-  // a list, not an object: its order is fixed here and nowhere else
+  // a list, not an object, because the hash depends on the order
   const everything = [
     MATHS_VERSION,
     parts.weightsSha256,

@@ -1,4 +1,7 @@
-/** The boundary of src/recipes/score: model, prompt, media and engine become a scorer; nothing of commands or HTTP. */
+/**
+ * Entry point of src/recipes/score: builds a scorer from model, prompt, media and engine. It does not know commands or
+ * HTTP.
+ */
 import type { ScoreOutcome } from '../../api/result.js';
 import { QalignError } from '../../base/errors.js';
 import { orderedMap } from '../../base/ordered-map.js';
@@ -24,8 +27,8 @@ import { closeSession, openSession, preparingLoad, versionOf, type ScoringSessio
 import { orCancelled } from './stop-errors.js';
 
 /**
- * Loads a model and makes a scorer of it. What is wrong with one input becomes its outcome; only what stops all of them
- * is thrown.
+ * Loads a model and returns a scorer. An error of one input becomes its outcome; only errors that affect all inputs are
+ * thrown.
  */
 export async function createScorerFrom(parts: ScorerParts, options: ScorerOptions = {}): Promise<Scorer> {
   requireScorerOptions(options);
@@ -48,7 +51,7 @@ export async function createScorerFrom(parts: ScorerParts, options: ScorerOption
       requireScoreOptions(own);
       (await resolveCallOptions(session, own)).release();
     },
-    // an arrow has one signature: the overloads are those of the interface
+    // an arrow function has one signature, so the overloads come from the interface
     score: ((input: ScoreInput, options: ScoreOptions = {}) => score(session, input, options)) as Scorer['score'],
     scoreMany: ((inputs: ScoreInputs, options: ScoreManyOptions = {}) =>
       scoreMany(session, inputs, options)) as Scorer['scoreMany'],
@@ -106,6 +109,6 @@ async function* scoreMany(
 async function asSource(session: ScoringSession, input: ScoreInput): Promise<ScoreSource> {
   if (typeof input === 'string' || input instanceof Uint8Array) return session.toSource(input);
   if (typeof input !== 'object' || input === null || typeof input.input !== 'string')
-    throw new QalignError('USAGE', `An input is a path, a URL, bytes or a source, not a ${typeof input}.`);
+    throw new QalignError('USAGE', `An input must be a path, a URL, bytes or a source, not a ${typeof input}.`);
   return input;
 }

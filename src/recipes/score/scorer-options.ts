@@ -4,7 +4,7 @@ import { TASKS } from '../../prompts/subject.js';
 import { SCALES } from '../../scoring/levels.js';
 import type { OneTask, ScoreManyOptions, ScoreOptions, ScorerOptions } from './scorer.js';
 
-/** What the value of an option must be, as a message says it, and whether one is. */
+/** The condition on the value of an option, as text for the error message and as a check. */
 interface Rule {
   readonly must: string;
   readonly fits: (value: unknown) => boolean;
@@ -50,7 +50,9 @@ const limits: Rule = {
 
 type Rules<T> = Readonly<Record<keyof T, Rule>>;
 
-/** A misspelt key, or a value of another kind, would be passed over in silence by whoever writes JavaScript. */
+/**
+ * Options are checked at run time, because JavaScript callers get no type errors for misspelled keys or wrong values.
+ */
 const SCORER_OPTIONS: Rules<ScorerOptions> = {
   model: text,
   base: text,
@@ -95,8 +97,8 @@ const SCORE_OPTIONS: Rules<ScoreOptions> = {
 const SCORE_MANY_OPTIONS: Rules<ScoreManyOptions> = { ...SCORE_OPTIONS, inFlight: count, tasksOf: call };
 
 /**
- * `task`, which asks for one outcome in place of a list, as `tasks`. @throws QalignError USAGE for both, or for a task
- * that there is not
+ * Converts `task`, which requests one outcome instead of a list, to `tasks`.
+ * @throws QalignError USAGE if both are given or the task is unknown
  */
 export function readTask<T extends ScoreOptions>(
   options: T | (Omit<T, 'tasks'> & OneTask),
@@ -110,26 +112,31 @@ export function readTask<T extends ScoreOptions>(
   return { own: { ...rest, tasks: [task] } as unknown as T, single: true };
 }
 
-/** @throws QalignError USAGE for an unknown key, naming the nearest, a wrong value, and two ways to name a device */
+/**
+ * @throws QalignError USAGE for an unknown key (suggests the nearest), a wrong value, or both `device` and `devices`
+ */
 export function requireScorerOptions(options: ScorerOptions): void {
   requireOptions('createScorer', options, SCORER_OPTIONS);
   if (options.device !== undefined && options.devices !== undefined)
     throw new QalignError('USAGE', 'createScorer takes device or devices, not both.');
 }
 
-/** @throws QalignError USAGE for an unknown key, naming the nearest, and for a wrong value */
+/** @throws QalignError USAGE for an unknown key (suggests the nearest) or a wrong value */
 export function requireScoreOptions(options: ScoreOptions): void {
   requireOptions('score', options, SCORE_OPTIONS);
 }
 
-/** @throws QalignError USAGE as `requireScoreOptions` */
+/** @throws QalignError USAGE for an unknown key (suggests the nearest) or a wrong value */
 export function requireScoreManyOptions(options: ScoreManyOptions): void {
   requireOptions('scoreMany', options, SCORE_MANY_OPTIONS);
 }
 
-/** What `tasksOf` gave for one input. @throws QalignError USAGE */
+/**
+ * Checks the return value of `tasksOf`.
+ * @throws QalignError USAGE
+ */
 export function requireKnownTasks(given: unknown): void {
-  if (!tasks.fits(given)) throw new QalignError('USAGE', `tasksOf must give ${tasks.must}, not ${shown(given)}.`);
+  if (!tasks.fits(given)) throw new QalignError('USAGE', `tasksOf must return ${tasks.must}, not ${shown(given)}.`);
 }
 
 function requireOptions(caller: string, options: object, rules: Readonly<Record<string, Rule>>): void {
@@ -141,7 +148,7 @@ function requireOptions(caller: string, options: object, rules: Readonly<Record<
     if (rule === undefined)
       throw new QalignError(
         'USAGE',
-        `${caller} has no option "${key}"${hint(key, names)}; it has ${names.join(', ')}.`,
+        `${caller} has no option "${key}"${hint(key, names)}; its options are ${names.join(', ')}.`,
       );
     if (value !== undefined && !rule.fits(value))
       throw new QalignError('USAGE', `The option ${key} of ${caller} must be ${rule.must}, not ${shown(value)}.`);

@@ -13,10 +13,10 @@ import type { PromptTemplate } from '../../prompts/render.js';
 import type { Scale } from '../../scoring/levels.js';
 import type { ScoreOutcome } from '../../api/result.js';
 
-/** An input with the name that results carry; `expandSources` gives them. */
+/** An input and its name in results, as returned by `expandSources`. */
 export type ScoreSource = MediaSource;
 
-/** The engine's view of the loaded model; the rest of its fields are passed over. */
+/** The loaded model as the engine reports it. Other fields are ignored. */
 export interface ScoringModel {
   readonly id: string;
   readonly revision: string;
@@ -25,11 +25,11 @@ export interface ScoringModel {
   readonly device: string;
   readonly image_size: number;
   readonly parameters: number;
-  /** The longest sequence that the model was made for, null where that is not known. */
+  /** The longest sequence that the model supports, in tokens; null if unknown. */
   readonly max_positions?: number | null;
 }
 
-/** Of one prompt. `positions` is what prompt and frames took of the sequence. */
+/** The answer to one prompt. `positions` is the length of the sequence of prompt and frames. */
 export interface ScoringAnswer {
   readonly logits: number[];
   readonly logSumExp: number;
@@ -51,146 +51,207 @@ export interface ScoringEngine {
 /** The part of a Preparer that scoring uses. */
 export type ScoringPreparer = Pick<Preparer, 'prepare' | 'open' | 'close'> & Partial<Pick<Preparer, 'load'>>;
 
-/** What a scorer stands on; real ones come from `create-scorer.ts`, tests bring their own. */
+/** Dependencies of a scorer: real ones come from `create-scorer.ts`, tests pass fakes. */
 export interface ScorerParts {
   createEngine(choice: ModelChoice, options: ScorerOptions): Promise<ScoringEngine>;
   createPreparer(options: ScorerOptions): ScoringPreparer;
   toSource(input: string | Uint8Array, options: ScorerOptions): Promise<ScoreSource>;
 }
 
-/** Model, device and preprocessing of a scorer; what they leave open, the model decides. */
+/** Model, device and preprocessing of a scorer. Omitted options take the defaults of the model. */
 export interface ScorerOptions {
-  /** A name of configs/models, a directory or a hub id. */
+  /** Name of a model in configs/models, a directory or a hub id. */
   readonly model?: string | undefined;
   /** Base model of a LoRA adapter. */
   readonly base?: string | undefined;
+  /**
+   * Commit, tag or branch of a hub model.
+   * @default that of its description
+   */
   readonly revision?: string | undefined;
   /**
-   * `auto` (the first CUDA device, else the CPU), `cpu`, `cuda:0`, `0,1`: one worker each; `remote:2`: two that connect
-   * to `listen`.
+   * `auto` (the first CUDA device, otherwise the CPU), `cpu`, `cuda:0` or a list such as `0,1`. Each device gets one
+   * worker. `remote:2` waits for two workers that connect to `listen`.
    */
   readonly device?: string | undefined;
-  /** The same as a list: `['cuda:0', 'cuda:1']`. */
+  /** Devices as a list, instead of `device`: `['cuda:0', 'cuda:1']`. */
   readonly devices?: readonly string[] | undefined;
   /**
-   * `tcp://HOST:PORT` for workers of other hosts, which `bridgeKeys` (a head.json of `qalign workers keys`) lets in.
+   * `tcp://HOST:PORT` to which workers on other hosts connect. `bridgeKeys` is the head.json file that authenticates
+   * them.
    */
   readonly listen?: string | undefined;
+  /** Path of the head.json of `qalign workers keys`; needed with `listen`. */
   readonly bridgeKeys?: string | undefined;
-  /** auto: fp32 on a CPU, bf16 on CUDA. */
+  /** `auto` is fp32 on a CPU and bf16 on CUDA. */
   readonly precision?: 'auto' | 'fp32' | 'bf16' | 'fp16' | undefined;
-  /** A name of configs/prompts or a file; the model's own by default. */
+  /** Name of a prompt in configs/prompts, or a file; default: the prompt of the model. */
   readonly prompt?: string | undefined;
+  /**
+   * Scale of the scores.
+   * @default 'mos5'
+   */
   readonly scale?: Scale | undefined;
+  /**
+   * Turn pictures as their EXIF orientation says; the reference does not.
+   * @default false
+   */
   readonly autoOrient?: boolean | undefined;
+  /**
+   * Frames taken per second of video.
+   * @default one per second at int(fps · i), as in the reference
+   */
   readonly fps?: number | undefined;
+  /**
+   * Most frames of a video.
+   * @default no limit
+   */
   readonly maxFrames?: number | undefined;
-  /** `published`: frames int(fps · i) also where the rate of a clip varies; `auto` goes by time stamps there. */
+  /**
+   * Selection of frames in clips with a variable rate. `auto` uses timestamps, `published` takes the frames int(fps ·
+   * i).
+   */
   readonly frameRule?: 'auto' | 'published' | undefined;
-  /** Frames in one request to a worker at most; the engine's own choice by default. */
+  /** Maximum number of frames per request to a worker; by default the engine chooses it. */
   readonly maxBatchFrames?: number | undefined;
   /**
-   * Each item is computed alone. Its score then has the same bytes in every run on the same machine and versions,
-   * whatever else is scored. Without it scores may differ in the 7th digit by what a batch is made of. The cost is the
-   * speed of batches: nothing was lost with nano on a CPU core; a GPU computes one picture at a time.
+   * Computes each item alone, so that its score has the same bytes in every run on the same machine and versions.
+   * Otherwise scores can differ in the 7th digit with the composition of batches. It costs the speed of batches: a GPU
+   * computes one picture at a time. With nano on a CPU core no speed was lost.
    */
   readonly deterministic?: boolean | undefined;
   /**
-   * A worker that has answered a batch and then makes no step of its computation for so long is killed and replaced;
-   * 300 000 by default.
+   * Time limit in milliseconds between two steps of a worker's computation; default 300 000. A worker that has answered
+   * a batch and then exceeds it is killed and replaced.
    */
   readonly stepMs?: number | undefined;
+  /**
+   * Never ask the hub and install nothing.
+   * @default false
+   */
   readonly offline?: boolean | undefined;
+  /**
+   * Fetch inputs that are http(s) URLs.
+   * @default false
+   */
   readonly allowUrls?: boolean | undefined;
-  /** Memory for decoding pictures, shared with other scorers; one of its own by default. */
+  /** Memory budget for decoding pictures, shared with other scorers; by default each scorer has its own. */
   readonly decodeBudget?: DecodeBudget | undefined;
+  /**
+   * Takes log lines.
+   * @default silentLogger
+   */
   readonly log?: Logger | undefined;
-  /** Workers that fail again and again are tried on: for services. */
+  /** Keep restarting workers that fail repeatedly, for services. */
   readonly revive?: boolean | undefined;
+  /** Told of each batch that a worker has answered. */
   readonly onBatch?: ((batch: BatchReport) => void) | undefined;
-  /** Set-up and loading, in words and, where known, in numbers. */
+  /** Reports setup and loading as text, with `done` and `total` if known. */
   readonly onProgress?: ((message: string, done?: number, total?: number) => void) | undefined;
+  /** Ends loading; afterwards `close` ends the scorer. */
   readonly signal?: AbortSignal | undefined;
 }
 
-/** A path, an http(s) URL (if allowed), the bytes, or what `expandSources` gives. */
+/** A path, an http(s) URL (if `allowUrls`), the bytes of a file, or a source of `expandSources`. */
 export type ScoreInput = string | Uint8Array | ScoreSource;
 
-/** A call for one task, whose answer is one outcome and no list. */
+/** Selects one task, so that the call returns one outcome instead of a list. */
 export interface OneTask {
+  /** The one task that is rated. */
   readonly task: Task;
+  /** Not given beside `task`. */
   readonly tasks?: undefined;
 }
 
 /** Options of one call of `score`. */
 export interface ScoreOptions {
-  /** What is rated; without it what the model does first. For one task, `task` gives one outcome in place of a list. */
+  /**
+   * Tasks to score; default: quality if the model supports it, otherwise aesthetics. Use `task` to get one outcome
+   * instead of a list.
+   */
   readonly tasks?: readonly Task[] | undefined;
+  /** Ends the call early. */
   readonly signal?: AbortSignal | undefined;
-  /** In place of the scorer's own: a scale, the name of a prompt. */
+  /** Scale of this call; default: the scale of the scorer. */
   readonly scale?: Scale | undefined;
+  /**
+   * Name of a prompt in configs/prompts, or a file.
+   * @default the prompt of the scorer
+   */
   readonly prompt?: string | undefined;
-  /** An input with warnings fails with MEDIA_DOUBTFUL instead of being scored. */
+  /** An input with warnings fails with MEDIA_DOUBTFUL. */
   readonly strict?: boolean | undefined;
-  /** What decoding may cost; DEFAULT_LIMITS otherwise. */
+  /** Limits of decoding; default: DEFAULT_LIMITS. */
   readonly limits?: Partial<MediaLimits> | undefined;
-  /** Interactive goes before bulk, which is the default. */
+  /** Interactive inputs have priority over bulk inputs; default: bulk. */
   readonly lane?: Lane | undefined;
   /** Inputs of one ticket stay together in the queue; see Scorer.ticket. */
   readonly ticket?: number | undefined;
+  /** W3C trace context, for the log of the worker. */
   readonly traceparent?: string | undefined;
-  /** Told how long each input was decoded, waited and was computed. */
+  /** Called with the times that each input was decoded, waited and was computed. */
   readonly onStage?: OnStage | undefined;
 }
 
-/** Options of `scoreMany`: those of `score`, and how many inputs are under way. */
+/** Options of `scoreMany`: those of `score`, and the concurrency. */
 export interface ScoreManyOptions extends ScoreOptions {
-  /** Inputs decoded or waiting for the model at a time; by default as many as `Scorer.width` says. */
+  /** Maximum number of inputs that are decoded or waiting at a time; default: `Scorer.width()`. */
   readonly inFlight?: number | undefined;
-  /** The tasks of one input, where they differ; an empty list passes the input over. */
+  /** Selects the tasks of each input; an empty list skips the input. */
   readonly tasksOf?: ((source: ScoreSource) => readonly Task[]) | undefined;
 }
 
-/** A loaded model that scores until it is closed. `createScorer` makes it, `await using` closes it. */
+/** A loaded model that scores inputs until it is closed. Create it with `createScorer`; `await using` closes it. */
 export interface Scorer extends AsyncDisposable {
+  /** The loaded model: id, revision, digest of the weights, precision, device. */
   readonly model: ScoringModel;
+  /** What `model` was resolved to: where the weights are and what the model rates. */
   readonly choice: ModelChoice;
+  /** The prompt that is used where a call names none. */
   readonly prompt: PromptTemplate;
+  /** Hash of all that decides a score; scores of one version are comparable. */
   readonly scoreVersion: string;
-  /** What is rated when no task is named. */
+  /** The tasks that are scored if the caller names none. */
   readonly defaultTasks: readonly Task[];
-  /** A place in the queue for several inputs of one caller. */
+  /** Returns a ticket that keeps several inputs of one caller together in the queue. */
   ticket(): number;
   /**
-   * So many pictures decoded or waiting keep every worker busy: three batches each, and 128 at least (75 MB of pixels
-   * at 448 px). More are never held.
+   * Number of decoded or waiting pictures that keeps every worker busy: three batches per worker, at least 128. At 448
+   * px, 128 pictures take 75 MB. The scorer never holds more.
    */
   width(): number;
-  /** What waits and what it will cost; parts are missing where a scorer has no real engine or preparer. */
+  /** Waiting work and its expected cost. A part is undefined if the scorer has no real engine or preparer. */
   load(): { readonly engine: EngineStats | undefined; readonly preparing: PrepareLoad | undefined };
-  /** Resident memory of each worker in bytes, as it last told. */
+  /** Resident memory of each worker in bytes, from its last report. */
   workersRss(): number[];
   /**
-   * Whether inputs may be asked for with these at all. @throws QalignError TASK_UNSUPPORTED, CONFIG_NOT_FOUND,
-   * CONFIG_INVALID
+   * Checks whether the model supports these options.
+   * @throws QalignError TASK_UNSUPPORTED, CONFIG_NOT_FOUND, CONFIG_INVALID
    */
   check(options: ScoreOptions): Promise<void>;
   /**
-   * The outcome of one input for one task: a result, or a failure that `isFailure` tells.
+   * Scores one input for one task. Returns a result, or a failure (see `isFailure`).
    * @example const outcome = await scorer.score('photo.jpg', { task: 'quality' });
    */
   score(input: ScoreInput, options: ScoreOptions & OneTask): Promise<ScoreOutcome>;
-  /** One outcome a task, in the order of the tasks. Several tasks share one decoding and one visual encoding. */
+  /**
+   * Scores one input. Returns one outcome per task, in the order of the tasks. All tasks share one decoding and one
+   * visual encoding.
+   */
   score(input: ScoreInput, options?: ScoreOptions): Promise<ScoreOutcome[]>;
-  /** The outcome of every input for one task, in the order of the inputs, with bounded memory. */
+  /** Scores many inputs for one task with bounded memory. Yields one outcome per input, in the order of the inputs. */
   scoreMany(
     inputs: AsyncIterable<ScoreInput> | Iterable<ScoreInput>,
     options: Omit<ScoreManyOptions, 'tasksOf'> & OneTask,
   ): AsyncGenerator<ScoreOutcome, void, undefined>;
-  /** The outcomes of every input, in the order of the inputs, with bounded memory (see orderedMap). */
+  /**
+   * Scores many inputs with bounded memory. Yields the outcomes of each input, in the order of the inputs (see
+   * `orderedMap`).
+   */
   scoreMany(
     inputs: AsyncIterable<ScoreInput> | Iterable<ScoreInput>,
     options?: ScoreManyOptions,
   ): AsyncGenerator<ScoreOutcome[], void, undefined>;
+  /** Ends the workers and threads; calls under way fail with BRIDGE_CLOSED. */
   close(): Promise<void>;
 }

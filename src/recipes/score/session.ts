@@ -16,20 +16,20 @@ import type {
   ScoringPreparer,
 } from './scorer.js';
 
-/** One loaded model and everything that scoring with it needs. */
+/** A loaded model and the state that scoring with it needs. */
 export interface ScoringSession {
   readonly choice: ModelChoice;
   readonly engine: ScoringEngine;
   readonly preparer: ScoringPreparer;
   readonly inFlight: InFlight;
-  /** As the engine loaded it, under the name by which it was chosen. */
+  /** The model as the engine loaded it; `id` is the name by which it was chosen. */
   readonly model: ScoringModel;
   readonly preprocessing: Preprocessing;
   readonly prompt: PromptTemplate;
   readonly scale: Scale;
-  /** Prompts that calls have named so far. */
+  /** Cache of the prompts that calls have named. */
   readonly prompts: Map<string, PromptTemplate>;
-  /** Ends every call. */
+  /** Aborts every call. */
   readonly signal: AbortSignal | undefined;
   readonly toSource: (input: string | Uint8Array) => Promise<ScoreSource>;
   closed: boolean;
@@ -58,7 +58,7 @@ export async function openSession(parts: ScorerParts, options: ScorerOptions): P
   };
 }
 
-/** Of the scores that a session gives with a prompt and on a scale. */
+/** score_version of the scores of a session for a prompt and a scale. */
 export function versionOf({ model, preprocessing }: ScoringSession, prompt: PromptTemplate, scale: Scale): string {
   return scoreVersion({
     weightsSha256: model.weights_sha256,
@@ -69,7 +69,7 @@ export function versionOf({ model, preprocessing }: ScoringSession, prompt: Prom
   });
 }
 
-/** What is being prepared, with the pictures that wait undecoded. */
+/** Load of the preparer, including the pictures that wait to be decoded. */
 export function preparingLoad({ preparer, inFlight }: ScoringSession): PrepareLoad | undefined {
   const load = preparer.load?.();
   return (

@@ -1,6 +1,6 @@
 import { QalignError } from '../../base/errors.js';
 
-/** After these no later input can succeed either. */
+/** After one of these errors no later input can succeed. */
 const FATAL: readonly string[] = [
   'BRIDGE_CLOSED',
   'WORKER_START_FAILED',
@@ -9,15 +9,15 @@ const FATAL: readonly string[] = [
   'PYTHON_SETUP_FAILED',
 ];
 
-/** Whether an error is that of one input, which becomes its outcome; any other stops all of them. */
+/** Whether an error affects one input, so that it becomes its outcome. Any other error stops all inputs. */
 export function isOfOneInput(error: unknown): error is QalignError {
   return error instanceof QalignError && !FATAL.includes(error.code);
 }
 
 export const scorerClosed = (cause?: unknown): QalignError =>
-  new QalignError('BRIDGE_CLOSED', 'The scorer is closed; make another.', { cause });
+  new QalignError('BRIDGE_CLOSED', 'The scorer is closed; create a new one.', { cause });
 
-/** What to throw for `error`: CANCELLED once the caller has aborted, whatever failed because of it. */
+/** The error to throw: CANCELLED if the caller has aborted, otherwise `error`. */
 export function orCancelled(error: unknown, signal: AbortSignal | undefined): unknown {
   if (signal?.aborted !== true || (error instanceof QalignError && error.code === 'CANCELLED')) return error;
   return new QalignError('CANCELLED', 'Scoring was cancelled.', { cause: error });

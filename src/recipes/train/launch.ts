@@ -36,17 +36,17 @@ interface Launched {
   readonly device: string;
 }
 
-/** A model of 16 GB from a slow disk, or a first step that waits for other hosts, must not look like a hung worker. */
+/** Long limits, because loading 16 GB from a slow disk or waiting for other hosts must not count as a hung worker. */
 const LIMITS = { startMs: 900_000, stepMs: 7_200_000, silenceMs: 7_200_000, drainMs: 60_000 };
 const MODULE = 'qalign.worker.training_process';
-/** Seconds from SIGTERM to SIGKILL in torchrun. Its own 30 are over before a checkpoint of 33 GB is written. */
+/** Seconds from SIGTERM to SIGKILL in torchrun. Its default of 30 is too short to write a checkpoint of 33 GB. */
 const SHUTDOWN_S = '3600';
-/** A step and a checkpoint of a small model take seconds; of a large one nobody waits for without being told. */
+/** Default time limit of `awaitOrphans`. It is enough for a step and a checkpoint of a small model. */
 const ORPHAN_MS = 120_000;
 
 /**
- * Starts `torchrun` on a run directory and stays until it is over. Events come over the bridge from rank 0; `log.txt`
- * of the run has what the processes print. An aborted signal ends the run after its step, with a checkpoint.
+ * Starts `torchrun` on a run directory and waits for its end. Rank 0 sends events over the bridge; the processes print
+ * to `log.txt`. If the signal is aborted, the run ends after the current step with a checkpoint.
  * @throws QalignError TRAINING_DIVERGED, RUN_FAILED
  */
 export async function launch(folder: string, python: PythonCommand, options: LaunchOptions = {}): Promise<RunSummary> {
@@ -62,7 +62,7 @@ export async function launch(folder: string, python: PythonCommand, options: Lau
     bridge = await openBridge();
     const start = (wire: WorkerStart): WorkerProcess => {
       const { child, exited } = startTorchrun(folder, python, recipe, 0, wire);
-      if (child !== undefined) writePid(folder, child); // it outlives this process by the end of its step
+      if (child !== undefined) writePid(folder, child); // if this process dies, torchrun still finishes its step
       return { pid: child, exited, saidBye: () => {}, kill: () => killGroup(child) };
     };
     const link = await bridge.startWorker({
@@ -82,7 +82,7 @@ export async function launch(folder: string, python: PythonCommand, options: Lau
     await link.close();
   } catch (error) {
     const last = (await readEvents(folder)).slice(before).at(-1);
-    // stopped and completed are in the file before they are on the wire: what died after that harms nobody
+    // the file has the final event before it is sent, so an error after a stopped or completed run does not matter
     if (last?.event !== 'end' || last.status === 'failed') throw asRunError(folder, error, last);
   } finally {
     options.signal?.removeEventListener('abort', stop);
@@ -94,8 +94,8 @@ export async function launch(folder: string, python: PythonCommand, options: Lau
 }
 
 /**
- * One process at a time trains a run: two would write over each other's checkpoints. It counts as active from here on,
- * so that a stop is heard while Python is still being started.
+ * Marks the run as active. Only one process can train a run, because two would overwrite each other's checkpoints. It
+ * is active from here on, so that a stop request works while Python starts.
  * @throws QalignError RUN_ACTIVE, OUTPUT_UNWRITABLE
  */
 async function claim(folder: string): Promise<void> {
@@ -106,13 +106,14 @@ async function claim(folder: string): Promise<void> {
   };
   await guardWrite(
     () => withFileLock(join(folder, 'pid.lock'), take),
-    (error) => `The run directory ${folder} cannot be written: ${reasonOf(error)}.`,
+    (error) =>
+      `The run directory ${folder} cannot be written (${reasonOf(error)}); make it writable, or set QALIGN_RUNS to another folder.`,
   );
 }
 
 /**
- * Waits for trainers whose starter was killed: they notice within seconds and end after their step, with a checkpoint.
- * Returns at once where there are none, and after `limitMs` where they still run.
+ * Waits for trainers whose parent process was killed. They notice it within seconds and end after their step, with a
+ * checkpoint. Returns immediately without such trainers, and after `limitMs` if they still run.
  */
 export async function awaitOrphans(
   folder: string,
@@ -127,7 +128,10 @@ export async function awaitOrphans(
   }
 }
 
-/** torchrun has the pid of its starter in its environment, which others cannot read: then it counts as no orphan. */
+/**
+ * Whether the parent of torchrun is gone. The pid of the parent is in the environment of torchrun. If that is not
+ * readable, the result is false.
+ */
 async function isOrphan(pid: number): Promise<boolean> {
   const environment = await readFile(`/proc/${pid}/environ`, 'utf8').catch(() => '');
   const starter = /(?:^|\0)QALIGN_PARENT_PID=(\d+)/.exec(environment)?.[1];
@@ -141,28 +145,29 @@ export async function requireIdle(folder: string): Promise<void> {
     throw new QalignError(
       'RUN_ACTIVE',
       (await isOrphan(pid))
-        ? `The process that started the run ${folder} is gone, and its trainers (process ${pid}) still end their step; try again later.`
-        : `The run ${folder} is being trained by process ${pid}; stop it first.`,
+        ? `The process that started the run ${folder} has exited, and its trainers (process ${pid}) are finishing their step; try again later.`
+        : `The run ${folder} is active in process ${pid}; stop it first with "qalign runs stop".`,
     );
 }
 
 /**
- * Brings this host into a run of several: the processes of host `rank`, by the rendezvous of the recipe. The run
- * directory is shared.
+ * Runs the processes of host `rank` in a run with several hosts. They connect through the rendezvous of the recipe, and
+ * the run directory is shared.
+ * @throws QalignError CONFIG_INVALID, RUN_FAILED
  */
 export async function joinHosts(folder: string, rank: number, python: PythonCommand): Promise<void> {
   const recipe = await readRecipe(folder);
   if (rank < 1 || rank >= recipe.hosts)
     throw new QalignError(
       'CONFIG_INVALID',
-      `The run ${folder} has ${recipe.hosts} host${recipe.hosts === 1 ? '' : 's'}, so a rank to join with is none of 1 to ${recipe.hosts - 1}: ${rank}.`,
+      `The run ${folder} has ${recipe.hosts} host${recipe.hosts === 1 ? '' : 's'}, so the host rank ${rank} is not valid; use a number from 1 to ${recipe.hosts - 1}.`,
     );
   const { exited } = startTorchrun(folder, python, recipe, rank, undefined);
   const how = await exited;
   if (how !== '')
     throw new QalignError(
       'RUN_FAILED',
-      `Host ${rank} of the run ${folder} failed: ${how}; log-${rank}.txt of the run has more.`,
+      `Host ${rank} of the run ${folder} failed: ${how}; see log-${rank}.txt of the run.`,
     );
 }
 
@@ -171,9 +176,9 @@ async function readRecipe(folder: string): Promise<Launched> {
 }
 
 /**
- * One agent and its trainers, in a process group of their own: Ctrl-C reaches this process alone, and the run ends by
- * the stop file. A run that loses this process notices by its pid and ends with a checkpoint. They write the log
- * themselves, so that losing this process does not break their pipes.
+ * Starts the torchrun agent and its trainers in a separate process group, so that Ctrl-C reaches only this process. The
+ * run is stopped by the stop file. If this process dies, the trainers notice the missing pid and end with a checkpoint.
+ * They write to the log directly, so that no pipe breaks.
  */
 function startTorchrun(
   folder: string,
@@ -204,15 +209,17 @@ function startTorchrun(
   );
   closeSync(log);
   const exited = new Promise<string>((done) => {
-    child.once('error', (error) => done(`it could not be started (${error.message})`));
+    child.once('error', (error) => done(`torchrun could not be started (${error.message})`));
     child.once('close', (code, signal) =>
-      done(code === 0 ? '' : signal === null ? `it ended with code ${code}` : `it was ended by ${signal}`),
+      done(
+        code === 0 ? '' : signal === null ? `torchrun exited with code ${code}` : `torchrun was killed by ${signal}`,
+      ),
     );
   });
   return { child: child.pid, exited };
 }
 
-/** @throws QalignError CONFIG_INVALID when several hosts have no rendezvous or cannot share the processes evenly */
+/** @throws QalignError CONFIG_INVALID if several hosts have no rendezvous or cannot share the processes evenly */
 export function torchrunArguments(
   { processes, hosts, rendezvous }: Pick<Launched, 'processes' | 'hosts' | 'rendezvous'>,
   rank: number,
@@ -221,10 +228,13 @@ export function torchrunArguments(
   if (rendezvous === null)
     throw new QalignError(
       'CONFIG_INVALID',
-      `hosts is ${hosts} and rendezvous is not set; give host:port of the first host (rendezvous=HOST:29500).`,
+      `hosts is ${hosts}, but rendezvous is not set; set it to the first host (rendezvous=HOST:29500).`,
     );
   if (processes % hosts !== 0)
-    throw new QalignError('CONFIG_INVALID', `processes ${processes} cannot be shared evenly by ${hosts} hosts.`);
+    throw new QalignError(
+      'CONFIG_INVALID',
+      `processes is ${processes}, which is not a multiple of hosts (${hosts}); change one of them.`,
+    );
   const [address, port] = rendezvous.split(':');
   return [
     `--nnodes=${hosts}`,
@@ -239,7 +249,7 @@ function killGroup(pid: number | undefined): void {
   try {
     if (pid !== undefined) process.kill(-pid, 'SIGKILL');
   } catch {
-    // gone already
+    // the process has exited
   }
 }
 
@@ -250,7 +260,7 @@ function asRunError(folder: string, error: unknown, last: TrainEvent | undefined
   const diverged = last?.event === 'end' && last.code === 'TRAINING_DIVERGED';
   return new QalignError(
     diverged ? 'TRAINING_DIVERGED' : 'RUN_FAILED',
-    `The run ${folder} failed, ${said.trim().replace(/\.$/, '')}; its log.txt has more, and "qalign runs resume" goes on from the last checkpoint.`,
+    `The run ${folder} failed: ${said.trim().replace(/\.$/, '')}; see its log.txt. "qalign runs resume" continues from the last checkpoint.`,
     { cause: error },
   );
 }

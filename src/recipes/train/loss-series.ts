@@ -4,42 +4,52 @@ import { readEvents } from '../../runs/run-directory.js';
 import { meanAndDeviation } from '../../scoring/statistics/descriptive.js';
 import { train, type TrainOptions, type TrainResult } from './train.js';
 
-/** Seeds and listeners of a series of trainings. */
+/** Options of `trainSeries`. */
 export interface TrainSeriesOptions extends Omit<TrainOptions, 'reuse'> {
-  /** Each recipe is trained once with each; none: once, with its own. */
+  /** Each recipe is trained once per seed. Default: once, with the seed of the recipe. */
   readonly seeds?: readonly number[];
-  /** Told before each run, and how many there are. */
+  /** Called before each run with its name, its number and the total number of runs. */
   readonly onStart?: (run: { readonly name: string; readonly number: number; readonly total: number }) => void;
 }
 
 /**
- * A recipe over its seeds: correlations on the dev split after the last epoch, as mean and sample standard deviation.
+ * Results of a recipe over its seeds: mean and sample standard deviation of the correlations on the dev split after the
+ * last epoch.
  */
 export interface TrainSeriesRow {
+  /** Name of the recipe. */
   readonly recipe: string;
+  /** Number of runs. */
   readonly runs: number;
-  /** Records of the dev split. */
+  /** Number of records in the dev split. */
   readonly items: number | null;
+  /** Mean SRCC. */
   readonly srcc: number | null;
+  /** Sample standard deviation of the SRCC; null for one run. */
   readonly srccSd: number | null;
+  /** Mean PLCC. */
   readonly plcc: number | null;
+  /** Sample standard deviation of the PLCC; null for one run. */
   readonly plccSd: number | null;
-  /** Mean over the runs of the first epoch whose SRCC is within 0.01 of the run's best. */
+  /** First epoch whose SRCC is within 0.01 of the best of its run, as the mean over the runs. */
   readonly epochsToConverge: number | null;
+  /** Mean number of epochs that were trained. */
   readonly epochs: number | null;
+  /** Mean duration of a run in seconds. */
   readonly seconds: number | null;
 }
 
-/** What came out of several recipes and seeds. */
+/** Results of several recipes and seeds. */
 export interface TrainSeries {
+  /** A row for each recipe. */
   readonly rows: readonly TrainSeriesRow[];
+  /** All runs, in the order of training. */
   readonly runs: readonly TrainResult[];
 }
 
 /**
- * Trains several recipes with several seeds, one after the other, and tells what came out of each recipe. What an
- * earlier call has completed, with the same recipe over the same data, is taken as it is; what it left unfinished goes
- * on. Ends early, with the runs so far, when the signal stops one.
+ * Trains several recipes with several seeds in sequence and summarises each recipe. Completed runs of the same recipe
+ * and data are reused, and unfinished runs are continued. If the signal stops a run, the result has the runs so far.
  */
 export async function trainSeries(
   recipes: readonly TrainRecipeInput[],
@@ -67,7 +77,7 @@ export async function trainSeries(
   return { rows, runs: done.map(({ result }) => result) };
 }
 
-/** One row from the events of the runs of a recipe. */
+/** Summarises the runs of a recipe from their events. */
 export function seriesRow(recipe: string, runs: readonly (readonly TrainEvent[])[]): TrainSeriesRow {
   const told = runs.map(readRun);
   const [srcc, plcc] = [summaryOf(told.map(({ last }) => last?.srcc)), summaryOf(told.map(({ last }) => last?.plcc))];
@@ -107,12 +117,12 @@ function readRun(events: readonly TrainEvent[]): {
   };
 }
 
-/** Mean and standard deviation of the values that are there. */
+/** Mean and standard deviation of the values that are not missing. */
 function summaryOf(values: readonly (number | null | undefined)[]): ReturnType<typeof meanAndDeviation> {
   return meanAndDeviation(values.filter((value) => value !== null && value !== undefined));
 }
 
-/** Cells of the table, its header first. */
+/** The cells of the table, with the header first. */
 export function seriesCells({ rows }: TrainSeries): string[][] {
   const measured = (mean: number | null, sd: number | null): string =>
     mean === null ? '-' : `${mean.toFixed(3)}${sd === null ? '' : ` ± ${sd.toFixed(3)}`}`;
@@ -126,5 +136,5 @@ export function seriesCells({ rows }: TrainSeries): string[][] {
     row.epochs?.toFixed(0) ?? '-',
     row.seconds?.toFixed(0) ?? '-',
   ]);
-  return [['recipe', 'runs', 'n', 'SRCC', 'PLCC', 'epochs to converge', 'of', 'seconds a run'], ...body];
+  return [['recipe', 'runs', 'n', 'SRCC', 'PLCC', 'epochs to converge', 'of', 'seconds per run'], ...body];
 }

@@ -15,16 +15,16 @@ export interface Gpu {
   readonly bytes: number;
 }
 
-/** What this machine has, as far as it can be told without PyTorch. */
+/** Resources of this machine, as far as they are known without PyTorch. */
 export interface Machine {
-  /** Undefined where there are devices and nothing says which. */
+  /** Undefined if there are GPU devices but `nvidia-smi` does not list them. */
   readonly gpus: readonly Gpu[] | undefined;
   readonly cores: number;
-  /** What this process may use: of a container its limit. */
+  /** Memory that this process can use; in a container its limit. */
   readonly memoryBytes: number;
-  /** Free where runs are made. */
+  /** Free disk space for runs. */
   readonly diskBytes: number;
-  /** Free where models are fetched to. */
+  /** Free disk space in the model cache. */
   readonly modelDiskBytes: number;
 }
 
@@ -50,7 +50,7 @@ export async function readGpus(): Promise<Gpu[] | undefined> {
   }
 }
 
-/** Lines of `NVIDIA H200, 143771`, in MiB. A GPU whose memory is unknown is left out. */
+/** Parses lines such as `NVIDIA H200, 143771` (MiB). Skips GPUs without a memory size. */
 export function parseGpus(text: string): Gpu[] {
   return text.split('\n').flatMap((line) => {
     const [, name, mebibytes] = /^(.+), *(\d+)$/.exec(line.trim()) ?? [];
@@ -58,7 +58,7 @@ export function parseGpus(text: string): Gpu[] {
   });
 }
 
-/** Those that CUDA_VISIBLE_DEVICES leaves. It names them by number; of other names only the count is taken. */
+/** Selects the GPUs in CUDA_VISIBLE_DEVICES by number. For names in another form only their count is used. */
 export function visibleGpus(gpus: readonly Gpu[], visible: string | undefined): Gpu[] {
   if (visible === undefined) return [...gpus];
   const named = visible.split(',').map((word) => word.trim());
@@ -73,19 +73,19 @@ async function freeAt(folder: string): Promise<number> {
   return bavail * bsize;
 }
 
-/** Bytes on the disks: prepared pictures, and a model that is not here yet. */
+/** Disk space in bytes for prepared pictures and for a model that must be downloaded. */
 export interface DiskNeeds {
   readonly prepared: number;
   readonly download: number;
 }
 
-/** Models below it can be trained on a CPU in hours. */
+/** Models with fewer parameters can be trained on a CPU in hours. */
 const SMALL = 1e8;
 
 const countOf = (n: number): string =>
   n >= 1e9 ? `${(n / 1e9).toPrecision(2)} billion` : `${(n / 1e6).toPrecision(2)} million`;
 
-/** Why this machine cannot do what the recipe asks for, a clause each; none where it can. */
+/** Reasons why this machine cannot run the recipe, as clauses; empty if it can. */
 export function misfits(
   { perGpuBytes, checkpointBytes, parameters }: MemoryEstimate,
   recipe: Pick<TrainRecipe, 'device' | 'processes' | 'hosts' | 'keep_checkpoints'>,
@@ -100,23 +100,25 @@ export function misfits(
     const least = machine.gpus.slice(0, local).sort((a, b) => a.bytes - b.bytes)[0];
     if (least === undefined)
       found.push(
-        `the recipe trains ${countOf(total)} parameters on CUDA and this machine has no GPU${total < SMALL ? ' (device=cpu trains them without one)' : ''}`,
+        `the recipe trains ${countOf(total)} parameters on CUDA, but this machine has no GPU${total < SMALL ? ' (device=cpu trains them without one)' : ''}`,
       );
     else if (machine.gpus.length < local)
-      found.push(`it wants ${local} GPUs here and there are ${machine.gpus.length}`);
+      found.push(`it needs ${local} GPUs on this machine, which has ${machine.gpus.length}`);
     if (least !== undefined && least.bytes < perGpuBytes)
-      found.push(`it takes ${gb(perGpuBytes)} a GPU and ${least.name} has ${gb(least.bytes)}`);
+      found.push(`it needs ${gb(perGpuBytes)} per GPU, but ${least.name} has ${gb(least.bytes)}`);
   }
   if (recipe.device === 'cpu' && perGpuBytes * local > machine.memoryBytes)
-    found.push(`it takes ${gb(perGpuBytes * local)} of memory and this machine has ${gb(machine.memoryBytes)}`);
+    found.push(`it needs ${gb(perGpuBytes * local)} of memory, but this machine has ${gb(machine.memoryBytes)}`);
   if (recipe.device === 'cuda' && checkpointBytes / recipe.hosts > machine.memoryBytes)
     found.push(
-      `a checkpoint takes ${gb(checkpointBytes / recipe.hosts)} of memory while it is written and this machine has ${gb(machine.memoryBytes)}`,
+      `writing a checkpoint needs ${gb(checkpointBytes / recipe.hosts)} of memory, but this machine has ${gb(machine.memoryBytes)}`,
     );
   const onDisk = prepared + checkpointBytes * (recipe.keep_checkpoints + 1);
   if (onDisk > machine.diskBytes)
-    found.push(`pictures and checkpoints take ${gb(onDisk)} of disk and ${gb(machine.diskBytes)} are free`);
+    found.push(`pictures and checkpoints need ${gb(onDisk)} of disk space, but ${gb(machine.diskBytes)} are free`);
   if (download > machine.modelDiskBytes)
-    found.push(`the model takes ${gb(download)} of disk and ${gb(machine.modelDiskBytes)} are free in its cache`);
+    found.push(
+      `the model needs ${gb(download)} of disk space, but ${gb(machine.modelDiskBytes)} are free in the model cache`,
+    );
   return found;
 }

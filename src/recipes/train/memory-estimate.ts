@@ -1,7 +1,7 @@
 import type { TrainRecipe } from '../../config/train.js';
 import { formatGigabytes } from '../../base/units.js';
 
-/** The fields of a model's config.json that decide its size. */
+/** The fields of a model's config.json that determine its size. */
 export interface ModelShape {
   readonly vocab_size: number;
   readonly hidden_size: number;
@@ -25,7 +25,7 @@ export interface ModelShape {
   };
 }
 
-/** mPLUG-Owl2 with LLaMA-2-7B: the sizes of its published config.json. */
+/** Sizes of mPLUG-Owl2 with LLaMA-2-7B, from its published config.json. */
 export const PUBLISHED_SHAPE: ModelShape = {
   vocab_size: 32000,
   hidden_size: 4096,
@@ -49,7 +49,7 @@ export const PUBLISHED_SHAPE: ModelShape = {
   },
 };
 
-/** Bytes on one GPU (or of one process). Counts are parameters. */
+/** Memory on one GPU (or in one process) in bytes. `parameters` and `trainable` are numbers of parameters. */
 export interface MemoryEstimate {
   readonly parameters: { vision: number; abstractor: number; language: number; lora: number };
   readonly trainable: number;
@@ -59,19 +59,20 @@ export interface MemoryEstimate {
   readonly optimizerBytes: number;
   readonly activationBytes: number;
   readonly perGpuBytes: number;
-  /** Of all processes together: on the disk for each kept, and in host memory while it is written. */
+  /** Size of a checkpoint of all processes: disk space per kept checkpoint, and host memory while it is written. */
   readonly checkpointBytes: number;
   readonly fits: boolean;
 }
 
-/** Tokens of question, answer and markers around the picture: the published prompts have 29 to 40. */
+/** Number of tokens of question, answer and markers around the picture. The published prompts have 29 to 40. */
 export const TEXT_TOKENS = 40;
 /**
- * The allocator's own waste, the CUDA context and buffers of the collectives, measured on other runs as about a tenth.
+ * Factor for fragmentation of the allocator, the CUDA context and communication buffers. On other runs they took about
+ * a tenth.
  */
 const OVERHEAD = 1.1;
 
-/** Parameters by part, exactly, for the published layout (docs/mplug-owl2.md#sizes). */
+/** Exact number of parameters by part for the published layout (docs/mplug-owl2.md#sizes). */
 export function countParameters(shape: ModelShape, loraRank = 0): MemoryEstimate['parameters'] {
   const { hidden_size: d, intermediate_size: m, vocab_size: v, num_hidden_layers: layers } = shape;
   const language = layers * (6 * d * d + 3 * d * m + 4 * d) + 2 * v * d + d;
@@ -108,23 +109,24 @@ function countAbstractor(shape: ModelShape): number {
 }
 
 /**
- * What one update will take, before anything is started. Weights, gradients and optimizer are sharded over processes.
- * `frames` is the most that an item of the records has: 1 for pictures.
+ * Estimates the memory of one update, before anything is started. Weights, gradients and optimizer state are sharded
+ * over processes.
+ * @param frames maximum number of frames per record; 1 for pictures
  */
 export function estimateMemory(shape: ModelShape, recipe: TrainRecipe, frames = 1): MemoryEstimate {
   const parameters = countParameters(shape, recipe.lora?.r ?? 0);
   const trainable = trainableParameters(parameters, recipe);
   const frozen = parameters.vision + parameters.abstractor + parameters.language + parameters.lora - trainable;
   const held = recipe.weights === 'bf16' ? 2 : 4;
-  const each = recipe.lora === null ? held : 4; // adapters, and the abstractor beside them, are held in fp32
-  // a byte twice, and two scales for 256 entries
+  const each = recipe.lora === null ? held : 4; // adapters, and the abstractor if it is trained, are stored in fp32
+  // two moments of one byte, and two scales per 256 entries
   const state = recipe.optimizer === 'adamw_8bit' ? 2 + 8 / 256 : 2 * each;
   const average = recipe.ema === null ? 0 : 4;
   const quantised = recipe.lora?.quantise_base ?? null;
   const matrices = quantised === null ? 0 : shape.num_hidden_layers * layerMatrices(shape);
-  const perCode = quantised === 'int8' ? 1 : 0.5625; // nf4: half a byte, and a scale for 64 entries
+  const perCode = quantised === 'int8' ? 1 : 0.5625; // nf4: half a byte, and a scale per 64 entries
   const shared = trainable * each + (frozen - matrices) * held;
-  const weightBytes = shared / recipe.processes + matrices * perCode; // codes are not sharded
+  const weightBytes = shared / recipe.processes + matrices * perCode; // quantised weights are not sharded
   const gradientBytes = (trainable * each) / recipe.processes;
   const optimizerBytes = (trainable * (state + average)) / recipe.processes;
   const activationBytes = activations(shape, recipe, frames) + gathered(shape, recipe);
@@ -153,15 +155,15 @@ function trainableParameters(parameters: MemoryEstimate['parameters'], recipe: T
 
 const layerMatrices = ({ hidden_size: d, intermediate_size: m }: ModelShape): number => 6 * d * d + 3 * d * m;
 
-/** Bytes of one number in a product. */
+/** Bytes per number in matrix products. */
 const computeBytes = ({ compute, device }: TrainRecipe): number =>
   (compute ?? (device === 'cuda' ? 'bf16' : 'fp32')) === 'bf16' ? 2 : 4;
 
 /**
- * What the backward pass of one micro-batch keeps. The factors are those of the tensors that autograd saved in a
- * forward pass of the published shape on the meta device: 5 rows of the abstractor's width for every token it sees, 14
- * + 3·m/d of the language model's, 9 + 3·m/c of the encoder's; block inputs alone when recomputing, plus the inside of
- * one block.
+ * Bytes of activations that are stored for the backward pass of one micro-batch. The factors are from the tensors that
+ * autograd saved in a forward pass of the published shape on the meta device. Per token they are 5 rows of the
+ * abstractor's width, 14 + 3·m/d of the language model's and 9 + 3·m/c of the encoder's. With `recompute` only the
+ * inputs of blocks are stored, plus the inside of one block.
  */
 function activations(shape: ModelShape, recipe: TrainRecipe, frames: number): number {
   const { hidden_size: d, intermediate_size: m, num_hidden_layers: layers, vocab_size: vocabulary } = shape;
@@ -192,8 +194,8 @@ function activations(shape: ModelShape, recipe: TrainRecipe, frames: number): nu
 }
 
 /**
- * What FSDP holds whole: two layers at a time (one is fetched ahead) and the parts outside of layers, as products need
- * them; of those that are trained also the gradient, and its copy in fp32 that is reduced.
+ * Bytes that FSDP holds unsharded: two layers at a time (one is prefetched) and the parts outside of layers, in the
+ * compute precision. Trained parts also need their gradient and its fp32 copy for the reduction.
  */
 function gathered(shape: ModelShape, recipe: TrainRecipe): number {
   const bytes = computeBytes(recipe);
@@ -203,7 +205,10 @@ function gathered(shape: ModelShape, recipe: TrainRecipe): number {
   return 2 * layer * bytes + outside * bytes + gradients;
 }
 
-/** The estimate as lines for people. `diskBytes` is what preparing the pictures will take, where it is known. */
+/**
+ * Formats the estimate as lines for the terminal.
+ * @param diskBytes disk space of the prepared pictures; undefined if unknown
+ */
 export function describeEstimate(plan: MemoryEstimate, recipe: TrainRecipe, diskBytes: number | undefined): string[] {
   const gb = (bytes: number): string => formatGigabytes(bytes, 2);
   const { vision, abstractor, language, lora } = plan.parameters;
@@ -213,16 +218,16 @@ export function describeEstimate(plan: MemoryEstimate, recipe: TrainRecipe, disk
     `weights        ${gb(plan.weightBytes)}`,
     `gradients      ${gb(plan.gradientBytes)}`,
     `optimizer      ${gb(plan.optimizerBytes)}`,
-    `activations    ${gb(plan.activationBytes)} (micro-batch ${recipe.micro_batch}${recipe.recompute ? ', recomputed' : ''}; with what is gathered of the shards)`,
+    `activations    ${gb(plan.activationBytes)} (micro-batch ${recipe.micro_batch}${recipe.recompute ? ', recomputed' : ''}, including gathered shards)`,
     perProcess(plan, recipe),
-    `checkpoint     ${gb(plan.checkpointBytes)} on the disk, ${recipe.keep_checkpoints} kept and one being written, and as much host memory meanwhile`,
+    `checkpoint     ${gb(plan.checkpointBytes)} on disk, ${recipe.keep_checkpoints} kept and one being written; writing needs the same amount of host memory`,
     ...(diskBytes === undefined
-      ? ['prepared data  not known: the records are not there yet']
-      : [`prepared data  ${gb(diskBytes)} of ${recipe.data.max_disk_gb} GB allowed`]),
+      ? ['prepared data  unknown: the records do not exist yet']
+      : [`prepared data  ${gb(diskBytes)}, limit ${recipe.data.max_disk_gb} GB`]),
   ];
 }
 
-/** `gpu_gb` bounds a GPU alone; on a CPU the line about this machine compares with its memory. */
+/** Formats the memory per process. `gpu_gb` limits only GPUs; memory for a CPU is checked by `misfits`. */
 function perProcess({ perGpuBytes, fits }: MemoryEstimate, { device, gpu_gb: gpu, processes }: TrainRecipe): string {
   const taken = formatGigabytes(perGpuBytes, 2);
   const on = `on ${processes} ${processes === 1 ? 'process' : 'processes'}`;

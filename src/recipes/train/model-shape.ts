@@ -9,7 +9,7 @@ import { packageRoot } from '../../base/package-root.js';
 import { inspectFiles } from '../models.js';
 import { PUBLISHED_SHAPE, type ModelShape } from './memory-estimate.js';
 
-/** Where the weights of a recipe lie. `base` is the base model of a LoRA adapter. */
+/** Folders of the weights of a recipe. `base` is the base model of a LoRA adapter. */
 export interface ModelFolders {
   readonly model: string;
   readonly base: string | undefined;
@@ -18,11 +18,11 @@ export interface ModelFolders {
 export interface FetchOptions {
   readonly onProgress?: ((message: string, done?: number, total?: number) => void) | undefined;
   readonly signal?: AbortSignal | undefined;
-  /** Only what is in the cache; false by default. */
+  /** Use only the cache, without network; default false. */
   readonly offline?: boolean | undefined;
 }
 
-/** A recipe's model: a name of configs/models, a directory (also relative to the package) or a hub id. */
+/** Resolves the model of a recipe: a name in configs/models, a directory (also relative to the package) or a hub id. */
 export async function chooseTrainModel(recipe: Pick<TrainRecipe, 'model' | 'base' | 'revision'>): Promise<ModelChoice> {
   const packaged = join(packageRoot, recipe.model);
   const model =
@@ -35,8 +35,8 @@ export async function chooseTrainModel(recipe: Pick<TrainRecipe, 'model' | 'base
 }
 
 /**
- * Local folders as they are; hub models through the cache, as the scorer does. @throws QalignError MODEL_NOT_FOUND,
- * MODEL_DOWNLOAD_FAILED, CONFIG_NOT_FOUND
+ * Returns local folders unchanged and downloads hub models to the cache, like the scorer.
+ * @throws QalignError MODEL_NOT_FOUND, MODEL_DOWNLOAD_FAILED, CONFIG_NOT_FOUND
  */
 export async function fetchModel(
   choice: ModelChoice,
@@ -56,7 +56,11 @@ export async function fetchModel(
   });
 }
 
-/** The sizes of a model, without its weights: of a local folder, or of a described model that is not here yet. */
+/**
+ * The sizes of a model without its weights, from a local folder or from the description of a model that is not
+ * downloaded.
+ * @throws QalignError CONFIG_NOT_FOUND, MODEL_INVALID
+ */
 export function modelShape(choice: ModelChoice): ModelShape {
   for (const folder of [choice.model, choice.base]) {
     if (folder !== undefined && existsSync(join(folder, 'config.json'))) return readShape(folder);
@@ -64,11 +68,11 @@ export function modelShape(choice: ModelChoice): ModelShape {
   if (choice.architecture === 'mplug_owl2_7b') return PUBLISHED_SHAPE;
   throw new QalignError(
     'CONFIG_NOT_FOUND',
-    `The sizes of ${choice.id} are not known before it is here; fetch it with "qalign models pull ${choice.id}", or give a directory with a config.json (model=PATH).`,
+    `The sizes of ${choice.id} are unknown until it is downloaded; run "qalign models pull ${choice.id}", or set model to a folder with a config.json.`,
   );
 }
 
-/** @throws QalignError MODEL_INVALID, for a config.json that is no JSON, a git-LFS pointer among others */
+/** @throws QalignError MODEL_INVALID if config.json is not valid JSON, for example a git-LFS pointer */
 export function readShape(folder: string): ModelShape {
   const file = join(folder, 'config.json');
   const text = readFileSync(file, 'utf8');
@@ -76,8 +80,8 @@ export function readShape(folder: string): ModelShape {
     return JSON.parse(text) as ModelShape;
   } catch (error) {
     const why = text.startsWith('version https://git-lfs.github.com/spec/')
-      ? 'is a git-LFS pointer, not the file itself; run git lfs pull in its directory'
-      : `is not readable JSON (${(error as Error).message}); it may be cut off, download it again`;
+      ? 'is a git-LFS pointer, not the file; run "git lfs pull" in its directory'
+      : `is not valid JSON (${(error as Error).message}); download it again`;
     throw new QalignError('MODEL_INVALID', `${file} ${why}.`, { cause: error });
   }
 }

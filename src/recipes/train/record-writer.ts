@@ -7,20 +7,23 @@ import { LEVELS, LEVEL_VALUES } from '../../scoring/levels.js';
 import type { PreparedMedia } from '../../media/preparer.js';
 import type { TrainRecord } from './records.js';
 
-/** A record and where its frames lie in the pixel file; items may share frames. */
+/** A record and the index of its first frame in the pixel file. Records can share frames. */
 export interface Written {
   readonly record: TrainRecord;
   readonly firstFrame: number;
 }
 
-/** The pixel file of a split and the rows beside it, one item after the other, and the hash of both. */
+/** Writes the pixel file of a split, collects its rows, and hashes both. */
 export class SplitWriter {
   readonly rows: string[] = [];
   frames = 0;
   bytes = 0;
   #hash = createHash('sha256');
 
-  /** `prompts`: what records are asked, in turn; none: their own question, in the published form of training. */
+  /**
+   * @param prompts prompts that the records use in turn; if empty, each record uses its own question in the published
+   * training format
+   */
   constructor(
     private readonly pixels: FileHandle,
     private readonly size: number,
@@ -28,7 +31,7 @@ export class SplitWriter {
     private readonly prompts: readonly PromptTemplate[],
   ) {}
 
-  /** @throws QalignError TRAINING_DOES_NOT_FIT over `data.max_disk_gb` */
+  /** @throws QalignError TRAINING_DOES_NOT_FIT if the pixels exceed `data.max_disk_gb` */
   async add(record: TrainRecord, { data, frames }: Pick<PreparedMedia, 'data' | 'frames'>): Promise<Written> {
     const firstFrame = this.frames;
     this.addRow(record, firstFrame, frames);
@@ -37,14 +40,14 @@ export class SplitWriter {
     if (this.bytes > this.recipe.data.max_disk_gb * 1e9)
       throw new QalignError(
         'TRAINING_DOES_NOT_FIT',
-        `The prepared pictures are over data.max_disk_gb, ${this.recipe.data.max_disk_gb} GB.`,
+        `The prepared pictures exceed data.max_disk_gb (${this.recipe.data.max_disk_gb} GB); raise it, or use fewer records.`,
       );
     this.#hash.update(data);
     await this.pixels.writeFile(data);
     return { record, firstFrame };
   }
 
-  /** An item over frames that are there already. */
+  /** Adds an item that uses frames of the file. */
   addRow(record: TrainRecord, firstFrame: number, frames: number): void {
     const prompt = this.prompts[this.rows.length % Math.max(1, this.prompts.length)];
     const row = JSON.stringify({ ...preparedRow(record, this.recipe, prompt), first_frame: firstFrame, frames });
@@ -67,7 +70,7 @@ export class SplitWriter {
   }
 }
 
-/** What Python reads of an item. Absent values are left out, never null. */
+/** The row of an item as Python reads it. Missing values are omitted, never null. */
 function preparedRow(record: TrainRecord, recipe: TrainRecipe, template: PromptTemplate | undefined): object {
   const [worst, best] = recipe.data.mos_range ?? [1, 5];
   const probs =
@@ -77,7 +80,7 @@ function preparedRow(record: TrainRecord, recipe: TrainRecipe, template: PromptT
   const { id, dataset, question, mos, mos_std, series, order } = record;
   const prompt =
     template === undefined ? undefined : renderPrompt(template, record.task ?? 'quality', record.kind ?? 'image');
-  // a scoring prompt ends where the answer's sentence names the level
+  // a scoring prompt ends before the level, so the answer is only the level
   const answer = prompt === undefined ? record.answer : (record.answer.split(' is ').at(-1) ?? record.answer);
   const level =
     recipe.score_text || !(LEVELS as readonly (string | undefined)[]).includes(record.level) ? undefined : record.level;
@@ -96,7 +99,7 @@ function preparedRow(record: TrainRecord, recipe: TrainRecipe, template: PromptT
   };
 }
 
-/** A normal density around a MOS on 1–5, at the five levels, normalised. */
+/** Normal density around a MOS (1–5) at the five levels, normalised to 1. */
 export function gaussianLevels(mos: number, sigma: number): number[] {
   const raw = LEVEL_VALUES.mos5.map((value) => Math.exp(-0.5 * ((value - mos) / sigma) ** 2));
   const sum = raw.reduce((a, b) => a + b, 0);

@@ -4,7 +4,10 @@ import type { Machine } from './machine.js';
 import { countParameters, TEXT_TOKENS, type ModelShape } from './memory-estimate.js';
 import type { TrainRecord } from './records.js';
 
-/** Dense bf16 peaks in FLOP/s by the driver's name, as in python/qalign/training/model/flops.py. First match counts. */
+/**
+ * Dense bf16 peak in FLOP/s by the GPU name of the driver, as in python/qalign/training/model/flops.py. The first match
+ * counts.
+ */
 const PEAKS: readonly (readonly [string, number])[] = [
   ['B200', 2250e12],
   ['H200', 989e12],
@@ -15,25 +18,28 @@ const PEAKS: readonly (readonly [string, number])[] = [
   ['RTX 4090', 165e12],
   ['RTX 3090', 71e12],
 ];
-/** What is assumed of a GPU that is not known or not there. */
+/** Assumed GPU if there is none or it is unknown. */
 const ASSUMED = ['A100', 312e12] as const;
-/** Of a core in fp32, with what PyTorch reaches of it. */
+/** Assumed fp32 speed of a CPU core with PyTorch, in FLOP/s. */
 const CORE_FLOPS = 30e9;
-/** Share of the peak that a training reaches, assumed. */
+/** Assumed fraction of the peak that a training reaches. */
 const UTILISATION = 0.35;
-/** EfficientNet-Lite0 at 224 px, forward. */
+/** Forward pass of EfficientNet-Lite0 at 224 px. */
 const LITE0_FLOPS = 0.8e9;
 
 export interface TimeEstimate {
   readonly steps: number;
-  /** Products of one item: forward, backward, and what is recomputed. */
+  /** FLOP of one item: forward and backward passes and recomputation. */
   readonly flopsPerItem: number;
   readonly seconds: number;
-  /** For which device, and what is assumed of it. */
+  /** The device and the assumptions about it. */
   readonly device: string;
 }
 
-/** Steps of a run, exactly as far as weights of data sets are whole numbers, and a rough time without evaluations. */
+/**
+ * The number of steps of a run, and a rough time without evaluations. Steps are exact if the weights of data sets are
+ * whole numbers.
+ */
 export function estimateTime(
   shape: ModelShape,
   recipe: TrainRecipe,
@@ -50,7 +56,10 @@ export function estimateTime(
   return { steps, flopsPerItem, seconds: (steps * recipe.batch_size * flopsPerItem) / flops, device };
 }
 
-/** Two operations for each weight and token, three passes for a part that is trained and two for one that is passed. */
+/**
+ * FLOP of one item: two per weight and token and pass. A trained part has three passes, a frozen part with gradients
+ * through it two.
+ */
 function itemFlops(shape: ModelShape, recipe: TrainRecipe, frames: number): number {
   const { vision, abstractor, language } = countParameters(shape);
   const { image_size: size, patch_size: patch, hidden_size: width } = shape.visual_config.visual_model;
@@ -71,17 +80,17 @@ function speedOf({ device, processes, compute }: TrainRecipe, machine: Machine):
   if (device === 'cpu')
     return {
       flops: machine.cores * CORE_FLOPS,
-      device: `${machine.cores} cores of this machine, 30 GFLOP/s each assumed`,
+      device: `${machine.cores} cores of this machine, assuming 30 GFLOP/s each`,
     };
   const name = machine.gpus?.[0]?.name;
   const known = name === undefined ? undefined : PEAKS.find(([part]) => name.includes(part));
   const [, peak] = known ?? ASSUMED;
   const slower = compute === 'fp32' ? 8 : 1;
   const many = processes === 1 ? '' : `${processes} × `;
-  const what = known === undefined ? `${ASSUMED[0]}${name === undefined ? '' : `, since ${name} is not known`}` : name;
+  const what = known === undefined ? `${ASSUMED[0]}${name === undefined ? '' : `, because ${name} is unknown`}` : name;
   return {
     flops: (processes * peak * UTILISATION) / slower,
-    device: `${many}${what}, ${UTILISATION * 100} % of its peak assumed`,
+    device: `${many}${what}, assuming ${UTILISATION * 100} % of its peak`,
   };
 }
 

@@ -134,7 +134,7 @@ describe('--compact', () => {
     await writeFile(`${out}.meta.json`, meta.replaceAll(/"v": "\w+"/g, '"v": "000000"'));
     await expect(run([...line, '--resume'])).rejects.toThrow('does not belong to');
     await rm(`${out}.meta.json`);
-    await expect(run([...line, '--resume'])).rejects.toThrow('put that file back');
+    await expect(run([...line, '--resume'])).rejects.toThrow('restore that file');
   });
 
   it('writes the shortest number that is the same fp32', () => {
@@ -213,19 +213,19 @@ it.each([
   [['--fields', 'scor'], /did you mean "score"/],
   [['--fields', 'p_good'], /did you mean "level_probs.good"/],
   [['--fields', 'weights_sha256'], /did you mean "model.weights_sha256"/],
-  [['--fields', 'input,,score'], /needs names/],
+  [['--fields', 'input,,score'], /needs comma-separated names/],
   [['--fields', 'input,input'], /twice/],
   [['--fields', 'input', '--format', 'table'], /different columns/],
   [['--fields', 'input', '--compact', '--out', 'x.csv'], /leave out/],
   [['--compact'], /needs --out/],
-  [['--compact', '--out', 'x.json'], /is for/],
+  [['--compact', '--out', 'x.json'], /JSON array/],
   [['--top', '1', '--bottom', '1'], /choose one/],
   [['--top', '0'], /whole number/],
   [['--limit', '1.5'], /whole number/],
   [['--top', '1', '--out', 'x.csv', '--resume'], /cannot continue/],
-  [[...BOTH, '--calibration', 'c.json'], /belongs to one/],
-  [[...BOTH, '--revision', 'c'], /belongs to one/],
-  [[...BOTH, '--device', 'remote:2'], /one model a run/],
+  [[...BOTH, '--calibration', 'c.json'], /applies to one model/],
+  [[...BOTH, '--revision', 'c'], /applies to one model/],
+  [[...BOTH, '--device', 'remote:2'], /one model per run/],
 ])('refuses %j', async (line, message) => {
   await expect(run(['a', ...line])).rejects.toMatchObject({
     code: 'USAGE',

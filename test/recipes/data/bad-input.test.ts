@@ -55,7 +55,7 @@ describe('what cannot be right ends in an error with its place, and leaves nothi
       't.csv',
       'file,mos,mos\na.png,1,2\n',
       'DATASET_COLUMNS',
-      /the columns 2 and 3 are both called "mos"/,
+      /columns 2 and 3 are both named "mos"/,
     ],
     ['an empty name', 't.csv', `${table},4\n`, 'DATASET_VALUE', /t\.csv:5: the name of the picture is empty/],
     [
@@ -63,7 +63,7 @@ describe('what cannot be right ends in an error with its place, and leaves nothi
       't.csv',
       `${table}d.png,7\n`,
       'DATASET_VALUE',
-      /t\.csv:5: the score 7 of d\.png is outside \[1, 5\]/,
+      /t\.csv:5: the score 7 of d\.png is outside the scale \[1, 5\]/,
       { own: { ...OWN, scale: [1, 5] } },
     ],
     [
@@ -71,7 +71,7 @@ describe('what cannot be right ends in an error with its place, and leaves nothi
       't.csv',
       `${table}d.png\n`,
       'DATASET_COLUMNS',
-      /t\.csv:5: the row has 1 columns; the score was expected in column 2/,
+      /t\.csv:5: the row has 1 columns, but the score must be in column 2/,
     ],
     [
       'a missing column',
@@ -85,21 +85,21 @@ describe('what cannot be right ends in an error with its place, and leaves nothi
       't.csv',
       table.replaceAll(',', ';'),
       'DATASET_COLUMNS',
-      /t\.csv:1: .*its separator was expected to be ","/,
+      /t\.csv:1: .*the expected separator is ","/,
     ],
     [
       'a duplicated row',
       't.csv',
       `${table}a.png,4\n`,
       'DATASET_DUPLICATE',
-      /t\.csv:5: a\.png is rated a second time; the first is t\.csv:2/,
+      /t\.csv:5: a\.png is rated twice \(first at t\.csv:2\)/,
     ],
     [
       'a negative spread',
       't.csv',
       'file,mos,std\na.png,1,.1\nb.png,2,-1\n',
       'DATASET_VALUE',
-      /t\.csv:3: a spread of -1/,
+      /t\.csv:3: the standard deviation is -1/,
       { own: { ...OWN, stdColumn: 'std' } },
     ],
     ['an empty file', 't.csv', '', 'DATASET_EMPTY', /t\.csv is empty/],
@@ -113,7 +113,7 @@ describe('what cannot be right ends in an error with its place, and leaves nothi
       /t\.csv:\d+ .*not UTF-8/,
     ],
     ['zero bytes', 't.csv', Buffer.from(table, 'utf16le'), 'DATASET_UNREADABLE', /zero bytes/],
-    ['an unclosed quote', 't.csv', `${table}"d.png,4\n`, 'DATASET_UNREADABLE', /t\.csv:5: a quoted cell opens here/],
+    ['an unclosed quote', 't.csv', `${table}"d.png,4\n`, 'DATASET_UNREADABLE', /t\.csv:5: a quoted cell starts here/],
     ['a million columns', 't.csv', `${many}\n${many}\n`, 'DATASET_(COLUMNS|UNREADABLE)', /t\.csv:1/],
     [
       'one endless line',
@@ -127,7 +127,7 @@ describe('what cannot be right ends in an error with its place, and leaves nothi
       't.csv',
       table,
       'DATASET_MEDIA_MISSING',
-      /t\.csv:2: a\.png is not below/,
+      /t\.csv:2: a\.png was not found in/,
       { media: 'test/fixtures/pictures' },
     ],
     ['a media folder that is none', 't.csv', table, 'DATASET_MEDIA_MISSING', /no folder/, { media: '/dev/null' }],
@@ -136,7 +136,7 @@ describe('what cannot be right ends in an error with its place, and leaves nothi
       't.csv',
       'file,mos,s\na.png,1,../../x\nb.png,2,y\n',
       'DATASET_VALUE',
-      /"\.\.\/\.\.\/x" cannot name a file/,
+      /"\.\.\/\.\.\/x" is not a valid file name/,
       { own: { ...OWN, splitColumn: 's' } },
     ],
     ['a split that is not there', 't.csv', table, 'DATASET_EMPTY', /no split "dev"/, { split: 'dev' }],
@@ -150,8 +150,8 @@ describe('what cannot be right ends in an error with its place, and leaves nothi
     ],
     ['one level', 't.csv', table, 'CONFIG_INVALID', /at least two different words/, { levels: ['good'] }],
     ['columns that nobody named', 't.csv', table, 'USAGE', /--image-column/, { own: {} }],
-    ['an unknown kind of file', 't.doc', table, 'DATASET_UNREADABLE', /a table ends in \.csv/],
-    ['broken JSON', 't.json', '[{"file": "a.png", ', 'DATASET_UNREADABLE', /t\.json: this is no JSON/],
+    ['an unknown kind of file', 't.doc', table, 'DATASET_UNREADABLE', /the extension of a table \(\.csv/],
+    ['broken JSON', 't.json', '[{"file": "a.png", ', 'DATASET_UNREADABLE', /t\.json: the text is not valid JSON/],
     [
       'Latin-1 in JSON',
       't.json',
@@ -159,7 +159,7 @@ describe('what cannot be right ends in an error with its place, and leaves nothi
       'DATASET_UNREADABLE',
       /t\.json:2: the text is not UTF-8/,
     ],
-    ['JSON that is no list', 't.json', '{"file": "a.png"}', 'DATASET_UNREADABLE', /a list of objects was expected/],
+    ['JSON that is no list', 't.json', '{"file": "a.png"}', 'DATASET_UNREADABLE', /expected a list of objects/],
     [
       'a broken line of JSONL',
       't.jsonl',
@@ -213,7 +213,7 @@ describe('what cannot be right ends in an error with its place, and leaves nothi
     const out = join(work, 'out');
     await writeFile(join(work, 'kadid10k_label.txt'), 'clip0001.mp4, 3.2\n');
     await expect(convertDataset({ dataset: 'kadid10k', labels: work, out })).rejects.toThrow(
-      /kadid10k_label\.txt:1: "clip0001\.mp4" is no name of this data set/,
+      /kadid10k_label\.txt:1: "clip0001\.mp4" does not match the names of this data set/,
     );
     await writeFile(join(work, 'mine.txt'), 'I01_01_01.png, 3.2\nI01_01_02.png, 1.2\n');
     await expect(convertDataset({ dataset: 'kadid10k', labels: join(work, 'mine.txt'), out })).rejects.toThrow(

@@ -116,7 +116,7 @@ describe("one's own data", () => {
       [-20, 'bad'],
     ]);
     await expect(records({ ...options, outside: undefined })).rejects.toThrow(
-      /part\.csv:4: the score 120 of c\.png is outside \[0, 100\]/,
+      /part\.csv:4: the score 120 of c\.png is outside the scale \[0, 100\]/,
     );
     const { manifest } = await convertDataset({ ...options, range: 'minmax', out: () => undefined });
     expect(manifest.scale).toEqual([30, 120]);

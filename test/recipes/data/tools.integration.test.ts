@@ -157,7 +157,7 @@ describe('reportDataset', () => {
     );
     await expect(reportDataset({ records: [at('wrong.jsonl')] })).rejects.toMatchObject({
       code: 'DATASET_VALUE',
-      message: expect.stringMatching(/wrong\.jsonl:2 is no record/) as string,
+      message: expect.stringMatching(/wrong\.jsonl:2 is not a valid record/) as string,
     });
     await expect(reportDataset({ records: [at('t.csv')] })).rejects.toMatchObject({ code: 'DATASET_UNREADABLE' });
   });
@@ -167,7 +167,7 @@ describe('splitRecords and sampleRecords', () => {
   it('keep groups together, and lead to the media from another folder', async () => {
     await expect(
       splitRecords({ records: at('out/test.jsonl'), parts: { a: 0.5, b: 0.5 }, out: at('never') }),
-    ).rejects.toThrow(/all or none must/);
+    ).rejects.toThrow(/for all records or for none/);
     const lines = (await read(at('out/test.jsonl'))).map((record) =>
       JSON.stringify({ ...record, group: record.group ?? 'r6', media: record.media.replace('../', '') }),
     );

@@ -30,10 +30,10 @@ describe('a calibration file', () => {
   });
 
   it.each([
-    ['{', /is no JSON/],
-    [{ ...good, n: 0 }, /is no calibration at/],
-    [{ ...good, curve: { method: 'isotonic', x: [1, 3, 2], y: [1, 1, 4] } }, /steps that fall/],
-    [{ ...good, curve: { method: 'isotonic', x: [1, 2], y: [1, 1, 4] } }, /2 scores and 3 values/],
+    ['{', /is not valid JSON/],
+    [{ ...good, n: 0 }, /is not a calibration \(/],
+    [{ ...good, curve: { method: 'isotonic', x: [1, 3, 2], y: [1, 1, 4] } }, /must not fall/],
+    [{ ...good, curve: { method: 'isotonic', x: [1, 2], y: [1, 1, 4] } }, /2 x values and 3 y values/],
   ])('is refused where it is %j', async (value, message) => {
     const path = await saved(value);
     await expect(loadCalibration(path)).rejects.toMatchObject({ code: 'CONFIG_INVALID' });
@@ -47,6 +47,6 @@ describe('a calibration file', () => {
   it('is put only on scores of its own version', async () => {
     const file = await loadCalibration(await saved(good));
     expect(createCalibrator(file, 'abc').rowVersion).toMatch(/^abc\+[0-9a-f]{16}$/);
-    expect(() => createCalibrator(file, 'other')).toThrow(/fit one to them/);
+    expect(() => createCalibrator(file, 'other')).toThrow(/create a matching calibration/);
   });
 });

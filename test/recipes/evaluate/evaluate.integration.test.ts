@@ -93,7 +93,7 @@ describe('evaluate', () => {
     let said = '';
     last.stderr?.on('data', (chunk: Buffer) => (said += chunk.toString()));
     expect((await once(last, 'close'))[0]).toBe(0);
-    expect(said).toMatch(/\d+ of 120 predictions of made-up are there already/);
+    expect(said).toMatch(/\d+ of 120 predictions of made-up already exist/);
     const predictions = async (out: string): Promise<string[]> =>
       (await readFile(join(dir, out, 'predictions/made-up.jsonl'), 'utf8')).split('\n');
     const [ours, theirs] = [await predictions('cut'), await predictions('whole')];
@@ -222,9 +222,9 @@ describe('evaluate', () => {
       evaluate({ ...recipe, calibration: { fit_on: 'test' } }, { out: join(dir, 'out'), ...parts }),
     ).rejects.toMatchObject({
       code: 'CONFIG_INVALID',
-      message: expect.stringContaining('role validation only') as string,
+      message: expect.stringContaining('name an entry of role validation') as string,
     });
-    // a calibration of an ensemble is none of the model's own scores
+    // a calibration of an ensemble does not apply to the scores of its model alone
     const { score_version } = JSON.parse(await readFile(join(dir, 'out/calibration.json'), 'utf8')) as {
       score_version: string;
     };
@@ -241,7 +241,7 @@ describe('evaluate', () => {
       ),
     ).rejects.toMatchObject({
       code: 'CONFIG_INVALID',
-      message: expect.stringContaining('a name of its own') as string,
+      message: expect.stringContaining('each needs a different name') as string,
     });
     await writeFile(join(dir, 'torn.csv'), 'id,score\na,1,2\n');
     await expect(
@@ -251,7 +251,7 @@ describe('evaluate', () => {
       ),
     ).rejects.toMatchObject({
       code: 'CONFIG_INVALID',
-      message: expect.stringContaining('torn.csv is no CSV') as string,
+      message: expect.stringContaining('torn.csv is not valid CSV') as string,
     });
     await expect(
       evaluate({ ...recipe, data: [data[0], { ...data[1], name: 'TEST' }] }, { out: join(dir, 'twice'), ...parts }),
@@ -260,7 +260,7 @@ describe('evaluate', () => {
       evaluate({ ...recipe, ensemble: { with: recipe.ensemble.with } }, { out: join(dir, 'out'), ...parts }),
     ).rejects.toMatchObject({
       code: 'CONFIG_INVALID',
-      message: expect.stringContaining('fitted on validation data only') as string,
+      message: expect.stringContaining('set fit_on to an entry of role validation') as string,
     });
   });
 });
@@ -310,7 +310,10 @@ describe('calibrate', () => {
       file,
     );
     expect(scored.code, scored.said.join()).toBe(0);
-    const result = JSON.parse(scored.out) as Pick<ScoreResult, 'score' | 'calibrated_score' | 'score_version' | 'calibration'>;
+    const result = JSON.parse(scored.out) as Pick<
+      ScoreResult,
+      'score' | 'calibrated_score' | 'score_version' | 'calibration'
+    >;
     const { curve, score_version } = JSON.parse(await readFile(file, 'utf8')) as {
       curve: CalibrationCurve;
       score_version: string;

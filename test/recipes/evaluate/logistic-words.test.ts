@@ -22,7 +22,7 @@ describe('describeLogistic', () => {
     const reported = { beta1: 3.1594, beta2: -3583477.1225, beta3: -156.8344, beta4: 11.3182 };
     expect(describeLogistic(reported, { score: [1.2, 4.6], mos: [0.1, 3] })).toBe(linear);
     expect(described((x) => 3 + 20 * x)).toBe(linear);
-    expect(described((x) => Math.exp(2 * x))).toMatch(/no bend of a logistic/);
+    expect(described((x) => Math.exp(2 * x))).toMatch(/does not have the bend of a logistic/);
     expect(described((x) => (x < 3 ? 1 : 2))).toMatch(/^(the fitted curve is nearly a step at the score [23]\.\d+)$/);
   });
 });

@@ -22,7 +22,7 @@ describe('published figures', () => {
   it('refuse a checkpoint and a test set of which none is recorded, with the nearest name', () => {
     expect(() => publishedFigure('q-future/one-aling', 'koniq')).toThrow(/did you mean "q-future\/one-align"/);
     expect(() => publishedFigure('q-future/one-align', 'konik')).toThrow(/did you mean "koniq"/);
-    expect(() => publishedFigure('q-future/one-align', 'toString')).toThrow(/no published figure/);
+    expect(() => publishedFigure('q-future/one-align', 'toString')).toThrow(/No published figure/);
   });
 
   it('exist for every entry of the recipes here that names one', async () => {

@@ -101,14 +101,16 @@ describe('reproduce', () => {
         how: expect.stringMatching(/convert koniq10k --labels DIR --media DIR --out .*gaps\/koniq\/$/) as string,
       });
       expect(missing.map(({ what }) => what).join('\n')).toMatch(/^2 of 12 pictures or clips of SPAQ/m);
-      expect(missing.map(({ what }) => what).join('\n')).toMatch(/^sound records of CSIQ: all\.jsonl:1 is no record/m);
+      expect(missing.map(({ what }) => what).join('\n')).toMatch(
+        /^valid records of CSIQ: all\.jsonl:1 is not a valid record/m,
+      );
       const run = await cli(...line, '--out', join(folder, 'table4'));
       expect(run.code, run.said.join('\n')).toBe(0);
       const { rows, notes } = JSON.parse(run.out) as { rows: Record<string, unknown>[]; notes: string[] };
       const ours = rows.filter(({ model }) => model === 'tiny-untrained');
       expect(ours.map((row) => [row['data set'], row['n']])).toEqual([['SPAQ', '10 of 12']]);
       expect(notes.join('\n')).toMatch(/KonIQ-10k.* are missing: the set is left out/);
-      expect(notes.join('\n')).toMatch(/CSIQ is left out: all\.jsonl:1 is no record/);
+      expect(notes.join('\n')).toMatch(/CSIQ is left out: all\.jsonl:1 is not a valid record/);
       expect(notes.join('\n')).toMatch(/kadid is left out, because 1 of its 12 items failed .*--allow-failures 1/);
       const allowed = await cli(...line, '--out', join(folder, 'table4'), '--allow-failures', '1');
       const again = (JSON.parse(allowed.out) as typeof run & { rows: Record<string, unknown>[] }).rows;
@@ -124,7 +126,7 @@ describe('reproduce', () => {
   it('names the samples where they are looked for and are not', async () => {
     const empty = await mkdtemp(join(folder, 'empty-'));
     await expect(reproduce('table1', { model: 'tiny-untrained', media: empty })).rejects.toMatchObject({
-      message: expect.stringContaining(`There is no picture in ${empty}`) as string,
+      message: expect.stringContaining(`No picture in ${empty}`) as string,
     });
   });
 
@@ -156,7 +158,7 @@ describe('reproduce', () => {
     expect(rows.map((row) => [row['trained on, read as'], row['n']])).toEqual([
       ['levels, weighted sum (Eq. 4)', 25],
       ['levels, the most probable', 25],
-      ['scores, the number it says', 25],
+      ['scores, the generated number', 25],
     ]);
     for (const { srcc } of rows) expect(srcc).toBeGreaterThan(0.5);
     expect(notes.join('\n')).toMatch(

@@ -149,10 +149,10 @@ describe('prompts longer than the model was made for', () => {
 
   it('are a warning with both numbers', async () => {
     expect(await warningsOf(2048, 2690, 'video')).toMatchObject({
-      warnings: ['short', 'The prompt with its 3 frames takes 2690 positions; the model was made for 2048.'],
+      warnings: ['short', 'The prompt with its 3 frames takes 2690 positions; the model supports 2048.'],
     });
     expect(await warningsOf(80, 92, 'image')).toMatchObject({
-      warnings: ['The prompt with its picture takes 92 positions; the model was made for 80.'],
+      warnings: ['The prompt with its picture takes 92 positions; the model supports 80.'],
     });
     expect(await warningsOf(92, 92, 'image')).toMatchObject({ warnings: [] });
     expect(await warningsOf(null, 9e9, 'image')).toMatchObject({ warnings: [] });

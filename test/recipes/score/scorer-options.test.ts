@@ -40,7 +40,7 @@ describe('the options of a scorer', () => {
     ...WRONG,
     ['inFlight', 0, /inFlight of scoreMany must be a whole number/],
     ['tasksOf', ['quality'], /tasksOf of scoreMany must be a function/],
-    ['tasksOf', () => ['nonsense'], /tasksOf must give a list of tasks/],
+    ['tasksOf', () => ['nonsense'], /tasksOf must return a list of tasks/],
   ] as [string, unknown, RegExp][])('scoreMany refuses %s: %j', async (key, value, message) => {
     await expect(many({ [key]: value })).rejects.toMatchObject(usage(message));
   });
@@ -74,7 +74,7 @@ describe('the options of a scorer', () => {
   it('refuses an input that is none', async () => {
     const scorer = await fakeScorer();
     for (const input of [42, null, undefined, {}])
-      await expect(scorer.score(input as ScoreInput)).rejects.toMatchObject(usage(/An input is a path/));
+      await expect(scorer.score(input as ScoreInput)).rejects.toMatchObject(usage(/An input must be a path/));
   });
 
   it('says in a whole sentence which models rate a task', async () => {

@@ -32,7 +32,7 @@ describe('a recipe on a machine', () => {
     const estimate = estimateMemory(PUBLISHED_SHAPE, recipe());
     const small = { ...estimate, parameters: { vision: 4.7e6, abstractor: 0.8e6, language: 1.2e6, lora: 0 } };
     expect(misfits(small, recipe(), { ...BIG, gpus: [] }, nothing)).toEqual([
-      'the recipe trains 6.7 million parameters on CUDA and this machine has no GPU (device=cpu trains them without one)',
+      'the recipe trains 6.7 million parameters on CUDA, but this machine has no GPU (device=cpu trains them without one)',
     ]);
   });
 
@@ -47,37 +47,43 @@ describe('a recipe on a machine', () => {
       { gpus: [] },
       {},
       nothing,
-      /^the recipe trains 8\.2 billion parameters on CUDA and this machine has no GPU$/,
+      /^the recipe trains 8\.2 billion parameters on CUDA, but this machine has no GPU$/,
     ],
     [
       'a small GPU',
       { gpus: [{ name: 'RTX 3090', bytes: 25e9 }] },
       {},
       nothing,
-      /^it takes 62\.0 GB a GPU and RTX 3090 has 25/,
+      /^it needs 62\.0 GB per GPU, but RTX 3090 has 25/,
     ],
-    ['too few GPUs', {}, { processes: 2 }, nothing, /^it wants 2 GPUs here and there are 1$/],
+    ['too few GPUs', {}, { processes: 2 }, nothing, /^it needs 2 GPUs on this machine, which has 1$/],
     [
       'little memory on a CPU',
       { memoryBytes: 50e9 },
       { device: 'cpu', micro_batch: 64 },
       nothing,
-      /of memory and this machine has 50\.0 GB$/,
+      /of memory, but this machine has 50\.0 GB$/,
     ],
-    ['little memory for a checkpoint', { memoryBytes: 20e9 }, {}, nothing, /^a checkpoint takes 33\.\d GB of memory/],
+    [
+      'little memory for a checkpoint',
+      { memoryBytes: 20e9 },
+      {},
+      nothing,
+      /^writing a checkpoint needs 33\.\d GB of memory/,
+    ],
     [
       'little disk',
       {},
       {},
       { prepared: 450e9, download: 0 },
-      /^pictures and checkpoints take 549\.\d GB of disk and 500\.0/,
+      /^pictures and checkpoints need 549\.\d GB of disk space, but 500\.0/,
     ],
     [
       'no disk for the model',
       { modelDiskBytes: 10e9 },
       {},
       { prepared: 0, download: 16.4e9 },
-      /^the model takes 16\.4 GB/,
+      /^the model needs 16\.4 GB/,
     ],
   ])('says that there is %s', (_what, machine, values, needs, sentence) => {
     expect(why(machine, values, needs)).toEqual([expect.stringMatching(sentence)]);
@@ -132,7 +138,7 @@ describe('the time of a run', () => {
     expect(rate).toBeGreaterThan(20);
     expect(rate).toBeLessThan(60);
     expect(describeTime(time, recipe())).toMatch(
-      /^222 steps, estimate \d+ min \d\d s, 0\.1 GPU hours \(NVIDIA H200, 35 % of/,
+      /^222 steps, estimate \d+ min \d\d s, 0\.1 GPU hours \(NVIDIA H200, assuming 35 % of/,
     );
   });
 
@@ -142,8 +148,10 @@ describe('the time of a run', () => {
     expect(time.device).toMatch(/^16 cores of this machine/);
     const other = { ...BIG, gpus: [{ name: 'Toy 1', bytes: 1 }] };
     expect(estimateTime(PUBLISHED_SHAPE, recipe(), records(64), other).device).toMatch(
-      /^A100, since Toy 1 is not known/,
+      /^A100, because Toy 1 is unknown/,
     );
-    expect(estimateTime(PUBLISHED_SHAPE, recipe(), records(64), { ...BIG, gpus: [] }).device).toMatch(/^A100, 35 %/);
+    expect(estimateTime(PUBLISHED_SHAPE, recipe(), records(64), { ...BIG, gpus: [] }).device).toMatch(
+      /^A100, assuming 35 %/,
+    );
   });
 });

@@ -3,9 +3,9 @@ import { LEVELS } from '../../../scoring/levels.js';
 import { cellsOf, CSV_COLUMNS, type Cells } from '../result-csv.js';
 import { typeOfColumn, type ResultLayout } from './layout.js';
 
-/** What all scores of a score_version share. */
+/** Fields that are equal in all scores of one score_version. */
 export interface Shared {
-  /** What the field `v` of a row says: the beginning of its score_version. */
+  /** The field `v` of a row: the first 6 digits of its score_version. */
   readonly v: string;
   readonly score_version: string;
   readonly scale: ScoreResult['scale'];
@@ -14,15 +14,15 @@ export interface Shared {
   readonly preprocessing: ScoreResult['preprocessing'];
 }
 
-/** What stands once for the rows of a compact file: beside it, or in the metadata of Parquet. */
+/** Fields that a compact file stores once for all rows: in a sidecar file, or in the metadata of Parquet. */
 export interface CompactMeta {
   readonly format: 'qalign-compact/1';
   readonly schema_version: typeof SCHEMA_VERSION;
   /** The order of `level_probs` and `logits` in rows of JSON. */
   readonly levels: readonly string[];
-  /** What a row of JSON leaves out where it is this. */
+  /** Default values. A JSON row omits a field that has its default. */
   readonly defaults: Readonly<Record<string, unknown>>;
-  /** One for each model, found by `v` of a row. */
+  /** One entry per score_version; a row refers to it by `v`. */
   readonly models: readonly Shared[];
 }
 
@@ -39,25 +39,25 @@ export function emptyMeta(tasks: readonly string[]): CompactMeta {
 }
 
 function sharedOf({ score_version, scale, model, prompt, preprocessing }: ScoreResult): Shared {
-  const { decoder: _decoder, ...same } = preprocessing; // the decoder depends on the file
+  const { decoder: _decoder, ...same } = preprocessing; // the decoder differs between files
   return { v: versionTag(score_version), score_version, scale, model, prompt, preprocessing: same };
 }
 
-/** The metadata with the model of an outcome. */
+/** Adds the model of an outcome to the metadata, if it is new. */
 export function withOutcome(meta: CompactMeta, outcome: ScoreOutcome): CompactMeta {
   if (isFailure(outcome) || meta.models.some((one) => one.score_version === outcome.score_version)) return meta;
   return { ...meta, models: [...meta.models, sharedOf(outcome)] };
 }
 
-/** How a row names its model in the metadata. */
+/** The key by which a row refers to its entry in `models`. */
 const versionTag = (scoreVersion: string): string => scoreVersion.slice(0, VERSION_DIGITS);
 
 const SMALLEST_NORMAL = 2 ** -126;
 
-/** The number with the fewest digits that reads back to the same fp32. */
+/** Rounds to the fewest digits that parse to the same fp32 value. */
 export function shortFp32(value: number): number {
   const wanted = Math.fround(value);
-  // six digits are the shortest where fewer would do, since zeros at the end are not printed; denormals have fewer
+  // starting at six digits is safe because trailing zeros are not printed; denormals can need fewer
   for (let digits = Math.abs(wanted) < SMALLEST_NORMAL ? 1 : 6; digits < 9; digits += 1) {
     const short = Number(wanted.toPrecision(digits));
     if (Math.fround(short) === wanted) return short;
@@ -65,7 +65,7 @@ export function shortFp32(value: number): number {
   return Number(wanted.toPrecision(9));
 }
 
-/** The columns that a row of its own needs; numbers are fp32. */
+/** The columns of a compact row; numbers are fp32. */
 const COLUMNS = [
   ...CSV_COLUMNS.filter(
     (name) =>
@@ -82,11 +82,11 @@ const COLUMNS = [
       ].includes(name),
   ),
   'v',
-  /** Of a failure among several models; a score has `v`. */
+  /** Model of a failed row in a run with several models; a scored row has `v`. */
   'failed_model',
 ];
 
-/** @param defaults what a row of JSON leaves out */
+/** @param defaults values that JSON rows omit */
 export function compactLayout(defaults: CompactMeta['defaults']): ResultLayout {
   return {
     kind: 'compact',
@@ -136,7 +136,7 @@ function compactRow(outcome: ScoreOutcome): Readonly<Record<string, unknown>> {
   };
 }
 
-/** The fields of a compact row with what stands once, for whoever reads it; undefined where no model is its own. */
+/** Restores the shared fields of a compact row; undefined if the metadata has no entry for its `v`. */
 export function expandRow(
   row: Readonly<Record<string, unknown>>,
   { schema_version, defaults, models }: CompactMeta,

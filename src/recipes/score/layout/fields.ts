@@ -4,7 +4,7 @@ import { hint } from '../../../base/suggest.js';
 import { LEVELS } from '../../../scoring/levels.js';
 import type { Column, ColumnType } from './column.js';
 
-/** A part of the JSON Schema of a row, as far as it is read here. */
+/** The keywords of a row's JSON Schema that are used here. */
 interface Part {
   readonly type?: string;
   readonly properties?: Readonly<Record<string, Part>>;
@@ -17,7 +17,7 @@ const ROW: Readonly<Record<string, Part>> = {
   ...(ScoreResultSchema.properties as Readonly<Record<string, Part>>),
 };
 
-/** Every field of a row by name. Dotted names reach into objects; an object has the columns of its parts. */
+/** The table columns of every field of a row. Dotted names select a property; an object has one column per property. */
 const FIELDS: ReadonlyMap<string, readonly Column[]> = new Map(
   Object.entries(ROW).flatMap(([name, part]) => fieldsOf(name, part)),
 );
@@ -41,22 +41,22 @@ function typeOf(name: string, part: Part): ColumnType {
 }
 
 /**
- * The names in `a,b.c,d`, in their order.
+ * Parses a comma-separated list of field names, for example `input,model.id`.
  *
- * @throws QalignError USAGE for none, for one that no row has, and for one named twice
+ * @throws QalignError USAGE for an empty, unknown or repeated name
  */
 export function parseFields(list: string): string[] {
   const names = list.split(',').map((name) => name.trim());
   for (const [at, name] of names.entries()) {
     if (name === '')
-      throw new QalignError('USAGE', '--fields needs names with commas between them, for example input,score,level.');
+      throw new QalignError('USAGE', '--fields needs comma-separated names, for example input,score,level.');
     if (!FIELDS.has(name)) throw new QalignError('USAGE', `--fields: a row has no field "${name}"${fieldHint(name)}.`);
-    if (names.indexOf(name) < at) throw new QalignError('USAGE', `--fields names ${name} twice; leave one out.`);
+    if (names.indexOf(name) < at) throw new QalignError('USAGE', `--fields names ${name} twice; remove one.`);
   }
   return names;
 }
 
-/** Also for the columns of CSV files, and for the last part of a dotted name. */
+/** Suggests the field for the name of a CSV column or for the last part of a dotted name. */
 function fieldHint(word: string): string {
   const [, group, level] = /^(p|logit)_(\w+)$/.exec(word) ?? [];
   const column = `${group === 'p' ? 'level_probs' : 'logits'}.${level}`;
@@ -65,32 +65,32 @@ function fieldHint(word: string): string {
   return meant === undefined ? hint(word, FIELD_NAMES) : ` (did you mean "${meant}"?)`;
 }
 
-/** The columns of a table with these fields: one for each, several for an object. */
+/** Table columns of these fields: one per field, several for an object. */
 export function columnsOf(names: readonly string[]): Column[] {
   const columns = names.flatMap((name) => FIELDS.get(name) ?? []);
   return columns.filter(({ name }, at) => columns.findIndex((other) => other.name === name) === at);
 }
 
-/** The value of a field; null where the outcome has none. */
+/** The value of a field; null if the outcome does not have it. */
 export function fieldOf(outcome: ScoreOutcome, name: string): unknown {
   let value: unknown = outcome;
   for (const key of name.split('.')) value = (value as Readonly<Record<string, unknown>> | undefined)?.[key];
   return value ?? null;
 }
 
-/** What a run asks of a file that it is to continue. */
+/** Settings of a run that decide which fields `--resume` needs. */
 export interface ResumeNeeds {
-  /** Files are told apart by a hash, not by size and time. */
+  /** Changed inputs are detected by hash instead of size and time. */
   readonly hash: boolean;
   readonly strict: boolean;
   readonly failBelow: number | undefined;
   readonly spreadsheet: boolean;
-  /** Rows of several models are told apart by it. */
+  /** The file has rows of several models. */
   readonly severalModels: boolean;
   readonly calibrated: boolean;
 }
 
-/** The fields that `--resume` reads and that are not among these. */
+/** The fields that `--resume` needs and `names` does not include. */
 export function lackingForResume(
   names: readonly string[],
   { hash, strict, failBelow, spreadsheet, severalModels, calibrated }: ResumeNeeds,

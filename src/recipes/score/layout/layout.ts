@@ -3,22 +3,22 @@ import { cellsOf, CSV_COLUMNS, type Cell, type Cells } from '../result-csv.js';
 import type { Column, ColumnType } from './column.js';
 import { columnsOf, fieldOf } from './fields.js';
 
-/** What the rows of a results file hold, whatever its format. */
+/** The fields of the rows of a results file, for every file format. */
 export interface ResultLayout {
   readonly kind: 'full' | 'fields' | 'compact';
-  /** Of rows of JSON, where all have the same. */
+  /** Field names of JSON rows for the kind `fields`; otherwise empty. */
   readonly names: readonly string[];
-  /** Of CSV and Parquet. */
+  /** Columns of CSV and Parquet files. */
   readonly columns: readonly Column[];
   cellsOf(outcome: ScoreOutcome): Cells;
-  /** A row of JSON, on one line. */
+  /** A JSON row on one line. */
   jsonOf(outcome: ScoreOutcome): string;
 }
 
 const DOUBLES = ['score', 'level_mass', 'entropy', 'std', 'calibrated_score'];
 const INTEGERS = ['frames', 'width', 'height', 'schema_version'];
 
-/** Logits are the fp32 of the model; a file may have more bytes than 32 bits count. */
+/** Logits are fp32 in the model, and a file can have more than 2³¹ bytes. */
 export function typeOfColumn(name: string): ColumnType {
   if (name === 'warnings') return 'texts';
   if (name.startsWith('logit_')) return 'float';
@@ -27,7 +27,7 @@ export function typeOfColumn(name: string): ColumnType {
   return name === 'file_size' ? 'long' : 'text';
 }
 
-/** Every field, in every row. */
+/** All fields. */
 export const FULL_LAYOUT: ResultLayout = {
   kind: 'full',
   names: [],
@@ -37,8 +37,8 @@ export const FULL_LAYOUT: ResultLayout = {
 };
 
 /**
- * These fields in this order, under the names by which they were asked for; null, or an empty cell, where an outcome
- * has no such field. In tables an object has a column for each of its values.
+ * The named fields, in this order and under these names. A field that an outcome does not have is null, or an empty
+ * cell. In tables an object has one column per property.
  */
 export function fieldsLayout(names: readonly string[]): ResultLayout {
   const columns = columnsOf(names);

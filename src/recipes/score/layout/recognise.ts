@@ -6,7 +6,7 @@ import type { ResultLayout } from './layout.js';
 
 export type Fields = Readonly<Record<string, unknown>>;
 
-/** Whether a row of JSON has the fields that a layout writes. */
+/** Whether a JSON row has the fields of a layout. */
 export function isOfLayout(row: Fields, { kind, names }: ResultLayout): boolean {
   if (kind === 'fields') return Object.keys(row).join() === names.join();
   return kind === layoutOf(row);
@@ -20,9 +20,9 @@ function layoutOf(row: Fields): 'full' | 'compact' | undefined {
 }
 
 /**
- * The error for a file that was written with another layout; undefined for any other file.
+ * The error for a results file that was written with another layout; undefined if `found` is not a row of qalign.
  *
- * @param found a row of JSON, or the header of a CSV file
+ * @param found a JSON row, or the header of a CSV file
  */
 export function otherLayout(
   path: string,
@@ -46,12 +46,12 @@ export function otherLayout(
   if (lacking.length > 0)
     return new QalignError(
       'RESUME_MISMATCH',
-      `The rows of ${path} lack ${lacking.join(', ')}, which --resume needs; name another --out and add them: --fields ${[...names, ...lacking].join()}.`,
+      `The rows of ${path} lack ${lacking.join(', ')}, which --resume needs; use another --out with --fields ${[...names, ...lacking].join()}.`,
     );
   const flags = { full: 'without --fields and --compact', compact: 'with --compact' };
   const how = kind === undefined ? `with --fields ${header}` : flags[kind];
   return new QalignError(
     'RESUME_MISMATCH',
-    `${path} was written ${how}, and this run would write other columns; use the same flags to continue it, or name another --out.`,
+    `${path} was written ${how}, and this run writes other columns; use the same flags to continue it, or use another --out.`,
   );
 }

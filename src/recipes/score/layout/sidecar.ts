@@ -9,27 +9,43 @@ import { reasonOf } from '../../../base/files/reason.js';
 
 const { scale, model, prompt, preprocessing, score_version } = ScoreResultSchema.properties;
 const closed = { additionalProperties: false };
-const MetaSchema = Type.Object(
+/** The file beside compact rows. */
+export const MetaSchema = Type.Object(
   {
-    format: Type.Literal('qalign-compact/1'),
-    schema_version: Type.Literal(SCHEMA_VERSION),
-    levels: Type.Array(Type.String()),
-    defaults: Type.Record(Type.String(), Type.Unknown()),
-    models: Type.Array(Type.Object({ v: Type.String(), score_version, scale, model, prompt, preprocessing }, closed)),
+    format: Type.Literal('qalign-compact/1', { description: 'kind and version of this file' }),
+    schema_version: Type.Literal(SCHEMA_VERSION, { description: 'version of the fields of a row' }),
+    levels: Type.Array(Type.String(), { description: 'order of level_probs and logits in rows of JSON' }),
+    defaults: Type.Record(Type.String(), Type.Unknown(), {
+      description: 'fields that a row of JSON leaves out where they have this value',
+    }),
+    models: Type.Array(
+      Type.Object(
+        {
+          v: Type.String({ description: 'first digits of score_version, by which a row names this entry' }),
+          score_version,
+          scale,
+          model,
+          prompt,
+          preprocessing,
+        },
+        closed,
+      ),
+      { description: 'what all rows of one score_version share, an entry for each' },
+    ),
   },
   closed,
 );
 
-/** Where what the rows of a compact file share stands: `scores.jsonl` → `scores.jsonl.meta.json`. */
+/** Path of the file with the shared fields of a compact file: `scores.jsonl` → `scores.jsonl.meta.json`. */
 export const sidecarOf = (path: string): string => `${path}.meta.json`;
 
-/** @throws QalignError RESUME_MISMATCH where it is missing or is no such file */
+/** @throws QalignError RESUME_MISMATCH if the sidecar is missing or not valid */
 export async function readSidecar(path: string): Promise<CompactMeta> {
   const place = sidecarOf(path);
   const text = await readFile(place, 'utf8').catch((cause: Error) => {
     throw new QalignError(
       'RESUME_MISMATCH',
-      `${path} is compact, and ${place}, which holds what its rows share, cannot be read (${reasonOf(cause)}); put that file back beside it, or name another --out.`,
+      `${path} is compact, and its sidecar ${place} cannot be read (${reasonOf(cause)}); restore that file, or use another --out.`,
       { cause },
     );
   });
@@ -43,26 +59,26 @@ export async function readSidecar(path: string): Promise<CompactMeta> {
   if (problem === undefined) return value as CompactMeta;
   throw new QalignError(
     'RESUME_MISMATCH',
-    `${place} does not describe compact rows (${problem}); put back the file that was written with ${path}, or name another --out.`,
+    `${place} is not a valid sidecar (${problem}); restore the file that was written with ${path}, or use another --out.`,
   );
 }
 
-/** The error for a row whose model the sidecar does not have. */
+/** The error for a row whose `v` is not in the sidecar. */
 export function foreignSidecar(path: string, version: unknown, { models }: CompactMeta): QalignError {
   const known = models.map(({ v }) => v).join(', ');
   return new QalignError(
     'RESUME_MISMATCH',
-    `${sidecarOf(path)} does not belong to ${path}: a row has v = ${String(version)}, and the file beside it describes ${known || 'none'}; put back the one that was written with it, or name another --out.`,
+    `${sidecarOf(path)} does not belong to ${path}: a row has v = ${String(version)}, the sidecar has ${known || 'no models'}; restore the sidecar of this file, or use another --out.`,
   );
 }
 
 export interface Sidecar {
   readonly meta: CompactMeta;
-  /** Describes the models of these outcomes where they are new. To be awaited before their rows are written. */
+  /** Adds the models of these outcomes to the sidecar. Await it before writing their rows. */
   describe(outcomes: readonly ScoreOutcome[]): Promise<void>;
 }
 
-/** @param hasRows whether the file beside it holds rows; what lies beside an empty file is of an earlier one */
+/** @param hasRows whether the results file has rows; the sidecar of an empty file is stale and is deleted */
 export async function openSidecar(path: string, tasks: readonly string[], hasRows: boolean): Promise<Sidecar> {
   const found = hasRows ? await readSidecar(path) : undefined;
   if (found === undefined) await rm(sidecarOf(path), { force: true });
