@@ -1,4 +1,4 @@
-/** The boundary of src/server/traces: spans of requests, jobs and their items, sent by OTLP; nothing of routes or scores. */
+/** The boundary of src/server/traces: spans of requests, jobs and items, sent by OTLP; nothing of routes or scores. */
 import { randomUUID } from 'node:crypto';
 import type { ServeConfig } from '../../config/serve.js';
 import type { Logger } from '../../base/logger.js';
