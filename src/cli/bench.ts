@@ -105,7 +105,7 @@ export const bench = defineCommand({
 function readPart(word: string): Part {
   const part = PARTS.find((name) => name === word);
   if (part === undefined)
-    throw new QalignError('USAGE', `qalign bench: there is no part "${word}"; there are ${PARTS.join(', ')}.`);
+    throw new QalignError('USAGE', `qalign bench: there is no part "${word}"; the parts are ${PARTS.join(', ')}.`);
   return part;
 }
 

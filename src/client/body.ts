@@ -1,7 +1,7 @@
 import type { ItemSource, ScoreFields } from '../api/score.js';
 import type { ClientFile, ClientItem } from './interface.js';
 
-/** What is sent, and what it is. Everything but a stream can be sent again. */
+/** A request body and its content type. Every body except a stream can be sent again. */
 export interface Body {
   readonly content: string | Blob | ReadableStream<Uint8Array>;
   readonly type: string;
@@ -14,7 +14,7 @@ interface NamedFile {
 
 export const jsonBody = (value: object): Body => ({ content: JSON.stringify(value), type: 'application/json' });
 
-/** Bytes alone go as a form. Items of the service alone are JSON, and so is a mixture: bytes then as base64. */
+/** A form if all items are bytes, otherwise JSON. In JSON, bytes are encoded as base64. */
 export async function itemsBody(items: readonly ClientItem[], settings: ScoreFields): Promise<Body> {
   items.forEach(requireItem);
   const files = items.map(fileOf);
@@ -27,18 +27,18 @@ export async function itemsBody(items: readonly ClientItem[], settings: ScoreFie
   return jsonBody({ items: sources, ...settings });
 }
 
-/** A file as the body, with the type that it says it has where that is of a picture or clip. */
+/** A file as the body, with its own content type if that is an image or video type. */
 export function fileBody(file: ClientFile | ReadableStream<Uint8Array>): Body & { readonly name: string | undefined } {
   if (file instanceof ReadableStream) return { content: file, type: 'application/octet-stream', name: undefined };
   const { blob, name } = named(file, undefined);
   return { content: blob, type: /^(image|video)\//.test(blob.type) ? blob.type : 'application/octet-stream', name };
 }
 
-/** For callers without types. @throws TypeError for what is neither bytes nor an object */
+/** Checks an item, for callers without TypeScript. @throws TypeError if it is neither bytes nor an object */
 function requireItem(item: unknown, index: number): void {
   if (typeof item !== 'object' || item === null)
     throw new TypeError(
-      `Item ${index + 1} is ${item === null ? 'null' : `a ${typeof item}`}; give bytes, { data }, { path } or { url }.`,
+      `Item ${index + 1} is ${item === null ? 'null' : `a ${typeof item}`}; pass bytes, { data }, { path } or { url }.`,
     );
 }
 
@@ -74,7 +74,7 @@ function formBody(files: readonly NamedFile[], settings: ScoreFields): Body {
   };
 }
 
-/** As browsers write names in forms. */
+/** Escapes a name as browsers do in forms. */
 const quoted = (name: string): string => name.replaceAll('"', '%22').replaceAll('\r', '%0D').replaceAll('\n', '%0A');
 
 async function asBase64({ blob, name }: NamedFile, index: number): Promise<ItemSource> {

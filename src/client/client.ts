@@ -1,4 +1,4 @@
-/** The boundary of src/client: requests over `fetch`, typed by src/api; nothing outside of this folder at run time. */
+/** The boundary of src/client: requests over `fetch`, typed by src/api. It imports no other folder at run time. */
 import type { Job, JobEvent } from '../api/jobs.js';
 import type { ScoreOutcome } from '../api/result.js';
 import type { RunEvent } from '../api/runs.js';
@@ -44,7 +44,7 @@ export function createClient(options: ClientOptions): QalignClient {
   };
 }
 
-/** Bodies and answers that are JSON; the type of the answer is what the API says of the path. */
+/** Sends and receives JSON. T is the type of the answer that the API documents for the path. */
 type JsonSender = <T>(method: string, path: string, body?: object, extra?: CallOptions) => Promise<T>;
 
 const jsonSender =
@@ -52,7 +52,7 @@ const jsonSender =
   async <T>(method: string, path: string, body?: object, extra?: CallOptions) =>
     jsonOf<T>(await send(method, path, body === undefined ? undefined : jsonBody(body), extra));
 
-/** What is made once is not made again when its request is sent again. */
+/** Adds an idempotency key, so that a request that is sent again does not create a second object. */
 const withKey = <T extends CallOptions>(extra: T | undefined): T => ({ idempotencyKey: randomHex(), ...extra }) as T;
 
 const scoreCalls = (send: Sender): Pick<QalignClient, 'score' | 'scoreStream' | 'scoreFile' | 'compare' | 'rank'> => {
@@ -89,7 +89,7 @@ const scoreCalls = (send: Sender): Pick<QalignClient, 'score' | 'scoreStream' | 
   };
 };
 
-/** A proxy may end an answer whose length it does not know. */
+/** A proxy can end an answer early if it does not know its length. */
 const cutOff = ({ status }: Response, count: number, wanted: number): ServiceError =>
   new ServiceError(
     status,
@@ -192,7 +192,7 @@ export type { ConvertAnswer, ConvertBody, DatasetList } from '../api/datasets.js
 export type { DeletedJob, Job, JobEvent, JobList, JobMessage, JobSettings, JobStatus } from '../api/jobs.js';
 export type { ModelList, ModelRow } from '../api/models.js';
 export type { ScoreFailure, ScoreOutcome, ScoreResult } from '../api/result.js';
-/** `WorkEvent` is the earlier name. */
+/** `WorkEvent` is the former name of `RunEvent`. */
 export type { RunEvent, RunEvent as WorkEvent } from '../api/runs.js';
 export type { Evaluation, EvaluationBody, EvaluationList, TrainRun, TrainRunBody, TrainRunList } from '../api/runs.js';
 export type { CompareAnswer, ItemSource, RankAnswer, ScoreAnswer, ScoredInput, ScoreFields } from '../api/score.js';

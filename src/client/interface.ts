@@ -13,43 +13,45 @@ import type {
 } from '../api/runs.js';
 import type { CompareAnswer, ItemSource, RankAnswer, ScoreAnswer, ScoredInput, ScoreFields } from '../api/score.js';
 
-/** Bytes of a picture or clip as this program has them; a `File` brings its name. */
+/** The bytes of a picture or clip. The name of a `File` is sent with it. */
 export type ClientFile = Blob | Uint8Array | ArrayBuffer;
 
 /**
- * A picture or clip: bytes, bytes with a name, or what the service fetches (`url`) or reads (`path`) itself. All kinds
- * may stand in one list: bytes then travel as base64, within the limit that the service has for JSON.
+ * A picture or clip: bytes, bytes with a name, a `url` that the service fetches, or a `path` that it reads. One list
+ * can mix all kinds. Bytes are then sent as base64, within the limit of the service for JSON.
  */
 export type ClientItem = ClientFile | { readonly data: ClientFile; readonly name?: string } | ItemSource;
 
-/** What a job scores: text with a path, URL or JSON object on each line, items, or a list below the service's root. */
+/**
+ * The items of a job: text with a path, URL or JSON object on each line, an array, or a file below the service's root.
+ */
 export type JobItems = string | Blob | readonly ItemSource[] | { readonly manifest_path: string };
 
-/** Where the service is, and how it is called. */
+/** The address of the service, and the defaults of all calls. */
 export interface ClientOptions {
-  /** Where the service is, e.g. `http://127.0.0.1:8080`. */
+  /** The URL of the service, e.g. `http://127.0.0.1:8080`. */
   readonly url: string;
   /** An API key of `qalign keys create`. */
   readonly key?: string;
-  /** In place of the global `fetch`. */
+  /** Replaces the global `fetch`. */
   readonly fetch?: typeof fetch;
-  /** How often a request is sent again after 429 or 503. @default 3 */
+  /** Maximum number of retries after 429 or 503. @default 3 */
   readonly retries?: number;
 }
 
-/** What every call takes beside its own arguments. */
+/** The options of every call. */
 export interface CallOptions {
-  /** Ends the request, the wait before it is sent again, and the stream of its answer. */
+  /** Aborts the request, the wait before a retry, and the stream of the answer. */
   readonly signal?: AbortSignal;
-  /** The service gives the first answer again for the same key. Calls that create something make one by themselves. */
+  /** For the same key, the service returns its first answer again. Calls that create something generate a key. */
   readonly idempotencyKey?: string;
   /** W3C trace context, for the logs of the service. */
   readonly traceparent?: string;
-  /** In place of the client's own number; 0 sends once. */
+  /** Overrides `retries` of the client; 0 sends the request once. */
   readonly retries?: number;
 }
 
-/** Bytes of the body that were sent, of how many; the size of a stream is not known. Starts anew when sent again. */
+/** Receives the bytes sent and the size of the body, undefined for a stream. A retry starts again at 0. */
 export type UploadProgress = (sent: number, total: number | undefined) => void;
 
 /** Options of a call that sends pictures or clips. */
@@ -72,9 +74,9 @@ export interface SentEvent<Data> {
   readonly data: Data;
 }
 
-/** Which jobs a list has. */
+/** Selects the jobs of a list. */
 export interface JobQuery {
-  /** Jobs in one answer: 1 to 1000. */
+  /** Maximum number of jobs in one answer, 1 to 1000. */
   readonly limit?: number;
   /**
    * Newest jobs to skip.
@@ -93,9 +95,9 @@ export interface JobCalls {
   list(query?: JobQuery, extra?: CallOptions): Promise<JobList>;
   /** The state of a job. */
   get(id: string, extra?: CallOptions): Promise<Job>;
-  /** Results so far stay; a job that has ended is left as it is. */
+  /** Cancels a job and keeps its results. Does not change a job that has ended. */
   cancel(id: string, extra?: CallOptions): Promise<DeletedJob>;
-  /** Deletes a job that has ended, with its list and results; cancels one that has not, which the answer says. */
+  /** Deletes a job that has ended, with its list and results. Otherwise, cancels it; the answer states which. */
   delete(id: string, extra?: CallOptions): Promise<DeletedJob>;
   /** The results so far, in the order of the list. */
   results(id: string, extra?: CallOptions): AsyncGenerator<ScoreOutcome, void, undefined>;
@@ -103,11 +105,11 @@ export interface JobCalls {
   csv(id: string, extra?: CallOptions): Promise<string>;
   /** Its events; the last is `end`. */
   events(id: string, extra?: EventOptions): AsyncGenerator<SentEvent<JobEvent>, void, undefined>;
-  /** Follows the events until the job has ended, and connects again when the connection breaks. */
+  /** Waits until the job has ended, and reconnects if the connection breaks. */
   wait(id: string, extra?: CallOptions): Promise<Job>;
 }
 
-/** Trainings and evaluations: `Made` asks for one, `One` is one of them, `All` their list. */
+/** Trainings and evaluations: `Made` is the body of a request, `One` is a run, `All` is a list of runs. */
 export interface RunCalls<Made, One, All> {
   /** Asks for one; it waits in order. */
   create(body: Made, extra?: CallOptions): Promise<One>;
@@ -115,7 +117,7 @@ export interface RunCalls<Made, One, All> {
   list(extra?: CallOptions): Promise<All>;
   /** Its state, with the resolved recipe. */
   get(id: string, extra?: CallOptions): Promise<One>;
-  /** Ends it after its step, with a checkpoint. */
+  /** Stops a run after its current step, with a checkpoint. */
   stop(id: string, extra?: CallOptions): Promise<One>;
   /** Continues one that was stopped, failed or interrupted. */
   resume(id: string, extra?: CallOptions): Promise<One>;
@@ -127,7 +129,7 @@ export interface RunCalls<Made, One, All> {
 export interface ModelCalls {
   /** All models that the service describes. */
   list(extra?: CallOptions): Promise<ModelList>;
-  /** Answers when the model is loaded. */
+  /** Resolves when the model is loaded. */
   load(id: string, extra?: CallOptions): Promise<ModelRow>;
   /** Removes a model from memory after its running requests. */
   unload(id: string, extra?: CallOptions): Promise<ModelRow>;
@@ -142,34 +144,34 @@ export interface DatasetCalls {
 }
 
 /**
- * The service as typed functions. Every call throws `ServiceError` for an answer that is not 2xx, the reason of its
- * signal when that aborts, and what `fetch` throws when the service cannot be reached.
+ * The service as typed functions. Every call throws `ServiceError` for an answer that is not 2xx. If its signal aborts,
+ * it throws the reason of the signal. If the service cannot be reached, it throws the error of `fetch`.
  */
 export interface QalignClient {
   /**
-   * Scores pictures and clips; each has its own outcome.
+   * Scores pictures and clips. Each item has its own outcome.
    * @example const { items } = await client.score([file, { url: 'https://example.org/b.jpg' }]);
-   * @throws ServiceError when nothing was scored; its `answer` has the items
+   * @throws ServiceError if no item was scored; its `answer` has the items
    */
   score(items: readonly ClientItem[], settings?: ScoreFields, extra?: UploadOptions): Promise<ScoreAnswer>;
-  /** The same, with the items as they finish, in any order. */
+  /** Like `score`, but yields each item as soon as it is finished, in any order. */
   scoreStream(
     items: readonly ClientItem[],
     settings?: ScoreFields,
     extra?: UploadOptions,
   ): AsyncGenerator<ScoredInput, void, undefined>;
   /**
-   * Scores one file that is sent as it is, without a form: bytes or a stream. A stream is sent once only.
-   * @throws ServiceError when it was not scored
+   * Scores one file, bytes or a stream, which is sent without a form. A stream is sent only once, without retries.
+   * @throws ServiceError if the file was not scored
    */
   scoreFile(
     file: ClientFile | ReadableStream<Uint8Array>,
     settings?: ScoreFields,
     extra?: UploadOptions & { readonly name?: string },
   ): Promise<ScoredInput>;
-  /** Which of two is better, and how surely. */
+  /** Compares two items: which one is better, with its probability. */
   compare(first: ClientItem, second: ClientItem, settings?: ScoreFields, extra?: UploadOptions): Promise<CompareAnswer>;
-  /** All items from best to worst. */
+  /** Ranks all items from best to worst. */
   rank(items: readonly ClientItem[], settings?: ScoreFields, extra?: UploadOptions): Promise<RankAnswer>;
   /** Lists, loads and unloads models. */
   readonly models: ModelCalls;

@@ -1,7 +1,7 @@
 import type { SentEvent } from './interface.js';
 import { parsed } from './service-error.js';
 
-/** Uses a reader: Safari before 26 cannot iterate a body. A body that is not read to its end is cancelled. */
+/** Uses a reader, because Safari before 26 cannot iterate a body. Cancels a body that is not read to its end. */
 async function* lines(response: Response): AsyncGenerator<string, void, undefined> {
   const reader = (response.body as ReadableStream<Uint8Array> | null)?.getReader();
   if (reader === undefined) return;
@@ -22,12 +22,12 @@ async function* lines(response: Response): AsyncGenerator<string, void, undefine
   }
 }
 
-/** Newline-delimited JSON. @throws ServiceError UNKNOWN for a line that is none */
+/** Newline-delimited JSON. @throws ServiceError UNKNOWN for a line that is not JSON */
 export async function* jsonLines<T>(response: Response): AsyncGenerator<T, void, undefined> {
   for await (const line of lines(response)) if (line !== '') yield parsed<T>(line, response);
 }
 
-/** Server-sent events with their ids, until the service ends the stream. One that was cut off is not given. */
+/** Server-sent events with their ids, until the service ends the stream. An incomplete event is not yielded. */
 export async function* sentEvents<T>(response: Response): AsyncGenerator<SentEvent<T>, void, undefined> {
   let id = 0;
   let data: string | undefined;

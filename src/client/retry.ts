@@ -1,15 +1,15 @@
 import type { ErrorAnswer } from '../api/error.js';
 import type { ServiceError } from './service-error.js';
 
-/** A service that asks for more patience than this is given up at once: the caller decides. */
+/** For a longer Retry-After, the request fails immediately, and the caller decides. */
 const LONGEST_WAIT_S = 120;
 const FIRST_WAIT_S = 0.5;
-/** Clients that were refused together come back apart. */
+/** Share of the wait that is random, so that clients do not retry at the same time. */
 const JITTER = 0.25;
 
 /**
- * Seconds to wait before the request is sent again; undefined where that would not help: another status than 429 or
- * 503, an error that the service calls final, or a Retry-After over two minutes.
+ * Seconds to wait before a retry. Undefined if a retry does not help: the status is not 429 or 503, the error is not
+ * retryable, or Retry-After is over two minutes.
  */
 export function waitBefore(error: ServiceError, random: () => number = Math.random): number | undefined {
   if (error.status !== 429 && error.status !== 503) return undefined;

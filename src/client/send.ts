@@ -4,7 +4,7 @@ import { pause, waitBefore } from './retry.js';
 import { toServiceError } from './service-error.js';
 import { transmit } from './transmit.js';
 
-/** Sends a request, again where the service says so, and gives the answer if it is 2xx. @throws ServiceError */
+/** Sends a request, with retries, and returns the answer if it is 2xx. @throws ServiceError */
 export type Sender = (
   method: string,
   path: string,
@@ -16,8 +16,8 @@ export type Sender = (
 const RETRIES = 3;
 
 /**
- * 429 and 503 say that nothing was done, so every request whose body is still there is sent again: after Retry-After,
- * or twice as long each time.
+ * 429 and 503 mean that the service did nothing, so that every request except a stream can be sent again. The wait is
+ * Retry-After, or doubles each time.
  */
 export function createSender({ url, key, fetch: fetcher, retries: usual = RETRIES }: ClientOptions): Sender {
   const base = url.replace(/\/+$/, '');

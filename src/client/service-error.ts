@@ -1,19 +1,19 @@
 import type { ErrorAnswer, ErrorCode } from '../api/error.js';
 
-/** An answer that is not 2xx, after it was sent again where that could help, or one that is not the service's. */
+/** An answer that is not 2xx, after all retries, or an answer that is not from a qalign service. */
 export class ServiceError extends Error {
   override readonly name = 'ServiceError';
   constructor(
-    /** Of HTTP. */
+    /** The HTTP status. */
     readonly status: number,
-    /** `UNKNOWN` where the answer is not the service's own, such as the page of a proxy. */
+    /** `UNKNOWN` if the answer is not from the service, such as the page of a proxy. */
     readonly code: ErrorCode | 'UNKNOWN',
     message: string,
-    /** Seconds after which the service wants to be asked again. */
+    /** Seconds until the service accepts a retry, from Retry-After. */
     readonly retryAfterS: number | undefined,
-    /** The body as it came: for a score it has the items too. */
+    /** The body of the answer. For a score, it also has the items. */
     readonly answer: unknown,
-    /** How often the request was sent. */
+    /** Number of times that the request was sent. */
     readonly attempts: number = 1,
   ) {
     super(message);
@@ -26,7 +26,7 @@ export async function toServiceError(response: Response, attempts: number): Prom
   try {
     answer = JSON.parse(text);
   } catch {
-    // a proxy's page: kept as it is
+    // the page of a proxy stays text
   }
   const { code, message } = ((answer as Partial<ErrorAnswer> | null)?.error ?? {}) as Partial<ErrorAnswer['error']>;
   return new ServiceError(
@@ -39,7 +39,7 @@ export async function toServiceError(response: Response, attempts: number): Prom
   );
 }
 
-/** The JSON of a 2xx answer. @throws ServiceError UNKNOWN for what is no JSON, such as the login page of a proxy */
+/** The JSON of a 2xx answer. @throws ServiceError UNKNOWN if it is not JSON, such as the login page of a proxy */
 export async function jsonOf<T>(response: Response): Promise<T> {
   return parsed<T>(await response.text(), response);
 }
@@ -60,10 +60,10 @@ export function parsed<T>(text: string, response: Pick<Response, 'status' | 'hea
   }
 }
 
-/** `Sat, 28 Nov 2026 22:10:00 GMT` and its two older forms; `Date.parse` alone takes "in 5" for a date. */
+/** `Sat, 28 Nov 2026 22:10:00 GMT` and its two older forms; `Date.parse` alone accepts "in 5" as a date. */
 const HTTP_DATE = /^[a-z]{3,9},? /i;
 
-/** Retry-After in seconds: a number of them, or a date; 0 for a date that is over. */
+/** Retry-After in seconds, from a number or a date; 0 for a date in the past. */
 export function secondsOf(header: string | null, now = Date.now()): number | undefined {
   const text = header?.trim() ?? '';
   if (/^\d+(\.\d+)?$/.test(text)) return Number(text);

@@ -9,8 +9,9 @@ export interface Outgoing {
 }
 
 /**
- * Sends one request. Without a listener the body goes to `fetch` as it is. With one, browsers need XMLHttpRequest,
- * because their `fetch` sends no streams over HTTP/1.1; elsewhere the body becomes a stream that counts.
+ * Sends one request. Without a progress listener, `fetch` gets the body unchanged. With a listener, browsers need
+ * XMLHttpRequest, because their `fetch` sends no streams over HTTP/1.1. Elsewhere, the body becomes a stream that
+ * counts bytes.
  */
 export async function transmit(
   url: string,

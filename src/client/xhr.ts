@@ -1,6 +1,6 @@
 import type { UploadProgress } from './interface.js';
 
-/** The part of XMLHttpRequest that is used; the types of browsers are not those of Node. */
+/** The part of XMLHttpRequest that is used; the types of Node do not have it. */
 interface Xhr {
   readonly readyState: number;
   readonly status: number;
@@ -18,13 +18,13 @@ interface Xhr {
 }
 type XhrClass = new () => Xhr;
 
-/** XMLHttpRequest where there is one: in browsers and their workers. */
+/** XMLHttpRequest if it exists, which is in browsers and their workers. */
 export const xhrHere = (): XhrClass | undefined =>
   (globalThis as { XMLHttpRequest?: XhrClass }).XMLHttpRequest ?? undefined;
 
 const HEADERS_RECEIVED = 2;
 
-/** As `fetch` would: resolves with the headers, and the body is a stream of what arrives. Text bodies only. */
+/** Like `fetch`: resolves when the headers arrive, and the body is a stream. Supports only text bodies. */
 export function transmitByXhr(
   XhrHere: XhrClass,
   url: string,
@@ -81,7 +81,12 @@ export function transmitByXhr(
       signal?.removeEventListener('abort', onAbort);
       controller?.close();
     };
-    xhr.onerror = () => fail(new TypeError(`${new URL(url).origin} could not be reached, or lets no page call it.`));
+    xhr.onerror = () =>
+      fail(
+        new TypeError(
+          `${new URL(url).origin} could not be reached, or does not allow requests from this page (cors_origins of the service).`,
+        ),
+      );
     xhr.send(body);
   });
 }

@@ -27,8 +27,8 @@ export async function listDatasetSpecs(): Promise<DatasetSpec[]> {
 }
 
 /**
- * A data set by its name, an alias, or a YAML file like those of configs/datasets/. Throws CONFIG_NOT_FOUND with the
- * nearest name, CONFIG_INVALID.
+ * Loads a data set by its name, an alias, or a YAML file like those of configs/datasets/.
+ * @throws QalignError CONFIG_NOT_FOUND with the nearest name; CONFIG_INVALID
  */
 export async function loadDatasetSpec(name: string, overrides: readonly string[] = []): Promise<DatasetSpec> {
   if (/\.ya?ml$/i.test(name)) return plain(await loadConfig(DatasetSpec, name, overrides));
@@ -47,7 +47,7 @@ export async function loadDatasetSpec(name: string, overrides: readonly string[]
   );
 }
 
-/** The paraphrases of configs/datasets/questions/<name>.yaml, or of a YAML file like them, without their <|image|>. */
+/** The paraphrases of configs/datasets/questions/<name>.yaml, or of such a YAML file. They do not contain <|image|>. */
 export async function loadQuestions(name: string): Promise<readonly string[]> {
   return (await loadConfig(Questions, /\.ya?ml$/i.test(name) ? name : join(FOLDER, 'questions', `${name}.yaml`)))
     .questions;

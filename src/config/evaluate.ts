@@ -81,7 +81,7 @@ const Calibration = Type.Object(
   closed,
 );
 
-/** One run of evaluation: a checkpoint against data sets. Everything that changes a number stands here. */
+/** An evaluation of a checkpoint on data sets. It contains everything that changes a result. */
 export const EvaluateRecipe = Type.Object(
   {
     name: nameOf('name of the evaluation; its folder is evaluations/NAME', 'koniq'),

@@ -1,4 +1,4 @@
-// The only file that opens YAML. A configuration is checked as a whole and frozen; nothing else fills defaults.
+// The only file that reads YAML and fills in defaults. A configuration is checked as a whole and frozen.
 
 import { readFile } from 'node:fs/promises';
 import { isAbsolute, join, resolve } from 'node:path';
@@ -11,13 +11,13 @@ import { applyOverrides, parseOverride } from './overrides.js';
 import { problemsOf } from './problems.js';
 import { reasonOf } from '../base/files/reason.js';
 
-/** Lists and pairs too: a mapped type keeps them what they are. */
+/** Makes objects, lists and tuples read-only; a mapped type keeps lists and tuples. */
 export type DeepReadonly<T> = T extends object ? { readonly [K in keyof T]: DeepReadonly<T[K]> } : T;
 
 /**
- * Parses YAML, puts the `key=value` overrides in, fills the schema's defaults, checks, freezes.
- * @param source named in errors: the file, or what the text is
- * @throws QalignError CONFIG_INVALID with *all* problems listed, one a line; USAGE for a malformed override
+ * Parses YAML, applies the `key=value` overrides, fills in the defaults of the schema, checks and freezes the result.
+ * @param source the name in errors: the file, or a description of the text
+ * @throws QalignError CONFIG_INVALID with *all* problems, one per line; USAGE for a malformed override
  */
 export function parseConfig<S extends TSchema>(
   schema: S,
@@ -37,7 +37,7 @@ export function parseConfig<S extends TSchema>(
   return checkConfig(schema, applyOverrides(plain, changes), source);
 }
 
-/** The same for a value that is already parsed. Returns a frozen copy; the value itself is left alone. */
+/** Like `parseConfig`, for a value that is already parsed. Returns a frozen copy and does not change the value. */
 export function checkConfig<S extends TSchema>(schema: S, value: unknown, source: string): DeepReadonly<Static<S>> {
   const filled = Default(schema, structuredClone(value));
   const problems = problemsOf(schema, filled);
@@ -45,7 +45,7 @@ export function checkConfig<S extends TSchema>(schema: S, value: unknown, source
   return freeze(filled) as DeepReadonly<Static<S>>;
 }
 
-/** `parseConfig` of a file. A relative path is taken from the working directory, then from the package. */
+/** Reads a file with `parseConfig`. A relative path is searched in the working directory, then in the package. */
 export async function loadConfig<S extends TSchema>(
   schema: S,
   path: string,

@@ -48,7 +48,7 @@ export const ModelSchema = Type.Object(
 );
 export type ModelDescription = DeepReadonly<Static<typeof ModelSchema>>;
 
-/** What a `--model` means: everything needed to load it and to know what it does. */
+/** A resolved `--model`: everything needed to load it and to know what it can do. */
 export interface ModelChoice {
   /** The name of a description, or the directory or hub id as given. */
   readonly id: string;
@@ -57,26 +57,26 @@ export interface ModelChoice {
   readonly revision: string | undefined;
   readonly base: string | undefined;
   readonly baseRevision: string | undefined;
-  /** Undefined for a model without a description: every task is tried. */
+  /** Undefined for a model without a description: every task is allowed. */
   readonly tasks: ModelDescription['tasks'] | undefined;
   readonly prompt: string;
   readonly untrained: boolean;
   readonly architecture?: ModelDescription['architecture'] | undefined;
 }
 
-/** The models described in configs/models, without those whose folder did not come with this installation. */
+/** The models described in configs/models, except those whose folder is not part of this installation. */
 export async function describeModels(): Promise<ModelDescription[]> {
   const files = (await readdir(FOLDER)).filter((name) => name.endsWith('.yaml')).sort();
   const all = await Promise.all(files.map((name) => loadConfig(ModelSchema, join(FOLDER, name))));
   return all.filter(({ model }) => HUB_ID.test(model) || existsSync(join(packageRoot, model)));
 }
 
-/** Their names. */
+/** The names of these models. */
 export const modelNames = async (): Promise<string[]> => (await describeModels()).map(({ name }) => name);
 
 /**
- * `--model NAME|DIR|ID [--base NAME|DIR|ID] [--revision R]` → what to load. Throws CONFIG_NOT_FOUND for a bare word
- * that is none of them.
+ * Resolves `--model NAME|DIR|ID [--base NAME|DIR|ID] [--revision R]`.
+ * @throws QalignError CONFIG_NOT_FOUND for a word that is not a name, a directory or a hub id
  */
 export async function chooseModel(
   options: { model?: string | undefined; base?: string | undefined; revision?: string | undefined } = {},
@@ -114,7 +114,7 @@ function locate(
   const names = descriptions.map(({ name }) => name);
   throw new QalignError(
     'CONFIG_NOT_FOUND',
-    `"${id}" is neither a directory, nor a hub id (owner/name), nor a model described here${hint(id, names)}.`,
+    `"${id}" is neither a directory, nor a hub id (owner/name), nor a model of "qalign models list"${hint(id, names)}.`,
   );
 }
 
@@ -123,26 +123,29 @@ function isPath(id: string): boolean {
   return /^(\.{1,2}$|\.{0,2}\/|~\/)/.test(id);
 }
 
-/** Throws TASK_UNSUPPORTED, naming the models that do the task, when the model's description leaves it out. */
+/**
+ * Checks that the description of a model has the tasks.
+ * @throws QalignError TASK_UNSUPPORTED; names the models that have the task
+ */
 export async function requireTasks(choice: ModelChoice, tasks: readonly Task[]): Promise<void> {
   const missing = tasks.find((task) => choice.tasks !== undefined && choice.tasks[task] === undefined);
   if (missing === undefined) return;
   throw new QalignError(
     'TASK_UNSUPPORTED',
-    `${choice.id} does not rate ${missing}; it does ${Object.keys(choice.tasks ?? {}).join(', ') || 'nothing'}. ${await modelsThatDo(missing)}`,
+    `${choice.id} does not rate ${missing}; it rates ${Object.keys(choice.tasks ?? {}).join(', ') || 'nothing'}. ${await modelsThatDo(missing)}`,
   );
 }
 
-/** Whether the model rates this kind of input; TASK_UNSUPPORTED for one item if not. */
+/** Whether the model rates this kind of input. If not, the item fails with TASK_UNSUPPORTED. */
 export function supports(choice: ModelChoice, task: Task, kind: Kind): boolean {
   return choice.tasks === undefined || (choice.tasks[task]?.includes(kind) ?? false);
 }
 
-/** A sentence. */
+/** A sentence that names the models for a task. */
 export async function modelsThatDo(task: Task, kind?: Kind): Promise<string> {
   const able = (await describeModels()).filter(({ tasks }) =>
     kind === undefined ? tasks[task] !== undefined : (tasks[task]?.includes(kind) ?? false),
   );
-  if (able.length === 0) return 'No model described here does.';
+  if (able.length === 0) return 'No model of "qalign models list" does.';
   return `Models that do: ${able.map(({ name, untrained }) => (untrained ? `${name} (untrained)` : name)).join(', ')}.`;
 }

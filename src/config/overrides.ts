@@ -1,8 +1,8 @@
 import { QalignError } from '../base/errors.js';
 
 /**
- * `a.b.c=value` from the command line; the value is read as YAML, so `2e-5`, `true`, `[1, 2]` and `null` mean what they
- * say.
+ * `a.b.c=value` from the command line. The value is parsed as YAML, so that `2e-5`, `true`, `[1, 2]` and `null` keep
+ * their types.
  */
 export interface Override {
   readonly path: readonly string[];
@@ -10,14 +10,14 @@ export interface Override {
 }
 
 /**
- * @param parseYaml of config/load, the only file that opens YAML
+ * @param parseYaml the parser of config/load, the only file that reads YAML
  * @throws QalignError USAGE
  */
 export function parseOverride(text: string, parseYaml: (text: string) => unknown): Override {
   const at = text.indexOf('=');
   const path = text.slice(0, Math.max(at, 0)).split('.');
   if (at <= 0 || path.some((key) => key === '')) {
-    throw new QalignError('USAGE', `"${text}" is not an override; write key=value or key.inner=value.`);
+    throw new QalignError('USAGE', `"${text}" is not an override; use key=value or key.inner=value.`);
   }
   if (path.some((key) => ['__proto__', 'constructor', 'prototype'].includes(key))) {
     throw new QalignError('USAGE', `"${text}" names a key that no configuration has.`);
@@ -30,7 +30,7 @@ export function parseOverride(text: string, parseYaml: (text: string) => unknown
 }
 
 /**
- * A copy of `document` with the overrides put in, in order; objects on the way are made. Numbers in a path index
+ * Returns a copy of `document` with the overrides applied in order. Creates missing objects. Numbers in a path index
  * arrays.
  */
 export function applyOverrides(document: unknown, overrides: readonly Override[]): unknown {

@@ -3,7 +3,7 @@ import { Settings } from 'typebox/system';
 import { Errors } from 'typebox/value';
 import { hint } from '../base/suggest.js';
 
-// typebox stops at eight by itself; whoever mends a recipe wants the whole list
+// typebox reports eight errors by default; a user needs all of them
 Settings.Set({ maxErrors: 1000 });
 
 interface Node {
@@ -17,7 +17,7 @@ interface Node {
 }
 
 /**
- * Every way in which `value` misses `schema`, one readable line each, in the order of the document. Empty when it fits.
+ * The problems of `value` under `schema`, one readable line each, in the order of the document. Empty if it is valid.
  */
 export function problemsOf(schema: TSchema, value: unknown): string[] {
   const errors = Errors(schema, value);
@@ -25,9 +25,9 @@ export function problemsOf(schema: TSchema, value: unknown): string[] {
   const lines = errors.flatMap((error): string[] => {
     const { keyword, instancePath, message } = error;
     const params = error.params as Record<string, unknown>;
-    // the branches of a union that failed say less than the union itself
+    // errors of the branches of a union say less than the error of the union
     if (unions.some((path) => error.schemaPath.startsWith(`${path}/anyOf/`))) return [];
-    if (keyword === 'boolean') return []; // doubled by additionalProperties
+    if (keyword === 'boolean') return []; // additionalProperties reports the same error
     const node = nodeAt(schema, instancePath);
     const where = dotted(instancePath);
     const found = show(valueAt(value, instancePath));
@@ -44,7 +44,7 @@ export function problemsOf(schema: TSchema, value: unknown): string[] {
     if (choices.length > 0) {
       const word = valueAt(value, instancePath);
       return [
-        `${where || 'the document'}: ${found} is none of ${choices.join(', ')}${typeof word === 'string' ? nearHint(word, choices) : ''}`,
+        `${where || 'the document'}: must be one of ${choices.join(', ')}, not ${found}${typeof word === 'string' ? nearHint(word, choices) : ''}`,
       ];
     }
     return [`${where || 'the document'}: ${message}, not ${found}`];

@@ -38,8 +38,8 @@ export async function promptNames(): Promise<string[]> {
 }
 
 /**
- * A prompt of configs/prompts/ by name, or a YAML file of the same form by path. Throws CONFIG_NOT_FOUND,
- * CONFIG_INVALID.
+ * Loads a prompt of configs/prompts/ by name, or a YAML file of the same form by path.
+ * @throws QalignError CONFIG_NOT_FOUND, CONFIG_INVALID
  */
 export async function loadPrompt(name: string): Promise<PromptTemplate> {
   const path = /[/\\]|\.ya?ml$/.test(name) ? name : join(FOLDER, `${name}.yaml`);

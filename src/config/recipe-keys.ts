@@ -1,7 +1,7 @@
-/** The keys of a configuration schema in words: for `--keys`, for editors and for the types of the library. */
+/** Describes the keys of a configuration schema for `--keys`, for editors and for the types of the library. */
 import type { TSchema } from 'typebox';
 
-/** What is read of a schema here: JSON Schema, draft 7, as TypeBox writes it. */
+/** The properties of a schema that are read here: JSON Schema, draft 7, as TypeBox writes it. */
 export interface SchemaNode {
   readonly type?: string;
   readonly properties?: Readonly<Record<string, SchemaNode>>;
@@ -34,21 +34,21 @@ export interface KeyDescription {
   /** In words: "whole number, at least 1". */
   readonly type: string;
   readonly required: boolean;
-  /** Undefined where there is none. */
+  /** Undefined without a default. */
   readonly default: unknown;
   readonly meaning: string;
   readonly example: unknown;
 }
 
-/** The node of a schema. TypeBox types hide the JSON Schema that they are. */
+/** A schema as a node of JSON Schema, which the types of TypeBox hide. */
 export const nodeOf = (schema: TSchema): SchemaNode => schema;
 
-/** Whether a key may be left out: it has a default, or nothing needs it. */
+/** Whether a key can be left out, because it has a default or is not required. */
 export function isOptional(parent: SchemaNode, key: string): boolean {
   return parent.properties?.[key]?.default !== undefined || parent.required?.includes(key) !== true;
 }
 
-/** Every key of a schema, those of inner objects after their own, in the order of the schema. */
+/** Every key of a schema, in its order. The keys of an inner object follow the key of the object. */
 export function describeKeys(schema: TSchema): KeyDescription[] {
   return keysOf(nodeOf(schema)).map(({ key, node, required }) => ({
     key,
@@ -74,7 +74,7 @@ export function keysOf(
   });
 }
 
-/** The objects that a key holds: itself, those of a list, of a union, of a record. */
+/** The objects in the value of a key: the value itself, the items of a list or record, or the branches of a union. */
 function innerObjects(node: SchemaNode): { node: SchemaNode; path: string }[] {
   if (node.properties !== undefined) return [{ node, path: '' }];
   if (node.anyOf !== undefined) return node.anyOf.flatMap(innerObjects);
@@ -104,7 +104,7 @@ export function typeInWords(node: SchemaNode): string {
   return [word ?? node.type ?? 'any value', ...rangeInWords(node)].join(', ');
 }
 
-/** "at least 1", "above 0", "below 1", "at most 1", as far as they are given. */
+/** "at least 1", "above 0", "below 1", "at most 1", for the bounds that are set. */
 export function rangeInWords(node: SchemaNode): string[] {
   const bounds = [
     ['at least', node.minimum],

@@ -9,12 +9,12 @@ import { loadConfig, type DeepReadonly } from './load.js';
 
 export type RecipeKind = 'train' | 'evaluate';
 
-/** The words above a recipe. */
+/** The header comment of a recipe. */
 export interface RecipeHeader {
   readonly name: string;
   readonly what: string;
   readonly needs: string;
-  /** Whole command lines that make what it needs, in their order. */
+  /** Complete command lines that prepare what the recipe needs, in order. */
   readonly prepare: readonly string[];
   readonly command: string;
   readonly expected: string;
@@ -31,7 +31,7 @@ export async function recipeNames(kind: RecipeKind): Promise<string[]> {
     .sort();
 }
 
-/** What each recipe that comes with the package is and needs. */
+/** The headers of the recipes that come with the package. */
 export async function listRecipes(kind: RecipeKind): Promise<RecipeHeader[]> {
   return Promise.all(
     (await recipeNames(kind)).map(async (name) =>
@@ -48,7 +48,7 @@ export function readHeader(name: string, text: string): RecipeHeader {
 }
 
 /**
- * A recipe by its name (`koniq`) or as a YAML file, which a word with a slash or an ending means.
+ * Loads a recipe by its name (`koniq`), or from a YAML file if the word has a slash or the extension of YAML.
  * @throws QalignError CONFIG_NOT_FOUND with the nearest name; CONFIG_INVALID; USAGE for a malformed override
  */
 export async function loadRecipe<S extends TSchema>(
@@ -60,17 +60,17 @@ export async function loadRecipe<S extends TSchema>(
   const isFile = word.includes('/') || /\.ya?ml$/i.test(word);
   const names = await recipeNames(kind);
   if (!isFile && names.includes(word)) return loadConfig(schema, join(folderOf(kind), `${word}.yaml`), overrides);
-  if (!isFile) throw notFound(`There is no recipe "${word}"`, kind, word, names);
+  if (!isFile) throw notFound(`No recipe is named "${word}"`, kind, word, names);
   return loadConfig(schema, word, overrides).catch((error: unknown) => {
     const missing = error instanceof QalignError && error.code === 'CONFIG_NOT_FOUND' && error.cause === undefined;
-    throw missing ? notFound(`There is no file ${word}`, kind, baseOf(word), names) : error;
+    throw missing ? notFound(`The file ${word} does not exist`, kind, baseOf(word), names) : error;
   });
 }
 
 function notFound(what: string, kind: RecipeKind, word: string, names: readonly string[]): QalignError {
   return new QalignError(
     'CONFIG_NOT_FOUND',
-    `${what}${hint(word, names)}; "qalign ${kind} --list" shows the recipes, and a file of your own is named by its path.`,
+    `${what}${hint(word, names)}; "qalign ${kind} --list" shows the recipes. Name your own recipe by the path of its file.`,
   );
 }
 

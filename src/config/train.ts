@@ -14,17 +14,17 @@ const objective = Type.Required(RecipeObjective).properties;
 const rates = RecipeLearningRates.properties;
 const lora = RecipeLora.properties;
 
-/** The words of a key, and what stands after `@example`. */
+/** Adds the description of a key, and its example. */
 const told = <T extends TSchema>(type: T, description: string, example?: unknown): T =>
   Type.With(type, { description, ...(example === undefined ? {} : { examples: [example] }) }) as unknown as T;
 
-/** A key that may be left out. */
+/** A key that can be left out. */
 const given = <T extends TSchema>(type: T, fallback: unknown, description: string, example?: unknown): T =>
   Type.With(told(type, description, example), { default: fallback }) as unknown as T;
 
 const orNull = <T extends TSchema>(type: T) => Type.Union([type, Type.Null()]);
 
-/** Frames of a clip when a recipe says nothing. */
+/** The default number of frames of a clip. */
 export const DEFAULT_MAX_FRAMES = 60;
 
 const Data = Type.Object(
@@ -140,7 +140,7 @@ const Lora = Type.Object(
   closed,
 );
 
-/** A training recipe: everything that changes the result, and where the work is done. */
+/** A training recipe: everything that changes the result, and where the training runs. */
 export const TrainRecipe = Type.Object(
   {
     name: Type.String({

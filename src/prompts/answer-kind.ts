@@ -1,7 +1,7 @@
 /** How a model answered a request to rate something. */
 export type AnswerKind = 'adjective' | 'number' | 'both' | 'neither';
 
-/** Words that rate: the five levels, and those that people and models use in their place. */
+/** Rating words: the five levels, and words that people and models use instead. */
 const ADJECTIVES = [
   'excellent',
   'good',

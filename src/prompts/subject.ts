@@ -1,6 +1,6 @@
 /**
- * What a prompt is about, and the marker that stands in it for one image or one whole video. Exact strings: a changed
- * space changes the score. This folder makes text; Python tokenises it.
+ * The marker that represents one image or one whole video in a prompt. Prompts are exact strings: a changed space
+ * changes the score. This folder makes the text; Python tokenises it.
  */
 export const IMAGE_MARKER = '<|image|>';
 
@@ -11,8 +11,8 @@ export const KINDS = ['image', 'video'] as const;
 export type Kind = (typeof KINDS)[number];
 
 /**
- * How the frames of a clip were chosen: `published` is int(fps · i) as in the reference, `time` goes by time stamps
- * where the clip's rate varies, `counted` is `published` for clips whose packets lack time stamps.
+ * How the frames of a clip were chosen. `published`: frame int(fps · i), as in the reference code. `time`: by
+ * timestamps, because the frame rate of the clip varies. `counted`: as `published`, because packets lack timestamps.
  */
 export const FRAME_RULES = ['published', 'time', 'counted'] as const;
 export type FrameRule = (typeof FRAME_RULES)[number];

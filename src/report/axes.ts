@@ -2,13 +2,13 @@ import { escape } from './page.js';
 
 export const [WIDTH, HEIGHT] = [440, 320];
 export const EDGE = { left: 58, right: 14, top: 28, bottom: 46 };
-/** Series in their order, readable in light and dark and for colour-blind readers. */
+/** Colours of the series in order, readable in light and dark mode and for colour-blind readers. */
 export const COLOURS = ['var(--mark)', 'var(--second)', 'var(--third)'];
 
 export interface Axes {
   readonly x: (value: number) => number;
   readonly y: (value: number) => number;
-  /** Lines, ticks and names, to be drawn first. */
+  /** Lines, ticks and labels, which must be drawn first. */
   readonly frame: string;
 }
 
@@ -18,7 +18,7 @@ export interface AxesOptions {
   /** Names with units or scale, such as "MOS (0–100)". */
   readonly xLabel: string;
   readonly yLabel: string;
-  /** False where names stand in place of numbers. */
+  /** False if the axis has names instead of numbers. */
   readonly xTicks?: boolean;
 }
 
@@ -49,7 +49,7 @@ export function createAxes({ x: xRange, y: yRange, xLabel, yLabel, xTicks = true
   return { x, y, frame: parts.join('') };
 }
 
-/** A text of a drawing; the middle of its line at x unless said. */
+/** A text of a drawing, centred at x by default. */
 export function label(
   x: number,
   y: number,
@@ -59,7 +59,7 @@ export function label(
   return `<text${strong ? ' class="strong"' : ''} x="${fixed(x)}" y="${fixed(y)}" text-anchor="${anchor}">${escape(text)}</text>`;
 }
 
-/** The names of series above the frame, in their colours. */
+/** The legend above the frame: the names of the series in their colours. */
 export function key(names: readonly string[]): string {
   const spans = names.map(
     (name, i) =>
@@ -82,7 +82,7 @@ function ticks([low, high]: readonly [number, number]): { value: number; text: s
   return found;
 }
 
-/** Lowest and highest with a margin, never the same. */
+/** The lowest and the highest value with a margin; never equal. */
 export function extent(values: readonly number[]): [number, number] {
   let [low, high] = [Infinity, -Infinity];
   for (const value of values) {
@@ -90,7 +90,7 @@ export function extent(values: readonly number[]): [number, number] {
     high = Math.max(high, value);
   }
   if (!Number.isFinite(low)) return [0, 1];
-  // a spread that doubles can hardly tell from none leaves no room for ticks
+  // a range close to the precision of doubles has no room for ticks
   const flat = high - low <= 1e-9 * Math.max(Math.abs(low), Math.abs(high));
   const margin = flat ? Math.max(0.5, Math.abs(low) * 0.1) : (high - low) * 0.04;
   return [low - margin, high + margin];
@@ -98,7 +98,7 @@ export function extent(values: readonly number[]): [number, number] {
 
 export const fixed = (value: number): number => Math.round(value * 10) / 10;
 
-/** @param content drawn in a box of WIDTH × HEIGHT unless said @param name what a screen reader says of it */
+/** @param content drawn in a box of WIDTH × HEIGHT by default @param name description for screen readers */
 export function svg(
   content: string,
   name: string,

@@ -5,20 +5,20 @@ import { bars } from './plots.js';
 
 export interface SplitReport {
   n: number;
-  /** Rows of the label files; null where only the records are known. */
+  /** Rows of the label files; null if only the records are known. */
   n_all: number | null;
   dropped_outside: number | null;
   dropped_media: number | null;
-  /** What was divided into levels; null where only the records are known. */
+  /** Score range that was divided into levels; null if only the records are known. */
   range: [number, number] | null;
   levels: Record<string, number>;
-  /** Of the levels, as numbers, with the MOS. */
+  /** Correlations of the levels, as numbers, with the MOS. */
   srcc: number | null;
   plcc: number | null;
   mos: { min: number; max: number; mean: number };
-  /** Part of the records that have a spread of the ratings. */
+  /** Share of the records that have a standard deviation of the ratings, 0 to 1. */
   std_coverage: number;
-  /** Records whose MOS is exactly on an edge between two levels; null where the range is not known. */
+  /** Records whose MOS is exactly on an edge between two levels; null if the range is unknown. */
   on_edge: { count: number; examples: string[] } | null;
 }
 
@@ -26,15 +26,15 @@ export interface MediaReport {
   checked: number;
   missing: { id: string; message: string }[];
   corrupt: { id: string; code: string; message: string }[];
-  /** Records with the same bytes. */
+  /** Groups of records with the same bytes. */
   duplicated: string[][];
-  /** Very long, or very small. */
+  /** Records with very long or very small media. */
   odd_shape: { id: string; width: number; height: number }[];
   /** Sizes in pixels, the most frequent first. */
   sizes: { size: string; count: number }[];
 }
 
-/** What there is to know about a data set; the JSON of `qalign dataset report`. */
+/** The report about a data set: the JSON of `qalign dataset report`. */
 export interface DatasetReport {
   title: string;
   dataset: string;
@@ -47,7 +47,7 @@ export interface DatasetReport {
   soft_labels: number;
   n: number;
   splits: Record<string, SplitReport>;
-  /** null where media was not looked at. */
+  /** Null if media were not checked. */
   media: MediaReport | null;
   notes: string[];
 }
@@ -61,7 +61,7 @@ export interface LevelExample {
   readonly image: string;
 }
 
-/** What a page shows beside the numbers of the report. */
+/** The data of the plots and examples of a page. */
 export interface DatasetDrawings {
   /** Split → its scores. */
   readonly mos: Readonly<Record<string, ArrayLike<number>>>;
@@ -69,7 +69,7 @@ export interface DatasetDrawings {
   readonly std: Readonly<Record<string, ArrayLike<number>>>;
   /** Split → the edges between its levels, from low to high. */
   readonly edges: Readonly<Record<string, readonly number[]>>;
-  /** Lowest and highest possible score, where they are known. */
+  /** Lowest and highest possible score, if known. */
   readonly scale: readonly [number, number] | undefined;
   readonly examples: Readonly<Record<string, readonly LevelExample[]>>;
 }
@@ -92,17 +92,17 @@ export function datasetPage(
   const labels = `${report.files.join(', ')}${report.source === null ? '' : ` (source ${report.source})`}`;
   const facts = [
     ['records', String(report.n)],
-    ['what', `${report.task} of ${report.kind}s`],
+    ['ratings', `${report.task} of ${report.kind}s`],
     ['labels', report.files.length === 0 ? '–' : labels],
     ['soft labels', `${percent(report.soft_labels)} of the records`],
-    ['licence', report.licence ?? 'not known: there is no dataset.json beside the records'],
+    ['licence', report.licence ?? 'unknown: there is no dataset.json beside the records'],
   ];
   const body = [
     table(['', ''], facts),
     ...report.notes.map((note) => `<p class="note">${escape(note)}</p>`),
     heading(2, 'Splits'),
     splitTable(splits),
-    '<p class="soft">SRCC and PLCC are between the levels, as numbers, and the MOS: what is lost when scores become words.</p>',
+    '<p class="soft">SRCC and PLCC compare the levels, as numbers, with the MOS. They show how much is lost when scores become words.</p>',
     ...splits.map(([name, split]) => splitSection(name, split, report.level_names, drawings)),
     examplesSection(report, drawings.examples),
     heading(2, 'Media'),
@@ -148,7 +148,7 @@ function splitTable(splits: readonly (readonly [string, SplitReport])[]): string
   return table(head, rows);
 }
 
-/** Scores, levels and the spread of the ratings of a split, low to the left. */
+/** Plots of the scores, levels and standard deviations of a split, from low on the left to high on the right. */
 function splitSection(
   name: string,
   split: SplitReport,
@@ -162,7 +162,7 @@ function splitSection(
   const unit =
     scale !== undefined
       ? ` (${short(scale[0])}–${short(scale[1])})`
-      : ` (${range === undefined ? 'scale not known' : `levels over ${short(range[0])}–${short(range[1])}`})`;
+      : ` (${range === undefined ? 'scale unknown' : `levels over ${short(range[0])}–${short(range[1])}`})`;
   const figures = [
     figure(
       histogram(scores, {
@@ -187,7 +187,7 @@ function splitSection(
     figures.push(
       figure(
         histogram(spreads, { xLabel: 'standard deviation of the ratings, in units of the MOS', yLabel: 'records' }),
-        `How far the ratings of one item lie apart, of ${spreads.length} records with a standard deviation.`,
+        `Standard deviation of the ratings of one item, for the ${spreads.length} records that have one.`,
         { name: `${name}-std`, ...binRows(spreads) },
       ),
     );
@@ -222,11 +222,11 @@ function examplesSection(
         `MOS ${short(mos, 3)}${std === undefined ? '' : ` ± ${short(std, 3)}`}\n${id}`,
       ),
     );
-    const why = count === 0 ? 'There is no record of this level.' : `No ${kind} of this level could be shown.`;
+    const why = count === 0 ? 'No record has this level.' : `No ${kind} of this level could be shown.`;
     const none = pictures.length === 0 ? `<p class="soft">${why}</p>` : '';
     return `${heading(3, `${level} (${count})`)}${none}<div class="thumbs">${pictures.join('\n')}</div>`;
   });
-  return `${heading(2, 'Examples by level')}<p class="soft">Spread evenly over the scores of the level, lowest first${kind === 'video' ? '; the first frame of each clip' : ''}. MOS ± standard deviation of the ratings, where it is known.</p>${parts.join('\n')}`;
+  return `${heading(2, 'Examples by level')}<p class="soft">The examples are spread evenly over the scores of the level, lowest first${kind === 'video' ? '; the first frame of each clip' : ''}. Captions show the MOS ± the standard deviation of the ratings, if known.</p>${parts.join('\n')}`;
 }
 
 function mediaSection(media: MediaReport): string {
@@ -234,7 +234,7 @@ function mediaSection(media: MediaReport): string {
   const counts = [
     ['missing', `${missing.length} of ${checked}`],
     ['damaged', String(corrupt.length)],
-    ['sets of the same bytes', String(duplicated.length)],
+    ['groups of identical files', String(duplicated.length)],
     ['very long or very small', String(odd.length)],
   ];
   const example = missing.length === 0 ? '' : `<p class="note">${escape(missingSentence(media))}</p>`;
@@ -243,11 +243,11 @@ function mediaSection(media: MediaReport): string {
     table(['', ''], counts),
     list(
       'Damaged',
-      ['record', 'code', 'what is wrong'],
+      ['record', 'code', 'problem'],
       corrupt.map(({ id, code, message }) => [id, code, message]),
     ),
     list(
-      'The same bytes under several names',
+      'Identical files with several names',
       ['records'],
       duplicated.map((ids) => [someOf(ids)]),
     ),
@@ -264,7 +264,7 @@ function mediaSection(media: MediaReport): string {
   ].join('\n');
 }
 
-/** How many files are missing, with one example; empty where none is. For pages and terminals. */
+/** The number of missing files with one example, for pages and terminals; empty if no file is missing. */
 export function missingSentence({ missing, checked }: MediaReport): string {
   const [first] = missing;
   if (first === undefined) return '';
@@ -272,7 +272,7 @@ export function missingSentence({ missing, checked }: MediaReport): string {
     missing.length === checked
       ? `All ${checked} media files are missing`
       : `${missing.length} of ${checked} media files are missing`;
-  return `${count}, such as that of ${first.id}: ${first.message}`;
+  return `${count}, for example that of ${first.id}: ${first.message}`;
 }
 
 function someOf(ids: readonly string[]): string {

@@ -1,20 +1,20 @@
 import { escape } from './page.js';
 import { LIGHT } from './style.js';
 
-/** What a figure can be saved as. */
+/** The data of a figure that can be saved. */
 export interface FigureData {
-  /** Of the files, without ending. */
+  /** The name of the saved files, without extension. */
   readonly name: string;
   readonly head: readonly string[];
   readonly rows: readonly (readonly (string | number | null)[])[];
 }
 
-/** A picture or plot with a line under it. `content` is HTML, `caption` is text; with `data` it can be saved. */
+/** A picture or plot with a caption. `content` is HTML, `caption` is text. With `data`, the figure can be saved. */
 export function figure(content: string, caption: string, data?: FigureData): string {
   return `<figure>${content}<figcaption>${escape(caption)}${data === undefined ? '' : save(content, data)}</figcaption></figure>`;
 }
 
-/** Links that save the drawing and its numbers: files inside the page, without a script. */
+/** Links that save the drawing and its numbers. The files are inside the page, so that no script is needed. */
 function save(content: string, { name, head, rows }: FigureData): string {
   const csv = `${[head, ...rows].map((cells) => cells.map(csvCell).join(',')).join('\n')}\n`;
   const link = (ending: string, type: string, text: string): string =>
@@ -22,7 +22,7 @@ function save(content: string, { name, head, rows }: FigureData): string {
   return `<span class="save">${link('svg', 'image/svg+xml', standalone(content))}${link('csv', 'text/csv;charset=utf-8', csv)}</span>`;
 }
 
-/** The drawing without the page: colours and fonts in place, without the texts under the pointer. */
+/** The drawing as a separate file, with its own colours and fonts and without tooltips. */
 function standalone(svg: string): string {
   return svg
     .replaceAll(/<title>.*?<\/title>/g, '')

@@ -1,8 +1,8 @@
 const SHOWN_WORDS = 5;
-/** So often in a row, and a text says nothing more by it. */
+/** A unit of at most 80 characters, at least eight times in a row. */
 const REPEATED = /(.{1,80}?)\1{7,}/gs;
 
-/** What a model says over and over is shown a few times: `good good good good good … 43 more times`. */
+/** Shortens repetitions in the answer of a model: `good good good good good … 43 more times`. */
 export function foldRepetition(text: string): string {
   return text
     .trim()

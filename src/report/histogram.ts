@@ -6,7 +6,7 @@ export interface Bins {
   readonly counts: readonly number[];
 }
 
-/** Equal bins over the extremes of the values; the last bin includes its upper end. One bin where all are equal. */
+/** Bins of equal width over the range of the values. The last bin includes its upper end. Equal values give one bin. */
 export function binned(values: ArrayLike<number>, bins = 40): Bins {
   let [from, to] = [Infinity, -Infinity];
   for (let i = 0; i < values.length; i++) {
@@ -24,22 +24,22 @@ export function binned(values: ArrayLike<number>, bins = 40): Bins {
 export interface HistogramOptions {
   readonly xLabel: string;
   readonly yLabel: string;
-  /** Lines across at values, such as the edges of levels. */
+  /** Values at which lines are drawn, such as the edges of levels. */
   readonly marks?: readonly number[];
   /** Names of the parts between the marks, one more than marks. */
   readonly parts?: readonly string[];
   readonly bins?: number;
-  /** Ends that the axis reaches at least, such as the range of the levels. */
+  /** Range that the axis must include, such as the range of the levels. */
   readonly range?: readonly [number, number] | undefined;
 }
 
-/** How often values occur. */
+/** A histogram of the values, as SVG. */
 export function histogram(
   values: ArrayLike<number>,
   { xLabel, yLabel, marks = [], parts = [], bins = 40, range }: HistogramOptions,
 ): string {
   const found = binned(values, bins);
-  // equal values stand in the middle of a unit
+  // equal values are in the middle of a range of 1
   const [from, to] = found.from < found.to ? [found.from, found.to] : [found.from - 0.5, found.to + 0.5];
   const ends =
     range === undefined ? ([from, to] as const) : ([Math.min(from, range[0]), Math.max(to, range[1])] as const);
@@ -53,7 +53,7 @@ export function histogram(
   return svg([axes.frame, ...bars, edges(marks, parts, ends, axes.x)].join(''), `${yLabel} by ${xLabel}`);
 }
 
-/** A dashed line with its value at every mark, and above the frame the names of the parts, where they have room. */
+/** A dashed line with its value at each mark, and the names of the parts above the frame if they fit. */
 function edges(
   marks: readonly number[],
   parts: readonly string[],
@@ -80,7 +80,7 @@ function edges(
   return [...lines, ...names, ...values].join('');
 }
 
-/** A number with so many significant digits and no zeros at its end. */
+/** A number with `digits` significant digits, without trailing zeros. */
 export function short(value: number, digits = 4): string {
   return String(Number(value.toPrecision(digits))).replace('-', '−');
 }

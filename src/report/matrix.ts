@@ -3,7 +3,7 @@ import { escape } from './page.js';
 
 const [LEFT, TOP, SIDE, TALL] = [96, 44, 66, 46];
 
-/** Counts by row and column; the shade is the share of the row. */
+/** Counts by row and column, as SVG. The shade of a cell is its share of the row. */
 export function matrix({
   rows,
   columns,

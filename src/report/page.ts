@@ -1,7 +1,7 @@
 import { withoutFolders } from './shown-path.js';
 import { STYLE } from './style.js';
 
-/** Pieces of HTML are plain strings; text from outside goes through `escape` first. */
+/** Escapes text for HTML. Pages are built from plain strings, so that all text from outside must pass through this. */
 export function escape(text: string): string {
   return text
     .replaceAll('&', '&amp;')
@@ -11,12 +11,12 @@ export function escape(text: string): string {
     .replaceAll("'", '&#39;');
 }
 
-/** What made a page, and where its data lies. */
+/** How a page was made, and where its data is. */
 export interface Origin {
   readonly qalign: string;
   readonly commit: string | null;
   readonly node?: string | undefined;
-  /** The command line that made it; absent where a program did. */
+  /** The command line that made the page; absent if a program made it. */
   readonly command?: string | undefined;
   /** Files with the data, relative to the page. */
   readonly links?: readonly string[] | undefined;
@@ -28,12 +28,12 @@ export interface PageOptions {
   /** HTML. */
   readonly body: string;
   readonly origin?: Origin | undefined;
-  /** Absolute folders of data: paths below them are shown relative to them. */
+  /** Absolute folders of the data; paths below a folder are shown relative to it. */
   readonly roots?: readonly string[] | undefined;
   readonly now?: Date | undefined;
 }
 
-/** A whole page in one file: no script, nothing fetched, no absolute path. */
+/** A complete page in one file, without scripts, external resources and absolute paths. */
 export function page({ title, body, origin, roots, now = new Date() }: PageOptions): string {
   const sections = withDistinctIds(body);
   const content = `<main>
@@ -42,7 +42,7 @@ ${origin === undefined ? '' : made(origin, now)}
 ${contents(sections)}
 ${sections}
 </main>`;
-  // not the text of pictures, in which anything may occur by chance
+  // skips data URIs, in which text that looks like a path can occur by chance
   const shown = content
     .split(/("data:[^"]*")/)
     .map((part, i) => (i % 2 === 1 ? part : withoutFolders(part, roots?.map(escape))))
@@ -74,7 +74,7 @@ function made({ qalign, commit, node, command, links = [] }: Origin, now: Date):
   return `<p class="made">Made ${when} by ${escape(versions)}.${by}${data}</p>`;
 }
 
-/** A relative path as a URL: no part of a name is read as a scheme, a query or a fragment. */
+/** A relative path as a URL, escaped so that no part of a name is read as a scheme, a query or a fragment. */
 const hrefOf = (path: string): string => path.split('/').map(encodeURIComponent).join('/');
 
 /** A heading that can be linked to. */
@@ -97,7 +97,7 @@ function withDistinctIds(body: string): string {
   });
 }
 
-/** Links to the sections, or to their parts where there is one section. */
+/** Links to the sections, or to the subsections if there is only one section. */
 function contents(body: string): string {
   const linksOf = (level: 2 | 3): string[] =>
     [...body.matchAll(new RegExp(`<h${level} id="[^"]*">(<a .*?</a>)</h${level}>`, 'g'))].map(
@@ -108,12 +108,12 @@ function contents(body: string): string {
   return links.length < 2 ? '' : `<nav aria-label="Contents"><ol>${links.join('')}</ol></nav>`;
 }
 
-/** Tables of more columns are set smaller, to be seen as a whole. */
+/** Tables with more columns have a smaller font, so that they fit the page. */
 const DENSE_FROM = 9;
-/** Tables of more columns become one block a row on narrow screens, so that no column is out of sight. */
+/** In tables with more columns, each row becomes a block on narrow screens, so that all columns are visible. */
 const STACKED_FROM = 2;
 
-/** A table of texts; columns whose cells are all numbers or dashes stand to the right. */
+/** A table of texts. Columns whose cells are all numbers or dashes are aligned right. */
 export function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
   const isNumeric = head.map(
     (_, column) => rows.length > 0 && rows.every((row) => /^[-+−–—±\d.,%\s[\]()e]*$/.test(row[column] ?? '')),

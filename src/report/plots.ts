@@ -3,7 +3,7 @@
 import { COLOURS, createAxes, EDGE, extent, fixed, HEIGHT, key, label, svg, type Axes } from './axes.js';
 import { escape } from './page.js';
 
-/** A point of a plot in the units of its axes; `label` appears when the pointer rests on it. */
+/** A point of a plot in the units of its axes; `label` is its tooltip. */
 export interface Point {
   readonly x: number;
   readonly y: number;
@@ -11,12 +11,12 @@ export interface Point {
 }
 
 /**
- * More points make a file of megabytes and a black cloud: an even choice of them is drawn, and the caption should say
- * so.
+ * Maximum number of points in a plot. Of more points, an even selection is drawn: all of them would overlap and make a
+ * file of megabytes. The caption should mention the selection.
  */
 export const MAX_POINTS = 3000;
 
-/** Points, with a curve over them where there is one. */
+/** Points, with an optional curve over them. */
 export function scatter({
   points,
   curve,
@@ -26,7 +26,7 @@ export function scatter({
 }: {
   points: readonly Point[];
   curve?: ((x: number) => number) | undefined;
-  /** A line where y is 0, the best value of a residual. */
+  /** Draws a line at y = 0, the best value of a residual. */
   zero?: boolean | undefined;
   xLabel: string;
   yLabel: string;
@@ -87,7 +87,7 @@ export function lines({
   return svg(axes.frame + drawn.join('') + key(series.map(({ name }) => name)), `${yLabel} against ${xLabel}`);
 }
 
-/** Bars from zero, side by side for every name: a level histogram with one series, a comparison with more. */
+/** Bars from zero, side by side for each name. One series is a histogram of levels, more are a comparison. */
 export function bars({
   names,
   series,

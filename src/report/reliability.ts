@@ -7,11 +7,11 @@ export interface ConfidenceBin {
   readonly n: number;
   /** Mean of the confidences, 0 to 1. */
   readonly confidence: number;
-  /** Part of the items that are right, 0 to 1. */
+  /** Share of the items that are correct, 0 to 1. */
   readonly accuracy: number;
 }
 
-/** Accuracy as bars from zero over the confidence, the counts in a line above; on the diagonal both are equal. */
+/** Accuracy by confidence, as bars with counts above them. On the diagonal, accuracy equals confidence. */
 export function reliabilityDiagram(
   bins: readonly ConfidenceBin[],
   { xLabel, yLabel }: { readonly xLabel: string; readonly yLabel: string },

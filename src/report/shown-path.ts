@@ -1,17 +1,17 @@
 import { homedir, tmpdir } from 'node:os';
 import { resolve } from 'node:path';
 
-/** An absolute path in running text: neither the end of a tag, nor a URL, nor a fraction such as SRCC/PLCC. */
+/** An absolute path in a text, but not the end of a tag, a URL or a fraction such as SRCC/PLCC. */
 const ABSOLUTE = /(?<![\w./<)\]~-])(?:file:\/\/)?\/(?:[^\s/"'<>&;,:()|]+\/)+[^\s/"'<>&;,:()|]*/g;
-/** A relative path that climbs out of where it begins and down again tells the same. */
+/** A relative path that leads up three or more folders also reveals folder names. */
 const CLIMBING = /(?<![\w/])(?:\.\.\/){3,}(?:[^\s/"'<>&;,:()|]+\/)*/g;
 const WINDOWS = /(?<![\w/])[A-Za-z]:\\(?:[^\s\\"'<>&;,:()|]+\\)*([^\s\\"'<>&;,:()|]*)/g;
 
 /**
- * Text in which no absolute path is left: a path below one of `roots` is shown relative to it, others by their last
- * part. Pages are shared, and folders tell names of people and machines.
- * @param roots absolute folders, also with spaces, in the order in which they are tried; the working directory, the
- * home and the temporary folder follow
+ * Removes absolute paths from a text, because pages are shared and folders can reveal names of people and machines.
+ * A path below one of `roots` is shown relative to it, any other path by its last part.
+ * @param roots absolute folders, which can contain spaces, tried in order; then the working directory, the home folder
+ * and the temporary folder are tried
  */
 export function withoutFolders(text: string, roots: readonly string[] = []): string {
   const known = [...roots, process.cwd(), homedir(), tmpdir()]
@@ -37,7 +37,7 @@ function lastPart(path: string): string {
 
 const escapeRegExp = (text: string): string => text.replaceAll(/[.*+?^${}()|[\]\\]/g, '\\$&');
 
-/** A command line as a person would type it: words with blanks are quoted, absolute paths are shortened. */
+/** A command line as a person would type it. Words with spaces are quoted, and absolute paths are shortened. */
 export function shownCommand(words: readonly string[]): string {
   return words
     .map((word) => shownWord(word))
@@ -45,7 +45,7 @@ export function shownCommand(words: readonly string[]): string {
     .join(' ');
 }
 
-/** `/a/b c/d`, `--out=/a/b` and `root=/a/b` are paths to their end, whatever stands in them. */
+/** Shortens a word. `/a/b c/d`, `--out=/a/b` and `root=/a/b` are read as paths to their end, also with spaces. */
 function shownWord(word: string): string {
   const [, head = '', path] = /^([^/\\]*=)?((?:file:\/\/)?\/.*)$/s.exec(word) ?? [];
   if (path === undefined) return withoutFolders(word);

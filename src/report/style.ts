@@ -1,4 +1,4 @@
-/** Colours of the page; a drawing that is saved gets those of the light one. */
+/** Colours of the light page, which saved drawings also use. */
 export const LIGHT: Readonly<Record<string, string>> = {
   ink: '#1d2330',
   soft: '#566074',

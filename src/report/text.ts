@@ -1,4 +1,4 @@
-/** A statistic with so many digits; – where it does not exist. A minus sign, not a hyphen. */
+/** A statistic with `digits` decimals, or – if it does not exist. Negative values have a minus sign, not a hyphen. */
 export function decimal(value: number | null | undefined, digits = 4): string {
   if (value === null || value === undefined || !Number.isFinite(value)) return '–';
   const text = value.toFixed(digits);
@@ -18,7 +18,7 @@ export function withInterval(value: number | null, interval: readonly [number, n
     : `${decimal(value, digits)} [${decimal(interval[0], digits)}, ${decimal(interval[1], digits)}]`;
 }
 
-/** A table of GitHub's Markdown; cells keep to one line. */
+/** A table in GitHub's Markdown; each cell is on one line. */
 export function markdownTable(head: readonly string[], rows: readonly (readonly string[])[]): string {
   const line = (cells: readonly string[]): string =>
     `| ${cells.map((cell) => cell.replaceAll('|', '\\|').replaceAll(/\s+/g, ' ')).join(' | ')} |`;

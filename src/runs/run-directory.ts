@@ -1,4 +1,4 @@
-/** The boundary of src/runs: directories of trainings and an index of them; it trains nothing and serves no one. */
+/** The boundary of src/runs: run directories of trainings and their index. It does not train and does not serve. */
 import { existsSync, renameSync, writeFileSync } from 'node:fs';
 import { mkdir, readFile, readdir, rm, writeFile } from 'node:fs/promises';
 import { basename, join, resolve } from 'node:path';
@@ -12,8 +12,8 @@ import { makeFolder } from '../base/files/unwritable.js';
 import { writeWhole } from '../base/files/whole-file.js';
 
 /**
- * A run is its directory: `recipe.json` (resolved), `environment.json`, `events.jsonl`, `checkpoints/`, `model/`,
- * `log.txt`, and `pid` while it is being trained. Everything else that shows runs can be rebuilt from these.
+ * A run is a directory with `recipe.json` (resolved), `environment.json`, `events.jsonl`, `checkpoints/`, `model/`,
+ * `log.txt`, and `pid` while it is being trained. Every other view of runs can be rebuilt from these files.
  */
 export type RunStatus = 'prepared' | 'running' | 'completed' | 'stopped' | 'failed' | 'interrupted';
 
@@ -40,11 +40,11 @@ export interface RunSummary {
 
 export const runsRoot = (): string => resolve(process.env['QALIGN_RUNS'] ?? 'runs');
 
-/** Makes the folder of all runs. @throws QalignError OUTPUT_UNWRITABLE */
+/** Creates the folder of all runs. @throws QalignError OUTPUT_UNWRITABLE */
 export const requireRunsFolder = (root: string): Promise<void> =>
-  makeFolder(root, 'name one that can be written: QALIGN_RUNS, or runs_dir of a service');
+  makeFolder(root, 'set QALIGN_RUNS, or runs_dir of a service, to a writable folder');
 
-/** Makes a new run directory and writes what was resolved. The name gets a number when it is taken. */
+/** Creates a run directory with the resolved recipe and environment. If the name is taken, a number is added. */
 export async function createRun(root: string, name: string, recipe: object, environment: object): Promise<string> {
   await requireRunsFolder(root);
   for (let number = 1; ; number += 1) {
@@ -55,7 +55,7 @@ export async function createRun(root: string, name: string, recipe: object, envi
       if ((error as NodeJS.ErrnoException).code === 'EEXIST') continue;
       throw new QalignError(
         'OUTPUT_UNWRITABLE',
-        `The run directory ${folder} cannot be made: ${(error as Error).message}.`,
+        `The run directory ${folder} cannot be created: ${(error as Error).message}.`,
         { cause: error },
       );
     }
@@ -65,13 +65,13 @@ export async function createRun(root: string, name: string, recipe: object, envi
   }
 }
 
-/** The folder of a run named by its id or its path. */
+/** The folder of a run, given its id or its path. */
 export function findRun(root: string, id: string): string {
   for (const folder of [join(root, id), resolve(id)]) if (existsSync(join(folder, 'recipe.json'))) return folder;
-  throw new QalignError('RUN_NOT_FOUND', `There is no run ${id} in ${root}; "qalign runs list" shows what there is.`);
+  throw new QalignError('RUN_NOT_FOUND', `There is no run ${id} in ${root}; "qalign runs list" shows the runs.`);
 }
 
-/** The run below `root` that resolved to the same recipe and data, if there is one. */
+/** The run below `root` with the same resolved recipe and data, if it exists. */
 export async function findSameRun(root: string, resolved: object): Promise<string | undefined> {
   const wanted = JSON.stringify(resolved, null, 2);
   for (const folder of await listRunFolders(root))
@@ -87,7 +87,7 @@ export async function listRunFolders(root: string): Promise<string[]> {
     .sort();
 }
 
-/** All whole events of a run. A line torn by a kill is skipped; later ones follow on a line of their own. */
+/** All complete events of a run. Skips a line that a kill left incomplete; later events start on a new line. */
 export async function readEvents(folder: string): Promise<TrainEvent[]> {
   const text = await readFile(join(folder, 'events.jsonl'), 'utf8').catch(() => '');
   return text.split('\n').flatMap(parseEvent);
@@ -102,7 +102,7 @@ export function parseEvent(line: string): TrainEvent[] {
   }
 }
 
-/** Follows events.jsonl from byte `offset` until `ended()` says that nobody writes any more. */
+/** Follows events.jsonl from byte `offset` until `ended()` reports that no process writes to it. */
 export async function* followEvents(
   folder: string,
   ended: () => boolean,
@@ -113,16 +113,16 @@ export async function* followEvents(
     yield* parseEvent(text);
 }
 
-/** The process that trains a run now, if there is one. */
+/** The id of the process that trains a run now, if it exists. */
 export async function activePid(folder: string): Promise<number | undefined> {
   const [number, started] = (await readFile(join(folder, 'pid'), 'utf8').catch(() => '')).split(' ');
   const pid = Number(number);
   if (!Number.isInteger(pid) || pid <= 0) return undefined;
-  const start = startOf(pid); // after a restart of the machine or its container another process may have the number
+  const start = startOf(pid); // after a restart of the machine or its container, another process can have this id
   return start !== '' && (started === undefined || started === start) ? pid : undefined;
 }
 
-/** Says that process `pid` trains the run. */
+/** Records that process `pid` trains the run. */
 export function writePid(folder: string, pid: number): void {
   const file = join(folder, 'pid');
   const draft = draftOf(file).path;
@@ -130,7 +130,7 @@ export function writePid(folder: string, pid: number): void {
   renameSync(draft, file);
 }
 
-/** Asks a run to end after its step, with a checkpoint. */
+/** Requests that a run stop after its current step, with a checkpoint. */
 export const requestStop = (folder: string): Promise<void> => writeFile(join(folder, 'stop'), '');
 export const clearStop = (folder: string): Promise<void> => rm(join(folder, 'stop'), { force: true });
 

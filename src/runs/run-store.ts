@@ -5,12 +5,12 @@ import { onIndex, type Db } from '../base/files/sqlite.js';
 import { listRunFolders, summarise, type RunSummary } from './run-directory.js';
 
 /**
- * The runs below `root`, with an index in `root/index.db` so that listing thousands is quick. The directories are the
- * truth.
+ * The runs below `root`, with an index in `root/index.db` so that listing thousands of runs is fast. The run
+ * directories are the source of truth.
  */
 export interface RunStore {
   /**
-   * Reads again what changed since it was indexed (and runs that were not over), forgets what is gone. Oldest first.
+   * Updates the index: reads runs that changed or had not ended, and removes deleted runs. Returns the oldest first.
    */
   refresh(): Promise<RunSummary[]>;
   /** Reads all directories again. */
@@ -87,7 +87,7 @@ function write(database: Db, changed: readonly Indexed[], gone: readonly string[
   })();
 }
 
-/** Changes whenever a run says or does something: size and date of its events, and whether somebody trains it. */
+/** A value that changes with the run: size and modification time of its events and of its `pid` file. */
 async function stampOf(folder: string): Promise<string> {
   const of = (name: string): Promise<string> =>
     stat(join(folder, name)).then(

@@ -2,14 +2,14 @@ import { argsort } from './statistics/argsort.js';
 import { mean, requirePairs } from './statistics/descriptive.js';
 import { fitLogistic, logisticAt, type Logistic } from './statistics/logistic.js';
 
-/** A non-decreasing map from scores to the MOS scale of a data set. Serialised as it is. */
+/** A non-decreasing map from scores to the MOS scale of a data set. Serialised without changes. */
 export type CalibrationCurve =
   | { readonly method: 'logistic'; readonly logistic: Logistic }
   | { readonly method: 'isotonic'; readonly x: readonly number[]; readonly y: readonly number[] };
 
 /**
  * Fits a curve on validation data.
- * @throws RangeError when there is nothing to fit, or the scores fall as the MOS rises: no calibration mends that
+ * @throws RangeError if there is nothing to fit, or if scores fall as the MOS rises, which no calibration can correct
  */
 export function fitCalibration(
   scores: ArrayLike<number>,
@@ -21,12 +21,12 @@ export function fitCalibration(
   if (method === 'isotonic') {
     const steps = isotonic(scores, mos);
     if (steps.y[0] === steps.y.at(-1))
-      throw new RangeError('no rising steps fit: the scores are constant, or fall as the MOS rises');
+      throw new RangeError('no rising step function fits: the scores are constant, or fall as the MOS rises');
     return { method, ...steps };
   }
   const fit = fitLogistic(scores, mos);
   if (fit === undefined || fit.beta1 <= fit.beta2)
-    throw new RangeError('no rising logistic fits: the scores are constant, or fall as the MOS rises');
+    throw new RangeError('no rising logistic function fits: the scores are constant, or fall as the MOS rises');
   const { beta1, beta2, beta3, beta4 } = fit;
   return { method, logistic: { beta1, beta2, beta3, beta4 } };
 }
@@ -47,8 +47,8 @@ export function calibrate(curve: CalibrationCurve, score: number): number {
 }
 
 /**
- * Isotonic regression by pooling adjacent violators; equal scores are pooled first, as scikit-learn does. Returns the
- * ends of each level step.
+ * Isotonic regression by pooling adjacent violators. Equal scores are pooled first, as in scikit-learn. Returns both
+ * ends of each constant step.
  */
 export function isotonic(scores: ArrayLike<number>, mos: ArrayLike<number>): { x: number[]; y: number[] } {
   const order = argsort(scores);
@@ -85,8 +85,8 @@ export interface ReliabilityBin {
 }
 
 /**
- * How well predictions on the MOS scale mean what they say: bins of equal count by prediction, and the expected
- * calibration error Σ n_b/n · |mean prediction − mean MOS|, in units of the MOS.
+ * How well predictions on the MOS scale agree with the MOS. Bins have equal counts, in the order of the predictions.
+ * The expected calibration error is Σ n_b/n · |mean prediction − mean MOS|, in units of the MOS.
  */
 export function reliability(
   predicted: ArrayLike<number>,

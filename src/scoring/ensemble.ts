@@ -1,6 +1,6 @@
 import { mean } from './statistics/descriptive.js';
 
-/** How one scorer's numbers become comparable with another's: (score − mean) / std. */
+/** Standardises the scores of a scorer, so that scorers are comparable: (score − mean) / std. */
 export interface Standard {
   readonly mean: number;
   readonly std: number;
@@ -26,7 +26,7 @@ export function combine(
     standards.length !== columns.length ||
     weights.length !== columns.length
   )
-    throw new RangeError('an ensemble needs one score of each scorer for each item, and one weight a scorer');
+    throw new RangeError('an ensemble needs one score of each scorer for each item, and one weight for each scorer');
   const result = new Float64Array(n);
   columns.forEach((column, j) => {
     const { mean: middle, std } = standards[j]!;
@@ -36,8 +36,9 @@ export function combine(
 }
 
 /**
- * Weights of at least 0 that sum to 1 and fit the MOS of validation items best (non-negative least squares over every
- * choice of scorers; there are few). @throws RangeError where no scorer goes with the MOS
+ * Weights of at least 0 that sum to 1 and best fit the MOS of validation items. Solves non-negative least squares by
+ * trying every subset of the few scorers.
+ * @throws RangeError if no scorer rises with the MOS
  */
 export function fitWeights(
   columns: readonly ArrayLike<number>[],
@@ -70,7 +71,7 @@ export function fitWeights(
   return best.weights.map((weight) => weight / sum);
 }
 
-/** A small linear system; undefined where scorers are copies of each other. */
+/** Solves a small linear system; undefined if scorers are copies of each other. */
 function solve(matrix: readonly (readonly number[])[], right: readonly number[]): number[] | undefined {
   const rows = matrix.map((row, i) => [...row, right[i]!]);
   const k = rows.length;

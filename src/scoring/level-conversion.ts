@@ -16,13 +16,13 @@ export interface LevelRule {
   readonly edge: 'lower' | 'upper';
   readonly outside: 'drop' | 'clip';
   /**
-   * `half_open`: the far end itself (M with `lower`, m with `upper`) is outside, as in the authors' code, which cuts
-   * there; `closed`: both ends are inside. With `minmax` they are the best and the worst score, and always inside.
+   * `half_open`: the far end (M with `lower`, m with `upper`) is outside, as in the authors' code. `closed`: both ends
+   * are inside. With `minmax`, the ends are the best and the worst score and are always inside.
    */
   readonly ends: 'half_open' | 'closed';
 }
 
-/** What the authors' files were made with, but for the `outside` rule of videos (clip) and explicit ranges. */
+/** The rule of the authors' files, except that videos use `outside: 'clip'` and some sets have explicit ranges. */
 export const OFFICIAL_RULE: LevelRule = {
   names: LEVELS,
   range: 'trimmed',
@@ -39,9 +39,9 @@ export interface ScoreRange {
 }
 
 /**
- * The range a rule takes from some scores (any order, finite; typed so that millions fit).
- * Trimmed: v = sorted scores, k = floor(n / 1000), m = v[k], M = v[n − k]; M = v[n − 1] where k is 0.
- * @throws RangeError when there are no scores or the range is empty
+ * The range of scores under a rule. The scores are finite and in any order, in a typed array because there can be
+ * millions. Trimmed: v = sorted scores, k = floor(n / 1000), m = v[k], M = v[n − k]; M = v[n − 1] if k is 0.
+ * @throws RangeError if there are no scores or the range is empty
  */
 export function scoreRange(scores: Float64Array, range: LevelRule['range']): ScoreRange {
   if (typeof range !== 'string') return ordered(range[0], range[1]);
@@ -59,8 +59,8 @@ function ordered(min: number, max: number): ScoreRange {
 }
 
 /**
- * Score → index into `rule.names` (0 = best), or undefined where the rule drops it. Compares in doubles as the authors
- * do: m + i·step ≤ s.
+ * Score → index into `rule.names` (0 = best), or undefined if the rule drops the score. Compares in doubles as the
+ * authors do: m + i·step ≤ s.
  */
 export function levelFinder(rule: LevelRule, { min, max }: ScoreRange): (score: number) => number | undefined {
   const count = rule.names.length;
@@ -79,7 +79,7 @@ export function levelFinder(rule: LevelRule, { min, max }: ScoreRange): (score: 
   };
 }
 
-/** How many of the inner edges a score has passed: the level counted from the worst. */
+/** The number of inner edges that a score has passed, which is the level counted from the worst. */
 function above(edges: Float64Array, passed: (edge: number) => boolean): number {
   let level = 0;
   while (level + 1 < edges.length && passed(edges[level + 1]!)) level++;
@@ -88,21 +88,21 @@ function above(edges: Float64Array, passed: (edge: number) => boolean): number {
 
 function insideTest(rule: LevelRule, min: number, max: number): (score: number) => boolean {
   if (rule.ends === 'closed' || rule.range === 'minmax') {
-    // a DMOS at the end of its scale, inverted, may lie beyond the other end by the rounding of two sums
+    // an inverted DMOS at the end of its scale can exceed the other end by the rounding error of two sums
     const rounding = 2 * Number.EPSILON * (Math.abs(min) + Math.abs(max));
     return (score) => score >= min - rounding && score <= max + rounding;
   }
   return rule.edge === 'lower' ? (score) => score >= min && score < max : (score) => score > min && score <= max;
 }
 
-/** What a level is worth for correlations: the best is the number of levels, the worst is 1. */
+/** The value of a level for correlations: the number of levels for the best, 1 for the worst. */
 export function levelValue(index: number, count: number): number {
   return count - index;
 }
 
 /**
- * Distance of a score to the nearest edge between two levels, in parts of a level's width: 0 is on the edge, 0.5 the
- * middle.
+ * Distance of a score to the nearest edge between two levels, as a fraction of the width of a level. 0 is on the edge,
+ * 0.5 is in the middle.
  */
 export function edgeDistance(score: number, { min, max }: ScoreRange, count: number): number {
   const position = ((score - min) / (max - min)) * count;

@@ -1,22 +1,22 @@
 import { requirePairs } from './statistics/descriptive.js';
 
-/** Items of one interval of confidence; means are 0 where it has none. */
+/** Items of one interval of confidence; the means of an empty interval are 0. */
 export interface LevelReliabilityBin {
   readonly from: number;
   readonly to: number;
   readonly n: number;
   /** Mean confidence, 0 to 1. */
   readonly confidence: number;
-  /** Part of the items whose level is right, 0 to 1. */
+  /** Share of the items whose level is correct, 0 to 1. */
   readonly accuracy: number;
 }
 
 /**
- * Whether the most probable level is right as often as its probability says: bins of equal width, and the expected
- * calibration error Σ n_b/n · |accuracy − confidence| (Guo et al. 2017).
+ * Whether the most probable level is correct as often as its probability predicts. Bins have equal width. The expected
+ * calibration error is Σ n_b/n · |accuracy − confidence| (Guo et al. 2017).
  * @param confidence probability of the most probable level, 0 to 1, length n
- * @param right 1 where that is the level of the MOS, else 0, length n
- * @throws RangeError when the lengths differ
+ * @param right 1 if that is the level of the MOS, else 0, length n
+ * @throws RangeError if the lengths differ
  */
 export function levelReliability(
   confidence: ArrayLike<number>,
@@ -26,7 +26,7 @@ export function levelReliability(
   const n = requirePairs(confidence, right);
   const sums = Array.from({ length: bins }, () => ({ n: 0, confidence: 0, right: 0 }));
   for (let i = 0; i < n; i++) {
-    // as in the paper, an interval holds its upper end: (0, 0.1], (0.1, 0.2] …
+    // as in the paper, an interval includes its upper end: (0, 0.1], (0.1, 0.2] …
     const bin = sums[Math.max(0, Math.min(bins - 1, Math.ceil(confidence[i]! * bins) - 1))]!;
     bin.n += 1;
     bin.confidence += confidence[i]!;

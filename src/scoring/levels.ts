@@ -7,12 +7,12 @@ export type Level = (typeof LEVELS)[number];
 /** A number for every level. */
 export type ByLevel = Record<Level, number>;
 
-/** The scales a score can be given on. `mos5` is the paper's, 1 to 5. */
+/** The scales of a score. `mos5` is the scale of the paper, 1 to 5. */
 export const SCALES = ['mos5', 'unit', 'percent'] as const;
-/** Of a score: `mos5` 1 to 5, `unit` 0 to 1, `percent` 0 to 100. */
+/** The scale of a score: `mos5` 1 to 5, `unit` 0 to 1, `percent` 0 to 100. */
 export type Scale = (typeof SCALES)[number];
 
-/** What each level is worth on each scale, in the order of LEVELS: the weights of Eq. 4, evenly spaced. */
+/** The value of each level on each scale, in the order of LEVELS: the evenly spaced weights of Eq. 4. */
 export const LEVEL_VALUES: Readonly<Record<Scale, readonly [number, number, number, number, number]>> = {
   mos5: MOS_OF_LEVELS,
   unit: [1, 0.75, 0.5, 0.25, 0],

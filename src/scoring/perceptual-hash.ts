@@ -1,7 +1,7 @@
-/** 64 bits, as two words of 32; pictures that look alike have a small Hamming distance. */
+/** A hash of 64 bits, as two 32-bit words. Similar pictures have a small Hamming distance. */
 export type PerceptualHash = readonly [number, number];
 
-/** How many of the 64 bits differ. */
+/** The number of bits that differ, 0 to 64. */
 export function hammingDistance([a, b]: PerceptualHash, [c, d]: PerceptualHash): number {
   return ones(a ^ c) + ones(b ^ d);
 }

@@ -1,20 +1,20 @@
 /** The boundary of src/scoring: pure functions of numbers; no files, no pixels, no messages. */
 import { byLevel, LEVELS, LEVEL_VALUES, type ByLevel, type Level, type Scale } from './levels.js';
 
-/** What five logits amount to: score, level, probabilities, entropy and standard deviation. */
+/** The score, level, probabilities, entropy and standard deviation that follow from five logits. */
 export interface LevelScore {
-  /** Σ p_i · value_i, on the scale asked for (Eq. 4 of the paper). */
+  /** Σ p_i · value_i, on the requested scale (Eq. 4 of the paper). */
   score: number;
-  /** The most probable level; of equals the better one. Not the level nearest to the score. */
+  /** The most probable level, the better one if two are equal. It can differ from the level nearest to the score. */
   level: Level;
   /** Closed-set softmax over the five words; sums to one. */
   level_probs: ByLevel;
   /**
-   * Probability of the five words together within the whole vocabulary, 0 to 1. Near 0: the model meant to say
-   * something else.
+   * Total probability of the five words in the whole vocabulary, 0 to 1. Near 0, the model preferred another word as
+   * its answer.
    */
   level_mass: number;
-  /** Of level_probs, in nats: 0 (certain) to ln 5 ≈ 1.609 (no idea). */
+  /** Entropy of level_probs in nats: 0 (certain) to ln 5 ≈ 1.609 (uniform). */
   entropy: number;
   /** Standard deviation of the level values under level_probs, on the same scale as the score. */
   std: number;
@@ -26,7 +26,7 @@ export function logSumExp(values: readonly number[]): number {
   return top + Math.log(values.reduce((sum, value) => sum + Math.exp(value - top), 0));
 }
 
-/** Softmax in doubles; the largest entry is subtracted first, so any finite logits are fine. */
+/** Softmax in doubles. Subtracts the largest entry first, so that all finite logits are valid. */
 export function softmax(logits: readonly number[]): number[] {
   const top = Math.max(...logits);
   const weights = logits.map((logit) => Math.exp(logit - top));
@@ -38,7 +38,7 @@ export function softmax(logits: readonly number[]): number[] {
  * Turns the logits of the five level words into a score (Q-Align, Eq. 3 and 4).
  *
  * @param logits five finite logits in the order of LEVELS
- * @param logSumExpOfVocabulary ln Σ exp over the logits of the whole vocabulary, the five included
+ * @param logSumExpOfVocabulary ln Σ exp over the logits of the whole vocabulary, including the five
  * @throws RangeError for another count of logits or for NaN and infinities
  */
 export function scoreLogits(logits: readonly number[], logSumExpOfVocabulary: number, scale: Scale): LevelScore {
@@ -57,7 +57,7 @@ export function scoreLogits(logits: readonly number[], logSumExpOfVocabulary: nu
     score,
     level: LEVELS[probs.indexOf(Math.max(...probs))] as Level,
     level_probs: byLevel(probs),
-    // rounding can put the five words a hair above the whole vocabulary
+    // rounding can make the sum of the five words slightly larger than that of the whole vocabulary
     level_mass: Math.min(1, Math.exp(logSumExp(logits) - logSumExpOfVocabulary)),
     entropy: Math.abs(
       dot(
@@ -70,8 +70,8 @@ export function scoreLogits(logits: readonly number[], logSumExpOfVocabulary: nu
 }
 
 /**
- * Q-Bench's rule: softmax over "good" and "poor" alone, the probability of "good", 0 to 1. The two-level case of Eq. 4
- * with the values 1 and 0.
+ * The rule of Q-Bench: the probability of "good" in a softmax over "good" and "poor", 0 to 1. This is Eq. 4 for two
+ * levels with the values 1 and 0.
  */
 export function wordPairScore(good: number, poor: number): number {
   return good >= poor ? 1 / (1 + Math.exp(poor - good)) : Math.exp(good - poor) / (1 + Math.exp(good - poor));

@@ -1,17 +1,17 @@
 import { normalCdf, normalPdf } from './statistics/normal.js';
 
-/** How a (MOS, std) becomes a distribution over levels (DeQA-Score, arXiv 2501.11561, section 3 and appendix). */
+/** How a MOS and its std become a distribution over levels (DeQA-Score, arXiv 2501.11561, section 3 and appendix). */
 export interface SoftLabelRule {
   /** Normal density at each level's value, or the probability within half a level of it. */
   readonly density: 'pdf' | 'cdf';
   /**
-   * `exact`: sums to one and averages to the MOS; `published`: to the letter, its sum is off by what the clip at zero
-   * cut.
+   * `exact`: the label sums to one, and its mean is the MOS. `published`: the formula as published, whose sum is wrong
+   * by the amount that the clip at zero removes.
    */
   readonly mode: 'exact' | 'published';
   /** Below this standard deviation, on the scale of the levels, the two nearest levels share the weight. */
   readonly minStd: number;
-  /** The same where the mean misses the MOS by more than this. */
+  /** They also share it if the mean of the label differs from the MOS by more than this. */
   readonly maxError: number;
 }
 
@@ -45,8 +45,8 @@ export function softLabel(
 }
 
 /**
- * At the middle level the correction is 0/0: there the labels a millionth below and above are mixed, which is its
- * limit.
+ * At the middle level, the correction is 0/0. There, the label is a mixture of the labels a millionth below and above,
+ * which is the limit.
  */
 function exactLabel(target: number, width: number, levels: number, rule: SoftLabelRule): number[] {
   const middle = (levels + 1) / 2;
@@ -77,8 +77,8 @@ export function rawLabel(target: number, width: number, levels: number, density:
 }
 
 /**
- * The published correction p ← max(αp+β, 0), α = (mos′−c)/(Σvp−cΣp+slack), β = (1−αΣp)/K, c the middle level; its slack
- * is 1e-9.
+ * The published correction: p ← max(αp+β, 0), α = (mos′−c)/(Σvp−cΣp+slack), β = (1−αΣp)/K. c is the middle level; the
+ * published slack is 1e-9.
  */
 function corrected(raw: readonly number[], target: number, slack: number): number[] {
   const middle = (raw.length + 1) / 2;
@@ -89,8 +89,8 @@ function corrected(raw: readonly number[], target: number, slack: number): numbe
 }
 
 /**
- * Σp = 1 and Σvp = mos′ together. Solved for α and β over the levels that stay positive, again after each clip; where
- * fewer than three are left, or no line fits, the two nearest levels share the weight.
+ * The correction with both Σp = 1 and Σvp = mos′. Solves for α and β over the levels that stay positive, again after
+ * each clip. If fewer than three levels are left, or no line fits, the two nearest levels share the weight.
  */
 function exact(raw: readonly number[], target: number): number[] {
   const levels = raw.length;
@@ -104,7 +104,7 @@ function exact(raw: readonly number[], target: number): number[] {
       weighted += (levels - i) * raw[i]!;
     }
     const determinant = weighted - (values / n) * sum;
-    // p lies evenly about the middle of its support: any α gives the same mean, and 1/Σp keeps the shape
+    // p is symmetric about the middle of its support: any α gives the same mean, and 1/Σp keeps the shape
     const even = Math.abs(determinant) < 1e-9 * sum;
     if (even && Math.abs(target - values / n) > 1e-9) break;
     const alpha = even ? 1 / sum : (target - values / n) / determinant;
@@ -122,7 +122,9 @@ function exact(raw: readonly number[], target: number): number[] {
   return between(target, levels, 'exact');
 }
 
-/** Linear interpolation between the two nearest levels. The published one widens each interval by 1e-8 at both ends. */
+/**
+ * Linear interpolation between the two nearest levels. The published code widens each interval by 1e-8 at both ends.
+ */
 function between(target: number, levels: number, mode: 'exact' | 'published'): number[] {
   const slack = mode === 'published' ? 1e-8 : 0;
   let low = 1;
@@ -133,7 +135,7 @@ function between(target: number, levels: number, mode: 'exact' | 'published'): n
   );
 }
 
-/** Σ p·v with the values K … 1: the MOS a soft label stands for, on the scale of the levels. */
+/** Σ p·v with the values K … 1: the MOS that a soft label represents, on the scale of the levels. */
 export function meanOf(probs: readonly number[]): number {
   let sum = 0;
   for (let i = 0; i < probs.length; i++) sum += probs[i]! * (probs.length - i);

@@ -98,10 +98,13 @@ describe('recipes by name', () => {
   });
 
   it.each([
-    [['train', 'konik', '--plan'], /no recipe "konik" \(did you mean "koniq"\?\)/],
+    [['train', 'konik', '--plan'], /No recipe is named "konik" \(did you mean "koniq"\?\)/],
     [['train', 'nono-late', '--plan'], /did you mean "nano-late"/],
     [['evaluate', 'onaelign', '--plan'], /did you mean "onealign"/],
-    [['train', 'configs/train/konik.yaml', '--plan'], /no file configs\/train\/konik.yaml \(did you mean "koniq"\?\)/],
+    [
+      ['train', 'configs/train/konik.yaml', '--plan'],
+      /The file configs\/train\/konik.yaml does not exist \(did you mean "koniq"\?\)/,
+    ],
     [['train', 'koniq', 'epoch=3', '--plan'], /epoch: unknown key \(did you mean "epochs"\?\)/],
   ])('%j is answered by the nearest name', async (line, message) => {
     const { code, said } = await cli(...line);

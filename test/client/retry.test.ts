@@ -224,5 +224,5 @@ it('sends ids as one part of the path, and refuses items that are none', async (
   await client.jobs.get('../models?x#y');
   await client.trainRuns.stop('a/b');
   expect(seen.map(({ path }) => path)).toEqual(['/v1/jobs/..%2Fmodels%3Fx%23y', '/v1/train_runs/a%2Fb/stop']);
-  await expect(client.score(['a.jpg' as never])).rejects.toThrow(/^Item 1 is a string; give bytes/);
+  await expect(client.score(['a.jpg' as never])).rejects.toThrow(/^Item 1 is a string; pass bytes/);
 });

@@ -52,7 +52,7 @@ describe('parseConfig', () => {
     expect(text).toContain('x.yaml has 6 problems');
     expect(text).toContain('lr: must be >= 0, not -1');
     expect(text).toContain('mod: unknown key');
-    expect(text).toContain('mode: "lroa" is none of full, lora (did you mean "lora"?)');
+    expect(text).toContain('mode: must be one of full, lora, not "lroa" (did you mean "lora"?)');
     expect(text).toContain('sets.0.name: missing');
     expect(text).toContain('sets.0.nmae: unknown key (did you mean "name"?)');
     expect(text).toContain('seed: must be integer, not 1.5');

@@ -65,14 +65,14 @@ describe('the page of a data set', () => {
 
   it('tells a level without records from one whose pictures cannot be opened', () => {
     const under = (id: string): string => html.slice(html.indexOf(`id="${id}"`)).slice(0, 200);
-    expect(under('good-0')).toContain('There is no record of this level.');
+    expect(under('good-0')).toContain('No record has this level.');
     expect(under('fair-1')).toContain('No image of this level could be shown.');
     expect(html).toContain('outside range');
   });
 
   it('counts missing files once, with one example', () => {
     expect(missingSentence(media)).toBe(
-      'All 3000 media files are missing, such as that of 0.jpg: "media/0.jpg" does not exist.',
+      'All 3000 media files are missing, for example that of 0.jpg: "media/0.jpg" does not exist.',
     );
     expect(html.match(/does not exist/g)).toHaveLength(1);
     expect(missingSentence({ ...media, missing: [] })).toBe('');

@@ -93,7 +93,7 @@ export const SCORE_FLAGS = {
     bottom: { type: 'number', value: 'N', help: 'write only the N worst scores of each task, worst first' },
     quiet: { type: 'boolean', short: 'q', help: 'print only errors on stderr: no progress, warnings or summary' },
   }),
-  ...inGroup('continuing and checks', {
+  ...inGroup('resuming and checks', {
     resume: {
       type: 'boolean',
       help: 'continue the file --out of an earlier run; changed files and failures are scored again',

@@ -2,7 +2,7 @@ import { startOf, widthOf } from './width.js';
 
 /** Wraps words into lines of at most `room` cells, but at least one character. Splits longer words. */
 export function wrap(text: string, room: number): string[] {
-  const width = Math.max(1, room); // margins may be wider than the terminal
+  const width = Math.max(1, room); // margins can be wider than the terminal
   const lines: string[] = [];
   let line = '';
   for (let word of text.split(' ')) {

@@ -3,13 +3,13 @@ import { mean } from './descriptive.js';
 import { krcc, krccOfSorted } from './kendall.js';
 import { sfc32 } from '../../base/random.js';
 
-/** What is resampled: n predictions with their MOS, and what belongs together. */
+/** The data to resample: n predictions with their MOS, and their groups. */
 export interface Sample {
   readonly scores: ArrayLike<number>;
   readonly mos: ArrayLike<number>;
   /** The scores after the logistic mapping, in units of the MOS. */
   readonly mapped?: ArrayLike<number> | undefined;
-  /** Per item 1 where the level is right, 0 where it is wrong. */
+  /** For each item 1 if its level is correct, else 0. */
   readonly correct?: ArrayLike<number> | undefined;
   /** Group of every item, 0 … groupCount−1: distorted versions of one source image are drawn together. */
   readonly groups?: Uint32Array | undefined;
@@ -26,27 +26,27 @@ export const RESAMPLED = [
   'level_accuracy',
 ] as const;
 export type Resampled = (typeof RESAMPLED)[number];
-/** One value per replicate; NaN where a replicate has none (all items alike). */
+/** One value per replicate; NaN if the replicate has none because all its items are equal. */
 export type Replicates = Readonly<Record<Resampled, Float64Array>>;
 
 const REPLICATES = 1000;
 /**
- * Above so many items a random part of the groups is resampled in place of all of them, and the spread about the part's
- * own value is scaled by √(part) and laid about the value of all: 1/√(2·10 000) is 0.7 per cent of the width, a fifth
- * of what 1000 replicates leave uncertain. KRCC costs n log n a replicate. Groups are what the spread is made of, so a
- * thousand of them stay, or all where they are fewer, and some items of each: that makes intervals a little wider,
- * never narrower.
+ * With more items, only a random part of the groups is resampled. The deviations from the part's own value are scaled
+ * by √(part) and added to the value of all items. The width of an interval then has an error of 1/√(2·10 000), 0.7 per
+ * cent, a fifth of the error of 1000 replicates. A replicate of KRCC costs n log n. The spread comes from the groups,
+ * so that a part has at least a thousand groups, or all if there are fewer, and some items of each. This makes
+ * intervals slightly wider, never narrower.
  */
 const MAX_ITEMS = 10_000;
 const MAX_ITEMS_KRCC = 2_000;
 const LEAST_GROUPS = 1_000;
 
 /**
- * The bootstrap by source image: groups are drawn with replacement, as many as there are, and every statistic is taken
- * anew. The logistic mapping is held fixed: fitting it again costs much and moves the intervals little.
- * The draws depend on the seed and the groups only, so two models on the same items get the same draws.
+ * The bootstrap by source image. Draws groups with replacement, as many as there are, and computes every statistic
+ * again. The logistic mapping stays fixed, because fitting it again is slow and changes the intervals little.
+ * The draws depend only on the seed and the groups, so that two models on the same items get the same draws.
  *
- * @param full the statistics of all items, about which the replicates of a part are laid
+ * @param full the statistics of all items, which are the centre of the replicates of a part
  */
 export function bootstrap(
   sample: Sample,
@@ -73,14 +73,14 @@ export function bootstrap(
   return result;
 }
 
-/** The middle 95 % of the replicates; undefined where fewer than nine in ten have a value. */
+/** The middle 95 % of the replicates; undefined if fewer than 90 % have a value. */
 export function interval95(values: Float64Array): readonly [low: number, high: number] | undefined {
   const sorted = values.filter((value) => !Number.isNaN(value)).sort();
   if (sorted.length === 0 || sorted.length < 0.9 * values.length) return undefined;
   return [quantile(sorted, 0.025), quantile(sorted, 0.975)];
 }
 
-/** Linear between the order statistics, as NumPy's default. */
+/** A quantile with linear interpolation, the default of NumPy. */
 function quantile(sorted: Float64Array, share: number): number {
   const at = share * (sorted.length - 1);
   const low = Math.floor(at);
@@ -91,17 +91,17 @@ function quantile(sorted: Float64Array, share: number): number {
 type Part = Sample & { readonly groups: Uint32Array; readonly groupCount: number; readonly share: number };
 
 /**
- * Everything in the order of the scores, so that the inner loops walk through memory; the MOS side knows where its
- * items stand there.
+ * The data in the order of the scores, so that the inner loops read memory sequentially. Arrays in the order of the MOS
+ * have the positions of their items in the order of the scores.
  */
 interface Layout {
   readonly n: number;
   readonly groupX: Uint32Array;
   readonly groupY: Uint32Array;
-  /** Whether item k (in its order) is the last of a run of equals. */
+  /** 1 if item k (in its order) is the last of a run of equal values, else 0. */
   readonly endX: Uint8Array;
   readonly endY: Uint8Array;
-  /** Place in the order of the scores of the k-th item by MOS. */
+  /** Position, in the order of the scores, of the k-th item by MOS. */
   readonly placeOfY: Uint32Array;
   readonly rankY: Float64Array;
   readonly x: Float64Array;
@@ -132,7 +132,7 @@ function layOut({ scores, mos, mapped, correct, groups }: Part): Layout {
   };
 }
 
-/** Some items, all of them where they are few, of a random part of the groups; the groups are numbered anew. */
+/** Takes some items (all if there are few) of a random part of the groups, and renumbers the groups. */
 function takePart(sample: Sample, most: number, seed: number): Part {
   const n = sample.scores.length;
   const groupCount = sample.groupCount ?? n;
@@ -157,7 +157,7 @@ function takePart(sample: Sample, most: number, seed: number): Part {
   };
 }
 
-// plain loops: `from` with a function goes through an iterator, ten times as slow at a million items
+// plain loops, because `from` with a function uses an iterator: ten times slower for a million items
 function each(order: Uint32Array, value: (item: number) => number): Float64Array {
   const result = new Float64Array(order.length);
   for (let k = 0; k < result.length; k++) result[k] = value(order[k]!);
@@ -182,7 +182,8 @@ function runEnds(values: ArrayLike<number>, order: Uint32Array): Uint8Array {
 }
 
 /**
- * How often each group is drawn. A byte is enough: 256 times needs 256 groups or more, and then has a chance of 1/256!.
+ * Counts how often each group is drawn. A byte is enough: a count of 256 needs at least 256 groups, and then has a
+ * probability of 1/256!.
  */
 function draw(weights: Uint8Array, random: () => number): void {
   const count = weights.length;
@@ -191,7 +192,7 @@ function draw(weights: Uint8Array, random: () => number): void {
   for (let i = 0; i < count; i++) weights[Math.floor(random() * scale)]!++;
 }
 
-/** Mean ranks of the MOS under the weights: an item drawn w times stands w times among its equals. */
+/** Mean ranks of the MOS with weights: an item drawn w times counts as w equal items. */
 function rankMos({ n, groupY, endY, placeOfY, rankY: ranks }: Layout, weights: Uint8Array): void {
   let before = 0;
   let run = 0;
@@ -206,7 +207,7 @@ function rankMos({ n, groupY, endY, placeOfY, rankY: ranks }: Layout, weights: U
   }
 }
 
-/** Every statistic but KRCC, each item counted as often as its group was drawn. */
+/** Every statistic except KRCC. Each item counts as often as its group was drawn. */
 function statistics(layout: Layout, weights: Uint8Array): Record<Resampled, number> {
   rankMos(layout, weights);
   const { n, groupX, endX, rankY: ranks, x, y, mapped, squared, correct } = layout;
@@ -245,7 +246,7 @@ function statistics(layout: Layout, weights: Uint8Array): Record<Resampled, numb
   const correlation = (ab: number, aa: number, bb: number): number =>
     aa > 0 && bb > 0 ? Math.min(1, Math.max(-1, ab / Math.sqrt(aa) / Math.sqrt(bb))) : Number.NaN;
   const covariance = (ab: number, a: number, b: number): number => ab - (a * b) / total;
-  // what rounding leaves of the spread of equals is no spread
+  // a variance this small is a rounding error of equal values
   const spread = (aa: number, a: number): number => (covariance(aa, a, a) > 1e-13 * aa ? covariance(aa, a, a) : 0);
   const srcc = correlation(rs, rr, ss);
   const plcc = correlation(covariance(sxy, sx, sy), spread(sxx, sx), spread(syy, sy));

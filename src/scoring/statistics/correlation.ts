@@ -11,9 +11,9 @@ import { mean, requirePairs } from './descriptive.js';
  */
 export function plcc(x: ArrayLike<number>, y: ArrayLike<number>): number {
   const n = requirePairs(x, y);
-  // a constant list whose mean is rounded leaves dust instead of zero
+  // the differences of a constant list from its rounded mean are tiny instead of zero
   if (n < 2 || isConstant(x) || isConstant(y)) return Number.NaN;
-  // SciPy's own steps, so that its answer is met even where the offset dwarfs the spread and rounding decides
+  // the steps of SciPy, to get its result even if the offset is far larger than the spread and rounding matters
   const [a, b] = [unitLength(x), unitLength(y)];
   for (let i = 0; i < n; i++) a[i]! *= b[i]!;
   const r = Math.min(1, Math.max(-1, pairwiseSum(a, 0, n)));
@@ -21,7 +21,7 @@ export function plcc(x: ArrayLike<number>, y: ArrayLike<number>): number {
 }
 
 /**
- * Spearman's rank correlation (SRCC): PLCC of the ranks, ties sharing their mean rank. Equal to
+ * Spearman's rank correlation (SRCC): PLCC of the ranks, where ties share their mean rank. Equal to
  * `scipy.stats.spearmanr`.
  * @returns SRCC in [-1, 1], or NaN as `plcc`
  * @throws RangeError when the lengths differ or a value is not finite
@@ -32,7 +32,7 @@ export function srcc(x: ArrayLike<number>, y: ArrayLike<number>): number {
 }
 
 /**
- * What the paper plots for one data set: (SRCC + PLCC) / 2.
+ * The value that the paper plots for one data set: (SRCC + PLCC) / 2.
  * @throws RangeError when the lengths differ or a value is not finite
  */
 export function meanCorrelation(x: ArrayLike<number>, y: ArrayLike<number>): number {
@@ -65,8 +65,8 @@ export function ranks(values: ArrayLike<number>): Float64Array {
 }
 
 /**
- * Differences from the mean, divided by their length; in parts of the largest first: squares of 1e200 or 1e-200 would
- * leave the doubles.
+ * Differences from the mean, divided by the length of their vector. They are first scaled by the largest, because
+ * squares of 1e200 or 1e-200 exceed the range of doubles.
  */
 function unitLength(values: ArrayLike<number>): Float64Array {
   const n = values.length;
@@ -85,7 +85,7 @@ function unitLength(values: ArrayLike<number>): Float64Array {
   return result;
 }
 
-/** The sum of `count` values in NumPy's order: eight running sums, over halves of what is longer than 128. */
+/** The sum of `count` values in NumPy's order: eight running sums; more than 128 values are summed in halves. */
 function pairwiseSum(values: ArrayLike<number>, start: number, count: number): number {
   if (count > 128) {
     const half = (count >> 1) - ((count >> 1) % 8);

@@ -1,4 +1,4 @@
-/** The mean, summed with Neumaier's correction: 255 000 scores would lose four digits otherwise. */
+/** The mean, summed with Neumaier's correction, without which 255 000 scores lose four digits. */
 export function mean(values: ArrayLike<number>): number {
   let sum = 0;
   let lost = 0;
@@ -11,12 +11,12 @@ export function mean(values: ArrayLike<number>): number {
   return (sum + lost) / values.length;
 }
 
-/** The middle value, of an even count the upper of the two; undefined for an empty list. */
+/** The median, for an even count the upper of the two middle values; undefined for an empty list. */
 export function median(values: readonly number[]): number | undefined {
   return [...values].sort((a, b) => a - b)[values.length >> 1];
 }
 
-/** Mean and sample standard deviation (n − 1); null where there are too few values. */
+/** Mean and sample standard deviation (n − 1); null if there are too few values. */
 export function meanAndDeviation(values: readonly number[]): { mean: number | null; deviation: number | null } {
   if (values.length === 0) return { mean: null, deviation: null };
   const middle = mean(values);
@@ -25,12 +25,12 @@ export function meanAndDeviation(values: readonly number[]): { mean: number | nu
 }
 
 /**
- * Checks two lists that belong together, pair by pair, and gives their length.
+ * Checks two lists of paired values and returns their length.
  * @throws RangeError when the lengths differ or a value is not finite
  */
 export function requirePairs(x: ArrayLike<number>, y: ArrayLike<number>): number {
   if (x.length !== y.length)
-    throw new RangeError(`two lists of one length are needed; got ${x.length} and ${y.length}`);
+    throw new RangeError(`two lists of equal length are needed; got ${x.length} and ${y.length}`);
   for (let i = 0; i < x.length; i++) {
     if (!Number.isFinite(x[i]) || !Number.isFinite(y[i]))
       throw new RangeError(`the values at position ${i} are not both finite: ${x[i]} and ${y[i]}`);

@@ -23,7 +23,7 @@ export function krcc(x: ArrayLike<number>, y: ArrayLike<number>): number {
   return krccOfSorted(xSorted, ySorted);
 }
 
-/** The same for pairs that stand in the order of x, equal x in the order of y; `ySorted` is sorted on the way. */
+/** Like `krcc`, for pairs sorted by x and then by y. Sorts `ySorted` in place. */
 export function krccOfSorted(xSorted: Float64Array, ySorted: Float64Array): number {
   const n = xSorted.length;
   let tiesX = 0;
@@ -63,10 +63,10 @@ export function krccOfSorted(xSorted: Float64Array, ySorted: Float64Array): numb
   return Math.min(1, Math.max(-1, tau));
 }
 
-/** Number of unordered pairs among k things; exact in doubles far beyond any n that fits in memory. */
+/** Number of unordered pairs among k items; exact in doubles for every n that fits in memory. */
 const pairs = (k: number): number => (k * (k - 1)) / 2;
 
-/** Bottom-up merge sort of `values` in place; returns how many pairs stood in the wrong order (ties are not wrong). */
+/** Bottom-up merge sort of `values` in place; returns the number of pairs in the wrong order, without ties. */
 function sortAndCountInversions(values: Float64Array): number {
   const n = values.length;
   let from = values;

@@ -2,8 +2,8 @@ import { plcc } from './correlation.js';
 import { mean, requirePairs } from './descriptive.js';
 
 /**
- * f(x) = beta2 + (beta1 − beta2) / (1 + exp(−(x − beta3) / |beta4|)): the mapping of VQEG (FRTV Phase II, 2003), four
- * parameters.
+ * f(x) = beta2 + (beta1 − beta2) / (1 + exp(−(x − beta3) / |beta4|)): the mapping of VQEG (FRTV Phase II, 2003) with
+ * four parameters.
  */
 export interface Logistic {
   /** Value far above the centre, in units of y. */
@@ -23,28 +23,28 @@ export interface LogisticFit extends Logistic {
   /** Steps of the search. */
   readonly iterations: number;
   /**
-   * False: the best when patience ran out (200 steps, 25 of a hundred thousand pairs and more); the curve is good all
-   * the same.
+   * False if the search reached its limit: 200 steps, or 25 steps for at least a hundred thousand pairs. The curve is
+   * then also usable.
    */
   readonly converged: boolean;
 }
 
 const MAX_ITERATIONS = 200;
-/** Where most of the work is done of many pairs: the last steps are taken on all. */
+/** With more pairs, most steps use only this many; the last steps use all. */
 const PART = 50_000;
-/** And where the starts are compared. */
+/** The starts are compared on this many pairs. */
 const SURVEYED = 1_000;
 const REFINED = 5_000;
 /**
- * Data that a line, an exponential or a step fits best has no finite optimum: within these bounds they are met to 1e-6
- * of their spread and the numbers stay good.
+ * Bounds of the logarithm of the width. Data that a line, an exponential or a step fits best has no finite optimum.
+ * Within these bounds, the fit reaches such curves to 1e-6 of their spread without numerical problems.
  */
 const WIDTHS = [Math.log(1e-9), Math.log(1e4)] as const;
 const BEYOND = 14;
 
 /**
- * The value of the mapping at x, in units of the MOS it was fitted to. Both sides are computed from their own end: the
- * other is as far away as it likes.
+ * The value of the mapping at x, in units of the MOS that it was fitted to. Each side is computed from its own
+ * asymptote, because the other asymptote can be arbitrarily far away.
  */
 export function logisticAt({ beta1, beta2, beta3, beta4 }: Logistic, x: number): number {
   const z = (x - beta3) / Math.abs(beta4);
@@ -52,14 +52,15 @@ export function logisticAt({ beta1, beta2, beta3, beta4 }: Logistic, x: number):
 }
 
 /**
- * Least squares. For a given centre and width the best beta1 and beta2 are a matter of linear algebra, so the search is
- * over these two (variable projection: Golub and Pereyra 1973, with Kaufman's Jacobian): Levenberg and Marquardt from
- * the usual start (mean x, std x / 4) and from the best of a grid, because there are local optima. The result never
- * fits worse than the usual start, nor than a line by more than rounding.
+ * Fits the mapping by least squares. For a given centre and width, linear algebra gives the best beta1 and beta2, so
+ * that the search is only over centre and width. This is variable projection (Golub and Pereyra 1973) with Kaufman's
+ * Jacobian. There are local optima, so the Levenberg-Marquardt search begins at the usual start (mean x, std x /
+ * 4) and at the best starts of a grid. The result never fits worse than the usual start, or than a line except for
+ * rounding.
  *
  * @param x predicted scores, length n
  * @param y mean opinion scores, length n
- * @returns undefined where there is nothing to fit: fewer than four pairs, or one side constant
+ * @returns undefined if there is nothing to fit: fewer than four pairs, or one side constant
  * @throws RangeError when the lengths differ or a value is not finite
  */
 export function fitLogistic(x: ArrayLike<number>, y: ArrayLike<number>): LogisticFit | undefined {
@@ -90,14 +91,14 @@ interface Pairs {
   readonly y: Float64Array;
 }
 
-/** What is searched for, x in units of its standard deviation. */
+/** The parameters of the search; x is in units of its standard deviation. */
 interface Shape {
   readonly centre: number;
   readonly logWidth: number;
 }
 
 interface Projection {
-  /** Of the part of y that the best low + rise · sigmoid leaves. */
+  /** Sum of squares of the residual of the best low + rise · sigmoid. */
   readonly squares: number;
   readonly low: number;
   readonly rise: number;
@@ -132,8 +133,8 @@ function descend(pairs: Pairs, start: Shape): Projection & { shape: Shape; itera
 }
 
 /**
- * One damped step. A centre that would leave its bounds goes along with them, which move with the width: that is what
- * an exponential's width is searched by.
+ * One damped step. The bounds of the centre move with the width. A centre that would leave its bounds moves with them,
+ * which finds the width of an exponential.
  */
 function step(
   { centre, logWidth }: Shape,
@@ -158,16 +159,16 @@ function step(
 }
 
 /**
- * The minimum is flat: a gain of 1e-13 moves PLCC by 1e-13. Of many pairs, where every step takes long, less will do:
- * another sample of them would change the fit by far more.
+ * The minimum is flat: a gain of 1e-13 changes PLCC by 1e-13. With many pairs, each step is slow and less precision is
+ * enough, because another sample would change the fit much more.
  */
 function patience(n: number): { readonly gain: number; readonly steps: number } {
   return n < 2 * PART ? { gain: 1e-13, steps: MAX_ITERATIONS } : { gain: 1e-9, steps: 25 };
 }
 
 /**
- * The best low and rise for a shape, and how the shape should change. All sums are of differences from means: a sigmoid
- * as wide as a line hardly varies.
+ * The best low and rise for a shape, and the normal equations of its next step. All sums use differences from means,
+ * because a sigmoid as wide as a line hardly varies.
  */
 function project({ x, y }: Pairs, { centre, logWidth }: Shape): Projection {
   const n = x.length;
@@ -201,13 +202,13 @@ function project({ x, y }: Pairs, { centre, logWidth }: Shape): Projection {
     m01 += p * q;
     m11 += q * q;
   }
-  // a step outside of the data, or narrower than doubles tell
+  // a step outside the data, or narrower than the precision of doubles
   if (!(ss > 0)) return { squares: yy, low: yMean, rise: 0, normal: [0, 0, 0, 0, 0] };
   const rise = sy / ss;
   const low = yMean - rise * sMean;
   let squares = 0;
   for (let i = 0; i < n; i++) squares += (y[i]! - yMean - rise * (s[i]! - sMean)) ** 2;
-  // the Jacobian is rise · (what of d and dz is neither constant nor sigmoid)
+  // the Jacobian is rise · (the part of d and dz that is orthogonal to the constant and to the sigmoid)
   const square = rise * rise;
   return {
     squares,
@@ -224,8 +225,8 @@ function project({ x, y }: Pairs, { centre, logWidth }: Shape): Projection {
 }
 
 /**
- * The usual start, and the best of a grid: centres at quantiles and ends, widths from what is near them to ten times
- * the spread of all.
+ * The usual start, and the best starts of a grid. Centres are quantiles and both ends; widths range from the spread of
+ * nearby values to ten times the spread of all.
  */
 function bestStarts(pairs: Pairs): Shape[] {
   const sorted = pairs.x.slice().sort();
@@ -275,7 +276,7 @@ function ends(values: Float64Array): [number, number] {
 }
 
 const clamp = (value: number, low: number, high: number): number => Math.min(high, Math.max(low, value));
-/** No step goes further than two widths, or to a width e² times as large: beyond lies another valley. */
+/** Limits a step to two widths, or to a width e² times as large: beyond that is another local minimum. */
 const limit = (step: number): number => (Number.isFinite(step) ? clamp(step, -2, 2) : 0);
 
 function standardised(values: ArrayLike<number>): { values: Float64Array; middle: number; scale: number } {

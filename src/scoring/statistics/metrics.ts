@@ -1,4 +1,4 @@
-// Statistics are hand-written: they equal SciPy, with its ties and constant lists, and take a million items in seconds.
+// Statistics are hand-written: they equal SciPy, also for ties and constant lists, and are fast for a million items.
 
 import { bootstrap, interval95, RESAMPLED, type Replicates, type Resampled, type Sample } from './bootstrap.js';
 import { plcc, rmse, srcc } from './correlation.js';
@@ -14,7 +14,7 @@ export interface Evaluated {
   readonly mos: ArrayLike<number>;
   /** Level predicted and level of the MOS, as indices; both or none. */
   readonly levels?: { readonly predicted: ArrayLike<number>; readonly actual: ArrayLike<number> } | undefined;
-  /** What must be resampled together: the source image of each item. Without it every item stands alone. */
+  /** The source image of each item; its items are resampled together. Without it, every item is its own group. */
   readonly groups?: readonly string[] | undefined;
 }
 
@@ -35,11 +35,11 @@ export interface MetricsOptions {
 /** A confidence interval. */
 export type Interval = readonly [low: number, high: number];
 
-/** Serialised as it is. A statistic that does not exist (a constant list, no levels) is null. */
+/** Serialised without changes. A statistic that does not exist (a constant list, no levels) is null. */
 export interface Metrics {
   /** Number of items. */
   readonly n: number;
-  /** Number of source images, which the intervals are resampled by. */
+  /** Number of source images, which are resampled for the intervals. */
   readonly groups: number;
   /** Spearman's rank correlation, −1 to 1. */
   readonly srcc: number | null;
@@ -49,7 +49,7 @@ export interface Metrics {
   readonly plcc_logistic: number | null;
   /** Kendall's rank correlation (tau-b), −1 to 1. */
   readonly krcc: number | null;
-  /** Root mean square error after the logistic function, in units of the MOS. */
+  /** RMSE of the scores after the logistic mapping, in units of the MOS. */
   readonly rmse: number | null;
   /** (SRCC + PLCC) / 2, as the paper plots it. */
   readonly mean_correlation: number | null;
@@ -103,7 +103,7 @@ export function measure(
     groups: sample.groupCount ?? scores.length,
     ...by((name) => (Number.isNaN(full[name]) ? null : full[name])),
     logistic: fit ?? null,
-    // one source image alone says nothing of how another would do
+    // a single source image gives no information about others
     intervals: by((name) => (sample.groupCount === 1 ? null : (interval95(drawn[name]) ?? null))),
     replicates,
     seed,
@@ -128,7 +128,7 @@ function agreement(predicted: ArrayLike<number>, actual: ArrayLike<number>, n: n
 function groupNumbers({ groups, scores }: Evaluated): Pick<Sample, 'groups' | 'groupCount'> {
   if (groups === undefined) return {};
   if (groups.length !== scores.length)
-    throw new RangeError(`${scores.length} groups are needed, one an item; got ${groups.length}`);
+    throw new RangeError(`${scores.length} groups are needed, one for each item; got ${groups.length}`);
   const numbers = new Map<string, number>();
   const result = new Uint32Array(groups.length);
   for (let i = 0; i < result.length; i++) {
@@ -141,7 +141,7 @@ function groupNumbers({ groups, scores }: Evaluated): Pick<Sample, 'groups' | 'g
 /** Counts of (actual level, predicted level), rows by actual level; both as indices below `count`. */
 export function confusion(predicted: ArrayLike<number>, actual: ArrayLike<number>, count: number): number[][] {
   if (predicted.length !== actual.length)
-    throw new RangeError(`two lists of one length are needed; got ${predicted.length} and ${actual.length}`);
+    throw new RangeError(`two lists of equal length are needed; got ${predicted.length} and ${actual.length}`);
   const table = Array.from({ length: count }, () => new Array<number>(count).fill(0));
   for (let i = 0; i < predicted.length; i++) {
     const row = table[actual[i]!];

@@ -6,7 +6,7 @@ export function normalPdf(x: number, mean: number, std: number): number {
   return Math.exp(-0.5 * z * z) / (SQRT_2PI * std);
 }
 
-/** Cumulative normal distribution at x, to about 1e-15 of its value in both tails. `std` > 0. */
+/** Cumulative normal distribution at x, with a relative error of about 1e-15 in both tails. `std` > 0. */
 export function normalCdf(x: number, mean: number, std: number): number {
   const z = (x - mean) / std;
   const tail = upperTail(Math.abs(z));
@@ -15,7 +15,7 @@ export function normalCdf(x: number, mean: number, std: number): number {
 
 /**
  * Upper tail of the standard normal distribution, z ≥ 0. Below 3: ½ minus the all-positive series
- * φ(z)·Σ z^(2n+1)/(1·3·5…(2n+1)); above: the continued fraction φ(z)/(z + 1/(z + 2/(z + 3/…))), read backwards
+ * φ(z)·Σ z^(2n+1)/(1·3·5…(2n+1)); above: the continued fraction φ(z)/(z + 1/(z + 2/(z + 3/…))), computed backwards
  * (Abramowitz and Stegun 26.2.11 and 26.2.14).
  */
 function upperTail(z: number): number {

@@ -3,13 +3,13 @@ import { measure, type Interval, type Metrics, type MetricsOptions } from './met
 
 /** One statistic of two models on the same items. */
 export interface Difference {
-  /** First model less second. */
+  /** First model minus second. */
   readonly difference: number;
   /** 95 % bootstrap interval of the difference. */
   readonly interval: Interval;
   /**
-   * Two-sided, from the bootstrap: twice the share of replicates on the far side of zero, never below 2 / (replicates +
-   * 1).
+   * Two-sided p-value of the bootstrap: twice the share of replicates on the far side of zero, never below
+   * 2 / (replicates + 1).
    */
   readonly p: number;
 }
@@ -27,10 +27,10 @@ export interface Comparison {
 }
 
 /**
- * Whether two models differ on the same items: the paired bootstrap by source image. Both are evaluated on the same
- * draws, so what is hard in an image is hard for both and cancels.
+ * Whether two models differ on the same items, by the paired bootstrap over source images. Both models are evaluated on
+ * the same draws, so that the difficulty of an image cancels out.
  *
- * @throws RangeError when the models were not given the same number of items
+ * @throws RangeError if the models do not have the same number of items
  */
 export function compareModels(
   data: {

@@ -146,7 +146,7 @@ describe('reportDataset', () => {
     const { code, said } = await cli('dataset', 'report', at('out/test.jsonl'), '--media', at('no/where'), '--json');
     expect(code).toBe(1);
     expect(said).toHaveLength(2);
-    expect(said[1]).toMatch(/^qalign: All 6 media files are missing, such as that of c\.png: /);
+    expect(said[1]).toMatch(/^qalign: All 6 media files are missing, for example that of c\.png: /);
     expect((await cli('dataset', 'report', at('out/test.jsonl'), '--json')).code).toBe(0);
   });
 

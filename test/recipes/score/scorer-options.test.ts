@@ -79,6 +79,6 @@ describe('the options of a scorer', () => {
 
   it('says in a whole sentence which models rate a task', async () => {
     expect(await modelsThatDo('quality')).toMatch(/^Models that do: .*one-align.*\.$/);
-    expect(await modelsThatDo('sharpness' as 'quality')).toBe('No model described here does.');
+    expect(await modelsThatDo('sharpness' as 'quality')).toBe('No model of "qalign models list" does.');
   });
 });
