@@ -94,7 +94,7 @@ describe('partition', () => {
     expect(() => partition(records, { a: 'rest', b: 'rest' }, 0)).toThrow(/More than one part/);
     expect(() => partition(records, { a: 0.01, b: 'rest' }, 0)).toThrow(/a would be empty/);
     expect(() => partition([...records, { id: 'x', level: 'bad', group: 'g' }], { a: 0.5, b: 0.5 }, 0)).toThrow(
-      /all or none/,
+      /for all records or for none/,
     );
   });
 });
