@@ -207,9 +207,7 @@ describe('splitRecords and sampleRecords', () => {
     await expect(sampleRecords({ records: sources, weights: [1], out: at('x.jsonl') })).rejects.toThrow(
       /1 weights and 2 files/,
     );
-    await expect(sampleRecords({ records: sources, count: 9, out: at('x.jsonl') })).rejects.toThrow(
-      /there are only 4/,
-    );
+    await expect(sampleRecords({ records: sources, count: 9, out: at('x.jsonl') })).rejects.toThrow(/there are only 4/);
     await expect(readFile(at('twice.jsonl'))).rejects.toThrow(/ENOENT/);
   });
 });

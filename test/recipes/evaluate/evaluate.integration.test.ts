@@ -337,6 +337,8 @@ describe('calibrate', () => {
       expect.stringMatching(/fitted on tiny-untrained.*\[RESUME_MISMATCH\]/),
     ]);
     await writeFile(file, '{"format":1}');
-    expect((await cli('score', join(dir, 'media/1.png'), '--calibration', file)).said.join()).toMatch(/is not a calibration/);
+    expect((await cli('score', join(dir, 'media/1.png'), '--calibration', file)).said.join()).toMatch(
+      /is not a calibration/,
+    );
   }, 400_000);
 });
