@@ -1,16 +1,17 @@
 /**
  * `npm run generate [-- --check]`: everything that is written from schemas: the protocol's JSON Schema and Python types,
- * the types and schemas of recipes, the resampler. `--check` writes nothing and exits 1 on drift.
+ * the types and schemas of recipes, the reference, the resampler. `--check` writes nothing and exits 1 on drift.
  */
 import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { buildResampleModule, RESAMPLE_MODULE_PATH } from '../bridge/build-resample.js';
 import { protocolFiles, SCHEMA_FOLDER } from '../bridge/generate.js';
 import { inputFiles } from '../src/config/generate-inputs.js';
+import { REFERENCE_FOLDER, referenceFiles } from './reference/index.js';
 
 const ROOT = new URL('..', import.meta.url).pathname;
 /** Folders that hold nothing else: what is left of a deleted schema goes. */
-const OWN_FOLDERS = [SCHEMA_FOLDER, 'docs/schema'];
+const OWN_FOLDERS = [SCHEMA_FOLDER, 'docs/schema', REFERENCE_FOLDER];
 
 function read(path: string): string | undefined {
   try {
@@ -22,7 +23,12 @@ function read(path: string): string | undefined {
 
 /** Path from the repository's root → what it should hold, of each file that differs; undefined: it should go. */
 export async function drift(): Promise<Map<string, string | undefined>> {
-  const files = new Map([...protocolFiles(), ...inputFiles(), [RESAMPLE_MODULE_PATH, await buildResampleModule()]]);
+  const files = new Map([
+    ...protocolFiles(),
+    ...inputFiles(),
+    ...(await referenceFiles()),
+    [RESAMPLE_MODULE_PATH, await buildResampleModule()],
+  ]);
   const changed = [...files].filter(([path, content]) => read(path) !== content);
   const leftover = OWN_FOLDERS.flatMap((folder) => {
     mkdirSync(join(ROOT, folder), { recursive: true });

@@ -4,7 +4,7 @@ import wabtInit from 'wabt';
 const source = new URL('../src/media/resample/resample.wat', import.meta.url);
 export const RESAMPLE_MODULE_PATH = 'src/media/resample/resample-module.generated.ts';
 
-/** Compiles resample.wat and returns the text of {@link RESAMPLE_MODULE_PATH}; the same every time. */
+/** Compiles resample.wat and returns the text of {@link RESAMPLE_MODULE_PATH}. Every call returns the same text. */
 export async function buildResampleModule(): Promise<string> {
   const wabt = await wabtInit();
   const module = wabt.parseWat('resample.wat', readFileSync(source, 'utf8'), { simd: true });

@@ -1,4 +1,4 @@
-/** The boundary of bridge: messages to workers and their processes; nothing of src, of models or of scores. */
+/** bridge/ sends messages to workers and manages their processes. Nothing here knows about src, models or scores. */
 import { randomBytes } from 'node:crypto';
 import { DEFAULT_BRIDGE_LIMITS } from './limits.js';
 import { Link, type WorkerLink, type WorkerOptions } from './link.js';
@@ -12,17 +12,17 @@ export type { RequestOptions, WireLog, WorkerLink, WorkerOptions } from './link.
 export interface Bridge {
   readonly endpoint: string;
   startWorker(options: WorkerOptions): Promise<WorkerLink>;
-  /** Ends all workers and removes the socket. */
+  /** Stops all workers and removes the socket. */
   close(): Promise<void>;
 }
 
-/** Binds the socket that workers connect to: those it starts itself, or with `listen` those of other hosts. */
+/** Binds the socket to which workers connect: local workers that it starts, or with `listen` workers on other hosts. */
 export async function openBridge(listen?: Listen): Promise<Bridge> {
   const links = new Map<string, Link>();
   const waiting = createWaitingWorkers();
   const transport = await bindTransport((peer, envelope) => {
     const anew = waiting.isHello(envelope) && links.get(peer)?.greeted === true;
-    // the same worker after a break of the line: what it had before is lost
+    // the same worker after a lost connection: its earlier requests are lost
     if (anew) links.get(peer)?.breakOff();
     const link = links.get(peer);
     if (link !== undefined) link.receive(envelope);

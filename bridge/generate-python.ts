@@ -8,7 +8,7 @@ interface JsonSchema {
   const?: unknown;
   enum?: unknown[];
   anyOf?: JsonSchema[];
-  /** A list of them is a tuple. */
+  /** A list of schemas is a tuple. */
   items?: JsonSchema | JsonSchema[];
   properties?: Record<string, JsonSchema>;
   required?: string[];
@@ -22,7 +22,10 @@ const camel = (name: string): string =>
     .join('');
 const literal = (value: unknown): string => JSON.stringify(value);
 
-/** python/qalign/protocol.py: TypedDicts of every message and file, the methods, the levels, the error registry. */
+/**
+ * Generates python/qalign/protocol.py: TypedDicts of all messages and files, the methods, the levels, the error
+ * registry.
+ */
 export function pythonSource(): string {
   const classes: string[] = [];
   for (const [name, schema] of Object.entries(SCHEMAS))
@@ -57,7 +60,9 @@ ${errors.join('\n')}
 ${classes.join('\n')}`;
 }
 
-/** The Python type of a schema; objects are added to `classes` under `name`, their parts before them. */
+/**
+ * Returns the Python type of a schema. Objects are appended to `classes` as `name`, after the classes of their parts.
+ */
 function typeOf(schema: JsonSchema, name: string, classes: string[]): string {
   if (schema.const !== undefined) return `Literal[${literal(schema.const)}]`;
   if (schema.enum !== undefined)
@@ -72,7 +77,7 @@ function typeOf(schema: JsonSchema, name: string, classes: string[]): string {
   return { string: 'str', integer: 'int', number: 'float', boolean: 'bool', null: 'None' }[schema.type ?? ''] ?? 'Any';
 }
 
-/** JSON has no tuples: Python gets a list of their entries' types. */
+/** JSON has no tuples, so Python gets a list of the types of the entries. */
 function listType(items: JsonSchema | JsonSchema[] = {}, name: string, classes: string[]): string {
   const types = [items].flat().map((item) => typeOf(item, name, classes));
   return `list[${[...new Set(types)].join(' | ')}]`;
@@ -91,7 +96,7 @@ function objectType(schema: JsonSchema, name: string, classes: string[]): string
   }));
   const needed = rows.filter((row) => row.needed).map(({ key, type }) => `    ${key}: ${type}`);
   const free = rows.filter((row) => !row.needed).map(({ key, type }) => `    ${key}: ${type}`);
-  // typing.NotRequired is newer than Python 3.10: optional keys live in a subclass
+  // Python 3.10 lacks typing.NotRequired, so optional keys are in a subclass
   const base = free.length === 0 ? name : `${name}Required`;
   classes.push(`\nclass ${base}(TypedDict):\n${needed.join('\n') || '    pass'}\n`);
   if (free.length > 0) classes.push(`\nclass ${name}(${base}, total=False):\n${free.join('\n')}\n`);

@@ -1,10 +1,10 @@
-/** JSON Schema and Python types from the TypeBox source of the protocol. `npm run generate` writes them. */
+/** Generates JSON Schema and Python types from the TypeBox source of the protocol. `npm run generate` writes them. */
 import { pythonSource } from './generate-python.js';
 import { SCHEMAS } from './protocol/index.js';
 
 export const SCHEMA_FOLDER = 'bridge/schema';
 
-/** Path from the repository's root → content, of every generated file. */
+/** Maps the path of every generated file, relative to the repository root, to its content. */
 export function protocolFiles(): Map<string, string> {
   const files = new Map<string, string>();
   for (const [name, schema] of Object.entries(SCHEMAS)) {

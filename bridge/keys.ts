@@ -1,12 +1,12 @@
 import Type, { type Static } from 'typebox';
 import { closed } from './protocol/shapes.js';
 
-/** A CURVE key of 32 bytes in Z85, as ZeroMQ writes it. */
+/** A CURVE key of 32 bytes in Z85, the format of ZeroMQ. */
 const Key = Type.String({ pattern: '^[0-9a-zA-Z.:+=^!/*?&<>()\\[\\]{}@%$#-]{40}$' });
-/** What the listening side holds: its own pair and the public keys that may connect. */
+/** Keys of the listening side: its own key pair, and the public keys that can connect. */
 export const HeadKeys = closed({ public_key: Key, secret_key: Key, allowed_keys: Type.Array(Key, { minItems: 1 }) });
 export type HeadKeys = Static<typeof HeadKeys>;
-/** What a worker of another host holds (read in Python): its own pair and the key of the side that it connects to. */
+/** Keys of a remote worker (read in Python): its own key pair, and the public key of the listening side. */
 export interface WorkerKeys {
   readonly public_key: string;
   readonly secret_key: string;
@@ -15,7 +15,7 @@ export interface WorkerKeys {
 
 const ALPHABET = '0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ.-:+=^!/*?&<>()[]{}@%$#';
 
-/** Z85 (ZeroMQ RFC 32): every 4 bytes as 5 characters. */
+/** Encodes bytes in Z85 (ZeroMQ RFC 32): every 4 bytes become 5 characters. */
 export function z85(bytes: Uint8Array): string {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   let text = '';
@@ -26,7 +26,7 @@ export function z85(bytes: Uint8Array): string {
   return text;
 }
 
-/** Of `tcp://HOST:PORT`. */
+/** Returns true if the host of `tcp://HOST:PORT` is a loopback address. */
 export function isLoopback(address: string): boolean {
   return /^tcp:\/\/(127(\.\d{1,3}){3}|\[::1\]|localhost):/.test(address);
 }

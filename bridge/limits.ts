@@ -1,20 +1,21 @@
 export interface BridgeLimits {
   /**
-   * From the start of the process to its ready: importing torch took over 120 s on a machine with ten processes a core.
+   * Time from the start of the process to its `ready`. Importing torch took over 120 s on a machine with ten processes
+   * per core.
    */
   readonly startMs: number;
-  /** Without a step of the computation for so long, a worker counts as hung and is killed. */
+  /** A worker whose computation makes no step for this time counts as hung and is killed. */
   readonly stepMs: number;
-  /** The same once it has answered its first batch; undefined: `stepMs`. */
+  /** The limit of a step after the first answered batch. Default: `stepMs`. */
   readonly answeringStepMs: number | undefined;
-  /** A worker that answers no ping for so long is killed: its whole process stands still. */
+  /** A worker that answers no ping for this time is killed, because its whole process is stuck. */
   readonly silenceMs: number;
-  /** The same once its model is loaded; undefined: `silenceMs`. */
+  /** The limit of silence after the model is loaded. Default: `silenceMs`. */
   readonly loadedSilenceMs: number | undefined;
-  /** After so long without an answer to a ping a worker gets no more work, until it answers again. */
+  /** A worker that answers no ping for this time gets no more work until it answers again. */
   readonly quietMs: number;
   readonly pingMs: number;
-  /** How long a drained worker may take to say bye. */
+  /** Time in which a drained worker must send `bye`. */
   readonly drainMs: number;
 }
 

@@ -15,12 +15,12 @@ export type WireLog = (
 
 export interface WorkerOptions {
   readonly python: PythonStart;
-  /** `cpu`, `cuda:0`, …; or `remote`: the next worker that connects from elsewhere, whatever its device. */
+  /** `cpu`, `cuda:0`, …; or `remote`: the next worker that connects from another host, with any device. */
   readonly device: string;
   readonly module?: string;
-  /** How the process is started; by default one `python -m module` that ends with this process. */
+  /** Starts the process. Default: one `python -m module` that ends with this process. */
   readonly start?: (start: WorkerStart) => WorkerProcess;
-  /** What it must be able to do; by default everything that scoring takes. */
+  /** Methods that the worker must support. Default: all methods that scoring needs. */
   readonly methods?: readonly Method[];
   readonly log?: WireLog;
   readonly limits?: Partial<BridgeLimits>;
@@ -31,43 +31,43 @@ export interface RequestOptions {
   readonly buffers?: readonly Uint8Array[];
   readonly signal?: AbortSignal;
   /**
-   * On cancel wait no longer for the worker, which may be in the middle of a file of 10 GB: for callers that then close
-   * it.
+   * On abort, reject at once and do not wait for the worker, which can be in the middle of a 10 GB file. For callers
+   * that then close the worker.
    */
   readonly abandon?: boolean;
   readonly onProgress?: (progress: Record<string, unknown>) => void;
   readonly traceparent?: string;
 }
 
-/** One worker that said ready. */
+/** A worker that has sent `ready`. */
 export interface WorkerLink {
   readonly pid: number | undefined;
-  /** As the worker itself calls it: `cuda:0` of its host. */
+  /** The device name on the host of the worker, for example `cuda:0`. */
   readonly device: string;
-  /** How many requests may be sent now. */
+  /** Number of requests that can be sent now. */
   readonly credits: number;
   readonly rssBytes: number;
-  /** It has not answered for `quietMs`: it should get no work. */
+  /** The worker has not answered for `quietMs` and should get no work. */
   readonly quiet: boolean;
   /**
-   * Resolves with the reason when the worker is gone, whatever the way; its open requests are rejected with it, right
-   * after.
+   * Resolves with the reason when the worker is lost for any reason. Its open requests are then rejected with the same
+   * reason.
    */
   readonly lost: Promise<QalignError>;
-  /** Called whenever `credits` grew, and when a quiet worker answers again. */
+  /** Called when `credits` increases, and when a quiet worker answers again. */
   onCredit: () => void;
-  /** Its model is loaded: from now on silence is judged by `loadedSilenceMs`. */
+  /** The model is loaded. From now on, `loadedSilenceMs` is the limit of silence. */
   loaded(): void;
   /**
-   * It has answered a batch: from now on its steps are judged by `answeringStepMs`, but by no less than `leastMs`, what
-   * its batches are known to take, and by no more than `stepMs`.
+   * The worker has answered a batch. From now on, `answeringStepMs` is the limit of a step, at least `leastMs` and at
+   * most `stepMs`. `leastMs` is derived from the known time of its batches.
    */
   answering(leastMs: number): void;
   /** @throws QalignError of the worker, WORKER_LOST, WORKER_HUNG, PROTOCOL_VIOLATION, CANCELLED, BRIDGE_CLOSED */
   request<M extends Method>(method: M, params: Params<M>, options?: RequestOptions): Promise<ResultOf<M>>;
-  /** Ends it at once: `lost` and its open requests get the reason. */
+  /** Kills the worker at once. `lost` and its open requests get the reason. */
   discard(reason: QalignError): void;
-  /** Lets it finish what it has, then ends it; kills it when it takes too long. */
+  /** Lets the worker finish its requests and then stops it. Kills it after `drainMs`. */
   close(): Promise<void>;
 }
 
@@ -80,14 +80,14 @@ interface Open {
   readonly reject: (error: QalignError) => void;
 }
 
-/** The end of one worker's connection that Node holds. */
+/** Node's side of the connection to one worker. */
 export class Link implements WorkerLink {
   credits = 0;
   rssBytes = 0;
   onCredit: () => void = () => {};
   readonly lost: Promise<QalignError>;
   #open = new Map<string, Open>();
-  /** Its hello was answered. */
+  /** The `hello` of the worker was answered. */
   greeted = false;
   #sequence = 0;
   #lose!: (reason: QalignError) => void;
@@ -144,7 +144,7 @@ export class Link implements WorkerLink {
     });
     const failure = await Promise.race([this.#becameReady, this.lost, late, aborted]);
     clearTimeout(timer);
-    signal?.removeEventListener('abort', stop); // a service starts many workers under one signal
+    signal?.removeEventListener('abort', stop); // a service starts many workers with one signal
     if (failure === undefined) return;
     this.#end(failure);
     const kept = ['PROTOCOL_MISMATCH', 'CANCELLED', 'WORKER_START_FAILED'].includes(failure.code);
@@ -211,7 +211,7 @@ export class Link implements WorkerLink {
 
   breakOff(): void {
     this.#end(
-      new QalignError('WORKER_LOST', `The worker on ${this.options.device} lost its connection and came again.`),
+      new QalignError('WORKER_LOST', `The worker on ${this.options.device} lost its connection and reconnected.`),
     );
   }
 
@@ -219,7 +219,7 @@ export class Link implements WorkerLink {
     this.#heard();
     const name = envelopeName(message);
     if (name !== 'log') this.#log('debug', 'from the worker', { worker: this.identity, ...outline(message) });
-    const problem = name === undefined ? 'it is not an envelope' : problemWithMessage(name, message);
+    const problem = name === undefined ? 'the message is not an envelope' : problemWithMessage(name, message);
     if (problem !== undefined) return this.#violation(problem);
     const envelope = message as Control & {
       id: string;
@@ -236,18 +236,19 @@ export class Link implements WorkerLink {
 
   #result(id: string, result: object): void {
     const open = this.#open.get(id);
-    if (open === undefined) return this.#violation(`result for ${id}, which is not open`);
+    if (open === undefined) return this.#violation(`it sent a result for ${id}, which is not an open request`);
     const problem = problemWithMessage(`${open.method}_result`, result);
-    if (problem !== undefined) return this.#violation(`result of ${open.method} at ${problem}`);
+    if (problem !== undefined)
+      return this.#violation(`the result of ${open.method} does not match its schema at ${problem}`);
     open.resolve(result as never);
   }
 
   #control(message: Control): void {
     switch (message.type) {
       case 'hello': {
-        if (message.token !== this.token) return this.#violation('hello with a wrong token');
+        if (message.token !== this.token) return this.#violation('its hello has a wrong token');
         if (message.protocol !== PROTOCOL_VERSION) {
-          const sentence = `Node speaks protocol ${PROTOCOL_VERSION}, the worker (qalign ${message.version}) protocol ${message.protocol}; install both from one version.`;
+          const sentence = `Node uses protocol ${PROTOCOL_VERSION}, and the worker (qalign ${message.version}) uses protocol ${message.protocol}; install the same version of qalign on both sides.`;
           return this.#end(new QalignError('PROTOCOL_MISMATCH', sentence));
         }
         const lacking = (this.options.methods ?? SCORING).filter((method) => !message.capabilities.includes(method));
@@ -271,11 +272,11 @@ export class Link implements WorkerLink {
         if (message.error !== undefined) this.#end(new QalignError(message.error.code, this.#said(message.error)));
         return this.process.saidBye();
       default:
-        return this.#violation(`a worker does not say ${message.type}`);
+        return this.#violation(`a worker must not send ${message.type}`);
     }
   }
 
-  /** Also while it has nothing to do: else the next request would find out that it is frozen. */
+  /** Pings idle workers too. Otherwise only the next request would find a frozen worker. */
   #ping(): void {
     if (this.#reason !== undefined) return;
     const silent = this.#silence.tick(performance.now());
@@ -286,7 +287,7 @@ export class Link implements WorkerLink {
     }
     if (!this.#silence.mayAsk()) return;
     this.#send({ type: 'ping', seq: this.#sequence }).catch((error: QalignError) => {
-      // of a process of this host the exit says more
+      // for a local process, the exit gives a better reason
       if (this.process.pid === undefined) this.#end(error);
     });
   }
@@ -299,7 +300,7 @@ export class Link implements WorkerLink {
     this.onCredit();
   }
 
-  /** Somebody may clean the temporary folder while Python starts. */
+  /** Other programs can delete files of the temporary folder while Python starts. */
   #keepReachable(): void {
     this.transport.mend().catch((error: QalignError) => this.#end(error));
   }
@@ -321,30 +322,30 @@ export class Link implements WorkerLink {
     this.#end(
       new QalignError(
         'WORKER_HUNG',
-        `The worker on ${this.options.device} made no step for ${Math.round(ms / 1000)} s and was killed.`,
+        `The worker on ${this.options.device} made no progress for ${Math.round(ms / 1000)} s and was killed.`,
       ),
     );
   }
 
   #violation(problem: string): void {
     this.#end(
-      new QalignError('PROTOCOL_VIOLATION', `The worker on ${this.options.device} broke the contract: ${problem}.`),
+      new QalignError('PROTOCOL_VIOLATION', `The worker on ${this.options.device} violated the protocol: ${problem}.`),
     );
   }
 
-  /** The first reason counts; the process is gone after this. */
+  /** Ends the worker. Only the first reason counts. */
   #end(reason: QalignError): void {
     if (this.#reason !== undefined) return;
     this.#reason = reason;
     clearInterval(this.#pinger);
     this.process.kill();
     this.credits = 0;
-    this.#lose(reason); // first: who waits for an answer finds the slot already without its worker
+    this.#lose(reason); // resolved first, so that the slot has already removed the worker when requests are rejected
     for (const open of [...this.#open.values()]) open.reject(reason);
   }
 }
 
-/** What a log line shows of a message: neither its token nor its parameters. */
+/** Fields of a message that are logged, without its token and parameters. */
 function outline(envelope: unknown, buffers: readonly Uint8Array[] = []): Record<string, unknown> {
   const { id, method } = Object(envelope) as { id?: unknown; method?: unknown };
   return {

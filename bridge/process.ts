@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 
-/** Whether there is a process `pid`, ours or not. */
+/** Returns true if the process `pid` exists, of this user or another. */
 export function isAlive(pid: number): boolean {
   try {
     process.kill(pid, 0);
@@ -10,12 +10,12 @@ export function isAlive(pid: number): boolean {
   }
 }
 /**
- * When the process began, in the kernel's ticks: tells a process from a later one with the same pid. Empty if it is
- * gone.
+ * Returns the start time of the process in kernel ticks, which distinguishes it from a later process with the same pid.
+ * Empty if the process has ended.
  */
 export function startOf(pid: number): string {
   try {
-    // the second field may hold spaces and brackets: count from the last bracket
+    // the second field can contain spaces and brackets, so fields are counted from the last bracket
     return readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ').at(-1)?.split(' ')[19] ?? '';
   } catch {
     return isAlive(pid) ? 'alive' : '';

@@ -1,12 +1,15 @@
 import { ERROR_CODES, type ErrorCode, type ErrorFamily } from './protocol/errors.js';
 
 /**
- * The one error class a caller meets. `code` is a row of the registry in bridge/protocol/errors.ts, `message` is one
- * sentence with the offending value and what to do about it. Narrow on `code` or on `family`.
+ * The error class of qalign. `code` is a row of the registry in bridge/protocol/errors.ts. `message` contains the
+ * offending value and what to do about it. To handle errors, compare `code` or `family`.
+ * @example if (error instanceof QalignError && error.code === 'MODEL_NOT_FOUND') console.error(error.message);
  */
 export class QalignError extends Error {
   override readonly name: string;
+  /** A row of the registry. */
   readonly code: ErrorCode;
+  /** Values that belong to the error, such as the problems of a recipe. */
   readonly details: Readonly<Record<string, unknown>> | undefined;
 
   constructor(code: ErrorCode, message: string, options: { cause?: unknown; details?: Record<string, unknown> } = {}) {
@@ -16,14 +19,17 @@ export class QalignError extends Error {
     this.details = options.details;
   }
 
+  /** Who raises it: `worker`, `bridge`, `config`, `dataset`, `media` or `service`. */
   get family(): ErrorFamily {
     return ERROR_CODES[this.code].family;
   }
 
+  /** Whether the same call may succeed later, unchanged. */
   get retryable(): boolean {
     return ERROR_CODES[this.code].retryable;
   }
 
+  /** Status of the answer of the service. */
   get httpStatus(): number {
     return ERROR_CODES[this.code].httpStatus;
   }

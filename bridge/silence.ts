@@ -1,6 +1,6 @@
 /**
- * How long a worker has been silent, and whether it may be asked again. Time in which this process itself stood still
- * counts little.
+ * Measures how long a worker has been silent, and decides whether to send another ping. A pause of this process itself
+ * counts as at most two ticks.
  */
 export class Silence {
   #ms = 0;
@@ -11,21 +11,21 @@ export class Silence {
     private last: number,
   ) {}
 
-  /** Called about every `tickMs`. Returns the silence in ms. */
+  /** Must be called about every `tickMs`. Returns the silence in ms. */
   tick(now: number): number {
-    // a process that was stopped, or whose event loop was busy, has not listened
+    // a stopped process, or a busy event loop, has not received messages
     this.#ms += Math.min(now - this.last, 2 * this.tickMs);
     this.last = now;
     return this.#ms;
   }
 
-  /** Any message breaks it, and shows that what was sent is read. */
+  /** Ends the silence. Any message shows that the worker reads its messages. */
   broken(): void {
     this.#ms = 0;
     this.#unanswered = 0;
   }
 
-  /** Whether one more ping may be sent: those that a stopped worker does not read would fill its queue. */
+  /** Returns true if another ping can be sent. Without this limit, pings to a stopped worker would fill its queue. */
   mayAsk(): boolean {
     return this.#unanswered < MOST_UNANSWERED && ++this.#unanswered > 0;
   }

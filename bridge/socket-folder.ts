@@ -1,4 +1,4 @@
-/** The private folder of a bridge's socket: where it is made, and what is removed of processes that are gone. */
+/** The private folder of the socket of a bridge. Creates it and removes the folders of dead processes. */
 import {
   lstatSync,
   mkdirSync,
@@ -14,20 +14,22 @@ import { hostname, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { QalignError } from './qalign-error.js';
 
-/** sun_path holds 108 bytes, the last of them NUL. */
+/** sun_path has 108 bytes, the last of them NUL. */
 const LONGEST_PATH = 107;
 const SOCKET = 'bridge';
-/** Says which kernel the folder belongs to: on another one, a socket cannot be asked whether somebody listens. */
+/**
+ * A file with the id of the kernel. Only on the same kernel does connecting to a socket show whether it has a listener.
+ */
 const KERNEL = 'kernel';
 const NAME = /^qalign-\d+-\w{6}$/;
-/** A folder is looked at when it is older: before that its owner may be between mkdir, bind and listen. */
+/** Younger folders are not checked, because their owner can be between mkdir, bind and listen. */
 const YOUNG_MS = 10_000;
 
 export const socketIn = (folder: string): string => join(folder, SOCKET);
 
 /**
- * A new 0700 folder in $XDG_RUNTIME_DIR where that is private, else in the temporary folder. @throws QalignError
- * OUTPUT_UNWRITABLE
+ * Creates a folder with mode 0700 in $XDG_RUNTIME_DIR if that is private, otherwise in the temporary folder. @throws
+ * QalignError OUTPUT_UNWRITABLE
  */
 export function makeSocketFolder(): string {
   const roots = roomyRoots();
@@ -43,12 +45,12 @@ export function makeSocketFolder(): string {
   }
   throw new QalignError(
     'OUTPUT_UNWRITABLE',
-    `No folder for the socket of the workers can be made in ${roots.join(' or ')} (${failure?.message}); set TMPDIR to one that can be written.`,
+    `A folder for the socket of the workers cannot be created in ${roots.join(' or ')} (${failure?.message}); set TMPDIR to a writable folder.`,
     { cause: failure },
   );
 }
 
-/** Whether a worker could be started: a folder is made and removed. */
+/** Returns true if the folder can be created, as starting a worker requires. Creates and removes one. */
 export function canMakeSocketFolder(): boolean {
   try {
     removeFolder(makeSocketFolder());
@@ -58,7 +60,7 @@ export function canMakeSocketFolder(): boolean {
   }
 }
 
-/** Makes the folder again under its old name, for workers that were told it. False where another has taken the name. */
+/** Creates the folder again under its old name, which workers already have. Returns false if the name is taken. */
 export function remakeSocketFolder(folder: string): boolean {
   try {
     mkdirSync(folder, { mode: 0o700 });
@@ -73,7 +75,7 @@ export function remakeSocketFolder(folder: string): boolean {
   }
 }
 
-/** Tells a socket file from one that came later under its name; undefined when there is none. */
+/** Identifies a socket file, to detect a later file with the same name. Undefined without a file. */
 export function socketIdentity(folder: string): string | undefined {
   try {
     const { dev, ino } = lstatSync(socketIn(folder));
@@ -84,8 +86,8 @@ export function socketIdentity(folder: string): string | undefined {
 }
 
 /**
- * Removes the folders of this user where nobody listens any more. Pids are not asked: in another PID namespace every
- * one of them looks dead.
+ * Removes the folders of this user whose socket has no listener. Pids are not used, because every pid of another PID
+ * namespace looks dead.
  */
 export async function sweepSocketFolders(now = Date.now()): Promise<void> {
   const folders = roots().flatMap((root) => listed(root).map((name) => join(root, name)));
@@ -107,13 +109,13 @@ function connectFailure(path: string): Promise<string | undefined> {
   });
 }
 
-/** Only what a bridge puts there: a folder with anything else in it stays. */
+/** Removes only the files of a bridge. A folder with other files stays. */
 function removeFolder(folder: string): void {
   try {
     for (const name of [SOCKET, KERNEL]) rmSync(join(folder, name), { force: true });
     rmdirSync(folder);
   } catch {
-    // another sweep was first, or the folder holds something else
+    // another process removed it first, or it contains other files
   }
 }
 
@@ -129,7 +131,7 @@ function kernelOf(folder: string): string | undefined {
   }
 }
 
-/** The same in every container of one boot of one machine. */
+/** Returns an id that is equal in all containers on one machine until it reboots. */
 function thisKernel(): string {
   try {
     return readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim();
@@ -138,7 +140,7 @@ function thisKernel(): string {
   }
 }
 
-/** A directory of this user that nobody else can enter. */
+/** Returns true for a directory of this user that no other user can enter. */
 function isPrivate(folder: string): boolean {
   try {
     const { mode, uid } = lstatSync(folder);
@@ -154,7 +156,7 @@ function roots(): string[] {
   return [...new Set([...own, tmpdir(), '/tmp'])];
 }
 
-/** Those whose path leaves room for the socket's name; `mkdtemp` adds the name of the folder. */
+/** The roots with a path short enough for the socket. `mkdtemp` adds the name of the folder. */
 function roomyRoots(): string[] {
   const added = join('/', `qalign-${process.pid}-xxxxxx`, SOCKET);
   return roots().filter((root) => Buffer.byteLength(root + added) <= LONGEST_PATH);

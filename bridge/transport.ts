@@ -6,38 +6,38 @@ import { isLoopback, z85, type HeadKeys } from './keys.js';
 import { QalignError } from './qalign-error.js';
 import { makeSocketFolder, remakeSocketFolder, socketIdentity, socketIn, sweepSocketFolders } from './socket-folder.js';
 
-/** Messages, not bytes: the net under the credits. */
+/** In messages, not bytes. A safety limit in addition to the credits. */
 const HIGH_WATER_MARK = 64;
 const LINGER_MS = 1000;
 const HEARTBEAT_MS = 2000;
 
 export interface Transport {
-  /** May change with `mend`. */
+  /** Can change after `mend`. */
   readonly endpoint: string;
   /**
-   * Sees to it that a worker can connect: binds anew when the socket file is gone or is another one. @throws
-   * QalignError OUTPUT_UNWRITABLE, WORKER_START_FAILED
+   * Ensures that a worker can connect. Binds again if the socket file was deleted or replaced. @throws QalignError
+   * OUTPUT_UNWRITABLE, WORKER_START_FAILED
    */
   mend(): Promise<void>;
   /**
-   * Queues one message; resolves when ZeroMQ took it. The buffers are not copied: never touch them again. @throws
-   * QalignError WORKER_LOST for an unknown peer
+   * Queues one message and resolves when ZeroMQ has accepted it. The buffers are not copied and must not be changed
+   * afterwards. @throws QalignError WORKER_LOST for an unknown peer
    */
   send(peer: string, envelope: object, buffers?: readonly Uint8Array[]): Promise<void>;
   close(): void;
 }
 
-/** Where workers of other hosts connect. */
+/** The address to which workers on other hosts connect. */
 export interface Listen {
-  /** `tcp://HOST:PORT`; port `*` takes a free one. */
+  /** `tcp://HOST:PORT`. Port `*` selects a free port. */
   readonly address: string;
-  /** Needed for every address but a loopback one. */
+  /** Required for every address except loopback. */
   readonly keys?: HeadKeys | undefined;
 }
 
 /**
- * Binds a ROUTER, on a private ipc socket or where `listen` says, and hands over every message that arrives: the
- * decoded envelope, or undefined for what is not JSON.
+ * Binds a ROUTER to a private ipc socket, or to the address of `listen`. Calls `onMessage` for every message with the
+ * decoded envelope, or undefined if it is not JSON.
  */
 export async function bindTransport(
   onMessage: (peer: string, envelope: unknown, buffers: readonly Uint8Array[]) => void,
@@ -54,7 +54,7 @@ export async function bindTransport(
     },
     mend: () => (mending ??= bound.mend().finally(() => (mending = undefined))),
     send(peer, envelope, buffers = []) {
-      // one pending send a socket: a second one throws EBUSY
+      // one pending send per socket: a second one throws EBUSY
       const sent = last.then(() => socket.send([peer, JSON.stringify(envelope), ...buffers]));
       last = sent.catch(() => {});
       return sent.catch((error: NodeJS.ErrnoException) => {
@@ -109,7 +109,7 @@ async function bindPrivately(): Promise<Bound> {
     },
     async mend() {
       if (socket.closed || (at.socket !== undefined && socketIdentity(at.folder) === at.socket)) return;
-      // the old listener stays: closing it would close the connections that it has accepted
+      // the old listener stays, because closing it would close its accepted connections
       if (remakeSocketFolder(at.folder)) await bindIn(at.folder);
       else await bindIn(makeSocketFolder());
     },
@@ -124,23 +124,22 @@ async function bindIpc(socket: Router, folder: string): Promise<void> {
   } catch (error) {
     throw new QalignError(
       'WORKER_START_FAILED',
-      `The bridge cannot listen on ${endpoint} (${(error as Error).message}); set TMPDIR to a folder that can be written.`,
+      `The bridge cannot listen on ${endpoint} (${(error as Error).message}); set TMPDIR to a writable folder.`,
       { cause: error },
     );
   }
 }
 
 /**
- * Over tcp who may speak is settled before the first byte of ours: by CURVE and a list of keys. Heartbeats find a host
- * that is gone.
+ * Binds to tcp. CURVE and a list of keys authenticate a peer before any message is read. Heartbeats detect a lost host.
  */
 async function bindTcp({ address, keys }: Listen): Promise<Bound> {
   if (!/^tcp:\/\/[^/]+:(\d+|\*)$/.test(address))
-    throw new QalignError('CONFIG_INVALID', `The bridge cannot listen on ${address}; write tcp://HOST:PORT.`);
+    throw new QalignError('CONFIG_INVALID', `The bridge cannot listen on ${address}; the format is tcp://HOST:PORT.`);
   if (keys === undefined && !isLoopback(address))
     throw new QalignError(
       'CONFIG_INVALID',
-      `The bridge does not listen on ${address} without keys: anybody could send it scores; make some with "qalign workers keys".`,
+      `The bridge does not listen on ${address} without keys, because anybody could send it scores; create keys with "qalign workers keys".`,
     );
   const domain = `qalign-${randomUUID()}`;
   const socket = new Router({
@@ -158,7 +157,7 @@ async function bindTcp({ address, keys }: Listen): Promise<Bound> {
     dismiss(domain);
     throw new QalignError(
       'CONFIG_INVALID',
-      `The bridge cannot listen on ${address} (${(error as Error).message}); name an address of this host and a free port.`,
+      `The bridge cannot listen on ${address} (${(error as Error).message}); use an address of this host and a free port.`,
       { cause: error },
     );
   }
@@ -171,8 +170,8 @@ async function bindTcp({ address, keys }: Listen): Promise<Bound> {
 }
 
 /**
- * Public keys by ZAP domain. libzmq asks one answerer a process (RFC 27), whoever listens; it ends with the last
- * listener.
+ * Allowed public keys by ZAP domain. libzmq sends authentication requests to one handler per process (RFC 27) for all
+ * sockets. The handler is closed with the last socket.
  */
 const admitted = new Map<string, ReadonlySet<string>>();
 let answerer: { readonly socket: Reply; readonly bound: Promise<void> } | undefined;
@@ -186,7 +185,7 @@ async function admit(domain: string, keys: readonly string[]): Promise<void> {
   await answerer.bound;
 }
 
-/** The last answerer's close takes a moment to free the name. */
+/** Binds the handler. After a close, it takes a moment until the name is free. */
 async function bindAnswerer(socket: Reply, tries = 100): Promise<void> {
   try {
     await socket.bind('inproc://zeromq.zap.01');
@@ -213,7 +212,7 @@ function dismiss(domain: string): void {
   answerer = undefined;
 }
 
-/** A fresh pair, Z85. */
+/** Creates a key pair in Z85. */
 export function makeKeyPair(): { public_key: string; secret_key: string } {
   const { publicKey, secretKey } = curveKeyPair();
   return { public_key: publicKey, secret_key: secretKey };

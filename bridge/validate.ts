@@ -15,7 +15,7 @@ const ajv = new Ajv({
 const compiled = new Map<TSchema, ValidateFunction>();
 
 /**
- * The first thing that is wrong with `value`, as `/path: reason`, or undefined when it fits. Compiled once a schema.
+ * Returns the first problem with `value` as `/path: reason`, or undefined if it is valid. Each schema is compiled once.
  */
 export function problemWith(schema: TSchema, value: unknown): string | undefined {
   let validate = compiled.get(schema);
@@ -27,7 +27,7 @@ export function problemWith(schema: TSchema, value: unknown): string | undefined
   const alternatives = validate.errors?.find(({ keyword }) => keyword === 'oneOf');
   const first = alternatives ?? validate.errors?.[0];
   const place = first?.instancePath === '' ? '/' : first?.instancePath;
-  // of alternatives, the description says more than the first that does not fit
+  // for alternatives, the description is clearer than the first mismatch
   const rule = (alternatives?.parentSchema as { readonly description?: string } | undefined)?.description;
   if (rule !== undefined) return `${place}: it needs ${rule}`;
   const detail = Object.entries(first?.params ?? {})
@@ -36,19 +36,19 @@ export function problemWith(schema: TSchema, value: unknown): string | undefined
   return `${place}: ${first?.message ?? 'does not fit'}${detail === '' ? '' : ` (${detail})`}`;
 }
 
-/** As `problemWith`, by the name of a message of the wire. */
+/** Works as `problemWith` for the message `name` of the protocol. */
 export function problemWithMessage(name: string, value: unknown): string | undefined {
   const schema = Object.hasOwn(SCHEMAS, name) ? SCHEMAS[name] : undefined;
-  return schema === undefined ? `there is no message "${name}"` : problemWith(schema, value);
+  return schema === undefined ? `the message "${name}" does not exist` : problemWith(schema, value);
 }
 
-/** @throws QalignError `code` (PROTOCOL_VIOLATION unless named) with the place of the first problem */
+/** Throws at the first problem. @throws QalignError with `code`, PROTOCOL_VIOLATION by default */
 export function requireMessage(name: string, value: unknown, code: ErrorCode = 'PROTOCOL_VIOLATION'): void {
   const problem = problemWithMessage(name, value);
   if (problem !== undefined) throw new QalignError(code, `${name} does not match its schema at ${problem}.`);
 }
 
-/** The schema name of a decoded envelope, or undefined for anything that is none. */
+/** Returns the schema name of a decoded envelope, or undefined if it is not an envelope. */
 export function envelopeName(value: unknown): string | undefined {
   if (typeof value !== 'object' || value === null) return undefined;
   if ('type' in value) return typeof value.type === 'string' ? value.type : undefined;

@@ -3,7 +3,7 @@ import type { Hello } from './protocol/envelope.js';
 import { QalignError } from './qalign-error.js';
 import { envelopeName, problemWithMessage } from './validate.js';
 
-/** Workers of other hosts have shown who they are by their key: their hello needs no secret. */
+/** Remote workers authenticate with their key, so their hello needs no secret token. */
 export const REMOTE_TOKEN = 'remote';
 
 type Greeting = Static<typeof Hello>;
@@ -12,17 +12,17 @@ export interface Newcomer {
   readonly hello: Greeting;
 }
 
-/** Workers that connected by themselves, each until somebody wants one. */
+/** Remote workers that have connected and wait until a slot requests a worker. */
 export interface WaitingWorkers {
   isHello(envelope: unknown): envelope is Greeting;
-  /** A worker that is there now. Anything but a hello is what it had left to say to a Node that is gone. */
+  /** Adds a connected worker. Any message except hello is left over from an earlier Node process and is ignored. */
   add(peer: string, envelope: unknown): void;
   /**
-   * The one that has waited longest, or the next that comes. @throws QalignError WORKER_START_FAILED, CANCELLED,
-   * BRIDGE_CLOSED
+   * Returns the worker that has waited longest, or the next that connects. @throws QalignError WORKER_START_FAILED,
+   * CANCELLED, BRIDGE_CLOSED
    */
   next(limitMs: number, signal?: AbortSignal): Promise<Newcomer>;
-  /** Refuses everybody who waits for a worker: BRIDGE_CLOSED. */
+  /** Rejects all pending `next` calls with BRIDGE_CLOSED. */
   close(): void;
 }
 
@@ -55,7 +55,7 @@ export function createWaitingWorkers(): WaitingWorkers {
             take(
               new QalignError(
                 'WORKER_START_FAILED',
-                `No worker connected within ${limitMs / 1000} s; start "python -m qalign.worker --connect ADDRESS --keys FILE" on its host.`,
+                `No worker connected within ${limitMs / 1000} s; start "python -m qalign.worker --connect ADDRESS --keys FILE" on the host of the worker.`,
               ),
             ),
           limitMs,
@@ -76,7 +76,7 @@ export function createWaitingWorkers(): WaitingWorkers {
     },
     close() {
       for (const take of wanted)
-        take(new QalignError('BRIDGE_CLOSED', 'The bridge was closed while it waited for a worker.'));
+        take(new QalignError('BRIDGE_CLOSED', 'The bridge was closed while waiting for a worker.'));
     },
   };
 }

@@ -9,21 +9,21 @@ export interface PythonStart {
 
 export interface WorkerProcess {
   readonly pid: number | undefined;
-  /** Resolves with one sentence once the process is gone; never rejects. */
+  /** Resolves with a description once the process has ended. Never rejects. */
   readonly exited: Promise<string>;
-  /** It has nothing more to say. */
+  /** The worker has sent its last message. */
   saidBye(): void;
   kill(): void;
 }
 
-/** A worker of another host: it cannot be killed from here, only be released. */
+/** A worker on another host. It cannot be killed from here, only released. */
 export function distantProcess(): WorkerProcess {
   let letGo!: (how: string) => void;
   const exited = new Promise<string>((resolve) => (letGo = resolve));
-  return { pid: undefined, exited, saidBye: () => letGo('it said bye'), kill: () => letGo('it was let go') };
+  return { pid: undefined, exited, saidBye: () => letGo('it sent bye'), kill: () => letGo('it was released') };
 }
 
-const STDERR_KEPT = 8_000; // characters: enough for a traceback's end
+const STDERR_KEPT = 8_000; // characters: enough for the end of a traceback
 
 export interface WorkerStart {
   readonly python: PythonStart;
@@ -31,13 +31,13 @@ export interface WorkerStart {
   readonly identity: string;
   readonly token: string;
   readonly device: string;
-  /** The module to run: the worker's own, or a faulty one in a test. */
+  /** The module to run: qalign.worker, or a faulty one in a test. */
   readonly module: string;
-  /** What the process prints by itself, line by line (Python's own last words, warnings of libraries). */
+  /** Called for each line of stderr, such as the last words of Python and warnings of libraries. */
   readonly onStderr: (line: string) => void;
 }
 
-/** Starts one worker. Its stdin stays open as long as this process lives: when it closes, the worker ends. */
+/** Starts one worker. Its stdin stays open while this process lives. When stdin closes, the worker ends. */
 export function startWorkerProcess(start: WorkerStart): WorkerProcess {
   const args = [
     '-m',
@@ -53,12 +53,12 @@ export function startWorkerProcess(start: WorkerStart): WorkerProcess {
     stdio: ['pipe', 'ignore', 'pipe'],
     env: { ...process.env, ...start.python.env },
   });
-  // the token goes over stdin: a command line can be read by every user of the host
+  // the token is sent over stdin, because every user of the host can read a command line
   child.stdin.on('error', () => {});
   child.stdin.write(`${start.token}\n`);
   const tail = collectStderr(child, start.onStderr);
   const exited = new Promise<string>((resolve) => {
-    child.on('error', (error) => resolve(`it could not be started (${error.message})`));
+    child.on('error', (error) => resolve(`it failed to start (${error.message})`));
     child.on('close', (code, signal) => resolve(describeExit(code, signal, tail())));
   });
   return { pid: child.pid, exited, saidBye: () => {}, kill: () => void child.kill('SIGKILL') };
@@ -81,6 +81,6 @@ function describeExit(code: number | null, signal: NodeJS.Signals | null, stderr
   const last = lines.at(-1)?.trim() ?? '';
   const why = last === '' ? '' : `: ${last}`;
   if (signal !== null)
-    return `it was ended by ${signal} (${constants.signals[signal]})${signal === 'SIGKILL' ? ', as the kernel does when memory runs out' : why}`;
+    return `it was killed by ${signal} (${constants.signals[signal]})${signal === 'SIGKILL' ? ', possibly by the kernel because memory ran out' : why}`;
   return `it exited with code ${code}${why}`;
 }

@@ -2,6 +2,7 @@ import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { dirname, join, normalize } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { packageRoot } from '../src/base/package-root.js';
+import { commandsOf } from './examples/documents.js';
 
 const read = (file: string): string => readFileSync(join(packageRoot, file), 'utf8');
 
@@ -12,13 +13,12 @@ const below = (folder: string): string[] =>
     .filter((path) => !path.includes('__pycache__'))
     .sort();
 
-const DOCS = below('docs').filter((path) => path.endsWith('.md'));
+/** Every Markdown document of the repository. */
 const DOCUMENTS = [
-  'README.md',
-  ...DOCS,
-  'bridge/README.md',
-  'deploy/README.md',
-  ...below('configs').filter((path) => path.endsWith('README.md')),
+  ...readdirSync(packageRoot).filter((name) => name.endsWith('.md')),
+  ...['docs', 'configs', 'bridge', 'deploy', 'python', 'src', 'test', '.github']
+    .flatMap(below)
+    .filter((path) => path.endsWith('.md') && !path.includes('node_modules')),
 ];
 const SOURCES = ['src', 'python/qalign', 'bridge', 'test', 'configs']
   .flatMap(below)
@@ -64,6 +64,19 @@ function brokenLinks(file: string, text: string): string[] {
     return anchor !== undefined && !anchors(target === file ? text : read(target)).has(anchor);
   });
 }
+
+describe('README.md', () => {
+  it('has at most 150 lines', () => {
+    expect(read('README.md').trimEnd().split('\n').length).toBeLessThanOrEqual(150);
+  });
+
+  it('says how to install qalign before it uses the command', () => {
+    const commands = commandsOf(read('README.md'));
+    const install = commands.findIndex((command) => command.includes('npm install --global'));
+    expect(install).toBeGreaterThan(-1);
+    expect(commands.findIndex((command) => /(^|\| *|&& *)qalign /.test(command))).toBeGreaterThan(install);
+  });
+});
 
 describe('links', () => {
   it.each(DOCUMENTS)('of %s resolve', (file) => {

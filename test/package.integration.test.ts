@@ -1,14 +1,12 @@
 import { execFile, spawn } from 'node:child_process';
-import { createReadStream, existsSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { copyFile, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
-import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { basename, dirname, join } from 'node:path';
 import ts from 'typescript';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { packageRoot } from '../src/base/package-root.js';
-import { startService, withoutPython } from './server/start-service.js';
+import { blocksOf } from './examples/documents.js';
 import { installPacked } from './setup/packed.js';
 
 let work: string;
@@ -21,15 +19,19 @@ beforeAll(async () => {
 }, 600_000);
 afterAll(() => rm(work, { recursive: true, force: true }));
 
-const readmeExamples = async (): Promise<string[]> => {
-  const readme = await readFile(join(installed, 'README.md'), 'utf8');
-  return [...readme.matchAll(/^```ts\n([^]*?)^```/gm)].map(([, code = '']) => code);
+/** TypeScript examples of README and of the guides. */
+const examplePrograms = async (): Promise<string[]> => {
+  const guides = (await readdir(join(installed, 'docs/guides'))).map((name) => `docs/guides/${name}`);
+  const texts = await Promise.all(['README.md', ...guides].map((file) => readFile(join(installed, file), 'utf8')));
+  return texts.flatMap(programsOf);
 };
+const programsOf = (text: string): string[] =>
+  blocksOf(text).flatMap(({ language, code }) => (language === 'ts' ? [code] : []));
 
 /** Paths of this repository in a text; patterns are passed over. */
 const PATHS =
   /(?<![\w./@-])(?:src|test|configs|docs|bridge|python|deploy|\.ci|\.config|\.github)\/[\w./-]*\w(?![\w./-]*[*{<])/g;
-/** What README says of a checkout, and placeholders. */
+/** What documents say of a checkout, and placeholders. */
 const OF_THE_REPOSITORY = [
   '.ci/run',
   'test/examples',
@@ -37,6 +39,7 @@ const OF_THE_REPOSITORY = [
   'test/baselines/clip-order.sh',
   'configs/VERB/NAME.yaml',
   'python/requirements-NAME.lock',
+  'test/python/gpu',
 ];
 
 /** What people read of a file: of code its strings, of everything else all of it. */
@@ -123,9 +126,9 @@ async function compile(
 const cli = (...words: string[]): Promise<Ran> => node(join(installed, 'dist/src/cli/main.js'), ...words);
 
 describe('the packed package', () => {
-  it('compiles every TypeScript example of README, and checks recipes at compile time', async () => {
-    const blocks = await readmeExamples();
-    expect(blocks.length).toBeGreaterThan(2);
+  it('compiles every TypeScript example of README and the guides, and checks recipes at compile time', async () => {
+    const blocks = await examplePrograms();
+    expect(blocks.length).toBeGreaterThan(8);
     const head = "import { evaluate, planRecipe, train, trainSeries, type TrainRecipeInput } from 'qalign';";
     const good = `${head}
 const r: TrainRecipeInput = { name: 'a', model: 'nano', data: { train: ['a.jsonl'] } };
@@ -138,7 +141,7 @@ const data = { train: ['a.jsonl'] };
 await train({ name: 'a', model: 'nano', data, epoch: 3 });
 await train({ name: 'a', model: 'nano', data, schedule: 'linear' });
 await evaluate({ name: 'a', model: 'nano', data: [{ name: 'a' }] });`;
-    const examples = Object.fromEntries(blocks.map((block, i) => [`readme-${i}.ts`, block]));
+    const examples = Object.fromEntries(blocks.map((block, i) => [`example-${i}.ts`, block]));
     const errors = await compile('readme', NODE_NEXT, { ...examples, 'good.ts': good, 'bad.ts': bad });
     const ofBad = errors.get('bad.ts') ?? [];
     errors.delete('bad.ts');
@@ -176,70 +179,17 @@ async function await0() {
     300_000,
   );
 
-  it('runs every TypeScript example of README', async () => {
+  it('runs the TypeScript example of README; those of the guides run in test/examples', async () => {
     const folder = join(project, 'readme');
     await mkdir(join(folder, 'photos'), { recursive: true });
-    await mkdir(join(folder, 'data/own'), { recursive: true });
-    const sample = (name: string): string => join(installed, 'test/fixtures/pictures', `${name}.jpg`);
-    for (const name of ['photo.jpg', 'other.jpg', 'photos/a.jpg'])
-      await copyFile(sample('pristine'), join(folder, name));
-    const table = 'file,mos\npristine.jpg,90\nblurred.jpg,20\n';
-    await writeFile(join(folder, 'ratings.csv'), table);
-    const columns = [
-      '--image-column',
-      'file',
-      '--score-column',
-      'mos',
-      '--range',
-      '0,100',
-      '--media',
-      dirname(sample('a')),
-    ];
-    const converted = await cli(
-      'dataset',
-      'convert',
-      join(folder, 'ratings.csv'),
-      ...columns,
-      '--out',
-      join(folder, 'data/own/train.jsonl'),
-    );
-    expect(converted, converted.text).toMatchObject({ code: 0 });
-    const service = await startService([`root=${folder}`], withoutPython);
-    const pictures = createServer((_req, res) => void createReadStream(sample('pristine')).pipe(res));
-    await new Promise<void>((resolve) => pictures.listen(0, '127.0.0.1', resolve));
-    // what a machine without a GPU and network has in place of what README names
-    const here: [what: string | RegExp, instead: string][] = [
-      ["'one-align'", JSON.stringify(join(packageRoot, 'test/fixtures/golden/tiny_a/model'))],
-      ["'cuda:0'", "'cpu'"],
-      ["model: 'nano',", "model: 'nano', device: 'cpu', epochs: 1, batch_size: 2, micro_batch: 2,"],
-      ['http://localhost:8080', service.url],
-      ['https://example.org', `http://127.0.0.1:${(pictures.address() as AddressInfo).port}`],
-    ];
-    try {
-      const wanted = [/excellent|good|fair|poor|bad/, /^1 [\d.]+/m, /item 1 \[[^]*0 true/];
-      for (const [i, block] of (await readmeExamples()).entries()) {
-        const source = here.reduce((text, [what, instead]) => text.replaceAll(what, instead), block);
-        await writeFile(join(folder, `run-${i}.ts`), `${source}\nexport {};\n`);
-      }
-      const runs = await readmeExamples();
-      await compile(
-        'readme',
-        NODE_NEXT,
-        Object.fromEntries(
-          await Promise.all(
-            runs.map(async (_, i) => [`run-${i}.ts`, await readFile(join(folder, `run-${i}.ts`), 'utf8')] as const),
-          ),
-        ),
-      );
-      for (const i of runs.keys()) {
-        const ran = await node({ cwd: folder }, join(folder, `out/run-${i}.js`));
-        expect(ran.code, ran.text).toBe(0);
-        expect(ran.text).toMatch(wanted[i] as RegExp);
-      }
-    } finally {
-      await service.close();
-      await new Promise((resolve) => pictures.close(resolve));
-    }
+    for (const name of ['photo.jpg', 'photos/a.jpg'])
+      await copyFile(join(installed, 'test/fixtures/pictures/pristine.jpg'), join(folder, name));
+    const [program, ...more] = programsOf(await readFile(join(installed, 'README.md'), 'utf8'));
+    expect(more).toEqual([]);
+    expect(await compile('readme', NODE_NEXT, { 'run.ts': program! })).toEqual(new Map());
+    const ran = await node({ cwd: folder }, join(folder, 'out/run.js'));
+    expect(ran.code, ran.text).toBe(0);
+    expect(ran.text).toMatch(/excellent|good|fair|poor|bad/);
   }, 300_000);
 
   it('has its samples, schemas and recipes, and the source of every source map', async () => {

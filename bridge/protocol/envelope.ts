@@ -2,13 +2,15 @@ import Type, { type Static } from 'typebox';
 import { ERROR_CODES, type ErrorCode } from './errors.js';
 import { closed, Count, Positive, Text } from './shapes.js';
 
-/** Raised when a message changes its meaning. A worker and a Node of different versions refuse each other by name. */
+/** Increased when a message changes its meaning. A worker and a Node of different versions refuse each other. */
 export const PROTOCOL_VERSION = 2;
 
 export const WireError = closed({ code: Type.Enum(Object.keys(ERROR_CODES) as ErrorCode[]), message: Text });
 export type WireError = Static<typeof WireError>;
 
-/** Worker → Node, first of all. `token` was given to the worker when it was started: a stranger has none. */
+/**
+ * Worker → Node, the first message. `token` was passed to the worker at its start, so other processes do not know it.
+ */
 export const Hello = closed({
   type: Type.Literal('hello'),
   protocol: Count,
@@ -23,23 +25,23 @@ export const Hello = closed({
 export const Welcome = closed({ type: Type.Literal('welcome'), protocol: Count });
 /** Worker → Node: send up to `credits` requests. */
 export const Ready = closed({ type: Type.Literal('ready'), credits: Positive });
-/** Worker → Node: `credits` more requests may be sent. */
+/** Worker → Node: `credits` more requests can be sent. */
 export const Credit = closed({ type: Type.Literal('credit'), credits: Positive });
 export const Ping = closed({ type: Type.Literal('ping'), seq: Count });
-/** `step_age_ms`: how long ago the compute thread last moved, null while it has nothing to do. */
+/** `step_age_ms`: time since the last step of the compute thread, null while it is idle. */
 export const Pong = closed({
   type: Type.Literal('pong'),
   seq: Count,
   step_age_ms: Type.Union([Type.Number({ minimum: 0 }), Type.Null()]),
   rss_bytes: Count,
 });
-/** Node → worker: stop request `id` at its next step; it is answered with CANCELLED. */
+/** Node → worker: stop request `id` at its next step. The request fails with CANCELLED. */
 export const Cancel = closed({ type: Type.Literal('cancel'), id: Text });
-/** Node → worker: finish what was sent, then say bye. */
+/** Node → worker: finish the received requests, then send bye. */
 export const Drain = closed({ type: Type.Literal('drain') });
-/** Either side, last: refused (with a reason) or done. */
+/** The last message of either side: refused (with a reason) or done. */
 export const Bye = closed({ type: Type.Literal('bye'), error: Type.Optional(WireError) });
-/** A log line of the worker, to be written again at its own level. */
+/** A log line of the worker. Node logs it at the same level. */
 export const Log = closed({
   type: Type.Literal('log'),
   level: Type.Enum(['debug', 'info', 'warn', 'error']),
@@ -47,7 +49,7 @@ export const Log = closed({
   fields: Type.Record(Type.String(), Type.Union([Type.String(), Type.Number(), Type.Boolean(), Type.Null()])),
 });
 
-/** Node → worker. `params` is checked against the schema of the method, the buffers against their declaration in it. */
+/** Node → worker. `params` must match the schema of the method, and the buffers their declaration in `params`. */
 export const Request = closed({
   id: Text,
   method: Text,

@@ -3,13 +3,13 @@ import { WireError } from './envelope.js';
 import { PixelBuffer, PixelItem } from './score.js';
 import { closed, Text } from './shapes.js';
 
-/** Items as in `score`, with pixels only; the model's own words in place of logits. */
+/** Items as in `score`, with pixels only. The result has generated text instead of logits. */
 export const GenerateParams = closed({
   items: Type.Array(PixelItem, { minItems: 1 }),
   max_new_tokens: Type.Integer({ minimum: 1, maximum: 1024 }),
   buffers: Type.Array(PixelBuffer),
 });
-/** The text after the prompt; `finished` is false where `max_new_tokens` cut it. */
+/** The text after the prompt. `finished` is false if `max_new_tokens` cut the text off. */
 export const GeneratedText = closed({
   text: Type.String(),
   tokens: Type.Integer({ minimum: 0 }),

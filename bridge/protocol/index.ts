@@ -7,7 +7,7 @@ import { RunRecipe } from './recipe.js';
 import * as score from './score.js';
 import * as train from './train.js';
 
-/** Everything Node may ask of a worker: its parameters, what it reports on the way, its result. */
+/** All methods of a worker: parameters, progress and result. */
 export const METHODS = {
   load_model: { params: models.LoadModelParams, progress: models.LoadModelProgress, result: models.LoadModelResult },
   unload_model: { params: models.UnloadModelParams, result: models.UnloadModelResult },
@@ -23,10 +23,10 @@ export type Method = keyof typeof METHODS;
 export type Params<M extends Method> = Static<(typeof METHODS)[M]['params']>;
 export type ResultOf<M extends Method> = Static<(typeof METHODS)[M]['result']>;
 
-/** What one side writes to a file and the other reads, checked as a message is. */
+/** Files that one side writes and the other reads. They are validated like messages. */
 const FILES = { run_recipe: RunRecipe } as const;
 
-/** Every message of the wire, and FILES, by the name of its schema file: `hello`, `request`, `score_params`, … */
+/** All messages of the protocol, and FILES, by the name of their schema file: `hello`, `request`, `score_params`, … */
 export const SCHEMAS: Readonly<Record<string, TSchema>> = {
   ...CONTROL,
   ...ENVELOPES,

@@ -3,7 +3,7 @@ import { closed, Count, Positive, Text } from './shapes.js';
 
 const OptionalText = Type.Optional(Text);
 
-/** Loads a checkpoint (a directory or a hub id) in place of the one that is loaded. */
+/** Loads a checkpoint (a directory or a hub id) and replaces the loaded one. */
 export const LoadModelParams = closed({
   model: Text,
   revision: OptionalText,
@@ -16,8 +16,9 @@ export const LoadModelParams = closed({
 });
 export const LoadModelProgress = closed({ stage: Text, done: Count, total: Count, unit: Text });
 /**
- * What a score depends on. `revision` is the hub's commit or "local", `image_size` in pixels; `max_positions` is the
- * longest sequence that the model was made for, null where its config.json does not say.
+ * Properties of the model that affect scores. `revision` is the commit of the hub or "local". `image_size` is in
+ * pixels. `max_positions` is the longest sequence that the model supports, or null if its config.json does not contain
+ * it.
  */
 export const LoadedModel = closed({
   id: Text,
@@ -35,7 +36,7 @@ export const LoadModelResult = closed({ model: LoadedModel });
 export const UnloadModelParams = closed({});
 export const UnloadModelResult = closed({});
 
-/** Reads headers only: nothing is loaded. */
+/** Reads only headers. No model is loaded. */
 export const InspectModelParams = closed({
   model: Text,
   revision: OptionalText,

@@ -7,7 +7,7 @@ const dropout = Type.Number({ minimum: 0, exclusiveMaximum: 1 });
 const weight = Type.Number({ minimum: 0 });
 const precision = Type.Union([Type.Literal('fp32'), Type.Literal('bf16')]);
 
-/** The weight of each loss term. `series` was added later: older runs leave it out. */
+/** The weight of each loss term. `series` was added later and is missing in older runs. */
 export const RecipeObjective = closed({
   next_token: weight,
   soft_label: weight,
@@ -22,7 +22,7 @@ export const RecipeLora = closed({
   abstractor: Type.Boolean(),
   quantise_base: Type.Union([Type.Null(), Type.Literal('int8'), Type.Literal('nf4')]),
 });
-/** A part without a rate of its own gets `default`. */
+/** A part without its own rate uses `default`. */
 export const RecipeLearningRates = closed({
   default: rate,
   vision: Type.Optional(rate),
@@ -34,17 +34,18 @@ export const RecipeAugment = closed({ flip: Type.Boolean() });
 const dataset = Type.Record(Type.String(), Type.Number({ exclusiveMinimum: 0, maximum: 100 }));
 
 /**
- * What Python reads of `recipe.json`, the resolved recipe of a run directory. The user's schema, src/config/train.ts,
- * takes these types and adds defaults and descriptions. Optional keys were added after runs that must still resume.
+ * The part of `recipe.json` that Python reads. The file is the resolved recipe of a run directory. The user's schema,
+ * src/config/train.ts, uses these types and adds defaults and descriptions. Keys that were added later are optional,
+ * because older runs must still resume.
  *
- * The recipe and its `data` are open: TypeScript writes its own keys (name, prompts, processes, …) into the same file.
- * What Python reads whole is closed: an unknown loss term or learning rate would silently have no effect.
+ * The recipe and its `data` are open: TypeScript writes other keys (name, prompts, processes, …) to the same file.
+ * Objects that Python reads completely are closed, because an unknown loss term or learning rate would have no effect.
  */
 export const RunRecipe = Type.Object(
   {
     model: Text,
     model_path: Text,
-    /** The model under a LoRA directory `model_path`. */
+    /** The base model, if `model_path` is a LoRA directory. */
     base_path: Type.Union([Text, Type.Null()]),
     /** The folder of prepared pictures. */
     data_path: Text,
@@ -82,7 +83,7 @@ export const RunRecipe = Type.Object(
     save_every: Positive,
     keep_checkpoints: Positive,
     trackers: Type.Array(Type.Union([Type.Literal('tensorboard'), Type.Literal('wandb'), Type.Literal('mlflow')])),
-    /** Damaged or missing files that preparing left out. */
+    /** Number of damaged or missing files that the preparation skipped. */
     skipped: Count,
   },
   { additionalProperties: true },

@@ -2,16 +2,16 @@ import Type, { type Static } from 'typebox';
 import { WireError } from './envelope.js';
 import { closed, Count, Positive, Text } from './shapes.js';
 
-/** A buffer behind the envelope: uint8 RGB frames, shape [frames, size, size, 3]. */
+/** A buffer after the envelope: uint8 RGB frames, shape [frames, size, size, 3]. */
 export const PixelBuffer = closed({
   dtype: Type.Literal('uint8'),
   shape: Type.Array(Positive, { minItems: 4, maxItems: 4 }),
 });
-/** Frames whose pixels are in a buffer: one picture, or all frames of one video. */
+/** Frames with pixels in a buffer: one picture, or all frames of one video. */
 const Pixels = closed({ frames: Positive });
-/** `frames` frames of a clip that `encode` has sent, from its frame number `first` on. */
+/** `frames` frames of a clip that was sent with `encode`, starting at frame `first`. */
 const ClipRange = closed({ clip: Text, first: Count, frames: Positive });
-/** The k-th `<|image|>` of every prompt stands for `visuals[k]`. */
+/** The k-th `<|image|>` of every prompt is replaced by `visuals[k]`. */
 export const PixelItem = closed({
   id: Text,
   visuals: Type.Array(Pixels),
@@ -22,15 +22,15 @@ export const ScoreItem = closed({
   visuals: Type.Array(Type.Union([Pixels, ClipRange])),
   prompts: Type.Array(Text, { minItems: 1 }),
 });
-/** `buffers` declares the frames behind the envelope: one a visual that has pixels, over all items in order. */
+/** `buffers` declares the frames after the envelope: one entry per visual with pixels, over all items in order. */
 export const ScoreParams = closed({
   items: Type.Array(ScoreItem, { minItems: 1 }),
   levels: Type.Array(Text, { minItems: 2 }),
   buffers: Type.Array(PixelBuffer),
 });
 /**
- * fp32 logits of the level words in the order asked, ln Σ exp over the whole vocabulary, and how many positions prompt
- * and frames took in the sequence.
+ * fp32 logits of the level words in the requested order, and ln Σ exp over the whole vocabulary. `positions` is the
+ * number of sequence positions of the prompt and the frames.
  */
 export const PromptScore = closed({
   logits: Type.Array(Type.Number()),

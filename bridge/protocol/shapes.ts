@@ -1,6 +1,6 @@
 import Type, { type TSchema, type TObject } from 'typebox';
 
-/** Every object on the wire is closed: an unknown key is a refused message, not a silent one. */
+/** Every object on the wire is closed, so that a message with an unknown key is refused. */
 export const closed = <P extends Record<string, TSchema>>(
   properties: P,
   options: { description?: string } = {},

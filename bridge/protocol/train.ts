@@ -1,73 +1,88 @@
 import { Type, type Static, type TSchema } from 'typebox';
 
 /**
- * What a training run says. Rank 0 of the Python side appends every event to `events.jsonl`, one object a line, and
- * then sends it as a `progress` of the `train` request: the file is there whichever side dies first, and the message is
- * there at once. Who did not start the run follows the file.
+ * The events of a training run. Rank 0 of the Python side appends every event to `events.jsonl`, one object per line.
+ * It then sends the event as `progress` of the `train` request. The file survives a crash of either side, and the
+ * message arrives at once. A process that did not start the run follows the file.
  */
 const closed = { additionalProperties: false } as const;
+const named = <K extends string>(event: K) => Type.Literal(event, { description: 'name of the event' });
+const time = Type.Number({ description: 'seconds since 1970' });
 const at = <K extends string, P extends Record<string, TSchema>>(event: K, properties: P) =>
-  Type.Object(
-    { event: Type.Literal(event), time: Type.Number({ description: 'seconds since 1970' }), ...properties },
-    closed,
-  );
+  Type.Object({ event: named(event), time, ...properties }, closed);
 
-const count = Type.Integer({ minimum: 0 });
-const measured = Type.Union([Type.Number(), Type.Null()]);
+const count = (description: string) => Type.Integer({ minimum: 0, description });
+const text = (description: string) => Type.String({ description });
+const measured = (description: string) => Type.Union([Type.Number(), Type.Null()], { description });
+const step = count('updates so far');
 
 export const TrainStarted = at('started', {
-  step: count,
-  total_steps: count,
-  steps_per_epoch: count,
-  processes: count,
-  device: Type.String(),
-  parameters: count,
-  trainable: count,
-  items: Type.Integer({ minimum: 0, description: 'records to train on' }),
-  skipped: Type.Integer({ minimum: 0, description: 'damaged or missing files left out when the data was prepared' }),
+  step,
+  total_steps: count('updates of the whole run'),
+  steps_per_epoch: count('updates of one epoch'),
+  processes: count('processes that train'),
+  device: text('device of the first process'),
+  parameters: count('parameters of the model'),
+  trainable: count('parameters that are trained'),
+  items: count('records to train on'),
+  skipped: count('damaged or missing files left out when the data was prepared'),
 });
-export const TrainMeasured = at('measured', { done: count, total: count });
-export const TrainResumed = at('resumed', { step: count, checkpoint: Type.String() });
+export const TrainMeasured = at('measured', {
+  done: count('pictures and frames whose features are computed'),
+  total: count('pictures and frames in total'),
+});
+export const TrainResumed = at('resumed', { step, checkpoint: text('path of the checkpoint') });
 export const TrainStep = at('step', {
-  step: count,
-  epoch: Type.Number(),
-  loss: measured,
+  step,
+  epoch: Type.Number({ description: 'epochs so far' }),
+  loss: measured('weighted sum of the terms'),
   terms: Type.Object(
-    { next_token: measured, soft_label: measured, fidelity: measured, in_level: measured, series: measured },
-    closed,
+    {
+      next_token: measured('cross entropy of the answer'),
+      soft_label: measured('divergence from the soft label'),
+      fidelity: measured('fidelity loss of pairs'),
+      in_level: measured('probability that the level words lack'),
+      series: measured('fidelity loss of pairs in series of falling quality'),
+    },
+    { ...closed, description: 'loss terms before their weights; null: not computed' },
   ),
-  learning_rate: Type.Number(),
-  grad_norm: measured,
-  images_per_s: Type.Number(),
+  learning_rate: Type.Number({ description: 'learning rate of this update' }),
+  grad_norm: measured('norm of the gradient before it was clipped'),
+  images_per_s: Type.Number({ description: 'pictures and frames per second' }),
   mfu: Type.Union([Type.Number({ minimum: 0 }), Type.Null()], {
     description:
-      "share of the device's peak that went into the model's own products, recomputation not counted; null where the peak is not known",
+      "fraction of the device's peak that the matrix products of the model used, without recomputation; null if the peak is unknown",
   }),
   memory_bytes: Type.Integer({
     minimum: 0,
-    description: "highest so far: of the GPU's allocator, on a CPU of the process",
+    description: 'highest value so far: of the GPU allocator, or on a CPU of the process',
   }),
 });
 export const TrainEvaluation = at('evaluation', {
-  step: count,
-  srcc: measured,
-  plcc: measured,
-  items: count,
-  score_std: measured,
-  level_mass: measured,
+  step,
+  srcc: measured('Spearman rank correlation on the dev split'),
+  plcc: measured('Pearson correlation on the dev split'),
+  items: count('records of the dev split'),
+  score_std: measured('standard deviation of the scores'),
+  level_mass: measured('mean probability of the level words'),
 });
-export const TrainCheckpoint = at('checkpoint', { step: count, path: Type.String() });
-export const TrainCheckpointFailed = at('checkpoint_failed', { step: count, message: Type.String() });
-export const TrainTrackerFailed = at('tracker_failed', { tracker: Type.String(), message: Type.String() });
-export const TrainExported = at('exported', { path: Type.String() });
+export const TrainCheckpoint = at('checkpoint', { step, path: text('folder of the checkpoint') });
+export const TrainCheckpointFailed = at('checkpoint_failed', { step, message: text('why it was not written') });
+export const TrainTrackerFailed = at('tracker_failed', {
+  tracker: text('name of the tracker'),
+  message: text('why it failed'),
+});
+export const TrainExported = at('exported', { path: text('folder of the model') });
 export const TrainEnd = Type.Object(
   {
-    event: Type.Literal('end'),
-    time: Type.Number(),
-    status: Type.Union([Type.Literal('completed'), Type.Literal('stopped'), Type.Literal('failed')]),
-    step: Type.Optional(count),
-    code: Type.Optional(Type.String()),
-    message: Type.Optional(Type.String()),
+    event: named('end'),
+    time,
+    status: Type.Union([Type.Literal('completed'), Type.Literal('stopped'), Type.Literal('failed')], {
+      description: 'how the run ended',
+    }),
+    step: Type.Optional(step),
+    code: Type.Optional(text('a code of the error registry, of a failed run')),
+    message: Type.Optional(text('why it failed')),
   },
   closed,
 );
@@ -84,9 +99,9 @@ export const TrainEvent = Type.Union([
   TrainExported,
   TrainEnd,
 ]);
-/** One line of `events.jsonl`: start, step, evaluation, checkpoint, end, …; `event` names it. */
+/** One line of `events.jsonl`. `event` is its type: started, step, evaluation, checkpoint, end, … */
 export type TrainEvent = Static<typeof TrainEvent>;
 
-/** Trains the run of a directory that Node has prepared, or resumes it. `run` is its path. */
+/** Trains or resumes the run in the directory `run`, which Node has prepared. */
 export const TrainParams = Type.Object({ run: Type.String({ minLength: 1 }) }, closed);
-export const TrainResult = Type.Object({ status: Type.Enum(['completed', 'stopped']), step: count }, closed);
+export const TrainResult = Type.Object({ status: Type.Enum(['completed', 'stopped']), step }, closed);

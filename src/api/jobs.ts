@@ -21,8 +21,12 @@ const JOB_STATUSES = ['queued', 'running', 'waiting', 'completed', 'cancelled', 
 export type JobStatus = (typeof JOB_STATUSES)[number];
 
 const LISTS = {
-  items: Type.Array(ItemSource, { minItems: 1 }),
-  manifest_path: Type.String({ minLength: 1, maxLength: 4096 }),
+  items: Type.Array(ItemSource, { minItems: 1, description: 'pictures and clips' }),
+  manifest_path: Type.String({
+    minLength: 1,
+    maxLength: 4096,
+    description: 'file below the root: a path, URL or JSON object on each line',
+  }),
 };
 /** Items by themselves, or the path of a list below the root: a line each, as in an uploaded list. */
 export const JobBody = Type.Object(
@@ -39,26 +43,34 @@ export const JobQuery = Type.Object(Settings, closed);
 /** What is asked about every item of a job. */
 export interface JobSettings extends Static<typeof JobQuery> {}
 
-const count = Type.Integer({ minimum: 0 });
-const seconds = Type.Number({ description: 'since 1970' });
+const count = (description: string) => Type.Integer({ minimum: 0, description });
+const total = count('items of the list');
+const done = count('items that are scored or failed');
+const seconds = (description: string) => Type.Number({ description });
 export const Job = Type.Object(
   {
-    id: Type.String(),
+    id: Type.String({ description: 'id of the job' }),
     status: Type.Enum([...JOB_STATUSES], {
       description: 'waiting: for room on the disk or for a worker; message says which',
     }),
-    total: count,
-    done: count,
-    failed: Type.Integer({ minimum: 0, description: 'of those done' }),
-    warned: Type.Integer({ minimum: 0, description: 'scored with warnings, of those done' }),
-    result_bytes: count,
-    eta_s: Type.Union([Type.Number(), Type.Null()]),
-    tasks: Type.Array(Type.Enum([...TASKS])),
-    scale: Type.Enum([...SCALES]),
-    model: Type.String(),
-    message: Type.Union([Type.String(), Type.Null()]),
-    created_at: seconds,
-    finished_at: Type.Union([seconds, Type.Null()]),
+    total,
+    done,
+    failed: count('items that failed, of those done'),
+    warned: count('items scored with warnings, of those done'),
+    result_bytes: count('size of the results so far, as NDJSON'),
+    eta_s: Type.Union([Type.Number(), Type.Null()], {
+      description: 'seconds to the end at the present rate; null: not known',
+    }),
+    tasks: Type.Array(Type.Enum([...TASKS]), { description: 'what each item is rated for' }),
+    scale: Type.Enum([...SCALES], { description: 'scale of the scores' }),
+    model: Type.String({ description: 'model that scores' }),
+    message: Type.Union([Type.String(), Type.Null()], {
+      description: 'why the job waits or failed; null: nothing to say',
+    }),
+    created_at: seconds('when the job was made, in seconds since 1970'),
+    finished_at: Type.Union([Type.Number(), Type.Null()], {
+      description: 'when it ended, in seconds since 1970; null: it has not ended',
+    }),
   },
   closed,
 );
@@ -81,14 +93,17 @@ export const JobDeleteQuery = Type.Object(
   },
   closed,
 );
-export const JobList = Type.Object({ jobs: Type.Array(Job) }, closed);
+export const JobList = Type.Object({ jobs: Type.Array(Job, { description: 'the newest first' }) }, closed);
 /** Jobs, the newest first. */
 export interface JobList extends Static<typeof JobList> {}
-export const JobParams = Type.Object({ id: Type.String({ pattern: '^job_[0-9a-f]{24}$' }) }, closed);
+export const JobParams = Type.Object(
+  { id: Type.String({ pattern: '^job_[0-9a-f]{24}$', description: 'id of a job' }) },
+  closed,
+);
 export const JobListQuery = Type.Object(
   {
     ...PAGE,
-    status: Type.Optional(Type.Enum([...JOB_STATUSES])),
+    status: Type.Optional(Type.Enum([...JOB_STATUSES], { description: 'only jobs with this status' })),
   },
   closed,
 );
@@ -97,7 +112,7 @@ export const ResultsQuery = Type.Object(
     format: Type.Optional(
       Type.Enum(['ndjson', 'csv', 'csv-safe', 'parquet'], {
         description:
-          'csv-safe: an apostrophe before text that a spreadsheet would run as a formula; parquet: when the job has ended',
+          'default ndjson; csv-safe: an apostrophe before text that a spreadsheet would run as a formula; parquet: when the job has ended',
       }),
     ),
   },
@@ -106,13 +121,13 @@ export const ResultsQuery = Type.Object(
 export type ResultsFormat = NonNullable<Static<typeof ResultsQuery>['format']>;
 export const JobEvent = Type.Object(
   {
-    event: Type.Enum(['progress', 'end']),
-    time: seconds,
-    status: Type.Enum([...JOB_STATUSES]),
-    total: count,
-    done: count,
-    failed: count,
-    warned: count,
+    event: Type.Enum(['progress', 'end'], { description: 'end is the last event' }),
+    time: seconds('when it was sent, in seconds since 1970'),
+    status: Type.Enum([...JOB_STATUSES], { description: 'status of the job' }),
+    total,
+    done,
+    failed: Job.properties.failed,
+    warned: Job.properties.warned,
   },
   closed,
 );
@@ -123,7 +138,7 @@ export interface JobEvent extends Static<typeof JobEvent> {}
 export const JOB_ENDINGS = { completed: 'job.completed', failed: 'job.failed', cancelled: 'job.cancelled' } as const;
 export const JobMessage = Type.Object(
   {
-    type: Type.Enum(Object.values(JOB_ENDINGS)),
+    type: Type.Enum(Object.values(JOB_ENDINGS), { description: 'how the job ended' }),
     timestamp: Type.String({ description: 'ISO 8601: when the job ended' }),
     data: Job,
   },

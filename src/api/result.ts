@@ -1,29 +1,39 @@
 import Type, { type Static } from 'typebox';
 import { FRAME_RULES, KINDS, TASKS } from '../prompts/subject.js';
-import { LEVELS, SCALES } from '../scoring/levels.js';
+import { LEVELS, SCALES, type Level } from '../scoring/levels.js';
 import { closed } from './error.js';
 
-const ByLevel = (value: ReturnType<typeof Type.Number>) =>
-  Type.Object({ excellent: value, good: value, fair: value, poor: value, bad: value }, closed);
+const byLevel = (what: string, description: string, range: { minimum?: number; maximum?: number } = {}) => {
+  const of = (level: Level) => Type.Number({ ...range, description: `${what} of ${level}` });
+  return Type.Object(
+    { excellent: of('excellent'), good: of('good'), fair: of('fair'), poor: of('poor'), bad: of('bad') },
+    { ...closed, description },
+  );
+};
 
 /** How the pixels were made. With the model's weights and the prompt, all that decides a score. */
 export const PreprocessingSchema = Type.Object(
   {
-    /** Side of the square in pixels. */
-    size: Type.Integer({ minimum: 1 }),
-    /** The colour around pictures that are not square: int(255 · CLIP mean). */
-    pad: Type.Array(Type.Integer({ minimum: 0, maximum: 255 }), { minItems: 3, maxItems: 3 }),
-    resize: Type.Literal('pillow-bicubic'),
-    auto_orient: Type.Boolean(),
-    /** Frames taken a second of video; null is the reference's rule, one a second at int(fps · i). */
-    fps: Type.Union([Type.Number({ exclusiveMinimum: 0 }), Type.Null()]),
-    max_frames: Type.Union([Type.Integer({ minimum: 1 }), Type.Null()]),
-    /** auto: by time stamps where the rate of a clip varies; published: always int(fps · i). */
-    frame_rule: Type.Enum(['auto', 'published']),
-    /** The decoder, where it is not one whose pixels equal Pillow's. */
-    decoder: Type.Optional(Type.String()),
+    size: Type.Integer({ minimum: 1, description: 'side of the square that the model sees, in pixels' }),
+    pad: Type.Array(Type.Integer({ minimum: 0, maximum: 255 }), {
+      minItems: 3,
+      maxItems: 3,
+      description: 'RGB colour around pictures that are not square: int(255 · CLIP mean)',
+    }),
+    resize: Type.Literal('pillow-bicubic', { description: 'resampling' }),
+    auto_orient: Type.Boolean({ description: 'pictures are turned as their EXIF orientation says' }),
+    fps: Type.Union([Type.Number({ exclusiveMinimum: 0 }), Type.Null()], {
+      description: 'frames taken per second of video; null: one per second at int(fps · i), as in the reference',
+    }),
+    max_frames: Type.Union([Type.Integer({ minimum: 1 }), Type.Null()], {
+      description: 'most frames of a video; null: no limit',
+    }),
+    frame_rule: Type.Enum(['auto', 'published'], {
+      description: 'auto: by time stamps where the frame rate of a clip varies; published: always int(fps · i)',
+    }),
+    decoder: Type.Optional(Type.String({ description: 'the decoder, where its pixels do not equal those of Pillow' })),
   },
-  closed,
+  { ...closed, description: 'how the pixels were made' },
 );
 
 /** Raised by whoever renames, removes or redefines a field of a row. Rows of version 1 had no such field. */
@@ -31,59 +41,92 @@ export const SCHEMA_VERSION = 2;
 
 /** What every row says of its input, scored or failed. */
 const inputFields = {
-  schema_version: Type.Literal(SCHEMA_VERSION),
-  /** A name that is not UTF-8 has U+FFFD in place of the bytes that are not. */
-  input: Type.String(),
-  /** The exact bytes of such a name, in base64; absent where `input` is exact. */
-  input_base64: Type.Optional(Type.String()),
-  task: Type.Enum([...TASKS]),
-  /** In bytes. */
-  file_size: Type.Optional(Type.Integer({ minimum: 0 })),
-  /** When the file was last changed, ISO 8601 in UTC. Files only. */
-  modified: Type.Optional(Type.String()),
-  /** Of the file's bytes, where asked for (`--verify hash`). */
-  sha256: Type.Optional(Type.String({ pattern: '^[0-9a-f]{64}$' })),
+  schema_version: Type.Literal(SCHEMA_VERSION, { description: 'version of the fields of a row' }),
+  input: Type.String({
+    description: 'path, URL or name of the input; bytes of a name that are not UTF-8 are shown as U+FFFD',
+  }),
+  input_base64: Type.Optional(
+    Type.String({ description: 'exact bytes of the name in base64, where input does not show them' }),
+  ),
+  task: Type.Enum([...TASKS], { description: 'what was rated' }),
+  file_size: Type.Optional(Type.Integer({ minimum: 0, description: 'size of the file in bytes' })),
+  modified: Type.Optional(Type.String({ description: 'when the file was last changed, ISO 8601 in UTC; files only' })),
+  sha256: Type.Optional(
+    Type.String({ pattern: '^[0-9a-f]{64}$', description: 'digest of the bytes of the file, with --verify hash' }),
+  ),
 };
 
 /** One score: of one input for one task. Serialised as it is, in snake_case. */
 export const ScoreResultSchema = Type.Object(
   {
     ...inputFields,
-    kind: Type.Enum([...KINDS]),
-    score: Type.Number(),
-    scale: Type.Enum([...SCALES]),
-    /** On the MOS scale of the data set of a calibration, where one was asked for. */
-    calibrated_score: Type.Optional(Type.Number()),
-    /** Hash of that calibration. `score_version` is of `score`, with a calibration and without. */
-    calibration: Type.Optional(Type.String({ pattern: '^[0-9a-f]{16}$' })),
-    level: Type.Enum([...LEVELS]),
-    level_probs: ByLevel(Type.Number({ minimum: 0, maximum: 1 })),
-    logits: ByLevel(Type.Number()),
-    level_mass: Type.Number({ minimum: 0, maximum: 1 }),
-    entropy: Type.Number({ minimum: 0 }),
-    std: Type.Number({ minimum: 0 }),
-    /** Of a video: how many frames the model saw. */
-    frames: Type.Optional(Type.Integer({ minimum: 1 })),
-    /** Of a video: how these frames were chosen. */
-    frame_rule: Type.Optional(Type.Enum([...FRAME_RULES])),
-    /** Of the decoded picture, or of a frame upright, in pixels: before padding and resizing. */
-    width: Type.Integer({ minimum: 1 }),
-    height: Type.Integer({ minimum: 1 }),
-    /** What is known to be doubtful about this score, in sentences; empty for almost all inputs. */
-    warnings: Type.Array(Type.String()),
+    kind: Type.Enum([...KINDS], { description: 'what the input is' }),
+    score: Type.Number({ description: 'the score on scale, higher is better: the mean of the level values (Eq. 4)' }),
+    scale: Type.Enum([...SCALES], { description: 'scale of score. mos5: 1 to 5; unit: 0 to 1; percent: 0 to 100' }),
+    calibrated_score: Type.Optional(
+      Type.Number({ description: 'score on the MOS scale of a calibration, with --calibration' }),
+    ),
+    calibration: Type.Optional(
+      Type.String({
+        pattern: '^[0-9a-f]{16}$',
+        description: 'hash of that calibration; score and score_version do not depend on it',
+      }),
+    ),
+    level: Type.Enum([...LEVELS], { description: 'the most probable level; not always the one nearest to score' }),
+    level_probs: byLevel('probability', 'probabilities of the five levels, which sum to 1', { minimum: 0, maximum: 1 }),
+    logits: byLevel('logit', 'logits of the five level words, as the model computed them'),
+    level_mass: Type.Number({
+      minimum: 0,
+      maximum: 1,
+      description:
+        'probability of the five level words within the whole vocabulary; near 0 the model wanted to answer with a different word',
+    }),
+    entropy: Type.Number({
+      minimum: 0,
+      description: 'entropy of level_probs in nats: 0 (certain) to 1.609 (all levels equal)',
+    }),
+    std: Type.Number({ minimum: 0, description: 'standard deviation of the level values under level_probs, on scale' }),
+    frames: Type.Optional(Type.Integer({ minimum: 1, description: 'frames of a video that the model saw' })),
+    frame_rule: Type.Optional(
+      Type.Enum([...FRAME_RULES], {
+        description:
+          'how the frames of a video were chosen. published: int(fps · i); time: by time stamps, where the rate varies; counted: published, for a clip without time stamps',
+      }),
+    ),
+    width: Type.Integer({
+      minimum: 1,
+      description: 'width of the upright picture or frame in pixels, before resizing',
+    }),
+    height: Type.Integer({
+      minimum: 1,
+      description: 'height of the upright picture or frame in pixels, before resizing',
+    }),
+    warnings: Type.Array(Type.String(), {
+      description: 'what is doubtful about the score, in sentences; empty for almost all inputs',
+    }),
     model: Type.Object(
       {
-        id: Type.String(),
-        revision: Type.String(),
-        weights_sha256: Type.String(),
-        precision: Type.String(),
-        device: Type.String(),
+        id: Type.String({ description: 'name, directory or hub id, as it was asked for' }),
+        revision: Type.String({ description: 'commit of the hub; local for a directory' }),
+        weights_sha256: Type.String({ description: 'digest of the weights' }),
+        precision: Type.String({ description: 'fp32, bf16 or fp16' }),
+        device: Type.String({ description: 'device that computed it: cpu, cuda:0, …' }),
       },
-      closed,
+      { ...closed, description: 'the model that scored' },
     ),
-    prompt: Type.Object({ name: Type.String(), text: Type.String() }, closed),
+    prompt: Type.Object(
+      {
+        name: Type.String({ description: 'name of the prompt' }),
+        text: Type.String({ description: 'the question that the model was asked' }),
+      },
+      { ...closed, description: 'the prompt' },
+    ),
     preprocessing: PreprocessingSchema,
-    score_version: Type.String({ pattern: '^[0-9a-f]{16}$' }),
+    score_version: Type.String({
+      pattern: '^[0-9a-f]{16}$',
+      description:
+        'hash of all that decides a score: weights, precision, prompt, scale and preprocessing. Scores of one version are comparable',
+    }),
   },
   closed,
 );
@@ -92,9 +135,19 @@ export const ScoreResultSchema = Type.Object(
 export const ScoreFailureSchema = Type.Object(
   {
     ...inputFields,
-    /** The model that failed, where several score the same inputs. */
-    model: Type.Optional(Type.Object({ id: Type.String() }, closed)),
-    error: Type.Object({ code: Type.String(), message: Type.String() }, closed),
+    model: Type.Optional(
+      Type.Object(
+        { id: Type.String({ description: 'name, directory or hub id, as it was asked for' }) },
+        { ...closed, description: 'the model that failed, where several score the same inputs' },
+      ),
+    ),
+    error: Type.Object(
+      {
+        code: Type.String({ description: 'a code of the error registry' }),
+        message: Type.String({ description: 'what is wrong and what to do, in a sentence' }),
+      },
+      { ...closed, description: 'why the input was not scored' },
+    ),
   },
   closed,
 );

@@ -5,8 +5,8 @@ import { closed, PAGE } from './error.js';
 const RUN_STATUSES = ['queued', 'running', 'completed', 'stopped', 'failed', 'interrupted'] as const;
 export type ServiceRunStatus = (typeof RUN_STATUSES)[number];
 
-const number = Type.Union([Type.Number(), Type.Null()]);
-const count = Type.Integer({ minimum: 0 });
+const number = (description: string) => Type.Union([Type.Number(), Type.Null()], { description });
+const count = (description: string) => Type.Integer({ minimum: 0, description });
 const keys = (of: string) =>
   Type.Object(
     {},
@@ -34,13 +34,17 @@ export const EvaluationBody = Type.Object(
 export interface EvaluationBody extends Static<typeof EvaluationBody> {}
 
 const common = {
-  id: Type.String(),
-  name: Type.String(),
+  id: Type.String({ description: 'id of the training or evaluation' }),
+  name: Type.String({ description: 'name of its recipe' }),
   status: Type.Enum([...RUN_STATUSES], { description: 'interrupted: the service ended under it; resume goes on' }),
-  message: Type.Union([Type.String(), Type.Null()]),
-  created_at: Type.Number({ description: 'seconds since 1970' }),
-  finished_at: number,
+  message: Type.Union([Type.String(), Type.Null()], { description: 'why it waits or failed; null: nothing to say' }),
+  created_at: Type.Number({ description: 'when it was asked for, in seconds since 1970' }),
+  finished_at: number('when it ended, in seconds since 1970; null: it has not ended'),
 };
+
+const recipe = Type.Optional(
+  Type.Object({}, { additionalProperties: true, description: 'the resolved recipe; in the answer for one id only' }),
+);
 
 export const TrainRun = Type.Object(
   {
@@ -48,37 +52,42 @@ export const TrainRun = Type.Object(
     run: Type.Union([Type.String(), Type.Null()], {
       description: 'the run of "qalign runs"; null until the data is prepared',
     }),
-    step: count,
-    total_steps: Type.Union([count, Type.Null()]),
-    loss: number,
-    srcc: number,
-    plcc: number,
-    recipe: Type.Optional(Type.Object({}, { additionalProperties: true })),
+    step: count('updates so far'),
+    total_steps: Type.Union([Type.Integer({ minimum: 0 }), Type.Null()], {
+      description: 'updates in total; null until they are known',
+    }),
+    loss: number('loss of the last update'),
+    srcc: number('SRCC of the last evaluation on data.dev'),
+    plcc: number('PLCC of the last evaluation on data.dev'),
+    recipe,
   },
   closed,
 );
 /** The state of a training. */
 export interface TrainRun extends Static<typeof TrainRun> {}
-export const TrainRunList = Type.Object({ train_runs: Type.Array(TrainRun) }, closed);
+export const TrainRunList = Type.Object(
+  { train_runs: Type.Array(TrainRun, { description: 'the newest first' }) },
+  closed,
+);
 /** Trainings, the newest first. */
 export interface TrainRunList extends Static<typeof TrainRunList> {}
 
 const EvaluatedSet = Type.Object(
   {
-    dataset: Type.String(),
-    records: count,
-    failed: count,
+    dataset: Type.String({ description: 'name of the entry of data' }),
+    records: count('records that were read'),
+    failed: count('records that could not be scored'),
     metrics: Type.Object(
       {
-        n: count,
-        srcc: number,
-        plcc: number,
-        plcc_logistic: number,
-        krcc: number,
-        rmse: number,
-        level_accuracy: number,
+        n: count('items that were scored'),
+        srcc: number('Spearman rank correlation'),
+        plcc: number('Pearson correlation of the raw scores'),
+        plcc_logistic: number('Pearson correlation after the 4-parameter logistic function'),
+        krcc: number('Kendall rank correlation'),
+        rmse: number('root mean square error after the logistic function, in units of the MOS'),
+        level_accuracy: number('share of items whose most probable level is the level of the MOS'),
       },
-      { additionalProperties: true },
+      { additionalProperties: true, description: 'agreement with the ratings; null where a figure does not exist' },
     ),
   },
   closed,
@@ -86,35 +95,47 @@ const EvaluatedSet = Type.Object(
 export const Evaluation = Type.Object(
   {
     ...common,
-    result: Type.Union([
-      Type.Null(),
-      Type.Object(
-        {
-          model: Type.String(),
-          untrained: Type.Boolean(),
-          weights_sha256: Type.String(),
-          score_version: Type.String(),
-          datasets: Type.Array(EvaluatedSet),
-        },
-        closed,
-      ),
-    ]),
-    recipe: Type.Optional(Type.Object({}, { additionalProperties: true })),
+    result: Type.Union(
+      [
+        Type.Null(),
+        Type.Object(
+          {
+            model: Type.String({ description: 'model that was evaluated' }),
+            untrained: Type.Boolean({ description: 'its weights are random: the figures mean nothing' }),
+            weights_sha256: Type.String({ description: 'digest of its weights' }),
+            score_version: Type.String({ description: 'hash of all that decides a score' }),
+            datasets: Type.Array(EvaluatedSet, { description: 'a row for each entry of data' }),
+          },
+          closed,
+        ),
+      ],
+      { description: 'figures; null until it has completed' },
+    ),
+    recipe,
   },
   closed,
 );
 /** The state of an evaluation and, when it has ended, its result. */
 export interface Evaluation extends Static<typeof Evaluation> {}
-export const EvaluationList = Type.Object({ evaluations: Type.Array(Evaluation) }, closed);
+export const EvaluationList = Type.Object(
+  { evaluations: Type.Array(Evaluation, { description: 'the newest first' }) },
+  closed,
+);
 /** Evaluations, the newest first. */
 export interface EvaluationList extends Static<typeof EvaluationList> {}
 
-export const TrainRunParams = Type.Object({ id: Type.String({ pattern: '^run_[0-9a-f]{24}$' }) }, closed);
-export const EvaluationParams = Type.Object({ id: Type.String({ pattern: '^eval_[0-9a-f]{24}$' }) }, closed);
+export const TrainRunParams = Type.Object(
+  { id: Type.String({ pattern: '^run_[0-9a-f]{24}$', description: 'id of a training' }) },
+  closed,
+);
+export const EvaluationParams = Type.Object(
+  { id: Type.String({ pattern: '^eval_[0-9a-f]{24}$', description: 'id of an evaluation' }) },
+  closed,
+);
 export const RunListQuery = Type.Object(
   {
     ...PAGE,
-    status: Type.Optional(Type.Enum([...RUN_STATUSES])),
+    status: Type.Optional(Type.Enum([...RUN_STATUSES], { description: 'only those with this status' })),
   },
   closed,
 );

@@ -1,11 +1,11 @@
 import { createHash } from 'node:crypto';
 
 /**
- * A set of texts that keeps 128 bits of a hash of each: about 30 bytes a text, however long. Among a billion texts the
- * chance that two are taken for one is 1e-21.
+ * A set of strings that stores a 128-bit hash of each: about 30 bytes per string, whatever its length. Among a billion
+ * strings, the chance of a collision is 1e-21.
  */
 export class DigestSet {
-  /** Four words for each place; a place of zeros is free. */
+  /** Four 32-bit words per slot. A slot of zeros is free. */
   #words = new Uint32Array(4 * 1024);
   #size = 0;
 
@@ -13,11 +13,11 @@ export class DigestSet {
     return this.#size;
   }
 
-  /** Whether `text` was not in the set; it is from now on. */
+  /** Adds `text`. Returns false if it was already in the set. */
   add(text: string | Buffer): boolean {
     const digest = createHash('sha256').update(text).digest();
     const words = Uint32Array.from({ length: 4 }, (_, at) => digest.readUInt32LE(4 * at));
-    words[3]! |= 1; // never all zero
+    words[3]! |= 1; // a used slot is never all zero
     if (!place(this.#words, words)) return false;
     this.#size++;
     if (this.#size * 4 * 4 > this.#words.length * 3) this.#grow();
@@ -32,7 +32,7 @@ export class DigestSet {
   }
 }
 
-/** Puts four words into the table; false where they are there already. */
+/** Inserts four words into the table. Returns false if they are already in it. */
 function place(table: Uint32Array, words: Uint32Array): boolean {
   const places = table.length / 4;
   for (let at = words[0]! % places; ; at = (at + 1) % places) {

@@ -1,18 +1,18 @@
 import { setMaxListeners } from 'node:events';
 
-/** Aborted as soon as one of its sources is, until it is released. */
+/** A signal that is aborted as soon as one of its sources is aborted. `release` ends the link. */
 export interface FirstSignal {
   readonly signal: AbortSignal | undefined;
   readonly release: () => void;
 }
 
 /**
- * AbortSignal.any with an end: Node 20 leaves a trace of each of its results at a source that lives on, 65 bytes a call
- * (80 000 calls: 5 MB), and a service makes one for every picture from the signal of its own end.
+ * AbortSignal.any with a release. In Node 20, each result of `any` leaves 65 bytes on a source that stays alive (5 MB
+ * after 80 000 calls). A service creates such a signal for every picture from its own shutdown signal.
  */
 export function firstSignal(...given: readonly (AbortSignal | undefined)[]): FirstSignal {
   const sources = [...new Set(given)].filter((signal) => signal !== undefined);
-  for (const signal of sources) setMaxListeners(0, signal); // every input in flight listens: no leak
+  for (const signal of sources) setMaxListeners(0, signal); // many inputs add a listener, which is not a leak
   if (sources.length < 2) return { signal: sources[0], release: () => {} };
   const first = new AbortController();
   setMaxListeners(0, first.signal);
@@ -29,17 +29,17 @@ export function firstSignal(...given: readonly (AbortSignal | undefined)[]): Fir
   };
 }
 
-/** Aborted after a time, or with the first of its sources, until it is released. */
+/** A signal that is aborted after a time, or when one of its sources is aborted. `release` ends both. */
 export interface Deadline {
   readonly signal: AbortSignal;
-  /** Aborted by the time alone. */
+  /** Aborted only by the timeout. */
   readonly late: AbortSignal;
   readonly release: () => void;
 }
 
 /**
- * AbortSignal.timeout that can be released. Node 20 keeps such a signal and its listeners until its time is over: a
- * service with 200 requests a second and 30 s for each would keep 6 000 signals of answered requests.
+ * AbortSignal.timeout with a release. Node 20 keeps such a signal and its listeners until the timeout. A service with
+ * 200 requests a second and a timeout of 30 s would keep 6 000 signals of answered requests.
  */
 export function deadline(ms: number, reason: () => Error, ...sources: readonly (AbortSignal | undefined)[]): Deadline {
   const late = new AbortController();

@@ -1,13 +1,13 @@
 export type Lane = 'interactive' | 'bulk';
 
-/** After so many interactive turns in a row a waiting bulk one gets its turn, so that bulk never starves. */
+/** Number of interactive turns in a row after which a waiting bulk caller gets a turn, so that bulk never starves. */
 export const AGEING = 8;
 
-/** Interactive before bulk, with ageing: whose turn it is at one place where both lanes wait. */
+/** Chooses between two waiting lanes: interactive before bulk, with ageing. */
 export class LaneTurns {
   #interactiveInARow = 0;
 
-  /** The lane of the next turn, which counts as taken; undefined where nobody waits. */
+  /** Returns the lane of the next turn and counts the turn. Returns undefined if nobody waits. */
   next(waiting: Readonly<Record<Lane, number>>): Lane | undefined {
     const lane = this.#choose(waiting);
     if (lane !== undefined) this.#interactiveInARow = lane === 'interactive' ? this.#interactiveInARow + 1 : 0;

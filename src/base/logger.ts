@@ -1,19 +1,23 @@
-/** Structured log lines. Worker logs arrive over the bridge and are re-emitted here at their own level. */
+/** Structured log lines. Worker logs arrive over the bridge and are logged here at their own level. */
 export type LogLevel = 'debug' | 'info' | 'warn' | 'error';
 
 export type LogFields = Readonly<Record<string, unknown>>;
 
-/** Takes lines of log by level; `createLogger` makes one, `silentLogger` drops them. */
+/** Logs messages by level. `createLogger` makes a logger, and `silentLogger` drops every message. */
 export interface Logger {
+  /** Takes a line for developers, such as a message of the bridge. */
   debug(message: string, fields?: LogFields): void;
+  /** Takes a line about what happens. */
   info(message: string, fields?: LogFields): void;
+  /** Takes a line about something doubtful. */
   warn(message: string, fields?: LogFields): void;
+  /** Takes a line about a failure. */
   error(message: string, fields?: LogFields): void;
 }
 
 const ORDER: Record<LogLevel, number> = { debug: 10, info: 20, warn: 30, error: 40 };
 
-/** Calls `write(level, message, fields)` for every line at or above `minimum`. */
+/** Creates a logger that calls `write(level, message, fields)` for every message at or above `minimum`. */
 export function createLogger(
   write: (level: LogLevel, message: string, fields: LogFields | undefined) => void,
   minimum: LogLevel = 'info',
@@ -24,5 +28,5 @@ export function createLogger(
   return { debug: at('debug'), info: at('info'), warn: at('warn'), error: at('error') };
 }
 
-/** Says nothing. The default of every library entry point: only the command line prints. */
+/** Logs nothing. The default of every library entry point, because only the command line prints. */
 export const silentLogger: Logger = createLogger(() => {});

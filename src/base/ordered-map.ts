@@ -1,8 +1,8 @@
 /**
- * Maps an async sequence with up to `width` calls under way, giving the results in the order of the inputs. The source
- * is read only when there is room and results are given only when asked for, so memory is bounded by `width` however
- * long the sequence and however slow the reader. A rejection of `map` ends the sequence, and so does `signal`, also
- * while the source itself keeps us waiting.
+ * Maps an async sequence with up to `width` concurrent calls and yields the results in the order of the inputs. It
+ * reads the source only when there is room and yields a result only on request. Memory is therefore bounded by `width`,
+ * for any length of the sequence and any speed of the reader. A rejection of `map` or an abort of `signal` ends the
+ * sequence, even while the source is waiting.
  */
 export async function* orderedMap<T, R>(
   source: AsyncIterable<T> | Iterable<T>,
@@ -19,7 +19,7 @@ export async function* orderedMap<T, R>(
     for (;;) {
       while (!ended && window.length < width) {
         reading ??= Promise.resolve(iterator.next());
-        // while the source is slow, finished results must not wait for the window to fill
+        // while the source is slow, finished results must not wait until the window is full
         const next = await stop.or(
           window.length === 0 ? reading : Promise.race([reading, (window[0] as Promise<R>).then(() => undefined)]),
         );
@@ -34,15 +34,15 @@ export async function* orderedMap<T, R>(
     }
   } finally {
     stop.forget();
-    // not awaited: a source that is waiting for its next item answers only after it
+    // not awaited: if the source is waiting for its next item, `return` resolves only after that item
     void Promise.resolve(iterator.return?.()).catch(() => {});
     reading?.catch(() => {});
   }
 }
 
 /**
- * Waits for one thing at a time or for the end. Not a race against one promise that lasts as long as the sequence: that
- * promise would keep every result that was ever raced against it, 0.8 kB an input.
+ * Waits for one promise at a time or for the abort. Racing against one promise that lives as long as the sequence would
+ * keep every result of every race: 0.8 kB per input.
  */
 function listenFor(signal: AbortSignal | undefined): { or<V>(work: Promise<V>): Promise<V>; forget(): void } {
   let fail: (reason: Error) => void = () => {};
@@ -60,7 +60,7 @@ function listenFor(signal: AbortSignal | undefined): { or<V>(work: Promise<V>): 
   };
 }
 
-/** A promise that may be dropped when the reader stops: its rejection must then not end the process. */
+/** Marks the rejection of a promise as handled. When the reader stops, a dropped promise must not end the process. */
 function quiet<R>(promise: Promise<R>): Promise<R> {
   promise.catch(() => {});
   return promise;

@@ -1,4 +1,4 @@
-/** Whether a listener should hear of it: another subject, another whole percent, or the end. */
+/** Returns true if a listener should be notified: for a new subject, a new whole percent, or the end. */
 export function createPercentGate(): (subject: string, done: number, total: number) => boolean {
   let last: string | undefined;
   return (subject, done, total) => {

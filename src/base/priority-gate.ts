@@ -1,6 +1,6 @@
 import { LaneTurns, type Lane } from './lane.js';
 
-/** At most `width` holders at a time; of those who wait, interactive ones first (see LaneTurns). */
+/** Lets at most `width` callers run at a time. Interactive callers enter before bulk callers (see LaneTurns). */
 export interface PriorityGate {
   pass<T>(lane: Lane, work: () => Promise<T>, signal?: AbortSignal): Promise<T>;
   readonly running: number;

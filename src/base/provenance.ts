@@ -2,7 +2,7 @@ import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
 import { packageRoot, packageVersion } from './package-root.js';
 
-/** What made an output, to be saved beside it. `commit` is null where qalign was installed from a package. */
+/** The versions that produced an output, saved with it. `commit` is null if qalign was installed from a package. */
 export interface Provenance {
   readonly qalign: string;
   readonly commit: string | null;

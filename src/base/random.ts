@@ -1,9 +1,9 @@
 /**
- * Every seeded generator on which data, labels or intervals depend. The same seed gives the same sequence on every
- * machine and in every version: a change here changes published splits and scores.
+ * All seeded generators that affect data, labels or intervals. The same seed gives the same sequence on every machine
+ * and in every version. A change here changes published splits and scores.
  */
 
-/** Numbers in [0, 1) from a 32-bit seed: Weyl steps, mixed by multiplications. For data sets and distortions. */
+/** Numbers in [0, 1) from a 32-bit seed: Weyl steps, mixed by multiplications. For datasets and distortions. */
 export function mulberry32(seed: number): () => number {
   let state = seed >>> 0;
   return () => {
@@ -14,7 +14,7 @@ export function mulberry32(seed: number): () => number {
   };
 }
 
-/** A copy in random order (Fisher and Yates). @param random numbers in [0, 1) */
+/** Returns a copy in random order (Fisher and Yates). @param random returns numbers in [0, 1) */
 export function shuffled<T>(items: readonly T[], random: () => number): T[] {
   const result = [...items];
   for (let i = result.length - 1; i > 0; i--) {
@@ -49,13 +49,13 @@ export function sfc32(seed: number): () => number {
   return random;
 }
 
-/** Bytes 0 … 255, the high ones of a linear congruential generator. For the pictures that benchmarks make. */
+/** Bytes 0 … 255: the high byte of a linear congruential generator. For benchmark pictures. */
 export function congruentialBytes(seed: number): () => number {
   let state = seed;
   return () => (state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0) >>> 24;
 }
 
-/** A hash 0 … 2³²−1 of a seed and a place, by which a subset is chosen without a sequence. For fractions of records. */
+/** Returns a hash 0 … 2³²−1 of a seed and an index. It selects a subset of records without drawing a sequence. */
 export function placeHash(seed: number, place: number): number {
   let x = (seed * 0x9e3779b1 + place + 1) | 0;
   x = Math.imul(x ^ (x >>> 16), 0x85ebca6b);

@@ -1,5 +1,5 @@
-// Imported before everything else: under Bun the native module of ZeroMQ ends the process when it is loaded.
+// Must be imported first: under Bun, loading the native module of ZeroMQ ends the process.
 import { unfitRuntime } from './runtime.js';
 
 const unfit = unfitRuntime();
-if (unfit !== undefined) throw new Error(`${unfit} The HTTP client, qalign/client, runs anywhere.`);
+if (unfit !== undefined) throw new Error(`${unfit} The HTTP client, qalign/client, runs on any runtime.`);

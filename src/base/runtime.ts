@@ -1,7 +1,7 @@
-/** The oldest Node that works. */
+/** The oldest major version of Node that qalign supports. */
 const OLDEST_NODE = 20;
 
-/** What a person must hear when something else than a Node of the right age runs this; undefined where all is well. */
+/** Returns a message if the runtime is not a supported Node, otherwise undefined. */
 export function unfitRuntime(
   versions: Readonly<Record<string, string | undefined>> = process.versions,
   isDeno = 'Deno' in globalThis,

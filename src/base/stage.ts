@@ -1,9 +1,9 @@
-/** A part of the way of an item through decoding, queue and batch; times in ms of `performance.now()`. */
+/** One step of an item: decoding, waiting in the queue, or its batch. Times are in ms of `performance.now()`. */
 export interface Stage {
   readonly name: 'decode' | 'queue' | 'batch';
   readonly start: number;
   readonly end: number;
-  /** Of a batch: how long the worker computed, where, and how many items and frames it had. */
+  /** For a batch: compute time of the worker, its device, and the number of items and frames. */
   readonly batch?: {
     readonly computeMs: number;
     readonly device: string;
@@ -12,5 +12,5 @@ export interface Stage {
   };
 }
 
-/** Hears of each stage as it ends. */
+/** Called at the end of each stage. */
 export type OnStage = (stage: Stage) => void;

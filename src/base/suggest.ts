@@ -1,4 +1,4 @@
-/** Edits (insert, delete, replace, swap of neighbours) between two words. */
+/** Edit distance between two words: insertions, deletions, replacements and swaps of neighbours. */
 function distance(a: string, b: string): number {
   const rows: number[][] = Array.from({ length: a.length + 1 }, (_, i) => [i, ...Array<number>(b.length).fill(0)]);
   const at = (i: number, j: number): number => rows[i]?.[j] ?? Infinity;
@@ -13,10 +13,7 @@ function distance(a: string, b: string): number {
   return at(a.length, b.length);
 }
 
-/**
- * The known word that `word` was probably meant to be; undefined when none is close. Words are compared up to 64
- * characters.
- */
+/** Returns the known word closest to `word`, or undefined if none is close. Compares at most 64 characters. */
 export function nearest(word: string, known: Iterable<string>): string | undefined {
   let best: string | undefined;
   let fewest = Math.max(2, Math.floor(word.length / 3)) + 1;
@@ -30,7 +27,7 @@ export function nearest(word: string, known: Iterable<string>): string | undefin
   return best;
 }
 
-/** ` (did you mean "x"?)`, or ` (known: a, b, c)` when nothing is close. */
+/** Returns ` (did you mean "x"?)`, or ` (known: a, b, c)` if no word is close. */
 export function hint(word: string, known: Iterable<string>): string {
   const words = [...known];
   const near = nearest(word, words);

@@ -1,4 +1,4 @@
-/** Durations and sizes as every command prints them. */
+/** Formats of durations and sizes for all commands. */
 
 /** `42 s`, `3 min 05 s`, `2 h 10 min`. */
 export function formatDuration(seconds: number): string {
@@ -17,7 +17,7 @@ export function formatClock(seconds: number): string {
     : `${minutes}:${twoDigits(s % 60)}`;
 }
 
-/** `0.9 GB`; a GB is 1e9 bytes. */
+/** `0.9 GB`. One GB is 1e9 bytes. */
 export function formatGigabytes(bytes: number, digits = 1): string {
   return `${(bytes / 1e9).toFixed(digits)} GB`;
 }

@@ -24,42 +24,45 @@ const PARTS = ['prepare', 'bridge', 'model', 'score', 'memory', 'serve', 'order'
 type Part = (typeof PARTS)[number];
 
 const FLAGS = {
-  model: { type: 'string', value: 'NAME|DIR|ID', help: 'the model to measure (default: the one that "score" takes)' },
+  model: { type: 'string', value: 'NAME|DIR|ID', help: 'model to measure (default: nano)' },
   'random-weights': {
     type: 'string',
     choices: ['mplug_owl2_7b', 'tiny'],
-    help: 'for the part "model": an architecture with random weights',
+    help: 'part "model": measure an architecture with random weights',
   },
-  device: { type: 'string', value: 'auto|cpu|cuda:N', help: 'where' },
-  precision: { type: 'string', choices: ['auto', 'fp32', 'bf16', 'fp16'], help: 'auto: fp32 on a CPU, bf16 on CUDA' },
-  batches: { type: 'string', value: 'N,N', help: 'batch sizes (default 1,4,16,64)' },
-  n: { type: 'number', help: 'inputs of the part "memory", requests of "serve" (default 10000)' },
+  device: { type: 'string', value: 'auto|cpu|cuda:N', help: 'device to run on (default: auto)' },
+  precision: {
+    type: 'string',
+    choices: ['auto', 'fp32', 'bf16', 'fp16'],
+    help: 'auto: fp32 on a CPU, bf16 on CUDA (default: auto)',
+  },
+  batches: { type: 'string', value: 'N,N', help: 'batch sizes to measure (default: 1,4,16,64)' },
+  n: { type: 'number', help: 'number of inputs of the part "memory", of requests of "serve" (default: 10000)' },
   load: {
     type: 'string',
     value: 'N,N',
-    help: 'of the part "serve": overload only, at these multiples of the capacity, e.g. 1,2,10',
+    help: 'part "serve": measure only overload, at these multiples of the capacity, e.g. 1,2,10',
   },
-  seconds: { type: 'number', help: 'with --load: of each multiple (default 60)' },
+  seconds: { type: 'number', help: 'with --load: duration of each multiple in seconds (default: 60)' },
   beside: {
     type: 'number',
-    help: 'with --load: each multiple alone, then beside so many busy processes, which are started and ended',
+    help: 'with --load: measure each multiple alone, then beside N busy processes that qalign starts and ends (default: 0)',
   },
   input: {
     type: 'string',
     multiple: true,
     value: 'PATH',
-    help: 'what to score (default: the samples that come with qalign)',
+    help: 'picture, clip or folder to score (default: the samples that come with qalign)',
   },
-  out: { type: 'string', short: 'o', value: 'FILE', help: 'the results as JSON (default qalign-bench.json)' },
+  out: { type: 'string', short: 'o', value: 'FILE', help: 'file for the results as JSON (default: qalign-bench.json)' },
 } as const;
 
 export const bench = defineCommand({
   name: 'bench',
-  summary:
-    'measure preparation, bridge, model, end to end, memory, the HTTP service, order of distortions; prints and writes JSON',
+  summary: 'measure speed, memory, the HTTP service and the order of distortions; print and write JSON',
   args: `[${PARTS.join('|')}]…`,
   description:
-    'Without a part, all but "order" are measured. "order" adds eight kinds of distortion in four strengths to undistorted pictures (--input) and counts how often the score falls. "prepare" compares with Pillow, which is installed at first need. A part that fails does not stop the others.',
+    'Without arguments, measures every part except "order". "score" measures end to end. "order" applies 8 distortions at 4 strengths to undistorted pictures (--input) and counts how often the score drops. "prepare" compares with Pillow and installs it if needed. If a part fails, the others still run.',
   examples: [
     'qalign bench',
     'qalign bench memory --n 100000 --out memory.json',
@@ -201,14 +204,14 @@ async function measureModel(flags: FlagValues<typeof FLAGS>, signal: AbortSignal
   );
 }
 
-/** Undefined where all of the part is measured. */
+/** Undefined if the whole part is measured. */
 function readOverload({ load, seconds = 60, beside = 0 }: FlagValues<typeof FLAGS>): OverloadConfig | undefined {
   if (load === undefined) return undefined;
   const times = load.split(',').map(Number);
   if (times.some((one) => !(one > 0)) || !(seconds > 0) || !(Number.isInteger(beside) && beside >= 0))
     throw new QalignError(
       'USAGE',
-      `qalign bench: --load ${load} --seconds ${seconds} --beside ${beside}: --load needs numbers above 0 with commas between them, --seconds a number above 0, --beside a whole number from 0.`,
+      `qalign bench: --load ${load} --seconds ${seconds} --beside ${beside} is not valid. --load needs numbers above 0 separated by commas, --seconds a number above 0, --beside a whole number of at least 0.`,
     );
   return { times, seconds, beside };
 }
@@ -220,7 +223,7 @@ function readBatches(text = '1,4,16,64'): number[] {
   if (batches.some((batch) => !Number.isInteger(batch) || batch < 1))
     throw new QalignError(
       'USAGE',
-      `qalign bench: --batches ${text} must be whole numbers from 1, separated by commas.`,
+      `qalign bench: --batches must be whole numbers of at least 1 separated by commas, not ${text}.`,
     );
   return batches;
 }
@@ -232,7 +235,7 @@ async function gather(inputs: readonly string[], signal: AbortSignal): Promise<S
   if (sources.length === 0)
     throw new QalignError(
       'MEDIA_NOT_FOUND',
-      `There is no picture or clip in ${inputs.length > 0 ? inputs.join(', ') : sampleMedia}; name some with --input.`,
+      `No picture or clip was found in ${inputs.length > 0 ? inputs.join(', ') : sampleMedia}; name some with --input.`,
     );
   return sources;
 }

@@ -9,25 +9,33 @@ export const calibrate = defineCommand({
   name: 'calibrate',
   summary: "fit a model's scores to the MOS scale of a data set",
   description:
-    'Fitted on predictions of validation items (of "qalign evaluate"); "qalign score --calibration FILE" then gives scores on that scale.',
+    'Fits on predictions of validation items, which "qalign evaluate" writes. With the result, "qalign score --calibration FILE" also gives scores on that scale.',
   examples: [
     'qalign calibrate --predictions evaluations/koniq/predictions/koniq-dev.jsonl --out koniq.calibration.json',
     'qalign calibrate --predictions dev.jsonl --test test.jsonl --method isotonic --out c.json --page c.html',
   ],
   flags: {
-    predictions: { type: 'string', value: 'FILE', help: 'predictions of validation items' },
-    test: { type: 'string', value: 'FILE', help: 'predictions of other items, to measure the calibration error on' },
-    method: { type: 'string', choices: ['logistic', 'isotonic'], help: 'default: logistic, four parameters' },
-    out: { type: 'string', short: 'o', value: 'FILE', help: 'the calibration as JSON' },
-    page: { type: 'string', value: 'FILE', help: 'a page with the reliability plot' },
-    json: { type: 'boolean', help: 'the measurement as JSON' },
+    predictions: { type: 'string', value: 'FILE', help: 'predictions of validation items to fit on' },
+    test: {
+      type: 'string',
+      value: 'FILE',
+      help: 'predictions of other items to measure the calibration error on (default: the items of --predictions)',
+    },
+    method: {
+      type: 'string',
+      choices: ['logistic', 'isotonic'],
+      help: 'curve to fit; logistic has four parameters (default: logistic)',
+    },
+    out: { type: 'string', short: 'o', value: 'FILE', help: 'output file for the calibration, as JSON' },
+    page: { type: 'string', value: 'FILE', help: 'output file for an HTML page with the reliability plot' },
+    json: { type: 'boolean', help: 'print the measurement as JSON' },
   },
   async run({ args, flags, line, terminal }) {
     const { predictions, out } = flags;
     if (args.length > 0 || predictions === undefined || out === undefined)
       throw new QalignError(
         'USAGE',
-        'qalign calibrate: --predictions FILE and --out FILE are needed, and nothing else on the line.',
+        'qalign calibrate: name --predictions FILE and --out FILE, without other arguments.',
       );
     const result = await whileWorking(terminal, 'fitting', () =>
       calibrateModel({

@@ -1,4 +1,5 @@
-// Commands parse the line with node:util and print; what they do is in src/recipes. Hand-written for hints and checks.
+// Commands parse the line with node:util and print results; src/recipes does the work.
+// The parser is hand-written because it suggests near names and checks values.
 
 import { parseArgs } from 'node:util';
 import { hint } from '../base/suggest.js';
@@ -20,17 +21,26 @@ export interface Flag {
 }
 export type Flags = Readonly<Record<string, Flag>>;
 
-/** What every command takes. */
+/** Flags of every command. */
 export const GENERAL_FLAGS = {
   color: {
     type: 'string',
     choices: COLOUR_CHOICES,
-    help: 'auto: on a terminal, unless NO_COLOR is set (default)',
+    help: 'when to colour the output; auto: on a terminal, unless NO_COLOR is set (default: auto)',
   },
   help: { type: 'boolean', short: 'h', help: 'show this help' },
 } as const satisfies Record<string, Flag>;
 
-/** Flags under one heading of help. */
+/** Exit code of a command → meaning. */
+export const EXIT_CODES: Readonly<Record<number, string>> = {
+  0: 'success',
+  1: 'failure',
+  2: 'wrong usage',
+  3: 'a score below --fail-below',
+  130: 'interrupted',
+};
+
+/** Puts flags under one heading of the help. */
 export function inGroup<const F extends Flags>(group: string, flags: F): F {
   return Object.fromEntries(Object.entries(flags).map(([name, flag]) => [name, { ...flag, group }])) as unknown as F;
 }
@@ -45,7 +55,7 @@ type FlagValue<F extends Flag> = F['type'] extends 'boolean'
 export type FlagValues<F extends Flags> = { [K in keyof F]: FlagValue<F[K]> };
 
 export interface CommandContext<F extends Flags = Flags> {
-  /** What stands on the line beside flags and overrides. */
+  /** Words of the line that are neither flags nor overrides. */
   readonly args: readonly string[];
   /** The whole line without absolute paths, for reports. */
   readonly line: string;
@@ -59,22 +69,22 @@ export interface CommandContext<F extends Flags = Flags> {
 }
 
 /**
- * A command of the command line: one file `src/cli/<verb>.ts` exports one, made with `defineCommand` (or `defineGroup`
- * for `qalign <noun> <verb>`), and `src/cli/registry.ts` has its row. `run` returns the exit code; what it throws as
- * QalignError is printed as one sentence (USAGE → 2, CANCELLED → 130, else 1).
+ * A command. A file `src/cli/<verb>.ts` exports it, made with `defineCommand` (or `defineGroup` for
+ * `qalign <noun> <verb>`), and `src/cli/registry.ts` has a row for it. `run` returns the exit code. A QalignError that it
+ * throws is printed as one sentence; the exit code is then 2 (wrong usage), 130 (cancelled) or 1.
  */
 export interface Command {
   readonly name: string;
   readonly summary: string;
-  /** After the name in the usage line, e.g. `INPUT…`. */
+  /** Follows the name in the usage line, e.g. `INPUT…`. */
   readonly args?: string;
   readonly description?: string;
-  /** Whole command lines, without the prompt; at least one. */
+  /** Complete command lines without a prompt; at least one. */
   readonly examples: readonly string[];
   readonly overrides?: boolean;
-  /** Ctrl-C and SIGTERM are its proper end, not an interruption: its exit code counts. */
+  /** Ctrl-C and SIGTERM end the command normally, with its own exit code. */
   readonly endsBySignal?: boolean;
-  /** How to go on after Ctrl-C: a sentence for people. */
+  /** A sentence printed after Ctrl-C: how to continue. */
   readonly interrupted?: string;
   readonly flags: Flags;
   run(context: CommandContext): Promise<number>;
@@ -97,8 +107,8 @@ export function defineGroup(group: CommandGroup): CommandGroup {
 }
 
 /**
- * Splits a command line into flags, arguments and overrides. Throws QalignError USAGE with the nearest name for unknown
- * flags.
+ * Splits a command line into flags, arguments and overrides.
+ * @throws QalignError USAGE; for an unknown flag, the message suggests the nearest name
  */
 export function parseLine(
   command: Command,
@@ -129,7 +139,7 @@ export function parseLine(
     const flag = Object.hasOwn(flags, token.name) ? flags[token.name] : undefined;
     if (flag === undefined)
       throw usage(command, `there is no flag ${token.rawName}${hint(token.name, Object.keys(flags))}`);
-    // parseArgs takes the next word whatever it is: `--out --resume` is a forgotten value, `--out=--x` is meant
+    // parseArgs takes any next word as the value: `--out --resume` lacks its value, `--out=--x` has it
     const eaten = token.value?.startsWith('--') === true && token.inlineValue === false;
     const value = readFlag(command, token.rawName, flag, eaten ? undefined : token.value);
     if (flag.multiple) (values[token.name] as unknown[]).push(value);
@@ -152,7 +162,7 @@ function readFlag(command: Command, name: string, flag: Flag, value: string | un
   if (flag.choices !== undefined && !flag.choices.includes(value)) {
     throw usage(
       command,
-      `${name} ${value} is none of ${flag.choices.join(', ')}${/did you/.test(hint(value, flag.choices)) ? hint(value, flag.choices) : ''}`,
+      `${name} must be one of ${flag.choices.join(', ')}, not "${value}"${/did you/.test(hint(value, flag.choices)) ? hint(value, flag.choices) : ''}`,
     );
   }
   if (flag.type === 'string') return value;

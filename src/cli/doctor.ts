@@ -10,12 +10,12 @@ const STYLE = { ok: 'green', warning: 'yellow', missing: 'red' } as const;
 
 export const doctor = defineCommand({
   name: 'doctor',
-  summary: 'report what is installed, what is missing and what that costs',
-  description: 'Changes nothing. Exit code 0 when pictures can be scored, 1 when not.',
+  summary: 'report what is installed, what is missing and what does not work without it',
+  description: 'Changes nothing. Exit code 0 if pictures can be scored, else 1.',
   examples: ['qalign doctor', 'qalign doctor --json'],
-  flags: { json: { type: 'boolean', help: 'the report as JSON' } },
+  flags: { json: { type: 'boolean', help: 'print the report as JSON' } },
   async run({ flags, terminal, signal }) {
-    terminal.progress('examining this machine …');
+    terminal.progress('checking the installation …');
     const report = await examine(signal);
     terminal.progress(undefined);
     await terminal.out(flags.json ? asJson(report) : asText(report, terminal));
@@ -23,11 +23,11 @@ export const doctor = defineCommand({
   },
 });
 
-/** The one sentence that most people read. */
+/** The conclusion of the report, as one sentence. */
 export function verdict({ usable, clips, ready }: Pick<DoctorReport, 'usable' | 'clips' | 'ready'>): string {
   if (!usable) return 'Nothing can be scored yet: see ✗ above.';
   const what = clips ? 'Pictures and clips can be scored' : 'Pictures can be scored, clips cannot';
-  return ready ? `${what}.` : `${what}, once the first score has made the Python environment.`;
+  return ready ? `${what}.` : `${what}; the first score installs the Python environment.`;
 }
 
 function asText(report: DoctorReport, { columns, paint }: Terminal): string {

@@ -20,34 +20,38 @@ import { asJson } from './terminal/json.js';
 
 const FLAGS = {
   ...RECIPE_FLAGS,
-  plan: { type: 'boolean', help: 'say what is missing on this machine and how to get it, and start nothing' },
+  plan: { type: 'boolean', help: 'report what is missing on this machine and how to get it, without evaluating' },
   out: {
     type: 'string',
     short: 'o',
     value: 'DIR',
-    help: 'predictions and reports (default evaluations/NAME); a folder that is there is continued',
+    help: 'folder for predictions and reports (default: evaluations/NAME); an existing folder is continued',
   },
   predictions: {
     type: 'string',
     multiple: true,
     value: 'FILE',
-    help: 'evaluate a predictions file, without a model; two: compare them, item by item',
+    help: 'evaluate a predictions file without a model; given twice, compares the two files item by item',
   },
   rule: {
     type: 'string',
     choices: ['levels', 'two_words'],
-    help: 'with --predictions: the scoring rule (two_words: Q-Bench)',
+    help: 'with --predictions: the scoring rule; two_words is the rule of Q-Bench (default: levels)',
   },
-  'allow-failures': { type: 'number', value: 'N', help: 'with --predictions: so many records may lack a prediction' },
-  json: { type: 'boolean', help: 'the result, the list or the keys as JSON' },
+  'allow-failures': {
+    type: 'number',
+    value: 'N',
+    help: 'with --predictions: at most N records may lack a prediction (default: 0)',
+  },
+  json: { type: 'boolean', help: 'print the result, the list or the keys as JSON' },
 } as const;
 
 export const evaluate = defineCommand({
   name: 'evaluate',
-  summary: 'correlations with mean opinion scores, with intervals, by a recipe',
+  summary: 'measure correlations with mean opinion scores, with confidence intervals, from a recipe',
   args: 'RECIPE',
   description:
-    'RECIPE is a name that --list shows, or a YAML file. Writes predictions/*.jsonl, evaluation.json, evaluation.md and report.html. After a kill, the same command continues. Exit code 1 when an item failed that the recipe does not allow.',
+    'RECIPE is a name from --list or a YAML file. Writes predictions/*.jsonl, evaluation.json, evaluation.md and report.html. After an interruption, the same command continues. Exit code 1 if more items failed than the recipe allows.',
   examples: [
     'qalign evaluate --list',
     'qalign evaluate koniq --plan',
@@ -55,7 +59,7 @@ export const evaluate = defineCommand({
     'qalign evaluate --predictions a/predictions/koniq.jsonl --predictions b/predictions/koniq.jsonl',
   ],
   overrides: true,
-  interrupted: 'the same command continues; predictions that are written are kept',
+  interrupted: 'run the same command to continue; it keeps the predictions written so far',
   flags: FLAGS,
   async run(context) {
     const { args, overrides, flags, line, terminal, signal, log } = context;
@@ -76,7 +80,7 @@ export const evaluate = defineCommand({
       await terminal.out(
         flags.json
           ? `${JSON.stringify({ ready: missing.length === 0, missing, data: sets.map(({ name, records }) => ({ name, records: records.length })) })}\n`
-          : `${missing.length === 0 ? 'ready' : describeMissing(missing)}\n${sets.map(({ name, records }) => `here: ${name}, ${records.length} records\n`).join('')}`,
+          : `${missing.length === 0 ? 'ready' : describeMissing(missing)}\n${sets.map(({ name, records }) => `found: ${name}, ${records.length} records\n`).join('')}`,
       );
       return missing.length === 0 ? 0 : 1;
     }
@@ -94,17 +98,14 @@ export const evaluate = defineCommand({
   },
 });
 
-/** For people, a table of the width of their terminal; elsewhere Markdown. */
+/** On a terminal a table that fits its width, otherwise Markdown. */
 const tableOn = ({ outIsTerminal, columns, paint }: Terminal): typeof markdownTable =>
   outIsTerminal ? (head, rows) => fittedTable([head, ...rows], columns, paint).join('\n') : markdownTable;
 
 async function fromFiles({ args, flags, terminal }: CommandContext<typeof FLAGS>): Promise<number> {
   const [first, second, ...more] = flags.predictions;
   if (first === undefined || more.length > 0 || args.length > 0)
-    throw new QalignError(
-      'USAGE',
-      'qalign evaluate: --predictions takes one file, or two to compare, and no recipe beside them.',
-    );
+    throw new QalignError('USAGE', 'qalign evaluate: name one --predictions file, or two to compare, and no recipe.');
   const options: FileOptions = { rule: flags.rule as FileOptions['rule'], allowFailures: flags['allow-failures'] };
   if (second !== undefined) {
     const comparison = await comparePredictions(first, second, options);
@@ -118,7 +119,7 @@ async function fromFiles({ args, flags, terminal }: CommandContext<typeof FLAGS>
   return 0;
 }
 
-/** Loading and predicting as one progress line with the time to go. */
+/** Shows loading and predicting as one progress line with the remaining time. */
 function createEvaluateProgress(
   terminal: Terminal,
   now: () => number = () => performance.now(),
@@ -131,7 +132,7 @@ function createEvaluateProgress(
     if (event.event !== 'predicting') return;
     if (event.dataset !== dataset) {
       [dataset, started, kept] = [event.dataset, now(), event.done];
-      if (kept > 0) terminal.say(`qalign: ${kept} of ${event.total} predictions of ${dataset} are there already`);
+      if (kept > 0) terminal.say(`qalign: ${kept} of ${event.total} predictions of ${dataset} already exist`);
     }
     if (now() - drawn < 100 && event.done < event.total) return;
     drawn = now();

@@ -12,7 +12,7 @@ const where = {
   'data-dir': {
     type: 'string',
     value: 'DIR',
-    help: 'data_dir of the service (default QALIGN_SERVE_DATA_DIR or runs/service)',
+    help: 'data_dir of the service (default: QALIGN_SERVE_DATA_DIR, else runs/service)',
   },
   json: { type: 'boolean', help: 'print JSON' },
 } as const;
@@ -33,7 +33,7 @@ const only = (args: readonly string[], verb: string): string => {
 
 const create = defineCommand({
   name: 'keys create',
-  summary: 'make an API key; it is shown once and only its hash is kept',
+  summary: 'create an API key; it is printed once, and only its hash is stored',
   args: 'NAME',
   examples: ['qalign keys create web --scope score', 'qalign keys create nightly --scope score --scope jobs'],
   flags: {
@@ -43,7 +43,7 @@ const create = defineCommand({
       multiple: true,
       choices: SCOPES,
       value: SCOPES.join('|'),
-      help: 'what it may do; admin may everything',
+      help: 'scope to grant; can be repeated (admin: all scopes)',
     },
   },
   async run({ args, flags, terminal }) {
@@ -56,7 +56,7 @@ const create = defineCommand({
 
 const list = defineCommand({
   name: 'keys list',
-  summary: 'names and scopes of the keys',
+  summary: 'list the names and scopes of the keys',
   examples: ['qalign keys list'],
   flags: where,
   async run({ flags, terminal }) {
@@ -65,14 +65,14 @@ const list = defineCommand({
     const rows = stored.map(({ name, scopes, createdAt }) => ({ name, scopes, created_at: createdAt }));
     if (flags.json) await terminal.out(`${JSON.stringify(rows)}\n`);
     else if (rows.length === 0)
-      terminal.say(`There are no keys in ${resolve(folder)}; "qalign keys create NAME --scope score" makes one.`);
+      terminal.say(`There are no keys in ${resolve(folder)}; "qalign keys create NAME --scope score" creates one.`);
     else {
       const cells = rows.map(({ name, scopes, created_at }) => [
         name,
         scopes.join(','),
         new Date(created_at * 1000).toISOString(),
       ]);
-      await terminal.out(tableFor(terminal, terminal.outIsTerminal ? [['key', 'scopes', 'made'], ...cells] : cells));
+      await terminal.out(tableFor(terminal, terminal.outIsTerminal ? [['key', 'scopes', 'created'], ...cells] : cells));
     }
     return 0;
   },
@@ -80,7 +80,7 @@ const list = defineCommand({
 
 const revoke = defineCommand({
   name: 'keys revoke',
-  summary: 'a key stops working within two seconds',
+  summary: 'revoke a key; it stops working within two seconds',
   args: 'NAME',
   examples: ['qalign keys revoke web'],
   flags: where,
@@ -88,13 +88,13 @@ const revoke = defineCommand({
     const name = only(args, 'revoke');
     const found = withKeys(flags['data-dir'], (keys) => keys.revoke(name));
     if (flags.json) await terminal.out(`${JSON.stringify({ name, revoked: found })}\n`);
-    else terminal.say(found ? `"${name}" is revoked.` : `There is no key "${name}".`);
+    else terminal.say(found ? `"${name}" is revoked.` : `The key "${name}" does not exist.`);
     return found ? 0 : 1;
   },
 });
 
 export const keys = defineGroup({
   name: 'keys',
-  summary: 'API keys of the service: create, list, revoke',
+  summary: 'create, list and revoke API keys of the service',
   commands: [create, list, revoke],
 });

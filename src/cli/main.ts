@@ -5,7 +5,7 @@ import { createLogger, type LogLevel } from '../base/logger.js';
 import { runCli } from './run.js';
 import { createTerminal } from './terminal/terminal.js';
 
-// commands are loaded later, and with them what only Node can run
+// checked before any command is imported, because their modules run only on a supported Node.js
 const unfit = unfitRuntime();
 if (unfit !== undefined) {
   process.stderr.write(`${unfit}\n`);
@@ -28,13 +28,13 @@ function paintedLevel(level: LogLevel): string {
 }
 
 const interrupt = new AbortController();
-setMaxListeners(0, interrupt.signal); // whatever is under way listens to it
+setMaxListeners(0, interrupt.signal); // every running operation adds a listener
 
 let closedByReader = false;
 for (const stream of [process.stdout, process.stderr]) {
-  // `qalign … | head`: the reader has had enough, which is no error of ours
+  // `qalign … | head`: a reader that closes the pipe is not an error
   stream.on('error', (error: NodeJS.ErrnoException) => {
-    if (error.code !== 'EPIPE') return; // whoever wrote is told, and says it
+    if (error.code !== 'EPIPE') return; // the failed write rejects, and its caller reports the error
     closedByReader = true;
     interrupt.abort();
   });
@@ -45,12 +45,12 @@ for (const [signal, code] of [
   ['SIGHUP', 129],
 ] as const) {
   process.on(signal, () => {
-    if (interrupt.signal.aborted) process.exit(code); // asked twice: do not tidy up any longer
+    if (interrupt.signal.aborted) process.exit(code); // second signal: exit without cleanup
     interrupt.abort();
   });
 }
 
 const code = await runCli(process.argv.slice(2), { terminal, log, signal: interrupt.signal });
 process.exitCode = closedByReader ? 141 : code;
-// a training in the middle of a step does not keep this process alive: it notices that its parent is gone
+// do not wait for a training in the middle of a step: it stops when it notices that its parent has exited
 if (interrupt.signal.aborted) setTimeout(() => process.exit(), 2000).unref();

@@ -10,13 +10,13 @@ import { asJson } from './terminal/json.js';
 
 const FLAGS = {
   revision: { type: 'string', value: 'REV', help: 'commit, tag or branch of a hub model' },
-  offline: { type: 'boolean', help: 'never reach for the network' },
-  json: { type: 'boolean', help: 'the report as JSON' },
+  offline: { type: 'boolean', help: 'do not use the network' },
+  json: { type: 'boolean', help: 'print the report as JSON' },
 } as const;
 
 const list = defineCommand({
   name: 'models list',
-  summary: 'the models described here: tasks, where they come from, licence',
+  summary: 'list the models that qalign describes: tasks, source, licence',
   examples: ['qalign models list'],
   flags: { json: FLAGS.json },
   async run({ flags, terminal }) {
@@ -36,7 +36,7 @@ const list = defineCommand({
 
 const pull = defineCommand({
   name: 'models pull',
-  summary: 'fetch a model into the cache; a broken download is continued',
+  summary: 'download a model into the cache, or continue an interrupted download',
   args: 'NAME|ID',
   examples: ['qalign models pull one-align'],
   interrupted: 'the same command continues the download',
@@ -45,7 +45,7 @@ const pull = defineCommand({
     const report = await look(context, { ...context.flags, offline: false });
     if (report.unread !== undefined) throw report.unread;
     await context.terminal.out(
-      context.flags.json ? asJson(report) : `${report.id} is here: ${String(report.inspection['path'])}\n`,
+      context.flags.json ? asJson(report) : `${report.id} is in ${String(report.inspection['path'])}\n`,
     );
     return 0;
   },
@@ -53,17 +53,19 @@ const pull = defineCommand({
 
 const inspect = defineCommand({
   name: 'models inspect',
-  summary: 'parameters, memory by precision, tasks, licence, files: from the headers, nothing is loaded',
+  summary: 'show parameters, memory by precision, tasks, licence and files, without loading the weights',
   args: 'NAME|DIR|ID',
   description:
-    'A hub model is fetched into the cache first. Without a network, and of a model that is not here, its description is shown (exit code 1).',
+    'Downloads a hub model into the cache first. If the model is not available, shows only its description; the exit code is then 1.',
   examples: ['qalign models inspect nano', 'qalign models inspect ./my-checkpoint --json'],
   flags: FLAGS,
   async run(context) {
     const report = await look(context, context.flags);
     await context.terminal.out(context.flags.json ? asJson(report) : asText(report, context.terminal));
     if (report.unread === undefined) return 0;
-    context.terminal.say(`qalign: its description alone is shown: ${report.unread.message} [${report.unread.code}]`);
+    context.terminal.say(
+      `qalign: only the description of the model is shown: ${report.unread.message} [${report.unread.code}]`,
+    );
     return 1;
   },
 });
@@ -80,7 +82,7 @@ async function look(
 ): Promise<ModelReport> {
   const [model, ...more] = args;
   if (model === undefined || more.length > 0)
-    throw new QalignError('USAGE', 'qalign models: name one model; "qalign models list" shows those described here.');
+    throw new QalignError('USAGE', 'qalign models: name one model; see "qalign models list".');
   const report = await inspectModel({
     model,
     revision: flags.revision,
@@ -106,11 +108,16 @@ function asText(report: ModelReport, { columns, paint }: Terminal): string {
     ['model', `${report.id}${report.title === undefined ? '' : `: ${report.title}`}`],
     ['path', found['path'] as string | undefined],
     ['from', found['from'] as string | undefined],
-    ['kind', kind === undefined ? undefined : `${kind}${base === undefined ? '' : ` over ${String(base['path'])}`}`],
+    [
+      'kind',
+      kind === undefined
+        ? undefined
+        : `${kind}${base === undefined ? '' : ` on the base model ${String(base['path'])}`}`,
+    ],
     [
       'tasks',
       report.tasks === undefined
-        ? 'not described; every task is tried'
+        ? 'not described; every task is allowed'
         : Object.entries(report.tasks)
             .map(([task, kinds]) => `${task} (${kinds.join(', ')})`)
             .join(', '),
@@ -118,7 +125,7 @@ function asText(report: ModelReport, { columns, paint }: Terminal): string {
     ['parameters', found['parameters'] === undefined ? undefined : Number(found['parameters']).toLocaleString('en')],
     ['weights', memory.length === 0 ? undefined : `${memory.join(', ')} of memory`],
     ['image size', found['image_size'] === undefined ? undefined : `${JSON.stringify(found['image_size'])} px`],
-    ['licence', report.licence ?? 'not described; see where it comes from'],
+    ['licence', report.licence ?? 'not described; see the source of the model'],
     ['citation', report.citation],
     ['files', files.length === 0 ? undefined : files.join(', ')],
     ['warning', report.untrained ? 'untrained: its scores mean nothing' : undefined],

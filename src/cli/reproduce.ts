@@ -21,36 +21,40 @@ export const reproduce = defineCommand({
     )
     .join(
       '\n',
-    )}\nWhat is missing is said before anything runs, with how to get it; what can run, runs. With --out also as Markdown, JSON and a page with plots. Exit code 1 where a model could not be used; the rest of the table is there.`,
+    )}\nFirst reports what is missing on this machine and how to get it, then computes the rest of the table. With --out, also writes Markdown, JSON and a page with plots. Exit code 1 if a model could not be used; the rest of the table is still printed.`,
   examples: [
     'qalign reproduce table2 --labels labels/',
     'qalign reproduce table7 --media pictures/ --out table7/',
     'qalign reproduce table7 --plan',
   ],
-  interrupted: 'the same command continues; predictions that are written are kept',
+  interrupted: 'run the same command to continue; it keeps the predictions written so far',
   flags: {
-    plan: { type: 'boolean', help: 'only say what is missing on this machine and how to get it' },
-    labels: { type: 'string', value: 'DIR', help: 'the published label files' },
-    data: { type: 'string', value: 'DIR', help: 'records, <dataset>/<split>.jsonl (default data/)' },
+    plan: { type: 'boolean', help: 'report what is missing on this machine and how to get it, without computing' },
+    labels: { type: 'string', value: 'DIR', help: 'folder of the published label files' },
+    data: { type: 'string', value: 'DIR', help: 'folder of the records, <dataset>/<split>.jsonl (default: data/)' },
     media: {
       type: 'string',
       value: 'DIR',
-      help: 'pictures and clips at hand, where the data sets are not (default: the samples that come with qalign)',
+      help: 'folder of local pictures and clips to use instead of missing data sets (default: the samples that come with qalign)',
     },
-    model: { type: 'string', value: 'NAME|DIR|ID', help: 'the model to evaluate (default: the one that is embedded)' },
+    model: { type: 'string', value: 'NAME|DIR|ID', help: 'model to evaluate (default: nano)' },
     'allow-failures': {
       type: 'number',
       value: 'N',
-      help: 'tables 3 to 7: so many items of a data set may fail (default 0); missing pictures stop nothing',
+      help: 'tables 3 to 7: at most N items of a data set may fail, not counting missing files (default: 0)',
     },
-    device: { type: 'string', value: 'auto|cpu|cuda:N', help: 'where it runs' },
+    device: { type: 'string', value: 'auto|cpu|cuda:N', help: 'device to run on (default: auto)' },
     out: {
       type: 'string',
       short: 'o',
       value: 'DIR',
-      help: 'predictions and reports: TABLE.md, TABLE.json, report.html (default reproduced/TABLE)',
+      help: 'folder for predictions and reports: TABLE.md, TABLE.json, report.html (default: reproduced/TABLE)',
     },
-    format: { type: 'string', choices: ['text', 'markdown', 'json'], help: 'what is printed; default: text' },
+    format: {
+      type: 'string',
+      choices: ['text', 'markdown', 'json'],
+      help: 'format of the printed table (default: text)',
+    },
   },
   async run({ args, flags, line, terminal, signal, log }) {
     const [name, ...more] = args;
@@ -61,7 +65,7 @@ export const reproduce = defineCommand({
       await terminal.out(
         flags.format === 'json'
           ? `${JSON.stringify({ ready: missing.length === 0, missing })}\n`
-          : `${missing.length === 0 ? 'everything is here' : describeMissing(missing)}\n`,
+          : `${missing.length === 0 ? 'nothing is missing' : describeMissing(missing)}\n`,
       );
       return missing.length === 0 ? 0 : 1;
     }

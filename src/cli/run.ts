@@ -16,10 +16,10 @@ export interface RunContext {
   readonly signal: AbortSignal;
 }
 
-/** What the command line or a configuration says cannot be meant, on any machine and with any files. */
+/** Errors of the command line or a configuration, independent of the machine and its files. They exit with code 2. */
 const WRONG_USAGE: readonly ErrorCode[] = ['USAGE', 'TASK_UNSUPPORTED', 'CONFIG_INVALID', 'CONFIG_NOT_FOUND'];
 
-/** argv (without node and script) → exit code. Never throws for anything a user can cause, never ends the process. */
+/** Runs argv (without node and script) and returns the exit code. Reports errors; does not throw or end the process. */
 export async function runCli(argv: readonly string[], context: RunContext): Promise<number> {
   try {
     return await dispatch(argv, context);
@@ -28,13 +28,16 @@ export async function runCli(argv: readonly string[], context: RunContext): Prom
   }
 }
 
-/** Says what a command threw; returns the exit code. */
+/** Prints the error that a command threw and returns the exit code. */
 export function report(error: unknown, { terminal, signal }: RunContext): number {
   terminal.progress(undefined);
   if (signal.aborted) return 130;
   terminal.say(describe(error, terminal.paintErr));
-  return error instanceof QalignError && WRONG_USAGE.includes(error.code) ? 2 : 1;
+  return error instanceof QalignError ? exitCodeOf(error.code) : 1;
 }
+
+/** The exit code of a command that threw this. */
+export const exitCodeOf = (code: ErrorCode): number => (WRONG_USAGE.includes(code) ? 2 : 1);
 
 async function dispatch(argv: readonly string[], context: RunContext): Promise<number> {
   const [verb, ...rest] = argv;
@@ -60,7 +63,7 @@ async function runGroup(group: CommandGroup, [verb, ...rest]: readonly string[],
   if (command === undefined)
     throw new QalignError(
       'USAGE',
-      `qalign ${group.name}: there is no "${verb}"${hint(verb, names)}; see "qalign ${group.name} --help".`,
+      `qalign ${group.name}: there is no subcommand "${verb}"${hint(verb, names)}; see "qalign ${group.name} --help".`,
     );
   return runCommand(command, rest, context);
 }
@@ -89,7 +92,7 @@ async function print(context: RunContext, text: string, code = 0): Promise<numbe
   return code;
 }
 
-/** The one sentence of a known error; an unknown one is a bug and shows its stack. */
+/** A known error as one sentence. Any other error is a bug and is shown with its stack. */
 function describe(error: unknown, paint: Paint): string {
   const word = paint('red', 'error');
   if (error instanceof QalignError) {

@@ -7,10 +7,10 @@ import { ServeConfig } from '../config/serve.js';
 const PREFIX = 'QALIGN_SERVE_';
 
 /**
- * Keys of the configuration from the environment, as containers set them: `QALIGN_SERVE_PORT=9000` is `port=9000`,
- * `QALIGN_SERVE_LIMITS__ITEMS=8` is `limits.items=8`. Empty variables are left out.
+ * Configuration keys from environment variables, for containers: `QALIGN_SERVE_PORT=9000` is `port=9000`,
+ * `QALIGN_SERVE_LIMITS__ITEMS=8` is `limits.items=8`. Empty variables are ignored.
  *
- * @throws QalignError CONFIG_INVALID with every variable that names no key or has a value that the key does not take
+ * @throws QalignError CONFIG_INVALID; lists every variable with an unknown key or an invalid value
  */
 export function environmentOverrides(env: NodeJS.ProcessEnv): string[] {
   const variables = Object.entries(env)
@@ -31,20 +31,19 @@ function problemOf({ name, value, change }: Readonly<Record<'name' | 'value' | '
   } catch (error) {
     if (!(error instanceof QalignError)) throw error;
     if (/^(tcp|udp):\/\//.test(value))
-      return `The variable ${name} is one of those that Kubernetes makes for a Service called qalign-serve; set enableServiceLinks: false, or give the Service another name.`;
+      return `Kubernetes sets the variable ${name} for a Service named qalign-serve; set enableServiceLinks: false, or rename the Service.`;
     return error.code === 'USAGE' ? `The variable ${name} cannot be read: ${error.message}` : error.message;
   }
 }
 
-/** `data_dir` where no configuration names it. */
+/** The default of `data_dir`. */
 export const defaultDataDir = (env: NodeJS.ProcessEnv = process.env): string =>
   env[`${PREFIX}DATA_DIR`] || 'runs/service';
 
 const SHORTEST_KEY = 16;
 
 /**
- * The key of QALIGN_API_KEY, or of the file that QALIGN_API_KEY_FILE names: for services whose secrets come from
- * outside.
+ * The API key in QALIGN_API_KEY, or in the file that QALIGN_API_KEY_FILE names, for deployments that inject secrets.
  *
  * @throws QalignError CONFIG_INVALID
  */
@@ -56,7 +55,7 @@ export async function environmentKey(env: NodeJS.ProcessEnv): Promise<string | u
   if (key.length < SHORTEST_KEY || !/^[\x21-\x7e]+$/.test(key))
     throw new QalignError(
       'CONFIG_INVALID',
-      `${place} must hold a key of ${SHORTEST_KEY} or more printable ASCII characters without spaces; "openssl rand -hex 32" makes one.`,
+      `${place} must contain a key of at least ${SHORTEST_KEY} printable ASCII characters without spaces; create one with "openssl rand -hex 32".`,
     );
   return key;
 }

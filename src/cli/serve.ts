@@ -10,10 +10,10 @@ import { keyPage } from './terminal/recipes.js';
 
 export const serve = defineCommand({
   name: 'serve',
-  summary: 'answer over HTTP: scores, jobs, training runs',
+  summary: 'serve scores, jobs and training runs over HTTP',
   args: '[CONFIG]',
   description:
-    '--keys lists every key of CONFIG. Logs JSON lines to stderr. SIGTERM or Ctrl-C ends it: running requests are finished, jobs continue at the next start. Listens on this machine alone until there is an API key (qalign keys, or QALIGN_API_KEY). QALIGN_SERVE_KEY=value in the environment is key=value.',
+    'CONFIG is a YAML file; --keys lists its keys. Logs JSON lines to stderr. SIGTERM or Ctrl-C stops the service: it finishes running requests, and jobs continue at the next start. To listen on other addresses than loopback, the service needs an API key (qalign keys, or QALIGN_API_KEY). The environment variable QALIGN_SERVE_KEY=value is the same as key=value.',
   examples: [
     'qalign serve',
     "qalign serve port=9000 models='[one-align]' device=cuda:0",
@@ -23,8 +23,8 @@ export const serve = defineCommand({
   overrides: true,
   endsBySignal: true,
   flags: {
-    keys: { type: 'boolean', help: 'every key of the configuration: type, default, meaning' },
-    json: { type: 'boolean', help: 'with --keys: as JSON' },
+    keys: { type: 'boolean', help: 'list every key of the configuration: type, default, meaning' },
+    json: { type: 'boolean', help: 'with --keys: print JSON' },
   },
   async run({ args, overrides, flags, terminal, signal }) {
     if (flags.keys) {
@@ -32,8 +32,8 @@ export const serve = defineCommand({
       return 0;
     }
     if (args.length > 1)
-      throw new QalignError('USAGE', 'qalign serve: name one configuration; see "qalign serve --help".');
-    const changes = [...environmentOverrides(process.env), ...overrides]; // the command line wins
+      throw new QalignError('USAGE', 'qalign serve: name at most one configuration file; see "qalign serve --help".');
+    const changes = [...environmentOverrides(process.env), ...overrides]; // the command line takes precedence
     const config = (
       args[0] === undefined
         ? parseConfig(ServeConfig, '', 'the command line', changes)
@@ -44,7 +44,7 @@ export const serve = defineCommand({
         terminal.sayLine(JSON.stringify({ time: new Date().toISOString(), level, message, ...fields })),
       config.log_level,
     );
-    process.umask(0o077); // keys, uploads and results are for the user of the service alone
+    process.umask(0o077); // only the user of the service can read keys, uploads and results
     const service = await startService({ config, log, apiKey: await environmentKey(process.env) });
     const stopped = signal.aborted ? Promise.resolve() : once(signal, 'abort');
     try {

@@ -18,10 +18,10 @@ import { fittedTable } from './terminal/table.js';
 
 export const train = defineCommand({
   name: 'train',
-  summary: 'train a model by a recipe',
+  summary: 'train a model from a recipe',
   args: 'RECIPE…',
   description:
-    'RECIPE is a name that --list shows, or a YAML file. Prepares the pictures, trains, and leaves a run directory with the model. Ctrl-C stops after the step, with a checkpoint. Several recipes, or one with several seeds, are trained one after the other, and a table says what came out; the same command continues where it was stopped and keeps what is complete.',
+    'RECIPE is a name from --list or a YAML file. Prepares the pictures, trains, and writes a run directory with the model. Ctrl-C stops after the current step and writes a checkpoint. Several recipes, or one recipe with --seeds, are trained one after the other; a table then shows the results. If such a series is interrupted, the same command continues it and keeps completed runs.',
   examples: [
     'qalign train --list',
     'qalign train koniq --plan',
@@ -29,15 +29,15 @@ export const train = defineCommand({
     'qalign train ablation-levels ablation-soft-labels --seeds 1,2,3',
   ],
   overrides: true,
-  interrupted: 'the same command starts again; "qalign runs resume RUN" continues a run that "qalign runs list" shows',
+  interrupted: 'the same command starts again; "qalign runs resume RUN" continues a run of "qalign runs list"',
   flags: {
     ...RECIPE_FLAGS,
     plan: {
       type: 'boolean',
-      help: 'show what memory, disk and time the run needs, compare it with this machine, start nothing; exit code 1 when it does not fit',
+      help: 'report the memory, disk space and time that the run needs, without training; exit code 1 if it does not fit this machine',
     },
     seeds: { type: 'string', value: 'N,N…', help: 'train each recipe once with each of these seeds' },
-    json: { type: 'boolean', help: 'the plan, the list, the keys or the result as JSON' },
+    json: { type: 'boolean', help: 'print the plan, the list, the keys or the result as JSON' },
   },
   async run({ args, overrides, flags, terminal, signal }) {
     const page = await recipePage('train', TrainRecipe, flags, terminal);
@@ -46,7 +46,7 @@ export const train = defineCommand({
       return 0;
     }
     if (args.length === 0)
-      throw new QalignError('USAGE', 'qalign train: name a recipe; "qalign train --list" shows those that are here.');
+      throw new QalignError('USAGE', 'qalign train: name a recipe; "qalign train --list" shows the recipes.');
     const recipes = (await Promise.all(
       args.map((word) => loadRecipe('train', TrainRecipe, word, overrides)),
     )) as TrainRecipe[];
@@ -82,7 +82,7 @@ export const train = defineCommand({
 
 function describeMachine({ time, misfits }: RecipePlan, recipe: TrainRecipe): string[] {
   return [
-    `time           ${time === undefined ? 'not known: the records are not there yet' : describeTime(time, recipe)}`,
+    `time           ${time === undefined ? 'unknown: the records do not exist yet' : describeTime(time, recipe)}`,
     ...(misfits.length === 0 ? ['this machine   fits'] : misfits.map((why) => `this machine   does not fit: ${why}`)),
   ];
 }
@@ -111,12 +111,12 @@ function readSeed(word: string, all: string): number {
   if (word.trim() === '' || !Number.isInteger(seed) || seed < 0)
     throw new QalignError(
       'USAGE',
-      `qalign train: --seeds takes whole numbers with commas between them, such as 1,2,3, not "${all}".`,
+      `qalign train: --seeds must be whole numbers separated by commas, such as 1,2,3, not "${all}".`,
     );
   return seed;
 }
 
-/** Decoding takes hours for a large set: how far it is, how fast, and how long it will take. */
+/** Shows the progress, rate and remaining time of decoding, which takes hours for a large data set. */
 function createPrepareProgress(terminal: Terminal): (progress: PrepareProgress) => void {
   const started = new Map<string, number>();
   return ({ split, done, total, skipped }) => {
@@ -128,7 +128,7 @@ function createPrepareProgress(terminal: Terminal): (progress: PrepareProgress) 
   };
 }
 
-/** Draws steps as a progress line with the time left, and says evaluations and failed checkpoints aloud. */
+/** Shows steps as a progress line with the remaining time. Prints evaluations and failed checkpoints as separate lines. */
 export function createProgress(terminal: Terminal): (event: TrainEvent) => void {
   let total = 0;
   let first: { step: number; time: number } | undefined;
@@ -140,13 +140,13 @@ export function createProgress(terminal: Terminal): (event: TrainEvent) => void 
     if (event.event === 'measured')
       terminal.progress(`measuring pictures with the frozen encoder: ${event.done}/${event.total}`);
     if (event.event === 'tracker_failed')
-      terminal.say(`${event.tracker} does not answer (${event.message}); the run goes on without it.`);
+      terminal.say(`${event.tracker} does not answer (${event.message}); the run continues without it.`);
     if (event.event === 'evaluation')
       terminal.say(
         `step ${event.step}: SRCC ${event.srcc?.toFixed(4) ?? '–'}, PLCC ${event.plcc?.toFixed(4) ?? '–'} on ${event.items}`,
       );
     if (event.event === 'checkpoint_failed')
-      terminal.say(`step ${event.step}: the checkpoint could not be written (${event.message}); training goes on.`);
+      terminal.say(`step ${event.step}: the checkpoint could not be written (${event.message}); training continues.`);
     if (event.event !== 'step' || first === undefined) return;
     const each = (event.time - first.time) / Math.max(1, event.step - first.step);
     const loss = event.loss?.toFixed(4) ?? '–';

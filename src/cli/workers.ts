@@ -4,7 +4,7 @@ import { defineCommand, defineGroup } from './command.js';
 
 const keys = defineCommand({
   name: 'workers keys',
-  summary: 'make the keys by which this host and workers of other hosts know each other',
+  summary: 'create the keys that authenticate this host and workers on other hosts',
   args: 'FOLDER',
   examples: [
     'qalign workers keys keys/ --workers 2',
@@ -12,14 +12,14 @@ const keys = defineCommand({
     'python -m qalign.worker --connect tcp://head:5600 --keys worker-1.json --device cuda:0   # on the other host',
   ],
   flags: {
-    workers: { type: 'number', value: 'N', help: 'how many workers may connect (default: 1)' },
-    json: { type: 'boolean', help: 'the names of the files as JSON' },
+    workers: { type: 'number', value: 'N', help: 'number of workers that can connect (default: 1)' },
+    json: { type: 'boolean', help: 'print the paths of the key files as JSON' },
   },
   async run({ args, flags, terminal }) {
     const [folder, ...more] = args;
     const workers = flags.workers ?? 1;
     if (folder === undefined || more.length > 0)
-      throw new QalignError('USAGE', 'qalign workers keys: name one folder to write to.');
+      throw new QalignError('USAGE', 'qalign workers keys: name one output folder.');
     if (!Number.isInteger(workers) || workers < 1 || workers > 1000)
       throw new QalignError(
         'USAGE',
@@ -33,4 +33,8 @@ const keys = defineCommand({
   },
 });
 
-export const workers = defineGroup({ name: 'workers', summary: 'workers on other hosts', commands: [keys] });
+export const workers = defineGroup({
+  name: 'workers',
+  summary: 'create keys for workers on other hosts',
+  commands: [keys],
+});

@@ -54,6 +54,7 @@ export type UploadProgress = (sent: number, total: number | undefined) => void;
 
 /** Options of a call that sends pictures or clips. */
 export interface UploadOptions extends CallOptions {
+  /** Told how much of the body was sent. */
   readonly onUploadProgress?: UploadProgress;
 }
 
@@ -65,7 +66,9 @@ export interface EventOptions extends CallOptions {
 
 /** One server-sent event and its id. */
 export interface SentEvent<Data> {
+  /** Number of the event, from 1; `lastEventId` continues after it. */
   readonly id: number;
+  /** What the event says. */
   readonly data: Data;
 }
 
@@ -73,14 +76,22 @@ export interface SentEvent<Data> {
 export interface JobQuery {
   /** Jobs in one answer: 1 to 1000. */
   readonly limit?: number;
+  /**
+   * Newest jobs to skip.
+   * @default 0
+   */
   readonly offset?: number;
+  /** Only jobs with this status. */
   readonly status?: JobStatus;
 }
 
 /** Scoring jobs of thousands to millions of items. */
 export interface JobCalls {
+  /** Makes a job; it starts when a place is free. */
   create(list: JobItems, settings?: JobSettings, extra?: UploadOptions): Promise<Job>;
+  /** Jobs of the key, the newest first. */
   list(query?: JobQuery, extra?: CallOptions): Promise<JobList>;
+  /** The state of a job. */
   get(id: string, extra?: CallOptions): Promise<Job>;
   /** Results so far stay; a job that has ended is left as it is. */
   cancel(id: string, extra?: CallOptions): Promise<DeletedJob>;
@@ -90,6 +101,7 @@ export interface JobCalls {
   results(id: string, extra?: CallOptions): AsyncGenerator<ScoreOutcome, void, undefined>;
   /** The results so far, as one CSV text. */
   csv(id: string, extra?: CallOptions): Promise<string>;
+  /** Its events; the last is `end`. */
   events(id: string, extra?: EventOptions): AsyncGenerator<SentEvent<JobEvent>, void, undefined>;
   /** Follows the events until the job has ended, and connects again when the connection breaks. */
   wait(id: string, extra?: CallOptions): Promise<Job>;
@@ -97,26 +109,35 @@ export interface JobCalls {
 
 /** Trainings and evaluations: `Made` asks for one, `One` is one of them, `All` their list. */
 export interface RunCalls<Made, One, All> {
+  /** Asks for one; it waits in order. */
   create(body: Made, extra?: CallOptions): Promise<One>;
+  /** Those of the key, the newest first. */
   list(extra?: CallOptions): Promise<All>;
+  /** Its state, with the resolved recipe. */
   get(id: string, extra?: CallOptions): Promise<One>;
   /** Ends it after its step, with a checkpoint. */
   stop(id: string, extra?: CallOptions): Promise<One>;
+  /** Continues one that was stopped, failed or interrupted. */
   resume(id: string, extra?: CallOptions): Promise<One>;
+  /** Its events; the last is `end`. */
   events(id: string, extra?: EventOptions): AsyncGenerator<SentEvent<RunEvent>, void, undefined>;
 }
 
 /** Models that the service describes and has loaded. */
 export interface ModelCalls {
+  /** All models that the service describes. */
   list(extra?: CallOptions): Promise<ModelList>;
   /** Answers when the model is loaded. */
   load(id: string, extra?: CallOptions): Promise<ModelRow>;
+  /** Removes a model from memory after its running requests. */
   unload(id: string, extra?: CallOptions): Promise<ModelRow>;
 }
 
 /** Data sets that the service describes. */
 export interface DatasetCalls {
+  /** All datasets that the service describes. */
   list(extra?: CallOptions): Promise<DatasetList>;
+  /** Label files below the root of the service to records; answers when they are written. */
   convert(body: ConvertBody, extra?: CallOptions): Promise<ConvertAnswer>;
 }
 
@@ -150,10 +171,15 @@ export interface QalignClient {
   compare(first: ClientItem, second: ClientItem, settings?: ScoreFields, extra?: UploadOptions): Promise<CompareAnswer>;
   /** All items from best to worst. */
   rank(items: readonly ClientItem[], settings?: ScoreFields, extra?: UploadOptions): Promise<RankAnswer>;
+  /** Lists, loads and unloads models. */
   readonly models: ModelCalls;
+  /** Scoring jobs. */
   readonly jobs: JobCalls;
+  /** Trainings. */
   readonly trainRuns: RunCalls<TrainRunBody, TrainRun, TrainRunList>;
+  /** Evaluations. */
   readonly evaluations: RunCalls<EvaluationBody, Evaluation, EvaluationList>;
+  /** Lists and converts datasets. */
   readonly datasets: DatasetCalls;
   /** Whether the service answers and has a model; never throws. */
   ready(extra?: CallOptions): Promise<boolean>;

@@ -8,8 +8,15 @@ import { loadConfig, type DeepReadonly } from './load.js';
 import { hint } from '../base/suggest.js';
 
 const FOLDER = join(packageRoot, 'configs', 'datasets');
-const Questions = Type.Object(
-  { name: Type.String(), questions: Type.Array(Type.String({ minLength: 1 }), { minItems: 1 }) },
+/** `configs/datasets/questions/<name>.yaml`. */
+export const Questions = Type.Object(
+  {
+    name: Type.String({ description: 'name of the list and of its file' }),
+    questions: Type.Array(Type.String({ minLength: 1 }), {
+      minItems: 1,
+      description: 'paraphrases of the question; each record gets one, drawn by the seed',
+    }),
+  },
   { additionalProperties: false },
 );
 

@@ -15,14 +15,15 @@ export const EvaluateData = Type.Object(
     name: nameOf('name of the predictions file and of the row in the table', 'koniq'),
     records: Type.String({
       minLength: 1,
-      description: 'a JSONL file of records, of "qalign dataset convert"',
+      description: 'JSONL file of records, made by "qalign dataset convert"',
       examples: ['data/koniq/test.jsonl'],
     }),
-    root: maybe('media paths of the records are relative to this; null: to the file'),
-    split: maybe('only the records of this split; null: all'),
+    root: maybe('folder that media paths of the records are relative to; null: the folder of the file'),
+    split: maybe('split whose records are used; null: all records'),
     role: Type.Union([Type.Literal('test'), Type.Literal('validation')], {
       default: 'test',
-      description: 'validation: for fitting ensemble weights and calibrations only',
+      description:
+        'use of the entry. test: figures are reported; validation: only ensemble weights and calibrations are fitted on it',
     }),
     paper: Type.Union(
       [
@@ -30,7 +31,7 @@ export const EvaluateData = Type.Object(
           {
             srcc: Type.Number({ description: 'the published SRCC' }),
             plcc: Type.Number({ description: 'the published PLCC' }),
-            source: Type.String({ minLength: 1, description: 'where they were read' }),
+            source: Type.String({ minLength: 1, description: 'where they were published' }),
           },
           closed,
         ),
@@ -54,17 +55,17 @@ const Ensemble = Type.Object(
       Type.Object(
         {
           name: nameOf('name of the other scorer', 'fast-vqa'),
-          csv: Type.String({ minLength: 1, description: 'its scores, a CSV file', examples: ['scores/fast-vqa.csv'] }),
-          id_column: Type.String({ default: 'id', description: 'the column of the ids of the records' }),
-          score_column: Type.String({ default: 'score', description: 'the column of the scores' }),
-          weight: maybeNumber('weight of its standardised score; null with all others null: fitted'),
+          csv: Type.String({ minLength: 1, description: 'CSV file of its scores', examples: ['scores/fast-vqa.csv'] }),
+          id_column: Type.String({ default: 'id', description: 'column of the ids of the records' }),
+          score_column: Type.String({ default: 'score', description: 'column of the scores' }),
+          weight: maybeNumber('weight of its standardised score; null for all: the weights are fitted'),
         },
         closed,
       ),
       { minItems: 1, description: 'the other scorers' },
     ),
-    weight: maybeNumber('weight of the model itself; null with all others null: fitted'),
-    fit_on: maybeName('the validation entry of data that weights are fitted on'),
+    weight: maybeNumber('weight of the model itself; null for all: the weights are fitted'),
+    fit_on: maybeName('validation entry of data that the weights are fitted on'),
   },
   closed,
 );
@@ -73,9 +74,9 @@ const Calibration = Type.Object(
   {
     method: Type.Union([Type.Literal('logistic'), Type.Literal('isotonic')], {
       default: 'logistic',
-      description: "logistic: VQEG's four-parameter function; isotonic: the best rising steps",
+      description: "form of the curve. logistic: VQEG's four-parameter function; isotonic: the best rising steps",
     }),
-    fit_on: nameOf('the validation entry of data that it is fitted on'),
+    fit_on: nameOf('validation entry of data that it is fitted on'),
   },
   closed,
 );
@@ -86,12 +87,12 @@ export const EvaluateRecipe = Type.Object(
     name: nameOf('name of the evaluation; its folder is evaluations/NAME', 'koniq'),
     model: Type.String({
       minLength: 1,
-      description: 'a name of configs/models, a directory or a hub id',
+      description: 'name of configs/models, directory or hub id',
       examples: ['one-align'],
     }),
-    base: maybe('the base model, where the model is a LoRA; null: the one that its description names'),
-    revision: maybe('commit, tag or branch of a hub model'),
-    prompt: maybe("a name of configs/prompts or a YAML file; null: the model's own"),
+    base: maybe('base model of a LoRA; null: the one that its description names'),
+    revision: maybe('commit, tag or branch of a hub model; null: that of its description'),
+    prompt: maybe("name of configs/prompts or a YAML file; null: the model's own"),
     device: Type.String({
       default: 'auto',
       description: 'auto (the first GPU, else the CPU), cpu, cuda:N, or several (0,1): one worker each',
@@ -105,32 +106,32 @@ export const EvaluateRecipe = Type.Object(
       minimum: 1,
       default: 1,
       description:
-        'more is quicker on a GPU, but who shares a batch depends on the moment and moves scores by rounding: with 1 a resumed evaluation equals an uninterrupted one to the last bit',
+        'most pictures or frames in one batch. More is faster on a GPU, but changes scores by rounding; with 1 a resumed evaluation has exactly the scores of an uninterrupted one',
     }),
     data: Type.Array(EvaluateData, { minItems: 1, description: 'the record sets' }),
     rule: Type.Union([Type.Literal('levels'), Type.Literal('two_words')], {
       default: 'levels',
-      description: "two_words: Q-Bench's softmax over good and poor",
+      description: "scoring rule. levels: the five level words; two_words: Q-Bench's softmax over good and poor",
     }),
     allow_failures: Type.Integer({
       minimum: 0,
       default: 0,
-      description: 'so many items of a data set may fail; n is what is left',
+      description: 'most items of an entry that may fail; the metrics leave them out',
     }),
     bootstrap: Type.Object(
       {
-        replicates: Type.Integer({ minimum: 100, default: 1000, description: 'resamples of an interval' }),
-        seed: Type.Integer({ minimum: 0, default: 0, description: 'seed of the resamples' }),
+        replicates: Type.Integer({ minimum: 100, default: 1000, description: 'bootstrap samples of each interval' }),
+        seed: Type.Integer({ minimum: 0, default: 0, description: 'seed of the bootstrap' }),
       },
-      { ...closed, default: {}, description: 'how the 95 % intervals are made' },
+      { ...closed, default: {}, description: 'bootstrap of the 95 % intervals' },
     ),
     ensemble: Type.Union([Type.Null(), Ensemble], {
       default: null,
-      description: 'a weighted sum with the scores of other scorers',
+      description: 'weighted sum with the scores of other scorers; null: none',
     }),
     calibration: Type.Union([Type.Null(), Calibration], {
       default: null,
-      description: 'to the MOS scale, fitted on a validation entry of data',
+      description: 'curve from scores to the MOS scale, fitted on a validation entry of data; null: none',
     }),
   },
   closed,

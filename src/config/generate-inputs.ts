@@ -1,6 +1,10 @@
 /** Schemas of recipes → what users see of them: TypeScript types with their words, and JSON Schema for editors. */
 import type { TSchema } from 'typebox';
+import { DatasetSpec } from '../datasets/spec.js';
+import { Questions } from './datasets.js';
 import { EvaluateRecipe } from './evaluate.js';
+import { ModelSchema } from './models.js';
+import { PromptSchema } from './prompts.js';
 import { isNode, isOptional, literalsOf, nodeOf, rangeInWords, type SchemaNode } from './recipe-keys.js';
 import { ServeConfig } from './serve.js';
 import { TrainRecipe } from './train.js';
@@ -20,6 +24,10 @@ export function inputFiles(): Map<string, string> {
     ['docs/schema/train-recipe.json', jsonSchema(TrainRecipe, 'qalign training recipe')],
     ['docs/schema/evaluate-recipe.json', jsonSchema(EvaluateRecipe, 'qalign evaluation recipe')],
     ['docs/schema/serve.json', jsonSchema(ServeConfig, 'qalign service')],
+    ['docs/schema/model.json', jsonSchema(ModelSchema, 'qalign model')],
+    ['docs/schema/prompt.json', jsonSchema(PromptSchema, 'qalign prompt')],
+    ['docs/schema/dataset.json', jsonSchema(DatasetSpec, 'qalign dataset')],
+    ['docs/schema/questions.json', jsonSchema(Questions, 'qalign questions of a dataset')],
   ]);
 }
 

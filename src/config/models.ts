@@ -13,28 +13,36 @@ const HUB_ID = /^[\w.-]+\/[\w.-]+$/;
 /** Used when no model is named. */
 export const DEFAULT_MODEL = 'nano';
 
-const Kinds = Type.Array(Type.Enum([...KINDS]), { minItems: 1 });
+const kinds = (description: string) => Type.Optional(Type.Array(Type.Enum([...KINDS]), { minItems: 1, description }));
 
 /** `configs/models/<name>.yaml`. */
-const ModelSchema = Type.Object(
+export const ModelSchema = Type.Object(
   {
-    name: Type.String({ pattern: '^[a-z0-9][a-z0-9-]*$' }),
-    title: Type.String(),
-    /** A hub id, or a folder relative to the package. */
-    model: Type.String({ minLength: 1 }),
-    revision: Type.Optional(Type.String()),
-    /** The name of the description of the base model of this LoRA. */
-    base: Type.Optional(Type.String()),
+    name: Type.String({ pattern: '^[a-z0-9][a-z0-9-]*$', description: 'name of the model and of its file' }),
+    title: Type.String({ description: 'name as its authors write it' }),
+    model: Type.String({
+      minLength: 1,
+      description: 'hub id, or folder relative to the package',
+      examples: ['q-future/one-align'],
+    }),
+    revision: Type.Optional(Type.String({ description: 'commit of the hub model; pin it' })),
+    base: Type.Optional(Type.String({ description: 'for a LoRA: a name of configs/models, its base model' })),
     tasks: Type.Object(
-      { quality: Type.Optional(Kinds), aesthetics: Type.Optional(Kinds) },
-      { additionalProperties: false, minProperties: 1 },
+      {
+        quality: kinds('kinds of input that it rates for quality'),
+        aesthetics: kinds('kinds of input that it rates for aesthetics'),
+      },
+      { additionalProperties: false, minProperties: 1, description: 'what it was trained to rate' },
     ),
-    prompt: Type.String({ default: 'default' }),
-    untrained: Type.Boolean({ default: false }),
-    /** Its sizes, where they are known without the files: memory is planned before 16 GB are fetched. */
-    architecture: Type.Optional(Type.Literal('mplug_owl2_7b')),
-    licence: Type.String(),
-    citation: Type.Optional(Type.String()),
+    prompt: Type.String({ default: 'default', description: 'a name of configs/prompts' }),
+    untrained: Type.Boolean({ default: false, description: 'true: the weights are random; every output says so' }),
+    architecture: Type.Optional(
+      Type.Literal('mplug_owl2_7b', {
+        description: 'sizes of the model; with it, memory is planned before the download',
+      }),
+    ),
+    licence: Type.String({ description: 'licence of the weights' }),
+    citation: Type.Optional(Type.String({ description: 'publication' })),
   },
   { additionalProperties: false },
 );

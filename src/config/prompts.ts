@@ -10,13 +10,22 @@ import { hint } from '../base/suggest.js';
 
 const FOLDER = join(packageRoot, 'configs', 'prompts');
 
-const PromptSchema = Type.Object(
+/** `configs/prompts/<name>.yaml`. */
+export const PromptSchema = Type.Object(
   {
-    name: Type.String({ pattern: '^[a-z0-9][a-z0-9-]*$' }),
-    about: Type.String(),
-    text: Type.String({ minLength: 1 }),
-    tasks: Type.Optional(Type.Array(Type.Enum([...TASKS]), { minItems: 1 })),
-    kinds: Type.Optional(Type.Array(Type.Enum([...KINDS]), { minItems: 1 })),
+    name: Type.String({ pattern: '^[a-z0-9][a-z0-9-]*$', description: 'name of the prompt and of its file' }),
+    about: Type.String({ description: 'where it comes from and what it is for' }),
+    text: Type.String({
+      minLength: 1,
+      description:
+        'the question, up to the level word: <|image|> exactly once, {task} and {kind} where they belong, no white space at its end',
+    }),
+    tasks: Type.Optional(
+      Type.Array(Type.Enum([...TASKS]), { minItems: 1, description: 'tasks that it may be used for (default: all)' }),
+    ),
+    kinds: Type.Optional(
+      Type.Array(Type.Enum([...KINDS]), { minItems: 1, description: 'kinds that it may be used for (default: all)' }),
+    ),
   },
   { additionalProperties: false },
 );

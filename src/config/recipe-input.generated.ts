@@ -58,7 +58,7 @@ export interface TrainRecipeInput {
      */
     readonly fraction?: number | undefined;
     /**
-     * How often an epoch sees the records of a dataset: 2 twice, 0.5 every second one, another half each epoch.
+     * How often an epoch uses the records of a dataset: 2: twice; 0.5: half of them, a different half each epoch.
      * @default {}
      * @example { koniq10k: 1, spaq: 0.5 }
      */
@@ -69,19 +69,19 @@ export interface TrainRecipeInput {
      */
     readonly prepare_size?: number | null | undefined;
     /**
-     * The MOS of the records that mean bad and excellent, for soft labels; null: 1 and 5.
+     * MOS of bad and of excellent, for soft labels; null: 1 and 5.
      * @default null
      * @example [0, 100]
      */
     readonly mos_range?: readonly [number, number] | null | undefined;
     /**
-     * Series of falling quality made of the best-rated training pictures, for objective.series; they are the dataset
-     * "distortions" of data.weights.
+     * Series of falling quality made from the best-rated training pictures, for objective.series; data.weights knows
+     * them as "distortions"; null: none.
      * @default null
      */
     readonly distortions?: null | {
       /**
-       * So many of the best-rated pictures become the best of a series each. Whole number at least 1.
+       * Number of best-rated pictures that a series is made from. Whole number at least 1.
        * @default 50
        */
       readonly pictures?: number | undefined;
@@ -119,7 +119,7 @@ export interface TrainRecipeInput {
      */
     readonly fidelity?: number | undefined;
     /**
-     * Weight of the probability that the five level words lack at their position. Number at least 0.
+     * Weight of the probability that is not on the five level words. Number at least 0.
      * @default 0
      */
     readonly in_level?: number | undefined;
@@ -130,7 +130,7 @@ export interface TrainRecipeInput {
     readonly series?: number | undefined;
   } | undefined;
   /**
-   * The fidelity loss takes a spread of 1 for both pictures; false: the one that the model predicts.
+   * true: the fidelity loss uses a standard deviation of 1; false: that of the predicted levels.
    * @default true
    */
   readonly fixed_pair_std?: boolean | undefined;
@@ -146,7 +146,8 @@ export interface TrainRecipeInput {
    */
   readonly score_text?: boolean | undefined;
   /**
-   * Std on 1–5 of soft labels made from the MOS; null: the records bring their own. Number above 0.
+   * Standard deviation, on the scale 1 to 5, of soft labels made from the MOS; null: soft labels of the records. Number
+   * above 0.
    * @default null
    * @example 0.5
    */
@@ -191,8 +192,8 @@ export interface TrainRecipeInput {
    */
   readonly freeze?: readonly ('vision' | 'abstractor' | 'language')[] | undefined;
   /**
-   * Of a frozen efficientnet_lite0 encoder, the stages from this one on are trained all the same. Whole number at least
-   * 1, at most 6.
+   * First stage of a frozen efficientnet_lite0 encoder that is still trained; null: none. Whole number at least 1, at
+   * most 6.
    * @default null
    */
   readonly train_stages_from?: number | null | undefined;
@@ -202,12 +203,12 @@ export interface TrainRecipeInput {
    */
   readonly cache_features?: boolean | undefined;
   /**
-   * How often the training records are seen. Whole number at least 1.
+   * Passes over the training records. Whole number at least 1.
    * @default 2
    */
   readonly epochs?: number | undefined;
   /**
-   * End after so many updates; null: after the epochs. Whole number at least 1.
+   * Most updates; null: all epochs. Whole number at least 1.
    * @default null
    */
   readonly max_steps?: number | null | undefined;
@@ -282,7 +283,8 @@ export interface TrainRecipeInput {
    */
   readonly compute?: 'fp32' | 'bf16' | null | undefined;
   /**
-   * Decay a step of an average of the weights, which is then what is evaluated and exported. Number above 0, below 1.
+   * Decay per update of a moving average of the weights, which is then evaluated and exported; null: no average. Number
+   * above 0, below 1.
    * @default null
    * @example 0.999
    */
@@ -298,13 +300,13 @@ export interface TrainRecipeInput {
    */
   readonly dropout?: number | undefined;
   /**
-   * Share of the image tokens that a training step does not look at. Number at least 0, below 1.
+   * Share of the image tokens that a training step drops. Number at least 0, below 1.
    * @default 0
    */
   readonly token_dropout?: number | undefined;
   /**
-   * Share of the measurements of an efficientnet_lite0 encoder that a picture shows without, others in each step.
-   * Number at least 0, below 1.
+   * Share of the channels of an efficientnet_lite0 encoder that a training step drops for each picture. Number at least
+   * 0, below 1.
    * @default 0
    */
   readonly channel_dropout?: number | undefined;
@@ -314,13 +316,13 @@ export interface TrainRecipeInput {
    */
   readonly augment?: {
     /**
-     * Mirror half of the pictures, others in each epoch.
+     * Mirror half of the pictures, a different half each epoch.
      * @default false
      */
     readonly flip?: boolean | undefined;
   } | undefined;
   /**
-   * Seed of everything that is drawn: order, fraction, augmentation, dropout. Whole number at least 0.
+   * Random seed of order, fraction, augmentation and dropout. Whole number at least 0.
    * @default 0
    */
   readonly seed?: number | undefined;
@@ -340,7 +342,7 @@ export interface TrainRecipeInput {
    */
   readonly hosts?: number | undefined;
   /**
-   * host:port of the first host, when there are several.
+   * host:port of the first host; needed with several hosts.
    * @default null
    * @example 'host0:29500'
    */
@@ -376,22 +378,22 @@ export interface EvaluateRecipeInput {
    */
   readonly name: string;
   /**
-   * A name of configs/models, a directory or a hub id.
+   * Name of configs/models, directory or hub id.
    * @example 'one-align'
    */
   readonly model: string;
   /**
-   * The base model, where the model is a LoRA; null: the one that its description names.
+   * Base model of a LoRA; null: the one that its description names.
    * @default null
    */
   readonly base?: string | null | undefined;
   /**
-   * Commit, tag or branch of a hub model.
+   * Commit, tag or branch of a hub model; null: that of its description.
    * @default null
    */
   readonly revision?: string | null | undefined;
   /**
-   * A name of configs/prompts or a YAML file; null: the model's own.
+   * Name of configs/prompts or a YAML file; null: the model's own.
    * @default null
    */
   readonly prompt?: string | null | undefined;
@@ -411,8 +413,8 @@ export interface EvaluateRecipeInput {
    */
   readonly offline?: boolean | undefined;
   /**
-   * More is quicker on a GPU, but who shares a batch depends on the moment and moves scores by rounding: with 1 a
-   * resumed evaluation equals an uninterrupted one to the last bit. Whole number at least 1.
+   * Most pictures or frames in one batch. More is faster on a GPU, but changes scores by rounding; with 1 a resumed
+   * evaluation has exactly the scores of an uninterrupted one. Whole number at least 1.
    * @default 1
    */
   readonly max_batch_frames?: number | undefined;
@@ -424,22 +426,23 @@ export interface EvaluateRecipeInput {
      */
     readonly name: string;
     /**
-     * A JSONL file of records, of "qalign dataset convert".
+     * JSONL file of records, made by "qalign dataset convert".
      * @example 'data/koniq/test.jsonl'
      */
     readonly records: string;
     /**
-     * Media paths of the records are relative to this; null: to the file.
+     * Folder that media paths of the records are relative to; null: the folder of the file.
      * @default null
      */
     readonly root?: string | null | undefined;
     /**
-     * Only the records of this split; null: all.
+     * Split whose records are used; null: all records.
      * @default null
      */
     readonly split?: string | null | undefined;
     /**
-     * validation: for fitting ensemble weights and calibrations only.
+     * Use of the entry. test: figures are reported; validation: only ensemble weights and calibrations are fitted on
+     * it.
      * @default 'test'
      */
     readonly role?: 'test' | 'validation' | undefined;
@@ -453,38 +456,38 @@ export interface EvaluateRecipeInput {
       readonly srcc: number;
       /** The published PLCC. */
       readonly plcc: number;
-      /** Where they were read. */
+      /** Where they were published. */
       readonly source: string;
     } | string | null | undefined;
   }[];
   /**
-   * two_words: Q-Bench's softmax over good and poor.
+   * Scoring rule. levels: the five level words; two_words: Q-Bench's softmax over good and poor.
    * @default 'levels'
    */
   readonly rule?: 'levels' | 'two_words' | undefined;
   /**
-   * So many items of a data set may fail; n is what is left. Whole number at least 0.
+   * Most items of an entry that may fail; the metrics leave them out. Whole number at least 0.
    * @default 0
    */
   readonly allow_failures?: number | undefined;
   /**
-   * How the 95 % intervals are made.
+   * Bootstrap of the 95 % intervals.
    * @default {}
    */
   readonly bootstrap?: {
     /**
-     * Resamples of an interval. Whole number at least 100.
+     * Bootstrap samples of each interval. Whole number at least 100.
      * @default 1000
      */
     readonly replicates?: number | undefined;
     /**
-     * Seed of the resamples. Whole number at least 0.
+     * Seed of the bootstrap. Whole number at least 0.
      * @default 0
      */
     readonly seed?: number | undefined;
   } | undefined;
   /**
-   * A weighted sum with the scores of other scorers.
+   * Weighted sum with the scores of other scorers; null: none.
    * @default null
    */
   readonly ensemble?: null | {
@@ -496,48 +499,48 @@ export interface EvaluateRecipeInput {
        */
       readonly name: string;
       /**
-       * Its scores, a CSV file.
+       * CSV file of its scores.
        * @example 'scores/fast-vqa.csv'
        */
       readonly csv: string;
       /**
-       * The column of the ids of the records.
+       * Column of the ids of the records.
        * @default 'id'
        */
       readonly id_column?: string | undefined;
       /**
-       * The column of the scores.
+       * Column of the scores.
        * @default 'score'
        */
       readonly score_column?: string | undefined;
       /**
-       * Weight of its standardised score; null with all others null: fitted.
+       * Weight of its standardised score; null for all: the weights are fitted.
        * @default null
        */
       readonly weight?: number | null | undefined;
     }[];
     /**
-     * Weight of the model itself; null with all others null: fitted.
+     * Weight of the model itself; null for all: the weights are fitted.
      * @default null
      */
     readonly weight?: number | null | undefined;
     /**
-     * The validation entry of data that weights are fitted on.
+     * Validation entry of data that the weights are fitted on.
      * @default null
      */
     readonly fit_on?: string | null | undefined;
   } | undefined;
   /**
-   * To the MOS scale, fitted on a validation entry of data.
+   * Curve from scores to the MOS scale, fitted on a validation entry of data; null: none.
    * @default null
    */
   readonly calibration?: null | {
     /**
-     * logistic: VQEG's four-parameter function; isotonic: the best rising steps.
+     * Form of the curve. logistic: VQEG's four-parameter function; isotonic: the best rising steps.
      * @default 'logistic'
      */
     readonly method?: 'logistic' | 'isotonic' | undefined;
-    /** The validation entry of data that it is fitted on. */
+    /** Validation entry of data that it is fitted on. */
     readonly fit_on: string;
   } | undefined;
 }

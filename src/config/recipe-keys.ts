@@ -18,6 +18,14 @@ export interface SchemaNode {
   readonly description?: string;
   readonly default?: unknown;
   readonly examples?: readonly unknown[];
+  readonly pattern?: string;
+}
+
+/** A key of a schema by its place: `data.train`, `ensemble.with[].csv`, `beside.NAME.file`. */
+export interface SchemaKey {
+  readonly key: string;
+  readonly node: SchemaNode;
+  readonly required: boolean;
 }
 
 export interface KeyDescription {
@@ -42,28 +50,38 @@ export function isOptional(parent: SchemaNode, key: string): boolean {
 
 /** Every key of a schema, those of inner objects after their own, in the order of the schema. */
 export function describeKeys(schema: TSchema): KeyDescription[] {
-  return keysBelow(nodeOf(schema), '');
+  return keysOf(nodeOf(schema)).map(({ key, node, required }) => ({
+    key,
+    type: typeInWords(node),
+    required,
+    default: node.default,
+    meaning: node.description ?? '',
+    example: node.examples?.[0],
+  }));
 }
 
-function keysBelow(parent: SchemaNode, prefix: string): KeyDescription[] {
+/** The same as nodes of the schema. @param isLeaf an object whose keys are described elsewhere */
+export function keysOf(
+  parent: SchemaNode,
+  isLeaf: (node: SchemaNode) => boolean = () => false,
+  prefix = '',
+): SchemaKey[] {
   return Object.entries(parent.properties ?? {}).flatMap(([name, node]) => {
     const key = `${prefix}${name}`;
-    const own = {
-      key,
-      type: typeInWords(node),
-      required: !isOptional(parent, name),
-      default: node.default,
-      meaning: node.description ?? '',
-      example: node.examples?.[0],
-    };
-    return [own, ...innerObjects(node).flatMap(({ node: inner, path }) => keysBelow(inner, `${key}${path}.`))];
+    const inner = innerObjects(node).filter(({ node: object }) => !isLeaf(object));
+    const below = inner.flatMap(({ node: object, path }) => keysOf(object, isLeaf, `${key}${path}.`));
+    return [{ key, node, required: !isOptional(parent, name) }, ...below];
   });
 }
 
-/** The objects that a key holds: itself, those of a list, those of a union. */
+/** The objects that a key holds: itself, those of a list, of a union, of a record. */
 function innerObjects(node: SchemaNode): { node: SchemaNode; path: string }[] {
   if (node.properties !== undefined) return [{ node, path: '' }];
   if (node.anyOf !== undefined) return node.anyOf.flatMap(innerObjects);
+  if (node.patternProperties !== undefined)
+    return Object.values(node.patternProperties)
+      .flatMap(innerObjects)
+      .map(({ node: inner, path }) => ({ node: inner, path: `.NAME${path}` }));
   if (node.type === 'array' && isNode(node.items))
     return innerObjects(node.items).map(({ node: inner, path }) => ({ node: inner, path: `[]${path}` }));
   return [];

@@ -10,34 +10,34 @@ export const ServeConfig = Type.Object(
   {
     host: Type.String({
       default: '127.0.0.1',
-      description: 'anything but a loopback address needs an API key first ("qalign keys create")',
+      description: 'address to listen on; any but a loopback address needs an API key first ("qalign keys create")',
     }),
     port: Type.Integer({
       minimum: 0,
       maximum: 65_535,
       default: 8080,
-      description: '0: any free port, told in the log',
+      description: 'port to listen on; 0: any free port, which the log names',
     }),
     health_port: Type.Union([Type.Integer({ minimum: 0, maximum: 65_535 }), Type.Null()], {
       default: null,
       description:
-        'a listener for /healthz, /readyz and /metrics alone, which answers while the other has no connection left; 0: any free port; null: none',
+        'port of a second listener for /healthz, /readyz and /metrics, which answers while the first has no connection left; 0: any free port; null: none',
     }),
     health_host: Type.String({
       default: '127.0.0.1',
-      description: 'of that listener; on a loopback address it asks for no key, elsewhere /metrics needs one',
+      description: 'address of the second listener; /metrics needs a key there unless it is a loopback address',
     }),
     data_dir: Type.String({
       minLength: 1,
       default: 'runs/service',
-      description: 'keys, jobs and their results, uploads on their way',
+      description: 'folder of API keys, jobs with their results, and uploads',
     }),
     models: Type.Array(Type.String({ minLength: 1 }), {
       minItems: 1,
       default: [DEFAULT_MODEL],
-      description: 'loaded at the start; the first is used when a request names none',
+      description: 'models that are loaded at the start; the first is used when a request names none',
     }),
-    most_models: count(2, 'models loaded at a time'),
+    most_models: count(2, 'most models that are loaded at a time'),
     device: Type.String({ default: 'auto', description: 'auto, cpu, cuda:N, or several (0,1): one worker each' }),
     precision: Type.Union([Type.Literal('auto'), Type.Literal('fp32'), Type.Literal('bf16'), Type.Literal('fp16')], {
       default: 'auto',
@@ -45,92 +45,96 @@ export const ServeConfig = Type.Object(
     }),
     max_batch_frames: Type.Union([Type.Integer({ minimum: 1 }), Type.Null()], {
       default: null,
-      description: 'null: 16 on a CPU, 64 on CUDA',
+      description: 'most pictures or frames in one batch; null: 16 on a CPU, 64 on CUDA',
     }),
     offline: Type.Boolean({
       default: false,
-      description: 'never ask the hub and install nothing, for scoring, trainings and evaluations',
+      description: 'never ask the hub and install nothing',
     }),
     root: Type.Union([Type.String({ minLength: 1 }), Type.Null()], {
       default: null,
-      description: 'folder whose files requests may name, without those below data_dir and runs_dir; null: none',
+      description: 'folder whose files requests may name, except those below data_dir and runs_dir; null: no files',
     }),
     runs_dir: Type.Union([Type.String({ minLength: 1 }), Type.Null()], {
       default: null,
-      description: 'run directories of trainings; null: QALIGN_RUNS or runs',
+      description: 'folder of training runs; null: QALIGN_RUNS or runs',
     }),
     trackers: Type.Array(RunRecipe.properties.trackers.items, {
       default: [],
-      description: 'trackers that a training may send its metrics to; none by default',
+      description: 'trackers that a training may send its metrics to',
     }),
     most_processes: Type.Union([Type.Integer({ minimum: 1 }), Type.Null()], {
       default: null,
-      description: 'processes of one training, never more than GPUs (cores on a CPU); null: as many as those',
+      description: 'most processes of one training; null: the number of GPUs, or of cores without a GPU',
     }),
-    allow_urls: Type.Boolean({ default: false, description: 'fetch http(s) URLs, public addresses only' }),
+    allow_urls: Type.Boolean({ default: false, description: 'fetch inputs that are http(s) URLs of public addresses' }),
     cors_origins: Type.Array(Type.String({ pattern: '^https?://[^/*\\s]+$' }), {
       default: [],
       description:
-        'pages of these origins may call (https://tools.example.org), with a key where there are keys; none by default',
+        'origins whose pages may call the service (https://tools.example.org); they need a key where there are keys',
     }),
     limits: Type.Object(
       {
-        items: count(64, 'in one request'),
-        body_mb: count(32, 'of a JSON body'),
-        upload_mb: count(512, 'of one uploaded file'),
-        memory_mb: count(256, 'of uploads held in memory at a time; beyond it they go to disk'),
-        key_memory_mb: count(128, 'of memory_mb that the requests of one key may hold'),
-        manifest_mb: count(1024, 'of the list of a job'),
-        pixels: count(178_956_970, 'of a picture'),
+        items: count(64, 'most items of one request'),
+        body_mb: count(32, 'largest JSON body in MiB'),
+        upload_mb: count(512, 'largest uploaded file in MiB'),
+        memory_mb: count(256, 'memory in MiB for all uploads; above it they go to disk'),
+        key_memory_mb: count(128, 'part of memory_mb that the requests of one key may hold'),
+        manifest_mb: count(1024, 'largest list of a job in MiB'),
+        pixels: count(178_956_970, 'most pixels of a picture'),
         decode_mb: count(
           2048,
-          'of memory to decode pictures, over all threads and models; what is not free is waited for. 2048 (2 GB) hold 20 JPEGs or PNGs of 24 megapixels at a time, or two of 178 (progressive and interlaced ones take twice as much)',
+          'memory in MiB for decoding pictures, of all threads and models; pictures wait for free memory. 2048 hold 20 JPEGs or PNGs of 24 megapixels at a time, or two of 178; progressive and interlaced files take twice as much',
         ),
-        frame_pixels: count(9_437_184, 'of a frame of a clip; the default is 4096 × 2304'),
+        frame_pixels: count(9_437_184, 'most pixels of a frame of a clip; the default is 4096 × 2304'),
         ffmpeg_mb: count(
           2048,
-          'of memory for ffmpeg, for each of two processes of a model at a time; Linux only. Frames of 8 megapixels take 0.4 GB, of 67 megapixels 1.6 GB',
+          'memory in MiB for each ffmpeg process, of which a model runs two; Linux only. Frames of 8 megapixels take 0.4 GB, of 67 megapixels 1.6 GB',
         ),
         frames: count(
           600,
-          'of a clip that are scored, one a second; two clips at a time are held whole, 600 kB a frame',
+          'most frames of a clip, one per second; two clips at a time are held in memory, 600 kB per frame',
         ),
-        decode_ms: count(60_000, 'to decode one picture or clip'),
-        connections: count(2048, 'open at a time'),
-        address_connections: count(1024, 'open at a time from one address (of IPv6 one /64 network)'),
+        decode_ms: count(60_000, 'longest time in ms for decoding one picture or clip'),
+        connections: count(2048, 'most open connections'),
+        address_connections: count(1024, 'most open connections of one address (IPv6: of one /64 network)'),
       },
-      { ...closed, default: {}, description: 'what one request may cost' },
+      { ...closed, default: {}, description: 'limits on requests and their media' },
     ),
-    request_ms: count(30_000, 'a request is answered within this or gets 504; a request may ask for less'),
+    request_ms: count(
+      30_000,
+      'longest time in ms until a request is answered, else it gets 504; a request may ask for less',
+    ),
     step_ms: Type.Union([Type.Integer({ minimum: 1 }), Type.Null()], {
       default: null,
       description:
-        'a worker that makes no step of its computation for so long is killed and replaced; null: twice request_ms, or four times what its largest batch takes',
+        'time in ms after which a worker without progress is killed and replaced; null: twice request_ms, or four times the time of its largest batch',
     }),
     deterministic: Type.Boolean({
       default: false,
       description:
-        'each item is computed alone, so that a score has the same bytes whatever else is scored; a GPU is slower where many wait',
+        'compute each item alone, so that its score has the same bytes in every run; slower on a GPU when many items wait',
     }),
-    shutdown_ms: count(15_000, 'from SIGTERM to the end'),
+    shutdown_ms: count(15_000, 'time in ms from SIGTERM to the end of the process'),
     rate_per_minute: Type.Integer({
       minimum: 0,
       default: 6000,
-      description: 'requests of one key (or address, where there are no keys); 0: no limit',
+      description: 'most requests per minute of one key, or of one address where there are no keys; 0: no limit',
     }),
     jobs: Type.Object(
       {
-        concurrent: count(2, 'jobs that run at a time'),
+        concurrent: count(2, 'most jobs that run at a time'),
         in_flight: Type.Union([Type.Integer({ minimum: 1 }), Type.Null()], {
           default: null,
-          description: 'items of a job decoded or waiting at a time; null: what keeps every worker busy',
+          description:
+            'most items of a job that are decoded or wait at a time; null: as many as keep every worker busy',
         }),
         keep_days: Type.Union([Type.Integer({ minimum: 1 }), Type.Null()], {
           default: null,
           description:
-            'a job that ended goes after so many days, with its list and results; a jump of the clock counts a day at most; null: it stays',
+            'days after which a finished job is deleted with its list and results; a jump of the clock counts as one day at most; null: never',
         }),
-        attempts: count(5, 'how often an item is tried when workers are lost under it'),
+        attempts: count(5, 'most tries of an item whose worker is lost'),
       },
       { ...closed, default: {}, description: 'scoring jobs of /v1/jobs' },
     ),
@@ -138,16 +142,16 @@ export const ServeConfig = Type.Object(
       {
         hosts: Type.Array(Type.String({ pattern: '^[^/@\\s]+$' }), {
           default: [],
-          description: 'hosts that a job may name in its webhook, with the port where it is not 443; none by default',
+          description: 'hosts that webhooks of jobs may be sent to, with the port where it is not 443',
         }),
         secret: Type.Union([Type.String(), Type.Null()], {
           default: null,
           description:
-            'signs webhooks: whsec_ and 24 to 64 bytes in base64; QALIGN_SERVE_WEBHOOKS__SECRET keeps it out of the file',
+            'key that signs webhooks: whsec_ and 24 to 64 bytes in base64; QALIGN_SERVE_WEBHOOKS__SECRET keeps it out of the file',
         }),
         allow_loopback: Type.Boolean({
           default: false,
-          description: 'hosts may be on this machine, then also by http; without it only public addresses, by https',
+          description: 'allow webhooks to this machine, also by http; otherwise only to public addresses by https',
         }),
       },
       { ...closed, default: {}, description: 'signed messages at the end of a job (Standard Webhooks)' },
@@ -156,18 +160,19 @@ export const ServeConfig = Type.Object(
       {
         endpoint: Type.Union([Type.String({ pattern: '^https?://' }), Type.Null()], {
           default: null,
-          description: 'where spans go by OTLP/HTTP in JSON (http://collector:4318/v1/traces); null: nowhere',
+          description:
+            'URL that spans are sent to by OTLP/HTTP in JSON (http://collector:4318/v1/traces); null: no spans',
         }),
         headers: Type.Record(Type.String(), Type.String(), {
           default: {},
-          description: 'sent with them, such as an authorization of the collector',
+          description: 'headers of these requests, such as authorization',
         }),
       },
-      { ...closed, default: {}, description: 'OpenTelemetry: a span for each request and for what its items wait for' },
+      { ...closed, default: {}, description: 'OpenTelemetry: a span for each request and for each stage of its items' },
     ),
     log_level: Type.Union([Type.Literal('debug'), Type.Literal('info'), Type.Literal('warn'), Type.Literal('error')], {
       default: 'info',
-      description: 'log lines of this level and above are written; debug has every message of the bridge',
+      description: 'lowest level of log lines that are written; debug has every message of the bridge',
     }),
   },
   closed,

@@ -49,7 +49,7 @@ const Data = Type.Object(
     weights: given(
       run.data.properties.weights,
       {},
-      'how often an epoch sees the records of a dataset: 2 twice, 0.5 every second one, another half each epoch',
+      'how often an epoch uses the records of a dataset: 2: twice; 0.5: half of them, a different half each epoch',
       { koniq10k: 1, spaq: 0.5 },
     ),
     prepare_size: given(
@@ -60,19 +60,19 @@ const Data = Type.Object(
     mos_range: given(
       orNull(Type.Tuple([Type.Number(), Type.Number()])),
       null,
-      'the MOS of the records that mean bad and excellent, for soft labels; null: 1 and 5',
+      'MOS of bad and of excellent, for soft labels; null: 1 and 5',
       [0, 100],
     ),
     distortions: given(
       Type.Union([
         Type.Null(),
         Type.Object(
-          { pictures: given(Positive, 50, 'so many of the best-rated pictures become the best of a series each') },
+          { pictures: given(Positive, 50, 'number of best-rated pictures that a series is made from') },
           closed,
         ),
       ]),
       null,
-      'series of falling quality made of the best-rated training pictures, for objective.series; they are the dataset "distortions" of data.weights',
+      'series of falling quality made from the best-rated training pictures, for objective.series; data.weights knows them as "distortions"; null: none',
     ),
     max_frames: given(
       Type.Integer({ minimum: 1 }),
@@ -97,11 +97,7 @@ const Objective = Type.Object(
       'weight of the divergence from the soft label at the level word, as in DeQA-Score',
     ),
     fidelity: given(objective.fidelity, 0, 'weight of the fidelity loss of the pairs of one dataset in a micro-batch'),
-    in_level: given(
-      objective.in_level,
-      0,
-      'weight of the probability that the five level words lack at their position',
-    ),
+    in_level: given(objective.in_level, 0, 'weight of the probability that is not on the five level words'),
     series: given(objective.series, 0, 'weight of the fidelity loss of the pairs inside series of falling quality'),
   },
   {
@@ -174,7 +170,7 @@ export const TrainRecipe = Type.Object(
     fixed_pair_std: given(
       run.fixed_pair_std,
       true,
-      'the fidelity loss takes a spread of 1 for both pictures; false: the one that the model predicts',
+      'true: the fidelity loss uses a standard deviation of 1; false: that of the predicted levels',
     ),
     prompts: given(
       Type.Array(Type.String()),
@@ -186,7 +182,7 @@ export const TrainRecipe = Type.Object(
     soft_label_sigma: given(
       orNull(Type.Number({ exclusiveMinimum: 0 })),
       null,
-      'std on 1–5 of soft labels made from the MOS; null: the records bring their own',
+      'standard deviation, on the scale 1 to 5, of soft labels made from the MOS; null: soft labels of the records',
       0.5,
     ),
     lora: given(
@@ -202,15 +198,15 @@ export const TrainRecipe = Type.Object(
     train_stages_from: given(
       run.train_stages_from,
       null,
-      'of a frozen efficientnet_lite0 encoder, the stages from this one on are trained all the same',
+      'first stage of a frozen efficientnet_lite0 encoder that is still trained; null: none',
     ),
     cache_features: given(
       run.cache_features,
       false,
       'compute the output of a frozen vision encoder once for each picture, not in each epoch',
     ),
-    epochs: given(run.epochs, 2, 'how often the training records are seen'),
-    max_steps: given(run.max_steps, null, 'end after so many updates; null: after the epochs'),
+    epochs: given(run.epochs, 2, 'passes over the training records'),
+    max_steps: given(run.max_steps, null, 'most updates; null: all epochs'),
     batch_size: given(
       run.batch_size,
       64,
@@ -237,29 +233,29 @@ export const TrainRecipe = Type.Object(
     ema: given(
       run.ema,
       null,
-      'decay a step of an average of the weights, which is then what is evaluated and exported',
+      'decay per update of a moving average of the weights, which is then evaluated and exported; null: no average',
       0.999,
     ),
     recompute: given(run.recompute, true, 'activation checkpointing per block: less memory, about a third more time'),
     dropout: given(run.dropout, 0, 'share of the inputs of the language model that a training step drops'),
-    token_dropout: given(run.token_dropout, 0, 'share of the image tokens that a training step does not look at'),
+    token_dropout: given(run.token_dropout, 0, 'share of the image tokens that a training step drops'),
     channel_dropout: given(
       run.channel_dropout,
       0,
-      'share of the measurements of an efficientnet_lite0 encoder that a picture shows without, others in each step',
+      'share of the channels of an efficientnet_lite0 encoder that a training step drops for each picture',
     ),
     augment: Type.Object(
-      { flip: given(RecipeAugment.properties.flip, false, 'mirror half of the pictures, others in each epoch') },
+      { flip: given(RecipeAugment.properties.flip, false, 'mirror half of the pictures, a different half each epoch') },
       { ...closed, default: {}, description: 'random changes of the training pictures' },
     ),
-    seed: given(run.seed, 0, 'seed of everything that is drawn: order, fraction, augmentation, dropout'),
+    seed: given(run.seed, 0, 'random seed of order, fraction, augmentation and dropout'),
     device: given(run.device, 'cuda', 'where the run computes'),
     processes: given(Positive, 1, 'processes over all hosts, one GPU each'),
     hosts: given(Positive, 1, 'machines that the processes run on'),
     rendezvous: given(
       orNull(Type.String({ pattern: '^[^:\\s]+:\\d+$' })),
       null,
-      'host:port of the first host, when there are several',
+      'host:port of the first host; needed with several hosts',
       'host0:29500',
     ),
     gpu_gb: given(

@@ -57,15 +57,23 @@ export interface SplitSummary {
 }
 
 export interface ConversionSummary {
+  /** Name of the dataset. */
   dataset: string;
+  /** Label files that were read. */
   files: string[];
+  /** Ratings that were read. */
   n_all: number;
+  /** Records that were made. */
   n: number;
+  /** Spearman correlation of the levels with the ratings; null where it does not exist. */
   srcc: number | null;
+  /** Pearson correlation of the levels with the ratings; null where it does not exist. */
   plcc: number | null;
+  /** Rule of the soft labels that was used. */
   soft_labels: 'exact' | 'published' | 'none';
   /** The MOS that soft labels and score texts call lowest and highest. */
   scale: [min: number, max: number];
+  /** Counts and range of each split. */
   splits: Record<string, SplitSummary>;
 }
 

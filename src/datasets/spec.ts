@@ -3,20 +3,27 @@ import { KINDS, TASKS } from '../prompts/subject.js';
 
 const closed = { additionalProperties: false };
 const word = Type.String({ minLength: 1 });
+const text = (description: string) => Type.String({ minLength: 1, description });
 const range = Type.Tuple([Type.Number(), Type.Number()]);
 /** A column by its name in the header, or by its index from 0 in a file without a header. */
 const column = Type.Union([word, Type.Integer({ minimum: 0 })]);
+const columnOf = (description: string) => Type.Union([...column.anyOf], { description });
 
 const DELIMITERS = [',', ';', '\t', ' '] as const;
 export type Delimiter = (typeof DELIMITERS)[number];
 
 export const LevelSettings = Type.Object(
   {
-    range: Type.Union([Type.Literal('trimmed'), Type.Literal('minmax'), range]),
+    range: Type.Union([Type.Literal('trimmed'), Type.Literal('minmax'), range], {
+      description:
+        'the range of scores that is cut into equal levels. trimmed: without a thousandth of the rows at each end; minmax: from the lowest to the highest score; or two numbers in the units of the score',
+    }),
     over: Type.Enum(['all', 'split'], {
       description: 'whether the range is taken over all rows of a source or over each split',
     }),
-    outside: Type.Enum(['drop', 'clip']),
+    outside: Type.Enum(['drop', 'clip'], {
+      description: 'a score outside the range. drop: the row is left out; clip: it gets the nearest level',
+    }),
     edge: Type.Enum(['lower', 'upper'], {
       default: 'lower',
       description: 'a score on the edge of two levels: the upper level, whose lower edge it is, or the lower level',
@@ -38,34 +45,42 @@ export const LevelSettings = Type.Object(
 export const LabelFile = Type.Object(
   {
     file: Type.String({ minLength: 1, description: 'file name, without folder' }),
-    format: Type.Enum(['table', 'json', 'xlsx', 'mat', 'parquet']),
-    delimiter: Type.Optional(Type.Enum([...DELIMITERS], { description: 'a space stands for any run of blanks' })),
+    format: Type.Enum(['table', 'json', 'xlsx', 'mat', 'parquet'], {
+      description: 'format of the file; table: CSV, TSV and other text tables',
+    }),
+    delimiter: Type.Optional(
+      Type.Enum([...DELIMITERS], {
+        description: 'separator of the columns of a text table (default ","); a space stands for any run of blanks',
+      }),
+    ),
     header: Type.Optional(Type.Boolean({ description: 'the first row names the columns; default true' })),
-    sheet: Type.Optional(word),
+    sheet: Type.Optional(text('sheet of a workbook (default: the first)')),
     skip_rows: Type.Optional(Type.Integer({ minimum: 0, description: 'rows above the header' })),
     columns: Type.Object(
       {
-        name: column,
-        score: Type.Optional(column),
+        name: columnOf('file name of the picture or clip'),
+        score: Type.Optional(columnOf('the rating; needed unless counts is given')),
         counts: Type.Optional(
           Type.Array(column, { minItems: 1, description: 'votes for 1, 2, 3 …, or one column with a list of them' }),
         ),
-        std: Type.Optional(column),
-        variance: Type.Optional(column),
-        split: Type.Optional(column),
-        group: Type.Optional(column),
+        std: Type.Optional(columnOf('standard deviation of the ratings')),
+        variance: Type.Optional(columnOf('variance of the ratings, in place of std')),
+        split: Type.Optional(columnOf('split of the row')),
+        group: Type.Optional(columnOf('reference picture of the row')),
       },
-      closed,
+      { ...closed, description: 'columns of the file: names of the header, or numbers from 0 without a header' },
     ),
     beside: Type.Optional(
       Type.Record(
         word,
         Type.Object(
           {
-            file: word,
-            format: Type.Optional(Type.Enum(['table', 'mat'])),
-            column,
-            delimiter: Type.Optional(Type.Enum([...DELIMITERS])),
+            file: text('file name, without folder'),
+            format: Type.Optional(Type.Enum(['table', 'mat'], { description: 'format of the file (default: table)' })),
+            column: columnOf('column of this file without a header, or the name of a MAT array'),
+            delimiter: Type.Optional(
+              Type.Enum([...DELIMITERS], { description: 'separator of its columns (default ",")' }),
+            ),
           },
           closed,
         ),
@@ -91,7 +106,7 @@ export const LabelFile = Type.Object(
             Type.Boolean({ description: 'names differ from file to file in case only: write them in lower case' }),
           ),
         },
-        closed,
+        { ...closed, description: 'how the name of a picture is made from the file; the steps run in this order' },
       ),
     ),
     group: Type.Optional(
@@ -111,7 +126,7 @@ export const LabelFile = Type.Object(
         description: 'names that no file holds: a pattern with {} and how many; column "sequence"',
       }),
     ),
-    split: Type.Optional(word),
+    split: Type.Optional(text('split of rows without one of their own (default: all)')),
     split_name: Type.Optional(
       Type.String({ description: 'regular expression on the name; its first group is the split' }),
     ),
@@ -119,9 +134,11 @@ export const LabelFile = Type.Object(
     split_groups: Type.Optional(
       Type.Record(word, Type.Tuple([word, word]), { description: 'split → first and last reference of it' }),
     ),
-    lower_is_better: Type.Optional(Type.Boolean()),
-    mirror: Type.Optional(Type.Number()),
-    scale: Type.Optional(range),
+    lower_is_better: Type.Optional(Type.Boolean({ description: 'in place of lower_is_better of the dataset' })),
+    mirror: Type.Optional(Type.Number({ description: 'in place of mirror of the dataset' })),
+    scale: Type.Optional(
+      Type.Tuple([Type.Number(), Type.Number()], { description: 'in place of scale of the dataset' }),
+    ),
     std_factor: Type.Optional(
       Type.Number({
         exclusiveMinimum: 0,
@@ -131,8 +148,10 @@ export const LabelFile = Type.Object(
     counts_spread: Type.Optional(
       Type.Boolean({ description: 'false: the counts were made from the mean, and say nothing of the spread' }),
     ),
-    levels: Type.Optional(Type.Partial(LevelSettings)),
-    about: Type.Optional(word),
+    levels: Type.Optional(
+      Type.Partial(LevelSettings, { ...closed, description: 'in place of single keys of levels of the dataset' }),
+    ),
+    about: Type.Optional(text('remark about the file')),
   },
   closed,
 );
@@ -141,15 +160,15 @@ export type LabelFile = Static<typeof LabelFile>;
 /** The description of a data set in configs/datasets. */
 export const DatasetSpec = Type.Object(
   {
-    name: Type.String({ pattern: '^[a-z0-9][a-z0-9_-]*$' }),
-    aliases: Type.Optional(Type.Array(word)),
-    title: word,
-    version: word,
-    kind: Type.Enum([...KINDS]),
-    task: Type.Enum([...TASKS]),
-    licence: word,
-    citation: word,
-    about: Type.Optional(word),
+    name: Type.String({ pattern: '^[a-z0-9][a-z0-9_-]*$', description: 'name of the dataset and of its file' }),
+    aliases: Type.Optional(Type.Array(word, { description: 'other names of the dataset' })),
+    title: text('name as its authors write it'),
+    version: text('year, size and scale, for people'),
+    kind: Type.Enum([...KINDS], { description: 'what was rated' }),
+    task: Type.Enum([...TASKS], { description: 'what the raters were asked about' }),
+    licence: text('licence of labels and media'),
+    citation: text('publication, with its year'),
+    about: Type.Optional(text('remark about the dataset')),
     media: Type.String({ description: 'folder of the pictures below the media root' }),
     names: Type.Optional(
       Type.String({ description: 'regular expression that every name fits: files of two data sets may have one name' }),
@@ -159,16 +178,20 @@ export const DatasetSpec = Type.Object(
     mirror: Type.Optional(
       Type.Number({ description: 'mos = mirror − score where lower is better; by default lo + hi of the scale' }),
     ),
-    levels: LevelSettings,
-    density: Type.Enum(['pdf', 'cdf'], { default: 'pdf', description: 'of soft labels' }),
-    questions: word,
+    levels: Type.With(LevelSettings, { description: 'how scores become levels' }),
+    density: Type.Enum(['pdf', 'cdf'], {
+      default: 'pdf',
+      description:
+        'rule of the soft labels. pdf: normal density at the value of each level; cdf: probability within half a level of it',
+    }),
+    questions: text('a name of configs/datasets/questions: the paraphrases of the question'),
     id: Type.Enum(['name', 'media'], { default: 'name', description: "what stands before -> in the authors' ids" }),
     sources: Type.Array(
       Type.Object(
         {
-          name: word,
-          about: Type.Optional(word),
-          files: Type.Array(LabelFile, { minItems: 1 }),
+          name: text('name of the source, for --source'),
+          about: Type.Optional(text('remark about the source')),
+          files: Type.Array(LabelFile, { minItems: 1, description: 'label files of the source; all must be there' }),
           split_lists: Type.Optional(
             Type.Record(word, word, {
               description: 'split → file of its names, beside the label files; other rows are train',

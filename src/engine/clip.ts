@@ -1,35 +1,39 @@
 /**
- * Clips of more frames than a batch holds go to one worker chunk by chunk. It keeps their features, not their pixels,
- * until the clip is scored. Each chunk waits in the queue like an item, so that a long clip holds nobody up.
+ * Clips with more frames than a batch are sent to one worker in chunks. The worker keeps their features, not their
+ * pixels, until the clip is scored. Each chunk waits in the queue like an item, so that a long clip does not block
+ * others.
  */
 import { randomUUID } from 'node:crypto';
 import { QalignError } from '../base/errors.js';
 import { isLoss, type ItemOptions } from './pool.js';
 import type { KeptClip, PromptAnswer, Visual, Work } from './queue.js';
 
-/** A clip, and what is asked about it. */
+/** A clip and its prompts. */
 export interface ClipSource {
-  /** Frames that are expected; fewer may come. */
+  /** Expected number of frames. The clip can yield fewer. */
   readonly frames: number;
   readonly prompts: readonly string[];
-  /** The clip from its beginning, in chunks of so many frames but the last. Read again when a worker is lost. */
+  /**
+   * Reads the clip from its beginning in chunks of `frames` frames; the last can be smaller. Called again after a lost
+   * worker.
+   */
   readonly chunks: (frames: number) => AsyncIterable<Visual>;
 }
 
-/** What of a pool clips need. */
+/** The part of a pool that clips need. */
 export interface ClipQueue {
-  /** Frames of one message at most. */
+  /** Maximum number of frames in one message. */
   readonly maxFrames: number;
   ticket(): number;
   submit(work: Work, options: ItemOptions): Promise<PromptAnswer[]>;
 }
 
-/** Times that a clip is begun again because its worker died under something else. */
+/** Number of restarts of a clip after its worker died while processing something else. */
 const MOST_FORGOTTEN = 2;
 
 /**
- * A short clip goes whole, in a batch with others. A clip whose worker dies is read once more from its beginning, for
- * another worker. @throws what `chunks` throws, and the QalignErrors of an item
+ * Scores a clip. A short clip is sent as a whole, in a batch with others. If the worker of a longer clip dies, the clip
+ * is read again from its beginning for another worker. @throws errors of `chunks`, and the QalignErrors of an item
  */
 export async function scoreClip(
   queue: ClipQueue,
@@ -49,15 +53,19 @@ export async function scoreClip(
       if (!(error instanceof QalignError)) throw error;
       if (error.code === 'CLIP_UNKNOWN') {
         if (++forgotten > MOST_FORGOTTEN)
-          throw new QalignError('WORKER_LOST', `The clip was lost with its worker ${forgotten} times.`, {
-            cause: error,
-          });
+          throw new QalignError(
+            'WORKER_LOST',
+            `The worker of the clip was lost ${forgotten} times; check the log for the reason.`,
+            {
+              cause: error,
+            },
+          );
       } else if (!isLoss(error) || ++losses > 1) throw error;
     }
   }
 }
 
-/** One attempt. After a loss it is `suspect`: while a chunk of it is on a worker, nothing else is. */
+/** Makes one attempt. After a loss, the clip is `suspect`: a worker with one of its chunks gets no other work. */
 async function stream(
   queue: ClipQueue,
   source: ClipSource,
@@ -70,20 +78,23 @@ async function stream(
   try {
     let reading = chunks.next();
     for (let step = await reading; step.done !== true; step = await reading) {
-      reading = chunks.next(); // is decoded while the worker encodes this one
+      reading = chunks.next(); // decoded while the worker encodes the current chunk
       reading.catch(() => {});
       at = await encode(queue, clip, step.value, at, suspect, options);
     }
     const ask: Work = { visuals: [], prompts: source.prompts, suspect, step: { kind: 'score', clip, at } };
     return await queue.submit(ask, options);
   } finally {
-    // not awaited: a source in the middle of a chunk answers only after it
+    // not awaited: in the middle of a chunk, `return` resolves only after the chunk
     void Promise.resolve(chunks.return?.()).catch(() => {});
     if (clip.link !== undefined) release(queue, clip);
   }
 }
 
-/** Sends a chunk, in halves where the worker has no memory for it. → frames that the worker keeps now. */
+/**
+ * Sends a chunk, or its halves if the worker runs out of memory. Returns the number of frames that the worker now
+ * keeps.
+ */
 async function encode(
   queue: ClipQueue,
   clip: KeptClip,
@@ -107,14 +118,17 @@ async function encode(
 function halves({ frames, data }: Visual): Visual[] {
   const first = Math.ceil(frames / 2);
   const bytes = (data.length / frames) * first;
-  // copies: what is sent must not share memory with anything
+  // copies, because sent data must not share memory
   return [
     { frames: first, data: data.slice(0, bytes) },
     { frames: frames - first, data: data.slice(bytes) },
   ];
 }
 
-/** Ahead of all that waits, whether or not anybody still wants the clip. A lost worker or a closed pool needs none. */
+/**
+ * Releases a clip before all waiting work, even if the caller has aborted. Unnecessary after a lost worker or a closed
+ * pool.
+ */
 function release(queue: ClipQueue, clip: KeptClip): void {
   const work: Work = { visuals: [], prompts: [], step: { kind: 'release', clip, at: 0 } };
   queue.submit(work, { lane: 'interactive', ticket: 0 }).catch(() => {});

@@ -18,60 +18,64 @@ export interface EngineOptions {
   /** Base model of a LoRA adapter. */
   readonly base?: string;
   readonly baseRevision?: string;
-  /** One worker each: `cpu`, `cuda:0`, …; `remote`: one that connects to `listen`. */
+  /** One worker per entry: `cpu`, `cuda:0`, … An entry `remote` is a worker that connects to `listen`. */
   readonly devices: readonly string[];
-  /** Where workers of other hosts connect (`python -m qalign.worker --connect ADDRESS --keys FILE`). */
+  /** The address to which workers on other hosts connect (`python -m qalign.worker --connect ADDRESS --keys FILE`). */
   readonly listen?: Listen;
   readonly precision: 'auto' | 'fp32' | 'bf16' | 'fp16';
   readonly offline?: boolean;
   readonly cacheDir?: string;
-  /** Frames in one request to a worker; default 16 on a CPU, 64 on CUDA. */
+  /** Maximum number of frames in one request to a worker. Default: 16 on a CPU, 64 on CUDA. */
   readonly maxBatchFrames?: number;
-  /** Each item is computed alone, so that its answer has the same bytes whatever else is asked for. */
+  /** Compute each item alone, so that its answer has the same bytes for any other load. */
   readonly deterministic?: boolean;
   readonly limits?: Partial<BridgeLimits>;
   readonly log?: Logger;
-  /** Download, load and warm-up of the model. */
+  /** Called during download, load and warm-up of the model. */
   readonly onProgress?: (progress: { stage: string; done: number; total: number; unit: string }) => void;
   readonly signal?: AbortSignal;
-  /** The Python module to start; only tests of faults name another. */
+  /** The Python module to start. Only fault tests set it. */
   readonly workerModule?: string;
   /**
-   * A worker that fails again and again is tried on, every ten seconds, as a service must. Off, the engine gives up.
+   * Retry a repeatedly failing worker forever, starting at intervals of ten seconds, as a service must. Otherwise the
+   * engine stops after several failures.
    */
   readonly revive?: boolean;
-  /** Told of every batch that was answered. */
+  /** Called for every batch that was answered. */
   readonly onBatch?: (batch: BatchReport) => void;
 }
 
 export interface Engine extends AsyncDisposable {
   readonly model: LoadedModel;
   /**
-   * @throws QalignError of this item alone: MODEL_*, NON_FINITE, OUT_OF_MEMORY, WORKER_LOST, WORKER_HUNG, CANCELLED, …
+   * Scores one item.
+   * @throws QalignError of this item: MODEL_*, NON_FINITE, OUT_OF_MEMORY, WORKER_LOST, WORKER_HUNG, CANCELLED, …
    */
   score(
     item: { visuals: readonly Visual[]; prompts: readonly string[] },
     options?: ItemOptions,
   ): Promise<PromptAnswer[]>;
   /**
-   * The same of a clip. One of more frames than a batch holds is never whole in memory: it is sent in chunks to one
-   * worker. @throws also what its `chunks` throws
+   * Scores a clip. A clip with more frames than a batch is never in memory as a whole: it is sent to one worker in
+   * chunks. @throws the same, and the errors of its `chunks`
    */
   scoreClip(clip: ClipSource, options?: ItemOptions): Promise<PromptAnswer[]>;
-  /** A place in the queue for items that are to stay together, however long each takes to prepare. */
+  /**
+   * Returns a place in the queue. Items with the same ticket stay together, even if they are ready at different times.
+   */
   ticket(): number;
   stats(): EngineStats;
-  /** Refuses what still waits, lets run what runs, ends the workers and removes the socket. */
+  /** Rejects waiting items, finishes running batches, stops the workers and removes the socket. */
   close(): Promise<void>;
 }
 
 /**
- * Starts one worker a device, loads the model on each and batches whatever is asked for: as soon as a worker has a
- * credit it gets all that waits, up to `maxBatchFrames`. No timers: an idle worker never waits for a fuller batch.
+ * Starts one worker per device, loads the model on each, and scores items in batches. As soon as a worker has a credit,
+ * it gets all waiting items up to `maxBatchFrames`. There are no timers: an idle worker never waits for a fuller batch.
  */
 export async function createEngine(options: EngineOptions): Promise<Engine> {
   if (options.devices.includes('remote') && options.listen === undefined)
-    throw new QalignError('CONFIG_INVALID', 'Remote workers need an address to connect to; name one to listen on.');
+    throw new QalignError('CONFIG_INVALID', 'Remote workers need an address to connect to; set `listen`.');
   const bridge = await openBridge();
   const distant =
     options.listen === undefined
@@ -114,7 +118,8 @@ export async function createEngine(options: EngineOptions): Promise<Engine> {
   try {
     const models = await startAll(slots, options.revive ?? false);
     const model = models[0];
-    if (model === undefined) throw new QalignError('DEVICE_UNAVAILABLE', 'No device was named; use "cpu" or "cuda:0".');
+    if (model === undefined)
+      throw new QalignError('DEVICE_UNAVAILABLE', 'No device is configured; use "cpu" or "cuda:0".');
     if (models.some((other) => other.weights_sha256 !== model.weights_sha256)) {
       throw new QalignError(
         'MODEL_INVALID',
@@ -137,7 +142,8 @@ export async function createEngine(options: EngineOptions): Promise<Engine> {
 }
 
 /**
- * The models of all slots. A service begins without devices that fail as long as one is sound, and tries them later.
+ * Starts all slots and returns their models. With `revive`, failed devices are retried later if at least one device
+ * works.
  * @throws QalignError of the first slot that failed
  */
 async function startAll(slots: readonly Slot[], revive: boolean): Promise<LoadedModel[]> {
@@ -153,7 +159,7 @@ async function startAll(slots: readonly Slot[], revive: boolean): Promise<Loaded
   return models;
 }
 
-/** What the device of one slot may be to blame for; other errors are those of every slot. */
+/** Errors that a single device can cause. Other errors affect every slot. */
 const DEVICE_CODES: readonly string[] = [
   ...['WORKER_LOST', 'WORKER_HUNG', 'WORKER_START_FAILED', 'WORKER_INTERNAL'],
   ...['DEVICE_FAILED', 'OUT_OF_MEMORY'],

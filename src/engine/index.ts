@@ -1,4 +1,4 @@
-/** The boundary of src/engine: frames and prompts in, logits out; nothing of files, tasks or scores. */
+/** src/engine takes frames and prompts and returns logits. Nothing here knows about files, tasks or scores. */
 export { createEngine, type Engine, type EngineOptions } from './engine.js';
 export type { ClipSource } from './clip.js';
 export type { BatchReport, EngineStats, ItemOptions, WorkerStats } from './pool.js';

@@ -1,9 +1,9 @@
-/** How much each new observation weighs: half of the memory is gone after about 14 of them. */
+/** Factor on the weight of older observations at each new one. A weight halves after about 14 observations. */
 const FORGET = 0.95;
 
 /**
- * How long a worker takes for a batch: `base + perFrame · frames`, in ms, fitted to what was seen by least squares with
- * exponential forgetting, so that it follows a machine that gets slower or faster. Before anything was seen it knows
+ * Predicts the time of a batch in ms as `base + perFrame · frames`. It is fitted by least squares with exponential
+ * forgetting, so that it follows a machine that gets slower or faster. Before the first observation it predicts
  * nothing.
  */
 export class LatencyModel {
@@ -21,18 +21,18 @@ export class LatencyModel {
     this.#xy = this.#xy * FORGET + frames * ms;
   }
 
-  /** Undefined until the first observation. Both parts are never negative. */
+  /** The fitted line. Undefined before the first observation. Both parts are never negative. */
   get line(): { baseMs: number; perFrameMs: number } | undefined {
     if (this.#n === 0) return undefined;
     const [x, y] = [this.#x / this.#n, this.#y / this.#n];
     const variance = this.#xx / this.#n - x * x;
-    // batches of one size only: all of it is laid on the frames
+    // with batches of one size only, all time is attributed to the frames
     const slope = variance > 1e-6 * x * x ? (this.#xy / this.#n - x * y) / variance : y / x;
     const perFrameMs = Math.min(y / x, Math.max(0, slope));
     return { baseMs: y - perFrameMs * x, perFrameMs };
   }
 
-  /** Of a batch of so many frames, in ms. */
+  /** Predicts the time of a batch of `frames` frames in ms. Undefined before the first observation. */
   predict(frames: number): number | undefined {
     return this.line === undefined ? undefined : this.line.baseMs + this.line.perFrameMs * frames;
   }

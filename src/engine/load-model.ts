@@ -1,6 +1,6 @@
 import type { LoadModelParams } from '../../bridge/protocol/models.js';
 
-/** A model as it was chosen, and how a worker is to load it. */
+/** A model and how a worker loads it. */
 export interface ModelToLoad {
   /** A directory or a hub id. */
   readonly model: string;
@@ -14,7 +14,7 @@ export interface ModelToLoad {
   readonly cacheDir?: string | undefined;
 }
 
-/** The parameters of `load_model`. Every caller uses them, so that none forgets a revision. */
+/** Builds the parameters of `load_model`. All callers use this function, so that none omits a revision. */
 export function loadModelParams(model: ModelToLoad): LoadModelParams {
   return {
     model: model.model,

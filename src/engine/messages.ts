@@ -5,13 +5,13 @@ import { LEVELS } from '../scoring/levels.js';
 import type { Job, Visual } from './queue.js';
 
 export interface Answered {
-  /** As the worker tells it; undefined where it computed nothing. */
+  /** Compute time reported by the worker. Undefined if nothing was computed. */
   readonly computeMs: number | undefined;
-  /** Gives every job its own answer. */
+  /** Passes each job its answer. */
   readonly deliver: () => void;
 }
 
-/** Sends what a batch asks for: items to score together, or one step of a clip. @throws QalignError for all of them */
+/** Sends a batch: items to score together, or one step of a clip. @throws QalignError for the whole batch */
 export async function askWorker(link: WorkerLink, batch: readonly Job[], options: RequestOptions): Promise<Answered> {
   const [job] = batch;
   if (job?.step?.kind === 'encode') return encode(link, job, options);
@@ -35,7 +35,7 @@ async function encode(link: WorkerLink, job: Job, options: RequestOptions): Prom
         job.reject(
           new QalignError(
             'PROTOCOL_VIOLATION',
-            `The worker keeps ${frames} frames of a clip, of which ${at + job.frames} were sent.`,
+            `The worker has ${frames} frames of a clip, but ${at + job.frames} were sent.`,
           ),
         );
     },

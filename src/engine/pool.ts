@@ -10,31 +10,31 @@ export interface BatchReport {
   readonly device: string;
   readonly items: number;
   readonly frames: number;
-  /** Frames of the largest batch that there could have been. */
+  /** Number of frames of a full batch. */
   readonly capacity: number;
-  /** How long each item waited in the queue. */
+  /** Milliseconds that each item waited in the queue. */
   readonly queuedMs: readonly number[];
-  /** As Node sees it, the wire included, from when the worker was free. */
+  /** Milliseconds from the time the worker was free to its answer, as measured in Node. It includes the transfer. */
   readonly serviceMs: number;
-  /** As the worker tells it. */
+  /** Compute time in milliseconds, as reported by the worker. */
   readonly computeMs: number;
 }
 
 export interface ItemOptions {
   readonly signal?: AbortSignal;
   readonly lane?: Lane;
-  /** Items of one ticket stay together in the queue; see Engine.ticket. */
+  /** Items with the same ticket stay together in the queue. See Engine.ticket. */
   readonly ticket?: number;
-  /** W3C trace context, handed on to the worker. */
+  /** W3C trace context, passed to the worker. */
   readonly traceparent?: string;
-  /** Told how long it waited and was computed, once for each batch that answered it. */
+  /** Called with the waiting and compute time, once per batch that answered the item. */
   readonly onStage?: OnStage;
 }
 
 export interface EngineStats {
   readonly queued: number;
   readonly running: number;
-  /** Frames that wait, by lane, and frames at the workers. */
+  /** Waiting frames by lane, and frames on the workers. */
   readonly queuedFrames: Readonly<Record<Lane, number>>;
   readonly runningFrames: number;
   readonly maxBatchFrames: number;
@@ -50,15 +50,15 @@ export interface WorkerStats {
   readonly state: DeviceState;
   /** `state` is ready. */
   readonly ready: boolean;
-  /** Since the oldest batch was sent that is not answered, in ms; 0 when there is none. */
+  /** Milliseconds since the oldest unanswered batch was sent. 0 if there is none. */
   readonly oldest_batch_ms: number;
   readonly restarts: number;
   readonly rss_bytes: number;
-  /** What a batch takes by the latest fit; undefined before the first answer. */
+  /** Current fit of the batch time. Undefined before the first answer. */
   readonly latency: { readonly baseMs: number; readonly perFrameMs: number } | undefined;
 }
 
-/** The queue and the workers: hands out batches, retries what a lost worker had, and counts. */
+/** Owns the queue and the workers: assigns batches, retries the work of lost workers, and counts. */
 export class Pool {
   readonly slots: Slot[] = [];
   #queue = new JobQueue();
@@ -70,7 +70,7 @@ export class Pool {
   constructor(
     readonly maxFrames: number,
     private readonly onBatch: (batch: BatchReport) => void,
-    /** Items in one batch at most. */
+    /** Maximum number of items in one batch. */
     private readonly mostItems = Infinity,
   ) {}
 
@@ -78,7 +78,7 @@ export class Pool {
     return this.#sequence++;
   }
 
-  /** Resolves with an answer for each prompt. */
+  /** Resolves with one answer per prompt. */
   submit(work: Work, options: ItemOptions = {}): Promise<PromptAnswer[]> {
     const { signal, lane = 'bulk', traceparent } = options;
     return new Promise((resolve, reject) => {
@@ -108,20 +108,20 @@ export class Pool {
         suspect: work.suspect ?? false,
         batchLimit: this.mostItems,
       };
-      if (signal !== undefined) setMaxListeners(0, signal); // one signal for a whole run is the usual case, no leak
+      if (signal !== undefined) setMaxListeners(0, signal); // one signal per run is common and not a leak
       signal?.addEventListener('abort', onAbort, { once: true });
       this.#queue.push(job);
       this.pump();
     });
   }
 
-  /** Hands out work until no worker has a credit or nothing waits. */
+  /** Assigns work until no worker has a credit or the queue is empty. */
   pump(): void {
     if (this.slots.length > 0 && this.slots.every((slot) => slot.dead !== undefined)) return this.#failAll();
     for (const job of this.#queue.removeOrphans(this.slots.map((slot) => slot.link)))
-      job.reject(new QalignError('CLIP_UNKNOWN', 'The worker that kept the frames of the clip is gone.'));
+      job.reject(new QalignError('CLIP_UNKNOWN', 'The worker that kept the frames of the clip was lost.'));
     const able = this.slots.filter(({ link, exclusive }) => link?.quiet === false && link.credits > 0 && !exclusive);
-    // the emptiest worker first, so that few items spread over all devices
+    // the least busy worker first, so that few items are spread over all devices
     for (const slot of able.sort((a, b) => a.inFlight - b.inFlight)) {
       const batch = this.#queue.take(this.maxFrames, slot.inFlight === 0, slot.link);
       if (batch.length === 0) continue;
@@ -185,7 +185,7 @@ export class Pool {
     this.#totals.batches++;
     this.#totals.items += items;
     this.#totals.frames += frames;
-    if (kind !== 'score') slot.latency.observe(frames, serviceMs); // of a clip in chunks it costs no frames
+    if (kind !== 'score') slot.latency.observe(frames, serviceMs); // the last step of a clip computes no frames
     this.onBatch({
       device: slot.device,
       items,
@@ -197,13 +197,13 @@ export class Pool {
     });
   }
 
-  /** What failed as a whole is tried again in smaller parts; an item that fails alone has failed. */
+  /** Retries a failed batch in smaller parts. An item that fails alone is rejected. */
   #retry(batch: readonly Job[], error: QalignError): void {
     const again: Job[] = [];
     for (const job of batch) {
       if (this.#closed || job.signal?.aborted === true) job.reject(this.#closed ? error : cancelled());
       else if (job.step !== undefined)
-        job.reject(error); // the clip as a whole is tried again, see clip.ts
+        job.reject(error); // clip.ts retries the clip as a whole
       else if (isLoss(error)) {
         job.losses++;
         job.suspect = true;
@@ -269,7 +269,7 @@ function tellStages(
 
 const framesOf = (batch: readonly Job[]): number => batch.reduce((sum, job) => sum + job.frames, 0);
 
-/** Every frame goes through the vision encoder once; the end of a clip in chunks takes none. */
+/** Every frame passes the vision encoder once. The last step of a clip in chunks has no frames. */
 function framesOfWork({ visuals, step }: Work): number {
   const frames = visuals.reduce((sum, visual) => sum + visual.frames, 0);
   return step === undefined ? Math.max(1, frames) : frames;
@@ -281,8 +281,8 @@ export const isLoss = (error: QalignError): boolean =>
   ['WORKER_LOST', 'WORKER_HUNG', 'DEVICE_FAILED', 'PROTOCOL_VIOLATION'].includes(error.code);
 
 /**
- * A batch is shared: the worker is told to stop only when nobody wants any of its items. `release` stops listening to
- * the signals.
+ * A batch is shared, so the worker is cancelled only if all its items were aborted. `release` removes the listeners
+ * from the signals.
  */
 function cancelWhenAllAborted(batch: readonly Job[]): { signal: AbortSignal | undefined; release: () => void } {
   const signals = new Set(batch.map((job) => job.signal));

@@ -3,35 +3,35 @@ import type { QalignError } from '../base/errors.js';
 import { LaneTurns, type Lane } from '../base/lane.js';
 import type { OnStage } from '../base/stage.js';
 
-/** Pixels as they cross the bridge: `data` is uint8 RGB of shape [frames, size, size, 3]. */
+/** Pixels in the format of the bridge. `data` is uint8 RGB of shape [frames, size, size, 3]. */
 export interface Visual {
   readonly frames: number;
   readonly data: Uint8Array;
 }
-/** fp32 logits of the five level words and ln Σ exp over the vocabulary, for one prompt. */
+/** Answer to one prompt: fp32 logits of the five level words, and ln Σ exp over the vocabulary. */
 export interface PromptAnswer {
   readonly logits: number[];
   readonly logSumExp: number;
-  /** What prompt and frames took of the sequence. */
+  /** Number of sequence positions of the prompt and the frames. */
   readonly positions: number;
 }
 
-/** A clip that is sent in chunks, whose features one worker keeps. */
+/** A clip that is sent in chunks. One worker keeps its features. */
 export interface KeptClip {
   readonly id: string;
-  /** The worker that got its first chunk: what follows goes only there. */
+  /** The worker that got the first chunk. All later steps go to this worker. */
   link: WorkerLink | undefined;
 }
 
-/** A step of a clip; it is a message of its own. */
+/** One step of a clip. It is sent as a separate message. */
 export interface ClipStep {
   readonly kind: 'encode' | 'score' | 'release';
   readonly clip: KeptClip;
-  /** Frames of the clip that the worker keeps before this step. */
+  /** Number of frames of the clip that the worker has before this step. */
   readonly at: number;
 }
 
-/** What is asked of a worker. */
+/** A request to a worker. */
 export interface Work {
   readonly visuals: readonly Visual[];
   readonly prompts: readonly string[];
@@ -39,35 +39,41 @@ export interface Work {
   readonly suspect?: boolean;
 }
 
-/** One item, or one step of a clip, on its way through the engine. */
+/** One item, or one step of a clip, in the engine. */
 export interface Job extends Work {
   readonly id: string;
-  /** What it costs: every frame goes through the vision encoder once. */
+  /** The cost: every frame passes the vision encoder once. */
   readonly frames: number;
   readonly lane: Lane;
-  /** Place in the lane: items of one caller share a ticket and stay together, whenever each is ready. */
+  /**
+   * Position in the lane. Items of one caller share a ticket and stay together, even if they are ready at different
+   * times.
+   */
   readonly ticket: number;
   readonly traceparent: string | undefined;
   readonly onStage?: OnStage | undefined;
-  /** When it was asked for, in ms of performance.now(). */
+  /** Time of the request in ms of performance.now(). */
   readonly since: number;
   readonly signal: AbortSignal | undefined;
   readonly resolve: (answers: PromptAnswer[]) => void;
   readonly reject: (error: QalignError) => void;
-  /** Workers that died under it. */
+  /** Number of workers that were lost while computing it. */
   losses: number;
-  /** It was in a batch that failed as a whole: it goes alone from now on, so that it can only hurt itself. */
+  /** It was in a batch that failed as a whole. It is sent alone from now on, so that it cannot harm other items. */
   suspect: boolean;
-  /** Largest batch it may be in, halved when memory ran out. */
+  /** Largest batch that can contain it. Halved when memory runs out. */
   batchLimit: number;
 }
 
-/** The two lanes, which take turns (see LaneTurns). By ticket within a lane; a retried item goes to the front. */
+/**
+ * A queue with two lanes that take turns (see LaneTurns). Each lane is ordered by ticket. A retried item goes to the
+ * front.
+ */
 export class JobQueue {
   #lanes: Record<Lane, Job[]> = { interactive: [], bulk: [] };
   #heads: Record<Lane, number> = { interactive: 0, bulk: 0 };
   #frames: Record<Lane, number> = { interactive: 0, bulk: 0 };
-  /** Those that only one worker may take. */
+  /** Jobs that only one worker can take. */
   readonly #bound = new Set<Job>();
   readonly #turns = new LaneTurns();
 
@@ -84,7 +90,7 @@ export class JobQueue {
     if (job.step?.clip.link !== undefined) this.#bound.add(job);
   }
 
-  /** What waits in a lane, in frames. */
+  /** Number of waiting frames in a lane. */
   frames(lane: Lane): number {
     return this.#frames[lane];
   }
@@ -107,14 +113,14 @@ export class JobQueue {
     return true;
   }
 
-  /** Removes the jobs that are pinned to a worker other than these. */
+  /** Removes the jobs that are bound to a worker that is not in `links`. */
   removeOrphans(links: readonly (WorkerLink | undefined)[]): Job[] {
     const orphans = [...this.#bound].filter((job) => !links.includes(job.step?.clip.link));
     for (const job of orphans) this.remove(job);
     return orphans;
   }
 
-  /** Everything that waits, in order; the queue is empty afterwards. */
+  /** Empties the queue and returns all jobs in order. */
   drain(): Job[] {
     const all = (['interactive', 'bulk'] as const).flatMap((lane) => this.#lanes[lane].slice(this.#heads[lane]));
     this.#lanes = { interactive: [], bulk: [] };
@@ -125,9 +131,9 @@ export class JobQueue {
   }
 
   /**
-   * The next batch for a worker: at least one item, then as many as fit into `maxFrames`. A step of a clip comes alone,
-   * and only to the worker that keeps the clip. A suspect comes alone, and only when `idle` says that nothing else is
-   * on the worker.
+   * Takes the next batch for a worker: at least one item, and as many as fit into `maxFrames`. A step of a clip is
+   * taken alone, and only by the worker that keeps the clip. A suspect is taken alone, and only if `idle` is true: the
+   * worker has no other work.
    */
   take(maxFrames: number, idle: boolean, link?: WorkerLink): Job[] {
     const starts = { interactive: this.#start('interactive', link), bulk: this.#start('bulk', link) };
@@ -155,7 +161,10 @@ export class JobQueue {
     return batch;
   }
 
-  /** Where the first job lies that this worker may take; few clips are under way, so few are passed over. */
+  /**
+   * Returns the index of the first job that this worker can take. Only few clips run at a time, so few jobs are
+   * skipped.
+   */
   #start(lane: Lane, link: WorkerLink | undefined): number {
     let at = this.#heads[lane];
     for (; at < this.#lanes[lane].length; at++) {
@@ -169,7 +178,7 @@ export class JobQueue {
     return this.#lanes[lane].length - this.#heads[lane];
   }
 
-  /** Taken items are dropped in blocks: shifting an array of thousands one by one is quadratic. */
+  /** Drops taken items in blocks, because shifting thousands of items one by one is quadratic. */
   #compact(lane: Lane): void {
     if (this.#heads[lane] < 256 && this.#heads[lane] < this.#lanes[lane].length) return;
     this.#lanes[lane] = this.#lanes[lane].slice(this.#heads[lane]);

@@ -5,27 +5,28 @@ import type { Logger } from '../base/logger.js';
 import { FaultRecord } from './fault-record.js';
 import { LatencyModel } from './latency.js';
 
-/** Consecutive starts that failed, or workers that died without finishing anything, before a slot counts as dead. */
+/**
+ * Consecutive failures after which a slot is dead. A failure is a failed start or a worker that died without an answer.
+ */
 const MOST_FAILURES = 4;
 /**
- * The same for workers that died under an item that was alone on them: the item is to blame, unless it is every item.
+ * The same for workers that died while computing a suspect item. The item is the probable cause, unless every item
+ * fails.
  */
 const MOST_STRUCK = 32;
 const FIRST_PAUSE_MS = 250;
 /**
- * After so long a service tries a dead slot again, for what was wrong with the machine may have been put right. Each
- * failure doubles it.
+ * A service retries a dead slot after this time, because the problem can be fixed by then. Each
+ * failure doubles the time.
  */
 const REVIVE_MS = 10_000;
 const LONGEST_REVIVE_MS = 300_000;
-/** Unexpected errors in a row, before the worker is taken to be broken. */
+/** Consecutive unexpected errors after which the worker counts as broken. */
 const MOST_INTERNAL = 3;
-/** A step may take so many times what the largest batch is expected to take. */
+/** The time limit of a step is this multiple of the predicted time of the largest batch. */
 const STEP_BATCHES = 4;
 
-/**
- * `silent`: its worker answers no ping. `set_aside`: it failed again and again and is tried again only after a while.
- */
+/** `silent`: the worker answers no pings. `set_aside`: the device failed repeatedly and is retried after a pause. */
 export type DeviceState = 'ready' | 'starting' | 'silent' | 'set_aside';
 
 export interface SlotOptions {
@@ -33,35 +34,35 @@ export interface SlotOptions {
   readonly worker: WorkerOptions;
   readonly load: LoadModelParams;
   readonly log: Logger;
-  /** Go on trying when the slot is dead. */
+  /** Keep retrying a dead slot. */
   readonly revive: boolean;
   readonly onProgress: (progress: Record<string, unknown>) => void;
-  /** Called whenever the slot may take work, or is dead. */
+  /** Called when the slot can take work, or is dead. */
   readonly onChange: () => void;
 }
 
-/** One device and the worker on it, started again when it is lost, until it fails too often in a row. */
+/** One device and its worker. A lost worker is restarted until it fails too many times in a row. */
 export class Slot {
   link: WorkerLink | undefined;
   model: LoadedModel | undefined;
   restarts = 0;
   inFlight = 0;
-  /** A suspect is on it: nothing else may be sent until that is answered. */
+  /** The worker has a suspect item and must get no other work until it is answered. */
   exclusive = false;
-  /** Why nothing is to be expected of it. */
+  /** Why the slot is dead. Undefined while it can still start. */
   dead: QalignError | undefined;
   readonly latency = new LatencyModel();
-  /** When each batch was sent that is not answered, in ms of performance.now(). */
+  /** Send times of the unanswered batches, in ms of performance.now(). */
   readonly sentAt: number[] = [];
-  /** Frames it has been sent and not answered. */
+  /** Frames of the unanswered batches. */
   framesInFlight = 0;
-  /** When it last answered or was last idle, in ms of performance.now(): before that it worked on something else. */
+  /** Time of the last answer or the last idle moment, in ms of performance.now(). Before it, the worker was busy. */
   freeSince = 0;
   #failures = 0;
   #struck = 0;
   #internal = 0;
   #faults = new FaultRecord();
-  /** Its worker has answered a batch. */
+  /** True after the worker has answered a batch. */
   #answered = false;
   #aside = false;
   #closed = new AbortController();
@@ -94,7 +95,7 @@ export class Slot {
       if (this.model !== undefined && this.model.weights_sha256 !== model.weights_sha256) {
         throw new QalignError(
           'MODEL_INVALID',
-          `The weights of ${model.id} changed on disk while it was in use; start again.`,
+          `The weights of ${model.id} changed on disk while the model was in use; restart qalign.`,
         );
       }
       this.model = model;
@@ -111,7 +112,7 @@ export class Slot {
     return this.model;
   }
 
-  /** An answered request shows that the worker is sound. `mostFrames`: of the largest batch. */
+  /** Records an answered request, which shows that the worker works. @param mostFrames frames of the largest batch */
   succeeded(link: WorkerLink, mostFrames: number): void {
     this.#failures = 0;
     this.#struck = 0;
@@ -120,7 +121,7 @@ export class Slot {
     link.answering(STEP_BATCHES * (this.latency.predict(mostFrames) ?? 0));
   }
 
-  /** A request that failed. Unexpected errors in a row say that the worker is broken, not the items. */
+  /** Records a failed request. Consecutive unexpected errors mean that the worker is broken, not the items. */
   failed(link: WorkerLink, { code }: QalignError): void {
     if (code !== 'WORKER_INTERNAL') return;
     this.#internal++;
@@ -128,12 +129,14 @@ export class Slot {
     link.discard(
       new QalignError(
         'WORKER_LOST',
-        `The worker on ${this.device} failed with ${this.#internal} unexpected errors in a row and was ended.`,
+        `The worker on ${this.device} failed with ${this.#internal} unexpected errors in a row and was stopped.`,
       ),
     );
   }
 
-  /** For a slot whose first start failed: it restarts like a lost worker. `model` is what other slots have loaded. */
+  /**
+   * Restarts a slot whose first start failed, like a lost worker. `model` is the model that other slots have loaded.
+   */
   startLater(reason: QalignError, model: LoadedModel): void {
     this.model = model;
     this.options.log.warn(reason.message, { device: this.device });
@@ -149,15 +152,15 @@ export class Slot {
   #onLost(link: WorkerLink, reason: QalignError): void {
     if (this.link === link) this.link = undefined;
     if (this.#closed.signal.aborted) return;
-    this.options.log.warn(`${reason.message} Starting another.`, { device: this.device });
+    this.options.log.warn(`${reason.message} Starting another worker.`, { device: this.device });
     const blameless = this.exclusive && ++this.#struck < MOST_STRUCK;
     if (!blameless) this.#failures++;
     const asideMs = !blameless && this.#isFault(reason) ? this.#faults.note(performance.now()) : 0;
-    this.options.onChange(); // what waits for this very worker waits in vain
+    this.options.onChange(); // rejects jobs that are bound to the lost worker
     void this.#restart(reason, asideMs);
   }
 
-  /** Whether the device is to blame. A process that was killed says nothing about it, nor do items that always fail. */
+  /** Returns true if the device caused the loss. Killed processes and items that always fail do not count. */
   #isFault({ code }: QalignError): boolean {
     if (code === 'DEVICE_FAILED' || code === 'WORKER_HUNG') return true;
     return this.#internal >= MOST_INTERNAL && !this.#answered;
@@ -169,7 +172,7 @@ export class Slot {
       if (this.#failures >= MOST_FAILURES || this.#struck >= MOST_STRUCK) {
         this.dead = new QalignError(
           'WORKER_START_FAILED',
-          `The worker on ${this.device} failed ${Math.max(this.#failures, this.#struck)} times in a row, last so: ${cause.message}`,
+          `The worker on ${this.device} failed ${Math.max(this.#failures, this.#struck)} times in a row. Last error: ${cause.message}`,
         );
         this.options.onChange();
         if (!this.options.revive) return;
@@ -187,11 +190,11 @@ export class Slot {
     }
   }
 
-  /** The other devices go on meanwhile. */
+  /** Pauses this device. The other devices continue. */
   async #setAside(reason: QalignError, ms: number): Promise<void> {
     this.#aside = true;
     this.options.log.error(
-      `The device ${this.device} fails again and again, last so: ${reason.message} It is set aside for ${Math.round(ms / 1000)} s.`,
+      `The device ${this.device} failed repeatedly and is set aside for ${Math.round(ms / 1000)} s. Last error: ${reason.message}`,
       { device: this.device },
     );
     this.options.onChange();

@@ -8,7 +8,7 @@ export interface WorkerEnvironment {
   readonly signal?: AbortSignal | undefined;
 }
 
-/** Starts one worker, lets `ask` speak with it, and ends it however that went. */
+/** Starts one worker, runs `ask` with it, and stops it in any case. */
 export async function withWorker<T>(
   { python, device, signal }: WorkerEnvironment,
   ask: (worker: WorkerLink) => Promise<T>,

@@ -2,8 +2,8 @@ import sharp from 'sharp';
 import { congruentialBytes } from '../base/random.js';
 
 /**
- * JPEGs of 1024 × 768 to measure with, of about the detail of photographs (some 200 kB each): smooth colour fields
- * with fine grain over them, quality 90, 4:2:0. The same every time.
+ * Creates JPEGs of 1024 × 768 for benchmarks. Their detail is close to that of photographs (about 200 kB each): smooth
+ * colour fields with fine grain. Quality is 90, subsampling 4:2:0. Every call returns the same pictures.
  */
 export async function makeBenchPictures(count: number): Promise<Uint8Array[]> {
   const random = congruentialBytes(12345);

@@ -13,23 +13,23 @@ export interface Fingerprint {
   readonly kind: 'image' | 'video';
   readonly width: number;
   readonly height: number;
-  /** Of the file's bytes, hexadecimal. */
+  /** SHA-256 of the file, hexadecimal. */
   readonly sha256: string;
-  /** Of the first frame of a clip. Undefined for flat pictures, which all look alike. */
+  /** For a clip: of the first frame. Undefined for flat pictures, whose hashes would all match. */
   readonly perceptualHash: PerceptualHash | undefined;
 }
 
 const SIDE = 32;
 const LOW = 8;
-/** cos((2x+1)uπ/64): the low rows of the discrete cosine transform of 32 values. */
+/** cos((2x+1)uπ/64): the low-frequency rows of the discrete cosine transform of 32 values. */
 const COSINES = Float64Array.from({ length: LOW * SIDE }, (_, i) =>
   Math.cos(((2 * (i % SIDE) + 1) * Math.floor(i / SIDE) * Math.PI) / (2 * SIDE)),
 );
 
 /**
- * Reads and decodes one file. The perceptual hash is the sign, against their median, of the 8 × 8 lowest frequencies of
- * the picture at 32 × 32 in gray: scaling, recompression and small changes of colour leave most bits.
- * @throws QalignError MEDIA_* for what is missing or damaged
+ * Reads and decodes one file. The perceptual hash compares the 8 × 8 lowest frequencies of the grayscale picture at 32
+ * × 32 with their median, one bit each. Scaling, recompression and small colour changes preserve most bits.
+ * @throws QalignError MEDIA_* for a missing or damaged file
  */
 export async function fingerprint(named: string, signal?: AbortSignal): Promise<Fingerprint> {
   const path = await existingName(named);
@@ -61,7 +61,7 @@ function hashOf(picture: RawPicture): PerceptualHash | undefined {
   for (let v = 0; v < LOW; v++)
     for (let u = 0; u < LOW; u++)
       for (let y = 0; y < SIDE; y++) low[v * LOW + u]! += rows[y * LOW + u]! * COSINES[v * SIDE + y]!;
-  low[0] = 0; // the mean brightness says nothing of the picture
+  low[0] = 0; // the mean brightness does not describe the content
   if (Math.max(...low.map(Math.abs)) < SIDE * SIDE * 0.05) return undefined;
   const median = Float64Array.from(low).sort()[(LOW * LOW) / 2]!;
   const words: [number, number] = [0, 0];
@@ -92,7 +92,7 @@ async function readStart(path: string): Promise<Uint8Array> {
   try {
     for await (const chunk of createReadStream(path, { end: SNIFF_BYTES - 1 })) chunks.push(chunk as Buffer);
   } catch {
-    // the picture reader says in words what is wrong with the path
+    // this call throws the error with the right message for the path
     await readFileLimited(path, DEFAULT_LIMITS.maxBytes);
   }
   return Buffer.concat(chunks);

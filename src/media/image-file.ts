@@ -4,23 +4,23 @@ import type { Afford } from './budget/needs-memory.js';
 import { existingName } from './find/same-name.js';
 import { pathText, type MediaInput } from './media-input.js';
 
-/** What opening a file may say, and what it means for the caller. */
+/** Error codes of opening a file, with the error code and message of qalign. */
 const OPEN_ERRORS: Readonly<Record<string, readonly [ErrorCode, string]>> = {
   ENOENT: ['MEDIA_NOT_FOUND', 'does not exist; check the path'],
-  ENOTDIR: ['MEDIA_NOT_FOUND', 'does not exist: a part of its path is not a directory'],
-  ENAMETOOLONG: ['MEDIA_NOT_FOUND', 'does not exist: its name is too long'],
-  EACCES: ['MEDIA_UNREADABLE', 'may not be read by this user; change its permissions'],
-  EPERM: ['MEDIA_UNREADABLE', 'may not be read by this user; change its permissions'],
-  ELOOP: ['MEDIA_UNREADABLE', 'is a symbolic link that leads back to itself'],
+  ENOTDIR: ['MEDIA_NOT_FOUND', 'does not exist because a part of its path is not a directory; check the path'],
+  ENAMETOOLONG: ['MEDIA_NOT_FOUND', 'does not exist because its name is too long; check the path'],
+  EACCES: ['MEDIA_UNREADABLE', 'cannot be read by this user; change its permissions'],
+  EPERM: ['MEDIA_UNREADABLE', 'cannot be read by this user; change its permissions'],
+  ELOOP: ['MEDIA_UNREADABLE', 'is a symbolic link that points to itself; check the link'],
   EISDIR: ['MEDIA_UNREADABLE', 'is a directory; name a file'],
-  ENXIO: ['MEDIA_UNREADABLE', 'is not a regular file'],
-  EMFILE: ['MEDIA_UNREADABLE', 'cannot be opened: too many files are open'],
-  ERR_INVALID_ARG_VALUE: ['MEDIA_NOT_FOUND', 'is not a path: it holds a zero byte'],
+  ENXIO: ['MEDIA_UNREADABLE', 'is not a regular file; name a file'],
+  EMFILE: ['MEDIA_UNREADABLE', 'cannot be opened because too many files are open; raise the limit of open files'],
+  ERR_INVALID_ARG_VALUE: ['MEDIA_NOT_FOUND', 'is not a valid path because it contains a zero byte; check the path'],
 };
 
 export const quoted = (path: string | Buffer): string => JSON.stringify(pathText(path));
 
-/** An error of `node:fs` in the words of media errors. */
+/** Converts an error of `node:fs` to a media error. */
 export function openError(path: string | Buffer, cause: unknown): QalignError {
   if (cause instanceof QalignError) return cause;
   const code = (cause as NodeJS.ErrnoException).code ?? '';
@@ -36,12 +36,12 @@ export const tooLarge = (name: string, bytes: number, maxBytes: number): QalignE
 
 type FileType = Pick<BigIntStats, 'isFile' | 'isDirectory' | 'isFIFO' | 'isSocket'>;
 
-/** What is no regular file, and what to do about it. */
+/** Creates the error for a path that is not a regular file. */
 export function notRegular(path: string | Buffer, found: FileType): QalignError {
   const what = found.isDirectory()
     ? 'is a directory; name a file'
     : found.isFIFO()
-      ? 'is a pipe, not a regular file'
+      ? 'is a pipe, not a regular file; name a file'
       : found.isSocket()
         ? 'is a socket, not a regular file; name a file'
         : 'is a device, not a regular file; name a file, or pipe its bytes to "-"';
@@ -49,10 +49,10 @@ export function notRegular(path: string | Buffer, found: FileType): QalignError 
 }
 
 /**
- * Opens a regular file and closes it afterwards. What was opened is what is checked and read, so nothing can be swapped
- * in between; opening never waits, as a FIFO without a writer would.
+ * Opens a regular file, passes it to `use` and closes it afterwards. The checks and the reads use one descriptor, so
+ * nobody can swap the file in between. Opening never blocks, even for a FIFO without a writer.
  *
- * @throws QalignError MEDIA_NOT_FOUND, MEDIA_UNREADABLE; what `use` throws, errors of `node:fs` in words
+ * @throws QalignError MEDIA_NOT_FOUND, MEDIA_UNREADABLE; errors of `use`, with those of `node:fs` converted
  */
 export async function withRegularFile<T>(
   path: string | Buffer,
@@ -69,7 +69,7 @@ export async function withRegularFile<T>(
     if (signal?.aborted === true) throw error;
     throw openError(path, error);
   } finally {
-    if (descriptor !== undefined) closeSync(descriptor); // nothing was written: it does not wait
+    if (descriptor !== undefined) closeSync(descriptor); // nothing was written, so closing does not block
   }
 }
 
@@ -78,7 +78,7 @@ export interface OpenFile {
   readonly found: BigIntStats;
 }
 
-// a FileHandle takes twice the time, which counts for folders of a million files
+// a FileHandle takes twice as long, which matters for folders of a million files
 const opened = (path: string | Buffer): Promise<number> =>
   new Promise((resolve, reject) => {
     open(path, constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOCTTY, (error, descriptor) =>
@@ -91,7 +91,10 @@ const statOf = (descriptor: number): Promise<BigIntStats> =>
     fstat(descriptor, { bigint: true }, (error, found) => (error === null ? resolve(found) : reject(error)));
   });
 
-/** Reads into `buffer` from its place `into` on; gives the number of bytes, 0 at the end of the file. */
+/**
+ * Reads from file offset `from` into `buffer` at offset `into`. Returns the number of bytes read, 0 at the end of the
+ * file.
+ */
 export function readAt(
   { descriptor }: OpenFile,
   buffer: Uint8Array,
@@ -104,7 +107,7 @@ export function readAt(
   });
 }
 
-/** Reads a regular file whole, at most `maxBytes` of it: one that grows while it is read is cut off at the limit. */
+/** Reads a whole regular file of at most `maxBytes`. A file that grows beyond the limit during the read is refused. */
 export async function readFileLimited(
   path: string | Buffer,
   maxBytes: number,
@@ -128,7 +131,7 @@ async function readWhole(
   maxBytes: number,
   signal?: AbortSignal,
 ): Promise<Uint8Array> {
-  // one byte more than expected: a full buffer then says that the file grew
+  // one byte more than expected: a full buffer shows that the file grew
   let buffer = new Uint8Array(Number(file.found.size) + 1);
   let length = 0;
   for (;;) {
@@ -145,7 +148,7 @@ async function readWhole(
   }
 }
 
-/** The bytes of `input`: a local path is read, bytes are taken as they are; both within `maxBytes`. */
+/** Returns the bytes of `input`: reads a local path, or returns given bytes. Both must be within `maxBytes`. */
 export async function readInput(
   input: MediaInput,
   maxBytes: number,

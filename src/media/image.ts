@@ -6,28 +6,36 @@ import { withDefaults, type MediaLimits } from './limits.js';
 import type { MediaInput } from './media-input.js';
 import { padAndResize, type RawPicture } from './resample/resample.js';
 
-/** uint8 RGB, row by row from the top; width = height = the size asked for. */
+/** uint8 RGB, row by row from the top. Width and height equal the requested size. */
 export interface PreparedImage {
+  /** Width in pixels. */
   readonly width: number;
+  /** Height in pixels. */
   readonly height: number;
+  /** uint8 RGB, length 3 · width · height. */
   readonly data: Uint8Array;
-  /** Of the decoded picture, before padding and resizing, in pixels. */
+  /** Size in pixels of the decoded picture, before padding and resizing. */
   readonly original: { readonly width: number; readonly height: number };
-  /** What is doubtful about the pixels, in sentences. */
+  /** Warnings about the pixels, in sentences. */
   readonly warnings: readonly string[];
-  /** The decoder, where it is not one whose pixels equal Pillow's. */
+  /** Name of the decoder, if its pixels do not equal Pillow's. */
   readonly decoder?: string;
 }
 
-/** How a picture becomes pixels: side of the square, orientation, limits. */
+/** Options of preparing a picture: side of the square, orientation, limits. */
 export interface PrepareImageOptions {
   /** Side of the square in pixels, 1 … 4096: the model's `image_size`. */
   readonly size: number;
-  /** Turn the picture as its EXIF orientation says. The reference does not, so it is off by default. */
+  /** Rotate the picture by its EXIF orientation. Default: false, as in the reference. */
   readonly autoOrient?: boolean;
+  /**
+   * What decoding may cost.
+   * @default DEFAULT_LIMITS
+   */
   readonly limits?: Partial<MediaLimits>;
+  /** Ends the call early. */
   readonly signal?: AbortSignal;
-  /** Bytes of memory that reading and decoding may take; without it no account is kept. */
+  /** Bytes of memory that reading and decoding can take. Without it, memory is not counted. */
   readonly granted?: number;
 }
 
@@ -40,7 +48,10 @@ function checkTarget(size: number): void {
   }
 }
 
-/** Settles as `work` does, or earlier when the time is up or the caller cancels: `work` is then ignored. */
+/**
+ * Resolves or rejects as `work` does, or rejects earlier on a timeout or an abort. The result of `work` is then
+ * ignored.
+ */
 async function within<T>(work: Promise<T>, timeoutMs: number, signal: AbortSignal | undefined): Promise<T> {
   let timer: NodeJS.Timeout | undefined;
   let onAbort: (() => void) | undefined;
@@ -55,7 +66,9 @@ async function within<T>(work: Promise<T>, timeoutMs: number, signal: AbortSigna
     );
     onAbort = () => {
       reject(
-        signal?.reason instanceof Error ? signal.reason : new QalignError('CANCELLED', 'The picture was cancelled.'),
+        signal?.reason instanceof Error
+          ? signal.reason
+          : new QalignError('CANCELLED', 'Preparing the picture was cancelled.'),
       );
     };
     signal?.addEventListener('abort', onAbort, { once: true });
@@ -69,12 +82,13 @@ async function within<T>(work: Promise<T>, timeoutMs: number, signal: AbortSigna
 }
 
 /**
- * Reads a picture as the reference does with Pillow: first frame, RGB, alpha dropped, EXIF and ICC ignored, padded to a
- * square, resized with Pillow's bicubic (docs/mplug-owl2.md#image-preprocessing). Bit-exact but for lossy AVIF. The
- * `decoder` of HEIC is named, since Pillow reads it through a plug-in only.
+ * Reads a picture as the reference does with Pillow. It takes the first frame as RGB, drops alpha, and ignores EXIF and
+ * ICC. It pads to a square and resizes with Pillow's bicubic (docs/mplug-owl2.md#image-preprocessing). The pixels equal
+ * Pillow's bit for bit, except for lossy AVIF. For HEIC the result names the `decoder`, because Pillow reads HEIC only
+ * with a plug-in.
  *
  * @throws QalignError MEDIA_NOT_FOUND, MEDIA_UNREADABLE, MEDIA_UNSUPPORTED, MEDIA_CORRUPT, MEDIA_TOO_LARGE,
- * MEDIA_TIMEOUT; NeedsMemory for what takes more than `granted`
+ * MEDIA_TIMEOUT; NeedsMemory if memory above `granted` is needed
  */
 export async function prepareImage(input: MediaInput, options: PrepareImageOptions): Promise<PreparedImage> {
   checkTarget(options.size);
@@ -85,30 +99,30 @@ export async function prepareImage(input: MediaInput, options: PrepareImageOptio
     const bytes = await readInput(input, limits.maxBytes, options.signal, grantOf(granted));
     const afford = granted === Infinity ? undefined : grantOf(granted, bytes.length);
     const picture = await decodeImage(bytes, { ...limits, afford }, options.autoOrient ?? false);
-    afford?.(picture.data.length + picture.height * options.size * 3); // the rows between the passes of resizing
+    afford?.(picture.data.length + picture.height * options.size * 3); // the rows between the two passes of resizing
     options.signal?.throwIfAborted();
     return prepareFrame(picture, { size: options.size });
   };
   return within(work(), limits.timeoutMs, options.signal);
 }
 
-/** With fewer rows or columns than this at the model's size (less below 64 px) there is hardly anything to judge. */
+/** Fewest rows or columns at the model's size (below 64 px, size / 16). With fewer, almost nothing can be judged. */
 const FEWEST_PIXELS = 4;
 
-/** A warning where the picture fills only a strip of the padded square; the rest is padding. */
+/** Warns if the picture fills only a strip of the padded square. */
 export function thinness({ width, height }: Omit<RawPicture, 'data'>, size: number): string[] {
   const [long, short] = [Math.max(width, height), Math.min(width, height)];
   const left = (short * size) / long;
-  // a picture that small of itself is shown whole
+  // a picture that is small before resizing is shown whole
   if (left >= Math.min(FEWEST_PIXELS, size / 16) || left >= short) return [];
   const of = width > height ? 'rows' : 'columns';
   return [
     `the picture is ${width}x${height}: at the model's ${size} pixels it fills ${left.toFixed(left < 1 ? 2 : 1)} of ` +
-      `${size} ${of}, the rest is padding; score parts of it instead`,
+      `${size} ${of}, and the rest is padding; score parts of it instead`,
   ];
 }
 
-/** Pads and resizes raw RGB, such as a frame of a clip, as {@link prepareImage} does. */
+/** Pads and resizes raw RGB, such as a frame of a clip, in the same way as {@link prepareImage}. */
 export function prepareFrame(frame: RawPicture, options: { readonly size: number }): PreparedImage {
   checkTarget(options.size);
   const { width, height, warnings = [], decoder } = frame;

@@ -1,28 +1,31 @@
-/** What decoding one file may cost at most. Going over any of these ends in a typed error, never in a crash. */
+/**
+ * The largest cost of decoding one file. A file above a limit is refused with a typed error and never crashes the
+ * process.
+ */
 export interface MediaLimits {
   /** Size of the file in bytes. */
   readonly maxBytes: number;
   /** Width × height of a picture, or of one frame of a clip. */
   readonly maxPixels: number;
-  /** Width × height of one frame of a clip, beside `maxPixels`; without it 8192 × 8192. */
+  /** Width × height of one frame of a clip, in addition to `maxPixels`. Default: 8192 × 8192. */
   readonly maxFramePixels?: number | undefined;
   /**
-   * Memory of ffmpeg in bytes of address space, where the system limits it (Linux). Its decoders then use few threads.
-   * Without it there is no limit.
+   * Address space of ffmpeg in bytes, on systems that can limit it (Linux). With this limit, its decoders use few
+   * threads. Default: no limit.
    */
   readonly maxToolMemory?: number | undefined;
-  /** Frames taken from one clip. */
+  /** Number of frames taken from one clip. */
   readonly maxFrames: number;
   /**
-   * In milliseconds: of wall-clock time for one picture, and of silence for one clip. ffmpeg is silent while it decodes
-   * no picture; the length of a clip and the time that its reader takes do not count.
+   * Milliseconds. For a picture: wall-clock time. For a clip: the longest time in which ffmpeg decodes no picture. The
+   * length of the clip and the time of its reader do not count.
    */
   readonly timeoutMs: number;
 }
 
 /**
- * `maxPixels` is the number over which Pillow, and so the reference, refuses a picture (2 × 89 478 485). `maxBytes`
- * is what such a picture takes uncompressed with 16 bits a channel, rounded.
+ * `maxPixels` is the number above which Pillow, and so the reference, refuses a picture (2 × 89 478 485). `maxBytes` is
+ * the size of such a picture uncompressed with 16 bits a channel, rounded.
  */
 export const DEFAULT_LIMITS: MediaLimits = {
   maxBytes: 1024 ** 3,
@@ -31,7 +34,7 @@ export const DEFAULT_LIMITS: MediaLimits = {
   timeoutMs: 120_000,
 };
 
-/** The defaults with `partial` laid over them; absent and undefined entries keep the default. */
+/** Fills absent and undefined entries of `partial` with the defaults. */
 export function withDefaults(partial: Partial<MediaLimits> | undefined): MediaLimits {
   return {
     maxBytes: partial?.maxBytes ?? DEFAULT_LIMITS.maxBytes,

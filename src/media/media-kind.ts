@@ -7,29 +7,29 @@ import { existingName } from './find/same-name.js';
 import { readAt, withRegularFile, type OpenFile } from './image-file.js';
 import { pathOf, type MediaIdentity, type MediaInput } from './media-input.js';
 
-/** How media are prepared: a picture, a clip, or a clip as a folder of its frames. */
+/** How a medium is prepared: as a picture, a clip, or a folder of the frames of a clip. */
 export type MediaKind = 'image' | 'video' | 'folder';
 
-/** What is known of a file from its first bytes and its entry in the file system. */
+/** Properties of a file from its first bytes and its file system entry. */
 export interface Look {
-  /** What is neither picture nor clip counts as a picture: its decoder says in words what is wrong. */
+  /** A file that is neither picture nor clip counts as a picture, because the picture decoder reports the error. */
   readonly kind: 'image' | 'video';
   readonly sniffed: Sniffed;
-  /** Its first bytes, at most {@link SNIFF_BYTES}. */
+  /** The first bytes, at most {@link SNIFF_BYTES}. */
   readonly start: Uint8Array;
   readonly identity: MediaIdentity;
 }
 
 export interface LookOptions {
-  /** Which are hashed as well; none by default. */
+  /** Which files are hashed too. Default: none. */
   readonly hash?: boolean | ((seen: Pick<Look, 'sniffed' | 'start'>) => boolean) | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 
 /**
- * One look through one descriptor, so that kind and identity are of the same file.
+ * Reads a file once through one descriptor, so that kind and identity belong to the same file.
  *
- * @throws QalignError MEDIA_NOT_FOUND, MEDIA_UNREADABLE, also for what is no regular file
+ * @throws QalignError MEDIA_NOT_FOUND; MEDIA_UNREADABLE, also if it is not a regular file
  */
 export async function lookAt(media: MediaInput, { hash = false, signal }: LookOptions = {}): Promise<Look> {
   const path = pathOf(media);
@@ -58,7 +58,7 @@ function lookAtBytes(bytes: Uint8Array, isHashed: boolean): Look {
 
 const kindFrom = (sniffed: Sniffed): 'image' | 'video' => (sniffed.kind === 'video' ? 'video' : 'image');
 
-/** From the first bytes. @throws QalignError MEDIA_NOT_FOUND, MEDIA_UNREADABLE */
+/** Determines the kind from the first bytes. @throws QalignError MEDIA_NOT_FOUND, MEDIA_UNREADABLE */
 export async function kindOf(media: MediaInput): Promise<'image' | 'video'> {
   return (await lookAt(media)).kind;
 }
@@ -72,7 +72,7 @@ function identityOf({ size, mtimeNs }: BigIntStats, sha256: string | undefined):
   };
 }
 
-/** `2026-11-28T17:29:13.123456789Z`; undefined for the absurd times that some file systems hold. */
+/** `2026-11-28T17:29:13.123456789Z`. Undefined for a time outside the range of Date, which some file systems hold. */
 export function isoTime(nanoseconds: bigint): string | undefined {
   const rest = ((nanoseconds % 1_000_000_000n) + 1_000_000_000n) % 1_000_000_000n; // times before 1970 are negative
   const date = new Date(Number((nanoseconds - rest) / 1_000_000n));
@@ -93,7 +93,8 @@ async function hashOf(file: OpenFile, signal: AbortSignal | undefined): Promise<
 }
 
 /**
- * Of the media of a record. Its own word counts, as a GIF may be either; a directory is a folder of frames.
+ * Returns the kind of the media of a record. The `kind` of the record wins, because a GIF can be a picture or a clip. A
+ * directory is a folder of frames.
  *
  * @throws QalignError MEDIA_NOT_FOUND, MEDIA_UNREADABLE
  */

@@ -4,26 +4,26 @@ import { promisify } from 'node:util';
 import { QalignError } from '../base/errors.js';
 import { notRegular, openError } from './image-file.js';
 
-/** A regular file that stays open: whatever is put in its place meanwhile, this one is read. */
+/** A regular file that stays open. Reads return this file even if another file takes its path. */
 export interface OpenedFile {
   readonly descriptor: number;
-  /** Its path without links, asked for after it was opened. */
+  /** Its path with links resolved, read after the file was opened. */
   readonly place: string;
-  /** A path that leads to this very file in every thread of this process; undefined where there is no /proc (macOS). */
+  /** A path to the open file for every thread of this process. Undefined without /proc (macOS). */
   readonly path: string | undefined;
   readonly found: BigIntStats;
   close(): Promise<void>;
 }
 
 const DESCRIPTORS = '/proc/self/fd';
-// no link as the last part: who gives a real path sees none followed. Opening never waits, as a FIFO would
+// O_NOFOLLOW: for a real path, no link is followed. O_NONBLOCK: opening never blocks, even for a FIFO
 const FLAGS = constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOCTTY | constants.O_NOFOLLOW;
 
 /**
- * Opens a regular file and says where it lies. The caller closes it. Without /proc its place is the real path, if that
- * still leads to the opened file: a writer who swaps a folder twice in between could hide where it lay.
- * @param path a real path: a link as its last part is refused
- * @param descriptors the folder in which the system shows open files
+ * Opens a regular file and returns its resolved path. The caller closes it. Without /proc, `place` is the real path, if
+ * it still leads to the open file. A writer that swaps a folder twice in between could then hide the true place.
+ * @param path a real path; a link as its last part is refused
+ * @param descriptors the folder in which the system lists open files
  * @throws QalignError MEDIA_NOT_FOUND, MEDIA_UNREADABLE
  */
 export async function openFile(path: string, descriptors: string = DESCRIPTORS): Promise<OpenedFile> {

@@ -13,49 +13,54 @@ import type { MediaInput } from './media-input.js';
 import type { RawPicture } from './resample/resample.js';
 import type { PrepareAnswer, Prepared, PrepareRequest } from './prepare-worker.js';
 
-/** What the pool does at the moment, and what a picture costs it. */
+/** Current load of the pool and the time per picture. */
 export interface PrepareLoad {
   readonly threads: number;
-  /** Jobs on a thread. */
+  /** Jobs that run on a thread. */
   readonly running: number;
   readonly waiting: Readonly<Record<Lane, number>>;
-  /** Of one picture on one thread, a moving average; undefined before the first. */
+  /** Milliseconds for one picture on one thread, a moving average. Undefined before the first picture. */
   readonly pictureMs: number | undefined;
 }
 
-/** Pictures and frames prepared on threads of their own, so that decoding uses every core and the main thread none. */
+/** Prepares pictures and frames on worker threads. Decoding uses all cores and never blocks the main thread. */
 export interface PreparePool {
+  /** Number of threads. */
   readonly threads: number;
-  /** As `prepareImage`. Bytes given as input are copied to the thread. Interactive goes before bulk, the default. */
+  /**
+   * Works as `prepareImage`. Input bytes are copied to the thread. The lane is bulk by default; interactive runs first.
+   */
   prepareImage(input: MediaInput, options: PrepareImageOptions & { readonly lane?: Lane }): Promise<PreparedImage>;
   /**
-   * As `prepareFrame` for each frame; the result holds all frames one after the other, `frames · size · size · 3`
+   * Works as `prepareFrame` for each frame. The result holds all frames one after the other: `frames · size · size · 3`
    * bytes.
    */
   prepareFrames(
     frames: readonly RawPicture[],
     options: { readonly size: number; readonly lane?: Lane; readonly signal?: AbortSignal },
   ): Promise<Uint8Array>;
+  /** Pictures that wait, and what one takes. */
   load(): PrepareLoad;
-  /** Ends the threads; what still waits fails with CANCELLED. Nothing is left behind. */
+  /** Stops the threads. Waiting jobs fail with CANCELLED. */
   close(): Promise<void>;
+  /** The same as `close`, for `await using`. */
   [Symbol.asyncDispose](): Promise<void>;
 }
 
-/** How many threads decode pictures. */
+/** Options of the pool that decodes pictures. */
 export interface PreparePoolOptions {
-  /** Default: one per core that this process may use. */
+  /** Number of threads. Default: one per core that this process can use. */
   readonly threads?: number;
   /**
-   * What decoding may take, shared with whoever else holds it. Default: 4 GiB, or 128 MiB a thread where that is more;
-   * a picture that needs more is decoded alone.
+   * Memory budget of decoding, which other pools can share. Default: 4 GiB, or 128 MiB per thread if that is more. A
+   * picture that needs more is decoded while nothing else is.
    */
   readonly budget?: DecodeBudget;
-  /** Starts one thread that speaks as prepare-worker.ts; another one is for tests that let threads die. */
+  /** Starts one thread that runs prepare-worker.ts. Tests pass another function to simulate dying threads. */
   readonly startThread?: () => Worker;
 }
 
-/** From dist/ the thread runs plain JavaScript; from the sources, as in tests, it needs tsx to read TypeScript. */
+/** From dist/ the thread runs plain JavaScript. From the sources, as in tests, it needs tsx to read TypeScript. */
 export function startPrepareThread(): Worker {
   const compiled = new URL('./prepare-worker.js', import.meta.url);
   if (existsSync(fileURLToPath(compiled))) return new Worker(compiled, { execArgv: [] });
@@ -65,28 +70,28 @@ export function startPrepareThread(): Worker {
       .replace(/\.cjs$/, '.mjs'),
   ).href;
   const source = new URL('./prepare-worker.ts', import.meta.url).href;
-  // Node 20 does not run loaders named by --import inside threads: register from within
+  // Node 20 ignores loaders of --import inside threads, so tsx is registered inside the thread
   return new Worker(
     `import(${JSON.stringify(tsx)}).then(({ register }) => { register(); return import(${JSON.stringify(source)}); })`,
     { eval: true, execArgv: [] },
   );
 }
 
-/** A picture is granted so much before its size is known: enough for 12 megapixels of JPEG. */
+/** Memory granted to a picture before its size is known: enough for a JPEG of 12 megapixels. */
 const FIRST_GRANT = 128 * 1024 ** 2;
 const LEAST_BUDGET = 4 * 1024 ** 3;
 
 /**
- * Starts threads as work arrives. A thread has one job at a time; jobs beyond the threads wait in two lanes, so callers
- * keep memory flat by awaiting. So do pictures whose decoding takes more memory than is free; what waits holds none.
- * A thread that dies fails its own job and is replaced at the next.
+ * Creates a pool that starts threads as work arrives. A thread runs one job at a time, and other jobs wait in two
+ * lanes. A caller bounds memory by awaiting its jobs. A picture that needs more memory than is free also waits, and
+ * holds no memory meanwhile. If a thread dies, its job fails, and the next job starts a new thread.
  */
 export function createPreparePool(options: PreparePoolOptions = {}): PreparePool {
   const threads = options.threads ?? availableParallelism();
   if (!Number.isInteger(threads) || threads < 1) {
     throw new QalignError(
       'CONFIG_INVALID',
-      `A pool of ${threads} threads cannot prepare pictures; give a whole number from 1.`,
+      `The pool of picture threads cannot have ${threads} threads; give a whole number from 1.`,
     );
   }
   const budget = options.budget ?? createDecodeBudget(Math.max(LEAST_BUDGET, threads * FIRST_GRANT));
@@ -101,7 +106,7 @@ export function createPreparePool(options: PreparePoolOptions = {}): PreparePool
       return { width: size, height: size, ...(prepared as PreparedPicture) };
     },
     prepareFrames: async (frames, { size, lane = 'bulk', signal }) => {
-      const bytes = frames.reduce((sum, { data }) => sum + 2 * data.length, 0); // here and on the thread
+      const bytes = frames.reduce((sum, { data }) => sum + 2 * data.length, 0); // once here and once on the thread
       return (await pool.submit({ kind: 'frames', frames, size }, bytes, lane, signal)).data;
     },
     load: () => pool.load(),
@@ -114,20 +119,20 @@ type PreparedPicture = Omit<PreparedImage, 'width' | 'height'>;
 
 interface Job {
   request: PrepareRequest;
-  /** Of memory, taken from the budget while it runs. */
+  /** Bytes of memory taken from the budget while the job runs. */
   bytes: number;
   readonly lane: Lane;
-  /** It waits no longer, and its answer is not awaited. */
+  /** True once the job has a result or was cancelled. */
   isOver: boolean;
-  /** Settles the caller's promise; only the first call counts. */
+  /** Resolves or rejects the caller's promise. Only the first call has an effect. */
   readonly finish: (result: Prepared | Error) => void;
 }
 
 class ThreadPool {
   readonly #waiting: Readonly<Record<Lane, Set<Job>>> = { interactive: new Set(), bulk: new Set() };
-  /** Those whose need is known by now; they go before the others of their lane. */
+  /** Jobs whose memory need is known. They run before the other jobs of their lane. */
   readonly #measured: Readonly<Record<Lane, Set<Job>>> = { interactive: new Set(), bulk: new Set() };
-  /** Whose turn it is; it starts as soon as its memory is free. */
+  /** The next job to run. It starts as soon as its memory is free. */
   #next: Job | undefined;
   readonly #turns = new LaneTurns();
   readonly #alive = new Set<Worker>();
@@ -205,7 +210,7 @@ class ThreadPool {
     return job;
   }
 
-  /** It waits no longer. */
+  /** Removes the job from the queues. */
   #leave(job: Job): void {
     this.#waiting[job.lane].delete(job);
     this.#measured[job.lane].delete(job);
@@ -250,7 +255,7 @@ class ThreadPool {
     this.#startNext();
   }
 
-  /** What a thread decoded lies there until its garbage is collected: after a large picture the thread is replaced. */
+  /** The decoded bytes stay in the thread until garbage collection, so the thread is replaced after a large picture. */
   #giveBack(job: Job, worker: Worker): void {
     if (job.bytes <= FIRST_GRANT) {
       this.#release(worker);
@@ -263,7 +268,7 @@ class ThreadPool {
     });
   }
 
-  /** Puts it back, before what came after it. */
+  /** Puts the job back at the front of its lane, now with its known memory need. */
   #waitFor(needs: number, job: Job): void {
     const { most, refuses } = this.budget;
     if (job.isOver || job.request.kind !== 'image') return;
@@ -284,7 +289,7 @@ class ThreadPool {
     this.#startNext();
   }
 
-  /** An idle thread keeps no process alive. */
+  /** Marks the thread as idle. An idle thread does not keep the process alive. */
   #release(worker: Worker): void {
     worker.unref();
     this.#idle.push(worker);
@@ -298,15 +303,15 @@ class ThreadPool {
 const needsTooMuch = (needs: number, most: number): QalignError =>
   new QalignError(
     'MEDIA_TOO_LARGE',
-    `Decoding the picture takes ${formatGigabytes(needs, 2)} of memory, and ${formatGigabytes(most, 2)} are allowed; make it smaller, or raise the limit (limits.decode_mb of a service).`,
+    `Decoding the picture needs ${formatGigabytes(needs, 2)} of memory, and the limit is ${formatGigabytes(most, 2)}; make it smaller, or raise the limit (limits.decode_mb of a service).`,
   );
 
-const closedError = (): QalignError => new QalignError('CANCELLED', 'The pool that prepares pictures was closed.');
+const closedError = (): QalignError => new QalignError('CANCELLED', 'The pool of picture threads was closed.');
 
 const threadDied = (cause: unknown): QalignError =>
   new QalignError(
     'MEDIA_CORRUPT',
-    `The thread that decoded the picture died (${String(cause)}); the picture is likely damaged.`,
+    `The thread that decoded the picture stopped (${String(cause)}); the picture is probably damaged.`,
     { cause },
   );
 
@@ -317,7 +322,7 @@ const unsendable = (cause: unknown): QalignError =>
     { cause },
   );
 
-/** Only the known numbers cross to the thread. */
+/** Keeps only numbers, because other values cannot be sent to a thread. */
 function plainLimits(limits: Partial<MediaLimits> | undefined): Partial<MediaLimits> {
   return Object.fromEntries(Object.entries(limits ?? {}).filter(([, value]) => typeof value === 'number'));
 }

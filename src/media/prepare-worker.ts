@@ -6,7 +6,7 @@ import type { MediaLimits } from './limits.js';
 import type { MediaInput } from './media-input.js';
 import type { RawPicture } from './resample/resample.js';
 
-/** What the pool asks of a thread. */
+/** A request from the pool to a thread. */
 export type PrepareRequest =
   | {
       readonly kind: 'image';
@@ -14,17 +14,20 @@ export type PrepareRequest =
       readonly size: number;
       readonly autoOrient: boolean;
       readonly limits: Partial<MediaLimits>;
-      /** Bytes that decoding it may take; Infinity where it runs alone. */
+      /** Bytes of memory that decoding can take. Infinity if no other picture is decoded at the same time. */
       readonly granted: number;
     }
   | { readonly kind: 'frames'; readonly frames: readonly RawPicture[]; readonly size: number };
 
-/** Pixels, and of a picture what else is known of it. */
+/** The pixels, and for a picture also its other properties. */
 export type Prepared = { readonly data: Uint8Array } & Partial<
   Pick<PreparedImage, 'original' | 'warnings' | 'decoder'>
 >;
 
-/** What the thread answers; the data are moved, not copied. `needs`: nothing was done, decoding takes so many bytes. */
+/**
+ * The answer of a thread. The data are transferred, not copied. `needs`: decoding was not started because it needs this
+ * many bytes.
+ */
 export type PrepareAnswer =
   Prepared | { readonly needs: number } | { readonly code: ErrorCode; readonly message: string };
 

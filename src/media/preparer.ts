@@ -1,4 +1,4 @@
-/** The boundary of src/media: files, bytes and URLs in, the pixels of the model out; nothing of prompts or scores. */
+/** src/media turns files, bytes and URLs into the pixels of the model. Nothing here knows about prompts or scores. */
 import type { Lane } from '../base/lane.js';
 import type { FrameRule } from '../prompts/subject.js';
 import { existingName } from './find/same-name.js';
@@ -12,60 +12,63 @@ import { isFrameFolder } from './video/frame-folder.js';
 
 export type { ClipReader } from './video/clip-reader.js';
 
-/** A picture, a clip or the frames of one, as the model takes them. */
+/** A picture, a clip or a folder of frames in the form that the model takes. */
 export interface PreparedMedia {
   /** uint8 RGB [frames, size, size, 3]. */
   readonly data: Uint8Array;
   readonly frames: number;
-  /** Of the decoded picture, or of a frame upright, in pixels: before padding and resizing. */
+  /** Size in pixels of the decoded picture or of an upright frame, before padding and resizing. */
   readonly width: number;
   readonly height: number;
-  /** How the frames of a clip were chosen. */
+  /** The rule that chose the frames of a clip. */
   readonly frameRule?: FrameRule | undefined;
-  /** The decoder, where it is not one whose pixels equal Pillow's. */
+  /** Name of the decoder, if its pixels do not equal Pillow's. */
   readonly decoder?: string | undefined;
-  /** What is doubtful about these pixels, in sentences. */
+  /** Warnings about these pixels, in sentences. */
   readonly warnings: readonly string[];
 }
 
 export interface PrepareOptions {
   /** Side of the square in pixels. */
   readonly size: number;
-  /** Turn pictures as their EXIF orientation says; off by default, as in the reference. */
+  /** Rotate pictures by their EXIF orientation. Default: false, as in the reference. */
   readonly autoOrient?: boolean | undefined;
-  /** Frames a second of a clip; 1 by default. */
+  /** Frames per second of a clip. Default: 1. */
   readonly fps?: number | undefined;
-  /** Frames of a clip at most, evenly spread. */
+  /** Maximum number of frames of a clip, evenly spaced. */
   readonly maxFrames?: number | undefined;
-  /** `published`: int(fps · i) also where the rate of the clip varies; `auto` by default. */
+  /** `published`: int(fps · i) even if the rate of the clip varies. Default: `auto`. */
   readonly frameRule?: 'auto' | 'published' | undefined;
   readonly limits?: Partial<MediaLimits> | undefined;
-  /** Interactive goes before bulk, which is the default. */
+  /** Interactive runs before bulk. Default: bulk. */
   readonly lane?: Lane | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 
-/** A path, the bytes, or the folder of a clip's frames. */
+/** A path, bytes, or a folder of the frames of a clip. */
 export interface PrepareSource {
   readonly media: MediaInput;
   readonly kind: MediaKind;
 }
 
-/** Turns media into the model's pixels, for scoring and for training alike. */
+/** Turns media into the model's pixels, for scoring and for training. */
 export interface Preparer {
-  /** So many at once keep every thread busy. */
+  /** Number of concurrent calls that keeps every thread busy. */
   readonly width: number;
-  /** All at once. @throws QalignError MEDIA_* and FFMPEG_* for what is missing, damaged or over a limit, CANCELLED */
+  /** Prepares all frames in one call. @throws QalignError MEDIA_*, FFMPEG_*, CANCELLED */
   prepare(source: PrepareSource, options: PrepareOptions): Promise<PreparedMedia>;
-  /** A clip or a folder of frames, to be read in chunks or closed. @throws the same, also while it is read */
+  /**
+   * Opens a clip or a folder of frames. The caller reads it in chunks or closes it. @throws the same, also while
+   * reading
+   */
   open(source: PrepareSource, options: PrepareOptions): Promise<ClipReader>;
   load(): PrepareLoad;
   close(): Promise<void>;
 }
 
 /**
- * Everything is resized on the pool's threads; clips are decoded by ffmpeg in a process of its own. A clip may be a
- * folder of its frames, as `dataset convert --extract-frames` writes them.
+ * Creates a preparer. The threads of the pool resize all frames, and ffmpeg decodes clips in its own process. A clip
+ * can be a folder of its frames, as `dataset convert --extract-frames` writes them.
  */
 export function createPreparer(pool: PreparePool = createPreparePool()): Preparer {
   return {
@@ -107,7 +110,7 @@ async function openClip(
 
 async function wholeClip(clip: ClipReader): Promise<PreparedMedia> {
   let whole: FrameChunk = { frames: 0, data: new Uint8Array(0) };
-  for await (const chunk of clip.chunks(clip.frames)) whole = chunk; // one, and then the end, with its warnings
+  for await (const chunk of clip.chunks(clip.frames)) whole = chunk; // one chunk; the end of the reader adds warnings
   const { width, height, frameRule, warnings } = clip;
   return { ...whole, width, height, frameRule, warnings };
 }

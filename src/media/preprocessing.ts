@@ -1,24 +1,24 @@
-/** int(255 · mean) of CLIP's normalisation: the colour that the reference pads with. */
+/** int(255 · mean) of CLIP's normalisation: the padding colour of the reference. */
 export const PAD_COLOUR: readonly [number, number, number] = [122, 116, 104];
 
-/** The resampler by the name that results give it: Pillow's bicubic, equal to it bit for bit. */
+/** Name of the resampler in results: Pillow's bicubic, equal to it bit for bit. */
 export const RESIZE = 'pillow-bicubic';
 
-/** How the pixels of a picture or clip were made, in the form in which results and predictions record it. */
+/** How the pixels of a picture or clip were made, as results and predictions record it. */
 export interface PreprocessingRecord {
   /** Side of the square in pixels. */
   readonly size: number;
   readonly pad: number[];
   readonly resize: typeof RESIZE;
   readonly auto_orient: boolean;
-  /** Frames a second of video; null: the rule of the reference, one a second. */
+  /** Frames per second of a clip. Null: the rule of the reference, one per second. */
   readonly fps: number | null;
   readonly max_frames: number | null;
-  /** auto: by time stamps where the rate of a clip varies; published: always int(fps · i), as in the reference. */
+  /** auto: uses time stamps if the rate of a clip varies. published: always int(fps · i), as in the reference. */
   readonly frame_rule: 'auto' | 'published';
 }
 
-/** The record for pictures prepared at `size` pixels; whatever is not named is as in the reference. */
+/** Creates the record for pictures prepared at `size` pixels. Options that are not given are those of the reference. */
 export function describePreprocessing(
   size: number,
   {

@@ -1,4 +1,4 @@
-/** What people name → pictures and clips: files, folders, globs, URLs, lists, pipes. The parts are in `find/`. */
+/** Expands inputs to pictures and clips: files, folders, globs, URLs, lists, pipes. The parts are in `find/`. */
 import { fstatSync } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import { addAbortSignal, Readable } from 'node:stream';
@@ -27,11 +27,15 @@ import { fetchMedia } from './url.js';
 export type { ExpandOptions, MediaSource, OpenOptions, PassedOver, SourceName } from './find/media-source.js';
 
 /**
- * Files as they are named, globs that the shell left alone, and folders with all below them, in the order of their
- * names. In folders and globs, names that begin with a dot are left out. In folders, files count by their first bytes
- * and not by their names; what is passed over is reported. Named pipes and descriptors (`/dev/fd/63`) are read to their
- * end. `-` is a picture or clip on stdin, which results call `<stdin>`, or a list of inputs (a line each, or NUL
- * between them). An input that cannot be opened becomes a source with an `error` and does not stop the others.
+ * Expands inputs to media in order. An input is a file, a glob, a folder (searched recursively, sorted by name), a URL,
+ * or a pipe.
+ *
+ * - Folders and globs skip names that begin with a dot.
+ * - Folders recognise files by their first bytes, not by their names, and report skipped files.
+ * - Named pipes and descriptors (`/dev/fd/63`) are read to their end.
+ * - `-` reads stdin: a picture or clip, named `<stdin>` in results, or a list of inputs (one per line, or separated by
+ *   NUL).
+ * - An input that cannot be opened becomes a source with an `error` and does not stop the others.
  *
  * @throws the reason of `signal`
  */
@@ -39,7 +43,7 @@ export async function* expandSources(
   inputs: AsyncIterable<SourceName> | Iterable<SourceName>,
   options: ExpandOptions = {},
 ): AsyncGenerator<MediaSource, void, undefined> {
-  // a folder or a glob alone cannot repeat itself
+  // one folder or one glob cannot contain the same file twice
   const isAlone = Array.isArray(inputs) && inputs.length === 1 && inputs[0] !== '-';
   const isFirst = options.once === true && !isAlone ? firstTime(options.onPassedOver) : everyTime();
   yield* expandAll(inputs, isFirst, options);
@@ -77,7 +81,7 @@ async function* expandStdin(isFirst: FirstTime, options: ExpandOptions): AsyncGe
   if (names === 0) options.onEmptyFolder?.(STDIN_NAME);
 }
 
-/** The picture or clip itself, what is wrong with it, or the bytes of a list. */
+/** Returns the picture or clip, a source with an error, or the bytes of a list. */
 async function openStdin(options: ExpandOptions): Promise<MediaSource | { readonly bytes: AsyncIterable<Buffer> }> {
   const { signal } = options;
   const stdin = options.stdin ?? process.stdin;
@@ -90,12 +94,12 @@ async function openStdin(options: ExpandOptions): Promise<MediaSource | { readon
     return await sourceOfBytes(STDIN_NAME, await gather(() => bytes, STDIN_NAME, limitsOf(options), signal), options);
   } catch (error) {
     signal?.throwIfAborted();
-    if (stdin instanceof Readable) stdin.destroy(); // a writer that continues must not keep the process alive
+    if (stdin instanceof Readable) stdin.destroy(); // otherwise a writer that continues keeps the process alive
     return { ...failedSource(STDIN_NAME, openError(STDIN_NAME, error)), media: new Uint8Array() };
   }
 }
 
-/** Node gives such a stdin no bytes and no error. */
+/** Node reports neither bytes nor an error for a stdin that is a folder. */
 function isFolder(descriptor: number): boolean {
   try {
     return fstatSync(descriptor).isDirectory();
@@ -127,8 +131,8 @@ async function* expandPath(
 }
 
 /**
- * One input as it is: a path is a file whatever it looks like, no folder and no pattern; bytes are the file itself.
- * What is wrong with it is its `error`.
+ * Opens one input. A path is a file, never a folder or a pattern. Bytes are the content of a file. A failure is
+ * returned as the `error` of the source.
  */
 export async function openSource(input: SourceName | Uint8Array, options: OpenOptions = {}): Promise<MediaSource> {
   if (input instanceof Uint8Array) return sourceOfBytes('<bytes>', input, options);
@@ -136,7 +140,7 @@ export async function openSource(input: SourceName | Uint8Array, options: OpenOp
   return openPath(input, typeof input === 'string' ? await existingName(input) : input, options);
 }
 
-/** @param named `input`, or the file that goes by this name in another Unicode form */
+/** @param named `input`, or the existing file with this name in another Unicode form */
 async function openPath(input: SourceName, named: SourceName, options: OpenOptions): Promise<MediaSource> {
   const path = pathOf(named) as string | Buffer;
   try {
@@ -158,7 +162,7 @@ async function fetched(url: string, options: OpenOptions): Promise<MediaSource> 
       url,
       new QalignError(
         'MEDIA_URL_FORBIDDEN',
-        'URLs are not fetched unless allowed; add --allow-urls, or fetch the file first.',
+        'URLs are not fetched by default; add --allow-urls, or download the file first.',
       ),
     );
   try {
@@ -175,7 +179,7 @@ async function sourceOfBytes(input: string, media: Uint8Array, { hash }: OpenOpt
   return { input, kind, media, identity };
 }
 
-/** Whether an input gives its bytes once only, so that inputs cannot be counted by opening them all beforehand. */
+/** Returns true if an input can be read only once. Such inputs cannot be counted by opening them all first. */
 export async function isReadOnce(input: SourceName): Promise<boolean> {
   if (input === '-' || isUrl(input)) return true;
   const found = await stat(pathOf(input) as string | Buffer).catch(() => undefined);

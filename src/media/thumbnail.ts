@@ -8,8 +8,9 @@ import type { RawPicture } from './resample/resample.js';
 import { sampleVideo } from './video/video.js';
 
 /**
- * A small JPEG of a picture, or of a clip's first frame, as a data URI for a page in one file. `side` in pixels is the
- * longer one. Throws what decoding throws.
+ * Returns a small JPEG of a picture, or of the first frame of a clip, as a data URI for a self-contained page. `side`
+ * is the longer side in pixels.
+ * @throws the errors of decoding
  */
 export async function thumbnail(path: MediaInput, side = 240): Promise<string> {
   const limits = withDefaults(undefined);

@@ -8,10 +8,10 @@ import { withDefaults, type MediaLimits } from './limits.js';
 const MOST_REDIRECTS = 5;
 
 /**
- * Everything that is not the public internet: a URL must not reach into the network that the program runs in. The
- * special-purpose blocks of IANA, and services of clouds that only their own machines reach.
+ * Blocks of addresses outside the public internet. A URL must not reach into the network of the host. The list has
+ * IANA's special-purpose blocks, and cloud services that only their own machines can reach.
  */
-// apart: one list would take an IPv4 address for its mapped IPv6 form
+// separate lists, because one list would match an IPv4 address against its mapped IPv6 form
 const PRIVATE = { 4: new BlockList(), 6: new BlockList() };
 for (const [address, bits] of [
   ['0.0.0.0', 8],
@@ -34,12 +34,12 @@ for (const [address, bits] of [
   ['240.0.0.0', 4],
   ['168.63.129.16', 32], // Azure: wire server, DNS, DHCP
   ['192.80.8.124', 32], // Equinix Metal: metadata
-  ['161.26.0.0', 16], // IBM Cloud: services of the private network
-  ['166.8.0.0', 14], // the same
-  ['199.36.153.0', 28], // Google Cloud: private access to its APIs
+  ['161.26.0.0', 16], // IBM Cloud: services on the private network
+  ['166.8.0.0', 14], // IBM Cloud: services on the private network
+  ['199.36.153.0', 28], // Google Cloud: private access to Google APIs
 ] as const)
   PRIVATE[4].addSubnet(address, bits, 'ipv4');
-// only 2000::/3 is global unicast; inside it: Teredo and other special blocks, documentation, and 6to4, which wraps an
+// only 2000::/3 is global unicast; inside it are special blocks such as Teredo, documentation, and 6to4, which wraps an
 // IPv4 address
 for (const [address, bits] of [
   ['::', 3],
@@ -54,7 +54,8 @@ for (const [address, bits] of [
   PRIVATE[6].addSubnet(address, bits, 'ipv6');
 
 /**
- * True for addresses of the public internet only; an IPv4 address inside an IPv6 one (mapped, NAT64, 6to4) is refused.
+ * Returns true only for addresses of the public internet. An IPv4 address inside an IPv6 address (mapped, NAT64, 6to4)
+ * is refused.
  */
 export function isPublicAddress(address: string): boolean {
   const family = isIP(address);
@@ -64,13 +65,13 @@ export function isPublicAddress(address: string): boolean {
 export interface FetchOptions {
   readonly limits?: Partial<MediaLimits> | undefined;
   readonly signal?: AbortSignal | undefined;
-  /** Which addresses may be spoken to; tests of the rest allow loopback. */
+  /** Returns true for allowed addresses. Tests of other features allow loopback. */
   readonly isAllowed?: (address: string) => boolean;
 }
 
 /**
- * Fetches a picture or clip. The address that was checked is the one that is connected to (no second look-up), for
- * every redirect anew; size and time are limited while the bytes arrive.
+ * Fetches a picture or clip. The connection uses the checked address without a second lookup, and every redirect is
+ * checked again. Size and time are limited while the bytes arrive.
  *
  * @throws QalignError MEDIA_URL_FORBIDDEN, MEDIA_URL_FAILED, MEDIA_TOO_LARGE, MEDIA_TIMEOUT, CANCELLED
  */
@@ -78,7 +79,7 @@ export async function fetchMedia(address: string, options: FetchOptions = {}): P
   return fetchInto(address, gather, options);
 }
 
-/** The same, with the bytes given to `take` as they arrive: for who does not want them all in memory. */
+/** Works as `fetchMedia`, but passes the bytes to `take` as they arrive, so that they need not fit into memory. */
 export async function fetchInto<T>(
   address: string,
   take: (bytes: AsyncIterable<Buffer>) => Promise<T>,
@@ -87,7 +88,7 @@ export async function fetchInto<T>(
   const limits = withDefaults(options.limits);
   const isAllowed = options.isAllowed ?? isPublicAddress;
   const timeout = (): QalignError =>
-    new QalignError('MEDIA_TIMEOUT', `The URL took longer than ${limits.timeoutMs / 1000} s.`);
+    new QalignError('MEDIA_TIMEOUT', `Fetching the URL took longer than ${limits.timeoutMs / 1000} s.`);
   const { signal, late, release } = deadline(limits.timeoutMs, timeout, options.signal);
   const agent = new Agent({ connect: { lookup: checkedLookup(isAllowed), timeout: limits.timeoutMs } });
   try {
@@ -123,11 +124,14 @@ async function follow<T>(
     }
     if (statusCode !== 200) {
       await body.dump();
-      throw new QalignError('MEDIA_URL_FAILED', `${shown(url)} answered with status ${statusCode}.`);
+      throw new QalignError('MEDIA_URL_FAILED', `${shown(url)} returned status ${statusCode}.`);
     }
     return await take(limited(body, url, limits));
   }
-  throw new QalignError('MEDIA_URL_FAILED', `${shown(start)} was redirected more than ${MOST_REDIRECTS} times.`);
+  throw new QalignError(
+    'MEDIA_URL_FAILED',
+    `${shown(start)} was redirected more than ${MOST_REDIRECTS} times; use the final URL.`,
+  );
 }
 
 async function* limited(
@@ -139,7 +143,10 @@ async function* limited(
   for await (const chunk of body as AsyncIterable<Buffer>) {
     bytes += chunk.length;
     if (bytes > limits.maxBytes)
-      throw new QalignError('MEDIA_TOO_LARGE', `${shown(url)} is larger than the limit of ${limits.maxBytes} bytes.`);
+      throw new QalignError(
+        'MEDIA_TOO_LARGE',
+        `${shown(url)} is larger than the limit of ${limits.maxBytes} bytes; raise maxBytes to read it.`,
+      );
     yield chunk;
   }
 }
@@ -162,13 +169,13 @@ function requireHttp(address: string): URL {
   return url;
 }
 
-/** A literal address is never looked up, so it is checked here. */
+/** Checks a literal address here, because it is never looked up. */
 function requireAllowedHost(url: URL, isAllowed: (address: string) => boolean): void {
   const host = url.hostname.replace(/^\[|\]$/g, '');
   if (isIP(host) !== 0 && !isAllowed(host)) throw forbidden(host);
 }
 
-/** Looks up a host; an address among its own that is not allowed makes it an error. */
+/** Looks up a host. Fails if any of its addresses is not allowed. */
 export function checkedLookup(isAllowed: (address: string) => boolean): LookupFunction {
   return (host, options, callback) => {
     lookup(host, { all: true }, (error, found) => {
@@ -185,10 +192,10 @@ export function checkedLookup(isAllowed: (address: string) => boolean): LookupFu
 const forbidden = (host: string): QalignError =>
   new QalignError(
     'MEDIA_URL_FORBIDDEN',
-    `${host} is an address of a private or special network, which is never fetched from.`,
+    `${host} is an address of a private or special network; only public addresses are fetched.`,
   );
 
-/** Without credentials and query: both may be secrets, and messages end in logs. */
+/** Omits credentials and query: both can be secrets, and error messages are logged. */
 const shown = (url: URL): string => `${url.protocol}//${url.host}${url.pathname}`;
 
 function asMediaError(error: unknown, address: string, own: AbortSignal | undefined, late: AbortSignal): QalignError {

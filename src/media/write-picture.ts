@@ -5,12 +5,12 @@ import { decodeImage } from './decode/decode.js';
 import { withDefaults } from './limits.js';
 import type { RawPicture } from './resample/resample.js';
 
-/** The pixels of a picture file, as scoring reads them. */
+/** Reads the pixels of a picture file in the same way as scoring. */
 export async function readPicture(path: string): Promise<RawPicture> {
   return decodeImage(await readFile(path), withDefaults(undefined), false);
 }
 
-/** Writes pixels as PNG, whole or not at all. */
+/** Writes pixels as a PNG. The file appears complete or not at all. */
 export async function writePng(path: string, { width, height, data }: RawPicture): Promise<void> {
   await makeWhole(path, (draft) =>
     sharp(data, { raw: { width, height, channels: 3 } })

@@ -18,14 +18,23 @@ import { writeWhole } from '../base/files/whole-file.js';
 export type RunStatus = 'prepared' | 'running' | 'completed' | 'stopped' | 'failed' | 'interrupted';
 
 export interface RunSummary {
+  /** Name of its directory. */
   readonly id: string;
+  /** Name of its recipe. */
   readonly name: string;
+  /** How it stands. */
   readonly status: RunStatus;
+  /** Start in seconds since 1970. */
   readonly startedAt: number | undefined;
+  /** Updates so far. */
   readonly step: number;
+  /** Updates of the whole run. */
   readonly totalSteps: number | undefined;
+  /** Loss of the last update. */
   readonly loss: number | undefined;
+  /** SRCC of the last evaluation on the dev split. */
   readonly srcc: number | undefined;
+  /** PLCC of the last evaluation on the dev split. */
   readonly plcc: number | undefined;
 }
 

@@ -17,13 +17,13 @@ export interface AppParts extends Guards {
   readonly log: Logger;
   readonly metrics: Pick<Metrics, 'requests' | 'duration' | 'rejects'>;
   readonly traces: Pick<Traces, 'request'>;
-  /** All of them by default. */
+  /** All routes by default. */
   readonly routes?: readonly Route<Services>[];
-  /** Origins whose pages may call. */
+  /** Origins whose pages can call the service. */
   readonly origins: readonly string[];
 }
 
-/** The service as a function of its parts. It never listens: `serve.ts` and tests do. */
+/** Builds the Express app of the service from its parts. It never listens: `serve.ts` and tests do. */
 export function createApp({ services, log, metrics, traces, routes = ROUTES, origins, ...guards }: AppParts): Express {
   const app = express();
   app.disable('x-powered-by');
@@ -38,7 +38,7 @@ export function createApp({ services, log, metrics, traces, routes = ROUTES, ori
       traces.request(answered);
     }),
   );
-  // without TLS of its own it must not send browsers to https
+  // Without its own TLS the service must not redirect browsers to https.
   app.use(
     helmet({
       contentSecurityPolicy: { directives: { upgradeInsecureRequests: null } },

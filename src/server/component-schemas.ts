@@ -9,7 +9,7 @@ import { ConvertAnswer, ConvertBody, DatasetRow } from '../api/datasets.js';
 import { CompareAnswer, ItemSource, RankAnswer, ScoreAnswer, ScoreBody, ScoredInput } from '../api/score.js';
 import { Evaluation, TrainRun } from '../api/runs.js';
 
-/** What stands under its name in the OpenAPI document, for readers and for generated clients. */
+/** Schemas with a name of their own in the OpenAPI document, for readers and for generated clients. */
 export const NAMED_SCHEMAS: Readonly<Record<string, TSchema>> = {
   ErrorAnswer,
   ItemSource,

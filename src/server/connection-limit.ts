@@ -2,10 +2,10 @@ import type { Server } from 'node:http';
 import type { Socket } from 'node:net';
 import { ipKeyGenerator } from 'express-rate-limit';
 
-/** One host has a whole network of this many bits. */
+/** Prefix length in bits of the IPv6 network that one host has. */
 const IPV6_BITS = 64;
 
-/** Closes connections of an address that has `most` open, so that one address does not shut out the others. */
+/** Closes new connections of an address that has `most` open connections. One address cannot shut out the others. */
 export function limitConnections(server: Server, most: number, onRefused: () => void): void {
   const open = new Map<string, number>();
   server.on('connection', (socket: Socket) => {

@@ -4,14 +4,14 @@ import { QalignError } from '../base/errors.js';
 import { openDatabase } from '../base/files/sqlite.js';
 import { reasonOf } from '../base/files/reason.js';
 
-/** What SQLite says of a file that is no database of ours. */
+/** Error codes of SQLite for a file that is not one of its databases. */
 const DAMAGED = ['SQLITE_NOTADB', 'SQLITE_CORRUPT', 'SQLITE_SCHEMA', 'SQLITE_ERROR'];
-/** All that a service keeps in its data folder. */
+/** Names that a service creates in its data directory. */
 const OWN = /^(?:service\.(?:db|lock)(?:-wal|-shm|-journal)?|jobs|works|uploads)$/;
 const NAME_ANOTHER = 'name one that can be written: data_dir=DIR of qalign serve, --data-dir DIR of qalign keys';
 
 /**
- * Makes the data folder of a service and its database private (0700, 0600). A folder that holds other things keeps its
+ * Makes the data directory of a service and its database private (0700, 0600). A directory with other content keeps its
  * mode. @throws QalignError CONFIG_INVALID, OUTPUT_UNWRITABLE
  */
 export function prepareDataDir(dataDir: string): string {
@@ -26,7 +26,7 @@ export function prepareDataDir(dataDir: string): string {
   return folder;
 }
 
-/** The owner alone may change the mode; a volume of a container may belong to another user. */
+/** Only the owner can change the mode; a container volume may belong to another user. */
 function restrict(path: string, mode: number): void {
   try {
     chmodSync(path, mode);
@@ -37,7 +37,7 @@ function restrict(path: string, mode: number): void {
 
 export const isOpenToOthers = (dataDir: string): boolean => (statSync(dataDir).mode & 0o077) !== 0;
 
-/** A file that SQLite opens afterwards keeps this mode, and so do its -wal and -shm. */
+/** SQLite keeps this mode when it opens the file, also for -wal and -shm. */
 function makePrivate(file: string): void {
   const found = lstatSync(file, { throwIfNoEntry: false });
   if (found === undefined) closeSync(openSync(file, 'a', 0o600));
@@ -47,9 +47,9 @@ function makePrivate(file: string): void {
 }
 
 /**
- * Takes the data folder for one service. The lock is SQLite's (fcntl), not a process id: the system releases it when
- * the process ends, and it holds across containers that share the folder. `qalign keys` works beside it.
- * @returns what releases it. @throws QalignError DATA_DIR_IN_USE, CONFIG_INVALID, OUTPUT_UNWRITABLE
+ * Locks the data directory for one service. The lock is SQLite's (fcntl), not a process id. The system releases it when
+ * the process ends, and it works across containers that share the directory. `qalign keys` works while a service runs.
+ * @returns a function that releases the lock. @throws QalignError DATA_DIR_IN_USE, CONFIG_INVALID, OUTPUT_UNWRITABLE
  */
 export function claimDataDir(dataDir: string): () => void {
   const folder = prepareDataDir(dataDir);
@@ -62,31 +62,31 @@ export function claimDataDir(dataDir: string): () => void {
     if ((error as { code?: string }).code !== 'SQLITE_BUSY') throw unusable(folder, error);
     throw new QalignError(
       'DATA_DIR_IN_USE',
-      `The data folder ${folder} belongs to a service that is running; stop that one first, or give this one a folder of its own with data_dir=DIR.`,
+      `The data folder ${folder} is in use by a running service; stop that service first, or name another folder with data_dir=DIR.`,
     );
   }
 }
 
-/** The one sentence for each way in which a data folder cannot be used. */
+/** Returns the error for each way in which a data directory is unusable. */
 export function unusable(folder: string, error: unknown): QalignError {
   if (error instanceof QalignError) return error;
   const { code = '', message } = error as NodeJS.ErrnoException;
   if (['EEXIST', 'ENOTDIR'].includes(code))
     return new QalignError(
       'OUTPUT_UNWRITABLE',
-      `The data folder ${folder} of the service is a file, or lies below one; ${NAME_ANOTHER}.`,
+      `The data folder ${folder} of the service is a file, or a part of its path is one; ${NAME_ANOTHER}.`,
       { cause: error },
     );
   if (DAMAGED.includes(code))
     return new QalignError(
       'CONFIG_INVALID',
-      `${join(folder, 'service.db')} is damaged (${message}); restore it from a backup, or move it away: keys and the list of jobs are then lost.`,
+      `${join(folder, 'service.db')} is damaged (${message}); restore it from a backup, or move it away; keys and the list of jobs are then lost.`,
       { cause: error },
     );
   if (code === 'SQLITE_BUSY')
     return new QalignError(
       'OUTPUT_UNWRITABLE',
-      `${join(folder, 'service.db')} is locked by another process that writes; try again.`,
+      `${join(folder, 'service.db')} is locked by another process that writes to it; try again.`,
       { cause: error },
     );
   return new QalignError(

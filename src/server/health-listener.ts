@@ -6,7 +6,7 @@ import type { KeyStore } from './http/key-store.js';
 import { listen, openServer, urlOf } from './listener.js';
 import { healthz, metrics, readyz } from './routes/health.js';
 
-/** Probes and scrapers are few. */
+/** Few probes and scrapers connect. */
 const CONNECTIONS = 64;
 
 export interface HealthListener {
@@ -22,7 +22,7 @@ interface HealthParts {
 }
 
 /**
- * Health on an address of its own, so that it answers while clients hold every connection of the service. Undefined
+ * Serves health on a separate address, which answers even while clients hold every connection of the service. Undefined
  * where none is configured. @throws QalignError CONFIG_INVALID
  */
 export async function openHealthListener({

@@ -10,14 +10,14 @@ interface NamedKey {
 }
 
 /**
- * Gives keys of earlier versions an id, and to each what its name owned since it was made: older rows are of another
- * key that had the name, and stay with nobody but admin. All of it or nothing.
+ * Migrates keys of earlier versions in one transaction: gives each key an id, and assigns it the rows created since the
+ * key was made. Older rows belong to an earlier key of the same name; only admin sees them.
  */
 export function giveKeysIds(database: Db): void {
   if (hasIds(database) && withoutId(database).length === 0) return;
   database.exec('BEGIN IMMEDIATE');
   try {
-    // another process may have been quicker
+    // Another process may have migrated first.
     if (!hasIds(database)) database.exec("ALTER TABLE keys ADD COLUMN id TEXT NOT NULL DEFAULT ''");
     for (const key of withoutId(database)) giveId(database, key);
     database.exec('COMMIT');
@@ -38,7 +38,7 @@ function giveId(database: Db, { name, created_at: since }: NamedKey): void {
   database.prepare('UPDATE keys SET id = ? WHERE name = ?').run(id, name);
   for (const table of OWNED)
     database.prepare(`UPDATE ${table} SET owner = ? WHERE owner = ? AND created_at >= ?`).run(id, name, since);
-  // answers are remembered by the owner, a line end and the Idempotency-Key
+  // The key of a stored answer is the owner, a line feed and the Idempotency-Key.
   const isOfName = 'substr(key, 1, length(?) + 1) = ? || char(10)';
   database
     .prepare(`UPDATE answers SET key = ? || substr(key, length(?) + 1) WHERE ${isOfName} AND created_at >= ?`)

@@ -3,20 +3,20 @@ import type { AddressInfo } from 'node:net';
 import { QalignError } from '../base/errors.js';
 import type { FloodGuard } from './http/flood-guard.js';
 
-/** Where a listener is, and what it bears. */
+/** Address and limits of a listener. */
 export interface ListenerOptions {
   readonly host: string;
   readonly port: number;
-  /** Open at a time. */
+  /** Most open connections. */
   readonly connections: number;
-  /** Until the headers of a request are there; connections are looked at every `checkMs`. */
+  /** Time for the headers of a request to arrive; connections are checked every `checkMs`. */
   readonly headersMs?: number;
   readonly checkMs?: number;
 }
 
 type Handlers = Pick<FloodGuard, 'handle'> & Partial<Pick<FloodGuard, 'handleExpecting'>>;
 
-/** A server that does not listen yet. */
+/** Creates a server that does not listen yet. */
 export function openServer(
   { handle, handleExpecting }: Handlers,
   { connections, headersMs = 10_000, checkMs = 5_000 }: ListenerOptions,

@@ -2,11 +2,11 @@ import type { DeviceState } from '../engine/index.js';
 import type { Scorer } from '../recipes/score/scorer.js';
 import type { Admission } from './score/admission.js';
 
-/** A value that is read from each loaded model when Prometheus asks. */
+/** A value that is read from each loaded model at each scrape. */
 export interface LoadGauge {
   readonly name: string;
   readonly help: string;
-  /** `model` is added to the labels of each value. */
+  /** The label `model` is added to each value. */
   readonly labelNames: readonly string[];
   readonly read: (scorer: Scorer, admission: Admission) => readonly Reading[];
 }
@@ -21,37 +21,37 @@ const STATES: readonly DeviceState[] = ['ready', 'starting', 'silent', 'set_asid
 export const LOAD_GAUGES: readonly LoadGauge[] = [
   {
     name: 'qalign_queue_frames',
-    help: 'frames that wait for a worker',
+    help: 'frames waiting for a worker',
     labelNames: ['model', 'lane'],
     read: (scorer) => byLane(scorer.load().engine?.queuedFrames),
   },
   {
     name: 'qalign_prepare_waiting',
-    help: 'pictures that wait to be decoded',
+    help: 'pictures waiting to be decoded',
     labelNames: ['model', 'lane'],
     read: (scorer) => byLane(scorer.load().preparing?.waiting),
   },
   {
     name: 'qalign_prepare_seconds',
-    help: 'to decode and prepare a picture, moving average',
+    help: 'time to decode and prepare a picture, moving average',
     labelNames: ['model'],
     read: (scorer) => [{ value: (scorer.load().preparing?.pictureMs ?? 0) / 1000 }],
   },
   {
     name: 'qalign_expected_wait_seconds',
-    help: 'when a picture that came now would be answered',
+    help: 'predicted time to answer a new picture',
     labelNames: ['model'],
     read: (scorer, admission) => [{ value: (admission.predict(scorer) ?? 0) / 1000 }],
   },
   {
     name: 'qalign_workers_ready',
-    help: 'workers that take work',
+    help: 'workers that are ready',
     labelNames: ['model'],
     read: (scorer) => [{ value: scorer.load().engine?.workers.filter(({ ready }) => ready).length ?? 0 }],
   },
   {
     name: 'qalign_device_state',
-    help: 'workers of a device by state; set_aside: it failed again and again and is tried again later',
+    help: 'workers of a device by state; set_aside: it failed repeatedly and is retried later',
     labelNames: ['model', 'device', 'state'],
     read: (scorer) =>
       (scorer.load().engine?.workers ?? []).flatMap((worker) =>
@@ -63,7 +63,7 @@ export const LOAD_GAUGES: readonly LoadGauge[] = [
   },
   {
     name: 'qalign_oldest_batch_seconds',
-    help: 'since the oldest batch was sent to a worker that has not answered it',
+    help: 'age of the oldest batch that a worker has not answered',
     labelNames: ['model', 'device'],
     read: (scorer) => {
       const oldest = new Map<string, number>();
@@ -74,7 +74,7 @@ export const LOAD_GAUGES: readonly LoadGauge[] = [
   },
   {
     name: 'qalign_worker_restarts',
-    help: 'how often workers were started again',
+    help: 'restarts of workers',
     labelNames: ['model', 'device'],
     read: (scorer) =>
       (scorer.load().engine?.workers ?? []).map(({ device, restarts }) => ({ value: restarts, labels: { device } })),

@@ -7,7 +7,7 @@ import type { DeliveryOutcome } from './webhooks/sender.js';
 
 const SECONDS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30];
 
-/** Numbers of the service as a whole. */
+/** Values of the service as a whole. */
 export interface ServiceNumbers {
   readonly memoryUsed: () => number;
   readonly webhooksWaiting: () => number;
@@ -19,11 +19,11 @@ export interface Metrics {
   readonly duration: Histogram<'route'>;
   readonly rejects: Counter<'reason'>;
   readonly predictedWait: Histogram;
-  /** Counts an item of a request or job that was answered. */
+  /** Counts an answered item of a request or job. */
   readonly countItem: (state: { readonly failed: boolean; readonly warned: boolean }) => void;
   readonly countWebhook: (outcome: DeliveryOutcome) => void;
   onBatch(model: string, batch: BatchReport): void;
-  /** Gauges are read when Prometheus asks. */
+  /** Gauges are read at each scrape. */
   watch(loaded: ReadonlyMap<string, Scorer>, admission: Admission, numbers: ServiceNumbers): void;
 }
 
@@ -39,24 +39,24 @@ export function createMetrics(): Metrics {
     watch(loaded, admission, { memoryUsed, webhooksWaiting }) {
       for (const gauge of LOAD_GAUGES) watchLoad(registry, gauge, loaded, admission);
       watchNumber(registry, 'qalign_body_bytes', 'bodies held in memory', memoryUsed);
-      watchNumber(registry, 'qalign_webhooks_waiting', 'webhooks that are not delivered yet', webhooksWaiting);
+      watchNumber(registry, 'qalign_webhooks_waiting', 'undelivered webhooks', webhooksWaiting);
     },
   };
 }
 
-/** What is counted of each batch that a worker has answered. */
+/** Values of each batch that a worker has answered. */
 function createBatchMetrics(registry: Registry): Metrics['onBatch'] {
   const registers = [registry];
   const stage = new Histogram({
     name: 'qalign_stage_seconds',
-    help: 'time of an item in the queue, of a batch on the way and at the worker',
+    help: 'time of an item in the queue, of a batch in transit, and at the worker',
     labelNames: ['model', 'stage'],
     buckets: SECONDS,
     registers,
   });
   const fill = new Histogram({
     name: 'qalign_batch_fill_ratio',
-    help: 'frames of a batch over the most there could be',
+    help: 'frames of a batch as a share of the largest batch',
     labelNames: ['model'],
     buckets: [0.0625, 0.125, 0.25, 0.5, 0.75, 1],
     registers,
@@ -89,7 +89,7 @@ function createRequestMetrics(
     }),
     duration: new Histogram({
       name: 'qalign_http_request_seconds',
-      help: 'from the first byte of a request to the last of its answer',
+      help: 'from the first byte of a request to the last byte of its answer',
       labelNames: ['route'],
       buckets: SECONDS,
       registers,
@@ -97,13 +97,13 @@ function createRequestMetrics(
     countItem: createItemCounter(registry),
     rejects: new Counter({
       name: 'qalign_rejects_total',
-      help: 'requests that were refused, by error code',
+      help: 'refused requests by error code',
       labelNames: ['reason'],
       registers,
     }),
     predictedWait: new Histogram({
       name: 'qalign_predicted_wait_seconds',
-      help: 'what requests were told to themselves when let in',
+      help: 'predicted wait of admitted requests',
       buckets: SECONDS,
       registers,
     }),
@@ -117,7 +117,7 @@ function watchNumber(registry: Registry, name: string, help: string, read: () =>
 function createWebhookCounter(registry: Registry): Metrics['countWebhook'] {
   const webhooks = new Counter({
     name: 'qalign_webhooks_total',
-    help: 'tries to deliver a webhook',
+    help: 'attempts to deliver a webhook',
     labelNames: ['outcome'],
     registers: [registry],
   });
@@ -134,7 +134,7 @@ function createItemCounter(registry: Registry): Metrics['countItem'] {
   });
   const warned = new Counter({
     name: 'qalign_items_warned_total',
-    help: 'items of requests and jobs that were scored with warnings',
+    help: 'items of requests and jobs scored with warnings',
     registers,
   });
   return (state) => {
@@ -157,7 +157,7 @@ function watchLoad(
     collect() {
       gauge.reset();
       for (const [model, scorer] of loaded)
-        // several workers may be on one device: their values add up
+        // Values of several workers on one device are summed.
         for (const { value, labels } of read(scorer, admission)) gauge.inc({ model, ...labels }, value);
     },
   });

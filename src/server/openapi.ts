@@ -6,10 +6,10 @@ import { NAMED_SCHEMAS } from './component-schemas.js';
 
 type Json = Record<string, unknown>;
 
-/** What any route may answer with. */
+/** Errors that any route can return. */
 const EVERYWHERE: readonly ErrorCode[] = ['UNAUTHORIZED', 'FORBIDDEN', 'RATE_LIMITED', 'INTERNAL', 'SHUTTING_DOWN'];
 
-/** The routes as an OpenAPI 3.1 document: from the same schemas that check bodies and answers. */
+/** Builds the OpenAPI 3.1 document of the routes from the schemas that validate bodies and answers. */
 export function describeService(routes: readonly Route[]): Json {
   const paths: Record<string, Json> = {};
   for (const route of routes) paths[route.path] = { ...paths[route.path], [route.method]: operation(route) };
@@ -20,7 +20,7 @@ export function describeService(routes: readonly Route[]): Json {
       version: packageVersion,
       license: { name: 'MIT', identifier: 'MIT' },
       description:
-        'Visual scores over HTTP. Every error has the same body; `code` is from one registry and `retryable` says whether the same request may succeed later. Requests may carry `traceparent` (W3C) and `X-Request-Id`; answers do.',
+        'Visual scores over HTTP. All errors have the same body; `code` is from one registry and `retryable` says whether the same request may succeed later. Requests may carry `traceparent` (W3C) and `X-Request-Id`; answers do.',
     },
     servers: [{ url: '/' }],
     tags: [...new Set(routes.map(({ tag }) => tag))].map((name) => ({ name })),
@@ -39,24 +39,24 @@ export function describeService(routes: readonly Route[]): Json {
   };
 }
 
-/** What this service sends, for who receives it. */
+/** Messages that this service sends, for their receivers. */
 const JOB_ENDED: Json = {
   operationId: 'webhook_job_ended',
   tags: ['jobs'],
   summary: 'a job with a webhook has ended',
   description:
-    'Signed as Standard Webhooks says: `v1,` and the HMAC-SHA256 of `ID.TIMESTAMP.BODY` in base64, with the bytes behind `whsec_` as its key. Any 2xx within 10 s takes the message. After another answer or none it is sent again, over 28 hours and across restarts of the service; 410 ends that. Redirects are not followed. A message may come twice: its `webhook-id` is the same then.',
+    'Signed as in Standard Webhooks: `v1,` and the HMAC-SHA256 of `ID.TIMESTAMP.BODY` in base64, with the bytes behind `whsec_` as its key. Any 2xx within 10 s acknowledges the message. After any other answer, or none, it is sent again for 28 hours, across restarts of the service; 410 ends the attempts. Redirects are not followed. A message may arrive twice: its `webhook-id` is the same then.',
   security: [],
   parameters: [
-    ['webhook-id', 'of the message, the same each time it is sent'],
-    ['webhook-timestamp', 'when it was sent, in seconds since 1970'],
+    ['webhook-id', 'id of the message, the same for each attempt'],
+    ['webhook-timestamp', 'time of the attempt in seconds since 1970'],
     ['webhook-signature', '`v1,` and the signature'],
   ].map(([name, description]) => ({ name, in: 'header', required: true, description, schema: { type: 'string' } })),
   requestBody: {
     required: true,
     content: { 'application/json': { schema: { $ref: '#/components/schemas/JobMessage' } } },
   },
-  responses: { '2XX': { description: 'taken' }, 410: { description: 'nothing more is to be sent for this job' } },
+  responses: { '2XX': { description: 'received' }, 410: { description: 'no further message is wanted for this job' } },
 };
 
 function operation(route: Route): Json {
@@ -168,7 +168,7 @@ function answers({ answers }: Route): Json {
   );
 }
 
-/** Errors by status; where a route has an answer of its own for a status, that stands. */
+/** Errors by status. A status for which the route defines an answer keeps it. */
 function failures(route: Route): Json {
   const codes = [
     ...new Set([
@@ -202,7 +202,7 @@ function failures(route: Route): Json {
   return { ...known, default: { description: 'any other error of the registry', content } };
 }
 
-/** What has a default is filled in by us: nobody is required to send it. */
+/** Fields with a default are optional: the service fills them in. */
 function withoutDefaults(schema: object): object {
   const { required, properties, ...rest } = schema as {
     required?: unknown;
@@ -214,7 +214,7 @@ function withoutDefaults(schema: object): object {
 }
 
 /**
- * TypeBox's schemas are draft-07; OpenAPI 3.1 is 2020-12, where a tuple is written otherwise. Named ones become
+ * Converts TypeBox's draft-07 schemas to 2020-12, as OpenAPI 3.1 needs: tuples differ, and named schemas become
  * references.
  */
 function convert(schema: unknown, inside?: TSchema): unknown {

@@ -15,7 +15,7 @@ export interface Answer {
   readonly types?: readonly string[];
 }
 
-/** A request that works as it stands, shown in the documentation and sent by a test. */
+/** A complete request that works, shown in the documentation and sent by a test. */
 export interface Example {
   readonly name: string;
   readonly status: number;
@@ -23,17 +23,17 @@ export interface Example {
   readonly query?: Readonly<Record<string, string>>;
   readonly headers?: Readonly<Record<string, string>>;
   readonly body?: unknown;
-  /** A body that is not JSON, with its type. */
+  /** A body that is not JSON, with its content type. */
   readonly text?: { readonly type: string; readonly body: string };
 }
 
 /**
- * A row of the service. Everything about it stands here: the router mounts it, the OpenAPI document, the tests of its
- * examples and the fuzz run read it. None of them but the router needs the services that the handler asks for.
+ * One route of the service with all its properties. The router, the OpenAPI document, the tests of its examples and the
+ * fuzz test all read it. Only the router needs the services of the handler.
  */
 export interface Route<Services = never> {
   readonly method: 'get' | 'post' | 'delete';
-  /** OpenAPI's way of writing parameters: `/v1/jobs/{id}`. */
+  /** Parameters as in OpenAPI: `/v1/jobs/{id}`. */
   readonly path: string;
   readonly scope: RouteScope;
   readonly tag: string;
@@ -42,12 +42,12 @@ export interface Route<Services = never> {
   readonly params?: TObject;
   readonly query?: TObject;
   readonly headers?: Readonly<Record<string, string>>;
-  /** By content type. JSON bodies are checked by the handler through `readJson`. */
+  /** By content type. Handlers validate JSON bodies with `readJson`. */
   readonly body?: Readonly<Record<string, TSchema>>;
   readonly answers: Readonly<Record<number, Answer>>;
-  /** What the body of an error may be beside `ErrorAnswer`. */
+  /** Schema of an error body other than `ErrorAnswer`. */
   readonly failureSchema?: TSchema;
-  /** Codes of the registry that it may answer with, beside those of every route. */
+  /** Error codes of this route, beside those of every route. */
   readonly errors?: readonly ErrorCode[];
   readonly examples: readonly Example[];
   readonly handle: (call: Caller, services: Services) => Promise<void>;
@@ -55,7 +55,7 @@ export interface Route<Services = never> {
 
 type ValueOf<S> = S extends TObject ? Static<S> : Record<string, never>;
 
-/** The handler names the services that it takes in the type of its second parameter. */
+/** The type of the second parameter names the services that the handler needs. */
 export function defineRoute<
   P extends TObject | undefined = undefined,
   Q extends TObject | undefined = undefined,
@@ -70,13 +70,13 @@ export function defineRoute<
   return route as unknown as Route<Services>;
 }
 
-/** What a request passes before its handler. */
+/** Checks that a request passes before its handler. */
 export interface Guards {
   readonly authorise: (req: Request, scope: RouteScope) => Client;
   readonly limitRate: LimitRate;
 }
 
-/** Mounts the routes and, for each of their paths, a refusal of the other methods. */
+/** Mounts the routes, and refuses other methods on their paths. */
 export function mountRoutes<Services>(
   router: Router,
   routes: readonly Route<Services>[],

@@ -2,14 +2,14 @@ import { appendFile, open } from 'node:fs/promises';
 import type { JobEvent } from '../api/jobs.js';
 import type { RunEvent } from '../api/runs.js';
 
-/** Writes a line of `events.jsonl`. Streams of events follow that file, so that they survive a restart. */
+/** Appends a line to `events.jsonl`. Event streams read that file, so they survive a restart. */
 export const appendEvent = (
   path: string,
   event: JobEvent | RunEvent,
   redact: (line: string) => string = (line) => line,
 ): Promise<void> => appendFile(path, `${redact(JSON.stringify(event))}\n`);
 
-/** Ends a line that a killed writer tore, so that the next one stands by itself. */
+/** Ends a line that a killed writer cut off, so that the next event starts a new line. */
 export async function mendEvents(path: string): Promise<void> {
   const file = await open(path, 'a+');
   try {

@@ -1,4 +1,7 @@
-/** The boundary of src/server: HTTP around the recipes, who may ask, what survives a restart; it computes no score. */
+/**
+ * The boundary of src/server: HTTP around the recipes, authorisation, and state that survives a restart. It computes no
+ * score.
+ */
 import type { Server } from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { rmSync } from 'node:fs';
@@ -26,28 +29,28 @@ import { createServices } from './services.js';
 export interface ServeParts {
   readonly config: ServeConfig;
   readonly log: Logger;
-  /** A key from outside, beside those of `qalign keys`: for scores and jobs. */
+  /** A key from outside the key store, with the scopes score and jobs. */
   readonly apiKey?: string | undefined;
-  /** Tests of fetching allow loopback; without it only public addresses are fetched from. */
+  /** Tests of fetching allow loopback; otherwise only public addresses are fetched. */
   readonly isAllowedAddress?: (address: string) => boolean;
-  /** Tests of the HTTP side alone bring a scorer without Python. */
+  /** Tests of the HTTP side provide a scorer without Python. */
   readonly createScorer?: (options: ScorerOptions) => Promise<Scorer>;
 }
 
 export interface RunningService {
   readonly url: string;
-  /** Of the listener of health, where there is one. */
+  /** Address of the health listener, where there is one. */
   readonly healthUrl: string | undefined;
   readonly services: Services;
-  /** Settles when every model of the configuration is loaded. */
+  /** Resolves when every model of the configuration is loaded. */
   readonly loaded: Promise<void>;
-  /** Stops accepting, lets run what runs, keeps the rest on the disk, ends within `shutdown_ms`. */
+  /** Stops accepting, lets requests finish, stores the rest on disk, and ends within `shutdown_ms`. */
   close(): Promise<void>;
 }
 
 /**
- * Listens at once; `/readyz` answers 503 until a model is loaded. The data folder is locked until the service ends.
- * @throws QalignError CONFIG_INVALID (address, data folder), DATA_DIR_IN_USE, OUTPUT_UNWRITABLE, USAGE
+ * Listens at once; `/readyz` returns 503 until a model is loaded. The data directory is locked until the service ends.
+ * @throws QalignError CONFIG_INVALID (address, data directory), DATA_DIR_IN_USE, OUTPUT_UNWRITABLE, USAGE
  */
 export async function serve(parts: ServeParts): Promise<RunningService> {
   const { data_dir } = parts.config;
@@ -103,7 +106,7 @@ async function start(
   const listener = { host: config.host, port: config.port, connections: config.limits.connections };
   const server = openServer(guard, listener);
   const dropped = (): void => metrics.rejects.inc({ reason: 'CONNECTIONS' });
-  server.on('drop', dropped); // reset by Node before anything can be said
+  server.on('drop', dropped); // Node reset the connection before an answer was possible.
   limitConnections(server, config.limits.address_connections, dropped);
   const health = await openHealthListener({ config, services, log, keys });
   await listen(server, listener).catch(async (error: unknown) => {
@@ -128,7 +131,7 @@ function openKeys(database: Db, { host }: ServeConfig, apiKey: string | undefine
   if (isLoopback(host) || keys.all().length > 0) return keys;
   throw new QalignError(
     'CONFIG_INVALID',
-    `host=${host} can be reached from other machines and there is no API key; make one with "qalign keys create NAME --scope score", set QALIGN_API_KEY, or listen on 127.0.0.1.`,
+    `host=${host} accepts requests of other machines, but there is no API key. Make one with "qalign keys create NAME --scope score", set QALIGN_API_KEY, or listen on 127.0.0.1.`,
   );
 }
 
@@ -144,7 +147,7 @@ interface Running {
   readonly stopping: AbortController;
 }
 
-/** Requests have 70 % of `shutdown_ms` to be answered; then all is cut, and the models have the rest to close. */
+/** Requests have 70 % of `shutdown_ms` to finish. Then all are cut off, and the models have the rest to close. */
 async function end({
   config,
   log,
@@ -157,16 +160,16 @@ async function end({
   stopping,
 }: Running): Promise<void> {
   const { jobs, runQueue, models, spool, webhooks, traces } = services;
-  const over = (): QalignError => new QalignError('SHUTTING_DOWN', 'The service is ending.');
+  const over = (): QalignError => new QalignError('SHUTTING_DOWN', 'The service is shutting down.');
   log.info('ending', { within_ms: config.shutdown_ms });
   ending.abort();
-  // a training ends after its step; one whose step is longer sees that its parent is gone and ends then
+  // A training ends after its step. A longer step ends when it sees that its parent is gone.
   const saved = Promise.all([
     jobs.close(),
     Promise.race([runQueue.close(), sleep(config.shutdown_ms * 0.7, undefined, { ref: false })]),
   ]);
   const closed = new Promise<void>((done) => server.close(() => done()));
-  const idle = setInterval(() => server.closeIdleConnections(), 100); // Node keeps those that become idle later
+  const idle = setInterval(() => server.closeIdleConnections(), 100); // Node keeps connections that become idle later.
   const late = setTimeout(() => {
     stopping.abort(over());
     server.closeAllConnections();
@@ -178,7 +181,7 @@ async function end({
   stopping.abort(over());
   await Promise.race([models.close(), new Promise((done) => setTimeout(done, config.shutdown_ms * 0.3).unref())]);
   await Promise.race([traces.close(), sleep(1_000, undefined, { ref: false })]);
-  await webhooks.close(); // jobs that ended meanwhile have kept theirs
+  await webhooks.close(); // Jobs that ended meanwhile have stored their webhooks.
   rmSync(spool, { recursive: true, force: true });
   await health?.close();
   closeFiles();

@@ -24,7 +24,7 @@ const SCHEMA = `
 export const serviceDatabase = (dataDir: string): string => join(resolve(dataDir), 'service.db');
 
 /**
- * Keys, jobs and remembered answers of a service, in `<data_dir>/service.db`. Every commit is on the disk (FULL).
+ * Keys, jobs and stored answers of a service in `<data_dir>/service.db`. Every commit is on disk (FULL).
  * @throws QalignError CONFIG_INVALID, OUTPUT_UNWRITABLE
  */
 export function openServiceDatabase(dataDir: string): Db {
@@ -40,7 +40,7 @@ export function openServiceDatabase(dataDir: string): Db {
   }
 }
 
-/** For databases of earlier versions, whose table lacks it. */
+/** Adds a column to databases of earlier versions. */
 function addColumn(database: Db, table: string, column: string, type: string): void {
   const columns = database.prepare(`PRAGMA table_info(${table})`).all() as { readonly name: string }[];
   if (!columns.some(({ name }) => name === column)) database.exec(`ALTER TABLE ${table} ADD COLUMN ${column} ${type}`);

@@ -7,25 +7,25 @@ export interface Page {
   readonly offset: number;
 }
 
-/** How a record lies in its table: column names in snake_case, null for undefined, JSON for what has parts. */
+/** Maps a record to its row: column names in snake_case, null for undefined, JSON for structured values. */
 export interface Columns<T, Row> {
   readonly toRow: (record: T) => Row;
   readonly fromRow: (row: Row) => T;
 }
 
-/** One table of the service's database, whose rows have an id, a status and a time of creation. */
+/** One table of the service's database. Its rows have an id, a status and a creation time. */
 export interface ServiceTable<T, Row> {
   insert(record: T): void;
-  /** Writes these columns of the record with the same id; nothing where there is none. */
+  /** Updates these columns of the record with the same id; does nothing if there is none. */
   update(record: T, columns: readonly (keyof Row & string)[]): void;
   get(id: string): T | undefined;
-  /** Newest first. A column whose value is undefined does not filter. */
+  /** Newest first. A column with the value undefined does not filter. */
   list(where: Readonly<Partial<Record<keyof Row & string, Value | undefined>>>, page: Page): T[];
   /** All records in one of these states, oldest first. */
   inStatus(...statuses: readonly string[]): T[];
 }
 
-/** `name` and the columns come from code only: they are put into SQL as they are. */
+/** `name` and the columns come only from code, because they are inserted into SQL unescaped. */
 export function openServiceTable<T extends { readonly id: string }, Row extends object>(
   database: Db,
   name: string,

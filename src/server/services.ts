@@ -30,20 +30,19 @@ export interface ServicesParts {
   readonly database: Db;
   readonly createScorer: (options: ScorerOptions) => Promise<Scorer>;
   readonly isAllowedAddress: ((address: string) => boolean) | undefined;
-  /** Aborted when the service ends: nothing new is begun, streams of events end. */
+  /** Aborts at shutdown: nothing new starts and event streams end. */
   readonly ending: AbortSignal;
-  /** Aborted when the time to end is over: models that are loading are given up. */
+  /** Aborts when the time for shutdown is over: loading models are abandoned. */
   readonly stopping: AbortSignal;
 }
 
-/** The services that the routes stand on, with what an earlier process left behind taken up or removed. */
+/** Creates the services of the routes. State of an earlier process is continued or removed. */
 export function createServices(
   parts: ServicesParts,
 ): Services & { readonly metrics: Metrics; readonly webhooks: Webhooks; readonly traces: Traces } {
   const { config, log, database, createScorer, isAllowedAddress, ending, stopping } = parts;
   const dataDir = resolve(config.data_dir);
-  if (!canLimitMemory())
-    log.warn('this system does not limit the memory of ffmpeg: limits.ffmpeg_mb has no effect', {});
+  if (!canLimitMemory()) log.warn('this system cannot limit the memory of ffmpeg: limits.ffmpeg_mb has no effect', {});
   const spool = emptySpool(dataDir);
   const metrics = createMetrics();
   const admission = createAdmission();
@@ -78,7 +77,7 @@ export function createServices(
   const services = { ...shared, jobs, jobStore, webhooks, ...createRunServices(parts, dataDir) };
   services.runQueue.recover();
   jobs.recover();
-  webhooks.send(); // what an earlier process kept
+  webhooks.send(); // State of an earlier process.
   return services;
 }
 
@@ -98,7 +97,7 @@ function createRunServices({ config, database, log }: ServicesParts, dataDir: st
   return { runQueue, runStore, places, redact, redactError };
 }
 
-/** The folder of uploads that are scored. What is in it was left by a service that was killed. */
+/** Directory of uploads in progress. Its contents are from a killed service. */
 function emptySpool(dataDir: string): string {
   const spool = join(dataDir, 'uploads');
   rmSync(spool, { recursive: true, force: true });

@@ -109,7 +109,7 @@ it('judges steps by the limit of loading until the first batch is answered, then
   expect(worker.reason).toBe('');
   link.answering(1_000);
   await pass(2_000);
-  expect(worker.reason).toBe('WORKER_HUNG: The worker on cpu made no step for 100 s and was killed.');
+  expect(worker.reason).toBe('WORKER_HUNG: The worker on cpu made no progress for 100 s and was killed.');
 });
 
 it('tells why a worker ends whose device failed, and gives that to its open requests', async () => {

@@ -24,7 +24,7 @@ describe('problemWithMessage', () => {
   });
 
   it('knows no message by a name that every object has', () => {
-    expect(problemWithMessage('toString', {})).toBe('there is no message "toString"');
+    expect(problemWithMessage('toString', {})).toBe('the message "toString" does not exist');
   });
 
   it('is thrown with the code that the caller wants', () => {

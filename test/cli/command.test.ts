@@ -41,7 +41,7 @@ describe('parseLine', () => {
 
   it.each([
     [['--taks', 'quality'], /no flag --taks \(did you mean "task"\?\)/],
-    [['--task', 'beauty'], /--task beauty is none of quality, aesthetics/],
+    [['--task', 'beauty'], /--task must be one of quality, aesthetics, not "beauty"/],
     [['--out'], /--out needs a value \(FILE\)/],
     [['--out', '--resume'], /--out needs a value/],
     [['--fps', 'fast'], /--fps needs a number, not "fast"/],

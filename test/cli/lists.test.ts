@@ -69,7 +69,7 @@ describe('lists', () => {
     await cli('keys', 'create', 'nightly-batch', '--scope', 'score', '--scope', 'jobs', ...place);
     const { out } = await onTerminal(80, 'keys', 'list', ...place);
     expect(out).toMatch(
-      /^key {12}scopes {6}made\nnightly-batch {2}score,jobs {2}\d{4}-.*\nweb {12}score {7}\d{4}-.*\n$/,
+      /^key {12}scopes {6}created\nnightly-batch {2}score,jobs {2}\d{4}-.*\nweb {12}score {7}\d{4}-.*\n$/,
     );
     expect((await cli('keys', 'list', ...place)).out).toMatch(/^nightly-batch\tscore,jobs\t\d{4}-.*\nweb\tscore\t/);
   });

@@ -66,7 +66,7 @@ describe('QALIGN_API_KEY', () => {
     expect(await environmentKey({})).toBeUndefined();
     expect(await environmentKey({ QALIGN_API_KEY: KEY })).toBe(KEY);
     expect(await environmentKey({ QALIGN_API_KEY: '', QALIGN_API_KEY_FILE: file })).toBe(KEY);
-    await expect(environmentKey({ QALIGN_API_KEY: 'short' })).rejects.toThrow(/16 or more/);
+    await expect(environmentKey({ QALIGN_API_KEY: 'short' })).rejects.toThrow(/at least 16/);
     await expect(environmentKey({ QALIGN_API_KEY_FILE: join(folder, 'none') })).rejects.toThrow(/cannot be read/);
     await expect(environmentKey({ QALIGN_API_KEY: `${KEY} ${KEY}` })).rejects.toThrow(/without spaces/);
   });

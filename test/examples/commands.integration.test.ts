@@ -1,14 +1,15 @@
 import { execFile, spawn, type ChildProcess } from 'node:child_process';
-import { copyFile, cp, mkdir, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises';
+import { copyFile, cp, mkdir, mkdtemp, realpath, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import sharp from 'sharp';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { packageRoot } from '../../src/base/package-root.js';
-import { REGISTRY } from '../../src/cli/registry.js';
 import { installPacked } from '../setup/packed.js';
 import { HELP_COMMANDS, README_COMMANDS, type Row } from './command-table.js';
+import { guideCommands, helpCommands, programs, readmeCommands } from './documents.js';
+import { GUIDE_COMMANDS } from './guide-table.js';
 
 let work: string;
 let home: string;
@@ -17,31 +18,6 @@ let service: ChildProcess;
 let address: string;
 let job = 'JOB';
 
-/** The commands of README's shell blocks: one a line, without its comment. */
-function readmeCommands(readme: string): string[] {
-  const blocks = [...readme.matchAll(/^```sh\n([^]*?)^```/gm)].map(([, code = '']) => code);
-  return blocks
-    .flatMap((block) =>
-      block
-        .replaceAll(/\s*\\\n\s*/g, ' ')
-        .trim()
-        .split('\n'),
-    )
-    .map(withoutComment);
-}
-
-const withoutComment = (line: string): string => line.replace(/\s+# .*$/, '').trim();
-
-async function helpCommands(): Promise<string[]> {
-  const found = ['qalign score photos/ --task quality --format jsonl']; // of `qalign --help`
-  for (const row of Object.values(REGISTRY)) {
-    const command = await row.load();
-    for (const one of 'commands' in command ? command.commands : [command]) found.push(...one.examples);
-  }
-  return found.map(withoutComment);
-}
-
-const readme = readmeCommands(await readFile(join(packageRoot, 'README.md'), 'utf8'));
 const help = await helpCommands();
 
 /** What the commands find where they are run: no file of the checkout. */
@@ -104,6 +80,9 @@ beforeAll(async () => {
   await Promise.all([project, home, bin].map((folder) => mkdir(folder)));
   const installed = await installPacked(work, project);
   await symlink(join(installed, 'dist/src/cli/main.js'), join(bin, 'qalign'));
+  for (const tool of ['tsx', 'openapi-typescript'])
+    await symlink(await realpath(join(packageRoot, 'node_modules/.bin', tool)), join(bin, tool));
+  await symlink(join(project, 'node_modules'), join(home, 'node_modules'));
   await makeFolder(home);
   env = {
     ...process.env,
@@ -113,19 +92,23 @@ beforeAll(async () => {
     PYTHONPATH: '',
   };
   await startService();
+  await writeFile(join(home, 'package.json'), '{"type": "module"}');
+  for (const { name, code } of programs) await writeFile(join(home, name!), atAddress(code));
 }, 300_000);
 afterAll(async () => {
   service.kill();
   await rm(work, { recursive: true, force: true, maxRetries: 5 });
 });
 
-/** The first test says so. */
-const MISSING: Row = { instead: 'true' };
+const atAddress = (text: string): string => text.replaceAll('localhost:8080', address);
 
-async function check(command: string, { instead = command, code = 0, says }: Row): Promise<void> {
-  const line = instead
-    .replaceAll('localhost:8080', address)
-    .replace('/JOB/', `/${job}/`)
+async function check(command: string, row: Row | undefined): Promise<void> {
+  if (row === undefined) throw new Error(`${command} has no row; documents.test.ts lists what is missing`);
+  const { instead = command, code = 0, says } = row;
+  const line = atAddress(instead)
+    .replace(/\/JOB\b/, `/${job}`)
+    .replace(/^npx /, '')
+    .replace(/^python /, '"$QALIGN_PYTHON" ')
     .replaceAll(/(^|; )curl /g, '$1curl -sS --fail-with-body ');
   const ran = await shell(line);
   expect(ran.text, line).not.toContain('this is a bug');
@@ -134,12 +117,9 @@ async function check(command: string, { instead = command, code = 0, says }: Row
   job = /"id":"(job_\w+)"/.exec(ran.text)?.[1] ?? job;
 }
 
+/** That each has a row is tested in documents.test.ts. */
 describe('commands, run outside of the checkout with the packed package', () => {
-  it('each of README and of the help has a row in the table, and no row is without its command', () => {
-    expect([...new Set(readme)].sort()).toEqual(Object.keys(README_COMMANDS).sort());
-    expect([...new Set(help)].sort()).toEqual(Object.keys(HELP_COMMANDS).sort());
-  });
-
-  it.each(readme)('README: %s', (command) => check(command, README_COMMANDS[command] ?? MISSING), 120_000);
-  it.each(help)('help: %s', (command) => check(command, HELP_COMMANDS[command] ?? MISSING), 120_000);
+  it.each(readmeCommands)('README: %s', (command) => check(command, README_COMMANDS[command]), 120_000);
+  it.each(guideCommands)('$guide: $command', ({ command }) => check(command, GUIDE_COMMANDS[command]), 120_000);
+  it.each(help)('help: %s', (command) => check(command, HELP_COMMANDS[command]), 120_000);
 });

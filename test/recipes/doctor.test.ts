@@ -6,7 +6,7 @@ describe('the verdict of doctor', () => {
   it.each([
     [{ usable: true, clips: true, ready: true }, /^Pictures and clips can be scored\.$/],
     [{ usable: true, clips: false, ready: true }, /^Pictures can be scored, clips cannot\.$/],
-    [{ usable: true, clips: true, ready: false }, /once the first score has made/],
+    [{ usable: true, clips: true, ready: false }, /the first score installs/],
     [{ usable: false, clips: false, ready: false }, /^Nothing can be scored yet/],
   ])('of %j', (report, sentence) => expect(verdict(report)).toMatch(sentence));
 });

@@ -200,7 +200,7 @@ describe('when a second service is started on the same data folder', () => {
     const first = await startProcess(dataDir);
     try {
       const { id } = await first.client.jobs.create(list(40));
-      await expect(startProcess(dataDir)).rejects.toThrow(/belongs to a service that is running.*\[DATA_DIR_IN_USE\]/);
+      await expect(startProcess(dataDir)).rejects.toThrow(/is in use by a running service.*\[DATA_DIR_IN_USE\]/);
       await first.client.jobs.wait(id);
       expect(await outcomes(first.client, id)).toEqual(Array.from({ length: 40 }, (_, i) => `n${i}`));
       const open = (await readdir(dataDir, { recursive: true })).filter(

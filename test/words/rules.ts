@@ -16,7 +16,7 @@ const TURNS: readonly (readonly [RegExp, string])[] = [
   [/\bmay everything\b/i, 'has all scopes'],
   [/\bis (?:none|no one) of\b/i, 'must be one of'],
   [
-    /\bis no (?:page|range|folder|file|directory|number|path|list|record|row|picture|clip|model|recipe|key|name)\b/i,
+    /(?<!there )\bis no (?:page|range|folder|file|directory|number|path|list|record|row|picture|clip|model|recipe|key|name)\b/i,
     'is not a',
   ],
   [/\blast so:/i, 'Last error:'],

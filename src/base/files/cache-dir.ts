@@ -2,18 +2,18 @@ import { homedir } from 'node:os';
 import { isAbsolute, join, resolve } from 'node:path';
 
 /**
- * Where qalign keeps what it can make or fetch again: `$QALIGN_CACHE`, else `$XDG_CACHE_HOME/qalign`, else
- * `~/.cache/qalign`. Every Python that is started here gets this folder in QALIGN_CACHE and decides nothing itself.
+ * The folder for files that qalign can rebuild or download again. It is `$QALIGN_CACHE`, else `$XDG_CACHE_HOME/qalign`,
+ * else `~/.cache/qalign`. Every Python process gets this folder in QALIGN_CACHE and does not choose one.
  */
 export function cacheDir(env: NodeJS.ProcessEnv = process.env): string {
   const named = env['QALIGN_CACHE'];
   if (named !== undefined && named !== '') return resolve(named);
   const base = env['XDG_CACHE_HOME'];
-  // the XDG specification says that relative values are to be ignored
+  // the XDG specification requires that relative values are ignored
   return join(base !== undefined && isAbsolute(base) ? base : join(homedir(), '.cache'), 'qalign');
 }
 
-/** Where huggingface_hub keeps downloaded models, by its own rules. */
+/** The folder of downloaded models, by the rules of huggingface_hub. */
 export function modelCacheDir(env: NodeJS.ProcessEnv = process.env): string {
   return (
     env['HF_HUB_CACHE'] ??

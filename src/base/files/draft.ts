@@ -3,19 +3,19 @@ import { open, readdir, realpath, rename, rm, stat, type FileHandle } from 'node
 import { basename, dirname, join } from 'node:path';
 import { isAlive, startOf } from '../../../bridge/process.js';
 
-/** A file or folder that is made beside the place where it will appear whole. Errors are those of the file system. */
+/** A file or folder that is written under a temporary name and then renamed. Errors are those of the file system. */
 export interface Draft {
-  /** Where to make it. Nothing is there yet. */
+  /** The temporary path. Nothing exists there yet. */
   readonly path: string;
-  /** Gives it its name. A file of that name is replaced, a folder only if it is empty. */
+  /** Renames the draft to its final name. Replaces an existing file, but a folder only if it is empty. */
   commit(): Promise<void>;
-  /** Removes it; harmless after `commit`. */
+  /** Removes the draft. Does nothing after `commit`. */
   discard(): Promise<void>;
 }
 
 /**
- * A draft of `whole`: `<whole>.<pid>-<start of the process>-<random>.part`. Several in one process do not collide, and
- * those of a dead process are recognised even if its pid is in use again.
+ * Creates a draft of `whole` at `<whole>.<pid>-<start of the process>-<random>.part`. Several drafts in one process do
+ * not collide. Drafts of a dead process are recognised even if its pid is reused.
  */
 export function draftOf(whole: string): Draft {
   const path = `${whole}.${process.pid}-${startOf(process.pid)}-${randomBytes(3).toString('hex')}.part`;
@@ -26,10 +26,10 @@ export function draftOf(whole: string): Draft {
   };
 }
 
-/** The rule above, and that of earlier versions, `<whole>.<pid>.part`. */
+/** Matches the name above and that of earlier versions, `<whole>.<pid>.part`. */
 const SUFFIX = /^\.(\d+)(?:-(\w+)-[0-9a-f]{6})?\.part$/;
 
-/** Whether the file name `name` is a draft of `whole` (a name, too) that a process left when it was killed. */
+/** Returns true if the file name `name` is a draft of the file name `whole` that a killed process left. */
 export function isLeftover(name: string, whole: string): boolean {
   const suffix = name.startsWith(whole) ? SUFFIX.exec(name.slice(whole.length)) : null;
   if (suffix === null) return false;
@@ -44,18 +44,18 @@ export async function removeLeftovers(whole: string): Promise<void> {
     if (isLeftover(entry, name)) await rm(join(folder, entry), { recursive: true, force: true });
 }
 
-/** A file that is written beside its place, and takes it at `commit`. */
+/** An open draft file that gets its final name at `commit`. */
 export interface OpenDraft {
   readonly file: FileHandle;
-  /** Syncs and closes the file, gives it its name, and syncs the folder. */
+  /** Syncs and closes the file, renames it, and syncs the folder. */
   commit(): Promise<void>;
-  /** Closes and removes it; harmless after `commit`. */
+  /** Closes and removes the file. Does nothing after `commit`. */
   discard(): Promise<void>;
 }
 
 /**
- * Opens a draft of the file `whole`. Behind a symbolic link it takes the place of the file that the link leads to. A
- * named pipe or a device such as /dev/null is never replaced: the bytes are written to it directly.
+ * Opens a draft of the file `whole`. If `whole` is a symbolic link, the draft replaces the target of the link. A named
+ * pipe or a device such as /dev/null is never replaced: bytes are written to it directly.
  */
 export async function openDraft(whole: string): Promise<OpenDraft> {
   if (await isSpecial(whole)) {
@@ -81,7 +81,7 @@ export async function openDraft(whole: string): Promise<OpenDraft> {
   };
 }
 
-/** Whether something is there that is no regular file: a pipe, a device, a socket. */
+/** Returns true if the path exists and is not a regular file: a pipe, a device, a socket or a folder. */
 export async function isSpecial(path: string): Promise<boolean> {
   return stat(path).then(
     (found) => !found.isFile(),
@@ -89,7 +89,7 @@ export async function isSpecial(path: string): Promise<boolean> {
   );
 }
 
-/** The rename itself is on the disk only when its folder is. */
+/** A rename is durable only after its folder is synced. */
 async function syncFolder(path: string): Promise<void> {
   const folder: FileHandle = await open(path);
   await folder.sync().finally(() => folder.close());

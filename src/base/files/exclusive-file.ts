@@ -5,17 +5,17 @@ import { QalignError } from '../errors.js';
 import { reasonOf } from './reason.js';
 
 export interface ExclusiveFileOptions {
-  /** What is written there, as the errors name it. */
+  /** Name of the output in error messages. */
   readonly place: string;
   readonly makeFolder?: boolean;
-  /** Called about three times a second while another process is at it. */
+  /** Called about three times a second while another process holds the lock. */
   readonly onWait: (pid: number) => void;
   readonly signal?: AbortSignal | undefined;
 }
 
 /**
- * Runs `work` while no other process works behind the same lock file: others wait, and then find what is done already.
- * @throws QalignError CANCELLED, OUTPUT_UNWRITABLE where the lock cannot be made, and what the work throws
+ * Runs `work` while no other process holds the same lock file. Other processes wait and then find the finished result.
+ * @throws QalignError CANCELLED, OUTPUT_UNWRITABLE if the lock cannot be created, and any error of `work`
  */
 export async function withExclusiveFile<T>(
   lock: string,
@@ -32,10 +32,12 @@ export async function withExclusiveFile<T>(
   } catch (cause) {
     if (begun) throw cause;
     if (signal?.aborted === true)
-      throw new QalignError('CANCELLED', 'Cancelled while another process was at it.', { cause });
+      throw new QalignError('CANCELLED', 'Cancelled while waiting for another process that writes the same output.', {
+        cause,
+      });
     throw new QalignError(
       'OUTPUT_UNWRITABLE',
-      `${place} cannot be written (${reasonOf(cause)}); name another with --out.`,
+      `${place} cannot be written (${reasonOf(cause)}); choose another path with --out.`,
       { cause },
     );
   }

@@ -7,7 +7,7 @@ import { draftOf, removeLeftovers } from './draft.js';
 
 const POLL_MS = 300;
 const HEARTBEAT_MS = 5_000;
-/** A lock of another host whose holder has not touched it for this long belongs to nobody. */
+/** A lock of another host is stale if its holder has not touched it for this long. */
 const SILENT_MS = 60_000;
 
 interface Holder {
@@ -18,8 +18,9 @@ interface Holder {
 }
 
 /**
- * Runs `work` while holding the lock file `path`: one process at a time, also among several Nodes. The lock of a dead
- * process is broken. `onWait` is called at every look (about three times a second) while another process holds it.
+ * Runs `work` while holding the lock file `path`. Only one process holds it at a time, across hosts too. The lock of a
+ * dead process is removed. `onWait` is called at every poll (about three times a second) while another process holds
+ * the lock.
  */
 export async function withFileLock<T>(
   path: string,
@@ -30,7 +31,7 @@ export async function withFileLock<T>(
   while (!(await tryTake(path, mine))) {
     options.signal?.throwIfAborted();
     const text = await readFile(path, 'utf8').catch(() => undefined);
-    if (text === undefined) continue; // just released
+    if (text === undefined) continue; // the lock was just released
     if (await isStale(path, text)) await breakLock(path, text);
     else {
       options.onWait?.(parseHolder(text)?.pid ?? 0);
@@ -40,7 +41,7 @@ export async function withFileLock<T>(
   const heartbeat = setInterval(() => void utimes(path, new Date(), new Date()).catch(() => {}), HEARTBEAT_MS);
   heartbeat.unref();
   try {
-    await removeLeftovers(path).catch(() => undefined); // of processes that were killed while they took it
+    await removeLeftovers(path).catch(() => undefined); // drafts of processes that were killed while they took the lock
     return await work();
   } finally {
     clearInterval(heartbeat);
@@ -49,7 +50,7 @@ export async function withFileLock<T>(
   }
 }
 
-/** The lock appears with its content at once: a link to a finished file either succeeds or finds another lock. */
+/** Creates the lock with its content in one step: a hard link to a finished file succeeds or finds another lock. */
 async function tryTake(path: string, holder: Holder): Promise<boolean> {
   const draft = draftOf(path);
   await writeFile(draft.path, JSON.stringify(holder));
@@ -57,7 +58,7 @@ async function tryTake(path: string, holder: Holder): Promise<boolean> {
     await link(draft.path, path);
     return true;
   } catch (error) {
-    // a process of another host may take the draft for one that was left
+    // a process on another host can mistake the draft for a leftover and remove it
     if (['EEXIST', 'ENOENT'].includes((error as NodeJS.ErrnoException).code ?? '')) return false;
     throw error;
   } finally {
@@ -67,7 +68,7 @@ async function tryTake(path: string, holder: Holder): Promise<boolean> {
 
 async function isStale(path: string, text: string): Promise<boolean> {
   const holder = parseHolder(text);
-  if (holder === undefined) return true; // nothing of ours writes anything but whole holders
+  if (holder === undefined) return true; // qalign only writes complete holders
   if (holder.host !== hostname())
     return (
       Date.now() -
@@ -80,7 +81,7 @@ async function isStale(path: string, text: string): Promise<boolean> {
   return startOf(holder.pid) !== holder.started;
 }
 
-/** Moves the stale lock away; when another breaker was quicker and a live lock was caught, that one is put back. */
+/** Moves the stale lock aside. If another process was faster and this moved a live lock, the live lock is put back. */
 async function breakLock(path: string, stale: string): Promise<void> {
   const aside = `${path}.${randomUUID()}`;
   try {

@@ -1,14 +1,14 @@
 import { open } from 'node:fs/promises';
 
-/** Neighbouring whole lines as bytes, line ends included, and where they start in the source. */
+/** Consecutive complete lines as bytes, with line ends, and their byte offset in the source. */
 export interface Run {
   readonly bytes: Buffer;
   readonly start: number;
 }
 
-/** A line without its line end. `start` and `end` are byte offsets in the source; the line end lies before `end`. */
+/** A line without its line end. `start` and `end` are byte offsets in the source. `end` is after the line end. */
 export interface Line {
-  /** From 1. */
+  /** Counted from 1. */
   readonly number: number;
   readonly text: string;
   readonly start: number;
@@ -16,29 +16,34 @@ export interface Line {
 }
 
 export interface RunOptions {
-  /** Also give what follows the last line end. By default that is a half line: its writer died, or still writes. */
+  /** Also yield the bytes after the last line end. By default they are dropped as an incomplete line. */
   readonly tail?: boolean;
-  /** How many bytes of an unfinished line are held. The default is far above what qalign writes. */
+  /**
+   * Maximum number of bytes of an unfinished line. The default is far above the length of any line that qalign writes.
+   */
   readonly most?: number;
-  /** The error for more; a RangeError by default. */
+  /** Creates the error for a longer line. Default: a RangeError. */
   readonly tooLong?: () => Error;
-  /** Length of the whole lines at the start of a chunk that begins at byte `place`. By default lines end in LF. */
+  /**
+   * Returns the length of the complete lines at the start of a chunk at byte offset `place`. By default lines end in
+   * LF.
+   */
   readonly wholeLength?: (chunk: Buffer, place: number) => number;
 }
 
 export interface LineOptions extends RunOptions {
-  /** By default as UTF-8 with replacement characters. */
+  /** Decodes a line. Default: UTF-8 with replacement characters. */
   readonly decode?: (bytes: Buffer, number: number) => string;
 }
 
-/** V8 can still make a string of it, also if every byte becomes a character. */
+/** V8 can still make a string of this many bytes, even if every byte becomes a character. */
 const MOST_HELD = 1 << 28;
 const POLL_MS = 100;
 const LF = 0x0a;
 
 /**
- * Cuts chunks of bytes after their last line end. In memory are a chunk and the unfinished line before it. A chunk is
- * copied where it is kept, so the source may use its buffer again.
+ * Cuts chunks of bytes after their last line end. Memory holds one chunk and the unfinished line before it. Bytes that
+ * are kept are copied, so the source can reuse its buffer.
  */
 export async function* wholeRuns(
   chunks: AsyncIterable<Uint8Array>,
@@ -63,7 +68,7 @@ export async function* wholeRuns(
   if (tail && length > 0) yield { bytes: Buffer.concat(held), start };
 }
 
-/** The lines of such runs, one at a time. Lines end in LF; a CR before it stays in the text. */
+/** Yields the lines of these runs one at a time. Lines end in LF. A CR before the LF stays in the text. */
 export async function* wholeLines(
   chunks: AsyncIterable<Uint8Array>,
   { decode = (bytes) => bytes.toString(), ...options }: LineOptions = {},
@@ -81,8 +86,8 @@ export async function* wholeLines(
 }
 
 /**
- * Follows an append-only file from byte `offset` until `ended()` says that nobody writes any more. The file may appear
- * later. Offsets of the lines count from `offset`.
+ * Follows an append-only file from byte `offset` until `ended()` returns true. The file can be created later. The
+ * offsets of the lines are relative to `offset`.
  */
 export function followLines(
   file: string,
@@ -110,7 +115,7 @@ async function* growth(
   }
 }
 
-/** At most a megabyte, so that a long file is never held whole. */
+/** Reads at most 1 MiB, so that a long file is never in memory as a whole. */
 async function readFrom(file: string, offset: number): Promise<Buffer> {
   const handle = await open(file, 'r').catch(() => undefined);
   if (handle === undefined) return Buffer.alloc(0);

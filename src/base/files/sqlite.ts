@@ -4,12 +4,15 @@ import Database from 'libsql';
 
 export type Db = Database.Database;
 
-/** How long a statement waits for another process that is writing. */
+/** Milliseconds that a statement waits for another process that is writing. */
 const BUSY_MS = 5_000;
-/** What SQLite says of content that is of no use, unlike a full disk or another process that writes. */
+/** SQLite error codes of a damaged database, as opposed to a full disk or a database in use. */
 const DAMAGED = ['SQLITE_CORRUPT', 'SQLITE_NOTADB', 'SQLITE_ERROR'];
 
-/** The one door to libsql. Makes the folder and, by `schema` (CREATE … IF NOT EXISTS), the tables. */
+/**
+ * Opens a libsql database; no other file imports libsql. Creates the folder and the tables of `schema` (CREATE … IF NOT
+ * EXISTS).
+ */
 export function openDatabase(file: string, schema: string): Db {
   mkdirSync(dirname(file), { recursive: true });
   const database = new Database(file);
@@ -19,8 +22,9 @@ export function openDatabase(file: string, schema: string): Db {
 }
 
 /**
- * Works on an index that can be made again and must never fail what it only makes quicker: undefined where it cannot be
- * used (a full or read-only disk, a lock that stays). A damaged index is deleted; the next call makes it again.
+ * Runs `work` on an index that only speeds up other work and can be rebuilt. Returns undefined if the index cannot be
+ * used, for example on a full or read-only disk, or behind a lock that stays. A damaged index is deleted, and the next
+ * call rebuilds it.
  */
 export function onIndex<T>(file: string, schema: string, work: (database: Db) => T): T | undefined {
   let database: Db | undefined;

@@ -2,35 +2,35 @@ import { access, constants, mkdir } from 'node:fs/promises';
 import { QalignError } from '../errors.js';
 import { reasonOf } from './reason.js';
 
-/** There is no room. SQLite reports a full disk as SQLITE_FULL or, where a file cannot grow, as SQLITE_IOERR_*. */
+/** No space left. SQLite reports a full disk as SQLITE_FULL, or as SQLITE_IOERR_* if a file cannot grow. */
 const FULL = ['ENOSPC', 'EDQUOT', 'SQLITE_FULL'];
-/** The file cannot be written for another reason than room: its size, the device, open files, permissions. */
+/** Other write errors: file size, device, open files, permissions. */
 const REFUSED = ['EFBIG', 'EIO', 'EMFILE', 'EACCES', 'EROFS'];
 
 const codeOf = (error: unknown): string => String((error as NodeJS.ErrnoException | undefined)?.code ?? '');
 
 /**
- * Whether the disk is full. For errors of unknown origin: they may come from reading, where EACCES, EIO and EMFILE say
- * nothing about an output.
+ * Returns true if the disk is full. For errors that can also come from reading, where EACCES, EIO and EMFILE do not
+ * concern an output.
  */
 export function isDiskFull(error: unknown): boolean {
   const code = codeOf(error);
   return FULL.includes(code) || code.startsWith('SQLITE_IOERR');
 }
 
-/** Whether a write failed, judged by its code. For work that writes and does other things as well. */
+/** Returns true if the code is that of a failed write. For work that does more than write. */
 export function isWriteError(error: unknown): boolean {
   return isDiskFull(error) || REFUSED.includes(codeOf(error));
 }
 
-/** OUTPUT_UNWRITABLE with the sentence of the place that writes; a QalignError stays as it is. */
+/** Converts an error to OUTPUT_UNWRITABLE with the message of `sentence`. Returns a QalignError unchanged. */
 export function asUnwritable(error: unknown, sentence: (error: NodeJS.ErrnoException) => string): QalignError {
   return error instanceof QalignError
     ? error
     : new QalignError('OUTPUT_UNWRITABLE', sentence(error as NodeJS.ErrnoException), { cause: error });
 }
 
-/** Calls that change the disk, and `open`, whose codes below say that a file was to be written. */
+/** System calls that change the disk. `open` is judged by its error code instead. */
 const WRITING = [
   'mkdir',
   'mkdtemp',
@@ -46,8 +46,8 @@ const WRITING = [
 ];
 
 /**
- * The last net, for what no other place has caught: an error of the file system about a place that cannot be written.
- * Undefined for any other error.
+ * Converts a file system error about an output that cannot be written. Returns undefined for any other error. For
+ * errors that no other code has caught.
  */
 export function unwritablePlace(error: unknown): QalignError | undefined {
   const { syscall = '', path } = (error ?? {}) as NodeJS.ErrnoException;
@@ -55,11 +55,11 @@ export function unwritablePlace(error: unknown): QalignError | undefined {
   return asUnwritable(
     error,
     () =>
-      `${path ?? 'The output'} cannot be written (${reasonOf(error)}); free some space, or name a folder that can be written.`,
+      `${path ?? 'The output'} cannot be written (${reasonOf(error)}); free disk space, or choose a writable folder.`,
   );
 }
 
-/** Makes a folder, unless it is there, in which files can be made. @throws QalignError OUTPUT_UNWRITABLE */
+/** Creates a folder if it does not exist and checks that it is writable. @throws QalignError OUTPUT_UNWRITABLE */
 export async function makeFolder(path: string, advice: string): Promise<void> {
   const make = async (): Promise<void> => {
     await mkdir(path, { recursive: true });
@@ -68,10 +68,10 @@ export async function makeFolder(path: string, advice: string): Promise<void> {
   await guardWrite(make, (error) => `The folder ${path} cannot be written (${reasonOf(error)}); ${advice}.`);
 }
 
-/** Of the system or of SQLite; a fault in the data or in the program has none. */
+/** Codes of the system or of SQLite. An error in the data or in the program has no such code. */
 const isOfSystem = (error: unknown): boolean => /^(?:E[A-Z0-9]+|SQLITE_\w+)$/.test(codeOf(error));
 
-/** Runs work that writes. An error of the system means that the output could not be written; others pass. */
+/** Runs work that writes. A system error becomes OUTPUT_UNWRITABLE, and other errors are rethrown. */
 export async function guardWrite<T>(
   work: () => Promise<T>,
   sentence: (error: NodeJS.ErrnoException) => string,

@@ -1,4 +1,4 @@
-/** The boundary of src/base/files: how files are locked, written and read; nothing of what is in them. */
+/** src/base/files locks, writes and reads files. Nothing here knows about their content. */
 import { mkdir, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { draftOf, openDraft, removeLeftovers } from './draft.js';
@@ -8,27 +8,27 @@ import { reasonOf } from './reason.js';
 const BUFFER = 1 << 18;
 
 /**
- * A text file that appears under its name whole or not at all: written beside, synced, renamed. A pipe or device gets
- * the text as it comes.
+ * A text file that appears complete or not at all: it is written under a temporary name, synced and renamed. A pipe or
+ * device receives the text directly.
  */
 export interface WholeFile {
   readonly path: string;
-  /** Resolves, or returns nothing at once where the text only came into the buffer. */
+  /** Returns undefined if the text only went to the buffer, otherwise a promise of the write. */
   write(text: string): Promise<void> | undefined;
-  /** Makes it appear. */
+  /** Gives the file its final name. */
   commit(): Promise<void>;
-  /** Removes what was written; harmless after `commit`. */
+  /** Removes the written text. Does nothing after `commit`. */
   discard(): Promise<void>;
 }
 
 export interface WholeFileOptions {
-  /** Make the folder where there is none. Default true. */
+  /** Create the folder if it does not exist. Default: true. */
   readonly makeFolder?: boolean;
-  /** The message of OUTPUT_UNWRITABLE. */
+  /** Creates the message of OUTPUT_UNWRITABLE. */
   readonly sentence?: (error: NodeJS.ErrnoException) => string;
 }
 
-/** @throws QalignError OUTPUT_UNWRITABLE, here and from every method */
+/** Opens a whole file. @throws QalignError OUTPUT_UNWRITABLE, also from every method */
 export async function openWhole(
   path: string,
   {
@@ -38,14 +38,14 @@ export async function openWhole(
 ): Promise<WholeFile> {
   const guard = <T>(work: () => Promise<T>): Promise<T> => guardWrite(work, sentence);
   const draft = await guard(async () => {
-    if (await isFolder(path)) throw Object.assign(new Error('it is a folder'), { code: 'EISDIR' });
+    if (await isFolder(path)) throw Object.assign(new Error('the path is a folder'), { code: 'EISDIR' });
     if (makeFolder) await mkdir(dirname(path), { recursive: true });
     return openDraft(path);
   });
   let held: string[] = [];
   let length = 0;
   let done = false;
-  // one write is under way while the next text is made; its failure is thrown by the next flush
+  // one write runs while the next text is created; the next flush throws its error
   let writing: Promise<void> = Promise.resolve();
   const flush = async (): Promise<void> => {
     const text = held.join('');
@@ -78,7 +78,7 @@ export async function openWhole(
   };
 }
 
-/** A text file at once. @throws QalignError OUTPUT_UNWRITABLE */
+/** Writes a text file in one call. @throws QalignError OUTPUT_UNWRITABLE */
 export async function writeWhole(path: string, text: string): Promise<void> {
   const file = await openWhole(path);
   try {
@@ -90,9 +90,9 @@ export async function writeWhole(path: string, text: string): Promise<void> {
 }
 
 /**
- * A file or folder that something else writes: `make` gets the path of a draft, which takes its name when `make` is
- * done and is removed when it fails. The folder around it is made. An existing folder must be removed by `make`.
- * Errors are those of the file system and of `make`.
+ * Calls `make` with the path of a draft, renames the draft when `make` resolves, and removes it when `make` rejects.
+ * The parent folder is created. `make` must remove an existing folder at `path`. Errors are those of the file system
+ * and of `make`.
  */
 export async function makeWhole<T>(path: string, make: (draft: string) => Promise<T>): Promise<T> {
   await mkdir(dirname(path), { recursive: true });

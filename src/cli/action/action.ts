@@ -1,4 +1,4 @@
-/** The boundary of src/cli/action: the step of the GitHub Action in action.yml; it scores as `qalign score` does. */
+/** The boundary of src/cli/action: the step of the GitHub Action in action.yml. It scores like `qalign score`. */
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { ScoreOutcome } from '../../api/result.js';
@@ -21,7 +21,7 @@ export interface ActionParts extends RunContext {
   readonly env: NodeJS.ProcessEnv;
   /** The working directory: paths are relative to it. */
   readonly folder: string;
-  /** A line of the log that the runner may obey. */
+  /** Writes a log line that the runner can execute as a workflow command. */
   readonly command: (line: string) => void;
   readonly createScorer: ScoreCommandParts['createScorer'];
 }
@@ -30,11 +30,11 @@ const NOTHING: Figures = { count: 0, failed: 0, below: 0, mean: undefined, lowes
 
 interface Ended {
   readonly code: number;
-  /** For the annotation. */
+  /** The text of the annotation. */
   readonly sentence: string;
 }
 
-/** Scores, writes outputs and summary; returns the exit code of `qalign score`. Never throws what a user can cause. */
+/** Scores, writes outputs and summary, and returns the exit code of `qalign score`. Reports errors of the user. */
 export async function runAction(parts: ActionParts): Promise<number> {
   const workflow = openWorkflow(parts.env, parts.command);
   const { code, sentence } = await workflow.quoted(() => scoreOrSay(workflow, parts));
@@ -62,7 +62,7 @@ async function scoreFor(workflow: Workflow, parts: ActionParts): Promise<Ended> 
   const found = await sourcesFor(workflow, inputs, parts);
   const first = await found.next();
   if (first.done === true) {
-    const sentence = inputs.changedOnly ? 'No picture or clip changed.' : 'There is no picture or clip.';
+    const sentence = inputs.changedOnly ? 'No picture or clip changed.' : 'No picture or clip was found.';
     parts.terminal.say(`qalign: ${sentence}`);
     await workflow.output(outputsOf(NOTHING, ''));
     await workflow.summary(summaryText([sentence]));
@@ -86,7 +86,7 @@ const outputsOf = ({ count, failed, below, mean, lowest }: Figures, results: str
   results,
 });
 
-/** Changed pictures by git, or all below the working directory. */
+/** The pictures that changed according to git, or all pictures below the working directory. */
 async function sourcesFor(
   workflow: Workflow,
   inputs: ActionInputs,
@@ -125,7 +125,7 @@ function scoreInto(
   ];
   const flags = parseLine(score, words).flags as FlagValues<typeof SCORE_FLAGS>;
   return runScore(
-    // not a terminal: it would count the inputs by a second search
+    // with a terminal, the command would search a second time to count the inputs
     {
       terminal: { ...terminal, errIsTerminal: false },
       log,

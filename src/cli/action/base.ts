@@ -1,7 +1,7 @@
 import { QalignError } from '../../base/errors.js';
 import { commitOf, isShallow, type Git } from './git.js';
 
-/** The event file of a workflow run, as far as it is read. */
+/** The fields that are read from the event file of a workflow run. */
 export interface WorkflowEvent {
   readonly before?: string;
   readonly deleted?: boolean;
@@ -21,18 +21,18 @@ export interface Trigger {
 }
 
 const NO_COMMIT = /^0+$/;
-/** The tree without files: its name is the same in every repository with SHA-1. */
+/** The empty tree. Its hash is the same in every SHA-1 repository. */
 const EMPTY_TREE = '4b825dc642cb6eb9a060e54bf8d69288fbee4904';
 
 /**
- * The commit or tree that HEAD is compared with. Undefined: nothing changed, because the branch was deleted.
+ * The commit or tree to compare HEAD with. Undefined if the branch was deleted, so that nothing changed.
  *
- * @throws QalignError USAGE for a commit that this clone lacks, and for an event that names none
+ * @throws QalignError USAGE if this clone lacks the commit, or the event names no commit
  */
 export async function chooseBase(git: Git, trigger: Trigger): Promise<string | undefined> {
   const { name, ref, event } = trigger;
   if ((await commitOf(git, 'HEAD')) === undefined)
-    throw new QalignError('USAGE', 'This folder is not a git checkout with a commit; run actions/checkout before.');
+    throw new QalignError('USAGE', 'This folder is not a git checkout with a commit; run actions/checkout first.');
   if (trigger.base !== undefined) return mergeBase(git, trigger.base, `the input base=${trigger.base}`);
   if (event.pull_request !== undefined) return baseOfPullRequest(git, name, ref, event.pull_request.base?.sha ?? '');
   if (event.merge_group !== undefined)
@@ -45,7 +45,7 @@ export async function chooseBase(git: Git, trigger: Trigger): Promise<string | u
 }
 
 async function baseOfPullRequest(git: Git, name: string, ref: string, sha: string): Promise<string> {
-  // actions/checkout takes GitHub's merge of both sides: its first parent is the other side, newer than the event
+  // actions/checkout checks out GitHub's merge commit; its first parent is a newer base than that of the event
   const isMerge = /^refs\/pull\/\d+\/merge$/.test(ref) && (await commitOf(git, 'HEAD^2')) !== undefined;
   const first = isMerge ? await commitOf(git, 'HEAD^1') : undefined;
   if (first !== undefined) return first;
@@ -65,7 +65,7 @@ async function baseOfPush(git: Git, ref: string, event: WorkflowEvent): Promise<
     if (found !== undefined) return found;
     if (await isShallow(git)) throw absent(before, 'the commit before the push', true);
   }
-  // a new branch, or one that was pushed by force: what it has beside the default branch
+  // a new or force-pushed branch is compared with the default branch
   const branch = event.repository?.default_branch ?? '';
   if (branch !== '' && ref !== `refs/heads/${branch}`)
     return mergeBase(git, `refs/remotes/origin/${branch}`, `the default branch ${branch}`);
@@ -92,5 +92,8 @@ function absent(revision: string, what: string, shallow: boolean): QalignError {
   const advice = shallow
     ? 'set fetch-depth: 0 in the step actions/checkout'
     : 'set the input base to a commit or branch of this clone';
-  return new QalignError('USAGE', `The clone lacks ${what}${commit}, which pictures are compared with; ${advice}.`);
+  return new QalignError(
+    'USAGE',
+    `The clone lacks ${what}${commit}, which is needed to find changed pictures; ${advice}.`,
+  );
 }

@@ -6,14 +6,14 @@ import type { Git } from './git.js';
 import type { ActionInputs } from './inputs.js';
 
 export interface ChangedFile {
-  /** From the working directory; bytes where the name is not UTF-8. */
+  /** Relative to the working directory; bytes if the name is not UTF-8. */
   readonly path: string | Buffer;
   readonly isLink: boolean;
 }
 
 /**
- * Files of HEAD below the working directory that `base` lacks or has otherwise, in the order of git. A renamed file
- * counts by its new name, a deleted one and a submodule do not count.
+ * Files of HEAD below the working directory that are new or changed since `base`, in the order of git. A renamed file
+ * has its new name. Deleted files and submodules are left out.
  */
 export async function changedFiles(git: Git, base: string): Promise<ChangedFile[]> {
   const found = await git(
@@ -43,7 +43,7 @@ export function readRaw(raw: Buffer): ChangedFile[] {
   return files;
 }
 
-/** As a search through folders takes them: `include` and `exclude` apply, folders above a file too. */
+/** Applies `include` and `exclude` to files and their parent folders, as a folder search does. */
 export async function* wantedFiles(
   files: readonly ChangedFile[],
   { include, exclude }: Pick<ActionInputs, 'include' | 'exclude'>,

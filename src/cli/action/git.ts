@@ -1,14 +1,14 @@
 import { execFile } from 'node:child_process';
 import { QalignError } from '../../base/errors.js';
 
-/** Runs git; undefined where git says no. */
+/** Runs git. Undefined if git exits with an error. */
 export type Git = (...words: string[]) => Promise<Buffer | undefined>;
 
 const MOST_BYTES = 1 << 30;
 
 /**
- * git in `folder`. A checkout of another user, as in a container job, is trusted; a revision cannot be a flag because
- * callers put it behind `--end-of-options`.
+ * git in `folder`. Trusts a checkout of another user, as in a container job. Callers pass revisions after
+ * `--end-of-options`, so that git does not read them as flags.
  */
 export function createGit(folder: string, trusted: readonly string[] = []): Git {
   const trust = [folder, ...trusted].flatMap((place) => ['-c', `safe.directory=${place}`]);
@@ -26,7 +26,7 @@ export function createGit(folder: string, trusted: readonly string[] = []): Git 
     });
 }
 
-/** The full name of a commit; undefined where it is not in this clone. */
+/** The full hash of a commit; undefined if the commit is not in this clone. */
 export async function commitOf(git: Git, revision: string): Promise<string | undefined> {
   const found = await git('rev-parse', '--verify', '--quiet', '--end-of-options', `${revision}^{commit}`);
   const name = found?.toString('utf8').trim();

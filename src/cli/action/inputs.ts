@@ -2,7 +2,7 @@ import { existsSync, statSync } from 'node:fs';
 import { QalignError } from '../../base/errors.js';
 import { isGlob } from '../../media/find/glob-pattern.js';
 
-/** What `action.yml` passes on, each input as an environment variable; never as text of a script. */
+/** The inputs that `action.yml` passes as environment variables. It never inserts them into a script. */
 export interface ActionInputs {
   readonly include: readonly string[];
   readonly exclude: readonly string[];
@@ -10,7 +10,7 @@ export interface ActionInputs {
   readonly tasks: readonly string[];
   readonly failBelow: number | undefined;
   readonly changedOnly: boolean;
-  /** A revision that the pictures are compared with, in place of the one that the event names. */
+  /** A revision to compare with, instead of the one that the event names. */
   readonly base: string | undefined;
 }
 
@@ -37,7 +37,7 @@ const lines = (text: string): string[] =>
     .map((line) => line.trim())
     .filter((line) => line !== '');
 
-/** A folder stands for all below it, with and without a slash at its end. */
+/** A folder, with or without a slash at its end, selects everything below it. */
 function asPattern(pattern: string): string {
   const plain = pattern.replace(/^\.\/+(?=.)/, '');
   if (plain === '.' || plain === './') return '**';

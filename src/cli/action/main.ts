@@ -1,4 +1,4 @@
-// What action.yml runs. Inputs are environment variables, and the exit code is that of "qalign score".
+// The program that action.yml runs. Inputs are environment variables; the exit code is that of "qalign score".
 import { setMaxListeners } from 'node:events';
 import { silentLogger } from '../../base/logger.js';
 import { createTerminal } from '../terminal/terminal.js';
@@ -15,6 +15,6 @@ process.exitCode = await runAction({
   log: silentLogger,
   signal: ending.signal,
   command: (line) => void process.stdout.write(`${line}\n`),
-  // loaded when it is needed: a run without changed pictures needs no engine
+  // imported on demand: a run without changed pictures does not need the engine
   createScorer: async (options) => (await import('../../recipes/score/create-scorer.js')).createScorer(options),
 });

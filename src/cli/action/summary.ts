@@ -1,21 +1,21 @@
 import { isFailure, type ScoreFailure, type ScoreOutcome, type ScoreResult } from '../../api/result.js';
 import { visible } from '../terminal/visible.js';
 
-/** The figures of a run, as outputs of the action have them. */
+/** The figures of a run that become outputs of the action. */
 export interface Figures {
   /** Inputs with a score. */
   readonly count: number;
   /** Inputs without one. */
   readonly failed: number;
-  /** Inputs with a score under the limit. */
+  /** Inputs with a score below the limit. */
   readonly below: number;
-  /** Over all scores; undefined where there is none. */
+  /** Mean of all scores; undefined without scores. */
   readonly mean: number | undefined;
   readonly lowest: number | undefined;
 }
 
 const MOST_ROWS = 500;
-/** Of each of the two tables: GitHub refuses a summary over 1 MiB. */
+/** Size limit of each of the two tables: GitHub refuses a summary over 1 MiB. */
 const MOST_BYTES = 400_000;
 
 export function figuresOf(outcomes: readonly ScoreOutcome[], failBelow: number | undefined): Figures {
@@ -37,7 +37,7 @@ const isScore = (outcome: ScoreOutcome): outcome is ScoreResult => !isFailure(ou
 const keyOf = ({ input, input_base64 }: ScoreOutcome): string => input_base64 ?? `=${input}`;
 const isLow = (score: number, failBelow: number | undefined): boolean => failBelow !== undefined && score < failBelow;
 
-/** One line for people: `12 scored, 1 failed, 2 under 2.5, mean 3.10, lowest 1.98`. */
+/** The figures as one line: `12 scored, 1 failed, 2 under 2.5, mean 3.10, lowest 1.98`. */
 export function figuresLine({ count, failed, below, mean, lowest }: Figures, failBelow: number | undefined): string {
   return [
     `${count} scored`,
@@ -55,8 +55,8 @@ export interface SummaryParts {
 }
 
 /**
- * The summary of a run. Tables are HTML, because a cell of a Markdown table cannot hold every name: within a block of
- * HTML nothing is Markdown, no text becomes a link or a mention, and no line is empty.
+ * The summary of a run. Tables are HTML, because a cell of a Markdown table cannot hold every name. In an HTML block,
+ * text is not Markdown, and does not become a link or a mention. No line is empty, because that would end the block.
  */
 export function summaryOf({ outcomes, failBelow, model }: SummaryParts): string {
   const scores = outcomes.filter(isScore).sort((a, b) => a.score - b.score);
@@ -64,7 +64,7 @@ export function summaryOf({ outcomes, failBelow, model }: SummaryParts): string 
   return summaryText([line], [failureTable(outcomes.filter(isFailure)), scoreTable(scores, failBelow)]);
 }
 
-/** A summary of sentences alone. */
+/** A summary of sentences, followed by tables. */
 export function summaryText(sentences: readonly string[], tables: readonly string[] = []): string {
   const paragraphs = sentences.map((sentence) => `<p>${escaped(sentence)}</p>`);
   return ['### Picture scores', ...paragraphs, ...tables.filter((table) => table !== '')].join('\n\n') + '\n\n';
@@ -100,7 +100,7 @@ function table(head: readonly string[], rows: readonly (readonly string[])[], to
   return ['<table>', line(head, 'th'), ...lines, ...more, '</table>'].join('\n');
 }
 
-/** The first lines that have room: names and messages may be long. */
+/** The first lines that fit into MOST_BYTES; names and messages can be long. */
 function fitting(lines: readonly string[]): readonly string[] {
   let bytes = 0;
   const end = lines.findIndex((line) => (bytes += Buffer.byteLength(line) + 1) > MOST_BYTES);
@@ -117,7 +117,7 @@ const ENTITIES: Readonly<Record<string, string>> = {
   "'": '&#39;',
 };
 
-/** Control characters are shown, so that a name stays on its line. */
+/** Escapes HTML, and shows control characters so that a name stays on its line. */
 function escaped(text: string): string {
   return visible(text).replace(/[&<>"']/g, (character) => ENTITIES[character] ?? character);
 }

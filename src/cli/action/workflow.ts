@@ -6,17 +6,17 @@ import { QalignError } from '../../base/errors.js';
 import type { WorkflowEvent } from './base.js';
 import { reasonOf } from '../../base/files/reason.js';
 
-/** Where a workflow run takes outputs, a summary and commands. */
+/** The files and log commands through which a step exchanges data with its workflow run. */
 export interface Workflow {
   /** @throws QalignError CONFIG_INVALID for an event file that cannot be read */
   event(): Promise<WorkflowEvent>;
   output(values: Readonly<Record<string, string>>): Promise<void>;
   summary(text: string): Promise<void>;
-  /** An annotation of the run. */
+  /** Adds an annotation to the run. */
   annotate(level: 'error' | 'notice', message: string): void;
-  /** Runs `work` while the runner obeys no line of the log: a file may be called `::error::x`. */
+  /** Runs `work` with workflow commands disabled, because a file can be named `::error::x`. */
   quoted<T>(work: () => Promise<T>): Promise<T>;
-  /** A new folder for the results file; later steps can read it. */
+  /** Creates a folder for the results file, which later steps can read. */
   resultsFolder(): Promise<string>;
 }
 

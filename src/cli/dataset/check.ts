@@ -12,9 +12,9 @@ export const check = defineCommand({
   summary: 'find pictures that are in both parts of a split',
   args: 'RECORDS…',
   description: [
-    'Compares records of different splits (files without splits are sides of their own), within and across data sets: exact: the same',
-    'bytes; perceptual: the same look; reference: one reference image; base_name: one file name, which may be chance.',
-    'Exit code 0: nothing found; 1: leaks found, or media that could not be compared.',
+    'Compares records of different splits, within and across data sets. A file without splits counts as one split.',
+    'exact: the same bytes; perceptual: similar pictures; reference: the same reference image; base_name: the same file name, which can be chance.',
+    'Exit code 0: no leaks found; 1: leaks found, or some media could not be compared.',
   ].join('\n'),
   examples: [
     'qalign dataset check data/koniq/train.jsonl data/koniq/test.jsonl',
@@ -24,15 +24,15 @@ export const check = defineCommand({
     media: {
       type: 'string',
       value: 'DIR',
-      help: 'what media paths are relative to (default: the folder of each file)',
+      help: 'folder that media paths are relative to (default: the folder of each file)',
     },
-    only: { type: 'string', value: 'KIND,…', help: `of ${LEAK_KINDS.join(', ')}; default: all` },
+    only: { type: 'string', value: 'KIND,…', help: `kinds of leaks to find: ${LEAK_KINDS.join(', ')} (default: all)` },
     distance: {
       type: 'number',
       value: 'BITS',
-      help: 'looks that differ by at most so many of 64 bits are alike (default: 6)',
+      help: 'maximum Hamming distance of the 64-bit perceptual hashes of similar pictures, 0 to 63 (default: 6)',
     },
-    json: { type: 'boolean', help: 'all pairs as JSON' },
+    json: { type: 'boolean', help: 'print all pairs as JSON' },
   },
   async run({ args, flags, terminal, signal }) {
     const started = performance.now();
@@ -50,7 +50,7 @@ export const check = defineCommand({
     else await terminal.out(`${describe(result).join('\n')}\n`);
     if (result.not_compared.length > 0)
       terminal.say(
-        `${result.not_compared.length} files could not be compared, the first: ${result.not_compared[0]?.message ?? ''} Name their folder with --media, or leave them out with --only reference,base_name.`,
+        `${result.not_compared.length} files could not be compared. First error: ${result.not_compared[0]?.message ?? ''} Name their folder with --media, or leave them out with --only reference,base_name.`,
       );
     return result.leaks.length > 0 || result.not_compared.length > 0 ? 1 : 0;
   },
@@ -76,7 +76,7 @@ function readKinds(text: string | undefined): LeakKind[] | undefined {
   return text.split(',').map((word) => {
     const kind = LEAK_KINDS.find((each) => each === word.trim().replace('-', '_'));
     if (kind === undefined)
-      throw new QalignError('USAGE', `--only ${text}: "${word}" is none of ${LEAK_KINDS.join(', ')}.`);
+      throw new QalignError('USAGE', `--only ${text}: "${word}" must be one of ${LEAK_KINDS.join(', ')}.`);
     return kind;
   });
 }

@@ -7,12 +7,12 @@ import { asJson } from '../terminal/json.js';
 
 export const convert = defineCommand({
   name: 'dataset convert',
-  summary: 'label files to records for training and evaluation',
+  summary: 'convert label files to records for training and evaluation',
   args: 'NAME|TABLE|FOLDER',
   description: [
-    'NAME is a data set of "qalign dataset list" (or a YAML file like those of configs/datasets) and needs --labels. TABLE is your own',
-    'CSV, TSV, JSON, JSONL, XLSX or Parquet file, or the JSON that Q-Align publishes; FOLDER has pictures in sub-folders named after',
-    'the levels. --out DIR gets one file a split and dataset.json with the counts and the options; files appear whole or not at all.',
+    'NAME is a data set of "qalign dataset list", or a YAML file like those of configs/datasets, and needs --labels.',
+    'TABLE is your own CSV, TSV, JSON, JSONL, XLSX or Parquet file, or the JSON that Q-Align publishes. FOLDER contains pictures in sub-folders named after the levels.',
+    'Writes one file for each split to --out DIR, and dataset.json with the counts and options. A file appears complete or not at all.',
   ].join('\n'),
   examples: [
     'qalign dataset convert koniq10k --labels labels/ --out data/koniq',
@@ -23,19 +23,32 @@ export const convert = defineCommand({
   flags: {
     ...SOURCE_FLAGS,
     ...CONVERSION_FLAGS,
-    media: { type: 'string', value: 'DIR', help: 'the pictures or clips: every row must have its file there' },
+    media: {
+      type: 'string',
+      value: 'DIR',
+      help: 'folder of the pictures or clips; checks that each row has its file there',
+    },
     missing: {
       type: 'string',
       choices: ['error', 'skip'],
-      help: 'a row without its file: stop (default), or leave it out and count it',
+      help: 'with --media, for a row without its file; error: stop (default), skip: leave the row out and count it',
     },
     'extract-frames': {
       type: 'boolean',
-      help: 'write the frames of clips below --out, so that training never decodes them again',
+      help: 'write the frames of clips below --out, so that training does not decode the clips',
     },
-    'frame-size': { type: 'number', value: 'PX', help: 'side of these frames (default: 448)' },
-    format: { type: 'string', choices: ['jsonl', 'llava'], help: 'llava: what the published training code reads' },
-    out: { type: 'string', short: 'o', value: 'DIR|FILE', help: 'default: all records to stdout' },
+    'frame-size': { type: 'number', value: 'PX', help: 'side of these frames in pixels (default: 448)' },
+    format: {
+      type: 'string',
+      choices: ['jsonl', 'llava'],
+      help: 'output format; llava: the format of the published training code (default: jsonl)',
+    },
+    out: {
+      type: 'string',
+      short: 'o',
+      value: 'DIR|FILE',
+      help: 'folder with one file for each split, or one file for all records (default: stdout)',
+    },
     json: { type: 'boolean', help: 'print the summary as JSON' },
   },
   async run({ args, overrides, flags, terminal, signal }) {
@@ -43,12 +56,12 @@ export const convert = defineCommand({
     if (dataset === undefined || more.length > 0)
       throw new QalignError(
         'USAGE',
-        'qalign dataset convert: name one data set or table; several are mixed afterwards with "qalign dataset sample".',
+        'qalign dataset convert: name one data set or table; to mix several, use "qalign dataset sample" afterwards.',
       );
     if (flags.json && flags.out === undefined)
       throw new QalignError(
         'USAGE',
-        'qalign dataset convert: --json prints the summary, and without --out stdout carries the records; name --out.',
+        'qalign dataset convert: --json needs --out, because without --out the records are written to stdout.',
       );
     const started = performance.now();
     const { manifest, files } = await convertDataset({
@@ -67,7 +80,7 @@ export const convert = defineCommand({
     });
     terminal.progress(undefined);
     if (flags.media === undefined)
-      terminal.say('qalign: no picture or clip was looked for; add --media DIR to check that they are there.');
+      terminal.say('qalign: pictures and clips were not checked; add --media DIR to check that they exist.');
     if (flags.out === undefined) return 0;
     await terminal.out(
       flags.json
@@ -78,7 +91,7 @@ export const convert = defineCommand({
   },
 });
 
-/** A few lines a person reads. */
+/** The manifest as a few lines of text. */
 function describeManifest(manifest: DatasetManifest): string[] {
   const figure = (value: number | null): string => (value === null ? '–' : value.toFixed(3));
   const lines = [

@@ -9,11 +9,11 @@ import { asJson } from '../terminal/json.js';
 
 const list = defineCommand({
   name: 'dataset list',
-  summary: 'the data sets described here, and which label files they need',
+  summary: 'list the data sets that qalign describes, and the label files they need',
   examples: ['qalign dataset list', 'qalign dataset list --labels labels/ --json'],
   flags: {
-    labels: { type: 'string', value: 'DIR', help: 'say also which of them can be read from this folder' },
-    json: { type: 'boolean', help: 'as JSON' },
+    labels: { type: 'string', value: 'DIR', help: 'also show which of them can be read from this folder' },
+    json: { type: 'boolean', help: 'print JSON' },
   },
   async run({ flags, terminal }) {
     const found = await listDatasets(flags.labels);
@@ -25,7 +25,7 @@ const list = defineCommand({
     const cells = found.map((set) => [
       set.name,
       `${set.task} of ${set.kind}s`,
-      ...(looked ? [set.found === null || set.found === undefined ? 'not there' : `source ${set.found}`] : []),
+      ...(looked ? [set.found === null || set.found === undefined ? 'not found' : `source ${set.found}`] : []),
       `${set.title}: ${set.version}; licence: ${set.licence}${looked ? '' : `; needs ${[...new Set(set.sources.map(({ files }) => files.join(' + ')))].join(' or ')}`}`,
     ]);
     const head = ['data set', 'ratings', ...(looked ? ['label files'] : []), 'about'];
@@ -37,6 +37,6 @@ const list = defineCommand({
 
 export const dataset = defineGroup({
   name: 'dataset',
-  summary: 'label files to records: list, convert, report, check, split, sample',
+  summary: 'convert label files to records; list, report, check, split and sample them',
   commands: [list, convert, report, check, split, sample],
 });

@@ -3,72 +3,88 @@ import type { ConversionChoices, DatasetSource } from '../../recipes/data/source
 import type { Delimiter } from '../../datasets/spec.js';
 import type { FlagValues, Flags } from '../command.js';
 
-/** Which ratings, and how one's own table is laid out. */
+/** Flags that select the ratings and describe the layout of an own table. */
 export const SOURCE_FLAGS = {
-  labels: { type: 'string', value: 'DIR|FILE', help: 'the label files of a named data set' },
-  source: { type: 'string', value: 'NAME', help: 'which of its sources, where DIR has several (see "dataset list")' },
-  as: { type: 'string', value: 'FILENAME', help: 'the name that a renamed label file should have' },
+  labels: { type: 'string', value: 'DIR|FILE', help: 'folder or file with the labels of a named data set' },
+  source: {
+    type: 'string',
+    value: 'NAME',
+    help: 'source of the labels, if DIR has several (see "qalign dataset list")',
+  },
+  as: { type: 'string', value: 'FILENAME', help: 'original name of a renamed label file' },
   'split-list': {
     type: 'string',
     multiple: true,
     value: 'SPLIT=FILE',
-    help: 'a published list of the names of a split; the rest becomes train',
+    help: 'published list of the names in a split; all other rows become train; can be repeated',
   },
-  'image-column': { type: 'string', value: 'NAME', help: 'own table: the column of the pictures or clips' },
-  'score-column': { type: 'string', value: 'NAME', help: 'own table: the column of the scores' },
-  'std-column': { type: 'string', value: 'NAME', help: 'own table: the column of their standard deviations' },
-  'split-column': { type: 'string', value: 'NAME', help: 'own table: the column of train, dev, test …' },
-  'group-column': { type: 'string', value: 'NAME', help: 'own table: the column of the reference pictures' },
+  'image-column': { type: 'string', value: 'NAME', help: 'own table: column of the pictures or clips' },
+  'score-column': { type: 'string', value: 'NAME', help: 'own table: column of the scores' },
+  'std-column': { type: 'string', value: 'NAME', help: 'own table: column of the standard deviations of the ratings' },
+  'split-column': { type: 'string', value: 'NAME', help: 'own table: column of the splits (train, dev, test …)' },
+  'group-column': { type: 'string', value: 'NAME', help: 'own table: column of the reference pictures' },
   delimiter: {
     type: 'string',
     choices: ['comma', 'semicolon', 'tab', 'space'],
-    help: 'own table: what parts the columns (default: by the extension)',
+    help: 'own table: column separator (default: by the file extension)',
   },
-  'lower-is-better': { type: 'boolean', help: 'own table: the scores are DMOS' },
-  kind: { type: 'string', choices: ['image', 'video'], help: 'own data: what is rated (default: by the first name)' },
-  task: { type: 'string', choices: ['quality', 'aesthetics'], help: 'own data: what was asked (default: quality)' },
-  name: { type: 'string', value: 'NAME', help: 'own data: the name of the data set (default: of the file)' },
+  'lower-is-better': { type: 'boolean', help: 'own table: lower scores are better (DMOS)' },
+  kind: {
+    type: 'string',
+    choices: ['image', 'video'],
+    help: 'own data: kind of media (default: by the first file name)',
+  },
+  task: { type: 'string', choices: ['quality', 'aesthetics'], help: 'own data: what was rated (default: quality)' },
+  name: { type: 'string', value: 'NAME', help: 'own data: name of the data set (default: the file name)' },
 } as const satisfies Flags;
 
-/** How ratings become records. */
+/** Flags that determine how ratings become records. */
 export const CONVERSION_FLAGS = {
   preset: {
     type: 'string',
     choices: ['official', 'paper'],
-    help: "official: as the authors' files (default of named sets); paper: Eq. 1 (default of one's own)",
+    help: "official: as in the authors' files (default for named data sets); paper: Eq. 1 of the paper (default for own data)",
   },
   range: {
     type: 'string',
     value: 'trimmed|minmax|LO,HI',
-    help: 'what is divided into levels; LO,HI of an own table also bounds its scores',
+    help: 'score range that is divided into levels; for an own table, LO,HI also limits its scores',
   },
-  over: { type: 'string', choices: ['all', 'split'], help: 'take the range over all rows or over each split' },
+  over: { type: 'string', choices: ['all', 'split'], help: 'compute the range over all rows or over each split' },
   edge: {
     type: 'string',
     choices: ['lower', 'upper'],
-    help: 'a score on an edge belongs to the level whose lower, or whose upper edge it is',
+    help: 'level of a score on the edge between two levels; lower: the level above the edge, upper: the level below it',
   },
   outside: {
     type: 'string',
     choices: ['drop', 'clip'],
-    help: 'scores outside of the range: left out, or in the end levels',
+    help: 'scores outside the range; drop: leave the row out, clip: use the end level',
   },
-  levels: { type: 'string', value: 'A,B,…', help: 'other level words, best first' },
+  levels: { type: 'string', value: 'A,B,…', help: 'other words for the levels, best first' },
   'soft-labels': {
     type: 'string',
     choices: ['auto', 'exact', 'published', 'none'],
-    help: 'auto: exact ones where every row has a spread',
+    help: 'kind of soft labels; auto: exact if every row has a standard deviation, else none (default: auto)',
   },
   density: {
     type: 'string',
     choices: ['pdf', 'cdf'],
-    help: 'the rule of the soft labels (default: as published for the data set)',
+    help: 'soft labels from the normal density at each level (pdf) or its probability within half a level (cdf) (default: as published for the data set)',
   },
-  std: { type: 'number', value: 'S', help: 'spread of the ratings where a row has none, in the units of the score' },
-  'score-text': { type: 'boolean', help: 'answers say the score ("3.45") instead of a level' },
-  questions: { type: 'string', value: 'NAME|FILE', help: 'another list of paraphrases (configs/datasets/questions)' },
-  split: { type: 'string', value: 'NAME', help: 'only this split' },
-  seed: { type: 'number', value: 'N', help: 'of the paraphrases (default: 0)' },
+  std: {
+    type: 'number',
+    value: 'S',
+    help: 'standard deviation of the ratings for rows without one, in units of the score',
+  },
+  'score-text': { type: 'boolean', help: 'write the score ("3.45") instead of a level in the answers' },
+  questions: {
+    type: 'string',
+    value: 'NAME|FILE',
+    help: 'other paraphrases of the question (configs/datasets/questions)',
+  },
+  split: { type: 'string', value: 'NAME', help: 'convert only this split' },
+  seed: { type: 'number', value: 'N', help: 'seed for choosing the paraphrases (default: 0)' },
 } as const satisfies Flags;
 
 type SourceFlags = FlagValues<typeof SOURCE_FLAGS>;
@@ -93,7 +109,7 @@ export function readSource(dataset: string, overrides: readonly string[], flags:
   if (flags.labels !== undefined && (ownFlags.length > 0 || flags['lower-is-better'])) {
     throw new QalignError(
       'USAGE',
-      `--${ownFlags[0] ?? 'lower-is-better'} is for a table of your own; ${dataset} with --labels is read as its description says.`,
+      `--${ownFlags[0] ?? 'lower-is-better'} is only for your own table; ${dataset} with --labels is read by its description.`,
     );
   }
   return {
@@ -154,13 +170,13 @@ function readRange(text: string | undefined): ConversionChoices['range'] {
   if (parts.length === 2 && lo! < hi! && Number.isFinite(hi! - lo!)) return [lo!, hi!];
   throw new QalignError(
     'USAGE',
-    `--range ${text} is not a range; write trimmed, minmax, or two numbers, the lower first, such as 0,100.`,
+    `--range ${text} is not a valid range; use trimmed, minmax, or two numbers, the lower first, such as 0,100.`,
   );
 }
 
 function splitList(text: string): [string, string] {
   const at = text.indexOf('=');
   if (at < 1 || at === text.length - 1)
-    throw new QalignError('USAGE', `--split-list ${text} is not valid; write SPLIT=FILE, such as test=names.txt.`);
+    throw new QalignError('USAGE', `--split-list ${text} is not valid; use SPLIT=FILE, such as test=names.txt.`);
   return [text.slice(0, at), text.slice(at + 1)];
 }

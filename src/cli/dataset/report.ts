@@ -14,10 +14,10 @@ import { reasonOf } from '../../base/files/reason.js';
 
 export const report = defineCommand({
   name: 'dataset report',
-  summary: 'what there is to know about a data set, as a page and as JSON',
+  summary: 'describe a data set as an HTML page and as JSON',
   args: 'RECORDS…|NAME',
   description:
-    'RECORDS are .jsonl files of "dataset convert"; NAME with --labels is converted first, as "dataset convert" would. Media are checked where --media says so; ten pictures of each level are shown where they are found. Exit code 1 where --media is given and no picture or clip of it could be opened.',
+    'RECORDS are .jsonl files of "dataset convert". NAME with --labels is first converted as by "dataset convert". Shows ten pictures of each level, if they are found. With --media, also checks every picture or clip; the exit code is 1 if none could be opened.',
   examples: [
     'qalign dataset report data/koniq/train.jsonl data/koniq/test.jsonl --out koniq.html',
     'qalign dataset report spaq --labels labels/ --media spaq/ --out spaq.html',
@@ -29,9 +29,9 @@ export const report = defineCommand({
     media: {
       type: 'string',
       value: 'DIR|-',
-      help: 'open every picture or clip: below DIR, or - where the paths of the records lead',
+      help: 'open every picture or clip, below DIR; -: use the paths of the records',
     },
-    out: { type: 'string', short: 'o', value: 'FILE.html', help: 'the page; the JSON is written beside it' },
+    out: { type: 'string', short: 'o', value: 'FILE.html', help: 'HTML page to write; the JSON is written beside it' },
     json: { type: 'boolean', help: 'print the JSON' },
   },
   async run({ args, overrides, flags, line, terminal, signal }) {
@@ -43,7 +43,7 @@ export const report = defineCommand({
       throw new QalignError('USAGE', `qalign dataset report: --out ${flags.out} must end in .html.`);
     let started: number | undefined;
     const onProgress = (done: number, total: number): void => {
-      started ??= performance.now(); // the conversion before is not counted
+      started ??= performance.now(); // excludes the time of the conversion
       terminal.progress(progressLine({ done, failed: 0, total, elapsedMs: performance.now() - started }));
     };
     const areRecords =
@@ -53,7 +53,7 @@ export const report = defineCommand({
       : await guardWrite(
           () => mkdtemp(join(tmpdir(), 'qalign-report-')),
           (error) =>
-            `No folder can be made in ${tmpdir()} (${reasonOf(error)}); set TMPDIR to one that can be written.`,
+            `A temporary folder cannot be created in ${tmpdir()} (${reasonOf(error)}); set TMPDIR to a writable folder.`,
         );
     try {
       if (folder !== undefined) {
@@ -94,7 +94,7 @@ export const report = defineCommand({
   },
 });
 
-/** What a person wants to know before opening the page. */
+/** The most important facts of the page, for the terminal. */
 function summaryOf({ n, splits, media }: DatasetReport): string[] {
   const parts = Object.entries(splits).map(([name, split]) => `${name} ${split.n}`);
   const said = [`${n} records: ${parts.join(', ')}`];
@@ -102,7 +102,7 @@ function summaryOf({ n, splits, media }: DatasetReport): string[] {
   if (media.missing.length > 0) said.push(missingSentence(media));
   if (media.corrupt.length > 0)
     said.push(
-      `${media.corrupt.length} of ${media.checked} media files are damaged, such as that of ${media.corrupt[0]!.id}: ${media.corrupt[0]!.message}`,
+      `${media.corrupt.length} of ${media.checked} media files are damaged, for example that of ${media.corrupt[0]!.id}: ${media.corrupt[0]!.message}`,
     );
   return said;
 }

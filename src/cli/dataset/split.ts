@@ -5,22 +5,26 @@ import { defineCommand } from '../command.js';
 import { readSeed } from './flags.js';
 import { asJson } from '../terminal/json.js';
 
-const OUT = { type: 'string', short: 'o', value: 'DIR', help: 'folder of the new files, <part>.jsonl' } as const;
-const SEED = { type: 'number', value: 'N', help: 'which of the many possible ones (default: 0)' } as const;
+const OUT = { type: 'string', short: 'o', value: 'DIR', help: 'folder for the new files, <part>.jsonl' } as const;
+const SEED = { type: 'number', value: 'N', help: 'random seed (default: 0)' } as const;
 const JSON_FLAG = { type: 'boolean', help: 'print the counts as JSON' } as const;
 
 export const split = defineCommand({
   name: 'dataset split',
-  summary: 'one file of records into train, dev, test',
+  summary: 'split a file of records into parts such as train, dev and test',
   args: 'RECORDS',
   description:
-    'Every part gets the levels in the same proportions. Records of one reference image (group) stay together; sizes then count references.',
+    'Every part has the levels in the same proportions. Records of one reference image (group) stay together; sizes then count reference images.',
   examples: [
     'qalign dataset split data/own/all.jsonl --parts dev=500,train=rest --seed 1 --out data/own',
     'qalign dataset split data/live/all.jsonl --parts train=0.8,test=0.2 --out data/live',
   ],
   flags: {
-    parts: { type: 'string', value: 'NAME=SIZE,…', help: 'a share such as 0.8, a number of records, or "rest"' },
+    parts: {
+      type: 'string',
+      value: 'NAME=SIZE,…',
+      help: 'the parts; SIZE is a share such as 0.8, a number of records, or "rest"',
+    },
     seed: SEED,
     out: OUT,
     json: JSON_FLAG,
@@ -51,21 +55,25 @@ export const split = defineCommand({
 
 export const sample = defineCommand({
   name: 'dataset sample',
-  summary: 'a seeded part of some records, or a mixture of several files',
+  summary: 'draw a random part of some records, or mix several files',
   args: 'RECORDS…',
   description:
-    'Without --fraction and --count files are put one after the other, each as often as its weight says. In a mixture ids become <dataset>/<id>.',
+    'Without --fraction and --count, concatenates the files, each as often as its weight. In a mixture, ids become <dataset>/<id>.',
   examples: [
     'qalign dataset sample data/koniq/train.jsonl --fraction 0.2 --stratify level --seed 1 --out few.jsonl',
     'qalign dataset sample koniq.jsonl spaq.jsonl kadid.jsonl --weights 1,1,0.5 --out mix.jsonl',
   ],
   flags: {
-    fraction: { type: 'number', value: 'F', help: 'the share to take' },
-    count: { type: 'number', value: 'N', help: 'the number to take' },
-    weights: { type: 'string', value: 'W,W,…', help: 'how often each file is taken: 0.5 half of it, 2 twice' },
-    stratify: { type: 'string', choices: ['level'], help: 'levels in the proportions of the file' },
+    fraction: { type: 'number', value: 'F', help: 'share of the records to take' },
+    count: { type: 'number', value: 'N', help: 'number of records to take' },
+    weights: {
+      type: 'string',
+      value: 'W,W,…',
+      help: 'how often to take each file: 0.5 takes half of it, 2 takes it twice',
+    },
+    stratify: { type: 'string', choices: ['level'], help: 'keep the proportions of the levels' },
     seed: SEED,
-    out: { ...OUT, value: 'FILE', help: 'a .jsonl file' },
+    out: { ...OUT, value: 'FILE', help: 'output file, which ends in .jsonl' },
     json: JSON_FLAG,
   },
   async run({ args, flags, terminal }) {

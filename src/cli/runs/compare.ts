@@ -9,13 +9,13 @@ import { JSON_FLAG, runCells } from './run-line.js';
 
 export const compare = defineCommand({
   name: 'runs compare',
-  summary: 'two or more runs: what differs in their recipes, and their results',
+  summary: 'compare the recipes and results of two or more runs',
   args: 'RUN RUN…',
   examples: ['qalign runs compare koniq koniq-2'],
   flags: JSON_FLAG,
   async run({ args, flags, terminal }) {
     if (args.length < 2)
-      throw new QalignError('USAGE', 'qalign runs compare: name two runs or more; see "qalign runs list".');
+      throw new QalignError('USAGE', 'qalign runs compare: name at least two runs; see "qalign runs list".');
     const folders = args.map((id) => findRun(runsRoot(), id));
     const recipes = await Promise.all(
       folders.map(

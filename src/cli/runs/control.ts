@@ -12,9 +12,9 @@ export const watch = defineCommand({
   summary: 'follow the events of a run until it ends',
   args: 'RUN',
   description:
-    'On a terminal a progress line; on a pipe, or with --json, every event as a line of JSON. Of a run that has ended, all events are shown.',
+    'Shows a progress line on a terminal. On a pipe, or with --json, prints every event as a line of JSON. For a run that has ended, prints all its events.',
   examples: ['qalign runs watch koniq', 'qalign runs watch koniq --json | jq .loss'],
-  flags: { json: { type: 'boolean', help: 'events as lines of JSON, also on a terminal' } },
+  flags: { json: { type: 'boolean', help: 'print events as lines of JSON, also on a terminal' } },
   async run({ args, flags, terminal, signal }) {
     const folder = onlyRun(args, 'watch');
     const draw = createProgress(terminal);
@@ -34,11 +34,14 @@ export const watch = defineCommand({
 
 export const stop = defineCommand({
   name: 'runs stop',
-  summary: 'end a run after its step, with a checkpoint',
+  summary: 'stop a run after its current step, with a checkpoint',
   args: 'RUN',
-  description: 'Waits until the checkpoint is written, unless --no-wait says otherwise.',
+  description: 'Waits until the checkpoint is written, unless --no-wait is set.',
   examples: ['qalign runs stop koniq'],
-  flags: { 'no-wait': { type: 'boolean', help: 'return at once' }, json: { type: 'boolean', help: 'the run as JSON' } },
+  flags: {
+    'no-wait': { type: 'boolean', help: 'return immediately' },
+    json: { type: 'boolean', help: 'print the run as JSON' },
+  },
   async run({ args, flags, terminal, signal }) {
     const folder = onlyRun(args, 'stop');
     if ((await activePid(folder)) === undefined) {
@@ -62,9 +65,9 @@ export const stop = defineCommand({
 
 export const resume = defineCommand({
   name: 'runs resume',
-  summary: 'go on from the last complete checkpoint',
+  summary: 'continue a run from its last complete checkpoint',
   args: 'RUN',
-  description: 'Also for a run that was killed. A completed run has nothing left to do.',
+  description: 'Also continues a run that was killed. A completed run has nothing left to do.',
   examples: ['qalign runs resume koniq'],
   interrupted: 'the same command continues from the last checkpoint',
   flags: JSON_FLAG,

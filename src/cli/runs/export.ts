@@ -12,12 +12,12 @@ import { reasonOf } from '../../base/files/reason.js';
 
 export const exportRun = defineCommand({
   name: 'runs export',
-  summary: 'copy the trained model (and LoRA adapter) of a completed run',
+  summary: 'copy the trained model, or its LoRA adapter, of a completed run',
   args: 'RUN DIRECTORY',
   examples: ['qalign runs export koniq models/koniq'],
   flags: {
     ...JSON_FLAG,
-    adapter: { type: 'boolean', help: 'the LoRA adapter in PEFT’s layout instead of the whole model' },
+    adapter: { type: 'boolean', help: 'copy the LoRA adapter in the layout of PEFT instead of the whole model' },
   },
   async run({ args: [id, target], flags, terminal }) {
     if (id === undefined || target === undefined)
@@ -34,10 +34,9 @@ export const exportRun = defineCommand({
   },
 });
 
-/** The target appears whole or not at all, and never over something that is there. */
+/** Copies a folder. The target appears complete or not at all, and never replaces an existing path. */
 export async function copyWhole(source: string, target: string): Promise<void> {
-  if (existsSync(target))
-    throw new QalignError('OUTPUT_UNWRITABLE', `${target} is there already; name a directory that is not.`);
+  if (existsSync(target)) throw new QalignError('OUTPUT_UNWRITABLE', `${target} already exists; name a new directory.`);
   await guardWrite(
     () =>
       makeWhole(target, async (draft) => {
@@ -48,7 +47,7 @@ export async function copyWhole(source: string, target: string): Promise<void> {
   );
 }
 
-/** Modes as of new files: weights of earlier runs can be read by their owner alone, and a copy keeps that. */
+/** Gives copies the modes of new files: only the owner can read the weights of earlier runs, and a copy keeps modes. */
 async function openToUmask(folder: string): Promise<void> {
   const allowed = ~process.umask();
   for (const name of await readdir(folder, { recursive: true })) {

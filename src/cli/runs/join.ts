@@ -7,21 +7,21 @@ import { onlyRun } from './run-line.js';
 
 export const joinHost = defineCommand({
   name: 'runs join',
-  summary: 'bring this host into a run of several hosts',
+  summary: 'join this host to a training run of several hosts',
   args: 'RUN',
   description:
-    'The first host starts the run ("qalign train RECIPE hosts=2 processes=16 rendezvous=HOST:29500"); every other one joins with its number. The runs folder must be on a disk that all of them share, and the network a private one: the rendezvous does not authenticate hosts.',
+    'The first host starts the run ("qalign train RECIPE hosts=2 processes=16 rendezvous=HOST:29500"); every other host joins with its number. The runs folder must be on a disk that all hosts share. The network must be private, because the rendezvous does not authenticate hosts.',
   examples: ['qalign runs join koniq --rank 1'],
   flags: {
-    rank: { type: 'number', value: 'N', help: 'number of this host, from 1' },
-    json: { type: 'boolean', help: 'the run as JSON when it is over' },
+    rank: { type: 'number', value: 'N', help: 'number of this host, from 1 (the first host is 0)' },
+    json: { type: 'boolean', help: 'print the run as JSON when it ends' },
   },
   async run({ args, flags, terminal }) {
     const folder = onlyRun(args, 'join');
     if (flags.rank === undefined)
       throw new QalignError(
         'USAGE',
-        "qalign runs join: give this host's number with --rank, from 1; the first host has 0.",
+        'qalign runs join: set the number of this host with --rank, from 1; the first host is 0.',
       );
     await joinRun(folder, flags.rank);
     if (flags.json) await terminal.out(asJson(runAsJson({ ...(await summarise(folder)), folder })));

@@ -1,7 +1,7 @@
 import { QalignError } from '../../base/errors.js';
 import { findRun, runsRoot, type RunSummary } from '../../runs/run-directory.js';
 
-/** Runs as cells under a header. */
+/** The table cells of runs, header first. */
 export const runCells = (runs: readonly RunSummary[]): string[][] => [
   ['run', 'status', 'step', 'loss', 'srcc', 'plcc'],
   ...runs.map((run) => [
@@ -16,7 +16,7 @@ export const runCells = (runs: readonly RunSummary[]): string[][] => [
 
 const digits = (value: number | undefined): string => value?.toFixed(4) ?? '-';
 
-export const JSON_FLAG = { json: { type: 'boolean', help: 'as JSON' } } as const;
+export const JSON_FLAG = { json: { type: 'boolean', help: 'print JSON' } } as const;
 
 /** The folder of the one run that `qalign runs VERB` names. @throws QalignError USAGE, RUN_NOT_FOUND */
 export function onlyRun(args: readonly string[], verb: string): string {

@@ -13,14 +13,14 @@ import { JSON_FLAG, onlyRun, runCells } from './run-line.js';
 
 const list = defineCommand({
   name: 'runs list',
-  summary: 'all runs, oldest first',
+  summary: 'list all runs, oldest first',
   examples: ['qalign runs list', 'qalign runs list --json'],
   flags: JSON_FLAG,
   async run({ flags, terminal }) {
     const runs = await openRunStore(runsRoot()).refresh();
     if (runs.length === 0 && !flags.json)
       terminal.say(
-        `There are no runs in ${runsRoot()}; "qalign train RECIPE" makes one, QALIGN_RUNS names another folder.`,
+        `There are no runs in ${runsRoot()}; start one with "qalign train RECIPE", or set QALIGN_RUNS to another folder.`,
       );
     if (flags.json) await terminal.out(asJson(runs.map(runAsJson)));
     else if (runs.length > 0 || !terminal.outIsTerminal) await terminal.out(tableFor(terminal, runCells(runs)));
@@ -30,10 +30,10 @@ const list = defineCommand({
 
 const show = defineCommand({
   name: 'runs show',
-  summary: 'one run: its state, recipe and environment as JSON',
+  summary: 'show the state, recipe and environment of a run as JSON',
   args: 'RUN',
   examples: ['qalign runs show koniq'],
-  flags: { json: { type: 'boolean', help: 'changes nothing: the output is always JSON' } },
+  flags: { json: { type: 'boolean', help: 'print JSON (the default)' } },
   async run({ args, terminal }) {
     const folder = onlyRun(args, 'show');
     const read = async (name: string): Promise<unknown> => JSON.parse(await readFile(join(folder, name), 'utf8'));

@@ -12,22 +12,22 @@ import type { ScoreOutcome } from '../../api/result.js';
 import type { ScoreInput, Scorer, ScoreManyOptions, ScorerOptions, ScoreSource } from '../../recipes/score/scorer.js';
 import type { ScoreRequest } from './request.js';
 
-/** Inputs that cannot be opened are held until one can be; beyond so many the model is loaded without knowing. */
+/** Failed inputs that are held until the first good one. Beyond this number, the model is loaded anyway. */
 const MOST_HELD = 10_000;
 
-/** What is known of the inputs before a model is loaded. */
+/** What is known about the inputs before a model is loaded. */
 export interface FirstLook {
   /** The inputs without those that are `kept`. */
   readonly sources: AsyncIterable<ScoreSource>;
-  /** Inputs at the beginning that an earlier run has scored. */
+  /** Number of leading inputs that an earlier run has scored. */
   readonly kept: number;
-  /** Inputs at the beginning that fail without a model. */
+  /** Number of leading inputs that fail without a model. */
   readonly failed: number;
-  /** False where every input was looked at and none is to be scored. */
+  /** False if all inputs were read and none has to be scored. */
   readonly needsModel: boolean;
 }
 
-/** Reads inputs until one has to be scored. @param owed whether an earlier run has not scored it */
+/** Reads inputs until one has to be scored. @param owed whether an input still has to be scored */
 export async function lookAhead(
   sources: AsyncIterable<ScoreSource>,
   owed: (source: ScoreSource) => boolean,
@@ -56,7 +56,7 @@ async function* joined(held: ScoreSource[], rest?: AsyncIterable<ScoreSource>): 
   if (rest !== undefined) yield* rest;
 }
 
-/** The part of a scorer that a run without a model needs: every input fails by its own error. */
+/** The part of a scorer that a run without a model needs: every input fails with its own error. */
 export function scorerWithoutModel(version = ''): Pick<Scorer, 'scoreVersion' | 'scoreMany' | 'close'> {
   async function* scoreMany(
     inputs: AsyncIterable<ScoreInput> | Iterable<ScoreInput>,
@@ -73,28 +73,27 @@ export function scorerWithoutModel(version = ''): Pick<Scorer, 'scoreVersion' | 
 
 /** The scores that an earlier run left in a file. */
 export interface Earlier {
-  /** Undefined where there is no file to continue. */
+  /** Undefined without a file to continue. */
   readonly held: Held | undefined;
-  /** Of this model's rows; undefined where it has none. */
+  /** The score_version of this model's rows; undefined without such rows. */
   readonly version: string | undefined;
   owes(source: ScoreSource, task: Task): boolean;
 }
 
-/** What a run asks of its model, as far as it is known before that is loaded. */
+/** The model and settings of a run, as known before the model is loaded. */
 export interface Wanted {
   readonly choice: ModelChoice;
   readonly options: ScorerOptions;
   readonly prompt: PromptTemplate;
-  /** In a run with several, their ids. */
+  /** The ids of the models, in a run with several. */
   readonly models: readonly string[] | undefined;
-  /** From the scorer's own version to that of calibrated rows. */
+  /** Converts the version of the scorer to that of calibrated rows. */
   readonly versionOf: (plain: string) => string;
 }
 
 /**
- * What `--resume` continues, if it can be told without the model that this run would continue it: the same model and
- * settings by the rows themselves, and a model that is older than the rows. Undefined where only the model can tell.
- * Changes nothing.
+ * Reads the scores that `--resume` continues, without loading the model. This is possible if the rows have the model and
+ * settings of this run, and the model is older than the rows. Otherwise, returns undefined. Changes nothing.
  */
 export async function readEarlier(request: ScoreRequest, wanted: Wanted): Promise<Earlier | undefined> {
   const { out = '', resume } = request;
@@ -115,17 +114,17 @@ export async function readEarlier(request: ScoreRequest, wanted: Wanted): Promis
   return { held, version, owes: (source, task) => owes(held.done, source, task, own) };
 }
 
-/** What a row says of the model that made it. */
+/** The model settings in a row. */
 interface Settings {
   readonly model: string;
   readonly revision: string;
   readonly weights: string;
   readonly precision: string;
-  /** CSV has no column for it. */
+  /** Undefined in CSV, which has no column for it. */
   readonly size: number | undefined;
 }
 
-/** Of a row of CSV, whose columns are flat, of JSON or of a compact file. */
+/** Reads the settings from a row of JSON, of a compact file, or of CSV, whose columns are flat. */
 function settingsOf({ model, fields }: WrittenLine): Settings {
   const of = typeof fields['model'] === 'object' ? (fields['model'] as Readonly<Record<string, unknown>>) : fields;
   const text = (name: string): string => (of?.[name] ?? fields[`model.${name}`] ?? '') as string;
@@ -139,7 +138,7 @@ function settingsOf({ model, fields }: WrittenLine): Settings {
   };
 }
 
-/** Whether this run would give the row's version with the row's weights, and would load those weights. */
+/** Whether this run would load the weights of the row and give its score_version. */
 async function fits(
   row: Settings,
   version: string | undefined,
@@ -148,7 +147,7 @@ async function fits(
   const precision = options.precision ?? 'auto';
   if (row.model !== choice.id || choice.base !== undefined) return false;
   if (precision !== 'auto' && precision !== row.precision) return false;
-  // a branch of the hub may have moved
+  // a branch of the hub can have moved
   if (row.revision !== 'local' && row.revision !== choice.revision) return false;
   try {
     const size = row.size ?? (await sizeOf(choice));
@@ -161,17 +160,17 @@ async function fits(
     });
     return versionOf(plain) === version;
   } catch {
-    return false; // the sizes of the model are not known here, or its calibration is for another one
+    return false; // the image size is unknown, or the calibration belongs to another model
   }
 }
 
-/** The module is loaded where it is needed: half a second. */
+/** Imports its module on demand, because loading takes half a second. */
 async function sizeOf(choice: ModelChoice): Promise<number> {
   const { modelShape } = await import('../../recipes/train/model-shape.js');
   return modelShape(choice).visual_config.visual_model.image_size;
 }
 
-/** A folder may hold other weights than when the rows were written. A hub's commit cannot. */
+/** Whether the weights are older than the rows. The weights in a folder can change; those of a hub commit cannot. */
 async function isOlder({ model }: ModelChoice, time: number): Promise<boolean> {
   const names = await readdir(model).catch(() => []);
   const times = await Promise.all(names.map(async (name) => (await stat(join(model, name))).mtimeMs));

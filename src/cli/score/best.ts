@@ -1,21 +1,21 @@
 import { isFailure, type ScoreOutcome, type ScoreResult } from '../../api/result.js';
 
-/** Which scores a run delivers. */
+/** Which scores a run keeps: the best or the worst. */
 export interface Best {
-  /** Of each task, and of each model. */
+  /** Number of scores for each task and model. */
   readonly count: number;
   readonly order: 'top' | 'bottom';
 }
 
 /** The best or worst scores so far. */
 export interface Ranking {
-  /** Failures have no place in it. */
+  /** Ignores failures. */
   add(outcomes: readonly ScoreOutcome[]): void;
-  /** Task by task, in the order of their first scores; the best, or the worst, first. Of equal scores the earlier. */
+  /** Groups by model and task, in the order of their first scores. Best or worst first; of equal scores, the earlier. */
   ranked(): ScoreResult[];
 }
 
-/** Memory for `count` results of each model and task. */
+/** Needs memory for `count` results of each model and task. */
 export function createRanking({ count, order }: Best): Ranking {
   const groups = new Map<string, Entry[]>();
   const sign = order === 'top' ? 1 : -1;
@@ -47,7 +47,7 @@ interface Entry {
 
 const isBelow = (a: Entry, b: Entry): boolean => a.rank < b.rank || (a.rank === b.rank && a.place > b.place);
 
-/** Adds to a binary heap whose first entry is below all others. */
+/** Adds an entry to a binary heap whose first entry is below all others. */
 function rise(heap: Entry[], entry: Entry): void {
   let at = heap.length;
   for (; at > 0; at = (at - 1) >> 1) {
@@ -58,7 +58,7 @@ function rise(heap: Entry[], entry: Entry): void {
   heap[at] = entry;
 }
 
-/** Puts an entry in place of the first. */
+/** Replaces the first entry of the heap. */
 function sink(heap: Entry[], entry: Entry): void {
   let at = 0;
   for (;;) {

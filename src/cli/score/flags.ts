@@ -2,44 +2,66 @@ import { TASKS } from '../../prompts/subject.js';
 import { SCALES } from '../../scoring/levels.js';
 import { inGroup, type Flags } from '../command.js';
 
-/** In the groups and the order of help. */
+/** In the groups and the order of the help. */
 export const SCORE_FLAGS = {
   ...inGroup('model', {
-    task: { type: 'string', multiple: true, choices: TASKS, help: 'what to rate; may be repeated (default: quality)' },
+    task: { type: 'string', multiple: true, choices: TASKS, help: 'what to rate; can be repeated (default: quality)' },
     model: {
       type: 'string',
       multiple: true,
       value: 'NAME|DIR|ID',
-      help: 'a model of "qalign models list", a directory or a hub id; several: a row for each, one model after the other',
+      help: 'a model of "qalign models list", a directory or a hub id (default: nano). Can be repeated: the models run one after the other, and each writes its own rows',
     },
-    base: { type: 'string', value: 'NAME|DIR|ID', help: 'base model of a LoRA' },
+    base: { type: 'string', value: 'NAME|DIR|ID', help: 'base model of a LoRA adapter' },
     revision: { type: 'string', value: 'REV', help: 'commit, tag or branch of a hub model' },
-    precision: { type: 'string', choices: ['auto', 'fp32', 'bf16', 'fp16'], help: 'auto: fp32 on a CPU, bf16 on CUDA' },
-    scale: { type: 'string', choices: SCALES, help: 'mos5: 1 to 5 (default), unit: 0 to 1, percent: 0 to 100' },
-    prompt: { type: 'string', value: 'NAME', help: 'a prompt of configs/prompts, or a YAML file like them' },
+    precision: {
+      type: 'string',
+      choices: ['auto', 'fp32', 'bf16', 'fp16'],
+      help: 'auto: fp32 on a CPU, bf16 on CUDA (default: auto)',
+    },
+    scale: {
+      type: 'string',
+      choices: SCALES,
+      help: 'scale of the scores; mos5: 1 to 5 (default), unit: 0 to 1, percent: 0 to 100',
+    },
+    prompt: {
+      type: 'string',
+      value: 'NAME|FILE',
+      help: 'a prompt of configs/prompts or a YAML file of the same form (default: the prompt of the model)',
+    },
     calibration: {
       type: 'string',
       value: 'FILE',
-      help: 'also give scores on the MOS scale of a data set, by a file of "qalign calibrate"',
+      help: 'a file of "qalign calibrate"; adds scores on the MOS scale of its data set',
     },
   }),
   ...inGroup('inputs', {
-    include: { type: 'string', multiple: true, value: 'GLOB', help: 'in folders and globs, only files like this' },
-    exclude: { type: 'string', multiple: true, value: 'GLOB', help: 'in folders and globs, no files like this' },
-    hidden: { type: 'boolean', help: 'in folders and globs, also files and folders whose name begins with a dot' },
-    'allow-urls': { type: 'boolean', help: 'fetch inputs that are http(s) URLs (never from private addresses)' },
-    limit: { type: 'number', value: 'N', help: 'stop after N inputs, those included that --resume keeps' },
-    'auto-orient': { type: 'boolean', help: 'turn pictures as their EXIF orientation says (the reference does not)' },
+    include: {
+      type: 'string',
+      multiple: true,
+      value: 'GLOB',
+      help: 'in folders and globs, take only files that match; can be repeated',
+    },
+    exclude: {
+      type: 'string',
+      multiple: true,
+      value: 'GLOB',
+      help: 'in folders and globs, skip files that match; can be repeated',
+    },
+    hidden: { type: 'boolean', help: 'in folders and globs, also take files and folders whose name begins with a dot' },
+    'allow-urls': { type: 'boolean', help: 'fetch inputs that are http(s) URLs, except from private addresses' },
+    limit: { type: 'number', value: 'N', help: 'stop after N inputs, including those that --resume keeps' },
+    'auto-orient': { type: 'boolean', help: 'rotate pictures by their EXIF orientation (the reference code does not)' },
     fps: {
       type: 'number',
       value: 'F',
-      help: 'frames taken a second of video (default: the rule of the reference, one)',
+      help: 'frames to score per second of video (default: one, by the rule of the reference code)',
     },
-    'max-frames': { type: 'number', value: 'N', help: 'at most so many frames of a video' },
+    'max-frames': { type: 'number', value: 'N', help: 'score at most N frames of a video' },
     'frame-rule': {
       type: 'string',
       choices: ['auto', 'published'],
-      help: 'auto: by time stamps where the rate of a video varies (default); published: as the reference, int(fps · i)',
+      help: 'how frames are chosen; auto: by timestamps if the frame rate varies (default), published: frame int(fps · i), as in the reference code',
     },
   }),
   ...inGroup('output', {
@@ -47,60 +69,64 @@ export const SCORE_FLAGS = {
       type: 'string',
       short: 'o',
       value: 'FILE',
-      help: 'write there instead of to stdout (.jsonl, .json, .csv, .parquet)',
+      help: 'output file (.jsonl, .json, .csv or .parquet) instead of stdout',
     },
     format: {
       type: 'string',
       choices: ['table', 'json', 'jsonl', 'csv', 'parquet'],
-      help: 'default: by the ending of --out; else table on a terminal, jsonl elsewhere',
+      help: 'output format (default: from the extension of --out; without --out, table on a terminal and jsonl elsewhere)',
     },
     fields: {
       type: 'string',
       value: 'A,B,C',
-      help: 'only these fields of a row, in this order, for example input,score,level_probs.good,model.id',
+      help: 'write only these fields, in this order, for example input,score,level_probs.good,model.id',
     },
     compact: {
       type: 'boolean',
-      help: 'what all rows share stands once, in FILE.meta.json or in the metadata of Parquet; numbers as short as fp32',
+      help: 'write values that all rows share only once, in FILE.meta.json or the Parquet metadata; round numbers to fp32 precision',
     },
     'csv-safe': {
       type: 'boolean',
-      help: 'CSV: an apostrophe before text that a spreadsheet would run as a formula',
+      help: 'CSV: write an apostrophe before text that a spreadsheet would run as a formula',
     },
-    top: { type: 'number', value: 'N', help: 'only the N best scores of each task, best first' },
-    bottom: { type: 'number', value: 'N', help: 'only the N worst scores of each task, worst first' },
-    quiet: { type: 'boolean', short: 'q', help: 'nothing on stderr but errors: no progress, warnings or summary' },
+    top: { type: 'number', value: 'N', help: 'write only the N best scores of each task, best first' },
+    bottom: { type: 'number', value: 'N', help: 'write only the N worst scores of each task, worst first' },
+    quiet: { type: 'boolean', short: 'q', help: 'print only errors on stderr: no progress, warnings or summary' },
   }),
   ...inGroup('continuing and checks', {
     resume: {
       type: 'boolean',
-      help: 'continue --out where an earlier run ended; changed files and failures are scored again',
+      help: 'continue the file --out of an earlier run; changed files and failures are scored again',
     },
     verify: {
       type: 'string',
       choices: ['time', 'hash'],
-      help: 'what tells a changed file: size and time (default), or a hash of its bytes, kept in each row',
+      help: 'how --resume detects changed files; time: by size and modification time (default), hash: by a hash of the bytes, which each row stores',
     },
-    strict: { type: 'boolean', help: 'an input with warnings fails instead of being scored' },
-    'fail-below': { type: 'number', value: 'X', help: 'exit with 3 when a score is under X' },
+    strict: { type: 'boolean', help: 'fail inputs that have warnings instead of scoring them' },
+    'fail-below': { type: 'number', value: 'X', help: 'exit with code 3 if a score is below X' },
   }),
   ...inGroup('devices and network', {
     device: {
       type: 'string',
       value: 'auto|cpu|cuda:N|N,M|remote:N',
-      help: 'auto: the first CUDA device, else the CPU; N,M: one worker on each; remote:N: N workers of other hosts',
+      help: 'auto: the first CUDA device, else the CPU (default); N,M: one worker on each GPU; remote:N: N workers on other hosts',
     },
-    listen: { type: 'string', value: 'tcp://HOST:PORT', help: 'where workers of other hosts connect' },
-    'bridge-keys': { type: 'string', value: 'FILE', help: 'head.json of "qalign workers keys": who may connect' },
+    listen: { type: 'string', value: 'tcp://HOST:PORT', help: 'address on which workers of other hosts connect' },
+    'bridge-keys': {
+      type: 'string',
+      value: 'FILE',
+      help: 'head.json of "qalign workers keys", which authenticates workers',
+    },
     batch: {
       type: 'number',
       value: 'N',
-      help: 'at most so many pictures or frames in one batch (default: 16 on a CPU, 64 on CUDA)',
+      help: 'maximum number of pictures or frames in a batch (default: 16 on a CPU, 64 on CUDA)',
     },
     deterministic: {
       type: 'boolean',
-      help: 'the same bytes from every run on this machine: each input is computed alone, which is slower',
+      help: 'give the same bytes in every run on this machine; computes each input alone, which is slower',
     },
-    offline: { type: 'boolean', help: 'never reach for the network; the model must be in the cache' },
+    offline: { type: 'boolean', help: 'do not use the network; the model must be in the cache' },
   }),
 } as const satisfies Flags;

@@ -15,14 +15,14 @@ export interface ModelPlan {
   readonly choice: ModelChoice;
   readonly tasks: readonly Task[];
   readonly prompt: PromptTemplate;
-  /** By the scorer's own version. @throws QalignError RESUME_MISMATCH for a calibration of other scores */
+  /** The calibrator for a version of the scorer. @throws QalignError RESUME_MISMATCH for a calibration of other scores */
   calibratorOf(scoreVersion: string): Calibrator | undefined;
 }
 
 /**
- * What each model is to do. Loads none.
+ * Resolves the models, tasks and prompts of a request, without loading a model.
  *
- * @throws QalignError CONFIG_NOT_FOUND, CONFIG_INVALID, TASK_UNSUPPORTED; USAGE for one model under two names
+ * @throws QalignError CONFIG_NOT_FOUND, CONFIG_INVALID, TASK_UNSUPPORTED; USAGE if two names are the same model
  */
 export async function planModels(request: ScoreRequest): Promise<ModelPlan[]> {
   const calibration = request.calibration === undefined ? undefined : await loadCalibration(request.calibration);

@@ -11,7 +11,7 @@ import type { ScoreRequest, SearchRequest } from './request.js';
 import type { ScoreSink } from './sink.js';
 import type { Tally } from './summary.js';
 
-/** What the command stands on; tests bring a scorer without Python. */
+/** The dependencies of the command; tests pass a scorer without Python. */
 export interface ScoreCommandParts {
   createScorer(options: ScorerOptions): Promise<Scorer>;
   expandSources(
@@ -26,20 +26,20 @@ export interface ScoreCommandParts {
   ): AsyncIterable<ScoreSource>;
 }
 
-/** What the passes of a run share: one sink, one progress bar. */
+/** State that the passes of a run share, such as the sink and the progress bar. */
 export interface ScoreRun {
   readonly context: CommandContext;
-  /** An error to stderr, `--quiet` or not. */
+  /** Prints an error to stderr, also with `--quiet`. */
   readonly tell: (line: string) => void;
   readonly parts: ScoreCommandParts;
   readonly request: ScoreRequest;
-  /** In a run with several, their ids. */
+  /** The ids of the models, in a run with several. */
   readonly models: readonly string[] | undefined;
   readonly openSink: {
     (scoreVersion: string, held: Held | undefined): Promise<ScoreSink>;
     close(complete: boolean): Promise<void>;
   };
-  /** Begins when it is first asked for. */
+  /** Starts the bar on first use. */
   readonly bar: () => ProgressBar;
 }
 
@@ -53,7 +53,7 @@ export interface PassOptions {
 
 export interface Pass {
   readonly failed: number;
-  /** Scores under the limit of `--fail-below`, those of earlier runs included. */
+  /** Scores below `--fail-below`, including those of earlier runs. */
   readonly low: number;
 }
 
@@ -77,7 +77,7 @@ export async function scorePass(run: ScoreRun, { plan, sources, tally, isLast }:
     const sink = await run.openSink(scoreVersion, earlier?.held);
     const held = sink.of(choice.id, scoreVersion);
     const named = models === undefined ? '' : `${choice.id}: `;
-    if (held.kept > 0) context.terminal.say(`qalign: ${named}${held.kept} scores are in ${request.out} already`);
+    if (held.kept > 0) context.terminal.say(`qalign: ${named}${held.kept} scores are already in ${request.out}`);
     if (!needsModel && look.kept > 0 && look.failed === 0)
       context.terminal.say(`qalign: ${named}nothing is left to do`);
     const finish = (outcome: ScoreOutcome): ScoreOutcome => {
@@ -101,13 +101,13 @@ async function loadModel({ context, parts }: ScoreRun, options: ScorerOptions): 
   const scorer = await parts
     .createScorer({ ...options, log, signal, onProgress: createSetupProgress(terminal) })
     .catch((error: unknown) => {
-      if (args.includes('-')) process.stdin.destroy(); // its writer must not keep this process alive
+      if (args.includes('-')) process.stdin.destroy(); // so that the writer of stdin does not keep this process alive
       throw error;
     });
   terminal.progress(undefined);
   if (scorer.choice.untrained)
     terminal.say(
-      `qalign: ${scorer.choice.id} is untrained: its scores mean nothing and are for trying the tool only; name a trained model with --model (see "qalign models list").`,
+      `qalign: ${scorer.choice.id} is untrained: its scores mean nothing and only serve to try the tool; name a trained model with --model (see "qalign models list").`,
     );
   return scorer;
 }
@@ -165,12 +165,12 @@ async function scoreAll(run: ScoreRun, scoring: Scoring): Promise<void> {
   }
 }
 
-/** Tells on stderr what a person must know of outcomes: failures always, warnings unless quiet. */
+/** Prints failures to stderr, and warnings unless quiet. */
 function reporter(
   { context: { terminal }, request: { format, best }, tell }: ScoreRun,
   model: string,
 ): (outcomes: readonly ScoreOutcome[]) => void {
-  // a table on the terminal shows them where they stand; data elsewhere does not catch the eye
+  // a table on the terminal already shows them
   const isShown = format === 'table' && terminal.outIsTerminal;
   return (outcomes) => {
     const lines = new Map<string, (line: string) => void>();

@@ -13,14 +13,14 @@ import { reasonOf } from '../../base/files/reason.js';
 
 /** Inputs that are found once and scored by several models. */
 export interface Replay {
-  /** Gives what is found, and keeps it. To be read to its end before `again`. */
+  /** Yields the inputs and stores their names. Must be read to its end before `again`. */
   readonly first: AsyncIterable<ScoreSource>;
-  /** The same once more. */
+  /** Yields the same inputs again. */
   again(): AsyncIterable<ScoreSource>;
   close(): Promise<void>;
 }
 
-/** A source as a line of the list. */
+/** A source as stored in a line of the list. */
 interface Kept {
   readonly input: string;
   readonly kind: ScoreSource['kind'];
@@ -32,17 +32,17 @@ interface Kept {
 }
 
 /**
- * Keeps the names of the inputs in a temporary file, so that a million of them take no memory, stdin is read once and
- * every model scores the same list. What has no path (a picture on stdin or from a pipe) is kept whole beside it.
+ * Stores the names of the inputs in a temporary file, so that a million names take no memory. Stdin is read once, and
+ * every model scores the same list. The bytes of an input without a path (a picture on stdin or a pipe) are stored beside it.
  *
- * @param fetch what a URL leads to: its bytes are not kept, but fetched for each model
+ * @param fetch fetches a URL; its bytes are not stored but fetched for each model
  */
 export async function createReplay(
   sources: AsyncIterable<ScoreSource>,
   fetch: (url: string) => AsyncIterable<ScoreSource>,
 ): Promise<Replay> {
   const sentence = (error: Error): string =>
-    `The names of the inputs cannot be kept for the next model (${reasonOf(error)}); free some space, or set TMPDIR to another folder.`;
+    `The list of inputs cannot be stored for the next model (${reasonOf(error)}); free disk space, or set TMPDIR to another folder.`;
   const folder = await guardWrite(() => mkdtemp(join(tmpdir(), 'qalign-inputs-')), sentence);
   const list = join(folder, 'names.jsonl');
   let count = 0;

@@ -26,7 +26,7 @@ export interface ScoreRequest {
   readonly format: ScoreFormat;
   readonly out: string | undefined;
   readonly resume: boolean;
-  /** Whether `--resume` can continue what this run writes. */
+  /** Whether `--resume` can continue the output of this run. */
   readonly resumable: boolean;
   readonly failBelow: number | undefined;
   readonly calibration: string | undefined;
@@ -38,13 +38,13 @@ export interface ScoreRequest {
   readonly limit: number | undefined;
   readonly csv: CsvOptions;
   readonly search: SearchRequest;
-  /** One for each model. */
+  /** One entry for each model. */
   readonly scorers: readonly ScorerOptions[];
 }
 
 type ScoreFlags = FlagValues<typeof SCORE_FLAGS>;
 
-/** Checks what flags mean together. Throws USAGE. */
+/** Reads the flags and checks their combinations. @throws QalignError USAGE */
 export function readScoreFlags(flags: ScoreFlags, outIsTerminal: boolean): ScoreRequest {
   const { out } = flags;
   const format = formatFor(flags, outIsTerminal);
@@ -119,7 +119,7 @@ function scorerOptions(flags: ScoreFlags, model: string | undefined): ScorerOpti
 function formatFor({ format, out, fields }: ScoreFlags, outIsTerminal: boolean): ScoreFormat {
   if (format !== undefined) return format as ScoreFormat;
   if (out !== undefined) return formatOf(out);
-  return outIsTerminal && fields === undefined ? 'table' : 'jsonl'; // the table has columns of its own
+  return outIsTerminal && fields === undefined ? 'table' : 'jsonl'; // the table has fixed columns
 }
 
 function requireFitting(flags: ScoreFlags, format: ScoreFormat): void {
@@ -136,13 +136,13 @@ function requireFitting(flags: ScoreFlags, format: ScoreFormat): void {
   if (flags.fields !== undefined && format === 'table')
     throw usage('--fields and the table have different columns; choose --format csv, jsonl or json');
   if (flags.fields !== undefined && flags.compact === true)
-    throw usage('--compact chooses the fields itself; leave out --fields or --compact');
+    throw usage('--compact chooses the fields; leave out --fields or --compact');
   if (flags.compact === true && out === undefined)
-    throw usage('--compact needs --out: what all rows share is written beside that file');
+    throw usage('--compact needs --out, because shared values are written beside that file');
   if (flags.compact === true && format === 'json')
-    throw usage('--compact is for .jsonl, .csv and .parquet; a JSON array has full rows');
+    throw usage('--compact cannot write a JSON array; choose jsonl, csv or parquet');
   if (resume === true && (flags.top ?? flags.bottom) !== undefined)
-    throw usage('--resume cannot continue the best or worst of a run; leave out --top and --bottom, or --resume');
+    throw usage('--resume cannot continue a list of best or worst scores; leave out --top and --bottom, or --resume');
   if (fps !== undefined && !(fps > 0 && fps <= 1000)) throw usage(`--fps must be above 0 and at most 1000, not ${fps}`);
   wholeNumber(flags, 'max-frames');
   wholeNumber(flags, 'batch');
@@ -151,19 +151,22 @@ function requireFitting(flags: ScoreFlags, format: ScoreFormat): void {
       throw usage(`--${name} needs a pattern, for example '*.png'; this one is empty`);
 }
 
-/** What belongs to one model cannot be said of several. */
+/** Refuses flags for a single model in a run with several. */
 function requireForModels(flags: ScoreFlags, models: readonly string[]): void {
   if (models.length < 2) return;
   for (const name of ['base', 'revision', 'calibration'] as const)
     if (flags[name] !== undefined)
-      throw usage(`--${name} belongs to one model, and --model names ${models.length}; score each in a run of its own`);
+      throw usage(
+        `--${name} applies to one model, but --model names ${models.length}; score each model in a separate run`,
+      );
   if (flags.listen !== undefined || flags.device?.startsWith('remote') === true)
-    throw usage('workers of other hosts serve one model a run; name one --model, or local devices');
+    throw usage('workers of other hosts serve one model per run; name one --model, or use local devices');
 }
 
 function bestOf(flags: ScoreFlags): Best | undefined {
   const [top, bottom] = [wholeNumber(flags, 'top'), wholeNumber(flags, 'bottom')];
-  if (top !== undefined && bottom !== undefined) throw usage('--top and --bottom give two lists; choose one of them');
+  if (top !== undefined && bottom !== undefined)
+    throw usage('--top and --bottom cannot be combined; choose one of them');
   if (top !== undefined) return { count: top, order: 'top' };
   return bottom === undefined ? undefined : { count: bottom, order: 'bottom' };
 }
@@ -171,7 +174,7 @@ function bestOf(flags: ScoreFlags): Best | undefined {
 function wholeNumber(flags: ScoreFlags, name: 'max-frames' | 'top' | 'bottom' | 'limit' | 'batch'): number | undefined {
   const value = flags[name];
   if (value !== undefined && !(Number.isSafeInteger(value) && value >= 1))
-    throw usage(`--${name} must be a whole number from 1, not ${value}`);
+    throw usage(`--${name} must be a whole number of at least 1, not ${value}`);
   return value;
 }
 
@@ -188,7 +191,7 @@ function formatOf(path: string): ScoreFormat {
   const format = Object.hasOwn(FORMATS, ending) ? FORMATS[ending] : undefined;
   if (format !== undefined) return format;
   throw usage(
-    `--out ${path} does not say the format: end its name in .jsonl, .json, .csv or .parquet, or add --format`,
+    `the format of --out ${path} is unknown; use the extension .jsonl, .json, .csv or .parquet, or add --format`,
   );
 }
 

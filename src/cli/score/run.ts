@@ -31,7 +31,7 @@ export async function runScore(context: CommandContext<typeof SCORE_FLAGS>, part
     requireWithoutSidecar(out, request);
     return run();
   }
-  // another run that takes failures out of the file would leave this one writing where nobody looks
+  // another run that removes failures replaces the file; this run would continue to write to the deleted file
   const onWait = (pid: number): void => terminal.progress(`waiting for process ${pid}, which writes ${out}`);
   return withExclusiveFile(`${out}.lock`, run, { place: out, onWait, signal });
 }
@@ -40,11 +40,11 @@ function requireWithoutSidecar(out: string, { layout, format }: ScoreRequest): v
   if (layout.kind === 'compact' && format !== 'parquet')
     throw new QalignError(
       'USAGE',
-      `qalign score: --compact writes what all rows share beside a file, and ${out} is none; name a file, or leave out --compact.`,
+      `qalign score: --compact writes shared values beside the output file, but ${out} is not a regular file; name a file, or leave out --compact.`,
     );
 }
 
-/** The same, with a stderr that shows nothing: errors go to the terminal itself. */
+/** The same context for `--quiet`, without messages and progress. Errors are written to the original terminal. */
 function hushed(context: CommandContext): CommandContext {
   const nothing = (): void => {};
   const log: Logger = { ...context.log, debug: nothing, info: nothing, warn: nothing };
@@ -59,7 +59,7 @@ async function scoreInto(
   const context = request.quiet ? hushed(loud) : loud;
   const { out, format, limit } = request;
   if (out !== undefined && format !== 'json' && !request.resume) await requireFresh(out);
-  // what can be refused without a model is refused here
+  // reports errors that do not need a loaded model
   const plans = await planModels(request);
   const inputs = argumentNames(context.args);
   const tallies = plans.map(() => createTally(request.failBelow));
@@ -97,13 +97,13 @@ async function scoreInto(
   } finally {
     await run.openSink.close(false);
     await replay?.close();
-    if (limit !== undefined && context.args.includes('-')) process.stdin.destroy(); // its writer may have more
+    if (limit !== undefined && context.args.includes('-')) process.stdin.destroy(); // its writer can have more names
   }
   if (passes.some(({ failed }) => failed > 0)) return 1;
   return passes.some(({ low }) => low > 0) ? 3 : 0;
 }
 
-/** Opened by the first model that is ready; closed once, by whoever is first. */
+/** One sink for all models: the first model that is ready opens it, and it is closed only once. */
 function sharedSink(
   { terminal }: CommandContext,
   request: ScoreRequest,
@@ -133,11 +133,11 @@ function lazily<T>(make: () => T): () => T {
 type SearchOptions = Parameters<ScoreCommandParts['expandSources']>[1];
 
 function searchOptions({ signal }: CommandContext, { search, limit }: ScoreRequest): SearchOptions {
-  // what is beyond the limit is not opened
+  // inputs beyond the limit are not opened
   return { ...search, once: true, signal, ...(limit === undefined ? {} : { ahead: 1 }) };
 }
 
-/** The first `limit` of a sequence. Nothing is asked of it after these. */
+/** Yields the first `limit` items of a sequence and reads no more. */
 async function* limited<T>(source: AsyncIterable<T>, limit = Infinity): AsyncGenerator<T, void, undefined> {
   let count = 0;
   for await (const item of source) {
@@ -147,14 +147,14 @@ async function* limited<T>(source: AsyncIterable<T>, limit = Infinity): AsyncGen
   }
 }
 
-/** Lets the bar know how many there will be; listing is much quicker than scoring. */
+/** Counts the inputs for the progress bar; listing is much faster than scoring. */
 async function countInto(
   { terminal }: CommandContext,
   inputs: readonly SourceName[],
   search: () => AsyncIterable<ScoreSource>,
   total: (count: number) => void,
 ): Promise<void> {
-  // what can be read once only is not counted beforehand
+  // inputs that can be read only once are not counted
   if (!terminal.errIsTerminal || (await Promise.all(inputs.map(isReadOnce))).includes(true)) return;
   let count = 0;
   try {

@@ -10,13 +10,13 @@ interface Column {
   readonly title: string;
   readonly width: number;
   readonly right?: true;
-  /** Columns of a high number are the first that a narrow terminal loses. */
+  /** On a narrow terminal, columns with a high number are removed first. */
   readonly spare: number;
   readonly text: (outcome: ScoreOutcome) => string;
   readonly paint?: (paint: Paint, outcome: ScoreOutcome, text: string) => string;
 }
 
-/** The input has at least so much room, as long as a column can be spared. */
+/** Width of the input, in cells, below which a column is removed. */
 const LEAST_INPUT = 24;
 const WIDEST_MODEL = 20;
 const MARGIN = '          ';
@@ -24,11 +24,11 @@ const RANGE: Readonly<Record<Scale, string>> = { mos5: '1–5', unit: '0–1', p
 const digitsOf = (scale: Scale): number => (scale === 'percent' ? 2 : 4);
 
 /**
- * Lines of a table, input by input: a row for each task, and below it what is wrong with it. The heading stands above
- * the first, and again after a resize. A row begins with `!` where its score has warnings. Names are cut at their
- * beginning, numbers never.
+ * Makes the table lines of each input: a row for each task, then its errors and warnings. The heading comes first, and
+ * again after a resize. A row begins with `!` if its score has warnings. Long names are cut at their start; numbers are
+ * never cut.
  *
- * @param models in a run with several, which then have a column
+ * @param models the ids of the models; with more than one, the table has a model column
  */
 export function createScoreTable(
   terminal: Pick<Terminal, 'columns' | 'paint'>,

@@ -5,10 +5,10 @@ import { runScore } from './run.js';
 
 export const score = defineCommand({
   name: 'score',
-  summary: 'score pictures and clips: files, folders, globs, "-" for a list on stdin',
+  summary: 'score pictures and clips: files, folders, globs, or "-" to read a list from stdin',
   args: 'INPUT…',
   description:
-    'Exit code 0: all scored; 1: some inputs failed, the rest is delivered; 2: wrong usage; 3: a score is under --fail-below.',
+    'Exit code 0: all inputs were scored; 1: some inputs failed, the others were scored; 2: wrong usage; 3: a score is below --fail-below.',
   examples: [
     'qalign score photos/ clip.mp4',
     'qalign score photos/ --task quality --task aesthetics --out scores.jsonl --resume',
@@ -19,7 +19,7 @@ export const score = defineCommand({
   flags: SCORE_FLAGS,
   run: (context) =>
     runScore(context, {
-      // loaded when it is needed: the bridge, the engine and the decoders take half a second
+      // imported on demand: loading the bridge, the engine and the decoders takes half a second
       createScorer: async (options) => (await import('../../recipes/score/create-scorer.js')).createScorer(options),
       expandSources,
     }),

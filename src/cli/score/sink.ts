@@ -13,13 +13,13 @@ import { createScoreTable } from './score-table.js';
 
 export type ScoreFormat = 'table' | 'json' | 'jsonl' | 'csv' | 'parquet';
 
-/** Where the outcomes of `qalign score` go. */
+/** Receives the outcomes of `qalign score`. */
 export interface ScoreSink {
-  /** What an earlier run left of a model. @throws QalignError RESUME_MISMATCH where that has another score_version */
+  /** A model's results of an earlier run. @throws QalignError RESUME_MISMATCH if they have another score_version */
   of(model: string, scoreVersion: string): ResultsOfModel;
-  /** The outcomes of one input. */
+  /** Writes the outcomes of one input. */
   write(outcomes: readonly ScoreOutcome[]): Promise<void>;
-  /** `complete` is false when the run was stopped: a JSON or Parquet file, or a ranking, then does not appear. */
+  /** `complete` is false if the run was stopped. A JSON or Parquet file, or a ranking, is then not written. */
   close(complete: boolean): Promise<void>;
 }
 
@@ -30,19 +30,19 @@ export interface SinkOptions {
   readonly layout: ResultLayout;
   readonly needs: ResumeNeeds;
   readonly tasks: readonly Task[];
-  /** Undefined where several models write. */
+  /** Undefined if several models write. */
   readonly scoreVersion: string | undefined;
-  /** Their ids, in a run with several. */
+  /** The ids of the models, in a run with several. */
   readonly models: readonly string[] | undefined;
   readonly failBelow: number | undefined;
   readonly strict: boolean;
   readonly best: Best | undefined;
   readonly csv: CsvOptions;
-  /** What `out` holds, where it was read already. */
+  /** The contents of `out`, if they were read before. */
   readonly held?: Held | undefined;
 }
 
-/** What a sink without a file to continue holds: nothing. */
+/** The earlier results of a sink that continues no file. */
 const EMPTY: ResultsOfModel = {
   kept: 0,
   keptLow: 0,
@@ -118,7 +118,7 @@ function linesToStdout(
   };
 }
 
-/** A reader of JSON wants a whole document: nothing is printed before the end. */
+/** Prints nothing before the end, because a reader of JSON needs the whole document. */
 function jsonToStdout(terminal: Terminal, layout: ResultLayout): ScoreSink {
   const held: string[] = [];
   return {

@@ -5,26 +5,26 @@ import { plain, type Paint } from '../terminal/colour.js';
 
 const REASONS: Readonly<Record<PassedOver, string>> = {
   'not-media': 'not pictures or clips',
-  hidden: 'hidden (--hidden takes them)',
+  hidden: 'hidden (use --hidden to score them)',
   excluded: 'left out by --include or --exclude',
   'special-file': 'pipes, sockets or devices',
   'linked-folder': 'linked folders',
   repeated: 'named more than once and scored once',
 };
 
-/** Endings named for files that are no media. */
+/** Number of extensions listed for files that are not media. */
 const ENDINGS_NAMED = 5;
 
-/** Counts what a run did, for its last lines. Inputs are counted, not scores: two tasks of one picture are one. */
+/** Counts the results of a run for its summary. Counts inputs, not scores: two tasks of one picture count once. */
 export interface Tally {
-  /** The outcomes of one input; none where a resumed file had them all. */
+  /** Adds the outcomes of one input; none if the resumed file has them all. */
   add(outcomes: readonly ScoreOutcome[]): { readonly failed: boolean; readonly warned: boolean };
   readonly passedOver: (passed: { readonly input: string; readonly reason: PassedOver }) => void;
   readonly emptyFolder: (folder: string) => void;
-  /** Inputs so far, those included that were not scored again. */
+  /** Inputs so far, including those that were not scored again. */
   readonly inputs: number;
   readonly failed: number;
-  /** Scores under the limit of `--fail-below`. */
+  /** Scores below `--fail-below`. */
   readonly low: number;
   lines(end: SummaryEnd): string[];
 }
@@ -32,15 +32,15 @@ export interface Tally {
 export interface SummaryEnd {
   readonly elapsedMs: number;
   readonly changed: number;
-  /** Scores of earlier runs that are under the limit. */
+  /** Scores of earlier runs below the limit. */
   readonly keptLow: number;
-  /** False where the run was stopped before its last input. */
+  /** False if the run was stopped before its last input. */
   readonly complete: boolean;
   readonly out: string | undefined;
   readonly paint?: Paint;
   /** In a run with several models, the one whose inputs were counted. */
   readonly model?: string | undefined;
-  /** The limit of `--limit`, where it ended the search. */
+  /** The value of `--limit`, if it ended the search. */
   readonly limit?: number | undefined;
 }
 
@@ -58,8 +58,8 @@ export function createTally(failBelow: number | undefined): Tally {
     });
     const total = [...reasons.values()].reduce((sum, n) => sum + n, 0);
     return [
-      ...empty.map((folder) => `${folder} holds no picture or clip`),
-      ...(total === 0 ? [] : [`passed over ${total} ${total === 1 ? 'entry' : 'entries'}: ${parts.join('; ')}`]),
+      ...empty.map((folder) => `${folder} contains no picture or clip`),
+      ...(total === 0 ? [] : [`skipped ${total} ${total === 1 ? 'entry' : 'entries'}: ${parts.join('; ')}`]),
     ];
   };
   return {
@@ -81,7 +81,7 @@ export function createTally(failBelow: number | undefined): Tally {
     passedOver({ input, reason }) {
       reasons.set(reason, (reasons.get(reason) ?? 0) + 1);
       if (reason !== 'not-media') return;
-      const ending = extname(input).toLowerCase() || 'no ending';
+      const ending = extname(input).toLowerCase() || 'no extension';
       if (endings.has(ending) || endings.size < 1000) endings.set(ending, (endings.get(ending) ?? 0) + 1);
     },
     emptyFolder: (folder) => void empty.push(folder),

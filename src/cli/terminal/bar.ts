@@ -1,6 +1,6 @@
 import { cutEnd, widthOf } from './width.js';
 
-/** A bar of `width` cells. @param share done of the whole, 0 to 1 */
+/** A bar of `width` cells. @param share completed share, 0 to 1 */
 export function bar(share: number, width: number): string {
   return '█'.repeat(Math.round(share * width)).padEnd(width, '░');
 }
@@ -9,8 +9,8 @@ const SHORTEST_BAR = 6;
 const TAIL = /[ :]*\S*\d\S*(?: %)?$/;
 
 /**
- * A progress line in at most `width` cells: with a shorter bar or none, then without its middle parts, the last of them
- * first. Numbers stay whole where a count alone fits.
+ * Fits a progress line into `width` cells. Shortens or removes the bar, then removes middle parts from last to first.
+ * Keeps the final number whole unless it takes more than half of the width.
  */
 export function fitProgress(line: string, width: number): string {
   const over = widthOf(line) - width;

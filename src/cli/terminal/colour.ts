@@ -1,6 +1,6 @@
 import { randomInt } from 'node:crypto';
 
-/** Of the 16 colours only those that can be read on dark and on light backgrounds. */
+/** Only those of the 16 colours that are readable on dark and light backgrounds. */
 const CODES = {
   bold: '1',
   dim: '2',
@@ -23,8 +23,9 @@ export const COLOUR_CHOICES = ['auto', 'always', 'never'] as const;
 export type ColourChoice = (typeof COLOUR_CHOICES)[number];
 
 /**
- * Whether text for a stream is coloured. `choice` is `--color`; `auto` asks, in this order: FORCE_COLOR (which Node
- * sets above NO_COLOR, too), NO_COLOR, CLICOLOR_FORCE, CLICOLOR, TERM=dumb, and whether that stream is a terminal.
+ * Whether text for a stream is coloured. `choice` is the value of `--color`. `auto` checks in this order: FORCE_COLOR,
+ * NO_COLOR, CLICOLOR_FORCE, CLICOLOR, TERM=dumb, and whether the stream is a terminal. FORCE_COLOR precedes NO_COLOR, as
+ * in Node.
  */
 export function wantsColour(
   isTerminal: boolean,
@@ -42,8 +43,8 @@ export function wantsColour(
 }
 
 /**
- * Stands for the beginning of an escape sequence until text is written: the terminal shows every control character of a
- * text, so that names cannot colour it. Random, so that no name can hold it.
+ * Replaces the start of an escape sequence until text is written. The terminal shows control characters instead of
+ * executing them, so that names cannot colour text. The mark is random, so that no name can contain it.
  */
 const MARK = String.fromCharCode(0xfdd0, ...Array.from({ length: 5 }, () => randomInt(0xe000, 0xf8ff)));
 const STYLE = new RegExp(`${MARK}[\\d;]+m`, 'g');
@@ -51,13 +52,13 @@ const STYLE = new RegExp(`${MARK}[\\d;]+m`, 'g');
 export const plain: Paint = (_, text) => text;
 export const coloured: Paint = (style, text) => (text === '' ? '' : `${MARK}${CODES[style]}m${text}${MARK}0m`);
 
-/** What `coloured` made, as a terminal reads it. */
+/** Replaces the marks of `coloured` with escape sequences. */
 export const withCodes = (text: string): string => text.replaceAll(MARK, '\u001b[');
 
-/** What `coloured` made, as a person reads it. */
+/** Removes the styles of `coloured`. */
 export const withoutStyles = (text: string): string => (text.includes(MARK) ? text.replace(STYLE, '') : text);
 
-/** A rating level in its colour; another word as it is. */
+/** A rating level in its colour; any other word unchanged. */
 export function paintLevel(paint: Paint, level: string, text = level): string {
   return /^(excellent|good|fair|poor|bad)$/.test(level) ? paint(level as Style, text) : text;
 }

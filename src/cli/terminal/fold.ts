@@ -1,6 +1,6 @@
 import { startOf, widthOf } from './width.js';
 
-/** Words in lines of at most `room` cells, and one character at least; a longer word is cut. */
+/** Wraps words into lines of at most `room` cells, but at least one character. Splits longer words. */
 export function wrap(text: string, room: number): string[] {
   const width = Math.max(1, room); // margins may be wider than the terminal
   const lines: string[] = [];
@@ -20,7 +20,7 @@ export function wrap(text: string, room: number): string[] {
   return [...lines, line];
 }
 
-/** A line with its indent kept; a command line (`  qalign …`) gets backslashes, so that it can be copied. */
+/** Wraps a line and keeps its indent. A command line (`  qalign …`) gets backslashes, so that it can be copied. */
 export function foldLine(line: string, width: number): string[] {
   if (widthOf(line) <= width) return [line];
   const [indent = ''] = /^ */.exec(line) ?? [];
@@ -30,7 +30,7 @@ export function foldLine(line: string, width: number): string[] {
   return texts.map((text, at) => `${indent}${at === 0 ? '' : '  '}${text}${at < texts.length - 1 ? ' \\' : ''}`);
 }
 
-/** Text of several lines folded between words; a longer word stays whole, so that a path can be copied. */
+/** Wraps text of several lines between words. A longer word stays whole, so that a path can be copied. */
 export function foldWords(text: string, width: number): string {
   return text
     .split('\n')

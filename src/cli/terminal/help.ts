@@ -1,4 +1,4 @@
-import { GENERAL_FLAGS, type Command, type CommandGroup, type Flag } from '../command.js';
+import { EXIT_CODES, GENERAL_FLAGS, type Command, type CommandGroup, type Flag } from '../command.js';
 import type { Row } from '../registry.js';
 import { wrap } from './fold.js';
 import { labelled } from './table.js';
@@ -20,7 +20,9 @@ export function overviewHelp(version: string, registry: Readonly<Record<string, 
     '  qalign score photos/ --task quality --format jsonl',
     '',
     ...wrap(
-      '"qalign COMMAND --help" tells more about each. Exit codes: 0 done, 1 something failed, 2 wrong usage, 3 a score under --fail-below, 130 interrupted.',
+      `"qalign COMMAND --help" describes a command. Exit codes: ${Object.entries(EXIT_CODES)
+        .map(([code, meaning]) => `${code} ${meaning}`)
+        .join(', ')}.`,
       screen.columns,
     ),
     '',
@@ -47,7 +49,7 @@ export function commandHelp(command: Command, screen: Screen): string {
   return [
     ...wrap(`qalign ${command.name}: ${command.summary}`, screen.columns),
     '',
-    `usage: qalign ${command.name}${command.args === undefined ? '' : ` ${command.args}`}${command.overrides === true ? ' [key=value …]' : ''} [FLAGS]`,
+    `usage: ${usageOf(command)}`,
     ...(command.description === undefined
       ? []
       : ['', ...command.description.split('\n').flatMap((line) => wrap(line, screen.columns))]),
@@ -60,7 +62,12 @@ export function commandHelp(command: Command, screen: Screen): string {
   ].join('\n');
 }
 
-/** Under their headings, where they have some; the others follow. All are aligned alike. */
+/** `qalign train NAME|FILE [key=value …] [FLAGS]`. */
+export function usageOf({ name, args, overrides }: Command): string {
+  return `qalign ${name}${args === undefined ? '' : ` ${args}`}${overrides === true ? ' [key=value …]' : ''} [FLAGS]`;
+}
+
+/** Flags with a group are under its heading; the others follow. All help texts start in the same column. */
 function flagLines(flags: readonly (readonly [string, Flag])[], screen: Screen): string[] {
   const rows = columnRows(
     flags.map(([name, flag]) => [flagUsage(name, flag), flag.help]),
@@ -73,17 +80,24 @@ function flagLines(flags: readonly (readonly [string, Flag])[], screen: Screen):
 }
 
 function flagUsage(name: string, flag: Flag): string {
-  const value =
-    flag.type === 'boolean'
-      ? ''
-      : ` ${flag.choices?.join('|') ?? flag.value ?? (flag.type === 'number' ? 'N' : 'VALUE')}`;
-  return `${flag.short === undefined ? '' : `-${flag.short}, `}--${name}${value}${flag.multiple ? ' …' : ''}`;
+  const value = valueOf(flag);
+  return `${flagName(name, flag)}${value === undefined ? '' : ` ${value}`}${flag.multiple ? ' …' : ''}`;
+}
+
+/** `-o, --out`. */
+export const flagName = (name: string, { short }: Flag): string =>
+  `${short === undefined ? '' : `-${short}, `}--${name}`;
+
+/** What stands after a flag; undefined for one that takes nothing. */
+export function valueOf({ type, choices, value }: Flag): string | undefined {
+  if (type === 'boolean') return undefined;
+  return choices?.join('|') ?? value ?? (type === 'number' ? 'N' : 'VALUE');
 }
 
 const columns = (rows: readonly (readonly [string, string])[], screen: Screen): string[] =>
   columnRows(rows, screen).flat();
 
-/** The lines of each row: names beside their texts, and names that are too long above them. */
+/** The lines of each row: the name and its text beside it. The text of a long name starts on the next line. */
 function columnRows(rows: readonly (readonly [string, string])[], screen: Screen): string[][] {
   const width = Math.min(34, Math.max(...rows.map(([left]) => left.length)));
   return rows.map(([left, right]) => {

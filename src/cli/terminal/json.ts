@@ -2,7 +2,7 @@ import type { RecipePlan } from '../../recipes/train/train.js';
 import type { TrainSeries } from '../../recipes/train/loss-series.js';
 import type { RunSummary } from '../../runs/run-directory.js';
 
-/** A result as every command prints it. */
+/** JSON as every command prints it. */
 export const asJson = (value: unknown): string => `${JSON.stringify(value, null, 2)}\n`;
 
 /** A run as data: absent values are null, so that every row has the same keys. */

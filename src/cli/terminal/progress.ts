@@ -3,22 +3,22 @@ import { bar } from './bar.js';
 import type { Terminal } from './terminal.js';
 
 export interface ProgressBar {
-  /** Counts one input: finished now, or `kept` from an earlier run, which took no time. */
+  /** Counts one input, finished now or `kept` from an earlier run. */
   step(state?: { readonly failed?: boolean; readonly kept?: boolean }): void;
-  /** As soon as it is known how many there will be. */
+  /** Sets the number of inputs when it is known. */
   total(count: number): void;
   finish(): void;
 }
 
 const REDRAW_MS = 100;
 
-/** Draws what is being set up, and how much of it is done where that is known. */
+/** Shows a setup step, with its percentage if the total is known. */
 export function createSetupProgress(terminal: Terminal): (message: string, done?: number, total?: number) => void {
   return (message, done = 0, total = 0) =>
     terminal.progress(total === 0 ? message : `${message} ${Math.floor((done / total) * 100)} %`);
 }
 
-/** A bar with rate and time to go on stderr. `now` in milliseconds. */
+/** A progress bar on stderr with rate and remaining time. `now` returns milliseconds. */
 export function createProgressBar(terminal: Terminal, now: () => number = () => performance.now()): ProgressBar {
   const started = now();
   let [done, kept, failed, lastDrawn] = [0, 0, 0, -Infinity];
@@ -45,7 +45,7 @@ export function createProgressBar(terminal: Terminal, now: () => number = () => 
 
 const BEAT_MS = 1000;
 
-/** Shows for how long something has been going on that does not say how far it is. */
+/** Shows the elapsed time of work that does not report its progress. */
 export async function whileWorking<T>(terminal: Terminal, message: string, work: () => Promise<T>): Promise<T> {
   const started = performance.now();
   terminal.progress(`${message} …`);
@@ -61,7 +61,7 @@ export async function whileWorking<T>(terminal: Terminal, message: string, work:
   }
 }
 
-/** Rate and time to go count what was done now, not what was `kept` from an earlier run. */
+/** A progress line. Rate and remaining time exclude inputs `kept` from an earlier run. */
 export function progressLine({
   done,
   kept = 0,

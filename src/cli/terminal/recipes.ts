@@ -9,11 +9,11 @@ import { widthOf } from './width.js';
 type Screen = Pick<Terminal, 'columns' | 'paint'>;
 
 export const RECIPE_FLAGS = {
-  list: { type: 'boolean', help: 'the recipes that come with qalign: what each does and needs' },
-  keys: { type: 'boolean', help: 'every key of a recipe: type, default, meaning' },
+  list: { type: 'boolean', help: 'list the recipes that come with qalign: what each does and needs' },
+  keys: { type: 'boolean', help: 'list every key of a recipe: type, default, meaning' },
 } as const;
 
-/** What `--list` and `--keys` print; undefined without either. */
+/** The output of `--list` or `--keys`; undefined without these flags. */
 export async function recipePage(
   kind: RecipeKind,
   schema: TSchema,
@@ -26,7 +26,7 @@ export async function recipePage(
   return json ? asJson(recipes) : text(recipeLines(recipes, screen));
 }
 
-/** What `--keys` prints. */
+/** The output of `--keys`. */
 export function keyPage(schema: TSchema, json: boolean, screen: Screen): string {
   const keys = describeKeys(schema);
   return json ? asJson(keys) : text(keyLines(keys, screen));
@@ -34,7 +34,7 @@ export function keyPage(schema: TSchema, json: boolean, screen: Screen): string 
 
 const text = (lines: readonly string[]): string => `${lines.join('\n')}\n`;
 
-/** `--list`: the name of each recipe, what it does, what it needs and the commands that make that. */
+/** `--list`: the name of each recipe, what it does, what it needs, and the commands that prepare it. */
 export function recipeLines(recipes: readonly RecipeHeader[], { columns, paint }: Screen): string[] {
   const width = Math.max(...recipes.map(({ name }) => name.length)) + 1;
   return recipes.flatMap(({ name, what, needs, prepare }) =>
@@ -42,7 +42,7 @@ export function recipeLines(recipes: readonly RecipeHeader[], { columns, paint }
   );
 }
 
-/** `--keys`: each key with its default, its type, and below it what it means. */
+/** `--keys`: each key with its default and type, and its meaning on the next line. */
 export function keyLines(keys: readonly KeyDescription[], { columns, paint }: Screen): string[] {
   return keys.flatMap((one) => [
     ...labelled(
@@ -62,8 +62,8 @@ export function keyLines(keys: readonly KeyDescription[], { columns, paint }: Sc
   ]);
 }
 
-/** As it is written after `key=`: YAML in one line, without quotes where none are needed. */
-function yaml(value: unknown): string {
+/** A value as written after `key=`: one line of YAML without unnecessary quotes. */
+export function yaml(value: unknown): string {
   if (Array.isArray(value)) return `[${value.map(yaml).join(', ')}]`;
   if (typeof value === 'object' && value !== null) {
     const entries = Object.entries(value).map(([key, inner]) => `${key}: ${yaml(inner)}`);

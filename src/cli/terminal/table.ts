@@ -6,16 +6,17 @@ import { padEnd, padStart, widthOf } from './width.js';
 type Cells = readonly (readonly string[])[];
 type Screen = Pick<Terminal, 'outIsTerminal' | 'columns' | 'paint'>;
 
-/** A last column narrower than this is not worth wrapping. */
+/** Minimum width of a last column that is wrapped, in cells. */
 const NARROWEST = 24;
-/** A paragraph's values begin at most so far to the right of their names. */
+/** Maximum width of the names in a paragraph, in cells. */
 const WIDEST_NAME = 20;
 const GAP = '  ';
 const IS_NUMBER = /^[+−–-]?\d[\d.,/]*-?( \[.*\])?( (of \d+|%|[kMG]?B|± [\d.]+))?$|^[–-]$/;
 
 /**
- * Cells, the header first, in lines of at most `columns` characters: numbers to the right, texts to the left,
- * and a long last column wrapped. Where that is too narrow, each row becomes a paragraph of `header: value` lines.
+ * Formats a table in lines of at most `columns` cells. The first row is the header. Numbers are aligned right, texts
+ * left, and a long last column is wrapped. If the width is too small, each row becomes a paragraph of `header  value`
+ * lines.
  */
 export function fittedTable(cells: Cells, columns: number, paint: Paint = plain): string[] {
   const [head = [], ...rows] = cells;
@@ -47,7 +48,7 @@ function paragraph(head: readonly string[], row: readonly string[], columns: num
   return [...wrap(row[0] ?? '', columns).map((line) => paint('bold', line)), ...rest];
 }
 
-/** Lines for a terminal of its width; elsewhere cells with tabs between them, for programs. */
+/** On a terminal a table that fits its width, otherwise tab-separated cells for programs. */
 export function tableFor({ outIsTerminal, columns, paint }: Screen, cells: Cells): string {
   const lines = outIsTerminal ? fittedTable(cells, columns, paint) : cells.map((row) => row.join('\t'));
   return lines.map((line) => `${line}\n`).join('');
@@ -56,12 +57,12 @@ export function tableFor({ outIsTerminal, columns, paint }: Screen, cells: Cells
 const widthsOf = (cells: Cells): number[] =>
   (cells[0] ?? []).map((_, index) => Math.max(...cells.map((row) => widthOf(row[index] ?? ''))));
 
-/** Where fewer cells are left beside a name, its texts stand below it. */
+/** If fewer cells are left beside a name, its text is on the lines below. */
 const LEAST_BESIDE = 24;
 
 /**
- * Lines of at most `columns` cells, with a name of `width` cells before the first and blanks before the others. Command
- * lines (`  qalign …`) are folded with a backslash, so that they can be copied.
+ * Wraps text to `columns` cells, with a name of `width` cells before the first line and blanks before the others.
+ * Command lines (`  qalign …`) are wrapped with a backslash, so that they can be copied.
  */
 export function labelled(name: string, width: number, lines: readonly string[], columns = Infinity): string[] {
   const beside = columns - width - 1;

@@ -6,34 +6,34 @@ import { foldWords } from './fold.js';
 import { visible, visibleText } from './visible.js';
 import { reasonOf } from '../../base/files/reason.js';
 
-/** Where a command prints. `out` carries data and nothing else; everything for people's eyes goes to `say`. */
+/** The output of a command. `out` carries only data; messages for people go to `say`. */
 export interface Terminal {
   /**
-   * Data to stdout, above the progress line where both are on a terminal. Resolves when the reader has taken it
-   * (back-pressure), rejects once stdout is closed. On a terminal, control characters are shown, not obeyed.
+   * Writes data to stdout, above the progress line if both are on a terminal. Resolves when the reader has accepted it
+   * (back-pressure); rejects when stdout is closed. On a terminal, control characters are escaped.
    */
   out(text: string): Promise<void>;
-  /** Text to stderr, above the progress line if there is one; on a terminal folded between words. */
+  /** Writes text to stderr, above the progress line. On a terminal, it is wrapped between words. */
   say(text: string): void;
-  /** The same for a line that programs read, too: it is never folded. */
+  /** Like `say`, for a line that programs also read: it is never wrapped. */
   sayLine(line: string): void;
   /**
-   * Replaces the progress line on stderr; `undefined` removes it. Where stderr is no terminal, a line without a bar is
-   * written every ten seconds, for logs.
+   * Replaces the progress line on stderr; `undefined` removes it. If stderr is not a terminal, writes a line without a
+   * bar every ten seconds, for logs.
    */
   progress(line: string | undefined): void;
   readonly outIsTerminal: boolean;
   readonly errIsTerminal: boolean;
-  /** Cells of a line of stdout now, for a terminal may be resized; Infinity where it is none. */
+  /** Current width of stdout in cells, which changes with the terminal. Infinity if stdout is not a terminal. */
   readonly columns: number;
-  /** Styles of text for people on stdout, and on stderr. Data is never styled. */
+  /** Styles text for people on stdout, and on stderr. Data is never styled. */
   readonly paint: Paint;
   readonly paintErr: Paint;
-  /** What `--color` says. */
+  /** Applies the value of `--color`. */
   useColour(choice: ColourChoice): void;
 }
 
-/** A closed reader is no error of ours; a full disk is one, and no bug. */
+/** A closed reader is not an error of qalign. Other failures, such as a full disk, become OUTPUT_UNWRITABLE. */
 function unwritable(error: NodeJS.ErrnoException): Error {
   return error.code === 'EPIPE'
     ? error
@@ -45,7 +45,7 @@ const BAR = /[█░]+ /;
 const DEFAULT_COLUMNS = 80;
 const CLEAR = '\r\u001b[J';
 
-// columns is 0 on a terminal that has no size
+// columns is 0 on a terminal without a size
 type Stream = Writable & { isTTY?: boolean; columns?: number };
 
 export function createTerminal(
@@ -62,7 +62,7 @@ export function createTerminal(
     (isTerminal: boolean): Paint =>
     (style, text) =>
       (wantsColour(isTerminal, env, choice) ? coloured : plain)(style, text);
-  // the cursor waits at the beginning of the line: what a resize has folded, or ^C, is cleared with it
+  // the cursor stays at the start of the line, so that CLEAR also removes ^C and lines that a resize wrapped
   const draw = (line: string): boolean =>
     stderr.write(`${CLEAR}${fitProgress(line, (stderr.columns || DEFAULT_COLUMNS) - 1)}\r`);
   const aboveProgress = <T>(write: () => T): T => {

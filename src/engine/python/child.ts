@@ -1,6 +1,6 @@
 /**
- * The process in which pythonia lives, forked by open.ts: what makes pythonia end its process ends this one.
- * PYTHON_BIN names the interpreter before pythonia is imported, which starts it.
+ * The child process that runs pythonia, forked by open.ts. If pythonia ends its process, only this process ends.
+ * PYTHON_BIN must name the interpreter before pythonia is imported, because the import starts it.
  */
 interface Request {
   readonly id: number;
@@ -11,7 +11,7 @@ interface Request {
 interface PythonModule {
   run$(kind: string, code: string, variables: string, options: { $timeout: number }): Promise<string>;
 }
-/** Otherwise pythonia ends a call after 100 s. openPython has an option for shorter times. */
+/** Without a timeout, pythonia ends a call after 100 s. openPython has an option for shorter times. */
 const DAY_MS = 86_400_000;
 
 const { python } = (await import('pythonia')) as unknown as {
@@ -29,9 +29,9 @@ const end = (code: number): never => {
   process.exit(code);
 };
 proc.once('exit', () => process.exit(70));
-process.once('disconnect', () => end(0)); // the caller is gone
+process.once('disconnect', () => end(0)); // the parent process is gone
 
-// one at a time: pythonia mixes up calls that overlap
+// one call at a time, because pythonia mixes up concurrent calls
 let last = Promise.resolve();
 process.on('message', (message: Request) => void (last = last.then(() => answer(message))));
 

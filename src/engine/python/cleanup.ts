@@ -5,12 +5,12 @@ import { isLeftover } from '../../base/files/draft.js';
 import type { Logger } from '../../base/logger.js';
 import { isAlive } from '../../../bridge/process.js';
 
-/** A managed environment that nobody started for this long was left by other pins or another Python. */
+/** A managed environment that was not started for this long belongs to other pins or another Python. */
 const UNUSED_MS = 7 * 24 * 3600 * 1000;
 
 /**
- * Removes environments in `cache` other than `keep` that no running process uses and nobody started for a week, and
- * half-made ones whose maker is dead. What cannot be removed stays: this is tidying, not the job.
+ * Removes environments in `cache` other than `keep` if no running process uses them and none was started for a week.
+ * Also removes unfinished environments of dead processes. A failed removal is only logged.
  */
 export async function removeUnused(cache: string, keep: string, log: Logger): Promise<void> {
   const names = (await readdir(cache)).filter((name) => /^venv-[0-9a-f]{12}(\..*)?$/.test(name));
@@ -26,12 +26,12 @@ export async function removeUnused(cache: string, keep: string, log: Logger): Pr
     if (!unused) continue;
     log.info('removing an unused Python environment', { folder });
     await rm(folder, { recursive: true, force: true }).catch((error: Error) =>
-      log.warn('an unused Python environment stays', { folder, reason: error.message }),
+      log.warn('an unused Python environment could not be removed', { folder, reason: error.message }),
     );
   }
 }
 
-/** A draft whose maker is dead; earlier versions named drafts `venv-….building-<pid>`. */
+/** Returns true for the draft of a dead process. Earlier versions named drafts `venv-….building-<pid>`. */
 function isHalfMade(name: string): boolean {
   const maker = /\.building-(\d+)$/.exec(name)?.[1];
   return maker === undefined ? isLeftover(name, name.slice(0, name.indexOf('.'))) : !isAlive(Number(maker));

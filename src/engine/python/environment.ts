@@ -1,4 +1,4 @@
-/** The boundary of src/engine/python: a Python with the packages it needs; nothing of models or messages. */
+/** src/engine/python provides a Python with the required packages. Nothing here knows about models or messages. */
 import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { mkdir, readFile, rm, statfs, utimes, writeFile } from 'node:fs/promises';
@@ -23,26 +23,26 @@ import {
 } from './probe.js';
 import { reasonOf } from '../../base/files/reason.js';
 
-/** How to start Python so that `-m qalign.worker` runs. `env` is to be laid over the process's own. */
+/** How to start Python so that `-m qalign.worker` runs. `env` is added to the environment of this process. */
 export interface PythonCommand {
   readonly executable: string;
   readonly env: Readonly<Record<string, string>>;
-  /** The folder that holds the `qalign` package. */
+  /** The folder of the `qalign` package. */
   readonly root: string;
 }
 
 export interface PythonEnvOptions {
   readonly log?: Logger;
-  /** What is being done, for a progress line: only called when there is something to wait for. */
+  /** Called with the current step for a progress line, only if there is something to wait for. */
   readonly onProgress?: (message: string) => void;
   readonly signal?: AbortSignal;
-  /** Optional packages that are needed this time; installed into the managed environment at first need. */
+  /** Optional packages that the caller needs. They are installed into the managed environment at first use. */
   readonly extras?: readonly PythonExtra[];
-  /** Install no optional packages: @throws QalignError TRAINING_EXTRA_MISSING where they are not there. */
+  /** Do not install optional packages. @throws QalignError TRAINING_EXTRA_MISSING if they are missing */
   readonly offline?: boolean;
 }
 
-/** Name of the extra → the module that shows whether it is there. Pins are in python/requirements-NAME.lock. */
+/** Name of the extra → module that shows whether it is installed. The pins are in python/requirements-NAME.lock. */
 const EXTRAS = {
   pillow: 'PIL',
   scipy: 'scipy',
@@ -55,15 +55,16 @@ export type PythonExtra = keyof typeof EXTRAS;
 
 const ROOT = join(packageRoot, 'python');
 const LOCK_FILE = join(ROOT, 'requirements.lock');
-/** Without hashes, so in a step of its own: which build is taken is up to the index. */
+/** Installed in a separate step without hashes, because the index chooses the build. */
 const TORCH_FILE = join(ROOT, 'requirements-torch.txt');
 const PIP = ['-m', 'pip', 'install', '--no-input', '--progress-bar', 'off'];
-/** A CPU environment takes 0.93 GB and pip unpacks beside it. */
+/** A CPU environment takes 0.93 GB, and pip needs space to unpack. */
 const NEEDED_BYTES = 2_000_000_000;
 
 /**
- * The Python that computes. QALIGN_PYTHON is used as it is, if it has the modules; otherwise the managed environment in
- * the cache folder, which is made at first need (once, under a lock) and again when the pins change.
+ * Returns the Python for the workers. QALIGN_PYTHON is used unchanged if it has the required modules. Otherwise the
+ * managed environment in the cache folder is used. It is created at first use, under a lock, and again when the pins
+ * change.
  *
  * @throws QalignError PYTHON_NOT_FOUND (no interpreter, too old, modules missing), PYTHON_SETUP_FAILED (disk, network,
  * pip)
@@ -76,16 +77,16 @@ export async function ensurePython(options: PythonEnvOptions = {}): Promise<Pyth
   if (!isComplete(folder)) {
     await mkdir(cacheDir(), { recursive: true }).catch((error: Error) => fail(error));
     await withFileLock(`${folder}.lock`, () => build(base, folder, options), {
-      onWait: (pid) => options.onProgress?.(`waiting for process ${pid}, which is making the Python environment`),
+      onWait: (pid) => options.onProgress?.(`waiting for process ${pid}, which is creating the Python environment`),
       ...(options.signal === undefined ? {} : { signal: options.signal }),
     }).catch((error: unknown) => fail(error, options.signal));
   }
   for (const extra of options.extras ?? []) await addExtra(folder, extra, options);
-  await utimes(join(folder, 'complete'), new Date(), new Date()).catch(() => {}); // read by removeUnused
+  await utimes(join(folder, 'complete'), new Date(), new Date()).catch(() => {}); // removeUnused reads this time
   return command(join(folder, 'bin', 'python'));
 }
 
-/** Where the managed environment for the present pins and this interpreter is, made or not. */
+/** Returns the path of the managed environment for the current pins and this interpreter. It need not exist. */
 export async function managedFolder(base: Pick<PythonProbe, 'major' | 'minor'>): Promise<string> {
   const pins = await readPins();
   const key = createHash('sha256')
@@ -97,14 +98,17 @@ export async function managedFolder(base: Pick<PythonProbe, 'major' | 'minor'>):
 const readPins = async (): Promise<string> =>
   (await readFile(LOCK_FILE, 'utf8')) + (await readFile(TORCH_FILE, 'utf8'));
 
-/** False also when the interpreter it was made from is gone: its `bin/python` is then a dangling link. */
+/** Also returns false if the base interpreter is gone, because `bin/python` is then a broken link. */
 export function isComplete(folder: string): boolean {
   return existsSync(join(folder, 'complete')) && existsSync(join(folder, 'bin', 'python'));
 }
 
 const lockOf = (extra: PythonExtra): string => join(ROOT, `requirements-${extra}.lock`);
 
-/** Under the same lock as the environment itself; a marker with the hash of the pins says that it is done. */
+/**
+ * Installs an extra under the lock of the environment. A marker file with the hash of the pins records a finished
+ * install.
+ */
 async function addExtra(folder: string, extra: PythonExtra, options: PythonEnvOptions): Promise<void> {
   const pins = await readFile(lockOf(extra));
   const marker = join(folder, `extra-${extra}-${createHash('sha256').update(pins).digest('hex').slice(0, 12)}`);
@@ -112,14 +116,14 @@ async function addExtra(folder: string, extra: PythonExtra, options: PythonEnvOp
   if (options.offline === true)
     throw new QalignError(
       'TRAINING_EXTRA_MISSING',
-      `The Python packages of ${extra} are not installed and offline=true installs none; leave ${extra} out, or run once without offline.`,
+      `The Python packages of ${extra} are not installed, and offline=true forbids installing them; leave ${extra} out, or run once without offline.`,
     );
   const tell = options.onProgress ?? (() => {});
   const install = async (): Promise<void> => {
-    if (existsSync(marker)) return; // another process installed it while this one waited
-    tell(`installing what ${extra} needs (once)`);
+    if (existsSync(marker)) return; // another process has installed it meanwhile
+    tell(`installing the Python packages of ${extra} (once)`);
     const pip = [...PIP, '--require-hashes', '-r', lockOf(extra), '-c', LOCK_FILE];
-    await runSetupStep(`Installing what ${extra} needs`, join(folder, 'bin', 'python'), pip, {
+    await runSetupStep(`Installing the Python packages of ${extra}`, join(folder, 'bin', 'python'), pip, {
       signal: options.signal,
       onLine: (line) => tell(pipMessage(line)),
     });
@@ -136,26 +140,26 @@ async function useOwn(executable: string, { signal, extras = [] }: PythonEnvOpti
   if (probe === undefined) {
     throw new QalignError(
       'PYTHON_NOT_FOUND',
-      `QALIGN_PYTHON is ${executable}, which is not a working Python; name another or unset it.`,
+      `QALIGN_PYTHON is ${executable}, which is not a working Python; choose another interpreter or unset QALIGN_PYTHON.`,
     );
   }
   if (!isNewEnough(probe)) {
     throw new QalignError(
       'PYTHON_NOT_FOUND',
-      `QALIGN_PYTHON is ${executable}, Python ${probe.version}, but ${OLDEST.major}.${OLDEST.minor} or newer is needed.`,
+      `QALIGN_PYTHON is ${executable}, Python ${probe.version}, but ${OLDEST.major}.${OLDEST.minor} or newer is needed; choose a newer interpreter or unset QALIGN_PYTHON.`,
     );
   }
   const extra = extras.find((name) => probe.missing.includes(EXTRAS[name]));
   if (extra !== undefined && probe.missing.length <= extras.length) {
     throw new QalignError(
       'TRAINING_EXTRA_MISSING',
-      `QALIGN_PYTHON is ${executable}, which lacks ${EXTRAS[extra]} which this needs; run "${executable} -m pip install -r ${lockOf(extra)}", or unset QALIGN_PYTHON to let qalign do it.`,
+      `QALIGN_PYTHON is ${executable}, which lacks the required module ${EXTRAS[extra]}. Run "${executable} -m pip install -r ${lockOf(extra)}", or unset QALIGN_PYTHON to let qalign install it.`,
     );
   }
   if (probe.missing.length > 0) {
     throw new QalignError(
       'PYTHON_NOT_FOUND',
-      `QALIGN_PYTHON is ${executable}, which lacks ${probe.missing.join(', ')}; run "${executable} -m pip install -r ${LOCK_FILE}" and then the same with ${TORCH_FILE}, or unset QALIGN_PYTHON to let qalign make its own environment.`,
+      `QALIGN_PYTHON is ${executable}, which lacks ${probe.missing.join(', ')}. Run "${executable} -m pip install -r ${LOCK_FILE}" and then the same with ${TORCH_FILE}, or unset QALIGN_PYTHON to let qalign create an environment.`,
     );
   }
   return command(executable, process.env['PYTHONPATH']);
@@ -167,33 +171,33 @@ function usable(found: FoundPython): PythonProbe {
   if (fresh !== undefined) {
     throw new QalignError(
       'PYTHON_NOT_FOUND',
-      `${fresh.executable} (${fresh.version}) cannot make virtual environments; install its venv module (Debian: apt-get install python3-venv), or name another interpreter in QALIGN_PYTHON.`,
+      `${fresh.executable} (${fresh.version}) cannot create virtual environments; install its venv module (Debian: apt-get install python3-venv), or set QALIGN_PYTHON to another interpreter.`,
     );
   }
   const old = found.rejected[0];
   const have = old === undefined ? 'there is no Python on PATH' : `only ${old.executable} ${old.version} is on PATH`;
   throw new QalignError(
     'PYTHON_NOT_FOUND',
-    `qalign needs Python ${OLDEST.major}.${OLDEST.minor} or newer, but ${have}; install it (Debian: apt-get install python3 python3-venv) or name one in QALIGN_PYTHON.`,
+    `qalign needs Python ${OLDEST.major}.${OLDEST.minor} or newer, but ${have}; install it (Debian: apt-get install python3 python3-venv) or set QALIGN_PYTHON to an interpreter.`,
   );
 }
 
 async function build(base: PythonProbe, folder: string, options: PythonEnvOptions): Promise<void> {
-  if (isComplete(folder)) return; // another process made it while this one waited
+  if (isComplete(folder)) return; // another process has created it meanwhile
   await rm(folder, { recursive: true, force: true });
   const disk = await statfs(cacheDir());
   const free = disk.bavail * disk.bsize;
   if (free < NEEDED_BYTES) {
     throw new QalignError(
       'PYTHON_SETUP_FAILED',
-      `The Python environment needs ${formatGigabytes(NEEDED_BYTES)} but ${cacheDir()} has ${formatGigabytes(free)} left; free some space or set QALIGN_CACHE to a roomier disk.`,
+      `The Python environment needs ${formatGigabytes(NEEDED_BYTES)} but ${cacheDir()} has ${formatGigabytes(free)} free; free disk space or set QALIGN_CACHE to a folder on a larger disk.`,
     );
   }
   const tell = options.onProgress ?? (() => {});
   await removeUnused(cacheDir(), folder, options.log ?? silentLogger);
   await makeWhole(folder, async (draft) => {
-    tell('making the Python environment (once, about a minute)');
-    await runSetupStep('Making the Python environment', base.executable, ['-m', 'venv', draft], {
+    tell('creating the Python environment (once, about a minute)');
+    await runSetupStep('Creating the Python environment', base.executable, ['-m', 'venv', draft], {
       signal: options.signal,
     });
     for (const pins of [
@@ -213,11 +217,11 @@ function pipMessage(line: string): string {
     line,
   );
   return name === null
-    ? 'making the Python environment'
-    : `making the Python environment: ${name[1]?.toLowerCase()} ${name[2]?.slice(0, 60)}`;
+    ? 'creating the Python environment'
+    : `creating the Python environment: ${name[1]?.toLowerCase()} ${name[2]?.slice(0, 60)}`;
 }
 
-/** `path` goes behind this package: where its owner keeps what an interpreter of their own imports. */
+/** `path` is added after this package. It holds the modules that the user adds to the interpreter. */
 function command(executable: string, path = ''): PythonCommand {
   return {
     executable,
@@ -230,12 +234,12 @@ function command(executable: string, path = ''): PythonCommand {
   };
 }
 
-/** File system errors of the set-up (read-only cache, full disk) become the one error a user can act on. */
+/** Converts file system errors of the setup (read-only cache, full disk) to one error with advice. */
 function fail(error: unknown, signal?: AbortSignal): never {
   if (error instanceof QalignError || signal?.aborted === true) throw error;
   throw new QalignError(
     'PYTHON_SETUP_FAILED',
-    `The Python environment cannot be made in ${cacheDir()} (${reasonOf(error)}); set QALIGN_CACHE to a folder that can be written, or name an interpreter in QALIGN_PYTHON.`,
+    `The Python environment cannot be created in ${cacheDir()} (${reasonOf(error)}); set QALIGN_CACHE to a writable folder, or set QALIGN_PYTHON to an interpreter.`,
     { cause: error },
   );
 }

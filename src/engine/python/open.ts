@@ -8,42 +8,51 @@ import { fromPlain, toPlain } from './values.js';
 
 /** Optional packages and cancellation of `openPython`. */
 export interface OpenPythonOptions {
+  /**
+   * Interpreter and environment.
+   * @default QALIGN_PYTHON, else the managed environment
+   */
   readonly python?: PythonCommand | undefined;
   /**
-   * Optional packages that are installed into the managed environment at first need, beside NumPy and PyTorch. An
-   * interpreter of QALIGN_PYTHON is taken as it is where nothing is named.
+   * Optional packages that are installed into the managed environment at first use, in addition to NumPy and PyTorch.
+   * With QALIGN_PYTHON, nothing is installed or required by default.
    * @default ['scipy']
    */
   readonly extras?: readonly PythonExtra[] | undefined;
-  /** What is being installed, for a progress line. */
+  /** Called with the current installation step, for a progress line. */
   readonly onSetup?: ((message: string) => void) | undefined;
-  /** What Python prints, as it comes; by default it is dropped. */
+  /** Called with the output of Python as it arrives. Default: the output is dropped. */
   readonly onOutput?: ((text: string) => void) | undefined;
-  /** A call may take so long; none by default. After it Python is ended. */
+  /** Timeout of a call in milliseconds. After it, Python is killed. Default: none. */
   readonly timeoutMs?: number | undefined;
+  /** Ends the start of Python. */
   readonly signal?: AbortSignal | undefined;
 }
 
-/** A Python for scripts: one namespace that lasts between calls, with `import qalign` working. */
+/** A Python for scripts. One namespace lasts between calls, and `import qalign` works. */
 export interface Python extends AsyncDisposable {
   /**
-   * Runs statements. `variables` are set first: what JSON holds, NaN and infinities, typed arrays (as lists) and
-   * Uint8Array (as bytes).
+   * Runs statements. `variables` are set first. Values can be anything that JSON supports, NaN and infinities, typed
+   * arrays (become lists) and Uint8Array (becomes bytes).
    */
   exec(code: string, variables?: Readonly<Record<string, unknown>>): Promise<void>;
-  /** The value of an expression: arrays and tensors become lists, NaN and infinities numbers, bytes a Uint8Array. */
+  /**
+   * Returns the value of an expression. Arrays and tensors become lists, NaN and infinities numbers, bytes a
+   * Uint8Array.
+   */
   eval(expression: string, variables?: Readonly<Record<string, unknown>>): Promise<unknown>;
   /** Process id of the interpreter. */
   readonly pid: number;
+  /** Ends the process. */
   close(): Promise<void>;
 }
 
 const START_MS = 60_000;
 
 /**
- * Opens a Python through pythonia, which runs in a process of its own: whatever ends that (NaN in an answer, a killed
- * interpreter, a segmentation fault) fails the calls under way with WORKER_LOST and leaves the caller alone.
- * For experiments and scripts; scoring goes through the workers. Close it, or say `await using`.
+ * Opens a Python for experiments and scripts through pythonia, in a separate process. Scoring uses the workers instead.
+ * If that process ends (NaN in an answer, a killed interpreter, a segmentation fault), pending calls fail with
+ * WORKER_LOST and the caller continues. Call `close` at the end, or use `await using`.
  *
  * @throws QalignError PYTHON_NOT_FOUND, PYTHON_SETUP_FAILED, WORKER_START_FAILED, CANCELLED
  */
@@ -71,7 +80,7 @@ function environmentOf({ extras, signal, onSetup }: OpenPythonOptions): PythonEn
   };
 }
 
-/** From child.ts: first the interpreter's process id, then an answer to each call. */
+/** A message from child.ts: first the process id of the interpreter, then one answer per call. */
 interface ChildMessage {
   readonly pid?: number;
   readonly id?: number;
@@ -83,7 +92,7 @@ interface PendingCall {
   readonly reject: (error: QalignError) => void;
 }
 
-/** The child process, the interpreter behind it and the calls under way. */
+/** The child process, its interpreter and the pending calls. */
 class Interpreter {
   readonly #calls = new Map<number, PendingCall>();
   readonly #started: Promise<number>;
@@ -115,7 +124,7 @@ class Interpreter {
     });
   }
 
-  /** Process id of the interpreter, once it runs. @throws QalignError WORKER_START_FAILED, CANCELLED */
+  /** Resolves with the process id of the interpreter. @throws QalignError WORKER_START_FAILED, CANCELLED */
   async ready(): Promise<number> {
     const late = (): void =>
       this.#end(startFailed(`did not start within ${START_MS / 1000} s${lastLine(this.#stderr)}`));
@@ -163,7 +172,7 @@ class Interpreter {
     this.#calls.delete(id);
   }
 
-  /** Fails the calls under way with the first reason, and kills the child and its interpreter. */
+  /** Fails the pending calls with the first reason, and kills the child and its interpreter. */
   #end(reason: QalignError): void {
     this.#ended ??= reason;
     for (const { reject } of this.#calls.values()) reject(this.#ended);
@@ -190,17 +199,20 @@ const startFailed = (what: string, cause?: unknown): QalignError =>
   new QalignError('WORKER_START_FAILED', `Python for scripts ${what}.`, { cause });
 
 const lost = (how: string, stderr: string): QalignError =>
-  new QalignError('WORKER_LOST', `Python for scripts ended (${how})${lastLine(stderr)}; open another.`);
+  new QalignError('WORKER_LOST', `Python for scripts ended (${how})${lastLine(stderr)}; open a new one.`);
 
 const hung = (timeoutMs: number | undefined): QalignError =>
-  new QalignError('WORKER_HUNG', `Python for scripts took longer than ${timeoutMs} ms and was ended.`);
+  new QalignError(
+    'WORKER_HUNG',
+    `Python for scripts took longer than ${timeoutMs} ms and was killed; raise timeoutMs.`,
+  );
 
-/** A busy interpreter outlives the process that started it. */
+/** Kills the interpreter too, because a busy interpreter outlives its parent process. */
 function killQuietly(pid: number | undefined): void {
   try {
     if (pid !== undefined) process.kill(pid, 'SIGKILL');
   } catch {
-    // it is gone already
+    // it has ended already
   }
 }
 

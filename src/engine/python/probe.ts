@@ -9,13 +9,13 @@ export interface PythonProbe {
   readonly version: string;
   readonly major: number;
   readonly minor: number;
-  /** Whether `python -m venv` can make an environment with pip in it (Debian splits that off into python3-venv). */
+  /** True if `python -m venv` can create an environment with pip. Debian has this in the package python3-venv. */
   readonly canVenv: boolean;
-  /** Of the modules asked for, the ones that cannot be found. */
+  /** The requested modules that were not found. */
   readonly missing: readonly string[];
 }
 
-/** What the scorer imports. Looked up without importing: torch alone takes two seconds. */
+/** Modules that the scorer imports. They are looked up without an import, because torch alone takes two seconds. */
 export const REQUIRED_MODULES = [
   'torch',
   'numpy',
@@ -34,7 +34,7 @@ print(json.dumps({"version": platform.python_version(), "major": sys.version_inf
   "missing": [n for n in names if u.find_spec(n) is None]}))
 `;
 
-/** Asks an interpreter what it is. Undefined when it is not there or not a Python. */
+/** Reads the properties of an interpreter. Returns undefined if it does not exist or is not a Python. */
 export async function probePython(
   executable: string,
   modules: readonly string[] = [],
@@ -56,9 +56,9 @@ const CANDIDATES = ['python3', 'python3.13', 'python3.12', 'python3.11', 'python
 export const OLDEST = { major: 3, minor: 10 };
 
 export interface FoundPython {
-  /** The first on PATH that is new enough and can make environments. */
+  /** The first interpreter on PATH that is new enough and can create environments. */
   readonly usable: PythonProbe | undefined;
-  /** All others that answered, for the error message. */
+  /** All other interpreters that ran, for the error message. */
   readonly rejected: readonly PythonProbe[];
 }
 

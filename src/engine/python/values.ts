@@ -1,6 +1,6 @@
 /**
- * JavaScript values as JSON for Python, which keeps what JSON alone would lose: NaN → {"$float": "nan"}, bytes →
- * {"$bytes": base64}, other typed arrays → lists.
+ * Converts JavaScript values to JSON for Python, with markers for values that JSON lacks. NaN becomes {"$float":
+ * "nan"}, bytes {"$bytes": base64}, and other typed arrays become lists.
  */
 export function toPlain(value: unknown): unknown {
   if (typeof value === 'number' && !Number.isFinite(value))
@@ -14,7 +14,7 @@ export function toPlain(value: unknown): unknown {
   return Object.fromEntries(Object.entries(value).map(([key, entry]) => [key, toPlain(entry)]));
 }
 
-/** The inverse, of what Python answers. */
+/** The inverse, for the answers of Python. */
 export function fromPlain(value: unknown): unknown {
   if (typeof value !== 'object' || value === null) return value;
   if (Array.isArray(value)) return value.map(fromPlain);

@@ -1,18 +1,18 @@
 import { QalignError } from '../../base/errors.js';
 
-/** Bytes that decoding may take at a time, over all threads and all pools that share it. */
+/** Bytes of memory that decoding can take at a time, shared by threads and pools. */
 export interface DecodeBudget {
   readonly most: number;
-  /** What needs more than `most` is an error; otherwise it is decoded while nothing else is. */
+  /** If true, a picture that needs more than `most` is an error. Otherwise it is decoded while nothing else is. */
   readonly refuses: boolean;
   readonly used: number;
   /**
-   * False while they are not free, or while another caller waits longer. `wake` is then called once it makes sense to
-   * try again; it stands for the caller.
+   * Takes bytes from the budget. Returns false if they are not free or if another caller has waited longer. `wake` is
+   * called when a retry makes sense. It also identifies the caller.
    */
   take(bytes: number, wake: () => void): boolean;
   give(bytes: number): void;
-  /** The caller waits no longer. */
+  /** Removes a waiting caller. */
   leave(wake: () => void): void;
 }
 
@@ -22,8 +22,11 @@ export function createDecodeBudget(
   { refuses = false }: { readonly refuses?: boolean } = {},
 ): DecodeBudget {
   if (!(most > 0))
-    throw new QalignError('CONFIG_INVALID', `A memory of ${most} bytes cannot decode pictures; give more.`);
-  const waiting = new Set<() => void>(); // in the order of their coming
+    throw new QalignError(
+      'CONFIG_INVALID',
+      `A memory budget of ${most} bytes is too small to decode pictures; give more than 0.`,
+    );
+  const waiting = new Set<() => void>(); // in order of arrival
   let used = 0;
   const wakeFirst = (): void => {
     const [first] = waiting;
@@ -41,7 +44,7 @@ export function createDecodeBudget(
         waiting.add(wake);
         return false;
       }
-      if (waiting.delete(wake)) wakeFirst(); // there may be room for the next one too
+      if (waiting.delete(wake)) wakeFirst(); // there can be room for the next caller too
       used += bytes;
       return true;
     },

@@ -2,22 +2,22 @@ import { QalignError } from '../../base/errors.js';
 import { formatBytes } from '../../base/units.js';
 import type { MediaLimits } from '../limits.js';
 
-/** Called before memory is taken for so many bytes. @throws NeedsMemory when they were not granted */
+/** Called before a decoder allocates this many bytes. @throws NeedsMemory if they were not granted */
 export type Afford = (bytes: number) => void;
 
-/** The limits of a decoder that asks before it takes memory. */
+/** Limits of a decoder that requests memory before it allocates. */
 export interface DecodeLimits extends MediaLimits {
   readonly afford?: Afford | undefined;
 }
 
-/** Decoding has not begun: it takes more memory than was granted. */
+/** Thrown before decoding starts: it needs more memory than was granted. */
 export class NeedsMemory extends QalignError {
   constructor(readonly bytes: number) {
-    super('MEDIA_TOO_LARGE', `Decoding the picture takes ${formatBytes(bytes)} of memory, which was not granted.`);
+    super('MEDIA_TOO_LARGE', `Decoding the picture needs ${formatBytes(bytes)} of memory, more than was granted.`);
   }
 }
 
-/** What passes up to so many bytes. `held`: what the caller has taken already. */
+/** Allows up to `granted` bytes in total. `held` is the number of bytes that the caller already uses. */
 export const grantOf =
   (granted: number, held = 0): Afford =>
   (bytes) => {

@@ -1,7 +1,7 @@
 import type { RawPicture } from '../resample/resample.js';
 import { remap } from './turn.js';
 
-/** How an AVIF file wants its picture shown: quarter turns counter-clockwise, then a mirror. */
+/** The display transform of an AVIF file: quarter turns counter-clockwise, then a mirror. */
 export interface AvifTurn {
   readonly quarters: number;
   /** 0: mirrored top to bottom, 1: left to right. */
@@ -28,7 +28,7 @@ function boxes(view: DataView, from: number, to: number): Box[] {
   return found;
 }
 
-/** Numbers (from 1) of the properties of item `id` in an `ipma` box. */
+/** Returns the indices (from 1) of the properties of item `id` in an `ipma` box. */
 function associated(view: DataView, { start, end }: Box, id: number): number[] {
   const wideId = view.getUint8(start) > 0;
   const wideIndex = (view.getUint8(start + 3) & 1) === 1;
@@ -46,7 +46,7 @@ function associated(view: DataView, { start, end }: Box, id: number): number[] {
   return [];
 }
 
-/** The properties of the primary item; none where the boxes do not parse. */
+/** Returns the properties of the primary item, or an empty list if the boxes cannot be parsed. */
 function primaryProperties(view: DataView): Box[] {
   try {
     const meta = boxes(view, 0, view.byteLength).find((box) => box.type === 'meta');
@@ -69,7 +69,7 @@ function primaryProperties(view: DataView): Box[] {
 
 const viewOf = (bytes: Uint8Array): DataView => new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 
-/** Reads `irot` and `imir` of the primary item; a file whose boxes do not parse has none. */
+/** Reads `irot` and `imir` of the primary item. If the boxes cannot be parsed, there is no transform. */
 export function readAvifTurn(bytes: Uint8Array): AvifTurn {
   const view = viewOf(bytes);
   const own = primaryProperties(view);
@@ -81,7 +81,7 @@ export function readAvifTurn(bytes: Uint8Array): AvifTurn {
   };
 }
 
-/** Grey without colour planes, whose levels are those of video: 16 is black and 235 is white. */
+/** Returns true for grey without colour planes in limited range: 16 is black and 235 is white. */
 export function isLimitedGrey(bytes: Uint8Array): boolean {
   const view = viewOf(bytes);
   const own = primaryProperties(view);
@@ -93,19 +93,19 @@ export function isLimitedGrey(bytes: Uint8Array): boolean {
   return nclx !== undefined && (view.getUint8(nclx.start + 10) & 0x80) === 0;
 }
 
-/** Stretches video levels, 16 … 235, to 0 … 255, in place: libheif does so for colours, not for grey. */
+/** Stretches limited range, 16 … 235, to 0 … 255 in place. libheif does this for colours but not for grey. */
 export function stretchLevels({ data }: RawPicture): void {
   const table = Uint8Array.from({ length: 256 }, (_, v) => Math.min(255, Math.max(0, ((v - 16) * 255) / 219 + 0.5)));
   for (let i = 0; i < data.length; i++) data[i] = table[data[i] ?? 0] ?? 0;
 }
 
-/** Takes back what libheif applied, since Pillow applies neither. */
+/** Undoes the transform that libheif applied, because Pillow does not apply it. */
 export function undoAvifTurn(picture: RawPicture, turn: AvifTurn): RawPicture {
   const { width: w, height: h } = picture;
   let out = picture;
   if (turn.mirror === 0) out = remap(out, w, h, (x, y) => (h - 1 - y) * w + x);
   if (turn.mirror === 1) out = remap(out, w, h, (x, y) => y * w + w - 1 - x);
-  // turning clockwise undoes quarters that went the other way
+  // libheif turned counter-clockwise, so this turns clockwise
   if (turn.quarters === 1) return remap(out, h, w, (x, y) => (h - 1 - x) * w + y);
   if (turn.quarters === 2) return remap(out, w, h, (x, y) => (h - 1 - y) * w + w - 1 - x);
   if (turn.quarters === 3) return remap(out, h, w, (x, y) => x * w + w - 1 - y);

@@ -1,7 +1,7 @@
 /**
- * Expands the run-length coding of BMP to one palette index a byte, rows in stored order, with Pillow's treatment of
- * streams that do not fit: a run is cut at the end of its row, skipped pixels are index 0, an early end leaves the
- * result short (which its caller calls truncated).
+ * Expands the run-length coding of BMP to one palette index per byte, with rows in stored order. Malformed streams are
+ * handled as in Pillow. A run is cut at the end of its row, and skipped pixels get index 0. If the stream ends early,
+ * the result is short, and the caller reports a truncated file.
  *
  * @returns at most `width · height` bytes
  */
@@ -50,7 +50,7 @@ export function expandBmpRle(
       at += present;
       if (present < stored || length === out.length) break;
       x += value;
-      // runs of single pixels end on a 16-bit boundary of the file
+      // runs of literal pixels are padded to a 16-bit boundary
       if (at % 2 !== 0) at++;
     }
   }

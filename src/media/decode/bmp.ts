@@ -3,8 +3,9 @@ import { expandBmpRle } from './bmp-rle.js';
 import type { RawPicture } from '../resample/resample.js';
 
 /**
- * BMP, as Pillow reads it: OS/2 and Windows headers up to version 5; 1, 4, 8, 16, 24, 32 bits; RLE8 and RLE4;
- * bit fields of the usual layouts; rows from below or above. Alpha is dropped. sharp has no BMP reader.
+ * Reads BMP as Pillow does, because sharp has no BMP reader. Supported are OS/2 and Windows headers up to version 5,
+ * with 1, 4, 8, 16, 24 or 32 bits. RLE8, RLE4 and the usual bit fields are supported too. Rows can be stored bottom-up
+ * or top-down. Alpha is dropped.
  */
 
 interface BmpHeader {
@@ -13,7 +14,7 @@ interface BmpHeader {
   readonly bits: number;
   readonly compression: number;
   readonly topDown: boolean;
-  /** Entries in the palette and bytes an entry. */
+  /** Number of palette entries, and bytes per entry. */
   readonly colours: number;
   readonly entryBytes: number;
   readonly masks: readonly number[];
@@ -29,8 +30,7 @@ const HEADER_SIZES = [12, 40, 52, 56, 64, 108, 124];
 
 function readHeader(view: DataView): BmpHeader {
   const headerSize = view.byteLength >= 18 ? view.getUint32(14, true) : 0;
-  if (!HEADER_SIZES.includes(headerSize))
-    throw unsupported('BMP', `has a header of ${headerSize} bytes, which is not known`);
+  if (!HEADER_SIZES.includes(headerSize)) throw unsupported('BMP', `has an unknown header of ${headerSize} bytes`);
   if (view.byteLength < 14 + headerSize) throw corrupt('BMP', 'ends inside its header');
   const os2 = headerSize === 12;
   const topDown = !os2 && view.getUint8(25) === 0xff;
@@ -50,7 +50,7 @@ function readHeader(view: DataView): BmpHeader {
   }
   const afterPalette = paletteAt + (bits <= 8 ? colours * entryBytes : 0);
   const stated = view.getUint32(10, true);
-  // a pixel offset that points at the palette counts from behind it
+  // a pixel offset that points at the palette is counted from its end
   const pixelsAt = stated === 14 + headerSize && bits <= 8 ? stated + colours * entryBytes : stated || afterPalette;
   return {
     width,
@@ -66,7 +66,7 @@ function readHeader(view: DataView): BmpHeader {
   };
 }
 
-/** Writes one row of RGB to `out` at `to`, from the stored row at `at`. */
+/** Writes one row of RGB to `out` at `to`. The stored row starts at `at`. */
 type RowReader = (bytes: Uint8Array, at: number, out: Uint8Array, to: number, width: number) => void;
 
 const bytesReader =
@@ -104,7 +104,7 @@ const paletteReader =
     }
   };
 
-/** Masks of red, green, blue, alpha as Pillow knows them → byte of red, green, blue. Others are refused, as there. */
+/** Masks of red, green, blue and alpha that Pillow supports, with the byte index of each colour. Others are refused. */
 const MASKS_32: Readonly<Record<string, readonly [number, number, number]>> = {
   'ff0000,ff00,ff,0': [2, 1, 0],
   'ff000000,ff0000,ff00,0': [3, 2, 1],
@@ -124,12 +124,12 @@ function maskedReader({ bits, masks }: BmpHeader): RowReader {
   if (bits === 24 && rgb === 'ff0000,ff00,ff') return bytesReader(3, 2, 1, 0);
   if (bits === 16 && rgb === 'f800,7e0,1f') return wordsReader(6);
   if (bits === 16 && rgb === '7c00,3e0,1f') return wordsReader(5);
-  throw unsupported('BMP', `has bit fields ${rgb} of ${bits} bits, which no reader here knows`);
+  throw unsupported('BMP', `has unsupported bit fields ${rgb} of ${bits} bits`);
 }
 
 function readPalette(bytes: Uint8Array, header: BmpHeader): { palette: Uint8Array; grey: boolean } {
   const { colours, entryBytes, paletteAt } = header;
-  if (colours > 256) throw corrupt('BMP', `says it has ${colours} colours`);
+  if (colours > 256) throw corrupt('BMP', `declares ${colours} colours`);
   const palette = new Uint8Array(768);
   let grey = true;
   for (let i = 0; i < colours; i++) {
@@ -142,7 +142,7 @@ function readPalette(bytes: Uint8Array, header: BmpHeader): { palette: Uint8Arra
   return { palette, grey };
 }
 
-/** A palette that is the plain grey ramp is no palette to Pillow: indices beyond its end are greys too. */
+/** Pillow ignores a palette that is the plain grey ramp, so indices beyond its end are greys too. */
 const GREY_RAMP = Uint8Array.from({ length: 768 }, (_, i) => Math.floor(i / 3));
 const BLACK_WHITE = Uint8Array.of(0, 0, 0, 255, 255, 255);
 
@@ -156,11 +156,11 @@ function chooseReader(bytes: Uint8Array, header: BmpHeader): RowReader {
   if (!grey) return paletteReader(compression === RAW ? bits : 8, palette);
   if (compression !== RAW) return paletteReader(8, GREY_RAMP);
   if (colours <= 2) return paletteReader(1, BLACK_WHITE);
-  if (bits !== 8) throw unsupported('BMP', `has ${bits} bits a pixel and no colours but its grey ramp`);
+  if (bits !== 8) throw unsupported('BMP', `has ${bits} bits a pixel and only a grey ramp as palette`);
   return paletteReader(8, GREY_RAMP);
 }
 
-/** Three colours and, run-length coded, a palette index. */
+/** Three colour bytes and, for run-length coding, a palette index. */
 const PIXEL_BYTES = 4;
 
 /** @throws QalignError MEDIA_CORRUPT, MEDIA_UNSUPPORTED or MEDIA_TOO_LARGE */

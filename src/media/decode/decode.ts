@@ -1,6 +1,6 @@
 /**
- * Headers, BMP, GIF and AVIF orientation are read by hand, and the rest goes through sharp. Pixels must equal Pillow's
- * bit for bit, and libvips treats palettes, transparency and 16-bit channels in another way.
+ * Headers, BMP, GIF and AVIF orientation have their own readers, and sharp reads the rest. Pixels must equal Pillow's
+ * bit for bit, but libvips treats palettes, transparency and 16-bit channels differently.
  */
 import { QalignError } from '../../base/errors.js';
 import { isLimitedGrey, readAvifTurn, stretchLevels, undoAvifTurn } from './avif-properties.js';
@@ -21,7 +21,7 @@ import type { RawPicture } from '../resample/resample.js';
 
 type Decoder = (bytes: Uint8Array, limits: DecodeLimits, orient: boolean) => Promise<RawPicture> | RawPicture;
 
-/** libvips knows an animated AVIF only by the brand of a still one; its cover picture is the first frame. */
+/** libvips reads an animated AVIF only under the brand of a still AVIF. Its cover picture is the first frame. */
 function asStillAvif(bytes: Uint8Array): Uint8Array {
   if (String.fromCharCode(...bytes.subarray(8, 12)) !== 'avis') return bytes;
   const still = Uint8Array.from(bytes);
@@ -29,7 +29,7 @@ function asStillAvif(bytes: Uint8Array): Uint8Array {
   return still;
 }
 
-/** EXIF counts; where it has no orientation, that of XMP does, as in Pillow's `exif_transpose`. */
+/** EXIF orientation wins. Without it, the XMP orientation applies, as in Pillow's `exif_transpose`. */
 async function turnByXmp(
   picture: RawPicture,
   bytes: Uint8Array,
@@ -50,7 +50,7 @@ async function decodePng(bytes: Uint8Array, limits: DecodeLimits, orient: boolea
   return faults.noPalette ? { ...turned, warnings: ['the PNG has no palette: all of its pixels are black'] } : turned;
 }
 
-/** By format: what Pillow's `convert('RGB')` gives for the first picture of the file. */
+/** By format: the pixels that Pillow's `convert('RGB')` returns for the first picture of the file. */
 const DECODERS: Readonly<Record<string, Decoder>> = {
   jpeg: async (bytes, limits, orient) => {
     const route = readJpegComponents(bytes, limits.maxPixels) === 4 ? 'cmyk' : 'rgb';
@@ -62,14 +62,14 @@ const DECODERS: Readonly<Record<string, Decoder>> = {
     const picture = await decodeWithSharp(bytes, { format: 'WebP', route: 'rgb', orient }, limits);
     return orient ? turnByXmp(picture, bytes, findWebpXmp) : picture;
   },
-  // Pillow's TIFF reader turns the picture itself
+  // Pillow's TIFF reader always applies the orientation
   tiff: (bytes, limits) => decodeTiff(bytes, limits),
   avif: async (bytes, limits, orient) => {
     const picture = await decodeWithSharp(asStillAvif(bytes), { format: 'AVIF', route: 'rgb', orient: false }, limits);
     if (isLimitedGrey(bytes)) stretchLevels(picture);
     return orient ? picture : undoAvifTurn(picture, readAvifTurn(bytes));
   },
-  // turned by its own boxes always, as by pillow-heif; its EXIF orientation says the same and must not count twice
+  // libheif always applies the boxes, as pillow-heif does; the EXIF orientation repeats them and is ignored
   heif: (bytes, limits) => decodeHeif(bytes, limits),
   gif: (bytes, limits) => decodeGif(bytes, limits),
   bmp: (bytes, limits) => decodeBmp(bytes, limits),
@@ -77,9 +77,9 @@ const DECODERS: Readonly<Record<string, Decoder>> = {
 };
 
 /**
- * Decodes a picture of any format, found by its magic bytes, to the pixels that Pillow's `convert('RGB')` gives.
+ * Decodes a picture to the pixels of Pillow's `convert('RGB')`. The magic bytes select the format.
  *
- * @param orient turn it as its EXIF orientation (AVIF: its own turn) says; TIFF is always turned, as by Pillow
+ * @param orient apply the EXIF orientation (AVIF: its own transform); TIFF is always rotated, as in Pillow
  * @throws QalignError MEDIA_UNSUPPORTED, MEDIA_CORRUPT, MEDIA_TOO_LARGE, MEDIA_TIMEOUT
  */
 export async function decodeImage(bytes: Uint8Array, limits: DecodeLimits, orient: boolean): Promise<RawPicture> {
@@ -91,7 +91,7 @@ export async function decodeImage(bytes: Uint8Array, limits: DecodeLimits, orien
     const { name, advice } = unreadable;
     throw new QalignError('MEDIA_UNSUPPORTED', `The file is ${name}, which qalign does not read; ${advice}.`);
   }
-  const found = kind === 'video' ? `a clip (${format})` : 'neither a picture nor a clip that is known';
+  const found = kind === 'video' ? `a clip (${format})` : 'neither a known picture nor a known clip';
   throw new QalignError(
     'MEDIA_UNSUPPORTED',
     `The file is ${found}; pictures are JPEG, PNG, WebP, GIF, TIFF, AVIF, HEIC, BMP or PNM.`,

@@ -1,12 +1,12 @@
-/** A file that is recognised and not read. */
+/** A file type that qalign recognises but does not read. */
 export interface Unreadable {
-  /** With its article, e.g. `a JPEG XL picture`. */
+  /** The name with its article, e.g. `a JPEG XL picture`. */
   readonly name: string;
-  /** The one way out, an imperative without a full stop. */
+  /** What the user can do, as an imperative without a full stop. */
   readonly advice: string;
-  /** A picture, a clip or what stands for one: a folder search must not pass over it in silence. */
+  /** True for a file that contains a picture or a clip. A folder search must not skip it silently. */
   readonly media: boolean;
-  /** Of text: `magic` begins with certain words, `plain` may as well be a list of names. */
+  /** For text files. `magic`: the file starts with known words. `plain`: the file can also be a list of names. */
   readonly text?: 'magic' | 'plain';
 }
 
@@ -16,11 +16,11 @@ const PICTURE_ONLY = 'give a picture or a clip';
 const picture = (name: string, advice = TO_PNG): Unreadable => ({ name, advice, media: true });
 const raw = (name: string): Unreadable => picture(`a camera raw file (${name})`, 'develop or export it as PNG or JPEG');
 const sound = (name: string): Unreadable => ({ name: `sound (${name})`, advice: PICTURE_ONLY, media: false });
-const archive = (name: string): Unreadable => ({ name, advice: 'unpack it and give what is in it', media: false });
+const archive = (name: string): Unreadable => ({ name, advice: 'unpack it and give its files', media: false });
 const words = (found: Unreadable): Unreadable => ({ ...found, text: 'magic' });
 const other = (name: string, advice = PICTURE_ONLY): Unreadable => ({ name, advice, media: false });
 
-/** What stands at an offset decides. Longer marks of the same beginning come first. */
+/** The bytes at an offset identify the type. Of marks with a common start, the longer comes first. */
 const MARKS: readonly (readonly [at: number, mark: string, found: Unreadable])[] = [
   [0, '\xff\x0a', picture('a JPEG XL picture')],
   [0, '\0\0\0\x0cJXL \r\n\x87\n', picture('a JPEG XL picture')],
@@ -87,7 +87,7 @@ const MARKS: readonly (readonly [at: number, mark: string, found: Unreadable])[]
   [0, 'wOFF', other('a font')],
   [0, 'wOF2', other('a font')],
   [0, '\0\x05\x16\x07', other('an AppleDouble file of macOS', 'give the file of the same name without "._"')],
-  [0, '\0\x05\x16\0', other('an AppleSingle file of macOS', 'copy the file out of it on a Mac')],
+  [0, '\0\x05\x16\0', other('an AppleSingle file of macOS', 'extract its file on a Mac')],
   [
     0,
     'version https://git-lfs.github.com/spec/',
@@ -98,7 +98,7 @@ const MARKS: readonly (readonly [at: number, mark: string, found: Unreadable])[]
 const latin1 = (bytes: Uint8Array, from: number, to: number): string =>
   String.fromCharCode(...bytes.subarray(from, Math.min(to, bytes.length)));
 
-/** ICO and CUR: 1 … 255 pictures, and a first entry whose reserved byte is 0 and whose data lie behind the entries. */
+/** ICO and CUR: 1 … 255 pictures. The reserved byte of the first entry is 0, and its data follow the entries. */
 function isIcon(bytes: Uint8Array): boolean {
   if (bytes.length < 22 || bytes[0] !== 0 || bytes[1] !== 0 || bytes[3] !== 0) return false;
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
@@ -113,7 +113,7 @@ function isIcon(bytes: Uint8Array): boolean {
   );
 }
 
-/** TGA has no mark at its start: every field of its header must make sense. */
+/** TGA has no magic bytes, so every header field is checked. */
 function isTga(bytes: Uint8Array): boolean {
   if (bytes.length < 18) return false;
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
@@ -134,7 +134,7 @@ function isTga(bytes: Uint8Array): boolean {
   );
 }
 
-/** PCX: version, run-length coding, and a window that is not turned round. */
+/** PCX: version, run-length coding, and a window with ordered corners. */
 function isPcx(bytes: Uint8Array): boolean {
   if (bytes.length < 128 || bytes[0] !== 10 || bytes[2] !== 1 || bytes[64] !== 0) return false;
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
@@ -146,7 +146,7 @@ function isPcx(bytes: Uint8Array): boolean {
   );
 }
 
-/** MPEG audio and ADTS: the sync word and fields that are not reserved. JPEG and JPEG XL begin with FF too. */
+/** MPEG audio and ADTS: the sync word and no reserved values. JPEG and JPEG XL also begin with FF. */
 function isMpegAudio(bytes: Uint8Array): boolean {
   const [first = 0, second = 0, third = 0] = bytes;
   if (first !== 0xff || (second & 0xe0) !== 0xe0 || bytes.length < 4) return false;
@@ -155,7 +155,7 @@ function isMpegAudio(bytes: Uint8Array): boolean {
   return version !== 1 && layer !== 0 && third >> 4 !== 15 && third >> 4 !== 0 && ((third >> 2) & 3) !== 3;
 }
 
-/** Text in UTF-8 or UTF-16, by its first bytes; what kind of text, by its first words. */
+/** Detects text in UTF-8 or UTF-16 by its first bytes, and its type by its first words. */
 function foreignText(bytes: Uint8Array): Unreadable | undefined {
   const utf16 = (bytes[0] === 0xff && bytes[1] === 0xfe) || (bytes[0] === 0xfe && bytes[1] === 0xff);
   const start = bytes.subarray(0, 1024);
@@ -164,7 +164,7 @@ function foreignText(bytes: Uint8Array): Unreadable | undefined {
   let beginning: string;
   try {
     const encoding = !utf16 ? 'utf-8' : bytes[0] === 0xff ? 'utf-16le' : 'utf-16be';
-    // `stream`: the cut at 1024 bytes may go through a character
+    // `stream`: byte 1024 can be inside a character
     beginning = new TextDecoder(encoding, { fatal: true }).decode(start, { stream: true }).trimStart();
   } catch {
     return undefined;
@@ -179,7 +179,7 @@ function foreignText(bytes: Uint8Array): Unreadable | undefined {
   return { ...other('a text file'), text: 'plain' };
 }
 
-/** Names a file that is neither a picture nor a clip that qalign reads; undefined for what nobody knows. */
+/** Names a file that qalign recognises but does not read. Returns undefined for an unknown file. */
 export function findForeign(bytes: Uint8Array): Unreadable | undefined {
   for (const [at, mark, found] of MARKS) if (latin1(bytes, at, at + mark.length) === mark) return found;
   if (isIcon(bytes)) return picture(bytes[2] === 1 ? 'a Windows icon (ICO)' : 'a Windows cursor (CUR)');

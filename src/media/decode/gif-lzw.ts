@@ -2,7 +2,7 @@ import { corrupt } from './decode-error.js';
 
 const MAX_CODES = 4096;
 
-/** The bytes of a chain of GIF data blocks, one after the other; ends with the file, not with the empty block. */
+/** Reads bits from a chain of GIF data blocks. It stops at the end of the file, not at the empty block. */
 function createBitReader(bytes: Uint8Array, start: number): (bits: number) => number | undefined {
   let at = start;
   let left = 0;
@@ -12,7 +12,7 @@ function createBitReader(bytes: Uint8Array, start: number): (bits: number) => nu
     while (held < bits) {
       if (left === 0) {
         left = bytes[at++] ?? -1;
-        // a block that the file cuts off counts as absent, like in Pillow
+        // a block that the end of the file cuts off counts as absent, as in Pillow
         if (left < 0 || at + left > bytes.length) return undefined;
         continue;
       }
@@ -28,9 +28,9 @@ function createBitReader(bytes: Uint8Array, start: number): (bits: number) => nu
 }
 
 /**
- * GIF's LZW: `count` palette indices from the code size at `start` on.
+ * Decodes GIF's LZW to `count` palette indices. The code size is at `start`.
  *
- * @throws QalignError MEDIA_CORRUPT when a code makes no sense or the data end early
+ * @throws QalignError MEDIA_CORRUPT if a code is invalid or the data end early
  */
 export function decodeLzw(bytes: Uint8Array, start: number, count: number): Uint8Array {
   const minimum = bytes[start] ?? 0;
@@ -54,13 +54,13 @@ export function decodeLzw(bytes: Uint8Array, start: number, count: number): Uint
       previous = -1;
       continue;
     }
-    if (previous < 0 ? code > clear : code > next) throw corrupt('GIF', 'holds an LZW code that does not exist');
+    if (previous < 0 ? code > clear : code > next) throw corrupt('GIF', 'contains an undefined LZW code');
     if (previous < 0) {
       out[length++] = code;
       previous = code;
       continue;
     }
-    // the code about to be defined is the previous string and its own first value again
+    // the next code stands for the previous string followed by its own first value
     const known = code === next ? previous : code;
     const run = known < clear ? 1 : (lengths[known] ?? 0);
     let value = known;

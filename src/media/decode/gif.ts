@@ -3,8 +3,9 @@ import { decodeLzw } from './gif-lzw.js';
 import type { RawPicture } from '../resample/resample.js';
 
 /**
- * The first frame of a GIF, as Pillow shows it: a transparent pixel keeps the palette colour of the transparent index;
- * what the frame does not cover has that colour too, or else palette entry 0 (never the background index).
+ * Decodes the first frame of a GIF as Pillow does. A transparent pixel keeps the palette colour of the transparent
+ * index. The area outside the frame gets that colour too, or palette entry 0 without transparency. The background index
+ * is never used.
  */
 
 interface Frame {
@@ -15,7 +16,7 @@ interface Frame {
   readonly interlaced: boolean;
   readonly palette: Uint8Array | undefined;
   readonly transparent: number | undefined;
-  /** Where the LZW code size is. */
+  /** Offset of the LZW code size. */
   readonly at: number;
 }
 
@@ -26,12 +27,12 @@ function skipBlocks(bytes: Uint8Array, at: number): number {
   return at + 1;
 }
 
-/** Finds the first image descriptor from `at` on, and the graphic control before it. */
+/** Finds the first image descriptor at or after `at`, and the transparent index of the graphic control before it. */
 function findFrame(bytes: Uint8Array, at: number): Frame {
   let transparent: number | undefined;
   for (;;) {
     const mark = bytes[at];
-    if (mark === undefined || mark === 0x3b) throw corrupt('GIF', 'holds no picture');
+    if (mark === undefined || mark === 0x3b) throw corrupt('GIF', 'contains no picture');
     if (mark === 0x21) {
       const length = bytes[at + 2] ?? 0;
       if (bytes[at + 1] === 0xf9 && length >= 4 && ((bytes[at + 3] ?? 0) & 1) !== 0) transparent = bytes[at + 6];
@@ -56,7 +57,7 @@ function findFrame(bytes: Uint8Array, at: number): Frame {
   }
 }
 
-/** Rows of an interlaced picture in the order in which they are stored. */
+/** Rows of an interlaced picture in stored order. */
 function rowOrder(height: number, interlaced: boolean): number[] {
   if (!interlaced) return Array.from({ length: height }, (_, y) => y);
   const order: number[] = [];
@@ -70,9 +71,7 @@ function rowOrder(height: number, interlaced: boolean): number[] {
   return order;
 }
 
-/**
- * 256 colours. Entries beyond the end of a palette are black; a palette that is a plain grey ramp is continued.
- */
+/** Fills a palette to 256 colours. Missing entries are black, but a plain grey ramp is continued. */
 function fillPalette(palette: Uint8Array | undefined): Uint8Array {
   const ramp = Uint8Array.from({ length: 768 }, (_, i) => Math.floor(i / 3));
   if (palette === undefined || palette.every((value, i) => value === ramp[i])) return ramp;
@@ -81,7 +80,7 @@ function fillPalette(palette: Uint8Array | undefined): Uint8Array {
   return colours;
 }
 
-/** A palette index and three colours. */
+/** A palette index and three colour bytes. */
 const PIXEL_BYTES = 4;
 
 /** @throws QalignError MEDIA_CORRUPT or MEDIA_TOO_LARGE */
@@ -91,7 +90,7 @@ export function decodeGif(bytes: Uint8Array, limits: SizeLimits): RawPicture {
   const entries = (flags & 0x80) === 0 ? 0 : 2 << (flags & 7);
   const global = entries === 0 ? undefined : bytes.subarray(13, 13 + entries * 3);
   const frame = findFrame(bytes, 13 + entries * 3);
-  // a frame larger than the screen enlarges the picture
+  // a frame larger than the logical screen enlarges the picture
   const width = Math.max(word(bytes, 6), frame.left + frame.width);
   const height = Math.max(word(bytes, 8), frame.top + frame.height);
   checkSize('GIF', width, height, limits, PIXEL_BYTES);

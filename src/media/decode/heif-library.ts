@@ -12,7 +12,7 @@ export interface HeifError {
   readonly message: string;
 }
 
-/** An opaque object of the library, or its error. */
+/** An opaque object of the library, or an error. */
 export type HeifOutcome = object & Partial<HeifError>;
 
 export interface DecodedHeif {
@@ -22,7 +22,7 @@ export interface DecodedHeif {
   readonly channels: readonly { readonly stride: number; readonly data: Uint8Array }[];
 }
 
-/** What is used of libheif-js. */
+/** The functions of libheif-js that qalign uses. */
 export interface HeifFunctions {
   heif_get_version(): string;
   heif_context_alloc(): object;
@@ -40,11 +40,11 @@ export interface HeifFunctions {
 
 export interface HeifLibrary {
   readonly functions: HeifFunctions;
-  /** HEVC's loop filters run; without them blocks show, up to 38 levels in strongly compressed pictures. */
+  /** True if HEVC's loop filters run. Without them, strong compression shows block edges of up to 38 levels. */
   readonly filtered: boolean;
 }
 
-/** The two parts of the package: the factory, and the WebAssembly that it takes. */
+/** The two parts of the package: the factory function and its WebAssembly. */
 export interface HeifPackage {
   readonly create: (options: { wasmBinary: Uint8Array }) => HeifFunctions;
   readonly wasm: Uint8Array;
@@ -52,23 +52,23 @@ export interface HeifPackage {
 
 const require = createRequire(import.meta.url);
 
-/** @throws Error where libheif-js is not installed */
+/** @throws Error if libheif-js is not installed */
 export const findHeifPackage = (): HeifPackage => ({
   create: require('libheif-js/libheif-wasm/libheif.js') as HeifPackage['create'],
   wasm: readFileSync(require.resolve('libheif-js/libheif-wasm/libheif.wasm')),
 });
 
 /**
- * `set_parameter_bool(context, 7, true)` and the same of 8, as WebAssembly: no deblocking, no sample offsets. Between
- * them stand the number of the called function and a `local.get` (2 bytes).
+ * WebAssembly of `set_parameter_bool(context, 7, true)` and of parameter 8: no deblocking, no sample offsets. Between
+ * the two constants are the number of the called function and a `local.get` (2 bytes).
  */
 const NO_DEBLOCKING = Buffer.from([0x41, 7, 0x41, 1, 0x10]);
 const NO_OFFSETS = Buffer.from([0x41, 8, 0x41, 1, 0x10]);
 const SITES = 2;
 
 /**
- * libheif switches both loop filters of HEVC off when it is built for JavaScript, to be faster. Pictures then differ
- * from those of every other decoder, so the two constants are set to false in memory.
+ * Enables both loop filters of HEVC. The JavaScript build of libheif disables them for speed, and its pictures then
+ * differ from those of all other decoders. This sets the two constants to false in memory.
  */
 export function withLoopFilters(wasm: Uint8Array): { readonly wasm: Uint8Array; readonly filtered: boolean } {
   const changed = Buffer.from(wasm);
@@ -87,7 +87,7 @@ export function withLoopFilters(wasm: Uint8Array): { readonly wasm: Uint8Array; 
   return sites === SITES ? { wasm: changed, filtered: true } : { wasm, filtered: false };
 }
 
-/** @throws QalignError MEDIA_UNSUPPORTED that names the command which installs the package */
+/** @throws QalignError MEDIA_UNSUPPORTED with the command that installs the package */
 export function loadHeifLibrary(find: () => HeifPackage): HeifLibrary {
   let found: HeifPackage;
   try {
@@ -95,7 +95,7 @@ export function loadHeifLibrary(find: () => HeifPackage): HeifLibrary {
   } catch (cause) {
     throw new QalignError(
       'MEDIA_UNSUPPORTED',
-      'The file is a HEIC/HEIF picture, which needs the package libheif-js; run "npm install libheif-js" beside qalign.',
+      'HEIC and HEIF pictures need the package libheif-js; run "npm install libheif-js" in the folder where qalign is installed.',
       { cause },
     );
   }

@@ -12,16 +12,17 @@ import {
 import type { RawPicture } from '../resample/resample.js';
 
 /**
- * HEIC and HEIF, the pictures of iPhones, through the optional package libheif-js (HEVC in WebAssembly). The primary
- * picture, 8 bits, alpha dropped, turned as the file says: as pillow-heif shows it, equal in all kinds that were tried.
+ * Decodes HEIC and HEIF, the formats of iPhones, with the optional package libheif-js (HEVC in WebAssembly). Returns
+ * the primary picture in 8 bits, without alpha, rotated by the boxes of the file. The pixels equal those of pillow-heif
+ * for all tested kinds.
  */
 
 const UNSUPPORTED = [3, 4];
 const OUT_OF_MEMORY = 6;
 const SECURITY_LIMIT = 1000;
-/** Memory of WebAssembly never shrinks: after a picture of more pixels than this the library is loaded anew. */
+/** WebAssembly memory never shrinks, so the library is loaded again after a picture with more pixels than this. */
 const LARGE_PICTURE = 4_000_000;
-/** An estimate: planes, tiles and the picture in WebAssembly, two copies of it outside. */
+/** Estimate: planes, tiles and the picture in WebAssembly, and two copies outside. */
 const PIXEL_BYTES = 16;
 
 let library: HeifLibrary | undefined;
@@ -29,7 +30,10 @@ let library: HeifLibrary | undefined;
 function heifError({ code, subcode, message }: HeifError): QalignError {
   const text = message.trim() || 'no reason given';
   if (code.value === OUT_OF_MEMORY || subcode.value === SECURITY_LIMIT)
-    return new QalignError('MEDIA_TOO_LARGE', `The HEIF file needs more memory than libheif allows (${text}).`);
+    return new QalignError(
+      'MEDIA_TOO_LARGE',
+      `The HEIF file needs more memory than libheif allows (${text}); make the picture smaller.`,
+    );
   if (UNSUPPORTED.includes(code.value))
     return new QalignError(
       'MEDIA_UNSUPPORTED',
@@ -42,7 +46,7 @@ const isError = (outcome: HeifOutcome | DecodedHeif): outcome is HeifError => 'c
 
 function packRows({ channels: [plane], width, height }: DecodedHeif): Uint8Array {
   if (plane === undefined || plane.data.length < plane.stride * (height - 1) + width * 3)
-    throw corrupt('HEIF', 'decodes to fewer pixels than it says');
+    throw corrupt('HEIF', 'decodes to fewer pixels than it declares');
   const data = new Uint8Array(width * height * 3);
   for (let y = 0; y < height; y++)
     data.set(plane.data.subarray(y * plane.stride, y * plane.stride + width * 3), y * width * 3);
@@ -76,9 +80,9 @@ function decodeIn(lib: HeifFunctions, context: object, bytes: Uint8Array, limits
 }
 
 /**
- * Decodes on the calling thread, without a pause: 2–4 s for the 12 megapixels of a telephone.
+ * Decodes on the calling thread and blocks it: 2–4 s for 12 megapixels.
  *
- * @param find gives the parts of libheif-js, or throws where it is not installed
+ * @param find returns the parts of libheif-js, or throws if it is not installed
  * @throws QalignError MEDIA_UNSUPPORTED (also without the package), MEDIA_CORRUPT or MEDIA_TOO_LARGE
  */
 export function decodeHeif(bytes: Uint8Array, limits: SizeLimits, find = findHeifPackage): RawPicture {
@@ -96,10 +100,10 @@ export function decodeHeif(bytes: Uint8Array, limits: SizeLimits, find = findHei
     }
   } catch (error) {
     if (error instanceof QalignError) throw error;
-    // the library aborted and cannot be used any more
+    // the library aborted and cannot be used again
     library = undefined;
-    throw corrupt('HEIF', 'cannot be decoded: the decoder stopped', error);
+    throw corrupt('HEIF', 'cannot be decoded because the decoder stopped', error);
   }
 }
 
-const UNFILTERED = 'decodes HEIC without loop filters, so that blocks show; install version 1.23.2';
+const UNFILTERED = 'decodes HEIC without loop filters, so block edges are visible; install version 1.23.2';

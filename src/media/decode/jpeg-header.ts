@@ -1,14 +1,14 @@
 import { checkSize, corrupt, unsupported } from './decode-error.js';
 
 /**
- * Coding processes (the number in the frame's marker) whose pixels were compared with Pillow: baseline, extended,
- * progressive, lossless; extended and progressive with arithmetic coding.
+ * Coding processes (the number in the frame marker) that were compared with Pillow: baseline, extended, progressive,
+ * lossless; extended and progressive with arithmetic coding.
  */
 const PROCESSES = [0, 1, 2, 3, 9, 10];
 
 /**
- * Number of colour components of a JPEG (1, 3 or 4), from its frame header. Stray bytes between segments are skipped
- * as libjpeg skips them.
+ * Reads the number of colour components (1, 3 or 4) from the frame header. Stray bytes between segments are skipped, as
+ * in libjpeg.
  */
 export function readJpegComponents(bytes: Uint8Array, maxPixels: number): number {
   let at = 2;

@@ -1,18 +1,18 @@
 import { sniffBareStream } from '../video/bare-stream.js';
 import { findForeign, type Unreadable } from './foreign-formats.js';
 
-/** What a file is, from its first bytes. The name of a file is never asked. */
+/** The kind of a file by its first bytes. File names are never used. */
 export type MediaKind = 'image' | 'video' | 'unknown';
 
 export interface Sniffed {
   readonly kind: MediaKind;
-  /** Short name of the format, e.g. `jpeg`, `mp4`; `empty` and `unknown` when there is none. */
+  /** Short name of the format, e.g. `jpeg` or `mp4`. `empty` for an empty file, `unknown` for an unknown format. */
   readonly format: string;
-  /** Of `unknown`: what it is instead, where that is known. */
+  /** For `unknown`: the type of the file, if qalign recognises it. */
   readonly unreadable?: Unreadable;
 }
 
-/** How many bytes {@link sniff} needs to see at most; shorter files are fine. */
+/** Maximum number of bytes that {@link sniff} needs. Shorter input is allowed. */
 export const SNIFF_BYTES = 4096;
 
 const latin1 = (bytes: Uint8Array, from: number, to: number): string =>
@@ -27,7 +27,7 @@ function foreign(bytes: Uint8Array): Sniffed {
   return unreadable === undefined ? unknown('unknown') : { ...unknown('unknown'), unreadable };
 }
 
-/** Formats that a fixed string at the start decides. */
+/** Formats with a fixed string at the start of the file. */
 const PREFIXES: readonly (readonly [string, Sniffed])[] = [
   ['\xff\xd8\xff', image('jpeg')],
   ['\x89PNG\r\n\x1a\n', image('png')],
@@ -57,7 +57,7 @@ const HEIF_BRANDS = new Set(
   'heic heix heim heis hevc hevx hevm hevs mif1 msf1 mif2 avci avcs j2ki j2is jpeg jpgs vvic vvis evbi evbs'.split(' '),
 );
 
-/** ISO base media: the `ftyp` box tells pictures (AVIF, HEIF) from clips. */
+/** ISO base media: the `ftyp` box distinguishes pictures (AVIF, HEIF) from clips. */
 function sniffBox(bytes: Uint8Array): Sniffed | undefined {
   const type = latin1(bytes, 4, 8);
   if (QUICKTIME_ATOMS.has(type)) return video('mov');
@@ -73,9 +73,9 @@ function sniffBox(bytes: Uint8Array): Sniffed | undefined {
 }
 
 /**
- * Tells pictures from clips by magic bytes.
+ * Detects the format and kind of a file by its magic bytes.
  *
- * @param bytes the first {@link SNIFF_BYTES} bytes of the file, or all of it
+ * @param bytes the first {@link SNIFF_BYTES} bytes of the file, or the whole file
  */
 export function sniff(bytes: Uint8Array): Sniffed {
   if (bytes.length === 0) return unknown('empty');

@@ -3,7 +3,9 @@ import type { RawPicture } from '../resample/resample.js';
 
 const isSpace = (byte: number | undefined): boolean => byte === 32 || (byte !== undefined && byte >= 9 && byte <= 13);
 
-/** The next number of the header and where it ends. A comment, from # to the end of its line, may stand inside it. */
+/**
+ * Reads the next number of the header and its end offset. A comment, from # to the end of the line, can be inside it.
+ */
 function readNumber(bytes: Uint8Array, from: number): { value: number; at: number } {
   let digits = '';
   let at = from;
@@ -17,8 +19,8 @@ function readNumber(bytes: Uint8Array, from: number): { value: number; at: numbe
 }
 
 /**
- * Binary PBM, PGM and PPM (P4, P5, P6) with 8 bits a sample. Others are refused by name: Pillow scales them in ways
- * that were not compared.
+ * Decodes binary PBM, PGM and PPM (P4, P5, P6) with 8 bits a sample. Other depths are refused, because Pillow's scaling
+ * of them was not compared.
  *
  * @throws QalignError MEDIA_CORRUPT, MEDIA_UNSUPPORTED or MEDIA_TOO_LARGE
  */
@@ -28,7 +30,8 @@ export function decodeNetpbm(bytes: Uint8Array, limits: SizeLimits): RawPicture 
   const height = readNumber(bytes, width.at);
   checkSize(kind, width.value, height.value, limits, 3);
   const most = kind === 'PBM' ? { value: 1, at: height.at } : readNumber(bytes, height.at);
-  if (kind !== 'PBM' && most.value !== 255) throw unsupported(kind, `has ${most.value} as its highest level, not 255`);
+  if (kind !== 'PBM' && most.value !== 255)
+    throw unsupported(kind, `has a maximum level of ${most.value} instead of 255`);
   const [w, h, start] = [width.value, height.value, most.at + 1];
   const stride = kind === 'PBM' ? Math.ceil(w / 8) : kind === 'PGM' ? w : w * 3;
   if (bytes.length < start + stride * h) throw corrupt(kind, 'ends before its last row');
@@ -37,7 +40,7 @@ export function decodeNetpbm(bytes: Uint8Array, limits: SizeLimits): RawPicture 
   for (let y = 0, to = 0; y < h; y++) {
     const row = start + y * stride;
     for (let x = 0; x < w; x++, to += 3) {
-      // a bit that is set is black
+      // a set bit is black
       const bit = ((bytes[row + (x >> 3)] ?? 0) >> (7 - (x & 7))) & 1;
       data.fill(kind === 'PGM' ? (bytes[row + x] ?? 0) : bit === 0 ? 255 : 0, to, to + 3);
     }

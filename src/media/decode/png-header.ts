@@ -19,8 +19,8 @@ export interface PngHeader {
 }
 
 /**
- * Reads IHDR and checks every chunk up to the picture data, which Pillow refuses when a checksum is wrong (libspng is
- * more lenient).
+ * Reads IHDR and checks every chunk before the picture data. Pillow refuses a wrong checksum there, but libspng does
+ * not.
  */
 export function readPngHeader(bytes: Uint8Array, maxPixels: number): PngHeader {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
@@ -33,7 +33,7 @@ export function readPngHeader(bytes: Uint8Array, maxPixels: number): PngHeader {
     if (end + 4 > bytes.length) throw corrupt('PNG', `ends inside its ${JSON.stringify(type)} chunk`);
     if (crc32(bytes, at + 4, end) !== view.getUint32(end))
       throw corrupt('PNG', `has a wrong checksum in its ${JSON.stringify(type)} chunk`);
-    if (type === 'CgBI') throw unsupported('PNG', 'is of the private kind inside iPhone apps (CgBI)');
+    if (type === 'CgBI') throw unsupported('PNG', 'uses the private variant of iPhone apps (CgBI)');
     if (type === 'IHDR' && length >= 13) {
       checkSize('PNG', view.getUint32(at + 8), view.getUint32(at + 12), { maxPixels });
       header = { bitDepth: bytes[at + 16] ?? 0, colourType: bytes[at + 17] ?? 0 };

@@ -1,4 +1,4 @@
-/** A palette for pictures that have none: all black, as Pillow shows them. */
+/** Palette for pictures without a palette: all black, as in Pillow. */
 const BLACK = new Uint8Array(768);
 
 interface Chunk {
@@ -7,11 +7,11 @@ interface Chunk {
   readonly end: number;
 }
 
-/** What libspng refuses and Pillow overlooks. */
+/** Defects that libspng refuses and Pillow accepts. */
 export interface PngFaults {
-  /** Before the pixels: chunks that a decoder must know by their name and that nobody knows. */
+  /** A critical chunk of an unknown type is before the pixels. */
   readonly unknownCritical: boolean;
-  /** A palette picture without a palette, or with one whose length is no multiple of 3, or with two. */
+  /** A palette picture has no palette, two palettes, or a palette whose length is not a multiple of 3. */
   readonly oddPalette: boolean;
   readonly noPalette: boolean;
 }
@@ -47,7 +47,7 @@ export function findPngFaults(bytes: Uint8Array, colourType: number): PngFaults 
   };
 }
 
-/** The same picture in chunks that every decoder takes: of its palettes the last one, cut to whole colours. */
+/** Rewrites the chunks so that every decoder accepts them. Keeps only the last palette, cut to complete colours. */
 export function repairPng(
   bytes: Uint8Array,
   crc32: (bytes: Uint8Array, from: number, to: number) => number,

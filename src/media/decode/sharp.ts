@@ -5,22 +5,22 @@ import type { DecodeLimits } from '../budget/needs-memory.js';
 import type { MediaLimits } from '../limits.js';
 import type { RawPicture } from '../resample/resample.js';
 
-// every picture is seen once, and threads are used across pictures, not inside one (docs/facts.md#sharp-and-pillow)
+// every picture is decoded once, and threads are used across pictures, not inside one (docs/facts.md#sharp-and-pillow)
 sharp.cache(false);
 sharp.concurrency(1);
 
-/** How the bytes that sharp gives become Pillow's RGB. */
+/** How the output of sharp is converted to Pillow's RGB. */
 export type SharpRoute = 'rgb' | 'cmyk' | 'cmyk16' | 'grey16' | 'inverted-grey16' | 'associated';
 
 export interface SharpDecode {
-  /** Name for error messages. */
+  /** Name of the format in error messages. */
   readonly format: string;
   readonly route: SharpRoute;
-  /** Turn the picture as its orientation tag says. */
+  /** Apply the orientation tag. */
   readonly orient: boolean;
 }
 
-/** ICC profiles do not count; warnings that Pillow overlooks are overlooked, missing data are not. */
+/** Ignores ICC profiles and the warnings that Pillow ignores. Missing data are an error. */
 const options = (limits: MediaLimits): SharpOptions => ({
   ignoreIcc: true,
   failOn: 'truncated',
@@ -37,7 +37,7 @@ function toPipeline(input: Sharp, route: SharpRoute): Sharp {
   return input.removeAlpha().toColourspace('srgb').raw();
 }
 
-/** Pillow's CMYK → RGB: round((255 − ink)(255 − black) / 255) a channel. Data [n, 4 or more] → [n, 3]. */
+/** Pillow's CMYK → RGB: round((255 − ink)(255 − black) / 255) per channel. Data [n, 4 or more] → [n, 3]. */
 function cmykToRgb(cmyk: Uint8Array, pixels: number): Uint8Array {
   const channels = cmyk.length / pixels;
   const rgb = new Uint8Array(pixels * 3);
@@ -59,7 +59,7 @@ function grey16ToRgb(grey: Uint16Array, pixels: number, inverted: boolean): Uint
   return rgb;
 }
 
-/** Colours multiplied by their alpha → plain ones, as Pillow divides them: ⌊255 · c / alpha⌋; 0 where alpha is 0. */
+/** Divides colours by their alpha as Pillow does: ⌊255 · c / alpha⌋, or 0 if alpha is 0. */
 function unassociate(data: Uint8Array, pixels: number): Uint8Array {
   const channels = data.length / pixels;
   const rgb = new Uint8Array(pixels * 3);
@@ -80,7 +80,7 @@ function greyToRgb(data: Uint8Array, pixels: number): Uint8Array {
   return rgb;
 }
 
-/** Bytes a pixel of the result (three colours, and a little for the rest), and what each route holds beside it. */
+/** Bytes per pixel of the result (three colours and some overhead), and additional bytes of each route. */
 const RESULT_BYTES = 4;
 const ROUTE_BYTES: Readonly<Record<SharpRoute, number>> = {
   rgb: 0,
@@ -92,13 +92,13 @@ const ROUTE_BYTES: Readonly<Record<SharpRoute, number>> = {
 };
 const SAMPLE_BYTES: Readonly<Record<string, number>> = { uchar: 1, char: 1, ushort: 2, short: 2, double: 8 };
 
-/** What decoding takes for each pixel, as the peak of the process showed for every kind (HEIF: by its planes). */
+/** Bytes of memory per pixel while decoding, measured as the peak of the process (HEIF: computed from its planes). */
 function pixelBytes({ format, channels, depth, isProgressive }: Metadata, { route, orient }: SharpDecode): number {
   const stored = channels * (SAMPLE_BYTES[depth] ?? 4);
   const held = ((): number => {
     if (format === 'jpeg') return isProgressive ? 2 * channels : 0; // all coefficients
-    if (format === 'png') return isProgressive ? stored : 0; // interlaced
-    if (format === 'tiff') return stored; // one strip may be the whole picture
+    if (format === 'png') return isProgressive ? stored : 0; // interlaced PNG
+    if (format === 'tiff') return stored; // one strip can be the whole picture
     return format === 'webp' ? 5 : 9;
   })();
   return RESULT_BYTES + ROUTE_BYTES[route] + held + (orient ? 3 : 0);
@@ -120,11 +120,11 @@ function sharpError(format: string, limits: MediaLimits, error: unknown): Qalign
       { cause: error },
     );
   }
-  // libvips says so where its decoder gave no text
+  // libvips reports "unknown error" if its decoder returned no text
   return corrupt(format, /^unknown error$/i.test(text) ? 'cannot be decoded' : `cannot be decoded (${text})`, error);
 }
 
-/** Asks for the memory that decoding will take, by the header. What is wrong with that shows when it is decoded. */
+/** Requests the memory for decoding, by the size in the header. Errors in the header are reported by the decoding. */
 async function affordDecoding(bytes: Uint8Array, how: SharpDecode, limits: DecodeLimits): Promise<void> {
   const { afford } = limits;
   const header =
@@ -166,7 +166,7 @@ export async function decodeWithSharp(bytes: Uint8Array, how: SharpDecode, limit
   }
 }
 
-/** Whether the EXIF data of a picture name an orientation, as far as libvips finds any. */
+/** Returns true if libvips finds an orientation in the EXIF data. */
 export async function hasExifOrientation(bytes: Uint8Array): Promise<boolean> {
   return (await sharp(bytes).metadata()).orientation !== undefined;
 }

@@ -19,7 +19,7 @@ export function remap(
   return { ...picture, width, height, data };
 }
 
-/** Turns and mirrors a picture as an EXIF orientation, 1 … 8, says; 1 and unknown numbers leave it. */
+/** Applies an EXIF orientation, 1 … 8: rotates and mirrors. 1 and unknown numbers return the picture unchanged. */
 export function turnPicture(picture: RawPicture, orientation: number): RawPicture {
   const { width: w, height: h } = picture;
   if (orientation === 2) return remap(picture, w, h, (x, y) => y * w + w - 1 - x);

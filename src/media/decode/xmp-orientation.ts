@@ -1,6 +1,6 @@
 /**
- * The orientation that an XMP packet names, 1 … 8; 1 when it names none. Pillow goes by it where EXIF has none, and
- * looks for these characters, in attributes and elements alike.
+ * Returns the orientation in an XMP packet, 1 … 8, or 1 if there is none. Pillow uses it if EXIF has no orientation,
+ * and searches for these characters in attributes and elements.
  */
 export function xmpOrientation(packet: Uint8Array): number {
   const found = /tiff:Orientation(?:="|>)([1-8])/.exec(Buffer.from(packet).toString('latin1'));
@@ -12,7 +12,7 @@ const PNG_XMP = 'XML:com.adobe.xmp\0';
 const latin1 = (bytes: Uint8Array, from: number, length: number): string =>
   String.fromCharCode(...bytes.subarray(from, from + length));
 
-/** The XMP packet of a JPEG: the last of its APP1 segments of that kind. */
+/** Returns the XMP packet of a JPEG: the last APP1 segment with XMP. */
 export function findJpegXmp(bytes: Uint8Array): Uint8Array {
   let packet = new Uint8Array();
   for (let at = 2; at + 4 <= bytes.length && bytes[at] === 0xff && bytes[at + 1] !== 0xda;) {
@@ -24,17 +24,17 @@ export function findJpegXmp(bytes: Uint8Array): Uint8Array {
   return packet;
 }
 
-/** The XMP packet of a PNG, in an uncompressed iTXt chunk. */
+/** Returns the XMP packet of a PNG, in an uncompressed iTXt chunk. */
 export function findPngXmp(bytes: Uint8Array): Uint8Array {
   return findChunk(bytes, 8, false, (type, start) => type === 'iTXt' && latin1(bytes, start, 18) === PNG_XMP);
 }
 
-/** The XMP chunk of a WebP. */
+/** Returns the XMP chunk of a WebP. */
 export function findWebpXmp(bytes: Uint8Array): Uint8Array {
   return findChunk(bytes, 12, true, (type) => type === 'XMP ');
 }
 
-/** RIFF: type, length (little-endian), padded to two bytes. PNG: length, type, checksum after the data. */
+/** RIFF: type, length (little-endian), data padded to two bytes. PNG: length, type, data, checksum. */
 function findChunk(
   bytes: Uint8Array,
   from: number,

@@ -3,13 +3,13 @@ import { mediaAt, pathFrom } from '../media-input.js';
 import type { SourceName } from './media-source.js';
 
 /**
- * Arguments of the command line with the bytes that they had: Node replaces those that are not UTF-8 by U+FFFD, and
- * Linux keeps them in /proc. Elsewhere the arguments come back as they are.
+ * Restores the bytes of the command-line arguments. Node replaces bytes that are not UTF-8 by U+FFFD, but Linux keeps
+ * the original arguments in /proc. On other systems the arguments are returned unchanged.
  */
 export function argumentNames(words: readonly string[], commandLine: () => Buffer = ownCommandLine): SourceName[] {
   if (!words.some((word) => word.includes('\ufffd'))) return [...words];
   const exact = splitAtZeros(commandLine());
-  // the same text may stand for several names: the first of the words is the first of the arguments
+  // several names can have the same text, so they are matched in order
   return words.map((word) => {
     if (!word.includes('\ufffd')) return word;
     const place = exact.findIndex((bytes) => bytes.toString('utf8') === word);

@@ -6,18 +6,18 @@ import { openError } from '../image-file.js';
 import { pathFrom, pathText } from '../media-input.js';
 
 export interface FolderEntry {
-  /** Bytes that are not UTF-8 are U+FFFD here. */
+  /** The name as text. Bytes that are not UTF-8 are U+FFFD. */
   readonly name: string;
-  /** As it is opened. */
+  /** The path in the form that `node:fs` takes. */
   readonly path: string | Buffer;
   readonly type: 'file' | 'folder' | 'link' | 'special';
-  /** Its name begins with a dot. */
+  /** The name begins with a dot. */
   readonly isHidden: boolean;
 }
 
 /**
- * What lies in a folder, by the bytes of the names: sorted, a run is the same on every machine. What is wrong with the
- * folder is returned, as it stops no search: MEDIA_NOT_FOUND or MEDIA_UNREADABLE.
+ * Lists a folder, sorted by the bytes of the names, so that a run is the same on every machine. An error of the folder
+ * is returned and not thrown, so that the search continues: MEDIA_NOT_FOUND or MEDIA_UNREADABLE.
  *
  * @throws the reason of `signal`
  */
@@ -30,7 +30,7 @@ export async function folderEntries(
   try {
     for await (const entry of await opendir(folder, { encoding: 'buffer' as BufferEncoding, bufferSize: 1024 })) {
       signal?.throwIfAborted();
-      // a character for each byte: short in memory, and sorted as bytes are
+      // one character per byte: compact, and sorted in byte order
       const name = (entry.name as unknown as Buffer).toString('latin1');
       const type = typeOf(entry);
       names.push(name);
@@ -66,7 +66,7 @@ function typeOf(entry: Dirent): FolderEntry['type'] {
   return entry.isSymbolicLink() ? 'link' : 'special';
 }
 
-/** `join()`, also where either is bytes. */
+/** Like `join()`, but accepts bytes too. */
 function pathWithin(folder: string | Buffer, name: string | Buffer): string | Buffer {
   if (typeof folder === 'string' && typeof name === 'string') return join(folder, name);
   const above = typeof folder === 'string' ? Buffer.from(join(folder, '_').slice(0, -1)) : folder;

@@ -6,9 +6,9 @@ import { createNameFilter, type NameFilter } from './name-filter.js';
 import { lookThrough, type Found } from './search.js';
 
 /**
- * Pictures and clips of a folder and all below it, found by their first bytes, in the order of their names. Links to
- * files count, links to folders do not: they may lead round in a circle. What looks like media by content or by name
- * and cannot be read is given too, so that it fails.
+ * Finds the pictures and clips in a folder and its subfolders by their first bytes, in the order of their names. Links
+ * to files are followed. Links to folders are not, because they can form a loop. An unreadable file that looks like
+ * media by content or by name is returned too, so that it fails visibly.
  */
 export async function* searchFolder(
   folder: string | Buffer,
@@ -23,7 +23,9 @@ export async function* searchFolder(
   if (isEmpty) options.onEmptyFolder?.(pathText(folder));
 }
 
-/** @param above path of `folder` from the searched folder, with `/` at its end; empty for that folder itself */
+/**
+ * @param above path of `folder` relative to the searched folder, ending in `/`; empty for the searched folder itself
+ */
 async function* walk(
   folder: string | Buffer,
   above: string,

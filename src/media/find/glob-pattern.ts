@@ -1,9 +1,9 @@
 import picomatch from 'picomatch';
 
-/** A glob of bash (`*`, `**`, `?`, `[…]`, `[!…]`, `{a,b}`, `!(…)`) → a test of paths, whatever their Unicode form. */
+/** Compiles a bash glob (`*`, `**`, `?`, `[…]`, `[!…]`, `{a,b}`, `!(…)`) to a test of paths in any Unicode form. */
 export function globMatcher(pattern: string, { dot }: { readonly dot: boolean }): (path: string) => boolean {
   if (pattern === '') return () => false;
-  // `s`: a name may hold a line break
+  // `s`: a name can contain a line break
   const matches = picomatch(literalsEscaped(pattern.normalize('NFC')), {
     dot,
     nonegate: true,
@@ -13,18 +13,18 @@ export function globMatcher(pattern: string, { dot }: { readonly dot: boolean })
   return (path) => matches(path.normalize('NFC'));
 }
 
-/** Whether it has a wildcard. */
+/** Returns true if the pattern contains a wildcard. */
 export function isGlob(pattern: string): boolean {
   const { isGlob: has, negated } = picomatch.scan(literalsEscaped(pattern));
   return has || negated;
 }
 
-/** Characters that mean something to picomatch and nothing to bash. */
+/** Characters with a meaning in picomatch but not in bash. */
 const LITERAL = '"^$+';
 
 /**
- * A pattern with a backslash before what bash takes as it stands: in "photo (1).jpg" nothing is a wildcard. A pattern
- * that was escaped comes back the same.
+ * Escapes characters that bash takes literally: "photo (1).jpg" contains no wildcard. An escaped pattern is returned
+ * unchanged.
  */
 export function literalsEscaped(pattern: string): string {
   const groups = groupEnds(pattern);
@@ -48,7 +48,9 @@ export function literalsEscaped(pattern: string): string {
   return text;
 }
 
-/** Places of the parentheses of `?(…)`, `*(…)`, `+(…)`, `@(…)` and `!(…)`: each with the place of the other. */
+/**
+ * Maps the position of each parenthesis of `?(…)`, `*(…)`, `+(…)`, `@(…)` and `!(…)` to the position of its partner.
+ */
 function groupEnds(pattern: string): ReadonlyMap<number, number> {
   const ends = new Map<number, number>();
   const open: { readonly at: number; readonly isGroup: boolean }[] = [];
@@ -68,7 +70,7 @@ function groupEnds(pattern: string): ReadonlyMap<number, number> {
   return ends;
 }
 
-/** The place of the `]` that ends the class which begins at `from`; none for a bracket that stands for itself. */
+/** Returns the position of the `]` that ends the class starting at `from`. Undefined for a literal bracket. */
 function classEnd(pattern: string, from: number): number | undefined {
   const found = /^\[[!^]?\]?(?:\[:[a-z]+:\]|\\.|[^\]\\/])*\]/s.exec(pattern.slice(from));
   return found === null ? undefined : from + found[0].length - 1;

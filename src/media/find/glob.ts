@@ -9,9 +9,9 @@ import { createNameFilter, type NameFilter } from './name-filter.js';
 import { lookThrough, type Found } from './search.js';
 
 /**
- * The files that a pattern names, in the order of their names, whatever they contain. `*` and `**` match no name that
- * begins with a dot. Links to folders are followed. A pattern that names nothing is an error of its own: a silent
- * nothing would look like success.
+ * Returns the files that a pattern matches, in the order of their names, whatever their content. `*` and `**` match no
+ * name that begins with a dot. Links to folders are followed. A pattern without a match is an error, because an empty
+ * result would look like success.
  */
 export async function* expandGlob(
   pattern: string,
@@ -29,21 +29,22 @@ export async function* expandGlob(
   }
   if (!isEmpty) return;
   if (passed > 0) options.onEmptyFolder?.(pattern);
-  else yield failedSource(pattern, new QalignError('MEDIA_NOT_FOUND', `No file matches ${pattern}.`));
+  else
+    yield failedSource(pattern, new QalignError('MEDIA_NOT_FOUND', `No file matches ${pattern}; check the pattern.`));
 }
 
 interface Plan {
   readonly filter: NameFilter;
   readonly options: ExpandOptions;
-  /** A test of the path from the base, with and without names that begin with a dot. */
+  /** Tests a path relative to the base, without and with names that begin with a dot. */
   readonly matches: (path: string) => boolean;
   readonly matchesHidden: (path: string) => boolean;
-  /** For the folders of each depth, as far as the pattern has one part for each. */
+  /** Tests of folder names by depth, up to the first part of the pattern that can match several levels. */
   readonly folders: readonly ((name: string) => boolean)[];
-  /** Folders deeper than that may match. */
+  /** Deeper folders can match too. */
   readonly isDeep: boolean;
   readonly wantsHiddenFolders: boolean;
-  /** The real base folder, and the real folders that links led to. */
+  /** The real path of the base folder, and the real paths of linked folders. */
   readonly base: string;
   readonly linked: Set<string>;
 }
@@ -55,7 +56,7 @@ async function* walkGlob(pattern: string, options: ExpandOptions): AsyncGenerato
   const real = await realpath(base).catch(() => undefined);
   if (real === undefined) return; // nothing matches
   const rest = parts.slice(Math.max(0, first));
-  // a wildcard or a pair of braces may hold several parts: from there on every folder is looked into
+  // `**` or braces can match several path parts, so every folder below is searched
   const deepAt = rest.findIndex((part) => part === '**' || !isBalanced(part));
   const levels = deepAt < 0 ? rest.slice(0, -1) : rest.slice(0, deepAt);
   yield* walk(base, [], false, {
@@ -73,7 +74,7 @@ async function* walkGlob(pattern: string, options: ExpandOptions): AsyncGenerato
 
 const unescaped = (path: string): string => path.replace(/\\(.)/g, '$1');
 
-/** Whether braces and parentheses that open in a part close in it. */
+/** Returns true if all braces and parentheses that open in a part also close in it. */
 function isBalanced(part: string): boolean {
   const count = (characters: RegExp): number => part.match(characters)?.length ?? 0;
   return count(/(?<!\\)[{(]/g) === count(/(?<!\\)[})]/g);
@@ -81,7 +82,7 @@ function isBalanced(part: string): boolean {
 
 /**
  * @param above names of the folders from the base to `folder`
- * @param isLinked a link leads to it or to a folder above
+ * @param isLinked true if `folder` was reached through a link
  */
 async function* walk(
   folder: string | Buffer,
@@ -111,18 +112,18 @@ async function* walk(
       if (plan.matchesHidden(inner)) yield { path, passed: 'hidden' };
     } else if (filter.excludesFile(inner)) yield { path, passed: 'excluded' };
     else if (type === 'special') yield { path, passed: 'special-file' };
-    // a link that leads back into the searched folder gives a file again that has its own place there
+    // a link back into the searched folder can list a file twice, so the linked copy is skipped
     else if (real === undefined || !isFoundInPlace(`${real}/${name}`, plan)) yield { path, isLink: type === 'link' };
   }
 }
 
-/** Whether the pattern names a real path itself. */
+/** Returns true if the pattern also matches the real path. */
 function isFoundInPlace(path: string, { base, matches }: Plan): boolean {
   const place = relative(base, path).split(sep).join('/');
   return place !== '..' && !place.startsWith('../') && matches(place);
 }
 
-/** Every folder is gone into through links once: they may lead round in a circle. */
+/** Enters each folder only once through links, because they can form a loop. */
 async function isNewTarget(link: string | Buffer, { linked }: Plan): Promise<boolean> {
   const target = await realpath(link, 'buffer').catch(() => undefined);
   const key = target?.toString('latin1') ?? pathText(link);

@@ -5,26 +5,25 @@ import { pathFrom, mediaAt } from '../media-input.js';
 import { isText } from './is-media.js';
 import { STDIN_NAME, type SourceName } from './media-source.js';
 
-/** What stands on stdin: the names of inputs, or an input itself. */
+/** The content of stdin: a list of input names, or one picture or clip. */
 export type Stdin =
   | { readonly is: 'list'; readonly bytes: AsyncIterable<Buffer> }
   | { readonly is: 'media'; readonly bytes: AsyncIterable<Buffer> };
 
-/** Formats whose first bytes are text, besides those that are not read. */
+/** Media formats that begin with text, in addition to the unreadable ones. */
 const TEXT_FORMATS = new Set(['y4m', 'pnm']);
 const LINE = 0x0a;
 
 /**
- * Tells a list of names from a picture or clip by the first bytes. A slow list is not kept waiting: its first line is
- * enough.
+ * Distinguishes a list of names from a picture or clip by the first bytes. For a slow list, the first line is enough.
  *
- * @throws QalignError MEDIA_UNSUPPORTED where it is neither
+ * @throws QalignError MEDIA_UNSUPPORTED if it is neither
  */
 export async function readStdin(input: AsyncIterable<Buffer | string>): Promise<Stdin> {
   const iterator = input[Symbol.asyncIterator]();
   let start = Buffer.alloc(0);
   let ended = false;
-  // "BM1.jpg" may be a name or the beginning of a picture: only more bytes tell
+  // "BM1.jpg" can be a name or the start of a BMP picture; only more bytes decide
   while (!ended && start.length < SNIFF_BYTES && !(isFirstNames(start) && sniff(start).kind === 'unknown')) {
     const next = await iterator.next();
     if (next.done === true) ended = true;
@@ -49,34 +48,34 @@ function whatIs(start: Buffer, ended: boolean): Stdin['is'] {
   if (isUtf16(start))
     throw new QalignError(
       'MEDIA_UNSUPPORTED',
-      `${STDIN_NAME} holds text in UTF-16; convert the list of names to UTF-8.`,
+      `${STDIN_NAME} contains text in UTF-16; convert the list of names to UTF-8.`,
     );
   if (isFirstNames(start) || (ended && isNames(start))) return 'list';
   if (sniffed.kind !== 'unknown' || isKnown(sniffed)) return 'media';
   throw new QalignError(
     'MEDIA_UNSUPPORTED',
-    `${STDIN_NAME} holds neither names of files, a line each or NUL between them, nor a picture or clip that qalign knows.`,
+    `${STDIN_NAME} contains neither a list of file names nor a known picture or clip; separate names by line breaks or NUL.`,
   );
 }
 
-/** By its byte order mark, or by letters that have a NUL after each, or before each. */
+/** Detects UTF-16 by its byte order mark, or by a NUL before or after every letter. */
 function isUtf16(start: Buffer): boolean {
   if (start.length >= 2 && [0xfeff, 0xfffe].includes(start.readUInt16LE(0))) return true;
   const begin = start.subarray(0, 64);
   return begin.length >= 8 && [0, 1].some((zeros) => begin.every((byte, at) => (byte === 0) === (at % 2 === zeros)));
 }
 
-/** What has a name of its own fails by it. */
+/** A file of a recognised type fails with the name of its type. */
 const isKnown = ({ unreadable }: Sniffed): boolean => unreadable !== undefined && unreadable.text !== 'plain';
 
-/** At least one whole name with what ends it. */
+/** At least one complete name with its separator. */
 function isFirstNames(start: Buffer): boolean {
   return (start.includes(0) || start.includes(LINE)) && isNames(start);
 }
 
 /**
- * Names of files are text, or have NULs between them and then no name is empty. Magic words such as "BM" or "GIF89a"
- * are the beginning of names, too; behind them, media have control bytes.
+ * File names are text, or non-empty texts separated by NUL. Names can begin with magic words such as "BM" or "GIF89a",
+ * but media have control bytes after them.
  */
 function isNames(start: Buffer): boolean {
   if (!start.includes(0)) return isText(start);
@@ -86,8 +85,8 @@ function isNames(start: Buffer): boolean {
 }
 
 /**
- * Names as `find` and `ls` print them, any bytes. With a NUL in its first part the list is one of `find -print0`, whose
- * names may hold line breaks.
+ * Yields names of any bytes, as `find` and `ls` print them. If the first chunk with a separator contains a NUL, the
+ * list is from `find -print0`, and names can contain line breaks.
  */
 export async function* listedNames(
   input: AsyncIterable<Buffer | string>,
@@ -120,5 +119,5 @@ function* named(bytes: Buffer, separator: number, isFirst: boolean): Generator<S
   yield mediaAt(pathFrom(Buffer.from(name)));
 }
 
-/** Windows programs write it before UTF-8. */
+/** Windows programs write it at the start of UTF-8 files. */
 const BYTE_ORDER_MARK = Buffer.from([0xef, 0xbb, 0xbf]);

@@ -1,13 +1,13 @@
 import { globMatcher } from './glob-pattern.js';
 
-/** A filter of what a search finds; patterns and names are compared as people see them, whatever their Unicode form. */
+/** Filters the results of a search. Patterns and names are compared in the same Unicode form. */
 export interface NameFilter {
-  /** @param path from the searched folder, parts separated by `/` */
+  /** @param path relative to the searched folder, with `/` as separator */
   excludesFolder(path: string): boolean;
   excludesFile(path: string): boolean;
 }
 
-/** See `include` and `exclude` of ExpandOptions. */
+/** Creates a filter from `include` and `exclude` of ExpandOptions. */
 export function createNameFilter(include: readonly string[] = [], exclude: readonly string[] = []): NameFilter {
   const included = matcherOf(include.map((pattern) => pattern.replace(/\/$/, '/**')));
   const excludedFolder = matcherOf(exclude.map((pattern) => pattern.replace(/\/$/, '')));

@@ -3,14 +3,14 @@ import { DigestSet } from '../../base/digest-set.js';
 import { pathOf } from '../media-input.js';
 import type { ExpandOptions, SourceName } from './media-source.js';
 
-/** Whether an input comes for the first time; one that does not is reported. */
+/** Returns true at the first occurrence of an input. A repeated input is reported. */
 export type FirstTime = (name: SourceName) => boolean;
 
 export function everyTime(): FirstTime {
   return () => true;
 }
 
-/** Paths are the same by their letters once made absolute; URLs and stdin by their name. */
+/** Paths are equal if they have the same absolute path. URLs and stdin are compared by name. */
 export function firstTime(onPassedOver: ExpandOptions['onPassedOver']): FirstTime {
   const seen = new DigestSet();
   return (name) => {
@@ -25,7 +25,7 @@ function keyOf(name: SourceName): string {
   return resolve(oneByteText(process.cwd()), oneByteText(pathOf(name) as string | Buffer));
 }
 
-/** A character for each byte, so that paths of any bytes can be made absolute and compared. */
+/** One character per byte, so that paths of any bytes can be made absolute and compared. */
 const oneByteText = (path: string | Buffer): string => Buffer.from(path as string).toString('latin1');
 
 export const isUrl = (name: SourceName): boolean => typeof name === 'string' && /^https?:\/\//i.test(name);

@@ -1,4 +1,4 @@
-/** The part of picomatch that is used here; the package brings no types. */
+/** The part of picomatch that qalign uses. The package has no types. */
 declare module 'picomatch' {
   function picomatch(
     pattern: string,

@@ -7,25 +7,26 @@ import { notRegular, openError, tooLarge } from '../image-file.js';
 
 export interface PipeLimits {
   readonly maxBytes: number;
-  /** Longest silence, in milliseconds. */
+  /** Longest time without data, in milliseconds. */
   readonly timeoutMs: number;
 }
 
-/** Names of open descriptors, which mean another file in a child process, and mostly a pipe. */
+/** Matches names of open descriptors. In a child process they mean another file, and mostly a pipe. */
 export function isDescriptorName(path: string): boolean {
   return /^\/dev\/(stdin|fd\/\d+)$|^\/proc\/(self|thread-self|\d+)\/fd\/\d+$/.test(path);
 }
 
 /**
- * Reads a named pipe, or what a descriptor name such as `/dev/fd/63` leads to, to its end.
+ * Reads a named pipe, or the target of a descriptor name such as `/dev/fd/63`, to its end.
  *
- * @throws QalignError MEDIA_TOO_LARGE; MEDIA_TIMEOUT after a silence; MEDIA_UNREADABLE for sockets and devices
+ * @throws QalignError MEDIA_TOO_LARGE; MEDIA_TIMEOUT if no data arrive in time; MEDIA_UNREADABLE for sockets and
+ * devices
  */
 export async function readPipe(path: string | Buffer, limits: PipeLimits, signal?: AbortSignal): Promise<Uint8Array> {
   const name = typeof path === 'string' ? path : path.toString('utf8');
   let handle: FileHandle | undefined;
   try {
-    // a blocking open would hold one of Node's four threads until somebody writes, and even keep Node from ending
+    // a blocking open holds one of Node's four threads until somebody writes, and keeps Node from ending
     handle = await open(path, constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOCTTY);
     const found = await handle.stat();
     if (!found.isFIFO() && !found.isFile()) throw notRegular(path, found);
@@ -39,7 +40,7 @@ export async function readPipe(path: string | Buffer, limits: PipeLimits, signal
   }
 }
 
-/** The end of a pipe is a read of no bytes; without a writer so far, that says nothing yet. */
+/** A read of zero bytes is the end of a pipe, but only after a writer has opened it. */
 async function* chunksOf(
   handle: FileHandle,
   hasWriter: boolean,
@@ -61,7 +62,7 @@ async function* chunksOf(
   }
 }
 
-/** Undefined while a writer has nothing to say. */
+/** Returns undefined while a writer has no data. */
 async function readSome(handle: FileHandle): Promise<Uint8Array | undefined> {
   try {
     const { buffer, bytesRead } = await handle.read(Buffer.allocUnsafe(1 << 16), 0, 1 << 16, null);
@@ -73,9 +74,9 @@ async function readSome(handle: FileHandle): Promise<Uint8Array | undefined> {
 }
 
 /**
- * All bytes of a stream, within the limits.
+ * Reads all bytes of a stream within the limits.
  *
- * @param open gives the stream; its signal says that nobody waits for it any more
+ * @param open returns the stream; its signal is aborted when the reader stops
  */
 export async function gather(
   open: (signal: AbortSignal) => AsyncIterable<Uint8Array>,
@@ -85,7 +86,10 @@ export async function gather(
 ): Promise<Uint8Array> {
   const stop = new AbortController();
   const silent = (): QalignError =>
-    new QalignError('MEDIA_TIMEOUT', `${name} gave nothing for ${timeoutMs / 1000} s; check what writes to it.`);
+    new QalignError(
+      'MEDIA_TIMEOUT',
+      `${name} returned no data for ${timeoutMs / 1000} s; check the program that writes to it.`,
+    );
   const parts: Uint8Array[] = [];
   let bytes = 0;
   const iterator = open(stop.signal)[Symbol.asyncIterator]();
@@ -94,12 +98,12 @@ export async function gather(
       const next = await within(iterator.next(), timeoutMs, silent, signal);
       if (next.done === true) return Buffer.concat(parts, bytes);
       bytes += next.value.length;
-      if (bytes > maxBytes) throw tooLarge(`What ${name} gives`, bytes, maxBytes);
+      if (bytes > maxBytes) throw tooLarge(`The content of ${name}`, bytes, maxBytes);
       parts.push(next.value);
     }
   } finally {
     stop.abort();
-    // not awaited: a stream that is silent answers only after its silence
+    // not awaited: a stream without data resolves only when its read ends
     void iterator.return?.().catch(() => {});
   }
 }

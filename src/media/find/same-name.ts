@@ -3,9 +3,9 @@ import { readdir, stat } from 'node:fs/promises';
 const isAscii = (text: string): boolean => /^[\x00-\x7f]*$/.test(text); // eslint-disable-line no-control-regex
 
 /**
- * The path of the file that people see under this name. An accent is one character or two (Unicode NFC and NFD):
- * keyboards write one form, macOS and its archives the other, and most file systems take them for different names. The
- * exact name comes first, then the only one that differs in its form; without either the path comes back as it is.
+ * Returns the path of an existing file whose name looks the same. Unicode encodes an accent as one character or two
+ * (NFC and NFD). Keyboards write one form, macOS and its archives the other, and most file systems treat them as
+ * different names. The exact name wins, then a single name in another form. Otherwise the path is returned unchanged.
  */
 export async function existingName(path: string): Promise<string> {
   if (isAscii(path) || (await exists(path))) return path;
@@ -25,7 +25,7 @@ const exists = (path: string): Promise<boolean> =>
     () => false,
   );
 
-/** The last folder, as it was: a list of names from another system asks for one folder again and again. */
+/** Cache of the last folder, because a list of names from another system often repeats the same folder. */
 let last: { folder: string; changed: bigint; names: ReadonlyMap<string, string[]> } | undefined;
 
 async function onlySame(folder: string, name: string): Promise<string | undefined> {
@@ -36,7 +36,7 @@ async function onlySame(folder: string, name: string): Promise<string | undefine
     const same = names.get(name.normalize('NFC')) ?? [];
     return same.length === 1 ? same[0] : undefined;
   } catch {
-    return undefined; // opening the path says what is wrong
+    return undefined; // opening the path reports the error
   }
 }
 

@@ -6,18 +6,18 @@ import { lookAt } from '../media-kind.js';
 import { isMediaFile, promisesMedia } from './is-media.js';
 import { failedSource, type ExpandOptions, type MediaSource, type PassedOver } from './media-source.js';
 
-/** What a walk through folders comes upon. */
+/** An entry that a walk through folders finds. */
 export type Found =
   | { readonly path: string | Buffer; readonly passed: PassedOver }
   | { readonly path: string | Buffer; readonly error: QalignError }
   | { readonly path: string | Buffer; readonly isLink: boolean };
 
-/** Files that are looked at ahead of the reader; Node has four threads for it. */
+/** Number of files that are checked ahead of the reader. Node has four threads for this. */
 const LOOKED_AT_AHEAD = 32;
 
 /**
- * Opens what a walk found, in its order and a little ahead of the reader. `byContent`: what is no media by its first
- * bytes and promises none by its name is passed over.
+ * Opens the files that a walk found, in order and slightly ahead of the reader. With `byContent`, a file is skipped if
+ * it is not media by its first bytes and its name has no media extension.
  */
 export async function* lookThrough(
   walk: AsyncIterable<Found>,
@@ -53,16 +53,18 @@ async function judge(
   } catch (error) {
     signal?.throwIfAborted();
     if (!(error instanceof QalignError)) throw error;
-    // a link that leads nowhere tells by its name alone what it was to be
+    // for a broken link, only the name shows whether it was meant to be media
     if (byContent && found.isLink && error.code === 'MEDIA_NOT_FOUND' && !promisesMedia(name))
       return { path, passed: 'not-media' };
     return failedSource(path, error);
   }
 }
 
-/** A pipe must not even be opened: whoever writes to it would take this for its reader. */
+/**
+ * Checks the target of a link. A pipe must not be opened, because its writer would take this process for its reader.
+ */
 async function unfitTarget(link: string | Buffer): Promise<PassedOver | undefined> {
-  const target = await stat(link).catch(() => undefined); // opening it says what is wrong
+  const target = await stat(link).catch(() => undefined); // opening the link reports the error
   if (target === undefined || target.isFile()) return undefined;
   return target.isDirectory() ? 'linked-folder' : 'special-file';
 }

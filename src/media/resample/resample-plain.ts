@@ -2,8 +2,8 @@ import { PAD_COLOUR } from '../preprocessing.js';
 import { toByte, type ResamplePlan } from './resample-plan.js';
 
 /**
- * The resampler in plain TypeScript: what runs where WebAssembly SIMD is missing, and what the WebAssembly one is
- * tested against. Five times slower.
+ * The resampler in plain TypeScript. It runs if WebAssembly SIMD is missing, and is the reference for testing the
+ * WebAssembly resampler. It is five times slower.
  *
  * @param data uint8 RGB, `plan.height` rows of `plan.width` pixels
  * @returns uint8 RGB, `plan.size` rows of `plan.size` pixels

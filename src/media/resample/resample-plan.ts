@@ -1,19 +1,19 @@
 import { PAD_COLOUR } from '../preprocessing.js';
 import { cutTable, makeTable, type CutTable } from './resample-table.js';
 
-/** How a picture of one shape becomes a square: nothing here depends on its pixels. */
+/** How a picture of a given shape becomes a square. Independent of the pixels. */
 export interface ResamplePlan {
   readonly width: number;
   readonly height: number;
   /** Side of the padded square, the longer side of the picture. */
   readonly side: number;
   readonly size: number;
-  /** Where the picture lies in the padded square; the odd row or column of padding is below or on the right. */
+  /** Offset of the picture in the padded square. An odd row or column of padding is at the bottom or on the right. */
   readonly left: number;
   readonly top: number;
   readonly columns: CutTable;
   readonly rows: CutTable;
-  /** A row of pure padding after the horizontal pass, RGB, `size` pixels. */
+  /** A row of padding after the horizontal pass: RGB, `size` pixels. */
   readonly paddingRow: Uint8Array;
 }
 
@@ -29,7 +29,7 @@ function makePaddingRow(columns: CutTable): Uint8Array {
   return row;
 }
 
-/** A sum of weight × pixel, rounded and clipped to 8 bits as Pillow does between and after its passes. */
+/** Rounds a sum of weight × pixel and clips it to 8 bits, as Pillow does after each pass. */
 export function toByte(sum: number): number {
   const value = Math.floor((sum + 2 ** 21) / 2 ** 22);
   return value < 0 ? 0 : value > 255 ? 255 : value;
@@ -54,12 +54,12 @@ function makePlan(width: number, height: number, size: number): ResamplePlan {
   };
 }
 
-/** A set of photographs has few shapes, a crawl has thousands: keep the latest, and none of the giants. */
+/** Number of cached plans. Photo collections have few shapes, crawled pictures thousands. Huge plans are not cached. */
 const KEPT_PLANS = 16;
 const KEPT_SIDE = 16_384;
 const plans = new Map<string, ResamplePlan>();
 
-/** The plan for a picture of `width` × `height` and a square of `size`; kept for the next picture of that shape. */
+/** Returns the plan for a picture of `width` × `height` and a square of `size`. Recent plans are cached. */
 export function planResample(width: number, height: number, size: number): ResamplePlan {
   const key = `${width}x${height}>${size}`;
   const known = plans.get(key);

@@ -1,13 +1,14 @@
 /**
- * The weights of Pillow's 8-bit bicubic resize, in the 22-bit fixed point in which it really adds them up.
- * Source: docs/facts.md#bicubic; checked against test/fixtures/golden/pixels.
+ * The weights of Pillow's 8-bit bicubic resize, in the 22-bit fixed-point format of its sums. Source:
+ * docs/facts.md#bicubic. Tested against test/fixtures/golden/pixels.
  */
 
-/** Fraction bits of a weight: Pillow keeps 8 bits for the pixel and 2 for the overshoot of the cubic. */
+/** Fraction bits of a weight. Of 32 bits, Pillow uses 8 for the pixel and 2 for the overshoot of the cubic. */
 const WEIGHT_BITS = 22;
 
 /**
- * One dimension of a resize: for output i, input `first[i]` … `first[i] + count[i] − 1` with `weights` from `start[i]`.
+ * One dimension of a resize. Output i uses input `first[i]` … `first[i] + count[i] − 1`, with `weights` from `start[i]`
+ * on.
  */
 export interface ResampleTable {
   readonly first: Int32Array;
@@ -25,7 +26,7 @@ function cubic(x: number): number {
   return 0;
 }
 
-/** The table for resizing `from` samples to `to`, both at least 1. */
+/** Makes the table for resizing `from` samples to `to` samples, both at least 1. */
 export function makeTable(from: number, to: number): ResampleTable {
   const scale = from / to;
   const filterScale = Math.max(scale, 1);
@@ -61,14 +62,14 @@ export function makeTable(from: number, to: number): ResampleTable {
 }
 
 /**
- * The same table cut to the part of the padded square that the picture covers: inputs `offset` … `offset + length − 1`
- * stay (renumbered from 0), all others are padding of one colour, so the sum of their weights is all that matters.
+ * The table restricted to the part of the padded square that the picture covers. Inputs `offset` … `offset + length −
+ * 1` stay, renumbered from 0. All other inputs are padding of one colour, so only the sum of their weights is kept.
  */
 export interface CutTable extends ResampleTable {
   readonly padding: Int32Array;
 }
 
-/** Cuts `table` to `length` inputs from `offset` on. */
+/** Restricts `table` to `length` inputs from `offset` on. */
 export function cutTable(table: ResampleTable, offset: number, length: number): CutTable {
   const to = table.first.length;
   const first = new Int32Array(to);

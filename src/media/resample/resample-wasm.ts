@@ -3,7 +3,7 @@ import { PAD_COLOUR } from '../preprocessing.js';
 import type { ResamplePlan } from './resample-plan.js';
 import type { CutTable } from './resample-table.js';
 
-/** The part of the WebAssembly API used here; Node has it, its type definitions do not. */
+/** The used part of the WebAssembly API. Node has it, but its type definitions do not. */
 interface WebAssemblyApi {
   Module: new (bytes: Uint8Array) => object;
   Instance: new (module: object) => { exports: unknown };
@@ -26,11 +26,11 @@ interface ResampleExports {
 export type Resample = (data: Uint8Array, plan: ResamplePlan) => Uint8Array;
 
 const PAGE = 65_536;
-/** Source rows enter WebAssembly in strips of about this many bytes, which stay in the processor's cache. */
+/** Source rows are copied to WebAssembly in strips of about this many bytes, which fit in the processor's cache. */
 const STRIP_BYTES = 1 << 18;
-/** SIMD loads and stores reach up to this far beyond a row. */
+/** SIMD loads and stores go beyond the end of a row by at most this many bytes. */
 const SLACK = 32;
-/** An instance is dropped after a giant picture, because WebAssembly memory never shrinks. */
+/** Above this size an instance is dropped after use, because WebAssembly memory never shrinks. */
 const KEPT_BYTES = 64 << 20;
 
 const align = (bytes: number): number => (bytes + 63) & ~63;
@@ -38,16 +38,16 @@ const align = (bytes: number): number => (bytes + 63) & ~63;
 const low = (weight: number): number => weight & 0x7fff;
 const high = (weight: number): number => (weight >> 15) & 0xffff;
 
-/** Two 16-bit numbers in one 32-bit lane, the first below. */
+/** Packs two 16-bit numbers into a 32-bit lane, the first in the low half. */
 const lane = (first: number, second: number): number => first | (second << 16);
 
 interface Packed {
-  /** 8 i32 per output column, the weights' addresses relative to the start of `weights`. */
+  /** Eight i32 per output column. The addresses of the weights are relative to the start of `weights`. */
   readonly outputs: Int32Array;
   readonly weights: Int32Array;
 }
 
-/** Columns in the layout that `horizontal` in resample.wat reads. */
+/** Packs columns in the layout that `horizontal` in resample.wat reads. */
 function packColumns(columns: CutTable): Packed {
   const size = columns.first.length;
   const outputs = new Int32Array(size * 8);
@@ -71,13 +71,13 @@ function packColumns(columns: CutTable): Packed {
 }
 
 interface PackedRows {
-  /** 4 i32 a pair of taps: numbers of the two rows (0 is the padding row, i + 1 is row i), low and high halves. */
+  /** Four i32 per pair of taps: two row numbers (0 is the padding row, i + 1 is row i), low halves, high halves. */
   readonly pairs: Int32Array;
-  /** First pair of output row y is `start[y]`, its last is before `start[y + 1]`. */
+  /** The pairs of output row y are `start[y]` … `start[y + 1] − 1`. */
   readonly start: Int32Array;
 }
 
-/** Rows in the layout that `vertical` in resample.wat reads, with row numbers in place of addresses. */
+/** Packs rows in the layout that `vertical` in resample.wat reads, with row numbers instead of addresses. */
 function packRows(rows: CutTable): PackedRows {
   const size = rows.first.length;
   const start = new Int32Array(size + 1);
@@ -108,7 +108,7 @@ function pack(plan: ResamplePlan): { columns: Packed; rows: PackedRows } {
   return made;
 }
 
-/** Where everything lies in WebAssembly memory for one plan, in bytes. */
+/** Offsets of all data in WebAssembly memory for one plan, in bytes. */
 function layOut(plan: ResamplePlan, tables: { columns: Packed; rows: PackedRows }) {
   const rowBytes = plan.size * 3;
   const betweenStride = (rowBytes + SLACK) & ~15;
@@ -175,8 +175,8 @@ function run(exports: ResampleExports, data: Uint8Array, plan: ResamplePlan): Ui
 }
 
 /**
- * The resampler in WebAssembly SIMD, or undefined where the engine has none. Equal to `resamplePlain` bit by bit.
- * An instance keeps its memory for the next picture.
+ * Creates the resampler in WebAssembly SIMD, or returns undefined if the engine has no SIMD. Its output equals
+ * `resamplePlain` bit for bit. An instance keeps its memory for the next picture.
  */
 export function createWasmResample(): Resample | undefined {
   const api = (globalThis as { WebAssembly?: WebAssemblyApi }).WebAssembly;

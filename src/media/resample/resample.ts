@@ -1,4 +1,4 @@
-/** Hand-written, as scores depend on every pixel: this resampler equals Pillow's bit for bit, sharp's does not. */
+/** This resampler equals Pillow's bit for bit. Sharp's does not, and scores depend on every pixel. */
 import { QalignError } from '../../base/errors.js';
 import { PAD_COLOUR } from '../preprocessing.js';
 import { planResample } from './resample-plan.js';
@@ -10,18 +10,18 @@ export interface RawPicture {
   readonly width: number;
   readonly height: number;
   readonly data: Uint8Array;
-  /** What is doubtful about these pixels, in sentences. */
+  /** Warnings about these pixels, in sentences. */
   readonly warnings?: readonly string[];
-  /** The decoder, where it is not one whose pixels equal Pillow's. */
+  /** Name of the decoder, if its pixels do not equal Pillow's. */
   readonly decoder?: string;
 }
 
-/** Rows between the passes take `size · 3 · height` bytes: 350 MB at this height and 448 px. */
+/** The rows between the two passes take `size · 3 · height` bytes: 350 MB at this height and 448 px. */
 const MAX_SIDE = 262_144;
 
 let resample: Resample | undefined;
 
-/** The padded square as it is: no resize when its side is the size asked for. */
+/** Returns the padded square without resizing, for a picture whose longer side equals the requested size. */
 function padOnly({ width, height, data }: RawPicture, size: number): Uint8Array {
   if (width === height) return data.slice(0, size * size * 3);
   const out = new Uint8Array(size * size * 3);
@@ -35,11 +35,11 @@ function padOnly({ width, height, data }: RawPicture, size: number): Uint8Array 
 }
 
 /**
- * Pads a picture to a square with the reference's colour and resizes it as Pillow's BICUBIC does, bit by bit
- * (docs/mplug-owl2.md#image-preprocessing). The padded square is never made: its padding enters the sums as one term.
+ * Pads a picture to a square with the reference's colour and resizes it. The result equals Pillow's BICUBIC bit for bit
+ * (docs/mplug-owl2.md#image-preprocessing). The padded square is never created: the padding is one term of each sum.
  *
  * @param size side of the result in pixels, 1 … 4096
- * @returns uint8 RGB, `size` rows of `size` pixels, in memory of its own
+ * @returns uint8 RGB, `size` rows of `size` pixels, in a new buffer
  */
 export function padAndResize(picture: RawPicture, size: number): Uint8Array {
   const { width, height, data } = picture;
@@ -47,13 +47,13 @@ export function padAndResize(picture: RawPicture, size: number): Uint8Array {
   if (data.length !== width * height * 3 || data.length === 0) {
     throw new QalignError(
       'MEDIA_CORRUPT',
-      `A picture of ${width}x${height} needs ${width * height * 3} bytes of RGB, not ${data.length}.`,
+      `A picture of ${width}x${height} needs ${width * height * 3} bytes of RGB, but has ${data.length}.`,
     );
   }
   if (side > MAX_SIDE) {
     throw new QalignError(
       'MEDIA_TOO_LARGE',
-      `A side of ${side} pixels is over the limit of ${MAX_SIDE}; cut the picture into parts.`,
+      `A side of ${side} pixels is over the limit of ${MAX_SIDE}; split the picture into parts.`,
     );
   }
   if (side === size) return padOnly(picture, size);

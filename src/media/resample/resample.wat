@@ -1,14 +1,14 @@
-;; Pillow's 8-bit bicubic resize, two passes, 128-bit SIMD. Compiled by bridge/build-resample.ts into
-;; src/media/resample/resample-module.generated.ts; described in src/media/resample/resample-wasm.ts, which lays out the memory.
+;; Pillow's 8-bit bicubic resize in two passes with 128-bit SIMD. bridge/build-resample.ts compiles it to
+;; src/media/resample/resample-module.generated.ts. src/media/resample/resample-wasm.ts lays out the memory.
 ;;
-;; A weight has 24 bits, a product with a pixel 32. Each weight is split in two 16-bit halves, w = high * 32768 + low
-;; with 0 <= low < 32768, so that i32x4.dot_i16x8_s multiplies eight of them at once. Sums wrap modulo 2^32 on the way,
-;; the final sum always fits.
+;; A weight has 24 bits, and its product with a pixel has 32. Each weight is split into two 16-bit halves, w = high *
+;; 32768 + low with 0 <= low < 32768, so that i32x4.dot_i16x8_s multiplies eight halves at once. Intermediate sums wrap
+;; modulo 2^32, but the final sum always fits.
 (module
   (memory (export "memory") 1)
 
   ;; $source  first row of the strip, RGB, rows $source_stride bytes apart; 16 readable bytes must follow the last row
-  ;; $target  first row to write, RGB, $size pixels each, rows $target_stride bytes apart; one byte behind each is written
+  ;; $target  first row to write, RGB, $size pixels each, rows $target_stride bytes apart; one byte after each row is overwritten
   ;; $outputs one record of 32 bytes per output column: i32 source byte offset, groups of four taps, weights address, 0,
   ;;          then i32x4 start of the sums (rounding + padding) for R, G, B, 0
   ;; weights  16 bytes a group of taps: low halves of 0 1, of 2 3, then high halves of 0 1, of 2 3
@@ -24,7 +24,7 @@
       (loop $row
         (br_if $done (i32.le_s (local.get $rows) (i32.const 0)))
         (local.set $output (local.get $outputs))
-        ;; two rows at a time share the loads of their weights; a single last row is done twice in the same place
+        ;; two rows share the loads of their weights; a single last row is computed twice in the same place
         (local.set $second_at (i32.const 0))
         (local.set $second_target (i32.const 0))
         (if (i32.gt_s (local.get $rows) (i32.const 1))
@@ -47,7 +47,7 @@
               (local.set $low_right (v128.load32_splat offset=4 (local.get $weights)))
               (local.set $high_left (v128.load32_splat offset=8 (local.get $weights)))
               (local.set $high_right (v128.load32_splat offset=12 (local.get $weights)))
-              ;; R0 R1 G0 G1 B0 B1 _ _ as 16-bit numbers, then the same of taps 2 and 3; an index over 127 gives a zero
+              ;; R0 R1 G0 G1 B0 B1 _ _ as 16-bit numbers, then the same for taps 2 and 3; an index above 127 gives zero
               (local.set $pixels (v128.load (local.get $at)))
               (local.set $left (i8x16.swizzle (local.get $pixels)
                 (v128.const i8x16 0 128 3 128 1 128 4 128 2 128 5 128 128 128 128 128)))
@@ -73,13 +73,13 @@
               (local.set $at (i32.add (local.get $at) (i32.const 12)))
               (local.set $weights (i32.add (local.get $weights) (i32.const 16)))
               (br_if $group (local.tee $groups (i32.sub (local.get $groups) (i32.const 1))))))
-          ;; both rows leave in one register: bytes 0-3 and 4-7
+          ;; both rows are packed in one register: bytes 0-3 and 4-7
           (local.set $low (i16x8.narrow_i32x4_s
             (i32x4.shr_s (i32x4.add (local.get $low) (i32x4.shl (local.get $high) (i32.const 15))) (i32.const 22))
             (i32x4.shr_s (i32x4.add (local.get $second_low) (i32x4.shl (local.get $second_high) (i32.const 15)))
               (i32.const 22))))
           (local.set $low (i8x16.narrow_i16x8_u (local.get $low) (local.get $low)))
-          ;; a fourth byte lands on the next pixel, which is written after it, or behind the row
+          ;; the fourth byte is overwritten by the next pixel, or is after the end of the row
           (v128.store32_lane 0 (local.get $target) (local.get $low))
           (v128.store32_lane 1 (i32.add (local.get $target) (local.get $second_target)) (local.get $low))
           (local.set $target (i32.add (local.get $target) (i32.const 3)))
@@ -90,8 +90,8 @@
         (local.set $rows (i32.sub (local.get $rows) (i32.const 2)))
         (br $row))))
 
-  ;; One output row: $pairs records of 16 bytes at $taps: i32 address of row a, i32 address of row b, low halves of
-  ;; their weights, high halves. Rows hold $bytes bytes; up to 15 more are read, and written at $target.
+  ;; Computes one output row. $taps has $pairs records of 16 bytes: i32 address of row a, i32 address of row b, low
+  ;; halves of their weights, high halves. Rows have $bytes bytes. Up to 15 more bytes are read, and written at $target.
   (func (export "vertical")
     (param $taps i32) (param $pairs i32) (param $target i32) (param $bytes i32)
     (local $x i32) (local $tap i32) (local $end i32)
@@ -101,7 +101,7 @@
     (local $h0 v128) (local $h1 v128) (local $h2 v128) (local $h3 v128)
     (local.set $end (i32.add (local.get $taps) (i32.mul (local.get $pairs) (i32.const 16))))
     (loop $block
-      ;; half a unit of the 22-bit fraction: rounding
+      ;; adds half a unit of the 22-bit fraction for rounding
       (local.set $l0 (i32x4.splat (i32.const 2097152)))
       (local.set $l1 (local.get $l0)) (local.set $l2 (local.get $l0)) (local.set $l3 (local.get $l0))
       (local.set $h0 (v128.const i32x4 0 0 0 0))
@@ -112,7 +112,7 @@
         (local.set $b (v128.load (i32.add (i32.load offset=4 (local.get $tap)) (local.get $x))))
         (local.set $low_weights (v128.load32_splat offset=8 (local.get $tap)))
         (local.set $high_weights (v128.load32_splat offset=12 (local.get $tap)))
-        ;; a and b interleaved: pairs that dot_i16x8_s multiplies and adds
+        ;; interleaves a and b into pairs for dot_i16x8_s
         (local.set $p1 (i8x16.shuffle 0 16 1 17 2 18 3 19 4 20 5 21 6 22 7 23 (local.get $a) (local.get $b)))
         (local.set $p3 (i8x16.shuffle 8 24 9 25 10 26 11 27 12 28 13 29 14 30 15 31 (local.get $a) (local.get $b)))
         (local.set $p0 (i16x8.extend_low_i8x16_u (local.get $p1)))

@@ -1,6 +1,6 @@
 /**
- * Formats of clips that no fixed string at the start decides. Start codes alone are everywhere in binary files, so each
- * stream must begin with the headers that its decoder needs, with values that the standard allows.
+ * Detects clip formats without a fixed string at the start. Start codes also occur in other binary files. Therefore
+ * each stream must begin with the headers that its decoder needs, with values that the standard allows.
  *
  * @param bytes the start of the file
  * @returns `h264`, `hevc`, `m4v`, `obu`, `dv`, `mpeg-ps` or `mpeg-ts`
@@ -10,7 +10,7 @@ export function sniffBareStream(bytes: Uint8Array): string | undefined {
   if (isDv(bytes)) return 'dv';
   if (isObuStream(bytes)) return 'obu';
   const units = startCodes(bytes);
-  if (units[0] === undefined || units[0] > 4) return undefined; // at most one zero byte goes before
+  if (units[0] === undefined || units[0] > 4) return undefined; // at most one zero byte before the start code
   if (isProgramStream(bytes, units)) return 'mpeg-ps';
   if (isMpeg4(bytes, units)) return 'm4v';
   if (isHevc(bytes, units)) return 'hevc';
@@ -18,9 +18,9 @@ export function sniffBareStream(bytes: Uint8Array): string | undefined {
 }
 
 /**
- * Sync bytes of four packets in a row at the start of the file, or of eight where it begins within a packet. Their
- * headers must be valid and differ, as packets are numbered: those of periodic text are equal. At
- * the start of the file a header that is no text is enough.
+ * Checks the sync bytes of four consecutive packets at the start of the file, or of eight if the file begins within a
+ * packet. The packet headers must be valid and differ, because packets are numbered; headers in periodic text are
+ * equal. At the start of the file, one header that is not text is enough.
  */
 function isTransportStream(bytes: Uint8Array): boolean {
   return [188, 192, 204].some((step) => {
@@ -61,7 +61,7 @@ function isObuStream(bytes: Uint8Array): boolean {
   );
 }
 
-/** Where what follows 00 00 01 lies, for each of those. */
+/** Returns the offsets after each start code 00 00 01. */
 function startCodes(bytes: Uint8Array): number[] {
   const found: number[] = [];
   for (let at = 0; at + 3 < bytes.length; at++)
@@ -69,12 +69,12 @@ function startCodes(bytes: Uint8Array): number[] {
   return found;
 }
 
-/** MPEG program stream that begins with a packet of video rather than with a pack. */
+/** An MPEG program stream that begins with a video packet instead of a pack header. */
 function isProgramStream(bytes: Uint8Array, [first = 0]: readonly number[]): boolean {
   return ((bytes[first] ?? 0) & 0xf0) === 0xe0 && ((bytes[first + 3] ?? 0) & 0xc0) === 0x80 && first === 3;
 }
 
-/** MPEG-4 part 2: a visual object sequence or a video object, and a video object layer. */
+/** MPEG-4 part 2: a visual object sequence or a video object, then a video object layer. */
 function isMpeg4(bytes: Uint8Array, units: readonly number[]): boolean {
   const codes = units.map((at) => bytes[at] ?? 0);
   return (codes[0] === 0xb0 || (codes[0] ?? 0xff) < 0x20) && codes.some((code) => code >= 0x20 && code < 0x30);
@@ -82,7 +82,9 @@ function isMpeg4(bytes: Uint8Array, units: readonly number[]): boolean {
 
 const H264_PROFILES = new Set([44, 66, 77, 83, 86, 88, 100, 110, 118, 122, 128, 138, 144, 244]);
 
-/** All units known, a sequence parameter set of a known profile before the first picture, then a picture set. */
+/**
+ * Checks that all units are known. A sequence set of a known profile must precede the first picture and a picture set.
+ */
 function isH264(bytes: Uint8Array, units: readonly number[]): boolean {
   const types = units.map((at) => ((bytes[at] ?? 0x80) >= 0x80 ? -1 : (bytes[at] ?? 0) & 0x1f));
   const set = types.indexOf(7);

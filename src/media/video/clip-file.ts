@@ -11,23 +11,23 @@ import { pathOf, pathText, type MediaInput } from '../media-input.js';
 import { lostPackets } from './continuity.js';
 import { isEncrypted } from './encryption.js';
 
-/** A clip as ffmpeg and ffprobe are given it. */
+/** A clip in the form that ffmpeg and ffprobe take. */
 export interface ClipFile {
   readonly path: string;
-  /** To be handed to the programs that open `path`. */
+  /** Descriptor to pass to the programs that open `path`. */
   readonly fd: number | undefined;
-  /** ffmpeg's demuxer for formats that it knows by name better than by content. */
+  /** Demuxer of ffmpeg for formats that ffmpeg does not detect reliably by content. */
   readonly demuxer: string | undefined;
-  /** Most pixels of a frame, where that is limited. */
+  /** Maximum number of pixels of a frame, if it is limited. */
   readonly maxFramePixels: number | undefined;
-  /** Whether its container says that the pictures are encrypted; for where ffmpeg does not. */
+  /** Returns true if the container marks the pictures as encrypted. For cases that ffmpeg does not report. */
   readonly isEncrypted: () => Promise<boolean>;
-  /** In how many places a transport stream lacks packets of the element with this number; 0 for other formats. */
+  /** Counts the places where a transport stream lacks packets of the element `pid`. Returns 0 for other formats. */
   readonly lostPackets: (pid: number, signal?: AbortSignal) => Promise<number>;
   readonly close: () => Promise<void>;
 }
 
-/** Formats without a signature that ffmpeg would trust, by the names of `sniff`. */
+/** Formats without a signature, by the names of `sniff`, and their ffmpeg demuxers. */
 const DEMUXERS: Readonly<Record<string, string>> = {
   h264: 'h264',
   hevc: 'hevc',
@@ -39,8 +39,9 @@ const DEMUXERS: Readonly<Record<string, string>> = {
 };
 
 /**
- * Opens the clip once: on Linux the programs get this very file as a descriptor, so that nothing is swapped in between
- * and names of any bytes work. Bytes go to a private file, deleted while open: not even kill -9 leaves it behind.
+ * Opens the clip once. On Linux the programs get the open file as a descriptor. Nobody can then swap the file, and
+ * names with any bytes work. Bytes are written to a private file that is deleted while it is open, so that even kill -9
+ * leaves no file.
  *
  * @throws QalignError MEDIA_NOT_FOUND, MEDIA_UNREADABLE, MEDIA_TOO_LARGE, MEDIA_CORRUPT (empty)
  */
@@ -57,7 +58,7 @@ async function opened(input: MediaInput, limits: MediaLimits): Promise<OpenedCli
   return described(handle, resolve(pathText(path)), size, `${pathText(path)} is empty.`, async () => {});
 }
 
-/** Opens a regular file without ever waiting, as a FIFO without a writer would. The caller closes it. */
+/** Opens a regular file and never blocks, even for a FIFO without a writer. The caller closes it. */
 async function openRegularFile(path: string | Buffer, maxBytes: number): Promise<{ handle: FileHandle; size: number }> {
   let handle: FileHandle | undefined;
   try {
@@ -100,7 +101,10 @@ async function described(
 
 async function spooled(bytes: Uint8Array, { maxBytes }: MediaLimits): Promise<OpenedClip> {
   if (bytes.length > maxBytes)
-    throw new QalignError('MEDIA_TOO_LARGE', `The clip has ${bytes.length} bytes, over the limit of ${maxBytes}.`);
+    throw new QalignError(
+      'MEDIA_TOO_LARGE',
+      `The clip has ${bytes.length} bytes, over the limit of ${maxBytes}; raise maxBytes to read it.`,
+    );
   let folder: string | undefined;
   const remove = async (): Promise<void> => {
     if (folder !== undefined) await rm(folder, { recursive: true, force: true });
@@ -116,7 +120,7 @@ async function spooled(bytes: Uint8Array, { maxBytes }: MediaLimits): Promise<Op
     await remove();
     throw new QalignError(
       'MEDIA_UNREADABLE',
-      `The clip could not be written to ${tmpdir()} (${(error as NodeJS.ErrnoException).code}); free some space there or set TMPDIR.`,
+      `The clip cannot be written to ${tmpdir()} (${(error as NodeJS.ErrnoException).code}); free some space there or set TMPDIR.`,
       { cause: error },
     );
   }

@@ -9,33 +9,34 @@ import type { PreparePool } from '../prepare-pool.js';
 import { frameFiles } from './frame-folder.js';
 import { sampleVideo, type SampleVideoOptions, type VideoSample } from './video.js';
 
-/** Decoded frames that wait for a thread or lie on one, in bytes; one frame may be larger. */
+/** Bytes of decoded frames that wait for a thread or are on a thread. A single frame can be larger. */
 const MOST_DECODED = 64 * 1024 ** 2;
-/** More threads for one clip would wait for ffmpeg. */
+/** More threads for one clip would only wait for ffmpeg. */
 const MOST_THREADS = 4;
 
-/** Frames one after the other: `data` is uint8 RGB [frames, size, size, 3]. */
+/** Consecutive frames. `data` is uint8 RGB [frames, size, size, 3]. */
 export interface FrameChunk {
   readonly frames: number;
   readonly data: Uint8Array;
 }
 
-/** A clip as the model takes it, to be read in chunks: it is never whole in memory. */
+/** A clip in the form that the model takes. It is read in chunks and is never in memory as a whole. */
 export interface ClipReader {
-  /** Frames that are expected; damaged clips give fewer. */
+  /** Expected number of frames. A damaged clip yields fewer. */
   readonly frames: number;
-  /** Of a frame, upright, before padding and resizing, in pixels. In a folder, of the first that was read. */
+  /** Size in pixels of an upright frame before padding and resizing. For a folder: of the first frame that was read. */
   readonly width: number;
   readonly height: number;
   readonly frameRule: FrameRule;
-  /** What is doubtful about the frames, in sentences; complete once they have been read. */
+  /** Warnings about the frames, in sentences. Complete after all frames have been read. */
   readonly warnings: readonly string[];
   /**
-   * The clip from its beginning, in chunks of `most` frames but the last. Decoding runs ahead by a few frames. May be
-   * called again once a reading has ended; the clip is then decoded anew. @throws QalignError MEDIA_* and FFMPEG_*
+   * Reads the clip from its beginning in chunks of `most` frames; the last chunk can be smaller. Decoding runs ahead by
+   * a few frames. After a reading has ended, another call decodes the clip again. @throws QalignError MEDIA_* and
+   * FFMPEG_*
    */
   chunks(most: number): AsyncIterable<FrameChunk>;
-  /** For a reader that is not read. */
+  /** Closes a reader whose chunks are not read. */
   close(): Promise<void>;
 }
 
@@ -45,7 +46,7 @@ export interface ClipOptions extends SampleVideoOptions {
   readonly lane?: Lane | undefined;
 }
 
-/** Decoded by ffmpeg in a process of its own, resized on the threads of the pool. @throws as sampleVideo */
+/** Opens a clip. ffmpeg decodes it in its own process, and the pool resizes the frames. @throws as sampleVideo */
 export async function openVideo(pool: PreparePool, input: MediaInput, options: ClipOptions): Promise<ClipReader> {
   const { size, lane = 'bulk', ...sampling } = options;
   const { signal } = sampling;
@@ -92,8 +93,8 @@ export async function openVideo(pool: PreparePool, input: MediaInput, options: C
 }
 
 /**
- * A folder of frames, as `extractFrames` writes them: upright and within the limits since then. `prepare` makes uint8
- * RGB [size, size, 3] of one file. @throws QalignError MEDIA_NOT_FOUND
+ * Opens a folder of frames that `extractFrames` wrote. These frames are upright and within the limits. `prepare`
+ * converts one file to uint8 RGB [size, size, 3]. @throws QalignError MEDIA_NOT_FOUND
  */
 export async function openFolder(
   pool: PreparePool,
@@ -138,7 +139,7 @@ export async function openFolder(
   };
 }
 
-/** Frames gathered in blocks of `most`; the last block has what is left. */
+/** Collects frames in chunks of `most`. The last chunk can be smaller. */
 async function* inChunks(
   frames: AsyncIterable<Uint8Array>,
   size: number,
@@ -150,8 +151,7 @@ async function* inChunks(
   let data = new Uint8Array(0);
   let filled = 0;
   for await (const frame of frames) {
-    if (done + filled === expected)
-      throw new RangeError(`The clip gave more than the ${expected} frames it announced.`);
+    if (done + filled === expected) throw new RangeError(`The clip has more than the expected ${expected} frames.`);
     if (filled === 0) data = new Uint8Array(Math.min(most, expected - done) * frameBytes);
     data.set(frame, filled++ * frameBytes);
     if (filled * frameBytes < data.length) continue;
@@ -160,5 +160,9 @@ async function* inChunks(
     filled = 0;
   }
   if (filled > 0) yield { frames: filled, data: data.subarray(0, filled * frameBytes) };
-  if (done + filled === 0) throw new QalignError('MEDIA_CORRUPT', 'No frame of the clip could be decoded.');
+  if (done + filled === 0)
+    throw new QalignError(
+      'MEDIA_CORRUPT',
+      'No frame of the clip can be decoded; repair the file or download it again.',
+    );
 }

@@ -1,20 +1,20 @@
 import type { FileHandle } from 'node:fs/promises';
 
-const READ = 4 * 1024 ** 2; // bytes at a time
+const READ = 4 * 1024 ** 2; // bytes per read
 const SYNC = 0x47;
-const SIZES = [188, 192, 204] as const; // of a packet: plain, with a time code before it, with parity after it
-const NEEDED = 4; // packets in a row that tell where they begin
+const SIZES = [188, 192, 204] as const; // bytes per packet: plain, with a time code before it, with parity after it
+const NEEDED = 4; // consecutive packets that identify a packet start
 
 /**
- * In how many places a transport stream is broken, or lacks packets of one programme element by their counters: ffmpeg
- * is silent where whole pictures are gone, and about the pictures that needed them.
+ * Counts the places where a transport stream is broken or lacks packets of one programme element, by its counters. This
+ * is needed because ffmpeg reports neither missing pictures nor pictures that depend on them.
  *
  * @param pid number of the element, 0 … 8191
  */
 export async function lostPackets(handle: FileHandle, pid: number, signal?: AbortSignal): Promise<number> {
   const buffer = Buffer.alloc(READ);
   const counter = createCounter(pid);
-  let kept = 0; // bytes of the read before that were not used
+  let kept = 0; // unused bytes of the previous read
   for (let from = 0; ;) {
     signal?.throwIfAborted();
     const { bytesRead } = await handle.read(buffer, kept, READ - kept, from);
@@ -27,9 +27,9 @@ export async function lostPackets(handle: FileHandle, pid: number, signal?: Abor
   }
 }
 
-/** `read` takes what follows and tells how many bytes of it need not be given again. */
+/** `read` takes the next bytes and returns how many of them it has consumed. */
 export function createCounter(pid: number): { read(bytes: Uint8Array): number; gaps(): number } {
-  let size: number | undefined; // of a packet, while they follow each other
+  let size: number | undefined; // size of a packet while packets are consecutive
   let started = false;
   let last: number | undefined; // counter of the last packet
   let gaps = 0;
@@ -53,7 +53,7 @@ export function createCounter(pid: number): { read(bytes: Uint8Array): number; g
             return true;
           });
           if (size !== undefined && started) {
-            gaps += 1; // whatever was overwritten, it was a packet
+            gaps += 1; // the overwritten bytes were at least one packet
             last = undefined;
           }
           started ||= size !== undefined;

@@ -7,9 +7,11 @@ import { startTool, stopAfter, type StartOptions, type ToolOptions } from './too
 
 /** One decoded frame: RGB, uint8 [height, width, 3]. */
 export interface VideoFrame {
-  /** Number of the picture in the clip, in the order of showing. */
+  /** Index of the picture in display order. */
   readonly index: number;
+  /** Width in pixels. */
   readonly width: number;
+  /** Height in pixels. */
   readonly height: number;
   /** uint8 RGB, row by row. */
   readonly data: Uint8Array;
@@ -17,25 +19,25 @@ export interface VideoFrame {
 
 export interface DecodeJob extends Asked {
   readonly ffmpeg: string;
-  /** The arguments that name the clip and its stream. */
+  /** Arguments that select the clip and its stream. */
   readonly input: readonly string[];
-  /** Filters after the choice of pictures. */
+  /** Filters after the selection of pictures. */
   readonly filters: string;
   readonly size: { readonly width: number; readonly height: number };
   readonly tool: ToolOptions;
 }
 
 /**
- * The wanted frames, one at a time: the next is read when this one was taken. Each is told by its own stamp, so lost
- * pictures shift nothing: the place of a lost one stays empty.
+ * Yields the wanted frames one at a time and reads the next frame after the previous one was taken. Each frame is
+ * identified by its own time stamp. A lost picture therefore leaves its place empty and does not shift the others.
  *
- * @throws QalignError MEDIA_CORRUPT when more than half of the wanted pictures are lost or concealed, and those of
+ * @throws QalignError MEDIA_CORRUPT if more than half of the wanted pictures are lost or concealed, and the errors of
  * runTool
  */
 export async function* decodeFrames(job: DecodeJob): AsyncGenerator<VideoFrame, void, undefined> {
   const warnings: string[] = [];
   if (yield* decodeWith({ ...job, warnings }, DIALECTS, decoderLimits(job.tool))) {
-    // pictures that threads decode side by side are handed on before all of their damage is known
+    // with several threads, ffmpeg returns pictures before it reports all of their damage
     warnings.length = 0;
     const again = decodeWith({ ...job, warnings }, DIALECTS, ['-threads', '1']);
     while ((await again.next()).done !== true);
@@ -43,7 +45,7 @@ export async function* decodeFrames(job: DecodeJob): AsyncGenerator<VideoFrame, 
   job.warnings.push(...warnings);
 }
 
-/** How versions of ffmpeg name what is needed: 5.1 to 7, before 5.1, from 8. */
+/** Option names of ffmpeg versions: 5.1 to 7, before 5.1, from 8. */
 interface Dialect {
   readonly passthrough: readonly [string, string];
   readonly script: string;
@@ -54,17 +56,20 @@ const DIALECTS: readonly Dialect[] = [
   { passthrough: ['-fps_mode', 'passthrough'], script: '-/filter:v' },
 ];
 const UNKNOWN_OPTION = /Unrecognized option '(?:fps_mode|vsync|filter_script)/;
-/** Linux takes 128 KiB in one argument; a longer filter is read from a descriptor. */
+/** Linux limits one argument to 128 KiB. A longer filter is read from a descriptor. */
 const LONGEST_ARGUMENT = 100_000;
 
-/** Tells whether the decoder complained. */
+/** Returns true if the decoder reported damage. */
 async function* decodeWith(
   job: DecodeJob,
   [dialect, ...others]: readonly Dialect[],
   decoder: readonly string[],
 ): AsyncGenerator<VideoFrame, boolean, undefined> {
   if (dialect === undefined)
-    throw new QalignError('FFMPEG_NOT_FOUND', `${job.ffmpeg} does not know the options that qalign needs; update it.`);
+    throw new QalignError(
+      'FFMPEG_NOT_FOUND',
+      `${job.ffmpeg} does not support the options that qalign needs; install a newer ffmpeg.`,
+    );
   const { width, height } = job.size;
   const report = createDecodeReport(job);
   const { args, script } = argumentsOf(job, dialect, decoder, report.letThrough);
@@ -105,8 +110,8 @@ async function* decodeWith(
     report.finish(code);
     return report.isDamaged();
   } catch (error) {
-    stop.check(); // a killed process closes its pipe in the middle: say why it was killed
-    requireWithinLimits(tool.said(), job.tool); // it may have died of them
+    stop.check(); // a killed process closes its pipe early: throw the reason of the kill
+    requireWithinLimits(tool.said(), job.tool); // the limits can be the cause of the failure
     throw error;
   } finally {
     stop.release();

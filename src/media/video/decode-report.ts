@@ -3,56 +3,57 @@ import type { WantedFrame } from './frame-choice.js';
 import { firstLine } from './probe.js';
 import { printedKey } from './select-expression.js';
 
-/** What is asked of the decoder. */
+/** The request to the decoder. */
 export interface Asked {
   readonly wanted: readonly WantedFrame[];
-  /** What the keys of `wanted` are: numbers of pictures, or time stamps. */
+  /** Type of the keys of `wanted`: picture numbers, or time stamps. */
   readonly keys: 'n' | 'pts';
-  /** The picture that stands for wanted ones before it, where the decoder gives none of those. */
+  /** Key of the picture that replaces earlier wanted pictures if the decoder returns none of them. */
   readonly firstKey: number | undefined;
-  /** What the decoder says before its first picture is no damage: the clip begins between two key pictures. */
+  /** If true, messages before the first picture are not damage: the clip begins between two key pictures. */
   readonly startsLate: boolean;
-  /** Gets what is known to be wrong. */
+  /** Receives the warnings. */
   readonly warnings: string[];
 }
 
-/** A decoded picture that was let through, as ffmpeg's messages tell it. */
+/** A selected picture that ffmpeg reported as decoded. */
 interface Announced {
   readonly key: number;
-  /** Parts of it were damaged; the decoder made them up. */
+  /** Parts of it were damaged, and the decoder filled them in. */
   readonly concealed: boolean;
 }
 
-/** Follows what ffmpeg says: which picture comes next, and what is wrong. */
+/** Interprets the messages of ffmpeg: which picture comes next, and which damage was found. */
 export interface DecodeReport {
-  /** The keys of the pictures that ffmpeg is to let through, ascending. */
+  /** The keys of the pictures that ffmpeg must output, ascending. */
   readonly letThrough: readonly number[];
-  /** Takes a line of ffmpeg's messages. */
+  /** Processes a line of ffmpeg's messages. */
   readonly line: (line: string) => void;
-  /** No line follows. */
+  /** Must be called after the last line. */
   readonly end: () => void;
   /**
-   * The numbers under which the next raw picture is delivered: none where it only stood by, several where it is wanted
-   * repeatedly. Waits for its message, which may arrive after it. @throws QalignError MEDIA_CORRUPT
+   * Returns the indices of the next raw picture. The list is empty if the picture was only a possible replacement. It
+   * has several entries if the picture is wanted several times. Waits for the message of the picture, which can arrive
+   * after the picture. @throws QalignError MEDIA_CORRUPT
    */
   readonly deliver: () => Promise<readonly number[]>;
-  /** All that is wanted has come or was passed over. */
+  /** Returns true once every wanted picture was delivered or skipped. */
   readonly complete: () => boolean;
-  /** The decoder complained. */
+  /** Returns true if the decoder reported damage. */
   readonly isDamaged: () => boolean;
-  /** Nothing was decoded. */
+  /** Returns true if no picture was decoded. */
   readonly empty: () => boolean;
-  /** Adds the warnings. @throws QalignError MEDIA_CORRUPT when more than half are lost or concealed */
+  /** Adds the warnings. @throws QalignError MEDIA_CORRUPT if more than half of the pictures are lost or concealed */
   readonly finish: (code: number) => void;
 }
 
-/** Messages below the level error that mean damage; other warnings of ffmpeg are remarks. */
+/** Messages below the level error that indicate damage. Other warnings of ffmpeg are ignored. */
 const DAMAGE = /corrupt|conceal|error parsing/i;
-/** Raw pictures have no time stamps to be in order; H.261 marks no key pictures. */
+/** Raw pictures have no ordered time stamps, and H.261 marks no key pictures. */
 const HARMLESS = /non monotonically increasing dts|first frame is no keyframe/;
-/** ffmpeg, or this build of it, does not know the codec. */
+/** This build of ffmpeg has no decoder for the codec. */
 const NO_DECODER = /Decoder \(codec ([^)]*)\) not found/;
-/** At level warning; it comes before the line of the picture that it is about. */
+/** A message at level warning, printed before the line of its picture. */
 const CONCEALED = 'corrupt decoded frame';
 
 export function createDecodeReport(job: Asked): DecodeReport {
@@ -62,13 +63,13 @@ export function createDecodeReport(job: Asked): DecodeReport {
   const messages = createMessages(new Set(letThrough), job.startsLate);
   const lost: number[] = [];
   const concealed: number[] = [];
-  let at = 0; // the first of `asked` that is not decided
+  let at = 0; // index of the first undecided entry of `asked`
   const limit = (): void => {
     if ((lost.length + concealed.length) * 2 <= asked.length) return;
     const said = messages.complaint() === undefined ? '' : ` (${firstLine(messages.complaint() ?? '')})`;
     throw new QalignError(
       'MEDIA_CORRUPT',
-      `More than half of the ${asked.length} frames of the clip are lost (${lost.length}) or damaged (${concealed.length})${said}; repair the file or get it again.`,
+      `More than half of the ${asked.length} frames of the clip are lost (${lost.length}) or damaged (${concealed.length})${said}; repair the file or download it again.`,
     );
   };
   return {
@@ -78,7 +79,10 @@ export function createDecodeReport(job: Asked): DecodeReport {
     async deliver() {
       const picture = await messages.next();
       if (picture === undefined)
-        throw new QalignError('MEDIA_CORRUPT', 'ffmpeg gave a picture without its time stamp.');
+        throw new QalignError(
+          'MEDIA_CORRUPT',
+          'ffmpeg returned a picture without its time stamp; use another build of ffmpeg.',
+        );
       const indices: number[] = [];
       for (; at < asked.length; at++) {
         const { key, index, second } = asked[at] as (typeof asked)[number];
@@ -106,7 +110,7 @@ export function createDecodeReport(job: Asked): DecodeReport {
           `This ffmpeg has no decoder for the pictures of the clip (codec ${codec}); convert it, for example to H.264 in MP4.`,
         );
       if (lost.length === asked.length)
-        throw new QalignError('MEDIA_CORRUPT', `No frame of the clip could be decoded: ${firstLine(said ?? '')}.`);
+        throw new QalignError('MEDIA_CORRUPT', `No frame of the clip can be decoded: ${firstLine(said ?? '')}.`);
       limit();
       if (lost.length > 0)
         job.warnings.push(
@@ -121,14 +125,15 @@ export function createDecodeReport(job: Asked): DecodeReport {
 }
 
 /**
- * Recordings cut between key pictures begin with pictures that need what was cut off, and decoders leave those out. The
- * first key picture then stands for them. Empty where the clip begins with that one.
+ * Returns the replacement for undecodable pictures at the start of the clip. A recording that was cut between key
+ * pictures begins with pictures that need the missing part, and decoders skip them. The first key picture replaces
+ * them. Empty if the clip begins with a key picture.
  */
 function standInOf({ keys, firstKey }: Asked, begins: number | undefined): number[] {
   return keys === 'pts' && firstKey !== undefined && begins !== undefined && begins < firstKey ? [firstKey] : [];
 }
 
-/** Sorts ffmpeg's lines into pictures that were let through, and damage. */
+/** Sorts the lines of ffmpeg into selected pictures and damage. */
 function createMessages(isLetThrough: ReadonlySet<number>, startsLate: boolean) {
   const announced: Announced[] = [];
   let wake: (() => void) | undefined;
@@ -165,7 +170,7 @@ function createMessages(isLetThrough: ReadonlySet<number>, startsLate: boolean) 
   };
 }
 
-/** The first few of them. */
+/** Lists at most the first five times. */
 function seconds(times: readonly number[]): string {
   const shown = times.slice(0, 5).map((time) => String(Math.round(time * 1000) / 1000));
   return `second${times.length === 1 ? '' : 's'} ${shown.join(', ')}${times.length > shown.length ? ' …' : ''}`;

@@ -1,12 +1,12 @@
 import type { FileHandle } from 'node:fs/promises';
 import { QalignError } from '../../base/errors.js';
 
-const READ = 1024 ** 2; // bytes from each end of the file: headers lie there
+const READ = 1024 ** 2; // bytes from each end of the file, which contain the headers
 
 export const encryptedClip = (): QalignError =>
-  new QalignError('MEDIA_ENCRYPTED', 'The clip is encrypted; decrypt it first, as qalign takes no keys.');
+  new QalignError('MEDIA_ENCRYPTED', 'The clip is encrypted and qalign accepts no keys; decrypt the clip first.');
 
-/** Whether a container says that its pictures are encrypted: for files of which ffmpeg reads no packet. */
+/** Returns true if the container marks its pictures as encrypted. For files from which ffmpeg reads no packet. */
 export async function isEncrypted(handle: FileHandle, format: string, size: number): Promise<boolean> {
   if (format === 'mp4' || format === 'mov') {
     const ends = [await readAt(handle, 0), await readAt(handle, Math.max(0, size - READ))];
@@ -20,12 +20,12 @@ async function readAt(handle: FileHandle, position: number): Promise<Buffer> {
   return buffer.subarray(0, bytesRead);
 }
 
-/** ISO base media (common encryption): the sample entry is `encv`, and it tells the true one in `sinf`. */
+/** ISO base media (common encryption): the sample entry is `encv`, and `sinf` contains the original type. */
 export function hasEncryptedEntry(bytes: Buffer): boolean {
   return bytes.includes('encv', 0, 'latin1') && bytes.includes('sinf', 0, 'latin1');
 }
 
-/** MPEG-TS: the scrambling control bits of most packets with a payload are set. */
+/** MPEG-TS: most packets with a payload have their scrambling control bits set. */
 export function isScrambled(bytes: Uint8Array): boolean {
   const starts = [188, 192, 204].flatMap((step) => Array.from({ length: step }, (_, from) => ({ step, from })));
   const found = starts.find(({ step, from }) => {

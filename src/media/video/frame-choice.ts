@@ -1,63 +1,67 @@
 import type { FrameRule } from '../../prompts/subject.js';
 import { evenIndices, floorOf, sampling, samplingRate, type Rational } from './frame-indices.js';
 
-/** What the packets of a video stream say about its pictures. Time stamps in ticks. */
+/** Timing of the pictures of a video stream, from its packets. Time stamps are in ticks. */
 export interface ClipTimes {
-  /** All packets, as the reference counts them. */
+  /** Number of packets, counted as in the reference. */
   readonly packets: number;
-  /** Average rate of the clip in pictures a second. */
+  /** Average rate of the clip in pictures per second. */
   readonly rate: Rational;
-  /** False where the file names none and it was taken from the stamps. */
+  /** False if the file has no rate and it was computed from the time stamps. */
   readonly rateIsNamed: boolean;
-  /** Seconds a tick. */
+  /** Seconds per tick. */
   readonly tick: Rational;
-  /** Of the pictures that are shown, ascending, each once; the first is the beginning of the clip. */
+  /** Time stamps of the shown pictures, ascending and distinct. The first is the beginning of the clip. */
   readonly stamps: Float64Array;
-  /** How long the last of them is shown; 0 where the file does not say. */
+  /** Display duration of the last picture. 0 if the file does not contain it. */
   readonly lastDuration: number;
-  /** False where packets lack stamps or stamps jump: then pictures are counted. */
+  /** False if packets lack time stamps or stamps jump. Pictures are then counted. */
   readonly reliable: boolean;
-  /** For counted pictures: the time of each, but for a constant, ascending; undefined where that is not known. */
+  /** For counted pictures: their times up to a constant, ascending. Undefined if unknown. */
   readonly countedAt?: Float64Array | undefined;
 }
 
 export interface ChoiceOptions {
-  /** Pictures a second; 1 by default. */
+  /** Pictures per second. Default: 1. */
   readonly fps?: number | undefined;
   readonly maxFrames?: number | undefined;
   readonly frameRule?: 'auto' | 'published' | undefined;
 }
 
-/** One picture that is asked for. */
+/** One requested picture. */
 export interface WantedFrame {
-  /** Number of the picture in the clip, in the order of showing. */
+  /** Index of the picture in display order. */
   readonly index: number;
-  /** Its time stamp in ticks, or its number where pictures are counted; undefined if the clip never shows it. */
+  /** Its time stamp in ticks, or its number if pictures are counted. Undefined if the clip never shows it. */
   readonly key: number | undefined;
-  /** The time that it stands for, in seconds from the beginning. */
+  /** The sampled time in seconds from the beginning. */
   readonly second: number;
 }
 
 export interface FrameChoice {
   readonly rule: FrameRule;
-  /** What the keys of `wanted` are: numbers of pictures, or time stamps. */
+  /** Type of the keys of `wanted`: picture numbers, or time stamps. */
   readonly keys: 'n' | 'pts';
-  /** Pictures by the rule, before `maxFrames`. */
+  /** Number of pictures by the rule, before `maxFrames`. */
   readonly count: number;
-  /** The clip is shorter than one sampling interval: its first picture stands for it. */
+  /** The clip is shorter than one sampling interval, so its first picture is taken. */
   readonly short: boolean;
-  /** Ascending, repeats allowed. Reading it makes the list: check `count` first. */
+  /** The wanted pictures in ascending order, possibly repeated. The call builds the list: check `count` first. */
   readonly wanted: () => WantedFrame[];
 }
 
-/** More positions than this are checked evenly spread, so that absurd rates end at all. */
+/** Above this number of positions, an evenly spaced subset is checked, so that absurd rates do not run forever. */
 const MOST_CHECKED = 100_000;
 
 /**
- * Which pictures of a clip are taken. The published rule, int(fps · i) for i < int(packets/fps), holds unless second i
- * lies more than half a sampling interval outside the time in which its picture is shown, or it names two pictures
- * fewer or more than the clip shows by time. Then picture i is the last with a stamp of at most i seconds. Where stamps
- * cannot be trusted, pictures are counted, and their decoding times decide between the two.
+ * Chooses the pictures of a clip. The published rule is int(fps · i) for i < int(packets/fps). It applies unless one of
+ * two conditions holds:
+ *
+ * - Second i is more than half a sampling interval outside the time in which its picture is shown.
+ * - The rule selects at least two pictures fewer or more than the clip shows by time.
+ *
+ * Otherwise, picture i is the last picture with a time stamp of at most i seconds. If time stamps are unreliable,
+ * pictures are counted, and their decoding times decide between the two rules.
  */
 export function chooseFrames(times: ClipTimes, options: ChoiceOptions = {}): FrameChoice {
   const { fps = 1, frameRule = 'auto' } = options;
@@ -102,25 +106,25 @@ function publishedNames({ rate, packets }: ClipTimes, fps: number): Published {
   return { count, indexAt: count === 0 ? () => 0 : indexAt };
 }
 
-/** Ticks in one sampling interval, as a fraction. */
+/** Ticks per sampling interval, as a fraction. */
 function interval({ tick }: ClipTimes, fps: number): Rational {
   return samplingRate({ numerator: tick.denominator, denominator: tick.numerator }, fps);
 }
 
-/** int(T · fps), T from the beginning to the end of the last picture. */
+/** int(T · fps). T is the time from the beginning to the end of the last picture. */
 function timedCount(times: ClipTimes, fps: number): number {
   const { stamps, lastDuration } = times;
   const { numerator, denominator } = interval(times, fps);
   return floorOf((stamps.at(-1) ?? 0) + lastDuration - (stamps[0] ?? 0), denominator, numerator);
 }
 
-/** Whether the pictures that the published rule names are those of their seconds. */
+/** Returns true if the pictures of the published rule are shown at their seconds. */
 function holds(times: ClipTimes, fps: number, published: Published, timed: number): boolean {
   const { stamps, lastDuration } = times;
   const { numerator, denominator } = interval(times, fps);
   const step = numerator / denominator;
   const named = Math.max(1, published.count);
-  // an edit list may hide the end of a stream: names without a picture are no pictures
+  // an edit list can hide the end of a stream, so indices without a picture do not count
   let shown = 0;
   let low = 0;
   for (let high = named; low < high;) {
@@ -139,8 +143,8 @@ function holds(times: ClipTimes, fps: number, published: Published, timed: numbe
 }
 
 /**
- * Names by round(time · rate), where all stamps lie on the grid of the rate: pictures that the file lost then shift
- * nothing. Where one is missing in the file, the picture before it is what is shown.
+ * Names pictures by round(time · rate) if all time stamps are on the grid of the rate. Pictures that the file lost then
+ * do not shift the others. If the picture itself is missing, the picture before it is shown.
  */
 function gridNames(times: ClipTimes, indexAt: (i: number) => number): ((i: number) => Named) | undefined {
   const { stamps, rate, tick } = times;
@@ -159,14 +163,14 @@ function gridNames(times: ClipTimes, indexAt: (i: number) => number): ((i: numbe
   };
 }
 
-/** The last picture with a stamp of at most i sampling intervals. */
+/** Returns the last picture with a time stamp of at most i sampling intervals. */
 function shownAt(times: ClipTimes, fps: number, i: number): Named {
   const { numerator, denominator } = interval(times, fps);
   const index = lastUpTo(times.stamps, (times.stamps[0] ?? 0) + floorOf(i, numerator, denominator));
   return { index, key: times.stamps[index] };
 }
 
-/** The place of the last entry that is at most `limit`; 0 if there is none. */
+/** Returns the index of the last entry that is at most `limit`, or 0 if there is none. */
 function lastUpTo(stamps: Float64Array, limit: number): number {
   let low = 0;
   for (let high = stamps.length; low < high;) {

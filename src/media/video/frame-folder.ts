@@ -10,7 +10,7 @@ import { evenIndices } from './frame-indices.js';
 import { sampleVideo } from './video.js';
 import { reasonOf } from '../../base/files/reason.js';
 
-/** Lies in the folder; its name begins with a dot so that it is taken for no frame. */
+/** A file in the folder. Its name begins with a dot, so that it does not count as a frame. */
 const NOTE = '.frames.json';
 
 interface Note {
@@ -21,8 +21,9 @@ interface Note {
 }
 
 /**
- * Writes the reference's frames of a clip (one a second), padded and resized as the model takes them, as lossless PNG:
- * `0000.png`, `0001.png` … The folder appears whole; one that was made of the same file at the same size is kept.
+ * Extracts the reference's frames of a clip (one per second), padded and resized for the model. Writes them as lossless
+ * PNG: `0000.png`, `0001.png` … The folder appears complete or not at all. An existing folder of the same file and size
+ * is kept.
  *
  * @param size side in pixels
  * @returns the number of frames
@@ -55,7 +56,11 @@ export async function extractFrames(
           .toFile(name),
       );
     }
-    if (frames === 0) throw new QalignError('MEDIA_CORRUPT', `No frame of ${file} could be decoded.`);
+    if (frames === 0)
+      throw new QalignError(
+        'MEDIA_CORRUPT',
+        `No frame of ${file} can be decoded; repair the file or download it again.`,
+      );
     const note: Note = { size, frames, bytes: source.size, modified_ms: source.mtimeMs };
     await writable(folder, async () => {
       await writeFile(join(draft.path, NOTE), `${JSON.stringify(note)}\n`);
@@ -68,7 +73,7 @@ export async function extractFrames(
   }
 }
 
-/** Whether a clip is given as a folder of its frames. */
+/** Returns true if the path is a folder, which then holds the frames of a clip. */
 export async function isFrameFolder(media: MediaInput): Promise<boolean> {
   return (
     typeof media === 'string' &&
@@ -79,12 +84,13 @@ export async function isFrameFolder(media: MediaInput): Promise<boolean> {
   );
 }
 
-/** The files of such a folder in the order of their numbers, at most `maxFrames`, evenly spread. */
+/** Returns the file names in numerical order. With `maxFrames`, returns at most that number, evenly spaced. */
 export async function frameFiles(folder: string, maxFrames: number | undefined): Promise<string[]> {
   const names = (await readdir(folder))
     .filter((name) => !name.startsWith('.'))
     .sort((a, b) => a.localeCompare(b, 'en', { numeric: true }));
-  if (names.length === 0) throw new QalignError('MEDIA_NOT_FOUND', `The folder of frames ${folder} is empty.`);
+  if (names.length === 0)
+    throw new QalignError('MEDIA_NOT_FOUND', `The folder of frames ${folder} is empty; extract the frames again.`);
   return evenIndices(names.length, maxFrames).map((index) => names[index]!);
 }
 
@@ -97,4 +103,4 @@ async function readNote(folder: string): Promise<Note | undefined> {
 }
 
 const writable = <T>(folder: string, work: () => Promise<T>): Promise<T> =>
-  guardWrite(work, (error) => `The frames ${folder} could not be written: ${reasonOf(error)}.`);
+  guardWrite(work, (error) => `The frames ${folder} cannot be written: ${reasonOf(error)}.`);

@@ -1,22 +1,22 @@
-/** A rate in pictures a second, exactly. */
+/** An exact rate in pictures per second. */
 export interface Rational {
   readonly numerator: number;
   readonly denominator: number;
 }
 
-/** The pictures that the reference names: `count` of them, the i-th being number `indexAt(i)`, repeats allowed. */
+/** The pictures that the reference selects. Picture i has the index `indexAt(i)`, possibly repeated. */
 export interface Sampling {
   readonly count: number;
   readonly indexAt: (i: number) => number;
 }
 
 /**
- * The pictures that the reference means: int(fps·i) for i < int(packets/fps), in doubles as it computes them (Q-Align's
- * loader with decord's average rate). With `perSecond` other than 1, int(fps/perSecond·i) in exact arithmetic.
+ * Selects pictures as the reference does: int(fps·i) for i < int(packets/fps), computed in doubles (Q-Align's loader
+ * with decord's average rate). With `perSecond` other than 1, the index is int(fps/perSecond·i) in exact arithmetic.
  *
  * @param rate average rate of the clip
- * @param packets pictures in the clip
- * @throws RangeError for `perSecond` ≤ 0
+ * @param packets number of pictures in the clip
+ * @throws RangeError if `perSecond` ≤ 0
  */
 export function sampling(rate: Rational, packets: number, perSecond = 1): Sampling {
   const { numerator: a, denominator: b } = samplingRate(rate, perSecond);
@@ -25,20 +25,20 @@ export function sampling(rate: Rational, packets: number, perSecond = 1): Sampli
   return { count: Math.trunc(packets / step), indexAt: (i) => Math.trunc(step * i) };
 }
 
-/** `most` of `count` positions, evenly spread: floor(i·count/most); all where there are no more than `most`. */
+/** Returns `most` of `count` positions, evenly spaced: floor(i·count/most). Returns all if `count` ≤ `most`. */
 export function evenIndices(count: number, most: number = count): number[] {
   const kept = Math.min(count, most);
   return Array.from({ length: kept }, (_, i) => Math.floor((i * count) / kept));
 }
 
 /**
- * The clip's rate divided by pictures wanted a second: `perSecond` 0.5 of a 30 fps clip is one in 60. @throws
- * RangeError for perSecond ≤ 0
+ * Divides the rate of the clip by the wanted pictures per second. With `perSecond` 0.5, a 30 fps clip gives one picture
+ * in 60. @throws RangeError if `perSecond` ≤ 0
  */
 export function samplingRate(rate: Rational, perSecond: number): Rational {
   if (!(perSecond > 0) || !Number.isFinite(perSecond))
     throw new RangeError(`fps must be a positive number, got ${perSecond}`);
-  if (perSecond === 1) return rate; // as it stands in the file, so that the doubles are the reference's
+  if (perSecond === 1) return rate; // unchanged, so that the doubles equal those of the reference
   const wanted = simplest(perSecond);
   const numerator = BigInt(rate.numerator) * BigInt(wanted.denominator);
   const denominator = BigInt(rate.denominator) * BigInt(wanted.numerator);
@@ -46,14 +46,14 @@ export function samplingRate(rate: Rational, perSecond: number): Rational {
   return { numerator: Number(numerator / divisor), denominator: Number(denominator / divisor) };
 }
 
-/** `30000/1001`, or undefined for `0/0` and the like. */
+/** Parses `30000/1001`. Returns undefined for an invalid rate such as `0/0`. */
 export function parseRate(text: string | undefined): Rational | undefined {
   const [numerator, denominator] = (text ?? '').split('/').map(Number);
   if (numerator === undefined || denominator === undefined || !(numerator > 0) || !(denominator > 0)) return undefined;
   return { numerator, denominator };
 }
 
-/** The simplest fraction within 1e-12 of a number, by continued fractions: 0.7 is 7/10 and 0.333333333333 is 1/3. */
+/** Returns the simplest fraction within 1e-12 of a number, by continued fractions: 0.7 → 7/10, 0.333333333333 → 1/3. */
 function simplest(value: number): Rational {
   let [p, q, previousP, previousQ] = [Math.floor(value), 1, 1, 0];
   let rest = value - p;
@@ -65,7 +65,7 @@ function simplest(value: number): Rational {
   return { numerator: p, denominator: q };
 }
 
-/** floor(i·a/b), exactly; i, a and b are whole and not negative. */
+/** Returns floor(i·a/b) exactly. i, a and b are non-negative integers. */
 export function floorOf(i: number, a: number, b: number): number {
   const product = i * a;
   return Number.isSafeInteger(product) ? (product - (product % b)) / b : Number((BigInt(i) * BigInt(a)) / BigInt(b));

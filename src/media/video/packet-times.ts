@@ -1,59 +1,61 @@
 import type { Rational } from './frame-indices.js';
 
-/** One packet of a video stream, in decoding order. Times in ticks; undefined where the file has none. */
+/** One packet of a video stream, in decoding order. Times are in ticks, or undefined if the file has none. */
 export interface Packet {
   readonly pts: number | undefined;
-  /** When it is decoded, in seconds. */
+  /** Decoding time in seconds. */
   readonly decoded: number | undefined;
   readonly duration: number | undefined;
   readonly key: boolean;
-  /** Decoded but never shown, as edit lists ask for. */
+  /** Decoded but never shown, as an edit list requires. */
   readonly discard: boolean;
   readonly encrypted: boolean;
 }
 
-/** What the packets of one stream say; 8 bytes for each of them. */
+/** Timing of the packets of one stream. It takes 8 bytes per packet. */
 export interface PacketTimes {
   readonly packets: number;
   readonly encrypted: boolean;
-  /** Packets that come before the first one that can be decoded. */
+  /** Number of packets before the first packet that can be decoded. */
   readonly leading: number;
-  /** Stamp of the first packet that can be decoded by itself; pictures before it may be missing. */
+  /** Time stamp of the first packet that can be decoded alone. Pictures before it can be missing. */
   readonly firstKey: number | undefined;
-  /** Of the pictures that are shown, ascending, each once. */
+  /** Time stamps of the shown pictures, ascending and distinct. */
   readonly stamps: Float64Array;
   readonly lastDuration: number;
-  /** When the packets are decoded, in ticks, ascending, from the first key packet on; undefined where one lacks it. */
+  /** Decoding times in ticks from the first key packet on, ascending. Undefined if a packet lacks one. */
   readonly decodedAt: Float64Array | undefined;
-  /** Share of the shown packets that lack a stamp. */
+  /** Fraction of the shown packets that lack a time stamp. */
   readonly lacking: number;
-  /** The decoding stamps start again, or jump, as in joined recordings. */
+  /** Decoding times restart or jump, as in joined recordings. */
   readonly jumps: boolean;
 }
 
-/** Seconds that decoding times may go back; more means that another recording begins, or that a stamp is damaged. */
+/** Seconds that decoding times can go back. A larger step is a new recording or a damaged time stamp. */
 const MOST_BACK = 0.5;
-/** Seconds from decoding to showing, or four of the largest steps; stamps beyond are damaged. */
+/** Seconds from decoding to display, or four of the largest steps if that is more. Later time stamps are damaged. */
 const MOST_REORDERED = 1;
-/** Seconds between two packets of a broadcast format that are still taken for one picture shown so long. */
+/**
+ * Longest gap in seconds between two packets of a broadcast format. The picture before it counts as shown that long.
+ */
 const MOST_GAP = 60;
-/** Packets at the end whose pictures may be shown long after the last decoding time: twice the deepest reordering. */
+/** Packets at the end with a display time long after the last decoding time: twice the deepest reordering. */
 const TAIL = 32;
 
-/** Collects the packets of one stream as they are read. */
+/** Collects the packets of one stream while they are read. */
 export function createPacketTimes(): {
   add(packet: Packet): void;
   finish(stream: { readonly tick: Rational; readonly hidesPackets: boolean; readonly broadcast: boolean }): PacketTimes;
 } {
   const stamps = createNumbers();
-  const decodingTimes = createNumbers(); // in seconds, NaN where there is none
+  const decodingTimes = createNumbers(); // in seconds, NaN if unknown
   let [packets, leading, shown, lacking] = [0, 0, 0, 0];
   let [started, encrypted] = [false, false];
   let firstKey: number | undefined;
-  let pending: Packet | undefined; // the last packet: the next one tells whether its stamp is damaged
-  let before: number | undefined; // decoding time of the one before it
-  let [back, gap] = [0, 0]; // largest steps of the decoding times
-  let [first, last] = [Infinity, -Infinity]; // decoding times
+  let pending: Packet | undefined; // The last packet, judged when the next one arrives.
+  let before: number | undefined; // Decoding time of the packet before it.
+  let [back, gap] = [0, 0]; // Largest backward and forward steps of the decoding times.
+  let [first, last] = [Infinity, -Infinity]; // Decoding times.
   let [lastStamp, lastDuration] = [-Infinity, 0];
   const keep = (pts: number, duration: number): void => {
     stamps.add(pts);
@@ -76,7 +78,7 @@ export function createPacketTimes(): {
     if (packet.pts === undefined || damaged) lacking += 1;
     else keep(packet.pts, packet.duration ?? 0);
   };
-  /** What comes before the first key packet is not counted among the pictures; without any all are. */
+  /** Pictures before the first key packet are not counted. Without a key packet, all pictures are counted. */
   const begin = (packet: Packet): void => {
     started = true;
     firstKey = packet.pts;
@@ -96,7 +98,7 @@ export function createPacketTimes(): {
     finish({ tick, hidesPackets, broadcast }) {
       if (pending !== undefined) settle(pending, undefined);
       pending = undefined;
-      const ticks = tick.denominator / tick.numerator; // a second
+      const ticks = tick.denominator / tick.numerator; // ticks per second
       const tail = broadcast ? new Set(stamps.all().slice(-TAIL)) : undefined;
       let sorted = stamps.all().sort();
       if (tail !== undefined && sorted.length > 0) {
@@ -121,7 +123,7 @@ export function createPacketTimes(): {
   };
 }
 
-/** A list that takes 8 bytes a number. */
+/** A growing list of numbers that takes 8 bytes per number. */
 function createNumbers() {
   let numbers = new Float64Array(1024);
   let count = 0;
@@ -141,22 +143,22 @@ function createNumbers() {
   };
 }
 
-/** Ascending; undefined where one is lacking. */
+/** Converts seconds to ticks, ascending. Returns undefined if one is missing. */
 function inTicks(seconds: Float64Array, ticks: number): Float64Array | undefined {
   return seconds.some(Number.isNaN) ? undefined : seconds.map((time) => Math.round(time * ticks)).sort();
 }
 
-/** A time that lies far off, while those before and after it belong together. */
+/** Returns true if a time is far from the times before and after it, while these two are close to each other. */
 function isDamaged(before: number | undefined, time: number | undefined, after: number | undefined): boolean {
   if (before === undefined || time === undefined || after === undefined) return false;
   const returns = after > before - MOST_BACK && after < before + 2 * MOST_BACK;
   return returns && (time < before - MOST_BACK || time > after + MOST_BACK);
 }
 
-/** Seconds after a picture at which a packet that shows nothing (VP8's alternate reference) is put. */
+/** Maximum seconds between a picture and a hidden packet after it (VP8's alternate reference frame). */
 const HIDDEN_WITHIN = 0.0015;
 
-/** In place: entries within `ticks` of the one before are left out. */
+/** Removes entries within `ticks` of the entry before, in place. */
 function distinct(sorted: Float64Array, ticks: number): Float64Array {
   let kept = 0;
   for (const stamp of sorted) if (kept === 0 || stamp - (sorted[kept - 1] ?? 0) > ticks) sorted[kept++] = stamp;

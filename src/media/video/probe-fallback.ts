@@ -7,21 +7,21 @@ import { createPacketTimes, type PacketTimes } from './packet-times.js';
 import { BROADCAST, chooseStream, describeTimes, inputOf, unopened, type Probe, type ProbedStream } from './probe.js';
 import { runTool, runToolLines, type ToolOptions } from './tools/tool-process.js';
 
-/** A stream as the words of ffmpeg describe it. */
+/** A stream as described in the text output of ffmpeg. */
 interface Described extends Omit<ProbedStream, 'packets'> {
   readonly line: string;
   turned?: boolean;
 }
 
-/** What ffmpeg writes, in doubles, for a stamp that is not there: −2⁶³. */
+/** The value that ffmpeg prints, as a double, for a missing time stamp: −2⁶³. */
 const NO_STAMP = -(2 ** 63);
 
-/** What a file says about its streams in words; titles and comments can be long. */
+/** Maximum length of the stream description, because titles and comments can be long. */
 const WORDS_KEPT = 500_000; // characters
 
 /**
- * The probe where there is no ffprobe: ffmpeg copies every packet to a list of time stamps and sizes, and the average
- * rate is read from the header of a Matroska copy of one packet, as the stream's line rounds it.
+ * Probes a clip without ffprobe. ffmpeg lists the time stamps and sizes of all packets. The average rate is read from
+ * the header of a Matroska copy of one packet, because the description of the stream rounds it.
  *
  * @throws as probeVideo
  */
@@ -49,8 +49,8 @@ export async function probeWithoutFfprobe(ffmpeg: string, file: ClipFile, option
     }),
   );
   if (stream === undefined)
-    throw new QalignError('MEDIA_UNSUPPORTED', 'The file holds no video stream with pictures in it.');
-  const warnings = ['ffprobe was not found: what it tells of a clip was pieced together with ffmpeg'];
+    throw new QalignError('MEDIA_UNSUPPORTED', 'The file has no video stream with pictures; give a picture or a clip.');
+  const warnings = ['ffprobe was not found, so the properties of the clip were read with ffmpeg'];
   const named = / ([\d.]+)(k?) fps/.test(stream.line)
     ? await exactRate(ffmpeg, input, stream.index, options)
     : undefined;
@@ -68,8 +68,8 @@ export async function probeWithoutFfprobe(ffmpeg: string, file: ClipFile, option
 }
 
 /**
- * The video streams that are no cover pictures, in the order of `-map 0:V`. Two spaces before `Stream`: titles cannot
- * forge one.
+ * Reads the video streams except cover pictures, in the order of `-map 0:V`. A line must have two spaces before
+ * `Stream`, so that a title cannot imitate it.
  */
 function readStreams(words: string): Described[] {
   const streams: Described[] = [];
@@ -95,8 +95,8 @@ function readStreams(words: string): Described[] {
 }
 
 /**
- * Reads framecrc's list: `stream, dts, pts, duration, size, checksum` a line, `F=` the flags where they are not those
- * of a key packet. A packet of no bytes is none.
+ * Reads the list of framecrc. A line has `stream, dts, pts, duration, size, checksum`. `F=` gives the flags if they are
+ * not those of a key packet. Packets of zero bytes are ignored.
  */
 function createPacketTable(): {
   readonly line: (line: string) => void;
@@ -147,14 +147,14 @@ async function exactRate(
   if (nanoseconds === undefined)
     throw new QalignError(
       'MEDIA_UNSUPPORTED',
-      'The rate of the clip cannot be found without ffprobe; install ffprobe or set FFPROBE_BIN.',
+      'The rate of the clip cannot be determined without ffprobe; install ffprobe or set FFPROBE_BIN.',
     );
   return rateOfDuration(nanoseconds);
 }
 
 /**
- * The value of the EBML element 23 E3 83, DefaultDuration, in nanoseconds. @param matroska the file, one character a
- * byte
+ * Returns the value of the EBML element 23 E3 83, DefaultDuration, in nanoseconds. @param matroska the file, with one
+ * character per byte
  */
 function defaultDuration(matroska: string): number | undefined {
   const at = matroska.indexOf('\x23\xe3\x83');
@@ -164,8 +164,8 @@ function defaultDuration(matroska: string): number | undefined {
 }
 
 /**
- * The rate whose duration, cut off to nanoseconds, is this: a whole number, 1000/1001 of one, or else the simplest
- * fraction.
+ * Returns the rate whose duration, truncated to nanoseconds, is `nanoseconds`. Tries a whole number, then a whole
+ * number · 1000/1001, then the simplest fraction.
  */
 export function rateOfDuration(nanoseconds: number): Rational {
   const gives = ({ numerator: a, denominator: b }: Rational): boolean =>
@@ -181,7 +181,7 @@ export function rateOfDuration(nanoseconds: number): Rational {
   return { numerator: 1e9, denominator: nanoseconds };
 }
 
-/** The words give the angle but no mirroring: the size after ffmpeg's own turn is read off its first picture. */
+/** The description has the angle but no mirroring, so the size is read from the first picture that ffmpeg rotates. */
 async function shownSize(
   ffmpeg: string,
   input: readonly string[],

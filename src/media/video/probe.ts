@@ -8,7 +8,7 @@ import { createPacketTimes, type Packet, type PacketTimes } from './packet-times
 import { inputLimits } from './tools/tool-limits.js';
 import { runTool, runToolLines, type ToolOptions } from './tools/tool-process.js';
 
-/** What a clip's video stream is. Sizes in pixels, as stored: before any turn. */
+/** Properties of the video stream of a clip. Sizes are in pixels as stored, before rotation. */
 export interface Probe {
   readonly stream: number;
   /** Number of the programme element in a transport stream. */
@@ -16,13 +16,13 @@ export interface Probe {
   readonly width: number;
   readonly height: number;
   readonly times: ClipTimes;
-  /** The stamp of the first packet that can be decoded by itself. */
+  /** Time stamp of the first packet that can be decoded alone. */
   readonly firstKey: number | undefined;
-  /** Packets come before that one: what the decoder says of them is no damage. */
+  /** True if packets come before that packet. Decoder messages about them are not damage. */
   readonly startsLate: boolean;
-  /** The ffmpeg filter that turns a picture upright, if it needs one. */
+  /** The ffmpeg filter that turns a picture upright. Undefined if none is needed. */
   readonly turn: string | undefined;
-  /** True where the turn is not known and ffmpeg must do it by itself; the sizes are then those after it. */
+  /** True if the rotation is unknown and ffmpeg applies it. The sizes are then those after rotation. */
   readonly autorotate?: boolean;
   readonly warnings: string[];
 }
@@ -44,22 +44,22 @@ const ENTRIES = [
   'stream_side_data=displaymatrix',
 ].join(':');
 
-/** Formats that are a bare stream: ffmpeg makes up what stamps their packets have. */
+/** Formats of bare streams, whose time stamps ffmpeg generates. */
 const BARE: ReadonlySet<string> = new Set(['h264', 'hevc', 'm4v', 'obu', 'mpegvideo']);
-/** Formats whose stamps ffmpeg expects to jump. */
+/** Formats in which ffmpeg expects time stamps to jump. */
 export const BROADCAST: ReadonlySet<string> = new Set(['mpegts', 'mpeg']);
 
-/** The arguments that name the clip, for ffmpeg and ffprobe alike. */
+/** The input arguments for ffmpeg and ffprobe. */
 export function inputOf(clip: ClipFile): string[] {
   const { path, demuxer } = clip;
   return [...(demuxer === undefined ? [] : ['-f', demuxer]), ...inputLimits(clip), '-i', `file:${path}`];
 }
 
 /**
- * One pass of ffprobe over all packets.
+ * Reads all packets with one run of ffprobe.
  *
- * @throws QalignError MEDIA_CORRUPT (not a clip that ffmpeg opens), MEDIA_UNSUPPORTED (no video stream),
- * MEDIA_ENCRYPTED, and those of runTool
+ * @throws QalignError MEDIA_CORRUPT (ffmpeg cannot open the clip), MEDIA_UNSUPPORTED (no video stream),
+ * MEDIA_ENCRYPTED, and the errors of runTool
  */
 export async function probeVideo(ffprobe: string, file: ClipFile, options: ToolOptions): Promise<Probe> {
   const packets = new Map<number, ReturnType<typeof createPacketTimes>>();
@@ -95,13 +95,13 @@ export async function probeVideo(ffprobe: string, file: ClipFile, options: ToolO
   if (found.some(({ fields }) => fields.has('tag:enc_key_id')) || stream?.times.encrypted === true)
     throw encryptedClip();
   if (stream === undefined)
-    throw new QalignError('MEDIA_UNSUPPORTED', 'The file holds no video stream with pictures in it.');
+    throw new QalignError('MEDIA_UNSUPPORTED', 'The file has no video stream with pictures; give a picture or a clip.');
   const warnings: string[] = [];
   const named = await namedRate(ffprobe, file, stream.fields.get('avg_frame_rate'), formats, options, warnings);
-  // only MP4 and its kin list every picture; an AVI counts those that its recorder dropped
+  // only MP4 and related formats list every picture; an AVI also counts pictures that its recorder dropped
   const listed = formats[0] === 'mov' ? Number(stream.fields.get('nb_frames')) || 0 : 0;
   if (listed > stream.packets)
-    warnings.push(`the file names ${listed} pictures but holds ${stream.packets}; it may be cut off`);
+    warnings.push(`the file lists ${listed} pictures but contains ${stream.packets}; it is possibly truncated`);
   return {
     ...describeTimes(stream.times, { tick: stream.tick, named, formats }, warnings),
     stream: stream.index,
@@ -113,22 +113,28 @@ export async function probeVideo(ffprobe: string, file: ClipFile, options: ToolO
   };
 }
 
-/** Why ffmpeg did not open the file. */
+/** Returns the error for a file that ffmpeg could not open. */
 export function unopened(stderr: string): QalignError {
   const foreign = /\[(\w+)[^\]]*\] Format not on whitelist/.exec(stderr)?.[1];
   if (foreign === undefined)
-    return new QalignError('MEDIA_CORRUPT', `The clip cannot be opened: ${firstLine(stderr)}.`);
+    return new QalignError(
+      'MEDIA_CORRUPT',
+      `The clip cannot be opened: ${firstLine(stderr)}. Repair the file or download it again.`,
+    );
   return new QalignError(
     'MEDIA_UNSUPPORTED',
     `The file is of a format (${foreign}) that qalign does not read as a clip; convert it, for example to MP4.`,
   );
 }
 
-/** Shares of packets that may lack a stamp, as damage takes single ones. In an AVI a single one means B-frames. */
+/**
+ * Fractions of packets that can lack a time stamp, because damage affects single packets. In an AVI, one means
+ * B-frames.
+ */
 const MOST_LACKING = 0.2;
 const MOST_LACKING_AVI = 0;
 
-/** What the packets say about time, with and without ffprobe; adds the warnings that belong to it. */
+/** Derives the timing of the clip from its packets, with and without ffprobe, and adds warnings about it. */
 export function describeTimes(
   times: PacketTimes,
   {
@@ -141,11 +147,11 @@ export function describeTimes(
   const { packets, stamps, lastDuration, firstKey, leading } = times;
   const rate = named ?? rateFromStamps(stamps, packets, tick);
   if (times.jumps)
-    warnings.push('the time stamps of the clip jump, as in joined recordings; its pictures were counted instead');
+    warnings.push('the time stamps of the clip jump, as in joined recordings; frames were chosen by counting pictures');
   const mostLacking = formats.includes('avi') ? MOST_LACKING_AVI : MOST_LACKING;
   const bare = formats.some((name) => BARE.has(name));
   const reliable = !bare && !times.jumps && stamps.length > 0 && times.lacking <= mostLacking;
-  const countedAt = bare || times.jumps ? undefined : times.decodedAt; // those of bare streams are made up
+  const countedAt = bare || times.jumps ? undefined : times.decodedAt; // bare streams have generated times
   return {
     times: { packets, rate, rateIsNamed: named !== undefined, tick, stamps, lastDuration, reliable, countedAt },
     firstKey,
@@ -153,7 +159,7 @@ export function describeTimes(
   };
 }
 
-/** (packets − 1) / (last − first time stamp). A single packet counts as one picture a second. */
+/** (packets − 1) / (last − first time stamp). A single packet gives one picture per second. */
 function rateFromStamps(stamps: Float64Array, packets: number, tick: Rational): Rational {
   const span = (stamps.at(-1) ?? 0) - (stamps[0] ?? 0);
   if (!(span > 0)) return { numerator: 1, denominator: 1 };
@@ -161,8 +167,8 @@ function rateFromStamps(stamps: Float64Array, packets: number, tick: Rational): 
 }
 
 /**
- * The average rate that ffprobe gives. For a bare stream that names no rate, ffprobe reports its own setting, 25 by
- * default. The probe is therefore repeated with another setting: a rate that changes with it is not the stream's.
+ * Returns the average rate of ffprobe. For a bare stream without a rate, ffprobe reports its own setting, 25 by
+ * default. The probe is therefore repeated with another setting. If the rate changes with it, the stream has no rate.
  */
 async function namedRate(
   ffprobe: string,
@@ -184,12 +190,12 @@ async function namedRate(
   );
   if (parseRate(stdout.trim().split('\n')[0])?.numerator === 7 && rate.numerator !== 7)
     warnings.push(
-      `the stream names no frame rate; ${rate.numerator / rate.denominator} pictures a second were assumed`,
+      `the stream has no frame rate; ${rate.numerator / rate.denominator} pictures per second were assumed`,
     );
   return rate;
 }
 
-/** `key=value` of a line of ffprobe's compact form. */
+/** The `key=value` fields of a line of ffprobe's compact format. */
 type Fields = ReadonlyMap<string, string>;
 
 function readFields(line: string): Fields {
@@ -203,7 +209,7 @@ function readFields(line: string): Fields {
 
 const PACKET = /^packet\|stream_index=(\d+)\|pts=([^|]*)\|dts_time=([^|]*)\|duration=([^|]*)\|flags=([^|]*)/;
 
-/** A packet's line; hours of clip have hundreds of thousands of them. */
+/** Parses a packet line. This must be fast: hours of video have hundreds of thousands of lines. */
 function readPacket(line: string): (Packet & { readonly stream: number }) | undefined {
   const [, stream, pts, decoded, duration, flags] = PACKET.exec(line) ?? [];
   if (stream === undefined || flags === undefined) return undefined;
@@ -233,8 +239,8 @@ function streamOf(fields: Fields, packets: number): ProbedStream {
 }
 
 /**
- * The most packets (counted up to 5), bit rate, packets, the lowest index: as the reference's reader. Attached pictures
- * were left out before.
+ * Chooses a stream in the order of the reference's reader. It compares the number of packets (counted up to 5), then
+ * bit rate, packets and the lowest index. Attached pictures must be excluded before.
  */
 export function chooseStream<S extends ProbedStream>(streams: readonly S[]): S | undefined {
   return streams
@@ -248,7 +254,7 @@ export function chooseStream<S extends ProbedStream>(streams: readonly S[]): S |
     )[0];
 }
 
-/** Display matrix (a b . c d) → filter; see test/fixtures/golden/frames. */
+/** Display matrix (a b . c d) → filter. See test/fixtures/golden/frames. */
 const TURNS: Readonly<Record<string, string | undefined>> = {
   '1 0 0 1': undefined,
   '-1 0 0 -1': 'hflip,vflip',
@@ -260,7 +266,10 @@ const TURNS: Readonly<Record<string, string | undefined>> = {
   '0 -1 -1 0': 'transpose=clock_flip',
 };
 
-/** @param text three rows, with `\n` written out between them */
+/**
+ * @param text three rows, separated by a literal `
+ * `
+ */
 function turnOf(text: string | undefined, warnings: string[]): string | undefined {
   if (text === undefined) return undefined;
   const rows = text
@@ -278,7 +287,7 @@ function turnOf(text: string | undefined, warnings: string[]): string | undefine
     .map((entry) => Math.sign(entry ?? 0) + 0)
     .join(' ');
   if (!Object.hasOwn(TURNS, key))
-    warnings.push('the clip is to be shown at an angle that is not a multiple of 90°; it was left as stored');
+    warnings.push('the rotation of the clip is not a multiple of 90° and was not applied');
   return TURNS[key];
 }
 
@@ -289,6 +298,6 @@ export function firstLine(stderr: string): string {
       .find((line) => line.trim() !== '')
       ?.replace(/ @ 0x[0-9a-f]+/g, '')
       .replace(/\.$/, '')
-      .slice(0, 200) ?? 'ffmpeg gave no reason'
+      .slice(0, 200) ?? 'ffmpeg reported no reason'
   );
 }

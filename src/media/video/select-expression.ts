@@ -1,8 +1,8 @@
 /**
- * ffmpeg's expression that is true for these values of `variable` and no others: a balanced tree of comparisons. Its
- * depth is log2 of the count; a sum of eq() terms breaks beyond 100 of them.
+ * Returns an ffmpeg expression that is true only if `variable` is one of `keys`. It is a balanced tree of comparisons
+ * with a depth of log2 of the count. A sum of eq() terms fails above 100 terms.
  *
- * @param keys ascending, each once, at least one
+ * @param keys ascending, distinct, at least one
  */
 export function isOneOf(variable: 'n' | 'pts', keys: readonly number[], from = 0, to = keys.length): string {
   if (to - from === 1) return `eq(${variable},${keys[from]})`;
@@ -11,12 +11,14 @@ export function isOneOf(variable: 'n' | 'pts', keys: readonly number[], from = 0
   return `if(lt(${variable},${keys[middle]}),${below},${above})`;
 }
 
-/** The filter that lets these pictures through, and prints the key of every decoded one at level warning. */
+/** Returns the filter that selects these pictures and prints the key of every decoded picture at level warning. */
 export function selectFilter(variable: 'n' | 'pts', keys: readonly number[]): string {
   return `select='0*print(${variable},24)+${isOneOf(variable, keys)}'`;
 }
 
-/** The key in a line that `selectFilter` made; NaN for a picture without a stamp, undefined for other lines. */
+/**
+ * Parses a line that `selectFilter` printed. Returns NaN for a picture without a time stamp, undefined for other lines.
+ */
 export function printedKey(line: string): number | undefined {
   const found = /^(?:\[[^\]]*\] )*(-?\d+\.\d+|-?nan)$/.exec(line);
   return found === null ? undefined : Number(found[1]);

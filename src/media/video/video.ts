@@ -1,6 +1,6 @@
 /**
- * Frames are chosen by hand and only decoded by ffmpeg, whose fps filter takes other pictures than the reference does.
- * Their pixels are then resized as Pillow does, bit for bit.
+ * qalign chooses the frames, and ffmpeg only decodes them, because its fps filter takes other pictures than the
+ * reference. The frames are then resized exactly as in Pillow.
  */
 import { QalignError } from '../../base/errors.js';
 import type { FrameRule } from '../../prompts/subject.js';
@@ -18,44 +18,51 @@ import type { ToolOptions } from './tools/tool-process.js';
 
 export type { VideoFrame } from './decode-frames.js';
 
-/** The frames of a clip that a model would see, and what is doubtful about them. */
+/** The frames of a clip for the model, and warnings about them. */
 export interface VideoSample {
   /** Average rate of the clip. */
   readonly fps: Rational;
+  /** Numbers of the chosen pictures, from 0, in the order of showing. */
   readonly indices: number[];
-  /** How they were chosen. */
+  /** The rule that chose the frames. */
   readonly frameRule: FrameRule;
-  /** What a person should know about these frames; complete once `frames` has been read. */
+  /** Warnings about these frames. Complete after `frames` has been read. */
   readonly warnings: string[];
-  /** Of a delivered frame, upright. */
+  /** Size of a returned frame, upright. */
   readonly width: number;
+  /** Height of a delivered frame in pixels, upright. */
   readonly height: number;
-  /** Can be read once; decoding starts with the first read and ends with the last, or when the reader leaves. */
+  /** Can be read once. Decoding starts at the first read and ends with the last frame or when the reader stops. */
   readonly frames: AsyncIterable<VideoFrame>;
 }
 
-/** How frames of a clip are chosen, and limits. */
+/** Options of choosing frames of a clip, and limits. */
 export interface SampleVideoOptions {
-  /** Pictures a second of clip; 1 as in the paper. */
+  /** Pictures per second. 1, as in the paper. */
   readonly fps?: number | undefined;
-  /** At most so many, evenly spread over those K: the entries floor(i·K/maxFrames). */
+  /** Maximum number of frames. Of K frames, the entries floor(i·K/maxFrames) are taken. */
   readonly maxFrames?: number | undefined;
-  /** `published`: int(fps · i) also where the rate of the clip varies; `auto` by default. */
+  /** `published`: int(fps · i) even if the rate of the clip varies. Default: `auto`. */
   readonly frameRule?: 'auto' | 'published' | undefined;
+  /**
+   * What decoding may cost.
+   * @default DEFAULT_LIMITS
+   */
   readonly limits?: Partial<MediaLimits> | undefined;
+  /** Ends the call early. */
   readonly signal?: AbortSignal | undefined;
 }
 
-/** A frame of 8192 × 8192 is 200 MB; a small file can claim far more. */
+/** A frame of 8192 × 8192 is 200 MB. A small file can declare a far larger one. */
 const MOST_FRAME_PIXELS = 8192 * 8192;
 
 /**
- * The frames of a clip, one a second: those that the reference means, int(fps·i), unless the rate of the clip varies;
- * then the picture that is shown at second i. It is the right picture also where the reference's reader errs (B-frames,
- * open GOPs, edit lists, size changes). A clip under a second gives its first frame. Lost pictures leave their place
- * empty: `frames` then gives fewer than `indices` names, and `warnings` says which.
+ * Returns the frames of a clip, one per second: int(fps·i), as in the reference. If the rate of the clip varies, it
+ * returns the picture that is shown at second i. The result is also correct where the reference's reader fails
+ * (B-frames, open GOPs, edit lists, size changes). A clip under a second gives its first frame. A lost picture leaves
+ * its place empty. `frames` then yields fewer frames than `indices`, and `warnings` lists the missing ones.
  *
- * @throws QalignError MEDIA_* and FFMPEG_*; damage that only shows while decoding is thrown by `frames`
+ * @throws QalignError MEDIA_* and FFMPEG_*; damage that is only found while decoding is thrown by `frames`
  */
 export async function sampleVideo(input: MediaInput, options: SampleVideoOptions = {}): Promise<VideoSample> {
   requireSensible(options);
@@ -105,7 +112,7 @@ export async function sampleVideo(input: MediaInput, options: SampleVideoOptions
   }
 }
 
-/** Whether what looks like damage is encryption, which ffmpeg does not always know. */
+/** Returns true if apparent damage is encryption, which ffmpeg does not always detect. */
 async function isEncrypted(error: unknown, file: ClipFile): Promise<boolean> {
   if (!(error instanceof QalignError) || !['MEDIA_CORRUPT', 'MEDIA_UNSUPPORTED'].includes(error.code)) return false;
   return file.isEncrypted().catch(() => false);
@@ -113,20 +120,20 @@ async function isEncrypted(error: unknown, file: ClipFile): Promise<boolean> {
 
 function choiceWarnings(choice: FrameChoice, wanted: readonly WantedFrame[], { times }: Probe): string[] {
   const warnings: string[] = [];
-  // where the time stamps alone chose, the rate does not matter
+  // if only time stamps chose the frames, the rate does not matter
   if (choice.rule !== 'time' && !times.rateIsNamed)
     warnings.push(
-      `the clip names no frame rate; ${(times.rate.numerator / times.rate.denominator).toFixed(3)} was taken from its time stamps`,
+      `the clip has no frame rate; ${(times.rate.numerator / times.rate.denominator).toFixed(3)} was computed from its time stamps`,
     );
-  if (choice.short) warnings.push('the clip is shorter than one sampling interval; its first frame was taken');
+  if (choice.short) warnings.push('the clip is shorter than one sampling interval; its first frame was used');
   if (choice.rule !== 'time' && wanted.some(({ index }, i) => index === wanted[i - 1]?.index))
-    warnings.push('the clip has fewer pictures a second than are wanted; some are repeated, as in the reference');
+    warnings.push('the clip has fewer pictures per second than requested; some are repeated, as in the reference');
   if (choice.rule === 'time' && choice.keys === 'n')
-    warnings.push('the clip does not say when its pictures are shown; the times at which they are decoded were taken');
+    warnings.push('the clip has no display times of its pictures; their decoding times were used');
   const hidden = wanted.filter(({ key }) => key === undefined).length;
   if (hidden > 0)
     warnings.push(
-      `only ${wanted.length - hidden} of ${wanted.length} frames are shown: the clip holds ${times.packets} pictures, of which its edit list hides some`,
+      `only ${wanted.length - hidden} of ${wanted.length} frames are shown; the edit list of the clip hides some of its ${times.packets} pictures`,
     );
   return warnings;
 }
@@ -135,13 +142,13 @@ async function gaps(file: ClipFile, { pid }: Probe, { signal }: SampleVideoOptio
   const places = pid === undefined ? 0 : await file.lostPackets(pid, signal);
   if (places === 0) return [];
   return [
-    `the transport stream is broken or lacks packets in ${places} place${places === 1 ? '' : 's'}: pictures from there to the next key picture may be missing or damaged`,
+    `the transport stream is broken or lacks packets in ${places} place${places === 1 ? '' : 's'}; pictures up to the next key picture can be missing or damaged`,
   ];
 }
 
 function requireSensible({ fps, maxFrames }: SampleVideoOptions): void {
   if (fps !== undefined && !(fps > 0 && Number.isFinite(fps)))
-    throw new QalignError('USAGE', `fps must be a positive number of pictures a second, not ${fps}.`);
+    throw new QalignError('USAGE', `fps must be a positive number of pictures per second, not ${fps}.`);
   if (maxFrames !== undefined && !(Number.isSafeInteger(maxFrames) && maxFrames > 0))
     throw new QalignError('USAGE', `maxFrames must be a whole number of at least 1, not ${maxFrames}.`);
 }
@@ -151,7 +158,7 @@ function requireFew(count: number, maxFrames: number | undefined, limits: MediaL
   if (frames > limits.maxFrames)
     throw new QalignError(
       'MEDIA_TOO_LARGE',
-      `The clip gives ${frames} frames, over the limit of ${limits.maxFrames}; use --max-frames.`,
+      `The clip gives ${frames} frames, over the limit of ${limits.maxFrames}; limit them with --max-frames.`,
     );
 }
 
@@ -160,7 +167,7 @@ function checkSize({ width, height }: Probe, limits: MediaLimits): void {
   if (width * height > most)
     throw new QalignError(
       'MEDIA_TOO_LARGE',
-      `A frame of the clip is ${width} × ${height} pixels, over the limit of ${most}.`,
+      `A frame of the clip is ${width} × ${height} pixels, over the limit of ${most}; make the clip smaller.`,
     );
 }
 
@@ -172,7 +179,7 @@ function decodeArguments(file: ClipFile, probe: Probe): { input: string[]; filte
   };
 }
 
-/** The file is closed after the last frame, an error, or the reader's leaving: also before its first read. */
+/** Closes the file after the last frame, after an error, or when the reader stops, even before its first read. */
 function readOnce(frames: AsyncGenerator<VideoFrame, void, undefined>, file: ClipFile): AsyncIterable<VideoFrame> {
   const next = async (): Promise<IteratorResult<VideoFrame, void>> => {
     try {

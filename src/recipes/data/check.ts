@@ -11,6 +11,10 @@ export interface CheckOptions extends SurveyOptions {
   readonly records: readonly string[];
   /** Folder to which media paths are relative; default: the folder of each file. */
   readonly media?: string | undefined;
+  /**
+   * Kinds of leaks to look for.
+   * @default all
+   */
   readonly kinds?: readonly LeakKind[] | undefined;
   /** Maximum Hamming distance of the 64-bit perceptual hashes of equal pictures; default 6. */
   readonly distance?: number | undefined;
@@ -20,7 +24,9 @@ export interface CheckOptions extends SurveyOptions {
 export interface CheckResult {
   /** The compared sides: a split, or a file without splits. */
   sides: { side: string; records: number }[];
+  /** Pairs of records on two sides that share a picture or a reference. */
   leaks: Leak[];
+  /** Leaks by kind. */
   counts: Record<LeakKind, number>;
   /** Records whose media could not be compared because they are missing or damaged. */
   not_compared: { id: string; file: string; code: string; message: string }[];

@@ -52,6 +52,7 @@ export interface ConvertOptions extends DatasetSource, ConversionChoices {
    * parts.
    */
   readonly out: string | ((text: string) => Promise<void> | void);
+  /** Ends the call early. */
   readonly signal?: AbortSignal | undefined;
   /** Called with the number of records written so far. */
   readonly onProgress?: ((written: number) => void) | undefined;
@@ -61,21 +62,31 @@ export interface ConvertOptions extends DatasetSource, ConversionChoices {
 
 /** The content of dataset.json. */
 export interface DatasetManifest extends ConversionSummary {
+  /** Name of the dataset as its authors write it. */
   title: string;
+  /** Source of the labels that was read. */
   source: string;
+  /** Licence of labels and media. */
   licence: string;
+  /** What was rated: `image` or `video`. */
   kind: string;
+  /** What was asked about: `quality` or `aesthetics`. */
   task: string;
+  /** Level names, best first. */
   level_names: string[];
+  /** Rule for a score on the edge of two levels. */
   edge: 'lower' | 'upper';
+  /** Rule for a score outside the range. */
   outside: 'drop' | 'clip';
   /** The options of the conversion, as the caller gave them. */
   options: Record<string, unknown>;
+  /** Versions, time and machine of the conversion. */
   made_by: Provenance;
 }
 
 /** Counts and ranges of the conversion, and the files written. */
 export interface ConvertResult {
+  /** What `dataset.json` holds. */
   readonly manifest: DatasetManifest;
   /** Empty if `out` is a function. */
   readonly files: readonly WrittenFile[];

@@ -6,13 +6,21 @@ import { QalignError } from '../../base/errors.js';
 
 /** A data set of configs/datasets and the label files it needs. */
 export interface DatasetListing {
+  /** Name for `convertDataset`. */
   name: string;
+  /** Other names of it. */
   aliases: string[];
+  /** Name as its authors write it. */
   title: string;
+  /** Year, size and scale. */
   version: string;
+  /** What was rated. */
   kind: DatasetSpec['kind'];
+  /** What was asked about. */
   task: DatasetSpec['task'];
+  /** Licence of labels and media. */
   licence: string;
+  /** Publication. */
   citation: string;
   /** The sources of labels and their files, best first. */
   sources: { name: string; about?: string; files: string[] }[];

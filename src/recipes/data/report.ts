@@ -30,6 +30,7 @@ export interface ReportOptions extends SurveyOptions {
 
 /** The statistics of the records, as data and as an HTML page. */
 export interface ReportResult {
+  /** Figures of the dataset, as the JSON beside the page. */
   readonly report: DatasetReport;
   /** The page as self-contained HTML. */
   readonly html: string;

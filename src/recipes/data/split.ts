@@ -22,6 +22,10 @@ export interface SplitOptions {
    * (reference images).
    */
   readonly parts: Readonly<Record<string, PartSize>>;
+  /**
+   * Random seed.
+   * @default 0
+   */
   readonly seed?: number | undefined;
   /** Output folder of the files `<part>.jsonl`. */
   readonly out: string;
@@ -29,6 +33,7 @@ export interface SplitOptions {
 
 /** The files written, with the number of records of each. */
 export interface SplitResult {
+  /** Files that were written. */
   readonly files: readonly WrittenFile[];
   /** Part → level → number of records. */
   readonly levels: Readonly<Record<string, Readonly<Record<string, number>>>>;
@@ -39,6 +44,7 @@ export interface SplitResult {
 /**
  * Splits a file of records at random, with a seed. Levels keep their proportions, and pictures of one reference stay in
  * one part. Media paths are rewritten for the new folder if they refer to files.
+ * @throws QalignError DATASET_*, USAGE, OUTPUT_UNWRITABLE
  */
 export async function splitRecords({ records: path, parts, seed = 0, out }: SplitOptions): Promise<SplitResult> {
   const records = await readRecords(path);
@@ -69,6 +75,10 @@ export interface SampleOptions {
   readonly count?: number | undefined;
   /** `level`: keep the proportions of the levels in each file. */
   readonly stratify?: 'level' | undefined;
+  /**
+   * Random seed.
+   * @default 0
+   */
   readonly seed?: number | undefined;
   /** Output .jsonl file. */
   readonly out: string;
@@ -76,6 +86,7 @@ export interface SampleOptions {
 
 /** The file written, with the number of records from each input. */
 export interface SampleResult {
+  /** Files that were written. */
   readonly files: readonly WrittenFile[];
   /** In the order of the input files. */
   readonly inputs: readonly { file: string; of: number; taken: number; levels: Record<string, number> }[];
@@ -84,6 +95,7 @@ export interface SampleResult {
 /**
  * Draws records at random from one or several files, with a seed. Ids stay unique: with several files they become
  * `<dataset>/<id>`, and repeated records get the suffix `#2`, `#3` and so on.
+ * @throws QalignError DATASET_*, USAGE, OUTPUT_UNWRITABLE
  */
 export async function sampleRecords({
   records: paths,

@@ -7,7 +7,9 @@ import { orderedMap } from '../../base/ordered-map.js';
 export type Surveyed = { readonly fingerprint: Fingerprint } | { readonly code: ErrorCode; readonly message: string };
 
 export interface SurveyOptions {
+  /** Ends the call early. */
   readonly signal?: AbortSignal | undefined;
+  /** Media files read so far, and in total. */
   readonly onProgress?: ((done: number, total: number) => void) | undefined;
 }
 

@@ -14,6 +14,7 @@ import { readPredictions } from './predictions.js';
 export interface CalibrateOptions {
   /** Predictions file of validation items, on which the curve is fitted. */
   readonly predictions: string;
+  /** `logistic`: four parameters; `isotonic`: the best rising steps. */
   readonly method: 'logistic' | 'isotonic';
   /**
    * Predictions file of other items of the same model, on which the curve is measured. Default: the items it was fitted
@@ -30,13 +31,17 @@ export interface CalibrateOptions {
 
 /** The calibration and its error on the measured items. */
 export interface CalibrateResult extends CalibrationReport {
+  /** The calibration file that was written. */
   readonly file: string;
+  /** Predictions that the curve was fitted on. */
   readonly n: number;
   /** Number of records without a prediction. They are not counted in any other number. */
   readonly unpredicted: number;
   /** Data set on which `ece`, `rmse` and `bins` were measured. */
   readonly measured_on: string;
+  /** Predictions that ece, rmse and bins were measured on. */
   readonly measured_n: number;
+  /** Records of that file without a prediction. */
   readonly measured_unpredicted: number;
 }
 

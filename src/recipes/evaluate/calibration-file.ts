@@ -57,11 +57,15 @@ export interface CalibrationFile {
 }
 
 export interface CalibrationReport {
+  /** How the curve was fitted. */
   readonly method: 'logistic' | 'isotonic';
+  /** Name of the predictions that it was fitted on. */
   readonly fitted_on: string;
   /** Expected calibration error of the calibrated scores, in units of the MOS. */
   readonly ece: number;
+  /** Root mean square error of the calibrated scores, in units of the MOS. */
   readonly rmse: number;
+  /** Mean calibrated score and mean MOS of groups of items, for the reliability plot. */
   readonly bins: readonly ReliabilityBin[];
 }
 
@@ -145,6 +149,7 @@ export async function loadCalibration(path: string): Promise<CalibrationFile> {
 export interface Calibrator {
   /** Version of the calibrated rows; see `rowVersion`. */
   readonly rowVersion: string;
+  /** The outcome with `calibrated_score` and `calibration`; a failure is returned as it is. */
   apply(outcome: ScoreOutcome): ScoreOutcome;
 }
 

@@ -37,8 +37,14 @@ export type EvaluateEvent =
 
 /** Listeners, output folder and cancellation of one evaluation; what is evaluated stands in the recipe. */
 export interface EvaluateOptions {
+  /**
+   * Takes log lines.
+   * @default silentLogger
+   */
   readonly log?: Logger | undefined;
+  /** Ends the evaluation; a later call continues it. */
   readonly signal?: AbortSignal | undefined;
+  /** Told what happens: loading, predicting, evaluated datasets. */
   readonly onEvent?: ((event: EvaluateEvent) => void) | undefined;
   /** Where predictions and reports lie; `evaluations/<name>` by default. A folder of the same recipe is continued. */
   readonly out?: string | undefined;

@@ -38,7 +38,10 @@ export async function evaluatePredictions(file: string, options: FileOptions = {
 
 /**
  * Compares two models on the same records by the paired bootstrap. Only records that both predicted are used.
- * @throws QalignError RESUME_MISMATCH if the records differ; EVALUATION_FAILED if a file is not complete
+ * @param first predictions file of the first model
+ * @param second predictions file of the second model
+ * @throws QalignError RESUME_MISMATCH if the records differ; PREDICTIONS_DAMAGED; EVALUATION_FAILED if a file is not
+ * complete
  */
 export async function comparePredictions(
   first: string,

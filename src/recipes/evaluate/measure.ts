@@ -29,21 +29,26 @@ export interface Miss {
 
 /** The measurements of one predictions file. Part of evaluation.json. */
 export interface DatasetMeasures {
+  /** Name of the entry of `data`. */
   readonly dataset: string;
   /** Number of records; `metrics.n` of them have a prediction. */
   readonly records: number;
+  /** Records that could not be scored. */
   readonly failed: readonly PredictionFailure[];
   /** Predictions with warnings. They are included in the metrics. */
   readonly warned: readonly { readonly index: number; readonly id: string; readonly warnings: readonly string[] }[];
+  /** Agreement with the ratings. */
   readonly metrics: Metrics;
   /** Lowest and highest score and MOS of the predicted items; zeros without items. */
   readonly ranges: { readonly score: readonly [number, number]; readonly mos: readonly [number, number] };
+  /** Items at each level, in the order of LEVELS; `mos` is null where the records name no levels. */
   readonly level_counts: { readonly predicted: readonly number[]; readonly mos: readonly number[] | null };
   /**
    * Counts, with the level of the MOS as rows and the predicted level as columns, in the order of LEVELS. Null if the
    * records have no levels.
    */
   readonly confusion: readonly (readonly number[])[] | null;
+  /** Items whose score is farthest from the MOS. */
   readonly worst: readonly Miss[];
 }
 

@@ -20,50 +20,70 @@ import { reasonOf } from '../../base/files/reason.js';
 const FORMAT = 'qalign-predictions/2';
 const SYNC_EVERY_MS = 1_000;
 const closed = { additionalProperties: false };
-const word = Type.String({ minLength: 1 });
+const word = (description: string) => Type.String({ minLength: 1, description });
 
-const PredictionHeaderSchema = Type.Object(
+/** The first line of a predictions file. */
+export const PredictionHeaderSchema = Type.Object(
   {
-    format: Type.Literal(FORMAT),
-    dataset: word,
+    format: Type.Literal(FORMAT, { description: 'kind and version of the file' }),
+    dataset: word('name of the entry of data'),
     records_sha256: Type.String({
       pattern: '^[0-9a-f]{64}$',
-      description: 'of the records predicted, labels included',
+      description: 'digest of the records, labels included',
     }),
     n: Type.Integer({ minimum: 0, description: 'records; a complete file holds as many predictions' }),
     model: Type.Object(
-      { id: word, revision: word, weights_sha256: word, precision: word, untrained: Type.Boolean() },
-      closed,
+      {
+        id: word('name, directory or hub id of the model'),
+        revision: word('commit of the hub; local for a directory'),
+        weights_sha256: word('digest of the weights'),
+        precision: word('fp32, bf16 or fp16'),
+        untrained: Type.Boolean({ description: 'the weights are random' }),
+      },
+      { ...closed, description: 'the model that predicted' },
     ),
-    prompt: Type.Object({ name: word, text: word }, closed),
+    prompt: Type.Object(
+      { name: word('name of the prompt'), text: word('the question that the model was asked') },
+      { ...closed, description: 'the prompt' },
+    ),
     preprocessing: PreprocessingSchema,
-    score_version: word,
+    score_version: word('hash of all that decides a score'),
   },
   closed,
 );
 export type PredictionHeader = Static<typeof PredictionHeaderSchema>;
 
+/** A line of a predictions file. */
 export interface Prediction {
   /** Index of the record in its file, from 0. */
   readonly index: number;
+  /** Id of the record. */
   readonly id: string;
+  /** Mean opinion score of the record, in units of the dataset. */
   readonly mos: number;
   /** The level of the MOS, if the record has one of the five levels. */
   readonly mos_level?: string;
+  /** Reference picture of the record; intervals are resampled by it. */
   readonly group?: string;
-  /** 1 to 5. */
+  /** Score, 1 to 5. */
   readonly score: number;
+  /** The most probable level. */
   readonly level: string;
-  /** In the order of LEVELS. */
+  /** Logits of the five level words, best level first. */
   readonly logits: readonly number[];
+  /** Probability of the five level words within the whole vocabulary, 0 to 1. */
   readonly level_mass: number;
   /** Warnings about the score; absent if there are none. */
   readonly warnings?: readonly string[];
 }
 
+/** A line of a predictions file for a record that could not be scored. */
 export interface PredictionFailure {
+  /** Place of the record in its file, from 0. */
   readonly index: number;
+  /** Id of the record. */
   readonly id: string;
+  /** Why it was not scored: a code of the error registry and a sentence. */
   readonly error: { readonly code: string; readonly message: string };
 }
 

@@ -10,23 +10,35 @@ import type { RecordSet } from './records.js';
 
 /** Results of one data set. Part of evaluation.json. */
 export interface DatasetResult extends DatasetMeasures {
+  /** Path of the predictions file. */
   readonly predictions: string;
   /** The published figure from the recipe, or the recorded one that the recipe names. */
   readonly paper: PublishedFigure | null;
+  /** How far calibrated scores are off; null without a calibration. */
   readonly calibration: CalibrationReport | null;
 }
 
 /** The content of evaluation.json. */
 export interface EvaluateResult {
+  /** Name of the evaluation. */
   readonly name: string;
+  /** Folder of its files. */
   readonly folder: string;
+  /** The model that predicted. */
   readonly model: PredictionHeader['model'];
+  /** The prompt that it was asked with. */
   readonly prompt: PredictionHeader['prompt'];
+  /** Hash of all that decides a score. */
   readonly score_version: string;
+  /** How logits became scores. */
   readonly rule: 'levels' | 'two_words';
+  /** Weights of the ensemble; null without one. */
   readonly ensemble: EnsembleReport | null;
+  /** Figures of each entry of `data`. */
   readonly datasets: readonly DatasetResult[];
+  /** Versions, time and machine of the evaluation. */
   readonly provenance: Provenance;
+  /** The resolved recipe. */
   readonly recipe: DeepReadonly<EvaluateRecipe>;
 }
 

@@ -6,7 +6,15 @@ export interface ReproduceOptions {
   readonly labels?: string | undefined;
   /** Folder of records, `<dataset>/<split>.jsonl`. */
   readonly data?: string | undefined;
+  /**
+   * A name of configs/models, a directory or a hub id.
+   * @default the model that comes with qalign
+   */
   readonly model?: string | undefined;
+  /**
+   * `auto`, `cpu`, `cuda:N` or several.
+   * @default 'auto'
+   */
   readonly device?: string | undefined;
   /**
    * Maximum number of failed items per data set. Missing media are not counted.
@@ -22,8 +30,14 @@ export interface ReproduceOptions {
   readonly out?: string | undefined;
   /** Command line that is printed in the reports. */
   readonly command?: string | undefined;
+  /**
+   * Takes log lines.
+   * @default silentLogger
+   */
   readonly log?: Logger | undefined;
+  /** Ends the call early. */
   readonly signal?: AbortSignal | undefined;
+  /** Told what is computed. */
   readonly onProgress?: ((message: string) => void) | undefined;
 }
 
@@ -31,7 +45,9 @@ export type ReproducedRow = Readonly<Record<string, string | number | null>>;
 
 /** A reproduced table, with our figures beside the published ones. */
 export interface ReproducedTable {
+  /** Title of the table. */
   readonly title: string;
+  /** Rows with our figures and those of the paper. */
   readonly rows: readonly ReproducedRow[];
   /** Notes for readers, such as missing rows with the reason and incomplete sets. */
   readonly notes: readonly string[];

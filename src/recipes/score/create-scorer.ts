@@ -9,7 +9,15 @@ import { requireDevices, resolveDevices } from './devices.js';
 import { createScorerFrom } from './score.js';
 import type { Scorer, ScorerOptions, ScorerParts } from './scorer.js';
 
-/** A scorer on the real engine: Python workers, threads that decode, ffmpeg for clips. */
+/**
+ * Loads a model and starts what scoring needs: Python workers, threads that decode, ffmpeg for clips. Close the scorer
+ * at the end, or write `await using`.
+ * @throws QalignError CONFIG_*, MODEL_*, DEVICE_UNAVAILABLE, PYTHON_*, WORKER_START_FAILED; USAGE for a wrong option
+ * @example
+ * await using scorer = await createScorer({ model: 'nano' });
+ * const outcome = await scorer.score('photo.jpg', { task: 'quality' });
+ * if (!isFailure(outcome)) console.log(outcome.score, outcome.level);
+ */
 export async function createScorer(options: ScorerOptions = {}): Promise<Scorer> {
   return createScorerFrom(REAL_PARTS, options);
 }

@@ -11,30 +11,58 @@ import { resolveDevices } from './devices.js';
 
 /** Model, device and length of generated answers. */
 export interface GenerateOptions {
+  /**
+   * A name of configs/models, a directory or a hub id.
+   * @default 'nano'
+   */
   readonly model?: string | undefined;
+  /** Base model of a LoRA adapter. */
   readonly base?: string | undefined;
+  /**
+   * `auto`, `cpu` or `cuda:N`.
+   * @default 'auto'
+   */
   readonly device?: string | undefined;
+  /**
+   * `auto`: fp32 on a CPU, bf16 on CUDA.
+   * @default 'auto'
+   */
   readonly precision?: 'auto' | 'fp32' | 'bf16' | 'fp16' | undefined;
+  /**
+   * Never ask the hub.
+   * @default false
+   */
   readonly offline?: boolean | undefined;
   /** Maximum number of generated tokens; default 64. */
   readonly maxNewTokens?: number | undefined;
+  /**
+   * Takes log lines.
+   * @default silentLogger
+   */
   readonly log?: Logger | undefined;
+  /** Ends the call early. */
   readonly signal?: AbortSignal | undefined;
+  /** Pictures answered so far, and in total. */
   readonly onProgress?: ((done: number, total: number) => void) | undefined;
 }
 
 /** A generated answer to one picture. */
 export interface GeneratedAnswer {
+  /** The picture as it was named. */
   readonly picture: string;
+  /** The answer. */
   readonly text: string;
+  /** Length of the answer in tokens. */
   readonly tokens: number;
   /** False if the answer was cut off at `maxNewTokens`. */
   readonly finished: boolean;
 }
 
 /**
- * Generates a text answer to one prompt (with its <|image|>) for each picture, by greedy decoding. Use it to inspect
- * answers, not to score.
+ * Generates a text answer to one prompt for each picture, by greedy decoding. Use it to inspect answers, not to score.
+ * @param pictures paths
+ * @param prompt the question, with <|image|> exactly once
+ * @throws QalignError MODEL_*, MEDIA_*, CONFIG_INVALID
  */
 export async function generateAnswers(
   pictures: readonly string[],

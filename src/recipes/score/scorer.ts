@@ -64,6 +64,10 @@ export interface ScorerOptions {
   readonly model?: string | undefined;
   /** Base model of a LoRA adapter. */
   readonly base?: string | undefined;
+  /**
+   * Commit, tag or branch of a hub model.
+   * @default that of its description
+   */
   readonly revision?: string | undefined;
   /**
    * `auto` (the first CUDA device, otherwise the CPU), `cpu`, `cuda:0` or a list such as `0,1`. Each device gets one
@@ -77,14 +81,31 @@ export interface ScorerOptions {
    * them.
    */
   readonly listen?: string | undefined;
+  /** Path of the head.json of `qalign workers keys`; needed with `listen`. */
   readonly bridgeKeys?: string | undefined;
   /** `auto` is fp32 on a CPU and bf16 on CUDA. */
   readonly precision?: 'auto' | 'fp32' | 'bf16' | 'fp16' | undefined;
   /** Name of a prompt in configs/prompts, or a file; default: the prompt of the model. */
   readonly prompt?: string | undefined;
+  /**
+   * Scale of the scores.
+   * @default 'mos5'
+   */
   readonly scale?: Scale | undefined;
+  /**
+   * Turn pictures as their EXIF orientation says; the reference does not.
+   * @default false
+   */
   readonly autoOrient?: boolean | undefined;
+  /**
+   * Frames taken per second of video.
+   * @default one per second at int(fps · i), as in the reference
+   */
   readonly fps?: number | undefined;
+  /**
+   * Most frames of a video.
+   * @default no limit
+   */
   readonly maxFrames?: number | undefined;
   /**
    * Selection of frames in clips with a variable rate. `auto` uses timestamps, `published` takes the frames int(fps ·
@@ -104,16 +125,30 @@ export interface ScorerOptions {
    * a batch and then exceeds it is killed and replaced.
    */
   readonly stepMs?: number | undefined;
+  /**
+   * Never ask the hub and install nothing.
+   * @default false
+   */
   readonly offline?: boolean | undefined;
+  /**
+   * Fetch inputs that are http(s) URLs.
+   * @default false
+   */
   readonly allowUrls?: boolean | undefined;
   /** Memory budget for decoding pictures, shared with other scorers; by default each scorer has its own. */
   readonly decodeBudget?: DecodeBudget | undefined;
+  /**
+   * Takes log lines.
+   * @default silentLogger
+   */
   readonly log?: Logger | undefined;
   /** Keep restarting workers that fail repeatedly, for services. */
   readonly revive?: boolean | undefined;
+  /** Told of each batch that a worker has answered. */
   readonly onBatch?: ((batch: BatchReport) => void) | undefined;
   /** Reports setup and loading as text, with `done` and `total` if known. */
   readonly onProgress?: ((message: string, done?: number, total?: number) => void) | undefined;
+  /** Ends loading; afterwards `close` ends the scorer. */
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -122,7 +157,9 @@ export type ScoreInput = string | Uint8Array | ScoreSource;
 
 /** Selects one task, so that the call returns one outcome instead of a list. */
 export interface OneTask {
+  /** The one task that is rated. */
   readonly task: Task;
+  /** Not given beside `task`. */
   readonly tasks?: undefined;
 }
 
@@ -133,10 +170,14 @@ export interface ScoreOptions {
    * instead of a list.
    */
   readonly tasks?: readonly Task[] | undefined;
+  /** Ends the call early. */
   readonly signal?: AbortSignal | undefined;
   /** Scale of this call; default: the scale of the scorer. */
   readonly scale?: Scale | undefined;
-  /** Name of the prompt of this call; default: the prompt of the scorer. */
+  /**
+   * Name of a prompt in configs/prompts, or a file.
+   * @default the prompt of the scorer
+   */
   readonly prompt?: string | undefined;
   /** An input with warnings fails with MEDIA_DOUBTFUL. */
   readonly strict?: boolean | undefined;
@@ -146,6 +187,7 @@ export interface ScoreOptions {
   readonly lane?: Lane | undefined;
   /** Inputs of one ticket stay together in the queue; see Scorer.ticket. */
   readonly ticket?: number | undefined;
+  /** W3C trace context, for the log of the worker. */
   readonly traceparent?: string | undefined;
   /** Called with the times that each input was decoded, waited and was computed. */
   readonly onStage?: OnStage | undefined;
@@ -161,9 +203,13 @@ export interface ScoreManyOptions extends ScoreOptions {
 
 /** A loaded model that scores inputs until it is closed. Create it with `createScorer`; `await using` closes it. */
 export interface Scorer extends AsyncDisposable {
+  /** The loaded model: id, revision, digest of the weights, precision, device. */
   readonly model: ScoringModel;
+  /** What `model` was resolved to: where the weights are and what the model rates. */
   readonly choice: ModelChoice;
+  /** The prompt that is used where a call names none. */
   readonly prompt: PromptTemplate;
+  /** Hash of all that decides a score; scores of one version are comparable. */
   readonly scoreVersion: string;
   /** The tasks that are scored if the caller names none. */
   readonly defaultTasks: readonly Task[];
@@ -206,5 +252,6 @@ export interface Scorer extends AsyncDisposable {
     inputs: AsyncIterable<ScoreInput> | Iterable<ScoreInput>,
     options?: ScoreManyOptions,
   ): AsyncGenerator<ScoreOutcome[], void, undefined>;
+  /** Ends the workers and threads; calls under way fail with BRIDGE_CLOSED. */
   close(): Promise<void>;
 }

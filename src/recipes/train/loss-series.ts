@@ -17,23 +17,33 @@ export interface TrainSeriesOptions extends Omit<TrainOptions, 'reuse'> {
  * last epoch.
  */
 export interface TrainSeriesRow {
+  /** Name of the recipe. */
   readonly recipe: string;
+  /** Number of runs. */
   readonly runs: number;
   /** Number of records in the dev split. */
   readonly items: number | null;
+  /** Mean SRCC. */
   readonly srcc: number | null;
+  /** Sample standard deviation of the SRCC; null for one run. */
   readonly srccSd: number | null;
+  /** Mean PLCC. */
   readonly plcc: number | null;
+  /** Sample standard deviation of the PLCC; null for one run. */
   readonly plccSd: number | null;
   /** First epoch whose SRCC is within 0.01 of the best of its run, as the mean over the runs. */
   readonly epochsToConverge: number | null;
+  /** Mean number of epochs that were trained. */
   readonly epochs: number | null;
+  /** Mean duration of a run in seconds. */
   readonly seconds: number | null;
 }
 
 /** Results of several recipes and seeds. */
 export interface TrainSeries {
+  /** A row for each recipe. */
   readonly rows: readonly TrainSeriesRow[];
+  /** All runs, in the order of training. */
   readonly runs: readonly TrainResult[];
 }
 

@@ -51,8 +51,11 @@ import { readRecords, requireUsable, sampleFraction, type TrainRecord } from './
 
 /** Listeners and cancellation of one training; what is learnt stands in the recipe. */
 export interface TrainOptions {
+  /** Ends the run after its step, with a checkpoint. */
   readonly signal?: AbortSignal;
+  /** Told of each event of the run. */
   readonly onEvent?: (event: TrainEvent) => void;
+  /** Told how far the preparation of the pixels is. */
   readonly onPrepare?: (progress: PrepareProgress) => void;
   /** What is fetched or installed, for a progress line. */
   readonly onSetup?: (message: string, done?: number, total?: number) => void;
@@ -65,6 +68,10 @@ export interface TrainOptions {
   readonly reuse?: boolean;
   /** Where run directories are made. Default: QALIGN_RUNS or `runs/`. */
   readonly runs?: string;
+  /**
+   * Interpreter and environment.
+   * @default QALIGN_PYTHON, else the managed environment
+   */
   readonly python?: PythonCommand;
   /** Never ask the hub, and install no optional packages; false by default. */
   readonly offline?: boolean;
@@ -72,7 +79,9 @@ export interface TrainOptions {
 
 /** How a training ended, and the folder of its run. */
 export interface TrainResult extends RunSummary {
+  /** Directory of the run. */
   readonly folder: string;
+  /** Damaged or missing files that were left out. */
   readonly skipped: number;
   /** Files with warnings, which are trained on; `warnings.json` lists them. */
   readonly warned: number;
@@ -88,7 +97,10 @@ export interface RecipePlan {
   readonly misfits: readonly string[];
 }
 
-/** What a recipe needs, and whether this machine has it, before anything is started. */
+/**
+ * What a recipe needs, and whether this machine has it, before anything is started.
+ * @throws QalignError CONFIG_INVALID, CONFIG_NOT_FOUND
+ */
 export async function planRecipe(input: TrainRecipeInput): Promise<RecipePlan> {
   const recipe = readRecipe(input);
   const choice = await chooseTrainModel(recipe);
@@ -126,6 +138,8 @@ const mostFrames = (records: readonly TrainRecord[], { data }: TrainRecipe): num
  *
  * An aborted signal stops after the running step with a checkpoint; the result then has status `stopped`.
  * @throws QalignError CONFIG_INVALID, TRAINING_DOES_NOT_FIT, RUN_FAILED and what preparing and Python raise
+ * @example
+ * const { folder, srcc } = await train({ name: 'mine', model: 'nano', data: { train: ['data/own/train.jsonl'] } });
  */
 export async function train(input: TrainRecipeInput, options: TrainOptions = {}): Promise<TrainResult> {
   const recipe = readRecipe(input);
@@ -182,7 +196,11 @@ export async function train(input: TrainRecipeInput, options: TrainOptions = {})
   return { ...result, folder, skipped: skipped.length, warned: warned.length };
 }
 
-/** Goes on with a stopped, interrupted or failed run from its last complete checkpoint. */
+/**
+ * Continues a stopped, interrupted or failed run from its last complete checkpoint.
+ * @param folder the directory of the run
+ * @throws QalignError RUN_NOT_FOUND, RUN_ACTIVE, RUN_FAILED
+ */
 export async function resumeRun(folder: string, options: TrainOptions = {}): Promise<TrainResult> {
   await awaitOrphans(folder, {
     onWait: (pid) =>
@@ -214,7 +232,12 @@ async function prepareAgain(folder: string, recipe: StoredRecipe, options: Train
     );
 }
 
-/** Brings this host into a run of several hosts that another one has started; returns when the run is over. */
+/**
+ * Brings this host into a run of several hosts that another one has started; returns when the run is over.
+ * @param folder the directory of the run, on a file system that all hosts share
+ * @param rank number of this host, from 1
+ * @throws QalignError RUN_NOT_FOUND, RUN_FAILED
+ */
 export async function joinRun(folder: string, rank: number, options: TrainOptions = {}): Promise<void> {
   const recipe = await storedRecipe(folder);
   const python = options.python ?? (await ensurePython({ ...setup(options), extras: extrasOf(recipe) }));

@@ -23,18 +23,26 @@ export function plcc(x: ArrayLike<number>, y: ArrayLike<number>): number {
 /**
  * Spearman's rank correlation (SRCC): PLCC of the ranks, ties sharing their mean rank. Equal to
  * `scipy.stats.spearmanr`.
+ * @returns SRCC in [-1, 1], or NaN as `plcc`
+ * @throws RangeError when the lengths differ or a value is not finite
  */
 export function srcc(x: ArrayLike<number>, y: ArrayLike<number>): number {
   requirePairs(x, y);
   return plcc(ranks(x), ranks(y));
 }
 
-/** What the paper plots for one data set: (SRCC + PLCC) / 2. */
+/**
+ * What the paper plots for one data set: (SRCC + PLCC) / 2.
+ * @throws RangeError when the lengths differ or a value is not finite
+ */
 export function meanCorrelation(x: ArrayLike<number>, y: ArrayLike<number>): number {
   return (srcc(x, y) + plcc(x, y)) / 2;
 }
 
-/** Root of the mean squared difference (RMSE), in the units of the values; NaN for empty lists. */
+/**
+ * Root of the mean squared difference (RMSE), in the units of the values; NaN for empty lists.
+ * @throws RangeError when the lengths differ or a value is not finite
+ */
 export function rmse(x: ArrayLike<number>, y: ArrayLike<number>): number {
   const n = requirePairs(x, y);
   const squares = new Float64Array(n);

@@ -6,9 +6,13 @@ import { mean, requirePairs } from './descriptive.js';
  * parameters.
  */
 export interface Logistic {
+  /** Value far above the centre, in units of y. */
   readonly beta1: number;
+  /** Value far below the centre, in units of y. */
   readonly beta2: number;
+  /** Centre, in units of x. */
   readonly beta3: number;
+  /** Width, in units of x; its sign has no effect. */
   readonly beta4: number;
 }
 
@@ -16,6 +20,7 @@ export interface Logistic {
 export interface LogisticFit extends Logistic {
   /** Σ (y − f(x))², in squared units of y. */
   readonly sum_of_squares: number;
+  /** Steps of the search. */
   readonly iterations: number;
   /**
    * False: the best when patience ran out (200 steps, 25 of a hundred thousand pairs and more); the curve is good all

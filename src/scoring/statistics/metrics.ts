@@ -20,7 +20,15 @@ export interface Evaluated {
 
 /** Bootstrap samples, seed and groups of `computeMetrics`. */
 export interface MetricsOptions {
+  /**
+   * Bootstrap samples.
+   * @default 1000
+   */
   readonly replicates?: number | undefined;
+  /**
+   * Seed of the bootstrap.
+   * @default 0
+   */
   readonly seed?: number | undefined;
 }
 
@@ -29,28 +37,39 @@ export type Interval = readonly [low: number, high: number];
 
 /** Serialised as it is. A statistic that does not exist (a constant list, no levels) is null. */
 export interface Metrics {
+  /** Number of items. */
   readonly n: number;
-  /** Source images: what the intervals are resampled by. */
+  /** Number of source images, which the intervals are resampled by. */
   readonly groups: number;
+  /** Spearman's rank correlation, −1 to 1. */
   readonly srcc: number | null;
-  /** Raw, as Q-Align reports it. */
+  /** Pearson's correlation of the raw scores, −1 to 1, as Q-Align reports it. */
   readonly plcc: number | null;
-  /** After the 4-parameter logistic, as VQEG and DeQA-Score report it. */
+  /** Pearson's correlation after the 4-parameter logistic function, as VQEG and DeQA-Score report it. */
   readonly plcc_logistic: number | null;
+  /** Kendall's rank correlation (tau-b), −1 to 1. */
   readonly krcc: number | null;
-  /** Of the scores after the logistic mapping, in units of the MOS. */
+  /** Root mean square error after the logistic function, in units of the MOS. */
   readonly rmse: number | null;
   /** (SRCC + PLCC) / 2, as the paper plots it. */
   readonly mean_correlation: number | null;
-  /** Share of the items whose most probable level is the level of the MOS. */
+  /** Share of the items whose most probable level is the level of the MOS, 0 to 1. */
   readonly level_accuracy: number | null;
+  /** Parameters of the logistic function that was fitted. */
   readonly logistic: LogisticFit | null;
+  /** 95 % bootstrap interval of each statistic. */
   readonly intervals: Readonly<Record<Resampled, Interval | null>>;
+  /** Bootstrap samples behind each interval. */
   readonly replicates: number;
+  /** Seed of the bootstrap. */
   readonly seed: number;
 }
 
-/** All metrics of one model on one data set, with 95 % intervals by source image. */
+/**
+ * All metrics of one model on one data set, with 95 % intervals by source image.
+ * @throws RangeError when the lengths differ or a value is not finite
+ * @example const { srcc, intervals } = computeMetrics({ scores: [3.1, 4.2, 1.7], mos: [55, 80, 21] });
+ */
 export function computeMetrics(evaluated: Evaluated, options: MetricsOptions = {}): Metrics {
   return measure(evaluated, options).metrics;
 }

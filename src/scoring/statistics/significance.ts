@@ -5,6 +5,7 @@ import { measure, type Interval, type Metrics, type MetricsOptions } from './met
 export interface Difference {
   /** First model less second. */
   readonly difference: number;
+  /** 95 % bootstrap interval of the difference. */
   readonly interval: Interval;
   /**
    * Two-sided, from the bootstrap: twice the share of replicates on the far side of zero, never below 2 / (replicates +
@@ -15,9 +16,13 @@ export interface Difference {
 
 /** Two models on the same items: their differences, with intervals and p. */
 export interface Comparison {
+  /** Number of items. */
   readonly n: number;
+  /** Metrics of the first model. */
   readonly first: Metrics;
+  /** Metrics of the second model. */
   readonly second: Metrics;
+  /** Difference of each statistic; null where it does not exist. */
   readonly differences: Readonly<Record<Resampled, Difference | null>>;
 }
 

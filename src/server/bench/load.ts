@@ -1,48 +1,48 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { createSender, type Sender } from './sender.js';
 
-/** A request that is sent again and again: made once, so that sending costs as little as it can. */
+/** A request that is sent many times. It is built once, so that sending it costs as little as possible. */
 export interface Shot {
   readonly items: number;
-  /** What the request says that it waits for at most. */
+  /** Deadline that the request states. */
   readonly timeoutMs: number;
-  /** Head and body, as they go over the wire. */
+  /** Head and body as sent over the wire. */
   readonly bytes: Buffer;
 }
 
 export interface LoadResult {
   readonly seconds: number;
   readonly sent: number;
-  /** Neither refused nor broken. */
+  /** Requests that were neither refused nor cut off. */
   readonly admitted: number;
-  /** Of admitted ones: 200. */
+  /** Admitted requests with status 200. */
   readonly answered: number;
-  /** Of admitted ones: 504 DEADLINE_EXCEEDED. */
+  /** Admitted requests with status 504, DEADLINE_EXCEEDED. */
   readonly late: number;
   readonly late_share: number;
-  /** Of answered ones: after the deadline by the clock of the client, which also waits for its connection. */
+  /** Answered requests that missed their deadline on the client's clock, which includes the wait for a connection. */
   readonly overdue: number;
-  /** 429. */
+  /** Requests with status 429. */
   readonly refused: number;
-  /** Not sent, because too many of them waited for an answer already. */
+  /** Requests that were not sent because too many others waited for an answer. */
   readonly withheld: number;
-  /** How much later than planned the sender sent: while it is small, times are those of the service. */
+  /** Delay of the sender against its plan. While it is small, the measured times are those of the service. */
   readonly sent_late_p99_ms: number;
   readonly by_status: Readonly<Record<string, number>>;
   readonly items_per_second: number;
-  /** Of answered ones. */
+  /** Latency of answered requests. */
   readonly p50_ms: number;
   readonly p99_ms: number;
   readonly late_p50_ms: number | null;
   readonly late_p99_ms: number | null;
-  /** Of refused ones: how soon they are told. */
+  /** Latency of refused requests. */
   readonly refused_p50_ms: number | null;
   readonly refused_p99_ms: number | null;
   readonly retry_after_on_429: boolean;
   readonly retry_after_p50_s: number | null;
 }
 
-/** Pictures as a form, as `curl -F file=@…` sends them. */
+/** Pictures as a multipart form, like `curl -F file=@…` sends them. */
 export function shotOf(
   pictures: readonly { readonly name: string; readonly data: Uint8Array }[],
   timeoutMs: number,
@@ -66,25 +66,27 @@ interface Tally {
   items: number;
   withheld: number;
   readonly statuses: Map<string, number>;
-  /** Times of answers with 200, of which `overdue` came after the deadline, with 504, and with 429. */
+  /**
+   * Latencies of answers with 200, of which `overdue` missed the deadline; of answers with 504; of answers with 429.
+   */
   readonly answered: number[];
   overdue: number;
   readonly expired: number[];
   readonly refused: number[];
-  /** Retry-After of each 429; NaN where there was none. */
+  /** Retry-After of each 429, NaN where the header is missing. */
   readonly retryAfterS: number[];
   readonly sentLate: number[];
 }
 
-/** True when so much time has passed since the call. */
+/** True once `seconds` have passed since the call. */
 export function forSeconds(seconds: number): () => boolean {
   const end = performance.now() + seconds * 1000;
   return () => performance.now() >= end;
 }
 
 /**
- * `width` clients, each of which sends when it has its answer, a refused one when it was told to come again, until
- * `until` says that it is enough.
+ * Closed loop of `width` clients until `until` returns true. A client sends again after its answer. A refused client
+ * first waits for Retry-After.
  */
 export async function closedLoop(
   url: string,
@@ -109,12 +111,12 @@ export async function closedLoop(
 
 export interface OpenLoopOptions {
   readonly seconds: number;
-  /** Beyond so many open requests none is sent: fewer than a service takes of one address. */
+  /** Most open requests: below the number of connections that a service accepts from one address. */
   readonly mostOpen?: number;
   readonly signal?: AbortSignal | undefined;
 }
 
-/** So many requests a second, whatever is answered, for so long; then waits for what is open. */
+/** Open loop: sends a fixed number of requests a second, whatever is answered, then waits for open requests. */
 export async function openLoop(
   url: string,
   shots: readonly Shot[],
@@ -145,7 +147,7 @@ export async function openLoop(
   return summarise(tally, started, asked);
 }
 
-/** Returns how many seconds a refused client is asked to wait; 0 for others. */
+/** Returns the Retry-After of a refused request in seconds, 0 for other answers. */
 async function send(sender: Sender, { bytes, items, timeoutMs }: Shot, tally: Tally): Promise<number> {
   tally.sent++;
   const started = performance.now();

@@ -2,35 +2,38 @@ import { closedLoop, forSeconds, openLoop, shotOf, type LoadResult } from './loa
 import { startBusyProcesses } from './busy-processes.js';
 import type { Served } from './served.js';
 
-/** What the overload part sends, for how long, and beside what. */
+/** Settings of the overload measurement. */
 export interface OverloadConfig {
-  /** Multiples of the capacity. */
+  /** Multiples of the capacity to send. */
   readonly times: readonly number[];
-  /** Of each multiple. */
+  /** Duration of each multiple. */
   readonly seconds: number;
-  /** Processes that compute all the time; each multiple is sent without them, then beside them. 0: without only. */
+  /** Number of busy processes. Each multiple is sent without them, then beside them. 0: only without. */
   readonly beside: number;
 }
 
-/** One multiple of the capacity, alone or beside busy processes. */
+/** Result for one multiple of the capacity, alone or beside busy processes. */
 export interface OverloadRow extends LoadResult {
   readonly times_capacity: number;
-  /** Busy processes. */
+  /** Number of busy processes. */
   readonly beside: number;
   readonly connections_dropped: number;
 }
 
 export interface OverloadResult {
-  /** One picture a request, 32 requests under way, nothing beside. */
+  /** Rate with one picture a request, 32 open requests and no busy processes. */
   readonly capacity_items_per_second: number;
   readonly overload: readonly OverloadRow[];
 }
 
-/** What a client waits for at most. */
+/** Deadline that each request states. */
 const WITHIN_MS = 5_000;
 const WIDTH = 32;
-const CAPACITY_SECONDS = 6;
-/** Until what was sent before is answered and the processes run. */
+const CAPACITY_SECONDS = 4;
+/** The capacity is measured in at most this many windows. */
+const MOST_WINDOWS = 12;
+const STEADY_WITHIN = 0.1;
+/** Time for earlier requests to be answered and for the busy processes to start. */
 const SETTLE_SECONDS = 3;
 
 interface OverloadParts {
@@ -41,13 +44,15 @@ interface OverloadParts {
   readonly onStep: (message: string) => void;
 }
 
-/** Measures what the service can do, then sends multiples of it in an open loop, each request with a deadline. */
+/** Measures the capacity of the service, then sends multiples of it in an open loop. Each request has a deadline. */
 export async function measureOverload(parts: OverloadParts): Promise<OverloadResult> {
   const { served, picture, config, signal, onStep } = parts;
   onStep('capacity');
   const patient = [shotOf([picture], 60_000)];
-  await closedLoop(served.url, patient, WIDTH, forSeconds(CAPACITY_SECONDS / 3)); // until the pace of these is known
-  const { items_per_second: capacity } = await closedLoop(served.url, patient, WIDTH, forSeconds(CAPACITY_SECONDS));
+  const capacity = await steadyRate(async () => {
+    signal?.throwIfAborted();
+    return (await closedLoop(served.url, patient, WIDTH, forSeconds(CAPACITY_SECONDS))).items_per_second;
+  });
   const overload: OverloadRow[] = [];
   for (const beside of config.beside > 0 ? [0, config.beside] : [0]) {
     const busy = startBusyProcesses(beside);
@@ -62,6 +67,20 @@ export async function measureOverload(parts: OverloadParts): Promise<OverloadRes
     }
   }
   return { capacity_items_per_second: capacity, overload };
+}
+
+/**
+ * Returns the best of the rates that `measure` returns. A service speeds up after its start, and other processes slow
+ * it down for moments. Measuring ends when two rates in a row are within 10 % of the best.
+ */
+export async function steadyRate(measure: () => Promise<number>): Promise<number> {
+  let best = 0;
+  for (let window = 0, steady = 0; window < MOST_WINDOWS && steady < 2; window++) {
+    const rate = await measure();
+    steady = Math.abs(rate - best) <= best * STEADY_WITHIN ? steady + 1 : 0;
+    best = Math.max(best, rate);
+  }
+  return best;
 }
 
 async function sendMultiple(
@@ -79,7 +98,7 @@ async function sendMultiple(
   return { times_capacity: times, beside, connections_dropped: (await served.dropped()) - before, ...result };
 }
 
-/** The rows as cells of a table, the header first. */
+/** The rows as table cells, the header first. */
 export function overloadCells(rows: readonly OverloadRow[]): string[][] {
   const ms = (p50: number | null, p99: number | null): string =>
     p50 === null || p99 === null ? '–' : `${p50.toFixed(0)}/${p99.toFixed(0)}`;

@@ -1,19 +1,19 @@
 import { connect, type Socket } from 'node:net';
 
-/** What is read of an answer. */
+/** The parts of an answer that the measurement needs. */
 export interface Reply {
   readonly status: number;
-  /** The header Retry-After in seconds; NaN where there is none. */
+  /** Retry-After in seconds, NaN where the header is missing. */
   readonly retryAfterS: number;
 }
 
 /**
- * Connections that are kept, one request at a time on each, and as little work as can be: a request is one write of
- * bytes made beforehand, of an answer the head is read and the rest counted. Node's own client costs half a millisecond
- * a request; ten times what a service can do, sent from the same machine, would measure the sender.
+ * Keep-alive connections with one request at a time on each, and little work per request. A request is one write of
+ * prepared bytes. Of an answer only the head is parsed. Node's own client costs 0.5 ms a request: at ten times the
+ * capacity of a service, the measurement would be that of the client.
  */
 export interface Sender {
-  /** Rejects with the code of the socket: ECONNRESET, … */
+  /** Rejects with the error code of the socket, such as ECONNRESET. */
   send(request: Buffer): Promise<Reply>;
   close(): void;
 }
@@ -53,7 +53,7 @@ export function createSender(url: string): Sender {
 class Connection {
   isOpen = true;
   #head = '';
-  /** Bytes of the body that are still to come; undefined while the head is read. */
+  /** Bytes of the body that are still missing; undefined while the head is read. */
   #left: number | undefined;
   #reply: Reply | undefined;
   #open: { resolve: (reply: Reply) => void; reject: (error: Error) => void } | undefined;

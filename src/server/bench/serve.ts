@@ -1,4 +1,7 @@
-/** The boundary of src/server/bench: measures a service over its socket, as any client could; nothing of its inside. */
+/**
+ * The boundary of src/server/bench: measures a service over its socket, like any client. It imports nothing of its
+ * inside.
+ */
 import { readFile } from 'node:fs/promises';
 import { QalignError } from '../../base/errors.js';
 import { chooseModel } from '../../config/models.js';
@@ -18,22 +21,22 @@ export interface BenchServeConfig {
   readonly precision: string;
   /** Pictures to send. */
   readonly sources: readonly ScoreSource[];
-  /** Requests of the part that watches the memory. */
+  /** Requests of the memory measurement. */
   readonly n: number;
-  /** Of each measurement; default 6. */
+  /** Duration of each measurement; default 6. */
   readonly seconds?: number;
-  /** Measures overload only, this way. */
+  /** Measures only overload, with these settings. */
   readonly overload?: OverloadConfig | undefined;
   readonly signal?: AbortSignal;
   readonly onStep?: (message: string) => void;
 }
 
-/** `throughput` and `memory` are null where overload only was measured. */
+/** `throughput` and `memory` are null where only overload was measured. */
 export interface BenchServeResult extends OverloadResult {
   readonly model: string;
   readonly untrained: boolean;
   readonly cores: number;
-  /** Load average over a minute, before and after: what else the machine did. */
+  /** One-minute load average before and after the measurement. */
   readonly load: readonly [number, number];
   readonly throughput: {
     readonly rounds: readonly { engine_items_per_second: number; http_items_per_second: number }[];
@@ -53,8 +56,8 @@ const ITEMS = 16;
 const WIDTH = 8;
 
 /**
- * The service against the engine that it stands on, at 1, 2 and 10 times what it can do, and over many requests. This
- * process sends; the service is a process of its own.
+ * Compares the service with the engine below it, measures it at 1, 2 and 10 times its capacity, and watches its memory
+ * over many requests. This process sends; the service is another process.
  */
 export async function benchServe({
   model,
@@ -103,7 +106,7 @@ export async function benchServe({
 
 type Pictures = readonly { readonly name: string; readonly data: Uint8Array }[];
 
-/** In turns, each first every second time, so that other load on the machine affects both alike. */
+/** Service and engine take turns, so that other load on the machine affects both equally. */
 async function compareThroughput(
   served: Served,
   {
@@ -147,7 +150,7 @@ async function compareThroughput(
   return { rounds, http_over_engine_median: median(ratios) as number };
 }
 
-/** Bytes to scores without HTTP, as many in flight as the service gets. */
+/** Scores bytes without HTTP, with as many items in flight as the service has. */
 async function engineAlone(scorer: Scorer, pictures: Pictures, seconds: number): Promise<number> {
   const over = forSeconds(seconds);
   function* forever(): Generator<ScoreSource> {

@@ -6,20 +6,20 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { QalignError } from '../../base/errors.js';
 
-/** A service in a process of its own, started as a user starts it. */
+/** A service in its own process, started as a user starts it. */
 export interface Served {
   readonly url: string;
   readonly pid: number;
-  /** Resident memory of the service and of its workers, in MB, by its own /metrics. */
+  /** Resident memory of the service and of its workers in MB, read from /metrics. */
   memory(): Promise<{ node_mb: number; workers_mb: number }>;
-  /** Connections that it reset because too many were open. */
+  /** Connections that the service reset because too many were open. */
   dropped(): Promise<number>;
   stop(): Promise<void>;
 }
 
 /**
- * Starts this very program with `serve` and waits until it is ready. @throws QalignError WORKER_START_FAILED with the
- * end of its log
+ * Starts this program with `serve` and waits until it is ready. @throws QalignError WORKER_START_FAILED with the end of
+ * its log
  */
 export async function startServed(overrides: readonly string[], signal: AbortSignal | undefined): Promise<Served> {
   const folder = await mkdtemp(join(tmpdir(), 'qalign-bench-serve-'));

@@ -3,18 +3,21 @@ import type { Logger } from '../../base/logger.js';
 
 export interface AnsweredRequest {
   readonly method: string;
-  /** The path of the route as it is described, `none` for a path without a route. */
+  /** Path of the route as documented, `none` for an unknown path. */
   readonly route: string;
-  /** 499 where the client went away before the end. */
+  /** 499 where the client closed the connection before the answer was complete. */
   readonly status: number;
   readonly seconds: number;
   readonly requestId: string;
   readonly traceparent: string;
-  /** The span of the caller, where it told one. */
+  /** Span of the caller, where the request names one. */
   readonly parentSpan: string | undefined;
 }
 
-/** One line for every answer. The path of the route, never the query, headers or body: they may hold secrets. */
+/**
+ * Logs one line for each answer, with the path of the route. Query, headers and body are not logged: they may hold
+ * secrets.
+ */
 export function createAccessLog(
   log: Logger,
   onAnswer: (request: AnsweredRequest) => void,

@@ -11,10 +11,9 @@ export const isLoopback = (host: string): boolean => /^(localhost|127(\.\d{1,3})
 
 /**
  * Checks a request before its body is read.
- * - A page of another site may not call, unless its origin is among `origins`: a browser says so in Sec-Fetch-Site or
- * Origin.
- * - Without keys only requests that name this machine are heard, so that a name that is bound to 127.0.0.1 does not
- * help.
+ * - Pages of other sites cannot call, unless their origin is in `origins`. Browsers send Sec-Fetch-Site or Origin.
+ * - Without keys, only requests with a Host of this machine are answered. A foreign name that resolves to 127.0.0.1
+ * (DNS rebinding) is refused.
  */
 export function createAuthoriser(
   keys: KeyStore,
@@ -26,11 +25,11 @@ export function createAuthoriser(
     if (scope === 'open') return NOBODY;
     const known = keys.all();
     if (known.length === 0 && loopback) {
-      const host = (req.hostname as string | undefined) ?? ''; // HTTP/1.0 needs none
+      const host = (req.hostname as string | undefined) ?? ''; // HTTP/1.0 does not require the header.
       if (!isLoopback(host))
         throw new QalignError(
           'FORBIDDEN',
-          `Without API keys only requests to localhost are answered, not to "${host.slice(0, 100)}".`,
+          `Without API keys, only requests to localhost are answered, not to "${host.slice(0, 100)}".`,
         );
       return LOCAL;
     }
@@ -39,7 +38,7 @@ export function createAuthoriser(
       throw new QalignError('UNAUTHORIZED', 'This route needs an API key: send "Authorization: Bearer KEY".');
     const hash = hashKey(given);
     let found: Client | undefined;
-    // all of them, so that the time says nothing
+    // Compares all keys, so that the time reveals nothing.
     for (const row of known) if (timingSafeEqual(row.hash, hash)) found = row;
     if (found === undefined) throw new QalignError('UNAUTHORIZED', 'The API key is unknown or was revoked.');
     if (scope !== 'any' && !found.scopes.includes(scope) && !found.scopes.includes('admin')) {
@@ -52,7 +51,9 @@ export function createAuthoriser(
   };
 }
 
-/** `same-site` is not among them: that is also a page on another port of this machine. `none`: typed by the user. */
+/**
+ * `same-site` is missing on purpose: it includes pages on other ports of this machine. `none`: the user typed the URL.
+ */
 const OWN_SITES: readonly string[] = ['same-origin', 'none'];
 
 function refuseOtherSites(req: Request): void {
@@ -66,7 +67,7 @@ function refuseOtherSites(req: Request): void {
     throw new QalignError('FORBIDDEN', 'Pages of other sites may not call this service.');
 }
 
-/** `Bearer KEY`, `X-API-Key: KEY`, or the password of Basic, which is what a browser asks for. */
+/** `Bearer KEY`, `X-API-Key: KEY`, or the password of Basic authentication, which browsers prompt for. */
 function apiKeyOf(req: Request): string | undefined {
   const header = req.get('authorization');
   const bearer = /^Bearer +(\S+)$/i.exec(header ?? '')?.[1];

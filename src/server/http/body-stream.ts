@@ -6,33 +6,37 @@ import { QalignError } from '../../base/errors.js';
 const DECODERS = { gzip: createGunzip, deflate: createInflate, br: createBrotliDecompress } as const;
 type Encoding = keyof typeof DECODERS | 'identity';
 
-/** How a body is packed. @throws QalignError BODY_UNSUPPORTED for what no route unpacks */
+/** Encoding of a request body. @throws QalignError BODY_UNSUPPORTED for encodings that no route decodes */
 export function encodingOf(req: Request): Encoding {
   const encoding = (req.get('content-encoding') ?? 'identity').trim().toLowerCase();
   if (encoding === 'identity' || Object.hasOwn(DECODERS, encoding)) return encoding as Encoding;
   throw new QalignError(
     'BODY_UNSUPPORTED',
-    `The body is packed as ${JSON.stringify(encoding.slice(0, 50))}; send it with Content-Encoding ${Object.keys(DECODERS).join(', ')}, or as it is.`,
+    `The Content-Encoding ${JSON.stringify(encoding.slice(0, 50))} is not supported; use ${Object.keys(DECODERS).join(', ')}, or send the body uncompressed.`,
   );
 }
 
 /**
- * The body as it was before Content-Encoding. A packed one gives at most `most` bytes, so that a few bytes never become
- * more than the service takes. Its errors are MALFORMED and BODY_TOO_LARGE. Destroying it leaves the request readable.
- * @throws QalignError as `encodingOf`
+ * Decodes the Content-Encoding of a body. A compressed body yields at most `most` bytes, so that a small body cannot
+ * expand beyond the limit. Its errors are MALFORMED and BODY_TOO_LARGE. Destroying the stream leaves the request
+ * readable. @throws QalignError as `encodingOf`
  */
 export function unpackedBody(req: Request, most: number): Readable {
   const encoding = encodingOf(req);
   if (encoding === 'identity') return req;
   const decoder = DECODERS[encoding]();
   const counted = new Transform({
-    transform: atMost(most, `The body is larger than ${most} bytes when it is unpacked (${encoding}).`),
+    transform: atMost(most, `The decompressed body (${encoding}) is larger than ${most} bytes.`),
   });
   decoder.on('error', (cause) =>
     counted.destroy(
-      new QalignError('MALFORMED', `The body is not ${encoding}, as its Content-Encoding says: ${cause.message}.`, {
-        cause,
-      }),
+      new QalignError(
+        'MALFORMED',
+        `The Content-Encoding is ${encoding}, but the body is not valid ${encoding}: ${cause.message}.`,
+        {
+          cause,
+        },
+      ),
     ),
   );
   counted.on('close', () => {
@@ -53,14 +57,14 @@ function atMost(most: number, message: string): (chunk: Buffer, encoding: string
 }
 
 /**
- * The chunks of a body, until `most` bytes are over or `signal` says why not; a sender that is slow holds nothing then.
- * @throws QalignError BODY_TOO_LARGE, or the reason of the signal
+ * Yields the chunks of a body until more than `most` bytes arrived or `signal` aborts. A slow sender blocks nothing
+ * after that. @throws QalignError BODY_TOO_LARGE, or the reason of the signal
  */
 export async function* chunksOf(body: Readable, most: number, signal: AbortSignal): AsyncGenerator<Buffer> {
   const stopped = new Promise<never>((_, reject) =>
     signal.addEventListener('abort', () => reject(signal.reason as QalignError), { once: true }),
   );
-  stopped.catch(() => undefined); // heard by the race below, or by nobody after the end
+  stopped.catch(() => undefined); // The race below reports the error; after the end of the loop no code does.
   signal.throwIfAborted();
   const chunks = body.iterator({ destroyOnReturn: false }) as AsyncIterator<Buffer, undefined>;
   let bytes = 0;
@@ -75,6 +79,6 @@ export async function* chunksOf(body: Readable, most: number, signal: AbortSigna
       yield value;
     }
   } finally {
-    chunks.return?.().catch(() => undefined); // it listens no more, so that the rest can be read and dropped
+    chunks.return?.().catch(() => undefined); // Stops listening, so that the rest can be read and dropped.
   }
 }

@@ -1,8 +1,10 @@
-/** The boundary of src/server/http: keys, limits, bodies, errors, streams of any route; it knows no models or jobs. */
+/**
+ * The boundary of src/server/http: keys, limits, bodies, errors and streams of any route. It knows no models or jobs.
+ */
 import type { Request, Response } from 'express';
 import type { Client } from './client-key.js';
 
-/** One request as a handler sees it: checked, named, and with a signal that ends when the client goes away. */
+/** A request as handlers see it: authorised, identified, with a signal that aborts when the client disconnects. */
 export interface Caller<P = unknown, Q = unknown> {
   readonly req: Request;
   readonly res: Response;
@@ -11,10 +13,10 @@ export interface Caller<P = unknown, Q = unknown> {
   readonly client: Client;
   readonly requestId: string;
   readonly traceparent: string;
-  /** How long ago it came, in ms. */
+  /** Time since the request arrived, in ms. */
   readonly ageMs: () => number;
-  /** Aborted when the client is gone. */
+  /** Aborts when the client disconnects. */
   readonly gone: AbortSignal;
-  /** Sends JSON after checking it against the route's schema of this status. */
+  /** Sends JSON after checking it against the schema of the route for this status. */
   answer(status: number, body: unknown): void;
 }

@@ -5,7 +5,7 @@ import { isDiskFull } from '../../base/files/unwritable.js';
 import type { Logger } from '../../base/logger.js';
 import type { ErrorAnswer } from '../../api/error.js';
 
-/** Everything that a route throws becomes one sentence. Stacks go to the log, by request id. */
+/** Turns every error of a route into an answer with one sentence. Stack traces go to the log, under the request id. */
 export function createErrorHandler(log: Logger, onReject: (code: ErrorCode) => void): ErrorRequestHandler {
   return (thrown: unknown, req, res, next) => {
     const error = toQalignError(thrown);
@@ -24,21 +24,21 @@ export function createErrorHandler(log: Logger, onReject: (code: ErrorCode) => v
         stack: (error.cause instanceof Error ? error.cause : error).stack,
       });
     }
-    if (res.headersSent) return void res.destroy(); // the client sees a torn answer, not a whole wrong one
+    if (res.headersSent) return void res.destroy(); // The client sees a cut-off answer instead of a complete wrong one.
     if (res.destroyed) return next();
     for (const [name, value] of Object.entries(headersFor(error))) res.set(name, value);
     finishBody(req);
-    // a route may have named the type of the answer that it could not give
+    // The route may have set the content type of the answer that failed.
     res.status(error.httpStatus).type('json').json(errorBody(error, requestId));
   };
 }
 
-/** How long the rest of a refused body is read and dropped. */
+/** Time in which the rest of a refused body is read and dropped. */
 const LINGER_MS = 10_000;
 
 /**
- * A client that still sends must be able to read why it was refused: closing now would reset the connection, and with
- * it the answer. The connection is kept after a short body; after a long one it is closed later.
+ * Lets a client that still sends read its refusal: closing at once would reset the connection, and with it the answer.
+ * The connection stays open after a short body and is closed later after a long one.
  */
 export function finishBody(req: IncomingMessage): void {
   if (req.complete) return;
@@ -51,7 +51,7 @@ export function finishBody(req: IncomingMessage): void {
 export function errorBody(error: QalignError, requestId: string): ErrorAnswer {
   const internal = error.code === 'INTERNAL' || error.code === 'WORKER_INTERNAL';
   const message = internal
-    ? `The service failed in a way it did not expect; its log has more under ${requestId}.`
+    ? `The service failed with an internal error; its log has details for request ${requestId}.`
     : error.message;
   return { error: { code: error.code, message, retryable: error.retryable, request_id: requestId } };
 }
@@ -63,7 +63,7 @@ function headersFor(error: QalignError): Record<string, string> {
   return error.httpStatus === 503 && error.retryable ? { 'Retry-After': '5' } : {};
 }
 
-/** What Express and Node itself throw, by their own names. */
+/** Errors of Express and Node, by their own names. */
 function toQalignError(thrown: unknown): QalignError {
   if (thrown instanceof QalignError) return thrown;
   const { status, message } = thrown as { status?: number; message?: string };

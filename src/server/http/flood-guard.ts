@@ -5,13 +5,13 @@ import type { Logger } from '../../base/logger.js';
 import { errorBody, finishBody } from './error-handler.js';
 import type { Metrics } from '../metrics.js';
 
-/** With fewer requests under way a late turn is no flood: a large body is parsed, or garbage collected. */
+/** With fewer open requests a late event loop has other causes, such as parsing a large body or garbage collection. */
 const FLOOD = 64;
-/** While others are refused after they were read, it is one with so many. */
+/** The same limit while requests are refused after they were read. */
 const FLOOD_WHILE_REFUSING = 8;
-/** How late the event loop may be: an admitted request passes it about ten times until it is answered. */
+/** Limit of the event-loop delay: an admitted request waits for the event loop about ten times. */
 const LATE_MS = 100;
-/** While others are refused after they were read, it is better to refuse unread. */
+/** The same limit while requests are refused after they were read; refusing unread is cheaper. */
 const LATE_WHILE_REFUSING_MS = 5;
 const EVERY_MS = 10;
 const SAY_EVERY_MS = 1_000;
@@ -21,28 +21,29 @@ type Handler = (req: IncomingMessage, res: ServerResponse) => void;
 export interface FloodGuardParts {
   readonly metrics: Pick<Metrics, 'rejects' | 'requests'>;
   readonly log: Logger;
-  /** What to say in Retry-After. */
+  /** Seconds for Retry-After. */
   readonly waitS: () => number;
-  /** Requests are refused for want of time. */
+  /** True while requests are refused because of their deadline. */
   readonly refusing: () => boolean;
-  /** How late the event loop is, in ms; by default it is measured. */
+  /** Event-loop delay in ms; measured by default. */
   readonly lateMs?: () => number;
 }
 
 export interface FloodGuard {
-  /** The service behind the guard. */
+  /** The handler behind the guard. */
   readonly handle: Handler;
   /**
-   * The same for requests that ask first (`Expect: 100-continue`): they are told to send their body when it is wanted,
-   * so the body of a refused request is never sent.
+   * The same for requests with `Expect: 100-continue`. The client is asked for the body only when it is read, so the
+   * body of a refused request is never sent.
    */
   readonly handleExpecting: Handler;
   close(): void;
 }
 
 /**
- * Refuses requests unread while more arrive than one thread can read: refusing costs far less than reading. The sign is
- * a late event loop, on which all admitted requests wait. Only POST requests count and are refused; health is answered.
+ * Refuses requests unread while more arrive than one thread can read, because refusing costs far less than reading. The
+ * indicator is event-loop delay, which affects all admitted requests. Only POST requests count and are refused; health
+ * checks are answered.
  */
 export function createFloodGuard(
   behind: Handler,
@@ -68,7 +69,10 @@ export function createFloodGuard(
     metrics.rejects.inc({ reason: 'FLOOD' });
     metrics.requests.inc({ method: req.method ?? '', route: 'unread', status: '429' });
     const wait = Math.max(1, Math.ceil(waitS()));
-    const error = new QalignError('OVERLOADED', `More requests came than can be read; try again in ${wait} s.`);
+    const error = new QalignError(
+      'OVERLOADED',
+      `Requests arrive faster than the service can read them; try again in ${wait} s.`,
+    );
     const requestId = randomUUID();
     finishBody(req);
     res
@@ -81,7 +85,7 @@ export function createFloodGuard(
       .end(JSON.stringify(errorBody(error, requestId)));
   };
   const handle: Handler = (req, res) => {
-    if (req.method !== 'POST') return behind(req, res); // streams of events last for hours
+    if (req.method !== 'POST') return behind(req, res); // Event streams last for hours.
     if (isFlooded()) return refuse(req, res);
     under++;
     res.once('close', () => under--);
@@ -97,7 +101,7 @@ export function createFloodGuard(
   };
 }
 
-/** However a body is consumed, its stream asks for the first bytes through `_read`. */
+/** However a body is consumed, its stream requests the first bytes through `_read`. */
 function continueWhenRead(req: IncomingMessage, res: ServerResponse): void {
   const read = req._read.bind(req);
   req._read = (size) => {

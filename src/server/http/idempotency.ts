@@ -9,8 +9,8 @@ export interface Remembered {
 }
 
 /**
- * Answers by Idempotency-Key: the same key of the same client with the same request gets the first answer, for a day,
- * also after a restart.
+ * Stores answers by Idempotency-Key. For a day, also across restarts, the same request of the same client with the same
+ * key gets the first answer.
  */
 export interface Idempotency {
   /** @throws QalignError IDEMPOTENCY_CONFLICT where the key has another fingerprint or its request still runs */
@@ -34,7 +34,7 @@ export function createIdempotency(database: Db, log: Logger): Idempotency {
   let writes = 0;
 
   const remember = (key: string, fingerprint: string, { status, body }: Remembered): void => {
-    // what may go better next time is not kept
+    // Answers that may be better next time are not stored.
     if (status >= 500 || status === 429) return;
     insert.run(key, fingerprint, status, JSON.stringify(body), Date.now() / 1000);
     if (++writes % PRUNE_EVERY === 0)
@@ -48,14 +48,14 @@ export function createIdempotency(database: Db, log: Logger): Idempotency {
       if ((kept ?? open)?.fingerprint !== undefined && (kept ?? open)?.fingerprint !== fingerprint) {
         throw new QalignError(
           'IDEMPOTENCY_CONFLICT',
-          'This Idempotency-Key was used for another request; make a new one for each.',
+          'This Idempotency-Key was used for another request; use a new key for each request.',
         );
       }
       if (kept !== undefined) return { status: kept.status, body: JSON.parse(kept.body) as unknown, replayed: true };
       if (open !== undefined)
         throw new QalignError(
           'IDEMPOTENCY_CONFLICT',
-          'The request with this Idempotency-Key still runs; ask again in a second.',
+          'The request with this Idempotency-Key is still running; try again in a second.',
           { details: { retry_after_s: 1 } },
         );
       const answer = work();
@@ -65,8 +65,8 @@ export function createIdempotency(database: Db, log: Logger): Idempotency {
         try {
           remember(key, fingerprint, done);
         } catch (error) {
-          // scoring again gives the same numbers: a full disk is no reason to hold an answer back
-          log.warn('an answer was not kept for its Idempotency-Key', {
+          // Scoring again gives the same numbers, so a full disk does not delay the answer.
+          log.warn('an answer could not be stored for its Idempotency-Key', {
             reason: (error as Error).message,
           });
         }
@@ -78,7 +78,7 @@ export function createIdempotency(database: Db, log: Logger): Idempotency {
   };
 }
 
-/** Keys of different clients never meet. @throws QalignError MALFORMED */
+/** Separates the keys of different clients. @throws QalignError MALFORMED */
 export function keyOf({ req, client }: Pick<Caller, 'req' | 'client'>): string | undefined {
   const given = req.get('idempotency-key');
   if (given === undefined) return undefined;

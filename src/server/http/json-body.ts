@@ -10,22 +10,22 @@ import { requireValid } from './valid.js';
 
 type Call = Pick<Caller, 'req' | 'client' | 'ageMs' | 'gone'>;
 
-/** What reading a JSON body takes. */
+/** Dependencies of reading a JSON body. */
 export interface JsonServices {
   readonly config: ServeConfig;
   readonly memory: SharedMemory;
 }
 
 /**
- * A JSON body, checked. @throws QalignError BODY_UNSUPPORTED, BODY_TOO_LARGE, MALFORMED, BODY_INVALID, OVERLOADED,
- * DEADLINE_EXCEEDED
+ * Reads and validates a JSON body. @throws QalignError BODY_UNSUPPORTED, BODY_TOO_LARGE, MALFORMED, BODY_INVALID,
+ * OVERLOADED, DEADLINE_EXCEEDED
  */
 export const readJson = <S extends TObject>(call: Call, schema: S, services: JsonServices): Promise<Static<S>> =>
   withJson(call, schema, services, async (body) => body);
 
 /**
- * Hands a JSON body to `work`; its bytes count as memory of the service and of the client, from their arrival until
- * that is over. @throws QalignError as `readJson`
+ * Passes a JSON body to `work`. Its bytes count against the memory budgets of the service and of the client, from their
+ * arrival until `work` ends. @throws QalignError as `readJson`
  */
 export async function withJson<S extends TObject, T>(
   call: Call,
@@ -76,7 +76,7 @@ async function readText(
 const tooLarge = (): QalignError =>
   new QalignError(
     'BODY_TOO_LARGE',
-    'The JSON body is larger than the service allows; upload files as multipart/form-data.',
+    'The JSON body is larger than the limit of the service; upload files as multipart/form-data.',
   );
 
 const CHARSETS = ['utf-8', 'utf-16', 'utf-16le', 'utf-16be'];
@@ -93,7 +93,7 @@ function charsetOf(req: Request): string {
   );
 }
 
-/** Nothing counts as an object without keys, of which the schema says what it lacks. */
+/** An empty body counts as `{}`; the schema reports what it lacks. */
 function parsed(text: string): unknown {
   if (text.trim() === '') return {};
   let value: unknown;
@@ -103,13 +103,10 @@ function parsed(text: string): unknown {
     throw new QalignError('MALFORMED', `The body is not JSON: ${(cause as Error).message.slice(0, 200)}.`, { cause });
   }
   if (typeof value === 'object' && value !== null) return value;
-  throw new QalignError('MALFORMED', 'The body is not JSON of the right kind: send an object.');
+  throw new QalignError('MALFORMED', 'The body must be a JSON object.');
 }
 
-/**
- * A body that trickles in holds memory and a connection: what is not here when the request should be answered is not
- * waited for.
- */
+/** A slow body holds memory and a connection, so it must arrive before the deadline of the request. */
 export async function inTime<T>(
   { ageMs, gone }: Pick<Caller, 'ageMs' | 'gone'>,
   { request_ms: within }: ServeConfig,

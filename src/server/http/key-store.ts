@@ -7,7 +7,10 @@ export interface StoredKey extends Client {
   readonly createdAt: number;
 }
 
-/** API keys by name; only their hashes are kept. A key made or revoked by another process counts within two seconds. */
+/**
+ * API keys by name. Only hashes are stored. A key that another process creates or revokes takes effect within two
+ * seconds.
+ */
 export interface KeyStore {
   all(): readonly StoredKey[];
   /** Returns the key, which cannot be shown again. */
@@ -36,15 +39,15 @@ export function createKeyStore(database: Db): KeyStore {
     },
     create(name, scopes) {
       if (!/^[\w.-]{1,64}$/.test(name))
-        throw new QalignError('USAGE', `"${name}" is no name for a key; use letters, digits, ".", "_" and "-".`);
+        throw new QalignError('USAGE', `"${name}" is not a valid key name; use letters, digits, ".", "_" and "-".`);
       const wrong = scopes.find((scope) => !SCOPES.includes(scope as Scope));
       if (wrong !== undefined || scopes.length === 0)
         throw new QalignError(
           'USAGE',
-          `A key needs scopes of ${SCOPES.join(', ')}${wrong === undefined ? '' : `, not "${wrong}"`}.`,
+          `The scopes of a key must be from ${SCOPES.join(', ')}${wrong === undefined ? '' : `, not "${wrong}"`}.`,
         );
       if (read().some((row) => row.name === name))
-        throw new QalignError('USAGE', `There is a key "${name}" already; revoke it first or choose another name.`);
+        throw new QalignError('USAGE', `The key "${name}" exists already; revoke it first or choose another name.`);
       const key = newKey();
       database
         .prepare('INSERT INTO keys (id, name, hash, scopes, created_at) VALUES (?, ?, ?, ?, ?)')
@@ -59,14 +62,14 @@ export function createKeyStore(database: Db): KeyStore {
   };
 }
 
-/** No name that `create` takes. */
+/** A name that `create` does not accept. */
 const GIVEN_NAME = '$QALIGN_API_KEY';
 
-/** A key that is not stored, for scores and jobs, beside those of `keys`. */
+/** A key that is not stored, with the scopes score and jobs, beside those of `keys`. */
 export function withGivenKey(keys: KeyStore, key: string | undefined): KeyStore {
   if (key === undefined) return keys;
   const hash = hashKey(key);
-  // another key in its place is another owner
+  // Another key in this place is another owner.
   const id = `given_${hash.toString('hex').slice(0, 24)}`;
   const given: StoredKey = { id, name: GIVEN_NAME, scopes: ['score', 'jobs'], hash, createdAt: 0 };
   return { ...keys, all: () => [given, ...keys.all()] };

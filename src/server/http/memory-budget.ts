@@ -1,20 +1,20 @@
 import { QalignError } from '../../base/errors.js';
 
-/** How many bytes of bodies may be in memory at a time. */
+/** Limits the bytes of bodies in memory. */
 export interface MemoryBudget {
-  /** False when they are not there. */
+  /** Returns false when the bytes are not available. */
   take(bytes: number): boolean;
   give(bytes: number): void;
   readonly used: number;
 }
 
-/** Over all requests. */
+/** Limit over all requests. */
 export interface SharedMemory extends MemoryBudget {
-  /** The part of it that one client may use. */
+  /** Share of the limit for one client. */
   of(client: string): MemoryBudget;
 }
 
-/** `mostOf` says how much of the limit a client may use. */
+/** `mostOf` returns the share of the limit for a client. */
 export function createMemoryBudget(limit: number, mostOf: (client: string) => number = () => limit): SharedMemory {
   const all = createCounter(limit);
   const clients = new Map<string, MemoryBudget>();
@@ -66,7 +66,9 @@ function createCounter(limit: number): MemoryBudget {
   };
 }
 
-/** The chunks, each taken from the budget as it arrives; `held` counts them. @throws QalignError OVERLOADED */
+/**
+ * Yields the chunks and takes each from the budget as it arrives; `held` counts them. @throws QalignError OVERLOADED
+ */
 export async function* taken(
   chunks: AsyncIterable<Buffer>,
   budget: MemoryBudget,
@@ -76,7 +78,7 @@ export async function* taken(
     if (!budget.take(chunk.length))
       throw new QalignError(
         'OVERLOADED',
-        `The service holds ${budget.used} bytes of other requests of yours, or as much of others as it can; send this one again later.`,
+        `The memory for request bodies is full (${budget.used} bytes are yours); send this request again later.`,
         { details: { retry_after_s: 1, reason: 'memory' } },
       );
     held.bytes += chunk.length;

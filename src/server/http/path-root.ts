@@ -6,11 +6,11 @@ import { existingName } from '../../media/find/same-name.js';
 import { openFile, type OpenedFile } from '../../media/opened-file.js';
 import { runsRoot } from '../../runs/run-directory.js';
 
-/** Which files requests may name. */
+/** Rules for the files that requests can name. */
 export interface FileRules {
-  /** They lie below this folder; null: there are none. */
+  /** Directory that contains them; null: requests cannot name files. */
   readonly root: string | null;
-  /** The service's own folders, which no request reads or writes, though the root may contain them. */
+  /** Directories of the service itself. Requests never read or write them, even where the root contains them. */
   readonly own: readonly string[];
 }
 
@@ -20,8 +20,8 @@ export const fileRules = ({ root, data_dir, runs_dir }: ServeConfig): FileRules 
 });
 
 /**
- * A path of a request → the real path of a file (or folder) below the root. Links are followed first and judged by
- * where they lead; the path given back holds none.
+ * Resolves a path of a request to the real path of a file (or directory) below the root. Links are resolved before the
+ * check, and the result contains no links.
  *
  * @throws QalignError PATH_FORBIDDEN, MEDIA_NOT_FOUND
  */
@@ -46,15 +46,15 @@ export async function resolveInRoot(
 }
 
 export interface FileInRoot extends OpenedFile {
-  /** Its path below the root, without links. */
+  /** Path below the root, without links. */
   readonly below: string;
 }
 
 /**
- * The same for a file, which is opened once: where the descriptor itself lies is checked, so that nothing can be put
- * in its place between the check and the reading. The caller closes it.
+ * Resolves and opens a file once. The check applies to the opened descriptor, so that nothing can be swapped between
+ * check and read. The caller closes it.
  *
- * @throws QalignError PATH_FORBIDDEN, MEDIA_NOT_FOUND, MEDIA_UNREADABLE, which name the file as the request does
+ * @throws QalignError PATH_FORBIDDEN, MEDIA_NOT_FOUND, MEDIA_UNREADABLE, naming the file as the request does
  */
 export async function openInRoot(
   rules: FileRules,
@@ -78,7 +78,7 @@ export async function openInRoot(
   }
 }
 
-/** The same for something that is to be written: its folder must be there, it itself need not. */
+/** Resolves a path to write. Its directory must exist; the file itself need not. */
 export async function resolveOutputInRoot(rules: FileRules, path: string): Promise<string> {
   const reach = await reachOf(rules, path);
   const parent = await realpath(dirname(join(reach.top, path))).catch(() => {
@@ -95,7 +95,7 @@ export async function resolveOutputInRoot(rules: FileRules, path: string): Promi
 
 export const isBelow = (top: string, path: string): boolean => path.startsWith(top.endsWith(sep) ? top : top + sep);
 
-/** The folders of the rules without links, for comparisons with real paths. */
+/** The directories of the rules without links, to compare with real paths. */
 export interface Reach {
   /** Empty where there is no root. */
   readonly top: string;
@@ -105,11 +105,12 @@ export interface Reach {
 export async function readReach({ root, own }: FileRules): Promise<Reach> {
   return {
     top: root === null ? '' : await realpath(root).catch(() => ''),
-    own: await Promise.all(own.map((folder) => realpath(folder).catch(() => folder))), // one that is not made yet
+    // The directory may not exist yet.
+    own: await Promise.all(own.map((folder) => realpath(folder).catch(() => folder))),
   };
 }
 
-/** Whether a real path is below the root and in no folder of the service. */
+/** Whether a real path is below the root and outside the directories of the service. */
 export const isInReach = ({ top, own }: Reach, real: string): boolean =>
   top !== '' && isBelow(top, real) && !own.some((folder) => real === folder || isBelow(folder, real));
 
@@ -118,14 +119,17 @@ function requireInReach(reach: Reach, real: string, path: string): void {
   if (!isBelow(reach.top, real)) throw leadsOut(path);
   throw new QalignError(
     'PATH_FORBIDDEN',
-    `The path ${JSON.stringify(path.slice(0, 200))} leads into a folder of the service itself (data_dir, runs_dir); name a file elsewhere, and a trained model as run:NAME.`,
+    `The path ${JSON.stringify(path.slice(0, 200))} is inside a directory of the service (data_dir, runs_dir); name another file, and a trained model as run:NAME.`,
   );
 }
 
-/** After what can be said of the path by its letters alone. */
+/** Checks that need only the text of the path, then returns the reach. */
 async function reachOf(rules: FileRules, path: string): Promise<Reach> {
   if (rules.root === null)
-    throw new QalignError('PATH_FORBIDDEN', 'This service reads no files of its own; it was started without a root.');
+    throw new QalignError(
+      'PATH_FORBIDDEN',
+      'This service was started without a root, so requests cannot name files; upload the file.',
+    );
   if (path.includes('\0') || isAbsolute(path) || path.split(/[/\\]/).includes('..')) throw leadsOut(path);
   const reach = await readReach(rules);
   if (reach.top === '') throw new QalignError('PATH_FORBIDDEN', 'The root of this service does not exist.');
@@ -135,5 +139,5 @@ async function reachOf(rules: FileRules, path: string): Promise<Reach> {
 const leadsOut = (path: string): QalignError =>
   new QalignError(
     'PATH_FORBIDDEN',
-    `The path ${JSON.stringify(path.slice(0, 200))} leads out of the root; name a file below it.`,
+    `The path ${JSON.stringify(path.slice(0, 200))} is outside the served root; name a file below the root.`,
   );

@@ -6,7 +6,7 @@ import { LOCAL_ID, type RouteScope } from './client-key.js';
 /** Rejects with RATE_LIMITED. `res.locals.clientId` is the id of the client. */
 export type LimitRate = (req: Request, res: Response, scope: RouteScope) => Promise<void>;
 
-/** So many requests a minute of one key, or of one address where there are no keys. Health is never limited. */
+/** Limits requests per minute for each key, or for each address without keys. Health checks are never limited. */
 export function createRateLimit(perMinute: number): LimitRate {
   if (perMinute === 0) return async () => {};
   const limit = rateLimit({
@@ -14,14 +14,14 @@ export function createRateLimit(perMinute: number): LimitRate {
     limit: perMinute,
     standardHeaders: 'draft-8',
     legacyHeaders: false,
-    validate: false, // no proxy is trusted: the address is that of the socket
+    validate: false, // Proxies are not trusted: the address is that of the socket.
     keyGenerator: (req, res) =>
       res.locals['clientId'] === LOCAL_ID ? ipKeyGenerator(req.ip ?? '') : `key ${String(res.locals['clientId'])}`,
     handler: (_req, res) => {
       const seconds = Number(res.get('Retry-After') ?? 60);
       throw new QalignError(
         'RATE_LIMITED',
-        `More than ${perMinute} requests came with this key within a minute; go on in ${seconds} s.`,
+        `More than ${perMinute} requests a minute came with this key; try again in ${seconds} s.`,
         { details: { retry_after_s: seconds } },
       );
     },

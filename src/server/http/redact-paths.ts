@@ -5,15 +5,15 @@ import { QalignError } from '../../base/errors.js';
 import type { MediaInput } from '../../media/media-input.js';
 
 export interface Redactor {
-  /** A copy of a JSON value in which no text names one of the folders. */
+  /** Copies a JSON value and removes the directories from all its strings. */
   readonly redact: <T>(value: T) => T;
-  /** A failed promise with the same error, whose message names none of the folders: for `catch`. */
+  /** For `catch`: rejects with the same error, without the directories in its message. */
   readonly redactError: (error: unknown) => Promise<never>;
 }
 
-/** Recipes and their errors name paths. A client sees them relative to the folders of the service. */
+/** Recipes and their errors contain paths. Clients see them relative to the directories of the service. */
 export function createRedactor(folders: readonly string[]): Redactor {
-  // the longest first: a folder may lie in another
+  // Longest first, because one directory may contain another.
   const known = [...new Set(folders.flatMap((folder) => [resolve(folder), real(resolve(folder))]))].sort(
     (a, b) => b.length - a.length,
   );
@@ -32,19 +32,19 @@ export function createRedactor(folders: readonly string[]): Redactor {
   };
 }
 
-/** Messages of decoders name the file; the client knows it by the name of its item. */
+/** Replaces the file path in an error of a decoder with the name that the client gave the item. */
 export function withoutPath(outcome: ScoreOutcome, media: MediaInput | undefined): ScoreOutcome {
   if (!isFailure(outcome) || typeof media !== 'string') return outcome;
   return { ...outcome, error: { ...outcome.error, message: renamed(outcome.error.message, media, outcome.input) } };
 }
 
-/** The same for an error, of a file that an item is or was kept in. */
+/** The same for an error about the file that holds an item. */
 export function errorWithoutPath(error: unknown, media: MediaInput, input: string): unknown {
   if (!(error instanceof QalignError) || typeof media !== 'string') return error;
   return new QalignError(error.code, renamed(error.message, media, input), { cause: error });
 }
 
-/** A path stands in a message as it is or quoted as JSON; that of a name with a line break may be cut off there. */
+/** Messages contain a path as is or quoted as JSON, and cut a name at a line break. */
 function renamed(message: string, path: string, name: string): string {
   const folder = `${dirname(path)}/`;
   return message.replaceAll(JSON.stringify(path), JSON.stringify(name)).replaceAll(path, name).replaceAll(folder, '');
@@ -54,6 +54,6 @@ function real(folder: string): string {
   try {
     return realpathSync(folder);
   } catch {
-    return folder; // not made yet
+    return folder; // The directory may not exist yet.
   }
 }

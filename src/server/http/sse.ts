@@ -7,25 +7,25 @@ import type { Caller } from './caller.js';
 
 const BEAT_MS = 15_000;
 
-/** One event of a stream, as OpenAPI describes it. */
+/** One event of a stream, as documented in OpenAPI. */
 export const EVENT = Type.Object({
   id: Type.Optional(Type.String({ description: 'the number of the event, from 1' })),
   event: Type.Optional(Type.String({ description: 'its name; "end" is the last' })),
-  data: Type.Optional(Type.String({ contentMediaType: 'application/json' })),
+  data: Type.Optional(Type.String({ contentMediaType: 'application/json', description: 'the state as JSON' })),
   retry: Type.Optional(Type.Integer({ description: 'milliseconds' })),
 });
 
 export interface EventFile {
   readonly file: string;
-  /** No event will be added. */
+  /** True when no further event will be added. */
   readonly ended: () => boolean;
-  /** Aborted when the service ends: the stream ends, the client comes back. */
+  /** Aborts when the service ends: the stream ends and the client reconnects. */
   readonly ending: AbortSignal;
 }
 
 /**
- * Sends the lines of an append-only file of JSON events as server-sent events. The id is the number of the line, so a
- * client that comes back with Last-Event-ID continues where it was, also after a restart of the service.
+ * Sends the lines of an append-only file of JSON events as server-sent events. The id is the line number. A client that
+ * reconnects with Last-Event-ID continues there, even after a restart of the service.
  */
 export async function streamEvents({ req, res, gone }: Caller, { file, ended, ending }: EventFile): Promise<void> {
   const from = lastEventId(req.get('last-event-id'));
@@ -50,7 +50,7 @@ export async function streamEvents({ req, res, gone }: Caller, { file, ended, en
 function lastEventId(header: string | undefined): number {
   if (header === undefined || header === '') return 0;
   if (!/^\d{1,15}$/.test(header))
-    throw new QalignError('MALFORMED', 'Last-Event-ID must be an id that this stream gave.');
+    throw new QalignError('MALFORMED', 'Last-Event-ID must be an event id of this stream.');
   return Number(header);
 }
 
@@ -59,6 +59,6 @@ function eventName(text: string): string | undefined {
     const { event } = JSON.parse(text) as { event?: unknown };
     return typeof event === 'string' && /^\w+$/.test(event) ? event : undefined;
   } catch {
-    return undefined; // torn by a kill
+    return undefined; // A kill cut off the line.
   }
 }

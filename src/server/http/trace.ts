@@ -4,7 +4,7 @@ import type { NextFunction, Request, Response } from 'express';
 const TRACEPARENT = /^([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})$/;
 const ZERO = /^0+$/;
 
-/** The W3C trace context of the caller with a span of ours, or a new one; anything malformed counts as absent. */
+/** W3C trace context of the caller with a new span id, or a new trace. Malformed headers are ignored. */
 function continueTrace(header: string | undefined): { traceparent: string; parentSpan: string | undefined } {
   const [, version, trace, parent, flags] = TRACEPARENT.exec(header ?? '') ?? [];
   const valid =
@@ -19,12 +19,14 @@ function continueTrace(header: string | undefined): { traceparent: string; paren
 }
 
 /**
- * A UUID comes from a store of random bytes; randomBytes asks the kernel each time, 5 % of what refusing a request
- * costs.
+ * Takes random bytes from the pool behind randomUUID. randomBytes calls the kernel each time, 5 % of the cost of a
+ * refusal.
  */
 const randomHex = (digits: number): string => randomUUID().replaceAll('-', '').slice(-digits);
 
-/** Names every request: `X-Request-Id` of the caller if it is harmless, and the trace. Both go back in headers. */
+/**
+ * Identifies every request: `X-Request-Id` of the caller if it is valid, and the trace. Both are returned in headers.
+ */
 export function nameRequest(req: Request, res: Response, next: NextFunction): void {
   const given = req.get('x-request-id');
   const requestId = given !== undefined && /^[\w.:-]{1,128}$/.test(given) ? given : randomHex(16);

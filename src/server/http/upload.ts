@@ -10,7 +10,7 @@ import { asUnwritable, isWriteError } from '../../base/files/unwritable.js';
 import { chunksOf, unpackedBody } from './body-stream.js';
 import type { MemoryBudget } from './memory-budget.js';
 
-/** A file of a form, or a body that is one: in memory while it is small and there is room, else on the disk. */
+/** A file of a form, or a body that is a file. Small files stay in memory while there is room; others are on disk. */
 export interface Upload {
   readonly name: string;
   readonly media: string | Uint8Array;
@@ -23,13 +23,13 @@ export interface Form {
   discard(): Promise<void>;
 }
 
-/** Where bytes are retained while they are scored: in memory, or in files of the folder `spool`. */
+/** Storage for bytes while they are scored: memory, or files in the directory `spool`. */
 export interface BodyStorage {
   readonly spool: string;
   readonly memory: MemoryBudget;
 }
 
-/** Frees what was retained. */
+/** Frees the stored bytes. */
 export type Cleanup = (() => Promise<void> | void)[];
 
 export interface UploadLimits extends BodyStorage {
@@ -37,12 +37,12 @@ export interface UploadLimits extends BodyStorage {
   readonly fileBytes: number;
 }
 
-/** Up to here a file stays in memory. */
+/** Largest file that stays in memory. */
 const SMALL = 1024 ** 2;
 const FIELDS = { fieldSize: 64 * 1024, fields: 32, headerPairs: 64 };
 
 /**
- * Reads multipart/form-data as it arrives, until `signal` says why not. @throws QalignError MALFORMED, BODY_TOO_LARGE,
+ * Reads multipart/form-data as it arrives, until `signal` aborts. @throws QalignError MALFORMED, BODY_TOO_LARGE,
  * OUTPUT_UNWRITABLE, or the reason of the signal
  */
 export async function readForm(req: Request, limits: UploadLimits, signal: AbortSignal): Promise<Form> {
@@ -65,7 +65,7 @@ export async function readForm(req: Request, limits: UploadLimits, signal: Abort
     failure ??= error;
     body.unpipe(parser);
     if (body !== req) body.destroy();
-    // busboy still uses its parts after it has reported a limit, and throws if they are gone
+    // busboy uses its parts after it has reported a limit, and throws if they are gone.
     process.nextTick(() => parser.destroy());
   };
   const tooMany = (what: string) => () =>
@@ -81,7 +81,7 @@ export async function readForm(req: Request, limits: UploadLimits, signal: Abort
         new QalignError('BODY_TOO_LARGE', `The field "${name.slice(0, 50)}" is longer than ${FIELDS.fieldSize} bytes.`),
       );
     else if (Object.hasOwn(fields, name))
-      fields[name] += `,${value}`; // a repeated field is a list
+      fields[name] += `,${value}`; // A repeated field is a list.
     else Object.defineProperty(fields, name, { value, enumerable: true, writable: true });
   });
   parser.on('file', (_field, stream, info) => {
@@ -114,7 +114,7 @@ export async function readForm(req: Request, limits: UploadLimits, signal: Abort
 }
 
 /**
- * Reads a body that is one file, whatever its type, as a form with this file. @throws QalignError BODY_TOO_LARGE,
+ * Reads a body that is one file of any type, like a form with this file. @throws QalignError BODY_TOO_LARGE,
  * BODY_INVALID (empty), BODY_UNSUPPORTED, MALFORMED, OUTPUT_UNWRITABLE, or the reason of the signal
  */
 export async function readFileBody(req: Request, limits: UploadLimits, signal: AbortSignal): Promise<Form> {
@@ -136,7 +136,7 @@ export async function readFileBody(req: Request, limits: UploadLimits, signal: A
   }
 }
 
-/** The file name of a Content-Disposition (RFC 6266), without folders; empty where there is none. */
+/** File name of a Content-Disposition (RFC 6266) without directories; empty where it is missing. */
 export function dispositionName(header: string): string {
   const extended = /;\s*filename\*\s*=\s*utf-8'[^']*'([^;\s]+)/i.exec(`;${header}`)?.[1];
   const plain = /;\s*filename\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^;\s"]+))/i.exec(`;${header}`);
@@ -152,7 +152,7 @@ function decoded(name: string | undefined): string | undefined {
   }
 }
 
-/** Node reads headers as Latin-1; names are sent as UTF-8. */
+/** Node decodes headers as Latin-1; clients send names as UTF-8. */
 function asUtf8(header: string): string {
   try {
     return new TextDecoder('utf-8', { fatal: true }).decode(Buffer.from(header, 'latin1'));
@@ -161,7 +161,7 @@ function asUtf8(header: string): string {
   }
 }
 
-/** A full disk is ours, anything else is what was sent. */
+/** A write error is a fault of the service; all other errors are faults of the request. */
 export function toUploadError(error: NodeJS.ErrnoException, what = 'form'): QalignError {
   if (error instanceof QalignError) return error;
   if (isWriteError(error))
@@ -169,7 +169,7 @@ export function toUploadError(error: NodeJS.ErrnoException, what = 'form'): Qali
   return new QalignError('MALFORMED', `The ${what} cannot be read: ${error.message}.`, { cause: error });
 }
 
-/** A parser of multipart/form-data, to pipe the request into. @throws QalignError MALFORMED (no boundary) */
+/** A parser of multipart/form-data that the request is piped into. @throws QalignError MALFORMED (no boundary) */
 export function openFormParser({ headers }: Request, limits: busboy.Limits): busboy.Busboy {
   try {
     return busboy({ headers, defParamCharset: 'utf8', limits });
@@ -190,8 +190,8 @@ async function store(
 const cleanName = (name: string): string => name.replaceAll(/[\p{Cc}]/gu, '').slice(-200);
 
 /**
- * Bytes as they arrive: in memory while they are few and there is room, else in a file of the spool. `cleanup` gets
- * what frees them.
+ * Stores bytes as they arrive: in memory while they are few and there is room, else in a file of the spool. `cleanup`
+ * gets a function that frees them.
  */
 export async function retain(
   stream: AsyncIterable<Buffer>,

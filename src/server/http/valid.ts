@@ -11,8 +11,8 @@ export function requireValid<S extends TSchema>(schema: S, value: unknown, what:
 }
 
 /**
- * Words of a query or form → what the schema asks for: numbers in digits, `true` and `false`, lists divided by commas.
- * A word of another form stays a word, which the schema refuses. @throws QalignError BODY_INVALID
+ * Converts the strings of a query or form to the types of the schema: numbers, `true` and `false`, comma-separated
+ * lists. Other strings stay strings, which the schema refuses. @throws QalignError BODY_INVALID
  */
 export function fromWords<S extends TObject>(
   schema: S,

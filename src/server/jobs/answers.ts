@@ -19,15 +19,14 @@ export function findJob(call: Caller<{ id: string }>, jobs: Pick<JobRunner, 'cur
 const notFound = (id: string): QalignError =>
   new QalignError('JOB_NOT_FOUND', `There is no job ${id}; GET /v1/jobs lists yours.`);
 
-/** An error in reading a job that was deleted meanwhile says so. */
+/** If a job was deleted while it was read, reports that instead of the read error. */
 export function errorOf(error: unknown, id: string, jobs: Pick<JobRunner, 'current'>): unknown {
   return jobs.current(id) === undefined ? notFound(id) : error;
 }
 
 /**
- * The results so far: with ranges, except of the CSV of a job that has not ended.
- *
- * @throws QalignError JOB_NOT_ENDED for Parquet, whose end says what is in it
+ * Sends the results so far. Ranges work for all formats but the CSV of a job that has not ended.
+ * @throws QalignError JOB_NOT_ENDED for Parquet, whose footer is written at the end
  */
 export async function sendResults(call: Caller, job: StoredJob, file: string, format: ResultsFormat): Promise<void> {
   if (format === 'ndjson') return sendBytes(call, file, job.resultBytes);
@@ -47,7 +46,7 @@ export async function sendResults(call: Caller, job: StoredJob, file: string, fo
   });
 }
 
-/** A file or its first bytes: with ranges, or packed. */
+/** Sends a file or its first bytes: with ranges, or compressed. */
 function sendBytes(call: Caller, file: string, bytes: number | undefined): Promise<void> {
   const { req, res, gone } = call;
   const packed = wantsGzip(req, res) && bytes !== 0;

@@ -15,7 +15,7 @@ import type { Caller } from '../http/caller.js';
 import type { ModelPool } from '../score/model-pool.js';
 import type { Webhooks } from '../webhooks/webhooks.js';
 
-/** What accepting a job takes. */
+/** Dependencies of accepting a job. */
 export interface JobCreateServices {
   readonly config: ServeConfig;
   readonly models: ModelPool;
@@ -26,8 +26,8 @@ export interface JobCreateServices {
 }
 
 /**
- * Accepts a job: its list lies whole on the disk and the job in the store before this returns. With an Idempotency-Key
- * the id follows from it, so that a repeated request finds the job of the first, whatever happened between.
+ * Accepts a job. Its list is complete on disk and the job is in the store before this returns. With an Idempotency-Key
+ * the id is derived from it, so that a repeated request finds the first job after any failure.
  */
 export async function createJob(
   call: Caller,
@@ -80,13 +80,14 @@ export async function createJob(
         createdAt: Date.now() / 1000,
         finishedAt: undefined,
       };
-      // of a request that died before the job was in the store
+      // Left by a request that ended before the job was in the store.
       await rm(jobs.folder(id), { recursive: true, force: true });
       await draft.commit();
       try {
         jobStore.insert(job);
       } catch (error) {
-        await rm(jobs.folder(id), { recursive: true, force: true }); // a full disk: what was not accepted takes no room
+        // On a full disk, a job that was not accepted must take no space.
+        await rm(jobs.folder(id), { recursive: true, force: true });
         throw error;
       }
       jobs.submit(job);
@@ -101,6 +102,6 @@ function sameJob(job: StoredJob, fingerprint: string): StoredJob {
   if (job.plan.fingerprint === fingerprint) return job;
   throw new QalignError(
     'IDEMPOTENCY_CONFLICT',
-    `This Idempotency-Key made the job ${job.id} of another list or other settings; make a new one for each.`,
+    `This Idempotency-Key belongs to job ${job.id}, which has another list or other settings; use a new key for each job.`,
   );
 }

@@ -1,20 +1,20 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { QalignError } from '../../base/errors.js';
 
-/** Between tries to write to a full disk. */
+/** Pause between attempts to write to a full disk. */
 const RETRY_MS = 2_000;
 
 export interface WaitForRoom {
-  /** Called before each pause, with the message of the failed try. */
+  /** Called before each pause with the message of the failed attempt. */
   readonly onWait: (reason: string) => void;
-  /** Its abort ends a pause with an AbortError. */
+  /** Aborting it ends a pause with an AbortError. */
   readonly signal: AbortSignal;
   readonly pause?: (ms: number, value: undefined, options: { signal: AbortSignal }) => Promise<unknown>;
 }
 
 /**
- * Tries `write` until the disk has room; what is to be written stays in memory meanwhile. @throws whatever `write`
- * throws, except OUTPUT_UNWRITABLE
+ * Repeats `write` until the disk has room; the data stays in memory meanwhile. @throws the errors of `write`, except
+ * OUTPUT_UNWRITABLE
  */
 export async function untilWritten<T>(
   write: () => Promise<T>,

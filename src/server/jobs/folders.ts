@@ -4,17 +4,17 @@ import { join } from 'node:path';
 import type { Logger } from '../../base/logger.js';
 import type { JobStore } from './store.js';
 
-/** The folders of jobs on the disk: each has the list (manifest.jsonl), the results and the events of one job. */
+/** Job directories on disk. Each holds the list (manifest.jsonl), the results and the events of one job. */
 export interface JobFolders {
   of(id: string): string;
   manifest(id: string): string;
   results(id: string): string;
   events(id: string): string;
-  /** Removes a job that the store has forgotten; who reads one of its files now reads on. */
+  /** Removes a job that is no longer in the store. Streams that read its files continue to the end. */
   remove(id: string): Promise<void>;
-  /** Removes what a killed service had not accepted yet. */
+  /** Removes directories of jobs that a killed service had not accepted yet. */
   removeUnknown(): void;
-  /** Removes jobs whose days are over, where days are set. */
+  /** Removes jobs older than the configured number of days. */
   removeOld(): void;
 }
 
@@ -41,14 +41,14 @@ export function createJobFolders({
         log.warn('the folder of a job was not removed; the next start removes it', { job: id, reason: error.message }),
       ),
     removeUnknown() {
-      // drafts have longer names, which no job of the store has
+      // Drafts have longer names, which no job has.
       for (const name of existsSync(root) ? readdirSync(root) : [])
         if (/^job_[0-9a-f]{24}/.test(name) && store.get(name) === undefined) remove(name);
     },
     removeOld() {
       if (keepDays === null) return;
       try {
-        // from the store first: a folder that is left over is unknown at the next start, and removed then
+        // Removes the row first: the next start removes a directory without a row.
         store.removeKept(keepDays * 86_400).forEach(remove);
       } catch (error) {
         log.warn('old jobs were not removed', { reason: (error as Error).message });

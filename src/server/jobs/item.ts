@@ -12,7 +12,7 @@ import { fileRules } from '../http/path-root.js';
 import { withoutPath } from '../http/redact-paths.js';
 import type { BodyStorage, Cleanup } from '../http/upload.js';
 
-/** The item may be fine: it is tried again, up to `jobs.attempts` times in all. */
+/** Errors that do not blame the item: it is tried again, up to `jobs.attempts` times. */
 const LOST: readonly ErrorCode[] = [
   'WORKER_LOST',
   'WORKER_HUNG',
@@ -20,7 +20,7 @@ const LOST: readonly ErrorCode[] = [
   'PROTOCOL_VIOLATION',
   'OUT_OF_MEMORY',
 ];
-/** Nothing can be scored now (or fetched, where the disk is full): every item waits until something can. */
+/** Errors that stop all scoring (or fetching, on a full disk): every item waits until it works again. */
 const DOWN: readonly ErrorCode[] = [
   'WORKER_START_FAILED',
   'BRIDGE_CLOSED',
@@ -41,8 +41,7 @@ export interface ItemScorerParts {
 }
 
 /**
- * Scores an item of a job: an outcome for every task, whatever happens to workers meanwhile. Throws only when the job
- * ends.
+ * Scores an item of a job: one outcome for each task, even if workers fail meanwhile. Throws only when the job ends.
  */
 export function createItemScorer({
   config,
@@ -79,7 +78,9 @@ export function createItemScorer({
       signal.throwIfAborted();
       return error instanceof QalignError
         ? error
-        : new QalignError('INTERNAL', 'The item failed in a way the service did not expect.', { cause: error });
+        : new QalignError('INTERNAL', 'The item failed with an internal error; the log of the service has details.', {
+            cause: error,
+          });
     } finally {
       await Promise.all(cleanup.map(async (one) => one()));
     }

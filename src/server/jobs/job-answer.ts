@@ -1,7 +1,7 @@
 import type { Job } from '../../api/jobs.js';
 import type { StoredJob } from './store.js';
 
-/** A job as the API shows it; `pace` in items per second. */
+/** A job as the API returns it; `pace` in items per second. */
 export function toAnswer(job: StoredJob, pace: number | undefined): Job {
   return {
     id: job.id,

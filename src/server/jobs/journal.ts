@@ -6,15 +6,15 @@ import type { JobStore, StoredJob } from './store.js';
 import { toAnswer } from './job-answer.js';
 import type { Message, Webhooks } from '../webhooks/webhooks.js';
 
-/** Changes the state of a job and writes it down: in the store, in the log, as events. A full disk stops no job. */
+/** Changes the state of a job and records it in the store, the log and the events. A full disk does not stop a job. */
 export interface JobJournal {
   save(job: StoredJob): void;
-  /** A new status, logged and saved. A job that has ended keeps its end. */
+  /** Sets, logs and stores a new status. A final status never changes. */
   note(job: StoredJob, status: JobStatus, message?: string): void;
   end(job: StoredJob, status: JobStatus, message?: string): void;
-  /** Adds an event that says how far the job is; the last one says how it ended. */
+  /** Adds a progress event; the last event has the final status. */
   tell(job: StoredJob): Promise<void>;
-  /** Makes the events ready to be added to, after a kill. */
+  /** Prepares the event file for appending after a kill. */
   mend(id: string): Promise<void>;
 }
 
@@ -41,7 +41,7 @@ export function createJobJournal({
       });
     }
   };
-  // items of a cancelled job that were under way come in after its end
+  // Items of a cancelled job that were in flight finish after its end.
   const change = (job: StoredJob, status: JobStatus, message?: string, finishedAt?: number): void => {
     if (job.finishedAt !== undefined || (job.status === status && job.message === message)) return;
     Object.assign(job, { status, message, finishedAt });
@@ -62,7 +62,7 @@ export function createJobJournal({
   };
 }
 
-/** Of a job that has ended and has a webhook. The id is the same however often it is asked for. */
+/** Sends the webhook of a job that has ended. Its id is the same for every call. */
 function messageOf(job: StoredJob): Message | undefined {
   const { id, finishedAt, plan } = job;
   if (finishedAt === undefined || plan.webhook === undefined) return undefined;

@@ -1,12 +1,12 @@
 import type { Db } from '../../base/files/sqlite.js';
 
-/** The most that counts of the time between two processes: a wall clock that jumps makes nothing old at once. */
+/** Most time that counts between two processes. A wall clock that jumps forward makes no job old at once. */
 const MOST_BETWEEN_S = 86_400;
 
 const SCHEMA = `CREATE TABLE IF NOT EXISTS kept_time (
   id INTEGER PRIMARY KEY CHECK (id = 1), seconds REAL NOT NULL, looked_at REAL NOT NULL)`;
 
-/** Clocks in seconds: `wall` may be set by anybody, `running` only moves on. */
+/** Clocks in seconds: `wall` can be set by anyone, `running` is monotonic. */
 export interface Clocks {
   readonly wall: () => number;
   readonly running: () => number;
@@ -15,8 +15,8 @@ export interface Clocks {
 const CLOCKS: Clocks = { wall: () => Date.now() / 1000, running: () => performance.now() / 1000 };
 
 /**
- * How long jobs of this database have been kept, in seconds, a number that only grows: by what this process sees on a
- * clock that cannot be set, and by the time since the process before it, at most a day.
+ * Total time in seconds for which this database has existed; it only grows. It adds the monotonic time of this process
+ * and the time since the previous process, at most a day.
  */
 export function createKeptTime(database: Db, { wall, running }: Clocks = CLOCKS): () => number {
   database.exec(SCHEMA);

@@ -6,15 +6,15 @@ import { QalignError } from '../../base/errors.js';
 import { wholeLines } from '../../base/files/lines.js';
 import { ItemSource } from '../../api/score.js';
 
-/** Bytes of the longest line: an item with a small picture as base64 fits, a file without line ends does not. */
+/** Longest line in bytes: enough for an item with a small picture as base64, too short for a file without line ends. */
 const LONGEST = 16 * 1024 ** 2;
 const tooLong = (): QalignError =>
   new QalignError('BODY_TOO_LARGE', `A line of the list is longer than ${LONGEST} bytes.`);
 const UTF8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 
 /**
- * Writes the list of a job as JSON lines, checking each as it arrives; never more than a line is in memory.
- * @returns how many items there are, and a hash of them
+ * Writes the list of a job as JSON lines and checks each line as it arrives. At most one line is in memory.
+ * @returns the number of items and a hash of them
  * @throws QalignError BODY_INVALID with the number of the bad line, BODY_TOO_LARGE
  */
 export async function writeManifest(
@@ -42,7 +42,7 @@ export async function writeManifest(
   return { total, sha256: hash.digest('hex') };
 }
 
-/** The items from number `skip` on. */
+/** Yields the items from number `skip` on. */
 export async function* readManifest(
   path: string,
   skip: number,
@@ -51,7 +51,7 @@ export async function* readManifest(
     if (number > skip) yield { index: number - 1, item: JSON.parse(text) as ItemSource };
 }
 
-/** A JSON object as in a request, or a bare path or URL. */
+/** Parses a line: a JSON object as in a request, or a path or URL. */
 function readLine(text: string, number: number): ItemSource {
   if (!text.trimStart().startsWith('{'))
     return /^https?:\/\//i.test(text.trim()) ? { url: text.trim() } : { path: text.replace(/\r$/, '') };
@@ -72,7 +72,7 @@ function readLine(text: string, number: number): ItemSource {
   return item;
 }
 
-/** Refuses more than `most` bytes. */
+/** Throws after more than `most` bytes. */
 async function* counted(
   chunks: AsyncIterable<Uint8Array | string>,
   most: number,
@@ -81,12 +81,12 @@ async function* counted(
   for await (const chunk of chunks) {
     bytes += chunk.length;
     if (bytes > most)
-      throw new QalignError('BODY_TOO_LARGE', `The list is larger than ${most} bytes; divide it into several jobs.`);
+      throw new QalignError('BODY_TOO_LARGE', `The list is larger than ${most} bytes; split it into several jobs.`);
     yield typeof chunk === 'string' ? Buffer.from(chunk) : chunk;
   }
 }
 
-/** A byte order mark before the first line is left out. */
+/** Skips a byte order mark before the first line. */
 function decode(bytes: Uint8Array, number: number): string {
   try {
     const text = UTF8.decode(bytes);

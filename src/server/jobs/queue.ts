@@ -1,29 +1,29 @@
 import type { StoredJob } from './store.js';
 
-/** A job that waits or runs. Only its end, cancelled or not, takes it out of the queue. */
+/** A waiting or running job. It stays in the queue until it ends. */
 export interface ActiveJob {
   readonly job: StoredJob;
   readonly stop: AbortController;
-  /** Of this process, in ms of `performance.now()`; undefined until items are scored. */
+  /** Start time in ms of `performance.now()`; undefined until items are scored. */
   startedAt: number | undefined;
   doneAtStart: number;
 }
 
-/** Jobs in order, `concurrent` of them at a time. */
+/** Runs jobs in order, `concurrent` of them at a time. */
 export interface JobQueue {
   add(job: StoredJob): void;
   find(id: string): ActiveJob | undefined;
-  /** Takes out a job that has not begun. False: it runs, or is not here. */
+  /** Removes a job that has not started. Returns false if it runs or is unknown. */
   withdraw(entry: ActiveJob): boolean;
-  /** Settles when nothing of it runs any more. */
+  /** Resolves when the job no longer runs. */
   settled(id: string): Promise<void>;
   /** True once `close` was called. */
   readonly closed: boolean;
-  /** Starts nothing more, stops what runs and waits for it. */
+  /** Starts no further job, aborts running jobs and waits for them. */
   close(reason: Error): Promise<void>;
 }
 
-/** `run` never rejects: it keeps the end of its job in the store. */
+/** `run` never rejects: it stores how its job ended. */
 export function createJobQueue(concurrent: number, run: (entry: ActiveJob) => Promise<void>): JobQueue {
   const active = new Map<string, ActiveJob>();
   const waiting: ActiveJob[] = [];
@@ -69,7 +69,7 @@ export function createJobQueue(concurrent: number, run: (entry: ActiveJob) => Pr
   };
 }
 
-/** Items per second since this process took the job up; undefined until there is one. */
+/** Items per second since this process started the job; undefined until an item is scored. */
 export function paceOf(entry: ActiveJob, now = performance.now()): number | undefined {
   if (entry.startedAt === undefined || entry.job.done === entry.doneAtStart) return undefined;
   return (entry.job.done - entry.doneAtStart) / ((now - entry.startedAt) / 1000);

@@ -14,13 +14,13 @@ import { fromWords } from '../http/valid.js';
 const FIELDS = 16;
 const LIST_NAME = /\.(txt|jsonl|ndjson|csv)$/i;
 
-/** What a body says: settings, and its list as it arrives. */
+/** Contents of a request: settings, and the list as it arrives. */
 export interface JobRequest {
   settings(): JobSettings;
   readonly list: AsyncIterable<Uint8Array | string>;
 }
 
-/** Reads a request for a job while its list arrives: from a form, from the body itself, or from JSON. */
+/** Reads a job request while its list arrives: as a form, as the body, or as JSON. */
 export async function withJobRequest<T>(
   call: Caller,
   { config, memory }: { readonly config: ServeConfig; readonly memory: SharedMemory },
@@ -31,7 +31,7 @@ export async function withJobRequest<T>(
     return fromForm(call, config.limits.manifest_mb * 1024 ** 2, work);
   if (req.is(['text/plain', 'application/x-ndjson', 'application/jsonl', 'text/uri-list'])) {
     const settings = fromWords(JobQuery, req.query as Record<string, unknown>, 'query');
-    // destroyed, it could not be told what is wrong
+    // A destroyed request could not receive the error.
     const body = unpackedBody(req, config.limits.manifest_mb * 1024 ** 2);
     return work({ settings: () => settings, list: body.iterator({ destroyOnReturn: body !== req }) });
   }
@@ -52,16 +52,19 @@ export async function withJobRequest<T>(
   });
 }
 
-/** Its lines come back as the names of items, so only what is meant as a list is read: by its own name and a link's. */
+/**
+ * Lines of the file are returned as item names, so only files that are meant as lists are read. The file's own name and
+ * the link's name must both qualify.
+ */
 function requireListName(path: string, named: string): void {
   if (LIST_NAME.test(named) && !named.split('/').some((part) => part.startsWith('.') && part !== '.')) return;
   throw new QalignError(
     'PATH_FORBIDDEN',
-    `The list ${JSON.stringify(path.slice(0, 200))} is not read: manifest_path names a file ending in .txt, .jsonl, .ndjson or .csv, and no part of it begins with a dot.`,
+    `The list ${JSON.stringify(path.slice(0, 200))} is not read. In manifest_path, name a .txt, .jsonl, .ndjson or .csv file without parts that begin with a dot.`,
   );
 }
 
-/** A form has one file, the list; its fields may come before or after it. */
+/** Reads a form with one file, the list. Its fields can come before or after the file. */
 async function fromForm<T>(call: Caller, most: number, work: (request: JobRequest) => Promise<T>): Promise<T> {
   const fields: Record<string, string> = {};
   const body = unpackedBody(call.req, most);
@@ -73,7 +76,7 @@ async function fromForm<T>(call: Caller, most: number, work: (request: JobReques
     const fail = (error: Error): void => {
       body.unpipe(parser);
       if (body !== call.req) body.destroy();
-      process.nextTick(() => parser.destroy()); // see readForm
+      process.nextTick(() => parser.destroy()); // See readForm.
       settle();
       reject(toUploadError(error));
     };
@@ -86,7 +89,7 @@ async function fromForm<T>(call: Caller, most: number, work: (request: JobReques
     );
     parser.on('fieldsLimit', () => fail(new QalignError('BODY_TOO_LARGE', `The form has more than ${FIELDS} fields.`)));
     parser.on('file', (_name, stream) => {
-      // the settings are read when the whole form is there
+      // The settings are known when the whole form has arrived.
       async function* untilParsed(): AsyncGenerator<Uint8Array> {
         for await (const chunk of stream as AsyncIterable<Uint8Array>) yield chunk;
         await parsed;

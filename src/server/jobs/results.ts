@@ -8,26 +8,28 @@ import { CSV_HEADER, csvLine, type CsvOptions } from '../../recipes/score/result
 import { openParquetFile } from '../../recipes/score/result-parquet.js';
 import { stateOf, type ScoreOutcome } from '../../api/result.js';
 
-/** The results of a job: append-only JSON lines, those of an item together and in the order of the list. */
+/** Results of a job as append-only JSON lines, grouped by item, in the order of the list. */
 export interface JobResults {
-  /** Whole items in the file, how many of them failed or have warnings, and where the last one ends. */
+  /** Counts of complete items in the file, of failed items and of items with warnings, and the end of the last item. */
   readonly items: number;
   readonly failed: number;
   readonly warned: number;
   readonly bytes: number;
-  /** All lines of an item or none. @throws QalignError OUTPUT_UNWRITABLE (a full disk); it may be called again */
+  /**
+   * Writes all lines of an item or none. @throws QalignError OUTPUT_UNWRITABLE (a full disk); it can be called again
+   */
   append(outcomes: readonly ScoreOutcome[]): Promise<void>;
   sync(): Promise<void>;
   close(): Promise<void>;
 }
 
-/** Opens the file and cuts off what a killed writer left of its last item: the file itself says what is done. */
+/** Opens the file and truncates an item that a killed writer left incomplete. The file itself records the progress. */
 export async function openResults(path: string, tasks: number): Promise<JobResults> {
   const found = await recover(path, tasks);
   const file = await guard(() => open(path, existsSync(path) ? 'r+' : 'w+'));
   let { items, failed, warned, bytes } = found;
   const cut = async (): Promise<void> => {
-    // a device (a test's full disk) has no length to cut
+    // A device (the full disk of a test) has no length to truncate.
     if ((await file.stat()).isFile()) await file.truncate(bytes);
   };
   await guard(cut);
@@ -86,7 +88,7 @@ async function recover(
   return found;
 }
 
-/** The first `bytes` of the results as CSV, with a header. */
+/** The first `bytes` of the results as CSV with a header. */
 export async function* csvLines(
   path: string,
   bytes: number,
@@ -96,7 +98,7 @@ export async function* csvLines(
   for await (const outcome of outcomesIn(path, bytes)) yield `${csvLine(outcome, options)}\n`;
 }
 
-/** The results of an ended job in another format as a file, made at first need, so that ranges can be asked for. */
+/** The results of an ended job as a file in another format, made on first use so that ranges work. */
 export async function resultsFile(path: string, bytes: number, format: FileFormat): Promise<string> {
   const file = `${path}${ENDINGS[format]}`;
   if (!existsSync(file)) await guard(() => makeWhole(file, (draft) => writeAs(format, path, bytes, draft)));
@@ -130,5 +132,5 @@ async function* outcomesIn(path: string, bytes: number): AsyncGenerator<ScoreOut
 const guard = <T>(work: () => Promise<T>): Promise<T> =>
   guardWrite(
     work,
-    ({ code, message }) => `The results cannot be written (${code ?? message}); the job goes on when there is room.`,
+    ({ code, message }) => `The results cannot be written (${code ?? message}); the job continues when there is room.`,
   );

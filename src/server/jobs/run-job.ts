@@ -16,7 +16,7 @@ import type { ModelPool } from '../score/model-pool.js';
 import type { SharedMemory } from '../http/memory-budget.js';
 
 const SAVE_MS = 500;
-/** Items in flight of a model that is not loaded yet. */
+/** Items in flight while the model is not loaded. */
 const UNKNOWN_WIDTH = 128;
 
 export interface RunJobParts {
@@ -32,7 +32,7 @@ export interface RunJobParts {
   readonly isEnding: () => boolean;
 }
 
-/** Scores what the results of a job do not have yet, from its first item on or from where an earlier process ended. */
+/** Scores the remaining items of a job, from the first item or from where the previous process ended. */
 export async function runJob(entry: ActiveJob, parts: RunJobParts): Promise<void> {
   const { job, stop } = entry;
   const { folders, journal, models } = parts;
@@ -46,7 +46,7 @@ export async function runJob(entry: ActiveJob, parts: RunJobParts): Promise<void
     Object.assign(entry, { startedAt: performance.now(), doneAtStart: results.items });
     journal.note(job, 'running');
     await writeAll(entry, results, scoreRest(entry, results.items, parts), wait, parts);
-    takeCounts(job, results); // who sees it completed sees all of it
+    takeCounts(job, results); // Results are complete on disk before the status is.
     journal.end(job, 'completed');
   } catch (error) {
     endEarly(job, error as Error, parts);
@@ -96,14 +96,14 @@ async function writeAll(
   }
 }
 
-/** An error while the service ends, or after the job was cancelled, is not a failure of the job. */
+/** An error during shutdown or after a cancellation is not a failure of the job. */
 function endEarly(job: StoredJob, error: Error, { journal, log, isEnding }: RunJobParts): void {
   if (isEnding()) return journal.save(job);
   if (job.finishedAt !== undefined) return;
   const message =
     error instanceof QalignError
       ? error.message
-      : 'The job failed in a way the service did not expect; its log has more.';
+      : 'The job failed with an internal error; the log of the service has details.';
   journal.end(job, 'failed', message);
   log.error('a job failed', { job: job.id, reason: error.message, stack: error.stack });
 }

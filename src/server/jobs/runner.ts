@@ -1,4 +1,4 @@
-/** The boundary of src/server/jobs: lists scored in the background, which survive a restart; nothing of routes. */
+/** The boundary of src/server/jobs: lists scored in the background, which survive a restart. It knows no routes. */
 import { existsSync } from 'node:fs';
 import { QalignError } from '../../base/errors.js';
 import { createJobFolders } from './folders.js';
@@ -12,28 +12,26 @@ import type { Webhooks } from '../webhooks/webhooks.js';
 const CLEAN_UP_MS = 3_600_000;
 
 export interface JobRunner {
-  /** The folder of a job: its list, results and events. */
+  /** Directory of a job: its list, results and events. */
   folder(id: string): string;
-  /** Removes what a killed service had not accepted yet, and what is past its days; before anything new comes. */
+  /** Before the first request: removes unaccepted jobs of a killed service and expired jobs. */
   recover(): void;
-  /**
-   * Work on a job that does not exist yet, one at a time for an id: the same Idempotency-Key may come twice at once.
-   */
+  /** Work on a job that does not exist yet, serialised by id: two requests may have the same Idempotency-Key. */
   readonly inTurn: InTurn;
-  /** Takes up a job that lies in the store. */
+  /** Starts a job that is in the store. */
   submit(job: StoredJob): void;
-  /** The job as it is now; of a running one the latest numbers. */
+  /** The current state of a job, with live counts if it runs. */
   current(id: string): StoredJob | undefined;
   /** True until its last event is written. */
   isActive(id: string): boolean;
   /** Items per second of a running job. */
   pace(id: string): number | undefined;
   cancel(id: string): StoredJob | undefined;
-  /** Forgets a job that has ended, with its list, results and events. */
+  /** Deletes an ended job with its list, results and events. */
   remove(id: string): Promise<void>;
-  /** Continues what an earlier process left. */
+  /** Continues unfinished jobs of an earlier process. */
   resume(): void;
-  /** Starts nothing more, and saves where every job is. */
+  /** Starts no further job and stores the state of each. */
   close(): Promise<void>;
 }
 
@@ -43,7 +41,7 @@ export interface JobRunnerParts extends Omit<RunJobParts, 'folders' | 'journal' 
   readonly store: JobStore;
 }
 
-/** Everything about jobs that outlives a request: which wait, which run, and what becomes of them after a restart. */
+/** Manages jobs beyond a single request: waiting, running, and continued after a restart. */
 export function createJobRunner({ root, store, webhooks, ...parts }: JobRunnerParts): JobRunner {
   const { config, log } = parts;
   const folders = createJobFolders({ root, store, keepDays: config.jobs.keep_days, log });
@@ -78,7 +76,7 @@ export function createJobRunner({ root, store, webhooks, ...parts }: JobRunnerPa
     remove: (id) =>
       inTurn(id, async () => {
         await queue.settled(id); // its last event is written by now
-        // from the store first: a folder that is left over is unknown at the next start, and removed then
+        // the row is removed first: the next start removes a directory without a row
         store.remove(id);
         await folders.remove(id);
       }),
@@ -86,14 +84,14 @@ export function createJobRunner({ root, store, webhooks, ...parts }: JobRunnerPa
       for (const job of store.unfinished()) {
         if (existsSync(folders.manifest(job.id))) queue.add(job);
         else {
-          journal.end(job, 'failed', 'The list of the job is gone.');
+          journal.end(job, 'failed', 'The list of the job is missing.');
           void journal.tell(job);
         }
       }
     },
     async close() {
       clearInterval(cleaning);
-      await queue.close(new QalignError('SHUTTING_DOWN', 'The service is ending.'));
+      await queue.close(new QalignError('SHUTTING_DOWN', 'The service is shutting down.'));
     },
   };
 }

@@ -5,17 +5,17 @@ import type { JobStatus } from '../../api/jobs.js';
 import { createKeptTime, type Clocks } from './kept-time.js';
 import { openServiceTable, type Page } from '../service-table.js';
 
-/** What a job was asked to do. It is fixed when the job is accepted, so that a restart changes nothing. */
+/** Settings of a job. They are fixed when the job is accepted, so that a restart changes nothing. */
 export interface JobPlan {
   readonly tasks: readonly Task[];
   readonly scale: Scale;
   readonly prompt: string | undefined;
-  /** Missing in plans that were accepted before it existed. */
+  /** Missing in plans of earlier versions. */
   readonly strict?: boolean | undefined;
   readonly model: string;
-  /** Missing in plans that were accepted before it existed. */
+  /** Missing in plans of earlier versions. */
   readonly webhook?: string | undefined;
-  /** Hash of settings and list: the same Idempotency-Key for another job is refused. */
+  /** Hash of settings and list, to refuse the same Idempotency-Key for another job. */
   readonly fingerprint: string;
 }
 
@@ -40,10 +40,10 @@ export interface JobStore {
   get(id: string): StoredJob | undefined;
   /** Newest first. */
   list(filter: Page & { readonly owner: string | undefined; readonly status: JobStatus | undefined }): StoredJob[];
-  /** What a restart continues, oldest first. */
+  /** Unfinished jobs, oldest first, for a restart. */
   unfinished(): StoredJob[];
   remove(id: string): void;
-  /** Forgets jobs that were kept so many seconds after their end, by the clock of kept-time.ts; their ids. */
+  /** Deletes jobs that ended more than these seconds ago, by the clock of kept-time.ts. Returns their ids. */
   removeKept(seconds: number): string[];
 }
 

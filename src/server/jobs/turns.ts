@@ -1,4 +1,4 @@
-/** Runs `work` when all earlier work of the same key is over, however that ended. */
+/** Runs `work` after all earlier work of the same key has ended, successfully or not. */
 export type InTurn = <T>(key: string, work: () => Promise<T>) => Promise<T>;
 
 export function createTurns(): InTurn {

@@ -20,9 +20,9 @@ export const compare = defineRoute({
   path: '/v1/compare',
   scope: 'score',
   tag: 'scoring',
-  summary: 'which of two is better, and how surely',
+  summary: 'compare two items: which is better, with a probability',
   description:
-    'Two items and one task. The better one is the one whose rating is more likely above that of the other, by their level_probs; swapped items give the complement. Fails as a whole when one of the two cannot be scored.',
+    'Takes two items and one task. The probability that the rating of the first is above that of the second follows from their level_probs; swapped items give the complement. The request fails when one of the two cannot be scored.',
   body: { 'application/json': CompareBody, 'multipart/form-data': SCORE_FORM },
   answers: { 200: { description: 'the comparison', schema: CompareAnswer } },
   errors: SCORE_ERRORS,
@@ -30,7 +30,10 @@ export const compare = defineRoute({
   handle: (call, services: ScoreRouteServices) =>
     answerWith(call, CompareBody, services, (items) => {
       if (items.length !== 2)
-        throw new QalignError('BODY_INVALID', `Two items are compared, not ${items.length}; POST /v1/rank takes more.`);
+        throw new QalignError(
+          'BODY_INVALID',
+          `A comparison takes two items, not ${items.length}; POST /v1/rank takes more.`,
+        );
       const [first, second] = items.map(requireResult) as [ScoreResult, ScoreResult];
       const probability = probabilityAbove(first.level_probs, second.level_probs);
       const better = Math.abs(probability - 0.5) < 1e-9 ? 'equal' : probability > 0.5 ? 'first' : 'second';
@@ -43,9 +46,9 @@ export const rank = defineRoute({
   path: '/v1/rank',
   scope: 'score',
   tag: 'scoring',
-  summary: 'order many by score, best first',
+  summary: 'rank items by score, best first',
   description:
-    'One task. Equal scores share a rank. Items that cannot be scored are in items alone; fails when none can.',
+    'Takes one task. Equal scores share a rank. Items that cannot be scored are only in `items`; the request fails when no item can be scored.',
   body: { 'application/json': RankBody, 'multipart/form-data': SCORE_FORM },
   answers: { 200: { description: 'the ranking', schema: RankAnswer } },
   errors: SCORE_ERRORS,
@@ -73,7 +76,7 @@ export const rank = defineRoute({
     }),
 });
 
-/** Scores what came, for one task, and makes the answer of it. */
+/** Scores the items for one task and builds the answer. */
 async function answerWith(
   call: Caller,
   schema: typeof CompareBody | typeof RankBody,
@@ -83,8 +86,8 @@ async function answerWith(
   checkBeforeReading(services);
   await withScoreRequest(call, schema, services, async (request) => {
     if ((request.tasks?.length ?? 1) !== 1)
-      throw new QalignError('BODY_INVALID', 'Items are compared by one task; ask once for each.');
-    if (request.items.length < 2) throw new QalignError('BODY_INVALID', 'It takes two items at least to compare.');
+      throw new QalignError('BODY_INVALID', 'A comparison takes one task; send one request for each task.');
+    if (request.items.length < 2) throw new QalignError('BODY_INVALID', 'A comparison takes at least two items.');
     const { status, body, replayed } = await answerOnce(call, request, services, async () => {
       const items = (await collect(scoreItems(call, request, services))).sort((a, b) => a.index - b.index);
       return { status: 200, body: make(items) };
@@ -94,7 +97,7 @@ async function answerWith(
   });
 }
 
-/** @throws QalignError as the item failed */
+/** @throws QalignError the failure of the item */
 function requireResult({ input, results }: ScoredInput): ScoreResult {
   const [result] = results;
   if (result !== undefined && !isFailure(result)) return result;

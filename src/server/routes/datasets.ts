@@ -21,8 +21,8 @@ export const listDatasets = defineRoute({
   path: '/v1/datasets',
   scope: 'any',
   tag: 'datasets',
-  summary: 'the data sets that are described here',
-  answers: { 200: { description: 'all of them, with the label files that each needs', schema: DatasetList } },
+  summary: 'data sets with a description',
+  answers: { 200: { description: 'the data sets, with the label files that each needs', schema: DatasetList } },
   examples: [{ name: 'all', status: 200 }],
   handle: async (call) => call.answer(200, { datasets: await listAll() }),
 });
@@ -32,9 +32,9 @@ export const convertDatasets = defineRoute({
   path: '/v1/datasets/convert',
   scope: 'train',
   tag: 'datasets',
-  summary: 'label files to records for training and evaluation',
+  summary: 'convert label files to records for training and evaluation',
   description:
-    'As "qalign dataset convert". Everything is read and written below the root; files appear whole or not at all. Answers when they are there.',
+    'Works like "qalign dataset convert". All files are read and written below the root, and appear complete or not at all. The answer follows when they are written.',
   body: { 'application/json': ConvertBody },
   answers: { 200: { description: 'what was written', schema: ConvertAnswer } },
   errors: [

@@ -9,14 +9,14 @@ import { sendJson } from '../packed-answer.js';
 import { defineRoute, type Route } from '../route.js';
 import { closed } from '../../api/error.js';
 
-/** dist/swagger-ui, which .config/reference-page.ts writes; from source the package itself. */
+/** dist/swagger-ui, which .config/reference-page.ts writes; the package itself when run from source. */
 const BUILT = fileURLToPath(new URL('../../../swagger-ui', import.meta.url));
 const FOLDER = existsSync(BUILT)
   ? BUILT
   : dirname(createRequire(import.meta.url).resolve('swagger-ui-dist/package.json'));
 const FILES = ['swagger-ui.css', 'swagger-ui-bundle.js', 'favicon-32x32.png'];
 
-// scripts in files of their own: the Content-Security-Policy allows no inline ones
+// Scripts are separate files, because the Content-Security-Policy forbids inline scripts.
 const PAGE = `<!doctype html>
 <html lang="en">
 <head>
@@ -35,9 +35,7 @@ const PAGE = `<!doctype html>
 const START =
   "SwaggerUIBundle({ url: '/openapi.json', dom_id: '#reference', deepLinking: true, docExpansion: 'list', defaultModelsExpandDepth: 0, validatorUrl: null });\n";
 
-/**
- * The description of all routes, these among them, and a page to read and try it. Nothing is fetched from elsewhere.
- */
+/** Serves the description of all routes and a page to read and try it. Nothing is loaded from other hosts. */
 export function documentationRoutes(all: () => readonly Route[]): Route<unknown>[] {
   let document: object | undefined;
   const openapi = defineRoute({
@@ -58,7 +56,7 @@ export function documentationRoutes(all: () => readonly Route[]): Route<unknown>
     path: '/docs',
     scope: 'any',
     tag: 'service',
-    summary: 'the reference, for a browser',
+    summary: 'the API reference as a page',
     answers: { 200: { description: 'a page', types: ['text/html'], schema: Type.String() } },
     examples: [{ name: 'the page', status: 200 }],
     handle: async (call) => void call.res.type('text/html').send(PAGE),
@@ -68,8 +66,11 @@ export function documentationRoutes(all: () => readonly Route[]): Route<unknown>
     path: '/docs/{file}',
     scope: 'any',
     tag: 'service',
-    summary: 'what the reference needs',
-    params: Type.Object({ file: Type.String({ pattern: '^[a-z0-9.-]{1,64}$' }) }, closed),
+    summary: 'files of the API reference page',
+    params: Type.Object(
+      { file: Type.String({ pattern: '^[a-z0-9.-]{1,64}$', description: 'file of the page' }) },
+      closed,
+    ),
     answers: {
       200: { description: 'a file', types: ['text/css', 'text/javascript', 'image/png'], schema: Type.String() },
     },
@@ -80,7 +81,7 @@ export function documentationRoutes(all: () => readonly Route[]): Route<unknown>
       if (!FILES.includes(params.file))
         throw new QalignError('ROUTE_NOT_FOUND', `The reference has no file "${params.file}".`);
       res.set('Cache-Control', 'private, max-age=3600');
-      // below a root of its own: by its whole path a file in .pnpm or ~/.npm would count as hidden
+      // Served below its own root: with the whole path, a directory such as .pnpm or ~/.npm would count as hidden.
       await new Promise<void>((resolve, reject) =>
         res.sendFile(params.file, { root: FOLDER }, (error?: Error) =>
           error === undefined || res.destroyed ? resolve() : reject(error),

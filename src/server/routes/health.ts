@@ -20,8 +20,8 @@ export const healthz = defineRoute({
   path: '/healthz',
   scope: 'open',
   tag: 'service',
-  summary: 'the process answers',
-  answers: { 200: { description: 'it does', schema: Health } },
+  summary: 'liveness: the process answers',
+  answers: { 200: { description: 'the process is alive', schema: Health } },
   examples: [{ name: 'alive', status: 200 }],
   async handle(call) {
     call.answer(200, { status: 'ok', version: packageVersion, uptime_s: (performance.now() - startedAt) / 1000 });
@@ -33,10 +33,10 @@ export const readyz = defineRoute({
   path: '/readyz',
   scope: 'open',
   tag: 'service',
-  summary: 'a worker is ready',
+  summary: 'readiness: a worker is ready',
   answers: {
-    200: { description: 'requests will be answered', schema: Readiness },
-    503: { description: 'loading, ending, or no worker answers in time', schema: Readiness },
+    200: { description: 'the service answers requests', schema: Readiness },
+    503: { description: 'the service is loading or ending, or no worker answers in time', schema: Readiness },
   },
   examples: [{ name: 'ready', status: 200 }],
   async handle(call, { config, models, ending }: HealthRouteServices) {

@@ -1,4 +1,6 @@
-/** The boundary of src/server/routes: what each path takes and answers; the work lies in score, jobs, runs, recipes. */
+/**
+ * The boundary of src/server/routes: what each path accepts and returns. The work is in score, jobs, runs and recipes.
+ */
 import type { Route } from '../route.js';
 import type { RunServices } from '../runs/requests.js';
 import { compare, rank } from './compare.js';
@@ -10,7 +12,7 @@ import { listModels, loadModel, unloadModel, type ModelRouteServices } from './m
 import { score, type ScoreRouteServices } from './score.js';
 import { evaluationRoutes, trainRunRoutes } from './runs.js';
 
-/** All that the handlers ask for. A handler that asks for what is not here does not compile as a row of ROUTES. */
+/** All services that handlers can use. A handler that needs another one does not compile in ROUTES. */
 export type Services = ScoreRouteServices &
   JobRouteServices &
   RunServices &
@@ -18,7 +20,7 @@ export type Services = ScoreRouteServices &
   ModelRouteServices &
   HealthRouteServices;
 
-/** Every route of the service, in the order of the documentation. A new one: a file here and its row. */
+/** All routes of the service, in the order of the documentation. A new route is a file here and a row. */
 export const ROUTES: readonly Route<Services>[] = [
   score,
   compare,

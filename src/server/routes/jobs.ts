@@ -41,19 +41,19 @@ export const createJobs = defineRoute({
   path: '/v1/jobs',
   scope: 'jobs',
   tag: 'jobs',
-  summary: 'score a list of thousands to millions',
-  description: `The list has a path below the root, a URL or a JSON object (as in /v1/score) on each line. It is uploaded (a form with one file, or the body itself with the settings in the query), named by manifest_path, or given as items. A job survives a restart of the service and of every worker: each item is answered once or reported failed. With \`Idempotency-Key\` a repeated request finds the job of the first. With \`webhook\` a signed message says how the job ended (see webhooks).`,
-  headers: { 'Idempotency-Key': 'one job for it, however often it is sent' },
+  summary: 'score a list of thousands to millions of items',
+  description: `The list has a path below the root, a URL or a JSON object (as in /v1/score) on each line. It is uploaded (a form with one file, or the body itself with the settings in the query), named by manifest_path, or given as items. A job survives a restart of the service and of every worker: each item is answered once or reported as failed. With \`Idempotency-Key\`, a repeated request finds the first job. With \`webhook\`, a signed message reports how the job ended (see webhooks).`,
+  headers: { 'Idempotency-Key': 'a repeated request with this key finds the first job' },
   query: JobQuery,
   body: {
     'application/json': JobBody,
     'text/plain': Type.String(),
     'multipart/form-data': Type.Object({
-      file: Type.Unsafe<string>({ type: 'string', format: 'binary' }),
+      file: Type.Unsafe<string>({ type: 'string', format: 'binary', description: 'the list' }),
       ...JobQuery.properties,
     }),
   },
-  answers: { 202: { description: 'accepted, and safe on the disk', schema: Job } },
+  answers: { 202: { description: 'accepted and stored on disk', schema: Job } },
   errors: [
     'BODY_INVALID',
     'BODY_TOO_LARGE',
@@ -91,7 +91,7 @@ export const createJobs = defineRoute({
   ],
   async handle(call, services: JobRouteServices) {
     const { ending, jobs } = services;
-    if (ending.aborted) throw new QalignError('SHUTTING_DOWN', 'The service is ending; try again later.');
+    if (ending.aborted) throw new QalignError('SHUTTING_DOWN', 'The service is shutting down; try again later.');
     const { job, replayed } = await createJob(call, services);
     call.res.set({ Location: `/v1/jobs/${job.id}`, ...(replayed ? { 'Idempotency-Replayed': 'true' } : {}) });
     call.answer(202, toAnswer(jobs.current(job.id) ?? job, jobs.pace(job.id)));
@@ -120,7 +120,7 @@ export const showJob = defineRoute({
   path: '/v1/jobs/{id}',
   scope: 'jobs',
   tag: 'jobs',
-  summary: 'how far a job is',
+  summary: 'state and progress of a job',
   params: JobParams,
   answers: { 200: { description: 'the job', schema: Job } },
   errors: ['JOB_NOT_FOUND'],
@@ -136,10 +136,10 @@ export const cancelJob = defineRoute({
   tag: 'jobs',
   summary: 'cancel a job; delete one that has ended',
   description:
-    'A job that waits or runs is cancelled, and its results so far stay. A job that has ended is deleted with its list, results and events, and its id is unknown from then on; who is reading its results reads them to their end. An `Idempotency-Key` that made a deleted job makes a new one.',
+    'Cancels a waiting or running job; its results so far remain. Deletes an ended job with its list, results and events; its id is then unknown. Downloads in progress continue to their end. The `Idempotency-Key` of a deleted job makes a new job.',
   params: JobParams,
   query: JobDeleteQuery,
-  answers: { 200: { description: 'the job as it was; `deleted` says what was done', schema: DeletedJob } },
+  answers: { 200: { description: 'the job before the call; `deleted` is true if it was deleted', schema: DeletedJob } },
   errors: ['JOB_NOT_FOUND'],
   examples: [
     {
@@ -174,7 +174,7 @@ export const jobResults = defineRoute({
   },
   answers: {
     200: { description: 'a line for every item and task', types: [NDJSON, 'text/csv', PARQUET], schema: Type.String() },
-    206: { description: 'the bytes that were asked for', types: [NDJSON, 'text/csv', PARQUET], schema: Type.String() },
+    206: { description: 'the requested bytes', types: [NDJSON, 'text/csv', PARQUET], schema: Type.String() },
   },
   errors: ['JOB_NOT_FOUND', 'JOB_NOT_ENDED', 'RANGE_INVALID'],
   examples: [
@@ -200,15 +200,20 @@ export const jobEvents = defineRoute({
   tag: 'jobs',
   summary: 'progress as server-sent events',
   description:
-    'Events "progress" and at last "end". A client that comes back with Last-Event-ID misses nothing, also after a restart of the service.',
+    'Sends "progress" events, and "end" as the last. A client that reconnects with Last-Event-ID misses nothing, even after a restart of the service.',
   params: JobParams,
-  headers: { 'Last-Event-ID': 'the id of the last event that was seen' },
+  headers: { 'Last-Event-ID': 'id of the last event that the client received' },
   answers: {
     200: { description: 'a stream that ends with the job', types: ['text/event-stream'], schema: EVENT },
   },
   errors: ['JOB_NOT_FOUND', 'MALFORMED'],
   examples: [
-    { name: 'from the second event on', status: 200, params: { id: EXAMPLE_JOB }, headers: { 'Last-Event-ID': '1' } },
+    {
+      name: 'starts with the second event',
+      status: 200,
+      params: { id: EXAMPLE_JOB },
+      headers: { 'Last-Event-ID': '1' },
+    },
   ],
   async handle(call, { jobs, jobStore, ending }: JobRouteServices) {
     const { id } = findJob(call, jobs);
@@ -216,7 +221,7 @@ export const jobEvents = defineRoute({
       file: join(jobs.folder(id), 'events.jsonl'),
       ended() {
         const job = jobStore.get(id);
-        return job === undefined || (job.finishedAt !== undefined && !jobs.isActive(id)); // undefined: it was deleted
+        return job === undefined || (job.finishedAt !== undefined && !jobs.isActive(id)); // Undefined: it was deleted.
       },
       ending,
     });

@@ -13,8 +13,8 @@ export const listModels = defineRoute({
   path: '/v1/models',
   scope: 'any',
   tag: 'models',
-  summary: 'what can be loaded and what is',
-  answers: { 200: { description: 'all models that are described here', schema: ModelList } },
+  summary: 'models that can be loaded, and loaded models',
+  answers: { 200: { description: 'all models with a description', schema: ModelList } },
   examples: [{ name: 'all', status: 200 }],
   handle: async (call, { models }: ModelRouteServices) => call.answer(200, { models: await models.rows() }),
 });
@@ -24,9 +24,9 @@ export const loadModel = defineRoute({
   path: '/v1/models/{id}/load',
   scope: 'admin',
   tag: 'models',
-  summary: 'load a model; answers when it is there',
+  summary: 'load a model; the answer follows when it is loaded',
   params: ModelParams,
-  answers: { 200: { description: 'it is loaded', schema: ModelRow } },
+  answers: { 200: { description: 'the loaded model', schema: ModelRow } },
   errors: [
     'CONFIG_NOT_FOUND',
     'MODEL_NOT_FOUND',
@@ -37,7 +37,7 @@ export const loadModel = defineRoute({
     'WORKER_START_FAILED',
     'OVERLOADED',
   ],
-  examples: [{ name: 'one that is there already', status: 200, params: { id: DEFAULT_MODEL } }],
+  examples: [{ name: 'a model that is loaded already', status: 200, params: { id: DEFAULT_MODEL } }],
   async handle(call, { models }: ModelRouteServices) {
     const { id } = call.params;
     if (!models.loaded.has(id) && !(await modelNames()).includes(id))
@@ -52,11 +52,11 @@ export const unloadModel = defineRoute({
   path: '/v1/models/{id}/unload',
   scope: 'admin',
   tag: 'models',
-  summary: 'let a model go, after what runs on it',
+  summary: 'unload a model after its running requests',
   params: ModelParams,
-  answers: { 200: { description: 'it is gone', schema: ModelRow } },
+  answers: { 200: { description: 'the unloaded model', schema: ModelRow } },
   errors: ['CONFIG_NOT_FOUND', 'MODEL_NOT_LOADED'],
-  examples: [{ name: 'one that is not loaded', status: 409, params: { id: 'one-align' } }],
+  examples: [{ name: 'a model that is not loaded', status: 409, params: { id: 'one-align' } }],
   async handle(call, { models }: ModelRouteServices) {
     const row = await rowOf(models, call.params.id);
     await models.unload(call.params.id);

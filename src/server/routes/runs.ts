@@ -29,7 +29,7 @@ import {
 } from '../runs/requests.js';
 import type { RunKind, ServiceRun } from '../runs/store.js';
 
-/** One kind of run as a resource: its schemas, and what is done otherwise than for the other kind. */
+/** One kind of run as a resource: its schemas, and its differences from the other kind. */
 interface RunResource {
   readonly kind: RunKind;
   readonly path: string;
@@ -38,16 +38,16 @@ interface RunResource {
   readonly params: typeof TrainRunParams;
   readonly schema: TObject;
   readonly list: TObject;
-  /** The key of the list in its answer. */
+  /** Key of the list in the answer. */
   readonly plural: string;
   /** An id that no run has. */
   readonly unknownId: string;
-  /** Reads the body of a request to the recipe that it asks for, complete and with every path resolved. */
+  /** Reads the body of a request and returns the complete recipe with every path resolved. */
   readonly readRecipe: (call: Caller, services: RunServices) => Promise<{ readonly name: string }>;
   readonly toAnswer: (run: ServiceRun, services: RunServices) => Promise<object>;
 }
 
-/** The words of a row, with what its answer is. */
+/** The texts of a row, with the schema of its answer. */
 interface RowWords extends Pick<Route, 'summary' | 'description'> {
   readonly answer: string;
 }
@@ -80,7 +80,8 @@ function createRow(
     errors: [...CREATE_ERRORS, ...words.errors],
     examples: words.examples,
     async handle(call, services: RunServices) {
-      if (services.ending.aborted) throw new QalignError('SHUTTING_DOWN', 'The service is ending; try again later.');
+      if (services.ending.aborted)
+        throw new QalignError('SHUTTING_DOWN', 'The service is shutting down; try again later.');
       const recipe = await resource.readRecipe(call, services);
       const { run, replayed } = createServiceRun(call, services, resource.kind, recipe);
       const location = `${resource.path}/${run.id}`;
@@ -124,7 +125,7 @@ const eventsRow = (resource: RunResource, words: RowWords): Route<RunServices> =
   defineRoute({
     ...ofOneRun(resource, '/events', words),
     method: 'get',
-    headers: { 'Last-Event-ID': 'the id of the last event that was seen' },
+    headers: { 'Last-Event-ID': 'id of the last event that the client received' },
     answers: { 200: { description: words.answer, types: ['text/event-stream'], schema: EVENT } },
     errors: ['RUN_NOT_FOUND', 'MALFORMED'],
     handle: (call, services: RunServices) => followServiceRun(call, services),
@@ -183,10 +184,10 @@ const trainRuns: RunResource = {
 
 export const trainRunRoutes: readonly Route<RunServices>[] = [
   createRow(trainRuns, {
-    summary: 'train a model by a recipe',
+    summary: 'train a model from a recipe',
     description:
-      'The recipe is one of configs/train, keys of your own over it, or whole. One run is trained at a time, the others wait. A run is a directory, as "qalign runs" shows it: it survives the service, and resume goes on from its last checkpoint.',
-    key: 'one run for it, however often it is sent',
+      'The recipe is a name of configs/train, optionally with changed keys, or a complete recipe. The service trains one run at a time; others wait. A run is a directory, as in "qalign runs". It survives the service, and resume continues from its last checkpoint.',
+    key: 'a repeated request with this key finds the first run',
     answer: 'accepted',
     errors: ['IDEMPOTENCY_CONFLICT'],
     examples: [
@@ -205,21 +206,21 @@ export const trainRunRoutes: readonly Route<RunServices>[] = [
     answer: 'the runs',
     examples: [{ name: 'those that failed', status: 200, query: { status: 'failed' } }],
   }),
-  showRow(trainRuns, { summary: 'how far a run is, and its recipe', answer: 'the run' }),
+  showRow(trainRuns, { summary: 'state, progress and recipe of a run', answer: 'the run' }),
   eventsRow(trainRuns, {
     summary: 'steps, evaluations and checkpoints as server-sent events',
     description:
-      'Events "setup", "preparing", those of training ("started", "step", "evaluation", "checkpoint", …) and at last "end". A client that comes back with Last-Event-ID misses nothing.',
+      'Events "setup", "preparing", those of training ("started", "step", "evaluation", "checkpoint", …), and "end" as the last. A client that reconnects with Last-Event-ID misses nothing.',
     answer: 'a stream that ends with the run',
   }),
   stopRow(trainRuns, {
-    summary: 'end a run after its step, with a checkpoint',
-    description: 'Answers at once; the run is over when its status says stopped.',
-    answer: 'asked to stop; a run that had ended is left as it is',
+    summary: 'stop a run after its current step, with a checkpoint',
+    description: 'Answers at once. The run has ended when its status is "stopped".',
+    answer: 'the stop is requested; an ended run does not change',
   }),
   resumeRow(trainRuns, {
-    summary: 'go on from the last complete checkpoint',
-    answer: 'it goes on; a completed run is left as it is',
+    summary: 'continue from the last complete checkpoint',
+    answer: 'the run continues; a completed run does not change',
   }),
 ];
 
@@ -241,8 +242,8 @@ export const evaluationRoutes: readonly Route<RunServices>[] = [
   createRow(evaluations, {
     summary: 'correlations of a model with mean opinion scores',
     description:
-      'The recipe is one of configs/evaluate, keys of your own over it, or whole. One evaluation runs at a time, with a model of its own. Predictions stay where an end of the service left them; resume goes on.',
-    key: 'one evaluation for it, however often it is sent',
+      'The recipe is a name of configs/evaluate, optionally with changed keys, or a complete recipe. The service runs one evaluation at a time, and loads a separate model for it. Predictions survive the end of the service, and resume continues them.',
+    key: 'a repeated request with this key finds the first evaluation',
     answer: 'accepted',
     errors: ['EVALUATION_NOT_READY', 'IDEMPOTENCY_CONFLICT'],
     examples: [
@@ -264,15 +265,15 @@ export const evaluationRoutes: readonly Route<RunServices>[] = [
   }),
   eventsRow(evaluations, {
     summary: 'progress as server-sent events',
-    description: 'Events "loading", "predicting", "evaluated" and at last "end".',
+    description: 'Sends "loading", "predicting" and "evaluated" events, and "end" as the last.',
     answer: 'a stream that ends with the evaluation',
   }),
   stopRow(evaluations, {
-    summary: 'stop an evaluation; its predictions stay',
-    answer: 'asked to stop; one that had ended is left as it is',
+    summary: 'stop an evaluation; its predictions remain',
+    answer: 'the stop is requested; an ended evaluation does not change',
   }),
   resumeRow(evaluations, {
-    summary: 'go on where it ended',
-    answer: 'it goes on; a completed one is left as it is',
+    summary: 'continue a stopped evaluation',
+    answer: 'the evaluation continues; a completed one does not change',
   }),
 ];

@@ -22,13 +22,13 @@ import { fingerprintOf, withScoreRequest, type ScoreRequest } from '../score/sco
 const NDJSON = 'application/x-ndjson';
 const ALL_CODES = Object.keys(ERROR_CODES) as ErrorCode[];
 
-/** What the routes that score and answer at once take. */
+/** Dependencies of the routes that score and answer in one request. */
 export interface ScoreRouteServices extends ScoreServices {
   readonly idempotency: Idempotency;
   readonly ending: AbortSignal;
 }
 
-/** What every route that scores the items of a request may answer with; the last rows are failures of an item. */
+/** Errors of every route that scores the items of a request; the last rows are failures of an item. */
 export const SCORE_ERRORS: readonly ErrorCode[] = [
   'BODY_TOO_LARGE',
   'BODY_UNSUPPORTED',
@@ -57,8 +57,8 @@ export const score = defineRoute({
   scope: 'score',
   tag: 'scoring',
   summary: 'score pictures and clips',
-  description: `Send files as a form (\`curl -F file=@photo.jpg\`), JSON with base64, URLs or paths below the root, or one file as the body itself with the settings in the query (\`curl -H 'Content-Type: image/jpeg' --data-binary @photo.jpg\`). Bodies may be packed with \`Content-Encoding\` gzip, deflate or br; limits count what is unpacked. Every item has its own outcome; status 200 as soon as one was scored, else the status of the first failure with the same body. With \`Accept: ${NDJSON}\` items come as they finish, one a line, in any order. With \`Idempotency-Key\` a repeated request gets the first answer.`,
-  headers: { 'Idempotency-Key': 'the answer is kept for a day and given again for the same key and request' },
+  description: `Send files as a form (\`curl -F file=@photo.jpg\`), or JSON with base64, URLs or paths below the root. A file can also be the body itself, with the settings in the query (\`curl -H 'Content-Type: image/jpeg' --data-binary @photo.jpg\`). Bodies can be compressed with \`Content-Encoding\` gzip, deflate or br; limits apply to the decompressed body. Every item has its own outcome. The status is 200 if at least one item was scored, else that of the first failure; the body is the same. With \`Accept: ${NDJSON}\` items are sent as they finish, one a line, in any order. With \`Idempotency-Key\`, a repeated request gets the first answer.`,
+  headers: { 'Idempotency-Key': 'the answer is stored for a day and returned again for the same key and request' },
   query: ScoreFields,
   body: {
     'application/json': ScoreBody,
@@ -71,7 +71,7 @@ export const score = defineRoute({
   examples: [
     { name: 'one picture', status: 200, body: { items: [{ base64: EXAMPLE_PICTURE }] } },
     {
-      name: 'a name of your own, on another scale',
+      name: 'with an id of yours, on another scale',
       status: 200,
       body: { items: [{ id: 'mine', base64: EXAMPLE_PICTURE }], tasks: ['quality'], scale: 'percent' },
     },
@@ -124,12 +124,13 @@ function requireAnswer(body: unknown): ScoreAnswer {
   return body as ScoreAnswer;
 }
 
-/** An overloaded service says so before it reads a body. */
+/** An overloaded service refuses before it reads the body. */
 export function checkBeforeReading({ models, admission, config, ending }: ScoreRouteServices): void {
-  if (ending.aborted) throw new QalignError('SHUTTING_DOWN', 'The service is ending; try another or try again later.');
+  if (ending.aborted)
+    throw new QalignError('SHUTTING_DOWN', 'The service is shutting down; try another or try again later.');
   if (models.loaded.size === 0) models.get();
   const [scorer] = models.loaded.values();
-  // which of several models is meant stands in the body
+  // With several models, the body names the model.
   if (scorer !== undefined && models.loaded.size === 1) admission.check(scorer, config.request_ms);
 }
 

@@ -4,23 +4,24 @@ import type { TrainRecipe } from '../../config/train.js';
 import { QalignError } from '../../base/errors.js';
 import { readGpus } from '../../recipes/train/machine.js';
 
-/** What the configuration of a service says of trainings. */
+/** Rules of the configuration for trainings. */
 export type TrainingRules = Pick<ServeConfig, 'trackers' | 'most_processes'>;
 
-/** What this machine has; undefined GPUs: there are some, and nothing says how many. */
+/** Devices of this machine; GPUs are undefined where their number is unknown. */
 export interface Devices {
   readonly gpus: number | undefined;
   readonly cores: number;
 }
 
 const readDevices = async (device: TrainRecipe['device']): Promise<Devices> => ({
-  gpus: device === 'cuda' ? (await readGpus())?.length : 0, // it starts a program, which a CPU run does not need
+  // Counting GPUs starts a program, which a CPU training does not need.
+  gpus: device === 'cuda' ? (await readGpus())?.length : 0,
   cores: availableParallelism(),
 });
 
 /**
- * Refuses a training that sends data to where the configuration does not allow, or that starts more processes than the
- * machine has devices for. @throws QalignError CONFIG_INVALID
+ * Refuses a training with a tracker that the configuration does not allow, or with more processes than devices. @throws
+ * QalignError CONFIG_INVALID
  */
 export async function requireAllowed(
   { trackers, processes, device }: Pick<TrainRecipe, 'trackers' | 'processes' | 'device'>,
@@ -41,12 +42,12 @@ export async function requireAllowed(
   if (processes === 1) return;
   const { gpus, cores } = await devicesOf(device);
   const [most, what] = device === 'cpu' ? [cores, 'cores'] : [gpus, 'GPUs'];
-  if (most === undefined && rules.most_processes !== null) return; // whoever set it knows the machine
+  if (most === undefined && rules.most_processes !== null) return; // An explicit limit replaces the count of devices.
   if (processes > Math.max(1, most ?? 1))
     throw new QalignError(
       'CONFIG_INVALID',
       most === undefined
-        ? `processes=${processes} is refused because nothing says how many GPUs this machine has; most_processes in the configuration of the service can say it.`
+        ? `processes=${processes} is refused because the number of GPUs of this machine is unknown; set most_processes in the configuration of the service.`
         : `processes=${processes} is more than the ${most} ${what} of this machine; use at most ${Math.max(1, most)}.`,
     );
 }

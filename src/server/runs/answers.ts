@@ -7,7 +7,7 @@ import { summarise } from '../../runs/run-directory.js';
 import type { RunServices } from './requests.js';
 import type { ServiceRun } from './store.js';
 
-/** A training as the API shows it: its progress is read from its run directory. */
+/** A training as the API returns it, with the progress of its run directory. */
 export async function trainRunAnswer(run: ServiceRun): Promise<TrainRun> {
   const { folder } = run;
   const trained =
@@ -23,7 +23,7 @@ export async function trainRunAnswer(run: ServiceRun): Promise<TrainRun> {
   };
 }
 
-/** An evaluation as the API shows it: with its result when it is completed. */
+/** An evaluation as the API returns it, with its result when it is completed. */
 export async function evaluationAnswer(
   run: ServiceRun,
   { runQueue, redact }: Pick<RunServices, 'runQueue' | 'redact'>,

@@ -4,22 +4,22 @@ import type { Logger } from '../../base/logger.js';
 import { appendEvent, mendEvents } from '../run-events.js';
 import type { ServiceRun, ServiceRunStore } from './store.js';
 
-/** Changes the state of a run and writes it down: in the store, in the log, as events. A full disk stops no run. */
+/** Changes the state of a run and records it in the store, the log and the events. A full disk does not stop a run. */
 export interface RunJournal {
-  /** Where its events are and, of an evaluation, its predictions and reports. */
+  /** Directory of the events and, for an evaluation, its predictions and reports. */
   folder(id: string): string;
   save(run: ServiceRun): void;
   tell(id: string, event: { readonly event: string }): Promise<void>;
-  /** The status is final when this returns its promise; the event follows. */
+  /** The status is final when the call returns; the promise resolves after the event. */
   end(run: ServiceRun, status: ServiceRun['status'], message?: string): Promise<void>;
-  /** Makes the folder, and its events ready to be added to after a kill. */
+  /** Creates the directory and prepares the event file for appending after a kill. */
   prepare(id: string): Promise<void>;
 }
 
 export interface RunJournalParts {
   readonly root: string;
   readonly store: Pick<ServiceRunStore, 'save'>;
-  /** Takes the folders of this machine out of what is shown. */
+  /** Removes the directories of this machine from texts. */
   readonly redact: (message: string) => string;
   readonly log: Logger;
 }

@@ -4,7 +4,7 @@ import type { RunJournal } from './journal.js';
 import type { RunKind, ServiceRun } from './store.js';
 
 /**
- * How one kind of run is performed. Resolves with how it ended. An aborted signal asks it to stop where it can be
+ * Performs one kind of run and resolves with its outcome. Aborting the signal stops it at a point where it can be
  * resumed.
  */
 export type RunMethod = (
@@ -22,11 +22,11 @@ export interface PerformParts {
   readonly journal: RunJournal;
   readonly redact: (message: string) => string;
   readonly log: Logger;
-  /** True while the service ends: what is stopped then is interrupted, and can be resumed. */
+  /** True during shutdown: a stopped run is then interrupted and can be resumed. */
   readonly isEnding: () => boolean;
 }
 
-/** One training or evaluation from its start to its end, with its events in order. Never rejects. */
+/** Performs one training or evaluation with its events in order. Never rejects. */
 export async function performRun(run: ServiceRun, signal: AbortSignal, parts: PerformParts): Promise<void> {
   const { methods, journal, isEnding } = parts;
   let told = Promise.resolve();
@@ -57,6 +57,6 @@ async function fail(run: ServiceRun, error: Error, { journal, redact, log }: Per
   const message =
     error instanceof QalignError
       ? redact(error.message)
-      : 'It failed in a way the service did not expect; its log has more.';
+      : 'It failed with an internal error; the log of the service has details.';
   await journal.end(run, 'failed', message);
 }

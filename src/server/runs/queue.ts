@@ -1,6 +1,6 @@
 /**
- * The boundary of src/server/runs: trainings and evaluations that were asked for over HTTP, one of each at a time. They
- * are ServiceRuns in a RunQueue; RunStore of src/runs is the index of the run directories that trainings make.
+ * The boundary of src/server/runs: trainings and evaluations requested over HTTP, one of each at a time. They are
+ * ServiceRuns in a RunQueue. RunStore of src/runs is the index of the run directories that trainings make.
  */
 import { QalignError } from '../../base/errors.js';
 import { createRunJournal, type RunJournalParts } from './journal.js';
@@ -9,15 +9,15 @@ import type { RunKind, ServiceRun, ServiceRunStore } from './store.js';
 import { trainingsOf } from './trained.js';
 
 export interface RunQueue {
-  /** Its events and, of an evaluation, its predictions and reports. */
+  /** Directory of the events and, for an evaluation, its predictions and reports. */
   folder(id: string): string;
-  /** Takes up a run that lies in the store; also again, to resume it. */
+  /** Queues a run that is in the store, also to resume it. */
   submit(run: ServiceRun): void;
   current(id: string): ServiceRun | undefined;
   isActive(id: string): boolean;
-  /** Asks it to stop; what waits is stopped at once. */
+  /** Requests a stop; a waiting run is stopped at once. */
   stop(id: string): void;
-  /** Marks what an earlier process left as interrupted. */
+  /** Marks unfinished runs of an earlier process as interrupted. */
   recover(): void;
   close(): Promise<void>;
 }
@@ -33,8 +33,8 @@ interface ActiveRun {
 }
 
 /**
- * One training and one evaluation at a time; the others wait in order, and those that use the model of a training also
- * for its end.
+ * Runs one training and one evaluation at a time; others wait in order. A run that uses the model of a training also
+ * waits for that training.
  */
 export function createRunQueue({ methods, ...parts }: RunQueueParts): RunQueue {
   const { store, redact, log } = parts;
@@ -44,7 +44,7 @@ export function createRunQueue({ methods, ...parts }: RunQueueParts): RunQueue {
   const journal = createRunJournal(parts);
   let closed = false;
 
-  /** For a model that is being trained, or will be. */
+  /** The model is being trained, or will be. */
   const waitsForTraining = ({ recipe }: ServiceRun): boolean => trainingsOf(recipe).some((id) => active.has(id));
 
   const startNext = (): void => {
@@ -83,18 +83,19 @@ export function createRunQueue({ methods, ...parts }: RunQueueParts): RunQueue {
       waiting.splice(at, 1);
       active.delete(id);
       void journal.end(entry.run, 'stopped');
-      startNext(); // what waited for it learns that there will be no model
+      startNext(); // Runs that wait for this model are told that it will not exist.
     },
     recover() {
       for (const run of store.unfinished())
-        void journal.end(run, 'interrupted', 'The service ended meanwhile; resume goes on.');
+        void journal.end(run, 'interrupted', 'The service ended before it was complete; resume continues it.');
     },
     async close() {
       closed = true;
-      for (const { stop } of active.values()) stop.abort(new QalignError('SHUTTING_DOWN', 'The service is ending.'));
+      for (const { stop } of active.values())
+        stop.abort(new QalignError('SHUTTING_DOWN', 'The service is shutting down.'));
       for (const { run } of waiting.splice(0)) {
         active.delete(run.id);
-        await journal.end(run, 'interrupted', 'The service ended before it began; resume starts it.').catch(() => {});
+        await journal.end(run, 'interrupted', 'The service ended before it started; resume starts it.').catch(() => {});
       }
       await Promise.allSettled(running.values());
     },

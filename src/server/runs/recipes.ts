@@ -91,8 +91,8 @@ export async function resolveEvaluation(body: EvaluationBody, places: Places): P
 }
 
 /**
- * Checks that a resolved recipe reads only below the root. A run may wait for its turn, or be resumed much later: by
- * then its files, the links to them and the root itself may have changed.
+ * Checks that a resolved recipe reads only below the root. A run can wait for its turn, or be resumed much later. Its
+ * files, their links and the root itself can have changed by then.
  * @throws QalignError PATH_FORBIDDEN
  */
 export async function requireStillInRoot(
@@ -109,7 +109,7 @@ export async function requireStillInRoot(
     if (real !== undefined && !isAllowed(real))
       throw new QalignError(
         'PATH_FORBIDDEN',
-        `${path} leads out of the root now, or into a folder of the service; put it back below the root.`,
+        `${path} is now outside the served root, or inside a directory of the service; move it back below the root.`,
       );
   };
   const isFile = (real: string): boolean => isInReach(reach, real);
@@ -166,7 +166,7 @@ async function resolveModel(model: string, places: Places): Promise<string> {
 
 function requireName(prompt: string): void {
   if (!/^[a-z0-9][a-z0-9-]*$/.test(prompt))
-    throw new QalignError('PATH_FORBIDDEN', `The prompt "${prompt.slice(0, 100)}" is no name of configs/prompts.`);
+    throw new QalignError('PATH_FORBIDDEN', `The prompt "${prompt.slice(0, 100)}" is not a prompt of configs/prompts.`);
 }
 
 /** Records name their media, and must not name what lies elsewhere. */
@@ -184,7 +184,7 @@ async function requireMediaInRoot(
     if (path === undefined) continue; // the reader of records says what is wrong with it
     const place = resolve(folder, path);
     if (!isAllowed(await realpath(place).catch(() => place)))
-      throw new QalignError('PATH_FORBIDDEN', `Line ${number} of a record file names media out of the root.`);
+      throw new QalignError('PATH_FORBIDDEN', `Line ${number} of a record file names media outside the served root.`);
   }
 }
 

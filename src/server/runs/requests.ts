@@ -19,18 +19,18 @@ import type { RunQueue } from './queue.js';
 import type { ServiceRun, RunKind, ServiceRunStore } from './store.js';
 import { trainingsOf, withTrainedModels } from './trained.js';
 
-/** What trainings and evaluations take. */
+/** Dependencies of accepting trainings and evaluations. */
 export interface RunServices extends Redactor {
   readonly config: ServeConfig;
   readonly memory: SharedMemory;
   readonly runQueue: RunQueue;
   readonly runStore: ServiceRunStore;
-  /** What requests may name on the disk. */
+  /** Files and directories that requests can name. */
   readonly places: Omit<Places, 'findTraining'>;
   readonly ending: AbortSignal;
 }
 
-/** The recipe that a request asks to train by. */
+/** The recipe of a training request. */
 export async function readTraining(call: Caller, services: RunServices): Promise<TrainRecipe> {
   const { config, redactError } = services;
   const body = await readJson(call, TrainRunBody, services);
@@ -43,7 +43,7 @@ export async function readTraining(call: Caller, services: RunServices): Promise
 const waitsFor = (recipe: object, { runQueue }: Pick<RunServices, 'runQueue'>): string | undefined =>
   trainingsOf(recipe).find((id) => runQueue.isActive(id));
 
-/** Trainings of other keys are not there. */
+/** Trainings of other keys are hidden. */
 const placesOf = ({ client }: Pick<Caller, 'client'>, { places, runQueue }: RunServices): Places => ({
   ...places,
   findTraining(id) {
@@ -52,7 +52,7 @@ const placesOf = ({ client }: Pick<Caller, 'client'>, { places, runQueue }: RunS
   },
 });
 
-/** The recipe that a request asks to evaluate by. @throws QalignError EVALUATION_NOT_READY, naming what is missing */
+/** The recipe of an evaluation request. @throws QalignError EVALUATION_NOT_READY with a list of what is missing */
 export async function readEvaluation(call: Caller, services: RunServices): Promise<EvaluateRecipe> {
   const { runQueue, redactError } = services;
   const body = await readJson(call, EvaluationBody, services);
@@ -71,8 +71,8 @@ export async function readEvaluation(call: Caller, services: RunServices): Promi
 }
 
 /**
- * Accepts a training or evaluation: it lies in the store before this returns. With an Idempotency-Key a repeated
- * request finds the first.
+ * Accepts a training or evaluation. It is in the store before this returns. With an Idempotency-Key, a repeated request
+ * finds the first run.
  */
 export function createServiceRun(
   call: Caller,
@@ -89,7 +89,7 @@ export function createServiceRun(
     if (known.fingerprint === fingerprint) return { run: known, replayed: true };
     throw new QalignError(
       'IDEMPOTENCY_CONFLICT',
-      `This Idempotency-Key made ${known.id} of another recipe; make a new one for each.`,
+      `This Idempotency-Key belongs to ${known.id}, which has another recipe; use a new key for each.`,
     );
   }
   const run: ServiceRun = {
@@ -118,7 +118,7 @@ export function findServiceRun(call: Caller<{ id: string }>, { runQueue }: RunSe
   return run;
 }
 
-/** Those of this key, newest first; all of them for admin. */
+/** Runs of this key, newest first; all runs for admin. */
 export function listServiceRuns(
   call: Caller<unknown, { limit?: number; offset?: number; status?: ServiceRun['status'] }>,
   { runQueue, runStore }: RunServices,
@@ -131,15 +131,15 @@ export function listServiceRuns(
 }
 
 /**
- * Continues what was stopped, interrupted or failed. @throws QalignError RUN_ACTIVE, RUN_NOT_FOUND, PATH_FORBIDDEN,
+ * Resumes a stopped, interrupted or failed run. @throws QalignError RUN_ACTIVE, RUN_NOT_FOUND, PATH_FORBIDDEN,
  * SHUTTING_DOWN
  */
 export async function resumeServiceRun(call: Caller<{ id: string }>, services: RunServices): Promise<ServiceRun> {
   const { runQueue, runStore, ending, places, redactError } = services;
   const { kind, recipe } = findServiceRun(call, services);
   await requireStillInRoot(kind, recipe, places).catch(redactError);
-  const run = findServiceRun(call, services); // it may have changed meanwhile
-  if (ending.aborted) throw new QalignError('SHUTTING_DOWN', 'The service is ending; try again later.');
+  const run = findServiceRun(call, services); // The configuration and the files may have changed meanwhile.
+  if (ending.aborted) throw new QalignError('SHUTTING_DOWN', 'The service is shutting down; try again later.');
   if (runQueue.isActive(run.id))
     throw new QalignError('RUN_ACTIVE', `${run.id} is ${run.status}; there is nothing to resume.`);
   if (run.status === 'completed') return run;
@@ -149,7 +149,7 @@ export async function resumeServiceRun(call: Caller<{ id: string }>, services: R
   return run;
 }
 
-/** The events of a run as they are written, until it ends. */
+/** Events of a run as they are written, until it ends. */
 export function followServiceRun(call: Caller<{ id: string }>, services: RunServices): Promise<void> {
   const { runQueue, ending } = services;
   const { id } = findServiceRun(call, services);

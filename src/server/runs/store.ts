@@ -5,8 +5,8 @@ import { openServiceTable, type Page } from '../service-table.js';
 export type RunKind = 'run' | 'eval';
 
 /**
- * A training or evaluation that the service was asked for. Not the run directory of src/runs, which a training makes
- * and which outlives it. The table is still called works, for databases of earlier versions.
+ * A training or evaluation requested from the service. It is not the run directory of src/runs, which a training
+ * creates and which remains. The table is named works, as in databases of earlier versions.
  */
 export interface ServiceRun {
   readonly id: string;
@@ -14,10 +14,10 @@ export interface ServiceRun {
   readonly owner: string;
   readonly name: string;
   status: ServiceRunStatus;
-  /** The whole recipe, as it was resolved when the run was accepted. */
+  /** Complete recipe, as resolved when the run was accepted. */
   readonly recipe: Record<string, unknown>;
   readonly fingerprint: string;
-  /** Of a training: its run directory, once there is one. */
+  /** Run directory of a training, once it exists. */
   folder: string | undefined;
   message: string | undefined;
   readonly createdAt: number;
@@ -36,7 +36,7 @@ export interface ServiceRunStore {
       readonly status: ServiceRunStatus | undefined;
     },
   ): ServiceRun[];
-  /** What an earlier process left. */
+  /** Unfinished runs of an earlier process. */
   unfinished(): ServiceRun[];
 }
 

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { QalignError } from '../../base/errors.js';
 import type { ServiceRun } from './store.js';
 
-/** A recipe that may name what a training of the service has made. */
+/** A recipe that can name the model of a training of this service. */
 interface UsesModels {
   readonly model?: unknown;
   readonly base?: unknown;
@@ -11,16 +11,16 @@ interface UsesModels {
 
 const BY_ID = /^run:(run_[0-9a-f]{24})$/;
 
-/** The training that `run:ID` names; undefined for every other way to name a model. */
+/** Training that `run:ID` names; undefined for other model names. */
 export const trainingOf = (model: unknown): string | undefined =>
   typeof model === 'string' ? BY_ID.exec(model)?.[1] : undefined;
 
-/** The trainings whose models a recipe uses. */
+/** Trainings whose models a recipe uses. */
 export const trainingsOf = ({ model, base }: UsesModels): string[] =>
   [model, base].map(trainingOf).filter((id) => id !== undefined);
 
 /**
- * The recipe with the folder of each model that it names by the id of its training.
+ * Replaces each `run:ID` in a recipe with the directory of its model.
  * @throws QalignError RUN_NOT_FOUND where the training is gone or made no model
  */
 export function withTrainedModels<R extends UsesModels>(recipe: R, find: (id: string) => ServiceRun | undefined): R {
@@ -42,6 +42,6 @@ function modelFolder(id: string, training: ServiceRun | undefined): string {
     'RUN_NOT_FOUND',
     training === undefined
       ? `There is no training ${id}; GET /v1/train_runs lists yours.`
-      : `The training ${id} is ${training.status} and has made no model; resume it with POST /v1/train_runs/${id}/resume, then ask again.`,
+      : `The training ${id} is ${training.status} and has no model; resume it with POST /v1/train_runs/${id}/resume, then try again.`,
   );
 }

@@ -4,58 +4,64 @@ import type { Scorer } from '../../recipes/score/scorer.js';
 import { BacklogPace } from './backlog-pace.js';
 import { WaitMargin } from './wait-margin.js';
 
-/** Frames that are admitted before anything is known about a model. */
+/** Frames that are admitted before anything is measured for a model. */
 const UNKNOWN_FRAMES = 16;
-/** What the first clip is taken for until it is decoded: the paper's clips have 5 to 12 s at one frame a second. */
+/**
+ * Frames that are assumed for the first clip until it is decoded. The paper's clips have 5 to 12 s at one frame a
+ * second.
+ */
 const CLIP_FRAMES = 8;
-/** How much the latest clip weighs in what the next is taken for. */
+/** Weight of the latest clip in the assumed length of the next. */
 const CLIP_WEIGHT = 0.2;
-/** While bulk waits it gets one batch of every nine, so interactive frames take this much longer. */
+/** While the bulk lane waits it gets one of every nine batches, so interactive frames take this much longer. */
 const AGEING_SHARE = (AGEING + 1) / AGEING;
 
 /** An admitted request. */
 export interface Ticket {
   readonly order: number;
-  /** When it is expected to be answered, in ms from now. */
+  /** Predicted time until the answer, in ms from now. */
   readonly predictedMs: number;
-  /** One of its items is a clip. Returns the frames that it is taken for until it is decoded. */
+  /** Called when an item is a clip. Returns the number of frames that are assumed until it is decoded. */
   foundClip(): number;
-  /** A clip that was taken for `frames` had `seen` ones. */
+  /** Called when a clip with `frames` assumed frames has `seen` frames. */
   countedClip(frames: number, seen: number): void;
-  /** So many of its frames are answered. The prediction learns from the last ones. */
+  /** Called when this many frames are answered. The prediction learns from the last frames of a request. */
   done(frames: number, outcome?: Outcome): void;
-  /** Nobody waits for it any more: answered, or the client is gone. */
+  /** Called when the request is answered or the client disconnected. */
   close(): void;
 }
 
-/** `failed` may have cost no computation, `late` was given up: neither says that a frame was computed. */
+/** `failed` may have cost no computation and `late` was abandoned: neither shows that a frame was computed. */
 export type Outcome = 'scored' | 'failed' | 'late';
 
-/** What is asked of admission. */
+/** A request for admission. */
 export interface Wanted {
   readonly frames: number;
-  /** The time that the request has left, in ms. */
+  /** Time until the deadline, in ms. */
   readonly withinMs: number;
-  /** Its time depends on others too, as where URLs are fetched: nothing is learned from it. */
+  /**
+   * The duration also depends on other hosts, for example where URLs are fetched. The prediction does not learn from
+   * it.
+   */
   readonly waitsForOthers?: boolean;
 }
 
 export interface Admission {
   /** @throws QalignError NO_WORKER, OVERLOADED (with retry_after_s) */
   admit(scorer: Scorer, wanted: Wanted): Ticket;
-  /** The same question without taking a place: asked before a body is read. */
+  /** The same check without taking a place, before a body is read. */
   check(scorer: Scorer, withinMs: number): void;
-  /** When a picture that came now would be answered, in ms; undefined while nothing is known. */
+  /** Predicted time until a new picture is answered, in ms; undefined before anything is measured. */
   predict(scorer: Scorer, frames?: number): number | undefined;
-  /** Requests were refused just now. */
+  /** True if requests were refused within the last 100 ms. */
   readonly refusing: () => boolean;
 }
 
-/** From so many frames on there is a backlog, and how fast it shrinks is what counts. */
+/** From this many frames on there is a backlog, and its rate gives the prediction. */
 const BACKLOG = 8;
-/** So long after a refusal the next is likely. */
+/** Time after a refusal in which another is likely. */
 const REFUSED_MS = 100;
-/** How much the latest answer weighs in the bias. */
+/** Weight of the latest answer in the bias. */
 const BIAS_WEIGHT = 0.05;
 
 interface Waiting {
@@ -65,23 +71,23 @@ interface Waiting {
 }
 
 interface State {
-  /** Let in and not answered yet. */
+  /** Frames that are admitted and not answered. */
   frames: number;
-  /** How right the latest predictions were on the average. */
+  /** Average ratio of actual to predicted time of the latest answers. */
   bias: number;
   clipFrames: number;
   readonly margin: WaitMargin;
   readonly pace: BacklogPace;
-  /** Requests to learn from that are not answered yet, the oldest first. */
+  /** Unanswered requests to learn from, oldest first. */
   readonly waiting: Set<Waiting>;
 }
 
 /**
- * Admits what can be answered in time. The predicted wait is the admitted and unanswered frames at the pace at which a
- * backlog was last seen to shrink. Where there was none, the pace is that of the slower of two stages: preparing on the
- * CPU, or computing at the workers, each measured as it runs. The prediction is corrected by the average error of the
- * latest ones, late answers included. The worst error of late decides which part of its time a request may be expected
- * to take. A longer queue answers no more requests, only later.
+ * Admits requests that can be answered in time. The predicted wait is the number of admitted, unanswered frames times
+ * the time per frame of the last backlog. Without a backlog, it uses the slower of two measured stages: preparing on
+ * the CPU or computing on the workers. The average error of the latest predictions corrects it, late answers included.
+ * The worst recent error sets how much of its deadline a request can be predicted to take. A longer queue would not
+ * answer more requests, only later ones.
  */
 export function createAdmission(now: () => number = () => performance.now()): Admission {
   const states = new WeakMap<Scorer, State>();
@@ -91,7 +97,7 @@ export function createAdmission(now: () => number = () => performance.now()): Ad
     return state;
   };
   let refusedAt = -Infinity;
-  /** The prediction in ms, 0 while nothing is known. Throws where that is too late. */
+  /** Returns the prediction in ms, 0 before anything is measured. Throws where it is too late. */
   const require = (scorer: Scorer, { frames, withinMs }: Wanted): number => {
     requireWorker(scorer);
     const state = of(scorer);
@@ -129,12 +135,12 @@ const createState = (at: number): State => ({
 function requireWorker(scorer: Scorer): void {
   const { engine } = scorer.load();
   if (engine !== undefined && engine.workers.every(({ ready }) => !ready))
-    throw new QalignError('NO_WORKER', 'No worker is ready; they are being started again.', {
+    throw new QalignError('NO_WORKER', 'No worker is ready; the service is restarting them.', {
       details: { retry_after_s: 5, reason: 'no_worker' },
     });
 }
 
-/** When `frames` that came now would be answered, in ms; undefined while nothing is known. */
+/** Predicted time in ms until `frames` new frames are answered; undefined before anything is measured. */
 function predictMs(scorer: Scorer, state: State, frames: number, at: number): number | undefined {
   const pace = paceOf(scorer, state.frames + frames);
   if (pace === undefined) return undefined;
@@ -142,23 +148,23 @@ function predictMs(scorer: Scorer, state: State, frames: number, at: number): nu
   return state.bias * (pace.onceMs + (seen ?? pace.perFrameMs) * (state.frames + frames + pace.bulkFrames));
 }
 
-/** The only request is never too late: nothing is ahead of it. */
+/** A single request is never too late: no other is ahead of it. */
 function isTooLate(state: State, frames: number, expectedMs: number | undefined, allowedMs: number): boolean {
   if (state.frames <= 0) return false;
   return expectedMs === undefined ? state.frames + frames > UNKNOWN_FRAMES : expectedMs > allowedMs;
 }
 
-/** The queue shrinks by one ms in each: after what is too much of it a request like this is let in. */
+/** The queue shrinks by one ms each ms: after the excess time, an equal request is admitted. */
 function overloaded(expectedMs: number | undefined, withinMs: number, allowedMs: number): QalignError {
   const waitS = Math.max(1, ((expectedMs ?? withinMs) - Math.max(0, allowedMs)) / 1000);
   return new QalignError(
     'OVERLOADED',
-    `The answer would take about ${Math.ceil((expectedMs ?? withinMs) / 1000)} s and is wanted within ${Math.max(0, withinMs / 1000).toFixed(1)} s; try again in ${Math.ceil(waitS)} s.`,
+    `The answer would take about ${Math.ceil((expectedMs ?? withinMs) / 1000)} s, and the deadline is in ${Math.max(0, withinMs / 1000).toFixed(1)} s; try again in ${Math.ceil(waitS)} s.`,
     { details: { retry_after_s: waitS, reason: 'overload' } },
   );
 }
 
-/** Takes the place of its frames in the state until its `done` and `close` give it back. */
+/** Counts the frames of a request in the state until `done` and `close` return them. */
 function openTicket({
   order,
   predictedMs,
@@ -188,7 +194,7 @@ function openTicket({
     predictedMs,
     foundClip() {
       const expected = Math.round(state.clipFrames);
-      state.waiting.delete(waiting); // it takes longer than was predicted for a picture
+      state.waiting.delete(waiting); // It takes longer than the prediction for a picture.
       grow(expected - 1);
       return expected;
     },
@@ -200,27 +206,25 @@ function openTicket({
       const some = Math.min(left, count);
       if (some === 0) return;
       const at = now();
-      // only a backlog says how fast it can go
+      // Only a backlog shows the maximum rate.
       if (state.frames >= BACKLOG) state.pace.answered(outcome === 'late' ? 0 : some, at);
       else state.pace.begin(at);
       grow(-some);
       if (left > 0 || !state.waiting.delete(waiting) || outcome === 'failed') return;
       state.margin.observe(waiting, at - started, at);
-      // compared with the uncorrected prediction: correcting a corrected one oscillates, with the delay of a queue
+      // Compares with the uncorrected prediction: correcting a corrected one would oscillate with the delay of the
+      // queue.
       const ratio = ((at - started) / predictedMs) * biasThen;
       state.bias += BIAS_WEIGHT * (Math.min(2, Math.max(0.5, ratio)) - state.bias);
     },
     close() {
-      grow(-left); // unanswered: no pace of ours
+      grow(-left); // Unanswered frames say nothing about the rate.
       state.waiting.delete(waiting);
     },
   };
 }
 
-/**
- * What a frame costs when many wait, what a request costs by itself, what of the bulk lane goes first, and how many
- * frames the workers answer next.
- */
+/** Time per frame under load, fixed time per request, bulk frames that go first, and frames of the next answers. */
 function paceOf(
   scorer: Scorer,
   frames: number,
@@ -234,7 +238,7 @@ function paceOf(
   const prepareMs = preparing?.pictureMs ?? 0;
   const bulkWaits = engine.queuedFrames.bulk > 0;
   const perFrameMs = Math.max(1 / perSecond, prepareMs / (preparing?.threads ?? 1)) * (bulkWaits ? AGEING_SHARE : 1);
-  // a worker has one batch running and one waiting; where bulk waits they are bulk's
+  // A worker has one running and one waiting batch; where bulk waits, both are bulk batches.
   const bulkFrames = bulkWaits ? Math.min(engine.runningFrames, engine.maxBatchFrames * 2 * lines.length) : 0;
   const onceMs = prepareMs + Math.max(...lines.map(({ baseMs }) => baseMs));
   return { perFrameMs, onceMs, bulkFrames, nextFrames: Math.max(1, engine.runningFrames / 2) };

@@ -1,4 +1,4 @@
-/** The pace of the last moments sees a machine that gets slower, the longer one a machine that is slow now and then. */
+/** The short half-life detects a machine that becomes slower, the long one a machine that is slow at times. */
 const HALF_LIVES_MS = [1_000, 6_000] as const;
 
 interface Answered {
@@ -7,8 +7,8 @@ interface Answered {
 }
 
 /**
- * How fast a backlog is answered, over a short and a long time; the slower of both counts. Frames come in batches, so
- * the time since the last ones counts too: a machine that gets slower is seen before its next batch is done.
+ * Measures the time per frame of a backlog over a short and a long period; the slower one counts. Frames arrive in
+ * batches, so the time since the last batch counts too: a slowdown is detected before the next batch ends.
  */
 export class BacklogPace {
   #sums: readonly Answered[] = HALF_LIVES_MS.map(() => ({ frames: 0, ms: 0 }));
@@ -18,18 +18,21 @@ export class BacklogPace {
     this.#since = now;
   }
 
-  /** A backlog begins: the time before it says nothing about the pace. */
+  /** Starts a backlog: the time before it does not count. */
   begin(at: number): void {
     this.#since = at;
   }
 
-  /** So many frames of a backlog were answered now; 0 for those that were given up. */
+  /** Records answered frames of a backlog; 0 for abandoned frames. */
   answered(frames: number, at: number): void {
     this.#sums = this.#withNow(frames, at);
     this.#since = at;
   }
 
-  /** In ms, as if `expected` frames were answered now; undefined before `least` frames of a backlog were answered. */
+  /**
+   * Time per frame in ms, as if `expected` frames were answered now. Undefined before `least` frames of a backlog were
+   * answered.
+   */
   perFrameMs(expected: number, least: number, at: number): number | undefined {
     if ((this.#sums.at(-1)?.frames ?? 0) < least) return undefined;
     return Math.max(

@@ -10,18 +10,18 @@ import type { ModelRow } from '../../api/models.js';
 
 export interface ModelPool {
   /**
-   * A loaded model, the first of the configuration when none is named. @throws QalignError MODEL_NOT_LOADED, NO_WORKER
+   * Returns a loaded model, by default the first of the configuration. @throws QalignError MODEL_NOT_LOADED, NO_WORKER
    * while it is loading
    */
   get(name?: string): Scorer;
   readonly loaded: ReadonlyMap<string, Scorer>;
   rows(): Promise<ModelRow[]>;
   /**
-   * Waits until it is loaded; calls for one model share the loading. @throws QalignError CONFIG_NOT_FOUND, MODEL_*,
-   * OVERLOADED when too many are loaded
+   * Loads a model and waits for it; calls for the same model share the load. @throws QalignError CONFIG_NOT_FOUND,
+   * MODEL_*, OVERLOADED when too many models are loaded
    */
   load(name: string): Promise<Scorer>;
-  /** Lets what runs on it finish first. */
+  /** Unloads a model after its running requests. */
   unload(name: string): Promise<void>;
   close(): Promise<void>;
 }
@@ -36,7 +36,7 @@ export interface ModelPoolParts {
   readonly signal: AbortSignal;
 }
 
-/** A picture that everything is tried with before a model counts as loaded, and that gives the first latencies. */
+/** Each model scores this picture before it counts as loaded, which also gives the first latencies. */
 const PROBE = Buffer.from(EXAMPLE_PICTURE, 'base64');
 
 export function createModelPool(parts: ModelPoolParts): ModelPool {
@@ -104,7 +104,7 @@ export function createModelPool(parts: ModelPoolParts): ModelPool {
   };
 }
 
-/** A scorer that has scored the probe picture, so that it works and its latencies are known. */
+/** Returns a scorer that has scored the probe picture: it works and its latencies are known. */
 async function createProbedScorer(
   name: string,
   { config, log, createScorer, decodeBudget, onBatch, signal }: ModelPoolParts,
@@ -132,7 +132,7 @@ async function createProbedScorer(
   return scorer;
 }
 
-/** Why there is no scorer of this name. */
+/** Explains why there is no scorer of this name. */
 function unavailable(
   name: string,
   loaded: ReadonlyMap<string, Scorer>,
@@ -150,7 +150,7 @@ function unavailable(
 
 type Description = Awaited<ReturnType<typeof describeModels>>[number];
 
-/** A model that is not described has its name alone. */
+/** A model without a description has only its name. */
 function toRow(
   { id, state, isDefault, scorer }: Pick<ModelRow, 'id' | 'state'> & { isDefault: boolean; scorer: Scorer | undefined },
   described: readonly Description[],
@@ -174,7 +174,7 @@ function toRow(
   };
 }
 
-/** Until nothing of it waits or runs, for ten seconds at most. */
+/** Waits until nothing of it waits or runs, at most ten seconds. */
 async function drained(scorer: Scorer): Promise<void> {
   for (let i = 0; i < 200; i++) {
     const { engine, preparing } = scorer.load();

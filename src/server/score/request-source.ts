@@ -16,13 +16,13 @@ export interface SourceRules {
   readonly files: FileRules;
   readonly allowUrls: boolean;
   readonly limits: Partial<MediaLimits>;
-  /** Where bytes that were fetched, or read where there is no /proc, are retained. */
+  /** Storage for fetched bytes, and for read bytes where there is no /proc. */
   readonly storage: BodyStorage;
-  /** Which addresses may be fetched from; public ones by default. */
+  /** Addresses that URLs can lead to; public ones by default. */
   readonly isAllowed?: ((address: string) => boolean) | undefined;
 }
 
-/** What decoding one item may cost. */
+/** Limits for decoding one item. */
 export const mediaLimits = ({ limits }: ServeConfig): MediaLimits => ({
   maxPixels: limits.pixels,
   maxFramePixels: limits.frame_pixels,
@@ -32,15 +32,15 @@ export const mediaLimits = ({ limits }: ServeConfig): MediaLimits => ({
   maxBytes: limits.upload_mb * 1024 ** 2,
 });
 
-/** How an answer calls an item. */
+/** Name of an item in the answer. */
 export function nameOf(item: ItemSource | Upload, index: number): string {
   if ('media' in item) return item.name;
   return item.id ?? item.path ?? item.url ?? `item ${index + 1}`;
 }
 
 /**
- * An item of a request or of a job's list → what the scorer takes. Throws what is wrong with it. `cleanup` gets
- * what frees fetched bytes and closes files.
+ * Converts an item of a request or job list into a scorer input. Throws the item's error. `cleanup` gets functions that
+ * free fetched bytes and close files.
  */
 export async function toSource(
   item: ItemSource | Upload,
@@ -63,7 +63,8 @@ export async function toSource(
   if (item.base64 !== undefined) {
     return received(input, Buffer.from(item.base64, 'base64'));
   }
-  if (!rules.allowUrls) throw new QalignError('MEDIA_URL_FORBIDDEN', 'This service fetches no URLs; upload the file.');
+  if (!rules.allowUrls)
+    throw new QalignError('MEDIA_URL_FORBIDDEN', 'This service does not fetch URLs; upload the file.');
   const media = await fetchInto(item.url ?? '', (bytes) => retain(bytes, rules.storage, cleanup).catch(asDiskFull), {
     limits: rules.limits,
     signal,
@@ -72,7 +73,7 @@ export async function toSource(
   return received(input, media);
 }
 
-/** Without /proc nobody else can open this very file again, so its bytes are taken as those of an upload. */
+/** Without /proc the same file cannot be opened again by descriptor, so its bytes are stored like an upload. */
 const copied = (
   { descriptor }: OpenedFile,
   { storage }: SourceRules,
@@ -80,13 +81,13 @@ const copied = (
 ): Promise<ScoreSource['media']> =>
   retain(createReadStream('', { fd: descriptor, autoClose: false, start: 0 }), storage, cleanup).catch(asDiskFull);
 
-/** Of bytes, wherever they were kept: when that file was written says nothing of the picture. */
+/** Input of bytes, wherever they are stored: the modification time of that file says nothing about the picture. */
 async function received(input: string, media: ScoreSource['media']): Promise<ScoreSource> {
   const { kind, identity } = await lookAt(media).catch(hidden(media, input));
   return { input, kind, media, identity: { bytes: identity.bytes } };
 }
 
-/** What is thrown names the file as the client does. */
+/** Renames the file in an error to the name that the client knows. */
 const hidden =
   (media: ScoreSource['media'], input: string) =>
   (error: unknown): never => {

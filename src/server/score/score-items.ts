@@ -1,4 +1,4 @@
-/** The boundary of src/server/score: from a request to scores in time; nothing of routes, jobs or runs. */
+/** The boundary of src/server/score: from a request to scores within its deadline. It knows no routes, jobs or runs. */
 import { isFailure, stateOf, warningsOf, type ScoreOutcome } from '../../api/result.js';
 import type { ScoreAnswer, ScoredInput } from '../../api/score.js';
 import { QalignError } from '../../base/errors.js';
@@ -18,17 +18,17 @@ import { mediaLimits, nameOf, toSource } from './request-source.js';
 import type { RequestServices, ScoreRequest } from './score-request.js';
 import type { Traces } from '../traces/traces.js';
 
-/** What scoring a request takes. */
+/** Dependencies of scoring a request. */
 export interface ScoreServices extends RequestServices {
   readonly models: ModelPool;
   readonly admission: Admission;
   readonly metrics: Pick<Metrics, 'countItem' | 'predictedWait'>;
   readonly traces: Pick<Traces, 'stagesOf'>;
-  /** Which addresses URLs may lead to; undefined: public ones. */
+  /** Addresses that URLs can lead to; undefined: public ones. */
   readonly isAllowedAddress: ((address: string) => boolean) | undefined;
 }
 
-/** What the items of a request share. */
+/** Settings that the items of a request share. */
 interface ItemContext {
   readonly call: Caller;
   readonly request: ScoreRequest;
@@ -36,14 +36,15 @@ interface ItemContext {
   readonly scorer: Scorer;
   readonly tasks: readonly Task[];
   readonly ticket: Ticket;
-  /** Aborted when the client is gone or the time is over. */
+  /** Aborts when the client disconnects or the deadline passes. */
   readonly signal: AbortSignal;
-  /** Aborted when the time is over. */
+  /** Aborts when the deadline passes. */
   readonly late: AbortSignal;
 }
 
 /**
- * Scores the items of a request side by side and gives each as it finishes. Ends early only when the client is gone.
+ * Scores the items of a request concurrently and yields each as it finishes. Ends early only when the client
+ * disconnects.
  */
 export async function* scoreItems(
   call: Caller,
@@ -52,7 +53,7 @@ export async function* scoreItems(
 ): AsyncGenerator<ScoredInput, void, undefined> {
   const { config, models, admission, metrics } = services;
   const scorer = models.get(request.model);
-  // its time runs from when the request came, not from when its body was read
+  // The deadline counts from the arrival of the request, not of its body.
   const withinMs = Math.min(request.timeout_ms ?? config.request_ms, config.request_ms) - call.ageMs();
   const ticket = admission.admit(scorer, {
     frames: request.items.length,
@@ -133,14 +134,14 @@ async function scoreOne(index: number, context: ItemContext): Promise<ScoredInpu
   return answer;
 }
 
-/** A request that is wrong as a whole (unknown prompt, task of another model) is refused as a whole. */
+/** A request that is invalid as a whole (unknown prompt, task of another model) is refused as a whole. */
 function toItemError(error: unknown): QalignError {
   if (!(error instanceof QalignError) || error.code === 'CONFIG_NOT_FOUND' || error.code === 'TASK_UNSUPPORTED')
     throw error;
   return error;
 }
 
-/** The answer as a whole. Where nothing was scored it carries the first failure and has its status. */
+/** Builds the answer. If nothing was scored, it has the first failure and its status. */
 export function toAnswer(
   { requestId }: Pick<Caller, 'requestId'>,
   unordered: readonly ScoredInput[],
@@ -167,7 +168,8 @@ export async function collect<T>(items: AsyncIterable<T>): Promise<T[]> {
 
 async function* asTheyFinish<T>(promises: readonly Promise<T>[]): AsyncGenerator<T, void, undefined> {
   const waiting = new Map(promises.map((promise, key) => [key, promise.then((value) => ({ key, value }))]));
-  for (const one of waiting.values()) one.catch(() => {}); // heard below, or nobody listens any more
+  // The rejection is handled below, or no code listens any more.
+  for (const one of waiting.values()) one.catch(() => {});
   while (waiting.size > 0) {
     const { key, value } = await Promise.race(waiting.values());
     waiting.delete(key);

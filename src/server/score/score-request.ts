@@ -11,23 +11,23 @@ import type { SharedMemory } from '../http/memory-budget.js';
 import { readFileBody, readForm, type Upload } from '../http/upload.js';
 import { fromWords } from '../http/valid.js';
 
-/** What a request wants scored, however it was sent. */
+/** Contents of a scoring request in any of its forms. */
 export interface ScoreRequest extends ScoreFields {
   readonly items: readonly (ItemSource | Upload)[];
 }
 
-/** What reading a request takes. */
+/** Dependencies of reading a request. */
 export interface RequestServices {
   readonly config: ServeConfig;
   readonly memory: SharedMemory;
-  /** The folder of what does not fit into memory. */
+  /** Directory for bodies that do not fit into memory. */
   readonly spool: string;
 }
 
 /**
- * Reads the body of a scoring request, hands it to `work`, and frees all it retained afterwards. Pictures come as files
- * of a form, or in JSON as base64, URL or server path; with `fileBody` also as the body itself, with the settings in
- * the query.
+ * Reads the body of a scoring request, passes it to `work`, and frees all stored bytes afterwards. Pictures arrive as
+ * files of a form, or in JSON as base64, URL or server path. With `fileBody` the body can also be the file itself, with
+ * the settings in the query.
  */
 export async function withScoreRequest<T>(
   call: Caller,
@@ -39,7 +39,7 @@ export async function withScoreRequest<T>(
   const { req } = call;
   const raw = fileBody && isFile(req);
   if (!raw && Object.keys(req.query).length > 0)
-    throw new QalignError('BODY_INVALID', 'Settings stand in a query only where the body is one file.');
+    throw new QalignError('BODY_INVALID', 'Settings can be in the query only where the body is a file.');
   if (fileBody && !raw && !isForm(req) && !isJson(req))
     throw new QalignError(
       'BODY_UNSUPPORTED',
@@ -83,7 +83,7 @@ function requireCount({ items }: ScoreRequest, most: number): void {
     );
 }
 
-/** A hash of what is asked at a path, whatever the boundary of the form and wherever its files lie. */
+/** Hash of a request at a path, independent of the form boundary and of where its files are stored. */
 export async function fingerprintOf(path: string, { items, ...settings }: ScoreRequest): Promise<string> {
   const hash = createHash('sha256').update(JSON.stringify([path, settings]));
   for (const item of items) {

@@ -1,28 +1,28 @@
-/** A machine may get so many times as slow as it was without making what was admitted late. */
+/** The least factor by which a machine can slow down without making admitted requests late. */
 const LEAST = 3;
-/** More would refuse what can be answered. */
+/** A larger factor would refuse requests that can be answered. */
 const MOST = 8;
-/** Time in which half of what was added is taken back. */
+/** Time in which half of an increase decays. */
 const HALF_LIFE_MS = 15_000;
-/** Share of the time of a request that an error may take without counting: it does not make it late. */
+/** Share of the deadline that an error can take without counting, because it does not make a request late. */
 const JITTER = 0.1;
-/** What came too late would have taken longer still. */
+/** A request that came too late would have taken even longer. */
 const LATE = 1.5;
 
 /**
- * By how much the wait of a request may turn out longer than predicted. It grows at once to the worst error and shrinks
+ * Learns how much longer than predicted the wait of a request can be. It rises at once to the worst error and decays
  * slowly.
  */
 export class WaitMargin {
   #peak = LEAST;
   #peakAt = 0;
 
-  /** Of a request with `withinMs`, the longest predicted wait that is safe. */
+  /** Longest predicted wait that is safe for a request with `withinMs`. */
   allowedMs(withinMs: number, at: number): number {
     return (withinMs * (1 - JITTER)) / this.#value(at);
   }
 
-  /** A request took `tookMs`, or waits for so long already. */
+  /** Records that a request took `tookMs`, or has waited that long. */
   observe({ predictedMs, withinMs }: { predictedMs: number; withinMs: number }, tookMs: number, at: number): void {
     const late = tookMs >= withinMs ? LATE : 1;
     const error = Math.min(MOST, (late * (tookMs - withinMs * JITTER)) / Math.max(1, predictedMs));

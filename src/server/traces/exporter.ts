@@ -5,16 +5,16 @@ import { toOtlp, type Span } from './span.js';
 const EVERY_MS = 2_000;
 const TIMEOUT_MS = 10_000;
 const BATCH = 512;
-/** Spans that wait while the collector is away; the oldest go first. */
+/** Spans that wait while the collector is unreachable; the oldest are dropped first. */
 const MOST_WAITING = 4096;
-/** What OTLP/HTTP calls retryable. */
+/** Statuses that OTLP/HTTP calls retryable. */
 const RETRYABLE = [429, 502, 503, 504];
 const WARN_EVERY_MS = 60_000;
 
-/** Sends spans in batches. A collector that is away costs spans, never a request. */
+/** Sends spans in batches. An unreachable collector loses spans, never a request. */
 export interface SpanExporter {
   readonly add: (span: Span) => void;
-  /** Sends what waits, once. */
+  /** Sends the waiting spans once. */
   readonly close: () => Promise<void>;
 }
 
@@ -51,7 +51,7 @@ export function createSpanExporter(
         redirect: 'manual',
         signal,
       });
-      await body?.cancel(); // the connection is free again
+      await body?.cancel(); // Frees the connection.
       if (RETRYABLE.includes(status)) putBack(spans, `status ${status}`);
       else if (status < 200 || status >= 300) drop(spans.length, `status ${status}`);
     } catch (error) {
@@ -66,7 +66,7 @@ export function createSpanExporter(
   return {
     add(span) {
       waiting.push(span);
-      if (waiting.length > MOST_WAITING) drop(waiting.splice(0, 1).length, 'more spans than are sent');
+      if (waiting.length > MOST_WAITING) drop(waiting.splice(0, 1).length, 'spans arrive faster than they are sent');
       if (waiting.length >= BATCH) void flush();
     },
     async close() {

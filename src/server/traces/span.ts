@@ -6,7 +6,7 @@ export interface Span {
   readonly spanId: string;
   readonly parentSpanId?: string | undefined;
   readonly name: string;
-  /** `server`: of a request that came from outside. */
+  /** `server`: a request from outside. */
   readonly kind: 'server' | 'internal';
   readonly start: number;
   readonly end: number;
@@ -14,11 +14,11 @@ export interface Span {
   readonly failed?: boolean;
 }
 
-// numbers of opentelemetry-proto
+// Numbers of opentelemetry-proto.
 const KINDS = { internal: 1, server: 2 } as const;
 const ERROR = 2;
 
-/** Spans as the JSON of OTLP/HTTP: ids in hexadecimal, 64-bit numbers as text. */
+/** Spans as the JSON of OTLP/HTTP: ids in hexadecimal, 64-bit numbers as strings. */
 export const toOtlp = (spans: readonly Span[]): object => ({
   resourceSpans: [
     {
@@ -50,7 +50,7 @@ const toJson = ({
   status: failed ? { code: ERROR } : {},
 });
 
-/** Microseconds are as fine as the clock is. */
+/** The clock has a resolution of microseconds. */
 const toNano = (ms: number): string => `${Math.round((performance.timeOrigin + ms) * 1000)}000`;
 
 const toAttributes = (values: Span['attributes']): object[] =>

@@ -1,14 +1,14 @@
-/** The boundary of src/server/traces: spans of requests and their items, sent by OTLP; nothing of routes or scores. */
+/** The boundary of src/server/traces: spans of requests and their items, sent by OTLP. It knows no routes or scores. */
 import { randomUUID } from 'node:crypto';
 import type { ServeConfig } from '../../config/serve.js';
 import type { Logger } from '../../base/logger.js';
 import type { OnStage } from '../../base/stage.js';
 import { createSpanExporter } from './exporter.js';
 
-/** A request that was answered. */
+/** An answered request. */
 export interface TracedRequest {
   readonly traceparent: string;
-  /** The span of the caller. */
+  /** Span of the caller. */
   readonly parentSpan: string | undefined;
   readonly method: string;
   readonly route: string;
@@ -19,7 +19,7 @@ export interface TracedRequest {
 
 export interface Traces {
   readonly request: (request: TracedRequest) => void;
-  /** For an item of a request; undefined where nobody wants to know. */
+  /** For an item of a request; undefined where tracing is off. */
   readonly stagesOf: (traceparent: string, item: number) => OnStage | undefined;
   readonly close: () => Promise<void>;
 }
@@ -62,7 +62,7 @@ export function createTraces({ traces }: Pick<ServeConfig, 'traces'>, log: Logge
         const { computeMs, ...rest } = batch;
         const attributes = Object.fromEntries(Object.entries(rest).map(([key, value]) => [`qalign.${key}`, value]));
         add({ ...own, spanId, name, start, end, attributes: { ...own.attributes, ...attributes } });
-        // the worker tells how long it computed, not when: its time ends with the batch
+        // The worker reports how long it computed, not when: its span ends with the batch.
         const began = Math.max(start, end - computeMs);
         add({ ...own, spanId: newSpanId(), parentSpanId: spanId, name: 'worker', start: began, end });
       };

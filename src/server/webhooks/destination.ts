@@ -6,7 +6,7 @@ import { isLoopback } from '../http/auth.js';
 
 type Rules = ServeConfig['webhooks'];
 
-/** Where webhooks may go to: hosts of the configuration, by https, at public addresses. */
+/** Allowed destinations of webhooks: configured hosts, by https, at public addresses. */
 export interface Destinations {
   /** @throws QalignError WEBHOOK_FORBIDDEN */
   check(address: string): URL;
@@ -26,7 +26,7 @@ export function createDestinations(
       const plain = url.protocol === 'http:' && allow_loopback && isLoopback(url.hostname);
       if (url.protocol !== 'https:' && !plain) throw forbidden('The webhook must be an https URL.');
       if (url.username !== '' || url.password !== '')
-        throw forbidden('The URL of the webhook carries a user name or password; leave it out.');
+        throw forbidden('The URL of the webhook contains a user name or password; remove it.');
       if (!hosts.some((host) => host.toLowerCase() === url.host))
         throw forbidden(
           `Webhooks to ${url.host.slice(0, 200)} are not allowed; the operator of the service lists their hosts (webhooks.hosts).`,

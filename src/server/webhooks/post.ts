@@ -2,12 +2,12 @@ import { request as overHttp } from 'node:http';
 import { request as overHttps } from 'node:https';
 import { checkedLookup } from '../../media/url.js';
 
-/** How much of an answer is read before the connection is cut; only the status counts. */
+/** Bytes of an answer that are read before the connection is closed; only the status counts. */
 const MOST_ANSWER_BYTES = 64 * 1024;
 
 /**
- * Posts JSON once and gives the status. The address that was checked is the one that is connected to. Redirects are not
- * followed: their status is given like any other.
+ * Posts JSON once and returns the status. It connects to the address that was checked, and does not follow redirects:
+ * their status is returned like any other.
  */
 export function post(
   url: URL,
@@ -24,7 +24,7 @@ export function post(
       url,
       {
         method: 'POST',
-        agent: false, // a connection of its own, checked by itself
+        agent: false, // Uses a new connection with its own check.
         lookup: checkedLookup(isAllowedAddress),
         headers: { 'content-type': 'application/json', 'content-length': Buffer.byteLength(body), ...headers },
         signal,
@@ -36,7 +36,7 @@ export function post(
           if (bytes > MOST_ANSWER_BYTES) response.destroy();
         });
         response.on('close', () => resolve(response.statusCode ?? 0));
-        response.on('error', () => {}); // the status is known; close follows
+        response.on('error', () => {}); // The status is known; close follows.
       },
     );
     request.on('error', reject);

@@ -1,4 +1,4 @@
-/** The boundary of src/server/webhooks: signed messages to other services, sent until they arrive; nothing of jobs. */
+/** The boundary of src/server/webhooks: signed messages to other services, sent until they arrive. It knows no jobs. */
 import { deadline } from '../../base/first-signal.js';
 import type { Logger } from '../../base/logger.js';
 import type { Destinations } from './destination.js';
@@ -6,20 +6,20 @@ import { post } from './post.js';
 import type { Sign } from './signature.js';
 import type { Delivery, DeliveryStore } from './store.js';
 
-/** Seconds before the second try, the third, …: about 28 hours in all. */
+/** Seconds before the second attempt, the third and so on: about 28 hours in total. */
 export const BACK_OFF_S = [5, 60, 300, 1800, 7200, 18_000, 36_000, 36_000] as const;
 const TIMEOUT_MS = 10_000;
 const MOST_AT_ONCE = 8;
 const LONGEST_TIMER_MS = 60_000;
-/** The receiver says that it wants nothing more under this URL. */
+/** The receiver wants no further message at this URL. */
 const GONE = 410;
 
 export type DeliveryOutcome = 'delivered' | 'retried' | 'failed';
 
 export interface WebhookSender {
-  /** Sends what is due, now and later. It is called at the start and when there is a new message. */
+  /** Sends due messages now and later. Called at the start and for each new message. */
   readonly wake: () => void;
-  /** Cuts what is under way; it is sent again at the next start. */
+  /** Aborts requests in progress; the next start repeats them. */
   readonly close: () => Promise<void>;
 }
 
@@ -29,11 +29,11 @@ export interface WebhookSenderParts {
   readonly sign: Sign;
   readonly log: Logger;
   readonly count: (outcome: DeliveryOutcome) => void;
-  /** Tests wait less. */
+  /** Tests use a shorter time. */
   readonly backOffS?: readonly number[];
 }
 
-/** Each message is sent until the receiver answers 2xx: at least once, and more than once where an answer was lost. */
+/** Sends each message until the receiver returns 2xx: at least once, and more than once if an answer was lost. */
 export function createWebhookSender(parts: WebhookSenderParts): WebhookSender {
   const { store, log } = parts;
   const ending = new AbortController();
@@ -46,9 +46,9 @@ export function createWebhookSender(parts: WebhookSenderParts): WebhookSender {
     const now = Date.now() / 1000;
     const waiting = store.waiting().filter(({ id }) => !underWay.has(id));
     for (const delivery of waiting.filter(({ next_at }) => isDue(next_at, now))) {
-      if (underWay.size >= MOST_AT_ONCE) return; // the end of one wakes again
+      if (underWay.size >= MOST_AT_ONCE) return; // Its end wakes the loop again.
       const sent = deliver(delivery, parts, ending.signal)
-        .catch((error: Error) => log.warn('the state of a webhook was not saved', { reason: error.message }))
+        .catch((error: Error) => log.warn('the state of a webhook could not be saved', { reason: error.message }))
         .finally(() => {
           underWay.delete(delivery.id);
           wake();
@@ -70,7 +70,7 @@ export function createWebhookSender(parts: WebhookSenderParts): WebhookSender {
   };
 }
 
-/** A time further away than any back-off was set before the clock was set back. */
+/** A time beyond every back-off was set before the clock was set back. */
 const isDue = (at: number, now: number): boolean => at <= now || at > now + 2 * Math.max(...BACK_OFF_S);
 
 async function deliver(
@@ -94,7 +94,7 @@ async function deliver(
 }
 
 interface Attempt {
-  /** Of the answer, where there was one. */
+  /** Status of the answer, if there was one. */
   readonly status?: number | undefined;
   readonly reason?: string;
 }
@@ -114,7 +114,7 @@ async function attempt(
   const { signal, release } = deadline(TIMEOUT_MS, () => new Error(`no answer within ${TIMEOUT_MS / 1000} s`), ending);
   const { isAllowedAddress } = destinations;
   try {
-    // again: the configuration may have changed since the job was accepted
+    // Checked again: the configuration may have changed since the job was accepted.
     return { status: await post(destinations.check(url), headers, body, { isAllowedAddress, signal }) };
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException;

@@ -13,7 +13,7 @@ export function signerOf(secret: string | null): Sign {
   if (key.length < KEY_BYTES.least || key.length > KEY_BYTES.most)
     throw new QalignError(
       'CONFIG_INVALID',
-      `webhooks.secret must be whsec_ and then ${KEY_BYTES.least} to ${KEY_BYTES.most} bytes in base64; printf 'whsec_%s' "$(openssl rand -base64 32)" makes one.`,
+      `webhooks.secret must be whsec_ followed by ${KEY_BYTES.least} to ${KEY_BYTES.most} bytes in base64; printf 'whsec_%s' "$(openssl rand -base64 32)" makes one.`,
     );
   return (id, timestamp, body) =>
     `v1,${createHmac('sha256', key).update(`${id}.${timestamp}.${body}`).digest('base64')}`;

@@ -6,10 +6,10 @@ const SCHEMA = `
     next_at REAL NOT NULL, ended_at REAL);
   CREATE INDEX IF NOT EXISTS deliveries_waiting ON deliveries (next_at) WHERE ended_at IS NULL;
 `;
-/** A delivery that has ended is remembered so long, so that its job never makes a second one. */
+/** Ended deliveries are kept for this time, so that a job never makes a second one. */
 const KEPT_S = 7 * 86_400;
 
-/** A message on its way. Times in seconds since 1970. */
+/** A message to deliver. Times in seconds since 1970. */
 export interface Delivery {
   readonly id: string;
   readonly url: string;
@@ -18,15 +18,15 @@ export interface Delivery {
   readonly next_at: number;
 }
 
-/** Messages that are not delivered yet, in the database of the service: a restart sends them. */
+/** Undelivered messages in the database of the service; they survive a restart. */
 export interface DeliveryStore {
-  /** A message that was tried or has ended stays as it is. */
+  /** Adds a message. One that was tried or has ended is not changed. */
   put(message: Pick<Delivery, 'id' | 'url' | 'body'>, at: number): void;
   waiting(): Delivery[];
   count(): number;
   retry(id: string, at: number): void;
   end(id: string, at: number): void;
-  /** Runs `work` so that all that it writes is written, or nothing. */
+  /** Runs `work` in a transaction. */
   together(work: () => void): void;
 }
 

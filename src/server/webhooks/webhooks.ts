@@ -6,22 +6,22 @@ import { createWebhookSender, type DeliveryOutcome } from './sender.js';
 import { signerOf } from './signature.js';
 import { createDeliveryStore } from './store.js';
 
-/** An event, as its receiver gets it: a body of Standard Webhooks. */
+/** An event as its receiver gets it: a body of Standard Webhooks. */
 export interface Message {
   readonly id: string;
   readonly url: string;
   readonly body: { readonly type: string; readonly timestamp: string; readonly data: object };
 }
 
-/** What other parts of the service do with webhooks. */
+/** The webhook functions for other parts of the service. */
 export interface Webhooks {
-  /** @throws QalignError WEBHOOK_FORBIDDEN for a URL that nothing is sent to */
+  /** @throws QalignError WEBHOOK_FORBIDDEN for a URL that is not allowed */
   check(url: string): void;
-  /** Runs `save` and keeps a message for sending, both or neither. */
+  /** Runs `save` and stores a message, both or neither. */
   keep(message: Message, save: () => void): void;
-  /** Sends what is kept. */
+  /** Sends stored messages. */
   send(): void;
-  /** Messages that are not delivered yet. */
+  /** Undelivered messages. */
   waiting(): number;
   close(): Promise<void>;
 }
@@ -44,7 +44,7 @@ export function createWebhooks({
   const store = createDeliveryStore(database);
   const sender =
     rules.hosts.length === 0
-      ? undefined // what is kept waits until there are hosts again
+      ? undefined // Stored messages wait until hosts are configured again.
       : createWebhookSender({ store, destinations, sign: signerOf(rules.secret), log, count });
   return {
     check: (url) => void destinations.check(url),

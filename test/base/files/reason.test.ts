@@ -16,11 +16,11 @@ const of = (path: string): Promise<string> => readFile(path).then(String, reason
 describe('why a file cannot be read', () => {
   it('is a clause without the path and the system call', async () => {
     await writeFile(join(folder, 'file'), '');
-    expect(await of(join(folder, 'none'))).toBe('there is no such file or folder');
+    expect(await of(join(folder, 'none'))).toBe('the file or folder does not exist');
     expect(await of(folder)).toBe('it is a folder');
     expect(await of(join(folder, 'file', 'below'))).toBe('a part of its path is not a folder');
     expect(reasonOf(Object.assign(new Error(), { code: 'ENOENT', syscall: 'mkdir' }))).toBe(
-      'no folder can be made there',
+      'a folder cannot be created there',
     );
     expect(reasonOf(new Error('quotes are not closed'))).toBe('quotes are not closed');
     expect(reasonOf('stopped')).toBe('stopped');
@@ -38,7 +38,7 @@ describe('why a file cannot be read', () => {
       const message = await read(path).then(String, (error: Error) => error.message);
       expect(message).not.toMatch(/ENOENT|EISDIR/);
       expect(message.split(path)).toHaveLength(2);
-      expect(message).toMatch(/no such file|no configuration|it is a folder|is no file/);
+      expect(message).toMatch(/does not exist|no such file|no configuration|it is a folder|is no file|is not a file/);
     }
   });
 });

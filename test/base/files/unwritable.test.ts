@@ -80,7 +80,7 @@ describe('errors of writing', () => {
   ])('of %s %s name the place as the last net: %s', (syscall, code, caught) => {
     const error = unwritablePlace(Object.assign(failing(code), { syscall, path: '/x' }));
     expect(error?.code).toBe(caught ? 'OUTPUT_UNWRITABLE' : undefined);
-    if (caught) expect(error?.message).toMatch(/^\/x cannot be written .*folder that can be written/);
+    if (caught) expect(error?.message).toMatch(/^\/x cannot be written .*choose a writable folder/);
   });
 
   it('of a folder say what to do', async () => {

@@ -18,11 +18,11 @@ describe('qalign dataset', () => {
   it('lists, converts, splits, samples, checks and reports', async () => {
     const list = await cli('dataset', 'list', '--json');
     expect((JSON.parse(list.out) as { name: string }[]).map(({ name }) => name)).toContain('koniq10k');
-    expect((await cli('dataset', 'list', '--labels', folder)).out).toMatch(/^koniq10k .*not there/m);
+    expect((await cli('dataset', 'list', '--labels', folder)).out).toMatch(/^koniq10k .*not found/m);
 
     const piped = await cli('dataset', 'convert', CSV, ...OWN, '--std-column', 'std');
     expect([piped.code, piped.said.length]).toEqual([0, 1]);
-    expect(piped.said[0]).toMatch(/no picture or clip was looked for; add --media DIR/);
+    expect(piped.said[0]).toMatch(/pictures and clips were not checked; add --media DIR/);
     expect(
       piped.out
         .trim()
@@ -106,25 +106,25 @@ describe('qalign dataset', () => {
     [['dataset', 'convert'], 2, /name one data set or table/],
     [['dataset', 'convert', 'koniq10k'], 2, /KonIQ-10k needs its label files; name their folder with --labels/],
     [['dataset', 'convert', 'nothing'], 1, /"nothing" is not a data set, a file or a folder/],
-    [['dataset', 'convert', CSV, ...OWN.slice(0, 4), '--range', '5,1'], 2, /--range 5,1 is not a range/],
+    [['dataset', 'convert', CSV, ...OWN.slice(0, 4), '--range', '5,1'], 2, /--range 5,1 is not a valid range/],
     [
       ['dataset', 'convert', CSV, '--image-column', 'fil', '--score-column', 'mos'],
       1,
       /ratings\.csv:1: there is no column "fil"/,
     ],
-    [['dataset', 'convert', 'koniq10k', '--labels', '/tmp', '--image-column', 'x'], 2, /is for a table of your own/],
+    [['dataset', 'convert', 'koniq10k', '--labels', '/tmp', '--image-column', 'x'], 2, /is only for your own table/],
     [['dataset', 'convert', CSV, ...OWN, 'levels.edge=upper'], 2, /overrides the description of a named data set/],
-    [['dataset', 'convert', CSV, ...OWN, '--json'], 2, /name --out/],
+    [['dataset', 'convert', CSV, ...OWN, '--json'], 2, /--json needs --out/],
     [['dataset', 'convert', CSV, ...OWN, '--seed', '1.5'], 2, /--seed 1\.5/],
     [['dataset', 'convert', CSV, ...OWN, '--out', 'x.json'], 2, /ends in \.jsonl/],
-    [['dataset', 'convert', CSV, ...OWN, '--split-list', 'test'], 2, /write SPLIT=FILE/],
+    [['dataset', 'convert', CSV, ...OWN, '--split-list', 'test'], 2, /use SPLIT=FILE/],
     [['dataset', 'split', CSV, '--parts', 'a=0.5', '--out', '/tmp/x'], 1, /the line is not valid JSON/],
     [['dataset', 'split', CSV, '--parts', 'a=x', '--out', '/tmp/x'], 2, /"a=x" is not valid/],
     [['dataset', 'sample', CSV], 2, /ends in \.jsonl with --out/],
     [['dataset', 'check'], 2, /at least one JSONL file/],
-    [['dataset', 'check', CSV, '--only', 'looks'], 2, /"looks" is none of exact, perceptual/],
+    [['dataset', 'check', CSV, '--only', 'looks'], 2, /"looks" must be one of exact, perceptual/],
     [['dataset', 'report', CSV], 2, /--out, or print the JSON/],
-    [['dataset', 'merge'], 2, /there is no "merge"/],
+    [['dataset', 'merge'], 2, /there is no subcommand "merge"/],
     [['reproduce', 'table2', '--labels', '/nowhere'], 1, /The folder \/nowhere does not exist/],
   ])('%j ends with %i and one sentence', async (argv, code, said) => {
     const heard = await cli(...argv);

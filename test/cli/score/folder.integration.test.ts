@@ -81,8 +81,8 @@ it('is scored as far as it can be, and the last lines say what became of every f
   });
   expect(rows.every((row) => row.file_size !== undefined)).toBe(true);
   expect(said.slice(-3)).toEqual([
-    `qalign: ${join(folder, 'empty')} holds no picture or clip`,
-    'qalign: passed over 7 entries: 1 not pictures or clips (.md 1); 3 hidden (--hidden takes them); 1 pipes, sockets or devices; 1 linked folders; 1 named more than once and scored once',
+    `qalign: ${join(folder, 'empty')} contains no picture or clip`,
+    'qalign: skipped 7 entries: 1 not pictures or clips (.md 1); 3 hidden (use --hidden to score them); 1 pipes, sockets or devices; 1 linked folders; 1 named more than once and scored once',
     expect.stringMatching(/^qalign: 9 scored, 5 failed, 1 with warnings, mean \d\.\d\d, [\d.]+\/s$/),
   ]);
   // eslint-disable-next-line no-control-regex

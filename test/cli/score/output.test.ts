@@ -218,14 +218,14 @@ it.each([
   [['--fields', 'input', '--format', 'table'], /different columns/],
   [['--fields', 'input', '--compact', '--out', 'x.csv'], /leave out/],
   [['--compact'], /needs --out/],
-  [['--compact', '--out', 'x.json'], /is for/],
+  [['--compact', '--out', 'x.json'], /JSON array/],
   [['--top', '1', '--bottom', '1'], /choose one/],
   [['--top', '0'], /whole number/],
   [['--limit', '1.5'], /whole number/],
   [['--top', '1', '--out', 'x.csv', '--resume'], /cannot continue/],
-  [[...BOTH, '--calibration', 'c.json'], /belongs to one/],
-  [[...BOTH, '--revision', 'c'], /belongs to one/],
-  [[...BOTH, '--device', 'remote:2'], /one model a run/],
+  [[...BOTH, '--calibration', 'c.json'], /applies to one model/],
+  [[...BOTH, '--revision', 'c'], /applies to one model/],
+  [[...BOTH, '--device', 'remote:2'], /one model per run/],
 ])('refuses %j', async (line, message) => {
   await expect(run(['a', ...line])).rejects.toMatchObject({
     code: 'USAGE',

@@ -77,7 +77,7 @@ describe('the managed environment', () => {
     );
     expect(new Set(found.map(({ executable }) => executable)).size).toBe(1);
     expect(calls()).toEqual(['venv', 'pip', 'pip']);
-    expect(said).toContain('making the Python environment: collecting torch==2.13.0');
+    expect(said).toContain('creating the Python environment: collecting torch==2.13.0');
     expect(said.some((message) => message.startsWith('waiting for process'))).toBe(true);
     expect(inCache()).toEqual([]);
     await ensurePython();
@@ -98,7 +98,7 @@ describe('the managed environment', () => {
     ['echo "ERROR: No matching distribution found for torch==2.13.0" >&2; exit 1', /no torch==2.13.0 for this Python/],
     [
       `printf 'ERROR: THESE PACKAGES DO NOT MATCH THE HASHES FROM THE REQUIREMENTS FILE. If you\\n    numpy==2.4.6 from file:///a.whl (from -r a.lock):\\n        Expected sha256 0\\n' >&2; exit 1`,
-      /has another file of numpy==2.4.6 than the lock/,
+      /has a file of numpy==2.4.6 that does not match the lock file/,
     ],
     ['exit 7', /failed \(Collecting torch==2.13.0\)/],
   ])('fails in one sentence and leaves nothing behind: %s', async (pip, sentence) => {

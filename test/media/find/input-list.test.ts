@@ -66,7 +66,7 @@ describe('readStdin', () => {
   });
 
   it.each<[string, Buffer, RegExp]>([
-    ['bytes of no format', Buffer.from([7, 0, 0, 1, 2, 3, 10, 0, 0, 9]), /neither names of files/],
+    ['bytes of no format', Buffer.from([7, 0, 0, 1, 2, 3, 10, 0, 0, 9]), /neither a list of file names/],
     ['a list in UTF-16', Buffer.from('\ufeffa.jpg\n', 'utf16le'), /UTF-16/],
     ['such a list without its mark', Buffer.from('photo.jpg\r\n', 'utf16le'), /UTF-16/],
     ['such a list with the high byte first', Buffer.from('photo.jpg\n', 'utf16le').swap16(), /UTF-16/],

@@ -72,7 +72,7 @@ describe('the cases', () => {
   it('an encrypted clip says so', async () => {
     await expect(sample(join(CASES, 'encrypted.mp4'))).rejects.toMatchObject({
       code: 'MEDIA_ENCRYPTED',
-      message: expect.stringMatching(/encrypted; decrypt it first/) as string,
+      message: expect.stringMatching(/encrypted and qalign accepts no keys; decrypt the clip first/) as string,
     });
   });
 
@@ -153,7 +153,7 @@ describe('own clips', () => {
     const { warnings, shades } = await sample(
       Buffer.concat([whole.subarray(0, middle), whole.subarray(middle + 1880)]),
     );
-    expect(warnings[0]).toMatch(/^the transport stream is broken or lacks packets in 1 place:/);
+    expect(warnings[0]).toMatch(/^the transport stream is broken or lacks packets in 1 place;/);
     expect(shades.length).toBeGreaterThan(4);
   });
 
@@ -167,7 +167,7 @@ describe('own clips', () => {
   it('a rate that the file does not name is told only where it counts', async () => {
     const steady = ffmpeg(...grays(3), '-c:v', 'libvpx', '-f', 'ivf', '-');
     expect((await sample(steady)).warnings).toEqual([
-      'the clip names no frame rate; 20.000 was taken from its time stamps',
+      'the clip has no frame rate; 20.000 was computed from its time stamps',
     ]);
     const varied = ffmpeg(...grays(9, 'lt(t,1)+not(mod(n,40))'), '-c:v', 'libvpx', '-f', 'ivf', '-');
     expect(await sample(varied)).toMatchObject({ frameRule: 'time', warnings: [] });
@@ -237,7 +237,7 @@ describe('own clips', () => {
     ffmpeg(...pictures(10, 6), '-c:v', 'libaom-av1', '-cpu-used', '8', at('a.obu'));
     const { warnings, indices } = await sample(at('a.obu'));
     expect(indices).toEqual([0, 25]);
-    expect(warnings).toEqual(['the stream names no frame rate; 25 pictures a second were assumed']);
+    expect(warnings).toEqual(['the stream has no frame rate; 25 pictures per second were assumed']);
   });
 
   it('joined recordings are counted, and say so', async () => {

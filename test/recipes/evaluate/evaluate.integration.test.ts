@@ -93,7 +93,7 @@ describe('evaluate', () => {
     let said = '';
     last.stderr?.on('data', (chunk: Buffer) => (said += chunk.toString()));
     expect((await once(last, 'close'))[0]).toBe(0);
-    expect(said).toMatch(/\d+ of 120 predictions of made-up are there already/);
+    expect(said).toMatch(/\d+ of 120 predictions of made-up already exist/);
     const predictions = async (out: string): Promise<string[]> =>
       (await readFile(join(dir, out, 'predictions/made-up.jsonl'), 'utf8')).split('\n');
     const [ours, theirs] = [await predictions('cut'), await predictions('whole')];

@@ -70,7 +70,7 @@ describe('the same key and request', () => {
       expect(await idempotency.answer('key', 'f', work)).toMatchObject({ status: 200, replayed: false });
       expect(await idempotency.answer('key', 'f', work)).toMatchObject({ status: 200, replayed: false });
       expect(done()).toBe(2);
-      expect(logged[0]?.message).toBe('an answer was not kept for its Idempotency-Key');
+      expect(logged[0]?.message).toBe('an answer could not be stored for its Idempotency-Key');
       expect(logged[0]?.reason).toMatch(/disk full/);
     } finally {
       database.exec('DROP TRIGGER full');

@@ -156,7 +156,7 @@ describe('the results of a job', () => {
     });
     await expect(results.append(item('b'))).rejects.toMatchObject({
       code: 'OUTPUT_UNWRITABLE',
-      message: 'The results cannot be written (ENOSPC); the job goes on when there is room.',
+      message: 'The results cannot be written (ENOSPC); the job continues when there is room.',
     });
     write.mockRestore();
     expect(results.items).toBe(1);

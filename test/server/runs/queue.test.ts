@@ -85,7 +85,10 @@ it('fails with a message that names no folder, and says nothing of what it did n
   await untilIdle('known');
   await untilIdle('unknown');
   expect(known).toMatchObject({ status: 'failed', message: 'There is no a.png.' });
-  expect(unknown).toMatchObject({ status: 'failed', message: expect.stringMatching(/its log has more/) as string });
+  expect(unknown).toMatchObject({
+    status: 'failed',
+    message: expect.stringMatching(/the log of the service has details/) as string,
+  });
 });
 
 it('stops what runs, and at once what waits', async () => {

@@ -80,7 +80,7 @@ it('an evaluation of a training that was stopped fails, and says so', async () =
   await expect.poll(() => statusOf(training)).toBe('running');
   queue.stop(training);
   await expect.poll(() => statusOf(evaluation)).toBe('failed');
-  expect(queue.current(evaluation)?.message).toMatch(/is stopped and has made no model; resume it/);
+  expect(queue.current(evaluation)?.message).toMatch(/is stopped and has no model; resume it/);
 });
 
 it('names a training by its id alone', () => {

@@ -3,12 +3,12 @@ import { findRaw } from './tiff-raw.js';
 import { readTiffTags, TAG, type TiffTags } from './tiff-tags.js';
 import { xmpOrientation } from '../xmp-orientation.js';
 
-/** What the first directory of a TIFF says; a missing entry has the value that Pillow takes for it. */
+/** The entries of the first directory of a TIFF. A missing entry gets the default of Pillow. */
 export interface TiffHeader {
   readonly width: number;
   readonly height: number;
   readonly littleEndian: boolean;
-  /** Of one sample. */
+  /** Bits per sample. */
   readonly bits: number;
   readonly compression: number;
   /** 0 white is zero, 1 black is zero, 2 RGB, 3 palette, 5 CMYK, 6 YCbCr, 8 Lab */
@@ -17,35 +17,35 @@ export interface TiffHeader {
   readonly planar: number;
   /** 1 unsigned, 2 signed, 3 float */
   readonly sampleFormat: number;
-  /** The channels are not all of one format and size. */
+  /** The channels have different formats or sizes. */
   readonly mixedSamples: boolean;
   readonly extraSamples: readonly number[];
   readonly fillOrder: number;
   readonly predictor: number;
   readonly tiled: boolean;
-  /** Some compressed tile has more bytes than its pixels. */
+  /** At least one compressed tile has more bytes than its pixels. */
   readonly oversizedTiles: boolean;
   readonly colourMap: readonly number[];
-  /** Of YCbCr, across and down. */
+  /** Horizontal and vertical subsampling of YCbCr. */
   readonly subsampling: readonly number[];
-  /** The coefficients and the reference levels of YCbCr are those of JPEG. */
+  /** The YCbCr coefficients and reference levels are those of JPEG. */
   readonly usualYcbcr: boolean;
-  /** Cyan, magenta, yellow and black, unnamed. */
+  /** The inks are cyan, magenta, yellow and black, without names. */
   readonly plainInks: boolean;
   readonly orientation: number;
-  /** From XMP, which Pillow goes by where the file has no Orientation. */
+  /** Orientation from XMP, which Pillow uses if the file has no Orientation tag. */
   readonly xmpOrientation: number;
-  /** Where the value of ExtraSamples stands, when it is a single one. */
+  /** Offset of the value of ExtraSamples, if it has exactly one value. */
   readonly extraSampleAt: number | undefined;
 }
 
 /**
- * Refuses a file that ends before its pixels do: libtiff, as built into sharp, fills the rest with what it likes.
- * What is stored plainly counts by its true length, whatever the file says about it.
+ * Refuses a file that ends before its pixels, because the libtiff in sharp would fill the rest with arbitrary values.
+ * The length of uncompressed data is computed from the size, not read from the file.
  */
 function checkComplete(tags: TiffTags, header: TiffHeader, fileBytes: number): void {
   const { offsets, counts, tileBytes } = chunksOf(tags, header);
-  if (offsets.length === 0) throw corrupt('TIFF', 'does not say where its pixels are');
+  if (offsets.length === 0) throw corrupt('TIFF', 'has no offsets of its pixels');
   const { rows: down, rowBytes } = tileBytes;
   const perPlane = Math.max(1, Math.ceil(header.height / Math.max(down, 1)));
   offsets.forEach((offset, i) => {
@@ -55,7 +55,7 @@ function checkComplete(tags: TiffTags, header: TiffHeader, fileBytes: number): v
   });
 }
 
-/** Strips or tiles: where they are, how long they are, and the pixels of one. */
+/** The strips or tiles: their offsets, their lengths, and the size of one. */
 function chunksOf(
   tags: TiffTags,
   { tiled, width, height, bits, planar, samples }: Omit<TiffHeader, 'oversizedTiles'>,

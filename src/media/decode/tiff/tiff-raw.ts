@@ -1,7 +1,7 @@
 import { QalignError } from '../../../base/errors.js';
 import { readTiffTags, TAG, type TiffTags } from './tiff-tags.js';
 
-/** Photometric numbers of sensor data: colour filter array, linear raw. */
+/** Photometric values of sensor data: colour filter array, linear raw. */
 const SENSOR = [32803, 34892];
 const MAX_DIRECTORIES = 32;
 
@@ -15,7 +15,7 @@ function* otherDirectories(view: DataView, little: boolean, first: TiffTags): Ge
     try {
       tags = readTiffTags(view, little, at);
     } catch {
-      // not the directory of the picture: damage here does not matter
+      // damage does not matter here, because this is not the directory of the picture
       continue;
     }
     yield tags;
@@ -26,15 +26,15 @@ function* otherDirectories(view: DataView, little: boolean, first: TiffTags): Ge
 const pixels = ({ values }: TiffTags): number => (values.get(TAG.width)?.[0] ?? 0) * (values.get(TAG.height)?.[0] ?? 0);
 
 const notThePicture = (what: string): QalignError =>
-  new QalignError('MEDIA_UNSUPPORTED', `${what}; develop or export it as PNG or JPEG and score that.`);
+  new QalignError('MEDIA_UNSUPPORTED', `${what}; develop or export it as PNG or JPEG, and score the result.`);
 
 /**
- * Camera raw files (DNG, NEF, ARW, CR2, PEF …) are TIFFs whose first picture is a preview. Pillow shows it without a
- * word; a score of it would not be one of the photograph.
+ * Detects camera raw files (DNG, NEF, ARW, CR2, PEF …), which are TIFFs with a preview as first picture. Pillow reads
+ * the preview without a warning, but its score would not be that of the photograph.
  */
 export function findRaw(view: DataView, little: boolean, first: TiffTags): QalignError | undefined {
   if (first.values.has(TAG.dngVersion))
-    return notThePicture('The file is a camera raw file (DNG), whose first picture may be a preview');
+    return notThePicture('The file is a camera raw file (DNG), whose first picture can be a preview');
   if (view.byteLength >= 10 && view.getUint16(8) === 0x4352)
     return notThePicture('The file is a camera raw file (CR2), whose first picture is a preview');
   const reduced = ((first.values.get(TAG.subfileType)?.[0] ?? 0) & 1) === 1;

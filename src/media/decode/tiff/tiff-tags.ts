@@ -1,4 +1,4 @@
-/** Numbers of the entries that are read. */
+/** Numbers of the tags that are read. */
 export const TAG = {
   subfileType: 254,
   width: 256,
@@ -31,29 +31,29 @@ export const TAG = {
   dngVersion: 50706,
 } as const;
 
-/** Bytes a value, by type; type 5 is a fraction of two 32-bit numbers. */
+/** Bytes per value, by type. Type 5 is a fraction of two 32-bit numbers. */
 const TYPE_BYTES: Readonly<Record<number, number>> = { 1: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 13: 4, 16: 8 };
 const FRACTION = 5;
 
-/** The only entries that are read whole. */
+/** The only tags whose values are all read. */
 const LONG_TAGS = new Set<number>([TAG.stripOffsets, TAG.stripBytes, TAG.tileOffsets, TAG.tileBytes, TAG.colourMap]);
-/** Without these libtiff silently decodes something else. */
+/** If one of these is missing, libtiff silently decodes other pixels. */
 const NEEDED_TAGS = new Set<number>([...LONG_TAGS, TAG.bits, TAG.jpegTables]);
 
 export interface TiffTags {
-  /** Integer entries: tag → values, at most 16 each but for the long ones. */
+  /** Values of integer tags. At most 16 values per tag, except for the long tags. */
   readonly values: ReadonlyMap<number, readonly number[]>;
   readonly xmp: Uint8Array;
-  /** Where the one value of ExtraSamples is stored. */
+  /** Offset of the single value of ExtraSamples. */
   readonly extraSampleAt: number | undefined;
-  /** Of the next directory; 0 after the last. */
+  /** Offset of the next directory, 0 after the last. */
   readonly next: number;
 }
 
 /**
- * Reads the directory at `at`, or the first one. Of an entry that stands twice the first counts, as in libtiff.
+ * Reads the directory at `at`, or the first directory. If a tag appears twice, the first entry wins, as in libtiff.
  *
- * @throws RangeError where the directory, or a value that is needed, lies outside the file
+ * @throws RangeError if the directory, or a required value, is outside the file
  */
 export function readTiffTags(view: DataView, little: boolean, at?: number): TiffTags {
   const big = view.getUint16(2, little) === 43;

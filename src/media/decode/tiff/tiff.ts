@@ -13,11 +13,11 @@ function chooseRoute({ photometric, bits, samples, sampleFormat, extraSamples }:
   if (photometric === 5) return bits === 16 ? 'cmyk16' : 'cmyk';
   if (photometric === 2 && extraSamples[0] === ASSOCIATED) return 'associated';
   if (photometric > 1 || bits !== 16 || samples !== 1 || sampleFormat === 3) return 'rgb';
-  // Pillow does not turn 16-bit greys round where 0 is white, libvips does
+  // for 16-bit grey with white as 0, libvips inverts the values and Pillow does not
   return photometric === 0 && sampleFormat === 1 ? 'inverted-grey16' : 'grey16';
 }
 
-/** A copy whose alpha counts as unassociated: libvips then leaves the colours as they are stored. */
+/** A copy that declares its alpha as unassociated, so that libvips does not change the stored colours. */
 function withStoredColours(bytes: Uint8Array, { extraSampleAt, littleEndian }: TiffHeader): Uint8Array {
   if (extraSampleAt === undefined) return bytes;
   const copy = Uint8Array.from(bytes);
@@ -25,7 +25,7 @@ function withStoredColours(bytes: Uint8Array, { extraSampleAt, littleEndian }: T
   return copy;
 }
 
-/** The first page of a TIFF, turned as its Orientation says (Pillow does the same for TIFF only). */
+/** Decodes the first page of a TIFF and applies its Orientation (Pillow does so only for TIFF). */
 export async function decodeTiff(bytes: Uint8Array, limits: DecodeLimits): Promise<RawPicture> {
   const header = readTiffHeader(bytes, limits.maxPixels);
   checkTiffKind(header);
@@ -36,8 +36,8 @@ export async function decodeTiff(bytes: Uint8Array, limits: DecodeLimits): Promi
     limits,
   );
   if (header.photometric === YCBCR && header.compression !== JPEG) {
-    // libvips hands such colours over as they are stored; Pillow converts plain files itself and leaves the others to
-    // libtiff
+    // libvips returns these colours as stored; Pillow converts uncompressed files itself and uses libtiff for the
+    // others
     (header.compression === NONE ? pillowYcbcrToRgb : libtiffYcbcrToRgb)(picture.data);
   }
   return turnPicture(picture, header.xmpOrientation);

@@ -32,7 +32,7 @@ const makeConvert =
 
 const sixBits = (factor: number): Int32Array => table((offset) => Math.trunc(factor * 64 * offset + 0.5));
 
-/** As Pillow's own `convert('RGB')`: tables with 6 fraction bits. */
+/** The rounding of Pillow's `convert('RGB')`: tables with 6 fraction bits. */
 export const pillowYcbcrToRgb: Convert = makeConvert({
   redOfCr: sixBits(1.402),
   greenOfCb: sixBits(-0.34414),
@@ -43,7 +43,7 @@ export const pillowYcbcrToRgb: Convert = makeConvert({
 
 const HALF = 1 << 15;
 
-/** As libtiff with the usual reference black and white: tables with 16 fraction bits. */
+/** The rounding of libtiff with the usual reference black and white: tables with 16 fraction bits. */
 export const libtiffYcbcrToRgb: Convert = makeConvert({
   redOfCr: table((offset) => 91881 * offset + HALF),
   greenOfCb: table((offset) => -22553 * offset + HALF),

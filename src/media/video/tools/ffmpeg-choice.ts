@@ -1,21 +1,21 @@
-/** Which of several ffmpeg programs is used; pure. */
+/** Chooses between several ffmpeg programs. Pure functions. */
 
 export interface Candidate {
   readonly path: string;
   readonly origin: 'PATH' | 'ffmpeg-static';
-  /** What it says to `-version`; undefined when it does not run. */
+  /** Its output for `-version`. Undefined if it does not run. */
   readonly said: string | undefined;
 }
 
 export interface Choice {
   readonly path: string;
-  /** Why it goes before the other; empty where there was no choice. */
+  /** Why it was preferred. Empty if there was no alternative. */
   readonly why: string;
 }
 
 /**
- * The newest that runs and has libswscale, which makes RGB frames. Releases are compared by libavcodec: builds between
- * releases have no number of their own. PATH wins a tie: its distribution mends it.
+ * Chooses the newest ffmpeg that runs and has libswscale, which makes RGB frames. Versions are compared by libavcodec,
+ * because builds between releases have no version number. PATH wins a tie, because the distribution updates it.
  */
 export function chooseFfmpeg(candidates: readonly Candidate[]): Choice | undefined {
   const order = candidates.toSorted(
@@ -24,7 +24,7 @@ export function chooseFfmpeg(candidates: readonly Candidate[]): Choice | undefin
   const [first, second] = order;
   if (first === undefined) return undefined;
   if (second === undefined) return { path: first.path, why: '' };
-  const other = `${second.origin === 'PATH' ? 'that of PATH' : 'ffmpeg-static'}, ${second.path}`;
+  const other = `${second.origin === 'PATH' ? 'the one on PATH' : 'ffmpeg-static'}, ${second.path}`;
   if (second.said === undefined) return { path: first.path, why: `${other}, does not run` };
   const version = versionOf(second.said) ?? 'unknown';
   if (rank(second) < rank(first)) return { path: first.path, why: `${other}, ${version}, lacks libswscale` };

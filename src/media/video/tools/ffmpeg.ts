@@ -5,7 +5,7 @@ import { QalignError } from '../../../base/errors.js';
 import { chooseFfmpeg, versionOf, type Candidate, type Choice } from './ffmpeg-choice.js';
 import { runTool } from './tool-process.js';
 
-/** What may be opened: no playlists, no ffconcat scripts, no pictures, whatever a file is called. */
+/** Formats that ffmpeg can open: no playlists, no ffconcat scripts, no pictures. File names do not matter. */
 const FORMATS =
   'mov,matroska,avi,mpegts,mpeg,mpegvideo,gif,h264,hevc,m4v,flv,asf,ogg,ivf,obu,mxf,nut,rm,wtv,dv,yuv4mpegpipe';
 export const GUARDS = ['-protocol_whitelist', 'file,pipe', '-format_whitelist', FORMATS] as const;
@@ -20,11 +20,11 @@ export interface FoundTool {
   readonly version: string;
   /** `FFMPEG_BIN` or `FFPROBE_BIN`, `ffmpeg-static`, or `PATH`. */
   readonly origin: string;
-  /** Why it goes before another that is here; empty where there is no other. */
+  /** Why it was preferred to another installed program. Empty if there is no other. */
   readonly why: string;
 }
 
-/** FFMPEG_BIN, else the newer of PATH and ffmpeg-static; FFPROBE_BIN → PATH. */
+/** Finds ffmpeg: FFMPEG_BIN, else the newer of PATH and ffmpeg-static. Finds ffprobe: FFPROBE_BIN, else PATH. */
 export function findFfmpeg(env: NodeJS.ProcessEnv = process.env): FfmpegPaths {
   return {
     ffmpeg: env['FFMPEG_BIN'] || choose(env)?.path,
@@ -32,17 +32,17 @@ export function findFfmpeg(env: NodeJS.ProcessEnv = process.env): FfmpegPaths {
   };
 }
 
-/** @throws QalignError FFMPEG_NOT_FOUND naming the three places */
+/** Finds both programs. @throws QalignError FFMPEG_NOT_FOUND with the three places to install ffmpeg */
 export function requireFfmpeg(): { ffmpeg: string; ffprobe: string | undefined } {
   const { ffmpeg, ffprobe } = findFfmpeg();
   if (ffmpeg !== undefined) return { ffmpeg, ffprobe };
   throw new QalignError(
     'FFMPEG_NOT_FOUND',
-    'No ffmpeg was found for clips: set FFMPEG_BIN, install the npm package ffmpeg-static, or put ffmpeg on PATH (Debian: apt-get install ffmpeg).',
+    'No ffmpeg was found for clips; set FFMPEG_BIN, install the npm package ffmpeg-static, or put ffmpeg on PATH (Debian: apt-get install ffmpeg).',
   );
 }
 
-/** For `qalign doctor`: where each program is and what version it says it is. */
+/** Returns the path and version of each program, for `qalign doctor`. */
 export async function describeFfmpeg(
   env: NodeJS.ProcessEnv = process.env,
 ): Promise<Record<'ffmpeg' | 'ffprobe', FoundTool | undefined>> {
@@ -58,7 +58,7 @@ export async function describeFfmpeg(
   return { ffmpeg: await describe(paths.ffmpeg, 'FFMPEG_BIN'), ffprobe: await describe(paths.ffprobe, 'FFPROBE_BIN') };
 }
 
-/** Asked once: programs are not exchanged under a running process. */
+/** Cached, because programs do not change while the process runs. */
 const chosen = new Map<string, Choice | undefined>();
 
 function choose(env: NodeJS.ProcessEnv): Choice | undefined {

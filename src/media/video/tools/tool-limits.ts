@@ -2,48 +2,48 @@ import { existsSync } from 'node:fs';
 import { QalignError } from '../../../base/errors.js';
 import { formatGigabytes } from '../../../base/units.js';
 
-/** What ffmpeg and ffprobe may take; both undefined on the command line. */
+/** Limits of ffmpeg and ffprobe. Both are undefined on the command line. */
 export interface ToolLimits {
-  /** Address space of the process in bytes. */
+  /** Maximum address space of the process in bytes. */
   readonly maxMemory?: number | undefined;
-  /** Of any picture of the clip: the programs refuse a larger one before they take memory for it. */
+  /** Maximum number of pixels of any picture of the clip. The programs refuse a larger picture before they allocate memory for it. */
   readonly maxFramePixels?: number | undefined;
 }
 
 const SHELL = '/bin/sh';
 
-/** Each thread of a decoder holds pictures of its own. */
+/** Each thread of a decoder has its own pictures. */
 const MOST_THREADS = 4;
 
-/** Whether the system limits the memory of a process that is started; macOS and Windows do not. */
+/** Returns true if the system can limit the memory of a child process. macOS and Windows cannot. */
 export const canLimitMemory = (): boolean => process.platform === 'linux' && existsSync(SHELL);
 
-/** The command that runs `program` within the limit: a shell sets it and becomes the program. */
+/** Returns the command that runs `program` with the memory limit: a shell sets the limit and executes the program. */
 export function limitedCommand(
   program: string,
   args: readonly string[],
   { maxMemory }: ToolLimits,
 ): readonly [program: string, args: readonly string[]] {
   if (maxMemory === undefined || !canLimitMemory()) return [program, args];
-  const set = `ulimit -v ${Math.ceil(maxMemory / 1024)} 2>/dev/null || :`; // it fails where a lower limit is set already
+  const set = `ulimit -v ${Math.ceil(maxMemory / 1024)} 2>/dev/null || :`; // fails if a lower limit is already set
   return [SHELL, ['-c', `${set}; exec "$0" "$@"`, program, ...args]];
 }
 
-/** A decoder's coded pictures are a little larger than what is shown of them. */
+/** The coded pictures of a decoder are slightly larger than the shown pictures. */
 const CODED_PART = 1.25;
 
-/** Options of an input. */
+/** Input options. */
 export const inputLimits = ({ maxFramePixels }: ToolLimits): string[] =>
   maxFramePixels === undefined ? [] : ['-max_pixels', String(Math.ceil(maxFramePixels * CODED_PART))];
 
-/** Options of a decoder. */
+/** Decoder options. */
 export const decoderLimits = ({ maxMemory }: ToolLimits): string[] =>
   maxMemory === undefined ? [] : ['-threads', String(MOST_THREADS)];
 
 const TOO_MANY_PIXELS = /exceeds specified max pixel count/;
 const NO_MEMORY = /cannot allocate memory|out of memory|bad_alloc|failed to allocate|error allocating|malloc of size/i;
 
-/** What a program's messages say of the limits. @throws QalignError MEDIA_TOO_LARGE */
+/** Checks the messages of a program for exceeded limits. @throws QalignError MEDIA_TOO_LARGE */
 export function requireWithinLimits(messages: string, { maxMemory, maxFramePixels }: ToolLimits): void {
   if (maxFramePixels !== undefined && TOO_MANY_PIXELS.test(messages))
     throw new QalignError(
@@ -53,6 +53,6 @@ export function requireWithinLimits(messages: string, { maxMemory, maxFramePixel
   if (maxMemory !== undefined && NO_MEMORY.test(messages))
     throw new QalignError(
       'MEDIA_TOO_LARGE',
-      `ffmpeg needs more memory for the clip than the ${formatGigabytes(maxMemory)} that it may take; make the clip smaller, or raise the limit (limits.ffmpeg_mb of a service).`,
+      `ffmpeg needs more memory for the clip than the limit of ${formatGigabytes(maxMemory)}; make the clip smaller, or raise the limit (limits.ffmpeg_mb of a service).`,
     );
 }

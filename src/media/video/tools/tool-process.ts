@@ -5,27 +5,27 @@ import { limitedCommand, requireWithinLimits, type ToolLimits } from './tool-lim
 
 const STDERR_KEPT = 4000; // characters
 /**
- * 128 + ILL, TRAP, ABRT, BUS, FPE, SEGV, as a wrapping shell gives them. Other high codes are ffmpeg's own since 6.1:
- * 183 is "invalid data".
+ * Exit codes of a shell for ILL, TRAP, ABRT, BUS, FPE and SEGV: 128 + signal. Since 6.1, ffmpeg returns other high
+ * codes itself: 183 is "invalid data".
  */
 const CRASH_CODES: ReadonlySet<number> = new Set([132, 133, 134, 135, 136, 139]);
-/** What a shell that becomes the program says when it cannot. */
+/** Exit codes of a shell that cannot start the program. */
 const SHELL_NOT_STARTED: ReadonlySet<number> = new Set([126, 127]);
-const BIGGEST_ANSWER = 64_000_000; // bytes of an answer that is kept whole
-const LONGEST_LINE = 100_000; // characters; what follows in the line is left out
+const BIGGEST_ANSWER = 64_000_000; // bytes of an output that is kept in memory
+const LONGEST_LINE = 100_000; // characters; the rest of the line is dropped
 
 export interface ToolOptions extends ToolLimits {
-  /** Longest silence of the program while it is being read. */
+  /** Longest time without output while the program is being read. */
   readonly timeoutMs: number;
   readonly signal?: AbortSignal | undefined;
-  /** An open file that the program sees as its descriptor 3, so /proc/self/fd/3. */
+  /** An open file that the program gets as descriptor 3, /proc/self/fd/3. */
   readonly fd?: number | undefined;
   /** Characters of stderr to keep. */
   readonly keep?: number | undefined;
 }
 
 /**
- * Runs to the end and collects what was said. @throws QalignError FFMPEG_CRASHED, MEDIA_TIMEOUT, MEDIA_TOO_LARGE,
+ * Runs a program to its end and returns its output. @throws QalignError FFMPEG_CRASHED, MEDIA_TIMEOUT, MEDIA_TOO_LARGE,
  * CANCELLED
  */
 export async function runTool(
@@ -37,12 +37,15 @@ export async function runTool(
   const ended = await readTool(program, args, options, (text) => {
     stdout += text;
     if (stdout.length > BIGGEST_ANSWER)
-      throw new QalignError('MEDIA_TOO_LARGE', `${program} said more than ${BIGGEST_ANSWER} bytes about the clip.`);
+      throw new QalignError(
+        'MEDIA_TOO_LARGE',
+        `${program} printed more than ${BIGGEST_ANSWER} bytes about the clip; make the clip shorter.`,
+      );
   });
   return { ...ended, stdout };
 }
 
-/** Runs to the end and hands over what it prints line by line, keeping none. @throws as runTool */
+/** Runs a program to its end and passes each output line to `onLine` without keeping it. @throws as runTool */
 export async function runToolLines(
   program: string,
   args: readonly string[],
@@ -78,7 +81,7 @@ async function readTool(
   }
 }
 
-/** Cuts text into lines, each at most LONGEST_LINE long. */
+/** Splits text into lines of at most LONGEST_LINE characters. */
 function createLines(onLine: (line: string) => void): {
   readonly add: (text: string) => void;
   readonly end: () => void;
@@ -98,24 +101,26 @@ function createLines(onLine: (line: string) => void): {
 
 export interface Tool {
   readonly stdout: Readable;
-  /** Resolves when the process is gone. @throws QalignError FFMPEG_CRASHED, FFMPEG_NOT_FOUND */
+  /** Resolves when the process has ended. @throws QalignError FFMPEG_CRASHED, FFMPEG_NOT_FOUND */
   readonly ended: Promise<{ code: number; stderr: string }>;
-  /** Its messages so far, the first of them. */
+  /** The beginning of its messages so far. */
   readonly said: () => string;
   kill(): void;
 }
 
-/** How a program is started beside its arguments. */
+/** Options of starting a program, apart from its arguments. */
 export interface StartOptions extends Pick<ToolOptions, 'fd' | 'keep' | 'maxMemory'> {
-  /** Each line of stderr as it is printed. */
+  /** Called for each line of stderr. */
   readonly onLine?: ((line: string) => void) | undefined;
-  /** When no line can follow. */
+  /** Called after the last line of stderr. */
   readonly onLinesEnd?: (() => void) | undefined;
   /** Text that the program reads from its descriptor 4. */
   readonly script?: string | undefined;
 }
 
-/** One process, stdin closed, stdout a pipe: when the reader is gone, however, its next write ends it. */
+/**
+ * Starts one process with closed stdin and a pipe as stdout. If the reader is gone, the next write ends the process.
+ */
 export function startTool(
   program: string,
   args: readonly string[],
@@ -139,13 +144,14 @@ export function startTool(
       lines?.end();
       onLinesEnd?.();
     });
-  if (script !== undefined) (child.stdio[4] as Writable).on('error', () => {}).end(script); // its exit code says more
+  // errors are ignored: the exit code reports the failure better
+  if (script !== undefined) (child.stdio[4] as Writable).on('error', () => {}).end(script);
   const ended = new Promise<{ code: number; stderr: string }>((resolve, reject) => {
     const notStarted = (why: string): void =>
       reject(
         new QalignError(
           'FFMPEG_NOT_FOUND',
-          `${program} could not be started (${why}); set FFMPEG_BIN and FFPROBE_BIN to working programs.`,
+          `${program} cannot be started (${why}); set FFMPEG_BIN and FFPROBE_BIN to working programs.`,
         ),
       );
     child.on('error', (error) => notStarted(error.message));
@@ -162,7 +168,7 @@ export function startTool(
       else resolve({ code: code ?? -1, stderr });
     });
   });
-  ended.catch(() => {}); // whoever waits for it sees it; nobody else should be ended by it
+  ended.catch(() => {}); // callers that await it get the error; for others it must not be an unhandled rejection
   return {
     stdout,
     ended,
@@ -177,8 +183,8 @@ export function startTool(
 }
 
 /**
- * Kills the tool on abort and when `touch` was not called for `timeoutMs`; `check` throws why. `hold` stops the clock
- * while our own reader takes its time, until `resume`: then the tool waits for us, not we for it.
+ * Kills the tool on abort, or if `touch` was not called for `timeoutMs`. `check` throws the reason. `hold` stops the
+ * clock while the caller processes the output, until `resume`. During that time the tool waits for the caller.
  */
 export function stopAfter(
   tool: Tool,
@@ -188,7 +194,7 @@ export function stopAfter(
   let held = false;
   let lastSign = Date.now();
   let timer: NodeJS.Timeout | undefined;
-  // one timer that looks at the last sign of life: setting a timer for each line would cost more than reading it
+  // one timer checks the last activity, because setting a timer per line would cost more than reading the line
   const watch = (wait: number): void => {
     clearTimeout(timer);
     timer = setTimeout(() => {
@@ -221,7 +227,7 @@ export function stopAfter(
       if (late)
         throw new QalignError(
           'MEDIA_TIMEOUT',
-          `ffmpeg gave nothing for ${timeoutMs / 1000} s and was ended; the clip may be damaged, or raise the time limit.`,
+          `ffmpeg returned no output for ${timeoutMs / 1000} s and was stopped; check the clip for damage, or raise the time limit.`,
         );
     },
     release() {

@@ -9,13 +9,29 @@ import { reasonOf } from '../../../base/files/reason.js';
 
 const { scale, model, prompt, preprocessing, score_version } = ScoreResultSchema.properties;
 const closed = { additionalProperties: false };
-const MetaSchema = Type.Object(
+/** The file beside compact rows. */
+export const MetaSchema = Type.Object(
   {
-    format: Type.Literal('qalign-compact/1'),
-    schema_version: Type.Literal(SCHEMA_VERSION),
-    levels: Type.Array(Type.String()),
-    defaults: Type.Record(Type.String(), Type.Unknown()),
-    models: Type.Array(Type.Object({ v: Type.String(), score_version, scale, model, prompt, preprocessing }, closed)),
+    format: Type.Literal('qalign-compact/1', { description: 'kind and version of this file' }),
+    schema_version: Type.Literal(SCHEMA_VERSION, { description: 'version of the fields of a row' }),
+    levels: Type.Array(Type.String(), { description: 'order of level_probs and logits in rows of JSON' }),
+    defaults: Type.Record(Type.String(), Type.Unknown(), {
+      description: 'fields that a row of JSON leaves out where they have this value',
+    }),
+    models: Type.Array(
+      Type.Object(
+        {
+          v: Type.String({ description: 'first digits of score_version, by which a row names this entry' }),
+          score_version,
+          scale,
+          model,
+          prompt,
+          preprocessing,
+        },
+        closed,
+      ),
+      { description: 'what all rows of one score_version share, an entry for each' },
+    ),
   },
   closed,
 );
