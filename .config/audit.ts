@@ -1,7 +1,7 @@
 /**
- * `npm run audit`: known vulnerabilities in the packages of package-lock.json and of python/requirements*, by `npm audit`
- * and `pip-audit`. It needs network, and pip-audit on PATH. Exits with 1 where something was found, 2 where only a part
- * or nothing could be looked up.
+ * `npm run audit`: looks for known vulnerabilities in the packages of package-lock.json and python/requirements*, with
+ * `npm audit` and `pip-audit`. It needs a network connection, and pip-audit on PATH. Exits with 1 if it finds a
+ * vulnerability, and with 2 if a lookup fails.
  */
 import { spawnSync } from 'node:child_process';
 import { readdirSync } from 'node:fs';
@@ -22,10 +22,9 @@ function look(program: string, args: readonly string[], found: RegExp): Looked {
   if (status === 0) return { result: 'nothing known', said: '' };
   const said = `${stdout}${stderr}`.trim();
   if (found.test(said)) return { result: 'vulnerable', said };
-  if (OFFLINE.test(said)) return { result: 'not looked up', said: `${program} needs network, and there is none.` };
-  const cause = UNANSWERED.test(said)
-    ? `The registry answered no question of ${program}; name another registry.\n`
-    : '';
+  if (OFFLINE.test(said))
+    return { result: 'not looked up', said: `${program} needs a network connection, and there is none.` };
+  const cause = UNANSWERED.test(said) ? `The registry does not answer ${program}; configure another registry.\n` : '';
   return { result: 'not looked up', said: `${cause}${said.split('\n').slice(0, 3).join('\n')}` };
 }
 
@@ -34,7 +33,7 @@ const pins = readdirSync(PYTHON)
   .flatMap((name) => ['-r', join(PYTHON, name)]);
 const looked = {
   'package-lock.json': look('npm', ['audit'], /\d+ (\w+ severity )?vulnerabilit/),
-  // strict: a package that the registry does not answer for is no package without vulnerabilities
+  // strict: a package without an answer must not count as safe
   'python/requirements*': look(
     'pip-audit',
     ['--strict', '--no-deps', '--disable-pip', '--progress-spinner', 'off', ...pins],

@@ -15,14 +15,14 @@ export default tseslint.config(
     },
     plugins: { '@stylistic': stylistic },
     rules: {
-      // Prettier breaks all other lines; a string, a template and a regular expression stay whole
+      // Prettier breaks all other lines, but not strings, templates and regular expressions
       '@stylistic/max-len': [
         'error',
         { code: 120, ignoreStrings: true, ignoreTemplateLiterals: true, ignoreRegExpLiterals: true },
       ],
       '@typescript-eslint/no-floating-promises': 'error',
       '@typescript-eslint/require-await': 'off',
-      // an interface over a schema's type has a name in editors and declarations
+      // unlike a type alias, an interface that extends a schema's type keeps its name in editors and declarations
       '@typescript-eslint/no-empty-object-type': ['error', { allowInterfaces: 'with-single-extends' }],
       '@typescript-eslint/no-unused-vars': ['error', { argsIgnorePattern: '^_', varsIgnorePattern: '^_' }],
       '@typescript-eslint/consistent-type-imports': 'error',
@@ -39,7 +39,7 @@ export default tseslint.config(
         ...['any', 'timeout'].map((property) => ({
           object: 'AbortSignal',
           property,
-          message: 'Node 20 keeps its listeners, and all they hold, alive; src/base/first-signal.ts has one that ends.',
+          message: 'In Node 20 its listeners leak memory; use src/base/first-signal.ts instead.',
         })),
       ],
     },

@@ -1,6 +1,7 @@
 /**
- * `npm run generate [-- --check]`: everything that is written from schemas: the protocol's JSON Schema and Python types,
- * the types and schemas of recipes, the reference, the resampler. `--check` writes nothing and exits 1 on drift.
+ * `npm run generate [-- --check]`: writes all generated files. These are the protocol's JSON Schemas and Python types,
+ * the types and schemas of recipes, the reference, and the resampler. `--check` writes nothing and exits with 1 if a
+ * file is out of date.
  */
 import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
@@ -10,7 +11,7 @@ import { inputFiles } from '../src/config/generate-inputs.js';
 import { REFERENCE_FOLDER, referenceFiles } from './reference/index.js';
 
 const ROOT = new URL('..', import.meta.url).pathname;
-/** Folders that hold nothing else: what is left of a deleted schema goes. */
+/** Folders with only generated files, where files of deleted schemas are removed. */
 const OWN_FOLDERS = [SCHEMA_FOLDER, 'docs/schema', REFERENCE_FOLDER];
 
 function read(path: string): string | undefined {
@@ -21,7 +22,7 @@ function read(path: string): string | undefined {
   }
 }
 
-/** Path from the repository's root → what it should hold, of each file that differs; undefined: it should go. */
+/** The files that are out of date: path from the repository's root → expected content, or undefined to delete it. */
 export async function drift(): Promise<Map<string, string | undefined>> {
   const files = new Map([
     ...protocolFiles(),
@@ -40,7 +41,7 @@ export async function drift(): Promise<Map<string, string | undefined>> {
 async function main(check: boolean): Promise<number> {
   const stale = await drift();
   if (check) {
-    for (const path of stale.keys()) console.error(`generated file is stale: ${path}; run "npm run generate"`);
+    for (const path of stale.keys()) console.error(`generated file is out of date: ${path}; run "npm run generate"`);
     return stale.size === 0 ? 0 : 1;
   }
   for (const [path, content] of stale) {

@@ -1,7 +1,7 @@
 /**
- * `npm run lock:python [-- --upgrade]`: writes python/requirements*.lock with uv, which must be on PATH (`pip install uv`).
- * One lock serves CPython 3.10 and newer on Linux and macOS; every file of a version is listed by its hash.
- * Versions that are in a lock already stay, unless `--upgrade` is given.
+ * `npm run lock:python [-- --upgrade]`: writes python/requirements*.lock with uv, which must be on PATH
+ * (`pip install uv`). Each lock is for CPython 3.10 and newer on Linux and macOS, and lists the hash of every file of a
+ * version. Existing locks keep their versions, unless `--upgrade` is given.
  */
 import { spawnSync } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
@@ -12,7 +12,7 @@ const PYTHON = join(import.meta.dirname, '../python');
 interface Lock {
   readonly about: string;
   readonly needs: readonly string[];
-  /** What is there already, with its dependencies. */
+  /** Packages that are already installed, with their dependencies. */
   readonly without?: readonly string[];
 }
 
@@ -22,7 +22,7 @@ const LOCKS: Readonly<Record<string, Lock>> = {
     about: 'The managed Python environment of qalign (src/engine/python/environment.ts), without torch.',
     needs: [
       ...['numpy', 'pyzmq', 'fastjsonschema', 'sentencepiece', 'safetensors', 'huggingface_hub'],
-      // of torch: then only torch itself, and CUDA where it brings that, comes without a hash
+      // dependencies of torch, so that only torch and its CUDA packages are installed without hashes
       ...['filelock', 'fsspec', 'jinja2', 'networkx', 'setuptools', 'sympy', 'typing-extensions'],
     ],
   },
@@ -60,12 +60,12 @@ function lock(name: string, { about, needs, without = [] }: Lock, more: readonly
       ...(name === 'requirements' ? [] : ['--constraints', join(PYTHON, 'requirements.lock')]),
       ...without.flatMap((one) => ['--no-emit-package', one]),
     ],
-    // the settings [tool.uv] of python/pyproject.toml
+    // uv reads [tool.uv] of python/pyproject.toml
     { cwd: PYTHON, input: needs.join('\n'), stdio: ['pipe', 'ignore', 'inherit'] },
   );
   if (ran.error !== undefined)
     throw new Error('uv is not on PATH; install it ("pip install uv" in a virtual environment).');
-  if (ran.status !== 0) throw new Error(`uv could not lock ${name}; its reason is above.`);
+  if (ran.status !== 0) throw new Error(`uv could not lock ${name}; see its error above.`);
   writeFileSync(file, `# ${about}\n# ${MADE}\n${readFileSync(file, 'utf8')}`);
 }
 

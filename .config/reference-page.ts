@@ -1,6 +1,6 @@
 /**
- * `tsx .config/reference-page.ts DIST`: a step of the build. Copies what the page `/docs` needs of swagger-ui-dist, with
- * its licences. As a dependency that package would bring an install script with telemetry to every user.
+ * `tsx .config/reference-page.ts DIST`: a build step. Copies the files of swagger-ui-dist for the page `/docs`, with
+ * their licences. As a dependency, that package would run an install script with telemetry for every user.
  */
 import { cpSync, mkdirSync } from 'node:fs';
 import { createRequire } from 'node:module';

@@ -1,6 +1,6 @@
 /**
- * `tsx .config/require-types.ts DIST`: the last step of the build. Writes `.d.cts` files, by which
- * `require('qalign')` is typed under `module: node16` too; what it loads is the same ES module.
+ * `tsx .config/require-types.ts DIST`: a build step. Writes `.d.cts` files, which type `require('qalign')` under
+ * `module: node16`. Node loads the same ES module.
  */
 import { writeFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
@@ -13,7 +13,7 @@ function requireTypes(file: string): string {
   const checker = program.getTypeChecker();
   const source = program.getSourceFile(file);
   const module = source && checker.getSymbolAtLocation(source);
-  if (module === undefined) throw new Error(`${file} is no module; build it first`);
+  if (module === undefined) throw new Error(`${file} is not a module; run "npm run build" first`);
   const from = `'./${basename(file, '.d.ts')}.js' with { 'resolution-mode': 'import' }`;
   const values = checker.getExportsOfModule(module).flatMap((symbol) => {
     const { flags } = symbol.flags & ts.SymbolFlags.Alias ? checker.getAliasedSymbol(symbol) : symbol;

@@ -3,10 +3,13 @@ import { defineConfig } from 'vitest/config';
 const root = new URL('..', import.meta.url).pathname;
 const INTEGRATION = 'test/**/*.integration.test.ts';
 
-/** `unit`: no Python, no ffmpeg, no child process; all files in two processes. `integration`: the rest, real parts. */
+/**
+ * `unit`: tests without Python, ffmpeg and child processes; all files share two processes.
+ * `integration`: all other tests, with real parts.
+ */
 export default defineConfig({
   test: {
-    // native addons (zeromq, sharp): processes, not threads
+    // native addons (zeromq, sharp) need processes instead of threads
     pool: 'forks',
     maxWorkers: 2,
     projects: [

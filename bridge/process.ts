@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs';
+import { readFileSync, readlinkSync } from 'node:fs';
 
 /** Returns true if the process `pid` exists, of this user or another. */
 export function isAlive(pid: number): boolean {
@@ -19,5 +19,16 @@ export function startOf(pid: number): string {
     return readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ').at(-1)?.split(' ')[19] ?? '';
   } catch {
     return isAlive(pid) ? 'alive' : '';
+  }
+}
+
+/** The PID namespace of this process (Linux): in another one its pids belong to other processes, or to none. */
+export const pidNamespace: string = readPidNamespace();
+
+function readPidNamespace(): string {
+  try {
+    return readlinkSync('/proc/self/ns/pid').replaceAll(/\D/g, '');
+  } catch {
+    return '';
   }
 }

@@ -1,13 +1,16 @@
 #!/usr/bin/env bash
-# Installs qalign with its Python environment below one folder; the Dockerfile and the tests run this script.
+# Installs qalign and its Python environment in one directory. The Dockerfile and the tests run this script.
 #
-#   deploy/install.sh system                      Debian packages: Python, ffmpeg, tini (as root)
+#   deploy/install.sh system
 #   deploy/install.sh app --package qalign-0.1.0.tgz [--prefix /opt/qalign] [--device cpu|cuda] [--extras "training scipy"]
-#     --python FILE  an interpreter that has the Python packages; without it an environment is made in PREFIX/venv
-#     --lock FILE    package-lock.json; by default that of the checkout
 #
-# The tarball is made by `npm pack`. Node packages are those of package-lock.json, Python packages those of
-# python/requirements.lock and requirements-torch.txt. The result is read-only in use: PREFIX/bin/qalign, PREFIX/app, PREFIX/venv.
+# - system: installs the Debian packages of Python, ffmpeg and tini. It needs root.
+# - app: installs the tarball in PREFIX.
+# - --python FILE: an interpreter with the Python packages. By default the script creates PREFIX/venv.
+# - --lock FILE: the package-lock.json. By default the file of the checkout.
+#
+# `npm pack` creates the tarball. package-lock.json pins the Node packages. python/requirements.lock and
+# requirements-torch.txt pin the Python packages. PREFIX/bin/qalign, PREFIX/app and PREFIX/venv are not written at run time.
 set -euo pipefail
 umask 022
 here=$(cd "$(dirname "$0")" && pwd)
@@ -32,12 +35,12 @@ app() {
       --extras) extras=$2 ;;
       --lock) lock=$2 ;;
       --python) python=$2 ;;
-      *) fail "there is no flag $1." 2 ;;
+      *) fail "unknown flag $1; see the head of this file." 2 ;;
     esac
     shift 2
   done
   [ -f "$package" ] || fail "--package must name the tarball of \"npm pack\", not \"$package\"." 2
-  [ -f "$lock" ] || fail "there is no $lock; name package-lock.json of the checkout with --lock." 2
+  [ -f "$lock" ] || fail "$lock does not exist; name package-lock.json of the checkout with --lock." 2
   case $device in cpu | cuda) ;; *) fail "--device must be cpu or cuda, not $device." 2 ;; esac
   mkdir -p -- "$prefix/bin"
   prefix=$(cd -- "$prefix" && pwd)
@@ -46,20 +49,20 @@ app() {
     python="$prefix/venv/bin/python"
     make_environment "$prefix" "$extras"
   fi
-  # a read-only folder cannot take compiled files later
+  # compile now, because the directory can be read-only later
   "$python" -m compileall -q "$prefix/app/python/qalign"
   check_torch "$python" "$device"
   launcher "$prefix" "$python"
 }
 
-# `npm install -g` of a tarball ignores the lock; `npm ci` beside the unpacked package does not.
+# `npm install -g` of a tarball ignores package-lock.json; `npm ci` in the unpacked package uses it.
 node_packages() {
   local package=$1 lock=$2 prefix=$3
   rm -rf "$prefix/app"
   mkdir "$prefix/app"
   tar -xzf "$package" --strip-components=1 --no-same-owner -C "$prefix/app"
   cp "$lock" "$prefix/app/package-lock.json"
-  # no scripts: native packages come built, and ffmpeg comes from the system
+  # no install scripts: native packages are prebuilt, and ffmpeg is a system package
   (cd "$prefix/app" && npm ci --omit=dev --ignore-scripts --no-audit --no-fund)
 }
 
@@ -67,11 +70,11 @@ make_environment() {
   local prefix=$1 extras=$2 python="$1/venv/bin/python" extra
   rm -rf "$prefix/venv"
   "${PYTHON:-python3}" -m venv "$prefix/venv"
-  # torch has builds for CPU and CUDA, each in an index of its own: only it, and CUDA with it, comes without hashes
+  # CPU and CUDA builds of torch are in different indexes, so only torch and its CUDA packages have no hashes
   "$python" -m pip install --no-input --progress-bar off --require-hashes -r "$prefix/app/python/requirements.lock"
   "$python" -m pip install --no-input --progress-bar off -r "$prefix/app/python/requirements-torch.txt"
   for extra in $extras; do
-    [ -f "$prefix/app/python/requirements-$extra.lock" ] || fail "there is no extra \"$extra\"." 2
+    [ -f "$prefix/app/python/requirements-$extra.lock" ] || fail "unknown extra \"$extra\"; python/requirements-EXTRA.lock must exist." 2
     "$python" -m pip install --no-input --progress-bar off --require-hashes \
       -r "$prefix/app/python/requirements-$extra.lock" -c "$prefix/app/python/requirements.lock"
   done
@@ -81,14 +84,14 @@ check_torch() {
   local python=$1 device=$2 found
   found=$("$python" -c 'import torch; print("cuda" if torch.version.cuda else "cpu")')
   if [ "$device" = cuda ] && [ "$found" = cpu ]; then
-    fail "pip installed a PyTorch without CUDA; let PIP_INDEX_URL name an index with CUDA builds."
+    fail "pip installed PyTorch without CUDA; set PIP_INDEX_URL to an index with CUDA builds."
   fi
   if [ "$device" = cpu ] && [ "$found" = cuda ]; then
-    echo "install.sh: PyTorch brings CUDA, which takes several GB; let PIP_EXTRA_INDEX_URL name an index with CPU builds." >&2
+    echo "install.sh: PyTorch includes CUDA, which takes several GB; set PIP_EXTRA_INDEX_URL to an index with CPU builds." >&2
   fi
 }
 
-# QALIGN_PYTHON of the caller wins. No character of a path means anything to the shell of the launcher.
+# QALIGN_PYTHON of the caller has priority. Paths are quoted, so the launcher's shell does not interpret them.
 launcher() {
   local prefix=$1 python=$2
   {
@@ -107,5 +110,5 @@ step=${1:-}
 case $step in
   system) system ;;
   app) app "$@" ;;
-  *) fail "name what to install: system, or app (see the head of this file)." 2 ;;
+  *) fail "name a step, system or app; see the head of this file." 2 ;;
 esac

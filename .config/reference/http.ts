@@ -13,6 +13,7 @@ import { fieldTable, meaningOf, typeOf, type Sections } from './keys.js';
 import { anchor, code, GENERATED, link, page, prose, sentence, table } from './markdown.js';
 
 interface Operation {
+  readonly summary: string;
   readonly description: string;
   readonly parameters?: readonly {
     readonly name: string;
@@ -47,7 +48,11 @@ const titleOf = ({ method, path }: Pick<Route, 'method' | 'path'>): string => `$
 
 export function httpPage(): string {
   const routes = ROUTES as readonly Route[];
-  const { paths } = describeService(routes) as { paths: Record<string, Record<string, Operation>> };
+  const { paths, webhooks } = describeService(routes) as unknown as {
+    paths: Record<string, Record<string, Operation>>;
+    webhooks: { job_ended: { post: Operation } };
+  };
+  const webhook = webhooks.job_ended.post;
   const tags = [...new Set(routes.map(({ tag }) => tag))];
   return page(
     GENERATED,
@@ -67,6 +72,14 @@ export function httpPage(): string {
         .filter((route) => route.tag === tag)
         .map((route) => routePart(route, paths[route.path]![route.method]!)),
     ]),
+    '## Webhooks',
+    prose(sentence(webhook.summary)),
+    prose(webhook.description),
+    table(
+      ['Header', 'Meaning'],
+      (webhook.parameters ?? []).map(({ name, description = '' }) => [code(name), prose(sentence(description))]),
+    ),
+    `Body: ${contentOf(NAMED_SCHEMAS['JobMessage']!)}.`,
     '## Schemas',
     ...Object.entries(NAMED_SCHEMAS)
       .filter(([, schema]) => !ELSEWHERE.has(schema))

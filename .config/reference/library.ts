@@ -9,10 +9,11 @@ import { anchor, block, code, GENERATED, link, page, prose, sentence, table } fr
 
 const ROOT = new URL('../..', import.meta.url).pathname;
 const SECTIONS = schemaSections('http.md');
-/** Interfaces that are generated from a schema, whose keys have a page. */
-const GENERATED_TYPES: Readonly<Record<string, string>> = {
-  TrainRecipeInput: 'recipes.md#training-recipe',
-  EvaluateRecipeInput: 'recipes.md#evaluation-recipe',
+/** Types whose values another page lists. */
+const LISTED: Readonly<Record<string, string>> = {
+  TrainRecipeInput: 'Its keys are those of the [training recipe](recipes.md#training-recipe).',
+  EvaluateRecipeInput: 'Its keys are those of the [evaluation recipe](recipes.md#evaluation-recipe).',
+  ErrorCode: 'The codes are listed in [Errors](errors.md).',
 };
 const KINDS: Readonly<Record<Declared['kind'], string>> = {
   function: 'Functions',
@@ -64,11 +65,7 @@ async function part(one: Declared): Promise<string> {
     block('ts', one.code),
     ...tagLines(one),
     ...(await schemaFields(one)),
-    GENERATED_TYPES[name] !== undefined
-      ? `Its keys are those of the ${link('recipe', GENERATED_TYPES[name])}.`
-      : members.length === 0
-        ? ''
-        : memberTable(members),
+    LISTED[name] ?? (members.length === 0 ? '' : memberTable(members)),
   ).trimEnd();
 }
 

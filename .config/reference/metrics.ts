@@ -28,7 +28,11 @@ const LINUX_ONLY = /^process_(virtual_memory_bytes|heap_bytes|open_fds|max_fds)$
 /** Every metric that the service may show. No model is loaded and no request counted. */
 export function allMetrics(): MetricRow[] {
   const metrics = createMetrics();
-  metrics.watch(new Map(), undefined as never, { memoryUsed: () => 0, webhooksWaiting: () => 0 });
+  metrics.watch(new Map(), undefined as never, {
+    memoryUsed: () => 0,
+    decodeBudget: { used: 0, most: 0, waiting: 0 },
+    webhooksWaiting: () => 0,
+  });
   return metrics.registry.getMetricsAsArray() as unknown as MetricRow[];
 }
 

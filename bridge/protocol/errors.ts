@@ -126,5 +126,6 @@ export const ERROR_CODES = {
   DEADLINE_EXCEEDED: row('service', 504, true, 'The deadline of the request passed before it was answered.'),
 } as const satisfies Record<string, ErrorRow>;
 
-/** An alias by lookup, so that editors show its name and not the list of all codes. */
+/** A code of the registry. */
+// by lookup: editors show its name, not the list of all codes
 export type ErrorCode = { [Code in keyof typeof ERROR_CODES]: Code }[keyof typeof ERROR_CODES];

@@ -1,11 +1,10 @@
-"""qalign, the tensor side. TypeScript decides what things mean; this package computes tensors."""
+"""The Python part of qalign. It computes tensors; TypeScript owns data, prompts and scores."""
 
 import os
 
 __version__ = "0.1.0"
 
-# How long a thread of torch's OpenMP spins for the next piece of work before it sleeps, read when torch is loaded. Its
-# own 300 000 rounds cost two models that share two cores twice their time; 20 000 cost one that has them alone nothing
-# (BENCHMARKS.md).
+# Spin rounds of an idle OpenMP thread before it sleeps; torch reads the variable when it is loaded. The default of
+# 300 000 doubles the time of two models that share two cores. 20 000 does not slow down a single model (BENCHMARKS.md).
 if "OMP_WAIT_POLICY" not in os.environ:
     os.environ.setdefault("GOMP_SPINCOUNT", "20000")

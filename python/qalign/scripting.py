@@ -1,6 +1,6 @@
-"""Python for scripts of `openPython()`: statements and expressions in one namespace, JSON in, JSON out.
+"""Runs statements and expressions of `openPython()` in one namespace, with JSON as input and output.
 
-Nothing but strings crosses to Node: NaN, bytes and arrays as they are would end the bridge (pythonia 1.2.6).
+Only strings are sent to Node: raw NaN, bytes and arrays break the bridge (pythonia 1.2.6).
 """
 
 import base64
@@ -13,20 +13,20 @@ _namespace: dict[str, Any] = {"__name__": "__qalign__"}
 
 
 def run(kind: str, code: str, variables: str) -> str:
-    """`kind` is exec or eval; `variables`, a JSON object, are set first. Returns {"value"} or {"error", "trace"}."""
+    """Set the JSON object `variables`, then run `code`; `kind` is exec or eval. → {"value"} or {"error", "trace"}."""
     try:
         _namespace.update(json.loads(variables, object_hook=_revived))
         if kind == "eval":
             return json.dumps({"value": plain(eval(code, _namespace))}, allow_nan=False)
         exec(compile(code, "<script>", "exec"), _namespace)
         return json.dumps({"value": None})
-    except BaseException as error:  # SystemExit and KeyboardInterrupt of a script are its own, not the bridge's
+    except BaseException as error:  # SystemExit and KeyboardInterrupt of a script must not end the bridge
         said = f"{type(error).__name__}: {error}"
         return json.dumps({"error": said, "trace": traceback.format_exc(limit=-8)})
 
 
 def plain(value: Any) -> Any:
-    """A value as JSON holds it: arrays and tensors as lists, NaN as {"$float": "nan"}, bytes as {"$bytes": base64}."""
+    """A value for JSON: arrays and tensors as lists, NaN as {"$float": "nan"}, bytes as {"$bytes": base64}."""
     if value is None or isinstance(value, (bool, int, str)):
         return value
     if isinstance(value, float):
@@ -41,11 +41,11 @@ def plain(value: Any) -> Any:
         value = value.detach().cpu()
     if hasattr(value, "tolist"):
         return plain(value.tolist())
-    raise TypeError(f"a {type(value).__name__} is no value that JSON holds; return numbers, texts, lists or arrays")
+    raise TypeError(f"a {type(value).__name__} cannot be sent as JSON; return numbers, strings, lists or arrays")
 
 
 def _revived(entry: dict[str, Any]) -> Any:
-    """The inverse of `plain` for what Node sends."""
+    """Decode the {"$float"} and {"$bytes"} objects that Node sends."""
     if entry.keys() == {"$float"}:
         return float(entry["$float"])
     if entry.keys() == {"$bytes"}:

@@ -69,9 +69,9 @@ export interface CommandContext<F extends Flags = Flags> {
 }
 
 /**
- * A command. A file `src/cli/<verb>.ts` exports it, made with `defineCommand` (or `defineGroup` for
- * `qalign <noun> <verb>`), and `src/cli/registry.ts` has a row for it. `run` returns the exit code. A QalignError that it
- * throws is printed as one sentence; the exit code is then 2 (wrong usage), 130 (cancelled) or 1.
+ * A command. A file `src/cli/<verb>.ts` exports it, made with `defineCommand` (or `defineGroup` for `qalign <noun>
+ * <verb>`), and `src/cli/registry.ts` has a row for it. `run` returns the exit code. A QalignError that it throws is
+ * printed as one sentence; the exit code is then 2 (wrong usage), 130 (cancelled) or 1.
  */
 export interface Command {
   readonly name: string;

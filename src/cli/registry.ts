@@ -1,7 +1,9 @@
 import type { Command, CommandGroup } from './command.js';
 
 export interface Row {
-  /** Repeats the summary of the command (a test compares them): importing all commands for `qalign --help` takes 3 s. */
+  /**
+   * Repeats the summary of the command (a test compares them): importing all commands for `qalign --help` takes 3 s.
+   */
   readonly summary: string;
   /** Imported only when the verb is used: `score` does not load a web server. */
   load(): Promise<Command | CommandGroup>;

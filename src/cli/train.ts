@@ -128,7 +128,9 @@ function createPrepareProgress(terminal: Terminal): (progress: PrepareProgress) 
   };
 }
 
-/** Shows steps as a progress line with the remaining time. Prints evaluations and failed checkpoints as separate lines. */
+/**
+ * Shows steps as a progress line with the remaining time. Prints evaluations and failed checkpoints as separate lines.
+ */
 export function createProgress(terminal: Terminal): (event: TrainEvent) => void {
   let total = 0;
   let first: { step: number; time: number } | undefined;

@@ -147,7 +147,7 @@ export const ServeConfig = Type.Object(
         secret: Type.Union([Type.String(), Type.Null()], {
           default: null,
           description:
-            'key that signs webhooks: whsec_ and 24 to 64 bytes in base64; QALIGN_SERVE_WEBHOOKS__SECRET keeps it out of the file',
+            'key that signs webhooks: whsec_ and 24 to 64 bytes in base64. Several keys, separated by spaces, give several signatures, so that a key can be rotated. QALIGN_SERVE_WEBHOOKS__SECRET keeps it out of the file',
         }),
         allow_loopback: Type.Boolean({
           default: false,
@@ -168,7 +168,11 @@ export const ServeConfig = Type.Object(
           description: 'headers of these requests, such as authorization',
         }),
       },
-      { ...closed, default: {}, description: 'OpenTelemetry: a span for each request and for each stage of its items' },
+      {
+        ...closed,
+        default: {},
+        description: 'OpenTelemetry: a span for each request and job, and for each stage of their items',
+      },
     ),
     log_level: Type.Union([Type.Literal('debug'), Type.Literal('info'), Type.Literal('warn'), Type.Literal('error')], {
       default: 'info',

@@ -1,13 +1,15 @@
-import { chmodSync, closeSync, lstatSync, mkdirSync, openSync, readdirSync, statSync } from 'node:fs';
+import { chmodSync, closeSync, lstatSync, openSync, readdirSync, statSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { QalignError } from '../base/errors.js';
+import { makeFolder } from '../base/files/make-folder.js';
 import { openDatabase } from '../base/files/sqlite.js';
 import { reasonOf } from '../base/files/reason.js';
 
 /** Error codes of SQLite for a file that is not one of its databases. */
 const DAMAGED = ['SQLITE_NOTADB', 'SQLITE_CORRUPT', 'SQLITE_SCHEMA', 'SQLITE_ERROR'];
 /** Names that a service creates in its data directory. */
-const OWN = /^(?:service\.(?:db|lock)(?:-wal|-shm|-journal)?|jobs|works|uploads)$/;
+const FOLDERS = ['jobs', 'works', 'uploads'];
+const OWN = new RegExp(`^(?:service\\.(?:db|lock)(?:-wal|-shm|-journal)?|${FOLDERS.join('|')})$`);
 const NAME_ANOTHER = 'name one that can be written: data_dir=DIR of qalign serve, --data-dir DIR of qalign keys';
 
 /**
@@ -17,9 +19,10 @@ const NAME_ANOTHER = 'name one that can be written: data_dir=DIR of qalign serve
 export function prepareDataDir(dataDir: string): string {
   const folder = resolve(dataDir);
   try {
-    mkdirSync(folder, { recursive: true, mode: 0o700 });
+    makeFolder(folder, 0o700);
     if (readdirSync(folder).every((name) => OWN.test(name))) restrict(folder, 0o700);
     makePrivate(join(folder, 'service.db'));
+    for (const name of FOLDERS) requireFolder(join(folder, name));
   } catch (error) {
     throw unusable(folder, error);
   }
@@ -44,6 +47,13 @@ function makePrivate(file: string): void {
   else if (found.isFile()) restrict(file, 0o600);
   else
     throw new QalignError('CONFIG_INVALID', `${file} is not a regular file; move it away, or name another data_dir.`);
+}
+
+/** A missing folder is created when it is needed. */
+function requireFolder(path: string): void {
+  if (lstatSync(path, { throwIfNoEntry: false }) === undefined) return;
+  if (statSync(path, { throwIfNoEntry: false })?.isDirectory() === true) return;
+  throw new QalignError('CONFIG_INVALID', `${path} is not a folder; move it away, or name another data_dir.`);
 }
 
 /**

@@ -2,6 +2,7 @@ import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { QalignError } from '../base/errors.js';
 import type { FloodGuard } from './http/flood-guard.js';
+import { closeWithConnection } from './pipelined.js';
 
 /** Address and limits of a listener. */
 export interface ListenerOptions {
@@ -31,6 +32,7 @@ export function openServer(
     handle,
   );
   if (handleExpecting !== undefined) server.on('checkContinue', handleExpecting);
+  closeWithConnection(server);
   server.maxConnections = connections;
   return server;
 }

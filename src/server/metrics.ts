@@ -1,5 +1,6 @@
 import { Counter, Gauge, Histogram, Registry, collectDefaultMetrics } from 'prom-client';
 import type { BatchReport } from '../engine/index.js';
+import type { DecodeBudget } from '../media/budget/decode-budget.js';
 import type { Scorer } from '../recipes/score/scorer.js';
 import { LOAD_GAUGES, type LoadGauge } from './load-gauges.js';
 import type { Admission } from './score/admission.js';
@@ -10,6 +11,7 @@ const SECONDS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30];
 /** Values of the service as a whole. */
 export interface ServiceNumbers {
   readonly memoryUsed: () => number;
+  readonly decodeBudget: Pick<DecodeBudget, 'used' | 'most' | 'waiting'>;
   readonly webhooksWaiting: () => number;
 }
 
@@ -36,9 +38,10 @@ export function createMetrics(): Metrics {
     ...createRequestMetrics(registry),
     countWebhook: createWebhookCounter(registry),
     onBatch,
-    watch(loaded, admission, { memoryUsed, webhooksWaiting }) {
+    watch(loaded, admission, { memoryUsed, decodeBudget, webhooksWaiting }) {
       for (const gauge of LOAD_GAUGES) watchLoad(registry, gauge, loaded, admission);
       watchNumber(registry, 'qalign_body_bytes', 'bodies held in memory', memoryUsed);
+      watchDecoding(registry, decodeBudget);
       watchNumber(registry, 'qalign_webhooks_waiting', 'undelivered webhooks', webhooksWaiting);
     },
   };
@@ -112,6 +115,15 @@ function createRequestMetrics(
 
 function watchNumber(registry: Registry, name: string, help: string, read: () => number): void {
   const gauge: Gauge = new Gauge({ name, help, registers: [registry], collect: () => gauge.set(read()) });
+}
+
+function watchDecoding(registry: Registry, budget: ServiceNumbers['decodeBudget']): void {
+  const numbers = [
+    ['qalign_decode_bytes', 'memory that is granted to decode pictures', () => budget.used],
+    ['qalign_decode_limit_bytes', 'the most that can be granted (limits.decode_mb)', () => budget.most],
+    ['qalign_decode_waiting', 'models whose next picture waits for memory', () => budget.waiting],
+  ] as const;
+  for (const [name, help, read] of numbers) watchNumber(registry, name, help, read);
 }
 
 function createWebhookCounter(registry: Registry): Metrics['countWebhook'] {

@@ -8,6 +8,15 @@ type Json = Record<string, unknown>;
 
 /** Errors that any route can return. */
 const EVERYWHERE: readonly ErrorCode[] = ['UNAUTHORIZED', 'FORBIDDEN', 'RATE_LIMITED', 'INTERNAL', 'SHUTTING_DOWN'];
+/** What a body can be refused for while it is read, whatever the route does with it. */
+const READING: readonly ErrorCode[] = [
+  'BODY_INVALID',
+  'BODY_TOO_LARGE',
+  'BODY_UNSUPPORTED',
+  'MALFORMED',
+  'OVERLOADED',
+  'DEADLINE_EXCEEDED',
+];
 
 /** Builds the OpenAPI 3.1 document of the routes from the schemas that validate bodies and answers. */
 export function describeService(routes: readonly Route[]): Json {
@@ -45,12 +54,12 @@ const JOB_ENDED: Json = {
   tags: ['jobs'],
   summary: 'a job with a webhook has ended',
   description:
-    'Signed as in Standard Webhooks: `v1,` and the HMAC-SHA256 of `ID.TIMESTAMP.BODY` in base64, with the bytes behind `whsec_` as its key. Any 2xx within 10 s acknowledges the message. After any other answer, or none, it is sent again for 28 hours, across restarts of the service; 410 ends the attempts. Redirects are not followed. A message may arrive twice: its `webhook-id` is the same then.',
+    'Signed as in Standard Webhooks: `v1,` and the HMAC-SHA256 of `ID.TIMESTAMP.BODY` in base64, with the bytes behind `whsec_` as its key. With several secrets there is one signature for each, separated by spaces. Any 2xx within 10 s acknowledges the message. After any other answer, or none, it is sent again for 28 hours, across restarts of the service; 410 ends the attempts. Redirects are not followed. A message may arrive twice: its `webhook-id` is the same then.',
   security: [],
   parameters: [
     ['webhook-id', 'id of the message, the same for each attempt'],
     ['webhook-timestamp', 'time of the attempt in seconds since 1970'],
-    ['webhook-signature', '`v1,` and the signature'],
+    ['webhook-signature', '`v1,` and the signature, once for each secret'],
   ].map(([name, description]) => ({ name, in: 'header', required: true, description, schema: { type: 'string' } })),
   requestBody: {
     required: true,
@@ -174,6 +183,7 @@ function failures(route: Route): Json {
     ...new Set([
       ...(route.scope === 'open' ? ['INTERNAL' as const] : EVERYWHERE),
       ...(route.params !== undefined || route.query !== undefined ? ['BODY_INVALID' as const] : []),
+      ...(route.body === undefined ? [] : READING),
       ...(route.errors ?? []),
     ]),
   ];

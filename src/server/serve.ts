@@ -5,6 +5,7 @@
 import type { Server } from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { rmSync } from 'node:fs';
+import { resolve } from 'node:path';
 import type { ServeConfig } from '../config/serve.js';
 import { QalignError } from '../base/errors.js';
 import type { Db } from '../base/files/sqlite.js';
@@ -22,7 +23,7 @@ import { createRateLimit } from './http/rate-limit.js';
 import type { Services } from './routes/index.js';
 import type { Admission } from './score/admission.js';
 import type { ModelPool } from './score/model-pool.js';
-import { claimDataDir, isOpenToOthers } from './data-dir.js';
+import { claimDataDir, isOpenToOthers, unusable } from './data-dir.js';
 import { openServiceDatabase } from './service-database.js';
 import { createServices } from './services.js';
 
@@ -66,7 +67,7 @@ export async function serve(parts: ServeParts): Promise<RunningService> {
     return await start(parts, database, closeFiles);
   } catch (error) {
     closeFiles();
-    throw error;
+    throw (error as NodeJS.ErrnoException).syscall === undefined ? error : unusable(resolve(data_dir), error);
   }
 }
 

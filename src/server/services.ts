@@ -49,16 +49,22 @@ export function createServices(
   const memory = createMemoryBudget(config.limits.memory_mb * 1024 ** 2, (client) =>
     client === LOCAL_ID ? Infinity : config.limits.key_memory_mb * 1024 ** 2,
   );
+  const decodeBudget = createDecodeBudget(config.limits.decode_mb * 1024 ** 2, { refuses: true });
   const models = createModelPool({
     config,
     log,
     createScorer,
-    decodeBudget: createDecodeBudget(config.limits.decode_mb * 1024 ** 2, { refuses: true }),
+    decodeBudget,
     onBatch: (model, batch) => metrics.onBatch(model, batch),
     signal: stopping,
   });
   const webhooks = createWebhooks({ config, database, log, isAllowedAddress, count: metrics.countWebhook });
-  metrics.watch(models.loaded, admission, { memoryUsed: () => memory.used, webhooksWaiting: () => webhooks.waiting() });
+  metrics.watch(models.loaded, admission, {
+    memoryUsed: () => memory.used,
+    decodeBudget,
+    webhooksWaiting: () => webhooks.waiting(),
+  });
+  const traces = createTraces(config, log);
   const jobStore = createJobStore(database);
   const jobs = createJobRunner({
     config,
@@ -67,12 +73,12 @@ export function createServices(
     models,
     metrics,
     webhooks,
+    traces,
     log,
     storage: { spool, memory },
     isAllowedAddress,
   });
   const idempotency = createIdempotency(database, log);
-  const traces = createTraces(config, log);
   const shared = { traces, config, models, admission, memory, metrics, spool, ending, idempotency, isAllowedAddress };
   const services = { ...shared, jobs, jobStore, webhooks, ...createRunServices(parts, dataDir) };
   services.runQueue.recover();

@@ -5,12 +5,12 @@ import { pick } from './ledger.js';
 
 const PHASES = ['connect', 'headers', 'body', 'waiting', 'reading', 'events'] as const;
 const ODD = [
-  'GET /nothing HTTP/1.1\r\nHost: a\r\n\r\n',
-  'POST /v1/score HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{]',
-  'POST /v1/score HTTP/1.1\r\nHost: a\r\nContent-Type: text/odd\r\nContent-Length: 1\r\n\r\na',
-  'DELETE /v1/jobs/../../etc HTTP/1.1\r\nHost: a\r\n\r\n',
-  'GET /v1/jobs?offset=99999999999999999999 HTTP/1.1\r\nHost: a\r\n\r\n',
-  'POST /v1/score HTTP/1.1\r\nHost: a\r\nContent-Length: -1\r\n\r\n',
+  'GET /nothing HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n',
+  'POST /v1/score HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{]',
+  'POST /v1/score HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: text/odd\r\nContent-Length: 1\r\n\r\na',
+  'DELETE /v1/jobs/../../etc HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n',
+  'GET /v1/jobs?offset=99999999999999999999 HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n',
+  'POST /v1/score HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: -1\r\n\r\n',
   '\u0000\u0001\u0002\r\n\r\n',
 ];
 
@@ -27,14 +27,14 @@ export async function oddClients(port: number, picture: string, random: () => nu
 async function lose(port: number, phase: (typeof PHASES)[number], picture: string): Promise<void> {
   const body = JSON.stringify({ items: Array.from({ length: 16 }, (_, i) => ({ id: `${i}`, path: picture })) });
   const head = (length: number): string =>
-    `POST /v1/score HTTP/1.1\r\nHost: a\r\nAccept: application/x-ndjson\r\nContent-Type: application/json\r\nContent-Length: ${length}\r\n`;
+    `POST /v1/score HTTP/1.1\r\nHost: 127.0.0.1\r\nAccept: application/x-ndjson\r\nContent-Type: application/json\r\nContent-Length: ${length}\r\n`;
   const texts: Readonly<Record<typeof phase, string>> = {
     connect: '',
     headers: head(body.length),
     body: `${head(body.length)}\r\n${body.slice(0, 40)}`,
     waiting: `${head(body.length)}\r\n${body}`,
     reading: `${head(body.length)}\r\n${body}`,
-    events: 'GET /v1/jobs HTTP/1.1\r\nHost: a\r\n\r\n',
+    events: 'GET /v1/jobs HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n',
   };
   const socket = await open(port);
   if (socket === undefined) return;
@@ -53,7 +53,7 @@ async function followEvents(socket: Socket): Promise<void> {
   ]);
   const id = /job_[0-9a-f]{24}/.exec(text)?.[0];
   if (id === undefined) return;
-  socket.write(`GET /v1/jobs/${id}/events HTTP/1.1\r\nHost: a\r\nAccept: text/event-stream\r\n\r\n`);
+  socket.write(`GET /v1/jobs/${id}/events HTTP/1.1\r\nHost: 127.0.0.1\r\nAccept: text/event-stream\r\n\r\n`);
   await Promise.race([new Promise((resolve) => socket.once('data', resolve)), sleep(3000)]);
 }
 

@@ -26,14 +26,28 @@ function sampleOne(pid: number): Sample {
   return { descriptors: readdirSync(`/proc/${pid}/fd`).length, threads: field('Threads'), mb: field('VmRSS') / 1024 };
 }
 
-/** The median of the last quarter over that of the second, of each gauge. */
+/** The median of each gauge in each quarter; undefined for fewer than four samples. */
+export function quarters(samples: readonly Sample[]): readonly [Sample, Sample, Sample, Sample] | undefined {
+  const length = Math.floor(samples.length / 4);
+  if (length === 0) return undefined;
+  const median = (part: readonly Sample[], gauge: keyof Sample): number =>
+    part.map((one) => one[gauge]).toSorted((a, b) => a - b)[Math.floor(part.length / 2)] ?? 0;
+  const of = (part: readonly Sample[]): Sample => ({
+    descriptors: median(part, 'descriptors'),
+    threads: median(part, 'threads'),
+    mb: median(part, 'mb'),
+  });
+  const nth = (n: number): Sample => of(samples.slice(n * length, (n + 1) * length));
+  return [nth(0), nth(1), nth(2), of(samples.slice(-length))];
+}
+
+/** The last quarter over the second, of each gauge. */
 export function growth(samples: readonly Sample[]): Sample | undefined {
-  const quarter = Math.floor(samples.length / 4);
-  if (quarter === 0) return undefined;
-  const ratio = (gauge: keyof Sample): number => {
-    const median = (part: readonly Sample[]): number =>
-      part.map((one) => one[gauge]).toSorted((a, b) => a - b)[Math.floor(part.length / 2)] ?? 0;
-    return median(samples.slice(-quarter)) / median(samples.slice(quarter, 2 * quarter));
+  const [, second, , last] = quarters(samples) ?? [];
+  if (second === undefined || last === undefined) return undefined;
+  return {
+    descriptors: last.descriptors / second.descriptors,
+    threads: last.threads / second.threads,
+    mb: last.mb / second.mb,
   };
-  return { descriptors: ratio('descriptors'), threads: ratio('threads'), mb: ratio('mb') };
 }

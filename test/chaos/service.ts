@@ -22,13 +22,19 @@ export interface Service {
   second(): Promise<{ code: number | undefined; said: string }>;
 }
 
-export async function createService(dataDir: string, root: string, logged: (text: string) => void): Promise<Service> {
+/** `overrides` come last on its command line. */
+export async function createService(
+  dataDir: string,
+  root: string,
+  logged: (text: string) => void,
+  overrides: readonly string[] = ['device=cpu,cpu'],
+): Promise<Service> {
   const port = await freePort();
   const url = `http://127.0.0.1:${port}`;
   let child: ChildProcess | undefined;
   const launch = (onPort: number): ChildProcess => {
-    const words = ['serve', `port=${onPort}`, `data_dir=${dataDir}`, `root=${root}`, 'device=cpu,cpu'];
-    const more = ['models=[tiny-untrained]', 'rate_per_minute=0', 'log_level=warn'];
+    const words = ['serve', `port=${onPort}`, `data_dir=${dataDir}`, `root=${root}`];
+    const more = ['models=[tiny-untrained]', 'rate_per_minute=0', 'log_level=warn', ...overrides];
     const main = join(packageRoot, 'src/cli/main.ts');
     return spawn(process.execPath, ['--import', 'tsx', main, ...words, ...more], {
       cwd: packageRoot,

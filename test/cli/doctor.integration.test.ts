@@ -72,7 +72,7 @@ describe('qalign models', () => {
     const shown = await cli('models', 'inspect', 'one-align');
     expect(shown).toMatchObject({
       code: 1,
-      said: [expect.stringMatching(/no network to .*\[MODEL_DOWNLOAD_FAILED\]$/)],
+      said: [expect.stringMatching(/no network connection to .*\[MODEL_DOWNLOAD_FAILED\]$/)],
     });
     expect(shown.out).toMatch(/^from +q-future\/one-align at dcc603b[^]*^parameters +8,197,859,328$[^]*^licence +MIT/m);
     expect(await cli('models', 'pull', 'one-align')).toMatchObject({ code: 1, out: '' });

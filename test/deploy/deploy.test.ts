@@ -32,7 +32,12 @@ const podOf = (manifest: Manifest | undefined): PodSpec =>
 describe('deploy/serve.yaml', () => {
   it('is a configuration that writes to /data only', async () => {
     const config = await loadConfig(ServeConfig, 'deploy/serve.yaml');
-    expect(config).toMatchObject({ host: '0.0.0.0', data_dir: '/data/runs/service', runs_dir: '/data/runs' });
+    expect(config).toMatchObject({
+      host: '0.0.0.0',
+      health_port: 8081,
+      data_dir: '/data/runs/service',
+      runs_dir: '/data/runs',
+    });
   });
 });
 
@@ -51,7 +56,8 @@ describe('deploy/Dockerfile', () => {
   it('runs as a user of its own and knows how it is ended and asked', () => {
     expect(of('USER')).toEqual(['USER 10001:10001']);
     expect(of('STOPSIGNAL')).toEqual(['STOPSIGNAL SIGTERM']);
-    expect(of('HEALTHCHECK')[0]).toContain('/healthz');
+    expect(of('HEALTHCHECK')[0]).toContain('${process.env.QALIGN_SERVE_HEALTH_PORT || 8081}/healthz');
+    expect(of('EXPOSE')).toEqual(['EXPOSE 8080 8081']);
     expect(of('ENTRYPOINT')).toEqual(['ENTRYPOINT ["/usr/bin/tini", "--", "qalign"]']);
     expect(of('CMD')).toEqual(['CMD ["serve", "/etc/qalign/serve.yaml"]']);
   });
@@ -71,7 +77,7 @@ describe('deploy/compose.yaml', () => {
   it.each(['cpu', 'gpu'])('%s has a read-only root, volumes, a health check and a key', (name) => {
     const service = compose.services[name];
     expect(service).toMatchObject({ read_only: true, cap_drop: ['ALL'], stop_grace_period: '30s' });
-    expect(JSON.stringify(service?.['healthcheck'])).toContain('/healthz');
+    expect(JSON.stringify(service?.['healthcheck'])).toContain(':8081/healthz');
     expect((service?.['environment'] as Record<string, string>)['QALIGN_API_KEY']).toMatch(/^\$\{QALIGN_API_KEY:\?/);
     const volumes = (service?.['volumes'] as string[]).map((volume) => volume.split(':'));
     expect(volumes.map(([, place]) => place)).toEqual(['/data', '/cache']);
@@ -108,16 +114,21 @@ describe('deploy/kubernetes', () => {
     });
   });
 
-  it('asks /healthz for life and /readyz for readiness, on a port that the service knows', () => {
-    const pathOf = (name: string): string => (container?.[name] as Probe).httpGet.path;
-    expect(['startupProbe', 'livenessProbe', 'readinessProbe'].map(pathOf)).toEqual([
-      '/healthz',
-      '/healthz',
-      '/readyz',
+  it('asks /healthz for life and /readyz for readiness, on the port that clients cannot block', async () => {
+    const { health_host, health_port, port } = await loadConfig(ServeConfig, 'deploy/serve.yaml');
+    expect(health_host).toBe('0.0.0.0'); // the kubelet asks at the address of the pod
+    const probes = ['startupProbe', 'livenessProbe', 'readinessProbe'].map((name) => container?.[name] as Probe);
+    expect(probes.map(({ httpGet }) => httpGet)).toEqual([
+      { path: '/healthz', port: 'health' },
+      { path: '/healthz', port: 'health' },
+      { path: '/readyz', port: 'health' },
     ]);
     const [service] = of('Service');
     expect(service?.spec['ports']).toEqual([{ name: 'http', port: 80, targetPort: 'http' }]);
-    expect(container?.['ports']).toEqual([{ name: 'http', containerPort: 8080 }]);
+    expect(container?.['ports']).toEqual([
+      { name: 'http', containerPort: port },
+      { name: 'health', containerPort: health_port },
+    ]);
   });
 
   it('mounts every volume, and every claim exists', () => {

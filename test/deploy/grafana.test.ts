@@ -20,7 +20,8 @@ const dashboard = JSON.parse(readFileSync(join(packageRoot, 'deploy/grafana/qali
 const targets = dashboard.panels.flatMap(({ title, targets = [] }) => targets.map((target) => ({ title, ...target })));
 
 const metrics = createMetrics();
-metrics.watch(new Map(), {} as Admission, { memoryUsed: () => 0, webhooksWaiting: () => 0 });
+const decodeBudget = { used: 0, most: 0, waiting: 0 };
+metrics.watch(new Map(), {} as Admission, { memoryUsed: () => 0, decodeBudget, webhooksWaiting: () => 0 });
 /** Labels of each series that /metrics has; of a histogram its three series. */
 const known = new Map(
   metrics.registry.getMetricsAsArray().flatMap((metric) => {

@@ -83,7 +83,7 @@ describe('deploy/install.sh', () => {
   it('installs a service that scores from a read-only root and ends by SIGTERM', async () => {
     const [data, cache, temp] = ['data', 'cache', 'tmp'].map((name) => join(work, name)) as [string, string, string];
     for (const folder of [data, cache, temp]) mkdirSync(folder);
-    const service = [join(prefix, 'bin/qalign'), 'serve', 'deploy/serve.yaml', 'port=0', 'device=cpu'];
+    const service = [join(prefix, 'bin/qalign'), 'serve', 'deploy/serve.yaml', 'port=0', 'health_port=0', 'device=cpu'];
     // only the folder of this test stays writable, and in it PREFIX is not
     const mounts =
       'mount --bind "$1" "$1" && mount --bind "$2" "$2" && mount -o remount,bind,ro "$2" && mount -o remount,bind,ro /';

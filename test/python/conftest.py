@@ -1,4 +1,4 @@
-"""Lets every test import the reference cases: `golden` (scoring) and `training_golden`; spoilt checkpoints."""
+"""Makes the reference cases importable (`golden` for scoring, `training_golden`), and provides damaged checkpoints."""
 
 import os
 import shutil
@@ -17,7 +17,7 @@ torch.set_num_threads(1)
 
 @pytest.fixture
 def checkpoint(tmp_path: Path) -> Callable[[str], Path]:
-    """A copy of a model or LoRA of the fixtures, to be spoilt."""
+    """A copy of a model or LoRA from the fixtures, which a test can damage."""
 
     def copy(name: str) -> Path:
         target = tmp_path / name
@@ -28,7 +28,7 @@ def checkpoint(tmp_path: Path) -> Callable[[str], Path]:
 
 
 class Bomb:
-    """Makes a folder when it is read from a pickle."""
+    """Creates a directory when a pickle is loaded."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -39,6 +39,6 @@ class Bomb:
 
 @pytest.fixture
 def bomb(tmp_path: Path) -> tuple[Path, Bomb]:
-    """A value for a pickle, and the folder that exists once code of the pickle has run."""
+    """A value for a pickle, and the directory that exists if code of the pickle has run."""
     trap = tmp_path / "exploded"
     return trap, Bomb(trap)

@@ -1,4 +1,14 @@
-import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -89,7 +99,27 @@ describe('a data folder that cannot be used', () => {
       'CONFIG_INVALID',
       'is not a regular file',
     ],
+    [
+      'has a file as its folder of jobs',
+      () => (mkdirSync(join(place, 'd')), writeFileSync(join(place, 'd', 'jobs'), '')),
+      'CONFIG_INVALID',
+      'jobs is not a folder',
+    ],
+    [
+      'has a link to nowhere as its folder of trainings',
+      () => (mkdirSync(join(place, 'd')), symlinkSync(join(place, 'nowhere'), join(place, 'd', 'works'))),
+      'CONFIG_INVALID',
+      'works is not a folder',
+    ],
     ['is on a file system that takes nothing', () => {}, 'OUTPUT_UNWRITABLE', 'cannot be used', '/sys/qalign/data'],
+    ['is where mkdir answers ENOENT', () => {}, 'OUTPUT_UNWRITABLE', 'cannot be used', '/proc/qalign/data'],
+    [
+      'lies below a link to nowhere',
+      () => symlinkSync(join(place, 'nowhere'), join(place, 'd')),
+      'OUTPUT_UNWRITABLE',
+      'The data folder',
+      'd/e',
+    ],
   ] as const)('%s: one sentence with the way out', (_name, prepare, code, sentence, where?: string) => {
     prepare();
     const folder = resolve(place, where ?? 'd');

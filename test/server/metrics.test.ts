@@ -1,4 +1,5 @@
 import { expect, it } from 'vitest';
+import { createDecodeBudget } from '../../src/media/budget/decode-budget.js';
 import type { Scorer } from '../../src/recipes/score/scorer.js';
 import { createMetrics, type Metrics } from '../../src/server/metrics.js';
 import type { Admission } from '../../src/server/score/admission.js';
@@ -47,7 +48,10 @@ it('reads the load of each model when it is asked, workers of one device togethe
     ],
     ['starting', scorer({})],
   ]);
-  metrics.watch(loaded, admission, { memoryUsed: () => 42, webhooksWaiting: () => 3 });
+  const decodeBudget = createDecodeBudget(100);
+  decodeBudget.take(70, () => {});
+  decodeBudget.take(50, () => {});
+  metrics.watch(loaded, admission, { memoryUsed: () => 42, decodeBudget, webhooksWaiting: () => 3 });
   for (const _scrape of [1, 2]) {
     expect(await linesOf(metrics, 'qalign_queue_frames')).toEqual([
       'qalign_queue_frames{model="a",lane="interactive"} 1',
@@ -75,6 +79,11 @@ it('reads the load of each model when it is asked, workers of one device togethe
     'qalign_expected_wait_seconds{model="a"} 0.03',
   );
   expect(await linesOf(metrics, 'qalign_body_bytes')).toEqual(['qalign_body_bytes 42']);
+  expect(await linesOf(metrics, 'qalign_decode_')).toEqual([
+    'qalign_decode_bytes 70',
+    'qalign_decode_limit_bytes 100',
+    'qalign_decode_waiting 1',
+  ]);
   loaded.delete('a');
   expect(await linesOf(metrics, 'qalign_queue_frames')).toEqual([]);
 });

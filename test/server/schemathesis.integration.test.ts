@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process';
-import { cp, mkdtemp, rm } from 'node:fs/promises';
+import { cp, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
@@ -39,11 +39,17 @@ it('schemathesis finds nothing that differs from /openapi.json: all phases, ever
     { dataDir: join(dataDir, 'data'), key },
   );
   try {
+    const authorization = `Bearer ${key}`;
+    const described = await fetch(`${service.url}/openapi.json`, { headers: { authorization } });
+    const document = join(dataDir, 'openapi.json');
+    await writeFile(document, JSON.stringify(withoutDefaults(await described.json())));
     const { status, output } = await schemathesis(folder, dataDir, [
       'run',
-      `${service.url}/openapi.json`,
+      document,
+      '--url',
+      service.url,
       '-H',
-      `Authorization: Bearer ${key}`,
+      `Authorization: ${authorization}`,
       '--no-color',
     ]);
     expect(status, output.slice(-20_000)).toBe(0);
@@ -56,6 +62,16 @@ it('schemathesis finds nothing that differs from /openapi.json: all phases, ever
     await rm(dataDir, { recursive: true, force: true });
   }
 }, 600_000);
+
+/** Without the response that stands for every other status: what an operation answers must be named by its status. */
+function withoutDefaults(document: unknown): object {
+  const { paths, ...rest } = document as { paths: Record<string, Record<string, { responses: object }>> };
+  for (const operation of Object.values(paths).flatMap((methods) => Object.values(methods)))
+    operation.responses = Object.fromEntries(
+      Object.entries(operation.responses).filter(([status]) => status !== 'default'),
+    );
+  return { ...rest, paths };
+}
 
 function newKey(dataDir: string): string {
   const database = openServiceDatabase(dataDir);

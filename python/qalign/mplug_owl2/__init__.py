@@ -1,1 +1,1 @@
-"""mPLUG-Owl2, written literally under its published key names: this folder knows no wire and no training."""
+"""A literal implementation of mPLUG-Owl2 with the published key names. It imports neither the bridge nor training."""

@@ -18,19 +18,22 @@ def sincos_1d(positions: Tensor, width: int) -> Tensor:
 
 
 def grid_positions(grid: int, width: int, has_cls_token: bool) -> Tensor:
-    """2-D positions of a grid, row by row: [grid² (+ 1 zero row for cls), width]; columns take the first half."""
+    """2-D position embeddings of a grid in row-major order: [grid² (+ 1 zero row for cls), width].
+
+    The first half of the width encodes the column, the second half the row.
+    """
     rows, columns = torch.meshgrid(torch.arange(grid), torch.arange(grid), indexing="ij")
     table = torch.cat([sincos_1d(columns.flatten(), width // 2), sincos_1d(rows.flatten(), width // 2)], dim=1)
     return torch.cat([torch.zeros(1, width), table]) if has_cls_token else table
 
 
 def join_tokens(queries: Tensor, image: Tensor) -> Tensor:
-    """What the queries look at: themselves first, then the image. [B, Q, C], [B, N, C] → [B, Q + N, C]."""
+    """The tokens that the queries attend to: [B, Q, C], [B, N, C] → [B, Q + N, C], the queries first."""
     return torch.cat([queries, image], dim=1)
 
 
 def residual_stream(queries: Tensor, normed: Tensor) -> Tensor:
-    """The published layer adds its output to the *normed* queries, not to the ones that came in."""
+    """The published layer adds its output to the *normalised* queries, not to its input."""
     return normed
 
 
@@ -83,7 +86,7 @@ class Output(nn.Module):
 
 
 class CrossAttention(nn.Module):
-    """norm1, normk and norm2 keep LayerNorm's default eps of 1e-5; only ffn_ln reads the config's."""
+    """norm1, normk and norm2 use LayerNorm's default eps of 1e-5. Only ffn_ln reads eps from the config."""
 
     def __init__(self, config: AbstractorConfig, has_cls_token: bool) -> None:
         super().__init__()
@@ -108,7 +111,7 @@ class Layer(nn.Module):
 
 
 class VisualAbstractor(nn.Module):
-    """Image tokens [B, N, encoder_hidden_size] → [B, Q + 1, D] in the language model's width; the last is vit_eos."""
+    """Image tokens [B, N, encoder_hidden_size] → [B, Q + 1, D]. D is the language model's width; vit_eos is last."""
 
     def __init__(self, config: AbstractorConfig, language_width: int, has_cls_token: bool = True) -> None:
         super().__init__()
@@ -118,10 +121,10 @@ class VisualAbstractor(nn.Module):
         self.vit_eos = nn.Parameter(torch.empty(1, 1, language_width))
 
     def forward(self, image: Tensor, places: Tensor | None = None) -> Tensor:
-        """`places` [N] are the numbers of the tokens given, where training leaves some out; None: all."""
+        """`places` [N] are the positions of the given tokens, because training can drop tokens. None: all tokens."""
         queries = self.encoder(self.query_embeds.expand(len(image), -1, -1), image, places)
         return self.close(self.visual_fc(queries))
 
     def close(self, tokens: Tensor) -> Tensor:
-        """Append `vit_eos`, which ends every picture: [B, Q, D] → [B, Q + 1, D]."""
+        """Append `vit_eos`, the last token of every picture: [B, Q, D] → [B, Q + 1, D]."""
         return torch.cat([tokens, self.vit_eos.expand(len(tokens), -1, -1)], dim=1)

@@ -1,4 +1,4 @@
-"""A local checkpoint directory → a model on its device, tensor by tensor, so that host memory stays near one shard."""
+"""Loads a local checkpoint directory tensor by tensor, so that host memory stays near the size of one shard."""
 
 import logging
 from collections.abc import Callable, Iterator
@@ -14,16 +14,16 @@ from qalign.weights.tensors import misfit, put_tensor, refuse_non_finite, stored
 from .config import ModelConfig
 from .model import MPLUGOwl2
 
-# Published checkpoints carry these beside their weights; they are computed here and never read.
+# Published checkpoints store these tensors beside their weights. This code computes them and never reads them.
 IGNORED_SUFFIXES = ("rotary_emb.inv_freq",)
 
 log = logging.getLogger(__name__)
 
-Progress = Callable[[int, int], None]  # tensors done, tensors in all
+Progress = Callable[[int, int], None]  # tensors loaded, tensors in total
 
 
 def meta_model(config: ModelConfig) -> MPLUGOwl2:
-    """The model without memory: every parameter and buffer on the meta device."""
+    """The model with every parameter and buffer on the meta device, which allocates no memory."""
     with torch.device("meta"):
         return MPLUGOwl2(config)
 
@@ -38,9 +38,9 @@ def load_checkpoint(
 ) -> MPLUGOwl2:
     """Load a checkpoint directory onto `device` in `dtype`.
 
-    Stored buffers are used as they are, cast like the weights. Raises CheckpointError: no complete layout, a shard that
-    is not as its index says, or one for all missing, unexpected and misshapen keys. Raises NonFinite when a tensor
-    holds NaN or infinity.
+    Stored buffers are used and cast like the weights. Raises CheckpointError when no layout is complete or a shard
+    contradicts its index; one CheckpointError lists all missing, unexpected and misshapen keys. Raises NonFinite when
+    a tensor holds NaN or infinity.
     """
     model = meta_model(config)
     weights = find_weights(directory)
@@ -60,7 +60,7 @@ def assign_tensors(
     where: str,
     on_progress: Progress = lambda done, total: None,
 ) -> None:
-    """Put every stored tensor in its place in a meta model. Raises as `load_checkpoint`."""
+    """Assign every stored tensor to its key in a meta model. Raises the same errors as `load_checkpoint`."""
     wanted = model.state_dict()
     slots = tensor_slots(model)
     unexpected: list[str] = []
@@ -74,8 +74,8 @@ def assign_tensors(
             unexpected.append(key)
         elif wrong := misfit(stored, wanted[key]):
             misshapen.append(f"{key} {wrong}")
-        elif not misshapen and not unexpected:  # once the checkpoint is known to be wrong, only list what else is
-            kept = dtype if stored.is_floating_point() else stored.dtype  # a batch norm counts in int64
+        elif not misshapen and not unexpected:  # after the first wrong key, load nothing and only collect the others
+            kept = dtype if stored.is_floating_point() else stored.dtype  # the counter of a batch norm is int64
             value = stored.to(device=device, dtype=kept, copy=stored.device.type == "cpu")
             finite[key] = torch.isfinite(value).all()
             put_tensor(slots, key, value)

@@ -1,4 +1,4 @@
-"""config.json of a published checkpoint → frozen dataclasses. Field names are the file's own."""
+"""config.json of a published checkpoint → frozen dataclasses, with the field names of the file."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -11,18 +11,18 @@ from qalign.weights.errors import ConfigError
 from .normalise import CLIP, Normalisation
 from .preprocessor import PREPROCESSOR, read_normalisation
 
-# Where a published config leaves a value out, its training code used these (ViT-L/14 at 448 px, LLaMA-2-7B).
+# Defaults of the published training code, for configs that omit a value (ViT-L/14 at 448 px, LLaMA-2-7B).
 DEFAULT_GRID_SIZE = 32
 VIT = "vit"
-# Above these a file is not of a model: building 10⁶ layers takes minutes, and no weights would fit.
+# Larger values are errors in the file: building 10⁶ layers takes minutes, and no weights would fit.
 MOST = 1 << 24
 MOST_LAYERS = 1024
-MOST_PIXELS = 8192  # of a side
+MOST_PIXELS = 8192  # per side
 
 
 @dataclass(frozen=True)
 class VisionConfig:
-    """The image encoder. `image_size` and `patch_size` in pixels; `model_type` picks the encoder class."""
+    """The image encoder. `image_size` and `patch_size` are in pixels; `model_type` selects the encoder class."""
 
     model_type: str
     hidden_size: int
@@ -32,13 +32,13 @@ class VisionConfig:
     image_size: int
     patch_size: int
     layer_norm_eps: float
-    raw: Mapping[str, Any]  # the file's own object: another encoder reads its own fields here
-    normalisation: Normalisation = CLIP  # of the pixels; preprocessor_config.json has it
+    raw: Mapping[str, Any]  # the JSON object of the file, from which other encoders read their own fields
+    normalisation: Normalisation = CLIP  # of the pixels, from preprocessor_config.json
 
 
 @dataclass(frozen=True)
 class AbstractorConfig:
-    """The resampler: every image becomes `num_learnable_queries` + 1 tokens (the last one is `vit_eos`)."""
+    """The resampler: every image becomes `num_learnable_queries` + 1 tokens, of which the last is `vit_eos`."""
 
     num_learnable_queries: int
     hidden_size: int
@@ -52,7 +52,7 @@ class AbstractorConfig:
 
 @dataclass(frozen=True)
 class ModelConfig:
-    """The whole model; the fields on this level describe the language model."""
+    """The whole model. The fields at this level describe the language model."""
 
     vocab_size: int
     hidden_size: int
@@ -61,23 +61,23 @@ class ModelConfig:
     num_attention_heads: int
     rms_norm_eps: float
     rope_theta: float
-    max_position_embeddings: int | None  # the longest sequence it was made for, where the file says so
+    max_position_embeddings: int | None  # the longest sequence of its training; None if the file does not state it
     vision: VisionConfig
     abstractor: AbstractorConfig
 
     @property
     def image_size(self) -> int:
-        """Side of the square pictures that the encoder takes, in pixels."""
+        """Side of the encoder's square input in pixels."""
         return self.vision.image_size
 
     @property
     def normalisation(self) -> Normalisation:
-        """How the pixels are normalised that the encoder takes."""
+        """Normalisation of the encoder's input pixels."""
         return self.vision.normalisation
 
     @property
     def tokens_per_frame(self) -> int:
-        """Positions that one picture or one frame takes in the sequence (65 in the published models)."""
+        """Sequence positions of one picture or frame (65 in the published models)."""
         return self.abstractor.num_learnable_queries + 1
 
     @property
@@ -86,10 +86,10 @@ class ModelConfig:
 
 
 def load_config(path: Path, adapter: Path | None = None) -> ModelConfig:
-    """Read `config.json`, or the file of that name in a directory, and preprocessor_config.json beside it.
+    """Read a `config.json`, or the `config.json` of a directory, and the preprocessor_config.json beside it.
 
-    A LoRA directory, `adapter`, may have a preprocessor_config.json of its own: it must normalise as its base does,
-    whose encoder sees the pixels. Raises ConfigError, naming file and field.
+    The LoRA directory `adapter` can hold its own preprocessor_config.json. Its normalisation must equal that of the
+    base, because the base's encoder reads the pixels. Raises ConfigError, naming file and field.
     """
     file = path / "config.json" if path.is_dir() else path
     try:
@@ -102,14 +102,14 @@ def load_config(path: Path, adapter: Path | None = None) -> ModelConfig:
         own = read_normalisation(adapter, config.image_size)
         if own != normalisation:
             raise ConfigError(
-                f"{adapter / PREPROCESSOR} normalises with {own}, but the base in {file.parent} with {normalisation}; "
-                "name the base that the LoRA was trained over."
+                f"{adapter / PREPROCESSOR} normalises with {own}, but the base in {file.parent} with {normalisation}. "
+                "Name the base model that the LoRA was trained on."
             )
     return replace(config, vision=replace(config.vision, normalisation=normalisation))
 
 
 def parse_config(values: object, where: str = "config.json") -> ModelConfig:
-    """The parsed object of config.json → ModelConfig. Raises ConfigError, naming `where` and the field."""
+    """The parsed JSON object of config.json → ModelConfig. Raises ConfigError, naming `where` and the field."""
     top = _Fields(values, where)
     visual = top.section("visual_config")
     config = ModelConfig(
@@ -168,7 +168,7 @@ def _check(config: ModelConfig, top: "_Fields") -> None:
         raise ConfigError(f"{top.where}: tie_word_embeddings is true; only an untied lm_head is supported.")
     if top.values.get("rope_scaling") is not None:
         raise ConfigError(
-            f"{top.where}: rope_scaling is {top.values['rope_scaling']}; only plain rotary positions work."
+            f"{top.where}: rope_scaling is {top.values['rope_scaling']}; only unscaled rotary positions are supported."
         )
     for name, part in (("", config), ("visual_model.", config.vision), ("visual_abstractor.", config.abstractor)):
         if part.hidden_size % part.num_attention_heads:
@@ -179,13 +179,13 @@ def _check(config: ModelConfig, top: "_Fields") -> None:
     vision = config.vision
     if vision.model_type == VIT and vision.image_size % vision.patch_size:
         raise ConfigError(
-            f"{top.where}: visual_model.image_size {vision.image_size} is no multiple of patch_size "
+            f"{top.where}: visual_model.image_size {vision.image_size} is not a multiple of patch_size "
             f"{vision.patch_size}."
         )
 
 
 class _Fields:
-    """One JSON object with the path to it, for messages."""
+    """One JSON object and its path in the file, for error messages."""
 
     def __init__(self, values: object, where: str) -> None:
         if not isinstance(values, dict):

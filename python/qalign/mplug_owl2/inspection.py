@@ -1,4 +1,4 @@
-"""What a checkpoint is, from its headers alone: nothing of the weights is read."""
+"""Describes a checkpoint from its configuration and file headers, without reading weights."""
 
 import math
 from pathlib import Path
@@ -17,10 +17,10 @@ from .config import load_config
 
 
 def inspect_model(path: str | Path) -> dict[str, Any]:
-    """A model or LoRA directory → plain values, ready for JSON.
+    """A model or LoRA directory → values that JSON can hold.
 
-    `parameters` counts what is stored, `memory_bytes` what the weights take by precision, `files` name and bytes.
-    Raises CheckpointError and ConfigError.
+    `parameters` counts the stored values, `memory_bytes` is the memory of the weights for each precision, and `files`
+    lists names and bytes. Raises CheckpointError and ConfigError.
     """
     directory = Path(path)
     lora = is_lora(directory)

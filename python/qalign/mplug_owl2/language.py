@@ -1,4 +1,4 @@
-"""The language model: LLaMA-2 with modality-adaptive modules, written literally.
+"""The language model: a literal implementation of LLaMA-2 with modality-adaptive modules.
 
 Specified in docs/mplug-owl2.md#language-model and #modality-adaptive-modules.
 """
@@ -9,11 +9,11 @@ from torch import Tensor, nn
 from .config import ModelConfig
 from .vector_math import warm_up_vector_math
 
-warm_up_vector_math()  # before anything is computed with several threads
+warm_up_vector_math()  # must run before the first multi-threaded computation
 
 
 def rotary_tables(length: int, head_dim: int, theta: float, device: torch.device) -> tuple[Tensor, Tensor]:
-    """cos and sin [length, head_dim] in fp32: rounding them to 16 bit moves logits by up to 2e-2."""
+    """cos and sin [length, head_dim] in fp32. Rounding them to 16 bits changes logits by up to 2e-2."""
     frequencies = 1.0 / (theta ** (torch.arange(0, head_dim, 2, dtype=torch.float32, device=device) / head_dim))
     angles = torch.arange(length, dtype=torch.float32, device=device)[:, None] * frequencies
     angles = torch.cat([angles, angles], dim=1)
@@ -26,7 +26,7 @@ def rotate_half(x: Tensor) -> Tensor:
 
 
 def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-    """Rotary positions in fp32, returned in the dtype of x: x [..., T, d], tables [T, d]."""
+    """Apply rotary positions in fp32 and return the dtype of x: x [..., T, d], tables [T, d]."""
     wide = x.float()
     return (wide * cos + rotate_half(wide) * sin).to(x.dtype)
 
@@ -43,14 +43,14 @@ class RMSNorm(nn.Module):
 
 
 class Multiway(nn.Module):
-    """Two copies of a module: 0 works on text positions, 1 on the positions of pictures."""
+    """Two copies of a module: copy 0 for text positions, copy 1 for image positions."""
 
     def __init__(self, text: nn.Module, image: nn.Module) -> None:
         super().__init__()
         self.multiway = nn.ModuleList([text, image])
 
     def forward(self, x: Tensor, image_rows: Tensor) -> Tensor:
-        """x [B, T, C], image_rows bool [B, T]. Computes both and picks: no gather, differentiable, easy to read."""
+        """x [B, T, C], image_rows bool [B, T]. Computes both copies and selects, which needs no gather."""
         text, image = self.multiway
         return torch.where(image_rows[..., None], image(x), text(x))
 

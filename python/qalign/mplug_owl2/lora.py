@@ -1,6 +1,6 @@
-"""Published LoRA directories merged into their base by hand: W += alpha/r · B·A (docs/mplug-owl2.md#lora).
+"""Merges published LoRA directories into their base: W += alpha/r · B·A (docs/mplug-owl2.md#lora).
 
-No PEFT: importing it takes seconds and pulls in transformers. Variants that compute something else are refused by name.
+PEFT is not used, because importing it takes seconds and loads transformers. Other variants are refused by name.
 """
 
 from pathlib import Path
@@ -17,9 +17,9 @@ from .model import MPLUGOwl2
 
 @torch.no_grad()
 def apply_lora(model: MPLUGOwl2, directory: Path) -> None:
-    """Put a LoRA directory onto its loaded base: first the non-LoRA tensors, then the adapters.
+    """Merge a LoRA directory into its loaded base: first the non-LoRA tensors, then the adapters.
 
-    Products are summed in fp32, whatever the model's precision. Raises LoraError, one for all keys that do not fit.
+    Products are summed in fp32 at every model precision. Raises one LoraError that names all keys that do not fit.
     """
     config = read_lora_config(directory)
     adapter, *others = lora_files(directory)
@@ -42,7 +42,8 @@ def _replace(model: MPLUGOwl2, file: Path) -> None:
         put_tensor(slots, key, value)
     if wrong:
         raise LoraError(
-            f"{file} does not fit the base; missing there or of another shape or type: {', '.join(sorted(wrong))}."
+            f"{file} does not fit the base, which has no such tensors, or with another shape or type: "
+            f"{', '.join(sorted(wrong))}. Name the base model that the LoRA was trained on."
         )
     refuse_non_finite(finite, str(file))
 

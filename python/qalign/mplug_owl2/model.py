@@ -1,4 +1,4 @@
-"""mPLUG-Owl2 with the published key names, computed literally: the engine's oracle and the training path."""
+"""The literal mPLUG-Owl2 with the published key names: the reference for tests of the engine, and the trained model."""
 
 from collections.abc import Callable, Sequence
 
@@ -12,14 +12,14 @@ from .config import ModelConfig
 from .language import DecoderLayer, RMSNorm, rotary_tables
 from .vision import encoder_class
 
-IMAGE_TOKEN = -200  # stands for one picture or one whole video in a list of token ids; never reaches the embedding
+IMAGE_TOKEN = -200  # marks one picture or one whole video in a list of token ids; it is never embedded
 
 
 def expand_ids(ids: Sequence[int], frames: Sequence[int], tokens_per_frame: int) -> list[int]:
-    """Token ids with every IMAGE_TOKEN repeated over the positions that its visual takes.
+    """Repeat every IMAGE_TOKEN once for each position of its visual.
 
     `frames[k]` is the number of frames of the k-th visual. The result has one entry per position of the sequence, so
-    labels made from it line up with the model's logits. Raises InvalidInput if markers and visuals differ in number.
+    labels made from it align with the model's logits. Raises InvalidInput if the numbers of markers and visuals differ.
     """
     if sum(token == IMAGE_TOKEN for token in ids) != len(frames):
         markers = sum(token == IMAGE_TOKEN for token in ids)
@@ -80,8 +80,8 @@ class MPLUGOwl2(nn.Module):
     ) -> Tensor:
         """Embedded sequences [B, T, D], padded on the right, and image rows bool [B, T] → logits [B, T, V].
 
-        Attention is causal, so that padding on the right never reaches a real position. `on_hidden` sees the input of
-        every layer and the normed output of the last, [B, T, D] each.
+        Attention is causal, so padding on the right does not affect real positions. `on_hidden` receives the input of
+        every layer and the normalised output of the last layer, each [B, T, D].
         """
         cos, sin = rotary_tables(x.shape[1], self.config.head_dim, self.config.rope_theta, x.device)
         for layer in self.model.layers:
@@ -94,13 +94,13 @@ class MPLUGOwl2(nn.Module):
     def forward(self, ids: Sequence[Sequence[int]], frames: Sequence[Sequence[int]], pixels: Tensor) -> Tensor:
         """A batch of prompts with their visuals → logits [B, T of the longest, V].
 
-        `ids[b]` holds one IMAGE_TOKEN per visual, `frames[b][k]` is the number of frames of that visual, and `pixels`
-        [ΣF, 3, S, S] are all frames in that order. Shorter rows are
-        padded on the right: row b is real up to len(expand_ids(ids[b], frames[b], Q + 1)).
+        `ids[b]` holds one IMAGE_TOKEN per visual, and `frames[b][k]` is the number of frames of that visual. `pixels`
+        [ΣF, 3, S, S] are all frames in the same order. Shorter rows are padded on the right: row b ends at
+        len(expand_ids(ids[b], frames[b], Q + 1)).
         """
         counts = [count for item in frames for count in item]
         if sum(counts) != len(pixels):
-            raise InvalidInput(f"The items name {sum(counts)} frames and {len(pixels)} were given.")
+            raise InvalidInput(f"The items declare {sum(counts)} frames, but {len(pixels)} were given.")
         encoded = iter(self.encode_frames(pixels).split(counts)) if counts else iter(())
         rows = [self.embed_sequence(i, [next(encoded) for _ in f]) for i, f in zip(ids, frames, strict=True)]
         x = nn.utils.rnn.pad_sequence([embeds for embeds, _ in rows], batch_first=True)

@@ -1,8 +1,8 @@
-"""preprocessor_config.json of a checkpoint → its normalisation. Everything else in it must be what qalign does.
+"""preprocessor_config.json of a checkpoint → its normalisation. All other settings must match qalign's preprocessing.
 
-TypeScript converts a picture to RGB, pads it to a square, resizes it to `image_size` with Pillow's bicubic and sends
-bytes. Only the mean and the standard deviation may differ from one checkpoint to the next. A value that asks for other
-pixels is refused: the scores would silently differ from those of the code that trained the checkpoint.
+TypeScript converts a picture to RGB, pads it to a square, resizes it to `image_size` with Pillow's bicubic filter and
+sends the bytes. Only the mean and the standard deviation can differ between checkpoints. Any other deviation is
+refused: the scores would silently differ from those of the checkpoint's own code.
 """
 
 from pathlib import Path
@@ -15,9 +15,9 @@ from .normalise import CLIP, Normalisation
 PREPROCESSOR = "preprocessor_config.json"
 TYPES = ("CLIPFeatureExtractor", "CLIPImageProcessor", "CLIPImageProcessorFast")  # one computation under three names
 BICUBIC = 3  # Pillow's number
-# Of a mean or a standard deviation; pixels are in 0 … 1, and fp32 must hold the quotients.
+# Limits of mean and std: pixels are in 0 … 1, and the quotients must fit in fp32.
 LARGEST, SMALLEST_STD = 1e3, 1e-6
-# Keys that change no pixel of a square RGB picture, whatever their value.
+# Keys that do not change the pixels of a square RGB picture, at any value.
 FREE = (
     *("do_center_crop", "do_convert_rgb", "default_to_square", "processor_class", "_valid_processor_keys"),
     *("data_format", "input_data_format", "return_tensors", "device", "disable_grouping"),
@@ -25,7 +25,7 @@ FREE = (
 
 
 def read_normalisation(directory: Path, image_size: int) -> Normalisation:
-    """The normalisation of a model directory. Without the file, or its keys, it is CLIP's. Raises ConfigError."""
+    """The normalisation of a model directory. CLIP's is the default for a missing file or key. Raises ConfigError."""
     file = directory / PREPROCESSOR
     try:
         values = read_json(file, ConfigError)
@@ -35,7 +35,7 @@ def read_normalisation(directory: Path, image_size: int) -> Normalisation:
 
 
 def parse_preprocessor(values: object, image_size: int, where: str = PREPROCESSOR) -> Normalisation:
-    """The parsed object of preprocessor_config.json → Normalisation. Raises one ConfigError for all that is wrong."""
+    """The parsed JSON object → Normalisation. Raises one ConfigError that lists every unsupported value."""
     if not isinstance(values, dict):
         raise ConfigError(f"{where} must be a JSON object, not {type(values).__name__}.")
     given = {key: value for key, value in values.items() if value is not None and key not in FREE}
@@ -50,7 +50,7 @@ def parse_preprocessor(values: object, image_size: int, where: str = PREPROCESSO
 
 
 def broken_rule(key: str, value: object, image_size: int) -> str | None:
-    """What a value must be and is not, or None for one that is understood."""
+    """The rule that a value breaks, as the end of a sentence. None for a supported value."""
     match key:
         case "do_resize" | "do_rescale" | "do_normalize":
             fits, rule = value is True, "it must be true"
@@ -66,7 +66,7 @@ def broken_rule(key: str, value: object, image_size: int) -> str | None:
             fits, rule = _is_triple(value, SMALLEST_STD), f"it must be three numbers, {SMALLEST_STD:g} to {LARGEST:g}"
         case "feature_extractor_type" | "image_processor_type":
             fits, rule = value in TYPES, f"it must be one of {', '.join(TYPES)}"
-        case _:  # an unknown step that is switched off changes nothing
+        case _:  # an unknown step has no effect when it is switched off
             fits, rule = value is False, "qalign does not know this key"
     return None if fits else rule
 
@@ -76,14 +76,14 @@ def _is_number(value: object) -> bool:
 
 
 def _is_triple(values: object, least: float) -> bool:
-    """Three numbers from `least` to LARGEST; NaN and infinity, which Python reads in JSON, are not among them."""
+    """Whether `values` are three numbers from `least` to LARGEST. Python's JSON parser accepts NaN and infinity."""
     if not isinstance(values, list) or len(values) != 3:
         return False
     return all(_is_number(value) and least <= value <= LARGEST for value in values)
 
 
 def _is_square(value: object, side: int) -> bool:
-    """Whether a size, in any of its forms, makes side × side pixels of a square picture."""
+    """Whether a size, in any supported form, resizes a square picture to side × side pixels."""
     if isinstance(value, dict):
         return set(value) in ({"shortest_edge"}, {"height", "width"}) and all(v == side for v in value.values())
     return value in (side, [side, side])

@@ -1,4 +1,4 @@
-"""A model with random weights, made directly on its device: for measuring speed and memory, never for scores."""
+"""Models with random weights, created directly on their device, for measuring speed and memory. Not for scores."""
 
 import torch
 
@@ -70,13 +70,13 @@ ARCHITECTURES = {"mplug_owl2_7b": PUBLISHED, "tiny": TINY}
 def architecture(name: str) -> ModelConfig:
     """The configuration of a named architecture. Raises ConfigError for an unknown name."""
     if name not in ARCHITECTURES:
-        raise ConfigError(f"{name!r} is no architecture; known are: {', '.join(ARCHITECTURES)}.")
+        raise ConfigError(f"{name!r} is not an architecture; use one of: {', '.join(ARCHITECTURES)}.")
     return parse_config(ARCHITECTURES[name], name)
 
 
 @torch.no_grad()
 def random_model(config: ModelConfig, device: torch.device | str, dtype: torch.dtype, seed: int = 0) -> MPLUGOwl2:
-    """Weights from N(0, 0.02²), norms one, biases zero, position buffers as published; nothing is made on the host."""
+    """A model on `device` with weights from N(0, 0.02²), norms 1, biases 0 and the published position buffers."""
     torch.manual_seed(seed)
     model = meta_model(config).to(dtype).to_empty(device=device)
     for name, parameter in model.named_parameters():

@@ -1,4 +1,4 @@
-"""Prompt text → token ids by the published chunk rule (docs/mplug-owl2.md#tokenizer). SentencePiece does the pieces."""
+"""Prompt text → token ids by the published chunk rule (docs/mplug-owl2.md#tokenizer), with SentencePiece."""
 
 import re
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ IMAGE_MARKER = "<|image|>"
 
 
 class Tokenizer:
-    """The LLaMA tokenizer of a checkpoint. `path` is its tokenizer.model or the directory that holds it."""
+    """The LLaMA tokenizer of a checkpoint. `path` is a tokenizer.model or its directory."""
 
     def __init__(self, path: Path) -> None:
         file = path / "tokenizer.model" if path.is_dir() else path
@@ -36,10 +36,10 @@ class Tokenizer:
         return self._pieces.vocab_size()
 
     def _encode(self, text: str) -> tuple[int, ...]:
-        """A prompt → ids, IMAGE_TOKEN for each marker.
+        """A prompt → token ids, with IMAGE_TOKEN for each image marker.
 
-        Every chunk between markers is tokenised alone. The first chunk that has text keeps its BOS, later ones lose
-        it but keep their dummy-prefix piece; an empty chunk gives nothing at all.
+        Every chunk between markers is tokenised separately. The first non-empty chunk keeps its BOS. Later chunks drop
+        BOS but keep their dummy-prefix piece. An empty chunk produces no ids.
         """
         ids: list[int] = []
         opened = False
@@ -52,7 +52,7 @@ class Tokenizer:
         return tuple(ids)
 
     def _chunk(self, text: str) -> list[int]:
-        """Special tokens written out in the text become their ids, as the published slow tokenizer has it."""
+        """Special tokens in the text become their ids, as in the published slow tokenizer."""
         ids: list[int] = []
         for part in self._split.split(text):
             if part in self._special:
@@ -62,7 +62,7 @@ class Tokenizer:
         return ids
 
     def word_id(self, word: str) -> int:
-        """The id that stands for a level word: its first piece after BOS. Raises InvalidInput for an empty word."""
+        """The id of a level word: its first piece after BOS. Raises InvalidInput for an empty word."""
         pieces = self._pieces.encode(word)
         if not pieces:
             raise InvalidInput(f"The level word {word!r} has no token.")
@@ -74,5 +74,5 @@ class Tokenizer:
         return self._pieces.eos_id()
 
     def decode(self, ids: Sequence[int]) -> str:
-        """Ids of the model's own words → text, without the space that stands for the start of a word."""
+        """Generated ids → text, without the leading space that SentencePiece adds at the start of a word."""
         return self._pieces.decode([i for i in ids if i < self._pieces.vocab_size()]).strip()

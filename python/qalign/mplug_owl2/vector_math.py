@@ -1,4 +1,4 @@
-"""A guard against a race in the vector mathematics library of torch's CPU builds (pytorch/pytorch#188792)."""
+"""A workaround for a race in the vector math library of torch's CPU builds (pytorch/pytorch#188792)."""
 
 import torch
 
@@ -10,11 +10,11 @@ FUNCTIONS = (
 
 
 def warm_up_vector_math() -> None:
-    """Call each function once on one number.
+    """Call each function once on one number, so that its first call is single-threaded.
 
-    oneMKL chooses the kernel of a function at its first call. Where that call is of several threads at once, one of
-    them may get a kernel of low accuracy for its part: a process in a hundred had cosines of rotary positions, computed
-    once and kept, that moved its scores by up to 5e-4. The first call is of one thread here.
+    oneMKL selects the kernel of a function at its first call. If several threads make that call, one of them can get
+    a low-accuracy kernel. This happened in one process of a hundred. The cosines of its rotary positions, computed
+    once and kept, changed its scores by up to 5e-4.
     """
     for dtype in (torch.float32, torch.float64):
         one = torch.full((1,), 0.5, dtype=dtype)

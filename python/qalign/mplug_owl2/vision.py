@@ -1,4 +1,4 @@
-"""The image encoder: a ViT, written literally (docs/mplug-owl2.md#image-encoder), and the registry of encoders."""
+"""The image encoder, a literal ViT (docs/mplug-owl2.md#image-encoder), and the registry of encoders."""
 
 from importlib import import_module
 
@@ -9,10 +9,10 @@ from qalign.weights.errors import ConfigError
 
 from .config import VIT, VisionConfig
 
-# model_type → (module of this package, class). Modules are imported when asked for: the ViT never pays for the others.
-# An encoder takes VisionConfig, and maps [B, 3, S, S] to tokens [B, N, encoder_hidden_size of the abstractor] in
-# two steps, `measure` (what training may keep while the encoder is frozen) and `project`; its
-# class attribute `has_cls_token` says whether token 0 stands outside the N = grid_size² (+ 1) grid.
+# model_type → (module of this package, class). Modules are imported on first use, so the ViT never loads the others.
+# An encoder takes VisionConfig and maps [B, 3, S, S] to tokens [B, N, encoder_hidden_size of the abstractor]. `begin`,
+# `resume` and `project` together compute the same; training caches the output of `begin` while its stages are frozen.
+# The class attribute `has_cls_token` states whether token 0 is outside the grid: N = grid_size² (+ 1).
 ENCODERS: dict[str, tuple[str, str]] = {
     VIT: ("vision", "VisionTransformer"),
     "efficientnet_lite0": ("vision_efficientnet", "EfficientNetLite0Encoder"),
@@ -29,7 +29,7 @@ def encoder_class(config: VisionConfig) -> type[nn.Module]:
 
 
 def quick_gelu(x: Tensor) -> Tensor:
-    """x·sigmoid(1.702x), the activation CLIP was trained with."""
+    """x·sigmoid(1.702x), the activation of CLIP."""
     return x * torch.sigmoid(1.702 * x)
 
 
@@ -127,7 +127,7 @@ class VisionTransformer(nn.Module):
         return self.post_layernorm(self.encoder(self.embeddings(pixels)))
 
     def begin(self, pixels: Tensor, stop: int) -> Tensor:
-        """What training may compute once and keep while the encoder is frozen: here all of it."""
+        """The part that training caches while the encoder is frozen: for a ViT, the whole forward pass."""
         return self(pixels)
 
     def resume(self, begun: Tensor, stop: int) -> Tensor:

@@ -1,8 +1,8 @@
-"""EfficientNet-Lite0 as image encoder: the feature maps of several stages, read as the tokens of one grid.
+"""EfficientNet-Lite0 as an image encoder: feature maps of several stages become the tokens of one grid.
 
 Source of the network: Tan and Le, EfficientNet (arXiv 1905.11946), in the Lite variant (no squeeze-and-excitation,
-ReLU6). Every batch norm is folded into its convolution: two numbers a channel less to carry, and on a CPU in
-channels-last order several times the speed of the unfolded network (training/encoder_weights.py does the folding).
+ReLU6). training/files/encoder_weights.py folds every batch norm into its convolution. That stores two numbers less per
+channel. On a CPU in channels-last order it is several times faster than the unfolded network.
 """
 
 import math
@@ -22,7 +22,7 @@ from .normalise import Normalisation
 class Stage(NamedTuple):
     blocks: int
     kernel: int
-    stride: int  # of the first block
+    stride: int  # in the first block
     expansion: int
     channels: int
 
@@ -37,12 +37,12 @@ STAGES = (
     Stage(1, 3, 1, 6, 320),
 )
 STEM_CHANNELS = 32
-CELL = 32  # pixels: the stride of the last stages
-TOGETHER = 4  # pictures that later stages work on at a time in training
+CELL = 32  # pixels: the total stride of the last stages
+TOGETHER = 4  # pictures per recomputed chunk when later stages are trained
 
 
 class Convolution(nn.Module):
-    """A convolution with bias, padded as TensorFlow's SAME pads: the odd row and column below and on the right."""
+    """A convolution with bias and TensorFlow's SAME padding: an odd row or column goes to the bottom and the right."""
 
     def __init__(self, channels_in: int, channels_out: int, kernel: int, stride: int = 1, groups: int = 1) -> None:
         super().__init__()
@@ -59,13 +59,13 @@ class Convolution(nn.Module):
 
 
 def same_padding(size: int, kernel: int, stride: int) -> tuple[int, int]:
-    """Rows to add before and after, so that the output has ceil(size / stride) of them."""
+    """Rows of padding before and after, for an output of ceil(size / stride) rows."""
     total = max(0, (-(-size // stride) - 1) * stride + kernel - size)
     return total // 2, total - total // 2
 
 
 class Block(nn.Module):
-    """Inverted residual: expand, filter each channel, project."""
+    """Inverted residual: expansion, depthwise convolution, projection."""
 
     def __init__(self, channels_in: int, channels_out: int, kernel: int, stride: int, expansion: int) -> None:
         super().__init__()
@@ -86,12 +86,12 @@ def relu6(x: Tensor) -> Tensor:
 
 
 class EfficientNetLite0Encoder(nn.Module):
-    """Normalised pixels [B, 3, S, S] → [B, (S/32)², C]: what the stages say about each cell of 32 × 32 pixels.
+    """Normalised pixels [B, 3, S, S] → [B, (S/32)², C]: features of the stages for each cell of 32 × 32 pixels.
 
-    `visual_model` of the config names the stages (0 … 6, finest first): of those in `statistics_of` a cell gives each
-    channel's mean and standard deviation, of those in `means_of` the mean, K numbers in all. `token_mean` and
-    `token_scale` bring them to one scale, `projection` to C = `hidden_size`. The convolutions are the pretrained part,
-    the projection belongs to what is trained after them.
+    `visual_model` of the config names the stages (0 … 6, finest first). Stages in `statistics_of` give the mean and
+    standard deviation of each channel in a cell. Stages in `means_of` give the mean alone. Together these are K numbers
+    for each cell. `token_mean` and `token_scale` standardise them, and `projection` maps them to C = `hidden_size`. The
+    convolutions are pretrained. The projection is not: it is trained with the later parts of the model.
     """
 
     has_cls_token = False
@@ -127,30 +127,30 @@ class EfficientNetLite0Encoder(nn.Module):
 
     @torch.no_grad()
     def standardise(self, measured: Tensor) -> None:
-        """Sets `token_mean` and `token_scale` so that these cells [B, N, K] come to mean 0 and deviation 1."""
+        """Set `token_mean` and `token_scale` so that these cells [B, N, K] have mean 0 and standard deviation 1."""
         flat = measured.flatten(0, 1).double()
         self.token_mean.copy_(flat.mean(0))
         self.token_scale.copy_(1 / (flat.std(0) + 1e-4))
 
     def measure(self, pixels: Tensor) -> Tensor:
-        """Normalised pixels [B, 3, S, S] → cells [B, N, K], by the convolutions alone.
+        """Normalised pixels [B, 3, S, S] → cells [B, N, K], from the convolutions alone.
 
-        On a CPU one picture at a time: its cells cannot depend on its batch, and larger batches fall out of the
-        caches (21 pictures of 448 pixels a second one by one, 4 to 8 in batches of 4 and 8, on two cores).
+        A CPU processes one picture at a time. Its cells then cannot depend on its batch, and larger batches exceed the
+        caches. Two cores process 21 pictures of 448 pixels per second one by one, but 4 to 8 in batches of 4 and 8.
         """
         if pixels.device.type == "cpu":
             return torch.cat([self._measure(picture) for picture in pixels.split(1)])
         return self._measure(pixels)
 
     def begin(self, pixels: Tensor, stop: int) -> Tensor:
-        """The stages before `stop`: what they say about the cells and, unless it is all, the last one's map: [B, M]."""
+        """Run the stages before `stop`. → their values of the cells and, if stages remain, the last map: [B, M]."""
         return torch.cat([self._begin(picture, stop) for picture in pixels.split(1)])
 
     def resume(self, begun: Tensor, stop: int) -> Tensor:
-        """What `begin` gave [B, M] → cells [B, N, K], by the stages from `stop` on.
+        """The output of `begin` [B, M] → cells [B, N, K], through the stages from `stop` on.
 
-        While these are trained, a few pictures at a time keep their input alone for the backward pass: the maps of a
-        batch of 64 would take 6 GB, and getting them from the system longer than computing them again.
+        While these stages are trained, only the inputs of chunks of TOGETHER pictures are kept for the backward pass.
+        The maps of a batch of 64 would take 6 GB. Allocating that memory takes longer than recomputing the maps.
         """
         if not (torch.is_grad_enabled() and any(p.requires_grad for p in self.stages[stop:].parameters())):
             return self._resume(begun, stop)
@@ -210,7 +210,7 @@ def stage_numbers(config: VisionConfig, name: str) -> list[int]:
 
 
 def to_lite0_scale(pixels: Tensor, normalisation: Normalisation) -> Tensor:
-    """Normalised pixels → (v − 127)/128, what EfficientNet-Lite was trained on; v in 0 … 255."""
+    """Normalised pixels → (v − 127)/128 with v in 0 … 255, the input scale of EfficientNet-Lite."""
     shape = (1, 3, 1, 1)
     mean = torch.tensor(normalisation.mean, device=pixels.device, dtype=pixels.dtype).view(shape)
     std = torch.tensor(normalisation.std, device=pixels.device, dtype=pixels.dtype).view(shape)
@@ -218,12 +218,12 @@ def to_lite0_scale(pixels: Tensor, normalisation: Normalisation) -> Tensor:
 
 
 def cells(x: Tensor, grid: int) -> Tensor:
-    """Mean over every cell: [B, C, H, W] → [B, C, grid, grid]."""
+    """Mean of every cell: [B, C, H, W] → [B, C, grid, grid]."""
     return avg_pool2d(x, x.shape[-1] // grid) if x.shape[-1] != grid else x
 
 
 def cell_statistics(x: Tensor, grid: int) -> Tensor:
-    """Mean and standard deviation over every cell: [B, C, H, W] → [B, 2·C, grid, grid]."""
+    """Mean and standard deviation of every cell: [B, C, H, W] → [B, 2·C, grid, grid]."""
     mean = cells(x, grid)
     variance = cells(x.square(), grid) - mean.square()
     return torch.cat([mean, variance.clamp_min(1e-6).sqrt()], dim=1)

@@ -1,1 +1,1 @@
-"""Training of a run directory that TypeScript has prepared: this folder knows the recipe and no socket."""
+"""Trains in a run directory that TypeScript has prepared. This package reads the recipe and opens no socket."""

@@ -1,4 +1,4 @@
-"""`torchrun … -m qalign.training RUN_DIR`: trains without a bridge; `events.jsonl` tells the story."""
+"""`torchrun … -m qalign.training RUN_DIR`: trains without a bridge and reports in `events.jsonl`."""
 
 import sys
 from pathlib import Path
@@ -10,7 +10,7 @@ from .run import train_run
 def main(folder: Path) -> int:
     try:
         train_run(folder)
-    except Exception:  # said already, in the log and in the events
+    except Exception:  # already reported in the log and in the events
         return 1
     return 0
 

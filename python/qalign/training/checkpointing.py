@@ -1,4 +1,4 @@
-"""When a run is saved and resumed, and the events that report it."""
+"""Saves and resumes a run, and reports both as events."""
 
 from pathlib import Path
 
@@ -22,14 +22,14 @@ class Checkpointing:
         )
 
     def resume(self) -> None:
-        """From the newest checkpoint, if there is one. Raises as `restore`."""
+        """Resume from the newest checkpoint, if there is one. Raises the same errors as `restore`."""
         checkpoint = self._store.latest()
         if checkpoint is not None:
             restore(checkpoint, self._state, self._fingerprint)
             self._events.emit("resumed", step=self._state.step, checkpoint=checkpoint.name)
 
     def save(self) -> None:
-        """Starts a save and returns; what becomes of it is an event."""
+        """Start a save and return. An event reports its result."""
         state = {"step": self._state.step, "seed": self._seed, **self._fingerprint}
         self._store.save(self._state.step, self._state.tensors(), state)
 
@@ -37,15 +37,16 @@ class Checkpointing:
         self._store.poll()
 
     def save_and_wait(self) -> None:
-        """Returns when the checkpoint of this step is whole. Raises TrainingError OUTPUT_UNWRITABLE."""
+        """Return when the checkpoint of this step is complete. Raises TrainingError OUTPUT_UNWRITABLE."""
         name = f"step-{self._state.step}"
         held = self._store.latest() if self._world.rank == 0 else None
         if not self._world.sum([float(held is not None and held.name == name)])[0]:
-            self.save()  # what was just resumed from is not written again: that would put it at risk for nothing
+            self.save()  # the checkpoint that the run resumed from is not overwritten
         self._store.finish()
         latest = self._store.latest()
         if latest is None or latest.name != name:
-            sentence = f"The checkpoint of step {self._state.step} could not be written to {self._folder}."
+            step, folder = self._state.step, self._folder
+            sentence = f"The checkpoint of step {step} could not be written to {folder}; free disk space and resume."
             raise TrainingError("OUTPUT_UNWRITABLE", sentence)
 
     def _saved(self, step: int) -> None:

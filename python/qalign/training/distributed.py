@@ -1,4 +1,4 @@
-"""One process or many, CPU or GPU: the same code. `torchrun` sets the environment, FSDP2 shards the parameters."""
+"""The same code for one process or many, on CPU or GPU: `torchrun` sets the environment, FSDP2 shards parameters."""
 
 import os
 import resource
@@ -16,7 +16,7 @@ from .model.supervised import SupervisedModel
 
 @dataclass(frozen=True)
 class World:
-    """`saving` is a gloo group of its own: asynchronous checkpoints on the training group fail."""
+    """`saving` is a separate gloo group, because asynchronous checkpoints fail on the training group."""
 
     rank: int
     size: int
@@ -24,14 +24,14 @@ class World:
     saving: dist.ProcessGroup
 
     def sum(self, values: list[float]) -> list[float]:
-        """Σ over processes, in doubles."""
+        """Sums over all processes, in fp64."""
         tensor = torch.tensor(values, dtype=torch.float64, device=self.device)
         dist.all_reduce(tensor)
         return tensor.tolist()
 
 
 def join_world(device: str) -> World:
-    """`device` is `cpu` or `cuda`. Without torchrun's environment the world is this process alone."""
+    """`device` is `cpu` or `cuda`. Without torchrun's environment, this process is the whole world."""
     for key, value in {"RANK": "0", "WORLD_SIZE": "1", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "0"}.items():
         os.environ.setdefault(key, value)
     local = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0"))) if device == "cuda" else torch.device("cpu")
@@ -42,15 +42,15 @@ def join_world(device: str) -> World:
 
 
 def leave_world() -> None:
-    """Every process ends with a barrier: one that leaves early takes the others down."""
+    """Wait for all processes at a barrier: a process that leaves early makes the others fail."""
     dist.barrier()
     dist.destroy_process_group()
 
 
 def shard(model: SupervisedModel, world: World, compute: torch.dtype) -> None:
-    """FSDP2 over all processes: a group for every block of encoder and language model, and one for the rest.
+    """Apply FSDP2 with one group per block of the encoder and the language model, and one group for the rest.
 
-    Weights stay in the dtype they are held in; products are computed in `compute`, gradients reduced in fp32.
+    Weights keep their dtype, products are computed in `compute`, and gradients are reduced in fp32.
     """
     mesh = init_device_mesh(world.device.type, (world.size,))
     policy = MixedPrecisionPolicy(param_dtype=compute, reduce_dtype=torch.float32, cast_forward_inputs=False)
@@ -62,8 +62,10 @@ def shard(model: SupervisedModel, world: World, compute: torch.dtype) -> None:
 
 
 def cast_position_tables(net: nn.Module, compute: torch.dtype) -> Iterator[tuple[str, Tensor]]:
-    """Position tables are cast to the precision of the products, which FSDP does for parameters alone; yields them as
-    they were stored."""
+    """Cast position tables to the dtype of the products, because FSDP casts only parameters.
+
+    Yields the tables in their stored dtype.
+    """
     for module_name, module in net.named_modules():
         for name, value in list(module.named_buffers(recurse=False)):
             if name.endswith("_pos_embed"):
@@ -72,19 +74,19 @@ def cast_position_tables(net: nn.Module, compute: torch.dtype) -> Iterator[tuple
 
 
 def full(value: Tensor) -> Tensor:
-    """The whole of a sharded tensor, on every process."""
+    """The full tensor of a sharded one, on every process."""
     return value.full_tensor() if hasattr(value, "full_tensor") else value
 
 
 def peak_memory(device: torch.device) -> int:
-    """Highest so far in bytes: what the GPU's allocator held, on a CPU the resident size of this process."""
+    """Peak memory in bytes: of the GPU's allocator, or on a CPU the resident size of this process."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
 def is_alive(pid: int) -> bool:
-    """Whether a process of this host exists."""
+    """Whether a process with this id exists on this host."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:

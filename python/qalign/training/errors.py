@@ -1,8 +1,8 @@
-"""What can go wrong while training, each with the registry code that TypeScript shows."""
+"""Errors of training, each with the code of the error registry that TypeScript shows."""
 
 
 class TrainingError(Exception):
-    """One sentence with the offending value and what to do; `code` is a row of the error registry."""
+    """The message names the wrong value and what to do. `code` is a row of the error registry."""
 
     def __init__(self, code: str, message: str) -> None:
         super().__init__(message)
@@ -10,7 +10,7 @@ class TrainingError(Exception):
 
 
 class Diverged(TrainingError):
-    """The loss or the gradient is no longer a number, or far beyond where the run stood."""
+    """The loss or the gradient norm is not finite, or far above its recent average."""
 
     def __init__(self, message: str) -> None:
         super().__init__("TRAINING_DIVERGED", message)

@@ -1,4 +1,4 @@
-"""The dev split after an epoch: closed-set or written scores against the ratings."""
+"""Evaluates the dev split after an epoch: compares closed-set or written scores with the ratings."""
 
 import re
 from collections.abc import Callable, Sequence
@@ -18,12 +18,12 @@ from .distributed import World
 from .losses import level_view
 from .model.supervised import SupervisedModel
 
-LONGEST_NUMBER = 6  # tokens: a dummy prefix, a digit, a point, two digits, a full stop
+LONGEST_NUMBER = 6  # tokens: a dummy prefix, a digit, a decimal point, two digits, a full stop
 NUMBER = re.compile(r"\d+(\.\d+)?")
 
 
 def ranks(values: np.ndarray) -> np.ndarray:
-    """1-based ranks, ties sharing their mean."""
+    """1-based ranks; ties get their mean rank."""
     _, place, count = np.unique(values, return_inverse=True, return_counts=True)
     return (np.cumsum(count) - (count - 1) / 2)[place]
 
@@ -43,9 +43,9 @@ def evaluate(
     tokenizer: Tokenizer,
     recipe: RunRecipe,
 ) -> dict[str, Any]:
-    """Every process scores its share; all get {srcc, plcc, items, score_std, level_mass}.
+    """Every process scores its share, and all receive {srcc, plcc, items, score_std, level_mass}.
 
-    Items without a rating, or without a level word where the level is asked for, do not count.
+    Items without a rating are not counted. Closed-set scoring also skips items without a level word.
     """
     score = written_scores if recipe["score_text"] else level_scores
     rated = [i for i in split.items if i.mos == i.mos and (recipe["score_text"] or i.conversation.level_at >= 0)]
@@ -67,11 +67,11 @@ def evaluate(
 
 
 def _shared(items: Sequence[Item], step: int, world: World, score: Callable[[list[Item]], Tensor]) -> Tensor:
-    """The processes take turns of `step` items. → `score` of every item [N, 2], on all of them."""
+    """The processes score `step` items each in turn. → `score` of every item [N, 2], on all processes."""
     count = len(items)
     scores = torch.zeros(count, 2, dtype=torch.float64, device=world.device)
     for start in range(0, count, step * world.size):
-        # every process runs the same number of forward passes: FSDP gathers weights in each of them
+        # every process must run the same number of forward passes, because FSDP gathers weights in each pass
         first = start + world.rank * step
         mine = [min(first + k, count - 1) for k in range(step)]
         found = score([items[i] for i in mine])
@@ -85,7 +85,7 @@ def _shared(items: Sequence[Item], step: int, world: World, score: Callable[[lis
 def level_scores(
     model: SupervisedModel, batcher: Batcher, split: PreparedSplit, items: list[Item], tokenizer: Tokenizer
 ) -> Tensor:
-    """Closed-set score on 1–5 and probability mass of the five words: [N, 2]."""
+    """The closed-set score on 1–5 and the probability mass of the five level words: [N, 2]."""
     batch = batcher.evaluation_batch(split, items, [item.conversation for item in items])
     view = level_view(model(batch)[batch.level_slots], level_ids(tokenizer, batcher.device))
     return torch.stack([view.score, view.mass], 1).double()
@@ -94,7 +94,7 @@ def level_scores(
 def written_scores(
     model: SupervisedModel, batcher: Batcher, split: PreparedSplit, items: list[Item], tokenizer: Tokenizer
 ) -> Tensor:
-    """What the model writes, greedily, where the answer has its score; 3 with mass 0 when it is no number."""
+    """The number that the model generates greedily, and mass 1: [N, 2]. Score 3 with mass 0 if it is not a number."""
     said: list[tuple[int, ...]] = [()] * len(items)
     for _ in range(LONGEST_NUMBER):
         begun = [(*item.lead, *tokens) for item, tokens in zip(items, said, strict=True)]

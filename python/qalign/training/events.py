@@ -1,4 +1,4 @@
-"""What a run says: one JSON object a line in `events.jsonl`, flushed at once, so that no death loses any."""
+"""The events of a run: one JSON object per line in `events.jsonl`, flushed at once, so that a crash loses none."""
 
 import json
 import math
@@ -11,9 +11,9 @@ from .process_exit import complain
 
 
 class EventLog:
-    """Appends on rank 0 and is silent elsewhere. A torn last line of a killed run is closed before the next event.
+    """Appends events on rank 0 and does nothing on other ranks. It first ends an incomplete last line of a killed run.
 
-    `sinks` get every event after it was written: the bridge, the trackers.
+    `sinks` (the bridge, the trackers) receive every event after it was written.
     """
 
     def __init__(self, file: Path, rank: int) -> None:
@@ -22,8 +22,8 @@ class EventLog:
         self._torn = rank == 0 and _torn(file)
 
     def emit(self, event: str, **fields: Any) -> None:
-        """A full disk must not end a run that could still train: the line is dropped, or torn where it became full, and
-        the next one tries again, on a line of its own."""
+        """Write an event. A full disk does not end the run: the line is lost or cut off, and the next event starts a
+        new line."""
         if self._stream is None:
             return
         entry = {"event": event, "time": time.time(), **_finite(fields)}
@@ -48,7 +48,7 @@ def _torn(file: Path) -> bool:
 
 
 def _finite(value: Any) -> Any:
-    """NaN and infinity become null: they never leave Python."""
+    """Replace NaN and infinity with null, because JSON has neither."""
     if isinstance(value, float) and not math.isfinite(value):
         return None
     if isinstance(value, dict):

@@ -1,4 +1,4 @@
-"""A trained network → the published layout in the run directory."""
+"""Exports a trained network in the published layout into the run directory."""
 
 from pathlib import Path
 
@@ -14,9 +14,10 @@ from .setup import Training
 
 
 def export(training: Training, folder: Path, events: EventLog) -> None:
-    """`RUN/model` in the published layout and, for LoRA, `RUN/adapter` in PEFT's; averaged weights if there are.
+    """Write `RUN/model` in the published layout and, for LoRA, `RUN/adapter` in PEFT's layout.
 
-    All processes take part. Raises TrainingError OUTPUT_UNWRITABLE.
+    Averaged weights are exported if the run averages. All processes must call this. Raises TrainingError
+    OUTPUT_UNWRITABLE.
     """
     with training.state.evaluated_weights():
         state = training.state.network_state(training.world)
@@ -26,7 +27,9 @@ def export(training: Training, folder: Path, events: EventLog) -> None:
         _write(state, training, folder)
     except (OSError, SafetensorError) as error:
         why = str(error).splitlines()[0][:300]
-        sentence = f"The model could not be written to {folder} ({why}); its checkpoint is there: make room and resume."
+        sentence = (
+            f"The model could not be written to {folder} ({why}). Its checkpoint is kept: free disk space and resume."
+        )
         raise TrainingError("OUTPUT_UNWRITABLE", sentence) from error
     events.emit("exported", path="model")
 
@@ -34,7 +37,7 @@ def export(training: Training, folder: Path, events: EventLog) -> None:
 def _write(state: dict[str, Tensor], training: Training, folder: Path) -> None:
     lora, source = training.recipe["lora"], training.source
     if lora:
-        if source.adapter is None:  # over a merged base, adapters alone would fit nothing that is published
+        if source.adapter is None:  # on a merged base, the adapters alone would fit no published base
             export_adapter(state, lora, training.recipe["model"], source.directory, folder / "adapter")
         if lora["quantise_base"]:
             state = dequantised(state, source)
@@ -43,7 +46,7 @@ def _write(state: dict[str, Tensor], training: Training, folder: Path) -> None:
 
 
 def dequantised(state: dict[str, Tensor], source: ModelSource) -> dict[str, Tensor]:
-    """Codes and scales replaced by the base's own matrices: adapters are merged into what they will be used with."""
+    """Replace codes and scales with the base's matrices, so that adapters are merged into the base they run with."""
     original = load_network(source.directory, source.dtype, source.adapter).state_dict()
     stems = [key.removesuffix(".scales") for key in state if key.endswith(".scales")]
     restored = {f"{stem}.weight": original[f"{stem.removesuffix('.base_layer')}.weight"] for stem in stems}

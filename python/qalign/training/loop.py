@@ -1,4 +1,4 @@
-"""The training loop: one update after the other, evaluations between epochs, checkpoints, and an early end."""
+"""The training loop: updates, evaluations between epochs, checkpoints, and early stops."""
 
 import os
 import signal
@@ -13,8 +13,8 @@ from .step import Updater
 
 
 class StopRequest:
-    """Whether the run must end after its step: by signal, by the file `stop` in the run directory, or by the loss of
-    the parent process."""
+    """Whether the run must end after its current step. A signal, the file `stop` in the run directory, and the end of
+    the parent process each request this."""
 
     def __init__(self, folder: Path, world: World) -> None:
         self._file, self._world = folder / "stop", world
@@ -26,7 +26,7 @@ class StopRequest:
             signal.signal(number, self._on_signal)
 
     def heard(self) -> bool:
-        """Whether any process was told to; the answer is the same on all."""
+        """Whether any process received a request. The result is the same on all processes."""
         lost = self._parent > 0 and not is_alive(self._parent)
         asked = self._world.rank == 0 and self._file.exists()
         return self._world.sum([float(self._signalled or lost or asked)])[0] > 0
@@ -36,7 +36,7 @@ class StopRequest:
 
 
 def train(training: Training, folder: Path, events: EventLog, stop: StopRequest) -> str:
-    """Trains to the end, or until told to stop. → `completed` or `stopped`."""
+    """Train to the end or until a stop request. → `completed` or `stopped`."""
     state, total_steps = training.state, training.schedule.total_steps
     steps_per_epoch, save_every = training.data.sampler.steps_per_epoch, training.recipe["save_every"]
     checkpoints, updater = Checkpointing(folder, training, events), Updater(training)
@@ -73,7 +73,7 @@ def tell_start(training: Training, events: EventLog) -> None:
 
 
 def evaluate_dev(training: Training, events: EventLog) -> None:
-    """The event `evaluation`, of the weights that would be exported. Without a dev split: nothing."""
+    """Evaluate the weights that would be exported and emit the event `evaluation`. Does nothing without a dev split."""
     state, data = training.state, training.data
     if not data.dev.items:
         return

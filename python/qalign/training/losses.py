@@ -1,7 +1,7 @@
-"""The training objectives as sums over positions, items and pairs, so that any split of a batch adds up exactly.
+"""The training objectives as sums over positions, items and pairs, so that parts of a batch add up exactly.
 
 Sources: Q-Align (arXiv 2312.17090) for the next-token loss, DeQA-Score (arXiv 2501.11561) for soft labels and the
-fidelity loss on pairs (Thurstone's model). Every function returns a sum; the caller divides by the global count.
+fidelity loss on pairs (Thurstone's model). Every function returns a sum. The caller divides it by the global count.
 """
 
 from dataclasses import dataclass
@@ -17,7 +17,8 @@ EPSILON = 1e-8
 
 @dataclass(frozen=True)
 class LevelView:
-    """The closed set at the level word: `probs` [N, 5], `score` [N] on 1–5, `std` [N], `mass` [N] of the vocabulary."""
+    """The closed set at the level word: `probs` [N, 5], `score` [N] on 1–5, and its `std` [N]. `mass` [N] is the
+    probability of the five words in the whole vocabulary."""
 
     probs: Tensor
     score: Tensor
@@ -26,7 +27,7 @@ class LevelView:
 
 
 def level_view(level_logits: Tensor, level_ids: Tensor) -> LevelView:
-    """Logits at the level word [N, V] and the five word ids → what the scorer would say."""
+    """Logits at the level word [N, V] and the five word ids → the scorer's probabilities and score."""
     logits = level_logits.float()
     chosen = logits[:, level_ids]
     probs = chosen.softmax(-1)
@@ -38,7 +39,7 @@ def level_view(level_logits: Tensor, level_ids: Tensor) -> LevelView:
 
 
 def next_token_sum(logits: Tensor, labels: Tensor) -> Tensor:
-    """Σ cross-entropy; logits [P, V] at the positions that predict labels [P]."""
+    """Σ cross-entropy, with logits [P, V] at the positions that predict the labels [P]."""
     return functional.cross_entropy(logits.float(), labels, reduction="sum")
 
 
@@ -49,7 +50,7 @@ def soft_label_sum(level_logits: Tensor, level_ids: Tensor, target: Tensor) -> T
 
 
 def preference(gap: Tensor, spread: Tensor | float = 2.0**0.5) -> Tensor:
-    """Thurstone: the probability that A is better, Φ(gap / spread) for the std `spread` of the difference."""
+    """Thurstone's probability that A is better: Φ(gap / spread), where `spread` is the std of the difference."""
     return 0.5 * (1 + torch.erf(gap / spread / 2**0.5))
 
 
@@ -60,17 +61,17 @@ def fidelity(predicted: Tensor, truth: Tensor) -> Tensor:
 
 
 def binary_fidelity(predicted: Tensor, truth: Tensor) -> Tensor:
-    """The same for a truth of 0 or 1, where only the right side's root is left."""
+    """`fidelity` for a truth of 0 or 1, where only one of the two roots remains."""
     return 1 - (predicted * truth + (1 - predicted) * (1 - truth) + EPSILON).sqrt()
 
 
 def in_level_sum(mass: Tensor, floor: float = 0.01) -> Tensor:
-    """N · max(floor, mean(1 − mass)): what the five words are missing."""
+    """N · max(floor, mean(1 − mass)), where 1 − mass is the probability outside the five level words."""
     return (1 - mass).mean().clamp_min(floor) * len(mass)
 
 
 def predicted_preference(view: LevelView, first: Tensor, second: Tensor, fixed_std: bool) -> Tensor:
-    """p for the pairs (first[k], second[k]). With a fixed std both are 1, so that p = ½(1 + erf(Δ/2))."""
+    """p for the pairs (first[k], second[k]). With `fixed_std` both std are 1, so that p = ½(1 + erf(Δ/2))."""
     gap = view.score[first] - view.score[second]
     if fixed_std:
         return preference(gap)
@@ -79,7 +80,7 @@ def predicted_preference(view: LevelView, first: Tensor, second: Tensor, fixed_s
 
 
 def true_preference(mos: Tensor, std: Tensor, first: Tensor, second: Tensor, continuous: bool = True) -> Tensor:
-    """g from the ratings in their own unit; `continuous=False` gives 1, ½ or 0."""
+    """g from ratings and their std in the same unit. `continuous=False` returns 1, ½ or 0."""
     gap = mos[first] - mos[second]
     if not continuous:
         return (gap.sign() + 1) / 2

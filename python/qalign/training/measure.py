@@ -1,6 +1,6 @@
-"""`python -m qalign.training.measure`: images/s, MFU and peak memory of full tuning, random weights.
+"""`python -m qalign.training.measure`: images/s, MFU and peak memory of full tuning with random weights.
 
-Speed and memory of a step depend on shapes alone, so that no checkpoint and no data set is needed. On one GPU:
+Speed and memory of a step depend only on shapes, so no checkpoint and no dataset is needed. On one GPU:
     python -m qalign.training.measure --device cuda --micro-batch 32 --batch 64
 """
 
@@ -23,7 +23,7 @@ from .model.supervised import SupervisedModel
 from .optimizer.optimizer import make_optimizer, parameter_groups
 from .process_exit import end_process
 
-PROMPT, ANSWER = 19, 9  # tokens before and after the picture's, and supervised ones, of a published question
+PROMPT, ANSWER = 19, 9  # tokens of a published question: the prompt without the picture, and the supervised answer
 
 
 def conversation() -> Conversation:
@@ -36,7 +36,7 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--architecture", choices=ARCHITECTURES, default="mplug_owl2_7b")
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cuda")
     parser.add_argument("--micro-batch", type=int, default=8)
-    parser.add_argument("--batch", type=int, default=64, help="pictures an update and process")
+    parser.add_argument("--batch", type=int, default=64, help="pictures per update and process")
     parser.add_argument("--steps", type=int, default=10)
     parser.add_argument("--warm-up", type=int, default=3)
     options = parser.parse_args(argv)

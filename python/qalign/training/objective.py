@@ -1,4 +1,4 @@
-"""The recipe's mix of losses over one micro-batch, each term divided by its count in the whole global batch."""
+"""The weighted losses of a recipe for one micro-batch. Each term is divided by its count in the global batch."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ TERMS = ("next_token", "soft_label", "fidelity", "in_level", "series")
 
 @dataclass(frozen=True)
 class Pairs:
-    """Index pairs of a micro-batch and the true preference g of each. `truth` [K] in [0, 1]."""
+    """Index pairs of a micro-batch. `truth` [K], in [0, 1], is the true preference g of each pair."""
 
     first: Tensor
     second: Tensor
@@ -33,7 +33,7 @@ class Pairs:
 
 
 def rated_pairs(items: Sequence[Item]) -> Pairs:
-    """All pairs of different pictures of one dataset, by their ratings."""
+    """All pairs of different pictures from the same dataset, with the preference from their ratings."""
     first, second = [], []
     mos = torch.tensor([item.mos for item in items], dtype=torch.float64)
     std = torch.tensor([item.mos_std for item in items], dtype=torch.float64)
@@ -49,7 +49,7 @@ def rated_pairs(items: Sequence[Item]) -> Pairs:
 
 
 def series_pairs(items: Sequence[Item]) -> Pairs:
-    """All pairs inside the distortion series, the better first."""
+    """All pairs within each distortion series, the better picture first."""
     pairs = [
         (a, b)
         for a, left in enumerate(items)
@@ -62,8 +62,8 @@ def series_pairs(items: Sequence[Item]) -> Pairs:
 
 
 def term_counts(items: Sequence[Item], weights: RunRecipeObjective) -> list[float]:
-    """What each term of TERMS is divided by, for one micro-batch: positions, items with a soft label,
-    pairs, items, pairs inside series."""
+    """The divisor of each of TERMS for one micro-batch: positions, items with a soft label, rated pairs, items, and
+    pairs within series."""
     with_level = [item for item in items if item.conversation.level_at >= 0]
     soft = [i for i in with_level if i.level_probs is not None] if weights["soft_label"] else []
     unrated = sum(item.unrated for item in with_level)
@@ -82,8 +82,8 @@ def objective(
     counts: Sequence[float],
     fixed_std: bool = True,
 ) -> tuple[Tensor, list[Tensor]]:
-    """Σ weight·term/count → (loss, the unweighted terms, in the order of TERMS). With soft labels the level word of
-    an item leaves the next-token term, as in DeQA-Score."""
+    """Σ weight·term/count → (loss, unweighted terms in the order of TERMS). With soft labels the next-token term skips
+    the level word of an item, as in DeQA-Score."""
     device = logits.device
     zero = logits.sum() * 0
     leveled = [k for k, item in enumerate(items) if item.conversation.level_at >= 0]

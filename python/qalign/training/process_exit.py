@@ -1,9 +1,9 @@
-"""How a process of a run ends: at once, without taking the interpreter apart.
+"""Ends a process of a run at once, without finalising the interpreter.
 
-The threads of gloo outlive `destroy_process_group`, because the model's mesh still holds its groups. A thread that
-frees a tensor while Python finalises is ended by Python in the middle of C++, and that aborts the process: "terminate
-called without an active exception", rarely, on a busy machine, when all the work was done. So nothing is taken apart:
-files are closed and trackers have finished when the loop returns.
+The threads of gloo outlive `destroy_process_group`, because the model's mesh still holds its groups. If such a thread
+frees a tensor during finalisation, Python ends it inside C++ code. The process then aborts with "terminate called
+without an active exception". This happened rarely, on a busy machine, after all work was done. Finalisation is not
+needed: files are closed and trackers have finished when the loop returns.
 """
 
 import contextlib
@@ -13,7 +13,7 @@ from typing import NoReturn
 
 
 def end_process(code: int) -> NoReturn:
-    """Exit code `code`, after what was printed."""
+    """Flush the output and exit with `code`."""
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(OSError, ValueError):  # a log on a full disk, a closed pipe
             stream.flush()
@@ -21,6 +21,6 @@ def end_process(code: int) -> NoReturn:
 
 
 def complain(text: str) -> None:
-    """To stderr, where it can be written: a full disk must not replace the error that is told."""
+    """Print to stderr if possible: a full disk must not replace the error that is reported."""
     with contextlib.suppress(OSError):
         print(text, file=sys.stderr, flush=True)

@@ -1,4 +1,4 @@
-"""One process of a run, from its directory to its end: what torchrun starts, with or without a bridge."""
+"""One process of a run. torchrun starts it, with or without a bridge."""
 
 import os
 import traceback
@@ -25,9 +25,9 @@ from .setup import set_up
 
 
 def train_run(folder: Path, report: Callable[[dict[str, Any]], None] = lambda event: None) -> dict[str, Any]:
-    """Trains what `folder/recipe.json` says, or goes on where it stopped. → {status, step}
+    """Train by `folder/recipe.json`, or resume the run that stopped. → {status, step}
 
-    `report` gets every event on rank 0. Raises what went wrong, after the event `end` was written.
+    `report` receives every event on rank 0. Any error is raised after the event `end` was written.
     """
     text = (folder / "recipe.json").read_text(encoding="utf-8")
     events = EventLog(folder / "events.jsonl", int(os.environ.get("RANK", "0")))
@@ -64,7 +64,7 @@ def _train(folder: Path, recipe: RunRecipe, world: World, events: EventLog) -> d
 
 @contextmanager
 def failure_told(events: EventLog) -> Iterator[None]:
-    """What is raised inside becomes the event `end` and a line of the log, and is raised again."""
+    """Report an error raised inside as the event `end` and a log line, then raise it again."""
     try:
         yield
     except (TrainingError, ModelError) as error:

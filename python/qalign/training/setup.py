@@ -1,4 +1,4 @@
-"""Everything that a run needs before its first update, made from the recipe in this process of the world."""
+"""Builds everything that a process of a run needs before its first update, from the recipe."""
 
 import math
 from dataclasses import dataclass, replace
@@ -27,12 +27,12 @@ from .model.state import TrainState, make_state
 from .model.supervised import SupervisedModel, first_trained
 from .optimizer.optimizer import Schedule
 
-STANDARDISED_ON = 500  # training items, evenly spread
+STANDARDISED_ON = 500  # training items, evenly spaced
 
 
 @dataclass(frozen=True)
 class TrainingData:
-    """The splits and what makes batches of them. `level_ids` [5] are the tokens of the rating levels."""
+    """The splits, and the sampler and batcher for them. `level_ids` [5] are the token ids of the rating levels."""
 
     train: PreparedSplit
     dev: PreparedSplit
@@ -44,7 +44,7 @@ class TrainingData:
 
 @dataclass(frozen=True)
 class Training:
-    """A run that is ready to be trained."""
+    """A run that is ready for training."""
 
     recipe: RunRecipe
     world: World
@@ -55,7 +55,7 @@ class Training:
 
 
 def set_up(recipe: RunRecipe, world: World, events: EventLog) -> Training:
-    """Raises TrainingError and the checkpoint errors of mplug_owl2. Emits `measured` while features are cached."""
+    """Raises TrainingError and the errors of qalign.weights. Emits the event `measured` while features are cached."""
     source = model_source(recipe)
     tokenizer = Tokenizer(source.directory)
     train, dev = (PreparedSplit(Path(recipe["data_path"]), name, tokenizer) for name in ("train", "dev"))
@@ -64,7 +64,7 @@ def set_up(recipe: RunRecipe, world: World, events: EventLog) -> Training:
     compute, flip = DTYPES[recipe["compute"]], recipe["augment"]["flip"]
     batcher = Batcher(model.net.config, world.device, compute, table, flip)
     levels = level_ids(tokenizer, world.device)
-    if recipe["cache_features"]:  # before sharding: the encoder is still in the dtype it is held in
+    if recipe["cache_features"]:  # before sharding, while the encoder still has its stored dtype
         features = cache_features(model, batcher, [train, dev], source.dtype, world, events)
         if recipe["init"] == "random" and hasattr(model.net.model.vision_model, "standardise"):
             standardise_encoder(model, features, train)
@@ -85,7 +85,7 @@ def cache_features(
     world: World,
     events: EventLog,
 ) -> FeatureCache:
-    """The encoder's measurements of all splits."""
+    """The cached encoder features of all splits."""
 
     def progress(done: int, total: int) -> None:
         events.emit("measured", done=int(done), total=int(total))
@@ -94,7 +94,7 @@ def cache_features(
 
 
 def standardise_encoder(model: SupervisedModel, features: FeatureCache, split: PreparedSplit) -> None:
-    """Sets the scale of the encoder's tokens from what it measured of some training items."""
+    """Set the scale of the encoder's tokens from the features of some training items."""
     some = split.items[:: max(1, len(split.items) // STANDARDISED_ON)]
     encoder = model.net.model.vision_model
     stop = first_trained(encoder)
@@ -109,7 +109,7 @@ def make_sampler(recipe: RunRecipe, config: ModelConfig, split: PreparedSplit, w
     if recipe["batch_size"] % per_step:
         raise TrainingError(
             "CONFIG_INVALID",
-            f"batch_size {recipe['batch_size']} is no multiple of micro_batch {recipe['micro_batch']}"
+            f"batch_size {recipe['batch_size']} is not a multiple of micro_batch {recipe['micro_batch']}"
             f" times {world.size} processes.",
         )
     micro_batches = recipe["batch_size"] // per_step * world.size
@@ -119,4 +119,4 @@ def make_sampler(recipe: RunRecipe, config: ModelConfig, split: PreparedSplit, w
     try:
         return BalancedSampler(units, lengths, recipe["batch_size"], micro_batches, recipe["seed"], weights)
     except ValueError as error:
-        raise TrainingError("TRAINING_DATA_INVALID", f"There is too little to train on: {error}") from error
+        raise TrainingError("TRAINING_DATA_INVALID", f"There are too few training items: {error}") from error

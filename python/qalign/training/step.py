@@ -18,27 +18,27 @@ from .model.flops import FlopCounter, device_peak
 from .objective import TERMS, objective, term_counts
 from .setup import Training
 
-# a loss this many times its own average over the last steps is divergence, not noise
+# a loss of this many times the average of the last steps counts as divergence, not as noise
 DIVERGED_FACTOR = 20.0
 REMEMBERED = 20  # steps
 
 
 @dataclass(frozen=True)
 class MicroBatch:
-    """`number` counts over all processes and, with seed and step, keys every random draw of the items."""
+    """`number` is the index over all processes. With seed and step it keys every random draw of the items."""
 
     number: int
     items: Sequence[Item]
 
 
 class DivergenceGuard:
-    """Knows the losses of the last steps and refuses one that is far beyond them."""
+    """Remembers the losses of the last steps and refuses a loss that is far above them."""
 
     def __init__(self) -> None:
         self._recent: list[float] = []
 
     def check(self, step: int, loss: float, norm: float) -> None:
-        """Raises Diverged, before the weights are changed. `step` counts from 1."""
+        """Raises Diverged before the weights change. `step` starts at 1."""
         if not (math.isfinite(loss) and math.isfinite(norm)):
             raise Diverged(f"Step {step} gave loss {loss} and gradient norm {norm}; lower the learning rate.")
         usual = sum(self._recent) / len(self._recent) if len(self._recent) == REMEMBERED else math.inf
@@ -48,7 +48,7 @@ class DivergenceGuard:
 
 
 class Updater:
-    """Makes one update after the other."""
+    """Makes the updates of a run."""
 
     def __init__(self, training: Training) -> None:
         self._training = training
@@ -58,7 +58,7 @@ class Updater:
         self._guard = DivergenceGuard()
 
     def update(self) -> dict[str, Any]:
-        """→ the fields of the event `step`. Raises Diverged, with the weights of before."""
+        """→ the fields of the event `step`. Raises Diverged and leaves the weights unchanged."""
         training, state, world = self._training, self._training.state, self._training.world
         started = time.monotonic()
         rate = training.schedule.set_rates(state.optimizer, state.step)
@@ -72,7 +72,7 @@ class Updater:
         self._guard.check(state.step + 1, loss, norm)
         state.update()
         if world.device.type == "cuda":
-            torch.cuda.synchronize()  # else the next step would be billed for this one's update
+            torch.cuda.synchronize()  # otherwise the time of this update would count for the next step
         seconds = time.monotonic() - started
         return {
             "step": state.step,
@@ -87,14 +87,14 @@ class Updater:
         }
 
     def _micro_batches(self) -> list[MicroBatch]:
-        """Those of this process."""
+        """The micro-batches of this process."""
         world, data, step = self._training.world, self._training.data, self._training.state.step
         numbers = range(world.rank, data.sampler.micro_batches, world.size)
         dealt = {number: data.sampler.micro_batch(step, number) for number in numbers}
         return [MicroBatch(number, [data.train.items[i] for i in indices]) for number, indices in dealt.items()]
 
     def _backward(self, micro_batches: Sequence[MicroBatch]) -> Tensor:
-        """Adds the gradients of this process up. → its share of the loss and of each of TERMS, in fp64."""
+        """Accumulate the gradients of this process. → its share of the loss and of each of TERMS, in fp64."""
         recipe, world, data = self._training.recipe, self._training.world, self._training.data
         weights, step, model = recipe["objective"], self._training.state.step, self._training.state.model
         mine = [
@@ -111,7 +111,7 @@ class Updater:
                 logits, batch, micro.items, data.level_ids, weights, counts, recipe["fixed_pair_std"]
             )
             (loss * world.size).backward()  # FSDP averages over processes; the counts are already global
-            sums += torch.stack([loss.detach(), *terms])  # stays on the device: the host runs ahead of it
+            sums += torch.stack([loss.detach(), *terms])  # stays on the device, so that the host does not wait
         return sums
 
     def _flops_of(self, item: Item) -> float:

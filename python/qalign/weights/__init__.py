@@ -1,1 +1,1 @@
-"""Files of checkpoints, of any family, and the values of a score: this folder knows no model, no wire, no training."""
+"""Checkpoint files of any model family, and the types of a score. Imports no model, no bridge and no training."""

@@ -1,4 +1,4 @@
-"""What a scorer of any family is asked and what it answers, and the device and precision that it computes with."""
+"""Inputs and outputs of a scorer of any model family, and the choice of its device and precision."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -12,7 +12,7 @@ from .tensors import DTYPES
 
 @dataclass(frozen=True)
 class ClipRange:
-    """`frames` frames of a clip whose features are kept, from its frame number `first` on."""
+    """`frames` frames from number `first` on, of a clip whose features are kept on the device."""
 
     clip: str
     first: int
@@ -24,7 +24,7 @@ class ClipRange:
 
 @dataclass(frozen=True)
 class ScoreItem:
-    """`visuals[k]` stands where the k-th image marker of every prompt is: uint8 [F, S, S, 3] on the CPU, or a range."""
+    """`visuals[k]` replaces the k-th image marker of every prompt: uint8 [F, S, S, 3] on the CPU, or a ClipRange."""
 
     visuals: Sequence[Tensor | ClipRange]
     prompts: list[str]
@@ -32,9 +32,9 @@ class ScoreItem:
 
 @dataclass(frozen=True)
 class PromptScore:
-    """fp32 logits of the levels, in the order asked, and the log-sum-exp over the whole vocabulary.
+    """fp32 logits of the levels, in the requested order, and the log-sum-exp over the whole vocabulary.
 
-    `positions` is what prompt and visuals took of the sequence.
+    `positions` is the sequence length of prompt and visuals.
     """
 
     logits: list[float]
@@ -44,7 +44,7 @@ class PromptScore:
 
 @dataclass(frozen=True)
 class ItemScores:
-    """One score per prompt, or the error of this item alone: a bad item never fails its batch."""
+    """One score per prompt, or the item's error. A bad item never fails its batch."""
 
     prompts: list[PromptScore]
     error: ModelError | None = None
@@ -52,7 +52,7 @@ class ItemScores:
 
 @dataclass(frozen=True)
 class Generated:
-    """The text after the prompt, how many tokens it took, and whether the model ended it by itself."""
+    """The generated text, its number of tokens, and whether the model ended it with </s>."""
 
     text: str
     tokens: int
@@ -61,7 +61,7 @@ class Generated:
 
 @dataclass(frozen=True)
 class ItemTexts:
-    """One text per prompt, or the error of this item alone."""
+    """One text per prompt, or the item's error."""
 
     prompts: list[Generated]
     error: ModelError | None = None
@@ -69,10 +69,11 @@ class ItemTexts:
 
 @dataclass(frozen=True)
 class ModelInfo:
-    """What a score depends on. `image_size` in pixels, `parameters` a count, `revision` the hub's commit or "local".
+    """What a score depends on. `image_size` is in pixels, `parameters` is their number, `revision` is the commit of the
+    hub or "local".
 
-    `max_positions` is the longest sequence that the model was made for, None where its config.json does not say.
-    `weights_sha256` is over the weight files, and over other files that change the scores of the same weights.
+    `max_positions` is the model's longest sequence, or None if its config.json does not state it. `weights_sha256` is
+    the hash of the weight files and of other files that change the scores of the same weights.
     """
 
     id: str
@@ -88,7 +89,7 @@ class ModelInfo:
 
 
 def pick_device(name: str) -> torch.device:
-    """'cpu' or 'cuda:N' → the device. Raises DeviceUnavailable, saying how many CUDA devices there are."""
+    """'cpu' or 'cuda:N' → the device. Raises DeviceUnavailable, with the number of CUDA devices."""
     try:
         device = torch.device(name)
     except RuntimeError as error:
@@ -96,7 +97,9 @@ def pick_device(name: str) -> torch.device:
     if device.type == "cuda":
         count = torch.cuda.device_count() if torch.cuda.is_available() else 0
         if (device.index or 0) >= count:
-            raise DeviceUnavailable(f"{name} does not exist: this host has {count} CUDA devices that torch can use.")
+            raise DeviceUnavailable(
+                f"{name} does not exist: torch finds {count} CUDA devices on this host. Choose another device."
+            )
         return torch.device("cuda", device.index or 0)
     if device.type != "cpu":
         raise DeviceUnavailable(f"{name!r} is not supported; use cpu or cuda:N.")
@@ -104,9 +107,9 @@ def pick_device(name: str) -> torch.device:
 
 
 def pick_precision(name: str, device: torch.device) -> str:
-    """The precision that `auto` means on this device, or `name` itself. Raises ConfigError for an unknown one."""
+    """The precision that `auto` selects on this device, or `name` itself. Raises ConfigError for an unknown name."""
     if name == "auto":
         return "bf16" if device.type == "cuda" else "fp32"
     if name not in DTYPES:
-        raise ConfigError(f"precision is {name!r}; use auto, {', '.join(DTYPES)}.")
+        raise ConfigError(f"precision is {name!r}; it must be one of auto, {', '.join(DTYPES)}.")
     return name

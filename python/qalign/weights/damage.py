@@ -1,4 +1,4 @@
-"""What is wrong with a file before it is parsed: a git-LFS pointer, a saved web page, an empty or a cut-off file."""
+"""Recognises damaged files before they are parsed: git-LFS pointers, saved web pages, empty and cut-off files."""
 
 import json
 import os
@@ -13,13 +13,13 @@ from .errors import ModelError
 
 LFS = b"version https://git-lfs.github.com/spec/"
 WEB_PAGE = re.compile(rb"(\xef\xbb\xbf)?\s*<[!?A-Za-z]")
-HEADER_LIMIT = 100_000_000  # bytes; safetensors' own limit
-JSON_LIMIT = 100_000_000  # bytes; the index of a model of a thousand files has 10 MB
+HEADER_LIMIT = 100_000_000  # bytes, as in safetensors
+JSON_LIMIT = 100_000_000  # bytes; the index of a model with a thousand files has 10 MB
 
 
 def damage(file: Path) -> str | None:
-    """What is wrong with a file that exists, as the end of a sentence about it; None when its beginning and, of weight
-    files, its length are right. Reads a few kB, never the tensors. Raises OSError."""
+    """The damage of an existing file, as the end of a sentence about it. None when its beginning is right and, for a
+    weight file, also its length. Reads a few kB and no tensors. Raises OSError."""
     with file.open("rb") as stream:
         head = stream.read(256)
     if not head:
@@ -27,7 +27,7 @@ def damage(file: Path) -> str | None:
     if head.startswith(LFS):
         return "is a git-LFS pointer, not the file itself. Run git lfs pull in its directory"
     if WEB_PAGE.match(head) and b"\0" not in head:
-        return "is a web page, not the file itself, as a failed download leaves it. Download it again"
+        return "is a web page, not the file itself, which a failed download can leave. Download it again"
     if file.suffix == ".safetensors":
         return _cut_off_safetensors(file)
     if head.startswith(b"PK\x03\x04") and not zipfile.is_zipfile(file):
@@ -48,17 +48,17 @@ def _cut_off_safetensors(file: Path) -> str | None:
 
 
 def safetensors_header(file: Path) -> tuple[dict[str, Any], int]:
-    """Key → {dtype, shape, data_offsets}, and the byte where tensors begin. Raises ValueError and OSError."""
+    """Key → {dtype, shape, data_offsets}, and the byte offset of the first tensor. Raises ValueError and OSError."""
     with file.open("rb") as stream:
         prefix = stream.read(8)
         if len(prefix) < 8:
-            raise ValueError(f"the file has {len(prefix)} bytes")
+            raise ValueError(f"the file has only {len(prefix)} bytes")
         (size,) = struct.unpack("<Q", prefix)
         if size > HEADER_LIMIT:
             raise ValueError(f"it would have {size} bytes")
         text = stream.read(size)
     if len(text) < size:
-        raise ValueError(f"{len(text)} of its {size} bytes are there")
+        raise ValueError(f"the file has {len(text)} of its {size} bytes")
     try:
         header = json.loads(text)
     except RecursionError as cause:
@@ -69,7 +69,7 @@ def safetensors_header(file: Path) -> tuple[dict[str, Any], int]:
 
 
 def refuse_damage(file: Path, error: type[ModelError]) -> None:
-    """Raises `error` when a file is none that can be parsed. A file that does not exist is left to its reader."""
+    """Raises `error` for a damaged file. A missing file raises nothing here, but in its reader."""
     try:
         wrong = damage(file)
     except OSError:
@@ -79,9 +79,9 @@ def refuse_damage(file: Path, error: type[ModelError]) -> None:
 
 
 def read_json(file: Path, error: type[ModelError]) -> Any:
-    """The value in a JSON file. Raises FileNotFoundError, and `error` for what is no regular file of readable JSON."""
+    """The value of a JSON file. Raises FileNotFoundError, and `error` for anything but a regular file of valid JSON."""
     try:
-        # a FIFO opened without this waits for a writer, for ever
+        # O_NONBLOCK: opening a FIFO would otherwise wait for a writer forever
         descriptor = os.open(file, os.O_RDONLY | os.O_NONBLOCK)
     except FileNotFoundError:
         raise
@@ -92,7 +92,7 @@ def read_json(file: Path, error: type[ModelError]) -> Any:
         if not stat.S_ISREG(status.st_mode):
             raise error(f"{file} is not a regular file.")
         if status.st_size > JSON_LIMIT:
-            raise error(f"{file} has {status.st_size} bytes; a JSON file of a model has at most {JSON_LIMIT}.")
+            raise error(f"{file} has {status.st_size} bytes; a JSON file of a model can have at most {JSON_LIMIT}.")
         refuse_damage(file, error)
         try:
             return json.loads(stream.read().decode("utf-8"))

@@ -1,4 +1,4 @@
-"""weights_sha256: which weights made a score. Hashes are kept on disk, so that 16 GB are not read twice."""
+"""weights_sha256 identifies the weights of a score. Hashes are cached on disk, so that 16 GB are not read twice."""
 
 import hashlib
 import json
@@ -8,13 +8,13 @@ from pathlib import Path
 
 
 def default_cache_dir() -> Path:
-    """The folder that Node passes in `QALIGN_CACHE`; started by hand, the default that Node has (cache-dir.ts)."""
+    """The directory that Node passes in `QALIGN_CACHE`, or Node's default (cache-dir.ts) without Node."""
     named, base = os.environ.get("QALIGN_CACHE"), Path(os.environ.get("XDG_CACHE_HOME", ""))
     return Path(named) if named else (base if base.is_absolute() else Path.home() / ".cache") / "qalign"
 
 
 def weights_sha256(files: Sequence[Path], cache_dir: Path | None = None) -> str:
-    """The sha256 of one file, or of the lines `<sha256>  <name>\\n` of several, sorted by name then hash (hex)."""
+    """The hex sha256 of one file. For several: of the lines `<sha256>  <name>\\n`, sorted by name, then hash."""
     hashes = [(file.name, _cached_sha256(file, cache_dir or default_cache_dir())) for file in files]
     if len(hashes) == 1:
         return hashes[0][1]
@@ -32,7 +32,7 @@ def _cached_sha256(file: Path, cache_dir: Path) -> str:
         if known["identity"] == identity:
             return known["sha256"]
     except (OSError, ValueError, KeyError, TypeError):
-        pass  # not there, or half written by a machine that lost power: hash again
+        pass  # missing, or incomplete after a power failure: hash again
     with path.open("rb") as stream:
         digest = (
             hashlib.file_digest(stream, "sha256").hexdigest() if hasattr(hashlib, "file_digest") else _sha256(stream)
@@ -49,7 +49,7 @@ def _sha256(stream) -> str:  # Python 3.10 has no file_digest
 
 
 def _store(entry: Path, text: str) -> None:
-    """Write atomically; a cache that cannot be written (read-only home) only costs the next start its time."""
+    """Write atomically. Without a writable cache (read-only home), the next start only takes longer."""
     try:
         entry.parent.mkdir(parents=True, exist_ok=True)
         partial = entry.with_suffix(f".{os.getpid()}")

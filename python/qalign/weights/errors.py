@@ -1,26 +1,26 @@
-"""What may go wrong with a model, each with the code of the project's registry that the worker puts on the wire."""
+"""Errors of models, each with the code of the error registry that the worker sends to Node."""
 
 
 class ModelError(Exception):
-    """Base of every error raised here. `code` names its row in bridge/protocol/errors.ts."""
+    """Base class of the errors of models. `code` names its row in bridge/protocol/errors.ts."""
 
     code = "WORKER_INTERNAL"
 
 
 class ConfigError(ModelError):
-    """config.json or preprocessor_config.json is missing, not JSON, or describes what this code cannot run."""
+    """config.json or preprocessor_config.json is missing, not JSON, or describes an unsupported model."""
 
     code = "MODEL_INVALID"
 
 
 class CheckpointError(ModelError):
-    """Files or tensors are missing, unexpected, misshapen, truncated, or not safe to read."""
+    """Files or tensors are missing, unexpected, of a wrong shape, truncated, or not safe to read."""
 
     code = "MODEL_INVALID"
 
 
 class LoraError(CheckpointError):
-    """The adapter uses a LoRA variant that is not merged here, or does not fit its base."""
+    """The adapter uses an unsupported LoRA variant, or does not fit its base."""
 
 
 class TokenizerError(CheckpointError):
@@ -34,7 +34,7 @@ class ModelNotFound(ModelError):
 
 
 class DownloadFailed(ModelError):
-    """The hub could not be reached or broke off."""
+    """The hub could not be reached, or the connection broke."""
 
     code = "MODEL_DOWNLOAD_FAILED"
 
@@ -52,19 +52,19 @@ class NonFinite(ModelError):
 
 
 class InvalidInput(ModelError):
-    """Visuals or prompts of a request do not fit each other or the model."""
+    """The visuals and prompts of a request contradict each other or do not fit the model."""
 
     code = "INVALID_REQUEST"
 
 
 class UnknownClip(ModelError):
-    """Frames of a clip that are not kept: never sent, released, dropped, or lost with an earlier process."""
+    """The worker does not hold these frames of a clip: never sent, released, dropped, or lost with a process."""
 
     code = "CLIP_UNKNOWN"
 
 
 class OutOfRoom(ModelError):
-    """What was asked for needs more memory than the device has left."""
+    """The request needs more memory than the device has free."""
 
     code = "OUT_OF_MEMORY"
 

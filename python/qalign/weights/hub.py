@@ -1,4 +1,4 @@
-"""A model's name → a directory with its files: a local one as it is, a hub id through huggingface_hub's cache."""
+"""A model's name → a directory with its files: a local directory, or a hub id through huggingface_hub's cache."""
 
 import threading
 from collections.abc import Callable, Iterator, Mapping
@@ -10,14 +10,14 @@ from .errors import Cancelled, CheckpointError, DownloadFailed, ModelError, Mode
 from .layout import ABSENT, INDEX_FILES, other_weights, pick_layout, read_weight_map
 from .lora_config import ADAPTERS, CONFIG, NON_LORA
 
-# Read where they are there. Indices of weight files are fetched when their layout is asked for.
+# Downloaded when the repository has them. Indices of weight files are fetched separately.
 SMALL_FILES = ("config.json", "tokenizer.model", "preprocessor_config.json", CONFIG)
 POLL_S = 0.5
 
 
 @dataclass(frozen=True)
 class ResolvedModel:
-    """Where the files are, and the hub's commit (40 hex digits) or "local"."""
+    """The directory of the files, and the hub's commit (40 hex digits) or "local"."""
 
     path: Path
     revision: str
@@ -32,9 +32,9 @@ def resolve_model(
     on_progress: Callable[[str, int, int, str], None] = lambda stage, done, total, unit: None,
     endpoint: str | None = None,
 ) -> ResolvedModel:
-    """A local directory, or a hub id at a revision (its newest commit when None), downloaded where it is missing.
+    """Resolve a local directory, or a hub id at a revision (None: the newest commit). Missing files are downloaded.
 
-    A broken download is resumed by the next call. Raises ModelNotFound and DownloadFailed.
+    The next call resumes a broken download. Raises ModelNotFound and DownloadFailed.
     """
     local = Path(model).expanduser()
     if local.is_dir():
@@ -55,7 +55,7 @@ def _from_cache(model: str, revision: str | None, cache_dir: Path | None) -> Res
     except (LocalEntryNotFoundError, HFValidationError) as error:
         at = f" at {revision}" if revision else ""
         raise ModelNotFound(
-            f"{model}{at} is not in the model cache; load it once without --offline, or name a folder with its files."
+            f"{model}{at} is not in the model cache; load it once without --offline, or name a local directory."
         ) from error
     return ResolvedModel(path, path.name)
 
@@ -89,22 +89,24 @@ def _download(
             done += size
             path = Path(file).parent
             on_progress("download", done, total, "bytes")
-    except ModelError:  # a cancelled download, or no usable checkpoint
+    except ModelError:  # cancelled, or no usable checkpoint
         raise
     except GatedRepoError as error:
-        raise DownloadFailed(f"{model} needs its licence accepted on the hub and HF_TOKEN set.") from error
+        raise DownloadFailed(f"{model} requires access: accept its licence on the hub and set HF_TOKEN.") from error
     except (RepositoryNotFoundError, RevisionNotFoundError, HFValidationError) as error:
         at = f" at revision {revision}" if revision else ""
         raise ModelNotFound(f"The hub has no model {model}{at}, or it is private.") from error
-    except Exception as error:  # whatever HTTP library huggingface_hub uses in this version, the disk, a checksum
+    except Exception as error:  # of any HTTP library of huggingface_hub, of the disk, of a checksum
         if _is_unreachable(error):
             return _whole_from_cache(model, revision, cache_dir, endpoint, error)
         reason = (str(error) or type(error).__name__).splitlines()[0][:200]
-        raise DownloadFailed(f"{model} could not be downloaded ({reason}); try again, it resumes.") from error
+        raise DownloadFailed(
+            f"{model} could not be downloaded ({reason}); try again to resume the download."
+        ) from error
     return ResolvedModel(path, str(commit))
 
 
-# What the libraries for HTTP and sockets call it, in whatever version huggingface_hub uses them.
+# Names of connection errors in the HTTP and socket libraries of different huggingface_hub versions.
 UNREACHABLE = {
     "ConnectError",
     "ConnectTimeout",
@@ -118,7 +120,7 @@ UNREACHABLE = {
 
 
 def _is_unreachable(error: BaseException | None) -> bool:
-    """Whether no connection was made at all. One that broke off is another matter: the next try resumes."""
+    """Whether no connection was made. A connection that broke later does not count, because the next try resumes."""
     while error is not None:
         if type(error).__name__ in UNREACHABLE:
             return True
@@ -129,7 +131,7 @@ def _is_unreachable(error: BaseException | None) -> bool:
 def _whole_from_cache(
     model: str, revision: str | None, cache_dir: Path | None, endpoint: str | None, error: Exception
 ) -> ResolvedModel:
-    """Without a network, a model whose files are all there is as good. Raises DownloadFailed."""
+    """The model from the cache, for a host without a network. Raises DownloadFailed unless all files are cached."""
     from huggingface_hub.constants import ENDPOINT, HF_HUB_CACHE
 
     try:
@@ -138,9 +140,9 @@ def _whole_from_cache(
         needed_files(sizes, lambda name: read_weight_map(found.path / name), model)
     except (ModelError, OSError):
         raise DownloadFailed(
-            f"{model} is not on this machine and there is no network to {endpoint or ENDPOINT}. "
-            "Name a mirror in HF_ENDPOINT, or bring the files from another machine: a folder named with --model DIR, "
-            f"or the cache {cache_dir or HF_HUB_CACHE}, whose place HF_HOME chooses."
+            f"{model} is not on this machine, and there is no network connection to {endpoint or ENDPOINT}. "
+            "Set HF_ENDPOINT to a mirror, or copy the files from another machine: to a directory for --model DIR, "
+            f"or to the cache {cache_dir or HF_HUB_CACHE} (set by HF_HOME)."
         ) from error
     return found
 
@@ -148,10 +150,10 @@ def _whole_from_cache(
 def needed_files(
     sizes: dict[str, int], weight_map_of: Callable[[str], Mapping[str, str]], model: str = "The repository"
 ) -> dict[str, int]:
-    """Of all files of a repository, those that are read, small ones first: a LoRA's, or the first complete layout's.
+    """The files of a repository that qalign reads, small files first: of a LoRA, or of the first complete layout.
 
-    `weight_map_of` fetches and reads an index. Raises ModelNotFound when there is neither, and CheckpointError when no
-    layout is complete.
+    `weight_map_of` fetches and reads an index. Raises ModelNotFound when the repository has neither, and
+    CheckpointError when no layout is complete.
     """
     top = {name: size for name, size in sizes.items() if "/" not in name}
     small = [name for name in SMALL_FILES if name in top]
@@ -169,7 +171,7 @@ def needed_files(
 
 @contextmanager
 def _watch(model: str, cache_dir: Path | None, report: Callable[[int], None]) -> Iterator[None]:
-    """Report the bytes of the file under way, as it grows in the cache: huggingface_hub has no callback for them."""
+    """Report the size of the file that grows in the cache, because huggingface_hub has no progress callback."""
     from huggingface_hub.constants import HF_HUB_CACHE
 
     blobs = Path(cache_dir or HF_HUB_CACHE) / f"models--{model.replace('/', '--')}" / "blobs"
@@ -182,12 +184,12 @@ def _watch(model: str, cache_dir: Path | None, report: Callable[[int], None]) ->
                 try:
                     sizes.append(file.stat().st_size)
                 except FileNotFoundError:
-                    continue  # it was completed between the two calls
+                    continue  # the download ended between the two calls
             if sizes:
                 try:
                     report(max(sizes))
                 except Cancelled:
-                    return  # heard by the next report of the thread that downloads
+                    return  # the next report of the downloading thread raises it too
 
     thread = threading.Thread(target=poll, daemon=True)
     thread.start()

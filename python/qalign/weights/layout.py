@@ -1,6 +1,6 @@
-"""Which files of a directory, or of a hub repository, are a checkpoint's weights: the first layout that is complete.
+"""Finds the weight files of a directory or hub repository: those of the first complete layout.
 
-The order is that of transformers. Leftovers of another layout do not shadow a complete checkpoint.
+The order is that of transformers. Leftovers of another layout do not hide a complete checkpoint.
 """
 
 from collections.abc import Callable, Collection, Mapping
@@ -19,15 +19,15 @@ ORDER = (
 )
 INDEX_FILES = tuple(name for name in ORDER if name.endswith(".index.json"))
 ABSENT = "is missing"
-# Endings of files with weights, to name what is there when no layout is.
+# Extensions of weight files, to name the files that exist when no layout does.
 WEIGHT_ENDINGS = (".safetensors", ".bin", ".gguf", ".pth", ".pt", ".ckpt", ".h5", ".msgpack", ".onnx", ".npz", ".pkl")
 
 
 @dataclass(frozen=True)
 class Layout:
-    """One layout: the file that names it and the weight files, sorted. `weight_map` is the index's: key → file name.
+    """One layout: the file that identifies it, and its sorted weight files. `weight_map` of an index: key → file name.
 
-    `passed_over` has a sentence for each other layout of the directory that was not taken although it is there.
+    `passed_over` explains each other layout in the directory that is not used.
     """
 
     name: str
@@ -38,7 +38,7 @@ class Layout:
 
 @dataclass(frozen=True)
 class WeightFiles:
-    """The weight files of a directory, sorted by name, and the index's `weight_map`; None for a single file."""
+    """The weight files of a directory, sorted by name, and the `weight_map` of their index (None for a single file)."""
 
     files: list[Path]
     weight_map: Mapping[str, str] | None
@@ -46,18 +46,19 @@ class WeightFiles:
 
 
 def find_weights(directory: Path) -> WeightFiles:
-    """The first complete layout of a directory. Raises CheckpointError: what each lacks, or what else is there."""
+    """The first complete layout of a directory. Raises CheckpointError with the missing files of each layout, or with
+    the other weight files that exist."""
     layout, reasons = _of_directory(directory)
     if layout is not None:
         return WeightFiles([directory / name for name in layout.files], layout.weight_map, layout.passed_over)
     if reasons:
         raise CheckpointError(f"{directory} has no complete weights: {'; '.join(reasons)}.")
     names = sorted(file.name for file in directory.iterdir()) if directory.is_dir() else []
-    raise CheckpointError(f"{directory} holds no weights: none of {', '.join(ORDER)} is there.{other_weights(names)}")
+    raise CheckpointError(f"{directory} holds no weights: it has none of {', '.join(ORDER)}.{other_weights(names)}")
 
 
 def weight_files(directory: Path) -> list[Path]:
-    """The weight files of a checkpoint, sorted by name. Raises CheckpointError as `find_weights`."""
+    """The weight files of a checkpoint, sorted by name. Raises CheckpointError like `find_weights`."""
     return find_weights(directory).files
 
 
@@ -81,7 +82,8 @@ def pick_layout(
 ) -> tuple[Layout | None, list[str]]:
     """The first complete layout in ORDER, or None with a reason for each layout that is not complete.
 
-    `lack(name)` is None for a file that is there, ABSENT, or what is wrong with it. `weight_map_of` reads an index.
+    `lack(name)` returns None for a usable file, ABSENT for a missing file, or the damage. `weight_map_of` reads an
+    index.
     """
     complete: list[Layout] = []
     reasons: list[str] = []
@@ -104,7 +106,7 @@ def pick_layout(
     if not complete:
         return None, reasons
     first, *others = complete
-    same = [f"{other.name} is complete too" for other in others if _format(other.name) == _format(first.name)]
+    same = [f"{other.name} is also complete" for other in others if _format(other.name) == _format(first.name)]
     return Layout(first.name, first.files, first.weight_map, (*reasons, *same)), []
 
 
@@ -122,7 +124,7 @@ def _format(name: str) -> str:
 
 
 def read_weight_map(index: Path) -> dict[str, str]:
-    """Key → file name, of an index. Raises CheckpointError for what is none, and for names outside its directory."""
+    """Key → file name of an index. Raises CheckpointError for an invalid index, and for names outside its directory."""
     try:
         value: Any = read_json(index, CheckpointError)
         weight_map = value["weight_map"]
@@ -138,7 +140,7 @@ def read_weight_map(index: Path) -> dict[str, str]:
 
 
 def other_weights(names: Collection[str]) -> str:
-    """A sentence about files of weights that are read in no layout, or nothing; `names` are those of a directory."""
+    """A sentence about weight files of unsupported formats, or an empty string. `names` are the existing files."""
     found = [name for name in names if name.lower().endswith(WEIGHT_ENDINGS)]
     if not found:
         return ""
@@ -147,5 +149,5 @@ def other_weights(names: Collection[str]) -> str:
     if any(name.startswith("adapter_model") for name in found):
         advice = "An adapter needs its adapter_config.json."
     elif any("-of-" in name for name in found):
-        advice = "Parts of a model need their index, model.safetensors.index.json or pytorch_model.bin.index.json."
+        advice = "Shards of a model need their index, model.safetensors.index.json or pytorch_model.bin.index.json."
     return f" It holds {shown}, which {'is' if len(found) == 1 else 'are'} not read. {advice}"

@@ -1,7 +1,7 @@
-"""A LoRA directory in PEFT's layout: its files, and its adapter_config.json, of which only plain LoRA is read.
+"""Reads the files and the adapter_config.json of a LoRA directory in PEFT's layout. Only plain LoRA is supported.
 
-The list of fields is an allow list: what is not known to leave W + alpha/r · B·A as it is, is refused by name.
-Known are the fields of PEFT 0.2 to 0.21.
+The list of fields is an allow list: a field that could change W + alpha/r · B·A is refused by name. The list covers
+PEFT 0.2 to 0.21.
 """
 
 import math
@@ -15,34 +15,34 @@ from .layout import holds_checkpoint
 CONFIG = "adapter_config.json"
 ADAPTERS = ("adapter_model.safetensors", "adapter_model.bin")
 NON_LORA = "non_lora_trainables.bin"
-# Files of other training codes with tensors that replace those of the base. Without them the scores would be others.
+# Files of other training codes with tensors that replace those of the base. Ignoring them would change the scores.
 OTHER_NON_LORA = ("non_lora*", "mm_projector*")
 
-# Fields that mean nothing for the merged weights, whatever their value.
+# Fields that do not affect the merged weights, at any value.
 FREE = frozenset(
     {
-        # where the adapter comes from and how it is loaded
+        # the origin of the adapter and its loading
         *("task_type", "base_model_name_or_path", "revision", "auto_mapping", "inference_mode", "peft_version"),
         *("runtime_config", "merge_weights", "megatron_core"),  # megatron_core: only with megatron_config
-        # used in training alone
+        # only for training
         "lora_dropout",
-        # which modules have adapters: the tensors of the file say it
+        # the modules with adapters, which the tensor names also give
         *("target_modules", "exclude_modules", "layers_to_transform", "layers_pattern"),
-        "eva_config",  # EVA takes A from activations and starts with B = 0: the base stays as it is
+        "eva_config",  # EVA starts with B = 0, so the base is unchanged
         "qalora_group_size",  # only with use_qalora
-        "ensure_weight_tying",  # only for tied embeddings, which no base here has
+        "ensure_weight_tying",  # only for tied embeddings, which no supported base has
     }
 )
 NOTHING = (None, False, "", [], {})
-PATTERNS = (None, {})  # a rank or an alpha for each module
+PATTERNS = (None, {})  # no rank or alpha per module
 LISTS = (None, [], {})
-# PEFT takes an empty object in these for a variant with its default settings.
+# In these fields, PEFT reads an empty object as a variant with default settings.
 VARIANT = (None, False)
 NEUTRAL: dict[str, tuple[object, ...]] = {
     "peft_type": ("LORA",),
     "bias": ("none",),
-    # Of these, A and B are made without changing the base. The others (PiSSA, OLoRA, CorDA, LoftQ, LoRA-GA, …)
-    # subtract the first B·A from it.
+    # These initialise A and B without changing the base. Others (PiSSA, OLoRA, CorDA, LoftQ, LoRA-GA, …) subtract the
+    # initial B·A from the base.
     "init_lora_weights": (None, True, False, "gaussian", "eva", "orthogonal", "mica"),
     "fan_in_fan_out": (None, False),
     "use_rslora": (None, False),
@@ -79,7 +79,7 @@ VARIANT_NAMES = {
     "monteclora_config": "MonteCLoRA",
 }
 INITIALISATIONS = {"loftq_config": "LoftQ", "corda_config": "CorDA", "lora_ga_config": "LoRA-GA"}
-# Parts of tensor names that only a variant has.
+# Parts of tensor names that occur only in a variant.
 VARIANT_TENSORS = {
     "lora_magnitude_vector": "DoRA",
     "lora_embedding_": "an adapter of an embedding",
@@ -99,14 +99,14 @@ VARIANT_TENSORS = {
 
 
 def is_lora(directory: Path) -> bool:
-    """Whether a directory holds a LoRA. A leftover adapter_config.json beside a whole checkpoint means nothing."""
+    """Whether a directory holds a LoRA. A leftover adapter_config.json beside a whole checkpoint does not count."""
     if not (directory / CONFIG).is_file():
         return False
     return any((directory / name).is_file() for name in ADAPTERS) or not holds_checkpoint(directory)
 
 
 def lora_files(directory: Path) -> list[Path]:
-    """The weight files of a LoRA directory. Raises LoraError when the adapter itself is missing or damaged."""
+    """The weight files of a LoRA directory. Raises LoraError when the adapter is missing or damaged."""
     there = [directory / name for name in ADAPTERS if (directory / name).is_file()]
     wrong = {file: damage(file) for file in there}
     adapters = [file for file in there if wrong[file] is None]
@@ -121,7 +121,7 @@ def lora_files(directory: Path) -> list[Path]:
 
 
 def read_lora_config(directory: Path) -> dict[str, Any]:
-    """adapter_config.json. Raises LoraError for anything but plain LoRA, naming all fields that are not."""
+    """Read adapter_config.json. Raises LoraError that names all fields which are not plain LoRA."""
     file = directory / CONFIG
     try:
         config = read_json(file, LoraError)
@@ -135,13 +135,13 @@ def read_lora_config(directory: Path) -> dict[str, Any]:
     rank, alpha = config["r"], config["lora_alpha"]
     if type(rank) is not int or rank < 1 or type(alpha) not in (int, float) or not math.isfinite(alpha):
         raise LoraError(
-            f"{file}: r is {rank!r} and lora_alpha is {alpha!r}; they must be finite numbers, r at least 1."
+            f"{file}: r is {rank!r} and lora_alpha is {alpha!r}; both must be finite numbers, and r at least 1."
         )
     return config
 
 
 def is_neutral(name: str, value: object) -> bool:
-    """Whether a field leaves the merged weights as r and lora_alpha make them. Unknown fields must say nothing."""
+    """Whether a field has no effect on the merged weights. Unknown fields must have an empty value."""
     if name in FREE or name in ("r", "lora_alpha"):
         return True
     if name == "init_lora_weights" and isinstance(value, str):
@@ -153,28 +153,28 @@ def is_neutral(name: str, value: object) -> bool:
 def _refusal(name: str, value: object) -> str:
     shown = f"{name} is {value!r:.80}"
     if name == "peft_type":
-        return f"{shown}; only LORA is merged. Merge the adapter with its own tool and load the merged checkpoint."
+        return f"{shown}; only LORA is supported. Merge the adapter with its own tool and load the merged checkpoint."
     if name == "init_lora_weights":
         return (
-            f"{shown}, which may belong to a base that was changed with it. Save the adapter again with PEFT's"
+            f"{shown}, which may need a modified base. Save the adapter again with PEFT's"
             " path_initial_model_for_weight_conversion, or merge it with PEFT and load the merged checkpoint."
         )
     if name in INITIALISATIONS:
         return (
-            f"{shown}, of {INITIALISATIONS[name]}, which changes the base. Set it to null if the adapter was saved with"
+            f"{shown} for {INITIALISATIONS[name]}, which changes the base. Set it to null if the adapter was saved with"
             " path_initial_model_for_weight_conversion, or merge it with PEFT and load the merged checkpoint."
         )
-    if name in ("alora_invocation_tokens", "arrow_config"):  # PEFT cannot merge these either
+    if name in ("alora_invocation_tokens", "arrow_config"):  # PEFT also cannot merge these
         return f"{shown}: {VARIANT_NAMES[name]}, which cannot be merged into a base. Train it as plain LoRA."
     if name in NEUTRAL:
         what = f": {VARIANT_NAMES[name]}" if name in VARIANT_NAMES else ""
         return f"{shown}{what}, which qalign does not merge. Merge it with PEFT and load the merged checkpoint."
     return (
-        f"{shown}; qalign does not know this field, and it may change the weights."
-        " Merge the adapter with the tool that made it and load the merged checkpoint."
+        f"{shown}; qalign does not know this field, which may change the weights."
+        " Merge the adapter with the tool that created it and load the merged checkpoint."
     )
 
 
 def variant_of_tensor(key: str) -> str | None:
-    """The variant of LoRA that a tensor's name belongs to, or None for names of plain LoRA and of nothing known."""
+    """The LoRA variant that a tensor's name belongs to, or None for plain LoRA and unknown names."""
     return next((variant for part, variant in VARIANT_TENSORS.items() if part in key), None)

@@ -1,4 +1,4 @@
-"""Weight files → tensors, one at a time, and tensors → their places in a module. Any family's files, no model."""
+"""Reads weight files of any model family tensor by tensor, and assigns tensors to a module."""
 
 import stat
 from collections.abc import Callable, Collection, Iterator, Mapping
@@ -14,21 +14,21 @@ from .damage import refuse_damage
 from .errors import CheckpointError, NonFinite
 from .layout import WeightFiles
 
-# What weights are stored in, and int64 for counts. Others hold quantised weights, which mean nothing without scales.
+# Supported types of weights, and int64 for counters. Other types hold quantised weights, which need scales.
 STORED = (torch.float32, torch.float16, torch.bfloat16, torch.float64, torch.int64)
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 def read_tensors(file: Path, device: torch.device | str = "cpu") -> Iterator[tuple[str, Tensor]]:
-    """The tensors of one file, one at a time. `.bin` files are memory-mapped and read with weights_only=True.
+    """Yield the tensors of one file. `.bin` files are memory-mapped and read with weights_only=True.
 
-    Raises CheckpointError: a file that is damaged or holds more than tensors, or a tensor of a type not in STORED.
+    Raises CheckpointError for a file that is damaged or holds more than tensors, and for a type that is not in STORED.
     """
     yield from _open_tensors(file, device, lambda keys: None)
 
 
 def write_tensors(tensors: dict[str, Tensor], path: Path) -> None:
-    """A new .safetensors file, readable as the umask says; safetensors itself lets nobody but its owner read."""
+    """Write a .safetensors file with the permissions of the umask; safetensors allows only the owner to read."""
     path.touch()
     mode = stat.S_IMODE(path.stat().st_mode)
     save_file(tensors, path, metadata={"format": "pt"})
@@ -60,8 +60,8 @@ def _stored(file: Path, key: str, value: Tensor) -> Tensor:
         return value
     kinds = ", ".join(str(kind).removeprefix("torch.") for kind in STORED)
     raise CheckpointError(
-        f"{file}: {key} is stored as {str(value.dtype).removeprefix('torch.')}, as quantised weights are; only {kinds} "
-        "are read. Save the model unquantised."
+        f"{file}: {key} is stored as {str(value.dtype).removeprefix('torch.')}, as quantised weights are. "
+        f"Only {kinds} are supported. Save the model unquantised."
     )
 
 
@@ -87,16 +87,16 @@ def _line(error: Exception) -> str:
 def stored_tensors(
     weights: WeightFiles, device: torch.device | str, ignored: tuple[str, ...] = ()
 ) -> Iterator[tuple[str, Tensor]]:
-    """The tensors of a checkpoint, file by file. Raises CheckpointError where a file and the index differ.
+    """Yield the tensors of a checkpoint, file by file. Raises CheckpointError when a file and the index differ.
 
-    Keys that end in one of `ignored` may stand in any file, or in none.
+    Keys that end in one of `ignored` can be in any file, or in none.
     """
     for file in weights.files:
         yield from _open_tensors(file, device, partial(refuse_misplaced, weights, file, ignored))
 
 
 def refuse_misplaced(weights: WeightFiles, file: Path, ignored: tuple[str, ...], keys: Collection[str]) -> None:
-    """The index says which tensor is in which file: another tensor in a file, or one that it lacks, is an error."""
+    """Raises CheckpointError when a file has other tensors than its index states."""
     weight_map = weights.weight_map
     if weight_map is None:
         return
@@ -109,19 +109,19 @@ def refuse_misplaced(weights: WeightFiles, file: Path, ignored: tuple[str, ...],
         for what, keys in (
             ("it lacks", sorted(mapped - here)),
             ("it holds", elsewhere),
-            ("it holds what the index does not name,", unknown),
+            ("it holds tensors that are not in the index:", unknown),
         )
         if keys
     ]
     if parts:
         raise CheckpointError(
             f"{file} is not the file that its index describes: {'; '.join(parts)}. "
-            "The index or the file is of another checkpoint; download both again."
+            "The index or the file is from another checkpoint; download both again."
         )
 
 
 def tensor_slots(model: nn.Module) -> dict[str, tuple[nn.Module, str]]:
-    """Key of the state dict → the module that owns the tensor and its name there."""
+    """Key of the state dict → the module that owns the tensor, and the tensor's name in that module."""
     return {
         f"{path}.{name}" if path else name: (module, name)
         for path, module in model.named_modules()
@@ -130,11 +130,11 @@ def tensor_slots(model: nn.Module) -> dict[str, tuple[nn.Module, str]]:
 
 
 def misfit(stored: Tensor, wanted: Tensor) -> str | None:
-    """How a stored tensor differs from its place in a module, in shape or in being a number with a fraction."""
+    """How a stored tensor differs from the module's tensor: in shape, or in floating point versus integer type."""
     if stored.shape != wanted.shape:
-        return f"is {list(stored.shape)}, wanted {list(wanted.shape)}"
+        return f"is {list(stored.shape)}, expected {list(wanted.shape)}"
     if stored.is_floating_point() != wanted.is_floating_point():
-        return f"is {stored.dtype}, wanted {wanted.dtype}".replace("torch.", "")
+        return f"is {stored.dtype}, expected {wanted.dtype}".replace("torch.", "")
     return None
 
 
@@ -147,7 +147,7 @@ def put_tensor(slots: dict[str, tuple[nn.Module, str]], key: str, value: Tensor)
 
 
 def refuse_non_finite(finite: dict[str, Tensor], where: str) -> None:
-    """One synchronisation for all tensors. Raises NonFinite, naming the tensors that are not finite."""
+    """Check all tensors with one synchronisation. Raises NonFinite with the names of tensors that are not finite."""
     if not finite:
         return
     flags = torch.stack([flag.to(torch.bool) for flag in finite.values()]).tolist()

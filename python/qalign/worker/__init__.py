@@ -1,1 +1,1 @@
-"""The process that Node sends requests to: messages become calls and answers; tensors are the other folders' work."""
+"""The process that receives requests from Node. It turns messages into calls and answers."""

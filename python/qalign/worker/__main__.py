@@ -1,4 +1,4 @@
-"""`python -m qalign.worker`: --connect (as Node starts it), --replay (a file of requests), --bench (the model)."""
+"""`python -m qalign.worker`: serve Node (--connect), run a file of requests (--replay), measure a model (--bench)."""
 
 import argparse
 import os
@@ -17,16 +17,18 @@ def main(argv: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m qalign.worker", description=__doc__)
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument(
-        "--connect", metavar="ENDPOINT", help="serve the Node that listens there; it sends a token on stdin"
+        "--connect", metavar="ENDPOINT", help="serve the Node that listens at ENDPOINT and sends a token on stdin"
     )
     what.add_argument(
-        "--replay", metavar="FILE", type=Path, help="run the request(s) of a JSON file and print the answers"
+        "--replay", metavar="FILE", type=Path, help="run the requests of a JSON file and print the answers"
     )
-    what.add_argument("--bench", action="store_true", help="measure the model; see --bench --help")
+    what.add_argument("--bench", action="store_true", help="measure a model; see --bench --help")
     parser.add_argument("--identity", default="worker")
     parser.add_argument("--device", default="cpu")
     parser.add_argument(
-        "--keys", type=Path, help="for a Node elsewhere (tcp://HOST:PORT): worker.json of `qalign workers keys`"
+        "--keys",
+        type=Path,
+        help="key file for a Node on another host (tcp://HOST:PORT): worker.json of `qalign workers keys`",
     )
     options = parser.parse_args(argv)
     if options.replay:
@@ -37,7 +39,7 @@ def main(argv: list[str]) -> int:
         from .remote import serve_remote
 
         return serve_remote(options.connect, options.device, options.keys)
-    # Ctrl-C reaches the whole process group; Node decides what it means and tells us
+    # Ctrl-C reaches the whole process group; Node handles it and drains the worker
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     token = os.read(0, 256).decode().strip()
     from .bridge import Bridge, die_with_parent
@@ -47,5 +49,5 @@ def main(argv: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    # at once: taking CUDA apart on a device that failed may take for ever
+    # at once, because destroying a CUDA context can hang on a failed device
     end_process(main(sys.argv[1:]))

@@ -1,4 +1,4 @@
-"""`python -m qalign.worker --bench`: the scoring engine against the literal path in one run, without Node."""
+"""`python -m qalign.worker --bench`: compares the scoring engine with the literal model in one run, without Node."""
 
 import argparse
 import json
@@ -23,11 +23,11 @@ from ..weights.errors import ModelError
 from ..weights.tensors import DTYPES
 
 PROMPT = "USER: How would you rate the quality of this image?\n<|image|>\nASSISTANT: The quality of the image is"
-SECONDS = 3.0  # each measurement runs at least three times and about this long
+SECONDS = 3.0  # duration of a measurement, which runs at least three times
 
 
 class PublishedLengths:
-    """Stands in for the tokenizer of a model without one: the default prompt's 15 + 12 tokens, with made-up ids."""
+    """The tokenizer of a model with random weights: 15 + 12 arbitrary ids, as many as the default prompt has."""
 
     def encode(self, text: str) -> tuple[int, ...]:
         return (*range(1, 16), IMAGE_TOKEN, *range(16, 28))
@@ -37,7 +37,7 @@ class PublishedLengths:
 
 
 def main(argv: list[str]) -> int:
-    """Parse arguments, measure, print. Returns the exit code: 0, or 2 when the model cannot be made or run."""
+    """Parse arguments, measure, print. → the exit code: 0, or 2 when the model cannot be loaded or run."""
     options = _arguments(argv)
     try:
         scorer, weights = _scorer(options)
@@ -54,9 +54,9 @@ def _arguments(argv: list[str]) -> argparse.Namespace:
     which = parser.add_mutually_exclusive_group(required=True)
     which.add_argument("--model", help="checkpoint directory or hub id")
     which.add_argument("--random-weights", choices=sorted(ARCHITECTURES), help="an architecture with random weights")
-    parser.add_argument("--base", help="what a LoRA given as --model was trained over")
-    parser.add_argument("--revision", help="of a hub model: commit, tag or branch")
-    parser.add_argument("--base-revision", help="the same of the base")
+    parser.add_argument("--base", help="base model of the LoRA given as --model")
+    parser.add_argument("--revision", help="commit, tag or branch of a hub model")
+    parser.add_argument("--base-revision", help="commit, tag or branch of the base model")
     parser.add_argument("--device", default="cuda:0" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--precision", default="auto", choices=["auto", *DTYPES])
     parser.add_argument("--batches", default="1,8,64", type=_batches, help="batch sizes, comma separated")
@@ -73,7 +73,7 @@ def _batches(text: str) -> list[int]:
 
 
 def _scorer(options: argparse.Namespace) -> tuple[Scorer, str]:
-    """The scorer to measure, and what to call its weights."""
+    """The scorer to measure, and a name for its weights."""
     if options.model:
         model = load_scorer(
             options.model,
@@ -95,7 +95,10 @@ def _scorer(options: argparse.Namespace) -> tuple[Scorer, str]:
 
 
 def measure(scorer: Scorer, weights: str, batches: list[int], literal: bool = True) -> dict[str, Any]:
-    """Rates and memory of both paths by batch. Times in ms, memory in bytes, from bytes on the host to logits there."""
+    """Rates and memory of both models by batch size, from pixels on the host to logits on the host.
+
+    Times are in ms, memory is in bytes.
+    """
     device = scorer.engine.device
     size = scorer.info.image_size
     rows = []
@@ -140,8 +143,8 @@ def _literal(scorer: Scorer, pixels: torch.Tensor) -> torch.Tensor:
 
 
 def _time(call: Callable[[], torch.Tensor], batch: int, device: torch.device) -> tuple[dict[str, Any], torch.Tensor]:
-    """Both paths end on the host, so that a call's wall time is its time."""
-    for _ in range(3):  # kernels are chosen, prefixes computed, graphs captured
+    """Measure wall time, which covers the device's work because `call` returns logits on the host."""
+    for _ in range(3):  # warm-up: selects kernels, computes prefixes, captures graphs
         answer = call()
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)

@@ -1,4 +1,4 @@
-"""The worker's end of the socket: an I/O thread owns it, the main thread computes."""
+"""The worker's end of the socket. An I/O thread owns the socket, and the main thread computes."""
 
 import json
 import logging
@@ -25,18 +25,19 @@ from .errors import DEVICE_FAILED
 from .handlers import Handlers
 from .logs import capture
 
-CREDITS = 2  # one request running, one waiting: the device never waits for Node
+CREDITS = 2  # one request runs and one waits, so that the device never waits for Node
 LINGER_MS = 1000
 HEARTBEAT_MS = 2000
-DEVICE_FAILED_EXIT = 75  # EX_TEMPFAIL: a supervisor may start the worker again
-LAST_WORD_S = 2.0  # a message that is followed by a close at once may be lost; Node ends its own workers sooner
+DEVICE_FAILED_EXIT = 75  # EX_TEMPFAIL: a supervisor can restart the worker
+# Delay before the socket closes, because an immediate close can lose the last message. Node ends its workers sooner.
+LAST_WORD_S = 2.0
 log = logging.getLogger("qalign.worker")
 
 
 class Bridge:
-    """Speaks with Node until it says drain, refuses, or dies.
+    """Communicates with Node until Node sends drain, refuses the worker, or ends.
 
-    Only the I/O thread touches the socket; other threads queue what they have to say and wake it.
+    Only the I/O thread uses the socket. Other threads queue messages and wake it.
     """
 
     def __init__(
@@ -48,8 +49,8 @@ class Bridge:
         keys: dict[str, str] | None = None,
         make_handlers: Callable[[Callable[[], None]], Any] = Handlers,
     ) -> None:
-        """With `keys` (public_key, secret_key, server_key) the socket speaks CURVE. Over tcp the worker belongs to no
-        Node: it greets whichever listens, again after every break, and stays when it is told to drain."""
+        """With `keys` (public_key, secret_key, server_key) the socket uses CURVE. Over tcp the worker is independent of
+        a Node: it greets any Node that listens, again after every lost connection, and survives a drain."""
         self._context = zmq.Context(io_threads=1)
         self._endpoint = endpoint
         self._stays = endpoint.startswith("tcp://")
@@ -83,7 +84,7 @@ class Bridge:
         self.handlers = make_handlers(self._step)
 
     def run(self) -> int:
-        """Connect, say hello, serve. Returns the exit code: DEVICE_FAILED_EXIT when the device has failed."""
+        """Connect, send hello, serve. → the exit code: DEVICE_FAILED_EXIT when the device has failed."""
         capture(self.send)
         self._socket.connect(self._endpoint)
         if not self._stays:
@@ -106,7 +107,7 @@ class Bridge:
         return DEVICE_FAILED_EXIT if self._failed else 0
 
     def _begin_session(self) -> None:
-        """A Node listens, perhaps another than before: nothing of the last one's requests is answered to it."""
+        """Start a session with a Node, which can be a new one: it gets no answers to earlier requests."""
         self._session += 1
         self._outgoing.clear()
         if (running := self._running) is not None:
@@ -128,17 +129,17 @@ class Bridge:
         )
 
     def send(self, envelope: dict[str, Any]) -> None:
-        """Queue a message for the I/O thread. Callable from every thread."""
+        """Queue a message for the I/O thread. Thread-safe."""
         self._outgoing.append(envelope)
         self._wake()
 
     def _wake(self) -> None:
-        with self._wake_lock:  # a ZeroMQ socket may change threads only behind a lock
+        with self._wake_lock:  # a ZeroMQ socket needs a lock to be used from several threads
             if not self._wake_out.closed:
                 self._wake_out.send(b"")
 
     def drain(self) -> None:
-        """End after what is under way, as when Node says so. Callable from every thread."""
+        """End after the current request, as when Node sends drain. Thread-safe."""
         self._requests.put(None)
 
     def _compute(self, session: int, request: dict[str, Any], buffers: list[memoryview]) -> None:
@@ -156,7 +157,7 @@ class Bridge:
         self._running = None
         self._cancelled.discard(identity)
         if result.get("error", {}).get("code") == DEVICE_FAILED:
-            # instead of an answer: Node gives what this worker had to another one
+            # instead of an answer: Node then sends this worker's requests to another one
             self.send({"type": "bye", "error": result["error"]})
             self._failed = True
             return
@@ -164,7 +165,7 @@ class Bridge:
         answer({"type": "credit", "credits": 1})
 
     def _step(self) -> None:
-        """Called by the computation between its chunks: it moved, and may have been cancelled meanwhile."""
+        """Called by the computation between chunks: records progress, and stops a cancelled request."""
         self._last_step = time.monotonic()
         if self._running in self._cancelled:
             raise Cancelled("The request was cancelled.")
@@ -202,7 +203,10 @@ class Bridge:
                 self.send(
                     {
                         "id": message["id"],
-                        "error": {"code": "INVALID_REQUEST", "message": f"The request does not fit: {problem}."},
+                        "error": {
+                            "code": "INVALID_REQUEST",
+                            "message": f"The request does not match its schema: {problem}.",
+                        },
                     }
                 )
         elif name == "request":
@@ -219,7 +223,7 @@ class Bridge:
 
 
 def rss_bytes() -> int:
-    """Resident memory of this process, now where /proc tells it, else the highest so far."""
+    """Resident memory of this process in bytes: the current value where /proc has it, else the peak."""
     try:
         return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
     except OSError:
@@ -227,13 +231,13 @@ def rss_bytes() -> int:
 
 
 def die_with_parent(endpoint: str) -> None:
-    """End this process when Node's end of stdin closes, which happens however Node dies, kill -9 included.
+    """End this process when Node's end of stdin closes, which also happens after kill -9.
 
-    Node removes its private socket folder itself when it can; when it was killed, the last word is ours.
+    Node normally removes its private socket directory. When Node was killed, this process removes it.
     """
 
     def watch() -> None:
-        while os.read(0, 4096):  # unbuffered: a lock on sys.stdin would be fatal at shutdown
+        while os.read(0, 4096):  # unbuffered: a lock on sys.stdin would abort the shutdown
             pass
         folder = Path(endpoint.removeprefix("ipc://")).parent
         if endpoint.startswith("ipc://") and folder.name.startswith("qalign-"):

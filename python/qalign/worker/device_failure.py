@@ -1,11 +1,11 @@
-"""Errors after which CUDA refuses every further call of the process, whatever is computed: only a new process helps."""
+"""Detects errors after which every CUDA call of the process fails, so that only a new process can use the device."""
 
 import re
 
 import torch
 
-# The errors of the CUDA runtime of which its reference says that the process must be ended and started again, those of
-# broken hardware, and those of a context or a server that is gone. Value: the text that torch puts into its message.
+# Errors that need a new process by the reference of the CUDA runtime. Also errors of broken hardware, and of a lost
+# context or server. The value is the text in torch's message.
 STICKY = {
     214: "uncorrectable ECC error encountered",
     220: "uncorrectable NVLink error detected during the execution",
@@ -28,16 +28,16 @@ STICKY = {
     999: "unknown error",
 }
 TEXTS = {sentence.lower() for sentence in STICKY.values()}
-# As torch begins its message; of ROCm too, whose texts are the same where it has the error.
+# The start of torch's message. ROCm uses the same texts for the errors that it has.
 MESSAGE = re.compile(r"(?:(?:CUDA|HIP)(?: driver)? error|Triton Error \[CUDA\]): (?P<what>[^\n]+)")
 LIBRARY = re.compile(r"CUBLAS_STATUS_|CUDNN_STATUS_|CUSOLVER_STATUS_|CUSPARSE_STATUS_|cuDNN error|cuBLAS error")
 
 
 def device_failure(error: BaseException) -> str | None:
-    """What happened to the device, as the end of a sentence; None for an error that later calls may not have.
+    """The failure of the device in words, or None for an error after which the device still works.
 
-    Running out of memory, a wrong argument or a missing kernel leave the device as it was. An error of cuBLAS or cuDNN
-    may follow from either: then the device is asked for an answer. The causes of an error are looked at too.
+    The device still works after it ran out of memory, or after a wrong argument or a missing kernel. An error of cuBLAS
+    or cuDNN can have either kind of cause, so a test call on the device decides. Chained causes are checked too.
     """
     seen: set[int] = set()
     found: BaseException | None = error
@@ -66,7 +66,7 @@ def _sticky(error: BaseException) -> str | None:
 
 
 def _asked() -> str | None:
-    """Whether the device still answers, after an error of a library that does not say why it failed."""
+    """Test the device after a library error without a reason. → the failure in words, or None if it works."""
     if not torch.cuda.is_initialized():
         return None
     try:

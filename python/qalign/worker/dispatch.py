@@ -1,4 +1,4 @@
-"""One request → one answer. The only broad `except` of the worker is here."""
+"""One request → one answer. This file has the only broad `except` of the worker."""
 
 import logging
 import time
@@ -15,7 +15,7 @@ log = logging.getLogger("qalign.worker")
 
 
 def dispatch(handlers: object, request: dict[str, Any], buffers: Sequence[Buffer], report: Report) -> dict[str, Any]:
-    """A validated request envelope → {id, result} or {id, error}. Never raises; tracebacks go to the log."""
+    """A validated request envelope → {id, result} or {id, error}. Never raises. Tracebacks go to the log."""
     identity = request["id"]
     traced = TRACEPARENT.set(request.get("traceparent"))
     started = time.perf_counter()
@@ -23,16 +23,16 @@ def dispatch(handlers: object, request: dict[str, Any], buffers: Sequence[Buffer
         method = request["method"]
         if method not in METHODS or not hasattr(handlers, method):
             known = ", ".join(name for name in METHODS if hasattr(handlers, name))
-            raise WorkerError("UNKNOWN_METHOD", f'There is no method "{method}"; this worker knows {known}.')
+            raise WorkerError("UNKNOWN_METHOD", f'Unknown method "{method}"; this worker has {known}.')
         problem = problem_with(f"{method}_params", request["params"])
         if problem is not None:
-            raise WorkerError("INVALID_REQUEST", f"The parameters of {method} do not fit: {problem}.")
+            raise WorkerError("INVALID_REQUEST", f"The parameters of {method} do not match their schema: {problem}.")
         result = getattr(handlers, method)(request["params"], buffers, report)
         problem = problem_with(f"{method}_result", result)
         if problem is not None:
             raise WorkerError(
                 "NON_FINITE" if "NaN" in problem else "WORKER_INTERNAL",
-                f"The result of {method} does not fit: {problem}.",
+                f"The result of {method} does not match its schema: {problem}.",
             )
         return {"id": identity, "result": result}
     except Exception as error:

@@ -1,4 +1,4 @@
-"""What a worker may answer instead of a result, and the one table from library exceptions to registry codes."""
+"""The errors that a worker can return, and the mapping from library exceptions to registry codes."""
 
 import torch
 
@@ -11,7 +11,7 @@ DEVICE_FAILED = "DEVICE_FAILED"
 
 
 class WorkerError(Exception):
-    """An error with a code of the registry. `message` is one sentence with the offending value and what to do."""
+    """An error with a code of the registry. `message` names the wrong value and what to do."""
 
     def __init__(self, code: str, message: str) -> None:
         super().__init__(message)
@@ -20,10 +20,13 @@ class WorkerError(Exception):
 
 
 def to_wire(error: BaseException) -> dict[str, str]:
-    """Any exception → {code, message} for the wire. What is not known here is WORKER_INTERNAL, by its type alone."""
+    """Any exception → {code, message} for Node. Unknown exceptions become WORKER_INTERNAL with only their type."""
     what = device_failure(error)
     if what is not None:
-        return {"code": DEVICE_FAILED, "message": f"{what}; the worker ends, for only a new process can use it again."}
+        return {
+            "code": DEVICE_FAILED,
+            "message": f"{what}; the worker ends, because only a new process can use the device.",
+        }
     if isinstance(error, WorkerError | ModelError | TrainingError):
         return {"code": error.code, "message": str(error) or ERROR_CODES[error.code].sentence}
     if is_out_of_memory(error):
@@ -38,7 +41,7 @@ def to_wire(error: BaseException) -> dict[str, str]:
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """CUDA has a class of its own; the CPU allocator raises a plain RuntimeError that only its text tells."""
+    """CUDA has its own exception class. The CPU allocator raises a RuntimeError that only its text identifies."""
     if isinstance(error, torch.OutOfMemoryError | MemoryError):
         return True
     return isinstance(error, RuntimeError) and "can't allocate memory" in str(error)

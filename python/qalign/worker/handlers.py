@@ -1,4 +1,4 @@
-"""The methods of the contract, each from validated parameters and buffers to a result."""
+"""The methods of the protocol. Each takes validated parameters and buffers and returns a result."""
 
 import time
 import warnings
@@ -19,14 +19,14 @@ Report = Callable[[dict[str, Any]], None]
 
 
 class Handlers:
-    """Holds the loaded model. `step` is called whenever the computation has moved; it may raise to cancel."""
+    """Holds the loaded model. `step` is called after each part of a computation; it can raise to cancel."""
 
     def __init__(self, step: Callable[[], None]) -> None:
         self._step = step
         self._scorer: Scorer | None = None
 
     def load_model(self, params: dict[str, Any], buffers: Sequence[Buffer], report: Report) -> dict[str, Any]:
-        """Replaces the loaded model, which is freed first: two may not fit."""
+        """Replace the loaded model. It is freed first, because memory may not hold two models."""
         self.unload_model({}, [], report)
 
         def progress(stage: str, done: int, total: int, unit: str) -> None:
@@ -107,7 +107,7 @@ class Handlers:
 
 
 def score_items(params: dict[str, Any], buffers: Sequence[Buffer]) -> list[ScoreItem]:
-    """The items of a request, each with its visuals: pixels as tensors, or ranges of kept clips."""
+    """The items of a request with their visuals: pixels as tensors, or frame ranges of kept clips."""
     wanted = [visual for item in params["items"] for visual in item["visuals"]]
     tensors = frame_tensors(params["buffers"], buffers, [row["frames"] for row in wanted if "clip" not in row])
     visuals = iter([ClipRange(**row) if "clip" in row else next(tensors) for row in wanted])
@@ -115,7 +115,7 @@ def score_items(params: dict[str, Any], buffers: Sequence[Buffer]) -> list[Score
 
 
 def answered(id: str, answer: ItemScores | ItemTexts) -> dict[str, Any]:
-    """One row of a result: the answers to every prompt, or this item's own error."""
+    """One row of a result: the answers to all prompts of an item, or the item's error."""
     if answer.error is not None:
         return {"id": id, "error": to_wire(answer.error)}
     return {"id": id, "prompts": [asdict(prompt) for prompt in answer.prompts]}
@@ -124,14 +124,14 @@ def answered(id: str, answer: ItemScores | ItemTexts) -> dict[str, Any]:
 def frame_tensors(
     declared: Sequence[dict[str, Any]], buffers: Sequence[Buffer], wanted: Sequence[int]
 ) -> Iterator[Tensor]:
-    """uint8 tensors [F, S, S, 3] of the `wanted` numbers of frames, views of the received bytes (nothing is copied).
+    """uint8 tensors [F, S, S, 3] as views of the received bytes; `wanted` are the frame counts of the visuals.
 
-    Raises WorkerError INVALID_REQUEST when buffers, their declarations and the visuals do not fit each other.
+    Raises WorkerError INVALID_REQUEST when buffers, their declarations and the visuals contradict each other.
     """
     if not len(declared) == len(buffers) == len(wanted):
         raise WorkerError(
             "INVALID_REQUEST",
-            f"{len(wanted)} visuals came with {len(declared)} declared and {len(buffers)} received buffers.",
+            f"The request has {len(wanted)} visuals, but {len(declared)} declared and {len(buffers)} received buffers.",
         )
     tensors = []
     for number, (row, buffer, frames) in enumerate(zip(declared, buffers, wanted, strict=True)):
@@ -147,6 +147,6 @@ def frame_tensors(
 
 
 def _view(buffer: Buffer) -> Tensor:
-    with warnings.catch_warnings():  # torch warns that the bytes are read-only; nothing here writes to them
+    with warnings.catch_warnings():  # torch warns about read-only bytes, but nothing writes to them
         warnings.simplefilter("ignore")
         return torch.frombuffer(buffer, dtype=torch.uint8)

@@ -1,4 +1,4 @@
-"""Python's log records → `log` messages of the wire, at their own level, with tracebacks inside."""
+"""Sends Python's log records to Node as `log` messages with their level and traceback."""
 
 import logging
 from collections.abc import Callable
@@ -6,12 +6,12 @@ from contextvars import ContextVar
 from typing import Any
 
 LEVELS = {"DEBUG": "debug", "INFO": "info", "WARNING": "warn", "ERROR": "error", "CRITICAL": "error"}
-TRACEPARENT: ContextVar[str | None] = ContextVar("traceparent", default=None)  # of the request that is at work
-LONGEST = 16_000  # characters of one message; a traceback is cut in front, where it says least
+TRACEPARENT: ContextVar[str | None] = ContextVar("traceparent", default=None)  # of the current request
+LONGEST = 16_000  # characters per message; a traceback loses its beginning, which matters least
 
 
 class WireHandler(logging.Handler):
-    """Hands every record on as a `log` envelope."""
+    """Sends every record as a `log` envelope."""
 
     def __init__(self, send: Callable[[dict[str, Any]], None]) -> None:
         super().__init__()
@@ -34,13 +34,13 @@ class WireHandler(logging.Handler):
 
 
 def trace_fields() -> dict[str, str]:
-    """`trace_id` of the W3C trace context (version-trace-parent-flags) that the request at work carries."""
+    """`trace_id` from the W3C trace context (version-trace-parent-flags) of the current request."""
     parts = (TRACEPARENT.get() or "").split("-")
     return {"trace_id": parts[1]} if len(parts) == 4 else {}
 
 
 def capture(send: Callable[[dict[str, Any]], None]) -> None:
-    """From now on all logging of this process, warnings included, goes through `send`."""
+    """Send all further logging of this process, including warnings, through `send`."""
     root = logging.getLogger()
     root.handlers = [WireHandler(send)]
     root.setLevel(logging.INFO)

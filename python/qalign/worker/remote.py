@@ -1,4 +1,4 @@
-"""A worker that no Node of this host started: `--connect tcp://HOST:PORT --keys worker.json`."""
+"""A worker for a Node on another host: `--connect tcp://HOST:PORT --keys worker.json`."""
 
 import json
 import os
@@ -13,11 +13,11 @@ KEY_NAMES = {"public_key", "secret_key", "server_key"}
 
 
 def serve_remote(endpoint: str, device: str, keys_file: Path | None) -> int:
-    """Serve whichever Node listens there until Ctrl-C or SIGTERM. Returns 2 for bad keys."""
+    """Serve any Node that listens at `endpoint` until Ctrl-C or SIGTERM. → 2 for invalid keys."""
     try:
         keys = None if keys_file is None else read_keys(keys_file)
         if keys is None and not LOOPBACK.match(endpoint):
-            raise ValueError(f"{endpoint} is not on this host: name the keys of this worker with --keys FILE")
+            raise ValueError(f"{endpoint} is on another host; name the key file of this worker with --keys FILE")
     except (OSError, ValueError) as error:
         print(f"qalign.worker: {error}", file=sys.stderr)
         return 2
@@ -27,12 +27,12 @@ def serve_remote(endpoint: str, device: str, keys_file: Path | None) -> int:
     try:
         return Bridge(endpoint, identity, "remote", device, keys).run()
     except KeyboardInterrupt:
-        os._exit(130)  # the sockets belong to another thread: no tidy end is owed to it
+        os._exit(130)  # another thread owns the sockets, and nothing needs a clean shutdown
 
 
 def read_keys(path: Path) -> dict[str, str]:
-    """The pair of this worker and the public key of the Node. Raises ValueError for anything else."""
+    """The key pair of this worker and the public key of the Node. Raises ValueError for any other content."""
     keys = json.loads(path.read_text())
     if not isinstance(keys, dict) or set(keys) != KEY_NAMES or not all(len(str(key)) == 40 for key in keys.values()):
-        raise ValueError(f"{path} is no file of keys: it must hold {', '.join(sorted(KEY_NAMES))}, 40 characters each")
+        raise ValueError(f"{path} is not a key file; it must hold {', '.join(sorted(KEY_NAMES))}, 40 characters each")
     return keys

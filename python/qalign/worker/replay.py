@@ -1,8 +1,8 @@
-"""`python -m qalign.worker --replay request.json`: any request without Node and ZeroMQ.
+"""`python -m qalign.worker --replay request.json`: runs requests without Node and ZeroMQ.
 
-The file holds one request envelope, or a list of them run in order (a load_model, then a score). Bytes come as
-`"buffers_from": [...]` beside `params`, one entry a buffer: `{"path": "frames.rgb"}`, relative to the file, or
-`{"base64": "…"}`.
+The file holds one request envelope, or a list that is run in order (for example load_model, then score). Binary data is
+in `"buffers_from": [...]` beside `params`, with one entry per buffer: `{"path": "frames.rgb"}`, relative to the file,
+or `{"base64": "…"}`.
 """
 
 import base64
@@ -19,7 +19,7 @@ from .handlers import Handlers
 
 
 def replay(file: Path) -> int:
-    """Print one answer a line. Returns 0 if all were results, 1 if any was an error, 2 for an unusable file."""
+    """Print one answer per line. → 0 if all are results, 1 if any is an error, 2 for an unusable file."""
     logging.basicConfig(stream=sys.stderr, level=logging.INFO)
     try:
         content = json.loads(file.read_text("utf-8"))
@@ -40,7 +40,7 @@ def _read(request: Any, folder: Path) -> tuple[dict[str, Any], list[bytes]]:
     sources = request.pop("buffers_from", []) if isinstance(request, dict) else []
     problem = problem_with("request", request)
     if problem is not None:
-        raise WorkerError("INVALID_REQUEST", f"the request does not fit: {problem}")
+        raise WorkerError("INVALID_REQUEST", f"The request does not match its schema: {problem}.")
     return request, [_bytes(source, folder) for source in sources]
 
 
@@ -49,4 +49,4 @@ def _bytes(source: Any, folder: Path) -> bytes:
         return base64.b64decode(source["base64"], validate=True)
     if isinstance(source, dict) and isinstance(source.get("path"), str):
         return (folder / source["path"]).read_bytes()
-    raise WorkerError("INVALID_REQUEST", 'every entry of buffers_from needs "path" or "base64"')
+    raise WorkerError("INVALID_REQUEST", 'Every entry of buffers_from needs "path" or "base64".')

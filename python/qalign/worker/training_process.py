@@ -1,7 +1,7 @@
-"""`torchrun … -m qalign.worker.training_process RUN_DIR`: rank 0 talks to Node over the bridge, the others only train.
+"""`torchrun … -m qalign.worker.training_process RUN_DIR`: rank 0 reports to Node over the bridge.
 
-Node gives the endpoint and the token in the environment, for torchrun hands no stdin on. Without them (a run started by
-hand) rank 0 trains like the others, and `events.jsonl` tells the story alone.
+Node passes the endpoint and the token in the environment, because torchrun does not forward stdin. Without them, as in
+a run started by hand, rank 0 trains like the others and `events.jsonl` is the only report.
 """
 
 import os
@@ -19,7 +19,7 @@ from .handlers import Buffer, Report
 
 
 class TrainHandlers:
-    """The method `train`. Events are progress; the result comes when every process has left."""
+    """The method `train`. Events are sent as progress. The result follows when every process has left."""
 
     def __init__(self, step: Callable[[], None]) -> None:
         self._step = step
@@ -47,7 +47,7 @@ def serve(endpoint: str) -> int:
     def watch(parent: int) -> None:
         while is_alive(parent):
             time.sleep(1)
-        bridge.drain()  # the run itself stops after its step: it looks at the parent too
+        bridge.drain()  # the run also watches the parent and stops after its step
 
     threading.Thread(target=watch, args=(int(os.environ["QALIGN_PARENT_PID"]),), daemon=True).start()
     code = bridge.run()

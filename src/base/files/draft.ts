@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { open, readdir, realpath, rename, rm, stat, type FileHandle } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
-import { isAlive, startOf } from '../../../bridge/process.js';
+import { isAlive, pidNamespace, startOf } from '../../../bridge/process.js';
 
 /** A file or folder that is written under a temporary name and then renamed. Errors are those of the file system. */
 export interface Draft {
@@ -14,11 +14,11 @@ export interface Draft {
 }
 
 /**
- * Creates a draft of `whole` at `<whole>.<pid>-<start of the process>-<random>.part`. Several drafts in one process do
- * not collide. Drafts of a dead process are recognised even if its pid is reused.
+ * Creates a draft of `whole` at `<whole>.<pid>-<start of the process>n<PID namespace>-<random>.part`. Several drafts in
+ * one process do not collide. Drafts of a dead process are recognised even if its pid is reused.
  */
 export function draftOf(whole: string): Draft {
-  const path = `${whole}.${process.pid}-${startOf(process.pid)}-${randomBytes(3).toString('hex')}.part`;
+  const path = `${whole}.${process.pid}-${startOf(process.pid)}n${pidNamespace}-${randomBytes(3).toString('hex')}.part`;
   return {
     path,
     commit: () => rename(path, whole),
@@ -26,22 +26,34 @@ export function draftOf(whole: string): Draft {
   };
 }
 
-/** Matches the name above and that of earlier versions, `<whole>.<pid>.part`. */
-const SUFFIX = /^\.(\d+)(?:-(\w+)-[0-9a-f]{6})?\.part$/;
+/** Matches the name above and those of earlier versions: without the namespace, and `<whole>.<pid>.part`. */
+const SUFFIX = /^\.(\d+)(?:-(alive|\d+)(?:n(\d*))?-[0-9a-f]{6})?\.part$/;
+/** A draft of another PID namespace is a leftover if it was not written to for this long. */
+const SILENT_MS = 86_400_000;
 
-/** Returns true if the file name `name` is a draft of the file name `whole` that a killed process left. */
-export function isLeftover(name: string, whole: string): boolean {
+/** State of the process that makes the draft `name` of the file name `whole`; undefined if it is not such a draft. */
+function makerOf(name: string, whole: string): 'alive' | 'gone' | 'elsewhere' | undefined {
   const suffix = name.startsWith(whole) ? SUFFIX.exec(name.slice(whole.length)) : null;
-  if (suffix === null) return false;
-  const [, pid, start] = suffix;
-  return start === undefined ? !isAlive(Number(pid)) : startOf(Number(pid)) !== start;
+  if (suffix === null) return undefined;
+  const [, pid, start, namespace = pidNamespace] = suffix;
+  if (namespace !== pidNamespace) return 'elsewhere';
+  const gone = start === undefined ? !isAlive(Number(pid)) : startOf(Number(pid)) !== start;
+  return gone ? 'gone' : 'alive';
+}
+
+/** Returns true if `name` in `folder` is a draft of the file name `whole` that a killed process left. */
+export async function isLeftover(folder: string, name: string, whole: string): Promise<boolean> {
+  const maker = makerOf(name, whole);
+  if (maker !== 'elsewhere') return maker === 'gone';
+  const found = await stat(join(folder, name)).catch(() => undefined);
+  return found !== undefined && Date.now() - found.mtimeMs > SILENT_MS;
 }
 
 /** Removes the drafts of `whole` that killed processes left. */
 export async function removeLeftovers(whole: string): Promise<void> {
   const [folder, name] = [dirname(whole), basename(whole)];
   for (const entry of await readdir(folder))
-    if (isLeftover(entry, name)) await rm(join(folder, entry), { recursive: true, force: true });
+    if (await isLeftover(folder, entry, name)) await rm(join(folder, entry), { recursive: true, force: true });
 }
 
 /** An open draft file that gets its final name at `commit`. */

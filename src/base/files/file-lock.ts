@@ -2,18 +2,20 @@ import { randomUUID } from 'node:crypto';
 import { link, readFile, rename, rm, stat, utimes, writeFile } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { startOf } from '../../../bridge/process.js';
+import { pidNamespace, startOf } from '../../../bridge/process.js';
 import { draftOf, removeLeftovers } from './draft.js';
 
 const POLL_MS = 300;
 const HEARTBEAT_MS = 5_000;
-/** A lock of another host is stale if its holder has not touched it for this long. */
+/** A lock of another host or PID namespace is stale if its holder has not touched it for this long. */
 const SILENT_MS = 60_000;
 
 interface Holder {
   pid: number;
   started: string;
   host: string;
+  /** Of its pid; containers may share a host name. Missing in locks of earlier versions. */
+  namespace?: string;
   token: string;
 }
 
@@ -27,7 +29,13 @@ export async function withFileLock<T>(
   work: () => Promise<T>,
   options: { onWait?: (pid: number) => void; signal?: AbortSignal } = {},
 ): Promise<T> {
-  const mine: Holder = { pid: process.pid, started: startOf(process.pid), host: hostname(), token: randomUUID() };
+  const mine: Holder = {
+    pid: process.pid,
+    started: startOf(process.pid),
+    host: hostname(),
+    namespace: pidNamespace,
+    token: randomUUID(),
+  };
   while (!(await tryTake(path, mine))) {
     options.signal?.throwIfAborted();
     const text = await readFile(path, 'utf8').catch(() => undefined);
@@ -69,7 +77,7 @@ async function tryTake(path: string, holder: Holder): Promise<boolean> {
 async function isStale(path: string, text: string): Promise<boolean> {
   const holder = parseHolder(text);
   if (holder === undefined) return true; // qalign only writes complete holders
-  if (holder.host !== hostname())
+  if (holder.host !== hostname() || (holder.namespace ?? pidNamespace) !== pidNamespace)
     return (
       Date.now() -
         (await stat(path).then(

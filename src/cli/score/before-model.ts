@@ -92,8 +92,8 @@ export interface Wanted {
 }
 
 /**
- * Reads the scores that `--resume` continues, without loading the model. This is possible if the rows have the model and
- * settings of this run, and the model is older than the rows. Otherwise, returns undefined. Changes nothing.
+ * Reads the scores that `--resume` continues, without loading the model. This is possible if the rows have the model
+ * and settings of this run, and the model is older than the rows. Otherwise, returns undefined. Changes nothing.
  */
 export async function readEarlier(request: ScoreRequest, wanted: Wanted): Promise<Earlier | undefined> {
   const { out = '', resume } = request;

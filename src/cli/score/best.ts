@@ -11,7 +11,9 @@ export interface Best {
 export interface Ranking {
   /** Ignores failures. */
   add(outcomes: readonly ScoreOutcome[]): void;
-  /** Groups by model and task, in the order of their first scores. Best or worst first; of equal scores, the earlier. */
+  /**
+   * Groups by model and task, in the order of their first scores. Best or worst first; of equal scores, the earlier.
+   */
   ranked(): ScoreResult[];
 }
 

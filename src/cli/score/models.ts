@@ -15,7 +15,10 @@ export interface ModelPlan {
   readonly choice: ModelChoice;
   readonly tasks: readonly Task[];
   readonly prompt: PromptTemplate;
-  /** The calibrator for a version of the scorer. @throws QalignError RESUME_MISMATCH for a calibration of other scores */
+  /**
+   * The calibrator for a version of the scorer.
+   * @throws QalignError RESUME_MISMATCH for a calibration of other scores
+   */
   calibratorOf(scoreVersion: string): Calibrator | undefined;
 }
 

@@ -33,7 +33,8 @@ interface Kept {
 
 /**
  * Stores the names of the inputs in a temporary file, so that a million names take no memory. Stdin is read once, and
- * every model scores the same list. The bytes of an input without a path (a picture on stdin or a pipe) are stored beside it.
+ * every model scores the same list. The bytes of an input without a path (a picture on stdin or a pipe) are stored
+ * beside it.
  *
  * @param fetch fetches a URL; its bytes are not stored but fetched for each model
  */

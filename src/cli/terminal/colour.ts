@@ -23,9 +23,9 @@ export const COLOUR_CHOICES = ['auto', 'always', 'never'] as const;
 export type ColourChoice = (typeof COLOUR_CHOICES)[number];
 
 /**
- * Whether text for a stream is coloured. `choice` is the value of `--color`. `auto` checks in this order: FORCE_COLOR,
- * NO_COLOR, CLICOLOR_FORCE, CLICOLOR, TERM=dumb, and whether the stream is a terminal. FORCE_COLOR precedes NO_COLOR, as
- * in Node.
+ * Whether text for a stream is coloured. `choice` is the value of `--color`. `auto` checks in this order:
+ * FORCE_COLOR, NO_COLOR, CLICOLOR_FORCE, CLICOLOR, TERM=dumb, and whether the stream is a terminal. FORCE_COLOR
+ * precedes NO_COLOR, as in Node.
  */
 export function wantsColour(
   isTerminal: boolean,

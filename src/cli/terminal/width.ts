@@ -44,6 +44,6 @@ export function cutStart(text: string, width: number): string {
   const characters = [...text];
   let [from, used] = [characters.length, 1];
   while (from > 0 && used + cellsOf(characters[from - 1]!) <= width) used += cellsOf(characters[(from -= 1)]!);
-  while (from < characters.length && NO_CELL.test(characters[from]!)) from += 1; // a mark without width belongs to a character that was cut
+  while (from < characters.length && NO_CELL.test(characters[from]!)) from += 1; // its character was cut
   return `…${characters.slice(from).join('')}`;
 }

@@ -22,7 +22,7 @@ export async function removeUnused(cache: string, keep: string, log: Logger): Pr
       (s) => s.mtimeMs,
       () => 0,
     );
-    const unused = name.includes('.') ? isHalfMade(name) : Date.now() - lastUse > UNUSED_MS;
+    const unused = name.includes('.') ? await isHalfMade(cache, name) : Date.now() - lastUse > UNUSED_MS;
     if (!unused) continue;
     log.info('removing an unused Python environment', { folder });
     await rm(folder, { recursive: true, force: true }).catch((error: Error) =>
@@ -32,9 +32,9 @@ export async function removeUnused(cache: string, keep: string, log: Logger): Pr
 }
 
 /** Returns true for the draft of a dead process. Earlier versions named drafts `venv-….building-<pid>`. */
-function isHalfMade(name: string): boolean {
+async function isHalfMade(cache: string, name: string): Promise<boolean> {
   const maker = /\.building-(\d+)$/.exec(name)?.[1];
-  return maker === undefined ? isLeftover(name, name.slice(0, name.indexOf('.'))) : !isAlive(Number(maker));
+  return maker === undefined ? isLeftover(cache, name, name.slice(0, name.indexOf('.'))) : !isAlive(Number(maker));
 }
 
 function commandLines(): string[] {

@@ -6,6 +6,8 @@ export interface DecodeBudget {
   /** If true, a picture that needs more than `most` is an error. Otherwise it is decoded while nothing else is. */
   readonly refuses: boolean;
   readonly used: number;
+  /** Callers that wait for it: pools whose next picture needs more than is free. */
+  readonly waiting: number;
   /**
    * Takes bytes from the budget. Returns false if they are not free or if another caller has waited longer. `wake` is
    * called when a retry makes sense. It also identifies the caller.
@@ -37,6 +39,9 @@ export function createDecodeBudget(
     refuses,
     get used() {
       return used;
+    },
+    get waiting() {
+      return waiting.size;
     },
     take(bytes, wake) {
       const [first = wake] = waiting;

@@ -43,7 +43,7 @@ export interface ConvertOptions extends DatasetSource, ConversionChoices {
    */
   readonly frameSize?: number | undefined;
   /**
-   * `jsonl`: the records of bridge/protocol/record; `llava`: the format of the published training code.
+   * `jsonl`: records, a JSON object per line; `llava`: the format of the published training code.
    * @default 'jsonl'
    */
   readonly format?: 'jsonl' | 'llava' | undefined;

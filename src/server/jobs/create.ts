@@ -60,6 +60,7 @@ export async function createJob(
       strict: settings.strict,
       model,
       webhook: settings.webhook,
+      traceparent: call.traceparent,
       fingerprint,
     };
     await scorer.check({ tasks: plan.tasks, prompt: plan.prompt });

@@ -3,7 +3,7 @@ import type { ServeConfig } from '../../config/serve.js';
 import { QalignError, type ErrorCode } from '../../base/errors.js';
 import { isFailure, type ScoreOutcome } from '../../api/result.js';
 import { failure } from '../../recipes/score/score-source.js';
-import type { ScoreSource } from '../../recipes/score/scorer.js';
+import type { ScoreOptions, ScoreSource } from '../../recipes/score/scorer.js';
 import type { JobPlan } from './store.js';
 import type { ModelPool } from '../score/model-pool.js';
 import { mediaLimits, nameOf, toSource } from '../score/request-source.js';
@@ -11,6 +11,7 @@ import type { ItemSource } from '../../api/score.js';
 import { fileRules } from '../http/path-root.js';
 import { withoutPath } from '../http/redact-paths.js';
 import type { BodyStorage, Cleanup } from '../http/upload.js';
+import type { TracedJob, Traces } from '../traces/traces.js';
 
 /** Errors that do not blame the item: it is tried again, up to `jobs.attempts` times. */
 const LOST: readonly ErrorCode[] = [
@@ -29,6 +30,8 @@ const DOWN: readonly ErrorCode[] = [
   'OUTPUT_UNWRITABLE',
 ];
 const PAUSE_MS = 1_000;
+/** Items of a job with spans of their own: a job of millions would push out the spans of requests. */
+const TRACED_ITEMS = 100;
 
 export interface ItemScorerParts {
   readonly config: ServeConfig;
@@ -36,6 +39,8 @@ export interface ItemScorerParts {
   readonly plan: JobPlan;
   readonly isAllowedAddress?: ((address: string) => boolean) | undefined;
   readonly storage: BodyStorage;
+  readonly traces: Pick<Traces, 'stagesOf'>;
+  readonly traced: TracedJob | undefined;
   readonly signal: AbortSignal;
   readonly onWait: (reason: string) => void;
 }
@@ -49,11 +54,18 @@ export function createItemScorer({
   plan,
   isAllowedAddress: isAllowed,
   storage,
+  traces,
+  traced,
   signal,
   onWait,
 }: ItemScorerParts): (entry: { index: number; item: ItemSource }) => Promise<ScoreOutcome[]> {
   const limits = mediaLimits(config);
   const { tasks, scale, prompt, strict } = plan;
+  let untraced = TRACED_ITEMS;
+  const traceOf = (index: number): Pick<ScoreOptions, 'traceparent' | 'onStage'> =>
+    traced === undefined || untraced-- <= 0
+      ? {}
+      : { traceparent: traced.traceparent, onStage: traces.stagesOf(traced.traceparent, index) };
 
   async function once(item: ItemSource, index: number): Promise<ScoreOutcome[] | QalignError> {
     let media: ScoreSource['media'] | undefined;
@@ -69,7 +81,7 @@ export function createItemScorer({
       media = source.media;
       const outcomes = await models
         .get(plan.model)
-        .score(source, { tasks, scale, prompt, strict, limits, lane: 'bulk', signal });
+        .score(source, { tasks, scale, prompt, strict, limits, lane: 'bulk', signal, ...traceOf(index) });
       const lost = outcomes.filter(isFailure).find(({ error }) => LOST.includes(error.code as ErrorCode));
       return lost === undefined
         ? outcomes.map((outcome) => withoutPath(outcome, media))

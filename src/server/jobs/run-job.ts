@@ -14,6 +14,7 @@ import type { StoredJob } from './store.js';
 import type { Metrics } from '../metrics.js';
 import type { ModelPool } from '../score/model-pool.js';
 import type { SharedMemory } from '../http/memory-budget.js';
+import type { TracedJob, Traces } from '../traces/traces.js';
 
 const SAVE_MS = 500;
 /** Items in flight while the model is not loaded. */
@@ -23,6 +24,7 @@ export interface RunJobParts {
   readonly config: ServeConfig;
   readonly models: ModelPool;
   readonly metrics: Pick<Metrics, 'countItem'>;
+  readonly traces: Pick<Traces, 'job' | 'stagesOf'>;
   readonly log: Logger;
   readonly storage: { readonly spool: string; readonly memory: SharedMemory };
   readonly isAllowedAddress?: ((address: string) => boolean) | undefined;
@@ -35,7 +37,8 @@ export interface RunJobParts {
 /** Scores the remaining items of a job, from the first item or from where the previous process ended. */
 export async function runJob(entry: ActiveJob, parts: RunJobParts): Promise<void> {
   const { job, stop } = entry;
-  const { folders, journal, models } = parts;
+  const { folders, journal, models, traces } = parts;
+  const traced = traces.job(job.plan.traceparent);
   const wait: WaitForRoom = { signal: stop.signal, onWait: (reason) => journal.note(job, 'waiting', reason) };
   let results: JobResults | undefined;
   try {
@@ -45,8 +48,8 @@ export async function runJob(entry: ActiveJob, parts: RunJobParts): Promise<void
     takeCounts(job, results);
     Object.assign(entry, { startedAt: performance.now(), doneAtStart: results.items });
     journal.note(job, 'running');
-    await writeAll(entry, results, scoreRest(entry, results.items, parts), wait, parts);
-    takeCounts(job, results); // Results are complete on disk before the status is.
+    await writeAll(entry, results, scoreRest(entry, results.items, parts, traced), wait, parts);
+    takeCounts(job, results); // results are complete on disk before the status is
     journal.end(job, 'completed');
   } catch (error) {
     endEarly(job, error as Error, parts);
@@ -56,6 +59,7 @@ export async function runJob(entry: ActiveJob, parts: RunJobParts): Promise<void
     await results?.close().catch(() => {});
     journal.save(job);
     if (job.finishedAt !== undefined) await journal.tell(job);
+    traced?.end(job);
   }
 }
 
@@ -63,14 +67,15 @@ export async function runJob(entry: ActiveJob, parts: RunJobParts): Promise<void
 function scoreRest(
   { job, stop: { signal } }: ActiveJob,
   done: number,
-  { config, models, isAllowedAddress, storage: shared, folders, journal }: RunJobParts,
+  { config, models, isAllowedAddress, storage: shared, folders, journal, traces }: RunJobParts,
+  traced: TracedJob | undefined,
 ): AsyncIterable<ScoreOutcome[]> {
   const onWait = (reason: string): void => journal.note(job, 'waiting', reason);
   const storage = { ...shared, memory: shared.memory.of(job.owner) };
   return orderedMap(
     readManifest(folders.manifest(job.id), done),
     config.jobs.in_flight ?? models.loaded.get(job.plan.model)?.width() ?? UNKNOWN_WIDTH,
-    createItemScorer({ config, models, plan: job.plan, isAllowedAddress, storage, signal, onWait }),
+    createItemScorer({ config, models, plan: job.plan, isAllowedAddress, storage, traces, traced, signal, onWait }),
     signal,
   );
 }

@@ -15,6 +15,8 @@ export interface JobPlan {
   readonly model: string;
   /** Missing in plans of earlier versions. */
   readonly webhook?: string | undefined;
+  /** W3C trace context of the request that made the job. Missing in plans of earlier versions. */
+  readonly traceparent?: string | undefined;
   /** Hash of settings and list, to refuse the same Idempotency-Key for another job. */
   readonly fingerprint: string;
 }

@@ -140,6 +140,7 @@ async function stream(call: Caller, request: ScoreRequest, services: ScoreServic
     const problem = problemWith(ScoredInput, item);
     if (problem !== undefined)
       throw new QalignError('INTERNAL', `An item of /v1/score does not match its schema at ${problem}.`);
+    call.gone.throwIfAborted(); // a response that is closed never drains
     if (!res.headersSent) res.status(200).type(NDJSON);
     if (!res.write(`${JSON.stringify(item)}\n`)) await Promise.race([once(res, 'drain'), once(res, 'close')]);
     call.gone.throwIfAborted();

@@ -1,4 +1,4 @@
-/** The boundary of src/server/traces: spans of requests and their items, sent by OTLP. It knows no routes or scores. */
+/** The boundary of src/server/traces: spans of requests, jobs and items, sent by OTLP. It knows no routes or scores. */
 import { randomUUID } from 'node:crypto';
 import type { ServeConfig } from '../../config/serve.js';
 import type { Logger } from '../../base/logger.js';
@@ -17,14 +17,28 @@ export interface TracedRequest {
   readonly requestId: string;
 }
 
+/** A job that this process works on. */
+export interface TracedJob {
+  /** Of its span, for its items. */
+  readonly traceparent: string;
+  readonly end: (job: {
+    readonly id: string;
+    readonly status: string;
+    readonly done: number;
+    readonly failed: number;
+  }) => void;
+}
+
 export interface Traces {
   readonly request: (request: TracedRequest) => void;
+  /** Starts a span below that of the request that made the job; undefined where tracing is off. */
+  readonly job: (traceparent: string | undefined) => TracedJob | undefined;
   /** For an item of a request; undefined where tracing is off. */
   readonly stagesOf: (traceparent: string, item: number) => OnStage | undefined;
   readonly close: () => Promise<void>;
 }
 
-const NO_TRACES: Traces = { request: () => {}, stagesOf: () => undefined, close: async () => {} };
+const NO_TRACES: Traces = { request: () => {}, job: () => undefined, stagesOf: () => undefined, close: async () => {} };
 
 export function createTraces({ traces }: Pick<ServeConfig, 'traces'>, log: Logger): Traces {
   if (traces.endpoint === null) return NO_TRACES;
@@ -51,6 +65,31 @@ export function createTraces({ traces }: Pick<ServeConfig, 'traces'>, log: Logge
         },
         failed: status >= 500,
       });
+    },
+    job(made) {
+      const { traceId, spanId: parentSpanId, sampled } = parse(made ?? '');
+      if (!sampled) return undefined;
+      const [spanId, start] = [newSpanId(), performance.now()];
+      return {
+        traceparent: `00-${traceId}-${spanId}-01`,
+        end: ({ id, status, done, failed }) =>
+          add({
+            traceId,
+            spanId,
+            parentSpanId,
+            name: 'job',
+            kind: 'internal',
+            start,
+            end: performance.now(),
+            attributes: {
+              'qalign.job': id,
+              'qalign.status': status,
+              'qalign.items': done,
+              'qalign.failed': failed,
+            },
+            failed: status === 'failed',
+          }),
+      };
     },
     stagesOf(traceparent, item) {
       const { traceId, spanId: parentSpanId, sampled } = parse(traceparent);

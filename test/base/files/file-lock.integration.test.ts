@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process';
-import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
 import { hostname, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -67,6 +67,17 @@ describe('withFileLock', () => {
     expect(await withFileLock(lock, async () => 1)).toBe(1);
     writeFileSync(lock, JSON.stringify({ pid: process.pid, started: '1', host: hostname(), token: 'x' }));
     expect(await withFileLock(lock, async () => 2)).toBe(2);
+  });
+
+  it('takes no pid of another PID namespace for dead, and breaks such a lock only when its holder is silent', async () => {
+    const holder = { pid: 4_194_305, started: '1', host: hostname(), namespace: '1', token: 'x' };
+    writeFileSync(lock, JSON.stringify(holder));
+    const stop = new AbortController();
+    const waits = withFileLock(lock, async () => 'never', { signal: stop.signal, onWait: () => stop.abort() });
+    await expect(waits).rejects.toThrow();
+    expect(JSON.parse(readFileSync(lock, 'utf8'))).toEqual(holder);
+    utimesSync(lock, 1, 1);
+    expect(await withFileLock(lock, async () => 'mine')).toBe('mine');
   });
 
   it('waits for the living, tells whom it waits for, and can be cancelled', async () => {

@@ -1,8 +1,8 @@
-import { mkdir, mkdtemp, open, readdir, readFile, rm, writeFile, type FileHandle } from 'node:fs/promises';
+import { mkdir, mkdtemp, open, readdir, readFile, rm, utimes, writeFile, type FileHandle } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { startOf } from '../../../bridge/process.js';
+import { pidNamespace, startOf } from '../../../bridge/process.js';
 import { draftOf, isLeftover } from '../../../src/base/files/draft.js';
 import { makeWhole, openWhole, writeWhole } from '../../../src/base/files/whole-file.js';
 
@@ -18,15 +18,17 @@ beforeEach(async () => {
 afterEach(() => rm(folder, { recursive: true, force: true }));
 
 describe('the name of a draft', () => {
-  it('differs each time, and is that of a leftover only when its process is gone or another has its pid', () => {
+  it('differs each time, and is that of a leftover only when its process is gone or another has its pid', async () => {
     const [one, other] = [draftOf('/x/a.json').path, draftOf('/x/a.json').path];
     expect(one).not.toBe(other);
-    expect(isLeftover(one.slice('/x/'.length), 'a.json')).toBe(false);
+    expect(await isLeftover(folder, one.slice('/x/'.length), 'a.json')).toBe(false);
     const start = startOf(process.pid);
     const cases: [string, boolean][] = [
       [`a.json.${process.pid}-${start}-0123ab.part`, false],
       [`a.json.${process.pid}-${start}9-0123ab.part`, true],
       [`a.json.${GONE}-${start}-0123ab.part`, true],
+      [`a.json.${process.pid}-${start}n${pidNamespace}-0123ab.part`, false],
+      [`a.json.${GONE}-${start}n${pidNamespace}-0123ab.part`, true],
       [`a.json.${GONE}.part`, true],
       [`a.json.${process.pid}.part`, false],
       [`b.json.${GONE}.part`, false],
@@ -37,7 +39,15 @@ describe('the name of a draft', () => {
       [`a.json.${GONE}-1.part`, false],
       ['a.json', false],
     ];
-    for (const [name, left] of cases) expect([name, isLeftover(name, 'a.json')]).toEqual([name, left]);
+    for (const [name, left] of cases) expect([name, await isLeftover(folder, name, 'a.json')]).toEqual([name, left]);
+  });
+
+  it('of another PID namespace is that of a leftover only when nothing was written for a day', async () => {
+    const name = `a.json.${GONE}-1n1-0123ab.part`;
+    await writeFile(join(folder, name), '');
+    expect(await isLeftover(folder, name, 'a.json')).toBe(false);
+    await utimes(join(folder, name), 1, 1);
+    expect(await isLeftover(folder, name, 'a.json')).toBe(true);
   });
 });
 

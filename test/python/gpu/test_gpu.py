@@ -1,4 +1,4 @@
-"""What only a CUDA device can show. Without one, every test here says that it did not run."""
+"""Tests that need a CUDA device. Without one, every test is skipped and reported."""
 
 import sys
 import warnings
@@ -41,7 +41,7 @@ def test_sixteen_bits_stay_near_fp32(precision, near):
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
-def test_graphs_give_what_the_plain_path_gives(precision):
+def test_graphs_equal_the_plain_path(precision):
     scorer = load_scorer(str(GOLDEN / "tiny_a" / "model"), device="cuda:0", precision=precision)
     chosen = [cases("tiny_a")[label] for label in ("image_01", "image_02", "image_04")]
     for size in (1, 2, 3):
@@ -50,7 +50,7 @@ def test_graphs_give_what_the_plain_path_gives(precision):
         scorer._graphs.enabled = True
         for _ in range(3):
             replayed = logits(scorer, chosen[:size])
-        assert scorer._graphs.enabled, "the capture failed; the log says why"
+        assert scorer._graphs.enabled, "the capture failed; see the log"
         assert worst(plain, replayed) < (1e-5 if precision == "fp32" else 0.05)
         assert worst(logits(scorer, chosen[size - 1 :: -1]), plain.flip(0)) < (1e-5 if precision == "fp32" else 0.05)
     assert len(scorer._graphs.captured) == 3
@@ -67,7 +67,7 @@ def test_memory_is_flat():
     assert max(held) - min(held) < 4 << 20
 
 
-def test_random_weights_are_made_on_the_device():
+def test_random_weights_are_created_on_the_device():
     torch.cuda.reset_peak_memory_stats()
     model = random_model(architecture("tiny"), "cuda:0", torch.bfloat16)
     assert all(value.device.type == "cuda" for value in model.state_dict().values())

@@ -1,4 +1,4 @@
-"""The reference cases of test/fixtures/golden as tensors, shared by the tests of this folder."""
+"""The reference cases of test/fixtures/golden as tensors, for the tests in this directory."""
 
 import json
 from dataclasses import dataclass
@@ -27,7 +27,7 @@ class Case:
     name: str
     prompt: str
     input_ids: list[int]
-    frames: list[int]  # frames of each visual
+    frames: list[int]  # frames per visual
     pixels: Tensor  # uint8 [ΣF, S, S, 3]
     level_logits: Tensor
     last_logits: Tensor | None
@@ -91,5 +91,5 @@ def literal_logits(model: MPLUGOwl2, case: Case) -> Tensor:
 
 
 def worst(a: Tensor, b: Tensor) -> float:
-    """Largest absolute difference; NaN counts as infinitely far."""
+    """Largest absolute difference. NaN counts as infinite."""
     return float((a - b).abs().nan_to_num(nan=float("inf")).max())

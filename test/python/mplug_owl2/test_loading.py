@@ -1,4 +1,4 @@
-"""Checkpoints that are damaged, incomplete, hostile or of another model: each ends in one clear error."""
+"""Damaged, incomplete, malicious and foreign checkpoints: each raises one clear error."""
 
 import json
 
@@ -47,10 +47,10 @@ def test_quantised_weights_are_refused_by_their_type(checkpoint, kind):
         apply_lora(load(base), lora)
 
 
-def test_whole_numbers_in_place_of_weights_are_named(checkpoint):
+def test_integers_instead_of_weights_are_named(checkpoint):
     a, lora = checkpoint("tiny_a"), checkpoint("tiny_a_lora")
     change(a, lambda tensors: tensors.update({"lm_head.weight": tensors["lm_head.weight"].long()}))
-    with pytest.raises(CheckpointError, match=r"lm_head\.weight is int64, wanted float32"):
+    with pytest.raises(CheckpointError, match=r"lm_head\.weight is int64, expected float32"):
         load(a)
     file = lora / "non_lora_trainables.bin"
     torch.save({key: value.long() for key, value in torch.load(file).items()}, file)
@@ -77,7 +77,7 @@ def test_a_pickle_that_would_run_code_is_refused(checkpoint, bomb):
     assert not trap.exists()
 
 
-def test_all_wrong_keys_stand_in_one_error(checkpoint):
+def test_one_error_lists_all_wrong_keys(checkpoint):
     a = checkpoint("tiny_a")
 
     def spoil(tensors):
@@ -91,10 +91,10 @@ def test_all_wrong_keys_stand_in_one_error(checkpoint):
     message = str(caught.value)
     assert "2 missing: lm_head.weight, model.norm.weight" in message
     assert "1 unexpected: model.surprise" in message
-    assert "1 misshapen: model.embed_tokens.weight is [3, 64], wanted [512, 64]" in message
+    assert "1 misshapen: model.embed_tokens.weight is [3, 64], expected [512, 64]" in message
 
 
-def test_rotary_buffers_of_old_checkpoints_are_passed_over(checkpoint):
+def test_rotary_buffers_of_old_checkpoints_are_ignored(checkpoint):
     a = checkpoint("tiny_a")
     change(a, lambda tensors: tensors.update({"model.layers.0.self_attn.rotary_emb.inv_freq": torch.ones(8)}))
     load(a)
@@ -131,7 +131,7 @@ def test_weights_that_overflow_fp16(checkpoint):
         ("vocab_size", None, "vocab_size must be"),
     ],
 )
-def test_configs_that_cannot_be_run(field, value, message):
+def test_unsupported_configs_are_refused(field, value, message):
     values = json.loads((GOLDEN / "tiny_a" / "model" / "config.json").read_text())
     values[field] = value
     with pytest.raises(ConfigError, match=message):
@@ -139,14 +139,14 @@ def test_configs_that_cannot_be_run(field, value, message):
 
 
 @pytest.mark.parametrize("part", ["visual_model", "visual_abstractor"])
-def test_parts_of_a_million_layers_are_refused(part):
+def test_parts_with_a_million_layers_are_refused(part):
     values = json.loads((GOLDEN / "tiny_a" / "model" / "config.json").read_text())
     values["visual_config"][part]["num_hidden_layers"] = 10**6
     with pytest.raises(ConfigError, match=f"{part}: num_hidden_layers must be at most 1024, not 1000000"):
         parse_config(values)
 
 
-def test_a_picture_of_a_million_pixels_a_side_is_refused():
+def test_a_picture_with_a_million_pixels_per_side_is_refused():
     values = json.loads((GOLDEN / "tiny_a" / "model" / "config.json").read_text())
     values["visual_config"]["visual_model"]["image_size"] = 10**6
     with pytest.raises(ConfigError, match="image_size must be at most 8192"):
@@ -166,7 +166,7 @@ def test_a_missing_grid_size_means_the_published_grid():
     assert parse_config(values).abstractor.grid_size == 32
 
 
-def test_other_kinds_of_lora_are_not_merged(checkpoint):
+def test_lora_variants_are_not_merged(checkpoint):
     lora = checkpoint("tiny_b_lora")
     file = lora / "adapter_config.json"
     file.write_text(json.dumps(json.loads(file.read_text()) | {"use_dora": True}))
@@ -174,14 +174,14 @@ def test_other_kinds_of_lora_are_not_merged(checkpoint):
         apply_lora(load(GOLDEN / "tiny_b" / "model"), lora)
 
 
-def test_a_lora_over_the_wrong_base_is_refused(checkpoint):
+def test_a_lora_on_the_wrong_base_is_refused(checkpoint):
     with pytest.raises(LoraError, match="does not fit the base"):
         apply_lora(load(GOLDEN / "tiny_b" / "model"), checkpoint("tiny_a_lora"))
     with pytest.raises(LoraError, match="does not fit the base"):
         apply_lora(load(GOLDEN / "tiny_a" / "model"), checkpoint("tiny_b_lora"))
 
 
-def test_half_an_adapter_is_refused(checkpoint):
+def test_an_incomplete_adapter_is_refused(checkpoint):
     lora = checkpoint("tiny_b_lora")
     tensors = load_file(lora / "adapter_model.safetensors")
     tensors.pop(sorted(tensors)[0])
@@ -206,7 +206,7 @@ def test_the_published_architecture_has_the_published_size():
     assert round(parameters / 1e9, 3) == 8.198
 
 
-def test_names_that_are_no_model_and_devices_that_are_not_there(tmp_path):
+def test_unknown_models_and_missing_devices_are_refused(tmp_path):
     for name in (str(tmp_path / "none"), "justaname", "./x/y", "a/b/c"):
         with pytest.raises(ModelNotFound):
             load_scorer(name)

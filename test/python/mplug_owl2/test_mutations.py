@@ -1,4 +1,4 @@
-"""Break every epsilon, layout and routing decision, one at a time, and see the comparison with the references fail."""
+"""Breaks every epsilon, layout and routing decision, one at a time. The comparison with the references must fail."""
 
 import pytest
 import torch
@@ -20,7 +20,7 @@ def scorer_of(model):
 
 
 def distance(model):
-    """Largest difference from the references of the literal path and of the engine."""
+    """Largest difference of the literal model and of the engine from the references."""
     chosen = [cases(model.name)[label] for label in LABELS]
     ids = scores(model.name)["level_ids"]
     literal = max(worst(literal_logits(model, case)[ids], case.level_logits) for case in chosen)
@@ -84,7 +84,7 @@ def test_unbroken_models_fit(model):
 
 @pytest.mark.parametrize(("norms", "kinds"), EPSILONS, ids=["-".join(kinds) for _, kinds in EPSILONS])
 def test_every_epsilon_matters(model, norms, kinds):
-    """1e-5 becomes 1e-6 and 1e-6 becomes 1e-5: the two values that are easily mixed up."""
+    """Swaps 1e-5 and 1e-6, which are easily confused."""
     for kind in kinds:
         for norm in norms(model, kind):
             norm.eps = 1e-6 if norm.eps == 1e-5 else 1e-5
@@ -93,8 +93,8 @@ def test_every_epsilon_matters(model, norms, kinds):
 
 @pytest.mark.parametrize(("norms", "kind"), SITES)
 def test_every_place_reads_its_epsilon(model, norms, kind):
-    """The encoder's and the language model's epsilon stand in several places. At some of them the references feel a
-    factor of ten by no more than rounding, so each place alone is given one that no rounding hides."""
+    """Several modules read the epsilons of the encoder and of the language model. In some modules a factor of ten
+    changes the output only by rounding errors. Each module in turn therefore gets an epsilon with a larger effect."""
     for norm in norms(model, kind):
         norm.eps = 0.1
     assert min(distance(model)) > TOLERANCE
@@ -106,7 +106,7 @@ def both(monkeypatch, name, replacement, *modules):
 
 
 def qkv_by_kind(fused, heads):
-    """[3, heads, d], as most published models have it."""
+    """[3, heads, d], the layout of most published models."""
     batch, tokens, width = fused.shape
     return fused.view(batch, tokens, 3, heads, width // (3 * heads)).permute(2, 0, 3, 1, 4).unbind()
 
@@ -117,7 +117,7 @@ def qkv_kind_last(fused, heads):
 
 
 def interleaved(x, cos, sin):
-    """Rotary pairs (0, 1), (2, 3), …: the other common form."""
+    """Rotary pairs (0, 1), (2, 3), …, the other common layout."""
     half = x.shape[-1] // 2
     even, odd = x[..., 0::2], x[..., 1::2]
     cos, sin = cos[..., :half], sin[..., :half]
@@ -138,18 +138,22 @@ def eos_missing(self, tokens):
 
 LAYOUTS = {
     "vit qkv by kind": ("split_fused_qkv", qkv_by_kind, (vision, engine_visual)),
-    "vit qkv with the kind last": ("split_fused_qkv", qkv_kind_last, (vision, engine_visual)),
+    "vit qkv, kind last": ("split_fused_qkv", qkv_kind_last, (vision, engine_visual)),
     "image before queries": (
         "join_tokens",
         lambda queries, image: torch.cat([image, queries], dim=1),
         (abstractor, engine_visual),
     ),
-    "residual keeps the queries": ("residual_stream", lambda queries, normed: queries, (abstractor, engine_visual)),
+    "residual of the unnormalised queries": (
+        "residual_stream",
+        lambda queries, normed: queries,
+        (abstractor, engine_visual),
+    ),
     "rope interleaved": ("rotate", interleaved, (language, engine_language)),
     "rope tables in 16 bit": ("rotate", rounded, (language, engine_language)),
-    "rope left out": ("rotate", lambda x, cos, sin: x, (language, engine_language)),
+    "rope omitted": ("rotate", lambda x, cos, sin: x, (language, engine_language)),
     "vit_eos first": ("close", eos_first, (abstractor.VisualAbstractor,)),
-    "vit_eos left out": ("close", eos_missing, (abstractor.VisualAbstractor,)),
+    "vit_eos omitted": ("close", eos_missing, (abstractor.VisualAbstractor,)),
 }
 
 
@@ -180,7 +184,7 @@ POSITIONS = {
     "sines and cosines swapped": ("k_pos_embed", quarters),
     "cls row last": ("k_pos_embed", lambda table: table.roll(-1, dims=0)),
     "queries' sines and cosines swapped": ("q_pos_embed", halves),
-    "queries' positions left out": ("q_pos_embed", torch.zeros_like),
+    "queries' positions omitted": ("q_pos_embed", torch.zeros_like),
 }
 
 
@@ -219,10 +223,10 @@ def test_every_route_matters(model, where, how):
     assert min(distance(model)) > TOLERANCE
 
 
-def test_the_final_norm_has_one_weight_for_both_kinds(model):
+def test_the_final_norm_has_one_weight_for_both_modalities(model):
     model.model.norm.weight.data = model.model.layers[-1].input_layernorm.multiway[1].weight.data.clone()
     assert min(distance(model)) > TOLERANCE
 
 
-def test_the_fixtures_are_where_the_tests_look():
+def test_the_fixtures_exist():
     assert sorted(path.name for path in GOLDEN.glob("tiny_?")) == sorted(TINY)

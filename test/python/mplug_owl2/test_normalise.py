@@ -27,7 +27,7 @@ def test_the_shipped_files_give_the_same_bits(directory):
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
-def test_clip_s_values_are_undone_by_the_same_bits(dtype):
+def test_the_inverse_of_clip_s_values_is_bit_equal(dtype):
     frames = torch.arange(256, dtype=torch.uint8).view(1, 16, 16, 1).expand(1, 16, 16, 3)
     pixels = normalise(frames, normalisation_table(CLIP), dtype)
     mean = torch.tensor((0.48145466, 0.4578275, 0.40821073), dtype=dtype).view(1, 3, 1, 1)

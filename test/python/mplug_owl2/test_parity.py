@@ -1,4 +1,4 @@
-"""The literal path against everything that the published implementation computed."""
+"""The literal model against the reference values of the published implementation."""
 
 import pytest
 import torch
@@ -70,7 +70,7 @@ def test_the_reference_batch_of_four(tiny):
     assert worst(logits[:, -1], tensors(name)["batch4.last_logits"]) < TOLERANCE
 
 
-def test_the_literal_path_is_differentiable(tiny):
+def test_the_literal_model_is_differentiable(tiny):
     name, model = tiny
     case = cases(name)["two_images"]
     pixels = normalise(case.pixels, normalisation_table(CLIP), torch.float32)

@@ -1,4 +1,4 @@
-"""A checkpoint's own preprocessor_config.json: its normalisation everywhere, and no file that asks for other pixels."""
+"""A checkpoint's preprocessor_config.json: its normalisation is used, and other preprocessing is refused."""
 
 import json
 
@@ -60,7 +60,7 @@ SAVED_BY_TRANSFORMERS_5 = {
 
 
 def write(directory, normalisation=None, **changes):
-    """Edits the file of a copied checkpoint: its mean and std, or any key."""
+    """Edit mean and std, or any other key, in the file of a copied checkpoint."""
     file = directory / "preprocessor_config.json"
     values = json.loads(file.read_text()) if file.is_file() else {}
     if normalisation is not None:
@@ -69,7 +69,7 @@ def write(directory, normalisation=None, **changes):
 
 
 def normalised(frames, normalisation):
-    """The definition, in double precision: uint8 [F, S, S, 3] → [F, 3, S, S]."""
+    """The definition of the normalisation in fp64: uint8 [F, S, S, 3] → [F, 3, S, S]."""
     mean, std = (torch.tensor(v, dtype=torch.float64).view(1, 3, 1, 1) for v in (normalisation.mean, normalisation.std))
     return ((frames.permute(0, 3, 1, 2).double() / 255 - mean) / std).float()
 
@@ -107,7 +107,7 @@ def test_a_missing_file_or_key_means_clip_s_values(checkpoint):
         {"do_convert_rgb": None, "resample": None, "size": None},
     ],
 )
-def test_values_that_change_no_pixel_are_understood(values):
+def test_values_that_change_no_pixel_are_accepted(values):
     parse_preprocessor(PUBLISHED | values, 448)
 
 
@@ -125,7 +125,7 @@ def test_statistics_that_are_not_three_numbers_are_refused(checkpoint, key, valu
 
 
 @pytest.mark.parametrize("value", [0, -0.5, 1e-60])
-def test_a_standard_deviation_that_divides_by_nothing_is_refused(value):
+def test_a_standard_deviation_near_zero_is_refused(value):
     with pytest.raises(ConfigError, match="image_std"):
         parse_preprocessor({"image_std": [0.5, value, 0.5]}, 448)
 
@@ -162,7 +162,7 @@ def test_other_pixels_are_refused_by_name(key, value):
         parse_preprocessor(PUBLISHED | {key: value}, 448)
 
 
-def test_all_that_is_wrong_stands_in_one_error():
+def test_one_error_lists_all_wrong_values():
     with pytest.raises(ConfigError) as caught:
         parse_preprocessor(PUBLISHED | {"do_normalize": False, "resample": 2, "image_std": [0, 0, 0]}, 336, "here")
     for part in ("here", "do_normalize is False", "resample is 2", "image_std is [0, 0, 0]", "size is 448", "is 336"):
@@ -170,7 +170,7 @@ def test_all_that_is_wrong_stands_in_one_error():
 
 
 @pytest.mark.parametrize("text", ["", "[1]", "{", '"x"'])
-def test_a_file_that_is_no_object_is_named(checkpoint, text):
+def test_a_file_without_a_json_object_is_named(checkpoint, text):
     a = checkpoint("tiny_a")
     (a / "preprocessor_config.json").write_text(text)
     with pytest.raises(ConfigError, match=r"preprocessor_config\.json"):
@@ -190,7 +190,7 @@ def test_the_engine_scores_with_the_checkpoint_s_own_values(checkpoint, name):
         assert worst(got, case.level_logits) > 10 * TOLERANCE, "CLIP's values must give other logits"
 
 
-def test_generation_sees_the_checkpoint_s_own_values(checkpoint):
+def test_generation_uses_the_checkpoint_s_own_values(checkpoint):
     a = checkpoint("tiny_a")
     write(a, HALVES)
     scorer, before = load_scorer(str(a)), load_scorer(str(GOLDEN / "tiny_a" / "model"))
@@ -209,7 +209,7 @@ def test_generation_sees_the_checkpoint_s_own_values(checkpoint):
     assert differs, "CLIP's values must give another text somewhere"
 
 
-def test_the_bench_s_literal_path_takes_the_checkpoint_s_own_values(checkpoint):
+def test_the_literal_model_of_the_bench_uses_the_checkpoint_s_own_values(checkpoint):
     a = checkpoint("tiny_a")
     write(a, HALVES)
     scorer = load_scorer(str(a))
@@ -221,8 +221,8 @@ def test_the_bench_s_literal_path_takes_the_checkpoint_s_own_values(checkpoint):
     assert worst(bench._engine(scorer, case.pixels)[0], wanted) < TOLERANCE
 
 
-def test_an_efficientnet_sees_the_same_picture_whatever_the_normalisation(tmp_path):
-    """It undoes the normalisation: with any values, the scores of the shipped model are those of the same pixels."""
+def test_an_efficientnet_gets_the_same_input_with_every_normalisation(tmp_path):
+    """The encoder inverts the normalisation, so the scores of the shipped model do not depend on its values."""
     for file in NANO.iterdir():
         (tmp_path / file.name).symlink_to(file)
     (tmp_path / "preprocessor_config.json").unlink()
@@ -248,14 +248,14 @@ def test_another_normalisation_is_part_of_the_weights_hash(checkpoint, caplog):
     write(a, IMAGENET)
     changed = load_scorer(str(a)).info.weights_sha256
     assert changed != plain
-    assert "padded with [122, 116, 104]; code that pads with the mean uses [123, 116, 103]" in caplog.text
+    assert "padded with [122, 116, 104], but the mean of this checkpoint is [123, 116, 103]" in caplog.text
     write(a, HALVES)
     assert load_scorer(str(a)).info.weights_sha256 not in (changed, plain)
     (a / "preprocessor_config.json").unlink()
     assert load_scorer(str(a)).info.weights_sha256 == plain
 
 
-def test_a_lora_normalises_as_its_base(checkpoint):
+def test_a_lora_normalises_like_its_base(checkpoint):
     base, lora = checkpoint("tiny_a"), checkpoint("tiny_a_lora")
     item = ScoreItem(cases("tiny_a")["image_00"].visuals, [cases("tiny_a")["image_00"].prompt])
 

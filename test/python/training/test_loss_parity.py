@@ -1,4 +1,4 @@
-"""One step of training against the published implementation: loss, labels, gradients of every reference case."""
+"""One training step equals the published implementation: loss, labels and gradients of every reference case."""
 
 import json
 from pathlib import Path
@@ -33,7 +33,7 @@ def check_case(folder: Path, reference, case: dict, gradients: dict) -> None:
     assert loss.item() == pytest.approx(case["loss"], rel=1e-5)
     loss.backward()
     named = dict(reference.net.named_parameters())
-    noise = 1e-7 * case["grad_norm"]  # key biases have no gradient: softmax does not see them
+    noise = 1e-7 * case["grad_norm"]  # key biases have no gradient, because softmax cancels them
     for key, norm in case["grad_norms"].items():
         assert named[key].grad.norm().item() == pytest.approx(norm, rel=1e-3, abs=noise), key
     for key, expected in gradients.items():

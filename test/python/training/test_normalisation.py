@@ -1,4 +1,4 @@
-"""A run normalises by the model's own preprocessor_config.json, as scoring does, and hands it on."""
+"""A run normalises with the model's preprocessor_config.json, as scoring does, and exports the file."""
 
 import json
 from pathlib import Path
@@ -16,7 +16,7 @@ def first_loss(folder: Path, model: Path, data: Path) -> float:
     return curve(run)[1]
 
 
-def test_other_values_make_another_loss_and_a_missing_file_is_clip_s(checkpoint, tmp_path: Path) -> None:
+def test_other_values_change_the_loss_and_a_missing_file_means_clip_s(checkpoint, tmp_path: Path) -> None:
     data, model = prepare_data(tmp_path / "data"), checkpoint("tiny_a")
     file = model / "preprocessor_config.json"
     values = json.loads(file.read_text())

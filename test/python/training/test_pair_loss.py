@@ -1,4 +1,4 @@
-"""DeQA-Score's pair objective against the published implementation (deqa/pair_loss.json)."""
+"""DeQA-Score's pair objective equals the published implementation (deqa/pair_loss.json)."""
 
 import json
 
@@ -51,7 +51,7 @@ def test_every_case_of_the_published_pair_objective() -> None:
         assert loss.item() == pytest.approx(case["loss"], rel=1e-5), case["name"]
         loss.backward()
         named = dict(reference.net.named_parameters())
-        noise = 1e-7 * case["grad_norm"]  # key biases have no gradient: softmax does not see them
+        noise = 1e-7 * case["grad_norm"]  # key biases have no gradient, because softmax cancels them
         for key, norm in case["grad_norms"].items():
             assert named[key].grad.norm().item() == pytest.approx(norm, rel=1e-3, abs=noise), key
 

@@ -1,4 +1,4 @@
-"""The pure parts: sampler, schedule, loss terms, augmentation."""
+"""The pure functions of training: sampler, schedule, loss terms, augmentation."""
 
 import json
 import subprocess
@@ -20,7 +20,7 @@ from qalign.training.optimizer.optimizer import learning_rate_factor
 
 
 @given(st.integers(8, 200), st.integers(1, 4), st.integers(0, 99))
-def test_an_epoch_deals_items_once_and_never_twice(count: int, parts: int, seed: int) -> None:
+def test_an_epoch_uses_no_item_twice(count: int, parts: int, seed: int) -> None:
     lengths = [10 + k % 7 for k in range(count)]
     sampler = BalancedSampler([[k] for k in range(count)], lengths, 8, parts, seed)
     dealt = [i for s in range(sampler.steps_per_epoch) for m in range(parts) for i in sampler.micro_batch(s, m)]
@@ -30,7 +30,7 @@ def test_an_epoch_deals_items_once_and_never_twice(count: int, parts: int, seed:
     assert again.micro_batch(3 * sampler.steps_per_epoch, 0) == sampler.micro_batch(3 * sampler.steps_per_epoch, 0)
 
 
-def test_series_stay_in_one_micro_batch_and_work_is_balanced() -> None:
+def test_each_series_is_in_one_micro_batch_and_work_is_balanced() -> None:
     units = [[k] for k in range(40)] + [[40 + 4 * k + j for j in range(4)] for k in range(10)]
     sampler = BalancedSampler(units, [10] * 80, 16, 2, 0)
     for step in range(sampler.steps_per_epoch):
@@ -42,7 +42,7 @@ def test_series_stay_in_one_micro_batch_and_work_is_balanced() -> None:
 
 
 @pytest.mark.parametrize("kind", ["cosine", "one_cycle", "constant"])
-def test_schedules_rise_to_one_and_never_leave_the_unit_interval(kind: str) -> None:
+def test_schedules_rise_to_one_and_stay_between_zero_and_one(kind: str) -> None:
     factors = [learning_rate_factor(kind, step, 100, 10) for step in range(100)]
     assert all(0 <= f <= 1 for f in factors)
     assert max(factors) == pytest.approx(1, abs=0.05)
@@ -66,7 +66,7 @@ def test_level_view_of_certain_words() -> None:
     assert view.mass.tolist() == pytest.approx([1, 1])
 
 
-def test_crops_keep_pixels_and_flips_mirror_all_frames_alike() -> None:
+def test_crops_keep_pixels_and_flips_mirror_all_frames() -> None:
     frames = np.arange(2 * 6 * 6 * 3, dtype=np.uint8).reshape(2, 6, 6, 3)
     assert torch.equal(augment(frames, 6, False, None), torch.from_numpy(frames))
     assert torch.equal(augment(frames, 4, True, None), torch.from_numpy(frames[:, 1:5, 1:5].copy()))
@@ -76,7 +76,7 @@ def test_crops_keep_pixels_and_flips_mirror_all_frames_alike() -> None:
         assert any(np.array_equal(cut, w) or np.array_equal(cut, w[:, :, ::-1]) for w in windows)
 
 
-def test_weights_say_how_often_an_epoch_deals_a_dataset() -> None:
+def test_an_epoch_uses_a_dataset_as_often_as_its_weight() -> None:
     weights = [2.0] * 10 + [0.5] * 20 + [1.0] * 10
     sampler = BalancedSampler([[k] for k in range(40)], [5] * 40, 4, 1, 3, weights)
     assert sampler.steps_per_epoch == 10
@@ -91,19 +91,19 @@ def test_weights_say_how_often_an_epoch_deals_a_dataset() -> None:
 
 
 def test_flops_of_the_published_model() -> None:
-    """docs/mplug-owl2.md#cost: 761.5 G a picture for vision and abstractor, 1220 G for 92 positions, all of them given
-    to the head."""
+    """docs/mplug-owl2.md#cost: 761.5 G per picture for vision and abstractor, 1220 G for 92 positions that reach the
+    head."""
     config = architecture("mplug_owl2_7b")
     assert (vision_flops(config) + abstractor_flops(config)) / 1e9 == pytest.approx(761.5, rel=0.005)
     assert language_flops(config, 92, 92) / 1e9 == pytest.approx(1220, rel=0.005)
 
 
-def test_the_measurement_runs_where_there_is_no_gpu() -> None:
+def test_the_measurement_runs_without_a_gpu() -> None:
     code = "import sys; from qalign.training.measure import main; sys.exit(main(sys.argv[1:]))"
     line = ["--architecture", "tiny", "--device", "cpu", "--batch", "4", "--micro-batch", "2", "--steps", "2"]
     done = subprocess.run([sys.executable, "-c", code, *line], cwd=ROOT / "python", capture_output=True, timeout=200)
     assert done.returncode == 0, done.stderr[-2000:]
     result = json.loads(done.stdout.splitlines()[-1])
     assert result["images_per_s"] > 0
-    assert result["mfu"] is None, "the peak of a CPU is not known"
+    assert result["mfu"] is None, "the peak of a CPU is unknown"
     assert len(result["seconds_per_step"]) == 2

@@ -1,4 +1,4 @@
-"""How processes of a run end, and what they can still say on a full disk."""
+"""The end of the processes of a run, and their output on a full disk."""
 
 import json
 import os
@@ -15,7 +15,7 @@ def python(code: str, *args: str) -> subprocess.CompletedProcess:
     return subprocess.run([sys.executable, "-c", code, *args], env=env, capture_output=True, text=True, timeout=200)
 
 
-def test_what_was_printed_is_delivered_and_nothing_is_taken_apart() -> None:
+def test_output_is_flushed_and_the_interpreter_is_not_finalised() -> None:
     code = (
         "import atexit, sys; atexit.register(print, 'FINALISED'); from qalign.training.process_exit import end_process;"
     )
@@ -24,15 +24,15 @@ def test_what_was_printed_is_delivered_and_nothing_is_taken_apart() -> None:
 
 
 @pytest.mark.parametrize("module", ["qalign.training", "qalign.worker.training_process"])
-def test_processes_of_a_run_end_without_the_interpreter_being_finalised(module: str, tmp_path: Path) -> None:
-    """Gloo's threads are alive then, and one that needs the interpreter while it goes aborts the process."""
+def test_processes_of_a_run_end_without_finalising_the_interpreter(module: str, tmp_path: Path) -> None:
+    """Gloo's threads are still alive. A thread that needs the interpreter during finalisation aborts the process."""
     code = "import atexit, runpy, sys; atexit.register(print, 'FINALISED');"
     done = python(code + f"runpy.run_module({module!r}, run_name='__main__', alter_sys=True)", str(tmp_path / "none"))
     assert done.returncode == 1
     assert "FINALISED" not in done.stdout
 
 
-def test_a_line_that_a_full_disk_tore_does_not_swallow_the_next(tmp_path: Path) -> None:
+def test_a_line_cut_off_by_a_full_disk_does_not_damage_the_next(tmp_path: Path) -> None:
     code = (
         "import resource, sys; from pathlib import Path; from qalign.training.events import EventLog;"
         "hard = resource.getrlimit(resource.RLIMIT_FSIZE)[1]; log = EventLog(Path(sys.argv[1]), 0);"

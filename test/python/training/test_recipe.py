@@ -1,4 +1,4 @@
-"""`recipe.json` at the door of training: what is refused, and what a resumed run may change."""
+"""The check of `recipe.json` before training: refused values, and keys that a resumed run can change."""
 
 import json
 from pathlib import Path
@@ -30,7 +30,7 @@ def test_a_recipe_keeps_all_its_keys(name: str) -> None:
     assert parse_recipe(json.dumps(example(name))) == example(name)
 
 
-def test_what_does_not_fit_is_named() -> None:
+def test_wrong_values_are_named() -> None:
     recipe = example("run_recipe")
     assert "batch_size must be integer" in refusal(recipe | {"batch_size": "128"})
     assert "objective must not contain {'ranking'}" in refusal(
@@ -43,15 +43,15 @@ def test_what_does_not_fit_is_named() -> None:
         parse_recipe('{"seed": 1')
 
 
-def test_a_resumed_run_may_change_where_it_runs_and_nothing_else() -> None:
+def test_a_resumed_run_can_change_only_where_it_runs() -> None:
     recipe = example("run_recipe")
     held = fingerprint(recipe, "sha", 2)
     assert fingerprint(recipe | {"save_every": 7, "trackers": [], "processes": 2, "micro_batch": 32}, "sha", 2) == held
-    for other in ({"seed": 9}, {"prompts": ["benchmark"]}):  # the latter is one that Python does not read
+    for other in ({"seed": 9}, {"prompts": ["benchmark"]}):  # Python does not read the latter
         assert fingerprint(recipe | other, "sha", 2)["recipe"] != held["recipe"]
 
 
-def test_a_recipe_that_does_not_fit_ends_the_run_with_an_event(tmp_path: Path) -> None:
+def test_an_invalid_recipe_ends_the_run_with_an_event(tmp_path: Path) -> None:
     run = make_run(tmp_path / "run", tmp_path / "no-data", seed=None)
     assert train(run).returncode != 0
     (end,) = events(run, "end")

@@ -22,7 +22,7 @@ LEVELS = ("excellent", "good", "fair", "poor", "bad")
 
 
 def prepare_data(folder: Path, count: int = 24, size: int = 56) -> Path:
-    """Pictures of falling brightness, every fifth a clip of two frames, and eight of them again as the dev split."""
+    """Pictures of falling brightness, of which every fifth is a clip of two frames. Eight are also the dev split."""
     folder.mkdir()
     random = np.random.default_rng(0)
     splits = {}
@@ -102,7 +102,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def score_of(model: Path, base: str | None = None) -> list[float]:
-    """What the scorer, not the training code, makes of a model: five level logits of a grey picture."""
+    """Five level logits of a grey picture, from the scorer instead of the training code."""
     scorer = load_scorer(str(model), base=base)
     item = ScoreItem(
         [torch.full((1, 56, 56, 3), 90, dtype=torch.uint8)], ["USER: How is it?\n<|image|>\nASSISTANT: It is"]
@@ -173,7 +173,7 @@ def test_divergence_is_an_event_and_exit_code(whole: Path, tmp_path: Path) -> No
     assert not (run / "model").exists()
 
 
-def test_a_full_disk_leaves_the_last_checkpoint_and_the_run_can_go_on(whole: Path, tmp_path: Path) -> None:
+def test_a_full_disk_keeps_the_last_checkpoint_and_the_run_can_resume(whole: Path, tmp_path: Path) -> None:
     run = make_run(tmp_path / "run", whole.parent / "data")
     (run / "stop").touch()
     assert train(run).returncode == 0
@@ -208,7 +208,7 @@ def test_other_data_is_refused_on_resume(whole: Path, tmp_path: Path) -> None:
     assert events(run, "end")[-1]["code"] == "RESUME_MISMATCH"
 
 
-def test_kept_measurements_train_as_the_encoder_itself_does(tmp_path: Path) -> None:
+def test_training_on_cached_features_equals_training_with_the_encoder(tmp_path: Path) -> None:
     data = prepare_data(tmp_path / "data")
     losses = {}
     for kept in (False, True, "again"):

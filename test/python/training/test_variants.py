@@ -1,4 +1,4 @@
-"""Whole runs of what a recipe can choose: optimizer, precision, average, quantised base, trackers, hosts, signals."""
+"""Whole runs of recipe options: optimizer, precision, average, quantised base, trackers, hosts, signals."""
 
 import json
 import os
@@ -27,7 +27,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def stop_then_resume(run: Path) -> None:
-    """One step, a checkpoint, and the rest from it."""
+    """Run one step, save a checkpoint, and resume from it."""
     (run / "stop").touch()
     assert train(run).returncode == 0
     (run / "stop").unlink()
@@ -35,7 +35,7 @@ def stop_then_resume(run: Path) -> None:
     assert done.returncode == 0, done.stderr[-2000:]
 
 
-def test_8_bit_bf16_and_average_resume_as_if_nothing_had_been(data: Path, tmp_path: Path) -> None:
+def test_8_bit_bf16_and_average_resume_without_a_difference(data: Path, tmp_path: Path) -> None:
     choice = {"optimizer": "adamw_8bit", "weights": "bf16", "compute": "bf16", "ema": 0.5, "max_steps": 3}
     whole = make_run(tmp_path / "whole", data, **choice)
     done = train(whole)
@@ -49,7 +49,7 @@ def test_8_bit_bf16_and_average_resume_as_if_nothing_had_been(data: Path, tmp_pa
     assert events(parted, "evaluation")[-1]["srcc"] == events(whole, "evaluation")[-1]["srcc"]
 
 
-def test_8_bit_states_are_resharded_on_other_processes(data: Path, tmp_path: Path) -> None:
+def test_8_bit_states_are_resharded_for_another_number_of_processes(data: Path, tmp_path: Path) -> None:
     choice = {"optimizer": "adamw_8bit", "max_steps": 3}
     whole = make_run(tmp_path / "whole", data, **choice)
     assert train(whole).returncode == 0
@@ -84,12 +84,12 @@ def test_the_exported_model_is_the_average(data: Path, tmp_path: Path) -> None:
     assert [train(r).returncode for r in (run, two, one)] == [0, 0, 0]
     mean, second, first = (load_file(r / "model" / "model.safetensors")["lm_head.weight"] for r in (run, two, one))
     assert not torch.equal(first, second)
-    assert (mean - (0.9 * first + second) / 1.9).abs().max() < 1e-6  # what training began with is no part of it
+    assert (mean - (0.9 * first + second) / 1.9).abs().max() < 1e-6  # the initial weights are not included
     assert curve(run) == curve(two)
 
 
 @pytest.mark.parametrize("kind", ["int8", "nf4"])
-def test_adapters_over_a_quantised_base_are_merged_into_the_real_one(data: Path, tmp_path: Path, kind: str) -> None:
+def test_adapters_on_a_quantised_base_are_merged_into_the_original_base(data: Path, tmp_path: Path, kind: str) -> None:
     pytest.importorskip("peft", reason="NOT RUN: needs the Python package peft")
     run = make_run(tmp_path / "run", data, lora=LORA | {"quantise_base": kind}, max_steps=2)
     done = train(run)
@@ -103,7 +103,7 @@ def test_adapters_over_a_quantised_base_are_merged_into_the_real_one(data: Path,
     assert torch.equal(before[untouched], after[untouched])
 
 
-def test_a_published_lora_is_a_start(data: Path, tmp_path: Path) -> None:
+def test_training_can_start_from_a_published_lora(data: Path, tmp_path: Path) -> None:
     adapter, base = GOLDEN / "tiny_a_lora", GOLDEN / "tiny_a" / "model"
     folder = adapter / "model" if (adapter / "model").is_dir() else adapter
     run = make_run(tmp_path / "run", data, model_path=str(folder), base_path=str(base), max_steps=1,
@@ -120,11 +120,11 @@ def test_checkpoints_hold_no_pickle(data: Path, tmp_path: Path) -> None:
     assert files[-1] == "state.json"
     assert all(name.endswith(".safetensors") for name in files[:-1])
     for file in (run / "checkpoints" / "step-1").iterdir():
-        with pytest.raises(Exception), file.open("rb") as stream:  # noqa: B017 – any refusal will do
+        with pytest.raises(Exception), file.open("rb") as stream:  # noqa: B017 – any error is correct
             pickle.load(stream)
 
 
-def test_a_cut_checkpoint_is_refused_by_name(data: Path, tmp_path: Path) -> None:
+def test_a_truncated_checkpoint_is_refused_by_name(data: Path, tmp_path: Path) -> None:
     run = make_run(tmp_path / "run", data, max_steps=2)
     (run / "stop").touch()
     assert train(run).returncode == 0
@@ -139,7 +139,7 @@ def test_a_cut_checkpoint_is_refused_by_name(data: Path, tmp_path: Path) -> None
 
 
 def test_sigterm_ends_after_the_step_with_a_checkpoint(data: Path, tmp_path: Path) -> None:
-    """As a scheduler does it: to every process of the job."""
+    """Sends the signal to every process of the job, like a scheduler."""
     run = make_run(tmp_path / "run", data, epochs=200, save_every=1000)
     job = subprocess.Popen(command(run, 1), env=environment(), start_new_session=True, stderr=subprocess.DEVNULL)
     deadline = time.monotonic() + 200
@@ -153,7 +153,7 @@ def test_sigterm_ends_after_the_step_with_a_checkpoint(data: Path, tmp_path: Pat
 
 
 def test_two_hosts_equal_one(data: Path, tmp_path: Path) -> None:
-    """Two agents with the same static rendezvous, as on two machines with a shared folder."""
+    """Two agents with the same static rendezvous, as on two machines with a shared directory."""
     alone = make_run(tmp_path / "alone", data, max_steps=2)
     assert train(alone).returncode == 0
     run = make_run(tmp_path / "run", data, max_steps=2)
@@ -169,7 +169,7 @@ def test_two_hosts_equal_one(data: Path, tmp_path: Path) -> None:
     assert curve(run) == pytest.approx(curve(alone), rel=1e-5)
 
 
-def test_a_missing_tracker_is_said_before_training(data: Path, tmp_path: Path) -> None:
+def test_a_missing_tracker_is_reported_before_training(data: Path, tmp_path: Path) -> None:
     run = make_run(tmp_path / "run", data, trackers=["tensorboard"])
     without = "import sys; sys.modules['torch.utils.tensorboard'] = None; import runpy; sys.argv = ['x', sys.argv[1]];"
     without += "runpy.run_module('qalign.training', run_name='__main__')"
@@ -180,9 +180,9 @@ def test_a_missing_tracker_is_said_before_training(data: Path, tmp_path: Path) -
     assert not events(run, "step")
 
 
-def test_a_tracker_that_fails_is_dropped_and_the_run_goes_on(data: Path, tmp_path: Path) -> None:
+def test_a_tracker_that_fails_is_dropped_and_the_run_continues(data: Path, tmp_path: Path) -> None:
     run = make_run(tmp_path / "run", data, trackers=["wandb"], max_steps=2)
-    package = tmp_path / "packages" / "wandb.py"  # stands for a service that breaks off
+    package = tmp_path / "packages" / "wandb.py"  # replaces a service whose connection breaks
     package.parent.mkdir()
     package.write_text(
         "import json\n"
@@ -203,7 +203,7 @@ def test_a_tracker_that_fails_is_dropped_and_the_run_goes_on(data: Path, tmp_pat
 
 
 def test_written_scores_are_read_back(data: Path, tmp_path: Path) -> None:
-    """The score-text ablation: taught one sentence by heart, the model writes it and evaluation reads the number."""
+    """The score-text ablation: after training on one sentence, the model writes it and evaluation reads the number."""
     text = prepare_data(tmp_path / "data", count=8)
     for split in ("train", "dev"):
         rows = [json.loads(line) for line in (text / f"{split}.jsonl").read_text().splitlines()]
@@ -223,12 +223,12 @@ def test_written_scores_are_read_back(data: Path, tmp_path: Path) -> None:
     assert last["score_std"] == 0
 
 
-def test_peft_itself_reads_the_adapter_and_merges_it_to_our_model(data: Path, tmp_path: Path) -> None:
+def test_peft_reads_the_adapter_and_merges_it_to_the_exported_model(data: Path, tmp_path: Path) -> None:
     peft = pytest.importorskip("peft", reason="NOT RUN: needs the Python package peft")
     run = make_run(tmp_path / "run", data, lora=LORA | {"quantise_base": None}, max_steps=2)
     assert train(run).returncode == 0
     config = json.loads((run / "adapter" / "adapter_config.json").read_text())
-    assert config["task_type"] == "CAUSAL_LM"  # as published; it asks for methods of transformers' models
+    assert config["task_type"] == "CAUSAL_LM"  # as published; it requires methods of transformers' models
     (run / "adapter" / "adapter_config.json").write_text(json.dumps(config | {"task_type": None}))
     base = load_network(GOLDEN / "tiny_a" / "model")
     merged = peft.PeftModel.from_pretrained(base, str(run / "adapter")).merge_and_unload().state_dict()
@@ -239,16 +239,16 @@ def test_peft_itself_reads_the_adapter_and_merges_it_to_our_model(data: Path, tm
     assert any(not torch.equal(start[key], ours[key]) for key in language)
 
 
-def test_a_model_that_cannot_be_written_is_written_by_resume(data: Path, tmp_path: Path) -> None:
+def test_resume_writes_a_model_that_could_not_be_written(data: Path, tmp_path: Path) -> None:
     run = make_run(tmp_path / "run", data, max_steps=1)
     (run / "model.part").write_text("in the way")
     assert train(run).returncode != 0
     assert events(run, "end")[-1]["code"] == "OUTPUT_UNWRITABLE"
     assert (run / "checkpoints" / "step-1" / "state.json").is_file()
     (run / "model.part").unlink()
-    (run / "checkpoints" / ".part-77").mkdir()  # as a process leaves it that was killed while it wrote
+    (run / "checkpoints" / ".part-77").mkdir()  # leftover of a process that was killed while writing
     assert train(run).returncode == 0
     assert len(events(run, "step")) == 1
-    assert len(events(run, "checkpoint")) == 1, "the checkpoint that was resumed from was put at risk"
+    assert len(events(run, "checkpoint")) == 1, "the checkpoint that the run resumed from was written again"
     assert [p.name for p in (run / "checkpoints").iterdir()] == ["step-1"]
     assert (run / "model" / "model.safetensors").is_file()

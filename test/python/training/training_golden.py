@@ -1,4 +1,4 @@
-"""The reference checkpoints as the tests read them, from the copies in the clone."""
+"""The reference checkpoints for tests, read from the copies in the repository."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,7 +32,7 @@ def load_reference(folder: Path) -> Reference:
 
 
 def prepared(path: Path, size: int) -> np.ndarray:
-    """Pad to a square, resize: what TypeScript does, here by the reference's own Pillow. → uint8 [S, S, 3]."""
+    """Pad to a square and resize like TypeScript, but with Pillow like the reference. → uint8 [S, S, 3]."""
     picture = Image.open(path).convert("RGB")
     side = max(picture.size)
     square = Image.new("RGB", (side, side), (122, 116, 104))

@@ -6,7 +6,7 @@ from qalign.weights.errors import ConfigError, DeviceUnavailable
 
 
 @pytest.mark.parametrize("name", ["cuda:77", "gpu", "meta"])
-def test_devices_that_are_not_there_are_refused(name):
+def test_missing_devices_are_refused(name):
     with pytest.raises(DeviceUnavailable, match=name):
         pick_device(name)
 

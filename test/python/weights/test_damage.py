@@ -1,4 +1,4 @@
-"""Files that hold something else than their names say: each is called by its name, whichever file it is."""
+"""Files with other content than their names state: every error names the file."""
 
 import os
 import shutil
@@ -20,7 +20,7 @@ FILES = ["config.json", "preprocessor_config.json", "tokenizer.model", "model.sa
 
 @pytest.mark.parametrize("name", FILES)
 @pytest.mark.parametrize(("text", "said"), [(POINTER, "is a git-LFS pointer"), (PAGE, "is a web page"), ("", "empty")])
-def test_a_model_directory_with_something_in_place_of_a_file(checkpoint, name, text, said):
+def test_a_model_directory_with_other_content_in_a_file(checkpoint, name, text, said):
     a = checkpoint("tiny_a")
     (a / name).write_text(text)
     with pytest.raises(ModelError, match=rf"{name.replace('.', '[.]')} .*{said}") as caught:
@@ -69,7 +69,7 @@ def test_weight_files_that_are_cut_off_anywhere(checkpoint, tmp_path):
     assert "cut off" in (damage(tmp_path / "x.bin") or "")
 
 
-def test_encoder_weights_that_are_none(tmp_path):
+def test_invalid_encoder_weights(tmp_path):
     for name in ("encoder.safetensors", "encoder.whl", "encoder.pth"):
         (tmp_path / name).write_text(POINTER)
         with pytest.raises(CheckpointError, match="git-LFS pointer"):
@@ -77,7 +77,7 @@ def test_encoder_weights_that_are_none(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["config.json", "preprocessor_config.json"])
-def test_a_fifo_in_place_of_a_file_is_refused_at_once(checkpoint, name):
+def test_a_fifo_instead_of_a_file_is_refused_at_once(checkpoint, name):
     a = checkpoint("tiny_a")
     (a / name).unlink(missing_ok=True)
     os.mkfifo(a / name)
@@ -87,7 +87,7 @@ def test_a_fifo_in_place_of_a_file_is_refused_at_once(checkpoint, name):
 
 
 @pytest.mark.parametrize("text", ["[" * 200_000, '{"a":' * 200_000 + "1" + "}" * 200_000])
-def test_json_that_is_nested_deeply_is_refused(checkpoint, text):
+def test_deeply_nested_json_is_refused(checkpoint, text):
     a = checkpoint("tiny_a")
     (a / "config.json").write_text(text)
     with pytest.raises(ConfigError, match=r"config[.]json is not"):
@@ -97,7 +97,7 @@ def test_json_that_is_nested_deeply_is_refused(checkpoint, text):
     assert "has no safetensors header" in (damage(weights) or "")
 
 
-def test_json_larger_than_any_model_has_is_not_read(checkpoint):
+def test_json_larger_than_the_limit_is_not_read(checkpoint):
     a = checkpoint("tiny_a")
     os.truncate(a / "config.json", 200_000_000)  # sparse
     with pytest.raises(ConfigError, match="200000000 bytes"):

@@ -4,7 +4,7 @@ from qalign.weights.digest import weights_sha256
 from qalign.weights.layout import weight_files
 
 
-def test_hashes_are_cached_and_noticed_when_stale(checkpoint, tmp_path):
+def test_hashes_are_cached_and_stale_entries_are_not_used(checkpoint, tmp_path):
     file = checkpoint("tiny_a") / "model.safetensors"
     cache = tmp_path / "cache"
     first = weights_sha256([file], cache)

@@ -1,4 +1,4 @@
-"""Hub loading against a small server on this machine that answers as the hub does."""
+"""Loading from the hub, tested with a small local server that behaves like the hub."""
 
 import hashlib
 import http.server
@@ -16,8 +16,8 @@ MODEL = GOLDEN / "tiny_b" / "model"
 
 
 class Hub(http.server.BaseHTTPRequestHandler):
-    asked: list = []  # noqa: RUF012 – one server a test
-    cut: set = set()  # noqa: RUF012 – files that break off halfway, once
+    asked: list = []  # noqa: RUF012 – one server per test
+    cut: set = set()  # noqa: RUF012 – files whose first download breaks off halfway
 
     def do_HEAD(self):
         self.answer(head=True)
@@ -78,7 +78,7 @@ def resolve(hub, name="owner/tiny", **options):
     return resolve_model(name, cache_dir=hub.cache, endpoint=hub.endpoint, **options)
 
 
-def test_only_needed_files_come_once_and_offline_finds_them(hub):
+def test_needed_files_are_downloaded_once_and_offline_finds_them(hub):
     steps = []
     found = resolve(hub, revision=COMMIT, on_progress=lambda *step: steps.append(step))
     names = sorted(file.name for file in found.path.iterdir())
@@ -95,7 +95,7 @@ def test_only_needed_files_come_once_and_offline_finds_them(hub):
     assert resolve_model("owner/tiny", revision=COMMIT, cache_dir=hub.cache, offline=True) == found
 
 
-def test_a_cancelled_download_is_no_failure_of_the_hub(hub):
+def test_a_cancelled_download_is_not_reported_as_a_hub_failure(hub):
     def stop(*step):
         raise Cancelled("enough")
 
@@ -103,7 +103,7 @@ def test_a_cancelled_download_is_no_failure_of_the_hub(hub):
         resolve(hub, on_progress=stop)
 
 
-def test_offline_without_a_cache_says_so(hub):
+def test_offline_without_a_cache_raises_a_clear_error(hub):
     with pytest.raises(ModelNotFound, match="not in the model cache"):
         resolve(hub, offline=True)
 
@@ -115,14 +115,16 @@ def test_unknown_models_and_revisions(hub):
         resolve(hub, revision="v9")
 
 
-def test_without_a_network_says_how_to_bring_the_model(tmp_path):
-    with pytest.raises(DownloadFailed, match=r"no network to http://127\.0\.0\.1:9.*HF_ENDPOINT.*--model DIR.*HF_HOME"):
+def test_without_a_network_the_error_explains_how_to_copy_the_model(tmp_path):
+    with pytest.raises(
+        DownloadFailed, match=r"no network connection to http://127\.0\.0\.1:9.*HF_ENDPOINT.*--model DIR.*HF_HOME"
+    ):
         resolve_model("owner/tiny", cache_dir=tmp_path, endpoint="http://127.0.0.1:9")
     with pytest.raises(DownloadFailed, match="no network"):
         resolve_model("owner/tiny", cache_dir=tmp_path, endpoint="http://no-such-host.invalid")
 
 
-def test_without_a_network_takes_what_is_whole_in_the_cache(hub):
+def test_without_a_network_a_complete_cache_is_used(hub):
     found = resolve(hub, revision=COMMIT)
     gone = {"cache_dir": hub.cache, "endpoint": "http://127.0.0.1:9", "revision": COMMIT}
     assert resolve_model("owner/tiny", **gone) == found
@@ -132,12 +134,12 @@ def test_without_a_network_takes_what_is_whole_in_the_cache(hub):
         resolve_model("owner/tiny", **gone)
 
 
-def test_a_download_that_breaks_off_is_tried_again(hub, monkeypatch):
+def test_a_download_that_breaks_off_can_be_resumed(hub, monkeypatch):
     def broken(*_args, **_named):
         raise ConnectionResetError("reset by peer")
 
     monkeypatch.setattr("huggingface_hub.hf_hub_download", broken)
-    with pytest.raises(DownloadFailed, match="it resumes"):
+    with pytest.raises(DownloadFailed, match="resume the download"):
         resolve(hub)
 
 
@@ -145,7 +147,7 @@ def needed(names, weight_maps=None):
     return list(needed_files(dict.fromkeys(names, 1), lambda name: (weight_maps or {})[name]))
 
 
-def test_files_chosen_from_a_repository():
+def test_selection_of_files_from_a_repository():
     assert needed(["config.json", "model.safetensors", "pytorch_model.bin", "x/model.safetensors"]) == [
         "config.json",
         "model.safetensors",
@@ -158,7 +160,7 @@ def test_files_chosen_from_a_repository():
         needed(["README.md", "model.gguf"])
 
 
-def test_an_index_of_a_repository_names_the_files_and_leftovers_shadow_nothing():
+def test_an_index_of_a_repository_selects_the_files_and_leftovers_are_ignored():
     index, first, second = "model.safetensors.index.json", "model-1.safetensors", "part-2.safetensors"
     maps = {index: {"a": first, "b": second}, "pytorch_model.bin.index.json": {"a": "pytorch_model-1.bin"}}
     names = [index, first, second, "model-of-another-save.safetensors", "pytorch_model.bin.index.json"]

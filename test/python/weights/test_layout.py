@@ -1,4 +1,4 @@
-"""Which files are the weights: the complete layout, whatever lies beside it, and the index is the truth."""
+"""The choice of weight files: the complete layout, despite leftovers, and only tensors that match the index."""
 
 import json
 import os
@@ -18,7 +18,7 @@ STALE = {"metadata": {}, "weight_map": {"lm_head.weight": "model-00001-of-00002.
 
 
 def sharded(directory, kind="safetensors"):
-    """model.safetensors of a directory as two shards with an index, beside it."""
+    """Split model.safetensors of a directory into two shards with an index beside it."""
     tensors = load_file(directory / "model.safetensors")
     keys = sorted(tensors)
     stem = "model" if kind == "safetensors" else "pytorch_model"
@@ -35,7 +35,7 @@ def sharded(directory, kind="safetensors"):
 
 @pytest.mark.parametrize("name", ["model.safetensors.index.json", "pytorch_model.bin.index.json"])
 @pytest.mark.parametrize("text", [json.dumps(STALE), "{", "version https://git-lfs.github.com/spec/v1\n"])
-def test_a_leftover_index_does_not_shadow_a_complete_file(checkpoint, caplog, name, text):
+def test_a_leftover_index_does_not_hide_a_complete_file(checkpoint, caplog, name, text):
     a = checkpoint("tiny_a")
     alone = load_scorer(str(a)).info.weights_sha256
     (a / name).write_text(text)
@@ -45,7 +45,7 @@ def test_a_leftover_index_does_not_shadow_a_complete_file(checkpoint, caplog, na
     assert inspect_model(a)["kind"] == "full"
 
 
-def test_a_complete_layout_comes_before_one_that_is_not(checkpoint):
+def test_a_complete_layout_precedes_an_incomplete_one(checkpoint):
     a = checkpoint("tiny_a")
     _, shards, _ = sharded(a)
     os.truncate(a / "model.safetensors", 5000)
@@ -68,13 +68,13 @@ def test_of_two_complete_layouts_the_order_of_transformers_decides(checkpoint, c
     sharded(a)
     assert [file.name for file in weight_files(a)] == ["model.safetensors"]
     load_scorer(str(a))
-    assert "model.safetensors.index.json is complete too" in caplog.text
+    assert "model.safetensors.index.json is also complete" in caplog.text
     (a / "model.safetensors").unlink()
     sharded_from(a, "bin")
     assert all(file.suffix == ".safetensors" for file in weight_files(a))
 
 
-def test_when_none_is_complete_the_error_says_what_each_lacks(checkpoint):
+def test_without_a_complete_layout_the_error_lists_missing_files(checkpoint):
     a = checkpoint("tiny_a")
     os.truncate(a / "model.safetensors", 5000)
     (a / "model.safetensors.index.json").write_text(json.dumps(STALE))
@@ -86,7 +86,7 @@ def test_when_none_is_complete_the_error_says_what_each_lacks(checkpoint):
 
 
 @pytest.mark.parametrize("kind", ["safetensors", "bin"])
-def test_the_index_says_which_tensor_is_in_which_file(checkpoint, kind):
+def test_files_must_hold_the_tensors_of_their_index(checkpoint, kind):
     a = checkpoint("tiny_a")
     index, (first, second), weight_map = sharded(a, kind)
     (a / "model.safetensors").unlink()
@@ -102,11 +102,11 @@ def test_the_index_says_which_tensor_is_in_which_file(checkpoint, kind):
 
     assert f"it holds {keys[0]} (by the index in {second})" in wrong(weight_map | {keys[0]: second})
     assert "it lacks model.not_there" in wrong(weight_map | {"model.not_there": first})
-    assert f"does not name, {keys[0]}" in wrong({key: weight_map[key] for key in keys[1:]})
+    assert f"not in the index: {keys[0]}" in wrong({key: weight_map[key] for key in keys[1:]})
 
 
 def test_a_stale_tensor_of_another_shard_is_not_scored(checkpoint):
-    """Shards of an older save lie in the second file: whichever is read last must not win in silence."""
+    """The second file holds a tensor of an older save, which must not silently replace the current one."""
     a = checkpoint("tiny_a")
     _, (_, second), weight_map = sharded(a)
     (a / "model.safetensors").unlink()
@@ -117,7 +117,7 @@ def test_a_stale_tensor_of_another_shard_is_not_scored(checkpoint):
         load_scorer(str(a))
 
 
-def test_rotary_buffers_need_no_place_in_the_index(checkpoint):
+def test_rotary_buffers_need_no_entry_in_the_index(checkpoint):
     a = checkpoint("tiny_a")
     index, (first, second), weight_map = sharded(a)
     (a / "model.safetensors").unlink()
@@ -137,7 +137,7 @@ def test_rotary_buffers_need_no_place_in_the_index(checkpoint):
         ("adapter_model.safetensors", "adapter_config.json"),
     ],
 )
-def test_weights_that_are_not_read_are_named(checkpoint, name, advice):
+def test_unsupported_weight_files_are_named(checkpoint, name, advice):
     a = checkpoint("tiny_a")
     (a / "model.safetensors").rename(a / name)
     with pytest.raises(CheckpointError, match="holds no weights") as caught:
@@ -150,5 +150,5 @@ def test_a_checkpoint_and_an_adapter_in_one_directory(checkpoint):
     a = checkpoint("tiny_a")
     for name in ("adapter_config.json", "adapter_model.bin"):
         shutil.copy(GOLDEN / "tiny_a_lora" / name, a)
-    with pytest.raises(LoraError, match="holds a whole checkpoint too"):
+    with pytest.raises(LoraError, match="also holds a whole checkpoint"):
         load_scorer(str(a))

@@ -1,4 +1,4 @@
-"""adapter_config.json: plain LoRA is read, everything else is refused by name."""
+"""adapter_config.json: plain LoRA is accepted, and variants are refused by name."""
 
 import json
 import shutil
@@ -15,7 +15,7 @@ from qalign.weights.errors import LoraError
 from qalign.weights.lora_config import FREE, NEUTRAL, is_lora, is_neutral, lora_files, read_lora_config
 
 CASES = GOLDEN.parent / "cases"
-# What PEFT 0.21 writes for LoraConfig(): the fields of all versions since 0.4 are among them.
+# The fields that PEFT 0.21 writes for LoraConfig(), which include those of all versions since 0.4.
 PEFT_0_21 = {
     **{"task_type": None, "peft_type": "LORA", "auto_mapping": None, "peft_version": "0.21.2", "revision": None},
     **{"base_model_name_or_path": None, "inference_mode": True, "r": 4, "target_modules": ["q_proj"]},
@@ -86,7 +86,7 @@ def change(lora, fields):
         ("lora_alpha", float("inf")),
     ],
 )
-def test_other_kinds_of_lora_are_refused_by_name(checkpoint, field, value):
+def test_lora_variants_are_refused_by_name(checkpoint, field, value):
     lora = checkpoint("tiny_b_lora")
     change(lora, {field: value})
     with pytest.raises(LoraError, match=rf"{field} is ") as caught:
@@ -110,13 +110,13 @@ def test_other_kinds_of_lora_are_refused_by_name(checkpoint, field, value):
         *((f"field_of_2027_{n}", value) for n, value in enumerate((None, False, "", [], {}))),
     ],
 )
-def test_fields_that_leave_the_merge_as_it_is_are_accepted(checkpoint, field, value):
+def test_fields_without_an_effect_on_the_merge_are_accepted(checkpoint, field, value):
     lora = checkpoint("tiny_b_lora")
     change(lora, {field: value})
     assert read_lora_config(lora)["r"] == 4
 
 
-def test_what_peft_writes_for_plain_lora_is_accepted(checkpoint):
+def test_the_config_that_peft_writes_for_plain_lora_is_accepted(checkpoint):
     lora = checkpoint("tiny_b_lora")
     (lora / "adapter_config.json").write_text(json.dumps(PEFT_0_21))
     read_lora_config(lora)
@@ -124,7 +124,7 @@ def test_what_peft_writes_for_plain_lora_is_accepted(checkpoint):
     assert unknown == []
 
 
-def test_the_installed_peft_has_no_field_that_is_not_known():
+def test_the_installed_peft_has_no_unknown_field():
     peft = pytest.importorskip("peft")
     fields = peft.LoraConfig(r=4, target_modules=["q_proj"]).to_dict()
     written = json.loads(json.dumps(fields, default=list))
@@ -150,7 +150,7 @@ def test_variants_of_the_cases_are_not_merged_as_plain_lora(checkpoint, case, fi
         ("lora_of_2027", "does not fit"),
     ],
 )
-def test_tensors_of_variants_are_refused_whatever_the_config_says(checkpoint, name, variant):
+def test_tensors_of_variants_are_refused_with_any_config(checkpoint, name, variant):
     lora = checkpoint("tiny_b_lora")
     file = lora / "adapter_model.safetensors"
     tensors = load_file(file)
@@ -162,7 +162,7 @@ def test_tensors_of_variants_are_refused_whatever_the_config_says(checkpoint, na
     assert key in str(caught.value)
 
 
-def test_a_lora_is_known_by_its_config_and_names_its_files(checkpoint):
+def test_a_lora_is_recognised_by_its_config_and_lists_its_files(checkpoint):
     assert not is_lora(checkpoint("tiny_a"))
     a, b = checkpoint("tiny_a_lora"), checkpoint("tiny_b_lora")
     assert is_lora(a) and is_lora(b)
@@ -174,14 +174,14 @@ def test_a_lora_is_known_by_its_config_and_names_its_files(checkpoint):
         lora_files(b)
 
 
-def test_tensors_of_the_base_in_a_file_that_is_not_read_are_an_error(checkpoint):
+def test_base_tensors_in_an_unsupported_file_are_an_error(checkpoint):
     lora = checkpoint("tiny_b_lora")
     save_file({"model.norm.weight": torch.ones(4)}, lora / "non_lora_trainables.safetensors")
     with pytest.raises(LoraError, match=r"non_lora_trainables\.safetensors, which qalign does not read"):
         lora_files(lora)
 
 
-def test_a_leftover_adapter_config_does_not_make_a_lora_of_a_checkpoint(checkpoint):
+def test_a_checkpoint_with_a_leftover_adapter_config_is_not_a_lora(checkpoint):
     a = checkpoint("tiny_a")
     shutil.copy(GOLDEN / "tiny_a_lora" / "adapter_config.json", a)
     assert not is_lora(a)

@@ -1,4 +1,4 @@
-"""Weight files that are damaged, missing or hostile: each ends in one clear error."""
+"""Damaged, missing and malicious weight files: each raises one clear error."""
 
 import json
 import os
@@ -56,7 +56,7 @@ def test_a_pickle_that_would_run_code_is_refused(checkpoint, bomb):
     assert not trap.exists()
 
 
-def test_a_file_that_is_no_mapping_of_tensors_is_refused(checkpoint):
+def test_a_file_without_a_mapping_of_tensors_is_refused(checkpoint):
     b = checkpoint("tiny_b")
     for value in ([1, 2], {"model.norm.weight": 3}):
         torch.save(value, b / "pytorch_model-00001-of-00002.bin")
@@ -65,7 +65,7 @@ def test_a_file_that_is_no_mapping_of_tensors_is_refused(checkpoint):
 
 
 @pytest.mark.parametrize("shard", ["../outside.bin", "/etc/passwd", 7])
-def test_an_index_cannot_point_outside(checkpoint, shard):
+def test_an_index_cannot_name_files_outside_its_directory(checkpoint, shard):
     b = checkpoint("tiny_b")
     (b / "pytorch_model.bin.index.json").write_text(json.dumps({"weight_map": {"lm_head.weight": shard}}))
     with pytest.raises(CheckpointError, match="index"):
@@ -73,7 +73,7 @@ def test_an_index_cannot_point_outside(checkpoint, shard):
 
 
 @pytest.mark.parametrize(("umask", "mode"), [(0o022, 0o644), (0o077, 0o600), (0o002, 0o664)])
-def test_weight_files_are_readable_as_the_umask_says(tmp_path, umask, mode):
+def test_weight_files_have_the_permissions_of_the_umask(tmp_path, umask, mode):
     file = tmp_path / "model.safetensors"
     before = os.umask(umask)
     try:
@@ -84,7 +84,7 @@ def test_weight_files_are_readable_as_the_umask_says(tmp_path, umask, mode):
     assert dict(read_tensors(file))["a"].tolist() == [0, 1, 2]
 
 
-def test_tensors_find_their_places_in_any_module():
+def test_tensors_are_assigned_to_any_module():
     module = nn.Sequential(nn.Linear(2, 3), nn.BatchNorm1d(3))
     slots = tensor_slots(module)
     assert set(slots) == set(module.state_dict())
@@ -95,7 +95,7 @@ def test_tensors_find_their_places_in_any_module():
     assert isinstance(module[0].weight, nn.Parameter)
 
 
-def test_tensors_that_are_not_finite_stand_in_one_error():
+def test_one_error_lists_all_tensors_that_are_not_finite():
     refuse_non_finite({}, "nothing")
     flags = {f"layer.{n}": torch.tensor(n == 0) for n in range(13)}
     with pytest.raises(NonFinite, match=r"^here: NaN or infinity in 12 tensors.*: layer\.1, .*layer\.10 and 2 more"):

@@ -10,7 +10,7 @@ def short(monkeypatch):
     monkeypatch.setattr(bench, "SECONDS", 0.05)
 
 
-def test_random_weights_are_called_random_and_both_paths_agree(capsys):
+def test_random_weights_are_reported_and_both_models_agree(capsys):
     assert bench.main(["--random-weights", "tiny", "--device", "cpu", "--batches", "1,3", "--json"]) == 0
     report = json.loads(capsys.readouterr().out)
     assert report["weights"] == "random tiny"
@@ -31,6 +31,6 @@ def test_the_table_names_what_was_measured(capsys):
     assert "literal" not in shown
 
 
-def test_a_model_that_is_not_there_ends_with_two(capsys):
+def test_a_missing_model_exits_with_two(capsys):
     assert bench.main(["--model", "/nowhere/at/all", "--device", "cpu"]) == 2
     assert "/nowhere/at/all" in capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""Which errors end a worker: those after which CUDA refuses everything, and no others."""
+"""Only errors after which every CUDA call fails end a worker."""
 
 import pytest
 import torch
@@ -14,7 +14,7 @@ HINT = (
 
 
 class CodedError(RuntimeError):
-    """As torch.AcceleratorError, which only CUDA can make."""
+    """Like torch.AcceleratorError, which only CUDA can raise."""
 
     def __init__(self, code: int) -> None:
         super().__init__("a text of a later version")
@@ -22,14 +22,14 @@ class CodedError(RuntimeError):
 
 
 @pytest.mark.parametrize("text", STICKY.values())
-def test_what_breaks_the_context_ends_the_worker(text: str) -> None:
+def test_an_error_that_breaks_the_context_ends_the_worker(text: str) -> None:
     for prefix in ("CUDA error: ", "CUDA driver error: ", "HIP error: ", "Triton Error [CUDA]: "):
         assert device_failure(RuntimeError(f"{prefix}{text}{HINT}")) == text
     assert to_wire(RuntimeError(f"CUDA error: {text}{HINT}"))["code"] == "DEVICE_FAILED"
 
 
 @pytest.mark.parametrize("code", STICKY)
-def test_a_code_says_it_in_any_words(code: int) -> None:
+def test_an_error_code_is_recognised_with_any_text(code: int) -> None:
     assert device_failure(CodedError(code)) == STICKY[code]
 
 
@@ -49,11 +49,11 @@ def test_a_code_says_it_in_any_words(code: int) -> None:
         CodedError(1),
     ],
 )
-def test_what_leaves_the_device_as_it_was_ends_nothing(error: Exception) -> None:
+def test_errors_that_leave_the_device_working_do_not_end_the_worker(error: Exception) -> None:
     assert device_failure(error) is None
 
 
-def test_the_cause_counts() -> None:
+def test_the_cause_of_an_error_is_checked() -> None:
     try:
         try:
             raise RuntimeError("CUDA error: unspecified launch failure" + HINT)
@@ -63,7 +63,7 @@ def test_the_cause_counts() -> None:
         assert to_wire(error)["code"] == "DEVICE_FAILED"
 
 
-def test_an_error_of_a_library_asks_the_device(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_error_of_a_library_tests_the_device(monkeypatch: pytest.MonkeyPatch) -> None:
     error = RuntimeError("CUDA error: CUBLAS_STATUS_EXECUTION_FAILED when calling `cublasSgemm( handle, opa, opb )`")
     monkeypatch.setattr(failures.torch.cuda, "is_initialized", lambda: True)
     monkeypatch.setattr(failures.torch.cuda, "synchronize", lambda: None)

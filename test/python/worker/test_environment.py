@@ -1,4 +1,4 @@
-"""What importing the package sets before torch is loaded."""
+"""Settings that importing the package makes before torch is loaded."""
 
 import os
 import subprocess
@@ -11,14 +11,14 @@ import pytest
     ("given", "spins"),
     [({}, "20000"), ({"GOMP_SPINCOUNT": "7"}, "7"), ({"OMP_WAIT_POLICY": "ACTIVE"}, "None")],
 )
-def test_threads_spin_briefly_unless_the_user_says_how(given: dict[str, str], spins: str) -> None:
+def test_threads_spin_briefly_unless_the_user_sets_it(given: dict[str, str], spins: str) -> None:
     env = {k: v for k, v in os.environ.items() if k not in ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY")} | given
     script = "import qalign, os, sys; print(os.environ.get('GOMP_SPINCOUNT'), 'torch' in sys.modules)"
     ran = subprocess.run([sys.executable, "-c", script], env=env, capture_output=True, text=True, check=True)
     assert ran.stdout.split() == [spins, "False"]
 
 
-def test_the_first_call_of_a_vector_function_is_of_one_number() -> None:
+def test_the_first_call_of_a_vector_function_has_one_number() -> None:
     script = """
 import torch, sys
 called = {}

@@ -1,4 +1,4 @@
-"""encode, score by range and release, as they come over the wire."""
+"""The methods encode, score by frame range, and release, called with messages."""
 
 import pytest
 import torch
@@ -78,14 +78,14 @@ def test_a_clip_in_chunks_its_ranges_and_its_release(ask):
     assert ask("release", {"clip": "other"}) == {"clips": 0, "bytes": 0}
 
 
-def test_another_model_forgets_the_clips_of_the_last(ask):
+def test_loading_another_model_drops_the_clips_of_the_last(ask):
     encode(ask, "a", 0, pixels(2))
     ask.load()
     assert score(ask, ("a", 0, 2))[0]["error"]["code"] == "CLIP_UNKNOWN"
     assert encode(ask, "a", 2, pixels(2))["code"] == "CLIP_UNKNOWN"
 
 
-def test_what_does_not_fit_is_refused(ask):
+def test_invalid_requests_are_refused(ask):
     part = pixels(2)
     params = {"clip": "a", "first": 0, "buffers": [declared(part)]}
     assert ask("encode", params, part.numpy().tobytes()[:-1])["code"] == "INVALID_REQUEST"
@@ -95,7 +95,7 @@ def test_what_does_not_fit_is_refused(ask):
     assert ask("release", {"clip": "a"}) == {"clips": 0, "bytes": 0}
 
 
-def test_a_model_that_does_not_say_its_longest_sequence_has_null(ask, checkpoint):
+def test_the_longest_sequence_is_null_if_the_model_does_not_state_it(ask, checkpoint):
     import json
 
     assert ask.model["max_positions"] > 0

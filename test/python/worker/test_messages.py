@@ -1,4 +1,4 @@
-"""The golden messages of bridge/examples, through Python's validator."""
+"""Python's validator accepts and rejects the golden messages of bridge/examples."""
 
 import json
 from pathlib import Path
@@ -27,7 +27,7 @@ def test_rejects(example):
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
-def test_nan_never_crosses(value):
+def test_nan_is_never_sent(value):
     item = {"id": "0", "prompts": [{"logits": [value], "log_sum_exp": 1.0, "positions": 92}]}
     result = {"items": [item], "timings": {"compute_ms": 1}}
     assert problem_with("score_result", result) == "NaN or infinity"

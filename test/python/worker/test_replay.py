@@ -1,4 +1,4 @@
-"""--replay runs any request without Node and ZeroMQ, and answers as the wire would."""
+"""--replay runs requests without Node and ZeroMQ, with the same answers as over the bridge."""
 
 import base64
 import json

@@ -43,3 +43,30 @@ it('exports a request of the caller’s trace with the stages of its items; what
   expect(BigInt(batch.endTimeUnixNano)).toBeLessThanOrEqual(BigInt(request.endTimeUnixNano));
   expect(collector.spans().some(({ name }) => name === 'GET /healthz')).toBe(true);
 });
+
+it('exports a job under the request that made it, and its first items under the job', async () => {
+  const collector = await startCollector();
+  const service = await startService([`traces.endpoint=${collector.endpoint}`]);
+  const made = await fetch(`${service.url}/v1/jobs`, {
+    method: 'POST',
+    headers: { 'Content-Type': 'application/json', traceparent: `00-${TRACE}-${CALLER}-01` },
+    body: JSON.stringify({ items: Array(102).fill({ base64: EXAMPLE_PICTURE }), tasks: ['quality'] }),
+  });
+  const { id } = (await made.json()) as { id: string };
+  await expect.poll(async () => (await service.client.jobs.get(id)).status, { timeout: 60_000 }).toBe('completed');
+  await service.close();
+  await collector.close();
+
+  const spans = collector.spans().filter(({ traceId }) => traceId === TRACE);
+  const named = (name: string): ReceivedSpan[] => spans.filter((span) => span.name === name);
+  const [[request], [job]] = [named('POST /v1/jobs'), named('job')] as [[ReceivedSpan], [ReceivedSpan]];
+  expect([request.parentSpanId, job.parentSpanId]).toEqual([CALLER, request.spanId]);
+  expect(Object.fromEntries(job.attributes.map(({ key, value }) => [key, Object.values(value)[0] as string]))).toEqual({
+    'qalign.job': id,
+    'qalign.status': 'completed',
+    'qalign.items': '102',
+    'qalign.failed': '0',
+  });
+  for (const name of ['decode', 'queue', 'batch'])
+    expect(named(name).map(({ parentSpanId }) => parentSpanId)).toEqual(Array(100).fill(job.spanId));
+});

@@ -32,6 +32,14 @@ describe('the signature', () => {
     );
   });
 
+  it('has one part for each secret, so that a secret can be replaced', () => {
+    const other = Buffer.alloc(32, 7);
+    const sign = signerOf(` ${SECRET}\n whsec_${other.toString('base64')} `);
+    const expected = [KEY, other].map((key) => `v1,${createHmac('sha256', key).update('msg_1.5.{}').digest('base64')}`);
+    expect(sign('msg_1', 5, '{}').split(' ')).toEqual(expected);
+    expect(() => signerOf(`${SECRET} whsec_short`)).toThrow(expect.objectContaining({ code: 'CONFIG_INVALID' }));
+  });
+
   it.each([null, '', 'secret', 'whsec_', 'whsec_c2hvcnQ=', `whsec_${'QUJD'.repeat(40)}`])(
     'refuses %j as a secret, without showing it',
     (secret) => {

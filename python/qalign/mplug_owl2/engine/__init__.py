@@ -1,1 +1,1 @@
-"""The fast path of mPLUG-Owl2: it scores as the literal model does, which is the oracle of its tests."""
+"""The fast implementation of mPLUG-Owl2. Its tests compare its scores with those of the literal model."""

@@ -9,12 +9,12 @@ from torch import Tensor
 from qalign.weights.answers import ClipRange
 from qalign.weights.errors import OutOfRoom, UnknownClip
 
-AGE_S = 900.0  # a client that went away without a word
+AGE_S = 900.0  # a client can disconnect without releasing its clip
 
 
 @dataclass
 class Kept:
-    """One clip: [F, Q + 1, D] for each chunk, in order."""
+    """The features of one clip: [F, Q + 1, D] for each chunk, in order."""
 
     parts: list[Tensor] = field(default_factory=list)
     frames: int = 0
@@ -22,7 +22,7 @@ class Kept:
 
 
 class KeptClips:
-    """Clips by name. They take at most half of what was free; one that nobody named for `AGE_S` is dropped."""
+    """Features of clips by name. They use at most half of the free memory. A clip unused for `AGE_S` is dropped."""
 
     def __init__(self, free_bytes: Callable[[], int | None], clock: Callable[[], float] = time.monotonic) -> None:
         self._free_bytes, self._clock = free_bytes, clock
@@ -33,13 +33,13 @@ class KeptClips:
 
     @property
     def bytes(self) -> int:
-        """What the features of all clips take."""
+        """The memory of all features."""
         return sum(part.nbytes for kept in self._clips.values() for part in kept.parts)
 
     def expect(self, clip: str, first: int, size: int) -> None:
-        """Whether `size` bytes of frames from number `first` on may be added. Frame 0 begins the clip anew.
+        """Check that `size` bytes of features can be added from frame `first` on. Frame 0 restarts the clip.
 
-        Raises UnknownClip when the frames before are not kept, OutOfRoom when the features would take too much.
+        Raises UnknownClip when earlier frames are missing, and OutOfRoom when the features would need too much memory.
         """
         now = self._clock()
         for name in [name for name, kept in self._clips.items() if now - kept.used > AGE_S]:
@@ -50,18 +50,18 @@ class KeptClips:
         frames = 0 if kept is None else kept.frames
         if first != frames:
             raise UnknownClip(
-                f"Clip {clip} continues at frame {first}, but {frames} of its frames are kept; "
-                "send it again from frame 0."
+                f"Clip {clip} continues at frame {first}, but the worker holds {frames} of its frames; "
+                "send the clip again from frame 0."
             )
         free, held = self._free_bytes(), self.bytes
         if free is not None and held + size > (free + held) // 2:
             raise OutOfRoom(
-                f"The features of clips take {_gb(held + size)}, over half of the {_gb(free + held)} that are free; "
+                f"The features of clips need {_gb(held + size)}, over half of the {_gb(free + held)} of free memory; "
                 "use fewer frames or score fewer clips at a time."
             )
 
     def add(self, clip: str, features: Tensor) -> int:
-        """The next frames of the clip, [F, Q + 1, D]. → its frames now."""
+        """Append the features of the next frames, [F, Q + 1, D]. → the clip's number of frames."""
         kept = self._clips.setdefault(clip, Kept())
         kept.parts.append(features)
         kept.frames += len(features)
@@ -69,13 +69,13 @@ class KeptClips:
         return kept.frames
 
     def parts(self, wanted: ClipRange) -> list[Tensor]:
-        """The features of these frames, as views of what is kept. Raises UnknownClip."""
+        """The features of these frames, as views. Raises UnknownClip."""
         kept = self._clips.get(wanted.clip)
         stop = wanted.first + wanted.frames
         if kept is None or stop > kept.frames:
             raise UnknownClip(
-                f"Frames {wanted.first} to {stop - 1} of clip {wanted.clip} were asked for, and "
-                f"{0 if kept is None else kept.frames} of its frames are kept; send it again from frame 0."
+                f"Frames {wanted.first} to {stop - 1} of clip {wanted.clip} were requested, but the worker holds "
+                f"{0 if kept is None else kept.frames} of its frames; send the clip again from frame 0."
             )
         kept.used = self._clock()
         found, at = [], 0
@@ -87,7 +87,7 @@ class KeptClips:
         return found
 
     def release(self, clip: str) -> None:
-        """Let a clip go, if it is there."""
+        """Delete a clip, if it exists."""
         self._clips.pop(clip, None)
 
 

@@ -1,4 +1,4 @@
-"""The scoring engine: frames of many items in one flat batch, prompts of many lengths in one packed pass."""
+"""The scoring engine: one flat batch for the frames of many items, one packed pass for prompts of many lengths."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -16,26 +16,26 @@ from .visual import FastAbstractor, FastVit
 
 @dataclass(frozen=True)
 class Limits:
-    """How much goes through the device at once: image tokens in the encoder, positions in the language model."""
+    """The most work per pass: image tokens in the encoder, positions in the language model."""
 
     encoder_tokens: int
     positions: int
 
 
-# CPU: what stays near the caches. CUDA: full matrices at 448 px (64 pictures of 1025 tokens; 64 prompts of 77 rows).
+# CPU: sizes that fit the caches. CUDA: full matrices at 448 px (64 pictures of 1025 tokens, 64 prompts of 77 rows).
 LIMITS = {"cpu": Limits(8 * 1025, 4096), "cuda": Limits(64 * 1025, 8192)}
 
 
 @dataclass(frozen=True)
 class Question:
-    """One prompt about one item: its layout, and which frames of the flat batch it looks at, in order."""
+    """One prompt about one item: its layout, and the position of the item's frames in the flat batch."""
 
     layout: Layout
     first_frame: int  # the item's frames are consecutive
 
 
 class Engine:
-    """Scores prompts with the weights of `model`, which keeps working: its parameters become views of fused ones."""
+    """Scores prompts with the weights of `model`, whose parameters become views of fused ones and stay usable."""
 
     def __init__(self, model: MPLUGOwl2) -> None:
         self.config = model.config
@@ -51,14 +51,16 @@ class Engine:
             self.language = FastLanguage(model)
         tokens_per_image = config_tokens(model)
         self.frames_at_once = max(1, self.limits.encoder_tokens // tokens_per_image)
-        self.frame_bytes = self.config.tokens_per_frame * self.config.hidden_size * self.dtype.itemsize  # of features
+        self.frame_bytes = (
+            self.config.tokens_per_frame * self.config.hidden_size * self.dtype.itemsize
+        )  # features of one frame
 
     def features(self, frames: Tensor) -> Tensor:
         """uint8 [F, S, S, 3] on the device → [F, Q + 1, D]."""
         return self.abstract(self.encode(normalise(frames, self.table, self.dtype)))
 
     def chunks(self, questions: Sequence[Question]) -> list[list[int]]:
-        """Indices of questions for one pass each: equal layouts together, at most `limits.positions` rows."""
+        """The indices of the questions of each pass: equal layouts are adjacent, at most `limits.positions` rows."""
         order = sorted(range(len(questions)), key=lambda index: hash(questions[index].layout))
         order.sort(key=lambda index: questions[index].layout.length)
         passes: list[list[int]] = []
@@ -75,7 +77,7 @@ class Engine:
     def ask(self, questions: Sequence[Question], features: Tensor, level_ids: Tensor) -> Tensor:
         """One packed pass → fp32 [questions, levels + 1]: the level logits, then the log-sum-exp of all logits.
 
-        Questions of equal layout must stand together. `features` [F, Q + 1, D], `level_ids` [levels] on the device.
+        Questions of equal layout must be adjacent. `features` [F, Q + 1, D] and `level_ids` [levels] are on the device.
         """
         groups: list[Group] = []
         image: list[Tensor] = []
@@ -92,13 +94,13 @@ class Engine:
             image += _spans([(q.first_frame, q.first_frame + layout.frames) for q in questions[start:stop]], features)
             start = stop
         none = features.new_empty(0, self.language.embedding.shape[1])
-        rows = torch.cat(image) if len(image) > 1 else (image or [none])[0]  # one span is the features themselves
+        rows = torch.cat(image) if len(image) > 1 else (image or [none])[0]  # one span needs no copy
         logits = self.language.last_logits(groups, rows, torch.cat(text))
         return torch.cat([logits.index_select(1, level_ids), logits.logsumexp(1, keepdim=True)], dim=1)
 
 
 def _spans(spans: list[tuple[int, int]], features: Tensor) -> list[Tensor]:
-    """Rows [n, D] of the frames in each span; neighbouring spans are taken in one slice."""
+    """Rows [n, D] of the frames in each span. Adjacent spans become one slice."""
     merged: list[list[int]] = []
     for start, stop in spans:
         if merged and merged[-1][1] == start:
@@ -109,5 +111,5 @@ def _spans(spans: list[tuple[int, int]], features: Tensor) -> list[Tensor]:
 
 
 def config_tokens(model: MPLUGOwl2) -> int:
-    """Tokens that the encoder makes of one picture: the abstractor has a position for each."""
+    """Encoder tokens per picture, which is the number of the abstractor's key positions."""
     return len(model.model.visual_abstractor.encoder.layers[0].crossattention.attention.k_pos_embed)

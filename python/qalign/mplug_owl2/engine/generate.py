@@ -1,4 +1,4 @@
-"""Greedy generation: what the model says when it is let speak. The literal model, one whole pass a token."""
+"""Greedy generation of text with the literal model, one full pass per token."""
 
 from collections.abc import Callable, Sequence
 
@@ -22,10 +22,10 @@ def generate_greedily(
     max_new_tokens: int,
     on_step: Callable[[], None] = lambda: None,
 ) -> Generated:
-    """The most probable token, again and again, until </s> or `max_new_tokens`; of equals the smaller id.
+    """Append the most probable token until </s> or `max_new_tokens`. Among equal logits the smallest id wins.
 
-    `visuals[k]`, uint8 [F, S, S, 3], stands where the k-th image marker of the prompt is. The visuals are encoded
-    once; the text is passed through whole for every token: answers are short, and this is no path for speed.
+    `visuals[k]`, uint8 [F, S, S, 3], replaces the k-th image marker of the prompt. The visuals are encoded once. Every
+    token needs a full pass over the text, because answers are short and speed is not a goal here.
     """
     device, dtype = model.lm_head.weight.device, model.lm_head.weight.dtype
     table = normalisation_table(model.config.normalisation, device)

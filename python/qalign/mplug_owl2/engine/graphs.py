@@ -1,4 +1,4 @@
-"""CUDA graphs for small batches, where launching a thousand kernels costs more than running them."""
+"""CUDA graphs for small batches, where launching a thousand kernels takes longer than running them."""
 
 import logging
 from collections import OrderedDict
@@ -10,8 +10,8 @@ from torch import Tensor
 from .engine import Engine, Question
 from .layout import Layout
 
-BUCKETS = (1, 2, 4, 8)  # items; a batch is filled up to the next one with its own last item
-FRAMES = 8  # above it the kernels are long enough to hide their launches
+BUCKETS = (1, 2, 4, 8)  # items; a smaller batch leaves the remaining slots of its bucket unused
+FRAMES = 8  # above this, kernels run long enough to hide their launches
 KEPT = 12
 SEEN = 1024
 log = logging.getLogger(__name__)
@@ -20,24 +20,24 @@ log = logging.getLogger(__name__)
 @dataclass(frozen=True)
 class Captured:
     graph: "torch.cuda.CUDAGraph"
-    frames: Tensor  # uint8 [F, S, S, 3], written before a replay
-    answer: Tensor  # fp32 [B, levels + 1], read after it
-    held: list  # what the graph reads and nobody else may free: prefix keys and values, tables
+    frames: Tensor  # uint8 [F, S, S, 3], the input
+    answer: Tensor  # fp32 [B, levels + 1]
+    held: list  # keeps prefix keys and values and tables alive, which the graph reads
 
 
 class GraphCache:
-    """Replays a whole scoring pass, bytes to logits, for one layout and bucket; does nothing on a CPU."""
+    """Replays a whole scoring pass, from bytes to logits, per layout and bucket. It does nothing on a CPU."""
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
         self.enabled = engine.device.type == "cuda"
-        # one for all captures: cuBLAS keeps a workspace (32 MB on an H100) for every stream that it ever ran on
+        # one stream for all captures: cuBLAS keeps a workspace (32 MB on an H100) for every stream it has used
         self.stream = torch.cuda.Stream(engine.device) if self.enabled else None
         self.captured: OrderedDict[tuple, Captured] = OrderedDict()
         self.seen: set[tuple] = set()
 
     def answer(self, questions: list[Question], visuals: list[Tensor], level_ids: Tensor) -> Tensor | None:
-        """fp32 [questions, levels + 1], or None when this batch is not one for a graph."""
+        """fp32 [questions, levels + 1], or None when this batch does not run as a graph."""
         if not self.enabled or not visuals or len(questions) > BUCKETS[-1]:
             return None
         layout = questions[0].layout
@@ -50,7 +50,7 @@ class GraphCache:
             return None
         key = (layout, bucket, level_ids.data_ptr())
         if key not in self.captured:
-            if key not in self.seen:  # the first time a shape comes it may also be the last
+            if key not in self.seen:  # capture at the second use: many shapes occur only once
                 if len(self.seen) >= SEEN:
                     self.seen.clear()
                 self.seen.add(key)
@@ -76,7 +76,7 @@ class GraphCache:
         try:
             side = self.stream
             side.wait_stream(torch.cuda.current_stream(engine.device))
-            with torch.cuda.stream(side):  # prefix, tables and cuBLAS workspaces come to be outside the capture
+            with torch.cuda.stream(side):  # creates prefix, tables and cuBLAS workspaces outside the capture
                 for _ in range(2):
                     compute()
             torch.cuda.current_stream(engine.device).wait_stream(side)
@@ -86,7 +86,7 @@ class GraphCache:
         except RuntimeError as error:
             self.enabled = False
             self.captured.clear()
-            log.warning("CUDA graphs are off, scoring goes on without them: %s", error)
+            log.warning("CUDA graphs are off; scoring continues without them: %s", error)
             return False
         group, text = engine.language.group(layout, bucket)
         self.captured[key] = Captured(graph, frames, answer, [group, text, level_ids])

@@ -1,7 +1,7 @@
-"""The scoring engine's language side.
+"""The language model of the scoring engine.
 
-Rows of all items of a call lie in two blocks, first every image row, then every text row: the modality-adaptive modules
-take a slice each, linear layers see one matrix without padding, and only attention puts an item's rows in order.
+The rows of all items of a call form two blocks: first every image row, then every text row. Each modality-adaptive
+module reads one slice, and linear layers read one matrix without padding. Only attention needs an item's rows in order.
 """
 
 from collections.abc import Callable
@@ -18,26 +18,28 @@ from .visual import fuse
 
 KeyValue = tuple[Tensor, Tensor]  # [1, T, heads, d] each, keys rotated
 PREFIXES_KEPT = 64
-MASK_WHOLE = 1 << 24  # elements: 4096 positions and 64 MB; the mask of a longer sequence would be larger than its rows
-LEAST_BLOCK = 256  # rows: below it the products are slow
-PASS_HIDDEN, PASS_INNER = 12, 3  # values of a position that live at once, in widths: see pass_bytes
-MASK_KEPT = 1 << 20  # elements, about 15 frames: clips of every length up to two minutes would keep 15 GB of masks
+# Elements: 4096 positions, 64 MB. The mask of a longer sequence would be larger than its rows.
+MASK_WHOLE = 1 << 24
+LEAST_BLOCK = 256  # rows; smaller products are slow
+PASS_HIDDEN, PASS_INNER = 12, 3  # peak values per position, in multiples of the hidden and inner widths
+# Elements, about 15 frames. Masks for every clip length up to two minutes would take 15 GB.
+MASK_KEPT = 1 << 20
 
 
 @dataclass(frozen=True)
 class Group:
-    """`count` items of one layout, with the constant prefix's keys and values per layer (none for an empty prefix)."""
+    """`count` items of one layout, and the keys and values of their constant prefix per layer (None: empty prefix)."""
 
     layout: Layout
     count: int
     prefix: list[KeyValue] | None
     cos: Tensor  # fp32 [rows, 1, d]: positions of the segments
     sin: Tensor
-    mask: Tensor | None  # 0 or -inf [rows, length], of a long sequence its last rows only; None for a single row
+    mask: Tensor | None  # 0 or -inf [rows, length], for a long sequence only its last rows; None for a single row
 
 
 class LayerWeights:
-    """One decoder layer with the matrices that share an input fused."""
+    """One decoder layer, in which matrices with the same input are fused."""
 
     def __init__(self, layer: DecoderLayer) -> None:
         attention, mlp = layer.self_attn, layer.mlp
@@ -51,7 +53,7 @@ class LayerWeights:
 
 
 class FastLanguage:
-    """`MPLUGOwl2.forward_embedded` for inference: only what the last position needs, nothing twice."""
+    """`MPLUGOwl2.forward_embedded` for inference: computes only the last position and caches constant prefixes."""
 
     def __init__(self, model: MPLUGOwl2) -> None:
         config = model.config
@@ -62,12 +64,12 @@ class FastLanguage:
         self.head_dim, self.theta = config.head_dim, config.rope_theta
         self.device = self.head.device
         self._tables = rotary_tables(512, self.head_dim, self.theta, self.device)
-        self.on_block: Callable[[], None] = lambda: None  # between blocks of a long sequence; may raise to stop
+        self.on_block: Callable[[], None] = lambda: None  # called between blocks of a long sequence; can raise to stop
         self._groups: dict[Layout, tuple[Tensor, Tensor, Tensor | None, Tensor]] = {}
         self._prefixes: dict[tuple[int, ...], list[KeyValue]] = {}
 
     def group(self, layout: Layout, count: int) -> tuple[Group, Tensor]:
-        """What `count` items of one layout need, and the embeddings of one item's text rows [text, D]."""
+        """The tables of `count` items of one layout, and the embeddings of one item's text rows [text, D]."""
         found = self._groups.get(layout)
         if found is None:
             start, stop = len(layout.prefix), layout.length
@@ -85,9 +87,9 @@ class FastLanguage:
         return Group(layout, count, self._prefix(layout.prefix), cos, sin, mask), text
 
     def _mask(self, layout: Layout) -> Tensor:
-        """Added to the scores rather than a truth value, which SDPA would turn into this in every layer.
+        """A mask that is added to the scores: SDPA would convert a boolean mask in every layer.
 
-        Of a long sequence that of its last block of rows: the blocks before see less on the left.
+        For a long sequence, the mask of its last block of rows. Earlier blocks use the right part of it.
         """
         rows, length = layout.rows, layout.length
         if rows * length > MASK_WHOLE:
@@ -97,7 +99,7 @@ class FastLanguage:
         return mask.to(self.head.dtype)
 
     def pass_bytes(self, layout: Layout) -> int:
-        """About what a pass over one such sequence allocates at most, its features and keys included."""
+        """Estimated peak memory of a pass over one such sequence, including its features and keys."""
         hidden, inner = self.layers[0].down.shape
         return layout.length * (PASS_HIDDEN * hidden + PASS_INNER * inner) * self.head.dtype.itemsize
 
@@ -122,11 +124,11 @@ class FastLanguage:
         if x.dtype == torch.float32:
             return linear(x, self.head)
         if x.device.type == "cuda":
-            return torch.mm(x, self.head.t(), out_dtype=torch.float32)  # products of 16-bit numbers, summed in fp32
+            return torch.mm(x, self.head.t(), out_dtype=torch.float32)  # 16-bit products, summed in fp32
         return torch.cat([linear(x.float(), part.float()) for part in self.head.split(4096)], dim=1)
 
     def _last_rows(self, x: Tensor, images: int, groups: list[Group], kept: list[KeyValue] | None) -> Tensor:
-        """All layers over all rows; the last one only makes keys and values, but for the last position of each item."""
+        """All layers over all rows. The last layer computes only keys and values, except at the last positions."""
         for index, layer in enumerate(self.layers):
             final = index == len(self.layers) - 1
             normed = self._norm(x, images, layer.input_norm)
@@ -153,7 +155,7 @@ class FastLanguage:
 
     @staticmethod
     def _norm(x: Tensor, images: int, norms: list[RMSNorm]) -> Tensor:
-        """The image norm on the first `images` rows, the text norm on the rest."""
+        """Apply the image norm to the first `images` rows and the text norm to the rest."""
         if norms[0].eps == norms[1].eps:
             normed = rms_norm(x, x.shape[-1:], None, norms[0].eps)
         else:
@@ -187,7 +189,7 @@ class FastLanguage:
         kept: list[KeyValue] | None,
         final: bool = False,
     ) -> Tensor:
-        """Causal attention, group by group: items of a group have the same length. → context in the rows' own order."""
+        """Causal attention per group, whose items have the same length. → context in the block order of the rows."""
         image_parts, text_parts, last_parts = [], [], []
         queries = [None] * len(groups) if query is None or final else _blocks(query, images, groups)
         start, image_at, text_at = 0, 0, 0
@@ -219,7 +221,7 @@ class FastLanguage:
         return torch.cat(last_parts or image_parts + text_parts) if query is not None else fused
 
     def _causal(self, query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None) -> Tensor:
-        """`_sdpa`, of a long sequence in blocks of rows: no row is compared with what it cannot see."""
+        """`_sdpa`, for a long sequence in blocks of rows, without products for masked keys."""
         rows, length = query.shape[1], key.shape[1]
         if mask is None or len(mask) == rows:
             return _sdpa(query, key, value, mask)
@@ -228,7 +230,7 @@ class FastLanguage:
         parts = []
         for block in query.split(len(mask), dim=1):
             self.on_block()
-            rows -= block.shape[1]  # those after this block
+            rows -= block.shape[1]  # rows after this block
             seen = length - rows
             parts.append(_sdpa(block, key[:, :seen], value[:, :seen], mask[-block.shape[1] :, rows:]))
         return torch.cat(parts, dim=1)
@@ -241,7 +243,7 @@ def _sdpa(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None) -> Ten
 
 
 def _sdpa_square(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
-    """`_sdpa` with a causal mask that no kernel has to read: rows of zeros stand for what came before the first row."""
+    """`_sdpa` with the built-in causal mask, which needs no mask tensor. Zero rows pad the queries to a square."""
     before = key.shape[1] - query.shape[1]
     query = pad(query, (0, 0, 0, 0, before, 0))
     query, key, value = (part.transpose(1, 2) for part in (query, key, value))
@@ -260,7 +262,7 @@ def _blocks(rows: Tensor, images: int, groups: list[Group]) -> list[tuple[Tensor
 
 
 def _in_order(image: Tensor, text: Tensor, group: Group) -> Tensor:
-    """A group's two blocks → [B, rows, C] in the order of the sequence."""
+    """A group's two blocks → [B, rows, C] in sequence order."""
     sources = (
         text.view(group.count, len(group.layout.text), text.shape[-1]),
         image.view(group.count, group.layout.image_rows, image.shape[-1]),
@@ -270,7 +272,7 @@ def _in_order(image: Tensor, text: Tensor, group: Group) -> Tensor:
 
 
 def _out_of_order(rows: Tensor, layout: Layout) -> tuple[list[Tensor], list[Tensor]]:
-    """[B, rows, C] → the image block and the text block again, each [B·n, C]."""
+    """The inverse of `_in_order`: [B, rows, C] → the image block and the text block, each [B·n, C]."""
     parts: tuple[list[Tensor], list[Tensor]] = ([], [])
     at = 0
     for kind, start, stop in layout.segments:

@@ -1,4 +1,4 @@
-"""Where every position of a prompt comes from, worked out once from its ids: no tensor is searched for markers."""
+"""The source of every position of a prompt, computed once from its ids, so that no tensor is searched for markers."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,8 +15,8 @@ TEXT, IMAGE = 0, 1
 class Layout:
     """The positions of one prompt with visuals of given lengths.
 
-    `prefix` is the text before the first picture: the same for every item, so that its keys and values are computed
-    once. What follows is `segments`: (kind, start, stop), rows of the item's text block or of its image block.
+    `prefix` is the text before the first picture. It is the same for every item, so its keys and values are computed
+    once. `segments` describe the rest: (kind, start, stop), rows of the item's text block or of its image block.
     """
 
     prefix: tuple[int, ...]
@@ -27,7 +27,7 @@ class Layout:
 
     @property
     def rows(self) -> int:
-        """Positions that are computed for each item."""
+        """Positions computed for each item: all except the prefix."""
         return self.image_rows + len(self.text)
 
     @property
@@ -37,14 +37,14 @@ class Layout:
 
     @property
     def last(self) -> tuple[int, int]:
-        """Kind and row, within its block, of the last position."""
+        """The kind of the last position and its row in that block."""
         kind, _, stop = self.segments[-1]
         return kind, stop - 1
 
 
 @lru_cache(maxsize=4096)
 def plan_layout(ids: tuple[int, ...], frames: tuple[int, ...], tokens_per_frame: int) -> Layout:
-    """Token ids with one IMAGE_TOKEN per visual, and the frames of each visual → Layout. Raises InvalidInput."""
+    """Token ids with one IMAGE_TOKEN per visual, and the frame count of each visual → Layout. Raises InvalidInput."""
     markers = ids.count(IMAGE_TOKEN)
     if markers != len(frames):
         raise InvalidInput(f"The prompt has {markers} image markers and the item has {len(frames)} visuals.")
@@ -66,7 +66,7 @@ def plan_layout(ids: tuple[int, ...], frames: tuple[int, ...], tokens_per_frame:
 
 
 def prefix_layout(ids: Sequence[int]) -> Layout:
-    """A constant prefix as a sequence of its own."""
+    """The layout of a constant prefix alone."""
     return Layout((), tuple(ids), ((TEXT, 0, len(ids)),), 0, 0)
 
 

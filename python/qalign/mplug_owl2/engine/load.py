@@ -1,4 +1,4 @@
-"""A model's name → a scorer: files found, weights read and hashed, a LoRA merged."""
+"""A model's name → a scorer: finds the files, reads and hashes the weights, and merges a LoRA."""
 
 import logging
 from collections.abc import Callable
@@ -37,9 +37,9 @@ def load_scorer(
     offline: bool = False,
     on_progress: ProgressCallback | None = None,
 ) -> Scorer:
-    """Load a directory or hub id, or a LoRA of either over its `base`, ready to score.
+    """Load a checkpoint or a LoRA from a directory or hub id. A LoRA needs its `base` model.
 
-    `precision` auto is fp32 on a CPU and bf16 on CUDA. Raises the errors of qalign.weights.
+    The `precision` auto means fp32 on a CPU and bf16 on CUDA. Raises the errors of qalign.weights.
     """
     report = on_progress or (lambda stage, done, total, unit: None)
     target = pick_device(device)
@@ -48,19 +48,19 @@ def load_scorer(
     found = resolve_model(model, revision=revision, cache_dir=cache, offline=offline, on_progress=report)
     adapter = found.path if is_lora(found.path) else None
     if adapter and base is None:
-        beside = " It holds a whole checkpoint too; to score with that, move the adapter out of the directory."
+        beside = " It also holds a whole checkpoint; to score with that, move the adapter out of the directory."
         raise LoraError(
-            f"{model} is a LoRA; name the model that it was trained over with --base."
+            f"{model} is a LoRA; name the model that it was trained on with --base."
             f"{beside if holds_checkpoint(adapter) else ''}"
         )
     if base and not adapter:
-        raise LoraError(f"{model} is a whole checkpoint, so that a base ({base}) means nothing; leave --base out.")
+        raise LoraError(f"{model} is a whole checkpoint and takes no base ({base}); omit --base.")
     root = found.path
     if base:
         root = resolve_model(base, revision=base_revision, cache_dir=cache, offline=offline, on_progress=report).path
     config = load_config(root, adapter)
     files = weight_files(root) + (lora_files(adapter) if adapter else [])
-    if config.normalisation != CLIP:  # it makes other scores of the same weights, so it belongs to their hash
+    if config.normalisation != CLIP:  # it changes the scores of the same weights, so the hash includes it
         files.append(root / PREPROCESSOR)
         _warn_of_padding(config.normalisation)
     with ThreadPoolExecutor(1) as hashing:
@@ -89,11 +89,11 @@ def load_scorer(
 
 
 def _warn_of_padding(normalisation: Normalisation) -> None:
-    """Published training code pads to a square with int(255 · mean), qalign always with the colour of CLIP's mean."""
+    """Published training code pads to a square with int(255 · mean); qalign always pads with CLIP's mean."""
     wanted, ours = ([int(255 * mean) for mean in values] for values in (normalisation.mean, CLIP.mean))
     if wanted != ours:
         log.warning(
-            "pictures that are not square are padded with %s; code that pads with the mean uses %s", ours, wanted
+            "pictures that are not square are padded with %s, but the mean of this checkpoint is %s", ours, wanted
         )
 
 

@@ -1,4 +1,4 @@
-"""How much memory a device has left."""
+"""Free memory of a device."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ CGROUP = Path("/sys/fs/cgroup")
 
 
 def free_bytes(device: torch.device) -> int | None:
-    """What may still be allocated on the device, torch's own cache included; None where the system does not say."""
+    """Bytes that can still be allocated on the device, including torch's cache. None if the system reports no value."""
     if device.type == "cuda":
         cached = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
         return torch.cuda.mem_get_info(device)[0] + cached
@@ -25,10 +25,10 @@ def _of_host(meminfo: Path = Path("/proc/meminfo")) -> int | None:
 
 
 def _of_group(folder: Path = CGROUP) -> int | None:
-    """A container's limit less what it uses; the page cache counts as free."""
+    """A container's memory limit minus its use. The page cache counts as free."""
     try:
         limit, used = (int((folder / name).read_text()) for name in ("memory.max", "memory.current"))
         rows = dict(line.split() for line in (folder / "memory.stat").read_text().splitlines())
         return max(0, limit - used + int(rows.get("inactive_file", 0)))
-    except (OSError, ValueError):  # no limit is the word "max"
+    except (OSError, ValueError):  # without a limit the file holds the word "max"
         return None

@@ -1,4 +1,4 @@
-"""A loaded model that answers items, one batch a call: pictures and prompts in, level logits or texts out."""
+"""Scores a batch of items with a loaded model: pictures and prompts → level logits or generated texts."""
 
 import threading
 from collections.abc import Callable, Sequence
@@ -20,9 +20,9 @@ from .memory import free_bytes
 
 
 class Scorer:
-    """A loaded model whose weights stay as they are: results of its constant prompt text are kept.
+    """A loaded model. Its weights must not change, because results of constant prompt text are cached.
 
-    One call at a time; `on_step` is called between chunks and may raise to stop.
+    Not thread-safe: one call at a time. `on_step` is called between chunks and can raise to stop.
     """
 
     def __init__(self, model: MPLUGOwl2, tokenizer: Tokenizer, info: ModelInfo) -> None:
@@ -36,24 +36,23 @@ class Scorer:
         self._busy = threading.Lock()
 
     def level_token_ids(self, levels: Sequence[str]) -> dict[str, int]:
-        """The token id that stands for each level word."""
+        """The token id of each level word."""
         return {word: self.tokenizer.word_id(word) for word in levels}
 
     @torch.inference_mode()
     def score(self, items: Sequence[ScoreItem], levels: Sequence[str]) -> list[ItemScores]:
         """Score all items as one batch, in their order.
 
-        Items that do not fit, or whose logits are not finite, carry their own error. An out-of-memory error of torch
-        passes through.
+        Invalid items, and items whose logits are not finite, get their own error. Raises torch's out-of-memory errors.
         """
         with self._busy:
             return self._score(items, levels)
 
     @torch.inference_mode()
     def encode(self, clip: str, first: int, pixels: Tensor) -> int:
-        """Encode the next frames of a clip, uint8 [F, S, S, 3], and keep their features. → its frames now.
+        """Encode the next frames of a clip, uint8 [F, S, S, 3], and keep their features. → the clip's frame count.
 
-        Raises InvalidInput, UnknownClip and OutOfRoom; nothing of these frames is kept then.
+        Raises InvalidInput, UnknownClip and OutOfRoom, without keeping any of these frames.
         """
         with self._busy:
             self._check(pixels)
@@ -61,13 +60,13 @@ class Scorer:
             return self.clips.add(clip, self._features([pixels]))
 
     def generate(self, items: Sequence[ScoreItem], max_new_tokens: int) -> list[ItemTexts]:
-        """What the model says to every prompt of every item, greedily, one after the other."""
+        """Generate an answer to every prompt of every item, greedily and one by one."""
         with self._busy:
             return [self._said(item, max_new_tokens) for item in items]
 
     def _said(self, item: ScoreItem, max_new_tokens: int) -> ItemTexts:
         try:
-            self._layouts(item)  # the same refusals as in scoring
+            self._layouts(item)  # raises the same errors as scoring
             texts = [
                 generate_greedily(self.model, self.tokenizer, item.visuals, prompt, max_new_tokens, self.on_step)
                 for prompt in item.prompts
@@ -138,14 +137,14 @@ class Scorer:
             raise InvalidInput("A visual has no frames.")
 
     def _require_room(self, layout: Layout) -> None:
-        """Before anything is allocated: a process that takes all memory is killed, and others with it."""
+        """Refuse before allocating: a process that exhausts memory is killed, and can take others with it."""
         if layout.rows <= self.engine.limits.positions:
             return
         needed, free = self.engine.language.pass_bytes(layout), free_bytes(self.engine.device)
         if free is not None and needed > free:
             raise OutOfRoom(
                 f"A prompt of {layout.length} positions ({layout.frames} frames) needs about {needed / 1e9:.1f} GB, "
-                f"and {free / 1e9:.1f} GB are free on {self.engine.device}; use fewer frames (--max-frames)."
+                f"but {free / 1e9:.1f} GB are free on {self.engine.device}; use fewer frames (--max-frames)."
             )
 
     def _answers(self, questions: list[Question], visuals: list[Tensor | ClipRange], ids: Tensor) -> list[list[float]]:
@@ -166,7 +165,7 @@ class Scorer:
             rows.append(self.engine.ask([questions[index] for index in chunk], features, ids))
         self.on_step()
         answers: list[list[float]] = [[]] * len(questions)
-        for index, row in zip(order, torch.cat(rows).tolist(), strict=True):  # the only wait for the device
+        for index, row in zip(order, torch.cat(rows).tolist(), strict=True):  # the only synchronisation with the device
             answers[index] = row
         return answers
 
@@ -185,7 +184,7 @@ class Scorer:
         return parts[0] if len(parts) == 1 else torch.cat(parts)
 
     def _together(self, visuals: list[Tensor | ClipRange], encoded: Tensor) -> Tensor:
-        """The features of all visuals in their order: `encoded` has those of the pixels, the rest is kept."""
+        """The features of all visuals in order: `encoded` for visuals sent as pixels, kept features for clip ranges."""
         if not any(isinstance(visual, ClipRange) for visual in visuals):
             return encoded
         parts, at = [], 0

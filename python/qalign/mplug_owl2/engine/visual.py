@@ -1,4 +1,4 @@
-"""The scoring engine's image side: ViT and abstractor over one flat batch of frames, equal to the literal modules."""
+"""ViT and abstractor of the scoring engine, on one flat batch of frames. They are equivalent to the literal modules."""
 
 import torch
 from torch import Tensor, nn
@@ -11,7 +11,7 @@ QUICK_GELU = 1.702
 
 
 def fuse(*linears: nn.Linear) -> tuple[Tensor, Tensor | None]:
-    """Weights (and biases) of several linears as one matrix; their parameters become views of it."""
+    """Fuse the weights (and biases) of several linear layers into one matrix. Their parameters become views of it."""
     weight = torch.cat([module.weight.data for module in linears])
     bias = torch.cat([module.bias.data for module in linears]) if linears[0].bias is not None else None
     start = 0
@@ -29,7 +29,7 @@ def norm(x: Tensor, module: nn.LayerNorm) -> Tensor:
 
 
 class FastVit:
-    """`VisionTransformer` with fused attention, and QuickGELU as a SiLU whose scale rides in the matrix products."""
+    """`VisionTransformer` with fused attention. QuickGELU is a SiLU whose scales are part of the matrix products."""
 
     def __init__(self, module: VisionTransformer) -> None:
         self.module = module
@@ -47,7 +47,7 @@ class FastVit:
         size = parts.patch_embed.patch_size
         frames, channels, side, _ = pixels.shape
         grid = side // size
-        # A matrix product, not a convolution: cuDNN would run fp32 convolutions in TF32.
+        # A matrix product instead of a convolution: cuDNN would run fp32 convolutions in TF32.
         patches = pixels.view(frames, channels, grid, size, grid, size).permute(0, 2, 4, 1, 3, 5)
         tokens = linear(patches.reshape(frames, grid * grid, -1), parts.patch_embed.weight.flatten(1))
         position = parts.position_embedding
@@ -60,13 +60,13 @@ class FastVit:
         context = scaled_dot_product_attention(*split_fused_qkv(fused, attention.heads))
         x = linear(context.transpose(1, 2).flatten(2), attention.dense.weight, attention.dense.bias).add_(x)
         rows = norm(x, block.post_attention_layernorm).flatten(0, 1)
-        # x·sigmoid(1.702x) = silu(1.702x) / 1.702: one elementwise pass over the widest tensor instead of three.
+        # x·sigmoid(1.702x) = silu(1.702x) / 1.702 needs one elementwise pass over the widest tensor instead of three.
         hidden = silu(torch.addmm(scaled_bias, rows, mlp.fc1.weight.t(), alpha=QUICK_GELU), inplace=True)
         return torch.addmm(mlp.fc2.bias, hidden, mlp.fc2.weight.t(), alpha=1 / QUICK_GELU).view_as(x).add_(x)
 
 
 class FastAbstractor:
-    """`VisualAbstractor` with fused attention; what the key positions add to the keys is computed once."""
+    """`VisualAbstractor` with fused attention. The positional part of the keys is computed once."""
 
     def __init__(self, module: VisualAbstractor) -> None:
         self.module = module

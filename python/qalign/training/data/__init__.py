@@ -1,1 +1,1 @@
-"""From prepared pixels to batches on a device; nothing of the losses or the optimizer."""
+"""Turns prepared pixels into batches on a device. It does not depend on the losses or the optimizer."""

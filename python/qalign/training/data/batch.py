@@ -1,5 +1,5 @@
-"""Items → one forward pass: all frames and sequences side by side, no padding, and only the supervised positions given
-to the head."""
+"""Items → the inputs of one forward pass. Frames and sequences are concatenated without padding, and only supervised
+positions reach the head."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,11 +15,11 @@ from .packing import Packing, pack
 
 @dataclass(frozen=True)
 class Batch:
-    """B items. `pixels` [ΣF, 3, S, S] normalised, or None when `features` [ΣF, …] are given: what the frozen encoder or
-    its first stages, gave (`begin`); its `resume` and `project` follow.
+    """B items. `pixels` [ΣF, 3, S, S] are normalised, or None when `features` [ΣF, …] are given. Features are outputs
+    of `begin` of the frozen encoder or of its frozen stages; the encoder's `resume` and `project` follow.
 
-    `predicting`, `labels` [P]: the row (in the block order of `packing`) that predicts, and the id of every supervised
-    prediction. `level_slots` [B]: the entry of those P that predicts item b's level word, -1 when it has none.
+    `predicting` [P] is the row that makes each supervised prediction, in the block order of `packing`. `labels` [P] are
+    the ids to predict. `level_slots` [B] is the index in P of item b's level word, or -1 without one.
     """
 
     packing: Packing
@@ -39,13 +39,13 @@ def make_batch(
     pixels: Tensor | None = None,
     features: Tensor | None = None,
 ) -> Batch:
-    """`frames[b]` is the number of frames behind item b's one image marker."""
+    """`frames[b]` is the number of frames of item b, which has one image marker."""
     packing = pack([conversation.ids for conversation in conversations], frames, tokens_per_frame, device)
     predicting: list[int] = []
     labels: list[int] = []
     slots: list[int] = []
     for conversation, count, rows in zip(conversations, frames, packing.rows, strict=True):
-        shift = count * tokens_per_frame - 1  # the marker is one id but many positions; it precedes all labels
+        shift = count * tokens_per_frame - 1  # the marker is one id with many positions; it precedes all labels
         slots.append(-1)
         for place, label in enumerate(conversation.labels):
             if label == IGNORED:
@@ -59,6 +59,6 @@ def make_batch(
 
 
 def sequence_length(conversation: Conversation, frames: int, tokens_per_frame: int) -> int:
-    """Positions of one item, the measure of work that batches are balanced by."""
+    """The number of positions of one item, by which batches are balanced."""
     ids = conversation.ids
     return len(expand_ids(ids, [frames], tokens_per_frame)) if IMAGE_TOKEN in ids else len(ids)

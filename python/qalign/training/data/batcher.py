@@ -1,4 +1,4 @@
-"""Items of a split → a batch on the device, for training and for evaluation alike."""
+"""Items of a split → a batch on the device, for training and evaluation."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,8 +18,8 @@ from .prepared_split import Item, PreparedSplit, augment
 
 @dataclass(frozen=True)
 class Batcher:
-    """`table` [3, 256] on the device normalises the pixels; batches carry them in `compute`. With `features`, what the
-    frozen encoder measured replaces the pixels. `flip`: training mirrors half of the items, by chance."""
+    """`table` [3, 256] on the device normalises the pixels, and `compute` is the dtype of a batch. With `features`,
+    cached outputs of the frozen encoder replace the pixels. `flip`: training mirrors half of the items at random."""
 
     config: ModelConfig
     device: torch.device
@@ -29,13 +29,13 @@ class Batcher:
     features: FeatureCache | None = None
 
     def training_batch(self, split: PreparedSplit, items: Sequence[Item], random: np.random.Generator) -> Batch:
-        """The items' own conversations. `random` draws crops and mirror images."""
+        """A batch with the items' own conversations. `random` draws crops and mirror images."""
         return self._batch(split, items, [item.conversation for item in items], random)
 
     def evaluation_batch(
         self, split: PreparedSplit, items: Sequence[Item], conversations: Sequence[Conversation]
     ) -> Batch:
-        """Items with the given conversations, centre cuts, unmirrored."""
+        """A batch with the given conversations and unmirrored centre crops."""
         return self._batch(split, items, conversations, None)
 
     def pixels(self, frames: Tensor, dtype: torch.dtype) -> Tensor:

@@ -1,7 +1,7 @@
-"""What a frozen encoder measures, computed once per picture and mirror image and kept on disk for the next run.
+"""Caches the outputs of a frozen encoder on disk, for every picture and its mirror image, also for later runs.
 
-The files lie beside the prepared pixels, named by all that decides them: pixels, weights, and configuration of the
-encoder. They hold fp16 [F, …] in the order of the pixels, what `begin` of the encoder gives, and are memory-mapped.
+The files are beside the prepared pixels. Their names identify the pixels, the weights and the encoder's configuration.
+They hold the output of the encoder's `begin`, fp16 [F, …] in the order of the pixels, and are memory-mapped.
 """
 
 import hashlib
@@ -20,14 +20,14 @@ from ..errors import TrainingError
 from ..model.supervised import first_trained
 from .prepared_split import Item, PreparedSplit, augment
 
-CHUNK = 16  # pictures between two reports of progress
+CHUNK = 16  # pictures between progress reports
 
 
 class FeatureCache:
-    """Measurements of all frames of some splits. Only centre cuts can be cached; `mirrored` adds the mirror images.
+    """The cached features of all frames of some splits. Only centre crops are cached; `mirrored` adds mirror images.
 
-    Must be made before the network is sharded. Raises TrainingError when there is nothing frozen to cache: only the
-    first stages of EfficientNet-Lite0 need be, what comes after them may be trained.
+    Create it before the network is sharded. Raises TrainingError when the encoder has no frozen part. Of
+    EfficientNet-Lite0 the first stages can be frozen while later stages are trained.
     """
 
     def __init__(
@@ -53,7 +53,7 @@ class FeatureCache:
         }
 
     def of(self, split: PreparedSplit, item: Item, mirrored: bool) -> Tensor:
-        """float32 [F, …] of one item."""
+        """The features of one item, float32 [F, …]."""
         held = self._held[split.name, mirrored]
         return torch.from_numpy(held[item.first_frame : item.first_frame + item.frames].astype(np.float32))
 
@@ -69,7 +69,7 @@ class FeatureCache:
         return np.memmap(file, np.float16, "r", shape=shape)
 
     def _write(self, split: PreparedSplit, flip: bool, file: Path, shape: tuple[int, ...]) -> None:
-        """Every process measures its share; the file gets its name when all are done."""
+        """Every process computes its share. The file gets its final name when all have finished."""
         world, draft = self._world, file.with_suffix(".part")
         if world.rank == 0:
             with draft.open("wb") as empty:
@@ -94,7 +94,7 @@ class FeatureCache:
 
 
 def encoder_hash(net: MPLUGOwl2, stop: int) -> str:
-    """16 hex digits of the weights of stem and stages before `stop` (a ViT: all) and of the encoder's configuration."""
+    """16 hex digits of a hash of the encoder's configuration and its weights before stage `stop` (a ViT: all)."""
     encoder = net.model.vision_model
     frozen = [encoder.stem, *encoder.stages[:stop]] if hasattr(encoder, "stages") else [encoder]
     found = hashlib.sha256(f"{stop} {json.dumps(dict(net.config.vision.raw), sort_keys=True)}".encode())

@@ -1,8 +1,8 @@
-"""Sequences of any length side by side without padding, and the transformer blocks that work on them.
+"""Packs sequences of any length without padding, and runs transformer blocks on them.
 
-Rows of a batch lie in *blocks*: the text rows of all items, then the image rows of all frames. A modality-adaptive
-module then works on two slices. Only attention needs the order of the sequences: rows are gathered for it, shorter
-sequences first, so that sequences of one length are one call of scaled dot product attention.
+The rows of a batch form two *blocks*: the text rows of all items, then the image rows of all frames. Each
+modality-adaptive module then reads one slice. Only attention needs the order of the sequences. It gathers the rows with
+shorter sequences first, so that all sequences of one length share one call of scaled dot product attention.
 """
 
 from collections.abc import Sequence
@@ -20,10 +20,11 @@ from qalign.mplug_owl2.vision import Block, split_fused_qkv
 
 @dataclass(frozen=True)
 class Packing:
-    """B sequences of ΣT positions. `text_ids` [N], the first N rows of the block order.
+    """B sequences with ΣT positions in total. `text_ids` [N] are the ids of the first N rows in block order.
 
-    `order` [ΣT] gives the row of every sequence position, `inverse` [ΣT] the way back, `positions` [ΣT] the place in
-    the sequence; `groups` are (sequences, length) in that order. `rows[b]` lists item b's rows in its own order.
+    `order` [ΣT] is the row of every position in sequence order, `inverse` [ΣT] its inverse permutation. `positions`
+    [ΣT] is the index within the sequence. `groups` are (sequences, length) in sequence order. `rows[b]` lists the rows
+    of item b in the item's order.
     """
 
     text_ids: Tensor
@@ -35,7 +36,7 @@ class Packing:
 
 
 def pack(ids: Sequence[Sequence[int]], frames: Sequence[int], tokens_per_frame: int, device: torch.device) -> Packing:
-    """Token ids with one IMAGE_TOKEN an item, and the frames behind each. Frames lie in the order of the items."""
+    """Pack token ids with one IMAGE_TOKEN per item and that marker's frame count. Frames are in the order of items."""
     text = [token for item in ids for token in item if token != IMAGE_TOKEN]
     rows: list[tuple[int, ...]] = []
     next_text, next_image = 0, len(text)
@@ -58,20 +59,20 @@ def pack(ids: Sequence[Sequence[int]], frames: Sequence[int], tokens_per_frame: 
 
 
 def packed_rotary(packing: Packing, head_dim: int, theta: float) -> tuple[Tensor, Tensor]:
-    """cos and sin [ΣT, 1, d] in fp32, in the order of the sequences."""
+    """cos and sin [ΣT, 1, d] in fp32, in sequence order."""
     longest = packing.groups[-1][1]
     cos, sin = rotary_tables(longest, head_dim, theta, packing.positions.device)
     return cos[packing.positions, None], sin[packing.positions, None]
 
 
 def by_modality(pair: Multiway, x: Tensor, text_rows: int) -> Tensor:
-    """[ΣT, C] in block order: the first `text_rows` by the text module, the rest by the image module."""
+    """Apply the text module to the first `text_rows` rows and the image module to the rest: [ΣT, C] in block order."""
     text, image = pair.multiway
     return torch.cat([text(x[:text_rows]), image(x[text_rows:])])
 
 
 def decoder_layer(layer: DecoderLayer, x: Tensor, packing: Packing, cos: Tensor, sin: Tensor) -> Tensor:
-    """What `DecoderLayer.forward` computes, on rows [ΣT, D] in block order."""
+    """`DecoderLayer.forward` for rows [ΣT, D] in block order."""
     attention, texts = layer.self_attn, len(packing.text_ids)
     h = by_modality(layer.input_layernorm, x, texts)
 
@@ -86,7 +87,7 @@ def decoder_layer(layer: DecoderLayer, x: Tensor, packing: Packing, cos: Tensor,
 
 
 def _attend(query: Tensor, key: Tensor, value: Tensor, groups: Sequence[tuple[int, int]]) -> Tensor:
-    """Causal attention inside every sequence: [ΣT, H, d] → [ΣT, H·d]."""
+    """Causal attention within every sequence: [ΣT, H, d] → [ΣT, H·d]."""
     sizes = [count * length for count, length in groups]
     parts = []
     for (count, length), *qkv in zip(groups, *(t.split(sizes) for t in (query, key, value)), strict=True):
@@ -96,7 +97,7 @@ def _attend(query: Tensor, key: Tensor, value: Tensor, groups: Sequence[tuple[in
 
 
 def vision_block(block: Block, x: Tensor) -> Tensor:
-    """What `Block.forward` computes, by fused attention: the literal one holds 16×1025×1025 weights a picture."""
+    """`Block.forward` with fused attention. The literal block stores 16×1025×1025 attention weights per picture."""
     attention = block.self_attn
     qkv = split_fused_qkv(attention.query_key_value(block.input_layernorm(x)), attention.heads)
     x = x + attention.dense(scaled_dot_product_attention(*qkv).transpose(1, 2).flatten(2))

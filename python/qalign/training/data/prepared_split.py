@@ -1,7 +1,7 @@
-"""Prepared pixels and their labels, as TypeScript left them: `manifest.json`, `<split>.jsonl`, `<split>.pixels`.
+"""Reads the pixels and labels that TypeScript prepared: `manifest.json`, `<split>.jsonl`, `<split>.pixels`.
 
-The pixel file is flat uint8 [F, P, P, 3] and only memory-mapped, so that training never decodes and never holds the
-set in memory. Crops, flips and normalisation happen here; what a pixel means was decided before.
+The pixel file is flat uint8 [F, P, P, 3] and memory-mapped, so training neither decodes pictures nor holds the dataset
+in memory. Crops, flips and normalisation happen here. All other preprocessing is already done.
 """
 
 import json
@@ -21,8 +21,8 @@ from .conversation import Conversation, build_conversation, training_prompt
 
 @dataclass(frozen=True)
 class Item:
-    """One record. `order` is the place in its `series` of falling quality (0 best); -1 outside a series. `lead` are the
-    ids up to the last word of an answer without a level word: what stands before a written score."""
+    """One record. `order` is the position in its `series` of falling quality (0 is best), or -1 outside a series. For
+    an answer without a level word, `lead` are the ids before its last word, the written score."""
 
     id: str
     conversation: Conversation
@@ -38,7 +38,7 @@ class Item:
 
     @property
     def unrated(self) -> bool:
-        """A member of a series that only its place speaks for: its level word is not supervised."""
+        """Whether the item has no rating, only a position in a series. Its level word is then not supervised."""
         return self.series is not None and self.mos != self.mos and self.level_probs is None
 
 
@@ -52,23 +52,23 @@ class PreparedSplit:
         self.sha256: str = entry["sha256"]
         self.size: int = entry["size"]
         self.items = [_item(json.loads(line), tokenizer) for line in (folder / f"{split}.jsonl").open(encoding="utf-8")]
-        frames = max((item.first_frame + item.frames for item in self.items), default=0)  # items may share frames
+        frames = max((item.first_frame + item.frames for item in self.items), default=0)  # items can share frames
         file = folder / f"{split}.pixels"
         expected = frames * self.size * self.size * 3
         if not file.is_file() or file.stat().st_size != expected:
             raise TrainingError(
                 "TRAINING_DATA_INVALID",
-                f"{file} is not the {expected} bytes that its manifest promises; prepare it again.",
+                f"{file} does not have the {expected} bytes that its manifest states; prepare the data again.",
             )
         shape = (frames, self.size, self.size, 3)
         self.pixels = np.memmap(file, np.uint8, "r", shape=shape) if frames else np.zeros(shape, np.uint8)
 
     def frames_of(self, item: Item) -> np.ndarray:
-        """uint8 [F, P, P, 3], a view of the file."""
+        """The item's frames, uint8 [F, P, P, 3], as a view of the file."""
         return self.pixels[item.first_frame : item.first_frame + item.frames]
 
     def units(self) -> list[list[int]]:
-        """Items that must share a micro-batch: every distortion series, and each other item alone."""
+        """Items that must share a micro-batch: each distortion series is one unit, and so is every other item."""
         series: dict[str, list[int]] = defaultdict(list)
         alone: list[list[int]] = []
         for index, item in enumerate(self.items):
@@ -100,8 +100,10 @@ def _item(row: dict, tokenizer: Tokenizer) -> Item:
 
 
 def augment(frames: np.ndarray, size: int, flip: bool, random: np.random.Generator | None) -> Tensor:
-    """uint8 [F, P, P, 3] → contiguous uint8 [F, S, S, 3]: a crop at the prepared scale and a mirror, neither of which
-    changes quality. All frames of a clip get the same. Without `random`: the centre, unmirrored."""
+    """uint8 [F, P, P, 3] → contiguous uint8 [F, S, S, 3]: a crop at the prepared scale and an optional mirror image.
+
+    Neither changes quality. All frames of a clip get the same crop. Without `random`: the unmirrored centre.
+    """
     room = frames.shape[1] - size
     top, left = (room // 2, room // 2) if random is None else random.integers(0, room + 1, 2)
     cut = frames[:, top : top + size, left : left + size]

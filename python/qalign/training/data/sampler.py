@@ -1,4 +1,4 @@
-"""Which items make up step n: a pure function of seed, epoch and position, so resuming is starting to count later."""
+"""Selects the items of step n as a pure function of seed, epoch and position, so that resuming needs no state."""
 
 from collections.abc import Sequence
 from functools import lru_cache
@@ -7,12 +7,13 @@ import numpy as np
 
 
 class BalancedSampler:
-    """Deals every epoch's units into batches of similar length and each batch into micro-batches of equal work.
+    """Splits the units of every epoch into batches of similar length, and each batch into micro-batches of equal work.
 
-    `units` are lists of item indices that must stay together (a distortion series, or one item alone). `lengths` are
-    positions per item. `micro_batches` is accumulation × processes; item counts per batch are at most `batch_size`
-    plus the tail of one unit. The last, smaller batch of an epoch is kept when it has a unit for every micro-batch.
-    `weights` says how often an epoch deals each unit: 2 twice, 0.5 for half of those units, others each time.
+    `units` are lists of item indices that must stay together (a distortion series, or a single item). `lengths` are
+    positions per item. `micro_batches` is accumulation × processes. A batch has at most `batch_size` items plus the
+    rest of one unit. The last, smaller batch of an epoch is kept when it has a unit for every micro-batch. `weights`
+    is the number of times that an epoch uses each unit. 2 means twice. With 0.5, each epoch uses a random half of
+    those units.
     """
 
     def __init__(
@@ -39,7 +40,7 @@ class BalancedSampler:
     def _epoch(self, epoch: int) -> list[list[list[int]]]:
         random = np.random.default_rng([self.seed, epoch])
         order = random.permutation(self._chosen(random)).tolist()
-        window = 50 * self.batch_size  # sorting inside windows keeps batches alike in length and epochs different
+        window = 50 * self.batch_size  # sorting within windows gives batches of similar length and epochs that differ
         arranged: list[int] = []
         for start in range(0, len(order), window):
             arranged += sorted(order[start : start + window], key=lambda u: self.longest[u])
@@ -52,13 +53,13 @@ class BalancedSampler:
             batches[-1].append(unit)
             held += len(self.units[unit])
         full = [batch for batch in batches if len(batch) >= self.micro_batches]
-        # every epoch must have the same number of steps, also when series make batches uneven
+        # every epoch must have the same number of steps, even when series make batches uneven
         limit = getattr(self, "steps_per_epoch", len(full))
         picked = random.permutation(len(full))[:limit]
         return [self._deal(full[i]) for i in picked]
 
     def _chosen(self, random: np.random.Generator) -> np.ndarray:
-        """Unit numbers of an epoch, repeated as their weights say; as many in every epoch."""
+        """The unit indices of an epoch, repeated by their weights. Every epoch has the same number of them."""
         whole = np.floor(self.weights).astype(int)
         chosen = [np.repeat(np.arange(len(self.units)), whole)]
         for weight in np.unique(self.weights[self.weights > whole]):

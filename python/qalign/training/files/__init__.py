@@ -1,1 +1,1 @@
-"""What a training reads and writes besides its data: weights, checkpoints, exports, trackers."""
+"""Files that training reads and writes besides its data: weights, checkpoints, exports, trackers."""

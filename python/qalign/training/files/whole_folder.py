@@ -1,4 +1,4 @@
-"""Folders that appear whole or not at all."""
+"""Atomic creation of directories."""
 
 import os
 import shutil
@@ -9,9 +9,9 @@ from pathlib import Path
 
 @contextmanager
 def whole_folder(target: Path) -> Iterator[Path]:
-    """An empty folder beside `target`, which takes its place when the block ends without an error.
+    """Yield an empty directory beside `target` that replaces it when the block ends without an error.
 
-    After an error `target` is as it was; the draft is left, and removed by the next attempt. Raises OSError.
+    After an error `target` is unchanged. The temporary directory remains until the next attempt. Raises OSError.
     """
     draft = target.with_name(target.name + ".part")
     shutil.rmtree(draft, ignore_errors=True)

@@ -1,1 +1,1 @@
-"""The model as it is trained: adapters, quantised base, packed forward pass, state and cost."""
+"""The model in training: adapters, quantised base, packed forward pass, state and cost."""

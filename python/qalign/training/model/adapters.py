@@ -1,4 +1,4 @@
-"""LoRA by PEFT, which belongs to the training extra alone: the scorer merges adapters by hand and never imports it."""
+"""LoRA with PEFT, which only the training extra installs. The scorer merges adapters without PEFT."""
 
 import json
 import shutil
@@ -17,14 +17,14 @@ PUBLISHED_TARGETS = r".*layers\.\d+\.self_attn\.(q_proj|v_proj\.multiway\.1)"
 
 
 def add_lora(net: nn.Module, settings: RunRecipeLora) -> None:
-    """Put rank-`r` adapters on the language model's published targets and freeze everything else but the abstractor."""
+    """Add rank-`r` adapters to the published targets in the language model. Freeze all else except the abstractor."""
     try:
         from peft import LoraConfig, inject_adapter_in_model
     except ImportError as error:
         raise TrainingError(
             "TRAINING_EXTRA_MISSING",
-            "LoRA needs the Python package peft; install it in the interpreter of QALIGN_PYTHON (pip install peft),"
-            " or unset QALIGN_PYTHON to let qalign make its own environment.",
+            "LoRA needs the Python package peft. Install it in the interpreter of QALIGN_PYTHON (pip install peft),"
+            " or unset QALIGN_PYTHON so that qalign creates its own environment.",
         ) from error
     for name, parameter in net.named_parameters():
         parameter.requires_grad_(settings["abstractor"] and "visual_abstractor" in name)
@@ -37,11 +37,11 @@ def add_lora(net: nn.Module, settings: RunRecipeLora) -> None:
     inject_adapter_in_model(config, net)
     for parameter in net.parameters():
         if parameter.requires_grad:
-            parameter.data = parameter.data.float()  # few, and in bf16 most of their updates would be rounded away
+            parameter.data = parameter.data.float()  # they are small, and bf16 would round most updates away
 
 
 def merged_state(state: dict[str, Tensor], alpha: float, r: int) -> dict[str, Tensor]:
-    """A full state with adapters → the same network's plain state: W += alpha / r · B A."""
+    """A full state with adapters → the state of the plain network: W += alpha / r · B·A."""
     plain: dict[str, Tensor] = {}
     for key, value in state.items():
         if ".lora_" in key:
@@ -56,14 +56,14 @@ def merged_state(state: dict[str, Tensor], alpha: float, r: int) -> dict[str, Te
 
 
 def export_adapter(state: dict[str, Tensor], settings: RunRecipeLora, base: str, source: Path, target: Path) -> None:
-    """The published LoRA layout: adapter_config.json, adapter_model.safetensors and non_lora_trainables.bin."""
+    """Write the published LoRA layout: adapter_config.json, adapter_model.safetensors and non_lora_trainables.bin."""
     with whole_folder(target) as draft:
         prefix = "base_model.model."
         lora = {prefix + k.replace(".default.", "."): v.contiguous() for k, v in state.items() if ".lora_" in k}
         write_tensors(lora, draft / "adapter_model.safetensors")
         if settings["abstractor"]:
             rest = {prefix + k: v.clone() for k, v in state.items() if "visual_abstractor" in k}
-            torch.save(rest, draft / "non_lora_trainables.bin")  # tensors only: read back with weights_only=True
+            torch.save(rest, draft / "non_lora_trainables.bin")  # only tensors, so weights_only=True can read it
         targets = sorted({key.split(".lora_")[0] for key in state if ".lora_" in key})
         config = {
             "base_model_name_or_path": base,

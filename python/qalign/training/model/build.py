@@ -1,4 +1,4 @@
-"""From a recipe to the model that is trained: pretrained or random weights, adapters, frozen parts, dropout."""
+"""Builds the model of a recipe: pretrained or random weights, adapters, frozen parts, dropout."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,8 +20,8 @@ from .supervised import SupervisedModel
 
 @dataclass(frozen=True)
 class ModelSource:
-    """`directory` has config, tokenizer and weights, which are held in `dtype`. `adapter` is the LoRA directory that
-    is merged into them before training."""
+    """`directory` has config, tokenizer and weights, and `dtype` is the dtype of the weights in memory. `adapter` is
+    the LoRA directory that is merged into them before training."""
 
     directory: Path
     adapter: Path | None
@@ -29,13 +29,13 @@ class ModelSource:
 
 
 def model_source(recipe: RunRecipe) -> ModelSource:
-    base = recipe["base_path"]  # a LoRA has no config, tokenizer and weights of its own
+    base = recipe["base_path"]  # a LoRA takes config, tokenizer and weights from its base
     adapter = Path(recipe["model_path"]) if base else None
     return ModelSource(Path(base or recipe["model_path"]), adapter, DTYPES[recipe["weights"]])
 
 
 def build_model(recipe: RunRecipe, source: ModelSource) -> SupervisedModel:
-    """In training mode, on the CPU. Raises TrainingError where the recipe does not fit the model."""
+    """The model in training mode, on the CPU. Raises TrainingError when the recipe does not fit the model."""
     if recipe["init"] == "random":
         weights = recipe["encoder_weights"]
         net = initialise_network(source.directory, recipe["seed"], Path(weights) if weights else None)
@@ -49,16 +49,16 @@ def build_model(recipe: RunRecipe, source: ModelSource) -> SupervisedModel:
     freeze(net, recipe["freeze"], recipe.get("train_stages_from"))
     channel_dropout = recipe.get("channel_dropout", 0.0)
     if channel_dropout and not hasattr(net.model.vision_model, "token_mean"):
-        raise TrainingError("CONFIG_INVALID", "channel_dropout is for an efficientnet_lite0 encoder; leave it out.")
+        raise TrainingError("CONFIG_INVALID", "channel_dropout needs an efficientnet_lite0 encoder; remove it.")
     dropout = recipe["dropout"], recipe.get("token_dropout", 0.0), channel_dropout
     return SupervisedModel(net, recipe["recompute"], *dropout).train()
 
 
 def freeze(net: MPLUGOwl2, parts: Sequence[str], stages_from: int | None = None) -> None:
-    """Stop the gradient of `vision`, `abstractor` and/or `language`.
+    """Disable the gradients of `vision`, `abstractor` and/or `language`.
 
-    An encoder's `projection` keeps its gradient: it is no part of what was pretrained. So do, of EfficientNet-Lite0,
-    the stages from `stages_from` on.
+    An encoder's `projection` keeps its gradients, because it is not pretrained. The stages of EfficientNet-Lite0 from
+    `stages_from` on also keep theirs.
     """
     trunk = net.model
     modules: dict[str, list[nn.Module]] = {
@@ -73,6 +73,6 @@ def freeze(net: MPLUGOwl2, parts: Sequence[str], stages_from: int | None = None)
             trunk.vision_model.projection.requires_grad_(True)
     if stages_from is not None:
         if not hasattr(trunk.vision_model, "stages"):
-            raise TrainingError("CONFIG_INVALID", "train_stages_from is for efficientnet_lite0 encoders.")
+            raise TrainingError("CONFIG_INVALID", "train_stages_from needs an efficientnet_lite0 encoder; remove it.")
         for stage in trunk.vision_model.stages[stages_from:]:
             stage.requires_grad_(True)

@@ -1,4 +1,4 @@
-"""What one update costs in floating-point operations, and how much of a device's peak that is (MFU)."""
+"""Counts the floating-point operations of an update, for its share of the device's peak (MFU)."""
 
 import torch
 
@@ -7,7 +7,7 @@ from qalign.mplug_owl2.model import MPLUGOwl2
 
 from .supervised import trains
 
-# Dense bf16 peaks in FLOP/s, by what the driver calls the device; the makers' data sheets. First match counts.
+# Dense bf16 peaks in FLOP/s by the driver's device name, from the vendors' data sheets. The first match applies.
 PEAKS = (
     ("B200", 2250e12),
     ("H200", 989e12),
@@ -21,7 +21,7 @@ PEAKS = (
 
 
 def device_peak(device: torch.device, compute: torch.dtype) -> float | None:
-    """FLOP/s in bf16; None where it is not known: CPUs, other precisions, other devices."""
+    """Peak FLOP/s in bf16. None where it is unknown: CPUs, other precisions, other devices."""
     if device.type != "cuda" or compute != torch.bfloat16:
         return None
     name = torch.cuda.get_device_name(device)
@@ -29,9 +29,9 @@ def device_peak(device: torch.device, compute: torch.dtype) -> float | None:
 
 
 class FlopCounter:
-    """Counts the products of one item for forward and backward; recomputation is not work of the model and not counted.
+    """Counts the products of one item in the forward and backward pass. Recomputation is not counted.
 
-    A part that is trained costs three forward passes, a frozen part that gradients pass through two, another one.
+    A trained part costs three forward passes. A frozen part that gradients pass through costs two, any other part one.
     """
 
     def __init__(self, net: MPLUGOwl2, cached_features: bool) -> None:
@@ -47,12 +47,12 @@ class FlopCounter:
         self._language = 3 if language else 2 if passed else 1
 
     def of(self, frames: int, positions: int, supervised: int) -> float:
-        """One item of `frames` frames, `positions` positions and `supervised` rows given to the head."""
+        """FLOPs of one item with `frames` frames, `positions` positions and `supervised` rows in the head."""
         return frames * self._frame + self._language * language_flops(self._config, positions, supervised)
 
 
 def vision_flops(config: ModelConfig) -> float:
-    """One frame, forward. 0 for encoders other than the ViT: their MFU is not asked for."""
+    """FLOPs of one frame, forward. 0 for encoders other than the ViT, which have no MFU."""
     vision = config.vision
     if vision.model_type != VIT:
         return 0.0
@@ -63,7 +63,7 @@ def vision_flops(config: ModelConfig) -> float:
 
 
 def abstractor_flops(config: ModelConfig) -> float:
-    """One frame, forward: `visual_fc` included."""
+    """FLOPs of one frame, forward, including `visual_fc`."""
     part, width = config.abstractor, config.abstractor.hidden_size
     queries, image = part.num_learnable_queries, part.grid_size**2 + 1
     seen = queries + image
@@ -73,7 +73,7 @@ def abstractor_flops(config: ModelConfig) -> float:
 
 
 def language_flops(config: ModelConfig, positions: int, supervised: int) -> float:
-    """One sequence, forward. Causal attention computes half of T², the head only the supervised rows."""
+    """FLOPs of one sequence, forward. Causal attention computes half of T², the head only the supervised rows."""
     width, inner = config.hidden_size, config.intermediate_size
     layer = 2 * positions * (4 * width**2 + 3 * width * inner) + 2 * positions**2 * width
     return config.num_hidden_layers * layer + 2 * supervised * width * config.vocab_size

@@ -1,7 +1,7 @@
-"""Frozen matrices in 8 or 4 bits under LoRA adapters (QLoRA, arXiv 2305.14314): weights only.
+"""Weight-only quantisation of frozen matrices to 8 or 4 bits under LoRA adapters (QLoRA, arXiv 2305.14314).
 
-int8: one scale a row (absmax / 127). nf4: blocks of 64 entries along a row, each entry one of sixteen quantiles of the
-normal distribution, two to a byte. Plain torch, so that it runs, and is tested, on a CPU.
+int8 has one scale per row (absmax / 127). NF4 has blocks of 64 entries along a row. Each entry is one of sixteen
+quantiles of the normal distribution, two entries per byte. This is plain torch, so it also runs on a CPU.
 """
 
 import torch
@@ -20,9 +20,9 @@ NF4 = (
 
 
 class QuantisedLinear(nn.Linear):
-    """A frozen linear layer. Codes and scales are buffers: they are neither trained nor sharded nor cast.
+    """A frozen linear layer. Codes and scales are buffers, so they are not trained, sharded or cast.
 
-    Gradients pass through to the input; the backward pass decodes the weight again instead of keeping it.
+    Gradients pass through to the input. The backward pass decodes the weight again instead of storing it.
     """
 
     def __init__(self, source: nn.Linear, kind: str) -> None:
@@ -34,7 +34,7 @@ class QuantisedLinear(nn.Linear):
         self.register_parameter("bias", None)
 
     def decoded(self, dtype: torch.dtype) -> Tensor:
-        """The weight [out, in] that the codes stand for."""
+        """The decoded weight [out, in]."""
         return (decode_int8 if self.kind == "int8" else decode_nf4)(self.weight, self.scales).to(dtype)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -53,14 +53,14 @@ class _Product(torch.autograd.Function):
 
 
 def quantise_base(net: nn.Module, kind: str) -> None:
-    """Every matrix of the decoder layers in place. Embedding, head, norms, encoder and abstractor stay as they are."""
+    """Quantise every matrix of the decoder layers in place. Embedding, head, norms, encoder and abstractor are kept."""
     for layer in net.model.layers:
         for path, module in list(layer.named_modules()):
             if not isinstance(module, nn.Linear):
                 continue
             if kind == "nf4" and module.in_features % 2:
                 raise TrainingError(
-                    "CONFIG_INVALID", f"{path} is {module.in_features} wide, which nf4 cannot pack; use int8."
+                    "CONFIG_INVALID", f"{path} has width {module.in_features}, which nf4 cannot pack; use int8."
                 )
             parent, _, name = path.rpartition(".")
             setattr(layer.get_submodule(parent), name, QuantisedLinear(module, kind))
@@ -78,7 +78,7 @@ def decode_int8(codes: Tensor, scales: Tensor) -> Tensor:
 
 
 def encode_nf4(weight: Tensor) -> tuple[Tensor, Tensor]:
-    """[R, C] → two codes a byte, uint8 [R, C / 2], and scales [R, blocks]. C must be even."""
+    """[R, C] → two codes per byte, uint8 [R, C / 2], and scales [R, blocks]. C must be even."""
     wide = weight.float()
     padded = functional.pad(wide, (0, -wide.shape[1] % NF4_BLOCK)).unflatten(1, (-1, NF4_BLOCK))
     scale = padded.abs().amax(-1)

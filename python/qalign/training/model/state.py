@@ -1,4 +1,4 @@
-"""What training changes: the model, its optimizer, their average, and how many updates there were."""
+"""The state that training changes: the model, its optimizer, its weight average and the number of updates."""
 
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -17,8 +17,8 @@ from .supervised import SupervisedModel
 
 @dataclass
 class TrainState:
-    """`position_tables` are the model's as they were stored: it has them in the precision of its products. `step`
-    counts the updates so far."""
+    """`position_tables` have their stored dtype, while the model holds them in the dtype of its products. `step` is the
+    number of updates so far."""
 
     model: SupervisedModel
     optimizer: torch.optim.Optimizer
@@ -27,7 +27,7 @@ class TrainState:
     step: int = 0
 
     def update(self) -> None:
-        """One step of the optimizer by the gradients that are there."""
+        """One optimizer step with the current gradients."""
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
         if self.average is not None:
@@ -35,12 +35,12 @@ class TrainState:
         self.step += 1
 
     def evaluated_weights(self) -> AbstractContextManager[None]:
-        """Inside, the model has the weights that are evaluated and exported."""
+        """Within the context, the model has the weights that are evaluated and exported."""
         return self.average.in_place() if self.average is not None else nullcontext()
 
     def tensors(self) -> dict[str, Tensor]:
-        """Every tensor to save, by a name that is the same on every process: `model.…`, `optimizer.<parameter>.…` and
-        `average.<parameter>`. All share their storage with what is trained, so that loading into them restores it."""
+        """All tensors of a checkpoint, by names that are equal on all processes: `model.…`, `optimizer.<parameter>.…`
+        and `average.<parameter>`. They share storage with the trained tensors, so loading into them restores those."""
         state: dict[str, Tensor] = {f"model.{key}": value for key, value in self.model.state_dict().items()}
         for name, parameter in self.model.named_parameters():
             for key, value in self.optimizer.state.get(parameter, {}).items():
@@ -48,20 +48,22 @@ class TrainState:
                     state[f"optimizer.{name}.{key}"] = value if value.ndim else value.view(1)
         if self.average is not None:
             state |= {f"average.{name}": value for name, value in self.average.held.items()}
-        return {key: value if value.ndim else value.view(1) for key, value in state.items()}  # the reader slices
+        return {
+            key: value if value.ndim else value.view(1) for key, value in state.items()
+        }  # the reader needs a dimension to slice
 
     def network_state(self, world: World) -> dict[str, Tensor]:
-        """The whole network on the CPU of rank 0, with published key names; gathered by all processes."""
+        """The full network on the CPU of rank 0, with published key names. All processes must call this."""
         state: dict[str, Tensor] = {}
         for key, value in self.model.state_dict().items():
-            whole = full(value.detach())  # every process takes part
-            if world.rank == 0:  # a copy: the weights may change before it is written
+            whole = full(value.detach())  # a collective: every process must call it
+            if world.rank == 0:  # a copy, because the weights can change before it is written
                 state[key.removeprefix("net.")] = whole.to("cpu", copy=True)
         return state | (self.position_tables if world.rank == 0 else {})
 
 
 def make_state(model: SupervisedModel, recipe: RunRecipe, world: World) -> TrainState:
-    """Shards the model over the processes and gives it the optimizer of the recipe."""
+    """Shard the model over the processes and create the optimizer of the recipe."""
     compute = DTYPES[recipe["compute"]]
     tables = dict(cast_position_tables(model.net, compute))
     shard(model, world, compute)

@@ -1,4 +1,4 @@
-"""The model with a forward pass for training: packed sequences, recomputed blocks, and only supervised positions."""
+"""The forward pass for training: packed sequences, recomputed blocks, and logits only at supervised positions."""
 
 from collections.abc import Callable
 from types import MethodType
@@ -15,9 +15,9 @@ from ..data.packing import decoder_layer, packed_rotary, vision_block
 
 
 class SupervisedModel(nn.Module):
-    """The model with a forward pass for training. A wrapper, because `fully_shard` gathers parameters at its call.
+    """A wrapper with the forward pass for training, because `fully_shard` gathers parameters when a module is called.
 
-    `recompute`: every block of the encoder and of the language model keeps its input alone for the backward pass.
+    `recompute`: every block of the encoder and of the language model keeps only its input for the backward pass.
     """
 
     def __init__(
@@ -35,10 +35,10 @@ class SupervisedModel(nn.Module):
         self.token_dropout = token_dropout
         self.channel_dropout = channel_dropout
         for block, work in self.blocks():
-            block.packed = MethodType(work, block)  # a method, for `fully_shard` gathers at methods of the block
+            block.packed = MethodType(work, block)  # a method, because `fully_shard` hooks methods of the block
 
     def blocks(self) -> list[tuple[nn.Module, Callable[..., Tensor]]]:
-        """The blocks that are sharded and recomputed one by one, and what each computes."""
+        """The blocks that are sharded and recomputed separately, each with its packed forward function."""
         trunk = self.net.model
         vision = trunk.vision_model.encoder.layers if isinstance(trunk.vision_model, VisionTransformer) else []
         return [(block, vision_block) for block in vision] + [(layer, decoder_layer) for layer in trunk.layers]
@@ -62,14 +62,16 @@ class SupervisedModel(nn.Module):
         return self.net.lm_head(trunk.norm(x[batch.predicting]))
 
     def _places(self, tokens: int) -> Tensor | None:
-        """The image tokens that this step looks at, the same of every picture; None: all."""
+        """The positions of the image tokens that this step keeps, equal for all pictures. None: all tokens."""
         if not (self.training and self.token_dropout):
             return None
         return torch.randperm(tokens)[: max(1, round(tokens * (1 - self.token_dropout)))].sort().values
 
     def _drop_channels(self, cells: Tensor) -> Tensor:
-        """Cells [F, N, K] of EfficientNet-Lite0, in which some measurements of a picture, other ones of the next, say
-        nothing: they are the mean of all pictures, and the rest lies further from it to make up for them."""
+        """Dropout of the channels of EfficientNet-Lite0's cells [F, N, K], with a separate mask for every frame.
+
+        A dropped channel gets its mean over all pictures. Kept channels are scaled up around that mean.
+        """
         if not (self.training and self.channel_dropout):
             return cells
         mean, share = self.net.model.vision_model.token_mean, 1 - self.channel_dropout
@@ -77,7 +79,7 @@ class SupervisedModel(nn.Module):
         return mean + (cells - mean) * (kept / share)
 
     def encode(self, pixels: Tensor) -> Tensor:
-        """Pixels [F, 3, S, S] → features [F, N, C]; no graph is kept of a frozen encoder."""
+        """Pixels [F, 3, S, S] → features [F, N, C]. A frozen encoder records no autograd graph."""
         vision = self.net.model.vision_model
         with torch.set_grad_enabled(torch.is_grad_enabled() and trains(vision)):
             if not isinstance(vision, VisionTransformer):

@@ -1,12 +1,12 @@
-"""AdamW with its two moments in 8 bits, and stochastic rounding for weights in bf16. Plain torch: any device, FSDP2.
+"""AdamW with 8-bit moments, and stochastic rounding for bf16 weights. Plain torch, for any device and FSDP2.
 
-Each row of a matrix is cut into blocks of 256 entries with a scale of their own. The first moment is coded as the
-square root of |m| / scale in 7 bits and a sign, the second as the fourth root of v / scale in 8 bits: Adam divides by
-√v, whose small values decide, and linear codes would round them to zero. Measured in `test_adamw_8bit.py`. Blocks never
-cross rows, so that sharding by rows, as FSDP2 does, and resharding on resume leave them whole.
+Each row of a matrix is split into blocks of 256 entries, each block with its own scale. The first moment is coded as
+the square root of |m| / scale, in 7 bits and a sign. The second moment is coded as the fourth root of v / scale, in 8
+bits. Adam divides by √v, so small values matter, and linear codes would round them to zero. `test_adamw_8bit.py`
+measures this. Blocks never cross rows, so sharding by rows (FSDP2) and resharding on resume do not split them.
 
-A bf16 weight of 1 moves in steps of 2^-7, updates are 1e-5: rounding to the nearest would lose them all. Rounded up or
-down by chance in proportion, they arrive on average (Gupta et al., arXiv 1502.02551).
+A bf16 weight of 1 changes in steps of 2^-7, but updates are 1e-5: rounding to the nearest value would lose all of
+them. Stochastic rounding keeps them on average (Gupta et al., arXiv 1502.02551).
 """
 
 from collections.abc import Callable, Iterable
@@ -16,11 +16,11 @@ from torch import Tensor
 from torch.distributed.tensor import DTensor
 
 BLOCK = 256
-CHUNK = 1 << 24  # entries worked on at a time: temporaries in fp32 stay under half a gigabyte
+CHUNK = 1 << 24  # entries per chunk, which keeps fp32 temporaries under half a gigabyte
 
 
 class AdamW8bit(torch.optim.Optimizer):
-    """Matrices get 8-bit moments, vectors (norms, biases) fp32 ones. `seed` keys the stochastic rounding by step."""
+    """Matrices have 8-bit moments, vectors (norms, biases) have fp32 ones. `seed` and step key stochastic rounding."""
 
     def __init__(self, params: Iterable, lr: float = 1e-3, betas=(0.9, 0.999), eps=1e-8, weight_decay=0.0, seed=0):
         super().__init__(params, {"lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay})
@@ -63,7 +63,7 @@ def _allocate(state: dict[str, Tensor], parameter: Tensor) -> None:
 
 
 def _like(parameter: Tensor, local: Tensor, shape: tuple[int, ...]) -> Tensor:
-    """`local` as a shard in the places of the parameter's, so that checkpoints know what it is a part of."""
+    """`local` as a shard with the parameter's placements, so that checkpoints know its place in the full tensor."""
     if not isinstance(parameter, DTensor):
         return local
     stride = tuple(torch.empty(shape, device="meta").stride())
@@ -126,7 +126,7 @@ def decode_signed(code: Tensor, scale: Tensor) -> Tensor:
 
 
 def encode_positive(x: Tensor) -> tuple[Tensor, Tensor]:
-    """float32 ≥ 0 → uint8 codes and scales. What is above zero stays above zero: it is divided by."""
+    """float32 ≥ 0 → uint8 codes and scales. Positive values stay positive, because they are divisors."""
     blocks = _blocked(x)
     scale = blocks.amax(-1)
     unit = blocks / scale.clamp_min(1e-38)[..., None]
@@ -139,6 +139,6 @@ def decode_positive(code: Tensor, scale: Tensor) -> Tensor:
 
 
 def round_stochastically(x: Tensor, random: torch.Generator) -> Tensor:
-    """float32 → bf16, up with the probability of the part that is cut off: the mean is x."""
+    """float32 → bf16, rounded up with a probability equal to the truncated fraction, so that the mean is x."""
     noise = torch.randint(0, 1 << 16, x.shape, dtype=torch.int32, device=x.device, generator=random)
     return ((x.view(torch.int32) + noise) & -(1 << 16)).view(torch.float32).bfloat16()

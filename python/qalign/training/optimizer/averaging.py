@@ -8,8 +8,8 @@ from torch import Tensor, nn
 
 
 class WeightAverage:
-    """Of the weights after each step, `decay` a step, as Adam averages: it begins with nothing and is divided by
-    1 − decay**updates, so that what training began with is no part of it. Shards are averaged where they lie."""
+    """The average of the weights after each step, with factor `decay` per step. As in Adam it starts at zero and is
+    divided by 1 − decay**updates, so the initial weights are not included. Every process averages its own shards."""
 
     def __init__(self, model: nn.Module, decay: float) -> None:
         self.decay, self.updates = decay, 0
@@ -26,7 +26,7 @@ class WeightAverage:
 
     @contextmanager
     def in_place(self) -> Iterator[None]:
-        """The model has the averaged weights inside, and its own again after."""
+        """Within the context, the model has the averaged weights. Afterwards it has its own weights again."""
         named = dict(self._model.named_parameters())
         own = {name: _local(named[name]).detach().clone() for name in self.held}
         if self.updates:

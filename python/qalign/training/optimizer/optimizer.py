@@ -1,4 +1,4 @@
-"""AdamW with a learning rate per part of the model, in torch or in 8 bits, and its schedule."""
+"""AdamW (torch's or 8-bit) with a learning rate per part of the model, and the schedule."""
 
 import math
 from collections.abc import Iterable, Mapping
@@ -12,16 +12,16 @@ from .adamw_8bit import AdamW8bit
 
 
 def part_of(name: str) -> str:
-    """vision, abstractor, lora or language: the parts a recipe gives learning rates to."""
+    """The part of a parameter, for which a recipe can set a learning rate: vision, abstractor, lora or language."""
     if ".lora_" in name:
         return "lora"
-    if "visual_abstractor" in name or "vision_model.projection" in name:  # neither is in a pretrained encoder
+    if "visual_abstractor" in name or "vision_model.projection" in name:  # not part of a pretrained encoder
         return "abstractor"
     return "vision" if "vision_model" in name else "language"
 
 
 def parameter_groups(named: Iterable[tuple[str, nn.Parameter]], rates: Mapping[str, float], decay: float) -> list[dict]:
-    """Trainable parameters by part. `rates` holds `default` and, for some parts, their own. Vectors never decay."""
+    """Trainable parameters by part. `rates` has `default` and rates for some parts. Vectors have no weight decay."""
     groups: dict[tuple[str, bool], list[nn.Parameter]] = {}
     for name, parameter in named:
         if parameter.requires_grad:
@@ -39,12 +39,16 @@ def parameter_groups(named: Iterable[tuple[str, nn.Parameter]], rates: Mapping[s
 
 
 def make_optimizer(kind: str, groups: list[dict], betas: tuple[float, float], seed: int = 0) -> torch.optim.Optimizer:
-    """`adamw` is torch's, `adamw_8bit` our own."""
+    """`adamw` is torch's optimizer, `adamw_8bit` is AdamW8bit."""
     if not groups:
-        raise TrainingError("CONFIG_INVALID", "Nothing is left to train: every part of the model is frozen.")
+        raise TrainingError(
+            "CONFIG_INVALID", "Nothing to train: every part of the model is frozen. Remove a part from freeze."
+        )
     if kind == "adamw":
         on_gpu = groups[0]["params"][0].device.type == "cuda"
-        return torch.optim.AdamW(groups, betas=betas, eps=1e-8, fused=on_gpu)  # without temporaries of the model's size
+        return torch.optim.AdamW(
+            groups, betas=betas, eps=1e-8, fused=on_gpu
+        )  # needs no temporaries of the model's size
     return AdamW8bit(groups, betas=betas, eps=1e-8, seed=seed)
 
 
@@ -57,7 +61,7 @@ class Schedule:
     warmup_steps: int
 
     def set_rates(self, optimizer: torch.optim.Optimizer, step: int) -> float:
-        """For the update with 0-based index `step`. → the factor that every part's own rate is multiplied by."""
+        """Set the rates for the update with 0-based index `step`. → the factor for the rate of each part."""
         factor = learning_rate_factor(self.kind, step, self.total_steps, self.warmup_steps)
         for group in optimizer.param_groups:
             group["lr"] = group["base_lr"] * factor
@@ -67,8 +71,8 @@ class Schedule:
 def learning_rate_factor(kind: str, step: int, total: int, warmup: int) -> float:
     """Factor in [0, 1] for the update with 0-based index `step` of `total`.
 
-    cosine: linear over `warmup` updates, then half a cosine to 0. one_cycle: the same with cosine warm-up and a floor
-    of 1/25 at the start. constant: after the warm-up, 1.
+    `cosine` rises linearly over `warmup` updates, then follows half a cosine to 0. `one_cycle` has a cosine warm-up
+    that starts at 1/25. `constant` stays at 1 after the warm-up.
     """
     if step < warmup:
         rise = (step + 1) / warmup if kind != "one_cycle" else 0.04 + 0.96 * (1 - math.cos(math.pi * step / warmup)) / 2

@@ -1,4 +1,4 @@
-"""Clips in chunks: the same scores as whole, ranges of frames, and what is kept and let go."""
+"""Clips in chunks: the same scores as whole clips, ranges of frames, and kept and released features."""
 
 import pytest
 import torch
@@ -31,7 +31,7 @@ def nothing_is_left(request):
 
 
 def frames_of(name, count):
-    """Frames that differ, made of the reference's own pictures."""
+    """Different frames, made from the pictures of the reference."""
     pixels = torch.cat([case.pixels for case in cases(name).values()])
     return pixels.repeat(-(-count // len(pixels)), 1, 1, 1)[:count]
 
@@ -49,7 +49,7 @@ def logits(answer, prompt=0):
 
 
 @pytest.mark.parametrize("chunk", [1, 3, 16])
-def test_a_clip_in_chunks_equals_the_whole_one_and_the_literal_path(tiny, chunk):
+def test_a_clip_in_chunks_equals_the_whole_clip_and_the_literal_model(tiny, chunk):
     name, scorer = tiny
     for case in (case for case in cases(name).values() if case.frames == [len(case.pixels)]):
         frames = encode(scorer, "clip", case.pixels, chunk)
@@ -94,7 +94,7 @@ def test_unknown_clips_and_frames_fail_alone(tiny):
     assert len(scorer.clips) == scorer.clips.bytes == 0
 
 
-def test_chunks_are_neither_left_out_nor_counted_twice(tiny):
+def test_chunks_are_neither_skipped_nor_counted_twice(tiny):
     name, scorer = tiny
     pixels = frames_of(name, 4)
     scorer.encode("a", 0, pixels[:2])
@@ -104,12 +104,12 @@ def test_chunks_are_neither_left_out_nor_counted_twice(tiny):
     with pytest.raises(UnknownClip):
         scorer.encode("b", 2, pixels[2:])
     assert scorer.encode("a", 2, pixels[2:]) == 4
-    assert scorer.encode("a", 0, pixels[:1]) == 1  # a clip that begins anew forgets what it had
+    assert scorer.encode("a", 0, pixels[:1]) == 1  # a restarted clip drops its earlier frames
     with pytest.raises(InvalidInput):
         scorer.encode("a", 1, pixels[:, :-1])
 
 
-def test_a_chunk_that_is_cancelled_or_has_no_room_leaves_nothing(tiny, monkeypatch):
+def test_a_chunk_that_is_cancelled_or_does_not_fit_in_memory_keeps_nothing(tiny, monkeypatch):
     name, scorer = tiny
     pixels = frames_of(name, 6)
     scorer.encode("a", 0, pixels)
@@ -128,11 +128,11 @@ def test_a_chunk_that_is_cancelled_or_has_no_room_leaves_nothing(tiny, monkeypat
     monkeypatch.setattr(scorer.clips, "_free_bytes", lambda: 9 * scorer.engine.frame_bytes)
     with pytest.raises(OutOfRoom):
         scorer.encode("a", 6, pixels)
-    assert scorer.encode("a", 6, pixels[:1]) == 7  # 7 of the 6 + 9 that there are
+    assert scorer.encode("a", 6, pixels[:1]) == 7  # 7 frames of 6 + 9
     assert scorer.clips.bytes == 7 * scorer.engine.frame_bytes
 
 
-def test_a_clip_that_nobody_named_is_dropped():
+def test_an_unused_clip_is_dropped():
     now = [0.0]
     clips = KeptClips(lambda: None, lambda: now[0])
     features = torch.zeros(2, 3, 4)
@@ -148,7 +148,7 @@ def test_a_clip_that_nobody_named_is_dropped():
         clips.parts(ClipRange("a", 0, 1))
 
 
-def test_long_sequences_go_in_blocks_that_may_be_stopped(tiny, monkeypatch):
+def test_long_sequences_run_in_blocks_that_can_be_stopped(tiny, monkeypatch):
     name, scorer = tiny
     pixels = frames_of(name, 40)
     item = ScoreItem([pixels], [PROMPT])
@@ -173,13 +173,13 @@ def test_long_sequences_go_in_blocks_that_may_be_stopped(tiny, monkeypatch):
     language._groups.clear()
 
 
-def test_causal_attention_without_a_mask_equals_the_masked():
+def test_causal_attention_without_a_mask_equals_masked_attention():
     query, key, value = torch.randn(2, 9, 4, 8), torch.randn(2, 14, 4, 8), torch.randn(2, 14, 4, 8)
     mask = torch.full((9, 14), float("-inf")).triu(6)
     assert worst(_sdpa_square(query, key, value), _sdpa(query, key, value, mask)) < 1e-6
 
 
-def test_a_sequence_that_does_not_fit_is_refused_before_it_is_computed(tiny, monkeypatch):
+def test_a_sequence_that_does_not_fit_in_memory_is_refused_before_it_is_computed(tiny, monkeypatch):
     name, scorer = tiny
     pixels = frames_of(name, 5)
     monkeypatch.setattr(scorer.engine, "limits", type(scorer.engine.limits)(8200, 10))

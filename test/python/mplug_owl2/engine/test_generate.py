@@ -31,7 +31,7 @@ def test_the_first_token_is_the_most_probable_of_the_reference(tiny):
         assert got.text == ("" if ended else scorer.tokenizer.decode([token])), case.name
 
 
-def test_every_token_is_the_most_probable_after_the_ones_before_it(tiny):
+def test_every_token_is_the_most_probable_after_its_predecessors(tiny):
     name, scorer = tiny
     case = next(iter(cases(name).values()))
     table = normalisation_table(CLIP)

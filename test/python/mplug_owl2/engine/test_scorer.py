@@ -1,4 +1,4 @@
-"""The scoring engine against the references, against the literal path, and against itself in every batch."""
+"""The scoring engine equals the references and the literal model, and scores equally in every batch."""
 
 import random
 
@@ -29,7 +29,7 @@ def tiny(request):
     return request.param, load_scorer(str(GOLDEN / request.param / "model"))
 
 
-def test_every_case_equals_the_reference_and_the_literal_path(tiny):
+def test_every_case_equals_the_reference_and_the_literal_model(tiny):
     name, scorer = tiny
     for case in cases(name).values():
         (answer,) = scorer.score([item(case)], LEVELS)
@@ -48,7 +48,7 @@ def test_everything_in_one_batch_with_videos_of_unequal_length(tiny):
 
 
 @pytest.mark.parametrize("lora", LORAS)
-def test_both_lora_layouts_on_both_paths(lora):
+def test_both_lora_layouts_in_both_models(lora):
     scorer = load_scorer(str(GOLDEN / lora), base=str(GOLDEN / LORAS[lora] / "model"))
     for case in cases(lora).values():
         (answer,) = scorer.score([item(case)], LEVELS)
@@ -108,7 +108,7 @@ def test_prompts_of_one_item_share_its_features(tiny):
 @pytest.mark.parametrize(
     "prompt", ["USER: hello ASSISTANT:", "<|image|>", "<|image|>and <|image|>", "a<|image|><|image|>"]
 )
-def test_unusual_prompts_agree_with_the_literal_path(tiny, prompt):
+def test_unusual_prompts_agree_with_the_literal_model(tiny, prompt):
     name, scorer = tiny
     case = cases(name)["two_images"]
     frames = case.frames[: prompt.count("<|image|>")]
@@ -141,7 +141,7 @@ def test_a_bad_item_fails_alone(tiny):
     assert worst(torch.tensor(answers[-1].prompts[0].logits), case.level_logits) < TOLERANCE
 
 
-def test_on_step_may_cancel_and_the_scorer_lives_on(tiny):
+def test_on_step_can_cancel_and_the_scorer_stays_usable(tiny):
     name, scorer = tiny
     case = cases(name)["image_00"]
 
@@ -156,7 +156,7 @@ def test_on_step_may_cancel_and_the_scorer_lives_on(tiny):
 
 
 @pytest.mark.parametrize(("precision", "near"), [("bf16", 0.3), ("fp16", 0.05)])
-def test_sixteen_bits_stay_near_on_both_paths(precision, near):
+def test_sixteen_bits_stay_near_fp32_in_both_models(precision, near):
     scorer = load_scorer(str(GOLDEN / "tiny_a" / "model"), precision=precision)
     assert scorer.info.precision == precision
     for case in list(cases("tiny_a").values())[:6]:

@@ -1,4 +1,4 @@
-"""Batches of training and of evaluation: the same pixels where nothing is drawn, cuts and mirror images where it is."""
+"""Batches of training and evaluation: equal pixels without random draws, crops and mirror images with them."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +15,7 @@ from qalign.training.data.batcher import Batcher
 from qalign.training.data.prepared_split import PreparedSplit
 
 TABLE = normalisation_table(CLIP)
-ROOM = 7  # pixels by which the prepared pictures are larger than the model's
+ROOM = 7  # pixels by which prepared pictures exceed the model's input
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +40,7 @@ def test_evaluation_sees_the_centre_unmirrored(made: tuple[Batcher, PreparedSpli
     assert list(batch.frames) == [1, 1, 1, 1, 2]
 
 
-def test_training_draws_by_its_generator_alone(made: tuple[Batcher, PreparedSplit]) -> None:
+def test_training_draws_only_from_its_generator(made: tuple[Batcher, PreparedSplit]) -> None:
     batcher, split = made
 
     def drawn(batcher: Batcher, seed: int) -> torch.Tensor:
@@ -52,7 +52,7 @@ def test_training_draws_by_its_generator_alone(made: tuple[Batcher, PreparedSpli
 
 
 class Measured:
-    """Stands for a feature cache: which mirror images are asked of it."""
+    """A fake feature cache that records which mirror images are requested."""
 
     def __init__(self) -> None:
         self.asked: list[bool] = []
@@ -62,7 +62,7 @@ class Measured:
         return torch.full((item.frames, 4), float(mirrored))
 
 
-def test_what_was_measured_replaces_the_pixels(made: tuple[Batcher, PreparedSplit]) -> None:
+def test_cached_features_replace_the_pixels(made: tuple[Batcher, PreparedSplit]) -> None:
     batcher, split = made
     cache = Measured()
     cached = replace(batcher, compute=torch.bfloat16, features=cache)

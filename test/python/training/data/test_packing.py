@@ -1,4 +1,4 @@
-"""Packed sequences against the literal model, which pads: the same logits whatever stands beside an item."""
+"""Packed sequences have the same logits as the padding literal model, with any other items in the batch."""
 
 import pytest
 import torch

@@ -5,7 +5,7 @@ import pytest
 from qalign.training.files.whole_folder import whole_folder
 
 
-def test_a_folder_takes_the_place_of_an_earlier_one_when_it_is_whole(tmp_path: Path) -> None:
+def test_a_complete_folder_replaces_an_earlier_one(tmp_path: Path) -> None:
     target = tmp_path / "run" / "model"
     for text in ("first", "second"):
         with whole_folder(target) as draft:
@@ -15,7 +15,7 @@ def test_a_folder_takes_the_place_of_an_earlier_one_when_it_is_whole(tmp_path: P
     assert [folder.name for folder in target.parent.iterdir()] == ["model"]
 
 
-def test_an_error_leaves_the_earlier_folder_and_its_draft_does_not_get_into_the_next(tmp_path: Path) -> None:
+def test_an_error_keeps_the_earlier_folder_and_its_draft_is_not_reused(tmp_path: Path) -> None:
     target = tmp_path / "model"
     with whole_folder(target) as draft:
         (draft / "good").touch()

@@ -1,4 +1,4 @@
-"""Frozen matrices in 8 and 4 bits: what they stand for, and gradients through them."""
+"""Frozen matrices in 8 and 4 bits: their decoded values, and gradients through them."""
 
 import pytest
 import torch
@@ -25,7 +25,7 @@ def test_products_and_gradients_are_close_and_memory_is_small(kind: str, error: 
 
 
 def test_gradient_is_exactly_that_of_the_decoded_weight() -> None:
-    layer = QuantisedLinear(nn.Linear(70, 9, bias=False), "nf4")  # 70 is no multiple of the block
+    layer = QuantisedLinear(nn.Linear(70, 9, bias=False), "nf4")  # 70 is not a multiple of the block size
     x = torch.randn(4, 70, dtype=torch.float64, requires_grad=True)
     assert torch.autograd.gradcheck(layer, (x,))
 

@@ -1,4 +1,4 @@
-"""The 8-bit optimizer against torch's own in fp32: codes, steps, sharding, bf16 weights."""
+"""The 8-bit optimizer compared with torch's in fp32: codes, steps, sharding, bf16 weights."""
 
 import torch
 from torch import nn
@@ -22,7 +22,7 @@ def test_codes_keep_small_values_and_zero() -> None:
     assert ((back - x).abs() <= 0.5 / 127 * 2 * (x.abs() * scale).sqrt() + scale / 127**2).all()
     v = x.square()
     codes, scales = encode_positive(v)
-    assert (codes[v > 0] > 0).all(), "what is divided by must not become zero"
+    assert (codes[v > 0] > 0).all(), "divisors must not become zero"
     large = v > 1e-2 * v.amax()
     assert ((decode_positive(codes, scales) - v).abs()[large] / v[large]).max() < 0.03
     assert torch.equal(decode_signed(*encode_signed(torch.zeros(2, 5))), torch.zeros(2, 5))
@@ -30,7 +30,7 @@ def test_codes_keep_small_values_and_zero() -> None:
 
 
 def fit(optimizer_of, dtype: torch.dtype = torch.float32, steps: int = 300) -> tuple[float, nn.Linear]:
-    """The loss of a regression with inputs of very different scales, after some steps."""
+    """The loss, after some steps, of a regression with inputs of very different scales."""
     torch.manual_seed(3)
     layer = nn.Linear(96, 40).to(dtype)
     scales = torch.logspace(-1, 1, 96)
@@ -54,7 +54,7 @@ def test_learns_as_fast_as_adamw_in_fp32() -> None:
     assert eight < 1.05 * full
 
 
-def test_state_takes_two_bytes_an_entry_and_a_scale_per_block() -> None:
+def test_state_takes_two_bytes_per_entry_and_a_scale_per_block() -> None:
     layer = nn.Linear(1024, 256, bias=False)
     layer.weight.grad = torch.randn_like(layer.weight)
     optimizer = AdamW8bit(layer.parameters())
@@ -64,7 +64,7 @@ def test_state_takes_two_bytes_an_entry_and_a_scale_per_block() -> None:
 
 
 def test_small_updates_reach_bf16_weights_on_average() -> None:
-    """Updates of 1e-4 to weights of 1 are lost when rounded to the nearest: bf16 steps there are 2^-8 and 2^-7."""
+    """Rounding to the nearest value loses updates of 1e-4 to weights of 1, where bf16 steps are 2^-8 and 2^-7."""
     weight = nn.Parameter(torch.ones(64, 256, dtype=torch.bfloat16))
     optimizer = AdamW8bit([weight], lr=1e-4)
     for _ in range(40):
