@@ -9,50 +9,52 @@ import { GrowingDoubles } from './growing-doubles.js';
 import { questionPicker } from './questions.js';
 import type { Rating, RatingScan } from './rating.js';
 
-/** Everything that decides what records come out of some ratings. */
+/** All settings of a conversion from ratings to records. */
 export interface Conversion {
   readonly dataset: string;
   readonly kind: Kind;
   readonly task: Task;
   readonly rule: LevelRule;
-  /** Whether the range is taken over all rows or over each split. */
+  /** Whether the range is computed over all rows or over each split. */
   readonly over: 'all' | 'split';
-  /** Ranges of single splits, before the rule's. */
+  /** Ranges of single splits, instead of the range of the rule. */
   readonly splitRanges: Readonly<Record<string, readonly [number, number]>>;
   readonly softLabels: SoftLabelRule | undefined;
-  /** Without it a row that has no spread leaves the whole set without soft labels; with it such a row is an error. */
+  /**
+   * If true, a row without a standard deviation is an error. If false, such a row means that no record gets soft
+   * labels.
+   */
   readonly softLabelsRequired: boolean;
-  /** Spread of the ratings where a row has none, in the units of the MOS. */
+  /** Standard deviation of the ratings for rows without one, in units of the MOS. */
   readonly assumedStd: number | undefined;
   /**
-   * What soft labels and score texts count from; undefined: from the lowest to the highest MOS of all rows, as
-   * DeQA-Score does.
+   * Scale of soft labels and score texts. Undefined: from the lowest to the highest MOS of all rows, as in DeQA-Score.
    */
   readonly scale: ScoreRange | undefined;
-  /** Answers say the MOS on 1–5 with two digits instead of a level (paper, Table 11). */
+  /** Write answers with the MOS on 1–5 with two digits instead of a level (Table 11 of the paper). */
   readonly scoreText: boolean;
   readonly questions: readonly string[];
   readonly seed: number;
-  /** Only this split is written; ranges are still taken as the rule says. */
+  /** Write only this split. Ranges are still computed by the rule. */
   readonly split: string | undefined;
-  /** The media path of a record; undefined leaves the rating out. */
+  /** Returns the media path of a record; undefined drops the rating. */
   mediaOf(rating: Rating): Promise<string | undefined> | string | undefined;
 }
 
 export interface SplitSummary {
-  /** Rows of the split in the label files. */
+  /** Number of rows of the split in the label files. */
   n_all: number;
-  /** Records written. */
+  /** Number of records written. */
   n: number;
   dropped_outside: number;
   dropped_media: number;
   range: [min: number, max: number];
-  /** Records by level, best first. */
+  /** Number of records by level, best first. */
   levels: Record<string, number>;
-  /** Of the level's value with the MOS, over the records written. null where it means nothing. */
+  /** SRCC of the level values and the MOS over the records written; null if undefined. */
   srcc: number | null;
   plcc: number | null;
-  /** Part of the records whose spread the label files give. */
+  /** Share of the records with a standard deviation in the label files, 0 to 1. */
   std_coverage: number;
 }
 
@@ -63,21 +65,23 @@ export interface ConversionSummary {
   files: string[];
   /** Ratings that were read. */
   n_all: number;
-  /** Records that were made. */
+  /** Records that were written. */
   n: number;
-  /** Spearman correlation of the levels with the ratings; null where it does not exist. */
+  /** Spearman correlation of the levels with the ratings; null if undefined. */
   srcc: number | null;
-  /** Pearson correlation of the levels with the ratings; null where it does not exist. */
+  /** Pearson correlation of the levels with the ratings; null if undefined. */
   plcc: number | null;
   /** Rule of the soft labels that was used. */
   soft_labels: 'exact' | 'published' | 'none';
-  /** The MOS that soft labels and score texts call lowest and highest. */
+  /** Lowest and highest MOS of the scale of soft labels and score texts. */
   scale: [min: number, max: number];
   /** Counts and range of each split. */
   splits: Record<string, SplitSummary>;
 }
 
-/** Receives records in the order of the files. `rating` has what the record does not: the source's own digits. */
+/**
+ * Receives records in the order of the files. `rating` has the digits of the source, which the record does not have.
+ */
 export type RecordSink = (record: DatasetRecord, rating: Rating) => Promise<void> | void;
 
 interface Bin {
@@ -90,9 +94,9 @@ interface Bin {
 }
 
 /**
- * Ratings → records, in two passes: the first takes the scores only, for the ranges, the second writes. Memory is a few
- * doubles a row, whatever the size of the files.
- * @throws QalignError DATASET_DUPLICATE, DATASET_EMPTY, DATASET_VALUE and what the scan throws
+ * Converts ratings to records in two passes. The first pass reads the scores for the ranges, the second writes the
+ * records. Memory is a few doubles per row.
+ * @throws QalignError DATASET_DUPLICATE, DATASET_EMPTY, DATASET_VALUE; all errors of the scan
  */
 export async function convertRatings(
   scan: RatingScan,
@@ -155,7 +159,8 @@ async function firstPass(
       if (mos > max) max = mos;
     }
   }
-  if (scores.size === 0) throw new QalignError('DATASET_EMPTY', 'The label files hold no ratings.');
+  if (scores.size === 0)
+    throw new QalignError('DATASET_EMPTY', 'The label files have no ratings; check that they are complete.');
   await names.check(scan);
   return { scores, extremes: { min, max }, files: [...files], allHaveStd };
 }
@@ -191,7 +196,7 @@ function binOf(plan: Conversion, split: string, scores: Float64Array, rows: numb
     plcc: null,
     std_coverage: 0,
   };
-  // a trim that cuts nothing drops nothing: the end of a half-open range would be the best picture of a small set
+  // trimming a small set cuts nothing, so the range is closed; a half-open range would drop the best picture
   const untrimmed = wanted === 'trimmed' && scores.length < 1000;
   const rule: LevelRule = { ...plan.rule, range: wanted, ends: untrimmed ? 'closed' : plan.rule.ends };
   return {
@@ -219,7 +224,7 @@ function recordMaker(
   const { dataset, kind, task, rule } = plan;
   const answerOf = (said: string): string => `The ${task} of the ${kind} is ${said}.`;
   const answers = rule.names.map(answerOf);
-  /** Clipped scores are in the end levels, and at the ends of the scale. */
+  /** Clips scores to the ends of the scale. */
   const onScale = (mos: number): number => Math.min(scale.max, Math.max(scale.min, mos));
   return (rating, level, media, question) => {
     const { name, mos, split, group, file, row } = rating;
@@ -227,7 +232,7 @@ function recordMaker(
     const answer = plan.scoreText
       ? answerOf(((4 * (onScale(mos) - scale.min)) / (scale.max - scale.min) + 1).toFixed(2))
       : answers[level]!;
-    // not with spreads of what may be absent: they take longer than all the rest of a record
+    // optional fields are assigned below, because object spreads would take more time than the rest of a record
     const record: DatasetRecord = {
       id: name,
       media,
@@ -260,7 +265,7 @@ function softProbs(
   if (std === undefined)
     throw new QalignError(
       'DATASET_VALUE',
-      `${file}:${row}: soft labels need the spread of the ratings, and this row has none; name its column, give --std, or leave soft labels out.`,
+      `${file}:${row}: soft labels need the standard deviation of the ratings, which this row lacks; name its column, use --std, or omit soft labels.`,
     );
   return softLabel(mos, std, scale, levels, rule);
 }
@@ -275,7 +280,7 @@ function summarise(
   if (wanted.length === 0)
     throw new QalignError(
       'DATASET_EMPTY',
-      `${plan.dataset} has no split "${plan.split}" here; there are ${[...bins.keys()].join(', ')}.`,
+      `${plan.dataset} has no split "${plan.split}"; its splits are ${[...bins.keys()].join(', ')}.`,
     );
   const orNull = (value: number): number | null => (Number.isNaN(value) ? null : value);
   const mos = new Map(wanted.map(([split, bin]) => [split, bin.mos]));
@@ -294,7 +299,7 @@ function summarise(
   if (n === 0)
     throw new QalignError(
       'DATASET_EMPTY',
-      `No rating of ${plan.dataset} is inside the range of its levels; nothing is left to write.`,
+      `No rating of ${plan.dataset} is inside the range of its levels; change the range, or use --outside clip.`,
     );
   return {
     dataset: plan.dataset,

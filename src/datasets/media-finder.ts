@@ -6,25 +6,25 @@ import { holdFolder, isInReach, outOfReach, type Reach } from '../base/files/rea
 /** Finds the file of a rated picture or clip below a folder. */
 export interface MediaFinder {
   /**
-   * Absolute or as `root` is; undefined where there is none. @throws QalignError DATASET_MEDIA_MISSING where several
-   * files could be meant
+   * Returns the path, relative if `root` is relative; undefined if there is no such file.
+   * @throws QalignError DATASET_MEDIA_MISSING if several files match
    */
   find(name: string): string | undefined;
 }
 
 /**
- * Looks at `root/<folder>/<name>`, `root/<name>`, and then for the one file of that base name anywhere below, letter
- * case aside (TID2013 and LIVE are distributed with both) and in any Unicode form (macOS and its archives write an
- * accent as a character of its own). Hidden files and folders hold thumbnails and what was deleted: they are found in
- * place only. Folders are read once, and only when a name is not in place.
+ * Checks `root/<folder>/<name>` and `root/<name>`, then searches all subfolders for the base name. The search ignores
+ * letter case, because TID2013 and LIVE are distributed with both. It also ignores the Unicode form, because macOS
+ * writes accents as separate characters. It skips hidden files and folders, which hold thumbnails and deleted files.
+ * Folders are read once, and only if a name is not in its expected place.
  *
- * @param within where folders and files must lie, links followed; anywhere by default
+ * @param within where folders and files must be, after links are resolved; anywhere by default
  */
 export function createMediaFinder(root: string, folder: string, within?: Reach): MediaFinder {
   if (!isA('directory', root))
     throw new QalignError(
       'DATASET_MEDIA_MISSING',
-      `The media folder ${root} is no folder; name the one that holds the pictures or clips.`,
+      `The media folder ${root} is not a folder; name the folder with the pictures or clips.`,
     );
   let index: Map<string, string[]> | undefined;
   return {
@@ -40,7 +40,7 @@ export function createMediaFinder(root: string, folder: string, within?: Reach):
           `${name} could be ${nearest
             .slice(0, 3)
             .map((path) => relative(root, path))
-            .join(' or ')}; name the folder above the one that is meant with --media.`,
+            .join(' or ')}; use --media with the folder that contains only the right one.`,
         );
       }
       return nearest[0] === undefined ? undefined : requireThere(nearest[0], within);
@@ -48,18 +48,18 @@ export function createMediaFinder(root: string, folder: string, within?: Reach):
   };
 }
 
-/** Only its path is written down: whoever opens it checks what is there by then. */
+/** Returns the path. Only the path is stored, so the code that opens it checks it again. */
 function requireThere(path: string, within: Reach | undefined): string {
   if (within !== undefined && !isInReach(within, realpathSync(path))) throw outOfReach(path);
   return path;
 }
 
-/** The same last parts, as people see them. */
+/** Whether the path ends with the same parts, ignoring letter case and Unicode form. */
 function endsWith(path: string, name: string): boolean {
   return seenName(`/${path.split(sep).join('/')}`).endsWith(seenName(`/${name}`));
 }
 
-/** Equal for names that differ in letter case or Unicode form only. */
+/** A key that is equal for names that differ only in letter case or Unicode form. */
 const seenName = (name: string): string => name.normalize('NFC').toLowerCase();
 
 function isA(kind: 'file' | 'directory', path: string): boolean {
@@ -67,11 +67,11 @@ function isA(kind: 'file' | 'directory', path: string): boolean {
     const found = statSync(path);
     return kind === 'file' ? found.isFile() : found.isDirectory();
   } catch {
-    return false; // not there, a circle of links, or behind a folder that is closed to us
+    return false; // missing, a circular link, or in a folder without permission
   }
 }
 
-/** Base name as people see it → paths. Links are followed, each folder once: a link may lead round in a circle. */
+/** Paths by normalised base name. Links are followed. Each folder is read once, because links can be circular. */
 function indexOf(root: string, within: Reach | undefined): Map<string, string[]> {
   const index = new Map<string, string[]>();
   const seen = new Set<string>();
@@ -92,7 +92,7 @@ function indexOf(root: string, within: Reach | undefined): Map<string, string[]>
   return index;
 }
 
-/** None where the folder was seen before, or is gone: other programs may work below the root while it is read. */
+/** Returns no entries if the folder was read before, or was deleted by another program meanwhile. */
 function entriesOf(folder: string, seen: Set<string>, within: Reach | undefined): Dirent[] {
   try {
     const held = holdFolder(folder, within);
@@ -110,7 +110,7 @@ function entriesOf(folder: string, seen: Set<string>, within: Reach | undefined)
     if (code === 'ENOENT' || code === 'ENOTDIR') return [];
     throw new QalignError(
       'MEDIA_UNREADABLE',
-      `${folder} cannot be read (${code ?? String(cause)}), so that what lies in it is not known; make it readable, or name another media folder.`,
+      `${folder} cannot be read (${code ?? String(cause)}); make it readable, or name another media folder.`,
       { cause },
     );
   }

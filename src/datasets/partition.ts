@@ -98,7 +98,7 @@ function sizesOf(parts: Readonly<Record<string, PartSize>>, total: number, what:
   if (rest === 0 && Math.abs(fixed - total) > 1e-6 * total)
     throw new QalignError(
       'USAGE',
-      `The parts add up to ${shares ? `${Number((fixed / total).toFixed(6))} of the ${what}` : `${fixed} ${what}`}, but there are ${total}; change the sizes, or set the last one to "rest".`,
+      `The parts add up to ${shares ? Number((fixed / total).toFixed(6)) : fixed} of the ${total} ${what}; change the sizes, or set the last one to "rest".`,
     );
   if (fixed > total * (1 + 1e-6))
     throw new QalignError('USAGE', `The parts need ${fixed} ${what}, but there are only ${total}; reduce their sizes.`);

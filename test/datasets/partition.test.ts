@@ -89,12 +89,12 @@ describe('partition', () => {
 
   it('refuses sizes that do not go together', () => {
     const records = Array.from({ length: 10 }, (_, i) => ({ id: `${i}`, level: 'good' }));
-    expect(() => partition(records, { a: 0.5, b: 0.3 }, 0)).toThrow(/0\.8 of the records/);
+    expect(() => partition(records, { a: 0.5, b: 0.3 }, 0)).toThrow(/0\.8 of the 10 records/);
     expect(() => partition(records, { a: 20, b: 'rest' }, 0)).toThrow(/need 20 records, but there are only 10/);
     expect(() => partition(records, { a: 'rest', b: 'rest' }, 0)).toThrow(/More than one part/);
     expect(() => partition(records, { a: 0.01, b: 'rest' }, 0)).toThrow(/a would be empty/);
     expect(() => partition([...records, { id: 'x', level: 'bad', group: 'g' }], { a: 0.5, b: 0.5 }, 0)).toThrow(
-      /all or none/,
+      /for all records or for none/,
     );
   });
 });

@@ -84,7 +84,10 @@ function textsOfPython(source: string): Text[] {
 function commentBlocks(source: string): Text[] {
   const lines = source.split('\n').flatMap((text, index): Text[] => {
     const comment = /(?:^|\s)#(?![!{])\s?(.*)$/.exec(text)?.[1];
-    return comment === undefined ? [] : [{ line: index + 1, text: `// ${comment}` }];
+    // command lines below "Needs" in the header of a recipe are code
+    return comment === undefined || /^\s{2,}(qalign|pip) /.test(comment)
+      ? []
+      : [{ line: index + 1, text: `// ${comment}` }];
   });
   return joinLineComments(lines);
 }

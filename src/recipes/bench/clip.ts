@@ -41,6 +41,6 @@ async function makeTestClip(path: string, draft: string, seconds: number, signal
   if (code !== 0)
     throw new QalignError(
       'OUTPUT_UNWRITABLE',
-      `${path} could not be made with ${ffmpeg} (${stderr.trim().split('\n')[0] ?? `code ${code}`}).`,
+      `${path} cannot be created with ${ffmpeg} (${stderr.trim().split('\n')[0] ?? `code ${code}`}).`,
     );
 }

@@ -149,7 +149,7 @@ export async function loadCalibration(path: string): Promise<CalibrationFile> {
 export interface Calibrator {
   /** Version of the calibrated rows; see `rowVersion`. */
   readonly rowVersion: string;
-  /** The outcome with `calibrated_score` and `calibration`; a failure is returned as it is. */
+  /** The outcome with `calibrated_score` and `calibration`; a failure is returned unchanged. */
   apply(outcome: ScoreOutcome): ScoreOutcome;
 }
 

@@ -19,13 +19,13 @@ import type { CalibrationReport } from './calibration-file.js';
 import { NO_LEVEL, type PredictionTable } from './predictions.js';
 import type { EvaluatedDataset, EvaluateResult } from './result.js';
 
-/** Drawn low to high, as the MOS runs. */
+/** Levels in the order of the plots, from low to high, like the MOS. */
 const RISING = [...LEVELS].reverse();
 const rising = <T>(byLevel: readonly T[]): T[] => [...byLevel].reverse();
 const LISTED = 20;
 const SIDE = 160;
 
-/** How a section is named and what its scores are. */
+/** Title of a section and kind of its scores. */
 export interface SectionOptions {
   readonly title: string;
   readonly rule: EvaluateResult['rule'];
@@ -34,7 +34,7 @@ export interface SectionOptions {
   readonly limits?: Partial<MediaLimits> | undefined;
 }
 
-/** Everything about one data set: curve, residuals, levels, reliability, examples. HTML. */
+/** The section of one data set as HTML: curve, residuals, levels, reliability and examples. */
 export async function datasetSection(
   one: EvaluatedDataset,
   { title, rule, isEnsemble, limits }: SectionOptions,
@@ -98,7 +98,7 @@ function residualFigure(
   }));
   return figure(
     scatter({ points, zero: true, xLabel: mosLabel, yLabel: 'mapped score − MOS' }),
-    `Residuals, in units of the MOS: above the line the model rates too high. Their root mean square is ${shortOr(result.metrics.rmse)}.`,
+    `Residuals in units of the MOS. Above the line the score is too high. The root mean square is ${shortOr(result.metrics.rmse)}.`,
     {
       name: `${result.dataset}-residuals`,
       head: ['id', 'mos', 'residual'],
@@ -136,7 +136,7 @@ function confusionFigure({ dataset, confusion, metrics }: EvaluatedDataset['resu
   return [
     figure(
       drawn,
-      `Levels: ${decimal((metrics.level_accuracy ?? 0) * 100, 1)} % agree. Numbers are items; the shade is the share of the row.`,
+      `Levels: ${decimal((metrics.level_accuracy ?? 0) * 100, 1)} % agree. Numbers are items; the shade shows the share of the row.`,
       {
         name: `${dataset}-confusion`,
         head: ['MOS \\ model', ...RISING],
@@ -146,7 +146,7 @@ function confusionFigure({ dataset, confusion, metrics }: EvaluatedDataset['resu
   ];
 }
 
-/** The probabilities of the levels against how often the most probable one is that of the MOS. */
+/** Compares the probability of the predicted level with its accuracy. */
 function reliabilityFigure(dataset: string, { logits, level, mosLevel }: PredictionTable, { index }: Rows): string[] {
   if (index.length === 0 || index.some((at) => mosLevel[at] === NO_LEVEL)) return [];
   const width = LEVELS.length;
@@ -163,7 +163,7 @@ function reliabilityFigure(dataset: string, { logits, level, mosLevel }: Predict
         xLabel: 'confidence: probability of the level (0–1)',
         yLabel: 'accuracy of the level (0–1)',
       }),
-      `Reliability of the levels: expected calibration error (ECE) ${decimal(ece, 3)}. Bars under the dashed diagonal: the model is too sure. The numbers above are the items of each bar; the dot is their mean confidence.`,
+      `Reliability of the levels: expected calibration error (ECE) ${decimal(ece, 3)}. Bars below the dashed diagonal show overconfidence. The number above a bar is its count of items; the dot is their mean confidence.`,
       {
         name: `${dataset}-reliability`,
         head: ['from', 'to', 'items', 'confidence', 'accuracy'],
@@ -194,7 +194,7 @@ function calibrationFigure(
       xLabel: 'mean calibrated score, in units of the MOS',
       yLabel: `mean ${mosLabel}`,
     }),
-    `Reliability of the scores after ${method} calibration on ${fittedOn}: expected calibration error ${shortOr(ece)}, RMSE ${shortOr(rmse)}, in units of the MOS.`,
+    `Reliability of the scores after ${method} calibration on ${fittedOn}. Expected calibration error ${shortOr(ece)}, RMSE ${shortOr(rmse)}, both in units of the MOS.`,
     {
       name: `${dataset}-calibration`,
       head: ['items', 'predicted', 'mos'],
@@ -211,11 +211,11 @@ function notes({ failed, warned, records }: EvaluatedDataset['result']): string 
   const said = [];
   if (failed.length > 0)
     said.push(
-      `${failed.length} of ${records} items failed and are in no number: ${listed(failed.map(({ id, error }) => `${id} (${error.code})`))}.`,
+      `${failed.length} of ${records} items failed and are not counted in the metrics: ${listed(failed.map(({ id, error }) => `${id} (${error.code})`))}.`,
     );
   if (warned.length > 0)
     said.push(
-      `${warned.length} of ${records} predictions have warnings and are in the numbers: ${listed(warned.map(({ id, warnings }) => `${id} (${warnings.join('; ')})`))}.`,
+      `${warned.length} of ${records} predictions have warnings and are included in the metrics: ${listed(warned.map(({ id, warnings }) => `${id} (${warnings.join('; ')})`))}.`,
     );
   return said.map((text) => `<p class="note">${escape(text)}</p>`).join('');
 }
@@ -226,9 +226,9 @@ async function examplesHtml(
   limits: Partial<MediaLimits> | undefined,
 ): Promise<string> {
   const parts: [string, string, readonly Miss[]][] = [
-    ['Closest', 'Nearest to the curve, one of each sixth of the items by MOS, lowest first.', best],
-    ['Typical', 'Half of the items are nearer to the curve than these, half further away.', typical],
-    ['Worst', 'Furthest from the curve, the furthest first.', worst],
+    ['Closest', 'The item closest to the curve from each sixth of the items by MOS, lowest first.', best],
+    ['Typical', 'Items with a median distance from the curve.', typical],
+    ['Worst', 'Items with the largest distance from the curve, largest first.', worst],
   ];
   const drawn = [];
   for (const [title, about, misses] of parts)
@@ -254,6 +254,6 @@ async function example(
   );
 }
 
-/** Three significant digits of a difference. */
+/** Number of decimals for three significant digits of a difference. */
 const digitsOf = (value: number): number =>
   value === 0 ? 0 : Math.max(0, Math.min(4, 2 - Math.floor(Math.log10(Math.abs(value)))));

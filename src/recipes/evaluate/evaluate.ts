@@ -24,7 +24,7 @@ import { checkReady, describeMissing } from './ready.js';
 import type { RecordSet } from './records.js';
 import type { EvaluatedDataset, EvaluateResult } from './result.js';
 
-/** Progress of an evaluation: loading, predicting, and each data set as it ends. */
+/** Progress of an evaluation: loading, predicting, and each completed data set. */
 export type EvaluateEvent =
   | { readonly event: 'loading'; readonly message: string; readonly done?: number; readonly total?: number }
   | ({ readonly event: 'predicting' } & PredictProgress)
@@ -36,39 +36,41 @@ export type EvaluateEvent =
       readonly plcc: number | null;
     };
 
-/** Listeners, output folder and cancellation of one evaluation; what is evaluated stands in the recipe. */
+/** Options of an evaluation that are not part of the recipe. */
 export interface EvaluateOptions {
   /**
    * Takes log lines.
    * @default silentLogger
    */
   readonly log?: Logger | undefined;
-  /** Ends the evaluation; a later call continues it. */
+  /** Stops the evaluation; a later call continues it. */
   readonly signal?: AbortSignal | undefined;
-  /** Told what happens: loading, predicting, evaluated datasets. */
+  /** Called with each event: loading, predicting and evaluated data sets. */
   readonly onEvent?: ((event: EvaluateEvent) => void) | undefined;
-  /** Where predictions and reports lie; `evaluations/<name>` by default. A folder of the same recipe is continued. */
+  /**
+   * Output folder of predictions and reports; default: `evaluations/<name>`. A folder of the same recipe is continued.
+   */
   readonly out?: string | undefined;
-  /** The command line, for the report. */
+  /** Command line that is printed in the report. */
   readonly command?: string | undefined;
-  /** What decoding may cost, and where records, media and scores must lie; DEFAULT_LIMITS otherwise. */
+  /** Limits of decoding, and where records, media and scores must be; default: DEFAULT_LIMITS. */
   readonly limits?: Partial<MediaLimits> | undefined;
-  /** For tests and for callers with a model at hand. Without it one is loaded, and closed at the end. */
+  /** Creates the scorer, for tests and callers with a loaded model. The evaluation closes it at the end. */
   readonly createScorer?: ((options: ScorerOptions) => Promise<Scorer>) | undefined;
 }
 
 /**
- * Evaluates a checkpoint on data sets: predicts what is not predicted yet, then computes every metric and writes
- * `evaluation.json`, `evaluation.md` and `report.html` into the folder. After a kill the same call continues,
- * and gives the same table.
+ * Evaluates a checkpoint on data sets. It predicts the missing records and computes all metrics. It writes
+ * `evaluation.json`, `evaluation.md` and `report.html` to the folder. After a crash the same call continues, with the
+ * same results.
  *
- * @throws QalignError CONFIG_INVALID; EVALUATION_NOT_READY with everything that is missing and how to get it;
- * EVALUATION_FAILED when more items failed than `allow_failures`; RESUME_MISMATCH, PREDICTIONS_DAMAGED, CANCELLED
+ * @throws QalignError CONFIG_INVALID; EVALUATION_NOT_READY with all missing files and how to get them;
+ * EVALUATION_FAILED if more than `allow_failures` items failed; RESUME_MISMATCH, PREDICTIONS_DAMAGED, CANCELLED
  */
 export async function evaluate(input: EvaluateRecipeInput, options: EvaluateOptions = {}): Promise<EvaluateResult> {
   const recipe = checkConfig(EvaluateRecipe, input, 'the recipe');
   requireDistinct('data', recipe.data);
-  recipe.data.forEach(paperOf); // an unknown name fails before hours of predictions
+  recipe.data.forEach(paperOf); // refuse an unknown name before hours of predictions
   const { missing, sets } = await checkReady(recipe, { within: options.limits?.within });
   if (missing.length > 0)
     throw new QalignError(
@@ -79,8 +81,8 @@ export async function evaluate(input: EvaluateRecipeInput, options: EvaluateOpti
 }
 
 /**
- * The same for record sets that are read already; returns also the rows that pages draw. Only one process at a time
- * works in a folder; others wait.
+ * Evaluates record sets that were read already. Also returns the rows for the plots of pages. Only one process at a
+ * time works in a folder; others wait.
  */
 export async function evaluateRecords(
   recipe: DeepReadonly<EvaluateRecipe>,
@@ -89,7 +91,10 @@ export async function evaluateRecords(
 ): Promise<{ result: EvaluateResult; datasets: readonly EvaluatedDataset[] }> {
   const folder = resolve(options.out ?? join('evaluations', recipe.name));
   const onWait = (pid: number): void =>
-    options.onEvent?.({ event: 'loading', message: `waiting for process ${pid}, which evaluates in ${folder}` });
+    options.onEvent?.({
+      event: 'loading',
+      message: `waiting for process ${pid}, which runs an evaluation in ${folder}`,
+    });
   return withExclusiveFile(
     join(folder, '.lock'),
     async () => {
@@ -197,7 +202,7 @@ async function writeAll(
 ): Promise<void> {
   if (calibration !== undefined)
     await writeWhole(join(folder, 'calibration.json'), `${JSON.stringify(calibration, null, 1)}\n`);
-  // without the place it lies at: a copy, or the same evaluation elsewhere, is the same file
+  // without the folder, so that the file is the same for a copy, or for the same evaluation in another folder
   const { folder: _place, ...rest } = result;
   const datasets = result.datasets.map((one) => ({ ...one, predictions: `predictions/${basename(one.predictions)}` }));
   await writeWhole(join(folder, 'evaluation.json'), `${JSON.stringify({ ...rest, datasets }, null, 1)}\n`);
@@ -205,16 +210,13 @@ async function writeAll(
   await writeWhole(join(folder, 'report.html'), await evaluationPage(result, evaluated, { command, limits }));
 }
 
-/** Names become files and columns. */
+/** Requires distinct names, because they are used as file and column names. */
 function requireDistinct(where: string, entries: readonly { readonly name: string }[]): void {
   const twice = entries.find(
     ({ name }, i) => entries.findIndex((other) => other.name.toLowerCase() === name.toLowerCase()) < i,
   );
   if (twice !== undefined)
-    throw new QalignError(
-      'CONFIG_INVALID',
-      `${where} has two entries named ${twice.name}; give each a name of its own.`,
-    );
+    throw new QalignError('CONFIG_INVALID', `${where} has two entries named ${twice.name}; use different names.`);
 }
 
 function requireComplete(
@@ -229,7 +231,7 @@ function requireComplete(
     if (n === 0)
       throw new QalignError(
         'EVALUATION_FAILED',
-        `Every one of the ${records} items of ${name} failed, so there is nothing to evaluate; the first: ${failed[0]?.error.message ?? 'not predicted'}`,
+        `All ${records} items of ${name} failed; fix the cause and run the same command again. First error: ${failed[0]?.error.message ?? 'not predicted'}`,
         { details: { dataset: name, failed: records, records } },
       );
     return;
@@ -240,7 +242,7 @@ function requireComplete(
     .join('\n');
   throw new QalignError(
     'EVALUATION_FAILED',
-    `${records - n} of ${records} items of ${name} have no prediction, and allow_failures is ${allowed}:\n${shown}\nMend them and run the same command again (what was predicted stays in ${folder}), or allow them with allow_failures=${records - n}.`,
+    `${records - n} of ${records} items of ${name} have no prediction, and allow_failures is ${allowed}:\n${shown}\nFix them and run the same command again, or set allow_failures=${records - n}. The predictions are kept in ${folder}.`,
     { details: { dataset: name, failed: records - n, records } },
   );
 }

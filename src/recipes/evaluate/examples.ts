@@ -2,22 +2,22 @@ import { logisticAt } from '../../scoring/statistics/logistic.js';
 import type { DatasetMeasures, Miss, Rows } from './measure.js';
 import type { PredictionTable } from './predictions.js';
 
-/** Of how many items each group of examples consists. */
+/** Number of items in each group of examples. */
 const SHOWN = 6;
 
 export interface Examples {
-  /** Nearest to the curve, spread over the range of the MOS. */
+  /** Items closest to the curve, spread over the range of the MOS. */
   readonly best: readonly Miss[];
-  /** Of middling error: half of all items are nearer to the curve. */
+  /** Items with a median distance from the curve. */
   readonly typical: readonly Miss[];
 }
 
-/** Score after the logistic mapping less the MOS of every row, in units of the MOS; undefined without a curve. */
+/** Score after the logistic mapping minus the MOS of every row, in units of the MOS; undefined without a curve. */
 export function residualsOf({ scores, mos }: Rows, { logistic }: DatasetMeasures['metrics']): Float64Array | undefined {
   return logistic === null ? undefined : Float64Array.from(scores, (score, k) => logisticAt(logistic, score) - mos[k]!);
 }
 
-/** Lowest MOS first. Items that stand under `worst` are not shown twice, nor is any under both. */
+/** Selects examples, lowest MOS first. No item is in more than one of `worst`, `best` and `typical`. */
 export function examplesOf(
   table: PredictionTable,
   { index, scores, mos }: Rows,
@@ -42,7 +42,7 @@ export function examplesOf(
   return { best: rising(best), typical: rising(rest.slice(middle, middle + SHOWN)) };
 }
 
-/** The nearest item of each of equal parts by rank of MOS: else all could be of one level. */
+/** The closest item of each of SHOWN equal parts by rank of the MOS, so that examples are not all of one level. */
 function bestOfEachPart(byError: readonly number[], mos: Float64Array): number[] {
   const byMos = byError.toSorted((a, b) => mos[a]! - mos[b]!);
   const part = new Map(byMos.map((k, rank) => [k, Math.floor((rank * SHOWN) / byMos.length)]));

@@ -41,7 +41,7 @@ export interface DatasetMeasures {
   readonly metrics: Metrics;
   /** Lowest and highest score and MOS of the predicted items; zeros without items. */
   readonly ranges: { readonly score: readonly [number, number]; readonly mos: readonly [number, number] };
-  /** Items at each level, in the order of LEVELS; `mos` is null where the records name no levels. */
+  /** Items at each level, in the order of LEVELS; `mos` is null if the records have no levels. */
   readonly level_counts: { readonly predicted: readonly number[]; readonly mos: readonly number[] | null };
   /**
    * Counts, with the level of the MOS as rows and the predicted level as columns, in the order of LEVELS. Null if the

@@ -8,30 +8,32 @@ import { readRecords } from '../../datasets/records.js';
 import { QalignError } from '../../base/errors.js';
 import type { Reach } from '../../base/files/reach.js';
 
-/** The records of one entry of `data`, checked, with their media found. */
+/** The validated records of one entry of `data` and the paths of their media. */
 export interface RecordSet {
   readonly name: string;
   readonly file: string;
   readonly records: readonly DatasetRecord[];
-  /** Of what is predicted and compared: ids, media, labels. */
+  /** Hash of the ids, media and labels. */
   readonly sha256: string;
   /** Absolute path of the media of each record. */
   readonly media: readonly string[];
-  /** So many media are known to be missing: their records are left out of the figures and are no failures. */
+  /**
+   * Number of media files that are known to be missing. Their records are not evaluated and do not count as failures.
+   */
   readonly absent?: number;
 }
 
 /**
- * @param within where the opened file must lie; anywhere by default
- * @throws QalignError EVALUATION_NOT_READY without the file, DATASET_* for lines that are no records, CONFIG_INVALID
- * for a split without any; PATH_FORBIDDEN
+ * @param within where the opened file must be; anywhere by default
+ * @throws QalignError EVALUATION_NOT_READY if the file does not exist, DATASET_* for invalid records, CONFIG_INVALID
+ * for a split without records, PATH_FORBIDDEN
  */
 export async function readRecordSet(entry: DeepReadonly<EvaluateData>, within?: Reach): Promise<RecordSet> {
   const file = resolve(entry.records);
   if (!existsSync(file))
     throw new QalignError(
       'EVALUATION_NOT_READY',
-      `There are no records ${entry.records} of ${entry.name}; make them with "qalign dataset convert".`,
+      `The records ${entry.records} of ${entry.name} do not exist; create them with "qalign dataset convert".`,
     );
   const all = await readRecords(file, within);
   const records = entry.split === null ? all : all.filter(({ split }) => split === entry.split);
@@ -39,13 +41,13 @@ export async function readRecordSet(entry: DeepReadonly<EvaluateData>, within?: 
     const splits = [...new Set(all.map(({ split }) => split))].join(', ');
     throw new QalignError(
       'CONFIG_INVALID',
-      `${entry.records} holds no record of the split "${entry.split}"; there are ${splits}.`,
+      `${entry.records} has no records of the split "${entry.split}"; its splits are ${splits}.`,
     );
   }
   return recordSet(entry.name, file, records, entry.root ?? dirname(file));
 }
 
-/** A set of records made otherwise, such as by a table of the paper. */
+/** Creates a record set from records in memory. */
 export function recordSet(name: string, file: string, records: readonly DatasetRecord[], root: string): RecordSet {
   const hash = createHash('sha256');
   for (const { id, media, task, mos, level, group } of records)

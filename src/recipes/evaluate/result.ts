@@ -14,7 +14,7 @@ export interface DatasetResult extends DatasetMeasures {
   readonly predictions: string;
   /** The published figure from the recipe, or the recorded one that the recipe names. */
   readonly paper: PublishedFigure | null;
-  /** How far calibrated scores are off; null without a calibration. */
+  /** Errors of the calibrated scores; null without a calibration. */
   readonly calibration: CalibrationReport | null;
 }
 
@@ -26,11 +26,11 @@ export interface EvaluateResult {
   readonly folder: string;
   /** The model that predicted. */
   readonly model: PredictionHeader['model'];
-  /** The prompt that it was asked with. */
+  /** The prompt of the predictions. */
   readonly prompt: PredictionHeader['prompt'];
-  /** Hash of all that decides a score. */
+  /** Hash of everything that determines a score. */
   readonly score_version: string;
-  /** How logits became scores. */
+  /** How scores are computed from the logits. */
   readonly rule: 'levels' | 'two_words';
   /** Weights of the ensemble; null without one. */
   readonly ensemble: EnsembleReport | null;

@@ -37,7 +37,7 @@ export interface ReproduceOptions {
   readonly log?: Logger | undefined;
   /** Ends the call early. */
   readonly signal?: AbortSignal | undefined;
-  /** Told what is computed. */
+  /** Called with a description of the current step. */
   readonly onProgress?: ((message: string) => void) | undefined;
 }
 

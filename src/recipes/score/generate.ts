@@ -29,7 +29,7 @@ export interface GenerateOptions {
    */
   readonly precision?: 'auto' | 'fp32' | 'bf16' | 'fp16' | undefined;
   /**
-   * Never ask the hub.
+   * Do not connect to the hub.
    * @default false
    */
   readonly offline?: boolean | undefined;
@@ -48,7 +48,7 @@ export interface GenerateOptions {
 
 /** A generated answer to one picture. */
 export interface GeneratedAnswer {
-  /** The picture as it was named. */
+  /** The picture, as named by the caller. */
   readonly picture: string;
   /** The answer. */
   readonly text: string;

@@ -93,7 +93,7 @@ export interface ScorerOptions {
    */
   readonly scale?: Scale | undefined;
   /**
-   * Turn pictures as their EXIF orientation says; the reference does not.
+   * Rotate pictures by their EXIF orientation. The reference does not do this.
    * @default false
    */
   readonly autoOrient?: boolean | undefined;
@@ -103,7 +103,7 @@ export interface ScorerOptions {
    */
   readonly fps?: number | undefined;
   /**
-   * Most frames of a video.
+   * Maximum number of frames per clip.
    * @default no limit
    */
   readonly maxFrames?: number | undefined;
@@ -126,7 +126,7 @@ export interface ScorerOptions {
    */
   readonly stepMs?: number | undefined;
   /**
-   * Never ask the hub and install nothing.
+   * Do not connect to the hub and install no packages.
    * @default false
    */
   readonly offline?: boolean | undefined;
@@ -146,7 +146,7 @@ export interface ScorerOptions {
   readonly log?: Logger | undefined;
   /** Keep restarting workers that fail repeatedly, for services. */
   readonly revive?: boolean | undefined;
-  /** Told of each batch that a worker has answered. */
+  /** Called with each batch that a worker has computed. */
   readonly onBatch?: ((batch: BatchReport) => void) | undefined;
   /** Reports setup and loading as text, with `done` and `total` if known. */
   readonly onProgress?: ((message: string, done?: number, total?: number) => void) | undefined;
@@ -159,9 +159,9 @@ export type ScoreInput = string | Uint8Array | ScoreSource;
 
 /** Selects one task, so that the call returns one outcome instead of a list. */
 export interface OneTask {
-  /** The one task that is rated. */
+  /** The task to score. */
   readonly task: Task;
-  /** Not given beside `task`. */
+  /** Must be undefined if `task` is given. */
   readonly tasks?: undefined;
 }
 
@@ -207,11 +207,11 @@ export interface ScoreManyOptions extends ScoreOptions {
 export interface Scorer extends AsyncDisposable {
   /** The loaded model: id, revision, digest of the weights, precision, device. */
   readonly model: ScoringModel;
-  /** What `model` was resolved to: where the weights are and what the model rates. */
+  /** The resolved `model`: the location of its weights and its supported tasks. */
   readonly choice: ModelChoice;
-  /** The prompt that is used where a call names none. */
+  /** The prompt of calls that do not name one. */
   readonly prompt: PromptTemplate;
-  /** Hash of all that decides a score; scores of one version are comparable. */
+  /** Hash of everything that determines a score. Scores with the same version are comparable. */
   readonly scoreVersion: string;
   /** The tasks that are scored if the caller names none. */
   readonly defaultTasks: readonly Task[];
@@ -254,6 +254,6 @@ export interface Scorer extends AsyncDisposable {
     inputs: AsyncIterable<ScoreInput> | Iterable<ScoreInput>,
     options?: ScoreManyOptions,
   ): AsyncGenerator<ScoreOutcome[], void, undefined>;
-  /** Ends the workers and threads; calls under way fail with BRIDGE_CLOSED. */
+  /** Stops the workers and threads. Active calls fail with BRIDGE_CLOSED. */
   close(): Promise<void>;
 }

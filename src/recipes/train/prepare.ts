@@ -19,7 +19,7 @@ import { STEPS } from './pseudo-labels.js';
 import type { TrainRecord } from './records.js';
 import { SplitWriter, type Written } from './record-writer.js';
 
-/** A picture → for each kind of distortion its frames, mildest first. */
+/** Creates a series of frames for each kind of distortion of a picture, mildest first. */
 export type MakeSeries = (
   file: string,
   size: number,
@@ -41,11 +41,11 @@ export interface Skipped {
   readonly message: string;
 }
 
-/** A picture or clip that is trained on and whose pixels are doubtful. */
+/** A picture or clip with warnings that is used for training. */
 export interface Warned {
   readonly id: string;
   readonly media: string;
-  /** In sentences. */
+  /** Warnings as sentences. */
   readonly warnings: readonly string[];
 }
 
@@ -56,7 +56,7 @@ export interface PreparedData {
   readonly warned: readonly Warned[];
 }
 
-/** Raised by whoever changes which frames or pixels a file gives: what was prepared before is made again. */
+/** Increase it with every change of the frames or pixels of a file, so that existing prepared data are not reused. */
 const PREPARED_VERSION = 2;
 
 interface Split {
@@ -67,24 +67,26 @@ interface Split {
 export type Splits = Readonly<Record<'train' | 'dev', Split>>;
 
 export interface PrepareData {
-  /** Prepared data of all runs below one root; made when it is not there. */
+  /** Folder of the prepared data of all runs; created if it does not exist. */
   readonly cache: string;
   readonly recipe: TrainRecipe;
   readonly splits: Splits;
   readonly media: Pick<Preparer, 'width' | 'prepare'>;
   readonly makeSeries?: MakeSeries;
-  /** What decoding a file may cost, and where files must lie; DEFAULT_LIMITS otherwise. */
+  /** Limits of decoding a file, and where files must be; default: DEFAULT_LIMITS. */
   readonly limits?: Partial<MediaLimits> | undefined;
-  /** What records are asked, in turn; none: their own question, in the published form of training. */
+  /**
+   * Prompts that the records use in turn. If empty, each record uses its own question in the published training format.
+   */
   readonly prompts?: readonly PromptTemplate[];
   readonly onProgress?: ((progress: PrepareProgress) => void) | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 
-/** Errors that no other record will be spared: they end the preparation instead of skipping every clip. */
+/** Errors that affect all records. They end the preparation instead of skipping every clip. */
 const FATAL = new Set(['FFMPEG_NOT_FOUND', 'CANCELLED']);
 
-/** Bytes of prepared pixels: exact for pictures; a clip is counted with `max_frames`, so it is an upper bound. */
+/** Size of the prepared pixels in bytes: exact for pictures, an upper bound for clips, which count as `max_frames`. */
 export async function preparedBytes({ records, size }: Split, maxFrames: number): Promise<number> {
   let frames = 0;
   for await (const kind of orderedMap(records, 64, (record) => kindOfRecord(record).catch(() => 'image')))
@@ -92,7 +94,7 @@ export async function preparedBytes({ records, size }: Split, maxFrames: number)
   return frames * size * size * 3;
 }
 
-/** Bytes of the distortions that `data.distortions` adds to `records` of the training split. */
+/** Size in bytes of the distortions that `data.distortions` adds to the training split. */
 export function seriesBytes({ records, size }: Split, { data }: TrainRecipe): number {
   return data.distortions === null
     ? 0
@@ -100,10 +102,10 @@ export function seriesBytes({ records, size }: Split, { data }: TrainRecipe): nu
 }
 
 /**
- * Decodes every picture and clip once, before training: `<split>.pixels` (flat uint8 frames), `<split>.jsonl`,
- * `manifest.json`. Damaged files are skipped; they and files with warnings are listed in the manifest. The folder
- * appears whole. Its name is the hash of what goes into it (records, files with size and date, sizes), so later runs
- * share it.
+ * Decodes every picture and clip once, before training. Writes `<split>.pixels` (flat uint8 frames), `<split>.jsonl`
+ * and `manifest.json`. Damaged files are skipped. The manifest lists them and files with warnings. The folder becomes
+ * visible when it is complete. Its name is a hash of its inputs (records, size and date of files, picture sizes), so
+ * that later runs share it.
  *
  * @throws QalignError TRAINING_DATA_INVALID, TRAINING_DOES_NOT_FIT, OUTPUT_UNWRITABLE, FFMPEG_NOT_FOUND, PATH_FORBIDDEN
  */
@@ -125,7 +127,7 @@ export async function prepareData(options: PrepareData): Promise<PreparedData> {
   ];
   const folder = join(cache, createHash('sha256').update(JSON.stringify(inputs)).digest('hex').slice(0, 16));
   try {
-    await makeFolder(cache, 'set QALIGN_RUNS to one that can be written');
+    await makeFolder(cache, 'set QALIGN_RUNS to a writable one');
     await withFileLock(`${folder}.lock`, () => build(folder, options), signal === undefined ? {} : { signal });
   } catch (error) {
     throw asOutputError(error, cache);
@@ -143,7 +145,7 @@ export async function prepareData(options: PrepareData): Promise<PreparedData> {
   };
 }
 
-/** Limits decide which files are skipped. */
+/** The limits that decide which files are skipped. */
 const skippedBy = ({ maxBytes, maxPixels, maxFramePixels, maxFrames }: Partial<MediaLimits>): object => ({
   maxBytes,
   maxPixels,
@@ -151,7 +153,7 @@ const skippedBy = ({ maxBytes, maxPixels, maxFramePixels, maxFrames }: Partial<M
   maxFrames,
 });
 
-/** A picture that was repaired or exchanged since is other data, though its record is the same. */
+/** Adds the size and date of each file, so that a replaced picture changes the hash. */
 async function withStats({ records, size }: Split): Promise<unknown> {
   const rows: unknown[] = [];
   for await (const row of orderedMap(records, 64, async (record) => [
@@ -178,7 +180,7 @@ async function build(folder: string, options: PrepareData): Promise<void> {
   });
 }
 
-/** Drafts as earlier versions named them. Under the lock, each is one that a killed process left. */
+/** Deletes drafts with the names of earlier versions. Under the lock, all of them are from killed processes. */
 async function sweep(folder: string): Promise<void> {
   const [parent, name] = [join(folder, '..'), folder.split('/').at(-1)];
   for (const entry of await readdir(parent))
@@ -195,12 +197,12 @@ async function checkDisk(folder: string, { splits, recipe }: PrepareData): Promi
   if (needed > room) {
     throw new QalignError(
       'TRAINING_DOES_NOT_FIT',
-      `Preparing the pictures takes ${formatGigabytes(needed)} and ${formatGigabytes(room)} are free or allowed (data.max_disk_gb); set QALIGN_RUNS to a roomier disk or use fewer records.`,
+      `Preparing the pictures needs ${formatGigabytes(needed)}, but ${formatGigabytes(room)} are free or allowed (data.max_disk_gb); set QALIGN_RUNS to a larger disk, raise the limit or use fewer records.`,
     );
   }
 }
 
-/** What a person must know of the files. */
+/** Files to report to the user. */
 interface Told {
   readonly skipped: Skipped[];
   readonly warned: Warned[];
@@ -244,7 +246,7 @@ async function prepareSplit(
   if (records.length > 0 && writer.rows.length === 0) {
     throw new QalignError(
       'TRAINING_DATA_INVALID',
-      `None of the ${records.length} files of the ${split} split could be read; the first: ${skipped.at(-records.length)?.message ?? ''} Is data.root right?`,
+      `None of the ${records.length} files of the ${split} split could be read; check data.root. First error: ${skipped.at(-records.length)?.message ?? ''}`,
     );
   }
   await writeFile(join(folder, `${split}.jsonl`), writer.rows.map((row) => `${row}\n`).join(''));
@@ -267,7 +269,10 @@ async function prepareOne(
   }
 }
 
-/** Every kind of distortion of the best-rated pictures as a series without ratings; its best is the picture itself. */
+/**
+ * Adds all kinds of distortion of the best-rated pictures as series without ratings. The first item of a series is the
+ * picture itself.
+ */
 async function addSeries(
   writer: SplitWriter,
   written: readonly Written[],
@@ -307,6 +312,6 @@ function asOutputError(error: unknown, folder: string): unknown {
   return asUnwritable(
     error,
     ({ code }) =>
-      `The prepared pictures cannot be written to ${folder} (${code}); free some space or set QALIGN_RUNS to a roomier disk.`,
+      `The prepared pictures cannot be written to ${folder} (${code}); free disk space, or set QALIGN_RUNS to a larger disk.`,
   );
 }

@@ -5,12 +5,12 @@ import { readInput } from '../../media/image-file.js';
 import { prepareFrame } from '../../media/image.js';
 import { withDefaults, type MediaLimits } from '../../media/limits.js';
 
-/** Steps of a series below the picture itself. */
+/** Number of distorted steps in a series, in addition to the picture itself. */
 export const STEPS = 4;
 
 /**
- * Every kind of distortion of one picture, each as STEPS prepared frames of falling quality. Strengths are drawn, one
- * from each of STEPS equal parts of the range, so that training sees all strengths and not a few.
+ * Creates a series of STEPS prepared frames with falling quality for each kind of distortion of a picture. Strengths
+ * are random, one from each of STEPS equal parts of the range, so that training covers all strengths.
  */
 export async function* distortedSeries(
   file: string,

@@ -13,13 +13,13 @@ import { reasonOf } from '../../base/files/reason.js';
 const { id, media, question, answer, ...others } = DatasetRecord.properties;
 
 /**
- * What training needs of a record: the fields of `DatasetRecord`, of which a hand-written file may leave out all but
- * four. Keys that training does not know are accepted, because a record file serves other readers too.
+ * A record for training: the fields of `DatasetRecord`, of which only four are required. Unknown keys are accepted,
+ * because record files can have other readers.
  */
 const TrainRow = Type.Object({ id, media, question, answer, ...Type.Partial(Type.Object(others)).properties });
 type TrainRow = Static<typeof TrainRow>;
 
-/** A record with its media path resolved. Without `dataset` in the record it is the name of the file. */
+/** A record with a resolved media path. `dataset` defaults to the path of the record file. */
 export type TrainRecord = Omit<TrainRow, 'dataset'> & { readonly dataset: string };
 
 /**
@@ -38,7 +38,7 @@ export async function readRecords(
       if (cause instanceof QalignError) throw cause;
       throw new QalignError(
         'CONFIG_NOT_FOUND',
-        `The records ${file} cannot be read: ${reasonOf(cause)}; make them with "qalign dataset convert".`,
+        `The records ${file} cannot be read (${reasonOf(cause)}); create them with "qalign dataset convert".`,
         { cause },
       );
     });
@@ -58,23 +58,23 @@ function readRecord(line: string, place: string, root: string, file: string): Tr
   try {
     row = JSON.parse(line);
   } catch (cause) {
-    throw new QalignError('CONFIG_INVALID', `${place} is no training record: it is not JSON.`, { cause });
+    throw new QalignError('CONFIG_INVALID', `${place} is not a training record: it is not valid JSON.`, { cause });
   }
   const problem = problemWith(TrainRow, row);
-  if (problem !== undefined) throw new QalignError('CONFIG_INVALID', `${place} is no training record, at ${problem}.`);
+  if (problem !== undefined) throw new QalignError('CONFIG_INVALID', `${place} is not a training record (${problem}).`);
   const record = row as TrainRow;
   if (record.level_probs !== undefined && record.level_probs.length !== LEVELS.length) {
     throw new QalignError(
       'CONFIG_INVALID',
-      `${place} is no training record: level_probs has ${record.level_probs.length} entries, not ${LEVELS.length}.`,
+      `${place} is not a training record: level_probs has ${record.level_probs.length} entries, not ${LEVELS.length}.`,
     );
   }
   return { ...record, media: resolve(root, record.media), dataset: record.dataset ?? file };
 }
 
 /**
- * What a recipe asks of its records, checked before hours are spent. @throws QalignError TRAINING_DATA_INVALID,
- * CONFIG_INVALID
+ * Checks that the records have the fields that the recipe needs, before hours of training.
+ * @throws QalignError TRAINING_DATA_INVALID, CONFIG_INVALID
  */
 export function requireUsable(records: readonly TrainRecord[], recipe: TrainRecipe): void {
   const { soft_label: soft, fidelity, series } = recipe.objective;
@@ -85,7 +85,10 @@ export function requireUsable(records: readonly TrainRecord[], recipe: TrainReci
     );
   };
   if (records.length === 0)
-    throw new QalignError('TRAINING_DATA_INVALID', `${recipe.data.train.join(', ')} hold no records.`);
+    throw new QalignError(
+      'TRAINING_DATA_INVALID',
+      `${recipe.data.train.join(', ')} have no records; create them with "qalign dataset convert".`,
+    );
   if (soft > 0 && recipe.soft_label_sigma === null && !records.some((record) => record.level_probs !== undefined))
     lacking('level_probs, which objective.soft_label needs');
   if (fidelity > 0 && !records.some((record) => record.mos !== undefined))
@@ -94,7 +97,7 @@ export function requireUsable(records: readonly TrainRecord[], recipe: TrainReci
     lacking('a number in its answer, which score_text needs (dataset convert --score-text)');
   const made = recipe.data.distortions !== null;
   if (series > 0 && !made && !records.some((record) => record.series !== undefined))
-    lacking('a series, which objective.series needs (data.distortions makes them)');
+    lacking('a series, which objective.series needs (data.distortions creates them)');
   const datasets = [...new Set(records.map(({ dataset }) => dataset)), ...(made ? ['distortions'] : [])];
   for (const name of Object.keys(recipe.data.weights)) {
     if (!datasets.includes(name))
@@ -105,7 +108,7 @@ export function requireUsable(records: readonly TrainRecord[], recipe: TrainReci
   }
 }
 
-/** A seeded subset, in the order of the file. */
+/** A random subset with a seed, in the order of the file. */
 export function sampleFraction<T>(rows: readonly T[], fraction: number, seed: number): T[] {
   if (fraction === 1) return [...rows];
   const keyed = rows.map((_, index) => ({ index, key: placeHash(seed, index) })).sort((a, b) => a.key - b.key);

@@ -1,4 +1,4 @@
-/** The boundary of src/recipes/train: everything around a training; the training itself runs in Python. */
+/** Entry point of src/recipes/train: prepares, starts and summarises trainings. The training itself runs in Python. */
 import { execFile } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
@@ -53,31 +53,28 @@ import {
 } from './prepare.js';
 import { readRecords, requireUsable, sampleFraction, type TrainRecord } from './records.js';
 
-/** Listeners and cancellation of one training; what is learnt stands in the recipe. */
+/** Options of a training that are not part of the recipe. */
 export interface TrainOptions {
   /** Ends the run after its step, with a checkpoint. */
   readonly signal?: AbortSignal;
-  /** Told of each event of the run. */
+  /** Called with each event of the run. */
   readonly onEvent?: (event: TrainEvent) => void;
-  /** Told how far the preparation of the pixels is. */
+  /** Called with the progress of preparing the pixels. */
   readonly onPrepare?: (progress: PrepareProgress) => void;
-  /** What is fetched or installed, for a progress line. */
+  /** Called with the progress of downloads and installations. */
   readonly onSetup?: (message: string, done?: number, total?: number) => void;
-  /** Told the folder of the run before its training starts. */
+  /** Called with the folder of the run before its training starts. */
   readonly onRun?: (folder: string) => void;
-  /**
-   * A run of exactly this recipe over exactly these data is not trained again: a complete one is the result, any other
-   * is resumed.
-   */
+  /** Reuse an existing run of the same recipe and data. A completed run is returned, any other run is resumed. */
   readonly reuse?: boolean;
-  /** Where run directories are made. Default: QALIGN_RUNS or `runs/`. */
+  /** Folder of the run directories. Default: QALIGN_RUNS or `runs/`. */
   readonly runs?: string;
   /**
    * Interpreter and environment.
-   * @default QALIGN_PYTHON, else the managed environment
+   * @default QALIGN_PYTHON, otherwise the managed environment
    */
   readonly python?: PythonCommand;
-  /** Never ask the hub, and install no optional packages; false by default. */
+  /** Do not connect to the hub and install no optional packages; default false. */
   readonly offline?: boolean;
   /** What decoding may cost, and where records and media must lie; DEFAULT_LIMITS otherwise. */
   readonly limits?: Partial<MediaLimits>;
@@ -87,28 +84,28 @@ export interface TrainOptions {
   readonly held?: ReadonlyMap<string, string>;
 }
 
-/** How a training ended, and the folder of its run. */
+/** The result of a training and the folder of its run. */
 export interface TrainResult extends RunSummary {
   /** Directory of the run. */
   readonly folder: string;
   /** Damaged or missing files that were left out. */
   readonly skipped: number;
-  /** Files with warnings, which are trained on; `warnings.json` lists them. */
+  /** Number of files with warnings. They are used for training, and `warnings.json` lists them. */
   readonly warned: number;
 }
 
 export interface RecipePlan {
   readonly plan: MemoryEstimate;
-  /** Of the prepared pictures; undefined while the records are not there. */
+  /** Disk space of the prepared pictures in bytes; undefined if the records do not exist yet. */
   readonly diskBytes: number | undefined;
-  /** Undefined while the records are not there. */
+  /** Undefined if the records do not exist yet. */
   readonly time: TimeEstimate | undefined;
-  /** Why this machine cannot do it, a clause each; none where it can. */
+  /** Reasons why this machine cannot run the recipe, as clauses; empty if it can. */
   readonly misfits: readonly string[];
 }
 
 /**
- * What a recipe needs, and whether this machine has it, before anything is started.
+ * Estimates what a recipe needs and checks whether this machine has it. Starts nothing.
  * @throws QalignError CONFIG_INVALID, CONFIG_NOT_FOUND
  */
 export async function planRecipe(input: TrainRecipeInput): Promise<RecipePlan> {
@@ -132,31 +129,32 @@ export async function planRecipe(input: TrainRecipeInput): Promise<RecipePlan> {
   return { plan, diskBytes, time, misfits: compare(plan, diskBytes) };
 }
 
-/** Of a hub model that is not in the cache; two bytes a parameter, as published. */
+/** Download size of a hub model that is not in the cache. Published weights have two bytes per parameter. */
 function downloadBytes({ model }: ModelChoice, { parameters }: MemoryEstimate): number {
   return isHere(model) ? 0 : 2 * (parameters.vision + parameters.abstractor + parameters.language);
 }
 
-/** Before the records are there: a recipe that limits the frames of its clips has clips. */
+/** Assumed frames per record without records: a recipe that limits the frames of clips has clips. */
 const assumedFrames = ({ data }: TrainRecipe): number => (data.max_frames < DEFAULT_MAX_FRAMES ? data.max_frames : 1);
 
 const mostFrames = (records: readonly TrainRecord[], { data }: TrainRecipe): number =>
   records.some(({ kind }) => kind === 'video') ? data.max_frames : 1;
 
 /**
- * Trains what the recipe says, from records to a checkpoint in the published layout (`<run>/model`).
+ * Trains a recipe, from records to a checkpoint in the published layout (`<run>/model`).
  *
- * An aborted signal stops after the running step with a checkpoint; the result then has status `stopped`.
- * @throws QalignError CONFIG_INVALID, TRAINING_DOES_NOT_FIT, RUN_FAILED and what preparing and Python raise
- * @example
- * const { folder, srcc } = await train({ name: 'mine', model: 'nano', data: { train: ['data/own/train.jsonl'] } });
+ * If the signal is aborted, the training stops after the current step with a checkpoint. The result then has the status
+ * `stopped`.
+ * @throws QalignError CONFIG_INVALID, TRAINING_DOES_NOT_FIT, RUN_FAILED; all errors of `prepareData` and of Python
+ * @example const { folder, srcc } = await train({ name: 'mine', model: 'nano', data: { train: ['data/own/train.jsonl']
+ * } });
  */
 export async function train(input: TrainRecipeInput, options: TrainOptions = {}): Promise<TrainResult> {
   const recipe = readRecipe(input);
   const root = resolve(options.runs ?? runsRoot());
   await requireRunsFolder(root);
   const choice = await chooseTrainModel(recipe);
-  // the records are read, and the memory is estimated, before the model is fetched: a wrong path should not cost 16 GB
+  // records are read and memory is estimated before the download, so that a wrong path does not cost 16 GB
   const records = await readRecords(recipe.data.train, recipe.data.root, options.limits?.within);
   requireUsable(records, recipe);
   const known = choice.architecture !== undefined || existsSync(join(choice.model, 'config.json'));
@@ -166,7 +164,7 @@ export async function train(input: TrainRecipeInput, options: TrainOptions = {})
     requireFits(estimate, recipe);
     requireMachine(
       misfits(estimate, recipe, await readMachine(root, modelCacheDir()), {
-        prepared: 0, // what is prepared already takes no more room; preparing itself looks at the disk
+        prepared: 0, // prepared data may exist already; preparing checks the disk itself
         download: downloadBytes(choice, estimate),
       }),
     );
@@ -215,7 +213,7 @@ export async function train(input: TrainRecipeInput, options: TrainOptions = {})
 export async function resumeRun(folder: string, options: TrainOptions = {}): Promise<TrainResult> {
   await awaitOrphans(folder, {
     onWait: (pid) =>
-      options.onSetup?.(`waiting for process ${pid}, which ends its step: the process that started it was killed`),
+      options.onSetup?.(`waiting for process ${pid}, which finishes its step (the process that started it was killed)`),
     ...(options.signal === undefined ? {} : { signal: options.signal }),
   });
   await requireIdle(folder);
@@ -226,13 +224,13 @@ export async function resumeRun(folder: string, options: TrainOptions = {}): Pro
   return { ...result, folder, skipped: recipe.skipped, warned: await countWarned(folder) };
 }
 
-/** From the list beside the run; runs of earlier versions have none. */
+/** Reads the number from `warnings.json`. Runs of earlier versions do not have this file. */
 async function countWarned(folder: string): Promise<number> {
   const text = await readFile(join(folder, 'warnings.json'), 'utf8').catch(() => '[]');
   return (JSON.parse(text) as unknown[]).length;
 }
 
-/** The prepared pictures of a run may have been deleted to make room: the same records give the same pixels again. */
+/** Prepares the pictures of a run again if they were deleted. The same records give the same pixels. */
 async function prepareAgain(folder: string, recipe: StoredRecipe, options: TrainOptions): Promise<void> {
   const root = join(recipe.data_path, '../..');
   const shape = readShape(placeOf(recipe.base_path ?? recipe.model_path, options));
@@ -240,7 +238,7 @@ async function prepareAgain(folder: string, recipe: StoredRecipe, options: Train
   if (prepared.folder !== recipe.data_path)
     throw new QalignError(
       'TRAINING_DATA_INVALID',
-      `The prepared pictures of the run ${folder} are gone, and its records or pictures have changed since; train anew.`,
+      `The prepared pictures of the run ${folder} were deleted, and its records or pictures have changed since; start a new run.`,
     );
 }
 
@@ -262,7 +260,7 @@ const withPlaces = (python: PythonCommand, { held }: HeldFolders): PythonCommand
     : { ...python, env: { ...python.env, QALIGN_HELD: JSON.stringify(Object.fromEntries(held)) } };
 
 /**
- * Brings this host into a run of several hosts that another one has started; returns when the run is over.
+ * Joins a run with several hosts that another host has started. Returns when the run ends.
  * @param folder the directory of the run, on a file system that all hosts share
  * @param rank number of this host, from 1
  * @throws QalignError RUN_NOT_FOUND, RUN_FAILED
@@ -279,7 +277,7 @@ const extrasOf = ({ lora, trackers }: TrainRecipe): PythonExtra[] => [
   ...trackers,
 ];
 
-/** `recipe.json` of a run: what the user gave, and what Python needs beside it. */
+/** Content of `recipe.json` of a run: the recipe of the user and additional fields for Python. */
 type StoredRecipe = Omit<TrainRecipe, 'compute'> & RunRecipe;
 
 async function storedRecipe(folder: string): Promise<StoredRecipe> {
@@ -294,7 +292,10 @@ function setup({ signal, onSetup, offline = false }: TrainOptions): PythonEnvOpt
   };
 }
 
-/** Checked by the schema, and what the schema cannot say. @throws QalignError CONFIG_INVALID */
+/**
+ * Validates a recipe by the schema and by rules that the schema cannot express.
+ * @throws QalignError CONFIG_INVALID
+ */
 function readRecipe(input: TrainRecipeInput): TrainRecipe {
   const recipe = checkConfig(TrainRecipe, input, 'the recipe') as TrainRecipe;
   const wrong = (message: string): never => {
@@ -302,10 +303,12 @@ function readRecipe(input: TrainRecipeInput): TrainRecipe {
   };
   const { batch_size: batch, micro_batch: micro, processes } = recipe;
   if (batch % (micro * processes) !== 0)
-    wrong(`batch_size ${batch} is no multiple of micro_batch ${micro} times processes ${processes}.`);
+    wrong(
+      `batch_size ${batch} is not a multiple of micro_batch ${micro} times processes ${processes}; change one of them.`,
+    );
   if (recipe.weights === 'bf16' && recipe.optimizer === 'adamw' && recipe.lora === null) {
     wrong(
-      'weights bf16 with optimizer adamw would round most updates away; use optimizer=adamw_8bit, which rounds stochastically, or weights=fp32 (products stay in bf16 on a GPU).',
+      'weights=bf16 with optimizer=adamw loses most updates by rounding; use optimizer=adamw_8bit (stochastic rounding), or weights=fp32 (a GPU still computes in bf16).',
     );
   }
   torchrunArguments(recipe, 0);
@@ -316,7 +319,7 @@ function requireFits(estimate: MemoryEstimate, recipe: TrainRecipe): void {
   if (recipe.device !== 'cuda' || estimate.fits) return;
   throw new QalignError(
     'TRAINING_DOES_NOT_FIT',
-    `The run needs ${formatGigabytes(estimate.perGpuBytes)} a GPU and gpu_gb is ${recipe.gpu_gb}; see --plan, and try optimizer=adamw_8bit weights=bf16, a smaller micro_batch or more processes.`,
+    `The run needs ${formatGigabytes(estimate.perGpuBytes)} per GPU, but gpu_gb is ${recipe.gpu_gb}; see --plan, and use optimizer=adamw_8bit weights=bf16, a smaller micro_batch or more processes.`,
   );
 }
 
@@ -324,7 +327,7 @@ function requireMachine(found: readonly string[]): void {
   if (found.length === 0) return;
   throw new QalignError(
     'TRAINING_DOES_NOT_FIT',
-    `This machine cannot train it: ${found.join('; ')}; "qalign train RECIPE --plan" says what the run needs.`,
+    `This machine cannot run the recipe: ${found.join('; ')}; "qalign train RECIPE --plan" shows what it needs.`,
   );
 }
 

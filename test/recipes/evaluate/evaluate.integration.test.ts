@@ -334,9 +334,11 @@ describe('calibrate', () => {
     );
     expect([other.code, other.said.join()]).toEqual([
       1,
-      expect.stringMatching(/fitted to tiny-untrained.*\[RESUME_MISMATCH\]/),
+      expect.stringMatching(/fitted on tiny-untrained.*\[RESUME_MISMATCH\]/),
     ]);
     await writeFile(file, '{"format":1}');
-    expect((await cli('score', join(dir, 'media/1.png'), '--calibration', file)).said.join()).toMatch(/no calibration/);
+    expect((await cli('score', join(dir, 'media/1.png'), '--calibration', file)).said.join()).toMatch(
+      /is not a calibration/,
+    );
   }, 400_000);
 });

@@ -71,7 +71,7 @@ describe('reproduce', () => {
     );
     const ours = rows.find((row) => row['data set'] === 'series')!;
     expect([ours['model'], ours['n'], typeof ours['srcc']]).toEqual(['tiny-untrained', 25, 'number']);
-    expect(notes.join('\n')).toMatch(/UNTRAINED[\s\S]*nobody's opinion/);
+    expect(notes.join('\n')).toMatch(/UNTRAINED[\s\S]*not a human rating/);
     const page = await readFile(join(out, 'report.html'), 'utf8');
     expect(page).toContain('data:image/jpeg');
     expect(page).toContain('Not on this machine');
@@ -162,7 +162,7 @@ describe('reproduce', () => {
     ]);
     for (const { srcc } of rows) expect(srcc).toBeGreaterThan(0.5);
     expect(notes.join('\n')).toMatch(
-      /nano, 24 epochs on 25 pictures[\s\S]*the same pictures[\s\S]*figures are those of this small model/,
+      /nano, 24 epochs on 25 pictures[\s\S]*the same pictures[\s\S]*figures are of this small model/,
     );
   }, 500_000);
 
@@ -171,6 +171,6 @@ describe('reproduce', () => {
     expect(sets.map(({ name, records }) => [name, records.length])).toEqual([['series', 25]]);
     expect(sets[0]!.records.map(({ mos }) => mos).slice(0, 4)).toEqual([5, 5 - 4 / 3, 5 - 8 / 3, 1]);
     expect(new Set(sets[0]!.records.map(({ group }) => group)).size).toBe(1);
-    expect(notes[0]).toContain('by construction');
+    expect(notes[0]).toContain('not a human rating');
   });
 });

@@ -54,7 +54,7 @@ describe('launch', () => {
     };
     const told: number[] = [];
     const orphan = trainer(gone);
-    await expect(requireIdle(folder)).rejects.toMatchObject({ message: expect.stringMatching(/is gone/) as string });
+    await expect(requireIdle(folder)).rejects.toMatchObject({ message: expect.stringMatching(/has exited/) as string });
     await awaitOrphans(folder, { limitMs: 300, onWait: (pid) => told.push(pid) });
     expect(await activePid(folder)).toBe(orphan);
     await awaitOrphans(folder, { onWait: (pid) => told.push(pid) });

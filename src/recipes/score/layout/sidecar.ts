@@ -9,7 +9,7 @@ import { reasonOf } from '../../../base/files/reason.js';
 
 const { scale, model, prompt, preprocessing, score_version } = ScoreResultSchema.properties;
 const closed = { additionalProperties: false };
-/** The file beside compact rows. */
+/** The sidecar file of compact rows. */
 export const MetaSchema = Type.Object(
   {
     format: Type.Literal('qalign-compact/1', { description: 'kind and version of this file' }),
