@@ -33,9 +33,9 @@ const REPLICATES = 1000;
 /**
  * With more items, only a random part of the groups is resampled. The deviations from the part's own value are scaled
  * by √(part) and added to the value of all items. The width of an interval then has an error of 1/√(2·10 000), 0.7 per
- * cent, a fifth of the error of 1000 replicates. A replicate of KRCC costs n log n. The spread comes from the groups,
- * so that a part has at least a thousand groups, or all if there are fewer, and some items of each. This makes
- * intervals slightly wider, never narrower.
+ * cent, a fifth of the error of 1000 replicates. A replicate of KRCC costs n log n. The spread comes from the groups. A
+ * part therefore has at least a thousand groups (all if there are fewer) and some items of each. This makes intervals
+ * slightly wider, never narrower.
  */
 const MAX_ITEMS = 10_000;
 const MAX_ITEMS_KRCC = 2_000;

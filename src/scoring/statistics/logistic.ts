@@ -54,9 +54,8 @@ export function logisticAt({ beta1, beta2, beta3, beta4 }: Logistic, x: number):
 /**
  * Fits the mapping by least squares. For a given centre and width, linear algebra gives the best beta1 and beta2, so
  * that the search is only over centre and width. This is variable projection (Golub and Pereyra 1973) with Kaufman's
- * Jacobian. There are local optima, so the Levenberg-Marquardt search begins at the usual start (mean x, std x /
- * 4) and at the best starts of a grid. The result never fits worse than the usual start, or than a line except for
- * rounding.
+ * Jacobian. The Levenberg-Marquardt search begins at the usual start (mean x, std x / 4) and, because of local optima,
+ * at the best starts of a grid. The result never fits worse than the usual start, or than a line except for rounding.
  *
  * @param x predicted scores, length n
  * @param y mean opinion scores, length n
