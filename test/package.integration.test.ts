@@ -26,10 +26,10 @@ const readmeExamples = async (): Promise<string[]> => {
   return [...readme.matchAll(/^```ts\n([^]*?)^```/gm)].map(([, code = '']) => code);
 };
 
-/** Paths of this repository in a text; patterns are passed over. */
+/** Paths of this repository in a text, without patterns. */
 const PATHS =
   /(?<![\w./@-])(?:src|test|configs|docs|bridge|python|deploy|\.ci|\.config|\.github)\/[\w./-]*\w(?![\w./-]*[*{<])/g;
-/** What README says of a checkout, and placeholders. */
+/** Paths that README uses for a checkout, and placeholders. */
 const OF_THE_REPOSITORY = [
   '.ci/run',
   'test/examples',
@@ -39,7 +39,7 @@ const OF_THE_REPOSITORY = [
   'python/requirements-NAME.lock',
 ];
 
-/** What people read of a file: of code its strings, of everything else all of it. */
+/** The text that people read: the strings of code, the whole text of other files. */
 function textsOf(file: string, source: string): string {
   if (file.endsWith('.py')) return source.replaceAll(/^\s*#.*$/gm, '').replaceAll(/"""[^]*?"""/g, '');
   if (!file.endsWith('.js')) return source;
@@ -72,7 +72,7 @@ const tsc = join(packageRoot, 'node_modules/typescript/bin/tsc');
 
 interface Mode {
   readonly options: Readonly<Record<string, unknown>>;
-  /** Of the user's package.json. */
+  /** The user's package.json. */
   readonly type?: 'module';
 }
 
@@ -99,7 +99,7 @@ const MODES: Readonly<Record<string, Mode>> = {
   },
 };
 
-/** Compiles files as a user does, below the project, so that they find the package; file → its errors. */
+/** Compiles files like a user, in the project, so that they find the package. File → its errors. */
 async function compile(
   folder: string,
   { options, type }: Mode,
@@ -207,7 +207,7 @@ async function await0() {
     const service = await startService([`root=${folder}`], withoutPython);
     const pictures = createServer((_req, res) => void createReadStream(sample('pristine')).pipe(res));
     await new Promise<void>((resolve) => pictures.listen(0, '127.0.0.1', resolve));
-    // what a machine without a GPU and network has in place of what README names
+    // replacements for a machine without GPU and network
     const here: [what: string | RegExp, instead: string][] = [
       ["'one-align'", JSON.stringify(join(packageRoot, 'test/fixtures/golden/tiny_a/model'))],
       ["'cuda:0'", "'cpu'"],
@@ -270,7 +270,7 @@ async function await0() {
     expect(lacking).toEqual([]);
   });
 
-  it('shows the reference page without swagger-ui-dist, whose dependency has an install script with telemetry', async () => {
+  it('serves the reference page without swagger-ui-dist, whose dependency has an install script with telemetry', async () => {
     const { packages } = JSON.parse(await readFile(join(packageRoot, 'package-lock.json'), 'utf8')) as {
       packages: Record<string, { dev?: boolean }>;
     };
@@ -319,7 +319,7 @@ async function await0() {
     }
   }, 60_000);
 
-  it('shows types by name where an editor shows a call of the client', () => {
+  it('shows types by name when an editor shows a call of the client', () => {
     const path = join(installed, 'dist/src/client/client.d.ts');
     const program = ts.createProgram([path], { module: ts.ModuleKind.NodeNext, skipLibCheck: true });
     const checker = program.getTypeChecker();
@@ -343,7 +343,7 @@ async function await0() {
     expect(show(typeOf('ServiceError'), 'code')).toBe('ErrorCode | "UNKNOWN"');
   }, 60_000);
 
-  it('names no model that it lacks, and finds recipes by name from another folder', async () => {
+  it('names only models that it contains, and finds recipes by name from another folder', async () => {
     const models = await cli('models', 'list', '--json');
     expect(models.text).toContain('one-align');
     expect(models.text).not.toContain('tiny-untrained');

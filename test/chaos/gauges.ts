@@ -7,7 +7,7 @@ export interface Sample {
   readonly mb: number;
 }
 
-/** Of all these processes together; undefined where one of them is gone. */
+/** The sum over all these processes; undefined if one of them has ended. */
 export function sample(pids: readonly number[]): Sample | undefined {
   try {
     return pids.map(sampleOne).reduce((a, b) => ({
@@ -26,7 +26,7 @@ function sampleOne(pid: number): Sample {
   return { descriptors: readdirSync(`/proc/${pid}/fd`).length, threads: field('Threads'), mb: field('VmRSS') / 1024 };
 }
 
-/** The median of the last quarter over that of the second, of each gauge. */
+/** For each gauge, the median of the last quarter divided by that of the second quarter. */
 export function growth(samples: readonly Sample[]): Sample | undefined {
   const quarter = Math.floor(samples.length / 4);
   if (quarter === 0) return undefined;

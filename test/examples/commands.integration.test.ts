@@ -17,7 +17,7 @@ let service: ChildProcess;
 let address: string;
 let job = 'JOB';
 
-/** The commands of README's shell blocks: one a line, without its comment. */
+/** The commands of README's shell blocks: one per line, without comments. */
 function readmeCommands(readme: string): string[] {
   const blocks = [...readme.matchAll(/^```sh\n([^]*?)^```/gm)].map(([, code = '']) => code);
   return blocks
@@ -33,7 +33,7 @@ function readmeCommands(readme: string): string[] {
 const withoutComment = (line: string): string => line.replace(/\s+# .*$/, '').trim();
 
 async function helpCommands(): Promise<string[]> {
-  const found = ['qalign score photos/ --task quality --format jsonl']; // of `qalign --help`
+  const found = ['qalign score photos/ --task quality --format jsonl']; // from `qalign --help`
   for (const row of Object.values(REGISTRY)) {
     const command = await row.load();
     for (const one of 'commands' in command ? command.commands : [command]) found.push(...one.examples);
@@ -44,7 +44,7 @@ async function helpCommands(): Promise<string[]> {
 const readme = readmeCommands(await readFile(join(packageRoot, 'README.md'), 'utf8'));
 const help = await helpCommands();
 
-/** What the commands find where they are run: no file of the checkout. */
+/** The files in the working directory of the commands, none from the checkout. */
 async function makeFolder(folder: string): Promise<void> {
   const samples = join(packageRoot, 'test/fixtures/pictures');
   const pictures = ['pristine', 'blurred', 'crushed'];
@@ -119,7 +119,7 @@ afterAll(async () => {
   await rm(work, { recursive: true, force: true, maxRetries: 5 });
 });
 
-/** The first test says so. */
+/** Only for commands without a row, which the first test reports. */
 const MISSING: Row = { instead: 'true' };
 
 async function check(command: string, { instead = command, code = 0, says }: Row): Promise<void> {
@@ -135,7 +135,7 @@ async function check(command: string, { instead = command, code = 0, says }: Row
 }
 
 describe('commands, run outside of the checkout with the packed package', () => {
-  it('each of README and of the help has a row in the table, and no row is without its command', () => {
+  it('each command of README and of the help has a row in the table, and each row has a command', () => {
     expect([...new Set(readme)].sort()).toEqual(Object.keys(README_COMMANDS).sort());
     expect([...new Set(help)].sort()).toEqual(Object.keys(HELP_COMMANDS).sort());
   });
