@@ -3,7 +3,7 @@ import { basename, dirname, join, normalize } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { packageRoot } from '../src/base/package-root.js';
 
-/** A line of imports: `what` as it is written, `path` from the root of the repository when it is one of our files. */
+/** An import: `what` as written, and `path` from the root of the repository if it is a file of this repository. */
 interface Import {
   readonly file: string;
   readonly what: string;
@@ -11,8 +11,8 @@ interface Import {
 }
 
 /**
- * Every folder of src by its floor: `cli → server → recipes → {engine, runs, config} → {datasets, media} →
- * {scoring, prompts, report} → base`. An import points to a lower floor, stays in its folder or is named in BESIDE.
+ * The floor of every folder of src: `cli → server → recipes → {engine, runs, config} → {datasets, media} →
+ * {scoring, prompts, report} → base`. An import points to a lower floor, stays in its folder or is listed in BESIDE.
  */
 const RANKS = new Map(
   [
@@ -27,7 +27,7 @@ const RANKS = new Map(
 );
 /** Arrows within a floor. */
 const BESIDE = ['api → config', 'client → api'];
-/** Folders that may import less than their floor allows. */
+/** Folders that can import less than their floor allows. */
 const ONLY: Readonly<Record<string, readonly string[]>> = {
   api: ['config', 'scoring', 'prompts', 'base'],
   client: ['api', 'report'],
@@ -41,7 +41,7 @@ const PYTHON_RANKS = new Map([
   ['ray', 2],
 ]);
 
-/** One place for each: package → the paths that may import it. */
+/** Package → the only paths that can import it. */
 const DOORS: Readonly<Record<string, readonly string[]>> = {
   zeromq: ['bridge/transport.ts'],
   ajv: ['bridge/validate.ts'],
@@ -52,7 +52,7 @@ const DOORS: Readonly<Record<string, readonly string[]>> = {
   undici: ['src/media/'],
   express: ['src/server/'],
 };
-/** Packages with one door wherever it is. */
+/** Packages with one importing file, at any path. */
 const ONE_FILE = ['pythonia', 'libsql'];
 const PYTHON_DOORS: Readonly<Record<string, readonly string[]>> = {
   zmq: ['python/qalign/worker/bridge.py'],
@@ -131,11 +131,11 @@ function isAllowed(file: string, path: string): boolean {
   if (from[0] === 'bridge') return to[0] === 'bridge';
   if (from[0] === 'python') {
     const [a, b] = [PYTHON_RANKS.get(from[2] ?? ''), PYTHON_RANKS.get(to[2] ?? '')];
-    // protocol.py and __init__.py belong to nobody; the models must not know the wire
+    // protocol.py and __init__.py belong to no folder; the models must not import the protocol
     if (b === undefined) return !['mplug_owl2', 'weights'].includes(from[2] ?? '') || to[2] === undefined;
     return a === undefined || from[2] === to[2] || a < b;
   }
-  // index.ts is the library: it may use everything and nothing uses it
+  // index.ts is the library: it can import everything, and nothing imports it
   if (to[0] === 'bridge' || file === 'src/index.ts') return true;
   const [here, there] = [from[1] ?? '', to[1] ?? ''];
   if (here === there || BESIDE.includes(`${here} → ${there}`)) return true;
@@ -160,8 +160,8 @@ export function secondDoors(
 }
 
 /**
- * Files that import each other, directly or through others: the strongly connected parts of the graph of imports
- * (Tarjan 1972), types included, each sorted.
+ * Import circles among files, including type imports: the strongly connected components of the import graph (Tarjan
+ * 1972), each sorted.
  */
 export function circles(imports: readonly Import[]): string[][] {
   const arrows = new Map<string, string[]>();
@@ -192,7 +192,7 @@ export function circles(imports: readonly Import[]): string[][] {
   return found;
 }
 
-/** Every `def` with its lines, from the definition to the last line that is indented deeper. */
+/** Every `def` with its number of lines, up to the last line that is indented deeper. */
 export function pythonFunctions(source: string): { name: string; lines: number }[] {
   const lines = source.split('\n');
   return lines.flatMap((line, start) => {
@@ -219,29 +219,29 @@ describe('imports', () => {
     );
   });
 
-  it('point right', () => {
+  it('point to lower floors', () => {
     expect(wrongArrows(imports)).toEqual([]);
     expect(wrongArrows(importsOfPython)).toEqual([]);
   });
 
-  it('enter by one door', () => {
+  it('of guarded packages are in one place', () => {
     expect(secondDoors(imports, DOORS, '/')).toEqual([]);
     for (const name of ONE_FILE)
       expect(new Set(imports.filter(({ what }) => what === name).map(({ file }) => file)).size).toBeLessThan(2);
     expect(secondDoors(importsOfPython, PYTHON_DOORS, '.')).toEqual([]);
   });
 
-  it('bring no pickle and no YAML into Python', () => {
+  it('include no pickle and no YAML in Python', () => {
     expect(importsOfPython.filter(({ what }) => PYTHON_NEVER.includes(what.split('.')[0] ?? ''))).toEqual([]);
   });
 });
 
 describe('circles', () => {
-  it('are not among files', () => {
+  it('do not exist between files', () => {
     expect(circles([...imports, ...importsOfPython])).toEqual([]);
   });
 
-  it('are found where there are some', () => {
+  it('are detected', () => {
     const arrow = (file: string, path: string): Import => ({ file: `${file}.ts`, what: path, path });
     const loop = [arrow('a', 'b'), arrow('b', 'c'), arrow('c', 'a'), arrow('c', 'd'), arrow('d', 'd')];
     expect(circles(loop)).toEqual([['a', 'b', 'c']]);
@@ -258,7 +258,7 @@ describe('files', () => {
     expect(long).toEqual([]);
   });
 
-  it('lie at most 18 in a folder', () => {
+  it('are at most 18 in a folder', () => {
     const counts = new Map<string, number>();
     for (const file of all) counts.set(dirname(file), (counts.get(dirname(file)) ?? 0) + 1);
     expect([...counts].filter(([, count]) => count > MOST_FILES)).toEqual([]);
@@ -272,7 +272,7 @@ describe('files', () => {
     expect(found.filter(({ lines }) => lines > MOST_FUNCTION_LINES)).toEqual([]);
   });
 
-  it('are named for an idea, kebab-case.ts and snake_case.py', () => {
+  it('are named kebab-case.ts and snake_case.py, without generic names', () => {
     const parts = all.flatMap((file) => file.split('/').map((part) => ({ file, part: part.split('.')[0] ?? '' })));
     expect(
       parts.filter(({ part }) => part.split(/[-_]/).some((word) => FORBIDDEN_NAMES.test(word))).map(({ file }) => file),
@@ -287,7 +287,7 @@ describe('files', () => {
     ).toEqual([]);
   });
 
-  it('lie in the folders of docs/architecture.md', () => {
+  it('are in the folders of docs/architecture.md', () => {
     expect(
       readdirSync(join(packageRoot, 'src'), { withFileTypes: true })
         .filter((entry) => entry.isDirectory() && !RANKS.has(entry.name))

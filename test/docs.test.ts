@@ -6,7 +6,7 @@ import { commandsOf } from './examples/documents.js';
 
 const read = (file: string): string => readFileSync(join(packageRoot, file), 'utf8');
 
-/** Files and folders below a folder, by their paths from the root of the repository. */
+/** Files and folders below a folder, as paths from the root of the repository. */
 const below = (folder: string): string[] =>
   readdirSync(join(packageRoot, folder), { recursive: true, encoding: 'utf8' })
     .map((name) => `${folder}/${name}`)
@@ -24,10 +24,10 @@ const SOURCES = ['src', 'python/qalign', 'bridge', 'test', 'configs']
   .flatMap(below)
   .filter((path) => /\.(ts|py|yaml|wat|sh)$/.test(path));
 
-/** Code blocks hold neither headings nor links. */
+/** The text without code blocks, which have neither headings nor links. */
 const withoutBlocks = (text: string): string => text.replaceAll(/^```[^]*?^```/gm, '');
 
-/** The anchors that GitHub gives to the headings of a document. */
+/** The anchors that GitHub creates for the headings of a document. */
 export function anchors(text: string): Set<string> {
   const found = new Set<string>();
   for (const [, heading = ''] of withoutBlocks(text).matchAll(/^#{1,6} +(.+)$/gm)) {
@@ -83,7 +83,7 @@ describe('links', () => {
     expect(brokenLinks(file, read(file))).toEqual([]);
   });
 
-  it('are found where they are broken', () => {
+  it('are detected if they are broken', () => {
     const text = '# A heading\n[a](#a-heading) [b](#another) [c](no-such.md) [d](docs/facts.md#no-such)\n';
     expect(brokenLinks('README.md', text)).toEqual(['#another', 'no-such.md', 'docs/facts.md#no-such']);
     expect(relativeLinks('[web](https://example.org) ![picture](a.png "title")')).toEqual(['a.png']);
@@ -108,7 +108,7 @@ describe('anchors', () => {
     expect([...anchors(text)]).toEqual(['one-two-three', 'same', 'same-1']);
   });
 
-  it('that the code cites exist', () => {
+  it('that the code refers to exist', () => {
     const cited = SOURCES.flatMap((file) =>
       [...read(file).matchAll(/\bdocs\/([\w-]+\.md)#([\w-]+)/g)].map(([, page = '', anchor = '']) => ({
         file,
@@ -138,7 +138,7 @@ describe('documents', () => {
     const folders = ['src', 'bridge', 'python/qalign']
       .flatMap(below)
       .filter((path) => statSync(join(packageRoot, path)).isDirectory())
-      // a folder without files of its own is named by those inside it
+      // a folder that has only subfolders is covered by their rows
       .filter((path) => readdirSync(join(packageRoot, path), { withFileTypes: true }).some((entry) => entry.isFile()));
     expect(folders.length).toBeGreaterThan(30);
     expect(folders.filter((folder) => !text.includes(`\`${folder}/\``))).toEqual([]);

@@ -28,10 +28,10 @@ const examplePrograms = async (): Promise<string[]> => {
 const programsOf = (text: string): string[] =>
   blocksOf(text).flatMap(({ language, code }) => (language === 'ts' ? [code] : []));
 
-/** Paths of this repository in a text; patterns are passed over. */
+/** Paths of this repository in a text, without patterns. */
 const PATHS =
   /(?<![\w./@-])(?:src|test|configs|docs|bridge|python|deploy|\.ci|\.config|\.github)\/[\w./-]*\w(?![\w./-]*[*{<])/g;
-/** What documents say of a checkout, and placeholders. */
+/** Paths that documents use for a checkout, and placeholders. */
 const OF_THE_REPOSITORY = [
   '.ci/run',
   'test/examples',
@@ -42,7 +42,7 @@ const OF_THE_REPOSITORY = [
   'test/python/gpu',
 ];
 
-/** What people read of a file: of code its strings, of everything else all of it. */
+/** The text that people read: the strings of code, the whole text of other files. */
 function textsOf(file: string, source: string): string {
   if (file.endsWith('.py')) return source.replaceAll(/^\s*#.*$/gm, '').replaceAll(/"""[^]*?"""/g, '');
   if (!file.endsWith('.js')) return source;
@@ -75,7 +75,7 @@ const tsc = join(packageRoot, 'node_modules/typescript/bin/tsc');
 
 interface Mode {
   readonly options: Readonly<Record<string, unknown>>;
-  /** Of the user's package.json. */
+  /** The user's package.json. */
   readonly type?: 'module';
 }
 
@@ -102,7 +102,7 @@ const MODES: Readonly<Record<string, Mode>> = {
   },
 };
 
-/** Compiles files as a user does, below the project, so that they find the package; file → its errors. */
+/** Compiles files like a user, in the project, so that they find the package. File → its errors. */
 async function compile(
   folder: string,
   { options, type }: Mode,
@@ -220,7 +220,7 @@ async function await0() {
     expect(lacking).toEqual([]);
   });
 
-  it('shows the reference page without swagger-ui-dist, whose dependency has an install script with telemetry', async () => {
+  it('serves the reference page without swagger-ui-dist, whose dependency has an install script with telemetry', async () => {
     const { packages } = JSON.parse(await readFile(join(packageRoot, 'package-lock.json'), 'utf8')) as {
       packages: Record<string, { dev?: boolean }>;
     };
@@ -269,7 +269,7 @@ async function await0() {
     }
   }, 60_000);
 
-  it('shows types by name where an editor shows a call of the client', () => {
+  it('shows types by name when an editor shows a call of the client', () => {
     const path = join(installed, 'dist/src/client/client.d.ts');
     const program = ts.createProgram([path], { module: ts.ModuleKind.NodeNext, skipLibCheck: true });
     const checker = program.getTypeChecker();
@@ -293,7 +293,7 @@ async function await0() {
     expect(show(typeOf('ServiceError'), 'code')).toBe('ErrorCode | "UNKNOWN"');
   }, 60_000);
 
-  it('names no model that it lacks, and finds recipes by name from another folder', async () => {
+  it('names only models that it contains, and finds recipes by name from another folder', async () => {
     const models = await cli('models', 'list', '--json');
     expect(models.text).toContain('one-align');
     expect(models.text).not.toContain('tiny-untrained');

@@ -2,7 +2,7 @@ import { getEventListeners } from 'node:events';
 import { expect, it } from 'vitest';
 import { firstSignal } from '../../src/base/first-signal.js';
 
-it('is aborted with the first of its sources and their reason, and leaves nothing at them', () => {
+it('is aborted with the first of its sources and its reason, and removes its listeners', () => {
   const [own, lasting] = [new AbortController(), new AbortController()];
   const { signal, release } = firstSignal(own.signal, undefined, lasting.signal);
   expect(signal?.aborted).toBe(false);
@@ -13,7 +13,7 @@ it('is aborted with the first of its sources and their reason, and leaves nothin
   expect(getEventListeners(lasting.signal, 'abort')).toEqual([]);
 });
 
-it('of one is that one, and of an aborted one is aborted', () => {
+it('of one signal is that signal, and of an aborted signal is aborted', () => {
   const { signal } = new AbortController();
   expect(firstSignal(signal, signal).signal).toBe(signal);
   expect(firstSignal(undefined, undefined).signal).toBeUndefined();

@@ -12,7 +12,7 @@ async function collect<T>(source: AsyncIterable<T>): Promise<T[]> {
 }
 
 describe('orderedMap', () => {
-  it('keeps the order whatever each takes', async () => {
+  it('keeps the order for any duration of each call', async () => {
     await fc.assert(
       fc.asyncProperty(
         fc.array(fc.integer({ min: 0, max: 3 }), { maxLength: 30 }),
@@ -28,7 +28,7 @@ describe('orderedMap', () => {
     );
   });
 
-  it('reads no further than its width ahead of a slow reader, and runs no more than that at a time', async () => {
+  it('reads at most its width ahead of a slow reader, and runs at most as many at a time', async () => {
     let [read, running, most] = [0, 0, 0];
     function* source(): Generator<number> {
       for (; read < 100_000; read += 1) yield read;
@@ -49,19 +49,19 @@ describe('orderedMap', () => {
     await mapped.return();
   });
 
-  it('keeps nothing of the inputs that are done, however many', async () => {
+  it('keeps no reference to finished inputs', async () => {
     setFlagsFromString('--expose-gc');
     const collectGarbage = runInNewContext('gc') as () => void;
     const mapped = orderedMap([...Array(2000).keys()], 8, async (n) => ({ n }), new AbortController().signal);
     const given: WeakRef<object>[] = [];
     for (let i = 0; i < 1900; i += 1) given.push(new WeakRef((await mapped.next()).value as object));
-    await sleep(0); // what a WeakRef was made of lives to the end of its turn
+    await sleep(0); // the target of a WeakRef lives until the end of its turn
     collectGarbage();
     expect(given.filter((result) => result.deref() !== undefined).length).toBeLessThan(100);
     await mapped.return();
   });
 
-  it('hands over what is finished while the source is slow', async () => {
+  it('returns finished results while the source is slow', async () => {
     async function* slow(): AsyncGenerator<number> {
       yield 1;
       await sleep(5_000);
@@ -72,7 +72,7 @@ describe('orderedMap', () => {
     expect(first).toEqual({ done: false, value: 1 });
   });
 
-  it('ends at once when aborted, also while the source never answers', async () => {
+  it('ends at once when aborted, even if the source never answers', async () => {
     const stop = new AbortController();
     async function* never(): AsyncGenerator<number> {
       await new Promise(() => {});

@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, it } from 'vitest';
 import { createPriorityGate } from '../../src/base/priority-gate.js';
 
-it('lets so many through at a time, also after one failed', async () => {
+it('limits concurrency, also after a failure', async () => {
   const gate = createPriorityGate(2);
   let [inside, most] = [0, 0];
   const work = async (): Promise<void> => {
@@ -21,7 +21,7 @@ it('lets so many through at a time, also after one failed', async () => {
   expect(gate.running).toBe(0);
 });
 
-it('takes interactive first, bulk after eight of them, and forgets who went away', async () => {
+it('takes interactive first, bulk after eight of them, and drops cancelled callers', async () => {
   const gate = createPriorityGate(1);
   const order: string[] = [];
   const enter = (name: string, lane: 'interactive' | 'bulk', signal?: AbortSignal): Promise<void> =>

@@ -38,13 +38,13 @@ describe('the seeded generators give the recorded sequences', () => {
 });
 
 describe('shuffled', () => {
-  it('gives the recorded order and leaves the items alone', () => {
+  it('returns the recorded order and does not change its input', () => {
     const items = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9];
     expect(shuffled(items, mulberry32(3))).toEqual([9, 5, 6, 1, 2, 4, 8, 3, 0, 7]);
     expect(items).toEqual([0, 1, 2, 3, 4, 5, 6, 7, 8, 9]);
   });
 
-  it('takes nothing and one item as they are', () => {
+  it('returns empty and single-item lists unchanged', () => {
     expect(shuffled([], mulberry32(1))).toEqual([]);
     expect(shuffled(['a'], mulberry32(1))).toEqual(['a']);
   });

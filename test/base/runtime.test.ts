@@ -17,7 +17,7 @@ describe('unfitRuntime', () => {
     else expect(found).toMatch(said);
   });
 
-  it('is asked before anything else is loaded', () => {
+  it('is checked before other modules are loaded', () => {
     const read = (file: string): string => readFileSync(join(packageRoot, file), 'utf8');
     expect(/^(?:import|export) .*$/m.exec(read('src/index.ts'))?.[0]).toBe("import './base/require-node.js';");
     expect(read('src/cli/main.ts')).toMatch(/if \(unfit !== undefined\)[^]*runCli\(/);

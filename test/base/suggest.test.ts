@@ -9,7 +9,7 @@ describe('nearest', () => {
     ['Format', 'format'],
   ])('%s → %s', (word, known) => expect(nearest(word, ['task', 'format', 'resume', 'precision', 'out'])).toBe(known));
 
-  it('stays silent rather than guess', () => {
+  it('returns nothing rather than a bad guess', () => {
     expect(nearest('xyzzy', ['task', 'out'])).toBeUndefined();
     expect(hint('xyzzy', ['task', 'out'])).toBe(' (known: task, out)');
   });

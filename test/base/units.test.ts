@@ -25,7 +25,7 @@ describe('units', () => {
     expect(formatBytes(bytes)).toBe(text);
   });
 
-  it('gigabytes with the digits asked for', () => {
+  it('gigabytes with the requested digits', () => {
     expect([formatGigabytes(930_000_000), formatGigabytes(1_234_000_000, 2)]).toEqual(['0.9 GB', '1.23 GB']);
   });
 });

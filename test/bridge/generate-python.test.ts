@@ -25,7 +25,7 @@ describe('pythonSource', () => {
     expect(source).toContain('class RunRecipeLearningRates(RunRecipeLearningRatesRequired, total=False):');
   });
 
-  it('writes None last, tuples as lists, and a class that may be absent without a number', () => {
+  it('writes None last, tuples as lists, and an optional class without a number', () => {
     expect(fieldsOf('RunRecipeRequired')).toEqual(
       expect.arrayContaining(['lora: RunRecipeLora | None', 'betas: list[float]', 'max_steps: int | None']),
     );

@@ -14,7 +14,7 @@ describe('z85', () => {
   });
 });
 
-it('fresh pairs are keys that the head accepts, and no two are alike', () => {
+it('new key pairs are accepted by Node, and all differ', () => {
   const [head, worker] = [makeKeyPair(), makeKeyPair()];
   expect(problemWith(HeadKeys, { ...head, allowed_keys: [worker.public_key] })).toBeUndefined();
   expect(problemWith(HeadKeys, { ...head, allowed_keys: [] })).toContain('/allowed_keys');

@@ -14,7 +14,7 @@ const HELLO = {
   ...{ device: 'cpu', token: 'secret', capabilities: [] },
 };
 
-/** A worker that said ready, and answers pings while `answers`. */
+/** A worker that has sent ready, and answers pings while `answers`. */
 function newLink(options: Partial<WorkerOptions> = {}) {
   const worker = { answers: true, stepAgeMs: null as number | null, pings: 0, mended: 0, reason: '' };
   const transport: Transport = {
@@ -47,7 +47,7 @@ function newLink(options: Partial<WorkerOptions> = {}) {
 
 const pass = (ms: number): Promise<unknown> => vi.advanceTimersByTimeAsync(ms);
 
-it('asks a worker every second also while it has nothing to do, and sees to its socket until it has come', async () => {
+it('pings a worker every second, also while idle, and checks its socket until it has connected', async () => {
   const { worker, greet } = newLink();
   await pass(5_000);
   expect(worker).toMatchObject({ pings: 0, mended: 5 });
@@ -69,7 +69,7 @@ it('gives a frozen worker no work after 10 s and ends it after 30 s once its mod
   expect(worker.reason).toBe('');
   await pass(2_000);
   expect(worker.reason).toMatch(/^WORKER_HUNG: The worker on cpu did not answer for 3\d s and was killed\.$/);
-  expect(worker.pings).toBeLessThan(5); // what it does not read stays in a queue of bounded length
+  expect(worker.pings).toBeLessThan(5); // unread messages stay in a bounded queue
 });
 
 it('waits 300 s for a worker that loads its model', async () => {
@@ -82,7 +82,7 @@ it('waits 300 s for a worker that loads its model', async () => {
   expect(worker.reason).toMatch(/^WORKER_HUNG/);
 });
 
-it('takes up a worker that answers again, whatever it says', async () => {
+it('accepts a worker that answers again, with any message', async () => {
   const { link, worker, greet } = newLink();
   greet();
   link.loaded();
@@ -104,7 +104,7 @@ it('judges steps by the limit of loading until the first batch is answered, then
   worker.stepAgeMs = 100_000;
   await pass(2_000);
   expect(worker.reason).toBe('');
-  link.answering(150_000); // its batches are known to be long
+  link.answering(150_000); // its batches have been long
   await pass(2_000);
   expect(worker.reason).toBe('');
   link.answering(1_000);
@@ -112,7 +112,7 @@ it('judges steps by the limit of loading until the first batch is answered, then
   expect(worker.reason).toBe('WORKER_HUNG: The worker on cpu made no progress for 100 s and was killed.');
 });
 
-it('tells why a worker ends whose device failed, and gives that to its open requests', async () => {
+it('reports why a worker with a failed device ends, also to its open requests', async () => {
   const { link, worker, greet } = newLink();
   greet();
   const open = link.request('unload_model', {});
@@ -121,7 +121,7 @@ it('tells why a worker ends whose device failed, and gives that to its open requ
   expect(worker.reason).toBe('DEVICE_FAILED: The device cpu failed: device-side assert triggered; it ends.');
 });
 
-it('leaves no listener on the signal under which it was started', async () => {
+it('leaves no listener on its start signal', async () => {
   const { signal } = new AbortController();
   for (let i = 0; i < 12; i++) {
     const { link, greet } = newLink();

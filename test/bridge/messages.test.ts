@@ -33,7 +33,7 @@ describe('golden messages', () => {
   });
 });
 
-it('generated files are what the sources say', async () => {
+it('generated files are up to date', async () => {
   expect([...(await drift()).keys()]).toEqual([]);
 });
 

@@ -8,13 +8,13 @@ it('grows until a message comes', () => {
   expect(silence.tick(4000)).toBe(1000);
 });
 
-it('does not take for silence of the worker that this process itself stood still', () => {
+it('does not count a pause of this process as silence of the worker', () => {
   const silence = new Silence(1000, 0);
   silence.tick(1000);
   expect(silence.tick(61_000)).toBe(3000);
 });
 
-it('asks three times at most without an answer', () => {
+it('sends at most three pings without an answer', () => {
   const silence = new Silence(1000, 0);
   expect([1, 2, 3, 4].map(() => silence.mayAsk())).toEqual([true, true, true, false]);
   silence.broken();

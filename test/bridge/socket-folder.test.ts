@@ -18,7 +18,7 @@ import { Dealer } from 'zeromq';
 import { makeSocketFolder, socketIn, sweepSocketFolders } from '../../bridge/socket-folder.js';
 import { bindTransport } from '../../bridge/transport.js';
 
-/** Above the largest pid of Linux, 2²²: as the pids of another PID namespace look from here. */
+/** Above the largest pid of Linux, 2²², like pids of another PID namespace. */
 const GONE = 4_194_305;
 const old = (path: string): void => utimesSync(path, 1, 1);
 
@@ -33,7 +33,7 @@ afterEach(() => {
   rmSync(root, { recursive: true });
 });
 
-/** A bridge's folder under the name of a process that is not there. */
+/** A bridge's folder with the name of a process that does not exist. */
 function foreignFolder(letter: string): string {
   const made = makeSocketFolder();
   const folder = join(root, `qalign-${GONE}-${letter.repeat(6)}`);
@@ -50,15 +50,15 @@ async function listenIn(folder: string): Promise<Server> {
   return server;
 }
 
-/** A socket file where nobody listens any more, as kill -9 leaves it. */
+/** A socket file without a listener, as kill -9 leaves it. */
 async function leaveSocket(folder: string): Promise<void> {
   const server = await listenIn(folder);
   linkSync(socketIn(folder), join(root, 'kept'));
-  await new Promise((done) => server.close(done)); // removes its own name
+  await new Promise((done) => server.close(done)); // removes its socket file
   renameSync(join(root, 'kept'), socketIn(folder));
 }
 
-it('keeps the folder of a bridge that lives, whatever its pid looks like, and removes those of dead ones', async () => {
+it('keeps the folder of a living bridge with any pid, and removes those of dead ones', async () => {
   const [live, dead, empty] = [foreignFolder('a'), foreignFolder('b'), foreignFolder('c')];
   const server = await listenIn(live);
   await leaveSocket(dead);
@@ -69,7 +69,7 @@ it('keeps the folder of a bridge that lives, whatever its pid looks like, and re
   server.close();
 });
 
-it('keeps what is young, what holds more than a socket, what is open to others and what another kernel made', async () => {
+it('keeps folders that are new, hold other files, are open to other users, or belong to another kernel', async () => {
   const [young, more, open, other] = ['a', 'b', 'c', 'd'].map(foreignFolder) as [string, string, string, string];
   writeFileSync(join(more, 'mine'), '');
   chmodSync(open, 0o755);
@@ -79,7 +79,7 @@ it('keeps what is young, what holds more than a socket, what is open to others a
   expect([young, more, open, other].map((folder) => existsSync(folder))).toEqual([true, true, true, true]);
 });
 
-it('lies in XDG_RUNTIME_DIR where that is private, and in the temporary folder where it is not or is too long', () => {
+it('is in XDG_RUNTIME_DIR if that is private, otherwise or for long paths in the temporary folder', () => {
   const runtime = join(root, 'run');
   mkdirSync(runtime, { mode: 0o700 });
   vi.stubEnv('XDG_RUNTIME_DIR', runtime);
@@ -94,7 +94,7 @@ it('lies in XDG_RUNTIME_DIR where that is private, and in the temporary folder w
   expect(dirname(makeSocketFolder())).toBe(root);
 });
 
-it('binds anew when the socket, or its folder, was removed or replaced; workers still reach it', async () => {
+it('binds again when the socket or its folder was removed or replaced, so that workers still reach it', async () => {
   const heard: string[] = [];
   const transport = await bindTransport((peer) => heard.push(peer));
   const pathOf = (): string => transport.endpoint.slice('ipc://'.length);
@@ -113,7 +113,7 @@ it('binds anew when the socket, or its folder, was removed or replaced; workers 
   await greet('without socket');
   rmSync(dirname(first), { recursive: true });
   await transport.mend();
-  expect(pathOf()).toBe(first); // a worker that is starting was told this path
+  expect(pathOf()).toBe(first); // a starting worker has this path
   await greet('without folder');
   rmSync(dirname(first), { recursive: true });
   writeFileSync(dirname(first), 'the name is taken');

@@ -18,16 +18,16 @@ describe('envelopeName', () => {
 });
 
 describe('problemWithMessage', () => {
-  it('names the place and the reason', () => {
+  it('names the position and the reason', () => {
     expect(problemWithMessage('credit', { type: 'credit', credits: 0 })).toMatch(/^\/credits: must be >= 1/);
     expect(problemWithMessage('drain', { type: 'drain', now: true })).toContain('additionalProperty "now"');
   });
 
-  it('knows no message by a name that every object has', () => {
+  it('does not accept names of Object.prototype as messages', () => {
     expect(problemWithMessage('toString', {})).toBe('the message "toString" does not exist');
   });
 
-  it('is thrown with the code that the caller wants', () => {
+  it('is thrown with the code of the caller', () => {
     expect(() => requireMessage('ready', { type: 'ready' })).toThrow(
       expect.objectContaining({ code: 'PROTOCOL_VIOLATION' }),
     );

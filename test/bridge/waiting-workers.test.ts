@@ -22,7 +22,7 @@ describe('createWaitingWorkers', () => {
     await expect(waiting.next(1)).rejects.toMatchObject({ code: 'WORKER_START_FAILED' });
   });
 
-  it('gives a worker that comes to whoever has waited longest for one', async () => {
+  it('gives a new worker to the caller that has waited longest', async () => {
     const waiting = createWaitingWorkers();
     const [first, second] = [waiting.next(1000), waiting.next(1000)];
     waiting.add('a', hello('cpu'));
@@ -30,7 +30,7 @@ describe('createWaitingWorkers', () => {
     expect([(await first).peer, (await second).peer]).toEqual(['a', 'b']);
   });
 
-  it('knows a worker by its hello alone, and takes the newest of a worker that says it again', async () => {
+  it('identifies a worker by its hello, and uses the newest hello of a worker', async () => {
     const waiting = createWaitingWorkers();
     waiting.add('a', { type: 'ready', credits: 2 });
     waiting.add('a', { type: 'hello' });
@@ -42,7 +42,7 @@ describe('createWaitingWorkers', () => {
     await expect(waiting.next(1)).rejects.toMatchObject({ code: 'WORKER_START_FAILED' });
   });
 
-  it('lets nobody wait who gave up, and keeps the worker for the next', async () => {
+  it('drops a caller that has cancelled, and keeps the worker for the next one', async () => {
     const waiting = createWaitingWorkers();
     const stop = new AbortController();
     const given = waiting.next(1000, stop.signal);
@@ -53,7 +53,7 @@ describe('createWaitingWorkers', () => {
     expect((await waiting.next(1000)).peer).toBe('a');
   });
 
-  it('refuses all who wait when it is closed', async () => {
+  it('rejects all waiting callers when it is closed', async () => {
     const waiting = createWaitingWorkers();
     const both = [waiting.next(1000), waiting.next(1000)].map((next) =>
       expect(next).rejects.toMatchObject({ code: 'BRIDGE_CLOSED' }),

@@ -1,4 +1,4 @@
-/** Clients that go away in every phase of a request, and requests that make no sense. */
+/** Clients that disconnect in every phase of a request, and invalid requests. */
 import { connect, type Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { pick } from './ledger.js';
@@ -14,7 +14,7 @@ const ODD = [
   '\u0000\u0001\u0002\r\n\r\n',
 ];
 
-/** One client that is lost, and some odd requests. */
+/** One client that disconnects, and some unusual requests. */
 export async function oddClients(port: number, picture: string, random: () => number): Promise<string> {
   const phase = pick(random, PHASES);
   await Promise.all([
@@ -45,7 +45,7 @@ async function lose(port: number, phase: (typeof PHASES)[number], picture: strin
   socket.destroy();
 }
 
-/** Asks for the events of the newest job on the same connection, and reads the first of them. */
+/** Requests the events of the newest job on the same connection, and reads the first of them. */
 async function followEvents(socket: Socket): Promise<void> {
   const text = await Promise.race([
     new Promise<string>((resolve) => socket.once('data', (data: Buffer) => resolve(data.toString()))),

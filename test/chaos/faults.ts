@@ -1,4 +1,4 @@
-/** What is done to the service; one at a time, in a seeded order. */
+/** The faults that are injected into the service, one at a time, in a seeded order. */
 import { closeSync, openSync, rmSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -9,7 +9,7 @@ import { signal, workersOf, type Service } from './service.js';
 export interface Scene {
   readonly service: Service;
   readonly dataDir: string;
-  /** Whether dataDir is a file system of its own, which may be filled. */
+  /** Whether dataDir is a separate file system, which can be filled. */
   readonly small: boolean;
   readonly picture: string;
   readonly random: () => number;
@@ -75,7 +75,7 @@ const FAULTS: Readonly<Record<string, { readonly weight: number; readonly run: F
   },
 };
 
-/** Until its disk has no byte left. */
+/** Fills its disk completely. */
 function fill(file: string): void {
   const to = openSync(file, 'w');
   try {
@@ -94,7 +94,7 @@ function fill(file: string): void {
   }
 }
 
-/** Picks a fault by weight and does it; tells what happened. */
+/** Picks a fault by weight and injects it; returns a description. */
 export async function doFault(scene: Scene): Promise<{ name: string; what: string }> {
   const names = Object.entries(FAULTS).flatMap(([name, { weight }]) => Array<string>(weight).fill(name));
   const name = pick(scene.random, names);

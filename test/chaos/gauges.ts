@@ -7,7 +7,7 @@ export interface Sample {
   readonly mb: number;
 }
 
-/** Of all these processes together; undefined where one of them is gone. */
+/** The sum over all these processes; undefined if one of them has ended. */
 export function sample(pids: readonly number[]): Sample | undefined {
   try {
     return pids.map(sampleOne).reduce((a, b) => ({
@@ -41,7 +41,7 @@ export function quarters(samples: readonly Sample[]): readonly [Sample, Sample, 
   return [nth(0), nth(1), nth(2), of(samples.slice(-length))];
 }
 
-/** The last quarter over the second, of each gauge. */
+/** For each gauge, the median of the last quarter divided by that of the second quarter. */
 export function growth(samples: readonly Sample[]): Sample | undefined {
   const [, second, , last] = quarters(samples) ?? [];
   if (second === undefined || last === undefined) return undefined;

@@ -10,7 +10,7 @@ describe('the ledger of the chaos run', () => {
     return counts;
   };
 
-  it('tells right, failed, lost, twice and wrong apart', () => {
+  it('distinguishes correct, failed, lost, duplicate and wrong answers', () => {
     const answers = [
       { input: '0-0-a.jpg', score: 3.000001 },
       { input: '0-1-a.jpg', error: {} },

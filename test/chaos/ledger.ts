@@ -1,11 +1,11 @@
-/** What was asked and what was answered; pure. */
+/** Counts requests and answers, without I/O. */
 
 export interface Counts {
   asked: number;
   right: number;
-  /** Reported failed, by item or as a whole. */
+  /** Reported as failed, for an item or the whole request. */
   failed: number;
-  /** The connection broke: nobody was told anything. */
+  /** The connection broke, so that the client got no answer. */
   cut: number;
   lost: number;
   twice: number;
@@ -38,7 +38,7 @@ export function settle(
     else if (Math.abs((first.score ?? Number.NaN) - (known.get(pictureOf(id)) ?? Number.NaN)) <= 1e-5) counts.right++;
     else counts.wrong++;
   }
-  counts.wrong += [...byId.keys()].filter((id) => !ids.includes(id)).length; // an item that nobody asked for
+  counts.wrong += [...byId.keys()].filter((id) => !ids.includes(id)).length; // an item that was not requested
 }
 
 export const pictureOf = (id: string): string => id.slice(id.lastIndexOf('-') + 1);

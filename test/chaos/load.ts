@@ -1,4 +1,4 @@
-/** Clients that mean well: interactive scores and jobs, all along. */
+/** Well-behaved clients that send interactive scores and jobs all the time. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { noCounts, pick, settle, type Answer, type Counts } from './ledger.js';
 
@@ -79,11 +79,11 @@ function count(counts: Counts, what: 'cut' | 'failed', items: number): void {
   counts[what] += items;
 }
 
-/** The rows of an answer of /v1/score. */
+/** The rows of a response of /v1/score. */
 export const answersOf = (text: string): Answer[] =>
   (JSON.parse(text) as { items: { results: Answer[] }[] }).items.flatMap(({ results: rows }) => rows);
 
-/** Undefined where the connection broke. */
+/** Undefined if the connection broke. */
 export async function post(
   url: string,
   body: object,
@@ -108,7 +108,7 @@ async function isOver(url: string, id: string): Promise<boolean> {
   return status === 'completed' || status === 'failed' || status === 'cancelled';
 }
 
-/** None where the job is unknown or its results are no JSON lines: all of its items then count as lost. */
+/** Empty if the job is unknown or its results are not JSON lines: all its items then count as lost. */
 async function results(url: string, id: string): Promise<Answer[]> {
   try {
     const text = await (await fetch(`${url}/v1/jobs/${id}/results`)).text();

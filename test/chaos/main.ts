@@ -1,7 +1,7 @@
 /**
- * `npm run chaos -- --minutes 20 --seed 1 [--out FILE]`: clients against a service whose workers, disk and self are
- * attacked in a seeded order. Exits with 0 when no accepted item was lost, doubled or wrong, nothing grew by more than
- * 5 %, and no process was left; with 1 otherwise.
+ * `npm run chaos -- --minutes 20 --seed 1 [--out FILE]`: clients use a service whose workers, disk and process are
+ * attacked in a seeded order. Exits with 0 when no accepted item was lost, duplicated or wrong, no gauge grew by more
+ * than 5 %, and no process was left; with 1 otherwise.
  */
 import { spawnSync } from 'node:child_process';
 import { copyFileSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
@@ -77,7 +77,7 @@ async function attack(target: Service) {
   const gauge = setInterval(() => {
     const pid = target.pid();
     const pids = workersOf(pid);
-    if (pid === undefined || pids.length < 2) return; // it starts, or a worker does
+    if (pid === undefined || pids.length < 2) return; // the service or a worker is starting
     const [a, b] = [sample([pid]), sample(pids)];
     if (a !== undefined) own.push(a);
     if (b !== undefined) workers.push(b);

@@ -1,4 +1,4 @@
-/** `qalign serve` as a process that is killed and started again on one port, and the processes that belong to it. */
+/** Runs `qalign serve` as a process that is killed and restarted on one port, and finds its child processes. */
 import { spawn, type ChildProcess } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { readdirSync, readFileSync } from 'node:fs';
@@ -7,18 +7,18 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { packageRoot } from '../../src/base/package-root.js';
 
-/** In the environment of the service, so also of everything that it starts. */
+/** A variable in the environment of the service and of all its child processes. */
 const MARK = `QALIGN_CHAOS=${randomBytes(8).toString('hex')}`;
 
 export interface Service {
   readonly url: string;
   readonly port: number;
-  /** Of the service that runs now. */
+  /** The pid of the running service. */
   pid(): number | undefined;
   start(): Promise<void>;
   /** Ends it and waits for its end. */
   stop(signal: 'SIGKILL' | 'SIGTERM'): Promise<void>;
-  /** A second service on the same folder: what it said, and its exit code (undefined: it went on for a minute). */
+  /** Starts a second service on the same folder: its output and exit code (undefined: still running after a minute). */
   second(): Promise<{ code: number | undefined; said: string }>;
 }
 
@@ -91,7 +91,7 @@ async function freePort(): Promise<number> {
   return port;
 }
 
-/** All processes that any of our services started and that are there. */
+/** All living processes that any service of this run started. */
 export function processes(): { pid: number; parent: number; command: string; state: string }[] {
   return readdirSync('/proc')
     .filter((name) => /^\d+$/.test(name))

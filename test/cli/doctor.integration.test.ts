@@ -3,13 +3,13 @@ import { afterEach, describe, expect, it, vi } from 'vitest';
 import { cli } from './terminal/terminal-double.js';
 import { packageRoot } from '../../src/base/package-root.js';
 
-/** One that is there: a missing one is refused before Python is looked for. */
+/** An existing file: a missing one is refused before the search for Python. */
 const PICTURE = join(packageRoot, 'test/fixtures/pictures/pristine.jpg');
 
 afterEach(() => vi.unstubAllEnvs());
 
 describe('qalign doctor', () => {
-  it('reports as JSON what is here and what its absence costs', async () => {
+  it('reports as JSON what exists and what a missing part prevents', async () => {
     const { code, out } = await cli('doctor', '--json');
     const report = JSON.parse(out) as { usable: boolean; checks: { name: string; status: string; cost: string }[] };
     expect(code).toBe(report.usable ? 0 : 1);
@@ -19,7 +19,7 @@ describe('qalign doctor', () => {
     for (const { status, cost, name } of report.checks) if (status === 'missing') expect(cost, name).not.toBe('');
   }, 60_000);
 
-  it('says what an interpreter that is none costs', async () => {
+  it('reports what an invalid interpreter prevents', async () => {
     const before = process.env['QALIGN_PYTHON'];
     process.env['QALIGN_PYTHON'] = '/nowhere/python';
     try {
@@ -37,8 +37,8 @@ describe('qalign doctor', () => {
   });
 });
 
-describe('qalign doctor and a cache that cannot be made', () => {
-  it('says that nothing can be scored, as the score then does', async () => {
+describe('qalign doctor and a cache that cannot be created', () => {
+  it('reports that nothing can be scored, like qalign score', async () => {
     vi.stubEnv('QALIGN_CACHE', '/proc/version/cache');
     vi.stubEnv('HF_ENDPOINT', 'http://127.0.0.1:9');
     vi.stubEnv('QALIGN_PYTHON', '');
@@ -54,7 +54,7 @@ describe('qalign doctor and a cache that cannot be made', () => {
     });
   }, 60_000);
 
-  it('says what cannot be scored where the temporary folder cannot be written: sockets have another place', async () => {
+  it('reports what cannot be scored without a writable temporary folder; sockets use another folder', async () => {
     for (const place of ['/proc/version', join(packageRoot, 'none')]) {
       vi.stubEnv('TMPDIR', place);
       const { code, out } = await cli('doctor');
@@ -66,7 +66,7 @@ describe('qalign doctor and a cache that cannot be made', () => {
 });
 
 describe('qalign models', () => {
-  it('shows the description of a model that is neither here nor to be had', async () => {
+  it('shows the description of a model that is neither local nor available', async () => {
     vi.stubEnv('HF_HUB_CACHE', '/nowhere/hub');
     vi.stubEnv('HF_ENDPOINT', 'http://127.0.0.1:9');
     const shown = await cli('models', 'inspect', 'one-align');

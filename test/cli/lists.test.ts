@@ -34,21 +34,21 @@ describe('lists', () => {
     }
   });
 
-  it('begin with a header, and are whole lines where nobody looks', async () => {
+  it('begin with a header, and are not wrapped on a pipe', async () => {
     expect((await onTerminal(80, 'models', 'list')).out).toMatch(/^model {2,}rates {2,}about\n/);
     expect((await cli('models', 'list')).out).toMatch(
       /^one-align +quality, aesthetics +OneAlign; .* licence: MIT.*\n/m,
     );
   });
 
-  it('of data sets name each label file once, though several readers take it', async () => {
+  it('of data sets name each label file once, even if several readers use it', async () => {
     const { out } = await cli('dataset', 'list');
     const ways = /^ava .*; needs (.*)$/m.exec(out)?.[1]?.split(' or ') ?? [];
     expect(ways).toContain('AVA.txt');
     expect(new Set(ways).size).toBe(ways.length);
   });
 
-  it('of no keys and no runs say so, and make nothing', async () => {
+  it('report that there are no keys or runs, and create no files', async () => {
     const none = join(folder, 'none');
     const keys = await cli('keys', 'list', '--data-dir', none);
     expect(keys).toMatchObject({

@@ -35,7 +35,7 @@ const isAlive = (pid: string): boolean => {
     return false;
   }
 };
-/** Names without end, as a slow `find` would print them; ends with the reader. A repeated name would count once. */
+/** Endless different names, as a slow `find` would print them; ends with the reader. */
 function feed(child: ChildProcessWithoutNullStreams): void {
   let number = 0;
   const names = (): string => Array.from({ length: 100 }, () => `${folder}/${number++}.jpg\n`).join('');
@@ -49,7 +49,7 @@ function feed(child: ChildProcessWithoutNullStreams): void {
 }
 
 describe('qalign score as a process', () => {
-  it.each(['SIGINT', 'SIGTERM'] as const)('%s in the middle ends it and all that belongs to it', async (signal) => {
+  it.each(['SIGINT', 'SIGTERM'] as const)('%s during scoring ends it and its child processes', async (signal) => {
     const child = qalign('score', '-', '--model', 'tiny-untrained');
     const code = ended(child);
     feed(child);
@@ -73,7 +73,7 @@ describe('qalign score as a process', () => {
     expect(leftovers()).toEqual([]);
   });
 
-  it('a reader that has had enough ends it with 141, without a complaint', async () => {
+  it('exits with 141, without a message, when its reader closes the pipe', async () => {
     const child = qalign('score', '-', '--model', 'tiny-untrained');
     const code = ended(child);
     let said = '';

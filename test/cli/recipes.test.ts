@@ -13,7 +13,7 @@ let empty: string;
 beforeAll(async () => void (empty = await mkdtemp(join(tmpdir(), 'qalign-recipes-'))));
 afterAll(() => rm(empty, { recursive: true, force: true }));
 
-/** The words of a command line, as a shell splits them. */
+/** The arguments of a command line, split like in a shell. */
 const wordsOf = (line: string): string[] =>
   [...line.matchAll(/(?:"[^"]*"|'[^']*'|[^\s"'])+/g)].map(([word]) => word.replaceAll(/["']/g, ''));
 
@@ -23,11 +23,11 @@ async function commandOf([verb = '', noun]: readonly string[]): Promise<{ comman
   return { command: found.commands.find(({ name }) => name === `${verb} ${noun}`)!, skip: 2 };
 }
 
-/** The same line over files that are not there, so that nothing is read or written and only its form is judged. */
+/** The same line with files that do not exist, so that only its syntax is checked. */
 const harmless = (words: readonly string[]): string[] => [
   ...words.map((word) => (/^(labels|media|data)\//.test(word) ? join(empty, word) : word)),
   ...(words[0] === 'train' || words[0] === 'evaluate' ? ['--plan'] : []),
-  ...(words.includes('nano-late') ? ['model=nano'] : []), // its own model is made by the line before
+  ...(words.includes('nano-late') ? ['model=nano'] : []), // the previous line creates its model
 ];
 
 const answers = new Map<string, ReturnType<typeof cli>>();
@@ -46,13 +46,13 @@ const headers: (RecipeHeader & { kind: RecipeKind })[] = (
 ).flat();
 
 describe.each(headers)('the header of $kind/$name', ({ kind, name, what, needs, prepare, command, expected }) => {
-  it('says what it is, what it needs, how it is run and what comes out', () => {
+  it('states what it is, what it needs, its command and its result', () => {
     for (const text of [what, needs, expected]) expect(text.length).toBeGreaterThan(10);
     expect(wordsOf(command).slice(0, 2)).toEqual(['qalign', kind]);
     expect(wordsOf(command)).toContain(name);
   });
 
-  it('makes every file of records that the recipe reads', async () => {
+  it('creates every record file that the recipe reads', async () => {
     const made = prepare.flatMap((line) => / --out (data\/[\w-]+)/.exec(line)?.[1] ?? []);
     const files =
       kind === 'train'
@@ -61,13 +61,13 @@ describe.each(headers)('the header of $kind/$name', ({ kind, name, what, needs, 
     expect(files.filter((file) => !made.includes(dirname(file)))).toEqual([]);
   });
 
-  it('names only commands that are right as they stand', async () => {
+  it('names only valid commands', async () => {
     for (const line of [...prepare, command].filter((one) => one.startsWith('qalign '))) {
       const words = wordsOf(line).slice(1);
       const { command: found, skip } = await commandOf(words);
       expect(() => parseLine(found, words.slice(skip)), line).not.toThrow();
       const series = words.includes('--seeds');
-      if (words[0] === 'models' || series) continue; // would be fetched, or has no plan
+      if (words[0] === 'models' || series) continue; // would download, or has no plan
       const heard = await tried(words);
       expect(heard.code, `${line}\n${heard.said.join('\n')}`).not.toBe(2);
     }
@@ -106,7 +106,7 @@ describe('recipes by name', () => {
       /The file configs\/train\/konik.yaml does not exist \(did you mean "koniq"\?\)/,
     ],
     [['train', 'koniq', 'epoch=3', '--plan'], /epoch: unknown key \(did you mean "epochs"\?\)/],
-  ])('%j is answered by the nearest name', async (line, message) => {
+  ])('%j gets the nearest name', async (line, message) => {
     const { code, said } = await cli(...line);
     expect(code).toBeGreaterThan(0);
     expect(said.join('\n')).toMatch(message);

@@ -15,7 +15,7 @@ describe('qalign', () => {
     expect((await cli()).code).toBe(2);
   });
 
-  it('writes "error" before the sentence, and into no sentence', () => {
+  it('writes "error" before the sentence, never inside it', () => {
     const terminal = hearingTerminal(false);
     const context = { terminal, log: silentLogger, signal: new AbortController().signal };
     report(new QalignError('USAGE', 'qalign dataset split: name the parts.'), context);

@@ -13,7 +13,7 @@ beforeAll(async () => void (folder = await mkdtemp(join(tmpdir(), 'qalign-enviro
 afterAll(() => rm(folder, { recursive: true, force: true }));
 
 describe('QALIGN_SERVE_*', () => {
-  it('are keys of the configuration, inner ones by two underscores', () => {
+  it('set keys of the configuration, nested keys with two underscores', () => {
     const env = {
       QALIGN_SERVE_PORT: '9000',
       QALIGN_SERVE_DATA_DIR: '/data/s',
@@ -50,7 +50,7 @@ describe('QALIGN_SERVE_*', () => {
     expect(() => environmentOverrides({ [name]: value })).toThrow(problem);
   });
 
-  it('are refused where there is no such key', () => {
+  it('are refused for an unknown key', () => {
     expect(() => parseConfig(ServeConfig, '', 'test', environmentOverrides({ QALIGN_SERVE_PROT: '1' }))).toThrow(
       /port/,
     );
@@ -71,7 +71,7 @@ describe('QALIGN_API_KEY', () => {
     await expect(environmentKey({ QALIGN_API_KEY: `${KEY} ${KEY}` })).rejects.toThrow(/without spaces/);
   });
 
-  it('stands beside stored keys, for scores and jobs', () => {
+  it('is valid beside stored keys, for scores and jobs', () => {
     const none: KeyStore = { all: () => [], create: () => '', revoke: () => false };
     expect(withGivenKey(none, KEY).all()).toEqual([
       expect.objectContaining({ scopes: ['score', 'jobs'], hash: hashKey(KEY) }),

@@ -33,8 +33,8 @@ beforeAll(async () => {
 afterAll(() => rm(folder, { recursive: true, force: true }));
 afterEach(() => vi.unstubAllEnvs());
 
-/** Below a file nobody can make a folder, root included. */
-describe('where a folder cannot be made', () => {
+/** Nobody can create a folder below a file, not even root. */
+describe('if a folder cannot be created', () => {
   it.each([
     ['keys create', (place: string) => ['keys', 'create', 'web', '--scope', 'score', '--data-dir', place]],
     ['serve', (place: string) => ['serve', `data_dir=${place}`, 'port=0']],
@@ -56,7 +56,7 @@ describe('where a folder cannot be made', () => {
       (place: string) => ['dataset', 'split', join(folder, 'r.jsonl'), '--parts', 'a=rest', '--out', place],
     ],
     ['workers keys', (place: string) => ['workers', 'keys', place]],
-  ])('%s says so in one sentence', async (_name, line) => {
+  ])('%s reports it in one sentence', async (_name, line) => {
     const place = join(folder, 'file', 'below');
     vi.stubEnv('QALIGN_RUNS', join(place, 'runs'));
     const { code, said } = await cli(...line(place));

@@ -68,7 +68,7 @@ describe.skipIf(chromium === undefined)('the client in a browser, in a page of a
     await rm(folder, { recursive: true });
   });
 
-  it('scores a File under its name, as a form and as it is', async () => {
+  it('scores a File under its name, in a form and as the body', async () => {
     const { items } = await page.run<{ items: { ok: boolean; input: string }[] }>('return client.score([picture(0)])');
     expect(items).toMatchObject([{ ok: true, input: 'ä.png' }]);
     expect(await page.run('return client.scoreFile(picture(0), { scale: "unit" })')).toMatchObject({
@@ -88,7 +88,7 @@ describe.skipIf(chromium === undefined)('the client in a browser, in a page of a
     }
   });
 
-  it('tells how much of an upload was sent', async () => {
+  it('reports how much of an upload was sent', async () => {
     const { told, scored } = await page.run<{ told: [number, number][]; scored: number }>(`
       const told = [];
       const onUploadProgress = (sent, total) => told.push([sent, total]);
@@ -104,7 +104,7 @@ describe.skipIf(chromium === undefined)('the client in a browser, in a page of a
     ]);
   });
 
-  it('sends again after 429, when the service says', async () => {
+  it('sends again after 429, at the time that the service names', async () => {
     scoreMs = 500;
     const before = service.logged.length;
     // JSON bodies that fill the memory of the service: the second waits for the first
@@ -117,7 +117,7 @@ describe.skipIf(chromium === undefined)('the client in a browser, in a page of a
     expect(statuses).toContain(429);
   });
 
-  it('ends when its signal aborts, and says what the service refused', async () => {
+  it('ends when its signal aborts, and reports errors of the service', async () => {
     scoreMs = 2000;
     for (const extra of ['', 'onUploadProgress() {}'])
       expect(

@@ -18,7 +18,7 @@ it('is exported as qalign/client, imports nothing from outside at run time, and 
   const folder = await mkdtemp(join(tmpdir(), 'qalign-client-'));
   const service = await startService([], withoutPython);
   try {
-    // a project that has installed the package, with nothing of it but the client
+    // a project with the installed package, reduced to the client
     const installed = join(folder, 'node_modules', name);
     await mkdir(dirname(join(installed, target)), { recursive: true });
     await cp(join(packageRoot, 'package.json'), join(installed, 'package.json'));

@@ -48,7 +48,7 @@ const refused = (call: Promise<unknown>): Promise<ServiceError> =>
     (error: unknown) => error as ServiceError,
   );
 
-describe('a request that is refused for now', () => {
+describe('a request that is temporarily refused', () => {
   it('is sent again with the same body after 429 and 503', async () => {
     answers = [busy, refuse(503, 'NO_WORKER', true)];
     expect(await createClient({ url }).score([picture])).toMatchObject({ scored: 1 });
@@ -57,14 +57,14 @@ describe('a request that is refused for now', () => {
     expect(seen[0]?.body.includes(Buffer.from(picture))).toBe(true);
   });
 
-  it('is given up after so many retries, with an error that says how often it was sent', async () => {
+  it('stops after the last retry, with an error that states the number of attempts', async () => {
     answers = [busy, busy, busy, busy];
     const error = await refused(createClient({ url, retries: 2 }).score([picture]));
     expect([error.name, error.status, error.code, error.attempts]).toEqual(['ServiceError', 429, 'OVERLOADED', 3]);
     expect((await refused(createClient({ url }).score([picture], {}, { retries: 0 }))).attempts).toBe(1);
   });
 
-  it('is not sent again where the service calls the error final, for other statuses, or as a stream', async () => {
+  it('is not sent again for a final error, for other statuses, or as a stream', async () => {
     const client = createClient({ url });
     for (const answer of [refuse(503, 'DEVICE_UNAVAILABLE', false), refuse(504, 'DEADLINE_EXCEEDED', true)]) {
       answers = [answer];
@@ -74,7 +74,7 @@ describe('a request that is refused for now', () => {
     expect((await refused(client.scoreFile(new Blob([picture]).stream()))).attempts).toBe(1);
   });
 
-  it('carries one Idempotency-Key for everything that makes something', async () => {
+  it('has one Idempotency-Key for every call that creates something', async () => {
     const client = createClient({ url });
     const calls = [
       () => client.jobs.create('a.jpg\n'),
@@ -93,7 +93,7 @@ describe('a request that is refused for now', () => {
     expect(seen.at(-1)?.headers['idempotency-key']).toBe('mine');
   });
 
-  it('waits no longer than the signal lets it', async () => {
+  it('stops waiting when its signal aborts', async () => {
     answers = [refuse(429, 'OVERLOADED', true, '60')];
     const abort = new AbortController();
     const call = refused(createClient({ url }).score([picture], {}, { signal: abort.signal }));
@@ -103,7 +103,7 @@ describe('a request that is refused for now', () => {
   });
 });
 
-it('reads Retry-After as seconds or as a date, and gives up where it is too long', async () => {
+it('reads Retry-After as seconds or as a date, and stops if it is too long', async () => {
   const now = Date.parse('2026-01-01T00:00:00Z');
   expect([secondsOf('7', now), secondsOf('Thu, 01 Jan 2026 00:00:30 GMT', now)]).toEqual([7, 30]);
   expect([secondsOf('Wed, 31 Dec 2025 00:00:00 GMT', now), secondsOf(null), secondsOf('soon')]).toEqual([
@@ -122,7 +122,7 @@ it('reads Retry-After as seconds or as a date, and gives up where it is too long
 });
 
 describe('items', () => {
-  it('of all kinds may stand in one list: bytes then travel as base64', async () => {
+  it('of all kinds can be in one list, which sends bytes as base64', async () => {
     const file = new Blob([picture]);
     await createClient({ url }).score([file, { data: picture.buffer, name: 'b.png' }, { path: 'c.png' }]);
     expect(JSON.parse(seen[0]?.body.toString() as string)).toEqual({
@@ -130,7 +130,7 @@ describe('items', () => {
     });
   });
 
-  it('keep any name in a form', async () => {
+  it('can have any name in a form', async () => {
     await createClient({ url }).score([{ data: picture, name: 'ä "b"\r\n.png' }], { tasks: ['quality'] });
     const form = await new Response(new Uint8Array(seen[0]?.body ?? []), {
       headers: { 'Content-Type': seen[0]?.headers['content-type'] as string },
@@ -139,7 +139,7 @@ describe('items', () => {
     expect(seen[0]?.body.toString()).toContain('filename="ä %22b%22%0D%0A.png"');
   });
 
-  it('may be one file as it is', async () => {
+  it('can be a single file as the body', async () => {
     const file = new Blob([picture], { type: 'image/png' });
     const scored = await createClient({ url }).scoreFile(file, { scale: 'unit' }, { name: 'ä b.png' });
     expect(scored).toEqual({ ok: true });
@@ -151,7 +151,7 @@ describe('items', () => {
   });
 });
 
-it('tells how much of the body was sent, which keeps its length', async () => {
+it('report how much of the body was sent, which keeps its length', async () => {
   const data = new Uint8Array(3_000_000);
   const told: [number, number | undefined][] = [];
   await createClient({ url }).score([data], {}, { onUploadProgress: (sent, total) => told.push([sent, total]) });
@@ -162,7 +162,7 @@ it('tells how much of the body was sent, which keeps its length', async () => {
   expect(told.length).toBeGreaterThan(3);
 });
 
-it('lets go of a stream that is not read to its end', async () => {
+it('cancel a stream that is not read to its end', async () => {
   const closed = new Promise<void>((resolve) => {
     answers = [
       (res) => {
@@ -175,7 +175,7 @@ it('lets go of a stream that is not read to its end', async () => {
   await closed;
 });
 
-describe('an answer that is not that of the service', () => {
+describe('a response that is not from the service', () => {
   const page: Answer = (res) => res.writeHead(200, { 'Content-Type': 'text/html' }).end('<html>\nlog in</html>');
   const cutAfter =
     (text: string): Answer =>
@@ -187,7 +187,7 @@ describe('an answer that is not that of the service', () => {
     return items;
   };
 
-  it('is a ServiceError with its text, for one answer and for lines', async () => {
+  it('is a ServiceError with its text, for one response and for lines', async () => {
     const client = createClient({ url });
     for (const call of [
       () => client.score([picture]),
@@ -202,7 +202,7 @@ describe('an answer that is not that of the service', () => {
     }
   });
 
-  it('is an error where lines are missing, or the last one is half', async () => {
+  it('is an error if lines are missing or the last line is incomplete', async () => {
     answers = [cutAfter('{"index":0}\n')];
     expect((await refused(streamed())).message).toContain('after 1 of 2 items');
     answers = [cutAfter('{"index":0}\n{"ind')];
@@ -211,7 +211,7 @@ describe('an answer that is not that of the service', () => {
     expect((await refused(createClient({ url }).scoreFile(picture))).message).toContain('after 0 of 1 items');
   });
 
-  it('gives no event that was cut off', async () => {
+  it('returns no event that was cut off', async () => {
     answers = [cutAfter('id: 1\ndata: {"a":1}\n\nid: 2\ndata: {"a"')];
     const ids = [];
     for await (const { id } of createClient({ url }).jobs.events('job_1')) ids.push(id);

@@ -35,14 +35,14 @@ const problemsOf = (text: string, overrides: string[] = []): string => {
 };
 
 describe('parseConfig', () => {
-  it('reads, fills defaults in and freezes to the bottom', () => {
+  it('reads, fills in defaults and freezes deeply', () => {
     const config = parseConfig(Schema, good, 'x.yaml');
     expect(config).toEqual({ lr: 2e-5, mode: 'full', sets: [{ name: 'koniq', weight: 1 }], seed: 0 });
     expect(Object.isFrozen(config)).toBe(true);
     expect(Object.isFrozen(config.sets[0])).toBe(true);
   });
 
-  it('takes overrides as YAML, in depth and by index', () => {
+  it('accepts overrides as YAML, for nested keys and list indices', () => {
     const config = parseConfig(Schema, good, 'x.yaml', ['lr=1e-4', 'sets.0.weight=2', 'note=a=b']);
     expect(config).toMatchObject({ lr: 1e-4, sets: [{ name: 'koniq', weight: 2 }], note: 'a=b' });
   });
@@ -58,7 +58,7 @@ describe('parseConfig', () => {
     expect(text).toContain('seed: must be integer, not 1.5');
   });
 
-  it('knows keys that are not in the schema given by override', () => {
+  it('refuses unknown keys in overrides', () => {
     expect(problemsOf(good, ['sed=3'])).toContain('sed: unknown key (did you mean "seed"?)');
   });
 
@@ -77,7 +77,7 @@ describe('parseConfig', () => {
 });
 
 describe('loadConfig', () => {
-  it('reads a file, and says which one is missing or a directory', async () => {
+  it('reads a file, and names a missing file or a directory', async () => {
     const folder = await mkdtemp(join(tmpdir(), 'qalign-config-'));
     await writeFile(join(folder, 'a.yaml'), good);
     expect((await loadConfig(Schema, join(folder, 'a.yaml'))).mode).toBe('full');

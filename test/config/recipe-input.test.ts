@@ -6,7 +6,7 @@ import { describeKeys } from '../../src/config/recipe-keys.js';
 import { ServeConfig } from '../../src/config/serve.js';
 import { TrainRecipe } from '../../src/config/train.js';
 
-// what the compiler must take, and refuse; `npm run types` reads this file
+// what the compiler must accept and refuse; `npm run types` checks this file
 const smallest: TrainRecipeInput = { name: 'mine', model: 'nano', data: { train: ['data/own/train.jsonl'] } };
 const resolved = (recipe: DeepReadonly<TrainRecipe>): TrainRecipeInput => recipe;
 const evaluation: EvaluateRecipeInput = {
@@ -31,7 +31,7 @@ export const wrong: readonly (TrainRecipeInput | EvaluateRecipeInput)[] = [
 ];
 
 describe('the types of recipes', () => {
-  it('take what the schema takes: the smallest recipe, a resolved one, keys that are undefined', () => {
+  it('accept what the schema accepts: the smallest recipe, a resolved one, undefined keys', () => {
     const recipe = checkConfig(TrainRecipe, smallest, 'the recipe');
     expect(recipe.learning_rates).toEqual({ default: 2e-5 });
     expect(checkConfig(TrainRecipe, resolved(recipe), 'the recipe')).toEqual(recipe);
@@ -41,7 +41,7 @@ describe('the types of recipes', () => {
 });
 
 describe.each(Object.entries({ TrainRecipe, EvaluateRecipe, ServeConfig }))('%s', (_name, schema) => {
-  it('says of every key what it means', () => {
+  it('describes every key', () => {
     const keys = describeKeys(schema);
     expect(keys.length).toBeGreaterThan(20);
     expect(keys.filter(({ meaning }) => meaning.length < 8)).toEqual([]);
@@ -49,7 +49,7 @@ describe.each(Object.entries({ TrainRecipe, EvaluateRecipe, ServeConfig }))('%s'
 });
 
 describe('describeKeys', () => {
-  it('tells the type, the default and the keys of inner objects and lists', () => {
+  it('returns the type, the default and the keys of nested objects and lists', () => {
     const of = (schema: typeof TrainRecipe | typeof EvaluateRecipe, key: string): unknown =>
       describeKeys(schema).find((one) => one.key === key);
     expect(of(TrainRecipe, 'epochs')).toMatchObject({ type: 'whole number, at least 1', default: 2, required: false });

@@ -7,7 +7,7 @@ import { loadConfig } from '../../src/config/load.js';
 import { TrainRecipe } from '../../src/config/train.js';
 import { packageRoot } from '../../src/base/package-root.js';
 
-/** What a run adds to the recipe of the user. */
+/** The keys that a run adds to the user's recipe. */
 const RESOLVED = { compute: 'fp32', model_path: '/m', base_path: null, data_path: '/d', skipped: 0 };
 const folder = join(packageRoot, 'configs/train');
 
@@ -17,12 +17,12 @@ describe('the recipe of the user and the one that Python reads', () => {
     expect(problemWithMessage('run_recipe', { ...recipe, ...RESOLVED })).toBeUndefined();
   });
 
-  it('have the same keys, but for those that are resolved', () => {
+  it('have the same keys, except those that are resolved', () => {
     const known = [...Object.keys(TrainRecipe.properties), ...Object.keys(RESOLVED)];
     expect(Object.keys(RunRecipe.properties).filter((key) => !known.includes(key))).toEqual([]);
   });
 
-  it('share their types: a default is the only thing that the user may leave out', () => {
+  it('have the same types: the user can omit only keys with a default', () => {
     const lacking = Object.entries(TrainRecipe.properties).filter(([, type]) => !Object.hasOwn(type, 'default'));
     expect(lacking.map(([key]) => key)).toEqual(['name', 'model', 'data']);
   });

@@ -8,7 +8,7 @@ import { listDatasetSpecs, loadQuestions } from '../../src/config/datasets.js';
 import { convertDataset } from '../../src/recipes/data/convert.js';
 
 const FIXTURES = fileURLToPath(new URL('../fixtures/datasets/distributors/', import.meta.url));
-/** Rows that were made up, under the names and in the columns of the distributors. */
+/** Invented rows with the file names and columns of the distributors. */
 const TEXTS: Readonly<Record<string, string>> = {
   'dmos.csv':
     'dist_img,ref_img,dmos,var\nI01_01_01.png,I01.png,4.57,0.25\nI01_01_02.png,I01.png,1.33,0.36\nI81_01_01.png,I81.png,2.5,1\nI81_01_02.png,I81.png,3.5,1\n',
@@ -139,7 +139,7 @@ describe("the distributor's own file", () => {
     expect(found.records).toMatchObject(wanted);
   });
 
-  it('of LIVE: 982 scores in MAT-files, named by their order, turned round', async () => {
+  it('of LIVE: 982 scores in MAT-files, named by their order, inverted', async () => {
     const { source, records } = await convert('live');
     expect(source).toBe('realigned');
     expect(records).toHaveLength(982);
@@ -154,7 +154,7 @@ describe("the distributor's own file", () => {
 });
 
 describe('copies by others', () => {
-  it('of LIVE by LIQE are turned round already, and the made-up votes of TID2013 say nothing of a spread', async () => {
+  it('of LIVE by LIQE are already inverted, and the invented votes of TID2013 give no spread', async () => {
     const live = (await convert('live', 'liqe')).records;
     expect(live.map(({ mos, level }) => [mos, level])).toEqual([
       [101.5, 'excellent'],
@@ -167,7 +167,7 @@ describe('copies by others', () => {
     ]);
   });
 
-  it('of a part of AVA hold perhaps none of the test pictures', async () => {
+  it('of a part of AVA can lack all test pictures', async () => {
     expect((await convert('ava', 'distributor-flat')).records.map(({ id, split }) => [id, split])).toEqual([
       ['10.jpg', 'train'],
       ['11.jpg', 'train'],
@@ -176,7 +176,7 @@ describe('copies by others', () => {
 });
 
 describe('configs/datasets', () => {
-  it('describe each set whole: version, licence, citation, questions, and patterns that are patterns', async () => {
+  it('describe each set completely: version, licence, citation, questions, and valid patterns', async () => {
     const specs = await listDatasetSpecs();
     const names = specs.flatMap(({ name, aliases = [] }) => [name, ...aliases]);
     expect(new Set(names).size).toBe(names.length);

@@ -13,7 +13,7 @@ beforeAll(async () => {
 });
 afterAll(() => rm(root, { recursive: true, force: true }));
 
-it('finds a file in place, and by its base name anywhere below, letter case aside', () => {
+it('finds a file by its path, or by its base name in any subfolder, ignoring case', () => {
   const finder = createMediaFinder(root, '');
   expect(finder.find('plain.png')).toBe(join(root, 'plain.png'));
   expect(finder.find('i01.bmp')).toBe(join(root, 'a', 'b', 'I01.BMP'));
@@ -35,7 +35,7 @@ it('finds a file in any Unicode form, the exact one first, and never a hidden co
   await rm(place, { recursive: true });
 });
 
-it('goes round circles of links and past links that lead nowhere', async () => {
+it('handles circular links and broken links', async () => {
   await symlink(root, join(root, 'a', 'round'));
   await symlink('itself', join(root, 'itself'));
   await symlink('gone', join(root, 'dangling'));
@@ -44,7 +44,7 @@ it('goes round circles of links and past links that lead nowhere', async () => {
   expect(finder.find('none.png')).toBeUndefined();
 });
 
-it('reads on while other programs take folders away', async () => {
+it('continues while other programs delete folders', async () => {
   const busy = join(root, 'busy');
   await mkdir(busy);
   let going = true;
@@ -65,6 +65,6 @@ it('reads on while other programs take folders away', async () => {
   }
 });
 
-it('says that a file is no media folder', () => {
+it('reports that a file is not a media folder', () => {
   expect(() => createMediaFinder(join(root, 'plain.png'), '')).toThrow(/is no folder/);
 });

@@ -15,7 +15,7 @@ let folder: string;
 beforeEach(async () => (folder = await mkdtemp(join(tmpdir(), 'qalign-own-'))));
 afterEach(() => rm(folder, { recursive: true, force: true }));
 
-/** No table here is a folder. */
+/** Options for tables, which are not folders. */
 const noFolder = (): AsyncIterable<never> => expect.fail('a folder was listed');
 
 interface Row {
@@ -55,8 +55,8 @@ describe('rows longer than the header', () => {
   });
 });
 
-describe('rows without a word', () => {
-  it('that Excel writes into CSV are passed over', async () => {
+describe('empty rows', () => {
+  it('that Excel writes into CSV are skipped', async () => {
     const path = join(folder, 'excel.csv');
     await copyFile(join(FIXTURES, 'cases/excel_blank_rows.csv'), path);
     expect(pairs(await ratingsOf(path))).toEqual(TWO);
@@ -86,7 +86,7 @@ describe('rows without a word', () => {
     expect(pairs(await ratingsOf(join(FIXTURES, 'datasets/formats', name)))).toEqual(TWO);
   });
 
-  it('are not rows whose name alone is empty', async () => {
+  it('are not rows in which only the name is empty', async () => {
     await expect(ratings('t.csv', 'file,mos\nimg1.jpg,12.5\n,4\n')).rejects.toThrow(/t\.csv:3: the name .* is empty/);
     await expect(ratings('t.csv', 'file,mos\nimg1.jpg,12.5\nimg2.jpg,\n')).rejects.toThrow(
       /t\.csv:3: the score is empty/,
@@ -104,7 +104,7 @@ describe('a first line that states the separator', () => {
     ['sep=\\t', '\t'],
     ['sep=^', '^'],
     ['sep=;;;', ';'],
-  ])('%j is honoured, whatever the name of the file says, and rows keep their numbers', async (line, separator) => {
+  ])('%j is used with any file name, and rows keep their numbers', async (line, separator) => {
     const text = [line, `file${separator}mos`, `img1.jpg${separator}12.5`, separator, `img2.jpg${separator}91`];
     for (const name of ['t.csv', 't.tsv']) {
       const found = await ratings(name, text.join('\r\n'));
@@ -115,7 +115,7 @@ describe('a first line that states the separator', () => {
     }
   });
 
-  it('stands in messages with the right row', async () => {
+  it('counts as a row in messages', async () => {
     await expect(ratings('t.csv', 'sep=;\nfile;mos\na.jpg;1\nb.jpg;good\n')).rejects.toThrow(/t\.csv:4: the score/);
     await expect(ratings('t.csv', 'sep=;\nfile,mos\na.jpg,1\n')).rejects.toThrow(
       /the expected separator is ";", but the file seems to use ","/,
@@ -123,19 +123,19 @@ describe('a first line that states the separator', () => {
   });
 });
 
-describe('what Excel calls Unicode text', () => {
+describe('the Unicode text of Excel', () => {
   const lines = ['file\tmos', 'my img 1.jpg\t12.5', '\t', 'ä漢.jpg\t91'].join('\r\n');
   const expected = [
     ['my img 1.jpg', 12.5],
     ['ä漢.jpg', 91],
   ];
-  it.each(['t.txt', 't.tsv'])('is read as %s: UTF-16 with a mark, parted by tabs', async (name) => {
+  it.each(['t.txt', 't.tsv'])('is read as %s: UTF-16 with a byte order mark, separated by tabs', async (name) => {
     expect(pairs(await ratings(name, Buffer.from(`\ufeff${lines}`, 'utf16le')))).toEqual(expected);
     expect(pairs(await ratings(name, Buffer.from(`\ufeff${lines}`, 'utf16le').swap16()))).toEqual(expected);
     expect(pairs(await ratings(name, `\ufeff${lines}`))).toEqual(expected);
   });
 
-  it('called .csv, says which separator it has', async () => {
+  it('named .csv, gets an error that names its separator', async () => {
     const bytes = Buffer.from(`\ufeff${lines}`, 'utf16le');
     await expect(ratings('t.csv', bytes)).rejects.toThrow(
       /the expected separator is ",", but the file seems to use "\\t"/,
@@ -143,11 +143,11 @@ describe('what Excel calls Unicode text', () => {
     expect(pairs(await ratings('t.csv', bytes, { delimiter: '\t' }))).toEqual(expected);
   });
 
-  it('without its mark is named in one sentence', async () => {
+  it('without a byte order mark gets a clear error', async () => {
     await expect(ratings('t.csv', Buffer.from(lines, 'utf16le'))).rejects.toThrow(/UTF-16 without a byte order mark/);
   });
 
-  it('leaves text parted by blanks as it was', async () => {
+  it('does not change text separated by blanks', async () => {
     expect(pairs(await ratings('t.txt', 'file mos\nimg1.jpg\t12.5\nimg2.jpg   91\n'))).toEqual(TWO);
   });
 });

@@ -9,7 +9,7 @@ const items = fc
   .map((list) => list.map(({ level }, i) => ({ id: `${i}`, level })));
 
 describe('apportion', () => {
-  it('gives whole numbers that add up, each less than one away from its share', () => {
+  it('returns integers with the right sum, each less than one away from its share', () => {
     fc.assert(
       fc.property(
         fc.array(fc.integer({ min: 1, max: 1000 }), { minLength: 1, maxLength: 9 }),
@@ -26,7 +26,7 @@ describe('apportion', () => {
 });
 
 describe('partition', () => {
-  it('puts every record into one part, of the size that was asked for, with the levels of the whole', () => {
+  it('puts every record into one part of the requested size, with the level distribution of all records', () => {
     fc.assert(
       fc.property(items, fc.integer({ min: 1, max: 9 }), fc.integer({ min: 0, max: 99 }), (records, dev, seed) => {
         const parts = partition(records, { dev, train: 'rest' }, seed);
@@ -42,7 +42,7 @@ describe('partition', () => {
     );
   });
 
-  it('never parts the pictures of one reference', () => {
+  it('never splits the pictures of one reference', () => {
     fc.assert(
       fc.property(
         fc.integer({ min: 2, max: 30 }),
@@ -66,7 +66,7 @@ describe('partition', () => {
     );
   });
 
-  it('takes shares whose sum is one but for rounding, of any number of records', () => {
+  it('accepts shares with a sum of one, except for rounding, and any number of records', () => {
     fc.assert(
       fc.property(
         fc.integer({ min: 10, max: 500 }),
@@ -87,7 +87,7 @@ describe('partition', () => {
     );
   });
 
-  it('refuses sizes that do not go together', () => {
+  it('refuses sizes that contradict each other', () => {
     const records = Array.from({ length: 10 }, (_, i) => ({ id: `${i}`, level: 'good' }));
     expect(() => partition(records, { a: 0.5, b: 0.3 }, 0)).toThrow(/0\.8 of the 10 records/);
     expect(() => partition(records, { a: 20, b: 'rest' }, 0)).toThrow(/need 20 records, but there are only 10/);
@@ -100,7 +100,7 @@ describe('partition', () => {
 });
 
 describe('samplePositions', () => {
-  it('takes the number asked for, in order, in the proportions of the levels', () => {
+  it('takes the requested number, in order, in the proportions of the levels', () => {
     fc.assert(
       fc.property(items, fc.integer({ min: 1, max: 10 }), fc.integer(), (records, count, seed) => {
         const positions = samplePositions(records, count, { seed, stratify: true });
@@ -119,7 +119,7 @@ describe('samplePositions', () => {
 });
 
 describe('questionPicker', () => {
-  it('uses all questions equally often, in an order that the seed decides', () => {
+  it('uses all questions equally often, in an order given by the seed', () => {
     fc.assert(
       fc.property(fc.integer({ min: 1, max: 9 }), fc.integer({ min: 0, max: 200 }), fc.nat(), (n, draws, seed) => {
         const questions = Array.from({ length: n }, (_, i) => `q${i}`);

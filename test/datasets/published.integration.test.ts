@@ -22,7 +22,7 @@ interface Converted {
   readonly found: Map<string, { record: DatasetRecord; rating: Rating; id: 'name' | 'media' }>;
 }
 
-/** Records by the media path that the published files give. */
+/** Records by the media path of the published files. */
 async function convert(source: DatasetSource, choices: ConversionChoices = {}): Promise<Converted> {
   const opened = await openSource(source);
   const plan = await planConversion(opened, { softLabels: 'none', ...choices });
@@ -113,7 +113,7 @@ describe.skipIf(notRun('comparisons with the files of the authors'))('the offici
     },
   );
 
-  it('SPAQ: training and test rows together are all of ours, by their published lists', async () => {
+  it('SPAQ: training and test rows together are all converted rows, by the published lists', async () => {
     const { summary } = await convert({
       dataset: 'spaq',
       labels: LABELS,
@@ -124,7 +124,7 @@ describe.skipIf(notRun('comparisons with the files of the authors'))('the offici
     ).toEqual({ train: [8897, 8901], test: [2224, 2224] });
   });
 
-  it('names the rows of which the authors wrote two questions into one, and writes none of them', async () => {
+  it('names the rows in which the authors merged two questions, and writes none of them', async () => {
     const glued = official('training_sft/train_spaq.json').rows.filter(
       ({ conversations: [{ value }] }) => (value.match(/\?|\.\s*\n|image\.|picture\./g) ?? []).length > 1,
     );
@@ -155,7 +155,7 @@ describe.skipIf(notRun('comparisons with the files of the authors'))('the offici
       expect(scores.get(path.replace(/^(agi-cgi|agiqa3k|livec)\//, '')), path).toBe(Number(score));
   });
 
-  it('csiq.json: all but the 150 rows of contrast changes, which are not those of the label file', async () => {
+  it('csiq.json: all rows except the 150 contrast changes, which differ from the label file', async () => {
     const rows = JSON.parse(readFileSync(join(OFFICIAL, 'test_jsons/csiq.json'), 'utf8')) as {
       image: string;
       gt_score: number;
@@ -250,13 +250,13 @@ describe.skipIf(notRun('the counts, ranges and correlations of the published con
   },
 );
 
-/** Copies whose columns others have edited: what is wrong with them is said. */
+/** Copies whose columns were edited by others, with their errors. */
 const EDITED: Readonly<Record<string, RegExp>> = {
   'lsvq distributor': /labels_train_test\.csv:1: there is no column "is_test"/,
 };
 
-describe.skipIf(notRun('all readers on the published copies'))('every source that is there', () => {
-  it('is read whole, in the same scores and spreads whichever copy is taken', async () => {
+describe.skipIf(notRun('all readers on the published copies'))('every available source', () => {
+  it('is read completely, with the same scores and spreads from every copy', async () => {
     const read: string[] = [];
     for (const spec of await listDatasetSpecs()) {
       let first: Converted['found'] | undefined;

@@ -29,14 +29,14 @@ export interface StepsRan {
 
 export interface StepsOptions {
   readonly inputs: Readonly<Record<string, string>>;
-  /** Where the action lies: the installed package. */
+  /** The folder of the action: the installed package. */
   readonly action: string;
   readonly checkout: string;
   readonly temp: string;
   readonly env: Readonly<Record<string, string>>;
 }
 
-/** Runs the `run:` steps of action.yml as a runner does, up to the first that fails; `uses:` steps are left out. */
+/** Runs the `run:` steps of action.yml like a runner, up to the first failure. `uses:` steps are skipped. */
 export async function runSteps({ inputs, action, checkout, temp, env }: StepsOptions): Promise<StepsRan> {
   const { inputs: described, runs } = await readAction();
   const folder = await mkdtemp(join(temp, 'steps-'));

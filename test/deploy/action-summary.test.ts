@@ -2,7 +2,7 @@ import { expect, it } from 'vitest';
 import type { ScoreFailure } from '../../src/api/result.js';
 import { summaryOf } from '../../src/cli/action/summary.js';
 
-it('keeps the summary under the 1 MiB that GitHub takes, however long names and messages are', () => {
+it('keeps the summary under the GitHub limit of 1 MiB for names and messages of any length', () => {
   const outcomes = Array.from({ length: 900 }, (_, index): ScoreFailure => {
     const input = `${index}/${'<é>'.repeat(1300)}.jpg`;
     return {

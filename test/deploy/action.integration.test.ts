@@ -65,7 +65,7 @@ function run(name: string, event: object, inputs: Record<string, string> = {}, f
 }
 
 describe('the steps of action.yml', () => {
-  it('score what a pull request changed, whatever the files are called', async () => {
+  it('score the files that a pull request changed, with any file names', async () => {
     const event = { pull_request: { base: { sha: base } } };
     const paths = '**\n!drafts\n';
     const { code, log, outputs, summary } = await run('pull_request', event, { paths, 'fail-below': '4.9' });
@@ -74,7 +74,7 @@ describe('the steps of action.yml', () => {
       .split('\n');
     const inputs = rows.map((row) => (JSON.parse(row) as ScoreOutcome).input);
     expect(inputs.sort()).toEqual([...ODD, 'damaged.jpg', 'new name.jpg'].sort());
-    expect(code, log).toBe(1); // a failure wins over a low score
+    expect(code, log).toBe(1); // a failure has priority over a low score
     expect(outputs).toMatchObject({ count: '8', failed: '1', below: '8' });
     expect(outputs['mean']).toBe('3.9398');
     expect(summary).toContain('<code>&lt;b&gt;@me#1$(id).jpg</code>');
@@ -84,7 +84,7 @@ describe('the steps of action.yml', () => {
     expect(log.replace(quiet?.[0] ?? '-', '')).not.toMatch(/^::error::/m);
   }, 200_000);
 
-  it('end as qalign score --fail-below does, below a working directory', async () => {
+  it('end like qalign score --fail-below, in a working directory', async () => {
     const event = { before: base };
     const inputs = { 'working-directory': 'drafts', 'fail-below': '4.9' };
     const { code, outputs, log } = await run('push', event, inputs);
@@ -93,14 +93,14 @@ describe('the steps of action.yml', () => {
     expect(log).toContain('::error title=qalign::1 scored, 1 under 4.9');
   }, 200_000);
 
-  it('succeed where no picture changed, and say so', async () => {
+  it('succeed if no picture changed, and report it', async () => {
     const { code, log, outputs, summary } = await run('pull_request', {}, { base: 'HEAD' });
     expect(code, log).toBe(0);
     expect(outputs).toEqual(expect.objectContaining({ count: '0', mean: '', lowest: '', results: '' }));
     expect(summary).toContain('No picture or clip changed.');
   });
 
-  it('say what a shallow clone lacks', async () => {
+  it('report what a shallow clone lacks', async () => {
     const shallow = join(work, 'shallow');
     git(work, 'clone', '-q', '--depth', '1', `file://${checkout}`, shallow);
     const event = { pull_request: { base: { sha: base } } };
@@ -110,7 +110,7 @@ describe('the steps of action.yml', () => {
     expect(summary).toContain('fetch-depth: 0');
   });
 
-  it('take the other side of the merge that actions/checkout makes', async () => {
+  it('compare with the base side of the merge commit of actions/checkout', async () => {
     const merged = join(work, 'merged');
     git(work, 'clone', '-q', checkout, merged);
     git(merged, 'checkout', '-q', '-b', 'pr', base);
@@ -124,10 +124,10 @@ describe('the steps of action.yml', () => {
     const env = { GITHUB_EVENT_NAME: 'pull_request', GITHUB_EVENT_PATH: file, GITHUB_REF: 'refs/pull/7/merge' };
     const { code, log, outputs } = await runSteps({ inputs: {}, action, checkout: merged, temp: work, env });
     expect(code, log).toBe(0);
-    expect(outputs['count']).toBe('0'); // main changed pictures since, the pull request none
+    expect(outputs['count']).toBe('0'); // only main changed pictures, not the pull request
   });
 
-  it('refuse what they cannot mean', async () => {
+  it('refuse invalid inputs', async () => {
     for (const [inputs, sentence] of [
       [{ 'fail-below': 'low' }, 'must be a number'],
       [{ base: '--output=x' }, 'lacks the input base'],

@@ -30,7 +30,7 @@ const podOf = (manifest: Manifest | undefined): PodSpec =>
   (manifest?.spec as { template: { spec: PodSpec } }).template.spec;
 
 describe('deploy/serve.yaml', () => {
-  it('is a configuration that writes to /data only', async () => {
+  it('is a configuration that writes only to /data', async () => {
     const config = await loadConfig(ServeConfig, 'deploy/serve.yaml');
     expect(config).toMatchObject({
       host: '0.0.0.0',
@@ -45,7 +45,7 @@ describe('deploy/Dockerfile', () => {
   const lines = read('deploy/Dockerfile').replaceAll('\\\n', ' ').split('\n');
   const of = (word: string): string[] => lines.filter((line) => line.startsWith(`${word} `));
 
-  it('has the two targets, on a base with a version and no registry host', () => {
+  it('has the two targets, on a base image with a version and without a registry host', () => {
     expect(of('FROM').map((line) => line.split(' AS ')[1])).toEqual(expect.arrayContaining(['cpu', 'cuda']));
     expect(of('ARG')[0]).toMatch(/^ARG NODE_IMAGE=node:\d+\.\d+\.\d+-bookworm-slim$/);
     const stages = new Set(of('FROM').map((line) => line.split(' AS ')[1]));
@@ -53,7 +53,7 @@ describe('deploy/Dockerfile', () => {
       expect(line.split(' ')[1] === '${NODE_IMAGE}' || stages.has(line.split(' ')[1])).toBe(true);
   });
 
-  it('runs as a user of its own and knows how it is ended and asked', () => {
+  it('runs as a separate user, with a stop signal and a health check', () => {
     expect(of('USER')).toEqual(['USER 10001:10001']);
     expect(of('STOPSIGNAL')).toEqual(['STOPSIGNAL SIGTERM']);
     expect(of('HEALTHCHECK')[0]).toContain('${process.env.QALIGN_SERVE_HEALTH_PORT || 8081}/healthz');
@@ -84,7 +84,7 @@ describe('deploy/compose.yaml', () => {
     for (const [volume = ''] of volumes) expect(Object.keys(compose.volumes)).toContain(volume);
   });
 
-  it('asks for a GPU in the profile gpu only, and shares no data', () => {
+  it('requests a GPU only in the profile gpu, and shares no data', () => {
     const { cpu, gpu } = compose.services;
     expect(cpu).not.toHaveProperty('deploy');
     expect(gpu).toMatchObject({ profiles: ['gpu'], build: { target: 'cuda' } });
@@ -99,7 +99,7 @@ describe('deploy/kubernetes', () => {
   const pod = podOf(of('Deployment')[0]);
   const [container] = pod.containers;
 
-  it('has one replica that is replaced, not rolled, and ends before it is killed', async () => {
+  it('has one replica that is recreated, not rolled, with time to end before it is killed', async () => {
     expect(of('Deployment')[0]?.spec).toMatchObject({ replicas: 1, strategy: { type: 'Recreate' } });
     const { shutdown_ms } = await loadConfig(ServeConfig, 'deploy/serve.yaml');
     expect(pod.terminationGracePeriodSeconds).toBeGreaterThan(shutdown_ms / 1000 + 5);
@@ -114,9 +114,9 @@ describe('deploy/kubernetes', () => {
     });
   });
 
-  it('asks /healthz for life and /readyz for readiness, on the port that clients cannot block', async () => {
+  it('probes /healthz for liveness and /readyz for readiness, on the port that clients cannot block', async () => {
     const { health_host, health_port, port } = await loadConfig(ServeConfig, 'deploy/serve.yaml');
-    expect(health_host).toBe('0.0.0.0'); // the kubelet asks at the address of the pod
+    expect(health_host).toBe('0.0.0.0'); // the kubelet probes the address of the pod
     const probes = ['startupProbe', 'livenessProbe', 'readinessProbe'].map((name) => container?.[name] as Probe);
     expect(probes.map(({ httpGet }) => httpGet)).toEqual([
       { path: '/healthz', port: 'health' },
@@ -151,7 +151,7 @@ describe('deploy/kubernetes', () => {
 });
 
 describe('deploy/qalign.service', () => {
-  it('gives the service its time to end and nothing that it does not need', () => {
+  it('gives the service time to end, and only the privileges that it needs', () => {
     const unit = read('deploy/qalign.service');
     const { shutdown_ms } = { shutdown_ms: 15_000 };
     expect(Number(/^TimeoutStopSec=(\d+)$/m.exec(unit)?.[1])).toBeGreaterThan(shutdown_ms / 1000 + 5);
@@ -162,7 +162,7 @@ describe('deploy/qalign.service', () => {
 });
 
 describe('action.yml', () => {
-  it('puts no input into the text of a script', async () => {
+  it('inserts no input into the text of a script', async () => {
     const { inputs, outputs, runs } = await readAction();
     const scripts = runs.steps.flatMap(({ run }) => run ?? []);
     expect(scripts.length).toBeGreaterThan(2);

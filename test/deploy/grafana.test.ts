@@ -22,7 +22,7 @@ const targets = dashboard.panels.flatMap(({ title, targets = [] }) => targets.ma
 const metrics = createMetrics();
 const decodeBudget = { used: 0, most: 0, waiting: 0 };
 metrics.watch(new Map(), {} as Admission, { memoryUsed: () => 0, decodeBudget, webhooksWaiting: () => 0 });
-/** Labels of each series that /metrics has; of a histogram its three series. */
+/** The labels of each series of /metrics; a histogram has three series. */
 const known = new Map(
   metrics.registry.getMetricsAsArray().flatMap((metric) => {
     const { name, labelNames, type } = metric as unknown as Histogram & {
@@ -38,7 +38,7 @@ const seriesOf = (text: string): string[] =>
   [...text.matchAll(/\b(?:qalign|process|nodejs)_\w+/g)].map(([name]) => name);
 
 describe('deploy/grafana/qalign.json', () => {
-  it.each(targets)('$title: $legendFormat is of metrics and labels that there are', ({ expr, legendFormat }) => {
+  it.each(targets)('$title: $legendFormat uses existing metrics and labels', ({ expr, legendFormat }) => {
     const names = seriesOf(expr);
     expect(names.length).toBeGreaterThan(0);
     expect(names.filter((name) => !known.has(name))).toEqual([]);
@@ -59,7 +59,7 @@ describe('deploy/grafana/qalign.json', () => {
     expect(own.filter((name) => name.startsWith('qalign_') && !shown.has(name))).toEqual([]);
   });
 
-  it('has panels with ids of their own, within the 24 columns, and variables of metrics that there are', () => {
+  it('has panels with unique ids, within the 24 columns, and variables of existing metrics', () => {
     expect(new Set(dashboard.panels.map(({ id }) => id)).size).toBe(dashboard.panels.length);
     expect(dashboard.panels.filter(({ gridPos: { x, w } }) => x + w > 24)).toEqual([]);
     for (const { definition = '' } of dashboard.templating.list)

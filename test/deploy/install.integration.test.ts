@@ -19,13 +19,13 @@ import { ensurePython } from '../../src/engine/python/environment.js';
 
 const PICTURE = join(packageRoot, 'test/fixtures/pictures/pristine.jpg');
 const KEY = '0123456789abcdef0123456789abcdef';
-/** As root the service runs in a mount namespace whose root is read-only; else the installed files are. */
+/** As root the service runs in a mount namespace with a read-only root; otherwise the installed files are read-only. */
 const CAN_REMOUNT = process.getuid?.() === 0 && spawnSync('unshare', ['-m', 'true']).status === 0;
 
 let work: string;
 let prefix: string;
 
-/** The parts of the checkout that .dockerignore lets into the image. */
+/** The parts of the checkout that .dockerignore allows in the image. */
 function copyContext(to: string): void {
   const allowed = readFileSync(join(packageRoot, '.dockerignore'), 'utf8').match(/^!.+$/gm) ?? [];
   for (const name of allowed.map((line) => line.slice(1))) {
@@ -48,7 +48,7 @@ beforeAll(async () => {
   rmSync(join(context, 'node_modules'));
   execFileSync('npm', ['pack', '--ignore-scripts'], { cwd: context, stdio: 'ignore' });
   const tarball = readdirSync(context).find((name) => name.endsWith('.tgz')) ?? '';
-  // the packages of Python are those of the tests: torch alone would take minutes
+  // uses the Python packages of the tests, because installing torch would take minutes
   const { executable } = await ensurePython();
   const cache = execFileSync('npm', ['config', 'get', 'cache'], { encoding: 'utf8' }).trim();
   const env = { PATH: process.env['PATH'] ?? '', HOME: home, npm_config_cache: cache };
@@ -63,7 +63,7 @@ afterAll(() => {
 });
 
 describe('deploy/install.sh', () => {
-  it.each(['a b', 'a"b', "a'b", 'a$(exit 7)b', 'a`exit 7`b', 'a}b\\n'])('starts from a folder called %s', (name) => {
+  it.each(['a b', 'a"b', "a'b", 'a$(exit 7)b', 'a`exit 7`b', 'a}b\\n'])('starts from a folder named %s', (name) => {
     const place = join(work, 'odd', name);
     for (const part of ['bin', 'app/dist/src/cli']) mkdirSync(join(place, part), { recursive: true });
     writeFileSync(join(place, 'app/dist/src/cli/main.js'), 'console.log(process.env.QALIGN_PYTHON, process.argv[2])');
@@ -75,7 +75,7 @@ describe('deploy/install.sh', () => {
     expect(started.stdout).toBe(`${place}/python x y\n`);
   });
 
-  it('refuses what it does not know', () => {
+  it('refuses unknown arguments', () => {
     const run = (...words: string[]) => spawnSync('bash', [join(packageRoot, 'deploy/install.sh'), ...words]).status;
     expect([run(), run('app'), run('app', '--package'), run('all')]).toEqual([2, 2, 2, 2]);
   });
@@ -84,7 +84,7 @@ describe('deploy/install.sh', () => {
     const [data, cache, temp] = ['data', 'cache', 'tmp'].map((name) => join(work, name)) as [string, string, string];
     for (const folder of [data, cache, temp]) mkdirSync(folder);
     const service = [join(prefix, 'bin/qalign'), 'serve', 'deploy/serve.yaml', 'port=0', 'health_port=0', 'device=cpu'];
-    // only the folder of this test stays writable, and in it PREFIX is not
+    // only the folder of this test is writable, except PREFIX in it
     const mounts =
       'mount --bind "$1" "$1" && mount --bind "$2" "$2" && mount -o remount,bind,ro "$2" && mount -o remount,bind,ro /';
     const line = CAN_REMOUNT

@@ -5,7 +5,7 @@ import { packageRoot } from '../../src/base/package-root.js';
 
 const PYTHON = join(packageRoot, 'python');
 const LOCKS = readdirSync(PYTHON).filter((name) => name.endsWith('.lock'));
-/** Logical lines: a backslash joins. */
+/** Logical lines, joined at backslashes. */
 const requirements = (name: string): string[] =>
   readFileSync(join(PYTHON, name), 'utf8')
     .replaceAll(/\s*\\\n\s*/g, ' ')
@@ -21,14 +21,14 @@ describe('the locks of Python packages', () => {
     expect(bad).toEqual([]);
   });
 
-  it('leave torch to a file of its own, since its builds are different files of one version', () => {
+  it('leave torch to a separate file, because its builds are different files of one version', () => {
     expect(requirements('requirements-torch.txt')).toEqual([expect.stringMatching(/^torch==[\d.]+$/)]);
     expect(LOCKS.flatMap(pins).filter((pin) => pin.startsWith('torch=='))).toEqual([]);
   });
 
   it('agree on the version of every package for every Python', () => {
     const versions = new Map<string, Set<string>>();
-    // the packages of the API test are in a folder of their own
+    // the packages of the API test are in a separate folder
     for (const pin of LOCKS.filter((name) => !name.includes('api-test')).flatMap(pins)) {
       const [, name = '', version = '', marker = ''] = /^(.+)==(\S+)(.*)$/.exec(pin) ?? [];
       const key = `${name} ${/python_full_version [<>=]+ '[\d.]+'/.exec(marker)?.[0] ?? ''}`;

@@ -64,14 +64,14 @@ function expectSame(got: readonly PromptAnswer[], wanted: readonly PromptAnswer[
   expect(got.map(({ positions }) => positions)).toEqual(wanted.map(({ positions }) => positions));
 }
 
-/** Asks the worker itself, behind all that it was sent before. */
+/** Sends a request to the worker after all earlier messages. */
 const keptAt = (engine: Engine): Promise<string> =>
   engine.score({ visuals: [{ frames: 1, data: pixels(1) }], prompts: [`${PROMPT} FAULT kept`] }).then(
     () => '',
     (error: Error) => error.message,
   );
 
-it('a clip in chunks scores as the whole does, on two workers and beside pictures', async () => {
+it('a clip in chunks scores like the whole clip, on two workers and beside pictures', async () => {
   const engine = await start({ devices: ['cpu', 'cpu'] });
   const wanted = new Map<number, PromptAnswer[]>();
   for (const frames of [6, 12, 23]) wanted.set(frames, await whole(engine, frames));
@@ -82,7 +82,7 @@ it('a clip in chunks scores as the whole does, on two workers and beside picture
   await expect.poll(() => keptAt(engine)).toBe('kept: 0 clips');
 }, 120_000);
 
-it('a worker that is killed in the middle costs one more reading, not the score', async () => {
+it('when a worker is killed in the middle, the clip is read again and scored', async () => {
   const engine = await start();
   const wanted = await whole(engine, 23);
   let killed = 0;
@@ -100,7 +100,7 @@ it('a worker that is killed in the middle costs one more reading, not the score'
   expect(await keptAt(engine)).toBe('kept: 0 clips');
 }, 240_000);
 
-it('an abort in the middle and a reader that fails leave nothing at the worker', async () => {
+it('an abort in the middle and a failing reader leave no frames at the worker', async () => {
   const engine = await start();
   const stop = new AbortController();
   const seen: string[] = [];
@@ -120,7 +120,7 @@ it('an abort in the middle and a reader that fails leave nothing at the worker',
   await expect.poll(() => keptAt(engine)).toBe('kept: 0 clips');
 }, 120_000);
 
-it('closing ends a clip that is under way', async () => {
+it('closing ends a running clip', async () => {
   const engine = await start();
   let closing: Promise<void> | undefined;
   const close = (chunk: number): void => {

@@ -22,7 +22,7 @@ interface Sent {
   readonly bytes: number[];
 }
 
-/** Workers that keep the first byte of every frame; `fate` may fail a message or let its worker die. */
+/** Workers that keep the first byte of every frame; `fate` can fail a message or end its worker. */
 class FakeWorkers {
   readonly sent: Sent[] = [];
   readonly kept = new Map<string, Map<string, number[]>>();
@@ -34,7 +34,7 @@ class FakeWorkers {
     for (const name of names) this.pool.slots.push(this.#slot(name));
   }
 
-  /** The slot has another worker at once, as after a restart. */
+  /** The slot gets another worker at once, as after a restart. */
   kill(name: string): void {
     const slot = this.pool.slots.find((one) => one.device === name) as Slot;
     this.kept.delete(name);
@@ -116,7 +116,7 @@ class FakeWorkers {
 const firstBytes = (data: Uint8Array): number[] =>
   Array.from({ length: data.length / 3 }, (_, at) => data[at * 3] ?? 0);
 
-/** A clip of frames of one pixel, numbered; counts how often it was begun, left and read ahead. */
+/** A clip of numbered one-pixel frames that counts how often it was started, left and read ahead. */
 function clipOf(frames: number, { delivered = frames, wait = turn, failAt = Infinity } = {}) {
   const seen = { begun: 0, left: 0, chunks: 0 };
   const source: ClipSource = {
@@ -145,7 +145,7 @@ const keptClips = ({ kept }: FakeWorkers): number => [...kept.values()].reduce((
 const picture = { visuals: [{ frames: 1, data: new Uint8Array(3) }], prompts: ['p'] };
 
 describe('a clip', () => {
-  it('that fits a batch goes whole, with others', async () => {
+  it('that fits in a batch is sent whole, with others', async () => {
     const workers = new FakeWorkers(['a']);
     const { source } = clipOf(MOST);
     await scoreClip(workers.pool, source);
@@ -156,7 +156,7 @@ describe('a clip', () => {
     });
   });
 
-  it('that does not goes in chunks to one worker, is scored over all its frames and let go', async () => {
+  it('that does not fit is sent in chunks to one worker, scored over all its frames and released', async () => {
     const workers = new FakeWorkers(['a', 'b']);
     const { source } = clipOf(10);
     const [answer] = await scoreClip(workers.pool, source);
@@ -172,13 +172,13 @@ describe('a clip', () => {
     expect(workers.pool.stats()).toMatchObject({ items: 1, frames: 10, running: 0, queued: 0 });
   });
 
-  it('is scored over the frames that came', async () => {
+  it('is scored over the frames that arrived', async () => {
     const workers = new FakeWorkers(['a']);
     const [answer] = await scoreClip(workers.pool, clipOf(20, { delivered: 6 }).source);
     expect(answer?.logits).toEqual(numbers(6));
   });
 
-  it('is read one chunk ahead of the worker, not more', async () => {
+  it('is read at most one chunk ahead of the worker', async () => {
     const workers = new FakeWorkers(['a']);
     const { source, seen } = clipOf(400, { wait: async () => {} });
     let ahead = 0;
@@ -190,7 +190,7 @@ describe('a clip', () => {
     expect(ahead).toBe(2);
   });
 
-  it('holds up neither interactive nor later bulk items, nor another worker', async () => {
+  it('blocks neither interactive nor later bulk items, nor another worker', async () => {
     const workers = new FakeWorkers(['a']);
     const clip = scoreClip(workers.pool, clipOf(80).source);
     await turn();
@@ -234,11 +234,11 @@ describe('a clip whose worker dies', () => {
     expect(workers.pool.stats()).toMatchObject({ queued: 0, running: 0 });
   });
 
-  it('while it decodes, or under something else, is begun again and not blamed', async () => {
+  it('during decoding or another batch, restarts the clip without counting a fault', async () => {
     const workers = new FakeWorkers(['a']);
     let waits = 0;
     const wait = async (): Promise<void> => {
-      await new Promise((resolve) => setTimeout(resolve, 10)); // the worker has answered all that it got
+      await new Promise((resolve) => setTimeout(resolve, 10)); // the worker has answered all requests
       if (++waits === 3) workers.kill('a');
     };
     const { source, seen } = clipOf(24, { wait });
@@ -248,7 +248,7 @@ describe('a clip whose worker dies', () => {
     expect(seen.begun).toBe(2);
   });
 
-  it('is given up when that goes on', async () => {
+  it('fails after repeated losses', async () => {
     const workers = new FakeWorkers(['a']);
     workers.fate = ({ method }) => (method === 'score' ? new QalignError('CLIP_UNKNOWN', 'dropped.') : undefined);
     const { source, seen } = clipOf(8);
@@ -258,7 +258,7 @@ describe('a clip whose worker dies', () => {
 });
 
 describe('what ends a clip', () => {
-  it('an abort leaves no frames at the worker and no reader', async () => {
+  it('an abort, which leaves no frames at the worker and no reader', async () => {
     const workers = new FakeWorkers(['a']);
     const stop = new AbortController();
     const { source, seen } = clipOf(400);
@@ -271,7 +271,7 @@ describe('what ends a clip', () => {
     expect(workers.methods()).not.toContain('score');
   });
 
-  it('an error of its reading is its error', async () => {
+  it('an error of its reader', async () => {
     const workers = new FakeWorkers(['a']);
     await expect(scoreClip(workers.pool, clipOf(40, { failAt: 20 }).source)).rejects.toMatchObject({
       code: 'MEDIA_CORRUPT',

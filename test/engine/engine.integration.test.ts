@@ -42,7 +42,7 @@ const item = (
 const fault = (name: string) => item(`${PROMPT} FAULT ${name}`);
 
 describe('scoring', () => {
-  it('answers in any batch within 1e-5 of alone, and on two workers', async () => {
+  it('returns scores in any batch and on two workers within 1e-5 of single items', async () => {
     const scorer = await start({ devices: ['cpu', 'cpu'], maxBatchFrames: 5 });
     const items = Array.from({ length: 40 }, (_, i) => item(PROMPT, i + 1));
     const alone: Awaited<ReturnType<Engine['score']>>[] = [];
@@ -56,7 +56,7 @@ describe('scoring', () => {
     expect(scorer.stats()).toMatchObject({ queued: 0, running: 0, items: 80 });
   });
 
-  it('answers with the same bytes in any order and on two workers when it is deterministic', async () => {
+  it('returns the same bytes in any order and on two workers in deterministic mode', async () => {
     const items = Array.from({ length: 24 }, (_, i) => item(PROMPT, i + 1));
     const scorer = await start({ devices: ['cpu', 'cpu'], deterministic: true });
     const first = await Promise.all(items.map((one) => scorer.score(one)));
@@ -85,7 +85,7 @@ describe('scoring', () => {
     expect(settled[1]).toMatchObject({ reason: { code: 'INVALID_REQUEST' } });
   });
 
-  it('cancels what waits and refuses what comes after closing', async () => {
+  it('cancels waiting items and refuses new ones after closing', async () => {
     const scorer = await start();
     const stop = new AbortController();
     const waiting = Array.from({ length: 50 }, () => scorer.score(item(), { signal: stop.signal }));
@@ -114,7 +114,7 @@ describe('faults', () => {
     expect(settled[2]).toMatchObject({ reason: { code: 'WORKER_LOST' } });
   }, 120_000);
 
-  it('neighbouring poison items fail each alone, and the worker is not given up', async () => {
+  it('neighbouring poison items fail separately, and the worker is restarted', async () => {
     const scorer = await start();
     const settled = await Promise.allSettled(
       [item(), ...Array.from({ length: 4 }, () => fault('kill')), item()].map((one) => scorer.score(one)),
@@ -125,7 +125,7 @@ describe('faults', () => {
     expect(await scorer.score(item())).toHaveLength(1);
   }, 120_000);
 
-  it('a worker that dies with nothing to do is started a few times, not for ever', async () => {
+  it('a worker that dies while idle is restarted only a few times', async () => {
     const scorer = await start({ env: { FAULT_IDLE: '1' } });
     await expect
       .poll(
@@ -137,11 +137,11 @@ describe('faults', () => {
         { timeout: 100_000, interval: 500 },
       )
       .toBe('WORKER_START_FAILED');
-    // every second loss is laid to the item that was alone on the worker
+    // every second loss is attributed to the item that was alone on the worker
     expect(scorer.stats().workers[0]?.restarts).toBeLessThan(10);
   }, 120_000);
 
-  it('a worker that dies once costs nothing', async () => {
+  it('a worker that dies once causes no failure', async () => {
     const folder = mkdtempSync(join(tmpdir(), 'faulty-'));
     const scorer = await start({ env: { FAULT_MARK: join(folder, 'mark') } });
     expect(await scorer.score(fault('flaky'))).toHaveLength(1);
@@ -154,7 +154,7 @@ describe('faults', () => {
     await expect(scorer.score(fault('hang'))).rejects.toMatchObject({ code: 'WORKER_HUNG' });
   }, 120_000);
 
-  it('a worker that is frozen is silent, then killed; what it had is scored by another', async () => {
+  it('a frozen worker counts as silent, then is killed; another worker scores its items', async () => {
     const scorer = await start({ limits: { quietMs: 1_000, loadedSilenceMs: 4_000, pingMs: 200 } });
     await scorer.score(item());
     const { pid } = scorer.stats().workers[0]!;
@@ -167,7 +167,7 @@ describe('faults', () => {
     expect(existsSync(`/proc/${pid}`)).toBe(false);
   }, 120_000);
 
-  it('a worker whose device failed for good ends, and what it had is scored by another', async () => {
+  it('a worker with a permanently failed device ends, and another worker scores its items', async () => {
     const folder = mkdtempSync(join(tmpdir(), 'faulty-'));
     const lines: string[] = [];
     const log = createLogger((_level, message) => lines.push(message), 'info');
@@ -178,7 +178,7 @@ describe('faults', () => {
     rmSync(folder, { recursive: true });
   }, 120_000);
 
-  it('a worker that speaks nonsense is a PROTOCOL_VIOLATION', async () => {
+  it('a worker that sends invalid messages is a PROTOCOL_VIOLATION', async () => {
     const scorer = await start({ env: { FAULT_DISPATCH: 'FAULT nonsense' } }).catch((error: unknown) => error);
     expect(scorer).toMatchObject({ code: 'PROTOCOL_VIOLATION' });
   }, 120_000);
@@ -211,7 +211,7 @@ describe('faults', () => {
     });
   });
 
-  it('a worker that cannot start says why in one sentence', async () => {
+  it('a worker that cannot start reports why in one sentence', async () => {
     const failure = await start({ env: { FAULT_IMPORT: '1' } }).catch((error: Error) => error);
     expect(failure).toMatchObject({
       code: 'WORKER_START_FAILED',
@@ -219,7 +219,7 @@ describe('faults', () => {
     });
   });
 
-  it('is left alone when the start is cancelled while a model is being fetched', async () => {
+  it('a start that is cancelled during a model download is CANCELLED', async () => {
     const stop = new AbortController();
     const starting = start({
       env: { FAULT_LOAD: '1' },
@@ -230,7 +230,7 @@ describe('faults', () => {
     await expect(starting).rejects.toMatchObject({ code: 'CANCELLED' });
   });
 
-  it('a model that is not there is MODEL_NOT_FOUND', async () => {
+  it('a missing model is MODEL_NOT_FOUND', async () => {
     await expect(start({ model: '/nowhere/at/all' })).rejects.toMatchObject({ code: 'MODEL_NOT_FOUND' });
   });
 });

@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { expect, it } from 'vitest';
 import { LatencyModel } from '../../src/engine/latency.js';
 
-it('finds the line that batches lie on', () => {
+it('finds the line through the batches', () => {
   fc.assert(
     fc.property(
       fc.double({ min: 0, max: 100, noNaN: true }),
@@ -17,14 +17,14 @@ it('finds the line that batches lie on', () => {
   );
 });
 
-it('follows a machine that got slower', () => {
+it('adapts to a machine that became slower', () => {
   const model = new LatencyModel();
   for (let i = 0; i < 200; i++) model.observe(1 + (i % 4), 10 * (1 + (i % 4)));
   for (let i = 0; i < 100; i++) model.observe(1 + (i % 4), 30 * (1 + (i % 4)));
   expect(model.predict(4)).toBeGreaterThan(115);
 });
 
-it('is never negative and lays equal batches on their frames', () => {
+it('is never negative, and attributes equal batches to their frames', () => {
   const model = new LatencyModel();
   for (let i = 0; i < 10; i++) model.observe(8, 80);
   expect(model.line?.baseMs).toBeCloseTo(0, 9);

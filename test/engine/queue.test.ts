@@ -56,7 +56,7 @@ it('serves interactive first, and bulk after eight interactive batches', () => {
   expect(order.indexOf('100')).toBe(8);
 });
 
-it('keeps a suspect back until a worker is idle', () => {
+it('holds a suspect item until a worker is idle', () => {
   const queue = new JobQueue();
   queue.putBack([job(1, 'bulk', 1, { suspect: true })]);
   expect(queue.take(8, false)).toEqual([]);
@@ -69,7 +69,7 @@ it('halves a batch that ran out of memory', () => {
   expect(queue.take(64, true)).toHaveLength(4);
 });
 
-it('keeps what has one ticket together, ahead of later tickets, and counts the frames that wait', () => {
+it('keeps items of one ticket together, ahead of later tickets, and counts the waiting frames', () => {
   const queue = new JobQueue();
   for (const [id, ticket] of [
     [1, 1],
@@ -84,7 +84,7 @@ it('keeps what has one ticket together, ahead of later tickets, and counts the f
   expect(queue.frames('interactive')).toBe(0);
 });
 
-it('gives a step of a clip alone and only to its worker, without holding up what is behind it', () => {
+it('sends a clip step alone and only to its worker, without blocking later items', () => {
   const [mine, other] = [{}, {}] as [WorkerLink, WorkerLink];
   const step = (id: number, link: WorkerLink | undefined): Job =>
     job(id, 'bulk', 4, { step: { kind: 'encode', clip: { id: String(id), link }, at: 0 } });

@@ -22,7 +22,7 @@ afterEach(async () => {
   for (const one of open.splice(0)) await ('kill' in one ? void one.kill('SIGKILL') : one.close());
 });
 
-/** Keys of both sides; `allowed` is whether the worker's is on the list. */
+/** Keys of both sides; `allowed` states whether the worker's key is on the list. */
 function makeKeys(allowed = true): { head: HeadKeys; file: string } {
   const [head, worker, stranger] = [makeKeyPair(), makeKeyPair(), makeKeyPair()];
   const file = join(folder, `worker-${Math.random()}.json`);
@@ -59,10 +59,10 @@ async function start(listen: Listen, startMs = 60_000): Promise<Engine> {
 }
 
 describe('a worker of another host', () => {
-  it('is let in by its key, scores, and serves the next Node too', async () => {
+  it('is accepted by its key, scores, and also serves the next Node', async () => {
     const { head, file } = makeKeys();
     const address = `tcp://127.0.0.1:${await freePort()}`;
-    startWorker(address, file); // before anybody listens
+    startWorker(address, file); // before Node listens
     const first = await start({ address, keys: head });
     const [answer] = await first.score(item);
     expect(answer?.logits).toHaveLength(5);
@@ -71,7 +71,7 @@ describe('a worker of another host', () => {
     expect(await second.score(item)).toEqual([answer]);
   });
 
-  it('that is lost is waited for, and its items go to the next', async () => {
+  it('can reconnect after it is lost, and its items go to the next', async () => {
     const { head, file } = makeKeys();
     const address = `tcp://127.0.0.1:${await freePort()}`;
     const lost = startWorker(address, file);
@@ -84,7 +84,7 @@ describe('a worker of another host', () => {
     expect(await waiting).toHaveLength(1);
   });
 
-  it('whose key is on no list never gets in', async () => {
+  it('with an unlisted key is never accepted', async () => {
     const { head, file } = makeKeys(false);
     const address = `tcp://127.0.0.1:${await freePort()}`;
     startWorker(address, file);
@@ -94,7 +94,7 @@ describe('a worker of another host', () => {
     });
   });
 
-  it('without keys is for loopback only, on both sides', async () => {
+  it('without keys works only on loopback, on both sides', async () => {
     await expect(start({ address: 'tcp://0.0.0.0:*' })).rejects.toMatchObject({
       code: 'CONFIG_INVALID',
       message: expect.stringContaining('without keys') as string,
@@ -106,7 +106,7 @@ describe('a worker of another host', () => {
     expect(await (await start({ address })).score(item)).toHaveLength(1);
   });
 
-  it('needs an address to come to', async () => {
+  it('requires an address to connect to', async () => {
     await expect(createEngine({ python, model: MODEL, devices: ['remote'], precision: 'fp32' })).rejects.toMatchObject({
       code: 'CONFIG_INVALID',
     });

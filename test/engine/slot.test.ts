@@ -14,7 +14,7 @@ interface Worker extends WorkerLink {
 beforeEach(() => void vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] }));
 afterEach(() => void vi.useRealTimers());
 
-/** A slot whose workers load at once; `fail` may refuse a start. */
+/** A slot whose workers load at once; `fail` can refuse a start. */
 function newSlot({ revive = true, fail = (): QalignError | undefined => undefined } = {}) {
   const workers: Worker[] = [];
   const bridge: Bridge = {
@@ -54,7 +54,7 @@ function newSlot({ revive = true, fail = (): QalignError | undefined => undefine
 const error = (code: QalignError['code']): QalignError => new QalignError(code, `${code}.`);
 const pass = (ms: number): Promise<unknown> => vi.advanceTimersByTimeAsync(ms);
 
-it('is starting without a worker, ready with one, and silent while that does not answer', async () => {
+it('is starting without a worker, ready with one, and silent while the worker does not answer', async () => {
   const { slot, workers } = newSlot();
   expect(slot.state).toBe('starting');
   await slot.start();
@@ -63,7 +63,7 @@ it('is starting without a worker, ready with one, and silent while that does not
   expect(slot.state).toBe('silent');
 });
 
-it('is set aside for a while once its device failed three times in ten minutes, although it answered in between', async () => {
+it('is set aside temporarily after three device failures in ten minutes, even if it answered in between', async () => {
   const { slot, workers } = newSlot();
   await slot.start();
   for (const aside of [false, false, true]) {
@@ -80,7 +80,7 @@ it('is set aside for a while once its device failed three times in ten minutes, 
   expect(slot.restarts).toBe(3);
 });
 
-it('does not blame the device for processes that are killed', async () => {
+it('does not count killed processes as device faults', async () => {
   const { slot, workers } = newSlot();
   await slot.start();
   for (let i = 0; i < 6; i++) {
@@ -91,7 +91,7 @@ it('does not blame the device for processes that are killed', async () => {
   }
 });
 
-it('replaces a worker after three unexpected errors in a row, not when others succeed in between', async () => {
+it('replaces a worker after three consecutive unexpected errors', async () => {
   const { slot, workers } = newSlot();
   await slot.start();
   const [first] = workers as [Worker];
@@ -109,7 +109,7 @@ it('replaces a worker after three unexpected errors in a row, not when others su
   expect(slot.state).toBe('ready');
 });
 
-it('sets a device aside whose workers do nothing but fail unexpectedly', async () => {
+it('sets a device aside if its workers only fail unexpectedly', async () => {
   const { slot, workers } = newSlot();
   await slot.start();
   for (let start = 0; start < 3; start++) {
@@ -119,7 +119,7 @@ it('sets a device aside whose workers do nothing but fail unexpectedly', async (
   expect(slot.state).toBe('set_aside');
 });
 
-it('tries a device that cannot be started less and less often', async () => {
+it('retries a device that cannot be started at growing intervals', async () => {
   let broken = false;
   let tries = 0;
   const { slot, workers } = newSlot({ fail: () => (broken && ++tries > 0 ? error('WORKER_START_FAILED') : undefined) });
@@ -134,7 +134,7 @@ it('tries a device that cannot be started less and less often', async () => {
   expect(slot.state).toBe('ready');
 });
 
-it('leaves no listener behind, however often it is started again', async () => {
+it('leaves no listeners after any number of restarts', async () => {
   const { slot, workers } = newSlot();
   const listening = vi.spyOn(AbortSignal.prototype, 'addEventListener');
   await slot.start();

@@ -17,7 +17,7 @@ function recordingBridge(start: (options: WorkerOptions) => Promise<WorkerLink>)
   return record;
 }
 
-it('gives the answer of one worker on the named device, and ends it', async () => {
+it('returns the answer of one worker on the named device, and ends the worker', async () => {
   const started: WorkerOptions[] = [];
   const worker = { device: 'cuda:1' } as WorkerLink;
   const record = recordingBridge(async (options) => (started.push(options), worker));
@@ -32,7 +32,7 @@ it('gives the answer of one worker on the named device, and ends it', async () =
   expect(record.closed).toBe(1);
 });
 
-it('ends the worker also when it does not start, and when the question fails', async () => {
+it('ends the worker also when it does not start, or when its request fails', async () => {
   const record = recordingBridge(() => Promise.reject(new Error('did not start')));
   const ask = (): Promise<never> => Promise.reject(new Error('no answer'));
   await expect(withWorker({ python, device: 'cpu' }, ask, async () => record.bridge)).rejects.toThrow('did not start');
@@ -41,7 +41,7 @@ it('ends the worker also when it does not start, and when the question fails', a
   expect([record.closed, other.closed]).toEqual([1, 1]);
 });
 
-it('loads a model with every revision that its choice names', () => {
+it('loads a model with all revisions of the model choice', () => {
   expect(loadModelParams({ model: 'm', device: 'cpu' })).toEqual({
     model: 'm',
     device: 'cpu',

@@ -1,7 +1,7 @@
 /**
- * Where the visual abstractor looks: `npx tsx test/examples/attention-map.ts PICTURE OUT.png [MODEL]`. The weights of
- * its first layer from the learnable queries to the patches, mean over queries and heads, written as a grey PNG, white
- * where it looks most.
+ * Attention of the visual abstractor: `npx tsx test/examples/attention-map.ts PICTURE OUT.png [MODEL]`. Writes a grey
+ * PNG of the first layer's weights from the learnable queries to the patches, averaged over queries and heads. White is
+ * the highest weight.
  */
 import { pathToFileURL } from 'node:url';
 import sharp from 'sharp';

@@ -1,18 +1,18 @@
 /**
- * What the test does with each command of README and of the examples in `--help`; guide-table.ts has the guides.
- * A command without a row fails the test. `{}` runs as it stands and must exit with 0.
+ * How the test runs each command of README and of the examples in `--help`; guide-table.ts has the guides. A command
+ * without a row fails the test. `{}` runs unchanged and must exit with 0.
  */
 export interface Row {
-  /** Run in its place; `because` says why: a GPU, the network, hours, a checkout. */
+  /** The command to run instead; `because` states why: a GPU, the network, hours, a checkout. */
   readonly instead?: string;
   readonly because?: string;
-  /** The exit code, or those that are right on one machine or another; 0 by default. */
+  /** The exit code, or all that are correct on different machines; 0 by default. */
   readonly code?: number | readonly number[];
-  /** What stdout or stderr must have. */
+  /** A pattern that stdout or stderr must match. */
   readonly says?: RegExp;
 }
 
-/** A plan exits with 1 where this machine lacks something. */
+/** A plan exits with 1 if this machine lacks something. */
 export const LACKING = [0, 1];
 export const plan = (command: string, says = /GB/): Row => ({
   instead: `${command} --plan`,

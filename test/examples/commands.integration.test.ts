@@ -20,7 +20,7 @@ let job = 'JOB';
 
 const help = await helpCommands();
 
-/** What the commands find where they are run: no file of the checkout. */
+/** The files in the working directory of the commands, none from the checkout. */
 async function makeFolder(folder: string): Promise<void> {
   const samples = join(packageRoot, 'test/fixtures/pictures');
   const pictures = ['pristine', 'blurred', 'crushed'];

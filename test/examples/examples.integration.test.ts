@@ -11,12 +11,12 @@ import { main as promptSweep } from './prompt-sweep.js';
 const picture = join(packageRoot, 'test/fixtures/pictures/pristine.jpg');
 
 describe('the examples', () => {
-  it("metrics: ours are SciPy's", async () => {
+  it('metrics: equal to SciPy', async () => {
     for (const { ours, scipy } of Object.values(await metricsAgainstSciPy()))
       expect(Math.abs(ours - scipy)).toBeLessThan(1e-12);
   }, 300_000);
 
-  it('attention map: weights that sum to one, as a picture', async () => {
+  it('attention map: weights with the sum one, as a picture', async () => {
     const folder = await mkdtemp(join(tmpdir(), 'qalign-map-'));
     try {
       const { grid, total, hidden } = await attentionMap(picture, join(folder, 'map.png'), 'tiny-untrained');
@@ -28,7 +28,7 @@ describe('the examples', () => {
     }
   }, 300_000);
 
-  it('prompt sweep: a score for each prompt, not all the same', async () => {
+  it('prompt sweep: a score for each prompt, not all equal', async () => {
     const rows = await promptSweep(picture, 'tiny-untrained');
     expect(rows.map(({ prompt }) => prompt)).toContain('default');
     expect(new Set(rows.map(({ score }) => score)).size).toBeGreaterThan(1);

@@ -1,6 +1,6 @@
 /**
- * The metrics of this project beside SciPy's own, on numbers drawn by NumPy: `npx tsx
- * test/examples/metrics-against-scipy.ts`.
+ * Compares the metrics of this project with SciPy's, on random numbers of NumPy:
+ * `npx tsx test/examples/metrics-against-scipy.ts`.
  */
 import { pathToFileURL } from 'node:url';
 import { krcc, openPython, plcc, srcc } from '../../src/index.js';

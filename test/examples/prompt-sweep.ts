@@ -11,7 +11,7 @@ export async function main(
 ): Promise<{ prompt: string; score: number | string; mass: number }[]> {
   await using scorer = await createScorer({ model });
   const rows = [];
-  // open-rating leaves the answer open: it is for generation
+  // open-rating is for generated answers
   for (const prompt of (await promptNames()).filter((name) => name !== 'open-rating')) {
     const [outcome] = await scorer.score(picture, { prompt });
     if (outcome === undefined || isFailure(outcome))

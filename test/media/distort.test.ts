@@ -7,7 +7,7 @@ const mse = (a: Uint8Array, b: Uint8Array): number =>
 
 describe('distort', () => {
   it.each(DISTORTIONS)(
-    '%s keeps the size, is repeatable, and strays further from the picture the stronger it is',
+    '%s keeps the size, is repeatable, and differs more from the picture at higher strength',
     async (kind) => {
       const picture = await readPicture();
       let last = 0;
@@ -29,7 +29,7 @@ describe('distort', () => {
     },
   );
 
-  it('draws noise and direction by the seed', async () => {
+  it('draws noise and direction from the seed', async () => {
     const picture = await readPicture();
     for (const kind of ['noise', 'motion_blur'] as const) {
       const [one, two] = [await distort(picture, kind, 12, 1), await distort(picture, kind, 12, 2)];
@@ -37,12 +37,12 @@ describe('distort', () => {
     }
   });
 
-  it('adds noise of the deviation asked for', async () => {
+  it('adds noise of the requested standard deviation', async () => {
     const grey = { width: 100, height: 100, data: new Uint8Array(30_000).fill(128) };
     expect(Math.sqrt(mse(grey.data, (await distort(grey, 'noise', 10, 3)).data))).toBeCloseTo(10, 0);
   });
 
-  it('takes strengths from the mildest to the worst', () => {
+  it('accepts strengths from the weakest to the strongest', () => {
     for (const kind of DISTORTIONS) {
       expect(strengthAt(kind, 0)).toBe(STRENGTHS[kind].mild);
       expect(strengthAt(kind, 1)).toBeCloseTo(STRENGTHS[kind].worst, 9);

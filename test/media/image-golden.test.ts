@@ -65,7 +65,7 @@ function defineCases(root: string): void {
 describe('prepareImage against Pillow: the files in this repository', () => {
   defineCases(fixtures);
 
-  it('a turned AVIF stays within the difference measured between two correct decoders', async () => {
+  it('a rotated AVIF stays within the difference measured between two correct decoders', async () => {
     const { cases } = read<{ cases: Case[] }>(`${fixtures}expected.json`);
     const c = cases.find((one) => one.file.includes('avif_orient6'));
     const expected = await sharp(`${fixtures}avif_orient6_200x140.expected.png`).removeAlpha().raw().toBuffer();

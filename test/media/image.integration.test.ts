@@ -35,8 +35,8 @@ afterAll(() => {
   rmSync(folder, { recursive: true, force: true });
 });
 
-describe('where a picture comes from', () => {
-  it('reads a path, a link and bytes alike', async () => {
+describe('the source of a picture', () => {
+  it('reads a path, a link and bytes', async () => {
     const [path, link, bytes] = await Promise.all(
       [join(folder, 'good.png'), join(folder, 'link.png'), new Uint8Array(png)].map((input) =>
         prepareImage(input, { size: 56 }),
@@ -63,7 +63,7 @@ describe('where a picture comes from', () => {
     await expect(prepareImage('/dev/tty', { size: 56 })).rejects.toMatchObject({ code: 'MEDIA_UNREADABLE' });
   });
 
-  it('refuses a file that may not be read (root reads everything: then it is read)', async () => {
+  it('refuses a file without read permission (root can read it)', async () => {
     const path = join(folder, 'secret.png');
     writeFileSync(path, png);
     chmodSync(path, 0);
@@ -101,7 +101,7 @@ describe('limits and options', () => {
     }
   });
 
-  it('gives up when the time is up', async () => {
+  it('ends at its timeout', async () => {
     const large = await sharp({ create: { width: 6000, height: 6000, channels: 3, background: 'red' } })
       .png()
       .toBuffer();
@@ -118,7 +118,7 @@ describe('limits and options', () => {
     await expect(prepareImage(png, { size: 448, signal: controller.signal })).rejects.toThrow('enough');
   });
 
-  it('turns a picture by its EXIF orientation only when asked to', async () => {
+  it('rotates a picture by its EXIF orientation only on request', async () => {
     const raw = Uint8Array.from({ length: 20 * 10 * 3 }, (_, i) => (i * 5) % 256);
     const plain = await sharp(raw, { raw: { width: 20, height: 10, channels: 3 } })
       .png()
@@ -140,13 +140,13 @@ describe('limits and options', () => {
     await expect(prepareImage(png, { size })).rejects.toMatchObject({ code: 'CONFIG_INVALID' });
   });
 
-  it('prepares raw frames as it prepares pictures', async () => {
+  it('prepares raw frames like pictures', async () => {
     const data = new Uint8Array(await sharp(png).removeAlpha().raw().toBuffer());
     expect(prepareFrame({ width: 40, height: 20, data }, { size: 56 })).toEqual(await prepareImage(png, { size: 56 }));
   });
 });
 
-describe('a picture of which little is left at the size of the model', () => {
+describe('a picture that loses most detail at the size of the model', () => {
   const warningsOf = async (width: number, height: number, size: number): Promise<readonly string[]> => {
     const data = new Uint8Array(width * height * 3);
     return prepareFrame({ width, height, data }, { size }).warnings;
@@ -158,7 +158,7 @@ describe('a picture of which little is left at the size of the model', () => {
     expect(await warningsOf(3, 900, 448)).toEqual([expect.stringContaining('1.5 of 448 columns')]);
   });
 
-  it('is not one that is merely wide, nor one that is small of itself', async () => {
+  it('is not a picture that is only wide or small', async () => {
     for (const [width, height] of [
       [4000, 40],
       [448, 3],
@@ -170,7 +170,7 @@ describe('a picture of which little is left at the size of the model', () => {
   });
 });
 
-it('reads HEIC on a thread of the pool, and goes on after a damaged one', async () => {
+it('reads HEIC on a thread of the pool, and continues after a damaged one', async () => {
   const fixture = new URL('../fixtures/media/pillow-heif.json', import.meta.url);
   const { files } = JSON.parse(readFileSync(fixture, 'utf8')) as { files: { file: string; base64: string }[] };
   const whole = Buffer.from(files.find(({ file }) => file === 'odd.heic')?.base64 ?? '', 'base64');

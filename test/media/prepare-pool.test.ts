@@ -16,7 +16,7 @@ const names = [
 ];
 
 describe('createPreparePool', () => {
-  it('gives what prepareImage gives, for paths and bytes, many at once', async () => {
+  it('returns the results of prepareImage for paths and bytes, many at once', async () => {
     await using pool = createPreparePool({ threads: 2 });
     const inputs = [...names, ...names].map((name, i) =>
       i % 2 === 0 ? folder + name : new Uint8Array(readFileSync(folder + name)),
@@ -37,7 +37,7 @@ describe('createPreparePool', () => {
     expect(block).toEqual(Uint8Array.from(frames.flatMap((frame) => [...prepareFrame(frame, { size: 28 }).data])));
   });
 
-  it('carries typed errors and goes on', async () => {
+  it('returns typed errors and continues', async () => {
     await using pool = createPreparePool({ threads: 1 });
     await expect(pool.prepareImage('/nowhere.png', { size: 56 })).rejects.toMatchObject({ code: 'MEDIA_NOT_FOUND' });
     await expect(pool.prepareImage(folder, { size: 56 })).rejects.toMatchObject({ code: 'MEDIA_UNREADABLE' });
@@ -65,7 +65,7 @@ describe('createPreparePool', () => {
     },
   );
 
-  it('takes interactive pictures before bulk ones, and says what waits and what a picture takes', async () => {
+  it('takes interactive pictures before bulk ones, and reports waiting pictures and the time per picture', async () => {
     const script = `const { parentPort } = require('node:worker_threads');
       parentPort.on('message', () => parentPort.postMessage({ data: new Uint8Array(3) }));`;
     await using pool = createPreparePool({ threads: 1, startThread: () => new Worker(script, { eval: true }) });
@@ -92,7 +92,7 @@ describe('createPreparePool', () => {
     expect(pool.load().pictureMs).toBeGreaterThan(0);
   });
 
-  it('refuses what cannot be sent to a thread', async () => {
+  it('refuses values that cannot be sent to a thread', async () => {
     await using pool = createPreparePool({ threads: 1 });
     await expect(pool.prepareImage((() => 1) as unknown as string, { size: 56 })).rejects.toMatchObject({
       code: 'CONFIG_INVALID',
@@ -100,7 +100,7 @@ describe('createPreparePool', () => {
     expect((await pool.prepareImage(folder + 'jpg_420_17x9.jpg', { size: 56 })).width).toBe(56);
   });
 
-  it('cancels what waits and what runs', async () => {
+  it('cancels waiting and running pictures', async () => {
     await using pool = createPreparePool({ threads: 1 });
     const controller = new AbortController();
     const jobs = names.map((name) => pool.prepareImage(folder + name, { size: 448, signal: controller.signal }));
@@ -111,7 +111,7 @@ describe('createPreparePool', () => {
     expect((await pool.prepareImage(folder + 'jpg_420_17x9.jpg', { size: 56 })).width).toBe(56);
   });
 
-  it('fails what waits when it is closed, and takes nothing afterwards', async () => {
+  it('fails waiting pictures when it is closed, and accepts none afterwards', async () => {
     const pool = createPreparePool({ threads: 1 });
     const outcomes = Promise.allSettled(names.map((name) => pool.prepareImage(folder + name, { size: 448 })));
     await pool.close();

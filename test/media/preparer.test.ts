@@ -19,7 +19,7 @@ beforeAll(async () => {
 });
 afterAll(() => rm(folder, { recursive: true }));
 
-/** Answers with the number in the name of the file, and keeps what it was asked. */
+/** Returns the number in the name of the file, and records the requests. */
 function recordingPool(): { asked: [string, object][]; pool: PreparePool } {
   const asked: [string, object][] = [];
   const pool: PreparePool = {
@@ -39,7 +39,7 @@ function recordingPool(): { asked: [string, object][]; pool: PreparePool } {
 }
 
 describe('createPreparer', () => {
-  it('prepares a picture on the pool, with everything that was asked', async () => {
+  it('prepares a picture on the pool, with all options', async () => {
     const { asked, pool } = recordingPool();
     const preparer = createPreparer(pool);
     const { signal } = new AbortController();
@@ -69,7 +69,7 @@ describe('createPreparer', () => {
     },
   );
 
-  it('reads a clip in chunks, again and again, with the pixels of the whole', async () => {
+  it('reads a clip in chunks, repeatedly, with the pixels of the whole clip', async () => {
     const { asked, pool } = recordingPool();
     const media = join(folder, 'frames');
     const clip = await createPreparer(pool).open({ media, kind: 'video' }, { size: 1, lane: 'interactive' });
@@ -96,13 +96,13 @@ describe('createPreparer', () => {
 });
 
 describe('the kind of media', () => {
-  it('is found from the first bytes, and is a picture where they say nothing', async () => {
+  it('is found from the first bytes, and is a picture if they are unknown', async () => {
     expect(await kindOf(join(pictures, 'pan.mp4'))).toBe('video');
     expect(await kindOf(join(pictures, 'pristine.jpg'))).toBe('image');
     expect(await kindOf(new Uint8Array(40))).toBe('image');
   });
 
-  it('of a record is what the record says, but a directory is a folder of frames', async () => {
+  it('of a record is the kind in the record, but a directory is a folder of frames', async () => {
     const clip = join(pictures, 'pan.mp4');
     expect(await kindOfRecord({ media: clip })).toBe('video');
     expect(await kindOfRecord({ media: clip, kind: 'image' })).toBe('image');

@@ -14,7 +14,7 @@ it('describes the reference by default, in the form and the order that results h
   for (const one of [reference, named]) expect(Check(PreprocessingSchema, one)).toBe(true);
 });
 
-it('names the same resampler as the schema of the API, which may not import this folder', () => {
+it('names the same resampler as the schema of the API, which must not import this folder', () => {
   expect(PreprocessingSchema.properties.resize.const).toBe(RESIZE);
 });
 

@@ -29,7 +29,7 @@ const names = (sources: readonly MediaSource[]): string[] =>
   sources.map(({ input }) => input.replace(`${folder}/`, ''));
 
 describe('expandSources', () => {
-  it('walks folders in the order of names, by content, links to files included, circles not', async () => {
+  it('walks folders in name order, by content, with links to files but without circular links', async () => {
     expect(names(await expand(folder))).toEqual([
       'a.jpg',
       'b/clip.jpg',
@@ -40,7 +40,7 @@ describe('expandSources', () => {
     ]);
   });
 
-  it('tries what telephones and cameras name otherwise, HEIC included, which then fails by name', async () => {
+  it('includes other formats of telephones and cameras, such as HEIC, which then fail by name', async () => {
     const phone = mkdtempSync(join(tmpdir(), 'phone-'));
     const files = ['1.HEIC', '2.jfif', '3.3gp', '4.MTS', '5.wmv', '6.heif', '7.jpe', '8.m2ts'];
     for (const name of files) writeFileSync(join(phone, name), Buffer.from([1, 2, 3]));
@@ -51,14 +51,14 @@ describe('expandSources', () => {
     }
   });
 
-  it('takes a file that is named whatever it is called, and its kind from its bytes', async () => {
+  it('accepts a given file with any name, and finds its kind from its bytes', async () => {
     expect(await expand(join(folder, 'no extension'), join(folder, 'b/clip.jpg'))).toMatchObject([
       { kind: 'image' },
       { kind: 'video' },
     ]);
   });
 
-  it('expands patterns that the shell left alone, but a file of that very name comes first', async () => {
+  it('expands patterns that the shell did not, but prefers a file with that exact name', async () => {
     expect(names(await expand(join(folder, '**/*.{jpg,JPG}')))).toEqual([
       'a.jpg',
       'b/clip.jpg',
@@ -72,7 +72,7 @@ describe('expandSources', () => {
     expect(names(await expand(join(folder, 'odd[1].jpg')))).toEqual(['odd[1].jpg']);
   });
 
-  it('makes a failed source of what cannot be opened, and goes on', async () => {
+  it('returns a failed source for a file that cannot be opened, and continues', async () => {
     const [missing, nothing, good] = await expand(
       join(folder, 'gone.jpg'),
       join(folder, '*.xyz'),
@@ -98,7 +98,7 @@ describe('expandSources', () => {
 });
 
 describe('openSource', () => {
-  it('takes a name literally and says what is wrong with it', async () => {
+  it('takes a name literally and reports its error', async () => {
     expect(await openSource(join(folder, 'odd[1].jpg'))).toMatchObject({ kind: 'image' });
     expect(await openSource(join(folder, 'b/clip.jpg'))).toMatchObject({ kind: 'video' });
     expect((await openSource(folder)).error?.code).toBe('MEDIA_UNREADABLE');

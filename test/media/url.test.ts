@@ -87,7 +87,7 @@ describe('fetching', () => {
   });
   const isAllowed = (address: string): boolean => address === '127.0.0.1';
 
-  it('brings the bytes, over redirects too', async () => {
+  it('returns the bytes, also after redirects', async () => {
     expect(Buffer.from(await fetchMedia(`${root}/ok`, { isAllowed })).toString()).toBe('picture');
     expect(Buffer.from(await fetchMedia(`${root}/once`, { isAllowed })).toString()).toBe('picture');
   });
@@ -101,7 +101,7 @@ describe('fetching', () => {
     await expect(fetchMedia(root + path, { isAllowed })).rejects.toMatchObject({ code });
   });
 
-  it('never speaks to loopback by itself: by address, by name, in odd spellings', async () => {
+  it('never connects to loopback by default: by address, by name, in unusual spellings', async () => {
     const port = new URL(root).port;
     for (const host of ['127.0.0.1', 'localhost', '2130706433', '0x7f.1', '[::1]', '[::ffff:127.0.0.1]']) {
       await expect(fetchMedia(`http://${host}:${port}/ok`), host).rejects.toMatchObject({

@@ -14,7 +14,7 @@ const file = places.find((place) => existsSync(place));
 if (file === undefined)
   console.warn('NOT RUN: the golden prompts need test/fixtures/golden/prompts.json or ../shared/golden/prompts.json');
 
-// golden name prefix → template; the benchmark's aesthetics prompt is a template of its own
+// golden name prefix → template; the benchmark's aesthetics prompt is a separate template
 const TEMPLATES: Record<string, string> = {
   score: 'default',
   eval_quality: 'benchmark',
@@ -23,7 +23,7 @@ const TEMPLATES: Record<string, string> = {
 };
 
 describe('published prompts', () => {
-  it.skipIf(file === undefined)('are reproduced to the letter', async () => {
+  it.skipIf(file === undefined)('are reproduced exactly', async () => {
     const golden = JSON.parse(readFileSync(file as URL, 'utf8')) as Golden;
     let compared = 0;
     for (const { name, text } of golden.prompts) {
@@ -44,7 +44,7 @@ describe('published prompts', () => {
     );
   });
 
-  it('keeps the IAA benchmark prompt to aesthetics of images', async () => {
+  it('restricts the IAA benchmark prompt to aesthetics of images', async () => {
     const template = await loadPrompt('benchmark-iaa');
     expect(allows(template, 'quality', 'image')).toBe(false);
     expect(allows(template, 'aesthetics', 'video')).toBe(false);
@@ -60,7 +60,7 @@ describe('loadPrompt', () => {
     for (const name of names) expect((await loadPrompt(name)).name).toBe(name);
   });
 
-  it('names the nearest for an unknown one', async () => {
+  it('names the nearest prompt for an unknown one', async () => {
     await expect(loadPrompt('defualt')).rejects.toMatchObject({
       code: 'CONFIG_NOT_FOUND',
       message: expect.stringContaining('"default"') as string,

@@ -11,7 +11,7 @@ describe('the verdict of doctor', () => {
   ])('of %j', (report, sentence) => expect(verdict(report)).toMatch(sentence));
 });
 
-describe('an environment that is not made yet', () => {
+describe('an environment that does not exist yet', () => {
   const at = { folder: '/c', writable: true, free: 1e12 };
   it.each([
     ['can be made', at, 'warning', /The first score creates it in \/c\/venv/],

@@ -57,13 +57,13 @@ describe('the page of a data set', () => {
     expect(html.indexOf('id="bad-2"')).toBeLessThan(html.indexOf('id="excellent-1"'));
   });
 
-  it('writes sensible digits', () => {
+  it('writes a useful number of digits', () => {
     expect(html).toContain('>3.123<');
     expect(html).toContain('MOS 3.12 ± 1.23\na.jpg');
     expect(html).not.toContain('3.123456<');
   });
 
-  it('tells a level without records from one whose pictures cannot be opened', () => {
+  it('distinguishes a level without records from one with unreadable pictures', () => {
     const under = (id: string): string => html.slice(html.indexOf(`id="${id}"`)).slice(0, 200);
     expect(under('good-0')).toContain('No record has this level.');
     expect(under('fair-1')).toContain('No image of this level could be shown.');

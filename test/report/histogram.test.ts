@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { binned, histogram } from '../../src/report/histogram.js';
 
 describe('binned', () => {
-  it('counts every value once, whatever they are', () => {
+  it('counts every value once, for any values', () => {
     fc.assert(
       fc.property(
         fc.array(fc.double({ noNaN: true, min: -1e6, max: 1e6 }), { minLength: 1 }),
@@ -15,7 +15,7 @@ describe('binned', () => {
     );
   });
 
-  it('puts the ends into the first and the last bin', () => {
+  it('puts the end values into the first and the last bin', () => {
     expect(binned([0, 0.5, 1, 1], 2)).toEqual({ from: 0, to: 1, counts: [1, 3] });
     expect(binned([7, 7], 9)).toEqual({ from: 7, to: 7, counts: [2] });
     expect(binned([], 9)).toEqual({ from: 0, to: 0, counts: [0] });
@@ -23,7 +23,7 @@ describe('binned', () => {
 });
 
 describe('histogram', () => {
-  it('draws one bar a bin, the marks that lie inside, and no number that is none', () => {
+  it('draws one bar per bin, only marks inside the range, and no NaN', () => {
     const svg = histogram([1, 2, 2, 3], { xLabel: 'MOS <1>', yLabel: 'pictures', marks: [2.5, 99], bins: 4 });
     expect(svg.match(/<rect/g)).toHaveLength(4);
     expect(svg.match(/stroke-dasharray/g)).toHaveLength(1);

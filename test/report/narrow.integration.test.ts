@@ -13,10 +13,10 @@ import { heading, page, row, table } from '../../src/report/page.js';
 const CHROMIUM = ['chromium', 'chromium-browser', 'google-chrome'].find(
   (name) => spawnSync(name, ['--version']).status === 0,
 );
-// without a browser this is said aloud, not passed over
+// a missing browser is reported, not silently skipped
 if (CHROMIUM === undefined) console.error('NOT RUN: pages at 390 pixels (no Chromium on PATH)');
 
-/** Chromium's DevTools protocol over a pipe: one JSON message after another, each ended by a zero. */
+/** Chromium's DevTools protocol over a pipe: JSON messages, each ended by a zero byte. */
 function connect(child: ChildProcess): (method: string, params?: object, sessionId?: string) => Promise<unknown> {
   const [input, output] = [child.stdio[3] as Writable, child.stdio[4] as Readable];
   const waiting = new Map<number, (message: { result?: unknown; error?: unknown }) => void>();

@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest';
 import { page } from '../../src/report/page.js';
 
-it('links to files whatever is in their names', () => {
+it('links to files with any characters in their names', () => {
   const links = ['data/a b#1?.jsonl', '../x/javascript:alert(1)', '100%.md'];
   const html = page({ title: 't', body: '', origin: { qalign: '1', commit: null, links } });
   expect([...html.matchAll(/href="([^"]*)"/g)].map(([, href]) => href)).toEqual([

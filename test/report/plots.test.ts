@@ -6,7 +6,7 @@ import { bars, lines, MAX_POINTS, scatter } from '../../src/report/plots.js';
 import { reliabilityDiagram } from '../../src/report/reliability.js';
 
 describe('page', () => {
-  it('lets no text become markup', () => {
+  it('escapes all text', () => {
     const hostile = `<img src=x onerror="alert(1)">&'`;
     expect(escape(hostile)).toBe('&lt;img src=x onerror=&quot;alert(1)&quot;&gt;&amp;&#39;');
     const html = page({
@@ -19,7 +19,7 @@ describe('page', () => {
     expect(html).toContain("default-src 'none'");
   });
 
-  it('sets columns of numbers to the right', () => {
+  it('aligns columns of numbers to the right', () => {
     expect(
       table(
         ['a', 'n'],
@@ -33,7 +33,7 @@ describe('page', () => {
     );
   });
 
-  it('names every cell of a wide table, which becomes a block a row on narrow screens', () => {
+  it('labels every cell of a wide table, whose rows become blocks on narrow screens', () => {
     const html = table(['set', 'SRCC', 'PLCC'], [['a', '0.9', '0.8']]);
     expect(html).toContain('<table class="stack">');
     expect(html).toContain('data-head="PLCC">0.8<');
@@ -46,7 +46,7 @@ describe('page', () => {
     expect(html.match(/<nav .*<\/nav>/)?.[0].match(/href="#[^"]*"/g)).toEqual(['href="#a-b"', 'href="#media"']);
   });
 
-  it('shows no folder of this machine, but in pictures', () => {
+  it('shows no folder of this machine, except in pictures', () => {
     const image = '<img src="data:image/png;base64,/tmp/a/b/c">';
     const html = page({ title: '/mnt/x/y', body: `${image}<p>/home/of jane/z.png</p>`, roots: ['/home/of jane'] });
     expect(html).toContain('<title>y</title>');
@@ -56,7 +56,7 @@ describe('page', () => {
 });
 
 describe('plots', () => {
-  it('keep every point inside the frame, whatever its size, and never write NaN', () => {
+  it('keep every point inside the frame at any size, and never write NaN', () => {
     const value = fc.oneof(fc.double({ min: -1e12, max: 1e12, noNaN: true }), fc.constant(0));
     fc.assert(
       fc.property(fc.array(fc.record({ x: value, y: value }), { maxLength: 20 }), (points) => {
@@ -75,7 +75,7 @@ describe('plots', () => {
     );
   });
 
-  it('draw at most so many points', () => {
+  it('limit the number of points', () => {
     const points = Array.from({ length: 10 * MAX_POINTS }, (_, i) => ({ x: i, y: i }));
     expect(scatter({ points, xLabel: '', yLabel: '' }).match(/<circle/g)).toHaveLength(MAX_POINTS);
   });
@@ -123,7 +123,7 @@ describe('plots', () => {
     expect((negative!.bottom - negative!.top) * 2).toBeCloseTo(positive!.bottom - positive!.top, 0);
   });
 
-  it('show accuracy over confidence, with counts, and leave empty intervals out', () => {
+  it('show accuracy over confidence, with counts, and omit empty intervals', () => {
     const bins = [
       { from: 0, to: 0.5, n: 0, confidence: 0, accuracy: 0 },
       { from: 0.5, to: 1, n: 7, confidence: 0.7, accuracy: 0.5 },

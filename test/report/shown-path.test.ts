@@ -31,7 +31,7 @@ describe('withoutFolders', () => {
 });
 
 describe('shownCommand', () => {
-  it('keeps what can be typed again and shortens absolute paths to their end, or to the working directory', () => {
+  it('keeps a command that can be typed again, and shortens absolute paths', () => {
     const words = ['koniq', '--out', '/mnt/of jane/r x.html', `data=${process.cwd()}/data`, '--media=/mnt/x/', 'a b'];
     expect(shownCommand(words)).toBe("koniq --out 'r x.html' data=data --media=x/ 'a b'");
     expect(shownCommand(['../data/x.jsonl', process.cwd()])).toBe('../data/x.jsonl .');

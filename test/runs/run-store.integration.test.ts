@@ -24,7 +24,7 @@ beforeAll(async () => {
 afterAll(() => rm(root, { recursive: true, force: true }));
 
 describe('the index of runs', () => {
-  it('reads what changed, forgets what is gone, and is made anew from the directories when it is damaged or lost', async () => {
+  it('reads changed runs, drops deleted ones, and is rebuilt from the directories when it is damaged or missing', async () => {
     await makeRun('a', end(1));
     await makeRun('b', event({ event: 'resumed', step: 1, checkpoint: 'step-1' }));
     const store = openRunStore(root);
@@ -38,7 +38,7 @@ describe('the index of runs', () => {
     expect(await rows()).toEqual(['b completed']);
   });
 
-  it('lists also when the middle of its file is damaged, another process holds it, or it cannot be there', async () => {
+  it('lists runs also if its file is damaged in the middle, locked by another process, or cannot be created', async () => {
     for (let k = 0; k < 300; k += 1) await makeRun(`many-${k}`, end(1)); // more than one page
     const store = openRunStore(root);
     const all = await store.refresh();
@@ -52,7 +52,7 @@ describe('the index of runs', () => {
 
     const other = openDatabase(file, '');
     other.exec('BEGIN EXCLUSIVE');
-    const waiting = store.refresh(); // the first look at the index is over when this returns: it gave up on the lock
+    const waiting = store.refresh(); // when this returns, the first access to the index has ended without the lock
     other.exec('ROLLBACK');
     other.close();
     expect(await waiting).toEqual(all);
@@ -91,7 +91,7 @@ describe('the index of runs', () => {
     expect((await ended)[0]).toBe(0);
   }, 60_000);
 
-  it('lists beside a directory whose recipe is damaged', async () => {
+  it('lists the other runs beside a directory with a damaged recipe', async () => {
     await makeRun('broken', end(3));
     await writeFile(join(root, 'broken/recipe.json'), '{');
     expect((await openRunStore(root).refresh()).find(({ id }) => id === 'broken')).toMatchObject({

@@ -21,7 +21,7 @@ describe("Q-Bench's two words", () => {
 });
 
 describe('calibration', () => {
-  it('isotonic: never falls, keeps the mean, and no other rising steps fit better', () => {
+  it('isotonic: never falls, keeps the mean, and no other non-decreasing function fits better', () => {
     fc.assert(
       fc.property(
         pairs,
@@ -51,7 +51,7 @@ describe('calibration', () => {
     );
   });
 
-  it('logistic: finds the curve that made the data, and refuses what falls', () => {
+  it('logistic: recovers the curve of the data, and refuses falling data', () => {
     const x = Array.from({ length: 60 }, (_, i) => 1 + i / 15);
     const y = x.map((v) => 10 + 80 / (1 + Math.exp(-(v - 3) / 0.5)));
     const curve = fitCalibration(x, y, 'logistic');
@@ -87,7 +87,7 @@ describe('calibration', () => {
 });
 
 describe('an ensemble', () => {
-  it('recovers the weights that made the MOS', () => {
+  it('recovers the weights behind the MOS', () => {
     const a = Float64Array.from({ length: 200 }, (_, i) => Math.sin(i * 1.3));
     const b = Float64Array.from({ length: 200 }, (_, i) => 100 * Math.cos(i * 2.7));
     const standards = [standardOf(a), standardOf(b)];
@@ -97,7 +97,7 @@ describe('an ensemble', () => {
     expect(weights[1]).toBeCloseTo(0.3, 10);
   });
 
-  it('gives a scorer that runs against the MOS no weight, and refuses when all do', () => {
+  it('gives no weight to a scorer that correlates negatively with the MOS, and refuses if all do', () => {
     const a = Float64Array.from({ length: 50 }, (_, i) => i);
     const down = a.map((v) => -v);
     const standards = [standardOf(a), standardOf(down)];

@@ -21,7 +21,7 @@ const scores = fc
   .filter((v) => new Set(v).size > 4);
 
 describe('scoreRange', () => {
-  it('cuts a thousandth of the rows at each end, as the authors index it', () => {
+  it('cuts a thousandth of the rows at each end, with the indices of the authors', () => {
     const values = Float64Array.from({ length: 2500 }, (_, i) => 2499 - i);
     expect(scoreRange(values, 'trimmed')).toEqual({ min: 2, max: 2498 });
     expect(scoreRange(values, 'minmax')).toEqual({ min: 0, max: 2499 });
@@ -29,7 +29,7 @@ describe('scoreRange', () => {
     expect(values[0]).toBe(2499);
   });
 
-  it('takes everything where a thousandth is no whole row', () => {
+  it('uses all rows if a thousandth is less than one row', () => {
     expect(scoreRange(Float64Array.of(3, 1, 2), 'trimmed')).toEqual({ min: 1, max: 3 });
   });
 
@@ -41,7 +41,7 @@ describe('scoreRange', () => {
 });
 
 describe('levelFinder', () => {
-  it('puts an edge where the rule says', () => {
+  it('puts an edge at the position of the rule', () => {
     const range = { min: 0, max: 100 };
     const official = levelFinder(OFFICIAL_RULE, range);
     expect([0, 20, 39.9, 40, 60, 80, 99.9].map(official)).toEqual([4, 3, 3, 2, 1, 0, 0]);
@@ -70,7 +70,7 @@ describe('levelFinder', () => {
     expect([find(0.1 + 0.2 - 0.1), find(0.1 + 0.2 - 0.2)]).toEqual([0, 4]);
   });
 
-  it('gives every score inside exactly one level, never a lower level for a higher score, and keeps or drops the rest', () => {
+  it('gives every score inside exactly one level, in order, and keeps or drops scores outside', () => {
     fc.assert(
       fc.property(rule, scores, (r, values) => {
         const range = scoreRange(Float64Array.from(values), r.range);
@@ -94,7 +94,7 @@ describe('levelFinder', () => {
     );
   });
 
-  it('agrees with the bins written out as inequalities', () => {
+  it('agrees with bins defined by inequalities', () => {
     fc.assert(
       fc.property(
         fc.double({ min: 0, max: 1, noNaN: true }),
@@ -110,7 +110,7 @@ describe('levelFinder', () => {
     );
   });
 
-  it('measures how near a score is to an edge', () => {
+  it('measures the distance of a score to an edge', () => {
     expect(edgeDistance(40, { min: 0, max: 100 }, 5)).toBe(0);
     expect(edgeDistance(50, { min: 0, max: 100 }, 5)).toBe(0.5);
     expect(edgeDistance(100, { min: 0, max: 100 }, 5)).toBe(1);

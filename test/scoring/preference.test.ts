@@ -26,7 +26,7 @@ describe('probabilityAbove', () => {
     );
   });
 
-  it('is 1 where every rating is above, ½ where they are the same', () => {
+  it('is 1 if every rating is above, ½ if they are equal', () => {
     const [good, bad] = [byLevel([0, 1, 0, 0, 0]), byLevel([0, 0, 0, 0, 1])];
     expect([probabilityAbove(good, bad), probabilityAbove(bad, good), probabilityAbove(good, good)]).toEqual([
       1, 0, 0.5,

@@ -19,8 +19,8 @@ describe('scoreLogits', () => {
     expect(result.std).toBeCloseTo(Math.sqrt(2), 12);
   });
 
-  it('names the most probable level, not the one nearest to the score', () => {
-    // half excellent, half bad: the score is fair, no level is
+  it('returns the most probable level, not the nearest to the score', () => {
+    // half excellent, half bad: the score is fair, but no level is
     const result = scoreLogits([5, -50, -50, -50, 4.9], 6, 'mos5');
     expect(Math.round(result.score)).toBe(3);
     expect(result.level).toBe('excellent');

@@ -23,7 +23,7 @@ interface Golden {
   }[];
 }
 
-// the whole table where the shared folder lies beside, its excerpt in every clone
+// the whole table if the shared folder exists, otherwise the excerpt in the repository
 const shared = new URL('../../../shared/golden/deqa/soft_labels.json', import.meta.url);
 const golden = JSON.parse(
   readFileSync(existsSync(shared) ? shared : new URL('../fixtures/datasets/soft_labels.json', import.meta.url), 'utf8'),
@@ -71,13 +71,13 @@ describe('softLabel, exact', () => {
     );
   });
 
-  it('is the published label wherever nothing was clipped', () => {
+  it('equals the published label if nothing was clipped', () => {
     const exact = softLabel(52, 20, range);
     const published = softLabel(52, 20, range, 5, { ...SOFT_LABEL_RULE, mode: 'published' });
     exact.forEach((p, i) => expect(Math.abs(p - published[i]!)).toBeLessThan(1e-7));
   });
 
-  it('mirrors when the scale is turned round, also at its middle', () => {
+  it('is mirrored when the scale is inverted, also at its middle', () => {
     for (const mos of [50, 50.0000001, 12, 33]) {
       const turned = softLabel(100 - mos, 22, range).reverse();
       softLabel(mos, 22, range).forEach((p, i) => expect(Math.abs(p - turned[i]!)).toBeLessThan(1e-6));
@@ -85,13 +85,13 @@ describe('softLabel, exact', () => {
     expect(softLabel(50, 22, range)[2]!).toBeGreaterThan(0.3);
   });
 
-  it('shares the weight between two levels where the ratings agree', () => {
+  it('shares the weight between two levels if the ratings agree', () => {
     expect(softLabel(75, 0, range)).toEqual([0, 1, 0, 0, 0]);
     expect(softLabel(100, 1, range)).toEqual([1, 0, 0, 0, 0]);
     expect(softLabel(62.5, 1, range)).toEqual([0, 0.5, 0.5, 0, 0]);
   });
 
-  it('refuses a MOS outside its range and a std that is none', () => {
+  it('refuses a MOS outside its range and an invalid std', () => {
     expect(() => softLabel(101, 5, range)).toThrow(/101 is outside/);
     expect(() => softLabel(NaN, 5, range)).toThrow(/NaN/);
     expect(() => softLabel(10, -1, range)).toThrow(/-1/);

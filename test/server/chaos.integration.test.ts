@@ -25,17 +25,17 @@ async function outcomes(client: QalignClient, id: string): Promise<string[]> {
 }
 
 describe('when workers are killed every second under load', () => {
-  it('answers every request once or says why not, and the job is whole', async () => {
+  it('answers every request once or returns an error, and the job is complete', async () => {
     const service = await startService(['jobs.in_flight=16', 'request_ms=10000', 'rate_per_minute=0']);
     try {
       const { id } = await service.client.jobs.create(list(80));
       let killed = 0;
-      const goesOn = (): boolean => killed < 3; // a machine that starts workers slowly is given time
+      const goesOn = (): boolean => killed < 3; // waits for machines that start workers slowly
       const killer = (async () => {
         while (goesOn()) {
           await sleep(1_000);
           const pid = [...service.services.models.loaded.values()][0]?.load().engine?.workers[0]?.pid;
-          if (pid === undefined) continue; // being started again
+          if (pid === undefined) continue; // it restarts
           process.kill(pid, 'SIGKILL');
           killed++;
         }
@@ -78,7 +78,7 @@ describe('when workers are killed every second under load', () => {
 });
 
 describe('when the server itself is killed', () => {
-  it('goes on with its job where it was, each item once; SIGTERM then ends it in time', async () => {
+  it('resumes its job and scores each item once; SIGTERM then ends it in time', async () => {
     const dataDir = join(folder, 'killed');
     const first = await startProcess(dataDir, ['jobs.in_flight=8']);
     const { id } = await first.client.jobs.create(list(400), {}, { idempotencyKey: 'chaos' });
@@ -97,7 +97,7 @@ describe('when the server itself is killed', () => {
       const asked = performance.now();
       second.child.kill('SIGTERM');
       expect(await second.exited).toBe(0);
-      expect(performance.now() - asked).toBeLessThan(8_000 + 10_000); // the limit, and a slow machine
+      expect(performance.now() - asked).toBeLessThan(8_000 + 10_000); // the limit plus time for a slow machine
       expect(more.status).toMatch(/queued|running/);
     } finally {
       second.child.kill('SIGKILL');
@@ -106,7 +106,7 @@ describe('when the server itself is killed', () => {
 });
 
 describe('when the disk is full', () => {
-  /** Every write through a file handle fails as on a full disk while it is on. */
+  /** While enabled, every write through a file handle fails as on a full disk. */
   async function fillDisk(): Promise<() => void> {
     const probe = await open(join(folder, 'probe'), 'w');
     const prototype = Object.getPrototypeOf(probe) as FileHandle;
@@ -119,7 +119,7 @@ describe('when the disk is full', () => {
     return () => spy.mockRestore();
   }
 
-  it('a job that cannot be kept is refused, leaves nothing, and is accepted once there is room', async () => {
+  it('a job that cannot be stored is refused, leaves no files, and is accepted once there is room', async () => {
     const service = await startService([], withoutPython);
     try {
       const form = (): FormData => {
@@ -142,14 +142,14 @@ describe('when the disk is full', () => {
       const write = vi
         .spyOn(fs, 'write')
         .mockImplementation((...given: unknown[]) => (given.at(-1) as (error: Error) => void)(enospc));
-      expect(await post()).toEqual([507, 'OUTPUT_UNWRITABLE']); // while its list is written
+      expect(await post()).toEqual([507, 'OUTPUT_UNWRITABLE']); // while the list is written
       expect(write.mock.calls.length + writev.mock.calls.length).toBeGreaterThan(0);
       write.mockRestore();
       writev.mockRestore();
       const insert = vi.spyOn(service.services.jobStore, 'insert').mockImplementation(() => {
         throw Object.assign(new Error('database or disk is full'), { code: 'SQLITE_FULL' });
       });
-      expect(await post()).toEqual([507, 'OUTPUT_UNWRITABLE']); // while it is noted
+      expect(await post()).toEqual([507, 'OUTPUT_UNWRITABLE']); // while the job is stored
       insert.mockRestore();
       expect(await readdir(join(service.dataDir, 'jobs'))).toEqual([]);
       expect((await service.client.jobs.list()).jobs).toEqual([]);
@@ -162,12 +162,12 @@ describe('when the disk is full', () => {
     }
   });
 
-  it('a job waits, says so, and writes every result once there is room', async () => {
+  it('a job waits, reports it, and writes every result once there is room', async () => {
     const service = await startService(['jobs.in_flight=4'], withoutPython);
     try {
       const before = await service.client.jobs.create(list(20));
       await service.client.jobs.wait(before.id);
-      // accepted while there is room, stopped by the full disk before its first result
+      // accepted while there is room; the full disk stops it before its first result
       const scorer = service.services.models.get();
       const score = scorer.score.bind(scorer);
       let letGo!: () => void;
@@ -183,7 +183,7 @@ describe('when the disk is full', () => {
       letGo();
       await expect.poll(async () => (await service.client.jobs.get(id)).status, { timeout: 20_000 }).toBe('waiting');
       expect((await service.client.jobs.get(id)).message).toMatch(/disk|room|space|written/i);
-      expect((await service.client.score([named('x')])).scored).toBe(1); // what needs no disk goes on
+      expect((await service.client.score([named('x')])).scored).toBe(1); // requests that need no disk still work
       room();
       expect(await service.client.jobs.wait(id)).toMatchObject({ status: 'completed', done: 100, failed: 0 });
       expect(await outcomes(service.client, id)).toEqual(Array.from({ length: 100 }, (_, i) => `n${i}`));
@@ -195,7 +195,7 @@ describe('when the disk is full', () => {
 });
 
 describe('when a second service is started on the same data folder', () => {
-  it('ends with one sentence, and the job of the first is whole', async () => {
+  it('ends with one sentence, and the job of the first is complete', async () => {
     const dataDir = join(folder, 'shared');
     const first = await startProcess(dataDir);
     try {
@@ -207,7 +207,7 @@ describe('when a second service is started on the same data folder', () => {
         (name) => (fs.statSync(join(dataDir, name)).mode & 0o077) !== 0,
       );
       expect(open).toEqual([]);
-      // a lock dies with its holder, however it dies
+      // a lock is released when its process ends, also by SIGKILL
       first.child.kill('SIGKILL');
       await first.exited;
       const next = await startProcess(dataDir);

@@ -37,20 +37,20 @@ describe('a data folder belongs to one service', () => {
     const second = startService([], { ...withoutPython, dataDir: place });
     await expect(second).rejects.toMatchObject({ code: 'DATA_DIR_IN_USE' });
     await expect(second).rejects.toThrow(place);
-    // a refused start has not touched what the first one holds
+    // a refused start does not change the data of the first service
     expect(existsSync(join(place, 'uploads'))).toBe(true);
     await first.close();
     const third = await startService([], { ...withoutPython, dataDir: place });
     await third.close();
   });
 
-  it('is released where the start fails', async () => {
+  it('is released when the start fails', async () => {
     const failing = startService(['host=0.0.0.0'], { ...withoutPython, dataDir: place });
     await expect(failing).rejects.toMatchObject({ code: 'CONFIG_INVALID' });
     claimDataDir(place)();
   });
 
-  it('leaves the keys to be changed beside the service', () => {
+  it('keeps the keys writable while the service runs', () => {
     const release = claimDataDir(place);
     openServiceDatabase(place).close();
     release();
@@ -58,7 +58,7 @@ describe('a data folder belongs to one service', () => {
 });
 
 describe('a data folder is private', () => {
-  it('with its database, also where an earlier version made them for all to read', () => {
+  it('with its database, even if an earlier version made them world-readable', () => {
     const folder = join(place, 'new', 'data');
     openServiceDatabase(folder).close();
     expect([modeOf(folder), modeOf(join(folder, 'service.db'))]).toEqual([0o700, 0o600]);
@@ -71,7 +71,7 @@ describe('a data folder is private', () => {
     database.close();
   });
 
-  it('and a folder of other things keeps its mode', async () => {
+  it('and a folder with other files keeps its mode', async () => {
     writeFileSync(join(place, 'notes.txt'), '');
     chmodSync(place, 0o755);
     const service = await startService([], { ...withoutPython, dataDir: place });

@@ -10,7 +10,7 @@ let folder: string;
 beforeEach(async () => void (folder = await mkdtemp(join(tmpdir(), 'qalign-owners-'))));
 afterEach(() => rm(folder, { recursive: true, force: true }));
 
-/** A database as versions before ids of keys made it. */
+/** A database of a version without ids of keys. */
 const EARLIER = `
   CREATE TABLE keys (name TEXT PRIMARY KEY, hash TEXT NOT NULL, scopes TEXT NOT NULL, created_at REAL NOT NULL);
   CREATE TABLE jobs (
@@ -32,7 +32,7 @@ const EARLIER = `
     ('webber' || char(10) || 'k', 'f', 200, '{}', 200);
 `;
 
-it('gives keys of earlier versions an id, and what was made by a name only to the key that had it then', () => {
+it('gives keys of earlier versions an id, and assigns entries of a name only to the key that had it then', () => {
   openDatabase(serviceDatabase(folder), EARLIER).close();
   for (let time = 0; time < 2; time++) {
     const database = openServiceDatabase(folder);
@@ -60,7 +60,7 @@ it('gives keys of earlier versions an id, and what was made by a name only to th
   }
 });
 
-it('gives a key that is made again under its name another id', () => {
+it('gives a key that is created again under its name another id', () => {
   const database = openServiceDatabase(folder);
   const keys = createKeyStore(database);
   keys.create('web', ['jobs']);

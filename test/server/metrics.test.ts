@@ -32,7 +32,7 @@ it('counts the frames, the fill and the times of a batch', async () => {
   ]);
 });
 
-it('reads the load of each model when it is asked, workers of one device together', async () => {
+it('reads the load of each model on request, with the workers of one device summed', async () => {
   const metrics = createMetrics();
   const worker = { device: 'cpu', state: 'ready', oldest_batch_ms: 500, ready: true, restarts: 2, rss_bytes: 100 };
   const loaded = new Map([

@@ -10,7 +10,7 @@ import { startService, withoutPython } from './start-service.js';
 
 const run = promisify(execFile);
 
-/** What somebody writes against the generated types, without a package of ours. */
+/** A user's program against the generated types, without the qalign package. */
 const PROGRAM = `
 import type { components, paths, webhooks } from './api.js';
 
@@ -49,9 +49,9 @@ void post('/v1/score', { items, scale: 'stars' }).catch(() => {});
 console.log(JSON.stringify({ score, scale: result.scale, status, code: error.code, type }));
 `;
 
-it('the types that openapi-typescript makes of /openapi.json compile, and a program with them works', async () => {
+it('the types that openapi-typescript generates from /openapi.json compile, and a program with them works', async () => {
   const service = await startService([], withoutPython);
-  // below the checkout: the compiler finds the types of Node there
+  // in the checkout, where the compiler finds the types of Node
   const folder = await mkdtemp(join(packageRoot, 'node_modules', '.openapi-types-'));
   try {
     const document = (await (await fetch(`${service.url}/openapi.json`)).json()) as OpenAPI3;

@@ -9,7 +9,7 @@ import { sendExample } from './send-example.js';
 
 let service: TestService;
 beforeAll(async () => {
-  service = await startService([`models=[${DEFAULT_MODEL}]`]); // the examples are to work as the service is by default
+  service = await startService([`models=[${DEFAULT_MODEL}]`]); // the examples must work with the default configuration
 });
 afterAll(() => service.close());
 
@@ -21,7 +21,7 @@ interface Document {
 }
 
 describe('/openapi.json', () => {
-  it('describes every route, and refers to nothing that is not there', async () => {
+  it('describes every route, and has no broken reference', async () => {
     const text = await (await fetch(`${service.url}/openapi.json`)).text();
     const document = JSON.parse(text) as Document;
     expect(document.openapi).toBe('3.1.0');
@@ -40,7 +40,7 @@ describe('/openapi.json', () => {
     expect(document.webhooks['job_ended']?.['post']?.operationId).toBe('webhook_job_ended');
   });
 
-  it('requires nothing that is filled in by default: a default would not fit its own schema', () => {
+  it('requires no key that has a default', () => {
     const wrong: string[] = [];
     const walk = (node: unknown, place: string): void => {
       if (typeof node !== 'object' || node === null) return;
@@ -58,7 +58,7 @@ describe('/openapi.json', () => {
     expect(wrong).toEqual([]);
   });
 
-  it('has an example of every route', () => {
+  it('has an example for every route', () => {
     expect(ROUTES.filter(({ examples }) => examples.length === 0).map(({ path }) => path)).toEqual([]);
   });
 });
@@ -85,7 +85,7 @@ describe('the documented examples', () => {
   );
 });
 
-it('shows the reference under a policy that lets in nothing from elsewhere', async () => {
+it('serves the reference with a policy that allows no other origin', async () => {
   const page = await fetch(`${service.url}/docs`);
   const text = await page.text();
   const policy = page.headers.get('content-security-policy') ?? '';

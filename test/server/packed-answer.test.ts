@@ -20,7 +20,7 @@ interface Answer {
   readonly body: Buffer;
 }
 
-/** Without the unpacking that `fetch` does by itself. */
+/** A request without the automatic decompression of `fetch`. */
 const get = (path: string, headers: Record<string, string> = {}, method = 'GET'): Promise<Answer> =>
   new Promise((resolve, reject) => {
     const sent = request(service.url + path, { headers, method }, (res) => {
@@ -36,7 +36,7 @@ const results = (format: string): string => `/v1/jobs/${job}/results?format=${fo
 
 describe('results of a job', () => {
   it.each(['ndjson', 'csv', 'csv-safe'])(
-    'as %s come packed to who takes gzip, with the same bytes inside',
+    'are compressed as %s for clients that accept gzip, with the same content',
     async (format) => {
       const plain = await get(results(format));
       const packed = await get(results(format), gzip);
@@ -50,7 +50,7 @@ describe('results of a job', () => {
     },
   );
 
-  it('a range is of the bytes that are not packed, also for who takes gzip', async () => {
+  it('have ranges of uncompressed bytes, also for clients that accept gzip', async () => {
     const { body } = await get(results('ndjson'));
     const part = await get(results('ndjson'), { ...gzip, Range: 'bytes=10-29' });
     expect([part.status, part.headers['content-encoding'], part.headers['vary']]).toEqual([
@@ -74,7 +74,7 @@ describe('results of a job', () => {
     expect((await get(results('ndjson'), headers)).headers['content-encoding']).toBeUndefined();
   });
 
-  it('as Parquet are packed already', async () => {
+  it('are not compressed again as Parquet', async () => {
     const { headers, body } = await get(results('parquet'), gzip);
     expect(headers['content-encoding']).toBeUndefined();
     expect(body.subarray(0, 4).toString()).toBe('PAR1');
@@ -85,14 +85,14 @@ describe('results of a job', () => {
     expect([status, body.length]).toEqual([200, 0]);
   });
 
-  it('of a job that is unknown are an error that is not packed', async () => {
+  it('of an unknown job are an uncompressed error', async () => {
     const { status, headers, body } = await get('/v1/jobs/job_000000000000000000000000/results', gzip);
     expect([status, headers['content-encoding']]).toEqual([404, undefined]);
     expect(JSON.parse(body.toString())).toMatchObject({ error: { code: 'JOB_NOT_FOUND' } });
   });
 });
 
-it('large answers of JSON are packed, small ones are not', async () => {
+it('are compressed in large JSON responses, but not in small ones', async () => {
   const large = await get('/openapi.json', gzip);
   expect([large.headers['content-encoding'], large.headers['vary']]).toEqual(['gzip', 'Accept-Encoding']);
   expect(JSON.parse(gunzipSync(large.body).toString())).toHaveProperty('openapi');

@@ -10,11 +10,11 @@ import { openServiceDatabase } from '../../src/server/service-database.js';
 import { installPins } from '../setup/python.js';
 import { startService } from './start-service.js';
 
-const executable = process.env['QALIGN_PYTHON'] as string; // of the global set-up
+const executable = process.env['QALIGN_PYTHON'] as string; // from the global setup
 // one worker: with several, CPython 3.11 fails in ast.parse (SystemError)
 const RUN = 'import sys; from schemathesis.cli import schemathesis; sys.exit(schemathesis())';
 
-/** The folder of its packages, or why they are not there. */
+/** The folder of its packages, or the reason why it is missing. */
 async function packages(): Promise<string | Error> {
   const probe = await probePython(executable, ['schemathesis']);
   if (probe === undefined) return new Error(`${executable} does not answer`);
@@ -22,7 +22,7 @@ async function packages(): Promise<string | Error> {
   return installPins('api-test', executable, probe).catch((error: Error) => error);
 }
 
-it('schemathesis finds nothing that differs from /openapi.json: all phases, every check but positive_data_acceptance', async ({
+it('schemathesis finds no deviation from /openapi.json: all phases, every check except positive_data_acceptance', async ({
   skip,
 }) => {
   const folder = await packages();

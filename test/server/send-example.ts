@@ -1,6 +1,6 @@
 import type { Example, Route } from '../../src/server/route.js';
 
-/** An example of a route as a request. */
+/** Sends the example of a route as a request. */
 export async function sendExample(
   url: string,
   route: Pick<Route, 'method' | 'path'>,

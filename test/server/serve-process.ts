@@ -8,11 +8,11 @@ export interface ServeProcess {
   readonly url: string;
   readonly client: QalignClient;
   readonly child: ChildProcess;
-  /** Exit code or signal. */
+  /** The exit code or signal. */
   readonly exited: Promise<number | string>;
 }
 
-/** `qalign serve` in a process of its own, as a shell starts it; resolves when a model is loaded. */
+/** Runs `qalign serve` in a separate process, as a shell does; resolves when a model is loaded. */
 export async function startProcess(dataDir: string, overrides: readonly string[] = []): Promise<ServeProcess> {
   const child = spawn(
     process.execPath,

@@ -49,7 +49,7 @@ const thing = (id: string, createdAt: number, more: Partial<Thing> = {}): Thing 
 });
 const ids = (things: readonly Thing[]): string[] => things.map(({ id }) => id);
 
-it('gives back what was put in, and nothing for an id that is not there', () => {
+it('returns inserted rows, and undefined for an unknown id', () => {
   const first = thing('a', 1.5, { note: "it's" });
   table.insert(first);
   expect(table.get('a')).toEqual(first);
@@ -57,7 +57,7 @@ it('gives back what was put in, and nothing for an id that is not there', () => 
   expect(() => table.insert(first)).toThrow(/UNIQUE/);
 });
 
-it('updates the columns that are named and no others', () => {
+it('updates only the named columns', () => {
   table.insert(thing('a', 1));
   table.insert(thing('b', 2));
   table.update({ ...thing('a', 1), owner: 'bob', status: 'running', note: 'now' }, ['status']);
@@ -65,7 +65,7 @@ it('updates the columns that are named and no others', () => {
   expect(table.get('b')).toEqual(thing('b', 2));
 });
 
-it('lists newest first, by what is given, a page at a time', () => {
+it('lists rows newest first, filtered and in pages', () => {
   for (const [id, at, owner] of [
     ['a', 1, 'ann'],
     ['b', 3, 'bob'],
@@ -80,7 +80,7 @@ it('lists newest first, by what is given, a page at a time', () => {
   expect(ids(table.list({ owner: 'ann', status: 'ended' }, page))).toEqual([]);
 });
 
-it('finds what is in one of some states, oldest first', () => {
+it('finds rows in one of several states, oldest first', () => {
   table.insert(thing('new', 9));
   table.insert(thing('over', 1, { status: 'ended' }));
   table.insert(thing('old', 2, { status: 'running' }));

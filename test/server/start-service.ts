@@ -15,7 +15,7 @@ export interface TestService extends RunningService {
   readonly logged: { level: string; message: string; fields: LogFields | undefined }[];
 }
 
-/** A service on a free port in a folder of its own. Real workers unless `createScorer` says otherwise. */
+/** Starts a service on a free port with its own folder, and with real workers unless `createScorer` replaces them. */
 export async function startService(
   overrides: readonly string[] = [],
   parts: Partial<ServeParts> & { dataDir?: string; key?: string } = {},
@@ -45,5 +45,5 @@ export async function startService(
   return { ...running, client, dataDir, logged, close };
 }
 
-/** Without Python: for what does not depend on scores. */
+/** Starts a service without Python, for tests that do not depend on scores. */
 export const withoutPython = { createScorer: (options: ScorerOptions) => fakeScorer(options) };

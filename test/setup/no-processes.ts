@@ -1,4 +1,4 @@
-/** Vitest's set-up of the unit tests: whatever starts a process fails, so that none needs Python or ffmpeg. */
+/** Setup of the unit tests: starting a process fails, so that no unit test needs Python or ffmpeg. */
 import childProcess from 'node:child_process';
 import { syncBuiltinESMExports } from 'node:module';
 

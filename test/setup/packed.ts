@@ -8,8 +8,8 @@ import { packageRoot } from '../../src/base/package-root.js';
 const run = promisify(execFile);
 
 /**
- * Packs the package as `npm publish` would, of a copy that is built anew, and unpacks it below
- * `project`/node_modules/qalign with its dependencies, not those of development. Returns that folder.
+ * Packs a newly built copy of the package like `npm publish`, and unpacks it in `project`/node_modules/qalign, without
+ * development dependencies. Returns that folder.
  */
 export async function installPacked(work: string, project: string): Promise<string> {
   const copy = join(work, 'copy');
@@ -32,7 +32,7 @@ export async function installPacked(work: string, project: string): Promise<stri
   return folder;
 }
 
-/** Takes over `dist` where no source is newer, as after `npm run build`; else builds as that does. */
+/** Uses `dist` if no source is newer, as after `npm run build`; otherwise builds it in the same way. */
 async function buildInto(dist: string): Promise<void> {
   const built = join(packageRoot, 'dist');
   const made = (await stat(join(built, 'src/index.d.cts')).catch(() => undefined))?.mtimeMs ?? 0;

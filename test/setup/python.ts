@@ -1,6 +1,6 @@
 /**
- * The Python that tests run on: the one that scores (QALIGN_PYTHON or the managed environment), with what only tests
- * need (pytest, SciPy, Pillow, …) in a folder of its own beside that environment, made once under a lock.
+ * The Python of the tests: the scoring environment (QALIGN_PYTHON or the managed environment). Packages that only tests
+ * need (pytest, SciPy, Pillow, …) are in a separate folder beside it, which is created once under a lock.
  */
 import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
@@ -18,9 +18,9 @@ const TEST_MODULES = ['pytest', 'hypothesis', 'PIL', 'scipy', 'ruff', 'pyarrow',
 const say = (message: string): void => void process.stderr.write(`${message}\n`);
 
 /**
- * `path` is for PYTHONPATH: the package of the repository, then the test packages where they are apart. A managed
- * environment gets the extras; an interpreter of QALIGN_PYTHON is used as it is, and what it lacks is said to be not
- * run.
+ * `path` is for PYTHONPATH: the package of the repository, then the test packages if they are separate. A managed
+ * environment gets the extras. An interpreter of QALIGN_PYTHON is not changed; tests without their packages are
+ * reported as not run.
  */
 export async function testPython(
   extras: readonly PythonExtra[] = [],
@@ -43,7 +43,7 @@ async function testPackages(executable: string): Promise<string | undefined> {
   return installPins('test', executable, probe);
 }
 
-/** A folder for PYTHONPATH with what `requirements-NAME.lock` pins, made once. */
+/** A folder for PYTHONPATH with the packages of `requirements-NAME.lock`, created once. */
 export async function installPins(
   name: string,
   executable: string,
@@ -80,7 +80,7 @@ export async function installPins(
   return folder;
 }
 
-/** Vitest's global set-up: every test finds the interpreter in QALIGN_PYTHON and the test packages on PYTHONPATH. */
+/** Vitest's global setup: sets QALIGN_PYTHON to the interpreter and PYTHONPATH to the test packages. */
 export default async function setUp(): Promise<void> {
   const { executable, path } = await testPython();
   process.env['QALIGN_PYTHON'] = executable;

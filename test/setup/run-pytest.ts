@@ -1,4 +1,4 @@
-/** `npm run test:python [-- pytest arguments]` (without arguments lint and format too), and `npm run format:python`. */
+/** `npm run test:python [-- pytest arguments]` (also lints without arguments), and `npm run format:python`. */
 import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
 import { packageRoot } from '../../src/base/package-root.js';

@@ -1,4 +1,4 @@
-/** `npm run test:one PATH [-- arguments]`: one test file, of either language. */
+/** `npm run test:one PATH [-- arguments]`: runs one test file, in TypeScript or Python. */
 import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { relative, resolve } from 'node:path';

@@ -15,8 +15,8 @@ beforeEach(() => {
 afterEach(() => rmSync(folder, { recursive: true }));
 
 /**
- * Another Node that reads, waits and writes a counter under the lock, `times` times; `forever` holds it until it is
- * killed.
+ * Another Node process that reads and writes a counter under the lock, `times` times, with a pause in between. With
+ * `forever` it holds the lock until it is killed.
  */
 function other(times: number, forever = false): ReturnType<typeof spawn> {
   const script = `
@@ -46,7 +46,7 @@ describe('withFileLock', () => {
     expect(readdirSync(folder).filter((name) => name.includes('lock'))).toEqual([]);
   });
 
-  it('removes what a process left that was killed while it took the lock', async () => {
+  it('removes files of a process that was killed while taking the lock', async () => {
     const left = ['a.lock.4194305-1-0123ab.part', 'a.lock.4194305.part'];
     for (const name of [...left, 'b.lock.4194305.part']) writeFileSync(join(folder, name), '{}');
     await withFileLock(lock, async () => expect(readdirSync(folder)).toEqual(['a.lock', 'b.lock.4194305.part']));
@@ -62,7 +62,7 @@ describe('withFileLock', () => {
     expect(await withFileLock(lock, async () => 'mine')).toBe('mine');
   });
 
-  it('breaks what is no lock of ours and what a later process with the same pid did not write', async () => {
+  it('breaks a foreign lock file, and a lock that a later process with the same pid did not write', async () => {
     writeFileSync(lock, 'half a fi');
     expect(await withFileLock(lock, async () => 1)).toBe(1);
     writeFileSync(lock, JSON.stringify({ pid: process.pid, started: '1', host: hostname(), token: 'x' }));
@@ -80,7 +80,7 @@ describe('withFileLock', () => {
     expect(await withFileLock(lock, async () => 'mine')).toBe('mine');
   });
 
-  it('waits for the living, tells whom it waits for, and can be cancelled', async () => {
+  it('waits for a living process, reports which one, and can be cancelled', async () => {
     await withFileLock(lock, async () => {
       const stop = new AbortController();
       const waits = withFileLock(lock, async () => 'never', {
@@ -93,7 +93,7 @@ describe('withFileLock', () => {
     expect(existsSync(lock)).toBe(false);
   });
 
-  it('lets go when the work fails', async () => {
+  it('is released when the work fails', async () => {
     await expect(withFileLock(lock, async () => Promise.reject(new Error('work')))).rejects.toThrow('work');
     expect(existsSync(lock)).toBe(false);
   });

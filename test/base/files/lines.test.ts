@@ -11,7 +11,7 @@ beforeEach(async () => {
 });
 afterEach(() => rm(folder, { recursive: true, force: true }));
 
-/** Pieces of `size` bytes, all in one buffer that is used again. */
+/** Chunks of `size` bytes, all in one reused buffer. */
 async function* pieces(bytes: Buffer, size: number): AsyncGenerator<Buffer> {
   const buffer = Buffer.alloc(size);
   for (let at = 0; at < bytes.length; at += size) {
@@ -30,7 +30,7 @@ const textsOf = async (text: string | Buffer, size: number, options?: LineOption
 describe('wholeLines', () => {
   const text = 'one\n\n漢字 é 🙂\u2028x\r\n\ufefflast\nhalf';
 
-  it('gives the same lines and places whatever the pieces, and not the half one', async () => {
+  it('returns the same lines and offsets for all chunk sizes, without the incomplete line', async () => {
     const bytes = Buffer.from(text);
     const expected = ['one', '', '漢字 é 🙂\u2028x\r', '\ufefflast'];
     for (let size = 1; size <= bytes.length; size++) {
@@ -42,7 +42,7 @@ describe('wholeLines', () => {
     }
   });
 
-  it('gives the half line where it is asked for, and none where there is none', async () => {
+  it('returns an incomplete last line on request', async () => {
     for (const size of [1, 2, 64]) {
       expect((await textsOf(text, size, { tail: true })).at(-1)).toBe('half');
       expect(await textsOf('a\nb\n', size, { tail: true })).toEqual(['a', 'b']);
@@ -51,17 +51,17 @@ describe('wholeLines', () => {
     }
   });
 
-  it('keeps the places of bytes that are not UTF-8', async () => {
+  it('keeps the offsets of bytes that are not UTF-8', async () => {
     const bytes = Buffer.from([0x61, 0xff, 0x0a, 0xe6, 0xbc]); // cut inside a character
     expect(await all(wholeLines(pieces(bytes, 2)))).toEqual([{ number: 1, text: 'a\ufffd', start: 0, end: 3 }]);
   });
 
-  it('decodes as it is told, with the number of the line', async () => {
+  it('decodes with the given function, which gets the line number', async () => {
     const decode = (bytes: Buffer, number: number): string => `${number}:${bytes.toString('hex')}`;
     expect(await textsOf('a\nb', 1, { decode, tail: true })).toEqual(['1:61', '2:62']);
   });
 
-  it('holds no more of an unfinished line than it may', async () => {
+  it('limits the length of an unfinished line', async () => {
     const endless = async function* (): AsyncGenerator<Buffer> {
       yield Buffer.from('first\n');
       for (;;) yield Buffer.alloc(1000, 'a');
@@ -73,17 +73,17 @@ describe('wholeLines', () => {
     };
     await expect(work(() => new Error(`after ${read.length}`))).rejects.toThrow('after 1');
     await expect(work()).rejects.toThrow(RangeError);
-    // a long line that is whole within its piece is held nowhere
+    // a long line within one chunk is not buffered
     expect(await textsOf(`${'a'.repeat(20)}\n`, 21, { most: 10 })).toEqual(['a'.repeat(20)]);
   });
 
-  it('reads a line of 32 MB in pieces of 64 kB in linear time', async () => {
+  it('reads a line of 32 MB in chunks of 64 kB in linear time', async () => {
     const started = performance.now();
     const [line] = await all(
       wholeLines(pieces(Buffer.concat([Buffer.alloc(2 ** 25, 'a'), Buffer.from('\n')]), 2 ** 16)),
     );
     expect(line?.end).toBe(2 ** 25 + 1);
-    // copying all that is held for each piece would move 8 GB
+    // copying the buffer for every chunk would move 8 GB
     expect(performance.now() - started).toBeLessThan(2_000);
   });
 
@@ -93,7 +93,7 @@ describe('wholeLines', () => {
 });
 
 describe('wholeRuns', () => {
-  it('cuts where it is told, and gives neighbouring runs that make the whole', async () => {
+  it('cuts at the given positions, into adjacent runs that cover everything', async () => {
     const bytes = Buffer.from('a;bc;;def');
     for (let size = 1; size <= bytes.length; size++) {
       const options = { tail: true, wholeLength: (chunk: Buffer): number => chunk.lastIndexOf(';') + 1 };
@@ -110,7 +110,7 @@ describe('wholeRuns', () => {
 });
 
 describe('followLines', () => {
-  it('waits for the file and for the end of each line, and drops a torn last one', async () => {
+  it('waits for the file and for the end of each line, and drops an incomplete last line', async () => {
     const file = join(folder, 'events.jsonl');
     let ended = false;
     const seen: string[] = [];
@@ -127,7 +127,7 @@ describe('followLines', () => {
     expect(seen).toEqual(['1 a', '2 bc', '3 d']);
   });
 
-  it('begins at an offset, and ends when its signal is aborted with what is there', async () => {
+  it('starts at an offset, and returns the existing lines when its signal is aborted', async () => {
     const file = join(folder, 'events.jsonl');
     await writeFile(file, 'a\nb\n');
     const stop = new AbortController();
@@ -138,7 +138,7 @@ describe('followLines', () => {
     expect((await all(lines)).map(({ text }) => text)).toEqual(['c']);
   });
 
-  it('goes on after a file that became shorter', async () => {
+  it('continues after the file became shorter', async () => {
     const file = join(folder, 'events.jsonl');
     await writeFile(file, 'a\nb\n');
     await truncate(file, 2);

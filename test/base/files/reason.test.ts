@@ -33,7 +33,7 @@ describe('why a file cannot be read', () => {
     ['calibration', loadCalibration],
     ['labels', openLabels],
     ['configuration', (path) => loadConfig(ServeConfig, path)],
-  ])('is told in words: %s', async (_, read) => {
+  ])('is given in words: %s', async (_, read) => {
     for (const path of [none, folder]) {
       const message = await read(path).then(String, (error: Error) => error.message);
       expect(message).not.toMatch(/ENOENT|EISDIR/);

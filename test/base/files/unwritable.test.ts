@@ -31,12 +31,12 @@ describe('errors of writing', () => {
     expect([isDiskFull(failing(code)), isWriteError(failing(code))]).toEqual([full, write]);
   });
 
-  it('are none where there is no code', () => {
+  it('need an error code', () => {
     for (const thrown of [new Error('no'), undefined, null, 'ENOSPC', { code: 28 }])
       expect(isWriteError(thrown)).toBe(false);
   });
 
-  it('become OUTPUT_UNWRITABLE in the words of the place that writes', async () => {
+  it('become OUTPUT_UNWRITABLE with the message of the caller', async () => {
     const full = guardWrite(
       async () => {
         const file = await open('/dev/full', 'w');
@@ -51,7 +51,7 @@ describe('errors of writing', () => {
     });
   });
 
-  it('do not cover a fault in the data, which no free space mends', async () => {
+  it('do not include an error in the data, which free space does not fix', async () => {
     const parse = guardWrite(
       async () => JSON.parse('{"torn') as unknown,
       () => 'no',
@@ -59,7 +59,7 @@ describe('errors of writing', () => {
     await expect(parse).rejects.toBeInstanceOf(SyntaxError);
   });
 
-  it('do not cover an error that has its code already', async () => {
+  it('do not include an error that already has a code', async () => {
     const known = new QalignError('RUN_ACTIVE', 'It is being trained.');
     await expect(
       guardWrite(
@@ -77,13 +77,13 @@ describe('errors of writing', () => {
     ['open', 'ENOENT', false],
     ['scandir', 'EACCES', false],
     ['connect', 'EACCES', false],
-  ])('of %s %s name the place as the last net: %s', (syscall, code, caught) => {
+  ])('of %s %s name the path when no caller handles them: %s', (syscall, code, caught) => {
     const error = unwritablePlace(Object.assign(failing(code), { syscall, path: '/x' }));
     expect(error?.code).toBe(caught ? 'OUTPUT_UNWRITABLE' : undefined);
     if (caught) expect(error?.message).toMatch(/^\/x cannot be written .*choose a writable folder/);
   });
 
-  it('of a folder say what to do', async () => {
+  it('of a folder state what to do', async () => {
     const place = join(fileURLToPath(import.meta.url), 'folder');
     await expect(makeFolder(place, 'name another')).rejects.toMatchObject({
       code: 'OUTPUT_UNWRITABLE',

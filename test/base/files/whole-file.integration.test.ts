@@ -8,7 +8,7 @@ import { openWhole, writeWhole } from '../../../src/base/files/whole-file.js';
 import { packageRoot } from '../../../src/base/package-root.js';
 
 describe('openWhole', () => {
-  it('removes what a killed process had written of the same file, and nothing of one that lives', async () => {
+  it('removes the draft of a killed process, but not of a living one', async () => {
     const folder = await mkdtemp(join(tmpdir(), 'qalign-whole-'));
     try {
       const gone = spawn(process.execPath, ['-e', '']);
@@ -25,28 +25,25 @@ describe('openWhole', () => {
     }
   });
 
-  it.each(['file', 'folder'])(
-    'of a killed writer of a %s shows nothing; the next one removes its draft',
-    async (what) => {
-      const folder = await mkdtemp(join(tmpdir(), 'qalign-whole-'));
-      try {
-        const path = join(folder, 'a');
-        const child = spawn(process.execPath, ['--import', 'tsx', '--input-type=module', '-e', KILLED, path, what], {
-          stdio: ['ignore', 'pipe', 'inherit'],
-        });
-        await once(child.stdout, 'data');
-        expect(await readdir(folder)).toEqual([expect.stringMatching(/^a\..*\.part$/)]);
-        child.kill('SIGKILL');
-        await once(child, 'exit');
-        expect(await readdir(folder)).toHaveLength(1);
-        await writeWhole(path, 'whole');
-        expect(await readdir(folder)).toEqual(['a']);
-        expect(await readFile(path, 'utf8')).toBe('whole');
-      } finally {
-        await rm(folder, { recursive: true, force: true });
-      }
-    },
-  );
+  it.each(['file', 'folder'])('hides the %s of a killed writer, whose draft the next writer removes', async (what) => {
+    const folder = await mkdtemp(join(tmpdir(), 'qalign-whole-'));
+    try {
+      const path = join(folder, 'a');
+      const child = spawn(process.execPath, ['--import', 'tsx', '--input-type=module', '-e', KILLED, path, what], {
+        stdio: ['ignore', 'pipe', 'inherit'],
+      });
+      await once(child.stdout, 'data');
+      expect(await readdir(folder)).toEqual([expect.stringMatching(/^a\..*\.part$/)]);
+      child.kill('SIGKILL');
+      await once(child, 'exit');
+      expect(await readdir(folder)).toHaveLength(1);
+      await writeWhole(path, 'whole');
+      expect(await readdir(folder)).toEqual(['a']);
+      expect(await readFile(path, 'utf8')).toBe('whole');
+    } finally {
+      await rm(folder, { recursive: true, force: true });
+    }
+  });
 });
 
 /** Writes a part of a file or folder and then waits. */

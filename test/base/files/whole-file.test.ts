@@ -18,7 +18,7 @@ beforeEach(async () => {
 afterEach(() => rm(folder, { recursive: true, force: true }));
 
 describe('the name of a draft', () => {
-  it('differs each time, and is that of a leftover only when its process is gone or another has its pid', async () => {
+  it('is unique, and counts as a leftover only if its process has ended or its pid was reused', async () => {
     const [one, other] = [draftOf('/x/a.json').path, draftOf('/x/a.json').path];
     expect(one).not.toBe(other);
     expect(await isLeftover(folder, one.slice('/x/'.length), 'a.json')).toBe(false);
@@ -32,7 +32,7 @@ describe('the name of a draft', () => {
       [`a.json.${GONE}.part`, true],
       [`a.json.${process.pid}.part`, false],
       [`b.json.${GONE}.part`, false],
-      // what users may have beside it
+      // files that users can have beside it
       ['a.json.part', false],
       ['a.json.part-1', false],
       [`a.json.${GONE}`, false],
@@ -65,7 +65,7 @@ describe('openWhole', () => {
     expect(await readdir(folder)).toEqual(['new']);
   });
 
-  it('lets two writers of one file end after each other, each with a whole file', async () => {
+  it('lets two writers of one file finish one after the other, each with a complete file', async () => {
     const [one, two] = [await openWhole(path), await openWhole(path)];
     await one.write('one');
     await two.write('two');
@@ -76,7 +76,7 @@ describe('openWhole', () => {
     expect(await readdir(folder)).toEqual(['a.json']);
   });
 
-  it('says what it could not write, in the words of its caller', async () => {
+  it('reports what it could not write, with the message of its caller', async () => {
     await mkdir(path);
     await expect(openWhole(path)).rejects.toMatchObject({
       code: 'OUTPUT_UNWRITABLE',
@@ -87,7 +87,7 @@ describe('openWhole', () => {
     expect(await readdir(folder)).toEqual(['a.json']);
   });
 
-  it('leaves the earlier file where the new one cannot take its name', async () => {
+  it('keeps the earlier file if the new one cannot be renamed', async () => {
     const file = await openWhole(path);
     await file.write('new');
     await mkdir(path);
@@ -119,7 +119,7 @@ describe('writeWhole', () => {
     expect(await readdir(folder)).toEqual(['a.json']);
   });
 
-  it('replaces a file, and keeps it where the text cannot be written', async () => {
+  it('replaces a file, and keeps it if the text cannot be written', async () => {
     await writeWhole(path, 'old');
     await writeWhole(path, 'new');
     expect(await readFile(path, 'utf8')).toBe('new');
@@ -129,7 +129,7 @@ describe('writeWhole', () => {
 });
 
 describe('makeWhole', () => {
-  it('makes a file or a folder appear when all is in it, and returns what was made', async () => {
+  it('creates a file or folder atomically, and returns the result', async () => {
     const made = await makeWhole(join(folder, 'frames'), async (draft) => {
       await mkdir(draft);
       await writeFile(join(draft, '0000.png'), 'a');
@@ -142,7 +142,7 @@ describe('makeWhole', () => {
     expect(await readdir(join(folder, 'frames'))).toEqual(['0000.png']);
   });
 
-  it('leaves nothing of what failed, and gives the error as it came', async () => {
+  it('leaves no files after a failure, and throws the original error', async () => {
     const failure = new Error('no more frames');
     const work = makeWhole(join(folder, 'frames'), async (draft) => {
       await mkdir(draft);
@@ -161,7 +161,7 @@ describe('makeWhole', () => {
     expect(await readdir(path)).toEqual(['kept']);
   });
 
-  it('removes what dead processes left of the same thing, folders too', async () => {
+  it('removes drafts of dead processes, including folders', async () => {
     const left = [`a.json.${GONE}-17-0123ab.part`, `a.json.${GONE}.part`];
     await mkdir(join(folder, left[0]!));
     await writeFile(join(folder, left[0]!, 'half'), '');
@@ -172,7 +172,7 @@ describe('makeWhole', () => {
     expect((await readdir(folder)).map((name) => join(folder, name)).sort()).toEqual([living, path].sort());
   });
 
-  it('lets several at once make the same file', async () => {
+  it('lets several writers create the same file concurrently', async () => {
     const all = Array.from({ length: 8 }, (_, i) =>
       makeWhole(path, (draft) => writeFile(draft, `${i}`.repeat(10_000))),
     );

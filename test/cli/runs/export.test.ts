@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { copyWhole } from '../../../src/cli/runs/export.js';
 
-it('gives an exported model the modes of new files, whatever those of the run are', async () => {
+it('gives an exported model the modes of new files, not those of the run', async () => {
   const folder = await mkdtemp(join(tmpdir(), 'qalign-export-'));
   const umask = process.umask(0o027);
   try {

@@ -122,7 +122,7 @@ describe('qalign train and runs', () => {
     expect((await qalign('runs', 'show', 'nothing')).err).toContain('RUN_NOT_FOUND');
   }, 600_000);
 
-  it('stops by verb and by SIGTERM, survives the death of its Node, and goes on each time to the same end', async () => {
+  it('stops by command and by SIGTERM, survives a killed Node, and always resumes to the same result', async () => {
     const long = ['epochs=40', 'save_every=1000'];
     const whole = await qalign('train', recipe, 'name=whole', ...long);
     expect(whole.code).toBe(0);
@@ -143,14 +143,14 @@ describe('qalign train and runs', () => {
 
     for (const signal of ['SIGTERM', 'SIGKILL'] as const) {
       const before = await events('parted');
-      if (before.at(-1)?.status === 'completed') break; // a quick machine
+      if (before.at(-1)?.status === 'completed') break; // on a fast machine
       const next = start(['runs', 'resume', 'parted']);
       await stepped('parted', before.length);
       next.child.kill(signal);
       await next.done;
       await until(async () => (await events('parted')).slice(before.length).some(({ event }) => event === 'end'));
     }
-    // the trainers outlive a killed Node by the end of their step
+    // the trainers of a killed Node end after their current step
     await until(async () => (await qalign('runs', 'show', 'parted')).out.includes('"status": "running"') === false);
     if ((await events('parted')).at(-1)?.status !== 'completed')
       expect((await qalign('runs', 'resume', 'parted')).code).toBe(0);

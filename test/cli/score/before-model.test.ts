@@ -49,19 +49,19 @@ const inputsOf = (text: string): string[] =>
     .map((line) => (JSON.parse(line) as { input: string }).input);
 
 describe('qalign score, before a model is loaded', () => {
-  it('tells that every input is missing, in rows as ever', async () => {
+  it('reports missing inputs in rows, also if all are missing', async () => {
     const { out, said, code, models } = await run('/no/a.png', '/no/b.png', 'https://example.org/c.png');
     expect([code, models]).toEqual([1, 0]);
     expect(inputsOf(out)).toEqual(['/no/a.png', '/no/b.png', 'https://example.org/c.png']);
     expect(said.join('\n')).toMatch(/\[MEDIA_NOT_FOUND\][^]*\[MEDIA_URL_FORBIDDEN\][^]*0 scored, 3 failed/);
   });
 
-  it('tells that a folder is empty', async () => {
+  it('reports that a folder is empty', async () => {
     const empty = await mkdtemp(join(folder, 'empty-'));
     expect(await run(empty)).toMatchObject({ code: 1, models: 0 });
   });
 
-  it('loses nothing of what it has looked at', async () => {
+  it('uses all inputs that it has checked', async () => {
     const names = ['/no/a.png', join(folder, 'a.png'), '/no/b.png', join(folder, 'b.png')];
     const { out, code, models } = await run(...names);
     expect([code, models]).toEqual([1, 1]);
@@ -74,7 +74,7 @@ describe('qalign score, before a model is loaded', () => {
     await run(...names, '--out', out);
     const written = await readFile(out);
     const again = await run(...names, '--out', out, '--resume');
-    // CSV does not say the size of the pictures, and that of the model that the fake stands for is another
+    // CSV does not contain the picture size, and the real model of the fake has another size
     expect(again).toMatchObject({ code: 0, models: format === 'csv' ? 1 : 0 });
     expect((await readFile(out)).equals(written)).toBe(true);
     if (format === 'jsonl') {
@@ -86,7 +86,7 @@ describe('qalign score, before a model is loaded', () => {
     expect((await readFile(out, 'utf8')).trim().split('\n')).toHaveLength(format === 'csv' ? 4 : 3);
   });
 
-  it('leaves it to the model where a picture, a setting or the model itself changed', async () => {
+  it('loads the model if a picture, a setting or the model changed', async () => {
     const out = join(folder, 'scores.jsonl');
     const line = [join(folder, 'a.png'), '--out', out];
     await run(...line);
@@ -105,7 +105,7 @@ describe('qalign score, before a model is loaded', () => {
     expect(await run(...line, '--resume')).toMatchObject({ models: 1 });
   });
 
-  it('stops looking where too many inputs fail, and gives them all', async () => {
+  it('stops checking after too many failures, and returns all inputs', async () => {
     const error = new QalignError('MEDIA_NOT_FOUND', 'gone');
     async function* failing(): AsyncGenerator<ScoreSource> {
       for (let i = 0; i < 10_500; i++) yield { ...picture(`${i}`), error };

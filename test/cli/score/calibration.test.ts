@@ -32,7 +32,7 @@ async function calibration(name: string, slope: number): Promise<string> {
 }
 
 describe('score --calibration', () => {
-  it('leaves score and score_version as they are without it, and names the calibration', async () => {
+  it('keeps score and score_version unchanged, and names the calibration', async () => {
     const file = await calibration('c.json', 10);
     const [plain] = rows((await run('a.jpg')).out) as [Row];
     const [calibrated] = rows((await run('a.jpg', '--calibration', file)).out) as [Row];
@@ -55,7 +55,7 @@ describe('score --calibration', () => {
       });
   });
 
-  it('needs the field that tells one calibration from another, where fields are chosen', async () => {
+  it('requires the field that identifies the calibration if fields are selected', async () => {
     const fields = 'input,task,score_version,file_size,modified,calibrated_score';
     const line = ['a.jpg', '--calibration', await calibration('c.json', 10), '--out', join(folder, 'f.jsonl')];
     await expect(run(...line, '--fields', fields, '--resume')).rejects.toThrow(/calibration/);

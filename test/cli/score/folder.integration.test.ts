@@ -12,7 +12,7 @@ const FIXTURES = join(packageRoot, 'test/fixtures');
 const PICTURE = join(FIXTURES, 'pictures/pristine.jpg');
 
 let folder: string;
-/** A folder as people have them: every kind of good and bad file. */
+/** A realistic folder with every kind of good and bad file. */
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'qalign-folder-'));
   for (const name of [
@@ -42,7 +42,7 @@ afterAll(() => rm(folder, { recursive: true, force: true }));
 
 const score = (...args: string[]) => cli('score', folder, '--model', 'tiny-untrained', ...args);
 
-it('is scored as far as it can be, and the last lines say what became of every file', async () => {
+it('is scored as far as possible, and the last lines report the result of every file', async () => {
   const { out, said, code } = await score('--format', 'jsonl', join(folder, 'empty'), join(folder, 'one.jpg'));
   expect(code).toBe(1);
   const rows = out
@@ -89,7 +89,7 @@ it('is scored as far as it can be, and the last lines say what became of every f
   expect(said.join('')).not.toMatch(/[\u0000-\u001f]/);
 });
 
-it('is chosen from by name, and its hidden pictures on request', async () => {
+it('can be filtered by name, and includes hidden pictures on request', async () => {
   const { out } = await score('--format', 'jsonl', '--include', '*.jpg', '--exclude', 'page.*', '--hidden');
   const inputs = out
     .trim()
@@ -100,7 +100,7 @@ it('is chosen from by name, and its hidden pictures on request', async () => {
   );
 });
 
-it('continues where a file changed, by its time or by its hash', async () => {
+it('scores changed files again, detected by time or by hash', async () => {
   const out = join(folder, '..', `qalign-folder-${process.pid}.csv`);
   const line = [
     join(folder, 'one.jpg'),

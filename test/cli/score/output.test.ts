@@ -21,7 +21,7 @@ beforeEach(async () => {
 afterEach(() => rm(folder, { recursive: true, force: true }));
 
 interface Ran extends Heard {
-  /** Models in the order in which they were loaded, and those in memory at a time at most. */
+  /** Models in load order, and the highest number in memory at a time. */
   readonly loaded: string[];
   readonly most: number;
   readonly asked: number;
@@ -68,7 +68,7 @@ const read = async (name: string): Promise<string> => readFile(join(folder, name
 const BOTH = ['--model', 'tiny-untrained', '--model', 'nano'];
 
 describe('--fields', () => {
-  it('gives these fields in this order, and tells of failures on stderr', async () => {
+  it('writes these fields in this order, and reports failures on stderr', async () => {
     const { out, code, said } = await run(['a', 'bad', '--fields', 'score,input,level_probs.good,model.id,prompt']);
     const rows = rowsOf(out);
     expect(rows.map((row) => Object.keys(row))).toEqual(
@@ -87,7 +87,7 @@ describe('--fields', () => {
     expect(JSON.parse((await run(['a', '--fields', 'input', '--format', 'json'])).out)).toEqual([{ input: 'a' }]);
   });
 
-  it.each(['jsonl', 'csv'])('continues a %s file that has what is needed', async (format) => {
+  it.each(['jsonl', 'csv'])('continues a %s file that has the required fields', async (format) => {
     const out = join(folder, `x.${format}`);
     const line = ['a', 'bad', '--out', out, '--fields', 'input,task,score_version,file_size,modified,score'];
     await run(line);
@@ -115,7 +115,7 @@ describe('--fields', () => {
 });
 
 describe('--compact', () => {
-  it.each(['jsonl', 'csv'])('shortens %s rows, and is continued with the file beside it', async (format) => {
+  it.each(['jsonl', 'csv'])('shortens %s rows, and can be continued with the file beside it', async (format) => {
     const [full, out] = [join(folder, `full.${format}`), join(folder, `x.${format}`)];
     await run(['a', '--out', full]);
     const line = ['a', 'bad', 'c.mp4', '--out', out, '--compact'];
@@ -137,7 +137,7 @@ describe('--compact', () => {
     await expect(run([...line, '--resume'])).rejects.toThrow('restore that file');
   });
 
-  it('writes the shortest number that is the same fp32', () => {
+  it('writes the shortest number with the same fp32 value', () => {
     for (const value of [0.1, 1 / 3, 4.4136, 123456789, 1e-7 / 3, 1.4e-45, -2.5, 0, 16777217])
       expect(Math.fround(shortFp32(value))).toBe(Math.fround(value));
     expect([Math.fround(0.1), Math.fround(4.4136), 2 ** -149].map((value) => String(shortFp32(value)))).toEqual([
@@ -152,7 +152,7 @@ describe('--top, --bottom, --limit and --quiet', () => {
   const names = ['aa', 'a', 'bad', 'aaaa', 'bb', 'cccc'];
   const inputs = (text: string): unknown[] => rowsOf(text).map(({ input }) => input);
 
-  it('give the best and the worst, ties in the order of the inputs', async () => {
+  it('return the best and the worst, ties in input order', async () => {
     const top = await run([...names, '--top', '3']);
     expect([inputs(top.out), top.code]).toEqual([['aaaa', 'cccc', 'aa'], 1]);
     expect(top.said.join('\n')).toContain('[MEDIA_CORRUPT]');
@@ -168,7 +168,7 @@ describe('--top, --bottom, --limit and --quiet', () => {
     expect(said.at(-1)).toContain('limited to 2 inputs');
   });
 
-  it('is silent but for errors', async () => {
+  it('prints only errors', async () => {
     expect((await run(['a', 'b.mp4', '--quiet'])).said).toEqual([]);
     expect((await run(['a', 'bad', '--quiet'])).said).toEqual([expect.stringContaining('[MEDIA_CORRUPT]')]);
   });
@@ -233,6 +233,6 @@ it.each([
   });
 });
 
-it('refuses a task that one of the models does not do, before any is loaded', async () => {
+it('refuses a task that one of the models does not support, before loading any', async () => {
   await expect(run([...BOTH, 'a', '--task', 'aesthetics'])).rejects.toMatchObject({ code: 'TASK_UNSUPPORTED' });
 });

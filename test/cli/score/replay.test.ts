@@ -5,7 +5,7 @@ import { createReplay } from '../../../src/cli/score/replay.js';
 import type { ScoreSource } from '../../../src/recipes/score/scorer.js';
 import { picture } from '../../recipes/score/fake-scorer.js';
 
-it('gives the same inputs again, whatever they are', async () => {
+it('returns the same inputs again, of any kind', async () => {
   const odd = { path: Uint8Array.from([0xff, 0x2e]) };
   const sources: ScoreSource[] = [
     { ...picture('a.png'), identity: { bytes: 3, modified: '2026-01-01T00:00:00Z' } },

@@ -26,7 +26,7 @@ const failed = (input: string): ScoreOutcome =>
 const LONG = '/data/写真/a/very/long/folder/😀/DSC_0001-of-a-series-of-pictures.jpg';
 
 describe('the table of scores', () => {
-  it('loses the task, then the probability, and cuts names at their beginning', () => {
+  it('drops the task, then the probability, and truncates names at the beginning', () => {
     const lines = (columns: number): string[] => createScoreTable({ columns, paint: plain })([scored(LONG)]);
     expect(lines(80)).toEqual([
       ' score 1–5  level      probability  task        input',
@@ -37,7 +37,7 @@ describe('the table of scores', () => {
     expect(lines(Infinity)[1]).toContain(LONG);
   });
 
-  it.each([80, 65, 50, 40])('has no line of more than %i cells, with failures, warnings and calibration', (columns) => {
+  it.each([80, 65, 50, 40])('has no line wider than %i cells, with failures, warnings and calibration', (columns) => {
     const table = createScoreTable({ columns, paint: coloured });
     const lines = [
       ...table([scored(LONG, { warnings: ['The picture is an animation of which the first frame is scored.'] })]),
@@ -52,7 +52,7 @@ describe('the table of scores', () => {
     expect(text).toContain('(calibrated: 61.2500)');
   });
 
-  it.each([1, 5, 10, 18, 25])('is drawn on a terminal of %i columns, whatever is wrong with an input', (columns) => {
+  it.each([1, 5, 10, 18, 25])('is drawn on a terminal of %i columns, with any error of an input', (columns) => {
     const table = createScoreTable({ columns, paint: plain });
     const lines = [...table([scored('漢字.jpg', { warnings: ['Too long.'] })]), ...table([failed('b\u0301.jpg')])];
     expect(lines.join('').replaceAll(/\s/g, '')).toMatch(/Toolong\..*MEDIA_NOT_FOUND/);
@@ -66,7 +66,7 @@ describe('the table of scores', () => {
     expect(table([scored('c.jpg')])[0]).toBe(' score 1–5  level      input');
   });
 
-  it('keeps the task of two, and names models where there are several', () => {
+  it('shows the task if there are two, and the model if there are several', () => {
     const two = [scored('a.jpg'), scored('a.jpg', { task: 'aesthetics', model: { id: 'one-align' } })];
     const [head, first, second] = createScoreTable({ columns: 80, paint: plain }, ['nano', 'one-align'])(two);
     expect(head).toBe(' score 1–5  level      task        model      input');

@@ -41,7 +41,7 @@ describe('qalign score', () => {
     expect(out).toMatch(/4\.\d{4} {2}excellent +\d+ % {2}quality +a\.jpg\n$/);
   });
 
-  it('marks warnings in the table, and repeats them on stderr only where the table is not on the terminal', async () => {
+  it('marks warnings in the table, and repeats them on stderr only if the table is not on the terminal', async () => {
     const tasks = ['--task', 'quality', '--task', 'aesthetics'];
     const shown = await run(['b.mp4', ...tasks], { terminal: hearingTerminal(true) });
     expect(shown.out).toMatch(/^! +\d\.\d{4} {2}.*\n! +\d\.\d{4} {2}.*\n! +warning: short\n$/m);
@@ -50,14 +50,14 @@ describe('qalign score', () => {
     expect(piped.said).toContain('qalign: warning: b.mp4: short');
   });
 
-  it('makes failures of warnings with --strict', async () => {
+  it('turns warnings into failures with --strict', async () => {
     const { out, code, said } = await run(['a.jpg', 'b.mp4', '--strict']);
     expect(code).toBe(1);
     expect(out).toContain('MEDIA_DOUBTFUL');
     expect(said.at(-1)).toMatch(/^qalign: 1 scored, 1 failed, mean/);
   });
 
-  it('shows control characters of names and obeys none', async () => {
+  it('shows control characters of names instead of executing them', async () => {
     const name = 'a\u001b[31m\nb\u202e.jpg';
     const { out } = await run([name, '--format', 'table']);
     expect(out).toContain('a\\u001b[31m\\u000ab\\u202e.jpg');
@@ -66,12 +66,12 @@ describe('qalign score', () => {
     expect([out, failed.out].join('').replaceAll('\n', '') + failed.said.join('')).not.toMatch(/[\u0000-\u001f\u202e]/);
   });
 
-  it('names no rate where nothing was scored', async () => {
+  it('prints no rate if nothing was scored', async () => {
     const { said } = await run(['bad.jpg']);
     expect(said.join('\n')).toContain('0 scored, 1 failed');
     expect(said.join('\n')).not.toMatch(/\d\/s/);
   });
-  it('exits with 1 for a failure and delivers the rest, 3 for a low score', async () => {
+  it('exits with 1 for a failure and returns the other scores, with 3 for a low score', async () => {
     const failed = await run(['a.jpg', 'bad.jpg', 'c.jpg', '--fail-below', '5']);
     expect(failed.code).toBe(1);
     expect(failed.out.trim().split('\n')).toHaveLength(3);
@@ -101,7 +101,7 @@ describe('qalign score', () => {
     await expect(run(line)).rejects.toMatchObject({ code: 'USAGE', message: expect.stringMatching(message) as string });
   });
 
-  it('takes turns with another run that writes the same file, and leaves nothing beside it', async () => {
+  it('waits for another run that writes the same file, and leaves no other files', async () => {
     const out = join(folder, 'shared.jsonl');
     await run(['bad', 'a', '--out', out]);
     const line = ['bad', 'a', 'b', 'c', '--out', out, '--resume'];
@@ -116,7 +116,7 @@ describe('qalign score', () => {
     expect(await readdir(folder)).toEqual(['shared.jsonl']);
   });
 
-  it('writes into no folder that is not there', async () => {
+  it('does not create missing output folders', async () => {
     await expect(run(['a', '--out', join(folder, 'none', 'x.jsonl')])).rejects.toMatchObject({
       code: 'OUTPUT_UNWRITABLE',
     });
@@ -136,7 +136,7 @@ describe('qalign score', () => {
     });
   });
 
-  it('exits with 3 for a low score of an earlier run too', async () => {
+  it('exits with 3 also for a low score of an earlier run', async () => {
     for (const format of ['jsonl', 'csv']) {
       const out = join(folder, `low.${format}`);
       await run(['a', '--out', out]);
@@ -145,7 +145,7 @@ describe('qalign score', () => {
     }
   });
 
-  it('refuses a file that is there before a model is loaded', async () => {
+  it('refuses an existing file before a model is loaded', async () => {
     const out = join(folder, 'x.jsonl');
     await writeFile(out, 'something\n');
     const log = newLog();
@@ -156,7 +156,7 @@ describe('qalign score', () => {
     expect(log.closed).toBe(0);
   });
 
-  it('adds the task that an earlier run did not ask for', async () => {
+  it('adds a task that an earlier run did not score', async () => {
     const out = join(folder, 'x.jsonl');
     await run(['a', '--out', out]);
     const again = await run(['a', '--out', out, '--resume', '--task', 'quality', '--task', 'aesthetics']);

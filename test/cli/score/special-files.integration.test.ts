@@ -43,8 +43,8 @@ async function readAll(path: string): Promise<Buffer> {
   return Buffer.concat(parts);
 }
 
-describe('qalign score --out on what is no file', () => {
-  it.each(['jsonl', 'csv', 'json', 'parquet'])('writes %s to a named pipe, which stays one', async (format) => {
+describe('qalign score --out on special files', () => {
+  it.each(['jsonl', 'csv', 'json', 'parquet'])('writes %s to a named pipe without replacing it', async (format) => {
     const pipe = join(folder, `pipe.${format}`);
     await promisify(execFile)('mkfifo', [pipe]);
     const [bytes, code] = await Promise.all([readAll(pipe), run('--out', pipe)]);
@@ -60,7 +60,7 @@ describe('qalign score --out on what is no file', () => {
     expect(await run('--out', '/dev/null', '--format', 'jsonl')).toBe(0);
   });
 
-  it('refuses --compact there before anything is written beside it', async () => {
+  it('refuses --compact before writing a file beside it', async () => {
     const pipe = join(folder, 'pipe.jsonl');
     await promisify(execFile)('mkfifo', [pipe]);
     await expect(run('--out', pipe, '--compact')).rejects.toMatchObject({ code: 'USAGE' });
@@ -68,7 +68,7 @@ describe('qalign score --out on what is no file', () => {
 });
 
 describe('qalign score --out on a link', () => {
-  it.each(['json', 'parquet'])('writes %s where the link leads, and leaves the link', async (format) => {
+  it.each(['json', 'parquet'])('writes %s to the target of the link, and keeps the link', async (format) => {
     const [target, name] = [join(folder, 'target'), join(folder, `link.${format}`)];
     await writeFile(target, '');
     await symlink(target, name);

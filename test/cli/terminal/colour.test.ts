@@ -34,7 +34,7 @@ describe('wantsColour', () => {
 });
 
 describe('styles', () => {
-  it('are escape sequences only when they are written, and nothing without colours', () => {
+  it('become escape sequences only on output, and nothing without colours', () => {
     expect(coloured('red', 'error')).not.toContain('\u001b');
     expect(withCodes(coloured('red', 'error'))).toBe('\u001b[31merror\u001b[0m');
     expect(withoutStyles(`a ${coloured('excellent', 'b')} c`)).toBe('a b c');

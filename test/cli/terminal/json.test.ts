@@ -5,7 +5,7 @@ it('prints a result indented by two and ended by a line end', () => {
   expect(asJson({ score: 3, tasks: [] })).toBe('{\n  "score": 3,\n  "tasks": []\n}\n');
 });
 
-it('names what a run does not have yet as null, and leaves out what was not asked for', () => {
+it('writes missing values of a run as null, and omits what was not requested', () => {
   const absent = { startedAt: undefined, totalSteps: undefined, loss: undefined, srcc: undefined, plcc: undefined };
   expect(runAsJson({ id: 'a', name: 'a', status: 'prepared', step: 0, ...absent })).toEqual({
     id: 'a',

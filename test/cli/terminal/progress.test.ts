@@ -3,23 +3,23 @@ import { bar, fitProgress } from '../../../src/cli/terminal/bar.js';
 import { progressLine } from '../../../src/cli/terminal/progress.js';
 
 describe('progressLine', () => {
-  it('shows share, rate and time to go', () => {
+  it('shows percentage, rate and remaining time', () => {
     expect(progressLine({ done: 50, failed: 2, total: 200, elapsedMs: 10_000 })).toBe(
       `${'█'.repeat(6)}${'░'.repeat(18)} 50/200 (25 %), 2 failed, 5.0/s, 30 s to go`,
     );
   });
-  it('counts what was kept from an earlier run as done, but not as fast', () => {
+  it('counts results of an earlier run as done, but not in the rate', () => {
     const line = progressLine({ done: 7626, kept: 6319, failed: 0, total: 50_000, elapsedMs: 9_500 });
     expect(line).toContain('7626/50000 (15 %), 6319 scored before, 138/s, 5 min');
   });
-  it('calls scored what was scored now, as the summary does', () => {
+  it('counts as scored only the scores of this run, like the summary', () => {
     const line = progressLine({ done: 1500, kept: 1100, failed: 3, total: undefined, elapsedMs: 10_000 });
     expect(line).toBe('397 scored, 3 failed, 1100 scored before, 40/s');
   });
-  it('shows a slow rate by the minute', () => {
+  it('shows a slow rate per minute', () => {
     expect(progressLine({ done: 2, failed: 0, total: 4, elapsedMs: 60_000 })).toContain('2.0/min, 1 min 00 s to go');
   });
-  it('does without a total and without any progress', () => {
+  it('works without a total and without progress', () => {
     expect(progressLine({ done: 3, failed: 0, total: undefined, elapsedMs: 100 })).toBe('3 scored, 30/s');
     expect(progressLine({ done: 0, failed: 0, total: 5, elapsedMs: 0 })).toContain('0/5 (0 %), 0.0/s');
   });

@@ -5,7 +5,7 @@ import { afterAll, describe, expect, it } from 'vitest';
 import { packageRoot } from '../../../src/base/package-root.js';
 import { qalignOn, type Keyboard, type Shown } from './screen.js';
 
-// the command as a person sees it: a pseudo-terminal, and an emulator that shows what was written
+// the command in a pseudo-terminal, whose output a terminal emulator renders
 const folder = mkdtempSync(join(tmpdir(), 'pty-'));
 afterAll(() => rmSync(folder, { recursive: true }));
 const PICTURE = join(packageRoot, 'test/fixtures/pictures/noisy.webp');
@@ -18,7 +18,7 @@ function pictures(name: string, files: readonly string[]): string {
 }
 const numbered = (count: number): string[] => Array.from({ length: count }, (_, at) => `p${100 + at}.webp`);
 
-/** Remembers every screen whose bar is not its last line, and does something once rows and a bar are there. */
+/** Records every screen whose bar is not its last line, and acts once rows and a bar are visible. */
 function watching(act: (screen: Keyboard) => void): { wrong: string[][]; both: number; onChange: OnChange } {
   const seen = { wrong: [] as string[][], both: 0 };
   const onChange: OnChange = (lines, screen) => {
@@ -47,7 +47,7 @@ describe('qalign score on a terminal', () => {
     const shown = await qalignOn(['score', place, '--batch', '2'], { columns: 80, onChange: seen.onChange });
     expect(shown.code).toBe(1);
     expect([seen.wrong, seen.both > 0]).toEqual([[], true]);
-    clean({ ...shown, folded: [] }); // what stood there before the resize is folded by the terminal
+    clean({ ...shown, folded: [] }); // the terminal folds lines that were printed before the resize
     const rows = shown.lines.filter((line) => /^ +\d\.\d{4} {2}(excellent|good|fair|poor|bad) /.test(line));
     expect(rows.length).toBe(15);
     expect(shown.lines.filter((line) => line.includes('score 1–5')).length).toBe(2); // again after the resize
@@ -58,7 +58,7 @@ describe('qalign score on a terminal', () => {
     expect(shown.styled).toBe(true);
   });
 
-  it('ends clean at Ctrl-C, without a size, and says how to continue', async () => {
+  it('ends cleanly at Ctrl-C on a terminal without a size, and prints how to continue', async () => {
     const place = pictures('interrupted', numbered(200));
     const out = join(folder, 'scores.jsonl');
     let typed = false;
@@ -96,7 +96,7 @@ describe('lists and other commands on a terminal', () => {
     }
   });
 
-  it('say the same without colours', async () => {
+  it('have the same text without colours', async () => {
     const looks = [{}, { NO_COLOR: '1' }, { TERM: 'dumb' }].map((env) =>
       qalignOn(['models', 'list'], { columns: 40, env }),
     );
@@ -116,7 +116,7 @@ describe('lists and other commands on a terminal', () => {
     expect(trained.lines.join('\n').match(/(?<= )0\.8757(?= |$)/gm)?.length).toBe(4);
   });
 
-  it('show errors in red, and progress that a narrow terminal has room for', async () => {
+  it('show errors in red, and progress that fits a narrow terminal', async () => {
     const refused = await qalignOn(['score', join(folder, 'nothing.jpg'), '--nope'], { columns: 40 });
     clean(refused);
     expect([refused.code, refused.styled]).toEqual([2, true]);
@@ -148,7 +148,7 @@ describe('lists and other commands on a terminal', () => {
   });
 });
 
-/** A run as its directory tells it. */
+/** A run, read from its directory. */
 function makeRun(place: string): void {
   mkdirSync(place, { recursive: true });
   const measured = { srcc: 0.8757, plcc: 0.8757, score_std: 0.1, level_mass: 1 };

@@ -8,11 +8,11 @@ const PTY = join(packageRoot, 'test/cli/terminal/in_terminal.py');
 export const ROWS = 24;
 
 export interface ScreenOptions {
-  /** 0: a terminal without a size, which people's terminals show with 80. */
+  /** 0: a terminal without a size, which is shown with 80 columns. */
   readonly columns: number;
   readonly env?: Readonly<Record<string, string>>;
   readonly cwd?: string;
-  /** Looks at the screen after everything that is written, and may act. */
+  /** Called with the screen after every write; can act on it. */
   readonly onChange?: (lines: string[], screen: Keyboard) => void;
 }
 

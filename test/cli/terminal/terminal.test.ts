@@ -2,7 +2,7 @@ import { Writable } from 'node:stream';
 import { describe, expect, it } from 'vitest';
 import { createTerminal } from '../../../src/cli/terminal/terminal.js';
 
-/** A stream whose disk is full, or whose reader is gone. */
+/** A stream whose disk is full, or whose reader has closed. */
 function broken(code: string): Writable {
   const stream = new Writable({
     write: (_chunk, _encoding, done) => done(Object.assign(new Error(`${code}: no`), { code })),
@@ -12,7 +12,7 @@ function broken(code: string): Writable {
 }
 
 describe('terminal.out', () => {
-  it('names a full disk as what it is, and leaves a closed reader to the process', async () => {
+  it('reports a full disk, and leaves a closed reader to the process', async () => {
     const stderr = new Writable({ write: (_chunk, _encoding, done) => done() });
     await expect(createTerminal(broken('ENOSPC'), stderr).out('x')).rejects.toMatchObject({
       code: 'OUTPUT_UNWRITABLE',
@@ -22,7 +22,7 @@ describe('terminal.out', () => {
   });
 });
 
-/** A terminal as a person sees it: both streams write on one screen. */
+/** A terminal on which both streams write to one screen. */
 function screen(): { stdout: Writable; stderr: Writable; written: () => string } {
   let all = '';
   const stream = (): Writable =>
@@ -39,7 +39,7 @@ function screen(): { stdout: Writable; stderr: Writable; written: () => string }
 }
 
 describe('rows and the progress line', () => {
-  it('do not collide: the line is cleared before a row and drawn again below it', async () => {
+  it('do not overlap: the line is cleared before a row and drawn again below it', async () => {
     const { stdout, stderr, written } = screen();
     const terminal = createTerminal(stdout, stderr);
     terminal.progress('50 %');
@@ -48,7 +48,7 @@ describe('rows and the progress line', () => {
     expect(written()).toBe('\r\u001b[J50 %\r\r\u001b[Ja row\n\r\u001b[J50 %\r\r\u001b[Ja note\n\r\u001b[J50 %\r');
   });
 
-  it('stay apart where stdout is a file', async () => {
+  it('are separate if stdout is a file', async () => {
     const { stderr, written } = screen();
     let out = '';
     const stdout = new Writable({ write: (chunk: Buffer, _encoding, done) => ((out += chunk.toString()), done()) });
@@ -81,7 +81,7 @@ describe('progress without a terminal', () => {
   });
 });
 
-it('a terminal without a size has room for a line', () => {
+it('uses a default width on a terminal without a size', () => {
   const { stdout, stderr, written } = screen();
   Object.assign(stderr, { columns: 0 });
   createTerminal(stdout, stderr).progress('loading nano');

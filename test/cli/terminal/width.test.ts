@@ -19,7 +19,7 @@ describe('widthOf', () => {
 });
 
 describe('texts in cells', () => {
-  it('are filled and cut by cells, never inside a character', () => {
+  it('are padded and cut by cells, never inside a character', () => {
     expect([padEnd('写', 4), padStart('写', 4)]).toEqual(['写  ', '  写']);
     expect([startOf('写真x', 3), startOf('e\u0301x', 1)]).toEqual(['写', 'e\u0301']);
     expect([cutEnd('abcdef', 4), cutEnd('abcd', 4), cutEnd('写真写', 4)]).toEqual(['abc…', 'abcd', '写…']);
@@ -29,12 +29,12 @@ describe('texts in cells', () => {
 });
 
 describe('folding', () => {
-  it('parts between words and keeps a path whole', () => {
+  it('breaks between words and keeps a path on one line', () => {
     expect(foldWords('see /a/long/path/of/it now', 10)).toBe('see\n/a/long/path/of/it\nnow');
     expect(foldWords('a\nb c', 80)).toBe('a\nb c');
   });
 
-  it('keeps a command line one that can be copied', () => {
+  it('keeps a command line that can be copied', () => {
     expect(foldLine('  qalign dataset convert koniq10k --out data', 28)).toEqual([
       '  qalign dataset convert \\',
       '    koniq10k --out data',

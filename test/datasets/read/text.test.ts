@@ -31,15 +31,15 @@ describe.each([
   ['UTF-16LE', utf16le],
   ['UTF-16BE', utf16be],
 ] as const)('%s', (_name, encode) => {
-  it('ends lines with LF, CRLF and CR, and gives the unfinished last one', async () => {
+  it('ends lines at LF, CRLF and CR, and returns an unterminated last line', async () => {
     expect(await read(encode('a\nb\r\nc\rd\n\r\n\r\re'))).toEqual(['a', 'b', 'c', 'd', '', '', '', 'e']);
     expect(await read(encode('a\r'))).toEqual(['a']);
     expect(await read(encode('a\n\n'))).toEqual(['a', '']);
     expect(await read(encode(''))).toEqual([]);
   });
 
-  // around the 65 536 bytes of a chunk, where a character or a CRLF may be cut
-  it.each(['\n', '\r\n', '\r'])('cuts no line end %j and no character between chunks', async (end) => {
+  // around the 65 536 bytes of a chunk, where a character or a CRLF can be split
+  it.each(['\n', '\r\n', '\r'])('splits no line end %j and no character between chunks', async (end) => {
     for (let shift = 0; shift < 8; shift++) {
       const lines = ['x'.repeat(shift), ...Array.from({ length: 9000 }, (_, i) => `é漢🙂${i},\u010a\u0d0a`)];
       expect(await read(encode(lines.join(end)))).toEqual(lines);
@@ -51,7 +51,7 @@ describe.each([
   });
 });
 
-describe('what is no text', () => {
+describe('invalid text', () => {
   it.each([
     [
       'bad bytes in a later chunk',

@@ -10,7 +10,7 @@ import { removeUnused } from '../../../src/engine/python/cleanup.js';
 const GONE = 4_194_305;
 const [KEPT, OLD, USED] = ['a', 'b', 'c'].map((letter) => `venv-${letter.repeat(12)}`) as [string, string, string];
 
-it('removes environments unused for a week and half-made ones of dead processes, and nothing else', async () => {
+it('removes only environments unused for a week, and incomplete ones of dead processes', async () => {
   const cache = await mkdtemp(join(tmpdir(), 'qalign-cache-'));
   try {
     const living = draftOf(USED).path;

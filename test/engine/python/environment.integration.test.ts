@@ -13,7 +13,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { ensurePython } from '../../../src/engine/python/environment.js';
 
-// the interpreter here is a shell script that answers as Python does: a real environment takes a minute and a gigabyte
+// the interpreter is a shell script that behaves like Python: a real environment takes a minute and a gigabyte
 let folder: string;
 beforeEach(() => {
   folder = mkdtempSync(join(tmpdir(), 'python-env-'));
@@ -29,7 +29,7 @@ afterEach(() => {
   rmSync(folder, { recursive: true });
 });
 
-/** A folder with what the script needs and no Python. */
+/** A folder with the programs that the script needs, but no Python. */
 function shellOnly(): string {
   const tools = join(folder, 'tools');
   mkdirSync(tools);
@@ -69,7 +69,7 @@ const inCache = (): string[] =>
   );
 
 describe('the managed environment', () => {
-  it('is made once, whoever asks at the same time, and said so', async () => {
+  it('is created once for concurrent callers, and reported', async () => {
     interpreter();
     const said: string[] = [];
     const found = await Promise.all(
@@ -84,7 +84,7 @@ describe('the managed environment', () => {
     expect(calls()).toEqual(['venv', 'pip', 'pip']);
   });
 
-  it('is made again when its interpreter is gone', async () => {
+  it('is created again when its interpreter no longer exists', async () => {
     interpreter();
     const { executable } = await ensurePython();
     rmSync(executable);
@@ -124,7 +124,7 @@ describe('the managed environment', () => {
     expect(inCache()).toEqual([]);
   });
 
-  it('says why a cache folder cannot be used', async () => {
+  it('reports why a cache folder cannot be used', async () => {
     interpreter();
     writeFileSync(join(folder, 'file'), '');
     vi.stubEnv('XDG_CACHE_HOME', join(folder, 'file'));
@@ -149,13 +149,13 @@ describe('which Python', () => {
     await expect(ensurePython()).rejects.toMatchObject({ message: expect.stringContaining('python3-venv') as string });
   });
 
-  it('passes an old one over for a newer one', async () => {
+  it('skips an old one for a newer one', async () => {
     interpreter({ version: [3, 9] });
     interpreter({ name: 'python3.12', version: [3, 12] });
     expect(existsSync((await ensurePython()).executable)).toBe(true);
   });
 
-  it('QALIGN_PYTHON is used as it is, or refused by name', async () => {
+  it('QALIGN_PYTHON is used unchanged, or refused by name', async () => {
     vi.stubEnv('QALIGN_PYTHON', interpreter({ name: 'mine' }));
     expect((await ensurePython()).executable).toBe(join(folder, 'bin/mine'));
     expect(calls()).toEqual([]);

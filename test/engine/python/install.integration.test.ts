@@ -10,14 +10,14 @@ let folder: string;
 beforeEach(() => void (folder = mkdtempSync(join(tmpdir(), 'setup-step-'))));
 afterEach(() => rmSync(folder, { recursive: true }));
 
-/** A step that starts a process of its own, as pip does to build a package, and writes both pids. */
+/** A step that starts a child process, like pip when it builds a package, and writes both pids. */
 const STEP = 'sleep 300 & echo $! > "$1/child"; echo $$ > "$1/step.new"; mv "$1/step.new" "$1/step"; wait';
 const args = (): string[] => ['-c', STEP, 'sh', folder];
 const runs = (name: string): boolean => existsSync(`/proc/${readFileSync(join(folder, name), 'utf8').trim()}`);
 const started = (): Promise<unknown> =>
   expect.poll(() => existsSync(join(folder, 'step')), { timeout: 30_000 }).toBe(true);
 
-it('ends with the process that started it, kill -9 included, and all that it started itself', async () => {
+it('ends, with its children, when its parent ends, also after kill -9', async () => {
   const script = join(folder, 'parent.mts');
   const source = join(packageRoot, 'src/engine/python/install.ts');
   writeFileSync(
@@ -32,7 +32,7 @@ it('ends with the process that started it, kill -9 included, and all that it sta
   await expect.poll(() => [runs('step'), runs('child')], { timeout: 10_000 }).toEqual([false, false]);
 }, 60_000);
 
-it('ends with all that it started when it is cancelled', async () => {
+it('ends with its children when it is cancelled', async () => {
   const stop = new AbortController();
   const step = runSetupStep('The step', '/bin/sh', args(), { signal: stop.signal });
   step.catch(() => {});
@@ -42,7 +42,7 @@ it('ends with all that it started when it is cancelled', async () => {
   await expect.poll(() => [runs('step'), runs('child')], { timeout: 10_000 }).toEqual([false, false]);
 }, 60_000);
 
-it('tells what a step says, and leaves nothing behind', async () => {
+it('reports the output of a step, and leaves no files', async () => {
   const lines: string[] = [];
   await runSetupStep('The step', '/bin/sh', ['-c', 'echo one; echo two >&2; echo $$ > "$1/step"', 'sh', folder], {
     onLine: (line) => lines.push(line),

@@ -17,14 +17,14 @@ async function gone(pid: number): Promise<boolean> {
 }
 
 describe('openPython', () => {
-  it('keeps a namespace, and brings arrays, NaN and infinities home', async () => {
+  it('keeps a namespace, and returns arrays, NaN and infinities', async () => {
     await using python = await openPython();
     await python.exec('import numpy as np\na = np.arange(3) * k', { k: 2 });
     expect(
       await python.eval('{"a": a, "odd": [float("nan"), float("inf"), -np.inf], "t": (1, "é", None, True)}'),
     ).toEqual({ a: [0, 2, 4], odd: [Number.NaN, Infinity, -Infinity], t: [1, 'é', null, true] });
     expect(await python.eval('bytes([0, 255, 10])')).toEqual(Uint8Array.of(0, 255, 10));
-    // and takes them there
+    // and sends them to Python
     await python.exec('import math');
     expect(
       await python.eval('[math.isnan(x[0]), x[1] == -math.inf, y, z == b"\\x00\\xff"]', {
@@ -38,7 +38,7 @@ describe('openPython', () => {
     );
   }, 200_000);
 
-  it('tells exceptions by name, with their trace, and goes on', async () => {
+  it('reports exceptions by name, with their trace, and continues', async () => {
     const said: string[] = [];
     await using python = await openPython({ onOutput: (text) => said.push(text) });
     await expect(python.eval('1 / 0')).rejects.toMatchObject({
@@ -56,7 +56,7 @@ describe('openPython', () => {
     expect(said.join('')).toContain('hello');
   }, 200_000);
 
-  it('dies without the caller: a killed interpreter fails the calls under way at once', async () => {
+  it('fails running calls at once when the interpreter is killed', async () => {
     const python = await openPython();
     const { pid } = python;
     const call = python.exec('import os, signal; os.kill(os.getpid(), signal.SIGSEGV)');
@@ -66,7 +66,7 @@ describe('openPython', () => {
     expect(await gone(pid)).toBe(true);
   }, 200_000);
 
-  it('is not opened for a caller who has given up, and is ended when he does', async () => {
+  it('is not opened for a cancelled caller, and ends on cancellation', async () => {
     await expect(openPython({ signal: AbortSignal.abort() })).rejects.toMatchObject({ code: 'CANCELLED' });
     const controller = new AbortController();
     await using python = await openPython({ signal: controller.signal });
@@ -76,7 +76,7 @@ describe('openPython', () => {
     expect(await gone(python.pid)).toBe(true);
   }, 200_000);
 
-  it('leaves no interpreter behind, not even a busy one', async () => {
+  it('leaves no interpreter running, not even a busy one', async () => {
     const python = await openPython({ timeoutMs: 60_000 });
     const busy = expect(python.exec('while True: pass')).rejects.toMatchObject({ code: 'BRIDGE_CLOSED' });
     await sleep(300);

@@ -8,7 +8,7 @@ import { createPreparePool, type PreparePool } from '../../../src/media/prepare-
 const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
 describe('createDecodeBudget', () => {
-  it('gives what is free, and wakes those that wait in order', async () => {
+  it('grants free bytes, and wakes waiting callers in order', async () => {
     const budget = createDecodeBudget(10);
     const woken: string[] = [];
     const a = (): void => void woken.push('a');
@@ -23,7 +23,7 @@ describe('createDecodeBudget', () => {
     expect([budget.take(1, b), budget.used]).toEqual([true, 6]);
   });
 
-  it('wakes the next when the first waits no longer', async () => {
+  it('wakes the next when the first stops waiting', async () => {
     const budget = createDecodeBudget(10);
     const a = (): void => undefined;
     let woken = 0;
@@ -40,7 +40,7 @@ describe('createDecodeBudget', () => {
   });
 });
 
-/** A thread whose pictures take the bytes that their names say, and some time. */
+/** A thread whose pictures take some time, and as many bytes as their names state. */
 const script = `const { parentPort } = require('node:worker_threads');
   parentPort.on('message', ({ input, granted }) => {
     const needs = Number(input);
@@ -53,7 +53,7 @@ describe('a pool with little memory', () => {
   const ask = (pool: PreparePool, bytes: number, signal?: AbortSignal): Promise<unknown> =>
     pool.prepareImage(String(bytes), signal === undefined ? { size: 1 } : { size: 1, signal });
 
-  it('decodes side by side what it is enough for, the rest later, and never holds more', async () => {
+  it('decodes in parallel what fits, the rest later, and never exceeds its budget', async () => {
     const budget = createDecodeBudget(100);
     let most = 0;
     const take = (bytes: number, wake: () => void): boolean => {
@@ -75,7 +75,7 @@ describe('a pool with little memory', () => {
     expect(budget.used).toBe(0);
   });
 
-  it('refuses what is more than all of it where it is told to, and else decodes it alone', async () => {
+  it('refuses pictures over the whole budget on request, and otherwise decodes them alone', async () => {
     const refusing = createDecodeBudget(100, { refuses: true });
     await using strict = createPreparePool({ threads: 2, budget: refusing, startThread });
     await expect(ask(strict, 101)).rejects.toMatchObject({ code: 'MEDIA_TOO_LARGE' });
@@ -84,7 +84,7 @@ describe('a pool with little memory', () => {
     await Promise.all([ask(lenient, 1000), ask(lenient, 30), ask(lenient, 2000)]);
   });
 
-  it('lets go what was aborted while it waited, and what comes after it goes on', async () => {
+  it('drops waiting pictures that are aborted, and continues with later ones', async () => {
     const budget = createDecodeBudget(100);
     await using pool = createPreparePool({ threads: 2, budget, startThread });
     const gone = new AbortController();
@@ -98,7 +98,7 @@ describe('a pool with little memory', () => {
     expect([budget.used, pool.load().running]).toEqual([0, 0]);
   });
 
-  it('gives back what a thread held that died', async () => {
+  it('frees the bytes of a thread that died', async () => {
     const budget = createDecodeBudget(100);
     const mortal = (): Worker =>
       new Worker(`require('node:worker_threads').parentPort.on('message', () => process.exit(1))`, { eval: true });
@@ -144,7 +144,7 @@ describe('the memory that a picture needs', () => {
     ['a GIF whose frame is one pixel', async () => gif(side, side), 4],
     ['a BMP', async () => bmp(side, side), 4],
     ['a PPM', async () => Buffer.from(`P6 ${side} ${side} 255\n`), 3],
-  ])('is asked for by its header, before anything is decoded: %s', async (_what, make, pixelBytes) => {
+  ])('is computed from its header, before decoding: %s', async (_what, make, pixelBytes) => {
     const bytes = await make();
     await expect(prepareImage(bytes, { size: 8, granted: bytes.length + 1 })).rejects.toMatchObject({
       code: 'MEDIA_TOO_LARGE',
@@ -152,7 +152,7 @@ describe('the memory that a picture needs', () => {
     });
   });
 
-  it('is also that of the file, before it is read, and of the rows of a tall picture', async () => {
+  it('includes the file, before it is read, and the rows of a tall picture', async () => {
     const path = new URL('../../fixtures/golden/pixels/inputs/jpg_420_17x9.jpg', import.meta.url).pathname;
     await expect(prepareImage(path, { size: 8, granted: 10 })).rejects.toMatchObject({ code: 'MEDIA_TOO_LARGE' });
     const tall = Buffer.concat([Buffer.from('P5 1 100000 255\n'), Buffer.alloc(100_000)]);

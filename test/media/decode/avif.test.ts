@@ -16,7 +16,7 @@ const fixture = JSON.parse(
 
 describe('AVIF', () => {
   it.each(fixture.files.map((one) => [one.file, one] as const))(
-    '%s: neither turned nor mirrored, within one level of Pillow',
+    '%s: neither rotated nor mirrored, within one level of Pillow',
     async (_name, one) => {
       const picture = await decodeImage(Buffer.from(one.base64, 'base64'), DEFAULT_LIMITS, false);
       const expected = Buffer.from(one.rgb, 'base64');
@@ -25,7 +25,7 @@ describe('AVIF', () => {
     },
   );
 
-  it('turns it when asked to', async () => {
+  it('rotates it on request', async () => {
     const six = fixture.files.find((one) => one.file.startsWith('o6'));
     const bytes = Buffer.from(six?.base64 ?? '', 'base64');
     const picture = await decodeImage(bytes, DEFAULT_LIMITS, true);
@@ -33,7 +33,7 @@ describe('AVIF', () => {
     expect(readAvifTurn(bytes)).toEqual({ quarters: 3, mirror: undefined });
   });
 
-  it('survives boxes that make no sense', async () => {
+  it('handles invalid boxes', async () => {
     const whole = Buffer.from(fixture.files[5]?.base64 ?? '', 'base64');
     for (let at = 12; at < 300; at += 7) {
       const broken = Buffer.from(whole);

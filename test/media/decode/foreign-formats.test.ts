@@ -8,7 +8,7 @@ const zeros = (count: number): string => '\0'.repeat(count);
 const icon = (type: number): string =>
   `\0\0${String.fromCharCode(type)}\0\x01\0\x10\x10\0\0\x01\0\x20\0\x68\x04\0\0\x16\0\0\0`;
 
-/** Start of a file, what its name holds, what its advice holds, whether it stands for a picture or a clip. */
+/** The start of a file, parts of its name and of its advice, and whether it replaces a picture or a clip. */
 const FOREIGN: [string, string, string, boolean][] = [
   ['\xff\x0a\xfa\x1f', 'JPEG XL', 'convert', true],
   ['\0\0\0\x0cJXL \r\n\x87\n', 'JPEG XL', 'convert', true],
@@ -59,7 +59,7 @@ const FOREIGN: [string, string, string, boolean][] = [
   ['\0\x05\x16\x07\0\x02\0\0Mac OS X', 'AppleDouble', 'without', false],
 ];
 
-describe('a file that is no picture and no clip', () => {
+describe('a file that is neither a picture nor a clip', () => {
   it.each(FOREIGN)('%j is %s: %s', async (start, name, advice, media) => {
     const bytes = latin1(start);
     expect(sniff(bytes)).toMatchObject({ kind: 'unknown', unreadable: { media } });
@@ -74,13 +74,13 @@ describe('a file that is no picture and no clip', () => {
     });
   });
 
-  it('that nobody knows has no name', () => {
+  it('of an unknown format has no name', () => {
     const noise = Uint8Array.from({ length: 600 }, (_, i) => (i * i * 37 + 129) % 256);
     for (const bytes of [noise, new Uint8Array(64), latin1('\0\0\x01\0\0\0'), latin1('\x01\x02\x03')])
       expect(sniff(bytes)).toEqual({ kind: 'unknown', format: 'unknown' });
   });
 
-  it('leaves pictures and clips as they are', () => {
+  it('does not match pictures and clips', () => {
     for (const start of [
       '\xff\xd8\xff\xe0',
       'II*\0\x08\0\0\0',

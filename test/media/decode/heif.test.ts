@@ -10,7 +10,7 @@ import { kindOf } from '../../../src/media/media-kind.js';
 interface Fixture {
   file: string;
   size: [number, number];
-  /** Of the pixels that pillow-heif gives. */
+  /** A hash of the pixels from pillow-heif. */
   sha256: string;
   base64: string;
 }
@@ -25,7 +25,7 @@ afterEach(() => {
 
 describe('HEIC', () => {
   it.each(files.map((one) => [one.file, one] as const))(
-    '%s equals pillow-heif, turned once with and without auto-orient',
+    '%s equals pillow-heif, rotated once with and without auto-orient',
     async (_file, one) => {
       for (const orient of [false, true]) {
         const { width, height, data, decoder, warnings } = await decodeImage(bytesOf(one), DEFAULT_LIMITS, orient);
@@ -58,7 +58,7 @@ describe('HEIC', () => {
       });
   });
 
-  it('with changed bytes ends in a picture or in a typed error, and the next one is read', async () => {
+  it('with changed bytes gives a picture or a typed error, and the next one is read', async () => {
     const whole = bytesOf(files.find(({ file }) => file === 'odd.heic'));
     for (let at = 0; at < whole.length; at += 3) {
       const broken = Uint8Array.from(whole);
@@ -82,7 +82,7 @@ describe('HEIC', () => {
     expect(decodeHeif(bytesOf(files[0]), { maxPixels: 1e6 }).width).toBe(32);
   });
 
-  it('whose decoder aborts is damaged, and the decoder is loaded anew', async () => {
+  it('whose decoder aborts is damaged, and the decoder is loaded again', async () => {
     vi.resetModules();
     const { decodeHeif } = await import('../../../src/media/decode/heif.js');
     const aborting = (): HeifPackage => ({
@@ -103,7 +103,7 @@ describe('HEIC', () => {
     const { decodeHeif } = await import('../../../src/media/decode/heif.js');
     const other = (): HeifPackage => {
       const found = findHeifPackage();
-      // a library that is patched already: its constants are no longer found
+      // a patched library, in which the constants are not found
       return { ...found, wasm: withLoopFilters(found.wasm).wasm };
     };
     const { warnings } = decodeHeif(bytesOf(files[0]), { maxPixels: 1e6 }, other);

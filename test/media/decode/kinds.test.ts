@@ -40,7 +40,7 @@ describe('damaged TIFFs', () => {
     },
   );
 
-  it('a compression that would come out as noise is refused by name', async () => {
+  it('a compression that would decode to noise is refused by name', async () => {
     const whole = Buffer.from(await tiff().tiff({ compression: 'lzw' }).toBuffer());
     const at = whole.indexOf(Buffer.from([0x03, 0x01, 0x03, 0x00, 0x01, 0x00, 0x00, 0x00, 0x05, 0x00]));
     expect(at).toBeGreaterThan(0);

@@ -30,7 +30,7 @@ describe('sniff', () => {
     expect(sniff(ascii(text))).toMatchObject({ kind, format });
   });
 
-  it('knows transport streams by their rhythm, with and without time codes', () => {
+  it('recognises transport streams by their packet size, with and without time codes', () => {
     const stream = new Uint8Array(1000);
     for (let at = 0; at < 1000; at += 188) stream[at] = 0x47;
     expect(sniff(stream)).toEqual({ kind: 'video', format: 'mpeg-ts' });

@@ -25,7 +25,7 @@ const path = new URL('../../fixtures/media/pillow-kinds.json', import.meta.url);
 const { cases, refused } = JSON.parse(readFileSync(path, 'utf8')) as { cases: Read[]; refused: Refused[] };
 const bytesOf = ({ deflated }: { deflated: string }): Uint8Array => inflateSync(Buffer.from(deflated, 'base64'));
 
-describe('kinds that were compared with Pillow', () => {
+describe('kinds compared with Pillow', () => {
   it.each(cases.map((c) => [c.file, c.mode, c] as const))('%s (%s) is equal', async (_file, _mode, c) => {
     const picture = await decodeImage(bytesOf(c), DEFAULT_LIMITS, c.orient ?? false);
     expect([picture.width, picture.height]).toEqual(c.size);
@@ -42,7 +42,7 @@ describe('kinds that were compared with Pillow', () => {
     },
   );
 
-  it('says that a picture without a palette is black', async () => {
+  it('warns that a picture without a palette is black', async () => {
     const one = cases.find(({ file }) => file === 'p_noplte8.png');
     const { warnings } = await decodeImage(bytesOf(one as Read), DEFAULT_LIMITS, false);
     expect(warnings).toEqual([expect.stringContaining('no palette')]);

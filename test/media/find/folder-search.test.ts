@@ -61,7 +61,7 @@ beforeAll(async () => {
 });
 
 describe('a folder', () => {
-  it('gives what is media by content, and what fails; the rest is reported', async () => {
+  it('returns media by content, and failures; reports the rest', async () => {
     const { names, passed, found } = await search();
     expect(names).toEqual([
       'clip',
@@ -94,13 +94,13 @@ describe('a folder', () => {
     expect(found.map(({ kind }) => kind)).toEqual(expect.arrayContaining(['video', 'image']));
   });
 
-  it('takes hidden names on request, but no attribute files of macOS', async () => {
+  it('includes hidden names on request, but no attribute files of macOS', async () => {
     const { names, passed } = await search({ hidden: true });
     expect(names).toContain('.thumbnails/t.jpg');
     expect(passed['._appledouble.jpg']).toBe('not-media');
   });
 
-  it('takes hidden names that are named', async () => {
+  it('includes hidden names that are given', async () => {
     expect((await search({}, join(folder, '.thumbnails'))).names).toEqual(['.thumbnails/t.jpg']);
     expect((await search({}, join(folder, '.thumbnails/t.jpg'))).names).toHaveLength(1);
     expect((await search({}, join(folder, '.thumb*/*.jpg'))).names).toHaveLength(1);
@@ -114,13 +114,13 @@ describe('a folder', () => {
     expect((await search({ exclude: ['*'] }, folder, join(folder, 'one'))).names).toEqual(['one']);
   });
 
-  it('is reported where nothing in it can be scored', async () => {
+  it('is reported if nothing in it can be scored', async () => {
     mkdirSync(join(folder, 'nothing'));
     const { found, empty } = await search({}, join(folder, 'nothing'), join(folder, '__MACOSX'));
     expect([found, empty]).toEqual([[], ['nothing', '__MACOSX']]);
   });
 
-  it('says what tells a changed file, with its hash on request', async () => {
+  it('returns what identifies a changed file, with its hash on request', async () => {
     const { found } = await search({ hash: true, include: ['one', 'notes.txt'] });
     const sha256 = createHash('sha256').update(picture).digest('hex');
     expect(found[0]?.identity).toEqual({
@@ -141,20 +141,20 @@ describe('a folder', () => {
 });
 
 describe('a glob', () => {
-  it('leaves hidden names out and says so, and follows links once', async () => {
+  it('excludes and reports hidden names, and follows links once', async () => {
     const { names, passed } = await search({}, join(folder, '**/*.jpg'));
     expect(names).toEqual(['__MACOSX/dot.jpg', 'dangling.jpg', 'mail.jpg', 'pointer.jpg']);
     expect(passed).toMatchObject({ '._appledouble.jpg': 'hidden', '.thumbnails': 'hidden' });
     expect((await search({}, join(folder, 'round/{mail,two}.*'))).names).toEqual(['round/mail.jpg', 'round/two.txt']);
   });
 
-  it('names whatever the pattern names, but no folders and special files', async () => {
+  it('returns all matches, except folders and special files', async () => {
     const { names, passed } = await search({}, join(folder, '[no]o{tes,w}*'), join(folder, 'so[cu]*'));
     expect(names).toEqual(['notes.txt', 'sound.m4a']);
     expect(passed).toEqual({ socket: 'special-file' });
   });
 
-  it('looks no deeper than it says, and braces may hold folders', async () => {
+  it('searches only the depth of the pattern, and allows folders in braces', async () => {
     put('deep/a/b/x.jpg', picture);
     expect((await search({}, join(folder, 'deep/*/x.jpg'))).found[0]?.error?.code).toBe('MEDIA_NOT_FOUND');
     expect((await search({}, join(folder, 'deep/{a/b,c}/*.jpg'))).names).toEqual(['deep/a/b/x.jpg']);
@@ -162,7 +162,7 @@ describe('a glob', () => {
     expect((await search({}, join(folder, '!gone'))).found[0]?.error?.code).toBe('MEDIA_NOT_FOUND');
   });
 
-  it('is filtered as a folder is', async () => {
+  it('is filtered like a folder', async () => {
     const { names, passed, empty } = await search({ exclude: ['mail*'] }, join(folder, 'm*'), join(folder, 'p*.jpg'));
     expect([names, passed, empty]).toEqual([['pointer.jpg'], { 'mail.jpg': 'excluded' }, ['m*']]);
   });

@@ -5,7 +5,7 @@ import { readStdin } from '../../../src/media/find/input-list.js';
 
 const latin1 = (text: string): Uint8Array => Uint8Array.from(text, (c) => c.charCodeAt(0));
 
-describe('formats that are recognised and not read', () => {
+describe('formats that are recognised but not supported', () => {
   it.each([
     ['shot', '\0\0\0\x0cJXL \r\n\x87\n', true],
     ['shot', 'qoif\0\0\x01\0', true],
@@ -16,7 +16,7 @@ describe('formats that are recognised and not read', () => {
     ['a.png', 'version https://git-lfs.github.com/spec/v1\noid', true],
     ['index.html', '<!DOCTYPE html>', false],
     ['telephone', '\0\0\0\x18ftypheic\0\0\0\0mif1heic', true],
-  ])('%s that begins %j: scored or failed by its name is %j', (name, start, expected) => {
+  ])('%s that starts with %j: included as an input is %j', (name, start, expected) => {
     const bytes = latin1(start);
     expect(isMediaFile(name, bytes, sniff(bytes))).toBe(expected);
   });

@@ -9,7 +9,7 @@ import { expandSources } from '../../../src/media/sources.js';
 const folder = mkdtempSync(join(tmpdir(), 'glob-'));
 afterAll(() => rmSync(folder, { recursive: true }));
 
-// each was asked of bash: [[ $name == $pattern ]] with extglob
+// each result is from bash: [[ $name == $pattern ]] with extglob
 const MATCHES: readonly (readonly [string, string])[] = [
   ['* (1).jpg', 'photo (1).jpg'],
   ['photo (?)*', 'photo (2).jpg'],
@@ -48,17 +48,17 @@ describe('globs', () => {
     expect(literalsEscaped(literalsEscaped(pattern))).toBe(literalsEscaped(pattern));
   });
 
-  it('line breaks in the names of folders are passed', () => {
+  it('line breaks in folder names match', () => {
     expect(createNameFilter(['**/*.jpg']).excludesFile('two\nlines/a.jpg')).toBe(false);
     expect(createNameFilter([], ['**/thumbs']).excludesFolder('two\nlines/thumbs')).toBe(true);
   });
 
-  it('a name with parentheses alone is no pattern', () => {
+  it('a name that only has parentheses is not a pattern', () => {
     expect(['photo (1).jpg', 'a+b', '[a', 'a|b'].map(isGlob)).toEqual([false, false, false, false]);
     expect(['photo (1)*', '@(a|b)', '[ab]', '{a,b}'].map(isGlob)).toEqual([true, true, true, true]);
   });
 
-  it('a pattern goes into a folder with parentheses', async () => {
+  it('a pattern enters a folder with parentheses', async () => {
     const inner = join(folder, 'Holiday (2)', 'a');
     mkdirSync(inner, { recursive: true });
     writeFileSync(join(inner, 'x.ppm'), 'P6 1 1 255\nabc');

@@ -26,7 +26,7 @@ describe('listedNames', () => {
   ])('reads %s', async (_what, chunks, expected) => {
     expect(await list(...chunks)).toEqual(expected);
   });
-  it('joins characters that a chunk cut in two', async () => {
+  it('joins characters that are split between chunks', async () => {
     const bytes = Buffer.from('bäume.jpg\n');
     expect(await list(bytes.subarray(0, 2), bytes.subarray(2))).toEqual(['bäume.jpg']);
   });
@@ -53,7 +53,7 @@ describe('readStdin', () => {
     ['names that begin so, with NUL between', ['BM01.jpg\0BM02.jpg\0'], 'list'],
     ['names that are not UTF-8', [Buffer.from('caf\xe9.jpg\nna\xefve.jpg\n', 'latin1')], 'list'],
     ['names in Japanese', ['写真.jpg\n'], 'list'],
-  ])('takes %s for what it is', async (_what, chunks, expected) => {
+  ])('recognises %s', async (_what, chunks, expected) => {
     expect(await kind(...chunks)).toBe(expected);
   });
 
@@ -74,7 +74,7 @@ describe('readStdin', () => {
     await expect(readStdin(stream(bytes))).rejects.toThrow(message);
   });
 
-  it('gives all bytes', async () => {
+  it('returns all bytes', async () => {
     const { bytes } = await readStdin(stream(picture.subarray(0, 10), picture.subarray(10)));
     const parts: Buffer[] = [];
     for await (const part of bytes) parts.push(part);

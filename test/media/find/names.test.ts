@@ -58,7 +58,7 @@ describe('names that are not UTF-8', () => {
     expect(gone).toMatchObject({ input: `${place}/g\ufffdne.jpg`, error: { code: 'MEDIA_NOT_FOUND' } });
   });
 
-  it('are the same by their bytes', async () => {
+  it('are compared by their bytes', async () => {
     const name = { path: inPlace('d\xe9p\xf4t/../caf\xe9.jpg') };
     const passed: string[] = [];
     const once: ExpandOptions = { once: true, onPassedOver: ({ reason }) => void passed.push(reason) };
@@ -66,7 +66,7 @@ describe('names that are not UTF-8', () => {
     expect(passed).toEqual(['repeated']);
   });
 
-  it('are read from where the system keeps the arguments', () => {
+  it('are read from the arguments of the system', () => {
     const line = (): Buffer => Buffer.from('node\0main\0score\0caf\xe9.jpg\0caf\xea.jpg\0--out\0x\0b.jpg\0', 'latin1');
     expect(argumentNames(['caf\ufffd.jpg', 'caf\ufffd.jpg', 'b.jpg'], line)).toEqual([
       { path: Buffer.from('caf\xe9.jpg', 'latin1') },
@@ -87,7 +87,7 @@ describe('Unicode forms', () => {
   writeFileSync(join(place, 'both\u00e9.jpg'), picture);
   writeFileSync(join(place, 'bothe\u0301.jpg'), '');
 
-  it('find each other on the command line, in lists and in globs', async () => {
+  it('match each other on the command line, in lists and in globs', async () => {
     const file = join(place, apart, `${composed}.jpg`);
     for (const typed of [join(place, composed, `${apart}.jpg`), join(place, composed, `${composed}.jpg`)]) {
       expect(await existingName(typed)).toBe(file);
@@ -103,7 +103,7 @@ describe('Unicode forms', () => {
     expect(await expand([join(place, composed)])).toMatchObject([{ media: file }]);
   });
 
-  it('find each other in records and in paths of requests', async () => {
+  it('match each other in records and in paths of requests', async () => {
     const media = join(place, composed, `${apart}.jpg`);
     expect(await kindOfRecord({ media })).toBe('image');
     expect(await readInput(media, { maxBytes: 1e6 })).toHaveLength(picture.length);
@@ -116,7 +116,7 @@ describe('Unicode forms', () => {
     );
   });
 
-  it('give the exact name first, and nothing where two could be meant', async () => {
+  it('prefer the exact name, and match nothing if two names are possible', async () => {
     expect(await existingName(join(place, 'both\u00e9.jpg'))).toBe(join(place, 'both\u00e9.jpg'));
     expect(await existingName(join(place, 'bothe\u0301.jpg'))).toBe(join(place, 'bothe\u0301.jpg'));
     writeFileSync(join(place, 'q\u0323\u0307.jpg'), ''); // a letter with two marks has a third form
@@ -132,7 +132,7 @@ describe('the same input', () => {
   mkdirSync(join(place, 'inner'), { recursive: true });
   for (const name of ['a.jpg', 'b.jpg', 'inner/c.jpg']) writeFileSync(join(place, name), picture);
 
-  it('is given once on request, however it is named', async () => {
+  it('is returned once on request, under any name', async () => {
     const passed: string[] = [];
     const options: ExpandOptions = {
       once: true,
@@ -162,14 +162,14 @@ describe('the same input', () => {
     expect(await expand(inputs)).toHaveLength(12);
   });
 
-  it('is found in lists too', async () => {
+  it('is also found in lists', async () => {
     const stdin = Readable.from([Buffer.from(`${place}/a.jpg\n${place}\n`)]);
     expect(await expand(['-', join(place, 'b.jpg'), '-'], { stdin, once: true })).toHaveLength(3);
   });
 });
 
 describe('a list', () => {
-  it('without names is reported, and bytes of no kind are one error', async () => {
+  it('without names is reported, and unknown bytes are one error', async () => {
     const empty: string[] = [];
     const onEmptyFolder = (input: string): void => void empty.push(input);
     expect(await expand(['-'], { stdin: Readable.from([Buffer.from('\n \n')]), onEmptyFolder })).toEqual([]);
@@ -181,7 +181,7 @@ describe('a list', () => {
     ]);
   });
 
-  it('is told from a picture, whose bytes are bounded', async () => {
+  it('is distinguished from a picture, whose size is limited', async () => {
     const stdin = (): Readable => Readable.from([picture.subarray(0, 3), picture.subarray(3)]);
     expect(await expand(['-'], { stdin: stdin(), hash: true })).toMatchObject([
       { input: '<stdin>', kind: 'image', identity: { bytes: picture.length, sha256: expect.any(String) as string } },

@@ -21,7 +21,7 @@ function makePipe(): string {
 const bytesOf = ({ media }: MediaSource): Buffer => Buffer.from(media as Uint8Array);
 
 describe('a named pipe', () => {
-  it('is read to its end, from a writer that comes late and writes slowly', async () => {
+  it('is read to its end, from a writer that starts late and writes slowly', async () => {
     const path = makePipe();
     spawn('sh', ['-c', `sleep 0.1; (head -c 10000 "$1"; sleep 0.1; tail -c +10001 "$1") > "$2"`, 'sh', file, path]);
     const source = await openSource(path, { hash: true });
@@ -31,7 +31,7 @@ describe('a named pipe', () => {
     expect(bytesOf(source).equals(picture)).toBe(true);
   });
 
-  it('of many megabytes arrives whole', async () => {
+  it('of many megabytes arrives completely', async () => {
     const path = makePipe();
     const large = Buffer.alloc(20_000_000, 'qalign');
     createWriteStream(path).end(large);
@@ -46,7 +46,7 @@ describe('a named pipe', () => {
     expect((await openSource(path, { limits: { maxBytes: 100_000 } })).error?.code).toBe('MEDIA_TOO_LARGE');
   });
 
-  it('that nobody writes to ends after a silence, also with an open writer, or with the signal', async () => {
+  it('without data ends after a timeout, also with an open writer, or with the signal', async () => {
     const path = makePipe();
     const silent = { limits: { timeoutMs: 150 } };
     expect((await openSource(path, silent)).error?.code).toBe('MEDIA_TIMEOUT');
@@ -57,7 +57,7 @@ describe('a named pipe', () => {
     await expect(openSource(path, { signal })).rejects.toThrow(/timeout/);
   });
 
-  it('is not opened in a folder, and never by who reads files only', async () => {
+  it('is not opened in a folder, and never by callers that read only files', async () => {
     const path = makePipe();
     const passed: string[] = [];
     for await (const source of expandSources([folder], { onPassedOver: ({ reason }) => void passed.push(reason) }))
@@ -70,7 +70,7 @@ describe('a named pipe', () => {
 });
 
 describe('descriptors and devices', () => {
-  /** What a process of its own makes of the inputs, given on a descriptor by a shell. */
+  /** The result of a separate process for inputs that a shell passes on a descriptor. */
   function sources(command: string): { input: string; bytes?: number; code?: string; message?: string }[] {
     const script = join(folder, 'print.mts');
     writeFileSync(
@@ -98,7 +98,7 @@ describe('descriptors and devices', () => {
     expect(sources('$RUN - < /')).toMatchObject([{ input: '<stdin>', code: 'MEDIA_UNREADABLE' }]);
   }, 60_000);
 
-  it('say why not', async () => {
+  it('fail with a reason', async () => {
     for (const device of ['/dev/zero', '/dev/null'])
       expect((await openSource(device)).error?.message).toMatch(/is a device, not a regular file; name a file/);
     expect((await openSource('/dev/fd/999')).error?.code).toBe('MEDIA_NOT_FOUND');

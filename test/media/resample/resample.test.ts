@@ -21,7 +21,7 @@ function noise(width: number, height: number, seed: number): Uint8Array {
   return data;
 }
 
-/** The rule, spelled out: pad for real, then resize the square with no padding left to fuse. */
+/** The definition: pad the picture, then resize the square, without fused padding. */
 function literal(data: Uint8Array, width: number, height: number, size: number): Uint8Array {
   const side = Math.max(width, height);
   const square = new Uint8Array(side * side * 3).map((_, i) => PAD_COLOUR[i % 3] ?? 0);
@@ -77,7 +77,7 @@ describe('padAndResize', () => {
     expect(Buffer.from(createWasmResample()?.(data, plan) ?? []).equals(resamplePlain(data, plan))).toBe(true);
   });
 
-  it('leaves its input alone and never hands out the same memory twice', () => {
+  it('does not change its input and never returns the same memory twice', () => {
     const data = noise(20, 20, 3);
     const before = Uint8Array.from(data);
     const copy = padAndResize({ width: 20, height: 20, data }, 20);
@@ -115,7 +115,7 @@ describe('makeTable', () => {
   });
 });
 
-it('the committed WebAssembly is what its source compiles to', async () => {
+it('the committed WebAssembly equals its compiled source', async () => {
   const committed = readFileSync(new URL(`../../../${RESAMPLE_MODULE_PATH}`, import.meta.url), 'utf8');
   expect(committed).toBe(await buildResampleModule());
 });

@@ -18,7 +18,7 @@ it.each([
   expect(sniff(readFileSync(join(CASES, file)).subarray(0, 4096))).toEqual({ kind: 'video', format });
 });
 
-it('bytes at random, with start codes among them, and text are no clips', () => {
+it('random bytes with start codes, and text, are not clips', () => {
   const start = Buffer.from([0, 0, 0, 1]);
   const pieces = fc.array(fc.oneof(fc.constant(start), fc.uint8Array({ maxLength: 12 })), { maxLength: 60 });
   fc.assert(
@@ -36,7 +36,7 @@ it('a transport stream is found from any byte of a packet', () => {
   for (const from of [0, 1, 63, 64, 100, 187]) expect(sniff(stream.subarray(from, from + 4096)).format).toBe('mpeg-ts');
 });
 
-it('scrambled transport streams and encrypted sample entries are told', () => {
+it('scrambled transport streams and encrypted sample entries are detected', () => {
   const stream = Buffer.from(readFileSync(join(CASES, 'capture_unaligned.mpegts')));
   expect(isScrambled(stream)).toBe(false);
   let first = 0;

@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest';
 import { createCounter } from '../../../src/media/video/continuity.js';
 
-/** A packet of 188 bytes; `adaptation` stands before its payload. */
+/** A packet of 188 bytes; `adaptation` precedes its payload. */
 function packet(pid: number, counter: number, adaptation?: readonly number[]): Buffer {
   const bytes = Buffer.alloc(188, 0xff);
   bytes.set([0x47, pid >> 8, pid & 255, (adaptation === undefined ? 0x10 : 0x30) | (counter & 15)]);
@@ -22,7 +22,7 @@ const gaps = (packets: readonly Buffer[], block = 1e9, end = END): number => {
 };
 const steady = Array.from({ length: 60 }, (_, i) => packet(256, i));
 
-it('a whole stream has no gap, also with repeated packets, other elements and any first counter', () => {
+it('a complete stream has no gap, also with repeated packets, other elements and any first counter', () => {
   expect(gaps(steady)).toBe(0);
   expect(gaps(steady.slice(7).flatMap((one) => [one, packet(17, 3)]))).toBe(0);
   expect(gaps(steady.flatMap((one, i) => (i % 9 === 4 ? [one, one] : [one])))).toBe(0);
@@ -30,15 +30,15 @@ it('a whole stream has no gap, also with repeated packets, other elements and an
   expect(gaps(coded, 1e9, [])).toBe(0);
 });
 
-it('each place that lacks packets is counted, in blocks of any size', () => {
+it('each gap of packets is counted, in blocks of any size', () => {
   const lost = steady.filter((_, i) => i !== 10 && (i < 30 || i > 33));
   for (const block of [1000, 1500, 1e9]) expect(gaps(lost, block), String(block)).toBe(2);
   expect(gaps(steady.with(20, Buffer.alloc(188)))).toBe(1);
   expect(gaps(steady.toSpliced(20, 0, Buffer.alloc(188)))).toBe(1);
-  expect(gaps(steady.with(20, Buffer.alloc(100)))).toBe(1); // the packets after it begin elsewhere
+  expect(gaps(steady.with(20, Buffer.alloc(100)))).toBe(1); // shifts the start of the packets after it
 });
 
-it('a gap that the stream announces is none', () => {
+it('a gap that the stream announces does not count', () => {
   const joined = [...steady, packet(256, 9, [1, 0x80])];
   expect(gaps(joined)).toBe(0);
   expect(gaps([...steady, packet(256, 9, [1, 0x00])])).toBe(1);

@@ -28,7 +28,7 @@ describe('which ffmpeg is used', () => {
       expect(chooseFfmpeg(order)).toEqual({ path: expected, why: expect.stringMatching(why) as string });
   });
 
-  it('none where there is none', () => {
+  it('none if none exists', () => {
     expect(chooseFfmpeg([])).toBeUndefined();
   });
 });

@@ -4,7 +4,7 @@ import { chooseFrames, type ChoiceOptions, type ClipTimes } from '../../../src/m
 
 const MS = { numerator: 1, denominator: 1000 };
 
-/** Pictures at these milliseconds; the last is shown for `lastDuration`. */
+/** Pictures at these times in milliseconds; the last is shown for `lastDuration`. */
 function clip(milliseconds: readonly number[], rate: number, more: Partial<ClipTimes> = {}): ClipTimes {
   return {
     packets: milliseconds.length,
@@ -25,7 +25,7 @@ const chosen = (times: ClipTimes, options?: ChoiceOptions) => {
 };
 
 describe('the frame rule', () => {
-  it('is the published one at a constant rate, from any first stamp, stamps rounded to milliseconds', () => {
+  it('is the published rule at a constant rate, with any first time stamp, and with stamps rounded to milliseconds', () => {
     const rates = fc.constantFrom(10, 24, 25, 30, 50, 60);
     fc.assert(
       fc.property(rates, fc.integer({ min: 1, max: 900 }), fc.integer({ min: 0, max: 5000 }), (rate, count, from) => {
@@ -37,18 +37,18 @@ describe('the frame rule', () => {
     );
   });
 
-  it('is the time where a rate varies: the last picture with a stamp of at most i seconds', () => {
+  it('goes by time if the rate varies: the last picture with a stamp of at most i seconds', () => {
     const recording = [...every(180, 1000 / 60), ...every(27, 1000, 3000)];
     for (const rate of [60, 7]) {
       const { rule, keys } = chosen(clip(recording, rate, { lastDuration: 17 }));
       expect({ rule, keys }).toEqual({ rule: 'time', keys: every(29, 1000) });
     }
-    // a picture that is shown for several seconds stands for each of them
+    // a picture that is shown for several seconds is the frame of each of them
     const slides = clip([0, 2500, 7000, 7040], 1, { lastDuration: 1000 });
     expect(chosen(slides)).toMatchObject({ rule: 'time', indices: [0, 0, 0, 1, 1, 1, 1, 2] });
   });
 
-  it('agrees with a plain search over the pictures, whatever their times', () => {
+  it('agrees with a plain search over the pictures, for any times', () => {
     const gaps = fc.array(fc.integer({ min: 1, max: 4000 }), { minLength: 1, maxLength: 60 });
     fc.assert(
       fc.property(gaps, fc.constantFrom(0.5, 1, 2), fc.integer({ min: 1, max: 60 }), (steps, fps, rate) => {
@@ -73,25 +73,25 @@ describe('the frame rule', () => {
     expect(keys).toEqual(indices.map((index) => jumps[index]));
   });
 
-  it('is not shifted by a few pictures that a file lost, where the others lie on the grid of its rate', () => {
+  it('is not shifted by a few lost pictures if the others are on the grid of the rate', () => {
     const lost = every(250, 40).filter((stamp) => stamp < 3000 || stamp > 3200);
     expect(chosen(clip(lost, 25))).toMatchObject({ rule: 'published', keys: every(9, 1000).with(3, 2960) });
-    // asked for the published rule, pictures are numbered as the reference numbers them
+    // with the published rule, pictures are numbered like in the reference
     expect(chosen(clip(lost, 25), { frameRule: 'published' }).keys).toEqual(every(9, 25).map((index) => lost[index]));
   });
 
-  it('gives the old indices of every clip where they are asked for', () => {
+  it('returns the published indices of every clip on request', () => {
     const recording = clip([...every(180, 1000 / 60), ...every(27, 1000, 3000)], 60);
     const published = chosen(recording, { frameRule: 'published' });
     expect(published).toEqual({ rule: 'published', indices: [0, 60, 120], keys: [0, 1000, 2000] });
   });
 
-  it('counts where stamps cannot be trusted', () => {
+  it('counts pictures if stamps are unreliable', () => {
     const { rule, indices, keys } = chosen(clip([], 25, { packets: 80, reliable: false }));
     expect({ rule, indices, keys }).toEqual({ rule: 'counted', indices: [0, 25, 50], keys: [0, 25, 50] });
   });
 
-  it('times counted pictures by their decoding, where that contradicts the rate', () => {
+  it('times counted pictures by their decoding times if those contradict the rate', () => {
     const counted = { reliable: false, packets: 40 };
     const steady = clip([], 10, { ...counted, countedAt: Float64Array.from(every(40, 100, 700)) });
     expect(chosen(steady)).toMatchObject({ rule: 'counted', keys: [0, 10, 20, 30] });
@@ -110,7 +110,7 @@ describe('the frame rule', () => {
     expect(keys).toEqual([0, 1000, 2000, 3000, undefined, undefined]);
   });
 
-  it('takes the first picture of a clip under one interval', () => {
+  it('takes the first picture of a clip shorter than one interval', () => {
     const short = chooseFrames(clip(every(10, 40), 25));
     expect({ ...short, wanted: short.wanted() }).toEqual({
       rule: 'published',
@@ -122,7 +122,7 @@ describe('the frame rule', () => {
     expect(chosen(clip(every(250, 40), 25), { fps: 0.01 }).indices).toEqual([0]);
   });
 
-  it('keeps maxFrames of them, evenly spread', () => {
+  it('keeps maxFrames of them, evenly spaced', () => {
     const times = clip([...every(180, 1000 / 60), ...every(27, 1000, 3000)], 60, { lastDuration: 17 });
     expect(chosen(times, { maxFrames: 3 }).keys).toEqual([0, 9000, 19_000]);
     expect(chooseFrames(clip(every(250, 40), 25), { fps: 1e12, maxFrames: 3 }).wanted()).toHaveLength(3);

@@ -13,7 +13,7 @@ describe('indices', () => {
     .map(([numerator, denominator]) => ({ numerator, denominator }));
   const packetCounts = fc.integer({ min: 1, max: 20_000 });
 
-  it('are those of exact arithmetic at one picture a second, for every rate that clips have', () => {
+  it('equal exact arithmetic at one picture per second, for every rate of clips', () => {
     fc.assert(
       fc.property(rates, packetCounts, ({ numerator, denominator }, packets) => {
         const [a, b] = [BigInt(numerator), BigInt(denominator)];
@@ -24,7 +24,7 @@ describe('indices', () => {
     );
   });
 
-  it('are exact for other fractions a second too', () => {
+  it('are also exact for other rates', () => {
     const wanted = fc.tuple(fc.integer({ min: 1, max: 60 }), fc.integer({ min: 1, max: 30 }));
     fc.assert(
       fc.property(rates, fc.integer({ min: 1, max: 2000 }), wanted, ({ numerator, denominator }, packets, [p, q]) => {
@@ -36,7 +36,7 @@ describe('indices', () => {
     );
   });
 
-  it('rates are found again in their durations, which Matroska cuts off to nanoseconds', () => {
+  it('rates are recovered from durations that Matroska truncates to nanoseconds', () => {
     const named = fc.oneof(
       rates,
       fc

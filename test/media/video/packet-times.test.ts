@@ -18,7 +18,7 @@ function collect(packets: readonly Packet[], stream: Partial<typeof STREAM> = {}
   return { stamps: [...stamps], ...others };
 }
 
-it('begins with the first key packet, in the order of showing, without what is never shown', () => {
+it('begins with the first key packet, in display order, without packets that are never shown', () => {
   const found = collect([
     packet(0),
     packet(120, { key: true, duration: 41 }),
@@ -34,7 +34,7 @@ it('without any key packet, all count', () => {
   expect(collect([packet(0), packet(40)])).toMatchObject({ leading: 0, firstKey: undefined, stamps: [0, 40] });
 });
 
-it('hours of packets are kept as numbers', () => {
+it('hours of packets are stored as numbers', () => {
   const times = createPacketTimes();
   for (let i = 0; i < 100_000; i++) times.add(packet(i * 17, { key: i % 60 === 0 }));
   expect(times.finish(STREAM).stamps).toHaveLength(100_000);
@@ -46,7 +46,7 @@ it('packets that show nothing share a stamp with a picture, or follow it closely
   expect(collect(packets, { hidesPackets: true }).stamps).toEqual([0, 33, 67, 100]);
 });
 
-it('joined recordings jump, a screen that stands still does not', () => {
+it('joined recordings have jumps, a still screen has none', () => {
   const part = [packet(0, { key: true }), packet(40), packet(1000), packet(2000)];
   expect(collect(part).jumps).toBe(false);
   expect(collect([...part, ...part]).jumps).toBe(true);
@@ -55,7 +55,7 @@ it('joined recordings jump, a screen that stands still does not', () => {
   expect(collect(later, { broadcast: true }).jumps).toBe(true);
 });
 
-it('single damaged stamps are left out', () => {
+it('single damaged stamps are ignored', () => {
   const steady = Array.from({ length: 50 }, (_, i) => packet(i * 40, { key: i === 0 }));
   const decoded = steady.with(20, packet(9_000_000)).with(30, packet(-9_000_000));
   expect(collect(decoded, { broadcast: true })).toMatchObject({ jumps: false, lacking: 2 / 50 });
@@ -63,7 +63,7 @@ it('single damaged stamps are left out', () => {
   expect(collect(shown, { broadcast: true }).stamps.at(-1)).toBe(49 * 40);
 });
 
-it('a picture at the end that is shown long after its decoding belongs to a screen that stood still', () => {
+it('a last picture that is shown long after its decoding belongs to a still screen', () => {
   const moving = Array.from({ length: 50 }, (_, i) => packet(i * 40 + 80, { key: i === 0, decoded: i / 25 }));
   const still = packet(9000, { decoded: 2 });
   expect(collect([...moving, still], { broadcast: true }).stamps.at(-1)).toBe(9000);
@@ -76,7 +76,7 @@ it('decoding times are kept in ticks, if all packets have one', () => {
   expect(collect([...late, packet(undefined)]).decodedAt).toBeUndefined();
 });
 
-it('one encrypted packet says that the clip is encrypted, also after a clear beginning', () => {
+it('one encrypted packet marks the clip as encrypted, also after a clear beginning', () => {
   expect(collect([packet(0, { key: true }), packet(40)]).encrypted).toBe(false);
   expect(collect([packet(0, { key: true }), packet(40, { encrypted: true })]).encrypted).toBe(true);
 });

@@ -18,7 +18,7 @@ function evaluate(expression: string, pts: number): boolean {
   );
 }
 
-it('is true for the wanted stamps and no others', () => {
+it('is true only for the wanted stamps', () => {
   const stamps = fc.uniqueArray(fc.integer({ min: -1000, max: 1000 }), { minLength: 1, maxLength: 60 });
   fc.assert(
     fc.property(stamps, fc.integer({ min: -1001, max: 1001 }), (wanted, other) => {
@@ -32,7 +32,7 @@ it('is true for the wanted stamps and no others', () => {
   );
 });
 
-it('nests by the logarithm of the count: ffmpeg takes 100 levels', () => {
+it('nests with the logarithm of the count, because ffmpeg allows 100 levels', () => {
   const filter = selectFilter(
     'pts',
     Array.from({ length: 36_000 }, (_, i) => 90_000 * i),

@@ -1,4 +1,4 @@
-/** Clips whose pictures carry their time: what second a delivered picture shows is read off its pixels. */
+/** Clips whose pictures encode their time, so that the pixels of a returned frame show its second. */
 import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
@@ -28,7 +28,7 @@ async function sample(input: MediaInput, options?: SampleVideoOptions) {
   }
   return { ...rest, frames, shades };
 }
-/** The frames at these stamps by an independent way: all are decoded, those wanted are cut out. */
+/** The frames at these stamps, found independently: all are decoded, and the wanted ones selected. */
 function decoded(file: string, width: number, height: number): string[] {
   const all = ffmpeg(
     ...['-i', file, '-map', '0:v', '-vf', `scale=${width}:${height}:flags=bilinear,format=rgb24`],
@@ -69,7 +69,7 @@ describe('the cases', () => {
     expect(published).toMatchObject({ frameRule: 'published', indices: [0, 60, 120] });
   });
 
-  it('an encrypted clip says so', async () => {
+  it('an encrypted clip gets a clear error', async () => {
     await expect(sample(join(CASES, 'encrypted.mp4'))).rejects.toMatchObject({
       code: 'MEDIA_ENCRYPTED',
       message: expect.stringMatching(/encrypted and qalign accepts no keys; decrypt the clip first/) as string,
@@ -83,7 +83,7 @@ describe('the cases', () => {
     expect(frames).toHaveLength(3);
     expect(warnings[0]).toBe('1 of 3 frames are damaged: second 0');
     const log = decoded(join(CASES, 'damaged_first_picture.mp4'), found.width, found.height);
-    expect(log).toHaveLength(53); // of 75: counting would name pictures 22 later
+    expect(log).toHaveLength(53); // of 75: counting would select pictures 22 later
     expect(frames.slice(1)).toEqual([log[3], log[28]]);
   });
 
@@ -99,7 +99,7 @@ describe('the cases', () => {
   });
 });
 
-describe('own clips', () => {
+describe('generated clips', () => {
   // 20 pictures in each of the first 2 seconds, then one at 2.3, 5.3, 8.3 …
   const STILL = 'lt(t,2)+eq(mod(n,60),46)';
   const SHOWN = [0, 1, 1, 2, 2, 2, 5, 5, 5, 8, 8];
@@ -111,7 +111,7 @@ describe('own clips', () => {
     ['still.ts', ['-c:v', 'libx264', '-bf', '2']],
     ['still.webm', ['-c:v', 'libvpx', '-auto-alt-ref', '1', '-lag-in-frames', '16', '-b:v', '1M']],
     ['still.mov', ['-c:v', 'mjpeg', '-q:v', '2']],
-  ])('a screen that mostly stands still: %s', async (name, codec) => {
+  ])('a mostly still screen: %s', async (name, codec) => {
     ffmpeg(...grays(12, STILL), ...codec, at(name));
     const { frameRule, shades, warnings, indices } = await sample(at(name));
     expect({ frameRule, warnings }).toEqual({ frameRule: 'time', warnings: [] });
@@ -146,7 +146,7 @@ describe('own clips', () => {
     });
   });
 
-  it('packets that a transport stream lacks are told, also where whole pictures are gone', async () => {
+  it('lost packets of a transport stream are reported, also if whole pictures are lost', async () => {
     const whole = ffmpeg(...grays(6), '-c:v', 'libx264', '-bf', '2', '-g', '100', '-f', 'mpegts', '-');
     expect((await sample(whole)).warnings).toEqual([]);
     const middle = Math.floor(whole.length / 376) * 188;
@@ -157,14 +157,14 @@ describe('own clips', () => {
     expect(shades.length).toBeGreaterThan(4);
   });
 
-  it('a screen that stands still before the last picture is as long in a transport stream', async () => {
+  it('a still screen before the last picture has the same length in a transport stream', async () => {
     const still = ffmpeg(...grays(9, 'lt(t,3)+eq(n,160)'), '-c:v', 'libx264', '-bf', '2', '-f', 'mpegts', '-');
     const { frameRule, shades } = await sample(still);
     expect(frameRule).toBe('time');
     isNear(shades, [0, 1, 2, 2, 2, 2, 2, 2]);
   });
 
-  it('a rate that the file does not name is told only where it counts', async () => {
+  it('a rate that the file does not state is reported only if it is used', async () => {
     const steady = ffmpeg(...grays(3), '-c:v', 'libvpx', '-f', 'ivf', '-');
     expect((await sample(steady)).warnings).toEqual([
       'the clip has no frame rate; 20.000 was computed from its time stamps',
@@ -197,13 +197,13 @@ describe('own clips', () => {
     ['vp9.mp4', ['-c:v', 'libvpx-vp9']],
     ['av1.mp4', ['-c:v', 'libaom-av1', '-cpu-used', '8']],
     ['fragments.mp4', ['-c:v', 'libx264', '-movflags', 'frag_keyframe+empty_moov']],
-  ])('encrypted %s says so', async (name, codec) => {
+  ])('encrypted %s gets a clear error', async (name, codec) => {
     const key = ['-encryption_scheme', 'cenc-aes-ctr', '-encryption_key', '01'.repeat(16)];
     ffmpeg(...grays(2), ...codec, ...key, '-encryption_kid', '02'.repeat(16), at(name));
     await expect(sample(at(name))).rejects.toMatchObject({ code: 'MEDIA_ENCRYPTED' });
   });
 
-  it('a WebM with encrypted content says so', async () => {
+  it('a WebM with encrypted content gets a clear error', async () => {
     ffmpeg(...grays(2), '-c:v', 'libvpx', '-metadata:s:v', `title=${'x'.repeat(29)}`, at('named.webm'));
     const bytes = readFileSync(at('named.webm'));
     const name = bytes.indexOf(Buffer.from([0x53, 0x6e, 0x80 | 29]));
@@ -233,14 +233,14 @@ describe('own clips', () => {
     expect({ rule, frames: frames.length }).toEqual({ rule: frameRule, frames: 3 });
   });
 
-  it('a stream that names no rate is counted at 25 a second, and says so', async () => {
+  it('a stream without a rate is counted at 25 per second, with a warning', async () => {
     ffmpeg(...pictures(10, 6), '-c:v', 'libaom-av1', '-cpu-used', '8', at('a.obu'));
     const { warnings, indices } = await sample(at('a.obu'));
     expect(indices).toEqual([0, 25]);
     expect(warnings).toEqual(['the stream has no frame rate; 25 pictures per second were assumed']);
   });
 
-  it('joined recordings are counted, and say so', async () => {
+  it('joined recordings are counted, with a warning', async () => {
     ffmpeg(...pictures(25, 3), '-c:v', 'mpeg2video', '-q:v', '2', at('part.ts'));
     writeFileSync(at('joined.ts'), Buffer.concat([readFileSync(at('part.ts')), readFileSync(at('part.ts'))]));
     const { frameRule, frames, warnings } = await sample(at('joined.ts'));
@@ -248,7 +248,7 @@ describe('own clips', () => {
     expect(warnings[0]).toMatch(/time stamps of the clip jump/);
   });
 
-  it('thousands of frames are asked for at once', { timeout: 60_000 }, async () => {
+  it('thousands of frames are requested at once', { timeout: 60_000 }, async () => {
     const source = 'color=black:size=16x16:rate=2:duration=2500';
     ffmpeg('-f', 'lavfi', '-i', source, '-c:v', 'mpeg4', '-g', '100', at('long.mp4'));
     const { frames, warnings } = await sample(at('long.mp4'), { fps: 2, limits: { timeoutMs: 5000 } });
@@ -256,7 +256,7 @@ describe('own clips', () => {
     expect(warnings).toEqual([]);
   });
 
-  it('names of any bytes are read, what is no regular file is refused', async () => {
+  it('names of any bytes are read, and files that are not regular are refused', async () => {
     const path = Buffer.concat([Buffer.from(`${folder}/`), Buffer.from([0xff, 0xfe, 0x2e])]);
     writeFileSync(path, readFileSync(join(CASES, 'tiny.h264')));
     expect((await sample({ path })).frames).toEqual((await sample(join(CASES, 'tiny.h264'))).frames);

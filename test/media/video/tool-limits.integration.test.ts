@@ -29,7 +29,7 @@ async function count(name: string, limits: Partial<MediaLimits>): Promise<number
 }
 
 describe('limits of ffmpeg', () => {
-  it('let through what is within them', async () => {
+  it('allow clips within them', async () => {
     expect(await count('large.ts', { maxFramePixels: 1920 * 1080, maxToolMemory: 2 * 1024 ** 3 })).toBe(2);
   });
 
@@ -37,13 +37,13 @@ describe('limits of ffmpeg', () => {
     await expect(count(name, { maxFramePixels: 640 * 480 })).rejects.toMatchObject({ code: 'MEDIA_TOO_LARGE' });
   });
 
-  it.runIf(canLimitMemory())('hold its memory', async () => {
+  it.runIf(canLimitMemory())('limit its memory', async () => {
     const { stdout } = await runTool('sh', ['-c', 'ulimit -v'], { timeoutMs: 10_000, maxMemory: 123 * 1024 ** 2 });
     expect(Number(stdout)).toBe(123 * 1024);
   });
 
-  it.runIf(canLimitMemory())('end in one typed error where the memory does not suffice', async () => {
-    // as little as a system starts the program with, and no pictures
+  it.runIf(canLimitMemory())('give one typed error if the memory is not sufficient', async () => {
+    // just enough to start the program, without pictures
     const outcomes = await Promise.allSettled(
       [150, 200, 250, 300].map((mb) => count('large.ts', { maxToolMemory: mb * 1024 ** 2 })),
     );
@@ -52,7 +52,7 @@ describe('limits of ffmpeg', () => {
     expect(codes.filter((code) => !/^(MEDIA_TOO_LARGE|MEDIA_CORRUPT|FFMPEG_|scored)/.test(code))).toEqual([]);
   });
 
-  it.runIf(canLimitMemory())('tell a program that is not there', async () => {
+  it.runIf(canLimitMemory())('report a missing program', async () => {
     await expect(runTool('/nowhere/ffmpeg', [], { timeoutMs: 10_000, maxMemory: 2 ** 30 })).rejects.toMatchObject({
       code: 'FFMPEG_NOT_FOUND',
     });

@@ -53,8 +53,8 @@ async function matches(path: string, clip: Clip, options?: SampleVideoOptions): 
 }
 
 /**
- * Clips whose rate varies: int(fps · i) names other pictures than are shown at the seconds. p15 has 30 pictures a
- * second, then 10; the recorder of p38 dropped pictures, which its average rate of 15 counts.
+ * Clips with a varying rate, where int(fps · i) does not select the pictures shown at each second. p15 has 30 pictures
+ * per second, then 10. The recorder of p38 dropped pictures, but its average rate of 15 counts them.
  */
 const BY_TIME: Readonly<Record<string, readonly number[]>> = {
   'clips/p15_vfr_30_then_10.mp4': [0, 30, 60, 70, 80],
@@ -72,7 +72,7 @@ async function isAccepted(path: string, accept: string[]): Promise<void> {
   expect(accept).toContain(outcome);
 }
 
-/** Where only ffmpeg is found: FFMPEG_BIN, and a PATH with nothing on it. */
+/** An environment with only ffmpeg: FFMPEG_BIN, and an empty PATH. */
 async function withoutFfprobe(check: () => Promise<void>): Promise<void> {
   const { PATH, FFMPEG_BIN, FFPROBE_BIN } = process.env;
   process.env['FFMPEG_BIN'] = findFfmpeg().ffmpeg ?? '';
@@ -91,7 +91,7 @@ describe('golden clips of the repository', () => {
   it.each(clips)('$file without ffprobe', (clip) =>
     withoutFfprobe(() => matches(join(FIXTURES, clip.file), { ...clip, warns: true })),
   );
-  it.each(bad)('$file without ffprobe ends as it may', ({ file, accept }) =>
+  it.each(bad)('$file without ffprobe ends in an accepted way', ({ file, accept }) =>
     withoutFfprobe(() =>
       isAccepted(join(FIXTURES, file), [...accept, ...(accept.includes('scored') ? ['scored with a warning'] : [])]),
     ),
@@ -128,7 +128,7 @@ describe.skipIf(!complete)('all golden clips', () => {
   it.each(steady)('$file without ffprobe', (clip) =>
     withoutFfprobe(() => matches(join(SHARED, clip.file), { ...published(clip), warns: true })),
   );
-  it.each(varying)('$file goes by time, or as published where that is asked for', async (clip) => {
+  it.each(varying)('$file goes by time, or by the published rule on request', async (clip) => {
     const byTime = await sample(join(SHARED, clip.file));
     expect(byTime).toMatchObject({ indices: BY_TIME[clip.file], frameRule: 'time', warnings: [] });
     expect(byTime.frames).toHaveLength(byTime.indices.length);
@@ -144,7 +144,7 @@ describe.skipIf(!complete)('all golden clips', () => {
 describe('sampling', () => {
   const clip = join(FIXTURES, 'p25_fullrange_bt709_60.mp4');
 
-  it('an AVI whose recorder dropped pictures is whole, a clip that is cut off is not', async () => {
+  it('an AVI whose recorder dropped pictures is complete, a clip that is cut off is not', async () => {
     const folder = mkdtempSync(join(tmpdir(), 'dropped-'));
     try {
       const whole = join(folder, 'whole.avi');
@@ -170,12 +170,12 @@ describe('sampling', () => {
     }
   });
 
-  it('bytes give the frames of the file, and leave nothing behind', async () => {
+  it('bytes give the frames of the file, and leave no files', async () => {
     expect(await sample(await readFile(clip))).toEqual(await sample(clip));
     expect(readdirSync(tmpdir()).filter((name) => name.startsWith(`qalign-${process.pid}-`))).toEqual([]);
   });
 
-  it('bytes that nobody reads, or that cannot be opened, leave no file and no open descriptor', async () => {
+  it('bytes that are not read, or cannot be opened, leave no file and no open descriptor', async () => {
     const open = (): number => readdirSync('/proc/self/fd').length;
     const bytes = await readFile(clip);
     const before = open();
@@ -186,7 +186,7 @@ describe('sampling', () => {
     expect(readdirSync(tmpdir()).filter((name) => name.startsWith(`qalign-${process.pid}-`))).toEqual([]);
   });
 
-  it('takes names that look like options, patterns and protocols as they are', async () => {
+  it('takes names that look like options, patterns and protocols literally', async () => {
     const folder = mkdtempSync(join(tmpdir(), 'names-'));
     try {
       const { frames } = await sample(clip);
@@ -199,7 +199,7 @@ describe('sampling', () => {
     }
   });
 
-  it('does not count the time that its reader takes', async () => {
+  it('does not count the time of its reader', async () => {
     const taken: number[] = [];
     for await (const { index } of (await sampleVideo(clip, { fps: 10, limits: { timeoutMs: 1500 } })).frames) {
       if (taken.length === 0) await new Promise((resolve) => setTimeout(resolve, 2500));
@@ -208,13 +208,13 @@ describe('sampling', () => {
     expect(taken.length).toBeGreaterThan(10);
   });
 
-  it('takes sensible numbers only', async () => {
+  it('accepts only valid numbers', async () => {
     for (const options of [{ fps: 0 }, { fps: -1 }, { fps: NaN }, { maxFrames: 0 }, { maxFrames: 1.5 }])
       await expect(sampleVideo(clip, options)).rejects.toMatchObject({ code: 'USAGE' });
     await expect(sampleVideo(clip, { fps: 1e12 })).rejects.toMatchObject({ code: 'MEDIA_TOO_LARGE' });
   });
 
-  it('fps 2 holds the frames of fps 1, and maxFrames a subset of them', async () => {
+  it('fps 2 includes the frames of fps 1, and maxFrames selects a subset', async () => {
     const one = await sample(clip);
     const two = await sample(clip, { fps: 2 });
     const few = await sample(clip, { fps: 2, maxFrames: 2 });
@@ -224,7 +224,7 @@ describe('sampling', () => {
     expect(two.frames).toEqual(expect.arrayContaining(few.frames));
   });
 
-  it('prepares frames as pictures are prepared, packed', async () => {
+  it('prepares frames like pictures, packed', async () => {
     const preparer = createPreparer();
     const video = await preparer.prepare({ media: clip, kind: 'video' }, { size: 56 });
     await preparer.close();
@@ -240,7 +240,7 @@ describe('sampling', () => {
     expect(at).toBe(video.frames);
   });
 
-  it('stops ffmpeg when the reader leaves or cancels', async () => {
+  it('stops ffmpeg when the reader ends or cancels', async () => {
     const children = (): string[] =>
       readFileSync(`/proc/${process.pid}/task/${process.pid}/children`, 'utf8')
         .trim()
@@ -300,7 +300,7 @@ describe('sampling', () => {
       });
     });
 
-    it('one that crashes is told from a clip that is damaged', async () => {
+    it('one that crashes is distinguished from a damaged clip', async () => {
       await withProgram('kill -SEGV $$', () =>
         expect(sample(clip)).rejects.toMatchObject({
           code: 'FFMPEG_CRASHED',
@@ -313,13 +313,13 @@ describe('sampling', () => {
       );
     });
 
-    it('one that hangs is ended', async () => {
+    it('one that hangs is killed', async () => {
       await withProgram('exec sleep 60', () =>
         expect(sample(clip, { limits: { timeoutMs: 1000 } })).rejects.toMatchObject({ code: 'MEDIA_TIMEOUT' }),
       );
     });
 
-    it('one that knows only -vsync is spoken to in its own words', async () => {
+    it('one that supports only -vsync gets that option', async () => {
       const { frames } = await sample(clip);
       const real = findFfmpeg().ffmpeg ?? '';
       await withProgram(
@@ -328,11 +328,10 @@ describe('sampling', () => {
       );
     });
 
-    it('ends by itself when Node is killed, and no copy of the bytes stays behind', { timeout: 60_000 }, async () => {
+    it('ends when Node is killed, and leaves no copy of the bytes', { timeout: 60_000 }, async () => {
       const folder = mkdtempSync(join(tmpdir(), 'killed-'));
       try {
-        // two reads of a clip whose frames fill the pipe many times over: ffmpeg is waiting for its reader when that
-        // dies
+        // two reads of a clip whose frames fill the pipe many times: ffmpeg waits for its reader when that dies
         const script = `import { readFileSync } from 'node:fs'; const { sampleVideo } = await import(${JSON.stringify(join(packageRoot, 'src/media/video/video.ts'))}); const { frames } = await sampleVideo(readFileSync(${JSON.stringify(clip)}), { fps: 60 }); await frames[Symbol.asyncIterator]().next(); console.log('reading'); setInterval(() => {}, 1000);`;
         writeFileSync(join(folder, 'reader.mts'), script);
         const reader = spawn(process.execPath, ['--import', 'tsx', join(folder, 'reader.mts')], {
@@ -363,7 +362,7 @@ describe('sampling', () => {
       }
     });
 
-    it('none: one error that names the places', async () => {
+    it('none: one error that names the searched places', async () => {
       process.env['PATH'] = '/nowhere';
       await expect(sampleVideo(clip)).rejects.toMatchObject({
         code: 'FFMPEG_NOT_FOUND',

@@ -11,7 +11,7 @@ const hasPillow = spawnSync(python, ['-c', 'import PIL']).status === 0;
 const picture = fileURLToPath(new URL('../../fixtures/golden/pixels/inputs/jpg_420_17x9.jpg', import.meta.url));
 
 describe('benchPrepare', () => {
-  it('says which pip command is missing', async () => {
+  it('names the pip command to run', async () => {
     const folder = mkdtempSync(join(tmpdir(), 'qalign-bench-test-'));
     const bare = join(folder, 'python');
     writeFileSync(bare, '#!/bin/sh\nexit 1\n');
@@ -25,16 +25,19 @@ describe('benchPrepare', () => {
   });
 
   if (!hasPillow) console.warn(`NOT RUN: the benchmark against Pillow needs it: ${python} -m pip install pillow`);
-  it.skipIf(!hasPillow)('runs both sides and finds the same bytes', async () => {
+  it.skipIf(!hasPillow)('runs both implementations and finds equal bytes', async () => {
     const result = await benchPrepare({ python, files: [picture, picture], size: 56, rounds: 2, threads: 1 });
     expect(result).toMatchObject({ pictures: 2, size: 56, rounds: 2, identical: true, pool: { threads: 1 } });
     expect(result.speedup).toBeGreaterThan(0);
     expect(result.qalign_images_per_second).toBeGreaterThan(0);
   });
 
-  it.skipIf(!hasPillow)('ends with an error when a side cannot read its pictures, leaving no process', async () => {
-    await expect(benchPrepare({ python, files: ['/nowhere.jpg'], rounds: 1, threads: 1 })).rejects.toMatchObject({
-      code: 'CONFIG_INVALID',
-    });
-  });
+  it.skipIf(!hasPillow)(
+    'ends with an error when one implementation cannot read its pictures, and leaves no process',
+    async () => {
+      await expect(benchPrepare({ python, files: ['/nowhere.jpg'], rounds: 1, threads: 1 })).rejects.toMatchObject({
+        code: 'CONFIG_INVALID',
+      });
+    },
+  );
 });

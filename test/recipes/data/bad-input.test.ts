@@ -26,7 +26,7 @@ async function convert(
     return { error: undefined, left: await readdir(out), n: manifest.n };
   } catch (error) {
     if (!(error instanceof QalignError)) throw error;
-    // not even an empty or half-written file
+    // not even an empty or partial file
     return { error, left: await readdir(out).catch(() => []), n: 0 };
   }
 }
@@ -35,7 +35,7 @@ const rows = 'a.png,1\nb.png,2\nc.png,3\n';
 const table = `file,mos\n${rows}`;
 const many = Array.from({ length: 10 ** 6 }, (_, i) => i).join(',');
 
-describe('what cannot be right ends in an error with its place, and leaves nothing behind', () => {
+describe('invalid input ends in an error with its position, and leaves no files', () => {
   it.each<[string, string, string | Buffer, string, RegExp, Partial<ConvertOptions>?]>([
     ['a score that is no number', 't.csv', `${table}d.png,good\n`, 'DATASET_VALUE', /t\.csv:5: the score is "good"/],
     ['NaN', 't.csv', `${table}d.png,NaN\n`, 'DATASET_VALUE', /t\.csv:5: the score is "NaN"/],
@@ -178,7 +178,7 @@ describe('what cannot be right ends in an error with its place, and leaves nothi
     expect(left).toEqual([]);
   });
 
-  it('JSON in UTF-16 with its mark is read', async () => {
+  it('JSON in UTF-16 with a byte order mark is read', async () => {
     expect(
       await convert(
         't.json',
@@ -187,7 +187,7 @@ describe('what cannot be right ends in an error with its place, and leaves nothi
     ).toMatchObject({ error: undefined, n: 2 });
   });
 
-  it('a directory where a file should be, on either side', async () => {
+  it('a directory instead of a file, as input or output', async () => {
     const work = await mkdtemp(join(folder, 'case-'));
     await mkdir(join(work, 'dir.csv'));
     await expect(
@@ -230,7 +230,7 @@ describe('what cannot be right ends in an error with its place, and leaves nothi
   });
 });
 
-describe('what only looks odd is read', () => {
+describe('unusual but valid input is read', () => {
   it.each<[string, string | Buffer]>([
     ['a byte order mark', `\ufeff${table}`],
     ['CRLF', table.replaceAll('\n', '\r\n')],

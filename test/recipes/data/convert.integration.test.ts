@@ -64,7 +64,7 @@ describe("one's own data", () => {
     }
   });
 
-  it('turns DMOS round, takes other levels, score texts, tasks, kinds and a spread for all', async () => {
+  it('inverts DMOS, and accepts other levels, score texts, tasks, kinds and one spread for all rows', async () => {
     const csv = join(folder, 'dmos.csv');
     await writeFile(csv, 'file,dmos\na.mp4,0\nb.mp4,25\nc.mp4,100\n');
     const own = { imageColumn: 'file', scoreColumn: 'dmos', scale: [0, 100] as const, lowerIsBetter: true };
@@ -89,7 +89,7 @@ describe("one's own data", () => {
     );
   });
 
-  it('counts soft labels, score texts and DMOS from the range that was named, not from the rows that happen to be there', async () => {
+  it('computes soft labels, score texts and DMOS from the given range, not from the range of the rows', async () => {
     const csv = join(folder, 'part.csv');
     await writeFile(csv, 'file,mos,std\na.png,30,8\nb.png,75,9\nc.png,120,9\n');
     const options = {
@@ -122,7 +122,7 @@ describe("one's own data", () => {
     expect(manifest.scale).toEqual([30, 120]);
   });
 
-  it('reads folders named after the levels, and the JSON that Q-Align publishes', async () => {
+  it('reads folders named after levels, and the published JSON of Q-Align', async () => {
     for (const [level, name] of [
       ['good', '1.png'],
       ['bad', 'x/2.png'],
@@ -187,7 +187,7 @@ describe('outputs', () => {
     expect([...counts.values()]).toEqual(Array.from({ length: 9 }, () => 100));
   });
 
-  it('say the options and counts in dataset.json, and lead to the media from where they lie', async () => {
+  it('record options and counts in dataset.json, and have media paths relative to the record file', async () => {
     await mkdir(join(folder, 'pictures/deep'), { recursive: true });
     await writeFile(join(folder, 'pictures/deep/A.PNG'), 'x');
     await writeFile(join(folder, 'm.csv'), 'file,mos\na.png,1\nnone.png,2\nb.png,3\n');
@@ -215,7 +215,7 @@ describe('outputs', () => {
     });
   });
 
-  it('have the frames of clips instead of the clips, exactly as the model would take them', async () => {
+  it('contain the frames of clips instead of clips, exactly as the model samples them', async () => {
     await writeFile(join(folder, 'broken.mp4'), 'no clip');
     await writeFile(join(folder, 'v.csv'), 'file,mos\npan.mp4,3\nbroken.mp4,4\n');
     await writeFile(join(folder, 'pan.mp4'), await readFile(CLIP));
@@ -266,7 +266,7 @@ describe('outputs', () => {
 });
 
 describe('a named data set', () => {
-  it('is listed, and read from a file of its form with the range and the level names of an override', async () => {
+  it('is listed, and read from a file of its format, with range and level names from overrides', async () => {
     expect((await listDatasets()).map(({ name }) => name)).toEqual(
       expect.arrayContaining([
         'koniq10k',
@@ -327,7 +327,7 @@ describe('255 000 rows of AVA', () => {
     return `${i + 1} ${900_000 - i} ${counts.join(' ')} ${i % 60} ${i % 50} ${i % 1397}\n`;
   };
 
-  it('are converted in two seconds, with no more memory than a tenth of them beyond a few doubles a row', async () => {
+  it('are converted in two seconds, in as much memory as a tenth of them plus a few doubles per row', async () => {
     const [large, small] = [join(folder, 'large/AVA.txt'), join(folder, 'small/AVA.txt')];
     const lines = Array.from({ length: rows }, (_, i) => lineOf(i));
     for (const [path, count] of [
@@ -359,7 +359,7 @@ describe('255 000 rows of AVA', () => {
     console.info(
       `255 000 rows in ${best.toFixed(2)} s, peak ${(runs[0]!.peak / 1e6).toFixed(0)} MB over the start; JSON.parse and JSON.stringify alone take ${yardstick.toFixed(2)} s for these records here and now`,
     );
-    // two seconds on an idle machine; where others use it, in proportion to what the bare JSON of the records takes
+    // two seconds on an idle machine; on a busy one, in proportion to the time for the JSON of the records alone
     // (0.8 s idle)
     expect(best).toBeLessThan(Math.max(2, 2.5 * yardstick));
     // the records alone are 150 MB of text

@@ -21,8 +21,8 @@ async function levels(scores: readonly number[], options: Partial<ConvertOptions
     .map((line) => (JSON.parse(line) as { level: string }).level);
 }
 
-describe('the ends of a range belong to it', () => {
-  it.each(['paper', 'official'] as const)('of all rows, also where rows outside are dropped (%s)', async (preset) => {
+describe('the ends of a range are inclusive', () => {
+  it.each(['paper', 'official'] as const)('of all rows, also if rows outside are dropped (%s)', async (preset) => {
     for (const edge of ['lower', 'upper'] as const) {
       const options = { preset, edge, range: 'minmax', outside: 'drop' } as const;
       expect((await levels([1, 3, 4.2], options)).filter((_, i) => i !== 1)).toEqual(['bad', 'excellent']);
@@ -31,12 +31,12 @@ describe('the ends of a range belong to it', () => {
     }
   });
 
-  it('of two numbers that someone names', async () => {
+  it('of two given numbers', async () => {
     const options = { range: [0, 100], outside: 'drop' } as const;
     expect(await levels([0, 100, 101, -1], options)).toEqual(['bad', 'excellent']);
     const inverted = { range: [0.1, 0.2], outside: 'drop', own: { ...OWN, lowerIsBetter: true } } as const;
     expect(await levels([0.1, 0.2], inverted)).toEqual(['excellent', 'bad']);
-    // where the authors cut, the end is outside
+    // in the authors' conversion the end is exclusive
     expect(await levels([0, 50, 100], { ...options, preset: 'official' })).toEqual(['bad', 'fair']);
   });
 
@@ -45,7 +45,7 @@ describe('the ends of a range belong to it', () => {
     expect(await levels([0, 100], scale)).toEqual(['bad', 'excellent']);
   });
 
-  it('also in a description whose range is the scale', async () => {
+  it('also in a description with the scale as range', async () => {
     const text = `name: example
 title: Example
 version: '1'

@@ -55,7 +55,7 @@ beforeAll(async () => {
 afterAll(() => rm(folder, { recursive: true, force: true }));
 
 describe('checkDataset', () => {
-  it('names the pairs: the same bytes, the same look, one reference, one base name; and what could not be compared', async () => {
+  it('reports pairs with equal bytes, similar looks, one reference or one base name, and files that were not compared', async () => {
     const result = await checkDataset({ records: [at('out/train.jsonl'), at('out/test.jsonl')] });
     expect(result.sides).toEqual([
       { side: 'train', records: 3 },
@@ -74,7 +74,7 @@ describe('checkDataset', () => {
     await expect(checkDataset({ records: [at('out/train.jsonl')] })).rejects.toThrow(/one side \(train\)/);
   });
 
-  it('looks across data sets, where files without splits are sides of their own', async () => {
+  it('compares data sets, where each file without splits is one side', async () => {
     for (const [name, rows] of [
       ['one', 'photo.jpg,1\na.png,3\n'],
       ['two', 'copy.jpg,1\nb.png,3\n'],
@@ -95,7 +95,7 @@ describe('checkDataset', () => {
 });
 
 describe('reportDataset', () => {
-  it('counts what is there, and what is wrong with the media', async () => {
+  it('counts records, and errors of the media', async () => {
     const result = await reportDataset({ records: [at('out/train.jsonl'), at('out/test.jsonl')], media: true });
     const { report, html } = result;
     expect(report).toMatchObject({
@@ -135,14 +135,14 @@ describe('reportDataset', () => {
     });
   });
 
-  it('shows pictures of each level, and no folder of this machine', async () => {
+  it('shows pictures of each level, without folders of this machine', async () => {
     const { html } = await reportDataset({ records: [at('out/test.jsonl')], media: true });
     expect(html.match(/<img src="data:image\/jpeg/g)).toHaveLength(4); // of six, one is damaged and one missing
     expect(html.replaceAll(/"data:[^"]*"/g, '').includes(folder)).toBe(false);
     expect((await cli('dataset', 'report', at('out/test.jsonl'), '--media', '-', '--json')).code).toBe(0);
   });
 
-  it('says once that all media are missing, and ends with exit code 1', async () => {
+  it('reports once that all media are missing, and ends with exit code 1', async () => {
     const { code, said } = await cli('dataset', 'report', at('out/test.jsonl'), '--media', at('no/where'), '--json');
     expect(code).toBe(1);
     expect(said).toHaveLength(2);
@@ -150,7 +150,7 @@ describe('reportDataset', () => {
     expect((await cli('dataset', 'report', at('out/test.jsonl'), '--json')).code).toBe(0);
   });
 
-  it('refuses what are no records, with the line', async () => {
+  it('refuses invalid records, with the line', async () => {
     await writeFile(
       at('wrong.jsonl'),
       `${(await readFile(at('out/train.jsonl'), 'utf8')).split('\n')[0]}\n{"id": 3}\n`,
@@ -164,7 +164,7 @@ describe('reportDataset', () => {
 });
 
 describe('splitRecords and sampleRecords', () => {
-  it('keep groups together, and lead to the media from another folder', async () => {
+  it('keep groups together, and have valid media paths in another folder', async () => {
     await expect(
       splitRecords({ records: at('out/test.jsonl'), parts: { a: 0.5, b: 0.5 }, out: at('never') }),
     ).rejects.toThrow(/for all records or for none/);
@@ -184,7 +184,7 @@ describe('splitRecords and sampleRecords', () => {
     expect(big.every(({ split, media }) => split === 'big' && media.startsWith('../../'))).toBe(true);
   });
 
-  it('mix by weights, with ids that stay unique, and count', async () => {
+  it('mix by weights with unique ids, and count', async () => {
     const sources = [at('one.jsonl'), at('two.jsonl')];
     const { inputs, files } = await sampleRecords({
       records: sources,
@@ -213,7 +213,7 @@ describe('splitRecords and sampleRecords', () => {
 });
 
 describe('reproduce', () => {
-  it('computes from what is there and says what is not', async () => {
+  it('computes from existing data and reports what is missing', async () => {
     const rows = Array.from(
       { length: 2000 },
       (_, i) =>

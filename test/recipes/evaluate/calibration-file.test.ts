@@ -34,17 +34,17 @@ describe('a calibration file', () => {
     [{ ...good, n: 0 }, /is not a calibration \(/],
     [{ ...good, curve: { method: 'isotonic', x: [1, 3, 2], y: [1, 1, 4] } }, /must not fall/],
     [{ ...good, curve: { method: 'isotonic', x: [1, 2], y: [1, 1, 4] } }, /2 x values and 3 y values/],
-  ])('is refused where it is %j', async (value, message) => {
+  ])('is refused if it is %j', async (value, message) => {
     const path = await saved(value);
     await expect(loadCalibration(path)).rejects.toMatchObject({ code: 'CONFIG_INVALID' });
     await expect(loadCalibration(path)).rejects.toThrow(message);
   });
 
-  it('that is not there is CONFIG_NOT_FOUND', async () => {
+  it('that does not exist is CONFIG_NOT_FOUND', async () => {
     await expect(loadCalibration(join(folder, 'none.json'))).rejects.toMatchObject({ code: 'CONFIG_NOT_FOUND' });
   });
 
-  it('is put only on scores of its own version', async () => {
+  it('applies only to scores of its own version', async () => {
     const file = await loadCalibration(await saved(good));
     expect(createCalibrator(file, 'abc').rowVersion).toMatch(/^abc\+[0-9a-f]{16}$/);
     expect(() => createCalibrator(file, 'other')).toThrow(/create a matching calibration/);

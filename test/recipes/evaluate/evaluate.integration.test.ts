@@ -29,7 +29,7 @@ async function place(name: string): Promise<string> {
 }
 
 describe('evaluate', () => {
-  it('is run by one process at a time in a folder: another waits, and finds all predicted', async () => {
+  it('runs in one process at a time per folder: a second one waits, and reuses all predictions', async () => {
     const dir = await place('twice');
     const records = await makeRecords(dir, 30);
     const recipe = { name: 'twice', model: 'tiny-untrained', data: [{ name: 'made-up', records }] };
@@ -48,7 +48,7 @@ describe('evaluate', () => {
     expect(await readdir(join(dir, 'out'))).toEqual(['evaluation.json', 'evaluation.md', 'predictions', 'report.html']);
   });
 
-  it('says that its folder cannot be written', async () => {
+  it('reports that its folder cannot be written', async () => {
     const dir = await place('unwritable');
     const records = await makeRecords(dir, 3);
     await writeFile(join(dir, 'out'), 'a file');
@@ -60,7 +60,7 @@ describe('evaluate', () => {
     ).rejects.toMatchObject({ code: 'OUTPUT_UNWRITABLE', message: expect.stringContaining('--out') as string });
   });
 
-  it('ends in the same table when it is killed on the way, wherever that is', { timeout: 400_000 }, async () => {
+  it('ends in the same table when it is killed at any point', { timeout: 400_000 }, async () => {
     const dir = await mkdtemp(join(folder, 'killed-'));
     const records = await makeRecords(dir, 120);
     const recipe = join(dir, 'recipe.yaml');
@@ -100,7 +100,7 @@ describe('evaluate', () => {
     const first = ours.findIndex((line, i) => line !== theirs[i]);
     if (first >= 0)
       process.stderr.write(`killed and whole differ from line ${first + 1} on:\n${ours[first]}\n${theirs[first]}\n`);
-    // the page names its time and its command
+    // the page contains its time and its command
     const read = async (out: string, file: string): Promise<string> =>
       (await readFile(join(dir, out, file), 'utf8')).replace(/<p class="made">.*<\/p>/, '');
     for (const file of ['evaluation.json', 'evaluation.md', 'report.html', 'predictions/made-up.jsonl'])
@@ -112,7 +112,7 @@ describe('evaluate', () => {
     expect(links).toEqual(['evaluation.json', 'predictions/made-up.jsonl']);
   });
 
-  it('fails for one failed item, and says what n is when it may fail', async () => {
+  it('fails for one failed item, and reports n if failures are allowed', async () => {
     const dir = await place('failing');
     const records = await makeRecords(dir, 12, (record, i) =>
       i === 5 ? { ...record, media: 'media/bad.png' } : record,
@@ -135,7 +135,7 @@ describe('evaluate', () => {
     expect((await evaluatePredictions(file, { allowFailures: 1 })).metrics).toEqual(allowed.datasets[0]!.metrics);
   });
 
-  it('tells everything that is missing, and how to get it, before anything runs', async () => {
+  it('reports everything that is missing, and how to get it, before it starts', async () => {
     const dir = await place('missing');
     const records = await makeRecords(dir, 4, (record, i) => (i < 2 ? { ...record, media: 'gone.png' } : record));
     const recipe = join(dir, 'r.yaml');
@@ -163,7 +163,7 @@ describe('evaluate', () => {
     }
   });
 
-  it('compares two models on the same records only', async () => {
+  it('compares two models only on the same records', async () => {
     const dir = await place('compare');
     const records = await makeRecords(dir, 40);
     const recipe = { name: 'compare', model: 'tiny-untrained', data: [{ name: 'made-up', records }] };
@@ -183,14 +183,14 @@ describe('evaluate', () => {
     });
   });
 
-  it('fits weights and calibrations on validation entries only', async () => {
+  it('fits weights and calibrations only on validation entries', async () => {
     const dir = await place('adjust');
     const records = await makeRecords(dir, 90);
     const lines = (await readFile(records, 'utf8'))
       .trim()
       .split('\n')
       .map((text) => JSON.parse(text) as { id: string; mos: number });
-    // another scorer that knows the MOS well on all items
+    // another scorer whose scores are close to the MOS on all items
     await writeFile(
       join(dir, 'other.csv'),
       `id,score\n${lines.map(({ id, mos }, i) => `${id},${mos + (i % 5)}`).join('\n')}\n`,
@@ -224,7 +224,7 @@ describe('evaluate', () => {
       code: 'CONFIG_INVALID',
       message: expect.stringContaining('name an entry of role validation') as string,
     });
-    // a calibration of an ensemble does not apply to the scores of its model alone
+    // a calibration of an ensemble does not apply to the model's own scores
     const { score_version } = JSON.parse(await readFile(join(dir, 'out/calibration.json'), 'utf8')) as {
       score_version: string;
     };
@@ -266,7 +266,7 @@ describe('evaluate', () => {
 });
 
 describe('calibrate', () => {
-  it('fits on one file, is judged on another, and gives `score --calibration` the scale of the MOS', async () => {
+  it('fits on one file, is tested on another, and gives `score --calibration` the scale of the MOS', async () => {
     const dir = await place('calibrate');
     const records = await makeRecords(dir, 60);
     const data = ['test', 'validation'].map((split) => ({ name: split, records, split }));

@@ -33,7 +33,7 @@ describe('the page of an evaluation', () => {
     expect(levels.slice(0, 5)).toEqual(['bad', 'poor', 'fair', 'good', 'excellent']);
   });
 
-  it('says when and by what it was made, and links to its data and sections', () => {
+  it('states when and by which command it was made, and links to its data and sections', () => {
     expect(html).toMatch(/Made \d{4}-\d\d-\d\d \d\d:\d\d UTC by qalign \d/);
     expect(html).toContain('<code>qalign evaluate page.yaml</code>');
     for (const link of ['evaluation.json', 'predictions/made-up.jsonl', '#worst'])
@@ -48,14 +48,14 @@ describe('the page of an evaluation', () => {
     expect(closest).toMatch(/score \d\.\d\d\nMOS \d+(\.\d)?\noff by/);
   });
 
-  it('has no script, no absolute path and nothing from elsewhere', () => {
+  it('has no script, no absolute path and no external resource', () => {
     expect(html.includes("default-src 'none'")).toBe(true);
     const text = html.replaceAll(/"data:[^"]*"/g, '"data:"');
     expect(text).not.toMatch(/<script|src="(?!data:)|NaN|undefined/);
     expect(text.includes(tmpdir())).toBe(false);
   });
 
-  it('lets every figure be saved as a drawing that stands alone, and as numbers', () => {
+  it('lets every figure be saved as a standalone drawing, and as numbers', () => {
     const files = [...html.matchAll(/download="([^"]+)" href="data:[^;]+;(?:charset=utf-8;)?base64,([^"]+)"/g)];
     const text = (name: string): string =>
       Buffer.from(files.find(([, found]) => found === name)![2]!, 'base64').toString();

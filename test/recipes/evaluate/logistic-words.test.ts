@@ -10,14 +10,14 @@ const described = (f: (x: number) => number): string => {
 };
 
 describe('describeLogistic', () => {
-  it('prints a formula whose parameters lie in the data', () => {
+  it('prints a formula with parameters inside the range of the data', () => {
     expect(describeLogistic({ beta1: 90, beta2: 10, beta3: 3, beta4: 0.5 }, ranges)).toBe(
       'f(x) = 10.0000 + (90.0000 − 10.0000) / (1 + exp(−(x − 3.0000) / 0.5000))',
     );
     expect(described((x) => 10 + 80 / (1 + Math.exp(-(x - 3) / 0.5)))).toMatch(/^f\(x\)/);
   });
 
-  it('calls a degenerate one what it is, and prints no formula', () => {
+  it('describes a degenerate curve in words, without a formula', () => {
     const linear = 'the fitted curve is nearly linear over the range of the scores';
     const reported = { beta1: 3.1594, beta2: -3583477.1225, beta3: -156.8344, beta4: 11.3182 };
     expect(describeLogistic(reported, { score: [1.2, 4.6], mos: [0.1, 3] })).toBe(linear);

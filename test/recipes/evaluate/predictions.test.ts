@@ -52,7 +52,7 @@ async function written(name: string, indices: readonly number[]): Promise<string
 }
 
 describe('predictions', () => {
-  it('come back as they were written, every bit of them', async () => {
+  it('are read back bit-equal', async () => {
     const table = await readPredictions(await written('whole.jsonl', [2, 0, 1]));
     expect(table.header).toEqual(header);
     expect([...table.state]).toEqual([1, 1, 1, 0]);
@@ -62,7 +62,7 @@ describe('predictions', () => {
     expect([table.mos[2], table.mosLevel[2], table.level[2]]).toEqual([20, 1, 3]);
   });
 
-  it('cut at any byte are continued: what was whole stays, the rest is owed', async () => {
+  it('cut at any byte are continued: complete lines stay, the rest is predicted again', async () => {
     const path = await written('cut.jsonl', [0, 1, 2, 3]);
     const whole = await readFile(path);
     for (let size = 0; size <= whole.length; size += 7) {
@@ -115,7 +115,7 @@ describe('predictions', () => {
     });
   });
 
-  it('that failed are tried again, and the last line counts', async () => {
+  it('that failed are retried, and the last line counts', async () => {
     const path = join(folder, 'failed.jsonl');
     const first = await openPredictions(path, header);
     await first.write({ index: 1, id: 'x', error: { code: 'MEDIA_CORRUPT', message: 'damaged' } });

@@ -12,20 +12,20 @@ import { computeMetrics } from '../../../src/scoring/statistics/metrics.js';
 const CARD = 'model card of q-future/one-align';
 
 describe('published figures', () => {
-  it('are those of the model card where it has one, else those of the paper, and say which', () => {
+  it('are those of the model card if it has one, else those of the paper, and name the source', () => {
     expect(publishedFigure('q-future/q-align-iqa', 'livec')).toEqual({ srcc: 0.887, plcc: 0.896, source: CARD });
     expect(PAPER_MODELS.iqa.figures.livec).toEqual({ srcc: 0.883, plcc: 0.887, source: 'paper, Tables 4 to 7' });
     expect(publishedFigure('q-future/q-align-aesthetic', 'ava')).toMatchObject({ srcc: 0.822, plcc: 0.817 });
     expect(publishedFigure('q-future/q-align-aesthetic', 'ava').source).toBe('paper, Tables 4 to 7');
   });
 
-  it('refuse a checkpoint and a test set of which none is recorded, with the nearest name', () => {
+  it('refuse an unknown checkpoint and an unknown test set, with the nearest name', () => {
     expect(() => publishedFigure('q-future/one-aling', 'koniq')).toThrow(/did you mean "q-future\/one-align"/);
     expect(() => publishedFigure('q-future/one-align', 'konik')).toThrow(/did you mean "koniq"/);
     expect(() => publishedFigure('q-future/one-align', 'toString')).toThrow(/No published figure/);
   });
 
-  it('exist for every entry of the recipes here that names one', async () => {
+  it('exist for every entry of the shipped recipes that names one', async () => {
     const files = readdirSync(join(packageRoot, 'configs/evaluate')).filter((name) => name.endsWith('.yaml'));
     const recipes = await Promise.all(files.map((name) => loadConfig(EvaluateRecipe, `configs/evaluate/${name}`)));
     const named = recipes.flatMap(({ data }) =>
@@ -35,7 +35,7 @@ describe('published figures', () => {
     expect(new Set(named.map(({ source }) => source))).toEqual(new Set([CARD]));
   });
 
-  it('of a recipe itself stay valid, with its own source', () => {
+  it('in a recipe stay valid, with their own source', () => {
     const paper = { srcc: 0.5, plcc: 0.6, source: 'my thesis' };
     const recipe = { name: 'x', model: 'nano', data: [{ name: 'mine', records: 'mine.jsonl', paper }] };
     expect(checkConfig(EvaluateRecipe, recipe, 'x').data[0]?.paper).toEqual(paper);
@@ -44,7 +44,7 @@ describe('published figures', () => {
     ).toThrow();
   });
 
-  it('that nobody published are refused before anything is predicted', async () => {
+  it('that are not published are refused before any prediction', async () => {
     const data = [{ name: 'mine', records: 'mine.jsonl', paper: 'q-future/one-align' }];
     await expect(evaluate({ name: 'x', model: 'nano', data })).rejects.toMatchObject({ code: 'CONFIG_INVALID' });
   });
@@ -76,7 +76,7 @@ describe('metricsTable', () => {
 });
 
 describe('difference', () => {
-  it('is ours less the published one, null where one is not there', () => {
+  it('is our value minus the published one, or null if one is missing', () => {
     expect(difference(0.5, 0.75)).toBe(-0.25);
     expect([difference(null, 0.5), difference(0.5, null), difference(0.5, undefined)]).toEqual([null, null, null]);
   });

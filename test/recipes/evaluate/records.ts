@@ -8,8 +8,8 @@ const PICTURES = Array.from({ length: 10 }, (_, i) =>
 );
 
 /**
- * A data set of `n` records over ten pictures of the golden values, with made-up MOS: for the machinery, not for
- * quality. Writes records.jsonl and media/ into the folder; returns the record file.
+ * A data set of `n` records over ten pictures of the golden values, with invented MOS, for tests that ignore
+ * quality. Writes records.jsonl and media/ into the folder. Returns the record file.
  */
 export async function makeRecords(
   folder: string,

@@ -32,7 +32,7 @@ const biq2021 = async (media: string): Promise<{ ids: string[]; note: string }> 
   return { ids: at < 0 ? [] : sets[at]!.records.map(({ id }) => id), note: notes[at] ?? '' };
 };
 
-it('takes of rated pictures those that the recipe of the small model keeps from training, by the split that "dataset split" makes', async () => {
+it('uses only rated pictures that the recipe of the small model excludes from training, with the split of "dataset split"', async () => {
   const pictures = Array.from({ length: 60 }, (_, i) => i * 50);
   const media = await ratings(3000, pictures);
   // the commands of configs/models/nano/README.md
@@ -57,14 +57,14 @@ it('takes of rated pictures those that the recipe of the small model keeps from 
   expect(note).toContain(`the ${ids.length} pictures that configs/train/nano.yaml does not train on`);
 }, 60_000);
 
-it('says so where only pictures of its training are there, and leaves out a set without pictures', async () => {
+it('reports a set with only training pictures, and skips a set without pictures', async () => {
   const { ids, note } = await biq2021(await ratings(100, [3, 4]));
   expect(ids).toEqual(['p3.jpg', 'p4.jpg']);
   expect(note).toContain('that configs/train/nano.yaml trains on, so the figures of that model are optimistic');
   expect((await biq2021(await ratings(100, []))).ids).toEqual([]);
 }, 60_000);
 
-it('leaves out labels that cannot be read and passes over damaged pictures, each with the rest as it is', async () => {
+it('skips unreadable labels and damaged pictures, without an effect on the rest', async () => {
   const media = await mkdtemp(join(folder, 'damaged-'));
   for (const name of ['kodak', 'biq2021', 'videos']) await mkdir(join(media, name));
   await writeFile(join(media, 'kodak', 'a.png'), 'no picture');

@@ -12,7 +12,7 @@ beforeAll(async () => void (folder = await mkdtemp(join(tmpdir(), 'qalign-reprod
 afterAll(() => rm(folder, { recursive: true }));
 
 describe('reproduce', () => {
-  it('says what is missing and how to get it, before anything runs', async () => {
+  it('reports what is missing and how to get it, before it starts', async () => {
     process.env['HF_HUB_CACHE'] = folder;
     try {
       const { code, out } = await cli('reproduce', 'table7', '--plan', '--data', folder);
@@ -39,7 +39,7 @@ describe('reproduce', () => {
     }
   });
 
-  it('table 7 runs to the end on the pictures at hand, beside the figures of the paper', async () => {
+  it('table 7 completes on the available pictures, beside the figures of the paper', async () => {
     process.env['HF_HUB_CACHE'] = folder;
     const out = join(folder, 'table7');
     const {
@@ -78,7 +78,7 @@ describe('reproduce', () => {
     expect(await readFile(join(out, 'table7.md'), 'utf8')).toContain('| OneAlign | KonIQ-10k |');
   }, 400_000);
 
-  it('goes on where pictures of a data set are missing, and where a data set has damaged ones', async () => {
+  it('continues if pictures of a data set are missing or damaged', async () => {
     process.env['HF_HUB_CACHE'] = folder;
     const data = join(folder, 'gaps');
     const picture = (set: string, i: number): string => join(data, set, 'media', `${i}.png`);
@@ -123,14 +123,14 @@ describe('reproduce', () => {
     }
   }, 400_000);
 
-  it('names the samples where they are looked for and are not', async () => {
+  it('names the missing samples and the searched folder', async () => {
     const empty = await mkdtemp(join(folder, 'empty-'));
     await expect(reproduce('table1', { model: 'tiny-untrained', media: empty })).rejects.toMatchObject({
       message: expect.stringContaining(`No picture in ${empty}`) as string,
     });
   });
 
-  it('table 12 shows how the probabilities of a picture make its score', async () => {
+  it('table 12 shows how the probabilities of a picture give its score', async () => {
     const { rows, sections } = await reproduce('table12', { model: 'tiny-untrained', out: folder });
     expect(rows).toHaveLength(4);
     for (const row of rows) {
@@ -153,7 +153,7 @@ describe('reproduce', () => {
     expect(eight.notes.join('\n')).toMatch(/small experiment.*UNTRAINED[\s\S]*small model and small data/);
   }, 500_000);
 
-  it('table 11 of the embedded model: both ways to answer are learnt, and all answers are read', async () => {
+  it('table 11 of the embedded model: both forms of answers are learned, and all answers are read', async () => {
     const { rows, notes } = await reproduce('table11', { out: join(folder, 'table11-default') });
     expect(rows.map((row) => [row['trained on, read as'], row['n']])).toEqual([
       ['levels, weighted sum (Eq. 4)', 25],
@@ -166,7 +166,7 @@ describe('reproduce', () => {
     );
   }, 500_000);
 
-  it('makes series whose place falls with the strength of the distortion', async () => {
+  it('makes series whose order follows the strength of the distortion', async () => {
     const { sets, notes } = await localDatasets({ data: folder }, folder);
     expect(sets.map(({ name, records }) => [name, records.length])).toEqual([['series', 25]]);
     expect(sets[0]!.records.map(({ mos }) => mos).slice(0, 4)).toEqual([5, 5 - 4 / 3, 5 - 8 / 3, 1]);

@@ -14,7 +14,7 @@ export interface FakeLog {
   closed: number;
 }
 
-/** What the fake engine says of its model. */
+/** The model info of the fake engine. */
 export const FAKE_MODEL = {
   id: 'fake',
   revision: 'local',

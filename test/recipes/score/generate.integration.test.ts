@@ -10,7 +10,7 @@ import { cli } from '../../cli/terminal/terminal-double.js';
 const pictures = ['blurred.jpg', 'pristine.jpg'].map((name) => join(packageRoot, 'test/fixtures/pictures', name));
 
 describe('generateAnswers', () => {
-  it('lets a real worker speak, the same words every time', async () => {
+  it('generates the same text every time with a real worker', async () => {
     const prompt = 'USER: <|image|>Rate the quality of the image.\nASSISTANT:';
     const once = await generateAnswers(pictures, prompt, { model: 'tiny-untrained', maxNewTokens: 5 });
     expect(once.answers.map(({ picture }) => picture)).toEqual(pictures);

@@ -26,7 +26,7 @@ const preparer: Pick<Preparer, 'prepare'> = {
   },
 };
 
-/** Answers `load_model` and `generate` and keeps what it was asked. */
+/** Answers `load_model` and `generate`, and records the requests. */
 function recordingWorker(item: object): {
   asked: { method: string; params: object }[];
   worker: Pick<WorkerLink, 'device' | 'request'>;
@@ -39,7 +39,7 @@ function recordingWorker(item: object): {
   return { asked, worker: { device: 'cpu', request: request as WorkerLink['request'] } };
 }
 
-it('loads exactly the chosen weights: the revision of the base model too', async () => {
+it('loads exactly the chosen weights, including the revision of the base model', async () => {
   const said = { text: 'good', tokens: 1, finished: true };
   const { asked, worker } = recordingWorker({ id: '0', prompts: [said] });
   const { answers } = await answersOf(worker, preparer, choice, [picture], 'USER: <|image|>', { offline: true });

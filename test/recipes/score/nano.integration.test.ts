@@ -23,7 +23,7 @@ async function score(input: string | Uint8Array): Promise<ScoreResult> {
   return outcome;
 }
 
-it('is used when no model is named, and says what it does not do', async () => {
+it('is used by default, and reports unsupported tasks', async () => {
   expect(await chooseModel()).toMatchObject({ id: 'nano', untrained: false, tasks: { quality: ['image', 'video'] } });
   await expect(scorer.score(join(PICTURES, 'pristine.jpg'), { tasks: ['aesthetics'] })).rejects.toMatchObject({
     code: 'TASK_UNSUPPORTED',
@@ -31,7 +31,7 @@ it('is used when no model is named, and says what it does not do', async () => {
   });
 });
 
-it('gives the scores of its weights, alone and in a batch, with the words sure of themselves', async () => {
+it('returns the recorded scores, alone and in a batch, with a high level mass', async () => {
   const files = Object.keys(PINNED).map((name) => join(PICTURES, name));
   const alone: ScoreResult[] = [];
   for (const file of files) alone.push(await score(file));
@@ -43,7 +43,7 @@ it('gives the scores of its weights, alone and in a batch, with the words sure o
   }
 }, 120_000);
 
-it('scores a picture lower the more it is spoilt, whatever spoils it', async () => {
+it('scores a picture lower for stronger distortions of every kind', async () => {
   const { ordered, pairs, rows } = await benchOrder({
     scorer: { device: 'cpu' },
     files: [join(PICTURES, 'pristine.jpg')],

@@ -25,7 +25,7 @@ const outcomesOf = (names: string[]): ReturnType<typeof scored> => scored(...nam
 describe.each(['jsonl', 'csv'] as const)('a %s file', (format) => {
   const names = ['a, "b"\n.jpg', 'c.jpg', 'd é 漢.jpg', 'e.jpg'];
 
-  it('can be cut at any byte and continued: every score once, whole lines only', async () => {
+  it('can be cut at any byte and continued: every score once, only complete lines', async () => {
     const { version, outcomes } = await outcomesOf(names);
     const whole = join(folder, `whole.${format}`);
     const first = await openResultFile(whole, { format, resume: false, scoreVersion: version });
@@ -50,7 +50,7 @@ describe.each(['jsonl', 'csv'] as const)('a %s file', (format) => {
     }
   });
 
-  it('tries failures again and keeps the scores', async () => {
+  it('retries failures and keeps the scores', async () => {
     const { version, outcomes } = await outcomesOf(['a', 'bad', 'ccc']);
     const path = join(folder, `x.${format}`);
     const first = await openResultFile(path, { format, resume: false, scoreVersion: version });
@@ -68,7 +68,7 @@ describe.each(['jsonl', 'csv'] as const)('a %s file', (format) => {
     ...picture('a.jpg'),
     identity: { bytes, modified, sha256 },
   });
-  /** A file with the scores of these, and how it is opened again. */
+  /** A file with the scores of these inputs, and a function that opens it again. */
   async function written(
     ...sources: ScoreSource[]
   ): Promise<{ path: string; options: { format: typeof format; scoreVersion: string } }> {
@@ -108,7 +108,7 @@ describe.each(['jsonl', 'csv'] as const)('a %s file', (format) => {
     expect(await isMissing(changed)).toBe(false);
   });
 
-  it('takes the last of two rows, which a killed run may have left', async () => {
+  it('uses the last of two rows, which a killed run can leave', async () => {
     const { path, options } = await written(file(10, '2026-01-01T00:00:00Z'), file(11, '2026-01-02T00:00:00Z'));
     const again = await openResultFile(path, { ...options, resume: true });
     expect([again.kept, again.missing(file(11, '2026-01-02T00:00:00Z'), ['quality'])]).toEqual([1, []]);
@@ -116,7 +116,7 @@ describe.each(['jsonl', 'csv'] as const)('a %s file', (format) => {
     expect((await readFile(path, 'utf8')).match(/a\.jpg/g)).toHaveLength(1);
   });
 
-  it('tells names that are not UTF-8 apart by their bytes', async () => {
+  it('distinguishes names that are not UTF-8 by their bytes', async () => {
     const named = (...bytes: number[]): ScoreSource => ({
       ...picture('\ufffd.jpg'),
       media: { path: Uint8Array.from([...bytes, 0x2e, 0x6a, 0x70, 0x67]) },
@@ -128,7 +128,7 @@ describe.each(['jsonl', 'csv'] as const)('a %s file', (format) => {
     await again.close();
   });
 
-  it('tries scores with warnings again under strict', async () => {
+  it('retries scores with warnings under strict', async () => {
     const { path, options } = await written(picture('a.mp4', 'video'), picture('b.jpg'));
     const again = await openResultFile(path, { ...options, resume: true, strict: true });
     expect(again.kept).toBe(1);
@@ -136,7 +136,7 @@ describe.each(['jsonl', 'csv'] as const)('a %s file', (format) => {
     await again.close();
   });
 
-  it('refuses another score_version, another file, and a file that is there when not resuming', async () => {
+  it('refuses another score_version, another file, and an existing file without resume', async () => {
     const { version, outcomes } = await outcomesOf(['a']);
     const path = join(folder, `x.${format}`);
     const first = await openResultFile(path, { format, resume: false, scoreVersion: version });
@@ -158,7 +158,7 @@ describe.each(['jsonl', 'csv'] as const)('a %s file', (format) => {
 });
 
 describe('csv', () => {
-  it('says what the JSON says', async () => {
+  it('has the same content as the JSON', async () => {
     const { version, outcomes } = await outcomesOf(['x, y', 'bad']);
     const path = join(folder, 'x.csv');
     const file = await openResultFile(path, { format: 'csv', resume: false, scoreVersion: version });
@@ -183,7 +183,7 @@ describe('csv', () => {
 describe('csv for spreadsheets', () => {
   const names = ['=1+1.jpg', '@x.jpg', '-é.jpg', "'quoted.jpg", '+a,b.jpg', 'plain.jpg'];
 
-  it('makes text of formulas, keeps the exact names, and can be continued', async () => {
+  it('turns formulas into text, keeps the exact names, and can be continued', async () => {
     const { version, outcomes } = await outcomesOf(names);
     const path = join(folder, 'x.csv');
     const options = { format: 'csv' as const, scoreVersion: version, csv: { spreadsheet: true } };
@@ -205,7 +205,7 @@ describe('csv for spreadsheets', () => {
 });
 
 describe('a json file', () => {
-  it('appears whole at the end, or not at all', async () => {
+  it('appears complete at the end, or not at all', async () => {
     const { outcomes } = await outcomesOf(['a', 'b']);
     const path = join(folder, 'x.json');
     const file = await openJsonFile(path);
@@ -219,7 +219,7 @@ describe('a json file', () => {
     expect(await readdir(folder)).toEqual(['x.json']);
   });
 
-  it('says where it cannot write', async () => {
+  it('names the path that it cannot write', async () => {
     await expect(openJsonFile(join(folder, 'no', 'x.json'))).rejects.toMatchObject({
       code: 'OUTPUT_UNWRITABLE',
       message: expect.stringContaining('x.json') as string,

@@ -25,7 +25,7 @@ async function outcomesOf(count: number): Promise<ScoreOutcome[]> {
   return outcomes;
 }
 
-it('holds every row with types, in row groups, and what they share once', async () => {
+it('holds every row with types, in row groups, and shared values once', async () => {
   const outcomes = await outcomesOf(25_000);
   const path = join(folder, 'x.parquet');
   const file = await openParquetFile(path);
@@ -65,7 +65,7 @@ it('holds every row with types, in row groups, and what they share once', async 
   });
 });
 
-it('does not appear where it was discarded, and says where it cannot write', async () => {
+it('does not appear if it was discarded, and names the path that it cannot write', async () => {
   const file = await openParquetFile(join(folder, 'x.parquet'));
   await file.write(await outcomesOf(3));
   await file.discard();
@@ -73,7 +73,7 @@ it('does not appear where it was discarded, and says where it cannot write', asy
   await expect(openParquetFile(join(folder, 'none', 'x.parquet'))).rejects.toMatchObject({ code: 'OUTPUT_UNWRITABLE' });
 });
 
-it('may be empty', async () => {
+it('can be empty', async () => {
   const path = join(folder, 'x.parquet');
   await (await openParquetFile(path)).close();
   expect(Number((await parquetMetadataAsync(await asyncBufferFromFile(path))).num_rows)).toBe(0);

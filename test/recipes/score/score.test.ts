@@ -21,7 +21,7 @@ async function* neverEnding(): AsyncGenerator<string> {
 const newLog = (): FakeLog => ({ engineCalls: [], closed: 0 });
 
 describe('createScorer', () => {
-  it('gives results of the documented form, several tasks from one request', async () => {
+  it('returns results in the documented form, with several tasks from one request', async () => {
     const log = newLog();
     const scorer = await fakeScorer({}, log);
     const outcomes = await scorer.score(picture('a.mp4', 'video'), { tasks: ['quality', 'aesthetics'] });
@@ -44,7 +44,7 @@ describe('createScorer', () => {
     expect(log.engineCalls[0]?.prompts).toHaveLength(2);
   });
 
-  it('makes a failure of a bad input and scores the rest, in order', async () => {
+  it('returns a failure for a bad input and scores the rest, in order', async () => {
     const scorer = await fakeScorer();
     const all: ScoreOutcome[] = [];
     for await (const outcomes of scorer.scoreMany(['a', 'bad', 'ccc'].map((name) => picture(name))))
@@ -65,7 +65,7 @@ describe('createScorer', () => {
     expect(last.score).toBeGreaterThan(first.score);
   });
 
-  it('refuses a task that the model does not do, naming models that do', async () => {
+  it('refuses a task that the model does not support, and names models that do', async () => {
     const scorer = await fakeScorer({ model: 'deqa-score' });
     await expect(scorer.score(picture('a'), { tasks: ['aesthetics'] })).rejects.toMatchObject({
       code: 'TASK_UNSUPPORTED',
@@ -75,14 +75,14 @@ describe('createScorer', () => {
     expect(outcome).toMatchObject({ error: { code: 'TASK_UNSUPPORTED' } });
   });
 
-  it('keeps a prompt to what it was published for', async () => {
+  it('restricts a prompt to its published use', async () => {
     const scorer = await fakeScorer({ prompt: 'benchmark-iaa' });
     const [quality, aesthetics] = await scorer.score(picture('a'), { tasks: ['quality', 'aesthetics'] });
     expect(quality).toMatchObject({ error: { code: 'TASK_UNSUPPORTED' } });
     expect(aesthetics).toMatchObject({ prompt: { name: 'benchmark-iaa' } });
   });
 
-  it('gives a worker that is lost to one item only, but stops when no worker can start', async () => {
+  it('fails only one item for a lost worker, but stops when no worker can start', async () => {
     const lost = await createScorerFrom(
       fakeParts(newLog(), {
         score: async () => {
@@ -101,7 +101,7 @@ describe('createScorer', () => {
     await expect(dead.score(picture('a'))).rejects.toMatchObject({ code: 'WORKER_START_FAILED' });
   });
 
-  it('is BRIDGE_CLOSED after its end, not one failure for each input', async () => {
+  it('is BRIDGE_CLOSED after its end, instead of one failure per input', async () => {
     const scorer = await fakeScorer();
     const going = scorer.scoreMany(
       ['a', 'bad', 'bad', 'bad'].map((name) => picture(name)),
@@ -136,7 +136,7 @@ describe('createScorer', () => {
   });
 });
 
-describe('prompts longer than the model was made for', () => {
+describe('prompts longer than the longest sequence of the model', () => {
   const scorerWith = (most: number | null, positions: number) => {
     const parts = fakeParts(newLog(), {
       model: { ...FAKE_MODEL, max_positions: most },
@@ -158,7 +158,7 @@ describe('prompts longer than the model was made for', () => {
     expect(await warningsOf(null, 9e9, 'image')).toMatchObject({ warnings: [] });
   });
 
-  it('are MEDIA_DOUBTFUL where warnings are refused', async () => {
+  it('are MEDIA_DOUBTFUL if warnings are refused', async () => {
     const scorer = await scorerWith(80, 92);
     expect(await scorer.score(picture('a'), { strict: true })).toMatchObject([
       { error: { code: 'MEDIA_DOUBTFUL', message: expect.stringContaining('92 positions') as string } },
@@ -169,7 +169,7 @@ describe('prompts longer than the model was made for', () => {
   });
 });
 
-describe('what is decoded at a time', () => {
+describe('the amount that is decoded at a time', () => {
   const worker = {
     device: 'cuda:0',
     pid: 1,
@@ -192,7 +192,7 @@ describe('what is decoded at a time', () => {
     workers: Array.from({ length: workers }, () => worker),
   });
 
-  it('is what keeps every worker busy', async () => {
+  it('keeps every worker busy', async () => {
     const widthWith = async (workers: number, frames: number): Promise<number> =>
       (
         await createScorerFrom(fakeParts(newLog(), { stats: statsOf(workers, frames) }), { model: 'tiny-untrained' })
@@ -200,7 +200,7 @@ describe('what is decoded at a time', () => {
     expect([await widthWith(1, 16), await widthWith(1, 64), await widthWith(8, 64)]).toEqual([128, 192, 1536]);
   });
 
-  it('is bounded however many ask, and bulk takes no place of an interactive picture', async () => {
+  it('is bounded for any number of callers, and bulk takes no place of an interactive picture', async () => {
     let prepared = 0;
     let open!: () => void;
     const opened = new Promise<void>((resolve) => (open = resolve));
@@ -229,7 +229,7 @@ describe('what is decoded at a time', () => {
 });
 
 describe('inputs and options', () => {
-  it('takes paths, bytes and sources alike, in order', async () => {
+  it('accepts paths, bytes and sources, in order', async () => {
     await using scorer = await fakeScorer();
     const names: string[] = [];
     for await (const [outcome] of scorer.scoreMany(['a', new Uint8Array(3), picture('c')]))
@@ -237,7 +237,7 @@ describe('inputs and options', () => {
     expect(names).toEqual(['a', '<bytes>', 'c']);
   });
 
-  it('gives one outcome for one task, and a list for a list of tasks', async () => {
+  it('returns one outcome for one task, and a list for a list of tasks', async () => {
     await using scorer = await fakeScorer();
     const one: ScoreOutcome = await scorer.score('abc', { task: 'quality' });
     expect(isFailure(one) ? one.error : one.score).toBeGreaterThan(1);
@@ -255,7 +255,7 @@ describe('inputs and options', () => {
     await expect(scorer.scoreMany(['a'], both).next()).rejects.toMatchObject({ code: 'USAGE' });
   });
 
-  it('refuses an option that it does not know, naming the nearest, and two ways to name a device', async () => {
+  it('refuses an unknown option, naming the nearest, and two ways to name a device', async () => {
     await expect(fakeScorer({ precison: 'fp32' } as ScorerOptions)).rejects.toMatchObject({
       code: 'USAGE',
       message: expect.stringContaining('precision') as string,
@@ -280,7 +280,7 @@ describe('scoreVersion', () => {
       frame_rule: 'auto' as const,
     },
   };
-  it('is stable, and another for everything that changes a number', () => {
+  it('is stable, and differs for everything that changes a score', () => {
     expect(scoreVersion(base)).toBe(scoreVersion(structuredClone(base)));
     const others = [
       { ...base, weightsSha256: 'b' },

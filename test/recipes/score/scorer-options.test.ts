@@ -8,7 +8,7 @@ const usage = (message: RegExp): object => ({
   message: expect.stringMatching(message) as string,
 });
 
-/** As JavaScript may call it: nothing of the types is known to hold. */
+/** A call from JavaScript, where types are not checked. */
 const score = async (own: Record<string, unknown>): Promise<unknown> => (await fakeScorer()).score(picture('a'), own);
 const many = async (own: Record<string, unknown>): Promise<unknown> =>
   (await fakeScorer()).scoreMany([picture('a')], own).next();
@@ -64,20 +64,20 @@ describe('the options of a scorer', () => {
     await expect(fakeScorer({ [key]: value })).rejects.toMatchObject(usage(message));
   });
 
-  it('check refuses them too, and what is undefined counts as left out', async () => {
+  it('check also refuses them, and undefined options count as omitted', async () => {
     const scorer = await fakeScorer({ scale: undefined, fps: undefined });
     await expect(scorer.check({ scale: 'nonsense' } as unknown as ScoreOptions)).rejects.toMatchObject(usage(/scale/));
     await expect(scorer.check({ scale: undefined, tasks: undefined })).resolves.toBeUndefined();
     await expect(scorer.score(picture('a'), null as unknown as ScoreOptions)).rejects.toMatchObject(usage(/object/));
   });
 
-  it('refuses an input that is none', async () => {
+  it('refuses an invalid input', async () => {
     const scorer = await fakeScorer();
     for (const input of [42, null, undefined, {}])
       await expect(scorer.score(input as ScoreInput)).rejects.toMatchObject(usage(/An input must be a path/));
   });
 
-  it('says in a whole sentence which models rate a task', async () => {
+  it('names the models that rate a task in a complete sentence', async () => {
     expect(await modelsThatDo('quality')).toMatch(/^Models that do: .*one-align.*\.$/);
     expect(await modelsThatDo('sharpness' as 'quality')).toBe('No model of "qalign models list" does.');
   });

@@ -17,7 +17,7 @@ beforeEach(async () => {
 });
 afterEach(() => rm(folder, { recursive: true, force: true }));
 
-/** Stands for torchrun: keeps what it found of environment and run directory, and fails. */
+/** A fake torchrun that records its environment and the run directory, and fails. */
 async function fakePython(): Promise<{ executable: string; env: Record<string, string>; root: string }> {
   const executable = join(folder, 'python');
   await writeFile(
@@ -29,7 +29,7 @@ async function fakePython(): Promise<{ executable: string; env: Record<string, s
 }
 
 describe('launch', () => {
-  it('is active before Python is, gives checkpoints time when it is told to end, and leaves no trace of a failed start', async () => {
+  it('is active before Python starts, allows time for a checkpoint at the end, and removes a failed start', async () => {
     await writeFile(join(folder, 'stop'), '');
     await expect(launch(folder, await fakePython())).rejects.toMatchObject({ code: 'RUN_FAILED' });
     expect(await readFile(join(folder, 'seen-pid'), 'utf8')).toMatch(/^\d+ \S+$/);
@@ -37,7 +37,7 @@ describe('launch', () => {
     for (const name of ['pid', 'pid.lock', 'stop']) expect(existsSync(join(folder, name)), name).toBe(false);
   }, 60_000);
 
-  it('leaves a run alone that another process trains, and the wish to stop it', async () => {
+  it('does not change a run that another process trains, nor its stop request', async () => {
     writePid(folder, process.pid);
     await writeFile(join(folder, 'stop'), '');
     await expect(launch(folder, await fakePython())).rejects.toMatchObject({ code: 'RUN_ACTIVE' });
@@ -45,7 +45,7 @@ describe('launch', () => {
     expect(await activePid(folder)).toBe(process.pid);
   });
 
-  it('waits for trainers whose starter was killed, not for those of a live one', async () => {
+  it('waits for trainers whose parent was killed, not for those of a living one', async () => {
     const gone = Number(execFileSync('sh', ['-c', 'echo $$'], { encoding: 'utf8' }));
     const trainer = (parent: number): number => {
       const child = spawn('sleep', ['2'], { env: { ...process.env, QALIGN_PARENT_PID: String(parent) } });
@@ -68,7 +68,7 @@ describe('launch', () => {
     expect(told).toHaveLength(2);
   }, 60_000);
 
-  it('does not take a later process with the same number for the one that trained', async () => {
+  it('does not mistake a later process with the same pid for the trainer', async () => {
     await writeFile(join(folder, 'pid'), `${process.pid} 1`);
     expect(await activePid(folder)).toBeUndefined();
     await writeFile(join(folder, 'pid'), '');

@@ -39,7 +39,7 @@ const evaluated = (step: number, srcc: number | null): TrainEvent => ({
 });
 
 describe('seriesRow', () => {
-  it('means over runs, their spread, and the first epoch near the best one', () => {
+  it('computes means over runs, their spread, and the first epoch near the best one', () => {
     const runs = [
       [started, evaluated(10, 0.695), evaluated(20, 0.7), evaluated(30, 0.69)],
       [started, evaluated(10, 0.1), evaluated(20, 0.6), evaluated(30, 0.71)],
@@ -69,7 +69,7 @@ describe('seriesRow', () => {
     ]);
   });
 
-  it('leaves out what a run did not say', () => {
+  it('omits values that a run did not report', () => {
     expect(seriesRow('mute', [[started, evaluated(10, null)]])).toMatchObject({
       srcc: null,
       srccSd: null,
@@ -81,7 +81,7 @@ describe('seriesRow', () => {
 });
 
 describe('trainSeries', () => {
-  it('trains each recipe with each seed, goes on where it was stopped, and trains nothing twice', async () => {
+  it('trains each recipe with each seed, resumes where it was stopped, and trains nothing twice', async () => {
     const rows = ['pristine.jpg', 'crushed.jpg', 'noisy.webp', 'blurred.jpg'].map((name, k) => {
       const level = ['excellent', 'bad', 'fair', 'poor'][k]!;
       return JSON.stringify({

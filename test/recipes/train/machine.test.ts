@@ -28,7 +28,7 @@ const why = (machine: Partial<Machine>, values: object = {}, needs = nothing): s
   misfits(estimateMemory(PUBLISHED_SHAPE, recipe(values)), recipe(values), { ...BIG, ...machine }, needs);
 
 describe('a recipe on a machine', () => {
-  it('names a small model by its size, and the way to train it without a GPU', () => {
+  it('states the size of a small model, and how to train it without a GPU', () => {
     const estimate = estimateMemory(PUBLISHED_SHAPE, recipe());
     const small = { ...estimate, parameters: { vision: 4.7e6, abstractor: 0.8e6, language: 1.2e6, lora: 0 } };
     expect(misfits(small, recipe(), { ...BIG, gpus: [] }, nothing)).toEqual([
@@ -36,9 +36,9 @@ describe('a recipe on a machine', () => {
     ]);
   });
 
-  it('fits where there is enough of everything', () => {
+  it('fits if the machine has enough resources', () => {
     expect(why({})).toEqual([]);
-    expect(why({ gpus: undefined })).toEqual([]); // devices are there and nothing says which
+    expect(why({ gpus: undefined })).toEqual([]); // devices exist, but their names are unknown
   });
 
   it.each([
@@ -89,7 +89,7 @@ describe('a recipe on a machine', () => {
     expect(why(machine, values, needs)).toEqual([expect.stringMatching(sentence)]);
   });
 
-  it('is looked at without PyTorch', async () => {
+  it('is checked without PyTorch', async () => {
     const machine = await readMachine('/no/such/folder', '.');
     expect(machine.memoryBytes).toBeGreaterThan(1e8);
     expect(machine.diskBytes).toBeGreaterThan(0);
@@ -97,7 +97,7 @@ describe('a recipe on a machine', () => {
 });
 
 describe('GPUs', () => {
-  it('are read from what the driver says', () => {
+  it('are read from the output of the driver', () => {
     expect(parseGpus('NVIDIA H200, 143771\nNVIDIA A100-SXM4-80GB, 81920\nGB10, [N/A]\n')).toEqual([
       { name: 'NVIDIA H200', bytes: 143771 * 2 ** 20 },
       { name: 'NVIDIA A100-SXM4-80GB', bytes: 81920 * 2 ** 20 },
@@ -111,7 +111,7 @@ describe('GPUs', () => {
     ['1', 'b'],
     ['1,0,7', 'ba'],
     ['GPU-5f', 'a'],
-  ])('that CUDA_VISIBLE_DEVICES=%s leaves are %j', (visible, names) => {
+  ])('with CUDA_VISIBLE_DEVICES=%s are %j', (visible, names) => {
     const two = [...'ab'].map((name) => ({ name, bytes: 1 }));
     expect(
       visibleGpus(two, visible)
@@ -132,7 +132,7 @@ describe('the time of a run', () => {
     expect(estimateTime(PUBLISHED_SHAPE, twice, records(64), BIG).steps).toBe(4);
   });
 
-  it('is that of 20 to 60 pictures a second for full tuning on an H200, and says for which device', () => {
+  it('is that of 20 to 60 pictures per second for full tuning on an H200, and names the device', () => {
     const time = estimateTime(PUBLISHED_SHAPE, recipe(), records(7046), BIG);
     const rate = (time.steps * 64) / time.seconds;
     expect(rate).toBeGreaterThan(20);
@@ -142,7 +142,7 @@ describe('the time of a run', () => {
     );
   });
 
-  it('is longer on a CPU, and for an unknown GPU that of one that is named', () => {
+  it('is longer on a CPU, and for an unknown GPU that of a known one', () => {
     const time = estimateTime(PUBLISHED_SHAPE, recipe({ device: 'cpu' }), records(7046), BIG);
     expect(time.seconds).toBeGreaterThan(100_000);
     expect(time.device).toMatch(/^16 cores of this machine/);

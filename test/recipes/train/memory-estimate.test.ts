@@ -47,7 +47,7 @@ describe('the memory plan', () => {
     expect(counted.abstractor / 1e6).toBeCloseTo(81.5, 1);
     expect(Math.round(counted.language / 1e6)).toBe(7812);
   });
-  it('counts the tiny checkpoint as its file has it', () => {
+  it('counts the tiny checkpoint like its file', () => {
     const folder = join(packageRoot, 'test/fixtures/golden/tiny_a/model');
     const counted = countParameters(JSON.parse(readFileSync(join(folder, 'config.json'), 'utf8')) as ModelShape);
     const file = readFileSync(join(folder, 'model.safetensors'));
@@ -61,14 +61,14 @@ describe('the memory plan', () => {
     const total = stored.reduce((sum, [, { shape }]) => sum + (shape ?? []).reduce((a, b) => a * b, 1), 0);
     expect(counted.vision + counted.abstractor + counted.language).toBe(total);
   });
-  it('fits full tuning of the 7 B model on one 80 GB GPU with the 8-bit optimizer, and not without', () => {
+  it('fits full tuning of the 7 B model on one 80 GB GPU only with the 8-bit optimizer', () => {
     const eight = estimateMemory(published, recipe({ weights: 'bf16', optimizer: 'adamw_8bit', micro_batch: 8 }));
     expect(eight.fits).toBe(true);
     expect(eight.perGpuBytes).toBeGreaterThan(50e9);
     expect(estimateMemory(published, recipe({ micro_batch: 8 })).fits).toBe(false);
     expect(estimateMemory(published, recipe({ lora: { r: 128 }, weights: 'bf16' })).fits).toBe(true);
   });
-  it('counts clips, averages, codes of a quantised base, and what processes share', () => {
+  it('counts clips, averages, codes of a quantised base, and sharding over processes', () => {
     const full = { weights: 'bf16', optimizer: 'adamw_8bit', micro_batch: 4 };
     const plain = estimateMemory(published, recipe(full));
     expect(plain.bytesPerTrainable).toBeCloseTo(6.03, 2);
@@ -87,7 +87,7 @@ describe('the memory plan', () => {
     expect(bytes[1]).toBeLessThan(10);
     expect(bytes[2]).toBeLessThan(6.5);
   });
-  it('keeps what was measured: a forward pass of 8 pictures saves 1.36 GB on the meta device, with one block more in the plan', () => {
+  it('matches the measurement: a forward pass of 8 pictures saves 1.36 GB on the meta device, plus one block in the plan', () => {
     const { activationBytes } = estimateMemory(published, recipe({ weights: 'bf16', lora: {}, micro_batch: 8 }));
     const { activationBytes: twice } = estimateMemory(
       published,
@@ -100,7 +100,7 @@ describe('the memory plan', () => {
     expect((trained(16) - trained(8)) / 8).toBeLessThan(0.3e9);
     expect(twice - activationBytes).toBeLessThan(trained(16) - trained(8));
   });
-  it('compares with gpu_gb where there is a GPU, and names memory alone on a CPU', () => {
+  it('compares with gpu_gb on a GPU, and states only the memory on a CPU', () => {
     const lines = (device: string): string =>
       describeEstimate(estimateMemory(published, recipe({ device })), recipe({ device }), undefined).join('\n');
     expect(lines('cuda')).toMatch(/^per GPU {8}[\d.]+ GB of 80 GB, on 1 process: does not fit$/m);

@@ -15,7 +15,7 @@ describe('the config.json of a model that is to be trained', () => {
     ['version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 9\n', 'git-LFS pointer'],
     ['{"hidden_size": 4', 'is not valid JSON'],
     ['<!DOCTYPE html>', 'is not valid JSON'],
-  ])('is called by its name when it is none', (text, said) => {
+  ])('is refused by name if it is invalid', (text, said) => {
     writeFileSync(join(folder, 'config.json'), text);
     expect(() => readShape(folder)).toThrow(expect.objectContaining({ code: 'MODEL_INVALID' }));
     expect(() => readShape(folder)).toThrow(said);

@@ -68,7 +68,7 @@ afterAll(async () => {
 });
 
 describe('preparing data', () => {
-  it('lays pictures, clips and folders of frames side by side, each as scoring sees it', async () => {
+  it('stores pictures, clips and folders of frames with the same pixels as in scoring', async () => {
     await write([
       row('pristine.jpg'),
       row('pan.mp4', { kind: 'video' }),
@@ -95,7 +95,7 @@ describe('preparing data', () => {
     expect(clip.frames).toBeGreaterThan(1);
   });
 
-  it('thins clips and folders out alike, and bounds the disk before', async () => {
+  it('samples clips and folders equally, and checks the disk space first', async () => {
     await write([row('pan.mp4', { kind: 'video' }), row('frames', { kind: 'video' }), row('pristine.jpg')]);
     const recipe = recipeOf({}, { max_frames: 2 });
     const rows = await rowsOf(await prepare(recipe));
@@ -105,7 +105,7 @@ describe('preparing data', () => {
     );
   });
 
-  it('is made once, and again when a file was exchanged', async () => {
+  it('is done once, and again when a file was replaced', async () => {
     await write([row('pristine.jpg')]);
     const first = await prepare();
     const before = await stat(join(first.folder, 'manifest.json'));
@@ -115,7 +115,7 @@ describe('preparing data', () => {
     expect((await prepare()).folder).not.toBe(first.folder);
   });
 
-  it('sweeps away what a killed process left, and lets two at once make one', async () => {
+  it('removes files of a killed process, and shares the work of two concurrent runs', async () => {
     await write([row('noisy.webp')]);
     const made = await prepare();
     await rm(made.folder, { recursive: true });
@@ -136,7 +136,7 @@ describe('preparing data', () => {
     expect(await rowsOf(made)).toHaveLength(2);
   });
 
-  it('skips, counts and lists what is damaged or missing, but not all of it', async () => {
+  it('skips, counts and lists damaged or missing files, but fails if all are', async () => {
     await writeFile(join(folder, 'bad.png'), 'no picture');
     await write([row('bad.png'), row('pristine.jpg'), row('gone.jpg')]);
     const made = await prepare();
@@ -152,7 +152,7 @@ describe('preparing data', () => {
     });
   });
 
-  it('ends when no clip could be read for lack of ffmpeg, and when the disk is full', async () => {
+  it('fails if no clip can be read without ffmpeg, and if the disk is full', async () => {
     await write([row('pristine.jpg')]);
     await utimes(join(folder, 'pristine.jpg'), 2, 2);
     const failing = (error: Error): Pick<Preparer, 'width' | 'prepare'> => ({
@@ -183,7 +183,7 @@ describe('records', () => {
     });
   });
 
-  it('must have what the recipe asks of them', async () => {
+  it('must have the fields that the recipe requires', async () => {
     await write([row('pristine.jpg', { dataset: 'koniq', mos: undefined })]);
     const records = await readRecords([join(folder, 'r.jsonl')], null);
     expect(() => requireUsable(records, recipeOf({ objective: { soft_label: 1 } }))).toThrow(/level_probs/);

@@ -69,7 +69,7 @@ beforeAll(async () => {
 afterAll(() => rm(folder, { recursive: true, force: true }));
 
 describe('prepareData', () => {
-  it('asks what scoring asks, scales ratings for soft labels, and makes series that share the frame of their best picture', async () => {
+  it('uses the prompts of scoring, scales ratings for soft labels, and makes series that share the frame of their best picture', async () => {
     const values: TrainRecipeInput = {
       ...recipe,
       prompts: ['default', 'benchmark'],
@@ -141,7 +141,7 @@ describe('prepareData', () => {
 });
 
 describe('train', () => {
-  it('goes from records to a model, skips and lists the damaged picture, and can be stopped and resumed', async () => {
+  it('trains a model from records, skips and lists the damaged picture, and can be stopped and resumed', async () => {
     const stopper = new AbortController();
     const events: TrainEvent[] = [];
     const onEvent = (event: TrainEvent): void => {
@@ -153,7 +153,7 @@ describe('train', () => {
     expect(stopped.skipped).toBe(1);
     expect(await readFile(join(stopped.folder, 'skipped.json'), 'utf8')).toContain('"p3"');
     expect(events.map((event) => event.event)).toContain('checkpoint');
-    // the prepared pictures were thrown away, and two go on at once: one of them trains
+    // the prepared pictures were deleted, and two processes resume at once: one of them trains
     await rm(join(folder, 'runs/.prepared'), { recursive: true });
     const both = await Promise.allSettled([resumeRun(stopped.folder), resumeRun(stopped.folder)]);
     expect(
@@ -172,7 +172,7 @@ describe('train', () => {
     expect(existsSync(join(done.folder, 'pid'))).toBe(false);
   }, 300_000);
 
-  it('says what Python says when a run fails', async () => {
+  it('reports the error of Python when a run fails', async () => {
     const run = train(
       { ...recipe, name: 'wild', clip: 1e9, warmup: 0, learning_rates: { default: 1e30 } },
       { runs: join(folder, 'runs') },
@@ -180,7 +180,7 @@ describe('train', () => {
     await expect(run).rejects.toMatchObject({ code: 'TRAINING_DIVERGED' });
   }, 300_000);
 
-  it('asks for numbers in the answers when scores are to be written', async () => {
+  it('requires numbers in the answers if scores are written as text', async () => {
     await expect(
       train({ ...recipe, score_text: true, objective: { next_token: 1 } }, { runs: join(folder, 'runs') }),
     ).rejects.toMatchObject({
@@ -189,7 +189,7 @@ describe('train', () => {
     });
   });
 
-  it('plans before it starts: disk for twelve pictures and eight of dev', async () => {
+  it('plans before it starts: disk space for twelve pictures and eight of dev', async () => {
     const { plan, diskBytes } = await planRecipe(recipe);
     expect(diskBytes).toBe(20 * 56 * 56 * 3);
     expect(plan.fits).toBe(true);
@@ -202,7 +202,7 @@ describe('train', () => {
 });
 
 describe('recipes in configs/train', () => {
-  it('are valid, named as their files and begin with a header of four parts', async () => {
+  it('are valid, named like their files and begin with a header of four parts', async () => {
     const files = (await readdir(join(packageRoot, 'configs/train'))).filter(
       (file) => file.endsWith('.yaml') && !/nano|ablation/.test(file),
     );
@@ -217,7 +217,7 @@ describe('recipes in configs/train', () => {
 });
 
 describe('what recipes in configs/train need', () => {
-  it('is made by the commands they name, down to the file of the split', async () => {
+  it('is created by the commands in their headers, including the split file', async () => {
     const files = (await readdir(join(packageRoot, 'configs/train'))).filter(
       (file) => file.endsWith('.yaml') && !/nano|ablation/.test(file),
     );

@@ -23,7 +23,7 @@ describe('correlation', () => {
     expect([...ranks([30, 10, 30, 20, 30])]).toEqual([4, 1, 4, 2, 4]);
   });
 
-  it('keeps its digits when the values sit on a large offset', () => {
+  it('keeps its precision when the values have a large offset', () => {
     const x = Array.from({ length: 1000 }, (_, i) => 1e9 + i);
     expect(
       plcc(
@@ -34,7 +34,7 @@ describe('correlation', () => {
     expect(mean([1e16, 1, -1e16])).toBeCloseTo(1 / 3, 12);
   });
 
-  it('is NaN where it means nothing, and refuses what it cannot pair', () => {
+  it('is NaN if it is undefined, and refuses lists of different lengths', () => {
     expect(plcc([1, 1, 1], [1, 2, 3])).toBeNaN();
     expect(plcc([0.1, 0.1, 0.1], [1, 2, 3])).toBeNaN();
     expect(srcc([1], [2])).toBeNaN();

@@ -12,7 +12,7 @@ describe('median', () => {
     expect(median(values)).toBe(expected);
   });
 
-  it('leaves the values as they are', () => {
+  it('does not change the values', () => {
     const values = [3, 1, 2];
     median(values);
     expect(values).toEqual([3, 1, 2]);
@@ -20,7 +20,7 @@ describe('median', () => {
 });
 
 describe('meanAndDeviation', () => {
-  it('is the sample standard deviation, null where there are too few values', () => {
+  it('is the sample standard deviation, or null for too few values', () => {
     expect(meanAndDeviation([2, 4, 4, 4, 5, 5, 7, 9])).toEqual({ mean: 5, deviation: Math.sqrt(32 / 7) });
     expect(meanAndDeviation([3])).toEqual({ mean: 3, deviation: null });
     expect(meanAndDeviation([])).toEqual({ mean: null, deviation: null });
@@ -28,13 +28,13 @@ describe('meanAndDeviation', () => {
 });
 
 describe('mean', () => {
-  it('keeps what a plain sum loses', () => {
+  it('keeps digits that a plain sum loses', () => {
     expect(mean([1, 1e100, 1, -1e100])).toBe(0.5);
   });
 });
 
 describe('requirePairs', () => {
-  it('gives the length, and refuses lists that do not belong together', () => {
+  it('returns the length, and refuses lists that do not match', () => {
     expect(requirePairs([1, 2], [3, 4])).toBe(2);
     expect(() => requirePairs([1], [1, 2])).toThrow('got 1 and 2');
     expect(() => requirePairs([1, Number.NaN], [1, 2])).toThrow('position 1');

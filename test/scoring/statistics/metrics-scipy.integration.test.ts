@@ -47,13 +47,13 @@ function expectFit({ x, y }: Case, theirs: NonNullable<Expected['logistic']>): v
   expect(
     Math.abs(mapped.reduce((sum, value, i) => sum + (value - y[i]!) ** 2, 0) / fit!.sum_of_squares - 1),
   ).toBeLessThan(1e-9);
-  // a better curve than SciPy's correlates better; the same one equally
+  // a curve that fits better than SciPy's correlates better, an equal curve equally
   if (fit!.sum_of_squares > theirs.sum_of_squares * (1 - 1e-9)) expect(plcc(mapped, y)).toBeCloseTo(theirs.plcc, 7);
   else expect(plcc(mapped, y)).toBeGreaterThan(theirs.plcc - 1e-7);
 }
 
 describe('the logistic curve', () => {
-  it('never fits a monotone list worse than a line does, nor gives anything but numbers', () => {
+  it('never fits a monotone list worse than a line, and returns only finite numbers', () => {
     const value = fc.oneof(fc.integer({ min: -5, max: 5 }), fc.double({ min: -1e3, max: 1e3, noNaN: true }));
     fc.assert(
       fc.property(
@@ -95,7 +95,7 @@ if (!hasSciPy)
     `NOT RUN: the comparison with SciPy itself needs it: ${python} -m pip install scipy; the fixed cases were compared`,
   );
 
-describe.skipIf(!hasSciPy)('SciPy itself, asked now', () => {
+describe.skipIf(!hasSciPy)('the installed SciPy', () => {
   const ask = (asked: readonly Case[]): Expected[] => {
     const answer = spawnSync(python, [fileURLToPath(new URL('scipy_reference.py', folder))], {
       input: JSON.stringify(asked),

@@ -24,7 +24,7 @@ function normalPairs(n: number, rho: number, seed: number): { x: Float64Array; y
 }
 
 describe('argsort', () => {
-  it('orders any doubles as a stable comparison sort does, few and many', () => {
+  it('orders any number of doubles like a stable comparison sort', () => {
     const double = fc.oneof(fc.double({ noNaN: true, noDefaultInfinity: true }), fc.constantFrom(0, -0, 1, -1));
     fc.assert(
       fc.property(fc.array(double, { minLength: 1, maxLength: 50 }), (values) => {
@@ -69,7 +69,7 @@ describe('KRCC', () => {
 });
 
 describe('the bootstrap', () => {
-  it('takes every statistic of the items drawn: one group of one item twice is that item twice', () => {
+  it('computes every statistic on the drawn items: a one-item group drawn twice is that item twice', () => {
     const { x, y } = normalPairs(40, 0.7, 3);
     const groups = Uint32Array.from({ length: 40 }, (_, i) => i >> 2);
     const mapped = x.map((value) => 2 * value);
@@ -79,7 +79,7 @@ describe('the bootstrap', () => {
       { srcc: 0, plcc: 0, plcc_logistic: 0, krcc: 0, rmse: 0, mean_correlation: 0, level_accuracy: 0 },
       { replicates: 20, seed: 5 },
     );
-    // the same draws, done by hand
+    // the same draws, computed by hand
     const random = sfc32(5);
     for (let b = 0; b < 20; b++) {
       const weights = new Array<number>(10).fill(0);
@@ -98,7 +98,7 @@ describe('the bootstrap', () => {
     }
   });
 
-  it('covers the true correlation about 95 times in 100, also from a part of many items', () => {
+  it('covers the true correlation about 95 times in 100, also with a subsample of many items', () => {
     let covered = 0;
     for (let trial = 0; trial < 120; trial++) {
       const { x, y } = normalPairs(200, 0.6, 100 + trial);
@@ -110,14 +110,14 @@ describe('the bootstrap', () => {
     const [low, high] = interval95(
       bootstrap({ scores: x, mos: y }, { plcc: plcc(x, y), krcc: krcc(x, y) }, { replicates: 400 }).plcc,
     )!;
-    // the width that theory gives: ±1.96 (1 − ρ²) / √n
+    // the theoretical width: ±1.96 (1 − ρ²) / √n
     expect((high - low) / ((2 * 1.96 * (1 - 0.36)) / Math.sqrt(100_000))).toBeGreaterThan(0.85);
     expect((high - low) / ((2 * 1.96 * (1 - 0.36)) / Math.sqrt(100_000))).toBeLessThan(1.15);
     expect(low).toBeLessThan(plcc(x, y));
     expect(high).toBeGreaterThan(plcc(x, y));
   });
 
-  it('is wider where items hang together', () => {
+  it('is wider for items that are correlated in groups', () => {
     const { x, y } = normalPairs(50, 0.6, 9);
     const repeat = (values: Float64Array): Float64Array =>
       Float64Array.from({ length: 500 }, (_, i) => values[Math.floor(i / 10)]! + i * 1e-9);
@@ -131,7 +131,7 @@ describe('the bootstrap', () => {
 });
 
 describe('the bootstrap of many items in few groups', () => {
-  it('keeps the groups: 20 pictures of 2000 items each leave as much unsure as 20 of 400', () => {
+  it('keeps the groups: 20 pictures of 2000 items each are as uncertain as 20 of 400', () => {
     const width = (items: number): number[] => {
       const { x, y } = normalPairs(20 * items, 0.5, 4);
       const own = normalPairs(20, 0.3, 5);
@@ -147,7 +147,7 @@ describe('the bootstrap of many items in few groups', () => {
 });
 
 describe('computeMetrics', () => {
-  it('gives all of them, the same every time, with intervals around them', () => {
+  it('returns all metrics, repeatably, with intervals', () => {
     const { x, y } = normalPairs(300, 0.8, 2);
     const levels = { predicted: x.map((v) => (v > 0 ? 0 : 1)), actual: y.map((v) => (v > 0 ? 0 : 1)) };
     const metrics = computeMetrics({ scores: x, mos: y, levels });
@@ -170,7 +170,7 @@ describe('computeMetrics', () => {
     }
   });
 
-  it('says null, never NaN, of what does not exist', () => {
+  it('returns null, never NaN, for undefined metrics', () => {
     const metrics = computeMetrics({ scores: [2, 2, 2, 2, 2], mos: [1, 2, 3, 4, 5] });
     expect(metrics).toMatchObject({
       n: 5,
@@ -187,7 +187,7 @@ describe('computeMetrics', () => {
     expect(fitLogistic([1, 2, 3], [1, 2, 3])).toBeUndefined();
   });
 
-  it('takes a million predictions with intervals in under 10 s of processor time', () => {
+  it('evaluates a million predictions with intervals in under 10 s of processor time', () => {
     const { x, y } = normalPairs(1_000_000, 0.8, 4);
     const before = process.cpuUsage();
     const metrics = computeMetrics({
@@ -203,7 +203,7 @@ describe('computeMetrics', () => {
 });
 
 describe('the logistic of many pairs', () => {
-  it('ends soon where a line fits best and the minimum lies nowhere', () => {
+  it('ends early if a line fits best and no minimum exists', () => {
     const random = sfc32(9);
     const x = Float64Array.from({ length: 200_000 }, () => random() / 2 ** 32);
     const y = x.map((v) => v + (random() / 2 ** 32 - 0.5) / 3);
@@ -221,7 +221,7 @@ describe('the logistic of many pairs', () => {
 });
 
 describe('compareModels', () => {
-  it('finds a real difference and not an absent one', () => {
+  it('finds a real difference, and none between equal models', () => {
     const { x, y } = normalPairs(400, 0.8, 6);
     const noise = normalPairs(400, 0, 7).x;
     const worse = x.map((value, i) => value + 1.5 * noise[i]!);

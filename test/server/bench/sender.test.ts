@@ -10,7 +10,7 @@ async function listening<S extends Server>(server: S): Promise<string> {
 }
 const SHOT = shotOf([{ name: 'a b.jpg', data: new Uint8Array(100_000) }], 1000);
 
-it('sends whole requests, keeps connections, and tells answers apart', async () => {
+it('sends complete requests, reuses connections, and separates the responses', async () => {
   let connections = 0;
   const lengths: number[] = [];
   const server = createServer((req, res) => {
@@ -48,7 +48,7 @@ it('sends whole requests, keeps connections, and tells answers apart', async () 
   server.close();
 });
 
-it('says how a connection broke', async () => {
+it('reports how a connection broke', async () => {
   const server = listenRaw((socket) => void socket.once('data', () => socket.resetAndDestroy()));
   const url = await listening(server);
   expect((await closedLoop(url, [SHOT], 1, (count) => count >= 2)).by_status).toEqual({ ECONNRESET: 2 });

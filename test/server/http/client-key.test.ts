@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest';
 import { hashKey, isVisible, newKey, SCOPES, visibleOwner } from '../../../src/server/http/client-key.js';
 
-it('makes keys of 256 random bits that can stand in a header', () => {
+it('makes keys of 256 random bits that are valid in a header', () => {
   const keys = Array.from({ length: 100 }, newKey);
   expect(new Set(keys).size).toBe(100);
   for (const key of keys) {
@@ -10,7 +10,7 @@ it('makes keys of 256 random bits that can stand in a header', () => {
   }
 });
 
-it('hashes a key by SHA-256, always to the same', () => {
+it('hashes a key with SHA-256, always to the same value', () => {
   expect(hashKey('abc').toString('hex')).toBe('ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad');
   expect(hashKey('abc').equals(hashKey('abd'))).toBe(false);
 });
@@ -19,7 +19,7 @@ it('has the scopes that stored keys name', () => {
   expect(SCOPES).toEqual(['score', 'jobs', 'train', 'admin']);
 });
 
-it('shows a client what is its own, and admin everything', () => {
+it('shows each client only its own entries, and admin everything', () => {
   const ann = { id: 'key_1', name: 'ann', scopes: ['jobs'] } as const;
   const admin = { id: 'key_2', name: 'root', scopes: ['admin'] } as const;
   expect([visibleOwner(ann), visibleOwner(admin)]).toEqual(['key_1', undefined]);

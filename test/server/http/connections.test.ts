@@ -13,7 +13,7 @@ beforeAll(async () => {
 });
 afterAll(() => service.close());
 
-/** What comes back until the service or `enough` ends it. */
+/** The response up to the point where the service or `enough` ends it. */
 function raw(text: string, enough: (answer: string) => boolean = () => false, { url } = service): Promise<string> {
   const { hostname, port } = new URL(url);
   return new Promise((resolve, reject) => {
@@ -46,13 +46,13 @@ describe('pages of other origins', () => {
       },
     });
 
-  it('may not call by default', async () => {
+  it('cannot call by default', async () => {
     expect((await from(service.url)).status).toBe(403);
     const { status, headers } = await preflight(service.url, origin);
     expect([status, headers.get('access-control-allow-origin')]).toEqual([405, null]);
   });
 
-  it('may where they are named, and no others', async () => {
+  it('can call if they are listed, and no others can', async () => {
     const open = await startService([`cors_origins=[${origin}]`], withoutPython);
     try {
       const answer = await from(open.url);
@@ -72,22 +72,22 @@ describe('pages of other origins', () => {
     }
   });
 
-  it.each(['*', 'https://tools.example.org/page', 'null'])('cannot be named as %s', async (bad) => {
+  it.each(['*', 'https://tools.example.org/page', 'null'])('cannot be listed as %s', async (bad) => {
     await expect(startService([`cors_origins=["${bad}"]`], withoutPython)).rejects.toMatchObject({
       code: 'CONFIG_INVALID',
     });
   });
 });
 
-describe('a request that says little', () => {
+describe('a request without usual headers', () => {
   it.each([
     ['HTTP/1.0 without Host', 'GET /v1/models HTTP/1.0\r\n\r\n'],
     ['an empty Host', 'GET /v1/models HTTP/1.1\r\nHost:\r\n\r\n'],
-  ])('is refused, not failed: %s', async (_what, text) => {
+  ])('is refused with 403: %s', async (_what, text) => {
     expect(await raw(text, whole)).toMatch(/^HTTP\/1\.1 403 [^]*"FORBIDDEN"/);
   });
 
-  it('may not come from a page on another port of this machine', async () => {
+  it('is refused from a page on another port of this machine', async () => {
     const ask = async (site: string): Promise<number> =>
       (await fetch(`${service.url}/v1/score`, { method: 'POST', headers: { 'Sec-Fetch-Site': site } })).status;
     expect([await ask('cross-site'), await ask('same-site'), await ask('same-origin')]).toEqual([403, 403, 415]);
@@ -95,7 +95,7 @@ describe('a request that says little', () => {
 });
 
 describe('a body that is refused while it is sent', () => {
-  // more than the buffers of two sockets hold, so that the sender still sends when the answer comes
+  // larger than the buffers of two sockets, so that the client still sends when the response arrives
   const MEGABYTES = 24;
   async function* large(first: string): AsyncGenerator<Buffer> {
     yield Buffer.from(first);
@@ -155,7 +155,7 @@ describe('a body that is refused while it is sent', () => {
   });
 });
 
-it('a body that never ends is not waited for, nor does it hold memory', async () => {
+it('does not wait for a body that never ends, nor keep memory for it', async () => {
   const impatient = await startService(['request_ms=500'], withoutPython);
   try {
     for (const [type, start] of [
@@ -178,7 +178,7 @@ it('a body that never ends is not waited for, nor does it hold memory', async ()
   }
 });
 
-it('ends at once although a connection that is kept became idle while it ended', async () => {
+it('ends at once although a keep-alive connection became idle during the shutdown', async () => {
   const other = await startService(['shutdown_ms=100000'], withoutPython);
   const agent = new Agent({ keepAlive: true });
   const scorer = other.services.models.get();
@@ -197,7 +197,7 @@ it('ends at once although a connection that is kept became idle while it ended',
     );
     outgoing.on('error', reject).end(JSON.stringify({ items: [{ base64: EXAMPLE_PICTURE }] }));
   });
-  await expect.poll(() => other.services.memory.used, { timeout: 20_000 }).toBeGreaterThan(0); // it is being worked on
+  await expect.poll(() => other.services.memory.used, { timeout: 20_000 }).toBeGreaterThan(0); // it is running
   const started = performance.now();
   const closed = other.close();
   letGo();
@@ -205,6 +205,6 @@ it('ends at once although a connection that is kept became idle while it ended',
   expect(response.statusCode).toBe(200);
   response.resume();
   await closed;
-  expect(performance.now() - started).toBeLessThan(50_000); // of 70 s after which all is cut
+  expect(performance.now() - started).toBeLessThan(50_000); // without waiting 70 s, when all connections are closed
   agent.destroy();
 });

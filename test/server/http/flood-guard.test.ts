@@ -11,7 +11,7 @@ afterEach(() => {
   for (const end of ends.splice(0)) end();
 });
 
-/** A flood guard before something that answers when `release` is called. */
+/** A flood guard before a handler that responds when `release` is called. */
 async function flooded(refusing: boolean): Promise<{
   late: { ms: number };
   url: string;
@@ -68,7 +68,7 @@ describe('the flood guard', () => {
     expect(await refused[0]?.json()).toMatchObject({
       error: { code: 'OVERLOADED', retryable: true, request_id: refused[0]?.headers.get('x-request-id') },
     });
-    expect((await fetch(url)).status).toBe(200); // health is still told
+    expect((await fetch(url)).status).toBe(200); // health checks still work
     expect(await metrics.registry.metrics()).toMatch(/qalign_rejects_total\{reason="FLOOD"\} 8/);
     late.ms = 0;
     release();
@@ -76,7 +76,7 @@ describe('the flood guard', () => {
     expect(await statuses(several(2, url))).toEqual([200, 200]);
   });
 
-  it('lets few requests through, however late the loop is', async () => {
+  it('lets few requests through at any delay of the event loop', async () => {
     const { url, release, late } = await flooded(true);
     release();
     late.ms = 5_000;
@@ -111,11 +111,11 @@ describe('a request that asks before it sends (Expect: 100-continue)', () => {
     }
   }
 
-  it('is told to go on when its body is wanted', async () => {
+  it('gets 100 Continue when its body is wanted', async () => {
     expect(await ask('application/json')).toEqual(['100', '422']);
   });
 
-  it('does not send what is refused anyway', async () => {
+  it('does not send a body that is refused', async () => {
     expect(await ask('text/plain')).toEqual(['415']);
   });
 });

@@ -55,7 +55,7 @@ const word = fc.oneof(
   fc.string({ maxLength: 40 }),
   fc.constantFrom('job_000000000000000000000000', 'quality', 'tiny-untrained'),
 );
-/** An example with something put into it, taken from it or turned into another kind. */
+/** An example with an added, removed or retyped value. */
 const mutated = (example: unknown): fc.Arbitrary<unknown> =>
   fc.tuple(fc.nat(), fc.oneof(fc.jsonValue(), nasty, fc.integer(), fc.constant(undefined))).map(([place, value]) => {
     const copy = structuredClone(example);

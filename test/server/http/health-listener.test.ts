@@ -10,7 +10,7 @@ const open = async (url: string): Promise<Socket> => {
   return socket;
 };
 
-it('answers about health while all connections are taken, and nothing else', async () => {
+it('answers only health checks while all connections are in use', async () => {
   const service = await startService(['health_port=0', 'limits.connections=3'], withoutPython);
   const idle = await Promise.all([1, 2, 3].map(() => open(service.url)));
   try {
@@ -24,13 +24,13 @@ it('answers about health while all connections are taken, and nothing else', asy
   }
 });
 
-it('has no listener of health where none is configured', async () => {
+it('has no health listener if none is configured', async () => {
   const service = await startService([], withoutPython);
   expect(service.healthUrl).toBeUndefined();
   await service.close();
 });
 
-it('closes a connection whose headers do not come in time', async () => {
+it('closes a connection whose headers do not arrive in time', async () => {
   const listener = { host: '127.0.0.1', port: 0, connections: 2, headersMs: 50, checkMs: 20 };
   const server = openServer({ handle: (_, res) => void res.end('ok') }, listener);
   await listen(server, listener);

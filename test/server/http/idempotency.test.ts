@@ -25,14 +25,14 @@ beforeEach(() => {
   database.exec('DELETE FROM answers');
 });
 
-/** Work that counts how often it is done. */
+/** Work that counts its calls. */
 function counted(status = 200): { work: () => Promise<Remembered>; done: () => number } {
   let done = 0;
   return { work: async () => ({ status, body: { number: ++done } }), done: () => done };
 }
 
 describe('the same key and request', () => {
-  it('gets the first answer, also after a restart', async () => {
+  it('returns the first response, also after a restart', async () => {
     const { work, done } = counted();
     const first = await createIdempotency(database, log).answer('key', 'f', work);
     const again = await createIdempotency(database, log).answer('key', 'f', work);
@@ -41,14 +41,14 @@ describe('the same key and request', () => {
     expect([done(), logged]).toEqual([1, []]);
   });
 
-  it.each([429, 500, 503])('is answered anew where the first answer had status %i', async (status) => {
+  it.each([429, 500, 503])('runs again if the first response had status %i', async (status) => {
     const idempotency = createIdempotency(database, log);
     const { work, done } = counted(status);
     for (let i = 0; i < 2; i++) expect((await idempotency.answer('key', 'f', work)).replayed).toBe(false);
     expect(done()).toBe(2);
   });
 
-  it('is refused while the first still runs, and after work that failed done again', async () => {
+  it('is refused while the first request runs, and runs again after a failure', async () => {
     const idempotency = createIdempotency(database, log);
     let fail!: (error: Error) => void;
     const first = idempotency.answer('key', 'f', () => new Promise((_, reject) => (fail = reject)));
@@ -62,7 +62,7 @@ describe('the same key and request', () => {
     expect((await idempotency.answer('key', 'f', work)).replayed).toBe(false);
   });
 
-  it('is answered although the answer could not be kept, and the log says so', async () => {
+  it('returns a response that could not be stored, and logs the failure', async () => {
     const idempotency = createIdempotency(database, log);
     database.exec('CREATE TRIGGER full BEFORE INSERT ON answers BEGIN SELECT RAISE(FAIL, "disk full"); END');
     try {
@@ -78,7 +78,7 @@ describe('the same key and request', () => {
   });
 });
 
-it('a key of another request is refused, and keys do not meet', async () => {
+it('refuses the key of another request, and separates keys', async () => {
   const idempotency = createIdempotency(database, log);
   const { work } = counted();
   await idempotency.answer('one', 'f', work);
@@ -92,13 +92,13 @@ describe('the key of a call', () => {
     client: { id, name: 'same', scopes: [] },
   });
 
-  it('holds the client, so that those of two clients differ', () => {
+  it('contains the client, so that keys of two clients differ', () => {
     expect(keyOf(call('a', 'k'))).toBe('a\nk');
     expect(keyOf(call('b', 'k'))).not.toBe(keyOf(call('a', 'k')));
     expect(keyOf(call('a', undefined))).toBeUndefined();
   });
 
-  it.each(['', ' ', 'a b', 'é', 'x'.repeat(256)])('is refused where it is not visible ASCII: %j', (header) => {
+  it.each(['', ' ', 'a b', 'é', 'x'.repeat(256)])('is refused if it is not visible ASCII: %j', (header) => {
     expect(() => keyOf(call('a', header))).toThrow(/1 to 255 visible ASCII/);
   });
 });

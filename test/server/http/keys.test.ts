@@ -9,7 +9,7 @@ import { createKeyStore } from '../../../src/server/http/key-store.js';
 import { openServiceDatabase } from '../../../src/server/service-database.js';
 import { startService, withoutPython, type TestService } from '../start-service.js';
 
-/** Makes keys before a service starts, and takes one away. */
+/** Creates keys before a service starts, and removes one. */
 function withStore<T>(dataDir: string, work: (keys: ReturnType<typeof createKeyStore>) => T): T {
   const database = openServiceDatabase(dataDir);
   try {
@@ -45,8 +45,8 @@ const ask = async (service: TestService, key: string, method: string, path: stri
 const untilEnded = (service: TestService, key: string, id: string): Promise<void> =>
   expect.poll(async () => (await ask(service, key, 'GET', `/v1/jobs/${id}`)).body['status']).toBe('completed');
 
-describe('a key that is made again under an old name', () => {
-  it('sees nothing of the old one, nor gets its jobs by their Idempotency-Key', async () => {
+describe('a key that is created again under an old name', () => {
+  it('sees no data of the old key, and cannot get its jobs by their Idempotency-Key', async () => {
     const old = withStore(dataDir, (keys) => keys.create('web', ['jobs']));
     const first = await startService([], { ...withoutPython, dataDir });
     const { id } = (await ask(first, old, 'POST', '/v1/jobs', { items })).body;
@@ -98,7 +98,7 @@ describe('jobs of a service with a root that contains its own folders', () => {
     expect([status, body.error?.code]).toEqual([403, 'PATH_FORBIDDEN']);
   });
 
-  it('scores no file of the service itself', async () => {
+  it('scores no file of the service', async () => {
     await writeFile(join(dataDir, 'uploads', 'other.png'), Buffer.from(EXAMPLE_PICTURE, 'base64'));
     const { status, body } = await ask(service, key, 'POST', '/v1/score', {
       items: [{ path: 'service/uploads/other.png' }],
@@ -127,10 +127,10 @@ describe('jobs of a service with a root that contains its own folders', () => {
       ['DELETE', ''],
     ] as const)
       expect((await ask(service, key, method, `/v1/jobs/${id}${end}`)).status).toBe(404);
-    await (await events).text(); // the stream ends
+    await (await events).text(); // until the stream ends
   });
 
-  it('a job that is deleted while its results are asked for is not there', async () => {
+  it('a job that is deleted while its results are requested is not found', async () => {
     const { id } = (await ask(service, key, 'POST', '/v1/jobs', { items })).body;
     await untilEnded(service, key, id);
     const [removed, ...read] = await Promise.all([
@@ -144,7 +144,7 @@ describe('jobs of a service with a root that contains its own folders', () => {
   });
 });
 
-describe('what one client may hold', () => {
+describe('the limits of one client', () => {
   const raw = (url: string, text = ''): Promise<Socket> =>
     new Promise((resolve) => {
       const { hostname, port } = new URL(url);
@@ -155,7 +155,7 @@ describe('what one client may hold', () => {
       socket.on('error', () => {});
     });
 
-  it('bodies that are announced and do not come hold no memory', async () => {
+  it('bodies that are announced but not sent reserve no memory', async () => {
     const service = await startService(['limits.memory_mb=8', 'limits.body_mb=8'], withoutPython);
     const sockets = await Promise.all(
       Array.from({ length: 8 }, () =>
@@ -175,7 +175,7 @@ describe('what one client may hold', () => {
     }
   });
 
-  it('a key cannot take the memory of the others', async () => {
+  it('one key cannot use the memory of the others', async () => {
     const [greedy, other] = withStore(dataDir, (keys) =>
       ['greedy', 'other'].map((name) => keys.create(name, ['score'])),
     ) as [string, string];
@@ -195,7 +195,7 @@ describe('what one client may hold', () => {
     }
   });
 
-  it('an address has so many connections, and gets one again when one is closed', async () => {
+  it('limits the connections of an address, and accepts a new one when one is closed', async () => {
     const service = await startService(['limits.address_connections=4'], withoutPython);
     const closed = (socket: Socket): Promise<unknown> =>
       new Promise((resolve) => (socket.closed ? resolve(true) : socket.resume().once('close', resolve)));

@@ -22,9 +22,9 @@ afterEach(() => rm(place, { recursive: true, force: true }));
 
 const forbidden = { code: 'PATH_FORBIDDEN' };
 
-describe('the folders of the service itself', () => {
+describe('the folders of the service', () => {
   it.each(['service/uploads/b.png', 'service/service.db', './service/uploads/b.png', 'linked/uploads/b.png'])(
-    'are not read, though the root contains them: %s',
+    'are not read, although the root contains them: %s',
     async (path) => {
       await symlink(join(place, 'root/service'), join(place, 'root/linked'));
       await writeFile(join(place, 'root/service/service.db'), 'keys');
@@ -33,7 +33,7 @@ describe('the folders of the service itself', () => {
     },
   );
 
-  it('are not read as folders, nor written into', async () => {
+  it('are neither read as folders nor written to', async () => {
     await expect(resolveInRoot(rules, 'runs/mine/model', 'folder')).rejects.toMatchObject(forbidden);
     await expect(resolveInRoot(rules, 'service', 'either')).rejects.toMatchObject(forbidden);
     for (const what of ['file', 'folder'] as const)
@@ -47,7 +47,7 @@ describe('the folders of the service itself', () => {
 });
 
 describe('a file below the root', () => {
-  it('is opened, and stays the same whatever is put in its place', async () => {
+  it('stays the opened file when another file replaces it', async () => {
     const file = await openInRoot(rules, 'pictures/a.png');
     try {
       renameSync(join(place, 'root/pictures'), join(place, 'root/moved'));
@@ -60,7 +60,7 @@ describe('a file below the root', () => {
     await expect(openInRoot(rules, 'pictures/a.png')).rejects.toMatchObject(forbidden);
   });
 
-  it('that was swapped between check and opening is not given', async () => {
+  it('is refused if it was replaced between check and opening', async () => {
     const swapped = async (real: string): ReturnType<typeof openFile> => {
       renameSync(join(place, 'root/pictures'), join(place, 'root/moved'));
       symlinkSync(join(place, 'outside'), join(place, 'root/pictures'));
@@ -69,7 +69,7 @@ describe('a file below the root', () => {
     await expect(openInRoot(rules, 'pictures/a.png', swapped)).rejects.toMatchObject(forbidden);
   });
 
-  it('that became a link is not followed', async () => {
+  it('is refused if it became a link', async () => {
     const swapped = async (real: string): ReturnType<typeof openFile> => {
       unlinkSync(real);
       symlinkSync(join(place, 'outside/a.png'), real);
@@ -78,7 +78,7 @@ describe('a file below the root', () => {
     await expect(openInRoot(rules, 'pictures/a.png', swapped)).rejects.toMatchObject({ code: 'MEDIA_UNREADABLE' });
   });
 
-  it('is named in errors as the request names it', async () => {
+  it('is named in errors as in the request', async () => {
     const gone = async (real: string): ReturnType<typeof openFile> => {
       unlinkSync(real);
       return openFile(real);
@@ -93,20 +93,20 @@ describe('a file below the root', () => {
 describe('without /proc', () => {
   const bare = (real: string): ReturnType<typeof openFile> => openFile(real, '/there/is/no/proc');
 
-  it('the file is found again by its name', async () => {
+  it('finds the file again by its name', async () => {
     const file = await openInRoot(rules, 'pictures/a.png', bare);
     await file.close();
     expect([file.path, file.below]).toEqual([undefined, 'pictures/a.png']);
   });
 
-  it('one that is another by then is not given', async () => {
+  it('refuses a file that was replaced meanwhile', async () => {
     const swapped = async (real: string): ReturnType<typeof openFile> => {
       const opening = bare(real);
       renameSync(real, `${real}.old`);
       writeFileSync(real, 'another');
       return opening;
     };
-    // either the new file was opened, or the old one was seen to be replaced
+    // either the new file is opened, or the replacement is detected
     const found = await openInRoot(rules, 'pictures/a.png', swapped).catch((error: unknown) => error);
     if (found instanceof Error) expect(found).toMatchObject({ code: 'MEDIA_NOT_FOUND' });
     else await (found as { close(): Promise<void> }).close();
@@ -114,7 +114,7 @@ describe('without /proc', () => {
 });
 
 it.runIf(process.platform === 'linux')(
-  'gives no file outside while somebody swaps a folder and a link in a loop',
+  'opens no file outside while another process swaps a folder and a link in a loop',
   async () => {
     const swapper = startSwapper(join(place, 'root/pictures'), join(place, 'outside'));
     const counts = { inside: 0, outside: 0, refused: 0 };

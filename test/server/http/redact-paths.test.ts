@@ -15,7 +15,7 @@ beforeAll(async () => {
 afterAll(() => rm(top, { recursive: true, force: true }));
 
 describe('a redactor', () => {
-  it('takes its folders out of every text of a value, the inner one first', () => {
+  it('removes its folders from every text of a value, the inner one first', () => {
     const { redact } = createRedactor([join(top, 'real'), join(top, 'real/inner')]);
     expect(
       redact({
@@ -28,7 +28,7 @@ describe('a redactor', () => {
     expect(redact(`${top}/real/a.jpg is not there`)).toBe('a.jpg is not there');
   });
 
-  it('knows a folder also by where its link leads, and one that is not made yet', () => {
+  it('recognises the target of a linked folder, and a folder that does not exist yet', () => {
     const { redact } = createRedactor([join(top, 'link'), join(top, 'later')]);
     expect([join(top, 'link/a'), join(top, 'real/a'), join(top, 'later/a')].map((path) => redact(path))).toEqual([
       'a',
@@ -37,13 +37,13 @@ describe('a redactor', () => {
     ]);
   });
 
-  it('leaves the value that it was given as it was', () => {
+  it('does not change the value that it gets', () => {
     const given = { file: join(top, 'real/a.jpg') };
     createRedactor([top]).redact(given);
     expect(given.file).toBe(join(top, 'real/a.jpg'));
   });
 
-  it('passes errors on with code and details, their message redacted', async () => {
+  it('keeps code and details of errors, and redacts their message', async () => {
     const { redactError } = createRedactor([top]);
     const error = new QalignError('MEDIA_NOT_FOUND', `There is no ${top}/a.jpg.`, { details: { retry_after_s: 1 } });
     await expect(redactError(error)).rejects.toMatchObject({
@@ -65,14 +65,14 @@ describe('the outcome of an item', () => {
     error: { code: 'MEDIA_CORRUPT', message: '/spool/1234 cannot be decoded: /spool/1234 ends early.' },
   };
 
-  it('names the item, not the file that it was in', () => {
+  it('names the item, not its file', () => {
     expect(withoutPath(failed, '/spool/1234')).toEqual({
       ...failed,
       error: { code: 'MEDIA_CORRUPT', message: 'mine.jpg cannot be decoded: mine.jpg ends early.' },
     });
   });
 
-  it('names the item where the path is quoted, or cut off at a line break', () => {
+  it('names the item also if the path is quoted, or cut off at a line break', () => {
     const media = '/srv/in "1"/two\nlines.jpg';
     const message = `${JSON.stringify(media)} may not be read. Error opening input file:/srv/in "1"/two`;
     const hidden = '"mine.jpg" may not be read. Error opening input file:two';
@@ -84,7 +84,7 @@ describe('the outcome of an item', () => {
     });
   });
 
-  it('stays as it is where the item was in memory or had no media', () => {
+  it('is unchanged if the item was in memory or had no media', () => {
     expect(withoutPath(failed, new Uint8Array(1))).toBe(failed);
     expect(withoutPath(failed, undefined)).toBe(failed);
   });

@@ -29,7 +29,7 @@ const json = (value: unknown, headers: Record<string, string> = {}) =>
   [JSON.stringify(value), { 'content-type': 'application/json', ...headers }] as const;
 const items = [{ base64: EXAMPLE_PICTURE }];
 
-/** How many of so many requests are still in memory when all are answered. The last of a connection may be. */
+/** How many of `count` requests are still in memory after all responses. The last of a connection can be. */
 async function left(count: number, send: () => Promise<Response>): Promise<number> {
   const seen: WeakRef<IncomingMessage>[] = [];
   const see = (message: unknown): void =>
@@ -45,7 +45,7 @@ async function left(count: number, send: () => Promise<Response>): Promise<numbe
   return seen.filter((ref) => ref.deref() !== undefined).length;
 }
 
-// with ten minutes for a request: none of them may be kept until its time is over
+// a request has ten minutes: none must stay in memory until its time is over
 it.each<[string, () => Promise<Response>]>([
   ['a form', () => post('/v1/score', form('file'))],
   ['JSON', () => post('/v1/score', ...json({ items }))],
@@ -57,7 +57,7 @@ it.each<[string, () => Promise<Response>]>([
   expect(await left(20, send)).toBeLessThanOrEqual(2);
 });
 
-it('a deadline that was released holds nothing of those who listened', async () => {
+it('a released deadline keeps no listeners', async () => {
   const listen = (): WeakRef<object> => {
     const held = {};
     const { signal, release } = deadline(600_000, () => new Error('late'), new AbortController().signal);
@@ -71,7 +71,7 @@ it('a deadline that was released holds nothing of those who listened', async () 
   expect(refs.filter((ref) => ref.deref() !== undefined)).toEqual([]);
 });
 
-it('a deadline that comes aborts with its own reason', async () => {
+it('an expired deadline aborts with its own reason', async () => {
   const { signal, late } = deadline(5, () => new Error('late'), new AbortController().signal);
   await new Promise((resolve) => signal.addEventListener('abort', resolve));
   expect([late.aborted, (signal.reason as Error).message]).toEqual([true, 'late']);

@@ -21,8 +21,8 @@ const failure = (work: () => unknown): QalignError => {
   return expect.fail('it was valid');
 };
 
-describe('words of a query or form', () => {
-  it('become numbers, booleans and lists where the schema asks for them', () => {
+describe('values of a query or form', () => {
+  it('become numbers, booleans and lists if the schema requires them', () => {
     expect(fromWords(Query, { tasks: 'quality, aesthetics', limit: '7', whole: 'true', name: '7' }, 'query')).toEqual({
       tasks: ['quality', 'aesthetics'],
       limit: 7,
@@ -52,7 +52,7 @@ describe('words of a query or form', () => {
   });
 });
 
-it('a valid value is given back as it is, another names the place of its problem', () => {
+it('returns a valid value unchanged, and names the position of an error', () => {
   const value = { limit: 3 };
   expect(requireValid(Query, value, 'body')).toBe(value);
   expect(failure(() => requireValid(Query, { limit: '3' }, 'body')).message).toMatch(/limit/);

@@ -3,7 +3,7 @@ import { QalignError } from '../../../src/base/errors.js';
 import { untilWritten, type WaitForRoom } from '../../../src/server/jobs/disk-room.js';
 
 const full = (message: string): QalignError => new QalignError('OUTPUT_UNWRITABLE', message);
-/** A pause that takes no time, and remembers how long it was meant to be. */
+/** A pause that takes no time and records its length. */
 const waiting = (signal = new AbortController().signal) => {
   const reasons: string[] = [];
   const pauses: number[] = [];
@@ -24,7 +24,7 @@ it('writes at once while there is room', async () => {
   expect(reasons).toEqual([]);
 });
 
-it('tries again every two seconds until there is room, and says why it waits', async () => {
+it('tries again every two seconds until there is room, and reports why it waits', async () => {
   const { reasons, pauses, parts } = waiting();
   const tries = [full('no room'), full('still none')];
   const write = async (): Promise<string> => {
@@ -37,7 +37,7 @@ it('tries again every two seconds until there is room, and says why it waits', a
   expect(pauses).toEqual([2000, 2000]);
 });
 
-it('waits for nothing but room', async () => {
+it('waits only for room', async () => {
   const { reasons, parts } = waiting();
   const failing = (error: Error): Promise<never> =>
     untilWritten(async () => {
@@ -48,7 +48,7 @@ it('waits for nothing but room', async () => {
   expect(reasons).toEqual([]);
 });
 
-it('gives up when it is stopped in a pause', async () => {
+it('ends when it is stopped in a pause', async () => {
   const stop = new AbortController();
   const { parts } = waiting(stop.signal);
   const stopped = untilWritten(

@@ -17,7 +17,7 @@ beforeEach(async () => {
 });
 afterEach(() => rm(root, { recursive: true, force: true }));
 
-/** Folders of a store that has the job 1, and forgets the job 2. */
+/** Folders of a store that has job 1 and deletes job 2. */
 const foldersOf = (keepDays: number | null, removeKept: (seconds: number) => string[] = () => [id(2)]): JobFolders =>
   createJobFolders({
     root,
@@ -26,17 +26,17 @@ const foldersOf = (keepDays: number | null, removeKept: (seconds: number) => str
     log: createLogger((_level, message) => void warnings.push(message), 'debug'),
   });
 
-it('removes drafts and jobs that the store does not know, and nothing else', async () => {
+it('removes only drafts and jobs that are not in the store', async () => {
   foldersOf(null).removeUnknown();
   expect((await readdir(root)).sort()).toEqual([id(1), 'kept'].sort());
 });
 
-it('finds nothing to remove where no job was made yet', async () => {
+it('finds nothing to remove if no job exists yet', async () => {
   await rm(root, { recursive: true });
   expect(() => foldersOf(null).removeUnknown()).not.toThrow();
 });
 
-it('removes jobs that were kept so many days, where days are set', async () => {
+it('removes jobs after keep_days, if it is set', async () => {
   const asked: number[] = [];
   const forget = (seconds: number): string[] => {
     asked.push(seconds);
@@ -50,7 +50,7 @@ it('removes jobs that were kept so many days, where days are set', async () => {
   expect(await readdir(root)).toContain(id(1));
 });
 
-it('goes on where old jobs cannot be removed', () => {
+it('continues when old jobs cannot be removed', () => {
   foldersOf(1, () => {
     throw new Error('the database is locked');
   }).removeOld();

@@ -28,7 +28,7 @@ describe('the list of a job', () => {
     return items;
   };
 
-  it('is one item a line, with CRLF, a byte order mark, blank lines and an unfinished last line', async () => {
+  it('has one item per line, with CRLF, a byte order mark, blank lines and an unterminated last line', async () => {
     const text = '\ufeffa é.jpg\r\n\r\n  \nhttps://x/y.png\r\n{"path": "b\u2028.jpg"}\r\nlast.jpg';
     expect(await write(text)).toMatchObject({ total: 4 });
     const items = [{ path: 'a é.jpg' }, { url: 'https://x/y.png' }, { path: 'b\u2028.jpg' }, { path: 'last.jpg' }];
@@ -36,7 +36,7 @@ describe('the list of a job', () => {
     expect(await read(2)).toEqual(items.map((item, i) => [i, item]).slice(2));
   });
 
-  it('is the same whatever the pieces it comes in, and says what is wrong with it', async () => {
+  it('is the same for all chunk sizes, and reports its errors', async () => {
     const hashes = new Set<string>();
     for (const size of [1, 3, 1000]) {
       hashes.add((await write('é.jpg\n漢.png\n', size)).sha256);
@@ -58,14 +58,14 @@ describe('the list of a job', () => {
     }
   });
 
-  it('holds no line without an end', async () => {
+  it('refuses a line without an end', async () => {
     await expect(write(Buffer.alloc(17 * 2 ** 20, 'a'), 2 ** 16, 1e9)).rejects.toMatchObject({
       code: 'BODY_TOO_LARGE',
       message: expect.stringMatching(/A line of the list is longer than/) as string,
     });
   });
 
-  it('is not read to its end where it was cut', async () => {
+  it('raises an error if it was cut off', async () => {
     await write('a.jpg\nb.jpg\n');
     await truncate(join(folder, 'list'), (await readFile(join(folder, 'list'))).length - 3);
     await expect(read()).rejects.toThrow(SyntaxError);
@@ -77,7 +77,7 @@ describe('the results of a job', () => {
     ({ input, task, error: { code: 'MEDIA_NOT_FOUND', message: 'It is not there.' } }) as unknown as ScoreOutcome;
   const item = (input: string): ScoreOutcome[] => [failure(input, 'quality'), failure(input, 'aesthetics')];
 
-  it('count whole items only, wherever the file was cut', async () => {
+  it('count only complete items, at every cut of the file', async () => {
     const path = join(folder, 'results.jsonl');
     const first = await openResults(path, 2);
     const ends = [0];
@@ -110,7 +110,7 @@ describe('the results of a job', () => {
     await again.close();
   });
 
-  it('are safe in spreadsheets and Parquet where asked for, in files of their own', async () => {
+  it('are available in separate files for spreadsheets and as Parquet', async () => {
     const path = join(folder, 'results.jsonl');
     const results = await openResults(path, 2);
     await results.append(item('=1+1'));
@@ -129,7 +129,7 @@ describe('the results of a job', () => {
     ]);
   });
 
-  it('become one CSV file however many ask for it at once', async () => {
+  it('become one CSV file for any number of concurrent requests', async () => {
     const path = join(folder, 'results.jsonl');
     const results = await openResults(path, 2);
     await results.append(item('a, "b"\n\u2028'));
@@ -142,7 +142,7 @@ describe('the results of a job', () => {
     expect((await readdir(folder)).sort()).toEqual(['results.jsonl', 'results.jsonl.csv']);
   });
 
-  it('on a full disk are OUTPUT_UNWRITABLE, keep whole items only, and go on when there is room', async () => {
+  it('raise OUTPUT_UNWRITABLE on a full disk, keep only complete items, and continue when there is room', async () => {
     const path = join(folder, 'results.jsonl');
     const results = await openResults(path, 2);
     await results.append(item('a'));
@@ -151,7 +151,7 @@ describe('the results of a job', () => {
     const prototype = Object.getPrototypeOf(handle) as FileHandle;
     await handle.close();
     const write = vi.spyOn(prototype, 'write').mockImplementation(async function (this: FileHandle) {
-      await this.truncate(before.length + 3); // some bytes had room
+      await this.truncate(before.length + 3); // some bytes were written
       throw Object.assign(new Error('ENOSPC: no space left on device, write'), { code: 'ENOSPC' });
     });
     await expect(results.append(item('b'))).rejects.toMatchObject({

@@ -15,7 +15,7 @@ const tiny = (count: number, from = 0): string =>
     '',
   );
 
-/** So many that a job of them is not done before something happens to it. */
+/** Enough items that the job still runs when the test acts on it. */
 const MANY = 1500;
 
 let dataDir: string;
@@ -38,7 +38,7 @@ const inputs = async (id: string): Promise<string[]> => {
 };
 
 describe('a job', () => {
-  it('scores a list of paths and items in its order, failures among them, as JSON lines and CSV', async () => {
+  it('scores a list of paths and items in order, including failures, as JSON lines and CSV', async () => {
     const job = await service.client.jobs.create(
       'pristine.jpg\nmissing.jpg\n{"id": "clip, short", "path": "pan.mp4"}\n../secret\n',
       { tasks: ['quality', 'aesthetics'], scale: 'percent' },
@@ -63,7 +63,7 @@ describe('a job', () => {
     expect(csv).toContain('"clip, short",video,quality,');
   });
 
-  it('gives ranges of its results, and 416 outside of them', async () => {
+  it('returns ranges of its results, and 416 outside of them', async () => {
     const { id } = await service.client.jobs.create(tiny(3));
     await service.client.jobs.wait(id);
     const url = `${service.url}/v1/jobs/${id}/results`;
@@ -84,7 +84,7 @@ describe('a job', () => {
     ]);
   });
 
-  it('tells its events, from the last one that was seen', async () => {
+  it('sends its events, from the last one that was received', async () => {
     const { id } = await service.client.jobs.create(tiny(200));
     const all: { id: number; data: JobEvent }[] = [];
     for await (const event of service.client.jobs.events(id)) all.push(event);
@@ -95,7 +95,7 @@ describe('a job', () => {
     expect(later).toEqual([all.length]);
   });
 
-  it('is made once for an Idempotency-Key, and refuses it for another list', async () => {
+  it('is created once for an Idempotency-Key, which is refused for another list', async () => {
     const first = await service.client.jobs.create(tiny(2), {}, { idempotencyKey: 'once' });
     const [second, third] = await Promise.all(
       [1, 2].map(() => service.client.jobs.create(tiny(2), {}, { idempotencyKey: 'once' })),
@@ -107,7 +107,7 @@ describe('a job', () => {
     expect(other).toMatchObject({ status: 409, code: 'IDEMPOTENCY_CONFLICT' });
   });
 
-  it('is made once when its key comes several times at once', async () => {
+  it('is created once for concurrent requests with one key', async () => {
     const jobs = await Promise.all(
       Array.from({ length: 6 }, () => service.client.jobs.create(tiny(40), {}, { idempotencyKey: 'at-once' })),
     );
@@ -117,7 +117,7 @@ describe('a job', () => {
     expect(await inputs(id)).toEqual(Array.from({ length: 40 }, (_, i) => `n${i} quality ok`));
   });
 
-  it('that was not accepted leaves nothing, also when the service was killed meanwhile', async () => {
+  it('leaves no files if it was not accepted, also when the service was killed meanwhile', async () => {
     const folder = join(dataDir, 'jobs');
     const before = await readdir(folder);
     await service.close();
@@ -128,7 +128,7 @@ describe('a job', () => {
     await rm(join(folder, 'kept'), { recursive: true });
   });
 
-  it('is cancelled, and keeps what it has', async () => {
+  it('can be cancelled, and keeps its results', async () => {
     const { id } = await service.client.jobs.create(tiny(MANY));
     await expect.poll(async () => (await service.client.jobs.get(id)).done, { timeout: 30_000 }).toBeGreaterThan(0);
     expect((await service.client.jobs.cancel(id)).status).toBe('cancelled');
@@ -138,7 +138,7 @@ describe('a job', () => {
     expect((await service.client.jobs.cancel(id)).status).toBe('cancelled');
   });
 
-  it('stays cancelled while items that were under way come in', async () => {
+  it('stays cancelled while results of running items arrive', async () => {
     for (let round = 0; round < 2; round++) {
       const { id } = await service.client.jobs.create(tiny(MANY));
       await expect
@@ -161,7 +161,7 @@ describe('a job', () => {
     expect(error).toMatchObject({ status, message: expect.stringMatching(message) as string });
   });
 
-  it('takes a list of the server, a form, and refuses paths out of the root', async () => {
+  it('accepts a list on the server or a form, and refuses paths outside the root', async () => {
     const form = new FormData();
     form.append('file', new Blob(['pristine.jpg\n']), 'list.txt');
     form.append('tasks', 'aesthetics');
@@ -177,7 +177,7 @@ describe('a job', () => {
     expect((await service.client.jobs.wait(uploaded.id)).failed).toBe(0);
   });
 
-  it('goes on after the service ended in the middle of it, each item once', async () => {
+  it('resumes after the service ended in the middle, and scores each item once', async () => {
     const { id } = await service.client.jobs.create(tiny(MANY));
     await expect.poll(async () => (await service.client.jobs.get(id)).done, { timeout: 30_000 }).toBeGreaterThan(10);
     await service.close();
@@ -188,7 +188,7 @@ describe('a job', () => {
     expect(await inputs(id)).toEqual(Array.from({ length: MANY }, (_, i) => `n${i} quality ok`));
   });
 
-  it('goes with its results when its days are over, where days are set', async () => {
+  it('is deleted with its results after keep_days, if it is set', async () => {
     const place = await mkdtemp(join(tmpdir(), 'qalign-old-jobs-'));
     const run = (...overrides: string[]): Promise<TestService> =>
       startService(overrides, { dataDir: place, ...withoutPython });
@@ -215,14 +215,14 @@ describe('a job', () => {
     }
   });
 
-  it('cuts off what a kill left of its last item', async () => {
+  it('removes an incomplete last item after a kill', async () => {
     const { id } = await service.client.jobs.create(tiny(MANY), { tasks: ['quality', 'aesthetics'] });
     await expect.poll(async () => (await service.client.jobs.get(id)).done, { timeout: 30_000 }).toBeGreaterThan(5);
     await service.close();
     const { truncate } = await import('node:fs/promises');
     const file = join(dataDir, 'jobs', id, 'results.jsonl');
     const text = await readFile(file, 'utf8');
-    await truncate(file, Buffer.byteLength(text) - 700); // in the middle of a line: one of its two tasks may be whole
+    await truncate(file, Buffer.byteLength(text) - 700); // mid-line: one of two tasks can be complete
     service = await start();
     expect(await service.client.jobs.wait(id)).toMatchObject({ status: 'completed', done: MANY });
     expect(await inputs(id)).toEqual(

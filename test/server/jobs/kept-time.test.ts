@@ -22,13 +22,13 @@ afterEach(async () => {
   await rm(folder, { recursive: true, force: true });
 });
 
-/** The store as a new process of the service opens it. */
+/** Opens the store as a new process of the service does. */
 const open = (): JobStore => createJobStore(database, { wall: () => wall, running: () => running });
 const id = `job_${'1'.repeat(24)}`;
 const ended = (): void => createJobStore(database).insert(storedJob({ id, status: 'completed', finishedAt: wall }));
 const pass = (seconds: number): void => void ([wall, running] = [wall + seconds, running + seconds]);
 
-it('removes a job when it was kept for its days, and not before', () => {
+it('removes a job after keep_days, and not before', () => {
   ended();
   const store = open();
   expect(store.removeKept(2 * DAY)).toEqual([]);
@@ -39,7 +39,7 @@ it('removes a job when it was kept for its days, and not before', () => {
   expect(store.get(id)).toBeUndefined();
 });
 
-it('removes nothing because the wall clock jumps while the service runs, forth or back', () => {
+it('removes nothing when the wall clock jumps forward or back while the service runs', () => {
   ended();
   const store = open();
   store.removeKept(2 * DAY);
@@ -62,8 +62,8 @@ it('counts a jump between two processes as a day', () => {
   expect(open().removeKept(3 * DAY)).toEqual([id]);
 });
 
-it('keeps what ended while the clock was wrong', () => {
-  wall = 0; // a machine without a clock, before it asked for the time
+it('keeps jobs that ended while the clock was wrong', () => {
+  wall = 0; // a machine without a clock, before time synchronisation
   ended();
   const store = open();
   store.removeKept(DAY);

@@ -2,7 +2,7 @@ import { expect, it } from 'vitest';
 import { createJobQueue, paceOf, type ActiveJob, type JobQueue } from '../../../src/server/jobs/queue.js';
 import { storedJob } from './stored-job.js';
 
-/** A queue whose jobs run until they are let end. */
+/** A queue whose jobs run until the test ends them. */
 function queueOf(concurrent: number): { queue: JobQueue; began: string[]; end: (id: string) => Promise<void> } {
   const began: string[] = [];
   const ends = new Map<string, () => void>();
@@ -22,7 +22,7 @@ function queueOf(concurrent: number): { queue: JobQueue; began: string[]; end: (
   return { queue, began, end };
 }
 
-it('runs so many at a time, the others in their order, and forgets what ended', async () => {
+it('runs a limited number at a time, the others in order, and drops ended jobs', async () => {
   const { queue, began, end } = queueOf(2);
   for (const id of ['a', 'b', 'c', 'd']) queue.add(storedJob({ id }));
   expect(began).toEqual(['a', 'b']);
@@ -31,7 +31,7 @@ it('runs so many at a time, the others in their order, and forgets what ended', 
   expect([queue.find('b'), queue.find('d')?.job.id]).toEqual([undefined, 'd']);
 });
 
-it('takes out what waits, never what runs', async () => {
+it('removes waiting jobs, but never running ones', async () => {
   const { queue, began, end } = queueOf(1);
   for (const id of ['a', 'b', 'c']) queue.add(storedJob({ id }));
   expect(queue.withdraw(queue.find('a') as ActiveJob)).toBe(false);
@@ -41,7 +41,7 @@ it('takes out what waits, never what runs', async () => {
   expect(began).toEqual(['a', 'c']);
 });
 
-it('stops what runs and starts nothing more once it is closed', async () => {
+it('stops running jobs and starts no more once it is closed', async () => {
   const { queue, began } = queueOf(1);
   for (const id of ['a', 'b']) queue.add(storedJob({ id }));
   await queue.close(new Error('ending'));
@@ -51,7 +51,7 @@ it('stops what runs and starts nothing more once it is closed', async () => {
   expect(began).toEqual(['a']);
 });
 
-it('tells the pace of what this process has done', () => {
+it('reports the pace of this process', () => {
   const entry: ActiveJob = {
     job: storedJob({ done: 120 }),
     stop: new AbortController(),

@@ -1,6 +1,6 @@
 import type { StoredJob } from '../../../src/server/jobs/store.js';
 
-/** A job as it lies in the store, with what a test says otherwise. */
+/** A stored job, with the changes of a test. */
 export const storedJob = (values: Partial<StoredJob> = {}): StoredJob => ({
   id: `job_${'0'.repeat(24)}`,
   owner: 'ann',

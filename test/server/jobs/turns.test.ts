@@ -3,7 +3,7 @@ import { createTurns } from '../../../src/server/jobs/turns.js';
 
 const tick = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
-it('runs work of one key after each other, of several keys at once', async () => {
+it('runs work of one key in sequence, and of several keys at once', async () => {
   const inTurn = createTurns();
   const log: string[] = [];
   const work = (name: string) => async (): Promise<string> => {
@@ -18,7 +18,7 @@ it('runs work of one key after each other, of several keys at once', async () =>
   expect(log.filter((line) => line.startsWith('a'))).toEqual(['a1 begins', 'a1 ends', 'a2 begins', 'a2 ends']);
 });
 
-it('goes on after work that failed', async () => {
+it('continues after work that failed', async () => {
   const inTurn = createTurns();
   const failing = inTurn('a', async () => {
     throw new Error('no');

@@ -11,7 +11,7 @@ import { startService, withoutPython, type TestService } from '../start-service.
 const PICTURES = join(packageRoot, 'test/fixtures/pictures');
 let service: TestService;
 beforeAll(async () => {
-  // the score of this scorer follows the length of an item's name
+  // the score of this scorer depends on the length of an item's name
   service = await startService([`root=${PICTURES}`], withoutPython);
 });
 afterAll(() => service.close());
@@ -24,7 +24,7 @@ const failure = async (promise: Promise<unknown>): Promise<ServiceError> =>
   );
 
 describe('POST /v1/compare', () => {
-  it('says which is better, and the complement when they are swapped', async () => {
+  it('returns the probability that A is better, and the complement when they are swapped', async () => {
     const one = await service.client.compare(named('a'), named('abcdef'));
     const two = await service.client.compare(named('abcdef'), named('a'));
     expect([one.better, two.better]).toEqual(['second', 'first']);
@@ -39,7 +39,7 @@ describe('POST /v1/compare', () => {
     });
   });
 
-  it('takes uploads, and fails as a whole when one cannot be scored', async () => {
+  it('accepts uploads, and fails completely when one cannot be scored', async () => {
     const data = await readFile(join(PICTURES, 'pristine.jpg'));
     expect((await service.client.compare({ data, name: 'pristine.jpg' }, { data, name: 'p.jpg' })).better).toBe(
       'first',
@@ -68,7 +68,7 @@ describe('POST /v1/compare', () => {
 });
 
 describe('POST /v1/rank', () => {
-  it('orders by score, shares ranks, leaves failures out', async () => {
+  it('orders by score, shares ranks, and excludes failures', async () => {
     const answer = await service.client.rank(['bb', 'dddd', 'a', 'bad', 'cc'].map(named));
     expect(answer.ranking.map(({ rank, input }) => [rank, input])).toEqual([
       [1, 'dddd'],
@@ -87,7 +87,7 @@ describe('POST /v1/rank', () => {
     expect((await failure(service.client.rank(['bad 1', 'bad 2'].map(named)))).code).toBe('MEDIA_CORRUPT');
   });
 
-  it('gives the first answer again for an Idempotency-Key', async () => {
+  it('returns the first response again for an Idempotency-Key', async () => {
     const send = (): Promise<Response> =>
       fetch(`${service.url}/v1/rank`, {
         method: 'POST',

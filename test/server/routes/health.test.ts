@@ -21,7 +21,7 @@ async function ask(workers: readonly Worker[], ending = false): Promise<[number,
   return answer as [number, unknown];
 }
 
-it('is ready while one device answers in time, and names the state of each', async () => {
+it('is ready while one device responds in time, and lists the state of each', async () => {
   expect(await ask([['ready', 29_000], ['set_aside'], ['silent'], ['starting'], ['ready', 31_000]])).toEqual([
     200,
     {

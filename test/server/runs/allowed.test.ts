@@ -6,7 +6,7 @@ const machine = (devices: Devices) => async (): Promise<Devices> => devices;
 
 describe('trackers', () => {
   const one = { trackers: ['wandb' as const], processes: 1, device: 'cpu' as const };
-  it('are refused by default, and allowed where the configuration names them', async () => {
+  it('are refused by default, and allowed if the configuration lists them', async () => {
     await expect(requireAllowed(one, rules)).rejects.toMatchObject({ code: 'CONFIG_INVALID', message: /wandb/ });
     await requireAllowed(one, { ...rules, trackers: ['wandb'] });
     await expect(requireAllowed(one, { ...rules, trackers: ['mlflow'] })).rejects.toThrow(/wandb/);

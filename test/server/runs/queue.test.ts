@@ -14,7 +14,7 @@ let began: string[];
 let ends: Map<string, (how: 'completed' | Error) => void>;
 let queue: RunQueue;
 
-/** Runs until it is told how it ended, or is stopped. */
+/** Runs until the test ends or stops it. */
 const method: RunMethod = (run, { signal, tell }) =>
   new Promise((resolve, reject) => {
     began.push(run.id);
@@ -63,7 +63,7 @@ afterEach(async () => {
   await rm(root, { recursive: true, force: true });
 });
 
-it('runs one training and one evaluation at a time, and tells how they went', async () => {
+it('runs one training and one evaluation at a time, and reports their results', async () => {
   for (const [id, kind] of [
     ['t1', 'run'],
     ['t2', 'run'],
@@ -77,7 +77,7 @@ it('runs one training and one evaluation at a time, and tells how they went', as
   expect(await eventsOf('t1')).toMatchObject([{ event: 'step' }, { event: 'end', status: 'completed' }]);
 });
 
-it('fails with a message that names no folder, and says nothing of what it did not expect', async () => {
+it('fails with a message that names no folder, and hides unexpected errors', async () => {
   const [known, unknown] = [submit('known', 'run'), submit('unknown', 'eval')];
   await expect.poll(() => began).toHaveLength(2);
   ends.get('known')?.(new QalignError('MEDIA_NOT_FOUND', 'There is no /secret/a.png.'));
@@ -91,7 +91,7 @@ it('fails with a message that names no folder, and says nothing of what it did n
   });
 });
 
-it('stops what runs, and at once what waits', async () => {
+it('stops running runs, and waiting runs at once', async () => {
   const [runs, waits] = [submit('runs', 'run'), submit('waits', 'run')];
   await expect.poll(() => began).toEqual(['runs']);
   queue.stop('waits');
@@ -102,7 +102,7 @@ it('stops what runs, and at once what waits', async () => {
   expect(began).toEqual(['runs']);
 });
 
-it('interrupts all when the service ends, and what an earlier process left', async () => {
+it('interrupts all runs when the service ends, and runs of an earlier process', async () => {
   const [runs, waits] = [submit('runs', 'run'), submit('waits', 'run')];
   await expect.poll(() => began).toEqual(['runs']);
   await queue.close();

@@ -12,7 +12,7 @@ import { startService, withoutPython, type TestService } from '../start-service.
 let folder: string;
 let root: string;
 let service: TestService;
-// the service's own scorer is not the matter here: trainings and evaluations start a Python of their own
+// the service's scorer is not tested here: trainings and evaluations start their own Python process
 const start = (): Promise<TestService> =>
   startService([`root=${root}`, `runs_dir=${join(folder, 'runs')}`], {
     ...withoutPython,
@@ -66,7 +66,7 @@ const RECIPE = {
 };
 
 describe('/v1/train_runs', () => {
-  it('trains, tells its events, can be stopped, resumed after a restart, and evaluated', async () => {
+  it('trains, sends its events, can be stopped, resumed after a restart, and evaluated', async () => {
     const made = await service.client.trainRuns.create(
       { recipe: { ...RECIPE, max_steps: 12, epochs: 8 } },
       { idempotencyKey: 't1' },
@@ -114,7 +114,7 @@ describe('/v1/train_runs', () => {
     service = await start();
     expect(await service.client.trainRuns.get(made.id)).toMatchObject({ status: 'stopped', step });
     expect((await service.client.trainRuns.resume(made.id)).status).toMatch(/queued|running/);
-    // asked for while the training goes on: it waits for the model
+    // requested during the training, so it waits for the model
     const data = [{ name: 'made-up', records: 'records.jsonl' }];
     const chained = await service.client.evaluations.create({
       recipe: { name: 'chained', model: `run:${made.id}`, device: 'cpu', data },
@@ -138,7 +138,7 @@ describe('/v1/train_runs', () => {
     expect([status, message, result?.datasets]).toEqual(['completed', null, done.result?.datasets]);
   }, 240_000);
 
-  it('says why a run failed, without naming folders of the machine', async () => {
+  it('reports why a run failed, without folders of the machine', async () => {
     await writeFile(join(root, 'broken.jsonl'), '{"id": "x"}\n');
     const { id } = await service.client.trainRuns.create({
       recipe: { ...RECIPE, name: 'broken', data: { train: ['broken.jsonl'] } },
@@ -185,7 +185,7 @@ describe('/v1/evaluations', () => {
     expect([error.status, error.code]).toEqual([status, code]);
   });
 
-  it('is not resumed when its records have come to name media out of the root', async () => {
+  it('is not resumed if its records now name media outside the root', async () => {
     const records = await readFile(join(root, 'records.jsonl'), 'utf8');
     await writeFile(join(root, 'changing.jsonl'), records);
     const recipe = {
@@ -198,7 +198,7 @@ describe('/v1/evaluations', () => {
     const waits = await service.client.evaluations.create({ recipe: { ...recipe, name: 'waits' } });
     await writeFile(join(root, 'changing.jsonl'), records.replaceAll(/"media":"[^"]*"/g, '"media":"../secret.png"'));
     await service.client.evaluations.stop(first.id);
-    // the one whose turn comes only now, and the one that is resumed
+    // the run that starts only now, and the run that is resumed
     expect((await collect(service.client.evaluations.events(waits.id))).at(-1)).toMatchObject({
       event: 'end',
       status: 'failed',
@@ -210,7 +210,7 @@ describe('/v1/evaluations', () => {
       code: 'PATH_FORBIDDEN',
     });
     expect((await service.client.evaluations.get(first.id)).status).toMatch(/stopped|failed/);
-    // a link on the way to the records, turned after they were accepted
+    // a link in the path of the records, changed after they were accepted
     await mkdir(join(root, 'here'));
     await writeFile(join(root, 'here/list.jsonl'), records.replaceAll('media/', '../media/'));
     const linked = await service.client.evaluations.create({
@@ -225,7 +225,7 @@ describe('/v1/evaluations', () => {
     expect(error.message).not.toContain(folder);
   }, 120_000);
 
-  it('says what is missing', async () => {
+  it('reports missing packages', async () => {
     await writeFile(
       join(root, 'absent.jsonl'),
       `${JSON.stringify({ id: 'a', media: 'gone.png', kind: 'image', task: 'quality', dataset: 'd', mos: 3, level: 'fair', question: '<|image|>?', answer: 'Fine.', split: 'test', source: { file: 'l.csv', row: 2 } })}\n`,
@@ -241,12 +241,12 @@ describe('/v1/evaluations', () => {
 });
 
 describe('/v1/datasets', () => {
-  it('lists what is described', async () => {
+  it('lists the described datasets', async () => {
     const { datasets } = await service.client.datasets.list();
     expect(datasets.find(({ name }) => name === 'koniq10k')).toMatchObject({ kind: 'image', task: 'quality' });
   });
 
-  it('converts a table below the root, and refuses to read or write elsewhere', async () => {
+  it('converts a table below the root, and refuses other paths', async () => {
     const answer = await service.client.datasets.convert({
       table: 'ratings.csv',
       media: 'media',
@@ -283,7 +283,7 @@ describe('/v1/datasets', () => {
   });
 });
 
-it('needs the scope train', async () => {
+it('requires the scope train', async () => {
   const { createKeyStore } = await import('../../../src/server/http/key-store.js');
   const { openServiceDatabase } = await import('../../../src/server/service-database.js');
   const dataDir = await mkdtemp(join(tmpdir(), 'qalign-scope-'));

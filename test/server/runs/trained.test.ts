@@ -62,7 +62,7 @@ function submit(id: string, kind: RunKind, model: string): void {
 }
 const statusOf = (id: string): string | undefined => queue.current(id)?.status;
 
-it('an evaluation of a training waits for its end, and others go on', async () => {
+it('an evaluation of a training waits for its end, while others run', async () => {
   submit(training, 'run', 'nano');
   submit(evaluation, 'eval', `run:${training}`);
   submit(other, 'eval', 'nano');
@@ -74,7 +74,7 @@ it('an evaluation of a training waits for its end, and others go on', async () =
   expect(used).toEqual(['nano', join(root, 'mine/model')]);
 });
 
-it('an evaluation of a training that was stopped fails, and says so', async () => {
+it('an evaluation of a stopped training fails with a clear error', async () => {
   submit(training, 'run', 'nano');
   submit(evaluation, 'eval', `run:${training}`);
   await expect.poll(() => statusOf(training)).toBe('running');
@@ -83,7 +83,7 @@ it('an evaluation of a training that was stopped fails, and says so', async () =
   expect(queue.current(evaluation)?.message).toMatch(/is stopped and has no model; resume it/);
 });
 
-it('names a training by its id alone', () => {
+it('names a training only by its id', () => {
   expect(trainingsOf({ model: `run:${training}`, base: 'run:koniq' })).toEqual([training]);
   expect(trainingsOf({ model: training, base: null })).toEqual([]);
   expect(() => withTrainedModels({ model: `run:${training}` }, () => undefined)).toThrow(/There is no training/);

@@ -4,15 +4,15 @@ import { createAdmission } from '../../../src/server/score/admission.js';
 import { evenly, scorerThatSays, simulate, type Arrival } from './simulated-service.js';
 
 const FIVE_SECONDS = { withinMs: 5000 };
-/** As qalign-nano on two cores: 13.7 a second in full batches. */
+/** Like qalign-nano on two cores: 13.7 frames per second in full batches. */
 const NANO = { frameMs: 70, batchMs: 50 };
 const FULL = 1000 / (70 + 50 / 16);
-/** As a model whose requests cost more than it does. */
+/** Like a model that takes less time than the overhead of its requests. */
 const TINY = { frameMs: 4, batchMs: 10 };
 const perFrame = (perFrameMs: number, ready = true) => scorerThatSays(() => ({ baseMs: 5, perFrameMs }), { ready });
 
 describe('admission, simulated', () => {
-  it('lets everything in below capacity, and uses it where more comes', () => {
+  it('admits everything below capacity, and uses the full capacity above it', () => {
     const below = simulate({ ...NANO, arrivals: evenly(10, FIVE_SECONDS), seconds: 30 });
     expect([below.late, below.refused]).toEqual([0, 0]);
     for (const times of [1, 2, 10]) {
@@ -24,32 +24,29 @@ describe('admission, simulated', () => {
   it.each([
     [3, 0.01],
     [4, 0.02],
-  ])(
-    'answers in time where everything becomes %s times as slow at once, and says how long it takes',
-    (slower, most) => {
-      for (const [model, perSecond] of [
-        [NANO, FULL],
-        [TINY, 215],
-      ] as const)
-        for (const times of [1, 3]) {
-          const slowness = (time: number): number => (time < 30_000 ? 1 : slower);
-          const arrivals = evenly(perSecond * times, FIVE_SECONDS);
-          const { answered, late, retryAfterS } = simulate({ ...model, slowness, arrivals, seconds: 60 });
-          expect(late).toBeLessThan(most * (answered + late));
-          expect(answered).toBeGreaterThan(0.75 * perSecond * (30 + 30 / slower));
-          expect(retryAfterS.every((wait) => wait >= 1 && wait < 8)).toBe(true);
-        }
-    },
-  );
+  ])('answers in time when everything suddenly becomes %s times slower, and reports the wait', (slower, most) => {
+    for (const [model, perSecond] of [
+      [NANO, FULL],
+      [TINY, 215],
+    ] as const)
+      for (const times of [1, 3]) {
+        const slowness = (time: number): number => (time < 30_000 ? 1 : slower);
+        const arrivals = evenly(perSecond * times, FIVE_SECONDS);
+        const { answered, late, retryAfterS } = simulate({ ...model, slowness, arrivals, seconds: 60 });
+        expect(late).toBeLessThan(most * (answered + late));
+        expect(answered).toBeGreaterThan(0.75 * perSecond * (30 + 30 / slower));
+        expect(retryAfterS.every((wait) => wait >= 1 && wait < 8)).toBe(true);
+      }
+  });
 
-  it('leaves room for the next slow time after the first', () => {
+  it('keeps a reserve for the next slow period', () => {
     const slowness = (time: number): number => (time % 10_000 < 7000 ? 1 : 4);
     const { answered, late } = simulate({ ...NANO, slowness, arrivals: evenly(FULL * 3, FIVE_SECONDS), seconds: 120 });
     expect(late).toBeLessThan(0.01 * answered);
     expect(answered).toBeGreaterThan(0.7 * FULL * 120 * (0.7 + 0.3 / 4));
   });
 
-  it('is as fast as before two seconds after others are gone', () => {
+  it('reaches the earlier rate two seconds after other load ends', () => {
     const slowness = (time: number): number => (time >= 10_000 && time < 20_000 ? 4 : 1);
     const { answeredBySecond, late } = simulate({
       ...NANO,
@@ -64,7 +61,7 @@ describe('admission, simulated', () => {
     expect(perSecond(22, 30)).toBeGreaterThan(0.85 * FULL);
   });
 
-  it.each([1, 10])('answers in time where the machine is slow now and then, at %s times the capacity', (times) => {
+  it.each([1, 10])('answers in time on a temporarily slow machine, at %s times the capacity', (times) => {
     for (const slowness of [
       (time: number): number => (time % 4000 < 2000 ? 1 : 3),
       (time: number): number => [1, 1, 5, 1, 2, 1, 1, 4, 1, 3][Math.floor(time / 300) % 10] as number,
@@ -80,17 +77,17 @@ describe('admission, simulated', () => {
     }
   });
 
-  it('takes a burst that can be answered, and refuses the rest of one that cannot', () => {
+  it('admits a burst that can be answered, and rejects the excess of a larger one', () => {
     const burst = (size: number) => (time: number) =>
       time % 10_000 === 3000 || time === 0 ? Array.from({ length: time === 0 ? 1 : size }, () => FIVE_SECONDS) : [];
     const small = simulate({ ...TINY, arrivals: burst(200), seconds: 30 });
-    // before the first, nothing is known of batches of several
+    // before the first, the time of larger batches is unknown
     expect([small.answeredBySecond[13], small.answeredBySecond[23], small.late]).toEqual([200, 200, 0]);
     const large = simulate({ ...TINY, arrivals: burst(3000), seconds: 30 });
     expect([large.late, large.answered > 600]).toEqual([0, true]);
   });
 
-  it('learns how long clips are that come among pictures', () => {
+  it('learns the length of clips that arrive among pictures', () => {
     let count = 0;
     const request = (): Arrival => (count++ % 20 === 0 ? { withinMs: 5000, clip: 30 } : FIVE_SECONDS);
     const arrivals = (time: number): Arrival[] => (time % 50 === 0 ? [request()] : []);
@@ -99,7 +96,7 @@ describe('admission, simulated', () => {
     expect(frames).toBeGreaterThan(0.7 * (1000 / 30) * 120);
   });
 
-  it('does not take the time of what is fetched for its own', () => {
+  it('does not count the time of downloads as its own', () => {
     const arrivals = (time: number): Arrival[] => [
       ...(time % 100 === 0 ? [FIVE_SECONDS] : []),
       ...(time % 5000 === 0 ? [{ withinMs: 30_000, fetchMs: 20_000 }] : []),
@@ -108,13 +105,13 @@ describe('admission, simulated', () => {
     expect([late, refused]).toEqual([0, 0]);
   });
 
-  it('never starves: where nothing can be in time, one after the other is tried until it can', () => {
+  it('never starves: if no request can be in time, it tries one after the other until one can', () => {
     const slowness = (time: number): number => (time < 20_000 ? 1000 : 1);
     const { answeredBySecond } = simulate({ ...NANO, slowness, arrivals: evenly(5, FIVE_SECONDS), seconds: 40 });
     expect(answeredBySecond.slice(25, 40).reduce((sum, count) => sum + count, 0)).toBeGreaterThan(60);
   });
 
-  it('leaves requests with a short time to themselves', () => {
+  it('uses over 80 % of the capacity for requests with a short deadline', () => {
     const { answered, late } = simulate({ ...TINY, arrivals: evenly(400, { withinMs: 1000 }), seconds: 20 });
     expect(late).toBe(0);
     expect(answered).toBeGreaterThan(0.8 * 20 * 215);
@@ -122,7 +119,7 @@ describe('admission, simulated', () => {
 });
 
 describe('admission', () => {
-  it('refuses what came too late to be answered, and everything without a worker', () => {
+  it('rejects requests that arrive too late, and all requests without a worker', () => {
     const admission = createAdmission();
     const code = (ready: boolean, withinMs: number): string => {
       try {
@@ -137,7 +134,7 @@ describe('admission', () => {
     expect(code(true, 1000)).toBe('let in');
   });
 
-  it('takes the items of a client that went away out of the wait, and learns no pace from them', () => {
+  it('removes the items of a disconnected client from the wait, and learns no pace from them', () => {
     const admission = createAdmission();
     const scorer = perFrame(10);
     const before = admission.predict(scorer) as number;
@@ -149,7 +146,7 @@ describe('admission', () => {
     expect(admission.predict(scorer)).toBe(before);
   });
 
-  it('sees a worker that stands still before anything is late', () => {
+  it('detects a stalled worker before a request is late', () => {
     let time = 0;
     const admission = createAdmission(() => time);
     const scorer = perFrame(50);

@@ -44,14 +44,14 @@ async function post(body: Buffer, headers: Record<string, string>, path = '/v1/s
 }
 const spooled = async (): Promise<string[]> =>
   (await readdir(service.dataDir, { recursive: true })).filter((name) => /[\da-f]{8}-[\da-f]{4}-/.test(name));
-/** Everything that a request retained is freed soon after its answer. */
+/** All that a request retained is freed soon after its response. */
 async function expectNothingLeft(): Promise<void> {
   await expect.poll(spooled).toEqual([]);
 }
 
 describe('a body that is one file', () => {
   it.each(['image/png', 'image/jpeg', 'video/mp4', 'application/octet-stream'])(
-    'is scored as one item whatever %s says of it',
+    'is scored as one item with the type %s',
     async (type) => {
       const { status, body } = await post(PICTURE, { 'Content-Type': type });
       expect([status, body.items?.length, body.items?.[0]?.input]).toEqual([200, 1, 'item 1']);
@@ -59,7 +59,7 @@ describe('a body that is one file', () => {
     },
   );
 
-  it('takes its settings from the query and its name from Content-Disposition', async () => {
+  it('reads its settings from the query and its name from Content-Disposition', async () => {
     const headers = { 'Content-Type': 'image/png', 'Content-Disposition': 'attachment; filename="my photo.png"' };
     const { body } = await post(PICTURE, headers, '/v1/score?tasks=quality,aesthetics&scale=percent&timeout_ms=20000');
     expect(body.items?.[0]?.input).toBe('my photo.png');
@@ -71,7 +71,7 @@ describe('a body that is one file', () => {
       expect((await post(PICTURE, headers, `/v1/score?${query}`)).body.error?.code).toBe('BODY_INVALID');
   });
 
-  it('keeps the limits of a form, on the disk beyond a megabyte', async () => {
+  it('has the limits of a form, and is on disk above a megabyte', async () => {
     const large = Buffer.concat([PICTURE, Buffer.alloc(1.5 * MIB)]);
     expect((await post(large, { 'Content-Type': 'image/png' })).status).toBe(200);
     const over = await post(Buffer.alloc(2 * MIB + 1), { 'Content-Type': 'image/png' });
@@ -84,7 +84,7 @@ describe('a body that is one file', () => {
     await expectNothingLeft();
   });
 
-  it('frees what it holds when the sender goes away', async () => {
+  it('frees its memory when the client disconnects', async () => {
     const going = request(`${service.url}/v1/score`, {
       method: 'POST',
       headers: { 'Content-Type': 'image/png', 'Content-Length': 2 * MIB },
@@ -96,7 +96,7 @@ describe('a body that is one file', () => {
     await expectNothingLeft();
   });
 
-  it('stays with the route that scores; other types are named with what is taken', async () => {
+  it('is accepted only for scoring; errors for other types list the accepted ones', async () => {
     const wrong = await post(PICTURE, { 'Content-Type': 'application/x-www-form-urlencoded' });
     expect([wrong.status, wrong.body.error?.code]).toEqual([415, 'BODY_UNSUPPORTED']);
     expect(wrong.body.error?.message).toContain('image/*, video/*, application/octet-stream');
@@ -128,25 +128,25 @@ const BODIES = [
 ] as const;
 
 describe.each(BODIES)('Content-Encoding of %s', (_what, type, body) => {
-  it.each(PACKED)('%s is unpacked', async (encoding, pack) => {
+  it.each(PACKED)('decompresses %s', async (encoding, pack) => {
     const { status, body: answer } = await post(pack(body), { 'Content-Type': type, 'Content-Encoding': encoding });
     expect([status, answer.items?.[0]?.ok]).toEqual([200, true]);
   });
 
-  it.each(['zstd', 'gzip, gzip', 'toString'])('%s is refused by its name', async (encoding) => {
+  it.each(['zstd', 'gzip, gzip', 'toString'])('refuses %s by name', async (encoding) => {
     const { status, body: answer } = await post(body, { 'Content-Type': type, 'Content-Encoding': encoding });
     expect([status, answer.error?.code]).toEqual([415, 'BODY_UNSUPPORTED']);
     expect(answer.error?.message).toContain(JSON.stringify(encoding.toLowerCase()));
   });
 
-  it('that is not what it says is malformed, and so is half of it', async () => {
+  it('refuses other content, and truncated content, as malformed', async () => {
     const packed = gzipSync(Buffer.concat([body]));
     for (const sent of [body, packed.subarray(0, packed.length - 12)])
       expect((await post(sent, { 'Content-Type': type, 'Content-Encoding': 'gzip' })).status).toBe(400);
     await expectNothingLeft();
   });
 
-  it.each(PACKED)('a %s bomb ends at the limit', async (encoding, pack) => {
+  it.each(PACKED)('stops a %s bomb at the limit', async (encoding, pack) => {
     const many =
       type === FORM_TYPE
         ? Buffer.concat(

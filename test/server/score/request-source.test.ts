@@ -1,8 +1,8 @@
 import { expect, it } from 'vitest';
 import { toSource, type SourceRules } from '../../../src/server/score/request-source.js';
 
-// reading it fails for every user
-it.runIf(process.platform === 'linux')('a file that cannot be read is named as the request named it', async () => {
+// reading this file fails for every user
+it.runIf(process.platform === 'linux')('an unreadable file is named as in the request', async () => {
   const rules = { files: { root: '/proc/self', own: [] }, allowUrls: false, limits: {} } as unknown as SourceRules;
   await expect(toSource({ path: 'mem' }, 0, rules, new AbortController().signal, [])).rejects.toMatchObject({
     code: 'MEDIA_UNREADABLE',

@@ -10,7 +10,7 @@ beforeAll(async () => {
 });
 afterAll(() => rm(folder, { recursive: true, force: true }));
 
-it('the fingerprint of a request does not depend on where its uploads are retained', async () => {
+it('the fingerprint of a request does not depend on the location of its uploads', async () => {
   const bytes = Buffer.from('the bytes of a picture');
   const file = join(folder, 'spooled');
   await writeFile(file, bytes);
@@ -19,7 +19,7 @@ it('the fingerprint of a request does not depend on where its uploads are retain
   expect(await fingerprintOf('/v1/score', { items: [{ name: 'b', media: bytes }] })).not.toBe(ofMemory);
 });
 
-it('the fingerprint of a request differs by path, settings and items', async () => {
+it('the fingerprint of a request depends on path, settings and items', async () => {
   const items = [{ id: 'a', url: 'https://example.org/a.jpg' }];
   const all = await Promise.all([
     fingerprintOf('/v1/score', { items }),

@@ -32,7 +32,7 @@ const failure = async (promise: Promise<unknown>): Promise<ServiceError> =>
   );
 
 describe('POST /v1/score', () => {
-  it('gives the numbers of the command line for uploads, base64 and paths', async () => {
+  it('returns the scores of the command line for uploads, base64 and paths', async () => {
     const uploads = await service.client.score([await read('pristine.jpg'), await read('pan.mp4')], {
       tasks: ['quality', 'aesthetics'],
     });
@@ -77,7 +77,7 @@ describe('POST /v1/score', () => {
     expect(uploads.items.map(({ input }) => input)).toEqual(['pristine.jpg', 'pan.mp4']);
   });
 
-  it('shows a partial failure item by item, and has the status of the failure when nothing was scored', async () => {
+  it('reports partial failures per item, and has the status of the failure when nothing was scored', async () => {
     const partial = await service.client.score([
       { path: 'pristine.jpg' },
       { path: 'missing.jpg' },
@@ -107,10 +107,10 @@ describe('POST /v1/score', () => {
     ]))
       seen.push(item.index);
     expect([...seen].sort()).toEqual([0, 1, 2]);
-    expect(seen[0]).toBe(2); // the failure has nothing to wait for
+    expect(seen[0]).toBe(2); // the failure does not wait for the model
   });
 
-  it('scores on the scale and with the prompt that are asked for', async () => {
+  it('scores on the requested scale and with the requested prompt', async () => {
     const percent = (await service.client.score([{ path: 'pristine.jpg' }], { scale: 'percent', prompt: 'automodel' }))
       .items[0]?.results[0] as ScoreResult;
     const plain = (await service.client.score([{ path: 'pristine.jpg' }])).items[0]?.results[0] as ScoreResult;
@@ -141,7 +141,7 @@ describe('POST /v1/score', () => {
     ],
     ['two sources in one item', { items: [{ path: 'pristine.jpg', base64: 'AAAA' }] }, {}, 422, 'BODY_INVALID'],
     [
-      'more items than a request may have',
+      'more items than a request can have',
       { items: Array.from({ length: 9 }, () => ({ path: 'pristine.jpg' })) },
       {},
       413,
@@ -160,7 +160,7 @@ describe('POST /v1/score', () => {
     if (response.status === 429) expect(Number(response.headers.get('retry-after'))).toBeGreaterThan(0);
   });
 
-  it('refuses a file over the limit, and a form without one', async () => {
+  it('refuses a file over the limit, and a form without a file', async () => {
     const large = await failure(service.client.score([{ data: new Uint8Array(1_100_000), name: 'large' }]));
     expect([large.status, large.code]).toEqual([413, 'BODY_TOO_LARGE']);
     const form = new FormData();
@@ -174,7 +174,7 @@ describe('POST /v1/score', () => {
     expect(torn.status).toBe(400);
   });
 
-  it('carries the trace to the caller and names every request', async () => {
+  it('returns the trace to the caller and gives every request an id', async () => {
     const trace = '4bf92f3577b34da6a3ce929d0e0e4736';
     const response = await post(
       { items: [{ path: 'pristine.jpg' }] },
@@ -187,7 +187,7 @@ describe('POST /v1/score', () => {
     await expect
       .poll(() => service.logged.find(({ fields }) => fields?.['request_id'] === 'mine-1')?.fields)
       .toMatchObject({ route: '/v1/score', status: 200, trace_id: trace });
-    // and over the bridge into the log of the worker that computed
+    // and, over the bridge, in the log of the worker
     await expect
       .poll(
         () =>
@@ -198,7 +198,7 @@ describe('POST /v1/score', () => {
   });
 });
 
-it('tells its health, readiness, models and measurements', async () => {
+it('reports its health, readiness, models and metrics', async () => {
   expect(await (await fetch(`${service.url}/healthz`)).json()).toMatchObject({ status: 'ok' });
   expect(await (await fetch(`${service.url}/readyz`)).json()).toEqual({
     ready: true,

@@ -3,13 +3,13 @@ import type { Scorer } from '../../../src/recipes/score/scorer.js';
 import { createAdmission, type Ticket } from '../../../src/server/score/admission.js';
 
 export interface Simulation {
-  /** What a frame takes at full speed, in ms, and what a batch takes besides. */
+  /** The time of a frame at full speed, and the overhead of a batch, in ms. */
   readonly frameMs: number;
   readonly batchMs?: number;
   readonly maxBatchFrames?: number;
-  /** At a time in ms, how many times as long everything takes. */
+  /** Time in ms → the factor by which everything is slower. */
   readonly slowness?: (time: number) => number;
-  /** Requests that come at a time in ms. */
+  /** Time in ms → the requests that arrive. */
   readonly arrivals: (time: number) => readonly Arrival[];
   readonly seconds: number;
 }
@@ -17,9 +17,9 @@ export interface Simulation {
 export interface Arrival {
   readonly withinMs: number;
   readonly items?: number;
-  /** One of its items is a clip of so many frames. */
+  /** The number of frames, if one item is a clip. */
   readonly clip?: number;
-  /** It waits for others for so long before it is computed. */
+  /** Time in ms for which it waits for others before it is computed. */
   readonly fetchMs?: number;
 }
 
@@ -28,7 +28,7 @@ export interface Counts {
   frames: number;
   late: number;
   refused: number;
-  /** Of each second of the simulation. */
+  /** Values per second of the simulation. */
   readonly answeredBySecond: number[];
   readonly retryAfterS: number[];
 }
@@ -42,8 +42,8 @@ interface Request {
 }
 
 /**
- * One worker that takes up to a batch of what waits, first come first served, and gets the next batch while one runs.
- * Time is counted, not waited for.
+ * One worker takes up to a batch of waiting frames in order of arrival, and gets the next batch while one runs.
+ * Time is simulated.
  */
 export function simulate(config: Simulation): Counts {
   const { frameMs, batchMs = 0, maxBatchFrames = 16, slowness = () => 1, arrivals, seconds } = config;
@@ -123,7 +123,7 @@ export function simulate(config: Simulation): Counts {
   return counts;
 }
 
-/** So many a second with the same deadline, evenly. */
+/** Evenly spaced requests with the same deadline, at a rate per second. */
 export const evenly =
   (perSecond: number, request: Arrival): Simulation['arrivals'] =>
   (time) =>
@@ -132,7 +132,7 @@ export const evenly =
       () => request,
     );
 
-/** A scorer with one worker; `ready: false`: it is gone. */
+/** A scorer with one worker; `ready: false` means that the worker has ended. */
 export function scorerThatSays(
   latency: () => LatencyModel['line'],
   { ready = true, maxBatchFrames = 16, runningFrames = (): number => 0 } = {},

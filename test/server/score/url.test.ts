@@ -29,7 +29,7 @@ const codeOf = async (service: TestService, address: string): Promise<string> =>
     (error: unknown) => (error as ServiceError).code,
   );
 
-it('fetches what it may: never by default, never loopback, never where a redirect leads to metadata', async () => {
+it('fetches only allowed URLs: never by default, never loopback, never a redirect to cloud metadata', async () => {
   const [closed, open, here] = await Promise.all([
     startService([], withoutPython),
     startService(['allow_urls=true'], withoutPython),
@@ -55,7 +55,7 @@ it('fetches what it may: never by default, never loopback, never where a redirec
     expect(await codeOf(open, 'file:///etc/passwd')).toBe('MEDIA_URL_FORBIDDEN');
     expect(await codeOf(here, `${url}/a.jpg`)).toBe('scored 1');
     expect(await codeOf(here, `${url}/away`)).toBe('MEDIA_URL_FORBIDDEN');
-    // more than is held in memory for one file: it goes through the disk, and leaves nothing
+    // larger than the memory limit of one file: it is stored on disk and then deleted
     expect(await codeOf(here, `${url}/large`)).toBe('scored 1');
     expect(spooled).toBe(1);
     expect(await readdir(here.services.spool)).toEqual([]);

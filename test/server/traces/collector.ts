@@ -23,7 +23,7 @@ interface Export {
   }[];
 }
 
-/** An OTLP/HTTP collector of this process. Answers with `statuses` in turn, the last one from then on. */
+/** An OTLP/HTTP collector in this process. It returns `statuses` in turn, then repeats the last one. */
 export async function startCollector(statuses: readonly number[] = [200]) {
   const exports: Export[] = [];
   const headers: IncomingHttpHeaders[] = [];

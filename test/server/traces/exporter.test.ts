@@ -14,7 +14,7 @@ const span = (name: string): Span => ({
   attributes: { text: 'a', whole: 3, part: 0.5 },
 });
 
-it('writes spans as OTLP says: numbers of 64 bits as text, times in nanoseconds', () => {
+it('writes spans in the OTLP format: 64-bit numbers as text, times in nanoseconds', () => {
   const text = JSON.stringify(toOtlp([{ ...span('x'), failed: true }]));
   const [, start, end] = /"startTimeUnixNano":"(\d+)","endTimeUnixNano":"(\d+)"/.exec(text) ?? [];
   expect(BigInt(end as string) - BigInt(start as string)).toBe(2_500_000n);
@@ -23,7 +23,7 @@ it('writes spans as OTLP says: numbers of 64 bits as text, times in nanoseconds'
   expect(text).toContain('"status":{"code":2}');
 });
 
-it('sends again what a collector could not take, and drops what it refuses', async () => {
+it('sends spans again if a collector was unavailable, and drops spans that it refuses', async () => {
   const collector = await startCollector([503, 200]);
   const exporter = createSpanExporter(collector.endpoint, { authorization: 'Basic eA==' }, silentLogger);
   exporter.add(span('a'));
@@ -46,8 +46,8 @@ it('sends again what a collector could not take, and drops what it refuses', asy
   await refusing.close();
 });
 
-it('keeps a bounded number of spans while the collector is away', async () => {
+it('keeps a bounded number of spans while the collector is unavailable', async () => {
   const exporter = createSpanExporter('http://127.0.0.1:9/v1/traces', {}, silentLogger);
   for (let i = 0; i < 10_000; i++) exporter.add(span(`${i}`));
-  await exporter.close(); // says nothing, throws nothing
+  await exporter.close(); // logs nothing, throws nothing
 });

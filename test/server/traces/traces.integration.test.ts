@@ -6,7 +6,7 @@ import { startCollector, type ReceivedSpan } from './collector.js';
 const TRACE = '0af7651916cd43dd8448eb211c80319c';
 const CALLER = 'b7ad6b7169203331';
 
-it('exports a request of the caller’s trace with the stages of its items; what is not sampled stays here', async () => {
+it('exports a request of the caller’s trace with the stages of its items; unsampled requests are not exported', async () => {
   const collector = await startCollector();
   const service = await startService([`traces.endpoint=${collector.endpoint}`]);
   const items = [{ base64: EXAMPLE_PICTURE }, { base64: EXAMPLE_PICTURE }];

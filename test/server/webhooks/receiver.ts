@@ -6,7 +6,7 @@ export interface Received {
   readonly body: string;
 }
 
-/** A receiver of webhooks on this machine: answers with `statuses` in turn, the last one from then on. */
+/** A local receiver of webhooks. It returns `statuses` in turn, then repeats the last one. */
 export async function startReceiver(
   statuses: readonly (number | 'never')[] = [204],
 ): Promise<{ host: string; received: Received[]; close: () => Promise<void> }> {

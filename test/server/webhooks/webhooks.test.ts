@@ -25,8 +25,8 @@ beforeEach(async () => {
 afterEach(() => rm(folder, { recursive: true, force: true }));
 
 describe('the signature', () => {
-  it('is that of Standard Webhooks', () => {
-    // the example of its specification
+  it('follows Standard Webhooks', () => {
+    // the example of the specification
     expect(signerOf(SECRET)('msg_p5jXN8AQM9LWM0D4loKWxJek', 1614265330, '{"test": 2432232314}')).toBe(
       'v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=',
     );
@@ -41,7 +41,7 @@ describe('the signature', () => {
   });
 
   it.each([null, '', 'secret', 'whsec_', 'whsec_c2hvcnQ=', `whsec_${'QUJD'.repeat(40)}`])(
-    'refuses %j as a secret, without showing it',
+    'refuses the secret %j without showing it',
     (secret) => {
       let message = '';
       try {
@@ -55,7 +55,7 @@ describe('the signature', () => {
   );
 });
 
-describe('where webhooks may go', () => {
+describe('allowed destinations of webhooks', () => {
   const strict = createDestinations({
     hosts: ['Hooks.example.org', 'b.example:8443', '10.0.0.1'],
     allow_loopback: false,
@@ -63,7 +63,7 @@ describe('where webhooks may go', () => {
   const local = createDestinations({ hosts: ['127.0.0.1:9', 'localhost', '10.0.0.1'], allow_loopback: true });
 
   it.each(['https://hooks.example.org/a?b=c', 'https://HOOKS.example.org:443/', 'https://b.example:8443/x'])(
-    'takes %s',
+    'include %s',
     (url) => expect(strict.check(url).href).toContain('example'),
   );
 
@@ -80,11 +80,11 @@ describe('where webhooks may go', () => {
     'ftp://hooks.example.org/',
     'file:///etc/passwd',
     'no url at all',
-  ])('refuses %s', (url) => {
+  ])('exclude %s', (url) => {
     expect(() => strict.check(url)).toThrow(expect.objectContaining({ code: 'WEBHOOK_FORBIDDEN' }));
   });
 
-  it('takes this machine, by http too, only where the configuration says so', () => {
+  it('include this machine, also over http, only if the configuration allows it', () => {
     expect(local.check('http://127.0.0.1:9/x').port).toBe('9');
     expect(local.check('https://localhost/').hostname).toBe('localhost');
     for (const url of ['http://127.0.0.1:10/', 'https://10.0.0.1/', 'http://10.0.0.1/'])
@@ -118,7 +118,7 @@ describe('sending', () => {
   const put = (store: ReturnType<typeof createDeliveryStore>, host: string, path = '/hook?token=t0ken'): void =>
     store.put({ id: 'msg_1', url: `http://${host}${path}`, body: '{"a":"ä"}' }, Date.now() / 1000);
 
-  it('signs each try anew under the same id, and tries until there is an answer of 2xx; redirects count as none', async () => {
+  it('signs each attempt again with the same id, and retries until a 2xx response; redirects count as failures', async () => {
     const receiver = await startReceiver([500, 302, 204]);
     const { store, outcomes, lines, wake, close } = sender(receiver.host, [0.01, 0.01, 0.01]);
     put(store, receiver.host);
@@ -129,7 +129,7 @@ describe('sending', () => {
       expect(verified({ headers, body })).toBe(true);
     }
     expect(store.count()).toBe(0);
-    put(store, receiver.host); // a state that is saved again makes no second message
+    put(store, receiver.host); // saving a state again creates no second message
     expect(store.count()).toBe(0);
     expect(lines.join('\n')).not.toMatch(/t0ken|whsec_/);
     expect(lines[0]).toContain('"status":500');
@@ -137,7 +137,7 @@ describe('sending', () => {
     await receiver.close();
   });
 
-  it('gives up after its last try, and at once where the receiver wants no more', async () => {
+  it('stops after the last attempt, and at once if the receiver wants no more', async () => {
     const receiver = await startReceiver([500, 500, 410]);
     const { store, outcomes, wake, close } = sender(receiver.host, [0.01]);
     put(store, receiver.host);
@@ -150,7 +150,7 @@ describe('sending', () => {
     await receiver.close();
   });
 
-  it('keeps what an ending service has not delivered for the next one', async () => {
+  it('keeps undelivered messages of an ending service for the next one', async () => {
     const receiver = await startReceiver(['never', 204]);
     const first = sender(receiver.host, [0.01]);
     put(first.store, receiver.host);
@@ -165,7 +165,7 @@ describe('sending', () => {
     await receiver.close();
   });
 
-  it('sends nothing to a host that is no longer allowed', async () => {
+  it('sends nothing to a host that is not allowed any more', async () => {
     const receiver = await startReceiver();
     const { store, outcomes, wake, close } = sender('127.0.0.1:1', [60]);
     put(store, receiver.host);
@@ -176,7 +176,7 @@ describe('sending', () => {
     await receiver.close();
   });
 
-  it('waits no longer because the clock was set back', async () => {
+  it('does not wait longer when the clock was set back', async () => {
     const receiver = await startReceiver();
     const { store, outcomes, wake, close } = sender(receiver.host, []);
     store.put({ id: 'msg_3', url: `http://${receiver.host}/`, body: '{}' }, Date.now() / 1000 + 86_400 * 365);
@@ -194,7 +194,7 @@ describe('a job with a webhook', () => {
       ...(dataDir === undefined ? {} : { dataDir }),
     });
 
-  it('tells its end, as GET shows it', async () => {
+  it('reports its end with the same content as GET', async () => {
     const receiver = await startReceiver();
     const running = await service(receiver.host);
     const webhook = `http://${receiver.host}/ended?token=t0ken`;
@@ -219,7 +219,7 @@ describe('a job with a webhook', () => {
     await receiver.close();
   });
 
-  it('is told after a restart, when the receiver was away and the job is deleted meanwhile', async () => {
+  it('sends its message after a restart, if the receiver was unavailable and the job is deleted meanwhile', async () => {
     const receiver = await startReceiver(['never', 204]);
     const first = await service(receiver.host, folder);
     const webhook = `http://${receiver.host}/`;
@@ -234,7 +234,7 @@ describe('a job with a webhook', () => {
     await receiver.close();
   });
 
-  it('is refused before anything is made where its host is not allowed', async () => {
+  it('is refused before it is created if its host is not allowed', async () => {
     const running = await service('hooks.example.org');
     const refused = running.client.jobs.create([{ base64: EXAMPLE_PICTURE }], { webhook: 'https://other.example/' });
     await expect(refused).rejects.toMatchObject({ status: 403, code: 'WEBHOOK_FORBIDDEN' });
@@ -242,7 +242,7 @@ describe('a job with a webhook', () => {
     await running.close();
   });
 
-  it('cannot be had without a secret', async () => {
+  it('requires a secret', async () => {
     await expect(startService(['webhooks.hosts=[a.example]'], withoutPython)).rejects.toMatchObject({
       code: 'CONFIG_INVALID',
     });

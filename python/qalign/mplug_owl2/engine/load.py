@@ -50,8 +50,7 @@ def load_scorer(
     if adapter and base is None:
         beside = " It also holds a whole checkpoint; to score with that, move the adapter out of the directory."
         raise LoraError(
-            f"{model} is a LoRA; name the model that it was trained on with --base."
-            f"{beside if holds_checkpoint(adapter) else ''}"
+            f"{model} is a LoRA; name its base model with --base.{beside if holds_checkpoint(adapter) else ''}"
         )
     if base and not adapter:
         raise LoraError(f"{model} is a whole checkpoint and takes no base ({base}); omit --base.")
