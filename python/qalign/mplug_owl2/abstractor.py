@@ -45,9 +45,14 @@ class Attention(nn.Module):
         self.query = nn.Linear(width, width)
         self.key = nn.Linear(config.encoder_hidden_size, width)
         self.value = nn.Linear(config.encoder_hidden_size, width)
-        queries = torch.arange(config.num_learnable_queries)
-        self.register_buffer("q_pos_embed", sincos_1d(queries, width))
-        self.register_buffer("k_pos_embed", grid_positions(config.grid_size, width, has_cls_token))
+        queries, places = config.num_learnable_queries, config.grid_size**2 + int(has_cls_token)
+        if torch.get_default_device().type == "meta":  # shapes only: meta arithmetic imports torch._dynamo (1 s)
+            q_positions, k_positions = torch.empty(queries, width), torch.empty(places, width)
+        else:
+            q_positions = sincos_1d(torch.arange(queries), width)
+            k_positions = grid_positions(config.grid_size, width, has_cls_token)
+        self.register_buffer("q_pos_embed", q_positions)
+        self.register_buffer("k_pos_embed", k_positions)
 
     def forward(self, queries: Tensor, tokens: Tensor, places: Tensor | None = None) -> Tensor:
         query = self.split(self.query(queries + self.q_pos_embed))

@@ -3,9 +3,11 @@
 import logging
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from qalign.weights.errors import CheckpointError
 from qalign.weights.layout import find_weights
@@ -22,9 +24,21 @@ log = logging.getLogger(__name__)
 Progress = Callable[[int, int], None]  # tensors loaded, tensors in total
 
 
+class WithoutInit(TorchFunctionMode):
+    """Skips the initial values of modules: on the meta device, `normal_` imports torch._dynamo, which takes 1 s."""
+
+    def __torch_function__(
+        self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        given = kwargs or {}
+        if getattr(func, "__module__", None) == "torch.nn.init":
+            return given["tensor"] if "tensor" in given else args[0]
+        return func(*args, **given)
+
+
 def meta_model(config: ModelConfig) -> MPLUGOwl2:
     """The model with every parameter and buffer on the meta device, which allocates no memory."""
-    with torch.device("meta"):
+    with torch.device("meta"), WithoutInit():
         return MPLUGOwl2(config)
 
 

@@ -1,6 +1,10 @@
 """Damaged, incomplete, malicious and foreign checkpoints: each raises one clear error."""
 
 import json
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -204,6 +208,27 @@ def test_inspection_reads_no_weights():
 def test_the_published_architecture_has_the_published_size():
     parameters = sum(value.numel() for value in meta_model(architecture("mplug_owl2_7b")).parameters())
     assert round(parameters / 1e9, 3) == 8.198
+
+
+def test_loading_and_scoring_import_no_compiler():
+    code = (
+        "import sys, torch\n"
+        "from qalign.mplug_owl2.engine.load import load_scorer\n"
+        "from qalign.weights.answers import ScoreItem\n"
+        "scorer = load_scorer(sys.argv[1])\n"
+        "size = scorer.info.image_size\n"
+        "item = ScoreItem([torch.zeros(1, size, size, 3, dtype=torch.uint8)], ['<|image|>The quality is'])\n"
+        "assert scorer.score([item], ['good', 'bad'])[0].error is None\n"
+        "print('torch._dynamo' in sys.modules)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(GOLDEN / "tiny_a" / "model")],
+        env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[3] / "python")},
+        capture_output=True,
+        text=True,
+        timeout=200,
+    )
+    assert (done.stdout, done.returncode) == ("False\n", 0), done.stderr
 
 
 def test_unknown_models_and_missing_devices_are_refused(tmp_path):
