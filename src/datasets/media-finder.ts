@@ -1,6 +1,7 @@
 import { readdirSync, realpathSync, statSync, type Dirent } from 'node:fs';
 import { basename, join, relative, sep } from 'node:path';
 import { QalignError } from '../base/errors.js';
+import { holdFolder, isInReach, outOfReach, type Reach } from '../base/files/reach.js';
 
 /** Finds the file of a rated picture or clip below a folder. */
 export interface MediaFinder {
@@ -16,8 +17,10 @@ export interface MediaFinder {
  * letter case, because TID2013 and LIVE are distributed with both. It also ignores the Unicode form, because macOS
  * writes accents as separate characters. It skips hidden files and folders, which hold thumbnails and deleted files.
  * Folders are read once, and only if a name is not in its expected place.
+ *
+ * @param within where folders and files must lie, links followed; anywhere by default
  */
-export function createMediaFinder(root: string, folder: string): MediaFinder {
+export function createMediaFinder(root: string, folder: string, within?: Reach): MediaFinder {
   if (!isA('directory', root))
     throw new QalignError(
       'DATASET_MEDIA_MISSING',
@@ -27,8 +30,8 @@ export function createMediaFinder(root: string, folder: string): MediaFinder {
   return {
     find(name) {
       for (const candidate of folder === '' ? [join(root, name)] : [join(root, folder, name), join(root, name)])
-        if (isA('file', candidate)) return candidate;
-      index ??= indexOf(root);
+        if (isA('file', candidate)) return requireThere(candidate, within);
+      index ??= indexOf(root, within);
       const found = index.get(seenName(basename(name))) ?? [];
       const nearest = found.length > 1 ? found.filter((path) => endsWith(path, name)) : found;
       if (nearest.length > 1) {
@@ -40,9 +43,15 @@ export function createMediaFinder(root: string, folder: string): MediaFinder {
             .join(' or ')}; use --media with the folder that contains only the right one.`,
         );
       }
-      return nearest[0];
+      return nearest[0] === undefined ? undefined : requireThere(nearest[0], within);
     },
   };
+}
+
+/** Checks where a path leads now. Only the path is stored, so the file is checked again when it is opened. */
+function requireThere(path: string, within: Reach | undefined): string {
+  if (within !== undefined && !isInReach(within, realpathSync(path))) throw outOfReach(path);
+  return path;
 }
 
 /** Whether the path ends with the same parts, ignoring letter case and Unicode form. */
@@ -63,12 +72,12 @@ function isA(kind: 'file' | 'directory', path: string): boolean {
 }
 
 /** Paths by normalised base name. Links are followed. Each folder is read once, because links can be circular. */
-function indexOf(root: string): Map<string, string[]> {
+function indexOf(root: string, within: Reach | undefined): Map<string, string[]> {
   const index = new Map<string, string[]>();
   const seen = new Set<string>();
   const open = [root];
   for (let folder = open.pop(); folder !== undefined; folder = open.pop()) {
-    for (const entry of entriesOf(folder, seen)) {
+    for (const entry of entriesOf(folder, seen, within)) {
       if (entry.name.startsWith('.')) continue;
       const path = join(folder, entry.name);
       if (entry.isDirectory() || (entry.isSymbolicLink() && isA('directory', path))) open.push(path);
@@ -84,13 +93,19 @@ function indexOf(root: string): Map<string, string[]> {
 }
 
 /** Returns no entries if the folder was read before, or was deleted by another program meanwhile. */
-function entriesOf(folder: string, seen: Set<string>): Dirent[] {
+function entriesOf(folder: string, seen: Set<string>, within: Reach | undefined): Dirent[] {
   try {
-    const real = realpathSync(folder);
-    if (seen.has(real)) return [];
-    seen.add(real);
-    return readdirSync(folder, { withFileTypes: true });
+    const held = holdFolder(folder, within);
+    try {
+      const real = within === undefined ? realpathSync(folder) : held.place;
+      if (seen.has(real)) return [];
+      seen.add(real);
+      return readdirSync(held.path, { withFileTypes: true });
+    } finally {
+      held.close();
+    }
   } catch (cause) {
+    if (cause instanceof QalignError) throw cause;
     const { code } = cause as NodeJS.ErrnoException;
     if (code === 'ENOENT' || code === 'ENOTDIR') return [];
     throw new QalignError(

@@ -1,6 +1,7 @@
 import { statSync } from 'node:fs';
 import { basename, extname, join } from 'node:path';
 import { QalignError } from '../base/errors.js';
+import type { Reach } from '../base/files/reach.js';
 import { LEVELS } from '../scoring/levels.js';
 import type { Rating, RatingScan } from './rating.js';
 import { openRatings } from './ratings.js';
@@ -27,6 +28,8 @@ export interface OwnData {
   readonly mirror?: number | undefined;
   /** Names of the levels, best first. For a folder, these are the names of its subfolders. */
   readonly levels?: readonly string[] | undefined;
+  /** Where the opened files must lie; anywhere by default. */
+  readonly within?: Reach | undefined;
 }
 
 /** The part of a data set's description that own data have. */
@@ -111,16 +114,17 @@ async function tableRatings(path: string, own: OwnData): Promise<RatingScan> {
     file: basename(path),
     header: true,
     ...format,
-    ...(format.delimiter === ' ' && (await isTabbed(path)) ? { delimiter: '\t' } : {}),
+    ...(format.delimiter === ' ' && (await isTabbed(path, own.within)) ? { delimiter: '\t' } : {}),
     ...(own.delimiter === undefined ? {} : { delimiter: own.delimiter }),
     columns,
   };
-  return openRatings(path, layout, { scale: own.scale, lowerIsBetter: own.lowerIsBetter ?? false, mirror: own.mirror });
+  const { scale, lowerIsBetter = false, mirror, within } = own;
+  return openRatings(path, layout, { scale, lowerIsBetter, mirror, within });
 }
 
 /** Whether a .txt file is separated by tabs, like the "Unicode text" of Excel, whose cells can contain spaces. */
-async function isTabbed(path: string): Promise<boolean> {
-  const [header, row] = (await firstLines(path, 2)).map((line) => line.split('\t').length);
+async function isTabbed(path: string, within: Reach | undefined): Promise<boolean> {
+  const [header, row] = (await firstLines(path, 2, within)).map((line) => line.split('\t').length);
   return header !== undefined && header > 1 && header === row;
 }
 
@@ -138,7 +142,7 @@ async function columnsOf(path: string, own: OwnData, extension: string): Promise
   };
   if (imageColumn !== undefined && scoreColumn !== undefined) return { name: imageColumn, score: scoreColumn, ...rest };
   if (extension === '.json') {
-    const header = (await readJsonTable(path, {})).header ?? [];
+    const header = (await readJsonTable(path, {}, own.within)).header ?? [];
     const name = imageColumn ?? ['image', 'img_path', 'media'].find((column) => header.includes(column));
     const score = scoreColumn ?? ['gt_score', 'mos', 'id.score'].find((column) => header.includes(column));
     if (name !== undefined && score !== undefined) return { name, score, ...rest };

@@ -1,21 +1,10 @@
-import { basename, dirname, join } from 'node:path';
+import { basename } from 'node:path';
 import { QalignError } from '../base/errors.js';
+import type { Reach } from '../base/files/reach.js';
 import type { Rating, RatingScan } from './rating.js';
-import { readJsonTable } from './read/json.js';
-import { readMat } from './read/mat.js';
-import { readParquet } from './read/parquet.js';
-import { readTextTable } from './read/text-table.js';
-import { readWorkbook } from './read/workbook.js';
 import type { LabelFile } from './spec.js';
-import { cellOf, type ReadTable, type Table, type TableRow } from './read/table.js';
-
-const READERS: Readonly<Record<LabelFile['format'], ReadTable>> = {
-  table: readTextTable,
-  json: readJsonTable,
-  xlsx: readWorkbook,
-  mat: readMat,
-  parquet: readParquet,
-};
+import { readLabelFile } from './read/label-file.js';
+import { cellOf, type Table, type TableRow } from './read/table.js';
 
 type Column = string | number;
 /** Formats a row for messages as `file:row`. A function, because most rows need no message. */
@@ -28,6 +17,8 @@ export interface RatingRules {
   readonly mirror?: number | undefined;
   /** Regular expression that every name matches. */
   readonly names?: string | undefined;
+  /** Where the opened files must lie; anywhere by default. */
+  readonly within?: Reach | undefined;
 }
 
 /**
@@ -36,7 +27,7 @@ export interface RatingRules {
  * values
  */
 export async function openRatings(path: string, layout: LabelFile, rules: RatingRules): Promise<RatingScan> {
-  const table = await withNeighbours(await READERS[layout.format](path, layout), path, layout);
+  const table = await readLabelFile(path, layout, rules.within);
   const toRating = ratingReader(table, layout, rules);
   return async function* () {
     for await (const rows of table.rows()) {
@@ -48,80 +39,6 @@ export async function openRatings(path: string, layout: LabelFile, rules: Rating
       yield ratings;
     }
   };
-}
-
-/** Adds the columns of other files, or of a sequence of names, row by row in the same order. */
-async function withNeighbours(table: Table, path: string, layout: LabelFile): Promise<Table> {
-  const others = await Promise.all(
-    Object.entries(layout.beside ?? {}).map(async ([name, other]) => ({
-      name,
-      file: other.file,
-      values: await columnOf(join(dirname(path), other.file), other),
-    })),
-  );
-  if (layout.sequence !== undefined) {
-    const values = layout.sequence.flatMap(([pattern, count]) =>
-      Array.from({ length: count }, (_, i) => pattern.replace('{}', String(i + 1))),
-    );
-    others.push({ name: 'sequence', file: 'the list of names', values });
-  }
-  if (others.length === 0) return table;
-  // the width of a table without a header follows from the columns that are used
-  const width =
-    table.header?.length ??
-    1 +
-      Math.max(
-        -1,
-        ...Object.values(layout.columns)
-          .flat()
-          .filter((column) => typeof column === 'number'),
-      );
-  return {
-    ...table,
-    header: [...(table.header ?? Array.from({ length: width }, () => '')), ...others.map(({ name }) => name)],
-    async *rows() {
-      let index = 0;
-      for await (const rows of table.rows()) {
-        yield rows.map((row) => {
-          const extra = others.map(
-            ({ values, file }) => values[index] ?? lacking(table.file, row.row, file, values.length),
-          );
-          index++;
-          return { ...row, cells: [...Array.from({ length: width }, (_, i) => row.cells[i] ?? ''), ...extra] };
-        });
-      }
-      for (const { file, values } of others) {
-        if (values.length !== index)
-          throw new QalignError(
-            'DATASET_COLUMNS',
-            `${file} has ${values.length} rows and ${table.file} has ${index}; both need the same rows in the same order.`,
-          );
-      }
-    },
-  };
-}
-
-async function columnOf(
-  path: string,
-  { format = 'table', column, delimiter = ',' }: NonNullable<LabelFile['beside']>[string],
-): Promise<string[]> {
-  const table = await READERS[format](path, { header: false, delimiter, columns: { name: column } });
-  const index = typeof column === 'number' ? column : (table.header?.indexOf(column) ?? -1);
-  if (index < 0)
-    throw new QalignError(
-      'DATASET_COLUMNS',
-      `${basename(path)} has no array "${column}"; its arrays are ${table.header?.join(', ') || 'none'}.`,
-    );
-  const values: string[] = [];
-  for await (const rows of table.rows()) values.push(...rows.map((row) => row.cells[index] ?? ''));
-  return values;
-}
-
-function lacking(file: string, row: number, other: string, length: number): never {
-  throw new QalignError(
-    'DATASET_COLUMNS',
-    `${file}:${row}: ${other} has only ${length} rows; both files need the same rows in the same order.`,
-  );
 }
 
 function ratingReader(table: Table, layout: LabelFile, rules: RatingRules): (row: TableRow) => Rating | undefined {

@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import type { DatasetRecord } from '../../bridge/protocol/record.js';
 import { QalignError } from '../base/errors.js';
-import { openWhole, type WholeFile } from '../base/files/whole-file.js';
+import { openWhole, type WholeFile, type WholeFileOptions } from '../base/files/whole-file.js';
 
 /** Text around the records of a file. */
 export interface RecordText {
@@ -29,8 +29,8 @@ export interface RecordFiles {
 }
 
 /** Opens one file per split, `<folder>/<split>.jsonl`. */
-export function openSplitFiles(folder: string, text: RecordText): RecordFiles {
-  return openFiles((split) => join(folder, `${fileName(split)}${text.extension}`), text);
+export function openSplitFiles(folder: string, text: RecordText, options?: WholeFileOptions): RecordFiles {
+  return openFiles((split) => join(folder, `${fileName(split)}${text.extension}`), text, options);
 }
 
 /** The name of a split comes from a label file, so it must not be a path out of the folder. */
@@ -43,18 +43,18 @@ function fileName(split: string): string {
 }
 
 /** Opens one file for all records. */
-export function openOneFile(path: string, text: RecordText): RecordFiles {
-  return openFiles(() => path, text);
+export function openOneFile(path: string, text: RecordText, options?: WholeFileOptions): RecordFiles {
+  return openFiles(() => path, text, options);
 }
 
-function openFiles(pathOf: (split: string) => string, text: RecordText): RecordFiles {
+function openFiles(pathOf: (split: string) => string, text: RecordText, options?: WholeFileOptions): RecordFiles {
   const bySplit = new Map<string, Open>();
   const byPath = new Map<string, Open>();
   const all = (): Open[] => [...byPath.values()];
   const openFor = async (split: string): Promise<Open> => {
     const path = pathOf(split);
     let open = byPath.get(path);
-    if (open === undefined) byPath.set(path, (open = { file: await openWhole(path), records: 0 }));
+    if (open === undefined) byPath.set(path, (open = { file: await openWhole(path, options), records: 0 }));
     bySplit.set(split, open);
     return open;
   };

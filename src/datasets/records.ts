@@ -2,14 +2,16 @@ import { basename } from 'node:path';
 import { DatasetRecord } from '../../bridge/protocol/record.js';
 import { problemWith } from '../../bridge/validate.js';
 import { QalignError } from '../base/errors.js';
+import type { Reach } from '../base/files/reach.js';
 import { readLines } from './read/text.js';
 
 /**
  * Reads the records of a JSONL file in batches and in order. Every line is validated against the schema.
- * @throws QalignError DATASET_NOT_FOUND, DATASET_UNREADABLE, DATASET_VALUE with file and line
+ * @param within where the opened file must be; anywhere by default
+ * @throws QalignError DATASET_NOT_FOUND, DATASET_UNREADABLE, DATASET_VALUE with file and line; PATH_FORBIDDEN
  */
-export async function* scanRecords(path: string): AsyncGenerator<DatasetRecord[]> {
-  for await (const { lines, first } of readLines(path)) {
+export async function* scanRecords(path: string, within?: Reach): AsyncGenerator<DatasetRecord[]> {
+  for await (const { lines, first } of readLines(path, within)) {
     const records: DatasetRecord[] = [];
     lines.forEach((line, index) => {
       if (line.trim() !== '') records.push(parseRecord(line, `${basename(path)}:${first + index}`));
@@ -22,10 +24,10 @@ export async function* scanRecords(path: string): AsyncGenerator<DatasetRecord[]
  * Reads all records of a file.
  * @throws QalignError as `scanRecords`, DATASET_EMPTY, and DATASET_DUPLICATE for a repeated id
  */
-export async function readRecords(path: string): Promise<DatasetRecord[]> {
+export async function readRecords(path: string, within?: Reach): Promise<DatasetRecord[]> {
   const records: DatasetRecord[] = [];
   const ids = new Set<string>();
-  for await (const batch of scanRecords(path)) {
+  for await (const batch of scanRecords(path, within)) {
     for (const record of batch) {
       if (ids.has(record.id))
         throw new QalignError(

@@ -3,6 +3,7 @@
 import { existsSync, statSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { QalignError } from '../base/errors.js';
+import type { Reach } from '../base/files/reach.js';
 import type { RatingScan } from './rating.js';
 import { openRatings } from './ratings.js';
 import type { DatasetSpec, LabelFile } from './spec.js';
@@ -73,9 +74,15 @@ function oneFile(spec: DatasetSpec, path: string, as: string | undefined, source
   );
 }
 
-/** Reads the ratings of all files of a source, in order. */
-export async function readSource(spec: DatasetSpec, found: FoundSource): Promise<RatingScan> {
-  const rules = { scale: spec.scale, lowerIsBetter: spec.lower_is_better, mirror: spec.mirror, names: spec.names };
+/** Reads the ratings of all files of a source, in order. @param within where the opened files must be; anywhere by default */
+export async function readSource(spec: DatasetSpec, found: FoundSource, within?: Reach): Promise<RatingScan> {
+  const rules = {
+    within,
+    scale: spec.scale,
+    lowerIsBetter: spec.lower_is_better,
+    mirror: spec.mirror,
+    names: spec.names,
+  };
   const scans = await Promise.all(found.files.map(({ path, layout }) => openRatings(path, layout, rules)));
   return async function* () {
     for (const scan of scans) yield* scan();

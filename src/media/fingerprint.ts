@@ -36,7 +36,7 @@ export async function fingerprint(named: string, signal?: AbortSignal): Promise<
   const start = await readStart(path);
   const kind = sniff(start).kind === 'video' ? 'video' : 'image';
   if (kind === 'video') return { kind, ...(await firstFrame(path, signal)), sha256: await hashFile(path) };
-  const bytes = await readFileLimited(path, DEFAULT_LIMITS.maxBytes, signal);
+  const bytes = await readFileLimited(path, DEFAULT_LIMITS, signal);
   const picture = await decodeImage(bytes, DEFAULT_LIMITS, false);
   return {
     kind,
@@ -93,7 +93,7 @@ async function readStart(path: string): Promise<Uint8Array> {
     for await (const chunk of createReadStream(path, { end: SNIFF_BYTES - 1 })) chunks.push(chunk as Buffer);
   } catch {
     // this call throws the error with the right message for the path
-    await readFileLimited(path, DEFAULT_LIMITS.maxBytes);
+    await readFileLimited(path, DEFAULT_LIMITS);
   }
   return Buffer.concat(chunks);
 }

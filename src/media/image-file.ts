@@ -1,7 +1,9 @@
 import { closeSync, constants, fstat, open, read, type BigIntStats } from 'node:fs';
 import { QalignError, type ErrorCode } from '../base/errors.js';
+import { requireInReach, type Reach } from '../base/files/reach.js';
 import type { Afford } from './budget/needs-memory.js';
 import { existingName } from './find/same-name.js';
+import type { MediaLimits } from './limits.js';
 import { pathText, type MediaInput } from './media-input.js';
 
 /** Error codes of opening a file, with the error code and message of qalign. */
@@ -52,18 +54,22 @@ export function notRegular(path: string | Buffer, found: FileType): QalignError 
  * Opens a regular file, passes it to `use` and closes it afterwards. The checks and the reads use one descriptor, so
  * nobody can swap the file in between. Opening never blocks, even for a FIFO without a writer.
  *
- * @throws QalignError MEDIA_NOT_FOUND, MEDIA_UNREADABLE; errors of `use`, with those of `node:fs` converted
+ * @param within where the opened file must be; anywhere by default
+ * @throws QalignError MEDIA_NOT_FOUND, MEDIA_UNREADABLE, PATH_FORBIDDEN; errors of `use`, with those of `node:fs`
+ * converted
  */
 export async function withRegularFile<T>(
   path: string | Buffer,
   use: (file: OpenFile) => Promise<T>,
   signal?: AbortSignal,
+  within?: Reach,
 ): Promise<T> {
   let descriptor: number | undefined;
   try {
     descriptor = await opened(path);
     const found = await statOf(descriptor);
     if (!found.isFile()) throw notRegular(path, found);
+    await requireInReach(descriptor, path, within);
     return await use({ descriptor, found });
   } catch (error) {
     if (signal?.aborted === true) throw error;
@@ -107,10 +113,13 @@ export function readAt(
   });
 }
 
+/** Limits of reading one file, and where it must be. */
+export type ReadLimits = Pick<MediaLimits, 'maxBytes' | 'within'>;
+
 /** Reads a whole regular file of at most `maxBytes`. A file that grows beyond the limit during the read is refused. */
 export async function readFileLimited(
   path: string | Buffer,
-  maxBytes: number,
+  { maxBytes, within }: ReadLimits,
   signal?: AbortSignal,
   afford?: Afford,
 ): Promise<Uint8Array> {
@@ -122,6 +131,7 @@ export async function readFileLimited(
       return readWhole(file, path, maxBytes, signal);
     },
     signal,
+    within,
   );
 }
 
@@ -148,15 +158,15 @@ async function readWhole(
   }
 }
 
-/** Returns the bytes of `input`: reads a local path, or returns given bytes. Both must be within `maxBytes`. */
+/** Returns the bytes of `input`: reads a local path, or returns given bytes. Both must be within the limits. */
 export async function readInput(
   input: MediaInput,
-  maxBytes: number,
+  limits: ReadLimits,
   signal?: AbortSignal,
   afford?: Afford,
 ): Promise<Uint8Array> {
-  if (typeof input === 'string') return readFileLimited(await existingName(input), maxBytes, signal, afford);
-  if (!(input instanceof Uint8Array)) return readFileLimited(Buffer.from(input.path), maxBytes, signal, afford);
-  if (input.length > maxBytes) throw tooLarge('The picture', input.length, maxBytes);
+  if (typeof input === 'string') return readFileLimited(await existingName(input), limits, signal, afford);
+  if (!(input instanceof Uint8Array)) return readFileLimited(Buffer.from(input.path), limits, signal, afford);
+  if (input.length > limits.maxBytes) throw tooLarge('The picture', input.length, limits.maxBytes);
   return input;
 }

@@ -96,7 +96,7 @@ export async function prepareImage(input: MediaInput, options: PrepareImageOptio
   const limits = withDefaults(options.limits);
   const work = async (): Promise<PreparedImage> => {
     const { granted = Infinity } = options;
-    const bytes = await readInput(input, limits.maxBytes, options.signal, grantOf(granted));
+    const bytes = await readInput(input, limits, options.signal, grantOf(granted));
     const afford = granted === Infinity ? undefined : grantOf(granted, bytes.length);
     const picture = await decodeImage(bytes, { ...limits, afford }, options.autoOrient ?? false);
     afford?.(picture.data.length + picture.height * options.size * 3); // the rows between the two passes of resizing

@@ -1,3 +1,5 @@
+import type { Reach } from '../base/files/reach.js';
+
 /**
  * The largest cost of decoding one file. A file above a limit is refused with a typed error and never crashes the
  * process.
@@ -21,6 +23,11 @@ export interface MediaLimits {
    * length of the clip and the time of its reader do not count.
    */
   readonly timeoutMs: number;
+  /**
+   * Where files must lie, frames of a folder too; anywhere by default. The opened file itself is checked, whatever its
+   * name leads to by then.
+   */
+  readonly within?: Reach | undefined;
 }
 
 /**
@@ -43,5 +50,6 @@ export function withDefaults(partial: Partial<MediaLimits> | undefined): MediaLi
     maxToolMemory: partial?.maxToolMemory,
     maxFrames: partial?.maxFrames ?? DEFAULT_LIMITS.maxFrames,
     timeoutMs: partial?.timeoutMs ?? DEFAULT_LIMITS.timeoutMs,
+    ...(partial?.within === undefined ? {} : { within: partial.within }),
   };
 }

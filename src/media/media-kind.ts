@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import type { BigIntStats } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import { QalignError } from '../base/errors.js';
+import type { Reach } from '../base/files/reach.js';
 import { sniff, SNIFF_BYTES, type Sniffed } from './decode/magic.js';
 import { existingName } from './find/same-name.js';
 import { readAt, withRegularFile, type OpenFile } from './image-file.js';
@@ -24,6 +25,8 @@ export interface LookOptions {
   /** Which files are hashed too. Default: none. */
   readonly hash?: boolean | ((seen: Pick<Look, 'sniffed' | 'start'>) => boolean) | undefined;
   readonly signal?: AbortSignal | undefined;
+  /** Where the opened file must lie; anywhere by default. */
+  readonly within?: Reach | undefined;
 }
 
 /**
@@ -31,7 +34,7 @@ export interface LookOptions {
  *
  * @throws QalignError MEDIA_NOT_FOUND; MEDIA_UNREADABLE, also if it is not a regular file
  */
-export async function lookAt(media: MediaInput, { hash = false, signal }: LookOptions = {}): Promise<Look> {
+export async function lookAt(media: MediaInput, { hash = false, signal, within }: LookOptions = {}): Promise<Look> {
   const path = pathOf(media);
   if (path === undefined) return lookAtBytes(media as Uint8Array, hash === true);
   return withRegularFile(
@@ -45,6 +48,7 @@ export async function lookAt(media: MediaInput, { hash = false, signal }: LookOp
       return { kind: kindFrom(sniffed), sniffed, start, identity: identityOf(file.found, sha256) };
     },
     signal,
+    within,
   );
 }
 
@@ -59,8 +63,8 @@ function lookAtBytes(bytes: Uint8Array, isHashed: boolean): Look {
 const kindFrom = (sniffed: Sniffed): 'image' | 'video' => (sniffed.kind === 'video' ? 'video' : 'image');
 
 /** Determines the kind from the first bytes. @throws QalignError MEDIA_NOT_FOUND, MEDIA_UNREADABLE */
-export async function kindOf(media: MediaInput): Promise<'image' | 'video'> {
-  return (await lookAt(media)).kind;
+export async function kindOf(media: MediaInput, within?: Reach): Promise<'image' | 'video'> {
+  return (await lookAt(media, { within })).kind;
 }
 
 function identityOf({ size, mtimeNs }: BigIntStats, sha256: string | undefined): MediaIdentity {
@@ -98,13 +102,10 @@ async function hashOf(file: OpenFile, signal: AbortSignal | undefined): Promise<
  *
  * @throws QalignError MEDIA_NOT_FOUND, MEDIA_UNREADABLE
  */
-export async function kindOfRecord({
-  media,
-  kind,
-}: {
-  readonly media: string;
-  readonly kind?: 'image' | 'video' | undefined;
-}): Promise<MediaKind> {
+export async function kindOfRecord(
+  { media, kind }: { readonly media: string; readonly kind?: 'image' | 'video' | undefined },
+  within?: Reach,
+): Promise<MediaKind> {
   const path = await existingName(media);
   const found = await stat(path).catch((cause: NodeJS.ErrnoException) => {
     throw new QalignError(
@@ -113,5 +114,5 @@ export async function kindOfRecord({
       { cause },
     );
   });
-  return found.isDirectory() ? 'folder' : (kind ?? kindOf(path));
+  return found.isDirectory() ? 'folder' : (kind ?? kindOf(path, within));
 }

@@ -1,7 +1,6 @@
-import { close, constants, fstat, lstat, open, type BigIntStats } from 'node:fs';
-import { readlink, realpath } from 'node:fs/promises';
+import { close, constants, fstat, open, type BigIntStats } from 'node:fs';
 import { promisify } from 'node:util';
-import { QalignError } from '../base/errors.js';
+import { DESCRIPTORS, placeOf } from '../base/files/reach.js';
 import { notRegular, openError } from './image-file.js';
 
 /** A regular file that stays open. Reads return this file even if another file takes its path. */
@@ -15,7 +14,6 @@ export interface OpenedFile {
   close(): Promise<void>;
 }
 
-const DESCRIPTORS = '/proc/self/fd';
 // O_NOFOLLOW: for a real path, no link is followed. O_NONBLOCK: opening never blocks, even for a FIFO
 const FLAGS = constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOCTTY | constants.O_NOFOLLOW;
 
@@ -33,12 +31,11 @@ export async function openFile(path: string, descriptors: string = DESCRIPTORS):
   try {
     const found = await statOf(descriptor);
     if (!found.isFile()) throw notRegular(path, found);
-    const link = `${descriptors}/${descriptor}`;
-    const shown = await readlink(link).catch(() => undefined);
+    const { place, isShown } = await placeOf(descriptor, path, descriptors);
     return {
       descriptor,
-      place: shown ?? (await placeByName(path, found)),
-      path: shown === undefined ? undefined : link,
+      place,
+      path: isShown ? `${descriptors}/${descriptor}` : undefined,
       found,
       close: () => promisify(close)(descriptor),
     };
@@ -52,12 +49,3 @@ const statOf = (descriptor: number): Promise<BigIntStats> =>
   new Promise((resolve, reject) => {
     fstat(descriptor, { bigint: true }, (error, found) => (error === null ? resolve(found) : reject(error)));
   });
-
-async function placeByName(path: string, { dev, ino }: BigIntStats): Promise<string> {
-  const place = await realpath(path);
-  const there = await new Promise<BigIntStats>((resolve, reject) => {
-    lstat(place, { bigint: true }, (error, found) => (error === null ? resolve(found) : reject(error)));
-  });
-  if (there.dev === dev && there.ino === ino) return place;
-  throw new QalignError('MEDIA_NOT_FOUND', `${JSON.stringify(path)} was replaced while it was opened; try again.`);
-}

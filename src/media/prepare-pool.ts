@@ -322,7 +322,8 @@ const unsendable = (cause: unknown): QalignError =>
     { cause },
   );
 
-/** Keeps only numbers, because other values cannot be sent to a thread. */
-function plainLimits(limits: Partial<MediaLimits> | undefined): Partial<MediaLimits> {
-  return Object.fromEntries(Object.entries(limits ?? {}).filter(([, value]) => typeof value === 'number'));
+/** Keeps numbers and `within`, because other values cannot be sent to a thread. */
+function plainLimits({ within, ...limits }: Partial<MediaLimits> = {}): Partial<MediaLimits> {
+  const numbers = Object.fromEntries(Object.entries(limits).filter(([, value]) => typeof value === 'number'));
+  return within === undefined ? numbers : { ...numbers, within: { top: within.top, own: [...within.own] } };
 }

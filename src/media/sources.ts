@@ -148,7 +148,11 @@ async function openPath(input: SourceName, named: SourceName, options: OpenOptio
     if (found.isFIFO() || (found.isFile() && typeof path === 'string' && isDescriptorName(path)))
       return await sourceOfBytes(textOf(input), await readPipe(path, limitsOf(options), options.signal), options);
     if (!found.isFile()) throw notRegular(path, found);
-    const { kind, identity } = await lookAt(named, { hash: options.hash, signal: options.signal });
+    const { kind, identity } = await lookAt(named, {
+      hash: options.hash,
+      signal: options.signal,
+      within: options.limits?.within,
+    });
     return { input: textOf(input), kind, media: named, identity };
   } catch (error) {
     options.signal?.throwIfAborted();

@@ -1,7 +1,7 @@
 import sharp from 'sharp';
 import { decodeImage } from './decode/decode.js';
 import { readInput } from './image-file.js';
-import { withDefaults } from './limits.js';
+import { withDefaults, type MediaLimits } from './limits.js';
 import type { MediaInput } from './media-input.js';
 import { sniff } from './decode/magic.js';
 import type { RawPicture } from './resample/resample.js';
@@ -12,10 +12,11 @@ import { sampleVideo } from './video/video.js';
  * is the longer side in pixels.
  * @throws the errors of decoding
  */
-export async function thumbnail(path: MediaInput, side = 240): Promise<string> {
-  const limits = withDefaults(undefined);
-  const bytes = await readInput(path, limits.maxBytes);
-  const picture = sniff(bytes).kind === 'video' ? await firstFrame(path) : await decodeImage(bytes, limits, true);
+export async function thumbnail(path: MediaInput, side = 240, given?: Partial<MediaLimits>): Promise<string> {
+  const limits = withDefaults(given);
+  const bytes = await readInput(path, limits);
+  const picture =
+    sniff(bytes).kind === 'video' ? await firstFrame(path, limits) : await decodeImage(bytes, limits, true);
   const { width, height, data } = picture;
   const jpeg = await sharp(data, { raw: { width, height, channels: 3 } })
     .resize(side, side, { fit: 'inside', withoutEnlargement: true })
@@ -24,8 +25,8 @@ export async function thumbnail(path: MediaInput, side = 240): Promise<string> {
   return `data:image/jpeg;base64,${jpeg.toString('base64')}`;
 }
 
-async function firstFrame(path: MediaInput): Promise<RawPicture> {
-  const { frames } = await sampleVideo(path, { maxFrames: 1 });
+async function firstFrame(path: MediaInput, limits: MediaLimits): Promise<RawPicture> {
+  const { frames } = await sampleVideo(path, { maxFrames: 1, limits });
   for await (const frame of frames) return frame;
   throw new RangeError('the clip has no frame');
 }

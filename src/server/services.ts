@@ -3,7 +3,7 @@ import { join, resolve } from 'node:path';
 import type { Db } from '../base/files/sqlite.js';
 import type { Logger } from '../base/logger.js';
 import type { ServeConfig } from '../config/serve.js';
-import { createDecodeBudget } from '../media/budget/decode-budget.js';
+import { createDecodeBudget, type DecodeBudget } from '../media/budget/decode-budget.js';
 import { canLimitMemory } from '../media/video/tools/tool-limits.js';
 import type { Scorer, ScorerOptions } from '../recipes/score/scorer.js';
 import { runsRoot } from '../runs/run-directory.js';
@@ -80,7 +80,7 @@ export function createServices(
   });
   const idempotency = createIdempotency(database, log);
   const shared = { traces, config, models, admission, memory, metrics, spool, ending, idempotency, isAllowedAddress };
-  const services = { ...shared, jobs, jobStore, webhooks, ...createRunServices(parts, dataDir) };
+  const services = { ...shared, jobs, jobStore, webhooks, ...createRunServices(parts, dataDir, decodeBudget) };
   services.runQueue.recover();
   jobs.recover();
   webhooks.send(); // State of an earlier process.
@@ -88,7 +88,7 @@ export function createServices(
 }
 
 /** Trainings and evaluations. */
-function createRunServices({ config, database, log }: ServicesParts, dataDir: string) {
+function createRunServices({ config, database, log }: ServicesParts, dataDir: string, decodeBudget: DecodeBudget) {
   const runs = resolve(config.runs_dir ?? runsRoot());
   const places = { ...fileRules(config), runs };
   const { redact, redactError } = createRedactor([dataDir, runs, ...(config.root === null ? [] : [config.root])]);
@@ -96,7 +96,7 @@ function createRunServices({ config, database, log }: ServicesParts, dataDir: st
   const runQueue = createRunQueue({
     root: join(dataDir, 'works'),
     store: runStore,
-    methods: createRunMethods({ config, places, store: runStore }),
+    methods: createRunMethods({ config, places, store: runStore, decodeBudget }),
     redact,
     log,
   });

@@ -36,7 +36,7 @@ export const oddValue = (random: Random): unknown =>
     () => [],
     () => [[[]]],
     () => ({ a: { b: null } }),
-    () => Array(200).fill(0),
+    () => Array<number>(200).fill(0),
   ])();
 
 const STARTS = ['/v1/jobs/', '/v1/score', '/v1/models/', '/', '//', '/v1/../', '/docs/', '/v1/train_runs/', '*', '/%'];

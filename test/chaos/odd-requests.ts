@@ -192,7 +192,7 @@ const statusOf = (text: string): string => /^HTTP\/1\.1 (\d{3})/.exec(text)?.[1]
 /** An answer of JSON that is not packed ends so. */
 const whole = (text: string): boolean => text.endsWith('}') || text.endsWith('}\n');
 
-/** The status of the answer, or all of it up to `until`. `last`: nothing more will be sent, which the service is told. */
+/** The status of the answer, or all of it up to `until`. `last`: the service is told that nothing more is sent. */
 async function exchange(
   port: number,
   text: string | Buffer,

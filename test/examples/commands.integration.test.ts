@@ -90,6 +90,7 @@ beforeAll(async () => {
     PACKAGE: installed,
     TINY: join(packageRoot, 'test/fixtures/golden/tiny_a/model'),
     PYTHONPATH: '',
+    TEST_PACKAGES: process.env['PYTHONPATH'] ?? '',
   };
   await startService();
   await writeFile(join(home, 'package.json'), '{"type": "module"}');
@@ -120,6 +121,10 @@ async function check(command: string, row: Row | undefined): Promise<void> {
 /** That each has a row is tested in documents.test.ts. */
 describe('commands, run outside of the checkout with the packed package', () => {
   it.each(readmeCommands)('README: %s', (command) => check(command, README_COMMANDS[command]), 120_000);
-  it.each(guideCommands)('$guide: $command', ({ command }) => check(command, GUIDE_COMMANDS[command]), 120_000);
+  it.each(guideCommands.map(({ guide, command }) => [guide, command] as const))(
+    '%s: %s',
+    (_, command) => check(command, GUIDE_COMMANDS[command]),
+    120_000,
+  );
   it.each(help)('help: %s', (command) => check(command, HELP_COMMANDS[command]), 120_000);
 });

@@ -81,7 +81,7 @@ describe('where a picture comes from', () => {
     });
     const growing = join(folder, 'growing');
     writeFileSync(growing, Buffer.alloc(100_000));
-    const reading = readFileLimited(growing, 1 << 22);
+    const reading = readFileLimited(growing, { maxBytes: 1 << 22 });
     appendFileSync(growing, Buffer.alloc(50_000));
     expect([100_000, 150_000]).toContain((await reading).length);
   });

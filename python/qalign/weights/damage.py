@@ -87,10 +87,11 @@ def read_json(file: Path, error: type[ModelError]) -> Any:
         raise
     except OSError as cause:
         raise error(f"{file} is not readable JSON: {cause}.") from cause
+    status = os.fstat(descriptor)
+    if not stat.S_ISREG(status.st_mode):  # before open(), which has an error of its own for a folder
+        os.close(descriptor)
+        raise error(f"{file} is not a regular file.")
     with open(descriptor, "rb") as stream:
-        status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode):
-            raise error(f"{file} is not a regular file.")
         if status.st_size > JSON_LIMIT:
             raise error(f"{file} has {status.st_size} bytes; a JSON file of a model can have at most {JSON_LIMIT}.")
         refuse_damage(file, error)

@@ -24,7 +24,7 @@ def weights_sha256(files: Sequence[Path], cache_dir: Path | None = None) -> str:
 
 def _cached_sha256(file: Path, cache_dir: Path) -> str:
     path = file.resolve()
-    stat = path.stat()
+    stat = file.stat()
     identity = [str(path), stat.st_size, stat.st_mtime_ns]
     entry = cache_dir / "sha256" / hashlib.sha256(str(path).encode()).hexdigest()
     try:
@@ -33,7 +33,7 @@ def _cached_sha256(file: Path, cache_dir: Path) -> str:
             return known["sha256"]
     except (OSError, ValueError, KeyError, TypeError):
         pass  # missing, or incomplete after a power failure: hash again
-    with path.open("rb") as stream:
+    with file.open("rb") as stream:  # a link of /proc refers to the open file, even if its name now has another file
         digest = (
             hashlib.file_digest(stream, "sha256").hexdigest() if hasattr(hashlib, "file_digest") else _sha256(stream)
         )

@@ -67,14 +67,15 @@ export interface OpenDraft {
 
 /**
  * Opens a draft of the file `whole`. If `whole` is a symbolic link, the draft replaces the target of the link. A named
- * pipe or a device such as /dev/null is never replaced: bytes are written to it directly.
+ * pipe or a device such as /dev/null is never replaced: bytes are written to it directly. With `replace`, a link, pipe or
+ * device is itself replaced.
  */
-export async function openDraft(whole: string): Promise<OpenDraft> {
-  if (await isSpecial(whole)) {
+export async function openDraft(whole: string, { replace = false } = {}): Promise<OpenDraft> {
+  if (!replace && (await isSpecial(whole))) {
     const file = await open(whole, 'w');
     return { file, commit: () => file.close(), discard: () => file.close() };
   }
-  const place = await realpath(whole).catch(() => whole);
+  const place = replace ? whole : await realpath(whole).catch(() => whole);
   await removeLeftovers(place);
   const draft = draftOf(place);
   const file = await open(draft.path, 'wx');

@@ -24,6 +24,8 @@ export interface WholeFile {
 export interface WholeFileOptions {
   /** Create the folder if it does not exist. Default: true. */
   readonly makeFolder?: boolean;
+  /** Replace a symbolic link, pipe or device of this name instead of writing to it. Default: false. */
+  readonly replace?: boolean;
   /** Creates the message of OUTPUT_UNWRITABLE. */
   readonly sentence?: (error: NodeJS.ErrnoException) => string;
 }
@@ -33,6 +35,7 @@ export async function openWhole(
   path: string,
   {
     makeFolder = true,
+    replace = false,
     sentence = (error) => `${path} could not be written: ${reasonOf(error)}.`,
   }: WholeFileOptions = {},
 ): Promise<WholeFile> {
@@ -40,7 +43,7 @@ export async function openWhole(
   const draft = await guard(async () => {
     if (await isFolder(path)) throw Object.assign(new Error('the path is a folder'), { code: 'EISDIR' });
     if (makeFolder) await mkdir(dirname(path), { recursive: true });
-    return openDraft(path);
+    return openDraft(path, { replace });
   });
   let held: string[] = [];
   let length = 0;

@@ -1,17 +1,18 @@
-import { readFile } from 'node:fs/promises';
 import { basename, extname } from 'node:path';
 import { QalignError } from '../../base/errors.js';
+import type { Reach } from '../../base/files/reach.js';
 import { pythonDigits } from '../rating.js';
-import { decodeText, openLabels, readLines } from './text.js';
+import { decodeText, readLabels, readLines } from './text.js';
 import { isBlank, tableOf, type ReadTable, type TableRow } from './table.js';
 
 /**
  * Reads a list of objects, or JSON Lines. Columns are the keys in order of first appearance. Lists become JSON text. An
  * `id` of the form `name->score`, as published by Q-Align, adds the columns `id.name` and `id.score`.
  */
-export const readJsonTable: ReadTable = async (path) => {
+export const readJsonTable: ReadTable = async (path, _layout, within) => {
   const file = basename(path);
-  const items = extname(path).toLowerCase() === '.jsonl' ? await jsonLines(path, file) : await jsonList(path, file);
+  const items =
+    extname(path).toLowerCase() === '.jsonl' ? await jsonLines(path, file, within) : await jsonList(path, file, within);
   const columns = new Map<string, number>();
   const rows = items.map(({ value, row }): TableRow => {
     if (typeof value !== 'object' || value === null || Array.isArray(value))
@@ -51,9 +52,13 @@ function cellOf(field: unknown): string {
   return field === null || field === undefined ? '' : JSON.stringify(field);
 }
 
-async function jsonList(path: string, file: string): Promise<{ value: unknown; row: number }[]> {
-  await (await openLabels(path)).close();
-  const value = parseJson(decodeText(await readFile(path), file), file);
+interface JsonItem {
+  readonly value: unknown;
+  readonly row: number;
+}
+
+async function jsonList(path: string, file: string, within: Reach | undefined): Promise<JsonItem[]> {
+  const value = parseJson(decodeText(await readLabels(path, within), file), file);
   if (!Array.isArray(value))
     throw new QalignError(
       'DATASET_UNREADABLE',
@@ -62,9 +67,9 @@ async function jsonList(path: string, file: string): Promise<{ value: unknown; r
   return value.map((item: unknown, index) => ({ value: item, row: index + 1 }));
 }
 
-async function jsonLines(path: string, file: string): Promise<{ value: unknown; row: number }[]> {
-  const items: { value: unknown; row: number }[] = [];
-  for await (const { lines, first } of readLines(path)) {
+async function jsonLines(path: string, file: string, within: Reach | undefined): Promise<JsonItem[]> {
+  const items: JsonItem[] = [];
+  for await (const { lines, first } of readLines(path, within)) {
     lines.forEach((line, index) => {
       if (line.trim() !== '') items.push({ value: parseJson(line, `${file}:${first + index}`), row: first + index });
     });

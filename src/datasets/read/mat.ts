@@ -1,19 +1,18 @@
-import { readFile } from 'node:fs/promises';
 import { basename } from 'node:path';
 import { QalignError } from '../../base/errors.js';
+import { holdFile, type Reach } from '../../base/files/reach.js';
 import { readMatV5, type MatArray } from './mat-v5.js';
 import { pythonDigits } from '../rating.js';
-import { openLabels } from './text.js';
+import { readLabels } from './text.js';
 import { isBlank, tableOf, type ReadTable } from './table.js';
 
 /**
  * Reads a MAT-file as a table. Its columns are the arrays with the length of the longest named column. A file with a
  * single matrix of strings becomes a table without a header. Version 7.3 files (HDF5) are read by h5wasm.
  */
-export const readMat: ReadTable = async (path, layout) => {
+export const readMat: ReadTable = async (path, layout, within) => {
   const file = basename(path);
-  await (await openLabels(path)).close();
-  const arrays = await load(path, file);
+  const arrays = await load(path, file, within);
   const [only] = arrays;
   const wanted = Object.values(layout.columns ?? {}).flat();
   // a single row of texts is a column if the layout names it
@@ -53,14 +52,16 @@ function cellOf(value: unknown): string {
 
 const HDF5_SIGNATURE = Buffer.from('\x89HDF\r\n\x1a\n', 'latin1');
 
-async function load(path: string, file: string): Promise<MatArray[]> {
-  const bytes = await readFile(path);
+async function load(path: string, file: string, within: Reach | undefined): Promise<MatArray[]> {
+  const bytes = await readLabels(path, within);
   try {
     if (bytes.toString('latin1', 0, 10) !== 'MATLAB 7.3') return readMatV5(bytes);
     // checked first, because the library prints its own messages for other files
     if (bytes.indexOf(HDF5_SIGNATURE) < 0) throw new Error('its header names version 7.3, but it is not an HDF5 file');
-    return await readHdf5(path);
+    const held = holdFile(path, within);
+    return await readHdf5(held.path).finally(() => held.close());
   } catch (cause) {
+    if (cause instanceof QalignError) throw cause;
     throw new QalignError('DATASET_UNREADABLE', `${file} cannot be read as a MAT-file: ${(cause as Error).message}.`, {
       cause,
     });

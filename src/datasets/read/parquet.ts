@@ -1,21 +1,29 @@
+import type { FileHandle } from 'node:fs/promises';
 import { basename } from 'node:path';
+import type { AsyncBuffer } from 'hyparquet';
 import { QalignError } from '../../base/errors.js';
+import type { Reach } from '../../base/files/reach.js';
 import { pythonDigits } from '../rating.js';
 import { openLabels } from './text.js';
 import { isBlank, type ReadTable, type TableRow } from './table.js';
 
 /** Reads a Parquet file by row group. */
-export const readParquet: ReadTable = async (path) => {
+export const readParquet: ReadTable = async (path, _layout, within) => {
   const file = basename(path);
-  await (await openLabels(path)).close();
-  const { asyncBufferFromFile, parquetMetadataAsync, parquetReadObjects, parquetSchema } = await import('hyparquet');
+  const { parquetMetadataAsync, parquetReadObjects, parquetSchema } = await import('hyparquet');
   const { compressors } = await import('hyparquet-compressors');
   const failed = (cause: unknown): QalignError =>
-    new QalignError('DATASET_UNREADABLE', `${file} cannot be read as a Parquet file: ${(cause as Error).message}.`, {
-      cause,
-    });
+    cause instanceof QalignError
+      ? cause
+      : new QalignError(
+          'DATASET_UNREADABLE',
+          `${file} cannot be read as a Parquet file: ${(cause as Error).message}.`,
+          {
+            cause,
+          },
+        );
   try {
-    const buffer = await asyncBufferFromFile(path);
+    const buffer = await openSlices(path, within);
     const metadata = await parquetMetadataAsync(buffer);
     const header = parquetSchema(metadata).children.map((child) => child.element.name);
     return {
@@ -45,6 +53,28 @@ export const readParquet: ReadTable = async (path) => {
     throw failed(cause);
   }
 };
+
+/** A file by its parts, each read through a descriptor of its own. */
+async function openSlices(path: string, within: Reach | undefined): Promise<AsyncBuffer> {
+  const withFile = async <T>(use: (file: FileHandle) => Promise<T>): Promise<T> => {
+    const file = await openLabels(path, within);
+    return use(file).finally(() => file.close());
+  };
+  const byteLength = await withFile(async (file) => (await file.stat()).size);
+  return {
+    byteLength,
+    slice: (start, end = byteLength) =>
+      withFile(async (file) => {
+        const bytes = new Uint8Array(Math.max(0, end - start));
+        for (let at = 0; at < bytes.length;) {
+          const { bytesRead } = await file.read(bytes, at, bytes.length - at, start + at);
+          if (bytesRead === 0) throw new RangeError('it became shorter while it was read');
+          at += bytesRead;
+        }
+        return bytes.buffer;
+      }),
+  };
+}
 
 function cellOf(cell: unknown): string {
   if (cell === null || cell === undefined || Number.isNaN(cell)) return ''; // pandas writes empty cells as NaN

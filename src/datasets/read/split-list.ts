@@ -1,5 +1,6 @@
 import { basename } from 'node:path';
 import { QalignError } from '../../base/errors.js';
+import type { Reach } from '../../base/files/reach.js';
 import type { RatingScan } from '../rating.js';
 import { readJsonTable } from './json.js';
 import { readLines } from './text.js';
@@ -23,17 +24,19 @@ export interface SplitLists {
 /**
  * @param lists split → path of its list
  * @param needed splits whose lists must match at least one rating
+ * @param within where the opened lists must be; anywhere by default
  */
 export async function applySplitLists(
   scan: RatingScan,
   lists: Readonly<Record<string, string>>,
   needed: readonly string[],
+  within?: Reach,
 ): Promise<SplitLists> {
   const owners = new Map<string, string>();
   const hits = new Map<string, number>();
   for (const [split, path] of Object.entries(lists)) {
     hits.set(split, 0);
-    for (const name of await namesIn(path)) claim(owners, name, split, path);
+    for (const name of await namesIn(path, within)) claim(owners, name, split, path);
   }
   const others = 'train' in lists ? 'rest' : 'train';
   return {
@@ -88,10 +91,10 @@ function firstCell(line: string): string {
   return /^\s*(.+?\.[A-Za-z]\w{1,4})(?=[\s,;]|$)/.exec(line)?.[1] ?? line.trim().split(/[\s,;]+/)[0] ?? '';
 }
 
-async function namesIn(path: string): Promise<string[]> {
+async function namesIn(path: string, within: Reach | undefined): Promise<string[]> {
   const names: string[] = [];
   if (/\.jsonl?$/i.test(path)) {
-    const table = await readJsonTable(path, {});
+    const table = await readJsonTable(path, {}, within);
     const column = ['image', 'img_path', 'media']
       .map((name) => table.header?.indexOf(name) ?? -1)
       .find((index) => index >= 0);
@@ -102,7 +105,7 @@ async function namesIn(path: string): Promise<string[]> {
       );
     for await (const rows of table.rows()) names.push(...rows.map((row) => row.cells[column] ?? ''));
   } else {
-    for await (const { lines } of readLines(path)) names.push(...lines.map(firstCell));
+    for await (const { lines } of readLines(path, within)) names.push(...lines.map(firstCell));
   }
   const found = names.filter((name) => name !== '');
   if (found.length === 0)

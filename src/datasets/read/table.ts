@@ -1,3 +1,4 @@
+import type { Reach } from '../../base/files/reach.js';
 import type { LabelFile } from '../spec.js';
 
 export interface TableRow {
@@ -29,9 +30,11 @@ export interface Table {
   rows(): AsyncIterable<readonly TableRow[]>;
 }
 
+/** `within`: where the opened file must lie; anywhere by default. */
 export type ReadTable = (
   path: string,
   layout: Partial<Pick<LabelFile, 'delimiter' | 'header' | 'sheet' | 'skip_rows' | 'columns'>>,
+  within?: Reach,
 ) => Promise<Table>;
 
 /** Creates a table from rows in memory. */

@@ -1,6 +1,7 @@
 import { parse } from 'csv-parse/sync';
 import { basename } from 'node:path';
 import { QalignError } from '../../base/errors.js';
+import type { Reach } from '../../base/files/reach.js';
 import { readLines } from './text.js';
 import { cellOf, isBlank, type ReadTable, type Table, type TableRow } from './table.js';
 import { TextRow } from './text-row.js';
@@ -13,12 +14,12 @@ const MAX_QUOTED_LINES = 1000;
  * Reads a table from a text file. Lines without quotes are split when their cells are read; csv-parse parses the
  * others.
  */
-export const readTextTable: ReadTable = async (path, layout) => {
+export const readTextTable: ReadTable = async (path, layout, within) => {
   const file = basename(path);
-  const stated = await statedDelimiter(path);
+  const stated = await statedDelimiter(path, within);
   const delimiter = stated ?? layout.delimiter ?? ',';
   const skip = Math.max(layout.skip_rows ?? 0, stated === undefined ? 0 : 1);
-  const all = (): AsyncGenerator<TableRow[]> => splitRows(path, delimiter, skip);
+  const all = (): AsyncGenerator<TableRow[]> => splitRows(path, { delimiter, skip, within });
   if (layout.header === false) return { file, header: undefined, binary: false, delimiter, rows: all };
   const header = await firstRow(all());
   if (header === undefined)
@@ -29,16 +30,16 @@ export const readTextTable: ReadTable = async (path, layout) => {
 };
 
 /** The separator from a first line such as `sep=;`, which Excel uses. That line is not part of the table. */
-async function statedDelimiter(path: string): Promise<string | undefined> {
-  const line = (await firstLines(path, 1))[0] ?? '';
+async function statedDelimiter(path: string, within: Reach | undefined): Promise<string | undefined> {
+  const line = (await firstLines(path, 1, within))[0] ?? '';
   const said = /^\s*"?sep=(\\t|[^"])"?\1*\s*$/i.exec(line)?.[1];
   return said === '\\t' ? '\t' : said;
 }
 
 /** The first lines of a text file, at most `count`. */
-export async function firstLines(path: string, count: number): Promise<readonly string[]> {
+export async function firstLines(path: string, count: number, within?: Reach): Promise<readonly string[]> {
   const found: string[] = [];
-  for await (const { lines } of readLines(path)) {
+  for await (const { lines } of readLines(path, within)) {
     found.push(...lines.slice(0, count - found.length));
     if (found.length === count) break;
   }
@@ -79,11 +80,14 @@ async function* withinHeader(
   }
 }
 
-async function* splitRows(path: string, delimiter: string, skip: number): AsyncGenerator<TableRow[]> {
+async function* splitRows(
+  path: string,
+  { delimiter, skip, within }: { delimiter: string; skip: number; within: Reach | undefined },
+): AsyncGenerator<TableRow[]> {
   const file = basename(path);
   const blank = blankLine(delimiter);
   let open: { text: string; row: number; lines: number } | undefined;
-  for await (const { lines, first } of readLines(path)) {
+  for await (const { lines, first } of readLines(path, within)) {
     const rows: TableRow[] = [];
     for (let i = 0; i < lines.length; i++) {
       const line = lines[i]!;

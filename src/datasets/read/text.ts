@@ -1,8 +1,9 @@
-import { open, type FileHandle } from 'node:fs/promises';
+import type { FileHandle } from 'node:fs/promises';
 import { basename } from 'node:path';
 import { TextDecoder } from 'node:util';
 import { QalignError } from '../../base/errors.js';
 import { wholeRuns } from '../../base/files/lines.js';
+import { openWithin, type Reach } from '../../base/files/reach.js';
 import { reasonOf } from '../../base/files/reason.js';
 
 /** Small chunks, so that their rows are garbage before the collector moves them to the old generation. */
@@ -20,11 +21,13 @@ export interface LineBatch {
 /**
  * Reads the lines of a text file in batches of some thousand. Supports UTF-8 with or without BOM, UTF-16 with BOM, and
  * the line ends LF, CRLF and CR.
- * @throws QalignError DATASET_NOT_FOUND, DATASET_UNREADABLE (a folder, another encoding, a line over MAX_LINE)
+ * @param within where the opened file must be; anywhere by default
+ * @throws QalignError DATASET_NOT_FOUND, DATASET_UNREADABLE (a folder, another encoding, a line over MAX_LINE),
+ * PATH_FORBIDDEN
  */
-export async function* readLines(path: string): AsyncGenerator<LineBatch> {
+export async function* readLines(path: string, within?: Reach): AsyncGenerator<LineBatch> {
   const name = basename(path);
-  const file = await openLabels(path);
+  const file = await openLabels(path, within);
   try {
     let decoder: TextDecoder | undefined;
     let first = 1;
@@ -94,12 +97,13 @@ export function decodeText(bytes: Uint8Array, name: string): string {
  * Opens a label file.
  * @throws QalignError DATASET_NOT_FOUND, DATASET_UNREADABLE (also for a folder)
  */
-export async function openLabels(path: string): Promise<FileHandle> {
+export async function openLabels(path: string, within?: Reach): Promise<FileHandle> {
   try {
-    const file = await open(path);
+    const file = await openWithin(path, within);
     if ((await file.stat()).isFile()) return file;
     await file.close();
   } catch (cause) {
+    if (cause instanceof QalignError) throw cause;
     const missing = (cause as NodeJS.ErrnoException).code === 'ENOENT';
     throw new QalignError(
       missing ? 'DATASET_NOT_FOUND' : 'DATASET_UNREADABLE',
@@ -111,6 +115,16 @@ export async function openLabels(path: string): Promise<FileHandle> {
     'DATASET_UNREADABLE',
     `${path} is not a file; name the label file itself, or use the folder with a named data set.`,
   );
+}
+
+/** The whole of a label file. */
+export async function readLabels(path: string, within?: Reach): Promise<Buffer> {
+  const file = await openLabels(path, within);
+  try {
+    return await file.readFile();
+  } finally {
+    await file.close();
+  }
 }
 
 function decoderOf(start: Uint8Array, name: string): TextDecoder {

@@ -1,14 +1,13 @@
 import { basename } from 'node:path';
 import { QalignError } from '../../base/errors.js';
 import { pythonDigits } from '../rating.js';
-import { openLabels } from './text.js';
+import { readLabels } from './text.js';
 import { isBlank, tableOf, type ReadTable, type TableRow } from './table.js';
 
 /** Reads a sheet of an .xlsx workbook, by default the first. */
-export const readWorkbook: ReadTable = async (path, layout) => {
+export const readWorkbook: ReadTable = async (path, layout, within) => {
   const file = basename(path);
-  await (await openLabels(path)).close();
-  const sheets = await load(path, file);
+  const sheets = await load(await readLabels(path, within), file);
   const sheet = layout.sheet === undefined ? sheets[0] : sheets.find(({ sheet: name }) => name === layout.sheet);
   if (sheet === undefined)
     throw new QalignError(
@@ -28,10 +27,10 @@ export const readWorkbook: ReadTable = async (path, layout) => {
   return tableOf(file, header.cells, body, true);
 };
 
-async function load(path: string, file: string): Promise<{ sheet: string; data: unknown[][] }[]> {
+async function load(bytes: Buffer, file: string): Promise<{ sheet: string; data: unknown[][] }[]> {
   const { default: readXlsxFile } = await import('read-excel-file/node');
   try {
-    return await readXlsxFile(path);
+    return await readXlsxFile(bytes);
   } catch (cause) {
     throw new QalignError('DATASET_UNREADABLE', `${file} cannot be read as a workbook: ${(cause as Error).message}.`, {
       cause,

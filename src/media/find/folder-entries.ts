@@ -2,6 +2,7 @@ import { opendir } from 'node:fs/promises';
 import type { Dirent } from 'node:fs';
 import { join } from 'node:path';
 import type { QalignError } from '../../base/errors.js';
+import { holdFolder, type Held, type Reach } from '../../base/files/reach.js';
 import { openError } from '../image-file.js';
 import { pathFrom, pathText } from '../media-input.js';
 
@@ -17,18 +18,22 @@ export interface FolderEntry {
 
 /**
  * Lists a folder, sorted by the bytes of the names, so that a run is the same on every machine. An error of the folder
- * is returned and not thrown, so that the search continues: MEDIA_NOT_FOUND or MEDIA_UNREADABLE.
+ * is returned and not thrown, so that the search continues: MEDIA_NOT_FOUND, MEDIA_UNREADABLE or PATH_FORBIDDEN.
  *
+ * @param within where the opened folder must lie; anywhere by default
  * @throws the reason of `signal`
  */
 export async function folderEntries(
   folder: string | Buffer,
   signal?: AbortSignal,
+  within?: Reach,
 ): Promise<Iterable<FolderEntry> | QalignError> {
   const names: string[] = [];
   const types = new Map<string, FolderEntry['type']>();
+  let held: Held<string | Buffer> | undefined;
   try {
-    for await (const entry of await opendir(folder, { encoding: 'buffer' as BufferEncoding, bufferSize: 1024 })) {
+    held = holdFolder(folder, within);
+    for await (const entry of await opendir(held.path, { encoding: 'buffer' as BufferEncoding, bufferSize: 1024 })) {
       signal?.throwIfAborted();
       // one character per byte: compact, and sorted in byte order
       const name = (entry.name as unknown as Buffer).toString('latin1');
@@ -39,6 +44,8 @@ export async function folderEntries(
   } catch (error) {
     signal?.throwIfAborted();
     return openError(folder, error);
+  } finally {
+    held?.close();
   }
   names.sort();
   return inOrder(folder, names, types);

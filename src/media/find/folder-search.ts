@@ -32,7 +32,7 @@ async function* walk(
   filter: NameFilter,
   options: ExpandOptions,
 ): AsyncGenerator<Found, void, undefined> {
-  const entries = await folderEntries(folder, options.signal);
+  const entries = await folderEntries(folder, options.signal, options.limits?.within);
   if (entries instanceof QalignError) {
     yield { path: folder, error: entries };
     return;

@@ -35,7 +35,7 @@ export async function* lookThrough(
 async function judge(
   found: Found,
   byContent: boolean,
-  { hash = false, signal }: ExpandOptions,
+  { hash = false, signal, limits }: ExpandOptions,
 ): Promise<MediaSource | Extract<Found, { passed: unknown }>> {
   if ('passed' in found) return found;
   if ('error' in found) return failedSource(found.path, found.error);
@@ -47,6 +47,7 @@ async function judge(
     const look = await lookAt(path instanceof Buffer ? { path } : path, {
       hash: hash && (({ sniffed, start }) => !byContent || isMediaFile(name, start, sniffed)),
       signal,
+      within: limits?.within,
     });
     if (byContent && !isMediaFile(name, look.start, look.sniffed)) return { path, passed: 'not-media' };
     return { input: name, kind: look.kind, media: mediaAt(path), identity: look.identity };

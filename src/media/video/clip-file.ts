@@ -3,6 +3,7 @@ import { mkdtemp, open, rm, type FileHandle } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { QalignError } from '../../base/errors.js';
+import { requireInReach } from '../../base/files/reach.js';
 import { sniff, SNIFF_BYTES } from '../decode/magic.js';
 import { existingName } from '../find/same-name.js';
 import { notRegular, openError, quoted, tooLarge } from '../image-file.js';
@@ -54,17 +55,21 @@ type OpenedClip = Omit<ClipFile, 'maxFramePixels'>;
 async function opened(input: MediaInput, limits: MediaLimits): Promise<OpenedClip> {
   if (input instanceof Uint8Array) return spooled(input, limits);
   const path = typeof input === 'string' ? await existingName(input) : (pathOf(input) as Buffer);
-  const { handle, size } = await openRegularFile(path, limits.maxBytes);
+  const { handle, size } = await openRegularFile(path, limits);
   return described(handle, resolve(pathText(path)), size, `${pathText(path)} is empty.`, async () => {});
 }
 
 /** Opens a regular file and never blocks, even for a FIFO without a writer. The caller closes it. */
-async function openRegularFile(path: string | Buffer, maxBytes: number): Promise<{ handle: FileHandle; size: number }> {
+async function openRegularFile(
+  path: string | Buffer,
+  { maxBytes, within }: MediaLimits,
+): Promise<{ handle: FileHandle; size: number }> {
   let handle: FileHandle | undefined;
   try {
     handle = await open(path, constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOCTTY);
     const stat = await handle.stat();
     if (!stat.isFile()) throw notRegular(path, stat);
+    await requireInReach(handle.fd, path, within);
     if (stat.size > maxBytes) throw tooLarge(quoted(path), stat.size, maxBytes);
     return { handle, size: stat.size };
   } catch (error) {

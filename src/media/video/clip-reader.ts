@@ -99,10 +99,10 @@ export async function openVideo(pool: PreparePool, input: MediaInput, options: C
 export async function openFolder(
   pool: PreparePool,
   folder: string,
-  { size, maxFrames, lane = 'bulk', signal }: ClipOptions,
+  { size, maxFrames, limits, lane = 'bulk', signal }: ClipOptions,
 ): Promise<ClipReader> {
-  const files = (await frameFiles(folder, maxFrames)).map((name) => join(folder, name));
-  const given = signal === undefined ? {} : { signal };
+  const files = (await frameFiles(folder, maxFrames, limits?.within)).map((name) => join(folder, name));
+  const given = { ...(signal === undefined ? {} : { signal }), ...(limits === undefined ? {} : { limits }) };
   const warnings = new Set<string>();
   let original = { width: 0, height: 0 };
   const prepare = async (file: string, at: number): Promise<Uint8Array> => {

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import sharp from 'sharp';
 import { QalignError } from '../../base/errors.js';
 import { draftOf, removeLeftovers } from '../../base/files/draft.js';
+import { holdFolder, type Reach } from '../../base/files/reach.js';
 import { guardWrite } from '../../base/files/unwritable.js';
 import { prepareFrame } from '../image.js';
 import type { MediaInput } from '../media-input.js';
@@ -84,14 +85,26 @@ export async function isFrameFolder(media: MediaInput): Promise<boolean> {
   );
 }
 
-/** Returns the file names in numerical order. With `maxFrames`, returns at most that number, evenly spaced. */
-export async function frameFiles(folder: string, maxFrames: number | undefined): Promise<string[]> {
-  const names = (await readdir(folder))
+/**
+ * Returns the file names in numerical order. With `maxFrames`, returns at most that number, evenly spaced.
+ * @param within where the folder must be; anywhere by default
+ */
+export async function frameFiles(folder: string, maxFrames: number | undefined, within?: Reach): Promise<string[]> {
+  const names = (await namesIn(folder, within))
     .filter((name) => !name.startsWith('.'))
     .sort((a, b) => a.localeCompare(b, 'en', { numeric: true }));
   if (names.length === 0)
     throw new QalignError('MEDIA_NOT_FOUND', `The folder of frames ${folder} is empty; extract the frames again.`);
   return evenIndices(names.length, maxFrames).map((index) => names[index]!);
+}
+
+async function namesIn(folder: string, within: Reach | undefined): Promise<string[]> {
+  const held = holdFolder(folder, within);
+  try {
+    return await readdir(held.path);
+  } finally {
+    held.close();
+  }
 }
 
 async function readNote(folder: string): Promise<Note | undefined> {

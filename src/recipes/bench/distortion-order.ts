@@ -62,7 +62,7 @@ export async function benchOrder({
   for (const [number, file] of files.entries()) {
     signal?.throwIfAborted();
     const limits = withDefaults(undefined);
-    const picture = await decodeImage(await readInput(file, limits.maxBytes, signal), limits, true);
+    const picture = await decodeImage(await readInput(file, limits, signal), limits, true);
     const versions = [picture];
     for (const kind of kinds)
       for (const strength of measuredStrengths(kind)) versions.push(await distort(picture, kind, strength, number));

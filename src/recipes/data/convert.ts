@@ -52,6 +52,11 @@ export interface ConvertOptions extends DatasetSource, ConversionChoices {
    * parts.
    */
   readonly out: string | ((text: string) => Promise<void> | void);
+  /**
+   * For services, where `out` is a path into an open folder: the name of that folder, to which media paths are relative.
+   * Links in `out` are then replaced instead of followed.
+   */
+  readonly outName?: string | undefined;
   /** Ends the call early. */
   readonly signal?: AbortSignal | undefined;
   /** Called with the number of records written so far. */
@@ -100,7 +105,7 @@ export async function convertDataset(options: ConvertOptions): Promise<ConvertRe
   const opened = await openSource(options);
   const plan = await planConversion(opened, options);
   const text = options.format === 'llava' ? LLAVA_TEXT : JSONL_TEXT;
-  const output = openOutput(options.out, text);
+  const output = openOutput(options, text);
   const lineOf = options.format === 'llava' ? llavaLine(opened) : recordLine;
   let written = 0;
   let manifestFile: WholeFile | undefined;
@@ -116,7 +121,8 @@ export async function convertDataset(options: ConvertOptions): Promise<ConvertRe
     opened.check();
     const manifest = await describe(options, opened, plan.rule, summary);
     // the manifest is written before the records become visible, so that a failed write leaves no records
-    if (output.manifest !== undefined) manifestFile = await openWhole(output.manifest);
+    if (output.manifest !== undefined)
+      manifestFile = await openWhole(output.manifest, { replace: options.outName !== undefined });
     await manifestFile?.write(`${JSON.stringify(manifest, null, 2)}\n`);
     const files = await output.files.commit();
     await manifestFile?.commit();
@@ -133,17 +139,18 @@ interface Output {
   readonly manifest: string | undefined;
 }
 
-function openOutput(out: ConvertOptions['out'], text: RecordText): Output {
+function openOutput({ out, outName }: Pick<ConvertOptions, 'out' | 'outName'>, text: RecordText): Output {
   if (typeof out === 'function') return { files: streamed(out, text), manifest: undefined };
   const extension = extname(out).toLowerCase();
+  const replace = outName !== undefined;
   if (extension === text.extension)
-    return { files: openOneFile(out, text), manifest: `${out.slice(0, -extension.length)}.dataset.json` };
+    return { files: openOneFile(out, text, { replace }), manifest: `${out.slice(0, -extension.length)}.dataset.json` };
   if (extension === '.json' || extension === '.jsonl')
     throw new QalignError(
       'USAGE',
       `${out} does not match the format; name a folder, or a file that ends in ${text.extension}.`,
     );
-  return { files: openSplitFiles(out, text), manifest: join(out, 'dataset.json') };
+  return { files: openSplitFiles(out, text, { replace }), manifest: join(out, 'dataset.json') };
 }
 
 function streamed(out: (text: string) => Promise<void> | void, text: RecordText): RecordFiles {
@@ -183,13 +190,9 @@ async function mediaNamer(
       throw new QalignError('USAGE', 'Extracting frames needs the clips; name their folder with --media.');
     return (rating) => publishedPath(spec.media, rating.name);
   }
-  const finder = createMediaFinder(root, spec.media);
-  const base =
-    typeof options.out === 'function'
-      ? process.cwd()
-      : extname(options.out) === ''
-        ? resolve(options.out)
-        : dirname(resolve(options.out));
+  const finder = createMediaFinder(root, spec.media, options.within);
+  const out = options.outName ?? options.out;
+  const base = typeof out === 'function' ? process.cwd() : extname(out) === '' ? resolve(out) : dirname(resolve(out));
   const find = ({ name, file, row }: Rating): string | undefined => {
     const found =
       finder.find(name) ?? (options.missing === 'keep' ? join(root, publishedPath(spec.media, name)) : undefined);
@@ -235,7 +238,15 @@ async function describe(
   rule: { names: readonly string[]; edge: 'lower' | 'upper'; outside: 'drop' | 'clip' },
   summary: ConversionSummary,
 ): Promise<DatasetManifest> {
-  const { out: _out, signal: _signal, onProgress: _onProgress, onClip: _onClip, ...given } = options;
+  const {
+    out: _out,
+    outName: _outName,
+    within: _within,
+    signal: _signal,
+    onProgress: _onProgress,
+    onClip: _onClip,
+    ...given
+  } = options;
   return {
     ...summary,
     title: spec.title,

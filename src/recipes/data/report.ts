@@ -50,7 +50,7 @@ export async function reportDataset({
   onProgress,
 }: ReportOptions): Promise<ReportResult> {
   if (files.length === 0) throw new QalignError('USAGE', 'No records to report on; name at least one JSONL file.');
-  const manifests = await Promise.all(files.map(manifestBeside));
+  const manifests = await Promise.all(files.map((file) => manifestBeside(file)));
   const manifest = manifests.find((found) => found !== undefined);
   const levels = manifest?.level_names ?? [...LEVELS];
   const statistics = recordStatistics(levels);

@@ -8,6 +8,7 @@ import { findLabels, readSource } from '../../datasets/registry.js';
 import type { LevelSettings } from '../../datasets/spec.js';
 import { applySplitLists } from '../../datasets/read/split-list.js';
 import { QalignError } from '../../base/errors.js';
+import type { Reach } from '../../base/files/reach.js';
 import { expandSources } from '../../media/sources.js';
 import { IMAGE_MARKER } from '../../prompts/subject.js';
 import { OFFICIAL_RULE, PAPER_RULE, type LevelRule } from '../../scoring/level-conversion.js';
@@ -33,6 +34,8 @@ export interface DatasetSource {
   readonly own?: OwnData | undefined;
   /** Split → path of a published list of its names. */
   readonly splitLists?: Readonly<Record<string, string>> | undefined;
+  /** Where all files that are read must lie, checked of the opened ones: for services. Anywhere by default. */
+  readonly within?: Reach | undefined;
 }
 
 /** How ratings are converted to records. Defaults come from the data set, for own data from Eq. 1 of the paper. */
@@ -104,23 +107,34 @@ export async function openSource({
   overrides = [],
   own = {},
   splitLists = {},
+  within,
   ...choices
 }: DatasetSource & Pick<ConversionChoices, 'range' | 'outside' | 'levels'>): Promise<OpenedSource> {
   const { lists, ...opened } =
     labels === undefined
-      ? await openOwn(dataset, own, overrides, choices)
-      : await openNamed(dataset, labels, { source, as, overrides });
+      ? await openOwn(dataset, { ...own, within }, overrides, choices)
+      : await openNamed(dataset, labels, { source, as, overrides, within });
   const all = { ...lists, ...splitLists };
   if (Object.keys(all).length === 0) return { ...opened, check: () => undefined };
   // only lists that the user names must match: part of a published table can lack the names of its own lists
-  const listed = await applySplitLists(opened.scan, all, Object.keys(splitLists));
+  const listed = await applySplitLists(opened.scan, all, Object.keys(splitLists), within);
   return { ...opened, scan: () => listed.scan(), check: () => listed.check() };
 }
 
 async function openNamed(
   dataset: string,
   labels: string,
-  { source, as, overrides }: { source: string | undefined; as: string | undefined; overrides: readonly string[] },
+  {
+    source,
+    as,
+    overrides,
+    within,
+  }: {
+    source: string | undefined;
+    as: string | undefined;
+    overrides: readonly string[];
+    within: Reach | undefined;
+  },
 ): Promise<Unsplit> {
   const spec = await loadDatasetSpec(dataset, overrides);
   const found = findLabels(spec, labels, { source, as });
@@ -130,7 +144,7 @@ async function openNamed(
     spec: { ...spec, levels },
     source: found.source,
     own: false,
-    scan: await readSource(spec, found),
+    scan: await readSource(spec, found, within),
     lists: found.splitLists,
   };
 }
@@ -163,7 +177,7 @@ async function openOwn(
   const opened = await openOwnRatings(
     path,
     { ...own, scale, levels, mirror: mirror && mirror[0] + mirror[1] },
-    mediaOfFolder,
+    (folder) => mediaOfFolder(folder, own.within),
   );
   return {
     ...opened,
@@ -234,8 +248,12 @@ export async function planConversion(
   };
 }
 
-async function* mediaOfFolder(folder: string): AsyncGenerator<{ name: string; kind: 'image' | 'video' }> {
-  for await (const { media, input, kind } of expandSources([folder])) {
+async function* mediaOfFolder(
+  folder: string,
+  within: Reach | undefined,
+): AsyncGenerator<{ name: string; kind: 'image' | 'video' }> {
+  for await (const { media, input, kind, error } of expandSources([folder], { limits: { within } })) {
+    if (error?.code === 'PATH_FORBIDDEN') throw error;
     if (typeof media !== 'string')
       throw new QalignError(
         'DATASET_UNREADABLE',

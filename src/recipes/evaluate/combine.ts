@@ -1,14 +1,16 @@
-import { readFile } from 'node:fs/promises';
 import { parse } from 'csv-parse/sync';
 import type { EvaluateRecipe } from '../../config/evaluate.js';
 import type { DeepReadonly } from '../../config/load.js';
 import { QalignError } from '../../base/errors.js';
+import { readWithin, type Reach } from '../../base/files/reach.js';
 import { combine, fitWeights, standardOf, type Standard } from '../../scoring/ensemble.js';
 import type { Rows } from './measure.js';
 import type { PredictionTable } from './predictions.js';
 import { reasonOf } from '../../base/files/reason.js';
 
 type Recipe = DeepReadonly<EvaluateRecipe>;
+/** Another scorer, by its scores. */
+type Other = NonNullable<Recipe['ensemble']>['with'][number];
 
 /** How the scores of several scorers were combined. Part of evaluation.json. */
 export interface EnsembleReport {
@@ -28,11 +30,13 @@ export interface DatasetPredictions {
  * Combines the scores with the CSV files of other scorers. Means, standard deviations and weights are fitted on the
  * validation entry `fit_on`. Labels of test items are never used. With fixed weights and no `fit_on`, each scorer is
  * standardised over the items of each data set.
+ * @param within where the opened CSV files must be; anywhere by default
  * @throws QalignError CONFIG_INVALID, EVALUATION_NOT_READY, EVALUATION_FAILED
  */
 export async function combineScorers(
   recipe: Recipe,
   all: readonly DatasetPredictions[],
+  within?: Reach,
 ): Promise<{ all: DatasetPredictions[]; report: EnsembleReport | null }> {
   const { ensemble } = recipe;
   if (ensemble === null) return { all: [...all], report: null };
@@ -43,7 +47,7 @@ export async function combineScorers(
       `The scorers of the ensemble are ${names.join(', ')}; each needs a different name.`,
     );
   const others = await Promise.all(
-    ensemble.with.map(async (one) => ({ name: one.name, scores: await readScores(one) })),
+    ensemble.with.map(async (one) => ({ name: one.name, scores: await readScores(one, within) })),
   );
   const columnsOf = ({ name, table, rows }: DatasetPredictions): Float64Array[] => [
     rows.scores,
@@ -103,25 +107,19 @@ export function validationEntry(
   return all.find((one) => one.name === name)!;
 }
 
-async function readScores({
-  csv,
-  id_column,
-  score_column,
-  name,
-}: {
-  csv: string;
-  id_column: string;
-  score_column: string;
-  name: string;
-}): Promise<Map<string, number>> {
-  const text = await readFile(csv, 'utf8').catch((cause: Error) => {
+async function readScores(
+  { csv, id_column, score_column, name }: Other,
+  within: Reach | undefined,
+): Promise<Map<string, number>> {
+  const bytes = await readWithin(csv, within).catch((cause: Error) => {
+    if (cause instanceof QalignError) throw cause;
     throw new QalignError(
       'EVALUATION_NOT_READY',
       `The scores ${csv} of ${name} cannot be read (${reasonOf(cause)}); create that file with an id and a score column.`,
       { cause },
     );
   });
-  const rows = readRows(text, csv);
+  const rows = readRows(bytes.toString(), csv);
   const scores = new Map<string, number>();
   rows.forEach((row, i) => {
     const [id, written] = [row[id_column], row[score_column]];

@@ -1,3 +1,4 @@
+import type { MediaLimits } from '../../media/limits.js';
 import { thumbnail } from '../../media/thumbnail.js';
 import { figure } from '../../report/figure.js';
 import { short } from '../../report/histogram.js';
@@ -29,16 +30,18 @@ export interface SectionOptions {
   readonly title: string;
   readonly rule: EvaluateResult['rule'];
   readonly isEnsemble: boolean;
+  /** What its pictures may cost, and where they must lie; DEFAULT_LIMITS otherwise. */
+  readonly limits?: Partial<MediaLimits> | undefined;
 }
 
 /** The section of one data set as HTML: curve, residuals, levels, reliability and examples. */
 export async function datasetSection(
   one: EvaluatedDataset,
-  { title, rule, isEnsemble }: SectionOptions,
+  { title, rule, isEnsemble, limits }: SectionOptions,
 ): Promise<string> {
   const { result, predictions, set } = one;
   const { rows, table } = predictions;
-  const source = (await manifestBeside(set.file).catch(() => undefined))?.source;
+  const source = (await manifestBeside(set.file, limits?.within).catch(() => undefined))?.source;
   const scale = await mosScale(set.records[0]?.dataset ?? result.dataset, rows.mos, source);
   const names = {
     mos: `MOS ${scale === undefined ? `(${short(result.ranges.mos[0], 3)} to ${short(result.ranges.mos[1], 3)} here)` : `(${short(scale[0])}–${short(scale[1])})`}`,
@@ -54,7 +57,7 @@ export async function datasetSection(
     ...(result.calibration === null ? [] : [calibrationFigure(result.dataset, result.calibration, names.mos)]),
   ];
   const examples =
-    residuals === undefined ? '' : await examplesHtml(one, examplesOf(table, rows, residuals, result.worst));
+    residuals === undefined ? '' : await examplesHtml(one, examplesOf(table, rows, residuals, result.worst), limits);
   return `${heading(2, title)}\n${notes(result)}${row(...figures)}\n${examples}`;
 }
 
@@ -220,6 +223,7 @@ function notes({ failed, warned, records }: EvaluatedDataset['result']): string 
 async function examplesHtml(
   { result: { worst }, set }: EvaluatedDataset,
   { best, typical }: ReturnType<typeof examplesOf>,
+  limits: Partial<MediaLimits> | undefined,
 ): Promise<string> {
   const parts: [string, string, readonly Miss[]][] = [
     ['Closest', 'The item closest to the curve from each sixth of the items by MOS, lowest first.', best],
@@ -230,13 +234,17 @@ async function examplesHtml(
   for (const [title, about, misses] of parts)
     if (misses.length > 0)
       drawn.push(
-        `${heading(3, title)}<p class="soft">${escape(about)}</p><div class="thumbs">${(await Promise.all(misses.map((miss) => example(miss, set.media[miss.index]!)))).join('\n')}</div>`,
+        `${heading(3, title)}<p class="soft">${escape(about)}</p><div class="thumbs">${(await Promise.all(misses.map((miss) => example(miss, set.media[miss.index]!, limits)))).join('\n')}</div>`,
       );
   return drawn.join('\n');
 }
 
-async function example({ id, mos, score, error }: Miss, path: string): Promise<string> {
-  const image = await thumbnail(path, SIDE).then(
+async function example(
+  { id, mos, score, error }: Miss,
+  path: string,
+  limits: Partial<MediaLimits> | undefined,
+): Promise<string> {
+  const image = await thumbnail(path, SIDE, limits).then(
     (uri) => `<img src="${uri}" alt="${escape(id)}" loading="lazy">`,
     () => '<p class="soft">no picture</p>',
   );

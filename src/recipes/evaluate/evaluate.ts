@@ -10,6 +10,7 @@ import type { Logger } from '../../base/logger.js';
 import { withExclusiveFile } from '../../base/files/exclusive-file.js';
 import { provenance } from '../../base/provenance.js';
 import { createScorer } from '../score/create-scorer.js';
+import type { MediaLimits } from '../../media/limits.js';
 import type { Scorer, ScorerOptions } from '../score/scorer.js';
 import { combineScorers, validationEntry, type DatasetPredictions } from './combine.js';
 import { fitCalibrationFile, reportCalibration, type CalibrationFile } from './calibration-file.js';
@@ -52,6 +53,8 @@ export interface EvaluateOptions {
   readonly out?: string | undefined;
   /** Command line that is printed in the report. */
   readonly command?: string | undefined;
+  /** What decoding may cost, and where records, media and scores must lie; DEFAULT_LIMITS otherwise. */
+  readonly limits?: Partial<MediaLimits> | undefined;
   /** Creates the scorer, for tests and callers with a loaded model. The evaluation closes it at the end. */
   readonly createScorer?: ((options: ScorerOptions) => Promise<Scorer>) | undefined;
 }
@@ -68,7 +71,7 @@ export async function evaluate(input: EvaluateRecipeInput, options: EvaluateOpti
   const recipe = checkConfig(EvaluateRecipe, input, 'the recipe');
   requireDistinct('data', recipe.data);
   recipe.data.forEach(paperOf); // refuse an unknown name before hours of predictions
-  const { missing, sets } = await checkReady(recipe);
+  const { missing, sets } = await checkReady(recipe, { within: options.limits?.within });
   if (missing.length > 0)
     throw new QalignError(
       'EVALUATION_NOT_READY',
@@ -113,6 +116,7 @@ async function predictAll(
     for (const set of sets) {
       await predict(scorer, set, predictionsPath(folder, set.name), {
         signal: options.signal,
+        limits: options.limits,
         onProgress: (progress) => options.onEvent?.({ event: 'predicting', ...progress }),
       });
     }
@@ -129,7 +133,7 @@ async function measureFolder(
   recipe: DeepReadonly<EvaluateRecipe>,
   sets: readonly RecordSet[],
   folder: string,
-  { onEvent, command }: EvaluateOptions,
+  { onEvent, command, limits }: EvaluateOptions,
 ): Promise<{ result: EvaluateResult; datasets: readonly EvaluatedDataset[] }> {
   const raw: DatasetPredictions[] = [];
   for (const { name, absent = 0 } of sets) {
@@ -145,7 +149,7 @@ async function measureFolder(
     );
     raw.push({ name, table, rows });
   }
-  const { all, report } = await combineScorers(recipe, raw);
+  const { all, report } = await combineScorers(recipe, raw, limits?.within);
   const calibration =
     recipe.calibration === null
       ? undefined
@@ -181,7 +185,7 @@ async function measureFolder(
     provenance: await provenance(),
     recipe,
   };
-  await writeAll(folder, result, datasets, calibration, command);
+  await writeAll(folder, result, datasets, calibration, { command, limits });
   return { result, datasets };
 }
 
@@ -194,7 +198,7 @@ async function writeAll(
   result: EvaluateResult,
   evaluated: readonly EvaluatedDataset[],
   calibration: CalibrationFile | undefined,
-  command: string | undefined,
+  { command, limits }: Pick<EvaluateOptions, 'command' | 'limits'>,
 ): Promise<void> {
   if (calibration !== undefined)
     await writeWhole(join(folder, 'calibration.json'), `${JSON.stringify(calibration, null, 1)}\n`);
@@ -203,7 +207,7 @@ async function writeAll(
   const datasets = result.datasets.map((one) => ({ ...one, predictions: `predictions/${basename(one.predictions)}` }));
   await writeWhole(join(folder, 'evaluation.json'), `${JSON.stringify({ ...rest, datasets }, null, 1)}\n`);
   await writeWhole(join(folder, 'evaluation.md'), evaluationMarkdown(result));
-  await writeWhole(join(folder, 'report.html'), await evaluationPage(result, evaluated, command));
+  await writeWhole(join(folder, 'report.html'), await evaluationPage(result, evaluated, { command, limits }));
 }
 
 /** Requires distinct names, because they are used as file and column names. */

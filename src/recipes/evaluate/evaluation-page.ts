@@ -1,23 +1,33 @@
 import { basename, dirname } from 'node:path';
+import type { MediaLimits } from '../../media/limits.js';
 import { escape, page, table } from '../../report/page.js';
 import { datasetSection } from './dataset-section.js';
 import { INTERVALS, metricsTable, modelSentence, ruleSentences } from './markdown.js';
 import type { EvaluateResult, EvaluatedDataset } from './result.js';
 
-/**
- * The report of an evaluation as one HTML file with embedded pictures.
- * @param command command line that is printed on the page
- */
+/** Origin of the page, and limits of its pictures. */
+export interface PageOptions {
+  /** Command line that is printed on the page. */
+  readonly command?: string | undefined;
+  readonly limits?: Partial<MediaLimits> | undefined;
+}
+
+/** The report of an evaluation as one HTML file with embedded pictures. */
 export async function evaluationPage(
   result: EvaluateResult,
   datasets: readonly EvaluatedDataset[],
-  command?: string,
+  { command, limits }: PageOptions = {},
 ): Promise<string> {
   const { head, rows } = metricsTable(result.datasets);
   const sections: string[] = [];
   for (const one of datasets)
     sections.push(
-      await datasetSection(one, { title: one.result.dataset, rule: result.rule, isEnsemble: result.ensemble !== null }),
+      await datasetSection(one, {
+        title: one.result.dataset,
+        rule: result.rule,
+        isEnsemble: result.ensemble !== null,
+        limits,
+      }),
     );
   return page({
     title: `Evaluation: ${result.name}`,

@@ -2,6 +2,7 @@ import type { DatasetRecord } from '../../../bridge/protocol/record.js';
 import { QalignError } from '../../base/errors.js';
 import { LEVELS, type Level } from '../../scoring/levels.js';
 import { isFailure } from '../../api/result.js';
+import type { MediaLimits } from '../../media/limits.js';
 import { describePreprocessing } from '../../media/preprocessing.js';
 import type { Scorer, ScoreSource } from '../score/scorer.js';
 import { openPredictions, type PredictionFailure, type PredictionHeader } from './predictions.js';
@@ -25,8 +26,13 @@ export async function predict(
   path: string,
   {
     signal,
+    limits,
     onProgress,
-  }: { signal?: AbortSignal | undefined; onProgress?: ((progress: PredictProgress) => void) | undefined } = {},
+  }: {
+    signal?: AbortSignal | undefined;
+    limits?: Partial<MediaLimits> | undefined;
+    onProgress?: ((progress: PredictProgress) => void) | undefined;
+  } = {},
 ): Promise<void> {
   const writer = await openPredictions(path, headerOf(scorer, set));
   try {
@@ -45,6 +51,7 @@ export async function predict(
     const options = {
       tasksOf: (source: ScoreSource) => [(source as RecordSource).task],
       ...(signal === undefined ? {} : { signal }),
+      ...(limits === undefined ? {} : { limits }),
     };
     let next = 0; // outcomes have the order of the sources
     for await (const [outcome] of scorer.scoreMany(sources(), options)) {

@@ -5,6 +5,7 @@ import type { EvaluateRecipe } from '../../config/evaluate.js';
 import type { DeepReadonly } from '../../config/load.js';
 import { chooseModel, type ModelChoice } from '../../config/models.js';
 import { QalignError } from '../../base/errors.js';
+import type { Reach } from '../../base/files/reach.js';
 import { isHere } from '../models-here.js';
 import { TEST_SETS } from './published-figures.js';
 import { readRecordSet, type RecordSet } from './records.js';
@@ -24,16 +25,17 @@ export interface Readiness {
 /**
  * Checks the inputs of a recipe without starting anything.
  * @param options.model whether to check the model; false if a later step creates it
+ * @param options.within where the opened records must be; anywhere by default
  */
 export async function checkReady(
   recipe: DeepReadonly<EvaluateRecipe>,
-  { model = true }: { readonly model?: boolean } = {},
+  { model = true, within }: { readonly model?: boolean; readonly within?: Reach | undefined } = {},
 ): Promise<Readiness> {
   const missing = model ? [...(await missingModel(recipe.model, recipe.base))] : [];
   const sets: RecordSet[] = [];
   for (const entry of recipe.data) {
     const dataset = entry.name;
-    const set = await readRecordSet(entry).catch(async (error: unknown) => {
+    const set = await readRecordSet(entry, within).catch(async (error: unknown) => {
       if (!(error instanceof QalignError) || error.code !== 'EVALUATION_NOT_READY') throw error;
       missing.push({
         what: `the records of ${dataset} (${entry.records})`,

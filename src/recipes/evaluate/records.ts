@@ -6,6 +6,7 @@ import type { EvaluateData } from '../../config/evaluate.js';
 import type { DeepReadonly } from '../../config/load.js';
 import { readRecords } from '../../datasets/records.js';
 import { QalignError } from '../../base/errors.js';
+import type { Reach } from '../../base/files/reach.js';
 
 /** The validated records of one entry of `data` and the paths of their media. */
 export interface RecordSet {
@@ -23,17 +24,18 @@ export interface RecordSet {
 }
 
 /**
+ * @param within where the opened file must lie; anywhere by default
  * @throws QalignError EVALUATION_NOT_READY if the file does not exist, DATASET_* for invalid records, CONFIG_INVALID
- * for a split without records
+ * for a split without records; PATH_FORBIDDEN
  */
-export async function readRecordSet(entry: DeepReadonly<EvaluateData>): Promise<RecordSet> {
+export async function readRecordSet(entry: DeepReadonly<EvaluateData>, within?: Reach): Promise<RecordSet> {
   const file = resolve(entry.records);
   if (!existsSync(file))
     throw new QalignError(
       'EVALUATION_NOT_READY',
       `The records ${entry.records} of ${entry.name} do not exist; create them with "qalign dataset convert".`,
     );
-  const all = await readRecords(file);
+  const all = await readRecords(file, within);
   const records = entry.split === null ? all : all.filter(({ split }) => split === entry.split);
   if (records.length === 0) {
     const splits = [...new Set(all.map(({ split }) => split))].join(', ');

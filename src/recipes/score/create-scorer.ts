@@ -39,9 +39,11 @@ const REAL_PARTS: ScorerParts = {
       revive,
       onBatch,
       onProgress,
+      held,
       signal,
     },
   ) {
+    const place = (folder: string): string => held?.get(folder) ?? folder;
     const wanted = named?.join(',') ?? device ?? 'auto';
     requireDevices(wanted); // fails before the Python environment is created
     const keys = bridgeKeys === undefined ? undefined : await readBridgeKeys(bridgeKeys);
@@ -54,7 +56,7 @@ const REAL_PARTS: ScorerParts = {
       ...shared,
       python,
       devices,
-      model: choice.model,
+      model: place(choice.model),
       precision: precision ?? 'auto',
       offline: offline ?? false,
       ...(listen === undefined ? {} : { listen: { address: listen, keys } }),
@@ -64,7 +66,7 @@ const REAL_PARTS: ScorerParts = {
       ...(revive === undefined ? {} : { revive }),
       ...(onBatch === undefined ? {} : { onBatch }),
       ...(choice.revision === undefined ? {} : { revision: choice.revision }),
-      ...(choice.base === undefined ? {} : { base: choice.base }),
+      ...(choice.base === undefined ? {} : { base: place(choice.base) }),
       ...(choice.baseRevision === undefined ? {} : { baseRevision: choice.baseRevision }),
       onProgress: ({ stage, done, total }) => {
         if (heard(stage, done, total)) onProgress?.(`${choice.id}: ${stage}`, done, total);

@@ -31,20 +31,25 @@ const call: Rule = { must: 'a function', fits: (value) => typeof value === 'func
 const object: Rule = { must: 'an object', fits: (value) => typeof value === 'object' && value !== null };
 const signal: Rule = { must: 'an AbortSignal', fits: (value) => value instanceof AbortSignal };
 const tasks = listOf(`tasks (${TASKS.join(', ')})`, oneOf(TASKS));
-const LIMITS = {
+const folders: Rule = {
+  must: 'an object with the text top and the list own',
+  fits: (value) => object.fits(value) && 'top' in (value as object) && 'own' in (value as object),
+};
+const LIMITS: Readonly<Record<string, Rule>> = {
   maxBytes: positive,
   maxPixels: positive,
   maxFramePixels: positive,
   maxToolMemory: positive,
   maxFrames: positive,
   timeoutMs: positive,
+  within: folders,
 };
 const limits: Rule = {
   must: `an object of numbers above 0 (${Object.keys(LIMITS).join(', ')})`,
   fits: (value) =>
     object.fits(value) &&
     Object.entries(value as object).every(
-      ([key, one]) => Object.hasOwn(LIMITS, key) && (one === undefined || positive.fits(one)),
+      ([key, one]) => Object.hasOwn(LIMITS, key) && (one === undefined || LIMITS[key]!.fits(one)),
     ),
 };
 
@@ -73,6 +78,7 @@ const SCORER_OPTIONS: Rules<ScorerOptions> = {
   stepMs: positive,
   offline: flag,
   allowUrls: flag,
+  held: object,
   decodeBudget: object,
   log: object,
   revive: flag,

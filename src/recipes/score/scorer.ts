@@ -135,6 +135,8 @@ export interface ScorerOptions {
    * @default false
    */
   readonly allowUrls?: boolean | undefined;
+  /** For services: directories of `model` and `base` → open directories that are read instead. */
+  readonly held?: ReadonlyMap<string, string> | undefined;
   /** Memory budget for decoding pictures, shared with other scorers; by default each scorer has its own. */
   readonly decodeBudget?: DecodeBudget | undefined;
   /**

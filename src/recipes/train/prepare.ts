@@ -9,6 +9,7 @@ import { makeWhole } from '../../base/files/whole-file.js';
 import { QalignError } from '../../base/errors.js';
 import { formatGigabytes } from '../../base/units.js';
 import { DISTORTIONS } from '../../media/distort.js';
+import type { MediaLimits } from '../../media/limits.js';
 import { kindOfRecord } from '../../media/media-kind.js';
 import type { PreparedMedia, Preparer, PrepareOptions } from '../../media/preparer.js';
 import type { PromptTemplate } from '../../prompts/render.js';
@@ -23,6 +24,7 @@ export type MakeSeries = (
   file: string,
   size: number,
   seed: number,
+  limits?: Partial<MediaLimits>,
 ) => AsyncIterable<{ kind: string; frames: Uint8Array[] }>;
 
 export interface PrepareProgress {
@@ -71,6 +73,8 @@ export interface PrepareData {
   readonly splits: Splits;
   readonly media: Pick<Preparer, 'width' | 'prepare'>;
   readonly makeSeries?: MakeSeries;
+  /** What decoding a file may cost, and where files must lie; DEFAULT_LIMITS otherwise. */
+  readonly limits?: Partial<MediaLimits> | undefined;
   /**
    * Prompts that the records use in turn. If empty, each record uses its own question in the published training format.
    */
@@ -103,7 +107,7 @@ export function seriesBytes({ records, size }: Split, { data }: TrainRecipe): nu
  * visible when it is complete. Its name is a hash of its inputs (records, size and date of files, picture sizes), so
  * that later runs share it.
  *
- * @throws QalignError TRAINING_DATA_INVALID, TRAINING_DOES_NOT_FIT, OUTPUT_UNWRITABLE, FFMPEG_NOT_FOUND
+ * @throws QalignError TRAINING_DATA_INVALID, TRAINING_DOES_NOT_FIT, OUTPUT_UNWRITABLE, FFMPEG_NOT_FOUND, PATH_FORBIDDEN
  */
 export async function prepareData(options: PrepareData): Promise<PreparedData> {
   const { recipe, splits, cache, signal } = options;
@@ -119,6 +123,7 @@ export async function prepareData(options: PrepareData): Promise<PreparedData> {
     recipe.score_text,
     recipe.soft_label_sigma,
     options.prompts,
+    ...(options.limits === undefined ? [] : [skippedBy(options.limits)]),
   ];
   const folder = join(cache, createHash('sha256').update(JSON.stringify(inputs)).digest('hex').slice(0, 16));
   try {
@@ -139,6 +144,14 @@ export async function prepareData(options: PrepareData): Promise<PreparedData> {
     warned: manifest.warned,
   };
 }
+
+/** Limits decide which files are skipped. */
+const skippedBy = ({ maxBytes, maxPixels, maxFramePixels, maxFrames }: Partial<MediaLimits>): object => ({
+  maxBytes,
+  maxPixels,
+  maxFramePixels,
+  maxFrames,
+});
 
 /** Adds the size and date of each file, so that a replaced picture changes the hash. */
 async function withStats({ records, size }: Split): Promise<unknown> {
@@ -202,7 +215,7 @@ async function prepareSplit(
   { skipped, warned }: Told,
 ): Promise<object> {
   const { records, size } = options.splits[split];
-  const { media, recipe, signal } = options;
+  const { media, recipe, limits, signal } = options;
   const prompts = split === 'dev' ? options.prompts?.slice(0, 1) : options.prompts;
   const writer = new SplitWriter(await open(join(folder, `${split}.pixels`), 'w'), size, recipe, prompts ?? []);
   const written: Written[] = [];
@@ -212,7 +225,7 @@ async function prepareSplit(
     const ready = orderedMap(
       records,
       media.width,
-      (record) => prepareOne(media, record, { size, maxFrames: recipe.data.max_frames, signal }),
+      (record) => prepareOne(media, record, { size, maxFrames: recipe.data.max_frames, limits, signal }),
       signal,
     );
     for await (const result of ready) {
@@ -246,7 +259,10 @@ async function prepareOne(
   options: PrepareOptions,
 ): Promise<PreparedMedia | QalignError> {
   try {
-    return await media.prepare({ media: record.media, kind: await kindOfRecord(record) }, options);
+    return await media.prepare(
+      { media: record.media, kind: await kindOfRecord(record, options.limits?.within) },
+      options,
+    );
   } catch (error) {
     if (error instanceof QalignError && error.family === 'media' && !FATAL.has(error.code)) return error;
     throw error;
@@ -264,7 +280,7 @@ async function addSeries(
   options: PrepareData,
   skipped: number,
 ): Promise<void> {
-  const { recipe, makeSeries, onProgress, signal } = options;
+  const { recipe, makeSeries, limits, onProgress, signal } = options;
   if (recipe.data.distortions === null || makeSeries === undefined) return;
   const rated = written.filter(
     ({ record }) => record.mos !== undefined && record.kind !== 'video' && record.series === undefined,
@@ -274,7 +290,7 @@ async function addSeries(
     .slice(0, recipe.data.distortions.pictures);
   for (const [done, { record, firstFrame }] of best.entries()) {
     signal?.throwIfAborted();
-    for await (const { kind, frames } of makeSeries(record.media, size, recipe.seed * 1_000_003 + done)) {
+    for await (const { kind, frames } of makeSeries(record.media, size, recipe.seed * 1_000_003 + done, limits)) {
       const series = `${record.id}#${kind}`;
       const { mos: _, mos_std: _std, level_probs: _probs, ...unrated } = record;
       const member = (order: number): TrainRecord => ({

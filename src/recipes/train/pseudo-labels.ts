@@ -3,7 +3,7 @@ import { decodeImage } from '../../media/decode/decode.js';
 import { DISTORTIONS, distort, strengthAt, type Distortion } from '../../media/distort.js';
 import { readInput } from '../../media/image-file.js';
 import { prepareFrame } from '../../media/image.js';
-import { withDefaults } from '../../media/limits.js';
+import { withDefaults, type MediaLimits } from '../../media/limits.js';
 
 /** Number of distorted steps in a series, in addition to the picture itself. */
 export const STEPS = 4;
@@ -16,9 +16,10 @@ export async function* distortedSeries(
   file: string,
   size: number,
   seed: number,
+  given?: Partial<MediaLimits>,
 ): AsyncGenerator<{ kind: Distortion; frames: Uint8Array[] }> {
-  const limits = withDefaults(undefined);
-  const picture = await decodeImage(await readInput(file, limits.maxBytes, undefined), limits, false);
+  const limits = withDefaults(given);
+  const picture = await decodeImage(await readInput(file, limits), limits, false);
   const draw = mulberry32(seed);
   for (const [number, kind] of DISTORTIONS.entries()) {
     const frames: Uint8Array[] = [];

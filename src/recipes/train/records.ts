@@ -1,4 +1,3 @@
-import { readFile } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 import Type, { type Static } from 'typebox';
 import { DatasetRecord } from '../../../bridge/protocol/record.js';
@@ -7,6 +6,7 @@ import type { TrainRecipe } from '../../config/train.js';
 import { placeHash } from '../../base/random.js';
 import { hint } from '../../base/suggest.js';
 import { QalignError } from '../../base/errors.js';
+import { readWithin, type Reach } from '../../base/files/reach.js';
 import { LEVELS } from '../../scoring/levels.js';
 import { reasonOf } from '../../base/files/reason.js';
 
@@ -22,21 +22,33 @@ type TrainRow = Static<typeof TrainRow>;
 /** A record with a resolved media path. `dataset` defaults to the path of the record file. */
 export type TrainRecord = Omit<TrainRow, 'dataset'> & { readonly dataset: string };
 
-/** The records of some JSONL files. @throws QalignError CONFIG_NOT_FOUND, and CONFIG_INVALID with file and line */
-export async function readRecords(files: readonly string[], root: string | null): Promise<TrainRecord[]> {
+/**
+ * The records of some JSONL files.
+ * @param within where the opened files must lie; anywhere by default
+ * @throws QalignError CONFIG_NOT_FOUND, CONFIG_INVALID with file and line, PATH_FORBIDDEN
+ */
+export async function readRecords(
+  files: readonly string[],
+  root: string | null,
+  within?: Reach,
+): Promise<TrainRecord[]> {
   const records: TrainRecord[] = [];
   for (const file of files) {
-    const text = await readFile(file, 'utf8').catch((cause: Error) => {
+    const bytes = await readWithin(file, within).catch((cause: Error) => {
+      if (cause instanceof QalignError) throw cause;
       throw new QalignError(
         'CONFIG_NOT_FOUND',
         `The records ${file} cannot be read (${reasonOf(cause)}); create them with "qalign dataset convert".`,
         { cause },
       );
     });
-    text.split('\n').forEach((line, index) => {
-      if (line.trim() !== '')
-        records.push(readRecord(line, `${file}:${index + 1}`, root ?? dirname(resolve(file)), file));
-    });
+    bytes
+      .toString()
+      .split('\n')
+      .forEach((line, index) => {
+        if (line.trim() !== '')
+          records.push(readRecord(line, `${file}:${index + 1}`, root ?? dirname(resolve(file)), file));
+      });
   }
   return records;
 }

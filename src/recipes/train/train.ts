@@ -20,9 +20,13 @@ import {
   type PythonEnvOptions,
   type PythonExtra,
 } from '../../engine/python/environment.js';
+import type { DecodeBudget } from '../../media/budget/decode-budget.js';
+import type { MediaLimits } from '../../media/limits.js';
+import { createPreparePool } from '../../media/prepare-pool.js';
 import { createPreparer } from '../../media/preparer.js';
 import { QalignError } from '../../base/errors.js';
 import { packageRoot, packageVersion } from '../../base/package-root.js';
+import type { Reach } from '../../base/files/reach.js';
 import { writeWhole } from '../../base/files/whole-file.js';
 import { formatGigabytes } from '../../base/units.js';
 import {
@@ -72,6 +76,12 @@ export interface TrainOptions {
   readonly python?: PythonCommand;
   /** Do not connect to the hub and install no optional packages; default false. */
   readonly offline?: boolean;
+  /** What decoding may cost, and where records and media must lie; DEFAULT_LIMITS otherwise. */
+  readonly limits?: Partial<MediaLimits>;
+  /** Memory for decoding pictures, shared with other work; one of its own by default. */
+  readonly decodeBudget?: DecodeBudget;
+  /** Model folders and encoder weights of the recipe → open ones that are read in their place: for services. */
+  readonly held?: ReadonlyMap<string, string>;
 }
 
 /** The result of a training and the folder of its run. */
@@ -145,11 +155,12 @@ export async function train(input: TrainRecipeInput, options: TrainOptions = {})
   await requireRunsFolder(root);
   const choice = await chooseTrainModel(recipe);
   // records are read and memory is estimated before the download, so that a wrong path does not cost 16 GB
-  const records = await readRecords(recipe.data.train, recipe.data.root);
+  const records = await readRecords(recipe.data.train, recipe.data.root, options.limits?.within);
   requireUsable(records, recipe);
   const known = choice.architecture !== undefined || existsSync(join(choice.model, 'config.json'));
   if (known) {
-    const estimate = estimateMemory(modelShape(choice), recipe, mostFrames(records, recipe));
+    const shape = modelShape(readFrom(choice, options));
+    const estimate = estimateMemory(shape, recipe, mostFrames(records, recipe));
     requireFits(estimate, recipe);
     requireMachine(
       misfits(estimate, recipe, await readMachine(root, modelCacheDir()), {
@@ -164,7 +175,7 @@ export async function train(input: TrainRecipeInput, options: TrainOptions = {})
     signal: options.signal,
     offline: options.offline,
   });
-  const shape = readShape(folders.base ?? folders.model);
+  const shape = readShape(placeOf(folders.base ?? folders.model, options));
   requireFits(estimateMemory(shape, recipe, mostFrames(records, recipe)), recipe);
   const prepared = await prepare(recipe, shape, root, options);
   const weights = recipe.encoder_weights === null ? null : resolve(recipe.encoder_weights);
@@ -190,7 +201,7 @@ export async function train(input: TrainRecipeInput, options: TrainOptions = {})
   const { skipped, warned } = prepared;
   await writeWhole(join(folder, 'skipped.json'), `${JSON.stringify(skipped, null, 1)}\n`);
   await writeWhole(join(folder, 'warnings.json'), `${JSON.stringify(warned, null, 1)}\n`);
-  const result = await launch(folder, python, options);
+  const result = await launch(folder, withPlaces(python, options), options);
   return { ...result, folder, skipped: skipped.length, warned: warned.length };
 }
 
@@ -209,7 +220,7 @@ export async function resumeRun(folder: string, options: TrainOptions = {}): Pro
   const recipe = await storedRecipe(folder);
   const python = options.python ?? (await ensurePython({ ...setup(options), extras: extrasOf(recipe) }));
   if (!existsSync(join(recipe.data_path, 'manifest.json'))) await prepareAgain(folder, recipe, options);
-  const result = await launch(folder, python, options);
+  const result = await launch(folder, withPlaces(python, options), options);
   return { ...result, folder, skipped: recipe.skipped, warned: await countWarned(folder) };
 }
 
@@ -222,13 +233,31 @@ async function countWarned(folder: string): Promise<number> {
 /** Prepares the pictures of a run again if they were deleted. The same records give the same pixels. */
 async function prepareAgain(folder: string, recipe: StoredRecipe, options: TrainOptions): Promise<void> {
   const root = join(recipe.data_path, '../..');
-  const prepared = await prepare(recipe, readShape(recipe.base_path ?? recipe.model_path), root, options);
+  const shape = readShape(placeOf(recipe.base_path ?? recipe.model_path, options));
+  const prepared = await prepare(recipe, shape, root, options);
   if (prepared.folder !== recipe.data_path)
     throw new QalignError(
       'TRAINING_DATA_INVALID',
       `The prepared pictures of the run ${folder} were deleted, and its records or pictures have changed since; start a new run.`,
     );
 }
+
+type HeldFolders = Pick<TrainOptions, 'held'>;
+
+/** The place where a directory of the recipe is read. */
+const placeOf = (folder: string, { held }: HeldFolders): string => held?.get(folder) ?? folder;
+
+const readFrom = (choice: ModelChoice, options: HeldFolders): ModelChoice => ({
+  ...choice,
+  model: placeOf(choice.model, options),
+  base: choice.base === undefined ? undefined : placeOf(choice.base, options),
+});
+
+/** Passes the same places to the trainers (python/qalign/training/files/held.py). */
+const withPlaces = (python: PythonCommand, { held }: HeldFolders): PythonCommand =>
+  held === undefined || held.size === 0
+    ? python
+    : { ...python, env: { ...python.env, QALIGN_HELD: JSON.stringify(Object.fromEntries(held)) } };
 
 /**
  * Joins a run with several hosts that another host has started. Returns when the run ends.
@@ -308,12 +337,14 @@ async function prepare(
   root: string,
   options: TrainOptions,
 ): Promise<PreparedData> {
-  const media = createPreparer();
+  const { limits, decodeBudget: budget } = options;
+  const media = createPreparer(createPreparePool(budget === undefined ? {} : { budget }));
   try {
     return await prepareData({
       cache: join(root, '.prepared'),
       recipe,
-      splits: await loadSplits(recipe, shape),
+      splits: await loadSplits(recipe, shape, limits?.within),
+      limits,
       media,
       makeSeries: distortedSeries,
       prompts: await Promise.all(recipe.prompts.map((name) => loadPrompt(name))),
@@ -325,13 +356,13 @@ async function prepare(
   }
 }
 
-async function loadSplits(recipe: TrainRecipe, shape: ModelShape): Promise<Splits> {
+async function loadSplits(recipe: TrainRecipe, shape: ModelShape, within?: Reach): Promise<Splits> {
   const size = shape.visual_config.visual_model.image_size;
-  const all = await readRecords(recipe.data.train, recipe.data.root);
+  const all = await readRecords(recipe.data.train, recipe.data.root, within);
   const records = sampleFraction(all, recipe.data.fraction, recipe.seed);
   return {
     train: { records, size: recipe.data.prepare_size ?? size },
-    dev: { records: await readRecords(recipe.data.dev, recipe.data.root), size },
+    dev: { records: await readRecords(recipe.data.dev, recipe.data.root, within), size },
   };
 }
 

@@ -1,6 +1,8 @@
-import { realpath, stat } from 'node:fs/promises';
-import { basename, dirname, isAbsolute, join, relative, resolve, sep } from 'node:path';
+import { mkdir, realpath, rmdir, stat } from 'node:fs/promises';
+import { basename, dirname, isAbsolute, join, relative, resolve } from 'node:path';
 import { QalignError } from '../../base/errors.js';
+import { reasonOf } from '../../base/files/reason.js';
+import { holdFolder, isBelow, isInReach, type Held, type Reach } from '../../base/files/reach.js';
 import type { ServeConfig } from '../../config/serve.js';
 import { existingName } from '../../media/find/same-name.js';
 import { openFile, type OpenedFile } from '../../media/opened-file.js';
@@ -39,7 +41,7 @@ export async function resolveInRoot(
     );
   };
   const real = (await realpath(await existingName(join(reach.top, path))).catch(() => undefined)) ?? missing();
-  if (!(what !== 'file' && real === reach.top)) requireInReach(reach, real, path);
+  if (!(what !== 'file' && real === reach.top)) requireReached(reach, real, path);
   const found = await stat(real).catch(missing);
   if (!(what !== 'folder' && found.isFile()) && !(what !== 'file' && found.isDirectory())) missing();
   return real;
@@ -70,7 +72,7 @@ export async function openInRoot(
     });
   });
   try {
-    requireInReach(reach, file.place, path);
+    requireReached(reach, file.place, path);
     return { ...file, below: relative(reach.top, file.place) };
   } catch (error) {
     await file.close();
@@ -78,30 +80,74 @@ export async function openInRoot(
   }
 }
 
-/** Resolves a path to write. Its directory must exist; the file itself need not. */
-export async function resolveOutputInRoot(rules: FileRules, path: string): Promise<string> {
+/** An output path below an open directory. */
+export interface HeldOutput {
+  /** A path through the open directory, even if its name is replaced; without /proc it equals `name`. */
+  readonly path: string;
+  /** The path without links. */
+  readonly name: string;
+  /** Must be called once. Removes the directory if it was created here and is empty. */
+  readonly close: () => Promise<void>;
+}
+
+/**
+ * Resolves a path to write. Its parent must exist; an output directory is created. Both are opened, and the check
+ * applies to the descriptors.
+ *
+ * @throws QalignError PATH_FORBIDDEN, MEDIA_NOT_FOUND, OUTPUT_UNWRITABLE
+ */
+export async function holdOutputInRoot(rules: FileRules, path: string, what: 'file' | 'folder'): Promise<HeldOutput> {
   const reach = await reachOf(rules, path);
-  const parent = await realpath(dirname(join(reach.top, path))).catch(() => {
+  const target = join(reach.top, path);
+  const parent = await realpath(dirname(target)).catch(() => {
     throw new QalignError(
       'MEDIA_NOT_FOUND',
       `There is no folder ${JSON.stringify(dirname(path).slice(0, 200))} below the root to write into.`,
     );
   });
-  const target = join(parent, basename(path));
-  const real = await realpath(target).catch(() => target);
-  requireInReach(reach, real, path);
-  return real;
+  const held = (folder: string): Held => {
+    try {
+      return holdFolder(folder, reach);
+    } catch (error) {
+      throw error instanceof QalignError ? leadsOut(path) : unwritable(path, error);
+    }
+  };
+  const around = held(parent);
+  const [inside, name] = [join(around.path, basename(target)), join(around.place, basename(target))];
+  try {
+    requireReached(reach, await realpath(inside).catch(() => name), path);
+    if (what === 'file') return { path: inside, name, close: async () => around.close() };
+    const isMade = await mkdir(inside).then(
+      () => true,
+      (error: NodeJS.ErrnoException) => {
+        if (error.code === 'EEXIST') return false;
+        throw unwritable(path, error);
+      },
+    );
+    const folder = held(inside);
+    return {
+      path: folder.path,
+      name: folder.place,
+      async close() {
+        if (isMade) await rmdir(inside).catch(() => undefined); // it holds what was written
+        folder.close();
+        around.close();
+      },
+    };
+  } catch (error) {
+    around.close();
+    throw error;
+  }
 }
 
-export const isBelow = (top: string, path: string): boolean => path.startsWith(top.endsWith(sep) ? top : top + sep);
+const unwritable = (path: string, cause: unknown): QalignError =>
+  new QalignError(
+    'OUTPUT_UNWRITABLE',
+    `${JSON.stringify(path.slice(0, 200))} could not be written: ${reasonOf(cause)}.`,
+    { cause },
+  );
 
-/** The directories of the rules without links, to compare with real paths. */
-export interface Reach {
-  /** Empty where there is no root. */
-  readonly top: string;
-  readonly own: readonly string[];
-}
-
+/** The folders of the rules without links, for comparisons with real paths. `top` is empty where there is no root. */
 export async function readReach({ root, own }: FileRules): Promise<Reach> {
   return {
     top: root === null ? '' : await realpath(root).catch(() => ''),
@@ -110,11 +156,7 @@ export async function readReach({ root, own }: FileRules): Promise<Reach> {
   };
 }
 
-/** Whether a real path is below the root and outside the directories of the service. */
-export const isInReach = ({ top, own }: Reach, real: string): boolean =>
-  top !== '' && isBelow(top, real) && !own.some((folder) => real === folder || isBelow(folder, real));
-
-function requireInReach(reach: Reach, real: string, path: string): void {
+function requireReached(reach: Reach, real: string, path: string): void {
   if (isInReach(reach, real)) return;
   if (!isBelow(reach.top, real)) throw leadsOut(path);
   throw new QalignError(

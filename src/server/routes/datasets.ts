@@ -1,10 +1,10 @@
 import { realpath } from 'node:fs/promises';
-import { relative } from 'node:path';
+import { extname, join, relative } from 'node:path';
 import { QalignError } from '../../base/errors.js';
-import { convertDataset, type ConvertOptions } from '../../recipes/data/convert.js';
+import { convertDataset, type ConvertOptions, type ConvertResult } from '../../recipes/data/convert.js';
 import { listDatasets as listAll } from '../../recipes/data/list.js';
-import { fileRules, resolveInRoot, resolveOutputInRoot } from '../http/path-root.js';
-import type { Redactor } from '../http/redact-paths.js';
+import { fileRules, holdOutputInRoot, readReach, resolveInRoot, type FileRules } from '../http/path-root.js';
+import { errorWithoutPath, type Redactor } from '../http/redact-paths.js';
 import { defineRoute } from '../route.js';
 import type { ServeConfig } from '../../config/serve.js';
 import { ConvertAnswer, ConvertBody, DatasetList } from '../../api/datasets.js';
@@ -71,8 +71,7 @@ export const convertDatasets = defineRoute({
     } = await readJson(call, ConvertBody, services);
     if ((table === undefined) === (dataset === undefined) || (dataset === undefined) !== (labels === undefined))
       throw new QalignError('BODY_INVALID', 'A conversion needs table, or dataset and labels.');
-    const target = await resolveOutputInRoot(files, out);
-    const options: ConvertOptions = {
+    const options: Omit<ConvertOptions, 'out'> = {
       ...choices,
       softLabels,
       dataset: dataset ?? (await resolveInRoot(files, table ?? '', 'either')),
@@ -93,10 +92,10 @@ export const convertDatasets = defineRoute({
               splitColumn: own.split_column,
               groupColumn: own.group_column,
             },
-      out: target,
+      within: await readReach(files),
       signal: call.gone,
     };
-    const { manifest, files: written } = await convertDataset(options).catch(redactError);
+    const { manifest, files: written } = await convertInto(out, files, options).catch(redactError);
     const top = await realpath(root ?? '');
     const { title, source, licence, kind, task, n_all, n, srcc, plcc, soft_labels, splits } = manifest;
     call.answer(200, {
@@ -116,3 +115,21 @@ export const convertDatasets = defineRoute({
     });
   },
 });
+
+/** Paths and messages of the result name the output as it lies below the root, not the open folder. */
+async function convertInto(
+  out: string,
+  rules: FileRules,
+  options: Omit<ConvertOptions, 'out'>,
+): Promise<ConvertResult> {
+  const isFile = ['.json', '.jsonl'].includes(extname(out).toLowerCase());
+  const { path, name, close } = await holdOutputInRoot(rules, out, isFile ? 'file' : 'folder');
+  try {
+    const { manifest, files } = await convertDataset({ ...options, out: path, outName: name });
+    return { manifest, files: files.map((file) => ({ ...file, path: join(name, relative(path, file.path)) })) };
+  } catch (error) {
+    throw errorWithoutPath(error, path, name);
+  } finally {
+    await close();
+  }
+}

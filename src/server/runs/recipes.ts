@@ -1,4 +1,4 @@
-import { createReadStream, existsSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { realpath } from 'node:fs/promises';
 import { dirname, isAbsolute, join, resolve } from 'node:path';
 import { EvaluateRecipe } from '../../config/evaluate.js';
@@ -7,9 +7,10 @@ import { modelNames } from '../../config/models.js';
 import { TrainRecipe } from '../../config/train.js';
 import { QalignError } from '../../base/errors.js';
 import { wholeLines } from '../../base/files/lines.js';
+import { isBelow, isInReach, openWithin, type Reach } from '../../base/files/reach.js';
 import { packageRoot } from '../../base/package-root.js';
 import { readLines } from '../../datasets/read/text.js';
-import { isBelow, isInReach, readReach, resolveInRoot, type FileRules } from '../http/path-root.js';
+import { readReach, resolveInRoot, type FileRules } from '../http/path-root.js';
 import type { EvaluationBody, TrainRunBody } from '../../api/runs.js';
 import { requireAllowed, type TrainingRules } from './allowed.js';
 import type { RunKind, ServiceRun } from './store.js';
@@ -119,7 +120,7 @@ export async function requireStillInRoot(
   for (const model of models.filter(isAbsolute)) await inside(model, isModel);
   for (const [file, folder] of records) {
     await inside(file, isFile);
-    await requireMediaInRoot(kind, file, folder ?? dirname(file), isFile);
+    await requireMediaInRoot(kind, file, folder ?? dirname(file), reach);
   }
 }
 
@@ -170,34 +171,30 @@ function requireName(prompt: string): void {
 }
 
 /** Records name their media, and must not name what lies elsewhere. */
-async function requireMediaInRoot(
-  kind: RunKind,
-  file: string,
-  folder: string,
-  isAllowed: (real: string) => boolean,
-): Promise<void> {
+async function requireMediaInRoot(kind: RunKind, file: string, folder: string, reach: Reach): Promise<void> {
   if (!existsSync(file)) return; // there is nothing to check, and its reader reports the absence
   let number = 0;
-  for await (const line of linesAsRead(kind, file)) {
+  for await (const line of linesAsRead(kind, file, reach)) {
     number += 1;
     const path = mediaOf(line);
     if (path === undefined) continue; // the reader of records says what is wrong with it
     const place = resolve(folder, path);
-    if (!isAllowed(await realpath(place).catch(() => place)))
+    if (!isInReach(reach, await realpath(place).catch(() => place)))
       throw new QalignError('PATH_FORBIDDEN', `Line ${number} of a record file names media outside the served root.`);
   }
 }
 
 /** The lines of a record file as its reader divides and decodes them: another division could hide a record from us. */
-async function* linesAsRead(kind: RunKind, file: string): AsyncGenerator<string, void, undefined> {
+async function* linesAsRead(kind: RunKind, file: string, reach: Reach): AsyncGenerator<string, void, undefined> {
   if (kind === 'run') {
-    for await (const { text } of wholeLines(createReadStream(file), { tail: true })) yield text;
+    for await (const { text } of wholeLines((await openWithin(file, reach)).createReadStream(), { tail: true }))
+      yield text;
     return;
   }
   try {
-    for await (const { lines } of readLines(file)) yield* lines;
+    for await (const { lines } of readLines(file, reach)) yield* lines;
   } catch (error) {
-    if (!(error instanceof QalignError)) throw error;
+    if (!(error instanceof QalignError) || error.code === 'PATH_FORBIDDEN') throw error;
     // its reader fails at the same place
   }
 }

@@ -11,6 +11,7 @@ import { checkReady, describeMissing } from '../../recipes/evaluate/ready.js';
 import type { Caller } from '../http/caller.js';
 import { isVisible, visibleOwner } from '../http/client-key.js';
 import { readJson } from '../http/json-body.js';
+import { readReach } from '../http/path-root.js';
 import type { SharedMemory } from '../http/memory-budget.js';
 import type { Redactor } from '../http/redact-paths.js';
 import { streamEvents } from '../http/sse.js';
@@ -59,7 +60,9 @@ export async function readEvaluation(call: Caller, services: RunServices): Promi
   const recipe = await resolveEvaluation(body, placesOf(call, services)).catch(redactError);
   const waits = waitsFor(recipe, services) !== undefined;
   const known = waits ? recipe : withTrainedModels(recipe, (id) => runQueue.current(id));
-  const { missing } = await checkReady(known, { model: !waits }).catch(redactError);
+  const { missing } = await checkReady(known, { model: !waits, within: await readReach(services.places) }).catch(
+    redactError,
+  );
   if (missing.length > 0)
     await redactError(
       new QalignError(

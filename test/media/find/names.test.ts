@@ -45,7 +45,7 @@ describe('names that are not UTF-8', () => {
   it('are found by folders, globs and lists, and can be read', async () => {
     const found = await expand([place]);
     expect(found).toMatchObject(wanted);
-    expect(Buffer.from(await readInput(found[1]!.media, 1e6)).equals(picture)).toBe(true);
+    expect(Buffer.from(await readInput(found[1]!.media, { maxBytes: 1e6 })).equals(picture)).toBe(true);
     expect(await expand([join(place, '**/*.jpg')])).toMatchObject(wanted);
     expect(await expand([join(place, 'caf?.jpg')])).toMatchObject(wanted.slice(0, 1));
     const list = Buffer.concat([latin, Buffer.from('\n'), inner]);
@@ -106,7 +106,7 @@ describe('Unicode forms', () => {
   it('find each other in records and in paths of requests', async () => {
     const media = join(place, composed, `${apart}.jpg`);
     expect(await kindOfRecord({ media })).toBe('image');
-    expect(await readInput(media, 1e6)).toHaveLength(picture.length);
+    expect(await readInput(media, { maxBytes: 1e6 })).toHaveLength(picture.length);
     expect((await fingerprint(media)).width).toBeGreaterThan(0);
     expect(await resolveInRoot({ root: place, own: [] }, `${composed}/${apart}.jpg`)).toBe(
       join(place, apart, `${composed}.jpg`),

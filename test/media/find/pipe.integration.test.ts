@@ -63,7 +63,7 @@ describe('a named pipe', () => {
     for await (const source of expandSources([folder], { onPassedOver: ({ reason }) => void passed.push(reason) }))
       throw new Error(source.input);
     expect(new Set(passed)).toEqual(new Set(['special-file']));
-    await expect(readFileLimited(path, 1000)).rejects.toThrow(/is a pipe/);
+    await expect(readFileLimited(path, { maxBytes: 1000 })).rejects.toThrow(/is a pipe/);
     expect(await isReadOnce(path)).toBe(true);
     expect(await isReadOnce(file)).toBe(false);
   });

@@ -76,11 +76,12 @@ def test_invalid_encoder_weights(tmp_path):
             read_encoder_weights(tmp_path / name)
 
 
+@pytest.mark.parametrize("make", [os.mkfifo, os.mkdir])
 @pytest.mark.parametrize("name", ["config.json", "preprocessor_config.json"])
-def test_a_fifo_instead_of_a_file_is_refused_at_once(checkpoint, name):
+def test_a_fifo_or_a_folder_instead_of_a_file_is_refused_at_once(checkpoint, name, make):
     a = checkpoint("tiny_a")
     (a / name).unlink(missing_ok=True)
-    os.mkfifo(a / name)
+    make(a / name)
     for read in (lambda: load_scorer(str(a)), lambda: inspect_model(a)):
         with pytest.raises(ConfigError, match=r"config[.]json is not a regular file"):
             read()

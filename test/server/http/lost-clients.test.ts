@@ -11,7 +11,7 @@ const STREAM = `POST /v1/score HTTP/1.1\r\nHost: localhost\r\nAccept: applicatio
 async function loseClient(text: string, sent: number) {
   const service = await startService(['rate_per_minute=0'], withoutPython);
   const scorer = service.services.models.get();
-  const score = scorer.score.bind(scorer) as Scorer['score'];
+  const score: Scorer['score'] = scorer.score.bind(scorer);
   let open!: () => void;
   let begun = 0;
   const gate = new Promise<void>((resolve) => (open = resolve));

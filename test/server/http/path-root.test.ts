@@ -2,10 +2,10 @@ import { renameSync, symlinkSync, unlinkSync, writeFileSync } from 'node:fs';
 import { mkdir, mkdtemp, readFile, realpath, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { Worker } from 'node:worker_threads';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { openFile } from '../../../src/media/opened-file.js';
-import { openInRoot, resolveInRoot, resolveOutputInRoot, type FileRules } from '../../../src/server/http/path-root.js';
+import { holdOutputInRoot, openInRoot, resolveInRoot, type FileRules } from '../../../src/server/http/path-root.js';
+import { startSwapper } from '../../media/swapper.js';
 
 let place: string;
 let rules: FileRules;
@@ -36,8 +36,12 @@ describe('the folders of the service itself', () => {
   it('are not read as folders, nor written into', async () => {
     await expect(resolveInRoot(rules, 'runs/mine/model', 'folder')).rejects.toMatchObject(forbidden);
     await expect(resolveInRoot(rules, 'service', 'either')).rejects.toMatchObject(forbidden);
-    await expect(resolveOutputInRoot(rules, 'service/jobs')).rejects.toMatchObject(forbidden);
-    expect(await resolveOutputInRoot(rules, 'new')).toBe(join(place, 'root/new'));
+    for (const what of ['file', 'folder'] as const)
+      await expect(holdOutputInRoot(rules, 'service/jobs', what)).rejects.toMatchObject(forbidden);
+    await expect(holdOutputInRoot(rules, 'service', 'folder')).rejects.toMatchObject(forbidden);
+    const output = await holdOutputInRoot(rules, 'new', 'folder');
+    await output.close();
+    expect(output.name).toBe(join(place, 'root/new'));
     expect(await resolveInRoot(rules, '.', 'folder')).toBe(join(place, 'root'));
   });
 });
@@ -109,34 +113,11 @@ describe('without /proc', () => {
   });
 });
 
-// a thread that swaps a folder and a link, as fast as it can, until it is told to end
-const SWAPPER = `
-  const { renameSync } = require('node:fs');
-  const { parentPort, workerData: { at, aside, link } } = require('node:worker_threads');
-  let on = true;
-  parentPort.on('message', () => (on = false));
-  const swap = () => {
-    for (let i = 0; i < 200; i++) {
-      renameSync(at, aside); renameSync(link, at);
-      renameSync(at, link); renameSync(aside, at);
-    }
-    if (on) setImmediate(swap); else parentPort.close();
-  };
-  swap();
-`;
-
 it.runIf(process.platform === 'linux')(
   'gives no file outside while somebody swaps a folder and a link in a loop',
   async () => {
-    const [at, aside, link] = ['root/pictures', 'root/aside', 'root/link'].map((path) => join(place, path)) as [
-      string,
-      string,
-      string,
-    ];
-    symlinkSync(join(place, 'outside'), link);
-    const swapper = new Worker(SWAPPER, { eval: true, workerData: { at, aside, link } });
+    const swapper = startSwapper(join(place, 'root/pictures'), join(place, 'outside'));
     const counts = { inside: 0, outside: 0, refused: 0 };
-    const ended = new Promise((resolve) => swapper.once('exit', resolve));
     try {
       const until = performance.now() + 3_000;
       while (performance.now() < until && counts.inside + counts.refused < 20_000)
@@ -150,8 +131,7 @@ it.runIf(process.platform === 'linux')(
           }),
         );
     } finally {
-      swapper.postMessage('end');
-      await ended;
+      await swapper.end();
     }
     expect(counts.outside).toBe(0);
     expect(counts.inside).toBeGreaterThan(20);

@@ -14,9 +14,7 @@ async function trickle(port: number, [type, body]: (typeof BODIES)[number]): Pro
   const socket = connect(port, '127.0.0.1');
   await new Promise<void>((done, fail) => socket.once('connect', done).once('error', fail));
   socket.on('error', () => {});
-  socket.write(
-    `POST /v1/score HTTP/1.1\r\nHost: localhost\r\nContent-Type: ${type}\r\nContent-Length: 100000\r\n\r\n`,
-  );
+  socket.write(`POST /v1/score HTTP/1.1\r\nHost: localhost\r\nContent-Type: ${type}\r\nContent-Length: 100000\r\n\r\n`);
   let sent = 0;
   const timer = setInterval(() => socket.write(body[sent++ % body.length] as string), 20);
   socket.on('close', () => clearInterval(timer));

@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { cp, mkdir, mkdtemp, readFile, rename, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -29,6 +30,7 @@ beforeAll(async () => {
     join(root, 'ratings.csv'),
     `file,mos\n${Array.from({ length: 20 }, (_, i) => `${i}.png,${(i * 7) % 20}\n`).join('')}`,
   );
+  await cp(join(packageRoot, 'test/fixtures/golden/tiny_a/model'), join(root, 'tiny'), { recursive: true });
   await cp(join(packageRoot, 'test/fixtures/golden/tiny_a/inputs/00.png'), join(folder, 'secret.png'));
   const escaping = `${JSON.stringify({ id: 'x', media: '../secret.png' })}\n`;
   await writeFile(join(root, 'escaping.jsonl'), escaping);
@@ -55,7 +57,7 @@ const collect = async (stream: AsyncIterable<{ id: number; data: RunEvent }>): P
 };
 const RECIPE = {
   name: 'toy',
-  model: 'tiny-untrained',
+  model: 'tiny', // a folder below the root, whose files are held open
   device: 'cpu',
   batch_size: 4,
   micro_batch: 4,
@@ -92,6 +94,10 @@ describe('/v1/train_runs', () => {
           total_steps: 12,
           recipe: { data: { train: ['records.jsonl'] } },
         });
+        if (process.platform === 'linux') {
+          const pid = parseInt(await readFile(join(folder, 'runs/toy/pid'), 'utf8'), 10);
+          expect(await readFile(`/proc/${pid}/environ`, 'utf8')).toContain(`/works/${made.id}/held/0/tiny"}`);
+        }
         expect((await failure(service.client.trainRuns.resume(made.id))).code).toBe('RUN_ACTIVE');
         await service.client.trainRuns.stop(made.id);
       }
@@ -103,6 +109,7 @@ describe('/v1/train_runs', () => {
     expect(events.map(({ event }) => event)).toEqual(expect.arrayContaining(['started', 'step', 'checkpoint', 'end']));
     const { step } = await service.client.trainRuns.get(made.id);
     expect(step).toBeLessThan(12);
+    expect(existsSync(join(folder, 'data/works', made.id, 'held'))).toBe(false);
     await service.close();
     service = await start();
     expect(await service.client.trainRuns.get(made.id)).toMatchObject({ status: 'stopped', step });

@@ -12,6 +12,7 @@ from qalign.protocol import RunRecipe
 from qalign.weights.tensors import DTYPES
 
 from ..errors import TrainingError
+from ..files.held import place_of
 from ..files.model_files import initialise_network, load_network
 from .adapters import add_lora
 from .quantised import quantise_base
@@ -30,15 +31,15 @@ class ModelSource:
 
 def model_source(recipe: RunRecipe) -> ModelSource:
     base = recipe["base_path"]  # a LoRA takes config, tokenizer and weights from its base
-    adapter = Path(recipe["model_path"]) if base else None
-    return ModelSource(Path(base or recipe["model_path"]), adapter, DTYPES[recipe["weights"]])
+    adapter = place_of(recipe["model_path"]) if base else None
+    return ModelSource(place_of(base or recipe["model_path"]), adapter, DTYPES[recipe["weights"]])
 
 
 def build_model(recipe: RunRecipe, source: ModelSource) -> SupervisedModel:
     """The model in training mode, on the CPU. Raises TrainingError when the recipe does not fit the model."""
     if recipe["init"] == "random":
         weights = recipe["encoder_weights"]
-        net = initialise_network(source.directory, recipe["seed"], Path(weights) if weights else None)
+        net = initialise_network(source.directory, recipe["seed"], place_of(weights) if weights else None)
     else:
         net = load_network(source.directory, source.dtype, source.adapter)
     if recipe["lora"]:
