@@ -18,7 +18,7 @@ export interface MediaFinder {
  * writes accents as separate characters. It skips hidden files and folders, which hold thumbnails and deleted files.
  * Folders are read once, and only if a name is not in its expected place.
  *
- * @param within where folders and files must lie, links followed; anywhere by default
+ * @param within allowed location of folders and files, with links followed; default: anywhere
  */
 export function createMediaFinder(root: string, folder: string, within?: Reach): MediaFinder {
   if (!isA('directory', root))

@@ -24,7 +24,7 @@ export interface RecordSet {
 }
 
 /**
- * @param within where the opened file must lie; anywhere by default
+ * @param within allowed location of the opened file; default: anywhere
  * @throws QalignError EVALUATION_NOT_READY if the file does not exist, DATASET_* for invalid records, CONFIG_INVALID
  * for a split without records; PATH_FORBIDDEN
  */

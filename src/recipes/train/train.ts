@@ -76,11 +76,11 @@ export interface TrainOptions {
   readonly python?: PythonCommand;
   /** Do not connect to the hub and install no optional packages; default false. */
   readonly offline?: boolean;
-  /** What decoding may cost, and where records and media must lie; DEFAULT_LIMITS otherwise. */
+  /** Limits of decoding, and the allowed location of records and media; default: DEFAULT_LIMITS. */
   readonly limits?: Partial<MediaLimits>;
-  /** Memory for decoding pictures, shared with other work; one of its own by default. */
+  /** Memory budget for decoding pictures, shared with other work; by default a separate one. */
   readonly decodeBudget?: DecodeBudget;
-  /** Model folders and encoder weights of the recipe → open ones that are read in their place: for services. */
+  /** For services: model folders and encoder weights of the recipe → open ones that are read instead. */
   readonly held?: ReadonlyMap<string, string>;
 }
 
