@@ -66,5 +66,5 @@ it('reads on while other programs take folders away', async () => {
 });
 
 it('says that a file is no media folder', () => {
-  expect(() => createMediaFinder(join(root, 'plain.png'), '')).toThrow(/is no folder/);
+  expect(() => createMediaFinder(join(root, 'plain.png'), '')).toThrow(/is not a folder/);
 });
