@@ -146,8 +146,8 @@ const mostFrames = (records: readonly TrainRecord[], { data }: TrainRecipe): num
  * If the signal is aborted, the training stops after the current step with a checkpoint. The result then has the status
  * `stopped`.
  * @throws QalignError CONFIG_INVALID, TRAINING_DOES_NOT_FIT, RUN_FAILED; all errors of `prepareData` and of Python
- * @example const { folder, srcc } = await train({ name: 'mine', model: 'nano', data: { train: ['data/own/train.jsonl']
- * } });
+ * @example
+ * const { folder, srcc } = await train({ name: 'mine', model: 'nano', data: { train: ['data/own/train.jsonl'] } });
  */
 export async function train(input: TrainRecipeInput, options: TrainOptions = {}): Promise<TrainResult> {
   const recipe = readRecipe(input);
