@@ -36,7 +36,7 @@ export const PreprocessingSchema = Type.Object(
   { ...closed, description: 'how the pixels were made' },
 );
 
-/** Raised by whoever renames, removes or redefines a field of a row. Rows of version 1 had no such field. */
+/** Increase it when a field of a row is renamed, removed or redefined. Rows of version 1 do not have this field. */
 export const SCHEMA_VERSION = 2;
 
 /** What every row says of its input, scored or failed. */
@@ -90,7 +90,7 @@ export const ScoreResultSchema = Type.Object(
     frame_rule: Type.Optional(
       Type.Enum([...FRAME_RULES], {
         description:
-          'how the frames of a video were chosen. published: int(fps · i); time: by time stamps, where the rate varies; counted: published, for a clip without time stamps',
+          'how the frames of a video were chosen. published: int(fps · i); time: by timestamps, for a variable rate; counted: as published, for a clip without timestamps',
       }),
     ),
     width: Type.Integer({

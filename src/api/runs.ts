@@ -19,7 +19,7 @@ const config = (folder: string) =>
   Type.Optional(Type.String({ pattern: '^[a-z0-9][a-z0-9-]{0,63}$', description: `a recipe of ${folder}` }));
 
 const MODELS =
-  'model: a name of GET /v1/models, run:ID for what a training of this key has made, run:NAME for the same by the name of its run, or a folder below the root. With run:ID the training may still wait or run: what uses its model waits for its end, and fails with RUN_NOT_FOUND where it made none';
+  'model is a name of GET /v1/models, run:ID (a training of this key), run:NAME (a run directory), or a folder below the root. With run:ID the training may still wait or run. The request then waits for its end, and fails with RUN_NOT_FOUND if it produced no model';
 export const TrainRunBody = Type.Object(
   { config: config('configs/train'), recipe: keys('a training recipe (TrainRecipe)') },
   { ...closed, description: MODELS },
@@ -36,9 +36,11 @@ export interface EvaluationBody extends Static<typeof EvaluationBody> {}
 const common = {
   id: Type.String({ description: 'id of the training or evaluation' }),
   name: Type.String({ description: 'name of its recipe' }),
-  status: Type.Enum([...RUN_STATUSES], { description: 'interrupted: the service ended under it; resume goes on' }),
-  message: Type.Union([Type.String(), Type.Null()], { description: 'why it waits or failed; null: nothing to say' }),
-  created_at: Type.Number({ description: 'when it was asked for, in seconds since 1970' }),
+  status: Type.Enum([...RUN_STATUSES], {
+    description: 'interrupted: the service ended before the run did; resume continues it',
+  }),
+  message: Type.Union([Type.String(), Type.Null()], { description: 'why it waits or failed; null: no message' }),
+  created_at: Type.Number({ description: 'time of the request, in seconds since 1970' }),
   finished_at: number('when it ended, in seconds since 1970; null: it has not ended'),
 };
 

@@ -148,7 +148,7 @@ export const CompareAnswer = Type.Object(
   },
   closed,
 );
-/** Which of two is better, and how surely. */
+/** Which of two items is better, with a probability. */
 export interface CompareAnswer extends Static<typeof CompareAnswer> {}
 
 export const RankBody = Type.Object(

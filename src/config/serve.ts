@@ -132,7 +132,7 @@ export const ServeConfig = Type.Object(
         keep_days: Type.Union([Type.Integer({ minimum: 1 }), Type.Null()], {
           default: null,
           description:
-            'days after which a finished job is deleted with its list and results; a jump of the clock counts as one day at most; null: never',
+            'days after which a finished job is deleted with its list and results; null: never. A jump of the clock counts as at most one day',
         }),
         attempts: count(5, 'most tries of an item whose worker is lost'),
       },

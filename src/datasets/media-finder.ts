@@ -18,7 +18,7 @@ export interface MediaFinder {
  * writes accents as separate characters. It skips hidden files and folders, which hold thumbnails and deleted files.
  * Folders are read once, and only if a name is not in its expected place.
  *
- * @param within where folders and files must be, after links are resolved; anywhere by default
+ * @param within allowed location of folders and files, with links followed; default: anywhere
  */
 export function createMediaFinder(root: string, folder: string, within?: Reach): MediaFinder {
   if (!isA('directory', root))
@@ -48,7 +48,7 @@ export function createMediaFinder(root: string, folder: string, within?: Reach):
   };
 }
 
-/** Returns the path. Only the path is stored, so the code that opens it checks it again. */
+/** Checks where a path leads now. Only the path is stored, so the file is checked again when it is opened. */
 function requireThere(path: string, within: Reach | undefined): string {
   if (within !== undefined && !isInReach(within, realpathSync(path))) throw outOfReach(path);
   return path;

@@ -28,7 +28,7 @@ export interface OwnData {
   readonly mirror?: number | undefined;
   /** Names of the levels, best first. For a folder, these are the names of its subfolders. */
   readonly levels?: readonly string[] | undefined;
-  /** Where the opened files must lie; anywhere by default. */
+  /** Allowed location of the opened files; default: anywhere. */
   readonly within?: Reach | undefined;
 }
 

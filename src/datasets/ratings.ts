@@ -17,7 +17,7 @@ export interface RatingRules {
   readonly mirror?: number | undefined;
   /** Regular expression that every name matches. */
   readonly names?: string | undefined;
-  /** Where the opened files must lie; anywhere by default. */
+  /** Allowed location of the opened files; default: anywhere. */
   readonly within?: Reach | undefined;
 }
 

@@ -7,7 +7,7 @@ import { readLines } from './read/text.js';
 
 /**
  * Reads the records of a JSONL file in batches and in order. Every line is validated against the schema.
- * @param within where the opened file must be; anywhere by default
+ * @param within allowed location of the opened file; default: anywhere
  * @throws QalignError DATASET_NOT_FOUND, DATASET_UNREADABLE, DATASET_VALUE with file and line; PATH_FORBIDDEN
  */
 export async function* scanRecords(path: string, within?: Reach): AsyncGenerator<DatasetRecord[]> {

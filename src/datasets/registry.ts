@@ -74,7 +74,10 @@ function oneFile(spec: DatasetSpec, path: string, as: string | undefined, source
   );
 }
 
-/** Reads the ratings of all files of a source, in order. @param within where the opened files must be; anywhere by default */
+/**
+ * Reads the ratings of all files of a source, in order.
+ * @param within allowed location of the opened files; default: anywhere
+ */
 export async function readSource(spec: DatasetSpec, found: FoundSource, within?: Reach): Promise<RatingScan> {
   const rules = {
     within,

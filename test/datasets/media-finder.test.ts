@@ -65,6 +65,6 @@ it('continues while other programs delete folders', async () => {
   }
 });
 
-it('reports that a file is not a media folder', () => {
-  expect(() => createMediaFinder(join(root, 'plain.png'), '')).toThrow(/is no folder/);
+it('says that a file is no media folder', () => {
+  expect(() => createMediaFinder(join(root, 'plain.png'), '')).toThrow(/is not a folder/);
 });

@@ -19,7 +19,9 @@ export function textsOf(file: string, source: string): Text[] {
 /** Names, SQL and styles are strings too: a sentence has at least four words and no code. */
 const isSentence = (text: string): boolean =>
   text.trim().split(/\s+/).length >= 4 &&
-  !/^\s*(CREATE|SELECT|INSERT|UPDATE|DELETE|PRAGMA|<!doctype|import) |[{;]\s*[a-z-]+:[^ ]|^(\s*\.\w+)+\s*$/.test(text);
+  !/^\s*(CREATE|SELECT|INSERT|UPDATE|DELETE|PRAGMA|<!doctype|<svg|import) |[{;]\s*[a-z-]+:[^ ]|^(\s*\.\w+)+\s*$/.test(
+    text,
+  );
 
 function textsOfTypeScript(source: string): Text[] {
   const file = ts.createSourceFile('file.ts', source, ts.ScriptTarget.Latest, true);

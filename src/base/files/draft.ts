@@ -67,8 +67,8 @@ export interface OpenDraft {
 
 /**
  * Opens a draft of the file `whole`. If `whole` is a symbolic link, the draft replaces the target of the link. A named
- * pipe or a device such as /dev/null is never replaced: bytes are written to it directly. With `replace`, a link, pipe or
- * device is itself replaced.
+ * pipe or a device such as /dev/null is never replaced: bytes are written to it directly. With `replace`, a link, pipe
+ * or device is itself replaced.
  */
 export async function openDraft(whole: string, { replace = false } = {}): Promise<OpenDraft> {
   if (!replace && (await isSpecial(whole))) {

@@ -19,7 +19,7 @@ const READERS: Readonly<Record<LabelFile['format'], ReadTable>> = {
 
 /**
  * Opens a label file by its layout, with the columns that are in other files.
- * @param within where the opened files must lie; anywhere by default
+ * @param within allowed location of the opened files; default: anywhere
  * @throws QalignError of the dataset family, PATH_FORBIDDEN
  */
 export async function readLabelFile(path: string, layout: LabelFile, within: Reach | undefined): Promise<Table> {

@@ -54,7 +54,7 @@ export const readParquet: ReadTable = async (path, _layout, within) => {
   }
 };
 
-/** A file by its parts, each read through a descriptor of its own. */
+/** Reads parts of a file, each through a separate descriptor. */
 async function openSlices(path: string, within: Reach | undefined): Promise<AsyncBuffer> {
   const withFile = async <T>(use: (file: FileHandle) => Promise<T>): Promise<T> => {
     const file = await openLabels(path, within);
@@ -68,7 +68,7 @@ async function openSlices(path: string, within: Reach | undefined): Promise<Asyn
         const bytes = new Uint8Array(Math.max(0, end - start));
         for (let at = 0; at < bytes.length;) {
           const { bytesRead } = await file.read(bytes, at, bytes.length - at, start + at);
-          if (bytesRead === 0) throw new RangeError('it became shorter while it was read');
+          if (bytesRead === 0) throw new RangeError('it was truncated while it was read');
           at += bytesRead;
         }
         return bytes.buffer;

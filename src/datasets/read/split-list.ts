@@ -24,7 +24,7 @@ export interface SplitLists {
 /**
  * @param lists split → path of its list
  * @param needed splits whose lists must match at least one rating
- * @param within where the opened lists must be; anywhere by default
+ * @param within allowed location of the opened lists; default: anywhere
  */
 export async function applySplitLists(
   scan: RatingScan,

@@ -30,7 +30,7 @@ export interface Table {
   rows(): AsyncIterable<readonly TableRow[]>;
 }
 
-/** `within`: where the opened file must lie; anywhere by default. */
+/** Reads a table. `within` is the allowed location of the opened file; default: anywhere. */
 export type ReadTable = (
   path: string,
   layout: Partial<Pick<LabelFile, 'delimiter' | 'header' | 'sheet' | 'skip_rows' | 'columns'>>,

@@ -21,7 +21,7 @@ export interface LineBatch {
 /**
  * Reads the lines of a text file in batches of some thousand. Supports UTF-8 with or without BOM, UTF-16 with BOM, and
  * the line ends LF, CRLF and CR.
- * @param within where the opened file must be; anywhere by default
+ * @param within allowed location of the opened file; default: anywhere
  * @throws QalignError DATASET_NOT_FOUND, DATASET_UNREADABLE (a folder, another encoding, a line over MAX_LINE),
  * PATH_FORBIDDEN
  */
@@ -117,7 +117,7 @@ export async function openLabels(path: string, within?: Reach): Promise<FileHand
   );
 }
 
-/** The whole of a label file. */
+/** Reads a whole label file. */
 export async function readLabels(path: string, within?: Reach): Promise<Buffer> {
   const file = await openLabels(path, within);
   try {

@@ -53,8 +53,8 @@ export interface ConvertOptions extends DatasetSource, ConversionChoices {
    */
   readonly out: string | ((text: string) => Promise<void> | void);
   /**
-   * For services, where `out` is a path into an open folder: the name of that folder, to which media paths are relative.
-   * Links in `out` are then replaced instead of followed.
+   * For services: the name of the folder if `out` is a path into an open folder. Media paths are relative to it. Links
+   * in `out` are then replaced, not followed.
    */
   readonly outName?: string | undefined;
   /** Ends the call early. */

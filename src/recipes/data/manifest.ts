@@ -6,7 +6,7 @@ import type { DatasetManifest } from './convert.js';
 
 /**
  * Reads the dataset.json beside a file of records; undefined if there is none.
- * @param within where the opened file must be; anywhere by default
+ * @param within allowed location of the opened file; default: anywhere
  * @throws QalignError DATASET_UNREADABLE, PATH_FORBIDDEN
  */
 export async function manifestBeside(file: string, within?: Reach): Promise<DatasetManifest | undefined> {

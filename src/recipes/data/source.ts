@@ -34,7 +34,7 @@ export interface DatasetSource {
   readonly own?: OwnData | undefined;
   /** Split → path of a published list of its names. */
   readonly splitLists?: Readonly<Record<string, string>> | undefined;
-  /** Where all files that are read must lie, checked of the opened ones: for services. Anywhere by default. */
+  /** For services: the allowed location of all files, checked after they are opened. Default: anywhere. */
   readonly within?: Reach | undefined;
 }
 

@@ -9,7 +9,7 @@ import type { PredictionTable } from './predictions.js';
 import { reasonOf } from '../../base/files/reason.js';
 
 type Recipe = DeepReadonly<EvaluateRecipe>;
-/** Another scorer, by its scores. */
+/** A CSV file with the scores of another scorer. */
 type Other = NonNullable<Recipe['ensemble']>['with'][number];
 
 /** How the scores of several scorers were combined. Part of evaluation.json. */
@@ -30,7 +30,7 @@ export interface DatasetPredictions {
  * Combines the scores with the CSV files of other scorers. Means, standard deviations and weights are fitted on the
  * validation entry `fit_on`. Labels of test items are never used. With fixed weights and no `fit_on`, each scorer is
  * standardised over the items of each data set.
- * @param within where the opened CSV files must be; anywhere by default
+ * @param within allowed location of the opened CSV files; default: anywhere
  * @throws QalignError CONFIG_INVALID, EVALUATION_NOT_READY, EVALUATION_FAILED
  */
 export async function combineScorers(

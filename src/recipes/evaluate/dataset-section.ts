@@ -30,7 +30,7 @@ export interface SectionOptions {
   readonly title: string;
   readonly rule: EvaluateResult['rule'];
   readonly isEnsemble: boolean;
-  /** What its pictures may cost, and where they must lie; DEFAULT_LIMITS otherwise. */
+  /** Limits of its pictures and their allowed location; default: DEFAULT_LIMITS. */
   readonly limits?: Partial<MediaLimits> | undefined;
 }
 

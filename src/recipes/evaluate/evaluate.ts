@@ -53,7 +53,7 @@ export interface EvaluateOptions {
   readonly out?: string | undefined;
   /** Command line that is printed in the report. */
   readonly command?: string | undefined;
-  /** Limits of decoding, and where records, media and scores must be; default: DEFAULT_LIMITS. */
+  /** Limits of decoding, and the allowed location of records, media and scores; default: DEFAULT_LIMITS. */
   readonly limits?: Partial<MediaLimits> | undefined;
   /** Creates the scorer, for tests and callers with a loaded model. The evaluation closes it at the end. */
   readonly createScorer?: ((options: ScorerOptions) => Promise<Scorer>) | undefined;

@@ -25,7 +25,7 @@ export interface Readiness {
 /**
  * Checks the inputs of a recipe without starting anything.
  * @param options.model whether to check the model; false if a later step creates it
- * @param options.within where the opened records must be; anywhere by default
+ * @param options.within allowed location of the opened records; default: anywhere
  */
 export async function checkReady(
   recipe: DeepReadonly<EvaluateRecipe>,

@@ -24,9 +24,9 @@ export interface RecordSet {
 }
 
 /**
- * @param within where the opened file must be; anywhere by default
+ * @param within allowed location of the opened file; default: anywhere
  * @throws QalignError EVALUATION_NOT_READY if the file does not exist, DATASET_* for invalid records, CONFIG_INVALID
- * for a split without records, PATH_FORBIDDEN
+ * for a split without records; PATH_FORBIDDEN
  */
 export async function readRecordSet(entry: DeepReadonly<EvaluateData>, within?: Reach): Promise<RecordSet> {
   const file = resolve(entry.records);

@@ -73,7 +73,7 @@ export interface PrepareData {
   readonly splits: Splits;
   readonly media: Pick<Preparer, 'width' | 'prepare'>;
   readonly makeSeries?: MakeSeries;
-  /** Limits of decoding a file, and where files must be; default: DEFAULT_LIMITS. */
+  /** Limits of decoding a file, and the allowed location of files; default: DEFAULT_LIMITS. */
   readonly limits?: Partial<MediaLimits> | undefined;
   /**
    * Prompts that the records use in turn. If empty, each record uses its own question in the published training format.
@@ -145,7 +145,7 @@ export async function prepareData(options: PrepareData): Promise<PreparedData> {
   };
 }
 
-/** The limits that decide which files are skipped. */
+/** The limits that determine which files are skipped. */
 const skippedBy = ({ maxBytes, maxPixels, maxFramePixels, maxFrames }: Partial<MediaLimits>): object => ({
   maxBytes,
   maxPixels,

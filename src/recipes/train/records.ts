@@ -23,8 +23,8 @@ type TrainRow = Static<typeof TrainRow>;
 export type TrainRecord = Omit<TrainRow, 'dataset'> & { readonly dataset: string };
 
 /**
- * The records of some JSONL files.
- * @param within where the opened files must lie; anywhere by default
+ * Reads the records of JSONL files.
+ * @param within allowed location of the opened files; default: anywhere
  * @throws QalignError CONFIG_NOT_FOUND, CONFIG_INVALID with file and line, PATH_FORBIDDEN
  */
 export async function readRecords(

@@ -76,11 +76,11 @@ export interface TrainOptions {
   readonly python?: PythonCommand;
   /** Do not connect to the hub and install no optional packages; default false. */
   readonly offline?: boolean;
-  /** What decoding may cost, and where records and media must lie; DEFAULT_LIMITS otherwise. */
+  /** Limits of decoding, and the allowed location of records and media; default: DEFAULT_LIMITS. */
   readonly limits?: Partial<MediaLimits>;
-  /** Memory for decoding pictures, shared with other work; one of its own by default. */
+  /** Memory budget for decoding pictures, shared with other work; by default a separate one. */
   readonly decodeBudget?: DecodeBudget;
-  /** Model folders and encoder weights of the recipe → open ones that are read in their place: for services. */
+  /** For services: model folders and encoder weights of the recipe → open ones that are read instead. */
   readonly held?: ReadonlyMap<string, string>;
 }
 
@@ -146,8 +146,8 @@ const mostFrames = (records: readonly TrainRecord[], { data }: TrainRecipe): num
  * If the signal is aborted, the training stops after the current step with a checkpoint. The result then has the status
  * `stopped`.
  * @throws QalignError CONFIG_INVALID, TRAINING_DOES_NOT_FIT, RUN_FAILED; all errors of `prepareData` and of Python
- * @example const { folder, srcc } = await train({ name: 'mine', model: 'nano', data: { train: ['data/own/train.jsonl']
- * } });
+ * @example
+ * const { folder, srcc } = await train({ name: 'mine', model: 'nano', data: { train: ['data/own/train.jsonl'] } });
  */
 export async function train(input: TrainRecipeInput, options: TrainOptions = {}): Promise<TrainResult> {
   const recipe = readRecipe(input);

@@ -5,8 +5,8 @@ const SECRET = /^whsec_([A-Za-z0-9+/]+={0,2})$/;
 const KEY_BYTES = { least: 24, most: 64 };
 
 /**
- * Signs a message as in Standard Webhooks: HMAC-SHA256 over `ID.TIMESTAMP.BODY`, in base64 behind `v1,`. Several secrets
- * give several signatures, separated by spaces.
+ * Signs a message as in Standard Webhooks: HMAC-SHA256 over `ID.TIMESTAMP.BODY`, in base64 behind `v1,`. Several
+ * secrets give several signatures, separated by spaces.
  */
 export type Sign = (id: string, timestamp: number, body: string) => string;
 
@@ -27,6 +27,6 @@ function keyOf(secret: string): Buffer {
   if (key.length >= KEY_BYTES.least && key.length <= KEY_BYTES.most) return key;
   throw new QalignError(
     'CONFIG_INVALID',
-    `webhooks.secret must be whsec_ followed by ${KEY_BYTES.least} to ${KEY_BYTES.most} bytes in base64, or several of these separated by spaces; printf 'whsec_%s' "$(openssl rand -base64 32)" makes one.`,
+    `webhooks.secret must be whsec_ followed by ${KEY_BYTES.least} to ${KEY_BYTES.most} bytes in base64; separate several secrets by spaces. printf 'whsec_%s' "$(openssl rand -base64 32)" makes one.`,
   );
 }

@@ -130,7 +130,7 @@ describe('invalid input ends in an error with its position, and leaves no files'
       /t\.csv:2: a\.png was not found in/,
       { media: 'test/fixtures/pictures' },
     ],
-    ['a media folder that is none', 't.csv', table, 'DATASET_MEDIA_MISSING', /no folder/, { media: '/dev/null' }],
+    ['a media folder that is none', 't.csv', table, 'DATASET_MEDIA_MISSING', /not a folder/, { media: '/dev/null' }],
     [
       'a split that leads out of the folder',
       't.csv',
@@ -145,7 +145,7 @@ describe('invalid input ends in an error with its position, and leaves no files'
       't.csv',
       table,
       'DATASET_VALUE',
-      /t\.csv:2: soft labels need the spread/,
+      /t\.csv:2: soft labels need the standard deviation/,
       { softLabels: 'exact' },
     ],
     ['one level', 't.csv', table, 'CONFIG_INVALID', /at least two different words/, { levels: ['good'] }],

@@ -44,7 +44,7 @@ describe('evaluate', () => {
     const [first, second] = await Promise.all([once(), once()]);
     expect(second.datasets).toEqual(first.datasets);
     expect((await readFile(join(dir, 'out/predictions/made-up.jsonl'), 'utf8')).trim().split('\n')).toHaveLength(31);
-    expect(waits[0]).toBe(`waiting for process ${process.pid}, which evaluates in ${join(dir, 'out')}`);
+    expect(waits[0]).toBe(`waiting for process ${process.pid}, which runs an evaluation in ${join(dir, 'out')}`);
     expect(await readdir(join(dir, 'out'))).toEqual(['evaluation.json', 'evaluation.md', 'predictions', 'report.html']);
   });
 

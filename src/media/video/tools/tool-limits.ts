@@ -6,7 +6,7 @@ import { formatGigabytes } from '../../../base/units.js';
 export interface ToolLimits {
   /** Maximum address space of the process in bytes. */
   readonly maxMemory?: number | undefined;
-  /** Maximum number of pixels of any picture of the clip. The programs refuse a larger picture before they allocate memory for it. */
+  /** Maximum number of pixels of any picture of the clip. The programs refuse larger pictures before allocation. */
   readonly maxFramePixels?: number | undefined;
 }
 
