@@ -16,7 +16,7 @@ export const ENVIRONMENT: readonly Variable[] = [
   {
     name: 'QALIGN_API_KEY',
     fallback: '',
-    meaning: 'An API key of the service with all scopes, at least 16 printable ASCII characters.',
+    meaning: 'An API key of the service with the scopes score and jobs, at least 16 printable ASCII characters.',
   },
   { name: 'QALIGN_API_KEY_FILE', fallback: '', meaning: 'A file that holds this key, for secrets that are mounted.' },
   {
@@ -69,4 +69,10 @@ export const ENVIRONMENT: readonly Variable[] = [
 ];
 
 /** Set by qalign for processes that it starts itself. */
-export const INTERNAL = ['QALIGN_BRIDGE', 'QALIGN_BRIDGE_IDENTITY', 'QALIGN_BRIDGE_TOKEN', 'QALIGN_PARENT_PID'];
+export const INTERNAL = [
+  'QALIGN_BRIDGE',
+  'QALIGN_BRIDGE_IDENTITY',
+  'QALIGN_BRIDGE_TOKEN',
+  'QALIGN_HELD',
+  'QALIGN_PARENT_PID',
+];

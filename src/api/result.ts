@@ -90,7 +90,7 @@ export const ScoreResultSchema = Type.Object(
     frame_rule: Type.Optional(
       Type.Enum([...FRAME_RULES], {
         description:
-          'how the frames of a video were chosen. published: int(fps · i); time: by timestamps, for a variable rate; counted: as published, for a clip without timestamps',
+          'selection of the frames of a video. `published`: int(fps · i). `time`: by timestamps, for a variable rate. `counted`: as published, for a clip without timestamps',
       }),
     ),
     width: Type.Integer({

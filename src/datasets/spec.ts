@@ -16,7 +16,7 @@ export const LevelSettings = Type.Object(
   {
     range: Type.Union([Type.Literal('trimmed'), Type.Literal('minmax'), range], {
       description:
-        'range of scores that is divided into equal levels. trimmed: without a thousandth of the rows at each end; minmax: lowest to highest score; or two numbers in the units of the score',
+        'range of scores that is divided into equal levels. `trimmed`: without a thousandth of the rows at each end. `minmax`: lowest to highest score. Or two numbers in the units of the score',
     }),
     over: Type.Enum(['all', 'split'], {
       description: 'whether the range is taken over all rows of a source or over each split',

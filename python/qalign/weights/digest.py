@@ -33,8 +33,7 @@ def _cached_sha256(file: Path, cache_dir: Path) -> str:
             return known["sha256"]
     except (OSError, ValueError, KeyError, TypeError):
         pass  # missing, or incomplete after a power failure: hash again
-    # a link of /proc refers to the open file, even if its name now has another file
-    with file.open("rb") as stream:
+    with file.open("rb") as stream:  # a link of /proc refers to the open file
         digest = (
             hashlib.file_digest(stream, "sha256").hexdigest() if hasattr(hashlib, "file_digest") else _sha256(stream)
         )

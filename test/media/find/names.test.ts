@@ -112,7 +112,7 @@ describe('Unicode forms', () => {
       join(place, apart, `${composed}.jpg`),
     );
     await expect(resolveInRoot({ root: join(place, apart), own: [] }, `../${composed}/${apart}.jpg`)).rejects.toThrow(
-      /leads out/,
+      /outside the served root/,
     );
   });
 

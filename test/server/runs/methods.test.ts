@@ -117,7 +117,7 @@ describe('a swap between check and opening', () => {
       evaluation(),
     );
     await expect(performed).rejects.toMatchObject({
-      message: expect.stringMatching(/leads out of the root/) as string,
+      message: expect.stringMatching(/outside the served root/) as string,
     });
   });
 
