@@ -14,7 +14,7 @@ interface Holder {
   pid: number;
   started: string;
   host: string;
-  /** Of its pid; containers may share a host name. Missing in locks of earlier versions. */
+  /** PID namespace of the process, because containers can share a host name. Missing in locks of earlier versions. */
   namespace?: string;
   token: string;
 }

@@ -38,7 +38,7 @@ export function withoutPath(outcome: ScoreOutcome, media: MediaInput | undefined
   return { ...outcome, error: { ...outcome.error, message: renamed(outcome.error.message, media, outcome.input) } };
 }
 
-/** The same for an error about the file that holds an item. */
+/** Replaces the path of an item's file in an error with the name that the client gave the item. */
 export function errorWithoutPath(error: unknown, media: MediaInput, input: string): unknown {
   if (!(error instanceof QalignError) || typeof media !== 'string') return error;
   return new QalignError(error.code, renamed(error.message, media, input), { cause: error });

@@ -1,4 +1,4 @@
-/** The boundary of src/server/jobs: lists scored in the background, which survive a restart. It knows no routes. */
+/** The boundary of src/server/jobs: lists scored in the background, also after a restart; independent of routes. */
 import { existsSync } from 'node:fs';
 import { QalignError } from '../../base/errors.js';
 import { createJobFolders } from './folders.js';

@@ -141,7 +141,7 @@ export async function resumeServiceRun(call: Caller<{ id: string }>, services: R
   const { runQueue, runStore, ending, places, redactError } = services;
   const { kind, recipe } = findServiceRun(call, services);
   await requireStillInRoot(kind, recipe, places).catch(redactError);
-  const run = findServiceRun(call, services); // The configuration and the files may have changed meanwhile.
+  const run = findServiceRun(call, services); // The configuration and the files can have changed since then.
   if (ending.aborted) throw new QalignError('SHUTTING_DOWN', 'The service is shutting down; try again later.');
   if (runQueue.isActive(run.id))
     throw new QalignError('RUN_ACTIVE', `${run.id} is ${run.status}; there is nothing to resume.`);

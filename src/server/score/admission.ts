@@ -49,7 +49,7 @@ export interface Wanted {
 export interface Admission {
   /** @throws QalignError NO_WORKER, OVERLOADED (with retry_after_s) */
   admit(scorer: Scorer, wanted: Wanted): Ticket;
-  /** The same check without taking a place, before a body is read. */
+  /** The same check before a body is read. It does not admit the request. */
   check(scorer: Scorer, withinMs: number): void;
   /** Predicted time until a new picture is answered, in ms; undefined before anything is measured. */
   predict(scorer: Scorer, frames?: number): number | undefined;

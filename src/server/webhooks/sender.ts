@@ -1,4 +1,4 @@
-/** The boundary of src/server/webhooks: signed messages to other services, sent until they arrive. It knows no jobs. */
+/** The boundary of src/server/webhooks: signed messages to services, sent until they arrive; independent of jobs. */
 import { deadline } from '../../base/first-signal.js';
 import type { Logger } from '../../base/logger.js';
 import type { Destinations } from './destination.js';
