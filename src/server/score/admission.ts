@@ -218,7 +218,7 @@ function openTicket({
       state.bias += BIAS_WEIGHT * (Math.min(2, Math.max(0.5, ratio)) - state.bias);
     },
     close() {
-      grow(-left); // Unanswered frames say nothing about the rate.
+      grow(-left); // Unanswered frames do not affect the rate.
       state.waiting.delete(waiting);
     },
   };
