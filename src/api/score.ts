@@ -151,7 +151,7 @@ export const CompareAnswer = Type.Object(
       minimum: 0,
       maximum: 1,
       description:
-        'probability that a rating of the first item is above a rating of the second, computed from their level_probs. Half the probability of a tie is included',
+        'probability that a rating of the first item is above a rating of the second, computed from their level_probs. A tie counts half',
     }),
     items: Type.Array(ScoredInput, { minItems: 2, maxItems: 2, description: 'outcomes of both items' }),
   },

@@ -106,7 +106,7 @@ export function createPreparePool(options: PreparePoolOptions = {}): PreparePool
       return { width: size, height: size, ...(prepared as PreparedPicture) };
     },
     prepareFrames: async (frames, { size, lane = 'bulk', signal }) => {
-      const bytes = frames.reduce((sum, { data }) => sum + 2 * data.length, 0); // once here and once on the thread
+      const bytes = frames.reduce((sum, { data }) => sum + 2 * data.length, 0); // one copy here and one on the thread
       return (await pool.submit({ kind: 'frames', frames, size }, bytes, lane, signal)).data;
     },
     load: () => pool.load(),

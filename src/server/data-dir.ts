@@ -29,7 +29,7 @@ export function prepareDataDir(dataDir: string): string {
   return folder;
 }
 
-/** Only the owner can change the mode; a container volume may belong to another user. */
+/** Only the owner can change the mode; a container volume can belong to another user. */
 function restrict(path: string, mode: number): void {
   try {
     chmodSync(path, mode);

@@ -11,7 +11,7 @@ export interface PipeLimits {
   readonly timeoutMs: number;
 }
 
-/** Matches names of open descriptors. In a child process they mean another file, and mostly a pipe. */
+/** Matches names of open descriptors. In a child process these names refer to other files, often to a pipe. */
 export function isDescriptorName(path: string): boolean {
   return /^\/dev\/(stdin|fd\/\d+)$|^\/proc\/(self|thread-self|\d+)\/fd\/\d+$/.test(path);
 }

@@ -164,7 +164,7 @@ export async function train(input: TrainRecipeInput, options: TrainOptions = {})
     requireFits(estimate, recipe);
     requireMachine(
       misfits(estimate, recipe, await readMachine(root, modelCacheDir()), {
-        prepared: 0, // prepared data may exist already; preparing checks the disk itself
+        prepared: 0, // prepared data can exist already; the preparation checks the disk itself
         download: downloadBytes(choice, estimate),
       }),
     );

@@ -28,7 +28,7 @@ export function createErrorHandler(log: Logger, onReject: (code: ErrorCode) => v
     if (res.destroyed) return next();
     for (const [name, value] of Object.entries(headersFor(error))) res.set(name, value);
     finishBody(req);
-    // The route may have set the content type of the answer that failed.
+    // The route can have set the content type of the answer that failed.
     res.status(error.httpStatus).type('json').json(errorBody(error, requestId));
   };
 }

@@ -151,7 +151,7 @@ const unwritable = (path: string, cause: unknown): QalignError =>
 export async function readReach({ root, own }: FileRules): Promise<Reach> {
   return {
     top: root === null ? '' : await realpath(root).catch(() => ''),
-    // The directory may not exist yet.
+    // The directory does not have to exist yet.
     own: await Promise.all(own.map((folder) => realpath(folder).catch(() => folder))),
   };
 }

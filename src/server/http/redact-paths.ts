@@ -13,7 +13,7 @@ export interface Redactor {
 
 /** Recipes and their errors contain paths. Clients see them relative to the directories of the service. */
 export function createRedactor(folders: readonly string[]): Redactor {
-  // Longest first, because one directory may contain another.
+  // Longest first, because one directory can contain another.
   const known = [...new Set(folders.flatMap((folder) => [resolve(folder), real(resolve(folder))]))].sort(
     (a, b) => b.length - a.length,
   );
@@ -54,6 +54,6 @@ function real(folder: string): string {
   try {
     return realpathSync(folder);
   } catch {
-    return folder; // The directory may not exist yet.
+    return folder; // The directory does not have to exist yet.
   }
 }

@@ -16,7 +16,7 @@ export interface JobRunner {
   folder(id: string): string;
   /** Before the first request: removes unaccepted jobs of a killed service and expired jobs. */
   recover(): void;
-  /** Work on a job that does not exist yet, serialised by id: two requests may have the same Idempotency-Key. */
+  /** Work on a job that does not exist yet, serialised by id: two requests can have the same Idempotency-Key. */
   readonly inTurn: InTurn;
   /** Starts a job that is in the store. */
   submit(job: StoredJob): void;

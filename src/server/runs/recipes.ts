@@ -19,7 +19,7 @@ import { trainingOf } from './trained.js';
 /** Locations that a request can use: below the root, and the models of runs. */
 export interface Places extends FileRules {
   readonly runs: string;
-  /** A training that the client may see, by its id. */
+  /** Returns a training by its id, if the client has access to it. */
   readonly findTraining: (id: string) => ServiceRun | undefined;
 }
 

@@ -31,7 +31,7 @@ export interface Ticket {
   close(): void;
 }
 
-/** `failed` may have cost no computation and `late` was abandoned: neither shows that a frame was computed. */
+/** For `failed` and `late`, it is unknown whether a frame was computed. */
 export type Outcome = 'scored' | 'failed' | 'late';
 
 /** A request for admission. */
