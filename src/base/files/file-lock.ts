@@ -76,7 +76,7 @@ async function tryTake(path: string, holder: Holder): Promise<boolean> {
 
 async function isStale(path: string, text: string): Promise<boolean> {
   const holder = parseHolder(text);
-  if (holder === undefined) return true; // qalign only writes complete holders
+  if (holder === undefined) return true; // an incomplete lock file was not written by qalign
   if (holder.host !== hostname() || (holder.namespace ?? pidNamespace) !== pidNamespace)
     return (
       Date.now() -

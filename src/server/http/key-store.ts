@@ -65,7 +65,7 @@ export function createKeyStore(database: Db): KeyStore {
 /** A name that `create` does not accept. */
 const GIVEN_NAME = '$QALIGN_API_KEY';
 
-/** Adds a key that is not stored to `keys`, with the scopes score and jobs. */
+/** Returns `keys` with an additional, unstored key that has the scopes score and jobs. */
 export function withGivenKey(keys: KeyStore, key: string | undefined): KeyStore {
   if (key === undefined) return keys;
   const hash = hashKey(key);

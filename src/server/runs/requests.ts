@@ -117,7 +117,10 @@ export function createServiceRun(
 export function findServiceRun(call: Caller<{ id: string }>, { runQueue }: RunServices): ServiceRun {
   const run = runQueue.current(call.params.id);
   if (run === undefined || !isVisible(run, call.client))
-    throw new QalignError('RUN_NOT_FOUND', `There is no ${call.params.id}; GET the list to see yours.`);
+    throw new QalignError(
+      'RUN_NOT_FOUND',
+      `There is no run ${call.params.id}; GET /v1/train_runs and GET /v1/evaluations list yours.`,
+    );
   return run;
 }
 

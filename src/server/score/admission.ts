@@ -194,7 +194,7 @@ function openTicket({
     predictedMs,
     foundClip() {
       const expected = Math.round(state.clipFrames);
-      state.waiting.delete(waiting); // It takes longer than the prediction for a picture.
+      state.waiting.delete(waiting); // A clip takes longer than the predicted time of a picture.
       grow(expected - 1);
       return expected;
     },
