@@ -16,27 +16,30 @@ export const LevelSettings = Type.Object(
   {
     range: Type.Union([Type.Literal('trimmed'), Type.Literal('minmax'), range], {
       description:
-        'range of scores that is divided into equal levels. `trimmed`: without a thousandth of the rows at each end. `minmax`: lowest to highest score. Or two numbers in the units of the score',
+        'range of scores that is divided into levels of equal width. `trimmed`: without the lowest and highest 0.1 % of the rows. `minmax`: from the lowest to the highest score. Or two numbers in the units of the score',
     }),
     over: Type.Enum(['all', 'split'], {
-      description: 'whether the range is taken over all rows of a source or over each split',
+      description: 'rows that the range is computed from. all: all rows of a source; split: each split separately',
     }),
     outside: Type.Enum(['drop', 'clip'], {
-      description: 'a score outside the range. drop: the row is left out; clip: it gets the nearest level',
+      description: 'treatment of a score outside the range. drop: the row is left out; clip: it gets the nearest level',
     }),
     edge: Type.Enum(['lower', 'upper'], {
       default: 'lower',
-      description: 'a score on the edge of two levels: the upper level, whose lower edge it is, or the lower level',
+      description:
+        'level of a score exactly between two levels. `lower`: the score is the lower edge of the upper level. `upper`: it is the upper edge of the lower level',
     }),
     names: Type.Optional(
       Type.Array(Type.String({ pattern: '^\\S+$' }), {
         minItems: 2,
         maxItems: 20,
         uniqueItems: true,
-        description: 'other levels than the five, best first',
+        description: 'names of the levels, best first (default: the five levels of qalign)',
       }),
     ),
-    splits: Type.Optional(Type.Record(word, range, { description: 'ranges of single splits, before `range`' })),
+    splits: Type.Optional(
+      Type.Record(word, range, { description: 'ranges of single splits; they take precedence over `range`' }),
+    ),
   },
   closed,
 );
@@ -44,38 +47,43 @@ export const LevelSettings = Type.Object(
 /** The layout of a label file and the meaning of its columns. */
 export const LabelFile = Type.Object(
   {
-    file: Type.String({ minLength: 1, description: 'file name, without folder' }),
+    file: Type.String({ minLength: 1, description: 'name of the file, without a folder' }),
     format: Type.Enum(['table', 'json', 'xlsx', 'mat', 'parquet'], {
       description: 'format of the file; table: CSV, TSV and other text tables',
     }),
     delimiter: Type.Optional(
       Type.Enum([...DELIMITERS], {
-        description: 'separator of the columns of a text table (default ","); a space stands for any run of blanks',
+        description: 'separator of the columns of a text table (default ","); a space matches one or more blanks',
       }),
     ),
-    header: Type.Optional(Type.Boolean({ description: 'the first row names the columns; default true' })),
+    header: Type.Optional(
+      Type.Boolean({ description: 'true (default): the first row contains the names of the columns' }),
+    ),
     sheet: Type.Optional(text('sheet of a workbook (default: the first)')),
-    skip_rows: Type.Optional(Type.Integer({ minimum: 0, description: 'rows above the header' })),
+    skip_rows: Type.Optional(Type.Integer({ minimum: 0, description: 'number of rows above the header' })),
     columns: Type.Object(
       {
         name: columnOf('file name of the picture or clip'),
-        score: Type.Optional(columnOf('the rating; needed unless counts is given')),
+        score: Type.Optional(columnOf('rating; required without counts')),
         counts: Type.Optional(
-          Type.Array(column, { minItems: 1, description: 'votes for 1, 2, 3 …, or one column with a list of them' }),
+          Type.Array(column, {
+            minItems: 1,
+            description: 'numbers of votes for 1, 2, 3 …: a column for each, or one column with a list',
+          }),
         ),
         std: Type.Optional(columnOf('standard deviation of the ratings')),
-        variance: Type.Optional(columnOf('variance of the ratings, in place of std')),
+        variance: Type.Optional(columnOf('variance of the ratings, instead of std')),
         split: Type.Optional(columnOf('split of the row')),
         group: Type.Optional(columnOf('reference picture of the row')),
       },
-      { ...closed, description: 'columns of the file: names of the header, or numbers from 0 without a header' },
+      { ...closed, description: 'columns of the file: names in the header, or indices from 0 without a header' },
     ),
     beside: Type.Optional(
       Type.Record(
         word,
         Type.Object(
           {
-            file: text('file name, without folder'),
+            file: text('name of the file, without a folder'),
             format: Type.Optional(Type.Enum(['table', 'mat'], { description: 'format of the file (default: table)' })),
             column: columnOf('column of this file without a header, or the name of a MAT array'),
             delimiter: Type.Optional(
@@ -85,7 +93,7 @@ export const LabelFile = Type.Object(
           closed,
         ),
         {
-          description: 'columns that another file holds, row by row in the same order',
+          description: 'columns in other files that have the same rows in the same order',
         },
       ),
     ),
@@ -94,19 +102,21 @@ export const LabelFile = Type.Object(
         {
           rewrite: Type.Optional(
             Type.Array(Type.Tuple([word, Type.String()]), {
-              description: 'regular expression and replacement, one after the other',
+              description: 'pairs of a regular expression and its replacement, applied in order',
             }),
           ),
-          add: Type.Optional(Type.String({ description: 'what every name lacks at its end, such as .mp4' })),
-          template: Type.Optional(Type.String({ description: 'a name made of columns: {0}.{2}.png' })),
+          add: Type.Optional(Type.String({ description: 'text to append to every name, such as .mp4' })),
+          template: Type.Optional(Type.String({ description: 'name built from columns: {0}.{2}.png' })),
           words: Type.Optional(
-            Type.Record(word, Type.String(), { description: 'spellings to replace in the columns of the template' }),
+            Type.Record(word, Type.String(), {
+              description: 'words to replace in the columns of the template: old → new',
+            }),
           ),
           lower: Type.Optional(
-            Type.Boolean({ description: 'names differ from file to file in case only: write them in lower case' }),
+            Type.Boolean({ description: 'convert names to lower case, for files whose names differ only in case' }),
           ),
         },
-        { ...closed, description: 'how the name of a picture is made from the file; the steps run in this order' },
+        { ...closed, description: 'steps that convert a name in the file to the name of a picture, in this order' },
       ),
     ),
     group: Type.Optional(
@@ -114,42 +124,52 @@ export const LabelFile = Type.Object(
     ),
     digits: Type.Optional(
       Type.Enum(['as_written', 'shortest'], {
-        description: 'of the score in the published ids; shortest where a copy pads them: 4.570000 → 4.57',
+        description: 'digits of the score in the published ids. shortest: remove padding, 4.570000 → 4.57',
       }),
     ),
-    skip_names: Type.Optional(Type.String({ description: 'regular expression: rows that are no rated item' })),
+    skip_names: Type.Optional(
+      Type.String({ description: 'regular expression on the name; matching rows are not rated items' }),
+    ),
     drop_rows: Type.Optional(
-      Type.Array(Type.Integer({ minimum: 1 }), { description: 'rows that the distributor gave in error' }),
+      Type.Array(Type.Integer({ minimum: 1 }), {
+        description: 'numbers of rows that the distributor included in error',
+      }),
     ),
     sequence: Type.Optional(
       Type.Array(Type.Tuple([word, Type.Integer({ minimum: 1 })]), {
-        description: 'names that no file holds: a pattern with {} and how many; column "sequence"',
+        description:
+          'generated names, if no file contains them: a pattern with {} and the number of names. They are in the column "sequence"',
       }),
     ),
-    split: Type.Optional(text('split of rows without one of their own (default: all)')),
+    split: Type.Optional(text('split of rows without a split (default: all)')),
     split_name: Type.Optional(
       Type.String({ description: 'regular expression on the name; its first group is the split' }),
     ),
-    splits: Type.Optional(Type.Record(word, word, { description: "the file's word for a split → ours" })),
+    splits: Type.Optional(Type.Record(word, word, { description: 'split in the file → split of qalign' })),
     split_groups: Type.Optional(
-      Type.Record(word, Type.Tuple([word, word]), { description: 'split → first and last reference of it' }),
+      Type.Record(word, Type.Tuple([word, word]), { description: 'split → its first and last reference' }),
     ),
-    lower_is_better: Type.Optional(Type.Boolean({ description: 'in place of lower_is_better of the dataset' })),
-    mirror: Type.Optional(Type.Number({ description: 'in place of mirror of the dataset' })),
+    lower_is_better: Type.Optional(
+      Type.Boolean({ description: 'replaces lower_is_better of the dataset for this file' }),
+    ),
+    mirror: Type.Optional(Type.Number({ description: 'replaces mirror of the dataset for this file' })),
     scale: Type.Optional(
-      Type.Tuple([Type.Number(), Type.Number()], { description: 'in place of scale of the dataset' }),
+      Type.Tuple([Type.Number(), Type.Number()], { description: 'replaces scale of the dataset for this file' }),
     ),
     std_factor: Type.Optional(
       Type.Number({
         exclusiveMinimum: 0,
-        description: 'the std is in other units than the score: mos_std = factor · std',
+        description: 'factor for an std in other units than the score: mos_std = factor · std',
       }),
     ),
     counts_spread: Type.Optional(
-      Type.Boolean({ description: 'false: the counts were made from the mean, and say nothing of the spread' }),
+      Type.Boolean({ description: 'false: the counts were computed from the mean, so their spread has no meaning' }),
     ),
     levels: Type.Optional(
-      Type.Partial(LevelSettings, { ...closed, description: 'in place of single keys of levels of the dataset' }),
+      Type.Partial(LevelSettings, {
+        ...closed,
+        description: 'replaces single keys of levels of the dataset for this file',
+      }),
     ),
     about: Type.Optional(text('remark about the file')),
   },
@@ -163,38 +183,41 @@ export const DatasetSpec = Type.Object(
     name: Type.String({ pattern: '^[a-z0-9][a-z0-9_-]*$', description: 'name of the dataset and of its file' }),
     aliases: Type.Optional(Type.Array(word, { description: 'other names of the dataset' })),
     title: text('name as its authors write it'),
-    version: text('year, size and scale, for people'),
-    kind: Type.Enum([...KINDS], { description: 'what was rated' }),
-    task: Type.Enum([...TASKS], { description: 'what the raters were asked about' }),
+    version: text('year, size and scale, for readers'),
+    kind: Type.Enum([...KINDS], { description: 'kind of the rated files' }),
+    task: Type.Enum([...TASKS], { description: 'question of the study: quality or aesthetics' }),
     licence: text('licence of labels and media'),
     citation: text('publication, with its year'),
     about: Type.Optional(text('remark about the dataset')),
-    media: Type.String({ description: 'folder of the pictures below the media root' }),
+    media: Type.String({ description: 'folder of the pictures, relative to the media root' }),
     names: Type.Optional(
-      Type.String({ description: 'regular expression that every name fits: files of two data sets may have one name' }),
+      Type.String({
+        description:
+          'regular expression that every name matches; it detects the label file of another dataset with the same file name',
+      }),
     ),
-    scale: Type.Tuple([Type.Number(), Type.Number()], { description: 'what the score may be, inclusive' }),
-    lower_is_better: Type.Boolean({ default: false, description: 'DMOS: a lower score is a better picture' }),
+    scale: Type.Tuple([Type.Number(), Type.Number()], { description: 'lowest and highest possible score, inclusive' }),
+    lower_is_better: Type.Boolean({ default: false, description: 'true: a lower score means a better picture (DMOS)' }),
     mirror: Type.Optional(
-      Type.Number({ description: 'mos = mirror − score where lower is better; by default lo + hi of the scale' }),
+      Type.Number({ description: 'with lower_is_better: mos = mirror − score (default: lo + hi of the scale)' }),
     ),
-    levels: Type.With(LevelSettings, { description: 'how scores become levels' }),
+    levels: Type.With(LevelSettings, { description: 'conversion of scores to levels' }),
     density: Type.Enum(['pdf', 'cdf'], {
       default: 'pdf',
       description:
         'rule of the soft labels. pdf: normal density at the value of each level; cdf: probability within half a level of it',
     }),
-    questions: text('a name of configs/datasets/questions: the paraphrases of the question'),
-    id: Type.Enum(['name', 'media'], { default: 'name', description: "what stands before -> in the authors' ids" }),
+    questions: text('paraphrases of the question: a name of configs/datasets/questions'),
+    id: Type.Enum(['name', 'media'], { default: 'name', description: "part before -> in the authors' ids" }),
     sources: Type.Array(
       Type.Object(
         {
           name: text('name of the source, for --source'),
           about: Type.Optional(text('remark about the source')),
-          files: Type.Array(LabelFile, { minItems: 1, description: 'label files of the source; all must be there' }),
+          files: Type.Array(LabelFile, { minItems: 1, description: 'label files of the source; all must exist' }),
           split_lists: Type.Optional(
             Type.Record(word, word, {
-              description: 'split → file of its names, beside the label files; other rows are train',
+              description: 'split → file with its names, in the folder of the label files; other rows are train',
             }),
           ),
         },
@@ -202,7 +225,7 @@ export const DatasetSpec = Type.Object(
       ),
       {
         minItems: 1,
-        description: 'ways to get the labels, the best first; the first whose files are all there is read',
+        description: 'alternative sources of the labels, the best first. The first source with all its files is read',
       },
     ),
   },

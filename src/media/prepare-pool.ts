@@ -39,7 +39,7 @@ export interface PreparePool {
     frames: readonly RawPicture[],
     options: { readonly size: number; readonly lane?: Lane; readonly signal?: AbortSignal },
   ): Promise<Uint8Array>;
-  /** Pictures that wait, and what one takes. */
+  /** Number of waiting pictures, and the time to prepare one. */
   load(): PrepareLoad;
   /** Stops the threads. Waiting jobs fail with CANCELLED. */
   close(): Promise<void>;
@@ -83,8 +83,8 @@ const LEAST_BUDGET = 4 * 1024 ** 3;
 
 /**
  * Creates a pool that starts threads as work arrives. A thread runs one job at a time, and other jobs wait in two
- * lanes. A caller bounds memory by awaiting its jobs. A picture that needs more memory than is free also waits, and
- * holds no memory meanwhile. If a thread dies, its job fails, and the next job starts a new thread.
+ * lanes. A caller bounds memory by awaiting its jobs. A picture that needs more memory than is free also waits,
+ * without holding memory. If a thread dies, its job fails, and the next job starts a new thread.
  */
 export function createPreparePool(options: PreparePoolOptions = {}): PreparePool {
   const threads = options.threads ?? availableParallelism();
@@ -106,7 +106,7 @@ export function createPreparePool(options: PreparePoolOptions = {}): PreparePool
       return { width: size, height: size, ...(prepared as PreparedPicture) };
     },
     prepareFrames: async (frames, { size, lane = 'bulk', signal }) => {
-      const bytes = frames.reduce((sum, { data }) => sum + 2 * data.length, 0); // once here and once on the thread
+      const bytes = frames.reduce((sum, { data }) => sum + 2 * data.length, 0); // one copy here and one on the thread
       return (await pool.submit({ kind: 'frames', frames, size }, bytes, lane, signal)).data;
     },
     load: () => pool.load(),

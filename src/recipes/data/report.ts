@@ -18,8 +18,8 @@ export interface ReportOptions extends SurveyOptions {
   /** JSONL files of records of one data set; the dataset.json beside them is also read. */
   readonly records: readonly string[];
   /**
-   * Check every picture or clip. `true` resolves media paths in the folder of each record file, a string in that
-   * folder.
+   * Check every picture or clip. `true`: media paths are relative to the folder of each record file. A string: they
+   * are relative to this folder.
    */
   readonly media?: string | true | undefined;
   /** Command line that is printed on the page. */

@@ -31,7 +31,7 @@ export interface Ticket {
   close(): void;
 }
 
-/** `failed` may have cost no computation and `late` was abandoned: neither shows that a frame was computed. */
+/** For `failed` and `late`, it is unknown whether a frame was computed. */
 export type Outcome = 'scored' | 'failed' | 'late';
 
 /** A request for admission. */
@@ -49,7 +49,7 @@ export interface Wanted {
 export interface Admission {
   /** @throws QalignError NO_WORKER, OVERLOADED (with retry_after_s) */
   admit(scorer: Scorer, wanted: Wanted): Ticket;
-  /** The same check without taking a place, before a body is read. */
+  /** The same check before a body is read. It does not admit the request. */
   check(scorer: Scorer, withinMs: number): void;
   /** Predicted time until a new picture is answered, in ms; undefined before anything is measured. */
   predict(scorer: Scorer, frames?: number): number | undefined;
@@ -226,7 +226,7 @@ function openTicket({
     predictedMs,
     foundClip() {
       const expected = Math.round(state.clipFrames);
-      state.waiting.delete(waiting); // It takes longer than the prediction for a picture.
+      state.waiting.delete(waiting); // A clip takes longer than the predicted time of a picture.
       grow(expected - 1);
       return expected;
     },
@@ -250,7 +250,7 @@ function openTicket({
       state.bias += BIAS_WEIGHT * (Math.min(2, Math.max(0.5, ratio)) - state.bias);
     },
     close() {
-      grow(-left); // Unanswered frames say nothing about the rate.
+      grow(-left); // Unanswered frames do not affect the rate.
       isClosed = true;
       state.waiting.delete(waiting);
     },
