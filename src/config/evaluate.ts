@@ -99,7 +99,7 @@ export const EvaluateRecipe = Type.Object(
     }),
     precision: Type.Union([Type.Literal('auto'), Type.Literal('fp32'), Type.Literal('bf16'), Type.Literal('fp16')], {
       default: 'auto',
-      description: 'auto: fp32 on a CPU, bf16 on CUDA',
+      description: 'auto: bf16 on CUDA for models of a billion parameters or more, else fp32',
     }),
     offline: Type.Boolean({ default: false, description: 'never ask the hub' }),
     max_batch_frames: Type.Integer({
