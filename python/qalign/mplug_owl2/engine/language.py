@@ -128,7 +128,7 @@ class FastLanguage:
         return torch.cat([linear(x.float(), part.float()) for part in self.head.split(4096)], dim=1)
 
     def _last_rows(self, x: Tensor, images: int, groups: list[Group], kept: list[KeyValue] | None) -> Tensor:
-        """All layers over all rows; overwrites `x`. The last layer computes only keys and values, except in last rows."""
+        """All layers; overwrites `x`. The last layer computes only keys and values, except at the last positions."""
         for index, layer in enumerate(self.layers):
             final = index == len(self.layers) - 1
             normed = self._norm(x, images, layer.input_norm)
