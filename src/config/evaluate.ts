@@ -96,11 +96,11 @@ export const EvaluateRecipe = Type.Object(
     device: Type.String({
       default: 'auto',
       description:
-        'auto (the first GPU, or the CPU without a GPU), cpu, cuda:N, or a list of GPUs (0,1) with one worker each',
+        'auto (every GPU, or the CPU without a GPU), cpu, cuda:N, or a list of GPUs (0,1). Each device gets one worker',
     }),
     precision: Type.Union([Type.Literal('auto'), Type.Literal('fp32'), Type.Literal('bf16'), Type.Literal('fp16')], {
       default: 'auto',
-      description: 'auto: fp32 on a CPU, bf16 on CUDA',
+      description: 'auto: bf16 on CUDA for models of a billion parameters or more, else fp32',
     }),
     offline: Type.Boolean({ default: false, description: 'do not access the hub' }),
     max_batch_frames: Type.Integer({

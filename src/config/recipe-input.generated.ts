@@ -403,12 +403,12 @@ export interface EvaluateRecipeInput {
    */
   readonly prompt?: string | null | undefined;
   /**
-   * Auto (the first GPU, or the CPU without a GPU), cpu, cuda:N, or a list of GPUs (0,1) with one worker each.
+   * Auto (every GPU, or the CPU without a GPU), cpu, cuda:N, or a list of GPUs (0,1). Each device gets one worker.
    * @default 'auto'
    */
   readonly device?: string | undefined;
   /**
-   * auto: fp32 on a CPU, bf16 on CUDA.
+   * auto: bf16 on CUDA for models of a billion parameters or more, else fp32.
    * @default 'auto'
    */
   readonly precision?: 'auto' | 'fp32' | 'bf16' | 'fp16' | undefined;

@@ -44,7 +44,7 @@ export const ServeConfig = Type.Object(
     }),
     precision: Type.Union([Type.Literal('auto'), Type.Literal('fp32'), Type.Literal('bf16'), Type.Literal('fp16')], {
       default: 'auto',
-      description: 'auto: fp32 on a CPU, bf16 on CUDA',
+      description: 'auto: bf16 on CUDA for models of a billion parameters or more, else fp32',
     }),
     max_batch_frames: Type.Union([Type.Integer({ minimum: 1 }), Type.Null()], {
       default: null,

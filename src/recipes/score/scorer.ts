@@ -70,7 +70,7 @@ export interface ScorerOptions {
    */
   readonly revision?: string | undefined;
   /**
-   * `auto` (the first CUDA device, otherwise the CPU), `cpu`, `cuda:0` or a list such as `0,1`. Each device gets one
+   * `auto` (every CUDA device, otherwise the CPU), `cpu`, `cuda:0` or a list such as `0,1`. Each device gets one
    * worker. `remote:2` waits for two workers that connect to `listen`.
    */
   readonly device?: string | undefined;
@@ -83,7 +83,7 @@ export interface ScorerOptions {
   readonly listen?: string | undefined;
   /** Path of the head.json of `qalign workers keys`; needed with `listen`. */
   readonly bridgeKeys?: string | undefined;
-  /** `auto` is fp32 on a CPU and bf16 on CUDA. */
+  /** `auto` is bf16 on CUDA for models of a billion parameters or more, and fp32 otherwise. */
   readonly precision?: 'auto' | 'fp32' | 'bf16' | 'fp16' | undefined;
   /** Name of a prompt in configs/prompts, or a file; default: the prompt of the model. */
   readonly prompt?: string | undefined;
