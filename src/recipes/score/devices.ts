@@ -7,8 +7,8 @@ import { QalignError } from '../../base/errors.js';
 const run = promisify(execFile);
 
 /**
- * Resolves `auto` or a comma-separated list of devices. `auto` is every CUDA device that torch finds, otherwise the CPU.
- * Each device of a list gets one worker. Valid devices are `cpu`, `cuda` (the first), `cuda:1` or `1`. `remote` is
+ * Resolves `auto` or a comma-separated list of devices. `auto` is every CUDA device that torch finds, otherwise the
+ * CPU. Each device of a list gets one worker. Valid devices are `cpu`, `cuda` (the first), `cuda:1` or `1`. `remote` is
  * a worker that connects from another host, `remote:2` two of them.
  *
  * @throws QalignError USAGE for an unknown device or a repeated CUDA device
