@@ -1,25 +1,36 @@
 import { readFileSync, readlinkSync } from 'node:fs';
 
-/** Returns true if the process `pid` exists, of this user or another. */
+/** Returns true if the process `pid` runs, of this user or another. */
 export function isAlive(pid: number): boolean {
   try {
     process.kill(pid, 0);
-    return true;
   } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'EPERM';
+    if ((error as NodeJS.ErrnoException).code !== 'EPERM') return false;
+  }
+  return !hasEnded(statOf(pid));
+}
+
+/** Fields of /proc/PID/stat from the state on; empty without /proc. */
+function statOf(pid: number): readonly string[] {
+  try {
+    // the second field can contain spaces and brackets, so fields are counted from the last bracket
+    return readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ').at(-1)?.split(' ') ?? [];
+  } catch {
+    return [];
   }
 }
+
+/** An ended process stays in the table until its parent asks for its status, in a container often for ever. */
+const hasEnded = ([state = '']: readonly string[]): boolean => state === 'Z' || state === 'X';
+
 /**
  * Returns the start time of the process in kernel ticks, which distinguishes it from a later process with the same pid.
  * Empty if the process has ended.
  */
 export function startOf(pid: number): string {
-  try {
-    // the second field can contain spaces and brackets, so fields are counted from the last bracket
-    return readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ').at(-1)?.split(' ')[19] ?? '';
-  } catch {
-    return isAlive(pid) ? 'alive' : '';
-  }
+  const fields = statOf(pid);
+  if (hasEnded(fields)) return '';
+  return fields[19] ?? (isAlive(pid) ? 'alive' : '');
 }
 
 /** The PID namespace of this process (Linux): in another one its pids belong to other processes, or to none. */

@@ -4,6 +4,7 @@ import os
 import resource
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 import torch.distributed as dist
@@ -86,11 +87,16 @@ def peak_memory(device: torch.device) -> int:
 
 
 def is_alive(pid: int) -> bool:
-    """Whether a process with this id exists on this host."""
+    """Whether a process with this id runs on this host. A process that has ended is gone, even if its parent never asks
+    for its status, as in a container."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
         return False
     except PermissionError:
-        return True
-    return True
+        pass
+    try:
+        state = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b") ")[2][:1]
+    except OSError:
+        return True  # there is no /proc
+    return state not in (b"Z", b"X")

@@ -22,7 +22,7 @@ interface Holder {
 /**
  * Runs `work` while holding the lock file `path`. Only one process holds it at a time, across hosts too. The lock of a
  * dead process is removed. `onWait` is called at every poll (about three times a second) while another process holds
- * the lock.
+ * the lock. @throws the error of the file system if the lock cannot be made or read, as one of another user
  */
 export async function withFileLock<T>(
   path: string,
@@ -38,7 +38,7 @@ export async function withFileLock<T>(
   };
   while (!(await tryTake(path, mine))) {
     options.signal?.throwIfAborted();
-    const text = await readFile(path, 'utf8').catch(() => undefined);
+    const text = await readLock(path);
     if (text === undefined) continue; // the lock was just released
     if (await isStale(path, text)) await breakLock(path, text);
     else {
@@ -55,6 +55,16 @@ export async function withFileLock<T>(
     clearInterval(heartbeat);
     const text = await readFile(path, 'utf8').catch(() => '');
     if (parseHolder(text)?.token === mine.token) await rm(path, { force: true });
+  }
+}
+
+/** Undefined if there is no lock. A lock that cannot be read would be tried again without end. */
+async function readLock(path: string): Promise<string | undefined> {
+  try {
+    return await readFile(path, 'utf8');
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+    throw error;
   }
 }
 

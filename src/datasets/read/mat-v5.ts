@@ -15,6 +15,10 @@ export interface MatArray {
 }
 export type MatValue = number | string | MatArray;
 
+/** A small file can expand a thousandfold. */
+const MOST_BYTES = 512 * 1024 ** 2;
+/** Most rows of an array of texts. The file only claims them: rows without characters take no bytes in it. */
+const MOST_ROWS = 2 ** 24;
 const CELL = 1;
 const STRUCT = 2;
 const CHAR = 4;
@@ -50,23 +54,24 @@ interface StringObject {
  * Reads a little-endian level 5 MAT-file (MATLAB 5 to 7.2), compressed or not. It supports numeric, char, cell and
  * struct arrays. It also supports `string` arrays, whose texts are in the subsystem data. Source: the vendor's
  * "MAT-File Format" document. The subsystem is undocumented; its layout was derived from example files.
+ * @param most largest array after decompression, in bytes
  * @throws RangeError or Error for any other file
  */
-export function readMatV5(file: Buffer): MatArray[] {
+export function readMatV5(file: Buffer, most = MOST_BYTES): MatArray[] {
   if (file.length < 128 || file.toString('latin1', 126, 128) !== 'IM')
     throw new Error('it does not have the header of a little-endian level 5 MAT-file');
-  const arrays = topLevel(file, 128);
+  const arrays = topLevel(file, 128, most);
   const subsystem = arrays.find((array) => array.name === '');
   const strings = subsystem === undefined ? new Map<number, MatArray>() : readStrings(subsystem);
   return arrays.filter((array) => array !== subsystem).map((array) => resolveStrings(array, strings));
 }
 
-function topLevel(bytes: Buffer, start: number): MatArray[] {
+function topLevel(bytes: Buffer, start: number, most = MOST_BYTES): MatArray[] {
   const arrays: MatArray[] = [];
   for (let at = start; at + 8 <= bytes.length;) {
     const element = elementAt(bytes, at);
     at = element.next;
-    const inner = element.type === 15 ? elementAt(inflateSync(element.bytes), 0) : element;
+    const inner = element.type === 15 ? elementAt(inflateSync(element.bytes, { maxOutputLength: most }), 0) : element;
     if (inner.type === 14) arrays.push(matrix(inner.bytes));
   }
   return arrays;
@@ -92,7 +97,12 @@ function matrix(bytes: Buffer): MatArray {
   const dims = numbers(shape);
   const label = elementAt(bytes, shape.next);
   const name = label.bytes.toString('latin1');
-  if (kind === CELL) return { name, dims, data: nested(bytes, label.next).map(textOrArray) };
+  if (kind === CELL) {
+    const data = nested(bytes, label.next).map(textOrArray);
+    const claimed = dims.reduce((product, size) => product * size, 1);
+    if (claimed > data.length) throw new RangeError(`a cell array of ${claimed} values has only ${data.length}`);
+    return { name, dims, data };
+  }
   if (kind === STRUCT)
     return { name, dims, data: nested(bytes, elementAt(bytes, elementAt(bytes, label.next).next).next) };
   const values = label.next < bytes.length ? elementAt(bytes, label.next) : undefined;
@@ -107,7 +117,12 @@ function charRows(values: Element, dims: readonly number[]): string[] {
   const chars =
     values.type === 16 ? [...values.bytes.toString('utf8')] : numbers(values).map((code) => String.fromCharCode(code));
   const rows = dims[0] ?? 0;
-  return Array.from({ length: rows }, (_, row) => chars.filter((_, i) => i % rows === row).join(''));
+  if (rows > MOST_ROWS) throw new RangeError(`an array of ${rows} texts has more than ${MOST_ROWS}`);
+  return Array.from({ length: rows }, (_, row) => {
+    let text = '';
+    for (let i = row; i < chars.length; i += rows) text += chars[i];
+    return text;
+  });
 }
 
 function nested(bytes: Buffer, start: number): MatArray[] {

@@ -130,10 +130,14 @@ export async function awaitOrphans(
 
 /**
  * Whether the parent of torchrun is gone. The pid of the parent is in the environment of torchrun. If that is not
- * readable, the result is false.
+ * readable, the result is false. While torchrun exits it is empty, or ESRCH on newer kernels; that counts as gone.
  */
 async function isOrphan(pid: number): Promise<boolean> {
-  const environment = await readFile(`/proc/${pid}/environ`, 'utf8').catch(() => '');
+  const environment = await readFile(`/proc/${pid}/environ`, 'utf8').catch((error: NodeJS.ErrnoException) =>
+    error.code === 'ESRCH' ? '' : undefined,
+  );
+  if (environment === undefined) return false;
+  if (environment === '') return true;
   const starter = /(?:^|\0)QALIGN_PARENT_PID=(\d+)/.exec(environment)?.[1];
   return starter !== undefined && !isAlive(Number(starter));
 }

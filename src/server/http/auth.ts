@@ -14,17 +14,20 @@ export const isLoopback = (host: string): boolean => /^(localhost|127(\.\d{1,3})
  * - Pages of other sites cannot call, unless their origin is in `origins`. Browsers send Sec-Fetch-Site or Origin.
  * - Without keys, only requests with a Host of this machine are answered. A foreign name that resolves to 127.0.0.1
  * (DNS rebinding) is refused.
+ * - Once there was a key, requests need one until the next start: revoking the last key opens nothing.
  */
 export function createAuthoriser(
   keys: KeyStore,
   loopback: boolean,
   origins: readonly string[] = [],
 ): (req: Request, scope: RouteScope) => Client {
+  let hadKeys = keys.all().length > 0;
   return (req, scope) => {
     if (!origins.includes(req.get('origin') ?? '')) refuseOtherSites(req);
     if (scope === 'open') return NOBODY;
     const known = keys.all();
-    if (known.length === 0 && loopback) {
+    hadKeys ||= known.length > 0;
+    if (!hadKeys && loopback) {
       const host = (req.hostname as string | undefined) ?? ''; // HTTP/1.0 does not require the header.
       if (!isLoopback(host))
         throw new QalignError(

@@ -25,24 +25,26 @@ export function createMemoryBudget(limit: number, mostOf: (client: string) => nu
       return all.used;
     },
     of(client) {
-      const own = clients.get(client) ?? createCounter(mostOf(client));
+      // Looked up for each call: several requests of a client begin before the first of them takes anything.
+      const own = (): MemoryBudget | undefined => clients.get(client);
       return {
         take(bytes) {
-          if (!own.take(bytes)) return false;
+          const counter = own() ?? createCounter(mostOf(client));
+          if (!counter.take(bytes)) return false;
           if (!all.take(bytes)) {
-            own.give(bytes);
+            counter.give(bytes);
             return false;
           }
-          clients.set(client, own);
+          clients.set(client, counter);
           return true;
         },
         give(bytes) {
-          own.give(bytes);
+          own()?.give(bytes);
           all.give(bytes);
-          if (own.used === 0) clients.delete(client);
+          if (own()?.used === 0) clients.delete(client);
         },
         get used() {
-          return own.used;
+          return own()?.used ?? 0;
         },
       };
     },
@@ -75,13 +77,15 @@ export async function* taken(
   held: { bytes: number },
 ): AsyncGenerator<Buffer, void, undefined> {
   for await (const chunk of chunks) {
-    if (!budget.take(chunk.length))
-      throw new QalignError(
-        'OVERLOADED',
-        `The memory for request bodies is full (${budget.used} bytes are yours); send this request again later.`,
-        { details: { retry_after_s: 1, reason: 'memory' } },
-      );
+    if (!budget.take(chunk.length)) throw memoryIsFull(budget);
     held.bytes += chunk.length;
     yield chunk;
   }
 }
+
+export const memoryIsFull = ({ used }: MemoryBudget): QalignError =>
+  new QalignError(
+    'OVERLOADED',
+    `The memory for request bodies is full (${used} bytes are yours); send this request again later.`,
+    { details: { retry_after_s: 1, reason: 'memory' } },
+  );

@@ -8,7 +8,7 @@ import type { Request } from 'express';
 import { QalignError } from '../../base/errors.js';
 import { asUnwritable, isWriteError } from '../../base/files/unwritable.js';
 import { chunksOf, unpackedBody } from './body-stream.js';
-import type { MemoryBudget } from './memory-budget.js';
+import { memoryIsFull, type MemoryBudget } from './memory-budget.js';
 
 /** A file of a form, or a body that is a file. Small files stay in memory while there is room; others are on disk. */
 export interface Upload {
@@ -76,13 +76,11 @@ export async function readForm(req: Request, limits: UploadLimits, signal: Abort
       ),
     );
   parser.on('field', (name, value, info) => {
-    if (info.valueTruncated || info.nameTruncated)
-      fail(
-        new QalignError('BODY_TOO_LARGE', `The field "${name.slice(0, 50)}" is longer than ${FIELDS.fieldSize} bytes.`),
-      );
-    else if (Object.hasOwn(fields, name))
-      fields[name] += `,${value}`; // A repeated field is a list.
-    else Object.defineProperty(fields, name, { value, enumerable: true, writable: true });
+    if (info.valueTruncated || info.nameTruncated) return fail(fieldTooLong(name, FIELDS.fieldSize));
+    const bytes = Buffer.byteLength(value);
+    if (!limits.memory.take(bytes)) return fail(memoryIsFull(limits.memory));
+    cleanup.push(() => limits.memory.give(bytes));
+    addField(fields, name, value);
   });
   parser.on('file', (_field, stream, info) => {
     stream.on('limit', () =>
@@ -160,6 +158,15 @@ function asUtf8(header: string): string {
     return header;
   }
 }
+
+/** A repeated field is a list. */
+export function addField(fields: Record<string, string>, name: string, value: string): void {
+  if (Object.hasOwn(fields, name)) fields[name] += `,${value}`;
+  else Object.defineProperty(fields, name, { value, enumerable: true, writable: true });
+}
+
+export const fieldTooLong = (name: string, most: number): QalignError =>
+  new QalignError('BODY_TOO_LARGE', `The field "${name.slice(0, 50)}" is longer than ${most} bytes.`);
 
 /** A write error is a fault of the service; all other errors are faults of the request. */
 export function toUploadError(error: NodeJS.ErrnoException, what = 'form'): QalignError {

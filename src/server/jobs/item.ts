@@ -30,6 +30,10 @@ const DOWN: readonly ErrorCode[] = [
   'OUTPUT_UNWRITABLE',
 ];
 const PAUSE_MS = 1_000;
+/** Whether no descriptor was free, so that no file could be opened. The item is not the cause, and connections end. */
+const lacksDescriptors = (error: unknown): boolean =>
+  error instanceof Error &&
+  (['EMFILE', 'ENFILE'].includes((error as NodeJS.ErrnoException).code ?? '') || lacksDescriptors(error.cause));
 /** Number of items of a job that get a span. Spans of millions of items would displace those of requests. */
 const TRACED_ITEMS = 100;
 
@@ -102,7 +106,7 @@ export function createItemScorer({
     for (let attempt = 1; ;) {
       const found = await once(item, index);
       if (!(found instanceof QalignError)) return found;
-      const down = DOWN.includes(found.code);
+      const down = DOWN.includes(found.code) || lacksDescriptors(found);
       if (!down && !(LOST.includes(found.code) && attempt < config.jobs.attempts)) {
         return tasks.map((task) => failure({ input: nameOf(item, index) }, task, found));
       }

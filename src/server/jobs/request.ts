@@ -8,10 +8,11 @@ import type { Caller } from '../http/caller.js';
 import { withJson } from '../http/json-body.js';
 import type { SharedMemory } from '../http/memory-budget.js';
 import { fileRules, openInRoot } from '../http/path-root.js';
-import { openFormParser, toUploadError } from '../http/upload.js';
+import { addField, fieldTooLong, openFormParser, toUploadError } from '../http/upload.js';
 import { fromWords } from '../http/valid.js';
 
 const FIELDS = 16;
+const FIELD_BYTES = 4096;
 const LIST_NAME = /\.(txt|jsonl|ndjson|csv)$/i;
 
 /** Contents of a request: settings, and the list as it arrives. */
@@ -68,7 +69,7 @@ function requireListName(path: string, named: string): void {
 async function fromForm<T>(call: Caller, most: number, work: (request: JobRequest) => Promise<T>): Promise<T> {
   const fields: Record<string, string> = {};
   const body = unpackedBody(call.req, most);
-  const parser = openFormParser(call.req, { files: 1, fields: FIELDS, fieldSize: 4096 });
+  const parser = openFormParser(call.req, { files: 1, fields: FIELDS, fieldSize: FIELD_BYTES });
   return new Promise<T>((resolve, reject) => {
     let found: Promise<T> | undefined;
     let settle!: () => void;
@@ -80,10 +81,10 @@ async function fromForm<T>(call: Caller, most: number, work: (request: JobReques
       settle();
       reject(toUploadError(error));
     };
-    parser.on(
-      'field',
-      (name, value) => void Object.defineProperty(fields, name, { value, enumerable: true, configurable: true }),
-    );
+    parser.on('field', (name, value, info) => {
+      if (info.valueTruncated || info.nameTruncated) fail(fieldTooLong(name, FIELD_BYTES));
+      else addField(fields, name, value);
+    });
     parser.on('filesLimit', () =>
       fail(new QalignError('BODY_INVALID', 'The form has more than one file; a job has one list.')),
     );

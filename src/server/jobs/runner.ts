@@ -24,6 +24,8 @@ export interface JobRunner {
   current(id: string): StoredJob | undefined;
   /** True until its last event is written. */
   isActive(id: string): boolean;
+  /** Resolves when nothing more is written to the results of an ended job. */
+  written(id: string): Promise<void>;
   /** Items per second of a running job. */
   pace(id: string): number | undefined;
   cancel(id: string): StoredJob | undefined;
@@ -61,6 +63,7 @@ export function createJobRunner({ root, store, webhooks, ...parts }: JobRunnerPa
     submit: (job) => queue.add(job),
     current: (id) => queue.find(id)?.job ?? store.get(id),
     isActive: (id) => queue.find(id) !== undefined,
+    written: async (id) => (queue.find(id)?.startedAt === undefined ? undefined : queue.settled(id)),
     pace(id) {
       const entry = queue.find(id);
       return entry === undefined ? undefined : paceOf(entry);

@@ -183,6 +183,8 @@ export const jobResults = defineRoute({
   ],
   async handle(call, { jobs }: JobRouteServices) {
     const job = findJob(call, jobs);
+    // A job that was just cancelled still writes the items that were in flight.
+    if (job.finishedAt !== undefined) await jobs.written(job.id);
     const format =
       call.query.format ??
       (call.req.accepts([NDJSON, 'application/json', 'text/csv']) === 'text/csv' ? 'csv' : 'ndjson');

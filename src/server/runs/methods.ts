@@ -10,7 +10,7 @@ import { resumeRun, train } from '../../recipes/train/train.js';
 import { readReach } from '../http/path-root.js';
 import { mediaLimits } from '../score/request-source.js';
 import { holdModels, type HeldModels } from './held-models.js';
-import { requireStillInRoot, type Places } from './recipes.js';
+import { requireStillInRoot, type StoredPlaces } from './recipes.js';
 import type { RunMethod } from './perform.js';
 import { requireAllowed } from './allowed.js';
 import type { RunKind, ServiceRunStore } from './store.js';
@@ -20,7 +20,7 @@ const EVERY_MS = 500;
 
 export interface RunMethodParts {
   readonly config: ServeConfig;
-  readonly places: Omit<Places, 'findTraining'>;
+  readonly places: StoredPlaces;
   readonly store: Pick<ServiceRunStore, 'get'>;
   /** Memory for decoding pictures, shared with the models of the service. */
   readonly decodeBudget: DecodeBudget;

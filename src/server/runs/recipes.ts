@@ -21,7 +21,12 @@ export interface Places extends FileRules {
   readonly runs: string;
   /** Returns a training by its id, if the client has access to it. */
   readonly findTraining: (id: string) => ServiceRun | undefined;
+  /** Whether the training that made this run directory belongs to another key. */
+  readonly isHidden: (folder: string) => boolean;
 }
+
+/** Where a stored recipe may reach: what its client may name was checked when it was accepted. */
+export type StoredPlaces = Omit<Places, 'findTraining' | 'isHidden'>;
 
 /**
  * Returns the complete recipe of a training request, with every path resolved. @throws QalignError CONFIG_*,
@@ -96,11 +101,7 @@ export async function resolveEvaluation(body: EvaluationBody, places: Places): P
  * files, their links and the root itself can have changed by then.
  * @throws QalignError PATH_FORBIDDEN
  */
-export async function requireStillInRoot(
-  kind: RunKind,
-  resolved: object,
-  places: Omit<Places, 'findTraining'>,
-): Promise<void> {
+export async function requireStillInRoot(kind: RunKind, resolved: object, places: StoredPlaces): Promise<void> {
   const { records, others, models } =
     kind === 'run' ? readsOfTraining(resolved as TrainRecipe) : readsOfEvaluation(resolved as EvaluateRecipe);
   const reach = await readReach(places);
@@ -157,7 +158,7 @@ async function resolveModel(model: string, places: Places): Promise<string> {
   const run = /^run:([a-z0-9][a-z0-9._-]*)$/.exec(model)?.[1];
   if (run === undefined) return (await modelNames()).includes(model) ? model : resolveInRoot(places, model, 'folder');
   const folder = join(places.runs, run, 'model');
-  if (!existsSync(folder))
+  if (!existsSync(folder) || places.isHidden(join(places.runs, run)))
     throw new QalignError(
       'RUN_NOT_FOUND',
       `There is no run ${run} with a trained model; GET /v1/train_runs lists yours.`,

@@ -15,7 +15,7 @@ import { readReach } from '../http/path-root.js';
 import type { SharedMemory } from '../http/memory-budget.js';
 import type { Redactor } from '../http/redact-paths.js';
 import { streamEvents } from '../http/sse.js';
-import { requireStillInRoot, resolveEvaluation, resolveTraining, type Places } from './recipes.js';
+import { requireStillInRoot, resolveEvaluation, resolveTraining, type Places, type StoredPlaces } from './recipes.js';
 import type { RunQueue } from './queue.js';
 import type { ServiceRun, RunKind, ServiceRunStore } from './store.js';
 import { trainingsOf, withTrainedModels } from './trained.js';
@@ -27,7 +27,7 @@ export interface RunServices extends Redactor {
   readonly runQueue: RunQueue;
   readonly runStore: ServiceRunStore;
   /** Files and directories that requests can name. */
-  readonly places: Omit<Places, 'findTraining'>;
+  readonly places: StoredPlaces;
   readonly ending: AbortSignal;
 }
 
@@ -45,11 +45,15 @@ const waitsFor = (recipe: object, { runQueue }: Pick<RunServices, 'runQueue'>): 
   trainingsOf(recipe).find((id) => runQueue.isActive(id));
 
 /** Trainings of other keys are hidden. */
-const placesOf = ({ client }: Pick<Caller, 'client'>, { places, runQueue }: RunServices): Places => ({
+const placesOf = ({ client }: Pick<Caller, 'client'>, { places, runQueue, runStore }: RunServices): Places => ({
   ...places,
   findTraining(id) {
     const run = runQueue.current(id);
     return run?.kind === 'run' && isVisible(run, client) ? run : undefined;
+  },
+  isHidden(folder) {
+    const run = runStore.inFolder(folder);
+    return run !== undefined && !isVisible(run, client);
   },
 });
 

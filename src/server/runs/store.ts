@@ -36,6 +36,8 @@ export interface ServiceRunStore {
       readonly status: ServiceRunStatus | undefined;
     },
   ): ServiceRun[];
+  /** The latest training that made this run directory. */
+  inFolder(folder: string): ServiceRun | undefined;
   /** Unfinished runs of an earlier process. */
   unfinished(): ServiceRun[];
 }
@@ -61,6 +63,7 @@ export function createServiceRunStore(database: Db): ServiceRunStore {
     save: (run) => table.update(run, ['status', 'folder', 'message', 'finished_at']),
     get: (id) => table.get(id),
     list: ({ kind, owner, status, ...page }) => table.list({ kind, owner, status }, page),
+    inFolder: (folder) => table.list({ kind: 'run', folder }, { limit: 1, offset: 0 })[0],
     unfinished: () => table.inStatus('queued', 'running'),
   };
 }

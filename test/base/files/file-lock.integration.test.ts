@@ -1,5 +1,14 @@
 import { spawn } from 'node:child_process';
-import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  readdirSync,
+  rmSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs';
 import { hostname, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -91,6 +100,11 @@ describe('withFileLock', () => {
       expect((stop.signal.reason as Error).message).toBe(`waited for ${process.pid}`);
     });
     expect(existsSync(lock)).toBe(false);
+  });
+
+  it('fails where there is a lock that cannot be read, instead of trying without end', async () => {
+    mkdirSync(lock);
+    await expect(withFileLock(lock, async () => 'never')).rejects.toMatchObject({ code: 'EISDIR' });
   });
 
   it('is released when the work fails', async () => {

@@ -5,7 +5,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { EXAMPLE_PICTURE } from '../../../src/media/probe-picture.js';
-import { createKeyStore } from '../../../src/server/http/key-store.js';
+import type { Request } from 'express';
+import { createAuthoriser } from '../../../src/server/http/auth.js';
+import { hashKey, type Client } from '../../../src/server/http/client-key.js';
+import { createKeyStore, type KeyStore, type StoredKey } from '../../../src/server/http/key-store.js';
+import { createServiceRunStore } from '../../../src/server/runs/store.js';
 import { openServiceDatabase } from '../../../src/server/service-database.js';
 import { startService, withoutPython, type TestService } from '../start-service.js';
 
@@ -63,6 +67,66 @@ describe('a key that is created again under an old name', () => {
       expect((await ask(second, fresh, 'GET', '/v1/jobs')).body).toEqual({ jobs: [] });
     } finally {
       await second.close();
+    }
+  });
+});
+
+describe('createAuthoriser', () => {
+  const ask = (authorise: ReturnType<typeof createAuthoriser>): Client =>
+    authorise({ get: () => undefined, hostname: 'localhost' } as unknown as Request, 'jobs');
+
+  it('answers this machine without a key while there never was one', () => {
+    const keys: StoredKey[] = [];
+    const authorise = createAuthoriser({ all: () => keys } as unknown as KeyStore, true);
+    expect(ask(authorise).id).toBe('local');
+    keys.push({ id: 'key_1', name: 'web', scopes: ['jobs'], hash: hashKey('x'), createdAt: 0 });
+    expect(() => ask(authorise)).toThrow('needs an API key');
+  });
+
+  it.each(['after a request', 'before any request'])('opens nothing when the last key is revoked %s', (when) => {
+    const keys: StoredKey[] = [{ id: 'key_1', name: 'web', scopes: ['jobs'], hash: hashKey('x'), createdAt: 0 }];
+    const authorise = createAuthoriser({ all: () => keys } as unknown as KeyStore, true);
+    if (when === 'after a request') expect(() => ask(authorise)).toThrow('needs an API key');
+    keys.pop();
+    expect(() => ask(authorise)).toThrow('needs an API key');
+  });
+});
+
+describe('run:NAME', () => {
+  it('names no training of another key, but those of qalign train', async () => {
+    const runs = join(place, 'names');
+    for (const name of ['anns', 'nobodys']) await mkdir(join(runs, name, 'model'), { recursive: true });
+    await writeFile(join(place, 'records.jsonl'), '{"id":"a","media":"a.png","mos":1}\n');
+    const [ann, bob, admin] = withStore(dataDir, (keys) => [
+      keys.create('ann', ['train']),
+      keys.create('bob', ['train']),
+      keys.create('chief', ['admin']),
+    ]);
+    const database = openServiceDatabase(dataDir);
+    const owner = createKeyStore(database)
+      .all()
+      .find(({ name }) => name === 'ann')?.id;
+    createServiceRunStore(database).insert({
+      ...{ id: `run_${'1'.repeat(24)}`, kind: 'run', owner: owner ?? '', name: 'anns', status: 'completed' },
+      ...{ recipe: {}, fingerprint: '', folder: join(runs, 'anns'), message: undefined, createdAt: 1, finishedAt: 2 },
+    });
+    database.close();
+    const service = await startService([`root=${place}`, `runs_dir=${runs}`], { ...withoutPython, dataDir });
+    const codeOf = async (key: string, run: string): Promise<string | undefined> => {
+      const recipe = { name: 'x', model: `run:${run}`, data: [{ name: 'own', records: 'records.jsonl' }] };
+      return (await ask(service, key, 'POST', '/v1/evaluations', { recipe })).body.error?.code;
+    };
+    try {
+      expect(await codeOf(bob, 'anns')).toBe('RUN_NOT_FOUND');
+      // they are refused later: the folders hold no model
+      for (const [key, run] of [
+        [ann, 'anns'],
+        [admin, 'anns'],
+        [bob, 'nobodys'],
+      ] as const)
+        expect(await codeOf(key, run)).not.toBe('RUN_NOT_FOUND');
+    } finally {
+      await service.close();
     }
   });
 });

@@ -51,6 +51,7 @@ beforeEach(async () => {
       save: (run) => void stored.set(run.id, run),
       get: (id) => stored.get(id),
       list: () => [],
+      inFolder: () => undefined,
       unfinished: () => [...stored.values()].filter(({ status }) => status === 'queued' || status === 'running'),
     },
     methods: { run: method, eval: method },

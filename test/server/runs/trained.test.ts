@@ -40,6 +40,7 @@ beforeEach(async () => {
       save: (run) => void stored.set(run.id, run),
       get: (id) => stored.get(id),
       list: () => [],
+      inFolder: () => undefined,
       unfinished: () => [],
     },
     methods: { run: train, eval: evaluate },

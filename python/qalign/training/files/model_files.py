@@ -75,7 +75,7 @@ def export_network(state: Mapping[str, Tensor], source: Path, target: Path) -> N
     with whole_folder(target) as draft:
         for name in COPIED:
             if (source / name).is_file():
-                shutil.copy(source / name, draft / name)
+                shutil.copyfile(source / name, draft / name)
         shards: list[dict[str, Tensor]] = [{}]
         held = 0
         for key, value in state.items():
