@@ -62,8 +62,17 @@ export const README_COMMANDS: Readonly<Record<string, Row>> = {
   'curl -F file=@a.jpg -F file=@b.jpg localhost:8080/v1/compare': { says: /"better"/ },
   'qalign dataset convert ratings.csv --image-column file --score-column mos --range 0,100 --media photos/ --out data/own':
     {},
-  'qalign train koniq --plan': { code: LACKING, says: /GB/ },
-  'qalign train koniq batch_size=32 seed=1': plan('qalign train koniq batch_size=32 seed=1'),
+  'qalign dataset split data/own/all.jsonl --parts dev=0.2,train=rest --seed 1 --out data/own': {
+    instead: 'qalign dataset split data/own/all.jsonl --parts dev=1,train=rest --seed 1 --out data/own',
+    because: 'there are three pictures',
+  },
+  'qalign train own --plan': { code: LACKING, says: /GB/ },
+  'qalign train own': {
+    instead: 'qalign train own epochs=1 batch_size=2 micro_batch=2',
+    because: 'there are three pictures',
+    says: /completed at step 1/,
+  },
+  'qalign score photos/ --model runs/own/model': { says: /3 scored/ },
   'qalign evaluate koniq --plan': {
     instead:
       'qalign dataset convert koniq10k --labels labels/ --media koniq/ --out data/koniq && qalign evaluate koniq --plan',
@@ -148,6 +157,7 @@ export const HELP_COMMANDS: Readonly<Record<string, Row>> = {
     because: 'the files are made first',
   },
   'qalign runs list --json': {},
+  'qalign train koniq batch_size=32 seed=1': plan('qalign train koniq batch_size=32 seed=1'),
   'qalign runs show koniq': noRun,
   'qalign runs watch koniq': noRun,
   'qalign runs watch koniq --json | jq .loss': { ...noRun, instead: 'qalign runs watch koniq --json', because: 'jq' },
