@@ -44,7 +44,7 @@ export const ENVIRONMENT: readonly Variable[] = [
   },
   { name: 'HF_TOKEN', fallback: '', meaning: 'Your token for private models of the hub.' },
   { name: 'HF_ENDPOINT', fallback: '`https://huggingface.co`', meaning: 'Another hub, such as a mirror.' },
-  { name: 'HF_HUB_OFFLINE', fallback: '', meaning: '`1`: the hub is not asked; models come from its cache.' },
+  { name: 'HF_HUB_OFFLINE', fallback: '', meaning: '`1`: do not use the network; models come from the cache.' },
   { name: 'HTTPS_PROXY', fallback: '', meaning: 'A proxy for downloads of models and Python packages.' },
   {
     name: 'CUDA_VISIBLE_DEVICES',
@@ -54,7 +54,7 @@ export const ENVIRONMENT: readonly Variable[] = [
   {
     name: 'NO_COLOR, FORCE_COLOR',
     fallback: 'colours on a terminal',
-    meaning: 'Output without or with colours. `--color` goes first.',
+    meaning: 'Output without or with colours. `--color` takes precedence.',
   },
   {
     name: 'WANDB_PROJECT, WANDB_API_KEY, WANDB_MODE',

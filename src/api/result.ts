@@ -26,7 +26,7 @@ export const PreprocessingSchema = Type.Object(
       description: 'frames taken per second of video; null: one per second at int(fps · i), as in the reference',
     }),
     max_frames: Type.Union([Type.Integer({ minimum: 1 }), Type.Null()], {
-      description: 'most frames of a video; null: no limit',
+      description: 'maximum number of frames of a video; null: no limit',
     }),
     frame_rule: Type.Enum(['auto', 'published'], {
       description: 'auto: by time stamps where the frame rate of a clip varies; published: always int(fps · i)',
@@ -160,7 +160,15 @@ export interface ScoreFailure extends Static<typeof ScoreFailureSchema> {}
 export type ScoreOutcome = ScoreResult | ScoreFailure;
 export type Preprocessing = Static<typeof PreprocessingSchema>;
 
-/** Whether an input could not be scored. Where it is false, `score` and `level` are there. */
+/**
+ * Whether an input could not be scored. Where it is false, `score` and `level` are there.
+ * @example
+ * ```ts
+ * await using scorer = await createScorer();
+ * const outcome = await scorer.score('photo.jpg', { task: 'quality' });
+ * console.log(isFailure(outcome) ? outcome.error.message : outcome.score);
+ * ```
+ */
 export function isFailure(outcome: ScoreOutcome): outcome is ScoreFailure {
   return 'error' in outcome;
 }

@@ -101,14 +101,14 @@ export const EvaluateRecipe = Type.Object(
       default: 'auto',
       description: 'auto: fp32 on a CPU, bf16 on CUDA',
     }),
-    offline: Type.Boolean({ default: false, description: 'never ask the hub' }),
+    offline: Type.Boolean({ default: false, description: 'do not use the network' }),
     max_batch_frames: Type.Integer({
       minimum: 1,
       default: 1,
       description:
-        'most pictures or frames in one batch. More is faster on a GPU, but changes scores by rounding; with 1 a resumed evaluation has exactly the scores of an uninterrupted one',
+        'maximum number of pictures or frames in one batch. More is faster on a GPU, but changes scores by rounding; with 1 a resumed evaluation has exactly the scores of an uninterrupted one',
     }),
-    data: Type.Array(EvaluateData, { minItems: 1, description: 'the record sets' }),
+    data: Type.Array(EvaluateData, { minItems: 1, description: 'the records to evaluate on: one entry for each set' }),
     rule: Type.Union([Type.Literal('levels'), Type.Literal('two_words')], {
       default: 'levels',
       description: "scoring rule. levels: the five level words; two_words: Q-Bench's softmax over good and poor",
@@ -116,7 +116,7 @@ export const EvaluateRecipe = Type.Object(
     allow_failures: Type.Integer({
       minimum: 0,
       default: 0,
-      description: 'most items of an entry that may fail; the metrics leave them out',
+      description: 'maximum number of items of an entry that may fail; the metrics leave them out',
     }),
     bootstrap: Type.Object(
       {

@@ -33,7 +33,7 @@ export interface TrainRecipeInput {
    * @default null
    */
   readonly encoder_weights?: string | null | undefined;
-  /** The records, and what is made of them. */
+  /** The records, and how they are prepared. */
   readonly data: {
     /**
      * JSONL files of the records to train on.
@@ -47,12 +47,12 @@ export interface TrainRecipeInput {
      */
     readonly dev?: readonly string[] | undefined;
     /**
-     * Media paths of the records are relative to this folder; null: to the file of the records.
+     * Folder that the media paths of the records are relative to; null: the folder of each file of records.
      * @default null
      */
     readonly root?: string | null | undefined;
     /**
-     * Share of the training records that is used, drawn by the seed. Number above 0, at most 1.
+     * Share of the training records that is used, drawn at random with the seed. Number above 0, at most 1.
      * @default 1
      * @example 0.2
      */
@@ -75,8 +75,8 @@ export interface TrainRecipeInput {
      */
     readonly mos_range?: readonly [number, number] | null | undefined;
     /**
-     * Series of falling quality made from the best-rated training pictures, for objective.series; data.weights knows
-     * them as "distortions"; null: none.
+     * Series of falling quality made from the best-rated training pictures, for objective.series; their name in
+     * data.weights is "distortions"; null: none.
      * @default null
      */
     readonly distortions?: null | {
@@ -87,7 +87,8 @@ export interface TrainRecipeInput {
       readonly pictures?: number | undefined;
     } | undefined;
     /**
-     * Frames of a clip, one a second, evenly thinned out beyond. Whole number at least 1.
+     * Maximum number of frames of a clip. Clips give one frame per second; of longer clips, evenly spread frames are
+     * used. Whole number at least 1.
      * @default 60
      */
     readonly max_frames?: number | undefined;
@@ -135,7 +136,8 @@ export interface TrainRecipeInput {
    */
   readonly fixed_pair_std?: boolean | undefined;
   /**
-   * Prompts of configs/prompts that records are asked with in turn, as in scoring; empty: the published training form.
+   * Names of configs/prompts, which the records use in turn, as in scoring; empty: the form of the published training
+   * code.
    * @default []
    * @example ['default']
    */
@@ -153,7 +155,7 @@ export interface TrainRecipeInput {
    */
   readonly soft_label_sigma?: number | null | undefined;
   /**
-   * Train low-rank matrices over frozen weights; null: train them.
+   * Train low-rank matrices beside frozen weights; null: train the weights themselves.
    * @default null
    * @example { r: 128, alpha: 256 }
    */
@@ -169,17 +171,17 @@ export interface TrainRecipeInput {
      */
     readonly alpha?: number | undefined;
     /**
-     * Share of the inputs of the matrices that a training step drops. Number at least 0, at most 1.
+     * Dropout of the inputs of the matrices: the share that each training step drops. Number at least 0, at most 1.
      * @default 0.05
      */
     readonly dropout?: number | undefined;
     /**
-     * Train the abstractor whole beside the matrices.
+     * Also train all weights of the abstractor.
      * @default true
      */
     readonly abstractor?: boolean | undefined;
     /**
-     * Hold the frozen matrices of the language model in 8 or 4 bits; null: as weights says.
+     * Store the frozen matrices of the language model in 8 or 4 bits; null: in the precision of the key weights.
      * @default null
      * @example 'nf4'
      */
@@ -208,7 +210,7 @@ export interface TrainRecipeInput {
    */
   readonly epochs?: number | undefined;
   /**
-   * Most updates; null: all epochs. Whole number at least 1.
+   * Maximum number of updates; null: all epochs. Whole number at least 1.
    * @default null
    */
   readonly max_steps?: number | null | undefined;
@@ -218,7 +220,7 @@ export interface TrainRecipeInput {
    */
   readonly batch_size?: number | undefined;
   /**
-   * Records that one process computes at a time; less takes less memory. Whole number at least 1.
+   * Records that one process computes at a time; a smaller number needs less memory. Whole number at least 1.
    * @default 16
    */
   readonly micro_batch?: number | undefined;
@@ -253,17 +255,17 @@ export interface TrainRecipeInput {
    */
   readonly warmup?: number | undefined;
   /**
-   * Decoupled decay of the matrices; vectors never decay. Number at least 0.
+   * Decoupled weight decay of matrices; vectors have none. Number at least 0.
    * @default 0
    */
   readonly weight_decay?: number | undefined;
   /**
-   * The two decays of AdamW.
+   * Beta1 and beta2 of AdamW.
    * @default [0.9, 0.999]
    */
   readonly betas?: readonly [number, number] | undefined;
   /**
-   * The norm that the gradient of an update is cut to. Number above 0.
+   * Maximum norm of the gradient of an update; a larger gradient is scaled down to it. Number above 0.
    * @default 1
    */
   readonly clip?: number | undefined;
@@ -273,7 +275,7 @@ export interface TrainRecipeInput {
    */
   readonly optimizer?: 'adamw' | 'adamw_8bit' | undefined;
   /**
-   * Precision that the trained weights are held in.
+   * Precision of the trained weights in memory.
    * @default 'fp32'
    */
   readonly weights?: 'fp32' | 'bf16' | undefined;
@@ -295,18 +297,18 @@ export interface TrainRecipeInput {
    */
   readonly recompute?: boolean | undefined;
   /**
-   * Share of the inputs of the language model that a training step drops. Number at least 0, below 1.
+   * Dropout of the inputs of the language model: the share that each training step drops. Number at least 0, below 1.
    * @default 0
    */
   readonly dropout?: number | undefined;
   /**
-   * Share of the image tokens that a training step drops. Number at least 0, below 1.
+   * Dropout of the image tokens: the share that each training step drops. Number at least 0, below 1.
    * @default 0
    */
   readonly token_dropout?: number | undefined;
   /**
-   * Share of the channels of an efficientnet_lite0 encoder that a training step drops for each picture. Number at least
-   * 0, below 1.
+   * Dropout of the channels of an efficientnet_lite0 encoder: the share that each training step drops for each picture.
+   * Number at least 0, below 1.
    * @default 0
    */
   readonly channel_dropout?: number | undefined;
@@ -327,17 +329,17 @@ export interface TrainRecipeInput {
    */
   readonly seed?: number | undefined;
   /**
-   * Where the run computes.
+   * Device of the run.
    * @default 'cuda'
    */
   readonly device?: 'cpu' | 'cuda' | undefined;
   /**
-   * Processes over all hosts, one GPU each. Whole number at least 1.
+   * Number of processes over all hosts; each uses one GPU. Whole number at least 1.
    * @default 1
    */
   readonly processes?: number | undefined;
   /**
-   * Machines that the processes run on. Whole number at least 1.
+   * Number of machines that the processes run on. Whole number at least 1.
    * @default 1
    */
   readonly hosts?: number | undefined;
@@ -358,12 +360,12 @@ export interface TrainRecipeInput {
    */
   readonly save_every?: number | undefined;
   /**
-   * Checkpoints that are kept; older ones are deleted. Whole number at least 1.
+   * Number of checkpoints to keep; older ones are deleted. Whole number at least 1.
    * @default 2
    */
   readonly keep_checkpoints?: number | undefined;
   /**
-   * Where metrics are also sent, beside events.jsonl.
+   * Trackers that also receive the metrics of events.jsonl.
    * @default []
    * @example ['tensorboard']
    */
@@ -408,17 +410,17 @@ export interface EvaluateRecipeInput {
    */
   readonly precision?: 'auto' | 'fp32' | 'bf16' | 'fp16' | undefined;
   /**
-   * Never ask the hub.
+   * Do not use the network.
    * @default false
    */
   readonly offline?: boolean | undefined;
   /**
-   * Most pictures or frames in one batch. More is faster on a GPU, but changes scores by rounding; with 1 a resumed
-   * evaluation has exactly the scores of an uninterrupted one. Whole number at least 1.
+   * Maximum number of pictures or frames in one batch. More is faster on a GPU, but changes scores by rounding; with 1
+   * a resumed evaluation has exactly the scores of an uninterrupted one. Whole number at least 1.
    * @default 1
    */
   readonly max_batch_frames?: number | undefined;
-  /** The record sets. */
+  /** The records to evaluate on: one entry for each set. */
   readonly data: readonly {
     /**
      * Name of the predictions file and of the row in the table.
@@ -466,7 +468,7 @@ export interface EvaluateRecipeInput {
    */
   readonly rule?: 'levels' | 'two_words' | undefined;
   /**
-   * Most items of an entry that may fail; the metrics leave them out. Whole number at least 0.
+   * Maximum number of items of an entry that may fail; the metrics leave them out. Whole number at least 0.
    * @default 0
    */
   readonly allow_failures?: number | undefined;

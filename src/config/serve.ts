@@ -37,7 +37,7 @@ export const ServeConfig = Type.Object(
       default: [DEFAULT_MODEL],
       description: 'models that are loaded at the start; the first is used when a request names none',
     }),
-    most_models: count(2, 'most models that are loaded at a time'),
+    most_models: count(2, 'maximum number of loaded models'),
     device: Type.String({ default: 'auto', description: 'auto, cpu, cuda:N, or several (0,1): one worker each' }),
     precision: Type.Union([Type.Literal('auto'), Type.Literal('fp32'), Type.Literal('bf16'), Type.Literal('fp16')], {
       default: 'auto',
@@ -45,11 +45,11 @@ export const ServeConfig = Type.Object(
     }),
     max_batch_frames: Type.Union([Type.Integer({ minimum: 1 }), Type.Null()], {
       default: null,
-      description: 'most pictures or frames in one batch; null: 16 on a CPU, 64 on CUDA',
+      description: 'maximum number of pictures or frames in one batch; null: 16 on a CPU, 64 on CUDA',
     }),
     offline: Type.Boolean({
       default: false,
-      description: 'never ask the hub and install nothing',
+      description: 'do not use the network, and install no packages',
     }),
     root: Type.Union([Type.String({ minLength: 1 }), Type.Null()], {
       default: null,
@@ -65,7 +65,7 @@ export const ServeConfig = Type.Object(
     }),
     most_processes: Type.Union([Type.Integer({ minimum: 1 }), Type.Null()], {
       default: null,
-      description: 'most processes of one training; null: the number of GPUs, or of cores without a GPU',
+      description: 'maximum number of processes of one training; null: the number of GPUs, or of cores without a GPU',
     }),
     allow_urls: Type.Boolean({ default: false, description: 'fetch inputs that are http(s) URLs of public addresses' }),
     cors_origins: Type.Array(Type.String({ pattern: '^https?://[^/*\\s]+$' }), {
@@ -75,35 +75,38 @@ export const ServeConfig = Type.Object(
     }),
     limits: Type.Object(
       {
-        items: count(64, 'most items of one request'),
+        items: count(64, 'maximum number of items of one request'),
         body_mb: count(32, 'largest JSON body in MiB'),
         upload_mb: count(512, 'largest uploaded file in MiB'),
         memory_mb: count(256, 'memory in MiB for all uploads; above it they go to disk'),
         key_memory_mb: count(128, 'part of memory_mb that the requests of one key may hold'),
         manifest_mb: count(1024, 'largest list of a job in MiB'),
-        pixels: count(178_956_970, 'most pixels of a picture'),
+        pixels: count(178_956_970, 'maximum number of pixels of a picture'),
         decode_mb: count(
           2048,
           'memory in MiB for decoding pictures, of all threads and models; pictures wait for free memory. 2048 hold 20 JPEGs or PNGs of 24 megapixels at a time, or two of 178; progressive and interlaced files take twice as much',
         ),
-        frame_pixels: count(9_437_184, 'most pixels of a frame of a clip; the default is 4096 × 2304'),
+        frame_pixels: count(9_437_184, 'maximum number of pixels of a frame of a clip; the default is 4096 × 2304'),
         ffmpeg_mb: count(
           2048,
           'memory in MiB for each ffmpeg process, of which a model runs two; Linux only. Frames of 8 megapixels take 0.4 GB, of 67 megapixels 1.6 GB',
         ),
         frames: count(
           600,
-          'most frames of a clip, one per second; two clips at a time are held in memory, 600 kB per frame',
+          'maximum number of frames of a clip, one per second; two clips at a time are held in memory, 600 kB per frame',
         ),
-        decode_ms: count(60_000, 'longest time in ms for decoding one picture or clip'),
-        connections: count(2048, 'most open connections'),
-        address_connections: count(1024, 'most open connections of one address (IPv6: of one /64 network)'),
+        decode_ms: count(60_000, 'time limit in ms for decoding one picture or clip'),
+        connections: count(2048, 'maximum number of open connections'),
+        address_connections: count(
+          1024,
+          'maximum number of open connections of one address (IPv6: of one /64 network)',
+        ),
       },
       { ...closed, default: {}, description: 'limits on requests and their media' },
     ),
     request_ms: count(
       30_000,
-      'longest time in ms until a request is answered, else it gets 504; a request may ask for less',
+      'time limit of a request in ms; a later answer is 504. A request can ask for less with timeout_ms',
     ),
     step_ms: Type.Union([Type.Integer({ minimum: 1 }), Type.Null()], {
       default: null,
@@ -115,26 +118,30 @@ export const ServeConfig = Type.Object(
       description:
         'compute each item alone, so that its score has the same bytes in every run; slower on a GPU when many items wait',
     }),
-    shutdown_ms: count(15_000, 'time in ms from SIGTERM to the end of the process'),
+    shutdown_ms: count(
+      15_000,
+      'time limit in ms from SIGTERM to the end of the process; running requests can finish in it',
+    ),
     rate_per_minute: Type.Integer({
       minimum: 0,
       default: 6000,
-      description: 'most requests per minute of one key, or of one address where there are no keys; 0: no limit',
+      description:
+        'maximum number of requests per minute of one key, or of one address where there are no keys; 0: no limit',
     }),
     jobs: Type.Object(
       {
-        concurrent: count(2, 'most jobs that run at a time'),
+        concurrent: count(2, 'maximum number of jobs that run at a time'),
         in_flight: Type.Union([Type.Integer({ minimum: 1 }), Type.Null()], {
           default: null,
           description:
-            'most items of a job that are decoded or wait at a time; null: as many as keep every worker busy',
+            'maximum number of items of a job that are decoded or wait at a time; null: enough to keep every worker busy',
         }),
         keep_days: Type.Union([Type.Integer({ minimum: 1 }), Type.Null()], {
           default: null,
           description:
             'days after which a finished job is deleted with its list and results; null: never. A jump of the clock counts as at most one day',
         }),
-        attempts: count(5, 'most tries of an item whose worker is lost'),
+        attempts: count(5, 'maximum number of attempts for an item whose worker is lost'),
       },
       { ...closed, default: {}, description: 'scoring jobs of /v1/jobs' },
     ),

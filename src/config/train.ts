@@ -38,12 +38,12 @@ const Data = Type.Object(
     root: given(
       orNull(Type.String()),
       null,
-      'media paths of the records are relative to this folder; null: to the file of the records',
+      'folder that the media paths of the records are relative to; null: the folder of each file of records',
     ),
     fraction: given(
       Type.Number({ exclusiveMinimum: 0, maximum: 1 }),
       1,
-      'share of the training records that is used, drawn by the seed',
+      'share of the training records that is used, drawn at random with the seed',
       0.2,
     ),
     weights: given(
@@ -72,12 +72,12 @@ const Data = Type.Object(
         ),
       ]),
       null,
-      'series of falling quality made from the best-rated training pictures, for objective.series; data.weights knows them as "distortions"; null: none',
+      'series of falling quality made from the best-rated training pictures, for objective.series; their name in data.weights is "distortions"; null: none',
     ),
     max_frames: given(
       Type.Integer({ minimum: 1 }),
       DEFAULT_MAX_FRAMES,
-      'frames of a clip, one a second, evenly thinned out beyond',
+      'maximum number of frames of a clip. Clips give one frame per second; of longer clips, evenly spread frames are used',
     ),
     max_disk_gb: given(
       Type.Number({ exclusiveMinimum: 0 }),
@@ -85,7 +85,7 @@ const Data = Type.Object(
       'disk in GB that the prepared pixels may take; a run that needs more is refused',
     ),
   },
-  { ...closed, description: 'the records, and what is made of them' },
+  { ...closed, description: 'the records, and how they are prepared' },
 );
 
 const Objective = Type.Object(
@@ -128,12 +128,16 @@ const Lora = Type.Object(
   {
     r: given(lora.r, 128, 'rank of the matrices'),
     alpha: given(lora.alpha, 256, 'the product of the matrices is multiplied by alpha / r'),
-    dropout: given(lora.dropout, 0.05, 'share of the inputs of the matrices that a training step drops'),
-    abstractor: given(lora.abstractor, true, 'train the abstractor whole beside the matrices'),
+    dropout: given(
+      lora.dropout,
+      0.05,
+      'dropout of the inputs of the matrices: the share that each training step drops',
+    ),
+    abstractor: given(lora.abstractor, true, 'also train all weights of the abstractor'),
     quantise_base: given(
       lora.quantise_base,
       null,
-      'hold the frozen matrices of the language model in 8 or 4 bits; null: as weights says',
+      'store the frozen matrices of the language model in 8 or 4 bits; null: in the precision of the key weights',
       'nf4',
     ),
   },
@@ -175,7 +179,7 @@ export const TrainRecipe = Type.Object(
     prompts: given(
       Type.Array(Type.String()),
       [],
-      'prompts of configs/prompts that records are asked with in turn, as in scoring; empty: the published training form',
+      'names of configs/prompts, which the records use in turn, as in scoring; empty: the form of the published training code',
       ['default'],
     ),
     score_text: given(run.score_text, false, 'the answer names the score ("3.45") instead of a level'),
@@ -188,7 +192,7 @@ export const TrainRecipe = Type.Object(
     lora: given(
       Type.Union([Type.Null(), Lora]),
       null,
-      'train low-rank matrices over frozen weights; null: train them',
+      'train low-rank matrices beside frozen weights; null: train the weights themselves',
       {
         r: 128,
         alpha: 256,
@@ -206,13 +210,17 @@ export const TrainRecipe = Type.Object(
       'compute the output of a frozen vision encoder once for each picture, not in each epoch',
     ),
     epochs: given(run.epochs, 2, 'passes over the training records'),
-    max_steps: given(run.max_steps, null, 'most updates; null: all epochs'),
+    max_steps: given(run.max_steps, null, 'maximum number of updates; null: all epochs'),
     batch_size: given(
       run.batch_size,
       64,
       'records of one update, over all processes; a multiple of micro_batch times processes',
     ),
-    micro_batch: given(run.micro_batch, 16, 'records that one process computes at a time; less takes less memory'),
+    micro_batch: given(
+      run.micro_batch,
+      16,
+      'records that one process computes at a time; a smaller number needs less memory',
+    ),
     learning_rates: LearningRates,
     schedule: given(
       run.schedule,
@@ -220,11 +228,11 @@ export const TrainRecipe = Type.Object(
       'the learning rate after the warm-up: a half cosine to 0, or constant; one_cycle also warms up by a cosine',
     ),
     warmup: given(run.warmup, 0.03, 'share of the updates in which the learning rate rises'),
-    weight_decay: given(run.weight_decay, 0, 'decoupled decay of the matrices; vectors never decay'),
-    betas: given(run.betas, [0.9, 0.999], 'the two decays of AdamW'),
-    clip: given(run.clip, 1, 'the norm that the gradient of an update is cut to'),
+    weight_decay: given(run.weight_decay, 0, 'decoupled weight decay of matrices; vectors have none'),
+    betas: given(run.betas, [0.9, 0.999], 'beta1 and beta2 of AdamW'),
+    clip: given(run.clip, 1, 'maximum norm of the gradient of an update; a larger gradient is scaled down to it'),
     optimizer: given(run.optimizer, 'adamw', 'adamw_8bit: state in 8 bits and stochastic rounding, for bf16 weights'),
-    weights: given(run.weights, 'fp32', 'precision that the trained weights are held in'),
+    weights: given(run.weights, 'fp32', 'precision of the trained weights in memory'),
     compute: given(
       Type.Union([...run.compute.anyOf, Type.Null()]),
       null,
@@ -237,21 +245,25 @@ export const TrainRecipe = Type.Object(
       0.999,
     ),
     recompute: given(run.recompute, true, 'activation checkpointing per block: less memory, about a third more time'),
-    dropout: given(run.dropout, 0, 'share of the inputs of the language model that a training step drops'),
-    token_dropout: given(run.token_dropout, 0, 'share of the image tokens that a training step drops'),
+    dropout: given(
+      run.dropout,
+      0,
+      'dropout of the inputs of the language model: the share that each training step drops',
+    ),
+    token_dropout: given(run.token_dropout, 0, 'dropout of the image tokens: the share that each training step drops'),
     channel_dropout: given(
       run.channel_dropout,
       0,
-      'share of the channels of an efficientnet_lite0 encoder that a training step drops for each picture',
+      'dropout of the channels of an efficientnet_lite0 encoder: the share that each training step drops for each picture',
     ),
     augment: Type.Object(
       { flip: given(RecipeAugment.properties.flip, false, 'mirror half of the pictures, a different half each epoch') },
       { ...closed, default: {}, description: 'random changes of the training pictures' },
     ),
     seed: given(run.seed, 0, 'random seed of order, fraction, augmentation and dropout'),
-    device: given(run.device, 'cuda', 'where the run computes'),
-    processes: given(Positive, 1, 'processes over all hosts, one GPU each'),
-    hosts: given(Positive, 1, 'machines that the processes run on'),
+    device: given(run.device, 'cuda', 'device of the run'),
+    processes: given(Positive, 1, 'number of processes over all hosts; each uses one GPU'),
+    hosts: given(Positive, 1, 'number of machines that the processes run on'),
     rendezvous: given(
       orNull(Type.String({ pattern: '^[^:\\s]+:\\d+$' })),
       null,
@@ -264,8 +276,8 @@ export const TrainRecipe = Type.Object(
       'memory of one GPU in GB; a run whose estimate is above it is refused before it starts',
     ),
     save_every: given(run.save_every, 500, 'updates between two checkpoints'),
-    keep_checkpoints: given(run.keep_checkpoints, 2, 'checkpoints that are kept; older ones are deleted'),
-    trackers: given(run.trackers, [], 'where metrics are also sent, beside events.jsonl', ['tensorboard']),
+    keep_checkpoints: given(run.keep_checkpoints, 2, 'number of checkpoints to keep; older ones are deleted'),
+    trackers: given(run.trackers, [], 'trackers that also receive the metrics of events.jsonl', ['tensorboard']),
   },
   closed,
 );

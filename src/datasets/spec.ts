@@ -26,7 +26,8 @@ export const LevelSettings = Type.Object(
     }),
     edge: Type.Enum(['lower', 'upper'], {
       default: 'lower',
-      description: 'a score on the edge of two levels: the upper level, whose lower edge it is, or the lower level',
+      description:
+        'level of a score on the edge between two levels. lower: the better level, whose lower edge it is; upper: the worse level',
     }),
     names: Type.Optional(
       Type.Array(Type.String({ pattern: '^\\S+$' }), {
@@ -36,7 +37,9 @@ export const LevelSettings = Type.Object(
         description: 'other levels than the five, best first',
       }),
     ),
-    splits: Type.Optional(Type.Record(word, range, { description: 'ranges of single splits, before `range`' })),
+    splits: Type.Optional(
+      Type.Record(word, range, { description: 'ranges of single splits; they take precedence over `range`' }),
+    ),
   },
   closed,
 );
@@ -50,12 +53,12 @@ export const LabelFile = Type.Object(
     }),
     delimiter: Type.Optional(
       Type.Enum([...DELIMITERS], {
-        description: 'separator of the columns of a text table (default ","); a space stands for any run of blanks',
+        description: 'separator of the columns of a text table; a space stands for any run of blanks (default: ",")',
       }),
     ),
-    header: Type.Optional(Type.Boolean({ description: 'the first row names the columns; default true' })),
+    header: Type.Optional(Type.Boolean({ description: 'the first row names the columns (default: true)' })),
     sheet: Type.Optional(text('sheet of a workbook (default: the first)')),
-    skip_rows: Type.Optional(Type.Integer({ minimum: 0, description: 'rows above the header' })),
+    skip_rows: Type.Optional(Type.Integer({ minimum: 0, description: 'rows above the header (default: 0)' })),
     columns: Type.Object(
       {
         name: columnOf('file name of the picture or clip'),
@@ -79,13 +82,13 @@ export const LabelFile = Type.Object(
             format: Type.Optional(Type.Enum(['table', 'mat'], { description: 'format of the file (default: table)' })),
             column: columnOf('column of this file without a header, or the name of a MAT array'),
             delimiter: Type.Optional(
-              Type.Enum([...DELIMITERS], { description: 'separator of its columns (default ",")' }),
+              Type.Enum([...DELIMITERS], { description: 'separator of its columns (default: ",")' }),
             ),
           },
           closed,
         ),
         {
-          description: 'columns that another file holds, row by row in the same order',
+          description: 'columns from another file that has the same rows in the same order',
         },
       ),
     ),
@@ -94,16 +97,20 @@ export const LabelFile = Type.Object(
         {
           rewrite: Type.Optional(
             Type.Array(Type.Tuple([word, Type.String()]), {
-              description: 'regular expression and replacement, one after the other',
+              description: 'regular expressions with their replacements, applied in order',
             }),
           ),
-          add: Type.Optional(Type.String({ description: 'what every name lacks at its end, such as .mp4' })),
-          template: Type.Optional(Type.String({ description: 'a name made of columns: {0}.{2}.png' })),
+          add: Type.Optional(Type.String({ description: 'ending to add to every name, such as .mp4' })),
+          template: Type.Optional(
+            Type.String({ description: 'template of a name made of columns, such as {0}.{2}.png' }),
+          ),
           words: Type.Optional(
             Type.Record(word, Type.String(), { description: 'spellings to replace in the columns of the template' }),
           ),
           lower: Type.Optional(
-            Type.Boolean({ description: 'names differ from file to file in case only: write them in lower case' }),
+            Type.Boolean({
+              description: 'write names in lower case, because files differ only in case (default: false)',
+            }),
           ),
         },
         { ...closed, description: 'how the name of a picture is made from the file; the steps run in this order' },
@@ -114,42 +121,54 @@ export const LabelFile = Type.Object(
     ),
     digits: Type.Optional(
       Type.Enum(['as_written', 'shortest'], {
-        description: 'of the score in the published ids; shortest where a copy pads them: 4.570000 → 4.57',
+        description:
+          'digits of the score in the published ids; shortest: without padding zeros (4.570000 → 4.57) (default: as_written)',
       }),
     ),
-    skip_names: Type.Optional(Type.String({ description: 'regular expression: rows that are no rated item' })),
+    skip_names: Type.Optional(
+      Type.String({
+        description: 'regular expression on the name of rows to leave out, because they are not rated items',
+      }),
+    ),
     drop_rows: Type.Optional(
-      Type.Array(Type.Integer({ minimum: 1 }), { description: 'rows that the distributor gave in error' }),
+      Type.Array(Type.Integer({ minimum: 1 }), {
+        description: 'numbers of rows to leave out, because the distributor included them in error',
+      }),
     ),
     sequence: Type.Optional(
       Type.Array(Type.Tuple([word, Type.Integer({ minimum: 1 })]), {
-        description: 'names that no file holds: a pattern with {} and how many; column "sequence"',
+        description:
+          'names for rows of files without names: a pattern with {} for the number, and how many; read as the column "sequence"',
       }),
     ),
     split: Type.Optional(text('split of rows without one of their own (default: all)')),
     split_name: Type.Optional(
       Type.String({ description: 'regular expression on the name; its first group is the split' }),
     ),
-    splits: Type.Optional(Type.Record(word, word, { description: "the file's word for a split → ours" })),
+    splits: Type.Optional(
+      Type.Record(word, word, { description: 'name of a split in the file → name in the records' }),
+    ),
     split_groups: Type.Optional(
-      Type.Record(word, Type.Tuple([word, word]), { description: 'split → first and last reference of it' }),
+      Type.Record(word, Type.Tuple([word, word]), { description: 'split → its first and last reference picture' }),
     ),
-    lower_is_better: Type.Optional(Type.Boolean({ description: 'in place of lower_is_better of the dataset' })),
-    mirror: Type.Optional(Type.Number({ description: 'in place of mirror of the dataset' })),
-    scale: Type.Optional(
-      Type.Tuple([Type.Number(), Type.Number()], { description: 'in place of scale of the dataset' }),
-    ),
+    lower_is_better: Type.Optional(Type.Boolean({ description: 'overrides lower_is_better of the dataset' })),
+    mirror: Type.Optional(Type.Number({ description: 'overrides mirror of the dataset' })),
+    scale: Type.Optional(Type.Tuple([Type.Number(), Type.Number()], { description: 'overrides scale of the dataset' })),
     std_factor: Type.Optional(
       Type.Number({
         exclusiveMinimum: 0,
-        description: 'the std is in other units than the score: mos_std = factor · std',
+        description:
+          'factor for a standard deviation in other units than the score: mos_std = factor · std (default: 1)',
       }),
     ),
     counts_spread: Type.Optional(
-      Type.Boolean({ description: 'false: the counts were made from the mean, and say nothing of the spread' }),
+      Type.Boolean({
+        description:
+          'false: the counts were computed from the mean, so that no spread is read from them (default: true)',
+      }),
     ),
     levels: Type.Optional(
-      Type.Partial(LevelSettings, { ...closed, description: 'in place of single keys of levels of the dataset' }),
+      Type.Partial(LevelSettings, { ...closed, description: 'overrides keys of levels of the dataset' }),
     ),
     about: Type.Optional(text('remark about the file')),
   },
@@ -163,7 +182,7 @@ export const DatasetSpec = Type.Object(
     name: Type.String({ pattern: '^[a-z0-9][a-z0-9_-]*$', description: 'name of the dataset and of its file' }),
     aliases: Type.Optional(Type.Array(word, { description: 'other names of the dataset' })),
     title: text('name as its authors write it'),
-    version: text('year, size and scale, for people'),
+    version: text('year, size and scale, as text for readers'),
     kind: Type.Enum([...KINDS], { description: 'what was rated' }),
     task: Type.Enum([...TASKS], { description: 'what the raters were asked about' }),
     licence: text('licence of labels and media'),
@@ -171,12 +190,17 @@ export const DatasetSpec = Type.Object(
     about: Type.Optional(text('remark about the dataset')),
     media: Type.String({ description: 'folder of the pictures below the media root' }),
     names: Type.Optional(
-      Type.String({ description: 'regular expression that every name fits: files of two data sets may have one name' }),
+      Type.String({
+        description:
+          'regular expression that every name matches; it distinguishes label files of two data sets that have the same file name',
+      }),
     ),
-    scale: Type.Tuple([Type.Number(), Type.Number()], { description: 'what the score may be, inclusive' }),
+    scale: Type.Tuple([Type.Number(), Type.Number()], { description: 'lowest and highest possible score' }),
     lower_is_better: Type.Boolean({ default: false, description: 'DMOS: a lower score is a better picture' }),
     mirror: Type.Optional(
-      Type.Number({ description: 'mos = mirror − score where lower is better; by default lo + hi of the scale' }),
+      Type.Number({
+        description: 'where lower is better, mos = mirror − score (default: the sum of both ends of scale)',
+      }),
     ),
     levels: Type.With(LevelSettings, { description: 'how scores become levels' }),
     density: Type.Enum(['pdf', 'cdf'], {
@@ -185,16 +209,19 @@ export const DatasetSpec = Type.Object(
         'rule of the soft labels. pdf: normal density at the value of each level; cdf: probability within half a level of it',
     }),
     questions: text('a name of configs/datasets/questions: the paraphrases of the question'),
-    id: Type.Enum(['name', 'media'], { default: 'name', description: "what stands before -> in the authors' ids" }),
+    id: Type.Enum(['name', 'media'], {
+      default: 'name',
+      description: "first part of the authors' ids, before ->: the name or the media path",
+    }),
     sources: Type.Array(
       Type.Object(
         {
           name: text('name of the source, for --source'),
           about: Type.Optional(text('remark about the source')),
-          files: Type.Array(LabelFile, { minItems: 1, description: 'label files of the source; all must be there' }),
+          files: Type.Array(LabelFile, { minItems: 1, description: 'label files of the source; all are required' }),
           split_lists: Type.Optional(
             Type.Record(word, word, {
-              description: 'split → file of its names, beside the label files; other rows are train',
+              description: 'split → file with its names, in the folder of the label files; all other rows are train',
             }),
           ),
         },
@@ -202,7 +229,7 @@ export const DatasetSpec = Type.Object(
       ),
       {
         minItems: 1,
-        description: 'ways to get the labels, the best first; the first whose files are all there is read',
+        description: 'sources of the labels, best first; the first source with all its files is read',
       },
     ),
   },
