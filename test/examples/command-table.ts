@@ -54,10 +54,7 @@ export const README_COMMANDS: Readonly<Record<string, Row>> = {
     because: 'a GPU and a download',
     says: /8 scored|4 scored/,
   },
-  'qalign serve configs/serve.yaml root=/data port=8080': {
-    instead: 'true',
-    because: 'the service of this test is started so',
-  },
+  'qalign serve root=photos/': untilListening('qalign serve root=photos/'),
   'curl -F file=@photo.jpg -F file=@other.jpg localhost:8080/v1/score': { says: /"scored":2/ },
   'curl -F file=@a.jpg -F file=@b.jpg localhost:8080/v1/compare': { says: /"better"/ },
   'qalign dataset convert ratings.csv --image-column file --score-column mos --range 0,100 --media photos/ --out data/own':
@@ -95,9 +92,10 @@ export const README_COMMANDS: Readonly<Record<string, Row>> = {
 
 export const HELP_COMMANDS: Readonly<Record<string, Row>> = {
   'qalign score photos/ --task quality --format jsonl': { says: /3 scored/ },
-  'qalign score photos/ --task quality --task aesthetics --out scores.jsonl --resume': {
-    code: 2,
-    says: /nano.* aesthetics|aesthetics.* nano/,
+  'qalign score photos/ --model one-align --task quality --task aesthetics --out scores.jsonl --resume': {
+    instead: 'qalign score photos/ --model "$TINY" --task quality --task aesthetics --out both.jsonl --resume',
+    because: 'a GPU and a download',
+    says: /6 scored/,
   },
   'find . -name "*.jpg" | qalign score - --format csv --fail-below 2.5': {
     instead: 'echo photo.jpg | qalign score - --format csv --fail-below 2.5',

@@ -31,6 +31,10 @@ const SCORING: Readonly<Record<string, Row>> = {
 
 const SERVICE: Readonly<Record<string, Row>> = {
   'qalign serve': untilListening('qalign serve'),
+  'qalign serve configs/serve.yaml root=/data port=8080': {
+    instead: 'true',
+    because: 'the service of this test is started so',
+  },
   'qalign serve --keys': { says: /limits.items/ },
   'qalign keys create web --scope score': {},
   'qalign keys create nightly --scope score --scope jobs': {},
