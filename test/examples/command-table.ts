@@ -95,7 +95,7 @@ export const HELP_COMMANDS: Readonly<Record<string, Row>> = {
   'qalign score photos/ --model one-align --task quality --task aesthetics --out scores.jsonl --resume': {
     instead: 'qalign score photos/ --model "$TINY" --task quality --task aesthetics --out both.jsonl --resume',
     because: 'a GPU and a download',
-    says: /6 scored/,
+    says: /3 scored, mean quality/,
   },
   'find . -name "*.jpg" | qalign score - --format csv --fail-below 2.5': {
     instead: 'echo photo.jpg | qalign score - --format csv --fail-below 2.5',
