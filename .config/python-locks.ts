@@ -43,7 +43,7 @@ const LOCKS: Readonly<Record<string, Lock>> = {
   },
   'requirements-test': {
     about:
-      'What the Python tests need on top of requirements.lock: installed without dependencies into a folder of its own.',
+      'What the Python tests need on top of requirements.lock: installed without dependencies into a separate folder.',
     needs: ['pytest', 'hypothesis', 'pillow', 'scipy', 'ruff', 'pyarrow', 'duckdb'],
     without: ['numpy', 'packaging', 'typing-extensions'],
   },

@@ -24,7 +24,7 @@ export class QalignError extends Error {
     return ERROR_CODES[this.code].family;
   }
 
-  /** Whether the same call may succeed later, unchanged. */
+  /** Whether the same call can succeed later, unchanged. */
   get retryable(): boolean {
     return ERROR_CODES[this.code].retryable;
   }

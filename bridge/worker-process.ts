@@ -33,7 +33,7 @@ export interface WorkerStart {
   readonly device: string;
   /** The module to run: qalign.worker, or a faulty one in a test. */
   readonly module: string;
-  /** Called for each line of stderr, such as the last words of Python and warnings of libraries. */
+  /** Called for each line of stderr, such as tracebacks of Python and warnings of libraries. */
   readonly onStderr: (line: string) => void;
 }
 

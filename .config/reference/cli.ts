@@ -28,7 +28,7 @@ export async function cliPage(): Promise<string> {
       ['Exit code', 'Meaning'],
       Object.entries(EXIT_CODES).map(([number, meaning]) => [number, sentence(meaning)]),
     ),
-    'A command that is interrupted twice ends at once with 130 (Ctrl-C), 143 (SIGTERM) or 129 (SIGHUP). It ends with 141 when the reader of its output closes the pipe. [Errors](errors.md) lists the exit code of each error.',
+    'A command that is interrupted twice ends immediately with 130 (Ctrl-C), 143 (SIGTERM) or 129 (SIGHUP). It ends with 141 when the reader of its output closes the pipe. [Errors](errors.md) lists the exit code of each error.',
     '## Flags of every command',
     flagTable(Object.entries(GENERAL_FLAGS)),
     ...commands.map((command) => commandPart(titleOf(command), command)),
@@ -66,7 +66,7 @@ const flagTable = (flags: readonly (readonly [string, Flag])[]): string =>
     }),
   );
 
-/** The default that a help text names, and the rest of it. `auto` is the default wherever it may be given. */
+/** Separates the default from a help text. `auto` is the default of every flag that accepts it. */
 export function splitHelp({ type, choices, value, help }: Omit<Flag, 'group' | 'short' | 'multiple'>): {
   fallback: string;
   meaning: string;

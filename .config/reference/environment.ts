@@ -1,28 +1,28 @@
-/** A variable that a user may set. */
+/** An environment variable that a user can set. */
 export interface Variable {
   readonly name: string;
   readonly fallback: string;
   readonly meaning: string;
 }
 
-/** Every variable of qalign, then those of other projects that it heeds. A test looks for new ones in the sources. */
+/** All variables of qalign, followed by variables of other projects that it uses. A test finds missing ones. */
 export const ENVIRONMENT: readonly Variable[] = [
   {
     name: 'QALIGN_SERVE_KEY',
     fallback: '',
     meaning:
-      'A key of the service, in capitals; two underscores stand for a dot: `QALIGN_SERVE_LIMITS__ITEMS=8` is `limits.items=8`. A variable that names no key is an error.',
+      'A key of the service, in capitals. Two underscores replace a dot: `QALIGN_SERVE_LIMITS__ITEMS=8` is `limits.items=8`. A variable for an unknown key is an error.',
   },
   {
     name: 'QALIGN_API_KEY',
     fallback: '',
     meaning: 'An API key of the service with the scopes score and jobs, at least 16 printable ASCII characters.',
   },
-  { name: 'QALIGN_API_KEY_FILE', fallback: '', meaning: 'A file that holds this key, for secrets that are mounted.' },
+  { name: 'QALIGN_API_KEY_FILE', fallback: '', meaning: 'A file with this key, such as a mounted secret.' },
   {
     name: 'QALIGN_PYTHON',
     fallback: 'the managed environment',
-    meaning: 'A Python interpreter of your own, with the packages of `python/requirements.lock`.',
+    meaning: 'Your own Python interpreter, with the packages of `python/requirements.lock`.',
   },
   {
     name: 'QALIGN_CACHE',
@@ -44,17 +44,17 @@ export const ENVIRONMENT: readonly Variable[] = [
   },
   { name: 'HF_TOKEN', fallback: '', meaning: 'Your token for private models of the hub.' },
   { name: 'HF_ENDPOINT', fallback: '`https://huggingface.co`', meaning: 'Another hub, such as a mirror.' },
-  { name: 'HF_HUB_OFFLINE', fallback: '', meaning: '`1`: do not use the network; models come from the cache.' },
+  { name: 'HF_HUB_OFFLINE', fallback: '', meaning: '`1`: the hub is not accessed; models are read from its cache.' },
   { name: 'HTTPS_PROXY', fallback: '', meaning: 'A proxy for downloads of models and Python packages.' },
   {
     name: 'CUDA_VISIBLE_DEVICES',
     fallback: 'all GPUs',
-    meaning: 'The GPUs that workers and trainings see.',
+    meaning: 'The GPUs that workers and trainings can use.',
   },
   {
     name: 'NO_COLOR, FORCE_COLOR',
     fallback: 'colours on a terminal',
-    meaning: 'Output without or with colours. `--color` takes precedence.',
+    meaning: 'Output without or with colours. `--color` has precedence.',
   },
   {
     name: 'WANDB_PROJECT, WANDB_API_KEY, WANDB_MODE',

@@ -17,7 +17,7 @@ export const errorsPage = (): string =>
     GENERATED,
     '# Errors',
     'Every error of qalign has one of these codes. Commands print the message with its code, the library throws a `QalignError` with the field `code`, and the service answers `{"error": {"code": …, "message": …}}` with the status below.',
-    'The exit code is that of a command which the error ends. A command that continues after a failed item exits with 1, and one that Ctrl-C interrupts with 130. Retryable: the same request may succeed if it is sent again unchanged.',
+    'The exit code is that of a command that ends with the error. A command that continues after a failed item exits with 1. A command that is interrupted by Ctrl-C exits with 130. Retryable: the same request can succeed if it is sent again unchanged.',
     ...Object.entries(FAMILIES).flatMap(([family, title]) => [`## ${title}`, errorTable(family)]),
   );
 

@@ -57,7 +57,7 @@ export function httpPage(): string {
   return page(
     GENERATED,
     '# HTTP',
-    'Every route of `qalign serve`. The service describes itself at `GET /openapi.json` (OpenAPI 3.1) and `GET /docs`. Where there are API keys, a request carries one as `Authorization: Bearer KEY` or `X-API-Key: KEY`. `admin` includes all scopes.',
+    'Every route of `qalign serve`. The service describes itself at `GET /openapi.json` (OpenAPI 3.1) and `GET /docs`. If the service has API keys, send one as `Authorization: Bearer KEY` or `X-API-Key: KEY`. `admin` includes all scopes.',
     table(
       ['Route', 'Scope', 'What it does'],
       routes.map((route) => [

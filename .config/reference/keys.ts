@@ -71,13 +71,13 @@ export const RECIPE_TABLES: readonly KeyTable[] = [
 ];
 
 const schemaLine = (file: string): string =>
-  `[JSON Schema](../schema/${file}): an editor with the YAML language server completes keys where a file has the line \`# yaml-language-server: $schema=PATH\`.`;
+  `[JSON Schema](../schema/${file}): an editor with the YAML language server completes keys if a file has the line \`# yaml-language-server: $schema=PATH\`.`;
 
 export const recipesPage = (): string =>
   page(
     GENERATED,
     '# Recipes and descriptions',
-    'Every key of the YAML files of [configs](../../configs/README.md). `key=value` on the command line overrides a key of a recipe, inner keys with dots (`learning_rates.default=1e-5`). Unknown keys are errors. `[]` stands for each entry of a list, `NAME` for a name of your own.',
+    'Every key of the YAML files of [configs](../../configs/README.md). `key=value` on the command line overrides a key of a recipe, inner keys with dots (`learning_rates.default=1e-5`). Unknown keys are errors. `[]` means each entry of a list, and `NAME` a name that you choose.',
     ...RECIPE_TABLES.flatMap(({ title, schema, file, about }) => [
       `## ${title}`,
       `${about} ${schemaLine(file)}`,
@@ -101,7 +101,7 @@ export const servicePage = (): string =>
     ),
   );
 
-/** A row for each key. Keys that must be given say so in place of a default. */
+/** A row for each key. Required keys are marked instead of a default. */
 export function keyTable(schema: TSchema): string {
   return table(
     ['Key', 'Type', 'Default', 'Meaning'],
@@ -114,7 +114,7 @@ export function keyTable(schema: TSchema): string {
   );
 }
 
-/** Schemas with a section of their own → where it is. */
+/** Schemas with a separate section → link to the section. */
 export type Sections = ReadonlyMap<SchemaNode, string>;
 
 /** A row for each field of a JSON object; `required` is the heading of "yes" and "no". */

@@ -24,7 +24,7 @@ const KINDS: Readonly<Record<Declared['kind'], string>> = {
 
 export const libraryPage = (): Promise<string> =>
   entryPage('Library', 'src/index.ts', "import { createScorer } from 'qalign';", [
-    'What `import … from "qalign"` exports, for Node 20 or newer. Lengths are in pixels and times in milliseconds where a name ends in `Ms`, unless said otherwise. Functions reject with a `QalignError` whose `code` is in [Errors](errors.md).',
+    'What `import … from "qalign"` exports, for Node 20 or newer. Lengths are in pixels and times in milliseconds where a name ends in `Ms`, unless stated otherwise. Functions reject with a `QalignError` whose `code` is in [Errors](errors.md).',
   ]);
 
 export const clientPage = (): Promise<string> =>

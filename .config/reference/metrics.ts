@@ -14,9 +14,9 @@ const LABELS: Readonly<Record<string, string>> = {
   device: 'Device of a worker: `cpu`, `cuda:0`, …',
   lane: '`interactive` (requests) or `bulk` (jobs).',
   stage: '`queue`: an item waits; `service`: a batch, from sending it to its answer; `compute`: a batch at the worker.',
-  state: '`ready`, `starting`, `silent` (does not answer) or `set_aside` (failed repeatedly, is tried again later).',
-  outcome: 'Of an item `scored` or `failed`; of a webhook `delivered`, `retried` or `failed`.',
-  reason: 'An [error code](errors.md); `FLOOD` or `CONNECTIONS` for what was refused unread.',
+  state: '`ready`, `starting`, `silent` (does not answer) or `set_aside` (failed repeatedly; is retried later).',
+  outcome: 'For an item: `scored` or `failed`. For a webhook: `delivered`, `retried` or `failed`.',
+  reason: 'An [error code](errors.md); `FLOOD` or `CONNECTIONS` for requests that were refused before they were read.',
   method: 'HTTP method.',
   route: 'Path of the route as in [HTTP](http.md), with its parameters in braces.',
   status: 'HTTP status.',
@@ -25,7 +25,7 @@ const LABELS: Readonly<Record<string, string>> = {
 /** Only Linux has these of Node's own metrics. */
 const LINUX_ONLY = /^process_(virtual_memory_bytes|heap_bytes|open_fds|max_fds)$/;
 
-/** Every metric that the service may show. No model is loaded and no request counted. */
+/** Every metric of the service, read without a loaded model or a counted request. */
 export function allMetrics(): MetricRow[] {
   const metrics = createMetrics();
   metrics.watch(new Map(), undefined as never, {
@@ -44,7 +44,7 @@ export function metricsPage(): string {
     GENERATED,
     '# Metrics',
     '## Metrics of the service',
-    '`GET /metrics` answers in the text format of Prometheus. A histogram has the series `_bucket`, `_sum` and `_count`. `deploy/grafana/qalign.json` is a dashboard for Grafana.',
+    '`GET /metrics` returns the text format of Prometheus. A histogram has the series `_bucket`, `_sum` and `_count`. `deploy/grafana/qalign.json` is a dashboard for Grafana.',
     table(
       ['Metric', 'Type', 'Labels', 'Meaning'],
       own.map(({ name, type, labelNames = [], help }) => [
@@ -67,7 +67,7 @@ export function metricsPage(): string {
         .map(({ name, type, help }) => [code(name), type, prose(sentence(help))]),
     ),
     '## Metrics of an evaluation',
-    'Fields of `metrics` in `evaluation.json`, in answers of `/v1/evaluations` and of `computeMetrics`. A statistic that does not exist (of a constant list, or without levels) is `null`.',
+    'Fields of `metrics` in `evaluation.json`, in answers of `/v1/evaluations` and of `computeMetrics`. An undefined statistic (of a constant list, or without levels) is `null`.',
     table(
       ['Metric', 'Meaning'],
       membersOf('src/scoring/statistics/metrics.ts', 'Metrics').map(({ name, doc }) => [code(name), prose(doc)]),
@@ -77,6 +77,6 @@ export function metricsPage(): string {
 
 function valuesOf(label: string): string {
   const values = LABELS[label];
-  if (values === undefined) throw new Error(`.config/reference/metrics.ts does not say what the label ${label} holds`);
+  if (values === undefined) throw new Error(`.config/reference/metrics.ts has no description of the label ${label}`);
   return values;
 }

@@ -10,9 +10,9 @@ const text = (description: string) => Type.String({ minLength: 1, description })
 export const RecordSource = Type.Object(
   {
     file: text('name of the label file'),
-    row: Type.Integer({ minimum: 1, description: 'its row, from 1' }),
+    row: Type.Integer({ minimum: 1, description: 'row in the label file, from 1' }),
   },
-  { ...closed, description: 'where the rating came from' },
+  { ...closed, description: 'source of the rating' },
 );
 
 /**
@@ -26,8 +26,8 @@ export const DatasetRecord = Type.Object(
       minLength: 1,
       description: 'path, relative to the media root (by default the folder of the record file), with forward slashes',
     }),
-    kind: Type.Enum(['image', 'video'], { description: 'what was rated' }),
-    task: Type.Enum(['quality', 'aesthetics'], { description: 'what the raters were asked about' }),
+    kind: Type.Enum(['image', 'video'], { description: 'kind of the rated file' }),
+    task: Type.Enum(['quality', 'aesthetics'], { description: 'question of the study' }),
     dataset: text('name of the dataset'),
     mos: Type.Number({ description: 'mean opinion score in units of the dataset, higher is better' }),
     mos_std: Type.Optional(

@@ -14,37 +14,37 @@ const at = <K extends string, P extends Record<string, TSchema>>(event: K, prope
 const count = (description: string) => Type.Integer({ minimum: 0, description });
 const text = (description: string) => Type.String({ description });
 const measured = (description: string) => Type.Union([Type.Number(), Type.Null()], { description });
-const step = count('updates so far');
+const step = count('number of updates so far');
 
 export const TrainStarted = at('started', {
   step,
-  total_steps: count('updates of the whole run'),
-  steps_per_epoch: count('updates of one epoch'),
-  processes: count('processes that train'),
+  total_steps: count('total number of updates of the run'),
+  steps_per_epoch: count('number of updates per epoch'),
+  processes: count('number of processes'),
   device: text('device of the first process'),
-  parameters: count('parameters of the model'),
-  trainable: count('parameters that are trained'),
-  items: count('records to train on'),
-  skipped: count('damaged or missing files left out when the data was prepared'),
+  parameters: count('number of parameters of the model'),
+  trainable: count('number of trained parameters'),
+  items: count('number of training records'),
+  skipped: count('number of damaged or missing files that the preparation skipped'),
 });
 export const TrainMeasured = at('measured', {
-  done: count('pictures and frames whose features are computed'),
-  total: count('pictures and frames in total'),
+  done: count('number of pictures and frames with computed features'),
+  total: count('total number of pictures and frames'),
 });
 export const TrainResumed = at('resumed', { step, checkpoint: text('path of the checkpoint') });
 export const TrainStep = at('step', {
   step,
-  epoch: Type.Number({ description: 'epochs so far' }),
-  loss: measured('weighted sum of the terms'),
+  epoch: Type.Number({ description: 'number of epochs so far, with a fraction' }),
+  loss: measured('weighted sum of the loss terms'),
   terms: Type.Object(
     {
       next_token: measured('cross entropy of the answer'),
-      soft_label: measured('divergence from the soft label'),
+      soft_label: measured('KL divergence from the soft label'),
       fidelity: measured('fidelity loss of pairs'),
-      in_level: measured('probability that the level words lack'),
+      in_level: measured('probability outside the level words'),
       series: measured('fidelity loss of pairs in series of falling quality'),
     },
-    { ...closed, description: 'loss terms before their weights; null: not computed' },
+    { ...closed, description: 'unweighted loss terms; null: not computed' },
   ),
   learning_rate: Type.Number({ description: 'learning rate of this update' }),
   grad_norm: measured('norm of the gradient before it was clipped'),
@@ -55,22 +55,25 @@ export const TrainStep = at('step', {
   }),
   memory_bytes: Type.Integer({
     minimum: 0,
-    description: 'highest value so far: of the GPU allocator, or on a CPU of the process',
+    description: 'peak memory so far: of the GPU allocator, or of the process on a CPU',
   }),
 });
 export const TrainEvaluation = at('evaluation', {
   step,
   srcc: measured('Spearman rank correlation on the dev split'),
   plcc: measured('Pearson correlation on the dev split'),
-  items: count('records of the dev split'),
+  items: count('number of evaluated records'),
   score_std: measured('standard deviation of the scores'),
   level_mass: measured('mean probability of the level words'),
 });
 export const TrainCheckpoint = at('checkpoint', { step, path: text('folder of the checkpoint') });
-export const TrainCheckpointFailed = at('checkpoint_failed', { step, message: text('why it was not written') });
+export const TrainCheckpointFailed = at('checkpoint_failed', {
+  step,
+  message: text('reason why the checkpoint was not written'),
+});
 export const TrainTrackerFailed = at('tracker_failed', {
   tracker: text('name of the tracker'),
-  message: text('why it failed'),
+  message: text('reason of the failure'),
 });
 export const TrainExported = at('exported', { path: text('folder of the model') });
 export const TrainEnd = Type.Object(
@@ -78,11 +81,11 @@ export const TrainEnd = Type.Object(
     event: named('end'),
     time,
     status: Type.Union([Type.Literal('completed'), Type.Literal('stopped'), Type.Literal('failed')], {
-      description: 'how the run ended',
+      description: 'final status of the run',
     }),
     step: Type.Optional(step),
-    code: Type.Optional(text('a code of the error registry, of a failed run')),
-    message: Type.Optional(text('why it failed')),
+    code: Type.Optional(text('code of the error registry, for a failed run')),
+    message: Type.Optional(text('reason of the failure')),
   },
   closed,
 );

@@ -3,12 +3,12 @@ import { KINDS, TASKS } from '../prompts/subject.js';
 import { closed } from './error.js';
 
 const text = (description: string) => Type.String({ description });
-const kind = Type.Enum([...KINDS], { description: 'what is rated' });
-const task = Type.Enum([...TASKS], { description: 'what was asked about' });
+const kind = Type.Enum([...KINDS], { description: 'kind of the rated files' });
+const task = Type.Enum([...TASKS], { description: 'question of the study: quality or aesthetics' });
 export const DatasetRow = Type.Object(
   {
-    name: text('name of the dataset, for convert'),
-    aliases: Type.Array(Type.String(), { description: 'other names of it' }),
+    name: text('name of the dataset, as in dataset of a conversion'),
+    aliases: Type.Array(Type.String(), { description: 'other names of the dataset' }),
     title: text('name as its authors write it'),
     version: text('year, size and scale'),
     kind,
@@ -20,11 +20,11 @@ export const DatasetRow = Type.Object(
         {
           name: text('name of the source'),
           about: Type.Optional(text('remark about the source')),
-          files: Type.Array(Type.String(), { description: 'label files that must all be there' }),
+          files: Type.Array(Type.String(), { description: 'required label files' }),
         },
         closed,
       ),
-      { description: 'ways to get the labels, the best first' },
+      { description: 'alternative sources of the labels, the best first' },
     ),
   },
   closed,
@@ -33,7 +33,7 @@ export const DatasetList = Type.Object(
   { datasets: Type.Array(DatasetRow, { description: 'in alphabetical order' }) },
   closed,
 );
-/** All data sets that are described. */
+/** All data sets that have a description. */
 export interface DatasetList extends Static<typeof DatasetList> {}
 
 const path = (description: string) =>
@@ -45,10 +45,10 @@ export const ConvertBody = Type.Object(
     dataset: Type.Optional(
       Type.String({
         pattern: '^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$',
-        description: 'a name of GET /v1/datasets; labels has its label files',
+        description: 'dataset: a name of GET /v1/datasets. Set labels to its label files',
       }),
     ),
-    labels: Type.Optional(path('folder of the label files, or one of them')),
+    labels: Type.Optional(path('folder of the label files, or a label file')),
     table: Type.Optional(
       path(
         'your own table (CSV, TSV, JSON, JSONL, XLSX, Parquet), or a folder with sub-folders named after the levels',
@@ -60,34 +60,39 @@ export const ConvertBody = Type.Object(
           name: Type.Optional(
             Type.String({ pattern: '^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$', description: 'name of the dataset' }),
           ),
-          kind: Type.Optional(Type.Enum([...KINDS], { description: 'what is rated (default: by the first name)' })),
-          task: Type.Optional(Type.Enum([...TASKS], { description: 'what was asked about (default: quality)' })),
+          kind: Type.Optional(
+            Type.Enum([...KINDS], { description: 'kind of the rated files (default: from the first file name)' }),
+          ),
+          task: Type.Optional(Type.Enum([...TASKS], { description: 'question of the study (default: quality)' })),
           image_column: column('column of the file names'),
           score_column: column('column of the ratings'),
           std_column: column('column of the standard deviations'),
           split_column: column('column of the splits'),
           group_column: column('column of the reference pictures'),
           scale: Type.Optional(
-            Type.Tuple([Type.Number(), Type.Number()], { description: 'lowest and highest rating that is possible' }),
+            Type.Tuple([Type.Number(), Type.Number()], { description: 'lowest and highest possible rating' }),
           ),
-          lower_is_better: Type.Optional(Type.Boolean({ description: 'a lower rating is a better picture' })),
+          lower_is_better: Type.Optional(Type.Boolean({ description: 'true: a lower rating means a better picture' })),
         },
-        { ...closed, description: 'what the columns of table mean' },
+        { ...closed, description: 'meaning of the columns of table' },
       ),
     ),
-    media: Type.Optional(path('the pictures or clips: every row must have its file there')),
+    media: Type.Optional(path('folder of the pictures or clips, in which every row must have its file')),
     missing: Type.Optional(
-      Type.Enum(['error', 'skip'], { description: 'a row without its file: an error (default), or it is left out' }),
+      Type.Enum(['error', 'skip'], {
+        description:
+          'treatment of a row without its file. error: the conversion fails (default); skip: the row is left out',
+      }),
     ),
     preset: Type.Optional(
       Type.Enum(['official', 'paper'], {
         description:
-          'rule of the levels. official: as in the files of the authors (default of a named dataset); paper: Eq. 1 of the paper (default of a table)',
+          "rule of the levels. official: as in the authors' files (default for a named dataset); paper: Eq. 1 of the paper (default for a table)",
       }),
     ),
     range: Type.Optional(
       Type.Union([Type.Literal('trimmed'), Type.Literal('minmax'), range], {
-        description: 'range of the levels, in place of that of the preset',
+        description: 'range of the levels (default: the range of the preset)',
       }),
     ),
     soft_labels: Type.Optional(
@@ -96,12 +101,15 @@ export const ConvertBody = Type.Object(
       }),
     ),
     format: Type.Optional(
-      Type.Enum(['jsonl', 'llava'], { description: 'jsonl: records of qalign (default); llava: the published format' }),
+      Type.Enum(['jsonl', 'llava'], {
+        description:
+          'output format. jsonl: records of qalign (default); llava: the format of the published training code',
+      }),
     ),
     seed: Type.Optional(Type.Integer({ minimum: 0, description: 'seed for choosing the paraphrases (default: 0)' })),
-    out: path('folder or .jsonl file that is written; what is there is replaced'),
+    out: path('output folder or .jsonl file; existing files are replaced'),
   },
-  { ...closed, description: 'dataset with labels, or table' },
+  { ...closed, description: 'either dataset with labels, or table' },
 );
 /** A described data set with its labels, or a table of your own. */
 export interface ConvertBody extends Static<typeof ConvertBody> {}
@@ -113,19 +121,19 @@ export const ConvertAnswer = Type.Object(
     title: text('name as its authors write it'),
     source: text('name of the source that was read'),
     licence: text('licence of labels and media'),
-    kind: text('what is rated: image or video'),
-    task: text('what was asked about: quality or aesthetics'),
-    n_all: Type.Integer({ description: 'ratings that were read' }),
-    n: Type.Integer({ description: 'records that were written' }),
-    srcc: figure('Spearman correlation of the levels with the ratings; null: it does not exist'),
-    plcc: figure('Pearson correlation of the levels with the ratings; null: it does not exist'),
+    kind: text('kind of the rated files: image or video'),
+    task: text('question of the study: quality or aesthetics'),
+    n_all: Type.Integer({ description: 'number of ratings that were read' }),
+    n: Type.Integer({ description: 'number of records that were written' }),
+    srcc: figure('Spearman correlation of the levels with the ratings; null: undefined'),
+    plcc: figure('Pearson correlation of the levels with the ratings; null: undefined'),
     soft_labels: text('rule of the soft labels that was used'),
     splits: Type.Record(Type.String(), Type.Object({}, { additionalProperties: true }), {
-      description: 'split → its counts, range and correlations',
+      description: 'split → counts, range and correlations',
     }),
     outputs: Type.Array(
       Type.Object(
-        { path: text('path below the root'), records: Type.Integer({ description: 'records in the file' }) },
+        { path: text('path below the root'), records: Type.Integer({ description: 'number of records in the file' }) },
         closed,
       ),
       { description: 'files that were written' },

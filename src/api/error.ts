@@ -4,8 +4,8 @@ import { ERROR_CODES, type ErrorCode } from '../../bridge/protocol/errors.js';
 export const closed = { additionalProperties: false } as const;
 
 /**
- * Of these properties an object has one. Each branch says the type of its own: without it, generated clients take the
- * branch for an object without properties.
+ * An object has exactly one of these properties. Each branch repeats the type of its property: without it, generated
+ * clients treat the branch as an object without properties.
  */
 export const exactlyOne = (properties: Readonly<Record<string, TSchema>>) => ({
   description: `exactly one of ${Object.keys(properties)
@@ -18,15 +18,21 @@ export const exactlyOne = (properties: Readonly<Record<string, TSchema>>) => ({
   })),
 });
 
-/** Which rows of a list are given; the newest come first. */
+/** The part of a list that is returned; the newest rows are first. */
 export const PAGE = {
-  limit: Type.Optional(Type.Integer({ minimum: 1, maximum: 1000, description: 'rows in the answer (default: 50)' })),
+  limit: Type.Optional(
+    Type.Integer({ minimum: 1, maximum: 1000, description: 'maximum number of rows in the answer (default: 50)' }),
+  ),
   offset: Type.Optional(
-    Type.Integer({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER, description: 'newest rows to skip (default: 0)' }),
+    Type.Integer({
+      minimum: 0,
+      maximum: Number.MAX_SAFE_INTEGER,
+      description: 'number of the newest rows to skip (default: 0)',
+    }),
   ),
 };
 
-/** What every route answers when it cannot do what was asked. Never a stack, never a path of the server. */
+/** The answer of every route to a request that fails. It never contains a stack trace or a path of the server. */
 export const ErrorAnswer = Type.Object(
   {
     error: Type.Object(
@@ -34,11 +40,11 @@ export const ErrorAnswer = Type.Object(
         code: Type.Unsafe<ErrorCode>(
           Type.Enum(Object.keys(ERROR_CODES) as ErrorCode[], { description: 'a code of the registry' }),
         ),
-        message: Type.String({ description: 'what is wrong and what to do, in a sentence' }),
-        retryable: Type.Boolean({ description: 'the same request may succeed if sent again unchanged' }),
-        request_id: Type.String({ description: 'X-Request-Id of the answer; log lines carry it' }),
+        message: Type.String({ description: 'what is wrong and what to do' }),
+        retryable: Type.Boolean({ description: 'true: the same request can succeed if it is sent again unchanged' }),
+        request_id: Type.String({ description: 'X-Request-Id of the answer; it is in the log lines of the request' }),
       },
-      { ...closed, description: 'why there is no other answer' },
+      { ...closed, description: 'reason why the request failed' },
     ),
   },
   closed,

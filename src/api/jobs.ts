@@ -4,20 +4,20 @@ import { SCALES } from '../scoring/levels.js';
 import { closed, exactlyOne, PAGE } from './error.js';
 import { ItemSource, ScoreSettings } from './score.js';
 
-/** What is said about a job as a whole. */
+/** The settings of a job. */
 const Settings = {
   ...ScoreSettings,
   webhook: Type.Optional(
     Type.String({
       minLength: 8,
       maxLength: 2048,
-      description: 'https URL that gets a signed message when the job ends, on a host that the service allows',
+      description: 'https URL that receives a signed message when the job ends; the service must allow its host',
     }),
   ),
 };
 
 const JOB_STATUSES = ['queued', 'running', 'waiting', 'completed', 'cancelled', 'failed'] as const;
-/** `waiting`: for room on the disk or for a worker. */
+/** `waiting`: for disk space or for a worker. */
 export type JobStatus = (typeof JOB_STATUSES)[number];
 
 const LISTS = {
@@ -25,10 +25,10 @@ const LISTS = {
   manifest_path: Type.String({
     minLength: 1,
     maxLength: 4096,
-    description: 'file below the root: a path, URL or JSON object on each line',
+    description: 'path of a list below the root; each line is a path, a URL or a JSON object',
   }),
 };
-/** Items by themselves, or the path of a list below the root: a line each, as in an uploaded list. */
+/** The items, or the path of a list below the root, which has the same form as an uploaded list. */
 export const JobBody = Type.Object(
   {
     items: Type.Optional(LISTS.items),
@@ -38,38 +38,38 @@ export const JobBody = Type.Object(
   { ...closed, ...exactlyOne(LISTS) },
 );
 export interface JobBody extends Static<typeof JobBody> {}
-/** Beside an uploaded list the settings stand in the query. */
+/** The settings for an uploaded list, which are in the query. */
 export const JobQuery = Type.Object(Settings, closed);
-/** What is asked about every item of a job. */
+/** The settings for every item of a job. */
 export interface JobSettings extends Static<typeof JobQuery> {}
 
 const count = (description: string) => Type.Integer({ minimum: 0, description });
-const total = count('items of the list');
-const done = count('items that are scored or failed');
+const total = count('number of items in the list');
+const done = count('number of items that were scored or failed');
 const seconds = (description: string) => Type.Number({ description });
 export const Job = Type.Object(
   {
     id: Type.String({ description: 'id of the job' }),
     status: Type.Enum([...JOB_STATUSES], {
-      description: 'waiting: for room on the disk or for a worker; message says which',
+      description: 'waiting: the job needs disk space or a worker; message states which',
     }),
     total,
     done,
-    failed: count('items that failed, of those done'),
-    warned: count('items scored with warnings, of those done'),
-    result_bytes: count('size of the results so far, as NDJSON'),
+    failed: count('number of items in done that failed'),
+    warned: count('number of items in done that were scored with warnings'),
+    result_bytes: count('size of the results so far in bytes, as NDJSON'),
     eta_s: Type.Union([Type.Number(), Type.Null()], {
-      description: 'seconds to the end at the present rate; null: not known',
+      description: 'estimated seconds until the job ends; null: unknown',
     }),
-    tasks: Type.Array(Type.Enum([...TASKS]), { description: 'what each item is rated for' }),
+    tasks: Type.Array(Type.Enum([...TASKS]), { description: 'tasks that each item is scored for' }),
     scale: Type.Enum([...SCALES], { description: 'scale of the scores' }),
-    model: Type.String({ description: 'model that scores' }),
+    model: Type.String({ description: 'model that scores the items' }),
     message: Type.Union([Type.String(), Type.Null()], {
-      description: 'why the job waits or failed; null: nothing to say',
+      description: 'reason why the job waits or failed; null: no message',
     }),
-    created_at: seconds('when the job was made, in seconds since 1970'),
+    created_at: seconds('time when the job was created, in seconds since 1970'),
     finished_at: Type.Union([Type.Number(), Type.Null()], {
-      description: 'when it ended, in seconds since 1970; null: it has not ended',
+      description: 'time when the job ended, in seconds since 1970; null: it has not ended',
     }),
   },
   closed,
@@ -80,7 +80,8 @@ export const DeletedJob = Type.Object(
   {
     ...Job.properties,
     deleted: Type.Boolean({
-      description: 'true: it had ended, and it is gone with its list, results and events; false: they stay',
+      description:
+        'true: the job had ended, and was deleted with its list, results and events; false: it was only cancelled',
     }),
   },
   closed,
@@ -89,7 +90,7 @@ export const DeletedJob = Type.Object(
 export interface DeletedJob extends Static<typeof DeletedJob> {}
 export const JobDeleteQuery = Type.Object(
   {
-    cancel_only: Type.Optional(Type.Boolean({ description: 'a job that has ended is left as it is' })),
+    cancel_only: Type.Optional(Type.Boolean({ description: 'true: do not delete a job that has ended' })),
   },
   closed,
 );
@@ -112,7 +113,7 @@ export const ResultsQuery = Type.Object(
     format: Type.Optional(
       Type.Enum(['ndjson', 'csv', 'csv-safe', 'parquet'], {
         description:
-          'default ndjson; csv-safe: an apostrophe before text that a spreadsheet would run as a formula; parquet: when the job has ended',
+          'format of the results (default: ndjson). `csv-safe`: with an apostrophe before text that a spreadsheet would run as a formula. `parquet`: only after the job has ended',
       }),
     ),
   },
@@ -121,8 +122,8 @@ export const ResultsQuery = Type.Object(
 export type ResultsFormat = NonNullable<Static<typeof ResultsQuery>['format']>;
 export const JobEvent = Type.Object(
   {
-    event: Type.Enum(['progress', 'end'], { description: 'end is the last event' }),
-    time: seconds('when it was sent, in seconds since 1970'),
+    event: Type.Enum(['progress', 'end'], { description: 'type of the event; end is the last' }),
+    time: seconds('time of the event, in seconds since 1970'),
     status: Type.Enum([...JOB_STATUSES], { description: 'status of the job' }),
     total,
     done,
@@ -134,12 +135,12 @@ export const JobEvent = Type.Object(
 /** The state of a job while it runs. */
 export interface JobEvent extends Static<typeof JobEvent> {}
 
-/** Type of the message about a job that ended so. */
+/** The type of the message for each final status of a job. */
 export const JOB_ENDINGS = { completed: 'job.completed', failed: 'job.failed', cancelled: 'job.cancelled' } as const;
 export const JobMessage = Type.Object(
   {
-    type: Type.Enum(Object.values(JOB_ENDINGS), { description: 'how the job ended' }),
-    timestamp: Type.String({ description: 'ISO 8601: when the job ended' }),
+    type: Type.Enum(Object.values(JOB_ENDINGS), { description: 'final status of the job' }),
+    timestamp: Type.String({ description: 'time when the job ended, in ISO 8601' }),
     data: Job,
   },
   closed,

@@ -11,17 +11,17 @@ const byLevel = (what: string, description: string, range: { minimum?: number; m
   );
 };
 
-/** How the pixels were made. With the model's weights and the prompt, all that decides a score. */
+/** How the pixels were prepared. Together with the weights, the prompt and the scale, this determines a score. */
 export const PreprocessingSchema = Type.Object(
   {
     size: Type.Integer({ minimum: 1, description: 'side of the square that the model sees, in pixels' }),
     pad: Type.Array(Type.Integer({ minimum: 0, maximum: 255 }), {
       minItems: 3,
       maxItems: 3,
-      description: 'RGB colour around pictures that are not square: int(255 · CLIP mean)',
+      description: 'RGB colour of the padding around pictures that are not square: int(255 · CLIP mean)',
     }),
-    resize: Type.Literal('pillow-bicubic', { description: 'resampling' }),
-    auto_orient: Type.Boolean({ description: 'pictures are turned as their EXIF orientation says' }),
+    resize: Type.Literal('pillow-bicubic', { description: 'resampling filter' }),
+    auto_orient: Type.Boolean({ description: 'true: pictures are rotated by their EXIF orientation' }),
     fps: Type.Union([Type.Number({ exclusiveMinimum: 0 }), Type.Null()], {
       description: 'frames taken per second of video; null: one per second at int(fps · i), as in the reference',
     }),
@@ -29,50 +29,52 @@ export const PreprocessingSchema = Type.Object(
       description: 'maximum number of frames of a video; null: no limit',
     }),
     frame_rule: Type.Enum(['auto', 'published'], {
-      description: 'auto: by time stamps where the frame rate of a clip varies; published: always int(fps · i)',
+      description: 'auto: by time stamps if the frame rate of a clip varies; published: always int(fps · i)',
     }),
-    decoder: Type.Optional(Type.String({ description: 'the decoder, where its pixels do not equal those of Pillow' })),
+    decoder: Type.Optional(Type.String({ description: 'decoder, if its pixels differ from those of Pillow' })),
   },
-  { ...closed, description: 'how the pixels were made' },
+  { ...closed, description: 'how the pixels were prepared' },
 );
 
 /** Increase it when a field of a row is renamed, removed or redefined. Rows of version 1 do not have this field. */
 export const SCHEMA_VERSION = 2;
 
-/** What every row says of its input, scored or failed. */
+/** The fields of the input in every row, scored or failed. */
 const inputFields = {
   schema_version: Type.Literal(SCHEMA_VERSION, { description: 'version of the fields of a row' }),
   input: Type.String({
-    description: 'path, URL or name of the input; bytes of a name that are not UTF-8 are shown as U+FFFD',
+    description: 'path, URL or name of the input; bytes that are not UTF-8 are replaced by U+FFFD',
   }),
   input_base64: Type.Optional(
-    Type.String({ description: 'exact bytes of the name in base64, where input does not show them' }),
+    Type.String({ description: 'exact bytes of the name in base64, if the name is not UTF-8' }),
   ),
-  task: Type.Enum([...TASKS], { description: 'what was rated' }),
+  task: Type.Enum([...TASKS], { description: 'task that was scored' }),
   file_size: Type.Optional(Type.Integer({ minimum: 0, description: 'size of the file in bytes' })),
-  modified: Type.Optional(Type.String({ description: 'when the file was last changed, ISO 8601 in UTC; files only' })),
+  modified: Type.Optional(
+    Type.String({ description: 'time of the last change of the file, in ISO 8601 and UTC; only for files' }),
+  ),
   sha256: Type.Optional(
-    Type.String({ pattern: '^[0-9a-f]{64}$', description: 'digest of the bytes of the file, with --verify hash' }),
+    Type.String({ pattern: '^[0-9a-f]{64}$', description: 'SHA-256 of the bytes of the file, with --verify hash' }),
   ),
 };
 
-/** One score: of one input for one task. Serialised as it is, in snake_case. */
+/** The score of one input for one task. Rows have the same field names in snake_case. */
 export const ScoreResultSchema = Type.Object(
   {
     ...inputFields,
-    kind: Type.Enum([...KINDS], { description: 'what the input is' }),
-    score: Type.Number({ description: 'the score on scale, higher is better: the mean of the level values (Eq. 4)' }),
+    kind: Type.Enum([...KINDS], { description: 'kind of the input' }),
+    score: Type.Number({ description: 'score on scale; higher is better. The mean of the level values (Eq. 4)' }),
     scale: Type.Enum([...SCALES], { description: 'scale of score. mos5: 1 to 5; unit: 0 to 1; percent: 0 to 100' }),
     calibrated_score: Type.Optional(
-      Type.Number({ description: 'score on the MOS scale of a calibration, with --calibration' }),
+      Type.Number({ description: 'score on the MOS scale of the calibration, with --calibration' }),
     ),
     calibration: Type.Optional(
       Type.String({
         pattern: '^[0-9a-f]{16}$',
-        description: 'hash of that calibration; score and score_version do not depend on it',
+        description: 'hash of the calibration; score and score_version do not depend on it',
       }),
     ),
-    level: Type.Enum([...LEVELS], { description: 'the most probable level; not always the one nearest to score' }),
+    level: Type.Enum([...LEVELS], { description: 'the most probable level; not always the level nearest to score' }),
     level_probs: byLevel('probability', 'probabilities of the five levels, which sum to 1', { minimum: 0, maximum: 1 }),
     logits: byLevel('logit', 'logits of the five level words, as the model computed them'),
     level_mass: Type.Number({
@@ -102,30 +104,30 @@ export const ScoreResultSchema = Type.Object(
       description: 'height of the upright picture or frame in pixels, before resizing',
     }),
     warnings: Type.Array(Type.String(), {
-      description: 'what is doubtful about the score, in sentences; empty for almost all inputs',
+      description: 'reasons why the score is doubtful, as sentences; empty for almost all inputs',
     }),
     model: Type.Object(
       {
-        id: Type.String({ description: 'name, directory or hub id, as it was asked for' }),
-        revision: Type.String({ description: 'commit of the hub; local for a directory' }),
-        weights_sha256: Type.String({ description: 'digest of the weights' }),
+        id: Type.String({ description: 'name, directory or hub id of the model, as in the request' }),
+        revision: Type.String({ description: 'commit of the hub model; "local" for a directory' }),
+        weights_sha256: Type.String({ description: 'SHA-256 of the weights' }),
         precision: Type.String({ description: 'fp32, bf16 or fp16' }),
-        device: Type.String({ description: 'device that computed it: cpu, cuda:0, …' }),
+        device: Type.String({ description: 'device that computed the score: cpu, cuda:0, …' }),
       },
-      { ...closed, description: 'the model that scored' },
+      { ...closed, description: 'model that computed the score' },
     ),
     prompt: Type.Object(
       {
         name: Type.String({ description: 'name of the prompt' }),
-        text: Type.String({ description: 'the question that the model was asked' }),
+        text: Type.String({ description: 'text of the prompt' }),
       },
-      { ...closed, description: 'the prompt' },
+      { ...closed, description: 'prompt of the score' },
     ),
     preprocessing: PreprocessingSchema,
     score_version: Type.String({
       pattern: '^[0-9a-f]{16}$',
       description:
-        'hash of all that decides a score: weights, precision, prompt, scale and preprocessing. Scores of one version are comparable',
+        'hash of everything that determines a score: weights, precision, prompt, scale and preprocessing. Scores with the same version are comparable',
     }),
   },
   closed,
@@ -137,16 +139,16 @@ export const ScoreFailureSchema = Type.Object(
     ...inputFields,
     model: Type.Optional(
       Type.Object(
-        { id: Type.String({ description: 'name, directory or hub id, as it was asked for' }) },
-        { ...closed, description: 'the model that failed, where several score the same inputs' },
+        { id: Type.String({ description: 'name, directory or hub id of the model, as in the request' }) },
+        { ...closed, description: 'model that failed, if several models score the same inputs' },
       ),
     ),
     error: Type.Object(
       {
-        code: Type.String({ description: 'a code of the error registry' }),
-        message: Type.String({ description: 'what is wrong and what to do, in a sentence' }),
+        code: Type.String({ description: 'code of the error registry' }),
+        message: Type.String({ description: 'what is wrong and what to do' }),
       },
-      { ...closed, description: 'why the input was not scored' },
+      { ...closed, description: 'reason why the input was not scored' },
     ),
   },
   closed,
@@ -156,12 +158,12 @@ export const ScoreFailureSchema = Type.Object(
 export interface ScoreResult extends Static<typeof ScoreResultSchema> {}
 /** An input that could not be scored for a task, and why. */
 export interface ScoreFailure extends Static<typeof ScoreFailureSchema> {}
-/** A result or a failure; `isFailure` tells which. */
+/** A result or a failure; `isFailure` distinguishes them. */
 export type ScoreOutcome = ScoreResult | ScoreFailure;
 export type Preprocessing = Static<typeof PreprocessingSchema>;
 
 /**
- * Whether an input could not be scored. Where it is false, `score` and `level` are there.
+ * Whether an outcome is a failure. If not, it has `score`, `level` and the other fields of a result.
  * @example
  * ```ts
  * await using scorer = await createScorer();
@@ -173,12 +175,12 @@ export function isFailure(outcome: ScoreOutcome): outcome is ScoreFailure {
   return 'error' in outcome;
 }
 
-/** What is doubtful about a score; nothing where there is no score. */
+/** The warnings of a score; empty for a failure. */
 export function warningsOf(outcome: ScoreOutcome): readonly string[] {
   return isFailure(outcome) ? [] : outcome.warnings;
 }
 
-/** An input failed where any of its tasks did; it has warnings where any of its scores has. */
+/** An input failed if any of its tasks failed. It has warnings if any of its scores has warnings. */
 export function stateOf(outcomes: readonly ScoreOutcome[]): { readonly failed: boolean; readonly warned: boolean } {
   return { failed: outcomes.some(isFailure), warned: outcomes.some((outcome) => warningsOf(outcome).length > 0) };
 }

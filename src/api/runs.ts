@@ -1,7 +1,7 @@
 import Type, { type Static } from 'typebox';
 import { closed, PAGE } from './error.js';
 
-/** Trainings and evaluations: runs that outlive the request that asked for them. */
+/** Trainings and evaluations: runs that continue after the request that started them. */
 const RUN_STATUSES = ['queued', 'running', 'completed', 'stopped', 'failed', 'interrupted'] as const;
 export type ServiceRunStatus = (typeof RUN_STATUSES)[number];
 
@@ -12,14 +12,14 @@ const keys = (of: string) =>
     {},
     {
       additionalProperties: true,
-      description: `keys of ${of}, over those of config; paths are relative to the root of the service and stay below it`,
+      description: `keys of ${of}, which override those of config; paths are relative to the root of the service and must be below it`,
     },
   );
 const config = (folder: string) =>
   Type.Optional(Type.String({ pattern: '^[a-z0-9][a-z0-9-]{0,63}$', description: `a recipe of ${folder}` }));
 
 const MODELS =
-  'model is a name of GET /v1/models, run:ID (a training of this key), run:NAME (a run directory), or a folder below the root. With run:ID the training may still wait or run. The request then waits for its end, and fails with RUN_NOT_FOUND if it produced no model';
+  'model is a name of GET /v1/models, run:ID (a training of this key), run:NAME (a run directory), or a folder below the root. With run:ID, the training can still be waiting or running. The request then waits for its end, and fails with RUN_NOT_FOUND if the training produced no model';
 export const TrainRunBody = Type.Object(
   { config: config('configs/train'), recipe: keys('a training recipe (TrainRecipe)') },
   { ...closed, description: MODELS },
@@ -39,24 +39,29 @@ const common = {
   status: Type.Enum([...RUN_STATUSES], {
     description: 'interrupted: the service ended before the run did; resume continues it',
   }),
-  message: Type.Union([Type.String(), Type.Null()], { description: 'why it waits or failed; null: no message' }),
+  message: Type.Union([Type.String(), Type.Null()], {
+    description: 'reason why the run waits or failed; null: no message',
+  }),
   created_at: Type.Number({ description: 'time of the request, in seconds since 1970' }),
-  finished_at: number('when it ended, in seconds since 1970; null: it has not ended'),
+  finished_at: number('time when the run ended, in seconds since 1970; null: it has not ended'),
 };
 
 const recipe = Type.Optional(
-  Type.Object({}, { additionalProperties: true, description: 'the resolved recipe; in the answer for one id only' }),
+  Type.Object(
+    {},
+    { additionalProperties: true, description: 'the resolved recipe; only in answers about a single run' },
+  ),
 );
 
 export const TrainRun = Type.Object(
   {
     ...common,
     run: Type.Union([Type.String(), Type.Null()], {
-      description: 'the run of "qalign runs"; null until the data is prepared',
+      description: 'name of the run in "qalign runs"; null until the data is prepared',
     }),
-    step: count('updates so far'),
+    step: count('number of updates so far'),
     total_steps: Type.Union([Type.Integer({ minimum: 0 }), Type.Null()], {
-      description: 'updates in total; null until they are known',
+      description: 'total number of updates; null until it is known',
     }),
     loss: number('loss of the last update'),
     srcc: number('SRCC of the last evaluation on data.dev'),
@@ -76,20 +81,20 @@ export interface TrainRunList extends Static<typeof TrainRunList> {}
 
 const EvaluatedSet = Type.Object(
   {
-    dataset: Type.String({ description: 'name of the entry of data' }),
-    records: count('records that were read'),
-    failed: count('records that could not be scored'),
+    dataset: Type.String({ description: 'name of the entry in data' }),
+    records: count('number of records'),
+    failed: count('number of records that could not be scored'),
     metrics: Type.Object(
       {
-        n: count('items that were scored'),
+        n: count('number of items that were scored'),
         srcc: number('Spearman rank correlation'),
         plcc: number('Pearson correlation of the raw scores'),
         plcc_logistic: number('Pearson correlation after the 4-parameter logistic function'),
         krcc: number('Kendall rank correlation'),
         rmse: number('root mean square error after the logistic function, in units of the MOS'),
-        level_accuracy: number('share of items whose most probable level is the level of the MOS'),
+        level_accuracy: number('fraction of items whose most probable level is the level of the MOS'),
       },
-      { additionalProperties: true, description: 'agreement with the ratings; null where a figure does not exist' },
+      { additionalProperties: true, description: 'agreement with the ratings; a metric that does not exist is null' },
     ),
   },
   closed,
@@ -103,15 +108,17 @@ export const Evaluation = Type.Object(
         Type.Object(
           {
             model: Type.String({ description: 'model that was evaluated' }),
-            untrained: Type.Boolean({ description: 'its weights are random: the figures mean nothing' }),
-            weights_sha256: Type.String({ description: 'digest of its weights' }),
-            score_version: Type.String({ description: 'hash of all that decides a score' }),
+            untrained: Type.Boolean({
+              description: 'true: the weights of the model are random, so the figures have no meaning',
+            }),
+            weights_sha256: Type.String({ description: 'SHA-256 of the weights' }),
+            score_version: Type.String({ description: 'hash of everything that determines a score' }),
             datasets: Type.Array(EvaluatedSet, { description: 'a row for each entry of data' }),
           },
           closed,
         ),
       ],
-      { description: 'figures; null until it has completed' },
+      { description: 'results; null until the evaluation has completed' },
     ),
     recipe,
   },
@@ -137,9 +144,9 @@ export const EvaluationParams = Type.Object(
 export const RunListQuery = Type.Object(
   {
     ...PAGE,
-    status: Type.Optional(Type.Enum([...RUN_STATUSES], { description: 'only those with this status' })),
+    status: Type.Optional(Type.Enum([...RUN_STATUSES], { description: 'return only runs with this status' })),
   },
   closed,
 );
-/** What a stream of events carries: `event` names it, "end" is the last. */
+/** An event of a stream. `event` is its type; "end" is the last. */
 export type RunEvent = { readonly event: string; readonly time: number; readonly [key: string]: unknown };

@@ -1,4 +1,4 @@
-/** The boundary of src/api: the shapes of HTTP bodies and answers; nothing of how they are sent or computed. */
+/** src/api contains only the shapes of HTTP bodies and answers; it does not send or compute them. */
 import Type, { type Static } from 'typebox';
 import { TASKS } from '../prompts/subject.js';
 import { ScoreFailureSchema, ScoreResultSchema } from './result.js';
@@ -13,7 +13,11 @@ const SOURCES = {
     pattern: '^[A-Za-z0-9+/_=-]+$',
     description: 'bytes of the file in base64 or base64url',
   }),
-  url: Type.String({ minLength: 8, maxLength: 4096, description: 'http(s) URL; the service must allow URLs' }),
+  url: Type.String({
+    minLength: 8,
+    maxLength: 4096,
+    description: 'http(s) URL; the service must have allow_urls: true',
+  }),
   path: Type.String({ minLength: 1, maxLength: 4096, description: 'path of a file below the root of the service' }),
 };
 
@@ -24,7 +28,7 @@ export const ItemSource = Type.Object(
       Type.String({
         minLength: 1,
         maxLength: 256,
-        description: 'what the answer calls it; otherwise the path or URL, or its place',
+        description: 'name of the item in the answer (default: its path or URL, or its index)',
       }),
     ),
     base64: Type.Optional(SOURCES.base64),
@@ -35,36 +39,38 @@ export const ItemSource = Type.Object(
 );
 export interface ItemSource extends Static<typeof ItemSource> {}
 
-/** What may be said beside the pictures; the same words as fields of a form or in a query. */
+/** Settings of a request. Fields of a form and parameters of a query have the same names. */
 export const ScoreSettings = {
   tasks: Type.Optional(
     Type.Array(Type.Enum([...TASKS]), {
       minItems: 1,
       maxItems: TASKS.length,
       uniqueItems: true,
-      description: 'what each item is rated for (default: quality)',
+      description: 'tasks that each item is scored for (default: quality)',
     }),
   ),
   scale: Type.Optional(
-    Type.Enum([...SCALES], { description: 'mos5: 1 to 5 (default), unit: 0 to 1, percent: 0 to 100' }),
+    Type.Enum([...SCALES], {
+      description: 'scale of the scores. mos5: 1 to 5 (default); unit: 0 to 1; percent: 0 to 100',
+    }),
   ),
   prompt: Type.Optional(
     Type.String({
       pattern: '^[a-z0-9][a-z0-9-]{0,63}$',
-      description: "a name of configs/prompts (default: the model's own)",
+      description: "prompt: a name of configs/prompts (default: the model's prompt)",
     }),
   ),
   strict: Type.Optional(
-    Type.Boolean({ description: 'an input with warnings fails with MEDIA_DOUBTFUL instead of being scored' }),
+    Type.Boolean({ description: 'true: an input with warnings fails with MEDIA_DOUBTFUL instead of being scored' }),
   ),
-  model: Type.Optional(name('a loaded model of GET /v1/models (default: the first)')),
+  model: Type.Optional(name('model: a loaded model of GET /v1/models (default: the first)')),
 };
 const timeout = {
   timeout_ms: Type.Optional(
     Type.Integer({
       minimum: 1,
       maximum: 3_600_000,
-      description: 'answered within this or 504; never longer than the service allows',
+      description: 'maximum time until the answer; later the status is 504. The service limits it to request_ms',
     }),
   ),
 };
@@ -74,34 +80,36 @@ export const ScoreBody = Type.Object(
   closed,
 );
 export interface ScoreBody extends Static<typeof ScoreBody> {}
-/** The fields of a form, after its files were taken out. */
+/** The fields of a form without its files. */
 export const ScoreFields = Type.Object({ ...ScoreSettings, ...timeout }, closed);
 export interface ScoreFields extends Static<typeof ScoreFields> {}
 
-/** A form as OpenAPI describes it; the form itself is read by server/http/upload.ts. */
+/** A form as described in OpenAPI; server/http/upload.ts reads the form. */
 export const SCORE_FORM = Type.Object({
   file: Type.Array(Type.Unsafe<string>({ type: 'string', format: 'binary' }), {
     minItems: 1,
-    description: 'one item a file, under any field name',
+    description: 'one file for each item, with any field name',
   }),
   ...ScoreSettings,
-  timeout_ms: Type.Optional(Type.Integer({ minimum: 1, description: 'answered within this or 504' })),
+  timeout_ms: Type.Optional(
+    Type.Integer({ minimum: 1, description: 'maximum time until the answer; later the status is 504' }),
+  ),
 });
 
-/** Types of a body that is one picture or clip. What it is, its bytes say. */
+/** Content types of a body that is one picture or clip. Its format is detected from the bytes. */
 export const FILE_TYPES = ['image/*', 'video/*', 'application/octet-stream'] as const;
 export const SCORE_FILE = Type.Unsafe<string>({
   type: 'string',
   format: 'binary',
-  description: 'one item; settings in the query, its name in Content-Disposition',
+  description: 'one item; its settings are in the query, its name is in Content-Disposition',
 });
 
-/** One input: an outcome for each task, in their order, exactly as the command line writes them. */
+/** The outcomes of one input, one for each task in their order, exactly as the command line writes them. */
 export const ScoredInput = Type.Object(
   {
-    index: Type.Integer({ minimum: 0, description: 'place in the request, from 0' }),
-    input: Type.String({ description: 'id of the item; otherwise its path, URL or file name, or its place' }),
-    ok: Type.Boolean({ description: 'every task was scored' }),
+    index: Type.Integer({ minimum: 0, description: 'index in the request, from 0' }),
+    input: Type.String({ description: 'id of the item; without an id, its path, URL or file name, or its index' }),
+    ok: Type.Boolean({ description: 'true: every task was scored' }),
     results: Type.Array(Type.Union([ScoreResultSchema, ScoreFailureSchema]), {
       minItems: 1,
       description: 'a score or a failure for each task, in their order',
@@ -111,13 +119,13 @@ export const ScoredInput = Type.Object(
 );
 export interface ScoredInput extends Static<typeof ScoredInput> {}
 
-/** `error` is there when nothing at all could be scored; the status is then that of the first failure. */
+/** `error` is present if no item could be scored. The status is then the status of the first failure. */
 export const ScoreAnswer = Type.Object(
   {
-    items: Type.Array(ScoredInput, { description: 'in the order of the request' }),
-    scored: Type.Integer({ minimum: 0, description: 'items scored for every task' }),
-    failed: Type.Integer({ minimum: 0, description: 'items that failed for a task' }),
-    warned: Type.Integer({ minimum: 0, description: 'scores with warnings, of those scored' }),
+    items: Type.Array(ScoredInput, { description: 'outcomes of all items, in the order of the request' }),
+    scored: Type.Integer({ minimum: 0, description: 'number of scores, one for each item and task' }),
+    failed: Type.Integer({ minimum: 0, description: 'number of failures, one for each item and task' }),
+    warned: Type.Integer({ minimum: 0, description: 'number of scores with warnings' }),
     error: Type.Optional(ErrorAnswer.properties.error),
   },
   closed,
@@ -137,14 +145,15 @@ export const CompareBody = Type.Object(
 export interface CompareBody extends Static<typeof CompareBody> {}
 export const CompareAnswer = Type.Object(
   {
-    task: Type.Enum([...TASKS], { description: 'what they were compared for' }),
-    better: Type.Enum(['first', 'second', 'equal'], { description: 'which is more likely rated above the other' }),
+    task: Type.Enum([...TASKS], { description: 'task that the items were compared for' }),
+    better: Type.Enum(['first', 'second', 'equal'], { description: 'item that is more likely to be rated higher' }),
     probability: Type.Number({
       minimum: 0,
       maximum: 1,
-      description: 'that a rating of the first is above one of the second, ties shared, from their level_probs',
+      description:
+        'probability that a rating of the first item is above a rating of the second, computed from their level_probs. A tie counts half',
     }),
-    items: Type.Array(ScoredInput, { minItems: 2, maxItems: 2, description: 'both with their scores' }),
+    items: Type.Array(ScoredInput, { minItems: 2, maxItems: 2, description: 'outcomes of both items' }),
   },
   closed,
 );
@@ -158,16 +167,16 @@ export const RankBody = Type.Object(
 export interface RankBody extends Static<typeof RankBody> {}
 export const RankAnswer = Type.Object(
   {
-    task: Type.Enum([...TASKS], { description: 'what they were ranked for' }),
+    task: Type.Enum([...TASKS], { description: 'task that the items were ranked for' }),
     ranking: Type.Array(
       Type.Object(
         {
-          rank: Type.Integer({ minimum: 1, description: '1: the best' }),
-          index: Type.Integer({ minimum: 0, description: 'place in the request, from 0' }),
+          rank: Type.Integer({ minimum: 1, description: 'rank, from 1 for the best item' }),
+          index: Type.Integer({ minimum: 0, description: 'index in the request, from 0' }),
           input: Type.String({ description: 'id, path, URL or file name of the item' }),
-          score: Type.Number({ description: 'its score' }),
+          score: Type.Number({ description: 'score of the item' }),
           above_next: Type.Union([probability, Type.Null()], {
-            description: 'probability that it is better than the next; null for the last',
+            description: 'probability that the item is better than the next; null for the last item',
           }),
         },
         closed,

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 
 /**
- * A set of strings that stores a 128-bit hash of each: about 30 bytes per string, whatever its length. Among a billion
+ * A set of strings that stores a 128-bit hash of each: about 30 bytes per string of any length. Among a billion
  * strings, the chance of a collision is 1e-21.
  */
 export class DigestSet {

@@ -8,7 +8,7 @@ export const AGEING = 8;
 export class LaneTurns {
   #interactiveInARow = 0;
 
-  /** Returns the lane of the next turn and counts the turn. Returns undefined if nobody waits. */
+  /** Returns the lane of the next turn and counts the turn. Returns undefined if no caller waits. */
   next(waiting: Readonly<Record<Lane, number>>): Lane | undefined {
     const lane = this.#choose(waiting);
     if (lane !== undefined) this.#interactiveInARow = lane === 'interactive' ? this.#interactiveInARow + 1 : 0;

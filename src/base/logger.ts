@@ -6,13 +6,13 @@ export type LogFields = Readonly<Record<string, unknown>>;
 
 /** Logs messages by level. `createLogger` makes a logger, and `silentLogger` drops every message. */
 export interface Logger {
-  /** Takes a line for developers, such as a message of the bridge. */
+  /** Logs a detail for developers, such as a message of the bridge. */
   debug(message: string, fields?: LogFields): void;
-  /** Takes a line about what happens. */
+  /** Logs a normal event. */
   info(message: string, fields?: LogFields): void;
-  /** Takes a line about something doubtful. */
+  /** Logs a problem that does not stop the work. */
   warn(message: string, fields?: LogFields): void;
-  /** Takes a line about a failure. */
+  /** Logs a failure. */
   error(message: string, fields?: LogFields): void;
 }
 

@@ -34,7 +34,7 @@ const FLAGS = {
   precision: {
     type: 'string',
     choices: ['auto', 'fp32', 'bf16', 'fp16'],
-    help: 'auto: fp32 on a CPU, bf16 on CUDA (default: auto)',
+    help: 'auto: bf16 on CUDA for models of a billion parameters or more, else fp32 (default: auto)',
   },
   batches: { type: 'string', value: 'N,N', help: 'batch sizes to measure (default: 1,4,16,64)' },
   n: { type: 'number', help: 'number of inputs of the part "memory", of requests of "serve" (default: 10000)' },

@@ -41,7 +41,7 @@ const FLAGS = {
   'allow-failures': {
     type: 'number',
     value: 'N',
-    help: 'with --predictions: at most N records may lack a prediction (default: 0)',
+    help: 'with --predictions: maximum number of records without a prediction (default: 0)',
   },
   json: { type: 'boolean', help: 'print the result, the list or the keys as JSON' },
 } as const;

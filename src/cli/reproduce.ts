@@ -41,7 +41,7 @@ export const reproduce = defineCommand({
     'allow-failures': {
       type: 'number',
       value: 'N',
-      help: 'tables 3 to 7: at most N items of a data set may fail, not counting missing files (default: 0)',
+      help: 'tables 3 to 7: maximum number of failed items per data set, not counting missing files (default: 0)',
     },
     device: { type: 'string', value: 'auto|cpu|cuda:N', help: 'device to run on (default: auto)' },
     out: {

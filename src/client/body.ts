@@ -50,7 +50,7 @@ function fileOf(item: ClientItem): NamedFile | undefined {
 const isFile = (item: ClientItem): item is ClientFile =>
   item instanceof Blob || item instanceof ArrayBuffer || ArrayBuffer.isView(item);
 
-/** A `File` has a name of its own. */
+/** A file for the form. The default name is that of a `File`. */
 function named(file: ClientFile, name: string | undefined): NamedFile {
   const blob = file instanceof Blob ? file : new Blob([file]);
   return { blob, name: name ?? (blob as { readonly name?: string }).name };

@@ -88,7 +88,7 @@ export interface EventOptions extends CallOptions {
 export interface SentEvent<Data> {
   /** Number of the event, from 1; `lastEventId` continues after it. */
   readonly id: number;
-  /** What the event says. */
+  /** Content of the event. */
   readonly data: Data;
 }
 
@@ -113,7 +113,7 @@ export interface JobQuery {
 
 /** Scoring jobs of thousands to millions of items. */
 export interface JobCalls {
-  /** Makes a job; it starts when a place is free. */
+  /** Creates a job. It starts when fewer jobs run than the service allows. */
   create(list: JobItems, settings?: JobSettings, extra?: UploadOptions): Promise<Job>;
   /** Jobs of the key, the newest first. */
   list(query?: JobQuery, extra?: CallOptions): Promise<JobList>;
@@ -127,7 +127,7 @@ export interface JobCalls {
   results(id: string, extra?: CallOptions): AsyncGenerator<ScoreOutcome, void, undefined>;
   /** The results so far, as one CSV text. */
   csv(id: string, extra?: CallOptions): Promise<string>;
-  /** Its events; the last is `end`. */
+  /** The events until the end; the last is `end`. */
   events(id: string, extra?: EventOptions): AsyncGenerator<SentEvent<JobEvent>, void, undefined>;
   /** Waits until the job has ended, and reconnects if the connection breaks. */
   wait(id: string, extra?: CallOptions): Promise<Job>;
@@ -135,17 +135,17 @@ export interface JobCalls {
 
 /** Trainings and evaluations: `Made` is the body of a request, `One` is a run, `All` is a list of runs. */
 export interface RunCalls<Made, One, All> {
-  /** Asks for one; it waits in order. */
+  /** Starts a run. It waits for the runs before it. */
   create(body: Made, extra?: CallOptions): Promise<One>;
-  /** Those of the key, the newest first. */
+  /** Runs of the key, the newest first. */
   list(extra?: CallOptions): Promise<All>;
-  /** Its state, with the resolved recipe. */
+  /** The state of a run, with its resolved recipe. */
   get(id: string, extra?: CallOptions): Promise<One>;
   /** Stops a run after its current step, with a checkpoint. */
   stop(id: string, extra?: CallOptions): Promise<One>;
-  /** Continues one that was stopped, failed or interrupted. */
+  /** Continues a stopped, failed or interrupted run. */
   resume(id: string, extra?: CallOptions): Promise<One>;
-  /** Its events; the last is `end`. */
+  /** The events until the end; the last is `end`. */
   events(id: string, extra?: EventOptions): AsyncGenerator<SentEvent<RunEvent>, void, undefined>;
 }
 
@@ -163,7 +163,7 @@ export interface ModelCalls {
 export interface DatasetCalls {
   /** All datasets that the service describes. */
   list(extra?: CallOptions): Promise<DatasetList>;
-  /** Label files below the root of the service to records; answers when they are written. */
+  /** Converts label files below the root of the service to records. Resolves when they are written. */
   convert(body: ConvertBody, extra?: CallOptions): Promise<ConvertAnswer>;
 }
 

@@ -14,7 +14,7 @@ export const Questions = Type.Object(
     name: Type.String({ description: 'name of the list and of its file' }),
     questions: Type.Array(Type.String({ minLength: 1 }), {
       minItems: 1,
-      description: 'paraphrases of the question; each record gets one, drawn at random with the seed',
+      description: 'paraphrases of the question; each record gets one, chosen at random with the seed',
     }),
   },
   { additionalProperties: false },

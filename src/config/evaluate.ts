@@ -23,15 +23,15 @@ export const EvaluateData = Type.Object(
     role: Type.Union([Type.Literal('test'), Type.Literal('validation')], {
       default: 'test',
       description:
-        'use of the entry. test: figures are reported; validation: only ensemble weights and calibrations are fitted on it',
+        'use of the entry. test: figures are reported; validation: only for fitting ensemble weights and calibrations',
     }),
     paper: Type.Union(
       [
         Type.Object(
           {
-            srcc: Type.Number({ description: 'the published SRCC' }),
-            plcc: Type.Number({ description: 'the published PLCC' }),
-            source: Type.String({ minLength: 1, description: 'where they were published' }),
+            srcc: Type.Number({ description: 'published SRCC' }),
+            plcc: Type.Number({ description: 'published PLCC' }),
+            source: Type.String({ minLength: 1, description: 'publication of the figures' }),
           },
           closed,
         ),
@@ -74,9 +74,9 @@ const Calibration = Type.Object(
   {
     method: Type.Union([Type.Literal('logistic'), Type.Literal('isotonic')], {
       default: 'logistic',
-      description: "form of the curve. logistic: VQEG's four-parameter function; isotonic: the best rising steps",
+      description: "form of the curve. logistic: VQEG's four-parameter function; isotonic: isotonic regression",
     }),
-    fit_on: nameOf('validation entry of data that it is fitted on'),
+    fit_on: nameOf('validation entry of data that the curve is fitted on'),
   },
   closed,
 );
@@ -90,25 +90,26 @@ export const EvaluateRecipe = Type.Object(
       description: 'name of configs/models, directory or hub id',
       examples: ['one-align'],
     }),
-    base: maybe('base model of a LoRA; null: the one that its description names'),
-    revision: maybe('commit, tag or branch of a hub model; null: that of its description'),
+    base: maybe('base model of a LoRA adapter; null: the base model in its description'),
+    revision: maybe('commit, tag or branch of a hub model; null: the revision in its description'),
     prompt: maybe("name of configs/prompts or a YAML file; null: the model's own"),
     device: Type.String({
       default: 'auto',
-      description: 'auto (the first GPU, else the CPU), cpu, cuda:N, or several (0,1): one worker each',
+      description:
+        'auto (every GPU, or the CPU without a GPU), cpu, cuda:N, or a list of GPUs (0,1). Each device gets one worker',
     }),
     precision: Type.Union([Type.Literal('auto'), Type.Literal('fp32'), Type.Literal('bf16'), Type.Literal('fp16')], {
       default: 'auto',
-      description: 'auto: fp32 on a CPU, bf16 on CUDA',
+      description: 'auto: bf16 on CUDA for models of a billion parameters or more, else fp32',
     }),
-    offline: Type.Boolean({ default: false, description: 'do not use the network' }),
+    offline: Type.Boolean({ default: false, description: 'do not access the hub' }),
     max_batch_frames: Type.Integer({
       minimum: 1,
       default: 1,
       description:
-        'maximum number of pictures or frames in one batch. More is faster on a GPU, but changes scores by rounding; with 1 a resumed evaluation has exactly the scores of an uninterrupted one',
+        'maximum number of pictures or frames in a batch. Larger batches are faster on a GPU, but change scores by rounding. With 1, a resumed evaluation has exactly the scores of an uninterrupted one',
     }),
-    data: Type.Array(EvaluateData, { minItems: 1, description: 'the records to evaluate on: one entry for each set' }),
+    data: Type.Array(EvaluateData, { minItems: 1, description: 'sets of records to evaluate on' }),
     rule: Type.Union([Type.Literal('levels'), Type.Literal('two_words')], {
       default: 'levels',
       description: "scoring rule. levels: the five level words; two_words: Q-Bench's softmax over good and poor",
@@ -116,22 +117,26 @@ export const EvaluateRecipe = Type.Object(
     allow_failures: Type.Integer({
       minimum: 0,
       default: 0,
-      description: 'maximum number of items of an entry that may fail; the metrics leave them out',
+      description: 'maximum number of items of an entry that can fail; failed items are not in the metrics',
     }),
     bootstrap: Type.Object(
       {
-        replicates: Type.Integer({ minimum: 100, default: 1000, description: 'bootstrap samples of each interval' }),
+        replicates: Type.Integer({
+          minimum: 100,
+          default: 1000,
+          description: 'number of bootstrap samples for each interval',
+        }),
         seed: Type.Integer({ minimum: 0, default: 0, description: 'seed of the bootstrap' }),
       },
-      { ...closed, default: {}, description: 'bootstrap of the 95 % intervals' },
+      { ...closed, default: {}, description: 'bootstrap for the 95 % intervals' },
     ),
     ensemble: Type.Union([Type.Null(), Ensemble], {
       default: null,
-      description: 'weighted sum with the scores of other scorers; null: none',
+      description: 'weighted sum of the scores and the scores of other scorers; null: no ensemble',
     }),
     calibration: Type.Union([Type.Null(), Calibration], {
       default: null,
-      description: 'curve from scores to the MOS scale, fitted on a validation entry of data; null: none',
+      description: 'curve from scores to the MOS scale, fitted on a validation entry of data; null: no calibration',
     }),
   },
   closed,

@@ -25,20 +25,20 @@ export const ModelSchema = Type.Object(
       description: 'hub id, or folder relative to the package',
       examples: ['q-future/one-align'],
     }),
-    revision: Type.Optional(Type.String({ description: 'commit of the hub model; pin it' })),
-    base: Type.Optional(Type.String({ description: 'for a LoRA: a name of configs/models, its base model' })),
+    revision: Type.Optional(Type.String({ description: 'commit of the hub model, for reproducible scores' })),
+    base: Type.Optional(Type.String({ description: 'for a LoRA adapter: its base model, a name of configs/models' })),
     tasks: Type.Object(
       {
-        quality: kinds('kinds of input that it rates for quality'),
-        aesthetics: kinds('kinds of input that it rates for aesthetics'),
+        quality: kinds('kinds of input that the model rates for quality'),
+        aesthetics: kinds('kinds of input that the model rates for aesthetics'),
       },
-      { additionalProperties: false, minProperties: 1, description: 'what it was trained to rate' },
+      { additionalProperties: false, minProperties: 1, description: 'tasks that the model was trained for' },
     ),
-    prompt: Type.String({ default: 'default', description: 'a name of configs/prompts' }),
-    untrained: Type.Boolean({ default: false, description: 'true: the weights are random; every output says so' }),
+    prompt: Type.String({ default: 'default', description: 'default prompt: a name of configs/prompts' }),
+    untrained: Type.Boolean({ default: false, description: 'true: the weights are random; every output reports it' }),
     architecture: Type.Optional(
       Type.Literal('mplug_owl2_7b', {
-        description: 'sizes of the model; with it, memory is planned before the download',
+        description: 'sizes of the model; used to estimate memory before the download',
       }),
     ),
     licence: Type.String({ description: 'licence of the weights' }),

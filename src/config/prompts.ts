@@ -14,17 +14,23 @@ const FOLDER = join(packageRoot, 'configs', 'prompts');
 export const PromptSchema = Type.Object(
   {
     name: Type.String({ pattern: '^[a-z0-9][a-z0-9-]*$', description: 'name of the prompt and of its file' }),
-    about: Type.String({ description: 'where it comes from and what it is for' }),
+    about: Type.String({ description: 'source and purpose of the prompt' }),
     text: Type.String({
       minLength: 1,
       description:
-        'the question, up to the level word: <|image|> exactly once, {task} and {kind} where they belong, no white space at its end',
+        'question up to the level word. It contains <|image|> exactly once, can contain {task} and {kind}, and does not end in white space',
     }),
     tasks: Type.Optional(
-      Type.Array(Type.Enum([...TASKS]), { minItems: 1, description: 'tasks that it may be used for (default: all)' }),
+      Type.Array(Type.Enum([...TASKS]), {
+        minItems: 1,
+        description: 'tasks that the prompt can be used for (default: all)',
+      }),
     ),
     kinds: Type.Optional(
-      Type.Array(Type.Enum([...KINDS]), { minItems: 1, description: 'kinds that it may be used for (default: all)' }),
+      Type.Array(Type.Enum([...KINDS]), {
+        minItems: 1,
+        description: 'kinds of input that the prompt can be used for (default: all)',
+      }),
     ),
   },
   { additionalProperties: false },

@@ -8,13 +8,13 @@ export interface TrainRecipeInput {
    */
   readonly name: string;
   /**
-   * A name of configs/models, a directory or a hub id: config, tokenizer, preprocessor and, unless init is random,
-   * weights.
+   * Name of configs/models, directory or hub id. It provides config, tokenizer and preprocessor, and the weights unless
+   * init is random.
    * @example 'mplug-owl2'
    */
   readonly model: string;
   /**
-   * Base model, where the model is a LoRA: the two are merged before training.
+   * Base model if model is a LoRA adapter; the two are merged before training.
    * @default null
    */
   readonly base?: string | null | undefined;
@@ -24,16 +24,16 @@ export interface TrainRecipeInput {
    */
   readonly revision?: string | null | undefined;
   /**
-   * random: begin with random weights of this architecture.
+   * Initial weights. pretrained: those of model; random: random weights of the same architecture.
    * @default 'pretrained'
    */
   readonly init?: 'pretrained' | 'random' | undefined;
   /**
-   * File of the weights that the vision encoder begins with; only with init random.
+   * File with the initial weights of the vision encoder; only with init: random.
    * @default null
    */
   readonly encoder_weights?: string | null | undefined;
-  /** The records, and how they are prepared. */
+  /** The records and how they are prepared. */
   readonly data: {
     /**
      * JSONL files of the records to train on.
@@ -47,53 +47,55 @@ export interface TrainRecipeInput {
      */
     readonly dev?: readonly string[] | undefined;
     /**
-     * Folder that the media paths of the records are relative to; null: the folder of each file of records.
+     * Folder that media paths of the records are relative to; null: the folder of the records file.
      * @default null
      */
     readonly root?: string | null | undefined;
     /**
-     * Share of the training records that is used, drawn at random with the seed. Number above 0, at most 1.
+     * Fraction of the training records to use, chosen at random with the seed. Number above 0, at most 1.
      * @default 1
      * @example 0.2
      */
     readonly fraction?: number | undefined;
     /**
-     * How often an epoch uses the records of a dataset: 2: twice; 0.5: half of them, a different half each epoch.
+     * Number of times that an epoch uses the records of a dataset. 2: twice; 0.5: a different half of them in each
+     * epoch.
      * @default {}
      * @example { koniq10k: 1, spaq: 0.5 }
      */
     readonly weights?: Readonly<Record<string, number>> | undefined;
     /**
-     * Side in pixels before random crops; null: the model's own. Whole number at least 14.
+     * Side in pixels of the prepared pictures, before random crops; null: the input size of the model. Whole number at
+     * least 14.
      * @default null
      */
     readonly prepare_size?: number | null | undefined;
     /**
-     * MOS of bad and of excellent, for soft labels; null: 1 and 5.
+     * MOS of the levels bad and excellent, for soft labels; null: 1 and 5.
      * @default null
      * @example [0, 100]
      */
     readonly mos_range?: readonly [number, number] | null | undefined;
     /**
-     * Series of falling quality made from the best-rated training pictures, for objective.series; their name in
-     * data.weights is "distortions"; null: none.
+     * Adds series of increasingly distorted copies of the best-rated training pictures, for objective.series. Their
+     * dataset name in data.weights is "distortions". null: no series.
      * @default null
      */
     readonly distortions?: null | {
       /**
-       * Number of best-rated pictures that a series is made from. Whole number at least 1.
+       * Number of best-rated pictures to distort. Whole number at least 1.
        * @default 50
        */
       readonly pictures?: number | undefined;
     } | undefined;
     /**
-     * Maximum number of frames of a clip. Clips give one frame per second; of longer clips, evenly spread frames are
-     * used. Whole number at least 1.
+     * Maximum number of frames of a clip. One frame per second is used, or this many at even distances if the clip is
+     * longer. Whole number at least 1.
      * @default 60
      */
     readonly max_frames?: number | undefined;
     /**
-     * Disk in GB that the prepared pixels may take; a run that needs more is refused. Number above 0.
+     * Maximum disk space in GB for the prepared pixels; a run that needs more is refused. Number above 0.
      * @default 100
      */
     readonly max_disk_gb?: number | undefined;
@@ -110,52 +112,52 @@ export interface TrainRecipeInput {
      */
     readonly next_token?: number | undefined;
     /**
-     * Weight of the divergence from the soft label at the level word, as in DeQA-Score. Number at least 0.
+     * Weight of the KL divergence from the soft label at the level word, as in DeQA-Score. Number at least 0.
      * @default 0
      */
     readonly soft_label?: number | undefined;
     /**
-     * Weight of the fidelity loss of the pairs of one dataset in a micro-batch. Number at least 0.
+     * Weight of the fidelity loss over the pairs of records of the same dataset in a micro-batch. Number at least 0.
      * @default 0
      */
     readonly fidelity?: number | undefined;
     /**
-     * Weight of the probability that is not on the five level words. Number at least 0.
+     * Weight of the probability outside the five level words. Number at least 0.
      * @default 0
      */
     readonly in_level?: number | undefined;
     /**
-     * Weight of the fidelity loss of the pairs inside series of falling quality. Number at least 0.
+     * Weight of the fidelity loss over the pairs of pictures in a series of distortions. Number at least 0.
      * @default 0
      */
     readonly series?: number | undefined;
   } | undefined;
   /**
-   * true: the fidelity loss uses a standard deviation of 1; false: that of the predicted levels.
+   * Standard deviation in the fidelity loss. true: 1; false: the standard deviation of the predicted levels.
    * @default true
    */
   readonly fixed_pair_std?: boolean | undefined;
   /**
-   * Names of configs/prompts, which the records use in turn, as in scoring; empty: the form of the published training
-   * code.
+   * Names of configs/prompts. The records use these prompts in turn, in the same form as in scoring. Empty: the
+   * published training form.
    * @default []
    * @example ['default']
    */
   readonly prompts?: readonly string[] | undefined;
   /**
-   * The answer names the score ("3.45") instead of a level.
+   * Train the model to answer with the score ("3.45") instead of a level.
    * @default false
    */
   readonly score_text?: boolean | undefined;
   /**
-   * Standard deviation, on the scale 1 to 5, of soft labels made from the MOS; null: soft labels of the records. Number
-   * above 0.
+   * Standard deviation of soft labels made from the MOS, on the scale 1 to 5; null: use the soft labels of the records.
+   * Number above 0.
    * @default null
    * @example 0.5
    */
   readonly soft_label_sigma?: number | null | undefined;
   /**
-   * Train low-rank matrices beside frozen weights; null: train the weights themselves.
+   * LoRA: freeze the weights and train low-rank matrices; null: train the weights.
    * @default null
    * @example { r: 128, alpha: 256 }
    */
@@ -166,12 +168,12 @@ export interface TrainRecipeInput {
      */
     readonly r?: number | undefined;
     /**
-     * The product of the matrices is multiplied by alpha / r. Number above 0.
+     * Scale of the matrices: their product is multiplied by alpha / r. Number above 0.
      * @default 256
      */
     readonly alpha?: number | undefined;
     /**
-     * Dropout of the inputs of the matrices: the share that each training step drops. Number at least 0, at most 1.
+     * Dropout probability of the inputs of the matrices. Number at least 0, at most 1.
      * @default 0.05
      */
     readonly dropout?: number | undefined;
@@ -181,7 +183,7 @@ export interface TrainRecipeInput {
      */
     readonly abstractor?: boolean | undefined;
     /**
-     * Store the frozen matrices of the language model in 8 or 4 bits; null: in the precision of the key weights.
+     * Store the frozen matrices of the language model in 8 or 4 bits; null: in the precision of weights.
      * @default null
      * @example 'nf4'
      */
@@ -194,18 +196,18 @@ export interface TrainRecipeInput {
    */
   readonly freeze?: readonly ('vision' | 'abstractor' | 'language')[] | undefined;
   /**
-   * First stage of a frozen efficientnet_lite0 encoder that is still trained; null: none. Whole number at least 1, at
-   * most 6.
+   * Index of the first stage of a frozen efficientnet_lite0 encoder that is trained, with all later stages; null: no
+   * stage. Whole number at least 1, at most 6.
    * @default null
    */
   readonly train_stages_from?: number | null | undefined;
   /**
-   * Compute the output of a frozen vision encoder once for each picture, not in each epoch.
+   * Compute the output of a frozen vision encoder only once for each picture, instead of in each epoch.
    * @default false
    */
   readonly cache_features?: boolean | undefined;
   /**
-   * Passes over the training records. Whole number at least 1.
+   * Number of passes over the training records. Whole number at least 1.
    * @default 2
    */
   readonly epochs?: number | undefined;
@@ -215,47 +217,48 @@ export interface TrainRecipeInput {
    */
   readonly max_steps?: number | null | undefined;
   /**
-   * Records of one update, over all processes; a multiple of micro_batch times processes. Whole number at least 1.
+   * Records per update, over all processes; a multiple of micro_batch · processes. Whole number at least 1.
    * @default 64
    */
   readonly batch_size?: number | undefined;
   /**
-   * Records that one process computes at a time; a smaller number needs less memory. Whole number at least 1.
+   * Records that one process computes at a time; fewer need less memory. Whole number at least 1.
    * @default 16
    */
   readonly micro_batch?: number | undefined;
   /**
-   * The highest learning rate of each part of the model.
+   * Peak learning rate of each part of the model.
    * @default {}
    * @example { default: 0.00002, abstractor: 0.00001 }
    */
   readonly learning_rates?: {
     /**
-     * Rate of every part without a rate of its own. Number above 0.
+     * Learning rate of each part that is not set below. Number above 0.
      * @default 0.00002
      */
     readonly default?: number | undefined;
-    /** Rate of the vision encoder. Number above 0. */
+    /** Learning rate of the vision encoder. Number above 0. */
     readonly vision?: number | undefined;
-    /** Rate of the abstractor between encoder and language model. Number above 0. */
+    /** Learning rate of the abstractor between encoder and language model. Number above 0. */
     readonly abstractor?: number | undefined;
-    /** Rate of the language model. Number above 0. */
+    /** Learning rate of the language model. Number above 0. */
     readonly language?: number | undefined;
-    /** Rate of the LoRA matrices. Number above 0. */
+    /** Learning rate of the LoRA matrices. Number above 0. */
     readonly lora?: number | undefined;
   } | undefined;
   /**
-   * The learning rate after the warm-up: a half cosine to 0, or constant; one_cycle also warms up by a cosine.
+   * Learning rate after the warm-up. cosine: half a cosine to 0; constant: no change; one_cycle: as cosine, and the
+   * warm-up also follows a cosine.
    * @default 'cosine'
    */
   readonly schedule?: 'cosine' | 'one_cycle' | 'constant' | undefined;
   /**
-   * Share of the updates in which the learning rate rises. Number at least 0, at most 1.
+   * Fraction of the updates during which the learning rate rises. Number at least 0, at most 1.
    * @default 0.03
    */
   readonly warmup?: number | undefined;
   /**
-   * Decoupled weight decay of matrices; vectors have none. Number at least 0.
+   * Decoupled weight decay of matrices; vectors have no decay. Number at least 0.
    * @default 0
    */
   readonly weight_decay?: number | undefined;
@@ -265,17 +268,17 @@ export interface TrainRecipeInput {
    */
   readonly betas?: readonly [number, number] | undefined;
   /**
-   * Maximum norm of the gradient of an update; a larger gradient is scaled down to it. Number above 0.
+   * Maximum gradient norm of an update; larger gradients are scaled down. Number above 0.
    * @default 1
    */
   readonly clip?: number | undefined;
   /**
-   * adamw_8bit: state in 8 bits and stochastic rounding, for bf16 weights.
+   * adamw_8bit: AdamW with its state in 8 bits and stochastic rounding, for bf16 weights.
    * @default 'adamw'
    */
   readonly optimizer?: 'adamw' | 'adamw_8bit' | undefined;
   /**
-   * Precision of the trained weights in memory.
+   * Precision of the trained weights.
    * @default 'fp32'
    */
   readonly weights?: 'fp32' | 'bf16' | undefined;
@@ -285,30 +288,30 @@ export interface TrainRecipeInput {
    */
   readonly compute?: 'fp32' | 'bf16' | null | undefined;
   /**
-   * Decay per update of a moving average of the weights, which is then evaluated and exported; null: no average. Number
-   * above 0, below 1.
+   * Decay per update of a moving average of the weights. The average is evaluated and exported. null: no average.
+   * Number above 0, below 1.
    * @default null
    * @example 0.999
    */
   readonly ema?: number | null | undefined;
   /**
-   * Activation checkpointing per block: less memory, about a third more time.
+   * Activation checkpointing of each block; saves memory and takes about a third more time.
    * @default true
    */
   readonly recompute?: boolean | undefined;
   /**
-   * Dropout of the inputs of the language model: the share that each training step drops. Number at least 0, below 1.
+   * Dropout probability of the inputs of the language model. Number at least 0, below 1.
    * @default 0
    */
   readonly dropout?: number | undefined;
   /**
-   * Dropout of the image tokens: the share that each training step drops. Number at least 0, below 1.
+   * Fraction of the image tokens that each training step drops. Number at least 0, below 1.
    * @default 0
    */
   readonly token_dropout?: number | undefined;
   /**
-   * Dropout of the channels of an efficientnet_lite0 encoder: the share that each training step drops for each picture.
-   * Number at least 0, below 1.
+   * Fraction of the channels of an efficientnet_lite0 encoder that each training step drops for each picture. Number at
+   * least 0, below 1.
    * @default 0
    */
   readonly channel_dropout?: number | undefined;
@@ -318,44 +321,44 @@ export interface TrainRecipeInput {
    */
   readonly augment?: {
     /**
-     * Mirror half of the pictures, a different half each epoch.
+     * Mirror half of the pictures, a different half in each epoch.
      * @default false
      */
     readonly flip?: boolean | undefined;
   } | undefined;
   /**
-   * Random seed of order, fraction, augmentation and dropout. Whole number at least 0.
+   * Random seed for order, fraction, augmentation and dropout. Whole number at least 0.
    * @default 0
    */
   readonly seed?: number | undefined;
   /**
-   * Device of the run.
+   * Device of the training.
    * @default 'cuda'
    */
   readonly device?: 'cpu' | 'cuda' | undefined;
   /**
-   * Number of processes over all hosts; each uses one GPU. Whole number at least 1.
+   * Number of processes over all hosts, one for each GPU. Whole number at least 1.
    * @default 1
    */
   readonly processes?: number | undefined;
   /**
-   * Number of machines that the processes run on. Whole number at least 1.
+   * Number of machines. Whole number at least 1.
    * @default 1
    */
   readonly hosts?: number | undefined;
   /**
-   * host:port of the first host; needed with several hosts.
+   * host:port of the first host; required with several hosts.
    * @default null
    * @example 'host0:29500'
    */
   readonly rendezvous?: string | null | undefined;
   /**
-   * Memory of one GPU in GB; a run whose estimate is above it is refused before it starts. Number above 0.
+   * Memory of one GPU in GB; a run with a higher estimate is refused before it starts. Number above 0.
    * @default 80
    */
   readonly gpu_gb?: number | undefined;
   /**
-   * Updates between two checkpoints. Whole number at least 1.
+   * Number of updates between two checkpoints. Whole number at least 1.
    * @default 500
    */
   readonly save_every?: number | undefined;
@@ -385,12 +388,12 @@ export interface EvaluateRecipeInput {
    */
   readonly model: string;
   /**
-   * Base model of a LoRA; null: the one that its description names.
+   * Base model of a LoRA adapter; null: the base model in its description.
    * @default null
    */
   readonly base?: string | null | undefined;
   /**
-   * Commit, tag or branch of a hub model; null: that of its description.
+   * Commit, tag or branch of a hub model; null: the revision in its description.
    * @default null
    */
   readonly revision?: string | null | undefined;
@@ -400,27 +403,27 @@ export interface EvaluateRecipeInput {
    */
   readonly prompt?: string | null | undefined;
   /**
-   * Auto (the first GPU, else the CPU), cpu, cuda:N, or several (0,1): one worker each.
+   * Auto (every GPU, or the CPU without a GPU), cpu, cuda:N, or a list of GPUs (0,1). Each device gets one worker.
    * @default 'auto'
    */
   readonly device?: string | undefined;
   /**
-   * auto: fp32 on a CPU, bf16 on CUDA.
+   * auto: bf16 on CUDA for models of a billion parameters or more, else fp32.
    * @default 'auto'
    */
   readonly precision?: 'auto' | 'fp32' | 'bf16' | 'fp16' | undefined;
   /**
-   * Do not use the network.
+   * Do not access the hub.
    * @default false
    */
   readonly offline?: boolean | undefined;
   /**
-   * Maximum number of pictures or frames in one batch. More is faster on a GPU, but changes scores by rounding; with 1
-   * a resumed evaluation has exactly the scores of an uninterrupted one. Whole number at least 1.
+   * Maximum number of pictures or frames in a batch. Larger batches are faster on a GPU, but change scores by rounding.
+   * With 1, a resumed evaluation has exactly the scores of an uninterrupted one. Whole number at least 1.
    * @default 1
    */
   readonly max_batch_frames?: number | undefined;
-  /** The records to evaluate on: one entry for each set. */
+  /** Sets of records to evaluate on. */
   readonly data: readonly {
     /**
      * Name of the predictions file and of the row in the table.
@@ -443,8 +446,7 @@ export interface EvaluateRecipeInput {
      */
     readonly split?: string | null | undefined;
     /**
-     * Use of the entry. test: figures are reported; validation: only ensemble weights and calibrations are fitted on
-     * it.
+     * Use of the entry. test: figures are reported; validation: only for fitting ensemble weights and calibrations.
      * @default 'test'
      */
     readonly role?: 'test' | 'validation' | undefined;
@@ -454,11 +456,11 @@ export interface EvaluateRecipeInput {
      * @example 'q-future/one-align'
      */
     readonly paper?: {
-      /** The published SRCC. */
+      /** Published SRCC. */
       readonly srcc: number;
-      /** The published PLCC. */
+      /** Published PLCC. */
       readonly plcc: number;
-      /** Where they were published. */
+      /** Publication of the figures. */
       readonly source: string;
     } | string | null | undefined;
   }[];
@@ -468,17 +470,17 @@ export interface EvaluateRecipeInput {
    */
   readonly rule?: 'levels' | 'two_words' | undefined;
   /**
-   * Maximum number of items of an entry that may fail; the metrics leave them out. Whole number at least 0.
+   * Maximum number of items of an entry that can fail; failed items are not in the metrics. Whole number at least 0.
    * @default 0
    */
   readonly allow_failures?: number | undefined;
   /**
-   * Bootstrap of the 95 % intervals.
+   * Bootstrap for the 95 % intervals.
    * @default {}
    */
   readonly bootstrap?: {
     /**
-     * Bootstrap samples of each interval. Whole number at least 100.
+     * Number of bootstrap samples for each interval. Whole number at least 100.
      * @default 1000
      */
     readonly replicates?: number | undefined;
@@ -489,7 +491,7 @@ export interface EvaluateRecipeInput {
     readonly seed?: number | undefined;
   } | undefined;
   /**
-   * Weighted sum with the scores of other scorers; null: none.
+   * Weighted sum of the scores and the scores of other scorers; null: no ensemble.
    * @default null
    */
   readonly ensemble?: null | {
@@ -533,16 +535,16 @@ export interface EvaluateRecipeInput {
     readonly fit_on?: string | null | undefined;
   } | undefined;
   /**
-   * Curve from scores to the MOS scale, fitted on a validation entry of data; null: none.
+   * Curve from scores to the MOS scale, fitted on a validation entry of data; null: no calibration.
    * @default null
    */
   readonly calibration?: null | {
     /**
-     * Form of the curve. logistic: VQEG's four-parameter function; isotonic: the best rising steps.
+     * Form of the curve. logistic: VQEG's four-parameter function; isotonic: isotonic regression.
      * @default 'logistic'
      */
     readonly method?: 'logistic' | 'isotonic' | undefined;
-    /** Validation entry of data that it is fitted on. */
+    /** Validation entry of data that the curve is fitted on. */
     readonly fit_on: string;
   } | undefined;
 }

@@ -92,7 +92,7 @@ function indexOf(root: string, within: Reach | undefined): Map<string, string[]>
   return index;
 }
 
-/** Returns no entries if the folder was read before, or was deleted by another program meanwhile. */
+/** Returns no entries if the folder was read before, or was deleted by another program. */
 function entriesOf(folder: string, seen: Set<string>, within: Reach | undefined): Dirent[] {
   try {
     const held = holdFolder(folder, within);

@@ -16,13 +16,13 @@ export const LevelSettings = Type.Object(
   {
     range: Type.Union([Type.Literal('trimmed'), Type.Literal('minmax'), range], {
       description:
-        'range of scores that is divided into equal levels. `trimmed`: without a thousandth of the rows at each end. `minmax`: lowest to highest score. Or two numbers in the units of the score',
+        'range of scores that is divided into levels of equal width. `trimmed`: without the lowest and highest 0.1 % of the rows. `minmax`: from the lowest to the highest score. Or two numbers in the units of the score',
     }),
     over: Type.Enum(['all', 'split'], {
-      description: 'whether the range is taken over all rows of a source or over each split',
+      description: 'rows that the range is computed from. all: all rows of a source; split: each split separately',
     }),
     outside: Type.Enum(['drop', 'clip'], {
-      description: 'a score outside the range. drop: the row is left out; clip: it gets the nearest level',
+      description: 'treatment of a score outside the range. drop: the row is left out; clip: it gets the nearest level',
     }),
     edge: Type.Enum(['lower', 'upper'], {
       default: 'lower',
@@ -34,7 +34,7 @@ export const LevelSettings = Type.Object(
         minItems: 2,
         maxItems: 20,
         uniqueItems: true,
-        description: 'other levels than the five, best first',
+        description: 'names of the levels, best first (default: the five levels of qalign)',
       }),
     ),
     splits: Type.Optional(
@@ -47,7 +47,7 @@ export const LevelSettings = Type.Object(
 /** The layout of a label file and the meaning of its columns. */
 export const LabelFile = Type.Object(
   {
-    file: Type.String({ minLength: 1, description: 'file name, without folder' }),
+    file: Type.String({ minLength: 1, description: 'name of the file, without a folder' }),
     format: Type.Enum(['table', 'json', 'xlsx', 'mat', 'parquet'], {
       description: 'format of the file; table: CSV, TSV and other text tables',
     }),
@@ -62,23 +62,26 @@ export const LabelFile = Type.Object(
     columns: Type.Object(
       {
         name: columnOf('file name of the picture or clip'),
-        score: Type.Optional(columnOf('the rating; needed unless counts is given')),
+        score: Type.Optional(columnOf('rating; required without counts')),
         counts: Type.Optional(
-          Type.Array(column, { minItems: 1, description: 'votes for 1, 2, 3 …, or one column with a list of them' }),
+          Type.Array(column, {
+            minItems: 1,
+            description: 'numbers of votes for 1, 2, 3 …: a column for each, or one column with a list',
+          }),
         ),
         std: Type.Optional(columnOf('standard deviation of the ratings')),
-        variance: Type.Optional(columnOf('variance of the ratings, in place of std')),
+        variance: Type.Optional(columnOf('variance of the ratings, instead of std')),
         split: Type.Optional(columnOf('split of the row')),
         group: Type.Optional(columnOf('reference picture of the row')),
       },
-      { ...closed, description: 'columns of the file: names of the header, or numbers from 0 without a header' },
+      { ...closed, description: 'columns of the file: names in the header, or indices from 0 without a header' },
     ),
     beside: Type.Optional(
       Type.Record(
         word,
         Type.Object(
           {
-            file: text('file name, without folder'),
+            file: text('name of the file, without a folder'),
             format: Type.Optional(Type.Enum(['table', 'mat'], { description: 'format of the file (default: table)' })),
             column: columnOf('column of this file without a header, or the name of a MAT array'),
             delimiter: Type.Optional(
@@ -105,7 +108,9 @@ export const LabelFile = Type.Object(
             Type.String({ description: 'template of a name made of columns, such as {0}.{2}.png' }),
           ),
           words: Type.Optional(
-            Type.Record(word, Type.String(), { description: 'spellings to replace in the columns of the template' }),
+            Type.Record(word, Type.String(), {
+              description: 'words to replace in the columns of the template: old → new',
+            }),
           ),
           lower: Type.Optional(
             Type.Boolean({
@@ -113,7 +118,7 @@ export const LabelFile = Type.Object(
             }),
           ),
         },
-        { ...closed, description: 'how the name of a picture is made from the file; the steps run in this order' },
+        { ...closed, description: 'steps that convert a name in the file to the name of a picture, in this order' },
       ),
     ),
     group: Type.Optional(
@@ -141,7 +146,7 @@ export const LabelFile = Type.Object(
           'names for rows of files without names: a pattern with {} for the number, and how many; read as the column "sequence"',
       }),
     ),
-    split: Type.Optional(text('split of rows without one of their own (default: all)')),
+    split: Type.Optional(text('split of rows without a split (default: all)')),
     split_name: Type.Optional(
       Type.String({ description: 'regular expression on the name; its first group is the split' }),
     ),
@@ -188,7 +193,7 @@ export const DatasetSpec = Type.Object(
     licence: text('licence of labels and media'),
     citation: text('publication, with its year'),
     about: Type.Optional(text('remark about the dataset')),
-    media: Type.String({ description: 'folder of the pictures below the media root' }),
+    media: Type.String({ description: 'folder of the pictures, relative to the media root' }),
     names: Type.Optional(
       Type.String({
         description:
@@ -202,7 +207,7 @@ export const DatasetSpec = Type.Object(
         description: 'where lower is better, mos = mirror − score (default: the sum of both ends of scale)',
       }),
     ),
-    levels: Type.With(LevelSettings, { description: 'how scores become levels' }),
+    levels: Type.With(LevelSettings, { description: 'conversion of scores to levels' }),
     density: Type.Enum(['pdf', 'cdf'], {
       default: 'pdf',
       description:

@@ -69,6 +69,9 @@ export interface Engine extends AsyncDisposable {
   close(): Promise<void>;
 }
 
+/** Frames of one request. CUDA needs 64 to fill its matrix units; on a CPU, 16 stay near the caches. */
+const BATCH_FRAMES = { cpu: 16, cuda: 64 } as const;
+
 /**
  * Starts one worker per device, loads the model on each, and scores items in batches. As soon as a worker has a credit,
  * it gets all waiting items up to `maxBatchFrames`. There are no timers: an idle worker never waits for a fuller batch.
@@ -86,7 +89,7 @@ export async function createEngine(options: EngineOptions): Promise<Engine> {
         });
   const log = options.log ?? silentLogger;
   const pool = new Pool(
-    options.maxBatchFrames ?? (options.devices.some((device) => device.startsWith('cuda')) ? 64 : 16),
+    options.maxBatchFrames ?? BATCH_FRAMES.cpu,
     options.onBatch ?? (() => {}),
     options.deterministic === true ? 1 : Infinity,
   );
@@ -126,6 +129,9 @@ export async function createEngine(options: EngineOptions): Promise<Engine> {
         `The workers loaded different weights for ${options.model}; do not change the files while they load.`,
       );
     }
+    // remote workers state their device only after the load
+    if (options.maxBatchFrames === undefined && models.some(({ device }) => device.startsWith('cuda')))
+      pool.maxFrames = BATCH_FRAMES.cuda;
     return {
       model,
       score: (item, extra) => pool.submit(item, extra),

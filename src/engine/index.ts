@@ -1,4 +1,4 @@
-/** src/engine takes frames and prompts and returns logits. Nothing here knows about files, tasks or scores. */
+/** src/engine takes frames and prompts and returns logits. It does not depend on files, tasks or scores. */
 export { createEngine, type Engine, type EngineOptions } from './engine.js';
 export type { ClipSource } from './clip.js';
 export type { BatchReport, EngineStats, ItemOptions, WorkerStats } from './pool.js';

@@ -68,7 +68,7 @@ export class Pool {
   #totals = { batches: 0, items: 0, frames: 0, running: 0 };
 
   constructor(
-    readonly maxFrames: number,
+    public maxFrames: number,
     private readonly onBatch: (batch: BatchReport) => void,
     /** Maximum number of items in one batch. */
     private readonly mostItems = Infinity,

@@ -52,7 +52,7 @@ export function notRegular(path: string | Buffer, found: FileType): QalignError 
 
 /**
  * Opens a regular file, passes it to `use` and closes it afterwards. The checks and the reads use one descriptor, so
- * nobody can swap the file in between. Opening never blocks, even for a FIFO without a writer.
+ * the file cannot be swapped in between. Opening never blocks, even for a FIFO without a writer.
  *
  * @param within where the opened file must be; anywhere by default
  * @throws QalignError MEDIA_NOT_FOUND, MEDIA_UNREADABLE, PATH_FORBIDDEN; errors of `use`, with those of `node:fs`

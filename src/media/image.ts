@@ -29,7 +29,7 @@ export interface PrepareImageOptions {
   /** Rotate the picture by its EXIF orientation. Default: false, as in the reference. */
   readonly autoOrient?: boolean;
   /**
-   * What decoding may cost.
+   * Limits of decoding.
    * @default DEFAULT_LIMITS
    */
   readonly limits?: Partial<MediaLimits>;

@@ -24,8 +24,8 @@ export interface MediaLimits {
    */
   readonly timeoutMs: number;
   /**
-   * Where files must lie, frames of a folder too; anywhere by default. The opened file itself is checked, whatever its
-   * name leads to by then.
+   * Allowed location of files, also of frames in a folder; anywhere by default. The opened file itself is checked,
+   * not its name.
    */
   readonly within?: Reach | undefined;
 }

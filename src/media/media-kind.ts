@@ -22,10 +22,10 @@ export interface Look {
 }
 
 export interface LookOptions {
-  /** Which files are hashed too. Default: none. */
+  /** Files to hash. Default: none. */
   readonly hash?: boolean | ((seen: Pick<Look, 'sniffed' | 'start'>) => boolean) | undefined;
   readonly signal?: AbortSignal | undefined;
-  /** Where the opened file must lie; anywhere by default. */
+  /** Allowed location of the opened file; anywhere by default. */
   readonly within?: Reach | undefined;
 }
 

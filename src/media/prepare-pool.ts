@@ -39,7 +39,7 @@ export interface PreparePool {
     frames: readonly RawPicture[],
     options: { readonly size: number; readonly lane?: Lane; readonly signal?: AbortSignal },
   ): Promise<Uint8Array>;
-  /** Pictures that wait, and what one takes. */
+  /** Number of waiting pictures, and the time to prepare one. */
   load(): PrepareLoad;
   /** Stops the threads. Waiting jobs fail with CANCELLED. */
   close(): Promise<void>;
@@ -112,7 +112,7 @@ export function createPreparePool(options: PreparePoolOptions = {}): PreparePool
       return { width: size, height: size, ...(prepared as PreparedPicture) };
     },
     prepareFrames: async (frames, { size, lane = 'bulk', signal }) => {
-      const bytes = frames.reduce((sum, { data }) => sum + 2 * data.length, 0); // once here and once on the thread
+      const bytes = frames.reduce((sum, { data }) => sum + 2 * data.length, 0); // one copy here and one on the thread
       return (await pool.submit({ kind: 'frames', frames, size }, bytes, lane, signal)).data;
     },
     load: () => pool.load(),

@@ -11,8 +11,8 @@ export interface Point {
 }
 
 /**
- * Maximum number of points in a plot. Of more points, an even selection is drawn: all of them would overlap and make a
- * file of megabytes. The caption should mention the selection.
+ * Maximum number of points in a plot. With more points, only an even selection is drawn, because all
+ * points would overlap and make a large file. The caption should mention the selection.
  */
 export const MAX_POINTS = 3000;
 

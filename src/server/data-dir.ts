@@ -29,7 +29,7 @@ export function prepareDataDir(dataDir: string): string {
   return folder;
 }
 
-/** Only the owner can change the mode; a container volume may belong to another user. */
+/** Only the owner can change the mode; a container volume can belong to another user. */
 function restrict(path: string, mode: number): void {
   try {
     chmodSync(path, mode);
@@ -84,7 +84,7 @@ export function unusable(folder: string, error: unknown): QalignError {
   if (['EEXIST', 'ENOTDIR'].includes(code))
     return new QalignError(
       'OUTPUT_UNWRITABLE',
-      `The data folder ${folder} of the service is a file, or a part of its path is one; ${NAME_ANOTHER}.`,
+      `The data folder ${folder} of the service, or one of its parent folders, is a file; ${NAME_ANOTHER}.`,
       { cause: error },
     );
   if (DAMAGED.includes(code))

@@ -6,7 +6,7 @@ import type { KeyStore } from './http/key-store.js';
 import { listen, openServer, urlOf } from './listener.js';
 import { healthz, metrics, readyz } from './routes/health.js';
 
-/** Few probes and scrapers connect. */
+/** Maximum number of connections. Only a few probes and scrapers connect. */
 const CONNECTIONS = 64;
 
 export interface HealthListener {

@@ -17,7 +17,7 @@ export function giveKeysIds(database: Db): void {
   if (hasIds(database) && withoutId(database).length === 0) return;
   database.exec('BEGIN IMMEDIATE');
   try {
-    // Another process may have migrated first.
+    // Another process can have migrated first.
     if (!hasIds(database)) database.exec("ALTER TABLE keys ADD COLUMN id TEXT NOT NULL DEFAULT ''");
     for (const key of withoutId(database)) giveId(database, key);
     database.exec('COMMIT');

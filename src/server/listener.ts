@@ -8,7 +8,7 @@ import { closeWithConnection } from './pipelined.js';
 export interface ListenerOptions {
   readonly host: string;
   readonly port: number;
-  /** Most open connections. */
+  /** Maximum number of open connections. */
   readonly connections: number;
   /** Time for the headers of a request to arrive; connections are checked every `checkMs`. */
   readonly headersMs?: number;

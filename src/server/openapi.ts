@@ -8,7 +8,7 @@ type Json = Record<string, unknown>;
 
 /** Errors that any route can return. */
 const EVERYWHERE: readonly ErrorCode[] = ['UNAUTHORIZED', 'FORBIDDEN', 'RATE_LIMITED', 'INTERNAL', 'SHUTTING_DOWN'];
-/** What a body can be refused for while it is read, whatever the route does with it. */
+/** Error codes of reading a body, the same for every route. */
 const READING: readonly ErrorCode[] = [
   'BODY_INVALID',
   'BODY_TOO_LARGE',
@@ -29,7 +29,7 @@ export function describeService(routes: readonly Route[]): Json {
       version: packageVersion,
       license: { name: 'MIT', identifier: 'MIT' },
       description:
-        'Visual scores over HTTP. All errors have the same body; `code` is from one registry and `retryable` says whether the same request may succeed later. Requests may carry `traceparent` (W3C) and `X-Request-Id`; answers do.',
+        'Visual scores over HTTP. All errors have the same body. Their `code` is from one registry, and `retryable` states whether the same request can succeed later. Requests can have the headers `traceparent` (W3C) and `X-Request-Id`; answers always have them.',
     },
     servers: [{ url: '/' }],
     tags: [...new Set(routes.map(({ tag }) => tag))].map((name) => ({ name })),
@@ -54,7 +54,7 @@ const JOB_ENDED: Json = {
   tags: ['jobs'],
   summary: 'a job with a webhook has ended',
   description:
-    'Signed as in Standard Webhooks: `v1,` and the HMAC-SHA256 of `ID.TIMESTAMP.BODY` in base64, with the bytes behind `whsec_` as its key. With several secrets there is one signature for each, separated by spaces. Any 2xx within 10 s acknowledges the message. After any other answer, or none, it is sent again for 28 hours, across restarts of the service; 410 ends the attempts. Redirects are not followed. A message may arrive twice: its `webhook-id` is the same then.',
+    'Signed as in Standard Webhooks: `v1,` and the HMAC-SHA256 of `ID.TIMESTAMP.BODY` in base64, with the bytes behind `whsec_` as its key. With several secrets there is one signature for each, separated by spaces. Any 2xx within 10 s acknowledges the message. After any other answer, or none, the message is sent again for 28 hours, also after restarts of the service. Status 410 ends the attempts. Redirects are not followed. A message can arrive twice, with the same `webhook-id`.',
   security: [],
   parameters: [
     ['webhook-id', 'id of the message, the same for each attempt'],
@@ -65,7 +65,10 @@ const JOB_ENDED: Json = {
     required: true,
     content: { 'application/json': { schema: { $ref: '#/components/schemas/JobMessage' } } },
   },
-  responses: { '2XX': { description: 'received' }, 410: { description: 'no further message is wanted for this job' } },
+  responses: {
+    '2XX': { description: 'received' },
+    410: { description: 'the receiver wants no further messages about this job' },
+  },
 };
 
 function operation(route: Route): Json {

@@ -182,7 +182,7 @@ async function end({
   stopping.abort(over());
   await Promise.race([models.close(), new Promise((done) => setTimeout(done, config.shutdown_ms * 0.3).unref())]);
   await Promise.race([traces.close(), sleep(1_000, undefined, { ref: false })]);
-  await webhooks.close(); // Jobs that ended meanwhile have stored their webhooks.
+  await webhooks.close(); // Jobs that ended during the shutdown have stored their webhooks.
   rmSync(spool, { recursive: true, force: true });
   await health?.close();
   closeFiles();

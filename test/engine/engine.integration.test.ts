@@ -66,6 +66,12 @@ describe('scoring', () => {
     expect(alone).toEqual(first);
   }, 120_000);
 
+  it('sends larger batches to a GPU, wherever its worker runs', async () => {
+    expect((await start()).stats().maxBatchFrames).toBe(16);
+    await engine?.close();
+    expect((await start({ env: { FAULT_DEVICE: 'cuda:0' } })).stats().maxBatchFrames).toBe(64);
+  });
+
   it('logs every message of the bridge at debug, without its token', async () => {
     const lines: string[] = [];
     const log = createLogger((_level, message, fields) => lines.push(`${message} ${JSON.stringify(fields)}`), 'debug');

@@ -84,13 +84,7 @@ describe('a data folder is private', () => {
 describe('a data folder that cannot be used', () => {
   it.each([
     ['is a file', () => writeFileSync(join(place, 'd'), 'text'), 'OUTPUT_UNWRITABLE', 'is a file'],
-    [
-      'lies below a file',
-      () => writeFileSync(join(place, 'd'), ''),
-      'OUTPUT_UNWRITABLE',
-      'a part of its path is one',
-      'd/e/f',
-    ],
+    ['lies below a file', () => writeFileSync(join(place, 'd'), ''), 'OUTPUT_UNWRITABLE', 'is a file', 'd/e/f'],
     ['has a damaged database', () => damaged('x'.repeat(9000)), 'CONFIG_INVALID', 'is damaged'],
     ['has a torn database', () => damaged(tornDatabase()), 'CONFIG_INVALID', 'is damaged'],
     [

@@ -88,7 +88,7 @@ def read_json(file: Path, error: type[ModelError]) -> Any:
     except OSError as cause:
         raise error(f"{file} is not readable JSON: {cause}.") from cause
     status = os.fstat(descriptor)
-    if not stat.S_ISREG(status.st_mode):  # before open(), which has an error of its own for a folder
+    if not stat.S_ISREG(status.st_mode):  # before open(), which raises a different error for a folder
         os.close(descriptor)
         raise error(f"{file} is not a regular file.")
     with open(descriptor, "rb") as stream:

@@ -120,7 +120,7 @@ UNREACHABLE = {
 
 
 def _is_unreachable(error: BaseException | None) -> bool:
-    """Whether no connection was made. A connection that broke later does not count, because the next try resumes."""
+    """Whether no connection was made. False if it was lost later, because a retry resumes the download."""
     while error is not None:
         if type(error).__name__ in UNREACHABLE:
             return True

@@ -1,4 +1,7 @@
-"""`python -m qalign.worker`: serve Node (--connect), run a file of requests (--replay), measure a model (--bench)."""
+"""`python -m qalign.worker`: serve Node (--connect), or run a file of requests (--replay).
+
+It also measures a model (--bench) and counts its work (--count).
+"""
 
 import argparse
 import os
@@ -14,6 +17,10 @@ def main(argv: list[str]) -> int:
         from .bench import main as bench
 
         return bench([word for word in argv if word != "--bench"])
+    if "--count" in argv:
+        from .count import main as count
+
+        return count([word for word in argv if word != "--count"])
     parser = argparse.ArgumentParser(prog="python -m qalign.worker", description=__doc__)
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument(
@@ -23,6 +30,7 @@ def main(argv: list[str]) -> int:
         "--replay", metavar="FILE", type=Path, help="run the requests of a JSON file and print the answers"
     )
     what.add_argument("--bench", action="store_true", help="measure a model; see --bench --help")
+    what.add_argument("--count", action="store_true", help="count FLOPs, bytes and kernels; see --count --help")
     parser.add_argument("--identity", default="worker")
     parser.add_argument("--device", default="cpu")
     parser.add_argument(

@@ -50,7 +50,8 @@ class Bridge:
         make_handlers: Callable[[Callable[[], None]], Any] = Handlers,
     ) -> None:
         """With `keys` (public_key, secret_key, server_key) the socket uses CURVE. Over tcp the worker is independent of
-        a Node: it greets any Node that listens, again after every lost connection, and survives a drain."""
+        a Node: it connects to any Node that listens, and reconnects after every lost connection. A drain does not end
+        it."""
         self._context = zmq.Context(io_threads=1)
         self._endpoint = endpoint
         self._stays = endpoint.startswith("tcp://")
@@ -223,7 +224,7 @@ class Bridge:
 
 
 def rss_bytes() -> int:
-    """Resident memory of this process in bytes: the current value where /proc has it, else the peak."""
+    """Resident memory of this process in bytes: the current value from /proc, or the peak without /proc."""
     try:
         return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
     except OSError:

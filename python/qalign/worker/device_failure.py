@@ -28,7 +28,7 @@ STICKY = {
     999: "unknown error",
 }
 TEXTS = {sentence.lower() for sentence in STICKY.values()}
-# The start of torch's message. ROCm uses the same texts for the errors that it has.
+# The start of torch's message. ROCm uses the same texts.
 MESSAGE = re.compile(r"(?:(?:CUDA|HIP)(?: driver)? error|Triton Error \[CUDA\]): (?P<what>[^\n]+)")
 LIBRARY = re.compile(r"CUBLAS_STATUS_|CUDNN_STATUS_|CUSOLVER_STATUS_|CUSPARSE_STATUS_|cuDNN error|cuBLAS error")
 

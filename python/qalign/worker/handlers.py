@@ -26,7 +26,7 @@ class Handlers:
         self._scorer: Scorer | None = None
 
     def load_model(self, params: dict[str, Any], buffers: Sequence[Buffer], report: Report) -> dict[str, Any]:
-        """Replace the loaded model. It is freed first, because memory may not hold two models."""
+        """Replace the loaded model. It is freed first, because there can be too little memory for two models."""
         self.unload_model({}, [], report)
 
         def progress(stage: str, done: int, total: int, unit: str) -> None:

@@ -14,7 +14,7 @@ interface Holder {
   pid: number;
   started: string;
   host: string;
-  /** Of its pid; containers may share a host name. Missing in locks of earlier versions. */
+  /** PID namespace of the process, because containers can share a host name. Missing in locks of earlier versions. */
   namespace?: string;
   token: string;
 }
@@ -76,7 +76,7 @@ async function tryTake(path: string, holder: Holder): Promise<boolean> {
 
 async function isStale(path: string, text: string): Promise<boolean> {
   const holder = parseHolder(text);
-  if (holder === undefined) return true; // qalign only writes complete holders
+  if (holder === undefined) return true; // an incomplete lock file was not written by qalign
   if (holder.host !== hostname() || (holder.namespace ?? pidNamespace) !== pidNamespace)
     return (
       Date.now() -

@@ -2,8 +2,8 @@ import { existsSync, mkdirSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
 
 /**
- * Makes a folder and those above it, as `mkdirSync` with `recursive`. That never returns where a file system takes no
- * folder and calls it ENOENT, as /proc does.
+ * Creates a folder and its parents, like `mkdirSync` with `recursive`. That function never returns if the file system
+ * accepts no folder and reports ENOENT, such as /proc.
  */
 export function makeFolder(path: string, mode: number): void {
   const parent = dirname(path);

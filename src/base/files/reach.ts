@@ -31,7 +31,7 @@ export const outOfReach = (path: string | Buffer): QalignError =>
  * Returns the path of an open file without links. Without /proc this is the real path of its name, if that still refers
  * to the open file. A writer who swaps a folder twice in between can then hide the place of the file.
  *
- * @throws QalignError MEDIA_NOT_FOUND, without /proc, for a file that was replaced meanwhile
+ * @throws QalignError MEDIA_NOT_FOUND, without /proc, for a file that was replaced after it was opened
  */
 export async function placeOf(
   descriptor: number,

@@ -10,7 +10,7 @@ export interface ActionInputs {
   readonly tasks: readonly string[];
   readonly failBelow: number | undefined;
   readonly changedOnly: boolean;
-  /** A revision to compare with, instead of the one that the event names. */
+  /** A revision to compare with, instead of the revision in the event. */
   readonly base: string | undefined;
 }
 

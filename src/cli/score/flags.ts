@@ -17,7 +17,7 @@ export const SCORE_FLAGS = {
     precision: {
       type: 'string',
       choices: ['auto', 'fp32', 'bf16', 'fp16'],
-      help: 'auto: fp32 on a CPU, bf16 on CUDA (default: auto)',
+      help: 'auto: bf16 on CUDA for models of a billion parameters or more, else fp32 (default: auto)',
     },
     scale: {
       type: 'string',
@@ -110,7 +110,7 @@ export const SCORE_FLAGS = {
     device: {
       type: 'string',
       value: 'auto|cpu|cuda:N|N,M|remote:N',
-      help: 'auto: the first CUDA device, else the CPU (default); N,M: one worker on each GPU; remote:N: N workers on other hosts',
+      help: 'auto: one worker on each CUDA device, else the CPU (default); N,M: one worker on each GPU; remote:N: N workers on other hosts',
     },
     listen: { type: 'string', value: 'tcp://HOST:PORT', help: 'address on which workers of other hosts connect' },
     'bridge-keys': {

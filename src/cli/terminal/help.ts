@@ -88,7 +88,7 @@ function flagUsage(name: string, flag: Flag): string {
 export const flagName = (name: string, { short }: Flag): string =>
   `${short === undefined ? '' : `-${short}, `}--${name}`;
 
-/** What stands after a flag; undefined for one that takes nothing. */
+/** The placeholder after a flag; undefined for a flag without a value. */
 export function valueOf({ type, choices, value }: Flag): string | undefined {
   if (type === 'boolean') return undefined;
   return choices?.join('|') ?? value ?? (type === 'number' ? 'N' : 'VALUE');

@@ -9,7 +9,7 @@ import { reasonOf } from '../../base/files/reason.js';
 /** Small chunks, so that their rows are garbage before the collector moves them to the old generation. */
 const CHUNK = 1 << 16;
 const [LF, CR] = [0x0a, 0x0d];
-/** Maximum length of a line in bytes. It stops at files that are not tables of ratings. */
+/** Maximum length of a line in bytes. Longer lines occur only in files that are not tables of ratings. */
 export const MAX_LINE = 4 << 20;
 
 export interface LineBatch {

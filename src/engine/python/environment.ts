@@ -123,7 +123,7 @@ async function addExtra(folder: string, extra: PythonExtra, options: PythonEnvOp
     );
   const tell = options.onProgress ?? (() => {});
   const install = async (): Promise<void> => {
-    if (existsSync(marker)) return; // another process has installed it meanwhile
+    if (existsSync(marker)) return; // another process has just installed it
     tell(`installing the Python packages of ${extra} (once)`);
     const pip = [...PIP, '--require-hashes', '-r', lockOf(extra), '-c', LOCK_FILE];
     await runSetupStep(`Installing the Python packages of ${extra}`, join(folder, 'bin', 'python'), pip, {
@@ -186,7 +186,7 @@ function usable(found: FoundPython): PythonProbe {
 }
 
 async function build(base: PythonProbe, folder: string, options: PythonEnvOptions): Promise<void> {
-  if (isComplete(folder)) return; // another process has created it meanwhile
+  if (isComplete(folder)) return; // another process has just created it
   await rm(folder, { recursive: true, force: true });
   const disk = await statfs(cacheDir());
   const free = disk.bavail * disk.bsize;

@@ -6,7 +6,7 @@ export interface DecodeBudget {
   /** If true, a picture that needs more than `most` is an error. Otherwise it is decoded while nothing else is. */
   readonly refuses: boolean;
   readonly used: number;
-  /** Callers that wait for it: pools whose next picture needs more than is free. */
+  /** Number of waiting callers: pools whose next picture needs more memory than is free. */
   readonly waiting: number;
   /**
    * Takes bytes from the budget. Returns false if they are not free or if another caller has waited longer. `wake` is

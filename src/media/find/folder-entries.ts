@@ -20,7 +20,7 @@ export interface FolderEntry {
  * Lists a folder, sorted by the bytes of the names, so that a run is the same on every machine. An error of the folder
  * is returned and not thrown, so that the search continues: MEDIA_NOT_FOUND, MEDIA_UNREADABLE or PATH_FORBIDDEN.
  *
- * @param within where the opened folder must lie; anywhere by default
+ * @param within allowed location of the opened folder; anywhere by default
  * @throws the reason of `signal`
  */
 export async function folderEntries(

@@ -9,9 +9,9 @@ import { createNameFilter, type NameFilter } from './name-filter.js';
 import { lookThrough, type Found } from './search.js';
 
 /**
- * Returns the files that a pattern matches, in the order of their names, whatever their content. `*` and `**` match no
- * name that begins with a dot. Links to folders are followed. A pattern without a match is an error, because an empty
- * result would look like success.
+ * Returns the files that a pattern matches, in the order of their names, independent of their content. `*` and `**` do
+ * not match names that begin with a dot. Links to folders are followed. A pattern without a match is an error, because
+ * an empty result would look like success.
  */
 export async function* expandGlob(
   pattern: string,

@@ -11,7 +11,7 @@ export interface PipeLimits {
   readonly timeoutMs: number;
 }
 
-/** Matches names of open descriptors. In a child process they mean another file, and mostly a pipe. */
+/** Matches names of open descriptors. In a child process these names refer to other files, often to a pipe. */
 export function isDescriptorName(path: string): boolean {
   return /^\/dev\/(stdin|fd\/\d+)$|^\/proc\/(self|thread-self|\d+)\/fd\/\d+$/.test(path);
 }
@@ -26,7 +26,7 @@ export async function readPipe(path: string | Buffer, limits: PipeLimits, signal
   const name = typeof path === 'string' ? path : path.toString('utf8');
   let handle: FileHandle | undefined;
   try {
-    // a blocking open holds one of Node's four threads until somebody writes, and keeps Node from ending
+    // a blocking open holds one of Node's four threads until another process writes, and keeps Node from ending
     handle = await open(path, constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOCTTY);
     const found = await handle.stat();
     if (!found.isFIFO() && !found.isFile()) throw notRegular(path, found);

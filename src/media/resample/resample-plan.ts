@@ -54,7 +54,7 @@ function makePlan(width: number, height: number, size: number): ResamplePlan {
   };
 }
 
-/** Number of cached plans. Photo collections have few shapes, crawled pictures thousands. Huge plans are not cached. */
+/** Number of cached plans. A photo collection has few shapes, a crawl has thousands. Huge plans are not cached. */
 const KEPT_PLANS = 16;
 const KEPT_SIDE = 16_384;
 const plans = new Map<string, ResamplePlan>();

@@ -40,7 +40,7 @@ const DEMUXERS: Readonly<Record<string, string>> = {
 };
 
 /**
- * Opens the clip once. On Linux the programs get the open file as a descriptor. Nobody can then swap the file, and
+ * Opens the clip once. On Linux the programs get the open file as a descriptor. The file can then not be swapped, and
  * names with any bytes work. Bytes are written to a private file that is deleted while it is open, so that even kill -9
  * leaves no file.
  *

@@ -51,7 +51,7 @@ export interface SampleVideoOptions {
   /** `published`: int(fps · i) even if the rate of the clip varies. Default: `auto`. */
   readonly frameRule?: 'auto' | 'published' | undefined;
   /**
-   * What decoding may cost.
+   * Limits of decoding.
    * @default DEFAULT_LIMITS
    */
   readonly limits?: Partial<MediaLimits> | undefined;

@@ -76,9 +76,9 @@ export interface DatasetManifest extends ConversionSummary {
   source: string;
   /** Licence of labels and media. */
   licence: string;
-  /** What was rated: `image` or `video`. */
+  /** Kind of the rated files: `image` or `video`. */
   kind: string;
-  /** What was asked about: `quality` or `aesthetics`. */
+  /** The question of the study: `quality` or `aesthetics`. */
   task: string;
   /** Level names, best first. */
   level_names: string[];
@@ -94,7 +94,7 @@ export interface DatasetManifest extends ConversionSummary {
 
 /** Counts and ranges of the conversion, and the files written. */
 export interface ConvertResult {
-  /** What `dataset.json` holds. */
+  /** The content of `dataset.json`. */
   readonly manifest: DatasetManifest;
   /** Empty if `out` is a function. */
   readonly files: readonly WrittenFile[];

@@ -14,9 +14,9 @@ export interface DatasetListing {
   title: string;
   /** Year, size and scale. */
   version: string;
-  /** What was rated. */
+  /** Kind of the rated files: image or video. */
   kind: DatasetSpec['kind'];
-  /** What was asked about. */
+  /** The question of the study: quality or aesthetics. */
   task: DatasetSpec['task'];
   /** Licence of labels and media. */
   licence: string;

@@ -14,7 +14,7 @@ import { readPredictions } from './predictions.js';
 export interface CalibrateOptions {
   /** Predictions file of validation items, on which the curve is fitted. */
   readonly predictions: string;
-  /** `logistic`: four parameters; `isotonic`: the best rising steps. */
+  /** `logistic`: four parameters; `isotonic`: isotonic regression. */
   readonly method: 'logistic' | 'isotonic';
   /**
    * Predictions file of other items of the same model, on which the curve is measured. Default: the items it was fitted

@@ -42,7 +42,7 @@ export function examplesOf(
   return { best: rising(best), typical: rising(rest.slice(middle, middle + SHOWN)) };
 }
 
-/** The closest item of each of SHOWN equal parts by rank of the MOS, so that examples are not all of one level. */
+/** Divides the items by MOS into SHOWN parts of equal size and takes the closest item of each part. */
 function bestOfEachPart(byError: readonly number[], mos: Float64Array): number[] {
   const byMos = byError.toSorted((a, b) => mos[a]! - mos[b]!);
   const part = new Map(byMos.map((k, rank) => [k, Math.floor((rank * SHOWN) / byMos.length)]));

@@ -24,7 +24,7 @@ export interface EvaluateResult {
   readonly name: string;
   /** Folder of its files. */
   readonly folder: string;
-  /** The model that predicted. */
+  /** The model of the predictions. */
   readonly model: PredictionHeader['model'];
   /** The prompt of the predictions. */
   readonly prompt: PredictionHeader['prompt'];

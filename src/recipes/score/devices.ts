@@ -7,15 +7,22 @@ import { QalignError } from '../../base/errors.js';
 const run = promisify(execFile);
 
 /**
- * Resolves `auto` or a comma-separated list of devices. `auto` is the first CUDA device that torch finds, otherwise the
+ * Resolves `auto` or a comma-separated list of devices. `auto` is every CUDA device that torch finds, otherwise the
  * CPU. Each device of a list gets one worker. Valid devices are `cpu`, `cuda` (the first), `cuda:1` or `1`. `remote` is
  * a worker that connects from another host, `remote:2` two of them.
  *
  * @throws QalignError USAGE for an unknown device or a repeated CUDA device
  */
-export async function resolveDevices(text: string, python: PythonCommand, signal?: AbortSignal): Promise<string[]> {
+export async function resolveDevices(
+  text: string,
+  python: PythonCommand,
+  signal?: AbortSignal,
+  countGpus: typeof cudaCount = cudaCount,
+): Promise<string[]> {
   const named = requireDevices(text);
-  return named ?? ((await cudaCount(python, signal)) > 0 ? ['cuda:0'] : ['cpu']);
+  if (named !== undefined) return named;
+  const count = await countGpus(python, signal);
+  return count === 0 ? ['cpu'] : Array.from({ length: count }, (_, index) => `cuda:${index}`);
 }
 
 /**

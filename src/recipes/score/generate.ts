@@ -27,7 +27,7 @@ export interface GenerateOptions {
    */
   readonly device?: string | undefined;
   /**
-   * `auto`: fp32 on a CPU, bf16 on CUDA.
+   * `auto`: bf16 on CUDA for models of a billion parameters or more, otherwise fp32.
    * @default 'auto'
    */
   readonly precision?: 'auto' | 'fp32' | 'bf16' | 'fp16' | undefined;

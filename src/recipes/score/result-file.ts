@@ -200,7 +200,7 @@ export interface Held {
   readonly scoreVersion: string | undefined;
   /** score_version by model, for rows that name their model. */
   readonly versions: ReadonlyMap<string, string>;
-  /** Number of rows, including those that do not count. */
+  /** Number of rows, including failures and replaced rows. */
   readonly rows: number;
   /** Offset in bytes of the end of the last whole line. */
   readonly end: number;

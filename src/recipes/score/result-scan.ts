@@ -60,8 +60,8 @@ export interface ScanOptions {
 
 /**
  * Reads a results file line by line. An incomplete last line of a killed writer is skipped. A line that is not a
- * result, or has another layout, throws RESUME_MISMATCH, because the file may not belong to qalign. Rows of a compact
- * file are completed with its sidecar.
+ * result, or has another layout, throws RESUME_MISMATCH, because qalign possibly did not write the file. Rows of a
+ * compact file are completed with its sidecar.
  */
 export async function* scanResults(
   path: string,

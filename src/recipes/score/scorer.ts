@@ -76,7 +76,7 @@ export interface ScorerOptions {
    */
   readonly revision?: string | undefined;
   /**
-   * `auto` (the first CUDA device, otherwise the CPU), `cpu`, `cuda:0` or a list such as `0,1`. Each device gets one
+   * `auto` (every CUDA device, otherwise the CPU), `cpu`, `cuda:0` or a list such as `0,1`. Each device gets one
    * worker. `remote:2` waits for two workers that connect to `listen`.
    * @default 'auto'
    */

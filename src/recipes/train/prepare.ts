@@ -180,7 +180,7 @@ async function build(folder: string, options: PrepareData): Promise<void> {
   });
 }
 
-/** Deletes drafts with the names of earlier versions. Under the lock, all of them are from killed processes. */
+/** Deletes drafts with the names of earlier versions. The caller holds the lock, so no running process writes them. */
 async function sweep(folder: string): Promise<void> {
   const [parent, name] = [join(folder, '..'), folder.split('/').at(-1)];
   for (const entry of await readdir(parent))

@@ -147,7 +147,7 @@ function downloadBytes({ model }: ModelChoice, { parameters }: MemoryEstimate): 
   return isHere(model) ? 0 : 2 * (parameters.vision + parameters.abstractor + parameters.language);
 }
 
-/** Assumed frames per record without records: a recipe that limits the frames of clips has clips. */
+/** Assumed frames per record if the records do not exist yet. A recipe that sets `max_frames` probably has clips. */
 const assumedFrames = ({ data }: TrainRecipe): number => (data.max_frames < DEFAULT_MAX_FRAMES ? data.max_frames : 1);
 
 const mostFrames = (records: readonly TrainRecord[], { data }: TrainRecipe): number =>
@@ -177,7 +177,7 @@ export async function train(input: TrainRecipeInput, options: TrainOptions = {})
     requireFits(estimate, recipe);
     requireMachine(
       misfits(estimate, recipe, await readMachine(root, modelCacheDir()), {
-        prepared: 0, // prepared data may exist already; preparing checks the disk itself
+        prepared: 0, // prepared data can exist already; the preparation checks the disk itself
         download: downloadBytes(choice, estimate),
       }),
     );

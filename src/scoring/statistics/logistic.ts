@@ -284,7 +284,7 @@ function ends(values: Float64Array): [number, number] {
 }
 
 const clamp = (value: number, low: number, high: number): number => Math.min(high, Math.max(low, value));
-/** Limits a step to two widths, or to a width e² times as large: beyond that is another local minimum. */
+/** Limits a step to two widths, or to a factor e² of the width. A longer step can lead to another local minimum. */
 const limit = (step: number): number => (Number.isFinite(step) ? clamp(step, -2, 2) : 0);
 
 function standardised(values: ArrayLike<number>): { values: Float64Array; middle: number; scale: number } {

@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
 
-/** Computes until its parent process ends, however the parent ended. */
+/** Computes until its parent process ends, also if the parent is killed. */
 const BUSY = 'const parent = process.ppid; while (process.ppid === parent) for (let i = 0; i < 1e6; i++);';
 
 /** Starts processes that use one core each, like other programs of a shared machine. */

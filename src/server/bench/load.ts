@@ -111,12 +111,12 @@ export async function closedLoop(
 
 export interface OpenLoopOptions {
   readonly seconds: number;
-  /** Most open requests: below the number of connections that a service accepts from one address. */
+  /** Maximum number of open requests. It is below the number of connections that a service accepts from one address. */
   readonly mostOpen?: number;
   readonly signal?: AbortSignal | undefined;
 }
 
-/** Open loop: sends a fixed number of requests a second, whatever is answered, then waits for open requests. */
+/** Open loop: sends requests at a fixed rate, independent of the answers, then waits for open requests. */
 export async function openLoop(
   url: string,
   shots: readonly Shot[],

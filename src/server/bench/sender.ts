@@ -9,8 +9,8 @@ export interface Reply {
 
 /**
  * Keep-alive connections with one request at a time on each, and little work per request. A request is one write of
- * prepared bytes. Of an answer only the head is parsed. Node's own client costs 0.5 ms a request: at ten times the
- * capacity of a service, the measurement would be that of the client.
+ * prepared bytes, and only the head of an answer is parsed. Node's own client costs 0.5 ms per request. At ten times
+ * the capacity of a service, it would be the bottleneck of the measurement.
  */
 export interface Sender {
   /** Rejects with the error code of the socket, such as ECONNRESET. */

@@ -1,6 +1,6 @@
 /**
- * The boundary of src/server/bench: measures a service over its socket, like any client. It imports nothing of its
- * inside.
+ * The boundary of src/server/bench: measures a service over its socket, like any client. It imports no
+ * internals of the service.
  */
 import { readFile } from 'node:fs/promises';
 import { QalignError } from '../../base/errors.js';

@@ -15,7 +15,7 @@ export interface AnsweredRequest {
 }
 
 /**
- * Logs one line for each answer, with the path of the route. Query, headers and body are not logged: they may hold
+ * Logs one line for each answer, with the path of the route. Query, headers and body are not logged: they can contain
  * secrets.
  */
 export function createAccessLog(

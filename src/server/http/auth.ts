@@ -64,7 +64,7 @@ function refuseOtherSites(req: Request): void {
       ? !OWN_SITES.includes(site)
       : origin !== undefined && origin !== `${req.protocol}://${req.get('host') ?? ''}`;
   if (foreign && req.method !== 'GET')
-    throw new QalignError('FORBIDDEN', 'Pages of other sites may not call this service.');
+    throw new QalignError('FORBIDDEN', 'Pages of other sites are not allowed to call this service.');
 }
 
 /** `Bearer KEY`, `X-API-Key: KEY`, or the password of Basic authentication, which browsers prompt for. */

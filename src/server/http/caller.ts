@@ -1,5 +1,6 @@
 /**
- * The boundary of src/server/http: keys, limits, bodies, errors and streams of any route. It knows no models or jobs.
+ * The boundary of src/server/http: keys, limits, bodies, errors and streams of any route. It is independent of
+ * models and jobs.
  */
 import type { Request, Response } from 'express';
 import type { Client } from './client-key.js';

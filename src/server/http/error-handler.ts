@@ -28,7 +28,7 @@ export function createErrorHandler(log: Logger, onReject: (code: ErrorCode) => v
     if (res.destroyed) return next();
     for (const [name, value] of Object.entries(headersFor(error))) res.set(name, value);
     finishBody(req);
-    // The route may have set the content type of the answer that failed.
+    // The route can have set the content type of the answer that failed.
     res.status(error.httpStatus).type('json').json(errorBody(error, requestId));
   };
 }
@@ -37,8 +37,8 @@ export function createErrorHandler(log: Logger, onReject: (code: ErrorCode) => v
 const LINGER_MS = 10_000;
 
 /**
- * Lets a client that still sends read its refusal: closing at once would reset the connection, and with it the answer.
- * The connection stays open after a short body and is closed later after a long one.
+ * Reads the rest of a refused body, so that a client that is still sending receives the answer. Closing immediately
+ * would reset the connection and lose the answer. After a long body, the connection is closed later.
  */
 export function finishBody(req: IncomingMessage): void {
   if (req.complete) return;
@@ -63,7 +63,7 @@ function headersFor(error: QalignError): Record<string, string> {
   return error.httpStatus === 503 && error.retryable ? { 'Retry-After': '5' } : {};
 }
 
-/** Errors of Express and Node, by their own names. */
+/** Converts errors of Express and Node to codes of the registry. */
 function toQalignError(thrown: unknown): QalignError {
   if (thrown instanceof QalignError) return thrown;
   const { status, message } = thrown as { status?: number; message?: string };

@@ -11,7 +11,7 @@ const FLOOD = 64;
 const FLOOD_WHILE_REFUSING = 8;
 /** Limit of the event-loop delay: an admitted request waits for the event loop about ten times. */
 const LATE_MS = 100;
-/** The same limit while requests are refused after they were read; refusing unread is cheaper. */
+/** The same limit while requests are refused after they were read. Refusing them without reading is cheaper. */
 const LATE_WHILE_REFUSING_MS = 5;
 const EVERY_MS = 10;
 const SAY_EVERY_MS = 1_000;
@@ -41,9 +41,9 @@ export interface FloodGuard {
 }
 
 /**
- * Refuses requests unread while more arrive than one thread can read, because refusing costs far less than reading. The
- * indicator is event-loop delay, which affects all admitted requests. Only POST requests count and are refused; health
- * checks are answered.
+ * Refuses requests without reading them while more arrive than one thread can read. Refusing costs far less than
+ * reading. The indicator is event-loop delay, which affects all admitted requests. Only POST requests count and are
+ * refused; health checks are answered.
  */
 export function createFloodGuard(
   behind: Handler,
@@ -101,7 +101,7 @@ export function createFloodGuard(
   };
 }
 
-/** However a body is consumed, its stream requests the first bytes through `_read`. */
+/** Sends 100 Continue at the first `_read`, which every consumer of a body calls. */
 function continueWhenRead(req: IncomingMessage, res: ServerResponse): void {
   const read = req._read.bind(req);
   req._read = (size) => {

@@ -34,7 +34,7 @@ export function createIdempotency(database: Db, log: Logger): Idempotency {
   let writes = 0;
 
   const remember = (key: string, fingerprint: string, { status, body }: Remembered): void => {
-    // Answers that may be better next time are not stored.
+    // Answers that a retry can improve are not stored.
     if (status >= 500 || status === 429) return;
     insert.run(key, fingerprint, status, JSON.stringify(body), Date.now() / 1000);
     if (++writes % PRUNE_EVERY === 0)

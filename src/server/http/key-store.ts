@@ -65,11 +65,11 @@ export function createKeyStore(database: Db): KeyStore {
 /** A name that `create` does not accept. */
 const GIVEN_NAME = '$QALIGN_API_KEY';
 
-/** A key that is not stored, with the scopes score and jobs, beside those of `keys`. */
+/** Returns `keys` with an additional, unstored key that has the scopes score and jobs. */
 export function withGivenKey(keys: KeyStore, key: string | undefined): KeyStore {
   if (key === undefined) return keys;
   const hash = hashKey(key);
-  // Another key in this place is another owner.
+  // A different key is a different owner, so its hash is in the id.
   const id = `given_${hash.toString('hex').slice(0, 24)}`;
   const given: StoredKey = { id, name: GIVEN_NAME, scopes: ['score', 'jobs'], hash, createdAt: 0 };
   return { ...keys, all: () => [given, ...keys.all()] };

@@ -147,11 +147,11 @@ const unwritable = (path: string, cause: unknown): QalignError =>
     { cause },
   );
 
-/** The folders of the rules without links, for comparisons with real paths. `top` is empty where there is no root. */
+/** The folders of the rules without links, for comparisons with real paths. `top` is empty without a root. */
 export async function readReach({ root, own }: FileRules): Promise<Reach> {
   return {
     top: root === null ? '' : await realpath(root).catch(() => ''),
-    // The directory may not exist yet.
+    // The directory does not have to exist yet.
     own: await Promise.all(own.map((folder) => realpath(folder).catch(() => folder))),
   };
 }
@@ -165,7 +165,7 @@ function requireReached(reach: Reach, real: string, path: string): void {
   );
 }
 
-/** Checks that need only the text of the path, then returns the reach. */
+/** Checks the text of a path and returns the reach, without access to the file. */
 async function reachOf(rules: FileRules, path: string): Promise<Reach> {
   if (rules.root === null)
     throw new QalignError(

@@ -13,7 +13,7 @@ export interface Redactor {
 
 /** Recipes and their errors contain paths. Clients see them relative to the directories of the service. */
 export function createRedactor(folders: readonly string[]): Redactor {
-  // Longest first, because one directory may contain another.
+  // Longest first, because one directory can contain another.
   const known = [...new Set(folders.flatMap((folder) => [resolve(folder), real(resolve(folder))]))].sort(
     (a, b) => b.length - a.length,
   );
@@ -38,7 +38,7 @@ export function withoutPath(outcome: ScoreOutcome, media: MediaInput | undefined
   return { ...outcome, error: { ...outcome.error, message: renamed(outcome.error.message, media, outcome.input) } };
 }
 
-/** The same for an error about the file that holds an item. */
+/** Replaces the path of an item's file in an error with the name that the client gave the item. */
 export function errorWithoutPath(error: unknown, media: MediaInput, input: string): unknown {
   if (!(error instanceof QalignError) || typeof media !== 'string') return error;
   return new QalignError(error.code, renamed(error.message, media, input), { cause: error });
@@ -54,6 +54,6 @@ function real(folder: string): string {
   try {
     return realpathSync(folder);
   } catch {
-    return folder; // The directory may not exist yet.
+    return folder; // The directory does not have to exist yet.
   }
 }

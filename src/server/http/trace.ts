@@ -19,8 +19,8 @@ function continueTrace(header: string | undefined): { traceparent: string; paren
 }
 
 /**
- * Takes random bytes from the pool behind randomUUID. randomBytes calls the kernel each time, 5 % of the cost of a
- * refusal.
+ * Takes random bytes from the pool behind randomUUID. randomBytes calls the kernel each time, which takes 5 % of
+ * the time of a refusal.
  */
 const randomHex = (digits: number): string => randomUUID().replaceAll('-', '').slice(-digits);
 

@@ -2,7 +2,7 @@ import type { Static, TObject, TSchema } from 'typebox';
 import { problemWith } from '../../../bridge/validate.js';
 import { QalignError } from '../../base/errors.js';
 
-/** Throws BODY_INVALID with the place of the first problem. */
+/** Validates a value. @throws QalignError BODY_INVALID with the location of the first problem */
 export function requireValid<S extends TSchema>(schema: S, value: unknown, what: string): Static<S> {
   const problem = problemWith(schema, value);
   if (problem !== undefined)

@@ -13,7 +13,7 @@ export interface WaitForRoom {
 }
 
 /**
- * Repeats `write` until the disk has room; the data stays in memory meanwhile. @throws the errors of `write`, except
+ * Repeats `write` until the disk has space. The data stays in memory until then. @throws the errors of `write`, except
  * OUTPUT_UNWRITABLE
  */
 export async function untilWritten<T>(

@@ -30,7 +30,7 @@ const DOWN: readonly ErrorCode[] = [
   'OUTPUT_UNWRITABLE',
 ];
 const PAUSE_MS = 1_000;
-/** Items of a job with spans of their own: a job of millions would push out the spans of requests. */
+/** Number of items of a job that get a span. Spans of millions of items would displace those of requests. */
 const TRACED_ITEMS = 100;
 
 export interface ItemScorerParts {

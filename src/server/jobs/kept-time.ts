@@ -1,6 +1,6 @@
 import type { Db } from '../../base/files/sqlite.js';
 
-/** Most time that counts between two processes. A wall clock that jumps forward makes no job old at once. */
+/** Maximum time that is counted between two processes, so that a wall clock that jumps forward does not expire jobs. */
 const MOST_BETWEEN_S = 86_400;
 
 const SCHEMA = `CREATE TABLE IF NOT EXISTS kept_time (

@@ -1,4 +1,4 @@
-/** The boundary of src/server/jobs: lists scored in the background, which survive a restart. It knows no routes. */
+/** The boundary of src/server/jobs: lists scored in the background, also after a restart; independent of routes. */
 import { existsSync } from 'node:fs';
 import { QalignError } from '../../base/errors.js';
 import { createJobFolders } from './folders.js';
@@ -16,7 +16,7 @@ export interface JobRunner {
   folder(id: string): string;
   /** Before the first request: removes unaccepted jobs of a killed service and expired jobs. */
   recover(): void;
-  /** Work on a job that does not exist yet, serialised by id: two requests may have the same Idempotency-Key. */
+  /** Work on a job that does not exist yet, serialised by id: two requests can have the same Idempotency-Key. */
   readonly inTurn: InTurn;
   /** Starts a job that is in the store. */
   submit(job: StoredJob): void;

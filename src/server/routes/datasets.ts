@@ -52,9 +52,7 @@ export const convertDatasets = defineRoute({
     'DATASET_MEDIA_MISSING',
     'OUTPUT_UNWRITABLE',
   ],
-  examples: [
-    { name: 'a table that is not below the root', status: 403, body: { table: '../ratings.csv', out: 'records' } },
-  ],
+  examples: [{ name: 'a table outside the root', status: 403, body: { table: '../ratings.csv', out: 'records' } }],
   async handle(call, services: DatasetRouteServices) {
     const { config, redactError } = services;
     const { root } = config;
@@ -116,7 +114,7 @@ export const convertDatasets = defineRoute({
   },
 });
 
-/** Paths and messages of the result name the output as it lies below the root, not the open folder. */
+/** Converts into an opened folder. The result and error messages contain the path below the root instead. */
 async function convertInto(
   out: string,
   rules: FileRules,

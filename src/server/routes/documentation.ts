@@ -81,7 +81,7 @@ export function documentationRoutes(all: () => readonly Route[]): Route<unknown>
       if (!FILES.includes(params.file))
         throw new QalignError('ROUTE_NOT_FOUND', `The reference has no file "${params.file}".`);
       res.set('Cache-Control', 'private, max-age=3600');
-      // Served below its own root: with the whole path, a directory such as .pnpm or ~/.npm would count as hidden.
+      // With an absolute path instead of a root, Express would refuse directories such as .pnpm or ~/.npm as hidden.
       await new Promise<void>((resolve, reject) =>
         res.sendFile(params.file, { root: FOLDER }, (error?: Error) =>
           error === undefined || res.destroyed ? resolve() : reject(error),

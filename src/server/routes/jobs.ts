@@ -106,7 +106,7 @@ export const listJobs = defineRoute({
   summary: 'jobs of this key, newest first (all of them for admin)',
   query: JobListQuery,
   answers: { 200: { description: 'the jobs', schema: JobList } },
-  examples: [{ name: 'those that run', status: 200, query: { status: 'running', limit: '10' } }],
+  examples: [{ name: 'running jobs', status: 200, query: { status: 'running', limit: '10' } }],
   async handle(call, { jobStore, jobs }: JobRouteServices) {
     const { limit = 50, offset = 0, status } = call.query;
     const owner = visibleOwner(call.client);
@@ -143,7 +143,7 @@ export const cancelJob = defineRoute({
   errors: ['JOB_NOT_FOUND'],
   examples: [
     {
-      name: 'the job of the example above, if it still runs',
+      name: 'the job of the example above, if it is still running',
       status: 200,
       params: { id: EXAMPLE_JOB },
       query: { cancel_only: 'true' },

@@ -40,7 +40,7 @@ interface RunResource {
   readonly list: TObject;
   /** Key of the list in the answer. */
   readonly plural: string;
-  /** An id that no run has. */
+  /** An id for the examples of RUN_NOT_FOUND. */
   readonly unknownId: string;
   /** Reads the body of a request and returns the complete recipe with every path resolved. */
   readonly readRecipe: (call: Caller, services: RunServices) => Promise<{ readonly name: string }>;
@@ -160,7 +160,7 @@ const ofOneRun = ({ path, tag, params, unknownId }: RunResource, end: string, wo
   tag,
   ...textOf(words),
   params,
-  examples: [{ name: 'one that is not there', status: 404, params: { id: unknownId } }],
+  examples: [{ name: 'an unknown id', status: 404, params: { id: unknownId } }],
 });
 
 const textOf = ({ summary, description }: RowWords): Pick<Route, 'summary' | 'description'> => ({
@@ -192,7 +192,7 @@ export const trainRunRoutes: readonly Route<RunServices>[] = [
     errors: ['IDEMPOTENCY_CONFLICT'],
     examples: [
       {
-        name: 'a recipe whose data is not below the root',
+        name: 'a recipe with data outside the root',
         status: 403,
         body: {
           config: 'koniq',
@@ -204,7 +204,7 @@ export const trainRunRoutes: readonly Route<RunServices>[] = [
   listRow(trainRuns, {
     summary: 'runs of this key, newest first (all of them for admin)',
     answer: 'the runs',
-    examples: [{ name: 'those that failed', status: 200, query: { status: 'failed' } }],
+    examples: [{ name: 'failed runs', status: 200, query: { status: 'failed' } }],
   }),
   showRow(trainRuns, { summary: 'state, progress and recipe of a run', answer: 'the run' }),
   eventsRow(trainRuns, {

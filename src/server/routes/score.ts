@@ -71,7 +71,7 @@ export const score = defineRoute({
   examples: [
     { name: 'one picture', status: 200, body: { items: [{ base64: EXAMPLE_PICTURE }] } },
     {
-      name: 'with an id of yours, on another scale',
+      name: 'with a custom id, on another scale',
       status: 200,
       body: { items: [{ id: 'mine', base64: EXAMPLE_PICTURE }], tasks: ['quality'], scale: 'percent' },
     },
@@ -81,7 +81,7 @@ export const score = defineRoute({
       body: { items: [{ base64: EXAMPLE_PICTURE }, { id: 'damaged', base64: 'AAAA' }] },
     },
     {
-      name: 'as they finish',
+      name: 'each result when it is ready',
       status: 200,
       headers: { Accept: NDJSON },
       body: { items: [{ base64: EXAMPLE_PICTURE }, { base64: EXAMPLE_PICTURE }] },

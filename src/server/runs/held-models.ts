@@ -12,7 +12,7 @@ import {
   type Reach,
 } from '../../base/files/reach.js';
 
-/** What a recipe names that Python reads by path. */
+/** The parts of a recipe that Python reads by path. */
 interface NamesModels {
   readonly model: string;
   readonly base: string | null;
@@ -20,7 +20,7 @@ interface NamesModels {
 }
 
 export interface HeldModels {
-  /** Folders and files as the recipe names them → links to the open ones. Names of models are not among them. */
+  /** Paths of folders and files in the recipe → links to the open files. Names of models are not included. */
   readonly held: ReadonlyMap<string, string>;
   /** Closes the files and removes the links. */
   readonly close: () => void;
@@ -28,16 +28,16 @@ export interface HeldModels {
 
 /** The files that loading a model reads. */
 const MODEL_FILE = /^[^.].*\.(json|model|safetensors|bin)$/;
-/** Far above what a model has, and below what a process may hold open. */
+/** Far more files than a model has, and fewer than the limit of open files of a process. */
 const MOST_FILES = 256;
 
 /**
- * Opens the files of a recipe's model folders, checks where each descriptor lies, and makes folders of links to these
- * descriptors below `into`. Python then reads the open files, whatever is put in their place meanwhile. Nothing is
- * held without /proc, nor where other processes of this user may not follow its links: there Python reads by name.
+ * Opens the files of a recipe's model folders, checks the location of each descriptor, and creates folders of links to
+ * these descriptors below `into`. Python then reads the open files, even if they are replaced by name. Without /proc,
+ * or if other processes of this user cannot follow its links, no file is held open and Python reads by name.
  *
- * @param reach where folders below the root and their files must lie
- * @param runs the folder of run directories: a model in it must stay in it
+ * @param reach allowed location of folders below the root and of their files
+ * @param runs the folder of run directories; files of a model in this folder must also be in it
  * @throws QalignError MODEL_NOT_FOUND, MODEL_INVALID, PATH_FORBIDDEN
  */
 export function holdModels(
@@ -50,7 +50,7 @@ export function holdModels(
     for (const one of open.splice(0)) one.close();
     rmSync(into, { recursive: true, force: true });
   };
-  rmSync(into, { recursive: true, force: true }); // of a service that was killed
+  rmSync(into, { recursive: true, force: true }); // left by a killed service
   try {
     for (const path of [recipe.model, recipe.base ?? ''].filter(isAbsolute)) {
       const within = isBelow(runs, path) ? { top: realpathSync(runs), own: [] } : reach;
@@ -74,7 +74,7 @@ interface Opened {
   readonly file: Held;
 }
 
-/** The files of a model's folder; of links that lead nowhere, none. */
+/** Opens the files of a model's folder, without broken links. */
 function openFiles(folder: string, within: Reach, open: Held[]): Opened[] {
   const place = inWords(folder, () => holdFolder(folder, within));
   try {
@@ -82,7 +82,7 @@ function openFiles(folder: string, within: Reach, open: Held[]): Opened[] {
     if (names.length > MOST_FILES)
       throw new QalignError(
         'MODEL_INVALID',
-        `The folder ${folder} holds ${names.length} files of models; at most ${MOST_FILES} are read.`,
+        `The folder ${folder} contains ${names.length} model files; at most ${MOST_FILES} are allowed. Remove files that do not belong to the model.`,
       );
     return names.map((name) => openOne(join(place.path, name), name, within, open, join(folder, name)));
   } finally {
@@ -96,7 +96,7 @@ function openOne(path: string, name: string, within: Reach, open: Held[], shown 
   return { name, file };
 }
 
-/** What is wrong names the file as the recipe does. */
+/** Replaces the path in an error with the path in the recipe. */
 function inWords(shown: string, hold: () => Held): Held {
   try {
     return hold();
@@ -106,7 +106,7 @@ function inWords(shown: string, hold: () => Held): Held {
   }
 }
 
-/** A process that may use low ports by a capability has a /proc of root: its workers do not get through it. */
+/** False if /proc belongs to root, as with the capability for low ports: workers then cannot follow its links. */
 const canLink = (open: readonly Held[]): boolean =>
   open.every(({ path }) => path.startsWith(`${DESCRIPTORS}/`)) &&
   statSync(dirname(DESCRIPTORS)).uid === process.geteuid?.();

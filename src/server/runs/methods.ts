@@ -24,16 +24,16 @@ export interface RunMethodParts {
   readonly store: Pick<ServiceRunStore, 'get'>;
   /** Memory for decoding pictures, shared with the models of the service. */
   readonly decodeBudget: DecodeBudget;
-  /** What performs them; others are for tests. */
+  /** Functions that perform the runs; tests replace them. */
   readonly recipes?: typeof RECIPES;
 }
 
 const RECIPES = { train, resumeRun, evaluate };
 
 /**
- * Trainings and evaluations, as the command line does them, within the limits of the service. Stored recipes are
- * checked again before and by what runs them: the configuration of the service and the files may be others by now.
- * Each file is then opened once, and the place of the opened file is checked.
+ * Performs trainings and evaluations like the command line, within the limits of the service. A stored recipe is
+ * checked again before it is performed, because the configuration and the files can have changed. Each file is then
+ * opened once, and the location of the opened file is checked.
  */
 export const createRunMethods = ({
   config,
@@ -60,7 +60,7 @@ export const createRunMethods = ({
         seldom(() => tell(Object.assign({ event: 'setup', message }, done === undefined ? {} : { done, total }))),
       onPrepare: ({ split, done, total, skipped }: { split: string; done: number; total: number; skipped: number }) =>
         seldom(() => tell(Object.assign({ event: 'preparing' }, { split, done, total, skipped }))),
-      // how it ended is told by the service, which has the last word
+      // the service itself sends the last event
       onEvent: (event: { readonly event: string }) => void (event.event === 'end' || tell(event)),
     };
     const performed = run.folder === undefined ? train(recipe, options) : resumeRun(run.folder, options);
@@ -86,7 +86,7 @@ export const createRunMethods = ({
   },
 });
 
-/** The limits of decoding, with where files must lie, and the model folders of a recipe, opened. */
+/** Opens the model folders of a recipe. Also returns the decoding limits with the allowed location of files. */
 async function hold(
   recipe: TrainRecipe | EvaluateRecipe,
   folder: string,

@@ -83,7 +83,7 @@ export function createRunQueue({ methods, ...parts }: RunQueueParts): RunQueue {
       waiting.splice(at, 1);
       active.delete(id);
       void journal.end(entry.run, 'stopped');
-      startNext(); // Runs that wait for this model are told that it will not exist.
+      startNext(); // Runs that wait for this model fail now, because it will not exist.
     },
     recover() {
       for (const run of store.unfinished())

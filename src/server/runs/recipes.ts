@@ -16,16 +16,16 @@ import { requireAllowed, type TrainingRules } from './allowed.js';
 import type { RunKind, ServiceRun } from './store.js';
 import { trainingOf } from './trained.js';
 
-/** Where a request may reach: below the root, and into the models of runs. */
+/** Locations that a request can use: below the root, and the models of runs. */
 export interface Places extends FileRules {
   readonly runs: string;
-  /** A training that the client may see, by its id. */
+  /** Returns a training by its id, if the client has access to it. */
   readonly findTraining: (id: string) => ServiceRun | undefined;
 }
 
 /**
- * What a request asks to train, whole and with every path resolved. @throws QalignError CONFIG_*, PATH_FORBIDDEN,
- * MEDIA_NOT_FOUND, RUN_NOT_FOUND
+ * Returns the complete recipe of a training request, with every path resolved. @throws QalignError CONFIG_*,
+ * PATH_FORBIDDEN, MEDIA_NOT_FOUND, RUN_NOT_FOUND
  */
 export async function resolveTraining(body: TrainRunBody, places: Places, rules: TrainingRules): Promise<TrainRecipe> {
   const base =
@@ -36,7 +36,7 @@ export async function resolveTraining(body: TrainRunBody, places: Places, rules:
   if (recipe.hosts !== 1 || recipe.rendezvous !== null)
     throw new QalignError(
       'CONFIG_INVALID',
-      'The service trains on its own host: hosts is 1 and rendezvous null; for more use "qalign train".',
+      'The service trains only on its own host; set hosts to 1 and rendezvous to null, or use "qalign train".',
     );
   await requireAllowed(recipe, rules);
   recipe.prompts.forEach(requireName);
@@ -56,7 +56,7 @@ export async function resolveTraining(body: TrainRunBody, places: Places, rules:
   return resolved;
 }
 
-/** The same for an evaluation. */
+/** Returns the complete recipe of an evaluation request. @throws as `resolveTraining` */
 export async function resolveEvaluation(body: EvaluationBody, places: Places): Promise<EvaluateRecipe> {
   const base =
     body.config === undefined
@@ -125,10 +125,10 @@ export async function requireStillInRoot(
 }
 
 interface Reads {
-  /** Record files with the folder of their media; null: beside them. */
+  /** Record files with the folder of their media; null: the folder of the record file. */
   readonly records: readonly (readonly [file: string, folder: string | null])[];
   readonly others: readonly string[];
-  /** Names, or folders. */
+  /** Model names or folders. */
   readonly models: readonly string[];
 }
 
@@ -145,8 +145,8 @@ const readsOfEvaluation = ({ data, model, base, ensemble }: EvaluateRecipe): Rea
 });
 
 /**
- * A described model by name, `run:ID` or `run:NAME`, or a folder below the root. Never a hub id: a request must not
- * make the service fetch.
+ * Resolves a model: the name of a described model, `run:ID`, `run:NAME`, or a folder below the root. A hub id is not
+ * allowed, because a request must not start a download.
  */
 async function resolveModel(model: string, places: Places): Promise<string> {
   const id = trainingOf(model);
@@ -170,21 +170,21 @@ function requireName(prompt: string): void {
     throw new QalignError('PATH_FORBIDDEN', `The prompt "${prompt.slice(0, 100)}" is not a prompt of configs/prompts.`);
 }
 
-/** Records name their media, and must not name what lies elsewhere. */
+/** Checks that the records name only media below the root. */
 async function requireMediaInRoot(kind: RunKind, file: string, folder: string, reach: Reach): Promise<void> {
   if (!existsSync(file)) return; // there is nothing to check, and its reader reports the absence
   let number = 0;
   for await (const line of linesAsRead(kind, file, reach)) {
     number += 1;
     const path = mediaOf(line);
-    if (path === undefined) continue; // the reader of records says what is wrong with it
+    if (path === undefined) continue; // the reader of records reports what is wrong with it
     const place = resolve(folder, path);
     if (!isInReach(reach, await realpath(place).catch(() => place)))
       throw new QalignError('PATH_FORBIDDEN', `Line ${number} of a record file names media outside the served root.`);
   }
 }
 
-/** The lines of a record file as its reader divides and decodes them: another division could hide a record from us. */
+/** Yields lines exactly as the reader of the records splits and decodes them, so that no record is unchecked. */
 async function* linesAsRead(kind: RunKind, file: string, reach: Reach): AsyncGenerator<string, void, undefined> {
   if (kind === 'run') {
     for await (const { text } of wholeLines((await openWithin(file, reach)).createReadStream(), { tail: true }))
@@ -195,7 +195,7 @@ async function* linesAsRead(kind: RunKind, file: string, reach: Reach): AsyncGen
     for await (const { lines } of readLines(file, reach)) yield* lines;
   } catch (error) {
     if (!(error instanceof QalignError) || error.code === 'PATH_FORBIDDEN') throw error;
-    // its reader fails at the same place
+    // the reader of the records fails at the same line
   }
 }
 
@@ -208,7 +208,7 @@ function mediaOf(line: string): string | undefined {
   }
 }
 
-/** `over` on top of `base`, object by object; a list replaces a list. */
+/** Merges the objects of `over` into those of `base`, recursively. A list replaces a list. */
 function merge(base: unknown, over: unknown): unknown {
   const isObject = (value: unknown): value is Record<string, unknown> =>
     typeof value === 'object' && value !== null && !Array.isArray(value);

@@ -117,7 +117,10 @@ export function createServiceRun(
 export function findServiceRun(call: Caller<{ id: string }>, { runQueue }: RunServices): ServiceRun {
   const run = runQueue.current(call.params.id);
   if (run === undefined || !isVisible(run, call.client))
-    throw new QalignError('RUN_NOT_FOUND', `There is no ${call.params.id}; GET the list to see yours.`);
+    throw new QalignError(
+      'RUN_NOT_FOUND',
+      `There is no run ${call.params.id}; GET /v1/train_runs and GET /v1/evaluations list yours.`,
+    );
   return run;
 }
 
@@ -141,7 +144,7 @@ export async function resumeServiceRun(call: Caller<{ id: string }>, services: R
   const { runQueue, runStore, ending, places, redactError } = services;
   const { kind, recipe } = findServiceRun(call, services);
   await requireStillInRoot(kind, recipe, places).catch(redactError);
-  const run = findServiceRun(call, services); // The configuration and the files may have changed meanwhile.
+  const run = findServiceRun(call, services); // The configuration and the files can have changed since then.
   if (ending.aborted) throw new QalignError('SHUTTING_DOWN', 'The service is shutting down; try again later.');
   if (runQueue.isActive(run.id))
     throw new QalignError('RUN_ACTIVE', `${run.id} is ${run.status}; there is nothing to resume.`);

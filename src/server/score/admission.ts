@@ -31,7 +31,7 @@ export interface Ticket {
   close(): void;
 }
 
-/** `failed` may have cost no computation and `late` was abandoned: neither shows that a frame was computed. */
+/** For `failed` and `late`, it is unknown whether a frame was computed. */
 export type Outcome = 'scored' | 'failed' | 'late';
 
 /** A request for admission. */
@@ -49,7 +49,7 @@ export interface Wanted {
 export interface Admission {
   /** @throws QalignError NO_WORKER, OVERLOADED (with retry_after_s) */
   admit(scorer: Scorer, wanted: Wanted): Ticket;
-  /** The same check without taking a place, before a body is read. */
+  /** The same check before a body is read. It does not admit the request. */
   check(scorer: Scorer, withinMs: number): void;
   /** Predicted time until a new picture is answered, in ms; undefined before anything is measured. */
   predict(scorer: Scorer, frames?: number): number | undefined;
@@ -61,6 +61,13 @@ export interface Admission {
 const BACKLOG = 8;
 /** Time after a refusal in which another is likely. */
 const REFUSED_MS = 100;
+/** Refusals this close to each other are one overload. */
+const OVERLOAD_GAP_MS = 1_000;
+/** An overload that lasts this long is not a burst. */
+const LASTING_MS = 2_000;
+/** During a lasting overload, the queue is at most this share of the deadline, or this number of batches per worker. */
+const SHORT_SHARE = 0.1;
+const SHORT_BATCHES = 2;
 /** Weight of the latest answer in the bias. */
 const BIAS_WEIGHT = 0.05;
 
@@ -77,6 +84,8 @@ interface State {
   bias: number;
   clipFrames: number;
   readonly margin: WaitMargin;
+  /** First and latest refusal of the current overload, in ms. */
+  readonly overload: { since: number; at: number };
   readonly pace: BacklogPace;
   /** Unanswered requests to learn from, oldest first. */
   readonly waiting: Set<Waiting>;
@@ -105,9 +114,10 @@ export function createAdmission(now: () => number = () => performance.now()): Ad
     const [oldest] = state.waiting;
     if (oldest !== undefined) state.margin.observe(oldest, at - oldest.started, at);
     const expected = predictMs(scorer, state, frames, at);
-    const allowed = state.margin.allowedMs(withinMs, at);
+    const allowed = Math.min(state.margin.allowedMs(withinMs, at), shortQueueMs(scorer, state, withinMs, at));
     if (withinMs <= 0 || isTooLate(state, frames, expected, allowed)) {
       refusedAt = at;
+      noteRefusal(state, at);
       throw overloaded(expected, withinMs, allowed);
     }
     return expected ?? 0;
@@ -128,9 +138,29 @@ const createState = (at: number): State => ({
   bias: 1,
   clipFrames: CLIP_FRAMES,
   margin: new WaitMargin(),
+  overload: { since: -Infinity, at: -Infinity },
   pace: new BacklogPace(at),
   waiting: new Set(),
 });
+
+function noteRefusal({ overload }: State, at: number): void {
+  if (at - overload.at > OVERLOAD_GAP_MS) overload.since = at;
+  overload.at = at;
+}
+
+/**
+ * Longest queue in ms during a lasting overload, otherwise unlimited. A longer queue does not raise the throughput, and
+ * one stall of the machine makes all of it late. A burst may use the whole queue.
+ */
+function shortQueueMs(scorer: Scorer, state: State, withinMs: number, at: number): number {
+  const { since, at: latest } = state.overload;
+  if (at - latest > OVERLOAD_GAP_MS || at - since < LASTING_MS) return Infinity;
+  const { engine } = scorer.load();
+  const frames = SHORT_BATCHES * (engine?.maxBatchFrames ?? 0) * (engine?.workers.length ?? 0);
+  const perFrameMs = paceOf(scorer, frames)?.perFrameMs ?? 0;
+  const seen = state.pace.perFrameMs(1, BACKLOG, at) ?? perFrameMs;
+  return Math.max(SHORT_SHARE * withinMs, frames * seen);
+}
 
 function requireWorker(scorer: Scorer): void {
   const { engine } = scorer.load();
@@ -182,7 +212,9 @@ function openTicket({
   const biasThen = state.bias;
   const waiting = { started, predictedMs, withinMs };
   let left = frames;
+  let isClosed = false; // items may finish after their client has disconnected
   const grow = (more: number): void => {
+    if (isClosed) return;
     left += more;
     state.frames += more;
   };
@@ -194,7 +226,7 @@ function openTicket({
     predictedMs,
     foundClip() {
       const expected = Math.round(state.clipFrames);
-      state.waiting.delete(waiting); // It takes longer than the prediction for a picture.
+      state.waiting.delete(waiting); // A clip takes longer than the predicted time of a picture.
       grow(expected - 1);
       return expected;
     },
@@ -204,7 +236,7 @@ function openTicket({
     },
     done(count, outcome = 'scored') {
       const some = Math.min(left, count);
-      if (some === 0) return;
+      if (some === 0 || isClosed) return;
       const at = now();
       // Only a backlog shows the maximum rate.
       if (state.frames >= BACKLOG) state.pace.answered(outcome === 'late' ? 0 : some, at);
@@ -218,7 +250,8 @@ function openTicket({
       state.bias += BIAS_WEIGHT * (Math.min(2, Math.max(0.5, ratio)) - state.bias);
     },
     close() {
-      grow(-left); // Unanswered frames say nothing about the rate.
+      grow(-left); // Unanswered frames do not affect the rate.
+      isClosed = true;
       state.waiting.delete(waiting);
     },
   };

@@ -174,7 +174,7 @@ function toRow(
   };
 }
 
-/** Waits until nothing of it waits or runs, at most ten seconds. */
+/** Waits up to ten seconds until the scorer has no waiting or running items. */
 async function drained(scorer: Scorer): Promise<void> {
   for (let i = 0; i < 200; i++) {
     const { engine, preparing } = scorer.load();

@@ -81,7 +81,7 @@ const copied = (
 ): Promise<ScoreSource['media']> =>
   retain(createReadStream('', { fd: descriptor, autoClose: false, start: 0 }), storage, cleanup).catch(asDiskFull);
 
-/** Input of bytes, wherever they are stored: the modification time of that file says nothing about the picture. */
+/** Input of bytes in memory or in a file. The modification time of that file is not the time of the picture. */
 async function received(input: string, media: ScoreSource['media']): Promise<ScoreSource> {
   const { kind, identity } = await lookAt(media).catch(hidden(media, input));
   return { input, kind, media, identity: { bytes: identity.bytes } };

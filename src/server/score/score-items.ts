@@ -1,4 +1,4 @@
-/** The boundary of src/server/score: from a request to scores within its deadline. It knows no routes, jobs or runs. */
+/** The boundary of src/server/score: scores a request within its deadline; independent of routes, jobs and runs. */
 import { isFailure, stateOf, warningsOf, type ScoreOutcome } from '../../api/result.js';
 import type { ScoreAnswer, ScoredInput } from '../../api/score.js';
 import { QalignError } from '../../base/errors.js';

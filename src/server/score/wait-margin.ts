@@ -4,9 +4,9 @@ const LEAST = 3;
 const MOST = 8;
 /** Time in which half of an increase decays. */
 const HALF_LIFE_MS = 15_000;
-/** Share of the deadline that an error can take without counting, because it does not make a request late. */
+/** Errors up to this fraction of the deadline are ignored, because they do not make a request late. */
 const JITTER = 0.1;
-/** A request that came too late would have taken even longer. */
+/** Factor on the time of a late request: it was abandoned at its deadline and would have taken longer. */
 const LATE = 1.5;
 
 /**

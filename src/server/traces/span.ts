@@ -6,7 +6,7 @@ export interface Span {
   readonly spanId: string;
   readonly parentSpanId?: string | undefined;
   readonly name: string;
-  /** `server`: a request from outside. */
+  /** `server`: a request of a client. */
   readonly kind: 'server' | 'internal';
   readonly start: number;
   readonly end: number;

@@ -1,4 +1,4 @@
-/** The boundary of src/server/traces: spans of requests, jobs and items, sent by OTLP. It knows no routes or scores. */
+/** The boundary of src/server/traces: spans of requests, jobs and items, sent by OTLP; independent of routes. */
 import { randomUUID } from 'node:crypto';
 import type { ServeConfig } from '../../config/serve.js';
 import type { Logger } from '../../base/logger.js';
@@ -19,7 +19,7 @@ export interface TracedRequest {
 
 /** A job that this process works on. */
 export interface TracedJob {
-  /** Of its span, for its items. */
+  /** Trace context of the job's span, for the spans of its items. */
   readonly traceparent: string;
   readonly end: (job: {
     readonly id: string;
@@ -31,9 +31,9 @@ export interface TracedJob {
 
 export interface Traces {
   readonly request: (request: TracedRequest) => void;
-  /** Starts a span below that of the request that made the job; undefined where tracing is off. */
+  /** Starts a span for a job, below the span of the request that created it; undefined if tracing is off. */
   readonly job: (traceparent: string | undefined) => TracedJob | undefined;
-  /** For an item of a request; undefined where tracing is off. */
+  /** Records the stages of an item of a request; undefined if tracing is off. */
   readonly stagesOf: (traceparent: string, item: number) => OnStage | undefined;
   readonly close: () => Promise<void>;
 }

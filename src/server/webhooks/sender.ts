@@ -1,4 +1,4 @@
-/** The boundary of src/server/webhooks: signed messages to other services, sent until they arrive. It knows no jobs. */
+/** The boundary of src/server/webhooks: signed messages to services, sent until they arrive; independent of jobs. */
 import { deadline } from '../../base/first-signal.js';
 import type { Logger } from '../../base/logger.js';
 import type { Destinations } from './destination.js';
@@ -114,7 +114,7 @@ async function attempt(
   const { signal, release } = deadline(TIMEOUT_MS, () => new Error(`no answer within ${TIMEOUT_MS / 1000} s`), ending);
   const { isAllowedAddress } = destinations;
   try {
-    // Checked again: the configuration may have changed since the job was accepted.
+    // Checked again: the configuration can have changed since the job was accepted.
     return { status: await post(destinations.check(url), headers, body, { isAllowedAddress, signal }) };
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException;

@@ -17,6 +17,14 @@ describe('resolveDevices', () => {
     expect(await resolveDevices(text, python)).toEqual(devices);
   });
 
+  it.each([
+    [0, ['cpu']],
+    [1, ['cuda:0']],
+    [3, ['cuda:0', 'cuda:1', 'cuda:2']],
+  ])('auto uses every GPU: %i → %j', async (count, devices) => {
+    expect(await resolveDevices('auto', python, undefined, async () => count)).toEqual(devices);
+  });
+
   it.each(['', 'gpu', 'cuda:', 'cuda:x', '0,0', '0,cuda:0', '-1', '0,', 'remote:0', 'cuda:0000'])(
     'refuses "%s"',
     async (text) => {

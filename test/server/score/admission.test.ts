@@ -46,6 +46,18 @@ describe('admission, simulated', () => {
     expect(answered).toBeGreaterThan(0.7 * FULL * 120 * (0.7 + 0.3 / 4));
   });
 
+  it('loses few admitted requests to a stall of seconds during a lasting overload', () => {
+    const noise = [1, 2, 1, 3, 1, 1, 2, 4, 1, 2];
+    const slowness = (time: number): number =>
+      time >= 40_000 && time < 44_500 ? 30 : (noise[Math.floor(time / 400) % noise.length] as number);
+    for (const times of [2, 10]) {
+      const arrivals = evenly(70 * times, FIVE_SECONDS);
+      const { answered, late } = simulate({ ...TINY, frameMs: 10, slowness, arrivals, seconds: 60 });
+      expect(late).toBeLessThan(0.01 * answered);
+      expect(answered).toBeGreaterThan(0.9 * 3000);
+    }
+  });
+
   it('reaches the earlier rate two seconds after other load ends', () => {
     const slowness = (time: number): number => (time >= 10_000 && time < 20_000 ? 4 : 1);
     const { answeredBySecond, late } = simulate({
@@ -154,5 +166,18 @@ describe('admission', () => {
     for (let i = 0; i < 20; i++) admit();
     time = 2500;
     expect(admit).toThrow(/would take about|try again in/);
+  });
+
+  it('keeps no place for a clip that is counted after its client has disconnected', () => {
+    const admission = createAdmission(() => 0);
+    const scorer = perFrame(10);
+    const before = admission.predict(scorer);
+    const ticket = admission.admit(scorer, { frames: 1, withinMs: 5000 });
+    const expected = ticket.foundClip();
+    ticket.close();
+    ticket.countedClip(expected, 300);
+    ticket.done(300);
+    ticket.foundClip();
+    expect(admission.predict(scorer)).toBe(before);
   });
 });

@@ -23,7 +23,7 @@ class Limits:
 
 
 # CPU: sizes that fit the caches. CUDA: full matrices at 448 px (64 pictures of 1025 tokens, 64 prompts of 77 rows).
-LIMITS = {"cpu": Limits(8 * 1025, 4096), "cuda": Limits(64 * 1025, 8192)}
+LIMITS = {"cpu": Limits(8 * 1025, 4096), "cuda": Limits(64 * 1025, 10240)}
 
 
 @dataclass(frozen=True)
@@ -49,8 +49,8 @@ class Engine:
             )
             self.abstract = FastAbstractor(model.model.visual_abstractor)
             self.language = FastLanguage(model)
-        tokens_per_image = config_tokens(model)
-        self.frames_at_once = max(1, self.limits.encoder_tokens // tokens_per_image)
+        self.tokens_per_picture = config_tokens(model)
+        self.frames_at_once = max(1, self.limits.encoder_tokens // self.tokens_per_picture)
         self.frame_bytes = (
             self.config.tokens_per_frame * self.config.hidden_size * self.dtype.itemsize
         )  # features of one frame

@@ -2,6 +2,7 @@
 
 import logging
 from collections import OrderedDict
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -14,6 +15,7 @@ BUCKETS = (1, 2, 4, 8)  # items; a smaller batch leaves the remaining slots of i
 FRAMES = 8  # above this, kernels run long enough to hide their launches
 KEPT = 12
 SEEN = 1024
+Key = tuple[tuple[Layout, ...], int, int]  # layouts of one item, items, address of the level ids
 log = logging.getLogger(__name__)
 
 
@@ -21,42 +23,56 @@ log = logging.getLogger(__name__)
 class Captured:
     graph: "torch.cuda.CUDAGraph"
     frames: Tensor  # uint8 [F, S, S, 3], the input
-    answer: Tensor  # fp32 [B, levels + 1]
+    answer: Tensor  # fp32 [questions, levels + 1]
     held: list  # keeps prefix keys and values and tables alive, which the graph reads
 
 
+def shared_layouts(questions: Sequence[Question]) -> tuple[Layout, ...] | None:
+    """The layouts of one item, if every item has the same ones and items follow each other; None otherwise."""
+    count = sum(question.first_frame == questions[0].first_frame for question in questions)
+    layouts = tuple(question.layout for question in questions[:count])
+    frames = layouts[0].frames
+    if not frames or len(questions) % count or any(layout.frames != frames for layout in layouts):
+        return None
+    for index, question in enumerate(questions):
+        if question.layout != layouts[index % count] or question.first_frame != index // count * frames:
+            return None
+    return layouts
+
+
+def item_questions(layouts: tuple[Layout, ...], items: int) -> list[Question]:
+    """The questions of `items` items in their order: the inverse of `shared_layouts`."""
+    return [Question(layout, item * layout.frames) for item in range(items) for layout in layouts]
+
+
 class GraphCache:
-    """Replays a whole scoring pass, from bytes to logits, per layout and bucket. It does nothing on a CPU."""
+    """Replays a whole scoring pass, from bytes to logits, per layouts and bucket. It does nothing on a CPU."""
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
         self.enabled = engine.device.type == "cuda"
         # one stream for all captures: cuBLAS keeps a workspace (32 MB on an H100) for every stream it has used
         self.stream = torch.cuda.Stream(engine.device) if self.enabled else None
-        self.captured: OrderedDict[tuple, Captured] = OrderedDict()
-        self.seen: set[tuple] = set()
+        # one memory pool for all graphs: replays do not overlap, and each answer is read before the next replay
+        self.pool = torch.cuda.graph_pool_handle() if self.enabled else None
+        self.captured: OrderedDict[Key, Captured] = OrderedDict()
+        self.seen: set[Key] = set()
+        self.failed: set[Key] = set()
 
     def answer(self, questions: list[Question], visuals: list[Tensor], level_ids: Tensor) -> Tensor | None:
         """fp32 [questions, levels + 1], or None when this batch does not run as a graph."""
-        if not self.enabled or not visuals or len(questions) > BUCKETS[-1]:
+        if not self.enabled or not visuals:
             return None
-        layout = questions[0].layout
-        one_each = all(
-            question.layout == layout and question.first_frame == index * layout.frames
-            for index, question in enumerate(questions)
-        )
-        bucket = next(size for size in BUCKETS if size >= len(questions))
-        if not one_each or not layout.frames or bucket * layout.frames > FRAMES:
+        layouts = shared_layouts(questions)
+        items = len(questions) // len(layouts) if layouts else 0
+        if not layouts or items > BUCKETS[-1]:
             return None
-        key = (layout, bucket, level_ids.data_ptr())
-        if key not in self.captured:
-            if key not in self.seen:  # capture at the second use: many shapes occur only once
-                if len(self.seen) >= SEEN:
-                    self.seen.clear()
-                self.seen.add(key)
-                return None
-            if not self._capture(key, layout, bucket, level_ids):
-                return None
+        bucket = next(size for size in BUCKETS if size >= items)
+        if bucket * layouts[0].frames > FRAMES:
+            return None
+        key = (layouts, bucket, level_ids.data_ptr())
+        if key not in self.captured and not self._prepare(key, level_ids):
+            return None
         self.captured.move_to_end(key)
         held = self.captured[key]
         flat = torch.cat(visuals).pin_memory()
@@ -64,32 +80,48 @@ class GraphCache:
         held.graph.replay()
         return held.answer[: len(questions)]
 
-    def _capture(self, key: tuple, layout: Layout, bucket: int, level_ids: Tensor) -> bool:
-        engine = self.engine
-        size = engine.config.image_size
-        frames = torch.zeros(bucket * layout.frames, size, size, 3, dtype=torch.uint8, device=engine.device)
-        questions = [Question(layout, index * layout.frames) for index in range(bucket)]
-
-        def compute() -> Tensor:
-            return engine.ask(questions, engine.features(frames), level_ids)
-
-        try:
-            side = self.stream
-            side.wait_stream(torch.cuda.current_stream(engine.device))
-            with torch.cuda.stream(side):  # creates prefix, tables and cuBLAS workspaces outside the capture
-                for _ in range(2):
-                    compute()
-            torch.cuda.current_stream(engine.device).wait_stream(side)
-            graph = torch.cuda.CUDAGraph()
-            with torch.cuda.device(engine.device), torch.cuda.graph(graph, stream=side):
-                answer = compute()
-        except RuntimeError as error:
-            self.enabled = False
-            self.captured.clear()
-            log.warning("CUDA graphs are off; scoring continues without them: %s", error)
+    def _prepare(self, key: Key, level_ids: Tensor) -> bool:
+        """Capture at the second use, because many shapes occur only once. A shape that failed is not tried again."""
+        if key in self.failed:
             return False
-        group, text = engine.language.group(layout, bucket)
-        self.captured[key] = Captured(graph, frames, answer, [group, text, level_ids])
+        if key not in self.seen:
+            if len(self.seen) >= SEEN:
+                self.seen.clear()
+                self.failed.clear()
+            self.seen.add(key)
+            return False
+        try:
+            self.captured[key] = self._capture(key, level_ids)
+        except RuntimeError as error:  # out of memory too
+            self.failed.add(key)
+            log.warning("this shape runs without a CUDA graph, because its capture failed: %s", error)
+            return False
         if len(self.captured) > KEPT:
             self.captured.popitem(last=False)
         return True
+
+    def _capture(self, key: Key, level_ids: Tensor) -> Captured:
+        engine = self.engine
+        layouts, bucket, _ = key
+        size = engine.config.image_size
+        frames = torch.zeros(bucket * layouts[0].frames, size, size, 3, dtype=torch.uint8, device=engine.device)
+        questions = item_questions(layouts, bucket)
+        passes = engine.chunks(questions)
+        order = torch.tensor([index for chunk in passes for index in chunk], device=engine.device).argsort()
+
+        def compute() -> Tensor:
+            features = engine.features(frames)
+            rows = [engine.ask([questions[index] for index in chunk], features, level_ids) for chunk in passes]
+            return torch.cat(rows).index_select(0, order)
+
+        side = self.stream
+        side.wait_stream(torch.cuda.current_stream(engine.device))
+        with torch.cuda.stream(side):  # creates prefix, tables and cuBLAS workspaces outside the capture
+            for _ in range(2):
+                compute()
+        torch.cuda.current_stream(engine.device).wait_stream(side)
+        graph = torch.cuda.CUDAGraph()
+        with torch.cuda.device(engine.device), torch.cuda.graph(graph, pool=self.pool, stream=side):
+            answer = compute()
+        tables = [engine.language.group(layout, bucket) for layout in layouts]
+        return Captured(graph, frames, answer, [*tables, order, level_ids])

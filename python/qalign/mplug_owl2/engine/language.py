@@ -111,7 +111,7 @@ class FastLanguage:
                 self._prefixes.pop(next(iter(self._prefixes)))
             group, text = self.group(prefix_layout(ids), 1)
             kept: list[KeyValue] = []
-            self._last_rows(text, 0, [group], kept)
+            self._last_rows(text.clone(), 0, [group], kept)  # `text` is kept for later calls
             self._prefixes[ids] = kept
         return self._prefixes[ids]
 
@@ -123,12 +123,12 @@ class FastLanguage:
     def _head(self, x: Tensor) -> Tensor:
         if x.dtype == torch.float32:
             return linear(x, self.head)
-        if x.device.type == "cuda":
+        if x.device.type != "cpu":
             return torch.mm(x, self.head.t(), out_dtype=torch.float32)  # 16-bit products, summed in fp32
         return torch.cat([linear(x.float(), part.float()) for part in self.head.split(4096)], dim=1)
 
     def _last_rows(self, x: Tensor, images: int, groups: list[Group], kept: list[KeyValue] | None) -> Tensor:
-        """All layers over all rows. The last layer computes only keys and values, except at the last positions."""
+        """All layers; overwrites `x`. The last layer computes only keys and values, except at the last positions."""
         for index, layer in enumerate(self.layers):
             final = index == len(self.layers) - 1
             normed = self._norm(x, images, layer.input_norm)
@@ -144,13 +144,13 @@ class FastLanguage:
                 return x
             query = linear(normed, layer.query)
             context = self._attend(layer, index, groups, images, query, key_value, kept, final)
-            x = torch.addmm(x, context, layer.output.t())
+            x.addmm_(context, layer.output.t())  # in place: addmm would copy x first
             if not final:
                 normed = self._norm(x, images, layer.output_norm)
             else:
                 normed = self._last_norm(x, groups, layer.output_norm)
             gate, up = linear(normed, layer.gate_up).chunk(2, dim=1)
-            x = torch.addmm(x, silu(gate).mul_(up), layer.down.t())
+            x.addmm_(silu(gate).mul_(up), layer.down.t())
         return x
 
     @staticmethod

@@ -18,6 +18,8 @@ from .graphs import GraphCache
 from .layout import Layout, plan_layout
 from .memory import free_bytes
 
+WARM_UP_PROMPT, WARM_UP_LEVELS = "<|image|>\nASSISTANT:", ("good", "bad")
+
 
 class Scorer:
     """A loaded model. Its weights must not change, because results of constant prompt text are cached.
@@ -47,6 +49,12 @@ class Scorer:
         """
         with self._busy:
             return self._score(items, levels)
+
+    def warm_up(self) -> None:
+        """Score a black picture, so that the first request does not pay for contexts, plans and loaded kernels."""
+        size = self.info.image_size
+        black = torch.zeros(1, size, size, 3, dtype=torch.uint8)
+        self.score([ScoreItem([black], [WARM_UP_PROMPT])], WARM_UP_LEVELS)
 
     @torch.inference_mode()
     def encode(self, clip: str, first: int, pixels: Tensor) -> int:
