@@ -1,6 +1,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { dirname, join, normalize } from 'node:path';
 import { Ajv, type ValidateFunction } from 'ajv';
+import ts from 'typescript';
 import { parse } from 'yaml';
 import { describe, expect, it } from 'vitest';
 import { allCommands, splitHelp } from '../.config/reference/cli.js';
@@ -26,6 +27,26 @@ const lacking = (name: string, words: readonly string[]): string[] => {
   const rows = new Set([...pageOf(name).matchAll(/^\| `([^`]+)` \|/gm)].map(([, word]) => word));
   return words.filter((word) => !rows.has(word));
 };
+
+/** What the compiler reports about a program in the folder of the library. */
+function compile(text: string): string[] {
+  const file = join(packageRoot, 'src/example-of-the-reference.ts');
+  const read = ts.readConfigFile(join(packageRoot, 'tsconfig.json'), (path) => ts.sys.readFile(path));
+  const { options } = ts.parseJsonConfigFileContent(read.config, ts.sys, packageRoot);
+  const real = ts.createCompilerHost(options);
+  const host: ts.CompilerHost = {
+    ...real,
+    fileExists: (path) => path === file || real.fileExists(path),
+    getSourceFile: (path, version, ...rest) =>
+      path === file ? ts.createSourceFile(path, text, version) : real.getSourceFile(path, version, ...rest),
+  };
+  const program = ts.createProgram([file], { ...options, noEmit: true, noUnusedLocals: false }, host);
+  const source = program.getSourceFile(file);
+  return [...program.getSyntacticDiagnostics(source), ...program.getSemanticDiagnostics(source)].map(
+    ({ messageText, start = 0 }) =>
+      `${text.slice(0, start).split('\n').length}: ${ts.flattenDiagnosticMessageText(messageText, ' ')}`,
+  );
+}
 
 describe('docs/reference', () => {
   it('has every command with its flags and an example', async () => {
@@ -92,6 +113,40 @@ describe('docs/reference', () => {
     expect(undocumented).toEqual([]);
   });
 
+  it.each(['library.md', 'client.md'])(
+    '%s has an example of every function, and each example compiles',
+    (name) => {
+      const [, functions = ''] = /\n## Functions\n([^]*?)\n## /.exec(pageOf(name)) ?? [];
+      const parts = functions.split('\n### ').slice(1);
+      const examples = parts.map(
+        (part) => [...part.matchAll(/^```ts\n([^]*?)\n```/gm)].map(([, code = '']) => code)[1],
+      );
+      const names = parts.map((part) => part.split('\n')[0] ?? '');
+      expect(names.filter((_, at) => examples[at] === undefined)).toEqual([]);
+      const entry = name === 'library.md' ? './index.js' : './client/client.js';
+      const bodies = examples.map((code, at) => `export async function example${at}() {\n${code}\n}`);
+      expect(compile([`import { ${names.join(', ')} } from '${entry}';`, ...bodies].join('\n'))).toEqual([]);
+    },
+    120_000,
+  );
+
+  it.each(['library.md', 'client.md'])('%s has the default of every option', (name) => {
+    const sections = pageOf(name)
+      .split('\n### ')
+      .filter((part) => /^\w*(Options|Query)\n/.test(part));
+    expect(sections.length).toBeGreaterThan(2);
+    const unclear = sections.flatMap((part) =>
+      [...part.matchAll(/^\| `(\w+)\?` \| (.*)$/gm)]
+        .filter(([, , rest = '']) => !/=>|AbortSignal|OnStage|Progress`|`undefined`|\bdefault\b/i.test(rest))
+        .map(([, member = '']) => `${part.split('\n')[0] ?? ''}.${member}`),
+    );
+    expect(unclear).toEqual([]);
+  });
+
+  it.each(readdirSync(join(packageRoot, 'docs/reference')))('%s has no markup of docstrings', (name) => {
+    expect(pageOf(name)).not.toMatch(/\{@\w+/);
+  });
+
   it('has every environment variable that the sources read', () => {
     const known = [...ENVIRONMENT.map(({ name }) => name), ...INTERNAL];
     const sources = ['src', 'bridge', 'python/qalign'].flatMap(below).filter((path) => /\.(ts|py)$/.test(path));
@@ -109,7 +164,8 @@ it('the default of a flag is read from its help', () => {
   expect(of('what is printed; default: text')).toEqual({ fallback: 'text', meaning: 'what is printed' });
   expect(of('a: one, b: two (default), c: three', ['a', 'b', 'c']).fallback).toBe('`b`');
   expect(of('auto: fp32 on a CPU', ['auto', 'fp32']).fallback).toBe('`auto`');
-  expect(of('commit of a hub model')).toEqual({ fallback: '', meaning: 'commit of a hub model' });
+  expect(of('commit of a hub model')).toEqual({ fallback: 'none', meaning: 'commit of a hub model' });
+  expect(of('output folder (required)')).toEqual({ fallback: 'required', meaning: 'output folder' });
 });
 
 it('every column belongs to a field', () => {

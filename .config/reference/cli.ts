@@ -77,9 +77,10 @@ export function splitHelp({ type, choices, value, help }: Omit<Flag, 'group' | '
     const meaning = help.replace(named[0], '');
     return { fallback: prose(named[1] ?? named[2] ?? ''), meaning: meaning === '' ? help : meaning };
   }
+  if (help.endsWith(' (required)')) return { fallback: 'required', meaning: help.slice(0, -' (required)'.length) };
   const marked = / \(default\)/.exec(help);
   if (marked === null)
-    return { fallback: /^auto\b/.test(choices?.[0] ?? value ?? '') ? code('auto') : '', meaning: help };
+    return { fallback: /^auto\b/.test(choices?.[0] ?? value ?? '') ? code('auto') : 'none', meaning: help };
   const before = help.slice(0, marked.index);
   const chosen = choices?.findLast((choice) => new RegExp(`(^|[;,] )${choice}: [^:]*$`).test(before));
   return { fallback: code(chosen ?? choices?.[0] ?? ''), meaning: help };

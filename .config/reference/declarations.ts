@@ -189,10 +189,15 @@ function typeOfMember(symbol: ts.Symbol, node: ts.Declaration): string {
 
 function docsOf(symbol: ts.Symbol): Docs {
   const checker = program().getTypeChecker();
-  const text = (parts: ts.SymbolDisplayPart[] | undefined): string => ts.displayPartsToString(parts).trim();
+  const text = (parts: ts.SymbolDisplayPart[] | undefined): string =>
+    ts
+      .displayPartsToString(parts)
+      .replaceAll(/\{@link (\w+)\}/g, '`$1`')
+      .trim();
   const paragraphs = text(symbol.getDocumentationComment(checker)).split(/\n\s*\n/);
   return {
-    doc: paragraphs.map((one) => one.replaceAll(/\s*\n\s*/g, ' ')).join('\n\n'),
+    // a line that begins an item of a list stays a line
+    doc: paragraphs.map((one) => one.replaceAll(/\s*\n(?!- )\s*/g, ' ')).join('\n\n'),
     tags: symbol.getJsDocTags(checker).map(({ name, text: parts }) => ({ name, text: text(parts) })),
   };
 }

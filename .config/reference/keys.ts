@@ -94,10 +94,10 @@ export const servicePage = (): string =>
     '## Keys',
     keyTable(ServeConfig),
     '## Environment variables',
-    'Set them for the process that runs `qalign`. A flag or key for the same setting has precedence. Only variables of the service begin with `QALIGN_SERVE_`.',
+    'Set them for the process that runs `qalign`. A flag or a key takes precedence over its variable. Only variables of the service begin with `QALIGN_SERVE_`.',
     table(
       ['Variable', 'Default', 'Meaning'],
-      ENVIRONMENT.map(({ name, fallback, meaning }) => [code(name), fallback, meaning]),
+      ENVIRONMENT.map(({ name, fallback, meaning }) => [code(name), fallback === '' ? 'none' : fallback, meaning]),
     ),
   );
 
@@ -105,7 +105,12 @@ export const servicePage = (): string =>
 export function keyTable(schema: TSchema): string {
   return table(
     ['Key', 'Type', 'Default', 'Meaning'],
-    keysOf(nodeOf(schema)).map((key) => [code(key.key), typeOf(key.node), fallbackOf(key), meaningOf(key)]),
+    keysOf(nodeOf(schema)).map((key) => [
+      code(key.key),
+      typeOf(key.node),
+      fallbackOf(key),
+      meaningOf(key).replace(NAMED_DEFAULT_SENTENCE, '.'),
+    ]),
   );
 }
 
@@ -125,6 +130,12 @@ export function fieldTable(schema: TSchema, required: string, sections: Sections
   );
 }
 
+/** A list of fixed length: "list of 2 × number", "list of text and whole number". */
+function listOf(items: readonly SchemaNode[], sections: Sections): string {
+  const types = items.map((one) => typeOf(one, sections));
+  return new Set(types).size === 1 ? `list of ${types.length} × ${types[0]}` : `list of ${types.join(' and ')}`;
+}
+
 export function typeOf(node: SchemaNode, sections: Sections = new Map()): string {
   const place = sections.get(node);
   if (place !== undefined) return place;
@@ -133,13 +144,25 @@ export function typeOf(node: SchemaNode, sections: Sections = new Map()): string
   if (values !== undefined) return values.map(literal).join(', ');
   if (node.type === 'boolean') return '`true` or `false`';
   if (node.anyOf !== undefined) return node.anyOf.map((one) => typeOf(one, sections)).join(' or ');
+  if (node.type === 'array' && Array.isArray(node.items)) return listOf(node.items as readonly SchemaNode[], sections);
+  if (node.patternProperties !== undefined)
+    return `name: ${Object.values(node.patternProperties)
+      .map((one) => typeOf(one, sections))
+      .join(' or ')}`;
   const [word = '', ...limits] = typeInWords(node).split(', ');
   const all = [...limits, ...(node.pattern === undefined ? [] : [`matching ${code(node.pattern)}`])];
   return `${prose(word)}${all.length === 0 ? '' : ` (${all.join(', ')})`}`;
 }
 
-const fallbackOf = ({ node, required }: SchemaKey): string =>
-  required ? 'required' : node.default === undefined ? '' : code(yaml(node.default));
+/** "(default: X)" at the end of a description, of a key whose default the schema does not have. */
+const NAMED_DEFAULT = / \(default: ([^()]+)\)$/;
+const NAMED_DEFAULT_SENTENCE = / \(default: [^()]+\)\.(?=$| Example:)/;
+
+function fallbackOf({ node, required }: SchemaKey): string {
+  if (required) return 'required';
+  if (node.default !== undefined) return code(yaml(node.default));
+  return prose(NAMED_DEFAULT.exec(node.description ?? '')?.[1] ?? 'none');
+}
 
 export function meaningOf({ key, node }: Pick<SchemaKey, 'key' | 'node'>, sections?: Sections): string {
   if (node.description === undefined && sections?.has(node) === true) return '';

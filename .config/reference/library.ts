@@ -84,11 +84,14 @@ const memberTable = (members: readonly Member[]): string =>
     members.map((one) => [code(`${one.name}${one.isOptional ? '?' : ''}`), code(one.type), inOneLine(one)]),
   );
 
+/** A default that is a value of TypeScript, not words. */
+const VALUE = /^('[^']*'|\[.*\]|[\d_.]+|true|false|[A-Z_]+|silentLogger)$/;
+
 /** A docstring with its tags. */
 function inOneLine({ doc, tags }: Docs): string {
   const rest = tags.map(({ name, text }) =>
     name === 'default'
-      ? `Default: ${code(text)}.`
+      ? `Default: ${VALUE.test(text) ? code(text) : prose(text)}.`
       : name === 'example'
         ? `Example: ${code(text)}.`
         : name === 'throws'

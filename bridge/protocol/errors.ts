@@ -1,17 +1,18 @@
 /**
- * The registry of all error codes. Every error of qalign has a row here. `npm run generate` writes the same table for
- * Python (`qalign/protocol.py`), and a test keeps registry, README and Python equal.
+ * Origin of an error.
  *
- * - `family` is the origin: `worker` errors cross the wire, `bridge` errors do not. `config`, `dataset` and `media`
- *   errors are caused by the user's input. `service` errors belong to the HTTP API.
- * - `httpStatus` is the status of the HTTP response.
- * - `retryable` means that the same request can succeed if it is sent again unchanged.
+ * - `worker`: raised by Python and sent over the bridge.
+ * - `bridge`: raised by Node, about a worker.
+ * - `config`, `dataset` and `media`: caused by the input of the user.
+ * - `service`: raised by the HTTP API.
  */
 export type ErrorFamily = 'worker' | 'bridge' | 'config' | 'dataset' | 'media' | 'service';
 
 export interface ErrorRow {
   readonly family: ErrorFamily;
+  /** Status of the HTTP response. */
   readonly httpStatus: number;
+  /** The same request can succeed if it is sent again unchanged. */
   readonly retryable: boolean;
   readonly sentence: string;
 }
@@ -23,6 +24,9 @@ const row = (family: ErrorFamily, httpStatus: number, retryable: boolean, senten
   sentence,
 });
 
+/**
+ * All error codes. `npm run generate` writes the same table for Python (`qalign/protocol.py`) and docs/reference.
+ */
 export const ERROR_CODES = {
   // worker: raised in Python and sent over the wire
   INVALID_REQUEST: row('worker', 422, false, 'The request does not match the schema of its method.'),

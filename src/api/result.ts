@@ -162,7 +162,15 @@ export interface ScoreFailure extends Static<typeof ScoreFailureSchema> {}
 export type ScoreOutcome = ScoreResult | ScoreFailure;
 export type Preprocessing = Static<typeof PreprocessingSchema>;
 
-/** Whether an outcome is a failure. If not, it has `score`, `level` and the other fields of a result. */
+/**
+ * Whether an outcome is a failure. If not, it has `score`, `level` and the other fields of a result.
+ * @example
+ * ```ts
+ * await using scorer = await createScorer();
+ * const outcome = await scorer.score('photo.jpg', { task: 'quality' });
+ * console.log(isFailure(outcome) ? outcome.error.message : outcome.score);
+ * ```
+ */
 export function isFailure(outcome: ScoreOutcome): outcome is ScoreFailure {
   return 'error' in outcome;
 }

@@ -1,3 +1,4 @@
+/** Priority of an input: interactive inputs go before bulk inputs. */
 export type Lane = 'interactive' | 'bulk';
 
 /** Number of interactive turns in a row after which a waiting bulk caller gets a turn, so that bulk never starves. */

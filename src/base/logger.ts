@@ -1,6 +1,7 @@
-/** Structured log lines. Worker logs arrive over the bridge and are logged here at their own level. */
+/** Level of a log line. Lines of a worker keep their level. */
 export type LogLevel = 'debug' | 'info' | 'warn' | 'error';
 
+/** Values that belong to a log line. */
 export type LogFields = Readonly<Record<string, unknown>>;
 
 /** Logs messages by level. `createLogger` makes a logger, and `silentLogger` drops every message. */
@@ -17,7 +18,14 @@ export interface Logger {
 
 const ORDER: Record<LogLevel, number> = { debug: 10, info: 20, warn: 30, error: 40 };
 
-/** Creates a logger that calls `write(level, message, fields)` for every message at or above `minimum`. */
+/**
+ * Creates a logger that calls `write(level, message, fields)` for every message at or above `minimum`.
+ * @example
+ * ```ts
+ * const log = createLogger((level, message, fields) => console.error(level, message, fields), 'debug');
+ * await using scorer = await createScorer({ log });
+ * ```
+ */
 export function createLogger(
   write: (level: LogLevel, message: string, fields: LogFields | undefined) => void,
   minimum: LogLevel = 'info',

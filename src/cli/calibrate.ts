@@ -15,7 +15,7 @@ export const calibrate = defineCommand({
     'qalign calibrate --predictions dev.jsonl --test test.jsonl --method isotonic --out c.json --page c.html',
   ],
   flags: {
-    predictions: { type: 'string', value: 'FILE', help: 'predictions of validation items to fit on' },
+    predictions: { type: 'string', value: 'FILE', help: 'predictions of validation items to fit on (required)' },
     test: {
       type: 'string',
       value: 'FILE',
@@ -26,7 +26,7 @@ export const calibrate = defineCommand({
       choices: ['logistic', 'isotonic'],
       help: 'curve to fit; logistic has four parameters (default: logistic)',
     },
-    out: { type: 'string', short: 'o', value: 'FILE', help: 'output file for the calibration, as JSON' },
+    out: { type: 'string', short: 'o', value: 'FILE', help: 'output file for the calibration, as JSON (required)' },
     page: { type: 'string', value: 'FILE', help: 'output file for an HTML page with the reliability plot' },
     json: { type: 'boolean', help: 'print the measurement as JSON' },
   },

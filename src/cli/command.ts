@@ -138,7 +138,13 @@ export function parseLine(
     if (token.kind !== 'option') continue;
     const flag = Object.hasOwn(flags, token.name) ? flags[token.name] : undefined;
     if (flag === undefined)
-      throw usage(command, `there is no flag ${token.rawName}${hint(token.name, Object.keys(flags))}`);
+      throw usage(
+        command,
+        `there is no flag ${token.rawName}${hint(
+          token.rawName,
+          Object.keys(flags).map((name) => `--${name}`),
+        )}`,
+      );
     // parseArgs takes any next word as the value: `--out --resume` lacks its value, `--out=--x` has it
     const eaten = token.value?.startsWith('--') === true && token.inlineValue === false;
     const value = readFlag(command, token.rawName, flag, eaten ? undefined : token.value);

@@ -12,7 +12,7 @@ const where = {
   'data-dir': {
     type: 'string',
     value: 'DIR',
-    help: 'data_dir of the service (default: QALIGN_SERVE_DATA_DIR, else runs/service)',
+    help: 'folder data_dir of the service (default: QALIGN_SERVE_DATA_DIR, else runs/service)',
   },
   json: { type: 'boolean', help: 'print JSON' },
 } as const;
@@ -43,7 +43,7 @@ const create = defineCommand({
       multiple: true,
       choices: SCOPES,
       value: SCOPES.join('|'),
-      help: 'scope to grant; can be repeated (admin: all scopes)',
+      help: 'scope to grant; admin: all scopes; can be repeated (required)',
     },
   },
   async run({ args, flags, terminal }) {

@@ -31,9 +31,15 @@ export type JobItems = string | Blob | readonly ItemSource[] | { readonly manife
 export interface ClientOptions {
   /** The URL of the service, e.g. `http://127.0.0.1:8080`. */
   readonly url: string;
-  /** An API key of `qalign keys create`. */
+  /**
+   * An API key of `qalign keys create`.
+   * @default none
+   */
   readonly key?: string;
-  /** Replaces the global `fetch`. */
+  /**
+   * Replaces the global `fetch`.
+   * @default the global `fetch`
+   */
   readonly fetch?: typeof fetch;
   /** Maximum number of retries after 429 or 503. @default 3 */
   readonly retries?: number;
@@ -43,11 +49,20 @@ export interface ClientOptions {
 export interface CallOptions {
   /** Aborts the request, the wait before a retry, and the stream of the answer. */
   readonly signal?: AbortSignal;
-  /** For the same key, the service returns its first answer again. Calls that create something generate a key. */
+  /**
+   * For the same key, the service returns its first answer again. Calls that create something generate a key.
+   * @default none
+   */
   readonly idempotencyKey?: string;
-  /** W3C trace context, for the logs of the service. */
+  /**
+   * W3C trace context, for the logs of the service.
+   * @default none
+   */
   readonly traceparent?: string;
-  /** Overrides `retries` of the client; 0 sends the request once. */
+  /**
+   * Overrides `retries` of the client; 0 sends the request once.
+   * @default those of the client
+   */
   readonly retries?: number;
 }
 
@@ -56,13 +71,16 @@ export type UploadProgress = (sent: number, total: number | undefined) => void;
 
 /** Options of a call that sends pictures or clips. */
 export interface UploadOptions extends CallOptions {
-  /** Called with the progress of the upload. */
+  /** Called with the bytes of the body that were sent, and in total. */
   readonly onUploadProgress?: UploadProgress;
 }
 
 /** Options of a stream of events. */
 export interface EventOptions extends CallOptions {
-  /** Continues after this event. */
+  /**
+   * Continues after this event.
+   * @default all events
+   */
   readonly lastEventId?: number;
 }
 
@@ -76,14 +94,20 @@ export interface SentEvent<Data> {
 
 /** Selects the jobs of a list. */
 export interface JobQuery {
-  /** Maximum number of jobs in one answer, 1 to 1000. */
+  /**
+   * Maximum number of jobs in one answer, 1 to 1000.
+   * @default 50
+   */
   readonly limit?: number;
   /**
    * Newest jobs to skip.
    * @default 0
    */
   readonly offset?: number;
-  /** Only jobs with this status. */
+  /**
+   * Only jobs with this status.
+   * @default all
+   */
   readonly status?: JobStatus;
 }
 

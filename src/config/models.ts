@@ -147,5 +147,9 @@ export async function modelsThatDo(task: Task, kind?: Kind): Promise<string> {
     kind === undefined ? tasks[task] !== undefined : (tasks[task]?.includes(kind) ?? false),
   );
   if (able.length === 0) return 'No model of "qalign models list" does.';
-  return `Models that do: ${able.map(({ name, untrained }) => (untrained ? `${name} (untrained)` : name)).join(', ')}.`;
+  const named = able.map(
+    ({ name, title, untrained }) => `${name}${untrained ? ' (untrained)' : (/ \(base\b.*\)$/.exec(title)?.[0] ?? '')}`,
+  );
+  // those that only serve as a base come last
+  return `Models that do: ${named.sort((a, b) => Number(a.includes(' ')) - Number(b.includes(' '))).join(', ')}.`;
 }

@@ -2,6 +2,7 @@ import type { DatasetRecord } from '../../bridge/protocol/record.js';
 import { hammingDistance, type PerceptualHash } from '../scoring/perceptual-hash.js';
 
 export const LEAK_KINDS = ['exact', 'perceptual', 'reference', 'base_name'] as const;
+/** How two pictures can be the same: equal bytes, similar look, equal reference picture, or equal file name. */
 export type LeakKind = (typeof LEAK_KINDS)[number];
 
 /** A record and its side: its split, or its file if the records have no splits. */

@@ -11,18 +11,33 @@ import type { DatasetSpec, Delimiter, LabelFile } from './spec.js';
 
 /** How to read the user's own table. */
 export interface OwnData {
+  /** Name of the data set. Default: the file name. */
   readonly name?: string | undefined;
+  /** Kind of media. Default: by the first file name. */
   readonly kind?: 'image' | 'video' | undefined;
+  /**
+   * What was rated.
+   * @default 'quality'
+   */
   readonly task?: 'quality' | 'aesthetics' | undefined;
+  /** Column of the pictures or clips. Required, except in JSON, where `image`, `img_path` or `media` is the default. */
   readonly imageColumn?: string | undefined;
+  /** Column of the scores. Required, except in JSON, where `gt_score`, `mos` or `id.score` is the default. */
   readonly scoreColumn?: string | undefined;
+  /** Column of the standard deviations of the ratings. Default: none. */
   readonly stdColumn?: string | undefined;
+  /** Column of the splits. Default: none; all rows are the split `all`. */
   readonly splitColumn?: string | undefined;
+  /** Column of the reference pictures. Default: none. */
   readonly groupColumn?: string | undefined;
   /** Separator of text tables; default: by file extension. */
   readonly delimiter?: Delimiter | undefined;
-  /** Range of valid scores, inclusive. A score outside it is an error. */
+  /** Lowest and highest valid score. A score outside is an error. Default: `range` of the conversion, else no limit. */
   readonly scale?: readonly [number, number] | undefined;
+  /**
+   * Lower scores are better (DMOS); they are inverted.
+   * @default false
+   */
   readonly lowerIsBetter?: boolean | undefined;
   /** With `lowerIsBetter`, mos = mirror − score. Default: the sum of both ends of the scale, or 0 without a scale. */
   readonly mirror?: number | undefined;

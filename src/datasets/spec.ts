@@ -27,7 +27,7 @@ export const LevelSettings = Type.Object(
     edge: Type.Enum(['lower', 'upper'], {
       default: 'lower',
       description:
-        'level of a score exactly between two levels. `lower`: the score is the lower edge of the upper level. `upper`: it is the upper edge of the lower level',
+        'level of a score on the edge between two levels. lower: the better level, whose lower edge it is; upper: the worse level',
     }),
     names: Type.Optional(
       Type.Array(Type.String({ pattern: '^\\S+$' }), {
@@ -53,14 +53,12 @@ export const LabelFile = Type.Object(
     }),
     delimiter: Type.Optional(
       Type.Enum([...DELIMITERS], {
-        description: 'separator of the columns of a text table (default ","); a space matches one or more blanks',
+        description: 'separator of the columns of a text table; a space stands for any run of blanks (default: ",")',
       }),
     ),
-    header: Type.Optional(
-      Type.Boolean({ description: 'true (default): the first row contains the names of the columns' }),
-    ),
+    header: Type.Optional(Type.Boolean({ description: 'the first row names the columns (default: true)' })),
     sheet: Type.Optional(text('sheet of a workbook (default: the first)')),
-    skip_rows: Type.Optional(Type.Integer({ minimum: 0, description: 'number of rows above the header' })),
+    skip_rows: Type.Optional(Type.Integer({ minimum: 0, description: 'rows above the header (default: 0)' })),
     columns: Type.Object(
       {
         name: columnOf('file name of the picture or clip'),
@@ -87,13 +85,13 @@ export const LabelFile = Type.Object(
             format: Type.Optional(Type.Enum(['table', 'mat'], { description: 'format of the file (default: table)' })),
             column: columnOf('column of this file without a header, or the name of a MAT array'),
             delimiter: Type.Optional(
-              Type.Enum([...DELIMITERS], { description: 'separator of its columns (default ",")' }),
+              Type.Enum([...DELIMITERS], { description: 'separator of its columns (default: ",")' }),
             ),
           },
           closed,
         ),
         {
-          description: 'columns in other files that have the same rows in the same order',
+          description: 'columns from another file that has the same rows in the same order',
         },
       ),
     ),
@@ -102,18 +100,22 @@ export const LabelFile = Type.Object(
         {
           rewrite: Type.Optional(
             Type.Array(Type.Tuple([word, Type.String()]), {
-              description: 'pairs of a regular expression and its replacement, applied in order',
+              description: 'regular expressions with their replacements, applied in order',
             }),
           ),
-          add: Type.Optional(Type.String({ description: 'text to append to every name, such as .mp4' })),
-          template: Type.Optional(Type.String({ description: 'name built from columns: {0}.{2}.png' })),
+          add: Type.Optional(Type.String({ description: 'ending to add to every name, such as .mp4' })),
+          template: Type.Optional(
+            Type.String({ description: 'template of a name made of columns, such as {0}.{2}.png' }),
+          ),
           words: Type.Optional(
             Type.Record(word, Type.String(), {
               description: 'words to replace in the columns of the template: old → new',
             }),
           ),
           lower: Type.Optional(
-            Type.Boolean({ description: 'convert names to lower case, for files whose names differ only in case' }),
+            Type.Boolean({
+              description: 'write names in lower case, because files differ only in case (default: false)',
+            }),
           ),
         },
         { ...closed, description: 'steps that convert a name in the file to the name of a picture, in this order' },
@@ -124,52 +126,54 @@ export const LabelFile = Type.Object(
     ),
     digits: Type.Optional(
       Type.Enum(['as_written', 'shortest'], {
-        description: 'digits of the score in the published ids. shortest: remove padding, 4.570000 → 4.57',
+        description:
+          'digits of the score in the published ids; shortest: without padding zeros (4.570000 → 4.57) (default: as_written)',
       }),
     ),
     skip_names: Type.Optional(
-      Type.String({ description: 'regular expression on the name; matching rows are not rated items' }),
+      Type.String({
+        description: 'regular expression on the name of rows to leave out, because they are not rated items',
+      }),
     ),
     drop_rows: Type.Optional(
       Type.Array(Type.Integer({ minimum: 1 }), {
-        description: 'numbers of rows that the distributor included in error',
+        description: 'numbers of rows to leave out, because the distributor included them in error',
       }),
     ),
     sequence: Type.Optional(
       Type.Array(Type.Tuple([word, Type.Integer({ minimum: 1 })]), {
         description:
-          'generated names, if no file contains them: a pattern with {} and the number of names. They are in the column "sequence"',
+          'names for rows of files without names: a pattern with {} for the number, and how many; read as the column "sequence"',
       }),
     ),
     split: Type.Optional(text('split of rows without a split (default: all)')),
     split_name: Type.Optional(
       Type.String({ description: 'regular expression on the name; its first group is the split' }),
     ),
-    splits: Type.Optional(Type.Record(word, word, { description: 'split in the file → split of qalign' })),
+    splits: Type.Optional(
+      Type.Record(word, word, { description: 'name of a split in the file → name in the records' }),
+    ),
     split_groups: Type.Optional(
-      Type.Record(word, Type.Tuple([word, word]), { description: 'split → its first and last reference' }),
+      Type.Record(word, Type.Tuple([word, word]), { description: 'split → its first and last reference picture' }),
     ),
-    lower_is_better: Type.Optional(
-      Type.Boolean({ description: 'replaces lower_is_better of the dataset for this file' }),
-    ),
-    mirror: Type.Optional(Type.Number({ description: 'replaces mirror of the dataset for this file' })),
-    scale: Type.Optional(
-      Type.Tuple([Type.Number(), Type.Number()], { description: 'replaces scale of the dataset for this file' }),
-    ),
+    lower_is_better: Type.Optional(Type.Boolean({ description: 'overrides lower_is_better of the dataset' })),
+    mirror: Type.Optional(Type.Number({ description: 'overrides mirror of the dataset' })),
+    scale: Type.Optional(Type.Tuple([Type.Number(), Type.Number()], { description: 'overrides scale of the dataset' })),
     std_factor: Type.Optional(
       Type.Number({
         exclusiveMinimum: 0,
-        description: 'factor for an std in other units than the score: mos_std = factor · std',
+        description:
+          'factor for a standard deviation in other units than the score: mos_std = factor · std (default: 1)',
       }),
     ),
     counts_spread: Type.Optional(
-      Type.Boolean({ description: 'false: the counts were computed from the mean, so their spread has no meaning' }),
+      Type.Boolean({
+        description:
+          'false: the counts were computed from the mean, so that no spread is read from them (default: true)',
+      }),
     ),
     levels: Type.Optional(
-      Type.Partial(LevelSettings, {
-        ...closed,
-        description: 'replaces single keys of levels of the dataset for this file',
-      }),
+      Type.Partial(LevelSettings, { ...closed, description: 'overrides keys of levels of the dataset' }),
     ),
     about: Type.Optional(text('remark about the file')),
   },
@@ -183,9 +187,9 @@ export const DatasetSpec = Type.Object(
     name: Type.String({ pattern: '^[a-z0-9][a-z0-9_-]*$', description: 'name of the dataset and of its file' }),
     aliases: Type.Optional(Type.Array(word, { description: 'other names of the dataset' })),
     title: text('name as its authors write it'),
-    version: text('year, size and scale, for readers'),
-    kind: Type.Enum([...KINDS], { description: 'kind of the rated files' }),
-    task: Type.Enum([...TASKS], { description: 'question of the study: quality or aesthetics' }),
+    version: text('year, size and scale, as text for readers'),
+    kind: Type.Enum([...KINDS], { description: 'what was rated' }),
+    task: Type.Enum([...TASKS], { description: 'what the raters were asked about' }),
     licence: text('licence of labels and media'),
     citation: text('publication, with its year'),
     about: Type.Optional(text('remark about the dataset')),
@@ -193,13 +197,15 @@ export const DatasetSpec = Type.Object(
     names: Type.Optional(
       Type.String({
         description:
-          'regular expression that every name matches; it detects the label file of another dataset with the same file name',
+          'regular expression that every name matches; it distinguishes label files of two data sets that have the same file name',
       }),
     ),
-    scale: Type.Tuple([Type.Number(), Type.Number()], { description: 'lowest and highest possible score, inclusive' }),
-    lower_is_better: Type.Boolean({ default: false, description: 'true: a lower score means a better picture (DMOS)' }),
+    scale: Type.Tuple([Type.Number(), Type.Number()], { description: 'lowest and highest possible score' }),
+    lower_is_better: Type.Boolean({ default: false, description: 'DMOS: a lower score is a better picture' }),
     mirror: Type.Optional(
-      Type.Number({ description: 'with lower_is_better: mos = mirror − score (default: lo + hi of the scale)' }),
+      Type.Number({
+        description: 'where lower is better, mos = mirror − score (default: the sum of both ends of scale)',
+      }),
     ),
     levels: Type.With(LevelSettings, { description: 'conversion of scores to levels' }),
     density: Type.Enum(['pdf', 'cdf'], {
@@ -207,17 +213,20 @@ export const DatasetSpec = Type.Object(
       description:
         'rule of the soft labels. pdf: normal density at the value of each level; cdf: probability within half a level of it',
     }),
-    questions: text('paraphrases of the question: a name of configs/datasets/questions'),
-    id: Type.Enum(['name', 'media'], { default: 'name', description: "part before -> in the authors' ids" }),
+    questions: text('a name of configs/datasets/questions: the paraphrases of the question'),
+    id: Type.Enum(['name', 'media'], {
+      default: 'name',
+      description: "first part of the authors' ids, before ->: the name or the media path",
+    }),
     sources: Type.Array(
       Type.Object(
         {
           name: text('name of the source, for --source'),
           about: Type.Optional(text('remark about the source')),
-          files: Type.Array(LabelFile, { minItems: 1, description: 'label files of the source; all must exist' }),
+          files: Type.Array(LabelFile, { minItems: 1, description: 'label files of the source; all are required' }),
           split_lists: Type.Optional(
             Type.Record(word, word, {
-              description: 'split → file with its names, in the folder of the label files; other rows are train',
+              description: 'split → file with its names, in the folder of the label files; all other rows are train',
             }),
           ),
         },
@@ -225,7 +234,7 @@ export const DatasetSpec = Type.Object(
       ),
       {
         minItems: 1,
-        description: 'alternative sources of the labels, the best first. The first source with all its files is read',
+        description: 'sources of the labels, best first; the first source with all its files is read',
       },
     ),
   },

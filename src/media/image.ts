@@ -35,7 +35,10 @@ export interface PrepareImageOptions {
   readonly limits?: Partial<MediaLimits>;
   /** Ends the call early. */
   readonly signal?: AbortSignal;
-  /** Bytes of memory that reading and decoding can take. Without it, memory is not counted. */
+  /**
+   * Bytes of memory that reading and decoding can take. Without it, memory is not counted.
+   * @default no limit
+   */
   readonly granted?: number;
 }
 
@@ -89,6 +92,11 @@ async function within<T>(work: Promise<T>, timeoutMs: number, signal: AbortSigna
  *
  * @throws QalignError MEDIA_NOT_FOUND, MEDIA_UNREADABLE, MEDIA_UNSUPPORTED, MEDIA_CORRUPT, MEDIA_TOO_LARGE,
  * MEDIA_TIMEOUT; NeedsMemory if memory above `granted` is needed
+ * @example
+ * ```ts
+ * const { data, original } = await prepareImage('photo.jpg', { size: 448 });
+ * console.log(data.length, original.width, original.height);
+ * ```
  */
 export async function prepareImage(input: MediaInput, options: PrepareImageOptions): Promise<PreparedImage> {
   checkTarget(options.size);
@@ -122,7 +130,14 @@ export function thinness({ width, height }: Omit<RawPicture, 'data'>, size: numb
   ];
 }
 
-/** Pads and resizes raw RGB, such as a frame of a clip, in the same way as {@link prepareImage}. */
+/**
+ * Pads and resizes raw RGB, such as a frame of a clip, in the same way as {@link prepareImage}.
+ * @example
+ * ```ts
+ * const clip = await sampleVideo('clip.mp4');
+ * for await (const frame of clip.frames) console.log(prepareFrame(frame, { size: 448 }).data.length); // 602112
+ * ```
+ */
 export function prepareFrame(frame: RawPicture, options: { readonly size: number }): PreparedImage {
   checkTarget(options.size);
   const { width, height, warnings = [], decoder } = frame;

@@ -83,8 +83,14 @@ const LEAST_BUDGET = 4 * 1024 ** 3;
 
 /**
  * Creates a pool that starts threads as work arrives. A thread runs one job at a time, and other jobs wait in two
- * lanes. A caller bounds memory by awaiting its jobs. A picture that needs more memory than is free also waits,
- * without holding memory. If a thread dies, its job fails, and the next job starts a new thread.
+ * lanes. A caller bounds memory by awaiting its jobs. A picture that needs more memory than is free also waits, and
+ * holds no memory meanwhile. If a thread dies, its job fails, and the next job starts a new thread.
+ * @example
+ * ```ts
+ * await using pool = createPreparePool({ threads: 2 });
+ * const pictures = ['a.jpg', 'b.jpg'].map((path) => pool.prepareImage(path, { size: 448 }));
+ * for (const { original } of await Promise.all(pictures)) console.log(original.width, original.height);
+ * ```
  */
 export function createPreparePool(options: PreparePoolOptions = {}): PreparePool {
   const threads = options.threads ?? availableParallelism();

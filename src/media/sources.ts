@@ -38,6 +38,11 @@ export type { ExpandOptions, MediaSource, OpenOptions, PassedOver, SourceName } 
  * - An input that cannot be opened becomes a source with an `error` and does not stop the others.
  *
  * @throws the reason of `signal`
+ * @example
+ * ```ts
+ * const sources = expandSources(['photos/', '*.mp4'], { exclude: ['*_thumb.jpg'] });
+ * for await (const { input } of sources) console.log(input);
+ * ```
  */
 export async function* expandSources(
   inputs: AsyncIterable<SourceName> | Iterable<SourceName>,

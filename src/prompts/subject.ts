@@ -5,6 +5,7 @@
 export const IMAGE_MARKER = '<|image|>';
 
 export const TASKS = ['quality', 'aesthetics'] as const;
+/** What to rate. */
 export type Task = (typeof TASKS)[number];
 
 export const KINDS = ['image', 'video'] as const;

@@ -40,6 +40,12 @@ export function softmax(logits: readonly number[]): number[] {
  * @param logits five finite logits in the order of LEVELS
  * @param logSumExpOfVocabulary ln Σ exp over the logits of the whole vocabulary, including the five
  * @throws RangeError for another count of logits or for NaN and infinities
+ * @example
+ * ```ts
+ * const logits = [1, 3, 2, 0, -1];
+ * const logSumExp = Math.log(logits.reduce((sum, logit) => sum + Math.exp(logit), 0)); // these five words alone
+ * scoreLogits(logits, logSumExp, 'mos5').level; // 'good'
+ * ```
  */
 export function scoreLogits(logits: readonly number[], logSumExpOfVocabulary: number, scale: Scale): LevelScore {
   const given = byLevel(logits);

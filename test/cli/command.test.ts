@@ -40,7 +40,7 @@ describe('parseLine', () => {
   });
 
   it.each([
-    [['--taks', 'quality'], /no flag --taks \(did you mean "task"\?\)/],
+    [['--taks', 'quality'], /no flag --taks \(did you mean "--task"\?\)/],
     [['--task', 'beauty'], /--task must be one of quality, aesthetics, not "beauty"/],
     [['--out'], /--out needs a value \(FILE\)/],
     [['--out', '--resume'], /--out needs a value/],

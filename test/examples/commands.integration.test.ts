@@ -55,7 +55,7 @@ function shell(command: string): Promise<{ code: number; text: string }> {
   );
 }
 
-/** As README starts it, on a free port: `qalign serve configs/serve.yaml root=…`. */
+/** As the guide starts it, on a free port: `qalign serve configs/serve.yaml root=…`. */
 async function startService(): Promise<void> {
   const keys = ['root=.', 'port=0', 'data_dir=service', 'device=cpu'];
   service = spawn('qalign', ['serve', 'configs/serve.yaml', ...keys], {

@@ -1,6 +1,6 @@
 import { execFile } from 'node:child_process';
 import { existsSync } from 'node:fs';
-import { cp, mkdir, readdir, readFile, stat, symlink } from 'node:fs/promises';
+import { chmod, cp, mkdir, readdir, readFile, stat, symlink } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
 import { packageRoot } from '../../src/base/package-root.js';
@@ -48,6 +48,7 @@ async function buildInto(dist: string): Promise<void> {
     await run(process.execPath, ['--import', 'tsx', join(packageRoot, `.config/${step}.ts`), dist], {
       cwd: packageRoot,
     });
+  await chmod(join(dist, 'src/cli/main.js'), 0o755);
 }
 
 async function newest(path: string): Promise<number> {

@@ -18,8 +18,16 @@ export const SOURCE_FLAGS = {
     value: 'SPLIT=FILE',
     help: 'published list of the names in a split; all other rows become train; can be repeated',
   },
-  'image-column': { type: 'string', value: 'NAME', help: 'own table: column of the pictures or clips' },
-  'score-column': { type: 'string', value: 'NAME', help: 'own table: column of the scores' },
+  'image-column': {
+    type: 'string',
+    value: 'NAME',
+    help: 'own table: column of the pictures or clips (default: none; JSON: image, img_path or media)',
+  },
+  'score-column': {
+    type: 'string',
+    value: 'NAME',
+    help: 'own table: column of the scores (default: none; JSON: gt_score, mos or id.score)',
+  },
   'std-column': { type: 'string', value: 'NAME', help: 'own table: column of the standard deviations of the ratings' },
   'split-column': { type: 'string', value: 'NAME', help: 'own table: column of the splits (train, dev, test …)' },
   'group-column': { type: 'string', value: 'NAME', help: 'own table: column of the reference pictures' },
@@ -48,20 +56,28 @@ export const CONVERSION_FLAGS = {
   range: {
     type: 'string',
     value: 'trimmed|minmax|LO,HI',
-    help: 'score range that is divided into levels; for an own table, LO,HI also limits its scores',
+    help: 'score range that is divided into levels; for an own table, LO,HI also limits its scores (default: by --preset)',
   },
-  over: { type: 'string', choices: ['all', 'split'], help: 'compute the range over all rows or over each split' },
+  over: {
+    type: 'string',
+    choices: ['all', 'split'],
+    help: 'compute the range over all rows or over each split (default: by --preset)',
+  },
   edge: {
     type: 'string',
     choices: ['lower', 'upper'],
-    help: 'level of a score on the edge between two levels; lower: the level above the edge, upper: the level below it',
+    help: 'level of a score on the edge between two levels; lower: the better level, upper: the worse level (default: by --preset)',
   },
   outside: {
     type: 'string',
     choices: ['drop', 'clip'],
-    help: 'scores outside the range; drop: leave the row out, clip: use the end level',
+    help: 'scores outside the range; drop: leave the row out, clip: use the end level (default: by --preset)',
   },
-  levels: { type: 'string', value: 'A,B,…', help: 'other words for the levels, best first' },
+  levels: {
+    type: 'string',
+    value: 'A,B,…',
+    help: 'other words for the levels, best first (default: excellent,good,fair,poor,bad)',
+  },
   'soft-labels': {
     type: 'string',
     choices: ['auto', 'exact', 'published', 'none'],
@@ -81,9 +97,9 @@ export const CONVERSION_FLAGS = {
   questions: {
     type: 'string',
     value: 'NAME|FILE',
-    help: 'other paraphrases of the question (configs/datasets/questions)',
+    help: 'other paraphrases of the question, of configs/datasets/questions (default: those of the data set)',
   },
-  split: { type: 'string', value: 'NAME', help: 'convert only this split' },
+  split: { type: 'string', value: 'NAME', help: 'convert only this split (default: all)' },
   seed: { type: 'number', value: 'N', help: 'seed for choosing the paraphrases (default: 0)' },
 } as const satisfies Flags;
 

@@ -5,7 +5,12 @@ import { defineCommand } from '../command.js';
 import { readSeed } from './flags.js';
 import { asJson } from '../terminal/json.js';
 
-const OUT = { type: 'string', short: 'o', value: 'DIR', help: 'folder for the new files, <part>.jsonl' } as const;
+const OUT = {
+  type: 'string',
+  short: 'o',
+  value: 'DIR',
+  help: 'folder for the new files, <part>.jsonl (required)',
+} as const;
 const SEED = { type: 'number', value: 'N', help: 'random seed (default: 0)' } as const;
 const JSON_FLAG = { type: 'boolean', help: 'print the counts as JSON' } as const;
 
@@ -23,7 +28,7 @@ export const split = defineCommand({
     parts: {
       type: 'string',
       value: 'NAME=SIZE,…',
-      help: 'the parts; SIZE is a share such as 0.8, a number of records, or "rest"',
+      help: 'the parts; SIZE is a share such as 0.8, a number of records, or "rest" (required)',
     },
     seed: SEED,
     out: OUT,
@@ -64,16 +69,16 @@ export const sample = defineCommand({
     'qalign dataset sample koniq.jsonl spaq.jsonl kadid.jsonl --weights 1,1,0.5 --out mix.jsonl',
   ],
   flags: {
-    fraction: { type: 'number', value: 'F', help: 'share of the records to take' },
-    count: { type: 'number', value: 'N', help: 'number of records to take' },
+    fraction: { type: 'number', value: 'F', help: 'share of the records to take (default: all)' },
+    count: { type: 'number', value: 'N', help: 'number of records to take (default: all)' },
     weights: {
       type: 'string',
       value: 'W,W,…',
-      help: 'how often to take each file: 0.5 takes half of it, 2 takes it twice',
+      help: 'how often to take each file: 0.5 takes half of it, 2 takes it twice (default: 1 for each)',
     },
     stratify: { type: 'string', choices: ['level'], help: 'keep the proportions of the levels' },
     seed: SEED,
-    out: { ...OUT, value: 'FILE', help: 'output file, which ends in .jsonl' },
+    out: { ...OUT, value: 'FILE', help: 'output file, which ends in .jsonl (required)' },
     json: JSON_FLAG,
   },
   async run({ args, flags, terminal }) {

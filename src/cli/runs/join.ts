@@ -13,7 +13,7 @@ export const joinHost = defineCommand({
     'The first host starts the run ("qalign train RECIPE hosts=2 processes=16 rendezvous=HOST:29500"); every other host joins with its number. The runs folder must be on a disk that all hosts share. The network must be private, because the rendezvous does not authenticate hosts.',
   examples: ['qalign runs join koniq --rank 1'],
   flags: {
-    rank: { type: 'number', value: 'N', help: 'number of this host, from 1 (the first host is 0)' },
+    rank: { type: 'number', value: 'N', help: 'number of this host, from 1; the first host is 0 (required)' },
     json: { type: 'boolean', help: 'print the run as JSON when it ends' },
   },
   async run({ args, flags, terminal }) {

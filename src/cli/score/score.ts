@@ -11,7 +11,7 @@ export const score = defineCommand({
     'Exit code 0: all inputs were scored; 1: some inputs failed, the others were scored; 2: wrong usage; 3: a score is below --fail-below.',
   examples: [
     'qalign score photos/ clip.mp4',
-    'qalign score photos/ --task quality --task aesthetics --out scores.jsonl --resume',
+    'qalign score photos/ --model one-align --task quality --task aesthetics --out scores.jsonl --resume',
     'find . -name "*.jpg" | qalign score - --format csv --fail-below 2.5',
     'qalign score photos/ --top 20 --fields input,score,level_probs.excellent --format csv',
     'qalign score photos/ --out compact.jsonl --compact --quiet',

@@ -24,7 +24,7 @@ export function wrap(text: string, room: number): string[] {
 export function foldLine(line: string, width: number): string[] {
   if (widthOf(line) <= width) return [line];
   const [indent = ''] = /^ */.exec(line) ?? [];
-  const isCommand = /^ +(qalign|curl) /.test(line);
+  const isCommand = /^ +(qalign|curl|npx|pip|python) /.test(line);
   const texts = wrap(line.slice(indent.length), width - indent.length - (isCommand ? 4 : 0));
   if (!isCommand) return texts.map((text) => indent + text);
   return texts.map((text, at) => `${indent}${at === 0 ? '' : '  '}${text}${at < texts.length - 1 ? ' \\' : ''}`);

@@ -23,9 +23,11 @@ import {
 } from './probe.js';
 import { reasonOf } from '../../base/files/reason.js';
 
-/** How to start Python so that `-m qalign.worker` runs. `env` is added to the environment of this process. */
+/** How to start Python so that `-m qalign.worker` runs. */
 export interface PythonCommand {
+  /** Path of the interpreter. */
   readonly executable: string;
+  /** Variables that are added to the environment. */
   readonly env: Readonly<Record<string, string>>;
   /** The folder of the `qalign` package. */
   readonly root: string;
@@ -51,6 +53,7 @@ const EXTRAS = {
   wandb: 'wandb',
   mlflow: 'mlflow',
 } as const;
+/** An optional Python package that qalign can install. */
 export type PythonExtra = keyof typeof EXTRAS;
 
 const ROOT = join(packageRoot, 'python');

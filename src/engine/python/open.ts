@@ -55,6 +55,12 @@ const START_MS = 60_000;
  * WORKER_LOST and the caller continues. Call `close` at the end, or use `await using`.
  *
  * @throws QalignError PYTHON_NOT_FOUND, PYTHON_SETUP_FAILED, WORKER_START_FAILED, CANCELLED
+ * @example
+ * ```ts
+ * await using python = await openPython();
+ * await python.exec('import numpy as np');
+ * console.log(await python.eval('float(np.mean(x))', { x: [1, 2, 3] })); // 2
+ * ```
  */
 export async function openPython(options: OpenPythonOptions = {}): Promise<Python> {
   if (options.signal?.aborted === true) throw cancelled();

@@ -33,11 +33,20 @@ export type PassedOver = 'hidden' | 'not-media' | 'excluded' | 'special-file' | 
 export interface OpenOptions {
   /** Ends the call early. */
   readonly signal?: AbortSignal | undefined;
-  /** Fetch http(s) URLs. Without it, URLs are refused. */
+  /**
+   * Fetch http(s) URLs. Without it, URLs are refused.
+   * @default false
+   */
   readonly allowUrls?: boolean | undefined;
-  /** Add the SHA-256 of the bytes to the identity. Every file is then read completely. */
+  /**
+   * Add the SHA-256 of the bytes to the identity. Every file is then read completely.
+   * @default false
+   */
   readonly hash?: boolean | undefined;
-  /** Limits for URLs, pipes and stdin: `maxBytes`, and `timeoutMs` as the longest time without data. */
+  /**
+   * Limits for URLs, pipes and stdin: `maxBytes`, and `timeoutMs` as the longest time without data.
+   * @default DEFAULT_LIMITS
+   */
   readonly limits?: Partial<MediaLimits> | undefined;
 }
 
@@ -47,16 +56,24 @@ export interface ExpandOptions extends OpenOptions {
    * Take only files of folders and globs that match one of these patterns. A pattern without `/` matches the base name
    * at any depth. A pattern with `/` matches the path relative to the searched folder (for a glob: relative to its part
    * without wildcards). Matching is case-sensitive. Files that are named directly are always taken.
+   * @default all files
    */
   readonly include?: readonly string[] | undefined;
-  /** Leave out files that match. A matching folder is left out completely. */
+  /**
+   * Leave out files that match. A matching folder is left out completely.
+   * @default none
+   */
   readonly exclude?: readonly string[] | undefined;
-  /** Take names that begin with a dot, in folders and globs. */
+  /**
+   * Take names that begin with a dot, in folders and globs.
+   * @default false
+   */
   readonly hidden?: boolean | undefined;
   /**
    * Take each input once. Inputs are equal if they have the same absolute path, URL, or are both stdin. Links are not
    * followed, and `..` is resolved textually. It takes about 30 bytes of memory per input, and none for a single folder
    * or glob.
+   * @default false
    */
   readonly once?: boolean | undefined;
   /**

@@ -38,9 +38,15 @@ export interface VideoSample {
 
 /** Options of choosing frames of a clip, and limits. */
 export interface SampleVideoOptions {
-  /** Pictures per second. 1, as in the paper. */
+  /**
+   * Pictures per second. 1, as in the paper.
+   * @default 1
+   */
   readonly fps?: number | undefined;
-  /** Maximum number of frames. Of K frames, the entries floor(i·K/maxFrames) are taken. */
+  /**
+   * Maximum number of frames. Of K frames, the entries floor(i·K/maxFrames) are taken.
+   * @default no limit
+   */
   readonly maxFrames?: number | undefined;
   /** `published`: int(fps · i) even if the rate of the clip varies. Default: `auto`. */
   readonly frameRule?: 'auto' | 'published' | undefined;
@@ -63,6 +69,12 @@ const MOST_FRAME_PIXELS = 8192 * 8192;
  * its place empty. `frames` then yields fewer frames than `indices`, and `warnings` lists the missing ones.
  *
  * @throws QalignError MEDIA_* and FFMPEG_*; damage that is only found while decoding is thrown by `frames`
+ * @example
+ * ```ts
+ * const { frames, warnings } = await sampleVideo('clip.mp4', { maxFrames: 10 });
+ * for await (const { width, height } of frames) console.log(width, height);
+ * console.log(warnings);
+ * ```
  */
 export async function sampleVideo(input: MediaInput, options: SampleVideoOptions = {}): Promise<VideoSample> {
   requireSensible(options);

@@ -35,6 +35,11 @@ export interface CheckResult {
 /**
  * Finds pictures that are on both sides of a split, within and across data sets.
  * @throws QalignError DATASET_*, USAGE if there is only one side
+ * @example
+ * ```ts
+ * const { leaks, counts } = await checkDataset({ records: ['data/own/train.jsonl', 'data/own/dev.jsonl'] });
+ * if (leaks.length > 0) console.error(counts);
+ * ```
  */
 export async function checkDataset({
   records: files,

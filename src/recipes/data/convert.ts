@@ -25,6 +25,7 @@ export interface ConvertOptions extends DatasetSource, ConversionChoices {
   /**
    * Folder of the pictures or clips. Without it, media paths are those of the published data set, and files are not
    * checked.
+   * @default no check
    */
   readonly media?: string | undefined;
   /**
@@ -35,6 +36,7 @@ export interface ConvertOptions extends DatasetSource, ConversionChoices {
   /**
    * Extract the frames of clips, in the size that the model needs, to a subfolder of the output. The records then refer
    * to the frames, and training decodes no clips.
+   * @default false
    */
   readonly extractFrames?: boolean | undefined;
   /**
@@ -55,6 +57,7 @@ export interface ConvertOptions extends DatasetSource, ConversionChoices {
   /**
    * For services: the name of the folder if `out` is a path into an open folder. Media paths are relative to it. Links
    * in `out` are then replaced, not followed.
+   * @default `out`
    */
   readonly outName?: string | undefined;
   /** Ends the call early. */
@@ -100,6 +103,17 @@ export interface ConvertResult {
 /**
  * Converts label files to records. If it fails, no output file is written.
  * @throws QalignError of the config and dataset families, OUTPUT_UNWRITABLE; the reason of the signal
+ * @example
+ * ```ts
+ * const { files } = await convertDataset({
+ *   dataset: 'ratings.csv',
+ *   own: { imageColumn: 'file', scoreColumn: 'mos' },
+ *   range: [0, 100],
+ *   media: 'photos',
+ *   out: 'data/own',
+ * });
+ * console.log(files.map(({ path }) => path));
+ * ```
  */
 export async function convertDataset(options: ConvertOptions): Promise<ConvertResult> {
   const opened = await openSource(options);

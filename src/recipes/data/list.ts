@@ -32,6 +32,10 @@ export interface DatasetListing {
  * Lists the data sets of configs/datasets.
  * @param labels folder in which to look for label files
  * @throws QalignError DATASET_NOT_FOUND if that folder does not exist
+ * @example
+ * ```ts
+ * for (const { name, title, found } of await listDatasets('labels')) console.log(name, title, found);
+ * ```
  */
 export async function listDatasets(labels?: string): Promise<DatasetListing[]> {
   if (labels !== undefined && !existsSync(labels))

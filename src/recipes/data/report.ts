@@ -18,13 +18,20 @@ export interface ReportOptions extends SurveyOptions {
   /** JSONL files of records of one data set; the dataset.json beside them is also read. */
   readonly records: readonly string[];
   /**
-   * Check every picture or clip. `true`: media paths are relative to the folder of each record file. A string: they
-   * are relative to this folder.
+   * Check every picture or clip. `true` resolves media paths in the folder of each record file, a string in that
+   * folder.
+   * @default no check
    */
   readonly media?: string | true | undefined;
-  /** Command line that is printed on the page. */
+  /**
+   * Command line that is printed on the page.
+   * @default none
+   */
   readonly command?: string | undefined;
-  /** Name of the JSON file beside the page, for a link. */
+  /**
+   * Name of the JSON file beside the page, for a link.
+   * @default none
+   */
   readonly data?: string | undefined;
 }
 
@@ -40,6 +47,11 @@ export interface ReportResult {
  * Reports statistics of records: histograms, precision of the levels, items on edges, spread and licence. With `media`
  * it also lists missing, damaged and duplicate files and unusual shapes.
  * @throws QalignError DATASET_*, USAGE
+ * @example
+ * ```ts
+ * const result = await reportDataset({ records: ['data/own/train.jsonl'], media: true });
+ * await writeReport(result, 'own.html');
+ * ```
  */
 export async function reportDataset({
   records: files,
@@ -118,7 +130,14 @@ export async function reportDataset({
 /** Path of the JSON file beside a page. */
 export const jsonBeside = (path: string): string => path.replace(/\.html?$/i, '.json');
 
-/** Writes the page and the JSON beside it: `x.html` and `x.json`. Returns their paths. */
+/**
+ * Writes the page and the JSON beside it: `x.html` and `x.json`. Returns their paths.
+ * @example
+ * ```ts
+ * const result = await reportDataset({ records: ['data/own/train.jsonl'] });
+ * console.log(await writeReport(result, 'own.html')); // own.html and own.json
+ * ```
+ */
 export async function writeReport({ report, html }: ReportResult, path: string): Promise<string[]> {
   const json = jsonBeside(path);
   await writeWhole(json, `${JSON.stringify(report, null, 2)}\n`);

@@ -22,17 +22,32 @@ export interface DatasetSource {
    * folder.
    */
   readonly dataset: string;
-  /** Folder of the label files, or one of them. Omit it for own data. */
+  /**
+   * Folder of the label files, or one of them. Omit it for own data.
+   * @default none
+   */
   readonly labels?: string | undefined;
   /** The label source, if a folder has several; default: the best complete one. */
   readonly source?: string | undefined;
-  /** The published name of a renamed label file. */
+  /**
+   * The published name of a renamed label file.
+   * @default its file name
+   */
   readonly as?: string | undefined;
-  /** Overrides of the data set's YAML, as `key=value`. */
+  /**
+   * Overrides of the data set's YAML, as `key=value`.
+   * @default none
+   */
   readonly overrides?: readonly string[] | undefined;
-  /** How to read the user's own table. */
+  /**
+   * How to read the user's own table.
+   * @default none
+   */
   readonly own?: OwnData | undefined;
-  /** Split → path of a published list of its names. */
+  /**
+   * Split → path of a published list of its names.
+   * @default none
+   */
   readonly splitLists?: Readonly<Record<string, string>> | undefined;
   /** For services: the allowed location of all files, checked after they are opened. Default: anywhere. */
   readonly within?: Reach | undefined;
@@ -48,15 +63,28 @@ export interface ConversionChoices {
   /**
    * The range that is divided into levels: the range of the scores without or with its ends, or two numbers.
    * @example [0, 100]
+   * @default by `preset`
    */
   readonly range?: LevelRule['range'] | undefined;
-  /** Compute the range over all rows or over each split. */
+  /**
+   * Compute the range over all rows or over each split.
+   * @default by `preset`
+   */
   readonly over?: 'all' | 'split' | undefined;
-  /** Whether a score on the edge between two levels is the lower or the upper edge of its level. */
+  /**
+   * Whether a score on the edge between two levels is the lower or the upper edge of its level.
+   * @default by `preset`
+   */
   readonly edge?: LevelRule['edge'] | undefined;
-  /** Whether scores outside the range are dropped or assigned to the end levels. */
+  /**
+   * Whether scores outside the range are dropped or assigned to the end levels.
+   * @default by `preset`
+   */
   readonly outside?: LevelRule['outside'] | undefined;
-  /** Level names, best first. */
+  /**
+   * Level names, best first.
+   * @default LEVELS
+   */
   readonly levels?: readonly string[] | undefined;
   /**
    * `auto`: exact soft labels if every row has a standard deviation.
@@ -65,21 +93,30 @@ export interface ConversionChoices {
   readonly softLabels?: 'auto' | 'exact' | 'published' | 'none' | undefined;
   /** The rule of the soft labels; default: as published for the data set. */
   readonly density?: 'pdf' | 'cdf' | undefined;
-  /** Standard deviation of the ratings for rows without one, in units of the MOS. */
+  /**
+   * Standard deviation of the ratings for rows without one, in units of the MOS.
+   * @default none
+   */
   readonly std?: number | undefined;
   /**
    * Write answers with the score ("3.45") instead of a level.
    * @default false
    */
   readonly scoreText?: boolean | undefined;
-  /** Name of a list of questions, or a YAML file with one. */
+  /**
+   * Name of a list of questions, or a YAML file with one.
+   * @default that of the data set
+   */
   readonly questions?: string | undefined;
   /**
    * Seed for choosing the paraphrases.
    * @default 0
    */
   readonly seed?: number | undefined;
-  /** Convert only this split. */
+  /**
+   * Convert only this split.
+   * @default all splits
+   */
   readonly split?: string | undefined;
 }
 

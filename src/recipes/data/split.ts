@@ -45,6 +45,10 @@ export interface SplitResult {
  * Splits a file of records at random, with a seed. Levels keep their proportions, and pictures of one reference stay in
  * one part. Media paths are rewritten for the new folder if they refer to files.
  * @throws QalignError DATASET_*, USAGE, OUTPUT_UNWRITABLE
+ * @example
+ * ```ts
+ * await splitRecords({ records: 'data/own/all.jsonl', parts: { dev: 0.2, train: 'rest' }, seed: 1, out: 'data/own' });
+ * ```
  */
 export async function splitRecords({ records: path, parts, seed = 0, out }: SplitOptions): Promise<SplitResult> {
   const records = await readRecords(path);
@@ -69,11 +73,20 @@ export interface SampleOptions {
   readonly records: readonly string[];
   /** Weight of each file: 0.5 takes half of it, 2 takes all of it twice. Default: 1. */
   readonly weights?: readonly number[] | undefined;
-  /** Share of the weighted records. Excludes `count`. */
+  /**
+   * Share of the weighted records. Excludes `count`.
+   * @default 1
+   */
   readonly fraction?: number | undefined;
-  /** Number of records. Excludes `fraction`. */
+  /**
+   * Number of records. Excludes `fraction`.
+   * @default all
+   */
   readonly count?: number | undefined;
-  /** `level`: keep the proportions of the levels in each file. */
+  /**
+   * `level`: keep the proportions of the levels in each file.
+   * @default none
+   */
   readonly stratify?: 'level' | undefined;
   /**
    * Random seed.
@@ -96,6 +109,10 @@ export interface SampleResult {
  * Draws records at random from one or several files, with a seed. Ids stay unique: with several files they become
  * `<dataset>/<id>`, and repeated records get the suffix `#2`, `#3` and so on.
  * @throws QalignError DATASET_*, USAGE, OUTPUT_UNWRITABLE
+ * @example
+ * ```ts
+ * await sampleRecords({ records: ['data/own/train.jsonl'], fraction: 0.2, stratify: 'level', out: 'few.jsonl' });
+ * ```
  */
 export async function sampleRecords({
   records: paths,

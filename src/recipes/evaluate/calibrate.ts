@@ -23,9 +23,15 @@ export interface CalibrateOptions {
   readonly test?: string | undefined;
   /** Path of the calibration file. */
   readonly out: string;
-  /** Path of an HTML page with the reliability plot. */
+  /**
+   * Path of an HTML page with the reliability plot.
+   * @default none
+   */
   readonly page?: string | undefined;
-  /** Command line that is printed on the page. */
+  /**
+   * Command line that is printed on the page.
+   * @default none
+   */
   readonly command?: string | undefined;
 }
 
@@ -49,6 +55,11 @@ export interface CalibrateResult extends CalibrationReport {
  * Fits a curve from scores to the MOS scale, saves it and measures its calibration error.
  * @throws QalignError RESUME_MISMATCH if the test predictions have another score_version; PREDICTIONS_DAMAGED,
  * EVALUATION_FAILED, OUTPUT_UNWRITABLE
+ * @example
+ * ```ts
+ * const { file, ece } = await calibrateModel({ predictions: 'dev.jsonl', method: 'logistic', out: 'c.json' });
+ * console.log(file, ece);
+ * ```
  */
 export async function calibrateModel(options: CalibrateOptions): Promise<CalibrateResult> {
   const fit = await load(options.predictions);

@@ -48,11 +48,17 @@ const CalibrationSchema = Type.Object(
 
 /** Content of a calibration file: the curve, and the data set, model and score_version it was fitted on. */
 export interface CalibrationFile {
+  /** Kind and version of the file. */
   readonly format: 'qalign-calibration/1';
+  /** Name of the data set whose scale it maps to. */
   readonly dataset: string;
+  /** Name, directory or hub id of the model. */
   readonly model: string;
+  /** The only version of scores that it fits. */
   readonly score_version: string;
+  /** Number of predictions that it was fitted on. */
   readonly n: number;
+  /** The curve, with the parameters of its method. */
   readonly curve: CalibrationCurve;
 }
 
@@ -102,7 +108,13 @@ export function reportCalibration(file: CalibrationFile, { rows }: DatasetPredic
   };
 }
 
-/** Reads a file that `calibrateModel` wrote. @throws QalignError CONFIG_NOT_FOUND, CONFIG_INVALID */
+/**
+ * Reads a file that `calibrateModel` wrote. @throws QalignError CONFIG_NOT_FOUND, CONFIG_INVALID
+ * @example
+ * ```ts
+ * const calibration = await loadCalibration('c.json');
+ * ```
+ */
 export async function loadCalibration(path: string): Promise<CalibrationFile> {
   const text = await readFile(path, 'utf8').catch((cause: Error) => {
     throw new QalignError(
@@ -156,6 +168,12 @@ export interface Calibrator {
 /**
  * Creates a function that adds `calibrated_score` and `calibration` to results.
  * @throws QalignError RESUME_MISMATCH if the calibration was fitted on scores of another score_version
+ * @example
+ * ```ts
+ * await using scorer = await createScorer();
+ * const calibrator = createCalibrator(await loadCalibration('c.json'), scorer.scoreVersion);
+ * console.log(calibrator.apply(await scorer.score('photo.jpg', { task: 'quality' })));
+ * ```
  */
 export function createCalibrator(file: CalibrationFile, scoreVersion: string): Calibrator {
   if (file.score_version !== scoreVersion) {

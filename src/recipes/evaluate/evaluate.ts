@@ -51,7 +51,10 @@ export interface EvaluateOptions {
    * Output folder of predictions and reports; default: `evaluations/<name>`. A folder of the same recipe is continued.
    */
   readonly out?: string | undefined;
-  /** Command line that is printed in the report. */
+  /**
+   * Command line that is printed in the report.
+   * @default none
+   */
   readonly command?: string | undefined;
   /** Limits of decoding, and the allowed location of records, media and scores; default: DEFAULT_LIMITS. */
   readonly limits?: Partial<MediaLimits> | undefined;
@@ -66,6 +69,16 @@ export interface EvaluateOptions {
  *
  * @throws QalignError CONFIG_INVALID; EVALUATION_NOT_READY with all missing files and how to get them;
  * EVALUATION_FAILED if more than `allow_failures` items failed; RESUME_MISMATCH, PREDICTIONS_DAMAGED, CANCELLED
+ * @example
+ * ```ts
+ * const { datasets } = await evaluate({
+ *   name: 'own',
+ *   model: 'nano',
+ *   device: 'cpu',
+ *   data: [{ name: 'own', records: 'data/own/dev.jsonl' }],
+ * });
+ * for (const { dataset, metrics } of datasets) console.log(dataset, metrics.srcc, metrics.intervals.srcc);
+ * ```
  */
 export async function evaluate(input: EvaluateRecipeInput, options: EvaluateOptions = {}): Promise<EvaluateResult> {
   const recipe = checkConfig(EvaluateRecipe, input, 'the recipe');

@@ -6,14 +6,24 @@ import { compareModels, type Comparison } from '../../scoring/statistics/signifi
 import { measurePredictions, scoredRows, type DatasetMeasures, type Rule } from './measure.js';
 import { NO_LEVEL, readPredictions, type PredictionTable } from './predictions.js';
 
+/** Metrics of a predictions file. */
 export interface FileEvaluation extends DatasetMeasures {
+  /** Path of the file. */
   readonly file: string;
+  /** Name, directory or hub id of the model that predicted. */
   readonly model: string;
+  /** True if the weights of the model are random. */
   readonly untrained: boolean;
+  /** Hash of everything that determines a score. */
   readonly score_version: string;
 }
 
+/** Options of `evaluatePredictions` and `comparePredictions`. */
 export interface FileOptions extends MetricsOptions {
+  /**
+   * How scores are computed from the logits: of the five level words, or of good and poor only.
+   * @default 'levels'
+   */
   readonly rule?: Rule | undefined;
   /** Maximum number of records without a prediction; default 0. */
   readonly allowFailures?: number | undefined;
@@ -22,6 +32,11 @@ export interface FileOptions extends MetricsOptions {
 /**
  * Computes the metrics of a predictions file, without a model.
  * @throws QalignError EVALUATION_FAILED if the file is not complete
+ * @example
+ * ```ts
+ * const { metrics } = await evaluatePredictions('evaluations/koniq/predictions/koniq.jsonl');
+ * console.log(metrics.srcc, metrics.intervals.srcc);
+ * ```
  */
 export async function evaluatePredictions(file: string, options: FileOptions = {}): Promise<FileEvaluation> {
   const table = await readPredictions(file);
@@ -42,6 +57,11 @@ export async function evaluatePredictions(file: string, options: FileOptions = {
  * @param second predictions file of the second model
  * @throws QalignError RESUME_MISMATCH if the records differ; PREDICTIONS_DAMAGED; EVALUATION_FAILED if a file is not
  * complete
+ * @example
+ * ```ts
+ * const { differences } = await comparePredictions('a/predictions/koniq.jsonl', 'b/predictions/koniq.jsonl');
+ * console.log(differences.srcc);
+ * ```
  */
 export async function comparePredictions(
   first: string,

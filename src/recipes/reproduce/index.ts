@@ -104,6 +104,11 @@ function entryOf(name: string): TableEntry {
 /**
  * Computes one table of the paper, beside the paper's figures.
  * @throws QalignError USAGE for an unknown table or a missing option; all errors of the computation
+ * @example
+ * ```ts
+ * const { rows, notes } = await reproduce('table2', { labels: 'labels' });
+ * console.log(rows, notes);
+ * ```
  */
 export async function reproduce(name: string, options: ReproduceOptions): Promise<ReproducedTable> {
   const entry = entryOf(name);

@@ -2,9 +2,15 @@ import type { Logger } from '../../base/logger.js';
 
 /** Options of all tables. `TableEntry.needs` lists the required ones of a table. */
 export interface ReproduceOptions {
-  /** Folder of published label files. */
+  /**
+   * Folder of published label files.
+   * @default none
+   */
   readonly labels?: string | undefined;
-  /** Folder of records, `<dataset>/<split>.jsonl`. */
+  /**
+   * Folder of records, `<dataset>/<split>.jsonl`.
+   * @default 'data'
+   */
   readonly data?: string | undefined;
   /**
    * A name of configs/models, a directory or a hub id.
@@ -21,14 +27,20 @@ export interface ReproduceOptions {
    * @default 0
    */
   readonly allowFailures?: number | undefined;
-  /** Folder of local pictures and clips, for machines without the data sets of the paper. */
+  /**
+   * Folder of local pictures and clips, for machines without the data sets of the paper.
+   * @default none
+   */
   readonly media?: string | undefined;
   /**
    * Output folder of predictions and reports.
    * @default 'reproduced/<table>'
    */
   readonly out?: string | undefined;
-  /** Command line that is printed in the reports. */
+  /**
+   * Command line that is printed in the reports.
+   * @default none
+   */
   readonly command?: string | undefined;
   /**
    * Takes log lines.

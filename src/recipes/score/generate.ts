@@ -16,7 +16,10 @@ export interface GenerateOptions {
    * @default 'nano'
    */
   readonly model?: string | undefined;
-  /** Base model of a LoRA adapter. */
+  /**
+   * Base model of a LoRA adapter.
+   * @default that of the model's description
+   */
   readonly base?: string | undefined;
   /**
    * `auto`, `cpu` or `cuda:N`.
@@ -63,6 +66,12 @@ export interface GeneratedAnswer {
  * @param pictures paths
  * @param prompt the question, with <|image|> exactly once
  * @throws QalignError MODEL_*, MEDIA_*, CONFIG_INVALID
+ * @example
+ * ```ts
+ * const prompt = 'USER: <|image|>Rate the quality of the image.\nASSISTANT:';
+ * const { answers } = await generateAnswers(['photo.jpg'], prompt, { maxNewTokens: 8 });
+ * for (const { picture, text } of answers) console.log(picture, text);
+ * ```
  */
 export async function generateAnswers(
   pictures: readonly string[],

@@ -60,9 +60,15 @@ export interface ScorerParts {
 
 /** Model, device and preprocessing of a scorer. Omitted options take the defaults of the model. */
 export interface ScorerOptions {
-  /** Name of a model in configs/models, a directory or a hub id. */
+  /**
+   * Name of a model in configs/models, a directory or a hub id.
+   * @default 'nano'
+   */
   readonly model?: string | undefined;
-  /** Base model of a LoRA adapter. */
+  /**
+   * Base model of a LoRA adapter.
+   * @default that of the model's description
+   */
   readonly base?: string | undefined;
   /**
    * Commit, tag or branch of a hub model.
@@ -72,18 +78,29 @@ export interface ScorerOptions {
   /**
    * `auto` (every CUDA device, otherwise the CPU), `cpu`, `cuda:0` or a list such as `0,1`. Each device gets one
    * worker. `remote:2` waits for two workers that connect to `listen`.
+   * @default 'auto'
    */
   readonly device?: string | undefined;
-  /** Devices as a list, instead of `device`: `['cuda:0', 'cuda:1']`. */
+  /**
+   * Devices as a list, instead of `device`: `['cuda:0', 'cuda:1']`.
+   * @default those of `device`
+   */
   readonly devices?: readonly string[] | undefined;
   /**
    * `tcp://HOST:PORT` to which workers on other hosts connect. `bridgeKeys` is the head.json file that authenticates
    * them.
+   * @default none
    */
   readonly listen?: string | undefined;
-  /** Path of the head.json of `qalign workers keys`; needed with `listen`. */
+  /**
+   * Path of the head.json of `qalign workers keys`; needed with `listen`.
+   * @default none
+   */
   readonly bridgeKeys?: string | undefined;
-  /** `auto` is bf16 on CUDA for models of a billion parameters or more, and fp32 otherwise. */
+  /**
+   * `auto` is fp32 on a CPU and bf16 on CUDA.
+   * @default 'auto'
+   */
   readonly precision?: 'auto' | 'fp32' | 'bf16' | 'fp16' | undefined;
   /** Name of a prompt in configs/prompts, or a file; default: the prompt of the model. */
   readonly prompt?: string | undefined;
@@ -110,6 +127,7 @@ export interface ScorerOptions {
   /**
    * Selection of frames in clips with a variable rate. `auto` uses timestamps, `published` takes the frames int(fps ·
    * i).
+   * @default 'auto'
    */
   readonly frameRule?: 'auto' | 'published' | undefined;
   /** Maximum number of frames per request to a worker; by default the engine chooses it. */
@@ -118,6 +136,7 @@ export interface ScorerOptions {
    * Computes each item alone, so that its score has the same bytes in every run on the same machine and versions.
    * Otherwise scores can differ in the 7th digit with the composition of batches. It costs the speed of batches: a GPU
    * computes one picture at a time. With nano on a CPU core no speed was lost.
+   * @default false
    */
   readonly deterministic?: boolean | undefined;
   /**
@@ -135,7 +154,10 @@ export interface ScorerOptions {
    * @default false
    */
   readonly allowUrls?: boolean | undefined;
-  /** For services: directories of `model` and `base` → open directories that are read instead. */
+  /**
+   * For services: directories of `model` and `base` → open directories that are read instead.
+   * @default none
+   */
   readonly held?: ReadonlyMap<string, string> | undefined;
   /** Memory budget for decoding pictures, shared with other scorers; by default each scorer has its own. */
   readonly decodeBudget?: DecodeBudget | undefined;
@@ -144,7 +166,10 @@ export interface ScorerOptions {
    * @default silentLogger
    */
   readonly log?: Logger | undefined;
-  /** Keep restarting workers that fail repeatedly, for services. */
+  /**
+   * Keep restarting workers that fail repeatedly, for services.
+   * @default false
+   */
   readonly revive?: boolean | undefined;
   /** Called with each batch that a worker has computed. */
   readonly onBatch?: ((batch: BatchReport) => void) | undefined;
@@ -181,15 +206,24 @@ export interface ScoreOptions {
    * @default the prompt of the scorer
    */
   readonly prompt?: string | undefined;
-  /** An input with warnings fails with MEDIA_DOUBTFUL. */
+  /**
+   * An input with warnings fails with MEDIA_DOUBTFUL.
+   * @default false
+   */
   readonly strict?: boolean | undefined;
   /** Limits of decoding; default: DEFAULT_LIMITS. */
   readonly limits?: Partial<MediaLimits> | undefined;
   /** Interactive inputs have priority over bulk inputs; default: bulk. */
   readonly lane?: Lane | undefined;
-  /** Inputs of one ticket stay together in the queue; see Scorer.ticket. */
+  /**
+   * Inputs of one ticket stay together in the queue; see Scorer.ticket.
+   * @default a new ticket for each input
+   */
   readonly ticket?: number | undefined;
-  /** W3C trace context, for the log of the worker. */
+  /**
+   * W3C trace context, for the log of the worker.
+   * @default none
+   */
   readonly traceparent?: string | undefined;
   /** Called with the times that each input was decoded, waited and was computed. */
   readonly onStage?: OnStage | undefined;
@@ -199,7 +233,10 @@ export interface ScoreOptions {
 export interface ScoreManyOptions extends ScoreOptions {
   /** Maximum number of inputs that are decoded or waiting at a time; default: `Scorer.width()`. */
   readonly inFlight?: number | undefined;
-  /** Selects the tasks of each input; an empty list skips the input. */
+  /**
+   * Selects the tasks of each input; an empty list skips the input.
+   * @default `tasks` for each input
+   */
   readonly tasksOf?: ((source: ScoreSource) => readonly Task[]) | undefined;
 }
 

@@ -50,6 +50,11 @@ export interface TrainSeries {
 /**
  * Trains several recipes with several seeds in sequence and summarises each recipe. Completed runs of the same recipe
  * and data are reused, and unfinished runs are continued. If the signal stops a run, the result has the runs so far.
+ * @example
+ * ```ts
+ * const recipe = { model: 'nano', device: 'cpu', data: { train: ['data/own/train.jsonl'] } } as const;
+ * const { rows } = await trainSeries([{ ...recipe, name: 'a' }, { ...recipe, name: 'b', seed: 1 }], { seeds: [1, 2] });
+ * ```
  */
 export async function trainSeries(
   recipes: readonly TrainRecipeInput[],

@@ -49,18 +49,27 @@ export const PUBLISHED_SHAPE: ModelShape = {
   },
 };
 
-/** Memory on one GPU (or in one process) in bytes. `parameters` and `trainable` are numbers of parameters. */
+/** Memory on one GPU, or in one process, in bytes. */
 export interface MemoryEstimate {
+  /** Number of parameters of each part. */
   readonly parameters: { vision: number; abstractor: number; language: number; lora: number };
+  /** Number of parameters that are trained. */
   readonly trainable: number;
+  /** Weights, gradient and optimizer state of one trained parameter in bytes. */
   readonly bytesPerTrainable: number;
+  /** All weights in bytes. */
   readonly weightBytes: number;
+  /** Gradients in bytes. */
   readonly gradientBytes: number;
+  /** State of the optimizer in bytes. */
   readonly optimizerBytes: number;
+  /** Activations of one micro-batch in bytes. */
   readonly activationBytes: number;
+  /** The sum on one GPU in bytes. */
   readonly perGpuBytes: number;
   /** Size of a checkpoint of all processes: disk space per kept checkpoint, and host memory while it is written. */
   readonly checkpointBytes: number;
+  /** Whether the sum is within `gpu_gb` of the recipe. */
   readonly fits: boolean;
 }
 

@@ -27,10 +27,13 @@ const UTILISATION = 0.35;
 /** Forward pass of EfficientNet-Lite0 at 224 px. */
 const LITE0_FLOPS = 0.8e9;
 
+/** Steps and duration of a training. */
 export interface TimeEstimate {
+  /** Number of updates. */
   readonly steps: number;
   /** FLOP of one item: forward and backward passes and recomputation. */
   readonly flopsPerItem: number;
+  /** Rough duration in seconds, without evaluations. */
   readonly seconds: number;
   /** The device and the assumptions about it. */
   readonly device: string;

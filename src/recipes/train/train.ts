@@ -65,7 +65,10 @@ export interface TrainOptions {
   readonly onSetup?: (message: string, done?: number, total?: number) => void;
   /** Called with the folder of the run before its training starts. */
   readonly onRun?: (folder: string) => void;
-  /** Reuse an existing run of the same recipe and data. A completed run is returned, any other run is resumed. */
+  /**
+   * Reuse an existing run of the same recipe and data. A completed run is returned, any other run is resumed.
+   * @default false
+   */
   readonly reuse?: boolean;
   /** Folder of the run directories. Default: QALIGN_RUNS or `runs/`. */
   readonly runs?: string;
@@ -80,7 +83,10 @@ export interface TrainOptions {
   readonly limits?: Partial<MediaLimits>;
   /** Memory budget for decoding pictures, shared with other work; by default a separate one. */
   readonly decodeBudget?: DecodeBudget;
-  /** For services: model folders and encoder weights of the recipe → open ones that are read instead. */
+  /**
+   * For services: model folders and encoder weights of the recipe → open ones that are read instead.
+   * @default none
+   */
   readonly held?: ReadonlyMap<string, string>;
 }
 
@@ -94,11 +100,13 @@ export interface TrainResult extends RunSummary {
   readonly warned: number;
 }
 
+/** What a training needs, and what this machine lacks. */
 export interface RecipePlan {
+  /** Memory of one GPU, or of one process on a CPU. */
   readonly plan: MemoryEstimate;
   /** Disk space of the prepared pictures in bytes; undefined if the records do not exist yet. */
   readonly diskBytes: number | undefined;
-  /** Undefined if the records do not exist yet. */
+  /** Steps and duration; undefined if the records do not exist yet. */
   readonly time: TimeEstimate | undefined;
   /** Reasons why this machine cannot run the recipe, as clauses; empty if it can. */
   readonly misfits: readonly string[];
@@ -107,6 +115,11 @@ export interface RecipePlan {
 /**
  * Estimates what a recipe needs and checks whether this machine has it. Starts nothing.
  * @throws QalignError CONFIG_INVALID, CONFIG_NOT_FOUND
+ * @example
+ * ```ts
+ * const { misfits } = await planRecipe({ name: 'own', model: 'nano', data: { train: ['data/own/train.jsonl'] } });
+ * if (misfits.length > 0) console.error(misfits.join('; '));
+ * ```
  */
 export async function planRecipe(input: TrainRecipeInput): Promise<RecipePlan> {
   const recipe = readRecipe(input);
@@ -209,6 +222,10 @@ export async function train(input: TrainRecipeInput, options: TrainOptions = {})
  * Continues a stopped, interrupted or failed run from its last complete checkpoint.
  * @param folder the directory of the run
  * @throws QalignError RUN_NOT_FOUND, RUN_ACTIVE, RUN_FAILED
+ * @example
+ * ```ts
+ * const { status } = await resumeRun('runs/own');
+ * ```
  */
 export async function resumeRun(folder: string, options: TrainOptions = {}): Promise<TrainResult> {
   await awaitOrphans(folder, {
@@ -264,6 +281,10 @@ const withPlaces = (python: PythonCommand, { held }: HeldFolders): PythonCommand
  * @param folder the directory of the run, on a file system that all hosts share
  * @param rank number of this host, from 1
  * @throws QalignError RUN_NOT_FOUND, RUN_FAILED
+ * @example
+ * ```ts
+ * await joinRun('runs/koniq', 1); // on the second host
+ * ```
  */
 export async function joinRun(folder: string, rank: number, options: TrainOptions = {}): Promise<void> {
   const recipe = await storedRecipe(folder);

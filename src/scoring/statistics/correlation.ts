@@ -8,6 +8,10 @@ import { mean, requirePairs } from './descriptive.js';
  * @param x predictions, length n
  * @param y mean opinion scores, length n
  * @throws RangeError when the lengths differ or a value is not finite
+ * @example
+ * ```ts
+ * plcc([1, 2, 3], [10, 30, 20]); // 0.5
+ * ```
  */
 export function plcc(x: ArrayLike<number>, y: ArrayLike<number>): number {
   const n = requirePairs(x, y);
@@ -25,6 +29,10 @@ export function plcc(x: ArrayLike<number>, y: ArrayLike<number>): number {
  * `scipy.stats.spearmanr`.
  * @returns SRCC in [-1, 1], or NaN as `plcc`
  * @throws RangeError when the lengths differ or a value is not finite
+ * @example
+ * ```ts
+ * srcc([1, 2, 3], [10, 30, 20]); // 0.5
+ * ```
  */
 export function srcc(x: ArrayLike<number>, y: ArrayLike<number>): number {
   requirePairs(x, y);
@@ -34,6 +42,10 @@ export function srcc(x: ArrayLike<number>, y: ArrayLike<number>): number {
 /**
  * The value that the paper plots for one data set: (SRCC + PLCC) / 2.
  * @throws RangeError when the lengths differ or a value is not finite
+ * @example
+ * ```ts
+ * meanCorrelation([1, 2, 3], [10, 30, 20]); // 0.5
+ * ```
  */
 export function meanCorrelation(x: ArrayLike<number>, y: ArrayLike<number>): number {
   return (srcc(x, y) + plcc(x, y)) / 2;
@@ -42,6 +54,10 @@ export function meanCorrelation(x: ArrayLike<number>, y: ArrayLike<number>): num
 /**
  * Root of the mean squared difference (RMSE), in the units of the values; NaN for empty lists.
  * @throws RangeError when the lengths differ or a value is not finite
+ * @example
+ * ```ts
+ * rmse([1, 2, 3], [1, 2, 5]); // 1.155
+ * ```
  */
 export function rmse(x: ArrayLike<number>, y: ArrayLike<number>): number {
   const n = requirePairs(x, y);

@@ -10,6 +10,10 @@ import { requirePairs } from './descriptive.js';
  * @param y mean opinion scores, length n
  * @returns tau-b in [-1, 1], or NaN
  * @throws RangeError when the lengths differ or a value is not finite
+ * @example
+ * ```ts
+ * krcc([1, 2, 3], [10, 30, 20]); // 0.333
+ * ```
  */
 export function krcc(x: ArrayLike<number>, y: ArrayLike<number>): number {
   const n = requirePairs(x, y);

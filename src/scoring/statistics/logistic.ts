@@ -45,6 +45,10 @@ const BEYOND = 14;
 /**
  * The value of the mapping at x, in units of the MOS that it was fitted to. Each side is computed from its own
  * asymptote, because the other asymptote can be arbitrarily far away.
+ * @example
+ * ```ts
+ * logisticAt({ beta1: 100, beta2: 0, beta3: 3, beta4: 0.5 }, 3); // 50, halfway between beta1 and beta2
+ * ```
  */
 export function logisticAt({ beta1, beta2, beta3, beta4 }: Logistic, x: number): number {
   const z = (x - beta3) / Math.abs(beta4);
@@ -61,6 +65,11 @@ export function logisticAt({ beta1, beta2, beta3, beta4 }: Logistic, x: number):
  * @param y mean opinion scores, length n
  * @returns undefined if there is nothing to fit: fewer than four pairs, or one side constant
  * @throws RangeError when the lengths differ or a value is not finite
+ * @example
+ * ```ts
+ * const fit = fitLogistic([1.2, 2.1, 3.3, 4.4, 4.8], [10, 30, 55, 80, 92]);
+ * if (fit !== undefined) console.log(logisticAt(fit, 3));
+ * ```
  */
 export function fitLogistic(x: ArrayLike<number>, y: ArrayLike<number>): LogisticFit | undefined {
   const n = requirePairs(x, y);

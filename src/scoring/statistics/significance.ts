@@ -31,6 +31,12 @@ export interface Comparison {
  * the same draws, so that the difficulty of an image cancels out.
  *
  * @throws RangeError if the models do not have the same number of items
+ * @example
+ * ```ts
+ * const mos = [55, 80, 21, 64];
+ * const { differences } = compareModels({ mos, first: [3.1, 4.2, 1.7, 3.3], second: [2.9, 3.1, 2.2, 3.4] });
+ * console.log(differences.srcc?.interval, differences.srcc?.p);
+ * ```
  */
 export function compareModels(
   data: {

@@ -35,6 +35,7 @@ describe('folding', () => {
   });
 
   it('keeps a command line that can be copied', () => {
+    expect(foldLine('  pip download -d data name', 20)).toEqual(['  pip download \\', '    -d data name']);
     expect(foldLine('  qalign dataset convert koniq10k --out data', 28)).toEqual([
       '  qalign dataset convert \\',
       '    koniq10k --out data',
