@@ -19,7 +19,7 @@ const config = (folder: string) =>
   Type.Optional(Type.String({ pattern: '^[a-z0-9][a-z0-9-]{0,63}$', description: `a recipe of ${folder}` }));
 
 const MODELS =
-  'model is a name of GET /v1/models, a folder below the root, run:ID or run:NAME. run:ID is a training of this key, and run:NAME a run directory of no other key. With run:ID, the training can still be waiting or running. The request then waits for its end, and fails with RUN_NOT_FOUND if the training produced no model';
+  'model is a name of GET /v1/models, a folder below the root, run:ID or run:NAME. The training ID belongs to this key. The run directory NAME belongs to no other key. With run:ID, the training can still be waiting or running. The request then waits for its end, and fails with RUN_NOT_FOUND if the training produced no model';
 export const TrainRunBody = Type.Object(
   { config: config('configs/train'), recipe: keys('a training recipe (TrainRecipe)') },
   { ...closed, description: MODELS },
