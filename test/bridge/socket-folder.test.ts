@@ -14,9 +14,7 @@ import { createServer, type Server } from 'node:net';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterEach, beforeEach, expect, it, vi } from 'vitest';
-import { Dealer } from 'zeromq';
 import { makeSocketFolder, socketIn, sweepSocketFolders } from '../../bridge/socket-folder.js';
-import { bindTransport } from '../../bridge/transport.js';
 
 /** Above the largest pid of Linux, 2²², like pids of another PID namespace. */
 const GONE = 4_194_305;
@@ -92,35 +90,4 @@ it('is in XDG_RUNTIME_DIR if that is private, otherwise or for long paths in the
   mkdirSync(deep, { mode: 0o700 });
   vi.stubEnv('XDG_RUNTIME_DIR', deep);
   expect(dirname(makeSocketFolder())).toBe(root);
-});
-
-it('binds again when the socket or its folder was removed or replaced, so that workers still reach it', async () => {
-  const heard: string[] = [];
-  const transport = await bindTransport((peer) => heard.push(peer));
-  const pathOf = (): string => transport.endpoint.slice('ipc://'.length);
-  const first = pathOf();
-  const greet = async (name: string): Promise<void> => {
-    const dealer = new Dealer({ routingId: name, linger: 0 });
-    dealer.connect(transport.endpoint);
-    await dealer.send('{}');
-    await expect.poll(() => heard).toContain(name);
-    dealer.close();
-  };
-  await transport.mend();
-  await greet('before');
-  rmSync(first);
-  await transport.mend();
-  await greet('without socket');
-  rmSync(dirname(first), { recursive: true });
-  await transport.mend();
-  expect(pathOf()).toBe(first); // a starting worker has this path
-  await greet('without folder');
-  rmSync(dirname(first), { recursive: true });
-  writeFileSync(dirname(first), 'the name is taken');
-  await transport.mend();
-  expect(pathOf()).not.toBe(first);
-  await greet('elsewhere');
-  const last = pathOf();
-  transport.close();
-  expect(existsSync(dirname(last))).toBe(false);
 });
