@@ -49,7 +49,7 @@ describe('openPython', () => {
       message: expect.stringContaining('SystemExit') as string,
     });
     await expect(python.eval('object()')).rejects.toMatchObject({
-      message: expect.stringContaining('a object is no value') as string,
+      message: expect.stringContaining('a object cannot be sent as JSON') as string,
     });
     await python.exec('print("hello", flush=True)');
     expect(await python.eval('6 * 7')).toBe(42);

@@ -298,7 +298,7 @@ describe('calibrate', () => {
       measured_on: 'test',
       measured_n: 40,
     });
-    expect(await readFile(join(dir, 'c.html'), 'utf8')).toContain('expected calibration error');
+    expect(await readFile(join(dir, 'c.html'), 'utf8')).toContain('Expected calibration error');
     const scored = await cli(
       'score',
       join(dir, 'media/1.png'),

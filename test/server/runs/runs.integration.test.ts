@@ -202,7 +202,7 @@ describe('/v1/evaluations', () => {
     expect((await collect(service.client.evaluations.events(waits.id))).at(-1)).toMatchObject({
       event: 'end',
       status: 'failed',
-      message: expect.stringMatching(/out of the root/) as string,
+      message: expect.stringMatching(/outside the (?:served )?root/) as string,
     });
     await collect(service.client.evaluations.events(first.id));
     expect(await failure(service.client.evaluations.resume(first.id))).toMatchObject({
