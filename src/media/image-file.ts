@@ -1,6 +1,6 @@
-import { closeSync, constants, fstat, open, read, type BigIntStats } from 'node:fs';
+import { closeSync, open, read, type BigIntStats } from 'node:fs';
 import { QalignError, type ErrorCode } from '../base/errors.js';
-import { requireInReach, type Reach } from '../base/files/reach.js';
+import { READ, requireInReach, statOf, type Reach } from '../base/files/reach.js';
 import type { Afford } from './budget/needs-memory.js';
 import { existingName } from './find/same-name.js';
 import type { MediaLimits } from './limits.js';
@@ -87,14 +87,7 @@ export interface OpenFile {
 // a FileHandle takes twice as long, which matters for folders of a million files
 const opened = (path: string | Buffer): Promise<number> =>
   new Promise((resolve, reject) => {
-    open(path, constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOCTTY, (error, descriptor) =>
-      error === null ? resolve(descriptor) : reject(error),
-    );
-  });
-
-const statOf = (descriptor: number): Promise<BigIntStats> =>
-  new Promise((resolve, reject) => {
-    fstat(descriptor, { bigint: true }, (error, found) => (error === null ? resolve(found) : reject(error)));
+    open(path, READ, (error, descriptor) => (error === null ? resolve(descriptor) : reject(error)));
   });
 
 /**

@@ -1,6 +1,6 @@
-import { close, constants, fstat, open, type BigIntStats } from 'node:fs';
+import { close, constants, open, type BigIntStats } from 'node:fs';
 import { promisify } from 'node:util';
-import { DESCRIPTORS, placeOf } from '../base/files/reach.js';
+import { DESCRIPTORS, placeOf, READ, statOf } from '../base/files/reach.js';
 import { notRegular, openError } from './image-file.js';
 
 /** A regular file that stays open. Reads return this file even if another file takes its path. */
@@ -14,8 +14,8 @@ export interface OpenedFile {
   close(): Promise<void>;
 }
 
-// O_NOFOLLOW: for a real path, no link is followed. O_NONBLOCK: opening never blocks, even for a FIFO
-const FLAGS = constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOCTTY | constants.O_NOFOLLOW;
+// O_NOFOLLOW: for a real path, no link is followed
+const FLAGS = READ | constants.O_NOFOLLOW;
 
 /**
  * Opens a regular file and returns its resolved path. The caller closes it. Without /proc, `place` is the real path, if
@@ -44,8 +44,3 @@ export async function openFile(path: string, descriptors: string = DESCRIPTORS):
     throw openError(path, error);
   }
 }
-
-const statOf = (descriptor: number): Promise<BigIntStats> =>
-  new Promise((resolve, reject) => {
-    fstat(descriptor, { bigint: true }, (error, found) => (error === null ? resolve(found) : reject(error)));
-  });

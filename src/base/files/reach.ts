@@ -12,8 +12,8 @@ export interface Reach {
 
 /** The folder with links to open files; macOS has none. */
 export const DESCRIPTORS = '/proc/self/fd';
-// opening never blocks, even for a FIFO
-const READ = constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOCTTY;
+/** Flags for reading. Opening never blocks, even for a FIFO. */
+export const READ = constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOCTTY;
 
 export const isBelow = (top: string, path: string): boolean => path.startsWith(top.endsWith(sep) ? top : top + sep);
 
@@ -49,7 +49,8 @@ export async function placeOf(
   );
 }
 
-const statOf = (descriptor: number): Promise<BigIntStats> =>
+/** The entry of an open file, with exact sizes and times. */
+export const statOf = (descriptor: number): Promise<BigIntStats> =>
   new Promise((resolve, reject) => {
     fstat(descriptor, { bigint: true }, (error, found) => (error === null ? resolve(found) : reject(error)));
   });

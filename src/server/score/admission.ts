@@ -157,9 +157,8 @@ function shortQueueMs(scorer: Scorer, state: State, withinMs: number, at: number
   if (at - latest > OVERLOAD_GAP_MS || at - since < LASTING_MS) return Infinity;
   const { engine } = scorer.load();
   const frames = SHORT_BATCHES * (engine?.maxBatchFrames ?? 0) * (engine?.workers.length ?? 0);
-  const perFrameMs = paceOf(scorer, frames)?.perFrameMs ?? 0;
-  const seen = state.pace.perFrameMs(1, BACKLOG, at) ?? perFrameMs;
-  return Math.max(SHORT_SHARE * withinMs, frames * seen);
+  const perFrameMs = state.pace.perFrameMs(1, BACKLOG, at) ?? paceOf(scorer, frames)?.perFrameMs ?? 0;
+  return Math.max(SHORT_SHARE * withinMs, frames * perFrameMs);
 }
 
 function requireWorker(scorer: Scorer): void {
