@@ -51,3 +51,17 @@ export function growth(samples: readonly Sample[]): Sample | undefined {
     mb: last.mb / second.mb,
   };
 }
+
+/** Largest value of `growth` that counts as constant. */
+export const LARGEST_GROWTH: Sample = { descriptors: 1.05, threads: 1.05, mb: 1.05 };
+
+/** The gauges that grew by more than `largest`, a sentence each. */
+export function grown(growths: Readonly<Record<string, Sample | undefined>>, largest = LARGEST_GROWTH): string[] {
+  return Object.entries(growths).flatMap(([name, found]) =>
+    (['descriptors', 'threads', 'mb'] as const).flatMap((gauge) =>
+      found !== undefined && found[gauge] > largest[gauge]
+        ? [`${gauge} of ${name} grew by ${((found[gauge] - 1) * 100).toFixed(1)} %`]
+        : [],
+    ),
+  );
+}

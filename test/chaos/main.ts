@@ -11,13 +11,12 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { sampleMedia } from '../../src/base/package-root.js';
 import { doFault, type Scene } from './faults.js';
-import { growth, sample, type Sample } from './gauges.js';
+import { growth, grown, LARGEST_GROWTH, sample, type Sample } from './gauges.js';
 import { randomOf } from './ledger.js';
 import { answersOf, createLoad, post } from './load.js';
 import { createService, isReady, processes, signal, workersOf, type Service } from './service.js';
 
 const PICTURES = ['blurred.jpg', 'crushed.jpg', 'noisy.webp', 'pristine.jpg'];
-const LARGEST_GROWTH = 1.05;
 /** The service is restarted many times and grows after each start. `npm run soak` judges the memory of one process. */
 const LARGEST_GROWTH_MB = 1.25;
 
@@ -123,10 +122,7 @@ function report(result: Awaited<ReturnType<typeof attack>>): boolean {
     if (lost + twice + wrong > 0) bad.push(`${name}: ${lost} lost, ${twice} twice, ${wrong} wrong of ${asked}`);
     if (asked === 0) bad.push(`${name}: nothing was asked`);
   }
-  for (const [name, gauges] of Object.entries(result.growth))
-    for (const [gauge, ratio] of Object.entries(gauges ?? {}))
-      if (ratio > (gauge === 'mb' ? LARGEST_GROWTH_MB : LARGEST_GROWTH))
-        bad.push(`${gauge} of ${name} grew by ${((ratio - 1) * 100).toFixed(1)} %`);
+  bad.push(...grown(result.growth, { ...LARGEST_GROWTH, mb: LARGEST_GROWTH_MB }));
   if (result.left.length > 0) bad.push(`${result.left.length} processes were left over`);
   say(bad.length === 0 ? 'held: 0 lost, 0 twice, 0 wrong' : `DID NOT HOLD: ${bad.join('; ')}`);
   return bad.length === 0;
