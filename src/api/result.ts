@@ -111,7 +111,7 @@ export const ScoreResultSchema = Type.Object(
         id: Type.String({ description: 'name, directory or hub id of the model, as in the request' }),
         revision: Type.String({ description: 'commit of the hub model; "local" for a directory' }),
         weights_sha256: Type.String({ description: 'SHA-256 of the weights' }),
-        precision: Type.String({ description: 'fp32, bf16 or fp16' }),
+        precision: Type.String({ description: 'fp32, bf16, fp16, fp8, int8 or nf4' }),
         device: Type.String({ description: 'device that computed the score: cpu, cuda:0, …' }),
       },
       { ...closed, description: 'model that computed the score' },

@@ -1,3 +1,4 @@
+import { PRECISIONS } from '../../bridge/protocol/models.js';
 import { writeFile } from 'node:fs/promises';
 import { chooseModel, DEFAULT_MODEL } from '../config/models.js';
 import { QalignError } from '../base/errors.js';
@@ -33,8 +34,8 @@ const FLAGS = {
   device: { type: 'string', value: 'auto|cpu|cuda:N', help: 'device to run on (default: auto)' },
   precision: {
     type: 'string',
-    choices: ['auto', 'fp32', 'bf16', 'fp16'],
-    help: 'auto: bf16 on CUDA for models of a billion parameters or more, else fp32 (default: auto)',
+    choices: PRECISIONS,
+    help: 'auto: bf16 on CUDA for models of a billion parameters or more, else fp32. fp8 (H100 or newer), int8 and nf4 take less memory and change scores slightly (default: auto)',
   },
   batches: { type: 'string', value: 'N,N', help: 'batch sizes to measure (default: 1,4,16,64)' },
   n: { type: 'number', help: 'number of inputs of the part "memory", of requests of "serve" (default: 10000)' },

@@ -408,10 +408,11 @@ export interface EvaluateRecipeInput {
    */
   readonly device?: string | undefined;
   /**
-   * auto: bf16 on CUDA for models of a billion parameters or more, else fp32.
+   * auto: bf16 on CUDA for models of a billion parameters or more, else fp32. fp8 (H100 or newer), int8 and nf4 take
+   * less memory and change scores slightly.
    * @default 'auto'
    */
-  readonly precision?: 'auto' | 'fp32' | 'bf16' | 'fp16' | undefined;
+  readonly precision?: 'auto' | 'fp32' | 'bf16' | 'fp16' | 'fp8' | 'int8' | 'nf4' | undefined;
   /**
    * Do not access the hub.
    * @default false

@@ -1,3 +1,4 @@
+import { PRECISIONS } from '../../../bridge/protocol/models.js';
 import { TASKS } from '../../prompts/subject.js';
 import { SCALES } from '../../scoring/levels.js';
 import { inGroup, type Flags } from '../command.js';
@@ -16,8 +17,8 @@ export const SCORE_FLAGS = {
     revision: { type: 'string', value: 'REV', help: 'commit, tag or branch of a hub model' },
     precision: {
       type: 'string',
-      choices: ['auto', 'fp32', 'bf16', 'fp16'],
-      help: 'auto: bf16 on CUDA for models of a billion parameters or more, else fp32 (default: auto)',
+      choices: PRECISIONS,
+      help: 'auto: bf16 on CUDA for models of a billion parameters or more, else fp32. fp8 (H100 or newer), int8 and nf4 take less memory and change scores slightly (default: auto)',
     },
     scale: {
       type: 'string',

@@ -1,3 +1,4 @@
+import { PRECISIONS } from '../../../bridge/protocol/models.js';
 import { QalignError } from '../../base/errors.js';
 import { hint } from '../../base/suggest.js';
 import { TASKS } from '../../prompts/subject.js';
@@ -66,7 +67,7 @@ const SCORER_OPTIONS: Rules<ScorerOptions> = {
   devices: listOf('texts', text),
   listen: text,
   bridgeKeys: text,
-  precision: oneOf(['auto', 'fp32', 'bf16', 'fp16']),
+  precision: oneOf(PRECISIONS),
   prompt: text,
   scale: oneOf(SCALES),
   autoOrient: flag,

@@ -1,3 +1,4 @@
+import type { Precision } from '../../../bridge/protocol/models.js';
 import type { OnStage } from '../../base/stage.js';
 import type { Lane } from '../../base/lane.js';
 import type { BatchReport, ClipSource, EngineStats, ItemOptions } from '../../engine/index.js';
@@ -101,7 +102,7 @@ export interface ScorerOptions {
    * `auto` is fp32 on a CPU and bf16 on CUDA.
    * @default 'auto'
    */
-  readonly precision?: 'auto' | 'fp32' | 'bf16' | 'fp16' | undefined;
+  readonly precision?: Precision | undefined;
   /** Name of a prompt in configs/prompts, or a file; default: the prompt of the model. */
   readonly prompt?: string | undefined;
   /**

@@ -238,5 +238,5 @@ def test_unknown_models_and_missing_devices_are_refused(tmp_path):
     for device in ("cuda:77", "gpu", "meta"):
         with pytest.raises(DeviceUnavailable):
             load_scorer(str(GOLDEN / "tiny_a" / "model"), device=device)
-    with pytest.raises(ConfigError, match="int8"):
-        load_scorer(str(GOLDEN / "tiny_a" / "model"), precision="int8")
+    with pytest.raises(ConfigError, match="int4"):
+        load_scorer(str(GOLDEN / "tiny_a" / "model"), precision="int4")

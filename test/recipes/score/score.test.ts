@@ -284,7 +284,7 @@ describe('scoreVersion', () => {
     expect(scoreVersion(base)).toBe(scoreVersion(structuredClone(base)));
     const others = [
       { ...base, weightsSha256: 'b' },
-      { ...base, precision: 'bf16' },
+      ...['bf16', 'fp8', 'int8', 'nf4'].map((precision) => ({ ...base, precision })),
       { ...base, promptText: 'y' },
       { ...base, scale: 'unit' as const },
       ...(
