@@ -28,11 +28,16 @@ class Captured:
 
 
 def shared_layouts(questions: Sequence[Question]) -> tuple[Layout, ...] | None:
-    """The layouts of one item, if every item has the same ones and items follow each other; None otherwise."""
+    """The layouts of one item, if every item has the same ones and items follow each other; None otherwise.
+
+    A prompt about a part of an item's frames never shares a graph.
+    """
     count = sum(question.first_frame == questions[0].first_frame for question in questions)
     layouts = tuple(question.layout for question in questions[:count])
     frames = layouts[0].frames
     if not frames or len(questions) % count or any(layout.frames != frames for layout in layouts):
+        return None
+    if not all(question.whole for question in questions):
         return None
     for index, question in enumerate(questions):
         if question.layout != layouts[index % count] or question.first_frame != index // count * frames:

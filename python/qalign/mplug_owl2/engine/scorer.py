@@ -2,11 +2,12 @@
 
 import threading
 from collections.abc import Callable, Sequence
+from itertools import accumulate
 
 import torch
 from torch import Tensor
 
-from qalign.weights.answers import ClipRange, ItemScores, ItemTexts, ModelInfo, PromptScore, ScoreItem
+from qalign.weights.answers import ClipRange, FramePrompt, ItemScores, ItemTexts, ModelInfo, PromptScore, ScoreItem
 from qalign.weights.errors import InvalidInput, ModelError, NonFinite, OutOfRoom, UnknownClip
 
 from ..model import MPLUGOwl2
@@ -74,7 +75,9 @@ class Scorer:
 
     def _said(self, item: ScoreItem, max_new_tokens: int) -> ItemTexts:
         try:
-            self._layouts(item)  # raises the same errors as scoring
+            if any(isinstance(prompt, FramePrompt) for prompt in item.prompts):
+                raise InvalidInput("Text generation takes prompts about all frames; send the frames alone.")
+            self._questions(item, 0)  # raises the same errors as scoring
             texts = [
                 generate_greedily(self.model, self.tokenizer, item.visuals, prompt, max_new_tokens, self.on_step)
                 for prompt in item.prompts
@@ -87,23 +90,22 @@ class Scorer:
         level_ids = self._levels(tuple(levels))
         errors: dict[int, ModelError] = {}
         questions: list[Question] = []
-        places: list[tuple[int, int]] = []  # question → item, prompt
+        places: list[int] = []  # question → item
         visuals: list[Tensor | ClipRange] = []
         frames = 0
         for index, item in enumerate(items):
             try:
-                layouts = self._layouts(item)
+                asked = self._questions(item, frames)
             except (InvalidInput, UnknownClip, OutOfRoom) as error:
                 errors[index] = error
                 continue
-            for number, layout in enumerate(layouts):
-                questions.append(Question(layout, frames))
-                places.append((index, number))
+            questions += asked
+            places += [index] * len(asked)
             visuals += item.visuals
             frames += sum(map(len, item.visuals))
         values = self._answers(questions, visuals, level_ids)
         prompts: list[list[PromptScore]] = [[] for _ in items]
-        for (index, _), question, row in zip(places, questions, values, strict=True):
+        for index, question, row in zip(places, questions, values, strict=True):
             prompts[index].append(PromptScore(row[:-1], row[-1], question.layout.length))
         for index, found in enumerate(prompts):
             if index not in errors and not all(_finite(score) for score in found):
@@ -120,7 +122,8 @@ class Scorer:
             self._level_ids[levels] = torch.tensor(ids, device=self.engine.device)
         return self._level_ids[levels]
 
-    def _layouts(self, item: ScoreItem) -> list[Layout]:
+    def _questions(self, item: ScoreItem, first_frame: int) -> list[Question]:
+        """The questions of an item whose frames begin at `first_frame` of the flat batch."""
         for visual in item.visuals:
             if isinstance(visual, ClipRange):
                 self.clips.parts(visual)
@@ -129,11 +132,23 @@ class Scorer:
         if not item.prompts:
             raise InvalidInput("The item has no prompts.")
         frames = tuple(map(len, item.visuals))
+        questions = [self._question(prompt, frames, first_frame) for prompt in item.prompts]
+        for question in questions:
+            self._require_room(question.layout)
+        return questions
+
+    def _question(self, prompt: str | FramePrompt, frames: tuple[int, ...], first_frame: int) -> Question:
         tokens = self.engine.config.tokens_per_frame
-        layouts = [plan_layout(self.tokenizer.encode(prompt), frames, tokens) for prompt in item.prompts]
-        for layout in layouts:
-            self._require_room(layout)
-        return layouts
+        if isinstance(prompt, str):
+            return Question(plan_layout(self.tokenizer.encode(prompt), frames, tokens), first_frame)
+        start, stop = prompt.frames
+        if not 0 <= start < stop <= sum(frames):
+            raise InvalidInput(
+                f"A prompt is about the frames {start} to {stop} (exclusive), but the item has {sum(frames)} frames."
+            )
+        seen = _overlaps(frames, start, stop)
+        layout = plan_layout(self.tokenizer.encode(prompt.text), seen, tokens)
+        return Question(layout, first_frame + start, whole=seen == frames)
 
     def _check(self, pixels: Tensor) -> None:
         size = self.info.image_size
@@ -207,3 +222,10 @@ class Scorer:
 
 def _finite(score: PromptScore) -> bool:
     return all(abs(value) < float("inf") for value in (*score.logits, score.log_sum_exp))
+
+
+def _overlaps(frames: tuple[int, ...], start: int, stop: int) -> tuple[int, ...]:
+    """The number of frames in [start, stop) of each visual that has any."""
+    ends = list(accumulate(frames))
+    shared = (min(stop, end) - max(start, end - count) for end, count in zip(ends, frames, strict=True))
+    return tuple(count for count in shared if count > 0)
