@@ -6,8 +6,6 @@ import type { ModelRow } from '../api/models.js';
 
 /** URL of the service without a slash at the end. The page can be below a path prefix of a reverse proxy. */
 export const SERVICE = new URL('.', document.baseURI).href.replace(/\/$/, '');
-/** True where `qalign view` serves the page: results on disk, without a model. */
-export const IS_VIEW = document.documentElement.dataset['mode'] === 'view';
 
 const STORED = 'qalign-key';
 export const apiKey = signal(sessionStorage.getItem(STORED) ?? '');
@@ -60,7 +58,6 @@ export async function getText(path: string, headers: Readonly<Record<string, str
 
 /** Asks for models and readiness. Called at the start, after a new key, and every few seconds while not ready. */
 export async function refreshService(): Promise<void> {
-  if (IS_VIEW) return;
   try {
     models.value = (await client.value.models.list()).models;
     isReady.value = await client.value.ready();

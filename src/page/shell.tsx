@@ -1,15 +1,12 @@
 import type { JSX } from 'preact';
 import { route } from './route.js';
-import { IS_VIEW, SERVICE, isReady } from './session.js';
+import { SERVICE, isReady } from './session.js';
 import { KeyForm, KeyButton } from './parts/key-form.js';
 import { ScoreScreen } from './score/score-screen.js';
 import { ItemScreen } from './score/item-screen.js';
 import { CompareScreen } from './compare/compare-screen.js';
 import { JobsScreen } from './work/jobs-screen.js';
 import { JobScreen } from './work/job-screen.js';
-import { RunsScreen } from './work/runs-screen.js';
-import { RunScreen } from './work/run-screen.js';
-import { EvaluationScreen, EvaluationsScreen } from './work/evaluation-screen.js';
 import { ModelsScreen } from './service/models-screen.js';
 import { HealthScreen } from './service/health-screen.js';
 
@@ -24,12 +21,6 @@ const SCREENS: Readonly<Record<string, Screen>> = {
   '': { label: 'Score', list: () => <ScoreScreen /> },
   compare: { label: 'Compare', list: () => <CompareScreen /> },
   jobs: { label: 'Jobs', list: () => <JobsScreen />, one: (id) => <JobScreen key={id} id={id} /> },
-  runs: { label: 'Runs', list: () => <RunsScreen />, one: (id) => <RunScreen key={id} id={id} /> },
-  evaluations: {
-    label: 'Evaluations',
-    list: () => <EvaluationsScreen />,
-    one: (id) => <EvaluationScreen key={id} id={id} />,
-  },
   models: { label: 'Models', list: () => <ModelsScreen /> },
   health: { label: 'Health', list: () => <HealthScreen /> },
 };
@@ -60,8 +51,8 @@ export function Shell(): JSX.Element {
         </nav>
         <div class="top-end">
           <State />
-          {!IS_VIEW && <KeyButton />}
-          {!IS_VIEW && <a href={`${SERVICE}/docs`}>API reference</a>}
+          <KeyButton />
+          <a href={`${SERVICE}/docs`}>API reference</a>
         </div>
       </header>
       <KeyForm />
@@ -96,11 +87,7 @@ function NotFound(): JSX.Element {
 
 function State(): JSX.Element {
   const [kind, text] =
-    isReady.value === undefined
-      ? ['wait', 'Connecting']
-      : isReady.value
-        ? ['ok', 'Ready']
-        : ['late', 'Not ready'];
+    isReady.value === undefined ? ['wait', 'Connecting'] : isReady.value ? ['ok', 'Ready'] : ['late', 'Not ready'];
   return (
     <a class={`state state-${kind}`} href="#/health">
       <span class="dot" aria-hidden="true" />

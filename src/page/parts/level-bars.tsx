@@ -27,7 +27,13 @@ export function LevelBars({ probs }: { readonly probs: ByLevel }): JSX.Element {
 }
 
 /** The distribution with names and numbers, best level first. */
-export function LevelTable({ probs, second }: { readonly probs: ByLevel; readonly second?: ByLevel | undefined }): JSX.Element {
+export function LevelTable({
+  probs,
+  second,
+}: {
+  readonly probs: ByLevel;
+  readonly second?: ByLevel | undefined;
+}): JSX.Element {
   return (
     <dl class="levels">
       {LEVELS.map((level) => (

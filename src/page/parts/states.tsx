@@ -1,7 +1,13 @@
 import type { ComponentChildren, JSX } from 'preact';
 
 /** Shown where a list has no rows: what it will contain, and how to get there. */
-export function Empty({ title, children }: { readonly title: string; readonly children: ComponentChildren }): JSX.Element {
+export function Empty({
+  title,
+  children,
+}: {
+  readonly title: string;
+  readonly children: ComponentChildren;
+}): JSX.Element {
   return (
     <div class="empty">
       <h2>{title}</h2>
@@ -45,6 +51,14 @@ export function Status({ status }: { readonly status: string }): JSX.Element {
   return <span class={`status status-${kind}`}>{status.replace('_', ' ')}</span>;
 }
 
-export function Progress({ done, total, label }: { readonly done: number; readonly total: number; readonly label: string }): JSX.Element {
+export function Progress({
+  done,
+  total,
+  label,
+}: {
+  readonly done: number;
+  readonly total: number;
+  readonly label: string;
+}): JSX.Element {
   return <progress max={Math.max(1, total)} value={done} aria-label={label} />;
 }
