@@ -281,9 +281,9 @@ describe('files', () => {
     expect(
       all.filter(
         (file) =>
-          !(file.endsWith('.ts') ? /^[a-z0-9]+([-.][a-z0-9]+)*\.ts$/ : /^_{0,2}[a-z0-9]+(_[a-z0-9]+)*_{0,2}\.py$/).test(
-            basename(file),
-          ),
+          !(
+            /\.tsx?$/.test(file) ? /^[a-z0-9]+([-.][a-z0-9]+)*\.tsx?$/ : /^_{0,2}[a-z0-9]+(_[a-z0-9]+)*_{0,2}\.py$/
+          ).test(basename(file)),
       ),
     ).toEqual([]);
   });

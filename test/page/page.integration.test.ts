@@ -9,7 +9,7 @@ import { buildPage } from '../../.config/page.js';
 import { packageRoot } from '../../src/base/package-root.js';
 import { convertDataset } from '../../src/recipes/data/convert.js';
 import { readRecords } from '../../src/datasets/records.js';
-import { startService, type TestService } from '../server/start-service.js';
+import { startService, withoutPython, type TestService } from '../server/start-service.js';
 import { openPage, seriousFindings, startBrowser, type Watched } from './browser.js';
 
 let service: TestService;
@@ -123,8 +123,10 @@ describe('the page', () => {
     await page.close();
   });
 
+  // Nano scores 1000 pictures in a minute or more on two cores; the subject here is the page.
   it('takes a drop of 1000 files, with few rows in the document', async () => {
-    const { page, problems } = await open();
+    const quick = await startService(['rate_per_minute=0'], withoutPython);
+    const { page, problems } = await open('', quick.url);
     const [first] = await Promise.all([
       sharp({ create: { width: 8, height: 8, channels: 3, background: '#7a9' } })
         .png()
@@ -142,6 +144,7 @@ describe('the page', () => {
     await page.getByRole('link', { name: 'picture-999.png' }).waitFor();
     expect(problems).toEqual([]);
     await page.close();
+    await quick.close();
   });
 
   it('waits as long as 429 asks, says so, and then scores', async () => {
@@ -254,7 +257,6 @@ describe('a service with keys', () => {
     const database = openServiceDatabase(dataDir);
     const key = createKeyStore(database).create('web', ['score']);
     database.close();
-    const { withoutPython } = await import('../server/start-service.js');
     const locked = await startService([], { dataDir, ...withoutPython });
     const { page } = await open('', locked.url);
     await page.getByRole('dialog').waitFor();
@@ -270,7 +272,6 @@ describe('a service with keys', () => {
   });
 
   it('has no page with page=false', async () => {
-    const { withoutPython } = await import('../server/start-service.js');
     const plain = await startService(['page=false'], withoutPython);
     expect((await fetch(`${plain.url}/`)).status).toBe(404);
     await plain.close();

@@ -27,7 +27,7 @@ function addFiles(found: readonly File[]): void {
 
 export function CompareScreen(): JSX.Element {
   const [a, b] = [files.value[pair.value[0]], files.value[pair.value[1]]];
-  const scored = rows.value.filter(({ file }) => file !== undefined);
+  const scored = rows.value.filter((row) => row.file !== undefined && resultOf(row) !== undefined);
   return (
     <>
       <h1 tabIndex={-1}>Compare</h1>

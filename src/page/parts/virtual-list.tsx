@@ -41,7 +41,15 @@ export function VirtualList({
   useEffect(() => onRange?.(from, to), [from, to, count]);
   const rows = Array.from({ length: Math.max(0, to - from) }, (_, i) => from + i);
   return (
-    <div class="list" ref={box} role="table" aria-label={label} aria-rowcount={count + 1} tabIndex={0}>
+    <div
+      class="list"
+      ref={box}
+      role="table"
+      aria-label={label}
+      aria-rowcount={count + 1}
+      tabIndex={0}
+      style={{ maxHeight: `${count * height + 46}px` }}
+    >
       <div class="list-head" role="rowgroup">
         <div class="list-row" role="row" aria-rowindex={1}>
           {head}

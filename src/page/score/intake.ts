@@ -2,7 +2,8 @@ import { effect, signal } from '@preact/signals';
 import type { Task } from '../../prompts/subject.js';
 import type { Scale } from '../../scoring/levels.js';
 import { apiKey, client, explain } from '../session.js';
-import { createQueue, type Entry } from './queue.js';
+import type { Entry } from './group.js';
+import { createQueue } from './queue.js';
 import { applyChanges, change, failureOf, rows, type Row } from './rows.js';
 
 export const tasks = signal<readonly Task[]>(['quality']);
