@@ -14,7 +14,7 @@ from torch.nn.functional import linear, pad, rms_norm, scaled_dot_product_attent
 from ..language import DecoderLayer, RMSNorm, rotary_tables, rotate
 from ..model import MPLUGOwl2
 from .layout import IMAGE, Layout, prefix_layout
-from .visual import fuse
+from .matrix import fused
 
 KeyValue = tuple[Tensor, Tensor]  # [1, T, heads, d] each, keys rotated
 PREFIXES_KEPT = 64
@@ -44,10 +44,10 @@ class LayerWeights:
     def __init__(self, layer: DecoderLayer) -> None:
         attention, mlp = layer.self_attn, layer.mlp
         self.heads = attention.heads
-        self.query, self.output, self.down = attention.q_proj.weight, attention.o_proj.weight, mlp.down_proj.weight
+        self.query, self.output, self.down = fused(attention.q_proj), fused(attention.o_proj), fused(mlp.down_proj)
         keys, values = attention.k_proj.multiway, attention.v_proj.multiway
-        self.key_value = [fuse(keys[way], values[way])[0] for way in (0, 1)]
-        self.gate_up, _ = fuse(mlp.gate_proj, mlp.up_proj)
+        self.key_value = [fused(keys[way], values[way]) for way in (0, 1)]
+        self.gate_up = fused(mlp.gate_proj, mlp.up_proj)
         self.input_norm = list(layer.input_layernorm.multiway)
         self.output_norm = list(layer.post_attention_layernorm.multiway)
 
@@ -62,6 +62,7 @@ class FastLanguage:
         self.norm: RMSNorm = model.model.norm
         self.layers = [LayerWeights(layer) for layer in model.model.layers]
         self.head_dim, self.theta = config.head_dim, config.rope_theta
+        self.widths = config.hidden_size, config.intermediate_size
         self.device = self.head.device
         self._tables = rotary_tables(512, self.head_dim, self.theta, self.device)
         self.on_block: Callable[[], None] = lambda: None  # called between blocks of a long sequence; can raise to stop
@@ -100,7 +101,7 @@ class FastLanguage:
 
     def pass_bytes(self, layout: Layout) -> int:
         """Estimated peak memory of a pass over one such sequence, including its features and keys."""
-        hidden, inner = self.layers[0].down.shape
+        hidden, inner = self.widths
         return layout.length * (PASS_HIDDEN * hidden + PASS_INNER * inner) * self.head.dtype.itemsize
 
     def _prefix(self, ids: tuple[int, ...]) -> list[KeyValue] | None:
@@ -133,8 +134,8 @@ class FastLanguage:
             final = index == len(self.layers) - 1
             normed = self._norm(x, images, layer.input_norm)
             key_value = [
-                linear(normed[:images], layer.key_value[1]) if images else normed[:0],
-                linear(normed[images:], layer.key_value[0]) if images < len(x) else normed[:0],
+                layer.key_value[1](normed[:images]) if images else normed[:0],
+                layer.key_value[0](normed[images:]) if images < len(x) else normed[:0],
             ]
             if final and kept is None:
                 blocks = _blocks(x, images, groups), _blocks(normed, images, groups)
@@ -142,15 +143,15 @@ class FastLanguage:
             elif final:
                 self._attend(layer, index, groups, images, None, key_value, kept)
                 return x
-            query = linear(normed, layer.query)
+            query = layer.query(normed)
             context = self._attend(layer, index, groups, images, query, key_value, kept, final)
-            x.addmm_(context, layer.output.t())  # in place: addmm would copy x first
+            layer.output.add_to(x, context)
             if not final:
                 normed = self._norm(x, images, layer.output_norm)
             else:
                 normed = self._last_norm(x, groups, layer.output_norm)
-            gate, up = linear(normed, layer.gate_up).chunk(2, dim=1)
-            x.addmm_(silu(gate).mul_(up), layer.down.t())
+            gate, up = layer.gate_up(normed).chunk(2, dim=1)
+            layer.down.add_to(x, silu(gate).mul_(up))
         return x
 
     @staticmethod
@@ -196,9 +197,9 @@ class FastLanguage:
         for group, block in zip(groups, queries, strict=True):
             layout, count = group.layout, group.count
             image_to, text_to = image_at + count * layout.image_rows, text_at + count * len(layout.text)
-            fused = _in_order(key_value[0][image_at:image_to], key_value[1][text_at:text_to], group)
+            both = _in_order(key_value[0][image_at:image_to], key_value[1][text_at:text_to], group)
             image_at, text_at = image_to, text_to
-            key, value = (part.unflatten(2, (layer.heads, -1)) for part in fused.chunk(2, dim=-1))  # [B, T, heads, d]
+            key, value = (part.unflatten(2, (layer.heads, -1)) for part in both.chunk(2, dim=-1))  # [B, T, heads, d]
             key = rotate(key, group.cos, group.sin)
             if kept is not None:
                 kept.append((key, value.contiguous()))
@@ -218,7 +219,7 @@ class FastLanguage:
                 image, text = _out_of_order(self._causal(rows, key, value, group.mask), layout)
                 image_parts += image
                 text_parts += text
-        return torch.cat(last_parts or image_parts + text_parts) if query is not None else fused
+        return torch.cat(last_parts or image_parts + text_parts) if query is not None else both
 
     def _causal(self, query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None) -> Tensor:
         """`_sdpa`, for a long sequence in blocks of rows, without products for masked keys."""

@@ -6,26 +6,24 @@ from torch.nn.functional import layer_norm, linear, scaled_dot_product_attention
 
 from ..abstractor import CrossAttention, VisualAbstractor, join_tokens, residual_stream
 from ..vision import Block, VisionTransformer, split_fused_qkv
+from .matrix import fuse, fused
 
 QUICK_GELU = 1.702
 
 
-def fuse(*linears: nn.Linear) -> tuple[Tensor, Tensor | None]:
-    """Fuse the weights (and biases) of several linear layers into one matrix. Their parameters become views of it."""
-    weight = torch.cat([module.weight.data for module in linears])
-    bias = torch.cat([module.bias.data for module in linears]) if linears[0].bias is not None else None
-    start = 0
-    for module in linears:
-        stop = start + len(module.weight)
-        module.weight.data = weight[start:stop]
-        if bias is not None:
-            module.bias.data = bias[start:stop]
-        start = stop
-    return weight, bias
-
-
 def norm(x: Tensor, module: nn.LayerNorm) -> Tensor:
     return layer_norm(x, module.normalized_shape, module.weight, module.bias, module.eps)
+
+
+class BlockWeights:
+    """One block of the encoder: its matrices, and the bias of fc1 scaled for SiLU."""
+
+    def __init__(self, block: Block) -> None:
+        self.block = block
+        self.query_key_value = fused(block.self_attn.query_key_value)
+        self.dense = fused(block.self_attn.dense)
+        self.fc1, self.fc2 = fused(block.mlp.fc1), fused(block.mlp.fc2)
+        self.scaled_bias = block.mlp.fc1.bias.data * QUICK_GELU
 
 
 class FastVit:
@@ -33,13 +31,13 @@ class FastVit:
 
     def __init__(self, module: VisionTransformer) -> None:
         self.module = module
-        self.scaled_bias = [block.mlp.fc1.bias.data * QUICK_GELU for block in module.encoder.layers]
+        self.blocks = [BlockWeights(block) for block in module.encoder.layers]
 
     def __call__(self, pixels: Tensor) -> Tensor:
         """[F, 3, S, S] → [F, N + 1, C]."""
         x = self._embed(pixels)
-        for block, bias in zip(self.module.encoder.layers, self.scaled_bias, strict=True):
-            x = self._block(x, block, bias)
+        for block in self.blocks:
+            x = self._block(x, block)
         return norm(x, self.module.post_layernorm)
 
     def _embed(self, pixels: Tensor) -> Tensor:
@@ -54,15 +52,16 @@ class FastVit:
         first = (parts.cls_token + position[:, :1]).expand(frames, -1, -1)
         return norm(torch.cat([first, tokens.add_(position[:, 1:])], dim=1), parts.pre_layernorm)
 
-    def _block(self, x: Tensor, block: Block, scaled_bias: Tensor) -> Tensor:
-        attention, mlp = block.self_attn, block.mlp
-        fused = linear(norm(x, block.input_layernorm), attention.query_key_value.weight, attention.query_key_value.bias)
-        context = scaled_dot_product_attention(*split_fused_qkv(fused, attention.heads))
-        x = linear(context.transpose(1, 2).flatten(2), attention.dense.weight, attention.dense.bias).add_(x)
+    @staticmethod
+    def _block(x: Tensor, weights: BlockWeights) -> Tensor:
+        block, attention, mlp = weights.block, weights.block.self_attn, weights.block.mlp
+        qkv = weights.query_key_value(norm(x, block.input_layernorm), attention.query_key_value.bias)
+        context = scaled_dot_product_attention(*split_fused_qkv(qkv, attention.heads))
+        x = weights.dense(context.transpose(1, 2).flatten(2), attention.dense.bias).add_(x)
         rows = norm(x, block.post_attention_layernorm).flatten(0, 1)
         # x·sigmoid(1.702x) = silu(1.702x) / 1.702 needs one elementwise pass over the widest tensor instead of three.
-        hidden = silu(torch.addmm(scaled_bias, rows, mlp.fc1.weight.t(), alpha=QUICK_GELU), inplace=True)
-        return torch.addmm(mlp.fc2.bias, hidden, mlp.fc2.weight.t(), alpha=1 / QUICK_GELU).view_as(x).add_(x)
+        hidden = silu(weights.fc1.scaled(rows, weights.scaled_bias, QUICK_GELU), inplace=True)
+        return weights.fc2.scaled(hidden, mlp.fc2.bias, 1 / QUICK_GELU).view_as(x).add_(x)
 
 
 class FastAbstractor:
