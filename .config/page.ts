@@ -10,7 +10,6 @@ import { build } from 'esbuild';
 import { TOKENS } from '../src/report/style.js';
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
-const LIBRARIES = ['preact', '@preact/signals', '@preact/signals-core', 'uplot'];
 
 /** Writes the folder `page` below `dist` and returns its path. */
 export async function buildPage(dist: string): Promise<string> {
@@ -47,7 +46,7 @@ export async function buildPage(dist: string): Promise<string> {
   const names = Object.keys(metafile.outputs).map((path) => path.split('/').at(-1) ?? '');
   const [script, style] = ['.js', '.css'].map((ending) => names.find((name) => name.endsWith(ending)) ?? '');
   writeFileSync(join(folder, 'index.html'), html(script ?? '', style ?? ''));
-  writeFileSync(join(folder, 'LICENCES.txt'), licences());
+  writeFileSync(join(folder, 'LICENCES.txt'), licences(Object.keys(metafile.inputs)));
   return folder;
 }
 
@@ -70,8 +69,10 @@ const html = (script: string, style: string): string => `<!doctype html>
 </html>
 `;
 
-function licences(): string {
-  const texts = LIBRARIES.map((name) => {
+/** The licences of the packages that the bundle contains. */
+function licences(inputs: readonly string[]): string {
+  const names = inputs.flatMap((path) => /node_modules\/((?:@[^/]+\/)?[^/]+)\//.exec(path)?.[1] ?? []);
+  const texts = [...new Set(names)].sort().map((name) => {
     const folder = packageFolder(name);
     const { version, license } = JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8')) as Record<
       string,

@@ -196,7 +196,7 @@ function Exports(): JSX.Element {
         makes training records of them.
       </p>
       <div class="actions">
-        <button type="button" onClick={() => save('ratings.csv', 'text/csv', ratingsAsCsv(choices.value))}>
+        <button type="button" onClick={() => save('blind-ratings.csv', 'text/csv', ratingsAsCsv(choices.value))}>
           Ratings as CSV
         </button>
         <button

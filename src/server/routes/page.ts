@@ -26,6 +26,10 @@ const TYPES: Readonly<Record<string, string>> = {
   txt: 'text/plain',
 };
 
+/** Shown only when the service runs from source. */
+const NOT_BUILT =
+  '<!doctype html><html lang="en"><meta charset="utf-8"><title>qalign</title><p>The page is not built: run "npm run build". The <a href="docs">API reference</a> works without it.</p></html>\n';
+
 interface Content {
   readonly plain: Buffer;
   readonly packed: Buffer;
@@ -36,12 +40,9 @@ function contentOf(name: string): Content {
   const known = kept.get(name);
   if (known !== undefined) return known;
   const file = join(FOLDER, name);
-  if (!existsSync(file))
-    throw new QalignError(
-      'ROUTE_NOT_FOUND',
-      existsSync(FOLDER) ? `The page has no file "${name}".` : 'The page is not built; run "npm run build".',
-    );
-  const plain = readFileSync(file);
+  const isThere = existsSync(file);
+  if (!isThere && name !== 'index.html') throw new QalignError('ROUTE_NOT_FOUND', `The page has no file "${name}".`);
+  const plain = isThere ? readFileSync(file) : Buffer.from(NOT_BUILT);
   const content = { plain, packed: gzipSync(plain) };
   if (name !== 'index.html') kept.set(name, content); // Their names change with their content.
   return content;
@@ -69,7 +70,7 @@ export const pageRoutes = [
     description: 'Not found with page=false. The page asks for an API key where the service needs one.',
     answers: { 200: { description: 'a page', types: ['text/html'], schema: Type.String() } },
     errors: ['ROUTE_NOT_FOUND'],
-    examples: [],
+    examples: [{ name: 'the page', status: 200 }],
     async handle(call, { config }: PageRouteServices) {
       requirePage(config);
       call.res.set('Content-Security-Policy', POLICY);
