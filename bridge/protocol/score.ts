@@ -18,8 +18,8 @@ export const PixelItem = closed({
   prompts: Type.Array(Text, { minItems: 1 }),
 });
 /**
- * A prompt about all frames of the item, or about the frames [from, to): a half-open range over the frames of all
- * visuals in their order. Then the markers of `text` are replaced by the visuals that have frames in the range.
+ * A prompt about all frames of the item, or about the frames [from, to). The half-open range counts the frames of all
+ * visuals in order. Then the markers of `text` are replaced by the visuals that have frames in the range.
  */
 const FramePrompt = closed({
   text: Text,

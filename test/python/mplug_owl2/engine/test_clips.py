@@ -255,7 +255,12 @@ def test_ranges_over_several_visuals_and_ranges_that_do_not_fit(tiny):
     one, two = FRAME_PROMPT, FRAME_PROMPT.replace("<|image|>", "<|image|> and <|image|>")
     asked = [FramePrompt(one, (4, 6)), FramePrompt(two, (1, 5)), FramePrompt(one, (0, 2)), two]
     (got,) = scorer.score([ScoreItem([pixels[:2], pixels[2:]], asked)], LEVELS)
-    parts = [([pixels[4:]], one), ([pixels[1:2], pixels[2:5]], two), ([pixels[:2]], one), ([pixels[:2], pixels[2:]], two)]
+    parts = [
+        ([pixels[4:]], one),
+        ([pixels[1:2], pixels[2:5]], two),
+        ([pixels[:2]], one),
+        ([pixels[:2], pixels[2:]], two),
+    ]
     for number, (visuals, prompt) in enumerate(parts):
         (want,) = scorer.score([ScoreItem(visuals, [prompt])], LEVELS)
         assert worst(logits(got, number), logits(want)) < SAME
