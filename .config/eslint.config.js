@@ -9,7 +9,7 @@ export default tseslint.config(
   {
     languageOptions: {
       parserOptions: {
-        project: ['.config/tsconfig.test.json'],
+        project: ['.config/tsconfig.test.json', '.config/tsconfig.page.json'],
         tsconfigRootDir: new URL('..', import.meta.url).pathname,
       },
     },
@@ -30,7 +30,7 @@ export default tseslint.config(
     },
   },
   {
-    files: ['src/**/*.ts', 'bridge/**/*.ts'],
+    files: ['src/**/*.{ts,tsx}', 'bridge/**/*.ts'],
     rules: {
       'max-lines': ['error', 400],
       'max-lines-per-function': ['error', 80],

@@ -17,7 +17,7 @@ interface Import {
 const RANKS = new Map(
   [
     ['cli'],
-    ['server'],
+    ['server', 'page'],
     ['recipes'],
     ['engine', 'runs', 'config', 'api', 'client'],
     ['datasets', 'media'],
@@ -31,6 +31,7 @@ const BESIDE = ['api → config', 'client → api'];
 const ONLY: Readonly<Record<string, readonly string[]>> = {
   api: ['config', 'scoring', 'prompts', 'base'],
   client: ['api', 'report'],
+  page: ['api', 'client', 'report', 'scoring', 'prompts'],
 };
 const PYTHON_RANKS = new Map([
   ['worker', 0],
@@ -166,7 +167,7 @@ export function secondDoors(
 export function circles(imports: readonly Import[]): string[][] {
   const arrows = new Map<string, string[]>();
   for (const { file, path } of imports) {
-    const from = file.replace(/(\/__init__)?\.(ts|py)$/, '');
+    const from = file.replace(/(\/__init__)?\.(tsx?|py)$/, '');
     if (path !== undefined) arrows.set(from, [...(arrows.get(from) ?? []), path]);
   }
   const found: string[][] = [];
@@ -205,7 +206,7 @@ export function pythonFunctions(source: string): { name: string; lines: number }
   });
 }
 
-const typescript = [...filesUnder('src', '.ts'), ...filesUnder('bridge', '.ts')];
+const typescript = [...filesUnder('src', '.ts'), ...filesUnder('src', '.tsx'), ...filesUnder('bridge', '.ts')];
 const python = filesUnder('python/qalign', '.py');
 const imports = typescript.flatMap((file) => typescriptImports(file, read(file)));
 const importsOfPython = python.flatMap((file) => pythonImports(file, read(file)));
@@ -280,9 +281,9 @@ describe('files', () => {
     expect(
       all.filter(
         (file) =>
-          !(file.endsWith('.ts') ? /^[a-z0-9]+([-.][a-z0-9]+)*\.ts$/ : /^_{0,2}[a-z0-9]+(_[a-z0-9]+)*_{0,2}\.py$/).test(
-            basename(file),
-          ),
+          !(
+            /\.tsx?$/.test(file) ? /^[a-z0-9]+([-.][a-z0-9]+)*\.tsx?$/ : /^_{0,2}[a-z0-9]+(_[a-z0-9]+)*_{0,2}\.py$/
+          ).test(basename(file)),
       ),
     ).toEqual([]);
   });

@@ -3,7 +3,7 @@ import { ERROR_CODES, type ErrorCode } from './errors.js';
 import { closed, Count, Positive, Text } from './shapes.js';
 
 /** Increased when a message changes its meaning. A worker and a Node of different versions refuse each other. */
-export const PROTOCOL_VERSION = 2;
+export const PROTOCOL_VERSION = 3;
 
 export const WireError = closed({ code: Type.Enum(Object.keys(ERROR_CODES) as ErrorCode[]), message: Text });
 export type WireError = Static<typeof WireError>;

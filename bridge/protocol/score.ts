@@ -17,10 +17,19 @@ export const PixelItem = closed({
   visuals: Type.Array(Pixels),
   prompts: Type.Array(Text, { minItems: 1 }),
 });
+/**
+ * A prompt about all frames of the item, or about the frames [from, to). The half-open range counts the frames of all
+ * visuals in order. Then the markers of `text` are replaced by the visuals that have frames in the range.
+ */
+const FramePrompt = closed({
+  text: Text,
+  frames: Type.Optional(Type.Array(Count, { minItems: 2, maxItems: 2 })),
+});
+/** Every frame is encoded once, for all prompts of its item. */
 export const ScoreItem = closed({
   id: Text,
   visuals: Type.Array(Type.Union([Pixels, ClipRange])),
-  prompts: Type.Array(Text, { minItems: 1 }),
+  prompts: Type.Array(FramePrompt, { minItems: 1 }),
 });
 /** `buffers` declares the frames after the envelope: one entry per visual with pixels, over all items in order. */
 export const ScoreParams = closed({

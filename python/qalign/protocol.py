@@ -2,7 +2,7 @@
 
 from typing import Any, Literal, NamedTuple, TypedDict
 
-PROTOCOL_VERSION = 2
+PROTOCOL_VERSION = 3
 
 METHODS = ("load_model", "unload_model", "inspect_model", "encode", "release", "score", "generate", "train")
 
@@ -290,10 +290,18 @@ class ScoreParamsItemsEntryVisualsEntry1(TypedDict):
     frames: int
 
 
+class ScoreParamsItemsEntryPromptsEntryRequired(TypedDict):
+    text: str
+
+
+class ScoreParamsItemsEntryPromptsEntry(ScoreParamsItemsEntryPromptsEntryRequired, total=False):
+    frames: list[int]
+
+
 class ScoreParamsItemsEntry(TypedDict):
     id: str
     visuals: list[ScoreParamsItemsEntryVisualsEntry0 | ScoreParamsItemsEntryVisualsEntry1]
-    prompts: list[str]
+    prompts: list[ScoreParamsItemsEntryPromptsEntry]
 
 
 class ScoreParamsBuffersEntry(TypedDict):

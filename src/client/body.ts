@@ -52,7 +52,8 @@ const isFile = (item: ClientItem): item is ClientFile =>
 
 /** A file for the form. The default name is that of a `File`. */
 function named(file: ClientFile, name: string | undefined): NamedFile {
-  const blob = file instanceof Blob ? file : new Blob([file]);
+  // eslint-disable-next-line @typescript-eslint/no-unnecessary-type-assertion -- needed with the types of browsers
+  const blob = file instanceof Blob ? file : new Blob([file as Uint8Array<ArrayBuffer>]);
   return { blob, name: name ?? (blob as { readonly name?: string }).name };
 }
 

@@ -81,6 +81,10 @@ export const ServeConfig = Type.Object(
       default: false,
       description: 'accept inputs that are http(s) URLs of public addresses, and download them',
     }),
+    page: Type.Boolean({
+      default: true,
+      description: 'serve the page at /, where people drop pictures and watch jobs; false: / is not found',
+    }),
     cors_origins: Type.Array(Type.String({ pattern: '^https?://[^/*\\s]+$' }), {
       default: [],
       description:

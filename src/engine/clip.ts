@@ -6,13 +6,16 @@
 import { randomUUID } from 'node:crypto';
 import { QalignError } from '../base/errors.js';
 import { isLoss, type ItemOptions } from './pool.js';
-import type { KeptClip, PromptAnswer, Visual, Work } from './queue.js';
+import type { FramePrompt, KeptClip, Prompt, PromptAnswer, Visual, Work } from './queue.js';
 
 /** A clip and its prompts. */
 export interface ClipSource {
   /** Expected number of frames. The clip can yield fewer. */
   readonly frames: number;
+  /** Prompts about the whole clip. */
   readonly prompts: readonly string[];
+  /** Further prompts about parts of a clip of `frames` frames. Their answers follow those of `prompts`. */
+  readonly framePrompts?: ((frames: number) => readonly FramePrompt[]) | undefined;
   /**
    * Reads the clip from its beginning in chunks of `frames` frames; the last can be smaller. Called again after a lost
    * worker.
@@ -43,7 +46,8 @@ export async function scoreClip(
   if (source.frames <= queue.maxFrames) {
     const visuals: Visual[] = [];
     for await (const chunk of source.chunks(Math.max(1, source.frames))) visuals.push(chunk);
-    return queue.submit({ visuals, prompts: source.prompts }, options);
+    const frames = visuals.reduce((sum, visual) => sum + visual.frames, 0);
+    return queue.submit({ visuals, prompts: allPrompts(source, frames) }, options);
   }
   const placed = { ...options, ticket: options.ticket ?? queue.ticket() };
   for (let losses = 0, forgotten = 0; ;) {
@@ -65,6 +69,10 @@ export async function scoreClip(
   }
 }
 
+function allPrompts({ prompts, framePrompts }: ClipSource, frames: number): Prompt[] {
+  return [...prompts, ...(framePrompts?.(frames) ?? [])];
+}
+
 /** Makes one attempt. After a loss, the clip is `suspect`: a worker with one of its chunks gets no other work. */
 async function stream(
   queue: ClipQueue,
@@ -82,7 +90,7 @@ async function stream(
       reading.catch(() => {});
       at = await encode(queue, clip, step.value, at, suspect, options);
     }
-    const ask: Work = { visuals: [], prompts: source.prompts, suspect, step: { kind: 'score', clip, at } };
+    const ask: Work = { visuals: [], prompts: allPrompts(source, at), suspect, step: { kind: 'score', clip, at } };
     return await queue.submit(ask, options);
   } finally {
     // not awaited: in the middle of a chunk, `return` resolves only after the chunk

@@ -7,7 +7,7 @@ import { scoreClip, type ClipSource } from './clip.js';
 import { loadModelParams } from './load-model.js';
 import { Pool, type BatchReport, type EngineStats, type ItemOptions } from './pool.js';
 import type { PythonCommand } from './python/environment.js';
-import type { PromptAnswer, Visual } from './queue.js';
+import type { Prompt, PromptAnswer, Visual } from './queue.js';
 import { Slot } from './slot.js';
 
 export interface EngineOptions {
@@ -52,7 +52,7 @@ export interface Engine extends AsyncDisposable {
    * @throws QalignError of this item: MODEL_*, NON_FINITE, OUT_OF_MEMORY, WORKER_LOST, WORKER_HUNG, CANCELLED, …
    */
   score(
-    item: { visuals: readonly Visual[]; prompts: readonly string[] },
+    item: { visuals: readonly Visual[]; prompts: readonly Prompt[] },
     options?: ItemOptions,
   ): Promise<PromptAnswer[]>;
   /**

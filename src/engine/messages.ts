@@ -53,7 +53,9 @@ async function score(link: WorkerLink, batch: readonly Job[], options: RequestOp
           step === undefined
             ? visuals.map(({ frames }) => ({ frames }))
             : [{ clip: step.clip.id, first: 0, frames: step.at }],
-        prompts: [...prompts],
+        prompts: prompts.map((prompt) =>
+          typeof prompt === 'string' ? { text: prompt } : { text: prompt.text, frames: [...prompt.frames] },
+        ),
       })),
       levels: [...LEVELS],
       buffers: visuals.map(declared),

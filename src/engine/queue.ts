@@ -8,6 +8,13 @@ export interface Visual {
   readonly frames: number;
   readonly data: Uint8Array;
 }
+/** A prompt about the frames [from, to) of an item, counted over all its visuals. They are not encoded again. */
+export interface FramePrompt {
+  readonly text: string;
+  readonly frames: readonly [from: number, to: number];
+}
+/** A string is a prompt about all frames. */
+export type Prompt = string | FramePrompt;
 /** Answer to one prompt: fp32 logits of the five level words, and ln Σ exp over the vocabulary. */
 export interface PromptAnswer {
   readonly logits: number[];
@@ -34,7 +41,7 @@ export interface ClipStep {
 /** A request to a worker. */
 export interface Work {
   readonly visuals: readonly Visual[];
-  readonly prompts: readonly string[];
+  readonly prompts: readonly Prompt[];
   readonly step?: ClipStep | undefined;
   readonly suspect?: boolean;
 }

@@ -1,4 +1,4 @@
-import { escape } from './page.js';
+import { escape } from './escape.js';
 
 export const [WIDTH, HEIGHT] = [440, 320];
 export const EDGE = { left: 58, right: 14, top: 28, bottom: 46 };
@@ -62,8 +62,7 @@ export function label(
 /** The legend above the frame: the names of the series in their colours. */
 export function key(names: readonly string[]): string {
   const spans = names.map(
-    (name, i) =>
-      `<tspan style="fill:${COLOURS[i % COLOURS.length]}"${i === 0 ? '' : ' dx="14"'}>■ ${escape(name)}</tspan>`,
+    (name, i) => `<tspan fill="${COLOURS[i % COLOURS.length]}"${i === 0 ? '' : ' dx="14"'}>■ ${escape(name)}</tspan>`,
   );
   return `<text x="${EDGE.left}" y="15">${spans.join('')}</text>`;
 }

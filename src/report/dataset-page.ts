@@ -1,6 +1,7 @@
 import { figure } from './figure.js';
 import { binned, histogram, short } from './histogram.js';
-import { escape, heading, page, row, table, type Origin } from './page.js';
+import { escape } from './escape.js';
+import { heading, page, row, table, type Origin } from './page.js';
 import { bars } from './plots.js';
 
 export interface SplitReport {

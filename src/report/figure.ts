@@ -1,4 +1,4 @@
-import { escape } from './page.js';
+import { escape } from './escape.js';
 import { LIGHT } from './style.js';
 
 /** The data of a figure that can be saved. */

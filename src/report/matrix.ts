@@ -1,5 +1,5 @@
 import { fixed, label, svg } from './axes.js';
-import { escape } from './page.js';
+import { escape } from './escape.js';
 
 const [LEFT, TOP, SIDE, TALL] = [96, 44, 66, 46];
 

@@ -1,15 +1,6 @@
+import { escape } from './escape.js';
 import { withoutFolders } from './shown-path.js';
 import { STYLE } from './style.js';
-
-/** Escapes text for HTML. Pages are built from plain strings, so that all text from outside must pass through this. */
-export function escape(text: string): string {
-  return text
-    .replaceAll('&', '&amp;')
-    .replaceAll('<', '&lt;')
-    .replaceAll('>', '&gt;')
-    .replaceAll('"', '&quot;')
-    .replaceAll("'", '&#39;');
-}
 
 /** How a page was made, and where its data is. */
 export interface Origin {

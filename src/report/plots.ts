@@ -1,7 +1,7 @@
 // Plots are hand-written SVG strings: a report is one file without scripts, made without a browser.
 
 import { COLOURS, createAxes, EDGE, extent, fixed, HEIGHT, key, label, svg, type Axes } from './axes.js';
-import { escape } from './page.js';
+import { escape } from './escape.js';
 
 /** A point of a plot in the units of its axes; `label` is its tooltip. */
 export interface Point {

@@ -17,7 +17,11 @@ interface Sent {
     clip?: string;
     first?: number;
     buffers?: { shape: number[] }[];
-    items?: { id: string; visuals: { clip?: string; first?: number; frames: number }[] }[];
+    items?: {
+      id: string;
+      visuals: { clip?: string; first?: number; frames: number }[];
+      prompts: { text: string; frames?: number[] }[];
+    }[];
   };
   readonly bytes: number[];
 }
@@ -105,9 +109,10 @@ class FakeWorkers {
       clips.set(params.clip as string, [...before, ...bytes]);
       return { frames: before.length + bytes.length, timings };
     }
-    const items = (params.items ?? []).map(({ id, visuals: [visual] }) => {
-      const found = visual?.clip === undefined ? [] : (clips.get(visual.clip) ?? []).slice(0, visual.frames);
-      return { id, prompts: [{ logits: found, log_sum_exp: 0, positions: 1 }] };
+    const items = (params.items ?? []).map(({ id, visuals: [visual], prompts }) => {
+      const kept = visual?.clip === undefined ? bytes : (clips.get(visual.clip) ?? []).slice(0, visual.frames);
+      const found = prompts.map(({ frames = [0, kept.length] }) => kept.slice(frames[0], frames[1]));
+      return { id, prompts: found.map((logits) => ({ logits, log_sum_exp: 0, positions: 1 })) };
     });
     return { items, timings };
   }
@@ -176,6 +181,21 @@ describe('a clip', () => {
     const workers = new FakeWorkers(['a']);
     const [answer] = await scoreClip(workers.pool, clipOf(20, { delivered: 6 }).source);
     expect(answer?.logits).toEqual(numbers(6));
+  });
+
+  it.each([MOST, 10])('with %i frames is asked about parts of it, which are not sent again', async (frames) => {
+    const workers = new FakeWorkers(['a']);
+    const { source } = clipOf(frames, { delivered: frames - 1 }); // the count of the reader decides
+    const framePrompts = (count: number) =>
+      numbers(count).map((at) => ({ text: 'f', frames: [at, at + 1] as [number, number] }));
+    const answers = await scoreClip(workers.pool, { ...source, framePrompts });
+    expect(answers.map(({ logits }) => logits)).toEqual([
+      numbers(frames - 1),
+      ...numbers(frames - 1).map((at) => [at]),
+    ]);
+    const asked = workers.sent.filter(({ method }) => method === 'score');
+    expect(asked).toHaveLength(1);
+    expect(asked[0]?.params.items?.[0]?.prompts.slice(0, 2)).toEqual([{ text: 'p' }, { text: 'f', frames: [0, 1] }]);
   });
 
   it('is read at most one chunk ahead of the worker', async () => {

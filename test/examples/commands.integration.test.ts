@@ -34,6 +34,8 @@ async function makeFolder(folder: string): Promise<void> {
     join(folder, 'ratings.csv'),
     `file,mos\n${pictures.map((name, i) => `${name}.jpg,${20 + 30 * i}\n`).join('')}`,
   );
+  const blind = pictures.map((name, i) => `${name}.jpg,${2 + i},3\n`).join('');
+  await writeFile(join(folder, 'blind-ratings.csv'), `image,mos,comparisons\n${blind}`);
   const rows = Array.from({ length: 24 }, (_, i) => [i + 1, 10 + 3.5 * i, i % 2 === 0 ? 'training' : 'test'] as const);
   const koniq = rows.map(([id, mos, set]) => `${id}.jpg,${mos},0.5,${set}`).join('\n');
   await writeFile(join(folder, 'labels/koniq10k_distributions_sets.csv'), `image_name,MOS,SD,set\n${koniq}\n`);

@@ -30,6 +30,8 @@ const SCORING: Readonly<Record<string, Row>> = {
 };
 
 const SERVICE: Readonly<Record<string, Row>> = {
+  'qalign dataset convert blind-ratings.csv --image-column image --score-column mos --range 1,5 --media photos/ --out data/blind':
+    {},
   'qalign serve': untilListening('qalign serve'),
   'qalign serve configs/serve.yaml root=/data port=8080': {
     instead: 'true',

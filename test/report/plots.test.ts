@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { escape, heading, page, table } from '../../src/report/page.js';
+import { escape } from '../../src/report/escape.js';
+import { heading, page, table } from '../../src/report/page.js';
 import { matrix } from '../../src/report/matrix.js';
 import { bars, lines, MAX_POINTS, scatter } from '../../src/report/plots.js';
 import { reliabilityDiagram } from '../../src/report/reliability.js';

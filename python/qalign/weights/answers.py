@@ -26,11 +26,25 @@ class ClipRange:
 
 
 @dataclass(frozen=True)
+class FramePrompt:
+    """A prompt about the frames [from, to) of an item, counted over all its visuals in order.
+
+    Its image markers are replaced by the visuals that have frames in the range, reduced to those frames.
+    """
+
+    text: str
+    frames: tuple[int, int]
+
+
+@dataclass(frozen=True)
 class ScoreItem:
-    """`visuals[k]` replaces the k-th image marker of every prompt: uint8 [F, S, S, 3] on the CPU, or a ClipRange."""
+    """`visuals[k]` replaces the k-th image marker of every prompt: uint8 [F, S, S, 3] on the CPU, or a ClipRange.
+
+    A prompt that is a string is about all frames. Text generation takes strings only.
+    """
 
     visuals: Sequence[Tensor | ClipRange]
-    prompts: list[str]
+    prompts: Sequence[str | FramePrompt]
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ..mplug_owl2.engine.load import load_scorer
 from ..mplug_owl2.engine.scorer import Scorer
-from ..weights.answers import ClipRange, ItemScores, ItemTexts, ScoreItem
+from ..weights.answers import ClipRange, FramePrompt, ItemScores, ItemTexts, ScoreItem
 from .errors import WorkerError, to_wire
 
 Buffer = memoryview | bytes
@@ -111,7 +111,16 @@ def score_items(params: dict[str, Any], buffers: Sequence[Buffer]) -> list[Score
     wanted = [visual for item in params["items"] for visual in item["visuals"]]
     tensors = frame_tensors(params["buffers"], buffers, [row["frames"] for row in wanted if "clip" not in row])
     visuals = iter([ClipRange(**row) if "clip" in row else next(tensors) for row in wanted])
-    return [ScoreItem([next(visuals) for _ in item["visuals"]], item["prompts"]) for item in params["items"]]
+    return [
+        ScoreItem([next(visuals) for _ in item["visuals"]], [_prompt(row) for row in item["prompts"]])
+        for item in params["items"]
+    ]
+
+
+def _prompt(row: str | dict[str, Any]) -> str | FramePrompt:
+    if isinstance(row, str):
+        return row  # of `generate`
+    return FramePrompt(row["text"], tuple(row["frames"])) if "frames" in row else row["text"]
 
 
 def answered(id: str, answer: ItemScores | ItemTexts) -> dict[str, Any]:

@@ -73,7 +73,7 @@ export async function benchBridge({
 }
 
 const request = (frames: number, side: number) => ({
-  items: [{ id: '0', visuals: [{ frames }], prompts: [PROMPT] }],
+  items: [{ id: '0', visuals: [{ frames }], prompts: [{ text: PROMPT }] }],
   levels: [...LEVELS],
   buffers: [{ dtype: 'uint8' as const, shape: [frames, side, side, 3] }],
 });

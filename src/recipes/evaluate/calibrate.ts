@@ -1,7 +1,8 @@
 import { QalignError } from '../../base/errors.js';
 import { provenance } from '../../base/provenance.js';
 import { figure } from '../../report/figure.js';
-import { escape, page } from '../../report/page.js';
+import { escape } from '../../report/escape.js';
+import { page } from '../../report/page.js';
 import { lines } from '../../report/plots.js';
 import { decimal } from '../../report/text.js';
 import { fitCalibrationFile, reportCalibration, type CalibrationReport } from './calibration-file.js';

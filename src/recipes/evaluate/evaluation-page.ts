@@ -1,6 +1,7 @@
 import { basename, dirname } from 'node:path';
 import type { MediaLimits } from '../../media/limits.js';
-import { escape, page, table } from '../../report/page.js';
+import { escape } from '../../report/escape.js';
+import { page, table } from '../../report/page.js';
 import { datasetSection } from './dataset-section.js';
 import { INTERVALS, metricsTable, modelSentence, ruleSentences } from './markdown.js';
 import type { EvaluateResult, EvaluatedDataset } from './result.js';

@@ -3,7 +3,8 @@ import { writeWhole } from '../../base/files/whole-file.js';
 import type { Missing } from '../evaluate/ready.js';
 import { provenance } from '../../base/provenance.js';
 import type { ReproducedTable, ReproduceOptions } from './table.js';
-import { escape, heading, page, table as htmlTable } from '../../report/page.js';
+import { escape } from '../../report/escape.js';
+import { heading, page, table as htmlTable } from '../../report/page.js';
 import { decimal, markdownTable } from '../../report/text.js';
 
 /**

@@ -9,6 +9,7 @@ import { documentationRoutes } from './documentation.js';
 import { healthz, metrics, readyz, type HealthRouteServices } from './health.js';
 import { cancelJob, createJobs, jobEvents, jobResults, listJobs, showJob, type JobRouteServices } from './jobs.js';
 import { listModels, loadModel, unloadModel, type ModelRouteServices } from './models.js';
+import { pageRoutes, type PageRouteServices } from './page.js';
 import { score, type ScoreRouteServices } from './score.js';
 import { evaluationRoutes, trainRunRoutes } from './runs.js';
 
@@ -18,7 +19,8 @@ export type Services = ScoreRouteServices &
   RunServices &
   DatasetRouteServices &
   ModelRouteServices &
-  HealthRouteServices;
+  HealthRouteServices &
+  PageRouteServices;
 
 /** All routes of the service, in the order of the documentation. A new route is a file here and a row. */
 export const ROUTES: readonly Route<Services>[] = [
@@ -41,5 +43,6 @@ export const ROUTES: readonly Route<Services>[] = [
   healthz,
   readyz,
   metrics,
+  ...pageRoutes,
   ...documentationRoutes(() => ROUTES),
 ];

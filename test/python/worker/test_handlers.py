@@ -51,7 +51,7 @@ def score(ask, *items):
                 if isinstance(one, torch.Tensor)
                 else dict(zip(("clip", "first", "frames"), one, strict=True))
             ],
-            "prompts": [PROMPT],
+            "prompts": [{"text": PROMPT}],
         }
         for number, one in enumerate(items)
     ]

@@ -20,7 +20,13 @@ LOAD = {
 
 def score(pixels: bytes, **change) -> dict:
     params = {
-        "items": [{"id": "x", "visuals": [{"frames": 1}], "prompts": ["USER: <|image|> The quality of the image is"]}],
+        "items": [
+            {
+                "id": "x",
+                "visuals": [{"frames": 1}],
+                "prompts": [{"text": "USER: <|image|> The quality of the image is"}],
+            }
+        ],
         "levels": LEVELS,
         "buffers": [{"dtype": "uint8", "shape": [1, 56, 56, 3]}],
     }

@@ -28,10 +28,11 @@ LIMITS = {"cpu": Limits(8 * 1025, 4096), "cuda": Limits(64 * 1025, 10240)}
 
 @dataclass(frozen=True)
 class Question:
-    """One prompt about one item: its layout, and the position of the item's frames in the flat batch."""
+    """One prompt about one item: its layout, and the position of the prompt's frames in the flat batch."""
 
     layout: Layout
-    first_frame: int  # the item's frames are consecutive
+    first_frame: int  # the frames are consecutive
+    whole: bool = True  # about all frames of its item
 
 
 class Engine:

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from .engine import Engine, Question
 from .layout import Layout
+from .staging import Staging
 
 BUCKETS = (1, 2, 4, 8)  # items; a smaller batch leaves the remaining slots of its bucket unused
 FRAMES = 8  # above this, kernels run long enough to hide their launches
@@ -28,11 +29,16 @@ class Captured:
 
 
 def shared_layouts(questions: Sequence[Question]) -> tuple[Layout, ...] | None:
-    """The layouts of one item, if every item has the same ones and items follow each other; None otherwise."""
+    """The layouts of one item, if every item has the same ones and items follow each other; None otherwise.
+
+    A prompt about a part of an item's frames never shares a graph.
+    """
     count = sum(question.first_frame == questions[0].first_frame for question in questions)
     layouts = tuple(question.layout for question in questions[:count])
     frames = layouts[0].frames
     if not frames or len(questions) % count or any(layout.frames != frames for layout in layouts):
+        return None
+    if not all(question.whole for question in questions):
         return None
     for index, question in enumerate(questions):
         if question.layout != layouts[index % count] or question.first_frame != index // count * frames:
@@ -48,19 +54,22 @@ def item_questions(layouts: tuple[Layout, ...], items: int) -> list[Question]:
 class GraphCache:
     """Replays a whole scoring pass, from bytes to logits, per layouts and bucket. It does nothing on a CPU."""
 
-    def __init__(self, engine: Engine) -> None:
-        self.engine = engine
+    def __init__(self, engine: Engine, staging: Staging) -> None:
+        self.engine, self._staging = engine, staging
         self.enabled = engine.device.type == "cuda"
         # one stream for all captures: cuBLAS keeps a workspace (32 MB on an H100) for every stream it has used
         self.stream = torch.cuda.Stream(engine.device) if self.enabled else None
-        # one memory pool for all graphs: replays do not overlap, and each answer is read before the next replay
+        # one memory pool for all graphs: replays and the copies of their answers run in order on one stream
         self.pool = torch.cuda.graph_pool_handle() if self.enabled else None
         self.captured: OrderedDict[Key, Captured] = OrderedDict()
         self.seen: set[Key] = set()
         self.failed: set[Key] = set()
 
     def answer(self, questions: list[Question], visuals: list[Tensor], level_ids: Tensor) -> Tensor | None:
-        """fp32 [questions, levels + 1], or None when this batch does not run as a graph."""
+        """fp32 [questions, levels + 1], or None when this batch does not run as a graph.
+
+        The next call overwrites the answer, so its copy must be enqueued before.
+        """
         if not self.enabled or not visuals:
             return None
         layouts = shared_layouts(questions)
@@ -75,8 +84,7 @@ class GraphCache:
             return None
         self.captured.move_to_end(key)
         held = self.captured[key]
-        flat = torch.cat(visuals).pin_memory()
-        held.frames[: len(flat)].copy_(flat, non_blocking=True)
+        self._staging.put(visuals, held.frames[: sum(map(len, visuals))])
         held.graph.replay()
         return held.answer[: len(questions)]
 
@@ -95,6 +103,7 @@ class GraphCache:
         except RuntimeError as error:  # out of memory too
             self.failed.add(key)
             log.warning("this shape runs without a CUDA graph, because its capture failed: %s", error)
+            torch.cuda.empty_cache()  # what the capture held is free for the eager pass
             return False
         if len(self.captured) > KEPT:
             self.captured.popitem(last=False)

@@ -2,11 +2,12 @@
 
 import threading
 from collections.abc import Callable, Sequence
+from itertools import accumulate
 
 import torch
 from torch import Tensor
 
-from qalign.weights.answers import ClipRange, ItemScores, ItemTexts, ModelInfo, PromptScore, ScoreItem
+from qalign.weights.answers import ClipRange, FramePrompt, ItemScores, ItemTexts, ModelInfo, PromptScore, ScoreItem
 from qalign.weights.errors import InvalidInput, ModelError, NonFinite, OutOfRoom, UnknownClip
 
 from ..model import MPLUGOwl2
@@ -17,6 +18,8 @@ from .generate import generate_greedily
 from .graphs import GraphCache
 from .layout import Layout, plan_layout
 from .memory import free_bytes
+from .pending import Pending, ReadBack, Rows
+from .staging import CudaLanes, Staging, cut
 
 WARM_UP_PROMPT, WARM_UP_LEVELS = "<|image|>\nASSISTANT:", ("good", "bad")
 
@@ -33,7 +36,10 @@ class Scorer:
         self.on_step: Callable[[], None] = lambda: None
         self.engine.language.on_block = lambda: self.on_step()
         self.clips = KeptClips(lambda: free_bytes(self.engine.device))
-        self._graphs = GraphCache(self.engine)
+        self._lanes = CudaLanes(self.engine.device) if self.engine.device.type == "cuda" else None
+        self._staging = Staging(self._lanes)
+        self._read_back = ReadBack(self._lanes.host, self._lanes.mark) if self._lanes else None
+        self._graphs = GraphCache(self.engine, self._staging)
         self._level_ids: dict[tuple[str, ...], Tensor] = {}
         self._busy = threading.Lock()
 
@@ -41,14 +47,19 @@ class Scorer:
         """The token id of each level word."""
         return {word: self.tokenizer.word_id(word) for word in levels}
 
-    @torch.inference_mode()
     def score(self, items: Sequence[ScoreItem], levels: Sequence[str]) -> list[ItemScores]:
-        """Score all items as one batch, in their order.
+        """`submit`, and wait for the result."""
+        return self.submit(items, levels).result()
+
+    @torch.inference_mode()
+    def submit(self, items: Sequence[ScoreItem], levels: Sequence[str]) -> Pending[list[ItemScores]]:
+        """Enqueue all items as one batch. The result has their order. On a CPU it is complete.
 
         Invalid items, and items whose logits are not finite, get their own error. Raises torch's out-of-memory errors.
+        Errors of the device while it computes are raised by the result.
         """
         with self._busy:
-            return self._score(items, levels)
+            return self._submit(items, levels)
 
     def warm_up(self) -> None:
         """Score a black picture, so that the first request does not pay for contexts, plans and loaded kernels."""
@@ -56,8 +67,12 @@ class Scorer:
         black = torch.zeros(1, size, size, 3, dtype=torch.uint8)
         self.score([ScoreItem([black], [WARM_UP_PROMPT])], WARM_UP_LEVELS)
 
-    @torch.inference_mode()
     def encode(self, clip: str, first: int, pixels: Tensor) -> int:
+        """`submit_encode`, and wait for the result."""
+        return self.submit_encode(clip, first, pixels).result()
+
+    @torch.inference_mode()
+    def submit_encode(self, clip: str, first: int, pixels: Tensor) -> Pending[int]:
         """Encode the next frames of a clip, uint8 [F, S, S, 3], and keep their features. → the clip's frame count.
 
         Raises InvalidInput, UnknownClip and OutOfRoom, without keeping any of these frames.
@@ -65,7 +80,8 @@ class Scorer:
         with self._busy:
             self._check(pixels)
             self.clips.expect(clip, first, len(pixels) * self.engine.frame_bytes)
-            return self.clips.add(clip, self._features([pixels]))
+            frames = self.clips.add(clip, self._features([pixels]))
+            return Pending(lambda: frames, self._lanes.mark() if self._lanes else None)
 
     def generate(self, items: Sequence[ScoreItem], max_new_tokens: int) -> list[ItemTexts]:
         """Generate an answer to every prompt of every item, greedily and one by one."""
@@ -74,7 +90,9 @@ class Scorer:
 
     def _said(self, item: ScoreItem, max_new_tokens: int) -> ItemTexts:
         try:
-            self._layouts(item)  # raises the same errors as scoring
+            if any(isinstance(prompt, FramePrompt) for prompt in item.prompts):
+                raise InvalidInput("Text generation takes prompts about all frames; send the frames alone.")
+            self._questions(item, 0)  # raises the same errors as scoring
             texts = [
                 generate_greedily(self.model, self.tokenizer, item.visuals, prompt, max_new_tokens, self.on_step)
                 for prompt in item.prompts
@@ -83,34 +101,32 @@ class Scorer:
             return ItemTexts([], error)
         return ItemTexts(texts)
 
-    def _score(self, items: Sequence[ScoreItem], levels: Sequence[str]) -> list[ItemScores]:
+    def _submit(self, items: Sequence[ScoreItem], levels: Sequence[str]) -> Pending[list[ItemScores]]:
         level_ids = self._levels(tuple(levels))
         errors: dict[int, ModelError] = {}
         questions: list[Question] = []
-        places: list[tuple[int, int]] = []  # question → item, prompt
+        places: list[int] = []  # question → item
         visuals: list[Tensor | ClipRange] = []
         frames = 0
         for index, item in enumerate(items):
             try:
-                layouts = self._layouts(item)
+                asked = self._questions(item, frames)
             except (InvalidInput, UnknownClip, OutOfRoom) as error:
                 errors[index] = error
                 continue
-            for number, layout in enumerate(layouts):
-                questions.append(Question(layout, frames))
-                places.append((index, number))
+            questions += asked
+            places += [index] * len(asked)
             visuals += item.visuals
             frames += sum(map(len, item.visuals))
-        values = self._answers(questions, visuals, level_ids)
-        prompts: list[list[PromptScore]] = [[] for _ in items]
-        for (index, _), question, row in zip(places, questions, values, strict=True):
-            prompts[index].append(PromptScore(row[:-1], row[-1], question.layout.length))
-        for index, found in enumerate(prompts):
-            if index not in errors and not all(_finite(score) for score in found):
-                errors[index] = NonFinite(
-                    "The model produced NaN or infinity for this item; try precision bf16 or fp32."
-                )
-        return [ItemScores([] if i in errors else found, errors.get(i)) for i, found in enumerate(prompts)]
+        rows = self._answers(questions, visuals, level_ids)
+
+        def read() -> list[ItemScores]:
+            prompts: list[list[PromptScore]] = [[] for _ in items]
+            for index, question, row in zip(places, questions, rows.result(), strict=True):
+                prompts[index].append(PromptScore(row[:-1], row[-1], question.layout.length))
+            return [_item_scores(found, errors.get(index)) for index, found in enumerate(prompts)]
+
+        return rows.then(read)
 
     def _levels(self, levels: tuple[str, ...]) -> Tensor:
         if levels not in self._level_ids:
@@ -120,7 +136,8 @@ class Scorer:
             self._level_ids[levels] = torch.tensor(ids, device=self.engine.device)
         return self._level_ids[levels]
 
-    def _layouts(self, item: ScoreItem) -> list[Layout]:
+    def _questions(self, item: ScoreItem, first_frame: int) -> list[Question]:
+        """The questions of an item whose frames begin at `first_frame` of the flat batch."""
         for visual in item.visuals:
             if isinstance(visual, ClipRange):
                 self.clips.parts(visual)
@@ -129,11 +146,23 @@ class Scorer:
         if not item.prompts:
             raise InvalidInput("The item has no prompts.")
         frames = tuple(map(len, item.visuals))
+        questions = [self._question(prompt, frames, first_frame) for prompt in item.prompts]
+        for question in questions:
+            self._require_room(question.layout)
+        return questions
+
+    def _question(self, prompt: str | FramePrompt, frames: tuple[int, ...], first_frame: int) -> Question:
         tokens = self.engine.config.tokens_per_frame
-        layouts = [plan_layout(self.tokenizer.encode(prompt), frames, tokens) for prompt in item.prompts]
-        for layout in layouts:
-            self._require_room(layout)
-        return layouts
+        if isinstance(prompt, str):
+            return Question(plan_layout(self.tokenizer.encode(prompt), frames, tokens), first_frame)
+        start, stop = prompt.frames
+        if not 0 <= start < stop <= sum(frames):
+            raise InvalidInput(
+                f"A prompt is about the frames {start} to {stop} (exclusive), but the item has {sum(frames)} frames."
+            )
+        seen = _overlaps(frames, start, stop)
+        layout = plan_layout(self.tokenizer.encode(prompt.text), seen, tokens)
+        return Question(layout, first_frame + start, whole=seen == frames)
 
     def _check(self, pixels: Tensor) -> None:
         size = self.info.image_size
@@ -155,15 +184,15 @@ class Scorer:
                 f"but {free / 1e9:.1f} GB are free on {self.engine.device}; use fewer frames (--max-frames)."
             )
 
-    def _answers(self, questions: list[Question], visuals: list[Tensor | ClipRange], ids: Tensor) -> list[list[float]]:
+    def _answers(self, questions: list[Question], visuals: list[Tensor | ClipRange], ids: Tensor) -> Pending[Rows]:
         """Rows of level logits and log-sum-exp, in the order of the questions."""
         if not questions:
-            return []
+            return Pending(list)
         pixels = [visual for visual in visuals if not isinstance(visual, ClipRange)]
         replayed = self._graphs.answer(questions, pixels, ids) if len(pixels) == len(visuals) else None
         if replayed is not None:
             self.on_step()
-            return replayed.tolist()
+            return self._begin_read(replayed)
         features = self._together(visuals, self._features(pixels))
         order: list[int] = []
         rows: list[Tensor] = []
@@ -172,23 +201,33 @@ class Scorer:
             order += chunk
             rows.append(self.engine.ask([questions[index] for index in chunk], features, ids))
         self.on_step()
-        answers: list[list[float]] = [[]] * len(questions)
-        for index, row in zip(order, torch.cat(rows).tolist(), strict=True):  # the only synchronisation with the device
-            answers[index] = row
-        return answers
+        sorted_rows = self._begin_read(torch.cat(rows))
+
+        def read() -> Rows:
+            answers: Rows = [[]] * len(questions)
+            for index, row in zip(order, sorted_rows.result(), strict=True):
+                answers[index] = row
+            return answers
+
+        return sorted_rows.then(read)
+
+    def _begin_read(self, rows: Tensor) -> Pending[Rows]:
+        """The only synchronisation with the device is in the result."""
+        if self._read_back is not None:
+            return self._read_back.begin(rows)
+        values = rows.tolist()
+        return Pending(lambda: values)
 
     def _features(self, visuals: list[Tensor]) -> Tensor:
         """All frames through encoder and abstractor, in flat chunks → [F, Q + 1, D]."""
         engine = self.engine
         if not visuals:
             return torch.empty(0, engine.config.tokens_per_frame, engine.config.hidden_size, device=engine.device)
-        flat = visuals[0] if len(visuals) == 1 else torch.cat(visuals)
-        if engine.device.type == "cuda":
-            flat = flat.pin_memory()  # the copy runs while earlier chunks compute
         parts = []
-        for chunk in flat.split(engine.frames_at_once):
+        for chunk in cut(visuals, engine.frames_at_once):
             self.on_step()
-            parts.append(engine.features(chunk.to(engine.device, non_blocking=True)))
+            with self._staging.frames(chunk) as frames:
+                parts.append(engine.features(frames))
         return parts[0] if len(parts) == 1 else torch.cat(parts)
 
     def _together(self, visuals: list[Tensor | ClipRange], encoded: Tensor) -> Tensor:
@@ -205,5 +244,18 @@ class Scorer:
         return parts[0] if len(parts) == 1 else torch.cat(parts)
 
 
+def _item_scores(prompts: list[PromptScore], error: ModelError | None) -> ItemScores:
+    if error is None and not all(_finite(score) for score in prompts):
+        error = NonFinite("The model produced NaN or infinity for this item; try precision bf16 or fp32.")
+    return ItemScores([] if error else prompts, error)
+
+
 def _finite(score: PromptScore) -> bool:
     return all(abs(value) < float("inf") for value in (*score.logits, score.log_sum_exp))
+
+
+def _overlaps(frames: tuple[int, ...], start: int, stop: int) -> tuple[int, ...]:
+    """The number of frames in [start, stop) of each visual that has any."""
+    ends = list(accumulate(frames))
+    shared = (min(stop, end) - max(start, end - count) for end, count in zip(ends, frames, strict=True))
+    return tuple(count for count in shared if count > 0)

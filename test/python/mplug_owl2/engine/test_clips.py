@@ -9,7 +9,7 @@ from qalign.mplug_owl2.engine.clips import AGE_S, KeptClips
 from qalign.mplug_owl2.engine.language import _sdpa, _sdpa_square
 from qalign.mplug_owl2.engine.load import load_scorer
 from qalign.mplug_owl2.engine.memory import _of_group, _of_host, free_bytes
-from qalign.weights.answers import ClipRange, ScoreItem
+from qalign.weights.answers import ClipRange, FramePrompt, ScoreItem
 from qalign.weights.errors import Cancelled, InvalidInput, OutOfRoom, UnknownClip
 
 SAME = 1e-5
@@ -154,7 +154,7 @@ def test_long_sequences_run_in_blocks_that_can_be_stopped(tiny, monkeypatch):
     item = ScoreItem([pixels], [PROMPT])
     (whole,) = scorer.score([item], LEVELS)
     language = scorer.engine.language
-    rows = scorer._layouts(item)[0].rows
+    rows = scorer._questions(item, 0)[0].layout.rows
     for least in (7, 64, rows - 1):
         monkeypatch.setattr(engine_language, "MASK_WHOLE", 16)
         monkeypatch.setattr(engine_language, "LEAST_BLOCK", least)
@@ -216,3 +216,73 @@ def test_free_memory_of_host_and_container(tmp_path):
     assert _of_group(tmp_path) == 400
     (tmp_path / "memory.max").write_text("max\n")
     assert _of_group(tmp_path) is None
+
+
+FRAME_PROMPT = PROMPT.replace("video", "image")
+
+
+def encoded_frames(scorer, monkeypatch):
+    """The number of frames of every call of the encoder from now on."""
+    counts, encode = [], scorer.engine.encode
+    monkeypatch.setattr(scorer.engine, "encode", lambda frames: (counts.append(len(frames)), encode(frames))[1])
+    return counts
+
+
+@pytest.mark.parametrize("sent", ["pixels", "chunks"])
+def test_prompts_about_frames_equal_scores_of_these_frames_alone(tiny, sent, monkeypatch):
+    name, scorer = tiny
+    pixels = frames_of(name, 11)
+    ranges = [*((at, at + 1) for at in range(11)), (0, 4), (3, 9), (7, 11), (0, 11)]
+    alone = [scorer.score([ScoreItem([pixels[a:b]], [FRAME_PROMPT])], LEVELS)[0] for a, b in ranges]
+    (clip,) = scorer.score([ScoreItem([pixels], [PROMPT])], LEVELS)
+    counts = encoded_frames(scorer, monkeypatch)
+    if sent == "chunks":
+        encode(scorer, "clip", pixels, 4)
+    visual = pixels if sent == "pixels" else ClipRange("clip", 0, 11)
+    prompts = [PROMPT, *(FramePrompt(FRAME_PROMPT, span) for span in ranges)]
+    before, item = ScoreItem([pixels[:2]], [PROMPT]), ScoreItem([visual], prompts)
+    _, got = scorer.score([before, item], LEVELS)
+    assert sum(counts) == 11 + 2  # every frame once, for all prompts
+    assert worst(logits(got), logits(clip)) < SAME
+    for number, want in enumerate(alone):
+        assert worst(logits(got, number + 1), logits(want)) < SAME
+        assert got.prompts[number + 1].positions == want.prompts[0].positions
+
+
+def test_ranges_over_several_visuals_and_ranges_that_do_not_fit(tiny):
+    name, scorer = tiny
+    pixels = frames_of(name, 6)
+    one, two = FRAME_PROMPT, FRAME_PROMPT.replace("<|image|>", "<|image|> and <|image|>")
+    asked = [FramePrompt(one, (4, 6)), FramePrompt(two, (1, 5)), FramePrompt(one, (0, 2)), two]
+    (got,) = scorer.score([ScoreItem([pixels[:2], pixels[2:]], asked)], LEVELS)
+    parts = [
+        ([pixels[4:]], one),
+        ([pixels[1:2], pixels[2:5]], two),
+        ([pixels[:2]], one),
+        ([pixels[:2], pixels[2:]], two),
+    ]
+    for number, (visuals, prompt) in enumerate(parts):
+        (want,) = scorer.score([ScoreItem(visuals, [prompt])], LEVELS)
+        assert worst(logits(got, number), logits(want)) < SAME
+    bad = [FramePrompt(one, span) for span in [(0, 7), (2, 2), (3, 1)]] + [FramePrompt(one, (1, 5))]
+    answers = scorer.score([ScoreItem([pixels[:2], pixels[2:]], [one_bad]) for one_bad in bad], LEVELS)
+    assert [type(answer.error) for answer in answers] == [InvalidInput] * 4
+    (said,) = scorer.generate([ScoreItem([pixels], [FramePrompt(one, (0, 1))])], 1)
+    assert isinstance(said.error, InvalidInput)
+
+
+def test_the_frame_prompts_of_a_long_clip_run_in_passes_under_the_limit(tiny, monkeypatch):
+    name, scorer = tiny
+    pixels = frames_of(name, 700)
+    encode(scorer, "long", pixels, 64)
+    passes, ask = [], scorer.engine.ask
+    monkeypatch.setattr(
+        scorer.engine,
+        "ask",
+        lambda questions, *rest: (passes.append(sum(q.layout.rows for q in questions)), ask(questions, *rest))[1],
+    )
+    prompts = [FramePrompt(FRAME_PROMPT, (at, at + 1)) for at in range(700)]
+    (got,) = scorer.score([ScoreItem([ClipRange("long", 0, 700)], prompts)], LEVELS)
+    assert len(passes) > 1 and max(passes) <= scorer.engine.limits.positions
+    (want,) = scorer.score([ScoreItem([pixels[650:651]], [FRAME_PROMPT])], LEVELS)
+    assert worst(logits(got, 650), logits(want)) < SAME

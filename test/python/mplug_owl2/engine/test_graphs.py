@@ -28,6 +28,8 @@ def test_items_with_the_same_questions_share_a_graph(layouts, items):
         [Question(QUALITY, 0), Question(CLIP, 0)],
         [Question(QUALITY, 0), Question(CLIP, 1)],
         [Question(TEXT, 0), Question(TEXT, 0)],
+        [Question(QUALITY, 0, whole=False)],  # about the first of several frames
+        [Question(QUALITY, frame, whole=False) for frame in range(4)],
     ],
 )
 def test_other_batches_do_not(questions):

@@ -1,0 +1,214 @@
+import { useSignal } from '@preact/signals';
+import type { JSX } from 'preact';
+import { useEffect } from 'preact/hooks';
+import type { ScoreResult } from '../../api/result.js';
+import { LEVELS } from '../../scoring/levels.js';
+import { apiKey, SERVICE } from '../session.js';
+import { linkTo } from '../route.js';
+import { LevelTable } from '../parts/level-bars.js';
+import { scoreText } from '../parts/format.js';
+import { Warning } from '../parts/warning.js';
+import { doubts, failureOf, resultOf, rows, shown, type Row } from './rows.js';
+import { curl, python, typescript, type Call } from './snippets.js';
+import { isClip } from './thumbnails.js';
+
+export function ItemScreen({ id }: { readonly id: string }): JSX.Element {
+  const row = rows.value.find((one) => String(one.id) === id);
+  if (row === undefined)
+    return (
+      <>
+        <h1 tabIndex={-1}>This item is not in this tab</h1>
+        <p>Scores stay in the tab that made them, and end with it. Drop the picture again to see them.</p>
+        <p>
+          <a href="#/">Score pictures and clips</a>
+        </p>
+      </>
+    );
+  return (
+    <>
+      <Neighbours row={row} />
+      <h1 tabIndex={-1} class="item-title">
+        <bdi>{row.name}</bdi>
+      </h1>
+      <div class="item">
+        <Picture file={row.file} name={row.name} />
+        <Details row={row} />
+      </div>
+    </>
+  );
+}
+
+/** Links to the rows before and after in the shown order; the arrow keys do the same. */
+function Neighbours({ row }: { readonly row: Row }): JSX.Element {
+  const at = shown.value.findIndex(({ id }) => id === row.id);
+  const [before, after] = [shown.value[at - 1], at < 0 ? undefined : shown.value[at + 1]];
+  useEffect(() => {
+    const onKey = (event: KeyboardEvent): void => {
+      if (event.target !== document.body && !(event.target as Element).matches('h1')) return;
+      const to = event.key === 'ArrowLeft' ? before : event.key === 'ArrowRight' ? after : undefined;
+      if (to !== undefined) location.hash = linkTo('item', String(to.id));
+    };
+    addEventListener('keydown', onKey);
+    return () => removeEventListener('keydown', onKey);
+  }, [before?.id, after?.id]);
+  const link = (to: Row | undefined, text: string): JSX.Element =>
+    to === undefined ? <span class="soft">{text}</span> : <a href={linkTo('item', String(to.id))}>{text}</a>;
+  return (
+    <nav class="crumbs" aria-label="Items">
+      <a href="#/">All scores</a>
+      {link(before, 'Previous')}
+      {link(after, 'Next')}
+    </nav>
+  );
+}
+
+function Picture({ file, name }: { readonly file: File | undefined; readonly name: string }): JSX.Element {
+  const url = useSignal<string | undefined>(undefined);
+  const isBroken = useSignal(false);
+  useEffect(() => {
+    if (file === undefined) return undefined;
+    const made = URL.createObjectURL(file);
+    url.value = made;
+    return () => URL.revokeObjectURL(made);
+  }, [file]);
+  if (file === undefined || isBroken.value)
+    return (
+      <div class="picture picture-none">
+        <p class="soft">
+          {file === undefined
+            ? 'This picture is at the service; the page does not fetch it.'
+            : 'This browser cannot show the format. The score is not affected.'}
+        </p>
+      </div>
+    );
+  const onError = (): void => void (isBroken.value = true);
+  return (
+    <div class="picture">
+      {isClip(file) ? (
+        <video src={url.value} controls muted playsInline onError={onError} aria-label={name} />
+      ) : (
+        <img src={url.value} alt={name} onError={onError} />
+      )}
+    </div>
+  );
+}
+
+function Details({ row }: { readonly row: Row }): JSX.Element {
+  const [result, failure] = [resultOf(row), failureOf(row)];
+  return (
+    <div class="details">
+      {result !== undefined && <ResultDetails result={result} />}
+      {failure !== undefined && (
+        <p class="problem" role="alert">
+          <code>{failure.code}</code> {failure.message}
+        </p>
+      )}
+      {row.outcome === undefined && <p class="soft">Waiting for the score.</p>}
+      {result !== undefined && <Snippets call={callOf(row, result)} />}
+    </div>
+  );
+}
+
+export function ResultDetails({ result }: { readonly result: ScoreResult }): JSX.Element {
+  return (
+    <>
+      <p class="big-score">
+        <strong>{scoreText(result.score, result.scale)}</strong>
+        <span>
+          {result.level}
+          <span class="soft">
+            {result.task}, {result.scale === 'mos5' ? '1 to 5' : result.scale === 'unit' ? '0 to 1' : '0 to 100'},
+            standard deviation {scoreText(result.std, result.scale)}
+          </span>
+        </span>
+      </p>
+      <LevelTable probs={result.level_probs} />
+      {doubts(result).map((text) => (
+        <Warning key={text} text={text} />
+      ))}
+      <details>
+        <summary>Logits</summary>
+        <Pairs
+          of={[
+            ...LEVELS.map((level): [string, string] => [level, result.logits[level].toFixed(4)]),
+            ['level_mass', result.level_mass.toFixed(4)],
+            ['entropy', `${result.entropy.toFixed(4)} nats`],
+          ]}
+        />
+      </details>
+      <details>
+        <summary>Provenance</summary>
+        <Pairs
+          of={[
+            ['model', result.model.id],
+            ['revision', result.model.revision],
+            ['weights_sha256', result.model.weights_sha256],
+            ['precision', `${result.model.precision} on ${result.model.device}`],
+            ['prompt', result.prompt.text],
+            ['size', `${result.width} × ${result.height}`],
+            ['preprocessing', JSON.stringify(result.preprocessing)],
+            ['score_version', result.score_version],
+          ]}
+        />
+      </details>
+    </>
+  );
+}
+
+function Pairs({ of }: { readonly of: readonly (readonly [string, string])[] }): JSX.Element {
+  return (
+    <dl class="pairs">
+      {of.map(([name, value]) => (
+        <div key={name}>
+          <dt>{name}</dt>
+          <dd>
+            <code>{value}</code>
+          </dd>
+        </div>
+      ))}
+    </dl>
+  );
+}
+
+const callOf = (row: Row, { scale, model }: ScoreResult): Call => ({
+  service: SERVICE,
+  name: row.name,
+  task: row.task,
+  scale,
+  model: model.id,
+  needsKey: apiKey.value !== '',
+  source: row.source,
+});
+
+const LANGUAGES = { curl, TypeScript: typescript, Python: python } as const;
+
+function Snippets({ call }: { readonly call: Call }): JSX.Element {
+  const copied = useSignal('');
+  const copy = async (name: string, text: string): Promise<void> => {
+    // Pages without TLS on another machine have no clipboard; the text can then be selected.
+    await navigator.clipboard?.writeText(text).catch(() => undefined);
+    copied.value = name;
+  };
+  return (
+    <details>
+      <summary>Copy as code</summary>
+      {Object.entries(LANGUAGES).map(([name, write]) => {
+        const text = write(call);
+        return (
+          <div class="snippet" key={name}>
+            <div class="snippet-head">
+              <span>{name}</span>
+              <button type="button" class="small" onClick={() => void copy(name, text)}>
+                {copied.value === name ? 'Copied' : `Copy ${name}`}
+              </button>
+            </div>
+            <pre tabIndex={0}>{text}</pre>
+          </div>
+        );
+      })}
+      <span class="hidden" role="status">
+        {copied.value === '' ? '' : `${copied.value} copied`}
+      </span>
+    </details>
+  );
+}
