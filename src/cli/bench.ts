@@ -36,7 +36,7 @@ const FLAGS = {
   precision: {
     type: 'string',
     choices: PRECISIONS,
-    help: 'auto: bf16 on CUDA for models of a billion parameters or more, else fp32. fp8 (H100 or newer), int8 and nf4 take less memory and change scores slightly (default: auto)',
+    help: 'auto: bf16 on CUDA for models of a billion parameters or more, else fp32. Smaller and less exact: fp8, int8, nf4 (default: auto)',
   },
   batches: { type: 'string', value: 'N,N', help: 'batch sizes to measure (default: 1,4,16,64)' },
   n: { type: 'number', help: 'number of inputs of the part "memory", of requests of "serve" (default: 10000)' },

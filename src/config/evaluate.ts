@@ -104,7 +104,7 @@ export const EvaluateRecipe = Type.Object(
       {
         default: 'auto',
         description:
-          'auto: bf16 on CUDA for models of a billion parameters or more, else fp32. fp8 (H100 or newer), int8 and nf4 take less memory and change scores slightly',
+          'auto: bf16 on CUDA for models of a billion parameters or more, else fp32. Smaller and less exact: fp8, int8, nf4',
       },
     ),
     offline: Type.Boolean({ default: false, description: 'do not access the hub' }),

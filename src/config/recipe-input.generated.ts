@@ -408,8 +408,7 @@ export interface EvaluateRecipeInput {
    */
   readonly device?: string | undefined;
   /**
-   * auto: bf16 on CUDA for models of a billion parameters or more, else fp32. fp8 (H100 or newer), int8 and nf4 take
-   * less memory and change scores slightly.
+   * auto: bf16 on CUDA for models of a billion parameters or more, else fp32. Smaller and less exact: fp8, int8, nf4.
    * @default 'auto'
    */
   readonly precision?: 'auto' | 'fp32' | 'bf16' | 'fp16' | 'fp8' | 'int8' | 'nf4' | undefined;

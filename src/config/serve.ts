@@ -48,7 +48,7 @@ export const ServeConfig = Type.Object(
       {
         default: 'auto',
         description:
-          'auto: bf16 on CUDA for models of a billion parameters or more, else fp32. fp8 (H100 or newer), int8 and nf4 take less memory and change scores slightly',
+          'auto: bf16 on CUDA for models of a billion parameters or more, else fp32. Smaller and less exact: fp8, int8, nf4',
       },
     ),
     max_batch_frames: Type.Union([Type.Integer({ minimum: 1 }), Type.Null()], {

@@ -134,7 +134,7 @@ def _row_scale(x: Tensor, most: float) -> Tensor:
 
 
 def _e4m3(x: Tensor, scale: Tensor) -> Tensor:
-    """Values beyond 448 would become NaN, hence the clamp after the division's rounding."""
+    """The clamp avoids NaN: the division can round to more than 448, the largest value of the type."""
     return (x / scale.clamp_min(TINIEST)).clamp_(-E4M3_MOST, E4M3_MOST).to(torch.float8_e4m3fn)
 
 

@@ -18,7 +18,7 @@ export const SCORE_FLAGS = {
     precision: {
       type: 'string',
       choices: PRECISIONS,
-      help: 'auto: bf16 on CUDA for models of a billion parameters or more, else fp32. fp8 (H100 or newer), int8 and nf4 take less memory and change scores slightly (default: auto)',
+      help: 'auto: bf16 on CUDA for models of a billion parameters or more, else fp32. Smaller and less exact: fp8, int8, nf4 (default: auto)',
     },
     scale: {
       type: 'string',
