@@ -213,7 +213,7 @@ describe('faults', () => {
     const failure = await start({ env: { FAULT_PROTOCOL: '1' } }).catch((error: Error) => error);
     expect(failure).toMatchObject({
       code: 'PROTOCOL_MISMATCH',
-      message: expect.stringMatching(/protocol 2.*protocol 99/) as string,
+      message: expect.stringMatching(/protocol 3.*protocol 99/) as string,
     });
   });
 
