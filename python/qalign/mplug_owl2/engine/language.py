@@ -1,7 +1,7 @@
 """The language model of the scoring engine.
 
-The rows of all questions of a pass are one matrix in sequence order. Each modality-adaptive product reads a slice of the
-rows in block order: first every image row, then every text row.
+The rows of all questions of a pass are one matrix in sequence order. Each modality-adaptive product reads a slice of
+the rows in block order: first every image row, then every text row.
 """
 
 from collections.abc import Callable
@@ -22,7 +22,7 @@ from .plan import Plan, Question, make_plan
 
 PREFIXES_KEPT, JOINS_KEPT = 64, 16
 PASS_HIDDEN, PASS_INNER = 12, 3  # peak values per position, in multiples of the hidden and inner widths
-# What a pass reads beside its plan: keys and values of its prefixes [layers, P, 2·D], cos and sin [positions, d / 2].
+# What a pass reads beside its plan: keys and values of its prefixes [layers, P, 2·D], cos and sin [positions, d].
 # All are kept and shared between plans. A CUDA graph must hold those that it reads.
 Constants = tuple[Tensor, Tensor, Tensor]
 
@@ -73,15 +73,9 @@ class FastLanguage:
         self.device = self.head.device
         self.attention = choose(self.device, self.head.dtype, self.head_dim)
         self.on_block: Callable[[], None] = lambda: None  # called between blocks of a long sequence; can raise to stop
-        self._tables = self._rotary(512)
+        self._tables = rotary_tables(512, self.head_dim, self.theta, self.device)
         self._prefixes: dict[tuple[int, ...], Tensor] = {}
         self._joins: dict[tuple[tuple[int, ...], ...], Tensor] = {}
-
-    def _rotary(self, length: int) -> tuple[Tensor, Tensor]:
-        """cos and sin, fp32 [length, d / 2]: the halves of a head turn by the same angles."""
-        half = self.head_dim // 2
-        cos, sin = rotary_tables(length, self.head_dim, self.theta, self.device)
-        return cos[:, :half].contiguous(), sin[:, :half].contiguous()
 
     def pass_bytes(self, layout: Layout) -> int:
         """Estimated peak memory of a pass over one such sequence, including its features and keys."""
@@ -92,7 +86,7 @@ class FastLanguage:
         """The constant tensors that a pass of this plan reads. They are computed at first use."""
         longest = max(length for _, _, length in plan.all.spans.runs)
         if longest > len(self._tables[0]):
-            self._tables = self._rotary(min(2 * longest, longest + 8192))
+            self._tables = rotary_tables(min(2 * longest, longest + 8192), self.head_dim, self.theta, self.device)
         cos, sin = self._tables
         return self._joined(plan.prefixes), cos, sin
 

@@ -11,11 +11,10 @@ def _rms_reference(
     x: Tensor, weights: Tensor, text_eps: float, image_eps: float, ways: Tensor, rows: Tensor | None
 ) -> Tensor:
     chosen = x if rows is None else x.index_select(0, rows)
-    image = (ways != 0)[:, None]
     normed = rms_norm(chosen, x.shape[-1:], None, text_eps)
     if image_eps != text_eps:
-        normed = torch.where(image, rms_norm(chosen, x.shape[-1:], None, image_eps), normed)
-    return normed.mul_(torch.where(image, weights[1], weights[0]))
+        normed = torch.where(ways[:, None] != 0, rms_norm(chosen, x.shape[-1:], None, image_eps), normed)
+    return normed.mul_(weights.index_select(0, ways))
 
 
 # x [R, D], weights [2, D] for text and image, ways int32 [N] (1: image), rows int32 [N]: the row of x for each row of

@@ -137,7 +137,7 @@ def _in_sequence(
         place = tl.load(query_places + program - keys)
         source = query + row * width
         target = queries_out + (program - keys) * width
-    angle = place.to(tl.int64) * HALF + lane
+    angle = place.to(tl.int64) * 2 * HALF + lane  # both halves of a table are equal
     cosine = tl.load(cos + angle, mask=lane < HALF, other=0.0)
     sine = tl.load(sin + angle, mask=lane < HALF, other=0.0)
     first = tl.load(source + at, mask=inside, other=0.0).to(tl.float32)

@@ -8,9 +8,8 @@ from .register import define, programs
 
 
 def _turn(x: Tensor, places: Tensor, cos: Tensor, sin: Tensor) -> None:
-    """Rotate x [N, heads, d] by the positions `places` [N] in place; tables [T, d / 2]."""
-    whole = (table.index_select(0, places).repeat(1, 2)[:, None] for table in (cos, sin))
-    x.copy_(rotate(x, *whole))
+    """Rotate x [N, heads, d] by the positions `places` [N] in place; tables [T, d]."""
+    x.copy_(rotate(x, cos.index_select(0, places)[:, None], sin.index_select(0, places)[:, None]))
 
 
 def _reference(
@@ -35,7 +34,7 @@ def _reference(
 
 # query [R, D]; image [I, 2·D], text [T, 2·D], prefix [P, 2·D]: keys, then values, not rotated. Rows of the results:
 # query_rows int32 [Q] into query, key_rows int32 [K] into image, text and prefix together, with their positions.
-# cos, sin: fp32 [positions, d / 2] → rotated queries [Q, D], rotated keys and values [K, 2·D]
+# cos, sin: fp32 [positions, d], whose halves are equal → rotated queries [Q, D], rotated keys and values [K, 2·D]
 in_sequence = define(
     "in_sequence(Tensor query, Tensor image, Tensor text, Tensor prefix, Tensor query_rows, Tensor query_places, "
     "Tensor key_rows, Tensor key_places, Tensor cos, Tensor sin, int heads) -> (Tensor, Tensor)",
