@@ -52,9 +52,7 @@ async function dispatch(argv: readonly string[], context: RunContext): Promise<n
       `qalign: there is no command "${verb}"${hint(verb, Object.keys(REGISTRY))}; see "qalign --help".`,
     );
   const found = await row.load();
-  if ('commands' in found) return runGroup(found, rest, context);
-  const own = found.subcommands?.find(({ name }) => name === `${verb} ${rest[0]}`);
-  return own === undefined ? runCommand(found, rest, context) : runCommand(own, rest.slice(1), context);
+  return 'commands' in found ? runGroup(found, rest, context) : runCommand(found, rest, context);
 }
 
 async function runGroup(group: CommandGroup, [verb, ...rest]: readonly string[], context: RunContext): Promise<number> {
