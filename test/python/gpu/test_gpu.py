@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 import torch
 
-sys.path[:0] = [str(Path(__file__).parents[1] / "mplug_owl2"), str(Path(__file__).parents[1] / "mplug_owl2/engine")]
+sys.path.insert(0, str(Path(__file__).parents[1] / "mplug_owl2"))
+sys.path.insert(0, str(Path(__file__).parents[1] / "mplug_owl2" / "engine"))
 from golden import GOLDEN, LEVELS, TINY, TOLERANCE, cases, worst
 
 from qalign.mplug_owl2.engine import attention
