@@ -1,17 +1,21 @@
 """Every precision of the loader: rate, memory, and how far scores move from bf16 (fp32 on a CPU)."""
 
+from importlib import import_module, util
+
 import torch
 from torch import Tensor
 
 from ...mplug_owl2.engine.scorer import Scorer
 from ...protocol import LEVELS
+from ...weights.errors import ModelError
 from ...weights.tensors import DTYPES
 from .report import Section
-from .subject import Subject, logits, scores
+from .subject import Lengths, Subject, logits, scores
 from .timing import Budget, free, median
 
 BATCH = {"cuda": 64, "cpu": 4}
 WANTED = ("bf16", "fp16", "fp8", "int8", "nf4")
+QUANTISED = "qalign.mplug_owl2.quantised"  # a version without it has no precisions with codes
 
 
 def precisions(subject: Subject, section: Section, budget: Budget) -> None:
@@ -21,7 +25,7 @@ def precisions(subject: Subject, section: Section, budget: Budget) -> None:
     free(device)
     reference: Tensor | None = None
     for name in (subject.precision, *(name for name in WANTED if name != subject.precision)):
-        reason = unavailable(name, device) or (budget.left < 0 and "the time of this section is used up")
+        reason = unavailable(name, subject) or (budget.left < 0 and "the time of this section is used up")
         if reason:
             section.skip(name, reason)
             continue
@@ -36,15 +40,28 @@ def precisions(subject: Subject, section: Section, budget: Budget) -> None:
             section.figure(f"{name}, score moved from {subject.precision}, most", float(moved.max()), "score")
 
 
-def unavailable(name: str, device: torch.device) -> str | None:
+def unavailable(name: str, subject: Subject) -> str | None:
     """Why this version or this device cannot run a precision, or None."""
-    if name not in DTYPES:
+    if name in DTYPES:
+        return None
+    if util.find_spec(QUANTISED) is None:
         return "the loader of this version does not have this precision"
+    try:
+        import_module(QUANTISED).require_codes(subject.config, name, subject.device)
+    except ModelError as error:
+        return str(error)
     return None
 
 
 def build(subject: Subject, name: str) -> Scorer:
-    return subject.build(subject.config, name)
+    """A scorer in any precision, with the same random weights before quantisation."""
+    if name in DTYPES:
+        return subject.build(subject.config, name)
+    model = subject.model(subject.config, "bf16")
+    info = subject.info(model, name)
+    import_module(QUANTISED).quantise_layers(model, name)
+    free(subject.device)
+    return Scorer(model, Lengths(), info)
 
 
 def measure(subject: Subject, section: Section, name: str, budget: Budget) -> Tensor:

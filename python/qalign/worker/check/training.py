@@ -15,7 +15,7 @@ from .timing import Budget, free
 PYTHON_ROOT = Path(__file__).resolve().parents[3]
 # micro-batch, batch, measured steps, steps before: the run with the goal comes first
 RUNS = {"cuda": ((32, 64, 4, 2), (8, 64, 3, 1)), "cpu": ((2, 4, 1, 1),)}
-LEAST_S = 10  # a new process imports torch and creates the model first
+LEAST_S = {"cuda": 15, "cpu": 4}  # a new process imports torch and creates the model first
 
 
 def training(subject: Subject, section: Section, budget: Budget) -> None:
@@ -23,8 +23,8 @@ def training(subject: Subject, section: Section, budget: Budget) -> None:
     free(subject.device)
     for micro, batch, steps, warm in RUNS[subject.device.type]:
         name = f"micro-batch {micro}, batch {batch}"
-        if budget.left < LEAST_S:
-            section.skip(name, f"less than {LEAST_S} s are left; give more with --seconds")
+        if budget.left < LEAST_S[subject.device.type]:
+            section.skip(name, f"less than {LEAST_S[subject.device.type]} s are left; give more with --seconds")
             continue
         arguments = ["--micro-batch", micro, "--batch", batch, "--steps", steps, "--warm-up", warm]
         record(section, name, run(subject, [str(word) for word in arguments], budget.left))
