@@ -25,7 +25,7 @@ export const GpuSection = closed({
   details: Type.Object({}, { additionalProperties: true }),
 });
 
-/** The file that `python -m qalign.worker --gpu-check` writes. Weights are random, so it contains no scores of a model. */
+/** The file that `python -m qalign.worker --gpu-check` writes. The weights of the checked model are random. */
 export const GpuCheck = closed({
   kind: Type.Literal('qalign_gpu_check'),
   format: Type.Literal(1),
