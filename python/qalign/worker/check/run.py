@@ -27,10 +27,11 @@ from .work import work
 
 SECONDS = 420.0
 GRACE = 40.0  # seconds after its budget until a section counts as hung
-EXAMPLE = """examples:
-  python -m qalign.worker --gpu-check --out gpu.json
-  python -m qalign.worker --gpu-check --out part.json --sections environment,rates --seconds 60
-  python -m qalign.worker --gpu-check --out cpu.json --device cpu --architecture tiny --seconds 20"""
+EXAMPLES = (
+    "--out gpu.json",
+    "--out part.json --sections environment,rates --seconds 60",
+    "--out cpu.json --device cpu --architecture tiny --seconds 20",
+)
 
 
 @dataclass(frozen=True)
@@ -137,7 +138,7 @@ def _arguments(argv: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m qalign.worker --gpu-check",
         description="Measures a device and the engine on it with random weights, and writes one JSON file.",
-        epilog=EXAMPLE,
+        epilog="\n".join(["examples:", *(f"  python -m qalign.worker --gpu-check {words}" for words in EXAMPLES)]),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
