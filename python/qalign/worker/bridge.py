@@ -26,8 +26,8 @@ from .errors import DEVICE_FAILED
 from .handlers import Handlers
 from .logs import capture
 
-# The device computes one request while the other is received and enqueued. A third would wait in a queue here: the
-# answer to the first gives its credit back while the device has the whole second request to compute.
+# The device computes one request while the next is received and enqueued. A third is not needed: the first answer
+# returns its credit while the device still has the whole second request to compute.
 CREDITS = 2
 POLL_S = (
     0.0002  # between two questions to the device whether it is done; a wait for its event could not end for a request

@@ -1,5 +1,7 @@
 """The compute loop begins a request while the device computes the one before it."""
 
+import threading
+
 import pytest
 import torch
 
@@ -63,12 +65,15 @@ class Loop:
             self.device.events.append(f"bye {envelope.get('error', {}).get('code', '')}".strip())
 
     def put(self, id, method="score"):
-        item = {"id": id, "visuals": [], "prompts": ["p"]}
+        item = {"id": id, "visuals": [], "prompts": [{"text": "p"}]}
         params = {"items": [item], "levels": ["good", "bad"], "buffers": []} if method == "score" else {}
         self.bridge._requests.put((self.bridge._session, {"id": id, "method": method, "params": params}, []))
 
     def run(self):
+        guard = threading.Timer(10, self.bridge.drain)  # a loop that waits for ever fails instead of hanging
+        guard.start()
         self.bridge._work()
+        guard.cancel()
         return [event for event in self.device.events if event != "credit"]
 
 
