@@ -29,9 +29,8 @@ from .logs import capture
 # The device computes one request while the next is received and enqueued. A third is not needed: the first answer
 # returns its credit while the device still has the whole second request to compute.
 CREDITS = 2
-POLL_S = (
-    0.0002  # between two questions to the device whether it is done; a wait for its event could not end for a request
-)
+# Between two checks of the device. A wait for its event would not end when a request arrives.
+POLL_S = 0.0002
 LINGER_MS = 1000
 HEARTBEAT_MS = 2000
 DEVICE_FAILED_EXIT = 75  # EX_TEMPFAIL: a supervisor can restart the worker
