@@ -16,6 +16,7 @@ import { resolveDevices } from '../recipes/score/devices.js';
 import { expandSources } from '../media/sources.js';
 import type { ScorerOptions, ScoreSource } from '../recipes/score/scorer.js';
 import { benchDriftCommand } from './bench-drift.js';
+import { benchGpuCommand } from './bench-gpu.js';
 import { defineCommand, type CommandContext, type FlagValues } from './command.js';
 import { asJson } from './terminal/json.js';
 import { whileWorking } from './terminal/progress.js';
@@ -64,18 +65,19 @@ export const bench = defineCommand({
   summary: 'measure speed, memory, the HTTP service and the order of distortions; print and write JSON',
   args: `[${PARTS.join('|')}]…`,
   description:
-    'Without arguments, measures every part except "order". "score" measures end to end. "order" applies 8 distortions at 4 strengths to undistorted pictures (--input) and counts how often the score drops. "prepare" compares with Pillow and installs it if needed. If a part fails, the others still run. "qalign bench drift" is a command of its own that compares precisions.',
+    'Without arguments, measures every part except "order". "score" measures end to end. "order" applies 8 distortions at 4 strengths to undistorted pictures (--input) and counts how often the score drops. "prepare" compares with Pillow and installs it if needed. If a part fails, the others still run. "qalign bench gpu" checks a GPU and "qalign bench drift" compares precisions; both are separate commands.',
   examples: [
     'qalign bench',
     'qalign bench memory --n 100000 --out memory.json',
     'qalign bench serve --n 100000',
     'qalign bench serve --model nano --load 1,2,10 --seconds 60 --beside 2',
     'qalign bench order --input kodak/',
+    'qalign bench gpu --out gpu.json',
     'qalign bench drift photos/ --model one-align --precision fp8 --against bf16',
     'qalign bench model --random-weights mplug_owl2_7b --device cuda:0',
   ],
   flags: FLAGS,
-  subcommands: [benchDriftCommand],
+  subcommands: [benchGpuCommand, benchDriftCommand],
   async run(context) {
     const { args, flags, terminal } = context;
     const parts = args.length === 0 ? PARTS.filter((part) => part !== 'order') : args.map(readPart);

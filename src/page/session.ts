@@ -1,5 +1,6 @@
 import { computed, signal } from '@preact/signals';
 import { createClient, ServiceError } from '../client/client.js';
+import { toServiceError } from '../client/service-error.js';
 import type { ModelRow } from '../api/models.js';
 
 /** The boundary of src/page: one page over the HTTP API. It computes no score, and stores only the key, in this tab. */
@@ -46,14 +47,7 @@ export async function getText(path: string, headers: Readonly<Record<string, str
     headers: { ...(apiKey.value === '' ? {} : { Authorization: `Bearer ${apiKey.value}` }), ...headers },
   });
   if (response.ok) return response;
-  const body = (await response.json().catch(() => ({}))) as { error?: { code?: 'INTERNAL'; message?: string } };
-  throw new ServiceError(
-    response.status,
-    body.error?.code ?? 'UNKNOWN',
-    body.error?.message ?? `The service answered ${response.status}.`,
-    undefined,
-    body,
-  );
+  throw await toServiceError(response, 1);
 }
 
 /** Asks for models and readiness. Called at the start, after a new key, and every few seconds while not ready. */

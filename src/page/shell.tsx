@@ -12,8 +12,8 @@ import { HealthScreen } from './service/health-screen.js';
 
 interface Screen {
   readonly label: string;
-  /** Absent: only its rows have a screen. */
   readonly list: () => JSX.Element;
+  /** Absent: its rows have no screen. */
   readonly one?: (id: string) => JSX.Element;
 }
 

@@ -1,3 +1,4 @@
+import { csvCell } from './csv.js';
 import { escape } from './escape.js';
 import { LIGHT } from './style.js';
 
@@ -31,9 +32,4 @@ function standalone(svg: string): string {
       '>',
       ` style="background:${LIGHT['paper']}"><style>text{font:12.5px sans-serif;fill:${LIGHT['soft']}}.strong{fill:${LIGHT['ink']}}</style>`,
     );
-}
-
-function csvCell(value: string | number | null): string {
-  const text = value === null ? '' : String(value);
-  return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
 }

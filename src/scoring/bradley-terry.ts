@@ -17,7 +17,7 @@ export function bradleyTerry(n: number, comparisons: readonly Comparison[]): num
   const strength = new Float64Array(n);
   const above = (i: number, j: number): number => 1 / (1 + Math.exp(strength[j]! - strength[i]!));
   for (let step = 0; step < STEPS; step++) {
-    // Newton's method on each strength in turn: the log posterior is concave.
+    // A Newton step on all strengths at once, with the diagonal of the curvature: the log posterior is concave.
     const slope = Float64Array.from(strength, (value) => -PRIOR * value);
     const bend = new Float64Array(n).fill(PRIOR);
     for (const { first, second, won } of comparisons) {

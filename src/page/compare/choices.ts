@@ -1,5 +1,5 @@
 import { bradleyTerry } from '../../scoring/bradley-terry.js';
-import { csvCell } from '../score/export.js';
+import { safeCell } from '../score/export.js';
 
 /** One comparison by a person. */
 export interface Choice {
@@ -10,13 +10,10 @@ export interface Choice {
   readonly time: number;
 }
 
-export const choicesAsJsonLines = (choices: readonly Choice[]): string =>
-  choices.map((choice) => `${JSON.stringify(choice)}\n`).join('');
-
 /** A row for each compared picture: its rating from 1 to 5, and its number of comparisons. */
 export function ratingsAsCsv(choices: readonly Choice[]): string {
   const lines = ratingsOf(choices).map(
-    ({ name, mos, comparisons }) => `${csvCell(name)},${mos.toFixed(4)},${comparisons}`,
+    ({ name, mos, comparisons }) => `${safeCell(name)},${mos.toFixed(4)},${comparisons}`,
   );
   return `${['image,mos,comparisons', ...lines].join('\n')}\n`;
 }

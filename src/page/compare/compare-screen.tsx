@@ -7,9 +7,10 @@ import { save, scoreText } from '../parts/format.js';
 import { LevelTable } from '../parts/level-bars.js';
 import { Empty, Problem } from '../parts/states.js';
 import { Choose } from '../score/drop-zone.js';
+import { toJsonLines } from '../score/export.js';
 import { pick } from '../score/inputs.js';
 import { resultOf, rows } from '../score/rows.js';
-import { choicesAsJsonLines, nextPair, ratingsAsCsv, type Choice } from './choices.js';
+import { nextPair, ratingsAsCsv, type Choice } from './choices.js';
 import { Viewer } from './viewer.js';
 
 const files = signal<readonly File[]>([]);
@@ -158,10 +159,7 @@ function Verdict({ a, b }: { readonly a: File; readonly b: File }): JSX.Element 
     }
     isAsking.value = false;
   };
-  const [first, second] =
-    answer.value?.items.map(({ results: [result] }) =>
-      result !== undefined && !('error' in result) ? result : undefined,
-    ) ?? known;
+  const [first, second] = answer.value?.items.map(({ results: [outcome] }) => resultOf({ outcome })) ?? known;
   if (problem.value !== undefined) return <Problem text={problem.value} retry={() => void ask()} />;
   if (first === undefined || second === undefined || first.score_version !== second.score_version)
     return (
@@ -199,10 +197,7 @@ function Exports(): JSX.Element {
         <button type="button" onClick={() => save('blind-ratings.csv', 'text/csv', ratingsAsCsv(choices.value))}>
           Ratings as CSV
         </button>
-        <button
-          type="button"
-          onClick={() => save('choices.jsonl', 'application/x-ndjson', choicesAsJsonLines(choices.value))}
-        >
+        <button type="button" onClick={() => save('choices.jsonl', 'application/x-ndjson', toJsonLines(choices.value))}>
           Choices as JSONL
         </button>
       </div>

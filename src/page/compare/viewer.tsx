@@ -1,7 +1,7 @@
 import { useSignal, type Signal } from '@preact/signals';
 import type { JSX } from 'preact';
-import { useEffect } from 'preact/hooks';
-import { isClip } from '../score/thumbnails.js';
+import { useObjectUrl } from '../parts/object-url.js';
+import { isClip } from '../score/inputs.js';
 
 interface View {
   readonly zoom: number;
@@ -54,12 +54,7 @@ function useView() {
 export function Viewer({ a, b }: { readonly a: File; readonly b: File }): JSX.Element {
   const cut = useSignal(50);
   const { view, zoomBy, reset, handlers } = useView();
-  const urls = useSignal<readonly [string, string] | undefined>(undefined);
-  useEffect(() => {
-    const made = [URL.createObjectURL(a), URL.createObjectURL(b)] as const;
-    urls.value = made;
-    return () => made.forEach((url) => URL.revokeObjectURL(url));
-  }, [a, b]);
+  const [urlA, urlB] = [useObjectUrl(a), useObjectUrl(b)];
   const transform = `translate(${view.value.x}px, ${view.value.y}px) scale(${view.value.zoom})`;
   return (
     <div class="viewer">
@@ -71,16 +66,10 @@ export function Viewer({ a, b }: { readonly a: File; readonly b: File }): JSX.El
         onPointerDown={(event) => event.currentTarget.setPointerCapture(event.pointerId)}
         {...handlers}
       >
-        {urls.value !== undefined && (
+        {urlA !== undefined && urlB !== undefined && (
           <>
-            <Side url={urls.value[1]} file={b} name="B" transform={transform} clip="none" />
-            <Side
-              url={urls.value[0]}
-              file={a}
-              name="A"
-              transform={transform}
-              clip={`inset(0 ${100 - cut.value}% 0 0)`}
-            />
+            <Side url={urlB} file={b} name="B" transform={transform} clip="none" />
+            <Side url={urlA} file={a} name="A" transform={transform} clip={`inset(0 ${100 - cut.value}% 0 0)`} />
           </>
         )}
         <span class="cut" style={{ left: `${cut.value}%` }} aria-hidden="true" />

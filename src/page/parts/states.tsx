@@ -16,10 +16,10 @@ export function Empty({
   );
 }
 
-export function Skeleton({ rows = 4 }: { readonly rows?: number }): JSX.Element {
+export function Skeleton(): JSX.Element {
   return (
     <div class="skeleton" role="status" aria-label="Loading">
-      {Array.from({ length: rows }, (_, i) => (
+      {Array.from({ length: 4 }, (_, i) => (
         <span key={i} />
       ))}
     </div>

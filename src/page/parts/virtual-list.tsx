@@ -11,7 +11,6 @@ export function VirtualList({
   label,
   head,
   row,
-  onRange,
 }: {
   readonly count: number;
   /** Of a row, in px. */
@@ -19,8 +18,6 @@ export function VirtualList({
   readonly label: string;
   readonly head: ComponentChildren;
   readonly row: (index: number) => JSX.Element;
-  /** Called with the indices in view, for rows that are loaded in pages. */
-  readonly onRange?: (from: number, to: number) => void;
 }): JSX.Element {
   const box = useRef<HTMLDivElement>(null);
   const view = useSignal({ top: 0, height: 800 });
@@ -38,7 +35,6 @@ export function VirtualList({
   }, []);
   const from = Math.max(0, Math.floor(view.value.top / height) - OVERSCAN);
   const to = Math.min(count, Math.ceil((view.value.top + view.value.height) / height) + OVERSCAN);
-  useEffect(() => onRange?.(from, to), [from, to, count]);
   const rows = Array.from({ length: Math.max(0, to - from) }, (_, i) => from + i);
   return (
     <div

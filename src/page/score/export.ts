@@ -1,3 +1,4 @@
+import { csvCell } from '../../report/csv.js';
 import { LEVELS } from '../../scoring/levels.js';
 import type { ScoreOutcome } from '../../api/result.js';
 
@@ -18,13 +19,13 @@ const COLUMNS = [
   'error_message',
 ];
 
-/** The rows as the command line writes them. */
-export const toJsonLines = (outcomes: readonly ScoreOutcome[]): string =>
-  outcomes.map((outcome) => `${JSON.stringify(outcome)}\n`).join('');
+/** One JSON value on each line. Outcomes are then rows as the command line writes them. */
+export const toJsonLines = (values: readonly unknown[]): string =>
+  values.map((value) => `${JSON.stringify(value)}\n`).join('');
 
 /** The main fields of the rows as CSV, safe to open in a spreadsheet. */
 export function toCsv(outcomes: readonly ScoreOutcome[]): string {
-  const lines = outcomes.map((outcome) => cellsOf(outcome).map(csvCell).join(','));
+  const lines = outcomes.map((outcome) => cellsOf(outcome).map(safeCell).join(','));
   return `${[COLUMNS.join(','), ...lines].join('\n')}\n`;
 }
 
@@ -42,7 +43,5 @@ function cellsOf(outcome: ScoreOutcome): (string | number)[] {
 }
 
 /** An apostrophe before text that a spreadsheet would run as a formula. */
-export function csvCell(value: string | number): string {
-  const text = typeof value === 'string' && /^[=+\-@\t\r]/.test(value) ? `'${value}` : String(value);
-  return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
-}
+export const safeCell = (value: string | number): string =>
+  csvCell(typeof value === 'string' && /^[=+\-@\t\r]/.test(value) ? `'${value}` : value);

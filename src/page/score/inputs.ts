@@ -1,9 +1,14 @@
-/** Endings of pictures and clips whose type browsers do not know. */
-const KNOWN =
-  /\.(jpe?g|png|gif|bmp|webp|tiff?|avif|heic|heif|pnm|ppm|pgm|pbm|jp2|mp4|mov|mkv|webm|avi|m4v|mpe?g|flv|ogv|ts|mts|3gp|wmv)$/i;
+const PICTURES = 'jpe?g|png|gif|bmp|webp|tiff?|avif|heic|heif|pnm|ppm|pgm|pbm|jp2';
+const CLIPS = 'mp4|mov|mkv|webm|avi|m4v|mpe?g|flv|ogv|mts|3gp|wmv';
+/** For files whose type the browser does not know. */
+const MEDIA_NAME = new RegExp(`\\.(${PICTURES}|${CLIPS}|ts)$`, 'i');
+const CLIP_NAME = new RegExp(`\\.(${CLIPS})$`, 'i');
 
 export const isMedia = (file: Pick<File, 'name' | 'type'>): boolean =>
-  /^(image|video)\//.test(file.type) || KNOWN.test(file.name);
+  /^(image|video)\//.test(file.type) || MEDIA_NAME.test(file.name);
+
+export const isClip = (file: Pick<File, 'name' | 'type'>): boolean =>
+  file.type.startsWith('video/') || CLIP_NAME.test(file.name);
 
 export interface Picked {
   readonly files: readonly File[];

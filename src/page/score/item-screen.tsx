@@ -7,10 +7,11 @@ import { apiKey, SERVICE } from '../session.js';
 import { linkTo } from '../route.js';
 import { LevelTable } from '../parts/level-bars.js';
 import { scoreText } from '../parts/format.js';
+import { useObjectUrl } from '../parts/object-url.js';
 import { Warning } from '../parts/warning.js';
 import { doubts, failureOf, resultOf, rows, shown, type Row } from './rows.js';
 import { curl, python, typescript, type Call } from './snippets.js';
-import { isClip } from './thumbnails.js';
+import { isClip } from './inputs.js';
 
 export function ItemScreen({ id }: { readonly id: string }): JSX.Element {
   const row = rows.value.find((one) => String(one.id) === id);
@@ -63,14 +64,8 @@ function Neighbours({ row }: { readonly row: Row }): JSX.Element {
 }
 
 function Picture({ file, name }: { readonly file: File | undefined; readonly name: string }): JSX.Element {
-  const url = useSignal<string | undefined>(undefined);
+  const url = useObjectUrl(file);
   const isBroken = useSignal(false);
-  useEffect(() => {
-    if (file === undefined) return undefined;
-    const made = URL.createObjectURL(file);
-    url.value = made;
-    return () => URL.revokeObjectURL(made);
-  }, [file]);
   if (file === undefined || isBroken.value)
     return (
       <div class="picture picture-none">
@@ -85,9 +80,9 @@ function Picture({ file, name }: { readonly file: File | undefined; readonly nam
   return (
     <div class="picture">
       {isClip(file) ? (
-        <video src={url.value} controls muted playsInline onError={onError} aria-label={name} />
+        <video src={url} controls muted playsInline onError={onError} aria-label={name} />
       ) : (
-        <img src={url.value} alt={name} onError={onError} />
+        <img src={url} alt={name} onError={onError} />
       )}
     </div>
   );
@@ -109,7 +104,7 @@ function Details({ row }: { readonly row: Row }): JSX.Element {
   );
 }
 
-export function ResultDetails({ result }: { readonly result: ScoreResult }): JSX.Element {
+function ResultDetails({ result }: { readonly result: ScoreResult }): JSX.Element {
   return (
     <>
       <p class="big-score">

@@ -3,7 +3,7 @@ import type { ScoreOutcome } from '../../api/result.js';
 import { LevelBars } from '../parts/level-bars.js';
 import { scoreText } from '../parts/format.js';
 import { Warning } from '../parts/warning.js';
-import { doubts, sort, type SortKey } from './rows.js';
+import { doubts, failureOf, resultOf, sort, type SortKey } from './rows.js';
 import { thumbnailOf } from './thumbnails.js';
 
 export const ROW_HEIGHT = 68;
@@ -51,7 +51,7 @@ function Sorted(props: {
   );
 }
 
-export interface ShownRow {
+interface ShownRow {
   readonly name: string;
   readonly href: string;
   readonly task: string;
@@ -63,8 +63,7 @@ export interface ShownRow {
 
 /** One scored, failed or waiting input. */
 export function ResultRow({ name, href, task, outcome, state, thumb, retry }: ShownRow): JSX.Element {
-  const failure = outcome !== undefined && 'error' in outcome ? outcome.error : undefined;
-  const result = outcome === undefined || 'error' in outcome ? undefined : outcome;
+  const [result, failure] = [resultOf({ outcome }), failureOf({ outcome })];
   const notes = result === undefined ? [] : doubts(result);
   return (
     <>
@@ -123,7 +122,7 @@ export function FileThumb({ file, name }: { readonly file: File | undefined; rea
   return <img class="thumb" src={url} alt="" />;
 }
 
-export function NoThumb({ name }: { readonly name: string }): JSX.Element {
+function NoThumb({ name }: { readonly name: string }): JSX.Element {
   const ending = /\.(\w{1,5})$/.exec(name)?.[1] ?? 'file';
   return (
     <span class="thumb thumb-none" aria-hidden="true">

@@ -54,12 +54,15 @@ export function doubts(result: ScoreResult): string[] {
 const MATCHES: Readonly<Record<Filter['show'], (row: Row) => boolean>> = {
   all: () => true,
   scored: (row) => resultOf(row) !== undefined,
-  doubtful: (row) => doubts0(resultOf(row)),
+  doubtful: isDoubtful,
   failed: (row) => failureOf(row) !== undefined,
   waiting: ({ state }) => state !== 'done',
 };
 
-const doubts0 = (result: ScoreResult | undefined): boolean => result !== undefined && doubts(result).length > 0;
+function isDoubtful(row: Row): boolean {
+  const result = resultOf(row);
+  return result !== undefined && doubts(result).length > 0;
+}
 
 const VALUES: Readonly<Record<SortKey, (row: Row) => number | string | undefined>> = {
   order: ({ id }) => id,
@@ -94,9 +97,8 @@ export const shown = computed(() => arranged(rows.value, filter.value, sort.valu
 export const counts = computed(() => {
   let [scored, failed, doubtful] = [0, 0, 0];
   for (const row of rows.value) {
-    const result = resultOf(row);
-    if (result !== undefined) scored += 1;
-    if (result !== undefined && doubts(result).length > 0) doubtful += 1;
+    if (resultOf(row) !== undefined) scored += 1;
+    if (isDoubtful(row)) doubtful += 1;
     if (failureOf(row) !== undefined) failed += 1;
   }
   return { total: rows.value.length, scored, failed, doubtful, waiting: rows.value.length - scored - failed };

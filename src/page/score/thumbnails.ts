@@ -1,4 +1,5 @@
 import { signal, type Signal } from '@preact/signals';
+import { isClip } from './inputs.js';
 
 const SIDE = 112;
 const CONCURRENT = 2;
@@ -44,11 +45,11 @@ async function make(file: File): Promise<string> {
   return URL.createObjectURL(blob);
 }
 
-export const isClip = (file: Pick<File, 'name' | 'type'>): boolean =>
-  file.type.startsWith('video/') || /\.(mp4|mov|mkv|webm|avi|m4v|mpe?g|flv|ogv|mts|3gp|wmv)$/i.test(file.name);
+/** Time of the frame, in seconds. */
+const FIRST_S = 0.01;
 
 /** The first frame that the browser can show. */
-export function frameOf(file: File, seconds = 0.01): Promise<HTMLVideoElement> {
+function frameOf(file: File): Promise<HTMLVideoElement> {
   return new Promise((resolve, reject) => {
     const video = document.createElement('video');
     const timer = setTimeout(() => reject(new Error('no frame in time')), 10_000);
@@ -56,7 +57,7 @@ export function frameOf(file: File, seconds = 0.01): Promise<HTMLVideoElement> {
     video.preload = 'auto';
     video.onseeked = () => (clearTimeout(timer), resolve(video));
     video.onerror = () => (clearTimeout(timer), reject(new Error('the browser has no decoder for it')));
-    video.onloadeddata = () => (video.currentTime = Math.min(seconds, video.duration));
+    video.onloadeddata = () => (video.currentTime = Math.min(FIRST_S, video.duration));
     video.src = URL.createObjectURL(file);
   });
 }

@@ -3,6 +3,7 @@ import { SERVICE, getText } from '../session.js';
 import { bytes, duration, whole } from '../parts/format.js';
 import { useLoaded } from '../parts/load.js';
 import { Problem, Skeleton, Status } from '../parts/states.js';
+import { TableHead } from '../parts/table-head.js';
 import { samplesOf, type Sample } from './prometheus.js';
 
 interface Readiness {
@@ -54,16 +55,7 @@ function Devices({ devices }: Pick<Readiness, 'devices'>): JSX.Element {
   if (devices.length === 0) return <p class="soft">No worker has started.</p>;
   return (
     <table class="rows">
-      <thead>
-        <tr>
-          <th scope="col">Model</th>
-          <th scope="col">Device</th>
-          <th scope="col">State</th>
-          <th scope="col" class="n">
-            Restarts
-          </th>
-        </tr>
-      </thead>
+      <TableHead columns={['Model', 'Device', 'State', 'Restarts']} numbers={['Restarts']} />
       <tbody>
         {devices.map(({ model, device, state, restarts }, i) => (
           <tr key={i}>
@@ -86,15 +78,7 @@ function Figures({ samples }: { readonly samples: readonly Sample[] }): JSX.Elem
   return (
     <div class="wide" tabIndex={0} role="region" aria-label="Figures">
       <table class="rows">
-        <thead>
-          <tr>
-            <th scope="col">Figure</th>
-            <th scope="col">Of</th>
-            <th scope="col" class="n">
-              Value
-            </th>
-          </tr>
-        </thead>
+        <TableHead columns={['Figure', 'Of', 'Value']} numbers={['Value']} />
         <tbody>
           {shown.map(({ name, labels, value, help }) => (
             <tr key={`${name}${labels}`}>

@@ -12,7 +12,7 @@ export interface Followed {
 
 /**
  * Follows server-sent events over fetch, which sends the key. After a lost connection it continues behind the last
- * event, until `hasEnded` accepts an event.
+ * event, until the event `end`.
  */
 export function follow<E extends { readonly event: string }>(
   open: (options: { lastEventId?: number; signal: AbortSignal }) => AsyncIterable<SentEvent<E>>,

@@ -7,6 +7,7 @@ import { apiKey, client, explain, getText } from '../session.js';
 import { bytes, moment, save, whole } from '../parts/format.js';
 import { Plot } from '../parts/plot.js';
 import { Problem, Progress, Skeleton, Status } from '../parts/states.js';
+import { TableHead } from '../parts/table-head.js';
 import { follow, type Followed } from './follow.js';
 import { createTally, type Tally } from './job-tally.js';
 
@@ -161,15 +162,7 @@ function Failures({ tally }: { readonly tally: Tally }): JSX.Element {
     <section>
       <h2>Failures</h2>
       <table class="rows">
-        <thead>
-          <tr>
-            <th scope="col">Code</th>
-            <th scope="col" class="n">
-              Results
-            </th>
-            <th scope="col">Example</th>
-          </tr>
-        </thead>
+        <TableHead columns={['Code', 'Results', 'Example']} numbers={['Results']} />
         <tbody>
           {tally.failures.map(({ code, count, example }) => (
             <tr key={code}>

@@ -5,6 +5,7 @@ import { linkTo } from '../route.js';
 import { duration, moment, whole } from '../parts/format.js';
 import { useLoaded } from '../parts/load.js';
 import { Empty, Problem, Progress, Skeleton, Status } from '../parts/states.js';
+import { TableHead } from '../parts/table-head.js';
 
 export function JobsScreen(): JSX.Element {
   const { value, problem, reload } = useLoaded(() => client.value.jobs.list({ limit: 100 }), 3000);
@@ -23,18 +24,7 @@ export function JobsScreen(): JSX.Element {
       {jobs !== undefined && jobs.length > 0 && (
         <div class="wide" tabIndex={0} role="region" aria-label="Jobs">
           <table class="rows">
-            <thead>
-              <tr>
-                <th scope="col">Job</th>
-                <th scope="col">Status</th>
-                <th scope="col">Progress</th>
-                <th scope="col" class="n">
-                  Failed
-                </th>
-                <th scope="col">Model</th>
-                <th scope="col">Created</th>
-              </tr>
-            </thead>
+            <TableHead columns={['Job', 'Status', 'Progress', 'Failed', 'Model', 'Created']} numbers={['Failed']} />
             <tbody>
               {jobs.map((job) => (
                 <tr key={job.id}>

@@ -23,13 +23,13 @@ const PAGE = `<!doctype html>
 <head>
 <meta charset="utf-8">
 <title>qalign: HTTP service</title>
-<link rel="icon" href="docs/favicon-32x32.png">
-<link rel="stylesheet" href="docs/swagger-ui.css">
+<link rel="icon" href="./docs/favicon-32x32.png">
+<link rel="stylesheet" href="./docs/swagger-ui.css">
 </head>
 <body>
 <div id="reference"></div>
-<script src="docs/swagger-ui-bundle.js"></script>
-<script src="docs/start.js"></script>
+<script src="./docs/swagger-ui-bundle.js"></script>
+<script src="./docs/start.js"></script>
 </body>
 </html>
 `;

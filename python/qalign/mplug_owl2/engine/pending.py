@@ -50,11 +50,10 @@ class ReadBack:
             buffer = self._host(max(size, 4096))
         landed = buffer[:size].view(torch.float32).view(rows.shape)
         landed.copy_(rows, non_blocking=True)
-        held = buffer
 
         def read() -> Rows:
             values = landed.tolist()
-            self._free.append(held)
+            self._free.append(buffer)
             return values
 
         return Pending(read, self._mark())
