@@ -53,8 +53,8 @@ class Quantised:
     def scaled(self, x: Tensor, bias: Tensor, scale: float) -> Tensor:
         return torch.add(bias, product(self.kind, self.codes, self.scales, x), alpha=scale)
 
-    def add_to(self, total: Tensor, x: Tensor) -> None:
-        total.add_(product(self.kind, self.codes, self.scales, x))
+    def add_to(self, total: Tensor, x: Tensor, scale: float = 1.0) -> None:
+        total.add_(product(self.kind, self.codes, self.scales, x), alpha=scale)
 
 
 def fused(*linears: nn.Linear) -> Matrix:
