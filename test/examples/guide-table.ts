@@ -195,6 +195,10 @@ const EXPERIMENTS: Readonly<Record<string, Row>> = {
     because: 'a GPU',
     says: /--sections/,
   },
+  'qalign bench drift photos/ --model one-align --precision fp8 --against bf16 --max-delta 0.05': helpOnly(
+    'qalign bench drift',
+    'a GPU and a download',
+  ),
   'qalign bench gpu --out gpu.json': helpOnly('qalign bench gpu', 'a GPU'),
   'qalign bench gpu gpu.json --markdown': { says: /\| goal for one H200 \|/ },
   'qalign bench gpu --compare before.json after.json': {
