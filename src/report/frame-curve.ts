@@ -23,8 +23,8 @@ export interface CurvePlot {
 }
 
 /**
- * The scores of the frames of a clip over time, on the whole scale: bands of the levels, the line as it is, the 5th
- * percentile, and the minimum.
+ * Draws the scores of the frames of a clip over time, on the whole scale. The line is not smoothed. Behind it are the
+ * bands of the levels; the 5th percentile and the minimum are marked.
  *
  * @param range the lowest and the highest score of the scale
  */
