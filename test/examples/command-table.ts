@@ -104,6 +104,9 @@ export const HELP_COMMANDS: Readonly<Record<string, Row>> = {
   'qalign score photos/ --top 20 --fields input,score,level_probs.excellent --format csv': {
     says: /input,score,level_probs.excellent/,
   },
+  'qalign score clip.mp4 --per-frame --format csv --fields input,score,frame_curve.p5,frame_curve.min': {
+    says: /frame_curve.p5/,
+  },
   'qalign score photos/ --out compact.jsonl --compact --quiet': {},
   'qalign models list': { says: /one-align/ },
   'qalign models inspect ./my-checkpoint --json': { says: /parameters/ },

@@ -26,6 +26,7 @@ const SCORING: Readonly<Record<string, Row>> = {
   },
   'npx tsx score-folder.ts': { says: /3 pictures, mean \d/ },
   'qalign score clip.mp4 --fps 2 --max-frames 10 --strict': { says: /1 scored/ },
+  'qalign score clip.mp4 --per-frame --out scores.json --per-frame-csv frames.csv': { says: /1 scored/ },
   'qalign doctor': { says: /can be scored/ },
 };
 
