@@ -4,7 +4,8 @@ import json
 
 import torch
 
-from qalign.mplug_owl2.engine.kernels import gated, norms, programs, sequence
+from qalign.mplug_owl2.engine.kernels import coded, coded_programs, gated, norms, programs, sequence
+from qalign.weights.codes import decode_nf4, encode_int8, encode_nf4, int8_sums, quantise_rows
 
 HEADS, HEAD, WIDTH = 3, 10, 30  # no powers of two, so that masks of the programs matter
 
@@ -45,6 +46,42 @@ def cases(dtype):
     empty = random(0, 2 * WIDTH, dtype=dtype)
     arguments = (query, empty, text, empty, *query_tables, table(0, 2, 1), table(3, 4, 5), cos, sin, HEADS)
     yield "sequence of text", programs.in_sequence, sequence._reference, arguments
+
+
+def coded_cases(dtype, kinds):
+    """Those of quantised precisions. Codes of plain rows must be equal, the others can round to a neighbour."""
+    ways, some = table(1, 0, 1, 1, 0), table(4, 2, 0)
+    weights, x = random(2, WIDTH, dtype=dtype), random(5, WIDTH, dtype=dtype)
+    x[2], x[3] = 0, 7
+    norm = (x[None], random(WIDTH), weights[0], weights[1], 1e-5)
+    for kind in kinds:
+        yield f"{kind} rows", coded_programs.quantised_rows, quantise_rows, (x, kind)
+        for name, arguments in (
+            ("silu", (x,)),
+            ("gated", (random(3, 2 * 1100, dtype=dtype),)),
+            ("rms", (x, weights, 1e-5, 1e-2, ways, None)),
+            ("rms", (x, weights, 0.1, 1e-6, ways[:3], some)),
+            ("layer_norm", norm),
+        ):
+            label = f"{kind} of {name}{' of some' if arguments[-1] is some else ''}"
+            program, reference = (getattr(where, f"{name}_codes") for where in (coded_programs, REFERENCES))
+            yield label, program, reference, (*arguments, kind)
+    codes, scales = encode_int8(random(1040, 32))
+    left, left_scales = quantise_rows(random(5, 32), "int8")
+    sums, total = int8_sums(codes, left, 5), random(5, 1040, dtype=dtype)
+    arguments = sums, left_scales, scales
+    yield "sums", coded_programs.scaled_sums, coded._scaled_reference, (*arguments, None, dtype)
+    yield "sums with bias", coded_programs.scaled_sums, coded._scaled_reference, (*arguments, total[0], dtype)
+    yield "sums added", coded_programs.add_scaled_sums, coded._add_reference, (total, *arguments)
+    for width in (128, 2080, 30):
+        yield f"nf4 of {width}", coded_programs.decoded_nf4, decode_nf4, (*encode_nf4(random(3, width)), dtype)
+
+
+class REFERENCES:
+    silu_codes = staticmethod(coded._coded(torch.nn.functional.silu))
+    gated_codes = staticmethod(coded._coded(gated._reference))
+    rms_codes = staticmethod(coded._coded(norms._rms_reference))
+    layer_norm_codes = staticmethod(coded._coded(norms._shifted_reference))
 
 
 def differences(device="cpu", short=torch.float16):
