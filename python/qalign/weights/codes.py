@@ -139,7 +139,7 @@ def fp8_product(
     """The first `rows` rows of `quantise_rows` times a transposed matrix, plus bias [R] in `dtype` → [rows, R]."""
     padded = product_rows("fp8", rows)
     operands = left[:padded], codes.t(), left_scales[:padded], scales.t()
-    if left.is_cuda and dtype != torch.bfloat16:  # row-wise scales have bf16 results only, before torch 2.12
+    if left.is_cuda and dtype != torch.bfloat16:  # row-wise scales have only bf16 results in some versions of torch
         y = torch._scaled_mm(*operands, out_dtype=torch.bfloat16)[:rows].to(dtype)
         return y if bias is None else y.add_(bias)
     return torch._scaled_mm(*operands, bias=bias, out_dtype=dtype)[:rows]

@@ -149,9 +149,7 @@ def layer_norm_codes(
     width = x.shape[-1]
     count = x.numel() // width
     codes, scales = empty_codes(x, count, width, kind)
-    _layer_norm_codes[(len(codes),)](
-        x, shift, weight, bias, codes, scales, eps, count, width, **_shape(width, kind)
-    )
+    _layer_norm_codes[(len(codes),)](x, shift, weight, bias, codes, scales, eps, count, width, **_shape(width, kind))
     return codes, scales
 
 
@@ -172,7 +170,9 @@ def _scaled_sums(
     tl.store(out + at, values.to(out.dtype.element_ty), mask=inside)
 
 
-def _scale(out: Tensor, sums: Tensor, row_scales: Tensor, column_scales: Tensor, bias: Tensor | None, add: bool) -> None:
+def _scale(
+    out: Tensor, sums: Tensor, row_scales: Tensor, column_scales: Tensor, bias: Tensor | None, add: bool
+) -> None:
     rows, columns = sums.shape
     if rows:
         _scaled_sums[(rows, triton.cdiv(columns, COLUMNS))](
