@@ -60,6 +60,7 @@ VIEWS = frozenset(
     ]
 )
 SELECTING = frozenset(["rms_rows", "rms_codes", "index_select", "index", "embedding", "gather"])  # of the first input
+ADDING = frozenset(["rms_codes", "layer_norm_codes"])  # the second input to the first one, which they do not return
 ALLOCATIONS = frozenset(["empty", "empty_like", "empty_strided", "new_empty", "new_empty_strided"])
 # prompts of the published quality and aesthetics questions: 15 + 12 and 18 + 15 tokens around the picture
 PROMPTS = ((*range(1, 16), IMAGE_TOKEN, *range(16, 28)), (*range(1, 19), IMAGE_TOKEN, *range(19, 34)))
@@ -179,6 +180,8 @@ class CountDispatched(TorchDispatchMode):
             size = read + sum(map(touched, inputs[1:])) + sum(map(touched, outputs))
         else:
             size = sum(map(touched, inputs)) + sum(map(touched, outputs))
+        if name in ADDING and args[1] is not None:
+            size += touched(args[0])
         if name in ("copy_", "fill_", "zero_"):  # the old values are not read
             size -= touched(inputs[0])
         self.tally.add(int(flops), size)

@@ -13,7 +13,7 @@ from torch.nn.functional import linear, rms_norm
 from ..language import DecoderLayer, Multiway, RMSNorm, rotary_tables
 from ..model import MPLUGOwl2
 from .attention import causal, choose
-from .kernels.coded import Rows, gated_rows, rms_rows
+from .kernels.coded import Rows, add, gated_rows, rms_rows
 from .kernels.sequence import in_sequence
 from .layout import Layout, prefix_layout
 from .matrix import fused, shared_kind
@@ -35,9 +35,9 @@ class Norms:
         text.weight.data, image.weight.data = self.weights
         self.text_eps, self.image_eps = text.eps, image.eps
 
-    def __call__(self, x: Tensor, ways: Tensor, rows: Tensor | None, kind: str | None) -> Rows:
-        """Normed rows, or their codes of `kind`."""
-        return rms_rows(kind, x, self.weights, self.text_eps, self.image_eps, ways, rows)
+    def __call__(self, x: Tensor, delta: Tensor | None, ways: Tensor, rows: Tensor | None, kind: str | None) -> Rows:
+        """Add `delta` to x in place. → Normed rows, or their codes of `kind`."""
+        return rms_rows(kind, x, delta, self.weights, self.text_eps, self.image_eps, ways, rows)
 
 
 class LayerWeights:
@@ -133,9 +133,10 @@ class FastLanguage:
         `kept` gets the keys and values of the text rows of each layer; then the last layer computes nothing else.
         """
         prefixes, cos, sin = constants
+        delta = None
         for index, layer in enumerate(self.layers):
             final = index == len(self.layers) - 1
-            normed = layer.input_norm(x, plan.ways, plan.order, None if final else layer.kind)
+            normed = layer.input_norm(x, delta, plan.ways, plan.order, None if final else layer.kind)
             image, text = layer.keys_and_values(normed, plan.images)
             if kept is not None:
                 kept.append(text)
@@ -146,7 +147,8 @@ class FastLanguage:
                 x, normed = x.index_select(0, plan.last_rows), normed.index_select(0, rows.blocks)
             tables = rows.query_rows, rows.places, plan.key_rows, plan.key_places
             query, keys = in_sequence(layer.query(normed), image, text, prefixes[index], *tables, cos, sin, self.heads)
-            layer.output.add_to(x, causal(query, keys, self.heads, rows.spans, self.attention, self.on_block))
-            normed = layer.output_norm(x, rows.ways, None, layer.gate_up.kind)
-            layer.down.add_to(x, gated_rows(layer.gate_up(normed), layer.down.kind))
-        return x
+            context = causal(query, keys, self.heads, rows.spans, self.attention, self.on_block)
+            delta = layer.output.delta(x, context)
+            normed = layer.output_norm(x, delta, rows.ways, None, layer.gate_up.kind)
+            delta = layer.down.delta(x, gated_rows(layer.gate_up(normed), layer.down.kind))
+        return add(x, delta)

@@ -26,6 +26,9 @@ class Matrix(Protocol):
     def add_to(self, total: Tensor, x: Rows) -> None:
         """Add scale · x·Wᵀ to `total` [rows, out] in place."""
 
+    def delta(self, total: Tensor, x: Rows) -> Tensor | None:
+        """`add_to`, or what the next norm must add to `total`, if the product cannot add."""
+
 
 class Decoded:
     """A matrix that multiplies rows in the dtype of the activations."""
@@ -52,6 +55,10 @@ class Decoded:
         assert isinstance(x, Tensor)
         # in place: addmm would copy `total` first
         total.addmm_(x, self.weight_in(x.dtype).t(), alpha=self.scale)
+
+    def delta(self, total: Tensor, x: Rows) -> Tensor | None:
+        self.add_to(total, x)
+        return None
 
 
 class Dense(Decoded):
@@ -97,6 +104,12 @@ class EightBit:
             return
         left = self._coded(x)
         add_scaled_sums(total, int8_sums(self.codes, left.codes, left.rows), left.scales, self.scales)
+
+    def delta(self, total: Tensor, x: Rows) -> Tensor | None:
+        if self.kind == "fp8":
+            return self(x)
+        self.add_to(total, x)
+        return None
 
     def _coded(self, x: Rows) -> Coded:
         return x if isinstance(x, Coded) else quantised_rows(x.flatten(0, -2), self.kind)

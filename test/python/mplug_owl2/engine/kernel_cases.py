@@ -54,15 +54,19 @@ def coded_cases(dtype, kinds):
     ways, some = table(1, 0, 1, 1, 0), table(4, 2, 0)
     weights, x = random(2, WIDTH, dtype=dtype), random(5, WIDTH, dtype=dtype)
     x[2], x[3] = 0, 7
-    norm = (x[None], random(WIDTH), weights[0], weights[1], 1e-5)
+    delta, order = random(5, WIDTH, dtype=dtype), table(4, 2, 0, 1, 3)
+    rms, layer_norm = coded._added(norms._rms_reference), coded._added(norms._shifted_reference)
+    layer = (random(WIDTH), weights[0], weights[1], 1e-5)
     for kind in kinds:
         for label, name, reference, arguments in (
             ("rows", "quantised_rows", quantise_rows, (x,)),
             ("silu", "silu_codes", coded._coded(torch.nn.functional.silu), (x,)),
             ("gated", "gated_codes", coded._coded(gated._reference), (random(3, 2 * 1100, dtype=dtype),)),
-            ("rms", "rms_codes", coded._coded(norms._rms_reference), (x, weights, 1e-5, 1e-2, ways, None)),
-            ("some rms", "rms_codes", coded._coded(norms._rms_reference), (x, weights, 0.1, 1e-6, ways[:3], some)),
-            ("layer norm", "layer_norm_codes", coded._coded(norms._shifted_reference), norm),
+            ("rms", "rms_codes", rms, (x, None, weights, 1e-5, 1e-2, ways, None)),
+            ("some rms", "rms_codes", rms, (x, None, weights, 0.1, 1e-6, ways[:3], some)),
+            ("rms and sum", "rms_codes", rms, (x, delta, weights, 1e-5, 1e-2, ways, order)),
+            ("layer norm", "layer_norm_codes", layer_norm, (x[None], None, *layer)),
+            ("layer norm and sum", "layer_norm_codes", layer_norm, (x[None], delta, *layer)),
         ):
             yield f"{kind} codes of {label}", getattr(coded_programs, name), reference, (*arguments, kind)
     codes, scales = encode_int8(random(1040, 32))
@@ -81,17 +85,18 @@ def on(device, arguments):
 
 def run(program, device, arguments):
     """What the program returns for copies of the arguments. Codes are multiplied by their scales."""
+    arguments = on(device, arguments)
     if device != "cpu":
-        found = program(*on(device, arguments))
+        found = program(*arguments)
     else:
         # The interpreter drops a carry when it rounds to e4m3: torch casts, and only a GPU tests the program's cast.
         with patch.dict(coded.CODE_DTYPES, fp8=torch.float32):
-            found = program(*on(device, arguments))
+            found = program(*arguments)
     if arguments[-1] not in coded.CODE_DTYPES:
         return found
     codes, scales = found
     assert torch.isfinite(codes.float()).all()
-    return codes.to(coded.CODE_DTYPES[arguments[-1]]).float() * scales
+    return codes.to(coded.CODE_DTYPES[arguments[-1]]).float() * scales, arguments[0]  # to which a program can add
 
 
 def differences(device="cpu", short=torch.float16, kinds=("int8", "fp8")):
@@ -104,10 +109,11 @@ def differences(device="cpu", short=torch.float16, kinds=("int8", "fp8")):
     for dtype in (torch.float32, short):
         chosen = kinds if dtype == short else kinds[:1]
         for name, program, reference, arguments in (*cases(dtype), *coded_cases(dtype, chosen)):
-            got, want = run(program, device, arguments), reference(*on("cpu", arguments))
+            got, given = run(program, device, arguments), on("cpu", arguments)
+            want = reference(*given)
             if arguments[-1] in coded.CODE_DTYPES:
                 assert want[0].dtype == coded.CODE_DTYPES[arguments[-1]]
-                want = want[0].float() * want[1]
+                want = want[0].float() * want[1], given[0]
             pairs = zip(got, want, strict=True) if isinstance(want, tuple) else [(got, want)]
             worst = 0.0
             for one, other in pairs:

@@ -51,12 +51,12 @@ def compiled(capability):
         (coded_programs._decoded_nf4, {"BLOCK": 2048}, {}),
     ]
     for kind in ("int8", "fp8") if capability >= 89 else ("int8",):
-        codes = {"codes": CODES[kind]}
+        codes, added = {"codes": CODES[kind]}, {"ADDED": kind == "fp8"}
         for gate, block in ((0, 4096), (1, 4096), (2, 16384)):
             constants = {"GATE": gate, "MOST": MOST[kind], "BLOCK": block}
             wanted.append((coded_programs._activation_codes, constants, codes))
-        wanted.append((coded_programs._rms_codes, {"ORDERED": True, "MOST": MOST[kind], "BLOCK": 4096}, codes))
-        wanted.append((coded_programs._layer_norm_codes, {"MOST": MOST[kind], "BLOCK": 1024}, codes))
+        wanted.append((coded_programs._rms_codes, {**added, "ORDERED": True, "MOST": MOST[kind], "BLOCK": 4096}, codes))
+        wanted.append((coded_programs._layer_norm_codes, {**added, "MOST": MOST[kind], "BLOCK": 1024}, codes))
     return {
         f"{program.__name__} {constants} {capability}": compiles(program, capability, constants, **types)
         for program, constants, types in wanted

@@ -65,6 +65,11 @@ def _coded(reference: Callable[..., Tensor]) -> Callable[..., tuple[Tensor, Tens
     return lambda *args: quantise_rows(reference(*args[:-1]).flatten(0, -2), args[-1])
 
 
+def _added(reference: Callable[..., Tensor]) -> Callable[..., tuple[Tensor, Tensor]]:
+    """A reference of codes whose first argument is a stream, and whose second is added to the stream before."""
+    return lambda x, delta, *args: _coded(reference)(add(x, delta), *args)
+
+
 def _launch(name: str) -> Callable[..., Any]:
     return lambda *args: getattr(programs("coded_programs"), name)(*args)
 
@@ -93,20 +98,22 @@ _gated_codes = define(
     _launch("gated_codes"),
 )
 
-# The arguments of `norms.rms_rows` → codes and scales of its result
+# The arguments of `norms.rms_rows` → codes and scales of its result. Adds delta [R, D] to x first, in place; then each
+# row of x has one row in the result.
 _rms_codes = define(
-    "rms_codes(Tensor x, Tensor weights, float text_eps, float image_eps, Tensor ways, Tensor? rows, str kind) "
-    "-> (Tensor, Tensor)",
-    _coded(norms._rms_reference),
-    lambda x, weights, text_eps, image_eps, ways, rows, kind: empty_codes(x, len(ways), x.shape[1], kind),
+    "rms_codes(Tensor(a!) x, Tensor? delta, Tensor weights, float text_eps, float image_eps, Tensor ways, "
+    "Tensor? rows, str kind) -> (Tensor, Tensor)",
+    _added(norms._rms_reference),
+    lambda x, delta, weights, text_eps, image_eps, ways, rows, kind: empty_codes(x, len(ways), x.shape[1], kind),
     _launch("rms_codes"),
 )
 
-# The arguments of `norms.shifted_layer_norm` → codes and scales of its result
+# The arguments of `norms.shifted_layer_norm` → codes and scales of its result. Adds delta to x first, in place.
 _layer_norm_codes = define(
-    "layer_norm_codes(Tensor x, Tensor shift, Tensor weight, Tensor bias, float eps, str kind) -> (Tensor, Tensor)",
-    _coded(norms._shifted_reference),
-    lambda x, shift, weight, bias, eps, kind: empty_codes(x, _count(x), x.shape[-1], kind),
+    "layer_norm_codes(Tensor(a!) x, Tensor? delta, Tensor shift, Tensor weight, Tensor bias, float eps, str kind) "
+    "-> (Tensor, Tensor)",
+    _added(norms._shifted_reference),
+    lambda x, delta, shift, weight, bias, eps, kind: empty_codes(x, _count(x), x.shape[-1], kind),
     _launch("layer_norm_codes"),
 )
 
@@ -128,19 +135,24 @@ def gated_rows(gate_up: Tensor, kind: str | None) -> Rows:
     return Coded(kind, *_gated_codes(gate_up, kind), _count(gate_up), gate_up.dtype)
 
 
-def rms_rows(kind: str | None, x: Tensor, *args: Any) -> Rows:
-    """`norms.rms_rows`, as codes if the products that read it have a kind."""
+def add(x: Tensor, delta: Tensor | None) -> Tensor:
+    """Add `delta` to x in place, unless it is None."""
+    return x if delta is None else x.add_(delta.view_as(x))
+
+
+def rms_rows(kind: str | None, x: Tensor, delta: Tensor | None, *args: Any) -> Rows:
+    """Add `delta` to x in place. → `norms.rms_rows` of x, as codes if the products that read it have a kind."""
     if kind is None:
-        return norms.rms_rows(x, *args)
-    codes, scales = _rms_codes(x, *args, kind)
+        return norms.rms_rows(add(x, delta), *args)
+    codes, scales = _rms_codes(x, delta, *args, kind)
     return Coded(kind, codes, scales, len(args[3]), x.dtype)
 
 
-def layer_norm_rows(kind: str | None, x: Tensor, *args: Any) -> Rows:
-    """`norms.shifted_layer_norm`, as codes if the product that reads it has a kind."""
+def layer_norm_rows(kind: str | None, x: Tensor, delta: Tensor | None, *args: Any) -> Rows:
+    """Add `delta` to x in place. → `norms.shifted_layer_norm` of x, as codes if its product has a kind."""
     if kind is None:
-        return norms.shifted_layer_norm(x, *args)
-    return Coded(kind, *_layer_norm_codes(x, *args, kind), _count(x), x.dtype)
+        return norms.shifted_layer_norm(add(x, delta), *args)
+    return Coded(kind, *_layer_norm_codes(x, delta, *args, kind), _count(x), x.dtype)
 
 
 def _scaled(sums: Tensor, row_scales: Tensor, column_scales: Tensor) -> Tensor:

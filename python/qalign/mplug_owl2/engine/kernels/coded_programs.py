@@ -57,8 +57,21 @@ def _activation_codes(x, codes, scales, count, width, GATE: tl.constexpr, MOST: 
 
 
 @triton.jit
+def _stream(x, delta, at, inside, ADDED: tl.constexpr):
+    """Values of x in fp32. With ADDED, delta is added to x in place first, rounded to the dtype of x."""
+    values = tl.load(x + at, mask=inside, other=0.0).to(tl.float32)
+    if ADDED:
+        values += tl.load(delta + at, mask=inside, other=0.0).to(tl.float32)
+        values = values.to(x.dtype.element_ty)
+        tl.store(x + at, values, mask=inside)
+        values = values.to(tl.float32)
+    return values
+
+
+@triton.jit
 def _rms_codes(
     x,
+    delta,
     weights,
     codes,
     scales,
@@ -68,6 +81,7 @@ def _rms_codes(
     image_eps,
     count,
     width,
+    ADDED: tl.constexpr,
     ORDERED: tl.constexpr,
     MOST: tl.constexpr,
     BLOCK: tl.constexpr,
@@ -79,7 +93,7 @@ def _rms_codes(
     if ORDERED:
         source = tl.load(rows + row, mask=row < count, other=0).to(tl.int64)
     way = tl.load(ways + row, mask=row < count, other=0)
-    values = tl.load(x + source * width + lane, mask=inside, other=0.0).to(tl.float32)
+    values = _stream(x, delta, source * width + lane, inside, ADDED)
     eps = tl.where(way != 0, image_eps, text_eps)
     scale = tl.rsqrt(tl.sum(values * values, axis=0) / width + eps)
     normed = (values * scale).to(x.dtype.element_ty).to(tl.float32)
@@ -89,12 +103,24 @@ def _rms_codes(
 
 @triton.jit
 def _layer_norm_codes(
-    x, shift, weight, bias, codes, scales, eps, count, width, MOST: tl.constexpr, BLOCK: tl.constexpr
+    x,
+    delta,
+    shift,
+    weight,
+    bias,
+    codes,
+    scales,
+    eps,
+    count,
+    width,
+    ADDED: tl.constexpr,
+    MOST: tl.constexpr,
+    BLOCK: tl.constexpr,
 ):
     row = tl.program_id(0).to(tl.int64)
     lane = tl.arange(0, BLOCK)
     inside = lane < tl.where(row < count, width, 0)
-    values = tl.load(x + row * width + lane, mask=inside, other=0.0).to(tl.float32)
+    values = _stream(x, delta, row * width + lane, inside, ADDED)
     values += tl.load(shift + lane, mask=inside, other=0.0)
     centred = tl.where(inside, values - tl.sum(values, axis=0) / width, 0.0)
     scale = tl.rsqrt(tl.sum(centred * centred, axis=0) / width + eps)
@@ -130,26 +156,35 @@ def gated_codes(gate_up: Tensor, kind: str) -> tuple[Tensor, Tensor]:
 
 
 def rms_codes(
-    x: Tensor, weights: Tensor, text_eps: float, image_eps: float, ways: Tensor, rows: Tensor | None, kind: str
+    x: Tensor,
+    delta: Tensor | None,
+    weights: Tensor,
+    text_eps: float,
+    image_eps: float,
+    ways: Tensor,
+    rows: Tensor | None,
+    kind: str,
 ) -> tuple[Tensor, Tensor]:
     count, width = len(ways), x.shape[1]
     codes, scales = empty_codes(x, count, width, kind)
     _rms_codes[(len(codes),)](
-        *(x.contiguous(), weights, codes, scales, ways, ways if rows is None else rows),
+        *(x, x if delta is None else delta, weights, codes, scales, ways, ways if rows is None else rows),
         *(text_eps, image_eps, count, width),
-        **{"ORDERED": rows is not None, **_shape(width, kind)},
+        **{"ADDED": delta is not None, "ORDERED": rows is not None, **_shape(width, kind)},
     )
     return codes, scales
 
 
 def layer_norm_codes(
-    x: Tensor, shift: Tensor, weight: Tensor, bias: Tensor, eps: float, kind: str
+    x: Tensor, delta: Tensor | None, shift: Tensor, weight: Tensor, bias: Tensor, eps: float, kind: str
 ) -> tuple[Tensor, Tensor]:
-    x = x.contiguous()
     width = x.shape[-1]
     count = x.numel() // width
     codes, scales = empty_codes(x, count, width, kind)
-    _layer_norm_codes[(len(codes),)](x, shift, weight, bias, codes, scales, eps, count, width, **_shape(width, kind))
+    _layer_norm_codes[(len(codes),)](
+        *(x, x if delta is None else delta, shift, weight, bias, codes, scales, eps, count, width),
+        **{"ADDED": delta is not None, **_shape(width, kind)},
+    )
     return codes, scales
 
 
