@@ -21,6 +21,16 @@ export function openDatabase(file: string, schema: string): Db {
   return database;
 }
 
+/** Opens a database that only this process sees. SQLite keeps it in a file without a name, which ends with the process. */
+export function openTemporary(schema: string): Db {
+  const database = new Database('');
+  database.exec(
+    'PRAGMA temp_store = FILE; PRAGMA cache_size = -16000; PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF',
+  );
+  database.exec(schema);
+  return database;
+}
+
 /**
  * Runs `work` on an index that only speeds up other work and can be rebuilt. Returns undefined if the index cannot be
  * used, for example on a full or read-only disk, or behind a lock that stays. A damaged index is deleted, and the next
