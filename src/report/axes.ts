@@ -77,8 +77,11 @@ function ticks([low, high]: readonly [number, number]): { value: number; text: s
   const power = 10 ** Math.floor(Math.log10(rough));
   const step = power * ([1, 2, 5, 10].find((factor) => factor * power >= rough) ?? 10);
   const digits = Math.max(0, -Math.floor(Math.log10(step) + 1e-9));
+  // more than four decimals would be wider than the margin
   const text = (value: number): string =>
-    (step >= 1e5 || digits > 6 ? value.toExponential(1) : value.toFixed(digits)).replace('-', '−');
+    value === 0
+      ? '0'
+      : (step >= 1e5 || digits > 4 ? value.toExponential(1) : value.toFixed(digits)).replaceAll('-', '−');
   const found = [];
   for (let k = Math.ceil(low / step - 1e-9); k * step <= high + step * 1e-9; k++)
     found.push({ value: k * step, text: text(k === 0 ? 0 : k * step) });

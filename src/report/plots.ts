@@ -86,9 +86,12 @@ export function lines({
   yLabel: string;
   /** Logarithmic y axis; values that are not above 0 are left out. */
   yLog?: boolean | undefined;
-  /** A dot at each point. Without dots, lines after the first are dashed, so that colour is not the only difference. */
+  /** A dot at each point. */
   dots?: boolean | undefined;
-  /** False if the names of the series are beside the plot. */
+  /**
+   * False if the names of the series are beside the plot. Without names or dots, lines after the first are dashed, so that
+   * colour is not the only difference.
+   */
   legend?: boolean | undefined;
 }): string {
   const shown = yLog ? series.map(abovePositive) : series;
@@ -101,7 +104,7 @@ export function lines({
     const marks = (dots ? points : points.length === 1 ? points : [])
       .map(({ x, y }) => `<circle cx="${axes.x(x)}" cy="${axes.y(y)}" r="3" fill="${colour}"/>`)
       .join('');
-    return `${area(points, band, axes, colour)}${line(points, axes, colour, dots ? undefined : DASHES[i % DASHES.length])}${marks}`;
+    return `${area(points, band, axes, colour)}${line(points, axes, colour, legend && dots ? undefined : DASHES[i % DASHES.length])}${marks}`;
   });
   const names = legend ? key(series.map(({ name }) => name)) : '';
   return svg(axes.frame + drawn.join('') + names, `${yLabel} against ${xLabel}`);

@@ -42,29 +42,26 @@ const COLUMNS = [
   'code',
   'message',
   'shared',
-  'doubtful',
+  'state',
 ] as const;
 const SCHEMA = `
 CREATE TABLE shared (id INTEGER PRIMARY KEY, scale TEXT, model TEXT, score_version TEXT);
 CREATE TABLE rows (n INTEGER PRIMARY KEY, start INTEGER, length INTEGER, input TEXT, input_base64 TEXT, task TEXT,
   score REAL, level TEXT, level_probs TEXT, level_mass REAL, entropy REAL, warnings TEXT, code TEXT, message TEXT,
-  shared INTEGER, doubtful INTEGER);`;
-const SELECT = `SELECT rows.*, scale, model, score_version FROM rows JOIN shared ON shared.id = rows.shared`;
-const SHOWN = { all: '1', scored: 'score IS NOT NULL', doubtful: 'doubtful = 1', failed: 'code IS NOT NULL' } as const;
-const ORDERS = {
-  order: 'n',
-  name: 'lower(input)',
-  score: 'score',
-  entropy: 'entropy',
-  level_mass: 'level_mass',
-} as const;
+  shared INTEGER, state INTEGER);`;
+const SELECT = 'SELECT rows.*, scale, model, score_version FROM rows JOIN shared ON shared.id = rows.shared';
+/** Values of the column `state`. */
+const [PLAIN, DOUBTFUL, FAILED] = [0, 1, 2];
+const SHOWN = { all: '1', scored: `state < ${FAILED}`, doubtful: `state = ${DOUBTFUL}`, failed: `state = ${FAILED}` };
+/** Sort keys besides the order of the file. Each gets an index at its first use, which takes seconds for a million rows. */
+const KEYS = { name: 'lower(input)', score: 'score', entropy: 'entropy', level_mass: 'level_mass' } as const;
 const BINS = 40;
 
 type Stored = Record<(typeof COLUMNS)[number], string | number | null> &
   Pick<ViewRow, 'scale' | 'model' | 'score_version'>;
 
 export function createRowIndex(): RowIndex {
-  const database = openTemporary(SCHEMA);
+  const { database, close } = openTemporary(SCHEMA);
   const insert = database.prepare(`INSERT INTO rows VALUES (${COLUMNS.map(() => '?').join(', ')})`);
   const sharedIds = new Map<string, number>();
   let count = 0;
@@ -81,23 +78,19 @@ export function createRowIndex(): RowIndex {
   return {
     add(row, start, length) {
       count += 1;
-      const isDoubtful = row.error === null && doubtsOfRow(row).length > 0;
+      const state = row.error !== null ? FAILED : doubtsOfRow(row).length > 0 ? DOUBTFUL : PLAIN;
       const { input, input_base64, task, score, level, level_mass, entropy, error } = row;
       insert.run(
         ...[count, start, length, input, input_base64, task, score, level],
         row.level_probs === null ? null : JSON.stringify(row.level_probs),
         ...[level_mass, entropy],
         row.warnings.length === 0 ? null : JSON.stringify(row.warnings),
-        ...[error?.code ?? null, error?.message ?? null, idOf(row), isDoubtful ? 1 : 0],
+        ...[error?.code ?? null, error?.message ?? null, idOf(row), state],
       );
     },
-    finish() {
-      database.exec('COMMIT');
-      for (const column of ['score', 'entropy', 'level_mass'])
-        database.exec(`CREATE INDEX by_${column} ON rows (${column})`);
-    },
+    finish: () => void database.exec('COMMIT'),
     summary: () => summaryOf(database),
-    rows: (query) => rowsOf(database, query),
+    rows: createRowsQuery(database),
     row(n) {
       const found = database.prepare(`${SELECT} WHERE n = ?`).get(n) as Stored | undefined;
       return found === undefined ? undefined : fromStored(found);
@@ -105,24 +98,56 @@ export function createRowIndex(): RowIndex {
     place: (n) =>
       database.prepare('SELECT start, length, input, input_base64 FROM rows WHERE n = ?').get(n) as
         RowPlace | undefined,
-    close: () => void database.close(),
+    close,
   };
 }
 
 const doubtsOfRow = ({ warnings, level_mass, entropy }: StoredRow): string[] =>
   doubtsOf({ warnings, level_mass: level_mass ?? 1, entropy: entropy ?? 0 });
 
-function rowsOf(database: Db, query: ViewRowsQuery): ViewRows {
-  const { offset = 0, limit = 100, sort = 'order', down = false, show = 'all', text = '' } = query;
-  const where = `WHERE ${SHOWN[show]}${text === '' ? '' : ' AND instr(lower(input), lower(?)) > 0'}`;
-  const given = text === '' ? [] : [text];
-  const { total } = database.prepare(`SELECT count(*) AS total FROM rows ${where}`).get(...given) as { total: number };
-  const way = down ? 'DESC' : 'ASC';
-  const by = ORDERS[sort];
-  // rows without a value are last in both directions
-  const order = sort === 'order' ? `n ${way}` : `${by} IS NULL, ${by} ${way}, n`;
-  const found = database.prepare(`${SELECT} ${where} ORDER BY ${order} LIMIT ? OFFSET ?`).all(...given, limit, offset);
-  return { total, rows: (found as Stored[]).map(fromStored) };
+/** Finds the numbers of the rows by an index alone, and then reads these rows. */
+function createRowsQuery(database: Db): RowIndex['rows'] {
+  const indexed = new Set<string>();
+  const counts = new Map<string, number>();
+  return ({ offset = 0, limit = 100, sort = 'order', down = false, show = 'all', text = '' }) => {
+    const where = `${SHOWN[show]}${text === '' ? '' : ' AND instr(lower(input), lower(?)) > 0'}`;
+    const given = text === '' ? [] : [text];
+    const way = down ? 'DESC' : 'ASC';
+    const count = (condition: string): number => {
+      const key = JSON.stringify([condition, text]);
+      const { c } = counts.has(key)
+        ? { c: counts.get(key)! }
+        : (database.prepare(`SELECT count(*) AS c FROM rows WHERE ${condition}`).get(...given) as { c: number });
+      if (counts.size > 100) counts.clear();
+      counts.set(key, c);
+      return c;
+    };
+    const numbers = (condition: string, order: string, from: number, most: number): number[] =>
+      most <= 0
+        ? []
+        : (
+            database
+              .prepare(`SELECT n FROM rows WHERE ${condition} ORDER BY ${order} LIMIT ? OFFSET ?`)
+              .all(...given, most, from) as { n: number }[]
+          ).map(({ n }) => n);
+    const total = count(where);
+    let found: number[];
+    if (sort === 'order') found = numbers(where, `n ${way}`, offset, limit);
+    else {
+      const key = KEYS[sort];
+      if (text === '' && !indexed.has(sort)) database.exec(`CREATE INDEX by_${sort} ON rows (${key}, n, state)`);
+      if (text === '') indexed.add(sort);
+      // rows without a value are last in both directions
+      const [valued, empty] = [`${key} IS NOT NULL AND ${where}`, `${key} IS NULL AND ${where}`];
+      // a filter by name reads every row, which is faster in the order of the file; + keeps SQLite from using the index
+      const order = text === '' ? key : `+${key}`;
+      found = numbers(valued, `${order} ${way}, n ${way}`, offset, limit);
+      const rest = limit - found.length;
+      if (rest > 0) found.push(...numbers(empty, 'n', Math.max(0, offset - count(valued)), rest));
+    }
+    const read = database.prepare(`${SELECT} WHERE n = ?`);
+    return { total, rows: found.map((n) => fromStored(read.get(n) as Stored)) };
+  };
 }
 
 function fromStored(row: Stored): ViewRow {
@@ -142,7 +167,7 @@ function fromStored(row: Stored): ViewRow {
 function summaryOf(database: Db): Omit<ViewSummary, 'name' | 'cut'> {
   const totals = database
     .prepare(
-      'SELECT count(*) AS rows, count(score) AS scored, count(code) AS failed, total(doubtful) AS doubtful, avg(score) AS mean, min(score) AS low, max(score) AS high FROM rows',
+      'SELECT count(*) AS rows, total(state < 2) AS scored, total(state = 2) AS failed, total(state = 1) AS doubtful, count(score) AS values_, avg(score) AS mean, min(score) AS low, max(score) AS high FROM rows',
     )
     .get() as {
     rows: number;
@@ -152,6 +177,7 @@ function summaryOf(database: Db): Omit<ViewSummary, 'name' | 'cut'> {
     mean: number | null;
     low: number;
     high: number;
+    values_: number;
   };
   const shared = database.prepare('SELECT DISTINCT scale, model FROM shared WHERE model IS NOT NULL').all() as {
     scale: ViewSummary['scale'];
@@ -168,7 +194,7 @@ function summaryOf(database: Db): Omit<ViewSummary, 'name' | 'cut'> {
     mean: isMixed ? null : mean,
     models: [...new Set(shared.map(({ model }) => model))],
     scale: scales.length === 1 ? scales[0]! : null,
-    histogram: isMixed || scored === 0 ? null : { from: low, to: high, counts: countsOf(database, low, high) },
+    histogram: isMixed || totals.values_ === 0 ? null : { from: low, to: high, counts: countsOf(database, low, high) },
   };
 }
 
