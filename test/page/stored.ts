@@ -7,7 +7,8 @@ import { createScorerFrom } from '../../src/recipes/score/score.js';
 import { createRun } from '../../src/runs/run-directory.js';
 import { LEVELS } from '../../src/scoring/levels.js';
 import { makeRecords } from '../recipes/evaluate/records.js';
-import { FAKE_MODEL, fakeParts } from '../recipes/score/fake-scorer.js';
+import { fakeParts } from '../recipes/score/fake-scorer.js';
+import { trainEvents } from './train-events.js';
 
 /** Outcomes as `qalign score` writes them: scored, doubtful and failed ones, with the pictures of `folder`. */
 export async function makeOutcomes(folder: string, count: number): Promise<ScoreOutcome[]> {
@@ -31,7 +32,7 @@ async function outcome(folder: string, i: number): Promise<ScoreOutcome> {
       kind: 'image',
       error: { code: 'MEDIA_CORRUPT', message: `${input} is damaged.` },
     } as unknown as ScoreOutcome;
-  const probs = [0.05 + (i % 9) * 0.07, 0.2, 0.15, 0.1];
+  const probs = [0.05 + (i % 9) * 0.05, 0.2, 0.15, 0.1];
   const level_probs = Object.fromEntries(
     LEVELS.map((level, k) => [level, probs[k] ?? 1 - probs.reduce((a, b) => a + b)]),
   );
@@ -53,7 +54,7 @@ async function outcome(folder: string, i: number): Promise<ScoreOutcome> {
     width: 320,
     height: 200,
     warnings: [],
-    model: FAKE_MODEL,
+    model: { id: 'fake', revision: 'local', weights_sha256: 'ab'.repeat(32), precision: 'fp32', device: 'cpu' },
     prompt: { name: 'training', text: 'How would you rate the quality of this image?' },
     preprocessing: {
       size: 448,
@@ -66,22 +67,6 @@ async function outcome(folder: string, i: number): Promise<ScoreOutcome> {
     },
     score_version: '0123456789abcdef',
   } as unknown as ScoreOutcome;
-}
-
-/** Lines of the events of a training. */
-export function trainEvents(from: number, to: number, seed: number): string {
-  const noise = (step: number): number => ((step * 7919 + seed * 104729) % 1000) / 1000;
-  const events: object[] = [];
-  if (from === 1)
-    events.push({ event: 'started', time: 1.79e9, step: 0, total_steps: 400, steps_per_epoch: 100, processes: 1, device: 'cpu', parameters: 7_000_000, trainable: 7_000_000, items: 1600, skipped: 0 }); // prettier-ignore
-  for (let step = from; step <= to; step++) {
-    const loss = 2 * Math.exp(-step / (90 + seed * 40)) + 0.3 + 0.2 * noise(step);
-    const terms = { next_token: loss, soft_label: null, fidelity: null, in_level: null, series: null };
-    events.push({ event: 'step', time: 1.79e9 + step, step, epoch: step / 100, loss, terms, learning_rate: (2e-5 * (1 + Math.cos((Math.PI * step) / 400))) / 2, grad_norm: 1 + 3 * noise(step + 3), images_per_s: 80 + 10 * noise(step + 5), mfu: null, memory_bytes: 2e9 }); // prettier-ignore
-    if (step % 50 === 0)
-      events.push({ event: 'evaluation', time: 1.79e9 + step, step, srcc: 0.9 - 0.5 * Math.exp(-step / 120) - seed * 0.02, plcc: 0.92 - 0.5 * Math.exp(-step / 120), items: 200, score_std: 0.6, level_mass: 0.98 }); // prettier-ignore
-  }
-  return events.map((event) => `${JSON.stringify(event)}\n`).join('');
 }
 
 /** A run directory with the events of `steps` updates; with 400 steps it is completed. */
