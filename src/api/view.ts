@@ -2,7 +2,7 @@ import Type, { type Static } from 'typebox';
 import { SCALES } from '../scoring/levels.js';
 import { closed } from './error.js';
 
-/** What "qalign view" answers to its page. A stored row can lack any field, because rows can be written with --fields. */
+/** Answers of "qalign view" to its page. A stored row can lack any field, as with --fields. */
 const orNull = <S extends ReturnType<typeof Type.String> | ReturnType<typeof Type.Number>>(schema: S) =>
   Type.Union([schema, Type.Null()]);
 const text = (description: string) => orNull(Type.String({ description }));

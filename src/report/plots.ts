@@ -89,8 +89,8 @@ export function lines({
   /** A dot at each point. */
   dots?: boolean | undefined;
   /**
-   * False if the names of the series are beside the plot. Without names or dots, lines after the first are dashed, so that
-   * colour is not the only difference.
+   * False if the names of the series are beside the plot. Without names or dots, lines after the first are dashed.
+   * Colour is then not the only difference.
    */
   legend?: boolean | undefined;
 }): string {

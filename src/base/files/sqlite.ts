@@ -23,8 +23,8 @@ export function openDatabase(file: string, schema: string): Db {
 }
 
 /**
- * Opens a database that only this process sees, in the folder for temporary files. The file loses its name at once where
- * the system allows it, so that it is gone when the process ends in any way.
+ * Opens a database that only this process sees, in the folder for temporary files. Where the system allows it, the
+ * file loses its name at once. It is then gone when the process ends in any way.
  */
 export function openTemporary(schema: string): { readonly database: Db; readonly close: () => void } {
   const folder = mkdtempSync(join(tmpdir(), 'qalign-index-'));

@@ -76,7 +76,7 @@ export function VirtualList({
 }
 
 /**
- * Keeps the view of a scroll box. A jump moves the list in proportion, and a small scroll moves it by the same number of
+ * Keeps the view of a scroll box. A jump moves the list in proportion. A small scroll moves it by the same number of
  * px. After a rest the scroll bar is set to the place in the list.
  */
 function watchScroll(

@@ -1,4 +1,4 @@
-import { asyncBufferFromFile, parquetMetadataAsync, parquetReadObjects, type AsyncBuffer } from 'hyparquet';
+import { asyncBufferFromFile, parquetMetadataAsync, parquetReadObjects } from 'hyparquet';
 import { compressors } from 'hyparquet-compressors';
 import { expandRow, type CompactMeta } from '../score/layout/compact.js';
 import type { Fields } from '../score/layout/recognise.js';
@@ -16,7 +16,7 @@ export async function openParquetResults(path: string): Promise<ResultsReader> {
   const metadata = await parquetMetadataAsync(file).catch(failed);
   const meta = compactMeta(metadata.key_value_metadata ?? []);
   const read = async (rowStart: number, rowEnd: number): Promise<Fields[]> => {
-    const options = { file: file as AsyncBuffer, metadata, compressors, rowStart, rowEnd };
+    const options = { file, metadata, compressors, rowStart, rowEnd };
     const objects = await parquetReadObjects(options).catch(failed);
     return objects.map((object) => {
       const row = plain(object);

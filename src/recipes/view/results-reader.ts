@@ -55,7 +55,7 @@ interface TextFormat {
   /** Joins lines to rows. */
   readonly join: (lines: AsyncIterable<Line>) => AsyncIterable<Omit<Line, 'number'>>;
   /** The fields of a row; undefined for a line without a row. @throws QalignError */
-  parse(text: string, number: number): Promise<Fields | undefined>;
+  readonly parse: (text: string, number: number) => Promise<Fields | undefined>;
 }
 
 function createTextReader(path: string, { join, parse }: TextFormat): ResultsReader {
@@ -173,7 +173,8 @@ function csvRows(path: string): TextFormat {
 
 function cellsOf(text: string): string[] | undefined {
   try {
-    return (parse(text) as string[][])[0];
+    const [cells]: string[][] = parse(text);
+    return cells;
   } catch {
     return undefined;
   }

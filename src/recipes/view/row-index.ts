@@ -53,7 +53,7 @@ const SELECT = 'SELECT rows.*, scale, model, score_version FROM rows JOIN shared
 /** Values of the column `state`. */
 const [PLAIN, DOUBTFUL, FAILED] = [0, 1, 2];
 const SHOWN = { all: '1', scored: `state < ${FAILED}`, doubtful: `state = ${DOUBTFUL}`, failed: `state = ${FAILED}` };
-/** Sort keys besides the order of the file. Each gets an index at its first use, which takes seconds for a million rows. */
+/** Sort keys. Each gets an index at its first use, which takes seconds for a million rows. */
 const KEYS = { name: 'lower(input)', score: 'score', entropy: 'entropy', level_mass: 'level_mass' } as const;
 const BINS = 40;
 

@@ -21,8 +21,8 @@ const FILES: Readonly<Record<string, ViewTarget['kind']>> = {
 };
 
 /**
- * Finds a results file, a run or an evaluation: by path, by the id of a run below `runs`, or by the name of an evaluation
- * below `evaluations/`.
+ * Finds what a name refers to. It is a path, the id of a run below `runs`, or the name of an evaluation below
+ * `evaluations/`.
  *
  * @throws QalignError RESULTS_NOT_FOUND; RESULTS_INVALID for a folder or file of another kind
  */

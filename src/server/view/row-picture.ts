@@ -6,8 +6,8 @@ import { thumbnail } from '../../media/thumbnail.js';
 const CONCURRENT = 2;
 
 /**
- * Makes a small JPEG of a picture, or of the first frame of a clip. The file is always decoded and encoded again, so that
- * the answer never has the bytes of a file that is not a picture.
+ * Makes a small JPEG of a picture, or of the first frame of a clip. The file is always decoded and encoded again.
+ * The answer then never has the bytes of a file that is not a picture.
  */
 export function createRowPictures(): (media: MediaInput, side: number, signal: AbortSignal) => Promise<Buffer> {
   const gate = createPriorityGate(CONCURRENT);

@@ -1,4 +1,4 @@
-/** The boundary of src/server/view: the page on stored results, without a model and without Python. It writes nothing. */
+/** The boundary of src/server/view: the page on stored results, without a model or Python. It writes nothing. */
 import { randomBytes } from 'node:crypto';
 import express, { type Express } from 'express';
 import helmet from 'helmet';
