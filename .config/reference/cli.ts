@@ -6,7 +6,7 @@ import { anchor, block, code, GENERATED, link, page, prose, sentence, table } fr
 /** Every command, those of groups by their whole names, in the order of the help. */
 export async function allCommands(): Promise<Command[]> {
   const found = await Promise.all(Object.values(REGISTRY).map(({ load }) => load()));
-  return found.flatMap((one) => ('commands' in one ? one.commands : [one]));
+  return found.flatMap((one) => ('commands' in one ? one.commands : [one, ...(one.subcommands ?? [])]));
 }
 
 export async function cliPage(): Promise<string> {

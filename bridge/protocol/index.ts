@@ -2,6 +2,7 @@ import type { Static, TSchema } from 'typebox';
 import * as clip from './clip.js';
 import { CONTROL, ENVELOPES } from './envelope.js';
 import * as generate from './generate.js';
+import { GpuCheck } from './gpu-check.js';
 import * as models from './models.js';
 import { RunRecipe } from './recipe.js';
 import * as score from './score.js';
@@ -24,7 +25,7 @@ export type Params<M extends Method> = Static<(typeof METHODS)[M]['params']>;
 export type ResultOf<M extends Method> = Static<(typeof METHODS)[M]['result']>;
 
 /** Files that one side writes and the other reads. They are validated like messages. */
-const FILES = { run_recipe: RunRecipe } as const;
+const FILES = { run_recipe: RunRecipe, gpu_check: GpuCheck } as const;
 
 /** All messages of the protocol, and FILES, by the name of their schema file: `hello`, `request`, `score_params`, … */
 export const SCHEMAS: Readonly<Record<string, TSchema>> = {

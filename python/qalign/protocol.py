@@ -586,3 +586,60 @@ class RunRecipe(RunRecipeRequired, total=False):
     train_stages_from: int | None
     token_dropout: float
     channel_dropout: float
+
+
+class GpuCheckGoalsEntry(TypedDict):
+    name: str
+    value: float | None
+    unit: str
+    goal: float
+    met: bool | None
+
+
+class GpuCheckSectionsValueFiguresEntryRequired(TypedDict):
+    name: str
+    value: float
+    unit: str
+
+
+class GpuCheckSectionsValueFiguresEntry(GpuCheckSectionsValueFiguresEntryRequired, total=False):
+    goal: float
+    met: bool
+
+
+class GpuCheckSectionsValueSkippedEntry(TypedDict):
+    part: str
+    reason: str
+
+
+class GpuCheckSectionsValueFailedEntry(TypedDict):
+    part: str
+    error: str
+    advice: str
+
+
+class GpuCheckSectionsValue(TypedDict):
+    seconds: float
+    figures: list[GpuCheckSectionsValueFiguresEntry]
+    skipped: list[GpuCheckSectionsValueSkippedEntry]
+    failed: list[GpuCheckSectionsValueFailedEntry]
+    details: dict[str, Any]
+
+
+class GpuCheck(TypedDict):
+    kind: Literal["qalign_gpu_check"]
+    format: Literal[1]
+    qalign: str
+    date: str
+    architecture: str
+    weights: Literal["random"]
+    precision: str
+    device: str
+    device_name: str
+    torch: str
+    cuda: str | None
+    limit_s: float
+    seconds: float
+    ended: str
+    goals: list[GpuCheckGoalsEntry]
+    sections: dict[str, GpuCheckSectionsValue]

@@ -14,6 +14,7 @@ import { benchServe } from '../server/bench/serve.js';
 import { resolveDevices } from '../recipes/score/devices.js';
 import { expandSources } from '../media/sources.js';
 import type { ScorerOptions, ScoreSource } from '../recipes/score/scorer.js';
+import { benchGpuCommand } from './bench-gpu.js';
 import { defineCommand, type CommandContext, type FlagValues } from './command.js';
 import { asJson } from './terminal/json.js';
 import { whileWorking } from './terminal/progress.js';
@@ -62,16 +63,18 @@ export const bench = defineCommand({
   summary: 'measure speed, memory, the HTTP service and the order of distortions; print and write JSON',
   args: `[${PARTS.join('|')}]…`,
   description:
-    'Without arguments, measures every part except "order". "score" measures end to end. "order" applies 8 distortions at 4 strengths to undistorted pictures (--input) and counts how often the score drops. "prepare" compares with Pillow and installs it if needed. If a part fails, the others still run.',
+    'Without arguments, measures every part except "order". "score" measures end to end. "order" applies 8 distortions at 4 strengths to undistorted pictures (--input) and counts how often the score drops. "prepare" compares with Pillow and installs it if needed. If a part fails, the others still run. "qalign bench gpu" is a separate command that checks a GPU.',
   examples: [
     'qalign bench',
     'qalign bench memory --n 100000 --out memory.json',
     'qalign bench serve --n 100000',
     'qalign bench serve --model nano --load 1,2,10 --seconds 60 --beside 2',
     'qalign bench order --input kodak/',
+    'qalign bench gpu --out gpu.json',
     'qalign bench model --random-weights mplug_owl2_7b --device cuda:0',
   ],
   flags: FLAGS,
+  subcommands: [benchGpuCommand],
   async run(context) {
     const { args, flags, terminal } = context;
     const parts = args.length === 0 ? PARTS.filter((part) => part !== 'order') : args.map(readPart);

@@ -87,6 +87,8 @@ export interface Command {
   /** A sentence printed after Ctrl-C: how to continue. */
   readonly interrupted?: string;
   readonly flags: Flags;
+  /** Commands `qalign <verb> <word>`. Any other word is an argument of this command. */
+  readonly subcommands?: readonly Command[];
   run(context: CommandContext): Promise<number>;
 }
 

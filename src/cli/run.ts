@@ -52,7 +52,9 @@ async function dispatch(argv: readonly string[], context: RunContext): Promise<n
       `qalign: there is no command "${verb}"${hint(verb, Object.keys(REGISTRY))}; see "qalign --help".`,
     );
   const found = await row.load();
-  return 'commands' in found ? runGroup(found, rest, context) : runCommand(found, rest, context);
+  if ('commands' in found) return runGroup(found, rest, context);
+  const own = found.subcommands?.find(({ name }) => name === `${verb} ${rest[0]}`);
+  return own === undefined ? runCommand(found, rest, context) : runCommand(own, rest.slice(1), context);
 }
 
 async function runGroup(group: CommandGroup, [verb, ...rest]: readonly string[], context: RunContext): Promise<number> {

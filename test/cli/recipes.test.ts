@@ -19,7 +19,10 @@ const wordsOf = (line: string): string[] =>
 
 async function commandOf([verb = '', noun]: readonly string[]): Promise<{ command: Command; skip: number }> {
   const found = await REGISTRY[verb]!.load();
-  if (!('commands' in found)) return { command: found, skip: 1 };
+  if (!('commands' in found)) {
+    const own = found.subcommands?.find(({ name }) => name === `${verb} ${noun}`);
+    return own === undefined ? { command: found, skip: 1 } : { command: own, skip: 2 };
+  }
   return { command: found.commands.find(({ name }) => name === `${verb} ${noun}`)!, skip: 2 };
 }
 

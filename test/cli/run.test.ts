@@ -41,7 +41,7 @@ describe('qalign', () => {
   it('has help with an example for every command', async () => {
     for (const [verb, row] of Object.entries(REGISTRY)) {
       const command = await row.load();
-      const commands = 'commands' in command ? command.commands : [command];
+      const commands = 'commands' in command ? command.commands : [command, ...(command.subcommands ?? [])];
       expect('commands' in command ? command.name : commands[0]?.name).toBe(verb);
       expect(row.summary, verb).toBe(command.summary);
       for (const one of commands) {

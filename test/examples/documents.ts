@@ -65,7 +65,8 @@ export async function helpCommands(): Promise<string[]> {
   const found = ['qalign score photos/ --task quality --format jsonl']; // of `qalign --help`
   for (const row of Object.values(REGISTRY)) {
     const command = await row.load();
-    for (const one of 'commands' in command ? command.commands : [command]) found.push(...one.examples);
+    for (const one of 'commands' in command ? command.commands : [command, ...(command.subcommands ?? [])])
+      found.push(...one.examples);
   }
   const documented = new Set([...readmeCommands, ...guideCommands.map(({ command }) => command)]);
   return [...new Set(found.map(withoutComment))].filter((command) => !documented.has(command));

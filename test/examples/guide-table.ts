@@ -183,6 +183,30 @@ const EXPERIMENTS: Readonly<Record<string, Row>> = {
   },
   'qalign bench order --input kodak/': helpOnly('qalign bench', 'minutes'),
   'qalign bench model --random-weights mplug_owl2_7b --device cuda:0': helpOnly('qalign bench', 'a GPU'),
+  'PYTHONPATH=python python -m qalign.worker --gpu-check --out gpu.json': {
+    instead:
+      'PYTHONPATH="$PACKAGE/python" "$QALIGN_PYTHON" -m qalign.worker --gpu-check --out gpu.json --device cpu --architecture tiny --sections environment --seconds 5',
+    because: 'a GPU',
+    says: /tiny with random weights/,
+  },
+  'PYTHONPATH=python python -m pytest -q -rs test/python/gpu': { instead: 'true', because: 'a GPU' },
+  'PYTHONPATH=python python -m qalign.worker --gpu-check --out part.json --sections rates,precisions --seconds 120': {
+    instead: 'PYTHONPATH="$PACKAGE/python" "$QALIGN_PYTHON" -m qalign.worker --gpu-check --help',
+    because: 'a GPU',
+    says: /--sections/,
+  },
+  'qalign bench gpu --out gpu.json': helpOnly('qalign bench gpu', 'a GPU'),
+  'qalign bench gpu gpu.json --markdown': { says: /\| goal for one H200 \|/ },
+  'qalign bench gpu --compare before.json after.json': {
+    instead: 'qalign bench gpu --compare gpu.json gpu.json',
+    because: 'one check is enough',
+    says: /second \/ first/,
+  },
+  'qalign bench gpu --device cpu --random-weights tiny --seconds 30': {
+    instead: 'qalign bench gpu --device cpu --random-weights tiny --seconds 5 --sections environment',
+    because: 'half a minute',
+    says: /environment/,
+  },
   'QALIGN_LOG=debug qalign score photo.jpg': { says: /load_model/ },
   'qalign doctor --json': { says: /^\{/ },
   'qalign models inspect nano': { says: /parameters/ },

@@ -1,6 +1,6 @@
 """`python -m qalign.worker`: serve Node (--connect), or run a file of requests (--replay).
 
-It also measures a model (--bench) and counts its work (--count).
+It also measures a model (--bench) or a GPU (--gpu-check), and counts the work of a model (--count).
 """
 
 import argparse
@@ -21,6 +21,10 @@ def main(argv: list[str]) -> int:
         from .count import main as count
 
         return count([word for word in argv if word != "--count"])
+    if "--gpu-check" in argv:
+        from .check.run import main as check
+
+        return check([word for word in argv if word != "--gpu-check"])
     parser = argparse.ArgumentParser(prog="python -m qalign.worker", description=__doc__)
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument(
@@ -31,6 +35,9 @@ def main(argv: list[str]) -> int:
     )
     what.add_argument("--bench", action="store_true", help="measure a model; see --bench --help")
     what.add_argument("--count", action="store_true", help="count FLOPs, bytes and kernels; see --count --help")
+    what.add_argument(
+        "--gpu-check", action="store_true", help="measure a GPU in one run of seven minutes; see --gpu-check --help"
+    )
     parser.add_argument("--identity", default="worker")
     parser.add_argument("--device", default="cpu")
     parser.add_argument(

@@ -11,6 +11,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,18 +21,32 @@ from .. import __version__
 from ..protocol import METHODS, PROTOCOL_VERSION
 from ..schemas import envelope_name, problem_with
 from ..weights.errors import Cancelled
-from .dispatch import dispatch
+from .dispatch import Begun, begin
 from .errors import DEVICE_FAILED
 from .handlers import Handlers
 from .logs import capture
 
-CREDITS = 2  # one request runs and one waits, so that the device never waits for Node
+# The device computes one request while the next is received and enqueued. A third is not needed: the first answer
+# returns its credit while the device still has the whole second request to compute.
+CREDITS = 2
+# Between two checks of the device. A wait for its event would not end when a request arrives.
+POLL_S = 0.0002
 LINGER_MS = 1000
 HEARTBEAT_MS = 2000
 DEVICE_FAILED_EXIT = 75  # EX_TEMPFAIL: a supervisor can restart the worker
 # Delay before the socket closes, because an immediate close can lose the last message. Node ends its workers sooner.
 LAST_WORD_S = 2.0
+Work = tuple[int, dict[str, Any], list[memoryview]]  # session, request, buffers
 log = logging.getLogger("qalign.worker")
+
+
+@dataclass(frozen=True)
+class Open:
+    """A request of a session that is begun and not answered."""
+
+    session: int
+    identity: str
+    begun: Begun
 
 
 class Bridge:
@@ -72,9 +87,10 @@ class Bridge:
         self._wake_out = self._context.socket(zmq.PAIR)
         self._wake_out.connect("inproc://wake")
         self._outgoing: deque[dict[str, Any]] = deque()
-        self._requests: queue.SimpleQueue[tuple[int, dict[str, Any], list[memoryview]] | None] = queue.SimpleQueue()
+        self._requests: queue.SimpleQueue[Work | None] = queue.SimpleQueue()
         self._cancelled: set[str] = set()
         self._running: str | None = None
+        self._open: Open | None = None
         self._last_step = 0.0
         self._session = 0
         self._done = False
@@ -92,12 +108,7 @@ class Bridge:
             self._greet()
         io = threading.Thread(target=self._serve_socket, name="bridge", daemon=True)
         io.start()
-        while not self._failed and (self._stays or not self._drained):
-            while not self._failed and (work := self._requests.get()) is not None:
-                self._compute(*work)
-            if not self._failed:
-                self.send({"type": "bye"})
-            self._drained = True
+        self._work()
         if self._failed:
             time.sleep(LAST_WORD_S)
         self._done = True
@@ -106,6 +117,16 @@ class Bridge:
         self._wake_out.close()
         self._context.term()
         return DEVICE_FAILED_EXIT if self._failed else 0
+
+    def _work(self) -> None:
+        """Answer requests until a drain or a failure of the device."""
+        while not self._failed and (self._stays or not self._drained):
+            while not self._failed and (work := self._next()) is not None:
+                self._compute(*work)
+            self._finish()
+            if not self._failed:
+                self.send({"type": "bye"})
+            self._drained = True
 
     def _begin_session(self) -> None:
         """Start a session with a Node, which can be a new one: it gets no answers to earlier requests."""
@@ -143,27 +164,60 @@ class Bridge:
         """End after the current request, as when Node sends drain. Thread-safe."""
         self._requests.put(None)
 
-    def _compute(self, session: int, request: dict[str, Any], buffers: list[memoryview]) -> None:
-        def answer(envelope: dict[str, Any]) -> None:
-            if session == self._session:
-                self.send(envelope)
+    def _next(self) -> Work | None:
+        """The next request, or None to drain. Meanwhile answers the request that the device computes."""
+        while self._open is not None and not self._failed:
+            try:
+                if not self._open.begun.ready():
+                    return self._requests.get(timeout=POLL_S)
+                self._finish()
+            except queue.Empty:
+                continue
+        return None if self._failed else self._requests.get()
 
+    def _compute(self, session: int, request: dict[str, Any], buffers: list[memoryview]) -> None:
+        """Begin a request, then answer the one before it. At most one request is begun and not answered."""
         if session != self._session:
             return
+        if request["method"] not in getattr(self.handlers, "overlapping", ()):
+            self._finish()
+            if self._failed:
+                return
         identity = request["id"]
         self._running, self._last_step = identity, time.monotonic()
-        result = dispatch(
-            self.handlers, request, buffers, lambda progress: answer({"id": identity, "progress": progress})
-        )
+
+        def report(progress: dict[str, Any]) -> None:
+            self._answer(session, {"id": identity, "progress": progress})
+
+        begun = begin(self.handlers, request, buffers, report)
+        self._finish()
+        if self._failed:
+            return
+        self._running, self._open = identity, Open(session, identity, begun)
+        if begun.complete:
+            self._finish()
+
+    def _finish(self) -> None:
+        """Answer the begun request, if there is one."""
+        found, self._open = self._open, None
+        if found is None:
+            return
+        self._running, self._last_step = found.identity, time.monotonic()
+        result = found.begun.finish()
         self._running = None
-        self._cancelled.discard(identity)
+        self._cancelled.discard(found.identity)
         if result.get("error", {}).get("code") == DEVICE_FAILED:
             # instead of an answer: Node then sends this worker's requests to another one
             self.send({"type": "bye", "error": result["error"]})
             self._failed = True
             return
-        answer(result)
-        answer({"type": "credit", "credits": 1})
+        self._answer(found.session, result)
+        self._answer(found.session, {"type": "credit", "credits": 1})
+
+    def _answer(self, session: int, envelope: dict[str, Any]) -> None:
+        """Send to the Node of this session. A Node that came later did not ask."""
+        if session == self._session:
+            self.send(envelope)
 
     def _step(self) -> None:
         """Called by the computation between chunks: records progress, and stops a cancelled request."""

@@ -4,26 +4,39 @@ import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
 
 from ..mplug_owl2.engine.load import load_scorer
+from ..mplug_owl2.engine.pending import Pending
 from ..mplug_owl2.engine.scorer import Scorer
 from ..weights.answers import ClipRange, FramePrompt, ItemScores, ItemTexts, ScoreItem
 from .errors import WorkerError, to_wire
 
 Buffer = memoryview | bytes
 Report = Callable[[dict[str, Any]], None]
+T = TypeVar("T")
+
+
+class Deferred:
+    """A result that the device still computes."""
+
+    def __init__(self, ready: Callable[[], bool], result: Callable[[], dict[str, Any]]) -> None:
+        self.ready, self.result = ready, result
 
 
 class Handlers:
     """Holds the loaded model. `step` is called after each part of a computation; it can raise to cancel."""
 
+    # these can begin while the device computes an earlier request
+    overlapping = ("score", "encode")
+
     def __init__(self, step: Callable[[], None]) -> None:
         self._step = step
         self._scorer: Scorer | None = None
+        self._free_since = 0.0  # the end of the last result, in s of time.monotonic()
 
     def load_model(self, params: dict[str, Any], buffers: Sequence[Buffer], report: Report) -> dict[str, Any]:
         """Replace the loaded model. It is freed first, because there can be too little memory for two models."""
@@ -70,12 +83,13 @@ class Handlers:
         )
         return {"inspection": inspect_model(found.path)}
 
-    def encode(self, params: dict[str, Any], buffers: Sequence[Buffer], report: Report) -> dict[str, Any]:
+    def encode(self, params: dict[str, Any], buffers: Sequence[Buffer], report: Report) -> Deferred:
         scorer, declared = self._ready(), params["buffers"]
         (pixels,) = frame_tensors(declared, buffers, [row["shape"][0] for row in declared])
         started = time.monotonic()
-        frames = scorer.encode(params["clip"], params["first"], pixels)
-        return {"frames": frames, "timings": {"compute_ms": (time.monotonic() - started) * 1000}}
+        return self._timed(
+            started, scorer.submit_encode(params["clip"], params["first"], pixels), lambda frames: {"frames": frames}
+        )
 
     def release(self, params: dict[str, Any], buffers: Sequence[Buffer], report: Report) -> dict[str, Any]:
         if self._scorer is None:
@@ -84,13 +98,15 @@ class Handlers:
         clips.release(params["clip"])
         return {"clips": len(clips), "bytes": clips.bytes}
 
-    def score(self, params: dict[str, Any], buffers: Sequence[Buffer], report: Report) -> dict[str, Any]:
+    def score(self, params: dict[str, Any], buffers: Sequence[Buffer], report: Report) -> Deferred:
         scorer, items = self._ready(), score_items(params, buffers)
         started = time.monotonic()
-        scores = scorer.score(items, params["levels"])
-        elapsed = (time.monotonic() - started) * 1000
-        rows = [answered(item["id"], score) for item, score in zip(params["items"], scores, strict=True)]
-        return {"items": rows, "timings": {"compute_ms": elapsed}}
+        ids = [item["id"] for item in params["items"]]  # params and buffers are not held until the result
+
+        def rows(scores: list[ItemScores]) -> dict[str, Any]:
+            return {"items": [answered(id, score) for id, score in zip(ids, scores, strict=True)]}
+
+        return self._timed(started, scorer.submit(items, params["levels"]), rows)
 
     def generate(self, params: dict[str, Any], buffers: Sequence[Buffer], report: Report) -> dict[str, Any]:
         scorer, items = self._ready(), score_items(params, buffers)
@@ -99,6 +115,16 @@ class Handlers:
         elapsed = (time.monotonic() - started) * 1000
         rows = [answered(item["id"], text) for item, text in zip(params["items"], texts, strict=True)]
         return {"items": rows, "timings": {"compute_ms": elapsed}}
+
+    def _timed(self, started: float, pending: Pending[T], wire: Callable[[T], dict[str, Any]]) -> Deferred:
+        """compute_ms starts at the end of the previous result, so that overlapping times are counted once."""
+
+        def result() -> dict[str, Any]:
+            found = pending.result()
+            since, self._free_since = max(started, self._free_since), time.monotonic()
+            return {**wire(found), "timings": {"compute_ms": (self._free_since - since) * 1000}}
+
+        return Deferred(pending.ready, result)
 
     def _ready(self) -> Scorer:
         if self._scorer is None:

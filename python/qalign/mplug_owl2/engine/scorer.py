@@ -119,9 +119,10 @@ class Scorer:
             visuals += item.visuals
             frames += sum(map(len, item.visuals))
         rows = self._answers(questions, visuals, level_ids)
+        count = len(items)  # the result must not hold the pixels of the items
 
         def read() -> list[ItemScores]:
-            prompts: list[list[PromptScore]] = [[] for _ in items]
+            prompts: list[list[PromptScore]] = [[] for _ in range(count)]
             for index, question, row in zip(places, questions, rows.result(), strict=True):
                 prompts[index].append(PromptScore(row[:-1], row[-1], question.layout.length))
             return [_item_scores(found, errors.get(index)) for index, found in enumerate(prompts)]

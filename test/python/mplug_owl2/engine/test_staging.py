@@ -89,7 +89,7 @@ def test_a_late_device_reads_what_was_sent():
     lanes = LateLanes()
     staging = Poisoned(lanes)
     sent, read = [], []
-    for lengths in [(1,), (2, 1), (1, 1), (5,), (3, 4, 1), (1,), (2,), (8,)]:  # uneven, growing
+    for lengths in [(1,), (2, 1), (1, 1), (5,), (3, 4, 1), (1,), (2,), (8,), *[(n % 3 + 1,) for n in range(8)]]:
         views = pictures(*lengths)
         sent.append(torch.cat(views))
         with staging.frames(views) as frames:

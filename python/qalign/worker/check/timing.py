@@ -1,0 +1,52 @@
+"""Times of calls on a device. The device is waited for before each time is taken."""
+
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+
+Call = Callable[[], object]
+
+
+@dataclass(frozen=True)
+class Budget:
+    """The time in which a section must end, on the monotonic clock."""
+
+    deadline: float
+
+    @property
+    def left(self) -> float:
+        return self.deadline - time.monotonic()
+
+
+def wait(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+def once(call: Call, device: torch.device) -> float:
+    """Milliseconds of one call."""
+    wait(device)
+    started = time.perf_counter()
+    call()
+    wait(device)
+    return (time.perf_counter() - started) * 1000
+
+
+def median(call: Call, device: torch.device, seconds: float = 0.5, warm: int = 2, least: int = 3) -> float:
+    """Median milliseconds of calls for about `seconds`, at least `least`, after `warm` calls."""
+    for _ in range(warm):
+        call()
+    times: list[float] = []
+    end = time.perf_counter() + seconds
+    while len(times) < least or time.perf_counter() < end:
+        times.append(once(call, device))
+    return statistics.median(times)
+
+
+def free(device: torch.device) -> None:
+    """Return torch's unused memory to the device."""
+    if device.type == "cuda":
+        torch.cuda.empty_cache()

@@ -1,0 +1,66 @@
+"""Full tuning with random weights, measured by qalign.training.measure in a process of its own."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from .report import Section
+from .subject import Subject
+from .timing import Budget, free
+
+PYTHON_ROOT = Path(__file__).resolve().parents[3]
+# micro-batch, batch, measured steps, steps before: the run with the goal comes first
+RUNS = {"cuda": ((32, 64, 4, 2), (8, 64, 3, 1)), "cpu": ((2, 4, 1, 1),)}
+LEAST_S = {"cuda": 15, "cpu": 4}  # a new process imports torch and creates the model first
+
+
+def training(subject: Subject, section: Section, budget: Budget) -> None:
+    subject.drop()
+    free(subject.device)
+    for micro, batch, steps, warm in RUNS[subject.device.type]:
+        name = f"micro-batch {micro}, batch {batch}"
+        if budget.left < LEAST_S[subject.device.type]:
+            section.skip(name, f"less than {LEAST_S[subject.device.type]} s are left; give more with --seconds")
+            continue
+        arguments = ["--micro-batch", micro, "--batch", batch, "--steps", steps, "--warm-up", warm]
+        record(section, name, run(subject, [str(word) for word in arguments], budget.left))
+
+
+def run(subject: Subject, arguments: list[str], seconds: float) -> dict[str, Any] | str:
+    """The result of one measurement, or what went wrong."""
+    device = subject.device
+    env = dict(os.environ)
+    env["PYTHONPATH"] = os.pathsep.join(filter(None, [str(PYTHON_ROOT), env.get("PYTHONPATH")]))
+    if device.type == "cuda" and device.index:
+        env["LOCAL_RANK"] = str(device.index)  # the measured process uses this device
+    command = [sys.executable, "-m", "qalign.training.measure", "--device", device.type]
+    command += ["--architecture", subject.name, *arguments]
+    started = time.monotonic()
+    try:
+        ran = subprocess.run(command, env=env, capture_output=True, text=True, timeout=seconds)
+    except subprocess.TimeoutExpired:
+        return f"no result after {time.monotonic() - started:.0f} s"
+    if ran.returncode != 0:
+        return ran.stderr[-2000:] or f"exit code {ran.returncode}"
+    return json.loads(ran.stdout.strip().splitlines()[-1])
+
+
+def record(section: Section, name: str, result: dict[str, Any] | str) -> None:
+    if isinstance(result, str):
+        memory = "out of memory" in result.lower()
+        advice = (
+            "The device is too small for full tuning at this micro-batch."
+            if memory
+            else "Run python -m qalign.training.measure alone, or give more time with --seconds."
+        )
+        section.fail(name, result, advice)
+        return
+    section.figure(name, result["images_per_s"], "img/s")
+    section.figure(f"{name}, peak memory", result["peak_memory_bytes"] / 1e9, "GB")
+    if result["mfu"] is not None:
+        section.figure(f"{name}, MFU", result["mfu"] * 100, "%")
+    section.details[name] = {"seconds per step": result["seconds_per_step"]}
