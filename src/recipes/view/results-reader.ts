@@ -173,8 +173,8 @@ function csvRows(path: string): TextFormat {
 
 function cellsOf(text: string): string[] | undefined {
   try {
-    const [cells]: string[][] = parse(text);
-    return cells;
+    const rows: string[][] = parse(text);
+    return rows[0];
   } catch {
     return undefined;
   }
