@@ -166,15 +166,15 @@ function csvRows(path: string): TextFormat {
           `Line ${number}`,
           `it has ${cells?.length ?? 'no'} cells, and the header has ${header.length}`,
         );
-      return Object.fromEntries(header.map((name, i) => [name, cells[i]]).filter(([, cell]) => cell !== ''));
+      return Object.fromEntries(header.map((name, i) => [name, cells[i]] as const).filter(([, cell]) => cell !== ''));
     },
   };
 }
 
 function cellsOf(text: string): string[] | undefined {
   try {
-    const rows: string[][] = parse(text);
-    return rows[0];
+    const [cells]: string[][] = parse(text);
+    return cells ?? [];
   } catch {
     return undefined;
   }
