@@ -77,7 +77,7 @@ describe('createAuthoriser', () => {
 
   it('answers this machine without a key while there never was one', () => {
     const keys: StoredKey[] = [];
-    const authorise = createAuthoriser({ all: () => keys } as unknown as KeyStore, true);
+    const authorise = createAuthoriser({ all: () => keys }, true);
     expect(ask(authorise).id).toBe('local');
     keys.push({ id: 'key_1', name: 'web', scopes: ['jobs'], hash: hashKey('x'), createdAt: 0 });
     expect(() => ask(authorise)).toThrow('needs an API key');
@@ -85,7 +85,7 @@ describe('createAuthoriser', () => {
 
   it.each(['after a request', 'before any request'])('opens nothing when the last key is revoked %s', (when) => {
     const keys: StoredKey[] = [{ id: 'key_1', name: 'web', scopes: ['jobs'], hash: hashKey('x'), createdAt: 0 }];
-    const authorise = createAuthoriser({ all: () => keys } as unknown as KeyStore, true);
+    const authorise = createAuthoriser({ all: () => keys }, true);
     if (when === 'after a request') expect(() => ask(authorise)).toThrow('needs an API key');
     keys.pop();
     expect(() => ask(authorise)).toThrow('needs an API key');
