@@ -8,7 +8,7 @@ import { EXAMPLE_PICTURE } from '../../../src/media/probe-picture.js';
 import type { Request } from 'express';
 import { createAuthoriser } from '../../../src/server/http/auth.js';
 import { hashKey, type Client } from '../../../src/server/http/client-key.js';
-import { createKeyStore, type KeyStore, type StoredKey } from '../../../src/server/http/key-store.js';
+import { createKeyStore, type StoredKey } from '../../../src/server/http/key-store.js';
 import { createServiceRunStore } from '../../../src/server/runs/store.js';
 import { openServiceDatabase } from '../../../src/server/service-database.js';
 import { startService, withoutPython, type TestService } from '../start-service.js';
