@@ -135,7 +135,7 @@ def test_an_error_of_the_computation_belongs_to_its_request(loop):
     loop.put("a")
     put_at_poll(loop, "b")
     assert loop.run() == [
-        *["begin a", "begin b", "read a", "answer a WORKER_INTERNAL", "read b", "answer b result", "bye"],
+        *["begin a", "begin b", "read a", "answer a OUT_OF_MEMORY", "read b", "answer b result", "bye"],
     ]
 
 
