@@ -122,7 +122,8 @@ def _out_of_room(source: Source, free: int | None) -> OutOfRoom:
     known = "" if free is None else f", and {_gb(free)} were free"
     return OutOfRoom(
         f"{source.id} does not fit into the memory of {source.device}: its weights need "
-        f"{_gb(weights_bytes(source))} in {source.precision}{known}. Free memory there, or choose another device or a smaller precision."
+        f"{_gb(weights_bytes(source))} in {source.precision}{known}. "
+        "Free memory there, or choose another device or a smaller precision."
     )
 
 
