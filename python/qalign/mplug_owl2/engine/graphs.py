@@ -91,7 +91,7 @@ class GraphCache:
             self.failed.add(key)
             log.warning(
                 "a batch of %d items with %d prompts each runs without a CUDA graph, because its capture failed: %s",
-                *(bucket, len(layouts), error),
+                *(bucket, len(layouts), str(error)),
             )
         if key in self.failed:  # after the handler, whose traceback holds the memory of the capture
             self._capture.recover()

@@ -113,7 +113,7 @@ def _load_or_return_memory(
     except Exception as error:
         if not is_out_of_memory(error):
             raise
-        log.warning("the load ran out of memory: %s", error)
+        log.warning("the load ran out of memory: %s", str(error))  # a log record must not keep the traceback
     give_back()  # after the handler, whose traceback holds the model
     raise _out_of_room(source, free)
 

@@ -44,7 +44,7 @@ def warm_up(
         except RuntimeError as error:
             if done == 0 or not is_out_of_memory(error):
                 raise
-            log.warning("pass %d of the warm-up is skipped, because it ran out of memory: %s", done + 1, error)
+            log.warning("pass %d of the warm-up is skipped, because it ran out of memory: %s", done + 1, str(error))
         else:
             continue
         give_back()  # after the handlers, whose tracebacks hold the memory of the pass
