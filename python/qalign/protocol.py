@@ -22,9 +22,7 @@ ERROR_CODES = {
     "UNKNOWN_METHOD": ErrorRow("worker", 422, False, "The worker does not know this method."),
     "OUT_OF_MEMORY": ErrorRow("worker", 503, True, "The device ran out of memory on a batch of one item."),
     "NON_FINITE": ErrorRow("worker", 500, False, "The model produced NaN or infinity."),
-    "MODEL_NOT_FOUND": ErrorRow(
-        "worker", 404, False, "The model is neither a local directory nor a model in the hub or its cache."
-    ),
+    "MODEL_NOT_FOUND": ErrorRow("worker", 404, False, "The model is neither a local directory nor a model in the hub or its cache."),
     "MODEL_INVALID": ErrorRow("worker", 422, False, "The checkpoint does not fit its configuration."),
     "MODEL_DOWNLOAD_FAILED": ErrorRow("worker", 502, True, "The model could not be downloaded."),
     "MODEL_NOT_LOADED": ErrorRow("worker", 409, False, "The worker got a request before a model was loaded."),
@@ -36,9 +34,7 @@ ERROR_CODES = {
     "TRAINING_DIVERGED": ErrorRow("worker", 500, False, "The loss or the gradient is not finite, or has exploded."),
     "CHECKPOINT_INVALID": ErrorRow("worker", 422, False, "A checkpoint of a training run is damaged."),
     "TRAINING_DATA_INVALID": ErrorRow("worker", 422, False, "The prepared training data cannot be used for training."),
-    "TRAINING_EXTRA_MISSING": ErrorRow(
-        "worker", 503, False, "An optional Python package of training is not installed."
-    ),
+    "TRAINING_EXTRA_MISSING": ErrorRow("worker", 503, False, "An optional Python package of training is not installed."),
     "WORKER_LOST": ErrorRow("bridge", 503, True, "The worker died twice before it answered."),
     "WORKER_HUNG": ErrorRow("bridge", 504, True, "The worker made no progress within its time limit and was killed."),
     "WORKER_START_FAILED": ErrorRow("bridge", 503, False, "The worker did not start."),
@@ -56,19 +52,13 @@ ERROR_CODES = {
     "OUTPUT_UNWRITABLE": ErrorRow("config", 507, False, "The output could not be written."),
     "PREDICTIONS_DAMAGED": ErrorRow("config", 422, False, "A line of a predictions file fails its checksum."),
     "EVALUATION_FAILED": ErrorRow("config", 422, False, "More items failed than the evaluation allows."),
-    "EVALUATION_NOT_READY": ErrorRow(
-        "config", 404, False, "The evaluation needs data or models that are not on this machine."
-    ),
-    "TRAINING_DOES_NOT_FIT": ErrorRow(
-        "config", 422, False, "The run needs more memory or disk space than is available."
-    ),
+    "EVALUATION_NOT_READY": ErrorRow("config", 404, False, "The evaluation needs data or models that are not on this machine."),
+    "TRAINING_DOES_NOT_FIT": ErrorRow("config", 422, False, "The run needs more memory or disk space than is available."),
     "RUN_NOT_FOUND": ErrorRow("config", 404, False, "The run does not exist."),
     "RUN_ACTIVE": ErrorRow("config", 409, False, "The run is already being trained."),
     "RUN_FAILED": ErrorRow("config", 500, False, "The training process ended without completing the run."),
     "DATASET_NOT_FOUND": ErrorRow("dataset", 404, False, "The dataset or label file does not exist."),
-    "DATASET_UNREADABLE": ErrorRow(
-        "dataset", 422, False, "The label file does not have the expected format or encoding."
-    ),
+    "DATASET_UNREADABLE": ErrorRow("dataset", 422, False, "The label file does not have the expected format or encoding."),
     "DATASET_COLUMNS": ErrorRow("dataset", 422, False, "The label file does not have the expected columns."),
     "DATASET_VALUE": ErrorRow("dataset", 422, False, "A rating is missing, not a number or out of range."),
     "DATASET_DUPLICATE": ErrorRow("dataset", 422, False, "A picture or clip is rated twice."),
@@ -88,39 +78,21 @@ ERROR_CODES = {
     "FFMPEG_CRASHED": ErrorRow("media", 500, False, "ffmpeg crashed."),
     "MALFORMED": ErrorRow("service", 400, False, "The body, a header or a parameter cannot be parsed."),
     "UNAUTHORIZED": ErrorRow("service", 401, False, "The API key is missing or unknown."),
-    "FORBIDDEN": ErrorRow(
-        "service",
-        403,
-        False,
-        "The API key does not have the scope of this route, or the page or host is not allowed to call it.",
-    ),
+    "FORBIDDEN": ErrorRow("service", 403, False, "The API key does not have the scope of this route, or the page or host is not allowed to call it."),
     "PATH_FORBIDDEN": ErrorRow("service", 403, False, "The path is outside the served root, or no root is configured."),
     "WEBHOOK_FORBIDDEN": ErrorRow("service", 403, False, "The service is not allowed to call the host of the webhook."),
     "ROUTE_NOT_FOUND": ErrorRow("service", 404, False, "The route does not exist."),
     "JOB_NOT_FOUND": ErrorRow("service", 404, False, "The job does not exist."),
-    "JOB_NOT_ENDED": ErrorRow(
-        "service", 409, True, "The results are available in this format only after the job has ended."
-    ),
+    "JOB_NOT_ENDED": ErrorRow("service", 409, True, "The results are available in this format only after the job has ended."),
     "METHOD_NOT_ALLOWED": ErrorRow("service", 405, False, "The route does not support this method."),
-    "NOT_ACCEPTABLE": ErrorRow(
-        "service", 406, False, "The answer is not available in a format that the client accepts."
-    ),
-    "IDEMPOTENCY_CONFLICT": ErrorRow(
-        "service",
-        409,
-        False,
-        "The Idempotency-Key was used for another request, or its first request is still running.",
-    ),
+    "NOT_ACCEPTABLE": ErrorRow("service", 406, False, "The answer is not available in a format that the client accepts."),
+    "IDEMPOTENCY_CONFLICT": ErrorRow("service", 409, False, "The Idempotency-Key was used for another request, or its first request is still running."),
     "BODY_TOO_LARGE": ErrorRow("service", 413, False, "The body exceeds a limit on bytes or items."),
     "BODY_UNSUPPORTED": ErrorRow("service", 415, False, "The route does not accept a body of this content type."),
     "RANGE_INVALID": ErrorRow("service", 416, False, "The range is not within the results."),
     "BODY_INVALID": ErrorRow("service", 422, False, "The body or a parameter does not match its schema."),
-    "OVERLOADED": ErrorRow(
-        "service", 429, True, "The request cannot be answered in time; retry after the time in Retry-After."
-    ),
-    "RATE_LIMITED": ErrorRow(
-        "service", 429, True, "The key has sent too many requests; retry after the time in Retry-After."
-    ),
+    "OVERLOADED": ErrorRow("service", 429, True, "The request cannot be answered in time; retry after the time in Retry-After."),
+    "RATE_LIMITED": ErrorRow("service", 429, True, "The key has sent too many requests; retry after the time in Retry-After."),
     "INTERNAL": ErrorRow("service", 500, False, "The service failed unexpectedly; the log has the request id."),
     "NO_WORKER": ErrorRow("service", 503, True, "No worker is ready."),
     "SHUTTING_DOWN": ErrorRow("service", 503, True, "The service is shutting down."),

@@ -89,7 +89,7 @@ export const LOAD_GAUGES: readonly LoadGauge[] = [
   },
   {
     name: 'qalign_worker_device_bytes',
-    help: 'memory of the workers on a GPU after their last request, by kind. allocated: of tensors; reserved: with the cache; peak: largest allocated since the load',
+    help: 'memory of workers on a GPU after their last request. allocated: of tensors; reserved: with the cache; peak: largest allocated since the load',
     labelNames: ['model', 'device', 'kind'],
     read: (scorer) => memoryOf(scorer, ['allocated', 'reserved', 'peak']),
   },

@@ -41,9 +41,9 @@ class Handlers:
         self._scorer: Scorer | None = None
         self._used = False
         self._free_since = 0.0  # the end of the last result, in s of time.monotonic()
-        # Of the GPU, measured after answers: no other thread makes CUDA calls, which fail while a graph is captured.
+        self._measured = 0.0  # the same clock
         self.device_memory: dict[str, int] | None = None
-        self._measured = 0.0
+        """Of the GPU, measured after answers: CUDA calls of another thread can fail while a graph is captured."""
 
     def load_model(self, params: dict[str, Any], buffers: Sequence[Buffer], report: Report) -> dict[str, Any]:
         """Replace the loaded model. It is freed first, because there can be too little memory for two models."""

@@ -134,8 +134,8 @@ export interface ScorerOptions {
   /** Maximum number of frames per request to a worker; by default the engine chooses it. */
   readonly maxBatchFrames?: number | undefined;
   /**
-   * Computes each frame and each prompt alone, so that a score has the same bytes in every batch and in every run on
-   * the same machine and versions. Otherwise a score differs with its batch: by less than 1e-5 in fp32, and by rounding
+   * Computes each frame and each prompt alone. A score then has the same bytes in every batch and in every run on the
+   * same machine and versions. Otherwise a score differs with its batch: by less than 1e-5 in fp32, and by rounding
    * in lower precisions. It costs the speed of batches: a GPU computes one picture at a time. With nano on a CPU core
    * no speed was lost.
    * @default false
