@@ -1,6 +1,7 @@
 """Quantised precisions: products, whole models, LoRA, generation, loading and refusals."""
 
 import weakref
+from statistics import median
 
 import pytest
 import torch
@@ -30,8 +31,8 @@ from qalign.weights.errors import ConfigError, DeviceUnavailable
 ROUNDING = {"fp8": 0.06, "int8": 0.015, "nf4": 1e-6}
 # Largest change of a score of the tiny models, whose large random weights amplify rounding: bf16 moves them by 0.06.
 DRIFT = {"fp8": 0.6, "int8": 0.25, "nf4": 1.2}
-# The engine rounds in another order than the literal model, which can change the code of an activation.
-LITERAL = {"fp8": 0.06, "int8": 0.06, "nf4": 1e-5}
+# The engine rounds in another order than the literal model, which changes the code of an activation in a few cases.
+LITERAL = {"fp8": 0.2, "int8": 0.2, "nf4": 1e-5}
 
 
 def mos(logits):
@@ -60,10 +61,12 @@ def test_a_matrix_equals_its_layers_and_the_decoded_product(kind, rows):
         assert (found - literal).abs().max() < 1e-6
         assert (found - expected).norm() / expected.norm() < ROUNDING[kind]
         bias = torch.randn(80)
-        assert torch.allclose(matrix.scaled(x, bias, 1.7), 1.7 * found + bias, atol=1e-5)
+        scaled = fused(*layers, scale=1.7)
+        assert torch.allclose(scaled(x, bias), 1.7 * found + bias, atol=1e-5)
+        assert torch.allclose(matrix(x.view(1, rows, 64), bias), (found + bias)[None], atol=1e-5)
         total = torch.ones(rows, 80)
-        matrix.add_to(total, x)
-        assert torch.allclose(total, 1 + found, atol=1e-6)
+        scaled.add_to(total, x)
+        assert torch.allclose(total, 1 + 1.7 * found, atol=1e-5)
         assert torch.allclose(matrix(x[:1]), found[:1], atol=1e-5)  # padding does not change a row
 
 
@@ -74,12 +77,15 @@ def test_the_engine_equals_the_quantised_literal_model_and_stays_near_fp32(kind,
     quantised = [m for m in model.modules() if isinstance(m, QuantisedLinear)]
     assert quantised and not any("weight" in m._parameters for m in quantised)
     scorer = Scorer(model, plain.tokenizer, plain.info)
+    moved = []
     for case in cases(name).values():
         item = [ScoreItem(case.visuals, [case.prompt])]
         (answer,), (before,) = scorer.score(item, LEVELS), plain.score(item, LEVELS)
         literal = literal_logits(scorer.model, case)[scores(name)["level_ids"]]
-        assert abs(mos(answer.prompts[0].logits) - mos(literal.tolist())) < LITERAL[kind], case.name
+        moved.append(abs(mos(answer.prompts[0].logits) - mos(literal.tolist())))
+        assert moved[-1] < LITERAL[kind], case.name
         assert abs(mos(answer.prompts[0].logits) - mos(before.prompts[0].logits)) < DRIFT[kind], case.name
+    assert median(moved) < 1e-4
 
 
 @pytest.mark.parametrize("kind", CODES)
