@@ -1,5 +1,6 @@
 import { METHODS, type Method, type Params, type ResultOf } from './protocol/index.js';
 import { PROTOCOL_VERSION, type Control } from './protocol/envelope.js';
+import type { DeviceMemory } from './protocol/memory.js';
 import { DEFAULT_BRIDGE_LIMITS, type BridgeLimits } from './limits.js';
 import { QalignError } from './qalign-error.js';
 import { Silence } from './silence.js';
@@ -47,6 +48,8 @@ export interface WorkerLink {
   /** Number of requests that can be sent now. */
   readonly credits: number;
   readonly rssBytes: number;
+  /** Of a GPU, at the end of the last request. */
+  readonly deviceMemory: DeviceMemory | undefined;
   /** The worker has not answered for `quietMs` and should get no work. */
   readonly quiet: boolean;
   /**
@@ -84,6 +87,7 @@ interface Open {
 export class Link implements WorkerLink {
   credits = 0;
   rssBytes = 0;
+  deviceMemory: DeviceMemory | undefined;
   onCredit: () => void = () => {};
   readonly lost: Promise<QalignError>;
   #open = new Map<string, Open>();
@@ -264,6 +268,7 @@ export class Link implements WorkerLink {
         return this.onCredit();
       case 'pong':
         this.rssBytes = message.rss_bytes;
+        this.deviceMemory = message.device_memory;
         if (message.step_age_ms !== null && message.step_age_ms > this.#limits.stepMs) this.#hung(message.step_age_ms);
         return;
       case 'log':

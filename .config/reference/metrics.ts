@@ -13,6 +13,7 @@ const LABELS: Readonly<Record<string, string>> = {
   model: 'Name of a loaded model.',
   device: 'Device of a worker: `cpu`, `cuda:0`, …',
   lane: '`interactive` (requests) or `bulk` (jobs).',
+  kind: '`allocated`, `reserved`, `peak`, `free` or `total`: a kind of memory.',
   stage: '`queue`: an item waits; `service`: a batch, from sending it to its answer; `compute`: a batch at the worker.',
   state: '`ready`, `starting`, `silent` (does not answer) or `set_aside` (failed repeatedly; is retried later).',
   outcome: 'For an item: `scored` or `failed`. For a webhook: `delivered`, `retried` or `failed`.',

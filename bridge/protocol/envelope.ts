@@ -1,5 +1,6 @@
 import Type, { type Static } from 'typebox';
 import { ERROR_CODES, type ErrorCode } from './errors.js';
+import { DeviceMemory } from './memory.js';
 import { closed, Count, Positive, Text } from './shapes.js';
 
 /** Increased when a message changes its meaning. A worker and a Node of different versions refuse each other. */
@@ -28,12 +29,16 @@ export const Ready = closed({ type: Type.Literal('ready'), credits: Positive });
 /** Worker → Node: `credits` more requests can be sent. */
 export const Credit = closed({ type: Type.Literal('credit'), credits: Positive });
 export const Ping = closed({ type: Type.Literal('ping'), seq: Count });
-/** `step_age_ms`: time since the last step of the compute thread, null while it is idle. */
+/**
+ * `step_age_ms`: time since the last step of the compute thread, null while it is idle. `device_memory`: of a GPU,
+ * measured at the end of the last request.
+ */
 export const Pong = closed({
   type: Type.Literal('pong'),
   seq: Count,
   step_age_ms: Type.Union([Type.Number({ minimum: 0 }), Type.Null()]),
   rss_bytes: Count,
+  device_memory: Type.Optional(DeviceMemory),
 });
 /** Node → worker: stop request `id` at its next step. The request fails with CANCELLED. */
 export const Cancel = closed({ type: Type.Literal('cancel'), id: Text });

@@ -1,4 +1,5 @@
 import Type, { type Static } from 'typebox';
+import { DeviceMemory } from './memory.js';
 import { closed, Count, Positive, Text } from './shapes.js';
 
 const OptionalText = Type.Optional(Text);
@@ -7,7 +8,20 @@ const OptionalText = Type.Optional(Text);
 export const PRECISIONS = ['auto', 'fp32', 'bf16', 'fp16', 'fp8', 'int8', 'nf4'] as const;
 export type Precision = (typeof PRECISIONS)[number];
 
-/** Loads a checkpoint (a directory or a hub id) and replaces the loaded one. */
+/**
+ * The requests that follow, so that a GPU is prepared for them: each entry of `prompts` has all prompts about one
+ * picture. `levels` are the level words in the order of the requests.
+ */
+export const WarmUp = closed({
+  prompts: Type.Array(Type.Array(Text, { minItems: 1 })),
+  levels: Type.Array(Text, { minItems: 1 }),
+});
+export type WarmUp = Static<typeof WarmUp>;
+
+/**
+ * Loads a checkpoint (a directory or a hub id) and replaces the loaded one. With `deterministic`, the bits of an item's
+ * answers do not depend on its batch.
+ */
 export const LoadModelParams = closed({
   model: Text,
   revision: OptionalText,
@@ -17,6 +31,8 @@ export const LoadModelParams = closed({
   precision: Type.Enum([...PRECISIONS]),
   offline: Type.Boolean(),
   cache_dir: OptionalText,
+  deterministic: Type.Optional(Type.Boolean()),
+  warm_up: Type.Optional(WarmUp),
 });
 export const LoadModelProgress = closed({ stage: Text, done: Count, total: Count, unit: Text });
 /**
@@ -35,7 +51,8 @@ export const LoadedModel = closed({
   parameters: Positive,
   max_positions: Type.Union([Positive, Type.Null()]),
 });
-export const LoadModelResult = closed({ model: LoadedModel });
+/** `device_memory` has the peak of the load. A CPU has none. */
+export const LoadModelResult = closed({ model: LoadedModel, device_memory: Type.Optional(DeviceMemory) });
 
 export const UnloadModelParams = closed({});
 export const UnloadModelResult = closed({});

@@ -133,11 +133,23 @@ class Ping(TypedDict):
     seq: int
 
 
-class Pong(TypedDict):
+class PongDeviceMemory(TypedDict):
+    allocated_bytes: int
+    reserved_bytes: int
+    peak_bytes: int
+    free_bytes: int
+    total_bytes: int
+
+
+class PongRequired(TypedDict):
     type: Literal["pong"]
     seq: int
     step_age_ms: float | None
     rss_bytes: int
+
+
+class Pong(PongRequired, total=False):
+    device_memory: PongDeviceMemory
 
 
 class Cancel(TypedDict):
@@ -199,6 +211,11 @@ class Failure(TypedDict):
     error: FailureError
 
 
+class LoadModelParamsWarmUp(TypedDict):
+    prompts: list[list[str]]
+    levels: list[str]
+
+
 class LoadModelParamsRequired(TypedDict):
     model: str
     device: str
@@ -211,6 +228,8 @@ class LoadModelParams(LoadModelParamsRequired, total=False):
     base: str
     base_revision: str
     cache_dir: str
+    deterministic: bool
+    warm_up: LoadModelParamsWarmUp
 
 
 class LoadModelProgress(TypedDict):
@@ -235,8 +254,20 @@ class LoadModelResultModel(LoadModelResultModelRequired, total=False):
     base: str
 
 
-class LoadModelResult(TypedDict):
+class LoadModelResultDeviceMemory(TypedDict):
+    allocated_bytes: int
+    reserved_bytes: int
+    peak_bytes: int
+    free_bytes: int
+    total_bytes: int
+
+
+class LoadModelResultRequired(TypedDict):
     model: LoadModelResultModel
+
+
+class LoadModelResult(LoadModelResultRequired, total=False):
+    device_memory: LoadModelResultDeviceMemory
 
 
 class InspectModelParamsRequired(TypedDict):

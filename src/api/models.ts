@@ -1,4 +1,5 @@
 import Type, { type Static } from 'typebox';
+import { DeviceMemory } from '../../bridge/protocol/memory.js';
 import { KINDS } from '../prompts/subject.js';
 import { closed } from './error.js';
 
@@ -24,6 +25,9 @@ export const ModelRow = Type.Object(
     ),
     workers_ready: Type.Optional(
       Type.Integer({ minimum: 0, description: 'number of workers that accept batches; only for a loaded model' }),
+    ),
+    device_memory: Type.Optional(
+      Type.Record(Type.String(), DeviceMemory, { description: 'memory of each GPU with a worker of the loaded model' }),
     ),
   },
   closed,
@@ -64,6 +68,7 @@ export const Readiness = Type.Object(
               'late: the oldest batch takes longer than request_ms; silent: the worker does not answer; set_aside: the worker failed repeatedly and is restarted later',
           }),
           restarts: Type.Integer({ minimum: 0, description: 'number of restarts of the worker' }),
+          device_memory: Type.Optional(DeviceMemory),
         },
         closed,
       ),

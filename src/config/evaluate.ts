@@ -114,6 +114,11 @@ export const EvaluateRecipe = Type.Object(
       description:
         'maximum number of pictures or frames in a batch. Larger batches are faster on a GPU, but change scores by rounding. With 1, a resumed evaluation has exactly the scores of an uninterrupted one',
     }),
+    deterministic: Type.Boolean({
+      default: false,
+      description:
+        'compute each frame and each prompt alone, so that a score has the same bytes in every batch; slower on a GPU',
+    }),
     data: Type.Array(EvaluateData, { minItems: 1, description: 'sets of records to evaluate on' }),
     rule: Type.Union([Type.Literal('levels'), Type.Literal('two_words')], {
       default: 'levels',

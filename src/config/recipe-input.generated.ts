@@ -423,6 +423,11 @@ export interface EvaluateRecipeInput {
    * @default 1
    */
   readonly max_batch_frames?: number | undefined;
+  /**
+   * Compute each frame and each prompt alone, so that a score has the same bytes in every batch; slower on a GPU.
+   * @default false
+   */
+  readonly deterministic?: boolean | undefined;
   /** Sets of records to evaluate on. */
   readonly data: readonly {
     /**

@@ -133,7 +133,7 @@ export const ServeConfig = Type.Object(
     deterministic: Type.Boolean({
       default: false,
       description:
-        'compute each item alone, so that its score has the same bytes in every run; slower on a GPU if many items wait',
+        'compute each frame and each prompt alone, so that a score has the same bytes in every batch and run; slower on a GPU',
     }),
     shutdown_ms: count(15_000, 'maximum time in ms from SIGTERM to the end of the process'),
     rate_per_minute: Type.Integer({

@@ -1,5 +1,5 @@
 import { openBridge, type BridgeLimits } from '../../bridge/client.js';
-import type { LoadedModel, Precision } from '../../bridge/protocol/models.js';
+import type { LoadedModel, Precision, WarmUp } from '../../bridge/protocol/models.js';
 import type { Listen } from '../../bridge/transport.js';
 import { QalignError } from '../base/errors.js';
 import { silentLogger, type Logger } from '../base/logger.js';
@@ -27,8 +27,10 @@ export interface EngineOptions {
   readonly cacheDir?: string;
   /** Maximum number of frames in one request to a worker. Default: 16 on a CPU, 64 on CUDA. */
   readonly maxBatchFrames?: number;
-  /** Compute each item alone, so that its answer has the same bytes for any other load. */
+  /** Compute each item alone, so that the bits of its answer do not depend on its batch. */
   readonly deterministic?: boolean;
+  /** The expected requests. A GPU is prepared for them during the load. */
+  readonly warmUp?: WarmUp;
   readonly limits?: Partial<BridgeLimits>;
   readonly log?: Logger;
   /** Called during download, load and warm-up of the model. */
@@ -88,11 +90,7 @@ export async function createEngine(options: EngineOptions): Promise<Engine> {
           throw error;
         });
   const log = options.log ?? silentLogger;
-  const pool = new Pool(
-    options.maxBatchFrames ?? BATCH_FRAMES.cpu,
-    options.onBatch ?? (() => {}),
-    options.deterministic === true ? 1 : Infinity,
-  );
+  const pool = new Pool(options.maxBatchFrames ?? BATCH_FRAMES.cpu, options.onBatch ?? (() => {}));
   const slots = options.devices.map(
     (device) =>
       new Slot({

@@ -1,4 +1,4 @@
-import type { LoadModelParams } from '../../bridge/protocol/models.js';
+import type { LoadModelParams, WarmUp } from '../../bridge/protocol/models.js';
 
 /** A model and how a worker loads it. */
 export interface ModelToLoad {
@@ -12,6 +12,10 @@ export interface ModelToLoad {
   readonly precision?: LoadModelParams['precision'] | undefined;
   readonly offline?: boolean | undefined;
   readonly cacheDir?: string | undefined;
+  /** The bits of an item's answers do not depend on its batch. */
+  readonly deterministic?: boolean | undefined;
+  /** The requests that a GPU is prepared for. */
+  readonly warmUp?: WarmUp | undefined;
 }
 
 /** Builds the parameters of `load_model`. All callers use this function, so that none omits a revision. */
@@ -25,5 +29,7 @@ export function loadModelParams(model: ModelToLoad): LoadModelParams {
     ...(model.base === undefined ? {} : { base: model.base }),
     ...(model.baseRevision === undefined ? {} : { base_revision: model.baseRevision }),
     ...(model.cacheDir === undefined ? {} : { cache_dir: model.cacheDir }),
+    ...(model.deterministic === true ? { deterministic: true } : {}),
+    ...(model.warmUp === undefined ? {} : { warm_up: model.warmUp }),
   };
 }

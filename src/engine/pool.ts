@@ -1,4 +1,5 @@
 import { setMaxListeners } from 'node:events';
+import type { DeviceMemory } from '../../bridge/protocol/memory.js';
 import { QalignError } from '../base/errors.js';
 import type { Lane } from '../base/lane.js';
 import type { OnStage } from '../base/stage.js';
@@ -54,6 +55,8 @@ export interface WorkerStats {
   readonly oldest_batch_ms: number;
   readonly restarts: number;
   readonly rss_bytes: number;
+  /** Memory of a GPU, measured at the end of the last request. Undefined for a CPU and while the worker starts. */
+  readonly device_memory?: DeviceMemory | undefined;
   /** Current fit of the batch time. Undefined before the first answer. */
   readonly latency: { readonly baseMs: number; readonly perFrameMs: number } | undefined;
 }
@@ -70,8 +73,6 @@ export class Pool {
   constructor(
     public maxFrames: number,
     private readonly onBatch: (batch: BatchReport) => void,
-    /** Maximum number of items in one batch. */
-    private readonly mostItems = Infinity,
   ) {}
 
   ticket(): number {
@@ -106,7 +107,7 @@ export class Pool {
         reject: (error) => (settled(), reject(error)),
         losses: 0,
         suspect: work.suspect ?? false,
-        batchLimit: this.mostItems,
+        batchLimit: Infinity,
       };
       if (signal !== undefined) setMaxListeners(0, signal); // one signal per run is common and not a leak
       signal?.addEventListener('abort', onAbort, { once: true });
@@ -235,6 +236,7 @@ export class Pool {
       oldest_batch_ms: slot.sentAt.length === 0 ? 0 : performance.now() - Math.min(...slot.sentAt),
       restarts: slot.restarts,
       rss_bytes: slot.link?.rssBytes ?? 0,
+      device_memory: slot.deviceMemory,
       latency: slot.latency.line,
     }));
     return {

@@ -1,4 +1,5 @@
 import type { Bridge, WorkerLink, WorkerOptions } from '../../bridge/client.js';
+import type { DeviceMemory } from '../../bridge/protocol/memory.js';
 import type { LoadedModel, LoadModelParams } from '../../bridge/protocol/models.js';
 import { QalignError } from '../base/errors.js';
 import type { Logger } from '../base/logger.js';
@@ -65,12 +66,18 @@ export class Slot {
   /** True after the worker has answered a batch. */
   #answered = false;
   #aside = false;
+  #loadedMemory: DeviceMemory | undefined;
   #closed = new AbortController();
 
   constructor(private readonly options: SlotOptions) {}
 
   get device(): string {
     return this.options.load.device;
+  }
+
+  /** Memory of a GPU at the end of the last request, or of the load. */
+  get deviceMemory(): DeviceMemory | undefined {
+    return this.link && (this.link.deviceMemory ?? this.#loadedMemory);
   }
 
   get state(): DeviceState {
@@ -83,7 +90,7 @@ export class Slot {
   async start(): Promise<LoadedModel> {
     const link = await this.options.bridge.startWorker(this.options.worker);
     try {
-      const { model } = await link.request(
+      const { model, device_memory: memory } = await link.request(
         'load_model',
         { ...this.options.load, device: link.device },
         {
@@ -99,6 +106,7 @@ export class Slot {
         );
       }
       this.model = model;
+      this.#loadedMemory = memory;
     } catch (error) {
       await link.close();
       throw error;

@@ -1,3 +1,4 @@
+import type { DeviceMemory } from '../../bridge/protocol/memory.js';
 import type { DeviceState } from '../engine/index.js';
 import type { Scorer } from '../recipes/score/scorer.js';
 import type { Admission } from './score/admission.js';
@@ -86,7 +87,31 @@ export const LOAD_GAUGES: readonly LoadGauge[] = [
     read: (scorer) =>
       (scorer.load().engine?.workers ?? []).map(({ device, rss_bytes }) => ({ value: rss_bytes, labels: { device } })),
   },
+  {
+    name: 'qalign_worker_device_bytes',
+    help: 'memory of workers on a GPU after their last request. allocated: of tensors; reserved: with the cache; peak: largest allocated since the load',
+    labelNames: ['model', 'device', 'kind'],
+    read: (scorer) => memoryOf(scorer, ['allocated', 'reserved', 'peak']),
+  },
+  {
+    name: 'qalign_device_bytes',
+    help: 'memory of a GPU after the last request of a worker, by kind: free, total',
+    labelNames: ['model', 'device', 'kind'],
+    read: (scorer) => {
+      const last = new Map(memoryOf(scorer, ['free', 'total']).map((one) => [JSON.stringify(one.labels), one]));
+      return [...last.values()]; // workers share their GPU, so values are not summed
+    },
+  },
 ];
 
 const byLane = (counts: Readonly<Record<string, number>> = {}): Reading[] =>
   Object.entries(counts).map(([lane, value]) => ({ value, labels: { lane } }));
+
+function memoryOf(
+  scorer: Scorer,
+  kinds: readonly (keyof DeviceMemory extends `${infer K}_bytes` ? K : never)[],
+): Reading[] {
+  return (scorer.load().engine?.workers ?? []).flatMap(({ device, device_memory: memory }) =>
+    memory === undefined ? [] : kinds.map((kind) => ({ value: memory[`${kind}_bytes`], labels: { device, kind } })),
+  );
+}

@@ -60,7 +60,7 @@ describe('scoring', () => {
     const items = Array.from({ length: 24 }, (_, i) => item(PROMPT, i + 1));
     const scorer = await start({ devices: ['cpu', 'cpu'], deterministic: true });
     const first = await Promise.all(items.map((one) => scorer.score(one)));
-    expect(scorer.stats().batches).toBe(24);
+    expect(scorer.stats().batches).toBeLessThan(24);
     const alone: Awaited<ReturnType<Engine['score']>>[] = [];
     for (const one of items.toReversed()) alone.unshift(await scorer.score(one));
     expect(alone).toEqual(first);

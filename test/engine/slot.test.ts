@@ -15,7 +15,7 @@ beforeEach(() => void vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 
 afterEach(() => void vi.useRealTimers());
 
 /** A slot whose workers load at once; `fail` can refuse a start. */
-function newSlot({ revive = true, fail = (): QalignError | undefined => undefined } = {}) {
+function newSlot({ revive = true, fail = (): QalignError | undefined => undefined, loaded = {} } = {}) {
   const workers: Worker[] = [];
   const bridge: Bridge = {
     endpoint: '',
@@ -29,7 +29,7 @@ function newSlot({ revive = true, fail = (): QalignError | undefined => undefine
         lost: new Promise<QalignError>((resolve) => (end = resolve)),
         end: (reason: QalignError) => end(reason),
         discard: (reason: QalignError) => end(reason),
-        request: async () => ({ model: { weights_sha256: 'a' } }),
+        request: async () => ({ model: { weights_sha256: 'a' }, ...loaded }),
         loaded: () => {},
         answering: () => {},
         close: async () => {},
@@ -61,6 +61,20 @@ it('is starting without a worker, ready with one, and silent while the worker do
   expect(slot.state).toBe('ready');
   (workers[0] as Worker).quiet = true;
   expect(slot.state).toBe('silent');
+});
+
+it('has the memory of its GPU from the load, then from the worker, and none without a worker', async () => {
+  const memory = { allocated_bytes: 1, reserved_bytes: 2, peak_bytes: 3, free_bytes: 4, total_bytes: 5 };
+  const { slot, workers } = newSlot({ loaded: { device_memory: memory } });
+  expect(slot.deviceMemory).toBeUndefined();
+  await slot.start();
+  expect(slot.deviceMemory).toEqual(memory);
+  const [worker] = workers as [{ deviceMemory?: typeof memory } & Worker];
+  worker.deviceMemory = { ...memory, allocated_bytes: 9 };
+  expect(slot.deviceMemory?.allocated_bytes).toBe(9);
+  worker.end(error('WORKER_LOST'));
+  await pass(0);
+  expect(slot.deviceMemory).toBeUndefined();
 });
 
 it('is set aside temporarily after three device failures in ten minutes, even if it answered in between', async () => {

@@ -32,6 +32,27 @@ it('counts the frames, the fill and the times of a batch', async () => {
   ]);
 });
 
+it('has the memory of GPUs: summed over the workers of a device, but free and total once', async () => {
+  const metrics = createMetrics();
+  const bytes = { allocated_bytes: 10, reserved_bytes: 20, peak_bytes: 30, free_bytes: 40, total_bytes: 50 };
+  const worker = { device: 'cuda:0', state: 'ready', ready: true, restarts: 0, rss_bytes: 1, device_memory: bytes };
+  const { device_memory: _none, ...onCpu } = { ...worker, device: 'cpu' };
+  const engine = { queuedFrames: {}, workers: [worker, worker, onCpu] };
+  const parts = { memoryUsed: () => 0, decodeBudget: createDecodeBudget(1), webhooksWaiting: () => 0 };
+  metrics.watch(new Map([['a', scorer({ engine })]]), admission, parts);
+  const value = (name: string, kind: string, to: number): string =>
+    `${name}{model="a",device="cuda:0",kind="${kind}"} ${to}`;
+  expect(await linesOf(metrics, 'qalign_worker_device_bytes')).toEqual([
+    value('qalign_worker_device_bytes', 'allocated', 20),
+    value('qalign_worker_device_bytes', 'reserved', 40),
+    value('qalign_worker_device_bytes', 'peak', 60),
+  ]);
+  expect(await linesOf(metrics, 'qalign_device_bytes')).toEqual([
+    value('qalign_device_bytes', 'free', 40),
+    value('qalign_device_bytes', 'total', 50),
+  ]);
+});
+
 it('reads the load of each model on request, with the workers of one device summed', async () => {
   const metrics = createMetrics();
   const worker = { device: 'cpu', state: 'ready', oldest_batch_ms: 500, ready: true, restarts: 2, rss_bytes: 100 };

@@ -268,7 +268,9 @@ class Bridge:
             self._requests.put((self._session, message, [frame.buffer for frame in frames[1:]]))
         elif name == "ping":
             age = None if self._running is None else (time.monotonic() - self._last_step) * 1000
-            self.send({"type": "pong", "seq": message["seq"], "step_age_ms": age, "rss_bytes": rss_bytes()})
+            memory = getattr(self.handlers, "device_memory", None)
+            held = {} if memory is None else {"device_memory": memory}
+            self.send({"type": "pong", "seq": message["seq"], "step_age_ms": age, "rss_bytes": rss_bytes(), **held})
         elif name == "cancel":
             self._cancelled.add(message["id"])
         elif name == "welcome":

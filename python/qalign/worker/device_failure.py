@@ -37,7 +37,8 @@ def device_failure(error: BaseException) -> str | None:
     """The failure of the device in words, or None for an error after which the device still works.
 
     The device still works after it ran out of memory, or after a wrong argument or a missing kernel. An error of cuBLAS
-    or cuDNN can have either kind of cause, so a test call on the device decides. Chained causes are checked too.
+    or cuDNN, and one that is not in the list, can have either kind of cause. Then a test call on the device decides.
+    Chained causes are checked too.
     """
     seen: set[int] = set()
     found: BaseException | None = error
@@ -57,20 +58,28 @@ def _sticky(error: BaseException) -> str | None:
     code = getattr(error, "error_code", None)
     if code in STICKY:
         return STICKY[code]
+    what = _said(text)
+    if what.lower() in TEXTS:
+        return what
+    return _asked() if what or code is not None or LIBRARY.search(text) else None
+
+
+def _said(text: str) -> str:
+    """The words of CUDA in a message, or nothing."""
     told = MESSAGE.search(text)
-    if told is not None:
-        what = told["what"].strip().rstrip(".")
-        if what.lower() in TEXTS:
-            return what
-    return _asked() if LIBRARY.search(text) else None
+    return told["what"].strip().rstrip(".") if told else ""
 
 
 def _asked() -> str | None:
-    """Test the device after a library error without a reason. → the failure in words, or None if it works."""
+    """Test the device after an error that does not tell. → the failure in words, or None if it works.
+
+    Errors of a synchronisation are those of computations, after which no context works, except a lack of memory.
+    """
     if not torch.cuda.is_initialized():
         return None
     try:
         torch.cuda.synchronize()
     except RuntimeError as error:
-        return _sticky(error)
+        what = _said(str(error)) or str(error).partition("\n")[0]
+        return None if isinstance(error, torch.OutOfMemoryError) or what == "out of memory" else what
     return None

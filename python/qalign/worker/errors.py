@@ -1,7 +1,6 @@
 """The errors that a worker can return, and the mapping from library exceptions to registry codes."""
 
-import torch
-
+from ..mplug_owl2.engine.memory import is_out_of_memory
 from ..protocol import ERROR_CODES
 from ..training.errors import TrainingError
 from ..weights.errors import ModelError
@@ -38,10 +37,3 @@ def to_wire(error: BaseException) -> dict[str, str]:
         "code": "WORKER_INTERNAL",
         "message": f"The worker failed with {type(error).__name__}; the log has the traceback.",
     }
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """CUDA has its own exception class. The CPU allocator raises a RuntimeError that only its text identifies."""
-    if isinstance(error, torch.OutOfMemoryError | MemoryError):
-        return True
-    return isinstance(error, RuntimeError) and "can't allocate memory" in str(error)

@@ -10,14 +10,17 @@ import torch
 from torch import Tensor
 
 from ..mplug_owl2.engine.load import load_scorer
+from ..mplug_owl2.engine.memory import device_memory, give_back, restart_peak
 from ..mplug_owl2.engine.pending import Pending
 from ..mplug_owl2.engine.scorer import Scorer
+from ..mplug_owl2.engine.warm_up import WarmUp
 from ..weights.answers import ClipRange, FramePrompt, ItemScores, ItemTexts, ScoreItem
 from .errors import WorkerError, to_wire
 
 Buffer = memoryview | bytes
 Report = Callable[[dict[str, Any]], None]
 T = TypeVar("T")
+MEASURE_S = 0.5  # between two measurements of the device's memory
 
 
 class Deferred:
@@ -36,34 +39,47 @@ class Handlers:
     def __init__(self, step: Callable[[], None]) -> None:
         self._step = step
         self._scorer: Scorer | None = None
+        self._used = False
         self._free_since = 0.0  # the end of the last result, in s of time.monotonic()
+        self._measured = 0.0  # the same clock
+        self.device_memory: dict[str, int] | None = None
+        """Of the GPU, measured after answers: CUDA calls of another thread can fail while a graph is captured."""
 
     def load_model(self, params: dict[str, Any], buffers: Sequence[Buffer], report: Report) -> dict[str, Any]:
         """Replace the loaded model. It is freed first, because there can be too little memory for two models."""
         self.unload_model({}, [], report)
+        self._used = True
 
         def progress(stage: str, done: int, total: int, unit: str) -> None:
             self._step()
             report({"stage": stage, "done": int(done), "total": int(total), "unit": unit})
 
         options = {key: params[key] for key in ("base", "revision", "base_revision", "cache_dir") if key in params}
+        expected = params.get("warm_up")
         self._scorer = load_scorer(
             params["model"],
             device=params["device"],
             precision=params["precision"],
             offline=params["offline"],
+            deterministic=params.get("deterministic", False),
+            expected=WarmUp(**expected) if expected else None,
             on_progress=progress,
             **options,
         )
         self._scorer.on_step = self._step
         info = asdict(self._scorer.info)
         info.pop("level_token_ids")
-        return {"model": {key: value for key, value in info.items() if value is not None or key == "max_positions"}}
+        model = {key: value for key, value in info.items() if value is not None or key == "max_positions"}
+        self._measure()
+        if self.device_memory is None:
+            return {"model": model}
+        restart_peak(self._scorer.engine.device)
+        return {"model": model, "device_memory": self.device_memory}
 
     def unload_model(self, params: dict[str, Any], buffers: Sequence[Buffer], report: Report) -> dict[str, Any]:
-        self._scorer = None
-        if torch.cuda.is_available():
-            torch.cuda.empty_cache()
+        self._scorer, self.device_memory = None, None
+        if self._used:  # also after a load that failed
+            give_back()
         return {}
 
     def inspect_model(self, params: dict[str, Any], buffers: Sequence[Buffer], report: Report) -> dict[str, Any]:
@@ -113,6 +129,7 @@ class Handlers:
         started = time.monotonic()
         texts = scorer.generate(items, params["max_new_tokens"])
         elapsed = (time.monotonic() - started) * 1000
+        self._measure()
         rows = [answered(item["id"], text) for item, text in zip(params["items"], texts, strict=True)]
         return {"items": rows, "timings": {"compute_ms": elapsed}}
 
@@ -122,9 +139,17 @@ class Handlers:
         def result() -> dict[str, Any]:
             found = pending.result()
             since, self._free_since = max(started, self._free_since), time.monotonic()
+            if self._free_since - self._measured > MEASURE_S:
+                self._measure()
             return {**wire(found), "timings": {"compute_ms": (self._free_since - since) * 1000}}
 
         return Deferred(pending.ready, result)
+
+    def _measure(self) -> None:
+        """Update `device_memory`. Raises errors of the device."""
+        found = device_memory(self._scorer.engine.device) if self._scorer else None
+        self.device_memory = asdict(found) if found else None
+        self._measured = time.monotonic()
 
     def _ready(self) -> Scorer:
         if self._scorer is None:

@@ -140,7 +140,7 @@ export const SCORE_FLAGS = {
     },
     deterministic: {
       type: 'boolean',
-      help: 'give the same bytes in every run on this machine; computes each input alone, which is slower',
+      help: 'give the same bytes in every batch and run on this machine; computes each input alone, which is slower on a GPU',
     },
     offline: { type: 'boolean', help: 'do not use the network; the model must be in the cache' },
   }),

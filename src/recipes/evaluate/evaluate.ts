@@ -261,7 +261,7 @@ function requireComplete(
 }
 
 function scorerOptions(recipe: DeepReadonly<EvaluateRecipe>, { log, signal, onEvent }: EvaluateOptions): ScorerOptions {
-  const { model, base, revision, prompt, device, precision, offline, max_batch_frames: maxBatchFrames } = recipe;
+  const { model, base, revision, prompt, device, precision, offline, deterministic } = recipe;
   return {
     model,
     base: base ?? undefined,
@@ -270,7 +270,8 @@ function scorerOptions(recipe: DeepReadonly<EvaluateRecipe>, { log, signal, onEv
     device,
     precision,
     offline,
-    maxBatchFrames,
+    maxBatchFrames: recipe.max_batch_frames,
+    deterministic,
     log,
     signal,
     onProgress: (message, done, total) =>

@@ -42,6 +42,7 @@ const REAL_PARTS: ScorerParts = {
       held,
       signal,
     },
+    warmUp,
   ) {
     const place = (folder: string): string => held?.get(folder) ?? folder;
     const wanted = named?.join(',') ?? device ?? 'auto';
@@ -56,6 +57,7 @@ const REAL_PARTS: ScorerParts = {
       ...shared,
       python,
       devices,
+      warmUp,
       model: place(choice.model),
       precision: precision ?? 'auto',
       offline: offline ?? false,

@@ -1,4 +1,4 @@
-import type { Precision } from '../../../bridge/protocol/models.js';
+import type { Precision, WarmUp } from '../../../bridge/protocol/models.js';
 import type { OnStage } from '../../base/stage.js';
 import type { Lane } from '../../base/lane.js';
 import type { BatchReport, ClipSource, EngineStats, ItemOptions } from '../../engine/index.js';
@@ -54,7 +54,7 @@ export type ScoringPreparer = Pick<Preparer, 'prepare' | 'open' | 'close'> & Par
 
 /** Dependencies of a scorer: real ones come from `create-scorer.ts`, tests pass fakes. */
 export interface ScorerParts {
-  createEngine(choice: ModelChoice, options: ScorerOptions): Promise<ScoringEngine>;
+  createEngine(choice: ModelChoice, options: ScorerOptions, warmUp: WarmUp): Promise<ScoringEngine>;
   createPreparer(options: ScorerOptions): ScoringPreparer;
   toSource(input: string | Uint8Array, options: ScorerOptions): Promise<ScoreSource>;
 }
@@ -134,9 +134,10 @@ export interface ScorerOptions {
   /** Maximum number of frames per request to a worker; by default the engine chooses it. */
   readonly maxBatchFrames?: number | undefined;
   /**
-   * Computes each item alone, so that its score has the same bytes in every run on the same machine and versions.
-   * Otherwise scores can differ in the 7th digit with the composition of batches. It costs the speed of batches: a GPU
-   * computes one picture at a time. With nano on a CPU core no speed was lost.
+   * Computes each frame and each prompt alone. A score then has the same bytes in every batch and in every run on the
+   * same machine and versions. Otherwise a score differs with its batch: by less than 1e-5 in fp32, and by rounding
+   * in lower precisions. It costs the speed of batches: a GPU computes one picture at a time. With nano on a CPU core
+   * no speed was lost.
    * @default false
    */
   readonly deterministic?: boolean | undefined;

@@ -1,10 +1,12 @@
 import type { Preprocessing } from '../../api/result.js';
-import { chooseModel, type ModelChoice } from '../../config/models.js';
+import type { WarmUp } from '../../../bridge/protocol/models.js';
+import { chooseModel, supports, type ModelChoice } from '../../config/models.js';
 import { loadPrompt } from '../../config/prompts.js';
 import type { PrepareLoad } from '../../media/prepare-pool.js';
 import { describePreprocessing } from '../../media/preprocessing.js';
-import type { PromptTemplate } from '../../prompts/render.js';
-import type { Scale } from '../../scoring/levels.js';
+import { allows, renderPrompt, type PromptTemplate } from '../../prompts/render.js';
+import { TASKS } from '../../prompts/subject.js';
+import { LEVELS, type Scale } from '../../scoring/levels.js';
 import { createInFlight, type InFlight } from './in-flight.js';
 import { scoreVersion } from './score-version.js';
 import type {
@@ -39,7 +41,7 @@ export interface ScoringSession {
 export async function openSession(parts: ScorerParts, options: ScorerOptions): Promise<ScoringSession> {
   const choice = await chooseModel(options);
   const prompt = await loadPrompt(options.prompt ?? choice.prompt);
-  const engine = await parts.createEngine(choice, options);
+  const engine = await parts.createEngine(choice, options, expectedRequests(choice, prompt));
   const preparer = parts.createPreparer(options);
   const { id: _id, ...loaded } = engine.model;
   return {
@@ -56,6 +58,14 @@ export async function openSession(parts: ScorerParts, options: ScorerOptions): P
     toSource: (input) => parts.toSource(input, options),
     closed: false,
   };
+}
+
+/** One picture with each task that the model rates, and with all of them. */
+export function expectedRequests(choice: ModelChoice, prompt: PromptTemplate): WarmUp {
+  const texts = TASKS.filter((task) => supports(choice, task, 'image') && allows(prompt, task, 'image')).map((task) =>
+    renderPrompt(prompt, task, 'image'),
+  );
+  return { prompts: [...texts.map((text) => [text]), ...(texts.length > 1 ? [texts] : [])], levels: [...LEVELS] };
 }
 
 /** score_version of the scores of a session for a prompt and a scale. */

@@ -41,11 +41,12 @@ export const readyz = defineRoute({
   examples: [{ name: 'ready', status: 200 }],
   async handle(call, { config, models, ending }: HealthRouteServices) {
     const devices = [...models.loaded].flatMap(([model, scorer]) =>
-      (scorer.load().engine?.workers ?? []).map(({ device, state, oldest_batch_ms, restarts }) => ({
+      (scorer.load().engine?.workers ?? []).map(({ device, state, oldest_batch_ms, restarts, device_memory }) => ({
         model,
         device,
         state: state === 'ready' && oldest_batch_ms > config.request_ms ? ('late' as const) : state,
         restarts,
+        ...(device_memory === undefined ? {} : { device_memory }),
       })),
     );
     const ready = devices.filter(({ state }) => state === 'ready').length;

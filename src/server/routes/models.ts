@@ -60,7 +60,7 @@ export const unloadModel = defineRoute({
   async handle(call, { models }: ModelRouteServices) {
     const row = await rowOf(models, call.params.id);
     await models.unload(call.params.id);
-    const { weights_sha256: _w, precision: _p, workers_ready: _r, ...rest } = row;
+    const { weights_sha256: _w, precision: _p, workers_ready: _r, device_memory: _m, ...rest } = row;
     call.answer(200, { ...rest, state: 'available' });
   },
 });

@@ -156,6 +156,8 @@ function toRow(
   described: readonly Description[],
 ): ModelRow {
   const description = described.find(({ name }) => name === id);
+  const workers = scorer?.load().engine?.workers ?? [];
+  const memory = workers.flatMap(({ device, device_memory }) => (device_memory ? [[device, device_memory]] : []));
   return {
     id,
     title: description?.title ?? id,
@@ -169,7 +171,10 @@ function toRow(
       : {
           weights_sha256: scorer.model.weights_sha256,
           precision: scorer.model.precision,
-          workers_ready: scorer.load().engine?.workers.filter(({ ready }) => ready).length ?? 0,
+          workers_ready: workers.filter(({ ready }) => ready).length,
+          ...(memory.length === 0
+            ? {}
+            : { device_memory: Object.fromEntries(memory) as NonNullable<ModelRow['device_memory']> }),
         }),
   };
 }

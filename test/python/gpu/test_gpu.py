@@ -18,10 +18,13 @@ from qalign.mplug_owl2.engine.kernels.coded import quantised_rows
 from qalign.mplug_owl2.engine.kernels.register import triton_works
 from qalign.mplug_owl2.engine.load import load_scorer
 from qalign.mplug_owl2.engine.matrix import fused
+from qalign.mplug_owl2.engine.warm_up import WarmUp, warm_up
 from qalign.mplug_owl2.quantised import CAPABILITY, QuantisedLinear
 from qalign.mplug_owl2.random_weights import architecture, random_model
 from qalign.weights.answers import ScoreItem
 from qalign.weights.codes import CODES
+from qalign.worker.dispatch import dispatch
+from qalign.worker.handlers import Handlers
 
 if not torch.cuda.is_available():
     warnings.warn("NOT RUN: test_gpu.py needs a CUDA device", stacklevel=1)
@@ -79,6 +82,60 @@ def test_two_tasks_of_each_picture_run_as_one_graph():
     replayed = [answers() for _ in range(3)][-1]
     assert len(scorer._graphs.captured) == 1
     assert worst(plain, replayed) < 1e-5
+
+
+EXPECTED = WarmUp([["USER: <|image|>rate it:"], ["USER: <|image|>rate it:", "USER: <|image|>and again:"]], LEVELS)
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_the_first_request_replays_a_graph_of_the_load(precision):
+    scorer = load_scorer(str(GOLDEN / "tiny_a" / "model"), device="cuda:0", precision=precision, expected=EXPECTED)
+    assert len(scorer._graphs.captured) == 8 and not scorer._graphs.failed
+    visuals = cases("tiny_a")["image_01"].visuals
+    for prompts in EXPECTED.prompts:
+        for count in (1, 2, 3, 8):
+            assert all(answer.error is None for answer in scorer.score([ScoreItem(visuals, prompts)] * count, LEVELS))
+    assert len(scorer._graphs.captured) == 8, "a request was captured again"
+
+
+def test_a_capture_without_memory_disables_its_shape_only():
+    scorer = load_scorer(str(GOLDEN / "tiny_a" / "model"), device="cuda:0", precision="bf16")
+    features = scorer.engine.features
+
+    def large(frames):
+        if len(frames) == 4:
+            torch.empty(1 << 50, dtype=torch.uint8, device="cuda:0")
+        return features(frames)
+
+    scorer.engine.features = large
+    warm_up(scorer, WarmUp(EXPECTED.prompts[:1], LEVELS))
+    scorer.engine.features = features
+    assert len(scorer._graphs.captured) == 3 and len(scorer._graphs.failed) == 1
+    visuals = cases("tiny_a")["image_01"].visuals
+    for count in (1, 2, 4, 8):
+        answers = scorer.score([ScoreItem(visuals, EXPECTED.prompts[0])] * count, LEVELS)
+        assert all(answer.error is None for answer in answers)
+
+
+def test_memory_after_load_and_unload_is_returned_and_reported():
+    handlers = Handlers(lambda: None)
+    params = {"model": str(GOLDEN / "tiny_a" / "model"), "device": "cuda:0", "precision": "bf16", "offline": True}
+    load = {"id": "1", "method": "load_model", "params": params}
+    for _ in range(3):
+        told = dispatch(handlers, load, [], lambda progress: None)["result"]["device_memory"]
+        assert 0 < told["allocated_bytes"] <= min(told["peak_bytes"], told["reserved_bytes"])
+        assert told["reserved_bytes"] <= told["total_bytes"] - told["free_bytes"]
+        dispatch(handlers, {"id": "2", "method": "unload_model", "params": {}}, [], lambda progress: None)
+    assert torch.cuda.memory_allocated() < told["allocated_bytes"]
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_deterministic_scores_have_the_same_bits_in_every_batch(precision):
+    scorer = load_scorer(str(GOLDEN / "tiny_a" / "model"), device="cuda:0", precision=precision, deterministic=True)
+    chosen = list(cases("tiny_a").values())
+    alone = torch.cat([logits(scorer, [case]) for case in chosen])
+    assert torch.equal(logits(scorer, chosen), alone)
+    assert torch.equal(logits(scorer, chosen[::-1] + chosen)[-len(chosen) :], alone)
 
 
 def test_memory_is_flat():

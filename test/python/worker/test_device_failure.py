@@ -74,3 +74,22 @@ def test_an_error_of_a_library_tests_the_device(monkeypatch: pytest.MonkeyPatch)
 
     monkeypatch.setattr(failures.torch.cuda, "synchronize", refuse)
     assert device_failure(error) == "misaligned address"
+
+
+@pytest.mark.parametrize("error", [RuntimeError("CUDA error: a text of a later version" + HINT), CodedError(4711)])
+def test_an_error_that_is_not_known_tests_the_device(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
+    monkeypatch.setattr(failures.torch.cuda, "is_initialized", lambda: True)
+    monkeypatch.setattr(failures.torch.cuda, "synchronize", lambda: None)
+    assert device_failure(error) is None
+
+    def refuse() -> None:
+        raise error
+
+    monkeypatch.setattr(failures.torch.cuda, "synchronize", refuse)
+    assert device_failure(error) == str(error).removeprefix("CUDA error: ").partition("\n")[0]
+
+    def no_room() -> None:
+        raise RuntimeError("CUDA error: out of memory" + HINT)
+
+    monkeypatch.setattr(failures.torch.cuda, "synchronize", no_room)
+    assert device_failure(error) is None

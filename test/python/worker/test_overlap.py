@@ -66,7 +66,13 @@ class Loop:
 
     def put(self, id, method="score"):
         item = {"id": id, "visuals": [], "prompts": [{"text": "p"}]}
-        params = {"items": [item], "levels": ["good", "bad"], "buffers": []} if method == "score" else {}
+        params = {
+            "score": {"items": [item], "levels": ["good", "bad"], "buffers": []},
+            "generate": {"items": [item | {"prompts": ["p"]}], "max_new_tokens": 1, "buffers": []},
+            "encode": {"clip": "c", "first": 0, "buffers": [{"shape": [1, 2, 2, 3], "dtype": "uint8"}]},
+            "release": {"clip": "c"},
+            "load_model": {"model": "m", "device": "cuda:0", "precision": "auto", "offline": True},
+        }.get(method, {})
         self.bridge._requests.put((self.bridge._session, {"id": id, "method": method, "params": params}, []))
 
     def run(self):
@@ -135,7 +141,7 @@ def test_an_error_of_the_computation_belongs_to_its_request(loop):
     loop.put("a")
     put_at_poll(loop, "b")
     assert loop.run() == [
-        *["begin a", "begin b", "read a", "answer a WORKER_INTERNAL", "read b", "answer b result", "bye"],
+        *["begin a", "begin b", "read a", "answer a OUT_OF_MEMORY", "read b", "answer b result", "bye"],
     ]
 
 
@@ -145,6 +151,32 @@ def test_a_failed_device_ends_the_loop_without_another_answer(loop):
     loop.put("a")
     put_at_poll(loop, "b")
     assert loop.run() == ["begin a", "begin b", "read a", "bye DEVICE_FAILED"]
+
+
+def test_a_device_that_fails_at_the_read_drops_the_next_request(loop):
+    loop.device.read_errors = {"a": STICKY}
+    loop.put("a")
+    put_at_poll(loop, "b", "c")
+    assert loop.run() == ["begin a", "begin b", "read a", "bye DEVICE_FAILED"]
+    assert "credit" not in loop.device.events
+
+
+def test_a_device_that_fails_at_the_begin_of_the_next_answers_the_last(loop):
+    loop.device.submit_errors = {"b": STICKY}
+    loop.put("a")
+    put_at_poll(loop, "b", "c")
+    assert loop.run() == ["begin a", "begin b", "read a", "answer a result", "bye DEVICE_FAILED"]
+
+
+@pytest.mark.parametrize("method", ["load_model", "unload_model", "release", "generate", "encode"])
+def test_a_device_that_fails_in_any_method_ends_the_loop(loop, method, monkeypatch):
+    def fail(*args):
+        raise STICKY
+
+    monkeypatch.setattr(FakeDevice, method, fail, raising=False)
+    loop.put("m", method)
+    loop.put("a")
+    assert loop.run() == ["bye DEVICE_FAILED"]
 
 
 def test_an_error_of_the_poll_is_answered_by_the_read(loop):

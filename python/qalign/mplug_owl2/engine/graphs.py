@@ -2,30 +2,20 @@
 
 import logging
 from collections import OrderedDict
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 
-import torch
 from torch import Tensor
 
-from .engine import Engine, Question
+from .capture import Captured, Capturer
+from .engine import Question
 from .layout import Layout
-from .staging import Staging
 
 BUCKETS = (1, 2, 4, 8)  # items; a smaller batch leaves the remaining slots of its bucket unused
 FRAMES = 8  # above this, kernels run long enough to hide their launches
-KEPT = 12
+KEPT = 16
 SEEN = 1024
 Key = tuple[tuple[Layout, ...], int, int]  # layouts of one item, items, address of the level ids
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Captured:
-    graph: "torch.cuda.CUDAGraph"
-    frames: Tensor  # uint8 [F, S, S, 3], the input
-    answer: Tensor  # fp32 [questions, levels + 1]
-    held: list  # keeps prefix keys and values and tables alive, which the graph reads
 
 
 def shared_layouts(questions: Sequence[Question]) -> tuple[Layout, ...] | None:
@@ -52,15 +42,12 @@ def item_questions(layouts: tuple[Layout, ...], items: int) -> list[Question]:
 
 
 class GraphCache:
-    """Replays a whole scoring pass, from bytes to logits, per layouts and bucket. It does nothing on a CPU."""
+    """Replays a whole scoring pass, from bytes to logits, per layouts and bucket. Without `capture` it does nothing."""
 
-    def __init__(self, engine: Engine, staging: Staging) -> None:
-        self.engine, self._staging = engine, staging
-        self.enabled = engine.device.type == "cuda"
-        # one stream for all captures: cuBLAS keeps a workspace (32 MB on an H100) for every stream it has used
-        self.stream = torch.cuda.Stream(engine.device) if self.enabled else None
-        # one memory pool for all graphs: replays and the copies of their answers run in order on one stream
-        self.pool = torch.cuda.graph_pool_handle() if self.enabled else None
+    def __init__(self, capture: Capturer | None, put: Callable[[Sequence[Tensor], Tensor], None]) -> None:
+        """`put` copies frames to a tensor of the device, in the order of its computations."""
+        self._capture, self._put = capture, put
+        self.enabled = capture is not None
         self.captured: OrderedDict[Key, Captured] = OrderedDict()
         self.seen: set[Key] = set()
         self.failed: set[Key] = set()
@@ -80,57 +67,45 @@ class GraphCache:
         if bucket * layouts[0].frames > FRAMES:
             return None
         key = (layouts, bucket, level_ids.data_ptr())
-        if key not in self.captured and not self._prepare(key, level_ids):
+        if key not in self.captured and not (self._again(key) and self.prepare(layouts, bucket, level_ids)):
             return None
         self.captured.move_to_end(key)
         held = self.captured[key]
-        self._staging.put(visuals, held.frames[: sum(map(len, visuals))])
+        self._put(visuals, held.frames[: sum(map(len, visuals))])
         held.graph.replay()
         return held.answer[: len(questions)]
 
-    def _prepare(self, key: Key, level_ids: Tensor) -> bool:
-        """Capture at the second use, because many shapes occur only once. A shape that failed is not tried again."""
-        if key in self.failed:
+    def prepare(self, layouts: tuple[Layout, ...], bucket: int, level_ids: Tensor) -> bool:
+        """Capture a shape that has no graph. → whether it has one now. A shape that failed is not tried again.
+
+        Raises errors of a device that no longer works.
+        """
+        key = (layouts, bucket, level_ids.data_ptr())
+        if self._capture is None or key in self.failed:
             return False
-        if key not in self.seen:
-            if len(self.seen) >= SEEN:
-                self.seen.clear()
-                self.failed.clear()
-            self.seen.add(key)
-            return False
+        if key in self.captured:
+            return True
         try:
-            self.captured[key] = self._capture(key, level_ids)
+            self.captured[key] = self._capture(item_questions(layouts, bucket), level_ids)
         except RuntimeError as error:  # out of memory too
             self.failed.add(key)
-            log.warning("this shape runs without a CUDA graph, because its capture failed: %s", error)
-            torch.cuda.empty_cache()  # what the capture held is free for the eager pass
+            log.warning(
+                "a batch of %d items with %d prompts each runs without a CUDA graph, because its capture failed: %s",
+                *(bucket, len(layouts), str(error)),
+            )
+        if key in self.failed:  # after the handler, whose traceback holds the memory of the capture
+            self._capture.recover()
             return False
         if len(self.captured) > KEPT:
             self.captured.popitem(last=False)
         return True
 
-    def _capture(self, key: Key, level_ids: Tensor) -> Captured:
-        engine = self.engine
-        layouts, bucket, _ = key
-        size = engine.config.image_size
-        frames = torch.zeros(bucket * layouts[0].frames, size, size, 3, dtype=torch.uint8, device=engine.device)
-        questions = item_questions(layouts, bucket)
-        passes = engine.chunks(questions)
-        order = torch.tensor([index for chunk in passes for index in chunk], device=engine.device).argsort()
-
-        def compute() -> Tensor:
-            features = engine.features(frames)
-            rows = [engine.ask([questions[index] for index in chunk], features, level_ids) for chunk in passes]
-            return torch.cat(rows).index_select(0, order)
-
-        side = self.stream
-        side.wait_stream(torch.cuda.current_stream(engine.device))
-        with torch.cuda.stream(side):  # creates prefix, tables and cuBLAS workspaces outside the capture
-            for _ in range(2):
-                compute()
-        torch.cuda.current_stream(engine.device).wait_stream(side)
-        graph = torch.cuda.CUDAGraph()
-        with torch.cuda.device(engine.device), torch.cuda.graph(graph, pool=self.pool, stream=side):
-            answer = compute()
-        plans = [engine.plan([questions[index] for index in chunk]) for chunk in passes]
-        return Captured(graph, frames, answer, [*plans, order, level_ids])
+    def _again(self, key: Key) -> bool:
+        """Whether this shape was used before. Many shapes occur only once, and a capture takes as long as three."""
+        if key in self.seen:
+            return True
+        if len(self.seen) >= SEEN:
+            self.seen.clear()
+            self.failed.clear()
+        self.seen.add(key)
+        return False

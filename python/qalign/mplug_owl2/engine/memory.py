@@ -1,10 +1,60 @@
-"""Free memory of a device."""
+"""Memory of a device: what is free, what torch holds, and its return."""
 
+import gc
+import re
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
 CGROUP = Path("/sys/fs/cgroup")
+# of the CPU; of CUDA for contexts, kernels, graphs and pinned buffers; of cuBLAS for its workspace
+NO_MEMORY = re.compile(r"can't allocate memory|(CUDA|HIP)( driver)? error: out of memory|CUBLAS_STATUS_ALLOC_FAILED")
+
+
+@dataclass(frozen=True)
+class DeviceMemory:
+    """Bytes on a GPU: of torch's tensors now and at most, of torch's cache with them, and of the whole device."""
+
+    allocated_bytes: int
+    reserved_bytes: int
+    peak_bytes: int
+    free_bytes: int
+    total_bytes: int
+
+
+def device_memory(device: torch.device) -> DeviceMemory | None:
+    """The memory of a GPU, or None on a CPU. `peak_bytes` counts from the last `restart_peak`."""
+    if device.type != "cuda":
+        return None
+    free, total = torch.cuda.mem_get_info(device)
+    return DeviceMemory(
+        allocated_bytes=torch.cuda.memory_allocated(device),
+        reserved_bytes=torch.cuda.memory_reserved(device),
+        peak_bytes=torch.cuda.max_memory_allocated(device),
+        free_bytes=free,
+        total_bytes=total,
+    )
+
+
+def restart_peak(device: torch.device) -> None:
+    """Count `peak_bytes` from now on."""
+    if device.type == "cuda" and torch.cuda.is_initialized():
+        torch.cuda.reset_peak_memory_stats(device)
+
+
+def give_back() -> None:
+    """Return memory that no tensor uses. Models are in circles of references, which only the collector finds."""
+    gc.collect()
+    if torch.cuda.is_initialized():
+        torch.cuda.empty_cache()
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """The allocator of torch on CUDA has its own exception class; errors of others are known by their text."""
+    if isinstance(error, torch.OutOfMemoryError | MemoryError):
+        return True
+    return isinstance(error, RuntimeError) and NO_MEMORY.search(str(error)) is not None
 
 
 def free_bytes(device: torch.device) -> int | None:

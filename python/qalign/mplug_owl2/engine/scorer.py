@@ -12,6 +12,7 @@ from qalign.weights.errors import InvalidInput, ModelError, NonFinite, OutOfRoom
 
 from ..model import MPLUGOwl2
 from ..tokenizer import Tokenizer
+from .capture import Capturer, CudaCapturer
 from .clips import KeptClips
 from .engine import Engine, Question
 from .generate import generate_greedily
@@ -21,17 +22,29 @@ from .memory import free_bytes
 from .pending import Pending, ReadBack, Rows
 from .staging import CudaLanes, Staging, cut
 
-WARM_UP_PROMPT, WARM_UP_LEVELS = "<|image|>\nASSISTANT:", ("good", "bad")
-
 
 class Scorer:
     """A loaded model. Its weights must not change, because results of constant prompt text are cached.
 
     Not thread-safe: one call at a time. `on_step` is called between chunks and can raise to stop.
+
+    While `deterministic` is set, every frame is encoded alone, and every prompt is answered alone, without graphs. All
+    passes then have shapes that depend on the item only, and so have its bits. Kernels choose their blocks and splits
+    by these shapes.
     """
 
-    def __init__(self, model: MPLUGOwl2, tokenizer: Tokenizer, info: ModelInfo) -> None:
+    def __init__(
+        self,
+        model: MPLUGOwl2,
+        tokenizer: Tokenizer,
+        info: ModelInfo,
+        *,
+        deterministic: bool = False,
+        capture: Capturer | None = None,
+    ) -> None:
+        """`capture` replaces that of CUDA graphs."""
         self.model, self.tokenizer, self.info = model, tokenizer, info
+        self.deterministic = deterministic
         self.engine = Engine(model)
         self.on_step: Callable[[], None] = lambda: None
         self.engine.language.on_block = lambda: self.on_step()
@@ -39,7 +52,7 @@ class Scorer:
         self._lanes = CudaLanes(self.engine.device) if self.engine.device.type == "cuda" else None
         self._staging = Staging(self._lanes)
         self._read_back = ReadBack(self._lanes.host, self._lanes.mark) if self._lanes else None
-        self._graphs = GraphCache(self.engine, self._staging)
+        self._graphs = GraphCache(capture or (CudaCapturer(self.engine) if self._lanes else None), self._staging.put)
         self._level_ids: dict[tuple[str, ...], Tensor] = {}
         self._busy = threading.Lock()
 
@@ -61,11 +74,20 @@ class Scorer:
         with self._busy:
             return self._submit(items, levels)
 
-    def warm_up(self) -> None:
-        """Score a black picture, so that the first request does not pay for contexts, plans and loaded kernels."""
-        size = self.info.image_size
-        black = torch.zeros(1, size, size, 3, dtype=torch.uint8)
-        self.score([ScoreItem([black], [WARM_UP_PROMPT])], WARM_UP_LEVELS)
+    @property
+    def uses_graphs(self) -> bool:
+        """Whether small batches are replayed from graphs."""
+        return self._graphs.enabled and not self.deterministic
+
+    @torch.inference_mode()
+    def prepare_graph(self, item: ScoreItem, levels: Sequence[str], count: int) -> bool:
+        """Capture the graph of a batch of `count` items like this one. → whether it exists.
+
+        Raises InvalidInput and OutOfRoom for an item that cannot be scored.
+        """
+        with self._busy:
+            layouts = tuple(question.layout for question in self._questions(item, 0))
+            return self._graphs.prepare(layouts, count, self._levels(tuple(levels)))
 
     def encode(self, clip: str, first: int, pixels: Tensor) -> int:
         """`submit_encode`, and wait for the result."""
@@ -190,17 +212,18 @@ class Scorer:
         if not questions:
             return Pending(list)
         pixels = [visual for visual in visuals if not isinstance(visual, ClipRange)]
-        replayed = self._graphs.answer(questions, pixels, ids) if len(pixels) == len(visuals) else None
+        replays = self.uses_graphs and len(pixels) == len(visuals)
+        replayed = self._graphs.answer(questions, pixels, ids) if replays else None
         if replayed is not None:
             self.on_step()
             return self._begin_read(replayed)
         features = self._together(visuals, self._features(pixels))
         order: list[int] = []
         rows: list[Tensor] = []
-        for chunk in self.engine.chunks(questions):
+        for chunk in self._passes(questions):
             self.on_step()
             order += chunk
-            rows.append(self.engine.ask([questions[index] for index in chunk], features, ids))
+            rows.append(self._ask([questions[index] for index in chunk], features, ids))
         self.on_step()
         sorted_rows = self._begin_read(torch.cat(rows))
 
@@ -211,6 +234,17 @@ class Scorer:
             return answers
 
         return sorted_rows.then(read)
+
+    def _passes(self, questions: list[Question]) -> list[list[int]]:
+        """The indices of the questions of each pass."""
+        return [[index] for index in range(len(questions))] if self.deterministic else self.engine.chunks(questions)
+
+    def _ask(self, questions: list[Question], features: Tensor, ids: Tensor) -> Tensor:
+        if len(questions) == 1:  # the plan of one question serves all items, wherever their frames begin
+            (question,) = questions
+            start, layout = question.first_frame, question.layout
+            return self.engine.ask([Question(layout, 0, question.whole)], features[start : start + layout.frames], ids)
+        return self.engine.ask(questions, features, ids)
 
     def _begin_read(self, rows: Tensor) -> Pending[Rows]:
         """The only synchronisation with the device is in the result."""
@@ -225,7 +259,7 @@ class Scorer:
         if not visuals:
             return torch.empty(0, engine.config.tokens_per_frame, engine.config.hidden_size, device=engine.device)
         parts = []
-        for chunk in cut(visuals, engine.frames_at_once):
+        for chunk in cut(visuals, 1 if self.deterministic else engine.frames_at_once):
             self.on_step()
             with self._staging.frames(chunk) as frames:
                 parts.append(engine.features(frames))

@@ -1,7 +1,6 @@
 """How far scores differ: from the literal model in fp32, between batches, between runs, and in deterministic mode."""
 
-import inspect
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
@@ -36,8 +35,8 @@ def company(subject: Subject, section: Section) -> None:
     items = subject.items(64 if subject.device.type == "cuda" else 16)
     few = items[:COMPARED]
 
-    def alone(**options: bool) -> Tensor:
-        return torch.cat([logits(scorer, [item], **options) for item in few])
+    def alone() -> Tensor:
+        return torch.cat([logits(scorer, [item]) for item in few])
 
     with without_graphs(scorer):
         base = alone()
@@ -53,19 +52,20 @@ def company(subject: Subject, section: Section) -> None:
         section.details["graphs"] = len(scorer._graphs.captured)
     else:
         section.skip("graphs", "graphs need a CUDA device")
-    deterministic(scorer, section, items, alone)
+    deterministic(scorer, section, items)
 
 
-def deterministic(scorer: Scorer, section: Section, items: list[ScoreItem], alone: Callable[..., Tensor]) -> None:
+def deterministic(scorer: Scorer, section: Section, items: list[ScoreItem]) -> None:
     """In deterministic mode an item has the same bits in every batch."""
-    if "deterministic" not in inspect.signature(scorer.score).parameters:
-        section.skip("deterministic mode", "the scorer of this version has no deterministic mode")
-        return
-    base = alone(deterministic=True)
-    for size in (3, len(items)):
-        found = logits(scorer, items[:size], deterministic=True)[:COMPARED]
-        equal = torch.equal(found, base[: len(found)])
-        section.figure(f"deterministic, in a batch of {size}, equal bits", float(equal), "1 if equal")
+    was, scorer.deterministic = scorer.deterministic, True
+    try:
+        base = torch.cat([logits(scorer, [item]) for item in items[:COMPARED]])
+        for size in (3, len(items)):
+            found = logits(scorer, items[:size])[:COMPARED]
+            equal = torch.equal(found, base[: len(found)])
+            section.figure(f"deterministic, in a batch of {size}, equal bits", float(equal), "1 if equal")
+    finally:
+        scorer.deterministic = was
 
 
 @contextmanager

@@ -5,6 +5,7 @@ import time
 import torch
 
 from ...mplug_owl2.engine.scorer import Scorer
+from ...mplug_owl2.engine.warm_up import warm_up
 from ...protocol import LEVELS
 from ...weights.answers import ScoreItem
 from .report import Section
@@ -25,7 +26,7 @@ def rates(subject: Subject, section: Section, budget: Budget) -> None:
         free(device)  # as after loading a checkpoint
         section.figure("memory of the weights", torch.cuda.memory_allocated(device) / 1e9, "GB")
         section.figure("reserved after loading", torch.cuda.memory_reserved(device) / 1e9, "GB")
-        scorer.warm_up()
+        warm_up(scorer, None)
     large = END_TO_END if device.type == "cuda" else 4
     for batch in BATCHES:
         if budget.left < 0:

@@ -90,9 +90,9 @@ def level_ids(scorer: Scorer) -> Tensor:
     return torch.tensor([scorer.tokenizer.word_id(word) for word in LEVELS], device=scorer.engine.device)
 
 
-def logits(scorer: Scorer, items: Sequence[ScoreItem], **options: bool) -> Tensor:
+def logits(scorer: Scorer, items: Sequence[ScoreItem]) -> Tensor:
     """Level logits fp32 [items, 5] of the first prompt. Raises the first error of an item."""
-    return logits_of(scorer.score(items, LEVELS, **options))
+    return logits_of(scorer.score(items, LEVELS))
 
 
 def logits_of(answers: Sequence) -> Tensor:
