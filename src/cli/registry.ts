@@ -22,7 +22,7 @@ export const REGISTRY: Readonly<Record<string, Row>> = {
   },
   bench: {
     summary: 'measure speed, memory, the HTTP service and the order of distortions; print and write JSON',
-    load: async () => (await import('./bench.js')).bench,
+    load: async () => (await import('./bench/bench.js')).bench,
   },
   doctor: {
     summary: 'report what is installed, what is missing and what does not work without it',

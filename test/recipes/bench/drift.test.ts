@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { driftLimits } from '../../../src/cli/bench-drift.js';
+import { driftLimits } from '../../../src/cli/bench/drift.js';
 import { compareScores, type Outcomes } from '../../../src/recipes/bench/drift.js';
 import type { Level } from '../../../src/scoring/levels.js';
 

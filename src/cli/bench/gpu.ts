@@ -1,8 +1,8 @@
-import type { GpuCheck } from '../../bridge/protocol/gpu-check.js';
-import { QalignError } from '../base/errors.js';
-import { formatDuration } from '../base/units.js';
-import { ensurePython } from '../engine/python/environment.js';
-import { readGpuCheck, runGpuCheck } from '../recipes/bench/gpu.js';
+import type { GpuCheck } from '../../../bridge/protocol/gpu-check.js';
+import { QalignError } from '../../base/errors.js';
+import { formatDuration } from '../../base/units.js';
+import { ensurePython } from '../../engine/python/environment.js';
+import { readGpuCheck, runGpuCheck } from '../../recipes/bench/gpu.js';
 import {
   comparedCells,
   differences,
@@ -11,12 +11,12 @@ import {
   goalCells,
   headline,
   type Cells,
-} from '../recipes/bench/gpu-table.js';
-import { resolveDevices } from '../recipes/score/devices.js';
-import { markdownTable } from '../report/text.js';
-import { defineCommand, type CommandContext, type FlagValues } from './command.js';
-import type { Terminal } from './terminal/terminal.js';
-import { fittedTable } from './terminal/table.js';
+} from '../../recipes/bench/gpu-table.js';
+import { resolveDevices } from '../../recipes/score/devices.js';
+import { markdownTable } from '../../report/text.js';
+import { defineCommand, type CommandContext, type FlagValues } from '../command.js';
+import type { Terminal } from '../terminal/terminal.js';
+import { fittedTable } from '../terminal/table.js';
 
 const FLAGS = {
   compare: { type: 'boolean', help: 'compare the figures of two files' },

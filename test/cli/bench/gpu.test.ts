@@ -2,8 +2,8 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import example from '../../bridge/examples/accepted/gpu_check.json' with { type: 'json' };
-import { cli } from './terminal/terminal-double.js';
+import example from '../../../bridge/examples/accepted/gpu_check.json' with { type: 'json' };
+import { cli } from '../terminal/terminal-double.js';
 
 let folder: string;
 const files = { first: '', second: '', foreign: '', newer: '', damaged: '', text: '' };

@@ -1,11 +1,11 @@
-import { PRECISIONS, type Precision } from '../../bridge/protocol/models.js';
-import { QalignError } from '../base/errors.js';
-import { expandSources } from '../media/sources.js';
-import { benchDrift, type BenchDriftResult } from '../recipes/bench/drift.js';
-import type { ScoreSource } from '../recipes/score/scorer.js';
-import { defineCommand } from './command.js';
-import { asJson } from './terminal/json.js';
-import { tableFor } from './terminal/table.js';
+import { PRECISIONS, type Precision } from '../../../bridge/protocol/models.js';
+import { QalignError } from '../../base/errors.js';
+import { expandSources } from '../../media/sources.js';
+import { benchDrift, type BenchDriftResult } from '../../recipes/bench/drift.js';
+import type { ScoreSource } from '../../recipes/score/scorer.js';
+import { defineCommand } from '../command.js';
+import { asJson } from '../terminal/json.js';
+import { tableFor } from '../terminal/table.js';
 
 export const benchDriftCommand = defineCommand({
   name: 'bench drift',
