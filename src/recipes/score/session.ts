@@ -1,10 +1,12 @@
 import type { Preprocessing } from '../../api/result.js';
 import { chooseModel, type ModelChoice } from '../../config/models.js';
 import { loadPrompt } from '../../config/prompts.js';
+import type { EngineStats } from '../../engine/index.js';
 import type { PrepareLoad } from '../../media/prepare-pool.js';
 import { describePreprocessing } from '../../media/preprocessing.js';
 import type { PromptTemplate } from '../../prompts/render.js';
 import type { Scale } from '../../scoring/levels.js';
+import { gateClips } from './clip-gate.js';
 import { createInFlight, type InFlight } from './in-flight.js';
 import { scoreVersion } from './score-version.js';
 import type {
@@ -40,13 +42,14 @@ export async function openSession(parts: ScorerParts, options: ScorerOptions): P
   const choice = await chooseModel(options);
   const prompt = await loadPrompt(options.prompt ?? choice.prompt);
   const engine = await parts.createEngine(choice, options);
-  const preparer = parts.createPreparer(options);
+  const stats = (): EngineStats | undefined => engine.stats?.();
+  const preparer = gateClips(parts.createPreparer(options), stats);
   const { id: _id, ...loaded } = engine.model;
   return {
     choice,
     engine,
     preparer,
-    inFlight: createInFlight(() => engine.stats?.()),
+    inFlight: createInFlight(stats),
     model: { ...loaded, id: choice.id },
     preprocessing: describePreprocessing(loaded.image_size, options),
     prompt,
