@@ -2,6 +2,7 @@ import Type, { type Static } from 'typebox';
 import { FRAME_RULES, KINDS, TASKS } from '../prompts/subject.js';
 import { LEVELS, SCALES, type Level } from '../scoring/levels.js';
 import { closed } from './error.js';
+import { FrameCurveSchema } from './frame-curve.js';
 
 const byLevel = (what: string, description: string, range: { minimum?: number; maximum?: number } = {}) => {
   const of = (level: Level) => Type.Number({ ...range, description: `${what} of ${level}` });
@@ -95,6 +96,7 @@ export const ScoreResultSchema = Type.Object(
           'selection of the frames of a video. `published`: int(fps · i). `time`: by timestamps, for a variable rate. `counted`: as published, for a clip without timestamps',
       }),
     ),
+    frame_curve: Type.Optional(FrameCurveSchema),
     width: Type.Integer({
       minimum: 1,
       description: 'width of the upright picture or frame in pixels, before resizing',

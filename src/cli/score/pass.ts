@@ -137,6 +137,8 @@ async function scoreAll(run: ScoreRun, scoring: Scoring): Promise<void> {
       tasks,
       signal,
       strict: request.strict,
+      perFrame: request.curve?.perFrame,
+      perFrameWindow: request.curve?.perFrameWindow,
       tasksOf: (source) => held.missing(source, tasks),
     })) {
       await write(outcomes);

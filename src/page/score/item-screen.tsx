@@ -1,6 +1,6 @@
 import { useSignal } from '@preact/signals';
-import type { JSX } from 'preact';
-import { useEffect } from 'preact/hooks';
+import type { JSX, RefObject } from 'preact';
+import { useEffect, useRef } from 'preact/hooks';
 import type { ScoreResult } from '../../api/result.js';
 import { LEVELS } from '../../scoring/levels.js';
 import { apiKey, SERVICE } from '../session.js';
@@ -11,10 +11,12 @@ import { useObjectUrl } from '../parts/object-url.js';
 import { Warning } from '../parts/warning.js';
 import { doubts, failureOf, resultOf, rows, shown, type Row } from './rows.js';
 import { curl, python, typescript, type Call } from './snippets.js';
+import { FrameCurve } from './curve/frame-curve.js';
 import { isClip } from './inputs.js';
 
 export function ItemScreen({ id }: { readonly id: string }): JSX.Element {
   const row = rows.value.find((one) => String(one.id) === id);
+  const video = useRef<HTMLVideoElement>(null);
   if (row === undefined)
     return (
       <>
@@ -25,6 +27,7 @@ export function ItemScreen({ id }: { readonly id: string }): JSX.Element {
         </p>
       </>
     );
+  const result = resultOf(row);
   return (
     <>
       <Neighbours row={row} />
@@ -32,9 +35,10 @@ export function ItemScreen({ id }: { readonly id: string }): JSX.Element {
         <bdi>{row.name}</bdi>
       </h1>
       <div class="item">
-        <Picture file={row.file} name={row.name} />
+        <Picture file={row.file} name={row.name} video={video} />
         <Details row={row} />
       </div>
+      {result?.kind === 'video' && <FrameCurve key={row.id} row={row} result={result} video={video} />}
     </>
   );
 }
@@ -63,7 +67,13 @@ function Neighbours({ row }: { readonly row: Row }): JSX.Element {
   );
 }
 
-function Picture({ file, name }: { readonly file: File | undefined; readonly name: string }): JSX.Element {
+interface PictureProps {
+  readonly file: File | undefined;
+  readonly name: string;
+  readonly video: RefObject<HTMLVideoElement | null>;
+}
+
+function Picture({ file, name, video }: PictureProps): JSX.Element {
   const url = useObjectUrl(file);
   const isBroken = useSignal(false);
   if (file === undefined || isBroken.value)
@@ -80,7 +90,7 @@ function Picture({ file, name }: { readonly file: File | undefined; readonly nam
   return (
     <div class="picture">
       {isClip(file) ? (
-        <video src={url} controls muted playsInline onError={onError} aria-label={name} />
+        <video ref={video} src={url} controls muted playsInline onError={onError} aria-label={name} />
       ) : (
         <img src={url} alt={name} onError={onError} />
       )}

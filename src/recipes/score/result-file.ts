@@ -50,6 +50,8 @@ export interface ResultFileOptions extends ScanOptions {
   readonly failBelow?: number | undefined;
   /** Scores with warnings are computed again, like failures. */
   readonly strict?: boolean | undefined;
+  /** Clips need a frame curve with this window. Scores of clips without it are computed again. */
+  readonly curveWindow?: number | undefined;
   readonly csv?: CsvOptions | undefined;
   /** Content of the file from an earlier read. The file is read again if its size has changed. */
   readonly held?: Held | undefined;
@@ -70,7 +72,7 @@ export async function openResultFile(path: string, options: ResultFileOptions): 
   const sync = (): Promise<void> => (isFile ? guard(path, () => file.datasync()) : Promise.resolve());
   const hasRows = held.rows > 0;
   const sidecar = asked.kind === 'compact' ? await openSidecar(path, tasks, hasRows) : undefined;
-  const layout = sidecar === undefined ? asked : compactLayout(sidecar.meta.defaults);
+  const layout = sidecar === undefined ? asked : compactLayout(sidecar.meta.defaults, asked.withCurves);
   if (format === 'csv' && size === 0) await append(path, file, `${csvHeader(layout)}\n`);
   let lastSync = Date.now();
   const stale = new Set<string>();
@@ -212,12 +214,12 @@ const NOTHING: Held = { done: new Map(), scoreVersion: undefined, versions: new 
 
 type HeldOptions = Pick<
   ResultFileOptions,
-  'format' | 'layout' | 'needs' | 'strict' | 'failBelow' | 'models' | 'scoreVersion'
+  'format' | 'layout' | 'needs' | 'strict' | 'curveWindow' | 'failBelow' | 'models' | 'scoreVersion'
 >;
 
 /**
- * Reads the scores of a file that are kept: no failures, and with `strict` no scores with warnings. Does not change the
- * file.
+ * Reads the scores of a file that are kept: no failures, and with `strict` no scores with warnings. With `curveWindow`,
+ * scores of clips need such a curve. Does not change the file.
  *
  * @param accepts called with every kept score; if it returns false, reading stops and the result is undefined
  * @throws QalignError RESUME_MISMATCH if it is not a results file or has another layout; any error of `accepts`
@@ -227,7 +229,7 @@ export async function readHeld(
   options: Omit<HeldOptions, 'scoreVersion'>,
   accepts: (line: WrittenLine) => boolean | Promise<boolean>,
 ): Promise<Held | undefined> {
-  const { strict, failBelow = -Infinity, models } = options;
+  const { failBelow = -Infinity, models } = options;
   const size = await sizeOf(path);
   const done = new Map<string, Done>();
   const versions = new Map<string, string>();
@@ -237,7 +239,7 @@ export async function readHeld(
     if (line === undefined) continue;
     rows += 1;
     const key = keyOfLine(line, options);
-    if (line.failed || (strict === true && line.warned)) {
+    if (isScoredAgain(line, options)) {
       done.delete(key);
       // in a run with one model, failures do not name the model
       if (line.model === undefined) for (const model of models ?? []) done.delete(keyIn(model, line.key));
@@ -249,6 +251,14 @@ export async function readHeld(
     done.set(key, { start, identity: line.identity, low: line.score < failBelow });
   }
   return { done, scoreVersion, versions, rows, end, size };
+}
+
+function isScoredAgain(
+  line: WrittenLine,
+  { strict, curveWindow }: Pick<HeldOptions, 'strict' | 'curveWindow'>,
+): boolean {
+  if (line.failed || (strict === true && line.warned)) return true;
+  return curveWindow !== undefined && line.fields['kind'] === 'video' && line.curveWindow !== curveWindow;
 }
 
 /** Removes the rows that do not count from the file; returns the scores that stay. */

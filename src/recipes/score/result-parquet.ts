@@ -21,7 +21,7 @@ const GROUP_ROWS = 10_000;
 
 type Physical = Omit<SchemaElement, 'name' | 'repetition_type'>;
 const TEXT: Physical = { type: 'BYTE_ARRAY', converted_type: 'UTF8', logical_type: { type: 'STRING' } };
-const SINGLE: Readonly<Record<Exclude<ColumnType, 'texts' | 'integers'>, Physical>> = {
+const SINGLE: Readonly<Record<Exclude<ColumnType, 'texts' | 'integers' | 'doubles'>, Physical>> = {
   text: TEXT,
   double: { type: 'DOUBLE' },
   float: { type: 'FLOAT' },
@@ -29,14 +29,15 @@ const SINGLE: Readonly<Record<Exclude<ColumnType, 'texts' | 'integers'>, Physica
   long: { type: 'INT64' },
   boolean: { type: 'BOOLEAN' },
 };
-const OF_LIST: Readonly<Record<'texts' | 'integers', Physical>> = {
+const OF_LIST: Readonly<Record<'texts' | 'integers' | 'doubles', Physical>> = {
   texts: { type: 'BYTE_ARRAY', converted_type: 'UTF8' },
   integers: { type: 'INT32' },
+  doubles: { type: 'DOUBLE' },
 };
 
 function elementsOf({ name, type }: Column): SchemaElement[] {
   const optional = { name, repetition_type: 'OPTIONAL' } as const;
-  if (type === 'texts' || type === 'integers')
+  if (type === 'texts' || type === 'integers' || type === 'doubles')
     return [
       { ...optional, converted_type: 'LIST', logical_type: { type: 'LIST' }, num_children: 1 },
       { name: 'list', repetition_type: 'REPEATED', num_children: 1 },
@@ -59,10 +60,11 @@ export async function openParquetFile(
   const guard = <T>(work: () => Promise<T>): Promise<T> =>
     guardWrite(work, (error) => `${path} cannot be written (${reasonOf(error)}); its rows were discarded.`);
   const draft = await guard(() => openDraft(path));
+  const columns = [...layout.columns, ...layout.lists];
   const bytes = new ByteWriter();
   const parquet = new ParquetWriter({
     writer: bytes,
-    schema: [{ name: 'root', num_children: layout.columns.length }, ...layout.columns.flatMap(elementsOf)],
+    schema: [{ name: 'root', num_children: columns.length }, ...columns.flatMap(elementsOf)],
     createdBy: `qalign ${packageVersion}`,
   });
   let meta = emptyMeta([]);
@@ -78,7 +80,7 @@ export async function openParquetFile(
   let held: Cells[] = [];
   const writeGroup = async (): Promise<void> => {
     const rows = held.length;
-    const columnData = layout.columns.map((column) => ({
+    const columnData = columns.map((column) => ({
       name: column.name,
       data: held.map((row) => valueOf(column, row)),
     }));

@@ -1,4 +1,5 @@
 import { PRECISIONS } from '../../../bridge/protocol/models.js';
+import { WINDOW_FRAMES } from '../../api/frame-curve.js';
 import { QalignError } from '../../base/errors.js';
 import { hint } from '../../base/suggest.js';
 import { TASKS } from '../../prompts/subject.js';
@@ -27,6 +28,11 @@ const positive: Rule = { must: 'a number above 0', fits: (value) => isNumber(val
 const count: Rule = {
   must: 'a whole number of at least 1',
   fits: (value) => Number.isInteger(value) && (value as number) > 0,
+};
+const windowFrames: Rule = {
+  must: `a whole number from ${WINDOW_FRAMES.minimum} to ${WINDOW_FRAMES.maximum}`,
+  fits: (value) =>
+    count.fits(value) && (value as number) >= WINDOW_FRAMES.minimum && (value as number) <= WINDOW_FRAMES.maximum,
 };
 const call: Rule = { must: 'a function', fits: (value) => typeof value === 'function' };
 const object: Rule = { must: 'an object', fits: (value) => typeof value === 'object' && value !== null };
@@ -94,6 +100,8 @@ const SCORE_OPTIONS: Rules<ScoreOptions> = {
   scale: oneOf(SCALES),
   prompt: text,
   strict: flag,
+  perFrame: flag,
+  perFrameWindow: windowFrames,
   limits,
   lane: oneOf(['interactive', 'bulk']),
   ticket: number,

@@ -212,6 +212,17 @@ export interface ScoreOptions {
    * @default false
    */
   readonly strict?: boolean | undefined;
+  /**
+   * Results of clips also have `frame_curve`: the score of the image question about each frame. The clip's own score
+   * does not change. Results of pictures have no curve.
+   * @default false
+   */
+  readonly perFrame?: boolean | undefined;
+  /**
+   * Instead of `perFrame`: the scores of the video question about each window of this many consecutive frames, 2 to 60.
+   * @default none
+   */
+  readonly perFrameWindow?: number | undefined;
   /** Limits of decoding; default: DEFAULT_LIMITS. */
   readonly limits?: Partial<MediaLimits> | undefined;
   /** Interactive inputs have priority over bulk inputs; default: bulk. */

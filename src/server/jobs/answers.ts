@@ -5,6 +5,9 @@ import { QalignError } from '../../base/errors.js';
 import type { Caller } from '../http/caller.js';
 import { isVisible } from '../http/client-key.js';
 import { sendFileGzip, sendGzip, wantsGzip } from '../packed-answer.js';
+import { windowOf } from '../../recipes/score/curve/frame-curve.js';
+import { fullLayout } from '../../recipes/score/layout/layout.js';
+import { curveOptions } from './item.js';
 import { csvLines, resultsFile } from './results.js';
 import type { JobRunner } from './runner.js';
 import type { StoredJob } from './store.js';
@@ -30,8 +33,9 @@ export function errorOf(error: unknown, id: string, jobs: Pick<JobRunner, 'curre
  */
 export async function sendResults(call: Caller, job: StoredJob, file: string, format: ResultsFormat): Promise<void> {
   if (format === 'ndjson') return sendBytes(call, file, job.resultBytes);
+  const layout = fullLayout(windowOf(curveOptions(job.plan)) !== undefined);
   if (job.finishedAt !== undefined) {
-    const made = await resultsFile(file, job.resultBytes, format);
+    const made = await resultsFile(file, job.resultBytes, format, layout);
     return format === 'parquet' ? sendRanges(call, made, undefined) : sendBytes(call, made, undefined);
   }
   if (format === 'parquet')
@@ -39,7 +43,7 @@ export async function sendResults(call: Caller, job: StoredJob, file: string, fo
       'JOB_NOT_ENDED',
       `The job ${job.id} has not ended, and Parquet is written at the end; ask for JSON lines or CSV until then.`,
     );
-  const lines = csvLines(file, job.resultBytes, { spreadsheet: format === 'csv-safe' });
+  const lines = csvLines(file, job.resultBytes, { spreadsheet: format === 'csv-safe', layout });
   if (wantsGzip(call.req, call.res)) return sendGzip(call.res, Readable.from(lines), call.gone);
   await pipeline(Readable.from(lines), call.res).catch((error: Error) => {
     if (!call.gone.aborted) throw error;

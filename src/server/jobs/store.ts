@@ -12,6 +12,10 @@ export interface JobPlan {
   readonly prompt: string | undefined;
   /** Missing in plans of earlier versions. */
   readonly strict?: boolean | undefined;
+  /** Missing in plans of earlier versions. */
+  readonly per_frame?: boolean | undefined;
+  /** Missing in plans of earlier versions. */
+  readonly per_frame_window?: number | undefined;
   readonly model: string;
   /** Missing in plans of earlier versions. */
   readonly webhook?: string | undefined;

@@ -6,6 +6,7 @@ import type { Caller } from '../http/caller.js';
 import { keyOf, type Idempotency, type Remembered } from '../http/idempotency.js';
 import { sendJson } from '../packed-answer.js';
 import { defineRoute } from '../route.js';
+import { EXAMPLE_CLIP } from '../../api/examples.js';
 import { EXAMPLE_PICTURE } from '../../media/probe-picture.js';
 import {
   FILE_TYPES,
@@ -74,6 +75,11 @@ export const score = defineRoute({
       name: 'with a custom id, on another scale',
       status: 200,
       body: { items: [{ id: 'mine', base64: EXAMPLE_PICTURE }], tasks: ['quality'], scale: 'percent' },
+    },
+    {
+      name: 'a clip with the scores of its frames',
+      status: 200,
+      body: { items: [{ id: 'clip', base64: EXAMPLE_CLIP }], per_frame: true },
     },
     {
       name: 'one of two is damaged',

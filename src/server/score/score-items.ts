@@ -102,6 +102,8 @@ async function scoreOne(index: number, context: ItemContext): Promise<ScoredInpu
       scale: request.scale,
       prompt: request.prompt,
       strict: request.strict,
+      perFrame: request.per_frame,
+      perFrameWindow: request.per_frame_window,
       limits,
       lane: 'interactive',
       ticket: ticket.order,

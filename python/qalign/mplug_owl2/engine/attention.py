@@ -30,10 +30,10 @@ ALLOWED = {
     "cudnn": ("CUDNN_ATTENTION", "MATH"),
     "math": ("MATH",),
 }
-MASK_KEPT = 1 << 16  # elements; above this, the built-in causal mask is faster
-SQUARE = 1 << 24  # elements, 4096 positions; a longer sequence runs in blocks of rows, between which it can stop
-LEAST_BLOCK = 256  # rows; smaller products are slow
-Runs = tuple[tuple[int, int, int], ...]  # (sequences, queries of each, keys of each)
+MASK_KEPT = 1 << 16  # Elements. Above this, the built-in causal mask is faster.
+SQUARE = 1 << 24  # Elements: 4096 positions. A longer sequence runs in blocks of rows, between which it can stop.
+LEAST_BLOCK = 256  # Rows. Smaller products are slow.
+Runs = tuple[tuple[int, int, int], ...]  # (Sequences, queries of each, keys of each).
 log = logging.getLogger(__name__)
 
 

@@ -21,8 +21,9 @@ from .matrix import fused
 from .plan import Plan, Question, make_plan
 
 PREFIXES_KEPT, JOINS_KEPT = 64, 16
-PASS_HIDDEN, PASS_INNER = 12, 3  # peak values per position, in multiples of the hidden and inner widths
-# What a pass reads beside its plan: keys and values of its prefixes [layers, P, 2·D], cos and sin [positions, d].
+PASS_HIDDEN, PASS_INNER = 12, 3  # Peak values per position, in multiples of the hidden and inner widths.
+# What a pass reads beside its plan.
+# It has keys and values of the prefixes [layers, P, 2·D], and cos and sin [positions, d].
 # All are kept and shared between plans. A CUDA graph must hold those that it reads.
 Constants = tuple[Tensor, Tensor, Tensor]
 

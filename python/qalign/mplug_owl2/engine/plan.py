@@ -39,18 +39,18 @@ class Rows:
 class Plan:
     """Tables of one pass. Questions of equal layout should be adjacent."""
 
-    images: int  # image rows
-    frames: tuple[int, int]  # the frames that the questions use: first, stop
-    text: Tensor  # int64, ids of the text rows of each run of equal layouts
-    sources: Tensor  # [R] the row of the features of `frames`, or, after these, of `text`
-    order: Tensor  # [R] the row in sequence order of each row in block order
-    ways: Tensor  # [R] 1 for image, 0 for text, in block order
+    images: int  # Image rows.
+    frames: tuple[int, int]  # First and end of the frames that the questions use.
+    text: Tensor  # int64: ids of the text rows of each run of equal layouts.
+    sources: Tensor  # [R]: a row of the features of `frames` and `text` together.
+    order: Tensor  # [R]: the row in sequence order of each row in block order.
+    ways: Tensor  # [R]: 1 for image, 0 for text, in block order.
     all: Rows
-    last: Rows  # the last row of each question; their queries are already in this order
-    last_rows: Tensor  # [questions] these rows in sequence order
-    prefixes: tuple[tuple[int, ...], ...]  # ids of the distinct constant prefixes, joined in this order
-    key_rows: Tensor  # [K] rows of the image block, the text block and the prefixes, together
-    key_places: Tensor  # [K] positions
+    last: Rows  # The last row of each question. Their queries are already in this order.
+    last_rows: Tensor  # [questions]: these rows in sequence order.
+    prefixes: tuple[tuple[int, ...], ...]  # Ids of the distinct constant prefixes in their order.
+    key_rows: Tensor  # [K]: rows of the image block, the text block and the prefixes together.
+    key_places: Tensor  # [K]: positions.
 
 
 @dataclass(frozen=True)

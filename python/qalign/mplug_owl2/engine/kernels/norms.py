@@ -17,8 +17,8 @@ def _rms_reference(
     return normed.mul_(weights.index_select(0, ways))
 
 
-# x [R, D], weights [2, D] for text and image, ways int32 [N] (1: image), rows int32 [N]: the row of x for each row of
-# the result (None: the same) → [N, D]
+# Arguments: x [R, D]; weights [2, D] for text and image; ways int32 [N], 1 for image. Result: [N, D].
+# rows int32 [N] is the row of x for each row of the result. None means the same row.
 rms_rows = define(
     "rms_rows(Tensor x, Tensor weights, float text_eps, float image_eps, Tensor ways, Tensor? rows) -> Tensor",
     _rms_reference,

@@ -32,9 +32,10 @@ def _reference(
     return queries, keys
 
 
-# query [R, D]; image [I, 2·D], text [T, 2·D], prefix [P, 2·D]: keys, then values, not rotated. Rows of the results:
-# query_rows int32 [Q] into query, key_rows int32 [K] into image, text and prefix together, with their positions.
-# cos, sin: fp32 [positions, d], whose halves are equal → rotated queries [Q, D], rotated keys and values [K, 2·D]
+# The image [I, 2·D], text [T, 2·D] and prefix [P, 2·D] hold keys, then values, not rotated.
+# Rows of query [R, D] are chosen by query_rows, int32 [Q]. Rows of image, text and prefix are chosen by key_rows.
+# Positions are in query_places and key_places. The tables cos and sin, fp32 [positions, d], have equal halves.
+# Result: rotated queries [Q, D], and rotated keys with their values [K, 2·D].
 in_sequence = define(
     "in_sequence(Tensor query, Tensor image, Tensor text, Tensor prefix, Tensor query_rows, Tensor query_places, "
     "Tensor key_rows, Tensor key_places, Tensor cos, Tensor sin, int heads) -> (Tensor, Tensor)",
