@@ -6,8 +6,8 @@ import type { PrepareLoad } from '../../media/prepare-pool.js';
 import { describePreprocessing } from '../../media/preprocessing.js';
 import type { PromptTemplate } from '../../prompts/render.js';
 import type { Scale } from '../../scoring/levels.js';
-import { gateClips } from './clip-gate.js';
-import { createInFlight, type InFlight } from './in-flight.js';
+import { gateClips } from './gate/clip-gate.js';
+import { createInFlight, type InFlight } from './gate/in-flight.js';
 import { scoreVersion } from './score-version.js';
 import type {
   ScorerOptions,

@@ -5,7 +5,7 @@ import { QalignError } from '../../../src/base/errors.js';
 import type { EngineStats } from '../../../src/engine/index.js';
 import { mulberry32 } from '../../../src/base/random.js';
 import type { ClipReader } from '../../../src/media/preparer.js';
-import { gateClips } from '../../../src/recipes/score/clip-gate.js';
+import { gateClips } from '../../../src/recipes/score/gate/clip-gate.js';
 import type { ScoringPreparer } from '../../../src/recipes/score/scorer.js';
 
 const BATCH = 16;

@@ -1,8 +1,8 @@
 import { availableParallelism } from 'node:os';
-import { createPriorityGate } from '../../base/priority-gate.js';
-import type { EngineStats } from '../../engine/index.js';
-import type { ClipReader } from '../../media/preparer.js';
-import type { ScoringPreparer } from './scorer.js';
+import { createPriorityGate } from '../../../base/priority-gate.js';
+import type { EngineStats } from '../../../engine/index.js';
+import type { ClipReader } from '../../../media/preparer.js';
+import type { ScoringPreparer } from '../scorer.js';
 
 /** One batch is computed, one waits at the worker, and two are decoded, because a clip claims its frames early. */
 const BATCHES_OF_CLIPS = 4;

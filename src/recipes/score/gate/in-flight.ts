@@ -1,7 +1,7 @@
-import type { Lane } from '../../base/lane.js';
-import { createPriorityGate } from '../../base/priority-gate.js';
-import type { EngineStats } from '../../engine/index.js';
-import type { Kind } from '../../prompts/subject.js';
+import type { Lane } from '../../../base/lane.js';
+import { createPriorityGate } from '../../../base/priority-gate.js';
+import type { EngineStats } from '../../../engine/index.js';
+import type { Kind } from '../../../prompts/subject.js';
 
 /** One batch is computed, one waits at the worker, one is being filled. */
 const BATCHES_IN_FLIGHT = 3;
