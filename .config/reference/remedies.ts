@@ -36,6 +36,8 @@ export const REMEDIES: Readonly<Record<ErrorCode, string>> = {
   RESUME_MISMATCH: 'Use another output or run, or repeat with the model and options of the earlier one.',
   OUTPUT_UNWRITABLE: 'Free disk space, or use a writable folder.',
   PREDICTIONS_DAMAGED: 'Delete the file and evaluate again.',
+  RESULTS_NOT_FOUND: 'Check the path; `qalign runs list` shows the runs.',
+  RESULTS_INVALID: 'Name a file that `qalign score --out` wrote, and remove the row that the message names.',
   EVALUATION_FAILED: 'Correct the listed items, or raise `allow_failures`.',
   EVALUATION_NOT_READY: 'Run the commands that the message lists.',
   TRAINING_DOES_NOT_FIT: 'Lower `micro_batch`, use `lora` or more GPUs, or raise `gpu_gb` or `data.max_disk_gb`.',

@@ -69,6 +69,8 @@ export const ERROR_CODES = {
   RESUME_MISMATCH: row('config', 409, false, 'The output file was written with another score_version.'),
   OUTPUT_UNWRITABLE: row('config', 507, false, 'The output could not be written.'),
   PREDICTIONS_DAMAGED: row('config', 422, false, 'A line of a predictions file fails its checksum.'),
+  RESULTS_NOT_FOUND: row('config', 404, false, 'The named results, run or evaluation do not exist.'),
+  RESULTS_INVALID: row('config', 422, false, 'The file does not hold results of qalign, or a row of it is damaged.'),
   EVALUATION_FAILED: row('config', 422, false, 'More items failed than the evaluation allows.'),
   EVALUATION_NOT_READY: row('config', 404, false, 'The evaluation needs data or models that are not on this machine.'),
   TRAINING_DOES_NOT_FIT: row('config', 422, false, 'The run needs more memory or disk space than is available.'),

@@ -51,6 +51,8 @@ ERROR_CODES = {
     "RESUME_MISMATCH": ErrorRow("config", 409, False, "The output file was written with another score_version."),
     "OUTPUT_UNWRITABLE": ErrorRow("config", 507, False, "The output could not be written."),
     "PREDICTIONS_DAMAGED": ErrorRow("config", 422, False, "A line of a predictions file fails its checksum."),
+    "RESULTS_NOT_FOUND": ErrorRow("config", 404, False, "The named results, run or evaluation do not exist."),
+    "RESULTS_INVALID": ErrorRow("config", 422, False, "The file does not hold results of qalign, or a row of it is damaged."),
     "EVALUATION_FAILED": ErrorRow("config", 422, False, "More items failed than the evaluation allows."),
     "EVALUATION_NOT_READY": ErrorRow("config", 404, False, "The evaluation needs data or models that are not on this machine."),
     "TRAINING_DOES_NOT_FIT": ErrorRow("config", 422, False, "The run needs more memory or disk space than is available."),

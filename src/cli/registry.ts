@@ -49,6 +49,10 @@ export const REGISTRY: Readonly<Record<string, Row>> = {
     summary: 'list, show, watch, stop, resume, compare, export and join training runs',
     load: async () => (await import('./runs/runs.js')).runs,
   },
+  view: {
+    summary: 'show stored scores, runs or an evaluation as a page in the browser, without a model',
+    load: async () => (await import('./view.js')).view,
+  },
   serve: {
     summary: 'serve scores, jobs and training runs over HTTP',
     load: async () => (await import('./serve.js')).serve,

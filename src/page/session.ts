@@ -8,6 +8,9 @@ import type { ModelRow } from '../api/models.js';
 /** URL of the service without a slash at the end. The page can be below a path prefix of a reverse proxy. */
 export const SERVICE = new URL('.', document.baseURI).href.replace(/\/$/, '');
 
+/** What "qalign view" shows without a service; undefined on the page of a service. */
+export const viewing = document.getElementById('page')?.dataset['view'] as 'results' | 'run' | 'evaluation' | undefined;
+
 const STORED = 'qalign-key';
 export const apiKey = signal(sessionStorage.getItem(STORED) ?? '');
 /** Why the service asks for a key; undefined: it does not. */

@@ -1,12 +1,18 @@
 import type { JSX } from 'preact';
 import { route } from './route.js';
-import { SERVICE, isReady } from './session.js';
+import { SERVICE, isReady, viewing } from './session.js';
 import { KeyForm, KeyButton } from './parts/key-form.js';
 import { ScoreScreen } from './score/score-screen.js';
 import { ItemScreen } from './score/item-screen.js';
 import { CompareScreen } from './compare/compare-screen.js';
 import { JobsScreen } from './work/jobs-screen.js';
 import { JobScreen } from './work/job-screen.js';
+import { RunsScreen } from './runs/runs-screen.js';
+import { RunScreen } from './runs/run-screen.js';
+import { EvaluationsScreen } from './runs/evaluations-screen.js';
+import { EvaluationScreen } from './runs/evaluation-screen.js';
+import { RowsScreen } from './view/rows-screen.js';
+import { RowScreen } from './view/row-screen.js';
 import { ModelsScreen } from './service/models-screen.js';
 import { HealthScreen } from './service/health-screen.js';
 
@@ -17,17 +23,38 @@ interface Screen {
   readonly one?: (id: string) => JSX.Element;
 }
 
-const SCREENS: Readonly<Record<string, Screen>> = {
+const RUNS: Screen = { label: 'Runs', list: () => <RunsScreen />, one: (id) => <RunScreen key={id} id={id} /> };
+const EVALUATIONS: Screen = {
+  label: 'Evaluations',
+  list: () => <EvaluationsScreen />,
+  one: (id) => <EvaluationScreen key={id} id={id} />,
+};
+const OF_SERVICE: Readonly<Record<string, Screen>> = {
   '': { label: 'Score', list: () => <ScoreScreen /> },
   compare: { label: 'Compare', list: () => <CompareScreen /> },
   jobs: { label: 'Jobs', list: () => <JobsScreen />, one: (id) => <JobScreen key={id} id={id} /> },
+  runs: RUNS,
+  evaluations: EVALUATIONS,
   models: { label: 'Models', list: () => <ModelsScreen /> },
   health: { label: 'Health', list: () => <HealthScreen /> },
 };
 
+/** The screens of "qalign view": it has no models, jobs or keys. */
+const OF_VIEW = {
+  results: {
+    '': { label: 'Results', list: () => <RowsScreen /> },
+    rows: { label: '', list: () => <RowsScreen />, one: (n) => <RowScreen key={n} n={n} /> },
+  },
+  run: { '': RUNS, runs: RUNS },
+  evaluation: { '': EVALUATIONS, evaluations: EVALUATIONS },
+} satisfies Record<string, Readonly<Record<string, Screen>>>;
+const SCREENS: Readonly<Record<string, Screen>> = viewing === undefined ? OF_SERVICE : OF_VIEW[viewing];
+/** In "qalign view" several addresses belong to one screen. */
+const LISTED = Object.entries(SCREENS).filter(([key]) => viewing === undefined || key === '');
+
 export function Shell(): JSX.Element {
   const [name = '', id] = route.value;
-  const current = name === 'item' ? '' : name;
+  const current = name === 'item' || viewing !== undefined ? '' : name;
   return (
     <>
       <a class="skip" href="#main" onClick={skip}>
@@ -40,7 +67,7 @@ export function Shell(): JSX.Element {
         </a>
         <nav aria-label="Screens">
           <ul>
-            {Object.entries(SCREENS).map(([key, { label }]) => (
+            {LISTED.map(([key, { label }]) => (
               <li key={key}>
                 <a href={`#/${key}`} aria-current={key === current ? 'page' : undefined}>
                   {label}
@@ -49,20 +76,24 @@ export function Shell(): JSX.Element {
             ))}
           </ul>
         </nav>
-        <div class="top-end">
-          <State />
-          <KeyButton />
-          <a href={`${SERVICE}/docs`}>API reference</a>
-        </div>
+        {viewing === undefined ? (
+          <div class="top-end">
+            <State />
+            <KeyButton />
+            <a href={`${SERVICE}/docs`}>API reference</a>
+          </div>
+        ) : (
+          <p class="top-end soft">Stored results, read only</p>
+        )}
       </header>
-      <KeyForm />
+      {viewing === undefined && <KeyForm />}
       <main id="main">{screenOf(name, id)}</main>
     </>
   );
 }
 
 function screenOf(name: string, id: string | undefined): JSX.Element {
-  if (name === 'item' && id !== undefined) return <ItemScreen key={id} id={id} />;
+  if (viewing === undefined && name === 'item' && id !== undefined) return <ItemScreen key={id} id={id} />;
   const screen = Object.hasOwn(SCREENS, name) ? SCREENS[name] : undefined;
   if (screen === undefined) return <NotFound />;
   return id !== undefined && screen.one !== undefined ? screen.one(id) : screen.list();
@@ -79,7 +110,7 @@ function NotFound(): JSX.Element {
     <>
       <h1 tabIndex={-1}>No such screen</h1>
       <p>
-        <a href="#/">Score pictures and clips</a>
+        <a href="#/">{viewing === undefined ? 'Score pictures and clips' : 'Start'}</a>
       </p>
     </>
   );

@@ -3,7 +3,7 @@ import { escape } from './escape.js';
 export const [WIDTH, HEIGHT] = [440, 320];
 export const EDGE = { left: 58, right: 14, top: 28, bottom: 46 };
 /** Colours of the series in order, readable in light and dark mode and for colour-blind readers. */
-export const COLOURS = ['var(--mark)', 'var(--second)', 'var(--third)'];
+export const COLOURS = ['mark', 'second', 'third', 'fourth', 'fifth', 'sixth'].map((name) => `var(--${name})`);
 
 export interface Axes {
   readonly x: (value: number) => number;
@@ -20,13 +20,17 @@ export interface AxesOptions {
   readonly yLabel: string;
   /** False if the axis has names instead of numbers. */
   readonly xTicks?: boolean;
+  /** Logarithmic y axis; its range must be above 0. */
+  readonly yLog?: boolean;
 }
 
-export function createAxes({ x: xRange, y: yRange, xLabel, yLabel, xTicks = true }: AxesOptions): Axes {
+export function createAxes({ x: xRange, y: yRange, xLabel, yLabel, xTicks = true, yLog = false }: AxesOptions): Axes {
   const x = (value: number): number =>
     fixed(EDGE.left + ((value - xRange[0]) / (xRange[1] - xRange[0])) * (WIDTH - EDGE.left - EDGE.right));
+  const place = (value: number): number => (yLog ? Math.log10(value) : value);
+  const [yLow, yHigh] = [place(yRange[0]), place(yRange[1])];
   const y = (value: number): number =>
-    fixed(HEIGHT - EDGE.bottom - ((value - yRange[0]) / (yRange[1] - yRange[0])) * (HEIGHT - EDGE.top - EDGE.bottom));
+    fixed(HEIGHT - EDGE.bottom - ((place(value) - yLow) / (yHigh - yLow)) * (HEIGHT - EDGE.top - EDGE.bottom));
   const bottom = HEIGHT - EDGE.bottom;
   const parts = [
     `<path d="M${EDGE.left} ${EDGE.top}V${bottom}H${WIDTH - EDGE.right}" fill="none" stroke="var(--line)"/>`,
@@ -36,11 +40,11 @@ export function createAxes({ x: xRange, y: yRange, xLabel, yLabel, xTicks = true
       parts.push(
         `<path d="M${x(tick.value)} ${bottom}v4" stroke="var(--line)"/>${label(x(tick.value), bottom + 17, tick.text)}`,
       );
-  for (const tick of ticks(yRange))
+  for (const tick of yLog ? logTicks(yRange) : ticks(yRange))
     parts.push(
       `<path d="M${EDGE.left} ${y(tick.value)}H${WIDTH - EDGE.right}" stroke="var(--line)" stroke-opacity=".6"/>${label(EDGE.left - 6, y(tick.value) + 4, tick.text, { anchor: 'end' })}`,
     );
-  if (yRange[0] < 0 && yRange[1] > 0)
+  if (!yLog && yRange[0] < 0 && yRange[1] > 0)
     parts.push(`<path d="M${EDGE.left} ${y(0)}H${WIDTH - EDGE.right}" stroke="var(--soft)"/>`);
   parts.push(
     label((WIDTH + EDGE.left) / 2, HEIGHT - 7, xLabel, { strong: true }),
@@ -73,12 +77,38 @@ function ticks([low, high]: readonly [number, number]): { value: number; text: s
   const power = 10 ** Math.floor(Math.log10(rough));
   const step = power * ([1, 2, 5, 10].find((factor) => factor * power >= rough) ?? 10);
   const digits = Math.max(0, -Math.floor(Math.log10(step) + 1e-9));
+  // more than four decimals would be wider than the margin
   const text = (value: number): string =>
-    (step >= 1e5 || digits > 6 ? value.toExponential(1) : value.toFixed(digits)).replace('-', '−');
+    value === 0
+      ? '0'
+      : (step >= 1e5 || digits > 4 ? value.toExponential(1) : value.toFixed(digits)).replaceAll('-', '−');
   const found = [];
   for (let k = Math.ceil(low / step - 1e-9); k * step <= high + step * 1e-9; k++)
     found.push({ value: k * step, text: text(k === 0 ? 0 : k * step) });
   return found;
+}
+
+/** Powers of ten inside a range; with fewer than three of them also their multiples by 2 and 5. */
+function logTicks([low, high]: readonly [number, number]): { value: number; text: string }[] {
+  const [first, last] = [Math.floor(Math.log10(low)), Math.ceil(Math.log10(high))];
+  const factors = last - first > 3 ? [1] : [1, 2, 5];
+  const every = Math.max(1, Math.ceil((last - first) / 7));
+  const found = [];
+  for (let power = first; power <= last; power += every)
+    for (const factor of factors) {
+      const value = factor * 10 ** power;
+      if (value >= low * (1 - 1e-9) && value <= high * (1 + 1e-9)) found.push({ value, text: logText(value) });
+    }
+  return found;
+}
+
+const logText = (value: number): string =>
+  value >= 1e5 || value < 1e-3 ? value.toExponential(0).replace('-', '−') : String(Number(value.toPrecision(3)));
+
+/** The range of a logarithmic axis around values above 0. */
+export function logExtent(values: readonly number[]): [number, number] {
+  const [low, high] = extent(values.filter((value) => value > 0).map(Math.log10));
+  return [10 ** low, 10 ** high];
 }
 
 /** The lowest and the highest value with a margin; never equal. */

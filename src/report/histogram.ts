@@ -34,11 +34,15 @@ export interface HistogramOptions {
 }
 
 /** A histogram of the values, as SVG. */
-export function histogram(
-  values: ArrayLike<number>,
-  { xLabel, yLabel, marks = [], parts = [], bins = 40, range }: HistogramOptions,
+export function histogram(values: ArrayLike<number>, { bins = 40, ...options }: HistogramOptions): string {
+  return histogramOf(binned(values, bins), options);
+}
+
+/** A histogram of values that were counted before, as SVG. */
+export function histogramOf(
+  found: Bins,
+  { xLabel, yLabel, marks = [], parts = [], range }: Omit<HistogramOptions, 'bins'>,
 ): string {
-  const found = binned(values, bins);
   // equal values are in the middle of a range of 1
   const [from, to] = found.from < found.to ? [found.from, found.to] : [found.from - 0.5, found.to + 0.5];
   const ends =

@@ -1,6 +1,6 @@
 // Plots are hand-written SVG strings: a report is one file without scripts, made without a browser.
 
-import { COLOURS, createAxes, EDGE, extent, fixed, HEIGHT, key, label, svg, type Axes } from './axes.js';
+import { COLOURS, createAxes, EDGE, extent, fixed, HEIGHT, key, label, logExtent, svg, type Axes } from './axes.js';
 import { escape } from './escape.js';
 
 /** A point of a plot in the units of its axes; `label` is its tooltip. */
@@ -65,26 +65,67 @@ export function scatter({
   );
 }
 
+/** A line of a plot. With `band`, the range of the values behind each point is shaded. */
+export interface Series {
+  readonly name: string;
+  readonly points: readonly Point[];
+  readonly band?: readonly (readonly [low: number, high: number])[] | undefined;
+}
+
 /** One or more lines over the same axes. */
 export function lines({
   series,
   xLabel,
   yLabel,
+  yLog = false,
+  dots = true,
+  legend = true,
 }: {
-  series: readonly { readonly name: string; readonly points: readonly Point[] }[];
+  series: readonly Series[];
   xLabel: string;
   yLabel: string;
+  /** Logarithmic y axis; values that are not above 0 are left out. */
+  yLog?: boolean | undefined;
+  /** A dot at each point. */
+  dots?: boolean | undefined;
+  /**
+   * False if the names of the series are beside the plot. Without names or dots, lines after the first are dashed.
+   * Colour is then not the only difference.
+   */
+  legend?: boolean | undefined;
 }): string {
-  const all = series.flatMap(({ points }) => points);
-  const axes = createAxes({ x: extent(all.map(({ x }) => x)), y: extent(all.map(({ y }) => y)), xLabel, yLabel });
-  const drawn = series.map(({ points }, i) => {
+  const shown = yLog ? series.map(abovePositive) : series;
+  const all = shown.flatMap(({ points }) => points);
+  const heights = [...all.map(({ y }) => y), ...shown.flatMap(({ band = [] }) => band.flat())];
+  const y = yLog ? logExtent(heights) : extent(heights);
+  const axes = createAxes({ x: extent(all.map(({ x }) => x)), y, xLabel, yLabel, yLog });
+  const drawn = shown.map(({ points, band }, i) => {
     const colour = COLOURS[i % COLOURS.length]!;
-    const dots = points
+    const marks = (dots ? points : points.length === 1 ? points : [])
       .map(({ x, y }) => `<circle cx="${axes.x(x)}" cy="${axes.y(y)}" r="3" fill="${colour}"/>`)
       .join('');
-    return `${line(points, axes, colour)}${dots}`;
+    return `${area(points, band, axes, colour)}${line(points, axes, colour, legend && dots ? undefined : DASHES[i % DASHES.length])}${marks}`;
   });
-  return svg(axes.frame + drawn.join('') + key(series.map(({ name }) => name)), `${yLabel} against ${xLabel}`);
+  const names = legend ? key(series.map(({ name }) => name)) : '';
+  return svg(axes.frame + drawn.join('') + names, `${yLabel} against ${xLabel}`);
+}
+
+/** Dashes of the lines in order: the colours repeat after six, the pairs of colour and dash after thirty. */
+export const DASHES = [undefined, '7 3', '2 3', '9 3 2 3', '12 4'] as const;
+
+function abovePositive({ name, points, band }: Series): Series {
+  const kept = points.map(({ y }) => y > 0);
+  return {
+    name,
+    points: points.filter((_, i) => kept[i]),
+    band: band?.flatMap(([low, high], i) => (kept[i] ? [[low > 0 ? low : points[i]!.y, high] as const] : [])),
+  };
+}
+
+function area(points: readonly Point[], band: Series['band'], axes: Axes, colour: string): string {
+  if (band === undefined || points.length < 2) return '';
+  const edge = (side: 0 | 1): string[] => points.map(({ x }, i) => `${axes.x(x)} ${axes.y(band[i]![side])}`);
+  return `<path d="M${[...edge(1), ...edge(0).reverse()].join('L')}Z" fill="${colour}" fill-opacity=".15" stroke="none"/>`;
 }
 
 /** Bars from zero, side by side for each name. One series is a histogram of levels, more are a comparison. */
@@ -127,13 +168,18 @@ export function bars({
 }
 
 function thinned(points: readonly Point[]): readonly Point[] {
-  if (points.length <= MAX_POINTS) return points;
-  const step = points.length / MAX_POINTS;
-  return Array.from({ length: MAX_POINTS }, (_, i) => points[Math.floor(i * step)]!);
+  return points.length <= MAX_POINTS ? points : evenly(points.length, MAX_POINTS).map((i) => points[i]!);
+}
+
+/** At most `most` of the numbers from 0 to n − 1, evenly selected. */
+export function evenly(n: number, most: number): number[] {
+  const step = Math.max(1, n / most);
+  return Array.from({ length: Math.min(n, most) }, (_, i) => Math.floor(i * step));
 }
 
 /** A path through points; empty for fewer than two. */
-export function line(points: readonly Point[], axes: Axes, colour: string): string {
+export function line(points: readonly Point[], axes: Axes, colour: string, dash?: string): string {
   if (points.length < 2) return '';
-  return `<path d="M${points.map(({ x, y }) => `${axes.x(x)} ${axes.y(y)}`).join('L')}" fill="none" stroke="${colour}" stroke-width="2"/>`;
+  const dashes = dash === undefined ? '' : ` stroke-dasharray="${dash}"`;
+  return `<path d="M${points.map(({ x, y }) => `${axes.x(x)} ${axes.y(y)}`).join('L')}" fill="none" stroke="${colour}" stroke-width="2"${dashes}/>`;
 }

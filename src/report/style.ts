@@ -8,6 +8,9 @@ export const LIGHT: Readonly<Record<string, string>> = {
   mark: '#2f6db5',
   second: '#c2571a',
   third: '#3b8a5a',
+  fourth: '#8a4fb0',
+  fifth: '#8b6914',
+  sixth: '#b8326b',
 };
 const DARK: Readonly<Record<string, string>> = {
   ink: '#e6e9ef',
@@ -18,6 +21,9 @@ const DARK: Readonly<Record<string, string>> = {
   mark: '#6ea8e8',
   second: '#ea9358',
   third: '#71c294',
+  fourth: '#c39ae0',
+  fifth: '#d3b45c',
+  sixth: '#f08bb0',
 };
 
 const variables = (colours: Readonly<Record<string, string>>): string =>

@@ -19,6 +19,7 @@ import type { Services } from './routes/index.js';
 import { createRunMethods } from './runs/methods.js';
 import { createRunQueue } from './runs/queue.js';
 import { createServiceRunStore } from './runs/store.js';
+import { createStoredRuns } from './runs/stored.js';
 import { createAdmission } from './score/admission.js';
 import { createModelPool } from './score/model-pool.js';
 import { createTraces, type Traces } from './traces/traces.js';
@@ -80,7 +81,9 @@ export function createServices(
   });
   const idempotency = createIdempotency(database, log);
   const shared = { traces, config, models, admission, memory, metrics, spool, ending, idempotency, isAllowedAddress };
-  const services = { ...shared, jobs, jobStore, webhooks, ...createRunServices(parts, dataDir, decodeBudget) };
+  const runs = createRunServices(parts, dataDir, decodeBudget);
+  const stored = createStoredRuns({ ...shared, ...runs });
+  const services = { ...shared, jobs, jobStore, webhooks, ...runs, stored };
   services.runQueue.recover();
   jobs.recover();
   webhooks.send(); // State of an earlier process.

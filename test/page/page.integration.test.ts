@@ -209,9 +209,9 @@ describe('the page', () => {
       pictures[0]!,
       { name: 'broken.png', mimeType: 'image/png', buffer: Buffer.from('no picture') },
     ]);
-    await page.getByText('1 failed').waitFor();
+    await page.locator('.summary').getByText('1 failed').waitFor();
     await page.getByRole('button', { name: 'Retry broken.png' }).click();
-    await page.getByText('1 failed').waitFor();
+    await page.locator('.summary').getByText('1 failed').waitFor();
     expect(await page.locator('.failed-text code').textContent()).toMatch(/^[A-Z_]+$/);
     await page.close();
   });

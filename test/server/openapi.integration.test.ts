@@ -94,7 +94,7 @@ it('serves the reference with a policy that allows no other origin', async () =>
   const files = [...text.matchAll(/(?:src|href)="([^"]+)"/g)].map(([, path]) => path as string);
   expect(files).toHaveLength(4);
   for (const path of files) {
-    expect(path).toMatch(/^docs\//); // relative, for services below a path prefix
+    expect(path).toMatch(/^\.\/docs\//); // relative, for services below a path prefix
     expect((await fetch(new URL(path, `${service.url}/docs`))).status).toBe(200);
   }
   expect(text).not.toMatch(/<script>/);

@@ -15,7 +15,9 @@ from torch.nn import functional
 
 CODES = ("fp8", "int8", "nf4")
 E4M3_MOST = 448.0
-TINIEST = 1e-38
+MOST = {"fp8": E4M3_MOST, "int8": 127.0}  # the largest code
+LEAST_ROWS = {"fp8": 16, "int8": 32}  # of the left side of a product on CUDA; _int_mm needs more than 16
+TINIEST = 1.2e-38  # a normal number: a GPU can flush smaller ones to zero
 NF4_BLOCK = 64
 # QLoRA, appendix E: quantiles of N(0, 1), scaled to [-1, 1], with an exact zero
 NF4 = (
@@ -94,54 +96,63 @@ def product(kind: str, codes: Tensor, scales: Tensor, x: Tensor) -> Tensor:
 
     fp8 and int8 quantise each row of x to the same code first. nf4 decodes the matrix.
     """
-    return PRODUCTS[kind](codes, scales, x)
+    if kind == "nf4":
+        return functional.linear(x, decode_nf4(codes, scales, x.dtype))
+    left, left_scales = quantise_rows(x, kind)
+    if kind == "fp8":
+        return fp8_product(codes, scales, left, left_scales, len(x), x.dtype)
+    wide = int8_sums(codes, left, len(x)) * left_scales[: len(x)]
+    return torch.mul(wide, scales.t(), out=torch.empty(wide.shape, dtype=x.dtype, device=x.device))
 
 
-def _fp8_product(codes: Tensor, scales: Tensor, x: Tensor) -> Tensor:
-    rows = len(x)
-    scale = _row_scale(x, E4M3_MOST)
-    eight = _e4m3(x, scale)
-    left = _padded(eight, -rows % 16)
-    left_scale = _padded(scale, -rows % 16)
-    if x.is_cuda and x.dtype != torch.bfloat16:  # row-wise scales have bf16 results only
-        return torch._scaled_mm(left, codes.t(), left_scale, scales.t(), out_dtype=torch.bfloat16)[:rows].to(x.dtype)
-    return torch._scaled_mm(left, codes.t(), left_scale, scales.t(), out_dtype=x.dtype)[:rows]
+def product_rows(kind: str, rows: int) -> int:
+    """Rows of a device product: a multiple of 16. Few rows are padded, so that a score does not depend on the batch."""
+    return max(-(-rows // 16) * 16, LEAST_ROWS[kind])
 
 
-def _int8_product(codes: Tensor, scales: Tensor, x: Tensor) -> Tensor:
-    """Few rows are padded, not computed with a decoded matrix: an item's score must not depend on the batch."""
-    rows = len(x)
-    scale = _row_scale(x, 127.0)
-    eight = _padded((x / scale.clamp_min(TINIEST)).round_().to(torch.int8), max(-rows % 8, 32 - rows))
-    sums = torch._int_mm(eight, codes.t())[:rows]
-    return torch.mul(sums * scale, scales.t(), out=torch.empty(sums.shape, dtype=x.dtype, device=x.device))
+def coded_rows(kind: str, rows: int) -> int:
+    """Rows of the codes of `rows` rows, with so many rows of zeros that each slice of the rows can be padded."""
+    return -(-rows // 16) * 16 + LEAST_ROWS[kind]
 
 
-def _nf4_product(codes: Tensor, scales: Tensor, x: Tensor) -> Tensor:
-    return functional.linear(x, decode_nf4(codes, scales, x.dtype))
+def quantise_rows(x: Tensor, kind: str) -> tuple[Tensor, Tensor]:
+    """x [M, C] → fp8 or int8 codes [P, C] and fp32 scales [P, 1], P = coded_rows(kind, M).
+
+    Infinity and NaN reach the scale of their row, so that a damaged row is found in its logits.
+    """
+    scale = x.abs().amax(1, keepdim=True).float() / MOST[kind]
+    codes = _e4m3(x, scale) if kind == "fp8" else (x / scale.clamp_min(TINIEST)).round_().to(torch.int8)
+    more = coded_rows(kind, len(x)) - len(x)
+    zeros = codes.new_zeros(more, x.shape[1])
+    return torch.cat([codes, zeros]), torch.cat([scale, scale.new_zeros(more, 1)])
 
 
-PRODUCTS: dict[str, Callable[[Tensor, Tensor, Tensor], Tensor]] = {
-    "fp8": _fp8_product,
-    "int8": _int8_product,
-    "nf4": _nf4_product,
-}
+def fp8_product(
+    codes: Tensor,
+    scales: Tensor,
+    left: Tensor,
+    left_scales: Tensor,
+    rows: int,
+    dtype: torch.dtype,
+    bias: Tensor | None = None,
+) -> Tensor:
+    """The first `rows` rows of `quantise_rows` times a transposed matrix, plus bias [R] in `dtype` → [rows, R]."""
+    padded = product_rows("fp8", rows)
+    operands = left[:padded], codes.t(), left_scales[:padded], scales.t()
+    if left.is_cuda and dtype != torch.bfloat16:  # row-wise scales have only bf16 results in some versions of torch
+        y = torch._scaled_mm(*operands, out_dtype=torch.bfloat16)[:rows].to(dtype)
+        return y if bias is None else y.add_(bias)
+    return torch._scaled_mm(*operands, bias=bias, out_dtype=dtype)[:rows]
 
 
-def _row_scale(x: Tensor, most: float) -> Tensor:
-    """fp32 [M, 1]. Infinity and NaN pass through, so that a damaged row is found in its logits."""
-    return x.abs().amax(1, keepdim=True).float() / most
+def int8_sums(codes: Tensor, left: Tensor, rows: int) -> Tensor:
+    """The first `rows` rows of int8 codes times a transposed matrix of codes → int32 [rows, R]."""
+    return torch._int_mm(left[: product_rows("int8", rows)], codes.t())[:rows]
 
 
 def _e4m3(x: Tensor, scale: Tensor) -> Tensor:
     """The clamp avoids NaN: the division can round to more than 448, the largest value of the type."""
     return (x / scale.clamp_min(TINIEST)).clamp_(-E4M3_MOST, E4M3_MOST).to(torch.float8_e4m3fn)
-
-
-def _padded(x: Tensor, more: int) -> Tensor:
-    if more <= 0:
-        return x
-    return torch.cat([x, x.new_zeros(more, x.shape[1])])
 
 
 def matrix_fits(kind: str, rows: int, columns: int) -> bool:

@@ -1,5 +1,6 @@
-import { mkdirSync, rmSync } from 'node:fs';
-import { dirname } from 'node:path';
+import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
 import Database from 'libsql';
 
 export type Db = Database.Database;
@@ -19,6 +20,28 @@ export function openDatabase(file: string, schema: string): Db {
   database.exec(`PRAGMA busy_timeout = ${BUSY_MS}`);
   database.exec(schema);
   return database;
+}
+
+/**
+ * Opens a database that only this process sees, in the folder for temporary files. Where the system allows it, the
+ * file loses its name at once. It is then gone when the process ends in any way.
+ */
+export function openTemporary(schema: string): { readonly database: Db; readonly close: () => void } {
+  const folder = mkdtempSync(join(tmpdir(), 'qalign-index-'));
+  const database = new Database(join(folder, 'index.db'));
+  database.exec(
+    'PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA cache_size = -16000; PRAGMA locking_mode = EXCLUSIVE',
+  );
+  database.exec(schema);
+  const remove = (): void => rmSync(folder, { recursive: true, force: true });
+  if (process.platform !== 'win32') remove();
+  return {
+    database,
+    close() {
+      database.close();
+      remove();
+    },
+  };
 }
 
 /**

@@ -26,7 +26,13 @@ export function Skeleton(): JSX.Element {
   );
 }
 
-export function Problem({ text, retry }: { readonly text: string; readonly retry?: () => void }): JSX.Element {
+export function Problem({
+  text,
+  retry,
+}: {
+  readonly text: string;
+  readonly retry?: (() => void) | undefined;
+}): JSX.Element {
   return (
     <div class="problem" role="alert">
       <p>{text}</p>

@@ -2,6 +2,7 @@ import { computed, signal, type Signal } from '@preact/signals';
 import type { ScoreOutcome, ScoreResult } from '../../api/result.js';
 import type { Task } from '../../prompts/subject.js';
 import type { ItemSource } from '../../api/score.js';
+import { doubtsOf } from '../../scoring/doubts.js';
 
 export type RowState = 'waiting' | 'sent' | 'done';
 
@@ -29,27 +30,13 @@ export const rows: Signal<readonly Row[]> = signal([]);
 export const sort = signal<{ readonly key: SortKey; readonly down: boolean }>({ key: 'order', down: false });
 export const filter = signal<Filter>({ text: '', show: 'all' });
 
-/** Level words below this share of the vocabulary: the model wanted to answer otherwise. */
-export const LOW_MASS = 0.5;
-/** Over 90 % of the entropy of five equal levels. */
-export const HIGH_ENTROPY = 0.9 * Math.log(5);
+export { doubtsOf as doubts };
 
 export const resultOf = ({ outcome }: Pick<Row, 'outcome'>): ScoreResult | undefined =>
   outcome === undefined || 'error' in outcome ? undefined : outcome;
 
 export const failureOf = ({ outcome }: Pick<Row, 'outcome'>): { code: string; message: string } | undefined =>
   outcome !== undefined && 'error' in outcome ? outcome.error : undefined;
-
-/** Reasons to doubt a score, as sentences. */
-export function doubts(result: ScoreResult): string[] {
-  const found = [...result.warnings];
-  if (result.level_mass < LOW_MASS)
-    found.push(
-      `The level words have only ${(100 * result.level_mass).toFixed(0)} % of the probability: the model wanted to answer with another word.`,
-    );
-  if (result.entropy > HIGH_ENTROPY) found.push('All levels are almost equally probable: the model is undecided.');
-  return found;
-}
 
 const MATCHES: Readonly<Record<Filter['show'], (row: Row) => boolean>> = {
   all: () => true,
@@ -61,7 +48,7 @@ const MATCHES: Readonly<Record<Filter['show'], (row: Row) => boolean>> = {
 
 function isDoubtful(row: Row): boolean {
   const result = resultOf(row);
-  return result !== undefined && doubts(result).length > 0;
+  return result !== undefined && doubtsOf(result).length > 0;
 }
 
 const VALUES: Readonly<Record<SortKey, (row: Row) => number | string | undefined>> = {

@@ -13,16 +13,19 @@ export interface Followed {
 /**
  * Follows server-sent events over fetch, which sends the key. After a lost connection it continues behind the last
  * event, until the event `end`.
+ *
+ * @param after id of the last event that is already known
  */
 export function follow<E extends { readonly event: string }>(
   open: (options: { lastEventId?: number; signal: AbortSignal }) => AsyncIterable<SentEvent<E>>,
   onEvent: (event: E) => void,
   onProblem: (error: unknown) => void,
+  after?: number,
 ): Followed {
   const isLost = signal(false);
   const ended = new AbortController();
   const run = async (): Promise<void> => {
-    let last: number | undefined;
+    let last = after;
     for (let failures = 0; !ended.signal.aborted; failures += 1) {
       try {
         const options = { signal: ended.signal, ...(last === undefined ? {} : { lastEventId: last }) };

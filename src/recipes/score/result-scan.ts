@@ -98,7 +98,7 @@ export async function* scanResults(
 }
 
 /** Joins the lines of a quoted cell that contains line ends. */
-async function* joinQuoted(lines: AsyncIterable<Line>): AsyncGenerator<Omit<Line, 'number'>, void, undefined> {
+export async function* joinQuoted(lines: AsyncIterable<Line>): AsyncGenerator<Omit<Line, 'number'>, void, undefined> {
   let open: { start: number; texts: string[] } | undefined;
   for await (const { start, end, text } of lines) {
     const odd = text.split('"').length % 2 === 0;

@@ -17,7 +17,7 @@ export const isLoopback = (host: string): boolean => /^(localhost|127(\.\d{1,3})
  * - Once there was a key, requests need one until the next start: revoking the last key opens nothing.
  */
 export function createAuthoriser(
-  keys: KeyStore,
+  keys: Pick<KeyStore, 'all'>,
   loopback: boolean,
   origins: readonly string[] = [],
 ): (req: Request, scope: RouteScope) => Client {

@@ -12,11 +12,13 @@ import { listModels, loadModel, unloadModel, type ModelRouteServices } from './m
 import { pageRoutes, type PageRouteServices } from './page.js';
 import { score, type ScoreRouteServices } from './score.js';
 import { evaluationRoutes, trainRunRoutes } from './runs.js';
+import { evaluationFileRoutes, trainCurves, type StoredRunServices } from './stored-runs.js';
 
 /** All services that handlers can use. A handler that needs another one does not compile in ROUTES. */
 export type Services = ScoreRouteServices &
   JobRouteServices &
   RunServices &
+  StoredRunServices &
   DatasetRouteServices &
   ModelRouteServices &
   HealthRouteServices &
@@ -34,7 +36,9 @@ export const ROUTES: readonly Route<Services>[] = [
   jobEvents,
   cancelJob,
   ...trainRunRoutes,
+  trainCurves,
   ...evaluationRoutes,
+  ...evaluationFileRoutes,
   listDatasets,
   convertDatasets,
   listModels,

@@ -60,41 +60,49 @@ function requirePage({ page }: PageRouteServices['config']): void {
     throw new QalignError('ROUTE_NOT_FOUND', 'The page is turned off (page: false); /docs is the API reference.');
 }
 
-export const pageRoutes = [
-  defineRoute({
-    method: 'get',
-    path: '/',
-    scope: 'open',
-    tag: 'service',
-    summary: 'the page for people: scores, comparisons, jobs, models',
-    description: 'Not found with page=false. The page asks for an API key where the service needs one.',
-    answers: { 200: { description: 'a page', types: ['text/html'], schema: Type.String() } },
-    errors: ['ROUTE_NOT_FOUND'],
-    examples: [{ name: 'the page', status: 200 }],
-    async handle(call, { config }: PageRouteServices) {
-      requirePage(config);
-      call.res.set('Content-Security-Policy', POLICY);
-      send(call, 'index.html', 'no-cache');
-    },
-  }),
-  defineRoute({
-    method: 'get',
-    path: '/page/{file}',
-    scope: 'open',
-    tag: 'service',
-    summary: 'files of the page',
-    params: Type.Object(
-      { file: Type.String({ pattern: '^[A-Za-z0-9-]{1,64}\\.(js|css|txt)$', description: 'file of the page' }) },
-      closed,
-    ),
-    answers: {
-      200: { description: 'a file', types: ['text/css', 'text/javascript', 'text/plain'], schema: Type.String() },
-    },
-    errors: ['ROUTE_NOT_FOUND'],
-    examples: [{ name: 'an unknown file', status: 404, params: { file: 'unknown.js' } }],
-    async handle(call, { config }: PageRouteServices) {
-      requirePage(config);
-      send(call, call.params.file, 'public, max-age=31536000, immutable');
-    },
-  }),
-];
+/** Sends the page in the mode of "qalign view". */
+export function sendPage({ res }: Pick<Caller, 'res'>, view: string): void {
+  const html = contentOf('index.html').plain.toString();
+  res.set('Content-Security-Policy', POLICY).set('Cache-Control', 'no-cache').type('text/html');
+  res.send(html.replace('<div id="page">', `<div id="page" data-view="${view}">`));
+}
+
+const pageStart = defineRoute({
+  method: 'get',
+  path: '/',
+  scope: 'open',
+  tag: 'service',
+  summary: 'the page for people: scores, comparisons, jobs, models',
+  description: 'Not found with page=false. The page asks for an API key where the service needs one.',
+  answers: { 200: { description: 'a page', types: ['text/html'], schema: Type.String() } },
+  errors: ['ROUTE_NOT_FOUND'],
+  examples: [{ name: 'the page', status: 200 }],
+  async handle(call, { config }: PageRouteServices) {
+    requirePage(config);
+    call.res.set('Content-Security-Policy', POLICY);
+    send(call, 'index.html', 'no-cache');
+  },
+});
+
+export const pageFile = defineRoute({
+  method: 'get',
+  path: '/page/{file}',
+  scope: 'open',
+  tag: 'service',
+  summary: 'files of the page',
+  params: Type.Object(
+    { file: Type.String({ pattern: '^[A-Za-z0-9-]{1,64}\\.(js|css|txt)$', description: 'file of the page' }) },
+    closed,
+  ),
+  answers: {
+    200: { description: 'a file', types: ['text/css', 'text/javascript', 'text/plain'], schema: Type.String() },
+  },
+  errors: ['ROUTE_NOT_FOUND'],
+  examples: [{ name: 'an unknown file', status: 404, params: { file: 'unknown.js' } }],
+  async handle(call, { config }: PageRouteServices) {
+    requirePage(config);
+    send(call, call.params.file, 'public, max-age=31536000, immutable');
+  },
+});
+
+export const pageRoutes = [pageStart, pageFile];

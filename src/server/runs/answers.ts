@@ -1,8 +1,7 @@
 import { existsSync } from 'node:fs';
-import { readFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import type { Evaluation, TrainRun } from '../../api/runs.js';
-import type { EvaluateResult } from '../../recipes/evaluate/result.js';
+import { readEvaluationFile } from '../../recipes/evaluate/stored.js';
 import { summarise } from '../../runs/run-directory.js';
 import type { RunServices } from './requests.js';
 import type { ServiceRun } from './store.js';
@@ -31,12 +30,13 @@ export async function evaluationAnswer(
   const isOver = run.status === 'completed';
   return {
     ...common(run),
-    result: isOver ? redact(await readResult(join(runQueue.folder(run.id), 'evaluation.json'))) : null,
+    result: isOver ? redact(await evaluationResult(runQueue.folder(run.id))) : null,
   };
 }
 
-async function readResult(file: string): Promise<Evaluation['result']> {
-  const { model, score_version, datasets } = JSON.parse(await readFile(file, 'utf8')) as EvaluateResult;
+/** The result of a completed evaluation, from its folder. */
+export async function evaluationResult(folder: string): Promise<NonNullable<Evaluation['result']>> {
+  const { model, score_version, datasets } = await readEvaluationFile(folder);
   return {
     model: model.id,
     untrained: model.untrained,
