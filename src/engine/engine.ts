@@ -25,7 +25,7 @@ export interface EngineOptions {
   readonly precision: Precision;
   readonly offline?: boolean;
   readonly cacheDir?: string;
-  /** Maximum number of frames in one request to a worker. Default: 16 on a CPU, 64 on CUDA. */
+  /** Maximum number of frames in one request to a worker. Default: 16 for a worker on a CPU, 64 on CUDA. */
   readonly maxBatchFrames?: number;
   /** Compute each item alone, so that the bits of its answer do not depend on its batch. */
   readonly deterministic?: boolean;
@@ -90,7 +90,10 @@ export async function createEngine(options: EngineOptions): Promise<Engine> {
           throw error;
         });
   const log = options.log ?? silentLogger;
-  const pool = new Pool(options.maxBatchFrames ?? BATCH_FRAMES.cpu, options.onBatch ?? (() => {}));
+  const pool = new Pool(
+    options.maxBatchFrames ?? ((device) => (device.startsWith('cuda') ? BATCH_FRAMES.cuda : BATCH_FRAMES.cpu)),
+    options.onBatch ?? (() => {}),
+  );
   const slots = options.devices.map(
     (device) =>
       new Slot({
@@ -127,9 +130,6 @@ export async function createEngine(options: EngineOptions): Promise<Engine> {
         `The workers loaded different weights for ${options.model}; do not change the files while they load.`,
       );
     }
-    // remote workers state their device only after the load
-    if (options.maxBatchFrames === undefined && models.some(({ device }) => device.startsWith('cuda')))
-      pool.maxFrames = BATCH_FRAMES.cuda;
     return {
       model,
       score: (item, extra) => pool.submit(item, extra),

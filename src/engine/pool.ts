@@ -38,7 +38,10 @@ export interface EngineStats {
   /** Waiting frames by lane, and frames on the workers. */
   readonly queuedFrames: Readonly<Record<Lane, number>>;
   readonly runningFrames: number;
+  /** Frames of a full batch of the worker with the largest batches. */
   readonly maxBatchFrames: number;
+  /** Frames of a full batch on each worker, added up. */
+  readonly batchFrames: number;
   readonly batches: number;
   readonly items: number;
   readonly frames: number;
@@ -71,9 +74,22 @@ export class Pool {
   #totals = { batches: 0, items: 0, frames: 0, running: 0 };
 
   constructor(
-    public maxFrames: number,
+    /** Frames of a full batch, for a device. */
+    private readonly batchFrames: number | ((device: string) => number),
     private readonly onBatch: (batch: BatchReport) => void,
   ) {}
+
+  /** Maximum number of frames in one message: a full batch of the worker with the largest batches. */
+  get maxFrames(): number {
+    const all = this.slots.map((slot) => this.#mostFrames(slot));
+    const able = all.filter((_, at) => this.slots[at]?.state !== 'set_aside');
+    return Math.max(1, ...(able.length > 0 ? able : all));
+  }
+
+  /** A remote worker states its device only after the load. */
+  #mostFrames({ model, device }: Slot): number {
+    return typeof this.batchFrames === 'number' ? this.batchFrames : this.batchFrames(model?.device ?? device);
+  }
 
   ticket(): number {
     return this.#sequence++;
@@ -122,9 +138,12 @@ export class Pool {
     for (const job of this.#queue.removeOrphans(this.slots.map((slot) => slot.link)))
       job.reject(new QalignError('CLIP_UNKNOWN', 'The worker that kept the frames of the clip was lost.'));
     const able = this.slots.filter(({ link, exclusive }) => link?.quiet === false && link.credits > 0 && !exclusive);
+    const largest = this.maxFrames;
     // the least busy worker first, so that few items are spread over all devices
     for (const slot of able.sort((a, b) => a.inFlight - b.inFlight)) {
-      const batch = this.#queue.take(this.maxFrames, slot.inFlight === 0, slot.link);
+      const most = this.#mostFrames(slot);
+      const mostOfItem = most < largest ? most : Infinity;
+      const batch = this.#queue.take(most, slot.inFlight === 0, slot.link, mostOfItem);
       if (batch.length === 0) continue;
       const running = this.#run(slot, batch).finally(() => {
         this.#running.delete(running);
@@ -192,7 +211,7 @@ export class Pool {
       device: slot.device,
       items,
       frames,
-      capacity: this.maxFrames,
+      capacity: this.#mostFrames(slot),
       queuedMs: batch.map((job) => sent - job.since),
       serviceMs,
       computeMs,
@@ -244,6 +263,7 @@ export class Pool {
       queuedFrames: { interactive: this.#queue.frames('interactive'), bulk: this.#queue.frames('bulk') },
       runningFrames: this.slots.reduce((sum, slot) => sum + slot.framesInFlight, 0),
       maxBatchFrames: this.maxFrames,
+      batchFrames: this.slots.reduce((sum, slot) => sum + this.#mostFrames(slot), 0),
       ...this.#totals,
       workers,
     };

@@ -144,10 +144,11 @@ export class JobQueue {
   /**
    * Takes the next batch for a worker: at least one item, and as many as fit into `maxFrames`. A step of a clip is
    * taken alone, and only by the worker that keeps the clip. A suspect is taken alone, and only if `idle` is true: the
-   * worker has no other work.
+   * worker has no other work. An item with more than `mostOfItem` frames is left to a worker with larger batches.
    */
-  take(maxFrames: number, idle: boolean, link?: WorkerLink): Job[] {
-    const starts = { interactive: this.#start('interactive', link), bulk: this.#start('bulk', link) };
+  take(maxFrames: number, idle: boolean, link?: WorkerLink, mostOfItem = Infinity): Job[] {
+    const startOf = (lane: Lane): number => this.#start(lane, link, mostOfItem);
+    const starts = { interactive: startOf('interactive'), bulk: startOf('bulk') };
     const has = (lane: Lane): number => (starts[lane] < this.#lanes[lane].length ? 1 : 0);
     const lane = this.#turns.next({ interactive: has('interactive'), bulk: has('bulk') });
     if (lane === undefined) return [];
@@ -176,11 +177,12 @@ export class JobQueue {
    * Returns the index of the first job that this worker can take. Only few clips run at a time, so few jobs are
    * skipped.
    */
-  #start(lane: Lane, link: WorkerLink | undefined): number {
+  #start(lane: Lane, link: WorkerLink | undefined, mostOfItem: number): number {
     let at = this.#heads[lane];
     for (; at < this.#lanes[lane].length; at++) {
-      const owner = this.#lanes[lane][at]?.step?.clip.link;
-      if (owner === undefined || owner === link) break;
+      const { step, frames } = this.#lanes[lane][at] as Job;
+      const owner = step?.clip.link;
+      if (owner === undefined ? frames <= mostOfItem : owner === link) break;
     }
     return at;
   }

@@ -1,8 +1,8 @@
 import { execFile } from 'node:child_process';
-import { existsSync } from 'node:fs';
 import { promisify } from 'node:util';
 import type { PythonCommand } from '../../engine/python/environment.js';
 import { QalignError } from '../../base/errors.js';
+import { countGpus, gpuHost } from '../../engine/python/count-gpus.js';
 
 const run = promisify(execFile);
 
@@ -17,12 +17,12 @@ export async function resolveDevices(
   text: string,
   python: PythonCommand,
   signal?: AbortSignal,
-  countGpus: typeof cudaCount = cudaCount,
+  count: typeof cudaCount = cudaCount,
 ): Promise<string[]> {
   const named = requireDevices(text);
   if (named !== undefined) return named;
-  const count = await countGpus(python, signal);
-  return count === 0 ? ['cpu'] : Array.from({ length: count }, (_, index) => `cuda:${index}`);
+  const gpus = await count(python, signal);
+  return gpus === 0 ? ['cpu'] : Array.from({ length: gpus }, (_, index) => `cuda:${index}`);
 }
 
 /**
@@ -51,10 +51,21 @@ function devicesOf(part: string): string[] | undefined {
   return gpu === undefined ? undefined : [`cuda:${Number(gpu)}`];
 }
 
-/** Importing torch takes two seconds, so it is skipped if there is no device file of a GPU driver. */
+/** Importing torch takes two seconds. It is skipped if the number is known and this torch is built for CUDA. */
+const COUNT = `
+import importlib.util, os, sys
+spec = importlib.util.find_spec("torch")
+if sys.argv[1] and spec and os.path.exists(os.path.join(os.path.dirname(spec.origin), "lib", "libtorch_cuda.so")):
+    print(sys.argv[1])
+else:
+    import torch
+    print(torch.cuda.device_count())
+`;
+
 async function cudaCount(python: PythonCommand, signal?: AbortSignal): Promise<number> {
-  if (!existsSync('/dev/nvidiactl') && !existsSync('/dev/dxg') && !existsSync('/dev/kfd')) return 0;
-  const { stdout } = await run(python.executable, ['-c', 'import torch; print(torch.cuda.device_count())'], {
+  const known = countGpus(gpuHost);
+  if (known === 0) return 0;
+  const { stdout } = await run(python.executable, ['-c', COUNT, String(known ?? '')], {
     env: { ...process.env, ...python.env },
     ...(signal === undefined ? {} : { signal }),
   });

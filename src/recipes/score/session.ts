@@ -2,12 +2,14 @@ import type { Preprocessing } from '../../api/result.js';
 import type { WarmUp } from '../../../bridge/protocol/models.js';
 import { chooseModel, supports, type ModelChoice } from '../../config/models.js';
 import { loadPrompt } from '../../config/prompts.js';
+import type { EngineStats } from '../../engine/index.js';
 import type { PrepareLoad } from '../../media/prepare-pool.js';
 import { describePreprocessing } from '../../media/preprocessing.js';
 import { allows, renderPrompt, type PromptTemplate } from '../../prompts/render.js';
 import { TASKS } from '../../prompts/subject.js';
 import { LEVELS, type Scale } from '../../scoring/levels.js';
-import { createInFlight, type InFlight } from './in-flight.js';
+import { gateClips } from './gate/clip-gate.js';
+import { createInFlight, type InFlight } from './gate/in-flight.js';
 import { scoreVersion } from './score-version.js';
 import type {
   ScorerOptions,
@@ -42,13 +44,14 @@ export async function openSession(parts: ScorerParts, options: ScorerOptions): P
   const choice = await chooseModel(options);
   const prompt = await loadPrompt(options.prompt ?? choice.prompt);
   const engine = await parts.createEngine(choice, options, expectedRequests(choice, prompt));
-  const preparer = parts.createPreparer(options);
+  const stats = (): EngineStats | undefined => engine.stats?.();
+  const preparer = gateClips(parts.createPreparer(options), stats);
   const { id: _id, ...loaded } = engine.model;
   return {
     choice,
     engine,
     preparer,
-    inFlight: createInFlight(() => engine.stats?.()),
+    inFlight: createInFlight(stats),
     model: { ...loaded, id: choice.id },
     preprocessing: describePreprocessing(loaded.image_size, options),
     prompt,

@@ -47,6 +47,30 @@ it('a clip and the folder of its frames score the same in chunks and whole', asy
   }
 }, 240_000);
 
+it.runIf(process.platform === 'linux')(
+  'a clip of 700 frames is never in memory as a whole',
+  async () => {
+    const long = join(folder, 'long.mp4');
+    execFileSync('ffmpeg', [
+      '-v',
+      'error',
+      '-f',
+      'lavfi',
+      '-i',
+      'testsrc=s=64x64:r=1:d=700',
+      '-pix_fmt',
+      'yuv420p',
+      long,
+    ]);
+    await using scorer = await createScorer({ model: 'tiny-untrained', device: 'cpu' });
+    expect((await score(scorer, long)).frames).toBe(700);
+    const pid = scorer.load().engine?.workers[0]?.pid;
+    const peakKb = /VmHWM:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1];
+    expect(Number(peakKb) / 1024).toBeLessThan(600); // MB; the library alone takes 250
+  },
+  240_000,
+);
+
 it('chunks hold the pixels of the whole, from a path, from bytes and when read again', async () => {
   const preparer = createPreparer();
   const options = { size: 56, maxFrames: 20 };

@@ -186,6 +186,7 @@ describe('the amount that is decoded at a time', () => {
     queuedFrames: { interactive: 0, bulk: 0 },
     runningFrames: 0,
     maxBatchFrames,
+    batchFrames: workers * maxBatchFrames,
     batches: 0,
     items: 0,
     frames: 0,
