@@ -34,6 +34,13 @@ export const untilListening = (command: string): Row => ({
   says: /"listening"/,
 });
 
+/** A page is open until a signal ends its command. */
+export const untilOpen = (command: string): Row => ({
+  instead: `${command} --no-open >view.log 2>&1 & pid=$!; for _ in $(seq 300); do grep -q 'http://' view.log && break; sleep 0.1; done; kill $pid; wait $pid; cat view.log`,
+  because: 'a page does not end by itself',
+  says: /http:\/\/127\.0\.0\.1:\d+/,
+});
+
 /** Rows run in the order of README, the guides, `qalign --help`; later commands use what earlier ones wrote. */
 export const README_COMMANDS: Readonly<Record<string, Row>> = {
   'npm ci && npx qalign score test/fixtures/pictures/*.jpg': {
@@ -175,6 +182,11 @@ export const HELP_COMMANDS: Readonly<Record<string, Row>> = {
   'qalign runs resume koniq': noRun,
   'qalign runs compare koniq koniq-2': noRun,
   'qalign runs export koniq models/koniq': noRun,
+  'qalign view koniq koniq-2': {
+    code: 1,
+    says: /RESULTS_NOT_FOUND|RUN_NOT_FOUND/,
+  },
+  'qalign view evaluations/koniq --no-open': { code: 1, says: /RESULTS_NOT_FOUND/ },
   "qalign serve port=9000 models='[one-align]' device=cuda:0": helpOnly('qalign serve', 'a GPU and a download'),
   'curl -F file=@photo.jpg localhost:8080/v1/score': { says: /"scored":1/ },
 };
