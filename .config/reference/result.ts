@@ -17,6 +17,7 @@ const STORED: Readonly<Record<ColumnType, string>> = {
   double: 'double',
   float: 'float',
   integer: 'int32',
+  doubles: 'list of double',
   integers: 'list of int32',
   long: 'int64',
   boolean: 'boolean',

@@ -4,6 +4,7 @@ import { TASKS } from '../prompts/subject.js';
 import { ScoreFailureSchema, ScoreResultSchema } from './result.js';
 import { SCALES } from '../scoring/levels.js';
 import { closed, ErrorAnswer, exactlyOne } from './error.js';
+import { MapSettings } from './quality-map.js';
 
 const name = (description: string) => Type.String({ pattern: '^[A-Za-z0-9][A-Za-z0-9._/-]{0,127}$', description });
 
@@ -63,6 +64,7 @@ export const ScoreSettings = {
   strict: Type.Optional(
     Type.Boolean({ description: 'true: an input with warnings fails with MEDIA_DOUBTFUL instead of being scored' }),
   ),
+  ...MapSettings,
   model: Type.Optional(name('model: a loaded model of GET /v1/models (default: the first)')),
 };
 const timeout = {

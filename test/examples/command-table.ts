@@ -104,6 +104,7 @@ export const HELP_COMMANDS: Readonly<Record<string, Row>> = {
   'qalign score photos/ --top 20 --fields input,score,level_probs.excellent --format csv': {
     says: /input,score,level_probs.excellent/,
   },
+  'qalign score photos/ --map --map-out maps/ --out maps.jsonl': { says: /3 scored/ },
   'qalign score photos/ --out compact.jsonl --compact --quiet': {},
   'qalign models list': { says: /one-align/ },
   'qalign models inspect ./my-checkpoint --json': { says: /parameters/ },

@@ -6,7 +6,9 @@ import type { CsvOptions } from '../../recipes/score/result-csv.js';
 import { compactLayout } from '../../recipes/score/layout/compact.js';
 import { lackingForResume, parseFields, type ResumeNeeds } from '../../recipes/score/layout/fields.js';
 import { fieldsLayout, FULL_LAYOUT, type ResultLayout } from '../../recipes/score/layout/layout.js';
+import { withMapColumns } from '../../recipes/score/map/columns.js';
 import type { Scale } from '../../scoring/levels.js';
+import { leavesGaps, MAP_LIMITS, type MapOptions } from '../../scoring/quality-map.js';
 import type { FlagValues } from '../command.js';
 import type { Best } from './best.js';
 import type { SCORE_FLAGS } from './flags.js';
@@ -36,6 +38,10 @@ export interface ScoreRequest {
   readonly needs: ResumeNeeds;
   readonly best: Best | undefined;
   readonly limit: number | undefined;
+  /** Undefined without maps. */
+  readonly map: MapOptions | undefined;
+  /** Folder for the pictures of maps. */
+  readonly mapOut: string | undefined;
   readonly csv: CsvOptions;
   readonly search: SearchRequest;
   /** One entry for each model. */
@@ -59,6 +65,7 @@ export function readScoreFlags(flags: ScoreFlags, outIsTerminal: boolean): Score
     spreadsheet: flags['csv-safe'] === true,
     severalModels: models.length > 1,
     calibrated: flags.calibration !== undefined,
+    map: flags.map === true,
   };
   const names = flags.fields === undefined ? undefined : parseFields(flags.fields);
   const lacking = names === undefined ? [] : lackingForResume(names, needs);
@@ -78,10 +85,12 @@ export function readScoreFlags(flags: ScoreFlags, outIsTerminal: boolean): Score
     calibration: flags.calibration,
     strict: needs.strict,
     quiet: flags.quiet === true,
-    layout: names !== undefined ? fieldsLayout(names) : flags.compact === true ? compactLayout({}) : FULL_LAYOUT,
+    layout: layoutFor(flags, names, format),
     needs,
     best,
     limit: wholeNumber(flags, 'limit'),
+    map: mapOf(flags),
+    mapOut: flags['map-out'],
     csv: { spreadsheet: needs.spreadsheet },
     search: {
       allowUrls: flags['allow-urls'] === true,
@@ -92,6 +101,32 @@ export function readScoreFlags(flags: ScoreFlags, outIsTerminal: boolean): Score
     },
     scorers: (models.length === 0 ? [undefined] : models).map((model) => scorerOptions(flags, model)),
   };
+}
+
+function layoutFor(
+  { compact, map }: ScoreFlags,
+  names: readonly string[] | undefined,
+  format: ScoreFormat,
+): ResultLayout {
+  const layout = names !== undefined ? fieldsLayout(names) : compact === true ? compactLayout({}) : FULL_LAYOUT;
+  return map === true && (format === 'csv' || format === 'parquet') ? withMapColumns(layout, format) : layout;
+}
+
+/** @throws QalignError USAGE for a value out of range, a stride that leaves gaps, or a flag of maps without --map */
+function mapOf(flags: ScoreFlags): MapOptions | undefined {
+  const stray = (['map-window', 'map-stride', 'map-max', 'map-out'] as const).find((name) => flags[name] !== undefined);
+  if (flags.map !== true && stray !== undefined) throw usage(`--${stray} needs --map`);
+  if (flags.map !== true) return undefined;
+  for (const [key, { least, most }] of Object.entries(MAP_LIMITS)) {
+    const value = flags[`map-${key as keyof typeof MAP_LIMITS}`];
+    if (value !== undefined && !(Number.isInteger(value) && value >= least && value <= most))
+      throw usage(`--map-${key} must be a whole number from ${least} to ${most}, not ${value}`);
+  }
+  if (flags['map-out'] === '') throw usage('--map-out needs the name of a folder');
+  const options = { window: flags['map-window'], stride: flags['map-stride'], max: flags['map-max'] };
+  if (leavesGaps(options))
+    throw usage(`--map-stride ${options.stride} must be at most --map-window ${options.window}, or parts are left out`);
+  return options;
 }
 
 function scorerOptions(flags: ScoreFlags, model: string | undefined): ScorerOptions {

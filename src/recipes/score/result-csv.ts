@@ -84,7 +84,7 @@ export function cellsOf(outcome: ScoreOutcome): Cells {
       error_message: error.message,
     };
   }
-  const { model, warnings, level_probs, logits, prompt, preprocessing, ...fields } = outcome;
+  const { model, warnings, level_probs, logits, prompt, preprocessing, map: _map, ...fields } = outcome;
   return {
     ...fields,
     ...Object.fromEntries(

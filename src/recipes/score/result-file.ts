@@ -70,7 +70,8 @@ export async function openResultFile(path: string, options: ResultFileOptions): 
   const sync = (): Promise<void> => (isFile ? guard(path, () => file.datasync()) : Promise.resolve());
   const hasRows = held.rows > 0;
   const sidecar = asked.kind === 'compact' ? await openSidecar(path, tasks, hasRows) : undefined;
-  const layout = sidecar === undefined ? asked : compactLayout(sidecar.meta.defaults);
+  const compact = sidecar && compactLayout(sidecar.meta.defaults);
+  const layout: ResultLayout = compact === undefined ? asked : { ...asked, jsonOf: (one) => compact.jsonOf(one) };
   if (format === 'csv' && size === 0) await append(path, file, `${csvHeader(layout)}\n`);
   let lastSync = Date.now();
   const stale = new Set<string>();
@@ -216,8 +217,8 @@ type HeldOptions = Pick<
 >;
 
 /**
- * Reads the scores of a file that are kept: no failures, and with `strict` no scores with warnings. Does not change the
- * file.
+ * Reads the scores of a file that are kept: no failures, and with `strict` no scores with warnings. A run with maps keeps
+ * no picture without a map. Does not change the file.
  *
  * @param accepts called with every kept score; if it returns false, reading stops and the result is undefined
  * @throws QalignError RESUME_MISMATCH if it is not a results file or has another layout; any error of `accepts`
@@ -227,7 +228,7 @@ export async function readHeld(
   options: Omit<HeldOptions, 'scoreVersion'>,
   accepts: (line: WrittenLine) => boolean | Promise<boolean>,
 ): Promise<Held | undefined> {
-  const { strict, failBelow = -Infinity, models } = options;
+  const { strict, failBelow = -Infinity, models, needs } = options;
   const size = await sizeOf(path);
   const done = new Map<string, Done>();
   const versions = new Map<string, string>();
@@ -237,7 +238,7 @@ export async function readHeld(
     if (line === undefined) continue;
     rows += 1;
     const key = keyOfLine(line, options);
-    if (line.failed || (strict === true && line.warned)) {
+    if (line.failed || (strict === true && line.warned) || (needs?.map === true && !line.mapped)) {
       done.delete(key);
       // in a run with one model, failures do not name the model
       if (line.model === undefined) for (const model of models ?? []) done.delete(keyIn(model, line.key));

@@ -21,7 +21,8 @@ const GROUP_ROWS = 10_000;
 
 type Physical = Omit<SchemaElement, 'name' | 'repetition_type'>;
 const TEXT: Physical = { type: 'BYTE_ARRAY', converted_type: 'UTF8', logical_type: { type: 'STRING' } };
-const SINGLE: Readonly<Record<Exclude<ColumnType, 'texts' | 'integers'>, Physical>> = {
+type ListType = 'texts' | 'integers' | 'doubles';
+const SINGLE: Readonly<Record<Exclude<ColumnType, ListType>, Physical>> = {
   text: TEXT,
   double: { type: 'DOUBLE' },
   float: { type: 'FLOAT' },
@@ -29,14 +30,15 @@ const SINGLE: Readonly<Record<Exclude<ColumnType, 'texts' | 'integers'>, Physica
   long: { type: 'INT64' },
   boolean: { type: 'BOOLEAN' },
 };
-const OF_LIST: Readonly<Record<'texts' | 'integers', Physical>> = {
+const OF_LIST: Readonly<Record<ListType, Physical>> = {
   texts: { type: 'BYTE_ARRAY', converted_type: 'UTF8' },
   integers: { type: 'INT32' },
+  doubles: { type: 'DOUBLE' },
 };
 
 function elementsOf({ name, type }: Column): SchemaElement[] {
   const optional = { name, repetition_type: 'OPTIONAL' } as const;
-  if (type === 'texts' || type === 'integers')
+  if (type === 'texts' || type === 'integers' || type === 'doubles')
     return [
       { ...optional, converted_type: 'LIST', logical_type: { type: 'LIST' }, num_children: 1 },
       { name: 'list', repetition_type: 'REPEATED', num_children: 1 },

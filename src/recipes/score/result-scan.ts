@@ -9,6 +9,7 @@ import type { ResumeNeeds } from './layout/fields.js';
 import { FULL_LAYOUT, type ResultLayout } from './layout/layout.js';
 import { isOfLayout, otherLayout, type Fields } from './layout/recognise.js';
 import { foreignSidecar, readSidecar } from './layout/sidecar.js';
+import { hasMap } from './map/columns.js';
 import { csvHeader } from './result-csv.js';
 import { rowVersion } from './row-version.js';
 
@@ -23,6 +24,8 @@ export interface WrittenLine {
   readonly scoreVersion: string | undefined;
   readonly failed: boolean;
   readonly warned: boolean;
+  /** The row has a map, or is of a clip. */
+  readonly mapped: boolean;
   /** NaN for a failure. */
   readonly score: number;
   /** The row by the field names of its layout; a compact row includes the shared fields of its sidecar. */
@@ -159,6 +162,7 @@ function toLine(fields: Fields, { kind, columns }: ResultLayout): WrittenLine | 
     scoreVersion: failed ? undefined : rowVersion(version as string, calibration),
     failed,
     warned: Array.isArray(warnings) ? warnings.length > 0 : warnings !== undefined,
+    mapped: hasMap(fields),
     score: failed ? NaN : Number(fields['score']),
     fields,
   };

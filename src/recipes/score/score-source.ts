@@ -1,4 +1,5 @@
 import { SCHEMA_VERSION, type ScoreFailure, type ScoreOutcome, type ScoreResult } from '../../api/result.js';
+import type { QualityMap } from '../../api/quality-map.js';
 import { QalignError } from '../../base/errors.js';
 import { modelsThatDo, supports, type ModelChoice } from '../../config/models.js';
 import type { ClipSource } from '../../engine/index.js';
@@ -9,6 +10,7 @@ import { allows, renderPrompt, type PromptTemplate } from '../../prompts/render.
 import { byLevel } from '../../scoring/levels.js';
 import { scoreLogits } from '../../scoring/score.js';
 import type { CallOptions } from './call-options.js';
+import { askWithMap } from './map/ask-windows.js';
 import type { ScoreSource, ScoringAnswer, ScoringEngine } from './scorer.js';
 import type { ScoringSession } from './session.js';
 import { isOfOneInput, orCancelled, scorerClosed } from './stop-errors.js';
@@ -23,6 +25,8 @@ interface Answered {
 /** The model's answers to one input, in the order of its prompts, and how its pixels were prepared. */
 interface Scored extends Omit<PreparedMedia, 'data'> {
   readonly answers: readonly Answered[];
+  /** One map for each prompt; undefined without maps. */
+  readonly maps?: readonly QualityMap[] | undefined;
 }
 
 /** Returns one outcome per task, in order. All tasks share one decoding and one visual encoding. */
@@ -41,7 +45,8 @@ export async function scoreSource(
       if (place < 0 || scored === undefined)
         return failure(source, task, await unsupported(session.choice, call.prompt, task, source.kind));
       if (scored instanceof QalignError) return failure(source, task, scored);
-      return result(session, source, task, call, scored, scored.answers[place] as Answered);
+      const { [place]: map } = scored.maps ?? [];
+      return result(session, source, task, call, scored, scored.answers[place] as Answered, map);
     }),
   );
 }
@@ -59,8 +64,9 @@ async function ask(
 ): Promise<Scored | QalignError> {
   if (source.error !== undefined) return source.error;
   const { signal, lane = 'bulk' } = call;
+  const gate = call.map !== undefined && source.kind === 'image' ? 'map' : source.kind;
   try {
-    return await session.inFlight.pass(source.kind, lane, () => prepareAndAsk(session, source, texts, call), signal);
+    return await session.inFlight.pass(gate, lane, () => prepareAndAsk(session, source, texts, call), signal);
   } catch (error) {
     if (signal?.aborted === true) throw orCancelled(error, signal);
     if (session.closed) throw scorerClosed(error); // avoids one failure for each remaining input
@@ -73,7 +79,7 @@ async function prepareAndAsk(
   { preparer, engine, preprocessing, model }: ScoringSession,
   source: ScoreSource,
   texts: string[],
-  { limits, lane = 'bulk', ticket, traceparent, onStage, signal, strict }: CallOptions,
+  { limits, lane = 'bulk', ticket, traceparent, onStage, signal, strict, map, scale }: CallOptions,
 ): Promise<Scored> {
   const wanted = {
     size: preprocessing.size,
@@ -92,32 +98,44 @@ async function prepareAndAsk(
     ...(onStage === undefined ? {} : { onStage }),
     ...(signal === undefined ? {} : { signal }),
   };
+  const { onStage: _, ...placeOfWindows } = { ...place, ticket: ticket ?? engine.ticket?.() ?? 0 };
   const check = (warnings: readonly string[]): void => {
     if (strict === true) refuseDoubtful(warnings);
   };
   const start = performance.now();
   const decoded = (): void => onStage?.({ name: 'decode', start, end: performance.now() });
-  const { answers, ...made } =
-    source.kind === 'image'
-      ? await askPicture(
-          await preparer.prepare(source, wanted).finally(decoded),
-          (item) => engine.score(item, place),
-          texts,
-          check,
-        )
-      : await askClip(
+  const { answers, ...made }: Asked =
+    source.kind !== 'image'
+      ? await askClip(
           await preparer.open(source, wanted),
           (clip) => engine.scoreClip(clip, place),
           texts,
           check,
           decoded,
-        );
+        )
+      : map !== undefined
+        ? await askWithMap({
+            prepare: (range) =>
+              preparer.windows(source, { ...wanted, map, ...range }).finally(range.from === 0 ? decoded : () => {}),
+            ask: (item) => engine.score(item, place),
+            askWindow: (item) => engine.score(item, placeOfWindows),
+            prompts: texts,
+            scale,
+            signal,
+            check,
+          })
+        : await askPicture(
+            await preparer.prepare(source, wanted).finally(decoded),
+            (item) => engine.score(item, place),
+            texts,
+            check,
+          );
   const warnings = [...made.warnings, ...tooLong(answers, made.frames, model.max_positions)];
   check(warnings);
   return { ...made, warnings, answers: answers.map((answer, at) => ({ ...answer, text: texts[at] as string })) };
 }
 
-type Asked = Omit<PreparedMedia, 'data'> & { readonly answers: readonly ScoringAnswer[] };
+type Asked = Omit<PreparedMedia, 'data'> & Pick<Scored, 'maps'> & { readonly answers: readonly ScoringAnswer[] };
 
 async function askPicture(
   { data, ...made }: PreparedMedia,
@@ -173,6 +191,7 @@ function result(
   { scale, prompt, version }: CallOptions,
   { frames, frameRule, width, height, decoder, warnings }: Scored,
   { text, logits, logSumExp }: Answered,
+  map: QualityMap | undefined,
 ): ScoreResult {
   const { score, level, level_probs, level_mass, entropy, std } = scoreLogits(logits, logSumExp, scale);
   const { id, revision, weights_sha256, precision, device } = model;
@@ -192,6 +211,7 @@ function result(
     ...(kind === 'video' && frameRule !== undefined ? { frame_rule: frameRule } : {}),
     width,
     height,
+    ...(map === undefined ? {} : { map }),
     warnings: [...warnings],
     model: { id, revision, weights_sha256, precision, device },
     prompt: { name: prompt.name, text },

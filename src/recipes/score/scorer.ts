@@ -11,6 +11,7 @@ import type { MediaSource } from '../../media/sources.js';
 import type { Task } from '../../prompts/subject.js';
 import type { PromptTemplate } from '../../prompts/render.js';
 import type { Scale } from '../../scoring/levels.js';
+import type { MapOptions } from '../../scoring/quality-map.js';
 import type { ScoreOutcome } from '../../api/result.js';
 
 /** An input and its name in results, as returned by `expandSources`. */
@@ -49,7 +50,8 @@ export interface ScoringEngine {
 }
 
 /** The part of a Preparer that scoring uses. */
-export type ScoringPreparer = Pick<Preparer, 'prepare' | 'open' | 'close'> & Partial<Pick<Preparer, 'load'>>;
+export type ScoringPreparer = Pick<Preparer, 'prepare' | 'windows' | 'open' | 'close'> &
+  Partial<Pick<Preparer, 'load'>>;
 
 /** Dependencies of a scorer: real ones come from `create-scorer.ts`, tests pass fakes. */
 export interface ScorerParts {
@@ -211,6 +213,12 @@ export interface ScoreOptions {
    * @default false
    */
   readonly strict?: boolean | undefined;
+  /**
+   * Adds a quality map to the results of pictures: the scores of their windows. It costs one score for each window, and
+   * does not change the score of the picture. Clips have no map.
+   * @default false
+   */
+  readonly map?: boolean | MapOptions | undefined;
   /** Limits of decoding; default: DEFAULT_LIMITS. */
   readonly limits?: Partial<MediaLimits> | undefined;
   /** Interactive inputs have priority over bulk inputs; default: bulk. */

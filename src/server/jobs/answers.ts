@@ -30,8 +30,9 @@ export function errorOf(error: unknown, id: string, jobs: Pick<JobRunner, 'curre
  */
 export async function sendResults(call: Caller, job: StoredJob, file: string, format: ResultsFormat): Promise<void> {
   if (format === 'ndjson') return sendBytes(call, file, job.resultBytes);
+  const tables = { map: job.plan.map !== undefined };
   if (job.finishedAt !== undefined) {
-    const made = await resultsFile(file, job.resultBytes, format);
+    const made = await resultsFile(file, job.resultBytes, format, tables);
     return format === 'parquet' ? sendRanges(call, made, undefined) : sendBytes(call, made, undefined);
   }
   if (format === 'parquet')
@@ -39,7 +40,7 @@ export async function sendResults(call: Caller, job: StoredJob, file: string, fo
       'JOB_NOT_ENDED',
       `The job ${job.id} has not ended, and Parquet is written at the end; ask for JSON lines or CSV until then.`,
     );
-  const lines = csvLines(file, job.resultBytes, { spreadsheet: format === 'csv-safe' });
+  const lines = csvLines(file, job.resultBytes, { spreadsheet: format === 'csv-safe', ...tables });
   if (wantsGzip(call.req, call.res)) return sendGzip(call.res, Readable.from(lines), call.gone);
   await pipeline(Readable.from(lines), call.res).catch((error: Error) => {
     if (!call.gone.aborted) throw error;

@@ -6,6 +6,7 @@ import { QalignError } from '../../base/errors.js';
 import { draftOf } from '../../base/files/draft.js';
 import { keyOf } from '../http/idempotency.js';
 import { idOf } from '../../api/ids.js';
+import { mapOf } from '../score/score-items.js';
 import { writeManifest } from './manifest.js';
 import { withJobRequest } from './request.js';
 import type { JobRunner } from './runner.js';
@@ -58,6 +59,7 @@ export async function createJob(
       scale: settings.scale ?? 'mos5',
       prompt: settings.prompt,
       strict: settings.strict,
+      map: mapOf(settings),
       model,
       webhook: settings.webhook,
       traceparent: call.traceparent,

@@ -64,7 +64,7 @@ export function createItemScorer({
   onWait,
 }: ItemScorerParts): (entry: { index: number; item: ItemSource }) => Promise<ScoreOutcome[]> {
   const limits = mediaLimits(config);
-  const { tasks, scale, prompt, strict } = plan;
+  const { tasks, scale, prompt, strict, map } = plan;
   let untraced = TRACED_ITEMS;
   const traceOf = (index: number): Pick<ScoreOptions, 'traceparent' | 'onStage'> =>
     traced === undefined || untraced-- <= 0
@@ -85,7 +85,7 @@ export function createItemScorer({
       media = source.media;
       const outcomes = await models
         .get(plan.model)
-        .score(source, { tasks, scale, prompt, strict, limits, lane: 'bulk', signal, ...traceOf(index) });
+        .score(source, { tasks, scale, prompt, strict, map, limits, lane: 'bulk', signal, ...traceOf(index) });
       const lost = outcomes.filter(isFailure).find(({ error }) => LOST.includes(error.code as ErrorCode));
       return lost === undefined
         ? outcomes.map((outcome) => withoutPath(outcome, media))

@@ -4,7 +4,9 @@ import { pipeline } from 'node:stream/promises';
 import { wholeLines } from '../../base/files/lines.js';
 import { guardWrite } from '../../base/files/unwritable.js';
 import { makeWhole } from '../../base/files/whole-file.js';
-import { CSV_HEADER, csvLine, type CsvOptions } from '../../recipes/score/result-csv.js';
+import { FULL_LAYOUT, type ResultLayout } from '../../recipes/score/layout/layout.js';
+import { withMapColumns } from '../../recipes/score/map/columns.js';
+import { csvHeader, csvLine, type CsvOptions } from '../../recipes/score/result-csv.js';
 import { openParquetFile } from '../../recipes/score/result-parquet.js';
 import { stateOf, type ScoreOutcome } from '../../api/result.js';
 
@@ -88,33 +90,54 @@ async function recover(
   return found;
 }
 
+/** Settings of a job that its tables depend on. */
+export interface TableOptions {
+  /** Adds the columns of maps. */
+  readonly map?: boolean | undefined;
+}
+
+const layoutFor = (format: 'csv' | 'parquet', { map = false }: TableOptions): ResultLayout =>
+  map ? withMapColumns(FULL_LAYOUT, format) : FULL_LAYOUT;
+
 /** The first `bytes` of the results as CSV with a header. */
 export async function* csvLines(
   path: string,
   bytes: number,
-  options: CsvOptions,
+  options: CsvOptions & TableOptions,
 ): AsyncGenerator<string, void, undefined> {
-  yield `${CSV_HEADER}\n`;
-  for await (const outcome of outcomesIn(path, bytes)) yield `${csvLine(outcome, options)}\n`;
+  const layout = layoutFor('csv', options);
+  yield `${csvHeader(layout)}\n`;
+  for await (const outcome of outcomesIn(path, bytes)) yield `${csvLine(outcome, options, layout)}\n`;
 }
 
 /** The results of an ended job as a file in another format, made on first use so that ranges work. */
-export async function resultsFile(path: string, bytes: number, format: FileFormat): Promise<string> {
+export async function resultsFile(
+  path: string,
+  bytes: number,
+  format: FileFormat,
+  options: TableOptions = {},
+): Promise<string> {
   const file = `${path}${ENDINGS[format]}`;
-  if (!existsSync(file)) await guard(() => makeWhole(file, (draft) => writeAs(format, path, bytes, draft)));
+  if (!existsSync(file)) await guard(() => makeWhole(file, (draft) => writeAs(format, path, bytes, draft, options)));
   return file;
 }
 
 export type FileFormat = 'csv' | 'csv-safe' | 'parquet';
 const ENDINGS: Readonly<Record<FileFormat, string>> = { csv: '.csv', 'csv-safe': '.safe.csv', parquet: '.parquet' };
 
-async function writeAs(format: FileFormat, path: string, bytes: number, draft: string): Promise<void> {
+async function writeAs(
+  format: FileFormat,
+  path: string,
+  bytes: number,
+  draft: string,
+  options: TableOptions,
+): Promise<void> {
   if (format !== 'parquet')
     return pipeline(
-      csvLines(path, bytes, { spreadsheet: format === 'csv-safe' }),
+      csvLines(path, bytes, { spreadsheet: format === 'csv-safe', ...options }),
       createWriteStream(draft, { flush: true }),
     );
-  const file = await openParquetFile(draft);
+  const file = await openParquetFile(draft, { layout: layoutFor('parquet', options) });
   try {
     for await (const outcome of outcomesIn(path, bytes)) await file.write([outcome]);
     await file.close();

@@ -12,6 +12,8 @@ interface Part {
   readonly anyOf?: readonly Part[];
 }
 
+const LISTS: Readonly<Record<string, ColumnType>> = { string: 'texts', number: 'doubles' };
+
 const ROW: Readonly<Record<string, Part>> = {
   ...(ScoreFailureSchema.properties as Readonly<Record<string, Part>>),
   ...(ScoreResultSchema.properties as Readonly<Record<string, Part>>),
@@ -34,7 +36,7 @@ function typeOf(name: string, part: Part): ColumnType {
   if (name.startsWith('logits.')) return 'float';
   if (name === 'file_size') return 'long';
   const { type } = part.anyOf?.find((one) => one.type !== 'null') ?? part;
-  if (type === 'array') return part.items?.type === 'string' ? 'texts' : 'integers';
+  if (type === 'array') return LISTS[part.items?.type ?? ''] ?? 'integers';
   if (type === 'integer' || name === 'schema_version') return 'integer';
   if (type === 'number') return 'double';
   return type === 'boolean' ? 'boolean' : 'text';
@@ -88,12 +90,14 @@ export interface ResumeNeeds {
   /** The file has rows of several models. */
   readonly severalModels: boolean;
   readonly calibrated: boolean;
+  /** Pictures need a map. */
+  readonly map: boolean;
 }
 
 /** The fields that `--resume` needs and `names` does not include. */
 export function lackingForResume(
   names: readonly string[],
-  { hash, strict, failBelow, spreadsheet, severalModels, calibrated }: ResumeNeeds,
+  { hash, strict, failBelow, spreadsheet, severalModels, calibrated, map }: ResumeNeeds,
 ): string[] {
   const needed = [
     'input',
@@ -103,6 +107,8 @@ export function lackingForResume(
     'score_version',
     ...(calibrated ? ['calibration'] : []),
     ...(hash ? ['sha256'] : ['file_size', 'modified']),
+    ...(map ? ['kind'] : []),
+    ...(map && !names.some((name) => name.startsWith('map.')) ? ['map'] : []),
     ...(strict ? ['warnings'] : []),
     ...(failBelow === undefined ? [] : ['score']),
   ];

@@ -1,4 +1,5 @@
 import { QalignError } from '../../../base/errors.js';
+import { MAP_COLUMNS } from '../map/columns.js';
 import { CSV_HEADER, csvHeader } from '../result-csv.js';
 import { compactLayout } from './compact.js';
 import { FIELD_NAMES, lackingForResume, type ResumeNeeds } from './fields.js';
@@ -34,9 +35,9 @@ export function otherLayout(
   const names = isHeader ? (found as readonly string[]) : Object.keys(found);
   const header = names.join();
   const kind = isHeader
-    ? header === CSV_HEADER
+    ? header.startsWith(CSV_HEADER)
       ? 'full'
-      : header === csvHeader(compactLayout({}))
+      : header.startsWith(csvHeader(compactLayout({})))
         ? 'compact'
         : undefined
     : layoutOf(found as Fields);
@@ -49,7 +50,9 @@ export function otherLayout(
       `The rows of ${path} lack ${lacking.join(', ')}, which --resume needs; use another --out with --fields ${[...names, ...lacking].join()}.`,
     );
   const flags = { full: 'without --fields and --compact', compact: 'with --compact' };
-  const how = kind === undefined ? `with --fields ${header}` : flags[kind];
+  const mapped =
+    isHeader && names.includes(MAP_COLUMNS[0]!.name) ? ' and with --map' : isHeader ? ' and without --map' : '';
+  const how = kind === undefined ? `with --fields ${header}` : `${flags[kind]}${mapped}`;
   return new QalignError(
     'RESUME_MISMATCH',
     `${path} was written ${how}, and this run writes other columns; use the same flags to continue it, or use another --out.`,
