@@ -217,8 +217,8 @@ type HeldOptions = Pick<
 >;
 
 /**
- * Reads the scores of a file that are kept: no failures, and with `strict` no scores with warnings. A run with maps keeps
- * no picture without a map. Does not change the file.
+ * Reads the scores of a file that are kept: no failures, and with `strict` no scores with warnings. A run with maps
+ * keeps no picture without a map. Does not change the file.
  *
  * @param accepts called with every kept score; if it returns false, reading stops and the result is undefined
  * @throws QalignError RESUME_MISMATCH if it is not a results file or has another layout; any error of `accepts`

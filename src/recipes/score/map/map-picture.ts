@@ -14,7 +14,8 @@ export interface MapPictureOptions {
 }
 
 /**
- * Writes the picture of a result with its map over it as a PNG into a folder. Returns its path; undefined without a map.
+ * Writes the picture of a result with its map over it as a PNG into a folder. Returns its path, or undefined without a
+ * map.
  *
  * @throws QalignError OUTPUT_UNWRITABLE; the errors of decoding
  */
