@@ -123,6 +123,49 @@ describe('the page', () => {
     await page.close();
   });
 
+  it('shows a quality map over a picture on request, by mouse and by keyboard', async () => {
+    const { page, problems } = await open();
+    const noise = createHash('sha256').update('map').digest();
+    const data = Buffer.from(Array.from({ length: 48 * 36 * 3 }, (_, i) => (noise[i % 32]! + i) % 256));
+    const raw = sharp(data, { raw: { width: 48, height: 36, channels: 3 } });
+    await choose(page, [
+      { name: 'map.png', mimeType: 'image/png', buffer: await raw.resize(960, 720).png().toBuffer() },
+    ]);
+    await scored(page, 1);
+    await page.getByRole('link', { name: 'map.png' }).click();
+    const score = await page.locator('.big-score strong').textContent();
+    expect(await page.locator('.map-layer').count()).toBe(0);
+    await page.getByRole('button', { name: 'Quality map' }).click();
+    const layer = page.locator('.map-layer');
+    await layer.waitFor({ timeout: 120_000 });
+    expect(await layer.locator('g rect').count()).toBe(6);
+    expect(await layer.boundingBox()).toEqual(await page.locator('.picture img').boundingBox());
+    expect(await page.locator('.big-score strong').textContent()).toBe(score);
+    const slider = page.getByLabel('Opacity of the map');
+    await slider.focus();
+    await page.keyboard.press('ArrowRight');
+    expect(await layer.locator('g').getAttribute('opacity')).toBe('0.6');
+    await layer.focus();
+    for (const key of ['ArrowUp', 'ArrowLeft', 'ArrowLeft', 'ArrowDown', 'ArrowRight']) await page.keyboard.press(key);
+    await page.getByText('at x 224, y 208').waitFor();
+    await layer.locator('g rect').first().hover();
+    await page.getByText('at x 0, y 0').waitFor();
+    await page.getByText('too few to locate damage').waitFor();
+    await page.getByText('Map as a table').click();
+    expect(await page.locator('.map-table td').count()).toBe(6);
+    const { map } = JSON.parse(await saved(page, 'Map as JSON')) as { map: { scores_of: string; values: number[] } };
+    expect([map.scores_of, map.values.length]).toEqual(['windows', 6]);
+    expect(await saved(page, 'Map as PNG')).toContain('PNG');
+    for (const colorScheme of ['light', 'dark'] as const) {
+      await page.emulateMedia({ colorScheme });
+      expect(await seriousFindings(page)).toEqual([]);
+      const shots = process.env['QALIGN_SCREENSHOTS'];
+      if (shots !== undefined) await page.screenshot({ path: join(shots, `map-${colorScheme}.png`), fullPage: true });
+    }
+    expect(problems).toEqual([]);
+    await page.close();
+  }, 180_000);
+
   // Nano scores 1000 pictures in a minute or more on two cores; the subject here is the page.
   it('takes a drop of 1000 files, with few rows in the document', async () => {
     const quick = await startService(['rate_per_minute=0'], withoutPython);
