@@ -44,7 +44,11 @@ const LOCKS: Readonly<Record<string, Lock>> = {
   'requirements-test': {
     about:
       'What the Python tests need on top of requirements.lock: installed without dependencies into a separate folder.',
-    needs: ['pytest', 'hypothesis', 'pillow', 'scipy', 'ruff', 'pyarrow', 'duckdb'],
+    needs: [
+      ...['pytest', 'hypothesis', 'pillow', 'scipy', 'ruff', 'pyarrow', 'duckdb'],
+      // its interpreter runs the kernels of the engine without a GPU; torch's CUDA wheels contain it
+      "triton ; sys_platform == 'linux' and platform_machine == 'x86_64'",
+    ],
     without: ['numpy', 'packaging', 'typing-extensions'],
   },
 };

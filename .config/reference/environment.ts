@@ -35,6 +35,12 @@ export const ENVIRONMENT: readonly Variable[] = [
     fallback: '`warn`',
     meaning: 'Log level of commands: `debug` (with every message of the bridge), `info`, `warn` or `error`.',
   },
+  {
+    name: 'QALIGN_ATTENTION',
+    fallback: '`auto`',
+    meaning:
+      'The attention kernel of a worker on CUDA: `varlen`, `flash`, `efficient`, `cudnn` or `math`. `auto` never selects cuDNN, which prepares every new shape for up to a second.',
+  },
   { name: 'FFMPEG_BIN', fallback: 'the newer of `PATH` and ffmpeg-static', meaning: 'The ffmpeg that decodes clips.' },
   { name: 'FFPROBE_BIN', fallback: 'from `PATH`', meaning: 'The ffprobe that inspects clips.' },
   {

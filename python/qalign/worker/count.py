@@ -1,7 +1,8 @@
 """`python -m qalign.worker --count`: FLOPs, bytes and kernels of the scoring engine by stage, on the meta device.
 
 A kernel is one dispatched operation that is not a view. Its bytes are those of its inputs and outputs, where expanded
-dimensions count once. Attention and RMS norm count as the one kernel that CUDA has for each.
+dimensions count once. Attention and RMS norm count as the one kernel that CUDA has for each. The attention of the
+language model counts the pairs of positions that its causal mask leaves.
 """
 
 import argparse
@@ -21,6 +22,7 @@ from torch.utils.flop_counter import flop_registry
 from ..mplug_owl2.checkpoint import meta_model
 from ..mplug_owl2.engine.engine import LIMITS, Engine, Question
 from ..mplug_owl2.engine.graphs import item_questions
+from ..mplug_owl2.engine.kernels.register import FLOPS
 from ..mplug_owl2.engine.layout import plan_layout
 from ..mplug_owl2.model import IMAGE_TOKEN
 from ..mplug_owl2.normalise import normalise
@@ -163,8 +165,11 @@ class CountDispatched(TorchDispatchMode):
         inputs = [leaf for leaf in tree_leaves((args, given)) if isinstance(leaf, Tensor)]
         outputs = [leaf for leaf in tree_leaves(answer) if isinstance(leaf, Tensor)]
         formula = flop_registry.get(packet) or flop_registry.get(getattr(torch.ops.aten, name.rstrip("_"), None))
-        flops = formula(*args, **given, out_val=answer) if formula else 0  # addmm_ has the work of addmm
-        if name in ("index_select", "index", "embedding", "gather"):  # they read only what they return
+        if name in FLOPS:  # of the engine's own kernels
+            flops = FLOPS[name](*args)
+        else:
+            flops = formula(*args, **given, out_val=answer) if formula else 0  # addmm_ has the work of addmm
+        if name in ("rms_rows", "index_select", "index", "embedding", "gather"):  # they read only what they return
             size = sum(map(touched, inputs[1:])) + 2 * sum(map(touched, outputs))
         else:
             size = sum(map(touched, inputs)) + sum(map(touched, outputs))
@@ -182,8 +187,8 @@ def count(engine: Engine, load: Load) -> Tally:
     layouts = tuple(plan_layout(ids, (load.frames,), tokens) for ids in PROMPTS[: load.tasks])
     questions = item_questions(layouts, load.items)
     level_ids = torch.empty(5, dtype=torch.long, device="meta")
-    for layout in layouts:
-        engine.language.group(layout, load.items)  # keys and values of the prefix, computed once per process
+    for chunk in engine.chunks(questions):
+        engine.plan([questions[index] for index in chunk])  # tables and prefixes, which are kept
     tally = Tally()
     size = config.image_size
     pixels = torch.empty(load.items * load.frames, size, size, 3, dtype=torch.uint8, device="meta")

@@ -8,8 +8,11 @@ import pytest
 import torch
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "mplug_owl2"))
+sys.path.insert(0, str(Path(__file__).parents[1] / "mplug_owl2" / "engine"))
 from golden import GOLDEN, LEVELS, TINY, TOLERANCE, cases, worst
 
+from qalign.mplug_owl2.engine import attention
+from qalign.mplug_owl2.engine.kernels.register import triton_works
 from qalign.mplug_owl2.engine.load import load_scorer
 from qalign.mplug_owl2.random_weights import architecture, random_model
 from qalign.weights.answers import ScoreItem
@@ -88,3 +91,35 @@ def test_random_weights_are_created_on_the_device():
     model = random_model(architecture("tiny"), "cuda:0", torch.bfloat16)
     assert all(value.device.type == "cuda" for value in model.state_dict().values())
     assert all(torch.isfinite(value).all() for value in model.state_dict().values())
+
+
+def test_every_triton_program_equals_its_reference():
+    import kernel_cases
+
+    assert triton_works(torch.device("cuda:0"))
+    for name, difference in kernel_cases.differences("cuda:0", torch.bfloat16).items():
+        assert difference < (1e-5 if "float32" in name else 2**-7), name
+
+
+@pytest.mark.parametrize("backend", attention.BACKENDS[1:])
+def test_every_backend_of_attention_equals_the_reference(backend):
+    device, dtype, heads, head_dim = torch.device("cuda:0"), torch.bfloat16, 4, 64
+    if attention.choose(device, dtype, head_dim, {attention.VARIABLE: backend}) != backend:
+        pytest.skip(f"{backend} does not work on this GPU")
+    runs = ((3, 7, 12), (2, 5, 5), (1, 1, 9), (1, 300, 310))
+    sizes = [(rows, length) for count, rows, length in runs for _ in range(count)]
+    starts = [torch.tensor([0, *part]).cumsum(0).int() for part in zip(*sizes, strict=True)]
+    query = torch.randn(int(starts[0][-1]), heads * head_dim).to(dtype)
+    keys = torch.randn(int(starts[1][-1]), 2 * heads * head_dim).to(dtype)
+    spans = attention.Spans(runs, *starts)
+    want = attention.causal(query.float(), keys.float(), heads, spans, backend, lambda: None)
+    on_device = attention.Spans(runs, *(part.to(device) for part in starts))
+    got = attention.causal(query.to(device), keys.to(device), heads, on_device, backend, lambda: None)
+    assert worst(got.cpu().float(), want) < 0.03
+
+
+def test_prompts_of_many_lengths_in_one_pass_equal_the_references():
+    for precision, near in [("fp32", TOLERANCE), ("bf16", 0.4)]:
+        scorer = load_scorer(str(GOLDEN / "tiny_a" / "model"), device="cuda:0", precision=precision)
+        chosen = list(cases("tiny_a").values()) * 2
+        assert worst(logits(scorer, chosen), torch.stack([case.level_logits for case in chosen])) < near

@@ -8,8 +8,9 @@ import warnings
 from pathlib import Path
 
 import pytest
-import qalign
 import torch
+
+import qalign
 from qalign.mplug_owl2.engine.staging import Staging
 from qalign.protocol import LEVELS
 from qalign.worker.check.subject import AESTHETICS, PROMPT, Subject, logits, logits_of

@@ -6,8 +6,8 @@ from golden import GOLDEN, LEVELS, TINY, TOLERANCE, cases, literal_logits, load_
 from torch import nn
 
 from qalign.mplug_owl2 import abstractor, language, vision
-from qalign.mplug_owl2.engine import language as engine_language
 from qalign.mplug_owl2.engine import visual as engine_visual
+from qalign.mplug_owl2.engine.kernels import sequence as engine_sequence
 from qalign.mplug_owl2.engine.scorer import Scorer
 from qalign.weights.answers import ModelInfo, ScoreItem
 
@@ -149,9 +149,9 @@ LAYOUTS = {
         lambda queries, normed: queries,
         (abstractor, engine_visual),
     ),
-    "rope interleaved": ("rotate", interleaved, (language, engine_language)),
-    "rope tables in 16 bit": ("rotate", rounded, (language, engine_language)),
-    "rope omitted": ("rotate", lambda x, cos, sin: x, (language, engine_language)),
+    "rope interleaved": ("rotate", interleaved, (language, engine_sequence)),
+    "rope tables in 16 bit": ("rotate", rounded, (language, engine_sequence)),
+    "rope omitted": ("rotate", lambda x, cos, sin: x, (language, engine_sequence)),
     "vit_eos first": ("close", eos_first, (abstractor.VisualAbstractor,)),
     "vit_eos omitted": ("close", eos_missing, (abstractor.VisualAbstractor,)),
 }

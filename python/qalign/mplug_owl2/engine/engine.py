@@ -1,5 +1,6 @@
 """The scoring engine: one flat batch for the frames of many items, one packed pass for prompts of many lengths."""
 
+from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -9,9 +10,13 @@ from torch import Tensor
 from ..model import MPLUGOwl2
 from ..normalise import normalisation_table, normalise
 from ..vision import VisionTransformer
-from .language import FastLanguage, Group
-from .layout import Layout
+from .attention import pinned
+from .language import Constants, FastLanguage
+from .plan import Plan, Question, make_plan
 from .visual import FastAbstractor, FastVit
+
+PLANS = 64  # kept
+PLAN_KEPT = 16384  # rows; the tables of a longer pass are not kept
 
 
 @dataclass(frozen=True)
@@ -24,15 +29,6 @@ class Limits:
 
 # CPU: sizes that fit the caches. CUDA: full matrices at 448 px (64 pictures of 1025 tokens, 64 prompts of 77 rows).
 LIMITS = {"cpu": Limits(8 * 1025, 4096), "cuda": Limits(64 * 1025, 10240)}
-
-
-@dataclass(frozen=True)
-class Question:
-    """One prompt about one item: its layout, and the position of the prompt's frames in the flat batch."""
-
-    layout: Layout
-    first_frame: int  # the frames are consecutive
-    whole: bool = True  # about all frames of its item
 
 
 class Engine:
@@ -50,6 +46,7 @@ class Engine:
             )
             self.abstract = FastAbstractor(model.model.visual_abstractor)
             self.language = FastLanguage(model)
+        self._plans: OrderedDict[tuple[Question, ...], tuple[Plan, Constants]] = OrderedDict()
         self.tokens_per_picture = config_tokens(model)
         self.frames_at_once = max(1, self.limits.encoder_tokens // self.tokens_per_picture)
         self.frame_bytes = (
@@ -58,7 +55,8 @@ class Engine:
 
     def features(self, frames: Tensor) -> Tensor:
         """uint8 [F, S, S, 3] on the device → [F, Q + 1, D]."""
-        return self.abstract(self.encode(normalise(frames, self.table, self.dtype)))
+        with pinned(self.language.attention, self.device):
+            return self.abstract(self.encode(normalise(frames, self.table, self.dtype)))
 
     def chunks(self, questions: Sequence[Question]) -> list[list[int]]:
         """The indices of the questions of each pass: equal layouts are adjacent, at most `limits.positions` rows."""
@@ -75,40 +73,33 @@ class Engine:
             rows += size
         return passes
 
+    def plan(self, questions: Sequence[Question]) -> tuple[Plan, Constants]:
+        """The tables of one packed pass, and the constant tensors that it reads. Those of recent short passes are kept.
+
+        A CUDA graph must hold both.
+        """
+        key = tuple(questions)
+        found = self._plans.get(key)
+        if found is None:
+            plan = make_plan(questions, self.config.tokens_per_frame, self.device)
+            found = plan, self.language.constants(plan)
+            if len(plan.sources) <= PLAN_KEPT:
+                while len(self._plans) >= PLANS:
+                    self._plans.popitem(last=False)
+                self._plans[key] = found
+        else:
+            self._plans.move_to_end(key)
+        return found
+
     def ask(self, questions: Sequence[Question], features: Tensor, level_ids: Tensor) -> Tensor:
         """One packed pass → fp32 [questions, levels + 1]: the level logits, then the log-sum-exp of all logits.
 
         Questions of equal layout must be adjacent. `features` [F, Q + 1, D] and `level_ids` [levels] are on the device.
         """
-        groups: list[Group] = []
-        image: list[Tensor] = []
-        text: list[Tensor] = []
-        start = 0
-        while start < len(questions):
-            layout = questions[start].layout
-            stop = start + 1
-            while stop < len(questions) and questions[stop].layout == layout:
-                stop += 1
-            group, embedded = self.language.group(layout, stop - start)
-            groups.append(group)
-            text.append(embedded.expand(stop - start, -1, -1).flatten(0, 1))
-            image += _spans([(q.first_frame, q.first_frame + layout.frames) for q in questions[start:stop]], features)
-            start = stop
-        none = features.new_empty(0, self.language.embedding.shape[1])
-        rows = torch.cat(image) if len(image) > 1 else (image or [none])[0]  # one span needs no copy
-        logits = self.language.last_logits(groups, rows, torch.cat(text))
+        plan, constants = self.plan(questions)
+        start, stop = plan.frames
+        logits = self.language.last_logits(plan, features[start:stop].flatten(0, 1), constants)
         return torch.cat([logits.index_select(1, level_ids), logits.logsumexp(1, keepdim=True)], dim=1)
-
-
-def _spans(spans: list[tuple[int, int]], features: Tensor) -> list[Tensor]:
-    """Rows [n, D] of the frames in each span. Adjacent spans become one slice."""
-    merged: list[list[int]] = []
-    for start, stop in spans:
-        if merged and merged[-1][1] == start:
-            merged[-1][1] = stop
-        elif stop > start:
-            merged.append([start, stop])
-    return [features[start:stop].flatten(0, 1) for start, stop in merged]
 
 
 def config_tokens(model: MPLUGOwl2) -> int:

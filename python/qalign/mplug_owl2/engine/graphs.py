@@ -132,5 +132,5 @@ class GraphCache:
         graph = torch.cuda.CUDAGraph()
         with torch.cuda.device(engine.device), torch.cuda.graph(graph, pool=self.pool, stream=side):
             answer = compute()
-        tables = [engine.language.group(layout, bucket) for layout in layouts]
-        return Captured(graph, frames, answer, [*tables, order, level_ids])
+        plans = [engine.plan([questions[index] for index in chunk]) for chunk in passes]
+        return Captured(graph, frames, answer, [*plans, order, level_ids])

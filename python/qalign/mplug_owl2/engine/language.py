@@ -1,41 +1,44 @@
 """The language model of the scoring engine.
 
-The rows of all items of a call form two blocks: first every image row, then every text row. Each modality-adaptive
-module reads one slice, and linear layers read one matrix without padding. Only attention needs an item's rows in order.
+The rows of all questions of a pass are one matrix in sequence order. Each modality-adaptive product reads a slice of
+the rows in block order: first every image row, then every text row.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torch.nn.functional import linear, pad, rms_norm, scaled_dot_product_attention, silu
+from torch.nn.functional import linear, rms_norm
 
-from ..language import DecoderLayer, RMSNorm, rotary_tables, rotate
+from ..language import DecoderLayer, Multiway, RMSNorm, rotary_tables
 from ..model import MPLUGOwl2
-from .layout import IMAGE, Layout, prefix_layout
+from .attention import causal, choose
+from .kernels.gated import gated
+from .kernels.norms import rms_rows
+from .kernels.sequence import in_sequence
+from .layout import Layout, prefix_layout
 from .matrix import fused
+from .plan import Plan, Question, make_plan
 
-KeyValue = tuple[Tensor, Tensor]  # [1, T, heads, d] each, keys rotated
-PREFIXES_KEPT = 64
-# Elements: 4096 positions, 64 MB. The mask of a longer sequence would be larger than its rows.
-MASK_WHOLE = 1 << 24
-LEAST_BLOCK = 256  # rows; smaller products are slow
-PASS_HIDDEN, PASS_INNER = 12, 3  # peak values per position, in multiples of the hidden and inner widths
-# Elements, about 15 frames. Masks for every clip length up to two minutes would take 15 GB.
-MASK_KEPT = 1 << 20
+PREFIXES_KEPT, JOINS_KEPT = 64, 16
+PASS_HIDDEN, PASS_INNER = 12, 3  # Peak values per position, in multiples of the hidden and inner widths.
+# What a pass reads beside its plan.
+# It has keys and values of the prefixes [layers, P, 2·D], and cos and sin [positions, d].
+# All are kept and shared between plans. A CUDA graph must hold those that it reads.
+Constants = tuple[Tensor, Tensor, Tensor]
 
 
-@dataclass(frozen=True)
-class Group:
-    """`count` items of one layout, and the keys and values of their constant prefix per layer (None: empty prefix)."""
+class Norms:
+    """The text norm and the image norm of a layer. Their weights become views of one tensor [2, D]."""
 
-    layout: Layout
-    count: int
-    prefix: list[KeyValue] | None
-    cos: Tensor  # fp32 [rows, 1, d]: positions of the segments
-    sin: Tensor
-    mask: Tensor | None  # 0 or -inf [rows, length], for a long sequence only its last rows; None for a single row
+    def __init__(self, module: Multiway) -> None:
+        text, image = module.multiway
+        self.weights = torch.stack([text.weight.data, image.weight.data])
+        text.weight.data, image.weight.data = self.weights
+        self.text_eps, self.image_eps = text.eps, image.eps
+
+    def __call__(self, x: Tensor, ways: Tensor, rows: Tensor | None) -> Tensor:
+        return rms_rows(x, self.weights, self.text_eps, self.image_eps, ways, rows)
 
 
 class LayerWeights:
@@ -43,13 +46,17 @@ class LayerWeights:
 
     def __init__(self, layer: DecoderLayer) -> None:
         attention, mlp = layer.self_attn, layer.mlp
-        self.heads = attention.heads
         self.query, self.output, self.down = fused(attention.q_proj), fused(attention.o_proj), fused(mlp.down_proj)
         keys, values = attention.k_proj.multiway, attention.v_proj.multiway
         self.key_value = [fused(keys[way], values[way]) for way in (0, 1)]
         self.gate_up = fused(mlp.gate_proj, mlp.up_proj)
-        self.input_norm = list(layer.input_layernorm.multiway)
-        self.output_norm = list(layer.post_attention_layernorm.multiway)
+        self.input_norm, self.output_norm = Norms(layer.input_layernorm), Norms(layer.post_attention_layernorm)
+
+    def keys_and_values(self, normed: Tensor, images: int) -> tuple[Tensor, Tensor]:
+        """Rows in block order → keys, not rotated, and values of the image rows and of the text rows, [n, 2·D] each."""
+        image, text = normed[:images], normed[images:]
+        none = normed.new_empty(0, 2 * normed.shape[1])
+        return self.key_value[1](image) if len(image) else none, self.key_value[0](text) if len(text) else none
 
 
 class FastLanguage:
@@ -61,64 +68,55 @@ class FastLanguage:
         self.head = model.lm_head.weight
         self.norm: RMSNorm = model.model.norm
         self.layers = [LayerWeights(layer) for layer in model.model.layers]
-        self.head_dim, self.theta = config.head_dim, config.rope_theta
+        self.head_dim, self.theta, self.heads = config.head_dim, config.rope_theta, config.num_attention_heads
         self.widths = config.hidden_size, config.intermediate_size
+        self.tokens_per_frame = config.tokens_per_frame
         self.device = self.head.device
-        self._tables = rotary_tables(512, self.head_dim, self.theta, self.device)
+        self.attention = choose(self.device, self.head.dtype, self.head_dim)
         self.on_block: Callable[[], None] = lambda: None  # called between blocks of a long sequence; can raise to stop
-        self._groups: dict[Layout, tuple[Tensor, Tensor, Tensor | None, Tensor]] = {}
-        self._prefixes: dict[tuple[int, ...], list[KeyValue]] = {}
-
-    def group(self, layout: Layout, count: int) -> tuple[Group, Tensor]:
-        """The tables of `count` items of one layout, and the embeddings of one item's text rows [text, D]."""
-        found = self._groups.get(layout)
-        if found is None:
-            start, stop = len(layout.prefix), layout.length
-            if stop > len(self._tables[0]):
-                self._tables = rotary_tables(min(2 * stop, stop + 8192), self.head_dim, self.theta, self.device)
-            cos, sin = (table[start:stop, None] for table in self._tables)
-            mask = self._mask(layout)
-            text = self.embedding[torch.tensor(layout.text, dtype=torch.long, device=self.device)]
-            found = (cos, sin, mask if layout.rows > 1 else None, text)
-            if layout.rows * stop <= MASK_KEPT:
-                if len(self._groups) >= PREFIXES_KEPT:
-                    self._groups.pop(next(iter(self._groups)))
-                self._groups[layout] = found
-        cos, sin, mask, text = found
-        return Group(layout, count, self._prefix(layout.prefix), cos, sin, mask), text
-
-    def _mask(self, layout: Layout) -> Tensor:
-        """A mask that is added to the scores: SDPA would convert a boolean mask in every layer.
-
-        For a long sequence, the mask of its last block of rows. Earlier blocks use the right part of it.
-        """
-        rows, length = layout.rows, layout.length
-        if rows * length > MASK_WHOLE:
-            rows = 1 if self.device.type == "cuda" else min(rows - 1, max(LEAST_BLOCK, MASK_WHOLE // length))
-        mask = torch.zeros(rows, length, device=self.device)
-        mask[:, length - rows :] = torch.full((rows, rows), float("-inf"), device=self.device).triu(1)
-        return mask.to(self.head.dtype)
+        self._tables = rotary_tables(512, self.head_dim, self.theta, self.device)
+        self._prefixes: dict[tuple[int, ...], Tensor] = {}
+        self._joins: dict[tuple[tuple[int, ...], ...], Tensor] = {}
 
     def pass_bytes(self, layout: Layout) -> int:
         """Estimated peak memory of a pass over one such sequence, including its features and keys."""
         hidden, inner = self.widths
         return layout.length * (PASS_HIDDEN * hidden + PASS_INNER * inner) * self.head.dtype.itemsize
 
-    def _prefix(self, ids: tuple[int, ...]) -> list[KeyValue] | None:
-        if not ids:
-            return None
+    def constants(self, plan: Plan) -> Constants:
+        """The constant tensors that a pass of this plan reads. They are computed at first use."""
+        longest = max(length for _, _, length in plan.all.spans.runs)
+        if longest > len(self._tables[0]):
+            self._tables = rotary_tables(min(2 * longest, longest + 8192), self.head_dim, self.theta, self.device)
+        cos, sin = self._tables
+        return self._joined(plan.prefixes), cos, sin
+
+    def _joined(self, prefixes: tuple[tuple[int, ...], ...]) -> Tensor:
+        """Keys and values of several prefixes, one after the other: [layers, P, 2·D]."""
+        if len(prefixes) == 1:
+            return self._prefix(prefixes[0])
+        if prefixes not in self._joins:
+            if len(self._joins) >= JOINS_KEPT:
+                self._joins.pop(next(iter(self._joins)))
+            none = self.embedding.new_empty(len(self.layers), 0, 2 * self.widths[0])
+            self._joins[prefixes] = torch.cat([none, *map(self._prefix, prefixes)], dim=1)
+        return self._joins[prefixes]
+
+    def _prefix(self, ids: tuple[int, ...]) -> Tensor:
+        """Keys, not rotated, and values of a constant prefix: [layers, P, 2·D]."""
         if ids not in self._prefixes:
             if len(self._prefixes) >= PREFIXES_KEPT:
                 self._prefixes.pop(next(iter(self._prefixes)))
-            group, text = self.group(prefix_layout(ids), 1)
-            kept: list[KeyValue] = []
-            self._last_rows(text.clone(), 0, [group], kept)  # `text` is kept for later calls
-            self._prefixes[ids] = kept
+            plan = make_plan([Question(prefix_layout(ids), 0)], self.tokens_per_frame, self.device)
+            kept: list[Tensor] = []
+            self._layers(self.embedding[plan.text], plan, self.constants(plan), kept)
+            self._prefixes[ids] = torch.stack(kept)
         return self._prefixes[ids]
 
-    def last_logits(self, groups: list[Group], image: Tensor, text: Tensor) -> Tensor:
-        """Image rows and text rows of all groups, [ΣI, D] and [ΣT, D] → fp32 logits at the last position [items, V]."""
-        x = self._last_rows(torch.cat([image, text]) if len(image) else text, len(image), groups, None)
+    def last_logits(self, plan: Plan, features: Tensor, constants: Constants) -> Tensor:
+        """Features [frames · tokens, D] of the plan's frames → fp32 logits at the last positions [questions, V]."""
+        rows = torch.cat([features, self.embedding.index_select(0, plan.text)]).index_select(0, plan.sources)
+        x = self._layers(rows, plan, constants, None)
         return self._head(rms_norm(x, x.shape[-1:], None, self.norm.eps) * self.norm.weight)
 
     def _head(self, x: Tensor) -> Tensor:
@@ -128,162 +126,25 @@ class FastLanguage:
             return torch.mm(x, self.head.t(), out_dtype=torch.float32)  # 16-bit products, summed in fp32
         return torch.cat([linear(x.float(), part.float()) for part in self.head.split(4096)], dim=1)
 
-    def _last_rows(self, x: Tensor, images: int, groups: list[Group], kept: list[KeyValue] | None) -> Tensor:
-        """All layers; overwrites `x`. The last layer computes only keys and values, except at the last positions."""
+    def _layers(self, x: Tensor, plan: Plan, constants: Constants, kept: list[Tensor] | None) -> Tensor:
+        """All layers; overwrites `x` [R, D]. The last layer computes only keys and values, except at the last rows.
+
+        `kept` gets the keys and values of the text rows of each layer; then the last layer computes nothing else.
+        """
+        prefixes, cos, sin = constants
         for index, layer in enumerate(self.layers):
             final = index == len(self.layers) - 1
-            normed = self._norm(x, images, layer.input_norm)
-            key_value = [
-                layer.key_value[1](normed[:images]) if images else normed[:0],
-                layer.key_value[0](normed[images:]) if images < len(x) else normed[:0],
-            ]
-            if final and kept is None:
-                blocks = _blocks(x, images, groups), _blocks(normed, images, groups)
-                x, normed = (torch.cat([_last(*b, g) for b, g in zip(part, groups, strict=True)]) for part in blocks)
-            elif final:
-                self._attend(layer, index, groups, images, None, key_value, kept)
-                return x
-            query = layer.query(normed)
-            context = self._attend(layer, index, groups, images, query, key_value, kept, final)
-            layer.output.add_to(x, context)
-            if not final:
-                normed = self._norm(x, images, layer.output_norm)
-            else:
-                normed = self._last_norm(x, groups, layer.output_norm)
-            gate, up = layer.gate_up(normed).chunk(2, dim=1)
-            layer.down.add_to(x, silu(gate).mul_(up))
-        return x
-
-    @staticmethod
-    def _norm(x: Tensor, images: int, norms: list[RMSNorm]) -> Tensor:
-        """Apply the image norm to the first `images` rows and the text norm to the rest."""
-        if norms[0].eps == norms[1].eps:
-            normed = rms_norm(x, x.shape[-1:], None, norms[0].eps)
-        else:
-            normed = torch.cat(
-                [
-                    rms_norm(x[:images], x.shape[-1:], None, norms[1].eps),
-                    rms_norm(x[images:], x.shape[-1:], None, norms[0].eps),
-                ]
-            )
-        normed[:images].mul_(norms[1].weight)
-        normed[images:].mul_(norms[0].weight)
-        return normed
-
-    def _last_norm(self, x: Tensor, groups: list[Group], norms: list[RMSNorm]) -> Tensor:
-        parts, start = [], 0
-        for group in groups:
-            norm = norms[1 if group.layout.last[0] == IMAGE else 0]
-            rows = x[start : start + group.count]
-            parts.append(rms_norm(rows, x.shape[-1:], None, norm.eps) * norm.weight)
-            start += group.count
-        return torch.cat(parts) if len(parts) > 1 else parts[0]
-
-    def _attend(
-        self,
-        layer: LayerWeights,
-        index: int,
-        groups: list[Group],
-        images: int,
-        query: Tensor | None,
-        key_value: list[Tensor],
-        kept: list[KeyValue] | None,
-        final: bool = False,
-    ) -> Tensor:
-        """Causal attention per group, whose items have the same length. → context in the block order of the rows."""
-        image_parts, text_parts, last_parts = [], [], []
-        queries = [None] * len(groups) if query is None or final else _blocks(query, images, groups)
-        start, image_at, text_at = 0, 0, 0
-        for group, block in zip(groups, queries, strict=True):
-            layout, count = group.layout, group.count
-            image_to, text_to = image_at + count * layout.image_rows, text_at + count * len(layout.text)
-            both = _in_order(key_value[0][image_at:image_to], key_value[1][text_at:text_to], group)
-            image_at, text_at = image_to, text_to
-            key, value = (part.unflatten(2, (layer.heads, -1)) for part in both.chunk(2, dim=-1))  # [B, T, heads, d]
-            key = rotate(key, group.cos, group.sin)
+            normed = layer.input_norm(x, plan.ways, plan.order)
+            image, text = layer.keys_and_values(normed, plan.images)
             if kept is not None:
-                kept.append((key, value.contiguous()))
-            if query is None:
-                continue
-            if group.prefix is not None:
-                before_key, before_value = group.prefix[index]
-                key = torch.cat([before_key.expand(count, -1, -1, -1), key], dim=1)
-                value = torch.cat([before_value.expand(count, -1, -1, -1), value], dim=1)
+                kept.append(text)
+                if final:
+                    return x
+            rows = plan.last if final else plan.all
             if final:
-                rows = query[start : start + count].view(count, 1, layer.heads, -1)
-                rows = rotate(rows, group.cos[-1:], group.sin[-1:])
-                start += count
-                last_parts.append(_sdpa(rows, key, value, None).flatten(0, 1))
-            else:
-                rows = rotate(_in_order(*block, group).unflatten(2, (layer.heads, -1)), group.cos, group.sin)
-                image, text = _out_of_order(self._causal(rows, key, value, group.mask), layout)
-                image_parts += image
-                text_parts += text
-        return torch.cat(last_parts or image_parts + text_parts) if query is not None else both
-
-    def _causal(self, query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None) -> Tensor:
-        """`_sdpa`, for a long sequence in blocks of rows, without products for masked keys."""
-        rows, length = query.shape[1], key.shape[1]
-        if mask is None or len(mask) == rows:
-            return _sdpa(query, key, value, mask)
-        if query.is_cuda:
-            return _sdpa_square(query, key, value)
-        parts = []
-        for block in query.split(len(mask), dim=1):
-            self.on_block()
-            rows -= block.shape[1]  # rows after this block
-            seen = length - rows
-            parts.append(_sdpa(block, key[:, :seen], value[:, :seen], mask[-block.shape[1] :, rows:]))
-        return torch.cat(parts, dim=1)
-
-
-def _sdpa(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None) -> Tensor:
-    """[B, T, heads, d] each → [B, T, C]."""
-    query, key, value = (part.transpose(1, 2) for part in (query, key, value))
-    return scaled_dot_product_attention(query, key, value, attn_mask=mask).transpose(1, 2).flatten(2)
-
-
-def _sdpa_square(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
-    """`_sdpa` with the built-in causal mask, which needs no mask tensor. Zero rows pad the queries to a square."""
-    before = key.shape[1] - query.shape[1]
-    query = pad(query, (0, 0, 0, 0, before, 0))
-    query, key, value = (part.transpose(1, 2) for part in (query, key, value))
-    return scaled_dot_product_attention(query, key, value, is_causal=True).transpose(1, 2).flatten(2)[:, before:]
-
-
-def _blocks(rows: Tensor, images: int, groups: list[Group]) -> list[tuple[Tensor, Tensor]]:
-    """The image rows and the text rows of each group."""
-    found, image_at, text_at = [], 0, images
-    for group in groups:
-        image_to = image_at + group.count * group.layout.image_rows
-        text_to = text_at + group.count * len(group.layout.text)
-        found.append((rows[image_at:image_to], rows[text_at:text_to]))
-        image_at, text_at = image_to, text_to
-    return found
-
-
-def _in_order(image: Tensor, text: Tensor, group: Group) -> Tensor:
-    """A group's two blocks → [B, rows, C] in sequence order."""
-    sources = (
-        text.view(group.count, len(group.layout.text), text.shape[-1]),
-        image.view(group.count, group.layout.image_rows, image.shape[-1]),
-    )
-    parts = [sources[kind][:, start:stop] for kind, start, stop in group.layout.segments]
-    return torch.cat(parts, dim=1) if len(parts) > 1 else parts[0]
-
-
-def _out_of_order(rows: Tensor, layout: Layout) -> tuple[list[Tensor], list[Tensor]]:
-    """The inverse of `_in_order`: [B, rows, C] → the image block and the text block, each [B·n, C]."""
-    parts: tuple[list[Tensor], list[Tensor]] = ([], [])
-    at = 0
-    for kind, start, stop in layout.segments:
-        parts[kind].append(rows[:, at : at + stop - start])
-        at += stop - start
-    text, image = ([torch.cat(part, dim=1).flatten(0, 1)] if part else [] for part in parts)
-    return image, text
-
-
-def _last(image: Tensor, text: Tensor, group: Group) -> Tensor:
-    kind, row = group.layout.last
-    block = image if kind == IMAGE else text
-    return block.view(group.count, -1, block.shape[-1])[:, row]
+                x, normed = x.index_select(0, plan.last_rows), normed.index_select(0, rows.blocks)
+            tables = rows.query_rows, rows.places, plan.key_rows, plan.key_places
+            query, keys = in_sequence(layer.query(normed), image, text, prefixes[index], *tables, cos, sin, self.heads)
+            layer.output.add_to(x, causal(query, keys, self.heads, rows.spans, self.attention, self.on_block))
+            layer.down.add_to(x, gated(layer.gate_up(layer.output_norm(x, rows.ways, None))))
+        return x

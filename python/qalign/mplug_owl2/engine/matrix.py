@@ -16,8 +16,8 @@ class Matrix(Protocol):
     def scaled(self, x: Tensor, bias: Tensor, scale: float) -> Tensor:
         """x [rows, in] → scale · x·Wᵀ + bias, [rows, out]."""
 
-    def add_to(self, total: Tensor, x: Tensor) -> None:
-        """Add x·Wᵀ to `total` [rows, out] in place."""
+    def add_to(self, total: Tensor, x: Tensor, scale: float = 1.0) -> None:
+        """Add scale · x·Wᵀ to `total` [rows, out] in place."""
 
 
 class Dense:
@@ -32,8 +32,8 @@ class Dense:
     def scaled(self, x: Tensor, bias: Tensor, scale: float) -> Tensor:
         return torch.addmm(bias, x, self.weight.t(), alpha=scale)
 
-    def add_to(self, total: Tensor, x: Tensor) -> None:
-        total.addmm_(x, self.weight.t())  # in place: addmm would copy `total` first
+    def add_to(self, total: Tensor, x: Tensor, scale: float = 1.0) -> None:
+        total.addmm_(x, self.weight.t(), alpha=scale)  # in place: addmm would copy `total` first
 
 
 def fused(*linears: nn.Linear) -> Matrix:

@@ -6,6 +6,8 @@ from torch.nn.functional import layer_norm, linear, scaled_dot_product_attention
 
 from ..abstractor import CrossAttention, VisualAbstractor, join_tokens, residual_stream
 from ..vision import Block, VisionTransformer, split_fused_qkv
+from .kernels.gated import gated
+from .kernels.norms import shifted_layer_norm
 from .matrix import fuse, fused
 
 QUICK_GELU = 1.702
@@ -15,15 +17,34 @@ def norm(x: Tensor, module: nn.LayerNorm) -> Tensor:
     return layer_norm(x, module.normalized_shape, module.weight, module.bias, module.eps)
 
 
-class BlockWeights:
-    """One block of the encoder: its matrices, and the bias of fc1 scaled for SiLU."""
+class Norm:
+    """A layer norm of a residual stream that lacks the constant `shift` [C]."""
 
-    def __init__(self, block: Block) -> None:
-        self.block = block
-        self.query_key_value = fused(block.self_attn.query_key_value)
-        self.dense = fused(block.self_attn.dense)
-        self.fc1, self.fc2 = fused(block.mlp.fc1), fused(block.mlp.fc2)
-        self.scaled_bias = block.mlp.fc1.bias.data * QUICK_GELU
+    def __init__(self, module: nn.LayerNorm, shift: Tensor) -> None:
+        self.module, self.shift = module, shift.clone()
+
+    def __call__(self, x: Tensor) -> Tensor:
+        return shifted_layer_norm(x, self.shift, self.module.weight, self.module.bias, self.module.eps)
+
+
+class BlockWeights:
+    """One block of the encoder: its matrices, its norms, and the bias of fc1 scaled for SiLU.
+
+    The stream leaves out the biases of `dense` and `fc2`, so that these products add to it in place. `shift`, fp32 [C],
+    is the sum of those biases of earlier blocks. The constructor adds this block's to it.
+    """
+
+    def __init__(self, block: Block, shift: Tensor) -> None:
+        attention, mlp = block.self_attn, block.mlp
+        self.heads, self.bias = attention.heads, attention.query_key_value.bias
+        self.query_key_value = fused(attention.query_key_value)
+        self.dense = fused(attention.dense)
+        self.fc1, self.fc2 = fused(mlp.fc1), fused(mlp.fc2)
+        self.scaled_bias = mlp.fc1.bias.data * QUICK_GELU
+        self.input_norm = Norm(block.input_layernorm, shift)
+        shift += attention.dense.bias.data
+        self.output_norm = Norm(block.post_attention_layernorm, shift)
+        shift += mlp.fc2.bias.data
 
 
 class FastVit:
@@ -31,14 +52,17 @@ class FastVit:
 
     def __init__(self, module: VisionTransformer) -> None:
         self.module = module
-        self.blocks = [BlockWeights(block) for block in module.encoder.layers]
+        weight = module.post_layernorm.weight
+        shift = torch.zeros(len(weight), device=weight.device)
+        self.blocks = [BlockWeights(block, shift) for block in module.encoder.layers]
+        self.last_norm = Norm(module.post_layernorm, shift)
 
     def __call__(self, pixels: Tensor) -> Tensor:
         """[F, 3, S, S] → [F, N + 1, C]."""
         x = self._embed(pixels)
         for block in self.blocks:
-            x = self._block(x, block)
-        return norm(x, self.module.post_layernorm)
+            self._block(x, block)
+        return self.last_norm(x)
 
     def _embed(self, pixels: Tensor) -> Tensor:
         parts = self.module.embeddings
@@ -53,15 +77,36 @@ class FastVit:
         return norm(torch.cat([first, tokens.add_(position[:, 1:])], dim=1), parts.pre_layernorm)
 
     @staticmethod
-    def _block(x: Tensor, weights: BlockWeights) -> Tensor:
-        block, attention, mlp = weights.block, weights.block.self_attn, weights.block.mlp
-        qkv = weights.query_key_value(norm(x, block.input_layernorm), attention.query_key_value.bias)
-        context = scaled_dot_product_attention(*split_fused_qkv(qkv, attention.heads))
-        x = weights.dense(context.transpose(1, 2).flatten(2), attention.dense.bias).add_(x)
-        rows = norm(x, block.post_attention_layernorm).flatten(0, 1)
+    def _block(x: Tensor, block: BlockWeights) -> None:
+        """Adds to x [F, N + 1, C] in place."""
+        stream = x.view(-1, x.shape[-1])
+        qkv = block.query_key_value(block.input_norm(x), block.bias)
+        context = scaled_dot_product_attention(*split_fused_qkv(qkv, block.heads))
+        block.dense.add_to(stream, context.transpose(1, 2).reshape(stream.shape))
         # x·sigmoid(1.702x) = silu(1.702x) / 1.702 needs one elementwise pass over the widest tensor instead of three.
-        hidden = silu(weights.fc1.scaled(rows, weights.scaled_bias, QUICK_GELU), inplace=True)
-        return weights.fc2.scaled(hidden, mlp.fc2.bias, 1 / QUICK_GELU).view_as(x).add_(x)
+        hidden = block.fc1.scaled(block.output_norm(stream), block.scaled_bias, QUICK_GELU)
+        block.fc2.add_to(stream, silu(hidden, inplace=True), 1 / QUICK_GELU)
+
+
+class LayerWeights:
+    """One layer of the abstractor: its fused matrices, and its norms of a stream that lacks the biases so far.
+
+    `shift` [C] are the biases that the layer's input lacks. `self.shift` are those that its output lacks.
+    """
+
+    def __init__(self, layer: CrossAttention, shift: Tensor) -> None:
+        attention, output, mlp = layer.attention, layer.output, layer.output.mlp
+        self.attention, self.output, self.image_norm = attention, output, layer.normk
+        self.key_value, _ = fuse(attention.key, attention.value)
+        self.gate_up, self.gate_up_bias = fuse(mlp.w1, mlp.w3)
+        position = torch.cat([attention.q_pos_embed, attention.k_pos_embed]).float()  # [Q + N, C]
+        keys = linear(position, attention.key.weight.float(), attention.key.bias.float())
+        values = attention.value.bias.float().expand_as(keys)
+        self.key_value_bias = torch.cat([keys, values], dim=1).to(self.key_value.dtype)
+        self.input_norm = Norm(layer.norm1, shift)
+        after_attention = output.out_proj.bias.data.float()  # the stream starts anew from the normalised queries
+        self.output_norm = Norm(output.norm2, after_attention)
+        self.shift = after_attention + mlp.w2.bias.data
 
 
 class FastAbstractor:
@@ -69,36 +114,32 @@ class FastAbstractor:
 
     def __init__(self, module: VisualAbstractor) -> None:
         self.module = module
-        self.layers = [self._prepare(layer.crossattention) for layer in module.encoder.layers]
-
-    def _prepare(self, layer: CrossAttention) -> tuple[CrossAttention, Tensor, Tensor, Tensor, Tensor]:
-        attention, mlp = layer.attention, layer.output.mlp
-        key_value, _ = fuse(attention.key, attention.value)
-        gate_up, gate_up_bias = fuse(mlp.w1, mlp.w3)
-        position = torch.cat([attention.q_pos_embed, attention.k_pos_embed]).float()  # [Q + N, C]
-        keys = linear(position, attention.key.weight.float(), attention.key.bias.float())
-        values = attention.value.bias.float().expand_as(keys)
-        return layer, key_value, torch.cat([keys, values], dim=1).to(key_value.dtype), gate_up, gate_up_bias
+        self.layers: list[LayerWeights] = []
+        fc = module.visual_fc
+        shift = torch.zeros(fc.in_features, device=fc.weight.device)
+        for layer in module.encoder.layers:
+            self.layers.append(LayerWeights(layer.crossattention, shift))
+            shift = self.layers[-1].shift
+        self.bias = (fc.bias.data.float() + fc.weight.data.float() @ shift).to(fc.bias.dtype)
 
     def __call__(self, image: Tensor) -> Tensor:
         """[F, N, C] → [F, Q + 1, D]."""
         x = self.module.query_embeds.expand(len(image), -1, -1)
-        for layer, key_value, key_value_bias, gate_up, gate_up_bias in self.layers:
-            x = self._layer(x, image, layer, key_value, key_value_bias, gate_up, gate_up_bias)
-        fc = self.module.visual_fc
-        return self.module.close(linear(x, fc.weight, fc.bias))
+        for layer in self.layers:
+            x = self._layer(x, image, layer)
+        return self.module.close(linear(x, self.module.visual_fc.weight, self.bias))
 
     @staticmethod
-    def _layer(
-        x: Tensor, image: Tensor, layer: CrossAttention, weight: Tensor, bias: Tensor, gate_up: Tensor, up_bias: Tensor
-    ) -> Tensor:
+    def _layer(x: Tensor, image: Tensor, layer: LayerWeights) -> Tensor:
         attention, output = layer.attention, layer.output
-        normed = norm(x, layer.norm1)
-        fused = linear(join_tokens(normed, norm(image, layer.normk)), weight).add_(bias)
-        key, value = (attention.split(part) for part in fused.chunk(2, dim=-1))
+        normed = layer.input_norm(x)
+        tokens = join_tokens(normed, norm(image, layer.image_norm))
+        both = linear(tokens, layer.key_value).add_(layer.key_value_bias)
+        key, value = (attention.split(part) for part in both.chunk(2, dim=-1))
         query = attention.split(linear(normed + attention.q_pos_embed, attention.query.weight, attention.query.bias))
-        context = scaled_dot_product_attention(query, key, value).transpose(1, 2).flatten(2)
-        x = residual_stream(x, normed) + linear(context, output.out_proj.weight, output.out_proj.bias)
-        gate, up = linear(norm(x, output.norm2), gate_up, up_bias).chunk(2, dim=-1)
-        hidden = norm(silu(gate).mul_(up), output.mlp.ffn_ln)
-        return linear(hidden, output.mlp.w2.weight, output.mlp.w2.bias).add_(x)
+        context = scaled_dot_product_attention(query, key, value).transpose(1, 2)
+        stream = residual_stream(x, normed).reshape(-1, normed.shape[-1])
+        stream.addmm_(context.reshape(stream.shape), output.out_proj.weight.t())
+        hidden = gated(linear(layer.output_norm(stream), layer.gate_up, layer.gate_up_bias))
+        stream.addmm_(norm(hidden, output.mlp.ffn_ln), output.mlp.w2.weight.t())
+        return stream.view_as(normed)

@@ -4,9 +4,9 @@ import pytest
 import torch
 from golden import GOLDEN, LEVELS, TINY, TOLERANCE, cases, literal_logits, scores, worst
 
-from qalign.mplug_owl2.engine import language as engine_language
+from qalign.mplug_owl2.engine import attention
+from qalign.mplug_owl2.engine.attention import _sdpa, _square
 from qalign.mplug_owl2.engine.clips import AGE_S, KeptClips
-from qalign.mplug_owl2.engine.language import _sdpa, _sdpa_square
 from qalign.mplug_owl2.engine.load import load_scorer
 from qalign.mplug_owl2.engine.memory import _of_group, _of_host, free_bytes
 from qalign.weights.answers import ClipRange, FramePrompt, ScoreItem
@@ -153,30 +153,29 @@ def test_long_sequences_run_in_blocks_that_can_be_stopped(tiny, monkeypatch):
     pixels = frames_of(name, 40)
     item = ScoreItem([pixels], [PROMPT])
     (whole,) = scorer.score([item], LEVELS)
-    language = scorer.engine.language
     rows = scorer._questions(item, 0)[0].layout.rows
+    monkeypatch.setattr(attention, "MASK_KEPT", 0)
+    monkeypatch.setattr(attention, "SQUARE", 1 << 24)
+    (square,) = scorer.score([item], LEVELS)
+    assert worst(logits(square), logits(whole)) < SAME
+    monkeypatch.setattr(attention, "SQUARE", 16)
     for least in (7, 64, rows - 1):
-        monkeypatch.setattr(engine_language, "MASK_WHOLE", 16)
-        monkeypatch.setattr(engine_language, "LEAST_BLOCK", least)
-        language._groups.clear()
-        language._prefixes.clear()
+        monkeypatch.setattr(attention, "LEAST_BLOCK", least)
         (blocks,) = scorer.score([item], LEVELS)
         assert worst(logits(blocks), logits(whole)) < SAME
     steps = []
     scorer.on_step = lambda: steps.append(1)
     scorer.score([item], LEVELS)
     few = len(steps)
-    monkeypatch.setattr(engine_language, "LEAST_BLOCK", 7)
-    language._groups.clear()
+    monkeypatch.setattr(attention, "LEAST_BLOCK", 7)
     scorer.score([item], LEVELS)
     assert len(steps) - few > few + 10
-    language._groups.clear()
 
 
 def test_causal_attention_without_a_mask_equals_masked_attention():
     query, key, value = torch.randn(2, 9, 4, 8), torch.randn(2, 14, 4, 8), torch.randn(2, 14, 4, 8)
     mask = torch.full((9, 14), float("-inf")).triu(6)
-    assert worst(_sdpa_square(query, key, value), _sdpa(query, key, value, mask)) < 1e-6
+    assert worst(_square(query, key, value), _sdpa(query, key, value, mask)) < 1e-6
 
 
 def test_a_sequence_that_does_not_fit_in_memory_is_refused_before_it_is_computed(tiny, monkeypatch):

@@ -1,12 +1,13 @@
 """The scoring engine equals the references and the literal model, and scores equally in every batch."""
 
 import random
+from collections import OrderedDict
 
 import pytest
 import torch
 from golden import GOLDEN, LEVELS, TINY, TOLERANCE, cases, literal_logits, scores, worst
 
-from qalign.mplug_owl2.engine import language as engine_language
+from qalign.mplug_owl2.engine import engine as engine_module
 from qalign.mplug_owl2.engine.engine import Limits
 from qalign.mplug_owl2.engine.load import load_scorer
 from qalign.weights.answers import ScoreItem
@@ -75,15 +76,19 @@ def test_a_score_is_the_same_in_any_batch_bucket_and_order(tiny):
         scorer.engine.limits, scorer.engine.frames_at_once = ordinary
 
 
-def test_masks_of_long_clips_are_not_kept(tiny, monkeypatch):
+def test_tables_of_long_passes_are_not_kept(tiny, monkeypatch):
     name, scorer = tiny
-    language = scorer.engine.language
     case = cases(name)["video_7"]
+    monkeypatch.setattr(scorer.engine, "_plans", OrderedDict())
+    monkeypatch.setattr(engine_module, "PLAN_KEPT", 16)
     (before,) = scorer.score([item(case)], LEVELS)
-    monkeypatch.setattr(engine_language, "MASK_KEPT", 16)
-    language._groups.clear()
+    assert not scorer.engine._plans
+    monkeypatch.setattr(engine_module, "PLAN_KEPT", 1000)
+    monkeypatch.setattr(engine_module, "PLANS", 2)
+    for label in ("image_00", "video_7", "image_00", "two_images", "video_7"):
+        scorer.score([item(cases(name)[label])], LEVELS)
     (after,) = scorer.score([item(case)], LEVELS)
-    assert [layout for layout in language._groups if layout.frames] == []
+    assert len(scorer.engine._plans) == 2
     assert after.prompts == before.prompts
 
 

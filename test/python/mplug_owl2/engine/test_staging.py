@@ -3,6 +3,7 @@
 import pytest
 import torch
 from golden import GOLDEN, LEVELS, cases, worst
+
 from qalign.mplug_owl2.engine import staging as module
 from qalign.mplug_owl2.engine.load import load_scorer
 from qalign.mplug_owl2.engine.pending import ReadBack

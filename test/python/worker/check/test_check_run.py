@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+
 from qalign.schemas import problem_with
 from qalign.worker.check import run
 from qalign.worker.check.report import GOALS, Report, table
