@@ -87,7 +87,7 @@ function Picture({ row }: { readonly row: Row }): JSX.Element {
       {isClip(file) ? (
         <video src={url} controls muted playsInline onError={onError} aria-label={name} />
       ) : (
-        <span class="stage">
+        <span class="map-stage">
           <img class={isAsStored(row) ? 'as-stored' : ''} src={url} alt={name} onError={onError} />
           <MapLayer row={row} />
         </span>

@@ -23,7 +23,7 @@ export function MapLayer({ row }: { readonly row: Row }): JSX.Element | null {
   const at = chosen.value ?? indexOfLowest(map);
   const [x, y] = cornerOf(map, at);
   const onKey = (event: KeyboardEvent): void => {
-    const next = neighbour(map, at, event.key);
+    const next = neighbour(map, chosen.peek() ?? indexOfLowest(map), event.key);
     if (next === undefined) return;
     event.preventDefault();
     chosen.value = next;
@@ -36,7 +36,7 @@ export function MapLayer({ row }: { readonly row: Row }): JSX.Element | null {
       role="group"
       aria-label="Quality map. The arrow keys choose a window."
       aria-describedby="map-window"
-      tabIndex={0}
+      tabindex={0}
       onKeyDown={onKey}
     >
       <g opacity={opacity.value / 100}>
@@ -48,7 +48,10 @@ export function MapLayer({ row }: { readonly row: Row }): JSX.Element | null {
             width={area.width}
             height={area.height}
             fill={area.colour}
-            onPointerMove={() => (chosen.value = i)}
+            onPointerMove={({ movementX, movementY }) => {
+              // without movement the layout changed under the pointer
+              if (movementX !== 0 || movementY !== 0) chosen.value = i;
+            }}
           />
         ))}
       </g>
