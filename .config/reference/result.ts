@@ -5,7 +5,8 @@ import { keysOf, nodeOf, type SchemaKey } from '../../src/config/recipe-keys.js'
 import { PredictionHeaderSchema } from '../../src/recipes/evaluate/predictions.js';
 import type { ColumnType } from '../../src/recipes/score/layout/column.js';
 import { compactLayout } from '../../src/recipes/score/layout/compact.js';
-import { FULL_LAYOUT } from '../../src/recipes/score/layout/layout.js';
+import { FULL_LAYOUT, fullLayout } from '../../src/recipes/score/layout/layout.js';
+import { MAP_COLUMNS } from '../../src/recipes/score/map/columns.js';
 import { MetaSchema } from '../../src/recipes/score/layout/sidecar.js';
 import { membersOf } from './declarations.js';
 import { fieldTable, meaningOf, typeOf, type Sections } from './keys.js';
@@ -15,9 +16,9 @@ const STORED: Readonly<Record<ColumnType, string>> = {
   text: 'string',
   texts: 'list of string',
   double: 'double',
+  doubles: 'list of double',
   float: 'float',
   integer: 'int32',
-  doubles: 'list of double',
   integers: 'list of int32',
   long: 'int64',
   boolean: 'boolean',
@@ -31,7 +32,20 @@ const RENAMED: Readonly<Record<string, string>> = {
   error_message: 'error.message',
   failed_model: 'model.id',
   v: 'score_version',
+  frames_worst_s: 'frame_curve.worst',
+  ...Object.fromEntries(
+    ['window', 'mean', 'p5', 'min', 'times_s', 'scores'].map((name) => [`frames_${name}`, `frame_curve.${name}`]),
+  ),
 };
+
+const MAP_MEANINGS: Readonly<Record<string, string>> = {
+  map_min: 'Lowest score of a window.',
+  map_min_x: 'Left edge of this window, in pixels of the picture.',
+  map_min_y: 'Upper edge of this window, in pixels of the picture.',
+  map_median: 'Median of the map.',
+};
+const CURVES = fullLayout(true);
+const PLAIN = new Set(FULL_LAYOUT.columns.map(({ name }) => name));
 
 const FIELDS: ReadonlyMap<string, SchemaKey> = new Map(
   [...keysOf(nodeOf(ScoreFailureSchema)), ...keysOf(nodeOf(ScoreResultSchema))].map((field) => [field.key, field]),
@@ -60,6 +74,13 @@ export const resultPage = (): string =>
     '## CSV and Parquet',
     'Both formats have these columns. A cell is empty (null in Parquet) if the row does not have the field. In CSV, warnings are joined by `; `; in Parquet they are a list.',
     columnTable(FULL_LAYOUT.columns),
+    'With `--per-frame`, both formats have more columns after `frame_rule`, which are empty for pictures. `frames_worst_s` is the time of the lowest score. Parquet also has the lists of times and scores; `--per-frame-csv` writes them as lines of CSV.',
+    columnTable([...CURVES.columns.filter(({ name }) => !PLAIN.has(name)), ...CURVES.lists]),
+    'With `--map`, both formats have more columns at the end. They are empty for clips. Parquet also has `map`, as JSON text.',
+    table(
+      ['column', 'Parquet type', 'meaning'],
+      MAP_COLUMNS.map(({ name, type }) => [code(name), STORED[type], MAP_MEANINGS[name] ?? '']),
+    ),
     '## Compact rows',
     '`--compact` omits values that all rows share. Numbers in JSON and CSV then have only the digits of single precision. In JSON, `level_probs` and `logits` are lists in the order of `levels`, `decoder` is a field of the row, and `v` is the beginning of `score_version`. Tables have these columns:',
     columnTable(compactLayout({}).columns),

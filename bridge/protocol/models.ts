@@ -3,6 +3,10 @@ import { closed, Count, Positive, Text } from './shapes.js';
 
 const OptionalText = Type.Optional(Text);
 
+/** Precisions that can be requested. `auto` is bf16 on CUDA for models of a billion parameters or more, else fp32. */
+export const PRECISIONS = ['auto', 'fp32', 'bf16', 'fp16', 'fp8', 'int8', 'nf4'] as const;
+export type Precision = (typeof PRECISIONS)[number];
+
 /** Loads a checkpoint (a directory or a hub id) and replaces the loaded one. */
 export const LoadModelParams = closed({
   model: Text,
@@ -10,7 +14,7 @@ export const LoadModelParams = closed({
   base: OptionalText,
   base_revision: OptionalText,
   device: Text,
-  precision: Type.Enum(['auto', 'fp32', 'bf16', 'fp16']),
+  precision: Type.Enum([...PRECISIONS]),
   offline: Type.Boolean(),
   cache_dir: OptionalText,
 });

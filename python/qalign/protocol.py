@@ -200,7 +200,7 @@ class Failure(TypedDict):
 class LoadModelParamsRequired(TypedDict):
     model: str
     device: str
-    precision: Literal["auto", "fp32", "bf16", "fp16"]
+    precision: Literal["auto", "fp32", "bf16", "fp16", "fp8", "int8", "nf4"]
     offline: bool
 
 

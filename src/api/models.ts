@@ -19,7 +19,9 @@ export const ModelRow = Type.Object(
     ),
     licence: Type.String({ description: 'licence of the weights' }),
     weights_sha256: Type.Optional(Type.String({ description: 'digest of the loaded weights' })),
-    precision: Type.Optional(Type.String({ description: 'fp32, bf16 or fp16; only for a loaded model' })),
+    precision: Type.Optional(
+      Type.String({ description: 'fp32, bf16, fp16, fp8, int8 or nf4; only for a loaded model' }),
+    ),
     workers_ready: Type.Optional(
       Type.Integer({ minimum: 0, description: 'number of workers that accept batches; only for a loaded model' }),
     ),

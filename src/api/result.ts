@@ -2,6 +2,7 @@ import Type, { type Static } from 'typebox';
 import { FRAME_RULES, KINDS, TASKS } from '../prompts/subject.js';
 import { LEVELS, SCALES, type Level } from '../scoring/levels.js';
 import { closed } from './error.js';
+import { FrameCurveSchema } from './frame-curve.js';
 import { QualityMapSchema } from './quality-map.js';
 
 const byLevel = (what: string, description: string, range: { minimum?: number; maximum?: number } = {}) => {
@@ -96,6 +97,7 @@ export const ScoreResultSchema = Type.Object(
           'selection of the frames of a video. `published`: int(fps · i). `time`: by timestamps, for a variable rate. `counted`: as published, for a clip without timestamps',
       }),
     ),
+    frame_curve: Type.Optional(FrameCurveSchema),
     width: Type.Integer({
       minimum: 1,
       description: 'width of the upright picture or frame in pixels, before resizing',
@@ -113,7 +115,7 @@ export const ScoreResultSchema = Type.Object(
         id: Type.String({ description: 'name, directory or hub id of the model, as in the request' }),
         revision: Type.String({ description: 'commit of the hub model; "local" for a directory' }),
         weights_sha256: Type.String({ description: 'SHA-256 of the weights' }),
-        precision: Type.String({ description: 'fp32, bf16 or fp16' }),
+        precision: Type.String({ description: 'fp32, bf16, fp16, fp8, int8 or nf4' }),
         device: Type.String({ description: 'device that computed the score: cpu, cuda:0, …' }),
       },
       { ...closed, description: 'model that computed the score' },

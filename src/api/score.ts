@@ -4,6 +4,7 @@ import { TASKS } from '../prompts/subject.js';
 import { ScoreFailureSchema, ScoreResultSchema } from './result.js';
 import { SCALES } from '../scoring/levels.js';
 import { closed, ErrorAnswer, exactlyOne } from './error.js';
+import { WINDOW_FRAMES } from './frame-curve.js';
 import { MapSettings } from './quality-map.js';
 
 const name = (description: string) => Type.String({ pattern: '^[A-Za-z0-9][A-Za-z0-9._/-]{0,127}$', description });
@@ -65,6 +66,18 @@ export const ScoreSettings = {
     Type.Boolean({ description: 'true: an input with warnings fails with MEDIA_DOUBTFUL instead of being scored' }),
   ),
   ...MapSettings,
+  per_frame: Type.Optional(
+    Type.Boolean({
+      description:
+        'true: the result of a clip also has frame_curve, a score for each of its frames. Results of pictures do not change',
+    }),
+  ),
+  per_frame_window: Type.Optional(
+    Type.Integer({
+      ...WINDOW_FRAMES,
+      description: 'instead of per_frame: a score for each window of this many consecutive frames',
+    }),
+  ),
   model: Type.Optional(name('model: a loaded model of GET /v1/models (default: the first)')),
 };
 const timeout = {

@@ -1,3 +1,4 @@
+import { PRECISIONS } from '../../bridge/protocol/models.js';
 import { writeFile } from 'node:fs/promises';
 import { chooseModel, DEFAULT_MODEL } from '../config/models.js';
 import { QalignError } from '../base/errors.js';
@@ -14,6 +15,7 @@ import { benchServe } from '../server/bench/serve.js';
 import { resolveDevices } from '../recipes/score/devices.js';
 import { expandSources } from '../media/sources.js';
 import type { ScorerOptions, ScoreSource } from '../recipes/score/scorer.js';
+import { benchDriftCommand } from './bench-drift.js';
 import { benchGpuCommand } from './bench-gpu.js';
 import { defineCommand, type CommandContext, type FlagValues } from './command.js';
 import { asJson } from './terminal/json.js';
@@ -34,8 +36,8 @@ const FLAGS = {
   device: { type: 'string', value: 'auto|cpu|cuda:N', help: 'device to run on (default: auto)' },
   precision: {
     type: 'string',
-    choices: ['auto', 'fp32', 'bf16', 'fp16'],
-    help: 'auto: bf16 on CUDA for models of a billion parameters or more, else fp32 (default: auto)',
+    choices: PRECISIONS,
+    help: 'auto: bf16 on CUDA for models of a billion parameters or more, else fp32. Smaller and less exact: fp8, int8, nf4 (default: auto)',
   },
   batches: { type: 'string', value: 'N,N', help: 'batch sizes to measure (default: 1,4,16,64)' },
   n: { type: 'number', help: 'number of inputs of the part "memory", of requests of "serve" (default: 10000)' },
@@ -63,7 +65,7 @@ export const bench = defineCommand({
   summary: 'measure speed, memory, the HTTP service and the order of distortions; print and write JSON',
   args: `[${PARTS.join('|')}]…`,
   description:
-    'Without arguments, measures every part except "order". "score" measures end to end. "order" applies 8 distortions at 4 strengths to undistorted pictures (--input) and counts how often the score drops. "prepare" compares with Pillow and installs it if needed. If a part fails, the others still run. "qalign bench gpu" is a separate command that checks a GPU.',
+    'Without arguments, measures every part except "order". "score" measures end to end. "order" applies 8 distortions at 4 strengths to undistorted pictures (--input) and counts how often the score drops. "prepare" compares with Pillow and installs it if needed. If a part fails, the others still run. "qalign bench gpu" checks a GPU and "qalign bench drift" compares precisions; both are separate commands.',
   examples: [
     'qalign bench',
     'qalign bench memory --n 100000 --out memory.json',
@@ -71,10 +73,11 @@ export const bench = defineCommand({
     'qalign bench serve --model nano --load 1,2,10 --seconds 60 --beside 2',
     'qalign bench order --input kodak/',
     'qalign bench gpu --out gpu.json',
+    'qalign bench drift photos/ --model one-align --precision fp8 --against bf16',
     'qalign bench model --random-weights mplug_owl2_7b --device cuda:0',
   ],
   flags: FLAGS,
-  subcommands: [benchGpuCommand],
+  subcommands: [benchGpuCommand, benchDriftCommand],
   async run(context) {
     const { args, flags, terminal } = context;
     const parts = args.length === 0 ? PARTS.filter((part) => part !== 'order') : args.map(readPart);

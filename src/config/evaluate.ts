@@ -1,3 +1,4 @@
+import { PRECISIONS } from '../../bridge/protocol/models.js';
 import { Type, type Static } from 'typebox';
 
 const closed = { additionalProperties: false } as const;
@@ -98,10 +99,14 @@ export const EvaluateRecipe = Type.Object(
       description:
         'auto (every GPU, or the CPU without a GPU), cpu, cuda:N, or a list of GPUs (0,1). Each device gets one worker',
     }),
-    precision: Type.Union([Type.Literal('auto'), Type.Literal('fp32'), Type.Literal('bf16'), Type.Literal('fp16')], {
-      default: 'auto',
-      description: 'auto: bf16 on CUDA for models of a billion parameters or more, else fp32',
-    }),
+    precision: Type.Union(
+      PRECISIONS.map((name) => Type.Literal(name)),
+      {
+        default: 'auto',
+        description:
+          'auto: bf16 on CUDA for models of a billion parameters or more, else fp32. Smaller and less exact: fp8, int8, nf4',
+      },
+    ),
     offline: Type.Boolean({ default: false, description: 'do not access the hub' }),
     max_batch_frames: Type.Integer({
       minimum: 1,

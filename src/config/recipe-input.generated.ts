@@ -408,10 +408,10 @@ export interface EvaluateRecipeInput {
    */
   readonly device?: string | undefined;
   /**
-   * auto: bf16 on CUDA for models of a billion parameters or more, else fp32.
+   * auto: bf16 on CUDA for models of a billion parameters or more, else fp32. Smaller and less exact: fp8, int8, nf4.
    * @default 'auto'
    */
-  readonly precision?: 'auto' | 'fp32' | 'bf16' | 'fp16' | undefined;
+  readonly precision?: 'auto' | 'fp32' | 'bf16' | 'fp16' | 'fp8' | 'int8' | 'nf4' | undefined;
   /**
    * Do not access the hub.
    * @default false

@@ -1,3 +1,4 @@
+import { PRECISIONS } from '../../bridge/protocol/models.js';
 import { Type, type Static } from 'typebox';
 import { RunRecipe } from '../../bridge/protocol/recipe.js';
 import { DEFAULT_MODEL } from './models.js';
@@ -42,10 +43,14 @@ export const ServeConfig = Type.Object(
       default: 'auto',
       description: 'auto, cpu, cuda:N, or a list of GPUs (0,1) with one worker each',
     }),
-    precision: Type.Union([Type.Literal('auto'), Type.Literal('fp32'), Type.Literal('bf16'), Type.Literal('fp16')], {
-      default: 'auto',
-      description: 'auto: bf16 on CUDA for models of a billion parameters or more, else fp32',
-    }),
+    precision: Type.Union(
+      PRECISIONS.map((name) => Type.Literal(name)),
+      {
+        default: 'auto',
+        description:
+          'auto: bf16 on CUDA for models of a billion parameters or more, else fp32. Smaller and less exact: fp8, int8, nf4',
+      },
+    ),
     max_batch_frames: Type.Union([Type.Integer({ minimum: 1 }), Type.Null()], {
       default: null,
       description: 'maximum number of pictures or frames in a batch; null: 16 on a CPU, 64 on CUDA',

@@ -6,7 +6,7 @@
 import { randomUUID } from 'node:crypto';
 import { QalignError } from '../base/errors.js';
 import { isLoss, type ItemOptions } from './pool.js';
-import type { FramePrompt, KeptClip, Prompt, PromptAnswer, Visual, Work } from './queue.js';
+import type { ClipStep, FramePrompt, KeptClip, PromptAnswer, Visual, Work } from './queue.js';
 
 /** A clip and its prompts. */
 export interface ClipSource {
@@ -14,7 +14,11 @@ export interface ClipSource {
   readonly frames: number;
   /** Prompts about the whole clip. */
   readonly prompts: readonly string[];
-  /** Further prompts about parts of a clip of `frames` frames. Their answers follow those of `prompts`. */
+  /**
+   * Further prompts about parts of a clip of `frames` frames, ordered by their ranges. Their answers follow those of
+   * `prompts`. They are sent after `prompts`, in messages about at most `maxFrames` frames, so that neither the clip's
+   * own scores nor the memory depend on them.
+   */
   readonly framePrompts?: ((frames: number) => readonly FramePrompt[]) | undefined;
   /**
    * Reads the clip from its beginning in chunks of `frames` frames; the last can be smaller. Called again after a lost
@@ -35,19 +39,19 @@ export interface ClipQueue {
 const MOST_FORGOTTEN = 2;
 
 /**
- * Scores a clip. A short clip is sent as a whole, in a batch with others. If the worker of a longer clip dies, the clip
- * is read again from its beginning for another worker. @throws errors of `chunks`, and the QalignErrors of an item
+ * Scores a clip. A short clip without further prompts is sent as a whole, in a batch with others. The worker keeps the
+ * features of other clips. If it dies, the clip is read again from its beginning for another worker. @throws errors of
+ * `chunks`, and the QalignErrors of an item
  */
 export async function scoreClip(
   queue: ClipQueue,
   source: ClipSource,
   options: ItemOptions = {},
 ): Promise<PromptAnswer[]> {
-  if (source.frames <= queue.maxFrames) {
+  if (source.frames <= queue.maxFrames && source.framePrompts === undefined) {
     const visuals: Visual[] = [];
     for await (const chunk of source.chunks(Math.max(1, source.frames))) visuals.push(chunk);
-    const frames = visuals.reduce((sum, visual) => sum + visual.frames, 0);
-    return queue.submit({ visuals, prompts: allPrompts(source, frames) }, options);
+    return queue.submit({ visuals, prompts: source.prompts }, options);
   }
   const placed = { ...options, ticket: options.ticket ?? queue.ticket() };
   for (let losses = 0, forgotten = 0; ;) {
@@ -69,10 +73,6 @@ export async function scoreClip(
   }
 }
 
-function allPrompts({ prompts, framePrompts }: ClipSource, frames: number): Prompt[] {
-  return [...prompts, ...(framePrompts?.(frames) ?? [])];
-}
-
 /** Makes one attempt. After a loss, the clip is `suspect`: a worker with one of its chunks gets no other work. */
 async function stream(
   queue: ClipQueue,
@@ -90,13 +90,44 @@ async function stream(
       reading.catch(() => {});
       at = await encode(queue, clip, step.value, at, suspect, options);
     }
-    const ask: Work = { visuals: [], prompts: allPrompts(source, at), suspect, step: { kind: 'score', clip, at } };
-    return await queue.submit(ask, options);
+    const ask = (prompts: Work['prompts'], more: Partial<ClipStep> = {}): Promise<PromptAnswer[]> =>
+      queue.submit({ visuals: [], prompts, suspect, step: { kind: 'score', clip, at, ...more } }, options);
+    const answers = await ask(source.prompts);
+    for (const { prompts, range } of inMessages(source.framePrompts?.(at) ?? [], queue.maxFrames))
+      answers.push(...(await ask(prompts, { range, isFurther: true })));
+    return answers;
   } finally {
     // not awaited: in the middle of a chunk, `return` resolves only after the chunk
     void Promise.resolve(chunks.return?.()).catch(() => {});
     if (clip.link !== undefined) release(queue, clip);
   }
+}
+
+/**
+ * Groups prompts for messages about at most `most` frames, a longer prompt alone. The ranges of the prompts then count
+ * from the start of the message's range.
+ */
+function inMessages(
+  prompts: readonly FramePrompt[],
+  most: number,
+): { readonly prompts: FramePrompt[]; readonly range: readonly [number, number] }[] {
+  const groups: FramePrompt[][] = [];
+  let asked = Infinity;
+  for (const prompt of prompts) {
+    const [from, to] = prompt.frames;
+    asked += to - from;
+    if (asked > most) {
+      groups.push([]);
+      asked = to - from;
+    }
+    groups.at(-1)?.push(prompt);
+  }
+  return groups.map((group) => {
+    const start = Math.min(...group.map(({ frames: [from] }) => from));
+    const end = Math.max(...group.map(({ frames: [, to] }) => to));
+    const own = group.map(({ text, frames: [from, to] }) => ({ text, frames: [from - start, to - start] as const }));
+    return { prompts: own, range: [start, end] as const };
+  });
 }
 
 /**

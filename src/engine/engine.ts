@@ -1,5 +1,5 @@
 import { openBridge, type BridgeLimits } from '../../bridge/client.js';
-import type { LoadedModel } from '../../bridge/protocol/models.js';
+import type { LoadedModel, Precision } from '../../bridge/protocol/models.js';
 import type { Listen } from '../../bridge/transport.js';
 import { QalignError } from '../base/errors.js';
 import { silentLogger, type Logger } from '../base/logger.js';
@@ -22,7 +22,7 @@ export interface EngineOptions {
   readonly devices: readonly string[];
   /** The address to which workers on other hosts connect (`python -m qalign.worker --connect ADDRESS --keys FILE`). */
   readonly listen?: Listen;
-  readonly precision: 'auto' | 'fp32' | 'bf16' | 'fp16';
+  readonly precision: Precision;
   readonly offline?: boolean;
   readonly cacheDir?: string;
   /** Maximum number of frames in one request to a worker. Default: 16 on a CPU, 64 on CUDA. */

@@ -2,7 +2,7 @@ import type { RequestOptions, WorkerLink } from '../../bridge/client.js';
 import type { ScoredItem } from '../../bridge/protocol/score.js';
 import { QalignError } from '../base/errors.js';
 import { LEVELS } from '../scoring/levels.js';
-import type { Job, Visual } from './queue.js';
+import type { ClipStep, Job, Visual } from './queue.js';
 
 export interface Answered {
   /** Compute time reported by the worker. Undefined if nothing was computed. */
@@ -49,10 +49,7 @@ async function score(link: WorkerLink, batch: readonly Job[], options: RequestOp
     {
       items: batch.map(({ id, visuals, prompts, step }) => ({
         id,
-        visuals:
-          step === undefined
-            ? visuals.map(({ frames }) => ({ frames }))
-            : [{ clip: step.clip.id, first: 0, frames: step.at }],
+        visuals: step === undefined ? visuals.map(({ frames }) => ({ frames })) : [rangeOf(step)],
         prompts: prompts.map((prompt) =>
           typeof prompt === 'string' ? { text: prompt } : { text: prompt.text, frames: [...prompt.frames] },
         ),
@@ -63,6 +60,10 @@ async function score(link: WorkerLink, batch: readonly Job[], options: RequestOp
     { ...options, buffers: visuals.map(({ data }) => data) },
   );
   return { computeMs: timings.compute_ms, deliver: () => deliverScores(batch, items) };
+}
+
+function rangeOf({ clip, at, range: [from, to] = [0, at] }: ClipStep): { clip: string; first: number; frames: number } {
+  return { clip: clip.id, first: from, frames: to - from };
 }
 
 function deliverScores(batch: readonly Job[], items: readonly ScoredItem[]): void {

@@ -179,9 +179,10 @@ export class Pool {
     batch: readonly Job[],
     { serviceMs, computeMs, sent }: Record<'serviceMs' | 'computeMs' | 'sent', number>,
   ): void {
-    const kind = batch[0]?.step?.kind;
+    const step = batch[0]?.step;
+    const kind = step?.kind;
     const frames = framesOf(batch);
-    const items = kind === 'encode' ? 0 : batch.length;
+    const items = kind === 'encode' || step?.isFurther === true ? 0 : batch.length;
     this.#totals.batches++;
     this.#totals.items += items;
     this.#totals.frames += frames;

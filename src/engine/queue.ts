@@ -36,6 +36,10 @@ export interface ClipStep {
   readonly clip: KeptClip;
   /** Number of frames of the clip that the worker has before this step. */
   readonly at: number;
+  /** The frames [from, to) that the prompts of this step count from; default: all. */
+  readonly range?: readonly [from: number, to: number] | undefined;
+  /** The clip has answers already, and is not counted as another item. */
+  readonly isFurther?: boolean | undefined;
 }
 
 /** A request to a worker. */

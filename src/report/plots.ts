@@ -132,7 +132,8 @@ function thinned(points: readonly Point[]): readonly Point[] {
   return Array.from({ length: MAX_POINTS }, (_, i) => points[Math.floor(i * step)]!);
 }
 
-function line(points: readonly Point[], axes: Axes, colour: string): string {
+/** A path through points; empty for fewer than two. */
+export function line(points: readonly Point[], axes: Axes, colour: string): string {
   if (points.length < 2) return '';
   return `<path d="M${points.map(({ x, y }) => `${axes.x(x)} ${axes.y(y)}`).join('L')}" fill="none" stroke="${colour}" stroke-width="2"/>`;
 }

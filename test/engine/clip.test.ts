@@ -110,7 +110,10 @@ class FakeWorkers {
       return { frames: before.length + bytes.length, timings };
     }
     const items = (params.items ?? []).map(({ id, visuals: [visual], prompts }) => {
-      const kept = visual?.clip === undefined ? bytes : (clips.get(visual.clip) ?? []).slice(0, visual.frames);
+      const kept =
+        visual?.clip === undefined
+          ? bytes
+          : (clips.get(visual.clip) ?? []).slice(visual.first, (visual.first ?? 0) + visual.frames);
       const found = prompts.map(({ frames = [0, kept.length] }) => kept.slice(frames[0], frames[1]));
       return { id, prompts: found.map((logits) => ({ logits, log_sum_exp: 0, positions: 1 })) };
     });
@@ -185,17 +188,70 @@ describe('a clip', () => {
 
   it.each([MOST, 10])('with %i frames is asked about parts of it, which are not sent again', async (frames) => {
     const workers = new FakeWorkers(['a']);
+    const expected = numbers(frames - 1);
     const { source } = clipOf(frames, { delivered: frames - 1 }); // the count of the reader decides
     const framePrompts = (count: number) =>
       numbers(count).map((at) => ({ text: 'f', frames: [at, at + 1] as [number, number] }));
     const answers = await scoreClip(workers.pool, { ...source, framePrompts });
-    expect(answers.map(({ logits }) => logits)).toEqual([
-      numbers(frames - 1),
-      ...numbers(frames - 1).map((at) => [at]),
-    ]);
-    const asked = workers.sent.filter(({ method }) => method === 'score');
-    expect(asked).toHaveLength(1);
-    expect(asked[0]?.params.items?.[0]?.prompts.slice(0, 2)).toEqual([{ text: 'p' }, { text: 'f', frames: [0, 1] }]);
+    expect(answers.map(({ logits }) => logits)).toEqual([expected, ...expected.map((at) => [at])]);
+    // every frame is sent and encoded once; the clip's own prompt is alone in its message
+    const encoded = workers.sent.filter(({ method }) => method === 'encode');
+    expect(encoded.flatMap(({ bytes }) => bytes)).toEqual(expected);
+    const asked = workers.sent.flatMap(({ params: { items = [] } }) => items);
+    expect(asked[0]).toMatchObject({ visuals: [{ first: 0, frames: frames - 1 }], prompts: [{ text: 'p' }] });
+    expect(
+      asked.slice(1).map(({ visuals: [visual], prompts }) => [visual?.first, visual?.frames, prompts.length]),
+    ).toEqual(
+      frames === 10
+        ? [
+            [0, 4, 4],
+            [4, 4, 4],
+            [8, 1, 1],
+          ]
+        : [[0, 3, 3]],
+    );
+    expect(workers.pool.stats().items).toBe(1);
+    await turn();
+    await turn();
+    expect(keptClips(workers)).toBe(0);
+  });
+
+  it('sends overlapping windows in small messages, and one that is longer than a batch alone', async () => {
+    const workers = new FakeWorkers(['a']);
+    const windows = (size: number) => (count: number) =>
+      numbers(count - size + 1).map((at) => ({ text: 'w', frames: [at, at + size] as [number, number] }));
+    for (const size of [2, 6]) {
+      const answers = await scoreClip(workers.pool, { ...clipOf(10).source, framePrompts: windows(size) });
+      const from = numbers(11 - size);
+      expect(answers.slice(1).map(({ logits }) => logits)).toEqual(from.map((at) => numbers(size).map((i) => at + i)));
+    }
+    const asked = workers.sent.flatMap(({ params: { items = [] } }) => items);
+    const most = Math.max(...asked.map(({ prompts }) => prompts.length));
+    expect(most).toBe(2);
+    expect(
+      Math.max(
+        ...asked
+          .slice(1)
+          .map(({ visuals: [visual] }) => visual?.frames ?? 0)
+          .filter((n) => n < 10),
+      ),
+    ).toBe(6);
+  });
+
+  it('starts again if its worker is lost between two messages of its frames', async () => {
+    const workers = new FakeWorkers(['a']);
+    let struck = false;
+    workers.fate = ({ params }) => {
+      if (struck || params.items?.[0]?.visuals[0]?.first !== 4) return undefined;
+      struck = true;
+      return 'die';
+    };
+    const framePrompts = (count: number) =>
+      numbers(count).map((at) => ({ text: 'f', frames: [at, at + 1] as [number, number] }));
+    const { source, seen } = clipOf(10);
+    const answers = await scoreClip(workers.pool, { ...source, framePrompts });
+    expect(answers.map(({ logits }) => logits)).toEqual([numbers(10), ...numbers(10).map((at) => [at])]);
+    expect(seen.begun).toBe(2);
   });
 
   it('is read at most one chunk ahead of the worker', async () => {

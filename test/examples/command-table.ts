@@ -105,10 +105,22 @@ export const HELP_COMMANDS: Readonly<Record<string, Row>> = {
     says: /input,score,level_probs.excellent/,
   },
   'qalign score photos/ --map --map-out maps/ --out maps.jsonl': { says: /3 scored/ },
+  'qalign score clip.mp4 --per-frame --format csv --fields input,score,frame_curve.p5,frame_curve.min': {
+    says: /frame_curve.p5/,
+  },
   'qalign score photos/ --out compact.jsonl --compact --quiet': {},
   'qalign models list': { says: /one-align/ },
   'qalign models inspect ./my-checkpoint --json': { says: /parameters/ },
   'qalign bench': helpOnly('qalign bench', 'minutes'),
+  'qalign bench drift photos/ --model one-align --precision fp8 --against bf16': helpOnly(
+    'qalign bench drift',
+    'a GPU and a download',
+  ),
+  'qalign bench drift photos/ --model one-align --precision int8 --max-delta 0.05 --min-srcc 0.99 --json': {
+    instead: 'qalign bench drift photo.jpg --model tiny-untrained --precision int8 --against fp32 --max-delta 1 --json',
+    because: 'a GPU and a download',
+    says: /"level_agreement"/,
+  },
   'qalign bench memory --n 100000 --out memory.json': helpOnly('qalign bench', 'hours'),
   'qalign bench serve --model nano --load 1,2,10 --seconds 60 --beside 2': helpOnly('qalign bench', 'minutes'),
   'qalign dataset list --labels labels/ --json': {},

@@ -27,6 +27,7 @@ const SCORING: Readonly<Record<string, Row>> = {
   'npx tsx score-folder.ts': { says: /3 pictures, mean \d/ },
   'qalign score photos/ --map --map-max 9 --out mapped.csv': { says: /3 scored/ },
   'qalign score clip.mp4 --fps 2 --max-frames 10 --strict': { says: /1 scored/ },
+  'qalign score clip.mp4 --per-frame --out scores.json --per-frame-csv frames.csv': { says: /1 scored/ },
   'qalign doctor': { says: /can be scored/ },
 };
 
@@ -197,6 +198,10 @@ const EXPERIMENTS: Readonly<Record<string, Row>> = {
     because: 'a GPU',
     says: /--sections/,
   },
+  'qalign bench drift photos/ --model one-align --precision fp8 --against bf16 --max-delta 0.05': helpOnly(
+    'qalign bench drift',
+    'a GPU and a download',
+  ),
   'qalign bench gpu --out gpu.json': helpOnly('qalign bench gpu', 'a GPU'),
   'qalign bench gpu gpu.json --markdown': { says: /\| goal for one H200 \|/ },
   'qalign bench gpu --compare before.json after.json': {

@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -178,6 +179,44 @@ describe('the page', () => {
     expect(problems).toEqual([]);
     await page.close();
   }, 180_000);
+  it('draws the frame curve of a clip, which follows the player and moves it', async () => {
+    const source = ['-f', 'lavfi', '-i', 'testsrc2=s=320x240:r=10:d=4'];
+    const effects = ['-vf', "boxblur=10:enable='between(t,1.5,2.5)'", '-c:v', 'libvpx', '-b:v', '600k', '-g', '5'];
+    execFileSync('ffmpeg', ['-v', 'error', ...source, ...effects, join(root, 'moving.webm')]);
+    const buffer = await readFile(join(root, 'moving.webm'));
+    const { page, problems } = await open();
+    await choose(page, [{ name: 'moving.webm', mimeType: 'video/webm', buffer }]);
+    await scored(page, 1);
+    await page.getByRole('link', { name: 'moving.webm' }).click();
+    await page.getByRole('button', { name: 'Score the frames' }).click();
+    await page.locator('.curve-plot svg circle title').first().waitFor({ state: 'attached', timeout: 60_000 });
+    const position = (): Promise<number> => page.$eval('video', ({ currentTime }) => currentTime);
+    const slider = page.getByRole('slider', { name: 'Frame' });
+    // the blurred frame is the worst, and its picture is in the list
+    expect(await slider.getAttribute('aria-valuetext')).toContain('frame 3 of 4, 2.00 s');
+    await page.waitForFunction(() => document.querySelectorAll('.worst img').length === 3);
+    await page.getByRole('button', { name: 'at 2.0 s' }).click();
+    await page.waitForFunction(() => Math.abs((document.querySelector('video')?.currentTime ?? 0) - 2) < 0.1);
+    // plot and keys move the player, and the player moves the cursor
+    const box = (await page.locator('.curve-cursor').boundingBox())!;
+    await page.mouse.click(box.x + box.width * 0.97, box.y + box.height / 2);
+    expect(await position()).toBeCloseTo(3, 1);
+    await slider.press('ArrowLeft');
+    await slider.press('ArrowLeft');
+    expect(await position()).toBeCloseTo(1, 1);
+    await page.$eval('video', (video) => void (video.currentTime = 0.2));
+    await page.waitForFunction(() => document.querySelector('.curve-readout')?.textContent?.startsWith('frame 1 of 4'));
+    const lines = (await saved(page, 'Curve as CSV')).trim().split('\n');
+    expect(lines[0]).toBe('input,task,model,scale,window,index,time_s,score');
+    const curve = JSON.parse(await saved(page, 'Curve as JSON')) as { scores: number[]; times_s: number[] };
+    expect(lines.slice(1).map((line) => Number(line.split(',').at(-1)))).toEqual(curve.scores);
+    expect(curve.times_s).toEqual([0, 1, 2, 3]);
+    await page.getByText('Table of the frames').click();
+    expect(await page.locator('.curve-table tbody tr').count()).toBe(4);
+    expect(await seriousFindings(page)).toEqual([]);
+    expect(problems).toEqual([]);
+    await page.close();
+  });
 
   // Nano scores 1000 pictures in a minute or more on two cores; the subject here is the page.
   it('takes a drop of 1000 files, with few rows in the document', async () => {

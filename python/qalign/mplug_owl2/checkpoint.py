@@ -14,7 +14,9 @@ from qalign.weights.layout import find_weights
 from qalign.weights.tensors import misfit, put_tensor, refuse_non_finite, stored_tensors, tensor_slots
 
 from .config import ModelConfig
+from .lora import read_adapter
 from .model import MPLUGOwl2
+from .quantised import quantise_layers
 
 # Published checkpoints store these tensors beside their weights. This code computes them and never reads them.
 IGNORED_SUFFIXES = ("rotary_emb.inv_freq",)
@@ -48,21 +50,28 @@ def load_checkpoint(
     *,
     device: torch.device | str = "cpu",
     dtype: torch.dtype = torch.float32,
+    codes: str | None = None,
+    adapter: Path | None = None,
     on_progress: Progress = lambda done, total: None,
 ) -> MPLUGOwl2:
-    """Load a checkpoint directory onto `device` in `dtype`.
+    """Load a checkpoint directory onto `device` in `dtype`, and merge the LoRA directory `adapter` into it.
+
+    With `codes`, the matrices of `quantisable` are encoded one by one as they are read and merged.
 
     Stored buffers are used and cast like the weights. Raises CheckpointError when no layout is complete or a shard
     contradicts its index; one CheckpointError lists all missing, unexpected and misshapen keys. Raises NonFinite when
     a tensor holds NaN or infinity.
     """
     model = meta_model(config)
+    merge = read_adapter(model.state_dict(), adapter).merged if adapter else lambda key, value: value
+    if codes:
+        quantise_layers(model, codes)
     weights = find_weights(directory)
     if weights.passed_over:
         read, passed_over = ", ".join(file.name for file in weights.files), "; ".join(weights.passed_over)
         log.warning("%s: the weights are read from %s. Not read: %s.", directory, read, passed_over)
     stored = stored_tensors(weights, device, IGNORED_SUFFIXES)
-    assign_tensors(model, stored, device, dtype, str(directory), on_progress)
+    assign_tensors(model, stored, device, dtype, str(directory), on_progress, merge)
     return model.eval()
 
 
@@ -73,8 +82,12 @@ def assign_tensors(
     dtype: torch.dtype,
     where: str,
     on_progress: Progress = lambda done, total: None,
+    change: Callable[[str, Tensor], Tensor] = lambda key, value: value,
 ) -> None:
-    """Assign every stored tensor to its key in a meta model. Raises the same errors as `load_checkpoint`."""
+    """Assign every stored tensor, as `change` returns it, to its key in a meta model.
+
+    Raises the same errors as `load_checkpoint`.
+    """
     wanted = model.state_dict()
     slots = tensor_slots(model)
     unexpected: list[str] = []
@@ -91,6 +104,7 @@ def assign_tensors(
         elif not misshapen and not unexpected:  # after the first wrong key, load nothing and only collect the others
             kept = dtype if stored.is_floating_point() else stored.dtype  # the counter of a batch norm is int64
             value = stored.to(device=device, dtype=kept, copy=stored.device.type == "cpu")
+            value = change(key, value)
             finite[key] = torch.isfinite(value).all()
             put_tensor(slots, key, value)
             on_progress(len(finite), len(wanted))

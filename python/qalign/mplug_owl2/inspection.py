@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 
+from qalign.weights.codes import CODES
 from qalign.weights.damage import read_json, refuse_damage, safetensors_header
 from qalign.weights.errors import CheckpointError, ConfigError
 from qalign.weights.layout import WeightFiles, find_weights
@@ -13,7 +14,8 @@ from qalign.weights.lora_config import is_lora, lora_files, read_lora_config
 from qalign.weights.tensors import DTYPES, read_tensors, refuse_misplaced
 
 from .checkpoint import IGNORED_SUFFIXES, meta_model
-from .config import load_config
+from .config import VIT, load_config
+from .quantised import weight_bytes
 
 
 def inspect_model(path: str | Path) -> dict[str, Any]:
@@ -51,6 +53,8 @@ def inspect_model(path: str | Path) -> dict[str, Any]:
             [model.model.embed_tokens, model.model.layers, model.model.norm, model.lm_head]
         ),
     }
+    if config.vision.model_type == VIT:
+        found["memory_bytes"] |= {kind: weight_bytes(model, kind) for kind in CODES}
     return found | {
         "config": read_json(directory / "config.json", ConfigError),
         "image_size": config.image_size,

@@ -3,6 +3,7 @@
 PEFT is not used, because importing it takes seconds and loads transformers. Other variants are refused by name.
 """
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -15,37 +16,62 @@ from qalign.weights.tensors import misfit, put_tensor, read_tensors, refuse_non_
 from .model import MPLUGOwl2
 
 
-@torch.no_grad()
-def apply_lora(model: MPLUGOwl2, directory: Path) -> None:
-    """Merge a LoRA directory into its loaded base: first the non-LoRA tensors, then the adapters.
+@dataclass(frozen=True)
+class Adapter:
+    """A LoRA that fits its base: tensors that replace those of the base, and the factors A and B by key of the base."""
 
-    Products are summed in fp32 at every model precision. Raises one LoraError that names all keys that do not fit.
-    """
+    replaced: dict[str, Tensor]
+    halves: dict[str, dict[str, Tensor]]
+    scale: float
+
+    @torch.no_grad()
+    def merged(self, key: str, value: Tensor) -> Tensor:
+        """A tensor of the base → the merged tensor. Products are summed in fp32 at every precision."""
+        if key in self.replaced:
+            value = self.replaced[key].to(value.device, value.dtype, copy=True)
+        if key not in self.halves:
+            return value
+        down, up = (self.halves[key][half].to(value.device, torch.float32) for half in "AB")
+        return value.copy_(value.float().addmm_(up, down, alpha=self.scale))
+
+
+def read_adapter(state: dict[str, Tensor], directory: Path) -> Adapter:
+    """Read a LoRA directory for a base with the shapes of `state`. Raises a LoraError that names all misfits."""
     config = read_lora_config(directory)
-    adapter, *others = lora_files(directory)
-    for file in others:
-        _replace(model, file)
-    _merge(model, adapter, config["r"], config["lora_alpha"] / config["r"])
+    file, *others = lora_files(directory)
+    replaced: dict[str, Tensor] = {}
+    for other in others:
+        replaced |= _replacements(state, other)
+    return Adapter(replaced, _halves(state, file, config["r"]), config["lora_alpha"] / config["r"])
 
 
-def _replace(model: MPLUGOwl2, file: Path) -> None:
-    slots = tensor_slots(model)
-    state = model.state_dict()
-    wrong, finite = [], {}
+def apply_lora(model: MPLUGOwl2, directory: Path) -> None:
+    """Merge a LoRA directory into its loaded base. Raises LoraError, and NonFinite for NaN or infinity."""
+    state, slots = model.state_dict(), tensor_slots(model)
+    adapter = read_adapter(state, directory)
+    finite = {}
+    for key in adapter.replaced | adapter.halves:
+        value = adapter.merged(key, state[key])
+        finite[key] = torch.isfinite(value).all()
+        if value is not state[key]:
+            put_tensor(slots, key, value)
+    refuse_non_finite(finite, str(directory))
+
+
+def _replacements(state: dict[str, Tensor], file: Path) -> dict[str, Tensor]:
+    found, wrong = {}, []
     for stored_key, stored in read_tensors(file):
         key = _base_key(stored_key)
         if key not in state or misfit(stored, state[key]):
             wrong.append(f"{stored_key} {list(stored.shape)}")
-            continue
-        value = stored.to(state[key].device, state[key].dtype, copy=True)
-        finite[key] = torch.isfinite(value).all()
-        put_tensor(slots, key, value)
+        else:
+            found[key] = stored
     if wrong:
         raise LoraError(
             f"{file} does not fit the base, which has no such tensors, or with another shape or type: "
             f"{', '.join(sorted(wrong))}. Name the base model that the LoRA was trained on."
         )
-    refuse_non_finite(finite, str(file))
+    return found
 
 
 def _base_key(key: str) -> str:
@@ -54,8 +80,7 @@ def _base_key(key: str) -> str:
     return key.removeprefix("model.") if key.startswith(("model.model.", "model.lm_head.")) else key
 
 
-def _merge(model: MPLUGOwl2, file: Path, rank: int, scale: float) -> None:
-    state = model.state_dict()
+def _halves(state: dict[str, Tensor], file: Path, rank: int) -> dict[str, dict[str, Tensor]]:
     halves: dict[str, dict[str, Tensor]] = {}
     wrong: list[str] = []
     variants: dict[str, str] = {}
@@ -82,10 +107,4 @@ def _merge(model: MPLUGOwl2, file: Path, rank: int, scale: float) -> None:
         raise LoraError(
             f"{file} does not fit the base or r = {rank}: {', '.join(sorted(wrong)) or 'it has no adapters'}."
         )
-    finite = {}
-    for key, pair in halves.items():
-        weight = state[key]
-        down, up = (pair[half].to(weight.device, torch.float32) for half in "AB")
-        weight.copy_(weight.float().addmm_(up, down, alpha=scale))
-        finite[key] = torch.isfinite(weight).all()
-    refuse_non_finite(finite, str(file))
+    return halves

@@ -6,8 +6,11 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
+from .codes import CODES
 from .errors import ConfigError, DeviceUnavailable, ModelError
 from .tensors import DTYPES
+
+PRECISIONS = (*DTYPES, *CODES)  # all that can be requested, beside auto
 
 
 @dataclass(frozen=True)
@@ -124,6 +127,11 @@ def pick_precision(name: str, device: torch.device) -> str:
     """The precision that `auto` selects on this device, or `name` itself. Raises ConfigError for an unknown name."""
     if name == "auto":
         return "bf16" if device.type == "cuda" else "fp32"
-    if name not in DTYPES:
-        raise ConfigError(f"precision is {name!r}; it must be one of auto, {', '.join(DTYPES)}.")
+    if name not in PRECISIONS:
+        raise ConfigError(f"precision is {name!r}; it must be one of auto, {', '.join(PRECISIONS)}.")
     return name
+
+
+def compute_dtype(precision: str) -> torch.dtype:
+    """The type of activations and of weights without codes. With codes it is bf16 on every device."""
+    return DTYPES.get(precision, torch.bfloat16)

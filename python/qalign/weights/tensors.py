@@ -140,7 +140,10 @@ def misfit(stored: Tensor, wanted: Tensor) -> str | None:
 
 def put_tensor(slots: dict[str, tuple[nn.Module, str]], key: str, value: Tensor) -> None:
     module, name = slots[key]
-    if name in module._buffers:
+    put_weight = getattr(module, "put_weight", None) if name == "weight" else None
+    if put_weight is not None:  # a layer that stores codes
+        put_weight(value)
+    elif name in module._buffers:
         module._buffers[name] = value
     else:
         module._parameters[name] = nn.Parameter(value)

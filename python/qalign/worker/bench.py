@@ -16,11 +16,12 @@ from ..mplug_owl2.engine.load import load_scorer
 from ..mplug_owl2.engine.scorer import Scorer
 from ..mplug_owl2.model import IMAGE_TOKEN
 from ..mplug_owl2.normalise import normalise
+from ..mplug_owl2.quantised import quantise_layers, require_codes
 from ..mplug_owl2.random_weights import ARCHITECTURES, architecture, random_model
 from ..protocol import LEVELS
-from ..weights.answers import ModelInfo, ScoreItem, pick_device, pick_precision
+from ..weights.answers import PRECISIONS, ModelInfo, ScoreItem, compute_dtype, pick_device, pick_precision
+from ..weights.codes import CODES
 from ..weights.errors import ModelError
-from ..weights.tensors import DTYPES
 
 PROMPT = "USER: How would you rate the quality of this image?\n<|image|>\nASSISTANT: The quality of the image is"
 SECONDS = 3.0  # duration of a measurement, which runs at least three times
@@ -58,7 +59,7 @@ def _arguments(argv: list[str]) -> argparse.Namespace:
     parser.add_argument("--revision", help="commit, tag or branch of a hub model")
     parser.add_argument("--base-revision", help="commit, tag or branch of the base model")
     parser.add_argument("--device", default="cuda:0" if torch.cuda.is_available() else "cpu")
-    parser.add_argument("--precision", default="auto", choices=["auto", *DTYPES])
+    parser.add_argument("--precision", default="auto", choices=["auto", *PRECISIONS])
     parser.add_argument("--batches", default="1,8,64", type=_batches, help="batch sizes, comma separated")
     parser.add_argument("--no-literal", dest="literal", action="store_false", help="measure the engine only")
     parser.add_argument("--json", action="store_true")
@@ -87,8 +88,11 @@ def _scorer(options: argparse.Namespace) -> tuple[Scorer, str]:
     device = pick_device(options.device)
     precision = pick_precision(options.precision, device)
     config = architecture(options.random_weights)
-    model = random_model(config, device, DTYPES[precision])
+    model = random_model(config, device, compute_dtype(precision))
     parameters = sum(value.numel() for value in model.parameters())
+    if precision in CODES:
+        require_codes(config, precision, device)
+        quantise_layers(model, precision)
     name = f"random {options.random_weights}"
     info = ModelInfo(name, "random", "random", precision, str(device), config.image_size, parameters)
     return Scorer(model, PublishedLengths(), info), name

@@ -26,8 +26,11 @@ from ..mplug_owl2.engine.kernels.register import FLOPS
 from ..mplug_owl2.engine.layout import plan_layout
 from ..mplug_owl2.model import IMAGE_TOKEN
 from ..mplug_owl2.normalise import normalise
+from ..mplug_owl2.quantised import QuantisedLinear, quantise_layers
 from ..mplug_owl2.random_weights import ARCHITECTURES, architecture
+from ..weights.codes import CODES
 
+PRECISIONS = ("bf16", *CODES)
 STAGES = ("normalise", "vision", "abstractor", "language")
 VIEWS = frozenset(
     [
@@ -56,6 +59,8 @@ VIEWS = frozenset(
         "diagonal",
     ]
 )
+SELECTING = frozenset(["rms_rows", "rms_codes", "index_select", "index", "embedding", "gather"])  # of the first input
+ADDING = frozenset(["rms_codes", "layer_norm_codes"])  # the second input to the first one, which they do not return
 ALLOCATIONS = frozenset(["empty", "empty_like", "empty_strided", "new_empty", "new_empty_strided"])
 # prompts of the published quality and aesthetics questions: 15 + 12 and 18 + 15 tokens around the picture
 PROMPTS = ((*range(1, 16), IMAGE_TOKEN, *range(16, 28)), (*range(1, 19), IMAGE_TOKEN, *range(19, 34)))
@@ -164,15 +169,19 @@ class CountDispatched(TorchDispatchMode):
             return answer
         inputs = [leaf for leaf in tree_leaves((args, given)) if isinstance(leaf, Tensor)]
         outputs = [leaf for leaf in tree_leaves(answer) if isinstance(leaf, Tensor)]
-        formula = flop_registry.get(packet) or flop_registry.get(getattr(torch.ops.aten, name.rstrip("_"), None))
+        plain = "mm" if name == "_int_mm" else name.rstrip("_")  # addmm_ has the work of addmm
+        formula = flop_registry.get(packet) or flop_registry.get(getattr(torch.ops.aten, plain, None))
         if name in FLOPS:  # of the engine's own kernels
             flops = FLOPS[name](*args)
         else:
-            flops = formula(*args, **given, out_val=answer) if formula else 0  # addmm_ has the work of addmm
-        if name in ("rms_rows", "index_select", "index", "embedding", "gather"):  # they read only what they return
-            size = sum(map(touched, inputs[1:])) + 2 * sum(map(touched, outputs))
+            flops = formula(*args, **given, out_val=answer) if formula else 0
+        if name in SELECTING:
+            read = outputs[0].numel() * inputs[0].element_size()
+            size = read + sum(map(touched, inputs[1:])) + sum(map(touched, outputs))
         else:
             size = sum(map(touched, inputs)) + sum(map(touched, outputs))
+        if name in ADDING and args[1] is not None:
+            size += touched(args[0])
         if name in ("copy_", "fill_", "zero_"):  # the old values are not read
             size -= touched(inputs[0])
         self.tally.add(int(flops), size)
@@ -215,9 +224,14 @@ def _run(engine: Engine, tally: Tally, pixels: Tensor, questions: Sequence[Quest
     torch.cat([engine.ask([questions[index] for index in chunk], features, level_ids) for chunk in passes])
 
 
-def cuda_engine(name: str) -> Engine:
-    """The engine of an architecture as it runs on CUDA in bf16, on the meta device."""
+def cuda_engine(name: str, precision: str = "bf16") -> Engine:
+    """The engine of an architecture as it runs on CUDA, on the meta device."""
     model = meta_model(architecture(name)).to(torch.bfloat16)
+    if precision in CODES:
+        quantise_layers(model, precision)
+        for layer in model.modules():
+            if isinstance(layer, QuantisedLinear):
+                layer.put_weight(layer.weight.detach())
     engine = Engine(model)
     engine.limits = LIMITS["cuda"]
     engine.frames_at_once = max(1, engine.limits.encoder_tokens // engine.tokens_per_picture)
@@ -225,9 +239,9 @@ def cuda_engine(name: str) -> Engine:
     return engine
 
 
-def report(name: str, loads: Sequence[Load] = LOADS) -> dict[str, Any]:
+def report(name: str, precision: str = "bf16", loads: Sequence[Load] = LOADS) -> dict[str, Any]:
     """Counts of all loads as JSON: per load and stage the FLOPs, bytes and kernels."""
-    engine = cuda_engine(name)
+    engine = cuda_engine(name, precision)
     rows = []
     for load in loads:
         tally = count(engine, load)
@@ -240,7 +254,7 @@ def report(name: str, loads: Sequence[Load] = LOADS) -> dict[str, Any]:
             for stage in STAGES
         }
         rows.append({"load": load.name, "items": load.items, "stages": stages})
-    return {"architecture": name, "precision": "bf16", "torch": torch.__version__, "results": rows}
+    return {"architecture": name, "precision": precision, "torch": torch.__version__, "results": rows}
 
 
 def table(counts: dict[str, Any]) -> str:
@@ -266,8 +280,9 @@ def main(argv: list[str]) -> int:
     """Parse arguments, count, print. Returns the exit code 0."""
     parser = argparse.ArgumentParser(prog="python -m qalign.worker --count", description=__doc__)
     parser.add_argument("--architecture", default="mplug_owl2_7b", choices=sorted(ARCHITECTURES))
+    parser.add_argument("--precision", default="bf16", choices=PRECISIONS)
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args(argv)
-    counts = report(options.architecture)
+    counts = report(options.architecture, options.precision)
     print(json.dumps(counts, indent=1) if options.json else table(counts))
     return 0

@@ -103,7 +103,7 @@ export async function readEarlier(request: ScoreRequest, wanted: Wanted): Promis
   if (written === undefined || written.size === 0) return { held: undefined, version: undefined, owes: () => true };
   let version: string | undefined;
   const format = request.format === 'csv' ? 'csv' : 'jsonl';
-  const held = await readHeld(out, { ...request, format, models }, async (line) => {
+  const held = await readHeld(out, { ...request, format, models, curveWindow: request.curve?.window }, async (line) => {
     if (own !== undefined && line.model !== own) return true;
     const isFirst = version === undefined;
     version ??= line.scoreVersion;

@@ -1,3 +1,4 @@
+import { PRECISIONS } from '../../../bridge/protocol/models.js';
 import { TASKS } from '../../prompts/subject.js';
 import { SCALES } from '../../scoring/levels.js';
 import { inGroup, type Flags } from '../command.js';
@@ -16,8 +17,8 @@ export const SCORE_FLAGS = {
     revision: { type: 'string', value: 'REV', help: 'commit, tag or branch of a hub model' },
     precision: {
       type: 'string',
-      choices: ['auto', 'fp32', 'bf16', 'fp16'],
-      help: 'auto: bf16 on CUDA for models of a billion parameters or more, else fp32 (default: auto)',
+      choices: PRECISIONS,
+      help: 'auto: bf16 on CUDA for models of a billion parameters or more, else fp32. Smaller and less exact: fp8, int8, nf4 (default: auto)',
     },
     scale: {
       type: 'string',
@@ -58,6 +59,15 @@ export const SCORE_FLAGS = {
       help: 'frames to score per second of video (default: one, by the rule of the reference code)',
     },
     'max-frames': { type: 'number', value: 'N', help: 'score at most N frames of a video' },
+    'per-frame': {
+      type: 'boolean',
+      help: 'also score each frame of a clip as a picture: frame_curve in JSON, frames_… columns in tables',
+    },
+    'per-frame-window': {
+      type: 'number',
+      value: 'K',
+      help: 'instead of single frames, score each window of K consecutive frames as a clip, 2 to 60',
+    },
     'frame-rule': {
       type: 'string',
       choices: ['auto', 'published'],
@@ -84,6 +94,11 @@ export const SCORE_FLAGS = {
     compact: {
       type: 'boolean',
       help: 'write values that all rows share only once, in FILE.meta.json or the Parquet metadata; round numbers to fp32 precision',
+    },
+    'per-frame-csv': {
+      type: 'string',
+      value: 'FILE',
+      help: 'write the frame curves to a CSV file, a line for each frame; implies --per-frame',
     },
     'csv-safe': {
       type: 'boolean',

@@ -142,6 +142,8 @@ async function scoreAll(run: ScoreRun, scoring: Scoring): Promise<void> {
       signal,
       strict: request.strict,
       map: request.map,
+      perFrame: request.curve?.perFrame,
+      perFrameWindow: request.curve?.perFrameWindow,
       tasksOf: (source) => held.missing(source, tasks),
     })) {
       if (maps) await maps.write(outcomes); // first, so that a row that is kept has its picture

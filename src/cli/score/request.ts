@@ -1,16 +1,18 @@
 import { extname } from 'node:path';
+import { WINDOW_FRAMES } from '../../api/frame-curve.js';
 import { QalignError } from '../../base/errors.js';
 import type { Task } from '../../prompts/subject.js';
 import type { ScorerOptions } from '../../recipes/score/scorer.js';
 import type { CsvOptions } from '../../recipes/score/result-csv.js';
 import { compactLayout } from '../../recipes/score/layout/compact.js';
 import { lackingForResume, parseFields, type ResumeNeeds } from '../../recipes/score/layout/fields.js';
-import { fieldsLayout, FULL_LAYOUT, type ResultLayout } from '../../recipes/score/layout/layout.js';
+import { fieldsLayout, fullLayout, type ResultLayout } from '../../recipes/score/layout/layout.js';
 import { withMapColumns } from '../../recipes/score/map/columns.js';
 import type { Scale } from '../../scoring/levels.js';
 import { leavesGaps, MAP_LIMITS, type MapOptions } from '../../scoring/quality-map.js';
 import type { FlagValues } from '../command.js';
 import type { Best } from './best.js';
+import type { CurveRequest } from './curve-file.js';
 import type { SCORE_FLAGS } from './flags.js';
 import type { ScoreFormat } from './sink.js';
 
@@ -33,6 +35,7 @@ export interface ScoreRequest {
   readonly failBelow: number | undefined;
   readonly calibration: string | undefined;
   readonly strict: boolean;
+  readonly curve: CurveRequest | undefined;
   readonly quiet: boolean;
   readonly layout: ResultLayout;
   readonly needs: ResumeNeeds;
@@ -58,6 +61,7 @@ export function readScoreFlags(flags: ScoreFlags, outIsTerminal: boolean): Score
   requireFitting(flags, format);
   const models = [...new Set(flags.model)];
   requireForModels(flags, models);
+  const curve = curveOf(flags);
   const needs: ResumeNeeds = {
     hash: flags.verify === 'hash',
     strict: flags.strict === true,
@@ -66,6 +70,7 @@ export function readScoreFlags(flags: ScoreFlags, outIsTerminal: boolean): Score
     severalModels: models.length > 1,
     calibrated: flags.calibration !== undefined,
     map: flags.map === true,
+    perFrame: curve !== undefined,
   };
   const names = flags.fields === undefined ? undefined : parseFields(flags.fields);
   const lacking = names === undefined ? [] : lackingForResume(names, needs);
@@ -73,6 +78,7 @@ export function readScoreFlags(flags: ScoreFlags, outIsTerminal: boolean): Score
     throw usage(
       `--resume reads ${lacking.join(', ')} in each row; add them: --fields ${[...names, ...lacking].join()} (a file without them cannot be continued)`,
     );
+  const layout = layoutOf(names, flags.compact === true, curve);
   const best = bestOf(flags);
   const isLines = format === 'jsonl' || format === 'csv';
   return {
@@ -84,8 +90,9 @@ export function readScoreFlags(flags: ScoreFlags, outIsTerminal: boolean): Score
     failBelow: needs.failBelow,
     calibration: flags.calibration,
     strict: needs.strict,
+    curve,
     quiet: flags.quiet === true,
-    layout: layoutFor(flags, names, format),
+    layout: flags.map === true ? withMapColumns(layout) : layout,
     needs,
     best,
     limit: wholeNumber(flags, 'limit'),
@@ -103,13 +110,33 @@ export function readScoreFlags(flags: ScoreFlags, outIsTerminal: boolean): Score
   };
 }
 
-function layoutFor(
-  { compact, map }: ScoreFlags,
+function layoutOf(
   names: readonly string[] | undefined,
-  format: ScoreFormat,
+  isCompact: boolean,
+  curve: CurveRequest | undefined,
 ): ResultLayout {
-  const layout = names !== undefined ? fieldsLayout(names) : compact === true ? compactLayout({}) : FULL_LAYOUT;
-  return map === true && (format === 'csv' || format === 'parquet') ? withMapColumns(layout, format) : layout;
+  const withCurves = curve !== undefined;
+  if (names === undefined) return isCompact ? compactLayout({}, withCurves) : fullLayout(withCurves);
+  const layout = fieldsLayout(names);
+  if (withCurves && curve.out === undefined && !layout.withCurves)
+    throw usage(
+      '--per-frame computes frame_curve, but --fields leaves it out; add frame_curve, or leave out --per-frame',
+    );
+  return layout;
+}
+
+function curveOf(flags: ScoreFlags): CurveRequest | undefined {
+  const [window, out] = [flags['per-frame-window'], flags['per-frame-csv']];
+  const { minimum, maximum } = WINDOW_FRAMES;
+  if (window !== undefined && !(Number.isSafeInteger(window) && window >= minimum && window <= maximum))
+    throw usage(`--per-frame-window must be a whole number from ${minimum} to ${maximum}, not ${window}`);
+  if (out !== undefined && flags.resume === true)
+    throw usage(
+      '--per-frame-csv cannot be continued; leave it out and read frame_curve from --out, or leave out --resume',
+    );
+  if (out !== undefined && out === flags.out) throw usage('--per-frame-csv and --out name the same file; choose two');
+  if (window !== undefined) return { window, perFrameWindow: window, out };
+  return flags['per-frame'] === true || out !== undefined ? { window: 1, perFrame: true, out } : undefined;
 }
 
 /** @throws QalignError USAGE for a value out of range, a stride that leaves gaps, or a flag of maps without --map */

@@ -1,3 +1,4 @@
+import type { FrameCurve } from '../../api/frame-curve.js';
 import { isFailure, warningsOf, type ScoreOutcome, type ScoreResult } from '../../api/result.js';
 import type { Scale } from '../../scoring/levels.js';
 import { paintLevel, type Paint } from '../terminal/colour.js';
@@ -113,8 +114,16 @@ function rowLines(
     return [start(' ') + input, ...wrap(message, room - MARGIN.length).map((line) => MARGIN + line)];
   }
   const row = start(outcome.warnings.length > 0 ? paint('yellow', '!') : ' ') + input;
-  if (outcome.calibrated_score === undefined) return [row];
+  const curve = outcome.frame_curve === undefined ? [] : [MARGIN + curveText(outcome.frame_curve, outcome.scale)];
+  if (outcome.calibrated_score === undefined) return [row, ...curve];
   const calibrated = `(calibrated: ${outcome.calibrated_score.toFixed(digitsOf(outcome.scale))})`;
   const fits = widthOf(row) + 2 + calibrated.length <= room;
-  return fits ? [`${row}  ${calibrated}`] : [row, MARGIN + calibrated];
+  return [...(fits ? [`${row}  ${calibrated}`] : [row, MARGIN + calibrated]), ...curve];
+}
+
+/** For example "frames: mean 3.1204, 5 % below 2.0131, lowest 1.9001 at 12.0 s". */
+function curveText({ kind, window, mean, p5, min, worst, times_s }: FrameCurve, scale: Scale): string {
+  const [all, low, lowest] = [mean, p5, min].map((value) => value.toFixed(digitsOf(scale)));
+  const what = kind === 'frame' ? 'frames' : `windows of ${window} frames`;
+  return `${what}: mean ${all}, 5 % below ${low}, lowest ${lowest} at ${times_s[worst[0] ?? 0]?.toFixed(1)} s`;
 }

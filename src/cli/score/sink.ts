@@ -9,6 +9,7 @@ import type { Task } from '../../prompts/subject.js';
 import type { ScoreSource } from '../../recipes/score/scorer.js';
 import type { Terminal } from '../terminal/terminal.js';
 import { createRanking, type Best } from './best.js';
+import { withCurveFile, type CurveRequest } from './curve-file.js';
 import { createScoreTable } from './score-table.js';
 
 export type ScoreFormat = 'table' | 'json' | 'jsonl' | 'csv' | 'parquet';
@@ -36,6 +37,7 @@ export interface SinkOptions {
   readonly models: readonly string[] | undefined;
   readonly failBelow: number | undefined;
   readonly strict: boolean;
+  readonly curve: CurveRequest | undefined;
   readonly best: Best | undefined;
   readonly csv: CsvOptions;
   /** The contents of `out`, if they were read before. */
@@ -52,7 +54,9 @@ const EMPTY: ResultsOfModel = {
 const of = (): ResultsOfModel => EMPTY;
 
 export async function openSink(terminal: Terminal, options: SinkOptions): Promise<ScoreSink> {
-  return options.best === undefined ? openPlain(terminal, options) : rankingSink(terminal, options, options.best);
+  const { best, curve, csv } = options;
+  const sink = best === undefined ? await openPlain(terminal, options) : rankingSink(terminal, options, best);
+  return curve?.out === undefined ? sink : withCurveFile(sink, curve.out, csv);
 }
 
 /** Holds the best or worst scores and writes them at the end. No file exists before that. */
@@ -89,7 +93,11 @@ async function openPlain(terminal: Terminal, options: SinkOptions): Promise<Scor
     };
   }
   if (out !== undefined && format !== 'table')
-    return openResultFile(out, { ...options, format: format === 'csv' ? 'csv' : 'jsonl' });
+    return openResultFile(out, {
+      ...options,
+      format: format === 'csv' ? 'csv' : 'jsonl',
+      curveWindow: options.curve?.window,
+    });
   if (format === 'parquet') throw new QalignError('USAGE', 'qalign score: --format parquet needs --out.');
   if (format === 'json') return jsonToStdout(terminal, layout);
   if (format === 'table') return linesToStdout(terminal, undefined, createScoreTable(terminal, models));

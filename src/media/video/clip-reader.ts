@@ -31,6 +31,11 @@ export interface ClipReader {
   /** Warnings about the frames, in sentences. Complete after all frames have been read. */
   readonly warnings: readonly string[];
   /**
+   * Display times of the frames that the last reading yielded, in seconds after the first picture of the clip. Complete
+   * after all frames have been read.
+   */
+  readonly times: readonly number[];
+  /**
    * Reads the clip from its beginning in chunks of `most` frames; the last chunk can be smaller. Decoding runs ahead by
    * a few frames. After a reading has ended, another call decodes the clip again. @throws QalignError MEDIA_* and
    * FFMPEG_*
@@ -53,6 +58,7 @@ export async function openVideo(pool: PreparePool, input: MediaInput, options: C
   const given = signal === undefined ? {} : { signal };
   let sample = await sampleVideo(input, sampling);
   let unread: VideoSample | undefined = sample;
+  let times: number[] = [];
   const take = (): VideoSample | undefined => {
     const taken = unread;
     unread = undefined;
@@ -74,14 +80,22 @@ export async function openVideo(pool: PreparePool, input: MediaInput, options: C
     get warnings() {
       return [...sample.warnings, ...thinness(sample, size)];
     },
+    get times() {
+      return times;
+    },
     async *chunks(most) {
       sample = take() ?? (await sampleVideo(input, sampling));
+      const own: number[] = []; // an abandoned reading keeps its own list
+      times = own;
       const decoded = Math.floor(MOST_DECODED / (sample.width * sample.height * 3));
       const width = Math.max(1, Math.min(decoded, pool.threads, MOST_THREADS));
       const pixels = orderedMap(
         sample.frames,
         width,
-        (frame) => pool.prepareFrames([frame], { size, lane, ...given }),
+        (frame) => {
+          own.push(frame.timeS);
+          return pool.prepareFrames([frame], { size, lane, ...given });
+        },
         signal,
       );
       yield* inChunks(pixels, size, sample.indices.length, most);
@@ -101,12 +115,12 @@ export async function openFolder(
   folder: string,
   { size, maxFrames, limits, lane = 'bulk', signal }: ClipOptions,
 ): Promise<ClipReader> {
-  const files = (await frameFiles(folder, maxFrames, limits?.within)).map((name) => join(folder, name));
+  const files = await frameFiles(folder, maxFrames, limits?.within);
   const given = { ...(signal === undefined ? {} : { signal }), ...(limits === undefined ? {} : { limits }) };
   const warnings = new Set<string>();
   let original = { width: 0, height: 0 };
-  const prepare = async (file: string, at: number): Promise<Uint8Array> => {
-    const picture: PreparedImage = await pool.prepareImage(file, {
+  const prepare = async (name: string, at: number): Promise<Uint8Array> => {
+    const picture: PreparedImage = await pool.prepareImage(join(folder, name), {
       size,
       autoOrient: false,
       lane,
@@ -128,9 +142,10 @@ export async function openFolder(
     get warnings() {
       return [...warnings];
     },
+    times: files.map(({ index }) => index),
     chunks: (most) =>
       inChunks(
-        orderedMap(files.entries(), 2 * pool.threads, ([at, file]) => prepare(file, at), signal),
+        orderedMap(files.entries(), 2 * pool.threads, ([at, { name }]) => prepare(name, at), signal),
         size,
         files.length,
         most,

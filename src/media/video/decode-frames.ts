@@ -9,6 +9,8 @@ import { startTool, stopAfter, type StartOptions, type ToolOptions } from './too
 export interface VideoFrame {
   /** Index of the picture in display order. */
   readonly index: number;
+  /** Display time in seconds after the first picture of the clip. */
+  readonly timeS: number;
   /** Width in pixels. */
   readonly width: number;
   /** Height in pixels. */
@@ -91,9 +93,9 @@ async function* decodeWith(
         filled += taken;
         at += taken;
         if (filled < bytes) continue;
-        const indices = await report.deliver();
+        const found = await report.deliver();
         stop.hold();
-        for (const index of indices) yield { index, width, height, data };
+        for (const { index, timeS } of found) yield { index, timeS, width, height, data };
         stop.resume();
         if (report.complete()) {
           report.finish(0);

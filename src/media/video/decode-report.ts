@@ -16,6 +16,9 @@ export interface Asked {
   readonly warnings: string[];
 }
 
+/** A wanted picture that was decoded. */
+export type Delivered = Pick<WantedFrame, 'index' | 'timeS'>;
+
 /** A selected picture that ffmpeg reported as decoded. */
 interface Announced {
   readonly key: number;
@@ -32,11 +35,11 @@ export interface DecodeReport {
   /** Must be called after the last line. */
   readonly end: () => void;
   /**
-   * Returns the indices of the next raw picture. The list is empty if the picture was only a possible replacement. It
-   * has several entries if the picture is wanted several times. Waits for the message of the picture, which can arrive
-   * after the picture. @throws QalignError MEDIA_CORRUPT
+   * Returns the wanted pictures that the next raw picture shows. The list is empty if the picture was only a possible
+   * replacement. It has several entries if the picture is wanted several times. Waits for the message of the picture,
+   * which can arrive after the picture. @throws QalignError MEDIA_CORRUPT
    */
-  readonly deliver: () => Promise<readonly number[]>;
+  readonly deliver: () => Promise<readonly Delivered[]>;
   /** Returns true once every wanted picture was delivered or skipped. */
   readonly complete: () => boolean;
   /** Returns true if the decoder reported damage. */
@@ -83,18 +86,18 @@ export function createDecodeReport(job: Asked): DecodeReport {
           'MEDIA_CORRUPT',
           'ffmpeg returned a picture without its time stamp; use another build of ffmpeg.',
         );
-      const indices: number[] = [];
+      const found: Delivered[] = [];
       for (; at < asked.length; at++) {
-        const { key, index, second } = asked[at] as (typeof asked)[number];
+        const { key, index, second, timeS } = asked[at] as (typeof asked)[number];
         if (key > picture.key) break;
         if (key < picture.key && !standIn.includes(picture.key)) lost.push(second);
         else {
-          indices.push(index);
+          found.push({ index, timeS });
           if (picture.concealed) concealed.push(second);
         }
       }
       limit();
-      return indices;
+      return found;
     },
     complete: () => at === asked.length,
     isDamaged: () => messages.complaint() !== undefined,

@@ -36,6 +36,8 @@ export interface WantedFrame {
   readonly key: number | undefined;
   /** The sampled time in seconds from the beginning. */
   readonly second: number;
+  /** Display time of the picture in seconds after the first picture. The sampled time if the clip never shows it. */
+  readonly timeS: number;
 }
 
 export interface FrameChoice {
@@ -71,7 +73,11 @@ export function chooseFrames(times: ClipTimes, options: ChoiceOptions = {}): Fra
     keys: times.reliable ? 'pts' : 'n',
     count: Math.max(1, count),
     short: count === 0,
-    wanted: () => evenIndices(Math.max(1, count), options.maxFrames).map((i) => ({ ...nameAt(i), second: i / fps })),
+    wanted: () =>
+      evenIndices(Math.max(1, count), options.maxFrames).map((i) => {
+        const named = nameAt(i);
+        return { ...named, second: i / fps, timeS: timeOf(times, named) ?? i / fps };
+      }),
   });
   if (!times.reliable) {
     const counted = times.countedAt === undefined ? undefined : { ...times, stamps: times.countedAt, lastDuration: 0 };
@@ -94,6 +100,15 @@ export function chooseFrames(times: ClipTimes, options: ChoiceOptions = {}): Fra
 interface Named {
   readonly index: number;
   readonly key: number | undefined;
+}
+
+/** Returns the display time of a picture in seconds after the first picture; undefined if the clip never shows it. */
+function timeOf({ stamps, tick, reliable, countedAt, rate }: ClipTimes, { key }: Named): number | undefined {
+  if (key === undefined) return undefined;
+  const seconds = (ticks: number): number => (ticks * tick.numerator) / tick.denominator;
+  if (reliable) return seconds(key - (stamps[0] ?? 0));
+  const counted = countedAt?.[key];
+  return counted === undefined ? (key * rate.denominator) / rate.numerator : seconds(counted - (countedAt?.[0] ?? 0));
 }
 
 interface Published {

@@ -85,17 +85,24 @@ export async function isFrameFolder(media: MediaInput): Promise<boolean> {
   );
 }
 
+/** A frame in a folder. */
+export interface FrameFile {
+  readonly name: string;
+  /** Number of the frame in the folder, from 0. Extracted frames are one second apart. */
+  readonly index: number;
+}
+
 /**
- * Returns the file names in numerical order. With `maxFrames`, returns at most that number, evenly spaced.
+ * Returns the frames in numerical order of their names. With `maxFrames`, returns at most that number, evenly spaced.
  * @param within where the folder must be; anywhere by default
  */
-export async function frameFiles(folder: string, maxFrames: number | undefined, within?: Reach): Promise<string[]> {
+export async function frameFiles(folder: string, maxFrames: number | undefined, within?: Reach): Promise<FrameFile[]> {
   const names = (await namesIn(folder, within))
     .filter((name) => !name.startsWith('.'))
     .sort((a, b) => a.localeCompare(b, 'en', { numeric: true }));
   if (names.length === 0)
     throw new QalignError('MEDIA_NOT_FOUND', `The folder of frames ${folder} is empty; extract the frames again.`);
-  return evenIndices(names.length, maxFrames).map((index) => names[index]!);
+  return evenIndices(names.length, maxFrames).map((index) => ({ name: names[index]!, index }));
 }
 
 async function namesIn(folder: string, within: Reach | undefined): Promise<string[]> {

@@ -1,6 +1,6 @@
 import { useSignal } from '@preact/signals';
-import type { JSX } from 'preact';
-import { useEffect } from 'preact/hooks';
+import type { JSX, RefObject } from 'preact';
+import { useEffect, useRef } from 'preact/hooks';
 import type { ScoreResult } from '../../api/result.js';
 import { LEVELS } from '../../scoring/levels.js';
 import { apiKey, SERVICE } from '../session.js';
@@ -12,10 +12,12 @@ import { Warning } from '../parts/warning.js';
 import { doubts, failureOf, resultOf, rows, shown, type Row } from './rows.js';
 import { MapLayer, mapOf, MapPanel } from './quality-map.js';
 import { curl, python, typescript, type Call } from './snippets.js';
+import { FrameCurve } from './curve/frame-curve.js';
 import { isClip } from './inputs.js';
 
 export function ItemScreen({ id }: { readonly id: string }): JSX.Element {
   const row = rows.value.find((one) => String(one.id) === id);
+  const video = useRef<HTMLVideoElement>(null);
   if (row === undefined)
     return (
       <>
@@ -26,6 +28,7 @@ export function ItemScreen({ id }: { readonly id: string }): JSX.Element {
         </p>
       </>
     );
+  const result = resultOf(row);
   return (
     <>
       <Neighbours row={row} />
@@ -34,11 +37,12 @@ export function ItemScreen({ id }: { readonly id: string }): JSX.Element {
       </h1>
       <div class="item">
         <div>
-          <Picture row={row} />
+          <Picture row={row} video={video} />
           <MapPanel row={row} />
         </div>
         <Details row={row} />
       </div>
+      {result?.kind === 'video' && <FrameCurve key={row.id} row={row} result={result} video={video} />}
     </>
   );
 }
@@ -67,7 +71,12 @@ function Neighbours({ row }: { readonly row: Row }): JSX.Element {
   );
 }
 
-function Picture({ row }: { readonly row: Row }): JSX.Element {
+interface PictureProps {
+  readonly row: Row;
+  readonly video: RefObject<HTMLVideoElement | null>;
+}
+
+function Picture({ row, video }: PictureProps): JSX.Element {
   const { file, name } = row;
   const url = useObjectUrl(file);
   const isBroken = useSignal(false);
@@ -85,7 +94,7 @@ function Picture({ row }: { readonly row: Row }): JSX.Element {
   return (
     <div class="picture">
       {isClip(file) ? (
-        <video src={url} controls muted playsInline onError={onError} aria-label={name} />
+        <video ref={video} src={url} controls muted playsInline onError={onError} aria-label={name} />
       ) : (
         <span class="map-stage">
           <img class={isAsStored(row) ? 'as-stored' : ''} src={url} alt={name} onError={onError} />

@@ -1,4 +1,5 @@
 import { signal, type Signal } from '@preact/signals';
+import { openClip, seek, toPicture } from './curve/clip-frames.js';
 import { isClip } from './inputs.js';
 
 const SIDE = 112;
@@ -29,35 +30,15 @@ function next(): void {
   }
 }
 
-async function make(file: File): Promise<string> {
-  const source = isClip(file) ? await frameOf(file) : await createImageBitmap(file);
-  const [width, height] =
-    source instanceof HTMLVideoElement ? [source.videoWidth, source.videoHeight] : [source.width, source.height];
-  const scale = Math.min(1, SIDE / Math.max(width, height));
-  const canvas = document.createElement('canvas');
-  canvas.width = Math.max(1, Math.round(width * scale));
-  canvas.height = Math.max(1, Math.round(height * scale));
-  canvas.getContext('2d')?.drawImage(source, 0, 0, canvas.width, canvas.height);
-  if (source instanceof HTMLVideoElement) URL.revokeObjectURL(source.src);
-  else source.close();
-  const blob = await new Promise<Blob | null>((resolve) => canvas.toBlob(resolve, 'image/webp', 0.8));
-  if (blob === null) throw new Error('no picture');
-  return URL.createObjectURL(blob);
-}
-
-/** Time of the frame, in seconds. */
+/** Time of the frame of a clip, in seconds. */
 const FIRST_S = 0.01;
 
-/** The first frame that the browser can show. */
-function frameOf(file: File): Promise<HTMLVideoElement> {
-  return new Promise((resolve, reject) => {
-    const video = document.createElement('video');
-    const timer = setTimeout(() => reject(new Error('no frame in time')), 10_000);
-    video.muted = true;
-    video.preload = 'auto';
-    video.onseeked = () => (clearTimeout(timer), resolve(video));
-    video.onerror = () => (clearTimeout(timer), reject(new Error('the browser has no decoder for it')));
-    video.onloadeddata = () => (video.currentTime = Math.min(FIRST_S, video.duration));
-    video.src = URL.createObjectURL(file);
-  });
+async function make(file: File): Promise<string> {
+  if (!isClip(file)) {
+    const bitmap = await createImageBitmap(file);
+    return toPicture(bitmap, SIDE).finally(() => bitmap.close());
+  }
+  const video = await openClip(file);
+  await seek(video, FIRST_S);
+  return toPicture(video, SIDE).finally(() => URL.revokeObjectURL(video.src));
 }

@@ -37,7 +37,7 @@ export const PredictionHeaderSchema = Type.Object(
         id: word('name, directory or hub id of the model'),
         revision: word('commit of the hub; local for a directory'),
         weights_sha256: word('digest of the weights'),
-        precision: word('fp32, bf16 or fp16'),
+        precision: word('fp32, bf16, fp16, fp8, int8 or nf4'),
         untrained: Type.Boolean({ description: 'the weights are random' }),
       },
       { ...closed, description: 'the model that predicted' },

@@ -6,6 +6,7 @@ import type { PromptTemplate } from '../../prompts/render.js';
 import type { Scale } from '../../scoring/levels.js';
 import type { MapOptions } from '../../scoring/quality-map.js';
 import type { ScoreOptions } from './scorer.js';
+import { requireCurve } from './curve/frame-curve.js';
 import { versionOf, type ScoringSession } from './session.js';
 import { scorerClosed } from './stop-errors.js';
 
@@ -28,6 +29,7 @@ export async function resolveCallOptions(session: ScoringSession, own: ScoreOpti
   const prompt = own.prompt === undefined ? session.prompt : await promptNamed(session, own.prompt);
   const tasks = own.tasks ?? defaultTasks(session);
   await requireTasks(session.choice, tasks);
+  requireCurve(session.choice, prompt, tasks, own);
   const scale = own.scale ?? session.scale;
   return {
     ...own,

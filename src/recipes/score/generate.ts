@@ -1,3 +1,4 @@
+import type { Precision } from '../../../bridge/protocol/models.js';
 import type { WorkerLink } from '../../../bridge/client.js';
 import type { GenerateResult } from '../../../bridge/protocol/generate.js';
 import { chooseModel, type ModelChoice } from '../../config/models.js';
@@ -30,7 +31,7 @@ export interface GenerateOptions {
    * `auto`: bf16 on CUDA for models of a billion parameters or more, otherwise fp32.
    * @default 'auto'
    */
-  readonly precision?: 'auto' | 'fp32' | 'bf16' | 'fp16' | undefined;
+  readonly precision?: Precision | undefined;
   /**
    * Do not connect to the hub.
    * @default false

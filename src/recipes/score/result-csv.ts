@@ -1,5 +1,9 @@
+import type { FrameCurve } from '../../api/frame-curve.js';
 import { LEVELS } from '../../scoring/levels.js';
 import { isFailure, type ScoreOutcome } from '../../api/result.js';
+
+/** Columns after `frame_rule` in the tables of a run with frame curves. */
+const CURVE_COLUMNS = ['frames_window', 'frames_mean', 'frames_p5', 'frames_min', 'frames_worst_s'] as const;
 
 export const CSV_COLUMNS = [
   'input',
@@ -36,6 +40,11 @@ export const CSV_COLUMNS = [
   'error_code',
   'error_message',
 ] as const;
+
+/** The columns of a run with frame curves. */
+export const CSV_CURVE_COLUMNS: readonly string[] = CSV_COLUMNS.flatMap((name) =>
+  name === 'frame_rule' ? [name, ...CURVE_COLUMNS] : [name],
+);
 
 export type Cell = string | number | boolean | readonly (string | number)[];
 
@@ -84,7 +93,8 @@ export function cellsOf(outcome: ScoreOutcome): Cells {
       error_message: error.message,
     };
   }
-  const { model, warnings, level_probs, logits, prompt, preprocessing, map: _map, ...fields } = outcome;
+  const { model, warnings, level_probs, logits, prompt, preprocessing, frame_curve: curve, ...others } = outcome;
+  const { map: _map, ...fields } = others;
   return {
     ...fields,
     ...Object.fromEntries(
@@ -101,17 +111,34 @@ export function cellsOf(outcome: ScoreOutcome): Cells {
     device: model.device,
     prompt: prompt.name,
     decoder: preprocessing.decoder,
+    ...(curve === undefined ? {} : curveCells(curve)),
+  };
+}
+
+function curveCells({ window, mean, p5, min, worst, times_s, scores }: FrameCurve): Cells {
+  return {
+    frames_window: window,
+    frames_mean: mean,
+    frames_p5: p5,
+    frames_min: min,
+    frames_worst_s: times_s[worst[0] ?? 0],
+    frames_times_s: times_s,
+    frames_scores: scores,
   };
 }
 
 /** Spreadsheets run text that begins with one of these as a formula. A leading apostrophe marks a cell as text. */
 const FORMULA = /^[=+\-@\t\r'＝＋－＠]/;
 
+/** A text as it is written in a cell, before quoting. */
+export const csvText = (text: string, { spreadsheet = false }: CsvOptions): string =>
+  spreadsheet && FORMULA.test(text) ? `'${text}` : text;
+
 function withoutFormulas(cells: Cells): Cells {
   const safe: Cells = Object.fromEntries(
     Object.entries(cells).map(([column, value]) => [
       column,
-      typeof value === 'string' && FORMULA.test(value) ? `'${value}` : value,
+      typeof value === 'string' ? csvText(value, { spreadsheet: true }) : value,
     ]),
   );
   const { input, input_base64: exact } = cells;

@@ -50,6 +50,8 @@ export interface ResultFileOptions extends ScanOptions {
   readonly failBelow?: number | undefined;
   /** Scores with warnings are computed again, like failures. */
   readonly strict?: boolean | undefined;
+  /** Clips need a frame curve with this window. Scores of clips without it are computed again. */
+  readonly curveWindow?: number | undefined;
   readonly csv?: CsvOptions | undefined;
   /** Content of the file from an earlier read. The file is read again if its size has changed. */
   readonly held?: Held | undefined;
@@ -213,12 +215,12 @@ const NOTHING: Held = { done: new Map(), scoreVersion: undefined, versions: new 
 
 type HeldOptions = Pick<
   ResultFileOptions,
-  'format' | 'layout' | 'needs' | 'strict' | 'failBelow' | 'models' | 'scoreVersion'
+  'format' | 'layout' | 'needs' | 'strict' | 'curveWindow' | 'failBelow' | 'models' | 'scoreVersion'
 >;
 
 /**
- * Reads the scores of a file that are kept: no failures, and with `strict` no scores with warnings. A run with maps
- * keeps no picture without a map. Does not change the file.
+ * Reads the scores of a file that are kept: no failures, and with `strict` no scores with warnings. With `curveWindow`,
+ * scores of clips need such a curve. In a run with maps, scores of pictures need a map. Does not change the file.
  *
  * @param accepts called with every kept score; if it returns false, reading stops and the result is undefined
  * @throws QalignError RESUME_MISMATCH if it is not a results file or has another layout; any error of `accepts`
@@ -228,7 +230,7 @@ export async function readHeld(
   options: Omit<HeldOptions, 'scoreVersion'>,
   accepts: (line: WrittenLine) => boolean | Promise<boolean>,
 ): Promise<Held | undefined> {
-  const { strict, failBelow = -Infinity, models, needs } = options;
+  const { failBelow = -Infinity, models } = options;
   const size = await sizeOf(path);
   const done = new Map<string, Done>();
   const versions = new Map<string, string>();
@@ -238,7 +240,7 @@ export async function readHeld(
     if (line === undefined) continue;
     rows += 1;
     const key = keyOfLine(line, options);
-    if (line.failed || (strict === true && line.warned) || (needs?.map === true && !line.mapped)) {
+    if (isScoredAgain(line, options)) {
       done.delete(key);
       // in a run with one model, failures do not name the model
       if (line.model === undefined) for (const model of models ?? []) done.delete(keyIn(model, line.key));
@@ -250,6 +252,15 @@ export async function readHeld(
     done.set(key, { start, identity: line.identity, low: line.score < failBelow });
   }
   return { done, scoreVersion, versions, rows, end, size };
+}
+
+function isScoredAgain(
+  line: WrittenLine,
+  { strict, curveWindow, needs }: Pick<HeldOptions, 'strict' | 'curveWindow' | 'needs'>,
+): boolean {
+  if (line.failed || (strict === true && line.warned)) return true;
+  if (needs?.map === true && !line.mapped) return true;
+  return curveWindow !== undefined && line.fields['kind'] === 'video' && line.curveWindow !== curveWindow;
 }
 
 /** Removes the rows that do not count from the file; returns the scores that stay. */

@@ -21,8 +21,7 @@ const GROUP_ROWS = 10_000;
 
 type Physical = Omit<SchemaElement, 'name' | 'repetition_type'>;
 const TEXT: Physical = { type: 'BYTE_ARRAY', converted_type: 'UTF8', logical_type: { type: 'STRING' } };
-type ListType = 'texts' | 'integers' | 'doubles';
-const SINGLE: Readonly<Record<Exclude<ColumnType, ListType>, Physical>> = {
+const SINGLE: Readonly<Record<Exclude<ColumnType, 'texts' | 'integers' | 'doubles'>, Physical>> = {
   text: TEXT,
   double: { type: 'DOUBLE' },
   float: { type: 'FLOAT' },
@@ -30,7 +29,7 @@ const SINGLE: Readonly<Record<Exclude<ColumnType, ListType>, Physical>> = {
   long: { type: 'INT64' },
   boolean: { type: 'BOOLEAN' },
 };
-const OF_LIST: Readonly<Record<ListType, Physical>> = {
+const OF_LIST: Readonly<Record<'texts' | 'integers' | 'doubles', Physical>> = {
   texts: { type: 'BYTE_ARRAY', converted_type: 'UTF8' },
   integers: { type: 'INT32' },
   doubles: { type: 'DOUBLE' },
@@ -61,10 +60,11 @@ export async function openParquetFile(
   const guard = <T>(work: () => Promise<T>): Promise<T> =>
     guardWrite(work, (error) => `${path} cannot be written (${reasonOf(error)}); its rows were discarded.`);
   const draft = await guard(() => openDraft(path));
+  const columns = [...layout.columns, ...layout.lists];
   const bytes = new ByteWriter();
   const parquet = new ParquetWriter({
     writer: bytes,
-    schema: [{ name: 'root', num_children: layout.columns.length }, ...layout.columns.flatMap(elementsOf)],
+    schema: [{ name: 'root', num_children: columns.length }, ...columns.flatMap(elementsOf)],
     createdBy: `qalign ${packageVersion}`,
   });
   let meta = emptyMeta([]);
@@ -80,7 +80,7 @@ export async function openParquetFile(
   let held: Cells[] = [];
   const writeGroup = async (): Promise<void> => {
     const rows = held.length;
-    const columnData = layout.columns.map((column) => ({
+    const columnData = columns.map((column) => ({
       name: column.name,
       data: held.map((row) => valueOf(column, row)),
     }));

@@ -26,6 +26,8 @@ export interface WrittenLine {
   readonly warned: boolean;
   /** The row has a map, or is of a clip. */
   readonly mapped: boolean;
+  /** Frames of each question of the frame curve; undefined for a row without curve. */
+  readonly curveWindow: number | undefined;
   /** NaN for a failure. */
   readonly score: number;
   /** The row by the field names of its layout; a compact row includes the shared fields of its sidecar. */
@@ -161,11 +163,19 @@ function toLine(fields: Fields, { kind, columns }: ResultLayout): WrittenLine | 
     },
     scoreVersion: failed ? undefined : rowVersion(version as string, calibration),
     failed,
+    curveWindow: failed ? undefined : curveWindowOf(fields),
     warned: Array.isArray(warnings) ? warnings.length > 0 : warnings !== undefined,
     mapped: hasMap(fields),
     score: failed ? NaN : Number(fields['score']),
     fields,
   };
+}
+
+/** In JSON the curve is an object; in tables and with `--fields` the window is a separate value. */
+function curveWindowOf(fields: Fields): number | undefined {
+  const curve = fields['frame_curve'] as { readonly window?: number } | null | undefined;
+  const window = curve?.window ?? fields['frame_curve.window'] ?? fields['frames_window'] ?? undefined;
+  return window === undefined ? undefined : Number(window);
 }
 
 function modelOf(fields: Fields): string | undefined {

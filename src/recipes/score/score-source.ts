@@ -1,3 +1,4 @@
+import type { FrameCurve } from '../../api/frame-curve.js';
 import { SCHEMA_VERSION, type ScoreFailure, type ScoreOutcome, type ScoreResult } from '../../api/result.js';
 import type { QualityMap } from '../../api/quality-map.js';
 import { QalignError } from '../../base/errors.js';
@@ -10,6 +11,7 @@ import { allows, renderPrompt, type PromptTemplate } from '../../prompts/render.
 import { byLevel } from '../../scoring/levels.js';
 import { scoreLogits } from '../../scoring/score.js';
 import type { CallOptions } from './call-options.js';
+import { curveQuestions, windowOf, type CurveQuestions } from './curve/frame-curve.js';
 import { askWithMap } from './map/ask-windows.js';
 import type { ScoreSource, ScoringAnswer, ScoringEngine } from './scorer.js';
 import type { ScoringSession } from './session.js';
@@ -27,6 +29,8 @@ interface Scored extends Omit<PreparedMedia, 'data'> {
   readonly answers: readonly Answered[];
   /** One map for each prompt; undefined without maps. */
   readonly maps?: readonly QualityMap[] | undefined;
+  /** One curve for each answer, for a clip of a call that requests curves. */
+  readonly curves: readonly FrameCurve[] | undefined;
 }
 
 /** Returns one outcome per task, in order. All tasks share one decoding and one visual encoding. */
@@ -37,16 +41,16 @@ export async function scoreSource(
   call: CallOptions,
 ): Promise<ScoreOutcome[]> {
   const able = tasks.filter((task) => source.error !== undefined || canRate(session.choice, call.prompt, task, source));
-  const texts = able.map((task) => renderPrompt(call.prompt, task, source.kind));
-  const scored = able.length === 0 ? undefined : await ask(session, source, texts, call);
+  const scored = able.length === 0 ? undefined : await ask(session, source, able, call);
   return Promise.all(
     tasks.map(async (task): Promise<ScoreOutcome> => {
       const place = able.indexOf(task);
       if (place < 0 || scored === undefined)
         return failure(source, task, await unsupported(session.choice, call.prompt, task, source.kind));
       if (scored instanceof QalignError) return failure(source, task, scored);
+      const { [place]: curve } = scored.curves ?? [];
       const { [place]: map } = scored.maps ?? [];
-      return result(session, source, task, call, scored, scored.answers[place] as Answered, map);
+      return result(session, source, task, call, scored, scored.answers[place] as Answered, { curve, map });
     }),
   );
 }
@@ -59,14 +63,14 @@ function canRate(choice: ModelChoice, prompt: PromptTemplate, task: Task, { kind
 async function ask(
   session: ScoringSession,
   source: ScoreSource,
-  texts: string[],
+  tasks: readonly Task[],
   call: CallOptions,
 ): Promise<Scored | QalignError> {
   if (source.error !== undefined) return source.error;
   const { signal, lane = 'bulk' } = call;
   const gate = call.map !== undefined && source.kind === 'image' ? 'map' : source.kind;
   try {
-    return await session.inFlight.pass(gate, lane, () => prepareAndAsk(session, source, texts, call), signal);
+    return await session.inFlight.pass(gate, lane, () => prepareAndAsk(session, source, tasks, call), signal);
   } catch (error) {
     if (signal?.aborted === true) throw orCancelled(error, signal);
     if (session.closed) throw scorerClosed(error); // avoids one failure for each remaining input
@@ -78,9 +82,13 @@ async function ask(
 async function prepareAndAsk(
   { preparer, engine, preprocessing, model }: ScoringSession,
   source: ScoreSource,
-  texts: string[],
-  { limits, lane = 'bulk', ticket, traceparent, onStage, signal, strict, map, scale }: CallOptions,
+  tasks: readonly Task[],
+  call: CallOptions,
 ): Promise<Scored> {
+  const { limits, lane = 'bulk', ticket, traceparent, onStage, signal, strict, prompt, scale, map } = call;
+  const texts = tasks.map((task) => renderPrompt(prompt, task, source.kind));
+  const window = source.kind === 'video' ? windowOf(call) : undefined;
+  const curve = window === undefined ? undefined : curveQuestions(prompt, tasks, window);
   const wanted = {
     size: preprocessing.size,
     autoOrient: preprocessing.auto_orient,
@@ -104,12 +112,12 @@ async function prepareAndAsk(
   };
   const start = performance.now();
   const decoded = (): void => onStage?.({ name: 'decode', start, end: performance.now() });
-  const { answers, ...made }: Asked =
+  const { answers, frameAnswers, ...made }: Asked =
     source.kind !== 'image'
       ? await askClip(
           await preparer.open(source, wanted),
           (clip) => engine.scoreClip(clip, place),
-          texts,
+          { texts, curve },
           check,
           decoded,
         )
@@ -132,10 +140,22 @@ async function prepareAndAsk(
           );
   const warnings = [...made.warnings, ...tooLong(answers, made.frames, model.max_positions)];
   check(warnings);
-  return { ...made, warnings, answers: answers.map((answer, at) => ({ ...answer, text: texts[at] as string })) };
+  const curves =
+    curve && texts.map((_, at) => curve.curveOf(at, frameAnswers?.answers ?? [], frameAnswers?.times ?? [], scale));
+  return {
+    ...made,
+    warnings,
+    curves,
+    answers: answers.map((answer, at) => ({ ...answer, text: texts[at] as string })),
+  };
 }
 
-type Asked = Omit<PreparedMedia, 'data'> & Pick<Scored, 'maps'> & { readonly answers: readonly ScoringAnswer[] };
+type Asked = Omit<PreparedMedia, 'data'> &
+  Pick<Scored, 'maps'> & {
+    readonly answers: readonly ScoringAnswer[];
+    /** The answers about parts of a clip, and the times of its frames. */
+    readonly frameAnswers?: { readonly answers: readonly ScoringAnswer[]; readonly times: readonly number[] };
+  };
 
 async function askPicture(
   { data, ...made }: PreparedMedia,
@@ -151,7 +171,7 @@ async function askPicture(
 async function askClip(
   clip: ClipReader,
   score: (clip: ClipSource) => Promise<ScoringAnswer[]>,
-  prompts: string[],
+  { texts, curve }: { readonly texts: readonly string[]; readonly curve: CurveQuestions | undefined },
   check: (warnings: readonly string[]) => void,
   decoded: () => void,
 ): Promise<Asked> {
@@ -168,9 +188,12 @@ async function askClip(
     check(clip.warnings);
   }
   try {
-    const answers = await score({ frames: clip.frames, prompts, chunks: counted });
-    const { width, height, frameRule, warnings } = clip;
-    return { frames, width, height, frameRule, warnings, answers };
+    const framePrompts = curve && ((count: number) => curve.prompts(count));
+    const found = await score({ frames: clip.frames, prompts: texts, framePrompts, chunks: counted });
+    const { width, height, frameRule, warnings, times } = clip;
+    const answers = found.slice(0, texts.length);
+    const frameAnswers = { answers: found.slice(texts.length), times };
+    return { frames, width, height, frameRule, warnings, answers, frameAnswers };
   } finally {
     await clip.close();
   }
@@ -191,7 +214,7 @@ function result(
   { scale, prompt, version }: CallOptions,
   { frames, frameRule, width, height, decoder, warnings }: Scored,
   { text, logits, logSumExp }: Answered,
-  map: QualityMap | undefined,
+  { curve, map }: { readonly curve: FrameCurve | undefined; readonly map: QualityMap | undefined },
 ): ScoreResult {
   const { score, level, level_probs, level_mass, entropy, std } = scoreLogits(logits, logSumExp, scale);
   const { id, revision, weights_sha256, precision, device } = model;
@@ -209,6 +232,7 @@ function result(
     std,
     ...(kind === 'video' ? { frames } : {}),
     ...(kind === 'video' && frameRule !== undefined ? { frame_rule: frameRule } : {}),
+    ...(curve === undefined ? {} : { frame_curve: curve }),
     width,
     height,
     ...(map === undefined ? {} : { map }),

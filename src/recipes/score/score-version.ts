@@ -5,6 +5,10 @@ import type { Preprocessing } from '../../api/result.js';
 /** Increase it with every change that moves scores by more than rounding (1e-5 in fp32). */
 const MATHS_VERSION = 1;
 
+/** Increase it with every change of the codes or products of `weights/codes.py` that moves scores. */
+const CODES_VERSION = 1;
+const CODES: readonly string[] = ['fp8', 'int8', 'nf4'];
+
 /**
  * Hash (16 hex digits) of everything that can change a score. It covers the weights, the precision, the prompt
  * template, the levels and their values on the scale. It also covers the preprocessing of pixels and frames and the
@@ -25,7 +29,7 @@ export function scoreVersion(parts: {
   const everything = [
     MATHS_VERSION,
     parts.weightsSha256,
-    parts.precision,
+    CODES.includes(parts.precision) ? `${parts.precision}.${CODES_VERSION}` : parts.precision,
     parts.promptText,
     LEVELS,
     parts.scale,

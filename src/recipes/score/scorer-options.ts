@@ -1,3 +1,5 @@
+import { PRECISIONS } from '../../../bridge/protocol/models.js';
+import { WINDOW_FRAMES } from '../../api/frame-curve.js';
 import { QalignError } from '../../base/errors.js';
 import { hint } from '../../base/suggest.js';
 import { TASKS } from '../../prompts/subject.js';
@@ -27,6 +29,11 @@ const positive: Rule = { must: 'a number above 0', fits: (value) => isNumber(val
 const count: Rule = {
   must: 'a whole number of at least 1',
   fits: (value) => Number.isInteger(value) && (value as number) > 0,
+};
+const windowFrames: Rule = {
+  must: `a whole number from ${WINDOW_FRAMES.minimum} to ${WINDOW_FRAMES.maximum}`,
+  fits: (value) =>
+    count.fits(value) && (value as number) >= WINDOW_FRAMES.minimum && (value as number) <= WINDOW_FRAMES.maximum,
 };
 const call: Rule = { must: 'a function', fits: (value) => typeof value === 'function' };
 const object: Rule = { must: 'an object', fits: (value) => typeof value === 'object' && value !== null };
@@ -92,7 +99,7 @@ const SCORER_OPTIONS: Rules<ScorerOptions> = {
   devices: listOf('texts', text),
   listen: text,
   bridgeKeys: text,
-  precision: oneOf(['auto', 'fp32', 'bf16', 'fp16']),
+  precision: oneOf(PRECISIONS),
   prompt: text,
   scale: oneOf(SCALES),
   autoOrient: flag,
@@ -120,6 +127,8 @@ const SCORE_OPTIONS: Rules<ScoreOptions> = {
   prompt: text,
   strict: flag,
   map,
+  perFrame: flag,
+  perFrameWindow: windowFrames,
   limits,
   lane: oneOf(['interactive', 'bulk']),
   ticket: number,

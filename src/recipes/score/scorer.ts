@@ -1,3 +1,4 @@
+import type { Precision } from '../../../bridge/protocol/models.js';
 import type { OnStage } from '../../base/stage.js';
 import type { Lane } from '../../base/lane.js';
 import type { BatchReport, ClipSource, EngineStats, ItemOptions } from '../../engine/index.js';
@@ -103,7 +104,7 @@ export interface ScorerOptions {
    * `auto` is fp32 on a CPU and bf16 on CUDA.
    * @default 'auto'
    */
-  readonly precision?: 'auto' | 'fp32' | 'bf16' | 'fp16' | undefined;
+  readonly precision?: Precision | undefined;
   /** Name of a prompt in configs/prompts, or a file; default: the prompt of the model. */
   readonly prompt?: string | undefined;
   /**
@@ -219,6 +220,17 @@ export interface ScoreOptions {
    * @default false
    */
   readonly map?: boolean | MapOptions | undefined;
+  /**
+   * Results of clips also have `frame_curve`: the score of the image question about each frame. The clip's own score
+   * does not change. Results of pictures have no curve.
+   * @default false
+   */
+  readonly perFrame?: boolean | undefined;
+  /**
+   * Instead of `perFrame`: the scores of the video question about each window of this many consecutive frames, 2 to 60.
+   * @default none
+   */
+  readonly perFrameWindow?: number | undefined;
   /** Limits of decoding; default: DEFAULT_LIMITS. */
   readonly limits?: Partial<MediaLimits> | undefined;
   /** Interactive inputs have priority over bulk inputs; default: bulk. */

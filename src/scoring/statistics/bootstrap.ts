@@ -1,5 +1,5 @@
 import { argsort, positions } from './argsort.js';
-import { mean } from './descriptive.js';
+import { mean, quantile } from './descriptive.js';
 import { krcc, krccOfSorted } from './kendall.js';
 import { sfc32 } from '../../base/random.js';
 
@@ -78,14 +78,6 @@ export function interval95(values: Float64Array): readonly [low: number, high: n
   const sorted = values.filter((value) => !Number.isNaN(value)).sort();
   if (sorted.length === 0 || sorted.length < 0.9 * values.length) return undefined;
   return [quantile(sorted, 0.025), quantile(sorted, 0.975)];
-}
-
-/** A quantile with linear interpolation, the default of NumPy. */
-function quantile(sorted: Float64Array, share: number): number {
-  const at = share * (sorted.length - 1);
-  const low = Math.floor(at);
-  const [a, b] = [sorted[low]!, sorted[Math.min(low + 1, sorted.length - 1)]!];
-  return a + (b - a) * (at - low);
 }
 
 type Part = Sample & { readonly groups: Uint32Array; readonly groupCount: number; readonly share: number };

@@ -16,6 +16,14 @@ export function median(values: readonly number[]): number | undefined {
   return [...values].sort((a, b) => a - b)[values.length >> 1];
 }
 
+/** A quantile of ascending values with linear interpolation, the default of NumPy. `share` is 0 to 1. */
+export function quantile(sorted: Float64Array, share: number): number {
+  const at = share * (sorted.length - 1);
+  const low = Math.floor(at);
+  const [a, b] = [sorted[low]!, sorted[Math.min(low + 1, sorted.length - 1)]!];
+  return a + (b - a) * (at - low);
+}
+
 /** Mean and sample standard deviation (n − 1); null if there are too few values. */
 export function meanAndDeviation(values: readonly number[]): { mean: number | null; deviation: number | null } {
   if (values.length === 0) return { mean: null, deviation: null };

@@ -5,6 +5,10 @@ import { QalignError } from '../../base/errors.js';
 import type { Caller } from '../http/caller.js';
 import { isVisible } from '../http/client-key.js';
 import { sendFileGzip, sendGzip, wantsGzip } from '../packed-answer.js';
+import { windowOf } from '../../recipes/score/curve/frame-curve.js';
+import { fullLayout } from '../../recipes/score/layout/layout.js';
+import { withMapColumns } from '../../recipes/score/map/columns.js';
+import { curveOptions } from './item.js';
 import { csvLines, resultsFile } from './results.js';
 import type { JobRunner } from './runner.js';
 import type { StoredJob } from './store.js';
@@ -30,9 +34,10 @@ export function errorOf(error: unknown, id: string, jobs: Pick<JobRunner, 'curre
  */
 export async function sendResults(call: Caller, job: StoredJob, file: string, format: ResultsFormat): Promise<void> {
   if (format === 'ndjson') return sendBytes(call, file, job.resultBytes);
-  const tables = { map: job.plan.map !== undefined };
+  const plain = fullLayout(windowOf(curveOptions(job.plan)) !== undefined);
+  const layout = job.plan.map === undefined ? plain : withMapColumns(plain);
   if (job.finishedAt !== undefined) {
-    const made = await resultsFile(file, job.resultBytes, format, tables);
+    const made = await resultsFile(file, job.resultBytes, format, layout);
     return format === 'parquet' ? sendRanges(call, made, undefined) : sendBytes(call, made, undefined);
   }
   if (format === 'parquet')
@@ -40,7 +45,7 @@ export async function sendResults(call: Caller, job: StoredJob, file: string, fo
       'JOB_NOT_ENDED',
       `The job ${job.id} has not ended, and Parquet is written at the end; ask for JSON lines or CSV until then.`,
     );
-  const lines = csvLines(file, job.resultBytes, { spreadsheet: format === 'csv-safe', ...tables });
+  const lines = csvLines(file, job.resultBytes, { spreadsheet: format === 'csv-safe', layout });
   if (wantsGzip(call.req, call.res)) return sendGzip(call.res, Readable.from(lines), call.gone);
   await pipeline(Readable.from(lines), call.res).catch((error: Error) => {
     if (!call.gone.aborted) throw error;

@@ -8,6 +8,7 @@ import { keyOf } from '../http/idempotency.js';
 import { idOf } from '../../api/ids.js';
 import { mapOf } from '../score/score-items.js';
 import { writeManifest } from './manifest.js';
+import { curveOptions } from './item.js';
 import { withJobRequest } from './request.js';
 import type { JobRunner } from './runner.js';
 import type { JobStore, StoredJob } from './store.js';
@@ -60,12 +61,14 @@ export async function createJob(
       prompt: settings.prompt,
       strict: settings.strict,
       map: mapOf(settings),
+      per_frame: settings.per_frame,
+      per_frame_window: settings.per_frame_window,
       model,
       webhook: settings.webhook,
       traceparent: call.traceparent,
       fingerprint,
     };
-    await scorer.check({ tasks: plan.tasks, prompt: plan.prompt });
+    await scorer.check({ tasks: plan.tasks, prompt: plan.prompt, ...curveOptions(plan) });
     return await jobs.inTurn(id, async () => {
       const known = jobStore.get(id);
       if (known !== undefined) return { job: sameJob(known, fingerprint), replayed: true };

@@ -3,6 +3,7 @@ import type { ServeConfig } from '../../config/serve.js';
 import { QalignError, type ErrorCode } from '../../base/errors.js';
 import { isFailure, type ScoreOutcome } from '../../api/result.js';
 import { failure } from '../../recipes/score/score-source.js';
+import type { CurveOptions } from '../../recipes/score/curve/frame-curve.js';
 import type { ScoreOptions, ScoreSource } from '../../recipes/score/scorer.js';
 import type { JobPlan } from './store.js';
 import type { ModelPool } from '../score/model-pool.js';
@@ -37,6 +38,11 @@ const lacksDescriptors = (error: unknown): boolean =>
 /** Number of items of a job that get a span. Spans of millions of items would displace those of requests. */
 const TRACED_ITEMS = 100;
 
+export const curveOptions = ({ per_frame, per_frame_window }: Partial<JobPlan>): CurveOptions => ({
+  perFrame: per_frame,
+  perFrameWindow: per_frame_window,
+});
+
 export interface ItemScorerParts {
   readonly config: ServeConfig;
   readonly models: ModelPool;
@@ -65,6 +71,7 @@ export function createItemScorer({
 }: ItemScorerParts): (entry: { index: number; item: ItemSource }) => Promise<ScoreOutcome[]> {
   const limits = mediaLimits(config);
   const { tasks, scale, prompt, strict, map } = plan;
+  const options = { tasks, scale, prompt, strict, map, ...curveOptions(plan), limits, lane: 'bulk', signal } as const;
   let untraced = TRACED_ITEMS;
   const traceOf = (index: number): Pick<ScoreOptions, 'traceparent' | 'onStage'> =>
     traced === undefined || untraced-- <= 0
@@ -83,9 +90,7 @@ export function createItemScorer({
         cleanup,
       );
       media = source.media;
-      const outcomes = await models
-        .get(plan.model)
-        .score(source, { tasks, scale, prompt, strict, map, limits, lane: 'bulk', signal, ...traceOf(index) });
+      const outcomes = await models.get(plan.model).score(source, { ...options, ...traceOf(index) });
       const lost = outcomes.filter(isFailure).find(({ error }) => LOST.includes(error.code as ErrorCode));
       return lost === undefined
         ? outcomes.map((outcome) => withoutPath(outcome, media))

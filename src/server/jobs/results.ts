@@ -4,9 +4,8 @@ import { pipeline } from 'node:stream/promises';
 import { wholeLines } from '../../base/files/lines.js';
 import { guardWrite } from '../../base/files/unwritable.js';
 import { makeWhole } from '../../base/files/whole-file.js';
-import { FULL_LAYOUT, type ResultLayout } from '../../recipes/score/layout/layout.js';
-import { withMapColumns } from '../../recipes/score/map/columns.js';
 import { csvHeader, csvLine, type CsvOptions } from '../../recipes/score/result-csv.js';
+import { FULL_LAYOUT, type ResultLayout } from '../../recipes/score/layout/layout.js';
 import { openParquetFile } from '../../recipes/score/result-parquet.js';
 import { stateOf, type ScoreOutcome } from '../../api/result.js';
 
@@ -90,22 +89,12 @@ async function recover(
   return found;
 }
 
-/** Settings of a job that its tables depend on. */
-export interface TableOptions {
-  /** Adds the columns of maps. */
-  readonly map?: boolean | undefined;
-}
-
-const layoutFor = (format: 'csv' | 'parquet', { map = false }: TableOptions): ResultLayout =>
-  map ? withMapColumns(FULL_LAYOUT, format) : FULL_LAYOUT;
-
 /** The first `bytes` of the results as CSV with a header. */
 export async function* csvLines(
   path: string,
   bytes: number,
-  options: CsvOptions & TableOptions,
+  { layout = FULL_LAYOUT, ...options }: CsvOptions & { readonly layout?: ResultLayout },
 ): AsyncGenerator<string, void, undefined> {
-  const layout = layoutFor('csv', options);
   yield `${csvHeader(layout)}\n`;
   for await (const outcome of outcomesIn(path, bytes)) yield `${csvLine(outcome, options, layout)}\n`;
 }
@@ -115,10 +104,10 @@ export async function resultsFile(
   path: string,
   bytes: number,
   format: FileFormat,
-  options: TableOptions = {},
+  layout: ResultLayout = FULL_LAYOUT,
 ): Promise<string> {
   const file = `${path}${ENDINGS[format]}`;
-  if (!existsSync(file)) await guard(() => makeWhole(file, (draft) => writeAs(format, path, bytes, draft, options)));
+  if (!existsSync(file)) await guard(() => makeWhole(file, (draft) => writeAs(format, path, bytes, draft, layout)));
   return file;
 }
 
@@ -130,14 +119,14 @@ async function writeAs(
   path: string,
   bytes: number,
   draft: string,
-  options: TableOptions,
+  layout: ResultLayout,
 ): Promise<void> {
   if (format !== 'parquet')
     return pipeline(
-      csvLines(path, bytes, { spreadsheet: format === 'csv-safe', ...options }),
+      csvLines(path, bytes, { spreadsheet: format === 'csv-safe', layout }),
       createWriteStream(draft, { flush: true }),
     );
-  const file = await openParquetFile(draft, { layout: layoutFor('parquet', options) });
+  const file = await openParquetFile(draft, { layout });
   try {
     for await (const outcome of outcomesIn(path, bytes)) await file.write([outcome]);
     await file.close();

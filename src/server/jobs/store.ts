@@ -15,6 +15,10 @@ export interface JobPlan {
   readonly strict?: boolean | undefined;
   /** Missing without maps. */
   readonly map?: MapOptions | undefined;
+  /** Missing in plans of earlier versions. */
+  readonly per_frame?: boolean | undefined;
+  /** Missing in plans of earlier versions. */
+  readonly per_frame_window?: number | undefined;
   readonly model: string;
   /** Missing in plans of earlier versions. */
   readonly webhook?: string | undefined;

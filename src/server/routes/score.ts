@@ -6,6 +6,7 @@ import type { Caller } from '../http/caller.js';
 import { keyOf, type Idempotency, type Remembered } from '../http/idempotency.js';
 import { sendJson } from '../packed-answer.js';
 import { defineRoute } from '../route.js';
+import { EXAMPLE_CLIP } from '../../api/examples.js';
 import { EXAMPLE_PICTURE } from '../../media/probe-picture.js';
 import {
   FILE_TYPES,
@@ -79,6 +80,11 @@ export const score = defineRoute({
       name: 'with a quality map of at most nine windows',
       status: 200,
       body: { items: [{ base64: EXAMPLE_PICTURE }], map: true, map_max: 9 },
+    },
+    {
+      name: 'a clip with the scores of its frames',
+      status: 200,
+      body: { items: [{ id: 'clip', base64: EXAMPLE_CLIP }], per_frame: true },
     },
     {
       name: 'one of two is damaged',

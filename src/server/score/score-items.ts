@@ -114,6 +114,8 @@ async function scoreOne(index: number, context: ItemContext): Promise<ScoredInpu
       prompt: request.prompt,
       strict: request.strict,
       map,
+      perFrame: request.per_frame,
+      perFrameWindow: request.per_frame_window,
       limits,
       lane: 'interactive',
       ticket: ticket.order,

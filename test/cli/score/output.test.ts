@@ -236,3 +236,102 @@ it.each([
 it('refuses a task that one of the models does not support, before loading any', async () => {
   await expect(run([...BOTH, 'a', '--task', 'aesthetics'])).rejects.toMatchObject({ code: 'TASK_UNSUPPORTED' });
 });
+
+describe('--per-frame', () => {
+  const at = (name: string): string => join(folder, name);
+  const rowsOf = async (path: string): Promise<Record<string, unknown>[]> =>
+    (await readFile(path, 'utf8'))
+      .trim()
+      .split('\n')
+      .map((line) => JSON.parse(line) as Record<string, unknown>);
+  const curveOf = (row: Record<string, unknown> | undefined) =>
+    row?.['frame_curve'] as { kind: string; window: number; scores: number[]; times_s: number[] } | undefined;
+
+  it('adds a curve to clips only, and changes no other field', async () => {
+    await run(['a.png', 'b.mp4', '--out', at('plain.jsonl')]);
+    await run(['a.png', 'b.mp4', '--out', at('curves.jsonl'), '--per-frame']);
+    const [plain, curves] = [await rowsOf(at('plain.jsonl')), await rowsOf(at('curves.jsonl'))];
+    expect(curves[0]).toEqual(plain[0]);
+    const { frame_curve: curve, ...own } = curves[1]!;
+    expect(own).toEqual(plain[1]);
+    expect(curve).toMatchObject({ kind: 'frame', window: 1, times_s: [0, 1, 2], worst: [0, 1, 2] });
+    expect((curve as { prompt: string }).prompt).toContain('of this image?');
+    await run(['b.mp4', '--out', at('windows.jsonl'), '--per-frame-window', '2']);
+    const [row] = await rowsOf(at('windows.jsonl'));
+    expect(curveOf(row)).toMatchObject({ kind: 'window', window: 2, times_s: [0, 1] });
+  });
+
+  it('writes summary columns of CSV, chosen fields, compact rows, a file of curves and a line of the table', async () => {
+    await run(['a.png', 'b.mp4', '--out', at('c.csv'), '--per-frame', '--per-frame-csv', at('frames.csv')]);
+    const [header, picture, clip] = (await readFile(at('c.csv'), 'utf8')).split('\n').map((line) => line.split(','));
+    const cell = (row: string[] | undefined, name: string) => row?.[header?.indexOf(name) ?? -1];
+    expect(['frames', 'frames_window', 'frames_worst_s'].map((name) => cell(clip, name))).toEqual(['3', '1', '0']);
+    expect(Number(cell(clip, 'frames_mean'))).toBeGreaterThan(1);
+    expect(cell(picture, 'frames_mean')).toBe('');
+    const lines = (await readFile(at('frames.csv'), 'utf8')).trim().split('\n');
+    expect(lines[0]).toBe('input,task,model,scale,window,index,time_s,score');
+    expect(lines.slice(1).map((line) => line.split(',').slice(0, 7).join())).toEqual(
+      [0, 1, 2].map((i) => `b.mp4,quality,tiny-untrained,mos5,1,${i},${i}`),
+    );
+    const fields = 'input,frame_curve.mean,frame_curve.scores';
+    await run(['b.mp4', '--out', at('f.jsonl'), '--per-frame', '--fields', fields]);
+    const [row] = await rowsOf(at('f.jsonl'));
+    expect(row?.['frame_curve.scores']).toHaveLength(3);
+    await run(['b.mp4', '--out', at('k.jsonl'), '--per-frame', '--compact']);
+    const [compact] = await rowsOf(at('k.jsonl'));
+    expect(curveOf(compact)?.scores).toEqual(curveOf(compact)?.scores.map(shortFp32));
+    expect((await run(['b.mp4', '--format', 'table', '--per-frame'])).out).toMatch(
+      /frames: mean \d\.\d{4}, 5 % below \d\.\d{4}, lowest \d\.\d{4} at 0\.0 s/,
+    );
+  });
+
+  it.each(['jsonl', 'csv', 'fields', 'compact'])(
+    'resumes a file with curves (%s), and adds missing ones',
+    async (kind) => {
+      const out = at(kind === 'csv' ? 'r.csv' : 'r.jsonl');
+      const needed = 'input,score,task,score_version,file_size,modified,kind,frame_curve';
+      const flags = kind === 'fields' ? ['--fields', needed] : kind === 'compact' ? ['--compact'] : [];
+      const args = ['a.png', 'b.mp4', 'c.mp4', '--out', out, ...flags];
+      const first = await run([...args.filter((word) => word !== 'c.mp4'), '--per-frame']);
+      expect(first.asked).toBe(5); // two inputs, three frames
+      const resumed = await run([...args, '--per-frame', '--resume']);
+      expect(resumed.asked).toBe(4); // c.mp4 with its three frames
+      expect((await run([...args, '--per-frame', '--resume'])).asked).toBe(0);
+      // another curve is not the curve of this run
+      const other = await run([...args, '--per-frame-window', '2', '--resume']);
+      expect(other.asked).toBe(6); // two clips with two windows each
+      if (kind === 'csv') {
+        await run(['a.png', 'b.mp4', '--out', at('plain.csv')]);
+        await expect(run(['b.mp4', '--out', at('plain.csv'), '--per-frame', '--resume'])).rejects.toMatchObject({
+          code: 'RESUME_MISMATCH',
+          message: expect.stringContaining('and without --per-frame') as string,
+        });
+        return;
+      }
+      if (kind === 'fields') return;
+      await rm(out);
+      await run(args);
+      expect((await run([...args, '--per-frame', '--resume'])).asked).toBe(8); // only the clips
+      const rows = await rowsOf(out);
+      expect(rows.map((row) => [row['input'], curveOf(row)?.scores.length])).toEqual([
+        ['a.png', undefined],
+        ['b.mp4', 3],
+        ['c.mp4', 3],
+      ]);
+      // a run without curves keeps them
+      expect((await run([...args, '--resume'])).loaded).toEqual([]);
+    },
+  );
+
+  it('refuses what does not fit together', async () => {
+    const message = (...line: string[]) => run(line).then(String, ({ message }: Error) => message);
+    expect(await message('b.mp4', '--per-frame-window', '1')).toContain('from 2 to 60, not 1');
+    expect(await message('b.mp4', '--per-frame', '--fields', 'input,score')).toContain('add frame_curve');
+    const resume = ['--out', at('x.jsonl'), '--resume'];
+    expect(await message('b.mp4', '--per-frame-csv', at('y.csv'), ...resume)).toContain('cannot be continued');
+    expect(await message('b.mp4', '--per-frame', '--fields', 'input,frame_curve.mean', ...resume)).toContain(
+      'kind,frame_curve.window',
+    );
+    expect(await message('b.mp4', '--out', at('z.csv'), '--per-frame-csv', at('z.csv'))).toContain('same file');
+  });
+});

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { isFailure, type ScoreOutcome, type ScoreResult } from '../../../src/api/result.js';
 import { compactLayout, emptyMeta } from '../../../src/recipes/score/layout/compact.js';
-import { fieldsLayout, FULL_LAYOUT } from '../../../src/recipes/score/layout/layout.js';
+import { fieldsLayout, FULL_LAYOUT, fullLayout } from '../../../src/recipes/score/layout/layout.js';
 import { openResultFile } from '../../../src/recipes/score/result-file.js';
 import { openParquetFile } from '../../../src/recipes/score/result-parquet.js';
 import { fakeScorer, picture } from '../../recipes/score/fake-scorer.js';
@@ -31,6 +31,10 @@ beforeAll(async () => {
     await file.write(outcomes.slice(10_000));
     await file.close();
   }
+  const curves = await openParquetFile(at('curves.parquet'), { layout: fullLayout(true) });
+  await curves.write(await scorer.score(picture('a.png', 'image'), { perFrame: true }));
+  await curves.write(await scorer.score(picture('b.mp4', 'video'), { perFrame: true }));
+  await curves.close();
   for (const format of ['jsonl', 'csv'] as const) {
     const options = { format, resume: false, scoreVersion: scorer.scoreVersion, layout: layouts.compact };
     const file = await openResultFile(at(`compact.${format}`), { ...options, tasks: ['quality'] });
@@ -54,7 +58,8 @@ def parquet(name):
             'groups': [file.metadata.row_group(i).num_rows for i in range(file.num_row_groups)],
             'meta': json.loads(file.metadata.metadata[b'qalign'])}
 def duck(sql): return plain(duckdb.sql(sql).fetchall())
-out = {name: parquet(name) for name in ['full', 'compact', 'fields']}
+out = {name: parquet(name) for name in ['full', 'compact', 'fields', 'curves']}
+out['curves']['duck'] = duck(f"select frames_mean, list_avg(frames_scores), len(frames_times_s) from '{folder}/curves.parquet'")
 for name in ['full', 'compact']:
     out[name]['duck'] = duck(f"select {COLUMNS} from '{folder}/{name}.parquet' limit 20")
     out[name]['count'] = duck(f"select count(*), count(score), sum(file_size)::varchar from '{folder}/{name}.parquet'")
@@ -74,7 +79,8 @@ interface Read {
 
 it('is read by pyarrow and DuckDB: values, types, row groups and metadata', async () => {
   const text = execFileSync(process.env['QALIGN_PYTHON']!, ['-c', READ, folder], { encoding: 'utf8' });
-  const read = JSON.parse(text) as Record<'full' | 'compact' | 'fields', Read> & Record<'csv' | 'jsonl', unknown[][]>;
+  const read = JSON.parse(text) as Record<'full' | 'compact' | 'fields' | 'curves', Read> &
+    Record<'csv' | 'jsonl', unknown[][]>;
   const first = outcomes.find((outcome) => !isFailure(outcome)) as ScoreResult;
   const { score_version, scale, model, prompt, preprocessing } = first;
   const shared = { score_version, scale, model, prompt, preprocessing };
@@ -100,6 +106,12 @@ it('is read by pyarrow and DuckDB: values, types, row groups and metadata', asyn
   expect(JSON.parse(await readFile(at('compact.csv.meta.json'), 'utf8'))).toMatchObject({ models });
   for (const name of ['full', 'compact'] as const)
     expect([Number(read[name].count[0]![0]), Number(read[name].count[0]![1])]).toEqual([COUNT, scored]);
+
+  expect(read.curves.types).toMatchObject({ frames_mean: 'double', frames_window: 'int32' });
+  expect(read.curves.types['frames_scores']).toBe('list<element: double>');
+  expect(read.curves.duck[0]).toEqual([null, null, null]);
+  const [mean, averaged, count] = read.curves.duck[1] as [number, number, number];
+  expect([Math.abs(mean - averaged) < 1e-12, count]).toEqual([true, 3]);
 
   expect(Object.keys(read.fields.types)).toEqual([
     'score',

@@ -37,6 +37,22 @@ describe('the frame rule', () => {
     );
   });
 
+  it('knows the display time of each chosen picture, from the first picture', () => {
+    const timesOf = (times: ClipTimes, options?: ChoiceOptions) =>
+      chooseFrames(times, options)
+        .wanted()
+        .map(({ timeS }) => timeS);
+    expect(timesOf(clip(every(100, 40, 5000), 25))).toEqual([0, 1, 2, 3]);
+    // int(29.97 · i) is shown shortly before second i
+    const ntsc = { numerator: 30000, denominator: 1001 };
+    const film = clip(every(90, 1001 / 30), 30, { rate: ntsc });
+    expect(timesOf(film)).toEqual([0, 0.968, 1.969]);
+    const counted = timesOf({ ...film, reliable: false }).map((time) => Math.round(time * 1e6));
+    expect(counted).toEqual([0, 967633, 1968633]);
+    // a slide that is still shown keeps its own time
+    expect(timesOf(clip([0, 2500, 7000, 7040], 1, { lastDuration: 1000 }))).toEqual([0, 0, 0, 2.5, 2.5, 2.5, 2.5, 7]);
+  });
+
   it('goes by time if the rate varies: the last picture with a stamp of at most i seconds', () => {
     const recording = [...every(180, 1000 / 60), ...every(27, 1000, 3000)];
     for (const rate of [60, 7]) {
@@ -117,7 +133,7 @@ describe('the frame rule', () => {
       keys: 'pts',
       count: 1,
       short: true,
-      wanted: [{ index: 0, key: 0, second: 0 }],
+      wanted: [{ index: 0, key: 0, second: 0, timeS: 0 }],
     });
     expect(chosen(clip(every(250, 40), 25), { fps: 0.01 }).indices).toEqual([0]);
   });

@@ -1,5 +1,7 @@
 """Tests that need a CUDA device. Without one, every test is skipped and reported."""
 
+import copy
+import math
 import sys
 import warnings
 from pathlib import Path
@@ -12,10 +14,14 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "mplug_owl2" / "engine"))
 from golden import GOLDEN, LEVELS, TINY, TOLERANCE, cases, worst
 
 from qalign.mplug_owl2.engine import attention
+from qalign.mplug_owl2.engine.kernels.coded import quantised_rows
 from qalign.mplug_owl2.engine.kernels.register import triton_works
 from qalign.mplug_owl2.engine.load import load_scorer
+from qalign.mplug_owl2.engine.matrix import fused
+from qalign.mplug_owl2.quantised import CAPABILITY, QuantisedLinear
 from qalign.mplug_owl2.random_weights import architecture, random_model
 from qalign.weights.answers import ScoreItem
+from qalign.weights.codes import CODES
 
 if not torch.cuda.is_available():
     warnings.warn("NOT RUN: test_gpu.py needs a CUDA device", stacklevel=1)
@@ -97,8 +103,36 @@ def test_every_triton_program_equals_its_reference():
     import kernel_cases
 
     assert triton_works(torch.device("cuda:0"))
-    for name, difference in kernel_cases.differences("cuda:0", torch.bfloat16).items():
-        assert difference < (1e-5 if "float32" in name else 2**-7), name
+    kinds = ("int8", "fp8") if torch.cuda.get_device_capability() >= CAPABILITY["fp8"] else ("int8",)
+    for name, difference in kernel_cases.differences("cuda:0", torch.bfloat16, kinds).items():
+        near = 1e-5 if "float32" in name else 2**-7
+        if "codes of" in name and "codes of rows" not in name:
+            near = 0.08  # one step of e4m3 at the largest value
+        assert difference < near, name
+    assert [math.isfinite(scale) for scale in kernel_cases.damaged_scales("cuda:0")] == [False, False, False, True]
+
+
+@pytest.mark.parametrize("kind", CODES)
+def test_quantised_products_on_the_gpu_equal_those_of_the_cpu(kind):
+    if torch.cuda.get_device_capability() < CAPABILITY[kind]:
+        pytest.skip(f"{kind} does not work on this GPU")
+    torch.manual_seed(0)
+    layer, bias = QuantisedLinear(torch.nn.Linear(64, 48), kind), torch.randn(48).bfloat16()
+    layer.put_weight(torch.randn(48, 64).bfloat16())
+    for rows in (1, 17, 40):
+        x = torch.randn(rows, 64).bfloat16()
+        matrix = fused(layer, scale=1.7)
+        want, total = matrix(x, bias), torch.ones(rows, 48).bfloat16()
+        want_total = total.clone()
+        matrix.add_to(want_total, x)
+        on_gpu = fused(copy.deepcopy(layer).cuda(), scale=1.7)
+        total = total.cuda()
+        on_gpu.add_to(total, x.cuda())
+        assert worst(on_gpu(x.cuda(), bias.cuda()).cpu(), want) < 0.25  # two steps of bf16 at the largest value
+        assert worst(total.cpu(), want_total) < 0.25
+        if kind != "nf4":  # a slice whose scales are not aligned to 16 bytes
+            coded = quantised_rows(torch.cat([x[:1], x]).cuda(), kind)
+            assert worst(on_gpu(coded[1:], bias.cuda()).cpu(), want) < 0.25
 
 
 @pytest.mark.parametrize("backend", attention.BACKENDS[1:])

@@ -199,7 +199,9 @@ def test_inspection_reads_no_weights():
     model = load(GOLDEN / "tiny_a" / "model")
     stored = sum(value.numel() for value in model.state_dict().values())
     assert a["parameters"] == stored
-    assert a["memory_bytes"] == {"fp32": 4 * stored, "bf16": 2 * stored, "fp16": 2 * stored}
+    memory = a["memory_bytes"]
+    assert [memory[name] for name in ("fp32", "bf16", "fp16")] == [4 * stored, 2 * stored, 2 * stored]
+    assert memory["nf4"] < memory["int8"] == memory["fp8"] < memory["bf16"]
     assert sum(a["parameters_by_part"].values()) == sum(value.numel() for value in model.parameters())
     assert inspect_model(GOLDEN / "tiny_b" / "model")["tensors"] == len(load(GOLDEN / "tiny_b" / "model").state_dict())
     assert inspect_model(GOLDEN / "tiny_b_lora")["lora"] == {"r": 4, "alpha": 8}
@@ -238,5 +240,5 @@ def test_unknown_models_and_missing_devices_are_refused(tmp_path):
     for device in ("cuda:77", "gpu", "meta"):
         with pytest.raises(DeviceUnavailable):
             load_scorer(str(GOLDEN / "tiny_a" / "model"), device=device)
-    with pytest.raises(ConfigError, match="int8"):
-        load_scorer(str(GOLDEN / "tiny_a" / "model"), precision="int8")
+    with pytest.raises(ConfigError, match="int4"):
+        load_scorer(str(GOLDEN / "tiny_a" / "model"), precision="int4")

@@ -15,5 +15,5 @@ def test_auto_is_fp32_on_a_cpu_and_bf16_on_cuda():
     assert pick_precision("auto", pick_device("cpu")) == "fp32"
     assert pick_precision("auto", torch.device("cuda", 0)) == "bf16"
     assert pick_precision("fp16", pick_device("cpu")) == "fp16"
-    with pytest.raises(ConfigError, match="int8"):
-        pick_precision("int8", pick_device("cpu"))
+    with pytest.raises(ConfigError, match="int4"):
+        pick_precision("int4", pick_device("cpu"))

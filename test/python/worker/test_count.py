@@ -40,7 +40,25 @@ def test_elementwise_traffic_and_kernels_of_a_full_batch_stay_low(published, tas
     assert tally.work["language"].kernels < 380, "all questions run in one pass"
 
 
+# kernels of one picture; elementwise GB of 64 pictures, where bf16 has 72.4; weights and activations of one picture, GB
+LEAN = {"fp8": (850, 72.4 * 1.3, 12), "int8": (1010, 195, 14), "nf4": (950, 95, 40)}
+
+
+@pytest.mark.parametrize("precision", LEAN)
+def test_quantised_precisions_stay_lean(precision):
+    kernels, elementwise, gigabytes = LEAN[precision]
+    engine = count.cuda_engine("mplug_owl2_7b", precision)
+    one = count.count(engine, count.Load("1 picture", 1)).work.values()
+    assert sum(part.kernels for part in one) <= kernels
+    assert sum(part.bytes for part in one) < gigabytes * 1e9
+    many = count.count(engine, count.Load("64 pictures", 64))
+    assert sum(part.bytes for part in many.elementwise.values()) < elementwise * 1e9
+    assert sum(part.flops for part in many.work.values()) // 1e9 == 111073, "padding adds no work to full batches"
+
+
 def test_a_table_has_a_total_for_each_load(capsys):
     assert count.main(["--architecture", "tiny"]) == 0
     shown = capsys.readouterr().out
     assert shown.count("total") == len(count.LOADS)
+    assert count.main(["--architecture", "tiny", "--precision", "int8"]) == 0
+    assert capsys.readouterr().out.startswith("tiny, int8, torch ")

@@ -39,10 +39,18 @@ export function fakeParts(
       log.engineCalls.push({ frames: visuals[0]?.frames ?? 0, prompts });
       return prompts.map(() => ({ logits: [visuals[0]?.data[0] ?? 0, 0, 0, 0, 0], logSumExp: 300 }));
     },
-    async scoreClip({ frames, prompts, chunks }, options) {
+    async scoreClip({ frames, prompts, framePrompts, chunks }, options) {
       const visuals: { frames: number; data: Uint8Array }[] = [];
       for await (const chunk of chunks(frames)) visuals.push(chunk);
-      return engine.score({ visuals, prompts: [...prompts] }, options);
+      const answers = await engine.score({ visuals, prompts: [...prompts] }, options);
+      // the first byte of the first frame of a range, as in `score`
+      const of = ([from]: readonly [number, number]): number =>
+        visuals[0]?.data[from * FAKE_MODEL.image_size ** 2 * 3] ?? 0;
+      for (const { text, frames: range } of framePrompts?.(visuals[0]?.frames ?? 0) ?? []) {
+        log.engineCalls.push({ frames: range[1] - range[0], prompts: [text] });
+        answers.push({ logits: [of(range), 0, 0, 0, 0], logSumExp: 300 });
+      }
+      return answers;
     },
     close: async () => {
       log.closed += 1;
@@ -81,6 +89,7 @@ function reader({ frames, data, width, height, frameRule, warnings }: PreparedMe
     height,
     frameRule: frameRule ?? 'published',
     warnings,
+    times: Array.from({ length: frames }, (_, i) => i),
     async *chunks() {
       yield { frames, data };
     },

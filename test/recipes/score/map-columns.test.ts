@@ -14,6 +14,7 @@ import { fakeScorer, picture } from './fake-scorer.js';
 
 const NEEDS: ResumeNeeds = {
   ...{ hash: false, strict: false, failBelow: undefined, spreadsheet: false, severalModels: false, calibrated: false },
+  perFrame: false,
   map: true,
 };
 let folder: string;
@@ -28,13 +29,13 @@ beforeAll(async () => {
 afterAll(() => rm(folder, { recursive: true }));
 
 it('adds four columns to CSV, and the whole map to Parquet; other runs keep their columns', () => {
-  const csv = withMapColumns(FULL_LAYOUT, 'csv');
+  const csv = withMapColumns(FULL_LAYOUT);
   expect(csvHeader(csv)).toBe(`${csvHeader(FULL_LAYOUT)},map_min,map_min_x,map_min_y,map_median`);
   expect(csvLine(mapped!, {}, csv).split(',').slice(-4)).toEqual(
     [mapped!.map!.values[0], 0, 0, mapped!.map!.median].map(String),
   );
   expect(csvLine(clip!, {}, csv)).toMatch(/,,,,$/);
-  const parquet = withMapColumns(compactLayout({}), 'parquet');
+  const parquet = withMapColumns(compactLayout({}));
   expect(JSON.parse(parquet.cellsOf(mapped!)['map'] as string)).toEqual(mapped!.map);
   expect(lackingForResume(['input', 'task', 'score_version', 'file_size', 'modified'], NEEDS)).toEqual(['kind', 'map']);
 });
@@ -44,8 +45,8 @@ const CASES: readonly (readonly [string, 'jsonl' | 'csv', ResultLayout])[] = [
   ['full', 'jsonl', FULL_LAYOUT],
   ['compact', 'jsonl', compactLayout({})],
   ['chosen fields', 'jsonl', fieldsLayout(FIELDS)],
-  ['full', 'csv', withMapColumns(FULL_LAYOUT, 'csv')],
-  ['compact', 'csv', withMapColumns(compactLayout({}), 'csv')],
+  ['full', 'csv', withMapColumns(FULL_LAYOUT)],
+  ['compact', 'csv', withMapColumns(compactLayout({}))],
   ['chosen fields', 'csv', fieldsLayout(FIELDS)],
 ];
 

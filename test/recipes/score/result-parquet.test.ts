@@ -5,7 +5,8 @@ import { asyncBufferFromFile, parquetMetadataAsync, parquetReadObjects } from 'h
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { isFailure, type ScoreOutcome, type ScoreResult } from '../../../src/api/result.js';
 import { openParquetFile } from '../../../src/recipes/score/result-parquet.js';
-import { CSV_COLUMNS } from '../../../src/recipes/score/result-csv.js';
+import { fullLayout } from '../../../src/recipes/score/layout/layout.js';
+import { CSV_COLUMNS, CSV_CURVE_COLUMNS } from '../../../src/recipes/score/result-csv.js';
 import { fakeScorer, picture } from './fake-scorer.js';
 
 let folder: string;
@@ -77,4 +78,26 @@ it('can be empty', async () => {
   const path = join(folder, 'x.parquet');
   await (await openParquetFile(path)).close();
   expect(Number((await parquetMetadataAsync(await asyncBufferFromFile(path))).num_rows)).toBe(0);
+});
+
+it('holds frame curves as lists of doubles, which are null for pictures', async () => {
+  const scorer = await fakeScorer();
+  const outcomes: ScoreOutcome[] = [];
+  for (const source of [picture('a.png', 'image'), picture('b.mp4', 'video')])
+    outcomes.push(...(await scorer.score(source, { perFrame: true })));
+  const path = join(folder, 'curves.parquet');
+  const file = await openParquetFile(path, { layout: fullLayout(true) });
+  await file.write(outcomes);
+  await file.close();
+  const rows = await parquetReadObjects({ file: await asyncBufferFromFile(path) });
+  const { frame_curve: curve } = outcomes[1] as ScoreResult;
+  expect([rows[0]?.['frames_mean'], rows[0]?.['frames_scores'] ?? null]).toEqual([null, null]);
+  expect(rows[1]).toMatchObject({
+    frames_window: 1,
+    frames_mean: curve!.mean,
+    frames_p5: curve!.p5,
+    frames_times_s: [0, 1, 2],
+    frames_scores: curve!.scores,
+  });
+  expect(Object.keys(rows[1]!)).toEqual([...CSV_CURVE_COLUMNS, 'frames_times_s', 'frames_scores']);
 });

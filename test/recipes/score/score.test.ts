@@ -284,7 +284,7 @@ describe('scoreVersion', () => {
     expect(scoreVersion(base)).toBe(scoreVersion(structuredClone(base)));
     const others = [
       { ...base, weightsSha256: 'b' },
-      { ...base, precision: 'bf16' },
+      ...['bf16', 'fp8', 'int8', 'nf4'].map((precision) => ({ ...base, precision })),
       { ...base, promptText: 'y' },
       { ...base, scale: 'unit' as const },
       ...(
@@ -306,5 +306,38 @@ describe('scoreVersion', () => {
       })),
     ].map(scoreVersion);
     expect(new Set([scoreVersion(base), ...others]).size).toBe(others.length + 1);
+  });
+});
+
+describe('frame curves', () => {
+  it('have one score per frame and task, in the documented form, without another encoding', async () => {
+    const log = newLog();
+    const scorer = await fakeScorer({}, log);
+    const tasks = ['quality', 'aesthetics'] as const;
+    const outcomes = await scorer.score(picture('a.mp4', 'video'), { tasks, perFrame: true });
+    for (const [index, outcome] of outcomes.entries()) {
+      expect(Check(ScoreResultSchema, outcome)).toBe(true);
+      const { frame_curve: curve } = outcome as ScoreResult;
+      expect(curve?.prompt).toContain(`the ${tasks[index]} of this image?`);
+      expect(curve?.scores).toHaveLength(3);
+    }
+    expect(log.engineCalls.map(({ frames }) => frames)).toEqual([3, 1, 1, 1, 1, 1, 1]);
+    expect(await scorer.score(picture('a.png', 'image'), { perFrame: true })).not.toMatchObject([{ frame_curve: {} }]);
+  });
+
+  it('need the question of the frames, and a window of 2 to 60 frames', async () => {
+    const scorer = await fakeScorer();
+    const clip = picture('a.mp4', 'video');
+    const tasks = ['aesthetics'] as const;
+    for (const [prompt, options] of [
+      ['benchmark', { perFrame: true }],
+      ['benchmark-iaa', { perFrameWindow: 4 }],
+    ] as const)
+      await expect(scorer.score(clip, { tasks, prompt, ...options })).rejects.toMatchObject({
+        code: 'TASK_UNSUPPORTED',
+        message: expect.stringContaining(prompt) as string,
+      });
+    await expect(scorer.check({ tasks, prompt: 'benchmark-iaa', perFrame: true })).resolves.toBeUndefined();
+    await expect(scorer.score(clip, { perFrameWindow: 61 })).rejects.toThrow('whole number from 2 to 60');
   });
 });

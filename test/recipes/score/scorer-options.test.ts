@@ -47,7 +47,7 @@ describe('the options of a scorer', () => {
 
   it.each([
     ['scale', 'nonsense', /scale/],
-    ['precision', 'int8', /precision of createScorer must be one of auto, fp32, bf16, fp16/],
+    ['precision', 'int4', /precision of createScorer must be one of auto, fp32, bf16, fp16/],
     ['fps', 0, /fps of createScorer must be a number above 0, not 0/],
     ['fps', '2', /fps/],
     ['maxFrames', 1.5, /maxFrames/],

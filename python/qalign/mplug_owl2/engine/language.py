@@ -13,11 +13,10 @@ from torch.nn.functional import linear, rms_norm
 from ..language import DecoderLayer, Multiway, RMSNorm, rotary_tables
 from ..model import MPLUGOwl2
 from .attention import causal, choose
-from .kernels.gated import gated
-from .kernels.norms import rms_rows
+from .kernels.coded import Rows, add, gated_rows, rms_rows
 from .kernels.sequence import in_sequence
 from .layout import Layout, prefix_layout
-from .matrix import fused
+from .matrix import fused, shared_kind
 from .plan import Plan, Question, make_plan
 
 PREFIXES_KEPT, JOINS_KEPT = 64, 16
@@ -37,8 +36,9 @@ class Norms:
         text.weight.data, image.weight.data = self.weights
         self.text_eps, self.image_eps = text.eps, image.eps
 
-    def __call__(self, x: Tensor, ways: Tensor, rows: Tensor | None) -> Tensor:
-        return rms_rows(x, self.weights, self.text_eps, self.image_eps, ways, rows)
+    def __call__(self, x: Tensor, delta: Tensor | None, ways: Tensor, rows: Tensor | None, kind: str | None) -> Rows:
+        """Add `delta` to x in place. → Normed rows, or their codes of `kind`."""
+        return rms_rows(kind, x, delta, self.weights, self.text_eps, self.image_eps, ways, rows)
 
 
 class LayerWeights:
@@ -50,12 +50,14 @@ class LayerWeights:
         keys, values = attention.k_proj.multiway, attention.v_proj.multiway
         self.key_value = [fused(keys[way], values[way]) for way in (0, 1)]
         self.gate_up = fused(mlp.gate_proj, mlp.up_proj)
+        self.width = attention.q_proj.in_features
+        self.kind = shared_kind(self.query, *self.key_value)
         self.input_norm, self.output_norm = Norms(layer.input_layernorm), Norms(layer.post_attention_layernorm)
 
-    def keys_and_values(self, normed: Tensor, images: int) -> tuple[Tensor, Tensor]:
+    def keys_and_values(self, normed: Rows, images: int) -> tuple[Tensor, Tensor]:
         """Rows in block order → keys, not rotated, and values of the image rows and of the text rows, [n, 2·D] each."""
         image, text = normed[:images], normed[images:]
-        none = normed.new_empty(0, 2 * normed.shape[1])
+        none = normed.new_empty(0, 2 * self.width)
         return self.key_value[1](image) if len(image) else none, self.key_value[0](text) if len(text) else none
 
 
@@ -132,19 +134,22 @@ class FastLanguage:
         `kept` gets the keys and values of the text rows of each layer; then the last layer computes nothing else.
         """
         prefixes, cos, sin = constants
+        delta = None
         for index, layer in enumerate(self.layers):
             final = index == len(self.layers) - 1
-            normed = layer.input_norm(x, plan.ways, plan.order)
+            normed = layer.input_norm(x, delta, plan.ways, plan.order, None if final else layer.kind)
             image, text = layer.keys_and_values(normed, plan.images)
             if kept is not None:
                 kept.append(text)
                 if final:
                     return x
             rows = plan.last if final else plan.all
-            if final:
+            if final and isinstance(normed, Tensor):  # rows are chosen before they are quantised
                 x, normed = x.index_select(0, plan.last_rows), normed.index_select(0, rows.blocks)
             tables = rows.query_rows, rows.places, plan.key_rows, plan.key_places
             query, keys = in_sequence(layer.query(normed), image, text, prefixes[index], *tables, cos, sin, self.heads)
-            layer.output.add_to(x, causal(query, keys, self.heads, rows.spans, self.attention, self.on_block))
-            layer.down.add_to(x, gated(layer.gate_up(layer.output_norm(x, rows.ways, None))))
-        return x
+            context = causal(query, keys, self.heads, rows.spans, self.attention, self.on_block)
+            delta = layer.output.delta(x, context)
+            normed = layer.output_norm(x, delta, rows.ways, None, layer.gate_up.kind)
+            delta = layer.down.delta(x, gated_rows(layer.gate_up(normed), layer.down.kind))
+        return add(x, delta)

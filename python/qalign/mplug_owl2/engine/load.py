@@ -7,19 +7,19 @@ from pathlib import Path
 
 import torch
 
-from qalign.weights.answers import ModelInfo, pick_device, pick_precision
+from qalign.weights.answers import ModelInfo, compute_dtype, pick_device, pick_precision
+from qalign.weights.codes import CODES
 from qalign.weights.digest import weights_sha256
 from qalign.weights.errors import LoraError
 from qalign.weights.hub import resolve_model
 from qalign.weights.layout import holds_checkpoint, weight_files
 from qalign.weights.lora_config import is_lora, lora_files
-from qalign.weights.tensors import DTYPES
 
 from ..checkpoint import load_checkpoint, meta_model
 from ..config import ModelConfig, load_config
-from ..lora import apply_lora
 from ..normalise import CLIP, Normalisation
 from ..preprocessor import PREPROCESSOR
+from ..quantised import require_codes
 from ..tokenizer import Tokenizer
 from .scorer import Scorer
 
@@ -64,6 +64,8 @@ def load_scorer(
     config = load_config(root, adapter)
     if precision == "auto" and chosen != "fp32" and is_small(config):
         chosen = "fp32"
+    if chosen in CODES:
+        require_codes(config, chosen, target)
     if target.type == "cuda" and chosen == "fp32":
         torch.backends.cudnn.allow_tf32 = False  # convolutions would otherwise round to 10 bits
     files = weight_files(root) + (lora_files(adapter) if adapter else [])
@@ -76,11 +78,11 @@ def load_scorer(
             root,
             config,
             device=target,
-            dtype=DTYPES[chosen],
+            dtype=compute_dtype(chosen),
+            codes=chosen if chosen in CODES else None,
+            adapter=adapter,
             on_progress=lambda done, total: report("load", done, total, "tensors"),
         )
-        if adapter:
-            apply_lora(loaded, adapter)
         info = ModelInfo(
             id=model,
             revision=found.revision,
@@ -88,7 +90,7 @@ def load_scorer(
             precision=chosen,
             device=str(target),
             image_size=config.image_size,
-            parameters=sum(value.numel() for value in loaded.parameters()),
+            parameters=count_parameters(config),
             base=base,
             max_positions=config.max_position_embeddings,
         )
@@ -103,7 +105,11 @@ def load_scorer(
 
 def is_small(config: ModelConfig) -> bool:
     """Whether the model has less than `SMALL` parameters."""
-    return sum(value.numel() for value in meta_model(config).parameters()) < SMALL
+    return count_parameters(config) < SMALL
+
+
+def count_parameters(config: ModelConfig) -> int:
+    return sum(value.numel() for value in meta_model(config).parameters())
 
 
 def _warn_of_padding(normalisation: Normalisation) -> None:

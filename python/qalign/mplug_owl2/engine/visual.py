@@ -2,10 +2,11 @@
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import layer_norm, linear, scaled_dot_product_attention, silu
+from torch.nn.functional import layer_norm, linear, scaled_dot_product_attention
 
 from ..abstractor import CrossAttention, VisualAbstractor, join_tokens, residual_stream
 from ..vision import Block, VisionTransformer, split_fused_qkv
+from .kernels.coded import Rows, add, layer_norm_rows, silu_rows
 from .kernels.gated import gated
 from .kernels.norms import shifted_layer_norm
 from .matrix import fuse, fused
@@ -26,6 +27,10 @@ class Norm:
     def __call__(self, x: Tensor) -> Tensor:
         return shifted_layer_norm(x, self.shift, self.module.weight, self.module.bias, self.module.eps)
 
+    def rows(self, x: Tensor, delta: Tensor | None, kind: str | None) -> Rows:
+        """Add `delta` to x in place. → The result for a product that reads codes of `kind`."""
+        return layer_norm_rows(kind, x, delta, self.shift, self.module.weight, self.module.bias, self.module.eps)
+
 
 class BlockWeights:
     """One block of the encoder: its matrices, its norms, and the bias of fc1 scaled for SiLU.
@@ -39,7 +44,8 @@ class BlockWeights:
         self.heads, self.bias = attention.heads, attention.query_key_value.bias
         self.query_key_value = fused(attention.query_key_value)
         self.dense = fused(attention.dense)
-        self.fc1, self.fc2 = fused(mlp.fc1), fused(mlp.fc2)
+        # x·sigmoid(1.702x) = silu(1.702x) / 1.702 needs one elementwise pass over the widest tensor instead of three.
+        self.fc1, self.fc2 = fused(mlp.fc1, scale=QUICK_GELU), fused(mlp.fc2, scale=1 / QUICK_GELU)
         self.scaled_bias = mlp.fc1.bias.data * QUICK_GELU
         self.input_norm = Norm(block.input_layernorm, shift)
         shift += attention.dense.bias.data
@@ -60,9 +66,10 @@ class FastVit:
     def __call__(self, pixels: Tensor) -> Tensor:
         """[F, 3, S, S] → [F, N + 1, C]."""
         x = self._embed(pixels)
+        delta = None
         for block in self.blocks:
-            self._block(x, block)
-        return self.last_norm(x)
+            delta = self._block(x, delta, block)
+        return self.last_norm(add(x, delta))
 
     def _embed(self, pixels: Tensor) -> Tensor:
         parts = self.module.embeddings
@@ -77,15 +84,15 @@ class FastVit:
         return norm(torch.cat([first, tokens.add_(position[:, 1:])], dim=1), parts.pre_layernorm)
 
     @staticmethod
-    def _block(x: Tensor, block: BlockWeights) -> None:
-        """Adds to x [F, N + 1, C] in place."""
+    def _block(x: Tensor, delta: Tensor | None, block: BlockWeights) -> Tensor | None:
+        """Add `delta` and the block's output to x [F, N + 1, C] in place. → What must still be added to x."""
         stream = x.view(-1, x.shape[-1])
-        qkv = block.query_key_value(block.input_norm(x), block.bias)
+        normed = block.input_norm.rows(x, delta, block.query_key_value.kind)
+        qkv = block.query_key_value(normed, block.bias).view(*x.shape[:2], -1)
         context = scaled_dot_product_attention(*split_fused_qkv(qkv, block.heads))
-        block.dense.add_to(stream, context.transpose(1, 2).reshape(stream.shape))
-        # x·sigmoid(1.702x) = silu(1.702x) / 1.702 needs one elementwise pass over the widest tensor instead of three.
-        hidden = block.fc1.scaled(block.output_norm(stream), block.scaled_bias, QUICK_GELU)
-        block.fc2.add_to(stream, silu(hidden, inplace=True), 1 / QUICK_GELU)
+        delta = block.dense.delta(stream, context.transpose(1, 2).reshape(stream.shape))
+        hidden = block.fc1(block.output_norm.rows(stream, delta, block.fc1.kind), block.scaled_bias)
+        return block.fc2.delta(stream, silu_rows(hidden, block.fc2.kind))
 
 
 class LayerWeights:

@@ -1,6 +1,6 @@
 /** How a column is stored in Parquet. */
 export type ColumnType =
-  'text' | 'texts' | 'double' | 'float' | 'integer' | 'integers' | 'doubles' | 'long' | 'boolean';
+  'text' | 'texts' | 'double' | 'doubles' | 'float' | 'integer' | 'integers' | 'long' | 'boolean';
 
 export interface Column {
   readonly name: string;

@@ -1,7 +1,7 @@
 import { isFailure, SCHEMA_VERSION, type ScoreOutcome, type ScoreResult } from '../../../api/result.js';
 import { LEVELS } from '../../../scoring/levels.js';
-import { cellsOf, CSV_COLUMNS, type Cells } from '../result-csv.js';
-import { typeOfColumn, type ResultLayout } from './layout.js';
+import { cellsOf, type Cells } from '../result-csv.js';
+import { curveColumns, typeOfColumn, type ResultLayout } from './layout.js';
 
 /** Fields that are equal in all scores of one score_version. */
 export interface Shared {
@@ -65,37 +65,34 @@ export function shortFp32(value: number): number {
   return Number(wanted.toPrecision(9));
 }
 
-/** The columns of a compact row; numbers are fp32. */
-const COLUMNS = [
-  ...CSV_COLUMNS.filter(
-    (name) =>
-      ![
-        'scale',
-        'model',
-        'revision',
-        'weights_sha256',
-        'precision',
-        'device',
-        'prompt',
-        'score_version',
-        'schema_version',
-      ].includes(name),
-  ),
-  'v',
-  /** Model of a failed row in a run with several models; a scored row has `v`. */
-  'failed_model',
+/** Columns that a compact row leaves to its sidecar. */
+const SHARED_COLUMNS: readonly string[] = [
+  'scale',
+  'model',
+  'revision',
+  'weights_sha256',
+  'precision',
+  'device',
+  'prompt',
+  'score_version',
+  'schema_version',
 ];
 
 /** @param defaults values that JSON rows omit */
-export function compactLayout(defaults: CompactMeta['defaults']): ResultLayout {
+export function compactLayout(defaults: CompactMeta['defaults'], withCurves = false): ResultLayout {
+  const { names, ...curves } = curveColumns(withCurves);
+  // the model of a failed row in a run with several models; a scored row has `v`
+  const columns = [...names.filter((name) => !SHARED_COLUMNS.includes(name)), 'v', 'failed_model'];
   return {
     kind: 'compact',
     names: [],
-    columns: COLUMNS.map((name) => {
+    // numbers are fp32
+    columns: columns.map((name) => {
       const type = typeOfColumn(name);
       return { name, type: type === 'double' ? 'float' : type };
     }),
-    cellsOf: compactCells,
+    ...curves,
+    cellsOf: (outcome) => compactCells(outcome),
     jsonOf(outcome) {
       const row = Object.entries(compactRow(outcome)).filter(
         ([name, value]) => !(name in defaults && JSON.stringify(defaults[name]) === JSON.stringify(value)),
@@ -106,9 +103,8 @@ export function compactLayout(defaults: CompactMeta['defaults']): ResultLayout {
 }
 
 function compactCells(outcome: ScoreOutcome): Cells {
-  const cells = cellsOf(outcome);
-  const row = COLUMNS.map((name) => {
-    const value = cells[name];
+  const cells = cellsOf(isFailure(outcome) ? outcome : { ...outcome, ...compactCurve(outcome) });
+  const row = Object.entries(cells).map(([name, value]) => {
     const short = typeof value === 'number' && ['double', 'float'].includes(typeOfColumn(name));
     return [name, short ? shortFp32(value) : value];
   });
@@ -134,8 +130,25 @@ function compactRow(outcome: ScoreOutcome): Readonly<Record<string, unknown>> {
     ...(own.map === undefined
       ? {}
       : { map: { ...own.map, values: own.map.values.map(shortFp32), median: shortFp32(own.map.median) } }),
+    ...compactCurve(own),
     ...(preprocessing.decoder === undefined ? {} : { decoder: preprocessing.decoder }),
     v: versionTag(score_version),
+  };
+}
+
+/** The curve with fp32 numbers; nothing without a curve. */
+function compactCurve({ frame_curve: curve }: Pick<ScoreResult, 'frame_curve'>): Pick<ScoreResult, 'frame_curve'> {
+  if (curve === undefined) return {};
+  const { times_s, scores, mean, p5, min, ...same } = curve;
+  return {
+    frame_curve: {
+      ...same,
+      times_s: times_s.map(shortFp32),
+      scores: scores.map(shortFp32),
+      mean: shortFp32(mean),
+      p5: shortFp32(p5),
+      min: shortFp32(min),
+    },
   };
 }
 

@@ -12,12 +12,13 @@ interface Part {
   readonly anyOf?: readonly Part[];
 }
 
-const LISTS: Readonly<Record<string, ColumnType>> = { string: 'texts', number: 'doubles' };
-
 const ROW: Readonly<Record<string, Part>> = {
   ...(ScoreFailureSchema.properties as Readonly<Record<string, Part>>),
   ...(ScoreResultSchema.properties as Readonly<Record<string, Part>>),
 };
+
+/** Column types of lists by the type of their elements; otherwise integers. */
+const LIST_TYPES: Readonly<Record<string, ColumnType>> = { string: 'texts', number: 'doubles' };
 
 /** The table columns of every field of a row. Dotted names select a property; an object has one column per property. */
 const FIELDS: ReadonlyMap<string, readonly Column[]> = new Map(
@@ -36,7 +37,7 @@ function typeOf(name: string, part: Part): ColumnType {
   if (name.startsWith('logits.')) return 'float';
   if (name === 'file_size') return 'long';
   const { type } = part.anyOf?.find((one) => one.type !== 'null') ?? part;
-  if (type === 'array') return LISTS[part.items?.type ?? ''] ?? 'integers';
+  if (type === 'array') return LIST_TYPES[part.items?.type ?? ''] ?? 'integers';
   if (type === 'integer' || name === 'schema_version') return 'integer';
   if (type === 'number') return 'double';
   return type === 'boolean' ? 'boolean' : 'text';
@@ -92,12 +93,14 @@ export interface ResumeNeeds {
   readonly calibrated: boolean;
   /** Pictures need a map. */
   readonly map: boolean;
+  /** Clips have frame curves. */
+  readonly perFrame: boolean;
 }
 
 /** The fields that `--resume` needs and `names` does not include. */
 export function lackingForResume(
   names: readonly string[],
-  { hash, strict, failBelow, spreadsheet, severalModels, calibrated, map }: ResumeNeeds,
+  { hash, strict, failBelow, spreadsheet, severalModels, calibrated, map, perFrame }: ResumeNeeds,
 ): string[] {
   const needed = [
     'input',
@@ -111,6 +114,7 @@ export function lackingForResume(
     ...(map && !names.some((name) => name.startsWith('map.')) ? ['map'] : []),
     ...(strict ? ['warnings'] : []),
     ...(failBelow === undefined ? [] : ['score']),
+    ...(perFrame ? [...(map ? [] : ['kind']), 'frame_curve.window'] : []),
   ];
-  return needed.filter((name) => !names.includes(name) && !(name === 'model.id' && names.includes('model')));
+  return needed.filter((name) => !names.includes(name) && !names.includes(name.replace(/\.(?:id|window)$/, '')));
 }

@@ -1,9 +1,9 @@
 import { QalignError } from '../../../base/errors.js';
 import { MAP_COLUMNS } from '../map/columns.js';
-import { CSV_HEADER, csvHeader } from '../result-csv.js';
+import { csvHeader } from '../result-csv.js';
 import { compactLayout } from './compact.js';
 import { FIELD_NAMES, lackingForResume, type ResumeNeeds } from './fields.js';
-import type { ResultLayout } from './layout.js';
+import { fullLayout, type ResultLayout } from './layout.js';
 
 export type Fields = Readonly<Record<string, unknown>>;
 
@@ -20,6 +20,25 @@ function layoutOf(row: Fields): 'full' | 'compact' | undefined {
   return has('v') || (has('error') && row['error'] !== null) ? 'compact' : undefined;
 }
 
+/** The flags of a run that writes a layout. */
+const HOW = {
+  full: 'without --fields and --compact',
+  compact: 'with --compact',
+  'full table': 'without --fields and --compact, and without --per-frame',
+  'compact table': 'with --compact, and without --per-frame',
+  'full table with curves': 'with --per-frame, and without --fields and --compact',
+  'compact table with curves': 'with --compact and --per-frame',
+} as const;
+
+/** Layouts of tables by their header. A row of JSON has the same form with and without curves. */
+const HEADERS = (): ReadonlyMap<string, keyof typeof HOW> =>
+  new Map([
+    [csvHeader(fullLayout()), 'full table'],
+    [csvHeader(compactLayout({})), 'compact table'],
+    [csvHeader(fullLayout(true)), 'full table with curves'],
+    [csvHeader(compactLayout({}, true)), 'compact table with curves'],
+  ]);
+
 /**
  * The error for a results file that was written with another layout; undefined if `found` is not a row of qalign.
  *
@@ -34,13 +53,10 @@ export function otherLayout(
   const isHeader = Array.isArray(found);
   const names = isHeader ? (found as readonly string[]) : Object.keys(found);
   const header = names.join();
-  const kind = isHeader
-    ? header.startsWith(CSV_HEADER)
-      ? 'full'
-      : header.startsWith(csvHeader(compactLayout({})))
-        ? 'compact'
-        : undefined
-    : layoutOf(found as Fields);
+  const mapColumns = `,${MAP_COLUMNS.map(({ name }) => name).join()}`;
+  const isMapped = header.endsWith(mapColumns);
+  const plain = isMapped ? header.slice(0, -mapColumns.length) : header;
+  const kind = isHeader ? HEADERS().get(plain) : layoutOf(found as Fields);
   const isOlder = !isHeader && ['model', 'preprocessing', 'logits'].every((name) => names.includes(name));
   if (kind === undefined && (isOlder || !names.every((name) => FIELD_NAMES.includes(name)))) return undefined;
   const lacking = kind === undefined && needs !== undefined ? lackingForResume(names, needs) : [];
@@ -49,10 +65,8 @@ export function otherLayout(
       'RESUME_MISMATCH',
       `The rows of ${path} lack ${lacking.join(', ')}, which --resume needs; use another --out with --fields ${[...names, ...lacking].join()}.`,
     );
-  const flags = { full: 'without --fields and --compact', compact: 'with --compact' };
-  const mapped =
-    isHeader && names.includes(MAP_COLUMNS[0]!.name) ? ' and with --map' : isHeader ? ' and without --map' : '';
-  const how = kind === undefined ? `with --fields ${header}` : `${flags[kind]}${mapped}`;
+  const maps = isMapped ? ', and with --map' : isHeader && needs?.map === true ? ', and without --map' : '';
+  const how = kind === undefined ? `with --fields ${header}` : `${HOW[kind]}${maps}`;
   return new QalignError(
     'RESUME_MISMATCH',
     `${path} was written ${how}, and this run writes other columns; use the same flags to continue it, or use another --out.`,

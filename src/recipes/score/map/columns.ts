@@ -15,11 +15,12 @@ export const MAP_COLUMNS: readonly Column[] = [
 const WHOLE: Column = { name: 'map', type: 'text' };
 
 /** Adds the columns of maps to tables. Rows of JSON have their map anyway, and so has a choice of fields. */
-export function withMapColumns(layout: ResultLayout, format: 'csv' | 'parquet'): ResultLayout {
+export function withMapColumns(layout: ResultLayout): ResultLayout {
   if (layout.kind === 'fields') return layout;
   return {
     ...layout,
-    columns: [...layout.columns, ...MAP_COLUMNS, ...(format === 'parquet' ? [WHOLE] : [])],
+    columns: [...layout.columns, ...MAP_COLUMNS],
+    lists: [...layout.lists, WHOLE],
     cellsOf: (outcome) => ({ ...layout.cellsOf(outcome), ...mapCells(outcome) }),
   };
 }

@@ -49,9 +49,9 @@ def define(
     return call
 
 
-def programs() -> Any:
-    """The module of Triton programs. Raises ImportError without Triton."""
-    return importlib.import_module(".programs", __package__)
+def programs(module: str = "programs") -> Any:
+    """A module of Triton programs. Raises ImportError without Triton."""
+    return importlib.import_module(f".{module}", __package__)
 
 
 @lru_cache(maxsize=16)

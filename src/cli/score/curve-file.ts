@@ -1,0 +1,44 @@
+import { isFailure, type ScoreOutcome, type ScoreResult } from '../../api/result.js';
+import { openWhole } from '../../base/files/whole-file.js';
+import { reasonOf } from '../../base/files/reason.js';
+import { CURVE_HEADER, curveLines } from '../../report/curve-csv.js';
+import { csvText, type CsvOptions } from '../../recipes/score/result-csv.js';
+import type { CurveOptions } from '../../recipes/score/curve/frame-curve.js';
+
+/** Frame curves of clips. */
+export interface CurveRequest extends CurveOptions {
+  /** Frames of each question. */
+  readonly window: number;
+  /** CSV file with a line for each frame. */
+  readonly out: string | undefined;
+}
+
+interface Sink {
+  write(outcomes: readonly ScoreOutcome[]): Promise<void>;
+  close(complete: boolean): Promise<void>;
+}
+
+/** Also writes the frame curves of a sink to a CSV file, which appears when the run is complete. */
+export async function withCurveFile<S extends Sink>(sink: S, path: string, csv: CsvOptions): Promise<S> {
+  const file = await openWhole(path, {
+    sentence: (error) => `The frame curves ${path} cannot be written (${reasonOf(error)}); name another file.`,
+  });
+  const linesOf = (result: ScoreResult): string[] => curveLines({ ...result, input: csvText(result.input, csv) });
+  await file.write(`${CURVE_HEADER}\n`);
+  return {
+    ...sink,
+    async write(outcomes) {
+      await sink.write(outcomes);
+      const lines = outcomes.flatMap((outcome) => (isFailure(outcome) ? [] : linesOf(outcome)));
+      if (lines.length > 0) await file.write(`${lines.join('\n')}\n`);
+    },
+    async close(complete) {
+      try {
+        await sink.close(complete);
+        if (complete) await file.commit();
+      } finally {
+        await file.discard();
+      }
+    },
+  };
+}
