@@ -6,6 +6,7 @@ import { PredictionHeaderSchema } from '../../src/recipes/evaluate/predictions.j
 import type { ColumnType } from '../../src/recipes/score/layout/column.js';
 import { compactLayout } from '../../src/recipes/score/layout/compact.js';
 import { FULL_LAYOUT, fullLayout } from '../../src/recipes/score/layout/layout.js';
+import { MAP_COLUMNS } from '../../src/recipes/score/map/columns.js';
 import { MetaSchema } from '../../src/recipes/score/layout/sidecar.js';
 import { membersOf } from './declarations.js';
 import { fieldTable, meaningOf, typeOf, type Sections } from './keys.js';
@@ -37,6 +38,12 @@ const RENAMED: Readonly<Record<string, string>> = {
   ),
 };
 
+const MAP_MEANINGS: Readonly<Record<string, string>> = {
+  map_min: 'Lowest score of a window.',
+  map_min_x: 'Left edge of this window, in pixels of the picture.',
+  map_min_y: 'Upper edge of this window, in pixels of the picture.',
+  map_median: 'Median of the map.',
+};
 const CURVES = fullLayout(true);
 const PLAIN = new Set(FULL_LAYOUT.columns.map(({ name }) => name));
 
@@ -69,6 +76,11 @@ export const resultPage = (): string =>
     columnTable(FULL_LAYOUT.columns),
     'With `--per-frame`, both formats have more columns after `frame_rule`, which are empty for pictures. `frames_worst_s` is the time of the lowest score. Parquet also has the lists of times and scores; `--per-frame-csv` writes them as lines of CSV.',
     columnTable([...CURVES.columns.filter(({ name }) => !PLAIN.has(name)), ...CURVES.lists]),
+    'With `--map`, both formats have more columns at the end. They are empty for clips. Parquet also has `map`, as JSON text.',
+    table(
+      ['column', 'Parquet type', 'meaning'],
+      MAP_COLUMNS.map(({ name, type }) => [code(name), STORED[type], MAP_MEANINGS[name] ?? '']),
+    ),
     '## Compact rows',
     '`--compact` omits values that all rows share. Numbers in JSON and CSV then have only the digits of single precision. In JSON, `level_probs` and `logits` are lists in the order of `levels`, `decoder` is a field of the row, and `v` is the beginning of `score_version`. Tables have these columns:',
     columnTable(compactLayout({}).columns),

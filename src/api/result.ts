@@ -3,6 +3,7 @@ import { FRAME_RULES, KINDS, TASKS } from '../prompts/subject.js';
 import { LEVELS, SCALES, type Level } from '../scoring/levels.js';
 import { closed } from './error.js';
 import { FrameCurveSchema } from './frame-curve.js';
+import { QualityMapSchema } from './quality-map.js';
 
 const byLevel = (what: string, description: string, range: { minimum?: number; maximum?: number } = {}) => {
   const of = (level: Level) => Type.Number({ ...range, description: `${what} of ${level}` });
@@ -105,6 +106,7 @@ export const ScoreResultSchema = Type.Object(
       minimum: 1,
       description: 'height of the upright picture or frame in pixels, before resizing',
     }),
+    map: Type.Optional(QualityMapSchema),
     warnings: Type.Array(Type.String(), {
       description: 'reasons why the score is doubtful, as sentences; empty for almost all inputs',
     }),

@@ -5,6 +5,7 @@ import { ScoreFailureSchema, ScoreResultSchema } from './result.js';
 import { SCALES } from '../scoring/levels.js';
 import { closed, ErrorAnswer, exactlyOne } from './error.js';
 import { WINDOW_FRAMES } from './frame-curve.js';
+import { MapSettings } from './quality-map.js';
 
 const name = (description: string) => Type.String({ pattern: '^[A-Za-z0-9][A-Za-z0-9._/-]{0,127}$', description });
 
@@ -64,6 +65,7 @@ export const ScoreSettings = {
   strict: Type.Optional(
     Type.Boolean({ description: 'true: an input with warnings fails with MEDIA_DOUBTFUL instead of being scored' }),
   ),
+  ...MapSettings,
   per_frame: Type.Optional(
     Type.Boolean({
       description:

@@ -1,5 +1,5 @@
 import { QalignError } from '../base/errors.js';
-import { grantOf } from './budget/needs-memory.js';
+import { grantOf, type Afford } from './budget/needs-memory.js';
 import { decodeImage } from './decode/decode.js';
 import { readInput } from './image-file.js';
 import { withDefaults, type MediaLimits } from './limits.js';
@@ -99,17 +99,32 @@ async function within<T>(work: Promise<T>, timeoutMs: number, signal: AbortSigna
  * ```
  */
 export async function prepareImage(input: MediaInput, options: PrepareImageOptions): Promise<PreparedImage> {
+  return withPicture(input, options, (picture) => prepareFrame(picture, { size: options.size }));
+}
+
+/**
+ * Decodes a picture as {@link prepareImage} does, and passes it to `use` within the same limits of time and memory.
+ * `afford` is called before `use` allocates more than the rows between the two passes of resizing.
+ *
+ * @throws QalignError as prepareImage; NeedsMemory
+ */
+export async function withPicture<T>(
+  input: MediaInput,
+  options: PrepareImageOptions,
+  use: (picture: RawPicture, afford: Afford | undefined) => T,
+): Promise<T> {
   checkTarget(options.size);
   options.signal?.throwIfAborted();
   const limits = withDefaults(options.limits);
-  const work = async (): Promise<PreparedImage> => {
+  const work = async (): Promise<T> => {
     const { granted = Infinity } = options;
     const bytes = await readInput(input, limits, options.signal, grantOf(granted));
     const afford = granted === Infinity ? undefined : grantOf(granted, bytes.length);
     const picture = await decodeImage(bytes, { ...limits, afford }, options.autoOrient ?? false);
-    afford?.(picture.data.length + picture.height * options.size * 3); // the rows between the two passes of resizing
+    const decoded = picture.data.length + picture.height * options.size * 3; // with the rows between the two passes
+    afford?.(decoded);
     options.signal?.throwIfAborted();
-    return prepareFrame(picture, { size: options.size });
+    return use(picture, afford && ((more) => afford(decoded + more)));
   };
   return within(work(), limits.timeoutMs, options.signal);
 }

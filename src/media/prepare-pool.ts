@@ -12,6 +12,7 @@ import type { MediaLimits } from './limits.js';
 import type { MediaInput } from './media-input.js';
 import type { RawPicture } from './resample/resample.js';
 import type { PrepareAnswer, Prepared, PrepareRequest } from './prepare-worker.js';
+import type { PreparedWindows, PrepareWindowsOptions } from './windows/prepare-windows.js';
 
 /** Current load of the pool and the time per picture. */
 export interface PrepareLoad {
@@ -31,6 +32,11 @@ export interface PreparePool {
    * Works as `prepareImage`. Input bytes are copied to the thread. The lane is bulk by default; interactive runs first.
    */
   prepareImage(input: MediaInput, options: PrepareImageOptions & { readonly lane?: Lane }): Promise<PreparedImage>;
+  /** Works as `prepareWindows`: some windows of a picture, after the whole picture if the first is among them. */
+  prepareWindows(
+    input: MediaInput,
+    options: PrepareWindowsOptions & { readonly lane?: Lane },
+  ): Promise<PreparedWindows>;
   /**
    * Works as `prepareFrame` for each frame. The result holds all frames one after the other: `frames · size · size · 3`
    * bytes.
@@ -110,6 +116,11 @@ export function createPreparePool(options: PreparePoolOptions = {}): PreparePool
       const request = { kind: 'image', input, size, autoOrient, limits: plainLimits(limits), granted } as const;
       const prepared = await pool.submit(request, granted, lane, signal);
       return { width: size, height: size, ...(prepared as PreparedPicture) };
+    },
+    prepareWindows: async (input, { size, autoOrient = false, limits, lane = 'bulk', signal, map, from, count }) => {
+      const granted = Math.min(FIRST_GRANT, Math.floor(budget.most / threads));
+      const own = { size, autoOrient, limits: plainLimits(limits), granted, map: { ...map }, range: { from, count } };
+      return (await pool.submit({ kind: 'windows', input, ...own }, granted, lane, signal)) as PreparedWindows;
     },
     prepareFrames: async (frames, { size, lane = 'bulk', signal }) => {
       const bytes = frames.reduce((sum, { data }) => sum + 2 * data.length, 0); // one copy here and one on the thread
@@ -277,7 +288,7 @@ class ThreadPool {
   /** Puts the job back at the front of its lane, now with its known memory need. */
   #waitFor(needs: number, job: Job): void {
     const { most, refuses } = this.budget;
-    if (job.isOver || job.request.kind !== 'image') return;
+    if (job.isOver || job.request.kind === 'frames') return;
     if (needs > most && refuses) return job.finish(needsTooMuch(needs, most));
     job.bytes = Math.min(needs, most);
     job.request = { ...job.request, granted: needs > most ? Infinity : needs };

@@ -1,10 +1,12 @@
 import { parentPort } from 'node:worker_threads';
 import { QalignError, type ErrorCode } from '../base/errors.js';
 import { NeedsMemory } from './budget/needs-memory.js';
-import { prepareFrame, prepareImage, type PreparedImage } from './image.js';
+import { prepareFrame, prepareImage } from './image.js';
 import type { MediaLimits } from './limits.js';
 import type { MediaInput } from './media-input.js';
 import type { RawPicture } from './resample/resample.js';
+import type { MapOptions } from '../scoring/quality-map.js';
+import { prepareWindows, type PreparedWindows, type WindowRange } from './windows/prepare-windows.js';
 
 /** A request from the pool to a thread. */
 export type PrepareRequest =
@@ -17,11 +19,21 @@ export type PrepareRequest =
       /** Bytes of memory that decoding can take. Infinity if no other picture is decoded at the same time. */
       readonly granted: number;
     }
+  | {
+      readonly kind: 'windows';
+      readonly input: MediaInput;
+      readonly size: number;
+      readonly autoOrient: boolean;
+      readonly limits: Partial<MediaLimits>;
+      readonly granted: number;
+      readonly map: MapOptions;
+      readonly range: WindowRange;
+    }
   | { readonly kind: 'frames'; readonly frames: readonly RawPicture[]; readonly size: number };
 
 /** The pixels, and for a picture also its other properties. */
 export type Prepared = { readonly data: Uint8Array } & Partial<
-  Pick<PreparedImage, 'original' | 'warnings' | 'decoder'>
+  Pick<PreparedWindows, 'original' | 'warnings' | 'decoder' | 'plan'>
 >;
 
 /**
@@ -35,6 +47,10 @@ async function prepare(request: PrepareRequest): Promise<Prepared> {
   if (request.kind === 'image') {
     const { input, size, autoOrient, limits, granted } = request;
     return prepareImage(input, { size, autoOrient, limits, granted });
+  }
+  if (request.kind === 'windows') {
+    const { input, range, kind: _, ...options } = request;
+    return prepareWindows(input, { ...options, ...range });
   }
   const { frames, size } = request;
   const bytes = size * size * 3;

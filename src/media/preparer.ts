@@ -2,13 +2,15 @@
 import type { Lane } from '../base/lane.js';
 import type { FrameRule } from '../prompts/subject.js';
 import { existingName } from './find/same-name.js';
-import type { PreparedImage } from './image.js';
+import type { MapOptions } from '../scoring/quality-map.js';
+import type { PrepareImageOptions } from './image.js';
 import type { MediaLimits } from './limits.js';
 import type { MediaInput } from './media-input.js';
 import type { MediaKind } from './media-kind.js';
 import { createPreparePool, type PrepareLoad, type PreparePool } from './prepare-pool.js';
 import { openFolder, openVideo, type ClipReader, type FrameChunk } from './video/clip-reader.js';
 import { isFrameFolder } from './video/frame-folder.js';
+import type { PreparedWindows, WindowRange } from './windows/prepare-windows.js';
 
 export type { ClipReader } from './video/clip-reader.js';
 
@@ -57,6 +59,11 @@ export interface Preparer {
   readonly width: number;
   /** Prepares all frames in one call. @throws QalignError MEDIA_*, FFMPEG_*, CANCELLED */
   prepare(source: PrepareSource, options: PrepareOptions): Promise<PreparedMedia>;
+  /** Prepares windows of a picture, for its quality map. @throws QalignError MEDIA_*, CANCELLED */
+  windows(
+    source: PrepareSource,
+    options: PrepareOptions & WindowRange & { readonly map: MapOptions },
+  ): Promise<PreparedWindows>;
   /**
    * Opens a clip or a folder of frames. The caller reads it in chunks or closes it. @throws the same, also while
    * reading
@@ -75,27 +82,31 @@ export function createPreparer(pool: PreparePool = createPreparePool()): Prepare
     width: 2 * pool.threads,
     async prepare(source, options) {
       if (source.kind !== 'image') return wholeClip(await openClip(pool, source, options));
-      const { data, original, warnings, decoder } = await preparePicture(pool, source.media, options);
+      const { data, original, warnings, decoder } = await pool.prepareImage(source.media, pictureOptions(options));
       return { data, frames: 1, ...original, warnings, decoder };
     },
+    windows: ({ media }, { map, from, count, ...options }) =>
+      pool.prepareWindows(media, { ...pictureOptions(options), map, from, count }),
     open: (source, options) => openClip(pool, source, options),
     load: () => pool.load(),
     close: () => pool.close(),
   };
 }
 
-async function preparePicture(
-  pool: PreparePool,
-  media: MediaInput,
-  { size, autoOrient = false, limits, lane = 'bulk', signal }: PrepareOptions,
-): Promise<PreparedImage> {
-  return pool.prepareImage(media, {
+function pictureOptions({
+  size,
+  autoOrient = false,
+  limits,
+  lane = 'bulk',
+  signal,
+}: PrepareOptions): PrepareImageOptions & { readonly lane: Lane } {
+  return {
     size,
     autoOrient,
     lane,
     ...(limits === undefined ? {} : { limits }),
     ...(signal === undefined ? {} : { signal }),
-  });
+  };
 }
 
 async function openClip(

@@ -111,6 +111,7 @@ export const HELP_COMMANDS: Readonly<Record<string, Row>> = {
   'qalign score photos/ --top 20 --fields input,score,level_probs.excellent --format csv': {
     says: /input,score,level_probs.excellent/,
   },
+  'qalign score photos/ --map --map-out maps/ --out maps.jsonl': { says: /3 scored/ },
   'qalign score clip.mp4 --per-frame --format csv --fields input,score,frame_curve.p5,frame_curve.min': {
     says: /frame_curve.p5/,
   },

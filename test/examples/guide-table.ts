@@ -25,6 +25,7 @@ const SCORING: Readonly<Record<string, Row>> = {
     says: /--connect/,
   },
   'npx tsx score-folder.ts': { says: /3 pictures, mean \d/ },
+  'qalign score photos/ --map --map-max 9 --out mapped.csv': { says: /3 scored/ },
   'qalign score clip.mp4 --fps 2 --max-frames 10 --strict': { says: /1 scored/ },
   'qalign score clip.mp4 --per-frame --out scores.json --per-frame-csv frames.csv': { says: /1 scored/ },
   'qalign doctor': { says: /can be scored/ },
@@ -35,6 +36,7 @@ const SERVICE: Readonly<Record<string, Row>> = {
     {},
   'qalign view scores.jsonl': untilOpen('qalign view scores.jsonl'),
   'qalign serve': untilListening('qalign serve'),
+  'curl -F file=@photo.jpg -F map=true -F map_max=9 localhost:8080/v1/score': { says: /"scores_of":"windows"/ },
   'qalign serve configs/serve.yaml root=/data port=8080': {
     instead: 'true',
     because: 'the service of this test is started so',

@@ -124,6 +124,61 @@ describe('the page', () => {
     await page.close();
   });
 
+  it('shows a quality map over a picture on request, by mouse and by keyboard', async () => {
+    const { page, problems } = await open();
+    const noise = createHash('sha256').update('map').digest();
+    const data = Buffer.from(Array.from({ length: 48 * 36 * 3 }, (_, i) => (noise[i % 32]! + i) % 256));
+    const raw = sharp(data, { raw: { width: 48, height: 36, channels: 3 } });
+    await choose(page, [
+      { name: 'map.png', mimeType: 'image/png', buffer: await raw.resize(960, 720).png().toBuffer() },
+    ]);
+    await scored(page, 1);
+    await page.getByRole('link', { name: 'map.png' }).click();
+    const score = await page.locator('.big-score strong').textContent();
+    expect(await page.locator('.map-layer').count()).toBe(0);
+    await page.getByRole('button', { name: 'Quality map' }).click();
+    const layer = page.locator('.map-layer');
+    await layer.waitFor({ timeout: 120_000 });
+    expect(await layer.locator('g rect').count()).toBe(6);
+    const boxes = (): Promise<number> =>
+      page.evaluate(() => {
+        const [a, b] = ['.map-layer', '.picture img'].map((name) =>
+          document.querySelector(name)!.getBoundingClientRect(),
+        );
+        return Math.max(
+          Math.abs(a!.left - b!.left),
+          Math.abs(a!.top - b!.top),
+          Math.abs(a!.width - b!.width),
+          Math.abs(a!.height - b!.height),
+        );
+      });
+    await expect.poll(boxes).toBeLessThan(1);
+    expect(await page.locator('.big-score strong').textContent()).toBe(score);
+    const slider = page.getByLabel('Opacity of the map');
+    await slider.focus();
+    await page.keyboard.press('ArrowRight');
+    expect(await layer.locator('g').getAttribute('opacity')).toBe('0.6');
+    await layer.focus();
+    for (const key of ['ArrowUp', 'ArrowLeft', 'ArrowLeft', 'ArrowDown', 'ArrowRight']) await page.keyboard.press(key);
+    const words = (): Promise<string | null> => page.locator('#map-window').textContent();
+    await expect.poll(words).toContain('at x 224, y 208');
+    await layer.locator('g rect').first().hover();
+    await expect.poll(words).toContain('at x 0, y 0');
+    await page.getByText('too few to locate damage').waitFor();
+    await page.getByText('Map as a table').click();
+    expect(await page.locator('.map-table td').count()).toBe(6);
+    const { map } = JSON.parse(await saved(page, 'Map as JSON')) as { map: { scores_of: string; values: number[] } };
+    expect([map.scores_of, map.values.length]).toEqual(['windows', 6]);
+    expect(await saved(page, 'Map as PNG')).toContain('PNG');
+    for (const colorScheme of ['light', 'dark'] as const) {
+      await page.emulateMedia({ colorScheme });
+      expect(await seriousFindings(page)).toEqual([]);
+      const shots = process.env['QALIGN_SCREENSHOTS'];
+      if (shots !== undefined) await page.screenshot({ path: join(shots, `map-${colorScheme}.png`), fullPage: true });
+    }
+    expect(problems).toEqual([]);
+    await page.close();
+  }, 180_000);
   it('draws the frame curve of a clip, which follows the player and moves it', async () => {
     const source = ['-f', 'lavfi', '-i', 'testsrc2=s=320x240:r=10:d=4'];
     const effects = ['-vf', "boxblur=10:enable='between(t,1.5,2.5)'", '-c:v', 'libvpx', '-b:v', '600k', '-g', '5'];

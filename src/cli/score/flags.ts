@@ -108,6 +108,32 @@ export const SCORE_FLAGS = {
     bottom: { type: 'number', value: 'N', help: 'write only the N worst scores of each task, worst first' },
     quiet: { type: 'boolean', short: 'q', help: 'print only errors on stderr: no progress, warnings or summary' },
   }),
+  ...inGroup('quality map', {
+    map: {
+      type: 'boolean',
+      help: 'also score windows of each picture and write their scores as "map"; costs one more score for each window. Clips have no map',
+    },
+    'map-window': {
+      type: 'number',
+      value: 'N',
+      help: 'side of a window in pixels of the picture (default: the input size of the model)',
+    },
+    'map-stride': {
+      type: 'number',
+      value: 'N',
+      help: 'pixels from one window to the next (default: half the side of a window)',
+    },
+    'map-max': {
+      type: 'number',
+      value: 'N',
+      help: 'maximum number of windows of a picture, up to 1024; with more, the stride is increased (default: 144)',
+    },
+    'map-out': {
+      type: 'string',
+      value: 'DIR',
+      help: 'also write a PNG of each picture with its map over it into this folder',
+    },
+  }),
   ...inGroup('resuming and checks', {
     resume: {
       type: 'boolean',

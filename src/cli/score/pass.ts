@@ -5,6 +5,7 @@ import type { Scorer, ScorerOptions, ScoreSource } from '../../recipes/score/sco
 import type { CommandContext } from '../command.js';
 import { createSetupProgress, type ProgressBar } from '../terminal/progress.js';
 import { visible } from '../terminal/visible.js';
+import { mapPictures } from './map-pictures.js';
 import { lookAhead, readEarlier, scorerWithoutModel, type FirstLook } from './before-model.js';
 import type { ModelPlan } from './models.js';
 import type { ScoreRequest, SearchRequest } from './request.js';
@@ -127,20 +128,25 @@ async function scoreAll(run: ScoreRun, scoring: Scoring): Promise<void> {
   const bar = run.bar();
   const started = performance.now();
   const say = reporter(run, models === undefined ? '' : `${choice.id}: `);
+  const { autoOrient } = plan.options;
+  const maps =
+    request.mapOut && mapPictures(context, request.mapOut, { autoOrient, severalModels: models !== undefined });
   for (let kept = 0; kept < look.kept; kept += 1) {
     tally.add([]);
     bar.step({ kept: true });
   }
   let complete = false;
   try {
-    for await (const outcomes of scorer.scoreMany(look.sources, {
+    for await (const outcomes of scorer.scoreMany(maps ? maps.watch(look.sources) : look.sources, {
       tasks,
       signal,
       strict: request.strict,
+      map: request.map,
       perFrame: request.curve?.perFrame,
       perFrameWindow: request.curve?.perFrameWindow,
       tasksOf: (source) => held.missing(source, tasks),
     })) {
+      if (maps) await maps.write(outcomes); // first, so that a row that is kept has its picture
       await write(outcomes);
       const { failed } = tally.add(outcomes);
       bar.step({ failed, kept: outcomes.length === 0 });
@@ -158,6 +164,7 @@ async function scoreAll(run: ScoreRun, scoring: Scoring): Promise<void> {
       keptLow: held.keptLow,
       complete,
       out: request.out,
+      map: request.map !== undefined,
       model: models === undefined ? undefined : choice.id,
       limit: tally.inputs === request.limit ? request.limit : undefined,
       paint: terminal.paintErr,
@@ -181,7 +188,7 @@ function reporter(
       const input = `${model}${visible(outcome.input)}`;
       if (!isFailure(outcome)) {
         if (!isShown)
-          for (const text of outcome.warnings)
+          for (const text of [...outcome.warnings, ...(outcome.map?.warnings ?? []).map((one) => `map: ${one}`)])
             lines.set(`qalign: ${warning}: ${input}: ${visible(text)}`, (line) => terminal.say(line));
       } else if (!isShown || best !== undefined)
         lines.set(`qalign: ${error}: ${input}: ${visible(outcome.error.message)} [${outcome.error.code}]`, tell);

@@ -7,7 +7,9 @@ import type { CsvOptions } from '../../recipes/score/result-csv.js';
 import { compactLayout } from '../../recipes/score/layout/compact.js';
 import { lackingForResume, parseFields, type ResumeNeeds } from '../../recipes/score/layout/fields.js';
 import { fieldsLayout, fullLayout, type ResultLayout } from '../../recipes/score/layout/layout.js';
+import { withMapColumns } from '../../recipes/score/map/columns.js';
 import type { Scale } from '../../scoring/levels.js';
+import { leavesGaps, MAP_LIMITS, type MapOptions } from '../../scoring/quality-map.js';
 import type { FlagValues } from '../command.js';
 import type { Best } from './best.js';
 import type { CurveRequest } from './curve-file.js';
@@ -39,6 +41,10 @@ export interface ScoreRequest {
   readonly needs: ResumeNeeds;
   readonly best: Best | undefined;
   readonly limit: number | undefined;
+  /** Undefined without maps. */
+  readonly map: MapOptions | undefined;
+  /** Folder for the pictures of maps. */
+  readonly mapOut: string | undefined;
   readonly csv: CsvOptions;
   readonly search: SearchRequest;
   /** One entry for each model. */
@@ -63,6 +69,7 @@ export function readScoreFlags(flags: ScoreFlags, outIsTerminal: boolean): Score
     spreadsheet: flags['csv-safe'] === true,
     severalModels: models.length > 1,
     calibrated: flags.calibration !== undefined,
+    map: flags.map === true,
     perFrame: curve !== undefined,
   };
   const names = flags.fields === undefined ? undefined : parseFields(flags.fields);
@@ -71,6 +78,7 @@ export function readScoreFlags(flags: ScoreFlags, outIsTerminal: boolean): Score
     throw usage(
       `--resume reads ${lacking.join(', ')} in each row; add them: --fields ${[...names, ...lacking].join()} (a file without them cannot be continued)`,
     );
+  const layout = layoutOf(names, flags.compact === true, curve);
   const best = bestOf(flags);
   const isLines = format === 'jsonl' || format === 'csv';
   return {
@@ -84,10 +92,12 @@ export function readScoreFlags(flags: ScoreFlags, outIsTerminal: boolean): Score
     strict: needs.strict,
     curve,
     quiet: flags.quiet === true,
-    layout: layoutOf(names, flags.compact === true, curve),
+    layout: flags.map === true ? withMapColumns(layout) : layout,
     needs,
     best,
     limit: wholeNumber(flags, 'limit'),
+    map: mapOf(flags),
+    mapOut: flags['map-out'],
     csv: { spreadsheet: needs.spreadsheet },
     search: {
       allowUrls: flags['allow-urls'] === true,
@@ -127,6 +137,23 @@ function curveOf(flags: ScoreFlags): CurveRequest | undefined {
   if (out !== undefined && out === flags.out) throw usage('--per-frame-csv and --out name the same file; choose two');
   if (window !== undefined) return { window, perFrameWindow: window, out };
   return flags['per-frame'] === true || out !== undefined ? { window: 1, perFrame: true, out } : undefined;
+}
+
+/** @throws QalignError USAGE for a value out of range, a stride that leaves gaps, or a flag of maps without --map */
+function mapOf(flags: ScoreFlags): MapOptions | undefined {
+  const stray = (['map-window', 'map-stride', 'map-max', 'map-out'] as const).find((name) => flags[name] !== undefined);
+  if (flags.map !== true && stray !== undefined) throw usage(`--${stray} needs --map`);
+  if (flags.map !== true) return undefined;
+  for (const [key, { least, most }] of Object.entries(MAP_LIMITS)) {
+    const value = flags[`map-${key as keyof typeof MAP_LIMITS}`];
+    if (value !== undefined && !(Number.isInteger(value) && value >= least && value <= most))
+      throw usage(`--map-${key} must be a whole number from ${least} to ${most}, not ${value}`);
+  }
+  if (flags['map-out'] === '') throw usage('--map-out needs the name of a folder');
+  const options = { window: flags['map-window'], stride: flags['map-stride'], max: flags['map-max'] };
+  if (leavesGaps(options))
+    throw usage(`--map-stride ${options.stride} must be at most --map-window ${options.window}, or parts are left out`);
+  return options;
 }
 
 function scorerOptions(flags: ScoreFlags, model: string | undefined): ScorerOptions {

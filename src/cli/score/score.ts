@@ -14,6 +14,7 @@ export const score = defineCommand({
     'qalign score photos/ --model one-align --task quality --task aesthetics --out scores.jsonl --resume',
     'find . -name "*.jpg" | qalign score - --format csv --fail-below 2.5',
     'qalign score photos/ --top 20 --fields input,score,level_probs.excellent --format csv',
+    'qalign score photos/ --map --map-out maps/ --out maps.jsonl',
     'qalign score clip.mp4 --per-frame --format csv --fields input,score,frame_curve.p5,frame_curve.min',
     'qalign score photos/ --out compact.jsonl --compact --quiet',
   ],

@@ -37,6 +37,8 @@ export interface SummaryEnd {
   /** False if the run was stopped before its last input. */
   readonly complete: boolean;
   readonly out: string | undefined;
+  /** Pictures have maps. */
+  readonly map?: boolean | undefined;
   readonly paint?: Paint;
   /** In a run with several models, the one whose inputs were counted. */
   readonly model?: string | undefined;
@@ -45,7 +47,7 @@ export interface SummaryEnd {
 }
 
 export function createTally(failBelow: number | undefined): Tally {
-  const count = { inputs: 0, scored: 0, failed: 0, warned: 0, kept: 0, low: 0 };
+  const count = { inputs: 0, scored: 0, failed: 0, warned: 0, kept: 0, low: 0, clips: 0 };
   const sums = new Map<string, { sum: number; n: number }>();
   const reasons = new Map<PassedOver, number>();
   const endings = new Map<string, number>();
@@ -70,6 +72,7 @@ export function createTally(failBelow: number | undefined): Tally {
       if (failed) count.failed += 1;
       else if (outcomes.length > 0) count.scored += 1;
       if (warned) count.warned += 1;
+      if (outcomes.some((outcome) => !isFailure(outcome) && outcome.kind === 'video')) count.clips += 1;
       for (const outcome of outcomes) {
         if (isFailure(outcome)) continue;
         const { sum, n } = sums.get(outcome.task) ?? { sum: 0, n: 0 };
@@ -94,7 +97,13 @@ export function createTally(failBelow: number | undefined): Tally {
     get low() {
       return count.low;
     },
-    lines: (end) => [...passedLines(), summaryLine({ ...count, low: count.low + end.keptLow, failBelow }, sums, end)],
+    lines: (end) => [
+      ...passedLines(),
+      ...(end.map === true && count.clips > 0
+        ? [`${count.clips} ${count.clips === 1 ? 'clip has' : 'clips have'} no map; maps are for pictures`]
+        : []),
+      summaryLine({ ...count, low: count.low + end.keptLow, failBelow }, sums, end),
+    ],
   };
 }
 

@@ -10,6 +10,7 @@ import { scoreText } from '../parts/format.js';
 import { useObjectUrl } from '../parts/object-url.js';
 import { Warning } from '../parts/warning.js';
 import { doubts, failureOf, resultOf, rows, shown, type Row } from './rows.js';
+import { MapLayer, mapOf, MapPanel } from './quality-map.js';
 import { curl, python, typescript, type Call } from './snippets.js';
 import { FrameCurve } from './curve/frame-curve.js';
 import { isClip } from './inputs.js';
@@ -35,7 +36,10 @@ export function ItemScreen({ id }: { readonly id: string }): JSX.Element {
         <bdi>{row.name}</bdi>
       </h1>
       <div class="item">
-        <Picture file={row.file} name={row.name} video={video} />
+        <div>
+          <Picture row={row} video={video} />
+          <MapPanel row={row} />
+        </div>
         <Details row={row} />
       </div>
       {result?.kind === 'video' && <FrameCurve key={row.id} row={row} result={result} video={video} />}
@@ -68,12 +72,12 @@ function Neighbours({ row }: { readonly row: Row }): JSX.Element {
 }
 
 interface PictureProps {
-  readonly file: File | undefined;
-  readonly name: string;
+  readonly row: Row;
   readonly video: RefObject<HTMLVideoElement | null>;
 }
 
-function Picture({ file, name, video }: PictureProps): JSX.Element {
+function Picture({ row, video }: PictureProps): JSX.Element {
+  const { file, name } = row;
   const url = useObjectUrl(file);
   const isBroken = useSignal(false);
   if (file === undefined || isBroken.value)
@@ -92,11 +96,18 @@ function Picture({ file, name, video }: PictureProps): JSX.Element {
       {isClip(file) ? (
         <video ref={video} src={url} controls muted playsInline onError={onError} aria-label={name} />
       ) : (
-        <img src={url} alt={name} onError={onError} />
+        <span class="map-stage">
+          <img class={isAsStored(row) ? 'as-stored' : ''} src={url} alt={name} onError={onError} />
+          <MapLayer row={row} />
+        </span>
       )}
     </div>
   );
 }
+
+/** Whether the windows of the map are those of the stored picture, before its EXIF rotation. */
+const isAsStored = (row: Row): boolean =>
+  mapOf(row) !== undefined && resultOf(row)?.preprocessing.auto_orient === false;
 
 function Details({ row }: { readonly row: Row }): JSX.Element {
   const [result, failure] = [resultOf(row), failureOf(row)];

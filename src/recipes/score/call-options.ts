@@ -4,16 +4,19 @@ import { loadPrompt } from '../../config/prompts.js';
 import type { Task } from '../../prompts/subject.js';
 import type { PromptTemplate } from '../../prompts/render.js';
 import type { Scale } from '../../scoring/levels.js';
+import type { MapOptions } from '../../scoring/quality-map.js';
 import type { ScoreOptions } from './scorer.js';
 import { requireCurve } from './curve/frame-curve.js';
 import { versionOf, type ScoringSession } from './session.js';
 import { scorerClosed } from './stop-errors.js';
 
 /** Options of one call, completed with the defaults of the session. */
-export interface CallOptions extends Omit<ScoreOptions, 'prompt'> {
+export interface CallOptions extends Omit<ScoreOptions, 'prompt' | 'map'> {
   readonly tasks: readonly Task[];
   readonly scale: Scale;
   readonly prompt: PromptTemplate;
+  /** Undefined without a map. */
+  readonly map: MapOptions | undefined;
   /** `score_version` of its results. */
   readonly version: string;
   /** Removes the listener on the session's signal. Call it at the end of the call. */
@@ -34,6 +37,7 @@ export async function resolveCallOptions(session: ScoringSession, own: ScoreOpti
     ...firstSignal(own.signal, session.signal),
     prompt,
     scale,
+    map: own.map === true ? {} : own.map === false ? undefined : own.map,
     version: versionOf(session, prompt, scale),
   };
 }

@@ -93,7 +93,8 @@ export function cellsOf(outcome: ScoreOutcome): Cells {
       error_message: error.message,
     };
   }
-  const { model, warnings, level_probs, logits, prompt, preprocessing, frame_curve: curve, ...fields } = outcome;
+  const { model, warnings, level_probs, logits, prompt, preprocessing, frame_curve: curve, ...others } = outcome;
+  const { map: _map, ...fields } = others;
   return {
     ...fields,
     ...Object.fromEntries(

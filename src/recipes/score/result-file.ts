@@ -72,7 +72,8 @@ export async function openResultFile(path: string, options: ResultFileOptions): 
   const sync = (): Promise<void> => (isFile ? guard(path, () => file.datasync()) : Promise.resolve());
   const hasRows = held.rows > 0;
   const sidecar = asked.kind === 'compact' ? await openSidecar(path, tasks, hasRows) : undefined;
-  const layout = sidecar === undefined ? asked : compactLayout(sidecar.meta.defaults, asked.withCurves);
+  const compact = sidecar && compactLayout(sidecar.meta.defaults);
+  const layout: ResultLayout = compact === undefined ? asked : { ...asked, jsonOf: (one) => compact.jsonOf(one) };
   if (format === 'csv' && size === 0) await append(path, file, `${csvHeader(layout)}\n`);
   let lastSync = Date.now();
   const stale = new Set<string>();
@@ -219,7 +220,7 @@ type HeldOptions = Pick<
 
 /**
  * Reads the scores of a file that are kept: no failures, and with `strict` no scores with warnings. With `curveWindow`,
- * scores of clips need such a curve. Does not change the file.
+ * scores of clips need such a curve. In a run with maps, scores of pictures need a map. Does not change the file.
  *
  * @param accepts called with every kept score; if it returns false, reading stops and the result is undefined
  * @throws QalignError RESUME_MISMATCH if it is not a results file or has another layout; any error of `accepts`
@@ -255,9 +256,10 @@ export async function readHeld(
 
 function isScoredAgain(
   line: WrittenLine,
-  { strict, curveWindow }: Pick<HeldOptions, 'strict' | 'curveWindow'>,
+  { strict, curveWindow, needs }: Pick<HeldOptions, 'strict' | 'curveWindow' | 'needs'>,
 ): boolean {
   if (line.failed || (strict === true && line.warned)) return true;
+  if (needs?.map === true && !line.mapped) return true;
   return curveWindow !== undefined && line.fields['kind'] === 'video' && line.curveWindow !== curveWindow;
 }
 

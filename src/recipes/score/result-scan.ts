@@ -9,6 +9,7 @@ import type { ResumeNeeds } from './layout/fields.js';
 import { FULL_LAYOUT, type ResultLayout } from './layout/layout.js';
 import { isOfLayout, otherLayout, type Fields } from './layout/recognise.js';
 import { foreignSidecar, readSidecar } from './layout/sidecar.js';
+import { hasMap } from './map/columns.js';
 import { csvHeader } from './result-csv.js';
 import { rowVersion } from './row-version.js';
 
@@ -23,6 +24,8 @@ export interface WrittenLine {
   readonly scoreVersion: string | undefined;
   readonly failed: boolean;
   readonly warned: boolean;
+  /** The row has a map, or is of a clip. */
+  readonly mapped: boolean;
   /** Frames of each question of the frame curve; undefined for a row without curve. */
   readonly curveWindow: number | undefined;
   /** NaN for a failure. */
@@ -162,6 +165,7 @@ function toLine(fields: Fields, { kind, columns }: ResultLayout): WrittenLine | 
     failed,
     curveWindow: failed ? undefined : curveWindowOf(fields),
     warned: Array.isArray(warnings) ? warnings.length > 0 : warnings !== undefined,
+    mapped: hasMap(fields),
     score: failed ? NaN : Number(fields['score']),
     fields,
   };

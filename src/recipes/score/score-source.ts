@@ -1,5 +1,6 @@
 import type { FrameCurve } from '../../api/frame-curve.js';
 import { SCHEMA_VERSION, type ScoreFailure, type ScoreOutcome, type ScoreResult } from '../../api/result.js';
+import type { QualityMap } from '../../api/quality-map.js';
 import { QalignError } from '../../base/errors.js';
 import { modelsThatDo, supports, type ModelChoice } from '../../config/models.js';
 import type { ClipSource } from '../../engine/index.js';
@@ -11,6 +12,7 @@ import { byLevel } from '../../scoring/levels.js';
 import { scoreLogits } from '../../scoring/score.js';
 import type { CallOptions } from './call-options.js';
 import { curveQuestions, windowOf, type CurveQuestions } from './curve/frame-curve.js';
+import { askWithMap } from './map/ask-windows.js';
 import type { ScoreSource, ScoringAnswer, ScoringEngine } from './scorer.js';
 import type { ScoringSession } from './session.js';
 import { isOfOneInput, orCancelled, scorerClosed } from './stop-errors.js';
@@ -25,6 +27,8 @@ interface Answered {
 /** The model's answers to one input, in the order of its prompts, and how its pixels were prepared. */
 interface Scored extends Omit<PreparedMedia, 'data'> {
   readonly answers: readonly Answered[];
+  /** One map for each prompt; undefined without maps. */
+  readonly maps?: readonly QualityMap[] | undefined;
   /** One curve for each answer, for a clip of a call that requests curves. */
   readonly curves: readonly FrameCurve[] | undefined;
 }
@@ -44,7 +48,9 @@ export async function scoreSource(
       if (place < 0 || scored === undefined)
         return failure(source, task, await unsupported(session.choice, call.prompt, task, source.kind));
       if (scored instanceof QalignError) return failure(source, task, scored);
-      return result(session, source, task, call, scored, scored.answers[place] as Answered, scored.curves?.[place]);
+      const { [place]: curve } = scored.curves ?? [];
+      const { [place]: map } = scored.maps ?? [];
+      return result(session, source, task, call, scored, scored.answers[place] as Answered, { curve, map });
     }),
   );
 }
@@ -62,8 +68,9 @@ async function ask(
 ): Promise<Scored | QalignError> {
   if (source.error !== undefined) return source.error;
   const { signal, lane = 'bulk' } = call;
+  const gate = call.map !== undefined && source.kind === 'image' ? 'map' : source.kind;
   try {
-    return await session.inFlight.pass(source.kind, lane, () => prepareAndAsk(session, source, tasks, call), signal);
+    return await session.inFlight.pass(gate, lane, () => prepareAndAsk(session, source, tasks, call), signal);
   } catch (error) {
     if (signal?.aborted === true) throw orCancelled(error, signal);
     if (session.closed) throw scorerClosed(error); // avoids one failure for each remaining input
@@ -78,7 +85,7 @@ async function prepareAndAsk(
   tasks: readonly Task[],
   call: CallOptions,
 ): Promise<Scored> {
-  const { limits, lane = 'bulk', ticket, traceparent, onStage, signal, strict, prompt, scale } = call;
+  const { limits, lane = 'bulk', ticket, traceparent, onStage, signal, strict, prompt, scale, map } = call;
   const texts = tasks.map((task) => renderPrompt(prompt, task, source.kind));
   const window = source.kind === 'video' ? windowOf(call) : undefined;
   const curve = window === undefined ? undefined : curveQuestions(prompt, tasks, window);
@@ -99,26 +106,38 @@ async function prepareAndAsk(
     ...(onStage === undefined ? {} : { onStage }),
     ...(signal === undefined ? {} : { signal }),
   };
+  const { onStage: _, ...placeOfWindows } = { ...place, ticket: ticket ?? engine.ticket?.() ?? 0 };
   const check = (warnings: readonly string[]): void => {
     if (strict === true) refuseDoubtful(warnings);
   };
   const start = performance.now();
   const decoded = (): void => onStage?.({ name: 'decode', start, end: performance.now() });
-  const { answers, frameAnswers, ...made } =
-    source.kind === 'image'
-      ? await askPicture(
-          await preparer.prepare(source, wanted).finally(decoded),
-          (item) => engine.score(item, place),
-          texts,
-          check,
-        )
-      : await askClip(
+  const { answers, frameAnswers, ...made }: Asked =
+    source.kind !== 'image'
+      ? await askClip(
           await preparer.open(source, wanted),
           (clip) => engine.scoreClip(clip, place),
           { texts, curve },
           check,
           decoded,
-        );
+        )
+      : map !== undefined
+        ? await askWithMap({
+            prepare: (range) =>
+              preparer.windows(source, { ...wanted, map, ...range }).finally(range.from === 0 ? decoded : () => {}),
+            ask: (item) => engine.score(item, place),
+            askWindow: (item) => engine.score(item, placeOfWindows),
+            prompts: texts,
+            scale,
+            signal,
+            check,
+          })
+        : await askPicture(
+            await preparer.prepare(source, wanted).finally(decoded),
+            (item) => engine.score(item, place),
+            texts,
+            check,
+          );
   const warnings = [...made.warnings, ...tooLong(answers, made.frames, model.max_positions)];
   check(warnings);
   const curves =
@@ -131,11 +150,12 @@ async function prepareAndAsk(
   };
 }
 
-type Asked = Omit<PreparedMedia, 'data'> & {
-  readonly answers: readonly ScoringAnswer[];
-  /** The answers about parts of a clip, and the times of its frames. */
-  readonly frameAnswers?: { readonly answers: readonly ScoringAnswer[]; readonly times: readonly number[] };
-};
+type Asked = Omit<PreparedMedia, 'data'> &
+  Pick<Scored, 'maps'> & {
+    readonly answers: readonly ScoringAnswer[];
+    /** The answers about parts of a clip, and the times of its frames. */
+    readonly frameAnswers?: { readonly answers: readonly ScoringAnswer[]; readonly times: readonly number[] };
+  };
 
 async function askPicture(
   { data, ...made }: PreparedMedia,
@@ -194,7 +214,7 @@ function result(
   { scale, prompt, version }: CallOptions,
   { frames, frameRule, width, height, decoder, warnings }: Scored,
   { text, logits, logSumExp }: Answered,
-  curve: FrameCurve | undefined,
+  { curve, map }: { readonly curve: FrameCurve | undefined; readonly map: QualityMap | undefined },
 ): ScoreResult {
   const { score, level, level_probs, level_mass, entropy, std } = scoreLogits(logits, logSumExp, scale);
   const { id, revision, weights_sha256, precision, device } = model;
@@ -215,6 +235,7 @@ function result(
     ...(curve === undefined ? {} : { frame_curve: curve }),
     width,
     height,
+    ...(map === undefined ? {} : { map }),
     warnings: [...warnings],
     model: { id, revision, weights_sha256, precision, device },
     prompt: { name: prompt.name, text },

@@ -4,6 +4,7 @@ import { QalignError } from '../../base/errors.js';
 import { hint } from '../../base/suggest.js';
 import { TASKS } from '../../prompts/subject.js';
 import { SCALES } from '../../scoring/levels.js';
+import { leavesGaps, MAP_LIMITS, type MapOptions } from '../../scoring/quality-map.js';
 import type { OneTask, ScoreManyOptions, ScoreOptions, ScorerOptions } from './scorer.js';
 
 /** The condition on the value of an option, as text for the error message and as a check. */
@@ -60,6 +61,31 @@ const limits: Rule = {
     ),
 };
 
+const side = (key: keyof typeof MAP_LIMITS): Rule => {
+  const { least, most } = MAP_LIMITS[key];
+  return {
+    must: `a whole number from ${least} to ${most}`,
+    fits: (value) => Number.isInteger(value) && (value as number) >= least && (value as number) <= most,
+  };
+};
+const MAP: Readonly<Record<keyof MapOptions, Rule>> = {
+  window: side('window'),
+  stride: side('stride'),
+  max: side('max'),
+};
+const map: Rule = {
+  must: `true, false or an object of ${Object.entries(MAP)
+    .map(([key, { must }]) => `${key} (${must})`)
+    .join(', ')}, with a stride of at most window`,
+  fits: (value) =>
+    flag.fits(value) ||
+    (object.fits(value) &&
+      Object.entries(value as object).every(
+        ([key, one]) => Object.hasOwn(MAP, key) && (one === undefined || MAP[key as keyof MapOptions].fits(one)),
+      ) &&
+      !leavesGaps(value as MapOptions)),
+};
+
 type Rules<T> = Readonly<Record<keyof T, Rule>>;
 
 /**
@@ -100,6 +126,7 @@ const SCORE_OPTIONS: Rules<ScoreOptions> = {
   scale: oneOf(SCALES),
   prompt: text,
   strict: flag,
+  map,
   perFrame: flag,
   perFrameWindow: windowFrames,
   limits,

@@ -12,6 +12,7 @@ import type { MediaSource } from '../../media/sources.js';
 import type { Task } from '../../prompts/subject.js';
 import type { PromptTemplate } from '../../prompts/render.js';
 import type { Scale } from '../../scoring/levels.js';
+import type { MapOptions } from '../../scoring/quality-map.js';
 import type { ScoreOutcome } from '../../api/result.js';
 
 /** An input and its name in results, as returned by `expandSources`. */
@@ -50,7 +51,8 @@ export interface ScoringEngine {
 }
 
 /** The part of a Preparer that scoring uses. */
-export type ScoringPreparer = Pick<Preparer, 'prepare' | 'open' | 'close'> & Partial<Pick<Preparer, 'load'>>;
+export type ScoringPreparer = Pick<Preparer, 'prepare' | 'windows' | 'open' | 'close'> &
+  Partial<Pick<Preparer, 'load'>>;
 
 /** Dependencies of a scorer: real ones come from `create-scorer.ts`, tests pass fakes. */
 export interface ScorerParts {
@@ -213,6 +215,12 @@ export interface ScoreOptions {
    * @default false
    */
   readonly strict?: boolean | undefined;
+  /**
+   * Adds a quality map to the results of pictures: the scores of their windows. It costs one score for each window, and
+   * does not change the score of the picture. Clips have no map.
+   * @default false
+   */
+  readonly map?: boolean | MapOptions | undefined;
   /**
    * Results of clips also have `frame_curve`: the score of the image question about each frame. The clip's own score
    * does not change. Results of pictures have no curve.

@@ -7,6 +7,7 @@ import { isVisible } from '../http/client-key.js';
 import { sendFileGzip, sendGzip, wantsGzip } from '../packed-answer.js';
 import { windowOf } from '../../recipes/score/curve/frame-curve.js';
 import { fullLayout } from '../../recipes/score/layout/layout.js';
+import { withMapColumns } from '../../recipes/score/map/columns.js';
 import { curveOptions } from './item.js';
 import { csvLines, resultsFile } from './results.js';
 import type { JobRunner } from './runner.js';
@@ -33,7 +34,8 @@ export function errorOf(error: unknown, id: string, jobs: Pick<JobRunner, 'curre
  */
 export async function sendResults(call: Caller, job: StoredJob, file: string, format: ResultsFormat): Promise<void> {
   if (format === 'ndjson') return sendBytes(call, file, job.resultBytes);
-  const layout = fullLayout(windowOf(curveOptions(job.plan)) !== undefined);
+  const plain = fullLayout(windowOf(curveOptions(job.plan)) !== undefined);
+  const layout = job.plan.map === undefined ? plain : withMapColumns(plain);
   if (job.finishedAt !== undefined) {
     const made = await resultsFile(file, job.resultBytes, format, layout);
     return format === 'parquet' ? sendRanges(call, made, undefined) : sendBytes(call, made, undefined);

@@ -6,6 +6,7 @@ import { QalignError } from '../../base/errors.js';
 import { draftOf } from '../../base/files/draft.js';
 import { keyOf } from '../http/idempotency.js';
 import { idOf } from '../../api/ids.js';
+import { mapOf } from '../score/score-items.js';
 import { writeManifest } from './manifest.js';
 import { curveOptions } from './item.js';
 import { withJobRequest } from './request.js';
@@ -59,6 +60,7 @@ export async function createJob(
       scale: settings.scale ?? 'mos5',
       prompt: settings.prompt,
       strict: settings.strict,
+      map: mapOf(settings),
       per_frame: settings.per_frame,
       per_frame_window: settings.per_frame_window,
       model,

@@ -70,8 +70,8 @@ export function createItemScorer({
   onWait,
 }: ItemScorerParts): (entry: { index: number; item: ItemSource }) => Promise<ScoreOutcome[]> {
   const limits = mediaLimits(config);
-  const { tasks, scale, prompt, strict } = plan;
-  const options = { tasks, scale, prompt, strict, ...curveOptions(plan), limits, lane: 'bulk', signal } as const;
+  const { tasks, scale, prompt, strict, map } = plan;
+  const options = { tasks, scale, prompt, strict, map, ...curveOptions(plan), limits, lane: 'bulk', signal } as const;
   let untraced = TRACED_ITEMS;
   const traceOf = (index: number): Pick<ScoreOptions, 'traceparent' | 'onStage'> =>
     traced === undefined || untraced-- <= 0

@@ -1,6 +1,7 @@
 import type { Db } from '../../base/files/sqlite.js';
 import type { Task } from '../../prompts/subject.js';
 import type { Scale } from '../../scoring/levels.js';
+import type { MapOptions } from '../../scoring/quality-map.js';
 import type { JobStatus } from '../../api/jobs.js';
 import { createKeptTime, type Clocks } from './kept-time.js';
 import { openServiceTable, type Page } from '../service-table.js';
@@ -12,6 +13,8 @@ export interface JobPlan {
   readonly prompt: string | undefined;
   /** Missing in plans of earlier versions. */
   readonly strict?: boolean | undefined;
+  /** Missing without maps. */
+  readonly map?: MapOptions | undefined;
   /** Missing in plans of earlier versions. */
   readonly per_frame?: boolean | undefined;
   /** Missing in plans of earlier versions. */

@@ -58,7 +58,7 @@ export const score = defineRoute({
   scope: 'score',
   tag: 'scoring',
   summary: 'score pictures and clips',
-  description: `Send files as a form (\`curl -F file=@photo.jpg\`), or JSON with base64, URLs or paths below the root. A file can also be the body itself, with the settings in the query (\`curl -H 'Content-Type: image/jpeg' --data-binary @photo.jpg\`). Bodies can be compressed with \`Content-Encoding\` gzip, deflate or br; limits apply to the decompressed body. Every item has its own outcome. The status is 200 if at least one item was scored, else that of the first failure; the body is the same. With \`Accept: ${NDJSON}\` items are sent as they finish, one a line, in any order. With \`Idempotency-Key\`, a repeated request gets the first answer.`,
+  description: `Send files as a form (\`curl -F file=@photo.jpg\`), or JSON with base64, URLs or paths below the root. A file can also be the body itself, with the settings in the query (\`curl -H 'Content-Type: image/jpeg' --data-binary @photo.jpg\`). Bodies can be compressed with \`Content-Encoding\` gzip, deflate or br; limits apply to the decompressed body. Every item has its own outcome. The status is 200 if at least one item was scored, else that of the first failure; the body is the same. With \`Accept: ${NDJSON}\` items are sent as they finish, one a line, in any order. With \`map: true\`, results of pictures have a quality map, which costs one more score for each window. With \`Idempotency-Key\`, a repeated request gets the first answer.`,
   headers: { 'Idempotency-Key': 'the answer is stored for a day and returned again for the same key and request' },
   query: ScoreFields,
   body: {
@@ -75,6 +75,11 @@ export const score = defineRoute({
       name: 'with a custom id, on another scale',
       status: 200,
       body: { items: [{ id: 'mine', base64: EXAMPLE_PICTURE }], tasks: ['quality'], scale: 'percent' },
+    },
+    {
+      name: 'with a quality map of at most nine windows',
+      status: 200,
+      body: { items: [{ base64: EXAMPLE_PICTURE }], map: true, map_max: 9 },
     },
     {
       name: 'a clip with the scores of its frames',

@@ -25,6 +25,8 @@ export interface Ticket {
   foundClip(): number;
   /** Called when a clip with `frames` assumed frames has `seen` frames. */
   countedClip(frames: number, seen: number): void;
+  /** Called when a picture with `expected` assumed windows has `seen` windows. */
+  countedWindows(expected: number, seen: number): void;
   /** Called when this many frames are answered. The prediction learns from the last frames of a request. */
   done(frames: number, outcome?: Outcome): void;
   /** Called when the request is answered or the client disconnected. */
@@ -228,6 +230,9 @@ function openTicket({
       state.waiting.delete(waiting); // A clip takes longer than the predicted time of a picture.
       grow(expected - 1);
       return expected;
+    },
+    countedWindows(expected, seen) {
+      grow(seen - expected);
     },
     countedClip(expected, seen) {
       state.clipFrames += CLIP_WEIGHT * (seen - state.clipFrames);

@@ -1,9 +1,11 @@
 /** The boundary of src/server/score: scores a request within its deadline; independent of routes, jobs and runs. */
 import { isFailure, stateOf, warningsOf, type ScoreOutcome } from '../../api/result.js';
-import type { ScoreAnswer, ScoredInput } from '../../api/score.js';
+import { mapOptionsOf, strayMapSetting } from '../../api/quality-map.js';
+import type { ScoreAnswer, ScoredInput, ScoreFields } from '../../api/score.js';
 import { QalignError } from '../../base/errors.js';
 import { deadline } from '../../base/first-signal.js';
 import type { Task } from '../../prompts/subject.js';
+import { leavesGaps, MAP_LIMITS, type MapOptions } from '../../scoring/quality-map.js';
 import { failure } from '../../recipes/score/score-source.js';
 import type { Scorer, ScoreSource } from '../../recipes/score/scorer.js';
 import type { Caller } from '../http/caller.js';
@@ -35,6 +37,9 @@ interface ItemContext {
   readonly services: ScoreServices;
   readonly scorer: Scorer;
   readonly tasks: readonly Task[];
+  readonly map: MapOptions | undefined;
+  /** Expected number of windows of a picture; 0 without maps. */
+  readonly windows: number;
   readonly ticket: Ticket;
   /** Aborts when the client disconnects or the deadline passes. */
   readonly signal: AbortSignal;
@@ -55,8 +60,11 @@ export async function* scoreItems(
   const scorer = models.get(request.model);
   // The deadline counts from the arrival of the request, not of its body.
   const withinMs = Math.min(request.timeout_ms ?? config.request_ms, config.request_ms) - call.ageMs();
+  const map = mapOf(request);
+  // most pictures are larger than all windows together
+  const windows = map === undefined ? 0 : (map.max ?? MAP_LIMITS.max.usual);
   const ticket = admission.admit(scorer, {
-    frames: request.items.length,
+    frames: request.items.length * (1 + windows),
     withinMs,
     waitsForOthers: request.items.some((item) => 'url' in item && item.url !== undefined),
   });
@@ -68,7 +76,7 @@ export async function* scoreItems(
   );
   try {
     const tasks = request.tasks ?? scorer.defaultTasks;
-    const context = { call, request, services, scorer, tasks, ticket, signal, late };
+    const context = { call, request, services, scorer, tasks, map, windows, ticket, signal, late };
     yield* asTheyFinish(request.items.map((_, index) => scoreOne(index, context)));
   } finally {
     release();
@@ -77,13 +85,13 @@ export async function* scoreItems(
 }
 
 async function scoreOne(index: number, context: ItemContext): Promise<ScoredInput> {
-  const { call, request, services, tasks, ticket, signal, late } = context;
+  const { call, request, services, tasks, map, windows, ticket, signal, late } = context;
   const { config, metrics, isAllowedAddress: isAllowed, spool, memory } = services;
   const cleanup: Cleanup = [];
   const item = request.items[index] as ScoreRequest['items'][number];
   const input = nameOf(item, index);
   const limits = mediaLimits(config);
-  let frames = 1;
+  let frames = 1 + windows;
   let results: ScoreOutcome[];
   let media: ScoreSource['media'] | undefined;
   try {
@@ -96,12 +104,16 @@ async function scoreOne(index: number, context: ItemContext): Promise<ScoredInpu
     };
     const source = await toSource(item, index, rules, signal, cleanup);
     media = source.media;
-    if (source.kind === 'video') frames = ticket.foundClip();
+    if (source.kind === 'video') {
+      ticket.countedWindows(windows, 0);
+      frames = ticket.foundClip();
+    }
     results = await context.scorer.score(source, {
       tasks,
       scale: request.scale,
       prompt: request.prompt,
       strict: request.strict,
+      map,
       perFrame: request.per_frame,
       perFrameWindow: request.per_frame_window,
       limits,
@@ -124,6 +136,10 @@ async function scoreOne(index: number, context: ItemContext): Promise<ScoredInpu
   if (scored?.frames !== undefined) {
     ticket.countedClip(frames, scored.frames);
     frames = scored.frames;
+  } else if (scored?.map !== undefined) {
+    const seen = scored.map.values.length;
+    ticket.countedWindows(windows, seen);
+    frames = 1 + seen;
   }
   ticket.done(frames, late.aborted ? 'late' : scored === undefined ? 'failed' : 'scored');
   const answer = {
@@ -134,6 +150,19 @@ async function scoreOne(index: number, context: ItemContext): Promise<ScoredInpu
   };
   metrics.countItem(stateOf(results));
   return answer;
+}
+
+/** @throws QalignError BODY_INVALID for a setting of maps without map, or a stride that leaves gaps */
+export function mapOf(settings: ScoreFields): MapOptions | undefined {
+  const stray = strayMapSetting(settings);
+  if (stray !== undefined) throw new QalignError('BODY_INVALID', `${stray} needs map: true.`);
+  const map = mapOptionsOf(settings);
+  if (map !== undefined && leavesGaps(map))
+    throw new QalignError(
+      'BODY_INVALID',
+      `map_stride ${map.stride} must be at most map_window ${map.window}, or parts of the picture are left out.`,
+    );
+  return map;
 }
 
 /** A request that is invalid as a whole (unknown prompt, task of another model) is refused as a whole. */

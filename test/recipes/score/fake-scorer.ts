@@ -1,11 +1,13 @@
 import type { ClipReader, PreparedMedia } from '../../../src/media/preparer.js';
 import { createScorerFrom } from '../../../src/recipes/score/score.js';
+import { planWindows } from '../../../src/scoring/quality-map.js';
 import type {
   Scorer,
   ScorerOptions,
   ScorerParts,
   ScoreSource,
   ScoringEngine,
+  ScoringPreparer,
 } from '../../../src/recipes/score/scorer.js';
 import { QalignError } from '../../../src/base/errors.js';
 
@@ -60,10 +62,23 @@ export function fakeParts(
     createEngine: async () => engine,
     createPreparer: () => ({
       prepare: prepared,
+      windows: fakeWindows(prepared),
       open: async (source) => reader(await prepared(source)),
       close: async () => {},
     }),
     toSource: async (input) => picture(typeof input === 'string' ? input : '<bytes>'),
+  };
+}
+
+/** Windows of 4 pixels; the first byte of a window is its index, and that of the picture is as without a map. */
+function fakeWindows(prepared: (source: unknown) => Promise<PreparedMedia>): ScoringPreparer['windows'] {
+  return async (source, { size, from, count, map }) => {
+    const { data: whole, width, height, warnings } = await prepared(source);
+    const plan = planWindows(width, height, size, map);
+    const indices = Array.from({ length: plan.xs.length * plan.ys.length }, (_, i) => i).slice(from, from + count);
+    const windows = indices.map((i) => Buffer.alloc(whole.length, i));
+    const data = new Uint8Array(Buffer.concat(from === 0 ? [whole, ...windows] : windows));
+    return { plan, data, original: { width, height }, warnings };
   };
 }
 

@@ -89,6 +89,7 @@ const training = () => ({
 
 const kept: ScoringPreparer = {
   prepare: (source, options) => preparer.prepare(source, options),
+  windows: (source, options) => preparer.windows(source, options),
   open: (source, options) => preparer.open(source, options),
   close: async () => {},
 };

@@ -127,6 +127,9 @@ function compactRow(outcome: ScoreOutcome): Readonly<Record<string, unknown>> {
     level_mass: shortFp32(own.level_mass),
     entropy: shortFp32(own.entropy),
     std: shortFp32(own.std),
+    ...(own.map === undefined
+      ? {}
+      : { map: { ...own.map, values: own.map.values.map(shortFp32), median: shortFp32(own.map.median) } }),
     ...compactCurve(own),
     ...(preprocessing.decoder === undefined ? {} : { decoder: preprocessing.decoder }),
     v: versionTag(score_version),

@@ -91,6 +91,8 @@ export interface ResumeNeeds {
   /** The file has rows of several models. */
   readonly severalModels: boolean;
   readonly calibrated: boolean;
+  /** Pictures need a map. */
+  readonly map: boolean;
   /** Clips have frame curves. */
   readonly perFrame: boolean;
 }
@@ -98,7 +100,7 @@ export interface ResumeNeeds {
 /** The fields that `--resume` needs and `names` does not include. */
 export function lackingForResume(
   names: readonly string[],
-  { hash, strict, failBelow, spreadsheet, severalModels, calibrated, perFrame }: ResumeNeeds,
+  { hash, strict, failBelow, spreadsheet, severalModels, calibrated, map, perFrame }: ResumeNeeds,
 ): string[] {
   const needed = [
     'input',
@@ -108,9 +110,11 @@ export function lackingForResume(
     'score_version',
     ...(calibrated ? ['calibration'] : []),
     ...(hash ? ['sha256'] : ['file_size', 'modified']),
+    ...(map ? ['kind'] : []),
+    ...(map && !names.some((name) => name.startsWith('map.')) ? ['map'] : []),
     ...(strict ? ['warnings'] : []),
     ...(failBelow === undefined ? [] : ['score']),
-    ...(perFrame ? ['kind', 'frame_curve.window'] : []),
+    ...(perFrame ? [...(map ? [] : ['kind']), 'frame_curve.window'] : []),
   ];
   return needed.filter((name) => !names.includes(name) && !names.includes(name.replace(/\.(?:id|window)$/, '')));
 }

@@ -1,4 +1,5 @@
 import { QalignError } from '../../../base/errors.js';
+import { MAP_COLUMNS } from '../map/columns.js';
 import { csvHeader } from '../result-csv.js';
 import { compactLayout } from './compact.js';
 import { FIELD_NAMES, lackingForResume, type ResumeNeeds } from './fields.js';
@@ -52,7 +53,10 @@ export function otherLayout(
   const isHeader = Array.isArray(found);
   const names = isHeader ? (found as readonly string[]) : Object.keys(found);
   const header = names.join();
-  const kind = isHeader ? HEADERS().get(header) : layoutOf(found as Fields);
+  const mapColumns = `,${MAP_COLUMNS.map(({ name }) => name).join()}`;
+  const isMapped = header.endsWith(mapColumns);
+  const plain = isMapped ? header.slice(0, -mapColumns.length) : header;
+  const kind = isHeader ? HEADERS().get(plain) : layoutOf(found as Fields);
   const isOlder = !isHeader && ['model', 'preprocessing', 'logits'].every((name) => names.includes(name));
   if (kind === undefined && (isOlder || !names.every((name) => FIELD_NAMES.includes(name)))) return undefined;
   const lacking = kind === undefined && needs !== undefined ? lackingForResume(names, needs) : [];
@@ -61,7 +65,8 @@ export function otherLayout(
       'RESUME_MISMATCH',
       `The rows of ${path} lack ${lacking.join(', ')}, which --resume needs; use another --out with --fields ${[...names, ...lacking].join()}.`,
     );
-  const how = kind === undefined ? `with --fields ${header}` : HOW[kind];
+  const maps = isMapped ? ', and with --map' : isHeader && needs?.map === true ? ', and without --map' : '';
+  const how = kind === undefined ? `with --fields ${header}` : `${HOW[kind]}${maps}`;
   return new QalignError(
     'RESUME_MISMATCH',
     `${path} was written ${how}, and this run writes other columns; use the same flags to continue it, or use another --out.`,
