@@ -56,6 +56,8 @@ export const README_COMMANDS: Readonly<Record<string, Row>> = {
   },
   'qalign score photos/ clip.mp4': { says: /4 scored/ },
   'qalign score photos/ --out scores.jsonl --resume': { says: /3 scored/ },
+  'qalign score photo.jpg clip.mp4 --map --per-frame': { says: /"frame_curve"/ },
+  'qalign view scores.jsonl': untilOpen('qalign view scores.jsonl'),
   'qalign score photos/ clip.mp4 --model one-align --task quality --task aesthetics': {
     instead: 'qalign score photos/ clip.mp4 --model "$TINY" --task quality --task aesthetics',
     because: 'a GPU and a download',

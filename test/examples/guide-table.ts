@@ -1,5 +1,5 @@
 /** What the test does with each command of the guides that README does not have; see command-table.ts. */
-import { helpOnly, LACKING, plan, untilListening, untilOpen, type Row } from './command-table.js';
+import { helpOnly, LACKING, plan, untilListening, type Row } from './command-table.js';
 
 const MADE_FIRST = 'the files are made first';
 
@@ -34,7 +34,6 @@ const SCORING: Readonly<Record<string, Row>> = {
 const SERVICE: Readonly<Record<string, Row>> = {
   'qalign dataset convert blind-ratings.csv --image-column image --score-column mos --range 1,5 --media photos/ --out data/blind':
     {},
-  'qalign view scores.jsonl': untilOpen('qalign view scores.jsonl'),
   'qalign serve': untilListening('qalign serve'),
   'curl -F file=@photo.jpg -F map=true -F map_max=9 localhost:8080/v1/score': { says: /"scores_of":"windows"/ },
   'qalign serve configs/serve.yaml root=/data port=8080': {
