@@ -110,7 +110,7 @@ export const ServeConfig = Type.Object(
         ),
         frames: count(
           600,
-          'maximum number of frames of a clip, one per second. Two clips are in memory at a time, with 600 kB per frame',
+          'maximum number of frames of a clip, one per second. A frame takes 600 kB at 448 px. A long clip has two chunks of frames in memory',
         ),
         decode_ms: count(60_000, 'maximum time in ms for decoding a picture or clip'),
         connections: count(2048, 'maximum number of open connections'),
