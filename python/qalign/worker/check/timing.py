@@ -44,9 +44,3 @@ def median(call: Call, device: torch.device, seconds: float = 0.5, warm: int = 2
     while len(times) < least or time.perf_counter() < end:
         times.append(once(call, device))
     return statistics.median(times)
-
-
-def free(device: torch.device) -> None:
-    """Return torch's unused memory to the device."""
-    if device.type == "cuda":
-        torch.cuda.empty_cache()
