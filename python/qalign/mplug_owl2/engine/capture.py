@@ -64,7 +64,9 @@ class CudaCapturer:
                 compute()
         torch.cuda.current_stream(engine.device).wait_stream(side)
         graph = torch.cuda.CUDAGraph()
-        with torch.cuda.device(engine.device), torch.cuda.graph(graph, pool=self._pool, stream=side):
+        current = torch.cuda.current_stream(engine.device)
+        # `current` is restored here too, because a capture that torch cannot end leaves its own stream current
+        with torch.cuda.stream(current), torch.cuda.graph(graph, pool=self._pool, stream=side):
             answer = compute()
         plans = [engine.plan([questions[index] for index in chunk]) for chunk in passes]
         return Captured(graph, frames, answer, [*plans, order, level_ids])

@@ -37,6 +37,12 @@ def device_memory(device: torch.device) -> DeviceMemory | None:
     )
 
 
+def make_current(device: torch.device) -> None:
+    """Make a GPU the current device of this thread. Triton, pinned memory and new events use the current device."""
+    if device.type == "cuda":
+        torch.cuda.set_device(device)
+
+
 def restart_peak(device: torch.device) -> None:
     """Count `peak_bytes` from now on."""
     if device.type == "cuda" and torch.cuda.is_initialized():
