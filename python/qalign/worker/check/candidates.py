@@ -12,7 +12,7 @@ from ...mplug_owl2.config import ModelConfig
 from ...weights.tensors import DTYPES
 from .report import Section
 from .subject import PROMPTS, Subject
-from .timing import Budget, median, once
+from .timing import Budget, once, time_of
 
 BATCH = {"cuda": 64, "cpu": 2}
 BACKENDS = (
@@ -74,7 +74,7 @@ def products(subject: Subject, section: Section, name: str, shape: tuple[int, in
     for kind, call in formats.items():
 
         def measured(kind: str = kind, call: Callable[[], object] = call) -> None:
-            ms = median(call, device, seconds)
+            ms = time_of(call, device, seconds)
             section.figure(f"{name}, {kind}", 2 * rows * inputs * outputs / ms / 1e9, "TFLOP/s")
 
         reason = unsupported(kind, device)
@@ -109,11 +109,11 @@ def fp8_product(x: Tensor, weight: Tensor, fast: bool = False) -> Callable[[], o
 
 
 def int8_product(x: Tensor, weight: Tensor) -> Callable[[], object]:
-    """[M, K] · [N, K]ᵀ of int8 codes, summed in int32."""
+    """[M, K] · [N, K]ᵀ of random int8 codes, summed in int32. Equal codes need less power, and clocks would rise."""
     rows = max(len(x), LEAST_INT8_ROWS)
-    left = torch.ones(-(-rows // 8) * 8, x.shape[1], device=x.device, dtype=torch.int8)
-    right = torch.ones(weight.shape, device=x.device, dtype=torch.int8).t()
-    return lambda: torch._int_mm(left, right)
+    shapes = (-(-rows // 8) * 8, x.shape[1]), weight.shape
+    left, right = (torch.randint(-127, 128, shape, device=x.device, dtype=torch.int8) for shape in shapes)
+    return lambda: torch._int_mm(left, right.t())
 
 
 def attention(subject: Subject, section: Section, budget: Budget) -> None:
@@ -134,14 +134,14 @@ def attention(subject: Subject, section: Section, budget: Budget) -> None:
     }
     seconds = min(0.2, max(0.02, budget.left / 20))
     for name, call in calls.items():
-        section.figure(f"{name}, torch's choice", median(call, device, seconds), "ms")
+        section.figure(f"{name}, torch's choice", time_of(call, device, seconds), "ms")
         for backend in BACKENDS:
             reason = with_backend(call, backend)
             if reason:
                 section.skip(f"{name}, {backend.name}", reason)
                 continue
             with sdpa_kernel(backend):
-                section.figure(f"{name}, {backend.name}", median(call, device, seconds), "ms")
+                section.figure(f"{name}, {backend.name}", time_of(call, device, seconds), "ms")
 
 
 def with_backend(call: Callable[[], object], backend: SDPBackend) -> str | None:

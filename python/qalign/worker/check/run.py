@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from ...mplug_owl2.engine.memory import give_back
+from ...mplug_owl2.engine.memory import give_back, make_current
 from ...mplug_owl2.random_weights import ARCHITECTURES
 from ...training.process_exit import complain, end_process
 from ...weights.answers import pick_device
@@ -68,6 +68,7 @@ def main(argv: list[str]) -> int:
     except DeviceUnavailable as error:
         complain(f"gpu-check: {error} Without a GPU: --device cpu --architecture tiny.")
         return 2
+    make_current(device)
     subject = Subject(options.architecture, device, "bf16" if device.type == "cuda" else "fp32")
     report = Report(options.out, options.architecture, subject.precision, device, options.seconds)
     try:

@@ -10,7 +10,7 @@ from ...protocol import LEVELS
 from .agreement import without_graphs
 from .report import Section
 from .subject import Subject, level_ids, questions
-from .timing import Budget, median, wait
+from .timing import Budget, median, time_of, wait
 
 BATCHES = {"cuda": (1, 64), "cpu": (1, 4)}
 ATTENTION = ("flash", "fmha", "cudnn", "sdpa", "attention", "attn")
@@ -57,21 +57,6 @@ def stage_calls(subject: Subject, batch: int) -> tuple[dict[str, Callable[[], An
         "language model": lambda: engine.ask(asked, features, ids),
     }
     return calls, lambda: engine.ask(asked, engine.features(pixels), ids)
-
-
-def time_of(call: Callable[[], Any], device: torch.device, seconds: float) -> float:
-    """Milliseconds: between two events on a CUDA device, where launches of several calls overlap; else wall time."""
-    once = median(call, device, seconds / 2)
-    if device.type != "cuda":
-        return once
-    runs = max(3, min(50, int(seconds * 500 / once)))
-    start, stop = (torch.cuda.Event(enable_timing=True) for _ in range(2))
-    start.record()
-    for _ in range(runs):
-        call()
-    stop.record()
-    wait(device)
-    return start.elapsed_time(stop) / runs
 
 
 def profile_of(section: Section, batch: int, call: Callable[[], Any], device: torch.device) -> None:
