@@ -74,7 +74,13 @@ def products(subject: Subject, section: Section, name: str, shape: tuple[int, in
     for kind, call in formats.items():
 
         def measured(kind: str = kind, call: Callable[[], object] = call) -> None:
-            ms = time_of(call, device, seconds)
+            try:
+                ms = time_of(call, device, seconds)
+            except RuntimeError as error:
+                if "CUBLAS_STATUS_NOT_SUPPORTED" not in str(error):
+                    raise
+                section.skip(f"{name}, {kind}", "cuBLAS has no such product")
+                return
             section.figure(f"{name}, {kind}", 2 * rows * inputs * outputs / ms / 1e9, "TFLOP/s")
 
         reason = unsupported(kind, device)

@@ -1,5 +1,6 @@
 """Rules of CUDA and Triton that a CPU can check: current device, current stream, and reasons to compile again."""
 
+import gc
 from contextlib import contextmanager, nullcontext
 from importlib.util import find_spec
 from types import SimpleNamespace
@@ -58,6 +59,7 @@ class Streams:
     @contextmanager
     def failing(self):
         self.current = "side"
+        assert not gc.isenabled(), "the collector can delete a graph, which ends a capture"
         yield
         raise RuntimeError("CUDA error: operation failed due to a previous error during capture")
 
@@ -69,7 +71,7 @@ def test_a_capture_that_torch_cannot_end_leaves_the_stream_as_it_was(monkeypatch
     layout = plan_layout((1, 2, -200, 3, 4), (1,), engine.config.tokens_per_frame)
     with pytest.raises(RuntimeError, match="during capture"), torch.inference_mode():
         capture.CudaCapturer(engine)([Question(layout, 0)], torch.arange(len(LEVELS)))
-    assert streams.current == "default"
+    assert streams.current == "default" and gc.isenabled()
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 5])
