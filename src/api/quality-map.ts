@@ -18,7 +18,8 @@ export const QualityMapSchema = Type.Object(
       description: 'scores on scale, without calibration: a value for each pair of ys and xs, row by row from the top',
     }),
     median: Type.Number({
-      description: 'median of values, with which they are compared; for an even count the upper of the middle values',
+      description:
+        'median of values, with which they are compared; for an even count the mean of the two middle values',
     }),
     warnings: Type.Array(Type.String(), {
       description: 'reasons why the map is doubtful, as sentences; they do not concern the score of the picture',

@@ -1,5 +1,5 @@
 import type { Scale } from './levels.js';
-import { median } from './statistics/descriptive.js';
+import { quantile } from './statistics/descriptive.js';
 
 /** Size and number of the windows of a quality map. */
 export interface MapOptions {
@@ -99,8 +99,9 @@ const steps = (starts: readonly number[]): number[] => starts.slice(1).map((star
 /** The scores of the windows, row by row from the top, and where they are. */
 export type ScoredWindows = Pick<WindowPlan, 'window' | 'xs' | 'ys'> & { readonly values: readonly number[] };
 
-/** The median of the windows; for an even count the upper of the two middle values. */
-export const mapMedian = ({ values }: Pick<ScoredWindows, 'values'>): number => median(values) ?? NaN;
+/** The median of the windows; for an even count the mean of the two middle values. */
+export const mapMedian = ({ values }: Pick<ScoredWindows, 'values'>): number =>
+  quantile(Float64Array.from(values).sort(), 0.5);
 
 /** The window with the lowest score; of equal scores, the first. `x` and `y` are its left and upper edge. */
 export function lowestWindow({ xs, ys, values }: ScoredWindows): {

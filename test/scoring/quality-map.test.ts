@@ -65,8 +65,8 @@ describe('planWindows', () => {
 it('summarises a map', () => {
   const map = { window: 4, xs: [0, 3], ys: [0, 5], values: [3, 2, 2, 4] };
   expect(lowestWindow(map)).toEqual({ value: 2, x: 3, y: 0 });
-  expect(mapMedian(map)).toBe(3);
+  expect(mapMedian(map)).toBe(2.5);
   expect([mapRange(map, 'mos5'), mapRange(map, 'percent'), mapRange({ values: [3, 3] }, 'mos5')]).toEqual([
-    1, 12.5, 0.5,
+    1.5, 12.5, 0.5,
   ]);
 });

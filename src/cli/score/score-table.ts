@@ -1,6 +1,8 @@
 import type { FrameCurve } from '../../api/frame-curve.js';
+import type { QualityMap } from '../../api/quality-map.js';
 import { isFailure, warningsOf, type ScoreOutcome, type ScoreResult } from '../../api/result.js';
 import type { Scale } from '../../scoring/levels.js';
+import { lowestWindow } from '../../scoring/quality-map.js';
 import { paintLevel, type Paint } from '../terminal/colour.js';
 import type { Terminal } from '../terminal/terminal.js';
 import { visible } from '../terminal/visible.js';
@@ -114,11 +116,15 @@ function rowLines(
     return [start(' ') + input, ...wrap(message, room - MARGIN.length).map((line) => MARGIN + line)];
   }
   const row = start(outcome.warnings.length > 0 ? paint('yellow', '!') : ' ') + input;
-  const curve = outcome.frame_curve === undefined ? [] : [MARGIN + curveText(outcome.frame_curve, outcome.scale)];
-  if (outcome.calibrated_score === undefined) return [row, ...curve];
+  const { frame_curve: curve, map, scale } = outcome;
+  const details = [
+    ...(curve === undefined ? [] : [MARGIN + curveText(curve, scale)]),
+    ...(map === undefined ? [] : [MARGIN + mapText(map, scale)]),
+  ];
+  if (outcome.calibrated_score === undefined) return [row, ...details];
   const calibrated = `(calibrated: ${outcome.calibrated_score.toFixed(digitsOf(outcome.scale))})`;
   const fits = widthOf(row) + 2 + calibrated.length <= room;
-  return [...(fits ? [`${row}  ${calibrated}`] : [row, MARGIN + calibrated]), ...curve];
+  return [...(fits ? [`${row}  ${calibrated}`] : [row, MARGIN + calibrated]), ...details];
 }
 
 /** For example "frames: mean 3.1204, 5 % below 2.0131, lowest 1.9001 at 12.0 s". */
@@ -126,4 +132,11 @@ function curveText({ kind, window, mean, p5, min, worst, times_s }: FrameCurve, 
   const [all, low, lowest] = [mean, p5, min].map((value) => value.toFixed(digitsOf(scale)));
   const what = kind === 'frame' ? 'frames' : `windows of ${window} frames`;
   return `${what}: mean ${all}, 5 % below ${low}, lowest ${lowest} at ${times_s[worst[0] ?? 0]?.toFixed(1)} s`;
+}
+
+/** For example "windows of 448 px: median 3.9021, lowest 3.7526 at 0, 0". */
+function mapText(map: QualityMap, scale: Scale): string {
+  const { value, x, y } = lowestWindow(map);
+  const [middle, lowest] = [map.median, value].map((score) => score.toFixed(digitsOf(scale)));
+  return `windows of ${map.window} px: median ${middle}, lowest ${lowest} at ${x}, ${y}`;
 }

@@ -283,6 +283,9 @@ describe('--per-frame', () => {
     expect((await run(['b.mp4', '--format', 'table', '--per-frame'])).out).toMatch(
       /frames: mean \d\.\d{4}, 5 % below \d\.\d{4}, lowest \d\.\d{4} at 0\.0 s/,
     );
+    expect((await run(['a.png', '--format', 'table', '--map'])).out).toMatch(
+      /windows of \d+ px: median \d\.\d{4}, lowest \d\.\d{4} at \d+, \d+/,
+    );
   });
 
   it.each(['jsonl', 'csv', 'fields', 'compact'])(
