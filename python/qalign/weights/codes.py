@@ -6,6 +6,7 @@ a row. Each entry is one of sixteen quantiles of the normal distribution, two en
 A change that moves scores must increase CODES_VERSION in src/recipes/score/score-version.ts.
 """
 
+import logging
 from collections.abc import Callable
 from functools import lru_cache
 
@@ -17,6 +18,7 @@ CODES = ("fp8", "int8", "nf4")
 E4M3_MOST = 448.0
 MOST = {"fp8": E4M3_MOST, "int8": 127.0}  # the largest code
 LEAST_ROWS = {"fp8": 16, "int8": 32}  # of the left side of a product on CUDA; _int_mm needs more than 16
+log = logging.getLogger(__name__)
 TINIEST = 1.2e-38  # a normal number: a GPU can flush smaller ones to zero
 NF4_BLOCK = 64
 # QLoRA, appendix E: quantiles of N(0, 1), scaled to [-1, 1], with an exact zero
@@ -138,11 +140,37 @@ def fp8_product(
 ) -> Tensor:
     """The first `rows` rows of `quantise_rows` times a transposed matrix, plus bias [R] in `dtype` → [rows, R]."""
     padded = product_rows("fp8", rows)
+    shape = padded, *codes.shape
     operands = left[:padded], codes.t(), left_scales[:padded], scales.t()
-    if left.is_cuda and dtype != torch.bfloat16:  # row-wise scales have only bf16 results in some versions of torch
-        y = torch._scaled_mm(*operands, out_dtype=torch.bfloat16)[:rows].to(dtype)
-        return y if bias is None else y.add_(bias)
-    return torch._scaled_mm(*operands, bias=bias, out_dtype=dtype)[:rows]
+    if shape not in _unsupported:
+        try:
+            if left.is_cuda and dtype != torch.bfloat16:  # some versions of torch have only bf16 results here
+                y = torch._scaled_mm(*operands, out_dtype=torch.bfloat16)[:rows].to(dtype)
+                return y if bias is None else y.add_(bias)
+            return torch._scaled_mm(*operands, bias=bias, out_dtype=dtype)[:rows]
+        except RuntimeError as error:
+            if "CUBLAS_STATUS_NOT_SUPPORTED" not in str(error):
+                raise
+            if not _unsupported:
+                log.warning(
+                    "some fp8 products are scaled in a separate pass, because cuBLAS has no other: %s", str(error)
+                )
+            _unsupported.add(shape)
+    one = _one(left.device)
+    sums = torch._scaled_mm(*operands[:2], one, one, out_dtype=torch.float32)[:rows]
+    wide = sums.mul_(left_scales[:rows]).mul_(scales.t())
+    return (wide if bias is None else wide.add_(bias)).to(dtype)
+
+
+# Shapes (rows, outputs, inputs) for which cuBLAS has no product with a scale per row. Version 13 lacks those of few
+# rows with many inputs on Hopper.
+_unsupported: set[tuple[int, ...]] = set()
+
+
+@lru_cache
+def _one(device: torch.device) -> Tensor:
+    with torch.inference_mode(False):
+        return torch.ones((), device=device)
 
 
 def int8_sums(codes: Tensor, left: Tensor, rows: int) -> Tensor:

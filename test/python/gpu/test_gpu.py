@@ -22,7 +22,7 @@ from qalign.mplug_owl2.engine.warm_up import WarmUp, warm_up
 from qalign.mplug_owl2.quantised import CAPABILITY, QuantisedLinear
 from qalign.mplug_owl2.random_weights import architecture, random_model
 from qalign.weights.answers import ScoreItem
-from qalign.weights.codes import CODES
+from qalign.weights.codes import CODES, encode, product
 from qalign.worker.dispatch import dispatch
 from qalign.worker.handlers import Handlers
 
@@ -190,6 +190,31 @@ def test_quantised_products_on_the_gpu_equal_those_of_the_cpu(kind):
         if kind != "nf4":  # a slice whose scales are not aligned to 16 bytes
             coded = quantised_rows(torch.cat([x[:1], x]).cuda(), kind)
             assert worst(on_gpu(coded[1:], bias.cuda()).cpu(), want) < 0.25
+
+
+@pytest.mark.parametrize("rows", [1, 77, 257])
+@pytest.mark.parametrize("kind", ["fp8", "int8"])
+def test_products_of_few_rows_with_many_inputs(kind, rows):
+    if torch.cuda.get_device_capability() < CAPABILITY[kind]:
+        pytest.skip(f"{kind} does not work on this GPU")
+    torch.manual_seed(0)
+    x, weight = torch.randn(rows, 11008).bfloat16(), torch.randn(4096, 11008).bfloat16()
+    want = x.float() @ weight.float().t()
+    codes, scales = encode(kind, weight.cuda())
+    got = product(kind, codes, scales, x.cuda()).cpu().float()
+    assert (got - want).norm() < 0.06 * want.norm()
+
+
+@pytest.mark.skipif(torch.cuda.device_count() < 2, reason="NOT RUN: needs two CUDA devices")
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_a_model_on_the_second_device_runs_fused_and_as_graphs(precision):
+    chosen = [cases("tiny_a")["image_01"]]
+    answers = []
+    for device in ("cuda:1", "cuda:0"):
+        scorer = load_scorer(str(GOLDEN / "tiny_a" / "model"), device=device, precision=precision)
+        answers.append([logits(scorer, chosen) for _ in range(3)][-1])
+        assert triton_works(torch.device(device)) and len(scorer._graphs.captured) == 1
+    assert worst(*answers) < (1e-5 if precision == "fp32" else 0.05)
 
 
 @pytest.mark.parametrize("backend", attention.BACKENDS[1:])

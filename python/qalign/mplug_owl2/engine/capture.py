@@ -1,6 +1,8 @@
 """Captures a scoring pass as a CUDA graph."""
 
-from collections.abc import Sequence
+import gc
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -31,6 +33,18 @@ class Capturer(Protocol):
 
     def recover(self) -> None:
         """Return the memory of a failed capture. Raises the error of a device that no longer works."""
+
+
+@contextmanager
+def without_collection() -> Iterator[None]:
+    """Prevent the collector from deleting a graph of a freed model, which CUDA refuses while it captures."""
+    was = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was:
+            gc.enable()
 
 
 class CudaCapturer:
@@ -64,7 +78,9 @@ class CudaCapturer:
                 compute()
         torch.cuda.current_stream(engine.device).wait_stream(side)
         graph = torch.cuda.CUDAGraph()
-        with torch.cuda.device(engine.device), torch.cuda.graph(graph, pool=self._pool, stream=side):
+        current = torch.cuda.current_stream(engine.device)
+        # `current` is restored here too, because a capture that torch cannot end leaves its own stream current
+        with without_collection(), torch.cuda.stream(current), torch.cuda.graph(graph, pool=self._pool, stream=side):
             answer = compute()
         plans = [engine.plan([questions[index] for index in chunk]) for chunk in passes]
         return Captured(graph, frames, answer, [*plans, order, level_ids])

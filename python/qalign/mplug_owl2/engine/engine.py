@@ -12,6 +12,7 @@ from ..normalise import normalisation_table, normalise
 from ..vision import VisionTransformer
 from .attention import pinned
 from .language import Constants, FastLanguage
+from .memory import make_current
 from .plan import Plan, Question, make_plan
 from .visual import FastAbstractor, FastVit
 
@@ -37,6 +38,7 @@ class Engine:
     def __init__(self, model: MPLUGOwl2) -> None:
         self.config = model.config
         self.device, self.dtype = model.lm_head.weight.device, model.lm_head.weight.dtype
+        make_current(self.device)
         self.limits = LIMITS["cuda" if self.device.type == "cuda" else "cpu"]
         self.table = normalisation_table(self.config.normalisation, self.device)
         vision = model.model.vision_model

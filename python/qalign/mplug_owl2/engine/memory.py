@@ -8,8 +8,12 @@ from pathlib import Path
 import torch
 
 CGROUP = Path("/sys/fs/cgroup")
-# of the CPU; of CUDA for contexts, kernels, graphs and pinned buffers; of cuBLAS for its workspace
-NO_MEMORY = re.compile(r"can't allocate memory|(CUDA|HIP)( driver)? error: out of memory|CUBLAS_STATUS_ALLOC_FAILED")
+# of the CPU; of CUDA for contexts, kernels, graphs and pinned buffers; of Triton for its kernels; of cuBLAS and cuDNN
+# for their workspaces
+NO_MEMORY = re.compile(
+    r"can't allocate memory|(CUDA|HIP)( driver)? error: out of memory|Triton Error \[\w+\]: out of memory"
+    r"|(CUBLAS|CUDNN)_STATUS_ALLOC_FAILED"
+)
 
 
 @dataclass(frozen=True)
@@ -35,6 +39,12 @@ def device_memory(device: torch.device) -> DeviceMemory | None:
         free_bytes=free,
         total_bytes=total,
     )
+
+
+def make_current(device: torch.device) -> None:
+    """Make a GPU the current device of this thread. Triton, pinned memory and new events use the current device."""
+    if device.type == "cuda":
+        torch.cuda.set_device(device)
 
 
 def restart_peak(device: torch.device) -> None:

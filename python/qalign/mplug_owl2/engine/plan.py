@@ -10,6 +10,7 @@ from functools import lru_cache
 
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
 from .attention import Spans
 from .layout import IMAGE, Layout
@@ -169,6 +170,10 @@ def _pinned(table: Tensor, device: torch.device) -> Tensor:
 
 
 def _to_device(tables: list[Tensor], device: torch.device) -> list[Tensor]:
-    """int32 tables as views of one tensor on the device."""
-    joined = _pinned(torch.cat([table.int() for table in tables]), device)
-    return list(joined.to(device, non_blocking=True).split([len(table) for table in tables]))
+    """int32 tables as views of one tensor on the device, each aligned to 16 bytes.
+
+    Triton compiles a program again for each combination of pointers with and without this alignment.
+    """
+    aligned = [pad(table.int(), (0, -len(table) % 4)) for table in tables]
+    parts = _pinned(torch.cat(aligned), device).to(device, non_blocking=True).split([len(part) for part in aligned])
+    return [part[: len(table)] for part, table in zip(parts, tables, strict=True)]

@@ -257,7 +257,8 @@ class Scorer:
         """All frames through encoder and abstractor, in flat chunks → [F, Q + 1, D]."""
         engine = self.engine
         if not visuals:
-            return torch.empty(0, engine.config.tokens_per_frame, engine.config.hidden_size, device=engine.device)
+            shape = 0, engine.config.tokens_per_frame, engine.config.hidden_size
+            return torch.empty(shape, dtype=engine.dtype, device=engine.device)
         parts = []
         for chunk in cut(visuals, 1 if self.deterministic else engine.frames_at_once):
             self.on_step()

@@ -8,13 +8,13 @@ from torch import Tensor
 
 from ...mplug_owl2.checkpoint import meta_model
 from ...mplug_owl2.config import ModelConfig
-from ...mplug_owl2.engine.memory import free_bytes
+from ...mplug_owl2.engine.memory import free_bytes, give_back
 from ...mplug_owl2.engine.scorer import Scorer
 from ...mplug_owl2.normalise import normalise
 from ...weights.answers import ScoreItem
 from .report import Section
 from .subject import PROMPTS, Subject, level_ids, logits, scores, shallower
-from .timing import Budget, free
+from .timing import Budget
 
 DEPTHS = (64, 16, 8, 4, 2)
 BYTES = 8  # per parameter: the engine in bf16, and the literal model in bf16 and then in fp32
@@ -96,7 +96,7 @@ def literal(subject: Subject, section: Section) -> None:
     wide = torch.cat([model([PROMPTS[0]], [[1]], frame[None])[:, -1].float()[:, ids].cpu() for frame in frames])
     differ(section, f"{subject.precision} engine, to the literal model in fp32", wide, found)
     del model, scorer, engine
-    free(subject.device)
+    give_back()
 
 
 def fitting(config: ModelConfig, device: torch.device) -> ModelConfig | None:

@@ -2,10 +2,11 @@
 
 import torch
 
+from ...mplug_owl2.engine.memory import give_back
 from ...training.optimizer.optimizer import make_optimizer
 from .report import Section
 from .subject import Subject
-from .timing import Budget, free, median
+from .timing import Budget, median
 
 SHAPE = {"cuda": (11008, 4096), "cpu": (256, 512)}
 KINDS = ("adamw_8bit", "adamw")
@@ -31,7 +32,7 @@ def optimizer(subject: Subject, section: Section, budget: Budget) -> None:
 
         section.attempt(kind, step)
         del matrix, chosen
-        free(device)
+        give_back()
 
 
 def section_parameters(subject: Subject) -> int:

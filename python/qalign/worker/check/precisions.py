@@ -5,13 +5,14 @@ from importlib import import_module, util
 import torch
 from torch import Tensor
 
+from ...mplug_owl2.engine.memory import give_back
 from ...mplug_owl2.engine.scorer import Scorer
 from ...protocol import LEVELS
 from ...weights.errors import ModelError
 from ...weights.tensors import DTYPES
 from .report import Section
 from .subject import Lengths, Subject, logits, scores
-from .timing import Budget, free, median
+from .timing import Budget, median
 
 BATCH = {"cuda": 64, "cpu": 4}
 WANTED = ("bf16", "fp16", "fp8", "int8", "nf4")
@@ -20,9 +21,8 @@ QUANTISED = "qalign.mplug_owl2.quantised"  # a version without it has no precisi
 
 def precisions(subject: Subject, section: Section, budget: Budget) -> None:
     """The model's own precision is the reference, and the first one measured."""
-    device = subject.device
     subject.drop()
-    free(device)
+    give_back()
     reference: Tensor | None = None
     for name in (subject.precision, *(name for name in WANTED if name != subject.precision)):
         reason = unavailable(name, subject) or (budget.left < 0 and "the time of this section is used up")
@@ -31,7 +31,7 @@ def precisions(subject: Subject, section: Section, budget: Budget) -> None:
             continue
         found: list[Tensor] = []
         section.attempt(name, lambda name=name, found=found: found.append(measure(subject, section, name, budget)))
-        free(device)
+        give_back()
         if found and reference is None:
             reference = found[0]
         elif found and reference is not None:
@@ -60,7 +60,7 @@ def build(subject: Subject, name: str) -> Scorer:
     model = subject.model(subject.config, "bf16")
     info = subject.info(model, name)
     import_module(QUANTISED).quantise_layers(model, name)
-    free(subject.device)
+    give_back()
     return Scorer(model, Lengths(), info)
 
 
@@ -72,7 +72,7 @@ def measure(subject: Subject, section: Section, name: str, budget: Budget) -> Te
     items = subject.items(batch, seed=2)
     found = logits(scorer, items)
     if device.type == "cuda":
-        free(device)
+        give_back()
         section.figure(f"{name}, memory of the weights", torch.cuda.memory_allocated(device) / 1e9, "GB")
         torch.cuda.reset_peak_memory_stats(device)
     seconds = min(2.0, max(0.05, budget.left / 12))

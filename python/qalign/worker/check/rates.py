@@ -4,13 +4,14 @@ import time
 
 import torch
 
+from ...mplug_owl2.engine.memory import give_back
 from ...mplug_owl2.engine.scorer import Scorer
 from ...mplug_owl2.engine.warm_up import warm_up
 from ...protocol import LEVELS
 from ...weights.answers import ScoreItem
 from .report import Section
 from .subject import Subject, level_ids, questions
-from .timing import Budget, free, median, once
+from .timing import Budget, median, once
 
 BATCHES = (1, 64, 8, 2, 4, 16, 128)  # those with goals come first, in case time runs out
 END_TO_END = 64
@@ -23,7 +24,7 @@ def rates(subject: Subject, section: Section, budget: Budget) -> None:
     section.figure("parameters", scorer.info.parameters / 1e9, "billion")
     device = subject.device
     if device.type == "cuda":
-        free(device)  # as after loading a checkpoint
+        give_back()  # as after loading a checkpoint
         section.figure("memory of the weights", torch.cuda.memory_allocated(device) / 1e9, "GB")
         section.figure("reserved after loading", torch.cuda.memory_reserved(device) / 1e9, "GB")
         warm_up(scorer, None)

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from ...mplug_owl2.engine.memory import give_back, make_current
 from ...mplug_owl2.random_weights import ARCHITECTURES
 from ...training.process_exit import complain, end_process
 from ...weights.answers import pick_device
@@ -21,7 +22,7 @@ from .rates import rates
 from .report import Report, Section, table
 from .stages import stages
 from .subject import Subject
-from .timing import Budget, free
+from .timing import Budget
 from .training import training
 from .work import work
 
@@ -67,6 +68,7 @@ def main(argv: list[str]) -> int:
     except DeviceUnavailable as error:
         complain(f"gpu-check: {error} Without a GPU: --device cpu --architecture tiny.")
         return 2
+    make_current(device)
     subject = Subject(options.architecture, device, "bf16" if device.type == "cuda" else "fp32")
     report = Report(options.out, options.architecture, subject.precision, device, options.seconds)
     try:
@@ -129,7 +131,7 @@ def _run_step(step: Step, subject: Subject, section: Section, report: Report, sh
         watch.cancel()
         section.seconds = time.monotonic() - started
     if failure is None:
-        free(subject.device)
+        give_back()
     complain(f"gpu-check: {step.name} took {section.seconds:.1f} s")
     return failure
 

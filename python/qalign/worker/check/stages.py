@@ -7,9 +7,10 @@ import torch
 
 from ...mplug_owl2.normalise import normalise
 from ...protocol import LEVELS
+from .agreement import without_graphs
 from .report import Section
 from .subject import Subject, level_ids, questions
-from .timing import Budget, median, wait
+from .timing import Budget, median, time_of, wait
 
 BATCHES = {"cuda": (1, 64), "cpu": (1, 4)}
 ATTENTION = ("flash", "fmha", "cudnn", "sdpa", "attention", "attn")
@@ -32,7 +33,8 @@ def stages(subject: Subject, section: Section, budget: Budget) -> None:
         section.figure(f"batch {batch}, all stages in one", alone, "ms")
         section.figure(f"batch {batch}, sum of the stages", total, "ms")
         items = subject.items(batch)
-        wall = median(lambda items=items: subject.scorer.score(items, LEVELS), device, seconds)
+        with without_graphs(subject.scorer):  # the stages are not graphs either
+            wall = median(lambda items=items: subject.scorer.score(items, LEVELS), device, seconds)
         section.figure(f"batch {batch}, gap of the host", wall - alone, "ms")
         if device.type == "cuda":
             profile_of(section, batch, whole, device)
@@ -55,21 +57,6 @@ def stage_calls(subject: Subject, batch: int) -> tuple[dict[str, Callable[[], An
         "language model": lambda: engine.ask(asked, features, ids),
     }
     return calls, lambda: engine.ask(asked, engine.features(pixels), ids)
-
-
-def time_of(call: Callable[[], Any], device: torch.device, seconds: float) -> float:
-    """Milliseconds: between two events on a CUDA device, where launches of several calls overlap; else wall time."""
-    once = median(call, device, seconds / 2)
-    if device.type != "cuda":
-        return once
-    runs = max(3, min(50, int(seconds * 500 / once)))
-    start, stop = (torch.cuda.Event(enable_timing=True) for _ in range(2))
-    start.record()
-    for _ in range(runs):
-        call()
-    stop.record()
-    wait(device)
-    return start.elapsed_time(stop) / runs
 
 
 def profile_of(section: Section, batch: int, call: Callable[[], Any], device: torch.device) -> None:

@@ -8,9 +8,10 @@ import time
 from pathlib import Path
 from typing import Any
 
+from ...mplug_owl2.engine.memory import give_back
 from .report import Section
 from .subject import Subject
-from .timing import Budget, free
+from .timing import Budget
 
 PYTHON_ROOT = Path(__file__).resolve().parents[3]
 # micro-batch, batch, measured steps, steps before: the run with the goal comes first
@@ -20,7 +21,7 @@ LEAST_S = {"cuda": 15, "cpu": 4}  # a new process imports torch and creates the 
 
 def training(subject: Subject, section: Section, budget: Budget) -> None:
     subject.drop()
-    free(subject.device)
+    give_back()
     for micro, batch, steps, warm in RUNS[subject.device.type]:
         name = f"micro-batch {micro}, batch {batch}"
         if budget.left < LEAST_S[subject.device.type]:

@@ -1,11 +1,12 @@
 """Loads other than single pictures: two tasks, clips of several lengths, mixed lengths, one long clip."""
 
+from ...mplug_owl2.engine.memory import give_back
 from ...protocol import LEVELS
 from ...weights.answers import ScoreItem
 from ..bench import PROMPT
 from .report import Section
 from .subject import AESTHETICS, Subject
-from .timing import Budget, free, median, once
+from .timing import Budget, median, once
 
 BOTH = (PROMPT, AESTHETICS)
 MIXED = (1, 5, 3, 8, 12, 1, 2, 7)  # frames
@@ -32,7 +33,7 @@ def work(subject: Subject, section: Section, budget: Budget) -> None:
             continue
         seconds = min(2.0, budget.left / 2 / (len(loads) - index))
         section.attempt(name, lambda load=(name, items, count, unit, seconds): measure(subject, section, *load))
-        free(subject.device)
+        give_back()
 
 
 def measure(

@@ -117,6 +117,13 @@ def test_a_load_by_name_scores_and_generates(kind, caplog):
     assert scorer.info.parameters == load_scorer(str(GOLDEN / name / "model")).info.parameters
 
 
+@pytest.mark.parametrize("precision", ["bf16", "fp16", *CODES])
+def test_a_prompt_without_pictures_has_a_score_in_every_precision(precision):
+    scorer = load_scorer(str(GOLDEN / "tiny_a" / "model"), precision=precision)
+    (answer,) = scorer.score([ScoreItem([], ["rate it"])], LEVELS)
+    assert answer.error is None and len(answer.prompts[0].logits) == len(LEVELS)
+
+
 @pytest.mark.parametrize(("kind", "gigabytes"), [("fp8", 9.5), ("int8", 9.5), ("nf4", 5.5)])
 def test_weight_bytes_of_the_published_model(kind, gigabytes):
     model = meta_model(architecture("mplug_owl2_7b"))

@@ -1,8 +1,10 @@
+import gc
 import json
 import os
 import subprocess
 import sys
 import time
+import weakref
 from pathlib import Path
 
 import pytest
@@ -61,6 +63,21 @@ def test_all_sections_run_on_a_cpu_with_torch_safetensors_and_sentencepiece_only
     assert agreement["fp32 engine, to the literal model in fp32: logit"] < 1e-4
     assert all(goal["met"] is None for goal in written["goals"]), "the goals are for the published architecture"
     assert "gpu-check: training took" in done.stderr and "training" in done.stdout
+
+
+def test_a_dropped_model_is_freed_before_the_next_section(report):
+    held = []
+
+    def drops(subject, section, budget):
+        held.append(weakref.ref(subject.scorer.model))
+        subject.drop()
+
+    gc.disable()  # a collection by chance would hide a missing one
+    try:
+        run.run_steps([run.Step(drops, 1)], Subject("tiny", CPU, "fp32"), report, 60.0)
+        assert held[0]() is None
+    finally:
+        gc.enable()
 
 
 def test_an_error_of_one_section_does_not_stop_the_next(report):

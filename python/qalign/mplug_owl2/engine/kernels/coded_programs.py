@@ -1,6 +1,7 @@
 """The Triton programs of quantised precisions. One program computes and quantises one row of activations.
 
 Values round to the dtype of the activations before they are quantised. Divisions round to nearest, as in torch.
+Triton does not specialise `count`, because it would compile again for batches of other sizes.
 """
 
 from functools import lru_cache
@@ -41,7 +42,7 @@ def _store_codes(values, codes, scales, row, lane, width, kind: tl.constexpr, mo
     tl.store(scales + row, scale)
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["count"])
 def _activation_codes(x, codes, scales, count, width, GATE: tl.constexpr, MOST: tl.constexpr, BLOCK: tl.constexpr):
     row = tl.program_id(0).to(tl.int64)
     lane = tl.arange(0, BLOCK)
@@ -68,7 +69,7 @@ def _stream(x, delta, at, inside, ADDED: tl.constexpr):
     return values
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["count"])
 def _rms_codes(
     x,
     delta,
@@ -101,7 +102,7 @@ def _rms_codes(
     _store_codes(normed * weight, codes, scales, row, lane, width, x.dtype.element_ty, MOST)
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["count"])
 def _layer_norm_codes(
     x,
     delta,

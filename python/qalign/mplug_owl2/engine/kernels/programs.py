@@ -91,7 +91,8 @@ def gated(gate_up: Tensor) -> Tensor:
     return out
 
 
-@triton.jit
+# These numbers differ between batches. Specialised, they would compile again for 1 and for multiples of 16.
+@triton.jit(do_not_specialize=["images", "blocks", "keys"])
 def _in_sequence(
     query,
     image,
