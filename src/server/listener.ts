@@ -37,15 +37,15 @@ export function openServer(
   return server;
 }
 
-/** @throws QalignError CONFIG_INVALID */
-export function listen(server: Server, { host, port, connections }: ListenerOptions): Promise<void> {
+/** @param choose how the user names another port. @throws QalignError CONFIG_INVALID */
+export function listen(server: Server, { host, port, connections }: ListenerOptions, choose = 'port=N'): Promise<void> {
   return new Promise((done, fail) => {
     server.once('error', (cause: NodeJS.ErrnoException) => {
       const taken = cause.code === 'EADDRINUSE';
       fail(
         new QalignError(
           'CONFIG_INVALID',
-          `The address ${host}:${port} ${taken ? 'is in use; choose another with port=N' : `cannot be listened on (${cause.code ?? cause.message})`}.`,
+          `The address ${host}:${port} ${taken ? `is in use; choose another with ${choose}` : `cannot be listened on (${cause.code ?? cause.message})`}.`,
           { cause },
         ),
       );

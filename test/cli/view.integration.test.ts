@@ -4,6 +4,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
 import { packageRoot } from '../../src/base/package-root.js';
+import { silentLogger } from '../../src/base/logger.js';
+import { indexResults } from '../../src/recipes/view/results.js';
+import { serveView } from '../../src/server/view/serve-view.js';
 import { openerOf } from '../../src/cli/open-browser.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'view-cli-'));
@@ -30,6 +33,12 @@ describe('qalign view as a process', () => {
     const url = await new Promise<string>((done) => child.stdout.once('data', (line) => done(String(line).trim())));
     expect(url).toMatch(/^http:\/\/127\.0\.0\.1:\d+\/[\w-]{24}\/$/);
     expect(await (await fetch(`${url}v1/view`)).json()).toMatchObject({ rows: 1, mean: 3.5 });
+    const { port } = new URL(url);
+    const results = await indexResults(file);
+    await expect(serveView({ kind: 'results', results }, { port: Number(port), log: silentLogger })).rejects.toThrow(
+      `127.0.0.1:${port} is in use; choose another with --port N`,
+    );
+    results.close();
     child.kill('SIGINT');
     expect(await ended).toBe(0);
     expect(readdirSync(temporary).filter((name) => name.startsWith('qalign-'))).toEqual([]);

@@ -5,7 +5,7 @@ import { dirname } from 'node:path';
  * Creates a folder and its parents, like `mkdirSync` with `recursive`. That function never returns if the file system
  * accepts no folder and reports ENOENT, such as /proc.
  */
-export function makeFolder(path: string, mode: number): void {
+export function makeFolder(path: string, mode = 0o777): void {
   const parent = dirname(path);
   if (!existsSync(parent)) makeFolder(parent, mode);
   try {

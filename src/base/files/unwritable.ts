@@ -1,5 +1,6 @@
-import { access, constants, mkdir } from 'node:fs/promises';
+import { access, constants } from 'node:fs/promises';
 import { QalignError } from '../errors.js';
+import { makeFolder as createFolder } from './make-folder.js';
 import { reasonOf } from './reason.js';
 
 /** No space left. SQLite reports a full disk as SQLITE_FULL, or as SQLITE_IOERR_* if a file cannot grow. */
@@ -62,7 +63,7 @@ export function unwritablePlace(error: unknown): QalignError | undefined {
 /** Creates a folder if it does not exist and checks that it is writable. @throws QalignError OUTPUT_UNWRITABLE */
 export async function makeFolder(path: string, advice: string): Promise<void> {
   const make = async (): Promise<void> => {
-    await mkdir(path, { recursive: true });
+    createFolder(path);
     await access(path, constants.W_OK | constants.X_OK);
   };
   await guardWrite(make, (error) => `The folder ${path} cannot be written (${reasonOf(error)}); ${advice}.`);

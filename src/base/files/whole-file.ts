@@ -1,7 +1,8 @@
 /** src/base/files locks, writes and reads files. Nothing here knows about their content. */
-import { mkdir, stat } from 'node:fs/promises';
+import { stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { draftOf, openDraft, removeLeftovers } from './draft.js';
+import { makeFolder } from './make-folder.js';
 import { guardWrite } from './unwritable.js';
 import { reasonOf } from './reason.js';
 
@@ -34,7 +35,7 @@ export interface WholeFileOptions {
 export async function openWhole(
   path: string,
   {
-    makeFolder = true,
+    makeFolder: makesFolder = true,
     replace = false,
     sentence = (error) => `${path} could not be written: ${reasonOf(error)}.`,
   }: WholeFileOptions = {},
@@ -42,7 +43,7 @@ export async function openWhole(
   const guard = <T>(work: () => Promise<T>): Promise<T> => guardWrite(work, sentence);
   const draft = await guard(async () => {
     if (await isFolder(path)) throw Object.assign(new Error('the path is a folder'), { code: 'EISDIR' });
-    if (makeFolder) await mkdir(dirname(path), { recursive: true });
+    if (makesFolder) makeFolder(dirname(path));
     return openDraft(path, { replace });
   });
   let held: string[] = [];
@@ -98,7 +99,7 @@ export async function writeWhole(path: string, text: string): Promise<void> {
  * and of `make`.
  */
 export async function makeWhole<T>(path: string, make: (draft: string) => Promise<T>): Promise<T> {
-  await mkdir(dirname(path), { recursive: true });
+  makeFolder(dirname(path));
   await removeLeftovers(path);
   const draft = draftOf(path);
   try {

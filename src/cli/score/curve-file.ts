@@ -1,4 +1,6 @@
+import { open, stat } from 'node:fs/promises';
 import { isFailure, type ScoreOutcome, type ScoreResult } from '../../api/result.js';
+import { QalignError } from '../../base/errors.js';
 import { openWhole } from '../../base/files/whole-file.js';
 import { reasonOf } from '../../base/files/reason.js';
 import { CURVE_HEADER, curveLines } from '../../report/curve-csv.js';
@@ -16,6 +18,26 @@ export interface CurveRequest extends CurveOptions {
 interface Sink {
   write(outcomes: readonly ScoreOutcome[]): Promise<void>;
   close(complete: boolean): Promise<void>;
+}
+
+/**
+ * Refuses to replace a file that is not a file of curves, such as an input that was named by mistake.
+ * @throws QalignError OUTPUT_UNWRITABLE
+ */
+export async function requireReplaceable(path: string): Promise<void> {
+  const found = await stat(path).catch(() => undefined);
+  if (found?.isFile() !== true || found.size === 0) return;
+  const file = await open(path);
+  try {
+    const { buffer, bytesRead } = await file.read(Buffer.alloc(CURVE_HEADER.length), 0, CURVE_HEADER.length, 0);
+    if (buffer.toString('latin1', 0, bytesRead) === CURVE_HEADER) return;
+  } finally {
+    await file.close();
+  }
+  throw new QalignError(
+    'OUTPUT_UNWRITABLE',
+    `${path} exists and is not a file of frame curves; use another --per-frame-csv.`,
+  );
 }
 
 /** Also writes the frame curves of a sink to a CSV file, which appears when the run is complete. */

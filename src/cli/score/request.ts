@@ -1,4 +1,4 @@
-import { extname } from 'node:path';
+import { extname, resolve } from 'node:path';
 import { WINDOW_FRAMES } from '../../api/frame-curve.js';
 import { QalignError } from '../../base/errors.js';
 import type { Task } from '../../prompts/subject.js';
@@ -134,7 +134,8 @@ function curveOf(flags: ScoreFlags): CurveRequest | undefined {
     throw usage(
       '--per-frame-csv cannot be continued; leave it out and read frame_curve from --out, or leave out --resume',
     );
-  if (out !== undefined && out === flags.out) throw usage('--per-frame-csv and --out name the same file; choose two');
+  if (out !== undefined && flags.out !== undefined && resolve(out) === resolve(flags.out))
+    throw usage('--per-frame-csv and --out name the same file; choose two');
   if (window !== undefined) return { window, perFrameWindow: window, out };
   return flags['per-frame'] === true || out !== undefined ? { window: 1, perFrame: true, out } : undefined;
 }

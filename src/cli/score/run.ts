@@ -5,8 +5,10 @@ import type { Logger } from '../../base/logger.js';
 import { argumentNames } from '../../media/find/argument-names.js';
 import { isReadOnce, type SourceName } from '../../media/sources.js';
 import type { ScoreSource } from '../../recipes/score/scorer.js';
+import { makeFolder } from '../../base/files/unwritable.js';
 import { requireFresh } from '../../recipes/score/result-file.js';
 import type { CommandContext } from '../command.js';
+import { requireReplaceable } from './curve-file.js';
 import { createProgressBar } from '../terminal/progress.js';
 import type { SCORE_FLAGS } from './flags.js';
 import { planModels } from './models.js';
@@ -59,6 +61,8 @@ async function scoreInto(
   const context = request.quiet ? hushed(loud) : loud;
   const { out, format, limit } = request;
   if (out !== undefined && format !== 'json' && !request.resume) await requireFresh(out);
+  if (request.curve?.out !== undefined) await requireReplaceable(request.curve.out);
+  if (request.mapOut !== undefined) await makeFolder(request.mapOut, 'use another --map-out');
   // reports errors that do not need a loaded model
   const plans = await planModels(request);
   const inputs = argumentNames(context.args);

@@ -13,17 +13,15 @@ import { invalid, notResult, type ResultsReader } from './stored-results.js';
 
 /** @throws QalignError RESULTS_NOT_FOUND, RESULTS_INVALID */
 export async function openResults(path: string): Promise<ResultsReader> {
-  const [isParquet, before] = await look(path);
-  const reader = isParquet
-    ? await openParquetResults(path)
-    : /\.csv$/i.test(path)
-      ? createTextReader(path, csvRows(path))
-      : createTextReader(path, jsonRows(path));
+  const { format, stamp } = await look(path);
+  const reader =
+    format === 'parquet'
+      ? await openParquetResults(path)
+      : createTextReader(path, format === 'csv' ? csvRows(path) : jsonRows(path));
   return {
     rows: () => reader.rows(),
     async row(start, length) {
-      const [, now] = await look(path);
-      if (now !== before)
+      if ((await look(path)).stamp !== stamp)
         throw invalid(`${path} was changed after it was opened; end "qalign view" and start it again.`);
       return reader.row(start, length);
     },
@@ -33,8 +31,12 @@ export async function openResults(path: string): Promise<ResultsReader> {
   };
 }
 
-/** Whether a file is Parquet, and a value that changes when the file is rewritten. Appended rows do not change it. */
-async function look(path: string): Promise<[isParquet: boolean, stamp: string]> {
+type Format = 'parquet' | 'csv' | 'json';
+/** Bytes of the start of a file that identify its format. The longest header of CSV is shorter. */
+const HEAD = 4096;
+
+/** The format of a file, and a value that changes when the file is rewritten. Appended rows do not change it. */
+async function look(path: string): Promise<{ readonly format: Format; readonly stamp: string }> {
   const file = await open(path).catch((cause: unknown) => {
     throw new QalignError('RESULTS_NOT_FOUND', `${path} cannot be read (${reasonOf(cause)}); check its path.`, {
       cause,
@@ -42,12 +44,20 @@ async function look(path: string): Promise<[isParquet: boolean, stamp: string]> 
   });
   try {
     const { ino, dev, size } = await file.stat();
-    const { buffer, bytesRead } = await file.read(Buffer.alloc(4), 0, 4, 0);
-    const isParquet = buffer.subarray(0, bytesRead).toString('latin1') === 'PAR1';
-    return [isParquet, `${dev} ${ino} ${isParquet ? size : ''}`];
+    const { buffer, bytesRead } = await file.read(Buffer.alloc(HEAD), 0, HEAD, 0);
+    const format = formatOf(path, buffer.subarray(0, bytesRead).toString());
+    return { format, stamp: `${dev} ${ino} ${format === 'parquet' ? size : ''}` };
   } finally {
     await file.close();
   }
+}
+
+/** `--format` allows any extension, so the content decides where it is clear. */
+function formatOf(path: string, head: string): Format {
+  if (head.startsWith('PAR1')) return 'parquet';
+  const [first = ''] = head.replace(/^\ufeff/, '').trimStart().split(/\r?\n/); // prettier-ignore
+  if (/^[[{]/.test(first)) return 'json';
+  return /\.csv$/i.test(path) || first.split(',').includes('input') ? 'csv' : 'json';
 }
 
 /** The rows of one kind of text file. */

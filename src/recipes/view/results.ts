@@ -3,7 +3,7 @@ import { basename, dirname, isAbsolute, resolve } from 'node:path';
 import type { ViewItem, ViewRows, ViewRowsQuery, ViewSummary } from '../../api/view.js';
 import { QalignError } from '../../base/errors.js';
 import { isUrl } from '../../media/find/once.js';
-import type { MediaInput } from '../../media/media-input.js';
+import { mediaAt, pathFrom, type MediaInput } from '../../media/media-input.js';
 import { openResults } from './results-reader.js';
 import { createRowIndex, type RowPlace } from './row-index.js';
 import { invalid, notResult } from './stored-results.js';
@@ -73,12 +73,12 @@ export async function indexResults(path: string, { signal, onProgress }: IndexOp
 /** Paths are relative to the folder of the command, as when they were scored, or to the folder of the file. */
 function mediaOf({ input, input_base64 }: RowPlace, folders: readonly string[]): MediaInput {
   if (isUrl(input)) throw new QalignError('MEDIA_NOT_FOUND', 'The input is a URL, which "qalign view" does not fetch.');
-  if (input_base64 !== null) {
-    const path = Buffer.from(input_base64, 'base64');
-    return path.toString() === input ? input : { path };
-  }
-  const found = (isAbsolute(input) ? [input] : folders.map((folder) => resolve(folder, input))).find(existsSync);
-  if (found !== undefined) return found;
+  const name = input_base64 === null ? Buffer.from(input) : Buffer.from(input_base64, 'base64');
+  const paths = isAbsolute(name.toString('latin1'))
+    ? [name]
+    : folders.map((folder) => Buffer.concat([Buffer.from(`${folder}/`), name]));
+  const found = paths.find((path) => existsSync(path));
+  if (found !== undefined) return mediaAt(pathFrom(found));
   throw new QalignError(
     'MEDIA_NOT_FOUND',
     `${input} does not exist; start "qalign view" in the folder of the scoring.`,

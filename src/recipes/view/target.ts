@@ -1,7 +1,8 @@
 import { existsSync } from 'node:fs';
-import { readdir, stat } from 'node:fs/promises';
+import { readdir, readFile, stat } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 import { QalignError } from '../../base/errors.js';
+import { reasonOf } from '../../base/files/reason.js';
 import { runsRoot } from '../../runs/run-directory.js';
 import { invalid } from './stored-results.js';
 
@@ -10,6 +11,13 @@ export interface ViewTarget {
   readonly kind: 'results' | 'run' | 'evaluation';
   readonly path: string;
 }
+
+interface Folder extends ViewTarget {
+  readonly kind: 'run' | 'evaluation';
+}
+
+/** The file that describes a folder of each kind. */
+const DESCRIPTIONS = { run: 'recipe.json', evaluation: 'evaluation.json' } as const;
 
 /** Files of a folder, by which it can also be named. */
 const FILES: Readonly<Record<string, ViewTarget['kind']>> = {
@@ -32,14 +40,14 @@ export async function findViewTarget(name: string, runs = runsRoot()): Promise<V
   if (found?.isFile() === true) {
     const folder = dirname(path);
     const kind = Object.hasOwn(FILES, basename(path)) ? kindOf(folder) : undefined;
-    return kind === undefined ? { kind: 'results', path } : { kind, path: folder };
+    return kind === undefined ? { kind: 'results', path } : requireReadable({ kind, path: folder });
   }
   if (found !== undefined && !found.isDirectory())
     throw invalid(`${path} is not a regular file; name a results file, a run or an evaluation.`);
   const folders = [path, join(runs, name), resolve('evaluations', name)].filter(existsSync);
   for (const folder of folders) {
     const kind = kindOf(folder);
-    if (kind !== undefined) return { kind, path: folder };
+    if (kind !== undefined) return requireReadable({ kind, path: folder });
   }
   if (folders[0] !== undefined) throw invalid(await describeFolder(folders[0]));
   throw new QalignError(
@@ -48,9 +56,23 @@ export async function findViewTarget(name: string, runs = runsRoot()): Promise<V
   );
 }
 
+/** @throws QalignError RESULTS_INVALID if the file that describes the folder is damaged */
+async function requireReadable(target: Folder): Promise<Folder> {
+  const file = join(target.path, DESCRIPTIONS[target.kind]);
+  try {
+    const { name } = JSON.parse(await readFile(file, 'utf8')) as { readonly name?: unknown };
+    if (typeof name === 'string') return target;
+  } catch (cause) {
+    throw damaged(file, reasonOf(cause), cause);
+  }
+  throw damaged(file, 'it has no name');
+}
+
+const damaged = (file: string, why: string, cause?: unknown): QalignError =>
+  invalid(`${file} is damaged (${why}); restore the file, or name another folder.`, cause);
+
 function kindOf(folder: string): 'run' | 'evaluation' | undefined {
-  if (existsSync(join(folder, 'evaluation.json'))) return 'evaluation';
-  return existsSync(join(folder, 'recipe.json')) ? 'run' : undefined;
+  return (['evaluation', 'run'] as const).find((kind) => existsSync(join(folder, DESCRIPTIONS[kind])));
 }
 
 async function describeFolder(folder: string): Promise<string> {

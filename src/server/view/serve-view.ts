@@ -44,7 +44,7 @@ export async function serveView(shown: Shown, { port, log }: { port: number; log
   };
   const app = createViewApp(services, secret, log);
   const server = openServer({ handle: app }, { host: HOST, port, connections: CONNECTIONS });
-  await listen(server, { host: HOST, port, connections: CONNECTIONS });
+  await listen(server, { host: HOST, port, connections: CONNECTIONS }, '--port N');
   return {
     url: `${urlOf(server, HOST)}/${secret}/`,
     close() {

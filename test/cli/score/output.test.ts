@@ -335,6 +335,32 @@ describe('--per-frame', () => {
     expect(await message('b.mp4', '--per-frame', '--fields', 'input,frame_curve.mean', ...resume)).toContain(
       'kind,frame_curve.window',
     );
-    expect(await message('b.mp4', '--out', at('z.csv'), '--per-frame-csv', at('z.csv'))).toContain('same file');
+    for (const same of [at('z.csv'), `${folder}/./z.csv`])
+      expect(await message('b.mp4', '--out', at('z.csv'), '--per-frame-csv', same)).toContain('same file');
+  });
+
+  it('replaces an earlier file of curves, and no other file', async () => {
+    await writeFile(at('clip.mp4'), 'a clip');
+    await expect(run(['b.mp4', '--per-frame-csv', at('clip.mp4')])).rejects.toMatchObject({
+      code: 'OUTPUT_UNWRITABLE',
+      message: expect.stringContaining('--per-frame-csv') as string,
+    });
+    expect(await readFile(at('clip.mp4'), 'utf8')).toBe('a clip');
+    for (let time = 0; time < 2; time += 1) await run(['b.mp4', '--per-frame-csv', at('curves.csv')]);
+    expect((await readFile(at('curves.csv'), 'utf8')).trim().split('\n')).toHaveLength(4);
+  });
+});
+
+describe('--map-out', () => {
+  const at = (name: string): string => join(folder, name);
+  it('is checked before a model is loaded', async () => {
+    await writeFile(at('file'), 'text');
+    for (const place of [at('file'), at('file/maps'), '/proc/maps']) {
+      const terminal = hearingTerminal();
+      await expect(run(['a.png', '--map', '--map-out', place, '--out', at('r.jsonl')], terminal)).rejects.toMatchObject(
+        { code: 'OUTPUT_UNWRITABLE', message: expect.stringContaining('use another --map-out') as string },
+      );
+      expect(await readdir(folder)).toEqual(['file']);
+    }
   });
 });

@@ -36,7 +36,10 @@ it('adds four columns to CSV, and the whole map to Parquet; other runs keep thei
   );
   expect(csvLine(clip!, {}, csv)).toMatch(/,,,,$/);
   const parquet = withMapColumns(compactLayout({}));
-  expect(JSON.parse(parquet.cellsOf(mapped!)['map'] as string)).toEqual(mapped!.map);
+  const { map } = JSON.parse(parquet.jsonOf(mapped!)) as ScoreResult;
+  expect(JSON.parse(parquet.cellsOf(mapped!)['map'] as string)).toEqual(map);
+  expect(parquet.cellsOf(mapped!)['map_min']).toBe(map!.values[0]);
+  expect(parquet.columns.find(({ name }) => name === 'map_min')?.type).toBe('float');
   expect(lackingForResume(['input', 'task', 'score_version', 'file_size', 'modified'], NEEDS)).toEqual(['kind', 'map']);
 });
 

@@ -73,6 +73,30 @@ describe('results of every format and layout', () => {
   });
 });
 
+it('recognises CSV by its header, and JSON lines by their brackets, under any name', async () => {
+  for (const [format, name] of [
+    ['csv', 'table.txt'],
+    ['csv', 'table.jsonl'],
+    ['jsonl', 'lines.csv'],
+  ] as const) {
+    await WRITERS[format]!(join(folder, name), FULL_LAYOUT);
+    const results = await indexResults(join(folder, name));
+    expect(results.summary).toMatchObject({ rows: 40, failed: 4 });
+    results.close();
+  }
+});
+
+it('finds the file of a name that is not UTF-8 beside the results', async () => {
+  const exact = Buffer.from([0x62, 0xff, 0x2e, 0x70, 0x6e, 0x67]);
+  const path = Buffer.concat([Buffer.from(`${folder}/`), exact]);
+  await writeFile(path, 'picture');
+  const row = { input: exact.toString(), input_base64: exact.toString('base64'), score: 3 };
+  await writeFile(join(folder, 'bytes.jsonl'), `${JSON.stringify(row)}\n`);
+  const results = await indexResults(join(folder, 'bytes.jsonl'));
+  expect(results.media(1)).toEqual({ path });
+  results.close();
+});
+
 describe('files that cannot be shown', () => {
   const full = (): string => outcomes.map((one) => `${JSON.stringify(one)}\n`).join('');
   const failure = (promise: Promise<unknown>): Promise<QalignError> =>
@@ -115,10 +139,22 @@ describe('files that cannot be shown', () => {
     await mkdir(join(folder, 'half/predictions'), { recursive: true });
     expect((await failure(findViewTarget(join(folder, 'half')))).message).toContain('not completed');
     await mkdir(join(folder, 'runs/koniq'), { recursive: true });
-    await writeFile(join(folder, 'runs/koniq/recipe.json'), '{}');
+    await writeFile(join(folder, 'runs/koniq/recipe.json'), '{"name":"koniq"}');
     expect(await findViewTarget('koniq', join(folder, 'runs'))).toEqual({
       kind: 'run',
       path: join(folder, 'runs/koniq'),
     });
+  });
+
+  it.each([
+    ['recipe.json', '{"name":'],
+    ['recipe.json', '{}'],
+    ['evaluation.json', '[]'],
+    ['evaluation.json', ''],
+  ])('a folder whose %s is damaged: %s', async (name, content) => {
+    const damaged = await mkdtemp(join(folder, 'damaged-'));
+    await writeFile(join(damaged, name), content);
+    const { code, message } = await failure(findViewTarget(damaged));
+    expect([code, message]).toEqual(['RESULTS_INVALID', expect.stringContaining(join(damaged, name))]);
   });
 });

@@ -1,3 +1,4 @@
+import type { QualityMap } from '../../../api/quality-map.js';
 import { isFailure, SCHEMA_VERSION, type ScoreOutcome, type ScoreResult } from '../../../api/result.js';
 import { LEVELS } from '../../../scoring/levels.js';
 import { cellsOf, type Cells } from '../result-csv.js';
@@ -127,14 +128,19 @@ function compactRow(outcome: ScoreOutcome): Readonly<Record<string, unknown>> {
     level_mass: shortFp32(own.level_mass),
     entropy: shortFp32(own.entropy),
     std: shortFp32(own.std),
-    ...(own.map === undefined
-      ? {}
-      : { map: { ...own.map, values: own.map.values.map(shortFp32), median: shortFp32(own.map.median) } }),
+    ...(own.map === undefined ? {} : { map: compactMap(own.map) }),
     ...compactCurve(own),
     ...(preprocessing.decoder === undefined ? {} : { decoder: preprocessing.decoder }),
     v: versionTag(score_version),
   };
 }
+
+/** The map with fp32 numbers. */
+export const compactMap = (map: QualityMap): QualityMap => ({
+  ...map,
+  values: map.values.map(shortFp32),
+  median: shortFp32(map.median),
+});
 
 /** The curve with fp32 numbers; nothing without a curve. */
 function compactCurve({ frame_curve: curve }: Pick<ScoreResult, 'frame_curve'>): Pick<ScoreResult, 'frame_curve'> {

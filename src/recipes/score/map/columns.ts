@@ -1,5 +1,7 @@
+import type { QualityMap } from '../../../api/quality-map.js';
 import { isFailure, type ScoreOutcome } from '../../../api/result.js';
 import { lowestWindow } from '../../../scoring/quality-map.js';
+import { compactMap } from '../layout/compact.js';
 import type { Column } from '../layout/column.js';
 import type { ResultLayout } from '../layout/layout.js';
 import type { Cells } from '../result-csv.js';
@@ -17,23 +19,28 @@ const WHOLE: Column = { name: 'map', type: 'text' };
 /** Adds the columns of maps to tables. Rows of JSON have their map anyway, and so has a choice of fields. */
 export function withMapColumns(layout: ResultLayout): ResultLayout {
   if (layout.kind === 'fields') return layout;
+  const isCompact = layout.kind === 'compact';
+  const columns = MAP_COLUMNS.map(({ name, type }): Column => {
+    return { name, type: isCompact && type === 'double' ? 'float' : type };
+  });
+  const cellsOfMap = (outcome: ScoreOutcome): Cells =>
+    isFailure(outcome) || outcome.map === undefined ? {} : mapCells(isCompact ? compactMap(outcome.map) : outcome.map);
   return {
     ...layout,
-    columns: [...layout.columns, ...MAP_COLUMNS],
+    columns: [...layout.columns, ...columns],
     lists: [...layout.lists, WHOLE],
-    cellsOf: (outcome) => ({ ...layout.cellsOf(outcome), ...mapCells(outcome) }),
+    cellsOf: (outcome) => ({ ...layout.cellsOf(outcome), ...cellsOfMap(outcome) }),
   };
 }
 
-function mapCells(outcome: ScoreOutcome): Cells {
-  if (isFailure(outcome) || outcome.map === undefined) return {};
-  const { value, x, y } = lowestWindow(outcome.map);
+function mapCells(map: QualityMap): Cells {
+  const { value, x, y } = lowestWindow(map);
   return {
     map_min: value,
     map_min_x: x,
     map_min_y: y,
-    map_median: outcome.map.median,
-    map: JSON.stringify(outcome.map),
+    map_median: map.median,
+    map: JSON.stringify(map),
   };
 }
 
