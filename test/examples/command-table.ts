@@ -126,7 +126,7 @@ export const HELP_COMMANDS: Readonly<Record<string, Row>> = {
     'a GPU and a download',
   ),
   'qalign bench drift photos/ --model one-align --precision int8 --max-delta 0.05 --min-srcc 0.99 --json': {
-    instead: 'qalign bench drift photo.jpg --model tiny-untrained --precision int8 --against fp32 --max-delta 1 --json',
+    instead: 'qalign bench drift photo.jpg --precision bf16 --against fp32 --max-delta 1 --json',
     because: 'a GPU and a download',
     says: /"level_agreement"/,
   },
@@ -189,7 +189,7 @@ export const HELP_COMMANDS: Readonly<Record<string, Row>> = {
     code: 1,
     says: /RESULTS_NOT_FOUND|RUN_NOT_FOUND/,
   },
-  'qalign view evaluations/koniq --no-open': { code: 1, says: /RESULTS_NOT_FOUND/ },
+  'qalign view evaluations/koniq --no-open': untilOpen('qalign view evaluations/koniq'),
   "qalign serve port=9000 models='[one-align]' device=cuda:0": helpOnly('qalign serve', 'a GPU and a download'),
   'curl -F file=@photo.jpg localhost:8080/v1/score': { says: /"scored":1/ },
 };
