@@ -1,12 +1,13 @@
 import { useSignal } from '@preact/signals';
 import type { JSX, RefObject } from 'preact';
-import { useEffect, useRef } from 'preact/hooks';
+import { useRef } from 'preact/hooks';
 import type { ScoreResult } from '../../api/result.js';
 import { LEVELS } from '../../scoring/levels.js';
 import { apiKey, SERVICE } from '../session.js';
 import { linkTo } from '../route.js';
 import { LevelTable } from '../parts/level-bars.js';
 import { scoreText } from '../parts/format.js';
+import { Neighbours } from '../parts/neighbours.js';
 import { useObjectUrl } from '../parts/object-url.js';
 import { Warning } from '../parts/warning.js';
 import { doubts, failureOf, resultOf, rows, shown, type Row } from './rows.js';
@@ -29,9 +30,14 @@ export function ItemScreen({ id }: { readonly id: string }): JSX.Element {
       </>
     );
   const result = resultOf(row);
+  const at = shown.value.findIndex((one) => one.id === row.id);
+  const itemAt = (place: number): string | undefined => {
+    const one = shown.value[place];
+    return at < 0 || one === undefined ? undefined : linkTo('item', String(one.id));
+  };
   return (
     <>
-      <Neighbours row={row} />
+      <Neighbours label="Items" all="All scores" before={itemAt(at - 1)} after={itemAt(at + 1)} />
       <h1 tabIndex={-1} class="item-title">
         <bdi>{row.name}</bdi>
       </h1>
@@ -44,30 +50,6 @@ export function ItemScreen({ id }: { readonly id: string }): JSX.Element {
       </div>
       {result?.kind === 'video' && <FrameCurve key={row.id} row={row} result={result} video={video} />}
     </>
-  );
-}
-
-/** Links to the rows before and after in the shown order; the arrow keys do the same. */
-function Neighbours({ row }: { readonly row: Row }): JSX.Element {
-  const at = shown.value.findIndex(({ id }) => id === row.id);
-  const [before, after] = [shown.value[at - 1], at < 0 ? undefined : shown.value[at + 1]];
-  useEffect(() => {
-    const onKey = (event: KeyboardEvent): void => {
-      if (event.target !== document.body && !(event.target as Element).matches('h1')) return;
-      const to = event.key === 'ArrowLeft' ? before : event.key === 'ArrowRight' ? after : undefined;
-      if (to !== undefined) location.hash = linkTo('item', String(to.id));
-    };
-    addEventListener('keydown', onKey);
-    return () => removeEventListener('keydown', onKey);
-  }, [before?.id, after?.id]);
-  const link = (to: Row | undefined, text: string): JSX.Element =>
-    to === undefined ? <span class="soft">{text}</span> : <a href={linkTo('item', String(to.id))}>{text}</a>;
-  return (
-    <nav class="crumbs" aria-label="Items">
-      <a href="#/">All scores</a>
-      {link(before, 'Previous')}
-      {link(after, 'Next')}
-    </nav>
   );
 }
 

@@ -3,6 +3,7 @@ import type { ScoreOutcome, ScoreResult } from '../../api/result.js';
 import type { Task } from '../../prompts/subject.js';
 import type { ItemSource } from '../../api/score.js';
 import { doubtsOf } from '../../scoring/doubts.js';
+import type { Sort, SortKey } from '../parts/result-list.js';
 
 export type RowState = 'waiting' | 'sent' | 'done';
 
@@ -19,7 +20,6 @@ export interface Row {
   readonly outcome: ScoreOutcome | undefined;
 }
 
-export type SortKey = 'order' | 'score' | 'name' | 'entropy' | 'level_mass';
 export interface Filter {
   readonly text: string;
   readonly show: 'all' | 'scored' | 'doubtful' | 'failed' | 'waiting';
@@ -27,7 +27,7 @@ export interface Filter {
 
 /** Every row in the order of arrival. Written in groups: a thousand answers are not a thousand renderings. */
 export const rows: Signal<readonly Row[]> = signal([]);
-export const sort = signal<{ readonly key: SortKey; readonly down: boolean }>({ key: 'order', down: false });
+export const sort = signal<Sort>({ key: 'order', down: false });
 export const filter = signal<Filter>({ text: '', show: 'all' });
 
 export { doubtsOf as doubts };
@@ -60,11 +60,7 @@ const VALUES: Readonly<Record<SortKey, (row: Row) => number | string | undefined
 };
 
 /** Rows of a filter in the order of a key. Rows without a value are last in both directions. */
-export function arranged(
-  all: readonly Row[],
-  { text, show }: Filter,
-  { key, down }: { readonly key: SortKey; readonly down: boolean },
-): readonly Row[] {
+export function arranged(all: readonly Row[], { text, show }: Filter, { key, down }: Sort): readonly Row[] {
   const wanted = text.trim().toLowerCase();
   const kept = all.filter((row) => MATCHES[show](row) && (wanted === '' || row.name.toLowerCase().includes(wanted)));
   if (key === 'order' && !down) return kept;

@@ -3,6 +3,8 @@ import type { JSX } from 'preact';
 import { models } from '../session.js';
 import { linkTo } from '../route.js';
 import { save, whole } from '../parts/format.js';
+import { ResultHead, ROW_HEIGHT } from '../parts/result-list.js';
+import { RowFilters } from '../parts/row-filters.js';
 import { Empty } from '../parts/states.js';
 import { VirtualList } from '../parts/virtual-list.js';
 import { DropZone } from './drop-zone.js';
@@ -10,8 +12,8 @@ import { toCsv, toJsonLines } from './export.js';
 import { clearRows, model, retry, retryFailed, scale, tasks } from './intake.js';
 import { pausedUntil } from './queue.js';
 import { PauseNote } from './pause-note.js';
-import { counts, failureOf, filter, rows, shown, type Filter } from './rows.js';
-import { FileThumb, ResultHead, ResultRow, ROW_HEIGHT } from './result-row.js';
+import { counts, failureOf, filter, rows, shown, sort, type Filter } from './rows.js';
+import { FileThumb, ResultRow } from './result-row.js';
 
 export function ScoreScreen(): JSX.Element {
   return (
@@ -128,7 +130,7 @@ function Results(): JSX.Element {
         count={shown.value.length}
         height={ROW_HEIGHT}
         label="Scores"
-        head={<ResultHead />}
+        head={<ResultHead sort={sort.value} onSort={(next) => (sort.value = next)} />}
         row={(index) => <Line index={index} />}
       />
       {shown.value.length === 0 && <p class="soft">No row matches the filter.</p>}
@@ -162,30 +164,12 @@ function Filters({ failed, doubtful }: { readonly failed: number; readonly doubt
     ['waiting', 'waiting'],
   ];
   return (
-    <div class="filters">
-      <label>
-        <span class="hidden">Find by name</span>
-        <input
-          type="search"
-          placeholder="Find by name"
-          value={filter.value.text}
-          onInput={(event) => (filter.value = { ...filter.value, text: event.currentTarget.value })}
-        />
-      </label>
-      <label>
-        <span class="hidden">Show</span>
-        <select
-          value={filter.value.show}
-          onChange={(event) => (filter.value = { ...filter.value, show: event.currentTarget.value as Filter['show'] })}
-        >
-          {choices.map(([value, label]) => (
-            <option key={value} value={value}>
-              {label}
-            </option>
-          ))}
-        </select>
-      </label>
-    </div>
+    <RowFilters
+      text={filter.value.text}
+      show={filter.value.show}
+      choices={choices}
+      onChange={(change) => (filter.value = { ...filter.value, ...change })}
+    />
   );
 }
 

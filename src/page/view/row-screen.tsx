@@ -1,12 +1,12 @@
 import { useSignal } from '@preact/signals';
 import type { JSX } from 'preact';
-import { useEffect } from 'preact/hooks';
 import type { ViewItem, ViewRow } from '../../api/view.js';
 import { getText } from '../session.js';
 import { linkTo } from '../route.js';
 import { scoreText } from '../parts/format.js';
 import { LevelTable } from '../parts/level-bars.js';
 import { useLoaded } from '../parts/load.js';
+import { Neighbours } from '../parts/neighbours.js';
 import { Problem, Skeleton } from '../parts/states.js';
 import { Warning } from '../parts/warning.js';
 import { byLevel, notesOf, pictureOf } from './rows-screen.js';
@@ -20,7 +20,7 @@ export function RowScreen({ n }: { readonly n: string }): JSX.Element {
   const item = value.value;
   return (
     <>
-      <Neighbours n={Number(n)} />
+      <RowNeighbours n={Number(n)} />
       <h1 tabIndex={-1} class="item-title">
         <bdi>{item?.row.input ?? `Row ${n}`}</bdi>
       </h1>
@@ -36,29 +36,14 @@ export function RowScreen({ n }: { readonly n: string }): JSX.Element {
   );
 }
 
-/** Links to the rows before and after in the arrangement of the list; the arrow keys do the same. */
-function Neighbours({ n }: { readonly n: number }): JSX.Element {
+/** Links in the arrangement of the list. A row that is opened by its address has none. */
+function RowNeighbours({ n }: { readonly n: number }): JSX.Element {
   const place = placeOf(n);
-  const before = place === undefined || place === 0 ? undefined : rowAt(place - 1)?.n;
-  const after = place === undefined ? undefined : rowAt(place + 1)?.n;
-  useEffect(() => {
-    const onKey = (event: KeyboardEvent): void => {
-      if (event.target !== document.body && !(event.target as Element).matches('h1')) return;
-      const to = event.key === 'ArrowLeft' ? before : event.key === 'ArrowRight' ? after : undefined;
-      if (to !== undefined) location.hash = linkTo('rows', String(to));
-    };
-    addEventListener('keydown', onKey);
-    return () => removeEventListener('keydown', onKey);
-  }, [before, after]);
-  const link = (to: number | undefined, text: string): JSX.Element =>
-    to === undefined ? <span class="soft">{text}</span> : <a href={linkTo('rows', String(to))}>{text}</a>;
-  return (
-    <nav class="crumbs" aria-label="Rows">
-      <a href="#/">All rows</a>
-      {link(before, 'Previous')}
-      {link(after, 'Next')}
-    </nav>
-  );
+  const rowBeside = (step: number): string | undefined => {
+    const beside = place === undefined || place + step < 0 ? undefined : rowAt(place + step);
+    return beside === undefined ? undefined : linkTo('rows', String(beside.n));
+  };
+  return <Neighbours label="Rows" all="All rows" before={rowBeside(-1)} after={rowBeside(1)} />;
 }
 
 function Picture({ row: { n, input } }: { readonly row: ViewRow }): JSX.Element {

@@ -9,15 +9,13 @@ import { decimal } from '../../report/text.js';
 import { getText, SERVICE } from '../session.js';
 import { linkTo } from '../route.js';
 import { scoreText, whole } from '../parts/format.js';
-import { LevelBars } from '../parts/level-bars.js';
 import { useLoaded } from '../parts/load.js';
 import { Plot } from '../parts/plot.js';
+import { NoThumb, ResultCells, ResultHead, ROW_HEIGHT } from '../parts/result-list.js';
+import { RowFilters } from '../parts/row-filters.js';
 import { Problem, Skeleton } from '../parts/states.js';
 import { VirtualList } from '../parts/virtual-list.js';
-import { Warning } from '../parts/warning.js';
 import { arrange, arrangement, problem, restart, rowAt, total, type Arrangement } from './stored-rows.js';
-
-const ROW_HEIGHT = 68;
 
 /** The rows of a results file. They stay in the file; the page holds the ones in view. */
 export function RowsScreen(): JSX.Element {
@@ -95,68 +93,14 @@ function Filters({ figures }: { readonly figures: ViewSummary }): JSX.Element {
   ];
   return (
     <div class="tools">
-      <div class="filters">
-        <label>
-          <span class="hidden">Find by name</span>
-          <input
-            type="search"
-            placeholder="Find by name"
-            value={arrangement.value.text}
-            onInput={(event) => arrange({ text: event.currentTarget.value })}
-          />
-        </label>
-        <label>
-          <span class="hidden">Show</span>
-          <select
-            value={arrangement.value.show}
-            onChange={(event) => arrange({ show: event.currentTarget.value as Arrangement['show'] })}
-          >
-            {choices.map(([value, label]) => (
-              <option key={value} value={value}>
-                {label}
-              </option>
-            ))}
-          </select>
-        </label>
-      </div>
+      <RowFilters text={arrangement.value.text} show={arrangement.value.show} choices={choices} onChange={arrange} />
     </div>
   );
 }
 
 function Head(): JSX.Element {
-  return (
-    <>
-      <span role="columnheader" class="c-thumb">
-        <span class="hidden">Picture</span>
-      </span>
-      <Sorted column="name" label="Name" class="c-name" />
-      <Sorted column="score" label="Score" class="c-score" />
-      <Sorted column="entropy" label="Levels" class="c-bars" hint="sorts by entropy" />
-      <Sorted column="level_mass" label="Notes" class="c-notes" hint="sorts by level_mass" />
-      <span role="columnheader" class="c-model">
-        Model, version
-      </span>
-    </>
-  );
-}
-
-function Sorted(props: {
-  readonly column: Arrangement['sort'];
-  readonly label: string;
-  readonly class: string;
-  readonly hint?: string;
-}): JSX.Element {
-  const { sort, down } = arrangement.value;
-  const isOn = sort === props.column;
-  const next = (): void => arrange(isOn && down ? { sort: 'order', down: false } : { sort: props.column, down: isOn });
-  return (
-    <span role="columnheader" class={props.class} aria-sort={isOn ? (down ? 'descending' : 'ascending') : 'none'}>
-      <button type="button" class="sort" onClick={next} title={props.hint}>
-        {props.label}
-        <span aria-hidden="true">{isOn ? (down ? '↓' : '↑') : ''}</span>
-      </button>
-    </span>
-  );
+  const { sort: key, down } = arrangement.value;
+  return <ResultHead sort={{ key, down }} onSort={(next) => arrange({ sort: next.key, down: next.down })} />;
 }
 
 function Line({ row }: { readonly row: ViewRow | undefined }): JSX.Element {
@@ -171,39 +115,20 @@ function Line({ row }: { readonly row: ViewRow | undefined }): JSX.Element {
         </span>
       </>
     );
-  const notes = notesOf(row);
   return (
-    <>
-      <span role="cell" class="c-thumb">
-        <Thumb row={row} />
-      </span>
-      <span role="cell" class="c-name">
-        <a href={linkTo('rows', String(row.n))} title={row.input}>
-          <bdi>{row.input}</bdi>
-        </a>
-        <span class="soft">{row.task}</span>
-      </span>
-      <span role="cell" class="c-score">
-        {row.score !== null && <strong>{scoreText(row.score, row.scale ?? 'mos5')}</strong>}
-        {row.level !== null && <span class="soft">{row.level}</span>}
-        {row.error !== null && <span class="failed">failed</span>}
-      </span>
-      <span role="cell" class="c-bars">
-        {row.level_probs !== null && <LevelBars probs={byLevel(row.level_probs)} />}
-      </span>
-      <span role="cell" class="c-notes">
-        {notes.length > 0 && <Warning text={notes.join(' ')} />}
-        {row.error !== null && (
-          <span class="failed-text" title={row.error.message}>
-            <code>{row.error.code}</code> {row.error.message}
-          </span>
-        )}
-      </span>
-      <span role="cell" class="c-model soft">
-        {row.model !== null && <span>{row.model}</span>}
-        {row.score_version !== null && <code>{row.score_version}</code>}
-      </span>
-    </>
+    <ResultCells
+      name={row.input}
+      href={linkTo('rows', String(row.n))}
+      task={row.task}
+      thumb={<Thumb row={row} />}
+      score={row.score === null ? undefined : scoreText(row.score, row.scale ?? 'mos5')}
+      level={row.level ?? undefined}
+      probs={row.level_probs === null ? undefined : byLevel(row.level_probs)}
+      notes={notesOf(row)}
+      failure={row.error ?? undefined}
+      model={row.model ?? undefined}
+      version={row.score_version ?? undefined}
+    />
   );
 }
 
@@ -219,12 +144,7 @@ export const pictureOf = (n: number, side: number): string => `${SERVICE}/v1/vie
 function Thumb({ row: { n, input } }: { readonly row: ViewRow }): JSX.Element {
   const isMissing = useSignal<number | undefined>(undefined);
   const ending = /\.(\w{1,5})$/.exec(input)?.[1]?.toLowerCase() ?? 'file';
-  if (isMissing.value === n || CLIPS.includes(ending))
-    return (
-      <span class="thumb thumb-none" aria-hidden="true">
-        {ending}
-      </span>
-    );
+  if (isMissing.value === n || CLIPS.includes(ending)) return <NoThumb ending={ending} />;
   return <img class="thumb" src={pictureOf(n, 112)} alt="" loading="lazy" onError={() => void (isMissing.value = n)} />;
 }
 
