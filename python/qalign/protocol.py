@@ -246,6 +246,7 @@ class LoadModelResultModelRequired(TypedDict):
     precision: str
     device: str
     image_size: int
+    views: list[Literal["whole", "native"]]
     parameters: int
     max_positions: int | None
 

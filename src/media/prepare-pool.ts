@@ -3,6 +3,7 @@ import { createRequire } from 'node:module';
 import { availableParallelism } from 'node:os';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { Worker } from 'node:worker_threads';
+import { WHOLE } from '../../bridge/protocol/views.js';
 import { QalignError } from '../base/errors.js';
 import { LaneTurns, type Lane } from '../base/lane.js';
 import { formatGigabytes } from '../base/units.js';
@@ -38,12 +39,12 @@ export interface PreparePool {
     options: PrepareWindowsOptions & { readonly lane?: Lane },
   ): Promise<PreparedWindows>;
   /**
-   * Works as `prepareFrame` for each frame. The result holds all frames one after the other: `frames · size · size · 3`
-   * bytes.
+   * Works as `prepareFrame` for each frame. The result holds all frames one after the other: uint8 RGB [frames, views ·
+   * size, size, 3].
    */
   prepareFrames(
     frames: readonly RawPicture[],
-    options: { readonly size: number; readonly lane?: Lane; readonly signal?: AbortSignal },
+    options: Pick<PrepareImageOptions, 'size' | 'views' | 'signal'> & { readonly lane?: Lane },
   ): Promise<Uint8Array>;
   /** Number of waiting pictures, and the time to prepare one. */
   load(): PrepareLoad;
@@ -111,20 +112,22 @@ export function createPreparePool(options: PreparePoolOptions = {}): PreparePool
   const close = (): Promise<void> => pool.close();
   return {
     threads,
-    prepareImage: async (input, { size, autoOrient = false, limits, lane = 'bulk', signal }) => {
+    prepareImage: async (input, { size, views = WHOLE, autoOrient = false, limits, lane = 'bulk', signal }) => {
       const granted = Math.min(FIRST_GRANT, Math.floor(budget.most / threads));
-      const request = { kind: 'image', input, size, autoOrient, limits: plainLimits(limits), granted } as const;
-      const prepared = await pool.submit(request, granted, lane, signal);
-      return { width: size, height: size, ...(prepared as PreparedPicture) };
+      const own = { size, views: [...views], autoOrient, limits: plainLimits(limits), granted };
+      const prepared = await pool.submit({ kind: 'image', input, ...own }, granted, lane, signal);
+      return { width: size, height: size * views.length, ...(prepared as PreparedPicture) };
     },
-    prepareWindows: async (input, { size, autoOrient = false, limits, lane = 'bulk', signal, map, from, count }) => {
+    prepareWindows: async (input, options) => {
+      const { size, views = WHOLE, autoOrient = false, limits, lane = 'bulk', signal, map, from, count } = options;
       const granted = Math.min(FIRST_GRANT, Math.floor(budget.most / threads));
-      const own = { size, autoOrient, limits: plainLimits(limits), granted, map: { ...map }, range: { from, count } };
+      const picture = { size, views: [...views], autoOrient, limits: plainLimits(limits), granted };
+      const own = { ...picture, map: { ...map }, range: { from, count } };
       return (await pool.submit({ kind: 'windows', input, ...own }, granted, lane, signal)) as PreparedWindows;
     },
-    prepareFrames: async (frames, { size, lane = 'bulk', signal }) => {
+    prepareFrames: async (frames, { size, views = WHOLE, lane = 'bulk', signal }) => {
       const bytes = frames.reduce((sum, { data }) => sum + 2 * data.length, 0); // one copy here and one on the thread
-      return (await pool.submit({ kind: 'frames', frames, size }, bytes, lane, signal)).data;
+      return (await pool.submit({ kind: 'frames', frames, size, views: [...views] }, bytes, lane, signal)).data;
     },
     load: () => pool.load(),
     close,

@@ -1,4 +1,5 @@
 /** src/media turns files, bytes and URLs into the pixels of the model. Nothing here knows about prompts or scores. */
+import type { View } from '../../bridge/protocol/views.js';
 import type { Lane } from '../base/lane.js';
 import type { FrameRule } from '../prompts/subject.js';
 import { existingName } from './find/same-name.js';
@@ -16,7 +17,7 @@ export type { ClipReader } from './video/clip-reader.js';
 
 /** A picture, a clip or a folder of frames in the form that the model takes. */
 export interface PreparedMedia {
-  /** uint8 RGB [frames, size, size, 3]. */
+  /** uint8 RGB [frames, views · size, size, 3]. */
   readonly data: Uint8Array;
   readonly frames: number;
   /** Size in pixels of the decoded picture or of an upright frame, before padding and resizing. */
@@ -31,8 +32,10 @@ export interface PreparedMedia {
 }
 
 export interface PrepareOptions {
-  /** Side of the square in pixels. */
+  /** Side of a view in pixels. */
   readonly size: number;
+  /** What the model sees of a picture. Default: the whole picture. */
+  readonly views?: readonly View[] | undefined;
   /** Rotate pictures by their EXIF orientation. Default: false, as in the reference. */
   readonly autoOrient?: boolean | undefined;
   /** Frames per second of a clip. Default: 1. */
@@ -95,6 +98,7 @@ export function createPreparer(pool: PreparePool = createPreparePool()): Prepare
 
 function pictureOptions({
   size,
+  views,
   autoOrient = false,
   limits,
   lane = 'bulk',
@@ -104,6 +108,7 @@ function pictureOptions({
     size,
     autoOrient,
     lane,
+    ...(views === undefined ? {} : { views }),
     ...(limits === undefined ? {} : { limits }),
     ...(signal === undefined ? {} : { signal }),
   };

@@ -1,3 +1,5 @@
+import { WHOLE, type View } from '../../bridge/protocol/views.js';
+
 /** int(255 · mean) of CLIP's normalisation: the padding colour of the reference. */
 export const PAD_COLOUR: readonly [number, number, number] = [122, 116, 104];
 
@@ -6,8 +8,10 @@ export const RESIZE = 'pillow-bicubic';
 
 /** How the pixels of a picture or clip were made, as results and predictions record it. */
 export interface PreprocessingRecord {
-  /** Side of the square in pixels. */
+  /** Side of a view in pixels. */
   readonly size: number;
+  /** What the model sees of a picture. Absent: the whole picture. */
+  readonly views?: View[];
   readonly pad: number[];
   readonly resize: typeof RESIZE;
   readonly auto_orient: boolean;
@@ -18,7 +22,7 @@ export interface PreprocessingRecord {
   readonly frame_rule: 'auto' | 'published';
 }
 
-/** Creates the record for pictures prepared at `size` pixels. Options that are not given are those of the reference. */
+/** Creates the record for views of `size` pixels. Options that are not given are those of the reference. */
 export function describePreprocessing(
   size: number,
   {
@@ -26,15 +30,18 @@ export function describePreprocessing(
     fps,
     maxFrames,
     frameRule,
+    views = WHOLE,
   }: {
     readonly autoOrient?: boolean | undefined;
     readonly fps?: number | undefined;
     readonly maxFrames?: number | undefined;
     readonly frameRule?: 'auto' | 'published' | undefined;
+    readonly views?: readonly View[] | undefined;
   } = {},
 ): PreprocessingRecord {
   return {
     size,
+    ...(views.length === 1 ? {} : { views: [...views] }),
     pad: [...PAD_COLOUR],
     resize: RESIZE,
     auto_orient: autoOrient ?? false,

@@ -60,7 +60,7 @@ describe('media that must lie below a folder', () => {
     const path = at('root/swapped/0000.png');
     await expect(lookAt(path, limits())).rejects.toMatchObject(forbidden);
     await expect(thumbnail(path, 40, limits())).rejects.toMatchObject(forbidden);
-    await expect(distortedSeries(path, SIZE, 1, limits()).next()).rejects.toMatchObject(forbidden);
+    await expect(distortedSeries(path, { size: SIZE }, 1, limits()).next()).rejects.toMatchObject(forbidden);
     expect(await thumbnail(path, 40)).toMatch(/^data:image\/jpeg/);
   });
 

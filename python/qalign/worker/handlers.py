@@ -69,6 +69,7 @@ class Handlers:
         self._scorer.on_step = self._step
         info = asdict(self._scorer.info)
         info.pop("level_token_ids")
+        info["views"] = list(info["views"])
         model = {key: value for key, value in info.items() if value is not None or key == "max_positions"}
         self._measure()
         if self.device_memory is None:
@@ -184,7 +185,7 @@ def answered(id: str, answer: ItemScores | ItemTexts) -> dict[str, Any]:
 def frame_tensors(
     declared: Sequence[dict[str, Any]], buffers: Sequence[Buffer], wanted: Sequence[int]
 ) -> Iterator[Tensor]:
-    """uint8 tensors [F, S, S, 3] as views of the received bytes; `wanted` are the frame counts of the visuals.
+    """uint8 tensors [F, V·S, S, 3] as views of the received bytes; `wanted` are the frame counts of the visuals.
 
     Raises WorkerError INVALID_REQUEST when buffers, their declarations and the visuals contradict each other.
     """

@@ -53,7 +53,7 @@ export async function openSession(parts: ScorerParts, options: ScorerOptions): P
     preparer,
     inFlight: createInFlight(stats),
     model: { ...loaded, id: choice.id },
-    preprocessing: describePreprocessing(loaded.image_size, options),
+    preprocessing: describePreprocessing(loaded.image_size, { ...options, views: loaded.views }),
     prompt,
     scale: options.scale ?? 'mos5',
     prompts: new Map([[prompt.name, prompt]]),

@@ -3,6 +3,7 @@ import { existsSync } from 'node:fs';
 import { mkdir, open, readdir, readFile, rm, stat, statfs, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { TrainRecipe } from '../../config/train.js';
+import type { Reach } from '../../base/files/reach.js';
 import { withFileLock } from '../../base/files/file-lock.js';
 import { asUnwritable, isWriteError, makeFolder } from '../../base/files/unwritable.js';
 import { makeWhole } from '../../base/files/whole-file.js';
@@ -12,17 +13,20 @@ import { DISTORTIONS } from '../../media/distort.js';
 import type { MediaLimits } from '../../media/limits.js';
 import { kindOfRecord } from '../../media/media-kind.js';
 import type { PreparedMedia, Preparer, PrepareOptions } from '../../media/preparer.js';
+import { frameBytes, type FrameForm } from '../../media/views/views.js';
 import type { PromptTemplate } from '../../prompts/render.js';
 import { createPercentGate } from '../../base/percent-gate.js';
 import { orderedMap } from '../../base/ordered-map.js';
 import { STEPS } from './pseudo-labels.js';
-import type { TrainRecord } from './records.js';
+import { modelForm, trainForm } from './frame-form.js';
+import type { ModelShape } from './memory-estimate.js';
+import { readRecords, sampleFraction, type TrainRecord } from './records.js';
 import { SplitWriter, type Written } from './record-writer.js';
 
 /** Creates a series of frames for each kind of distortion of a picture, mildest first. */
 export type MakeSeries = (
   file: string,
-  size: number,
+  form: FrameForm,
   seed: number,
   limits?: Partial<MediaLimits>,
 ) => AsyncIterable<{ kind: string; frames: Uint8Array[] }>;
@@ -59,10 +63,8 @@ export interface PreparedData {
 /** Increase it with every change of the frames or pixels of a file, so that existing prepared data are not reused. */
 const PREPARED_VERSION = 2;
 
-interface Split {
+interface Split extends FrameForm {
   readonly records: readonly TrainRecord[];
-  /** Side of the prepared pictures in pixels. */
-  readonly size: number;
 }
 export type Splits = Readonly<Record<'train' | 'dev', Split>>;
 
@@ -83,22 +85,32 @@ export interface PrepareData {
   readonly signal?: AbortSignal | undefined;
 }
 
+/** Reads the records of a recipe, with the form of their frames. @throws QalignError CONFIG_INVALID */
+export async function loadSplits(recipe: TrainRecipe, shape: ModelShape, within?: Reach): Promise<Splits> {
+  const all = await readRecords(recipe.data.train, recipe.data.root, within);
+  const records = sampleFraction(all, recipe.data.fraction, recipe.seed);
+  return {
+    train: { records, ...trainForm(recipe, shape) },
+    dev: { records: await readRecords(recipe.data.dev, recipe.data.root, within), ...modelForm(shape) },
+  };
+}
+
 /** Errors that affect all records. They end the preparation instead of skipping every clip. */
 const FATAL = new Set(['FFMPEG_NOT_FOUND', 'CANCELLED']);
 
 /** Size of the prepared pixels in bytes: exact for pictures, an upper bound for clips, which count as `max_frames`. */
-export async function preparedBytes({ records, size }: Split, maxFrames: number): Promise<number> {
+export async function preparedBytes({ records, size, views }: Split, maxFrames: number): Promise<number> {
   let frames = 0;
   for await (const kind of orderedMap(records, 64, (record) => kindOfRecord(record).catch(() => 'image')))
     frames += kind === 'image' ? 1 : maxFrames;
-  return frames * size * size * 3;
+  return frames * frameBytes(size, views);
 }
 
 /** Size in bytes of the distortions that `data.distortions` adds to the training split. */
-export function seriesBytes({ records, size }: Split, { data }: TrainRecipe): number {
+export function seriesBytes({ records, size, views }: Split, { data }: TrainRecipe): number {
   return data.distortions === null
     ? 0
-    : Math.min(records.length, data.distortions.pictures) * DISTORTIONS.length * STEPS * size * size * 3;
+    : Math.min(records.length, data.distortions.pictures) * DISTORTIONS.length * STEPS * frameBytes(size, views);
 }
 
 /**
@@ -154,7 +166,7 @@ const skippedBy = ({ maxBytes, maxPixels, maxFramePixels, maxFrames }: Partial<M
 });
 
 /** Adds the size and date of each file, so that a replaced picture changes the hash. */
-async function withStats({ records, size }: Split): Promise<unknown> {
+async function withStats({ records, size, views }: Split): Promise<unknown> {
   const rows: unknown[] = [];
   for await (const row of orderedMap(records, 64, async (record) => [
     record,
@@ -164,7 +176,7 @@ async function withStats({ records, size }: Split): Promise<unknown> {
     ),
   ]))
     rows.push(row);
-  return [rows, size];
+  return [rows, size, ...(views === undefined ? [] : [views])];
 }
 
 async function build(folder: string, options: PrepareData): Promise<void> {
@@ -189,7 +201,7 @@ async function sweep(folder: string): Promise<void> {
 
 async function checkDisk(folder: string, { splits, recipe }: PrepareData): Promise<void> {
   const needed = Object.values(splits).reduce(
-    (sum, { records, size }) => sum + records.length * size * size * 3,
+    (sum, { records, size, views }) => sum + records.length * frameBytes(size, views),
     seriesBytes(splits.train, recipe),
   );
   const disk = await statfs(folder);
@@ -214,10 +226,10 @@ async function prepareSplit(
   options: PrepareData,
   { skipped, warned }: Told,
 ): Promise<object> {
-  const { records, size } = options.splits[split];
+  const { records, ...form } = options.splits[split];
   const { media, recipe, limits, signal } = options;
   const prompts = split === 'dev' ? options.prompts?.slice(0, 1) : options.prompts;
-  const writer = new SplitWriter(await open(join(folder, `${split}.pixels`), 'w'), size, recipe, prompts ?? []);
+  const writer = new SplitWriter(await open(join(folder, `${split}.pixels`), 'w'), form, recipe, prompts ?? []);
   const written: Written[] = [];
   const heard = createPercentGate();
   let done = 0;
@@ -225,7 +237,7 @@ async function prepareSplit(
     const ready = orderedMap(
       records,
       media.width,
-      (record) => prepareOne(media, record, { size, maxFrames: recipe.data.max_frames, limits, signal }),
+      (record) => prepareOne(media, record, { ...form, maxFrames: recipe.data.max_frames, limits, signal }),
       signal,
     );
     for await (const result of ready) {
@@ -239,7 +251,7 @@ async function prepareSplit(
       if (heard(split, done, records.length))
         options.onProgress?.({ split, done, total: records.length, skipped: skipped.length });
     }
-    if (split === 'train') await addSeries(writer, written, size, options, skipped.length);
+    if (split === 'train') await addSeries(writer, written, form, options, skipped.length);
   } finally {
     await writer.close();
   }
@@ -276,7 +288,7 @@ async function prepareOne(
 async function addSeries(
   writer: SplitWriter,
   written: readonly Written[],
-  size: number,
+  form: FrameForm,
   options: PrepareData,
   skipped: number,
 ): Promise<void> {
@@ -290,7 +302,7 @@ async function addSeries(
     .slice(0, recipe.data.distortions.pictures);
   for (const [done, { record, firstFrame }] of best.entries()) {
     signal?.throwIfAborted();
-    for await (const { kind, frames } of makeSeries(record.media, size, recipe.seed * 1_000_003 + done, limits)) {
+    for await (const { kind, frames } of makeSeries(record.media, form, recipe.seed * 1_000_003 + done, limits)) {
       const series = `${record.id}#${kind}`;
       const { mos: _, mos_std: _std, level_probs: _probs, ...unrated } = record;
       const member = (order: number): TrainRecord => ({

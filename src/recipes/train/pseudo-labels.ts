@@ -4,6 +4,7 @@ import { DISTORTIONS, distort, strengthAt, type Distortion } from '../../media/d
 import { readInput } from '../../media/image-file.js';
 import { prepareFrame } from '../../media/image.js';
 import { withDefaults, type MediaLimits } from '../../media/limits.js';
+import type { FrameForm } from '../../media/views/views.js';
 
 /** Number of distorted steps in a series, in addition to the picture itself. */
 export const STEPS = 4;
@@ -14,7 +15,7 @@ export const STEPS = 4;
  */
 export async function* distortedSeries(
   file: string,
-  size: number,
+  form: FrameForm,
   seed: number,
   given?: Partial<MediaLimits>,
 ): AsyncGenerator<{ kind: Distortion; frames: Uint8Array[] }> {
@@ -25,9 +26,7 @@ export async function* distortedSeries(
     const frames: Uint8Array[] = [];
     for (let step = 0; step < STEPS; step++) {
       const strength = strengthAt(kind, (step + draw()) / STEPS);
-      frames.push(
-        prepareFrame(await distort(picture, kind, strength, seed * DISTORTIONS.length + number), { size }).data,
-      );
+      frames.push(prepareFrame(await distort(picture, kind, strength, seed * DISTORTIONS.length + number), form).data);
     }
     yield { kind, frames };
   }

@@ -26,7 +26,6 @@ import { createPreparePool } from '../../media/prepare-pool.js';
 import { createPreparer } from '../../media/preparer.js';
 import { QalignError } from '../../base/errors.js';
 import { packageRoot, packageVersion } from '../../base/package-root.js';
-import type { Reach } from '../../base/files/reach.js';
 import { writeWhole } from '../../base/files/whole-file.js';
 import { formatGigabytes } from '../../base/units.js';
 import {
@@ -40,18 +39,19 @@ import {
 import { distortedSeries } from './pseudo-labels.js';
 import { awaitOrphans, joinHosts, launch, requireIdle, torchrunArguments } from './launch.js';
 import { misfits, readMachine } from './machine.js';
+import { trainForm } from './frame-form.js';
 import { chooseTrainModel, fetchModel, modelShape, readShape } from './model-shape.js';
 import { estimateTime, type TimeEstimate } from './time-estimate.js';
 import { estimateMemory, type ModelShape, type MemoryEstimate } from './memory-estimate.js';
 import {
+  loadSplits,
   prepareData,
   preparedBytes,
   seriesBytes,
   type PreparedData,
   type PrepareProgress,
-  type Splits,
 } from './prepare.js';
-import { readRecords, requireUsable, sampleFraction, type TrainRecord } from './records.js';
+import { readRecords, requireUsable, type TrainRecord } from './records.js';
 
 /** Options of a training that are not part of the recipe. */
 export interface TrainOptions {
@@ -125,6 +125,7 @@ export async function planRecipe(input: TrainRecipeInput): Promise<RecipePlan> {
   const recipe = readRecipe(input);
   const choice = await chooseTrainModel(recipe);
   const shape = modelShape(choice);
+  trainForm(recipe, shape);
   const machine = await readMachine(runsRoot(), modelCacheDir());
   const compare = (plan: MemoryEstimate, prepared = 0): string[] =>
     misfits(plan, recipe, machine, { prepared, download: downloadBytes(choice, plan) });
@@ -173,6 +174,7 @@ export async function train(input: TrainRecipeInput, options: TrainOptions = {})
   const known = choice.architecture !== undefined || existsSync(join(choice.model, 'config.json'));
   if (known) {
     const shape = modelShape(readFrom(choice, options));
+    trainForm(recipe, shape); // refuses a size that the model cannot crop
     const estimate = estimateMemory(shape, recipe, mostFrames(records, recipe));
     requireFits(estimate, recipe);
     requireMachine(
@@ -375,16 +377,6 @@ async function prepare(
   } finally {
     await media.close();
   }
-}
-
-async function loadSplits(recipe: TrainRecipe, shape: ModelShape, within?: Reach): Promise<Splits> {
-  const size = shape.visual_config.visual_model.image_size;
-  const all = await readRecords(recipe.data.train, recipe.data.root, within);
-  const records = sampleFraction(all, recipe.data.fraction, recipe.seed);
-  return {
-    train: { records, size: recipe.data.prepare_size ?? size },
-    dev: { records: await readRecords(recipe.data.dev, recipe.data.root, within), size },
-  };
 }
 
 async function environmentOf(python: PythonCommand): Promise<object> {

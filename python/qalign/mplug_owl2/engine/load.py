@@ -166,6 +166,7 @@ def _load(source: Source, deterministic: bool, expected: WarmUp | None, report: 
         parameters=count_parameters(config),
         base=source.base,
         max_positions=config.max_position_embeddings,
+        views=config.vision.views,
     )
     scorer = Scorer(loaded, Tokenizer(_tokenizer_directory(adapter, root)), info, deterministic=deterministic)
     if source.device.type == "cuda":

@@ -12,6 +12,7 @@ from qalign.mplug_owl2.checkpoint import load_checkpoint
 from qalign.mplug_owl2.config import load_config
 from qalign.mplug_owl2.lora import apply_lora
 from qalign.mplug_owl2.model import MPLUGOwl2
+from qalign.mplug_owl2.vision import AFTER_PRETRAINED
 from qalign.weights.tensors import write_tensors
 
 from ..errors import TrainingError
@@ -43,7 +44,8 @@ def initialise_network(directory: Path, seed: int, encoder_weights: Path | None)
     """A network of `directory`'s config.json with seeded random weights (normal, std 0.02; norms 1; biases 0).
 
     `encoder_weights` is a file with the vision encoder's weights, whose keys are those below `model.vision_model.` (see
-    read_encoder_weights). It can omit the parts after a pretrained encoder: the projection and the scale of its tokens.
+    read_encoder_weights). It can omit the parts after a pretrained encoder: the projection, the view
+    embedding and the scale of its tokens.
     """
     generator = torch.Generator().manual_seed(seed)
     net = MPLUGOwl2(load_config(directory))
@@ -58,7 +60,7 @@ def initialise_network(directory: Path, seed: int, encoder_weights: Path | None)
     if encoder_weights is not None:
         given = read_encoder_weights(encoder_weights)
         missing, unexpected = net.model.vision_model.load_state_dict(given, strict=False)
-        missing = [key for key in missing if not key.startswith(("projection.", "token_"))]
+        missing = [key for key in missing if not key.startswith((*AFTER_PRETRAINED, "token_"))]
         if missing or unexpected:
             raise TrainingError(
                 "MODEL_INVALID",
