@@ -6,6 +6,7 @@ import { Worker } from 'node:worker_threads';
 import { QalignError } from '../base/errors.js';
 import { LaneTurns, type Lane } from '../base/lane.js';
 import { formatGigabytes } from '../base/units.js';
+import type { PrepareCopies } from './distort/copies.js';
 import { createDecodeBudget, type DecodeBudget } from './budget/decode-budget.js';
 import type { PreparedImage, PrepareImageOptions } from './image.js';
 import type { MediaLimits } from './limits.js';
@@ -37,6 +38,11 @@ export interface PreparePool {
     input: MediaInput,
     options: PrepareWindowsOptions & { readonly lane?: Lane },
   ): Promise<PreparedWindows>;
+  /** Works as `prepareCopies`: changed and distorted copies of a picture, one frame after the other. */
+  prepareCopies(
+    input: MediaInput,
+    options: PrepareCopies & { readonly lane?: Lane; readonly signal?: AbortSignal | undefined },
+  ): Promise<Uint8Array>;
   /**
    * Works as `prepareFrame` for each frame. The result holds all frames one after the other: `frames · size · size · 3`
    * bytes.
@@ -121,6 +127,11 @@ export function createPreparePool(options: PreparePoolOptions = {}): PreparePool
       const granted = Math.min(FIRST_GRANT, Math.floor(budget.most / threads));
       const own = { size, autoOrient, limits: plainLimits(limits), granted, map: { ...map }, range: { from, count } };
       return (await pool.submit({ kind: 'windows', input, ...own }, granted, lane, signal)) as PreparedWindows;
+    },
+    prepareCopies: async (input, { size, limits, plans, lane = 'bulk', signal }) => {
+      const granted = Math.min(FIRST_GRANT, Math.floor(budget.most / threads));
+      const request = { kind: 'copies', input, size, limits: plainLimits(limits), granted, plans } as const;
+      return (await pool.submit(request, granted, lane, signal)).data;
     },
     prepareFrames: async (frames, { size, lane = 'bulk', signal }) => {
       const bytes = frames.reduce((sum, { data }) => sum + 2 * data.length, 0); // one copy here and one on the thread

@@ -1,6 +1,7 @@
 import { parentPort } from 'node:worker_threads';
 import { QalignError, type ErrorCode } from '../base/errors.js';
 import { NeedsMemory } from './budget/needs-memory.js';
+import { prepareCopies, type CopyPlan } from './distort/copies.js';
 import { prepareFrame, prepareImage } from './image.js';
 import type { MediaLimits } from './limits.js';
 import type { MediaInput } from './media-input.js';
@@ -29,6 +30,14 @@ export type PrepareRequest =
       readonly map: MapOptions;
       readonly range: WindowRange;
     }
+  | {
+      readonly kind: 'copies';
+      readonly input: MediaInput;
+      readonly size: number;
+      readonly limits: Partial<MediaLimits>;
+      readonly granted: number;
+      readonly plans: readonly CopyPlan[];
+    }
   | { readonly kind: 'frames'; readonly frames: readonly RawPicture[]; readonly size: number };
 
 /** The pixels, and for a picture also its other properties. */
@@ -52,6 +61,7 @@ async function prepare(request: PrepareRequest): Promise<Prepared> {
     const { input, range, kind: _, ...options } = request;
     return prepareWindows(input, { ...options, ...range });
   }
+  if (request.kind === 'copies') return { data: await prepareCopies(request.input, request) };
   const { frames, size } = request;
   const bytes = size * size * 3;
   const all = new Uint8Array(frames.length * bytes);

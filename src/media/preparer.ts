@@ -3,6 +3,7 @@ import type { Lane } from '../base/lane.js';
 import type { FrameRule } from '../prompts/subject.js';
 import { existingName } from './find/same-name.js';
 import type { MapOptions } from '../scoring/quality-map.js';
+import type { CopyPlan } from './distort/copies.js';
 import type { PrepareImageOptions } from './image.js';
 import type { MediaLimits } from './limits.js';
 import type { MediaInput } from './media-input.js';
@@ -47,6 +48,8 @@ export interface PrepareOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
+export type CopyOptions = Pick<PrepareOptions, 'size' | 'limits' | 'signal'>;
+
 /** A path, bytes, or a folder of the frames of a clip. */
 export interface PrepareSource {
   readonly media: MediaInput;
@@ -64,6 +67,11 @@ export interface Preparer {
     source: PrepareSource,
     options: PrepareOptions & WindowRange & { readonly map: MapOptions },
   ): Promise<PreparedWindows>;
+  /**
+   * Prepares changed and distorted copies of a picture for training: uint8 RGB [frames of all plans, size, size, 3].
+   * @throws QalignError MEDIA_*, CANCELLED
+   */
+  copies(media: MediaInput, plans: readonly CopyPlan[], options: CopyOptions): Promise<Uint8Array>;
   /**
    * Opens a clip or a folder of frames. The caller reads it in chunks or closes it. @throws the same, also while
    * reading
@@ -87,6 +95,7 @@ export function createPreparer(pool: PreparePool = createPreparePool()): Prepare
     },
     windows: ({ media }, { map, from, count, ...options }) =>
       pool.prepareWindows(media, { ...pictureOptions(options), map, from, count }),
+    copies: (media, plans, options) => pool.prepareCopies(media, { ...options, plans }),
     open: (source, options) => openClip(pool, source, options),
     load: () => pool.load(),
     close: () => pool.close(),

@@ -5,7 +5,8 @@ import { CsvError, parse } from 'csv-parse/sync';
 import type { DatasetRecord } from '../../../bridge/protocol/record.js';
 import { partition } from '../../datasets/partition.js';
 import { QalignError } from '../../base/errors.js';
-import { DISTORTIONS, distort, strengthAt } from '../../media/distort.js';
+import { distort } from '../../media/distort/distort.js';
+import { BASIC_FAMILIES, strengthAt } from '../../media/distort/families.js';
 import { readPicture, writePng } from '../../media/write-picture.js';
 import type { RawPicture } from '../../media/resample/resample.js';
 import { sampleMedia } from '../../base/package-root.js';
@@ -183,7 +184,7 @@ async function series(media: string | undefined, out: string, signal: AbortSigna
     };
     await write(`${group}.png`, async () => picture);
     add(`${group}.png`, group, 5);
-    for (const kind of DISTORTIONS) {
+    for (const kind of BASIC_FAMILIES) {
       for (let step = 1; step <= STEPS; step++) {
         const name = `${group}-${kind}-${step}.png`;
         await write(name, () => distort(picture, kind, strengthAt(kind, (step - 0.5) / STEPS), number));
@@ -191,7 +192,7 @@ async function series(media: string | undefined, out: string, signal: AbortSigna
       }
     }
   }
-  const note = `series: ${records.length} pictures, generated from ${sources.length} by ${DISTORTIONS.length} kinds of distortion in ${STEPS} strengths. Its "MOS" is 5 − 4 · strength, not a human rating. The recipe configs/train/nano.yaml trains on distortions of this kind, so the figures of that model are optimistic.`;
+  const note = `series: ${records.length} pictures, generated from ${sources.length} by ${BASIC_FAMILIES.length} kinds of distortion in ${STEPS} strengths. Its "MOS" is 5 − 4 · strength, not a human rating. The recipe configs/train/nano.yaml trains on distortions of this kind, so the figures of that model are optimistic.`;
   return { set: recordSet('series', folder, records, folder), note };
 }
 

@@ -8,24 +8,16 @@ import { asUnwritable, isWriteError, makeFolder } from '../../base/files/unwrita
 import { makeWhole } from '../../base/files/whole-file.js';
 import { QalignError } from '../../base/errors.js';
 import { formatGigabytes } from '../../base/units.js';
-import { DISTORTIONS } from '../../media/distort.js';
 import type { MediaLimits } from '../../media/limits.js';
 import { kindOfRecord } from '../../media/media-kind.js';
 import type { PreparedMedia, Preparer, PrepareOptions } from '../../media/preparer.js';
 import type { PromptTemplate } from '../../prompts/render.js';
 import { createPercentGate } from '../../base/percent-gate.js';
 import { orderedMap } from '../../base/ordered-map.js';
-import { STEPS } from './pseudo-labels.js';
+import { addRatedCopies, addSeries } from './added-records.js';
+import { addedFrames, copyInputs } from './copy-plans.js';
 import type { TrainRecord } from './records.js';
 import { SplitWriter, type Written } from './record-writer.js';
-
-/** Creates a series of frames for each kind of distortion of a picture, mildest first. */
-export type MakeSeries = (
-  file: string,
-  size: number,
-  seed: number,
-  limits?: Partial<MediaLimits>,
-) => AsyncIterable<{ kind: string; frames: Uint8Array[] }>;
 
 export interface PrepareProgress {
   readonly split: string;
@@ -71,8 +63,7 @@ export interface PrepareData {
   readonly cache: string;
   readonly recipe: TrainRecipe;
   readonly splits: Splits;
-  readonly media: Pick<Preparer, 'width' | 'prepare'>;
-  readonly makeSeries?: MakeSeries;
+  readonly media: Pick<Preparer, 'width' | 'prepare' | 'copies'>;
   /** Limits of decoding a file, and the allowed location of files; default: DEFAULT_LIMITS. */
   readonly limits?: Partial<MediaLimits> | undefined;
   /**
@@ -94,12 +85,9 @@ export async function preparedBytes({ records, size }: Split, maxFrames: number)
   return frames * size * size * 3;
 }
 
-/** Size in bytes of the distortions that `data.distortions` adds to the training split. */
-export function seriesBytes({ records, size }: Split, { data }: TrainRecipe): number {
-  return data.distortions === null
-    ? 0
-    : Math.min(records.length, data.distortions.pictures) * DISTORTIONS.length * STEPS * size * size * 3;
-}
+/** Size in bytes of the frames that `data.distortions` and `data.rated_shapes` add to the training split. */
+export const addedBytes = ({ records, size }: Split, recipe: TrainRecipe): number =>
+  addedFrames(records.length, recipe) * size * size * 3;
 
 /**
  * Decodes every picture and clip once, before training. Writes `<split>.pixels` (flat uint8 frames), `<split>.jsonl`
@@ -111,19 +99,20 @@ export function seriesBytes({ records, size }: Split, { data }: TrainRecipe): nu
  */
 export async function prepareData(options: PrepareData): Promise<PreparedData> {
   const { recipe, splits, cache, signal } = options;
-  const { max_frames: frames, mos_range: range, distortions } = recipe.data;
+  const { max_frames: frames, mos_range: range } = recipe.data;
+  const { series, rated } = copyInputs(recipe);
   const files = [await withStats(splits.train), await withStats(splits.dev)];
   const inputs = [
     PREPARED_VERSION,
     files,
     frames,
     range,
-    distortions,
-    distortions === null ? 0 : recipe.seed,
+    ...series,
     recipe.score_text,
     recipe.soft_label_sigma,
     options.prompts,
     ...(options.limits === undefined ? [] : [skippedBy(options.limits)]),
+    ...rated,
   ];
   const folder = join(cache, createHash('sha256').update(JSON.stringify(inputs)).digest('hex').slice(0, 16));
   try {
@@ -190,7 +179,7 @@ async function sweep(folder: string): Promise<void> {
 async function checkDisk(folder: string, { splits, recipe }: PrepareData): Promise<void> {
   const needed = Object.values(splits).reduce(
     (sum, { records, size }) => sum + records.length * size * size * 3,
-    seriesBytes(splits.train, recipe),
+    addedBytes(splits.train, recipe),
   );
   const disk = await statfs(folder);
   const room = Math.min(disk.bavail * disk.bsize, recipe.data.max_disk_gb * 1e9);
@@ -239,7 +228,13 @@ async function prepareSplit(
       if (heard(split, done, records.length))
         options.onProgress?.({ split, done, total: records.length, skipped: skipped.length });
     }
-    if (split === 'train') await addSeries(writer, written, size, options, skipped.length);
+    if (split === 'train') {
+      const onProgress = (what: string, made: number, total: number): void =>
+        options.onProgress?.({ split: what, done: made, total, skipped: skipped.length });
+      const target = { writer, written, size, media, recipe, limits, onProgress, signal };
+      await addRatedCopies(target);
+      await addSeries(target);
+    }
   } finally {
     await writer.close();
   }
@@ -266,44 +261,6 @@ async function prepareOne(
   } catch (error) {
     if (error instanceof QalignError && error.family === 'media' && !FATAL.has(error.code)) return error;
     throw error;
-  }
-}
-
-/**
- * Adds all kinds of distortion of the best-rated pictures as series without ratings. The first item of a series is the
- * picture itself.
- */
-async function addSeries(
-  writer: SplitWriter,
-  written: readonly Written[],
-  size: number,
-  options: PrepareData,
-  skipped: number,
-): Promise<void> {
-  const { recipe, makeSeries, limits, onProgress, signal } = options;
-  if (recipe.data.distortions === null || makeSeries === undefined) return;
-  const rated = written.filter(
-    ({ record }) => record.mos !== undefined && record.kind !== 'video' && record.series === undefined,
-  );
-  const best = rated
-    .sort((a, b) => (b.record.mos ?? 0) - (a.record.mos ?? 0))
-    .slice(0, recipe.data.distortions.pictures);
-  for (const [done, { record, firstFrame }] of best.entries()) {
-    signal?.throwIfAborted();
-    for await (const { kind, frames } of makeSeries(record.media, size, recipe.seed * 1_000_003 + done, limits)) {
-      const series = `${record.id}#${kind}`;
-      const { mos: _, mos_std: _std, level_probs: _probs, ...unrated } = record;
-      const member = (order: number): TrainRecord => ({
-        ...unrated,
-        dataset: 'distortions',
-        id: `${series}-${order}`,
-        series,
-        order,
-      });
-      writer.addRow(member(0), firstFrame, 1);
-      for (const [order, frame] of frames.entries()) await writer.add(member(order + 1), { data: frame, frames: 1 });
-    }
-    onProgress?.({ split: 'distortions', done: done + 1, total: best.length, skipped });
   }
 }
 

@@ -37,7 +37,6 @@ import {
   summarise,
   type RunSummary,
 } from '../../runs/run-directory.js';
-import { distortedSeries } from './pseudo-labels.js';
 import { awaitOrphans, joinHosts, launch, requireIdle, torchrunArguments } from './launch.js';
 import { misfits, readMachine } from './machine.js';
 import { chooseTrainModel, fetchModel, modelShape, readShape } from './model-shape.js';
@@ -46,7 +45,7 @@ import { estimateMemory, type ModelShape, type MemoryEstimate } from './memory-e
 import {
   prepareData,
   preparedBytes,
-  seriesBytes,
+  addedBytes,
   type PreparedData,
   type PrepareProgress,
   type Splits,
@@ -137,7 +136,7 @@ export async function planRecipe(input: TrainRecipeInput): Promise<RecipePlan> {
   const diskBytes =
     (await preparedBytes(rows, recipe.data.max_frames)) +
     (await preparedBytes(dev, recipe.data.max_frames)) +
-    seriesBytes(rows, recipe);
+    addedBytes(rows, recipe);
   const time = estimateTime(shape, recipe, rows.records, machine);
   return { plan, diskBytes, time, misfits: compare(plan, diskBytes) };
 }
@@ -367,7 +366,6 @@ async function prepare(
       splits: await loadSplits(recipe, shape, limits?.within),
       limits,
       media,
-      makeSeries: distortedSeries,
       prompts: await Promise.all(recipe.prompts.map((name) => loadPrompt(name))),
       onProgress: options.onPrepare,
       signal: options.signal,

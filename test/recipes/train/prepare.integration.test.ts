@@ -40,7 +40,10 @@ const row = (id: string, changes: object = {}): object => ({
 });
 const write = (rows: readonly object[], name = 'r.jsonl'): Promise<void> =>
   writeFile(join(folder, name), rows.map((entry) => `${JSON.stringify(entry)}\n`).join(''));
-async function prepare(recipe = recipeOf(), by: Pick<Preparer, 'width' | 'prepare'> = media): Promise<PreparedData> {
+async function prepare(
+  recipe = recipeOf(),
+  by: Pick<Preparer, 'width' | 'prepare' | 'copies'> = media,
+): Promise<PreparedData> {
   const records = await readRecords(recipe.data.train, recipe.data.root);
   return prepareData({
     cache: join(folder, 'cache'),
@@ -155,9 +158,10 @@ describe('preparing data', () => {
   it('fails if no clip can be read without ffmpeg, and if the disk is full', async () => {
     await write([row('pristine.jpg')]);
     await utimes(join(folder, 'pristine.jpg'), 2, 2);
-    const failing = (error: Error): Pick<Preparer, 'width' | 'prepare'> => ({
+    const failing = (error: Error): Pick<Preparer, 'width' | 'prepare' | 'copies'> => ({
       width: 2,
       prepare: () => Promise.reject(error),
+      copies: () => Promise.reject(error),
     });
     await expect(prepare(recipeOf(), failing(new QalignError('FFMPEG_NOT_FOUND', 'No ffmpeg.')))).rejects.toMatchObject(
       { code: 'FFMPEG_NOT_FOUND' },
