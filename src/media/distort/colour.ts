@@ -77,11 +77,8 @@ export async function chroma(picture: RawPicture, side: number, random: () => nu
 /** Two planes of smooth noise with a standard deviation near 1, interleaved. */
 async function blotches(width: number, height: number, size: number, random: () => number): Promise<Float32Array> {
   const [w, h] = [Math.max(1, Math.ceil(width / size)), Math.max(1, Math.ceil(height / size))];
-  const coarse = {
-    width: w,
-    height: h,
-    data: Uint8Array.from({ length: w * h * 3 }, () => Math.floor(256 * random())),
-  };
+  const coarse = { width: w, height: h, data: new Uint8Array(w * h * 3) };
+  for (let at = 0; at < coarse.data.length; at++) if (at % 3 < 2) coarse.data[at] = Math.floor(256 * random());
   const fine = (await resized(coarse, width, height, 'cubic')).data;
   const planes = new Float32Array(2 * width * height);
   for (let i = 0; i < planes.length; i++) planes[i] = (fine[3 * (i >> 1) + (i & 1)]! - 127.5) / 62;

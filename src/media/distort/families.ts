@@ -1,7 +1,7 @@
 /** Names and strengths of the distortions: no pixels here, so that recipes and commands can read them at no cost. */
 
 /** Increase it with every change of the pixels of a family, so that prepared training data are made again. */
-export const DISTORTIONS_VERSION = 1;
+export const DISTORTIONS_VERSION = 2;
 
 interface Range {
   /** The mildest and the worst strength. */
@@ -27,7 +27,7 @@ const OTHERS = {
   enlarge: { mild: 1.3, worst: 4, unit: 'factor of the lost detail; the result is larger than the picture' },
   chain: { mild: 2, worst: 10, unit: 'number of small resizes' },
   sharpen: { mild: 2, worst: 9, unit: 'amount of an unsharp mask' },
-  ringing: { mild: 3.2, worst: 14, unit: 'shortest period in pixels that an ideal low-pass filter keeps' },
+  ringing: { mild: 3.2, worst: 12, unit: 'shortest period in pixels that an ideal low-pass filter keeps' },
   wavelet: { mild: 12, worst: 220, unit: 'quantisation step of wavelet coefficients in levels' },
   denoise: { mild: 6, worst: 40, unit: 'contrast in levels that a guided filter smooths' },
   smear: { mild: 1, worst: 7, unit: 'radius in pixels of a Kuwahara filter' },

@@ -5,7 +5,7 @@ import { between } from './pixels.js';
 /** Displaces pixels smoothly by up to `share` of the shorter side. Straight lines and faces bend. */
 export function warp({ width, height, data }: RawPicture, share: number, random: () => number): RawPicture {
   const short = Math.min(width, height);
-  const cell = Math.max(4, short / between(random, 4, 9));
+  const cell = Math.max(4, short / between(random, 5, 10));
   const columns = Math.ceil(width / cell) + 2;
   const rows = Math.ceil(height / cell) + 2;
   const grid = Float32Array.from({ length: 2 * columns * rows }, () => (2 * random() - 1) * share * short);

@@ -23,9 +23,13 @@ interface Canvas {
 /** Puts a picture on a screen. The same seed gives the same screen. The result is larger than the picture. */
 export function onScreen(picture: RawPicture, seed: number): RawPicture {
   const random = mulberry32(seed);
-  const unit = Math.max(1, Math.round(Math.min(picture.width, picture.height) / between(random, 200, 420)));
+  const unit = Math.max(1, Math.round(Math.min(picture.width, picture.height) / between(random, 160, 420)));
   const theme = drawTheme(random);
-  const [bar, side, foot] = [14 * unit, oneOf(random, [0, 0, 40, 90]) * unit, oneOf(random, [0, 12, 50]) * unit];
+  const [bar, side, foot] = [
+    14 * unit,
+    oneOf(random, [0, 0, 40, 90, 200]) * unit,
+    oneOf(random, [0, 12, 50, 130]) * unit,
+  ];
   const margin = Math.round(between(random, 0, 12) * unit);
   const pad = Math.round(between(random, 0, 8) * unit);
   const width = picture.width + side + 2 * (margin + pad);

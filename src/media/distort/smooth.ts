@@ -76,21 +76,24 @@ function kuwahara(picture: RawPicture, reach: number): Uint8Array {
   const variances = boxMean(squares(luma), width, height, reach);
   for (let i = 0; i < variances.length; i++) variances[i]! -= means[i]! * means[i]!;
   const plane = new Float32Array(luma.length);
-  const channels = [0, 1, 2].map((channel) => {
+  const [red, green, blue] = [0, 1, 2].map((channel) => {
     for (let i = 0; i < plane.length; i++) plane[i] = data[3 * i + channel]!;
     return boxMean(plane, width, height, reach);
   }) as [Float32Array, Float32Array, Float32Array];
   const out = new Uint8ClampedArray(data.length);
-  for (let y = 0; y < height; y++) {
-    const [above, below] = [Math.max(0, y - reach) * width, Math.min(height - 1, y + reach) * width];
-    for (let x = 0; x < width; x++) {
-      const [left, right] = [x < reach ? 0 : x - reach, x + reach < width ? x + reach : width - 1];
+  for (let y = 0, to = 0; y < height; y++) {
+    const above = Math.max(0, y - reach) * width;
+    const below = Math.min(height - 1, y + reach) * width;
+    for (let x = 0; x < width; x++, to += 3) {
+      const left = x < reach ? 0 : x - reach;
+      const right = x + reach < width ? x + reach : width - 1;
       let best = above + left;
       if (variances[above + right]! < variances[best]!) best = above + right;
       if (variances[below + left]! < variances[best]!) best = below + left;
       if (variances[below + right]! < variances[best]!) best = below + right;
-      const to = 3 * (y * width + x);
-      for (let channel = 0; channel < 3; channel++) out[to + channel] = channels[channel]![best]!;
+      out[to] = red[best]!;
+      out[to + 1] = green[best]!;
+      out[to + 2] = blue[best]!;
     }
   }
   return new Uint8Array(out.buffer);

@@ -82,12 +82,20 @@ export const planRated = (count: number, seed: number): CopyPlan[] =>
     distortions: [],
   }));
 
+/** Largest number of series that a recipe makes of `records` training pictures. */
+function seriesCount(records: number, recipe: TrainRecipe): number {
+  const settings = seriesSettings(recipe);
+  if (settings === null) return 0;
+  const { families, per_picture: some, pictures } = settings;
+  return Math.min(records, pictures) * Math.min(some ?? families.length, families.length);
+}
+
+/** Largest number of items in these series. */
+export const seriesItems = (records: number, recipe: TrainRecipe): number => seriesCount(records, recipe) * (STEPS + 1);
+
 /** Largest number of frames that a recipe adds to `records` training pictures. */
 export function addedFrames(records: number, recipe: TrainRecipe): number {
-  const settings = seriesSettings(recipe);
-  const rated = records * ratedCopies(recipe);
-  if (settings === null) return rated;
-  const { families, per_picture: some, pictures, shapes, screens } = settings;
-  const series = Math.min(some ?? families.length, families.length) * (STEPS + Number(shapes || screens > 0));
-  return rated + Math.min(records, pictures) * series;
+  const { shapes, screens } = seriesSettings(recipe) ?? { shapes: false, screens: 0 };
+  const series = seriesCount(records, recipe) * (STEPS + Number(shapes || screens > 0));
+  return records * ratedCopies(recipe) + series;
 }

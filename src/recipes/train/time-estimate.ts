@@ -2,6 +2,7 @@ import { formatDuration } from '../../base/units.js';
 import type { TrainRecipe } from '../../config/train.js';
 import type { Machine } from './machine.js';
 import { countParameters, TEXT_TOKENS, type ModelShape } from './memory-estimate.js';
+import { ratedCopies, seriesItems } from './copy-plans.js';
 import type { TrainRecord } from './records.js';
 
 /**
@@ -49,7 +50,9 @@ export function estimateTime(
   records: readonly Pick<TrainRecord, 'dataset' | 'kind'>[],
   machine: Machine,
 ): TimeEstimate {
-  const items = records.reduce((sum, { dataset }) => sum + (recipe.data.weights[dataset] ?? 1), 0);
+  const rated = records.reduce((sum, { dataset }) => sum + (recipe.data.weights[dataset] ?? 1), 0);
+  const items =
+    rated * (1 + ratedCopies(recipe)) + seriesItems(records.length, recipe) * (recipe.data.weights['distortions'] ?? 1);
   const all = Math.ceil(items / recipe.batch_size) * recipe.epochs;
   const steps = recipe.max_steps === null ? all : Math.min(all, recipe.max_steps);
   const clips = records.filter(({ kind }) => kind === 'video').length / Math.max(1, records.length);
