@@ -4,7 +4,7 @@ import { DEFAULT_BRIDGE_LIMITS } from './limits.js';
 import { Link, type WorkerLink, type WorkerOptions } from './link.js';
 import { bindTransport, type Listen } from './transport.js';
 import { createWaitingWorkers, REMOTE_TOKEN } from './waiting-workers.js';
-import { distantProcess, startWorkerProcess, type WorkerProcess } from './worker-process.js';
+import { distantProcess, startWorkerProcess, WORKER, type WorkerProcess } from './worker-process.js';
 
 export type { BridgeLimits } from './limits.js';
 export type { RequestOptions, WireLog, WorkerLink, WorkerOptions } from './link.js';
@@ -76,7 +76,7 @@ function startProcess(
   endpoint: string,
   identity: string,
   token: string,
-  { python, device, module = 'qalign.worker', start = startWorkerProcess, log }: WorkerOptions,
+  { python, device, module = WORKER, start = startWorkerProcess, log }: WorkerOptions,
 ): WorkerProcess {
   return start({
     python,

@@ -1,5 +1,6 @@
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
+import { remember } from './known.js';
 
 const run = promisify(execFile);
 
@@ -13,6 +14,12 @@ export interface PythonProbe {
   readonly canVenv: boolean;
   /** The requested modules that were not found. */
   readonly missing: readonly string[];
+}
+
+interface Answer extends Omit<PythonProbe, 'executable'> {
+  /** Its own path and its search path. */
+  readonly self: string;
+  readonly path: readonly string[];
 }
 
 /** Modules that the scorer imports. They are looked up without an import, because torch alone takes two seconds. */
@@ -29,12 +36,15 @@ export const REQUIRED_MODULES = [
 const SCRIPT = `
 import importlib.util as u, json, platform, sys
 names = sys.argv[1:]
-print(json.dumps({"version": platform.python_version(), "major": sys.version_info[0], "minor": sys.version_info[1],
+print(json.dumps({"self": sys.executable, "path": [p for p in sys.path if p], "version": platform.python_version(), "major": sys.version_info[0], "minor": sys.version_info[1],
   "canVenv": all(u.find_spec(n) is not None for n in ("venv", "ensurepip")),
   "missing": [n for n in names if u.find_spec(n) is None]}))
 `;
 
-/** Reads the properties of an interpreter. Returns undefined if it does not exist or is not a Python. */
+/**
+ * Reads the properties of an interpreter and stores them for later starts. Returns undefined if it does not exist or is
+ * not a Python.
+ */
 export async function probePython(
   executable: string,
   modules: readonly string[] = [],
@@ -45,7 +55,9 @@ export async function probePython(
       timeout: 30_000,
       ...(signal === undefined ? {} : { signal }),
     });
-    return { executable, ...(JSON.parse(stdout) as Omit<PythonProbe, 'executable'>) };
+    const { self, path, ...answer } = JSON.parse(stdout) as Answer;
+    await remember(executable, modules, answer, { self, path });
+    return { executable, ...answer };
   } catch {
     signal?.throwIfAborted();
     return undefined;
