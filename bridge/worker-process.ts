@@ -12,6 +12,8 @@ export interface WorkerProcess {
   readonly pid: number | undefined;
   /** Resolves with a description once the process has ended. Never rejects. */
   readonly exited: Promise<string>;
+  /** It has nothing to finish between requests, so it can be killed then. */
+  readonly isDisposable?: boolean;
   /** The worker has sent its last message. */
   saidBye(): void;
   kill(): void;
@@ -106,7 +108,7 @@ function watch(child: ChildProcess, output: Output, onStderr: (line: string) => 
     child.on('error', (error) => resolve(`it failed to start (${error.message})`));
     child.on('close', (code, signal) => resolve(describeExit(code, signal, output.tail())));
   });
-  return { pid: child.pid, exited, saidBye: () => {}, kill: () => void child.kill('SIGKILL') };
+  return { pid: child.pid, exited, isDisposable: true, saidBye: () => {}, kill: () => void child.kill('SIGKILL') };
 }
 
 /** The stderr of a worker: its lines, and its last characters. */

@@ -4,6 +4,7 @@ import { decodeImage } from './decode/decode.js';
 import { readInput } from './image-file.js';
 import { withDefaults, type MediaLimits } from './limits.js';
 import type { MediaInput } from './media-input.js';
+import { thinness } from './preprocessing.js';
 import { padAndResize, type RawPicture } from './resample/resample.js';
 
 /** uint8 RGB, row by row from the top. Width and height equal the requested size. */
@@ -127,22 +128,6 @@ export async function withPicture<T>(
     return use(picture, afford && ((more) => afford(decoded + more)));
   };
   return within(work(), limits.timeoutMs, options.signal);
-}
-
-/** Fewest rows or columns at the model's size (below 64 px, size / 16). With fewer, almost nothing can be judged. */
-const FEWEST_PIXELS = 4;
-
-/** Warns if the picture fills only a strip of the padded square. */
-export function thinness({ width, height }: Omit<RawPicture, 'data'>, size: number): string[] {
-  const [long, short] = [Math.max(width, height), Math.min(width, height)];
-  const left = (short * size) / long;
-  // a picture that is small before resizing is shown whole
-  if (left >= Math.min(FEWEST_PIXELS, size / 16) || left >= short) return [];
-  const of = width > height ? 'rows' : 'columns';
-  return [
-    `the picture is ${width}x${height}: at the model's ${size} pixels it fills ${left.toFixed(left < 1 ? 2 : 1)} of ` +
-      `${size} ${of}, and the rest is padding; score parts of it instead`,
-  ];
 }
 
 /**

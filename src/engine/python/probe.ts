@@ -18,8 +18,8 @@ export interface PythonProbe {
 
 interface Answer extends Omit<PythonProbe, 'executable'> {
   /** Its own path and its search path. */
-  readonly self: string;
-  readonly path: readonly string[];
+  readonly self?: string;
+  readonly path?: readonly string[];
 }
 
 /** Modules that the scorer imports. They are looked up without an import, because torch alone takes two seconds. */
@@ -56,7 +56,7 @@ export async function probePython(
       ...(signal === undefined ? {} : { signal }),
     });
     const { self, path, ...answer } = JSON.parse(stdout) as Answer;
-    await remember(executable, modules, answer, { self, path });
+    if (self !== undefined && path !== undefined) await remember(executable, modules, answer, { self, path });
     return { executable, ...answer };
   } catch {
     signal?.throwIfAborted();

@@ -3,9 +3,10 @@ import { QalignError } from '../../base/errors.js';
 import type { Lane } from '../../base/lane.js';
 import { orderedMap } from '../../base/ordered-map.js';
 import type { FrameRule } from '../../prompts/subject.js';
-import { thinness, type PreparedImage } from '../image.js';
+import type { PreparedImage } from '../image.js';
 import type { MediaInput } from '../media-input.js';
 import type { PreparePool } from '../prepare-pool.js';
+import { thinness } from '../preprocessing.js';
 import { frameFiles } from './frame-folder.js';
 import { sampleVideo, type SampleVideoOptions, type VideoSample } from './video.js';
 

@@ -83,6 +83,6 @@ const realParts = (waiting?: WaitingProcess): ScorerParts => ({
     });
   },
   createPreparer: ({ decodeBudget: budget }) =>
-    createPreparer(createPreparePool(budget === undefined ? {} : { budget })),
+    createPreparer(createPreparePool({ warm: true, ...(budget === undefined ? {} : { budget }) })),
   toSource: (input, { signal, allowUrls }) => openSource(input, { signal, allowUrls }),
 });
