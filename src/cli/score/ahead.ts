@@ -2,8 +2,8 @@ import { startWaitingProcess, type WaitingProcess } from '../../../bridge/worker
 import { knownPython } from '../../engine/python/environment.js';
 
 /**
- * Starts a worker process before the modules, inputs and model of `qalign score` are read, if the line probably scores
- * something and the Python environment is known. The caller ends the process if the command does not adopt it.
+ * Starts a worker process before the modules, inputs and model of `qalign score` are read. Returns undefined if the line
+ * scores nothing or the Python environment is unknown. The caller ends the process if the command does not adopt it.
  */
 export async function startAhead(line: readonly string[]): Promise<WaitingProcess | undefined> {
   if (!mayScore(line)) return undefined;

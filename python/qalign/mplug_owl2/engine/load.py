@@ -27,7 +27,8 @@ from .scorer import Scorer
 from .warm_up import WarmUp, warm_up
 
 SMALL = 1_000_000_000  # parameters; smaller models gain nothing from bf16, which moves their scores by up to 0.06
-TINY = 50_000_000  # parameters; below, threads of a CPU take longer to start and to meet than the copies of the weights
+# Parameters. The threads of a CPU take longer to start and to wait for each other than smaller copies of weights.
+TINY = 50_000_000
 log = logging.getLogger(__name__)
 
 
