@@ -3,7 +3,7 @@ import { copyFile, cp, mkdir, mkdtemp, realpath, rm, symlink, writeFile } from '
 import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import sharp from 'sharp';
+import sharp, { type Sharp } from 'sharp';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { packageRoot } from '../../src/base/package-root.js';
 import { installPacked } from '../setup/packed.js';
@@ -19,6 +19,14 @@ let address: string;
 let job = 'JOB';
 
 const help = await helpCommands();
+
+/** A part of its own of a photograph for each number, and less compression for higher numbers: quality rises with the MOS. */
+function koniqPicture(photo: string, id: number): Sharp {
+  const part = { left: 16 * id, top: 8 * ((7 * id) % 24), width: 128, height: 128 };
+  return sharp(photo)
+    .extract(part)
+    .jpeg({ quality: 4 * id });
+}
 
 /** The files in the working directory of the commands, none from the checkout. */
 async function makeFolder(folder: string): Promise<void> {
@@ -39,11 +47,8 @@ async function makeFolder(folder: string): Promise<void> {
   const rows = Array.from({ length: 24 }, (_, i) => [i + 1, 10 + 3.5 * i, i % 2 === 0 ? 'training' : 'test'] as const);
   const koniq = rows.map(([id, mos, set]) => `${id}.jpg,${mos},0.5,${set}`).join('\n');
   await writeFile(join(folder, 'labels/koniq10k_distributions_sets.csv'), `image_name,MOS,SD,set\n${koniq}\n`);
-  for (const [id] of rows) {
-    const noise = { type: 'gaussian' as const, mean: 128, sigma: 3 * id };
-    const picture = sharp({ create: { width: 64, height: 64, channels: 3, background: '#888', noise } });
-    await picture.jpeg().toFile(join(folder, 'koniq', `${id}.jpg`));
-  }
+  for (const [id] of rows)
+    await koniqPicture(join(samples, 'pristine.jpg'), id).toFile(join(folder, 'koniq', `${id}.jpg`));
   const kadid = [1, 2, 3, 4].map((i) => `I0${i}_01_01.png,I0${i}.png,${i},0.25`).join('\n');
   await writeFile(join(folder, 'labels/dmos.csv'), `dist_img,ref_img,dmos,var\n${kadid}\n`);
   await cp(join(packageRoot, 'configs/models/nano'), join(folder, 'my-checkpoint'), { recursive: true });
