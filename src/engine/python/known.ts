@@ -2,7 +2,18 @@ import { readFileSync, realpathSync, statSync } from 'node:fs';
 import { rename, rm, writeFile } from 'node:fs/promises';
 import { delimiter, dirname, isAbsolute, join, resolve } from 'node:path';
 import { cacheDir } from '../../base/files/cache-dir.js';
-import type { PythonProbe } from './probe.js';
+
+export interface PythonProbe {
+  readonly executable: string;
+  /** e.g. `3.11.7`. */
+  readonly version: string;
+  readonly major: number;
+  readonly minor: number;
+  /** True if `python -m venv` can create an environment with pip. Debian has this in the package python3-venv. */
+  readonly canVenv: boolean;
+  /** The requested modules that were not found. */
+  readonly missing: readonly string[];
+}
 
 /** What an interpreter said about itself, and the state of the files and folders that the answer depends on. */
 interface Row {

@@ -1,20 +1,10 @@
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
-import { remember } from './known.js';
+import { remember, type PythonProbe } from './known.js';
+
+export type { PythonProbe } from './known.js';
 
 const run = promisify(execFile);
-
-export interface PythonProbe {
-  readonly executable: string;
-  /** e.g. `3.11.7`. */
-  readonly version: string;
-  readonly major: number;
-  readonly minor: number;
-  /** True if `python -m venv` can create an environment with pip. Debian has this in the package python3-venv. */
-  readonly canVenv: boolean;
-  /** The requested modules that were not found. */
-  readonly missing: readonly string[];
-}
 
 interface Answer extends Omit<PythonProbe, 'executable'> {
   /** Its own path and its search path. */
