@@ -3,8 +3,9 @@ import { randomBytes } from 'node:crypto';
 import { DEFAULT_BRIDGE_LIMITS } from './limits.js';
 import { Link, type WorkerLink, type WorkerOptions } from './link.js';
 import { bindTransport, type Listen } from './transport.js';
+import { compileMessages } from './validate.js';
 import { createWaitingWorkers, REMOTE_TOKEN } from './waiting-workers.js';
-import { distantProcess, startWorkerProcess, type WorkerProcess } from './worker-process.js';
+import { distantProcess, startWorkerProcess, WORKER, type WorkerProcess } from './worker-process.js';
 
 export type { BridgeLimits } from './limits.js';
 export type { RequestOptions, WireLog, WorkerLink, WorkerOptions } from './link.js';
@@ -49,6 +50,7 @@ export async function openBridge(listen?: Listen): Promise<Bridge> {
           identity,
           new Link(transport, identity, token, options, startProcess(transport.endpoint, identity, token, options)),
         );
+        compileMessages(FIRST_MESSAGES); // the worker imports its packages meanwhile
         await link.ready(options.signal);
         return link;
       }
@@ -72,11 +74,17 @@ export async function openBridge(listen?: Listen): Promise<Bridge> {
   };
 }
 
+/** The messages of a load and of the first score. */
+const FIRST_MESSAGES = [
+  ...['hello', 'ready', 'credit', 'log', 'progress', 'result'],
+  ...['load_model_params', 'load_model_result', 'score_params', 'score_result'],
+];
+
 function startProcess(
   endpoint: string,
   identity: string,
   token: string,
-  { python, device, module = 'qalign.worker', start = startWorkerProcess, log }: WorkerOptions,
+  { python, device, module = WORKER, start = startWorkerProcess, log }: WorkerOptions,
 ): WorkerProcess {
   return start({
     python,

@@ -198,7 +198,8 @@ export class Link implements WorkerLink {
   }
 
   async close(): Promise<void> {
-    if (this.#reason === undefined) {
+    if (this.process.isDisposable === true && this.#open.size === 0) this.process.kill();
+    else if (this.#reason === undefined) {
       void this.#send({ type: 'drain' }).catch(() => {});
       const timer = setTimeout(() => this.process.kill(), this.#limits.drainMs);
       await this.process.exited;

@@ -18,11 +18,7 @@ const compiled = new Map<TSchema, ValidateFunction>();
  * Returns the first problem with `value` as `/path: reason`, or undefined if it is valid. Each schema is compiled once.
  */
 export function problemWith(schema: TSchema, value: unknown): string | undefined {
-  let validate = compiled.get(schema);
-  if (validate === undefined) {
-    validate = ajv.compile(schema);
-    compiled.set(schema, validate);
-  }
+  const validate = validatorOf(schema);
   if (validate(value)) return undefined;
   const alternatives = validate.errors?.find(({ keyword }) => keyword === 'oneOf');
   const first = alternatives ?? validate.errors?.[0];
@@ -34,6 +30,19 @@ export function problemWith(schema: TSchema, value: unknown): string | undefined
     .map(([key, entry]) => `${key} ${JSON.stringify(entry)}`)
     .join(', ');
   return `${place}: ${first?.message ?? 'does not fit'}${detail === '' ? '' : ` (${detail})`}`;
+}
+
+function validatorOf(schema: TSchema): ValidateFunction {
+  const known = compiled.get(schema);
+  if (known !== undefined) return known;
+  const validate = ajv.compile(schema);
+  compiled.set(schema, validate);
+  return validate;
+}
+
+/** Compiles the schemas of messages ahead of their first use. */
+export function compileMessages(names: readonly string[]): void {
+  for (const name of names) validatorOf(SCHEMAS[name]!);
 }
 
 /** Works as `problemWith` for the message `name` of the protocol. */

@@ -1,6 +1,7 @@
 import Type, { type Static } from 'typebox';
 import { DeviceMemory } from './memory.js';
 import { closed, Count, Positive, Text } from './shapes.js';
+import { VIEWS } from './views.js';
 
 const OptionalText = Type.Optional(Text);
 
@@ -37,7 +38,8 @@ export const LoadModelParams = closed({
 export const LoadModelProgress = closed({ stage: Text, done: Count, total: Count, unit: Text });
 /**
  * Properties of the model that affect scores. `revision` is the commit of the hub or "local". `image_size` is in
- * pixels. `max_positions` is the longest sequence that the model supports, or null if its config.json does not contain
+ * pixels. A frame has all `views` of a picture, which are squares of `image_size`, stacked from top to bottom.
+ * `max_positions` is the longest sequence that the model supports, or null if its config.json does not contain
  * it.
  */
 export const LoadedModel = closed({
@@ -48,6 +50,7 @@ export const LoadedModel = closed({
   precision: Text,
   device: Text,
   image_size: Positive,
+  views: Type.Array(Type.Enum([...VIEWS]), { minItems: 1 }),
   parameters: Positive,
   max_positions: Type.Union([Positive, Type.Null()]),
 });

@@ -72,6 +72,9 @@ export const RunRecipe = Type.Object(
     optimizer: Type.Union([Type.Literal('adamw'), Type.Literal('adamw_8bit')]),
     weights: precision,
     compute: precision,
+    export_weights: Type.Optional(
+      Type.Union([Type.Literal('fp32'), Type.Literal('bf16'), Type.Literal('fp16'), Type.Null()]),
+    ),
     ema: Type.Union([Type.Number({ exclusiveMinimum: 0, exclusiveMaximum: 1 }), Type.Null()]),
     recompute: Type.Boolean(),
     dropout,

@@ -2,7 +2,7 @@ import Type, { type Static } from 'typebox';
 import { WireError } from './envelope.js';
 import { closed, Count, Positive, Text } from './shapes.js';
 
-/** A buffer after the envelope: uint8 RGB frames, shape [frames, size, size, 3]. */
+/** A buffer after the envelope: uint8 RGB frames, shape [frames, views · size, size, 3]. */
 export const PixelBuffer = closed({
   dtype: Type.Literal('uint8'),
   shape: Type.Array(Positive, { minItems: 4, maxItems: 4 }),

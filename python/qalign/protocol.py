@@ -246,6 +246,7 @@ class LoadModelResultModelRequired(TypedDict):
     precision: str
     device: str
     image_size: int
+    views: list[Literal["whole", "native"]]
     parameters: int
     max_positions: int | None
 
@@ -615,6 +616,7 @@ class RunRecipeRequired(TypedDict):
 
 class RunRecipe(RunRecipeRequired, total=False):
     train_stages_from: int | None
+    export_weights: Literal["fp32"] | Literal["bf16"] | Literal["fp16"] | None
     token_dropout: float
     channel_dropout: float
 

@@ -1,4 +1,5 @@
 import Type, { type Static } from 'typebox';
+import { VIEWS } from '../../bridge/protocol/views.js';
 import { FRAME_RULES, KINDS, TASKS } from '../prompts/subject.js';
 import { LEVELS, SCALES, type Level } from '../scoring/levels.js';
 import { closed } from './error.js';
@@ -16,7 +17,13 @@ const byLevel = (what: string, description: string, range: { minimum?: number; m
 /** How the pixels were prepared. Together with the weights, the prompt and the scale, this determines a score. */
 export const PreprocessingSchema = Type.Object(
   {
-    size: Type.Integer({ minimum: 1, description: 'side of the square that the model sees, in pixels' }),
+    size: Type.Integer({ minimum: 1, description: 'side of a square that the model sees, in pixels' }),
+    views: Type.Optional(
+      Type.Array(Type.Enum([...VIEWS]), {
+        minItems: 2,
+        description: 'what the model sees of a picture, if that is not only the whole picture',
+      }),
+    ),
     pad: Type.Array(Type.Integer({ minimum: 0, maximum: 255 }), {
       minItems: 3,
       maxItems: 3,

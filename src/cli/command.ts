@@ -2,6 +2,7 @@
 // The parser is hand-written because it suggests near names and checks values.
 
 import { parseArgs } from 'node:util';
+import type { WaitingProcess } from '../../bridge/worker-process.js';
 import { hint } from '../base/suggest.js';
 import { QalignError } from '../base/errors.js';
 import type { Logger } from '../base/logger.js';
@@ -66,6 +67,8 @@ export interface CommandContext<F extends Flags = Flags> {
   readonly log: Logger;
   /** Aborted by Ctrl-C, SIGTERM and a closed stdout. */
   readonly signal: AbortSignal;
+  /** A worker process that was started before the command. The command can adopt it and does not end it. */
+  readonly waiting?: WaitingProcess | undefined;
 }
 
 /**

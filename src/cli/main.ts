@@ -2,7 +2,6 @@
 import { setMaxListeners } from 'node:events';
 import { unfitRuntime } from '../base/runtime.js';
 import { createLogger, type LogLevel } from '../base/logger.js';
-import { runCli } from './run.js';
 import { createTerminal } from './terminal/terminal.js';
 
 // checked before any command is imported, because their modules run only on a supported Node.js
@@ -50,7 +49,12 @@ for (const [signal, code] of [
   });
 }
 
-const code = await runCli(process.argv.slice(2), { terminal, log, signal: interrupt.signal });
+const argv = process.argv.slice(2);
+// imports of Python take longer than everything that this process does before the first score
+const waiting = argv[0] === 'score' ? await (await import('./score/ahead.js')).startAhead(argv.slice(1)) : undefined;
+const { runCli } = await import('./run.js');
+const code = await runCli(argv, { terminal, log, signal: interrupt.signal, waiting });
+waiting?.end();
 process.exitCode = closedByReader ? 141 : code;
 // do not wait for a training in the middle of a step: it stops when it notices that its parent has exited
 if (interrupt.signal.aborted) setTimeout(() => process.exit(), 2000).unref();

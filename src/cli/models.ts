@@ -124,6 +124,7 @@ function asText(report: ModelReport, { columns, paint }: Terminal): string {
     ],
     ['parameters', found['parameters'] === undefined ? undefined : Number(found['parameters']).toLocaleString('en')],
     ['weights', memory.length === 0 ? undefined : `${memory.join(', ')} of memory`],
+    ['views', (found['views'] as string[] | undefined)?.join(', ')],
     ['image size', found['image_size'] === undefined ? undefined : `${JSON.stringify(found['image_size'])} px`],
     ['licence', report.licence ?? 'not described; see the source of the model'],
     ['citation', report.citation],

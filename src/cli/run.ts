@@ -1,3 +1,4 @@
+import type { WaitingProcess } from '../../bridge/worker-process.js';
 import { hint } from '../base/suggest.js';
 import { QalignError, type ErrorCode } from '../base/errors.js';
 import type { Logger } from '../base/logger.js';
@@ -14,6 +15,8 @@ export interface RunContext {
   readonly terminal: Terminal;
   readonly log: Logger;
   readonly signal: AbortSignal;
+  /** A worker process that a command can adopt. The caller ends it. */
+  readonly waiting?: WaitingProcess | undefined;
 }
 
 /** Errors of the command line or a configuration, independent of the machine and its files. They exit with code 2. */

@@ -77,17 +77,51 @@ export interface TrainRecipeInput {
      */
     readonly mos_range?: readonly [number, number] | null | undefined;
     /**
-     * Adds series of increasingly distorted copies of the best-rated training pictures, for objective.series. Their
-     * dataset name in data.weights is "distortions". null: no series.
+     * Adds series of increasingly distorted copies of rated training pictures, for objective.series. Their dataset name
+     * in data.weights is "distortions". null: no series.
      * @default null
      */
     readonly distortions?: null | {
       /**
-       * Number of best-rated pictures to distort. Whole number at least 1.
+       * Number of rated pictures to distort. Whole number at least 1.
        * @default 50
        */
       readonly pictures?: number | undefined;
+      /**
+       * Families of distortions, each with its own series. A mixture draws two or three of these families.
+       * @default ['jpeg', 'webp', 'blur', 'motion_blur', 'noise', 'darken', 'contrast', 'resample']
+       * @example ['jpeg', 'blur', 'upscale', 'mixture']
+       */
+      readonly families?: readonly ('jpeg' | 'webp' | 'blur' | 'motion_blur' | 'noise' | 'darken' | 'contrast' | 'resample' | 'upscale' | 'enlarge' | 'chain' | 'sharpen' | 'ringing' | 'wavelet' | 'denoise' | 'smear' | 'banding' | 'salt' | 'checkerboard' | 'texture' | 'chroma' | 'colour_cast' | 'saturate' | 'overexpose' | 'haze' | 'warp' | 'patches' | 'mixture')[] | undefined;
+      /**
+       * Number of families that are drawn for each picture; null: all families. Whole number at least 1.
+       * @default null
+       */
+      readonly per_picture?: number | null | undefined;
+      /**
+       * Pictures to distort. best: those with the highest rating; any: drawn at random with the seed.
+       * @default 'best'
+       */
+      readonly choose?: 'best' | 'any' | undefined;
+      /**
+       * Before a picture is distorted, crop it to a drawn shape from 1:2 to 2:1, reduce it by a drawn factor from 0.4,
+       * or both.
+       * @default false
+       */
+      readonly shapes?: boolean | undefined;
+      /**
+       * Share of the series whose picture is first put on a drawn screen with a window, lines of text and icons. Number
+       * at least 0, at most 1.
+       * @default 0
+       */
+      readonly screens?: number | undefined;
     } | undefined;
+    /**
+     * Number of copies of each rated training picture with its rating, cropped to 70 % of the area or more, or reduced
+     * by 0.45 or more. Whole number at least 0, at most 16.
+     * @default 0
+     */
+    readonly rated_shapes?: number | undefined;
     /**
      * Maximum number of frames of a clip. One frame per second is used, or this many at even distances if the clip is
      * longer. Whole number at least 1.
@@ -287,6 +321,12 @@ export interface TrainRecipeInput {
    * @default null
    */
   readonly compute?: 'fp32' | 'bf16' | null | undefined;
+  /**
+   * Precision of the exported weights; null: the precision of weights.
+   * @default null
+   * @example 'fp16'
+   */
+  readonly export_weights?: 'fp32' | 'bf16' | 'fp16' | null | undefined;
   /**
    * Decay per update of a moving average of the weights. The average is evaluated and exported. null: no average.
    * Number above 0, below 1.

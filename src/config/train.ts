@@ -7,6 +7,7 @@ import {
   RunRecipe,
 } from '../../bridge/protocol/recipe.js';
 import { Positive } from '../../bridge/protocol/shapes.js';
+import { BASIC_FAMILIES, FAMILIES, type Family } from '../media/distort/families.js';
 
 const closed = { additionalProperties: false } as const;
 const run = Type.Required(RunRecipe).properties;
@@ -66,10 +67,49 @@ const Data = Type.Object(
     distortions: given(
       Type.Union([
         Type.Null(),
-        Type.Object({ pictures: given(Positive, 50, 'number of best-rated pictures to distort') }, closed),
+        Type.Object(
+          {
+            pictures: given(Positive, 50, 'number of rated pictures to distort'),
+            families: given(
+              Type.Array(Type.Unsafe<Family>(Type.Union(FAMILIES.map((name) => Type.Literal(name)))), {
+                minItems: 1,
+                uniqueItems: true,
+              }),
+              [...BASIC_FAMILIES],
+              'families of distortions, each with its own series. A mixture draws two or three of these families',
+              ['jpeg', 'blur', 'upscale', 'mixture'],
+            ),
+            per_picture: given(
+              orNull(Positive),
+              null,
+              'number of families that are drawn for each picture; null: all families',
+            ),
+            choose: given(
+              Type.Union([Type.Literal('best'), Type.Literal('any')]),
+              'best',
+              'pictures to distort. best: those with the highest rating; any: drawn at random with the seed',
+            ),
+            shapes: given(
+              Type.Boolean(),
+              false,
+              'before a picture is distorted, crop it to a drawn shape from 1:2 to 2:1, reduce it by a drawn factor from 0.4, or both',
+            ),
+            screens: given(
+              Type.Number({ minimum: 0, maximum: 1 }),
+              0,
+              'share of the series whose picture is first put on a drawn screen with a window, lines of text and icons',
+            ),
+          },
+          closed,
+        ),
       ]),
       null,
-      'adds series of increasingly distorted copies of the best-rated training pictures, for objective.series. Their dataset name in data.weights is "distortions". null: no series',
+      'adds series of increasingly distorted copies of rated training pictures, for objective.series. Their dataset name in data.weights is "distortions". null: no series',
+    ),
+    rated_shapes: given(
+      Type.Integer({ minimum: 0, maximum: 16 }),
+      0,
+      'number of copies of each rated training picture with its rating, cropped to 70 % of the area or more, or reduced by 0.45 or more',
     ),
     max_frames: given(
       Type.Integer({ minimum: 1 }),
@@ -242,6 +282,12 @@ export const TrainRecipe = Type.Object(
       Type.Union([...run.compute.anyOf, Type.Null()]),
       null,
       'precision of the matrix products; null: bf16 on a GPU, fp32 on a CPU',
+    ),
+    export_weights: given(
+      run.export_weights,
+      null,
+      'precision of the exported weights; null: the precision of weights',
+      'fp16',
     ),
     ema: given(
       run.ema,

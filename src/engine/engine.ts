@@ -1,6 +1,7 @@
 import { openBridge, type BridgeLimits } from '../../bridge/client.js';
 import type { LoadedModel, Precision, WarmUp } from '../../bridge/protocol/models.js';
 import type { Listen } from '../../bridge/transport.js';
+import { startWorkerProcess, type WaitingProcess } from '../../bridge/worker-process.js';
 import { QalignError } from '../base/errors.js';
 import { silentLogger, type Logger } from '../base/logger.js';
 import { scoreClip, type ClipSource } from './clip.js';
@@ -36,6 +37,8 @@ export interface EngineOptions {
   /** Called during download, load and warm-up of the model. */
   readonly onProgress?: (progress: { stage: string; done: number; total: number; unit: string }) => void;
   readonly signal?: AbortSignal;
+  /** A worker process that was started before. The first local worker takes it. */
+  readonly waiting?: WaitingProcess | undefined;
   /** The Python module to start. Only fault tests set it. */
   readonly workerModule?: string;
   /**
@@ -103,6 +106,7 @@ export async function createEngine(options: EngineOptions): Promise<Engine> {
         worker: {
           python: options.python,
           device,
+          start: (start) => options.waiting?.adopt(start) ?? startWorkerProcess(start),
           log: (level, message, fields) => log[level](message, fields),
           ...(options.workerModule === undefined ? {} : { module: options.workerModule }),
           ...(options.limits === undefined ? {} : { limits: options.limits }),

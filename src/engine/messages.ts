@@ -11,20 +11,28 @@ export interface Answered {
   readonly deliver: () => void;
 }
 
-/** Sends a batch: items to score together, or one step of a clip. @throws QalignError for the whole batch */
-export async function askWorker(link: WorkerLink, batch: readonly Job[], options: RequestOptions): Promise<Answered> {
+/**
+ * Sends a batch: items to score together, or one step of a clip. `views` is the number of views in a frame.
+ * @throws QalignError for the whole batch
+ */
+export async function askWorker(
+  link: WorkerLink,
+  batch: readonly Job[],
+  views: number,
+  options: RequestOptions,
+): Promise<Answered> {
   const [job] = batch;
-  if (job?.step?.kind === 'encode') return encode(link, job, options);
-  if (job?.step?.kind !== 'release') return score(link, batch, options);
+  if (job?.step?.kind === 'encode') return encode(link, job, views, options);
+  if (job?.step?.kind !== 'release') return score(link, batch, views, options);
   await link.request('release', { clip: job.step.clip.id }, options);
   return { computeMs: undefined, deliver: () => job.resolve([]) };
 }
 
-async function encode(link: WorkerLink, job: Job, options: RequestOptions): Promise<Answered> {
+async function encode(link: WorkerLink, job: Job, views: number, options: RequestOptions): Promise<Answered> {
   const { clip, at } = job.step as NonNullable<Job['step']>;
   const { frames, timings } = await link.request(
     'encode',
-    { clip: clip.id, first: at, buffers: job.visuals.map(declared) },
+    { clip: clip.id, first: at, buffers: job.visuals.map((visual) => declared(visual, views)) },
     { ...options, buffers: job.visuals.map(({ data }) => data) },
   );
   return {
@@ -42,7 +50,12 @@ async function encode(link: WorkerLink, job: Job, options: RequestOptions): Prom
   };
 }
 
-async function score(link: WorkerLink, batch: readonly Job[], options: RequestOptions): Promise<Answered> {
+async function score(
+  link: WorkerLink,
+  batch: readonly Job[],
+  views: number,
+  options: RequestOptions,
+): Promise<Answered> {
   const visuals = batch.flatMap((job) => job.visuals);
   const { items, timings } = await link.request(
     'score',
@@ -55,7 +68,7 @@ async function score(link: WorkerLink, batch: readonly Job[], options: RequestOp
         ),
       })),
       levels: [...LEVELS],
-      buffers: visuals.map(declared),
+      buffers: visuals.map((visual) => declared(visual, views)),
     },
     { ...options, buffers: visuals.map(({ data }) => data) },
   );
@@ -85,7 +98,7 @@ function deliverScores(batch: readonly Job[], items: readonly ScoredItem[]): voi
   }
 }
 
-function declared({ frames, data }: Visual): { dtype: 'uint8'; shape: number[] } {
-  const side = Math.round(Math.sqrt(data.length / frames / 3));
-  return { dtype: 'uint8', shape: [frames, side, side, 3] };
+function declared({ frames, data }: Visual, views: number): { dtype: 'uint8'; shape: number[] } {
+  const side = Math.round(Math.sqrt(data.length / frames / views / 3));
+  return { dtype: 'uint8', shape: [frames, views * side, side, 3] };
 }

@@ -169,7 +169,7 @@ export class Pool {
     this.#totals.running += batch.length;
     try {
       const traceparent = batch.find((job) => job.traceparent !== undefined)?.traceparent;
-      const { computeMs, deliver } = await askWorker(link, batch, {
+      const { computeMs, deliver } = await askWorker(link, batch, slot.model?.views.length ?? 1, {
         ...(stop.signal === undefined ? {} : { signal: stop.signal }),
         ...(traceparent === undefined ? {} : { traceparent }),
       });

@@ -3,7 +3,7 @@ import type { QalignError } from '../base/errors.js';
 import { LaneTurns, type Lane } from '../base/lane.js';
 import type { OnStage } from '../base/stage.js';
 
-/** Pixels in the format of the bridge. `data` is uint8 RGB of shape [frames, size, size, 3]. */
+/** Pixels in the format of the bridge. `data` is uint8 RGB of shape [frames, views · size, size, 3]. */
 export interface Visual {
   readonly frames: number;
   readonly data: Uint8Array;

@@ -1,16 +1,19 @@
+import { WHOLE, type View } from '../../bridge/protocol/views.js';
 import { QalignError } from '../base/errors.js';
 import { grantOf, type Afford } from './budget/needs-memory.js';
 import { decodeImage } from './decode/decode.js';
 import { readInput } from './image-file.js';
 import { withDefaults, type MediaLimits } from './limits.js';
 import type { MediaInput } from './media-input.js';
-import { padAndResize, type RawPicture } from './resample/resample.js';
+import { thinness } from './preprocessing.js';
+import type { RawPicture } from './resample/resample.js';
+import { drawFrame } from './views/views.js';
 
-/** uint8 RGB, row by row from the top. Width and height equal the requested size. */
+/** uint8 RGB, row by row from the top: the requested views, stacked from top to bottom. */
 export interface PreparedImage {
-  /** Width in pixels. */
+  /** Width in pixels: the requested size. */
   readonly width: number;
-  /** Height in pixels. */
+  /** Height in pixels: the requested size times the number of views. */
   readonly height: number;
   /** uint8 RGB, length 3 · width · height. */
   readonly data: Uint8Array;
@@ -22,10 +25,15 @@ export interface PreparedImage {
   readonly decoder?: string;
 }
 
-/** Options of preparing a picture: side of the square, orientation, limits. */
+/** Options of preparing a picture: side and views, orientation, limits. */
 export interface PrepareImageOptions {
-  /** Side of the square in pixels, 1 … 4096: the model's `image_size`. */
+  /** Side of a view in pixels, 1 … 4096: the model's `image_size`. */
   readonly size: number;
+  /**
+   * What the model sees of the picture: its `views`.
+   * @default ['whole']
+   */
+  readonly views?: readonly View[];
   /** Rotate the picture by its EXIF orientation. Default: false, as in the reference. */
   readonly autoOrient?: boolean;
   /**
@@ -88,7 +96,7 @@ async function within<T>(work: Promise<T>, timeoutMs: number, signal: AbortSigna
  * Reads a picture as the reference does with Pillow. It takes the first frame as RGB, drops alpha, and ignores EXIF and
  * ICC. It pads to a square and resizes with Pillow's bicubic (docs/mplug-owl2.md#image-preprocessing). The pixels equal
  * Pillow's bit for bit, except for lossy AVIF. For HEIC the result names the `decoder`, because Pillow reads HEIC only
- * with a plug-in.
+ * with a plug-in. Models with several views get a square for each (docs/mplug-owl2.md#views).
  *
  * @throws QalignError MEDIA_NOT_FOUND, MEDIA_UNREADABLE, MEDIA_UNSUPPORTED, MEDIA_CORRUPT, MEDIA_TOO_LARGE,
  * MEDIA_TIMEOUT; NeedsMemory if memory above `granted` is needed
@@ -99,7 +107,7 @@ async function within<T>(work: Promise<T>, timeoutMs: number, signal: AbortSigna
  * ```
  */
 export async function prepareImage(input: MediaInput, options: PrepareImageOptions): Promise<PreparedImage> {
-  return withPicture(input, options, (picture) => prepareFrame(picture, { size: options.size }));
+  return withPicture(input, options, (picture) => prepareFrame(picture, options));
 }
 
 /**
@@ -129,39 +137,26 @@ export async function withPicture<T>(
   return within(work(), limits.timeoutMs, options.signal);
 }
 
-/** Fewest rows or columns at the model's size (below 64 px, size / 16). With fewer, almost nothing can be judged. */
-const FEWEST_PIXELS = 4;
-
-/** Warns if the picture fills only a strip of the padded square. */
-export function thinness({ width, height }: Omit<RawPicture, 'data'>, size: number): string[] {
-  const [long, short] = [Math.max(width, height), Math.min(width, height)];
-  const left = (short * size) / long;
-  // a picture that is small before resizing is shown whole
-  if (left >= Math.min(FEWEST_PIXELS, size / 16) || left >= short) return [];
-  const of = width > height ? 'rows' : 'columns';
-  return [
-    `the picture is ${width}x${height}: at the model's ${size} pixels it fills ${left.toFixed(left < 1 ? 2 : 1)} of ` +
-      `${size} ${of}, and the rest is padding; score parts of it instead`,
-  ];
-}
-
 /**
- * Pads and resizes raw RGB, such as a frame of a clip, in the same way as {@link prepareImage}.
+ * Prepares raw RGB, such as a frame of a clip, in the same way as {@link prepareImage}.
  * @example
  * ```ts
  * const clip = await sampleVideo('clip.mp4');
  * for await (const frame of clip.frames) console.log(prepareFrame(frame, { size: 448 }).data.length); // 602112
  * ```
  */
-export function prepareFrame(frame: RawPicture, options: { readonly size: number }): PreparedImage {
-  checkTarget(options.size);
+export function prepareFrame(
+  frame: RawPicture,
+  { size, views = WHOLE }: Pick<PrepareImageOptions, 'size' | 'views'>,
+): PreparedImage {
+  checkTarget(size);
   const { width, height, warnings = [], decoder } = frame;
   return {
-    width: options.size,
-    height: options.size,
-    data: padAndResize(frame, options.size),
+    width: size,
+    height: size * views.length,
+    data: drawFrame(frame, size, views),
     original: { width, height },
-    warnings: [...warnings, ...thinness(frame, options.size)],
+    warnings: [...warnings, ...thinness(frame, size)],
     ...(decoder === undefined ? {} : { decoder }),
   };
 }

@@ -3,9 +3,11 @@ import { createRequire } from 'node:module';
 import { availableParallelism } from 'node:os';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { Worker } from 'node:worker_threads';
+import { WHOLE } from '../../bridge/protocol/views.js';
 import { QalignError } from '../base/errors.js';
 import { LaneTurns, type Lane } from '../base/lane.js';
 import { formatGigabytes } from '../base/units.js';
+import type { PrepareCopies } from './distort/copies.js';
 import { createDecodeBudget, type DecodeBudget } from './budget/decode-budget.js';
 import type { PreparedImage, PrepareImageOptions } from './image.js';
 import type { MediaLimits } from './limits.js';
@@ -37,13 +39,18 @@ export interface PreparePool {
     input: MediaInput,
     options: PrepareWindowsOptions & { readonly lane?: Lane },
   ): Promise<PreparedWindows>;
+  /** Works as `prepareCopies`: changed and distorted copies of a picture, one frame after the other. */
+  prepareCopies(
+    input: MediaInput,
+    options: PrepareCopies & { readonly lane?: Lane; readonly signal?: AbortSignal | undefined },
+  ): Promise<Uint8Array>;
   /**
-   * Works as `prepareFrame` for each frame. The result holds all frames one after the other: `frames · size · size · 3`
-   * bytes.
+   * Works as `prepareFrame` for each frame. The result holds all frames one after the other: uint8 RGB [frames, views ·
+   * size, size, 3].
    */
   prepareFrames(
     frames: readonly RawPicture[],
-    options: { readonly size: number; readonly lane?: Lane; readonly signal?: AbortSignal },
+    options: Pick<PrepareImageOptions, 'size' | 'views' | 'signal'> & { readonly lane?: Lane },
   ): Promise<Uint8Array>;
   /** Number of waiting pictures, and the time to prepare one. */
   load(): PrepareLoad;
@@ -62,6 +69,8 @@ export interface PreparePoolOptions {
    * picture that needs more is decoded while nothing else is.
    */
   readonly budget?: DecodeBudget;
+  /** Start one thread before there is work, because its imports take 0.2 s. */
+  readonly warm?: boolean;
   /** Starts one thread that runs prepare-worker.ts. Tests pass another function to simulate dying threads. */
   readonly startThread?: () => Worker;
 }
@@ -108,23 +117,31 @@ export function createPreparePool(options: PreparePoolOptions = {}): PreparePool
   }
   const budget = options.budget ?? createDecodeBudget(Math.max(LEAST_BUDGET, threads * FIRST_GRANT));
   const pool = new ThreadPool(threads, budget, options.startThread ?? startPrepareThread);
+  if (options.warm === true) pool.warm();
   const close = (): Promise<void> => pool.close();
   return {
     threads,
-    prepareImage: async (input, { size, autoOrient = false, limits, lane = 'bulk', signal }) => {
+    prepareImage: async (input, { size, views = WHOLE, autoOrient = false, limits, lane = 'bulk', signal }) => {
       const granted = Math.min(FIRST_GRANT, Math.floor(budget.most / threads));
-      const request = { kind: 'image', input, size, autoOrient, limits: plainLimits(limits), granted } as const;
-      const prepared = await pool.submit(request, granted, lane, signal);
-      return { width: size, height: size, ...(prepared as PreparedPicture) };
+      const own = { size, views: [...views], autoOrient, limits: plainLimits(limits), granted };
+      const prepared = await pool.submit({ kind: 'image', input, ...own }, granted, lane, signal);
+      return { width: size, height: size * views.length, ...(prepared as PreparedPicture) };
     },
-    prepareWindows: async (input, { size, autoOrient = false, limits, lane = 'bulk', signal, map, from, count }) => {
+    prepareWindows: async (input, options) => {
+      const { size, views = WHOLE, autoOrient = false, limits, lane = 'bulk', signal, map, from, count } = options;
       const granted = Math.min(FIRST_GRANT, Math.floor(budget.most / threads));
-      const own = { size, autoOrient, limits: plainLimits(limits), granted, map: { ...map }, range: { from, count } };
+      const picture = { size, views: [...views], autoOrient, limits: plainLimits(limits), granted };
+      const own = { ...picture, map: { ...map }, range: { from, count } };
       return (await pool.submit({ kind: 'windows', input, ...own }, granted, lane, signal)) as PreparedWindows;
     },
-    prepareFrames: async (frames, { size, lane = 'bulk', signal }) => {
+    prepareCopies: async (input, { size, views = WHOLE, limits, plans, lane = 'bulk', signal }) => {
+      const granted = Math.min(FIRST_GRANT, Math.floor(budget.most / threads));
+      const own = { size, views: [...views], limits: plainLimits(limits), granted, plans };
+      return (await pool.submit({ kind: 'copies', input, ...own }, granted, lane, signal)).data;
+    },
+    prepareFrames: async (frames, { size, views = WHOLE, lane = 'bulk', signal }) => {
       const bytes = frames.reduce((sum, { data }) => sum + 2 * data.length, 0); // one copy here and one on the thread
-      return (await pool.submit({ kind: 'frames', frames, size }, bytes, lane, signal)).data;
+      return (await pool.submit({ kind: 'frames', frames, size, views: [...views] }, bytes, lane, signal)).data;
     },
     load: () => pool.load(),
     close,
@@ -200,6 +217,10 @@ class ThreadPool {
       this.#waiting[lane].add(job);
       this.#startNext();
     });
+  }
+
+  warm(): void {
+    this.#release(this.#addThread());
   }
 
   async close(): Promise<void> {

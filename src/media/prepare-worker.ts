@@ -1,10 +1,13 @@
 import { parentPort } from 'node:worker_threads';
+import type { View } from '../../bridge/protocol/views.js';
 import { QalignError, type ErrorCode } from '../base/errors.js';
 import { NeedsMemory } from './budget/needs-memory.js';
+import { prepareCopies, type CopyPlan } from './distort/copies.js';
 import { prepareFrame, prepareImage } from './image.js';
 import type { MediaLimits } from './limits.js';
 import type { MediaInput } from './media-input.js';
 import type { RawPicture } from './resample/resample.js';
+import { frameBytes } from './views/views.js';
 import type { MapOptions } from '../scoring/quality-map.js';
 import { prepareWindows, type PreparedWindows, type WindowRange } from './windows/prepare-windows.js';
 
@@ -14,6 +17,7 @@ export type PrepareRequest =
       readonly kind: 'image';
       readonly input: MediaInput;
       readonly size: number;
+      readonly views: readonly View[];
       readonly autoOrient: boolean;
       readonly limits: Partial<MediaLimits>;
       /** Bytes of memory that decoding can take. Infinity if no other picture is decoded at the same time. */
@@ -23,13 +27,28 @@ export type PrepareRequest =
       readonly kind: 'windows';
       readonly input: MediaInput;
       readonly size: number;
+      readonly views: readonly View[];
       readonly autoOrient: boolean;
       readonly limits: Partial<MediaLimits>;
       readonly granted: number;
       readonly map: MapOptions;
       readonly range: WindowRange;
     }
-  | { readonly kind: 'frames'; readonly frames: readonly RawPicture[]; readonly size: number };
+  | {
+      readonly kind: 'copies';
+      readonly input: MediaInput;
+      readonly size: number;
+      readonly views: readonly View[];
+      readonly limits: Partial<MediaLimits>;
+      readonly granted: number;
+      readonly plans: readonly CopyPlan[];
+    }
+  | {
+      readonly kind: 'frames';
+      readonly frames: readonly RawPicture[];
+      readonly size: number;
+      readonly views: readonly View[];
+    };
 
 /** The pixels, and for a picture also its other properties. */
 export type Prepared = { readonly data: Uint8Array } & Partial<
@@ -45,18 +64,19 @@ export type PrepareAnswer =
 
 async function prepare(request: PrepareRequest): Promise<Prepared> {
   if (request.kind === 'image') {
-    const { input, size, autoOrient, limits, granted } = request;
-    return prepareImage(input, { size, autoOrient, limits, granted });
+    const { input, kind: _, ...options } = request;
+    return prepareImage(input, options);
   }
   if (request.kind === 'windows') {
     const { input, range, kind: _, ...options } = request;
     return prepareWindows(input, { ...options, ...range });
   }
-  const { frames, size } = request;
-  const bytes = size * size * 3;
+  if (request.kind === 'copies') return { data: await prepareCopies(request.input, request) };
+  const { frames, size, views } = request;
+  const bytes = frameBytes(size, views);
   const all = new Uint8Array(frames.length * bytes);
   frames.forEach((frame, i) => {
-    all.set(prepareFrame(frame, { size }).data, i * bytes);
+    all.set(prepareFrame(frame, { size, views }).data, i * bytes);
   });
   return { data: all };
 }

@@ -1,8 +1,10 @@
 /** src/media turns files, bytes and URLs into the pixels of the model. Nothing here knows about prompts or scores. */
+import type { View } from '../../bridge/protocol/views.js';
 import type { Lane } from '../base/lane.js';
 import type { FrameRule } from '../prompts/subject.js';
 import { existingName } from './find/same-name.js';
 import type { MapOptions } from '../scoring/quality-map.js';
+import type { CopyPlan } from './distort/copies.js';
 import type { PrepareImageOptions } from './image.js';
 import type { MediaLimits } from './limits.js';
 import type { MediaInput } from './media-input.js';
@@ -16,7 +18,7 @@ export type { ClipReader } from './video/clip-reader.js';
 
 /** A picture, a clip or a folder of frames in the form that the model takes. */
 export interface PreparedMedia {
-  /** uint8 RGB [frames, size, size, 3]. */
+  /** uint8 RGB [frames, views · size, size, 3]. */
   readonly data: Uint8Array;
   readonly frames: number;
   /** Size in pixels of the decoded picture or of an upright frame, before padding and resizing. */
@@ -31,8 +33,10 @@ export interface PreparedMedia {
 }
 
 export interface PrepareOptions {
-  /** Side of the square in pixels. */
+  /** Side of a view in pixels. */
   readonly size: number;
+  /** What the model sees of a picture. Default: the whole picture. */
+  readonly views?: readonly View[] | undefined;
   /** Rotate pictures by their EXIF orientation. Default: false, as in the reference. */
   readonly autoOrient?: boolean | undefined;
   /** Frames per second of a clip. Default: 1. */
@@ -46,6 +50,8 @@ export interface PrepareOptions {
   readonly lane?: Lane | undefined;
   readonly signal?: AbortSignal | undefined;
 }
+
+export type CopyOptions = Pick<PrepareOptions, 'size' | 'views' | 'limits' | 'signal'>;
 
 /** A path, bytes, or a folder of the frames of a clip. */
 export interface PrepareSource {
@@ -64,6 +70,11 @@ export interface Preparer {
     source: PrepareSource,
     options: PrepareOptions & WindowRange & { readonly map: MapOptions },
   ): Promise<PreparedWindows>;
+  /**
+   * Prepares changed and distorted copies of a picture for training: uint8 RGB [frames of all plans, size, size, 3].
+   * @throws QalignError MEDIA_*, CANCELLED
+   */
+  copies(media: MediaInput, plans: readonly CopyPlan[], options: CopyOptions): Promise<Uint8Array>;
   /**
    * Opens a clip or a folder of frames. The caller reads it in chunks or closes it. @throws the same, also while
    * reading
@@ -87,6 +98,7 @@ export function createPreparer(pool: PreparePool = createPreparePool()): Prepare
     },
     windows: ({ media }, { map, from, count, ...options }) =>
       pool.prepareWindows(media, { ...pictureOptions(options), map, from, count }),
+    copies: (media, plans, options) => pool.prepareCopies(media, { ...options, plans }),
     open: (source, options) => openClip(pool, source, options),
     load: () => pool.load(),
     close: () => pool.close(),
@@ -95,6 +107,7 @@ export function createPreparer(pool: PreparePool = createPreparePool()): Prepare
 
 function pictureOptions({
   size,
+  views,
   autoOrient = false,
   limits,
   lane = 'bulk',
@@ -104,6 +117,7 @@ function pictureOptions({
     size,
     autoOrient,
     lane,
+    ...(views === undefined ? {} : { views }),
     ...(limits === undefined ? {} : { limits }),
     ...(signal === undefined ? {} : { signal }),
   };

@@ -1,6 +1,6 @@
 import { lookup } from 'node:dns';
 import { BlockList, isIP, type LookupFunction } from 'node:net';
-import { Agent, request } from 'undici';
+import type { Agent } from 'undici';
 import { QalignError } from '../base/errors.js';
 import { deadline } from '../base/first-signal.js';
 import { withDefaults, type MediaLimits } from './limits.js';
@@ -90,6 +90,7 @@ export async function fetchInto<T>(
   const timeout = (): QalignError =>
     new QalignError('MEDIA_TIMEOUT', `Fetching the URL took longer than ${limits.timeoutMs / 1000} s.`);
   const { signal, late, release } = deadline(limits.timeoutMs, timeout, options.signal);
+  const { Agent } = await import('undici'); // on demand, because it takes 0.1 s
   const agent = new Agent({ connect: { lookup: checkedLookup(isAllowed), timeout: limits.timeoutMs } });
   try {
     return await follow(requireHttp(address), agent, limits, isAllowed, signal, take);
@@ -109,6 +110,7 @@ async function follow<T>(
   signal: AbortSignal,
   take: (bytes: AsyncIterable<Buffer>) => Promise<T>,
 ): Promise<T> {
+  const { request } = await import('undici');
   let url = start;
   for (let hop = 0; hop <= MOST_REDIRECTS; hop++) {
     requireAllowedHost(url, isAllowed);

@@ -36,7 +36,12 @@ function slot(device: string, onBatch: (frames: number) => void): Slot {
     },
   };
   return {
-    ...{ device: 'remote', model: { device }, link: link as unknown as WorkerLink, latency: new LatencyModel() },
+    ...{
+      device: 'remote',
+      model: { device, views: ['whole'] },
+      link: link as unknown as WorkerLink,
+      latency: new LatencyModel(),
+    },
     ...{ inFlight: 0, sentAt: [], framesInFlight: 0, freeSince: 0, restarts: 0, exclusive: false, dead: undefined },
     ...{ state: 'ready', failed: () => {}, succeeded: () => {}, close: async () => {} },
   } as unknown as Slot;

@@ -131,6 +131,7 @@ export const HELP_COMMANDS: Readonly<Record<string, Row>> = {
     says: /"level_agreement"/,
   },
   'qalign bench memory --n 100000 --out memory.json': helpOnly('qalign bench', 'hours'),
+  'qalign bench order --input kodak/ --families upscale,mixture': helpOnly('qalign bench', 'minutes'),
   'qalign bench serve --model nano --load 1,2,10 --seconds 60 --beside 2': helpOnly('qalign bench', 'minutes'),
   'qalign dataset list --labels labels/ --json': {},
   'qalign dataset convert koniq10k --labels labels/ --out data/koniq': {},

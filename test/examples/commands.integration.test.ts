@@ -20,7 +20,7 @@ let job = 'JOB';
 
 const help = await helpCommands();
 
-/** A part of its own of a photograph for each number, and less compression for higher numbers: quality rises with the MOS. */
+/** Another part of a photograph for each number. Quality rises with the MOS, because compression falls. */
 function koniqPicture(photo: string, id: number): Sharp {
   const part = { left: 16 * id, top: 8 * ((7 * id) % 24), width: 128, height: 128 };
   return sharp(photo)

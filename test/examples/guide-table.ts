@@ -185,6 +185,14 @@ const EXPERIMENTS: Readonly<Record<string, Row>> = {
     says: /^0\.8/,
   },
   'qalign bench order --input kodak/': helpOnly('qalign bench', 'minutes'),
+  "qalign train RECIPE name=without-warp 'data.distortions={pictures: 100, families: [jpeg, blur, noise, upscale, mixture]}'":
+    plan(
+      "qalign train koniq name=without-warp 'data.distortions={pictures: 100, families: [jpeg, blur, noise, upscale, mixture]}'",
+    ),
+  'qalign bench order --input kodak/ --model runs/without-warp/model --families warp': helpOnly(
+    'qalign bench',
+    'minutes',
+  ),
   'qalign bench model --random-weights mplug_owl2_7b --device cuda:0': helpOnly('qalign bench', 'a GPU'),
   'PYTHONPATH=python python -m qalign.worker --gpu-check --out gpu.json': {
     instead:

@@ -30,6 +30,7 @@ function recordingPool(): { asked: [string, object][]; pool: PreparePool } {
       const data = new Uint8Array(options.size ** 2 * 3).fill(Number.parseInt(name, 10) || 0);
       return { width: options.size, height: options.size, data, original: { width: 9, height: 7 }, warnings: [] };
     },
+    prepareCopies: () => Promise.reject(new Error('not asked for')),
     prepareWindows: () => Promise.reject(new Error('not asked for')),
     prepareFrames: () => Promise.reject(new Error('not asked for')),
     load: () => load,

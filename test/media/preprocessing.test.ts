@@ -11,7 +11,10 @@ it('describes the reference by default, in the form and the order that results h
   );
   const named = describePreprocessing(56, { autoOrient: true, fps: 2, maxFrames: 8 });
   expect(named).toMatchObject({ size: 56, auto_orient: true, fps: 2, max_frames: 8 });
-  for (const one of [reference, named]) expect(Check(PreprocessingSchema, one)).toBe(true);
+  const both = describePreprocessing(256, { views: ['whole', 'native'] });
+  expect(JSON.stringify(both)).toContain('{"size":256,"views":["whole","native"],"pad":');
+  expect(describePreprocessing(448, { views: ['whole'] })).toEqual(reference);
+  for (const one of [reference, named, both]) expect(Check(PreprocessingSchema, one)).toBe(true);
 });
 
 it('names the same resampler as the schema of the API, which must not import this folder', () => {

@@ -7,7 +7,6 @@ import { lookAt } from '../../src/media/media-kind.js';
 import { createPreparer, type Preparer } from '../../src/media/preparer.js';
 import { expandSources } from '../../src/media/sources.js';
 import { thumbnail } from '../../src/media/thumbnail.js';
-import { distortedSeries } from '../../src/recipes/train/pseudo-labels.js';
 import { startSwapper } from './swapper.js';
 
 const PICTURE = join(packageRoot, 'test/fixtures/golden/tiny_a/inputs/00.png');
@@ -60,7 +59,8 @@ describe('media that must lie below a folder', () => {
     const path = at('root/swapped/0000.png');
     await expect(lookAt(path, limits())).rejects.toMatchObject(forbidden);
     await expect(thumbnail(path, 40, limits())).rejects.toMatchObject(forbidden);
-    await expect(distortedSeries(path, SIZE, 1, limits()).next()).rejects.toMatchObject(forbidden);
+    const plans = [{ own: true, distortions: [] }];
+    await expect(preparer.copies(path, plans, { size: SIZE, limits: limits() })).rejects.toMatchObject(forbidden);
     expect(await thumbnail(path, 40)).toMatch(/^data:image\/jpeg/);
   });
 

@@ -17,14 +17,14 @@ def sincos_1d(positions: Tensor, width: int) -> Tensor:
     return torch.cat([angles.sin(), angles.cos()], dim=1).float()
 
 
-def grid_positions(grid: int, width: int, has_cls_token: bool) -> Tensor:
-    """2-D position embeddings of a grid in row-major order: [grid² (+ 1 zero row for cls), width].
+def grid_positions(grid: int, width: int, has_cls_token: bool, views: int = 1) -> Tensor:
+    """2-D position embeddings of a grid in row-major order: [views · (grid² (+ 1 zero row for cls)), width].
 
-    The first half of the width encodes the column, the second half the row.
+    The first half of the width encodes the column, the second half the row. All views have the same positions.
     """
     rows, columns = torch.meshgrid(torch.arange(grid), torch.arange(grid), indexing="ij")
     table = torch.cat([sincos_1d(columns.flatten(), width // 2), sincos_1d(rows.flatten(), width // 2)], dim=1)
-    return torch.cat([torch.zeros(1, width), table]) if has_cls_token else table
+    return (torch.cat([torch.zeros(1, width), table]) if has_cls_token else table).repeat(views, 1)
 
 
 def join_tokens(queries: Tensor, image: Tensor) -> Tensor:
@@ -45,12 +45,12 @@ class Attention(nn.Module):
         self.query = nn.Linear(width, width)
         self.key = nn.Linear(config.encoder_hidden_size, width)
         self.value = nn.Linear(config.encoder_hidden_size, width)
-        queries, places = config.num_learnable_queries, config.grid_size**2 + int(has_cls_token)
+        queries, places = config.num_learnable_queries, config.views * (config.grid_size**2 + int(has_cls_token))
         if torch.get_default_device().type == "meta":  # shapes only: meta arithmetic imports torch._dynamo (1 s)
             q_positions, k_positions = torch.empty(queries, width), torch.empty(places, width)
         else:
             q_positions = sincos_1d(torch.arange(queries), width)
-            k_positions = grid_positions(config.grid_size, width, has_cls_token)
+            k_positions = grid_positions(config.grid_size, width, has_cls_token, config.views)
         self.register_buffer("q_pos_embed", q_positions)
         self.register_buffer("k_pos_embed", k_positions)
 

@@ -18,11 +18,17 @@ VIT = "vit"
 MOST = 1 << 24
 MOST_LAYERS = 1024
 MOST_PIXELS = 8192  # per side
+# What an encoder can see of a picture: all of it at reduced size, or parts of it at its own pixels.
+VIEWS = ("whole", "native")
+ONE_VIEW = ("whole",)
 
 
 @dataclass(frozen=True)
 class VisionConfig:
-    """The image encoder. `image_size` and `patch_size` are in pixels; `model_type` selects the encoder class."""
+    """The image encoder. `image_size` and `patch_size` are in pixels; `model_type` selects the encoder class.
+
+    A frame has the `views` of a picture, which are squares of `image_size`, stacked from top to bottom.
+    """
 
     model_type: str
     hidden_size: int
@@ -34,6 +40,7 @@ class VisionConfig:
     layer_norm_eps: float
     raw: Mapping[str, Any]  # the JSON object of the file, from which other encoders read their own fields
     normalisation: Normalisation = CLIP  # of the pixels, from preprocessor_config.json
+    views: tuple[str, ...] = ONE_VIEW
 
 
 @dataclass(frozen=True)
@@ -48,6 +55,7 @@ class AbstractorConfig:
     encoder_hidden_size: int
     layer_norm_eps: float
     grid_size: int
+    views: int = 1  # the number of grids among the encoder's tokens
 
 
 @dataclass(frozen=True)
@@ -67,8 +75,13 @@ class ModelConfig:
 
     @property
     def image_size(self) -> int:
-        """Side of the encoder's square input in pixels."""
+        """Side of a view in pixels."""
         return self.vision.image_size
+
+    @property
+    def frame_shape(self) -> tuple[int, int, int]:
+        """Shape of the pixels of a frame, [V·S, S, 3]: its V views of side S, stacked from top to bottom."""
+        return len(self.vision.views) * self.image_size, self.image_size, 3
 
     @property
     def normalisation(self) -> Normalisation:
@@ -112,6 +125,7 @@ def parse_config(values: object, where: str = "config.json") -> ModelConfig:
     """The parsed JSON object of config.json → ModelConfig. Raises ConfigError, naming `where` and the field."""
     top = _Fields(values, where)
     visual = top.section("visual_config")
+    vision = _vision(visual.section("visual_model"))
     config = ModelConfig(
         vocab_size=top.count("vocab_size"),
         hidden_size=top.count("hidden_size"),
@@ -121,8 +135,8 @@ def parse_config(values: object, where: str = "config.json") -> ModelConfig:
         rms_norm_eps=top.number("rms_norm_eps"),
         rope_theta=top.number("rope_theta", 10000.0),
         max_position_embeddings=top.optional_count("max_position_embeddings"),
-        vision=_vision(visual.section("visual_model")),
-        abstractor=_abstractor(visual.section("visual_abstractor")),
+        vision=vision,
+        abstractor=_abstractor(visual.section("visual_abstractor"), len(vision.views)),
     )
     _check(config, top)
     return config
@@ -141,10 +155,24 @@ def _vision(fields: "_Fields") -> VisionConfig:
         patch_size=fields.count("patch_size", None if vit else 1),
         layer_norm_eps=fields.number("layer_norm_eps", 1e-6),
         raw=fields.values,
+        views=_views(fields),
     )
 
 
-def _abstractor(fields: "_Fields") -> AbstractorConfig:
+def _views(fields: "_Fields") -> tuple[str, ...]:
+    value = fields.values.get("views")
+    if value is None:
+        return ONE_VIEW
+    known = isinstance(value, list) and value[:1] == ["whole"] and all(view in VIEWS for view in value)
+    if not known or len(set(value)) != len(value):
+        raise ConfigError(
+            f"{fields.where}: views must list {' and '.join(VIEWS)}, each at most once and whole first, "
+            f"not {value!r:.80}."
+        )
+    return tuple(value)
+
+
+def _abstractor(fields: "_Fields", views: int) -> AbstractorConfig:
     return AbstractorConfig(
         num_learnable_queries=fields.count("num_learnable_queries"),
         hidden_size=fields.count("hidden_size"),
@@ -154,6 +182,7 @@ def _abstractor(fields: "_Fields") -> AbstractorConfig:
         encoder_hidden_size=fields.count("encoder_hidden_size"),
         layer_norm_eps=fields.number("layer_norm_eps", 1e-6),
         grid_size=fields.count("grid_size", DEFAULT_GRID_SIZE),
+        views=views,
     )
 
 

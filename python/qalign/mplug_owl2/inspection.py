@@ -58,6 +58,7 @@ def inspect_model(path: str | Path) -> dict[str, Any]:
     return found | {
         "config": read_json(directory / "config.json", ConfigError),
         "image_size": config.image_size,
+        "views": list(config.vision.views),
         "encoder": config.vision.model_type,
         "tokens_per_frame": config.tokens_per_frame,
         "parameters_by_part": {name: sum(p.numel() for p in part.parameters()) for name, part in parts.items()},

@@ -46,7 +46,10 @@ class Trunk(nn.Module):
 
 
 class MPLUGOwl2(nn.Module):
-    """The whole model. Shapes: F frames, S image size, Q + 1 tokens per frame, T positions, D width, V vocabulary."""
+    """The whole model. Shapes: F frames of H = V·S rows (V views of side S), Q + 1 tokens per frame.
+
+    T positions, D width, and logits for each id of the vocabulary.
+    """
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
@@ -55,7 +58,7 @@ class MPLUGOwl2(nn.Module):
         self.lm_head = nn.Linear(config.hidden_size, config.vocab_size, bias=False)
 
     def encode_frames(self, pixels: Tensor) -> Tensor:
-        """Normalised pixels [F, 3, S, S] → [F, Q + 1, D]."""
+        """Normalised pixels [F, 3, H, S] → [F, Q + 1, D]."""
         return self.model.visual_abstractor(self.model.vision_model(pixels))
 
     def embed_sequence(self, ids: Sequence[int], visuals: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
@@ -95,7 +98,7 @@ class MPLUGOwl2(nn.Module):
         """A batch of prompts with their visuals → logits [B, T of the longest, V].
 
         `ids[b]` holds one IMAGE_TOKEN per visual, and `frames[b][k]` is the number of frames of that visual. `pixels`
-        [ΣF, 3, S, S] are all frames in the same order. Shorter rows are padded on the right: row b ends at
+        [ΣF, 3, H, S] are all frames in the same order. Shorter rows are padded on the right: row b ends at
         len(expand_ids(ids[b], frames[b], Q + 1)).
         """
         counts = [count for item in frames for count in item]

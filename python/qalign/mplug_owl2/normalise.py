@@ -30,7 +30,7 @@ def normalisation_table(normalisation: Normalisation, device: torch.device | str
 
 
 def normalise(frames: Tensor, table: Tensor, dtype: torch.dtype) -> Tensor:
-    """uint8 [F, S, S, 3] → [F, 3, S, S] in `dtype`. `frames` and `table` must be on the same device."""
+    """uint8 [F, H, W, 3] → [F, 3, H, W] in `dtype`. `frames` and `table` must be on the same device."""
     index = frames.permute(0, 3, 1, 2).int()  # int32: half the traffic of torch's default index
     index = index + torch.arange(0, 768, 256, dtype=torch.int32, device=frames.device)[:, None, None]
     return table.to(dtype).flatten().index_select(0, index.flatten()).view(index.shape)

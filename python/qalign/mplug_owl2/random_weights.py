@@ -89,7 +89,8 @@ def random_model(config: ModelConfig, device: torch.device | str, dtype: torch.d
             module.weight.fill_(1)
         elif isinstance(module, Attention):
             queries, width = module.q_pos_embed.shape
-            grid = config.abstractor.grid_size
+            grid, views = config.abstractor.grid_size, config.abstractor.views
+            has_cls_token = len(module.k_pos_embed) == views * (grid * grid + 1)
             module.q_pos_embed.copy_(sincos_1d(torch.arange(queries), width))
-            module.k_pos_embed.copy_(grid_positions(grid, width, len(module.k_pos_embed) == grid * grid + 1))
+            module.k_pos_embed.copy_(grid_positions(grid, width, has_cls_token, views))
     return model.eval()

@@ -7,25 +7,35 @@ from torch import Tensor, nn
 
 from qalign.weights.errors import ConfigError
 
-from .config import VIT, VisionConfig
+from .config import ONE_VIEW, VIT, VisionConfig
 
 # model_type → (module of this package, class). Modules are imported on first use, so the ViT never loads the others.
-# An encoder takes VisionConfig and maps [B, 3, S, S] to tokens [B, N, encoder_hidden_size of the abstractor]. `begin`,
-# `resume` and `project` together compute the same; training caches the output of `begin` while its stages are frozen.
-# The class attribute `has_cls_token` states whether token 0 is outside the grid: N = grid_size² (+ 1).
+# An encoder takes VisionConfig and maps [B, 3, V·S, S] to tokens [B, V·N, encoder_hidden_size of the abstractor]. The
+# V views are stacked from top to bottom. `begin`, `resume` and `project` together compute the same; training caches
+# the output of `begin` while its stages are frozen. The class attribute `has_cls_token` states whether token 0 is
+# outside the grid: N = grid_size² (+ 1). Only encoders with the class attribute `takes_views` accept V > 1.
 ENCODERS: dict[str, tuple[str, str]] = {
     VIT: ("vision", "VisionTransformer"),
     "efficientnet_lite0": ("vision_efficientnet", "EfficientNetLite0Encoder"),
 }
 
+# The parts of an encoder that no pretrained weights hold. They are trained with the abstractor.
+AFTER_PRETRAINED = ("projection", "view_embedding")
+
 
 def encoder_class(config: VisionConfig) -> type[nn.Module]:
-    """The class of the encoder that `config.model_type` names. Raises ConfigError for an unknown one."""
+    """The class of the encoder that `config.model_type` names. Raises ConfigError if it is unknown or lacks views."""
     if config.model_type not in ENCODERS:
         known = ", ".join(sorted(ENCODERS))
         raise ConfigError(f"visual_model.model_type is {config.model_type!r}; known encoders are: {known}.")
     module, name = ENCODERS[config.model_type]
-    return getattr(import_module(f".{module}", __package__), name)
+    found = getattr(import_module(f".{module}", __package__), name)
+    if config.views != ONE_VIEW and not getattr(found, "takes_views", False):
+        raise ConfigError(
+            f"visual_model.views is {list(config.views)}, but the encoder {config.model_type} sees only the whole "
+            "picture; remove views."
+        )
+    return found
 
 
 def quick_gelu(x: Tensor) -> Tensor:

@@ -38,7 +38,8 @@ STAGES = (
 )
 STEM_CHANNELS = 32
 CELL = 32  # pixels: the total stride of the last stages
-TOGETHER = 4  # pictures per recomputed chunk when later stages are trained
+TOGETHER = 4  # views per recomputed chunk when later stages are trained
+KEPT_PIXELS = 2**23  # of a batch whose maps are kept: 128 views of 256 pixels take 3 GB
 
 
 class Convolution(nn.Module):
@@ -86,15 +87,21 @@ def relu6(x: Tensor) -> Tensor:
 
 
 class EfficientNetLite0Encoder(nn.Module):
-    """Normalised pixels [B, 3, S, S] → [B, (S/32)², C]: features of the stages for each cell of 32 × 32 pixels.
+    """Normalised pixels [B, 3, V·S, S] → [B, V·N, C]: features of the stages for each cell of 32 × 32 pixels.
+
+    The V views of a frame pass the convolutions separately. Each has N = (S/32)² cells.
 
     `visual_model` of the config names the stages (0 … 6, finest first). Stages in `statistics_of` give the mean and
     standard deviation of each channel in a cell. Stages in `means_of` give the mean alone. Together these are K numbers
     for each cell. `token_mean` and `token_scale` standardise them, and `projection` maps them to C = `hidden_size`. The
     convolutions are pretrained. The projection is not: it is trained with the later parts of the model.
+
+    With V > 1, `token_mean` and `token_scale` are [V, K], and a row of `view_embedding` [V, C] is added to the tokens
+    of each view. With V = 1 they are [K], and there is no `view_embedding`.
     """
 
     has_cls_token = False
+    takes_views = True
 
     def __init__(self, config: VisionConfig) -> None:
         super().__init__()
@@ -103,7 +110,7 @@ class EfficientNetLite0Encoder(nn.Module):
         self.means_of = stage_numbers(config, "means_of")
         if config.image_size % CELL:
             raise ConfigError(f"visual_model.image_size is {config.image_size}; it must be a multiple of {CELL}.")
-        self.grid = config.image_size // CELL
+        self.grid, self.views = config.image_size // CELL, len(config.views)
         self.stem = Convolution(3, STEM_CHANNELS, 3, 2)
         self.stages = nn.ModuleList()
         channels = STEM_CHANNELS
@@ -114,48 +121,71 @@ class EfficientNetLite0Encoder(nn.Module):
                 channels = wide
             self.stages.append(nn.Sequential(*blocks))
         width = sum(2 * STAGES[s].channels for s in self.statistics_of) + sum(STAGES[s].channels for s in self.means_of)
-        self.register_buffer("token_mean", torch.zeros(width))
-        self.register_buffer("token_scale", torch.ones(width))
+        shape = (width,) if self.views == 1 else (self.views, width)
+        self.register_buffer("token_mean", torch.zeros(shape))
+        self.register_buffer("token_scale", torch.ones(shape))
         self.projection = nn.Linear(width, config.hidden_size)
+        if self.views > 1:
+            self.view_embedding = nn.Parameter(torch.empty(self.views, config.hidden_size))
 
     def forward(self, pixels: Tensor) -> Tensor:
         return self.project(self.measure(pixels))
 
     def project(self, measured: Tensor) -> Tensor:
-        """Cells [B, N, K] → tokens [B, N, C]."""
-        return self.projection((measured - self.token_mean) * self.token_scale)
+        """Cells [B, V·N, K] → tokens [B, V·N, C]."""
+        tokens = self.projection((measured - self.of_cells(self.token_mean)) * self.of_cells(self.token_scale))
+        return tokens if self.views == 1 else tokens + self.of_cells(self.view_embedding)
+
+    def of_cells(self, of_views: Tensor) -> Tensor:
+        """Values of each view [..., V, K] → of each cell [..., V·N, K]. With one view they broadcast as they are."""
+        return of_views if self.views == 1 else of_views.repeat_interleave(self.grid**2, -2)
 
     @torch.no_grad()
     def standardise(self, measured: Tensor) -> None:
-        """Set `token_mean` and `token_scale` so that these cells [B, N, K] have mean 0 and standard deviation 1."""
-        flat = measured.flatten(0, 1).double()
-        self.token_mean.copy_(flat.mean(0))
-        self.token_scale.copy_(1 / (flat.std(0) + 1e-4))
+        """Set `token_mean` and `token_scale` so that these cells [B, V·N, K] have mean 0 and standard deviation 1.
+
+        Each view is standardised separately.
+        """
+        flat = measured.unflatten(1, (self.views, -1)).transpose(0, 1).flatten(1, 2).double()
+        self.token_mean.copy_(flat.mean(1).view_as(self.token_mean))
+        self.token_scale.copy_((1 / (flat.std(1) + 1e-4)).view_as(self.token_scale))
 
     def measure(self, pixels: Tensor) -> Tensor:
-        """Normalised pixels [B, 3, S, S] → cells [B, N, K], from the convolutions alone.
+        """Normalised pixels [B, 3, V·S, S] → cells [B, V·N, K], from the convolutions alone.
 
-        A CPU processes one picture at a time. Its cells then cannot depend on its batch, and larger batches exceed the
+        A CPU processes one view at a time. Its cells then cannot depend on its batch, and larger batches exceed the
         caches. Two cores process 21 pictures of 448 pixels per second one by one, but 4 to 8 in batches of 4 and 8.
         """
-        if pixels.device.type == "cpu":
-            return torch.cat([self._measure(picture) for picture in pixels.split(1)])
-        return self._measure(pixels)
+        views = self._apart(pixels)
+        cells = torch.cat([self._measure(view) for view in views.split(1)]) if views.is_cpu else self._measure(views)
+        return self._by_frame(cells)
 
     def begin(self, pixels: Tensor, stop: int) -> Tensor:
-        """Run the stages before `stop`. → their values of the cells and, if stages remain, the last map: [B, M]."""
-        return torch.cat([self._begin(picture, stop) for picture in pixels.split(1)])
+        """Run the stages before `stop`. → their values of the cells and, if stages remain, the last map: [B, V·M]."""
+        return torch.cat([self._begin(view, stop) for view in self._apart(pixels).split(1)]).view(len(pixels), -1)
 
     def resume(self, begun: Tensor, stop: int) -> Tensor:
-        """The output of `begin` [B, M] → cells [B, N, K], through the stages from `stop` on.
+        """The output of `begin` [B, V·M] → cells [B, V·N, K], through the stages from `stop` on.
 
-        While these stages are trained, only the inputs of chunks of TOGETHER pictures are kept for the backward pass.
-        The maps of a batch of 64 would take 6 GB. Allocating that memory takes longer than recomputing the maps.
+        While these stages are trained, larger batches than KEPT_PIXELS keep only the inputs of chunks of TOGETHER views
+        for the backward pass. The maps of 64 views of 512 pixels would take 6 GB. Allocating that memory takes longer
+        than recomputing the maps.
         """
+        views = begun.view(len(begun) * self.views, -1)
         if not (torch.is_grad_enabled() and any(p.requires_grad for p in self.stages[stop:].parameters())):
-            return self._resume(begun, stop)
-        parts = [checkpoint(self._resume, part, stop, use_reentrant=False) for part in begun.split(TOGETHER)]
-        return torch.cat(parts)
+            return self._by_frame(self._resume(views, stop))
+        if len(views) * (self.grid * CELL) ** 2 <= KEPT_PIXELS:
+            return self._by_frame(torch.cat([self._resume(part, stop) for part in views.split(8 * TOGETHER)]))
+        parts = [checkpoint(self._resume, part, stop, use_reentrant=False) for part in views.split(TOGETHER)]
+        return self._by_frame(torch.cat(parts))
+
+    def _apart(self, pixels: Tensor) -> Tensor:
+        """Frames [B, 3, V·S, S] → their views [B·V, 3, S, S]."""
+        return pixels if self.views == 1 else pixels.unflatten(2, (self.views, -1)).transpose(1, 2).flatten(0, 1)
+
+    def _by_frame(self, cells: Tensor) -> Tensor:
+        """Cells of views [B·V, N, K] → of frames [B, V·N, K]."""
+        return cells if self.views == 1 else cells.unflatten(0, (-1, self.views)).flatten(1, 2)
 
     def _measure(self, pixels: Tensor) -> Tensor:
         found: dict[int, Tensor] = {}

@@ -5,6 +5,8 @@ from pathlib import Path
 from safetensors import SafetensorError
 from torch import Tensor
 
+from qalign.weights.tensors import DTYPES
+
 from .errors import TrainingError
 from .events import EventLog
 from .files.model_files import export_network, load_network
@@ -42,7 +44,8 @@ def _write(state: dict[str, Tensor], training: Training, folder: Path) -> None:
         if lora["quantise_base"]:
             state = dequantised(state, source)
         state = merged_state(state, lora["alpha"], lora["r"])
-    export_network(state, source.directory, folder / "model")
+    stored = training.recipe.get("export_weights")
+    export_network(state, source.directory, folder / "model", DTYPES[stored] if stored else None)
 
 
 def dequantised(state: dict[str, Tensor], source: ModelSource) -> dict[str, Tensor]:

@@ -50,7 +50,8 @@ def main(argv: list[str]) -> int:
     groups = parameter_groups(model.named_parameters(), {"default": 2e-5}, 0.0)
     optimizer = make_optimizer("adamw_8bit", groups, (0.9, 0.999))
     conversations, frames = [conversation()] * options.micro_batch, [1] * options.micro_batch
-    shape = (options.micro_batch, 3, config.image_size, config.image_size)
+    height, width, channels = config.frame_shape
+    shape = (options.micro_batch, channels, height, width)
     pixels = torch.randn(shape, device=world.device, dtype=torch.bfloat16)
     seconds = []
     for step in range(options.warm_up + options.steps):

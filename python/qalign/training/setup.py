@@ -60,6 +60,8 @@ def set_up(recipe: RunRecipe, world: World, events: EventLog) -> Training:
     tokenizer = Tokenizer(source.directory)
     train, dev = (PreparedSplit(Path(recipe["data_path"]), name, tokenizer) for name in ("train", "dev"))
     model = build_model(recipe, source)
+    for split in (train, dev):
+        require_views(split, model.net.config)
     table = normalisation_table(model.net.config.normalisation, world.device)
     compute, flip = DTYPES[recipe["compute"]], recipe["augment"]["flip"]
     batcher = Batcher(model.net.config, world.device, compute, table, flip)
@@ -75,6 +77,23 @@ def set_up(recipe: RunRecipe, world: World, events: EventLog) -> Training:
     state = make_state(model, recipe, world)
     data = TrainingData(train, dev, tokenizer, levels, batcher, sampler)
     return Training(recipe, world, source, data, state, schedule)
+
+
+def require_views(split: PreparedSplit, config: ModelConfig) -> None:
+    """Raises TrainingError when the prepared frames do not have the model's views."""
+    views = config.vision.views
+    if split.views != views:
+        raise TrainingError(
+            "TRAINING_DATA_INVALID",
+            f"The frames of {split.folder} have the views {', '.join(split.views)}, but the model sees "
+            f"{', '.join(views)}; prepare the data again for this model.",
+        )
+    if len(views) > 1 and split.size != config.image_size:
+        raise TrainingError(
+            "TRAINING_DATA_INVALID",
+            f"The views of {split.folder} have {split.size} pixels, but the model takes {config.image_size}; "
+            "remove prepare_size.",
+        )
 
 
 def cache_features(

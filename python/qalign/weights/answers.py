@@ -38,7 +38,7 @@ class FramePrompt:
 
 @dataclass(frozen=True)
 class ScoreItem:
-    """`visuals[k]` replaces the k-th image marker of every prompt: uint8 [F, S, S, 3] on the CPU, or a ClipRange.
+    """`visuals[k]` replaces the k-th image marker of every prompt: uint8 [F, V·S, S, 3] on the CPU, or a ClipRange.
 
     A prompt that is a string is about all frames. Text generation takes strings only.
     """
@@ -86,8 +86,8 @@ class ItemTexts:
 
 @dataclass(frozen=True)
 class ModelInfo:
-    """What a score depends on. `image_size` is in pixels, `parameters` is their number, `revision` is the commit of the
-    hub or "local".
+    """What a score depends on. `image_size` is in pixels, and `views` are the squares of a frame from top to bottom.
+    `parameters` is the number of parameters, `revision` is the commit of the hub or "local".
 
     `max_positions` is the model's longest sequence, or None if its config.json does not state it. `weights_sha256` is
     the hash of the weight files and of other files that change the scores of the same weights.
@@ -102,6 +102,7 @@ class ModelInfo:
     parameters: int
     base: str | None = None
     max_positions: int | None = None
+    views: tuple[str, ...] = ("whole",)
     level_token_ids: dict[str, int] = field(default_factory=dict)
 
 

@@ -4,6 +4,8 @@ It also measures a model (--bench) or a GPU (--gpu-check), and counts the work o
 """
 
 import argparse
+import gc
+import json
 import os
 import signal
 import sys
@@ -28,7 +30,10 @@ def main(argv: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m qalign.worker", description=__doc__)
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument(
-        "--connect", metavar="ENDPOINT", help="serve the Node that listens at ENDPOINT and sends a token on stdin"
+        "--connect",
+        metavar="ENDPOINT",
+        help="serve the Node that listens at ENDPOINT and sends a token on stdin; "
+        "-: Node also sends the endpoint, the identity and the device",
     )
     what.add_argument(
         "--replay", metavar="FILE", type=Path, help="run the requests of a JSON file and print the answers"
@@ -56,11 +61,36 @@ def main(argv: list[str]) -> int:
         return serve_remote(options.connect, options.device, options.keys)
     # Ctrl-C reaches the whole process group; Node handles it and drains the worker
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    token = os.read(0, 256).decode().strip()
+    return serve_parent(options.connect, options.identity, options.device)
+
+
+def serve_parent(endpoint: str, identity: str, device: str) -> int:
+    """Serve the Node that started this process. With `-` as the endpoint, imports while Node finds its other inputs."""
+    gc.disable()  # the imports create a million objects that stay
+    from .torch_import import import_torch
+
+    import_torch()
     from .bridge import Bridge, die_with_parent
 
-    die_with_parent(options.connect)
-    return Bridge(options.connect, options.identity, token, options.device).run()
+    gc.freeze()
+    gc.enable()
+    if endpoint == "-":
+        line = read_line()
+        if not line:
+            return 0  # Node needs no worker, or has ended
+        given = json.loads(line)
+        endpoint, identity, device = given["endpoint"], given["identity"], given["device"]
+    token = read_line()
+    die_with_parent(endpoint)
+    return Bridge(endpoint, identity, token, device).run()
+
+
+def read_line() -> str:
+    """The next line of stdin, or what comes before its end. Unbuffered: another thread waits for the end."""
+    line = b""
+    while (byte := os.read(0, 1)) not in (b"", b"\n"):
+        line += byte
+    return line.decode().strip()
 
 
 if __name__ == "__main__":

@@ -104,10 +104,9 @@ def measure(scorer: Scorer, weights: str, batches: list[int], literal: bool = Tr
     Times are in ms, memory is in bytes.
     """
     device = scorer.engine.device
-    size = scorer.info.image_size
     rows = []
     for batch in batches:
-        pixels = torch.randint(0, 256, (batch, size, size, 3), dtype=torch.uint8)
+        pixels = torch.randint(0, 256, (batch, *scorer.engine.config.frame_shape), dtype=torch.uint8)
         paths = {"engine": lambda pixels=pixels: _engine(scorer, pixels)}
         if literal:
             paths["literal"] = lambda pixels=pixels: _literal(scorer, pixels)
@@ -120,7 +119,7 @@ def measure(scorer: Scorer, weights: str, batches: list[int], literal: bool = Tr
         "weights": weights,
         "parameters": scorer.info.parameters,
         "precision": scorer.info.precision,
-        "image_size": size,
+        "image_size": scorer.info.image_size,
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else f"cpu {platform.machine()}",
         "threads": torch.get_num_threads(),
         "torch": torch.__version__,

@@ -199,8 +199,7 @@ def count(engine: Engine, load: Load) -> Tally:
     for chunk in engine.chunks(questions):
         engine.plan([questions[index] for index in chunk])  # tables and prefixes, which are kept
     tally = Tally()
-    size = config.image_size
-    pixels = torch.empty(load.items * load.frames, size, size, 3, dtype=torch.uint8, device="meta")
+    pixels = torch.empty(load.items * load.frames, *config.frame_shape, dtype=torch.uint8, device="meta")
     with ExitStack() as modes:
         modes.enter_context(CountFused(tally))
         modes.enter_context(CountDispatched(tally))

@@ -15,11 +15,15 @@ from ..mplug_owl2.engine.pending import Pending
 from ..mplug_owl2.engine.scorer import Scorer
 from ..mplug_owl2.engine.warm_up import WarmUp
 from ..weights.answers import ClipRange, FramePrompt, ItemScores, ItemTexts, ScoreItem
+from ..weights.codes import CODES
+from ..weights.hashing import ProgressCallback
 from .errors import WorkerError, to_wire
+from .torch_import import complete_torch
 
 Buffer = memoryview | bytes
 Report = Callable[[dict[str, Any]], None]
 T = TypeVar("T")
+REPORT_S = 0.05  # between two reports of progress
 MEASURE_S = 0.5  # between two measurements of the device's memory
 
 
@@ -50,9 +54,10 @@ class Handlers:
         self.unload_model({}, [], report)
         self._used = True
 
-        def progress(stage: str, done: int, total: int, unit: str) -> None:
-            self._step()
-            report({"stage": stage, "done": int(done), "total": int(total), "unit": unit})
+        if params["device"] != "cpu" or params["precision"] in CODES:
+            complete_torch()  # kernels and quantised layers can compute with meta tensors
+
+        progress = self._progress(report)
 
         options = {key: params[key] for key in ("base", "revision", "base_revision", "cache_dir") if key in params}
         expected = params.get("warm_up")
@@ -69,6 +74,7 @@ class Handlers:
         self._scorer.on_step = self._step
         info = asdict(self._scorer.info)
         info.pop("level_token_ids")
+        info["views"] = list(info["views"])
         model = {key: value for key, value in info.items() if value is not None or key == "max_positions"}
         self._measure()
         if self.device_memory is None:
@@ -86,9 +92,7 @@ class Handlers:
         from ..mplug_owl2.inspection import inspect_model
         from ..weights.hub import resolve_model
 
-        def progress(stage: str, done: int, total: int, unit: str) -> None:
-            self._step()
-            report({"stage": stage, "done": int(done), "total": int(total), "unit": unit})
+        progress = self._progress(report)
 
         found = resolve_model(
             params["model"],
@@ -132,6 +136,20 @@ class Handlers:
         self._measure()
         rows = [answered(item["id"], text) for item, text in zip(params["items"], texts, strict=True)]
         return {"items": rows, "timings": {"compute_ms": elapsed}}
+
+    def _progress(self, report: Report) -> ProgressCallback:
+        """Reports the begin and end of a stage, and one step in REPORT_S: small models have many tensors."""
+        reported = {"stage": "", "at": 0.0}
+
+        def progress(stage: str, done: int, total: int, unit: str) -> None:
+            self._step()
+            now = time.monotonic()
+            if stage == reported["stage"] and done < total and now - reported["at"] < REPORT_S:
+                return
+            reported.update(stage=stage, at=now)
+            report({"stage": stage, "done": int(done), "total": int(total), "unit": unit})
+
+        return progress
 
     def _timed(self, started: float, pending: Pending[T], wire: Callable[[T], dict[str, Any]]) -> Deferred:
         """compute_ms starts at the end of the previous result, so that overlapping times are counted once."""
@@ -184,7 +202,7 @@ def answered(id: str, answer: ItemScores | ItemTexts) -> dict[str, Any]:
 def frame_tensors(
     declared: Sequence[dict[str, Any]], buffers: Sequence[Buffer], wanted: Sequence[int]
 ) -> Iterator[Tensor]:
-    """uint8 tensors [F, S, S, 3] as views of the received bytes; `wanted` are the frame counts of the visuals.
+    """uint8 tensors [F, V·S, S, 3] as views of the received bytes; `wanted` are the frame counts of the visuals.
 
     Raises WorkerError INVALID_REQUEST when buffers, their declarations and the visuals contradict each other.
     """

@@ -13,6 +13,7 @@ import { benchMemory, benchScore } from '../../recipes/bench/score.js';
 import { overloadCells, type OverloadConfig } from '../../server/bench/overload.js';
 import { benchServe } from '../../server/bench/serve.js';
 import { resolveDevices } from '../../recipes/score/devices.js';
+import { FAMILIES, type Family } from '../../media/distort/families.js';
 import { expandSources } from '../../media/sources.js';
 import type { ScorerOptions, ScoreSource } from '../../recipes/score/scorer.js';
 import { benchDriftCommand } from './drift.js';
@@ -21,6 +22,7 @@ import { defineCommand, type CommandContext, type FlagValues } from '../command.
 import { asJson } from '../terminal/json.js';
 import { whileWorking } from '../terminal/progress.js';
 import { fittedTable } from '../terminal/table.js';
+import { hint } from '../../base/suggest.js';
 import { reasonOf } from '../../base/files/reason.js';
 
 const PARTS = ['prepare', 'bridge', 'model', 'score', 'memory', 'serve', 'order'] as const;
@@ -51,6 +53,11 @@ const FLAGS = {
     type: 'number',
     help: 'with --load: measure each multiple alone, then beside N busy processes that qalign starts and ends (default: 0)',
   },
+  families: {
+    type: 'string',
+    value: 'NAME,NAME',
+    help: 'part "order": families of distortions to measure (default: all)',
+  },
   input: {
     type: 'string',
     multiple: true,
@@ -65,13 +72,14 @@ export const bench = defineCommand({
   summary: 'measure speed, memory, the HTTP service and the order of distortions; print and write JSON',
   args: `[${PARTS.join('|')}]…`,
   description:
-    'Without arguments, measures every part except "order". "score" measures end to end. "order" applies 8 distortions at 4 strengths to undistorted pictures (--input) and counts how often the score drops. "prepare" compares with Pillow and installs it if needed. If a part fails, the others still run. "qalign bench gpu" checks a GPU and "qalign bench drift" compares precisions; both are separate commands.',
+    'Without arguments, measures every part except "order". "score" measures end to end. "order" applies 28 families of distortions at 4 strengths to undistorted pictures (--input) and counts how often the score drops. "prepare" compares with Pillow and installs it if needed. If a part fails, the others still run. "qalign bench gpu" checks a GPU and "qalign bench drift" compares precisions; both are separate commands.',
   examples: [
     'qalign bench',
     'qalign bench memory --n 100000 --out memory.json',
     'qalign bench serve --n 100000',
     'qalign bench serve --model nano --load 1,2,10 --seconds 60 --beside 2',
     'qalign bench order --input kodak/',
+    'qalign bench order --input kodak/ --families upscale,mixture',
     'qalign bench gpu --out gpu.json',
     'qalign bench drift photos/ --model one-align --precision fp8 --against bf16',
     'qalign bench model --random-weights mplug_owl2_7b --device cuda:0',
@@ -161,10 +169,12 @@ async function measure(part: Part, { flags, terminal, signal, log }: CommandCont
     return scored;
   }
   if (part === 'order') {
+    const families = readFamilies(flags.families);
     const files = pictures.flatMap(({ media }) => (typeof media === 'string' ? [media] : []));
     return benchOrder({
       scorer,
       files,
+      families,
       signal,
       onPicture: (done, total) => terminal.progress(done === total ? undefined : `${done} of ${total} pictures`),
     });
@@ -223,6 +233,18 @@ function readOverload({ load, seconds = 60, beside = 0 }: FlagValues<typeof FLAG
 }
 
 const given = (flag: string, value: string | undefined): string[] => (value === undefined ? [] : [flag, value]);
+
+function readFamilies(text: string | undefined): Family[] | undefined {
+  return text?.split(',').map((word) => {
+    const family = FAMILIES.find((name) => name === word.trim());
+    if (family === undefined)
+      throw new QalignError(
+        'USAGE',
+        `qalign bench: there is no family of distortions "${word}"${hint(word, FAMILIES)}; the families are ${FAMILIES.join(', ')}.`,
+      );
+    return family;
+  });
+}
 
 function readBatches(text = '1,4,16,64'): number[] {
   const batches = text.split(',').map(Number);

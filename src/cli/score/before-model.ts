@@ -2,6 +2,7 @@ import { readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { ModelChoice } from '../../config/models.js';
 import { describePreprocessing } from '../../media/preprocessing.js';
+import type { FrameForm } from '../../media/views/views.js';
 import type { PromptTemplate } from '../../prompts/render.js';
 import type { Task } from '../../prompts/subject.js';
 import { owes, readHeld, type Held } from '../../recipes/score/result-file.js';
@@ -121,20 +122,20 @@ interface Settings {
   readonly weights: string;
   readonly precision: string;
   /** Undefined in CSV, which has no column for it. */
-  readonly size: number | undefined;
+  readonly form: FrameForm | undefined;
 }
 
 /** Reads the settings from a row of JSON, of a compact file, or of CSV, whose columns are flat. */
 function settingsOf({ model, fields }: WrittenLine): Settings {
   const of = typeof fields['model'] === 'object' ? (fields['model'] as Readonly<Record<string, unknown>>) : fields;
   const text = (name: string): string => (of?.[name] ?? fields[`model.${name}`] ?? '') as string;
-  const { size } = (fields['preprocessing'] ?? {}) as { readonly size?: number };
+  const form = fields['preprocessing'] as FrameForm | undefined;
   return {
     model: model ?? '',
     revision: text('revision'),
     weights: text('weights_sha256'),
     precision: text('precision'),
-    size,
+    form,
   };
 }
 
@@ -150,13 +151,13 @@ async function fits(
   // a branch of the hub can have moved
   if (row.revision !== 'local' && row.revision !== choice.revision) return false;
   try {
-    const size = row.size ?? (await sizeOf(choice));
+    const { size, views } = row.form ?? (await formOf(choice));
     const plain = scoreVersion({
       weightsSha256: row.weights,
       precision: row.precision,
       promptText: prompt.text,
       scale: options.scale ?? 'mos5',
-      preprocessing: describePreprocessing(size, options),
+      preprocessing: describePreprocessing(size, { ...options, views }),
     });
     return versionOf(plain) === version;
   } catch {
@@ -165,9 +166,10 @@ async function fits(
 }
 
 /** Imports its module on demand, because loading takes half a second. */
-async function sizeOf(choice: ModelChoice): Promise<number> {
+async function formOf(choice: ModelChoice): Promise<FrameForm> {
   const { modelShape } = await import('../../recipes/train/model-shape.js');
-  return modelShape(choice).visual_config.visual_model.image_size;
+  const { modelForm } = await import('../../recipes/train/frame-form.js');
+  return modelForm(modelShape(choice));
 }
 
 /** Whether the weights are older than the rows. The weights in a folder can change; those of a hub commit cannot. */

@@ -1,7 +1,7 @@
 import { isFailure, type ScoreOutcome } from '../../api/result.js';
 import { QalignError } from '../../base/errors.js';
 import type { ScoreSource } from '../../recipes/score/scorer.js';
-import { writeMapPicture, type MapPictureOptions } from '../../recipes/score/map/map-picture.js';
+import type { MapPictureOptions } from '../../recipes/score/map/map-picture.js';
 import type { CommandContext } from '../command.js';
 import { visible } from '../terminal/visible.js';
 
@@ -27,6 +27,7 @@ export function mapPictures(
       }
     },
     async write(outcomes) {
+      const { writeMapPicture } = await import('../../recipes/score/map/map-picture.js');
       const source = waiting.shift();
       for (const outcome of outcomes) {
         if (source === undefined || isFailure(outcome)) continue;

@@ -3,7 +3,7 @@ import { chooseModel, requireTasks, type ModelChoice } from '../../config/models
 import { loadPrompt } from '../../config/prompts.js';
 import type { PromptTemplate } from '../../prompts/render.js';
 import type { Task } from '../../prompts/subject.js';
-import { createCalibrator, loadCalibration, type Calibrator } from '../../recipes/evaluate/calibration-file.js';
+import type { Calibrator } from '../../recipes/evaluate/calibration-file.js';
 import { defaultTasks } from '../../recipes/score/call-options.js';
 import { requireDevices } from '../../recipes/score/devices.js';
 import type { ScorerOptions } from '../../recipes/score/scorer.js';
@@ -28,7 +28,7 @@ export interface ModelPlan {
  * @throws QalignError CONFIG_NOT_FOUND, CONFIG_INVALID, TASK_UNSUPPORTED; USAGE if two names are the same model
  */
 export async function planModels(request: ScoreRequest): Promise<ModelPlan[]> {
-  const calibration = request.calibration === undefined ? undefined : await loadCalibration(request.calibration);
+  const calibratorOf = await calibratorsOf(request.calibration);
   const plans: ModelPlan[] = [];
   for (const options of request.scorers) {
     const choice = await chooseModel(options);
@@ -49,8 +49,15 @@ export async function planModels(request: ScoreRequest): Promise<ModelPlan[]> {
       choice,
       tasks,
       prompt,
-      calibratorOf: (version) => calibration && createCalibrator(calibration, version),
+      calibratorOf,
     });
   }
   return plans;
+}
+
+async function calibratorsOf(file: string | undefined): Promise<ModelPlan['calibratorOf']> {
+  if (file === undefined) return () => undefined;
+  const { createCalibrator, loadCalibration } = await import('../../recipes/evaluate/calibration-file.js');
+  const calibration = await loadCalibration(file);
+  return (version) => createCalibrator(calibration, version);
 }

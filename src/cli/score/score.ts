@@ -22,7 +22,8 @@ export const score = defineCommand({
   run: (context) =>
     runScore(context, {
       // imported on demand: loading the bridge, the engine and the decoders takes half a second
-      createScorer: async (options) => (await import('../../recipes/score/create-scorer.js')).createScorer(options),
+      createScorer: async (options) =>
+        (await import('../../recipes/score/create-scorer.js')).createScorerWith(context.waiting, options),
       expandSources,
     }),
 });

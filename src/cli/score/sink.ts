@@ -4,7 +4,6 @@ import type { ResultLayout } from '../../recipes/score/layout/layout.js';
 import type { ResumeNeeds } from '../../recipes/score/layout/fields.js';
 import { csvHeader, csvLine, type CsvOptions } from '../../recipes/score/result-csv.js';
 import { openJsonFile, openResultFile, type Held, type ResultsOfModel } from '../../recipes/score/result-file.js';
-import { openParquetFile } from '../../recipes/score/result-parquet.js';
 import type { Task } from '../../prompts/subject.js';
 import type { ScoreSource } from '../../recipes/score/scorer.js';
 import type { Terminal } from '../terminal/terminal.js';
@@ -85,7 +84,9 @@ async function openPlain(terminal: Terminal, options: SinkOptions): Promise<Scor
     const file =
       format === 'json'
         ? await openJsonFile(out, layout)
-        : await openParquetFile(out, { layout, severalModels: models !== undefined });
+        : await (
+            await import('../../recipes/score/result-parquet.js')
+          ).openParquetFile(out, { layout, severalModels: models !== undefined });
     return {
       of,
       write: (outcomes) => file.write(outcomes),

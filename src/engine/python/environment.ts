@@ -12,6 +12,7 @@ import { withFileLock } from '../../base/files/file-lock.js';
 import { makeWhole } from '../../base/files/whole-file.js';
 import { removeUnused } from './cleanup.js';
 import { runSetupStep } from './install.js';
+import { recall } from './known.js';
 import {
   findPython,
   isNewEnough,
@@ -75,6 +76,43 @@ const NEEDED_BYTES = 2_000_000_000;
 export async function ensurePython(options: PythonEnvOptions = {}): Promise<PythonCommand> {
   const own = process.env['QALIGN_PYTHON'];
   if (own !== undefined && own !== '') return useOwn(own, options);
+  const folder = (await knownFolder()) ?? (await makeFolder(options));
+  for (const extra of options.extras ?? []) await addExtra(folder, extra, options);
+  await utimes(join(folder, 'complete'), new Date(), new Date()).catch(() => {}); // removeUnused reads this time
+  return command(join(folder, 'bin', 'python'));
+}
+
+/**
+ * Returns what `ensurePython` would return, if that is known without running an interpreter and nothing has to be
+ * created. The caller can start a worker at once, but must still use `ensurePython` for errors.
+ */
+export async function knownPython(): Promise<PythonCommand | undefined> {
+  const own = process.env['QALIGN_PYTHON'] ?? '';
+  if (own !== '') {
+    const probe = knownOwn(own, REQUIRED_MODULES);
+    const isUsable = probe !== undefined && isNewEnough(probe) && probe.missing.length === 0;
+    return isUsable ? command(own, process.env['PYTHONPATH']) : undefined;
+  }
+  const folder = await knownFolder();
+  return folder === undefined ? undefined : command(join(folder, 'bin', 'python'));
+}
+
+/** A script that starts an interpreter is asked each time, because it can start one that lacks modules. */
+function knownOwn(executable: string, modules: readonly string[]): PythonProbe | undefined {
+  const known = recall(executable, modules);
+  return known?.isInterpreter === true ? { executable, ...known.answer } : undefined;
+}
+
+/** The managed environment of the `python3` that was found before, if it is complete. */
+async function knownFolder(): Promise<string | undefined> {
+  const base = recall('python3', [])?.answer;
+  if (base === undefined || !isNewEnough(base) || !base.canVenv) return undefined;
+  const folder = await managedFolder(base);
+  return isComplete(folder) ? folder : undefined;
+}
+
+/** Returns the managed environment of the first usable interpreter on PATH, and creates it if necessary. */
+async function makeFolder(options: PythonEnvOptions): Promise<string> {
   const base = usable(await findPython(options.signal));
   const folder = await managedFolder(base);
   if (!isComplete(folder)) {
@@ -84,9 +122,7 @@ export async function ensurePython(options: PythonEnvOptions = {}): Promise<Pyth
       ...(options.signal === undefined ? {} : { signal: options.signal }),
     }).catch((error: unknown) => fail(error, options.signal));
   }
-  for (const extra of options.extras ?? []) await addExtra(folder, extra, options);
-  await utimes(join(folder, 'complete'), new Date(), new Date()).catch(() => {}); // removeUnused reads this time
-  return command(join(folder, 'bin', 'python'));
+  return folder;
 }
 
 /** Returns the path of the managed environment for the current pins and this interpreter. It need not exist. */
@@ -139,7 +175,8 @@ async function addExtra(folder: string, extra: PythonExtra, options: PythonEnvOp
 }
 
 async function useOwn(executable: string, { signal, extras = [] }: PythonEnvOptions): Promise<PythonCommand> {
-  const probe = await probePython(executable, [...REQUIRED_MODULES, ...extras.map((extra) => EXTRAS[extra])], signal);
+  const modules = [...REQUIRED_MODULES, ...extras.map((extra) => EXTRAS[extra])];
+  const probe = knownOwn(executable, modules) ?? (await probePython(executable, modules, signal));
   if (probe === undefined) {
     throw new QalignError(
       'PYTHON_NOT_FOUND',

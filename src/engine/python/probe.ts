@@ -1,18 +1,15 @@
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
+import { remember, type PythonProbe } from './known.js';
+
+export type { PythonProbe } from './known.js';
 
 const run = promisify(execFile);
 
-export interface PythonProbe {
-  readonly executable: string;
-  /** e.g. `3.11.7`. */
-  readonly version: string;
-  readonly major: number;
-  readonly minor: number;
-  /** True if `python -m venv` can create an environment with pip. Debian has this in the package python3-venv. */
-  readonly canVenv: boolean;
-  /** The requested modules that were not found. */
-  readonly missing: readonly string[];
+interface Answer extends Omit<PythonProbe, 'executable'> {
+  /** Its own path and its search path. */
+  readonly self?: string;
+  readonly path?: readonly string[];
 }
 
 /** Modules that the scorer imports. They are looked up without an import, because torch alone takes two seconds. */
@@ -29,12 +26,15 @@ export const REQUIRED_MODULES = [
 const SCRIPT = `
 import importlib.util as u, json, platform, sys
 names = sys.argv[1:]
-print(json.dumps({"version": platform.python_version(), "major": sys.version_info[0], "minor": sys.version_info[1],
+print(json.dumps({"self": sys.executable, "path": [p for p in sys.path if p], "version": platform.python_version(), "major": sys.version_info[0], "minor": sys.version_info[1],
   "canVenv": all(u.find_spec(n) is not None for n in ("venv", "ensurepip")),
   "missing": [n for n in names if u.find_spec(n) is None]}))
 `;
 
-/** Reads the properties of an interpreter. Returns undefined if it does not exist or is not a Python. */
+/**
+ * Reads the properties of an interpreter and stores them for later starts. Returns undefined if it does not exist or is
+ * not a Python.
+ */
 export async function probePython(
   executable: string,
   modules: readonly string[] = [],
@@ -45,7 +45,9 @@ export async function probePython(
       timeout: 30_000,
       ...(signal === undefined ? {} : { signal }),
     });
-    return { executable, ...(JSON.parse(stdout) as Omit<PythonProbe, 'executable'>) };
+    const { self, path, ...answer } = JSON.parse(stdout) as Answer;
+    if (self !== undefined && path !== undefined) await remember(executable, modules, answer, { self, path });
+    return { executable, ...answer };
   } catch {
     signal?.throwIfAborted();
     return undefined;

@@ -21,11 +21,17 @@ const MAX_SIDE = 262_144;
 
 let resample: Resample | undefined;
 
+/** uint8 RGB [size, size, 3] in the colour of the padding. */
+export function blank(size: number): Uint8Array {
+  const out = new Uint8Array(size * size * 3);
+  for (let i = 0; i < out.length; i++) out[i] = PAD_COLOUR[i % 3] ?? 0;
+  return out;
+}
+
 /** Returns the padded square without resizing, for a picture whose longer side equals the requested size. */
 function padOnly({ width, height, data }: RawPicture, size: number): Uint8Array {
   if (width === height) return data.slice(0, size * size * 3);
-  const out = new Uint8Array(size * size * 3);
-  for (let i = 0; i < out.length; i++) out[i] = PAD_COLOUR[i % 3] ?? 0;
+  const out = blank(size);
   const left = Math.floor((size - width) / 2);
   const top = Math.floor((size - height) / 2);
   for (let y = 0; y < height; y++) {

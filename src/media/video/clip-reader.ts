@@ -1,12 +1,15 @@
 import { join } from 'node:path';
+import { WHOLE, type View } from '../../../bridge/protocol/views.js';
 import { QalignError } from '../../base/errors.js';
 import type { Lane } from '../../base/lane.js';
 import { orderedMap } from '../../base/ordered-map.js';
 import type { FrameRule } from '../../prompts/subject.js';
-import { thinness, type PreparedImage } from '../image.js';
+import type { PreparedImage } from '../image.js';
 import type { MediaInput } from '../media-input.js';
 import type { PreparePool } from '../prepare-pool.js';
+import { thinness } from '../preprocessing.js';
 import { frameFiles } from './frame-folder.js';
+import { frameBytes } from '../views/views.js';
 import { sampleVideo, type SampleVideoOptions, type VideoSample } from './video.js';
 
 /** Bytes of decoded frames that wait for a thread or are on a thread. A single frame can be larger. */
@@ -14,7 +17,7 @@ const MOST_DECODED = 64 * 1024 ** 2;
 /** More threads for one clip would only wait for ffmpeg. */
 const MOST_THREADS = 4;
 
-/** Consecutive frames. `data` is uint8 RGB [frames, size, size, 3]. */
+/** Consecutive frames. `data` is uint8 RGB [frames, views · size, size, 3]. */
 export interface FrameChunk {
   readonly frames: number;
   readonly data: Uint8Array;
@@ -46,14 +49,16 @@ export interface ClipReader {
 }
 
 export interface ClipOptions extends SampleVideoOptions {
-  /** Side of the square in pixels. */
+  /** Side of a view in pixels. */
   readonly size: number;
+  /** What the model sees of a frame. Default: the whole frame. */
+  readonly views?: readonly View[] | undefined;
   readonly lane?: Lane | undefined;
 }
 
 /** Opens a clip. ffmpeg decodes it in its own process, and the pool resizes the frames. @throws as sampleVideo */
 export async function openVideo(pool: PreparePool, input: MediaInput, options: ClipOptions): Promise<ClipReader> {
-  const { size, lane = 'bulk', ...sampling } = options;
+  const { size, views = WHOLE, lane = 'bulk', ...sampling } = options;
   const { signal } = sampling;
   const given = signal === undefined ? {} : { signal };
   let sample = await sampleVideo(input, sampling);
@@ -94,11 +99,11 @@ export async function openVideo(pool: PreparePool, input: MediaInput, options: C
         width,
         (frame) => {
           own.push(frame.timeS);
-          return pool.prepareFrames([frame], { size, lane, ...given });
+          return pool.prepareFrames([frame], { size, views, lane, ...given });
         },
         signal,
       );
-      yield* inChunks(pixels, size, sample.indices.length, most);
+      yield* inChunks(pixels, frameBytes(size, views), sample.indices.length, most);
     },
     async close() {
       await take()?.frames[Symbol.asyncIterator]().return?.();
@@ -108,15 +113,19 @@ export async function openVideo(pool: PreparePool, input: MediaInput, options: C
 
 /**
  * Opens a folder of frames that `extractFrames` wrote. These frames are upright and within the limits. `prepare`
- * converts one file to uint8 RGB [size, size, 3]. @throws QalignError MEDIA_NOT_FOUND
+ * converts one file to uint8 RGB [views · size, size, 3]. @throws QalignError MEDIA_NOT_FOUND
  */
 export async function openFolder(
   pool: PreparePool,
   folder: string,
-  { size, maxFrames, limits, lane = 'bulk', signal }: ClipOptions,
+  { size, views, maxFrames, limits, lane = 'bulk', signal }: ClipOptions,
 ): Promise<ClipReader> {
   const files = await frameFiles(folder, maxFrames, limits?.within);
-  const given = { ...(signal === undefined ? {} : { signal }), ...(limits === undefined ? {} : { limits }) };
+  const given = {
+    ...(views === undefined ? {} : { views }),
+    ...(signal === undefined ? {} : { signal }),
+    ...(limits === undefined ? {} : { limits }),
+  };
   const warnings = new Set<string>();
   let original = { width: 0, height: 0 };
   const prepare = async (name: string, at: number): Promise<Uint8Array> => {
@@ -146,7 +155,7 @@ export async function openFolder(
     chunks: (most) =>
       inChunks(
         orderedMap(files.entries(), 2 * pool.threads, ([at, { name }]) => prepare(name, at), signal),
-        size,
+        frameBytes(size, views),
         files.length,
         most,
       ),
@@ -157,24 +166,23 @@ export async function openFolder(
 /** Collects frames in chunks of `most`. The last chunk can be smaller. */
 async function* inChunks(
   frames: AsyncIterable<Uint8Array>,
-  size: number,
+  bytes: number,
   expected: number,
   most: number,
 ): AsyncGenerator<FrameChunk, void, undefined> {
-  const frameBytes = size * size * 3;
   let done = 0;
   let data = new Uint8Array(0);
   let filled = 0;
   for await (const frame of frames) {
     if (done + filled === expected) throw new RangeError(`The clip has more than the expected ${expected} frames.`);
-    if (filled === 0) data = new Uint8Array(Math.min(most, expected - done) * frameBytes);
-    data.set(frame, filled++ * frameBytes);
-    if (filled * frameBytes < data.length) continue;
+    if (filled === 0) data = new Uint8Array(Math.min(most, expected - done) * bytes);
+    data.set(frame, filled++ * bytes);
+    if (filled * bytes < data.length) continue;
     yield { frames: filled, data };
     done += filled;
     filled = 0;
   }
-  if (filled > 0) yield { frames: filled, data: data.subarray(0, filled * frameBytes) };
+  if (filled > 0) yield { frames: filled, data: data.subarray(0, filled * bytes) };
   if (done + filled === 0)
     throw new QalignError(
       'MEDIA_CORRUPT',

@@ -1,11 +1,9 @@
 import { mkdir, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import sharp from 'sharp';
 import { QalignError } from '../../base/errors.js';
 import { draftOf, removeLeftovers } from '../../base/files/draft.js';
 import { holdFolder, type Reach } from '../../base/files/reach.js';
 import { guardWrite } from '../../base/files/unwritable.js';
-import { prepareFrame } from '../image.js';
 import type { MediaInput } from '../media-input.js';
 import { evenIndices } from './frame-indices.js';
 import { sampleVideo } from './video.js';
@@ -46,6 +44,8 @@ export async function extractFrames(
       await mkdir(draft.path, { recursive: true });
       await removeLeftovers(folder);
     });
+    // on demand: reading a folder of frames does not need the decoders
+    const [{ default: sharp }, { prepareFrame }] = await Promise.all([import('sharp'), import('../image.js')]);
     const sample = await sampleVideo(file, { signal });
     let frames = 0;
     for await (const frame of sample.frames) {

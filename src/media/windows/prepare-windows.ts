@@ -3,6 +3,7 @@ import { planWindows, type MapOptions, type WindowPlan } from '../../scoring/qua
 import { prepareFrame, withPicture, type PreparedImage, type PrepareImageOptions } from '../image.js';
 import type { MediaInput } from '../media-input.js';
 import type { RawPicture } from '../resample/resample.js';
+import { frameBytes } from '../views/views.js';
 
 /** The part of the windows of a picture that one call prepares. */
 export interface WindowRange {
@@ -18,7 +19,7 @@ export type PrepareWindowsOptions = PrepareImageOptions & { readonly map: MapOpt
 export interface PreparedWindows extends Pick<PreparedImage, 'original' | 'warnings' | 'decoder'> {
   /** Windows of the whole picture, from its size. */
   readonly plan: WindowPlan;
-  /** uint8 RGB [pictures, size, size, 3]. */
+  /** uint8 RGB [pictures, views · size, size, 3]. */
   readonly data: Uint8Array;
 }
 
@@ -29,16 +30,17 @@ export interface PreparedWindows extends Pick<PreparedImage, 'original' | 'warni
  * @throws QalignError as prepareImage; NeedsMemory
  */
 export async function prepareWindows(input: MediaInput, options: PrepareWindowsOptions): Promise<PreparedWindows> {
-  const { size, from, count, map } = options;
+  const { size, views, from, count, map } = options;
   return withPicture(input, options, (picture, afford) => {
     const plan = planWindows(picture.width, picture.height, size, map);
     const cuts = windowsOf(plan).slice(from, from + count);
     const pictures = cuts.length + (from === 0 ? 1 : 0);
-    afford?.(3 * (pictures * size ** 2 + plan.window ** 2 + plan.window * size));
-    const data = new Uint8Array(3 * size ** 2 * pictures);
+    const bytes = pictures * frameBytes(size, views);
+    afford?.(bytes + 3 * (plan.window ** 2 + plan.window * size));
+    const data = new Uint8Array(bytes);
     let at = 0;
     const add = (one: RawPicture): PreparedImage => {
-      const prepared = prepareFrame(one, { size });
+      const prepared = prepareFrame(one, options);
       data.set(prepared.data, at);
       at += prepared.data.length;
       return prepared;

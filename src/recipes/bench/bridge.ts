@@ -2,6 +2,7 @@ import type { PythonCommand } from '../../engine/python/environment.js';
 import { loadModelParams } from '../../engine/load-model.js';
 import { withWorker } from '../../engine/with-worker.js';
 import { QalignError } from '../../base/errors.js';
+import { frameBytes } from '../../media/views/views.js';
 import { LEVELS } from '../../scoring/levels.js';
 
 /** One prepared picture of the full-size model: uint8 [448, 448, 3]. */
@@ -50,12 +51,13 @@ export async function benchBridge({
   return withWorker({ python, device, signal }, async (worker) => {
     const wanted = loadModelParams({ model, device, offline: true });
     const { model: loaded } = await worker.request('load_model', wanted, cancel);
-    const side = loaded.image_size;
+    const { image_size: side, views } = loaded;
     // a small model takes small frames, so a clip has the same number of bytes as the picture
-    const frames = Math.max(1, Math.round(PICTURE_BYTES / (side * side * 3)));
-    const bytes = frames * side * side * 3;
+    const frames = Math.max(1, Math.round(PICTURE_BYTES / frameBytes(side, views)));
+    const bytes = frames * frameBytes(side, views);
     const pixels = new Uint8Array(bytes); // never modified, so all requests can share it
-    const send = () => worker.request('score', request(frames, side), { buffers: [pixels], ...cancel });
+    const send = () =>
+      worker.request('score', request([frames, views.length * side, side, 3]), { buffers: [pixels], ...cancel });
     const overhead = await quantiles(requests, async () => (await send()).timings.compute_ms);
     await worker.request('unload_model', {}, cancel);
     const refused = () => send().then(() => 0, expectRefusal);
@@ -72,10 +74,10 @@ export async function benchBridge({
   });
 }
 
-const request = (frames: number, side: number) => ({
-  items: [{ id: '0', visuals: [{ frames }], prompts: [{ text: PROMPT }] }],
+const request = (shape: [frames: number, ...number[]]) => ({
+  items: [{ id: '0', visuals: [{ frames: shape[0] }], prompts: [{ text: PROMPT }] }],
   levels: [...LEVELS],
-  buffers: [{ dtype: 'uint8' as const, shape: [frames, side, side, 3] }],
+  buffers: [{ dtype: 'uint8' as const, shape }],
 });
 
 /** Without a model the worker checks a request and refuses it immediately. */

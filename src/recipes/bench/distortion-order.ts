@@ -1,5 +1,7 @@
 import { decodeImage } from '../../media/decode/decode.js';
-import { asPng, DISTORTIONS, distort, strengthAt, type Distortion } from '../../media/distort.js';
+import { distort } from '../../media/distort/distort.js';
+import { FAMILIES, strengthAt, type Family } from '../../media/distort/families.js';
+import { asPng } from '../../media/distort/pixels.js';
 import { readInput } from '../../media/image-file.js';
 import { withDefaults } from '../../media/limits.js';
 import type { RawPicture } from '../../media/resample/resample.js';
@@ -10,9 +12,10 @@ import type { Scorer, ScorerOptions } from '../score/scorer.js';
 
 export interface BenchOrderConfig {
   readonly scorer: ScorerOptions;
-  /** Pristine pictures. Every kind and strength of distortion is applied to each of them. */
+  /** Pristine pictures. Every family and strength of distortion is applied to each of them. */
   readonly files: readonly string[];
-  readonly kinds?: readonly Distortion[];
+  /** Default: all families. */
+  readonly families?: readonly Family[] | undefined;
   readonly onPicture?: (done: number, total: number) => void;
   readonly signal?: AbortSignal;
 }
@@ -38,42 +41,47 @@ export interface BenchOrderResult {
   readonly rows: readonly OrderRow[];
 }
 
-/** Number of strengths per kind. */
+/** Number of strengths per family. */
 const STRENGTHS_MEASURED = 4;
 
 /** Strengths from the mildest to the strongest, evenly spaced on a logarithmic scale. */
-function measuredStrengths(kind: Distortion): number[] {
-  return Array.from({ length: STRENGTHS_MEASURED }, (_, step) => strengthAt(kind, step / (STRENGTHS_MEASURED - 1)));
+function measuredStrengths(family: Family): number[] {
+  return Array.from({ length: STRENGTHS_MEASURED }, (_, step) => strengthAt(family, step / (STRENGTHS_MEASURED - 1)));
 }
 
 /**
- * Measures whether scores fall as the strength of a distortion grows, with four strengths of each kind for every
+ * Measures whether scores fall as the strength of a distortion grows, with four strengths of each family for every
  * picture.
  */
 export async function benchOrder({
   scorer: options,
   files,
-  kinds = DISTORTIONS,
+  families = FAMILIES,
   onPicture,
   signal,
 }: BenchOrderConfig): Promise<BenchOrderResult> {
   await using scorer = await createScorer({ ...options, ...(signal === undefined ? {} : { signal }) });
-  const found = new Map<Distortion, number[][]>(kinds.map((kind) => [kind, []]));
+  const found = new Map<Family, number[][]>(families.map((family) => [family, []]));
   for (const [number, file] of files.entries()) {
     signal?.throwIfAborted();
     const limits = withDefaults(undefined);
     const picture = await decodeImage(await readInput(file, limits, signal), limits, true);
-    const versions = [picture];
-    for (const kind of kinds)
-      for (const strength of measuredStrengths(kind)) versions.push(await distort(picture, kind, strength, number));
-    const scores = await Promise.all(versions.map(async (version) => scoreOf(scorer, version)));
-    for (const [place, kind] of kinds.entries())
-      found
-        .get(kind)
-        ?.push([scores[0]!, ...scores.slice(1 + place * STRENGTHS_MEASURED, 1 + (place + 1) * STRENGTHS_MEASURED)]);
+    const first = scoreOf(scorer, picture);
+    // the pictures of a family are scored while those of the next are made
+    let scored: Promise<unknown> = first;
+    for (const [family, series] of found) {
+      const versions: RawPicture[] = [];
+      for (const strength of measuredStrengths(family)) versions.push(await distort(picture, family, strength, number));
+      await scored;
+      scored = Promise.all([first, ...versions.map((version) => scoreOf(scorer, version))]).then((scores) =>
+        series.push(scores),
+      );
+      scored.catch(() => {});
+    }
+    await scored;
     onPicture?.(number + 1, files.length);
   }
-  const rows = [...found].map(([kind, series]) => orderRow(kind, measuredStrengths(kind), series));
+  const rows = [...found].map(([family, series]) => orderRow(family, measuredStrengths(family), series));
   const sum = (of: (row: OrderRow) => number): number => rows.reduce((total, row) => total + of(row), 0);
   return {
     model: scorer.model.id,

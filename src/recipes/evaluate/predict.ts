@@ -86,7 +86,7 @@ export async function predict(
 }
 
 function headerOf(scorer: Scorer, set: RecordSet): PredictionHeader {
-  const { id, revision, weights_sha256, precision, image_size } = scorer.model;
+  const { id, revision, weights_sha256, precision, image_size, views } = scorer.model;
   return {
     format: 'qalign-predictions/2',
     dataset: set.name,
@@ -94,7 +94,7 @@ function headerOf(scorer: Scorer, set: RecordSet): PredictionHeader {
     n: set.records.length,
     model: { id, revision, weights_sha256, precision, untrained: scorer.choice.untrained },
     prompt: { name: scorer.prompt.name, text: scorer.prompt.text },
-    preprocessing: describePreprocessing(image_size),
+    preprocessing: describePreprocessing(image_size, { views }),
     score_version: scorer.scoreVersion,
   };
 }

@@ -3,12 +3,12 @@ import { readFile } from 'node:fs/promises';
 import { basename, extname, join } from 'node:path';
 import { CsvError, parse } from 'csv-parse/sync';
 import type { DatasetRecord } from '../../../bridge/protocol/record.js';
-import { partition } from '../../datasets/partition.js';
 import { QalignError } from '../../base/errors.js';
-import { DISTORTIONS, distort, strengthAt } from '../../media/distort.js';
+import { distort } from '../../media/distort/distort.js';
+import { BASIC_FAMILIES, strengthAt } from '../../media/distort/families.js';
 import { readPicture, writePng } from '../../media/write-picture.js';
 import type { RawPicture } from '../../media/resample/resample.js';
-import { sampleMedia } from '../../base/package-root.js';
+import { packageRoot, sampleMedia } from '../../base/package-root.js';
 import { levelFinder, PAPER_RULE } from '../../scoring/level-conversion.js';
 import { convertDataset } from '../data/convert.js';
 import { readRecordSet, recordSet, type RecordSet } from '../evaluate/records.js';
@@ -20,9 +20,8 @@ export interface LocalDatasets {
   readonly notes: readonly string[];
 }
 
-/** Number of rows in the file of BIQ2021; `HELD_OUT` of them were not used to train the bundled model. */
-const RATED = 3000;
-const HELD_OUT = 500;
+/** Names of the pictures that choose the recipe of the bundled model. It is not trained on them. */
+const HELD_OUT = join(packageRoot, 'configs/datasets/splits/biq2021-dev.txt');
 const SOURCES = 6;
 const STEPS = 3;
 
@@ -74,10 +73,7 @@ interface LocalDataset {
   readonly note: string;
 }
 
-/**
- * The held-out part of configs/train/nano.yaml follows from the label file, because its split is seeded
- * (configs/models/nano/README.md).
- */
+/** The pictures of a label file of BIQ2021 that the recipe of the bundled model does not train on. */
 async function biq2021(media: string): Promise<LocalDataset | undefined> {
   const folder = join(media, 'biq2021');
   const labels = join(folder, 'train_3000.csv');
@@ -93,9 +89,9 @@ async function biq2021(media: string): Promise<LocalDataset | undefined> {
     .split('\n')
     .filter((line) => line !== '')
     .map((line) => JSON.parse(line) as DatasetRecord);
-  const part = rated.length === RATED ? partition(rated, { dev: HELD_OUT, train: 'rest' }, 1) : [];
+  const names = new Set((await readFile(HELD_OUT, 'utf8')).split('\n'));
   const isHere = ({ media: name }: DatasetRecord): boolean => existsSync(join(folder, 'images', name));
-  const held = rated.filter((one, i) => part[i] === 'dev' && isHere(one));
+  const held = rated.filter((one) => names.has(one.media) && isHere(one));
   const here = held.length > 0 ? held : rated.filter(isHere);
   if (here.length === 0) return undefined;
   const records = here.map((one) => ({ ...one, media: join('images', one.media) }));
@@ -183,7 +179,7 @@ async function series(media: string | undefined, out: string, signal: AbortSigna
     };
     await write(`${group}.png`, async () => picture);
     add(`${group}.png`, group, 5);
-    for (const kind of DISTORTIONS) {
+    for (const kind of BASIC_FAMILIES) {
       for (let step = 1; step <= STEPS; step++) {
         const name = `${group}-${kind}-${step}.png`;
         await write(name, () => distort(picture, kind, strengthAt(kind, (step - 0.5) / STEPS), number));
@@ -191,7 +187,7 @@ async function series(media: string | undefined, out: string, signal: AbortSigna
       }
     }
   }
-  const note = `series: ${records.length} pictures, generated from ${sources.length} by ${DISTORTIONS.length} kinds of distortion in ${STEPS} strengths. Its "MOS" is 5 − 4 · strength, not a human rating. The recipe configs/train/nano.yaml trains on distortions of this kind, so the figures of that model are optimistic.`;
+  const note = `series: ${records.length} pictures, generated from ${sources.length} by ${BASIC_FAMILIES.length} kinds of distortion in ${STEPS} strengths. Its "MOS" is 5 − 4 · strength, not a human rating. The recipe configs/train/nano.yaml trains on distortions of this kind, so the figures of that model are optimistic.`;
   return { set: recordSet('series', folder, records, folder), note };
 }
 

@@ -1,3 +1,4 @@
+import type { WaitingProcess } from '../../../bridge/worker-process.js';
 import { createPercentGate } from '../../base/percent-gate.js';
 import { createEngine } from '../../engine/index.js';
 import { ensurePython } from '../../engine/python/environment.js';
@@ -19,10 +20,15 @@ import type { Scorer, ScorerOptions, ScorerParts } from './scorer.js';
  * if (!isFailure(outcome)) console.log(outcome.score, outcome.level);
  */
 export async function createScorer(options: ScorerOptions = {}): Promise<Scorer> {
-  return createScorerFrom(REAL_PARTS, options);
+  return createScorerFrom(realParts(), options);
 }
 
-const REAL_PARTS: ScorerParts = {
+/** Works as `createScorer`. Its first local worker takes the process `waiting`, which was started before. */
+export async function createScorerWith(waiting: WaitingProcess | undefined, options: ScorerOptions): Promise<Scorer> {
+  return createScorerFrom(realParts(waiting), options);
+}
+
+const realParts = (waiting?: WaitingProcess): ScorerParts => ({
   async createEngine(
     choice,
     {
@@ -56,6 +62,7 @@ const REAL_PARTS: ScorerParts = {
     return createEngine({
       ...shared,
       python,
+      waiting,
       devices,
       warmUp,
       model: place(choice.model),
@@ -76,6 +83,6 @@ const REAL_PARTS: ScorerParts = {
     });
   },
   createPreparer: ({ decodeBudget: budget }) =>
-    createPreparer(createPreparePool(budget === undefined ? {} : { budget })),
+    createPreparer(createPreparePool({ warm: true, ...(budget === undefined ? {} : { budget }) })),
   toSource: (input, { signal, allowUrls }) => openSource(input, { signal, allowUrls }),
-};
+});

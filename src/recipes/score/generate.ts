@@ -108,14 +108,14 @@ export async function answersOf(
   const cancel = signal === undefined ? {} : { signal };
   const wanted = loadModelParams({ ...choice, device: worker.device, precision, offline });
   const { model } = await worker.request('load_model', wanted, cancel);
-  const size = model.image_size;
+  const { image_size: size, views } = model;
   const answers: GeneratedAnswer[] = [];
   for (const [number, picture] of pictures.entries()) {
-    const { data } = await preparer.prepare({ media: picture, kind: 'image' }, { size, signal });
+    const { data } = await preparer.prepare({ media: picture, kind: 'image' }, { size, views, signal });
     const params = {
       items: [{ id: String(number), visuals: [{ frames: 1 }], prompts: [prompt] }],
       max_new_tokens: maxNewTokens,
-      buffers: [{ dtype: 'uint8' as const, shape: [1, size, size, 3] }],
+      buffers: [{ dtype: 'uint8' as const, shape: [1, views.length * size, size, 3] }],
     };
     const { items } = await worker.request('generate', params, { ...cancel, buffers: [data] });
     answers.push({ picture, ...requireAnswer(items[0], picture) });

@@ -91,6 +91,7 @@ async function prepareAndAsk(
   const curve = window === undefined ? undefined : curveQuestions(prompt, tasks, window);
   const wanted = {
     size: preprocessing.size,
+    views: preprocessing.views,
     autoOrient: preprocessing.auto_orient,
     fps: preprocessing.fps ?? undefined,
     maxFrames: preprocessing.max_frames ?? undefined,

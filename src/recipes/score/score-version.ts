@@ -24,7 +24,7 @@ export function scoreVersion(parts: {
   scale: Scale;
   preprocessing: Omit<Preprocessing, 'decoder'>;
 }): string {
-  const { size, pad, resize, auto_orient, fps, max_frames, frame_rule } = parts.preprocessing;
+  const { size, views, pad, resize, auto_orient, fps, max_frames, frame_rule } = parts.preprocessing;
   // a list, not an object, because the hash depends on the order
   const everything = [
     MATHS_VERSION,
@@ -41,6 +41,7 @@ export function scoreVersion(parts: {
     fps,
     max_frames,
     frame_rule,
+    ...(views === undefined ? [] : [views]),
   ];
   return createHash('sha256').update(JSON.stringify(everything)).digest('hex').slice(0, 16);
 }

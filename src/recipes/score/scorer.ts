@@ -1,4 +1,5 @@
 import type { Precision, WarmUp } from '../../../bridge/protocol/models.js';
+import type { View } from '../../../bridge/protocol/views.js';
 import type { OnStage } from '../../base/stage.js';
 import type { Lane } from '../../base/lane.js';
 import type { BatchReport, ClipSource, EngineStats, ItemOptions } from '../../engine/index.js';
@@ -26,6 +27,8 @@ export interface ScoringModel {
   readonly precision: string;
   readonly device: string;
   readonly image_size: number;
+  /** What the model sees of a picture; the whole picture if undefined. */
+  readonly views?: readonly View[] | undefined;
   readonly parameters: number;
   /** The longest sequence that the model supports, in tokens; null if unknown. */
   readonly max_positions?: number | null;

@@ -43,9 +43,13 @@ export interface ScoringSession {
 export async function openSession(parts: ScorerParts, options: ScorerOptions): Promise<ScoringSession> {
   const choice = await chooseModel(options);
   const prompt = await loadPrompt(options.prompt ?? choice.prompt);
-  const engine = await parts.createEngine(choice, options, expectedRequests(choice, prompt));
+  const plain = parts.createPreparer(options); // its thread starts while the model loads
+  const engine = await parts.createEngine(choice, options, expectedRequests(choice, prompt)).catch(async (error) => {
+    await plain.close();
+    throw error;
+  });
   const stats = (): EngineStats | undefined => engine.stats?.();
-  const preparer = gateClips(parts.createPreparer(options), stats);
+  const preparer = gateClips(plain, stats);
   const { id: _id, ...loaded } = engine.model;
   return {
     choice,
@@ -53,7 +57,7 @@ export async function openSession(parts: ScorerParts, options: ScorerOptions): P
     preparer,
     inFlight: createInFlight(stats),
     model: { ...loaded, id: choice.id },
-    preprocessing: describePreprocessing(loaded.image_size, options),
+    preprocessing: describePreprocessing(loaded.image_size, { ...options, views: loaded.views }),
     prompt,
     scale: options.scale ?? 'mos5',
     prompts: new Map([[prompt.name, prompt]]),

@@ -1,3 +1,4 @@
+import { WHOLE, type View } from '../../../bridge/protocol/views.js';
 import type { TrainRecipe } from '../../config/train.js';
 import { formatGigabytes } from '../../base/units.js';
 
@@ -13,6 +14,8 @@ export interface ModelShape {
       readonly intermediate_size?: number;
       readonly num_hidden_layers?: number;
       readonly image_size: number;
+      /** What the encoder sees of a picture; the whole picture if absent. */
+      readonly views?: readonly View[] | null;
       readonly patch_size?: number;
     };
     readonly visual_abstractor: {
@@ -24,6 +27,10 @@ export interface ModelShape {
     };
   };
 }
+
+/** What the encoder sees of a picture. */
+export const viewsOf = ({ visual_config: { visual_model } }: ModelShape): readonly View[] =>
+  visual_model.views ?? WHOLE;
 
 /** Sizes of mPLUG-Owl2 with LLaMA-2-7B, from its published config.json. */
 export const PUBLISHED_SHAPE: ModelShape = {
@@ -189,7 +196,7 @@ function activations(shape: ModelShape, recipe: TrainRecipe, frames: number): nu
     num_hidden_layers: abstractors,
   } = shape.visual_config.visual_abstractor;
   const tokens = frames * (queries + 1) + TEXT_TOKENS;
-  const positions = frames * ((size / patch) ** 2 + 1);
+  const positions = frames * viewsOf(shape).length * ((size / patch) ** 2 + 1);
   const seen = queries + positions / frames;
   const inLanguage = tokens * (14 * d + 3 * m);
   const inVision = positions * (9 * c + 3 * inner);

@@ -7,6 +7,7 @@ import { withWorker } from '../../engine/with-worker.js';
 import { QalignError } from '../../base/errors.js';
 import { packageRoot } from '../../base/package-root.js';
 import { inspectFiles } from '../models.js';
+import { requireViews } from './frame-form.js';
 import { PUBLISHED_SHAPE, type ModelShape } from './memory-estimate.js';
 
 /** Folders of the weights of a recipe. `base` is the base model of a LoRA adapter. */
@@ -72,16 +73,19 @@ export function modelShape(choice: ModelChoice): ModelShape {
   );
 }
 
-/** @throws QalignError MODEL_INVALID if config.json is not valid JSON, for example a git-LFS pointer */
+/** @throws QalignError MODEL_INVALID if config.json is not valid JSON, such as a git-LFS pointer, or has other views */
 export function readShape(folder: string): ModelShape {
   const file = join(folder, 'config.json');
   const text = readFileSync(file, 'utf8');
+  let shape: ModelShape;
   try {
-    return JSON.parse(text) as ModelShape;
+    shape = JSON.parse(text) as ModelShape;
   } catch (error) {
     const why = text.startsWith('version https://git-lfs.github.com/spec/')
       ? 'is a git-LFS pointer, not the file; run "git lfs pull" in its directory'
       : `is not valid JSON (${(error as Error).message}); download it again`;
     throw new QalignError('MODEL_INVALID', `${file} ${why}.`, { cause: error });
   }
+  requireViews(shape, file);
+  return shape;
 }

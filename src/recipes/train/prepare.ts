@@ -3,29 +3,25 @@ import { existsSync } from 'node:fs';
 import { mkdir, open, readdir, readFile, rm, stat, statfs, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { TrainRecipe } from '../../config/train.js';
+import type { Reach } from '../../base/files/reach.js';
 import { withFileLock } from '../../base/files/file-lock.js';
 import { asUnwritable, isWriteError, makeFolder } from '../../base/files/unwritable.js';
 import { makeWhole } from '../../base/files/whole-file.js';
 import { QalignError } from '../../base/errors.js';
 import { formatGigabytes } from '../../base/units.js';
-import { DISTORTIONS } from '../../media/distort.js';
 import type { MediaLimits } from '../../media/limits.js';
 import { kindOfRecord } from '../../media/media-kind.js';
 import type { PreparedMedia, Preparer, PrepareOptions } from '../../media/preparer.js';
+import { frameBytes, type FrameForm } from '../../media/views/views.js';
 import type { PromptTemplate } from '../../prompts/render.js';
 import { createPercentGate } from '../../base/percent-gate.js';
 import { orderedMap } from '../../base/ordered-map.js';
-import { STEPS } from './pseudo-labels.js';
-import type { TrainRecord } from './records.js';
+import { addRatedCopies, addSeries } from './added-records.js';
+import { addedFrames, copyInputs } from './copy-plans.js';
+import { modelForm, trainForm } from './frame-form.js';
+import type { ModelShape } from './memory-estimate.js';
+import { readRecords, sampleFraction, type TrainRecord } from './records.js';
 import { SplitWriter, type Written } from './record-writer.js';
-
-/** Creates a series of frames for each kind of distortion of a picture, mildest first. */
-export type MakeSeries = (
-  file: string,
-  size: number,
-  seed: number,
-  limits?: Partial<MediaLimits>,
-) => AsyncIterable<{ kind: string; frames: Uint8Array[] }>;
 
 export interface PrepareProgress {
   readonly split: string;
@@ -59,10 +55,8 @@ export interface PreparedData {
 /** Increase it with every change of the frames or pixels of a file, so that existing prepared data are not reused. */
 const PREPARED_VERSION = 2;
 
-interface Split {
+interface Split extends FrameForm {
   readonly records: readonly TrainRecord[];
-  /** Side of the prepared pictures in pixels. */
-  readonly size: number;
 }
 export type Splits = Readonly<Record<'train' | 'dev', Split>>;
 
@@ -71,8 +65,7 @@ export interface PrepareData {
   readonly cache: string;
   readonly recipe: TrainRecipe;
   readonly splits: Splits;
-  readonly media: Pick<Preparer, 'width' | 'prepare'>;
-  readonly makeSeries?: MakeSeries;
+  readonly media: Pick<Preparer, 'width' | 'prepare' | 'copies'>;
   /** Limits of decoding a file, and the allowed location of files; default: DEFAULT_LIMITS. */
   readonly limits?: Partial<MediaLimits> | undefined;
   /**
@@ -83,23 +76,30 @@ export interface PrepareData {
   readonly signal?: AbortSignal | undefined;
 }
 
+/** Reads the records of a recipe, with the form of their frames. @throws QalignError CONFIG_INVALID */
+export async function loadSplits(recipe: TrainRecipe, shape: ModelShape, within?: Reach): Promise<Splits> {
+  const all = await readRecords(recipe.data.train, recipe.data.root, within);
+  const records = sampleFraction(all, recipe.data.fraction, recipe.seed);
+  return {
+    train: { records, ...trainForm(recipe, shape) },
+    dev: { records: await readRecords(recipe.data.dev, recipe.data.root, within), ...modelForm(shape) },
+  };
+}
+
 /** Errors that affect all records. They end the preparation instead of skipping every clip. */
 const FATAL = new Set(['FFMPEG_NOT_FOUND', 'CANCELLED']);
 
 /** Size of the prepared pixels in bytes: exact for pictures, an upper bound for clips, which count as `max_frames`. */
-export async function preparedBytes({ records, size }: Split, maxFrames: number): Promise<number> {
+export async function preparedBytes({ records, size, views }: Split, maxFrames: number): Promise<number> {
   let frames = 0;
   for await (const kind of orderedMap(records, 64, (record) => kindOfRecord(record).catch(() => 'image')))
     frames += kind === 'image' ? 1 : maxFrames;
-  return frames * size * size * 3;
+  return frames * frameBytes(size, views);
 }
 
-/** Size in bytes of the distortions that `data.distortions` adds to the training split. */
-export function seriesBytes({ records, size }: Split, { data }: TrainRecipe): number {
-  return data.distortions === null
-    ? 0
-    : Math.min(records.length, data.distortions.pictures) * DISTORTIONS.length * STEPS * size * size * 3;
-}
+/** Size in bytes of the frames that `data.distortions` and `data.rated_shapes` add to the training split. */
+export const addedBytes = ({ records, size, views }: Split, recipe: TrainRecipe): number =>
+  addedFrames(records.length, recipe) * frameBytes(size, views);
 
 /**
  * Decodes every picture and clip once, before training. Writes `<split>.pixels` (flat uint8 frames), `<split>.jsonl`
@@ -111,19 +111,20 @@ export function seriesBytes({ records, size }: Split, { data }: TrainRecipe): nu
  */
 export async function prepareData(options: PrepareData): Promise<PreparedData> {
   const { recipe, splits, cache, signal } = options;
-  const { max_frames: frames, mos_range: range, distortions } = recipe.data;
+  const { max_frames: frames, mos_range: range } = recipe.data;
+  const { series, rated } = copyInputs(recipe);
   const files = [await withStats(splits.train), await withStats(splits.dev)];
   const inputs = [
     PREPARED_VERSION,
     files,
     frames,
     range,
-    distortions,
-    distortions === null ? 0 : recipe.seed,
+    ...series,
     recipe.score_text,
     recipe.soft_label_sigma,
     options.prompts,
     ...(options.limits === undefined ? [] : [skippedBy(options.limits)]),
+    ...rated,
   ];
   const folder = join(cache, createHash('sha256').update(JSON.stringify(inputs)).digest('hex').slice(0, 16));
   try {
@@ -154,7 +155,7 @@ const skippedBy = ({ maxBytes, maxPixels, maxFramePixels, maxFrames }: Partial<M
 });
 
 /** Adds the size and date of each file, so that a replaced picture changes the hash. */
-async function withStats({ records, size }: Split): Promise<unknown> {
+async function withStats({ records, size, views }: Split): Promise<unknown> {
   const rows: unknown[] = [];
   for await (const row of orderedMap(records, 64, async (record) => [
     record,
@@ -164,7 +165,7 @@ async function withStats({ records, size }: Split): Promise<unknown> {
     ),
   ]))
     rows.push(row);
-  return [rows, size];
+  return [rows, size, ...(views === undefined ? [] : [views])];
 }
 
 async function build(folder: string, options: PrepareData): Promise<void> {
@@ -189,8 +190,8 @@ async function sweep(folder: string): Promise<void> {
 
 async function checkDisk(folder: string, { splits, recipe }: PrepareData): Promise<void> {
   const needed = Object.values(splits).reduce(
-    (sum, { records, size }) => sum + records.length * size * size * 3,
-    seriesBytes(splits.train, recipe),
+    (sum, { records, size, views }) => sum + records.length * frameBytes(size, views),
+    addedBytes(splits.train, recipe),
   );
   const disk = await statfs(folder);
   const room = Math.min(disk.bavail * disk.bsize, recipe.data.max_disk_gb * 1e9);
@@ -214,10 +215,10 @@ async function prepareSplit(
   options: PrepareData,
   { skipped, warned }: Told,
 ): Promise<object> {
-  const { records, size } = options.splits[split];
+  const { records, ...form } = options.splits[split];
   const { media, recipe, limits, signal } = options;
   const prompts = split === 'dev' ? options.prompts?.slice(0, 1) : options.prompts;
-  const writer = new SplitWriter(await open(join(folder, `${split}.pixels`), 'w'), size, recipe, prompts ?? []);
+  const writer = new SplitWriter(await open(join(folder, `${split}.pixels`), 'w'), form, recipe, prompts ?? []);
   const written: Written[] = [];
   const heard = createPercentGate();
   let done = 0;
@@ -225,7 +226,7 @@ async function prepareSplit(
     const ready = orderedMap(
       records,
       media.width,
-      (record) => prepareOne(media, record, { size, maxFrames: recipe.data.max_frames, limits, signal }),
+      (record) => prepareOne(media, record, { ...form, maxFrames: recipe.data.max_frames, limits, signal }),
       signal,
     );
     for await (const result of ready) {
@@ -239,7 +240,13 @@ async function prepareSplit(
       if (heard(split, done, records.length))
         options.onProgress?.({ split, done, total: records.length, skipped: skipped.length });
     }
-    if (split === 'train') await addSeries(writer, written, size, options, skipped.length);
+    if (split === 'train') {
+      const onProgress = (what: string, made: number, total: number): void =>
+        options.onProgress?.({ split: what, done: made, total, skipped: skipped.length });
+      const target = { writer, written, form, media, recipe, limits, onProgress, signal };
+      await addRatedCopies(target);
+      await addSeries(target);
+    }
   } finally {
     await writer.close();
   }
@@ -266,44 +273,6 @@ async function prepareOne(
   } catch (error) {
     if (error instanceof QalignError && error.family === 'media' && !FATAL.has(error.code)) return error;
     throw error;
-  }
-}
-
-/**
- * Adds all kinds of distortion of the best-rated pictures as series without ratings. The first item of a series is the
- * picture itself.
- */
-async function addSeries(
-  writer: SplitWriter,
-  written: readonly Written[],
-  size: number,
-  options: PrepareData,
-  skipped: number,
-): Promise<void> {
-  const { recipe, makeSeries, limits, onProgress, signal } = options;
-  if (recipe.data.distortions === null || makeSeries === undefined) return;
-  const rated = written.filter(
-    ({ record }) => record.mos !== undefined && record.kind !== 'video' && record.series === undefined,
-  );
-  const best = rated
-    .sort((a, b) => (b.record.mos ?? 0) - (a.record.mos ?? 0))
-    .slice(0, recipe.data.distortions.pictures);
-  for (const [done, { record, firstFrame }] of best.entries()) {
-    signal?.throwIfAborted();
-    for await (const { kind, frames } of makeSeries(record.media, size, recipe.seed * 1_000_003 + done, limits)) {
-      const series = `${record.id}#${kind}`;
-      const { mos: _, mos_std: _std, level_probs: _probs, ...unrated } = record;
-      const member = (order: number): TrainRecord => ({
-        ...unrated,
-        dataset: 'distortions',
-        id: `${series}-${order}`,
-        series,
-        order,
-      });
-      writer.addRow(member(0), firstFrame, 1);
-      for (const [order, frame] of frames.entries()) await writer.add(member(order + 1), { data: frame, frames: 1 });
-    }
-    onProgress?.({ split: 'distortions', done: done + 1, total: best.length, skipped });
   }
 }
 

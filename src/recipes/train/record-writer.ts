@@ -5,6 +5,7 @@ import { QalignError } from '../../base/errors.js';
 import { renderPrompt, type PromptTemplate } from '../../prompts/render.js';
 import { LEVELS, LEVEL_VALUES } from '../../scoring/levels.js';
 import type { PreparedMedia } from '../../media/preparer.js';
+import type { FrameForm } from '../../media/views/views.js';
 import type { TrainRecord } from './records.js';
 
 /** A record and the index of its first frame in the pixel file. Records can share frames. */
@@ -26,7 +27,7 @@ export class SplitWriter {
    */
   constructor(
     private readonly pixels: FileHandle,
-    private readonly size: number,
+    private readonly form: FrameForm,
     private readonly recipe: TrainRecipe,
     private readonly prompts: readonly PromptTemplate[],
   ) {}
@@ -61,7 +62,7 @@ export class SplitWriter {
 
   summary(): object {
     return {
-      size: this.size,
+      ...this.form,
       items: this.rows.length,
       frames: this.frames,
       bytes: this.bytes,

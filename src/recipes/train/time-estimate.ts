@@ -1,7 +1,8 @@
 import { formatDuration } from '../../base/units.js';
 import type { TrainRecipe } from '../../config/train.js';
 import type { Machine } from './machine.js';
-import { countParameters, TEXT_TOKENS, type ModelShape } from './memory-estimate.js';
+import { ratedCopies, seriesItems } from './copy-plans.js';
+import { countParameters, TEXT_TOKENS, viewsOf, type ModelShape } from './memory-estimate.js';
 import type { TrainRecord } from './records.js';
 
 /**
@@ -49,7 +50,9 @@ export function estimateTime(
   records: readonly Pick<TrainRecord, 'dataset' | 'kind'>[],
   machine: Machine,
 ): TimeEstimate {
-  const items = records.reduce((sum, { dataset }) => sum + (recipe.data.weights[dataset] ?? 1), 0);
+  const rated = records.reduce((sum, { dataset }) => sum + (recipe.data.weights[dataset] ?? 1), 0);
+  const items =
+    rated * (1 + ratedCopies(recipe)) + seriesItems(records.length, recipe) * (recipe.data.weights['distortions'] ?? 1);
   const all = Math.ceil(items / recipe.batch_size) * recipe.epochs;
   const steps = recipe.max_steps === null ? all : Math.min(all, recipe.max_steps);
   const clips = records.filter(({ kind }) => kind === 'video').length / Math.max(1, records.length);
@@ -67,8 +70,9 @@ function itemFlops(shape: ModelShape, recipe: TrainRecipe, frames: number): numb
   const { vision, abstractor, language } = countParameters(shape);
   const { image_size: size, patch_size: patch, hidden_size: width } = shape.visual_config.visual_model;
   const queries = shape.visual_config.visual_abstractor.num_learnable_queries;
-  const positions = patch === undefined ? (size / 32) ** 2 : (size / patch) ** 2 + 1;
-  const encoder = width === undefined ? LITE0_FLOPS * (size / 224) ** 2 : 2 * vision * positions;
+  const views = viewsOf(shape).length;
+  const positions = views * (patch === undefined ? (size / 32) ** 2 : (size / patch) ** 2 + 1);
+  const encoder = width === undefined ? views * LITE0_FLOPS * (size / 224) ** 2 : 2 * vision * positions;
   const passes = (part: 'vision' | 'abstractor' | 'language'): number =>
     (recipe.lora !== null || recipe.freeze.includes(part) ? (part === 'vision' ? 1 : 2) : 3) +
     (recipe.recompute && part !== 'abstractor' ? 1 : 0);

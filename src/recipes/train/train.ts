@@ -26,7 +26,6 @@ import { createPreparePool } from '../../media/prepare-pool.js';
 import { createPreparer } from '../../media/preparer.js';
 import { QalignError } from '../../base/errors.js';
 import { packageRoot, packageVersion } from '../../base/package-root.js';
-import type { Reach } from '../../base/files/reach.js';
 import { writeWhole } from '../../base/files/whole-file.js';
 import { formatGigabytes } from '../../base/units.js';
 import {
@@ -37,21 +36,21 @@ import {
   summarise,
   type RunSummary,
 } from '../../runs/run-directory.js';
-import { distortedSeries } from './pseudo-labels.js';
 import { awaitOrphans, joinHosts, launch, requireIdle, torchrunArguments } from './launch.js';
 import { misfits, readMachine } from './machine.js';
+import { trainForm } from './frame-form.js';
 import { chooseTrainModel, fetchModel, modelShape, readShape } from './model-shape.js';
 import { estimateTime, type TimeEstimate } from './time-estimate.js';
 import { estimateMemory, type ModelShape, type MemoryEstimate } from './memory-estimate.js';
 import {
+  loadSplits,
   prepareData,
   preparedBytes,
-  seriesBytes,
+  addedBytes,
   type PreparedData,
   type PrepareProgress,
-  type Splits,
 } from './prepare.js';
-import { readRecords, requireUsable, sampleFraction, type TrainRecord } from './records.js';
+import { readRecords, requireUsable, type TrainRecord } from './records.js';
 
 /** Options of a training that are not part of the recipe. */
 export interface TrainOptions {
@@ -125,6 +124,7 @@ export async function planRecipe(input: TrainRecipeInput): Promise<RecipePlan> {
   const recipe = readRecipe(input);
   const choice = await chooseTrainModel(recipe);
   const shape = modelShape(choice);
+  trainForm(recipe, shape);
   const machine = await readMachine(runsRoot(), modelCacheDir());
   const compare = (plan: MemoryEstimate, prepared = 0): string[] =>
     misfits(plan, recipe, machine, { prepared, download: downloadBytes(choice, plan) });
@@ -137,7 +137,7 @@ export async function planRecipe(input: TrainRecipeInput): Promise<RecipePlan> {
   const diskBytes =
     (await preparedBytes(rows, recipe.data.max_frames)) +
     (await preparedBytes(dev, recipe.data.max_frames)) +
-    seriesBytes(rows, recipe);
+    addedBytes(rows, recipe);
   const time = estimateTime(shape, recipe, rows.records, machine);
   return { plan, diskBytes, time, misfits: compare(plan, diskBytes) };
 }
@@ -173,6 +173,7 @@ export async function train(input: TrainRecipeInput, options: TrainOptions = {})
   const known = choice.architecture !== undefined || existsSync(join(choice.model, 'config.json'));
   if (known) {
     const shape = modelShape(readFrom(choice, options));
+    trainForm(recipe, shape); // refuses a size that the model cannot crop
     const estimate = estimateMemory(shape, recipe, mostFrames(records, recipe));
     requireFits(estimate, recipe);
     requireMachine(
@@ -367,7 +368,6 @@ async function prepare(
       splits: await loadSplits(recipe, shape, limits?.within),
       limits,
       media,
-      makeSeries: distortedSeries,
       prompts: await Promise.all(recipe.prompts.map((name) => loadPrompt(name))),
       onProgress: options.onPrepare,
       signal: options.signal,
@@ -375,16 +375,6 @@ async function prepare(
   } finally {
     await media.close();
   }
-}
-
-async function loadSplits(recipe: TrainRecipe, shape: ModelShape, within?: Reach): Promise<Splits> {
-  const size = shape.visual_config.visual_model.image_size;
-  const all = await readRecords(recipe.data.train, recipe.data.root, within);
-  const records = sampleFraction(all, recipe.data.fraction, recipe.seed);
-  return {
-    train: { records, size: recipe.data.prepare_size ?? size },
-    dev: { records: await readRecords(recipe.data.dev, recipe.data.root, within), size },
-  };
 }
 
 async function environmentOf(python: PythonCommand): Promise<object> {

@@ -21,7 +21,7 @@ from qalign.weights.answers import ScoreItem
 LEVELS = ("excellent", "good", "fair", "poor", "bad")
 
 
-def prepare_data(folder: Path, count: int = 24, size: int = 56) -> Path:
+def prepare_data(folder: Path, count: int = 24, size: int = 56, views: tuple[str, ...] = ("whole",)) -> Path:
     """Pictures of falling brightness, of which every fifth is a clip of two frames. Eight are also the dev split."""
     folder.mkdir()
     random = np.random.default_rng(0)
@@ -32,7 +32,7 @@ def prepare_data(folder: Path, count: int = 24, size: int = 56) -> Path:
             for k in range(items):
                 level = k % 5
                 number = 2 if k % 5 == 4 else 1
-                picture = random.integers(0, 60, (number, size, size, 3)) + 190 - 40 * level
+                picture = random.integers(0, 60, (number, len(views) * size, size, 3)) + 190 - 40 * level
                 pixels.write(picture.astype(np.uint8).tobytes())
                 word = LEVELS[level]
                 probs = [float(j == level) for j in range(5)]
@@ -45,6 +45,8 @@ def prepare_data(folder: Path, count: int = 24, size: int = 56) -> Path:
         text = "".join(json.dumps(row) + "\n" for row in rows)
         (folder / f"{split}.jsonl").write_text(text)
         splits[split] = {"size": size, "sha256": hashlib.sha256(text.encode()).hexdigest()}
+        if len(views) > 1:
+            splits[split]["views"] = views
     (folder / "manifest.json").write_text(json.dumps({"splits": splits}))
     return folder
 

@@ -88,6 +88,17 @@ def test_the_exported_model_is_the_average(data: Path, tmp_path: Path) -> None:
     assert curve(run) == curve(two)
 
 
+def test_weights_are_exported_in_the_precision_of_the_recipe(data: Path, tmp_path: Path) -> None:
+    still = {"max_steps": 1, "learning_rates": {"default": 1e-12}, "weight_decay": 0}
+    run = make_run(tmp_path / "run", data, export_weights="fp16", **still)
+    assert train(run).returncode == 0
+    before = load_file(GOLDEN / "tiny_a" / "model" / "model.safetensors")
+    after = load_file(run / "model" / "model.safetensors")
+    assert {value.dtype for value in after.values()} == {torch.float16}
+    assert all(torch.equal(value.half(), after[key]) for key, value in before.items())
+    assert json.loads((run / "model" / "config.json").read_text())["torch_dtype"] == "float16"
+
+
 @pytest.mark.parametrize("kind", ["int8", "nf4"])
 def test_adapters_on_a_quantised_base_are_merged_into_the_original_base(data: Path, tmp_path: Path, kind: str) -> None:
     pytest.importorskip("peft", reason="NOT RUN: needs the Python package peft")

@@ -34,7 +34,9 @@ function recordingWorker(item: object): {
   const asked: { method: string; params: object }[] = [];
   const request = async (method: string, params: object): Promise<unknown> => {
     asked.push({ method, params });
-    return method === 'load_model' ? { model: { image_size: 8, precision: 'fp32' } } : { items: [item] };
+    return method === 'load_model'
+      ? { model: { image_size: 8, views: ['whole'], precision: 'fp32' } }
+      : { items: [item] };
   };
   return { asked, worker: { device: 'cpu', request: request as WorkerLink['request'] } };
 }

@@ -2,6 +2,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { chooseModel } from '../../../src/config/models.js';
 import { packageRoot } from '../../../src/base/package-root.js';
+import { BASIC_FAMILIES } from '../../../src/media/distort/families.js';
 import { benchOrder } from '../../../src/recipes/bench/distortion-order.js';
 import type { ScoreResult } from '../../../src/api/result.js';
 import { createScorer } from '../../../src/recipes/score/create-scorer.js';
@@ -47,6 +48,7 @@ it('scores a picture lower for stronger distortions of every kind', async () => 
   const { ordered, pairs, rows } = await benchOrder({
     scorer: { device: 'cpu' },
     files: [join(PICTURES, 'pristine.jpg')],
+    families: BASIC_FAMILIES,
   });
   expect(pairs).toBe(24);
   expect(ordered).toBeGreaterThanOrEqual(22); // 23 when these weights were made

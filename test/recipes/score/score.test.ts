@@ -283,11 +283,13 @@ describe('scoreVersion', () => {
   };
   it('is stable, and differs for everything that changes a score', () => {
     expect(scoreVersion(base)).toBe(scoreVersion(structuredClone(base)));
+    expect(scoreVersion(base), 'rows of earlier versions have it').toBe('47f64d9489c58bc4');
     const others = [
       { ...base, weightsSha256: 'b' },
       ...['bf16', 'fp8', 'int8', 'nf4'].map((precision) => ({ ...base, precision })),
       { ...base, promptText: 'y' },
       { ...base, scale: 'unit' as const },
+      { ...base, preprocessing: { ...base.preprocessing, views: ['whole' as const, 'native' as const] } },
       ...(
         [
           { size: 336 },

@@ -15,6 +15,7 @@ describe('the config.json of a model that is to be trained', () => {
     ['version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 9\n', 'git-LFS pointer'],
     ['{"hidden_size": 4', 'is not valid JSON'],
     ['<!DOCTYPE html>', 'is not valid JSON'],
+    ['{"visual_config": {"visual_model": {"views": ["native"]}}}', 'visual_model.views is ["native"]'],
   ])('is refused by name if it is invalid', (text, said) => {
     writeFileSync(join(folder, 'config.json'), text);
     expect(() => readShape(folder)).toThrow(expect.objectContaining({ code: 'MODEL_INVALID' }));

@@ -1,6 +1,7 @@
 import { copyFile, mkdir, mkdtemp, readdir, readFile, rm, stat, utimes, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import sharp from 'sharp';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { checkConfig } from '../../../src/config/load.js';
 import { TrainRecipe } from '../../../src/config/train.js';
@@ -40,7 +41,10 @@ const row = (id: string, changes: object = {}): object => ({
 });
 const write = (rows: readonly object[], name = 'r.jsonl'): Promise<void> =>
   writeFile(join(folder, name), rows.map((entry) => `${JSON.stringify(entry)}\n`).join(''));
-async function prepare(recipe = recipeOf(), by: Pick<Preparer, 'width' | 'prepare'> = media): Promise<PreparedData> {
+async function prepare(
+  recipe = recipeOf(),
+  by: Pick<Preparer, 'width' | 'prepare' | 'copies'> = media,
+): Promise<PreparedData> {
   const records = await readRecords(recipe.data.train, recipe.data.root);
   return prepareData({
     cache: join(folder, 'cache'),
@@ -136,6 +140,38 @@ describe('preparing data', () => {
     expect(await rowsOf(made)).toHaveLength(2);
   });
 
+  it('adds series in drawn shapes and on screens, and rated copies with the rating of their picture', async () => {
+    await write([row('pristine.jpg', { mos: 4.5 }), row('noisy.webp'), row('pan.mp4', { kind: 'video' })]);
+    const data = {
+      rated_shapes: 2,
+      distortions: { pictures: 1, families: ['jpeg', 'warp', 'mixture'], per_picture: 2, shapes: true, screens: 0.5 },
+    };
+    const rows = await rowsOf(await prepare(recipeOf({ seed: 2 }, data)));
+    const copies = rows.filter(({ id }) => String(id).includes('#shape-'));
+    expect(copies.map(({ id, mos, level }) => [id, mos, level])).toEqual([
+      ['pristine.jpg#shape-1', 4.5, 'good'],
+      ['pristine.jpg#shape-2', 4.5, 'good'],
+      ['noisy.webp#shape-1', 4, 'good'],
+      ['noisy.webp#shape-2', 4, 'good'],
+    ]);
+    const series = rows.filter((made) => made['series'] !== undefined);
+    expect(series.map(({ order }) => order)).toEqual([0, 1, 2, 3, 4, 0, 1, 2, 3, 4]);
+    expect(new Set(series.map(({ first_frame: frame }) => frame)).size).toBe(10);
+    expect(
+      series.every(
+        ({ id, dataset, mos }) =>
+          String(id).startsWith('pristine.jpg#') && dataset === 'distortions' && mos === undefined,
+      ),
+    ).toBe(true);
+    const any = { pictures: 2, families: ['saturate'], choose: 'any' };
+    await sharp({ create: { width: 90, height: 80, channels: 3, background: '#777' } }).toFile(
+      join(folder, 'grey.png'),
+    );
+    await write([row('grey.png')]);
+    // more saturation of grey changes nothing, so there is no series
+    expect(await rowsOf(await prepare(recipeOf({}, { distortions: any })))).toHaveLength(1);
+  }, 60_000);
+
   it('skips, counts and lists damaged or missing files, but fails if all are', async () => {
     await writeFile(join(folder, 'bad.png'), 'no picture');
     await write([row('bad.png'), row('pristine.jpg'), row('gone.jpg')]);
@@ -155,9 +191,10 @@ describe('preparing data', () => {
   it('fails if no clip can be read without ffmpeg, and if the disk is full', async () => {
     await write([row('pristine.jpg')]);
     await utimes(join(folder, 'pristine.jpg'), 2, 2);
-    const failing = (error: Error): Pick<Preparer, 'width' | 'prepare'> => ({
+    const failing = (error: Error): Pick<Preparer, 'width' | 'prepare' | 'copies'> => ({
       width: 2,
       prepare: () => Promise.reject(error),
+      copies: () => Promise.reject(error),
     });
     await expect(prepare(recipeOf(), failing(new QalignError('FFMPEG_NOT_FOUND', 'No ffmpeg.')))).rejects.toMatchObject(
       { code: 'FFMPEG_NOT_FOUND' },

@@ -12,7 +12,6 @@ import type { TrainRecipeInput } from '../../../src/config/recipe-input.generate
 import { TrainRecipe } from '../../../src/config/train.js';
 import { listRecipes } from '../../../src/config/recipes.js';
 import { packageRoot } from '../../../src/base/package-root.js';
-import { distortedSeries } from '../../../src/recipes/train/pseudo-labels.js';
 import { createPreparer } from '../../../src/media/preparer.js';
 import { prepareData } from '../../../src/recipes/train/prepare.js';
 import { readRecords, sampleFraction } from '../../../src/recipes/train/records.js';
@@ -87,7 +86,6 @@ describe('prepareData', () => {
       recipe: checked,
       splits,
       media,
-      makeSeries: distortedSeries,
       prompts,
     });
     await media.close();

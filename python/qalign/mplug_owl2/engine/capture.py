@@ -22,7 +22,7 @@ class Graph(Protocol):
 @dataclass(frozen=True)
 class Captured:
     graph: Graph
-    frames: Tensor  # uint8 [F, S, S, 3], the input
+    frames: Tensor  # uint8 [F, V·S, S, 3], the input
     answer: Tensor  # fp32 [questions, levels + 1]
     held: list  # keeps prefix keys and values and tables alive, which the graph reads
 
@@ -61,9 +61,8 @@ class CudaCapturer:
 
     def __call__(self, questions: Sequence[Question], level_ids: Tensor) -> Captured:
         engine, side = self._engine, self._stream
-        size = engine.config.image_size
         count = max(question.first_frame + question.layout.frames for question in questions)
-        frames = torch.zeros(count, size, size, 3, dtype=torch.uint8, device=engine.device)
+        frames = torch.zeros(count, *engine.config.frame_shape, dtype=torch.uint8, device=engine.device)
         passes = engine.chunks(questions)
         order = torch.tensor([index for chunk in passes for index in chunk], device=engine.device).argsort()
 

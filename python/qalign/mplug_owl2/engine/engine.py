@@ -56,7 +56,7 @@ class Engine:
         )  # features of one frame
 
     def features(self, frames: Tensor) -> Tensor:
-        """uint8 [F, S, S, 3] on the device → [F, Q + 1, D]."""
+        """uint8 [F, V·S, S, 3] on the device → [F, Q + 1, D]."""
         with pinned(self.language.attention, self.device):
             return self.abstract(self.encode(normalise(frames, self.table, self.dtype)))
 

@@ -24,8 +24,8 @@ def generate_greedily(
 ) -> Generated:
     """Append the most probable token until </s> or `max_new_tokens`. Among equal logits the smallest id wins.
 
-    `visuals[k]`, uint8 [F, S, S, 3], replaces the k-th image marker of the prompt. The visuals are encoded once. Every
-    token needs a full pass over the text, because answers are short and speed is not a goal here.
+    `visuals[k]`, uint8 [F, V·S, S, 3], replaces the k-th image marker of the prompt. The visuals are encoded once.
+    Every token needs a full pass over the text, because answers are short and speed is not a goal here.
     """
     device, dtype = model.lm_head.weight.device, model.lm_head.weight.dtype
     table = normalisation_table(model.config.normalisation, device)

@@ -1,6 +1,8 @@
 """A model's name → a scorer: finds the files, reads and hashes the weights, and merges a LoRA."""
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,6 +27,8 @@ from .scorer import Scorer
 from .warm_up import WarmUp, warm_up
 
 SMALL = 1_000_000_000  # parameters; smaller models gain nothing from bf16, which moves their scores by up to 0.06
+# Parameters. The threads of a CPU take longer to start and to wait for each other than smaller copies of weights.
+TINY = 50_000_000
 log = logging.getLogger(__name__)
 
 
@@ -38,6 +42,7 @@ class Source:
     root: Path  # the checkpoint
     adapter: Path | None  # the LoRA
     config: ModelConfig
+    parameters: int
     device: torch.device
     precision: str
 
@@ -80,13 +85,29 @@ def load_scorer(
     if base:
         root = resolve_model(base, revision=base_revision, cache_dir=cache, offline=offline, on_progress=report).path
     config = load_config(root, adapter)
-    if precision == "auto" and chosen != "fp32" and is_small(config):
+    parameters = count_parameters(config)
+    if precision == "auto" and parameters < SMALL:
         chosen = "fp32"
     if chosen in CODES:
         require_codes(config, chosen, target)
-    source = Source(model, found.revision, base, root, adapter, config, target, chosen)
+    source = Source(model, found.revision, base, root, adapter, config, parameters, target, chosen)
     set_reductions(target, chosen, deterministic)
-    return _load_or_return_memory(source, deterministic, expected, report)
+    with one_thread(target.type == "cpu" and parameters < TINY):
+        return _load_or_return_memory(source, deterministic, expected, report)
+
+
+@contextmanager
+def one_thread(wanted: bool) -> Iterator[None]:
+    """Compute without further threads of the CPU, if `wanted`."""
+    threads = torch.get_num_threads()
+    if not wanted or threads == 1:
+        yield
+        return
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def set_reductions(device: torch.device, precision: str, deterministic: bool) -> None:
@@ -163,20 +184,16 @@ def _load(source: Source, deterministic: bool, expected: WarmUp | None, report: 
         precision=chosen,
         device=str(source.device),
         image_size=config.image_size,
-        parameters=count_parameters(config),
+        parameters=source.parameters,
         base=source.base,
         max_positions=config.max_position_embeddings,
+        views=config.vision.views,
     )
     scorer = Scorer(loaded, Tokenizer(_tokenizer_directory(adapter, root)), info, deterministic=deterministic)
     if source.device.type == "cuda":
         give_back()  # fusing weights left holes of several GB in torch's cache
         warm_up(scorer, expected, lambda done, total: report("warm-up", done, total, "passes"))
     return scorer
-
-
-def is_small(config: ModelConfig) -> bool:
-    """Whether the model has less than `SMALL` parameters."""
-    return count_parameters(config) < SMALL
 
 
 def count_parameters(config: ModelConfig) -> int:

@@ -95,7 +95,7 @@ class Scorer:
 
     @torch.inference_mode()
     def submit_encode(self, clip: str, first: int, pixels: Tensor) -> Pending[int]:
-        """Encode the next frames of a clip, uint8 [F, S, S, 3], and keep their features. → the clip's frame count.
+        """Encode the next frames of a clip, uint8 [F, V·S, S, 3], and keep their features. → the clip's frame count.
 
         Raises InvalidInput, UnknownClip and OutOfRoom, without keeping any of these frames.
         """
@@ -188,10 +188,11 @@ class Scorer:
         return Question(layout, first_frame + start, whole=seen == frames)
 
     def _check(self, pixels: Tensor) -> None:
-        size = self.info.image_size
-        if pixels.dtype != torch.uint8 or pixels.dim() != 4 or tuple(pixels.shape[1:]) != (size, size, 3):
+        shape = self.engine.config.frame_shape
+        if pixels.dtype != torch.uint8 or pixels.dim() != 4 or tuple(pixels.shape[1:]) != shape:
+            wanted = ", ".join(map(str, shape))
             raise InvalidInput(
-                f"A visual is {pixels.dtype} {list(pixels.shape)}; the model takes uint8 [frames, {size}, {size}, 3]."
+                f"A visual is {pixels.dtype} {list(pixels.shape)}; the model takes uint8 [frames, {wanted}]."
             )
         if not len(pixels):
             raise InvalidInput("A visual has no frames.")

@@ -95,7 +95,7 @@ class Staging:
 
     @contextmanager
     def frames(self, views: Sequence[Tensor]) -> Iterator[Tensor]:
-        """Frames uint8 [F, S, S, 3] on the device, from views [f, S, S, 3] on the host.
+        """Frames uint8 [F, …] on the device, from tensors [f, …] on the host.
 
         They are valid for work that is enqueued inside the `with` block; on a CPU only there.
         """
@@ -152,7 +152,7 @@ class Staging:
 
 
 def cut(views: Sequence[Tensor], most: int) -> list[list[Tensor]]:
-    """Views of frames [f, S, S, 3] → the same frames in order, in chunks of `most` frames; the last can be smaller."""
+    """Tensors of frames [f, …] → the same frames in order, in chunks of `most` frames; the last can be smaller."""
     chunks: list[list[Tensor]] = []
     room = 0
     for view in views:

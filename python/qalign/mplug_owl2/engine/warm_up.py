@@ -53,8 +53,7 @@ def warm_up(
 
 
 def _passes(scorer: Scorer, wanted: WarmUp | None) -> list[Callable[[], object]]:
-    size = scorer.info.image_size
-    black = torch.zeros(1, size, size, 3, dtype=torch.uint8)
+    black = torch.zeros(1, *scorer.engine.config.frame_shape, dtype=torch.uint8)
 
     def score(prompts: Sequence[str], levels: Sequence[str], count: int) -> Callable[[], object]:
         return lambda: scorer.score([ScoreItem([black], prompts)] * count, levels)

@@ -15,7 +15,7 @@ from .packing import Packing, pack
 
 @dataclass(frozen=True)
 class Batch:
-    """B items. `pixels` [ΣF, 3, S, S] are normalised, or None when `features` [ΣF, …] are given. Features are outputs
+    """B items. `pixels` [ΣF, 3, V·S, S] are normalised, or None when `features` [ΣF, …] are given. Features are outputs
     of `begin` of the frozen encoder or of its frozen stages; the encoder's `resume` and `project` follow.
 
     `predicting` [P] is the row that makes each supervised prediction, in the block order of `packing`. `labels` [P] are

@@ -39,7 +39,7 @@ class Batcher:
         return self._batch(split, items, conversations, None)
 
     def pixels(self, frames: Tensor, dtype: torch.dtype) -> Tensor:
-        """uint8 [F, S, S, 3] → [F, 3, S, S] on the device, normalised."""
+        """uint8 [F, V·S, S, 3] → [F, 3, V·S, S] on the device, normalised."""
         return normalise(frames.to(self.device, non_blocking=True), self.table, dtype)
 
     def _batch(

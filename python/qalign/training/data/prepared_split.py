@@ -1,10 +1,11 @@
 """Reads the pixels and labels that TypeScript prepared: `manifest.json`, `<split>.jsonl`, `<split>.pixels`.
 
-The pixel file is flat uint8 [F, P, P, 3] and memory-mapped, so training neither decodes pictures nor holds the dataset
-in memory. Crops, flips and normalisation happen here. All other preprocessing is already done.
+The pixel file is flat uint8 [F, V·P, P, 3] and memory-mapped, so training neither decodes pictures nor holds the
+dataset in memory. Crops, flips and normalisation happen here. All other preprocessing is already done.
 """
 
 import json
+import math
 from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from qalign.mplug_owl2.config import ONE_VIEW
 from qalign.mplug_owl2.tokenizer import Tokenizer
 
 from ..errors import TrainingError
@@ -43,7 +45,7 @@ class Item:
 
 
 class PreparedSplit:
-    """A split on disk. `size` is the side of its prepared pictures in pixels."""
+    """A split on disk. `size` is the side of its prepared views in pixels, `views` are those of a frame."""
 
     def __init__(self, folder: Path, split: str, tokenizer: Tokenizer) -> None:
         self.folder, self.name = folder, split
@@ -51,20 +53,21 @@ class PreparedSplit:
         entry = manifest["splits"][split]
         self.sha256: str = entry["sha256"]
         self.size: int = entry["size"]
+        self.views = tuple(entry.get("views", ONE_VIEW))
         self.items = [_item(json.loads(line), tokenizer) for line in (folder / f"{split}.jsonl").open(encoding="utf-8")]
         frames = max((item.first_frame + item.frames for item in self.items), default=0)  # items can share frames
         file = folder / f"{split}.pixels"
-        expected = frames * self.size * self.size * 3
+        shape = (frames, len(self.views) * self.size, self.size, 3)
+        expected = math.prod(shape)
         if not file.is_file() or file.stat().st_size != expected:
             raise TrainingError(
                 "TRAINING_DATA_INVALID",
                 f"{file} does not have the {expected} bytes that its manifest states; prepare the data again.",
             )
-        shape = (frames, self.size, self.size, 3)
         self.pixels = np.memmap(file, np.uint8, "r", shape=shape) if frames else np.zeros(shape, np.uint8)
 
     def frames_of(self, item: Item) -> np.ndarray:
-        """The item's frames, uint8 [F, P, P, 3], as a view of the file."""
+        """The item's frames, uint8 [F, V·P, P, 3], as a view of the file."""
         return self.pixels[item.first_frame : item.first_frame + item.frames]
 
     def units(self) -> list[list[int]]:
@@ -100,13 +103,14 @@ def _item(row: dict, tokenizer: Tokenizer) -> Item:
 
 
 def augment(frames: np.ndarray, size: int, flip: bool, random: np.random.Generator | None) -> Tensor:
-    """uint8 [F, P, P, 3] → contiguous uint8 [F, S, S, 3]: a crop at the prepared scale and an optional mirror image.
+    """uint8 [F, V·P, P, 3] → contiguous uint8 [F, V·S, S, 3]: a crop at the prepared scale, an optional mirror image.
 
-    Neither changes quality. All frames of a clip get the same crop. Without `random`: the unmirrored centre.
+    With V > 1, P is S. Neither changes quality. All frames of a clip get the same crop. Without `random`: the
+    unmirrored centre.
     """
-    room = frames.shape[1] - size
+    room = frames.shape[2] - size
     top, left = (room // 2, room // 2) if random is None else random.integers(0, room + 1, 2)
-    cut = frames[:, top : top + size, left : left + size]
+    cut = frames[:, top : top + frames.shape[1] - room, left : left + size]
     if random is not None and flip and random.random() < 0.5:
         cut = cut[:, :, ::-1]
     return torch.from_numpy(np.array(cut))

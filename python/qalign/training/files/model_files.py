@@ -12,6 +12,7 @@ from qalign.mplug_owl2.checkpoint import load_checkpoint
 from qalign.mplug_owl2.config import load_config
 from qalign.mplug_owl2.lora import apply_lora
 from qalign.mplug_owl2.model import MPLUGOwl2
+from qalign.mplug_owl2.vision import AFTER_PRETRAINED
 from qalign.weights.tensors import write_tensors
 
 from ..errors import TrainingError
@@ -43,7 +44,8 @@ def initialise_network(directory: Path, seed: int, encoder_weights: Path | None)
     """A network of `directory`'s config.json with seeded random weights (normal, std 0.02; norms 1; biases 0).
 
     `encoder_weights` is a file with the vision encoder's weights, whose keys are those below `model.vision_model.` (see
-    read_encoder_weights). It can omit the parts after a pretrained encoder: the projection and the scale of its tokens.
+    read_encoder_weights). It can omit the parts after a pretrained encoder: the projection, the view
+    embedding and the scale of its tokens.
     """
     generator = torch.Generator().manual_seed(seed)
     net = MPLUGOwl2(load_config(directory))
@@ -58,7 +60,7 @@ def initialise_network(directory: Path, seed: int, encoder_weights: Path | None)
     if encoder_weights is not None:
         given = read_encoder_weights(encoder_weights)
         missing, unexpected = net.model.vision_model.load_state_dict(given, strict=False)
-        missing = [key for key in missing if not key.startswith(("projection.", "token_"))]
+        missing = [key for key in missing if not key.startswith((*AFTER_PRETRAINED, "token_"))]
         if missing or unexpected:
             raise TrainingError(
                 "MODEL_INVALID",
@@ -67,15 +69,19 @@ def initialise_network(directory: Path, seed: int, encoder_weights: Path | None)
     return net
 
 
-def export_network(state: Mapping[str, Tensor], source: Path, target: Path) -> None:
+def export_network(state: Mapping[str, Tensor], source: Path, target: Path, dtype: torch.dtype | None = None) -> None:
     """Write a full state (published key names, on the CPU) to `target` in the published layout, atomically.
 
     Config, tokenizer and preprocessor are copied from `source`. Large states are split into shards with an index.
+    `dtype`: that of the stored weights; None: unchanged.
     """
     with whole_folder(target) as draft:
         for name in COPIED:
             if (source / name).is_file():
                 shutil.copyfile(source / name, draft / name)
+        if dtype is not None:
+            state = {key: value.to(dtype) if value.is_floating_point() else value for key, value in state.items()}
+            _name_dtype(draft / "config.json", dtype)
         shards: list[dict[str, Tensor]] = [{}]
         held = 0
         for key, value in state.items():
@@ -95,3 +101,8 @@ def export_network(state: Mapping[str, Tensor], source: Path, target: Path) -> N
                 weight_map.update(dict.fromkeys(shard, name))
             index = {"metadata": {"total_size": sum(t.nbytes for t in state.values())}, "weight_map": weight_map}
             (draft / "model.safetensors.index.json").write_text(json.dumps(index, indent=1), encoding="utf-8")
+
+
+def _name_dtype(config: Path, dtype: torch.dtype) -> None:
+    values = json.loads(config.read_text(encoding="utf-8")) | {"torch_dtype": str(dtype).removeprefix("torch.")}
+    config.write_text(f"{json.dumps(values, indent=2)}\n", encoding="utf-8")

@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from qalign.mplug_owl2.model import MPLUGOwl2
+from qalign.mplug_owl2.vision import AFTER_PRETRAINED
 from qalign.protocol import RunRecipe
 from qalign.weights.tensors import DTYPES
 
@@ -58,8 +59,8 @@ def build_model(recipe: RunRecipe, source: ModelSource) -> SupervisedModel:
 def freeze(net: MPLUGOwl2, parts: Sequence[str], stages_from: int | None = None) -> None:
     """Disable the gradients of `vision`, `abstractor` and/or `language`.
 
-    An encoder's `projection` keeps its gradients, because it is not pretrained. The stages of EfficientNet-Lite0 from
-    `stages_from` on also keep theirs.
+    An encoder's `projection` and `view_embedding` keep their gradients, because they are not pretrained. The stages of
+    EfficientNet-Lite0 from `stages_from` on also keep theirs.
     """
     trunk = net.model
     modules: dict[str, list[nn.Module]] = {
@@ -70,8 +71,10 @@ def freeze(net: MPLUGOwl2, parts: Sequence[str], stages_from: int | None = None)
     for part in parts:
         for module in modules[part]:
             module.requires_grad_(False)
-        if part == "vision" and hasattr(trunk.vision_model, "projection"):
-            trunk.vision_model.projection.requires_grad_(True)
+        if part == "vision":
+            for name in AFTER_PRETRAINED:
+                if hasattr(trunk.vision_model, name):
+                    getattr(trunk.vision_model, name).requires_grad_(True)
     if stages_from is not None:
         if not hasattr(trunk.vision_model, "stages"):
             raise TrainingError("CONFIG_INVALID", "train_stages_from needs an efficientnet_lite0 encoder; remove it.")

@@ -65,7 +65,7 @@ def vision_flops(config: ModelConfig) -> float:
 def abstractor_flops(config: ModelConfig) -> float:
     """FLOPs of one frame, forward, including `visual_fc`."""
     part, width = config.abstractor, config.abstractor.hidden_size
-    queries, image = part.num_learnable_queries, part.grid_size**2 + 1
+    queries, image = part.num_learnable_queries, part.views * (part.grid_size**2 + 1)
     seen = queries + image
     layer = 2 * queries * 2 * width**2 + 2 * seen * 2 * part.encoder_hidden_size * width + 4 * queries * seen * width
     layer += 2 * queries * 3 * width * part.intermediate_size

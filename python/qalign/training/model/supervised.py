@@ -68,18 +68,19 @@ class SupervisedModel(nn.Module):
         return torch.randperm(tokens)[: max(1, round(tokens * (1 - self.token_dropout)))].sort().values
 
     def _drop_channels(self, cells: Tensor) -> Tensor:
-        """Dropout of the channels of EfficientNet-Lite0's cells [F, N, K], with a separate mask for every frame.
+        """Dropout of the channels of EfficientNet-Lite0's cells [F, V·N, K], with a separate mask for every view.
 
         A dropped channel gets its mean over all pictures. Kept channels are scaled up around that mean.
         """
         if not (self.training and self.channel_dropout):
             return cells
-        mean, share = self.net.model.vision_model.token_mean, 1 - self.channel_dropout
-        kept = torch.rand(len(cells), 1, cells.shape[-1], device=cells.device) < share
-        return mean + (cells - mean) * (kept / share)
+        vision, share = self.net.model.vision_model, 1 - self.channel_dropout
+        mean = vision.of_cells(vision.token_mean)
+        kept = torch.rand(len(cells), vision.views, cells.shape[-1], device=cells.device) < share
+        return mean + (cells - mean) * vision.of_cells(kept / share)
 
     def encode(self, pixels: Tensor) -> Tensor:
-        """Pixels [F, 3, S, S] → features [F, N, C]. A frozen encoder records no autograd graph."""
+        """Pixels [F, 3, V·S, S] → features [F, V·N, C]. A frozen encoder records no autograd graph."""
         vision = self.net.model.vision_model
         with torch.set_grad_enabled(torch.is_grad_enabled() and trains(vision)):
             if not isinstance(vision, VisionTransformer):

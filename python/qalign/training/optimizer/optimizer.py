@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
+from qalign.mplug_owl2.vision import AFTER_PRETRAINED
+
 from ..errors import TrainingError
 from .adamw_8bit import AdamW8bit
 
@@ -15,7 +17,7 @@ def part_of(name: str) -> str:
     """The part of a parameter, for which a recipe can set a learning rate: vision, abstractor, lora or language."""
     if ".lora_" in name:
         return "lora"
-    if "visual_abstractor" in name or "vision_model.projection" in name:  # not part of a pretrained encoder
+    if "visual_abstractor" in name or any(f"vision_model.{part}" in name for part in AFTER_PRETRAINED):
         return "abstractor"
     return "vision" if "vision_model" in name else "language"
 

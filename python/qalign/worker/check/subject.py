@@ -61,14 +61,13 @@ class Subject:
 
     def items(self, count: int, frames: int = 1, prompts: Sequence[str] = (PROMPT,), seed: int = 0) -> list[ScoreItem]:
         """`count` items of `frames` random frames. Item n has the same pixels in every list of the same seed."""
-        size = self.config.image_size
         return [
             ScoreItem(
                 [
                     torch.randint(
                         0,
                         256,
-                        (frames, size, size, 3),
+                        (frames, *self.config.frame_shape),
                         dtype=torch.uint8,
                         generator=torch.Generator().manual_seed(seed * 100_003 + index),
                     )

@@ -1,9 +1,9 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { decodeImage } from '../../src/media/decode/decode.js';
-import { withDefaults } from '../../src/media/limits.js';
-import type { RawPicture } from '../../src/media/resample/resample.js';
-import { packageRoot } from '../../src/base/package-root.js';
+import { decodeImage } from '../../../src/media/decode/decode.js';
+import { withDefaults } from '../../../src/media/limits.js';
+import type { RawPicture } from '../../../src/media/resample/resample.js';
+import { packageRoot } from '../../../src/base/package-root.js';
 
 /** A photograph with detail, from the pictures of the repository. */
 export async function readPicture(): Promise<RawPicture> {

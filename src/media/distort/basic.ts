@@ -1,41 +1,18 @@
-import sharp, { type Sharp } from 'sharp';
-import { mulberry32 } from '../base/random.js';
-import type { RawPicture } from './resample/resample.js';
+/** The distortions of the first qalign-nano. Its recipe needs the same pixels. */
+import { mulberry32 } from '../../base/random.js';
+import type { RawPicture } from '../resample/resample.js';
+import type { BasicFamily } from './families.js';
+import { encoded, open, pixels } from './pixels.js';
 
-/** The distortions. Each lowers the quality of a picture and has one strength. */
-export const DISTORTIONS = ['jpeg', 'webp', 'blur', 'motion_blur', 'noise', 'darken', 'contrast', 'resample'] as const;
-export type Distortion = (typeof DISTORTIONS)[number];
-
-/** The mildest and the worst strength, and the unit. Strengths between them are spaced geometrically. */
-export const STRENGTHS: Readonly<
-  Record<Distortion, { readonly mild: number; readonly worst: number; readonly unit: string }>
-> = {
-  jpeg: { mild: 85, worst: 5, unit: 'encoder quality' },
-  webp: { mild: 85, worst: 2, unit: 'encoder quality' },
-  blur: { mild: 0.6, worst: 7, unit: 'standard deviation in pixels' },
-  motion_blur: { mild: 3, worst: 40, unit: 'length in pixels' },
-  noise: { mild: 3, worst: 60, unit: 'standard deviation in levels (0 to 255)' },
-  darken: { mild: 0.85, worst: 0.1, unit: 'factor of all levels' },
-  contrast: { mild: 0.8, worst: 0.1, unit: 'factor of the distance from middle grey' },
-  resample: { mild: 1.4, worst: 10, unit: 'factor of reducing and enlarging' },
-};
-
-/** Returns the strength at `place`, from 0 (mildest) to 1 (worst). */
-export function strengthAt(kind: Distortion, place: number): number {
-  const { mild, worst } = STRENGTHS[kind];
-  return mild * (worst / mild) ** place;
-}
-
-/**
- * Returns a distorted copy of a picture. The same arguments give the same pixels.
- *
- * @param strength in the unit of STRENGTHS
- * @param seed of the noise and of the motion direction; pictures of one series share it
- */
-export async function distort(picture: RawPicture, kind: Distortion, strength: number, seed = 0): Promise<RawPicture> {
+export async function distortBasic(
+  picture: RawPicture,
+  family: BasicFamily,
+  strength: number,
+  seed: number,
+): Promise<RawPicture> {
   const { width, height } = picture;
   const whole = Math.max(1, Math.round(strength));
-  switch (kind) {
+  switch (family) {
     case 'jpeg':
       return encoded(open(picture).jpeg({ quality: whole }));
     case 'webp':
@@ -61,19 +38,6 @@ export async function distort(picture: RawPicture, kind: Distortion, strength: n
     }
   }
 }
-
-const open = ({ width, height, data }: RawPicture): Sharp => sharp(data, { raw: { width, height, channels: 3 } });
-
-/** Encodes a picture without loss. */
-export const asPng = (picture: RawPicture): Promise<Uint8Array> =>
-  open(picture).png({ compressionLevel: 1 }).toBuffer();
-
-async function pixels(image: Sharp): Promise<RawPicture> {
-  const { data, info } = await image.removeAlpha().toColourspace('srgb').raw().toBuffer({ resolveWithObject: true });
-  return { width: info.width, height: info.height, data };
-}
-
-const encoded = async (image: Sharp): Promise<RawPicture> => pixels(sharp(await image.toBuffer()));
 
 /**
  * A line of `length` pixels through the centre at `angle`. Its weight is shared between neighbouring pixels (bilinear).
