@@ -69,7 +69,10 @@ export interface PreparePoolOptions {
    * picture that needs more is decoded while nothing else is.
    */
   readonly budget?: DecodeBudget;
-  /** Start one thread before there is work, because its imports take 0.2 s. */
+  /**
+   * Start one thread before there is work, because its imports take 0.2 s.
+   * @default false
+   */
   readonly warm?: boolean;
   /** Starts one thread that runs prepare-worker.ts. Tests pass another function to simulate dying threads. */
   readonly startThread?: () => Worker;
