@@ -119,26 +119,24 @@ export function createPreparePool(options: PreparePoolOptions = {}): PreparePool
     );
   }
   const budget = options.budget ?? createDecodeBudget(Math.max(LEAST_BUDGET, threads * FIRST_GRANT));
+  const granted = Math.min(FIRST_GRANT, Math.floor(budget.most / threads));
   const pool = new ThreadPool(threads, budget, options.startThread ?? startPrepareThread);
   if (options.warm === true) pool.warm();
   const close = (): Promise<void> => pool.close();
   return {
     threads,
     prepareImage: async (input, { size, views = WHOLE, autoOrient = false, limits, lane = 'bulk', signal }) => {
-      const granted = Math.min(FIRST_GRANT, Math.floor(budget.most / threads));
       const own = { size, views: [...views], autoOrient, limits: plainLimits(limits), granted };
       const prepared = await pool.submit({ kind: 'image', input, ...own }, granted, lane, signal);
       return { width: size, height: size * views.length, ...(prepared as PreparedPicture) };
     },
     prepareWindows: async (input, options) => {
       const { size, views = WHOLE, autoOrient = false, limits, lane = 'bulk', signal, map, from, count } = options;
-      const granted = Math.min(FIRST_GRANT, Math.floor(budget.most / threads));
       const picture = { size, views: [...views], autoOrient, limits: plainLimits(limits), granted };
       const own = { ...picture, map: { ...map }, range: { from, count } };
       return (await pool.submit({ kind: 'windows', input, ...own }, granted, lane, signal)) as PreparedWindows;
     },
     prepareCopies: async (input, { size, views = WHOLE, limits, plans, lane = 'bulk', signal }) => {
-      const granted = Math.min(FIRST_GRANT, Math.floor(budget.most / threads));
       const own = { size, views: [...views], limits: plainLimits(limits), granted, plans };
       return (await pool.submit({ kind: 'copies', input, ...own }, granted, lane, signal)).data;
     },

@@ -71,7 +71,8 @@ export interface Preparer {
     options: PrepareOptions & WindowRange & { readonly map: MapOptions },
   ): Promise<PreparedWindows>;
   /**
-   * Prepares changed and distorted copies of a picture for training: uint8 RGB [frames of all plans, size, size, 3].
+   * Prepares changed and distorted copies of a picture for training: uint8 RGB [frames of all plans, views · size,
+   * size, 3].
    * @throws QalignError MEDIA_*, CANCELLED
    */
   copies(media: MediaInput, plans: readonly CopyPlan[], options: CopyOptions): Promise<Uint8Array>;

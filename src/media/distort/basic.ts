@@ -2,7 +2,7 @@
 import { mulberry32 } from '../../base/random.js';
 import type { RawPicture } from '../resample/resample.js';
 import type { BasicFamily } from './families.js';
-import { encoded, open, pixels } from './pixels.js';
+import { encoded, open, pixels, resized } from './pixels.js';
 
 export async function distortBasic(
   picture: RawPicture,
@@ -28,13 +28,8 @@ export async function distortBasic(
     case 'contrast':
       return { width, height, data: picture.data.map((v) => Math.round(128 + (v - 128) * strength)) };
     case 'resample': {
-      const small = await pixels(
-        open(picture).resize(Math.max(1, Math.round(width / strength)), Math.max(1, Math.round(height / strength)), {
-          fit: 'fill',
-          kernel: 'cubic',
-        }),
-      );
-      return pixels(open(small).resize(width, height, { fit: 'fill', kernel: 'cubic' }));
+      const small = await resized(picture, width / strength, height / strength, 'cubic');
+      return resized(small, width, height, 'cubic');
     }
   }
 }
