@@ -297,7 +297,7 @@ async function await0() {
     const models = await cli('models', 'list', '--json');
     expect(models.text).toContain('one-align');
     expect(models.text).not.toContain('tiny-untrained');
-    expect((await cli('evaluate', 'nano', '--plan')).text).toContain('data/biq2021/dev.jsonl');
+    expect((await cli('evaluate', 'nano', '--plan')).text).toContain('data/biq2021-all/dev.jsonl');
     expect((await cli('train', '--list')).text).toContain('full fine-tuning on KonIQ-10k');
     expect((await cli('serve', '--keys')).text).toContain('limits.items = 64');
   }, 120_000);

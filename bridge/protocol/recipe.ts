@@ -51,7 +51,7 @@ export const RunRecipe = Type.Object(
     data_path: Text,
     init: Type.Union([Type.Literal('pretrained'), Type.Literal('random')]),
     encoder_weights: Type.Union([Type.String(), Type.Null()]),
-    data: Type.Object({ weights: dataset }, { additionalProperties: true }),
+    data: Type.Object({ weights: dataset, leave_out: Type.Optional(Type.Array(Text)) }, { additionalProperties: true }),
     objective: RecipeObjective,
     fixed_pair_std: Type.Boolean(),
     score_text: Type.Boolean(),

@@ -537,8 +537,12 @@ class TrainResult(TypedDict):
     step: int
 
 
-class RunRecipeData(TypedDict):
+class RunRecipeDataRequired(TypedDict):
     weights: dict[str, float]
+
+
+class RunRecipeData(RunRecipeDataRequired, total=False):
+    leave_out: list[str]
 
 
 class RunRecipeObjectiveRequired(TypedDict):

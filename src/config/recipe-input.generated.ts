@@ -118,10 +118,23 @@ export interface TrainRecipeInput {
     } | undefined;
     /**
      * Number of copies of each rated training picture with its rating, cropped to 70 % of the area or more, or reduced
-     * by 0.45 or more. Whole number at least 0, at most 16.
+     * by 0.45 or more. 0.1: one copy of a tenth of the pictures. Number at least 0, at most 16.
      * @default 0
      */
     readonly rated_shapes?: number | undefined;
+    /**
+     * Random seed of distortions and rated_shapes; null: the seed of the recipe. With a number, runs with different
+     * seeds share their prepared data. Whole number at least 0.
+     * @default null
+     */
+    readonly added_seed?: number | null | undefined;
+    /**
+     * Families of distortions whose prepared series are not used, to measure them as unknown ones. Mixtures are then
+     * not used either, because they can contain these families. Runs with different families share their prepared data.
+     * @default []
+     * @example ['warp']
+     */
+    readonly leave_out?: readonly ('jpeg' | 'webp' | 'blur' | 'motion_blur' | 'noise' | 'darken' | 'contrast' | 'resample' | 'upscale' | 'enlarge' | 'chain' | 'sharpen' | 'ringing' | 'wavelet' | 'denoise' | 'smear' | 'banding' | 'salt' | 'checkerboard' | 'texture' | 'chroma' | 'colour_cast' | 'saturate' | 'overexpose' | 'haze' | 'warp' | 'patches' | 'mixture')[] | undefined;
     /**
      * Maximum number of frames of a clip. One frame per second is used, or this many at even distances if the clip is
      * longer. Whole number at least 1.

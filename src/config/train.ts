@@ -25,6 +25,8 @@ const given = <T extends TSchema>(type: T, fallback: unknown, description: strin
 
 const orNull = <T extends TSchema>(type: T) => Type.Union([type, Type.Null()]);
 
+const FamilyName = Type.Unsafe<Family>(Type.Union(FAMILIES.map((name) => Type.Literal(name))));
+
 /** The default number of frames of a clip. */
 export const DEFAULT_MAX_FRAMES = 60;
 
@@ -71,10 +73,7 @@ const Data = Type.Object(
           {
             pictures: given(Positive, 50, 'number of rated pictures to distort'),
             families: given(
-              Type.Array(Type.Unsafe<Family>(Type.Union(FAMILIES.map((name) => Type.Literal(name)))), {
-                minItems: 1,
-                uniqueItems: true,
-              }),
+              Type.Array(FamilyName, { minItems: 1, uniqueItems: true }),
               [...BASIC_FAMILIES],
               'families of distortions, each with its own series. A mixture draws two or three of these families',
               ['jpeg', 'blur', 'upscale', 'mixture'],
@@ -107,9 +106,20 @@ const Data = Type.Object(
       'adds series of increasingly distorted copies of rated training pictures, for objective.series. Their dataset name in data.weights is "distortions". null: no series',
     ),
     rated_shapes: given(
-      Type.Integer({ minimum: 0, maximum: 16 }),
+      Type.Number({ minimum: 0, maximum: 16 }),
       0,
-      'number of copies of each rated training picture with its rating, cropped to 70 % of the area or more, or reduced by 0.45 or more',
+      'number of copies of each rated training picture with its rating, cropped to 70 % of the area or more, or reduced by 0.45 or more. 0.1: one copy of a tenth of the pictures',
+    ),
+    added_seed: given(
+      orNull(Type.Integer({ minimum: 0 })),
+      null,
+      'random seed of distortions and rated_shapes; null: the seed of the recipe. With a number, runs with different seeds share their prepared data',
+    ),
+    leave_out: given(
+      Type.Array(FamilyName, { uniqueItems: true }),
+      [],
+      'families of distortions whose prepared series are not used, to measure them as unknown ones. Mixtures are then not used either, because they can contain these families. Runs with different families share their prepared data',
+      ['warp'],
     ),
     max_frames: given(
       Type.Integer({ minimum: 1 }),

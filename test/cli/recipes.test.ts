@@ -30,7 +30,7 @@ async function commandOf([verb = '', noun]: readonly string[]): Promise<{ comman
 const harmless = (words: readonly string[]): string[] => [
   ...words.map((word) => (/^(labels|media|data)\//.test(word) ? join(empty, word) : word)),
   ...(words[0] === 'train' || words[0] === 'evaluate' ? ['--plan'] : []),
-  ...(words.includes('nano-late') ? ['model=nano'] : []), // the previous line creates its model
+  ...(words.includes('nano-1-late') ? ['model=nano-1'] : []), // the previous line creates its model
 ];
 
 const answers = new Map<string, ReturnType<typeof cli>>();
@@ -102,7 +102,7 @@ describe('recipes by name', () => {
 
   it.each([
     [['train', 'konik', '--plan'], /No recipe is named "konik" \(did you mean "koniq"\?\)/],
-    [['train', 'nono-late', '--plan'], /did you mean "nano-late"/],
+    [['train', 'nono-1-late', '--plan'], /did you mean "nano-1-late"/],
     [['evaluate', 'onaelign', '--plan'], /did you mean "onealign"/],
     [
       ['train', 'configs/train/konik.yaml', '--plan'],

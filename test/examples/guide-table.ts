@@ -185,10 +185,9 @@ const EXPERIMENTS: Readonly<Record<string, Row>> = {
     says: /^0\.8/,
   },
   'qalign bench order --input kodak/': helpOnly('qalign bench', 'minutes'),
-  "qalign train RECIPE name=without-warp 'data.distortions={pictures: 100, families: [jpeg, blur, noise, upscale, mixture]}'":
-    plan(
-      "qalign train koniq name=without-warp 'data.distortions={pictures: 100, families: [jpeg, blur, noise, upscale, mixture]}'",
-    ),
+  "qalign train nano name=without-warp 'data.leave_out=[warp]'": plan(
+    "qalign train nano name=without-warp 'data.leave_out=[warp]'",
+  ),
   'qalign bench order --input kodak/ --model runs/without-warp/model --families warp': helpOnly(
     'qalign bench',
     'minutes',

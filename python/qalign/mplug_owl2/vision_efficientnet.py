@@ -6,6 +6,7 @@ channel. On a CPU in channels-last order it is several times faster than the unf
 """
 
 import math
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
@@ -17,6 +18,7 @@ from qalign.weights.errors import ConfigError
 
 from .config import VisionConfig
 from .normalise import Normalisation
+from .side_by_side import side_by_side
 
 
 class Stage(NamedTuple):
@@ -153,16 +155,17 @@ class EfficientNetLite0Encoder(nn.Module):
     def measure(self, pixels: Tensor) -> Tensor:
         """Normalised pixels [B, 3, V·S, S] → cells [B, V·N, K], from the convolutions alone.
 
-        A CPU processes one view at a time. Its cells then cannot depend on its batch, and larger batches exceed the
+        A CPU processes every view alone. Its cells then cannot depend on its batch, and larger batches exceed the
         caches. Two cores process 21 pictures of 448 pixels per second one by one, but 4 to 8 in batches of 4 and 8.
         """
         views = self._apart(pixels)
-        cells = torch.cat([self._measure(view) for view in views.split(1)]) if views.is_cpu else self._measure(views)
+        cells = torch.cat(self._alone(self._measure, views)) if views.is_cpu else self._measure(views)
         return self._by_frame(cells)
 
     def begin(self, pixels: Tensor, stop: int) -> Tensor:
         """Run the stages before `stop`. → their values of the cells and, if stages remain, the last map: [B, V·M]."""
-        return torch.cat([self._begin(view, stop) for view in self._apart(pixels).split(1)]).view(len(pixels), -1)
+        begun = self._alone(lambda view: self._begin(view, stop), self._apart(pixels))
+        return torch.cat(begun).view(len(pixels), -1)
 
     def resume(self, begun: Tensor, stop: int) -> Tensor:
         """The output of `begin` [B, V·M] → cells [B, V·N, K], through the stages from `stop` on.
@@ -175,9 +178,16 @@ class EfficientNetLite0Encoder(nn.Module):
         if not (torch.is_grad_enabled() and any(p.requires_grad for p in self.stages[stop:].parameters())):
             return self._by_frame(self._resume(views, stop))
         if len(views) * (self.grid * CELL) ** 2 <= KEPT_PIXELS:
-            return self._by_frame(torch.cat([self._resume(part, stop) for part in views.split(8 * TOGETHER)]))
+            return self._by_frame(torch.cat([self._resume(part, stop) for part in views.split(16 * TOGETHER)]))
         parts = [checkpoint(self._resume, part, stop, use_reentrant=False) for part in views.split(TOGETHER)]
         return self._by_frame(torch.cat(parts))
+
+    def _alone(self, work: Callable[[Tensor], Tensor], views: Tensor) -> list[Tensor]:
+        """`work` of each view. The views of models with several share the cores; one view alone uses all of them."""
+        parts = views.split(1)
+        if self.views == 1 or torch.is_grad_enabled() or not views.is_cpu:
+            return [work(part) for part in parts]
+        return side_by_side(work, parts)
 
     def _apart(self, pixels: Tensor) -> Tensor:
         """Frames [B, 3, V·S, S] → their views [B·V, 3, S, S]."""

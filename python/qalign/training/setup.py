@@ -1,8 +1,10 @@
 """Builds everything that a process of a run needs before its first update, from the recipe."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -17,7 +19,7 @@ from .data.batch import sequence_length
 from .data.batcher import Batcher
 from .data.conversation import level_ids
 from .data.features import FeatureCache
-from .data.prepared_split import PreparedSplit
+from .data.prepared_split import Item, PreparedSplit
 from .data.sampler import BalancedSampler
 from .distributed import World
 from .errors import TrainingError
@@ -121,6 +123,17 @@ def standardise_encoder(model: SupervisedModel, features: FeatureCache, split: P
         encoder.standardise(torch.cat([encoder.resume(features.of(split, item, False), stop) for item in some]))
 
 
+def unit_weights(items: Sequence[Item], units: Sequence[Sequence[int]], data: dict[str, Any]) -> list[float]:
+    """How often an epoch uses each unit: the weight of its dataset, or 0 for a series of a family that is left out.
+
+    A mixture can contain any family, so mixtures are left out as soon as one family is.
+    """
+    named, rates = data.get("leave_out", []), data["weights"]
+    unused = {*named, "mixture"} if named else set()
+    firsts = [items[unit[0]] for unit in units]
+    return [0.0 if item.family in unused else rates.get(item.dataset, 1.0) for item in firsts]
+
+
 def make_sampler(recipe: RunRecipe, config: ModelConfig, split: PreparedSplit, world: World) -> BalancedSampler:
     """Raises TrainingError: CONFIG_INVALID for a batch that the processes cannot share evenly, TRAINING_DATA_INVALID
     for too few items."""
@@ -133,8 +146,8 @@ def make_sampler(recipe: RunRecipe, config: ModelConfig, split: PreparedSplit, w
         )
     micro_batches = recipe["batch_size"] // per_step * world.size
     lengths = [sequence_length(item.conversation, item.frames, config.tokens_per_frame) for item in split.items]
-    units, rates = split.units(), recipe["data"]["weights"]
-    weights = [rates.get(split.items[unit[0]].dataset, 1.0) for unit in units]
+    units = split.units()
+    weights = unit_weights(split.items, units, recipe["data"])
     try:
         return BalancedSampler(units, lengths, recipe["batch_size"], micro_batches, recipe["seed"], weights)
     except ValueError as error:

@@ -8,7 +8,15 @@ import type { MediaLimits } from '../../media/limits.js';
 import { kindOfRecord } from '../../media/media-kind.js';
 import type { Preparer } from '../../media/preparer.js';
 import type { FrameForm } from '../../media/views/views.js';
-import { planRated, planSeries, ratedCopies, seriesSettings, type SeriesPlan } from './copy-plans.js';
+import {
+  addedSeed,
+  copiesOf,
+  planRated,
+  planSeries,
+  ratedCopies,
+  seriesSettings,
+  type SeriesPlan,
+} from './copy-plans.js';
 import type { SplitWriter, Written } from './record-writer.js';
 import type { TrainRecord } from './records.js';
 
@@ -28,30 +36,30 @@ export interface AddRecords {
 /** Adds `data.rated_shapes` copies of each rated picture, with its rating and dataset. */
 export async function addRatedCopies(options: AddRecords): Promise<void> {
   const { writer, form, media, recipe, limits, signal, onProgress } = options;
-  const count = ratedCopies(recipe);
-  if (count === 0) return;
+  const copies = ratedCopies(recipe);
+  if (copies === 0) return;
   const rated = await picturesOf(
     options,
     ({ mos, level, level_probs: probs }) => (mos ?? level ?? probs) !== undefined,
   );
+  const chosen = [...rated.entries()].filter(([place]) => copiesOf(place, copies) > 0);
   const ready = orderedMap(
-    rated.entries(),
+    chosen,
     media.width,
-    async ([place, { record }]) => ({
-      record,
-      frames: await media.copies(record.media, planRated(count, placeHash(recipe.seed, place)), {
-        ...form,
-        limits,
-        signal,
-      }),
-    }),
+    async ([place, { record }]) => {
+      const plans = planRated(copiesOf(place, copies), placeHash(addedSeed(recipe), place));
+      return {
+        record,
+        frames: split(await media.copies(record.media, plans, { ...form, limits, signal }), plans.length),
+      };
+    },
     signal,
   );
   let done = 0;
   for await (const { record, frames } of ready) {
-    for (const [copy, data] of split(frames, count).entries())
+    for (const [copy, data] of frames.entries())
       await writer.add({ ...record, id: `${record.id}#shape-${copy + 1}` }, { data, frames: 1 });
-    onProgress('copies', ++done, rated.length);
+    onProgress('copies', ++done, chosen.length);
   }
 }
 
@@ -66,14 +74,14 @@ export async function addSeries(options: AddRecords): Promise<void> {
   const rated = await picturesOf(options, ({ mos }) => mos !== undefined);
   const chosen =
     settings.choose === 'any'
-      ? shuffled(rated, mulberry32(placeHash(recipe.seed, rated.length)))
+      ? shuffled(rated, mulberry32(placeHash(addedSeed(recipe), rated.length)))
       : rated.sort((a, b) => (b.record.mos ?? 0) - (a.record.mos ?? 0));
   const pictures = chosen.slice(0, settings.pictures);
   const ready = orderedMap(
     pictures.entries(),
     media.width,
     async ([place, from]) => {
-      const plans = planSeries(settings, recipe.seed * 1_000_003 + place);
+      const plans = planSeries(settings, addedSeed(recipe) * 1_000_003 + place);
       return { from, plans, data: await media.copies(from.record.media, plans, { ...form, limits, signal }) };
     },
     signal,

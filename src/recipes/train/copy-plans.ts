@@ -26,8 +26,17 @@ const DEFAULTS: Omit<SeriesSettings, 'pictures'> = {
 export const seriesSettings = ({ data }: TrainRecipe): SeriesSettings | null =>
   data.distortions === null ? null : { ...DEFAULTS, ...data.distortions };
 
-/** Number of copies of each rated picture. Stored recipes of earlier versions do not have the key. */
-export const ratedCopies = ({ data }: TrainRecipe): number => (data as { rated_shapes?: number }).rated_shapes ?? 0;
+/** Keys that stored recipes of earlier versions do not have. */
+type LaterKeys = Partial<Pick<TrainRecipe['data'], 'rated_shapes' | 'added_seed' | 'leave_out'>>;
+
+/** Number of copies of each rated picture; a fraction counts copies of some of the pictures. */
+export const ratedCopies = ({ data }: TrainRecipe): number => (data as LaterKeys).rated_shapes ?? 0;
+
+/** Families whose series are prepared but not used. */
+export const leftOut = ({ data }: TrainRecipe): readonly Family[] => (data as LaterKeys).leave_out ?? [];
+
+/** Seed of everything that a recipe adds to its training pictures. */
+export const addedSeed = ({ data, seed }: TrainRecipe): number => (data as LaterKeys).added_seed ?? seed;
 
 /** The settings as earlier versions stored them, if nothing else is set. */
 function withoutDefaults(settings: SeriesSettings): object {
@@ -43,8 +52,8 @@ export function copyInputs(recipe: TrainRecipe): { readonly series: unknown[]; r
   const settings = seriesSettings(recipe);
   const copies = ratedCopies(recipe);
   return {
-    series: settings === null ? [null, 0] : [withoutDefaults(settings), recipe.seed],
-    rated: copies === 0 ? [] : [{ rated_shapes: copies, seed: recipe.seed }],
+    series: settings === null ? [null, 0] : [withoutDefaults(settings), addedSeed(recipe)],
+    rated: copies === 0 ? [] : [{ rated_shapes: copies, seed: addedSeed(recipe) }],
   };
 }
 
@@ -74,6 +83,10 @@ export function planSeries(settings: SeriesSettings, seed: number): SeriesPlan[]
   });
 }
 
+/** Number of copies of picture `place` of all rated pictures. A fraction is divided evenly over the pictures. */
+export const copiesOf = (place: number, copies: number): number =>
+  Math.floor((place + 1) * copies) - Math.floor(place * copies);
+
 /** Plans `count` copies of a rated picture in drawn shapes and sizes. */
 export const planRated = (count: number, seed: number): CopyPlan[] =>
   Array.from({ length: count }, (_, copy) => ({
@@ -97,5 +110,5 @@ export const seriesItems = (records: number, recipe: TrainRecipe): number => ser
 export function addedFrames(records: number, recipe: TrainRecipe): number {
   const { shapes, screens } = seriesSettings(recipe) ?? { shapes: false, screens: 0 };
   const series = seriesCount(records, recipe) * (STEPS + Number(shapes || screens > 0));
-  return records * ratedCopies(recipe) + series;
+  return Math.ceil(records * ratedCopies(recipe)) + series;
 }

@@ -8,6 +8,7 @@ import { hint } from '../../base/suggest.js';
 import { QalignError } from '../../base/errors.js';
 import { readWithin, type Reach } from '../../base/files/reach.js';
 import { LEVELS } from '../../scoring/levels.js';
+import { leftOut, seriesSettings } from './copy-plans.js';
 import { reasonOf } from '../../base/files/reason.js';
 
 const { id, media, question, answer, ...others } = DatasetRecord.properties;
@@ -98,6 +99,13 @@ export function requireUsable(records: readonly TrainRecord[], recipe: TrainReci
   const made = recipe.data.distortions !== null;
   if (series > 0 && !made && !records.some((record) => record.series !== undefined))
     lacking('a series, which objective.series needs (data.distortions creates them)');
+  const families = seriesSettings(recipe)?.families ?? [];
+  const unknown = leftOut(recipe).find((family) => !families.includes(family));
+  if (unknown !== undefined)
+    throw new QalignError(
+      'CONFIG_INVALID',
+      `data.leave_out names ${unknown}, which is not a family of data.distortions${hint(unknown, families)}.`,
+    );
   const datasets = [...new Set(records.map(({ dataset }) => dataset)), ...(made ? ['distortions'] : [])];
   for (const name of Object.keys(recipe.data.weights)) {
     if (!datasets.includes(name))

@@ -18,7 +18,7 @@ from qalign.training.files.model_files import export_network, initialise_network
 from qalign.weights.answers import ScoreItem
 from qalign.weights.errors import ConfigError
 
-NANO = GOLDEN.parents[2] / "configs" / "models" / "nano"
+NANO = GOLDEN.parents[2] / "configs" / "models" / "nano-1"
 SIZE = 128
 BLOCKS = [(s.kernel, s.stride if k == 0 else 1, s.expansion, s.channels) for s in STAGES for k in range(s.blocks)]
 

@@ -15,7 +15,7 @@ from qalign.weights.answers import ScoreItem
 from qalign.weights.errors import ConfigError
 from qalign.worker import bench
 
-NANO = GOLDEN.parents[2] / "configs" / "models" / "nano"
+NANO = GOLDEN.parents[2] / "configs" / "models" / "nano-1"
 IMAGENET = Normalisation((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 HALVES = Normalisation((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
 PUBLISHED = {

@@ -20,7 +20,7 @@ from qalign.training.files.model_files import export_network, initialise_network
 from qalign.weights.answers import ClipRange, FramePrompt, ScoreItem
 from qalign.weights.errors import ConfigError, InvalidInput
 
-NANO = GOLDEN.parents[2] / "configs" / "models" / "nano"
+NANO = GOLDEN.parents[2] / "configs" / "models" / "nano-1"
 SIZE, CELLS = 64, 4
 LEVELS = ("excellent", "good", "fair", "poor", "bad")
 PROMPT = "USER: How would you rate the quality of this image?\n<|image|>\nASSISTANT: The quality of the image is"
@@ -215,3 +215,18 @@ def test_the_views_are_reported(scorer: Scorer, tmp_path) -> None:
     assert inspect_model(scorer.info.id)["views"] == list(VIEWS)
     assert inspect_model(GOLDEN / "tiny_a" / "model")["views"] == ["whole"]
     assert load_config(GOLDEN / "tiny_a" / "model").abstractor.views == 1
+
+
+def test_cells_of_views_have_the_same_bits_with_any_number_of_threads_and_in_any_batch(scorer: Scorer) -> None:
+    encoder: EfficientNetLite0Encoder = scorer.model.model.vision_model
+    pixels = normalised(frames(5))
+    before, found = torch.get_num_threads(), []
+    try:
+        with torch.inference_mode():
+            for threads in (1, 2, 3):
+                torch.set_num_threads(threads)
+                found.append(encoder.measure(pixels))
+            found.append(torch.cat([encoder.measure(frame) for frame in pixels.split(1)]))
+    finally:
+        torch.set_num_threads(before)
+    assert all(torch.equal(cells, found[0]) for cells in found)

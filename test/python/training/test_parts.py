@@ -12,11 +12,12 @@ from hypothesis import strategies as st
 from training_golden import ROOT
 
 from qalign.mplug_owl2.random_weights import architecture
-from qalign.training.data.prepared_split import augment
+from qalign.training.data.prepared_split import Item, augment
 from qalign.training.data.sampler import BalancedSampler
 from qalign.training.losses import binary_fidelity, fidelity, level_view, preference
 from qalign.training.model.flops import abstractor_flops, language_flops, vision_flops
 from qalign.training.optimizer.optimizer import learning_rate_factor
+from qalign.training.setup import unit_weights
 
 
 @given(st.integers(8, 200), st.integers(1, 4), st.integers(0, 99))
@@ -88,6 +89,26 @@ def test_an_epoch_uses_a_dataset_as_often_as_its_weight() -> None:
         seen.append({i for i in dealt if 10 <= i < 30})
     assert [len(some) for some in seen] == [10, 10]
     assert seen[0] != seen[1]
+
+
+def test_an_epoch_uses_no_series_of_families_that_are_left_out_and_then_no_mixture() -> None:
+    def item(dataset: str, series: str | None) -> Item:
+        return Item("x", None, 0, 1, dataset, 1.0, 0.0, None, series, 0, ())
+
+    rows = [
+        item("own", None),
+        item("own", "mine#warp"),  # a series of the user, whatever its name
+        item("distortions", "a #1.jpg#warp"),
+        item("distortions", "a #1.jpg#jpeg"),
+        item("distortions", "b#mixture"),
+    ]
+    units = [[index] for index in range(len(rows))]
+    rates = {"own": 2.0, "distortions": 0.5}
+    assert unit_weights(rows, units, {"weights": rates}) == [2, 2, 0.5, 0.5, 0.5]
+    assert unit_weights(rows, units, {"weights": rates, "leave_out": []}) == [2, 2, 0.5, 0.5, 0.5]
+    assert unit_weights(rows, units, {"weights": rates, "leave_out": ["warp"]}) == [2, 2, 0, 0.5, 0]
+    sampler = BalancedSampler(units, [5] * 5, 1, 1, 0, [1, 1, 0, 1, 0])
+    assert {i for step in range(3) for i in sampler.micro_batch(step, 0)} == {0, 1, 3}
 
 
 def test_flops_of_the_published_model() -> None:

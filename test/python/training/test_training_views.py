@@ -22,7 +22,7 @@ from qalign.training.optimizer.optimizer import parameter_groups
 from qalign.training.setup import require_views
 from qalign.weights.answers import ScoreItem
 
-NANO = ROOT / "configs" / "models" / "nano"
+NANO = ROOT / "configs" / "models" / "nano-1"
 SIZE = 64
 
 

@@ -5,6 +5,7 @@ import { TrainRecipe } from '../../../src/config/train.js';
 import { BASIC_FAMILIES, strengthAt } from '../../../src/media/distort/families.js';
 import {
   addedFrames,
+  copiesOf,
   copyInputs,
   planRated,
   planSeries,
@@ -67,6 +68,24 @@ describe('added frames', () => {
       5 * 3 * 5 + 10,
     );
     expect(planRated(2, 1).map(({ shape }) => shape?.seed)).toHaveLength(2);
+    expect(addedFrames(25, recipeOf(null, { rated_shapes: 0.1 }))).toBe(3);
+  });
+
+  it('are copies of evenly spread pictures if there are fewer copies than pictures', () => {
+    const counts = Array.from({ length: 1000 }, (_, place) => copiesOf(place, 0.1));
+    expect(counts.filter((count) => count === 1)).toHaveLength(100);
+    expect(Math.max(...counts)).toBe(1);
+    expect(counts.slice(0, 500).reduce((sum, count) => sum + count, 0)).toBe(50);
+    expect([0, 1, 2, 3].map((place) => copiesOf(place, 1.5))).toEqual([1, 2, 1, 2]);
+    expect([copiesOf(7, 2), copiesOf(7, 0)]).toEqual([2, 0]);
+  });
+
+  it('have the same inputs for every seed of the recipe if they have their own seed', () => {
+    const inputs = (seed: number, data: object) =>
+      copyInputs({ ...recipeOf({ pictures: 7 }, { rated_shapes: 1, ...data }), seed });
+    expect(inputs(1, { added_seed: 5 })).toEqual(inputs(2, { added_seed: 5 }));
+    expect(inputs(1, { added_seed: 5 })).toEqual(inputs(5, {}));
+    expect(inputs(1, {})).not.toEqual(inputs(2, {}));
   });
 
   it('have the inputs of earlier versions if the recipe uses no newer key', () => {

@@ -12,7 +12,7 @@ import { preparedBytes, addedBytes } from '../../../src/recipes/train/prepare.js
 import type { TrainRecord } from '../../../src/recipes/train/records.js';
 import { estimateTime } from '../../../src/recipes/train/time-estimate.js';
 
-const nano = JSON.parse(readFileSync(join(packageRoot, 'configs/models/nano/config.json'), 'utf8')) as ModelShape;
+const nano = JSON.parse(readFileSync(join(packageRoot, 'configs/models/nano-1/config.json'), 'utf8')) as ModelShape;
 const shapeOf = (views?: readonly View[] | null): ModelShape => ({
   ...nano,
   visual_config: {

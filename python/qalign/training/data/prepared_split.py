@@ -21,6 +21,9 @@ from ..errors import TrainingError
 from .conversation import Conversation, build_conversation, training_prompt
 
 
+DISTORTIONS = "distortions"  # dataset name of the series that TypeScript adds
+
+
 @dataclass(frozen=True)
 class Item:
     """One record. `order` is the position in its `series` of falling quality (0 is best), or -1 outside a series. For
@@ -37,6 +40,11 @@ class Item:
     series: str | None
     order: int
     lead: tuple[int, ...]
+
+    @property
+    def family(self) -> str | None:
+        """The family of a prepared series of distortions, which is named PICTURE#FAMILY. None for other items."""
+        return self.series.rpartition("#")[2] if self.series is not None and self.dataset == DISTORTIONS else None
 
     @property
     def unrated(self) -> bool:
