@@ -42,7 +42,7 @@ export const MapSettings = {
   ),
   map_window: pixels(
     MAP_LIMITS.window,
-    'side of a window of the map in pixels (default: the input size of the model). Needs map',
+    'side of a window of the map in pixels (default: the input size of the model times its views). Needs map',
   ),
   map_stride: pixels(
     MAP_LIMITS.stride,

@@ -3,7 +3,10 @@ import { quantile } from './statistics/descriptive.js';
 
 /** Size and number of the windows of a quality map. */
 export interface MapOptions {
-  /** Side of a window in pixels of the picture, at most its short side; default: the input size of the model. */
+  /**
+   * Side of a window in pixels of the picture, at most its short side; default: the input size of the model times its
+   * views.
+   */
   readonly window?: number | undefined;
   /** Pixels from one window to the next, at most the side of a window; default: half of that side. */
   readonly stride?: number | undefined;
@@ -37,11 +40,19 @@ export interface WindowPlan {
 /**
  * Places the windows of a map. They are spread evenly, and the first and the last touch the edges of the picture.
  *
- * @param modelSize input size of the model in pixels: the default side of a window
+ * @param modelSize input size of the model in pixels
+ * @param views number of views of the model. The default side of a window is `views · modelSize`: in smaller windows
+ * the native view shows most of what the whole view shows
  */
-export function planWindows(width: number, height: number, modelSize: number, options: MapOptions = {}): WindowPlan {
+export function planWindows(
+  width: number,
+  height: number,
+  modelSize: number,
+  options: MapOptions = {},
+  views = 1,
+): WindowPlan {
   const short = Math.min(width, height);
-  const window = Math.min(options.window ?? modelSize, short);
+  const window = Math.min(options.window ?? views * modelSize, short);
   const wanted = Math.min(options.stride ?? Math.max(1, Math.floor(window / 2)), window);
   const most = options.max ?? MAP_LIMITS.max.usual;
   const count = (side: number, stride: number): number => Math.ceil((side - window) / stride) + 1;

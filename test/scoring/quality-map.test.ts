@@ -49,6 +49,12 @@ describe('planWindows', () => {
     expect(planWindows(4000, 3000, 448, { max: 1024 }).xs.length).toBe(17); // ceil((4000 - 448) / 224) + 1
   });
 
+  it('covers the views of the model by default', () => {
+    expect(planWindows(1024, 1024, 256, {}, 2)).toEqual(planWindows(1024, 1024, 512));
+    expect(planWindows(1024, 1024, 256, { window: 300 }, 2)).toMatchObject({ window: 300, warnings: [] });
+    expect(planWindows(400, 1024, 256, {}, 2).window).toBe(400);
+  });
+
   it('warns about pictures that are too small, enlarged windows and gaps', () => {
     expect(planWindows(900, 2000, 448).warnings).toEqual([]);
     expect(planWindows(800, 2000, 448).warnings).toEqual([expect.stringContaining('too few to locate damage')]);

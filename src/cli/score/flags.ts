@@ -116,7 +116,7 @@ export const SCORE_FLAGS = {
     'map-window': {
       type: 'number',
       value: 'N',
-      help: 'side of a window in pixels of the picture (default: the input size of the model)',
+      help: 'side of a window in pixels of the picture (default: the input size of the model times its views)',
     },
     'map-stride': {
       type: 'number',

@@ -32,7 +32,7 @@ export interface PreparedWindows extends Pick<PreparedImage, 'original' | 'warni
 export async function prepareWindows(input: MediaInput, options: PrepareWindowsOptions): Promise<PreparedWindows> {
   const { size, views, from, count, map } = options;
   return withPicture(input, options, (picture, afford) => {
-    const plan = planWindows(picture.width, picture.height, size, map);
+    const plan = planWindows(picture.width, picture.height, size, map, views?.length);
     const cuts = windowsOf(plan).slice(from, from + count);
     const pictures = cuts.length + (from === 0 ? 1 : 0);
     const bytes = pictures * frameBytes(size, views);
