@@ -1,4 +1,4 @@
-"""What qalign-nano is measured beside: BRISQUE, and ridge regression on the features of its frozen encoder.
+"""What nano-1 is measured beside: BRISQUE, and ridge regression on the features of its frozen encoder.
 
     python test/baselines/nano_baselines.py brisque data/biq2021/dev.jsonl > data/brisque.csv
     python test/baselines/nano_baselines.py ridge runs/.prepared/HASH > data/ridge.csv

@@ -11,7 +11,9 @@ import { isFailure } from '../../../src/api/result.js';
 
 /** The shipped weights on the pictures of the repository; no model is named anywhere. */
 const PICTURES = join(packageRoot, 'test', 'fixtures', 'pictures');
-const PINNED = { 'pristine.jpg': 3.9398, 'crushed.jpg': 2.9839, 'noisy.webp': 2.9646, 'blurred.jpg': 2.0484 };
+const PINNED = { 'pristine.jpg': 4.013, 'crushed.jpg': 2.5804, 'noisy.webp': 2.1643, 'blurred.jpg': 1.604 };
+/** The scores of the first weights, which were pinned under the name nano before. */
+const FIRST = { 'pristine.jpg': 3.9398, 'crushed.jpg': 2.9839, 'noisy.webp': 2.9646, 'blurred.jpg': 2.0484 };
 let scorer: Scorer;
 beforeAll(async () => {
   scorer = await createScorer({ device: 'cpu' });
@@ -42,6 +44,17 @@ it('returns the recorded scores, alone and in a batch, with a high level mass', 
     expect(Math.abs(together[i]!.score - alone[i]!.score)).toBeLessThan(1e-5);
     expect(alone[i]!.level_mass).toBeGreaterThan(0.95);
   }
+}, 120_000);
+
+it('has its first weights as nano-1, with another score version', async () => {
+  await using first = await createScorer({ model: 'nano-1', device: 'cpu' });
+  for (const [name, expected] of Object.entries(FIRST)) {
+    const outcome = await first.score(join(PICTURES, name), { task: 'quality' });
+    if (isFailure(outcome)) throw new Error(outcome.error.message);
+    expect(Math.abs(outcome.score - expected)).toBeLessThan(0.01);
+  }
+  expect(first.scoreVersion).not.toBe(scorer.scoreVersion);
+  expect(first.model.weights_sha256).toBe('cfd376591da1fbded21c476ae0e156265b531b30be9066173faaf48da55e6e92');
 }, 120_000);
 
 it('scores a picture lower for stronger distortions of every kind', async () => {
