@@ -30,7 +30,7 @@ import { train, type TrainResult } from '../train/train.js';
  */
 const FROM_NOTHING = { epochs: 4, learning_rates: { default: 1e-3 } };
 const FROM_TRAINED = {
-  epochs: 24,
+  epochs: 48,
   learning_rates: { default: 1e-3 },
   freeze: ['vision'],
   cache_features: true,

@@ -19,8 +19,8 @@ from qalign.weights.answers import ScoreItem
 threads = torch.get_num_threads()
 scorer = load_scorer(sys.argv[1])
 assert torch.get_num_threads() == threads
-size = scorer.info.image_size
-pixels = torch.arange(size * size * 3).view(1, size, size, 3).remainder(251).to(torch.uint8)
+shape = scorer.engine.config.frame_shape
+pixels = torch.arange(torch.Size(shape).numel()).view(1, *shape).remainder(251).to(torch.uint8)
 (answer,) = scorer.score([ScoreItem([pixels], ["USER: rate\\n<|image|>\\nASSISTANT: The quality is"])], ["good", "bad"])
 loaded = [name for name, module in sys.modules.items() if not isinstance(module, Postponed)]
 print(json.dumps({"logits": answer.prompts[0].logits, "version": torch.__version__, "loaded": loaded}))

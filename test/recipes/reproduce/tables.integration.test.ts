@@ -162,7 +162,7 @@ describe('reproduce', () => {
     ]);
     for (const { srcc } of rows) expect(srcc).toBeGreaterThan(0.5);
     expect(notes.join('\n')).toMatch(
-      /nano, 24 epochs on 25 pictures[\s\S]*the same pictures[\s\S]*figures are of this small model/,
+      /nano, 48 epochs on 25 pictures[\s\S]*the same pictures[\s\S]*figures are of this small model/,
     );
   }, 500_000);
 

@@ -20,7 +20,6 @@ from qalign.mplug_owl2.tokenizer import Tokenizer
 from ..errors import TrainingError
 from .conversation import Conversation, build_conversation, training_prompt
 
-
 DISTORTIONS = "distortions"  # dataset name of the series that TypeScript adds
 
 

@@ -27,10 +27,8 @@ def scorer(model):
 
 
 def frames(scorer, seed, count=1):
-    size = scorer.info.image_size
-    return torch.randint(
-        0, 256, (count, size, size, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(seed)
-    )
+    shape = (count, *scorer.engine.config.frame_shape)
+    return torch.randint(0, 256, shape, dtype=torch.uint8, generator=torch.Generator().manual_seed(seed))
 
 
 def company(scorer, count):
