@@ -14,6 +14,12 @@ export interface Size {
   readonly height: number;
 }
 
+/** A frame of 448 x 448 pixels: one frame of the first model, and the unit of the cost of other frames. */
+const COST_PIXELS = 448 * 448;
+
+/** The cost of a frame of this size, in frames of 448 x 448 pixels, at least 1. */
+export const costOf = ({ width, height }: Size): number => Math.max(1, Math.round((width * height) / COST_PIXELS));
+
 /** Pictures whose longer side is more than this many times the shorter one are refused, as the published rule does. */
 const MOST_ASPECT = 200;
 

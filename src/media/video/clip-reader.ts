@@ -10,8 +10,8 @@ import type { MediaInput } from '../media-input.js';
 import type { PreparePool } from '../prepare-pool.js';
 import { thinness } from '../preprocessing.js';
 import { frameFiles } from './frame-folder.js';
-import type { Size } from '../resample/smart-size.js';
-import { costOf, frameSize, type FrameForm } from '../views/views.js';
+import { costOf, type Size } from '../resample/smart-size.js';
+import { frameSize, type FrameForm } from '../views/views.js';
 import { sampleVideo, type SampleVideoOptions, type VideoSample } from './video.js';
 
 /** Bytes of decoded frames that wait for a thread or are on a thread. A single frame can be larger. */

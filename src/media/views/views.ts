@@ -41,12 +41,6 @@ export function drawingBytes(picture: Size, form: FrameForm): number {
   return 3 * width * (height + (form.preparation.kind === 'smart' ? picture.height : 0));
 }
 
-/** A frame of 448 x 448 pixels: one frame of the first model, and the unit of the cost of other frames. */
-const COST_PIXELS = 448 * 448;
-
-/** The cost of a frame of this size, in frames of 448 x 448 pixels, at least 1. */
-export const costOf = ({ width, height }: Size): number => Math.max(1, Math.round((width * height) / COST_PIXELS));
-
 /**
  * Draws a picture as the model takes it.
  * @returns uint8 RGB of `frameSize(picture, form)`, in a new buffer
