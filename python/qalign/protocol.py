@@ -211,6 +211,38 @@ class Failure(TypedDict):
     error: FailureError
 
 
+class LoadModelParamsChatPixelsRequired(TypedDict):
+    pass
+
+
+class LoadModelParamsChatPixels(LoadModelParamsChatPixelsRequired, total=False):
+    min: int
+    max: int
+
+
+class LoadModelParamsChatLevelTokens0(TypedDict):
+    mode: Literal["alone"]
+
+
+class LoadModelParamsChatLevelTokens1(TypedDict):
+    mode: Literal["ids"]
+    ids: dict[str, list[int]]
+
+
+class LoadModelParamsChatLevelTokens2(TypedDict):
+    mode: Literal["sequence"]
+
+
+class LoadModelParamsChatRequired(TypedDict):
+    thinking: Literal[False]
+
+
+class LoadModelParamsChat(LoadModelParamsChatRequired, total=False):
+    system: str
+    pixels: LoadModelParamsChatPixels
+    level_tokens: LoadModelParamsChatLevelTokens0 | LoadModelParamsChatLevelTokens1 | LoadModelParamsChatLevelTokens2
+
+
 class LoadModelParamsWarmUp(TypedDict):
     prompts: list[list[str]]
     levels: list[str]
@@ -224,6 +256,8 @@ class LoadModelParamsRequired(TypedDict):
 
 
 class LoadModelParams(LoadModelParamsRequired, total=False):
+    backend: Literal["mplug_owl2", "transformers"]
+    chat: LoadModelParamsChat
     revision: str
     base: str
     base_revision: str
@@ -237,6 +271,17 @@ class LoadModelProgress(TypedDict):
     done: int
     total: int
     unit: str
+
+
+class LoadModelResultModelPreparation0(TypedDict):
+    kind: Literal["smart"]
+    multiple: int
+    min_pixels: int
+    max_pixels: int
+
+
+class LoadModelResultModelPreparation1(TypedDict):
+    kind: Literal["native"]
 
 
 class LoadModelResultModelRequired(TypedDict):
@@ -253,6 +298,10 @@ class LoadModelResultModelRequired(TypedDict):
 
 class LoadModelResultModel(LoadModelResultModelRequired, total=False):
     base: str
+    family: Literal["qwen2_5_vl", "qwen3_vl", "qwen3_5", "internvl", "llava_onevision", "smolvlm", "gemma3"]
+    preparation: LoadModelResultModelPreparation0 | LoadModelResultModelPreparation1
+    processor: str
+    processing_sha256: str
 
 
 class LoadModelResultDeviceMemory(TypedDict):
@@ -329,6 +378,7 @@ class ScoreParamsItemsEntryPromptsEntryRequired(TypedDict):
 
 
 class ScoreParamsItemsEntryPromptsEntry(ScoreParamsItemsEntryPromptsEntryRequired, total=False):
+    stem: str
     frames: list[int]
 
 
@@ -349,10 +399,15 @@ class ScoreParams(TypedDict):
     buffers: list[ScoreParamsBuffersEntry]
 
 
-class ScoreResultItemsEntryPromptsEntry(TypedDict):
+class ScoreResultItemsEntryPromptsEntryRequired(TypedDict):
     logits: list[float]
     log_sum_exp: float
     positions: int
+
+
+class ScoreResultItemsEntryPromptsEntry(ScoreResultItemsEntryPromptsEntryRequired, total=False):
+    rendered: str
+    level_tokens: dict[str, list[int]]
 
 
 class ScoreResultItemsEntryError(TypedDict):
