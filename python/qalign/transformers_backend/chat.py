@@ -1,4 +1,4 @@
-"""A question and its stem → the text that the model's own chat template makes, with one placeholder for each picture."""
+"""A question and its stem → the text of the model's own chat template, with one placeholder for each picture."""
 
 from collections.abc import Sequence
 from typing import Any

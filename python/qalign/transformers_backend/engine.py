@@ -65,7 +65,7 @@ class _Encoded:
 
 
 class Engine:
-    """Computes passes with bounded memory. Not thread-safe. `on_step` is called between passes and can raise to stop."""
+    """Computes passes with bounded memory. Not thread-safe. `on_step` runs between passes and can raise to stop."""
 
     def __init__(self, model: Any, family: Family, preparing: Any, *, alone: bool = False) -> None:
         """With `alone`, each item and each question has its own pass, so that its bits do not depend on others."""

@@ -107,7 +107,7 @@ class ModelInfo:
     the hash of the weight files and of other files that change the scores of the same weights.
 
     Only models with a chat template have the last four: the `model_type`, who resizes pictures, the class that prepares
-    them, and a hash of all that turns pixels and texts into tokens. Their `image_size` is the side of a typical picture.
+    them, and a hash of all that turns pixels and texts into tokens. `image_size` is the side of a typical picture.
     """
 
     id: str
