@@ -71,7 +71,7 @@ export const SCORE_FLAGS = {
     'frame-rule': {
       type: 'string',
       choices: WANTED_FRAME_RULES,
-      help: 'how frames are chosen; auto: by timestamps if the frame rate varies (default), published: frame int(fps · i), as in the reference code; eight: 8 or --max-frames pictures from the first to the last (default of models of transformers)',
+      help: 'how frames are chosen; auto: by timestamps if the frame rate varies (default), published: frame int(fps · i), as in the reference code; eight: 8 or --max-frames pictures from the first to the last, as models of transformers get them',
     },
   }),
   ...inGroup('output', {

@@ -11,8 +11,9 @@ import { createPreparePool } from '../../../src/media/prepare-pool.js';
 import { createPreparer } from '../../../src/media/preparer.js';
 import { PAD_COLOUR } from '../../../src/media/preprocessing.js';
 import { padAndResize, type RawPicture } from '../../../src/media/resample/resample.js';
+import { costOf } from '../../../src/media/resample/smart-size.js';
 import { nativeView } from '../../../src/media/views/native.js';
-import { costOf, drawFrame, drawingBytes, frameBytes } from '../../../src/media/views/views.js';
+import { drawFrame, drawingBytes, frameBytes } from '../../../src/media/views/views.js';
 import { prepareWindows } from '../../../src/media/windows/prepare-windows.js';
 
 const BOTH: readonly View[] = ['whole', 'native'];
