@@ -79,6 +79,7 @@ export const UnloadModelResult = closed({});
 
 /** Reads only headers. No model is loaded. */
 export const InspectModelParams = closed({
+  backend: Type.Optional(Type.Enum([...BACKENDS])),
   model: Text,
   revision: OptionalText,
   offline: Type.Boolean(),
