@@ -34,7 +34,7 @@ ERROR_CODES = {
     "TRAINING_DIVERGED": ErrorRow("worker", 500, False, "The loss or the gradient is not finite, or has exploded."),
     "CHECKPOINT_INVALID": ErrorRow("worker", 422, False, "A checkpoint of a training run is damaged."),
     "TRAINING_DATA_INVALID": ErrorRow("worker", 422, False, "The prepared training data cannot be used for training."),
-    "TRAINING_EXTRA_MISSING": ErrorRow("worker", 503, False, "An optional Python package of training is not installed."),
+    "TRAINING_EXTRA_MISSING": ErrorRow("worker", 503, False, "An optional Python package is not installed."),
     "WORKER_LOST": ErrorRow("bridge", 503, True, "The worker died twice before it answered."),
     "WORKER_HUNG": ErrorRow("bridge", 504, True, "The worker made no progress within its time limit and was killed."),
     "WORKER_START_FAILED": ErrorRow("bridge", 503, False, "The worker did not start."),
