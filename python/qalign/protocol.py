@@ -326,6 +326,7 @@ class InspectModelParamsRequired(TypedDict):
 
 
 class InspectModelParams(InspectModelParamsRequired, total=False):
+    backend: Literal["mplug_owl2", "transformers"]
     revision: str
     cache_dir: str
 

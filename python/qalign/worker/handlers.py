@@ -96,18 +96,14 @@ class Handlers:
 
     def inspect_model(self, params: dict[str, Any], buffers: Sequence[Buffer], report: Report) -> dict[str, Any]:
         from ..mplug_owl2.inspection import inspect_model
+        from ..transformers_backend.inspection import inspect_model as inspect_chat_model
         from ..weights.hub import resolve_model
 
-        progress = self._progress(report)
-
-        found = resolve_model(
-            params["model"],
-            revision=params.get("revision"),
-            cache_dir=params.get("cache_dir"),
-            offline=params["offline"],
-            on_progress=progress,
-        )
-        return {"inspection": inspect_model(found.path)}
+        options = {key: params[key] for key in ("revision", "cache_dir", "offline") if key in params}
+        options["on_progress"] = self._progress(report)
+        if params.get("backend") == "transformers":
+            return {"inspection": inspect_chat_model(params["model"], **options)}
+        return {"inspection": inspect_model(resolve_model(params["model"], **options).path)}
 
     def encode(self, params: dict[str, Any], buffers: Sequence[Buffer], report: Report) -> Deferred:
         scorer, declared = self._ready(), params["buffers"]

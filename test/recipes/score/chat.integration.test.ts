@@ -73,7 +73,7 @@ describe.each(FAMILIES)('%s', (family) => {
     }
     // the pictures are told apart
     expect(furthest(expected.get(family)![0]!.logits, expected.get(family)![1]!.logits)).toBeGreaterThan(1e-3);
-  }, 300_000);
+  }, 900_000);
 });
 
 describe('the command', () => {
@@ -112,5 +112,5 @@ describe('the command', () => {
       'score,model.taught,prompt.level_tokens.good',
     );
     expect(table.stdout).toMatch(/^score,model\.taught,prompt\.level_tokens\.good\n[\d.]+,false,\d+\n$/);
-  }, 300_000);
+  }, 900_000);
 });
