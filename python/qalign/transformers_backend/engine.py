@@ -8,6 +8,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import linear
 
+from qalign.weights.errors import CheckpointError
+
 from .families import Family
 from .processing import Pictures, SmartPictures
 
@@ -58,10 +60,10 @@ class Reading:
 
 
 class _Encoded:
-    """Vision features in the form that the models take instead of pictures."""
+    """Vision features in the form that a whole model takes instead of pictures."""
 
-    def __init__(self, pooler_output: Any, deepstack_features: Any) -> None:
-        self.pooler_output, self.deepstack_features = pooler_output, deepstack_features
+    def __init__(self, pooler_output: Tensor) -> None:
+        self.pooler_output = pooler_output
 
 
 class Engine:
@@ -170,8 +172,7 @@ class Engine:
         # the last token is text, so that padding adds no place for a picture
         rows = [[*question.ids, *[question.ids[-1]] * (longest - len(question.ids))] for question in questions]
         ids = torch.tensor(rows)
-        options = self._options(questions, ids)
-        hidden = self.model.model(input_ids=ids.to(self.device), use_cache=False, **options).last_hidden_state
+        hidden = self._whole(questions, ids) if self.family.types else self._text(questions, ids)
         places = [
             number * longest + len(question.ids) - len(question.wanted) + read
             for number, question in enumerate(questions)
@@ -180,26 +181,46 @@ class Engine:
         chosen = hidden.reshape(-1, hidden.shape[-1]).index_select(0, torch.tensor(places, device=self.device))
         return self._read(questions, self._logits(chosen))
 
-    def _options(self, questions: Sequence[Question], ids: Tensor) -> dict[str, Any]:
-        """What a family's forward pass takes beside the tokens."""
+    def _text(self, questions: Sequence[Question], ids: Tensor) -> Tensor:
+        """Tokens [B, T] on the CPU → last hidden states [B, T, D] of the language model, with pictures in their places.
+
+        The forward pass of the whole model does the same, but it waits for the device and imports more of torch.
+        """
+        model = self.model.model
+        embedded = model.get_input_embeddings()(ids.to(self.device))
+        rows, deep = _together(questions)
         options: dict[str, Any] = {}
-        types = [[*question.types, *[0] * (ids.shape[1] - len(question.types))] for question in questions]
-        rows = torch.cat([question.features.rows for question in questions])
         if len(rows):
-            layers = zip(*(question.features.deep for question in questions), strict=True)
-            deep = [[torch.cat(layer)] for layer in layers]
-            options["mm_encoder_outputs"] = {
-                "image": _Encoded(rows.unsqueeze(0) if self.family.features == "stacked" else [rows], deep)
-            }
+            seen = ids == self.model.config.image_token_id
+            places = seen.flatten().nonzero().flatten()
+            if len(places) != len(rows):
+                raise CheckpointError(
+                    f"The processor makes {len(places)} tokens for pictures with {len(rows)} features; "
+                    "the processor's settings do not fit the model."
+                )
+            embedded.view(-1, embedded.shape[-1]).index_copy_(0, places.to(self.device), rows)
+            if deep:
+                options |= {"visual_pos_masks": seen.to(self.device), "deepstack_visual_embeds": deep}
         if self.family.rope:
             grids = [grid for question in questions for grid in question.grids]
-            positions, _ = self.model.model.get_rope_index(
-                ids, mm_token_type_ids=torch.tensor(types), image_grid_thw=torch.tensor(grids) if grids else None
+            positions, _ = model.get_rope_index(
+                ids,
+                mm_token_type_ids=torch.tensor(_types(questions, ids.shape[1])),
+                image_grid_thw=torch.tensor(grids) if grids else None,
             )
             options["position_ids"] = positions.to(self.device)
-        if self.family.types:
-            options["token_type_ids"] = torch.tensor(types, device=self.device)
-        return options
+        text = getattr(model, self.family.text)
+        return text(inputs_embeds=embedded, use_cache=False, **options).last_hidden_state
+
+    def _whole(self, questions: Sequence[Question], ids: Tensor) -> Tensor:
+        """The same for a family whose mask depends on the kinds of tokens, by the forward pass of the whole model."""
+        rows, _ = _together(questions)
+        options: dict[str, Any] = {}
+        if len(rows):
+            options["mm_encoder_outputs"] = {"image": _Encoded(rows.unsqueeze(0))}
+        types = torch.tensor(_types(questions, ids.shape[1]), device=self.device)
+        found = self.model.model(input_ids=ids.to(self.device), token_type_ids=types, use_cache=False, **options)
+        return found.last_hidden_state
 
     def _logits(self, rows: Tensor) -> Tensor:
         """Hidden states [n, D] → fp32 logits [n, V], summed in fp32."""
@@ -219,3 +240,14 @@ class Engine:
         values = torch.cat([sums, logits.gather(1, columns)], dim=1).tolist()
         readings = iter([Reading(row[1 : len(tokens) + 1], row[0]) for row, tokens in zip(values, wanted, strict=True)])
         return [[next(readings) for _ in question.wanted] for question in questions]
+
+
+def _together(questions: Sequence[Question]) -> tuple[Tensor, list[Tensor]]:
+    """The features of all questions in order, and those of each deep layer."""
+    layers = zip(*(question.features.deep for question in questions), strict=True)
+    return torch.cat([question.features.rows for question in questions]), [torch.cat(layer) for layer in layers]
+
+
+def _types(questions: Sequence[Question], longest: int) -> list[list[int]]:
+    """The kinds of tokens of each question, with padding as text."""
+    return [[*question.types, *[0] * (longest - len(question.types))] for question in questions]

@@ -84,7 +84,6 @@ class Handlers:
             return load_scorer(params["model"], expected=warm_up, on_progress=progress, **options)
         if expected or "base_revision" in params:
             raise WorkerError("INVALID_REQUEST", "Models of transformers take no warm_up and no base_revision.")
-        complete_torch()  # transformers imports what was postponed
         from ..transformers_backend.load import load_scorer as load_chat_scorer
 
         return load_chat_scorer(params["model"], chat=params.get("chat"), on_progress=progress, **options)
