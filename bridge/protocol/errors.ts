@@ -50,7 +50,7 @@ export const ERROR_CODES = {
   TRAINING_DIVERGED: row('worker', 500, false, 'The loss or the gradient is not finite, or has exploded.'),
   CHECKPOINT_INVALID: row('worker', 422, false, 'A checkpoint of a training run is damaged.'),
   TRAINING_DATA_INVALID: row('worker', 422, false, 'The prepared training data cannot be used for training.'),
-  TRAINING_EXTRA_MISSING: row('worker', 503, false, 'An optional Python package of training is not installed.'),
+  TRAINING_EXTRA_MISSING: row('worker', 503, false, 'An optional Python package is not installed.'),
   // bridge: raised in TypeScript about a worker
   WORKER_LOST: row('bridge', 503, true, 'The worker died twice before it answered.'),
   WORKER_HUNG: row('bridge', 504, true, 'The worker made no progress within its time limit and was killed.'),

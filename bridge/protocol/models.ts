@@ -1,9 +1,15 @@
 import Type, { type Static } from 'typebox';
+import { ChatSettings, FAMILIES, Preparation } from './chat.js';
 import { DeviceMemory } from './memory.js';
 import { closed, Count, Positive, Text } from './shapes.js';
 import { VIEWS } from './views.js';
 
 const OptionalText = Type.Optional(Text);
+const Sha256 = Type.String({ pattern: '^[0-9a-f]{64}$' });
+
+/** The code that computes a model: the literal mPLUG-Owl2, or an image-text model of the package `transformers`. */
+export const BACKENDS = ['mplug_owl2', 'transformers'] as const;
+export type Backend = (typeof BACKENDS)[number];
 
 /** Precisions that can be requested. `auto` is bf16 on CUDA for models of a billion parameters or more, else fp32. */
 export const PRECISIONS = ['auto', 'fp32', 'bf16', 'fp16', 'fp8', 'int8', 'nf4'] as const;
@@ -21,9 +27,12 @@ export type WarmUp = Static<typeof WarmUp>;
 
 /**
  * Loads a checkpoint (a directory or a hub id) and replaces the loaded one. With `deterministic`, the bits of an item's
- * answers do not depend on its batch.
+ * answers do not depend on its batch. Without `backend` it is mplug_owl2. `chat` is only for transformers, `warm_up`
+ * only for mplug_owl2.
  */
 export const LoadModelParams = closed({
+  backend: Type.Optional(Type.Enum([...BACKENDS])),
+  chat: Type.Optional(ChatSettings),
   model: Text,
   revision: OptionalText,
   base: OptionalText,
@@ -41,18 +50,26 @@ export const LoadModelProgress = closed({ stage: Text, done: Count, total: Count
  * pixels. A frame has all `views` of a picture, which are squares of `image_size`, stacked from top to bottom.
  * `max_positions` is the longest sequence that the model supports, or null if its config.json does not contain
  * it.
+ *
+ * Only models of transformers have the last four. `image_size` is then the side of a typical picture.
+ * `processing_sha256` covers what turns pixels and text into tokens: processor, tokenizer, chat template, pixel bounds
+ * and level tokens. It also covers the version of transformers and the attention.
  */
 export const LoadedModel = closed({
   id: Text,
   revision: Text,
   base: OptionalText,
-  weights_sha256: Type.String({ pattern: '^[0-9a-f]{64}$' }),
+  weights_sha256: Sha256,
   precision: Text,
   device: Text,
   image_size: Positive,
   views: Type.Array(Type.Enum([...VIEWS]), { minItems: 1 }),
   parameters: Positive,
   max_positions: Type.Union([Positive, Type.Null()]),
+  family: Type.Optional(Type.Enum([...FAMILIES])),
+  preparation: Type.Optional(Preparation),
+  processor: OptionalText,
+  processing_sha256: Type.Optional(Sha256),
 });
 /** `device_memory` has the peak of the load. A CPU has none. */
 export const LoadModelResult = closed({ model: LoadedModel, device_memory: Type.Optional(DeviceMemory) });
@@ -62,6 +79,7 @@ export const UnloadModelResult = closed({});
 
 /** Reads only headers. No model is loaded. */
 export const InspectModelParams = closed({
+  backend: Type.Optional(Type.Enum([...BACKENDS])),
   model: Text,
   revision: OptionalText,
   offline: Type.Boolean(),

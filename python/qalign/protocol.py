@@ -34,7 +34,7 @@ ERROR_CODES = {
     "TRAINING_DIVERGED": ErrorRow("worker", 500, False, "The loss or the gradient is not finite, or has exploded."),
     "CHECKPOINT_INVALID": ErrorRow("worker", 422, False, "A checkpoint of a training run is damaged."),
     "TRAINING_DATA_INVALID": ErrorRow("worker", 422, False, "The prepared training data cannot be used for training."),
-    "TRAINING_EXTRA_MISSING": ErrorRow("worker", 503, False, "An optional Python package of training is not installed."),
+    "TRAINING_EXTRA_MISSING": ErrorRow("worker", 503, False, "An optional Python package is not installed."),
     "WORKER_LOST": ErrorRow("bridge", 503, True, "The worker died twice before it answered."),
     "WORKER_HUNG": ErrorRow("bridge", 504, True, "The worker made no progress within its time limit and was killed."),
     "WORKER_START_FAILED": ErrorRow("bridge", 503, False, "The worker did not start."),
@@ -211,6 +211,38 @@ class Failure(TypedDict):
     error: FailureError
 
 
+class LoadModelParamsChatPixelsRequired(TypedDict):
+    pass
+
+
+class LoadModelParamsChatPixels(LoadModelParamsChatPixelsRequired, total=False):
+    min: int
+    max: int
+
+
+class LoadModelParamsChatLevelTokens0(TypedDict):
+    mode: Literal["alone"]
+
+
+class LoadModelParamsChatLevelTokens1(TypedDict):
+    mode: Literal["ids"]
+    ids: dict[str, list[int]]
+
+
+class LoadModelParamsChatLevelTokens2(TypedDict):
+    mode: Literal["sequence"]
+
+
+class LoadModelParamsChatRequired(TypedDict):
+    thinking: Literal[False]
+
+
+class LoadModelParamsChat(LoadModelParamsChatRequired, total=False):
+    system: str
+    pixels: LoadModelParamsChatPixels
+    level_tokens: LoadModelParamsChatLevelTokens0 | LoadModelParamsChatLevelTokens1 | LoadModelParamsChatLevelTokens2
+
+
 class LoadModelParamsWarmUp(TypedDict):
     prompts: list[list[str]]
     levels: list[str]
@@ -224,6 +256,8 @@ class LoadModelParamsRequired(TypedDict):
 
 
 class LoadModelParams(LoadModelParamsRequired, total=False):
+    backend: Literal["mplug_owl2", "transformers"]
+    chat: LoadModelParamsChat
     revision: str
     base: str
     base_revision: str
@@ -237,6 +271,17 @@ class LoadModelProgress(TypedDict):
     done: int
     total: int
     unit: str
+
+
+class LoadModelResultModelPreparation0(TypedDict):
+    kind: Literal["smart"]
+    multiple: int
+    min_pixels: int
+    max_pixels: int
+
+
+class LoadModelResultModelPreparation1(TypedDict):
+    kind: Literal["native"]
 
 
 class LoadModelResultModelRequired(TypedDict):
@@ -253,6 +298,10 @@ class LoadModelResultModelRequired(TypedDict):
 
 class LoadModelResultModel(LoadModelResultModelRequired, total=False):
     base: str
+    family: Literal["qwen2_5_vl", "qwen3_vl", "qwen3_5", "internvl", "llava_onevision", "smolvlm", "gemma3"]
+    preparation: LoadModelResultModelPreparation0 | LoadModelResultModelPreparation1
+    processor: str
+    processing_sha256: str
 
 
 class LoadModelResultDeviceMemory(TypedDict):
@@ -277,6 +326,7 @@ class InspectModelParamsRequired(TypedDict):
 
 
 class InspectModelParams(InspectModelParamsRequired, total=False):
+    backend: Literal["mplug_owl2", "transformers"]
     revision: str
     cache_dir: str
 
@@ -329,6 +379,7 @@ class ScoreParamsItemsEntryPromptsEntryRequired(TypedDict):
 
 
 class ScoreParamsItemsEntryPromptsEntry(ScoreParamsItemsEntryPromptsEntryRequired, total=False):
+    stem: str
     frames: list[int]
 
 
@@ -349,10 +400,15 @@ class ScoreParams(TypedDict):
     buffers: list[ScoreParamsBuffersEntry]
 
 
-class ScoreResultItemsEntryPromptsEntry(TypedDict):
+class ScoreResultItemsEntryPromptsEntryRequired(TypedDict):
     logits: list[float]
     log_sum_exp: float
     positions: int
+
+
+class ScoreResultItemsEntryPromptsEntry(ScoreResultItemsEntryPromptsEntryRequired, total=False):
+    rendered: str
+    level_tokens: dict[str, list[int]]
 
 
 class ScoreResultItemsEntryError(TypedDict):

@@ -1,6 +1,7 @@
 import Type, { type Static } from 'typebox';
+import { FAMILIES } from '../../bridge/protocol/chat.js';
 import { VIEWS } from '../../bridge/protocol/views.js';
-import { FRAME_RULES, KINDS, TASKS } from '../prompts/subject.js';
+import { FRAME_RULES, KINDS, TASKS, WANTED_FRAME_RULES } from '../prompts/subject.js';
 import { LEVELS, SCALES, type Level } from '../scoring/levels.js';
 import { closed } from './error.js';
 import { FrameCurveSchema } from './frame-curve.js';
@@ -14,22 +15,48 @@ const byLevel = (what: string, description: string, range: { minimum?: number; m
   );
 };
 
+const tokens = (level: Level) =>
+  Type.Array(Type.Integer({ minimum: 0 }), { minItems: 1, description: `token ids of ${level}` });
+
 /** How the pixels were prepared. Together with the weights, the prompt and the scale, this determines a score. */
 export const PreprocessingSchema = Type.Object(
   {
-    size: Type.Integer({ minimum: 1, description: 'side of a square that the model sees, in pixels' }),
+    size: Type.Integer({
+      minimum: 1,
+      description: 'side of a square that the model sees, in pixels; with form, of a typical picture',
+    }),
     views: Type.Optional(
       Type.Array(Type.Enum([...VIEWS]), {
         minItems: 2,
         description: 'what the model sees of a picture, if that is not only the whole picture',
       }),
     ),
-    pad: Type.Array(Type.Integer({ minimum: 0, maximum: 255 }), {
-      minItems: 3,
-      maxItems: 3,
-      description: 'RGB colour of the padding around pictures that are not square: int(255 · CLIP mean)',
+    form: Type.Optional(
+      Type.Enum(['smart', 'native'], {
+        description:
+          'for models of transformers. smart: resized at the aspect ratio of the picture; native: resized by the processor of the model',
+      }),
+    ),
+    multiple: Type.Optional(
+      Type.Integer({ minimum: 1, description: 'with form smart: both sides are multiples of it' }),
+    ),
+    min_pixels: Type.Optional(
+      Type.Integer({ minimum: 1, description: 'with form smart: smallest number of pixels of a resized picture' }),
+    ),
+    max_pixels: Type.Optional(
+      Type.Integer({ minimum: 1, description: 'with form smart: largest number of pixels of a resized picture' }),
+    ),
+    pad: Type.Optional(
+      Type.Array(Type.Integer({ minimum: 0, maximum: 255 }), {
+        minItems: 3,
+        maxItems: 3,
+        description:
+          'RGB colour of the padding around pictures that are not square: int(255 · CLIP mean); absent with form',
+      }),
+    ),
+    resize: Type.Enum(['pillow-bicubic', 'processor'], {
+      description: 'resampling filter; processor: that of the processor of the model',
     }),
-    resize: Type.Literal('pillow-bicubic', { description: 'resampling filter' }),
     auto_orient: Type.Boolean({ description: 'true: pictures are rotated by their EXIF orientation' }),
     fps: Type.Union([Type.Number({ exclusiveMinimum: 0 }), Type.Null()], {
       description: 'frames taken per second of video; null: one per second at int(fps · i), as in the reference',
@@ -37,8 +64,9 @@ export const PreprocessingSchema = Type.Object(
     max_frames: Type.Union([Type.Integer({ minimum: 1 }), Type.Null()], {
       description: 'maximum number of frames of a video; null: no limit',
     }),
-    frame_rule: Type.Enum(['auto', 'published'], {
-      description: 'auto: by time stamps if the frame rate of a clip varies; published: always int(fps · i)',
+    frame_rule: Type.Enum([...WANTED_FRAME_RULES], {
+      description:
+        'auto: by time stamps if the frame rate of a clip varies; published: always int(fps · i); eight: evenly spaced over the clip',
     }),
     decoder: Type.Optional(Type.String({ description: 'decoder, if its pixels differ from those of Pillow' })),
   },
@@ -101,7 +129,7 @@ export const ScoreResultSchema = Type.Object(
     frame_rule: Type.Optional(
       Type.Enum([...FRAME_RULES], {
         description:
-          'selection of the frames of a video. `published`: int(fps · i). `time`: by timestamps, for a variable rate. `counted`: as published, for a clip without timestamps',
+          'selection of the frames of a video. `published`: int(fps · i). `time`: by timestamps, for a variable rate. `counted`: as published, for a clip without timestamps. `eight`: eight pictures, or max_frames, evenly spaced from the first to the last',
       }),
     ),
     frame_curve: Type.Optional(FrameCurveSchema),
@@ -124,13 +152,42 @@ export const ScoreResultSchema = Type.Object(
         weights_sha256: Type.String({ description: 'SHA-256 of the weights' }),
         precision: Type.String({ description: 'fp32, bf16, fp16, fp8, int8 or nf4' }),
         device: Type.String({ description: 'device that computed the score: cpu, cuda:0, …' }),
+        taught: Type.Optional(
+          Type.Literal(false, { description: 'false: the model was not taught to rate (zero-shot); else absent' }),
+        ),
+        family: Type.Optional(Type.Enum([...FAMILIES], { description: 'family of a model of transformers' })),
+        processor: Type.Optional(
+          Type.String({ description: 'processor of the pictures of a model of transformers, and its version' }),
+        ),
+        processing_sha256: Type.Optional(
+          Type.String({
+            pattern: '^[0-9a-f]{64}$',
+            description: 'digest of the processor, tokenizer, chat template and versions of a model of transformers',
+          }),
+        ),
       },
       { ...closed, description: 'model that computed the score' },
     ),
     prompt: Type.Object(
       {
         name: Type.String({ description: 'name of the prompt' }),
-        text: Type.String({ description: 'text of the prompt' }),
+        text: Type.String({ description: 'text of the prompt; of a chat model: the message of the user' }),
+        stem: Type.Optional(Type.String({ description: 'of a chat model: the given beginning of the answer' })),
+        rendered: Type.Optional(
+          Type.String({ description: 'of a chat model: the text that its chat template made, with the stem' }),
+        ),
+        level_tokens: Type.Optional(
+          Type.Object(
+            {
+              excellent: tokens('excellent'),
+              good: tokens('good'),
+              fair: tokens('fair'),
+              poor: tokens('poor'),
+              bad: tokens('bad'),
+            },
+            { ...closed, description: 'of a chat model: the token ids of the level words' },
+          ),
+        ),
       },
       { ...closed, description: 'prompt of the score' },
     ),

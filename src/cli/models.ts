@@ -1,6 +1,8 @@
-import { DEFAULT_MODEL, describeModels } from '../config/models.js';
+import { FAMILIES, type Family } from '../../bridge/protocol/chat.js';
+import { chooseModel, DEFAULT_MODEL, describeModels } from '../config/models.js';
 import { QalignError } from '../base/errors.js';
 import { formatBytes } from '../base/units.js';
+import { downloadNotice } from '../recipes/models-here.js';
 import { inspectModel, type ModelReport } from '../recipes/models.js';
 import { defineCommand, defineGroup, type CommandContext, type FlagValues } from './command.js';
 import { createSetupProgress } from './terminal/progress.js';
@@ -14,12 +16,41 @@ const FLAGS = {
   json: { type: 'boolean', help: 'print the report as JSON' },
 } as const;
 
+const SMART = 'resized at their aspect ratio';
+const TILES = 'cut into tiles';
+/** Known models of each family, and what they see of a picture. */
+const FAMILY_FACTS: Readonly<Record<Family, { readonly models: string; readonly pictures: string }>> = {
+  qwen2_5_vl: { models: 'Qwen2.5-VL', pictures: SMART },
+  qwen3_vl: { models: 'Qwen3-VL', pictures: SMART },
+  qwen3_5: { models: 'Qwen3.5, Q-ReAlign', pictures: SMART },
+  internvl: { models: 'InternVL 3 (the -hf versions)', pictures: TILES },
+  llava_onevision: { models: 'LLaVA-OneVision, Q-SiT', pictures: TILES },
+  smolvlm: { models: 'SmolVLM', pictures: TILES },
+  gemma3: { models: 'Gemma 3', pictures: 'resized to a square' },
+};
+
 const list = defineCommand({
   name: 'models list',
   summary: 'list the models that qalign describes: tasks, source, licence',
-  examples: ['qalign models list'],
-  flags: { json: FLAGS.json },
+  examples: ['qalign models list', 'qalign models list --families'],
+  flags: {
+    families: {
+      type: 'boolean',
+      help: 'instead, list the families of transformers whose models --model hf:ID takes',
+    },
+    json: FLAGS.json,
+  },
   async run({ flags, terminal }) {
+    if (flags.families === true) {
+      const rows = FAMILIES.map((family) => ({ family, ...FAMILY_FACTS[family] }));
+      const table = [
+        ['family', 'models', 'pictures'],
+        ...rows.map(({ family, models, pictures }) => [family, models, pictures]),
+      ];
+      const shown = fittedTable(table, terminal.columns, terminal.paint);
+      await terminal.out(flags.json ? asJson(rows) : shown.map((line) => `${line}\n`).join(''));
+      return 0;
+    }
     const models = await describeModels();
     const cells = models.map(({ name, title, model, revision, tasks, licence }) => [
       name === DEFAULT_MODEL ? `${name} (default)` : name,
@@ -83,6 +114,9 @@ async function look(
   const [model, ...more] = args;
   if (model === undefined || more.length > 0)
     throw new QalignError('USAGE', 'qalign models: name one model; see "qalign models list".');
+  const notice =
+    flags.offline === true ? undefined : downloadNotice(await chooseModel({ model, revision: flags.revision }));
+  if (notice !== undefined) terminal.say(`qalign: ${notice}`);
   const report = await inspectModel({
     model,
     revision: flags.revision,
@@ -125,11 +159,19 @@ function asText(report: ModelReport, { columns, paint }: Terminal): string {
     ['parameters', found['parameters'] === undefined ? undefined : Number(found['parameters']).toLocaleString('en')],
     ['weights', memory.length === 0 ? undefined : `${memory.join(', ')} of memory`],
     ['views', (found['views'] as string[] | undefined)?.join(', ')],
+    ['family', found['family'] as string | undefined],
     ['image size', found['image_size'] === undefined ? undefined : `${JSON.stringify(found['image_size'])} px`],
     ['licence', report.licence ?? 'not described; see the source of the model'],
     ['citation', report.citation],
     ['files', files.length === 0 ? undefined : files.join(', ')],
-    ['warning', report.untrained ? 'untrained: its scores mean nothing' : undefined],
+    [
+      'warning',
+      report.untrained
+        ? 'untrained: its scores mean nothing'
+        : report.taught === false
+          ? 'not taught to rate: its scores are zero-shot'
+          : undefined,
+    ],
   ];
   return rows
     .filter(([, value]) => value !== undefined)

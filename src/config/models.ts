@@ -1,10 +1,14 @@
-import { existsSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { readdir } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import Type, { type Static } from 'typebox';
+import { FAMILIES, type ChatSettings, type Family } from '../../bridge/protocol/chat.js';
+import { BACKENDS, type Backend } from '../../bridge/protocol/models.js';
 import { QalignError } from '../base/errors.js';
 import { packageRoot } from '../base/package-root.js';
+import type { PromptTemplate } from '../prompts/render.js';
 import { KINDS, type Kind, type Task } from '../prompts/subject.js';
+import { ChatSchema } from './chat.js';
 import { loadConfig, type DeepReadonly } from './load.js';
 import { hint } from '../base/suggest.js';
 
@@ -34,6 +38,22 @@ export const ModelSchema = Type.Object(
       },
       { additionalProperties: false, minProperties: 1, description: 'tasks that the model was trained for' },
     ),
+    backend: Type.Enum([...BACKENDS], {
+      default: 'mplug_owl2',
+      description:
+        'code that computes the model. transformers: an image-text model of that package, see `qalign models list --families`',
+    }),
+    chat: Type.Optional(ChatSchema),
+    taught: Type.Boolean({
+      default: true,
+      description: 'false: the model was not taught to rate (zero-shot); results report it',
+    }),
+    download_gb: Type.Optional(
+      Type.Number({
+        exclusiveMinimum: 0,
+        description: 'approximate size of the weights, in GB; shown before a download',
+      }),
+    ),
     prompt: Type.String({ default: 'default', description: 'default prompt: a name of configs/prompts' }),
     untrained: Type.Boolean({ default: false, description: 'true: the weights are random; every output reports it' }),
     architecture: Type.Optional(
@@ -61,7 +81,16 @@ export interface ModelChoice {
   readonly tasks: ModelDescription['tasks'] | undefined;
   readonly prompt: string;
   readonly untrained: boolean;
+  /** Absent: mplug_owl2. */
+  readonly backend?: Backend | undefined;
+  /** How a model of transformers is asked. */
+  readonly chat?: ChatSettings | undefined;
+  /** The model was not taught to rate. Absent: it was. */
+  readonly taught?: false | undefined;
   readonly architecture?: ModelDescription['architecture'] | undefined;
+  /** Approximate size of the weights in GB, and their licence, from the description. */
+  readonly downloadGb?: number | undefined;
+  readonly licence?: string | undefined;
 }
 
 /** The models described in configs/models, except those whose folder is not part of this installation. */
@@ -75,18 +104,26 @@ export async function describeModels(): Promise<ModelDescription[]> {
 export const modelNames = async (): Promise<string[]> => (await describeModels()).map(({ name }) => name);
 
 /**
- * Resolves `--model NAME|DIR|ID [--base NAME|DIR|ID] [--revision R]`.
- * @throws QalignError CONFIG_NOT_FOUND for a word that is not a name, a directory or a hub id
+ * Resolves `--model NAME|DIR|ID|hf:DIR|hf:ID [--base NAME|DIR|ID] [--revision R]`. With `hf:`, and for a directory of a
+ * known family, the backend is transformers.
+ * @throws QalignError CONFIG_NOT_FOUND for a word that is not a name, a directory or a hub id; CONFIG_INVALID for `hf:`
+ * of another model
  */
 export async function chooseModel(
   options: { model?: string | undefined; base?: string | undefined; revision?: string | undefined } = {},
 ): Promise<ModelChoice> {
   const id = options.model ?? DEFAULT_MODEL;
   const descriptions = await describeModels();
-  const described = isPath(id) ? undefined : descriptions.find(({ name, model }) => name === id || model === id);
+  const named = withoutPrefix(id);
+  const described = isPath(named)
+    ? undefined
+    : descriptions.find(({ name, model }) => name === named || model === named);
   const base = options.base ?? described?.base;
   const baseChoice = base === undefined ? undefined : locate(base, descriptions);
-  const place = locate(id, descriptions);
+  const place = locate(named, descriptions);
+  const backend = backendOf(id, place.model, described);
+  const isChat = backend === 'transformers';
+  const isTaught = described?.taught ?? !isChat;
   return {
     id,
     model: place.model,
@@ -94,10 +131,48 @@ export async function chooseModel(
     base: baseChoice?.model,
     baseRevision: baseChoice?.revision,
     tasks: described?.tasks,
-    prompt: described?.prompt ?? 'default',
+    prompt: described?.prompt ?? (isChat ? 'chat' : 'default'),
     untrained: described?.untrained ?? false,
+    ...(isChat ? { backend, chat: { ...(described?.chat as ChatSettings | undefined), thinking: false } } : {}),
+    ...(isTaught ? {} : { taught: false }),
+    ...(described?.download_gb === undefined ? {} : { downloadGb: described.download_gb }),
+    ...(described === undefined ? {} : { licence: described.licence }),
     architecture: described?.architecture,
   };
+}
+
+const PREFIX = 'hf:';
+const withoutPrefix = (id: string): string => (id.startsWith(PREFIX) ? id.slice(PREFIX.length) : id);
+
+function backendOf(id: string, place: string, described: ModelDescription | undefined): Backend {
+  const isNamed = id.startsWith(PREFIX);
+  if (described !== undefined) {
+    if (!isNamed || described.backend === 'transformers') return described.backend;
+    throw new QalignError(
+      'CONFIG_INVALID',
+      `${described.name} is not a model of transformers; name it as --model ${described.name}.`,
+    );
+  }
+  const type = modelTypeOf(place);
+  if (type !== undefined && (FAMILIES as readonly string[]).includes(type)) return 'transformers';
+  if (isNamed && type !== undefined)
+    throw new QalignError(
+      'CONFIG_INVALID',
+      `${place} has the model type ${type}; the supported ones are ${FAMILIES.join(', ')}.`,
+    );
+  return isNamed ? 'transformers' : 'mplug_owl2';
+}
+
+/** `model_type` of the config.json of a directory; undefined for a hub id, or if there is none. */
+export function modelTypeOf(place: string): Family | (string & {}) | undefined {
+  try {
+    const { model_type: type } = JSON.parse(readFileSync(join(place, 'config.json'), 'utf8')) as {
+      model_type?: unknown;
+    };
+    return typeof type === 'string' ? type : undefined;
+  } catch {
+    return undefined;
+  }
 }
 
 function locate(
@@ -139,6 +214,30 @@ export async function requireTasks(choice: ModelChoice, tasks: readonly Task[]):
 /** Whether the model rates this kind of input. If not, the item fails with TASK_UNSUPPORTED. */
 export function supports(choice: ModelChoice, task: Task, kind: Kind): boolean {
   return choice.tasks === undefined || (choice.tasks[task]?.includes(kind) ?? false);
+}
+
+/**
+ * Checks that a prompt is of the form that the model takes.
+ * @throws QalignError CONFIG_INVALID
+ */
+export function requirePrompt(choice: Pick<ModelChoice, 'id' | 'backend'>, prompt: PromptTemplate): void {
+  const isChat = choice.backend === 'transformers';
+  if (isChat === (prompt.stem !== undefined)) return;
+  throw new QalignError(
+    'CONFIG_INVALID',
+    isChat
+      ? `The prompt ${prompt.name} is a text for mPLUG-Owl2; ${choice.id} needs a question and a stem, such as those of --prompt chat.`
+      : `The prompt ${prompt.name} is for chat models of transformers; ${choice.id} needs a text, such as that of --prompt default.`,
+  );
+}
+
+/** @throws QalignError TASK_UNSUPPORTED if a model of transformers is to do what only the first backend can */
+export function requireFirstBackend({ id, backend }: Pick<ModelChoice, 'id' | 'backend'>, what: string): void {
+  if (backend !== 'transformers') return;
+  throw new QalignError(
+    'TASK_UNSUPPORTED',
+    `${id} is a model of transformers, which qalign only scores with; ${what} needs a model of mPLUG-Owl2.`,
+  );
 }
 
 /** A sentence that names the models for a task. */

@@ -6,14 +6,16 @@
 import { randomUUID } from 'node:crypto';
 import { QalignError } from '../base/errors.js';
 import { isLoss, type ItemOptions } from './pool.js';
-import type { ClipStep, FramePrompt, KeptClip, PromptAnswer, Visual, Work } from './queue.js';
+import type { ChatPrompt, ClipStep, FramePrompt, KeptClip, PromptAnswer, Visual, Work } from './queue.js';
 
 /** A clip and its prompts. */
 export interface ClipSource {
   /** Expected number of frames. The clip can yield fewer. */
   readonly frames: number;
   /** Prompts about the whole clip. */
-  readonly prompts: readonly string[];
+  readonly prompts: readonly (string | ChatPrompt)[];
+  /** The clip is always sent as a whole, because the model keeps no features. */
+  readonly isWhole?: boolean | undefined;
   /**
    * Further prompts about parts of a clip of `frames` frames, ordered by their ranges. Their answers follow those of
    * `prompts`. They are sent after `prompts`, in messages about at most `maxFrames` frames, so that neither the clip's
@@ -39,16 +41,16 @@ export interface ClipQueue {
 const MOST_FORGOTTEN = 2;
 
 /**
- * Scores a clip. A short clip without further prompts is sent as a whole, in a batch with others. The worker keeps the
- * features of other clips. If it dies, the clip is read again from its beginning for another worker. @throws errors of
- * `chunks`, and the QalignErrors of an item
+ * Scores a clip. A short clip without further prompts, or one for a chat model, is sent as a whole, in a batch with
+ * others. The worker keeps the features of other clips. If it dies, the clip is read again from its beginning for
+ * another worker. @throws errors of `chunks`, and the QalignErrors of an item
  */
 export async function scoreClip(
   queue: ClipQueue,
   source: ClipSource,
   options: ItemOptions = {},
 ): Promise<PromptAnswer[]> {
-  if (source.frames <= queue.maxFrames && source.framePrompts === undefined) {
+  if (source.isWhole === true || (source.frames <= queue.maxFrames && source.framePrompts === undefined)) {
     const visuals: Visual[] = [];
     for await (const chunk of source.chunks(Math.max(1, source.frames))) visuals.push(chunk);
     return queue.submit({ visuals, prompts: source.prompts }, options);

@@ -1,5 +1,6 @@
 import { openBridge, type BridgeLimits } from '../../bridge/client.js';
-import type { LoadedModel, Precision, WarmUp } from '../../bridge/protocol/models.js';
+import type { ChatSettings } from '../../bridge/protocol/chat.js';
+import type { Backend, LoadedModel, Precision, WarmUp } from '../../bridge/protocol/models.js';
 import type { Listen } from '../../bridge/transport.js';
 import { startWorkerProcess, type WaitingProcess } from '../../bridge/worker-process.js';
 import { QalignError } from '../base/errors.js';
@@ -16,6 +17,10 @@ export interface EngineOptions {
   /** A directory or a hub id. */
   readonly model: string;
   readonly revision?: string;
+  /** Default: mplug_owl2. */
+  readonly backend?: Backend;
+  /** How a model of transformers is asked. */
+  readonly chat?: ChatSettings;
   /** Base model of a LoRA adapter. */
   readonly base?: string;
   readonly baseRevision?: string;

@@ -3,4 +3,4 @@ export { createEngine, type Engine, type EngineOptions } from './engine.js';
 export type { ClipSource } from './clip.js';
 export type { BatchReport, EngineStats, ItemOptions, WorkerStats } from './pool.js';
 export type { DeviceState } from './slot.js';
-export type { FramePrompt, Prompt, PromptAnswer, Visual } from './queue.js';
+export type { ChatPrompt, FramePrompt, Prompt, PromptAnswer, Visual } from './queue.js';

@@ -1,4 +1,5 @@
-import type { LoadModelParams, WarmUp } from '../../bridge/protocol/models.js';
+import type { ChatSettings } from '../../bridge/protocol/chat.js';
+import type { Backend, LoadModelParams, WarmUp } from '../../bridge/protocol/models.js';
 
 /** A model and how a worker loads it. */
 export interface ModelToLoad {
@@ -8,6 +9,10 @@ export interface ModelToLoad {
   /** Base model of a LoRA adapter. */
   readonly base?: string | undefined;
   readonly baseRevision?: string | undefined;
+  /** Default: mplug_owl2. */
+  readonly backend?: Backend | undefined;
+  /** How a model of transformers is asked. */
+  readonly chat?: ChatSettings | undefined;
   readonly device: string;
   readonly precision?: LoadModelParams['precision'] | undefined;
   readonly offline?: boolean | undefined;
@@ -30,6 +35,10 @@ export function loadModelParams(model: ModelToLoad): LoadModelParams {
     ...(model.baseRevision === undefined ? {} : { base_revision: model.baseRevision }),
     ...(model.cacheDir === undefined ? {} : { cache_dir: model.cacheDir }),
     ...(model.deterministic === true ? { deterministic: true } : {}),
-    ...(model.warmUp === undefined ? {} : { warm_up: model.warmUp }),
+    ...(model.backend === 'transformers'
+      ? { backend: model.backend, chat: model.chat ?? { thinking: false } }
+      : model.warmUp === undefined
+        ? {}
+        : { warm_up: model.warmUp }),
   };
 }

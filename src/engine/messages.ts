@@ -2,7 +2,7 @@ import type { RequestOptions, WorkerLink } from '../../bridge/client.js';
 import type { ScoredItem } from '../../bridge/protocol/score.js';
 import { QalignError } from '../base/errors.js';
 import { LEVELS } from '../scoring/levels.js';
-import type { ClipStep, Job, Visual } from './queue.js';
+import type { ClipStep, Job, Prompt, Visual } from './queue.js';
 
 export interface Answered {
   /** Compute time reported by the worker. Undefined if nothing was computed. */
@@ -63,9 +63,7 @@ async function score(
       items: batch.map(({ id, visuals, prompts, step }) => ({
         id,
         visuals: step === undefined ? visuals.map(({ frames }) => ({ frames })) : [rangeOf(step)],
-        prompts: prompts.map((prompt) =>
-          typeof prompt === 'string' ? { text: prompt } : { text: prompt.text, frames: [...prompt.frames] },
-        ),
+        prompts: prompts.map(sent),
       })),
       levels: [...LEVELS],
       buffers: visuals.map((visual) => declared(visual, views)),
@@ -73,6 +71,13 @@ async function score(
     { ...options, buffers: visuals.map(({ data }) => data) },
   );
   return { computeMs: timings.compute_ms, deliver: () => deliverScores(batch, items) };
+}
+
+function sent(prompt: Prompt): { text: string; frames?: number[]; stem?: string } {
+  if (typeof prompt === 'string') return { text: prompt };
+  return 'stem' in prompt
+    ? { text: prompt.text, stem: prompt.stem }
+    : { text: prompt.text, frames: [...prompt.frames] };
 }
 
 function rangeOf({ clip, at, range: [from, to] = [0, at] }: ClipStep): { clip: string; first: number; frames: number } {
@@ -86,7 +91,13 @@ function deliverScores(batch: readonly Job[], items: readonly ScoredItem[]): voi
     if (item?.error !== undefined) job.reject(new QalignError(item.error.code, item.error.message));
     else if (item?.prompts?.length === job.prompts.length)
       job.resolve(
-        item.prompts.map(({ logits, log_sum_exp, positions }) => ({ logits, logSumExp: log_sum_exp, positions })),
+        item.prompts.map(({ logits, log_sum_exp, positions, rendered, level_tokens }) => ({
+          logits,
+          logSumExp: log_sum_exp,
+          positions,
+          ...(rendered === undefined ? {} : { rendered }),
+          ...(level_tokens === undefined ? {} : { levelTokens: level_tokens }),
+        })),
       );
     else
       job.reject(
@@ -98,7 +109,8 @@ function deliverScores(batch: readonly Job[], items: readonly ScoredItem[]): voi
   }
 }
 
-function declared({ frames, data }: Visual, views: number): { dtype: 'uint8'; shape: number[] } {
+function declared({ frames, data, shape }: Visual, views: number): { dtype: 'uint8'; shape: number[] } {
+  if (shape !== undefined) return { dtype: 'uint8', shape: [frames, shape.height, shape.width, 3] };
   const side = Math.round(Math.sqrt(data.length / frames / views / 3));
   return { dtype: 'uint8', shape: [frames, views * side, side, 3] };
 }

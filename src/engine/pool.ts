@@ -3,6 +3,7 @@ import type { DeviceMemory } from '../../bridge/protocol/memory.js';
 import { QalignError } from '../base/errors.js';
 import type { Lane } from '../base/lane.js';
 import type { OnStage } from '../base/stage.js';
+import { costOf } from '../media/resample/smart-size.js';
 import { askWorker } from './messages.js';
 import { JobQueue, type Job, type PromptAnswer, type Work } from './queue.js';
 import type { DeviceState, Slot } from './slot.js';
@@ -292,9 +293,13 @@ function tellStages(
 
 const framesOf = (batch: readonly Job[]): number => batch.reduce((sum, job) => sum + job.frames, 0);
 
-/** Every frame passes the vision encoder once. The last step of a clip in chunks has no frames. */
+/**
+ * Every frame passes the vision encoder once. Frames that are not square count by their pixels, so that a batch bounds
+ * memory. The last step of a clip in chunks has no frames.
+ */
 function framesOfWork({ visuals, step }: Work): number {
-  const frames = visuals.reduce((sum, visual) => sum + visual.frames, 0);
+  const costs = visuals.map(({ frames, shape }) => frames * (shape === undefined ? 1 : costOf(shape)));
+  const frames = costs.reduce((sum, cost) => sum + cost, 0);
   return step === undefined ? Math.max(1, frames) : frames;
 }
 

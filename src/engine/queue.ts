@@ -3,20 +3,34 @@ import type { QalignError } from '../base/errors.js';
 import { LaneTurns, type Lane } from '../base/lane.js';
 import type { OnStage } from '../base/stage.js';
 
-/** Pixels in the format of the bridge. `data` is uint8 RGB of shape [frames, views · size, size, 3]. */
+/**
+ * Pixels in the format of the bridge. `data` is uint8 RGB of shape [frames, views · size, size, 3], or [frames, height,
+ * width, 3] of `shape`.
+ */
 export interface Visual {
   readonly frames: number;
   readonly data: Uint8Array;
+  /** Size of a frame in pixels, for models that take pictures that are not square. */
+  readonly shape?: { readonly width: number; readonly height: number } | undefined;
 }
 /** A prompt about the frames [from, to) of an item, counted over all its visuals. They are not encoded again. */
 export interface FramePrompt {
   readonly text: string;
   readonly frames: readonly [from: number, to: number];
 }
+/** A prompt of a chat model about all frames: the message of the user and the beginning of the answer. */
+export interface ChatPrompt {
+  readonly text: string;
+  readonly stem: string;
+}
 /** A string is a prompt about all frames. */
-export type Prompt = string | FramePrompt;
+export type Prompt = string | FramePrompt | ChatPrompt;
 /** Answer to one prompt: fp32 logits of the five level words, and ln Σ exp over the vocabulary. */
 export interface PromptAnswer {
+  /** Of chat models: the text that the chat template made, with the stem. */
+  readonly rendered?: string;
+  /** Of chat models: the token ids of the level words. */
+  readonly levelTokens?: Readonly<Record<string, number[]>>;
   readonly logits: number[];
   readonly logSumExp: number;
   /** Number of sequence positions of the prompt and the frames. */
@@ -53,7 +67,7 @@ export interface Work {
 /** One item, or one step of a clip, in the engine. */
 export interface Job extends Work {
   readonly id: string;
-  /** The cost: every frame passes the vision encoder once. */
+  /** The cost: every frame passes the vision encoder once. Frames of other sizes count by their pixels. */
   readonly frames: number;
   readonly lane: Lane;
   /**

@@ -1,4 +1,5 @@
-import { WHOLE, type View } from '../../bridge/protocol/views.js';
+import type { Preparation } from '../../bridge/protocol/chat.js';
+import type { View } from '../../bridge/protocol/views.js';
 import { QalignError } from '../base/errors.js';
 import { grantOf, type Afford } from './budget/needs-memory.js';
 import { decodeImage } from './decode/decode.js';
@@ -7,13 +8,13 @@ import { withDefaults, type MediaLimits } from './limits.js';
 import type { MediaInput } from './media-input.js';
 import { thinness } from './preprocessing.js';
 import type { RawPicture } from './resample/resample.js';
-import { drawFrame } from './views/views.js';
+import { drawForm, drawingBytes, frameSize, type FrameForm } from './views/views.js';
 
 /** uint8 RGB, row by row from the top: the requested views, stacked from top to bottom. */
 export interface PreparedImage {
-  /** Width in pixels: the requested size. */
+  /** Width in pixels: the requested size, or that of `preparation`. */
   readonly width: number;
-  /** Height in pixels: the requested size times the number of views. */
+  /** Height in pixels: the requested size times the number of views, or that of `preparation`. */
   readonly height: number;
   /** uint8 RGB, length 3 · width · height. */
   readonly data: Uint8Array;
@@ -34,6 +35,12 @@ export interface PrepareImageOptions {
    * @default ['whole']
    */
   readonly views?: readonly View[];
+  /**
+   * For models that take pictures that are not square: the `preparation` of the model. `size` and `views` then have no
+   * effect.
+   * @default a square of `size`
+   */
+  readonly preparation?: Preparation;
   /** Rotate the picture by its EXIF orientation. Default: false, as in the reference. */
   readonly autoOrient?: boolean;
   /**
@@ -50,7 +57,8 @@ export interface PrepareImageOptions {
   readonly granted?: number;
 }
 
-function checkTarget(size: number): void {
+function checkTarget({ size, preparation }: FrameForm): void {
+  if (preparation !== undefined) return;
   if (!Number.isInteger(size) || size < 1 || size > 4096) {
     throw new QalignError(
       'CONFIG_INVALID',
@@ -97,6 +105,7 @@ async function within<T>(work: Promise<T>, timeoutMs: number, signal: AbortSigna
  * ICC. It pads to a square and resizes with Pillow's bicubic (docs/mplug-owl2.md#image-preprocessing). The pixels equal
  * Pillow's bit for bit, except for lossy AVIF. For HEIC the result names the `decoder`, because Pillow reads HEIC only
  * with a plug-in. Models with several views get a square for each (docs/mplug-owl2.md#views).
+ * Models with a `preparation` get the picture at its own aspect ratio.
  *
  * @throws QalignError MEDIA_NOT_FOUND, MEDIA_UNREADABLE, MEDIA_UNSUPPORTED, MEDIA_CORRUPT, MEDIA_TOO_LARGE,
  * MEDIA_TIMEOUT; NeedsMemory if memory above `granted` is needed
@@ -121,7 +130,7 @@ export async function withPicture<T>(
   options: PrepareImageOptions,
   use: (picture: RawPicture, afford: Afford | undefined) => T,
 ): Promise<T> {
-  checkTarget(options.size);
+  checkTarget(options);
   options.signal?.throwIfAborted();
   const limits = withDefaults(options.limits);
   const work = async (): Promise<T> => {
@@ -129,7 +138,7 @@ export async function withPicture<T>(
     const bytes = await readInput(input, limits, options.signal, grantOf(granted));
     const afford = granted === Infinity ? undefined : grantOf(granted, bytes.length);
     const picture = await decodeImage(bytes, { ...limits, afford }, options.autoOrient ?? false);
-    const decoded = picture.data.length + picture.height * options.size * 3; // with the rows between the two passes
+    const decoded = picture.data.length + drawingBytes(picture, options); // with the rows between the two passes
     afford?.(decoded);
     options.signal?.throwIfAborted();
     return use(picture, afford && ((more) => afford(decoded + more)));
@@ -147,16 +156,15 @@ export async function withPicture<T>(
  */
 export function prepareFrame(
   frame: RawPicture,
-  { size, views = WHOLE }: Pick<PrepareImageOptions, 'size' | 'views'>,
+  form: Pick<PrepareImageOptions, 'size' | 'views' | 'preparation'>,
 ): PreparedImage {
-  checkTarget(size);
+  checkTarget(form);
   const { width, height, warnings = [], decoder } = frame;
   return {
-    width: size,
-    height: size * views.length,
-    data: drawFrame(frame, size, views),
+    ...frameSize(frame, form),
+    data: drawForm(frame, form),
     original: { width, height },
-    warnings: [...warnings, ...thinness(frame, size)],
+    warnings: [...warnings, ...(form.preparation === undefined ? thinness(frame, form.size) : [])],
     ...(decoder === undefined ? {} : { decoder }),
   };
 }

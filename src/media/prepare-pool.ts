@@ -46,11 +46,11 @@ export interface PreparePool {
   ): Promise<Uint8Array>;
   /**
    * Works as `prepareFrame` for each frame. The result holds all frames one after the other: uint8 RGB [frames, views ·
-   * size, size, 3].
+   * size, size, 3], or [frames, height, width, 3] with `preparation`.
    */
   prepareFrames(
     frames: readonly RawPicture[],
-    options: Pick<PrepareImageOptions, 'size' | 'views' | 'signal'> & { readonly lane?: Lane },
+    options: Pick<PrepareImageOptions, 'size' | 'views' | 'preparation' | 'signal'> & { readonly lane?: Lane },
   ): Promise<Uint8Array>;
   /** Number of waiting pictures, and the time to prepare one. */
   load(): PrepareLoad;
@@ -125,8 +125,10 @@ export function createPreparePool(options: PreparePoolOptions = {}): PreparePool
   const close = (): Promise<void> => pool.close();
   return {
     threads,
-    prepareImage: async (input, { size, views = WHOLE, autoOrient = false, limits, lane = 'bulk', signal }) => {
-      const own = { size, views: [...views], autoOrient, limits: plainLimits(limits), granted };
+    prepareImage: async (input, options) => {
+      const { size, views = WHOLE, preparation, autoOrient = false, limits, lane = 'bulk', signal } = options;
+      const picture = { size, views: [...views], ...(preparation === undefined ? {} : { preparation }) };
+      const own = { ...picture, autoOrient, limits: plainLimits(limits), granted };
       const prepared = await pool.submit({ kind: 'image', input, ...own }, granted, lane, signal);
       return { width: size, height: size * views.length, ...(prepared as PreparedPicture) };
     },
@@ -140,9 +142,10 @@ export function createPreparePool(options: PreparePoolOptions = {}): PreparePool
       const own = { size, views: [...views], limits: plainLimits(limits), granted, plans };
       return (await pool.submit({ kind: 'copies', input, ...own }, granted, lane, signal)).data;
     },
-    prepareFrames: async (frames, { size, views = WHOLE, lane = 'bulk', signal }) => {
+    prepareFrames: async (frames, { size, views = WHOLE, preparation, lane = 'bulk', signal }) => {
+      const own = { size, views: [...views], ...(preparation === undefined ? {} : { preparation }) };
       const bytes = frames.reduce((sum, { data }) => sum + 2 * data.length, 0); // one copy here and one on the thread
-      return (await pool.submit({ kind: 'frames', frames, size, views: [...views] }, bytes, lane, signal)).data;
+      return (await pool.submit({ kind: 'frames', frames, ...own }, bytes, lane, signal)).data;
     },
     load: () => pool.load(),
     close,

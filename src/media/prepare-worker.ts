@@ -1,13 +1,13 @@
 import { parentPort } from 'node:worker_threads';
+import type { Preparation } from '../../bridge/protocol/chat.js';
 import type { View } from '../../bridge/protocol/views.js';
 import { QalignError, type ErrorCode } from '../base/errors.js';
 import { NeedsMemory } from './budget/needs-memory.js';
 import { prepareCopies, type CopyPlan } from './distort/copies.js';
-import { prepareFrame, prepareImage } from './image.js';
+import { prepareFrame, prepareImage, type PreparedImage } from './image.js';
 import type { MediaLimits } from './limits.js';
 import type { MediaInput } from './media-input.js';
 import type { RawPicture } from './resample/resample.js';
-import { frameBytes } from './views/views.js';
 import type { MapOptions } from '../scoring/quality-map.js';
 import { prepareWindows, type PreparedWindows, type WindowRange } from './windows/prepare-windows.js';
 
@@ -18,6 +18,7 @@ export type PrepareRequest =
       readonly input: MediaInput;
       readonly size: number;
       readonly views: readonly View[];
+      readonly preparation?: Preparation;
       readonly autoOrient: boolean;
       readonly limits: Partial<MediaLimits>;
       /** Bytes of memory that decoding can take. Infinity if no other picture is decoded at the same time. */
@@ -48,11 +49,12 @@ export type PrepareRequest =
       readonly frames: readonly RawPicture[];
       readonly size: number;
       readonly views: readonly View[];
+      readonly preparation?: Preparation;
     };
 
 /** The pixels, and for a picture also its other properties. */
 export type Prepared = { readonly data: Uint8Array } & Partial<
-  Pick<PreparedWindows, 'original' | 'warnings' | 'decoder' | 'plan'>
+  Pick<PreparedWindows, 'original' | 'warnings' | 'decoder' | 'plan'> & Pick<PreparedImage, 'width' | 'height'>
 >;
 
 /**
@@ -72,12 +74,10 @@ async function prepare(request: PrepareRequest): Promise<Prepared> {
     return prepareWindows(input, { ...options, ...range });
   }
   if (request.kind === 'copies') return { data: await prepareCopies(request.input, request) };
-  const { frames, size, views } = request;
-  const bytes = frameBytes(size, views);
-  const all = new Uint8Array(frames.length * bytes);
-  frames.forEach((frame, i) => {
-    all.set(prepareFrame(frame, { size, views }).data, i * bytes);
-  });
+  const { frames, kind: _, ...form } = request;
+  const drawn = frames.map((frame) => prepareFrame(frame, form).data);
+  const all = new Uint8Array(drawn.reduce((sum, { length }) => sum + length, 0));
+  drawn.reduce((at, data) => (all.set(data, at), at + data.length), 0);
   return { data: all };
 }
 

@@ -1,7 +1,8 @@
 /** src/media turns files, bytes and URLs into the pixels of the model. Nothing here knows about prompts or scores. */
+import type { Preparation } from '../../bridge/protocol/chat.js';
 import type { View } from '../../bridge/protocol/views.js';
 import type { Lane } from '../base/lane.js';
-import type { FrameRule } from '../prompts/subject.js';
+import type { FrameRule, WantedFrameRule } from '../prompts/subject.js';
 import { existingName } from './find/same-name.js';
 import type { MapOptions } from '../scoring/quality-map.js';
 import type { CopyPlan } from './distort/copies.js';
@@ -12,15 +13,18 @@ import type { MediaKind } from './media-kind.js';
 import { createPreparePool, type PrepareLoad, type PreparePool } from './prepare-pool.js';
 import { openFolder, openVideo, type ClipReader, type FrameChunk } from './video/clip-reader.js';
 import { isFrameFolder } from './video/frame-folder.js';
+import type { Size } from './resample/smart-size.js';
 import type { PreparedWindows, WindowRange } from './windows/prepare-windows.js';
 
 export type { ClipReader } from './video/clip-reader.js';
 
 /** A picture, a clip or a folder of frames in the form that the model takes. */
 export interface PreparedMedia {
-  /** uint8 RGB [frames, views · size, size, 3]. */
+  /** uint8 RGB [frames, views · size, size, 3], or [frames, height, width, 3] of `shape`. */
   readonly data: Uint8Array;
   readonly frames: number;
+  /** Size of a frame in `data`, for models that take pictures that are not square. */
+  readonly shape?: Size | undefined;
   /** Size in pixels of the decoded picture or of an upright frame, before padding and resizing. */
   readonly width: number;
   readonly height: number;
@@ -37,14 +41,19 @@ export interface PrepareOptions {
   readonly size: number;
   /** What the model sees of a picture. Default: the whole picture. */
   readonly views?: readonly View[] | undefined;
+  /** For models that take pictures that are not square. `size` and `views` then have no effect. */
+  readonly preparation?: Preparation | undefined;
   /** Rotate pictures by their EXIF orientation. Default: false, as in the reference. */
   readonly autoOrient?: boolean | undefined;
   /** Frames per second of a clip. Default: 1. */
   readonly fps?: number | undefined;
   /** Maximum number of frames of a clip, evenly spaced. */
   readonly maxFrames?: number | undefined;
-  /** `published`: int(fps · i) even if the rate of the clip varies. Default: `auto`. */
-  readonly frameRule?: 'auto' | 'published' | undefined;
+  /**
+   * `published`: int(fps · i) even if the rate of the clip varies. `eight`: `maxFrames` pictures of all, from the first
+   * to the last. Default: `auto`.
+   */
+  readonly frameRule?: WantedFrameRule | undefined;
   readonly limits?: Partial<MediaLimits> | undefined;
   /** Interactive runs before bulk. Default: bulk. */
   readonly lane?: Lane | undefined;
@@ -94,8 +103,10 @@ export function createPreparer(pool: PreparePool = createPreparePool()): Prepare
     width: 2 * pool.threads,
     async prepare(source, options) {
       if (source.kind !== 'image') return wholeClip(await openClip(pool, source, options));
-      const { data, original, warnings, decoder } = await pool.prepareImage(source.media, pictureOptions(options));
-      return { data, frames: 1, ...original, warnings, decoder };
+      const made = await pool.prepareImage(source.media, pictureOptions(options));
+      const { data, original, warnings, decoder, width, height } = made;
+      const shape = options.preparation === undefined ? {} : { shape: { width, height } };
+      return { data, frames: 1, ...shape, ...original, warnings, decoder };
     },
     windows: ({ media }, { map, from, count, ...options }) =>
       pool.prepareWindows(media, { ...pictureOptions(options), map, from, count }),
@@ -109,6 +120,7 @@ export function createPreparer(pool: PreparePool = createPreparePool()): Prepare
 function pictureOptions({
   size,
   views,
+  preparation,
   autoOrient = false,
   limits,
   lane = 'bulk',
@@ -119,6 +131,7 @@ function pictureOptions({
     autoOrient,
     lane,
     ...(views === undefined ? {} : { views }),
+    ...(preparation === undefined ? {} : { preparation }),
     ...(limits === undefined ? {} : { limits }),
     ...(signal === undefined ? {} : { signal }),
   };

@@ -1,4 +1,7 @@
+import type { Preparation } from '../../bridge/protocol/chat.js';
 import { WHOLE, type View } from '../../bridge/protocol/views.js';
+import type { WantedFrameRule } from '../prompts/subject.js';
+import { EIGHT } from './video/frame-indices.js';
 
 /** int(255 · mean) of CLIP's normalisation: the padding colour of the reference. */
 export const PAD_COLOUR: readonly [number, number, number] = [122, 116, 104];
@@ -12,17 +15,43 @@ export interface PreprocessingRecord {
   readonly size: number;
   /** What the model sees of a picture. Absent: the whole picture. */
   readonly views?: View[];
-  readonly pad: number[];
-  readonly resize: typeof RESIZE;
+  /** Of models that take pictures that are not square: who resizes, and the bounds of `smart`. */
+  readonly form?: Preparation['kind'];
+  readonly multiple?: number;
+  readonly min_pixels?: number;
+  readonly max_pixels?: number;
+  /** Absent without padding. */
+  readonly pad?: number[];
+  /** `processor`: the processor of the model, in Python. */
+  readonly resize: typeof RESIZE | 'processor';
   readonly auto_orient: boolean;
   /** Frames per second of a clip. Null: the rule of the reference, one per second. */
   readonly fps: number | null;
   readonly max_frames: number | null;
-  /** auto: uses time stamps if the rate of a clip varies. published: always int(fps · i), as in the reference. */
-  readonly frame_rule: 'auto' | 'published';
+  /**
+   * auto: uses time stamps if the rate of a clip varies. published: always int(fps · i). eight: evenly spaced over the
+   * clip.
+   */
+  readonly frame_rule: WantedFrameRule;
 }
 
-/** Creates the record for views of `size` pixels. Options that are not given are those of the reference. */
+/** Most frames of a clip that a chat model gets, because it is sent as a whole. */
+export const MOST_CHAT_FRAMES = 64;
+
+/** How the frames of a clip are chosen for a chat model, completed with its defaults. */
+export function chatFrames(asked: {
+  readonly fps?: number | undefined;
+  readonly maxFrames?: number | undefined;
+  readonly frameRule?: WantedFrameRule | undefined;
+}): { readonly maxFrames: number; readonly frameRule: WantedFrameRule } {
+  const frameRule = asked.frameRule ?? (asked.fps === undefined ? 'eight' : 'auto');
+  return { frameRule, maxFrames: asked.maxFrames ?? (frameRule === 'eight' ? EIGHT : MOST_CHAT_FRAMES) };
+}
+
+/**
+ * Creates the record for views of `size` pixels, or for the `preparation` of a chat model. Options that are not given
+ * are those of the reference, or of chat models.
+ */
 export function describePreprocessing(
   size: number,
   {
@@ -31,14 +60,30 @@ export function describePreprocessing(
     maxFrames,
     frameRule,
     views = WHOLE,
+    preparation,
   }: {
     readonly autoOrient?: boolean | undefined;
     readonly fps?: number | undefined;
     readonly maxFrames?: number | undefined;
-    readonly frameRule?: 'auto' | 'published' | undefined;
+    readonly frameRule?: WantedFrameRule | undefined;
     readonly views?: readonly View[] | undefined;
+    readonly preparation?: Preparation | undefined;
   } = {},
 ): PreprocessingRecord {
+  if (preparation !== undefined) {
+    const { kind: form, ...bounds } = preparation;
+    const chosen = chatFrames({ fps, maxFrames, frameRule });
+    return {
+      size,
+      form,
+      ...bounds,
+      resize: form === 'smart' ? RESIZE : 'processor',
+      auto_orient: autoOrient ?? false,
+      fps: fps ?? null,
+      max_frames: chosen.maxFrames,
+      frame_rule: chosen.frameRule,
+    };
+  }
   return {
     size,
     ...(views.length === 1 ? {} : { views: [...views] }),

@@ -23,6 +23,8 @@ export interface ModelReport {
   readonly licence: string | undefined;
   readonly citation: string | undefined;
   readonly untrained: boolean;
+  /** The model was not taught to rate; absent: it was. */
+  readonly taught?: false | undefined;
   /**
    * Data from the headers of the checkpoint: files, parameters, memory_bytes by precision, image_size and others. If a
    * model of configs/models cannot be read, the data of its description.
@@ -49,7 +51,7 @@ export async function inspectModel(options: ModelJobOptions): Promise<ModelRepor
       ...(signal === undefined ? {} : { signal }),
     });
     return withWorker({ python, device: 'cpu', signal }, async (worker) => ({
-      inspection: await inspectFiles(worker, choice.model, choice.revision, options),
+      inspection: await inspectFiles(worker, choice.model, choice.revision, { ...options, backend: choice.backend }),
       ...(choice.base === undefined
         ? {}
         : { base: await inspectFiles(worker, choice.base, choice.baseRevision, options) }),
@@ -63,6 +65,7 @@ export async function inspectModel(options: ModelJobOptions): Promise<ModelRepor
     id: choice.id,
     tasks: choice.tasks,
     untrained: choice.untrained,
+    ...(choice.taught === undefined ? {} : { taught: choice.taught }),
     title: description?.title,
     licence: description?.licence,
     citation: description?.citation,
@@ -99,12 +102,22 @@ export async function inspectFiles(
   worker: Pick<WorkerLink, 'request'>,
   model: string,
   revision: string | undefined,
-  { offline, onProgress, signal }: Pick<ModelJobOptions, 'offline' | 'onProgress' | 'signal'>,
+  {
+    offline,
+    backend,
+    onProgress,
+    signal,
+  }: Pick<ModelJobOptions, 'offline' | 'onProgress' | 'signal'> & Pick<ModelChoice, 'backend'>,
 ): Promise<Readonly<Record<string, unknown>>> {
   const heard = createPercentGate();
   const { inspection } = await worker.request(
     'inspect_model',
-    { model, offline: offline ?? false, ...(revision === undefined ? {} : { revision }) },
+    {
+      model,
+      offline: offline ?? false,
+      ...(revision === undefined ? {} : { revision }),
+      ...(backend === undefined ? {} : { backend }),
+    },
     {
       abandon: true,
       ...(signal === undefined ? {} : { signal }),

@@ -1,4 +1,4 @@
-"""Makes the reference cases importable (`golden` for scoring, `training_golden`), and provides damaged checkpoints."""
+"""Makes reference cases importable (`golden`, `training_golden`, `tiny` of transformers), and damages checkpoints."""
 
 import os
 import shutil
@@ -11,7 +11,7 @@ import torch
 
 HERE = Path(__file__).parent
 GOLDEN = HERE.parent / "fixtures" / "golden"
-sys.path[:0] = [str(HERE / "mplug_owl2"), str(HERE / "training")]
+sys.path[:0] = [str(HERE / "mplug_owl2"), str(HERE / "training"), str(HERE / "transformers_backend")]
 torch.set_num_threads(1)
 
 

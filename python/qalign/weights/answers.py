@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -37,26 +38,39 @@ class FramePrompt:
 
 
 @dataclass(frozen=True)
+class ChatPrompt:
+    """A message of a user, for models with a chat template, and the beginning of the answer before the level word."""
+
+    text: str
+    stem: str
+
+
+@dataclass(frozen=True)
 class ScoreItem:
     """`visuals[k]` replaces the k-th image marker of every prompt: uint8 [F, V·S, S, 3] on the CPU, or a ClipRange.
 
-    A prompt that is a string is about all frames. Text generation takes strings only.
+    Models with a chat template take uint8 [F, H, W, 3] and a ChatPrompt. For other models, a prompt that is a string is
+    about all frames. Text generation takes strings only.
     """
 
     visuals: Sequence[Tensor | ClipRange]
-    prompts: Sequence[str | FramePrompt]
+    prompts: Sequence[str | FramePrompt | ChatPrompt]
 
 
 @dataclass(frozen=True)
 class PromptScore:
     """fp32 logits of the levels, in the requested order, and the log-sum-exp over the whole vocabulary.
 
-    `positions` is the sequence length of prompt and visuals.
+    `positions` is the sequence length of prompt and visuals. Models with a chat template also give the `rendered` text
+    with one token for each picture, and the token ids of each level. If those have several tokens, `logits` are sums of
+    log-probabilities and `log_sum_exp` is 0.
     """
 
     logits: list[float]
     log_sum_exp: float
     positions: int
+    rendered: str | None = None
+    level_tokens: dict[str, list[int]] | None = None
 
 
 @dataclass(frozen=True)
@@ -91,6 +105,10 @@ class ModelInfo:
 
     `max_positions` is the model's longest sequence, or None if its config.json does not state it. `weights_sha256` is
     the hash of the weight files and of other files that change the scores of the same weights.
+
+    Only models with a chat template have the last four. `family` is the model_type, `preparation` says who resizes
+    pictures, and `processor` is the class that prepares them. `processing_sha256` is a hash of all that turns pixels
+    and texts into tokens. Their `image_size` is the side of a typical picture.
     """
 
     id: str
@@ -104,6 +122,10 @@ class ModelInfo:
     max_positions: int | None = None
     views: tuple[str, ...] = ("whole",)
     level_token_ids: dict[str, int] = field(default_factory=dict)
+    family: str | None = None
+    preparation: dict[str, Any] | None = None
+    processor: str | None = None
+    processing_sha256: str | None = None
 
 
 def pick_device(name: str) -> torch.device:

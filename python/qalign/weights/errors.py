@@ -45,6 +45,12 @@ class DeviceUnavailable(ModelError):
     code = "DEVICE_UNAVAILABLE"
 
 
+class MissingPackage(ModelError):
+    """An optional Python package is not installed, or has another version than the supported one."""
+
+    code = "TRAINING_EXTRA_MISSING"
+
+
 class NonFinite(ModelError):
     """NaN or infinity in the weights or in the logits."""
 

@@ -29,6 +29,11 @@ class Hashing:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="hashing")
         self._future = self._thread.submit(digest, files, self._count)
 
+    @property
+    def done(self) -> int:
+        """The bytes that are hashed."""
+        return self._done
+
     def result(self, report: ProgressCallback) -> str:
         """Wait for the digest. Reports bytes when there are new ones, so a disk that hangs gives no report."""
         reported = self._done

@@ -1,7 +1,7 @@
 """A model's name → a directory with its files: a local directory, or a hub id through huggingface_hub's cache."""
 
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +13,8 @@ from .lora_config import ADAPTERS, CONFIG, NON_LORA
 # Downloaded when the repository has them. Indices of weight files are fetched separately.
 SMALL_FILES = ("config.json", "tokenizer.model", "preprocessor_config.json", CONFIG)
 POLL_S = 0.5
+WeightMapOf = Callable[[str], Mapping[str, str]]  # the name of an index → its weight_map
+Needed = Callable[[dict[str, int], WeightMapOf], dict[str, int]]  # sizes of all files → those of the needed files
 
 
 @dataclass(frozen=True)
@@ -31,9 +33,12 @@ def resolve_model(
     offline: bool = False,
     on_progress: Callable[[str, int, int, str], None] = lambda stage, done, total, unit: None,
     endpoint: str | None = None,
+    small_files: Sequence[str] = SMALL_FILES,
+    safetensors_only: bool = False,
 ) -> ResolvedModel:
     """Resolve a local directory, or a hub id at a revision (None: the newest commit). Missing files are downloaded.
 
+    Of a hub model these are `small_files` and weights, and a LoRA only if its configuration is among `small_files`.
     The next call resumes a broken download. Raises ModelNotFound and DownloadFailed.
     """
     local = Path(model).expanduser()
@@ -43,7 +48,11 @@ def resolve_model(
         raise ModelNotFound(f"{model} is neither a model directory nor a hub id of the form owner/name.")
     if offline:
         return _from_cache(model, revision, cache_dir)
-    return _download(model, revision, cache_dir, on_progress, endpoint)
+
+    def needed(sizes: dict[str, int], weight_map_of: WeightMapOf) -> dict[str, int]:
+        return needed_files(sizes, weight_map_of, model, small_files=small_files, safetensors_only=safetensors_only)
+
+    return _download(model, revision, cache_dir, on_progress, endpoint, needed)
 
 
 def _from_cache(model: str, revision: str | None, cache_dir: Path | None) -> ResolvedModel:
@@ -66,6 +75,7 @@ def _download(
     cache_dir: Path | None,
     on_progress: Callable[[str, int, int, str], None],
     endpoint: str | None,
+    needed: Needed,
 ) -> ResolvedModel:
     from huggingface_hub import HfApi, hf_hub_download
     from huggingface_hub.errors import GatedRepoError, HFValidationError, RepositoryNotFoundError, RevisionNotFoundError
@@ -79,7 +89,7 @@ def _download(
                 Path(hf_hub_download(model, name, revision=commit, cache_dir=cache_dir, endpoint=endpoint))
             )
 
-        sizes = needed_files({file.rfilename: file.size or 0 for file in found.siblings or []}, weight_map_of, model)
+        sizes = needed({file.rfilename: file.size or 0 for file in found.siblings or []}, weight_map_of)
         total, done, path = sum(sizes.values()), 0, Path()
         for name, size in sizes.items():
             with _watch(
@@ -98,7 +108,7 @@ def _download(
         raise ModelNotFound(f"The hub has no model {model}{at}, or it is private.") from error
     except Exception as error:  # of any HTTP library of huggingface_hub, of the disk, of a checksum
         if _is_unreachable(error):
-            return _whole_from_cache(model, revision, cache_dir, endpoint, error)
+            return _whole_from_cache(model, revision, cache_dir, endpoint, needed, error)
         reason = (str(error) or type(error).__name__).splitlines()[0][:200]
         raise DownloadFailed(
             f"{model} could not be downloaded ({reason}); try again to resume the download."
@@ -129,7 +139,12 @@ def _is_unreachable(error: BaseException | None) -> bool:
 
 
 def _whole_from_cache(
-    model: str, revision: str | None, cache_dir: Path | None, endpoint: str | None, error: Exception
+    model: str,
+    revision: str | None,
+    cache_dir: Path | None,
+    endpoint: str | None,
+    needed: Needed,
+    error: Exception,
 ) -> ResolvedModel:
     """The model from the cache, for a host without a network. Raises DownloadFailed unless all files are cached."""
     from huggingface_hub.constants import ENDPOINT, HF_HUB_CACHE
@@ -137,7 +152,7 @@ def _whole_from_cache(
     try:
         found = _from_cache(model, revision, cache_dir)
         sizes = {file.name: file.stat().st_size for file in found.path.iterdir() if file.is_file()}
-        needed_files(sizes, lambda name: read_weight_map(found.path / name), model)
+        needed(sizes, lambda name: read_weight_map(found.path / name))
     except (ModelError, OSError):
         raise DownloadFailed(
             f"{model} is not on this machine, and there is no network connection to {endpoint or ENDPOINT}. "
@@ -148,7 +163,12 @@ def _whole_from_cache(
 
 
 def needed_files(
-    sizes: dict[str, int], weight_map_of: Callable[[str], Mapping[str, str]], model: str = "The repository"
+    sizes: dict[str, int],
+    weight_map_of: WeightMapOf,
+    model: str = "The repository",
+    *,
+    small_files: Sequence[str] = SMALL_FILES,
+    safetensors_only: bool = False,
 ) -> dict[str, int]:
     """The files of a repository that qalign reads, small files first: of a LoRA, or of the first complete layout.
 
@@ -156,11 +176,12 @@ def needed_files(
     CheckpointError when no layout is complete.
     """
     top = {name: size for name, size in sizes.items() if "/" not in name}
-    small = [name for name in SMALL_FILES if name in top]
+    small = [name for name in small_files if name in top]
     adapters = [name for name in ADAPTERS if name in top][:1]
-    if CONFIG in top and adapters:
+    if CONFIG in small and adapters:
         return {name: top[name] for name in (*small, *adapters, *(name for name in (NON_LORA,) if name in top))}
-    layout, reasons = pick_layout(lambda name: None if name in top else ABSENT, weight_map_of)
+    usable = {name for name in top if not safetensors_only or ".bin" not in name}
+    layout, reasons = pick_layout(lambda name: None if name in usable else ABSENT, weight_map_of)
     if layout is None:
         if reasons:
             raise CheckpointError(f"{model} on the hub has no complete weights: {'; '.join(reasons)}.")

@@ -147,6 +147,7 @@ async function fits(
 ): Promise<boolean> {
   const precision = options.precision ?? 'auto';
   if (row.model !== choice.id || choice.base !== undefined) return false;
+  if (choice.backend === 'transformers') return false; // its version depends on its processor
   if (precision !== 'auto' && precision !== row.precision) return false;
   // a branch of the hub can have moved
   if (row.revision !== 'local' && row.revision !== choice.revision) return false;

@@ -1,5 +1,5 @@
 import { PRECISIONS } from '../../../bridge/protocol/models.js';
-import { TASKS } from '../../prompts/subject.js';
+import { TASKS, WANTED_FRAME_RULES } from '../../prompts/subject.js';
 import { SCALES } from '../../scoring/levels.js';
 import { inGroup, type Flags } from '../command.js';
 
@@ -10,8 +10,8 @@ export const SCORE_FLAGS = {
     model: {
       type: 'string',
       multiple: true,
-      value: 'NAME|DIR|ID',
-      help: 'a model of "qalign models list", a directory or a hub id (default: nano). Can be repeated: the models run one after the other, and each writes its own rows',
+      value: 'NAME|DIR|ID|hf:ID',
+      help: 'a model of "qalign models list", a directory, a hub id, or hf: and either for a model of transformers (default: nano). Can be repeated: the models run one after the other, and each writes its own rows',
     },
     base: { type: 'string', value: 'NAME|DIR|ID', help: 'base model of a LoRA adapter' },
     revision: { type: 'string', value: 'REV', help: 'commit, tag or branch of a hub model' },
@@ -70,8 +70,8 @@ export const SCORE_FLAGS = {
     },
     'frame-rule': {
       type: 'string',
-      choices: ['auto', 'published'],
-      help: 'how frames are chosen; auto: by timestamps if the frame rate varies (default), published: frame int(fps · i), as in the reference code',
+      choices: WANTED_FRAME_RULES,
+      help: 'auto: by timestamps if the frame rate varies (default), published: frame int(fps · i), eight: 8 or --max-frames, evenly spaced, as models of transformers get them',
     },
   }),
   ...inGroup('output', {

@@ -1,5 +1,5 @@
 import { QalignError } from '../../base/errors.js';
-import { chooseModel, requireTasks, type ModelChoice } from '../../config/models.js';
+import { chooseModel, requirePrompt, requireTasks, type ModelChoice } from '../../config/models.js';
 import { loadPrompt } from '../../config/prompts.js';
 import type { PromptTemplate } from '../../prompts/render.js';
 import type { Task } from '../../prompts/subject.js';
@@ -35,6 +35,7 @@ export async function planModels(request: ScoreRequest): Promise<ModelPlan[]> {
     const tasks = request.tasks.length > 0 ? request.tasks : defaultTasks({ choice });
     await requireTasks(choice, tasks);
     const prompt = await loadPrompt(options.prompt ?? choice.prompt);
+    requirePrompt(choice, prompt);
     if (options.device !== undefined) requireDevices(options.device);
     const same = plans.find(
       ({ choice: { model, revision } }) => model === choice.model && revision === choice.revision,

@@ -1,5 +1,6 @@
 import { isFailure, type ScoreFailure, type ScoreOutcome } from '../../api/result.js';
 import type { SourceName } from '../../media/sources.js';
+import { downloadNotice } from '../../recipes/models-here.js';
 import type { Held, ResultsOfModel } from '../../recipes/score/result-file.js';
 import type { Scorer, ScorerOptions, ScoreSource } from '../../recipes/score/scorer.js';
 import type { CommandContext } from '../command.js';
@@ -71,7 +72,7 @@ export async function scorePass(run: ScoreRun, { plan, sources, tally, isLast }:
     (source) => earlier === undefined || tasks.some((task) => earlier.owes(source, task)),
   );
   const needsModel = look.needsModel || earlier === undefined;
-  const scorer = needsModel ? await loadModel(run, plan.options) : scorerWithoutModel(earlier.version);
+  const scorer = needsModel ? await loadModel(run, plan) : scorerWithoutModel(earlier.version);
   try {
     const calibrator = needsModel ? plan.calibratorOf(scorer.scoreVersion) : undefined;
     const scoreVersion = calibrator?.rowVersion ?? scorer.scoreVersion;
@@ -97,8 +98,10 @@ function withModel({ error, ...input }: ScoreFailure, id: string): ScoreFailure 
   return { ...input, model: { id }, error };
 }
 
-async function loadModel({ context, parts }: ScoreRun, options: ScorerOptions): Promise<Scorer> {
+async function loadModel({ context, parts }: ScoreRun, { options, choice }: ModelPlan): Promise<Scorer> {
   const { args, terminal, signal, log } = context;
+  const notice = options.offline === true ? undefined : downloadNotice(choice);
+  if (notice !== undefined) terminal.say(`qalign: ${notice}`);
   const scorer = await parts
     .createScorer({ ...options, log, signal, onProgress: createSetupProgress(terminal) })
     .catch((error: unknown) => {
@@ -109,6 +112,10 @@ async function loadModel({ context, parts }: ScoreRun, options: ScorerOptions): 
   if (scorer.choice.untrained)
     terminal.say(
       `qalign: ${scorer.choice.id} is untrained: its scores mean nothing and only serve to try the tool; name a trained model with --model (see "qalign models list").`,
+    );
+  else if (scorer.choice.taught === false)
+    terminal.say(
+      `qalign: ${scorer.choice.id} was not taught to rate: these are zero-shot scores, which are comparable with each other only.`,
     );
   return scorer;
 }

@@ -50,12 +50,16 @@ const EXTRAS = {
   pillow: 'PIL',
   scipy: 'scipy',
   training: 'peft',
+  transformers: 'transformers',
   tensorboard: 'tensorboard',
   wandb: 'wandb',
   mlflow: 'mlflow',
 } as const;
 /** An optional Python package that qalign can install. */
 export type PythonExtra = keyof typeof EXTRAS;
+
+/** The oldest Python 3 of an extra that does not support the oldest of qalign. */
+const OLDEST_MINOR: Readonly<Partial<Record<PythonExtra, number>>> = { transformers: 11 };
 
 const ROOT = join(packageRoot, 'python');
 const LOCK_FILE = join(ROOT, 'requirements.lock');
@@ -155,8 +159,9 @@ async function addExtra(folder: string, extra: PythonExtra, options: PythonEnvOp
   if (options.offline === true)
     throw new QalignError(
       'TRAINING_EXTRA_MISSING',
-      `The Python packages of ${extra} are not installed, and offline=true forbids installing them; leave ${extra} out, or run once without offline.`,
+      `The Python packages of ${extra} are not installed, and offline=true forbids installing them. Run once without offline, or choose a model or option that does not need them.`,
     );
+  await requireMinor(folder, extra);
   const tell = options.onProgress ?? (() => {});
   const install = async (): Promise<void> => {
     if (existsSync(marker)) return; // another process has just installed it
@@ -172,6 +177,19 @@ async function addExtra(folder: string, extra: PythonExtra, options: PythonEnvOp
     onWait: (pid) => tell(`waiting for process ${pid}, which is installing Python packages`),
     ...(options.signal === undefined ? {} : { signal: options.signal }),
   }).catch((error: unknown) => fail(error, options.signal));
+}
+
+/** @throws QalignError PYTHON_NOT_FOUND if the interpreter of the environment is too old for the extra */
+async function requireMinor(folder: string, extra: PythonExtra): Promise<void> {
+  const oldest = OLDEST_MINOR[extra];
+  if (oldest === undefined) return;
+  const [, version, minor] =
+    /^version\s*=\s*(3\.(\d+)\S*)/m.exec(await readFile(join(folder, 'pyvenv.cfg'), 'utf8')) ?? [];
+  if (minor === undefined || Number(minor) >= oldest) return;
+  throw new QalignError(
+    'PYTHON_NOT_FOUND',
+    `The Python packages of ${extra} need Python 3.${oldest} or newer, but the environment has ${version}; put a newer python3 first on PATH, or set QALIGN_PYTHON.`,
+  );
 }
 
 async function useOwn(executable: string, { signal, extras = [] }: PythonEnvOptions): Promise<PythonCommand> {

@@ -6,17 +6,17 @@ import { toByte, type ResamplePlan } from './resample-plan.js';
  * WebAssembly resampler. It is five times slower.
  *
  * @param data uint8 RGB, `plan.height` rows of `plan.width` pixels
- * @returns uint8 RGB, `plan.size` rows of `plan.size` pixels
+ * @returns uint8 RGB, `plan.outHeight` rows of `plan.outWidth` pixels
  */
 export function resamplePlain(data: Uint8Array, plan: ResamplePlan): Uint8Array {
   return verticalPass(horizontalPass(data, plan), plan);
 }
 
-/** [height, width, 3] → [height, size, 3] */
+/** [height, width, 3] → [height, outWidth, 3] */
 function horizontalPass(data: Uint8Array, plan: ResamplePlan): Uint8Array {
-  const { width, height, size, columns } = plan;
-  const out = new Uint8Array(height * size * 3);
-  for (let x = 0; x < size; x++) {
+  const { width, height, outWidth, columns } = plan;
+  const out = new Uint8Array(height * outWidth * 3);
+  for (let x = 0; x < outWidth; x++) {
     const count = columns.count[x] ?? 0;
     const start = columns.start[x] ?? 0;
     const first = (columns.first[x] ?? 0) * 3;
@@ -32,7 +32,7 @@ function horizontalPass(data: Uint8Array, plan: ResamplePlan): Uint8Array {
         green += weight * (data[at + 1] ?? 0);
         blue += weight * (data[at + 2] ?? 0);
       }
-      const to = (y * size + x) * 3;
+      const to = (y * outWidth + x) * 3;
       out[to] = toByte(red);
       out[to + 1] = toByte(green);
       out[to + 2] = toByte(blue);
@@ -41,13 +41,13 @@ function horizontalPass(data: Uint8Array, plan: ResamplePlan): Uint8Array {
   return out;
 }
 
-/** [height, size, 3] → [size, size, 3] */
+/** [height, outWidth, 3] → [outHeight, outWidth, 3] */
 function verticalPass(data: Uint8Array, plan: ResamplePlan): Uint8Array {
-  const { size, rows, paddingRow } = plan;
-  const stride = size * 3;
-  const out = new Uint8Array(size * stride);
+  const { outWidth, outHeight, rows, paddingRow } = plan;
+  const stride = outWidth * 3;
+  const out = new Uint8Array(outHeight * stride);
   const sums = new Float64Array(stride);
-  for (let y = 0; y < size; y++) {
+  for (let y = 0; y < outHeight; y++) {
     const outside = rows.padding[y] ?? 0;
     for (let i = 0; i < stride; i++) sums[i] = outside * (paddingRow[i] ?? 0);
     const start = rows.start[y] ?? 0;

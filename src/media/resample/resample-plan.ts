@@ -1,19 +1,15 @@
 import { PAD_COLOUR } from '../preprocessing.js';
 import { cutTable, makeTable, type CutTable } from './resample-table.js';
 
-/** How a picture of a given shape becomes a square. Independent of the pixels. */
+/** How a picture of a given shape gets another shape. Independent of the pixels. */
 export interface ResamplePlan {
   readonly width: number;
   readonly height: number;
-  /** Side of the padded square, the longer side of the picture. */
-  readonly side: number;
-  readonly size: number;
-  /** Offset of the picture in the padded square. An odd row or column of padding is at the bottom or on the right. */
-  readonly left: number;
-  readonly top: number;
+  readonly outWidth: number;
+  readonly outHeight: number;
   readonly columns: CutTable;
   readonly rows: CutTable;
-  /** A row of padding after the horizontal pass: RGB, `size` pixels. */
+  /** A row of padding after the horizontal pass: RGB, `outWidth` pixels. */
   readonly paddingRow: Uint8Array;
 }
 
@@ -35,7 +31,8 @@ export function toByte(sum: number): number {
   return value < 0 ? 0 : value > 255 ? 255 : value;
 }
 
-function makePlan(width: number, height: number, size: number): ResamplePlan {
+/** An odd row or column of padding is at the bottom or on the right. */
+function planSquare(width: number, height: number, size: number): ResamplePlan {
   const side = Math.max(width, height);
   const left = Math.floor((side - width) / 2);
   const top = Math.floor((side - height) / 2);
@@ -44,14 +41,19 @@ function makePlan(width: number, height: number, size: number): ResamplePlan {
   return {
     width,
     height,
-    side,
-    size,
-    left,
-    top,
+    outWidth: size,
+    outHeight: size,
     columns,
     rows: cutTable(table, top, height),
     paddingRow: makePaddingRow(columns),
   };
+}
+
+/** Without padding, each direction has its own scale. */
+function planRectangle(width: number, height: number, outWidth: number, outHeight: number): ResamplePlan {
+  const columns = cutTable(makeTable(width, outWidth), 0, width);
+  const rows = cutTable(makeTable(height, outHeight), 0, height);
+  return { width, height, outWidth, outHeight, columns, rows, paddingRow: makePaddingRow(columns) };
 }
 
 /** Number of cached plans. A photo collection has few shapes, a crawl has thousands. Huge plans are not cached. */
@@ -61,10 +63,17 @@ const plans = new Map<string, ResamplePlan>();
 
 /** Returns the plan for a picture of `width` × `height` and a square of `size`. Recent plans are cached. */
 export function planResample(width: number, height: number, size: number): ResamplePlan {
-  const key = `${width}x${height}>${size}`;
-  const known = plans.get(key);
-  const plan = known ?? makePlan(width, height, size);
-  if (plan.side > KEPT_SIDE) return plan;
+  return cached(`${width}x${height}>${size}`, () => planSquare(width, height, size));
+}
+
+/** Returns the plan for a picture of `width` × `height` and a result of `outWidth` × `outHeight`, without padding. */
+export function planResize(width: number, height: number, outWidth: number, outHeight: number): ResamplePlan {
+  return cached(`${width}x${height}>${outWidth}x${outHeight}`, () => planRectangle(width, height, outWidth, outHeight));
+}
+
+function cached(key: string, make: () => ResamplePlan): ResamplePlan {
+  const plan = plans.get(key) ?? make();
+  if (Math.max(plan.width, plan.height) > KEPT_SIDE) return plan;
   plans.delete(key);
   plans.set(key, plan);
   if (plans.size > KEPT_PLANS) plans.delete(plans.keys().next().value ?? '');

@@ -110,7 +110,7 @@ function pack(plan: ResamplePlan): { columns: Packed; rows: PackedRows } {
 
 /** Offsets of all data in WebAssembly memory for one plan, in bytes. */
 function layOut(plan: ResamplePlan, tables: { columns: Packed; rows: PackedRows }) {
-  const rowBytes = plan.size * 3;
+  const rowBytes = plan.outWidth * 3;
   const betweenStride = (rowBytes + SLACK) & ~15;
   const sourceStride = plan.width * 3;
   const stripRows = Math.max(1, Math.min(plan.height, Math.floor(STRIP_BYTES / sourceStride)));
@@ -119,7 +119,7 @@ function layOut(plan: ResamplePlan, tables: { columns: Packed; rows: PackedRows 
   const pairs = weights + align(tables.columns.weights.byteLength);
   const between = pairs + align(tables.rows.pairs.byteLength);
   const target = between + align((plan.height + 1) * betweenStride);
-  const strip = target + align(plan.size * rowBytes + SLACK);
+  const strip = target + align(plan.outHeight * rowBytes + SLACK);
   return {
     rowBytes,
     betweenStride,
@@ -144,7 +144,7 @@ function run(exports: ResampleExports, data: Uint8Array, plan: ResamplePlan): Ui
   const words = new Int32Array(exports.memory.buffer);
 
   words.set(tables.columns.outputs, at.outputs / 4);
-  for (let x = 0; x < plan.size; x++) words[x * 8 + 2] = (tables.columns.outputs[x * 8 + 2] ?? 0) + at.weights;
+  for (let x = 0; x < plan.outWidth; x++) words[x * 8 + 2] = (tables.columns.outputs[x * 8 + 2] ?? 0) + at.weights;
   words.set(tables.columns.weights, at.weights / 4);
   bytes.set(plan.paddingRow, at.between);
   for (let row = 0; row < plan.height; row += at.stripRows) {
@@ -156,7 +156,7 @@ function run(exports: ResampleExports, data: Uint8Array, plan: ResamplePlan): Ui
       rows,
       at.between + (row + 1) * at.betweenStride,
       at.betweenStride,
-      plan.size,
+      plan.outWidth,
       at.outputs,
     );
   }
@@ -167,11 +167,11 @@ function run(exports: ResampleExports, data: Uint8Array, plan: ResamplePlan): Ui
     words[word] = at.between + (pairs[i] ?? 0) * at.betweenStride;
     words[word + 1] = at.between + (pairs[i + 1] ?? 0) * at.betweenStride;
   }
-  for (let y = 0; y < plan.size; y++) {
+  for (let y = 0; y < plan.outHeight; y++) {
     const first = start[y] ?? 0;
     exports.vertical(at.pairs + first * 16, (start[y + 1] ?? 0) - first, at.target + y * at.rowBytes, at.rowBytes);
   }
-  return bytes.slice(at.target, at.target + plan.size * at.rowBytes);
+  return bytes.slice(at.target, at.target + plan.outHeight * at.rowBytes);
 }
 
 /**

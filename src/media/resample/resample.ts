@@ -1,7 +1,7 @@
 /** This resampler equals Pillow's bit for bit. Sharp's does not, and scores depend on every pixel. */
 import { QalignError } from '../../base/errors.js';
 import { PAD_COLOUR } from '../preprocessing.js';
-import { planResample } from './resample-plan.js';
+import { planResample, planResize } from './resample-plan.js';
 import { resamplePlain } from './resample-plain.js';
 import { createWasmResample, type Resample } from './resample-wasm.js';
 
@@ -49,6 +49,31 @@ function padOnly({ width, height, data }: RawPicture, size: number): Uint8Array 
  */
 export function padAndResize(picture: RawPicture, size: number): Uint8Array {
   const { width, height, data } = picture;
+  requireSound(picture);
+  if (Math.max(width, height) === size) return padOnly(picture, size);
+  resample ??= createWasmResample() ?? resamplePlain;
+  return resample(data, planResample(width, height, size));
+}
+
+/**
+ * Resizes a picture without padding, each direction by its own scale. The result equals Pillow's BICUBIC bit for bit.
+ *
+ * @param to size of the result in pixels
+ * @returns uint8 RGB, `to.height` rows of `to.width` pixels, in a new buffer
+ * @throws QalignError MEDIA_CORRUPT, MEDIA_TOO_LARGE
+ */
+export function resizePicture(
+  picture: RawPicture,
+  to: { readonly width: number; readonly height: number },
+): Uint8Array {
+  const { width, height, data } = picture;
+  requireSound(picture);
+  if (width === to.width && height === to.height) return data.slice();
+  resample ??= createWasmResample() ?? resamplePlain;
+  return resample(data, planResize(width, height, to.width, to.height));
+}
+
+function requireSound({ width, height, data }: RawPicture): void {
   const side = Math.max(width, height);
   if (data.length !== width * height * 3 || data.length === 0) {
     throw new QalignError(
@@ -62,7 +87,4 @@ export function padAndResize(picture: RawPicture, size: number): Uint8Array {
       `A side of ${side} pixels is over the limit of ${MAX_SIDE}; split the picture into parts.`,
     );
   }
-  if (side === size) return padOnly(picture, size);
-  resample ??= createWasmResample() ?? resamplePlain;
-  return resample(data, planResample(width, height, size));
 }

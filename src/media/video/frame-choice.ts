@@ -1,5 +1,5 @@
-import type { FrameRule } from '../../prompts/subject.js';
-import { evenIndices, floorOf, sampling, samplingRate, type Rational } from './frame-indices.js';
+import type { FrameRule, WantedFrameRule } from '../../prompts/subject.js';
+import { EIGHT, evenIndices, floorOf, sampling, samplingRate, spreadIndices, type Rational } from './frame-indices.js';
 
 /** Timing of the pictures of a video stream, from its packets. Time stamps are in ticks. */
 export interface ClipTimes {
@@ -25,7 +25,7 @@ export interface ChoiceOptions {
   /** Pictures per second. Default: 1. */
   readonly fps?: number | undefined;
   readonly maxFrames?: number | undefined;
-  readonly frameRule?: 'auto' | 'published' | undefined;
+  readonly frameRule?: WantedFrameRule | undefined;
 }
 
 /** One requested picture. */
@@ -64,9 +64,12 @@ const MOST_CHECKED = 100_000;
  *
  * Otherwise, picture i is the last picture with a time stamp of at most i seconds. If time stamps are unreliable,
  * pictures are counted, and their decoding times decide between the two rules.
+ *
+ * The rule `eight` takes `maxFrames` pictures, eight by default, evenly spaced from the first to the last.
  */
 export function chooseFrames(times: ClipTimes, options: ChoiceOptions = {}): FrameChoice {
   const { fps = 1, frameRule = 'auto' } = options;
+  if (frameRule === 'eight') return spreadChoice(times, options.maxFrames ?? EIGHT);
   const published = publishedNames(times, fps);
   const choice = (rule: FrameRule, count: number, nameAt: (i: number) => Named): FrameChoice => ({
     rule,
@@ -95,6 +98,22 @@ export function chooseFrames(times: ClipTimes, options: ChoiceOptions = {}): Fra
   if (holds(times, fps, published, timed))
     return choice('published', published.count, gridNames(times, published.indexAt) ?? nth);
   return choice('time', timed, (i) => shownAt(times, fps, i));
+}
+
+function spreadChoice(times: ClipTimes, most: number): FrameChoice {
+  const { reliable, stamps, packets, rate } = times;
+  return {
+    rule: 'eight',
+    keys: reliable ? 'pts' : 'n',
+    count: most,
+    short: false,
+    wanted: () =>
+      spreadIndices(Math.max(1, reliable ? stamps.length : packets), most).map((index) => {
+        const named = { index, key: reliable ? stamps[index] : index };
+        const second = timeOf(times, named) ?? (index * rate.denominator) / rate.numerator;
+        return { ...named, second, timeS: second };
+      }),
+  };
 }
 
 interface Named {

@@ -5,7 +5,8 @@ import { draftOf, removeLeftovers } from '../../base/files/draft.js';
 import { holdFolder, type Reach } from '../../base/files/reach.js';
 import { guardWrite } from '../../base/files/unwritable.js';
 import type { MediaInput } from '../media-input.js';
-import { evenIndices } from './frame-indices.js';
+import { EIGHT, evenIndices, spreadIndices } from './frame-indices.js';
+import type { WantedFrameRule } from '../../prompts/subject.js';
 import { sampleVideo } from './video.js';
 import { reasonOf } from '../../base/files/reason.js';
 
@@ -94,15 +95,25 @@ export interface FrameFile {
 
 /**
  * Returns the frames in numerical order of their names. With `maxFrames`, returns at most that number, evenly spaced.
+ * With the rule `eight`, it takes them from the first to the last.
  * @param within where the folder must be; anywhere by default
  */
-export async function frameFiles(folder: string, maxFrames: number | undefined, within?: Reach): Promise<FrameFile[]> {
+export async function frameFiles(
+  folder: string,
+  {
+    maxFrames,
+    frameRule,
+  }: { readonly maxFrames?: number | undefined; readonly frameRule?: WantedFrameRule | undefined },
+  within?: Reach,
+): Promise<FrameFile[]> {
   const names = (await namesIn(folder, within))
     .filter((name) => !name.startsWith('.'))
     .sort((a, b) => a.localeCompare(b, 'en', { numeric: true }));
   if (names.length === 0)
     throw new QalignError('MEDIA_NOT_FOUND', `The folder of frames ${folder} is empty; extract the frames again.`);
-  return evenIndices(names.length, maxFrames).map((index) => ({ name: names[index]!, index }));
+  const indices =
+    frameRule === 'eight' ? spreadIndices(names.length, maxFrames ?? EIGHT) : evenIndices(names.length, maxFrames);
+  return indices.map((index) => ({ name: names[index]!, index }));
 }
 
 async function namesIn(folder: string, within: Reach | undefined): Promise<string[]> {

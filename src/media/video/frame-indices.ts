@@ -31,6 +31,22 @@ export function evenIndices(count: number, most: number = count): number[] {
   return Array.from({ length: kept }, (_, i) => Math.floor((i * count) / kept));
 }
 
+/** Pictures of a clip that the rule `eight` takes if the caller names no number. */
+export const EIGHT = 8;
+
+/**
+ * Returns `most` of `count` positions from the first to the last: round(i · (count − 1) / (most − 1)), where a half
+ * goes to the even neighbour. Short clips repeat pictures.
+ */
+export function spreadIndices(count: number, most: number): number[] {
+  if (most === 1) return [0];
+  const [last, steps] = [count - 1, most - 1];
+  return Array.from({ length: most }, (_, i) => {
+    const [low, twice] = [floorOf(i, last, steps), 2 * ((i * last) % steps)];
+    return twice > steps || (twice === steps && low % 2 === 1) ? low + 1 : low;
+  });
+}
+
 /**
  * Divides the rate of the clip by the wanted pictures per second. With `perSecond` 0.5, a 30 fps clip gives one picture
  * in 60. @throws RangeError if `perSecond` ≤ 0

@@ -3,7 +3,7 @@
  * reference. The frames are then resized exactly as in Pillow.
  */
 import { QalignError } from '../../base/errors.js';
-import type { FrameRule } from '../../prompts/subject.js';
+import type { FrameRule, WantedFrameRule } from '../../prompts/subject.js';
 import { withDefaults, type MediaLimits } from '../limits.js';
 import type { MediaInput } from '../media-input.js';
 import { openClip, type ClipFile } from './clip-file.js';
@@ -45,11 +45,14 @@ export interface SampleVideoOptions {
   readonly fps?: number | undefined;
   /**
    * Maximum number of frames. Of K frames, the entries floor(i·K/maxFrames) are taken.
-   * @default no limit
+   * @default no limit; 8 with the rule `eight`
    */
   readonly maxFrames?: number | undefined;
-  /** `published`: int(fps · i) even if the rate of the clip varies. Default: `auto`. */
-  readonly frameRule?: 'auto' | 'published' | undefined;
+  /**
+   * `published`: int(fps · i) even if the rate of the clip varies. `eight`: `maxFrames` pictures of all, from the first
+   * to the last. Default: `auto`.
+   */
+  readonly frameRule?: WantedFrameRule | undefined;
   /**
    * Limits of decoding.
    * @default DEFAULT_LIMITS
@@ -138,7 +141,10 @@ function choiceWarnings(choice: FrameChoice, wanted: readonly WantedFrame[], { t
       `the clip has no frame rate; ${(times.rate.numerator / times.rate.denominator).toFixed(3)} was computed from its time stamps`,
     );
   if (choice.short) warnings.push('the clip is shorter than one sampling interval; its first frame was used');
-  if (choice.rule !== 'time' && wanted.some(({ index }, i) => index === wanted[i - 1]?.index))
+  const repeats = wanted.some(({ index }, i) => index === wanted[i - 1]?.index);
+  if (choice.rule === 'eight' && repeats)
+    warnings.push(`the clip has fewer than ${wanted.length} pictures; some are repeated, as the rule demands`);
+  else if (choice.rule !== 'time' && repeats)
     warnings.push('the clip has fewer pictures per second than requested; some are repeated, as in the reference');
   if (choice.rule === 'time' && choice.keys === 'n')
     warnings.push('the clip has no display times of its pictures; their decoding times were used');

@@ -1,6 +1,8 @@
 /** src/media/views draws what a model sees of a picture. A frame has all views, stacked from top to bottom. */
+import type { Preparation } from '../../../bridge/protocol/chat.js';
 import { WHOLE, type View } from '../../../bridge/protocol/views.js';
-import { padAndResize, type RawPicture } from '../resample/resample.js';
+import { padAndResize, resizePicture, type RawPicture } from '../resample/resample.js';
+import { smartSize, type Size } from '../resample/smart-size.js';
 import { nativeView } from './native.js';
 
 /** Side and views of the frames of a model. `views` is absent if it sees only the whole picture. */
@@ -8,6 +10,8 @@ export interface FrameForm {
   /** Side of a view in pixels. */
   readonly size: number;
   readonly views?: readonly View[];
+  /** For models that take pictures that are not square. The frame then has the whole picture, without padding. */
+  readonly preparation?: Preparation;
 }
 
 /** Draws one view as uint8 RGB [size, size, 3]. */
@@ -18,6 +22,34 @@ const DRAW: Readonly<Record<View, (picture: RawPicture, size: number) => Uint8Ar
 
 /** Size in bytes of a frame: uint8 RGB [views · size, size, 3]. */
 export const frameBytes = (size: number, views: readonly View[] = WHOLE): number => 3 * size * size * views.length;
+
+/**
+ * Size in pixels of the frame of a picture.
+ * @throws QalignError MEDIA_TOO_LARGE for an aspect ratio that the model refuses
+ */
+export function frameSize(picture: Size, { size, views = WHOLE, preparation }: FrameForm): Size {
+  if (preparation === undefined) return { width: size, height: size * views.length };
+  return preparation.kind === 'smart'
+    ? smartSize(picture, preparation)
+    : { width: picture.width, height: picture.height };
+}
+
+/** Bytes of memory that `drawFrame` takes for its result and the rows between the two passes of resizing. */
+export function drawingBytes(picture: Size, form: FrameForm): number {
+  if (form.preparation === undefined) return picture.height * form.size * 3; // callers count the frame itself
+  const { width, height } = frameSize(picture, form);
+  return 3 * width * (height + (form.preparation.kind === 'smart' ? picture.height : 0));
+}
+
+/**
+ * Draws a picture as the model takes it.
+ * @returns uint8 RGB of `frameSize(picture, form)`, in a new buffer
+ * @throws QalignError MEDIA_CORRUPT, MEDIA_TOO_LARGE
+ */
+export function drawForm(picture: RawPicture, form: FrameForm): Uint8Array {
+  const { size, views, preparation } = form;
+  return preparation === undefined ? drawFrame(picture, size, views) : resizePicture(picture, frameSize(picture, form));
+}
 
 /**
  * Draws the views of a picture.

@@ -52,7 +52,8 @@ export function modelSentence({
   score_version,
 }: Pick<EvaluateResult, 'model' | 'prompt' | 'score_version'>): string {
   const untrained = model.untrained ? ' It is UNTRAINED: these numbers show only that the software runs.' : '';
-  return `Model ${model.id}, revision ${model.revision.slice(0, 12)}, weights ${model.weights_sha256.slice(0, 12)}, ${model.precision}, prompt ${prompt.name}, score_version ${score_version}.${untrained}`;
+  const zeroShot = model.taught === false ? ' It was not taught to rate: these are zero-shot scores.' : '';
+  return `Model ${model.id}, revision ${model.revision.slice(0, 12)}, weights ${model.weights_sha256.slice(0, 12)}, ${model.precision}, prompt ${prompt.name}, score_version ${score_version}.${untrained}${zeroShot}`;
 }
 
 export const INTERVALS =

@@ -85,16 +85,19 @@ export async function predict(
   }
 }
 
+const taughtOf = ({ choice }: Scorer): { taught?: false } => (choice.taught === undefined ? {} : { taught: false });
+
 function headerOf(scorer: Scorer, set: RecordSet): PredictionHeader {
-  const { id, revision, weights_sha256, precision, image_size, views } = scorer.model;
+  const { id, revision, weights_sha256, precision, image_size, views, preparation } = scorer.model;
+  const { name, text, stem } = scorer.prompt;
   return {
     format: 'qalign-predictions/2',
     dataset: set.name,
     records_sha256: set.sha256,
     n: set.records.length,
-    model: { id, revision, weights_sha256, precision, untrained: scorer.choice.untrained },
-    prompt: { name: scorer.prompt.name, text: scorer.prompt.text },
-    preprocessing: describePreprocessing(image_size, { views }),
+    model: { id, revision, weights_sha256, precision, untrained: scorer.choice.untrained, ...taughtOf(scorer) },
+    prompt: { name, text, ...(stem === undefined ? {} : { stem }) },
+    preprocessing: describePreprocessing(image_size, { views, preparation }),
     score_version: scorer.scoreVersion,
   };
 }

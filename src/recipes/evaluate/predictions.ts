@@ -39,11 +39,18 @@ export const PredictionHeaderSchema = Type.Object(
         weights_sha256: word('digest of the weights'),
         precision: word('fp32, bf16, fp16, fp8, int8 or nf4'),
         untrained: Type.Boolean({ description: 'the weights are random' }),
+        taught: Type.Optional(
+          Type.Literal(false, { description: 'false: the model was not taught to rate (zero-shot)' }),
+        ),
       },
       { ...closed, description: 'the model that predicted' },
     ),
     prompt: Type.Object(
-      { name: word('name of the prompt'), text: word('the question that the model was asked') },
+      {
+        name: word('name of the prompt'),
+        text: word('the question that the model was asked'),
+        stem: Type.Optional(word('of a chat model: the given beginning of the answer')),
+      },
       { ...closed, description: 'the prompt' },
     ),
     preprocessing: PreprocessingSchema,

@@ -1,5 +1,6 @@
 import { firstSignal } from '../../base/first-signal.js';
-import { requireTasks } from '../../config/models.js';
+import { QalignError } from '../../base/errors.js';
+import { requirePrompt, requireTasks } from '../../config/models.js';
 import { loadPrompt } from '../../config/prompts.js';
 import type { Task } from '../../prompts/subject.js';
 import type { PromptTemplate } from '../../prompts/render.js';
@@ -28,7 +29,9 @@ export async function resolveCallOptions(session: ScoringSession, own: ScoreOpti
   if (session.closed) throw scorerClosed();
   const prompt = own.prompt === undefined ? session.prompt : await promptNamed(session, own.prompt);
   const tasks = own.tasks ?? defaultTasks(session);
+  requirePrompt(session.choice, prompt);
   await requireTasks(session.choice, tasks);
+  requireWholeInputs(session, own);
   requireCurve(session.choice, prompt, tasks, own);
   const scale = own.scale ?? session.scale;
   return {
@@ -40,6 +43,19 @@ export async function resolveCallOptions(session: ScoringSession, own: ScoreOpti
     map: own.map === true ? {} : own.map === false ? undefined : own.map,
     version: versionOf(session, prompt, scale),
   };
+}
+
+/** @throws QalignError TASK_UNSUPPORTED for maps and curves of a chat model, which rates only whole inputs */
+function requireWholeInputs({ choice }: ScoringSession, { map, perFrame, perFrameWindow }: ScoreOptions): void {
+  if (choice.backend !== 'transformers') return;
+  const asksMap = map !== undefined && map !== false;
+  if (!asksMap && perFrame !== true && perFrameWindow === undefined) return;
+  throw new QalignError(
+    'TASK_UNSUPPORTED',
+    asksMap
+      ? `${choice.id} has no quality maps, because it takes pictures of any size; leave out --map, or choose another model.`
+      : `${choice.id} has no frame curves, because its clips are sent whole; leave out --per-frame, score extracted frames as pictures, or choose another model.`,
+  );
 }
 
 /** The tasks that are scored if the caller names none. */

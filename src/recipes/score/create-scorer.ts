@@ -55,7 +55,12 @@ const realParts = (waiting?: WaitingProcess): ScorerParts => ({
     requireDevices(wanted); // fails before the Python environment is created
     const keys = bridgeKeys === undefined ? undefined : await readBridgeKeys(bridgeKeys);
     const shared = { ...(log === undefined ? {} : { log }), ...(signal === undefined ? {} : { signal }) };
-    const python = await ensurePython({ ...shared, ...(onProgress === undefined ? {} : { onProgress }) });
+    const isChat = choice.backend === 'transformers';
+    const python = await ensurePython({
+      ...shared,
+      ...(onProgress === undefined ? {} : { onProgress }),
+      ...(isChat ? { extras: ['transformers'] as const, offline: offline ?? false } : {}),
+    });
     const devices = await resolveDevices(wanted, python, signal);
     onProgress?.(`loading ${choice.id}`);
     const heard = createPercentGate(); // workers report every tensor
@@ -64,7 +69,9 @@ const realParts = (waiting?: WaitingProcess): ScorerParts => ({
       python,
       waiting,
       devices,
-      warmUp,
+      ...(warmUp === undefined ? {} : { warmUp }),
+      ...(choice.backend === undefined ? {} : { backend: choice.backend }),
+      ...(choice.chat === undefined ? {} : { chat: choice.chat }),
       model: place(choice.model),
       precision: precision ?? 'auto',
       offline: offline ?? false,

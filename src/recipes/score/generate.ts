@@ -1,7 +1,7 @@
 import type { Precision } from '../../../bridge/protocol/models.js';
 import type { WorkerLink } from '../../../bridge/client.js';
 import type { GenerateResult } from '../../../bridge/protocol/generate.js';
-import { chooseModel, type ModelChoice } from '../../config/models.js';
+import { chooseModel, requireFirstBackend, type ModelChoice } from '../../config/models.js';
 import { ensurePython } from '../../engine/python/environment.js';
 import { loadModelParams } from '../../engine/load-model.js';
 import { withWorker } from '../../engine/with-worker.js';
@@ -82,6 +82,7 @@ export async function generateAnswers(
   const { signal, log } = options;
   const shared = { ...(signal === undefined ? {} : { signal }), ...(log === undefined ? {} : { log }) };
   const choice = await chooseModel(options);
+  requireFirstBackend(choice, 'generating text');
   const python = await ensurePython(shared);
   const [device = 'cpu'] = await resolveDevices(options.device ?? 'auto', python, signal);
   const preparer = createPreparer();

@@ -7,8 +7,8 @@ import type { ClipSource } from '../../engine/index.js';
 import { exactName } from '../../media/media-input.js';
 import type { ClipReader, PreparedMedia } from '../../media/preparer.js';
 import type { Kind, Task } from '../../prompts/subject.js';
-import { allows, renderPrompt, type PromptTemplate } from '../../prompts/render.js';
-import { byLevel } from '../../scoring/levels.js';
+import { allows, renderQuestion, type ChatText, type PromptTemplate } from '../../prompts/render.js';
+import { byLevel, LEVELS, type Level } from '../../scoring/levels.js';
 import { scoreLogits } from '../../scoring/score.js';
 import type { CallOptions } from './call-options.js';
 import { curveQuestions, windowOf, type CurveQuestions } from './curve/frame-curve.js';
@@ -18,8 +18,8 @@ import type { ScoringSession } from './session.js';
 import { isOfOneInput, orCancelled, scorerClosed } from './stop-errors.js';
 
 /** A rendered prompt and the model's answer to it. */
-interface Answered {
-  readonly text: string;
+interface Answered extends Pick<ScoringAnswer, 'rendered' | 'levelTokens'> {
+  readonly question: string | ChatText;
   readonly logits: number[];
   readonly logSumExp: number;
 }
@@ -86,12 +86,13 @@ async function prepareAndAsk(
   call: CallOptions,
 ): Promise<Scored> {
   const { limits, lane = 'bulk', ticket, traceparent, onStage, signal, strict, prompt, scale, map } = call;
-  const texts = tasks.map((task) => renderPrompt(prompt, task, source.kind));
+  const texts = tasks.map((task) => renderQuestion(prompt, task, source.kind));
   const window = source.kind === 'video' ? windowOf(call) : undefined;
   const curve = window === undefined ? undefined : curveQuestions(prompt, tasks, window);
   const wanted = {
     size: preprocessing.size,
     views: preprocessing.views,
+    preparation: model.preparation,
     autoOrient: preprocessing.auto_orient,
     fps: preprocessing.fps ?? undefined,
     maxFrames: preprocessing.max_frames ?? undefined,
@@ -118,7 +119,7 @@ async function prepareAndAsk(
       ? await askClip(
           await preparer.open(source, wanted),
           (clip) => engine.scoreClip(clip, place),
-          { texts, curve },
+          { texts, curve, isWhole: model.preparation !== undefined },
           check,
           decoded,
         )
@@ -147,7 +148,7 @@ async function prepareAndAsk(
     ...made,
     warnings,
     curves,
-    answers: answers.map((answer, at) => ({ ...answer, text: texts[at] as string })),
+    answers: answers.map((answer, at) => ({ ...answer, question: texts[at] as string | ChatText })),
   };
 }
 
@@ -159,20 +160,28 @@ type Asked = Omit<PreparedMedia, 'data'> &
   };
 
 async function askPicture(
-  { data, ...made }: PreparedMedia,
+  { data, shape, ...made }: PreparedMedia,
   score: (item: Parameters<ScoringEngine['score']>[0]) => Promise<ScoringAnswer[]>,
-  prompts: string[],
+  prompts: (string | ChatText)[],
   check: (warnings: readonly string[]) => void,
 ): Promise<Asked> {
   check(made.warnings);
-  return { ...made, answers: await score({ visuals: [{ frames: made.frames, data }], prompts }) };
+  return { ...made, answers: await score({ visuals: [{ frames: made.frames, data, shape }], prompts }) };
 }
 
 /** The engine reads the clip chunk by chunk. Its warnings are complete after the last chunk. */
 async function askClip(
   clip: ClipReader,
   score: (clip: ClipSource) => Promise<ScoringAnswer[]>,
-  { texts, curve }: { readonly texts: readonly string[]; readonly curve: CurveQuestions | undefined },
+  {
+    texts,
+    curve,
+    isWhole,
+  }: {
+    readonly texts: readonly (string | ChatText)[];
+    readonly curve: CurveQuestions | undefined;
+    readonly isWhole: boolean;
+  },
   check: (warnings: readonly string[]) => void,
   decoded: () => void,
 ): Promise<Asked> {
@@ -190,7 +199,7 @@ async function askClip(
   }
   try {
     const framePrompts = curve && ((count: number) => curve.prompts(count));
-    const found = await score({ frames: clip.frames, prompts: texts, framePrompts, chunks: counted });
+    const found = await score({ frames: clip.frames, prompts: texts, framePrompts, chunks: counted, isWhole });
     const { width, height, frameRule, warnings, times } = clip;
     const answers = found.slice(0, texts.length);
     const frameAnswers = { answers: found.slice(texts.length), times };
@@ -209,16 +218,17 @@ function tooLong(answers: readonly ScoringAnswer[], frames: number, most: number
 }
 
 function result(
-  { model, preprocessing }: ScoringSession,
+  session: ScoringSession,
   source: ScoreSource,
   task: Task,
   { scale, prompt, version }: CallOptions,
   { frames, frameRule, width, height, decoder, warnings }: Scored,
-  { text, logits, logSumExp }: Answered,
+  answered: Answered,
   { curve, map }: { readonly curve: FrameCurve | undefined; readonly map: QualityMap | undefined },
 ): ScoreResult {
+  const { logits, logSumExp } = answered;
   const { score, level, level_probs, level_mass, entropy, std } = scoreLogits(logits, logSumExp, scale);
-  const { id, revision, weights_sha256, precision, device } = model;
+  const { preprocessing } = session;
   const { kind } = source;
   return {
     ...inputFields(source, task),
@@ -238,10 +248,32 @@ function result(
     height,
     ...(map === undefined ? {} : { map }),
     warnings: [...warnings],
-    model: { id, revision, weights_sha256, precision, device },
-    prompt: { name: prompt.name, text },
+    model: modelFields(session),
+    prompt: { name: prompt.name, ...promptFields(answered) },
     preprocessing: decoder === undefined ? preprocessing : { ...preprocessing, decoder },
     score_version: version,
+  };
+}
+
+function modelFields({ model, choice }: ScoringSession): ScoreResult['model'] {
+  const { id, revision, weights_sha256, precision, device, family, processor, processing_sha256 } = model;
+  return {
+    ...{ id, revision, weights_sha256, precision, device },
+    ...(choice.taught === undefined ? {} : { taught: choice.taught }),
+    ...(family === undefined ? {} : { family }),
+    ...(processor === undefined ? {} : { processor }),
+    ...(processing_sha256 === undefined ? {} : { processing_sha256 }),
+  };
+}
+
+function promptFields({ question, rendered, levelTokens }: Answered): Omit<ScoreResult['prompt'], 'name'> {
+  if (typeof question === 'string') return { text: question };
+  const tokensOf = (level: Level): number[] => [...(levelTokens?.[level] ?? [])];
+  const [excellent, good, fair, poor, bad] = LEVELS.map(tokensOf) as [number[], number[], number[], number[], number[]];
+  return {
+    ...question,
+    ...(rendered === undefined ? {} : { rendered }),
+    ...(levelTokens === undefined ? {} : { level_tokens: { excellent, good, fair, poor, bad } }),
   };
 }
 

@@ -2,7 +2,7 @@ import { PRECISIONS } from '../../../bridge/protocol/models.js';
 import { WINDOW_FRAMES } from '../../api/frame-curve.js';
 import { QalignError } from '../../base/errors.js';
 import { hint } from '../../base/suggest.js';
-import { TASKS } from '../../prompts/subject.js';
+import { TASKS, WANTED_FRAME_RULES } from '../../prompts/subject.js';
 import { SCALES } from '../../scoring/levels.js';
 import { leavesGaps, MAP_LIMITS, type MapOptions } from '../../scoring/quality-map.js';
 import type { OneTask, ScoreManyOptions, ScoreOptions, ScorerOptions } from './scorer.js';
@@ -105,7 +105,7 @@ const SCORER_OPTIONS: Rules<ScorerOptions> = {
   autoOrient: flag,
   fps: positive,
   maxFrames: count,
-  frameRule: oneOf(['auto', 'published']),
+  frameRule: oneOf(WANTED_FRAME_RULES),
   maxBatchFrames: count,
   deterministic: flag,
   stepMs: positive,

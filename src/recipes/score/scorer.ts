@@ -1,8 +1,9 @@
+import type { Family, Preparation } from '../../../bridge/protocol/chat.js';
 import type { Precision, WarmUp } from '../../../bridge/protocol/models.js';
 import type { View } from '../../../bridge/protocol/views.js';
 import type { OnStage } from '../../base/stage.js';
 import type { Lane } from '../../base/lane.js';
-import type { BatchReport, ClipSource, EngineStats, ItemOptions } from '../../engine/index.js';
+import type { BatchReport, ChatPrompt, ClipSource, EngineStats, ItemOptions, Visual } from '../../engine/index.js';
 import type { ModelChoice } from '../../config/models.js';
 import type { Logger } from '../../base/logger.js';
 import type { DecodeBudget } from '../../media/budget/decode-budget.js';
@@ -10,7 +11,7 @@ import type { MediaLimits } from '../../media/limits.js';
 import type { PrepareLoad } from '../../media/prepare-pool.js';
 import type { Preparer } from '../../media/preparer.js';
 import type { MediaSource } from '../../media/sources.js';
-import type { Task } from '../../prompts/subject.js';
+import type { Task, WantedFrameRule } from '../../prompts/subject.js';
 import type { PromptTemplate } from '../../prompts/render.js';
 import type { Scale } from '../../scoring/levels.js';
 import type { MapOptions } from '../../scoring/quality-map.js';
@@ -32,6 +33,14 @@ export interface ScoringModel {
   readonly parameters: number;
   /** The longest sequence that the model supports, in tokens; null if unknown. */
   readonly max_positions?: number | null;
+  /** Only models of transformers have the following. */
+  readonly family?: Family | undefined;
+  /** How pictures are prepared that need not be square. */
+  readonly preparation?: Preparation | undefined;
+  /** Processor of pictures, and its version. */
+  readonly processor?: string | undefined;
+  /** Digest of processor, tokenizer, chat template and versions. */
+  readonly processing_sha256?: string | undefined;
 }
 
 /** The answer to one prompt. `positions` is the length of the sequence of prompt and frames. */
@@ -39,14 +48,14 @@ export interface ScoringAnswer {
   readonly logits: number[];
   readonly logSumExp: number;
   readonly positions?: number;
+  /** Of chat models: the text that the chat template made, and the token ids of the level words. */
+  readonly rendered?: string;
+  readonly levelTokens?: Readonly<Record<string, number[]>>;
 }
 
 export interface ScoringEngine {
   readonly model: ScoringModel;
-  score(
-    item: { visuals: { frames: number; data: Uint8Array }[]; prompts: string[] },
-    options?: ItemOptions,
-  ): Promise<ScoringAnswer[]>;
+  score(item: { visuals: Visual[]; prompts: (string | ChatPrompt)[] }, options?: ItemOptions): Promise<ScoringAnswer[]>;
   scoreClip(clip: ClipSource, options?: ItemOptions): Promise<ScoringAnswer[]>;
   ticket?(): number;
   stats?(): EngineStats;
@@ -59,7 +68,7 @@ export type ScoringPreparer = Pick<Preparer, 'prepare' | 'windows' | 'open' | 'c
 
 /** Dependencies of a scorer: real ones come from `create-scorer.ts`, tests pass fakes. */
 export interface ScorerParts {
-  createEngine(choice: ModelChoice, options: ScorerOptions, warmUp: WarmUp): Promise<ScoringEngine>;
+  createEngine(choice: ModelChoice, options: ScorerOptions, warmUp: WarmUp | undefined): Promise<ScoringEngine>;
   createPreparer(options: ScorerOptions): ScoringPreparer;
   toSource(input: string | Uint8Array, options: ScorerOptions): Promise<ScoreSource>;
 }
@@ -126,16 +135,16 @@ export interface ScorerOptions {
    */
   readonly fps?: number | undefined;
   /**
-   * Maximum number of frames per clip.
-   * @default no limit
+   * Maximum number of frames per clip, at most 64 for models of transformers.
+   * @default no limit; for models of transformers 8, or 64 with another `frameRule` than `eight`
    */
   readonly maxFrames?: number | undefined;
   /**
    * Selection of frames in clips with a variable rate. `auto` uses timestamps, `published` takes the frames int(fps ·
-   * i).
-   * @default 'auto'
+   * i), `eight` takes `maxFrames` pictures (8) from the first to the last.
+   * @default 'auto'; 'eight' for models of transformers
    */
-  readonly frameRule?: 'auto' | 'published' | undefined;
+  readonly frameRule?: WantedFrameRule | undefined;
   /** Maximum number of frames per request to a worker; by default the engine chooses it. */
   readonly maxBatchFrames?: number | undefined;
   /**

@@ -1,10 +1,11 @@
 import type { Preprocessing } from '../../api/result.js';
 import type { WarmUp } from '../../../bridge/protocol/models.js';
-import { chooseModel, supports, type ModelChoice } from '../../config/models.js';
+import { QalignError } from '../../base/errors.js';
+import { chooseModel, requirePrompt, supports, type ModelChoice } from '../../config/models.js';
 import { loadPrompt } from '../../config/prompts.js';
 import type { EngineStats } from '../../engine/index.js';
 import type { PrepareLoad } from '../../media/prepare-pool.js';
-import { describePreprocessing } from '../../media/preprocessing.js';
+import { describePreprocessing, MOST_CHAT_FRAMES } from '../../media/preprocessing.js';
 import { allows, renderPrompt, type PromptTemplate } from '../../prompts/render.js';
 import { TASKS } from '../../prompts/subject.js';
 import { LEVELS, type Scale } from '../../scoring/levels.js';
@@ -43,8 +44,10 @@ export interface ScoringSession {
 export async function openSession(parts: ScorerParts, options: ScorerOptions): Promise<ScoringSession> {
   const choice = await chooseModel(options);
   const prompt = await loadPrompt(options.prompt ?? choice.prompt);
+  requirePrompt(choice, prompt);
+  if (choice.backend === 'transformers') requireFewFrames(choice, options);
   const plain = parts.createPreparer(options); // its thread starts while the model loads
-  const engine = await parts.createEngine(choice, options, expectedRequests(choice, prompt)).catch(async (error) => {
+  const engine = await parts.createEngine(choice, options, warmUpOf(choice, prompt)).catch(async (error) => {
     await plain.close();
     throw error;
   });
@@ -55,9 +58,13 @@ export async function openSession(parts: ScorerParts, options: ScorerOptions): P
     choice,
     engine,
     preparer,
-    inFlight: createInFlight(stats),
+    inFlight: createInFlight(stats, mostPictures(loaded.preparation)),
     model: { ...loaded, id: choice.id },
-    preprocessing: describePreprocessing(loaded.image_size, { ...options, views: loaded.views }),
+    preprocessing: describePreprocessing(loaded.image_size, {
+      ...options,
+      views: loaded.views,
+      preparation: loaded.preparation,
+    }),
     prompt,
     scale: options.scale ?? 'mos5',
     prompts: new Map([[prompt.name, prompt]]),
@@ -66,6 +73,28 @@ export async function openSession(parts: ScorerParts, options: ScorerOptions): P
     closed: false,
   };
 }
+
+/** @throws QalignError USAGE for more frames of a clip than a chat model gets */
+function requireFewFrames({ id }: ModelChoice, { maxFrames }: ScorerOptions): void {
+  if (maxFrames === undefined || maxFrames <= MOST_CHAT_FRAMES) return;
+  throw new QalignError('USAGE', `${id} takes at most ${MOST_CHAT_FRAMES} frames of a clip; ask for fewer.`);
+}
+
+/** Memory of the prepared pictures that wait for a chat model, and the size of a picture without a known bound. */
+const CHAT_BYTES = 2 ** 30;
+const NATIVE_PIXELS = 12e6;
+const FEWEST_PICTURES = 8;
+
+/** Number of pictures in flight that bounds the memory of large ones; undefined for squares, which are small. */
+function mostPictures(preparation: ScoringModel['preparation']): number | undefined {
+  if (preparation === undefined) return undefined;
+  const pixels = preparation.kind === 'smart' ? preparation.max_pixels : NATIVE_PIXELS;
+  return Math.max(FEWEST_PICTURES, Math.floor(CHAT_BYTES / (3 * pixels)));
+}
+
+/** Models of transformers are not prepared for requests. */
+const warmUpOf = (choice: ModelChoice, prompt: PromptTemplate): WarmUp | undefined =>
+  choice.backend === 'transformers' ? undefined : expectedRequests(choice, prompt);
 
 /** One picture with each task that the model rates, and with all of them. */
 export function expectedRequests(choice: ModelChoice, prompt: PromptTemplate): WarmUp {
@@ -76,8 +105,17 @@ export function expectedRequests(choice: ModelChoice, prompt: PromptTemplate): W
 }
 
 /** score_version of the scores of a session for a prompt and a scale. */
-export function versionOf({ model, preprocessing }: ScoringSession, prompt: PromptTemplate, scale: Scale): string {
+export function versionOf(
+  { choice, model, preprocessing }: ScoringSession,
+  prompt: PromptTemplate,
+  scale: Scale,
+): string {
+  const { processing_sha256 } = model;
+  const { chat: settings } = choice;
   return scoreVersion({
+    ...(choice.backend === 'transformers'
+      ? { chat: { processing_sha256, stem: prompt.stem, texts: prompt.texts, settings } }
+      : {}),
     weightsSha256: model.weights_sha256,
     precision: model.precision,
     promptText: prompt.text,

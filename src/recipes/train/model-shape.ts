@@ -1,6 +1,6 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
-import { chooseModel, type ModelChoice } from '../../config/models.js';
+import { chooseModel, requireFirstBackend, type ModelChoice } from '../../config/models.js';
 import type { TrainRecipe } from '../../config/train.js';
 import type { PythonCommand } from '../../engine/python/environment.js';
 import { withWorker } from '../../engine/with-worker.js';
@@ -28,11 +28,13 @@ export async function chooseTrainModel(recipe: Pick<TrainRecipe, 'model' | 'base
   const packaged = join(packageRoot, recipe.model);
   const model =
     !existsSync(resolve(recipe.model)) && existsSync(join(packaged, 'config.json')) ? packaged : recipe.model;
-  return chooseModel({
+  const choice = await chooseModel({
     model,
     ...(recipe.base === null ? {} : { base: recipe.base }),
     ...(recipe.revision === null ? {} : { revision: recipe.revision }),
   });
+  requireFirstBackend(choice, 'training');
+  return choice;
 }
 
 /**

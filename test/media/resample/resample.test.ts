@@ -7,19 +7,8 @@ import { planResample } from '../../../src/media/resample/resample-plan.js';
 import { resamplePlain } from '../../../src/media/resample/resample-plain.js';
 import { makeTable } from '../../../src/media/resample/resample-table.js';
 import { createWasmResample } from '../../../src/media/resample/resample-wasm.js';
+import { noise } from './noise.js';
 import { buildResampleModule, RESAMPLE_MODULE_PATH } from '../../../bridge/build-resample.js';
-
-/** Reproducible noise with many 0 and 255, which overshoot. */
-function noise(width: number, height: number, seed: number): Uint8Array {
-  const data = new Uint8Array(width * height * 3);
-  let state = seed >>> 0 || 1;
-  for (let i = 0; i < data.length; i++) {
-    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
-    const value = state >>> 23;
-    data[i] = value > 383 ? 255 : value > 255 ? 0 : value;
-  }
-  return data;
-}
 
 /** The definition: pad the picture, then resize the square, without fused padding. */
 function literal(data: Uint8Array, width: number, height: number, size: number): Uint8Array {

@@ -25,6 +25,22 @@ const chosen = (times: ClipTimes, options?: ChoiceOptions) => {
 };
 
 describe('the frame rule', () => {
+  it('`eight` takes pictures from the first to the last, with halves to the even one, and repeats those of short clips', () => {
+    const long = clip(every(100, 40, 5000), 25);
+    const eight = chosen(long, { frameRule: 'eight' });
+    // numpy.round(numpy.linspace(0, 99, 8))
+    expect(eight).toMatchObject({ rule: 'eight', indices: [0, 14, 28, 42, 57, 71, 85, 99] });
+    expect(eight.keys).toEqual(eight.indices.map((index) => 5000 + 40 * index));
+    expect(chosen(long, { frameRule: 'eight', maxFrames: 1 }).indices).toEqual([0]);
+    // numpy.round(numpy.linspace(0, 9, 7)) and (0, 2, 8)
+    expect(chosen(clip(every(10, 40), 25), { frameRule: 'eight', maxFrames: 7 }).indices).toEqual([
+      0, 2, 3, 4, 6, 8, 9,
+    ]);
+    expect(chosen(clip(every(3, 40), 25), { frameRule: 'eight' }).indices).toEqual([0, 0, 1, 1, 1, 1, 2, 2]);
+    const counted = chooseFrames(clip(every(100, 40), 25, { reliable: false }), { frameRule: 'eight' });
+    expect([counted.keys, counted.wanted()[7]]).toEqual(['n', { index: 99, key: 99, second: 3.96, timeS: 3.96 }]);
+  });
+
   it('is the published rule at a constant rate, with any first time stamp, and with stamps rounded to milliseconds', () => {
     const rates = fc.constantFrom(10, 24, 25, 30, 50, 60);
     fc.assert(

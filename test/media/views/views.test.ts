@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import sharp from 'sharp';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { Preparation } from '../../../bridge/protocol/chat.js';
 import type { View } from '../../../bridge/protocol/views.js';
 import { NeedsMemory } from '../../../src/media/budget/needs-memory.js';
 import { prepareFrame, prepareImage } from '../../../src/media/image.js';
@@ -10,8 +11,9 @@ import { createPreparePool } from '../../../src/media/prepare-pool.js';
 import { createPreparer } from '../../../src/media/preparer.js';
 import { PAD_COLOUR } from '../../../src/media/preprocessing.js';
 import { padAndResize, type RawPicture } from '../../../src/media/resample/resample.js';
+import { costOf } from '../../../src/media/resample/smart-size.js';
 import { nativeView } from '../../../src/media/views/native.js';
-import { drawFrame, frameBytes } from '../../../src/media/views/views.js';
+import { drawFrame, drawingBytes, frameBytes } from '../../../src/media/views/views.js';
 import { prepareWindows } from '../../../src/media/windows/prepare-windows.js';
 
 const BOTH: readonly View[] = ['whole', 'native'];
@@ -162,5 +164,59 @@ describe('all ways to the pixels draw the same views', () => {
       NeedsMemory,
     );
     expect((await prepareWindows(png, { ...options, granted: decoded + needed + 1000 })).data).toEqual(data);
+  });
+});
+
+describe('frames of models that take pictures that are not square', () => {
+  const smart: Preparation = { kind: 'smart', multiple: 32, min_pixels: 4096, max_pixels: 16_384 };
+  const picture = places(90, 40);
+
+  it('resizes to multiples for `smart`, and keeps the pixels for `native`', () => {
+    const { width, height, data, original, warnings } = prepareFrame(picture, { size: 128, preparation: smart });
+    expect([width, height, data.length, original, warnings]).toEqual([
+      96,
+      64,
+      3 * 96 * 64,
+      { width: 90, height: 40 },
+      [],
+    ]);
+    const native = prepareFrame(picture, { size: 0, preparation: { kind: 'native' } });
+    expect([native.width, native.height]).toEqual([90, 40]);
+    expect(native.data).toEqual(picture.data);
+    expect(native.data.buffer).not.toBe(picture.data.buffer);
+  });
+
+  it('costs a frame by its pixels', () => {
+    expect([costOf({ width: 32, height: 32 }), costOf({ width: 448, height: 448 })]).toEqual([1, 1]);
+    expect(costOf({ width: 1024, height: 1024 })).toBe(5);
+    const form = { size: 128, preparation: smart };
+    expect(drawingBytes(picture, form)).toBe(3 * 96 * (64 + 40));
+    expect(drawingBytes(picture, { size: 28 })).toBe(3 * 40 * 28);
+  });
+
+  it('prepares a folder of frames, a picture and frames on the threads, with their size', async () => {
+    const png = (width: number, height: number): Promise<Buffer> =>
+      sharp(Buffer.from(places(width, height).data), { raw: { width, height, channels: 3 } })
+        .png()
+        .toBuffer();
+    const folder = await mkdtemp(join(tmpdir(), 'qalign-forms-'));
+    await using pool = createPreparePool({ threads: 1 });
+    const preparer = createPreparer(pool);
+    try {
+      for (const at of [0, 1, 2]) await writeFile(join(folder, `${at}.png`), await png(90, 40));
+      const options = { size: 128, preparation: smart };
+      const one = await preparer.prepare({ media: join(folder, '0.png'), kind: 'image' }, options);
+      expect([one.shape, one.width, one.height]).toEqual([{ width: 96, height: 64 }, 90, 40]);
+      const clip = { media: folder, kind: 'folder' as const };
+      const whole = await preparer.prepare(clip, { ...options, frameRule: 'eight', maxFrames: 4 });
+      expect([whole.frames, whole.shape, whole.frameRule]).toEqual([4, { width: 96, height: 64 }, 'eight']);
+      expect(whole.data.subarray(3 * one.data.length)).toEqual(one.data);
+      const frames = await pool.prepareFrames([picture, picture], options);
+      expect(frames.subarray(one.data.length)).toEqual(one.data);
+      await writeFile(join(folder, '1.png'), await png(40, 90));
+      await expect(preparer.prepare(clip, options)).rejects.toThrow(/different sizes \(96x64 and 64x96/);
+    } finally {
+      await rm(folder, { recursive: true });
+    }
   });
 });

@@ -1,3 +1,4 @@
+import type { ChatPrompt } from '../../../src/engine/index.js';
 import type { ClipReader, PreparedMedia } from '../../../src/media/preparer.js';
 import { createScorerFrom } from '../../../src/recipes/score/score.js';
 import { planWindows } from '../../../src/scoring/quality-map.js';
@@ -12,7 +13,7 @@ import type {
 import { QalignError } from '../../../src/base/errors.js';
 
 export interface FakeLog {
-  engineCalls: { frames: number; prompts: string[] }[];
+  engineCalls: { frames: number; prompts: (string | ChatPrompt)[] }[];
   closed: number;
 }
 

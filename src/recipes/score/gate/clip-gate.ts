@@ -45,7 +45,7 @@ export function gateClips(
         const clip = await decoders.pass(lane, () => preparer.open(source, options), signal);
         let giveBack = (): void => {};
         try {
-          giveBack = await claim(clip.frames);
+          giveBack = await claim(Math.ceil(clip.frames * (clip.frameCost ?? 1)));
           return inTurns(clip, await turn(), turn, giveBack);
         } catch (error) {
           giveBack();

@@ -24,9 +24,10 @@ export interface InFlight {
   waiting(lane: Lane): number;
 }
 
-export function createInFlight(stats: () => EngineStats | undefined): InFlight {
+/** @param most limit for models with large pictures */
+export function createInFlight(stats: () => EngineStats | undefined, most = Infinity): InFlight {
   const width = (): number => {
-    return Math.max(LEAST_IN_FLIGHT, BATCHES_IN_FLIGHT * (stats()?.batchFrames ?? 0));
+    return Math.min(most, Math.max(LEAST_IN_FLIGHT, BATCHES_IN_FLIGHT * (stats()?.batchFrames ?? 0)));
   };
   // one gate per lane, so that bulk pictures never take the places of interactive ones
   const pictures = { interactive: createPriorityGate(width), bulk: createPriorityGate(width) };

@@ -22,7 +22,7 @@ export interface WindowParts {
   readonly prepare: (range: WindowRange) => Promise<PreparedWindows>;
   readonly ask: Ask;
   readonly askWindow: Ask;
-  readonly prompts: string[];
+  readonly prompts: Parameters<ScoringEngine['score']>[0]['prompts'];
   readonly scale: Scale;
   readonly signal: AbortSignal | undefined;
   /** Refuses the warnings of the picture in strict mode. */
@@ -67,7 +67,7 @@ export async function askWithMap(parts: WindowParts): Promise<AskedWithMap> {
   return { frames: 1, ...original, decoder, warnings, answers, maps };
 }
 
-const itemOf = (data: Uint8Array, prompts: string[]): Parameters<Ask>[0] => ({
+const itemOf = (data: Uint8Array, prompts: WindowParts['prompts']): Parameters<Ask>[0] => ({
   visuals: [{ frames: 1, data }],
   prompts,
 });

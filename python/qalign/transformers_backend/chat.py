@@ -1,0 +1,67 @@
+"""A question and its stem → the text of the model's own chat template, with one placeholder for each picture."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from qalign.weights.answers import ChatPrompt
+from qalign.weights.errors import ConfigError, InvalidInput
+
+MARKER = "<|image|>"  # in the messages of the bridge, for every family
+THINKING = "enable_thinking"
+
+
+class Chat:
+    """Renders questions with a chat template of Jinja."""
+
+    def __init__(self, tokenizer: Any, template: str | None, placeholder: str, system: str | None = None) -> None:
+        """`placeholder` is the text that the template writes for a picture. Raises ConfigError without a template."""
+        if not isinstance(template, str) or not template:
+            raise ConfigError(
+                "The model has no chat template (chat_template.jinja, chat_template.json or a key of "
+                "tokenizer_config.json), so it cannot be asked. Use a checkpoint that was tuned for chats."
+            )
+        self.template = template
+        self._tokenizer, self._placeholder, self._system = tokenizer, placeholder, system
+
+    def render(self, prompt: ChatPrompt, frames: Sequence[int]) -> str:
+        """The text of system, user and the begun answer. `frames` are the pictures of each visual, in order.
+
+        Raises InvalidInput if markers and visuals differ, or a text contains a placeholder. Raises ConfigError if the
+        template does not take messages of text and pictures.
+        """
+        parts = prompt.text.split(MARKER)
+        if len(parts) != len(frames) + 1:
+            raise InvalidInput(f"A prompt has {len(parts) - 1} image markers, but the item has {len(frames)} visuals.")
+        messages = [{"role": "user", "content": _content(parts, frames)}]
+        if self._system is not None:
+            messages.insert(0, {"role": "system", "content": [{"type": "text", "text": self._system}]})
+        rendered = self._apply(messages) + prompt.stem
+        found, wanted = rendered.count(self._placeholder), sum(frames)
+        if found != wanted:
+            raise InvalidInput(
+                f"The chat template made {found} placeholders {self._placeholder!r} for {wanted} pictures; "
+                "the texts must not contain it."
+            )
+        return rendered
+
+    def _apply(self, messages: list[dict[str, Any]]) -> str:
+        options = {THINKING: False} if THINKING in self.template else {}
+        try:
+            text = self._tokenizer.apply_chat_template(
+                messages, chat_template=self.template, tokenize=False, add_generation_prompt=True, **options
+            )
+        except Exception as error:  # a template can raise any error of Jinja and Python
+            reason = (str(error) or type(error).__name__).splitlines()[0][:200]
+            raise ConfigError(f"The chat template of the model refuses the question: {reason}.") from error
+        return str(text)
+
+
+def _content(parts: Sequence[str], frames: Sequence[int]) -> list[dict[str, str]]:
+    """Texts and pictures of a message, in order. A clip is one visual and becomes consecutive pictures."""
+    content: list[dict[str, str]] = []
+    for index, part in enumerate(parts):
+        if part:
+            content.append({"type": "text", "text": part})
+        if index < len(frames):
+            content += [{"type": "image"} for _ in range(frames[index])]
+    return content

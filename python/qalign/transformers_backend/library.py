@@ -1,0 +1,79 @@
+"""The door to the package transformers: one version, no network, no kernels of the hub, only the needed modules."""
+
+import importlib
+import importlib.metadata
+import os
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from qalign.weights.errors import MissingPackage
+
+from .lean import without_compiler
+
+VERSIONS = ("5.24.",)  # the engine uses parts of the library that other versions can change
+ATTENTION = "sdpa"
+
+
+def transformers_version() -> str:
+    """The installed version. Raises MissingPackage for none, and for a version that was not tested."""
+    try:
+        found = importlib.metadata.version("transformers")
+    except importlib.metadata.PackageNotFoundError as error:
+        raise MissingPackage(
+            "This model needs the Python package transformers. Install it in the interpreter of QALIGN_PYTHON "
+            "(pip install -r python/requirements-transformers.lock), or unset QALIGN_PYTHON to use the managed one."
+        ) from error
+    if not found.startswith(VERSIONS):
+        raise MissingPackage(
+            f"transformers {found} is installed, but qalign computes with {VERSIONS[0]}x. Install that version in the "
+            "interpreter of QALIGN_PYTHON, or unset QALIGN_PYTHON to use the managed one."
+        )
+    return found
+
+
+@contextmanager
+def without_network() -> Iterator[None]:
+    """Without access to the hub: all files are local. Later downloads by qalign.weights.hub are not affected."""
+    os.environ["USE_HUB_KERNELS"] = "NO"
+    names = ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE")
+    before = {name: os.environ.get(name) for name in names}
+    from huggingface_hub import constants  # reads the environment when it is imported
+
+    known = constants.HF_HUB_OFFLINE
+    os.environ.update(dict.fromkeys(names, "1"))
+    constants.HF_HUB_OFFLINE = True
+    try:
+        with warnings.catch_warnings(), without_compiler():
+            warnings.simplefilter("ignore")  # about options that qalign does not set
+            yield
+    finally:
+        constants.HF_HUB_OFFLINE = known
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+
+def library_class(place: tuple[str, str]) -> Any:
+    """(module below transformers.models, name) → the class. Call it inside `without_network`."""
+    transformers_version()
+    module, name = place
+    return getattr(importlib.import_module(f"transformers.models.{module}"), name)
+
+
+def library_tokenizer(folder: str) -> Any:
+    """The tokenizer of a model folder, without code of the folder. Call it inside `without_network`."""
+    from transformers.models.auto.tokenization_auto import AutoTokenizer
+
+    return AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+
+
+def silence() -> None:
+    """Only errors of the library go to the log: qalign reports what it loads."""
+    from transformers.utils import logging
+
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
