@@ -2,15 +2,15 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import type { ScoreResult } from '../../../src/api/result.js';
-import { compactLayout } from '../../../src/recipes/score/layout/compact.js';
-import { fieldsLayout, FULL_LAYOUT, type ResultLayout } from '../../../src/recipes/score/layout/layout.js';
-import type { ResumeNeeds } from '../../../src/recipes/score/layout/fields.js';
-import { lackingForResume } from '../../../src/recipes/score/layout/fields.js';
-import { withMapColumns } from '../../../src/recipes/score/map/columns.js';
-import { csvHeader, csvLine } from '../../../src/recipes/score/result-csv.js';
-import { openResultFile } from '../../../src/recipes/score/result-file.js';
-import { fakeScorer, picture } from './fake-scorer.js';
+import type { ScoreResult } from '../../../../src/api/result.js';
+import { compactLayout } from '../../../../src/recipes/score/layout/compact.js';
+import { fieldsLayout, FULL_LAYOUT, type ResultLayout } from '../../../../src/recipes/score/layout/layout.js';
+import type { ResumeNeeds } from '../../../../src/recipes/score/layout/fields.js';
+import { lackingForResume } from '../../../../src/recipes/score/layout/fields.js';
+import { withMapColumns } from '../../../../src/recipes/score/map/columns.js';
+import { csvHeader, csvLine } from '../../../../src/recipes/score/result-csv.js';
+import { openResultFile } from '../../../../src/recipes/score/result-file.js';
+import { fakeScorer, picture } from '../fake-scorer.js';
 
 const NEEDS: ResumeNeeds = {
   ...{ hash: false, strict: false, failBelow: undefined, spreadsheet: false, severalModels: false, calibrated: false },

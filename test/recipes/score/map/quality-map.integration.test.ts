@@ -4,12 +4,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import sharp, { type Sharp } from 'sharp';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { isFailure, type ScoreResult } from '../../../src/api/result.js';
-import { packageRoot } from '../../../src/base/package-root.js';
-import { writeMapPicture } from '../../../src/recipes/score/map/map-picture.js';
-import { createScorer } from '../../../src/recipes/score/create-scorer.js';
-import type { Scorer } from '../../../src/recipes/score/scorer.js';
-import { lowestWindow } from '../../../src/scoring/quality-map.js';
+import { isFailure, type ScoreResult } from '../../../../src/api/result.js';
+import { packageRoot } from '../../../../src/base/package-root.js';
+import { writeMapPicture } from '../../../../src/recipes/score/map/map-picture.js';
+import { createScorer } from '../../../../src/recipes/score/create-scorer.js';
+import type { Scorer } from '../../../../src/recipes/score/scorer.js';
+import { lowestWindow } from '../../../../src/scoring/quality-map.js';
 
 const PRISTINE = join(packageRoot, 'test', 'fixtures', 'pictures', 'pristine.jpg');
 /** Undistorted photographs that nano never saw; only beside a checkout with shared data. */

@@ -1,9 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
-import { isFailure, type ScoreResult } from '../../../src/api/result.js';
-import { createScorerFrom } from '../../../src/recipes/score/score.js';
-import type { Scorer, ScoringEngine } from '../../../src/recipes/score/scorer.js';
-import { fakeParts, FAKE_MODEL, picture, type FakeLog } from './fake-scorer.js';
+import { isFailure, type ScoreResult } from '../../../../src/api/result.js';
+import { createScorerFrom } from '../../../../src/recipes/score/score.js';
+import type { Scorer, ScoringEngine } from '../../../../src/recipes/score/scorer.js';
+import { fakeParts, FAKE_MODEL, picture, type FakeLog } from '../fake-scorer.js';
 
 const newLog = (): FakeLog => ({ engineCalls: [], closed: 0 });
 const scorerWith = (log: FakeLog, engine: Partial<ScoringEngine> = {}, model = 'tiny-untrained'): Promise<Scorer> =>
