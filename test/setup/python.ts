@@ -6,6 +6,7 @@ import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { mkdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { QalignError } from '../../src/base/errors.js';
 import { cacheDir } from '../../src/base/files/cache-dir.js';
 import { withFileLock } from '../../src/base/files/file-lock.js';
 import { makeWhole } from '../../src/base/files/whole-file.js';
@@ -36,6 +37,14 @@ export async function testPython(
   const extra = await testPackages(python.executable);
   return { ...python, path: [python.root, ...(extra === undefined ? [] : [extra])].join(':') };
 }
+
+/** `testPython` with the packages of LoRA and of transformers. An older Python lacks those of transformers. */
+export const fullTestPython = (): ReturnType<typeof testPython> =>
+  testPython(['training', 'transformers']).catch((error: unknown) => {
+    if (!(error instanceof QalignError) || error.code !== 'PYTHON_NOT_FOUND') throw error;
+    say(`NOT RUN: tests of transformers. ${error.message}`);
+    return testPython(['training']);
+  });
 
 async function testPackages(executable: string): Promise<string | undefined> {
   const probe = await probePython(executable, TEST_MODULES);
@@ -82,7 +91,7 @@ export async function installPins(
 
 /** Vitest's global setup: sets QALIGN_PYTHON to the interpreter and PYTHONPATH to the test packages. */
 export default async function setUp(): Promise<void> {
-  const { executable, path } = await testPython();
+  const { executable, path } = await fullTestPython();
   process.env['QALIGN_PYTHON'] = executable;
   process.env['PYTHONPATH'] = path;
 }

@@ -9,7 +9,6 @@ import { packageRoot } from '../../../src/base/package-root.js';
 import { createScorer } from '../../../src/recipes/score/create-scorer.js';
 import type { Scorer } from '../../../src/recipes/score/scorer.js';
 import { LEVELS } from '../../../src/scoring/levels.js';
-import { testPython } from '../../setup/python.js';
 
 /** Tiny random checkpoints, scored from files to rows, against one forward pass of transformers on Pillow's pixels. */
 const run = promisify(execFile);
@@ -30,11 +29,11 @@ const expected = new Map<string, Reference[]>();
 
 beforeAll(async () => {
   work = await mkdtemp(join(tmpdir(), 'qalign-chat-'));
-  const { executable, path } = await testPython(['transformers']);
+  const executable = process.env['QALIGN_PYTHON']!;
   const helpers = join(packageRoot, 'test/python/transformers_backend');
   for (const family of FAMILIES) {
     const script = [join(helpers, 'write_reference.py'), folderOf(family), family, ...PICTURES];
-    const env = { ...process.env, PYTHONPATH: `${path}:${helpers}`, OMP_NUM_THREADS: '1' };
+    const env = { ...process.env, PYTHONPATH: `${process.env['PYTHONPATH']}:${helpers}`, OMP_NUM_THREADS: '1' };
     const { stdout } = await run(executable, script, { env, maxBuffer: 2 ** 24 });
     expected.set(family, JSON.parse(stdout.trim().split('\n').at(-1) ?? '') as Reference[]);
   }
