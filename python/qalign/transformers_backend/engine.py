@@ -1,7 +1,7 @@
 """The passes of a loaded model: pictures → vision features, and token sequences → logits at their last positions."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -9,7 +9,8 @@ from torch import Tensor
 from torch.nn.functional import linear
 
 from .families import Family
-from .processing import Pictures, SmartPictures
+from .network import Features, Network
+from .processing import Pictures
 
 HEAD_ROWS = 4096  # of the vocabulary, converted to fp32 at a time on a CPU
 
@@ -25,14 +26,6 @@ class Limits:
 CPU = Limits(values=16_000_000, positions=4096)
 CUDA = Limits(values=256_000_000, positions=32_768)
 SLACK = 0.25  # a pass can have this share of padding
-
-
-@dataclass(frozen=True)
-class Features:
-    """What the language model sees of an item's pictures: [N, D], and the same shape for each of its deep layers."""
-
-    rows: Tensor
-    deep: list[Tensor] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -57,13 +50,6 @@ class Reading:
     log_sum_exp: float
 
 
-class _Encoded:
-    """Vision features in the form that the models take instead of pictures."""
-
-    def __init__(self, pooler_output: Any, deepstack_features: Any) -> None:
-        self.pooler_output, self.deepstack_features = pooler_output, deepstack_features
-
-
 class Engine:
     """Computes passes with bounded memory. Not thread-safe. `on_step` runs between passes and can raise to stop."""
 
@@ -73,6 +59,7 @@ class Engine:
         self.head: Tensor = model.get_output_embeddings().weight
         self.bias: Tensor | None = getattr(model.get_output_embeddings(), "bias", None)
         self.device, self.dtype = self.head.device, self.head.dtype
+        self._network = Network(model, family, self.device, self.dtype, self.head.shape[1])
         self.limits = CUDA if self.device.type == "cuda" else CPU
         self.alone = alone
         self.on_step: Callable[[], None] = lambda: None
@@ -83,7 +70,7 @@ class Engine:
         found: list[Features] = []
         for part in self._item_chunks(items):
             self.on_step()
-            found += self._encode_smart(part) if self.family.pictures == "smart" else map(self._encode_native, part)
+            found += self._network.encode(part, self.preparing)
         return found
 
     @torch.inference_mode()
@@ -107,42 +94,6 @@ class Engine:
             size += item.size
         if chunk:
             yield chunk
-
-    def _encode_smart(self, items: Sequence[Pictures]) -> list[Features]:
-        grids = [grid for item in items for grid in item.grids]
-        if not grids:
-            return [self._nothing() for _ in items]
-        preparing: SmartPictures = self.preparing
-        patches = [preparing.patches(frame.to(self.device)) for item in items for frame in item.frames]
-        found = self.model.model.get_image_features(
-            torch.cat(patches).to(self.dtype), torch.tensor(grids, device=self.device), return_dict=True
-        )
-        pictures = list(found.pooler_output)
-        deep = [list(layer) for layer in getattr(found, "deepstack_features", None) or []]
-        features, at = [], 0
-        for item in items:
-            end = at + len(item.grids)
-            if end == at:
-                features.append(self._nothing(len(deep)))
-                continue
-            features.append(Features(torch.cat(pictures[at:end]), [torch.cat(layer[at:end]) for layer in deep]))
-            at = end
-        return features
-
-    def _encode_native(self, item: Pictures) -> Features:
-        if not item.tensors:
-            return self._nothing()
-        tensors = {
-            name: value.to(self.device, self.dtype if value.is_floating_point() else value.dtype)
-            for name, value in item.tensors.items()
-        }
-        found = self.model.model.get_image_features(**tensors, return_dict=True).pooler_output
-        rows = torch.cat(list(found)) if isinstance(found, list | tuple) else found
-        return Features(rows.reshape(-1, rows.shape[-1]))
-
-    def _nothing(self, deep: int = 0) -> Features:
-        none = torch.empty(0, self.head.shape[1], dtype=self.dtype, device=self.device)
-        return Features(none, [none] * deep)
 
     def _question_chunks(self, questions: Sequence[Question]) -> Iterator[list[int]]:
         """Indices of questions of similar lengths, the longest first, so that padding is rare and bounded."""
@@ -170,7 +121,7 @@ class Engine:
         # the last token is text, so that padding adds no place for a picture
         rows = [[*question.ids, *[question.ids[-1]] * (longest - len(question.ids))] for question in questions]
         ids = torch.tensor(rows)
-        options = self._options(questions, ids)
+        options = self._network.options(questions, ids)
         hidden = self.model.model(input_ids=ids.to(self.device), use_cache=False, **options).last_hidden_state
         places = [
             number * longest + len(question.ids) - len(question.wanted) + read
@@ -179,27 +130,6 @@ class Engine:
         ]
         chosen = hidden.reshape(-1, hidden.shape[-1]).index_select(0, torch.tensor(places, device=self.device))
         return self._read(questions, self._logits(chosen))
-
-    def _options(self, questions: Sequence[Question], ids: Tensor) -> dict[str, Any]:
-        """What a family's forward pass takes beside the tokens."""
-        options: dict[str, Any] = {}
-        types = [[*question.types, *[0] * (ids.shape[1] - len(question.types))] for question in questions]
-        rows = torch.cat([question.features.rows for question in questions])
-        if len(rows):
-            layers = zip(*(question.features.deep for question in questions), strict=True)
-            deep = [[torch.cat(layer)] for layer in layers]
-            options["mm_encoder_outputs"] = {
-                "image": _Encoded(rows.unsqueeze(0) if self.family.features == "stacked" else [rows], deep)
-            }
-        if self.family.rope:
-            grids = [grid for question in questions for grid in question.grids]
-            positions, _ = self.model.model.get_rope_index(
-                ids, mm_token_type_ids=torch.tensor(types), image_grid_thw=torch.tensor(grids) if grids else None
-            )
-            options["position_ids"] = positions.to(self.device)
-        if self.family.types:
-            options["token_type_ids"] = torch.tensor(types, device=self.device)
-        return options
 
     def _logits(self, rows: Tensor) -> Tensor:
         """Hidden states [n, D] → fp32 logits [n, V], summed in fp32."""
