@@ -592,6 +592,38 @@ class TrainResult(TypedDict):
     step: int
 
 
+class RunRecipeChatPixelsRequired(TypedDict):
+    pass
+
+
+class RunRecipeChatPixels(RunRecipeChatPixelsRequired, total=False):
+    min: int
+    max: int
+
+
+class RunRecipeChatLevelTokens0(TypedDict):
+    mode: Literal["alone"]
+
+
+class RunRecipeChatLevelTokens1(TypedDict):
+    mode: Literal["ids"]
+    ids: dict[str, list[int]]
+
+
+class RunRecipeChatLevelTokens2(TypedDict):
+    mode: Literal["sequence"]
+
+
+class RunRecipeChatRequired(TypedDict):
+    thinking: Literal[False]
+
+
+class RunRecipeChat(RunRecipeChatRequired, total=False):
+    system: str
+    pixels: RunRecipeChatPixels
+    level_tokens: RunRecipeChatLevelTokens0 | RunRecipeChatLevelTokens1 | RunRecipeChatLevelTokens2
+
+
 class RunRecipeData(TypedDict):
     weights: dict[str, float]
 
@@ -622,6 +654,7 @@ class RunRecipeLearningRatesRequired(TypedDict):
 class RunRecipeLearningRates(RunRecipeLearningRatesRequired, total=False):
     vision: float
     abstractor: float
+    merger: float
     language: float
     lora: float
 
@@ -642,7 +675,7 @@ class RunRecipeRequired(TypedDict):
     fixed_pair_std: bool
     score_text: bool
     lora: RunRecipeLora | None
-    freeze: list[Literal["vision"] | Literal["abstractor"] | Literal["language"]]
+    freeze: list[Literal["vision"] | Literal["abstractor"] | Literal["merger"] | Literal["language"]]
     cache_features: bool
     epochs: int
     max_steps: int | None
@@ -670,6 +703,8 @@ class RunRecipeRequired(TypedDict):
 
 
 class RunRecipe(RunRecipeRequired, total=False):
+    backend: Literal["transformers"]
+    chat: RunRecipeChat
     train_stages_from: int | None
     export_weights: Literal["fp32"] | Literal["bf16"] | Literal["fp16"] | None
     token_dropout: float

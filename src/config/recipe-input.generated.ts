@@ -228,7 +228,7 @@ export interface TrainRecipeInput {
    * @default []
    * @example ['vision']
    */
-  readonly freeze?: readonly ('vision' | 'abstractor' | 'language')[] | undefined;
+  readonly freeze?: readonly ('vision' | 'abstractor' | 'merger' | 'language')[] | undefined;
   /**
    * Index of the first stage of a frozen efficientnet_lite0 encoder that is trained, with all later stages; null: no
    * stage. Whole number at least 1, at most 6.

@@ -3,7 +3,6 @@
 import math
 
 import pytest
-
 from qalign.training.errors import Diverged
 from qalign.training.step import REMEMBERED, DivergenceGuard
 

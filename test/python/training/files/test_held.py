@@ -4,7 +4,6 @@ import json
 from pathlib import Path
 
 import pytest
-
 from qalign.training.files.held import place_of
 
 

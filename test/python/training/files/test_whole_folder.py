@@ -1,7 +1,6 @@
 from pathlib import Path
 
 import pytest
-
 from qalign.training.files.whole_folder import whole_folder
 
 
