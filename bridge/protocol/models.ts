@@ -77,8 +77,13 @@ export const LoadModelResult = closed({ model: LoadedModel, device_memory: Type.
 export const UnloadModelParams = closed({});
 export const UnloadModelResult = closed({});
 
-/** Reads only headers. No model is loaded. */
+/**
+ * Reads only headers. No model is loaded. With `backend: transformers` it reads the processor instead: `path`,
+ * `family`, `preparation` and `image_size`, with the pixel bounds of `chat`.
+ */
 export const InspectModelParams = closed({
+  backend: Type.Optional(Type.Literal('transformers')),
+  chat: Type.Optional(ChatSettings),
   model: Text,
   revision: OptionalText,
   offline: Type.Boolean(),
@@ -86,5 +91,6 @@ export const InspectModelParams = closed({
 });
 export const InspectModelResult = closed({ inspection: Type.Object({}, { additionalProperties: true }) });
 
+export type InspectModelParams = Static<typeof InspectModelParams>;
 export type LoadModelParams = Static<typeof LoadModelParams>;
 export type LoadedModel = Static<typeof LoadedModel>;

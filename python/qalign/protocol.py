@@ -320,12 +320,46 @@ class LoadModelResult(LoadModelResultRequired, total=False):
     device_memory: LoadModelResultDeviceMemory
 
 
+class InspectModelParamsChatPixelsRequired(TypedDict):
+    pass
+
+
+class InspectModelParamsChatPixels(InspectModelParamsChatPixelsRequired, total=False):
+    min: int
+    max: int
+
+
+class InspectModelParamsChatLevelTokens0(TypedDict):
+    mode: Literal["alone"]
+
+
+class InspectModelParamsChatLevelTokens1(TypedDict):
+    mode: Literal["ids"]
+    ids: dict[str, list[int]]
+
+
+class InspectModelParamsChatLevelTokens2(TypedDict):
+    mode: Literal["sequence"]
+
+
+class InspectModelParamsChatRequired(TypedDict):
+    thinking: Literal[False]
+
+
+class InspectModelParamsChat(InspectModelParamsChatRequired, total=False):
+    system: str
+    pixels: InspectModelParamsChatPixels
+    level_tokens: InspectModelParamsChatLevelTokens0 | InspectModelParamsChatLevelTokens1 | InspectModelParamsChatLevelTokens2
+
+
 class InspectModelParamsRequired(TypedDict):
     model: str
     offline: bool
 
 
 class InspectModelParams(InspectModelParamsRequired, total=False):
+    backend: Literal["transformers"]
+    chat: InspectModelParamsChat
     revision: str
     cache_dir: str
 

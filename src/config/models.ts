@@ -236,7 +236,7 @@ export function requireFirstBackend({ id, backend }: Pick<ModelChoice, 'id' | 'b
   if (backend !== 'transformers') return;
   throw new QalignError(
     'TASK_UNSUPPORTED',
-    `${id} is a model of transformers, which qalign only scores with; ${what} needs a model of mPLUG-Owl2.`,
+    `${id} is a model of transformers, which qalign scores with and trains; ${what} needs a model of mPLUG-Owl2.`,
   );
 }
 

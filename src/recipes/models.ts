@@ -1,4 +1,5 @@
 import type { WorkerLink } from '../../bridge/client.js';
+import type { InspectModelParams } from '../../bridge/protocol/models.js';
 import { QalignError, type ErrorCode } from '../base/errors.js';
 import { createPercentGate } from '../base/percent-gate.js';
 import { chooseModel, describeModels, type ModelChoice, type ModelDescription } from '../config/models.js';
@@ -93,18 +94,19 @@ function describedFiles({ model, revision, architecture }: ModelDescription): Re
 
 /**
  * Downloads the missing files of one model on a worker and reads their headers. The result includes the `path` of the
- * model.
+ * model. For a model of transformers, `asked` has the backend, and the result is what its processor describes.
  */
 export async function inspectFiles(
   worker: Pick<WorkerLink, 'request'>,
   model: string,
   revision: string | undefined,
   { offline, onProgress, signal }: Pick<ModelJobOptions, 'offline' | 'onProgress' | 'signal'>,
+  asked: Pick<InspectModelParams, 'backend' | 'chat'> = {},
 ): Promise<Readonly<Record<string, unknown>>> {
   const heard = createPercentGate();
   const { inspection } = await worker.request(
     'inspect_model',
-    { model, offline: offline ?? false, ...(revision === undefined ? {} : { revision }) },
+    { ...asked, model, offline: offline ?? false, ...(revision === undefined ? {} : { revision }) },
     {
       abandon: true,
       ...(signal === undefined ? {} : { signal }),

@@ -4,6 +4,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
@@ -93,7 +94,8 @@ class Handlers:
         from ..weights.hub import resolve_model
 
         progress = self._progress(report)
-
+        if params.get("backend") == "transformers":
+            return {"inspection": inspect_chat_model(params, progress)}
         found = resolve_model(
             params["model"],
             revision=params.get("revision"),
@@ -173,6 +175,22 @@ class Handlers:
         if self._scorer is None:
             raise WorkerError("MODEL_NOT_LOADED", "No model is loaded; send load_model first.")
         return self._scorer
+
+
+def inspect_chat_model(params: dict[str, Any], progress: ProgressCallback) -> dict[str, Any]:
+    """Download what is missing of a model of transformers, and read its processor."""
+    complete_torch()  # transformers imports what was postponed
+    from ..transformers_backend.inspection import inspect_folder
+    from ..transformers_backend.source import find_model
+
+    folder = find_model(
+        params["model"],
+        revision=params.get("revision"),
+        cache_dir=Path(params["cache_dir"]) if "cache_dir" in params else None,
+        offline=params["offline"],
+        on_progress=progress,
+    )
+    return inspect_folder(folder, (params.get("chat") or {}).get("pixels"))
 
 
 def score_items(params: dict[str, Any], buffers: Sequence[Buffer]) -> list[ScoreItem]:
