@@ -14,11 +14,13 @@ interface Lock {
   readonly needs: readonly string[];
   /** The oldest Python, if the packages do not support 3.10. */
   readonly python?: string;
+  /** Earlier locks whose versions are also installed into the environment. */
+  readonly beside?: readonly string[];
   /** Packages that are already installed, with their dependencies. */
   readonly without?: readonly string[];
 }
 
-const beside = 'Installed into the managed environment at first need, beside requirements.lock.';
+const shared = 'Installed into the managed environment at first need, beside requirements.lock.';
 const LOCKS: Readonly<Record<string, Lock>> = {
   requirements: {
     about: 'The managed Python environment of qalign (src/engine/python/environment.ts), without torch.',
@@ -28,25 +30,27 @@ const LOCKS: Readonly<Record<string, Lock>> = {
       ...['filelock', 'fsspec', 'jinja2', 'networkx', 'setuptools', 'sympy', 'typing-extensions'],
     ],
   },
-  'requirements-pillow': { about: `Pillow, for "qalign bench prepare" to compare with. ${beside}`, needs: ['pillow'] },
-  'requirements-scipy': { about: `SciPy, for scripts of openPython(). ${beside}`, needs: ['scipy'] },
+  'requirements-pillow': { about: `Pillow, for "qalign bench prepare" to compare with. ${shared}`, needs: ['pillow'] },
+  'requirements-scipy': { about: `SciPy, for scripts of openPython(). ${shared}`, needs: ['scipy'] },
   'requirements-training': {
-    about: `LoRA (peft and what it needs), for recipes with \`lora\`. ${beside}`,
-    needs: ['peft'],
+    about: `LoRA (peft and what it needs), for recipes with \`lora\`. ${shared}`,
+    // the version of requirements-transformers, because both are installed into one environment
+    needs: ['peft', "transformers==5.24.0 ; python_full_version >= '3.11'"],
   },
   'requirements-transformers': {
-    about: `Image-text models of transformers, for models with \`backend: transformers\`. ${beside}`,
+    about: `Image-text models of transformers, for models with \`backend: transformers\`. ${shared}`,
     // the version whose processors and models are tested; num2words is for SmolVLM
     needs: ['transformers==5.24.0', 'tokenizers', 'safetensors', 'regex', 'pillow', 'num2words'],
     python: '3.11',
+    beside: ['requirements-training'],
   },
   'requirements-tensorboard': {
-    about: `TensorBoard, for recipes with that tracker. ${beside}`,
+    about: `TensorBoard, for recipes with that tracker. ${shared}`,
     needs: ['tensorboard'],
   },
-  'requirements-wandb': { about: `Weights & Biases, for recipes with that tracker. ${beside}`, needs: ['wandb'] },
+  'requirements-wandb': { about: `Weights & Biases, for recipes with that tracker. ${shared}`, needs: ['wandb'] },
   'requirements-mlflow': {
-    about: `MLflow without its server, for recipes with that tracker. ${beside}`,
+    about: `MLflow without its server, for recipes with that tracker. ${shared}`,
     needs: ['mlflow-skinny'],
   },
   'requirements-test': {
@@ -62,14 +66,21 @@ const LOCKS: Readonly<Record<string, Lock>> = {
 };
 const MADE = 'Made by "npm run lock:python".';
 
-function lock(name: string, { about, needs, python = '3.10', without = [] }: Lock, more: readonly string[]): void {
+function lock(
+  name: string,
+  { about, needs, python = '3.10', beside = [], without = [] }: Lock,
+  more: readonly string[],
+): void {
   const file = join(PYTHON, `${name}.lock`);
   const ran = spawnSync(
     'uv',
     [
       ...['pip', 'compile', '-', '--universal', '--python-version', python, '--generate-hashes', '--output-file', file],
       ...['--quiet', '--no-header', '--no-annotate', ...more],
-      ...(name === 'requirements' ? [] : ['--constraints', join(PYTHON, 'requirements.lock')]),
+      ...(name === 'requirements' ? [] : ['requirements', ...beside]).flatMap((other) => [
+        '--constraints',
+        join(PYTHON, `${other}.lock`),
+      ]),
       ...without.flatMap((one) => ['--no-emit-package', one]),
     ],
     // uv reads [tool.uv] of python/pyproject.toml
