@@ -52,8 +52,8 @@ export const LoadModelProgress = closed({ stage: Text, done: Count, total: Count
  * it.
  *
  * Only models of transformers have the last four. `image_size` is then the side of a typical picture. `processing_sha256`
- * covers what turns pixels and text into tokens: configuration of the processor, files of the tokenizer, chat template,
- * version of transformers, attention, pixel bounds and the mode of the level tokens.
+ * covers what turns pixels and text into tokens: processor, tokenizer, chat template, pixel bounds and level tokens. It
+ * also covers the version of transformers and the attention.
  */
 export const LoadedModel = closed({
   id: Text,
@@ -78,11 +78,11 @@ export const UnloadModelParams = closed({});
 export const UnloadModelResult = closed({});
 
 /**
- * Reads only headers. No model is loaded. With `backend: transformers` it reads the processor instead: `path`,
- * `family`, `preparation` and `image_size`, with the pixel bounds of `chat`.
+ * Reads only headers. No model is loaded. With `chat`, of models of transformers only, it also reads the processor: the
+ * result then has the `preparation` and `image_size` of a loaded model.
  */
 export const InspectModelParams = closed({
-  backend: Type.Optional(Type.Literal('transformers')),
+  backend: Type.Optional(Type.Enum([...BACKENDS])),
   chat: Type.Optional(ChatSettings),
   model: Text,
   revision: OptionalText,

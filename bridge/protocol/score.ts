@@ -24,7 +24,7 @@ export const PixelItem = closed({
 /**
  * A prompt about all frames of the item, or about the frames [from, to). The half-open range counts the frames of all
  * visuals in order. Then the markers of `text` are replaced by the visuals that have frames in the range. Models of
- * transformers take no range, and always `stem`, the beginning of the answer: `text` is then the message of the user,
+ * transformers take no range, and always `stem`, the beginning of the answer. `text` is then the message of the user,
  * without the words of the chat template.
  */
 const FramePrompt = closed({

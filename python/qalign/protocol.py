@@ -358,7 +358,7 @@ class InspectModelParamsRequired(TypedDict):
 
 
 class InspectModelParams(InspectModelParamsRequired, total=False):
-    backend: Literal["transformers"]
+    backend: Literal["mplug_owl2", "transformers"]
     chat: InspectModelParamsChat
     revision: str
     cache_dir: str

@@ -66,7 +66,7 @@ export const PreprocessingSchema = Type.Object(
     }),
     frame_rule: Type.Enum([...WANTED_FRAME_RULES], {
       description:
-        'auto: by time stamps if the frame rate of a clip varies; published: always int(fps · i); eight: evenly spaced from the first to the last picture',
+        'auto: by time stamps if the frame rate of a clip varies; published: always int(fps · i); eight: evenly spaced over the clip',
     }),
     decoder: Type.Optional(Type.String({ description: 'decoder, if its pixels differ from those of Pillow' })),
   },

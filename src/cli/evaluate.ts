@@ -89,6 +89,8 @@ export const evaluate = defineCommand({
       const result = await runEvaluation(recipe, { out: flags.out, command: line, signal, log, onEvent });
       terminal.progress(undefined);
       if (result.model.untrained) terminal.say(`qalign: ${result.model.id} is untrained: its numbers mean nothing.`);
+      else if (result.model.taught === false)
+        terminal.say(`qalign: ${result.model.id} was not taught to rate: these are zero-shot scores.`);
       await terminal.out(flags.json ? asJson(result) : evaluationMarkdown(result, tableOn(terminal)));
       terminal.say(`qalign: ${result.folder}/report.html`);
       return 0;

@@ -159,11 +159,19 @@ function asText(report: ModelReport, { columns, paint }: Terminal): string {
     ['parameters', found['parameters'] === undefined ? undefined : Number(found['parameters']).toLocaleString('en')],
     ['weights', memory.length === 0 ? undefined : `${memory.join(', ')} of memory`],
     ['views', (found['views'] as string[] | undefined)?.join(', ')],
+    ['family', found['family'] as string | undefined],
     ['image size', found['image_size'] === undefined ? undefined : `${JSON.stringify(found['image_size'])} px`],
     ['licence', report.licence ?? 'not described; see the source of the model'],
     ['citation', report.citation],
     ['files', files.length === 0 ? undefined : files.join(', ')],
-    ['warning', report.untrained ? 'untrained: its scores mean nothing' : undefined],
+    [
+      'warning',
+      report.untrained
+        ? 'untrained: its scores mean nothing'
+        : report.taught === false
+          ? 'not taught to rate: its scores are zero-shot'
+          : undefined,
+    ],
   ];
   return rows
     .filter(([, value]) => value !== undefined)

@@ -29,8 +29,8 @@ export interface PreprocessingRecord {
   readonly fps: number | null;
   readonly max_frames: number | null;
   /**
-   * auto: uses time stamps if the rate of a clip varies. published: always int(fps · i), as in the reference. eight:
-   * evenly spaced from the first to the last.
+   * auto: uses time stamps if the rate of a clip varies. published: always int(fps · i). eight: evenly spaced over the
+   * clip.
    */
   readonly frame_rule: WantedFrameRule;
 }

@@ -16,6 +16,6 @@ export function isHere(place: string): boolean {
 /** What a download of a model will fetch, in one sentence; undefined if the model is here. */
 export function downloadNotice({ id, model, downloadGb, licence }: ModelChoice): string | undefined {
   if (isHere(model)) return undefined;
-  const size = downloadGb === undefined ? 'a size that is not known yet' : `about ${downloadGb} GB`;
-  return `${id} is not on this machine: ${size} from ${model}; licence: ${licence ?? 'see the model page'}`;
+  const what = downloadGb === undefined ? 'files of unknown size' : `about ${downloadGb} GB`;
+  return `${id} is not on this machine: ${what} will come from ${model}; licence: ${licence ?? 'see the model page'}`;
 }

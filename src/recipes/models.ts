@@ -1,5 +1,4 @@
 import type { WorkerLink } from '../../bridge/client.js';
-import type { InspectModelParams } from '../../bridge/protocol/models.js';
 import { QalignError, type ErrorCode } from '../base/errors.js';
 import { createPercentGate } from '../base/percent-gate.js';
 import { chooseModel, describeModels, type ModelChoice, type ModelDescription } from '../config/models.js';
@@ -24,6 +23,8 @@ export interface ModelReport {
   readonly licence: string | undefined;
   readonly citation: string | undefined;
   readonly untrained: boolean;
+  /** The model was not taught to rate; absent: it was. */
+  readonly taught?: false | undefined;
   /**
    * Data from the headers of the checkpoint: files, parameters, memory_bytes by precision, image_size and others. If a
    * model of configs/models cannot be read, the data of its description.
@@ -50,7 +51,7 @@ export async function inspectModel(options: ModelJobOptions): Promise<ModelRepor
       ...(signal === undefined ? {} : { signal }),
     });
     return withWorker({ python, device: 'cpu', signal }, async (worker) => ({
-      inspection: await inspectFiles(worker, choice.model, choice.revision, options),
+      inspection: await inspectFiles(worker, choice.model, choice.revision, { ...options, backend: choice.backend }),
       ...(choice.base === undefined
         ? {}
         : { base: await inspectFiles(worker, choice.base, choice.baseRevision, options) }),
@@ -64,6 +65,7 @@ export async function inspectModel(options: ModelJobOptions): Promise<ModelRepor
     id: choice.id,
     tasks: choice.tasks,
     untrained: choice.untrained,
+    ...(choice.taught === undefined ? {} : { taught: choice.taught }),
     title: description?.title,
     licence: description?.licence,
     citation: description?.citation,
@@ -94,19 +96,30 @@ function describedFiles({ model, revision, architecture }: ModelDescription): Re
 
 /**
  * Downloads the missing files of one model on a worker and reads their headers. The result includes the `path` of the
- * model. For a model of transformers, `asked` has the backend, and the result is what its processor describes.
+ * model. With `chat`, it also has the `preparation` of the model.
  */
 export async function inspectFiles(
   worker: Pick<WorkerLink, 'request'>,
   model: string,
   revision: string | undefined,
-  { offline, onProgress, signal }: Pick<ModelJobOptions, 'offline' | 'onProgress' | 'signal'>,
-  asked: Pick<InspectModelParams, 'backend' | 'chat'> = {},
+  {
+    offline,
+    backend,
+    chat,
+    onProgress,
+    signal,
+  }: Pick<ModelJobOptions, 'offline' | 'onProgress' | 'signal'> & Pick<ModelChoice, 'backend' | 'chat'>,
 ): Promise<Readonly<Record<string, unknown>>> {
   const heard = createPercentGate();
   const { inspection } = await worker.request(
     'inspect_model',
-    { ...asked, model, offline: offline ?? false, ...(revision === undefined ? {} : { revision }) },
+    {
+      model,
+      offline: offline ?? false,
+      ...(revision === undefined ? {} : { revision }),
+      ...(backend === undefined ? {} : { backend }),
+      ...(chat === undefined ? {} : { chat }),
+    },
     {
       abandon: true,
       ...(signal === undefined ? {} : { signal }),

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { existsSync } from 'node:fs';
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
+import { FAMILIES } from '../../bridge/protocol/chat.js';
 import { runCli } from '../../src/cli/run.js';
 import { silentLogger } from '../../src/base/logger.js';
 import { cli, hearingTerminal, type Heard } from './terminal/terminal-double.js';
@@ -26,6 +27,7 @@ describe('lists', () => {
   it.each([50, 80, 120])('of models and data sets fit %i columns', async (columns) => {
     for (const line of [
       ['models', 'list'],
+      ['models', 'list', '--families'],
       ['dataset', 'list'],
       ['dataset', 'list', '--labels', folder],
     ]) {
@@ -39,6 +41,12 @@ describe('lists', () => {
     expect((await cli('models', 'list')).out).toMatch(
       /^one-align +quality, aesthetics +OneAlign; .* licence: MIT.*\n/m,
     );
+  });
+
+  it('of families name those of the bridge', async () => {
+    const rows = JSON.parse((await cli('models', 'list', '--families', '--json')).out) as { family: string }[];
+    expect(rows.map(({ family }) => family)).toEqual([...FAMILIES]);
+    expect((await cli('models', 'list', '--families')).out).toMatch(/^qwen3_5 +Qwen3\.5, Q-ReAlign +resized/m);
   });
 
   it('of data sets name each label file once, even if several readers use it', async () => {

@@ -41,7 +41,7 @@ async function servePages(): Promise<string> {
 
 /** Answers at once, or after `scoreMs`. */
 const slowScorer = (): ReturnType<typeof createScorerFrom> => {
-  const score = async ({ prompts }: { prompts: string[] }) => {
+  const score = async ({ prompts }: { prompts: unknown[] }) => {
     await sleep(scoreMs);
     return prompts.map(() => ({ logits: [4, 3, 2, 1, 0], logSumExp: 300 }));
   };

@@ -31,6 +31,22 @@ const SCORING: Readonly<Record<string, Row>> = {
   'qalign doctor': { says: /can be scored/ },
 };
 
+const ANY_MODEL: Readonly<Record<string, Row>> = {
+  'qalign models list --families': { says: /^qwen3_5 +Qwen3\.5, Q-ReAlign/m },
+  'qalign score photo.jpg --model q-realign-mini': helpOnly('qalign score', 'a download'),
+  'qalign score photos/ --model hf:Qwen/Qwen3-VL-2B-Instruct --out scores.jsonl': helpOnly(
+    'qalign score',
+    'a download',
+  ),
+  'qalign score photo.jpg --model q-realign-mini --prompt own-prompt.yaml': helpOnly('qalign score', 'a download'),
+  'qalign evaluate own-test.yaml name=own-vlm model=hf:Qwen/Qwen3-VL-2B-Instruct': helpOnly(
+    'qalign evaluate',
+    'a download',
+  ),
+  'qalign evaluate --predictions evaluations/own-nano/predictions/own.jsonl --predictions evaluations/own-vlm/predictions/own.jsonl --rule two_words':
+    helpOnly('qalign evaluate', 'the predictions of the row before'),
+};
+
 const SERVICE: Readonly<Record<string, Row>> = {
   'qalign dataset convert blind-ratings.csv --image-column image --score-column mos --range 1,5 --media photos/ --out data/blind':
     {},
@@ -233,6 +249,7 @@ const EXPERIMENTS: Readonly<Record<string, Row>> = {
 /** In the order of the guides; later commands use what earlier ones wrote. */
 export const GUIDE_COMMANDS: Readonly<Record<string, Row>> = {
   ...SCORING,
+  ...ANY_MODEL,
   ...SERVICE,
   ...HTTP,
   ...DATASETS,

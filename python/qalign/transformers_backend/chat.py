@@ -27,7 +27,7 @@ class Chat:
     def render(self, prompt: ChatPrompt, frames: Sequence[int]) -> str:
         """The text of system, user and the begun answer. `frames` are the pictures of each visual, in order.
 
-        Raises InvalidInput if markers and visuals differ, or a text contains a placeholder, and ConfigError if the
+        Raises InvalidInput if markers and visuals differ, or a text contains a placeholder. Raises ConfigError if the
         template does not take messages of text and pictures.
         """
         parts = prompt.text.split(MARKER)

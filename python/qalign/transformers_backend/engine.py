@@ -121,8 +121,7 @@ class Engine:
         # the last token is text, so that padding adds no place for a picture
         rows = [[*question.ids, *[question.ids[-1]] * (longest - len(question.ids))] for question in questions]
         ids = torch.tensor(rows)
-        options = self._network.options(questions, ids)
-        hidden = self.model.model(input_ids=ids.to(self.device), use_cache=False, **options).last_hidden_state
+        hidden = self._network.hidden(questions, ids)
         places = [
             number * longest + len(question.ids) - len(question.wanted) + read
             for number, question in enumerate(questions)

@@ -14,9 +14,8 @@ class Family:
     """Facts about a `model_type`. A class is (module below transformers.models, name).
 
     `pictures` is `smart` if Node resizes pictures to multiples of a patch, and `native` if the image processor gets
-    pictures at their own size. `features` is the shape of the vision features that the model takes: a `list` of [N, D],
-    or one tensor `stacked` as [1, N, D]. `rope` marks positions that depend on picture grids, `types` a mask that
-    depends on the kinds of tokens.
+    pictures at their own size. `text` is the attribute with the language model. `rope` marks positions that depend on
+    picture grids, `types` a mask that depends on the kinds of tokens.
     """
 
     model_type: str
@@ -24,7 +23,7 @@ class Family:
     processor: tuple[str, str]
     images: tuple[str, str]
     pictures: Literal["smart", "native"] = "native"
-    features: Literal["list", "stacked"] = "list"
+    text: str = "language_model"
     rope: bool = False
     types: bool = False
 
@@ -36,9 +35,7 @@ class Family:
 
 
 def _qwen(name: str, model: str, processor: tuple[str, str]) -> Family:
-    return Family(
-        name, (f"{name}.modeling_{name}", model), processor, QWEN_IMAGES, pictures="smart", features="list", rope=True
-    )
+    return Family(name, (f"{name}.modeling_{name}", model), processor, QWEN_IMAGES, pictures="smart", rope=True)
 
 
 FAMILIES = {
@@ -56,7 +53,6 @@ FAMILIES = {
             ("internvl.modeling_internvl", "InternVLForConditionalGeneration"),
             ("internvl.processing_internvl", "InternVLProcessor"),
             ("got_ocr2.image_processing_pil_got_ocr2", "GotOcr2ImageProcessorPil"),
-            features="stacked",
         ),
         Family(
             "llava_onevision",
@@ -69,13 +65,13 @@ FAMILIES = {
             ("smolvlm.modeling_smolvlm", "SmolVLMForConditionalGeneration"),
             ("smolvlm.processing_smolvlm", "SmolVLMProcessor"),
             ("smolvlm.image_processing_pil_smolvlm", "SmolVLMImageProcessorPil"),
+            text="text_model",
         ),
         Family(
             "gemma3",
             ("gemma3.modeling_gemma3", "Gemma3ForConditionalGeneration"),
             ("gemma3.processing_gemma3", "Gemma3Processor"),
             ("gemma3.image_processing_pil_gemma3", "Gemma3ImageProcessorPil"),
-            features="stacked",
             types=True,
         ),
     )

@@ -11,8 +11,9 @@ from typing import Any
 
 from qalign.weights.errors import MissingPackage
 
+from .lean import without_compiler
+
 VERSIONS = ("5.24.",)  # the engine uses parts of the library that other versions can change
-PROCESSED_BY = "pil"  # with torchvision the library would resize pictures differently
 ATTENTION = "sdpa"
 
 
@@ -45,7 +46,7 @@ def without_network() -> Iterator[None]:
     os.environ.update(dict.fromkeys(names, "1"))
     constants.HF_HUB_OFFLINE = True
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), without_compiler():
             warnings.simplefilter("ignore")  # about options that qalign does not set
             yield
     finally:

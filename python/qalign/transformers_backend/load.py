@@ -142,6 +142,7 @@ def read_network(folder: ModelFolder, dtype: torch.dtype) -> Any:
             attn_implementation=ATTENTION,
             local_files_only=True,
             use_safetensors=True,
+            ignore_mismatched_sizes=True,  # they are refused below, by name
             trust_remote_code=False,
             output_loading_info=True,
         )

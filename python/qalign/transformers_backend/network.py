@@ -10,6 +10,8 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
+from qalign.weights.errors import CheckpointError
+
 from .families import Family
 from .processing import Pictures, SmartPictures
 
@@ -34,10 +36,10 @@ class Seen(Protocol):
 
 
 class _Encoded:
-    """Vision features in the form that the models take instead of pictures."""
+    """Vision features in the form that a whole model takes instead of pictures."""
 
-    def __init__(self, pooler_output: Any, deepstack_features: Any) -> None:
-        self.pooler_output, self.deepstack_features = pooler_output, deepstack_features
+    def __init__(self, pooler_output: Tensor) -> None:
+        self.pooler_output = pooler_output
 
 
 @dataclass(frozen=True)
@@ -91,23 +93,59 @@ class Network:
         none = torch.empty(0, self.width, dtype=self.dtype, device=self.device)
         return Features(none, [none] * deep)
 
-    def options(self, sequences: Sequence[Seen], ids: Tensor) -> dict[str, Any]:
-        """What the family's forward pass takes beside the tokens `ids` [B, T], whose rows are padded at their ends."""
+    def hidden(self, sequences: Sequence[Seen], ids: Tensor) -> Tensor:
+        """Tokens [B, T] on the CPU, padded at their ends → last hidden states [B, T, D] of the language model.
+
+        The pictures of each sequence are in their places.
+        """
+        return self._whole(sequences, ids) if self.family.types else self._text(sequences, ids)
+
+    def _text(self, sequences: Sequence[Seen], ids: Tensor) -> Tensor:
+        """The forward pass of the whole model does the same, but it waits for the device and imports more of torch."""
+        model = self.model.model
+        embedded = model.get_input_embeddings()(ids.to(self.device))
+        rows, deep = _together(sequences)
         options: dict[str, Any] = {}
-        types = [[*sequence.types, *[0] * (ids.shape[1] - len(sequence.types))] for sequence in sequences]
-        rows = torch.cat([sequence.features.rows for sequence in sequences])
         if len(rows):
-            layers = zip(*(sequence.features.deep for sequence in sequences), strict=True)
-            deep = [[torch.cat(layer)] for layer in layers]
-            options["mm_encoder_outputs"] = {
-                "image": _Encoded(rows.unsqueeze(0) if self.family.features == "stacked" else [rows], deep)
-            }
+            seen = ids == self.model.config.image_token_id
+            places = seen.flatten().nonzero().flatten()
+            if len(places) != len(rows):
+                raise CheckpointError(
+                    f"The processor makes {len(places)} tokens for pictures with {len(rows)} features; "
+                    "the processor's settings do not fit the model."
+                )
+            flat = embedded.reshape(-1, embedded.shape[-1])
+            embedded = flat.index_copy(0, places.to(self.device), rows.to(flat.dtype)).view(embedded.shape)
+            if deep:
+                options |= {"visual_pos_masks": seen.to(self.device), "deepstack_visual_embeds": deep}
         if self.family.rope:
             grids = [grid for sequence in sequences for grid in sequence.grids]
-            positions, _ = self.model.model.get_rope_index(
-                ids, mm_token_type_ids=torch.tensor(types), image_grid_thw=torch.tensor(grids) if grids else None
+            positions, _ = model.get_rope_index(
+                ids,
+                mm_token_type_ids=torch.tensor(_types(sequences, ids.shape[1])),
+                image_grid_thw=torch.tensor(grids) if grids else None,
             )
             options["position_ids"] = positions.to(self.device)
-        if self.family.types:
-            options["token_type_ids"] = torch.tensor(types, device=self.device)
-        return options
+        text = getattr(model, self.family.text)
+        return text(inputs_embeds=embedded, use_cache=False, **options).last_hidden_state
+
+    def _whole(self, sequences: Sequence[Seen], ids: Tensor) -> Tensor:
+        """The same for a family whose mask depends on the kinds of tokens, by the forward pass of the whole model."""
+        rows, _ = _together(sequences)
+        options: dict[str, Any] = {}
+        if len(rows):
+            options["mm_encoder_outputs"] = {"image": _Encoded(rows.unsqueeze(0))}
+        types = torch.tensor(_types(sequences, ids.shape[1]), device=self.device)
+        found = self.model.model(input_ids=ids.to(self.device), token_type_ids=types, use_cache=False, **options)
+        return found.last_hidden_state
+
+
+def _together(sequences: Sequence[Seen]) -> tuple[Tensor, list[Tensor]]:
+    """The features of all sequences in order, and those of each deep layer."""
+    layers = zip(*(sequence.features.deep for sequence in sequences), strict=True)
+    return torch.cat([sequence.features.rows for sequence in sequences]), [torch.cat(layer) for layer in layers]
+
+
+def _types(sequences: Sequence[Seen], longest: int) -> list[list[int]]:
+    """The kinds of tokens of each sequence, with padding as text."""
+    return [[*sequence.types, *[0] * (longest - len(sequence.types))] for sequence in sequences]

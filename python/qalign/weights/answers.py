@@ -106,8 +106,9 @@ class ModelInfo:
     `max_positions` is the model's longest sequence, or None if its config.json does not state it. `weights_sha256` is
     the hash of the weight files and of other files that change the scores of the same weights.
 
-    Only models with a chat template have the last four: the `model_type`, who resizes pictures, the class that prepares
-    them, and a hash of all that turns pixels and texts into tokens. `image_size` is the side of a typical picture.
+    Only models with a chat template have the last four. `family` is the model_type, `preparation` says who resizes
+    pictures, and `processor` is the class that prepares them. `processing_sha256` is a hash of all that turns pixels
+    and texts into tokens. Their `image_size` is the side of a typical picture.
     """
 
     id: str

@@ -4,8 +4,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
-from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
 from torch import Tensor
@@ -15,11 +14,14 @@ from ..mplug_owl2.engine.memory import device_memory, give_back, restart_peak
 from ..mplug_owl2.engine.pending import Pending
 from ..mplug_owl2.engine.scorer import Scorer
 from ..mplug_owl2.engine.warm_up import WarmUp
-from ..weights.answers import ClipRange, FramePrompt, ItemScores, ItemTexts, ScoreItem
+from ..weights.answers import ChatPrompt, ClipRange, FramePrompt, ItemScores, ItemTexts, ScoreItem
 from ..weights.codes import CODES
 from ..weights.hashing import ProgressCallback
 from .errors import WorkerError, to_wire
 from .torch_import import complete_torch
+
+if TYPE_CHECKING:
+    from ..transformers_backend.scorer import ChatScorer
 
 Buffer = memoryview | bytes
 Report = Callable[[dict[str, Any]], None]
@@ -43,7 +45,7 @@ class Handlers:
 
     def __init__(self, step: Callable[[], None]) -> None:
         self._step = step
-        self._scorer: Scorer | None = None
+        self._scorer: Scorer | ChatScorer | None = None
         self._used = False
         self._free_since = 0.0  # the end of the last result, in s of time.monotonic()
         self._measured = 0.0  # the same clock
@@ -58,20 +60,7 @@ class Handlers:
         if params["device"] != "cpu" or params["precision"] in CODES:
             complete_torch()  # kernels and quantised layers can compute with meta tensors
 
-        progress = self._progress(report)
-
-        options = {key: params[key] for key in ("base", "revision", "base_revision", "cache_dir") if key in params}
-        expected = params.get("warm_up")
-        self._scorer = load_scorer(
-            params["model"],
-            device=params["device"],
-            precision=params["precision"],
-            offline=params["offline"],
-            deterministic=params.get("deterministic", False),
-            expected=WarmUp(**expected) if expected else None,
-            on_progress=progress,
-            **options,
-        )
+        self._scorer = self._loaded(params, self._progress(report))
         self._scorer.on_step = self._step
         info = asdict(self._scorer.info)
         info.pop("level_token_ids")
@@ -83,6 +72,22 @@ class Handlers:
         restart_peak(self._scorer.engine.device)
         return {"model": model, "device_memory": self.device_memory}
 
+    def _loaded(self, params: dict[str, Any], progress: ProgressCallback) -> "Scorer | ChatScorer":
+        """The scorer of the requested backend. Its package is imported here, because one worker has one backend."""
+        given = ("device", "precision", "offline", "deterministic", "base", "revision", "base_revision", "cache_dir")
+        options = {key: params[key] for key in given if key in params}
+        expected = params.get("warm_up")
+        if params.get("backend") != "transformers":
+            if "chat" in params:
+                raise WorkerError("INVALID_REQUEST", "chat is for models with backend transformers; omit it.")
+            warm_up = WarmUp(**expected) if expected else None
+            return load_scorer(params["model"], expected=warm_up, on_progress=progress, **options)
+        if expected or "base_revision" in params:
+            raise WorkerError("INVALID_REQUEST", "Models of transformers take no warm_up and no base_revision.")
+        from ..transformers_backend.load import load_scorer as load_chat_scorer
+
+        return load_chat_scorer(params["model"], chat=params.get("chat"), on_progress=progress, **options)
+
     def unload_model(self, params: dict[str, Any], buffers: Sequence[Buffer], report: Report) -> dict[str, Any]:
         self._scorer, self.device_memory = None, None
         if self._used:  # also after a load that failed
@@ -91,19 +96,14 @@ class Handlers:
 
     def inspect_model(self, params: dict[str, Any], buffers: Sequence[Buffer], report: Report) -> dict[str, Any]:
         from ..mplug_owl2.inspection import inspect_model
+        from ..transformers_backend.inspection import inspect_model as inspect_chat_model
         from ..weights.hub import resolve_model
 
-        progress = self._progress(report)
+        options = {key: params[key] for key in ("revision", "cache_dir", "offline") if key in params}
+        options["on_progress"] = self._progress(report)
         if params.get("backend") == "transformers":
-            return {"inspection": inspect_chat_model(params, progress)}
-        found = resolve_model(
-            params["model"],
-            revision=params.get("revision"),
-            cache_dir=params.get("cache_dir"),
-            offline=params["offline"],
-            on_progress=progress,
-        )
-        return {"inspection": inspect_model(found.path)}
+            return {"inspection": inspect_chat_model(params["model"], chat=params.get("chat"), **options)}
+        return {"inspection": inspect_model(resolve_model(params["model"], **options).path)}
 
     def encode(self, params: dict[str, Any], buffers: Sequence[Buffer], report: Report) -> Deferred:
         scorer, declared = self._ready(), params["buffers"]
@@ -171,26 +171,10 @@ class Handlers:
         self.device_memory = asdict(found) if found else None
         self._measured = time.monotonic()
 
-    def _ready(self) -> Scorer:
+    def _ready(self) -> "Scorer | ChatScorer":
         if self._scorer is None:
             raise WorkerError("MODEL_NOT_LOADED", "No model is loaded; send load_model first.")
         return self._scorer
-
-
-def inspect_chat_model(params: dict[str, Any], progress: ProgressCallback) -> dict[str, Any]:
-    """Download what is missing of a model of transformers, and read its processor."""
-    complete_torch()  # transformers imports what was postponed
-    from ..transformers_backend.inspection import inspect_folder
-    from ..transformers_backend.source import find_model
-
-    folder = find_model(
-        params["model"],
-        revision=params.get("revision"),
-        cache_dir=Path(params["cache_dir"]) if "cache_dir" in params else None,
-        offline=params["offline"],
-        on_progress=progress,
-    )
-    return inspect_folder(folder, (params.get("chat") or {}).get("pixels"))
 
 
 def score_items(params: dict[str, Any], buffers: Sequence[Buffer]) -> list[ScoreItem]:
@@ -204,9 +188,13 @@ def score_items(params: dict[str, Any], buffers: Sequence[Buffer]) -> list[Score
     ]
 
 
-def _prompt(row: str | dict[str, Any]) -> str | FramePrompt:
+def _prompt(row: str | dict[str, Any]) -> str | FramePrompt | ChatPrompt:
     if isinstance(row, str):
         return row  # of `generate`
+    if "stem" in row:
+        if "frames" in row:
+            raise WorkerError("INVALID_REQUEST", "A prompt with a stem is about all frames; omit its range.")
+        return ChatPrompt(row["text"], row["stem"])
     return FramePrompt(row["text"], tuple(row["frames"])) if "frames" in row else row["text"]
 
 
@@ -214,13 +202,14 @@ def answered(id: str, answer: ItemScores | ItemTexts) -> dict[str, Any]:
     """One row of a result: the answers to all prompts of an item, or the item's error."""
     if answer.error is not None:
         return {"id": id, "error": to_wire(answer.error)}
-    return {"id": id, "prompts": [asdict(prompt) for prompt in answer.prompts]}
+    rows = [{key: value for key, value in asdict(prompt).items() if value is not None} for prompt in answer.prompts]
+    return {"id": id, "prompts": rows}
 
 
 def frame_tensors(
     declared: Sequence[dict[str, Any]], buffers: Sequence[Buffer], wanted: Sequence[int]
 ) -> Iterator[Tensor]:
-    """uint8 tensors [F, V·S, S, 3] as views of the received bytes; `wanted` are the frame counts of the visuals.
+    """uint8 tensors [F, H, W, 3] as views of the received bytes; `wanted` are the frame counts of the visuals.
 
     Raises WorkerError INVALID_REQUEST when buffers, their declarations and the visuals contradict each other.
     """

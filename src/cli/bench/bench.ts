@@ -1,6 +1,6 @@
 import { PRECISIONS } from '../../../bridge/protocol/models.js';
 import { writeFile } from 'node:fs/promises';
-import { chooseModel, DEFAULT_MODEL } from '../../config/models.js';
+import { chooseModel, DEFAULT_MODEL, requireFirstBackend } from '../../config/models.js';
 import { QalignError } from '../../base/errors.js';
 import { guardWrite } from '../../base/files/unwritable.js';
 import { ensurePython } from '../../engine/python/environment.js';
@@ -136,13 +136,11 @@ async function measure(part: Part, { flags, terminal, signal, log }: CommandCont
     return whileWorking(terminal, 'measuring preparation', () => benchPrepare({ python: executable, signal }));
   }
   if (part === 'bridge')
-    return whileWorking(terminal, 'measuring the bridge', async () =>
-      benchBridge({
-        python: await ensurePython({ signal }),
-        model: (await chooseModel({ model: flags.model })).model,
-        signal,
-      }),
-    );
+    return whileWorking(terminal, 'measuring the bridge', async () => {
+      const choice = await chooseModel({ model: flags.model });
+      requireFirstBackend(choice, 'this measurement');
+      return benchBridge({ python: await ensurePython({ signal }), model: choice.model, signal });
+    });
   if (part === 'model') return whileWorking(terminal, 'measuring the model', () => measureModel(flags, signal));
   const sources = await gather(flags.input, signal);
   const pictures = sources.filter(({ kind }) => kind === 'image');
@@ -195,6 +193,7 @@ async function measureModel(flags: FlagValues<typeof FLAGS>, signal: AbortSignal
   const python = await ensurePython({ signal });
   const [device] = await resolveDevices(flags.device ?? 'auto', python, signal);
   const choice = await chooseModel({ model: flags.model });
+  requireFirstBackend(choice, 'this measurement');
   const weights =
     flags['random-weights'] === undefined
       ? [

@@ -11,7 +11,7 @@ export const SCORE_FLAGS = {
       type: 'string',
       multiple: true,
       value: 'NAME|DIR|ID|hf:ID',
-      help: 'a model of "qalign models list", a directory, a hub id, or hf: with the hub id or directory of a model of transformers (default: nano). Can be repeated: the models run one after the other, and each writes its own rows',
+      help: 'a model of "qalign models list", a directory, a hub id, or hf: and either for a model of transformers (default: nano). Can be repeated: the models run one after the other, and each writes its own rows',
     },
     base: { type: 'string', value: 'NAME|DIR|ID', help: 'base model of a LoRA adapter' },
     revision: { type: 'string', value: 'REV', help: 'commit, tag or branch of a hub model' },
@@ -71,7 +71,7 @@ export const SCORE_FLAGS = {
     'frame-rule': {
       type: 'string',
       choices: WANTED_FRAME_RULES,
-      help: 'how frames are chosen; auto: by timestamps if the frame rate varies (default), published: frame int(fps · i), as in the reference code; eight: 8 or --max-frames pictures from the first to the last, as models of transformers get them',
+      help: 'auto: by timestamps if the frame rate varies (default), published: frame int(fps · i), eight: 8 or --max-frames, evenly spaced, as models of transformers get them',
     },
   }),
   ...inGroup('output', {

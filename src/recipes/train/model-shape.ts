@@ -70,9 +70,9 @@ async function fetchChatModel(
   options: FetchOptions,
 ): Promise<ModelFolders> {
   const place = options.placeOf?.(model) ?? model;
-  const asked = { backend: 'transformers', ...(chat === undefined ? {} : { chat }) } as const;
+  const asked = { ...options, backend: 'transformers', chat: chat ?? { thinking: false } } as const;
   const found = await withWorker({ python, device: 'cpu', signal: options.signal }, (worker) =>
-    inspectFiles(worker, place, revision, options, asked),
+    inspectFiles(worker, place, revision, asked),
   );
   const { path, preparation } = found as unknown as { path: string; preparation: Preparation };
   return { model: existsSync(model) ? model : path, base: undefined, preparation };

@@ -5,10 +5,11 @@ from pathlib import Path
 
 import pytest
 import torch
-from qalign.training.losses import next_token_sum
-from qalign.training.model.supervised import SupervisedModel
 from safetensors.torch import load_file
 from training_golden import GOLDEN, load_reference, reference_batch
+
+from qalign.training.losses import next_token_sum
+from qalign.training.model.supervised import SupervisedModel
 
 
 @pytest.mark.parametrize("name", ["tiny_a", "tiny_b"])

@@ -4,8 +4,9 @@ import json
 from pathlib import Path
 
 import pytest
-from qalign.mplug_owl2.config import load_config
 from test_run import curve, make_run, prepare_data, score_of, train
+
+from qalign.mplug_owl2.config import load_config
 
 
 def first_loss(folder: Path, model: Path, data: Path) -> float:

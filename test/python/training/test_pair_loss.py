@@ -4,6 +4,8 @@ import json
 
 import pytest
 import torch
+from training_golden import GOLDEN, load_reference, reference_batch
+
 from qalign.training.losses import (
     binary_fidelity,
     fidelity,
@@ -15,7 +17,6 @@ from qalign.training.losses import (
     true_preference,
 )
 from qalign.training.model.supervised import SupervisedModel
-from training_golden import GOLDEN, load_reference, reference_batch
 
 LEVELS = ("excellent", "good", "fair", "poor", "bad")
 

@@ -4,11 +4,12 @@ import json
 from pathlib import Path
 
 import pytest
+from test_run import events, make_run, train
+from training_golden import ROOT
+
 from qalign.protocol import ERROR_CODES
 from qalign.training.errors import TrainingError
 from qalign.training.recipe import fingerprint, parse_recipe
-from test_run import events, make_run, train
-from training_golden import ROOT
 
 EXAMPLES = ROOT / "bridge" / "examples"
 

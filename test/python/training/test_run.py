@@ -12,10 +12,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from training_golden import GOLDEN, ROOT
+
 from qalign.mplug_owl2.engine.load import load_scorer
 from qalign.training.files.model_files import load_network
 from qalign.weights.answers import ScoreItem
-from training_golden import GOLDEN, ROOT
 
 LEVELS = ("excellent", "good", "fair", "poor", "bad")
 

@@ -3,6 +3,7 @@
 import math
 
 import pytest
+
 from qalign.training.errors import Diverged
 from qalign.training.step import REMEMBERED, DivergenceGuard
 

@@ -6,6 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
+from test_run import LEVELS, curve, events, make_run, prepare_data, train
+from training_golden import ROOT
+
 from qalign.mplug_owl2.config import VIEWS, ModelConfig, parse_config
 from qalign.mplug_owl2.engine.load import load_scorer
 from qalign.mplug_owl2.model import MPLUGOwl2
@@ -17,9 +21,6 @@ from qalign.training.model.supervised import SupervisedModel
 from qalign.training.optimizer.optimizer import parameter_groups
 from qalign.training.setup import require_views
 from qalign.weights.answers import ScoreItem
-from safetensors.torch import load_file
-from test_run import LEVELS, curve, events, make_run, prepare_data, train
-from training_golden import ROOT
 
 NANO = ROOT / "configs" / "models" / "nano"
 SIZE = 64

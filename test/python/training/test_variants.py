@@ -12,10 +12,11 @@ from pathlib import Path
 
 import pytest
 import torch
-from qalign.training.files.model_files import load_network
 from safetensors.torch import load_file
 from test_run import command, curve, environment, events, make_run, prepare_data, score_of, train
 from training_golden import GOLDEN
+
+from qalign.training.files.model_files import load_network
 
 LORA = {"r": 4, "alpha": 8, "dropout": 0.05, "abstractor": True}
 

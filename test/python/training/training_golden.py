@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from PIL import Image
+
 from qalign.mplug_owl2.model import MPLUGOwl2
 from qalign.mplug_owl2.normalise import CLIP, normalisation_table, normalise
 from qalign.mplug_owl2.tokenizer import Tokenizer

@@ -230,12 +230,17 @@ def write(folder: Path, family: str, seed: int = 0) -> Any:
         for value in network.parameters():
             if value.dim() > 1:
                 torch.nn.init.normal_(value, 0, 0.15)
-        network.save_pretrained(folder)
-        made.tokenizer.save_pretrained(folder)
-        made.images.save_pretrained(folder)
-        settings = {"processor_class": FAMILIES[family].processor[1], **made.settings}
-        (folder / "processor_config.json").write_text(json.dumps(settings))
-        return processor(made, family)
+        return save(folder, family, made, network)
+
+
+def save(folder: Path, family: str, made: Parts, network: Any) -> Any:
+    """Write all files as published checkpoints have them. → the library's processor"""
+    network.save_pretrained(folder)
+    made.tokenizer.save_pretrained(folder)
+    made.images.save_pretrained(folder)
+    settings = {"processor_class": FAMILIES[family].processor[1], **made.settings}
+    (folder / "processor_config.json").write_text(json.dumps(settings))
+    return processor(made, family)
 
 
 def picture(width: int, height: int, seed: int = 0) -> Image.Image:

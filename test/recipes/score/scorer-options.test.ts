@@ -79,7 +79,9 @@ describe('the options of a scorer', () => {
 
   it('names the models that rate a task in a complete sentence', async () => {
     expect(await modelsThatDo('quality')).toMatch(/^Models that do: .*one-align.*\.$/);
-    expect(await modelsThatDo('aesthetics')).toMatch(/: one-align, q-realign-lite, .*, mplug-owl2 \(base, not taught to rate\)/);
+    expect(await modelsThatDo('aesthetics')).toMatch(
+      /: one-align, q-realign-lite, .*, mplug-owl2 \(base, not taught to rate\)/,
+    );
     expect(await modelsThatDo('sharpness' as 'quality')).toBe('No model of "qalign models list" does.');
   });
 });

@@ -7,7 +7,16 @@ from itertools import accumulate
 import torch
 from torch import Tensor
 
-from qalign.weights.answers import ClipRange, FramePrompt, ItemScores, ItemTexts, ModelInfo, PromptScore, ScoreItem
+from qalign.weights.answers import (
+    ChatPrompt,
+    ClipRange,
+    FramePrompt,
+    ItemScores,
+    ItemTexts,
+    ModelInfo,
+    PromptScore,
+    ScoreItem,
+)
 from qalign.weights.errors import InvalidInput, ModelError, NonFinite, OutOfRoom, UnknownClip
 
 from ..model import MPLUGOwl2
@@ -112,7 +121,7 @@ class Scorer:
 
     def _said(self, item: ScoreItem, max_new_tokens: int) -> ItemTexts:
         try:
-            if any(isinstance(prompt, FramePrompt) for prompt in item.prompts):
+            if any(not isinstance(prompt, str) for prompt in item.prompts):
                 raise InvalidInput("Text generation takes prompts about all frames; send the frames alone.")
             self._questions(item, 0)  # raises the same errors as scoring
             texts = [
@@ -174,8 +183,10 @@ class Scorer:
             self._require_room(question.layout)
         return questions
 
-    def _question(self, prompt: str | FramePrompt, frames: tuple[int, ...], first_frame: int) -> Question:
+    def _question(self, prompt: str | FramePrompt | ChatPrompt, frames: tuple[int, ...], first_frame: int) -> Question:
         tokens = self.engine.config.tokens_per_frame
+        if isinstance(prompt, ChatPrompt):
+            raise InvalidInput("A stem is for models with backend transformers; put it at the end of the text.")
         if isinstance(prompt, str):
             return Question(plan_layout(self.tokenizer.encode(prompt), frames, tokens), first_frame)
         start, stop = prompt.frames

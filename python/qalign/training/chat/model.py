@@ -55,8 +55,6 @@ class ChatModel(TrainedModel):
         network = self._network
         features = network.encode(batch.pictures, self._preparing)
         seen = [_Seen(*row) for row in zip(batch.types, (one.grids for one in batch.pictures), features, strict=True)]
-        options = network.options(seen, batch.ids)
-        ids = batch.ids.to(network.device)
-        hidden = self.net.model(input_ids=ids, use_cache=False, **options).last_hidden_state
+        hidden = network.hidden(seen, batch.ids)
         rows = hidden.reshape(-1, hidden.shape[-1]).index_select(0, batch.predicting)
         return self.net.get_output_embeddings()(rows)

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import torch._dynamo  # before the library, which would get stand-ins that hide distributed tensors
 
 from qalign.protocol import LEVELS, RunRecipe
 from qalign.transformers_backend.chat import Chat

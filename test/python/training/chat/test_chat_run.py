@@ -16,11 +16,12 @@ pytest.importorskip("transformers", reason="NOT RUN: needs the Python package tr
 import chat_data
 import numpy as np
 import tiny
+from training_golden import ROOT
+
 from qalign.transformers_backend.families import FAMILIES
 from qalign.transformers_backend.library import library_class, without_network
 from qalign.transformers_backend.load import load_scorer
 from qalign.weights.answers import ChatPrompt, ScoreItem
-from training_golden import ROOT
 
 SMART = {"kind": "smart", "multiple": 32, "min_pixels": 4096, "max_pixels": 65536}
 NATIVE = {"kind": "native"}

@@ -11,6 +11,7 @@ import chat_data
 import numpy as np
 import tiny
 from PIL import Image
+
 from qalign.training.chat.batch import ChatBatcher
 from qalign.training.chat.conversation import Conversations
 from qalign.training.chat.setup import chat_model, picture_texts

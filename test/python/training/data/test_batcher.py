@@ -6,12 +6,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from test_run import prepare_data
+from training_golden import GOLDEN, load_reference
+
 from qalign.mplug_owl2.normalise import CLIP, normalisation_table, normalise
 from qalign.training.data.batch import Batch
 from qalign.training.data.batcher import Batcher
 from qalign.training.data.prepared_split import PreparedSplit
-from test_run import prepare_data
-from training_golden import GOLDEN, load_reference
 
 TABLE = normalisation_table(CLIP)
 ROOM = 7  # pixels by which prepared pictures exceed the model's input

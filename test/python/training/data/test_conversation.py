@@ -4,10 +4,11 @@ import json
 
 import pytest
 import torch
+from training_golden import GOLDEN, SHARED
+
 from qalign.mplug_owl2.tokenizer import Tokenizer
 from qalign.training.data.conversation import IGNORED, build_conversation, level_ids, training_prompt
 from qalign.training.errors import TrainingError
-from training_golden import GOLDEN, SHARED
 
 
 def test_ids_and_masks_of_every_published_conversation() -> None:

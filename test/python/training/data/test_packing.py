@@ -2,12 +2,13 @@
 
 import pytest
 import torch
+from training_golden import GOLDEN, load_reference
+
 from qalign.mplug_owl2.model import IMAGE_TOKEN, expand_ids
 from qalign.training.data.batch import make_batch
 from qalign.training.data.conversation import IGNORED, Conversation
 from qalign.training.data.packing import pack
 from qalign.training.model.supervised import SupervisedModel
-from training_golden import GOLDEN, load_reference
 
 
 def conversation(*ids: int) -> Conversation:

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
+
 from qalign.training.files.held import place_of
 
 

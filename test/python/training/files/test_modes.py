@@ -3,6 +3,7 @@ from pathlib import Path
 
 import pytest
 import torch
+
 from qalign.training.files.model_files import export_network
 
 

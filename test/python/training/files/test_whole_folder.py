@@ -1,6 +1,7 @@
 from pathlib import Path
 
 import pytest
+
 from qalign.training.files.whole_folder import whole_folder
 
 

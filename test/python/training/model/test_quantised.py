@@ -2,9 +2,10 @@
 
 import pytest
 import torch
+from torch import nn
+
 from qalign.training.model.quantised import QuantisedLinear
 from qalign.weights.codes import NF4, decode_nf4, encode_nf4
-from torch import nn
 
 
 @pytest.mark.parametrize(("kind", "error", "bytes_each"), [("int8", 0.012, 1.01), ("nf4", 0.10, 0.57)])

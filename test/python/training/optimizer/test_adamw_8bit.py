@@ -1,6 +1,8 @@
 """The 8-bit optimizer compared with torch's in fp32: codes, steps, sharding, bf16 weights."""
 
 import torch
+from torch import nn
+
 from qalign.training.optimizer.adamw_8bit import (
     AdamW8bit,
     decode_positive,
@@ -9,7 +11,6 @@ from qalign.training.optimizer.adamw_8bit import (
     encode_signed,
     round_stochastically,
 )
-from torch import nn
 
 
 def test_codes_keep_small_values_and_zero() -> None:
