@@ -27,8 +27,8 @@ export type WarmUp = Static<typeof WarmUp>;
 
 /**
  * Loads a checkpoint (a directory or a hub id) and replaces the loaded one. With `deterministic`, the bits of an item's
- * answers do not depend on its batch. Without `backend` it is mplug_owl2. `chat` is only for transformers, `warm_up` only
- * for mplug_owl2.
+ * answers do not depend on its batch. Without `backend` it is mplug_owl2. `chat` is only for transformers, `warm_up`
+ * only for mplug_owl2.
  */
 export const LoadModelParams = closed({
   backend: Type.Optional(Type.Enum([...BACKENDS])),
@@ -51,9 +51,9 @@ export const LoadModelProgress = closed({ stage: Text, done: Count, total: Count
  * `max_positions` is the longest sequence that the model supports, or null if its config.json does not contain
  * it.
  *
- * Only models of transformers have the last four. `image_size` is then the side of a typical picture. `processing_sha256`
- * covers what turns pixels and text into tokens: processor, tokenizer, chat template, pixel bounds and level tokens. It
- * also covers the version of transformers and the attention.
+ * Only models of transformers have the last four. `image_size` is then the side of a typical picture.
+ * `processing_sha256` covers what turns pixels and text into tokens: processor, tokenizer, chat template, pixel bounds
+ * and level tokens. It also covers the version of transformers and the attention.
  */
 export const LoadedModel = closed({
   id: Text,

@@ -231,7 +231,7 @@ export function requirePrompt(choice: Pick<ModelChoice, 'id' | 'backend'>, promp
   );
 }
 
-/** @throws QalignError TASK_UNSUPPORTED if a model of transformers is used for something that only the first backend does */
+/** @throws QalignError TASK_UNSUPPORTED if a model of transformers is to do what only the first backend can */
 export function requireFirstBackend({ id, backend }: Pick<ModelChoice, 'id' | 'backend'>, what: string): void {
   if (backend !== 'transformers') return;
   throw new QalignError(

@@ -41,9 +41,9 @@ export interface ClipQueue {
 const MOST_FORGOTTEN = 2;
 
 /**
- * Scores a clip. A short clip without further prompts, or one for a chat model, is sent as a whole, in a batch with others. The worker keeps the
- * features of other clips. If it dies, the clip is read again from its beginning for another worker. @throws errors of
- * `chunks`, and the QalignErrors of an item
+ * Scores a clip. A short clip without further prompts, or one for a chat model, is sent as a whole, in a batch with
+ * others. The worker keeps the features of other clips. If it dies, the clip is read again from its beginning for
+ * another worker. @throws errors of `chunks`, and the QalignErrors of an item
  */
 export async function scoreClip(
   queue: ClipQueue,

@@ -95,7 +95,7 @@ describe('prompts of chat models', () => {
     const sit = renderQuestion(await loadPrompt('q-sit'), 'quality', 'image');
     expect(sit).toMatchObject({
       stem: 'The quality of this image is ',
-      text: expect.stringMatching(/image\?<\|image\|>$/),
+      text: expect.stringMatching(/image\?<\|image\|>$/) as string,
     });
   });
 

@@ -19,7 +19,7 @@ const MOST_DECODED = 64 * 1024 ** 2;
 /** More threads for one clip would only wait for ffmpeg. */
 const MOST_THREADS = 4;
 
-/** Consecutive frames. `data` is uint8 RGB [frames, views · size, size, 3], or [frames, height, width, 3] of `shape`. */
+/** Consecutive frames: uint8 RGB [frames, views · size, size, 3], or [frames, height, width, 3] of `shape`. */
 export interface FrameChunk {
   readonly frames: number;
   /** Size of a frame, for models that take pictures that are not square. */

@@ -35,8 +35,8 @@ export function evenIndices(count: number, most: number = count): number[] {
 export const EIGHT = 8;
 
 /**
- * Returns `most` of `count` positions from the first to the last: round(i · (count − 1) / (most − 1)), where a half goes
- * to the even neighbour. Short clips repeat pictures.
+ * Returns `most` of `count` positions from the first to the last: round(i · (count − 1) / (most − 1)), where a half
+ * goes to the even neighbour. Short clips repeat pictures.
  */
 export function spreadIndices(count: number, most: number): number[] {
   if (most === 1) return [0];

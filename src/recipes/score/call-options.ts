@@ -45,7 +45,7 @@ export async function resolveCallOptions(session: ScoringSession, own: ScoreOpti
   };
 }
 
-/** @throws QalignError TASK_UNSUPPORTED for maps and curves of a chat model, which rates whole pictures and clips only */
+/** @throws QalignError TASK_UNSUPPORTED for maps and curves of a chat model, which rates only whole inputs */
 function requireWholeInputs({ choice }: ScoringSession, { map, perFrame, perFrameWindow }: ScoreOptions): void {
   if (choice.backend !== 'transformers') return;
   const asksMap = map !== undefined && map !== false;

@@ -80,7 +80,7 @@ function requireFewFrames({ id }: ModelChoice, { maxFrames }: ScorerOptions): vo
   throw new QalignError('USAGE', `${id} takes at most ${MOST_CHAT_FRAMES} frames of a clip; ask for fewer.`);
 }
 
-/** Memory of the pictures that are prepared for a chat model and wait for it, and the size of one whose bound is unknown. */
+/** Memory of the prepared pictures that wait for a chat model, and the size of a picture without a known bound. */
 const CHAT_BYTES = 2 ** 30;
 const NATIVE_PIXELS = 12e6;
 const FEWEST_PICTURES = 8;
