@@ -100,7 +100,7 @@ describe.skipIf(!hasTransformers)('train with a model of transformers', () => {
     expect((await stat(join(stored.data_path, 'train.pixels'))).size).toBe(bytes);
     expect(new Set(placed.map(({ height, width }) => `${width}x${height}`)).size).toBe(3);
     const scorer = await createScorer({ model: join(done.folder, 'model'), device: 'cpu' });
-    const [result] = await scorer.score([join(folder, '0.png')]);
+    const [result] = await scorer.score(join(folder, '0.png'));
     await scorer.close();
     expect(result).toMatchObject({ model: { family: 'qwen3_5' }, prompt: { name: 'chat' } });
   }, 600_000);

@@ -94,17 +94,17 @@ class Conversations:
             words = answer.split()
             lead = self._encode((spaced + " ".join(words[:-1])).rstrip(), pictures)
             ids = self._encode(spaced + answer + self._ending, pictures)
-            _require_start(ids, start, answer)
-            return ChatConversation(array("i", ids), array("i", ids[len(start) :]), -1, array("i", lead))
+            first = _supervised_from(ids, start, stem, answer)
+            return ChatConversation(array("i", ids), array("i", ids[first:]), -1, array("i", lead))
         before = self._encode(parts.begun, pictures)
-        _require_start(before, start, answer)
+        first = _supervised_from(before, start, stem, answer)
         token = self._tokens(parts.begun)[level][0]
         natural = self._encode(
             parts.begun + _space(parts.begun, parts.begun) + level + parts.rest + self._ending, pictures
         )
         known = [*before, token]
         ids = natural if natural[: len(known)] == known else [*known, *self._alone(parts.rest + self._ending)]
-        return ChatConversation(array("i", ids), array("i", ids[len(start) :]), len(before))
+        return ChatConversation(array("i", ids), array("i", ids[first:]), len(before))
 
     def _tokens(self, begun: str) -> dict[str, list[int]]:
         """The tokens of the level words after a text, by the rule of scoring."""
@@ -143,9 +143,16 @@ def _space(text: str, stem: str | None) -> str:
     return "" if stem is None or text[-1:].isspace() else " "
 
 
-def _require_start(ids: Sequence[int], start: Sequence[int], answer: str) -> None:
-    if list(ids[: len(start)]) != list(start):
+def _supervised_from(ids: Sequence[int], start: Sequence[int], stem: str | None, answer: str) -> int:
+    """The index of the first supervised token: the one after `start`.
+
+    Without a stem, a token that joins the last white space of the prompt with the answer is supervised. Raises
+    TrainingError if the tokenizer joins more.
+    """
+    kept = len(start) - (0 if list(ids[: len(start)]) == list(start) else 1)
+    if (stem is not None and kept < len(start)) or list(ids[:kept]) != list(start[:kept]):
         raise TrainingError(
             "TRAINING_DATA_INVALID",
             f"The tokenizer joins the answer {answer!r} with its prompt; change the stem or the answer.",
         )
+    return kept

@@ -16,6 +16,7 @@ from qalign.training.chat.batch import ChatBatcher
 from qalign.training.chat.conversation import Conversations
 from qalign.training.chat.setup import chat_model, picture_texts
 from qalign.training.chat.split import ChatSplit
+from qalign.training.errors import TrainingError
 from qalign.training.objective import objective, term_counts
 from qalign.transformers_backend.chat import Chat
 from qalign.transformers_backend.families import FAMILIES
@@ -43,6 +44,9 @@ class Subject:
         texts = picture_texts(self.preparing)
         self.split = ChatSplit(data, "train", self.preparing.preparation, self.conversations, texts)
         self.batcher = ChatBatcher(self.processor, self.preparing, CPU, flip=False)
+
+    def pixels(self):
+        return [torch.zeros(1, *chat_data.SIZES[0], 3, dtype=torch.uint8)]
 
     def model(self, **changes):
         with without_network():
@@ -151,3 +155,31 @@ def test_lora_trains_matrices_of_every_linear_layer_and_the_merger(subject):
     assert all(value.grad is not None for value in model.parameters() if value.requires_grad)
     only = subject.model(lora={**lora, "abstractor": False})
     assert {only.part_of(name) for name, value in only.named_parameters() if value.requires_grad} == {"lora"}
+
+
+@pytest.mark.parametrize(
+    ("row", "said", "level_at"),
+    [
+        ({"question": "How?\n<|image|>", "answer": "It is good.", "level": "good"}, "It is good.", True),
+        ({"prompt": "<|image|>How?", "stem": "It is", "answer": "good.", "level": "good"}, " good.", True),
+        ({"prompt": "<|image|>How?", "stem": "It is", "answer": "3.45."}, " 3.45.", False),
+        ({"question": "How?", "answer": "The score is 3.45."}, "The score is 3.45.", False),
+    ],
+)
+def test_what_is_supervised(subject, row, said, level_at):
+    built = subject.conversations.of({"id": "a", **row}, subject.preparing.prepare(subject.pixels()).texts)
+    decode = subject.processor.tokenizer.decode
+    assert decode(list(built.labels)) == said + subject.chat.ending()
+    assert list(built.ids[-len(built.labels) :]) == list(built.labels)
+    assert (decode([built.ids[built.level_at]]) == " good") if level_at else built.level_at == -1
+    assert level_at or decode(list(built.lead)).endswith("is")
+
+
+def test_an_answer_without_its_level_word_is_refused(subject):
+    texts = subject.preparing.prepare(subject.pixels()).texts
+    for row in (
+        {"id": "a", "question": "How?", "answer": "It is fine.", "level": "good"},
+        {"id": "a", "prompt": "<|image|>How?", "stem": "It is", "answer": "very good.", "level": "good"},
+    ):
+        with pytest.raises(TrainingError, match="'good' is not in the answer"):
+            subject.conversations.of(row, texts)
