@@ -123,7 +123,7 @@ export async function chooseModel(
   const place = locate(named, descriptions);
   const backend = backendOf(id, place.model, described);
   const isChat = backend === 'transformers';
-  const isTaught = described?.taught ?? !isChat;
+  const isTaught = described?.taught ?? (!isChat || existsSync(join(place.model, TAUGHT)));
   return {
     id,
     model: place.model,
@@ -141,6 +141,8 @@ export async function chooseModel(
   };
 }
 
+/** A file that `qalign train` writes into a model of transformers. */
+const TAUGHT = 'qalign.json';
 const PREFIX = 'hf:';
 const withoutPrefix = (id: string): string => (id.startsWith(PREFIX) ? id.slice(PREFIX.length) : id);
 

@@ -103,6 +103,7 @@ describe.skipIf(!hasTransformers)('train with a model of transformers', () => {
     const [result] = await scorer.score(join(folder, '0.png'));
     await scorer.close();
     expect(result).toMatchObject({ model: { family: 'qwen3_5' }, prompt: { name: 'chat' } });
+    expect(scorer.choice.taught).toBeUndefined();
   }, 600_000);
 
   it('refuses prompts and keys of the first backend', async () => {

@@ -18,6 +18,7 @@ from ..model.adapters import PREFIX, adapter_config, adapter_tensors, merged_sta
 from .parts import linear_layers, merger_modules, trained_apart
 
 COPIED = (*(name for name in SMALL_FILES if name != CONFIG), "generation_config.json")
+TAUGHT = "qalign.json"
 
 
 def write_chat_model(
@@ -45,6 +46,8 @@ def write_chat_model(
         for name in COPIED:
             if (source.path / name).is_file():
                 shutil.copyfile(source.path / name, draft / name)
+        # a model of transformers counts as not taught to rate, unless it has this file (src/config/models.ts)
+        (draft / TAUGHT).write_text(json.dumps({"taught": True, "base": recipe["model"]}, indent=1), encoding="utf-8")
 
 
 def adapted_modules(net: Any, recipe: RunRecipe) -> dict[str, list[str]]:

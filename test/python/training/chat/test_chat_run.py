@@ -126,7 +126,7 @@ def test_the_exported_model_scores_the_same_in_transformers_and_in_qalign(whole:
     assert theirs(network, model, "qwen3_5") == pytest.approx(logits_of(model), abs=2e-5)
     assert logits_of(model) != pytest.approx(logits_of(whole.parent / "tiny"), abs=0.1)
     names = {file.name for file in model.iterdir()}
-    assert {"config.json", "tokenizer.json", "preprocessor_config.json", "chat_template.jinja"} <= names
+    assert {"config.json", "tokenizer.json", "preprocessor_config.json", "chat_template.jinja", "qalign.json"} <= names
 
 
 @pytest.mark.parametrize("family", ["internvl", "qwen2_5_vl", "llava_onevision"])
