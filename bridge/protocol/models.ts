@@ -77,9 +77,13 @@ export const LoadModelResult = closed({ model: LoadedModel, device_memory: Type.
 export const UnloadModelParams = closed({});
 export const UnloadModelResult = closed({});
 
-/** Reads only headers. No model is loaded. */
+/**
+ * Reads only headers. No model is loaded. With `chat`, of models of transformers only, it also reads the processor: the
+ * result then has the `preparation` and `image_size` of a loaded model.
+ */
 export const InspectModelParams = closed({
   backend: Type.Optional(Type.Enum([...BACKENDS])),
+  chat: Type.Optional(ChatSettings),
   model: Text,
   revision: OptionalText,
   offline: Type.Boolean(),
@@ -87,5 +91,6 @@ export const InspectModelParams = closed({
 });
 export const InspectModelResult = closed({ inspection: Type.Object({}, { additionalProperties: true }) });
 
+export type InspectModelParams = Static<typeof InspectModelParams>;
 export type LoadModelParams = Static<typeof LoadModelParams>;
 export type LoadedModel = Static<typeof LoadedModel>;

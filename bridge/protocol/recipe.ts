@@ -1,4 +1,5 @@
 import { Type, type Static } from 'typebox';
+import { ChatSettings } from './chat.js';
 import { closed, Count, Positive, Text } from './shapes.js';
 
 const rate = Type.Number({ exclusiveMinimum: 0 });
@@ -27,6 +28,7 @@ export const RecipeLearningRates = closed({
   default: rate,
   vision: Type.Optional(rate),
   abstractor: Type.Optional(rate),
+  merger: Type.Optional(rate),
   language: Type.Optional(rate),
   lora: Type.Optional(rate),
 });
@@ -47,6 +49,9 @@ export const RunRecipe = Type.Object(
     model_path: Text,
     /** The base model, if `model_path` is a LoRA directory. */
     base_path: Type.Union([Text, Type.Null()]),
+    /** The code of the model and how it is asked, only for models of transformers. */
+    backend: Type.Optional(Type.Literal('transformers')),
+    chat: Type.Optional(ChatSettings),
     /** The folder of prepared pictures. */
     data_path: Text,
     init: Type.Union([Type.Literal('pretrained'), Type.Literal('random')]),
@@ -56,7 +61,15 @@ export const RunRecipe = Type.Object(
     fixed_pair_std: Type.Boolean(),
     score_text: Type.Boolean(),
     lora: Type.Union([Type.Null(), RecipeLora]),
-    freeze: Type.Array(Type.Union([Type.Literal('vision'), Type.Literal('abstractor'), Type.Literal('language')])),
+    /** `abstractor` is a part of mPLUG-Owl2, `merger` a part of models of transformers. */
+    freeze: Type.Array(
+      Type.Union([
+        Type.Literal('vision'),
+        Type.Literal('abstractor'),
+        Type.Literal('merger'),
+        Type.Literal('language'),
+      ]),
+    ),
     train_stages_from: Type.Optional(Type.Union([Type.Integer({ minimum: 1, maximum: 6 }), Type.Null()])),
     cache_features: Type.Boolean(),
     epochs: Positive,

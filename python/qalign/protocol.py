@@ -320,6 +320,38 @@ class LoadModelResult(LoadModelResultRequired, total=False):
     device_memory: LoadModelResultDeviceMemory
 
 
+class InspectModelParamsChatPixelsRequired(TypedDict):
+    pass
+
+
+class InspectModelParamsChatPixels(InspectModelParamsChatPixelsRequired, total=False):
+    min: int
+    max: int
+
+
+class InspectModelParamsChatLevelTokens0(TypedDict):
+    mode: Literal["alone"]
+
+
+class InspectModelParamsChatLevelTokens1(TypedDict):
+    mode: Literal["ids"]
+    ids: dict[str, list[int]]
+
+
+class InspectModelParamsChatLevelTokens2(TypedDict):
+    mode: Literal["sequence"]
+
+
+class InspectModelParamsChatRequired(TypedDict):
+    thinking: Literal[False]
+
+
+class InspectModelParamsChat(InspectModelParamsChatRequired, total=False):
+    system: str
+    pixels: InspectModelParamsChatPixels
+    level_tokens: InspectModelParamsChatLevelTokens0 | InspectModelParamsChatLevelTokens1 | InspectModelParamsChatLevelTokens2
+
+
 class InspectModelParamsRequired(TypedDict):
     model: str
     offline: bool
@@ -327,6 +359,7 @@ class InspectModelParamsRequired(TypedDict):
 
 class InspectModelParams(InspectModelParamsRequired, total=False):
     backend: Literal["mplug_owl2", "transformers"]
+    chat: InspectModelParamsChat
     revision: str
     cache_dir: str
 
@@ -593,6 +626,38 @@ class TrainResult(TypedDict):
     step: int
 
 
+class RunRecipeChatPixelsRequired(TypedDict):
+    pass
+
+
+class RunRecipeChatPixels(RunRecipeChatPixelsRequired, total=False):
+    min: int
+    max: int
+
+
+class RunRecipeChatLevelTokens0(TypedDict):
+    mode: Literal["alone"]
+
+
+class RunRecipeChatLevelTokens1(TypedDict):
+    mode: Literal["ids"]
+    ids: dict[str, list[int]]
+
+
+class RunRecipeChatLevelTokens2(TypedDict):
+    mode: Literal["sequence"]
+
+
+class RunRecipeChatRequired(TypedDict):
+    thinking: Literal[False]
+
+
+class RunRecipeChat(RunRecipeChatRequired, total=False):
+    system: str
+    pixels: RunRecipeChatPixels
+    level_tokens: RunRecipeChatLevelTokens0 | RunRecipeChatLevelTokens1 | RunRecipeChatLevelTokens2
+
+
 class RunRecipeDataRequired(TypedDict):
     weights: dict[str, float]
 
@@ -627,6 +692,7 @@ class RunRecipeLearningRatesRequired(TypedDict):
 class RunRecipeLearningRates(RunRecipeLearningRatesRequired, total=False):
     vision: float
     abstractor: float
+    merger: float
     language: float
     lora: float
 
@@ -647,7 +713,7 @@ class RunRecipeRequired(TypedDict):
     fixed_pair_std: bool
     score_text: bool
     lora: RunRecipeLora | None
-    freeze: list[Literal["vision"] | Literal["abstractor"] | Literal["language"]]
+    freeze: list[Literal["vision"] | Literal["abstractor"] | Literal["merger"] | Literal["language"]]
     cache_features: bool
     epochs: int
     max_steps: int | None
@@ -675,6 +741,8 @@ class RunRecipeRequired(TypedDict):
 
 
 class RunRecipe(RunRecipeRequired, total=False):
+    backend: Literal["transformers"]
+    chat: RunRecipeChat
     train_stages_from: int | None
     export_weights: Literal["fp32"] | Literal["bf16"] | Literal["fp16"] | None
     token_dropout: float

@@ -58,7 +58,7 @@ export const train = defineCommand({
       const found = await planRecipe(recipe);
       const lines = [...describeEstimate(found.plan, recipe, found.diskBytes), ...describeMachine(found, recipe)];
       await terminal.out(flags.json ? asJson(planAsJson(found)) : `${lines.join('\n')}\n`);
-      return found.plan.fits && found.misfits.length === 0 ? 0 : 1;
+      return found.plan?.fits !== false && found.misfits.length === 0 ? 0 : 1;
     }
     const options = {
       signal,

@@ -123,7 +123,7 @@ export async function chooseModel(
   const place = locate(named, descriptions);
   const backend = backendOf(id, place.model, described);
   const isChat = backend === 'transformers';
-  const isTaught = described?.taught ?? !isChat;
+  const isTaught = described?.taught ?? (!isChat || existsSync(join(place.model, TAUGHT)));
   return {
     id,
     model: place.model,
@@ -141,6 +141,8 @@ export async function chooseModel(
   };
 }
 
+/** A file that `qalign train` writes into a model of transformers. */
+const TAUGHT = 'qalign.json';
 const PREFIX = 'hf:';
 const withoutPrefix = (id: string): string => (id.startsWith(PREFIX) ? id.slice(PREFIX.length) : id);
 
@@ -236,7 +238,7 @@ export function requireFirstBackend({ id, backend }: Pick<ModelChoice, 'id' | 'b
   if (backend !== 'transformers') return;
   throw new QalignError(
     'TASK_UNSUPPORTED',
-    `${id} is a model of transformers, which qalign only scores with; ${what} needs a model of mPLUG-Owl2.`,
+    `${id} is a model of transformers, which qalign scores with and trains; ${what} needs a model of mPLUG-Owl2.`,
   );
 }
 

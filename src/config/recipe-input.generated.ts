@@ -8,8 +8,8 @@ export interface TrainRecipeInput {
    */
   readonly name: string;
   /**
-   * Name of configs/models, directory or hub id. It provides config, tokenizer and preprocessor, and the weights unless
-   * init is random.
+   * Name of configs/models, directory or hub id; hf:ID for a model of transformers. It provides config, tokenizer and
+   * preprocessor, and the weights unless init is random.
    * @example 'mplug-owl2'
    */
   readonly model: string;
@@ -137,7 +137,8 @@ export interface TrainRecipeInput {
     readonly leave_out?: readonly ('jpeg' | 'webp' | 'blur' | 'motion_blur' | 'noise' | 'darken' | 'contrast' | 'resample' | 'upscale' | 'enlarge' | 'chain' | 'sharpen' | 'ringing' | 'wavelet' | 'denoise' | 'smear' | 'banding' | 'salt' | 'checkerboard' | 'texture' | 'chroma' | 'colour_cast' | 'saturate' | 'overexpose' | 'haze' | 'warp' | 'patches' | 'mixture')[] | undefined;
     /**
      * Maximum number of frames of a clip. One frame per second is used, or this many at even distances if the clip is
-     * longer. Whole number at least 1.
+     * longer. Models of transformers: this many at even distances, at most 64, and 8 for the default. Whole number at
+     * least 1.
      * @default 60
      */
     readonly max_frames?: number | undefined;
@@ -225,7 +226,7 @@ export interface TrainRecipeInput {
      */
     readonly dropout?: number | undefined;
     /**
-     * Also train all weights of the abstractor.
+     * Also train all weights of the abstractor, or of the merger of a model of transformers.
      * @default true
      */
     readonly abstractor?: boolean | undefined;
@@ -237,11 +238,12 @@ export interface TrainRecipeInput {
     readonly quantise_base?: null | 'int8' | 'nf4' | undefined;
   } | undefined;
   /**
-   * Parts of the model that are not trained.
+   * Parts of the model that are not trained. abstractor is a part of mPLUG-Owl2, merger a part of models of
+   * transformers.
    * @default []
    * @example ['vision']
    */
-  readonly freeze?: readonly ('vision' | 'abstractor' | 'language')[] | undefined;
+  readonly freeze?: readonly ('vision' | 'abstractor' | 'merger' | 'language')[] | undefined;
   /**
    * Index of the first stage of a frozen efficientnet_lite0 encoder that is trained, with all later stages; null: no
    * stage. Whole number at least 1, at most 6.
@@ -288,6 +290,8 @@ export interface TrainRecipeInput {
     readonly vision?: number | undefined;
     /** Learning rate of the abstractor between encoder and language model. Number above 0. */
     readonly abstractor?: number | undefined;
+    /** For models of transformers: learning rate of the merger between encoder and language model. Number above 0. */
+    readonly merger?: number | undefined;
     /** Learning rate of the language model. Number above 0. */
     readonly language?: number | undefined;
     /** Learning rate of the LoRA matrices. Number above 0. */

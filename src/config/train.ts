@@ -124,7 +124,7 @@ const Data = Type.Object(
     max_frames: given(
       Type.Integer({ minimum: 1 }),
       DEFAULT_MAX_FRAMES,
-      'maximum number of frames of a clip. One frame per second is used, or this many at even distances if the clip is longer',
+      'maximum number of frames of a clip. One frame per second is used, or this many at even distances if the clip is longer. Models of transformers: this many at even distances, at most 64, and 8 for the default',
     ),
     max_disk_gb: given(
       Type.Number({ exclusiveMinimum: 0 }),
@@ -168,6 +168,10 @@ const LearningRates = Type.Object(
     default: given(rates.default, 2e-5, 'learning rate of each part that is not set below'),
     vision: told(rates.vision, 'learning rate of the vision encoder'),
     abstractor: told(rates.abstractor, 'learning rate of the abstractor between encoder and language model'),
+    merger: told(
+      rates.merger,
+      'for models of transformers: learning rate of the merger between encoder and language model',
+    ),
     language: told(rates.language, 'learning rate of the language model'),
     lora: told(rates.lora, 'learning rate of the LoRA matrices'),
   },
@@ -184,7 +188,11 @@ const Lora = Type.Object(
     r: given(lora.r, 128, 'rank of the matrices'),
     alpha: given(lora.alpha, 256, 'scale of the matrices: their product is multiplied by alpha / r'),
     dropout: given(lora.dropout, 0.05, 'dropout probability of the inputs of the matrices'),
-    abstractor: given(lora.abstractor, true, 'also train all weights of the abstractor'),
+    abstractor: given(
+      lora.abstractor,
+      true,
+      'also train all weights of the abstractor, or of the merger of a model of transformers',
+    ),
     quantise_base: given(
       lora.quantise_base,
       null,
@@ -205,7 +213,7 @@ export const TrainRecipe = Type.Object(
     }),
     model: Type.String({
       description:
-        'name of configs/models, directory or hub id. It provides config, tokenizer and preprocessor, and the weights unless init is random',
+        'name of configs/models, directory or hub id; hf:ID for a model of transformers. It provides config, tokenizer and preprocessor, and the weights unless init is random',
       examples: ['mplug-owl2'],
     }),
     base: given(
@@ -253,7 +261,12 @@ export const TrainRecipe = Type.Object(
         alpha: 256,
       },
     ),
-    freeze: given(run.freeze, [], 'parts of the model that are not trained', ['vision']),
+    freeze: given(
+      run.freeze,
+      [],
+      'parts of the model that are not trained. abstractor is a part of mPLUG-Owl2, merger a part of models of transformers',
+      ['vision'],
+    ),
     train_stages_from: given(
       run.train_stages_from,
       null,

@@ -96,7 +96,7 @@ function describedFiles({ model, revision, architecture }: ModelDescription): Re
 
 /**
  * Downloads the missing files of one model on a worker and reads their headers. The result includes the `path` of the
- * model.
+ * model. With `chat`, it also has the `preparation` of the model.
  */
 export async function inspectFiles(
   worker: Pick<WorkerLink, 'request'>,
@@ -105,9 +105,10 @@ export async function inspectFiles(
   {
     offline,
     backend,
+    chat,
     onProgress,
     signal,
-  }: Pick<ModelJobOptions, 'offline' | 'onProgress' | 'signal'> & Pick<ModelChoice, 'backend'>,
+  }: Pick<ModelJobOptions, 'offline' | 'onProgress' | 'signal'> & Pick<ModelChoice, 'backend' | 'chat'>,
 ): Promise<Readonly<Record<string, unknown>>> {
   const heard = createPercentGate();
   const { inspection } = await worker.request(
@@ -117,6 +118,7 @@ export async function inspectFiles(
       offline: offline ?? false,
       ...(revision === undefined ? {} : { revision }),
       ...(backend === undefined ? {} : { backend }),
+      ...(chat === undefined ? {} : { chat }),
     },
     {
       abandon: true,

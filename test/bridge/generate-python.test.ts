@@ -19,6 +19,7 @@ describe('pythonSource', () => {
     expect(fieldsOf('RunRecipeLearningRates')).toEqual([
       'vision: float',
       'abstractor: float',
+      'merger: float',
       'language: float',
       'lora: float',
     ]);

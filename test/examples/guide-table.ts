@@ -125,6 +125,8 @@ const TRAINING: Readonly<Record<string, Row>> = {
   "qalign train RECIPE 'lora={r: 128, quantise_base: nf4}' trackers='[tensorboard]'": plan(
     "qalign train koniq 'lora={r: 128, quantise_base: nf4}' trackers='[tensorboard]'",
   ),
+  'qalign train chat.yaml --plan': { code: LACKING, says: /unknown/ },
+  'qalign train q-realign --plan': { code: LACKING, says: /unknown/ },
   'qalign train RECIPE hosts=2 processes=16 batch_size=128 rendezvous=host0:29500': plan(
     'qalign train koniq hosts=2 processes=16 batch_size=128 rendezvous=host0:29500',
   ),

@@ -6,7 +6,7 @@ from .errors import TrainingError
 from .events import EventLog
 from .files.checkpoints import CheckpointStore, restore
 from .recipe import fingerprint
-from .setup import Training
+from .training import Training
 
 
 class Checkpointing:

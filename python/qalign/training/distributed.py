@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard, register_fsdp_forward_method
 
-from .model.supervised import SupervisedModel
+from .model.trained import TrainedModel
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ def leave_world() -> None:
     dist.destroy_process_group()
 
 
-def shard(model: SupervisedModel, world: World, compute: torch.dtype) -> None:
+def shard(model: TrainedModel, world: World, compute: torch.dtype) -> None:
     """Apply FSDP2 with one group per block of the encoder and the language model, and one group for the rest.
 
     Weights keep their dtype, products are computed in `compute`, and gradients are reduced in fp32.
@@ -56,9 +56,10 @@ def shard(model: SupervisedModel, world: World, compute: torch.dtype) -> None:
     mesh = init_device_mesh(world.device.type, (world.size,))
     policy = MixedPrecisionPolicy(param_dtype=compute, reduce_dtype=torch.float32, cast_forward_inputs=False)
     model.to(world.device)
-    for block, _ in model.blocks():
+    for block in model.sharded_blocks():
         fully_shard(block, mesh=mesh, mp_policy=policy)
-        register_fsdp_forward_method(block, "packed")
+        if hasattr(block, "packed"):
+            register_fsdp_forward_method(block, "packed")
     fully_shard(model, mesh=mesh, mp_policy=policy)
 
 

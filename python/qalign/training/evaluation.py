@@ -8,15 +8,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from qalign.mplug_owl2.tokenizer import Tokenizer
 from qalign.protocol import RunRecipe
 
-from .data.batcher import Batcher
 from .data.conversation import IGNORED, Conversation, level_ids
-from .data.prepared_split import Item, PreparedSplit
+from .data.order import Split
+from .data.prepared_split import Item
 from .distributed import World
 from .losses import level_view
-from .model.supervised import SupervisedModel
+from .model.trained import TrainedModel
+from .training import Batching, Words
 
 LONGEST_NUMBER = 6  # tokens: a dummy prefix, a digit, a decimal point, two digits, a full stop
 NUMBER = re.compile(r"\d+(\.\d+)?")
@@ -36,11 +36,11 @@ def pearson(a: np.ndarray, b: np.ndarray) -> float:
 
 
 def evaluate(
-    model: SupervisedModel,
-    batcher: Batcher,
-    split: PreparedSplit,
+    model: TrainedModel,
+    batcher: Batching,
+    split: Split,
     world: World,
-    tokenizer: Tokenizer,
+    tokenizer: Words,
     recipe: RunRecipe,
 ) -> dict[str, Any]:
     """Every process scores its share, and all receive {srcc, plcc, items, score_std, level_mass}.
@@ -82,18 +82,14 @@ def _shared(items: Sequence[Item], step: int, world: World, score: Callable[[lis
     return scores
 
 
-def level_scores(
-    model: SupervisedModel, batcher: Batcher, split: PreparedSplit, items: list[Item], tokenizer: Tokenizer
-) -> Tensor:
+def level_scores(model: TrainedModel, batcher: Batching, split: Split, items: list[Item], tokenizer: Words) -> Tensor:
     """The closed-set score on 1–5 and the probability mass of the five level words: [N, 2]."""
     batch = batcher.evaluation_batch(split, items, [item.conversation for item in items])
     view = level_view(model(batch)[batch.level_slots], level_ids(tokenizer, batcher.device))
     return torch.stack([view.score, view.mass], 1).double()
 
 
-def written_scores(
-    model: SupervisedModel, batcher: Batcher, split: PreparedSplit, items: list[Item], tokenizer: Tokenizer
-) -> Tensor:
+def written_scores(model: TrainedModel, batcher: Batching, split: Split, items: list[Item], tokenizer: Words) -> Tensor:
     """The number that the model generates greedily, and mass 1: [N, 2]. Score 3 with mass 0 if it is not a number."""
     said: list[tuple[int, ...]] = [()] * len(items)
     for _ in range(LONGEST_NUMBER):

@@ -5,6 +5,7 @@ from pathlib import Path
 from safetensors import SafetensorError
 from torch import Tensor
 
+from qalign.protocol import RunRecipe
 from qalign.weights.tensors import DTYPES
 
 from .errors import TrainingError
@@ -12,7 +13,7 @@ from .events import EventLog
 from .files.model_files import export_network, load_network
 from .model.adapters import export_adapter, merged_state
 from .model.build import ModelSource
-from .setup import Training
+from .training import Training
 
 
 def export(training: Training, folder: Path, events: EventLog) -> None:
@@ -26,7 +27,7 @@ def export(training: Training, folder: Path, events: EventLog) -> None:
     if training.world.rank != 0:
         return
     try:
-        _write(state, training, folder)
+        training.write(state, folder)
     except (OSError, SafetensorError) as error:
         why = str(error).splitlines()[0][:300]
         sentence = (
@@ -36,15 +37,16 @@ def export(training: Training, folder: Path, events: EventLog) -> None:
     events.emit("exported", path="model")
 
 
-def _write(state: dict[str, Tensor], training: Training, folder: Path) -> None:
-    lora, source = training.recipe["lora"], training.source
+def write_model(state: dict[str, Tensor], folder: Path, *, recipe: RunRecipe, source: ModelSource) -> None:
+    """Write a full state of the first model family to `folder/model`, and with LoRA to `folder/adapter`."""
+    lora = recipe["lora"]
     if lora:
         if source.adapter is None:  # on a merged base, the adapters alone would fit no published base
-            export_adapter(state, lora, training.recipe["model"], source.directory, folder / "adapter")
+            export_adapter(state, lora, recipe["model"], source.directory, folder / "adapter")
         if lora["quantise_base"]:
             state = dequantised(state, source)
         state = merged_state(state, lora["alpha"], lora["r"])
-    stored = training.recipe.get("export_weights")
+    stored = recipe.get("export_weights")
     export_network(state, source.directory, folder / "model", DTYPES[stored] if stored else None)
 
 

@@ -8,8 +8,8 @@ from .checkpointing import Checkpointing
 from .distributed import World, is_alive
 from .evaluation import evaluate
 from .events import EventLog
-from .setup import Training
 from .step import Updater
+from .training import Training
 
 
 class StopRequest:

@@ -10,13 +10,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .data.batch import sequence_length
 from .data.prepared_split import Item
 from .distributed import full, peak_memory
 from .errors import Diverged
-from .model.flops import FlopCounter, device_peak
 from .objective import TERMS, objective, term_counts
-from .setup import Training
+from .training import Training
 
 # a loss of this many times the average of the last steps counts as divergence, not as noise
 DIVERGED_FACTOR = 20.0
@@ -52,9 +50,6 @@ class Updater:
 
     def __init__(self, training: Training) -> None:
         self._training = training
-        cached = training.data.batcher.features is not None
-        self._flops = FlopCounter(training.state.model.net, cached)
-        self._peak = device_peak(training.world.device, training.data.batcher.compute)
         self._guard = DivergenceGuard()
 
     def update(self) -> dict[str, Any]:
@@ -67,13 +62,14 @@ class Updater:
         clipped = torch.nn.utils.clip_grad_norm_(state.model.parameters(), training.recipe["clip"])
         norm = float(full(clipped))
         items = [item for batch in micro_batches for item in batch.items]
-        work = [float(sum(item.frames for item in items)), sum(self._flops_of(item) for item in items)]
+        work = [float(sum(item.frames for item in items)), sum(training.cost.flops_of(item) for item in items)]
         loss, *terms, frames, flops = world.sum([*sums.tolist(), *work])
         self._guard.check(state.step + 1, loss, norm)
         state.update()
         if world.device.type == "cuda":
             torch.cuda.synchronize()  # otherwise the time of this update would count for the next step
         seconds = time.monotonic() - started
+        peak = training.cost.peak
         return {
             "step": state.step,
             "epoch": state.step / training.data.sampler.steps_per_epoch,
@@ -82,7 +78,7 @@ class Updater:
             "learning_rate": training.recipe["learning_rates"]["default"] * rate,
             "grad_norm": norm,
             "images_per_s": frames / seconds,
-            "mfu": flops / seconds / (self._peak * world.size) if self._peak else None,
+            "mfu": flops / seconds / (peak * world.size) if peak else None,
             "memory_bytes": peak_memory(world.device),
         }
 
@@ -113,8 +109,3 @@ class Updater:
             (loss * world.size).backward()  # FSDP averages over processes; the counts are already global
             sums += torch.stack([loss.detach(), *terms])  # stays on the device, so that the host does not wait
         return sums
-
-    def _flops_of(self, item: Item) -> float:
-        conversation, per_frame = item.conversation, self._training.data.batcher.config.tokens_per_frame
-        positions = sequence_length(conversation, item.frames, per_frame)
-        return self._flops.of(item.frames, positions, sum(label >= 0 for label in conversation.labels))

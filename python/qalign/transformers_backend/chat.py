@@ -8,6 +8,7 @@ from qalign.weights.errors import ConfigError, InvalidInput
 
 MARKER = "<|image|>"  # in the messages of the bridge, for every family
 THINKING = "enable_thinking"
+SAID = "qalign-answer"  # stands for an answer
 
 
 class Chat:
@@ -44,11 +45,23 @@ class Chat:
             )
         return rendered
 
-    def _apply(self, messages: list[dict[str, Any]]) -> str:
+    def ending(self) -> str:
+        """What the template writes after an answer, without white space: for training. Raises ConfigError."""
+        said = [{"type": "text", "text": SAID}]
+        asked = [{"type": "text", "text": "?"}]
+        text = self._apply([{"role": "user", "content": asked}, {"role": "assistant", "content": said}], begin=False)
+        if text.count(SAID) != 1:
+            raise ConfigError("The chat template of the model does not write answers, so it cannot be taught.")
+        found = text.rpartition(SAID)[2].strip() or self._tokenizer.eos_token
+        if not found:
+            raise ConfigError("The chat template and the tokenizer of the model name no end of an answer.")
+        return str(found)
+
+    def _apply(self, messages: list[dict[str, Any]], begin: bool = True) -> str:
         options = {THINKING: False} if THINKING in self.template else {}
         try:
             text = self._tokenizer.apply_chat_template(
-                messages, chat_template=self.template, tokenize=False, add_generation_prompt=True, **options
+                messages, chat_template=self.template, tokenize=False, add_generation_prompt=begin, **options
             )
         except Exception as error:  # a template can raise any error of Jinja and Python
             reason = (str(error) or type(error).__name__).splitlines()[0][:200]

@@ -1,17 +1,16 @@
 """The passes of a loaded model: pictures → vision features, and token sequences → logits at their last positions."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn.functional import linear
 
-from qalign.weights.errors import CheckpointError
-
 from .families import Family
-from .processing import Pictures, SmartPictures
+from .network import Features, Network
+from .processing import Pictures
 
 HEAD_ROWS = 4096  # of the vocabulary, converted to fp32 at a time on a CPU
 
@@ -27,14 +26,6 @@ class Limits:
 CPU = Limits(values=16_000_000, positions=4096)
 CUDA = Limits(values=256_000_000, positions=32_768)
 SLACK = 0.25  # a pass can have this share of padding
-
-
-@dataclass(frozen=True)
-class Features:
-    """What the language model sees of an item's pictures: [N, D], and the same shape for each of its deep layers."""
-
-    rows: Tensor
-    deep: list[Tensor] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -59,13 +50,6 @@ class Reading:
     log_sum_exp: float
 
 
-class _Encoded:
-    """Vision features in the form that a whole model takes instead of pictures."""
-
-    def __init__(self, pooler_output: Tensor) -> None:
-        self.pooler_output = pooler_output
-
-
 class Engine:
     """Computes passes with bounded memory. Not thread-safe. `on_step` runs between passes and can raise to stop."""
 
@@ -75,6 +59,7 @@ class Engine:
         self.head: Tensor = model.get_output_embeddings().weight
         self.bias: Tensor | None = getattr(model.get_output_embeddings(), "bias", None)
         self.device, self.dtype = self.head.device, self.head.dtype
+        self._network = Network(model, family, self.device, self.dtype, self.head.shape[1])
         self.limits = CUDA if self.device.type == "cuda" else CPU
         self.alone = alone
         self.on_step: Callable[[], None] = lambda: None
@@ -85,7 +70,7 @@ class Engine:
         found: list[Features] = []
         for part in self._item_chunks(items):
             self.on_step()
-            found += self._encode_smart(part) if self.family.pictures == "smart" else map(self._encode_native, part)
+            found += self._network.encode(part, self.preparing)
         return found
 
     @torch.inference_mode()
@@ -109,42 +94,6 @@ class Engine:
             size += item.size
         if chunk:
             yield chunk
-
-    def _encode_smart(self, items: Sequence[Pictures]) -> list[Features]:
-        grids = [grid for item in items for grid in item.grids]
-        if not grids:
-            return [self._nothing() for _ in items]
-        preparing: SmartPictures = self.preparing
-        patches = [preparing.patches(frame.to(self.device)) for item in items for frame in item.frames]
-        found = self.model.model.get_image_features(
-            torch.cat(patches).to(self.dtype), torch.tensor(grids, device=self.device), return_dict=True
-        )
-        pictures = list(found.pooler_output)
-        deep = [list(layer) for layer in getattr(found, "deepstack_features", None) or []]
-        features, at = [], 0
-        for item in items:
-            end = at + len(item.grids)
-            if end == at:
-                features.append(self._nothing(len(deep)))
-                continue
-            features.append(Features(torch.cat(pictures[at:end]), [torch.cat(layer[at:end]) for layer in deep]))
-            at = end
-        return features
-
-    def _encode_native(self, item: Pictures) -> Features:
-        if not item.tensors:
-            return self._nothing()
-        tensors = {
-            name: value.to(self.device, self.dtype if value.is_floating_point() else value.dtype)
-            for name, value in item.tensors.items()
-        }
-        found = self.model.model.get_image_features(**tensors, return_dict=True).pooler_output
-        rows = torch.cat(list(found)) if isinstance(found, list | tuple) else found
-        return Features(rows.reshape(-1, rows.shape[-1]))
-
-    def _nothing(self, deep: int = 0) -> Features:
-        none = torch.empty(0, self.head.shape[1], dtype=self.dtype, device=self.device)
-        return Features(none, [none] * deep)
 
     def _question_chunks(self, questions: Sequence[Question]) -> Iterator[list[int]]:
         """Indices of questions of similar lengths, the longest first, so that padding is rare and bounded."""
@@ -172,7 +121,7 @@ class Engine:
         # the last token is text, so that padding adds no place for a picture
         rows = [[*question.ids, *[question.ids[-1]] * (longest - len(question.ids))] for question in questions]
         ids = torch.tensor(rows)
-        hidden = self._whole(questions, ids) if self.family.types else self._text(questions, ids)
+        hidden = self._network.hidden(questions, ids)
         places = [
             number * longest + len(question.ids) - len(question.wanted) + read
             for number, question in enumerate(questions)
@@ -180,47 +129,6 @@ class Engine:
         ]
         chosen = hidden.reshape(-1, hidden.shape[-1]).index_select(0, torch.tensor(places, device=self.device))
         return self._read(questions, self._logits(chosen))
-
-    def _text(self, questions: Sequence[Question], ids: Tensor) -> Tensor:
-        """Tokens [B, T] on the CPU → last hidden states [B, T, D] of the language model, with pictures in their places.
-
-        The forward pass of the whole model does the same, but it waits for the device and imports more of torch.
-        """
-        model = self.model.model
-        embedded = model.get_input_embeddings()(ids.to(self.device))
-        rows, deep = _together(questions)
-        options: dict[str, Any] = {}
-        if len(rows):
-            seen = ids == self.model.config.image_token_id
-            places = seen.flatten().nonzero().flatten()
-            if len(places) != len(rows):
-                raise CheckpointError(
-                    f"The processor makes {len(places)} tokens for pictures with {len(rows)} features; "
-                    "the processor's settings do not fit the model."
-                )
-            embedded.view(-1, embedded.shape[-1]).index_copy_(0, places.to(self.device), rows)
-            if deep:
-                options |= {"visual_pos_masks": seen.to(self.device), "deepstack_visual_embeds": deep}
-        if self.family.rope:
-            grids = [grid for question in questions for grid in question.grids]
-            positions, _ = model.get_rope_index(
-                ids,
-                mm_token_type_ids=torch.tensor(_types(questions, ids.shape[1])),
-                image_grid_thw=torch.tensor(grids) if grids else None,
-            )
-            options["position_ids"] = positions.to(self.device)
-        text = getattr(model, self.family.text)
-        return text(inputs_embeds=embedded, use_cache=False, **options).last_hidden_state
-
-    def _whole(self, questions: Sequence[Question], ids: Tensor) -> Tensor:
-        """The same for a family whose mask depends on the kinds of tokens, by the forward pass of the whole model."""
-        rows, _ = _together(questions)
-        options: dict[str, Any] = {}
-        if len(rows):
-            options["mm_encoder_outputs"] = {"image": _Encoded(rows.unsqueeze(0))}
-        types = torch.tensor(_types(questions, ids.shape[1]), device=self.device)
-        found = self.model.model(input_ids=ids.to(self.device), token_type_ids=types, use_cache=False, **options)
-        return found.last_hidden_state
 
     def _logits(self, rows: Tensor) -> Tensor:
         """Hidden states [n, D] → fp32 logits [n, V], summed in fp32."""
@@ -240,14 +148,3 @@ class Engine:
         values = torch.cat([sums, logits.gather(1, columns)], dim=1).tolist()
         readings = iter([Reading(row[1 : len(tokens) + 1], row[0]) for row, tokens in zip(values, wanted, strict=True)])
         return [[next(readings) for _ in question.wanted] for question in questions]
-
-
-def _together(questions: Sequence[Question]) -> tuple[Tensor, list[Tensor]]:
-    """The features of all questions in order, and those of each deep layer."""
-    layers = zip(*(question.features.deep for question in questions), strict=True)
-    return torch.cat([question.features.rows for question in questions]), [torch.cat(layer) for layer in layers]
-
-
-def _types(questions: Sequence[Question], longest: int) -> list[list[int]]:
-    """The kinds of tokens of each question, with padding as text."""
-    return [[*question.types, *[0] * (longest - len(question.types))] for question in questions]

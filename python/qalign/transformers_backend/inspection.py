@@ -1,7 +1,7 @@
 """Describes a model of transformers from its configuration and file headers, without reading weights."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,10 @@ from qalign.weights.damage import refuse_damage, safetensors_header
 from qalign.weights.errors import CheckpointError
 from qalign.weights.tensors import DTYPES
 
-from .source import find_model
+from .library import silence, without_network
+from .processing import NativePictures, Preparing, SmartPictures
+from .processor import load_processor
+from .source import ModelFolder, find_model
 
 
 def inspect_model(
@@ -20,12 +23,14 @@ def inspect_model(
     revision: str | None = None,
     cache_dir: str | Path | None = None,
     offline: bool = False,
+    chat: Mapping[str, Any] | None = None,
     on_progress: Callable[[str, int, int, str], None] = lambda stage, done, total, unit: None,
 ) -> dict[str, Any]:
-    """A folder or hub id → values that JSON can hold. Missing files are downloaded; transformers is not imported.
+    """A folder or hub id → values that JSON can hold. Missing files are downloaded.
 
     `parameters` counts the stored values, `memory_bytes` is the memory of the weights for each precision, and `files`
-    lists names and bytes. Raises the errors of `find_model`.
+    lists names and bytes. With `chat`, which has the keys of ChatSettings, the processor is read by transformers, and
+    `preparation` and `image_size` are those of a loaded model. Raises the errors of `find_model`.
     """
     folder = find_model(
         model,
@@ -46,7 +51,18 @@ def inspect_model(
         "memory_bytes": {name: parameters * torch.finfo(dtype).bits // 8 for name, dtype in DTYPES.items()},
         "config": folder.config,
         "views": ["whole"],
+        **({} if chat is None else _prepared(folder, chat.get("pixels"))),
     }
+
+
+def _prepared(folder: ModelFolder, pixels: Mapping[str, int] | None) -> dict[str, Any]:
+    """Who resizes the pictures of a model, and to which sizes."""
+    with without_network():
+        silence()
+        processor = load_processor(folder.path, folder.family, pixels)
+        smart = folder.family.pictures == "smart"
+        preparing: Preparing = SmartPictures(processor) if smart else NativePictures(processor)
+    return {"preparation": preparing.preparation, "image_size": preparing.image_size}
 
 
 def _shapes(file: Path) -> dict[str, list[int]]:

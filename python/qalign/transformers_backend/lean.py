@@ -31,6 +31,10 @@ class TransformGetItemToIndex:
         return self._real.__exit__(*error)
 
 
+class OptimizedModule:
+    """The class of compiled modules, of which there are none. accelerate, which PEFT installs, asks for it."""
+
+
 def marked(function: Callable[..., T]) -> Callable[..., T]:
     """A decorator for the compiler that changes nothing without it."""
     return function
@@ -51,6 +55,8 @@ def without_compiler() -> Iterator[None]:
     compiler.__path__ = []  # a package
     compiler.assume_constant_result = compiler.allow_in_graph = marked  # type: ignore[attr-defined]
     compiler.disable = disabled  # type: ignore[attr-defined]
+    compiler.eval_frame = ModuleType(f"{COMPILER}.eval_frame")  # type: ignore[attr-defined]
+    compiler.eval_frame.OptimizedModule = OptimizedModule  # type: ignore[attr-defined]
     masks.TransformGetItemToIndex = TransformGetItemToIndex  # type: ignore[attr-defined]
     compiler._trace_wrapped_higher_order_op = masks  # type: ignore[attr-defined]
     sys.modules.update({COMPILER: compiler, MASKS: masks})

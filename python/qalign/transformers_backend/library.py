@@ -6,6 +6,7 @@ import os
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from qalign.weights.errors import MissingPackage
@@ -77,3 +78,27 @@ def silence() -> None:
 
     logging.set_verbosity_error()
     logging.disable_progress_bar()
+
+
+def is_recomputed(module: Any) -> bool:
+    """Whether a module is a block whose activations the library can recompute: a layer of the encoder or decoder."""
+    from transformers.modeling_layers import GradientCheckpointingLayer
+
+    return isinstance(module, GradientCheckpointingLayer)
+
+
+def save_network(place: tuple[str, str], source: Path, state: dict[str, Any], dtype: Any, target: Path) -> None:
+    """Write weights and config.json of a class, by the names of its files. Call it inside `without_network`.
+
+    `state` is by the names in memory, `source` the folder of the model that it was made from.
+    """
+    import torch
+
+    kind = library_class(place)
+    config = kind.config_class.from_pretrained(str(source), local_files_only=True)
+    config.dtype = dtype
+    with torch.device("meta"):
+        network = kind(config)
+    tied = getattr(network, "all_tied_weights_keys", None) or {}
+    kept = {name: value.contiguous() for name, value in state.items() if name not in tied}
+    network.save_pretrained(str(target), state_dict=kept)

@@ -102,7 +102,7 @@ class Handlers:
         options = {key: params[key] for key in ("revision", "cache_dir", "offline") if key in params}
         options["on_progress"] = self._progress(report)
         if params.get("backend") == "transformers":
-            return {"inspection": inspect_chat_model(params["model"], **options)}
+            return {"inspection": inspect_chat_model(params["model"], chat=params.get("chat"), **options)}
         return {"inspection": inspect_model(resolve_model(params["model"], **options).path)}
 
     def encode(self, params: dict[str, Any], buffers: Sequence[Buffer], report: Report) -> Deferred:

@@ -85,22 +85,26 @@ const SMALL = 1e8;
 const countOf = (n: number): string =>
   n >= 1e9 ? `${(n / 1e9).toPrecision(2)} billion` : `${(n / 1e6).toPrecision(2)} million`;
 
-/** Reasons why this machine cannot run the recipe, as clauses; empty if it can. */
+/**
+ * Reasons why this machine cannot run the recipe, as clauses; empty if it can.
+ * @param estimate undefined if the sizes of the model are not known
+ */
 export function misfits(
-  { perGpuBytes, checkpointBytes, parameters }: MemoryEstimate,
+  estimate: MemoryEstimate | undefined,
   recipe: Pick<TrainRecipe, 'device' | 'processes' | 'hosts' | 'keep_checkpoints'>,
   machine: Machine,
   { prepared, download }: DiskNeeds,
 ): string[] {
   const gb = formatGigabytes;
   const local = Math.ceil(recipe.processes / recipe.hosts);
-  const total = parameters.vision + parameters.abstractor + parameters.language + parameters.lora;
+  const { perGpuBytes, checkpointBytes } = estimate ?? { perGpuBytes: 0, checkpointBytes: 0 };
+  const total = estimate === undefined ? undefined : Object.values(estimate.parameters).reduce((a, b) => a + b, 0);
   const found: string[] = [];
   if (recipe.device === 'cuda' && machine.gpus !== undefined) {
     const least = machine.gpus.slice(0, local).sort((a, b) => a.bytes - b.bytes)[0];
     if (least === undefined)
       found.push(
-        `the recipe trains ${countOf(total)} parameters on CUDA, but this machine has no GPU${total < SMALL ? ' (device=cpu trains them without one)' : ''}`,
+        `the recipe trains ${total === undefined ? '' : `${countOf(total)} parameters `}on CUDA, but this machine has no GPU${total !== undefined && total < SMALL ? ' (device=cpu trains them without one)' : ''}`,
       );
     else if (machine.gpus.length < local)
       found.push(`it needs ${local} GPUs on this machine, which has ${machine.gpus.length}`);

@@ -58,7 +58,7 @@ export const PUBLISHED_SHAPE: ModelShape = {
 
 /** Memory on one GPU, or in one process, in bytes. */
 export interface MemoryEstimate {
-  /** Number of parameters of each part. */
+  /** Number of parameters of each part. `abstractor` is the merger of a model of transformers. */
   readonly parameters: { vision: number; abstractor: number; language: number; lora: number };
   /** Number of parameters that are trained. */
   readonly trainable: number;
@@ -70,9 +70,9 @@ export interface MemoryEstimate {
   readonly gradientBytes: number;
   /** State of the optimizer in bytes. */
   readonly optimizerBytes: number;
-  /** Activations of one micro-batch in bytes. */
-  readonly activationBytes: number;
-  /** The sum on one GPU in bytes. */
+  /** Activations of one micro-batch in bytes. Null for models of transformers, where they are not known. */
+  readonly activationBytes: number | null;
+  /** The sum on one GPU in bytes; without known activations, the least that it needs. */
   readonly perGpuBytes: number;
   /** Size of a checkpoint of all processes: disk space per kept checkpoint, and host memory while it is written. */
   readonly checkpointBytes: number;
@@ -131,22 +131,36 @@ function countAbstractor(shape: ModelShape): number {
  */
 export function estimateMemory(shape: ModelShape, recipe: TrainRecipe, frames = 1): MemoryEstimate {
   const parameters = countParameters(shape, recipe.lora?.r ?? 0);
-  const trainable = trainableParameters(parameters, recipe);
+  const isQuantised = recipe.lora !== null && recipe.lora.quantise_base !== null;
+  return estimateOf(parameters, trainableParameters(parameters, recipe), recipe, {
+    matrices: isQuantised ? shape.num_hidden_layers * layerMatrices(shape) : 0,
+    activationBytes: activations(shape, recipe, frames) + gathered(shape, recipe),
+  });
+}
+
+/**
+ * The memory of one update for known numbers of parameters.
+ * @param matrices number of parameters that are stored as codes
+ * @param activationBytes null if unknown; the sum is then a lower bound
+ */
+export function estimateOf(
+  parameters: MemoryEstimate['parameters'],
+  trainable: number,
+  recipe: TrainRecipe,
+  { matrices, activationBytes }: { readonly matrices: number; readonly activationBytes: number | null },
+): MemoryEstimate {
   const frozen = parameters.vision + parameters.abstractor + parameters.language + parameters.lora - trainable;
   const held = recipe.weights === 'bf16' ? 2 : 4;
   const each = recipe.lora === null ? held : 4; // adapters, and the abstractor if it is trained, are stored in fp32
   // two moments of one byte, and two scales per 256 entries
   const state = recipe.optimizer === 'adamw_8bit' ? 2 + 8 / 256 : 2 * each;
   const average = recipe.ema === null ? 0 : 4;
-  const quantised = recipe.lora?.quantise_base ?? null;
-  const matrices = quantised === null ? 0 : shape.num_hidden_layers * layerMatrices(shape);
-  const perCode = quantised === 'int8' ? 1 : 0.5625; // nf4: half a byte, and a scale per 64 entries
+  const perCode = recipe.lora?.quantise_base === 'int8' ? 1 : 0.5625; // nf4: half a byte, and a scale per 64 entries
   const shared = trainable * each + (frozen - matrices) * held;
   const weightBytes = shared / recipe.processes + matrices * perCode; // quantised weights are not sharded
   const gradientBytes = (trainable * each) / recipe.processes;
   const optimizerBytes = (trainable * (state + average)) / recipe.processes;
-  const activationBytes = activations(shape, recipe, frames) + gathered(shape, recipe);
-  const perGpuBytes = (weightBytes + gradientBytes + optimizerBytes + activationBytes) * OVERHEAD;
+  const perGpuBytes = (weightBytes + gradientBytes + optimizerBytes + (activationBytes ?? 0)) * OVERHEAD;
   const checkpointBytes = shared + matrices * perCode + trainable * (state + average);
   return {
     parameters,
@@ -225,7 +239,13 @@ function gathered(shape: ModelShape, recipe: TrainRecipe): number {
  * Formats the estimate as lines for the terminal.
  * @param diskBytes disk space of the prepared pictures; undefined if unknown
  */
-export function describeEstimate(plan: MemoryEstimate, recipe: TrainRecipe, diskBytes: number | undefined): string[] {
+export function describeEstimate(
+  plan: MemoryEstimate | undefined,
+  recipe: TrainRecipe,
+  diskBytes: number | undefined,
+): string[] {
+  if (plan === undefined)
+    return [`parameters     unknown: the weights of ${recipe.model} are not on this machine, or not in safetensors`];
   const gb = (bytes: number): string => formatGigabytes(bytes, 2);
   const { vision, abstractor, language, lora } = plan.parameters;
   return [
@@ -234,19 +254,28 @@ export function describeEstimate(plan: MemoryEstimate, recipe: TrainRecipe, disk
     `weights        ${gb(plan.weightBytes)}`,
     `gradients      ${gb(plan.gradientBytes)}`,
     `optimizer      ${gb(plan.optimizerBytes)}`,
-    `activations    ${gb(plan.activationBytes)} (micro-batch ${recipe.micro_batch}${recipe.recompute ? ', recomputed' : ''}, including gathered shards)`,
+    plan.activationBytes === null
+      ? 'activations    unknown: they depend on the family and on the sizes of the pictures'
+      : `activations    ${gb(plan.activationBytes)} (micro-batch ${recipe.micro_batch}${recipe.recompute ? ', recomputed' : ''}, including gathered shards)`,
     perProcess(plan, recipe),
     `checkpoint     ${gb(plan.checkpointBytes)} on disk, ${recipe.keep_checkpoints} kept and one being written; writing needs the same amount of host memory`,
     ...(diskBytes === undefined
-      ? ['prepared data  unknown: the records do not exist yet']
+      ? [
+          plan.activationBytes === null
+            ? `prepared data  unknown: pictures keep their shapes; limit ${recipe.data.max_disk_gb} GB`
+            : 'prepared data  unknown: the records do not exist yet',
+        ]
       : [`prepared data  ${gb(diskBytes)}, limit ${recipe.data.max_disk_gb} GB`]),
   ];
 }
 
 /** Formats the memory per process. `gpu_gb` limits only GPUs; memory for a CPU is checked by `misfits`. */
-function perProcess({ perGpuBytes, fits }: MemoryEstimate, { device, gpu_gb: gpu, processes }: TrainRecipe): string {
-  const taken = formatGigabytes(perGpuBytes, 2);
+function perProcess(
+  { perGpuBytes, fits, activationBytes }: MemoryEstimate,
+  { device, gpu_gb: gpu, processes }: TrainRecipe,
+): string {
+  const taken = `${activationBytes === null ? 'more than ' : ''}${formatGigabytes(perGpuBytes, 2)}`;
   const on = `on ${processes} ${processes === 1 ? 'process' : 'processes'}`;
   if (device === 'cpu') return `per process    ${taken} of memory, ${on}`;
-  return `per GPU        ${taken} of ${gpu} GB, ${on}: ${fits ? 'fits' : 'does not fit'}`;
+  return `per GPU        ${taken} of ${gpu} GB, ${on}: ${fits ? (activationBytes === null ? 'may fit' : 'fits') : 'does not fit'}`;
 }

@@ -1,6 +1,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
-import { chooseModel, requireFirstBackend, type ModelChoice } from '../../config/models.js';
+import type { Preparation } from '../../../bridge/protocol/chat.js';
+import { chooseModel, type ModelChoice } from '../../config/models.js';
 import type { TrainRecipe } from '../../config/train.js';
 import type { PythonCommand } from '../../engine/python/environment.js';
 import { withWorker } from '../../engine/with-worker.js';
@@ -14,6 +15,8 @@ import { PUBLISHED_SHAPE, type ModelShape } from './memory-estimate.js';
 export interface ModelFolders {
   readonly model: string;
   readonly base: string | undefined;
+  /** Who resizes pictures; only for models of transformers. */
+  readonly preparation?: Preparation | undefined;
 }
 
 export interface FetchOptions {
@@ -21,6 +24,8 @@ export interface FetchOptions {
   readonly signal?: AbortSignal | undefined;
   /** Use only the cache, without network; default false. */
   readonly offline?: boolean | undefined;
+  /** The place where a directory is read. Default: the directory. */
+  readonly placeOf?: ((folder: string) => string) | undefined;
 }
 
 /** Resolves the model of a recipe: a name in configs/models, a directory (also relative to the package) or a hub id. */
@@ -28,17 +33,16 @@ export async function chooseTrainModel(recipe: Pick<TrainRecipe, 'model' | 'base
   const packaged = join(packageRoot, recipe.model);
   const model =
     !existsSync(resolve(recipe.model)) && existsSync(join(packaged, 'config.json')) ? packaged : recipe.model;
-  const choice = await chooseModel({
+  return chooseModel({
     model,
     ...(recipe.base === null ? {} : { base: recipe.base }),
     ...(recipe.revision === null ? {} : { revision: recipe.revision }),
   });
-  requireFirstBackend(choice, 'training');
-  return choice;
 }
 
 /**
- * Returns local folders unchanged and downloads hub models to the cache, like the scorer.
+ * Returns local folders unchanged and downloads hub models to the cache, like the scorer. Of a model of transformers, a
+ * worker also reads the processor.
  * @throws QalignError MODEL_NOT_FOUND, MODEL_DOWNLOAD_FAILED, CONFIG_NOT_FOUND
  */
 export async function fetchModel(
@@ -46,6 +50,7 @@ export async function fetchModel(
   python: PythonCommand,
   options: FetchOptions = {},
 ): Promise<ModelFolders> {
+  if (choice.backend === 'transformers') return fetchChatModel(choice, python, options);
   const wanted = [
     { model: choice.model, revision: choice.revision },
     ...(choice.base === undefined ? [] : [{ model: choice.base, revision: choice.baseRevision }]),
@@ -57,6 +62,20 @@ export async function fetchModel(
       folders.push(String((await inspectFiles(worker, model, revision, options))['path']));
     return { model: folders[0] as string, base: folders[1] };
   });
+}
+
+async function fetchChatModel(
+  { model, revision, chat }: ModelChoice,
+  python: PythonCommand,
+  options: FetchOptions,
+): Promise<ModelFolders> {
+  const place = options.placeOf?.(model) ?? model;
+  const asked = { ...options, backend: 'transformers', chat: chat ?? { thinking: false } } as const;
+  const found = await withWorker({ python, device: 'cpu', signal: options.signal }, (worker) =>
+    inspectFiles(worker, place, revision, asked),
+  );
+  const { path, preparation } = found as unknown as { path: string; preparation: Preparation };
+  return { model: existsSync(model) ? model : path, base: undefined, preparation };
 }
 
 /**

@@ -18,10 +18,10 @@ import { createPercentGate } from '../../base/percent-gate.js';
 import { orderedMap } from '../../base/ordered-map.js';
 import { addRatedCopies, addSeries } from './added-records.js';
 import { addedFrames, copyInputs } from './copy-plans.js';
-import { modelForm, trainForm } from './frame-form.js';
-import type { ModelShape } from './memory-estimate.js';
+import { clipFrames } from './chat-model.js';
 import { readRecords, sampleFraction, type TrainRecord } from './records.js';
 import { SplitWriter, type Written } from './record-writer.js';
+import type { SplitForms } from './train-model.js';
 
 export interface PrepareProgress {
   readonly split: string;
@@ -77,12 +77,12 @@ export interface PrepareData {
 }
 
 /** Reads the records of a recipe, with the form of their frames. @throws QalignError CONFIG_INVALID */
-export async function loadSplits(recipe: TrainRecipe, shape: ModelShape, within?: Reach): Promise<Splits> {
+export async function loadSplits(recipe: TrainRecipe, forms: SplitForms, within?: Reach): Promise<Splits> {
   const all = await readRecords(recipe.data.train, recipe.data.root, within);
   const records = sampleFraction(all, recipe.data.fraction, recipe.seed);
   return {
-    train: { records, ...trainForm(recipe, shape) },
-    dev: { records: await readRecords(recipe.data.dev, recipe.data.root, within), ...modelForm(shape) },
+    train: { records, ...forms.train },
+    dev: { records: await readRecords(recipe.data.dev, recipe.data.root, within), ...forms.dev },
   };
 }
 
@@ -155,7 +155,7 @@ const skippedBy = ({ maxBytes, maxPixels, maxFramePixels, maxFrames }: Partial<M
 });
 
 /** Adds the size and date of each file, so that a replaced picture changes the hash. */
-async function withStats({ records, size, views }: Split): Promise<unknown> {
+async function withStats({ records, size, views, preparation }: Split): Promise<unknown> {
   const rows: unknown[] = [];
   for await (const row of orderedMap(records, 64, async (record) => [
     record,
@@ -165,7 +165,7 @@ async function withStats({ records, size, views }: Split): Promise<unknown> {
     ),
   ]))
     rows.push(row);
-  return [rows, size, ...(views === undefined ? [] : [views])];
+  return [rows, ...(preparation === undefined ? [size] : [preparation]), ...(views === undefined ? [] : [views])];
 }
 
 async function build(folder: string, options: PrepareData): Promise<void> {
@@ -189,6 +189,7 @@ async function sweep(folder: string): Promise<void> {
 }
 
 async function checkDisk(folder: string, { splits, recipe }: PrepareData): Promise<void> {
+  if (splits.train.preparation !== undefined) return; // sizes are known after decoding; the writer counts the bytes
   const needed = Object.values(splits).reduce(
     (sum, { records, size, views }) => sum + records.length * frameBytes(size, views),
     addedBytes(splits.train, recipe),
@@ -226,7 +227,7 @@ async function prepareSplit(
     const ready = orderedMap(
       records,
       media.width,
-      (record) => prepareOne(media, record, { ...form, maxFrames: recipe.data.max_frames, limits, signal }),
+      (record) => prepareOne(media, record, { ...form, ...framesOf(form, recipe), limits, signal }),
       signal,
     );
     for await (const result of ready) {
@@ -259,6 +260,10 @@ async function prepareSplit(
   await writeFile(join(folder, `${split}.jsonl`), writer.rows.map((row) => `${row}\n`).join(''));
   return writer.summary();
 }
+
+/** How the frames of a clip are chosen. */
+const framesOf = (form: FrameForm, recipe: TrainRecipe): Pick<PrepareOptions, 'maxFrames' | 'frameRule'> =>
+  form.preparation === undefined ? { maxFrames: recipe.data.max_frames } : clipFrames(recipe);
 
 async function prepareOne(
   media: Pick<Preparer, 'prepare'>,

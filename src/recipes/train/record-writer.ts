@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import type { FileHandle } from 'node:fs/promises';
 import type { TrainRecipe } from '../../config/train.js';
 import { QalignError } from '../../base/errors.js';
-import { renderPrompt, type PromptTemplate } from '../../prompts/render.js';
+import { renderQuestion, type PromptTemplate } from '../../prompts/render.js';
 import { LEVELS, LEVEL_VALUES } from '../../scoring/levels.js';
 import type { PreparedMedia } from '../../media/preparer.js';
 import type { FrameForm } from '../../media/views/views.js';
@@ -12,6 +12,13 @@ import type { TrainRecord } from './records.js';
 export interface Written {
   readonly record: TrainRecord;
   readonly firstFrame: number;
+}
+
+/** The place in the pixel file of frames that are not squares: offset in bytes, and the size of each frame. */
+interface Rectangle {
+  readonly offset: number;
+  readonly height: number;
+  readonly width: number;
 }
 
 /** Writes the pixel file of a split, collects its rows, and hashes both. */
@@ -33,9 +40,12 @@ export class SplitWriter {
   ) {}
 
   /** @throws QalignError TRAINING_DOES_NOT_FIT if the pixels exceed `data.max_disk_gb` */
-  async add(record: TrainRecord, { data, frames }: Pick<PreparedMedia, 'data' | 'frames'>): Promise<Written> {
+  async add(
+    record: TrainRecord,
+    { data, frames, shape }: Pick<PreparedMedia, 'data' | 'frames' | 'shape'>,
+  ): Promise<Written> {
     const firstFrame = this.frames;
-    this.addRow(record, firstFrame, frames);
+    this.addRow(record, firstFrame, frames, shape && { offset: this.bytes, height: shape.height, width: shape.width });
     this.frames += frames;
     this.bytes += data.length;
     if (this.bytes > this.recipe.data.max_disk_gb * 1e9)
@@ -48,10 +58,11 @@ export class SplitWriter {
     return { record, firstFrame };
   }
 
-  /** Adds an item that uses frames of the file. */
-  addRow(record: TrainRecord, firstFrame: number, frames: number): void {
+  /** Adds an item that uses frames of the file. `place` is the place of frames that are not squares. */
+  addRow(record: TrainRecord, firstFrame: number, frames: number, place: Rectangle | undefined = undefined): void {
     const prompt = this.prompts[this.rows.length % Math.max(1, this.prompts.length)];
-    const row = JSON.stringify({ ...preparedRow(record, this.recipe, prompt), first_frame: firstFrame, frames });
+    const values = preparedRow(record, this.recipe, prompt);
+    const row = JSON.stringify({ ...values, first_frame: firstFrame, frames, ...place });
     this.#hash.update(row);
     this.rows.push(row);
   }
@@ -61,8 +72,9 @@ export class SplitWriter {
   }
 
   summary(): object {
+    const { preparation } = this.form;
     return {
-      ...this.form,
+      ...(preparation === undefined ? this.form : { layout: 'rectangles', preparation }),
       items: this.rows.length,
       frames: this.frames,
       bytes: this.bytes,
@@ -79,8 +91,9 @@ function preparedRow(record: TrainRecord, recipe: TrainRecipe, template: PromptT
       ? gaussianLevels(1 + (4 * (record.mos - worst)) / (best - worst), recipe.soft_label_sigma)
       : record.level_probs;
   const { id, dataset, question, mos, mos_std, series, order } = record;
-  const prompt =
-    template === undefined ? undefined : renderPrompt(template, record.task ?? 'quality', record.kind ?? 'image');
+  const asked =
+    template === undefined ? undefined : renderQuestion(template, record.task ?? 'quality', record.kind ?? 'image');
+  const [prompt, stem] = typeof asked === 'object' ? [asked.text, asked.stem] : [asked];
   // a scoring prompt ends before the level, so the answer is only the level
   const answer = prompt === undefined ? record.answer : (record.answer.split(' is ').at(-1) ?? record.answer);
   const level =
@@ -90,6 +103,7 @@ function preparedRow(record: TrainRecord, recipe: TrainRecipe, template: PromptT
     dataset,
     question,
     prompt,
+    stem,
     answer,
     mos,
     mos_std,

@@ -32,10 +32,10 @@ const LITE0_FLOPS = 0.8e9;
 export interface TimeEstimate {
   /** Number of updates. */
   readonly steps: number;
-  /** FLOP of one item: forward and backward passes and recomputation. */
-  readonly flopsPerItem: number;
-  /** Rough duration in seconds, without evaluations. */
-  readonly seconds: number;
+  /** FLOP of one item: forward and backward passes and recomputation. Null for models of transformers: not known. */
+  readonly flopsPerItem: number | null;
+  /** Rough duration in seconds, without evaluations. Null if it is not known. */
+  readonly seconds: number | null;
   /** The device and the assumptions about it. */
   readonly device: string;
 }
@@ -43,9 +43,10 @@ export interface TimeEstimate {
 /**
  * The number of steps of a run, and a rough time without evaluations. Steps are exact if the weights of data sets are
  * whole numbers.
+ * @param shape undefined for models of transformers, whose time is not known
  */
 export function estimateTime(
-  shape: ModelShape,
+  shape: ModelShape | undefined,
   recipe: TrainRecipe,
   records: readonly Pick<TrainRecord, 'dataset' | 'kind'>[],
   machine: Machine,
@@ -57,8 +58,9 @@ export function estimateTime(
   const steps = recipe.max_steps === null ? all : Math.min(all, recipe.max_steps);
   const clips = records.filter(({ kind }) => kind === 'video').length / Math.max(1, records.length);
   const frames = 1 + clips * (recipe.data.max_frames - 1);
-  const flopsPerItem = itemFlops(shape, recipe, frames);
   const { flops, device } = speedOf(recipe, machine);
+  if (shape === undefined) return { steps, flopsPerItem: null, seconds: null, device };
+  const flopsPerItem = itemFlops(shape, recipe, frames);
   return { steps, flopsPerItem, seconds: (steps * recipe.batch_size * flopsPerItem) / flops, device };
 }
 
@@ -105,6 +107,7 @@ export function describeTime(
   { steps, seconds, device }: TimeEstimate,
   { processes, device: kind }: TrainRecipe,
 ): string {
+  if (seconds === null) return `${steps.toLocaleString('en')} steps; their duration is not known for this model`;
   const hours = (seconds * processes) / 3600;
   const cost = kind === 'cuda' ? `, ${hours.toFixed(1)} GPU hours` : '';
   return `${steps.toLocaleString('en')} steps, estimate ${formatDuration(seconds)}${cost} (${device})`;

@@ -7,13 +7,15 @@ import { join, resolve } from 'node:path';
 import { promisify } from 'node:util';
 import type { RunRecipe } from '../../../bridge/protocol/recipe.js';
 import type { TrainEvent } from '../../../bridge/protocol/train.js';
-import type { ModelChoice } from '../../config/models.js';
+import type { Backend } from '../../../bridge/protocol/models.js';
+import type { Preparation } from '../../../bridge/protocol/chat.js';
+import { requirePrompt, type ModelChoice } from '../../config/models.js';
+import type { PromptTemplate } from '../../prompts/render.js';
 import { modelCacheDir } from '../../base/files/cache-dir.js';
 import { isHere } from '../models-here.js';
-import { checkConfig } from '../../config/load.js';
 import { loadPrompt } from '../../config/prompts.js';
 import type { TrainRecipeInput } from '../../config/recipe-input.generated.js';
-import { DEFAULT_MAX_FRAMES, TrainRecipe } from '../../config/train.js';
+import { DEFAULT_MAX_FRAMES, type TrainRecipe } from '../../config/train.js';
 import {
   ensurePython,
   type PythonCommand,
@@ -27,7 +29,6 @@ import { createPreparer } from '../../media/preparer.js';
 import { QalignError } from '../../base/errors.js';
 import { packageRoot, packageVersion } from '../../base/package-root.js';
 import { writeWhole } from '../../base/files/whole-file.js';
-import { formatGigabytes } from '../../base/units.js';
 import {
   createRun,
   findSameRun,
@@ -36,12 +37,12 @@ import {
   summarise,
   type RunSummary,
 } from '../../runs/run-directory.js';
-import { awaitOrphans, joinHosts, launch, requireIdle, torchrunArguments } from './launch.js';
+import { awaitOrphans, joinHosts, launch, requireIdle } from './launch.js';
 import { misfits, readMachine } from './machine.js';
-import { trainForm } from './frame-form.js';
-import { chooseTrainModel, fetchModel, modelShape, readShape } from './model-shape.js';
-import { estimateTime, type TimeEstimate } from './time-estimate.js';
-import { estimateMemory, type ModelShape, type MemoryEstimate } from './memory-estimate.js';
+import { chooseTrainModel, fetchModel } from './model-shape.js';
+import type { TimeEstimate } from './time-estimate.js';
+import type { MemoryEstimate } from './memory-estimate.js';
+import { modelIn, modelOf, requireBackendKeys, requireForms, type SplitForms } from './train-model.js';
 import {
   loadSplits,
   prepareData,
@@ -50,6 +51,7 @@ import {
   type PreparedData,
   type PrepareProgress,
 } from './prepare.js';
+import { readRecipe, requireFits, requireMachine } from './recipe-rules.js';
 import { readRecords, requireUsable, type TrainRecord } from './records.js';
 
 /** Options of a training that are not part of the recipe. */
@@ -101,9 +103,9 @@ export interface TrainResult extends RunSummary {
 
 /** What a training needs, and what this machine lacks. */
 export interface RecipePlan {
-  /** Memory of one GPU, or of one process on a CPU. */
-  readonly plan: MemoryEstimate;
-  /** Disk space of the prepared pictures in bytes; undefined if the records do not exist yet. */
+  /** Memory of one GPU, or of one process on a CPU; undefined if the sizes of the model are not known. */
+  readonly plan: MemoryEstimate | undefined;
+  /** Disk space of the prepared pictures in bytes; undefined if the records do not exist yet, or if it is not known. */
   readonly diskBytes: number | undefined;
   /** Steps and duration; undefined if the records do not exist yet. */
   readonly time: TimeEstimate | undefined;
@@ -123,28 +125,35 @@ export interface RecipePlan {
 export async function planRecipe(input: TrainRecipeInput): Promise<RecipePlan> {
   const recipe = readRecipe(input);
   const choice = await chooseTrainModel(recipe);
-  const shape = modelShape(choice);
-  trainForm(recipe, shape);
+  requireBackendKeys(recipe, choice);
+  const model = modelOf(choice);
+  const forms = model.forms(recipe);
   const machine = await readMachine(runsRoot(), modelCacheDir());
-  const compare = (plan: MemoryEstimate, prepared = 0): string[] =>
+  const compare = (plan: MemoryEstimate | undefined, prepared = 0): string[] =>
     misfits(plan, recipe, machine, { prepared, download: downloadBytes(choice, plan) });
   if (![...recipe.data.train, ...recipe.data.dev].every((file) => existsSync(file))) {
-    const plan = estimateMemory(shape, recipe, assumedFrames(recipe));
+    const plan = model.memory(recipe, assumedFrames(recipe));
     return { plan, diskBytes: undefined, time: undefined, misfits: compare(plan) };
   }
-  const { train: rows, dev } = await loadSplits(recipe, shape);
-  const plan = estimateMemory(shape, recipe, mostFrames(rows.records, recipe));
+  const { train: rows, dev } = await loadSplits(recipe, forms ?? UNKNOWN_FORMS);
+  const plan = model.memory(recipe, mostFrames(rows.records, recipe));
   const diskBytes =
+    forms &&
     (await preparedBytes(rows, recipe.data.max_frames)) +
-    (await preparedBytes(dev, recipe.data.max_frames)) +
-    addedBytes(rows, recipe);
-  const time = estimateTime(shape, recipe, rows.records, machine);
+      (await preparedBytes(dev, recipe.data.max_frames)) +
+      addedBytes(rows, recipe);
+  const time = model.time(recipe, rows.records, machine);
   return { plan, diskBytes, time, misfits: compare(plan, diskBytes) };
 }
 
+/** Of a model whose processor has not been read: its pictures have their own sizes. */
+const UNKNOWN_FORMS = { train: { size: 0 }, dev: { size: 0 } };
+
 /** Download size of a hub model that is not in the cache. Published weights have two bytes per parameter. */
-function downloadBytes({ model }: ModelChoice, { parameters }: MemoryEstimate): number {
-  return isHere(model) ? 0 : 2 * (parameters.vision + parameters.abstractor + parameters.language);
+function downloadBytes({ model, downloadGb = 0 }: ModelChoice, estimate: MemoryEstimate | undefined): number {
+  if (isHere(model)) return 0;
+  if (estimate === undefined) return downloadGb * 1e9;
+  return 2 * (estimate.parameters.vision + estimate.parameters.abstractor + estimate.parameters.language);
 }
 
 /** Assumed frames per record if the records do not exist yet. A recipe that sets `max_frames` probably has clips. */
@@ -167,14 +176,16 @@ export async function train(input: TrainRecipeInput, options: TrainOptions = {})
   const root = resolve(options.runs ?? runsRoot());
   await requireRunsFolder(root);
   const choice = await chooseTrainModel(recipe);
+  requireBackendKeys(recipe, choice);
+  const prompts = await loadPrompts(recipe, choice);
   // records are read and memory is estimated before the download, so that a wrong path does not cost 16 GB
   const records = await readRecords(recipe.data.train, recipe.data.root, options.limits?.within);
   requireUsable(records, recipe);
   const known = choice.architecture !== undefined || existsSync(join(choice.model, 'config.json'));
   if (known) {
-    const shape = modelShape(readFrom(choice, options));
-    trainForm(recipe, shape); // refuses a size that the model cannot crop
-    const estimate = estimateMemory(shape, recipe, mostFrames(records, recipe));
+    const model = modelOf(readFrom(choice, options));
+    model.forms(recipe); // refuses a size that the model cannot crop
+    const estimate = model.memory(recipe, mostFrames(records, recipe));
     requireFits(estimate, recipe);
     requireMachine(
       misfits(estimate, recipe, await readMachine(root, modelCacheDir()), {
@@ -183,15 +194,17 @@ export async function train(input: TrainRecipeInput, options: TrainOptions = {})
       }),
     );
   }
-  const python = options.python ?? (await ensurePython({ ...setup(options), extras: extrasOf(recipe) }));
-  const folders = await fetchModel(choice, python, {
+  const { backend, chat } = choice;
+  const python = options.python ?? (await ensurePython({ ...setup(options), extras: extrasOf(recipe, backend) }));
+  const { preparation, ...folders } = await fetchModel(choice, python, {
     onProgress: options.onSetup,
     signal: options.signal,
     offline: options.offline,
+    placeOf: (folder) => placeOf(folder, options),
   });
-  const shape = readShape(placeOf(folders.base ?? folders.model, options));
-  requireFits(estimateMemory(shape, recipe, mostFrames(records, recipe)), recipe);
-  const prepared = await prepare(recipe, shape, root, options);
+  const model = modelIn(placeOf(folders.base ?? folders.model, options), preparation);
+  requireFits(model.memory(recipe, mostFrames(records, recipe)), recipe);
+  const prepared = await prepare(recipe, { forms: requireForms(model, recipe), prompts }, root, options);
   const weights = recipe.encoder_weights === null ? null : resolve(recipe.encoder_weights);
   const compute = recipe.compute ?? (recipe.device === 'cuda' ? 'bf16' : 'fp32');
   const resolved: StoredRecipe = {
@@ -202,6 +215,7 @@ export async function train(input: TrainRecipeInput, options: TrainOptions = {})
     base_path: folders.base ?? null,
     data_path: prepared.folder,
     skipped: prepared.skipped.length,
+    ...(backend === 'transformers' ? { backend, chat: chat ?? { thinking: false }, preparation } : {}),
   };
   const there = options.reuse === true ? await findSameRun(root, resolved) : undefined;
   if (there !== undefined) {
@@ -236,7 +250,8 @@ export async function resumeRun(folder: string, options: TrainOptions = {}): Pro
   });
   await requireIdle(folder);
   const recipe = await storedRecipe(folder);
-  const python = options.python ?? (await ensurePython({ ...setup(options), extras: extrasOf(recipe) }));
+  const python =
+    options.python ?? (await ensurePython({ ...setup(options), extras: extrasOf(recipe, recipe.backend) }));
   if (!existsSync(join(recipe.data_path, 'manifest.json'))) await prepareAgain(folder, recipe, options);
   const result = await launch(folder, withPlaces(python, options), options);
   return { ...result, folder, skipped: recipe.skipped, warned: await countWarned(folder) };
@@ -251,8 +266,9 @@ async function countWarned(folder: string): Promise<number> {
 /** Prepares the pictures of a run again if they were deleted. The same records give the same pixels. */
 async function prepareAgain(folder: string, recipe: StoredRecipe, options: TrainOptions): Promise<void> {
   const root = join(recipe.data_path, '../..');
-  const shape = readShape(placeOf(recipe.base_path ?? recipe.model_path, options));
-  const prepared = await prepare(recipe, shape, root, options);
+  const model = modelIn(placeOf(recipe.base_path ?? recipe.model_path, options), recipe.preparation);
+  const prompts = await Promise.all(recipe.prompts.map((name) => loadPrompt(name)));
+  const prepared = await prepare(recipe, { forms: requireForms(model, recipe), prompts }, root, options);
   if (prepared.folder !== recipe.data_path)
     throw new QalignError(
       'TRAINING_DATA_INVALID',
@@ -289,18 +305,27 @@ const withPlaces = (python: PythonCommand, { held }: HeldFolders): PythonCommand
  */
 export async function joinRun(folder: string, rank: number, options: TrainOptions = {}): Promise<void> {
   const recipe = await storedRecipe(folder);
-  const python = options.python ?? (await ensurePython({ ...setup(options), extras: extrasOf(recipe) }));
+  const python =
+    options.python ?? (await ensurePython({ ...setup(options), extras: extrasOf(recipe, recipe.backend) }));
   await joinHosts(folder, rank, python);
 }
 
+/** The prompts of a recipe. @throws QalignError CONFIG_INVALID for a prompt that the model does not take */
+async function loadPrompts(recipe: TrainRecipe, choice: ModelChoice): Promise<PromptTemplate[]> {
+  const prompts = await Promise.all(recipe.prompts.map((name) => loadPrompt(name)));
+  for (const prompt of prompts) requirePrompt(choice, prompt);
+  return prompts;
+}
+
 /** Optional Python packages of a recipe. */
-const extrasOf = ({ lora, trackers }: TrainRecipe): PythonExtra[] => [
+const extrasOf = ({ lora, trackers }: TrainRecipe, backend: Backend | undefined): PythonExtra[] => [
+  ...(backend === 'transformers' ? ['transformers' as const] : []),
   ...(lora === null ? [] : ['training' as const]),
   ...trackers,
 ];
 
 /** Content of `recipe.json` of a run: the recipe of the user and additional fields for Python. */
-type StoredRecipe = Omit<TrainRecipe, 'compute'> & RunRecipe;
+type StoredRecipe = Omit<TrainRecipe, 'compute'> & RunRecipe & { readonly preparation?: Preparation | undefined };
 
 async function storedRecipe(folder: string): Promise<StoredRecipe> {
   return JSON.parse(await readFile(join(folder, 'recipe.json'), 'utf8')) as StoredRecipe;
@@ -314,48 +339,9 @@ function setup({ signal, onSetup, offline = false }: TrainOptions): PythonEnvOpt
   };
 }
 
-/**
- * Validates a recipe by the schema and by rules that the schema cannot express.
- * @throws QalignError CONFIG_INVALID
- */
-function readRecipe(input: TrainRecipeInput): TrainRecipe {
-  const recipe = checkConfig(TrainRecipe, input, 'the recipe') as TrainRecipe;
-  const wrong = (message: string): never => {
-    throw new QalignError('CONFIG_INVALID', message);
-  };
-  const { batch_size: batch, micro_batch: micro, processes } = recipe;
-  if (batch % (micro * processes) !== 0)
-    wrong(
-      `batch_size ${batch} is not a multiple of micro_batch ${micro} times processes ${processes}; change one of them.`,
-    );
-  if (recipe.weights === 'bf16' && recipe.optimizer === 'adamw' && recipe.lora === null) {
-    wrong(
-      'weights=bf16 with optimizer=adamw loses most updates by rounding; use optimizer=adamw_8bit (stochastic rounding), or weights=fp32 (a GPU still computes in bf16).',
-    );
-  }
-  torchrunArguments(recipe, 0);
-  return recipe;
-}
-
-function requireFits(estimate: MemoryEstimate, recipe: TrainRecipe): void {
-  if (recipe.device !== 'cuda' || estimate.fits) return;
-  throw new QalignError(
-    'TRAINING_DOES_NOT_FIT',
-    `The run needs ${formatGigabytes(estimate.perGpuBytes)} per GPU, but gpu_gb is ${recipe.gpu_gb}; see --plan, and use optimizer=adamw_8bit weights=bf16, a smaller micro_batch or more processes.`,
-  );
-}
-
-function requireMachine(found: readonly string[]): void {
-  if (found.length === 0) return;
-  throw new QalignError(
-    'TRAINING_DOES_NOT_FIT',
-    `This machine cannot run the recipe: ${found.join('; ')}; "qalign train RECIPE --plan" shows what it needs.`,
-  );
-}
-
 async function prepare(
   recipe: TrainRecipe,
-  shape: ModelShape,
+  { forms, prompts }: { readonly forms: SplitForms; readonly prompts: readonly PromptTemplate[] },
   root: string,
   options: TrainOptions,
 ): Promise<PreparedData> {
@@ -365,10 +351,10 @@ async function prepare(
     return await prepareData({
       cache: join(root, '.prepared'),
       recipe,
-      splits: await loadSplits(recipe, shape, limits?.within),
+      splits: await loadSplits(recipe, forms, limits?.within),
       limits,
       media,
-      prompts: await Promise.all(recipe.prompts.map((name) => loadPrompt(name))),
+      prompts,
       onProgress: options.onPrepare,
       signal: options.signal,
     });

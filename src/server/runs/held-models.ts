@@ -27,7 +27,7 @@ export interface HeldModels {
 }
 
 /** The files that loading a model reads. */
-const MODEL_FILE = /^[^.].*\.(json|model|safetensors|bin)$/;
+const MODEL_FILE = /^[^.].*\.(json|jinja|txt|model|safetensors|bin)$/;
 /** Far more files than a model has, and fewer than the limit of open files of a process. */
 const MOST_FILES = 256;
 

@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 from training_golden import ROOT
 
 from qalign.mplug_owl2.random_weights import architecture
+from qalign.training.data.order import unit_weights
 from qalign.training.data.prepared_split import Item, augment
 from qalign.training.data.sampler import BalancedSampler
 from qalign.training.losses import binary_fidelity, fidelity, level_view, preference
 from qalign.training.model.flops import abstractor_flops, language_flops, vision_flops
 from qalign.training.optimizer.optimizer import learning_rate_factor
-from qalign.training.setup import unit_weights
 
 
 @given(st.integers(8, 200), st.integers(1, 4), st.integers(0, 99))

@@ -134,7 +134,7 @@ describe('the time of a run', () => {
 
   it('is that of 20 to 60 pictures per second for full tuning on an H200, and names the device', () => {
     const time = estimateTime(PUBLISHED_SHAPE, recipe(), records(7046), BIG);
-    const rate = (time.steps * 64) / time.seconds;
+    const rate = (time.steps * 64) / (time.seconds ?? 0);
     expect(rate).toBeGreaterThan(20);
     expect(rate).toBeLessThan(60);
     expect(describeTime(time, recipe())).toMatch(

@@ -190,7 +190,7 @@ describe('train', () => {
   it('plans before it starts: disk space for twelve pictures and eight of dev', async () => {
     const { plan, diskBytes } = await planRecipe(recipe);
     expect(diskBytes).toBe(20 * 56 * 56 * 3);
-    expect(plan.fits).toBe(true);
+    expect(plan?.fits).toBe(true);
     const series = await planRecipe({
       ...recipe,
       data: { ...recipe.data, distortions: { pictures: 2 } },

@@ -4,6 +4,7 @@ Specified in docs/mplug-owl2.md#training-conversation.
 """
 
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -48,7 +49,11 @@ def build_conversation(tokenizer: Tokenizer, prompt: str, answer: str, level: st
     return Conversation(ids, labels, _level_position(tokenizer, ids, len(head), level))
 
 
-def level_ids(tokenizer: Tokenizer, device: torch.device) -> Tensor:
+class Vocabulary(Protocol):
+    def word_id(self, word: str) -> int: ...
+
+
+def level_ids(tokenizer: Vocabulary, device: torch.device) -> Tensor:
     """The token id of each rating level [5], best first."""
     return torch.tensor([tokenizer.word_id(level) for level in LEVELS], device=device)
 

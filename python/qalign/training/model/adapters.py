@@ -3,6 +3,7 @@
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -13,11 +14,23 @@ from qalign.weights.tensors import write_tensors
 from ..errors import TrainingError
 from ..files.whole_folder import whole_folder
 
+PREFIX = "base_model.model."  # of PEFT's names
 PUBLISHED_TARGETS = r".*layers\.\d+\.self_attn\.(q_proj|v_proj\.multiway\.1)"
 
 
 def add_lora(net: nn.Module, settings: RunRecipeLora) -> None:
     """Add rank-`r` adapters to the published targets in the language model. Freeze all else except the abstractor."""
+    net.requires_grad_(False)
+    inject_adapters(net, settings, PUBLISHED_TARGETS)
+    for name, parameter in net.named_parameters():  # PEFT freezes all but its matrices
+        if settings["abstractor"] and "visual_abstractor" in name:
+            parameter.requires_grad_(True)
+        if parameter.requires_grad:
+            parameter.data = parameter.data.float()  # they are small, and bf16 would round most updates away
+
+
+def inject_adapters(net: nn.Module, settings: RunRecipeLora, targets: str | list[str]) -> None:
+    """Add rank-`r` adapters to the linear layers with these names, or whose names match. Raises TrainingError."""
     try:
         from peft import LoraConfig, inject_adapter_in_model
     except ImportError as error:
@@ -26,18 +39,10 @@ def add_lora(net: nn.Module, settings: RunRecipeLora) -> None:
             "LoRA needs the Python package peft. Install it in the interpreter of QALIGN_PYTHON (pip install peft),"
             " or unset QALIGN_PYTHON so that qalign creates its own environment.",
         ) from error
-    for name, parameter in net.named_parameters():
-        parameter.requires_grad_(settings["abstractor"] and "visual_abstractor" in name)
     config = LoraConfig(
-        r=settings["r"],
-        lora_alpha=settings["alpha"],
-        lora_dropout=settings["dropout"],
-        target_modules=PUBLISHED_TARGETS,
+        r=settings["r"], lora_alpha=settings["alpha"], lora_dropout=settings["dropout"], target_modules=targets
     )
     inject_adapter_in_model(config, net)
-    for parameter in net.parameters():
-        if parameter.requires_grad:
-            parameter.data = parameter.data.float()  # they are small, and bf16 would round most updates away
 
 
 def merged_state(state: dict[str, Tensor], alpha: float, r: int) -> dict[str, Tensor]:
@@ -58,24 +63,32 @@ def merged_state(state: dict[str, Tensor], alpha: float, r: int) -> dict[str, Te
 def export_adapter(state: dict[str, Tensor], settings: RunRecipeLora, base: str, source: Path, target: Path) -> None:
     """Write the published LoRA layout: adapter_config.json, adapter_model.safetensors and non_lora_trainables.bin."""
     with whole_folder(target) as draft:
-        prefix = "base_model.model."
-        lora = {prefix + k.replace(".default.", "."): v.contiguous() for k, v in state.items() if ".lora_" in k}
-        write_tensors(lora, draft / "adapter_model.safetensors")
+        write_tensors(adapter_tensors(state), draft / "adapter_model.safetensors")
         if settings["abstractor"]:
-            rest = {prefix + k: v.clone() for k, v in state.items() if "visual_abstractor" in k}
+            rest = {PREFIX + k: v.clone() for k, v in state.items() if "visual_abstractor" in k}
             torch.save(rest, draft / "non_lora_trainables.bin")  # only tensors, so weights_only=True can read it
         targets = sorted({key.split(".lora_")[0] for key in state if ".lora_" in key})
-        config = {
-            "base_model_name_or_path": base,
-            "bias": "none",
-            "fan_in_fan_out": False,
-            "inference_mode": True,
-            "lora_alpha": settings["alpha"],
-            "lora_dropout": settings["dropout"],
-            "peft_type": "LORA",
-            "r": settings["r"],
-            "target_modules": targets,
-            "task_type": "CAUSAL_LM",
-        }
+        config = adapter_config(settings, base, targets)
         (draft / "adapter_config.json").write_text(json.dumps(config, indent=2), encoding="utf-8")
         shutil.copy(source / "config.json", draft / "config.json")
+
+
+def adapter_tensors(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The matrices of the adapters in a full state, by PEFT's names."""
+    return {PREFIX + k.replace(".default.", "."): v.contiguous() for k, v in state.items() if ".lora_" in k}
+
+
+def adapter_config(settings: RunRecipeLora, base: str, targets: list[str]) -> dict[str, Any]:
+    """PEFT's adapter_config.json."""
+    return {
+        "base_model_name_or_path": base,
+        "bias": "none",
+        "fan_in_fan_out": False,
+        "inference_mode": True,
+        "lora_alpha": settings["alpha"],
+        "lora_dropout": settings["dropout"],
+        "peft_type": "LORA",
+        "r": settings["r"],
+        "target_modules": targets,
+        "task_type": "CAUSAL_LM",
+    }

@@ -12,7 +12,7 @@ from qalign.weights.tensors import DTYPES
 from ..distributed import World, cast_position_tables, full, shard
 from ..optimizer.averaging import WeightAverage
 from ..optimizer.optimizer import make_optimizer, parameter_groups
-from .supervised import SupervisedModel
+from .trained import TrainedModel
 
 
 @dataclass
@@ -20,7 +20,7 @@ class TrainState:
     """`position_tables` have their stored dtype, while the model holds them in the dtype of its products. `step` is the
     number of updates so far."""
 
-    model: SupervisedModel
+    model: TrainedModel
     optimizer: torch.optim.Optimizer
     average: WeightAverage | None
     position_tables: dict[str, Tensor]
@@ -53,7 +53,7 @@ class TrainState:
         }  # the reader needs a dimension to slice
 
     def network_state(self, world: World) -> dict[str, Tensor]:
-        """The full network on the CPU of rank 0, with published key names. All processes must call this."""
+        """The full network on the CPU of rank 0, with the key names of `net`. All processes must call this."""
         state: dict[str, Tensor] = {}
         for key, value in self.model.state_dict().items():
             whole = full(value.detach())  # a collective: every process must call it
@@ -62,12 +62,12 @@ class TrainState:
         return state | (self.position_tables if world.rank == 0 else {})
 
 
-def make_state(model: SupervisedModel, recipe: RunRecipe, world: World) -> TrainState:
+def make_state(model: TrainedModel, recipe: RunRecipe, world: World) -> TrainState:
     """Shard the model over the processes and create the optimizer of the recipe."""
     compute = DTYPES[recipe["compute"]]
     tables = dict(cast_position_tables(model.net, compute))
     shard(model, world, compute)
-    groups = parameter_groups(model.named_parameters(), recipe["learning_rates"], recipe["weight_decay"])
+    groups = parameter_groups(model.named_parameters(), recipe["learning_rates"], recipe["weight_decay"], model.part_of)
     first, second = recipe["betas"]
     optimizer = make_optimizer(recipe["optimizer"], groups, (first, second), recipe["seed"])
     average = WeightAverage(model, recipe["ema"]) if recipe["ema"] else None

@@ -12,9 +12,11 @@ from qalign.mplug_owl2.vision import VisionTransformer
 
 from ..data.batch import Batch
 from ..data.packing import decoder_layer, packed_rotary, vision_block
+from ..optimizer.optimizer import part_of
+from .trained import TrainedModel
 
 
-class SupervisedModel(nn.Module):
+class SupervisedModel(TrainedModel):
     """A wrapper with the forward pass for training, because `fully_shard` gathers parameters when a module is called.
 
     `recompute`: every block of the encoder and of the language model keeps only its input for the backward pass.
@@ -38,10 +40,16 @@ class SupervisedModel(nn.Module):
             block.packed = MethodType(work, block)  # a method, because `fully_shard` hooks methods of the block
 
     def blocks(self) -> list[tuple[nn.Module, Callable[..., Tensor]]]:
-        """The blocks that are sharded and recomputed separately, each with its packed forward function."""
+        """The blocks that are recomputed separately, each with its packed forward function."""
         trunk = self.net.model
         vision = trunk.vision_model.encoder.layers if isinstance(trunk.vision_model, VisionTransformer) else []
         return [(block, vision_block) for block in vision] + [(layer, decoder_layer) for layer in trunk.layers]
+
+    def sharded_blocks(self) -> list[nn.Module]:
+        return [block for block, _ in self.blocks()]
+
+    def part_of(self, name: str) -> str:
+        return part_of(name)
 
     def forward(self, batch: Batch) -> Tensor:
         """→ logits [P, V] at the supervised positions, in the order of `batch.labels`."""

@@ -1,13 +1,14 @@
 """AdamW (torch's or 8-bit) with a learning rate per part of the model, and the schedule."""
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 import torch
 from torch import nn
 
 from qalign.mplug_owl2.vision import AFTER_PRETRAINED
+from qalign.protocol import RunRecipe
 
 from ..errors import TrainingError
 from .adamw_8bit import AdamW8bit
@@ -22,7 +23,12 @@ def part_of(name: str) -> str:
     return "vision" if "vision_model" in name else "language"
 
 
-def parameter_groups(named: Iterable[tuple[str, nn.Parameter]], rates: Mapping[str, float], decay: float) -> list[dict]:
+def parameter_groups(
+    named: Iterable[tuple[str, nn.Parameter]],
+    rates: Mapping[str, float],
+    decay: float,
+    part_of: Callable[[str], str] = part_of,
+) -> list[dict]:
     """Trainable parameters by part. `rates` has `default` and rates for some parts. Vectors have no weight decay."""
     groups: dict[tuple[str, bool], list[nn.Parameter]] = {}
     for name, parameter in named:
@@ -61,6 +67,11 @@ class Schedule:
     kind: str
     total_steps: int
     warmup_steps: int
+
+    @staticmethod
+    def of(recipe: RunRecipe, steps_per_epoch: int) -> "Schedule":
+        total_steps = recipe["max_steps"] or steps_per_epoch * recipe["epochs"]
+        return Schedule(recipe["schedule"], total_steps, math.ceil(recipe["warmup"] * total_steps))
 
     def set_rates(self, optimizer: torch.optim.Optimizer, step: int) -> float:
         """Set the rates for the update with 0-based index `step`. → the factor for the rate of each part."""

@@ -1,0 +1,1 @@
+"""Training of image-text models of transformers behind the same loop: their conversations, batches, parts and files."""
