@@ -76,7 +76,7 @@ describe('the steps of action.yml', () => {
     expect(inputs.sort()).toEqual([...ODD, 'damaged.jpg', 'new name.jpg'].sort());
     expect(code, log).toBe(1); // a failure has priority over a low score
     expect(outputs).toMatchObject({ count: '8', failed: '1', below: '8' });
-    expect(outputs['mean']).toBe('3.9398');
+    expect(outputs['mean']).toBe('4.0130');
     expect(summary).toContain('<code>&lt;b&gt;@me#1$(id).jpg</code>');
     expect(summary).toContain('<code>a|b\\|`c``.jpg</code>');
     expect(summary).toContain('under 4.9');
@@ -89,7 +89,7 @@ describe('the steps of action.yml', () => {
     const inputs = { 'working-directory': 'drafts', 'fail-below': '4.9' };
     const { code, outputs, log } = await run('push', event, inputs);
     expect(code, log).toBe(3);
-    expect(outputs).toMatchObject({ count: '1', below: '1', lowest: '3.9398' });
+    expect(outputs).toMatchObject({ count: '1', below: '1', lowest: '4.0130' });
     expect(log).toContain('::error title=qalign::1 scored, 1 under 4.9');
   }, 200_000);
 

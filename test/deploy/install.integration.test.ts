@@ -124,7 +124,7 @@ describe('deploy/install.sh', () => {
         return fetch(`${url}/v1/score`, { method: 'POST', body: form, headers: { authorization: `Bearer ${key}` } });
       };
       expect((await score('wrong')).status).toBe(401);
-      expect(await (await score(KEY)).text()).toContain('"score":3.93');
+      expect(await (await score(KEY)).text()).toContain('"score":4.01');
     } finally {
       child.kill('SIGTERM');
     }
