@@ -72,7 +72,10 @@ describe('qalign models', () => {
     const shown = await cli('models', 'inspect', 'one-align');
     expect(shown).toMatchObject({
       code: 1,
-      said: [expect.stringMatching(/no network connection to .*\[MODEL_DOWNLOAD_FAILED\]$/)],
+      said: [
+        expect.stringMatching(/about 16\.4 GB will come from q-future\/one-align; licence: MIT/),
+        expect.stringMatching(/no network connection to .*\[MODEL_DOWNLOAD_FAILED\]$/),
+      ],
     });
     expect(shown.out).toMatch(/^from +q-future\/one-align at dcc603b[^]*^parameters +8,197,859,328$[^]*^licence +MIT/m);
     expect(await cli('models', 'pull', 'one-align')).toMatchObject({ code: 1, out: '' });

@@ -2,7 +2,7 @@
  * One picture, every prompt of configs/prompts that scores: `npx tsx test/examples/prompt-sweep.ts PICTURE [MODEL]`.
  */
 import { pathToFileURL } from 'node:url';
-import { promptNames } from '../../src/config/prompts.js';
+import { loadPrompt, promptNames } from '../../src/config/prompts.js';
 import { createScorer, isFailure } from '../../src/index.js';
 
 export async function main(
@@ -11,8 +11,10 @@ export async function main(
 ): Promise<{ prompt: string; score: number | string; mass: number }[]> {
   await using scorer = await createScorer({ model });
   const rows = [];
-  // open-rating is for generated answers
-  for (const prompt of (await promptNames()).filter((name) => name !== 'open-rating')) {
+  for (const prompt of await promptNames()) {
+    if (prompt === 'open-rating') continue; // for generated answers
+    const isForChats = (await loadPrompt(prompt)).stem !== undefined;
+    if (isForChats !== (scorer.prompt.stem !== undefined)) continue;
     const [outcome] = await scorer.score(picture, { prompt });
     if (outcome === undefined || isFailure(outcome))
       rows.push({ prompt, score: outcome?.error.code ?? 'nothing', mass: 0 });
