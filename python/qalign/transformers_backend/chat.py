@@ -23,16 +23,20 @@ class Chat:
             )
         self.template = template
         self._tokenizer, self._placeholder, self._system = tokenizer, placeholder, system
+        added = (str(token) for token in tokenizer.added_tokens_decoder.values() if token.special)
+        self._control = sorted({placeholder, *tokenizer.all_special_tokens, *added} - {""})
 
     def render(self, prompt: ChatPrompt, frames: Sequence[int]) -> str:
         """The text of system, user and the begun answer. `frames` are the pictures of each visual, in order.
 
-        Raises InvalidInput if markers and visuals differ, or a text contains a placeholder. Raises ConfigError if the
+        Raises InvalidInput if markers and visuals differ, or a text contains a control token. Raises ConfigError if the
         template does not take messages of text and pictures.
         """
         parts = prompt.text.split(MARKER)
         if len(parts) != len(frames) + 1:
             raise InvalidInput(f"A prompt has {len(parts) - 1} image markers, but the item has {len(frames)} visuals.")
+        self._refuse_control(prompt.text.replace(MARKER, ""))
+        self._refuse_control(prompt.stem)
         messages = [{"role": "user", "content": _content(parts, frames)}]
         if self._system is not None:
             messages.insert(0, {"role": "system", "content": [{"type": "text", "text": self._system}]})
@@ -44,6 +48,14 @@ class Chat:
                 "the texts must not contain it."
             )
         return rendered
+
+    def _refuse_control(self, text: str) -> None:
+        """A control token in a text would change turns or pictures of the chat."""
+        found = next((token for token in self._control if token in text), None)
+        if found is not None:
+            raise InvalidInput(f"The prompt contains {found!r}, which is a control token of the model; remove it.")
+        if not text.isascii() and any("\ud800" <= sign <= "\udfff" for sign in text):
+            raise InvalidInput("The prompt contains half of a surrogate pair, which is not text; remove it.")
 
     def ending(self) -> str:
         """What the template writes after an answer, without white space: for training. Raises ConfigError."""

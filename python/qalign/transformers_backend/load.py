@@ -56,6 +56,10 @@ def load_scorer(
     version = transformers_version()
     report = on_progress or (lambda stage, done, total, unit: None)
     target = pick_device(device)
+    if precision in CODES:  # before a download
+        raise ConfigError(
+            f"precision {precision} is not supported for models of transformers; use auto, bf16, fp16 or fp32."
+        )
     cache = Path(cache_dir) if cache_dir else None
     folder = find_model(model, revision=revision, cache_dir=cache, offline=offline, on_progress=report)
     chosen = _precision(precision, target, folder)
@@ -67,10 +71,6 @@ def load_scorer(
 
 
 def _precision(name: str, device: torch.device, folder: ModelFolder) -> str:
-    if name in CODES:
-        raise ConfigError(
-            f"precision {name} is not supported for models of transformers; use auto, bf16, fp16 or fp32."
-        )
     chosen = pick_precision(name, device)
     return "fp32" if name == "auto" and _stored_parameters(folder) < SMALL else chosen
 

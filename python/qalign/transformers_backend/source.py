@@ -81,6 +81,11 @@ def open_folder(path: Path, revision: str = "local") -> ModelFolder:
         raise ConfigError(f"{path} has no {CONFIG}; name a folder that transformers' save_pretrained wrote.") from error
     if not isinstance(config, dict):
         raise ConfigError(f"{path / CONFIG} must be a JSON object, not {type(config).__name__}.")
+    for key in ("text_config", "vision_config"):  # null would give the sizes of a large default model
+        if key in config and not isinstance(config[key], dict):
+            raise ConfigError(f"{path / CONFIG}: {key} must be an object, not {config[key]!r:.60}.")
+    if config.get("quantization_config") is not None:
+        raise ConfigError(f"{path / CONFIG} has quantization_config; use the checkpoint with unquantised weights.")
     refuse_code(path)
     family = find_family(config, str(path / CONFIG))
     weights = find_weights(path)

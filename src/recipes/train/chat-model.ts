@@ -130,6 +130,16 @@ export function requireChatKeys(recipe: TrainRecipe, name: string): void {
       'CONFIG_INVALID',
       `${name} is a model of transformers and has no abstractor; freeze the merger, which is between vision encoder and language model.`,
     );
+  if (recipe.lora !== null && recipe.freeze.length > 0)
+    throw new QalignError(
+      'CONFIG_INVALID',
+      `freeze has no effect with lora, which freezes all weights but its own; remove freeze, and set lora.abstractor=false to freeze the merger too.`,
+    );
+  if (
+    recipe.lora === null &&
+    ['vision', 'merger', 'language'].every((part) => recipe.freeze.includes(part as 'vision'))
+  )
+    throw new QalignError('CONFIG_INVALID', 'freeze names every part of the model, so nothing is trained; remove one.');
   if (data.max_frames > MOST_CHAT_FRAMES)
     throw new QalignError(
       'CONFIG_INVALID',

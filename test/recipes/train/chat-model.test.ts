@@ -115,8 +115,17 @@ describe('a recipe of a model of transformers', () => {
     expect(() => requireChatKeys(recipeOf(values), 'm')).toThrow(said);
   });
 
+  it('is refused if nothing would be trained, or if freeze has no effect', () => {
+    const all = ['vision', 'merger', 'language'];
+    expect(() => requireChatKeys(recipeOf({ freeze: all }), 'm')).toThrow('nothing is trained');
+    expect(() => requireChatKeys(recipeOf({ freeze: ['merger'], lora: { r: 4 } }), 'm')).toThrow(
+      'lora.abstractor=false',
+    );
+    expect(() => requireChatKeys(recipeOf({ lora: { r: 4 } }), 'm')).not.toThrow();
+  });
+
   it('is accepted with its own parts, which the first backend refuses', () => {
-    const recipe = recipeOf({ freeze: ['merger'], lora: { r: 4 }, learning_rates: { merger: 1e-4 } });
+    const recipe = recipeOf({ freeze: ['merger'], learning_rates: { merger: 1e-4 } });
     expect(() => requireChatKeys(recipe, 'm')).not.toThrow();
     expect(() => refuseMerger(recipe, 'nano')).toThrow('nano has no merger');
     expect(() => refuseMerger(recipeOf({ freeze: ['abstractor'] }), 'nano')).not.toThrow();

@@ -84,6 +84,31 @@ def test_nested_code_is_refused(model):
         load_scorer(str(model))
 
 
+@pytest.mark.parametrize("key", ["text_config", "vision_config"])
+def test_parts_without_sizes_are_refused_before_a_network_is_built(model, key):
+    file = model / "config.json"
+    file.write_text(json.dumps({**json.loads(file.read_text()), key: None}))
+    with pytest.raises(ConfigError, match=f"{key} must be an object, not None"):
+        open_folder(model)
+
+
+def test_quantised_checkpoints_are_refused(model):
+    change(model / "config.json", quantization_config={"quant_method": "gptq"})
+    with pytest.raises(ConfigError, match="unquantised weights"):
+        open_folder(model)
+
+
+@pytest.mark.parametrize("token", ["<|video_pad|>", "<|im_end|>", "<|image_pad|>"])
+def test_control_tokens_in_a_prompt_are_an_error_of_the_item(published, token):
+    scorer = load_scorer(str(published))
+    pixels = torch.zeros((1, 64, 64, 3), dtype=torch.uint8)
+    good = ChatPrompt("<|image|>Rate it.", "The quality of the image is")
+    prompts = [good, ChatPrompt(f"<|image|>Rate{token} it.", good.stem), ChatPrompt(good.text, f"{token} It is")]
+    found = scorer.score([ScoreItem([pixels], [prompt]) for prompt in prompts], tiny.LEVELS)
+    assert found[0].error is None
+    assert all(isinstance(one.error, InvalidInput) and repr(token) in str(one.error) for one in found[1:])
+
+
 @pytest.mark.parametrize("name", ["mplug_owl2", "llava", None, ["qwen3_5"]])
 def test_other_families_are_refused_with_the_list(model, name):
     change(model / "config.json", model_type=name)
