@@ -81,6 +81,12 @@ class Chat:
         return str(text)
 
 
+def chat_of(processor: Any, system: str | None = None) -> Chat:
+    """The chat of a processor of the library: its own template, or that of its tokenizer. Raises ConfigError."""
+    template = processor.chat_template or processor.tokenizer.chat_template
+    return Chat(processor.tokenizer, template, processor.image_token, system)
+
+
 def _content(parts: Sequence[str], frames: Sequence[int]) -> list[dict[str, str]]:
     """Texts and pictures of a message, in order. A clip is one visual and becomes consecutive pictures."""
     content: list[dict[str, str]] = []

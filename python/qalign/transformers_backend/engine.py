@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn.functional import linear
 
 from .families import Family
-from .network import Features, Network
+from .network import Features, Network, padded
 from .processing import Pictures
 
 HEAD_ROWS = 4096  # of the vocabulary, converted to fp32 at a time on a CPU
@@ -118,10 +118,7 @@ class Engine:
     def _pass(self, questions: Sequence[Question]) -> list[list[Reading]]:
         """One pass over sequences that are padded at their ends. No mask is needed: attention is causal."""
         longest = max(len(question.ids) for question in questions)
-        # the last token is text, so that padding adds no place for a picture
-        rows = [[*question.ids, *[question.ids[-1]] * (longest - len(question.ids))] for question in questions]
-        ids = torch.tensor(rows)
-        hidden = self._network.hidden(questions, ids)
+        hidden = self._network.hidden(questions, padded([question.ids for question in questions]))
         places = [
             number * longest + len(question.ids) - len(question.wanted) + read
             for number, question in enumerate(questions)

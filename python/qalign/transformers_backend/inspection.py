@@ -12,7 +12,7 @@ from qalign.weights.errors import CheckpointError
 from qalign.weights.tensors import DTYPES
 
 from .library import silence, without_network
-from .processing import NativePictures, Preparing, SmartPictures
+from .processing import preparing_of
 from .processor import load_processor
 from .source import ModelFolder, find_model
 
@@ -59,9 +59,7 @@ def _prepared(folder: ModelFolder, pixels: Mapping[str, int] | None) -> dict[str
     """Who resizes the pictures of a model, and to which sizes."""
     with without_network():
         silence()
-        processor = load_processor(folder.path, folder.family, pixels)
-        smart = folder.family.pictures == "smart"
-        preparing: Preparing = SmartPictures(processor) if smart else NativePictures(processor)
+        preparing = preparing_of(folder.family, load_processor(folder.path, folder.family, pixels))
     return {"preparation": preparing.preparation, "image_size": preparing.image_size}
 
 

@@ -3,8 +3,8 @@
 import hashlib
 import json
 import logging
-import threading
-from collections.abc import Callable, Iterator, Mapping
+import math
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -17,13 +17,14 @@ from qalign.weights.damage import safetensors_header
 from qalign.weights.digest import weights_sha256
 from qalign.weights.errors import Cancelled, CheckpointError, ConfigError
 from qalign.weights.hashing import Hashing, ProgressCallback
+from qalign.weights.polling import polled
 from qalign.weights.tensors import refuse_non_finite
 
-from .chat import Chat
+from .chat import chat_of
 from .engine import Engine
 from .levels import LevelTokens
 from .library import ATTENTION, library_class, silence, transformers_version, without_network
-from .processing import NativePictures, Preparing, SmartPictures
+from .processing import preparing_of
 from .processor import load_processor
 from .scorer import ChatScorer
 from .source import ModelFolder, find_model
@@ -66,8 +67,7 @@ def load_scorer(
     settings = dict(chat or {})
     if target.type == "cuda" and chosen == "fp32":
         torch.backends.cudnn.allow_tf32 = False  # convolutions would otherwise round to 10 bits
-    scorer = _load(folder, model, settings, target, chosen, deterministic, report, version)
-    return scorer
+    return _load(folder, model, settings, target, chosen, deterministic, report, version)
 
 
 def _precision(name: str, device: torch.device, folder: ModelFolder) -> str:
@@ -77,14 +77,8 @@ def _precision(name: str, device: torch.device, folder: ModelFolder) -> str:
 
 def _stored_parameters(folder: ModelFolder) -> int:
     """The number of values in the weight files, from their headers."""
-    total = 0
-    for file in folder.weights.files:
-        for row in safetensors_header(file)[0].values():
-            count = 1
-            for side in row["shape"]:
-                count *= side
-            total += count
-    return total
+    headers = (safetensors_header(file)[0] for file in folder.weights.files)
+    return sum(math.prod(row["shape"]) for header in headers for row in header.values())
 
 
 def _load(
@@ -100,11 +94,8 @@ def _load(
     with without_network():
         silence()
         processor = load_processor(folder.path, folder.family, settings.get("pixels"))
-        preparing: Preparing = (
-            SmartPictures(processor) if folder.family.pictures == "smart" else NativePictures(processor)
-        )
-        template = processor.chat_template or processor.tokenizer.chat_template
-        chat = Chat(processor.tokenizer, template, processor.image_token, settings.get("system"))
+        preparing = preparing_of(folder.family, processor)
+        chat = chat_of(processor, settings.get("system"))
         with Hashing(folder.weights.files) as hashing:
             with _reported(report, folder, hashing):
                 network = read_network(folder, compute_dtype(precision))
@@ -193,20 +184,6 @@ def _reported(report: ProgressCallback, folder: ModelFolder, hashing: Hashing) -
     """Report the bytes that were hashed while the library reads the same files, because it reports nothing itself."""
     total = sum(file.stat().st_size for file in folder.weights.files)
     report("load", 0, total, "bytes")
-    finished = threading.Event()
-
-    def poll(done: Callable[[], int]) -> None:
-        while not finished.wait(REPORT_S):
-            try:
-                report("load", min(done(), total), total, "bytes")
-            except Cancelled:
-                return  # the last report of the loading thread raises it too
-
-    thread = threading.Thread(target=poll, args=(lambda: hashing.done,), daemon=True)
-    thread.start()
-    try:
+    with polled(lambda: report("load", min(hashing.done, total), total, "bytes"), REPORT_S):
         yield
-    finally:
-        finished.set()
-        thread.join()
     report("load", total, total, "bytes")

@@ -140,6 +140,15 @@ class Network:
         return found.last_hidden_state
 
 
+def padded(sequences: Sequence[Sequence[int]]) -> Tensor:
+    """Token ids [B, T] of sequences that are padded at their ends. Attention is causal and needs no mask.
+
+    The padding repeats the last token, which is text, so that it adds no place for a picture.
+    """
+    longest = max(map(len, sequences))
+    return torch.tensor([[*ids, *[ids[-1]] * (longest - len(ids))] for ids in sequences])
+
+
 def _together(sequences: Sequence[Seen]) -> tuple[Tensor, list[Tensor]]:
     """The features of all sequences in order, and those of each deep layer."""
     layers = zip(*(sequence.features.deep for sequence in sequences), strict=True)

@@ -13,6 +13,8 @@ from torch import Tensor
 
 from qalign.weights.errors import ConfigError, InvalidInput
 
+from .families import Family
+
 # Settings of a smart image processor that Node assumes.
 SMART = {"do_resize": True, "do_rescale": True, "do_normalize": True, "do_convert_rgb": True, "resample": 3}
 # What vision encoders take of the results of image processors.
@@ -135,3 +137,8 @@ def tile_size(images: Any) -> int:
             if isinstance(value, int) and value > 0:
                 return value
     raise ConfigError(f"The image processor has the size {images.size}, which names no side in pixels.")
+
+
+def preparing_of(family: Family, processor: Any) -> Preparing:
+    """How the pictures of a family are prepared. Raises ConfigError for settings that Node does not follow."""
+    return SmartPictures(processor) if family.pictures == "smart" else NativePictures(processor)

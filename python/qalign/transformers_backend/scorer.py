@@ -7,8 +7,17 @@ from typing import Any, Generic, TypeVar
 
 from torch import Tensor, uint8
 
-from qalign.weights.answers import ChatPrompt, ClipRange, ItemScores, ItemTexts, ModelInfo, PromptScore, ScoreItem
-from qalign.weights.errors import InvalidInput, ModelError, NonFinite
+from qalign.weights.answers import (
+    ChatPrompt,
+    ClipRange,
+    ItemScores,
+    ItemTexts,
+    ModelInfo,
+    PromptScore,
+    ScoreItem,
+    item_scores,
+)
+from qalign.weights.errors import InvalidInput, ModelError
 
 from .chat import Chat
 from .engine import Engine, Question, Reading
@@ -96,7 +105,7 @@ class ChatScorer:
             asked = {index: asked[index] for index in pictures if index in asked}
             found = self._answers([pictures[index] for index in asked], list(asked.values()), levels)
             answers = dict(zip(asked, found, strict=True))
-            return [_item_scores(answers.get(index, []), errors.get(index)) for index in range(len(items))]
+            return [item_scores(answers.get(index, []), errors.get(index)) for index in range(len(items))]
 
     def submit(self, items: Sequence[ScoreItem], levels: Sequence[str]) -> Complete[list[ItemScores]]:
         """`score`, as a result for the worker."""
@@ -189,13 +198,3 @@ def _checked(visual: Tensor | ClipRange) -> Tensor:
             f"A visual is {visual.dtype} {list(visual.shape)}; the model takes uint8 [frames, height, width, 3]."
         )
     return visual
-
-
-def _item_scores(prompts: list[PromptScore], error: ModelError | None) -> ItemScores:
-    if error is None and not all(_finite(score) for score in prompts):
-        error = NonFinite("The model produced NaN or infinity for this item; try precision bf16 or fp32.")
-    return ItemScores([] if error else prompts, error)
-
-
-def _finite(score: PromptScore) -> bool:
-    return all(abs(value) < float("inf") for value in (*score.logits, score.log_sum_exp))

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from .codes import CODES
-from .errors import ConfigError, DeviceUnavailable, ModelError
+from .errors import ConfigError, DeviceUnavailable, ModelError, NonFinite
 from .tensors import DTYPES
 
 PRECISIONS = (*DTYPES, *CODES)  # all that can be requested, beside auto
@@ -79,6 +79,17 @@ class ItemScores:
 
     prompts: list[PromptScore]
     error: ModelError | None = None
+
+
+def item_scores(prompts: list[PromptScore], error: ModelError | None) -> ItemScores:
+    """The scores of an item. Scores that are not finite become its error."""
+    if error is None and not all(_finite(score) for score in prompts):
+        error = NonFinite("The model produced NaN or infinity for this item; try precision bf16 or fp32.")
+    return ItemScores([] if error else prompts, error)
+
+
+def _finite(score: PromptScore) -> bool:
+    return all(abs(value) < float("inf") for value in (*score.logits, score.log_sum_exp))
 
 
 @dataclass(frozen=True)

@@ -1,14 +1,14 @@
 """A model's name → a directory with its files: a local directory, or a hub id through huggingface_hub's cache."""
 
-import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from .errors import Cancelled, CheckpointError, DownloadFailed, ModelError, ModelNotFound
+from .errors import CheckpointError, DownloadFailed, ModelError, ModelNotFound
 from .layout import ABSENT, INDEX_FILES, other_weights, pick_layout, read_weight_map
 from .lora_config import ADAPTERS, CONFIG, NON_LORA
+from .polling import polled
 
 # Downloaded when the repository has them. Indices of weight files are fetched separately.
 SMALL_FILES = ("config.json", "tokenizer.model", "preprocessor_config.json", CONFIG)
@@ -196,26 +196,16 @@ def _watch(model: str, cache_dir: Path | None, report: Callable[[int], None]) ->
     from huggingface_hub.constants import HF_HUB_CACHE
 
     blobs = Path(cache_dir or HF_HUB_CACHE) / f"models--{model.replace('/', '--')}" / "blobs"
-    finished = threading.Event()
 
     def poll() -> None:
-        while not finished.wait(POLL_S):
-            sizes = []
-            for file in blobs.glob("*.incomplete"):
-                try:
-                    sizes.append(file.stat().st_size)
-                except FileNotFoundError:
-                    continue  # the download ended between the two calls
-            if sizes:
-                try:
-                    report(max(sizes))
-                except Cancelled:
-                    return  # the next report of the downloading thread raises it too
+        sizes = []
+        for file in blobs.glob("*.incomplete"):
+            try:
+                sizes.append(file.stat().st_size)
+            except FileNotFoundError:
+                continue  # the download ended between the two calls
+        if sizes:
+            report(max(sizes))
 
-    thread = threading.Thread(target=poll, daemon=True)
-    thread.start()
-    try:
+    with polled(poll, POLL_S):
         yield
-    finally:
-        finished.set()
-        thread.join()

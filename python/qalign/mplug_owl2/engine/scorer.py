@@ -16,6 +16,7 @@ from qalign.weights.answers import (
     ModelInfo,
     PromptScore,
     ScoreItem,
+    item_scores,
 )
 from qalign.weights.errors import InvalidInput, ModelError, NonFinite, OutOfRoom, UnknownClip
 
@@ -156,7 +157,7 @@ class Scorer:
             prompts: list[list[PromptScore]] = [[] for _ in range(count)]
             for index, question, row in zip(places, questions, rows.result(), strict=True):
                 prompts[index].append(PromptScore(row[:-1], row[-1], question.layout.length))
-            return [_item_scores(found, errors.get(index)) for index, found in enumerate(prompts)]
+            return [item_scores(found, errors.get(index)) for index, found in enumerate(prompts)]
 
         return rows.then(read)
 
@@ -290,16 +291,6 @@ class Scorer:
                 parts.append(encoded[at : at + len(visual)])
                 at += len(visual)
         return parts[0] if len(parts) == 1 else torch.cat(parts)
-
-
-def _item_scores(prompts: list[PromptScore], error: ModelError | None) -> ItemScores:
-    if error is None and not all(_finite(score) for score in prompts):
-        error = NonFinite("The model produced NaN or infinity for this item; try precision bf16 or fp32.")
-    return ItemScores([] if error else prompts, error)
-
-
-def _finite(score: PromptScore) -> bool:
-    return all(abs(value) < float("inf") for value in (*score.logits, score.log_sum_exp))
 
 
 def _overlaps(frames: tuple[int, ...], start: int, stop: int) -> tuple[int, ...]:

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from qalign.transformers_backend.network import padded
 from qalign.transformers_backend.processing import Pictures, Preparing
 
 from ..data.conversation import IGNORED, Conversation
@@ -59,12 +60,10 @@ class ChatBatcher:
     ) -> ChatBatch:
         pictures = [self._pictures(split.frames_of(item), random) for item in items]
         longest = max(len(conversation.ids) for conversation in conversations)
-        # the last token is text, so that padding adds no place for a picture; attention is causal and needs no mask
-        rows = [[*one.ids, *[one.ids[-1]] * (longest - len(one.ids))] for one in conversations]
         types = [self.processor.create_mm_token_type_ids([list(one.ids)])[0] for one in conversations]
         predicting, labels, slots = supervised(conversations, longest)
         whole = [torch.tensor(values).to(self.device, non_blocking=True) for values in (predicting, labels, slots)]
-        return ChatBatch(torch.tensor(rows), types, pictures, *whole)
+        return ChatBatch(padded([one.ids for one in conversations]), types, pictures, *whole)
 
     def _pictures(self, frames: np.ndarray, random: np.random.Generator | None) -> Pictures:
         if random is not None and self.flip and random.random() < 0.5:

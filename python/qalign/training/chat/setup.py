@@ -8,11 +8,11 @@ import torch
 import torch._dynamo  # before the library, which would get stand-ins that hide distributed tensors
 
 from qalign.protocol import LEVELS, RunRecipe
-from qalign.transformers_backend.chat import Chat
+from qalign.transformers_backend.chat import chat_of
 from qalign.transformers_backend.levels import LevelTokens
 from qalign.transformers_backend.library import silence, without_network
 from qalign.transformers_backend.load import read_network
-from qalign.transformers_backend.processing import NativePictures, Preparing, SmartPictures
+from qalign.transformers_backend.processing import Preparing, SmartPictures, preparing_of
 from qalign.transformers_backend.processor import load_processor
 from qalign.transformers_backend.source import ModelFolder, open_folder
 from qalign.weights.tensors import DTYPES
@@ -54,9 +54,8 @@ def set_up_chat(recipe: RunRecipe, world: World) -> Training:
         silence()
         processor = load_processor(folder.path, folder.family, settings.get("pixels"))
         net = read_network(folder, DTYPES[recipe["weights"]])
-    preparing: Preparing = SmartPictures(processor) if folder.family.pictures == "smart" else NativePictures(processor)
-    template = processor.chat_template or processor.tokenizer.chat_template
-    chat = Chat(processor.tokenizer, template, processor.image_token, settings.get("system"))
+    preparing = preparing_of(folder.family, processor)
+    chat = chat_of(processor, settings.get("system"))
     levels = LevelTokens(settings.get("level_tokens"), net.get_output_embeddings().weight.shape[0])
     conversations = Conversations(chat, processor, levels)
     train, dev = (

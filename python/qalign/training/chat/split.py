@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from ..data.prepared_split import Item, PreparedSplit
+from ..data.prepared_split import Item, row_fields
 from ..errors import TrainingError
 from .conversation import Conversations
 
@@ -63,8 +63,6 @@ class ChatSplit:
             )
         self.pixels = np.memmap(file, np.uint8, "r") if expected else np.zeros(0, np.uint8)
 
-    units = PreparedSplit.units
-
     def frames_of(self, item: ChatItem) -> np.ndarray:
         """The item's frames, uint8 [F, H, W, 3], as a view of the file."""
         flat = self.pixels[item.offset : item.offset + _bytes(item)]
@@ -79,18 +77,9 @@ def _item(
     row: dict[str, Any], conversations: Conversations, texts_of: Callable[[int, int, int], Sequence[str]]
 ) -> ChatItem:
     conversation = conversations.of(row, texts_of(row["frames"], row["height"], row["width"]))
-    probs = row.get("level_probs")
     return ChatItem(
-        id=row["id"],
+        **row_fields(row),
         conversation=conversation,
-        first_frame=row["first_frame"],
-        frames=row["frames"],
-        dataset=row["dataset"],
-        mos=row.get("mos", float("nan")),
-        mos_std=row.get("mos_std", 0.0),
-        level_probs=tuple(probs) if probs is not None else None,
-        series=row.get("series"),
-        order=row.get("order", -1),
         lead=conversation.lead,
         offset=row["offset"],
         height=row["height"],

@@ -1,5 +1,6 @@
 """The sampler of a run."""
 
+from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any, Protocol
 
@@ -18,9 +19,17 @@ class Split(Protocol):
     sha256: str
     items: list[Item]
 
-    def units(self) -> list[list[int]]:
-        """Items that must share a micro-batch: each distortion series is one unit, and so is every other item."""
-        ...
+
+def units_of(items: Sequence[Item]) -> list[list[int]]:
+    """Items that must share a micro-batch: each distortion series is one unit, and so is every other item."""
+    series: dict[str, list[int]] = defaultdict(list)
+    alone: list[list[int]] = []
+    for index, item in enumerate(items):
+        if item.series is None:
+            alone.append([index])
+        else:
+            series[item.series].append(index)
+    return alone + list(series.values())
 
 
 def unit_weights(items: Sequence[Item], units: Sequence[Sequence[int]], data: dict[str, Any]) -> list[float]:
@@ -48,7 +57,7 @@ def make_sampler(recipe: RunRecipe, lengths: Sequence[int], split: Split, world:
             f" times {world.size} processes.",
         )
     micro_batches = recipe["batch_size"] // per_step * world.size
-    units = split.units()
+    units = units_of(split.items)
     weights = unit_weights(split.items, units, recipe["data"])
     try:
         return BalancedSampler(units, lengths, recipe["batch_size"], micro_batches, recipe["seed"], weights)

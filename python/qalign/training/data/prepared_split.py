@@ -6,9 +6,10 @@ dataset in memory. Crops, flips and normalisation happen here. All other preproc
 
 import json
 import math
-from collections import defaultdict
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -77,34 +78,30 @@ class PreparedSplit:
         """The item's frames, uint8 [F, V·P, P, 3], as a view of the file."""
         return self.pixels[item.first_frame : item.first_frame + item.frames]
 
-    def units(self) -> list[list[int]]:
-        """Items that must share a micro-batch: each distortion series is one unit, and so is every other item."""
-        series: dict[str, list[int]] = defaultdict(list)
-        alone: list[list[int]] = []
-        for index, item in enumerate(self.items):
-            if item.series is None:
-                alone.append([index])
-            else:
-                series[item.series].append(index)
-        return alone + list(series.values())
+
+def row_fields(row: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields of an item that are in its row, for every model family."""
+    probs = row.get("level_probs")
+    return {
+        "id": row["id"],
+        "first_frame": row["first_frame"],
+        "frames": row["frames"],
+        "dataset": row["dataset"],
+        "mos": row.get("mos", float("nan")),
+        "mos_std": row.get("mos_std", 0.0),
+        "level_probs": tuple(probs) if probs is not None else None,
+        "series": row.get("series"),
+        "order": row.get("order", -1),
+    }
 
 
 def _item(row: dict, tokenizer: Tokenizer) -> Item:
     prompt = row["prompt"] if "prompt" in row else training_prompt(row["question"])
     conversation = build_conversation(tokenizer, prompt, row["answer"], row.get("level"))
     before = f"{prompt} {' '.join(row['answer'].split()[:-1])}".rstrip()
-    probs = row.get("level_probs")
     return Item(
-        id=row["id"],
+        **row_fields(row),
         conversation=conversation,
-        first_frame=row["first_frame"],
-        frames=row["frames"],
-        dataset=row["dataset"],
-        mos=row.get("mos", float("nan")),
-        mos_std=row.get("mos_std", 0.0),
-        level_probs=tuple(probs) if probs is not None else None,
-        series=row.get("series"),
-        order=row.get("order", -1),
         lead=tokenizer.encode(before) if conversation.level_at < 0 else (),
     )
 
