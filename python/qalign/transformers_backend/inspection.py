@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from qalign.weights.codes import CODES
 from qalign.weights.damage import refuse_damage, safetensors_header
 from qalign.weights.errors import CheckpointError
 from qalign.weights.tensors import DTYPES
@@ -14,6 +15,7 @@ from qalign.weights.tensors import DTYPES
 from .library import silence, without_network
 from .processing import preparing_of
 from .processor import load_processor
+from .quantised import weight_bytes
 from .source import ModelFolder, find_model
 
 
@@ -48,7 +50,10 @@ def inspect_model(
         "files": [{"name": file.name, "bytes": file.stat().st_size} for file in folder.weights.files],
         "tensors": len(shapes),
         "parameters": parameters,
-        "memory_bytes": {name: parameters * torch.finfo(dtype).bits // 8 for name, dtype in DTYPES.items()},
+        "memory_bytes": {
+            **{name: parameters * torch.finfo(dtype).bits // 8 for name, dtype in DTYPES.items()},
+            **{kind: weight_bytes(shapes, kind) for kind in CODES},
+        },
         "config": folder.config,
         "views": ["whole"],
         **({} if chat is None else _prepared(folder, chat.get("pixels"))),

@@ -18,6 +18,7 @@ from qalign.weights.digest import weights_sha256
 from qalign.weights.errors import Cancelled, CheckpointError, ConfigError
 from qalign.weights.hashing import Hashing, ProgressCallback
 from qalign.weights.polling import polled
+from qalign.weights.quantised import require_products
 from qalign.weights.tensors import refuse_non_finite
 
 from .chat import chat_of
@@ -26,6 +27,7 @@ from .levels import LevelTokens
 from .library import ATTENTION, library_class, silence, transformers_version, without_network
 from .processing import preparing_of
 from .processor import load_processor
+from .quantised import quantise_network
 from .scorer import ChatScorer
 from .source import ModelFolder, find_model
 
@@ -58,9 +60,7 @@ def load_scorer(
     report = on_progress or (lambda stage, done, total, unit: None)
     target = pick_device(device)
     if precision in CODES:  # before a download
-        raise ConfigError(
-            f"precision {precision} is not supported for models of transformers; use auto, bf16, fp16 or fp32."
-        )
+        require_products(precision, target)
     cache = Path(cache_dir) if cache_dir else None
     folder = find_model(model, revision=revision, cache_dir=cache, offline=offline, on_progress=report)
     chosen = _precision(precision, target, folder)
@@ -100,6 +100,9 @@ def _load(
             with _reported(report, folder, hashing):
                 network = read_network(folder, compute_dtype(precision))
             digest = hashing.result(report)
+        parameters = sum(value.numel() for value in network.parameters())
+        if precision in CODES:
+            quantise_network(network, precision, device)
         network = network.to(device)
     engine = Engine(network, folder.family, preparing, alone=deterministic)
     info = ModelInfo(
@@ -109,7 +112,7 @@ def _load(
         precision=precision,
         device=str(device),
         image_size=preparing.image_size,
-        parameters=sum(value.numel() for value in network.parameters()),
+        parameters=parameters,
         max_positions=folder.max_positions,
         family=folder.family.model_type,
         preparation=preparing.preparation,

@@ -26,9 +26,10 @@ from ..mplug_owl2.engine.kernels.register import FLOPS
 from ..mplug_owl2.engine.layout import plan_layout
 from ..mplug_owl2.model import IMAGE_TOKEN
 from ..mplug_owl2.normalise import normalise
-from ..mplug_owl2.quantised import QuantisedLinear, quantise_layers
+from ..mplug_owl2.quantised import quantise_layers
 from ..mplug_owl2.random_weights import ARCHITECTURES, architecture
 from ..weights.codes import CODES
+from ..weights.quantised import QuantisedLinear
 
 PRECISIONS = ("bf16", *CODES)
 STAGES = ("normalise", "vision", "abstractor", "language")

@@ -19,10 +19,10 @@ from qalign.mplug_owl2.engine.kernels.register import triton_works
 from qalign.mplug_owl2.engine.load import load_scorer
 from qalign.mplug_owl2.engine.matrix import fused
 from qalign.mplug_owl2.engine.warm_up import WarmUp, warm_up
-from qalign.mplug_owl2.quantised import CAPABILITY, QuantisedLinear
 from qalign.mplug_owl2.random_weights import architecture, random_model
 from qalign.weights.answers import ScoreItem
 from qalign.weights.codes import CODES, encode, product
+from qalign.weights.quantised import CAPABILITY, QuantisedLinear
 from qalign.worker.dispatch import dispatch
 from qalign.worker.handlers import Handlers
 

@@ -65,12 +65,6 @@ def test_other_precisions_stay_near_fp32(published, precision, dtype):
     assert 0 < max(abs(a - b) for a, b in pairs) < 0.1
 
 
-@pytest.mark.parametrize("precision", ["fp8", "int8", "nf4"])
-def test_quantised_precisions_are_refused(published, precision):
-    with pytest.raises(ConfigError, match="use auto, bf16"):
-        load_scorer(str(published), precision=precision)
-
-
 @pytest.mark.parametrize("file", ["config.json", "tokenizer_config.json", "preprocessor_config.json"])
 def test_code_of_a_model_is_refused(model, file):
     change(model / file, auto_map={"AutoModel": "modeling.Model"})

@@ -7,8 +7,8 @@ from torch import Tensor, nn
 from torch.nn.functional import linear
 
 from qalign.weights.codes import fp8_product, int8_sums
+from qalign.weights.quantised import QuantisedLinear
 
-from ..quantised import QuantisedLinear
 from .kernels.coded import Coded, Rows, add_scaled_sums, decoded_nf4, quantised_rows, scaled_sums
 
 

@@ -14,18 +14,12 @@ from qalign.mplug_owl2.engine.load import load_scorer
 from qalign.mplug_owl2.engine.matrix import fused
 from qalign.mplug_owl2.engine.scorer import Scorer
 from qalign.mplug_owl2.lora import apply_lora
-from qalign.mplug_owl2.quantised import (
-    CAPABILITY,
-    QuantisedLinear,
-    quantisable,
-    quantise_layers,
-    require_codes,
-    weight_bytes,
-)
+from qalign.mplug_owl2.quantised import quantisable, quantise_layers, require_codes, weight_bytes
 from qalign.mplug_owl2.random_weights import architecture
 from qalign.weights.answers import ScoreItem
 from qalign.weights.codes import CODES, decode, encode
 from qalign.weights.errors import ConfigError, DeviceUnavailable
+from qalign.weights.quantised import CAPABILITY, QuantisedLinear
 
 # relative error of a product, of rounding the activations
 ROUNDING = {"fp8": 0.06, "int8": 0.015, "nf4": 1e-6}
