@@ -6,6 +6,8 @@ from typing import Any
 from qalign.weights.answers import ChatPrompt
 from qalign.weights.errors import ConfigError, InvalidInput
 
+from .library import refusing
+
 MARKER = "<|image|>"  # in the messages of the bridge, for every family
 THINKING = "enable_thinking"
 SAID = "qalign-answer"  # stands for an answer
@@ -71,20 +73,35 @@ class Chat:
 
     def _apply(self, messages: list[dict[str, Any]], begin: bool = True) -> str:
         options = {THINKING: False} if THINKING in self.template else {}
-        try:
+        remedy = "Correct chat_template.jinja, or use a checkpoint that was tuned for chats with pictures."
+        with refusing("The chat template of the model refuses the question", remedy):
             text = self._tokenizer.apply_chat_template(
                 messages, chat_template=self.template, tokenize=False, add_generation_prompt=begin, **options
             )
-        except Exception as error:  # a template can raise any error of Jinja and Python
-            reason = (str(error) or type(error).__name__).splitlines()[0][:200]
-            raise ConfigError(f"The chat template of the model refuses the question: {reason}.") from error
-        return str(text)
+            return str(text)
 
 
 def chat_of(processor: Any, system: str | None = None) -> Chat:
     """The chat of a processor of the library: its own template, or that of its tokenizer. Raises ConfigError."""
     template = processor.chat_template or processor.tokenizer.chat_template
     return Chat(processor.tokenizer, template, processor.image_token, system)
+
+
+def with_pictures(rendered: str, placeholder: str, texts: Sequence[str]) -> str:
+    """Replace the placeholder of each picture by the text of its tokens."""
+    first, *others = rendered.split(placeholder)
+    return "".join([first, *(text + part for text, part in zip(texts, others, strict=True))])
+
+
+def encode_text(tokenizer: Any, text: str) -> list[int]:
+    """A rendered text → ids. A text that begins with the token of the beginning gets no second one."""
+    begins = tokenizer.bos_token is not None and text.startswith(tokenizer.bos_token)
+    return list(tokenizer(text, add_special_tokens=not begins)["input_ids"])
+
+
+def encode_word(tokenizer: Any, word: str) -> list[int]:
+    """A text that stands alone → ids."""
+    return list(tokenizer(word, add_special_tokens=False)["input_ids"])
 
 
 def _content(parts: Sequence[str], frames: Sequence[int]) -> list[dict[str, str]]:

@@ -58,6 +58,7 @@ class Engine:
         self.model, self.family, self.preparing = model, family, preparing
         self.head: Tensor = model.get_output_embeddings().weight
         self.bias: Tensor | None = getattr(model.get_output_embeddings(), "bias", None)
+        self.vocabulary = len(model.get_input_embeddings().weight)
         self.device, self.dtype = self.head.device, self.head.dtype
         self._network = Network(model, family, self.device, self.dtype, self.head.shape[1])
         self.limits = CUDA if self.device.type == "cuda" else CPU

@@ -13,8 +13,7 @@ from qalign.weights.errors import CheckpointError
 from qalign.weights.tensors import DTYPES
 
 from .library import silence, without_network
-from .processing import preparing_of
-from .processor import load_processor
+from .processor import open_processor
 from .quantised import weight_bytes
 from .source import ModelFolder, find_model
 
@@ -56,15 +55,15 @@ def inspect_model(
         },
         "config": folder.config,
         "views": ["whole"],
-        **({} if chat is None else _prepared(folder, chat.get("pixels"))),
+        **({} if chat is None else _prepared(folder, chat)),
     }
 
 
-def _prepared(folder: ModelFolder, pixels: Mapping[str, int] | None) -> dict[str, Any]:
+def _prepared(folder: ModelFolder, chat: Mapping[str, Any]) -> dict[str, Any]:
     """Who resizes the pictures of a model, and to which sizes."""
     with without_network():
         silence()
-        preparing = preparing_of(folder.family, load_processor(folder.path, folder.family, pixels))
+        preparing = open_processor(folder, chat).preparing
     return {"preparation": preparing.preparation, "image_size": preparing.image_size}
 
 

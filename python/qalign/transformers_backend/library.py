@@ -9,7 +9,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from qalign.weights.errors import MissingPackage
+import torch
+
+from qalign.weights.errors import ConfigError, MissingPackage, ModelError
 
 from .lean import without_compiler
 
@@ -72,6 +74,22 @@ def library_tokenizer(folder: str) -> Any:
     return AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
 
 
+def library_message(error: BaseException) -> str:
+    """The whole message of the library's error as one line, or the name of its class."""
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+@contextmanager
+def refusing(what: str, remedy: str, kind: type[ModelError] = ConfigError) -> Iterator[None]:
+    """Raises `kind`, "`what`: message. `remedy`", for the library's errors: wrong files raise any class there."""
+    try:
+        yield
+    except (ModelError, MemoryError, torch.OutOfMemoryError):
+        raise
+    except Exception as error:
+        raise kind(f"{what}: {library_message(error).rstrip('.')}. {remedy}") from error
+
+
 def silence() -> None:
     """Only errors of the library go to the log: qalign reports what it loads."""
     from transformers.utils import logging
@@ -92,8 +110,6 @@ def save_network(place: tuple[str, str], source: Path, state: dict[str, Any], dt
 
     `state` is by the names in memory, `source` the folder of the model that it was made from.
     """
-    import torch
-
     kind = library_class(place)
     config = kind.config_class.from_pretrained(str(source), local_files_only=True)
     config.dtype = dtype

@@ -15,18 +15,16 @@ from qalign.weights.answers import ModelInfo, compute_dtype, pick_device, pick_p
 from qalign.weights.codes import CODES
 from qalign.weights.damage import safetensors_header
 from qalign.weights.digest import weights_sha256
-from qalign.weights.errors import Cancelled, CheckpointError, ConfigError
+from qalign.weights.errors import CheckpointError, ConfigError
 from qalign.weights.hashing import Hashing, ProgressCallback
 from qalign.weights.polling import polled
 from qalign.weights.quantised import require_products
 from qalign.weights.tensors import refuse_non_finite
 
-from .chat import chat_of
 from .engine import Engine
 from .levels import LevelTokens
-from .library import ATTENTION, library_class, silence, transformers_version, without_network
-from .processing import preparing_of
-from .processor import load_processor
+from .library import ATTENTION, library_class, refusing, silence, transformers_version, without_network
+from .processor import open_processor
 from .quantised import quantise_network
 from .scorer import ChatScorer
 from .source import ModelFolder, find_model
@@ -93,9 +91,7 @@ def _load(
 ) -> ChatScorer:
     with without_network():
         silence()
-        processor = load_processor(folder.path, folder.family, settings.get("pixels"))
-        preparing = preparing_of(folder.family, processor)
-        chat = chat_of(processor, settings.get("system"))
+        opened = open_processor(folder, settings)
         with Hashing(folder.weights.files) as hashing:
             with _reported(report, folder, hashing):
                 network = read_network(folder, compute_dtype(precision))
@@ -104,6 +100,7 @@ def _load(
         if precision in CODES:
             quantise_network(network, precision, device)
         network = network.to(device)
+    processor, preparing, chat = opened.processor, opened.preparing, opened.chat
     engine = Engine(network, folder.family, preparing, alone=deterministic)
     info = ModelInfo(
         id=name,
@@ -129,7 +126,8 @@ def read_network(folder: ModelFolder, dtype: torch.dtype) -> Any:
     Raises CheckpointError for keys that are missing or misshapen, and NonFinite for NaN and infinity.
     """
     kind = library_class(folder.family.model)
-    try:
+    remedy = "Download its files again, or save the model with transformers' save_pretrained."
+    with refusing(f"{folder.path} could not be read by transformers", remedy, CheckpointError):
         network, found = kind.from_pretrained(
             str(folder.path),
             dtype=dtype,
@@ -140,11 +138,6 @@ def read_network(folder: ModelFolder, dtype: torch.dtype) -> Any:
             trust_remote_code=False,
             output_loading_info=True,
         )
-    except (MemoryError, Cancelled, torch.OutOfMemoryError):
-        raise
-    except Exception as error:  # the library raises ValueError, KeyError, RuntimeError, … for wrong files
-        reason = (str(error) or type(error).__name__).splitlines()[0][:300]
-        raise CheckpointError(f"{folder.path} could not be read by transformers: {reason}.") from error
     missing = sorted(found["missing_keys"])
     misshapen = sorted(str(row[0]) for row in found["mismatched_keys"])
     wrong = [

@@ -4,6 +4,7 @@
 `NativePictures` gets pictures at their own size, and runs the family's image processor with Pillow.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -17,6 +18,8 @@ from .families import Family
 
 # Settings of a smart image processor that Node assumes.
 SMART = {"do_resize": True, "do_rescale": True, "do_normalize": True, "do_convert_rgb": True, "resample": 3}
+# Sizes of a smart image processor that qalign computes with, and their largest values.
+PATCHES = {"patch_size": 256, "merge_size": 16, "temporal_patch_size": 16}
 # What vision encoders take of the results of image processors.
 ENCODED = ("pixel_values", "pixel_attention_mask", "image_sizes", "batch_num_images")
 
@@ -56,16 +59,20 @@ class SmartPictures:
                 f"The image processor does not describe pictures that qalign prepares: {', '.join(wrong)}; "
                 f"supported is {SMART}."
             )
-        self.patch, self.merge, self.times = images.patch_size, images.merge_size, images.temporal_patch_size
+        self.patch, self.merge, self.times = (_whole(images, key, most) for key, most in PATCHES.items())
         self.multiple = self.patch * self.merge
-        least, most = images.size["shortest_edge"], images.size["longest_edge"]
-        if not 0 < least <= most:
-            raise ConfigError(f"The least pixels of a picture are {least} and the most {most}; correct these bounds.")
+        require_normalisation(images)
+        least, most = images.size.get("shortest_edge"), images.size.get("longest_edge")
+        if not (isinstance(least, int) and isinstance(most, int) and 0 < least <= most):
+            raise ConfigError(
+                f"The least pixels of a picture are {least!r} and the most {most!r}; correct these bounds: pixels of "
+                "the model file, or size.shortest_edge and size.longest_edge of preprocessor_config.json."
+            )
         self.preparation = {
             "kind": "smart",
             "multiple": self.multiple,
-            "min_pixels": int(least),
-            "max_pixels": int(most),
+            "min_pixels": least,
+            "max_pixels": most,
         }
         self.image_size = max(1, round(most**0.5))
         self.table = pixel_table(images)
@@ -98,6 +105,35 @@ class SmartPictures:
         return squares.expand(shape).reshape(rows * columns * self.merge**2, -1)
 
 
+def _whole(images: Any, key: str, most: int) -> int:
+    """A setting of an image processor that is a whole number from 1 to `most`. Raises ConfigError."""
+    value = getattr(images, key, None)
+    if isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= most:
+        return value
+    raise ConfigError(
+        f"{key} of the image processor is {value!r}; it must be a whole number from 1 to {most}. "
+        "Correct preprocessor_config.json."
+    )
+
+
+def require_normalisation(images: Any) -> None:
+    """Raises ConfigError unless the image processor has three finite means and three deviations above zero."""
+    for key, least in (("image_mean", -math.inf), ("image_std", 0.0)):
+        values = getattr(images, key, None)
+        if not (
+            isinstance(values, list | tuple) and len(values) == 3 and all(_number(v) and v > least for v in values)
+        ):
+            what = "numbers" if least < 0 else "numbers above 0"
+            raise ConfigError(
+                f"{key} of the image processor is {values!r}; it must be three {what}. "
+                "Correct preprocessor_config.json."
+            )
+
+
+def _number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
 def pixel_table(images: Any) -> Tensor:
     """The normalised value of each byte in each channel, fp32 [3, 256], computed by the image processor itself."""
     import numpy as np
@@ -113,6 +149,7 @@ class NativePictures:
     preparation: dict[str, Any] = {"kind": "native"}  # noqa: RUF012 – never changed
 
     def __init__(self, processor: Any) -> None:
+        require_normalisation(processor.image_processor)
         self._processor = processor
         merged = processor._merge_kwargs(tokenizer_init_kwargs=processor.tokenizer.init_kwargs, return_tensors="pt")
         self._options = merged["images_kwargs"]

@@ -1,39 +1,119 @@
 """The processor of a model folder: its image processor with Pillow, its tokenizer and its settings of placeholders."""
 
+from collections import Counter
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from qalign.weights.damage import read_json
-from qalign.weights.errors import ConfigError
+import torch
 
+from qalign.weights.answers import ChatPrompt
+from qalign.weights.damage import read_json
+from qalign.weights.errors import ConfigError, InvalidInput
+
+from .chat import MARKER, Chat, chat_of, encode_text, encode_word, with_pictures
 from .families import Family
-from .library import library_class, library_tokenizer
-from .source import PICTURES
+from .library import library_class, library_tokenizer, refusing
+from .processing import Preparing, preparing_of
+from .source import CONFIG, PICTURES, ModelFolder
+
+TOKENIZERS = (("tokenizer.json",), ("tokenizer.model",), ("vocab.json", "merges.txt"))  # each is enough
+# Settings of smart image processors, and those of vision encoders that must be equal.
+GEOMETRY = {
+    "patch_size": "patch_size",
+    "merge_size": "spatial_merge_size",
+    "temporal_patch_size": "temporal_patch_size",
+}
+SMALL = 32  # pixels of the side of a picture for families that resize themselves
+
+
+@dataclass(frozen=True)
+class Opened:
+    """What turns pixels and texts into tokens: the library's processor, and what qalign makes of it."""
+
+    processor: Any
+    preparing: Preparing
+    chat: Chat
+
+
+def open_processor(folder: ModelFolder, settings: Mapping[str, Any]) -> Opened:
+    """The checked processor of a model. `settings` has the keys of ChatSettings. Call it inside `without_network`.
+
+    Wrong files are found here, before weights are read. Raises ConfigError.
+    """
+    refuse_other_images(folder.path, folder.family)
+    require_tokenizer(folder.path)
+    what = f"{folder.path} has no usable processor and tokenizer of {folder.family.model_type}"
+    with refusing(what, f"Correct or download again its {', '.join((*PICTURES, 'tokenizer.json'))}."):
+        processor = load_processor(folder.path, folder.family, settings.get("pixels"))
+        preparing = preparing_of(folder.family, processor)
+        require_geometry(folder, processor.image_processor)
+        opened = Opened(processor, preparing, chat_of(processor, settings.get("system")))
+        try:
+            try_out(opened, folder)
+        except InvalidInput as error:  # of a question that fits every model
+            raise ConfigError(f"The files of {folder.path} do not fit each other: {error}") from error
+    return opened
 
 
 def load_processor(folder: Path, family: Family, pixels: Mapping[str, int] | None = None) -> Any:
     """The family's processor, without its part for videos. Call it inside `without_network`.
 
-    `pixels` replaces the bounds `min` and `max` of smart pictures. Raises ConfigError.
+    `pixels` replaces the bounds `min` and `max` of smart pictures. Raises any error of the library for wrong files.
     """
-    refuse_other_images(folder, family)
     images = library_class(family.images)
-    try:
-        image_processor = images.from_pretrained(str(folder), local_files_only=True, **_bounds(folder, family, pixels))
-        tokenizer = library_tokenizer(str(folder))
-        kind = without_videos(library_class(family.processor))
-        settings, _ = kind.get_processor_dict(str(folder), local_files_only=True)
-        parts = {"image_processor": image_processor, "tokenizer": tokenizer, "video_processor": None}
-        order = [parts[name] for name in kind.get_attributes()]
-        return kind.from_args_and_dict(order, settings)
-    except ConfigError:
-        raise
-    except Exception as error:  # the library raises ValueError, KeyError, TypeError, OSError, … for wrong files
-        reason = (str(error) or type(error).__name__).splitlines()[0][:300]
+    image_processor = images.from_pretrained(str(folder), local_files_only=True, **_bounds(folder, family, pixels))
+    tokenizer = library_tokenizer(str(folder))
+    kind = without_videos(library_class(family.processor))
+    settings, _ = kind.get_processor_dict(str(folder), local_files_only=True)
+    parts = {"image_processor": image_processor, "tokenizer": tokenizer, "video_processor": None}
+    order = [parts[name] for name in kind.get_attributes()]
+    return kind.from_args_and_dict(order, settings)
+
+
+def require_tokenizer(folder: Path) -> None:
+    """Raises ConfigError without a tokenizer. From other files, the library would make one without words."""
+    if not any(all((folder / name).is_file() for name in names) for names in TOKENIZERS):
         raise ConfigError(
-            f"{folder} has no usable processor and tokenizer of {family.model_type}: {reason}."
-        ) from error
+            f"{folder} has no tokenizer: it needs {', or '.join(' and '.join(names) for names in TOKENIZERS)}. "
+            "Download the missing files."
+        )
+
+
+def require_geometry(folder: ModelFolder, images: Any) -> None:
+    """Raises ConfigError if the image processor makes other patches than the vision encoder reads."""
+    if folder.family.pictures != "smart":
+        return
+    vision = folder.config.get("vision_config", {})
+    for ours, theirs in GEOMETRY.items():
+        made, read = getattr(images, ours), vision.get(theirs)
+        if read is not None and made != read and [made, made] != read:
+            raise ConfigError(
+                f"{folder.path}: {ours} of the image processor is {made!r}, but {theirs} of the vision encoder is "
+                f"{read!r}. Correct it, or download the files of one model."
+            )
+
+
+def try_out(opened: Opened, folder: ModelFolder) -> None:
+    """Ask about a small picture, without the network. Raises ConfigError and InvalidInput."""
+    side = opened.preparing.preparation.get("multiple", SMALL)
+    pictures = opened.preparing.prepare([torch.zeros(1, side, side, 3, dtype=torch.uint8)])
+    rendered = opened.chat.render(ChatPrompt(f"{MARKER}How good is it?", "It is"), [1])
+    processor = opened.processor
+    encode_text(processor.tokenizer, with_pictures(rendered, processor.image_token, pictures.texts))
+    added = processor.tokenizer.added_tokens_decoder
+    filling = Counter(id for id in encode_word(processor.tokenizer, pictures.texts[0]) if id in added)
+    if not filling:
+        raise ConfigError(f"{folder.path} has no token for pictures; use a checkpoint of {folder.family.model_type}.")
+    ((made, _),) = filling.most_common(1)
+    named = folder.config.get("image_token_id", folder.config.get("image_token_index", made))
+    if named != made:
+        raise ConfigError(
+            f"{folder.path / CONFIG} names {named!r} as the token of pictures, but the processor fills them with "
+            f"{made} ({processor.tokenizer.convert_ids_to_tokens(made)!r}). Correct image_token_id, or download the "
+            "files of one model."
+        )
 
 
 def without_videos(kind: Any) -> Any:

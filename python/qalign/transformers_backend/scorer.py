@@ -17,9 +17,9 @@ from qalign.weights.answers import (
     ScoreItem,
     item_scores,
 )
-from qalign.weights.errors import InvalidInput, ModelError
+from qalign.weights.errors import CheckpointError, InvalidInput, ModelError
 
-from .chat import Chat
+from .chat import Chat, encode_text, encode_word, with_pictures
 from .engine import Engine, Question, Reading
 from .levels import LevelTokens
 from .processing import Pictures, Preparing
@@ -145,16 +145,18 @@ class ChatScorer:
                 f"A prompt has {len(ids)} positions, but the model reads at most {longest}; use fewer frames or a "
                 "smaller bound of pixels."
             )
+        rows = self.engine.vocabulary
+        if max(ids) >= rows:
+            raise CheckpointError(
+                f"The tokenizer makes the token {max(ids)}, but the model has only {rows}; download its files again."
+            )
         return Asked(rendered, ids, self._levels.find(rendered, levels, self._encode, self._encode_word))
 
     def _encode(self, text: str) -> list[int]:
-        """A rendered text → ids. A text that begins with the token of the beginning gets no second one."""
-        tokenizer = self._processor.tokenizer
-        begins = tokenizer.bos_token is not None and text.startswith(tokenizer.bos_token)
-        return list(tokenizer(text, add_special_tokens=not begins)["input_ids"])
+        return encode_text(self._processor.tokenizer, text)
 
     def _encode_word(self, word: str) -> list[int]:
-        return list(self._processor.tokenizer(word, add_special_tokens=False)["input_ids"])
+        return encode_word(self._processor.tokenizer, word)
 
     def _answers(
         self, pictures: Sequence[Pictures], asked: Sequence[Sequence[Asked]], levels: Sequence[str]
@@ -182,12 +184,6 @@ class ChatScorer:
             return PromptScore(sums, 0.0, len(prompt.ids), prompt.rendered, prompt.levels)
         only: Reading = next(readings)[0]
         return PromptScore(only.logits, only.log_sum_exp, len(prompt.ids), prompt.rendered, prompt.levels)
-
-
-def with_pictures(rendered: str, placeholder: str, texts: Sequence[str]) -> str:
-    """Replace the placeholder of each picture by the text of its tokens."""
-    first, *others = rendered.split(placeholder)
-    return "".join([first, *(text + part for text, part in zip(texts, others, strict=True))])
 
 
 def _checked(visual: Tensor | ClipRange) -> Tensor:

@@ -9,10 +9,10 @@ import numpy as np
 import tiny
 from PIL import Image
 
+from qalign.transformers_backend.chat import with_pictures
 from qalign.transformers_backend.families import FAMILIES
 from qalign.transformers_backend.library import library_class, without_network
 from qalign.transformers_backend.load import load_scorer
-from qalign.transformers_backend.scorer import with_pictures
 from qalign.weights.answers import ChatPrompt, ScoreItem
 
 QUESTION = ChatPrompt("<|image|>How would you rate the quality of this image?", "The quality of the image is")

@@ -80,8 +80,6 @@ class Subject:
             made = tiny.parts("qwen3_5")
             made.config.text_config.vocab_size = VOCABULARY
             made.config.text_config.tie_word_embeddings = made.config.tie_word_embeddings = True
-            made.config.image_token_id, made.config.video_token_id = PICTURE, CLIP
-            made.config.vision_start_token_id, made.config.vision_end_token_id = START, END
             network = library_class(FAMILIES["qwen3_5"].model)(made.config)
             for number, value in enumerate(network.parameters()):
                 angles = torch.arange(value.numel(), dtype=torch.float64) * (1.7 + 0.1 * number)
@@ -89,6 +87,9 @@ class Subject:
             self.processor = tiny.save(folder, "qwen3_5", made, network)
             self.network = network.eval()
         self.scorer = load_scorer(str(folder))
+        for config in (self.network.config, self.scorer.engine.model.config):  # of the real vocabulary
+            config.image_token_id, config.video_token_id = PICTURE, CLIP
+            config.vision_start_token_id, config.vision_end_token_id = START, END
         self.scorer._processor.tokenizer = RealVocabulary("qwen3.5")
         self.scorer._processor.image_token_id = PICTURE
         angles = torch.arange(64 * 96 * 3, dtype=torch.float64)

@@ -6,9 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from qalign.protocol import LEVELS
-from qalign.transformers_backend.chat import MARKER, Chat
+from qalign.transformers_backend.chat import MARKER, Chat, encode_text, encode_word, with_pictures
 from qalign.transformers_backend.levels import LevelTokens
-from qalign.transformers_backend.scorer import with_pictures
 from qalign.weights.answers import ChatPrompt
 from qalign.weights.errors import ModelError
 
@@ -113,14 +112,12 @@ class Conversations:
         return self._found[begun]
 
     def _encode(self, text: str, pictures: Sequence[str] | None) -> list[int]:
-        tokenizer = self._processor.tokenizer
         if pictures is not None:
             text = with_pictures(text, self._processor.image_token, pictures)
-        begins = tokenizer.bos_token is not None and text.startswith(tokenizer.bos_token)
-        return list(tokenizer(text, add_special_tokens=not begins)["input_ids"])
+        return encode_text(self._processor.tokenizer, text)
 
     def _alone(self, text: str) -> list[int]:
-        return list(self._processor.tokenizer(text, add_special_tokens=False)["input_ids"])
+        return encode_word(self._processor.tokenizer, text)
 
 
 def asked(question: str) -> str:

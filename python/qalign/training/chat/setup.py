@@ -8,12 +8,11 @@ import torch
 import torch._dynamo  # before the library, which would get stand-ins that hide distributed tensors
 
 from qalign.protocol import LEVELS, RunRecipe
-from qalign.transformers_backend.chat import chat_of
 from qalign.transformers_backend.levels import LevelTokens
 from qalign.transformers_backend.library import silence, without_network
 from qalign.transformers_backend.load import read_network
-from qalign.transformers_backend.processing import Preparing, SmartPictures, preparing_of
-from qalign.transformers_backend.processor import load_processor
+from qalign.transformers_backend.processing import Preparing, SmartPictures
+from qalign.transformers_backend.processor import open_processor
 from qalign.transformers_backend.source import ModelFolder, open_folder
 from qalign.weights.tensors import DTYPES
 
@@ -52,12 +51,11 @@ def set_up_chat(recipe: RunRecipe, world: World) -> Training:
     settings = recipe.get("chat") or {}
     with without_network():
         silence()
-        processor = load_processor(folder.path, folder.family, settings.get("pixels"))
+        opened = open_processor(folder, settings)
         net = read_network(folder, DTYPES[recipe["weights"]])
-    preparing = preparing_of(folder.family, processor)
-    chat = chat_of(processor, settings.get("system"))
+    processor, preparing = opened.processor, opened.preparing
     levels = LevelTokens(settings.get("level_tokens"), net.get_output_embeddings().weight.shape[0])
-    conversations = Conversations(chat, processor, levels)
+    conversations = Conversations(opened.chat, processor, levels)
     train, dev = (
         ChatSplit(Path(recipe["data_path"]), name, preparing.preparation, conversations, picture_texts(preparing))
         for name in ("train", "dev")
