@@ -4,7 +4,7 @@ import { loadPrompt } from '../../config/prompts.js';
 import type { PromptTemplate } from '../../prompts/render.js';
 import type { Task } from '../../prompts/subject.js';
 import type { Calibrator } from '../../recipes/evaluate/calibration-file.js';
-import { defaultTasks } from '../../recipes/score/call-options.js';
+import { defaultTasks, requireWholeInputs } from '../../recipes/score/call-options.js';
 import { requireDevices } from '../../recipes/score/devices.js';
 import type { ScorerOptions } from '../../recipes/score/scorer.js';
 import type { ScoreRequest } from './request.js';
@@ -36,6 +36,7 @@ export async function planModels(request: ScoreRequest): Promise<ModelPlan[]> {
     await requireTasks(choice, tasks);
     const prompt = await loadPrompt(options.prompt ?? choice.prompt);
     requirePrompt(choice, prompt);
+    requireWholeInputs(choice, { map: request.map, ...request.curve });
     if (options.device !== undefined) requireDevices(options.device);
     const same = plans.find(
       ({ choice: { model, revision } }) => model === choice.model && revision === choice.revision,

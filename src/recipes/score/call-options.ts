@@ -1,6 +1,6 @@
 import { firstSignal } from '../../base/first-signal.js';
 import { QalignError } from '../../base/errors.js';
-import { requirePrompt, requireTasks } from '../../config/models.js';
+import { requirePrompt, requireTasks, type ModelChoice } from '../../config/models.js';
 import { loadPrompt } from '../../config/prompts.js';
 import type { Task } from '../../prompts/subject.js';
 import type { PromptTemplate } from '../../prompts/render.js';
@@ -31,7 +31,7 @@ export async function resolveCallOptions(session: ScoringSession, own: ScoreOpti
   const tasks = own.tasks ?? defaultTasks(session);
   requirePrompt(session.choice, prompt);
   await requireTasks(session.choice, tasks);
-  requireWholeInputs(session, own);
+  requireWholeInputs(session.choice, own);
   requireCurve(session.choice, prompt, tasks, own);
   const scale = own.scale ?? session.scale;
   return {
@@ -46,7 +46,10 @@ export async function resolveCallOptions(session: ScoringSession, own: ScoreOpti
 }
 
 /** @throws QalignError TASK_UNSUPPORTED for maps and curves of a chat model, which rates only whole inputs */
-function requireWholeInputs({ choice }: ScoringSession, { map, perFrame, perFrameWindow }: ScoreOptions): void {
+export function requireWholeInputs(
+  choice: ModelChoice,
+  { map, perFrame, perFrameWindow }: Pick<ScoreOptions, 'map' | 'perFrame' | 'perFrameWindow'>,
+): void {
   if (choice.backend !== 'transformers') return;
   const asksMap = map !== undefined && map !== false;
   if (!asksMap && perFrame !== true && perFrameWindow === undefined) return;

@@ -56,6 +56,15 @@ describe('qalign score, before a model is loaded', () => {
     expect(said.join('\n')).toMatch(/\[MEDIA_NOT_FOUND\][^]*\[MEDIA_URL_FORBIDDEN\][^]*0 scored, 3 failed/);
   });
 
+  it('refuses maps and curves of a chat model, which rates only whole inputs', async () => {
+    const asked = (...flags: string[]): Promise<unknown> =>
+      run(join(folder, 'a.png'), '--model', 'hf:someone/their-vlm', ...flags);
+    await expect(asked('--map')).rejects.toThrow(/their-vlm has no quality maps.*leave out --map/);
+    await expect(asked('--per-frame')).rejects.toThrow(/no frame curves.*leave out --per-frame/);
+    const { models } = await run(join(folder, 'a.png'), '--map');
+    expect(models).toBe(1); // another model has maps
+  });
+
   it('reports that a folder is empty', async () => {
     const empty = await mkdtemp(join(folder, 'empty-'));
     expect(await run(empty)).toMatchObject({ code: 1, models: 0 });

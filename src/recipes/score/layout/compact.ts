@@ -74,6 +74,8 @@ const SHARED_COLUMNS: readonly string[] = [
   'weights_sha256',
   'precision',
   'device',
+  'taught',
+  'processor',
   'prompt',
   'score_version',
   'schema_version',

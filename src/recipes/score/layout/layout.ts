@@ -34,6 +34,7 @@ export function typeOfColumn(name: string): ColumnType {
   if (name.startsWith('p_') || DOUBLES.includes(name)) return 'double';
   if (INTEGERS.includes(name)) return 'integer';
   if (name.startsWith('frames_')) return 'double';
+  if (name === 'taught') return 'boolean';
   return name === 'file_size' ? 'long' : 'text';
 }
 
