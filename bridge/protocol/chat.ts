@@ -32,13 +32,16 @@ export type LevelTokens = Static<typeof LevelTokens>;
 export const PixelBounds = closed({ min: Type.Optional(Positive), max: Type.Optional(Positive) });
 export type PixelBounds = Static<typeof PixelBounds>;
 
+/** `false`: the template writes that the model does not think. `default`: what the template writes if it is not told. */
+export const Thinking = Type.Union([Type.Literal(false), Type.Literal('default')]);
+
 /**
  * How a chat model is asked. Without `level_tokens`, a level word must be one token after the stem and a space. A
  * vocabulary where that is ambiguous is refused.
  */
 export const ChatSettings = closed({
   system: Type.Optional(Text),
-  thinking: Type.Literal(false),
+  thinking: Thinking,
   pixels: Type.Optional(PixelBounds),
   level_tokens: Type.Optional(LevelTokens),
 });

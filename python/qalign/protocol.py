@@ -234,7 +234,7 @@ class LoadModelParamsChatLevelTokens2(TypedDict):
 
 
 class LoadModelParamsChatRequired(TypedDict):
-    thinking: Literal[False]
+    thinking: Literal[False] | Literal["default"]
 
 
 class LoadModelParamsChat(LoadModelParamsChatRequired, total=False):
@@ -343,7 +343,7 @@ class InspectModelParamsChatLevelTokens2(TypedDict):
 
 
 class InspectModelParamsChatRequired(TypedDict):
-    thinking: Literal[False]
+    thinking: Literal[False] | Literal["default"]
 
 
 class InspectModelParamsChat(InspectModelParamsChatRequired, total=False):
@@ -649,7 +649,7 @@ class RunRecipeChatLevelTokens2(TypedDict):
 
 
 class RunRecipeChatRequired(TypedDict):
-    thinking: Literal[False]
+    thinking: Literal[False] | Literal["default"]
 
 
 class RunRecipeChat(RunRecipeChatRequired, total=False):

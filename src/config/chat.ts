@@ -4,10 +4,17 @@ const closed = { additionalProperties: false } as const;
 const count = (description: string) => Type.Optional(Type.Integer({ minimum: 1, description }));
 const mode = <M extends string>(name: M, description: string) => Type.Literal(name, { description });
 
-/** `chat` of `configs/models/<name>.yaml`, for models of transformers. The bridge sends it with `thinking: false`. */
+/** `chat` of `configs/models/<name>.yaml`, for models of transformers. The bridge always sends `thinking`. */
 export const ChatSchema = Type.Object(
   {
     system: Type.Optional(Type.String({ minLength: 1, description: 'message of the system (default: none)' })),
+    thinking: Type.Optional(
+      Type.Union([mode('default', 'what the chat template writes if it is not told'), Type.Literal(false)], {
+        default: false,
+        description:
+          'thoughts before the answer. false: the chat template is told to write none. Scores with another value differ',
+      }),
+    ),
     pixels: Type.Optional(
       Type.Object(
         {

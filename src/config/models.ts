@@ -133,7 +133,9 @@ export async function chooseModel(
     tasks: described?.tasks,
     prompt: described?.prompt ?? (isChat ? 'chat' : 'default'),
     untrained: described?.untrained ?? false,
-    ...(isChat ? { backend, chat: { ...(described?.chat as ChatSettings | undefined), thinking: false } } : {}),
+    ...(isChat
+      ? { backend, chat: { thinking: false, ...(described?.chat as Partial<ChatSettings> | undefined) } }
+      : {}),
     ...(isTaught ? {} : { taught: false }),
     ...(described?.download_gb === undefined ? {} : { downloadGb: described.download_gb }),
     ...(described === undefined ? {} : { licence: described.licence }),

@@ -1,6 +1,6 @@
 """A question and its stem → the text of the model's own chat template, with one placeholder for each picture."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from qalign.weights.answers import ChatPrompt
@@ -16,8 +16,19 @@ SAID = "qalign-answer"  # stands for an answer
 class Chat:
     """Renders questions with a chat template of Jinja."""
 
-    def __init__(self, tokenizer: Any, template: str | None, placeholder: str, system: str | None = None) -> None:
-        """`placeholder` is the text that the template writes for a picture. Raises ConfigError without a template."""
+    def __init__(
+        self,
+        tokenizer: Any,
+        template: str | None,
+        placeholder: str,
+        system: str | None = None,
+        thinking: bool | str = False,
+    ) -> None:
+        """`placeholder` is the text that the template writes for a picture.
+
+        `thinking` is False for a template that is told to write no thoughts, or "default" for one that is not told.
+        Raises ConfigError without a template.
+        """
         if not isinstance(template, str) or not template:
             raise ConfigError(
                 "The model has no chat template (chat_template.jinja, chat_template.json or a key of "
@@ -25,6 +36,7 @@ class Chat:
             )
         self.template = template
         self._tokenizer, self._placeholder, self._system = tokenizer, placeholder, system
+        self._options = {THINKING: False} if thinking is False and THINKING in template else {}
         added = (str(token) for token in tokenizer.added_tokens_decoder.values() if token.special)
         self._control = sorted({placeholder, *tokenizer.all_special_tokens, *added} - {""})
 
@@ -72,19 +84,22 @@ class Chat:
         return str(found)
 
     def _apply(self, messages: list[dict[str, Any]], begin: bool = True) -> str:
-        options = {THINKING: False} if THINKING in self.template else {}
         remedy = "Correct chat_template.jinja, or use a checkpoint that was tuned for chats with pictures."
         with refusing("The chat template of the model refuses the question", remedy):
             text = self._tokenizer.apply_chat_template(
-                messages, chat_template=self.template, tokenize=False, add_generation_prompt=begin, **options
+                messages, chat_template=self.template, tokenize=False, add_generation_prompt=begin, **self._options
             )
             return str(text)
 
 
-def chat_of(processor: Any, system: str | None = None) -> Chat:
-    """The chat of a processor of the library: its own template, or that of its tokenizer. Raises ConfigError."""
+def chat_of(processor: Any, settings: Mapping[str, Any]) -> Chat:
+    """The chat of a processor of the library: its own template, or that of its tokenizer.
+
+    `settings` has the keys of ChatSettings. Raises ConfigError.
+    """
     template = processor.chat_template or processor.tokenizer.chat_template
-    return Chat(processor.tokenizer, template, processor.image_token, system)
+    system, thinking = settings.get("system"), settings.get("thinking", False)
+    return Chat(processor.tokenizer, template, processor.image_token, system, thinking)
 
 
 def with_pictures(rendered: str, placeholder: str, texts: Sequence[str]) -> str:

@@ -49,7 +49,7 @@ def open_processor(folder: ModelFolder, settings: Mapping[str, Any]) -> Opened:
         processor = load_processor(folder.path, folder.family, settings.get("pixels"))
         preparing = preparing_of(folder.family, processor)
         require_geometry(folder, processor.image_processor)
-        opened = Opened(processor, preparing, chat_of(processor, settings.get("system")))
+        opened = Opened(processor, preparing, chat_of(processor, settings))
         try:
             try_out(opened, folder)
         except InvalidInput as error:  # of a question that fits every model

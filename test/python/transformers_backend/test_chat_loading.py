@@ -231,6 +231,15 @@ def test_the_system_message_is_rendered_first(published):
     assert found.prompts[0].rendered.startswith("<|im_start|>system\nBe exact.<|im_end|>\n<|im_start|>user\n")
 
 
+def test_thinking_is_off_or_what_the_template_writes_by_default(published):
+    off, default = (score(published, chat={"thinking": thinking}) for thinking in (False, "default"))
+    closed = "<think>\n\n</think>\n\n"
+    texts = [found.prompts[0].rendered for _, found in (off, default)]
+    assert closed in texts[0] and texts[1] == texts[0].replace(closed, "")
+    assert off[0].info.processing_sha256 != default[0].info.processing_sha256
+    assert off[0].info.processing_sha256 == load_scorer(str(published), chat={"thinking": False}).info.processing_sha256
+
+
 def test_markers_and_placeholders_must_fit_the_pictures(published):
     scorer = load_scorer(str(published))
     pixels = torch.zeros(1, 64, 64, 3, dtype=torch.uint8)
