@@ -1,0 +1,36 @@
+"""Compiles each Triton program of training for compute capabilities, without a GPU: `training_compile.py 80 90`."""
+
+import json
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "mplug_owl2" / "engine"))
+from kernel_compile import compiles
+
+from qalign.training.optimizer import update_programs
+
+SCALARS = ("keep", "pace", "gain_m", "second", "gain_v", "correction", "eps")
+UPDATE = {name: "fp32" for name in SCALARS} | {
+    name: "i32" for name in ("width", "row_blocks", "total", "seed_low", "seed_high")
+}
+STATE = {"m_code": "*i8", "v_code": "*u8"} | {name: "*fp32" for name in ("m_scale", "v_scale", "m_held", "v_held")}
+
+
+def compiled(capability: int) -> dict[str, bool]:
+    """Name of each program and its types → whether it compiles."""
+    wanted = [
+        (program, constants, UPDATE | STATE | {"values": values, "grad": values})
+        for program, constants in (
+            (update_programs._coded, {"COUNT": update_programs.BLOCKS, "BLOCK": 256}),
+            (update_programs._wide, {"BLOCK": update_programs.LANES}),
+        )
+        for values in ("*bf16", "*fp32")
+    ]
+    return {
+        f"{program.__name__} {types.get('values', '')} {capability}": compiles(program, capability, constants, **types)
+        for program, constants, types in wanted
+    }
+
+
+if __name__ == "__main__":
+    print(json.dumps({name: works for word in sys.argv[1:] for name, works in compiled(int(word)).items()}))
