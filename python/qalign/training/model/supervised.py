@@ -61,13 +61,15 @@ class SupervisedModel(TrainedModel):
             cells = trunk.vision_model.resume(batch.features, first_trained(trunk.vision_model))
             tokens = trunk.vision_model.project(self._drop_channels(cells))
         places = self._places(tokens.shape[1])
-        seen = tokens if places is None else tokens[:, places]
+        if places is not None:
+            places = places.to(tokens.device, non_blocking=True)
+        seen = tokens if places is None else tokens.index_select(1, places)
         images = trunk.visual_abstractor(seen, places).flatten(0, 1)  # [ΣF·(Q + 1), D]
         x = self.dropout(torch.cat([trunk.embed_tokens(packing.text_ids), images]))  # [ΣT, D]
         cos, sin = packed_rotary(packing, config.head_dim, config.rope_theta)
         for layer in trunk.layers:
             x = self._block(layer.packed, x, packing, cos, sin)
-        return self.net.lm_head(trunk.norm(x[batch.predicting]))
+        return self.net.lm_head(trunk.norm(x.index_select(0, batch.predicting)))
 
     def _places(self, tokens: int) -> Tensor | None:
         """The positions of the image tokens that this step keeps, equal for all pictures. None: all tokens."""
