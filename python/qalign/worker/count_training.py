@@ -154,6 +154,9 @@ def report(name: str, micro_batches: Sequence[int]) -> dict[str, Any]:
 
 FORMS: dict[str, dict[str, Any]] = {
     "plain, recomputed": {"recompute": True},
+    "fused, recomputed": {"recompute": True, "fused": True},
+    "fused, half": {"recompute": 0.5, "fused": True},
+    "fused, kept": {"fused": True},
 }
 
 

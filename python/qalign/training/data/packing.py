@@ -5,7 +5,7 @@ modality-adaptive module then reads one slice. Only attention needs the order of
 shorter sequences first, so that all sequences of one length share one call of scaled dot product attention.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
@@ -15,7 +15,7 @@ from torch.nn.functional import scaled_dot_product_attention
 
 from qalign.mplug_owl2.language import DecoderLayer, Multiway, rotary_tables, rotate
 from qalign.mplug_owl2.model import IMAGE_TOKEN
-from qalign.mplug_owl2.vision import Block, split_fused_qkv
+from qalign.mplug_owl2.vision import Block, quick_gelu, split_fused_qkv
 
 
 @dataclass(frozen=True)
@@ -114,9 +114,25 @@ def attend(query: Tensor, key: Tensor, value: Tensor, groups: Sequence[tuple[int
     return (parts[0] if len(parts) == 1 else torch.cat(parts)).flatten(1)
 
 
-def vision_block(block: Block, x: Tensor) -> Tensor:
+class _Split(torch.autograd.Function):
+    """`split_fused_qkv`, whose gradients are written into one tensor at once."""
+
+    @staticmethod
+    def forward(ctx, fused: Tensor, heads: int) -> tuple[Tensor, ...]:
+        ctx.heads, ctx.shape = heads, fused.shape
+        return tuple(part.view_as(part) for part in split_fused_qkv(fused, heads))
+
+    @staticmethod
+    def backward(ctx, *grads: Tensor) -> tuple[Tensor, None]:
+        fused = grads[0].new_empty(ctx.shape)
+        for part, grad in zip(split_fused_qkv(fused, ctx.heads), grads, strict=True):
+            part.copy_(grad)
+        return fused, None
+
+
+def vision_block(block: Block, x: Tensor, activate: Callable[[Tensor], Tensor] = quick_gelu) -> Tensor:
     """`Block.forward` with fused attention. The literal block stores 16×1025×1025 attention weights per picture."""
-    attention = block.self_attn
-    qkv = split_fused_qkv(attention.query_key_value(block.input_layernorm(x)), attention.heads)
+    attention, mlp = block.self_attn, block.mlp
+    qkv = _Split.apply(attention.query_key_value(block.input_layernorm(x)), attention.heads)
     x = x + attention.dense(scaled_dot_product_attention(*qkv).transpose(1, 2).flatten(2))
-    return x + block.mlp(block.post_attention_layernorm(x))
+    return x + mlp.fc2(activate(mlp.fc1(block.post_attention_layernorm(x))))
