@@ -1,6 +1,5 @@
 """The forward pass for training: packed sequences, recomputed blocks, and logits only at supervised positions."""
 
-import math
 from collections.abc import Callable, Sequence
 from types import MethodType
 
@@ -15,9 +14,7 @@ from ..data.batch import Batch
 from ..data.packing import decoder_layer, packed_rotary, vision_block
 from ..kernels.blocks import fused_decoder_layer, fused_vision_block
 from ..optimizer.optimizer import part_of
-from .trained import TrainedModel
-
-ROUNDING = 1e-9  # a third of 24 blocks is 8 of them
+from .trained import TrainedModel, recomputed
 
 
 class SupervisedModel(TrainedModel):
@@ -45,7 +42,7 @@ class SupervisedModel(TrainedModel):
         for blocks, work in self._stacks():
             for number, block in enumerate(blocks):
                 block.packed = MethodType(work, block)  # a method, because `fully_shard` hooks methods of the block
-                block.recomputed = chosen(number, recompute)
+                block.recomputed = recomputed(number, recompute)
 
     def _stacks(self) -> list[tuple[Sequence[nn.Module], Callable[..., Tensor]]]:
         """The blocks of the encoder and of the language model, with their packed forward functions."""
@@ -115,11 +112,6 @@ def run_block(block: nn.Module, *inputs: object) -> Tensor:
     if block.recomputed and torch.is_grad_enabled():
         return checkpoint(block.packed, *inputs, use_reentrant=False)
     return block.packed(*inputs)
-
-
-def chosen(number: int, share: float) -> bool:
-    """Whether block `number` belongs to an evenly spaced share, in [0, 1], of all blocks."""
-    return math.floor((number + 1) * share + ROUNDING) > math.floor(number * share + ROUNDING)
 
 
 def first_trained(encoder: nn.Module) -> int:

@@ -18,7 +18,8 @@ from qalign.training.kernels.norms import normed
 from qalign.training.kernels.products import products
 from qalign.training.kernels.turning import turned
 from qalign.training.losses import next_token_sum
-from qalign.training.model.supervised import SupervisedModel, chosen
+from qalign.training.model.supervised import SupervisedModel
+from qalign.training.model.trained import recomputed
 
 HERE = Path(__file__).parent
 needs_triton = pytest.mark.skipif(
@@ -113,11 +114,11 @@ def test_layers_with_adapters_are_called_one_by_one() -> None:
 
 
 def test_a_share_of_the_blocks_is_evenly_spaced() -> None:
-    assert [chosen(n, True) for n in range(5)] == [True] * 5
-    assert not any(chosen(n, False) for n in range(5))
-    assert [n for n in range(8) if chosen(n, 0.5)] == [1, 3, 5, 7]
-    assert sum(chosen(n, 1 / 3) for n in range(24)) == 8
-    assert sum(chosen(n, 0.1) for n in range(32)) == 3
+    assert [recomputed(n, True) for n in range(5)] == [True] * 5
+    assert not any(recomputed(n, False) for n in range(5))
+    assert [n for n in range(8) if recomputed(n, 0.5)] == [1, 3, 5, 7]
+    assert sum(recomputed(n, 1 / 3) for n in range(24)) == 8
+    assert sum(recomputed(n, 0.1) for n in range(32)) == 3
 
 
 @needs_triton
