@@ -89,7 +89,9 @@ export const RunRecipe = Type.Object(
       Type.Union([Type.Literal('fp32'), Type.Literal('bf16'), Type.Literal('fp16'), Type.Null()]),
     ),
     ema: Type.Union([Type.Number({ exclusiveMinimum: 0, exclusiveMaximum: 1 }), Type.Null()]),
-    recompute: Type.Boolean(),
+    /** A number is the share of the blocks that are recomputed. */
+    recompute: Type.Union([Type.Boolean(), share]),
+    kernels: Type.Optional(Type.Union([Type.Literal('auto'), Type.Literal('plain')])),
     dropout,
     token_dropout: Type.Optional(dropout),
     channel_dropout: Type.Optional(dropout),

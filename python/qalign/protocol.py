@@ -729,7 +729,7 @@ class RunRecipeRequired(TypedDict):
     weights: Literal["fp32"] | Literal["bf16"]
     compute: Literal["fp32"] | Literal["bf16"]
     ema: float | None
-    recompute: bool
+    recompute: bool | float
     dropout: float
     augment: RunRecipeAugment
     seed: int
@@ -745,6 +745,7 @@ class RunRecipe(RunRecipeRequired, total=False):
     chat: RunRecipeChat
     train_stages_from: int | None
     export_weights: Literal["fp32"] | Literal["bf16"] | Literal["fp16"] | None
+    kernels: Literal["auto"] | Literal["plain"]
     token_dropout: float
     channel_dropout: float
 

@@ -352,10 +352,19 @@ export interface TrainRecipeInput {
    */
   readonly ema?: number | null | undefined;
   /**
-   * Activation checkpointing of each block; saves memory and takes about a third more time.
+   * Activation checkpointing of the blocks; saves memory and takes up to a third more time. A number from 0 to 1 is the
+   * share of the blocks that are recomputed.
    * @default true
+   * @example 0.5
    */
-  readonly recompute?: boolean | undefined;
+  readonly recompute?: boolean | number | undefined;
+  /**
+   * auto: on a GPU, norms, rotary positions and activations of mPLUG-Owl2 run as fused kernels; plain: as operations of
+   * PyTorch, which is slower.
+   * @default 'auto'
+   * @example 'plain'
+   */
+  readonly kernels?: 'auto' | 'plain' | undefined;
   /**
    * Dropout probability of the inputs of the language model. Number at least 0, below 1.
    * @default 0

@@ -321,7 +321,14 @@ export const TrainRecipe = Type.Object(
     recompute: given(
       run.recompute,
       true,
-      'activation checkpointing of each block; saves memory and takes about a third more time',
+      'activation checkpointing of the blocks; saves memory and takes up to a third more time. A number from 0 to 1 is the share of the blocks that are recomputed',
+      0.5,
+    ),
+    kernels: given(
+      run.kernels,
+      'auto',
+      'auto: on a GPU, norms, rotary positions and activations of mPLUG-Owl2 run as fused kernels; plain: as operations of PyTorch, which is slower',
+      'plain',
     ),
     dropout: given(run.dropout, 0, 'dropout probability of the inputs of the language model'),
     token_dropout: given(run.token_dropout, 0, 'fraction of the image tokens that each training step drops'),

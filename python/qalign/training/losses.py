@@ -29,7 +29,7 @@ class LevelView:
 def level_view(level_logits: Tensor, level_ids: Tensor) -> LevelView:
     """Logits at the level word [N, V] and the five word ids → the scorer's probabilities and score."""
     logits = level_logits.float()
-    chosen = logits[:, level_ids]
+    chosen = logits.index_select(1, level_ids)
     probs = chosen.softmax(-1)
     values = torch.tensor(LEVEL_VALUES, device=probs.device)
     score = probs @ values
@@ -45,7 +45,7 @@ def next_token_sum(logits: Tensor, labels: Tensor) -> Tensor:
 
 def soft_label_sum(level_logits: Tensor, level_ids: Tensor, target: Tensor) -> Tensor:
     """Σ KL(target ‖ softmax over the whole vocabulary). `target` [N, 5]; zero entries contribute nothing."""
-    log_probs = level_logits.float().log_softmax(-1)[:, level_ids]
+    log_probs = level_logits.float().log_softmax(-1).index_select(1, level_ids)
     return (torch.xlogy(target, target) - target * log_probs).sum()
 
 

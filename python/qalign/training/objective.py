@@ -73,6 +73,13 @@ def term_counts(items: Sequence[Item], weights: RunRecipeObjective) -> list[floa
     return [float(positions), float(len(soft)), float(pairs), float(len(with_level)), float(series)]
 
 
+def rows_of(x: Tensor, rows: Sequence[int]) -> Tensor:
+    """Some rows of x, each at most once. They are chosen on the host, so that the device is not waited for."""
+    if list(rows) == list(range(len(x))):
+        return x
+    return x.index_select(0, torch.tensor(rows, dtype=torch.long).to(x.device, non_blocking=True))
+
+
 def objective(
     logits: Tensor,
     batch: Batch,
@@ -87,19 +94,18 @@ def objective(
     device = logits.device
     zero = logits.sum() * 0
     leveled = [k for k, item in enumerate(items) if item.conversation.level_at >= 0]
-    slots = batch.level_slots[leveled]
-    soft = [k for k, place in enumerate(leveled) if weights["soft_label"] and items[place].level_probs is not None]
-    plain = torch.ones(len(batch.labels), dtype=torch.bool, device=device)
-    plain[slots[soft]] = False
-    plain[slots[[k for k, place in enumerate(leveled) if items[place].unrated]]] = False
+    slot = dict(zip(leveled, batch.level_slots[leveled].tolist(), strict=True))
+    soft = [k for k in leveled if weights["soft_label"] and items[k].level_probs is not None]
+    other = {slot[k] for k in leveled if items[k].unrated} | {slot[k] for k in soft}
+    plain = [row for row in range(len(batch.labels)) if row not in other]
     terms = [zero] * len(TERMS)
     if weights["next_token"] and counts[0]:
-        terms[0] = next_token_sum(logits[plain], batch.labels[plain]) / counts[0]
+        terms[0] = next_token_sum(rows_of(logits, plain), rows_of(batch.labels, plain)) / counts[0]
     if soft and counts[1]:
-        target = torch.tensor([items[leveled[k]].level_probs for k in soft], device=device)
-        terms[1] = soft_label_sum(logits[slots[soft]], level_ids, target) / counts[1]
+        target = torch.tensor([items[k].level_probs for k in soft], device=device)
+        terms[1] = soft_label_sum(rows_of(logits, [slot[k] for k in soft]), level_ids, target) / counts[1]
     if leveled and (weights["fidelity"] or weights["in_level"] or weights.get("series", 0.0)):
-        view, held = level_view(logits[slots], level_ids), [items[k] for k in leveled]
+        view, held = level_view(rows_of(logits, list(slot.values())), level_ids), [items[k] for k in leveled]
         for place, name, find in ((2, "fidelity", rated_pairs), (4, "series", series_pairs)):
             if weights.get(name, 0.0) and counts[place]:
                 pairs = find(held)

@@ -28,7 +28,7 @@ class Words(Protocol):
 
 
 class Batching(Protocol):
-    """Items → a batch with `labels` [P] and `level_slots` [B], the input of the model's forward pass."""
+    """Items → a batch with `labels` [P], and `level_slots` [B] on the CPU, the input of the model's forward pass."""
 
     @property
     def device(self) -> torch.device: ...

@@ -1,6 +1,7 @@
 """`python -m qalign.worker`: serve Node (--connect), or run a file of requests (--replay).
 
-It also measures a model (--bench) or a GPU (--gpu-check), and counts the work of a model (--count).
+It also measures a model (--bench) or a GPU (--gpu-check), and counts the work of scoring (--count) or training
+(--count-training).
 """
 
 import argparse
@@ -23,6 +24,10 @@ def main(argv: list[str]) -> int:
         from .count import main as count
 
         return count([word for word in argv if word != "--count"])
+    if "--count-training" in argv:
+        from .count_training import main as count_training
+
+        return count_training([word for word in argv if word != "--count-training"])
     if "--gpu-check" in argv:
         from .check.run import main as check
 
@@ -40,6 +45,9 @@ def main(argv: list[str]) -> int:
     )
     what.add_argument("--bench", action="store_true", help="measure a model; see --bench --help")
     what.add_argument("--count", action="store_true", help="count FLOPs, bytes and kernels; see --count --help")
+    what.add_argument(
+        "--count-training", action="store_true", help="count those of training; see --count-training --help"
+    )
     what.add_argument(
         "--gpu-check", action="store_true", help="measure a GPU in one run of seven minutes; see --gpu-check --help"
     )

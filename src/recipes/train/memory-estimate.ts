@@ -185,6 +185,15 @@ function trainableParameters(parameters: MemoryEstimate['parameters'], recipe: T
 
 const layerMatrices = ({ hidden_size: d, intermediate_size: m }: ModelShape): number => 6 * d * d + 3 * d * m;
 
+/** The share of the blocks whose activations are recomputed. */
+export const recomputedShare = ({ recompute }: Pick<TrainRecipe, 'recompute'>): number => Number(recompute);
+
+const recomputed = (recipe: TrainRecipe): string => {
+  const share = recomputedShare(recipe);
+  if (share === 0) return '';
+  return share === 1 ? ', recomputed' : `, ${Math.round(share * 100)} % of the blocks recomputed`;
+};
+
 /** Bytes per number in matrix products. */
 const computeBytes = ({ compute, device }: TrainRecipe): number =>
   (compute ?? (device === 'cuda' ? 'bf16' : 'fp32')) === 'bf16' ? 2 : 4;
@@ -192,8 +201,8 @@ const computeBytes = ({ compute, device }: TrainRecipe): number =>
 /**
  * Bytes of activations that are stored for the backward pass of one micro-batch. The factors are from the tensors that
  * autograd saved in a forward pass of the published shape on the meta device. Per token they are 5 rows of the
- * abstractor's width, 14 + 3·m/d of the language model's and 9 + 3·m/c of the encoder's. With `recompute` only the
- * inputs of blocks are stored, plus the inside of one block.
+ * abstractor's width, 15 + 3·m/d of the language model's and 9 + 3·m/c of the encoder's; with fused kernels 8 + 3·m/d
+ * and 8 + 2·m/c. Of the share of blocks that are recomputed only the inputs are stored, plus the inside of one block.
  */
 function activations(shape: ModelShape, recipe: TrainRecipe, frames: number): number {
   const { hidden_size: d, intermediate_size: m, num_hidden_layers: layers, vocab_size: vocabulary } = shape;
@@ -212,13 +221,15 @@ function activations(shape: ModelShape, recipe: TrainRecipe, frames: number): nu
   const tokens = frames * (queries + 1) + TEXT_TOKENS;
   const positions = frames * viewsOf(shape).length * ((size / patch) ** 2 + 1);
   const seen = queries + positions / frames;
-  const inLanguage = tokens * (14 * d + 3 * m);
-  const inVision = positions * (9 * c + 3 * inner);
+  const fused = recipe.device === 'cuda' && recipe.kernels === 'auto';
+  const inLanguage = tokens * ((fused ? 8 : 15) * d + 3 * m);
+  const inVision = positions * (fused ? 8 * c + 2 * inner : 9 * c + 3 * inner);
+  const again = recomputedShare(recipe);
   const abstractor = frames * abstractors * (5 * seen * a + 32 * queries * seen);
   const frozen = recipe.freeze.includes('vision') || recipe.lora !== null;
-  const vision = frozen ? positions * c : depth * (recipe.recompute ? positions * c : inVision);
-  const language = layers * (recipe.recompute ? tokens * d : inLanguage);
-  const block = recipe.recompute || frozen ? Math.max(inLanguage, inVision) : 0;
+  const vision = frozen ? positions * c : depth * (again * positions * c + (1 - again) * inVision);
+  const language = layers * (again * tokens * d + (1 - again) * inLanguage);
+  const block = again > 0 || frozen ? Math.max(inLanguage, inVision) : 0;
   const head = 16 * vocabulary * 12;
   return recipe.micro_batch * (computeBytes(recipe) * (abstractor + vision + language + block) + head);
 }
@@ -256,7 +267,7 @@ export function describeEstimate(
     `optimizer      ${gb(plan.optimizerBytes)}`,
     plan.activationBytes === null
       ? 'activations    unknown: they depend on the family and on the sizes of the pictures'
-      : `activations    ${gb(plan.activationBytes)} (micro-batch ${recipe.micro_batch}${recipe.recompute ? ', recomputed' : ''}, including gathered shards)`,
+      : `activations    ${gb(plan.activationBytes)} (micro-batch ${recipe.micro_batch}${recomputed(recipe)}, including gathered shards)`,
     perProcess(plan, recipe),
     `checkpoint     ${gb(plan.checkpointBytes)} on disk, ${recipe.keep_checkpoints} kept and one being written; writing needs the same amount of host memory`,
     ...(diskBytes === undefined

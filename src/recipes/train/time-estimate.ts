@@ -2,7 +2,7 @@ import { formatDuration } from '../../base/units.js';
 import type { TrainRecipe } from '../../config/train.js';
 import type { Machine } from './machine.js';
 import { ratedCopies, seriesItems } from './copy-plans.js';
-import { countParameters, TEXT_TOKENS, viewsOf, type ModelShape } from './memory-estimate.js';
+import { countParameters, recomputedShare, TEXT_TOKENS, viewsOf, type ModelShape } from './memory-estimate.js';
 import type { TrainRecord } from './records.js';
 
 /**
@@ -77,7 +77,7 @@ function itemFlops(shape: ModelShape, recipe: TrainRecipe, frames: number): numb
   const encoder = width === undefined ? views * LITE0_FLOPS * (size / 224) ** 2 : 2 * vision * positions;
   const passes = (part: 'vision' | 'abstractor' | 'language'): number =>
     (recipe.lora !== null || recipe.freeze.includes(part) ? (part === 'vision' ? 1 : 2) : 3) +
-    (recipe.recompute && part !== 'abstractor' ? 1 : 0);
+    (part === 'abstractor' ? 0 : recomputedShare(recipe));
   const seen = frames * encoder * (recipe.cache_features ? 0 : passes('vision'));
   const read = 2 * abstractor * (positions + queries) * frames * passes('abstractor');
   const embeddings = shape.vocab_size * shape.hidden_size;

@@ -21,7 +21,7 @@ class ChatBatch:
     """B items. `ids` [B, T] stay on the CPU. `types` are the kinds of tokens of each item, without padding.
 
     `predicting` [P] are indices into B·T positions, `labels` [P] the ids to predict there. `level_slots` [B] is the
-    index in P of item b's level word, or -1 without one.
+    index in P of item b's level word, or -1 without one; it stays on the CPU, where losses choose their rows.
     """
 
     ids: Tensor
@@ -62,8 +62,9 @@ class ChatBatcher:
         longest = max(len(conversation.ids) for conversation in conversations)
         types = [self.processor.create_mm_token_type_ids([list(one.ids)])[0] for one in conversations]
         predicting, labels, slots = supervised(conversations, longest)
-        whole = [torch.tensor(values).to(self.device, non_blocking=True) for values in (predicting, labels, slots)]
-        return ChatBatch(padded([one.ids for one in conversations]), types, pictures, *whole)
+        whole = [torch.tensor(values).to(self.device, non_blocking=True) for values in (predicting, labels)]
+        ids = padded([one.ids for one in conversations])
+        return ChatBatch(ids, types, pictures, *whole, torch.tensor(slots))
 
     def _pictures(self, frames: np.ndarray, random: np.random.Generator | None) -> Pictures:
         if random is not None and self.flip and random.random() < 0.5:

@@ -12,7 +12,7 @@ from qalign.transformers_backend.library import is_recomputed
 from qalign.transformers_backend.network import Features, Network
 from qalign.transformers_backend.processing import Preparing
 
-from ..model.trained import TrainedModel
+from ..model.trained import TrainedModel, recomputed
 from .batch import ChatBatch
 from .parts import part_of
 
@@ -25,7 +25,9 @@ class _Seen:
 
 
 class ChatModel(TrainedModel):
-    """`compute` is the dtype of the pixels, that of all products. `recompute`: blocks keep only their inputs."""
+    """`compute` is the dtype of the pixels, that of all products. `recompute`: this share of the blocks, evenly spaced,
+    keeps only their inputs.
+    """
 
     def __init__(
         self,
@@ -34,7 +36,7 @@ class ChatModel(TrainedModel):
         preparing: Preparing,
         device: torch.device,
         compute: torch.dtype,
-        recompute: bool,
+        recompute: bool | float,
     ) -> None:
         super().__init__()
         self.net = net
@@ -43,6 +45,8 @@ class ChatModel(TrainedModel):
         self._network = Network(net, family, device, compute, width)
         if recompute:
             net.activation_checkpointing_enable({"use_reentrant": False})
+            for number, block in enumerate(self.sharded_blocks()):
+                block.gradient_checkpointing = recomputed(number, recompute)
 
     def sharded_blocks(self) -> list[nn.Module]:
         return [module for module in self.net.modules() if is_recomputed(module)]

@@ -19,7 +19,8 @@ class Batch:
     of `begin` of the frozen encoder or of its frozen stages; the encoder's `resume` and `project` follow.
 
     `predicting` [P] is the row that makes each supervised prediction, in the block order of `packing`. `labels` [P] are
-    the ids to predict. `level_slots` [B] is the index in P of item b's level word, or -1 without one.
+    the ids to predict. `level_slots` [B] is the index in P of item b's level word, or -1 without one; it
+    stays on the CPU, where losses choose their rows.
     """
 
     packing: Packing
@@ -54,8 +55,8 @@ def make_batch(
                 slots[-1] = len(labels)
             predicting.append(rows[place + shift - 1])
             labels.append(label)
-    whole = [torch.tensor(values).to(device, non_blocking=True) for values in (predicting, labels, slots)]
-    return Batch(packing, list(frames), pixels, features, *whole)
+    whole = [torch.tensor(values).to(device, non_blocking=True) for values in (predicting, labels)]
+    return Batch(packing, list(frames), pixels, features, *whole, torch.tensor(slots))
 
 
 def sequence_length(conversation: Conversation, frames: int, tokens_per_frame: int) -> int:

@@ -5,7 +5,7 @@ modality-adaptive module then reads one slice. Only attention needs the order of
 shorter sequences first, so that all sequences of one length share one call of scaled dot product attention.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
@@ -15,7 +15,7 @@ from torch.nn.functional import scaled_dot_product_attention
 
 from qalign.mplug_owl2.language import DecoderLayer, Multiway, rotary_tables, rotate
 from qalign.mplug_owl2.model import IMAGE_TOKEN
-from qalign.mplug_owl2.vision import Block, split_fused_qkv
+from qalign.mplug_owl2.vision import Block, quick_gelu, split_fused_qkv
 
 
 @dataclass(frozen=True)
@@ -58,6 +58,23 @@ def pack(ids: Sequence[Sequence[int]], frames: Sequence[int], tokens_per_frame: 
     return Packing(*(tensor.to(device, non_blocking=True) for tensor in tensors), groups, tuple(rows))
 
 
+class _Permuted(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x: Tensor, order: Tensor, inverse: Tensor) -> Tensor:
+        ctx.save_for_backward(order, inverse)
+        return x.index_select(0, order)
+
+    @staticmethod
+    def backward(ctx, grad: Tensor) -> tuple[Tensor, None, None]:
+        order, inverse = ctx.saved_tensors
+        return permuted(grad, inverse, order), None, None
+
+
+def permuted(x: Tensor, order: Tensor, inverse: Tensor) -> Tensor:
+    """x[order] for a permutation. Its gradient is a gather by `inverse`; that of an index would sort and add."""
+    return _Permuted.apply(x, order, inverse)
+
+
 def packed_rotary(packing: Packing, head_dim: int, theta: float) -> tuple[Tensor, Tensor]:
     """cos and sin [ΣT, 1, d] in fp32, in sequence order."""
     longest = packing.groups[-1][1]
@@ -67,8 +84,8 @@ def packed_rotary(packing: Packing, head_dim: int, theta: float) -> tuple[Tensor
 
 def by_modality(pair: Multiway, x: Tensor, text_rows: int) -> Tensor:
     """Apply the text module to the first `text_rows` rows and the image module to the rest: [ΣT, C] in block order."""
-    text, image = pair.multiway
-    return torch.cat([text(x[:text_rows]), image(x[text_rows:])])
+    (text, image), rows = pair.multiway, x.split([text_rows, len(x) - text_rows])
+    return torch.cat([text(rows[0]), image(rows[1])])
 
 
 def decoder_layer(layer: DecoderLayer, x: Tensor, packing: Packing, cos: Tensor, sin: Tensor) -> Tensor:
@@ -77,28 +94,45 @@ def decoder_layer(layer: DecoderLayer, x: Tensor, packing: Packing, cos: Tensor,
     h = by_modality(layer.input_layernorm, x, texts)
 
     def heads(rows: Tensor) -> Tensor:  # [ΣT, D] in block order → [ΣT, H, d] in sequence order
-        return rows[packing.order].unflatten(1, (attention.heads, -1))
+        return permuted(rows, packing.order, packing.inverse).unflatten(1, (attention.heads, -1))
 
     query = rotate(heads(attention.q_proj(h)), cos, sin)
     key = rotate(heads(by_modality(attention.k_proj, h, texts)), cos, sin)
     value = heads(by_modality(attention.v_proj, h, texts))
-    x = x + attention.o_proj(_attend(query, key, value, packing.groups)[packing.inverse])
+    attended = permuted(attend(query, key, value, packing.groups), packing.inverse, packing.order)
+    x = x + attention.o_proj(attended)
     return x + layer.mlp(by_modality(layer.post_attention_layernorm, x, texts))
 
 
-def _attend(query: Tensor, key: Tensor, value: Tensor, groups: Sequence[tuple[int, int]]) -> Tensor:
+def attend(query: Tensor, key: Tensor, value: Tensor, groups: Sequence[tuple[int, int]]) -> Tensor:
     """Causal attention within every sequence: [ΣT, H, d] → [ΣT, H·d]."""
     sizes = [count * length for count, length in groups]
     parts = []
     for (count, length), *qkv in zip(groups, *(t.split(sizes) for t in (query, key, value)), strict=True):
         shaped = [part.unflatten(0, (count, length)).transpose(1, 2) for part in qkv]  # [n, H, T, d]
         parts.append(scaled_dot_product_attention(*shaped, is_causal=True).transpose(1, 2).flatten(0, 1))
-    return torch.cat(parts).flatten(1)
+    return (parts[0] if len(parts) == 1 else torch.cat(parts)).flatten(1)
 
 
-def vision_block(block: Block, x: Tensor) -> Tensor:
+class _Split(torch.autograd.Function):
+    """`split_fused_qkv`, whose gradients are written into one tensor at once."""
+
+    @staticmethod
+    def forward(ctx, fused: Tensor, heads: int) -> tuple[Tensor, ...]:
+        ctx.heads, ctx.shape = heads, fused.shape
+        return tuple(part.view_as(part) for part in split_fused_qkv(fused, heads))
+
+    @staticmethod
+    def backward(ctx, *grads: Tensor) -> tuple[Tensor, None]:
+        fused = grads[0].new_empty(ctx.shape)
+        for part, grad in zip(split_fused_qkv(fused, ctx.heads), grads, strict=True):
+            part.copy_(grad)
+        return fused, None
+
+
+def vision_block(block: Block, x: Tensor, activate: Callable[[Tensor], Tensor] = quick_gelu) -> Tensor:
     """`Block.forward` with fused attention. The literal block stores 16×1025×1025 attention weights per picture."""
-    attention = block.self_attn
-    qkv = split_fused_qkv(attention.query_key_value(block.input_layernorm(x)), attention.heads)
+    attention, mlp = block.self_attn, block.mlp
+    qkv = _Split.apply(attention.query_key_value(block.input_layernorm(x)), attention.heads)
     x = x + attention.dense(scaled_dot_product_attention(*qkv).transpose(1, 2).flatten(2))
-    return x + block.mlp(block.post_attention_layernorm(x))
+    return x + mlp.fc2(activate(mlp.fc1(block.post_attention_layernorm(x))))

@@ -53,7 +53,8 @@ def build_model(recipe: RunRecipe, source: ModelSource) -> SupervisedModel:
     if channel_dropout and not hasattr(net.model.vision_model, "token_mean"):
         raise TrainingError("CONFIG_INVALID", "channel_dropout needs an efficientnet_lite0 encoder; remove it.")
     dropout = recipe["dropout"], recipe.get("token_dropout", 0.0), channel_dropout
-    return SupervisedModel(net, recipe["recompute"], *dropout).train()
+    fused = recipe["device"] == "cuda" and recipe.get("kernels", "auto") == "auto"
+    return SupervisedModel(net, recipe["recompute"], *dropout, fused=fused).train()
 
 
 def freeze(net: MPLUGOwl2, parts: Sequence[str], stages_from: int | None = None) -> None:

@@ -1,6 +1,6 @@
 """The forward pass for training: packed sequences, recomputed blocks, and logits only at supervised positions."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from types import MethodType
 
 import torch
@@ -12,41 +12,47 @@ from qalign.mplug_owl2.vision import VisionTransformer
 
 from ..data.batch import Batch
 from ..data.packing import decoder_layer, packed_rotary, vision_block
+from ..kernels.blocks import fused_decoder_layer, fused_vision_block
 from ..optimizer.optimizer import part_of
-from .trained import TrainedModel
+from .trained import TrainedModel, recomputed
 
 
 class SupervisedModel(TrainedModel):
     """A wrapper with the forward pass for training, because `fully_shard` gathers parameters when a module is called.
 
-    `recompute`: every block of the encoder and of the language model keeps only its input for the backward pass.
+    `recompute`: this share of the blocks of the encoder and of the language model, evenly spaced, keeps only its input
+    for the backward pass. `fused`: blocks use the operators of `kernels/`, which are Triton programs on CUDA.
     """
 
     def __init__(
         self,
         net: MPLUGOwl2,
-        recompute: bool = False,
+        recompute: bool | float = False,
         dropout: float = 0.0,
         token_dropout: float = 0.0,
         channel_dropout: float = 0.0,
+        fused: bool = False,
     ) -> None:
         super().__init__()
         self.net = net
-        self.recompute = recompute
+        self.fused = fused
         self.dropout = nn.Dropout(dropout)
         self.token_dropout = token_dropout
         self.channel_dropout = channel_dropout
-        for block, work in self.blocks():
-            block.packed = MethodType(work, block)  # a method, because `fully_shard` hooks methods of the block
+        for blocks, work in self._stacks():
+            for number, block in enumerate(blocks):
+                block.packed = MethodType(work, block)  # a method, because `fully_shard` hooks methods of the block
+                block.recomputed = recomputed(number, recompute)
 
-    def blocks(self) -> list[tuple[nn.Module, Callable[..., Tensor]]]:
-        """The blocks that are recomputed separately, each with its packed forward function."""
+    def _stacks(self) -> list[tuple[Sequence[nn.Module], Callable[..., Tensor]]]:
+        """The blocks of the encoder and of the language model, with their packed forward functions."""
         trunk = self.net.model
         vision = trunk.vision_model.encoder.layers if isinstance(trunk.vision_model, VisionTransformer) else []
-        return [(block, vision_block) for block in vision] + [(layer, decoder_layer) for layer in trunk.layers]
+        seeing, saying = (fused_vision_block, fused_decoder_layer) if self.fused else (vision_block, decoder_layer)
+        return [(list(vision), seeing), (list(trunk.layers), saying)]
 
     def sharded_blocks(self) -> list[nn.Module]:
-        return [block for block, _ in self.blocks()]
+        return [block for blocks, _ in self._stacks() for block in blocks]
 
     def part_of(self, name: str) -> str:
         return part_of(name)
@@ -61,13 +67,15 @@ class SupervisedModel(TrainedModel):
             cells = trunk.vision_model.resume(batch.features, first_trained(trunk.vision_model))
             tokens = trunk.vision_model.project(self._drop_channels(cells))
         places = self._places(tokens.shape[1])
-        seen = tokens if places is None else tokens[:, places]
+        if places is not None:
+            places = places.to(tokens.device, non_blocking=True)
+        seen = tokens if places is None else tokens.index_select(1, places)
         images = trunk.visual_abstractor(seen, places).flatten(0, 1)  # [ΣF·(Q + 1), D]
         x = self.dropout(torch.cat([trunk.embed_tokens(packing.text_ids), images]))  # [ΣT, D]
         cos, sin = packed_rotary(packing, config.head_dim, config.rope_theta)
         for layer in trunk.layers:
-            x = self._block(layer.packed, x, packing, cos, sin)
-        return self.net.lm_head(trunk.norm(x[batch.predicting]))
+            x = run_block(layer, x, packing, cos, sin)
+        return self.net.lm_head(trunk.norm(x.index_select(0, batch.predicting)))
 
     def _places(self, tokens: int) -> Tensor | None:
         """The positions of the image tokens that this step keeps, equal for all pictures. None: all tokens."""
@@ -95,13 +103,15 @@ class SupervisedModel(TrainedModel):
                 return vision.project(self._drop_channels(vision.measure(pixels)))
             x = vision.embeddings(pixels)
             for block in vision.encoder.layers:
-                x = self._block(block.packed, x)
+                x = run_block(block, x)
             return vision.post_layernorm(x)
 
-    def _block(self, block: Callable[..., Tensor], *inputs: object) -> Tensor:
-        if self.recompute and torch.is_grad_enabled():
-            return checkpoint(block, *inputs, use_reentrant=False)
-        return block(*inputs)
+
+def run_block(block: nn.Module, *inputs: object) -> Tensor:
+    """The packed forward pass of a block, recomputed for the backward pass where the block says so."""
+    if block.recomputed and torch.is_grad_enabled():
+        return checkpoint(block.packed, *inputs, use_reentrant=False)
+    return block.packed(*inputs)
 
 
 def first_trained(encoder: nn.Module) -> int:

@@ -49,9 +49,9 @@ def define(
     return call
 
 
-def programs(module: str = "programs") -> Any:
-    """A module of Triton programs. Raises ImportError without Triton."""
-    return importlib.import_module(f".{module}", __package__)
+def programs(module: str = "programs", package: str | None = __package__) -> Any:
+    """A module of Triton programs in a package. Raises ImportError without Triton."""
+    return importlib.import_module(f".{module}", package)
 
 
 @lru_cache(maxsize=16)
