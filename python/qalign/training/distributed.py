@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard, register_fsdp_forward_method
 
+from .model.compute_copies import compute_in
 from .model.trained import TrainedModel
 
 
@@ -51,8 +52,13 @@ def leave_world() -> None:
 def shard(model: TrainedModel, world: World, compute: torch.dtype) -> None:
     """Apply FSDP2 with one group per block of the encoder and the language model, and one group for the rest.
 
-    Weights keep their dtype, products are computed in `compute`, and gradients are reduced in fp32.
+    Weights keep their dtype, products are computed in `compute`, and gradients are reduced in fp32. One process has
+    nothing to share: its model stays plain.
     """
+    if world.size == 1:
+        model.to(world.device)
+        compute_in(model, compute)
+        return
     mesh = init_device_mesh(world.device.type, (world.size,))
     policy = MixedPrecisionPolicy(param_dtype=compute, reduce_dtype=torch.float32, cast_forward_inputs=False)
     model.to(world.device)
@@ -73,6 +79,11 @@ def cast_position_tables(net: nn.Module, compute: torch.dtype) -> Iterator[tuple
             if name.endswith("_pos_embed"):
                 yield f"{module_name}.{name}", value
                 module.register_buffer(name, value.to(compute))
+
+
+def local(value: Tensor) -> Tensor:
+    """The shard of this process, or the tensor itself if it is not sharded. They share storage."""
+    return value.to_local() if hasattr(value, "to_local") else value
 
 
 def full(value: Tensor) -> Tensor:
