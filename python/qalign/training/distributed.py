@@ -10,7 +10,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 from torch.distributed.device_mesh import init_device_mesh
-from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard, register_fsdp_forward_method
+from torch.distributed.fsdp import FSDPModule, MixedPrecisionPolicy, fully_shard, register_fsdp_forward_method
 
 from .model.compute_copies import compute_in
 from .model.trained import TrainedModel
@@ -53,7 +53,8 @@ def shard(model: TrainedModel, world: World, compute: torch.dtype) -> None:
     """Apply FSDP2 with one group per block of the encoder and the language model, and one group for the rest.
 
     Weights keep their dtype, products are computed in `compute`, and gradients are reduced in fp32. One process has
-    nothing to share: its model stays plain.
+    nothing to share: its model stays plain. Of several, each block goes to the device when it is sharded, so that no
+    device holds the model whole. Weights on the meta device stay there.
     """
     if world.size == 1:
         model.to(world.device)
@@ -61,12 +62,18 @@ def shard(model: TrainedModel, world: World, compute: torch.dtype) -> None:
         return
     mesh = init_device_mesh(world.device.type, (world.size,))
     policy = MixedPrecisionPolicy(param_dtype=compute, reduce_dtype=torch.float32, cast_forward_inputs=False)
-    model.to(world.device)
     for block in model.sharded_blocks():
         fully_shard(block, mesh=mesh, mp_policy=policy)
         if hasattr(block, "packed"):
             register_fsdp_forward_method(block, "packed")
     fully_shard(model, mesh=mesh, mp_policy=policy)
+
+
+def reshard(model: TrainedModel) -> None:
+    """Drop gathered copies of weights, which a change of the shards does not reach."""
+    for module in (*model.sharded_blocks(), model):
+        if isinstance(module, FSDPModule):
+            module.reshard()
 
 
 def cast_position_tables(net: nn.Module, compute: torch.dtype) -> Iterator[tuple[str, Tensor]]:

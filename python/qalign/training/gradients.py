@@ -22,7 +22,9 @@ class GradientSum:
     def __init__(self, model: TrainedModel, world: World, keep: str, micro_batches: int) -> None:
         self._model, self._world, self._keep, self._count = model, world, keep, micro_batches
         self._trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
-        self._sums: dict[int, Tensor] = {}  # index of a parameter → its fp32 sum, where its shards are reduced each time
+        self._sums: dict[
+            int, Tensor
+        ] = {}  # index of a parameter → its fp32 sum, where its shards are reduced each time
         self._passes = 0
 
     @contextmanager

@@ -2,6 +2,8 @@
 
 import json
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +44,30 @@ def inject_adapters(net: nn.Module, settings: RunRecipeLora, targets: str | list
     config = LoraConfig(
         r=settings["r"], lora_alpha=settings["alpha"], lora_dropout=settings["dropout"], target_modules=targets
     )
-    inject_adapter_in_model(config, net)
+    with _stand_ins(net):
+        inject_adapter_in_model(config, net)
+
+
+@contextmanager
+def _stand_ins(net: nn.Module) -> Iterator[None]:
+    """Within the context, a weight on the meta device is one repeated number on the CPU.
+
+    PEFT puts adapters on the device of their layer. They get the same values as beside loaded weights.
+    """
+    places = [
+        (tensors, weight)
+        for module in net.modules()
+        for tensors in (module._parameters, module._buffers)
+        if (weight := tensors.get("weight")) is not None and weight.is_meta
+    ]
+    for tensors, weight in places:
+        flat = torch.zeros(1, dtype=weight.dtype).expand(weight.shape)
+        tensors["weight"] = nn.Parameter(flat, False) if isinstance(weight, nn.Parameter) else flat
+    try:
+        yield
+    finally:
+        for tensors, weight in places:
+            tensors["weight"] = weight
 
 
 def merged_state(state: dict[str, Tensor], alpha: float, r: int) -> dict[str, Tensor]:

@@ -1,6 +1,7 @@
 """The state that training changes: the model, its optimizer, its weight average and the number of updates."""
 
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -9,7 +10,7 @@ from torch import Tensor
 from qalign.protocol import RunRecipe
 from qalign.weights.tensors import DTYPES
 
-from ..distributed import World, cast_position_tables, full, shard
+from ..distributed import World, cast_position_tables, full, reshard, shard
 from ..optimizer.averaging import WeightAverage
 from ..optimizer.optimizer import make_optimizer, parameter_groups
 from .trained import TrainedModel
@@ -34,9 +35,16 @@ class TrainState:
             self.average.update()
         self.step += 1
 
-    def evaluated_weights(self) -> AbstractContextManager[None]:
+    @contextmanager
+    def evaluated_weights(self) -> Iterator[None]:
         """Within the context, the model has the weights that are evaluated and exported."""
-        return self.average.in_place() if self.average is not None else nullcontext()
+        if self.average is None:
+            yield
+            return
+        with self.average.in_place():
+            reshard(self.model)
+            yield
+        reshard(self.model)
 
     def tensors(self) -> dict[str, Tensor]:
         """All tensors of a checkpoint, by names that are equal on all processes: `model.…`, `optimizer.<parameter>.…`
@@ -62,11 +70,17 @@ class TrainState:
         return state | (self.position_tables if world.rank == 0 else {})
 
 
-def make_state(model: TrainedModel, recipe: RunRecipe, world: World) -> TrainState:
-    """Shard the model over the processes and create the optimizer of the recipe."""
+def make_state(
+    model: TrainedModel, recipe: RunRecipe, world: World, fill: Callable[[], None] = lambda: None
+) -> TrainState:
+    """Shard the model over the processes and create the optimizer of the recipe.
+
+    `fill` then gives their values to weights on the meta device.
+    """
     compute = DTYPES[recipe["compute"]]
-    tables = dict(cast_position_tables(model.net, compute))
     shard(model, world, compute)
+    fill()
+    tables = dict(cast_position_tables(model.net, compute))
     groups = parameter_groups(model.named_parameters(), recipe["learning_rates"], recipe["weight_decay"], model.part_of)
     first, second = recipe["betas"]
     optimizer = make_optimizer(recipe["optimizer"], groups, (first, second), recipe["seed"])
