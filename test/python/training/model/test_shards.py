@@ -11,8 +11,8 @@ from gloo import on_ranks
 from safetensors.torch import load_file, save_file
 from training_golden import GOLDEN
 
-from qalign.mplug_owl2.random_weights import TINY, random_model
 from qalign.mplug_owl2.config import parse_config
+from qalign.mplug_owl2.random_weights import TINY, random_model
 from qalign.training.distributed import World, full, shard
 from qalign.training.model.build import ModelSource, build_model, whole_network
 from qalign.training.setup import begin_model
@@ -76,7 +76,7 @@ def write_model(folder: Path, layers: int = 8) -> int:
 
 @contextmanager
 def peak_anonymous():
-    """A list whose only entry is the largest growth of this process's own memory in bytes. Mapped files do not count."""
+    """A list with the largest growth of this process's own memory in bytes. Mapped files do not count."""
 
     def held() -> int:
         lines = Path("/proc/self/status").read_text().splitlines()
