@@ -2,7 +2,7 @@
 
 import os
 import resource
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -49,12 +49,15 @@ def leave_world() -> None:
     dist.destroy_process_group()
 
 
-def shard(model: TrainedModel, world: World, compute: torch.dtype) -> None:
+def shard(
+    model: TrainedModel, world: World, compute: torch.dtype, ready: Callable[[nn.Module], None] = lambda module: None
+) -> None:
     """Apply FSDP2 with one group per block of the encoder and the language model, and one group for the rest.
 
     Weights keep their dtype, products are computed in `compute`, and gradients are reduced in fp32. One process has
     nothing to share: its model stays plain. Of several, each block goes to the device when it is sharded, so that no
-    device holds the model whole. Weights on the meta device stay there.
+    device holds the model whole. `ready` is called with each block before that, and with the model for the rest.
+    Weights on the meta device stay there.
     """
     if world.size == 1:
         model.to(world.device)
@@ -63,9 +66,11 @@ def shard(model: TrainedModel, world: World, compute: torch.dtype) -> None:
     mesh = init_device_mesh(world.device.type, (world.size,))
     policy = MixedPrecisionPolicy(param_dtype=compute, reduce_dtype=torch.float32, cast_forward_inputs=False)
     for block in model.sharded_blocks():
+        ready(block)
         fully_shard(block, mesh=mesh, mp_policy=policy)
         if hasattr(block, "packed"):
             register_fsdp_forward_method(block, "packed")
+    ready(model)
     fully_shard(model, mesh=mesh, mp_policy=policy)
 
 

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from qalign.protocol import RunRecipe
 from qalign.weights.tensors import DTYPES
@@ -71,14 +71,18 @@ class TrainState:
 
 
 def make_state(
-    model: TrainedModel, recipe: RunRecipe, world: World, fill: Callable[[], None] = lambda: None
+    model: TrainedModel,
+    recipe: RunRecipe,
+    world: World,
+    fill: Callable[[], None] = lambda: None,
+    ready: Callable[[nn.Module], None] = lambda module: None,
 ) -> TrainState:
     """Shard the model over the processes and create the optimizer of the recipe.
 
-    `fill` then gives their values to weights on the meta device.
+    `ready` is called with each part before it is sharded. `fill` then gives their values to weights on the meta device.
     """
     compute = DTYPES[recipe["compute"]]
-    shard(model, world, compute)
+    shard(model, world, compute, ready)
     fill()
     tables = dict(cast_position_tables(model.net, compute))
     groups = parameter_groups(model.named_parameters(), recipe["learning_rates"], recipe["weight_decay"], model.part_of)
