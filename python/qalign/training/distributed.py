@@ -4,6 +4,7 @@ import os
 import resource
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 
 import torch
@@ -15,15 +16,23 @@ from torch.distributed.fsdp import FSDPModule, MixedPrecisionPolicy, fully_shard
 from .model.compute_copies import compute_in
 from .model.trained import TrainedModel
 
+# how long a process waits for work of another on disks: longer than src/recipes/train/launch.ts allows without a step
+PATIENCE = timedelta(hours=3)
+
 
 @dataclass(frozen=True)
 class World:
-    """`saving` is a separate gloo group, because asynchronous checkpoints fail on the training group."""
+    """`saving` is a separate gloo group with a limit of PATIENCE. Asynchronous checkpoints fail on the training group,
+    and NCCL ends a process that waits in it for ten minutes."""
 
     rank: int
     size: int
     device: torch.device
     saving: dist.ProcessGroup
+
+    def wait(self) -> None:
+        """Wait for all processes, however long one of them reads or writes files, within PATIENCE."""
+        dist.barrier(group=self.saving)
 
     def sum(self, values: list[float]) -> list[float]:
         """Sums over all processes, in fp64."""
@@ -40,12 +49,12 @@ def join_world(device: str) -> World:
     if local.type == "cuda":
         torch.cuda.set_device(local)
     dist.init_process_group("cpu:gloo,cuda:nccl" if local.type == "cuda" else "gloo")
-    return World(dist.get_rank(), dist.get_world_size(), local, dist.new_group(backend="gloo"))
+    return World(dist.get_rank(), dist.get_world_size(), local, dist.new_group(backend="gloo", timeout=PATIENCE))
 
 
-def leave_world() -> None:
-    """Wait for all processes at a barrier: a process that leaves early makes the others fail."""
-    dist.barrier()
+def leave_world(world: World) -> None:
+    """Wait for all processes, also for an export: a process that leaves early makes the others fail."""
+    world.wait()
     dist.destroy_process_group()
 
 

@@ -52,6 +52,7 @@ class ShardedWeights:
                         held[target].copy_(part)
                 else:
                     local(held[key]).copy_(value)
+        self._world.wait()  # disks are not equally fast
         refuse_non_finite(self._everywhere(finite), str(self._source.directory))
 
     def _open(self) -> AbstractContextManager[Rows]:
