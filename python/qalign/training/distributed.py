@@ -69,7 +69,7 @@ def shard(
     Weights on the meta device stay there.
     """
     if world.size == 1:
-        model.to(world.device)
+        model._apply(lambda value: value if value.is_meta else value.to(world.device))
         compute_in(model, compute)
         return
     mesh = init_device_mesh(world.device.type, (world.size,))

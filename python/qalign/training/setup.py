@@ -75,9 +75,12 @@ def set_up(recipe: RunRecipe, world: World, events: EventLog) -> Training:
 
 
 def begin_model(recipe: RunRecipe, source: ModelSource, world: World) -> tuple[SupervisedModel, ShardedWeights | None]:
-    """The model of the recipe. Of several processes none holds it whole: it is on the meta device until it is sharded,
-    and gets its values from the weights that are returned. Random weights are small, and drawn as by one process."""
-    if world.size == 1 or recipe["init"] == "random":
+    """The model of the recipe, on the meta device until it is sharded, and the weights that fill it then.
+
+    So no process of several holds it whole, and one process holds it only on its device. Random weights are drawn whole
+    on the CPU, because each number depends on those before it.
+    """
+    if recipe["init"] == "random":
         return build_model(recipe, whole_network(recipe, source)), None
     net = meta_model(load_config(source.directory, source.adapter)).to(source.dtype)
     weights = ShardedWeights(net, source, world)

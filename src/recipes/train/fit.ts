@@ -2,7 +2,7 @@
 import { QalignError } from '../../base/errors.js';
 import type { FittedRecipe, TrainRecipe, Unsharded } from '../../config/train.js';
 import type { Machine } from './machine.js';
-import type { MemoryEstimate } from './memory-estimate.js';
+import { passesOf, type MemoryEstimate } from './memory-estimate.js';
 
 type Memory = (recipe: FittedRecipe) => MemoryEstimate | undefined;
 
@@ -38,7 +38,7 @@ export function fitRecipe(recipe: TrainRecipe, memory: Memory, machine: Machine)
     );
   const micro = sizes.find((size) => fits(withChoice(size, least))) ?? sizes.at(-1) ?? 1;
   if (recipe.keep_unsharded !== null) return withChoice(micro, recipe.keep_unsharded);
-  if (recipe.processes === 1) return withChoice(micro, 'nothing');
+  if (recipe.processes === 1 || passesOf(withChoice(micro, least)) === 1) return withChoice(micro, 'nothing');
   // the gradients of adapters are small, whatever the activations are
   if (known(withChoice(micro, least)) === undefined)
     return withChoice(micro, recipe.lora === null ? 'nothing' : 'gradients');

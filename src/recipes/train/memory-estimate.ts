@@ -176,8 +176,8 @@ export function estimateOf(
   const weightBytes = shared / recipe.processes + matrices * perCode; // quantised weights are not sharded
   const gradientBytes = gradients(trainable, each, recipe);
   const optimizerBytes = (trainable * (state + average)) / recipe.processes;
-  const gathered =
-    recipe.processes > 1 && recipe.keep_unsharded === 'all' ? (all - matrices) * computeBytes(recipe) : 0;
+  const isGathered = recipe.processes > 1 && recipe.keep_unsharded === 'all' && passesOf(recipe) > 1;
+  const gathered = isGathered ? (all - matrices) * computeBytes(recipe) : 0;
   const perGpuBytes = (weightBytes + gradientBytes + optimizerBytes + gathered + (activationBytes ?? 0)) * OVERHEAD;
   const startGpuBytes = weightBytes + (largest ?? 0) * held;
   const checkpointBytes = shared + matrices * perCode + trainable * (state + average);

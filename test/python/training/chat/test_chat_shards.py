@@ -49,7 +49,9 @@ def built(folder: Path, read_as: torch.dtype | None, lora: dict | None) -> Bare:
 
 def mapped(model: torch.nn.Module) -> int:
     """The number of parameters whose memory is that of a mapped weight file."""
-    lines = [line.split()[0].split("-") for line in Path("/proc/self/maps").open() if "safetensors" in line]
+    lines = [
+        line.split()[0].split("-") for line in Path("/proc/self/maps").read_text().splitlines() if "safetensors" in line
+    ]
     spans = [(int(start, 16), int(end, 16)) for start, end in lines]
     return sum(any(a <= value.data_ptr() < b for a, b in spans) for value in model.parameters())
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 from gloo import on_ranks
 from safetensors.torch import load_file, save_file
-from training_golden import GOLDEN
+from training_golden import GOLDEN, ROOT
 
 from qalign.mplug_owl2.config import parse_config
 from qalign.mplug_owl2.random_weights import TINY, random_model
@@ -23,6 +23,7 @@ RANKS = 4
 LORA = {"r": 4, "alpha": 8, "dropout": 0.0, "abstractor": True, "quantise_base": None}
 RECIPE = {"init": "pretrained", "lora": None, "seed": 7, "freeze": [], "dropout": 0.0, "recompute": False}
 TINY_A = GOLDEN / "tiny_a" / "model"
+NANO = ROOT / "configs" / "models" / "nano"
 
 
 def values(model: torch.nn.Module) -> dict[str, torch.Tensor]:
@@ -41,6 +42,7 @@ def loaded(recipe: dict, source: ModelSource, world: World) -> dict[str, torch.T
 @pytest.mark.parametrize(
     ("lora", "dtype", "adapter"),
     [
+        (None, torch.float32, NANO),
         (None, torch.float32, None),
         (None, torch.bfloat16, None),
         (None, torch.bfloat16, GOLDEN / "tiny_a_lora"),
@@ -48,10 +50,13 @@ def loaded(recipe: dict, source: ModelSource, world: World) -> dict[str, torch.T
         (LORA | {"quantise_base": "nf4"}, torch.bfloat16, None),
         (LORA | {"quantise_base": "int8"}, torch.float32, None),
     ],
-    ids=["fp32", "bf16", "merged", "lora", "nf4", "int8"],
+    ids=["nano", "fp32", "bf16", "merged", "lora", "nf4", "int8"],
 )
-def test_four_processes_have_the_weights_of_one(lora: dict | None, dtype: torch.dtype, adapter: Path | None) -> None:
-    recipe, source = RECIPE | {"lora": lora}, ModelSource(TINY_A, adapter, dtype)
+def test_loaded_weights_are_those_of_the_whole_network(
+    lora: dict | None, dtype: torch.dtype, adapter: Path | None
+) -> None:
+    source = ModelSource(NANO, None, dtype) if adapter == NANO else ModelSource(TINY_A, adapter, dtype)
+    recipe = RECIPE | {"lora": lora}
 
     def work(world: World) -> list[str]:
         found = loaded(recipe, source, world)
@@ -61,7 +66,8 @@ def test_four_processes_have_the_weights_of_one(lora: dict | None, dtype: torch.
             name for name, value in true.items() if value.dtype != found[name].dtype or not value.equal(found[name])
         ]
 
-    assert on_ranks(RANKS, work) == [[]] * RANKS
+    for size in (1, RANKS):
+        assert on_ranks(size, work) == [[]] * size
 
 
 def write_model(folder: Path, layers: int = 8) -> int:
