@@ -100,6 +100,11 @@ export const RunRecipe = Type.Object(
     device: Type.Union([Type.Literal('cpu'), Type.Literal('cuda')]),
     save_every: Positive,
     keep_checkpoints: Positive,
+    keep_best: Type.Optional(Type.Union([Type.Literal('srcc'), Type.Literal('plcc'), Type.Null()])),
+    /** What each process keeps whole between the micro-batches of an update; older runs keep nothing. */
+    keep_unsharded: Type.Optional(
+      Type.Union([Type.Literal('nothing'), Type.Literal('gradients'), Type.Literal('all')]),
+    ),
     trackers: Type.Array(Type.Union([Type.Literal('tensorboard'), Type.Literal('wandb'), Type.Literal('mlflow')])),
     /** Number of damaged or missing files that the preparation skipped. */
     skipped: Count,

@@ -67,6 +67,12 @@ export const TrainEvaluation = at('evaluation', {
   level_mass: measured('mean probability of the level words'),
 });
 export const TrainCheckpoint = at('checkpoint', { step, path: text('folder of the checkpoint') });
+export const TrainBest = at('best', {
+  step,
+  metric: text('metric of keep_best'),
+  value: Type.Number({ description: 'its value on the dev split, the highest so far' }),
+  path: text('folder of the checkpoint'),
+});
 export const TrainCheckpointFailed = at('checkpoint_failed', {
   step,
   message: text('reason why the checkpoint was not written'),
@@ -97,6 +103,7 @@ export const TrainEvent = Type.Union([
   TrainStep,
   TrainEvaluation,
   TrainCheckpoint,
+  TrainBest,
   TrainCheckpointFailed,
   TrainTrackerFailed,
   TrainExported,

@@ -590,32 +590,41 @@ class TrainProgress5(TypedDict):
 
 
 class TrainProgress6(TypedDict):
+    event: Literal["best"]
+    time: float
+    step: int
+    metric: str
+    value: float
+    path: str
+
+
+class TrainProgress7(TypedDict):
     event: Literal["checkpoint_failed"]
     time: float
     step: int
     message: str
 
 
-class TrainProgress7(TypedDict):
+class TrainProgress8(TypedDict):
     event: Literal["tracker_failed"]
     time: float
     tracker: str
     message: str
 
 
-class TrainProgress8(TypedDict):
+class TrainProgress9(TypedDict):
     event: Literal["exported"]
     time: float
     path: str
 
 
-class TrainProgress9Required(TypedDict):
+class TrainProgress10Required(TypedDict):
     event: Literal["end"]
     time: float
     status: Literal["completed"] | Literal["stopped"] | Literal["failed"]
 
 
-class TrainProgress9(TrainProgress9Required, total=False):
+class TrainProgress10(TrainProgress10Required, total=False):
     step: int
     code: str
     message: str
@@ -748,6 +757,8 @@ class RunRecipe(RunRecipeRequired, total=False):
     kernels: Literal["auto"] | Literal["plain"]
     token_dropout: float
     channel_dropout: float
+    keep_best: Literal["srcc"] | Literal["plcc"] | None
+    keep_unsharded: Literal["nothing"] | Literal["gradients"] | Literal["all"]
 
 
 class GpuCheckGoalsEntry(TypedDict):

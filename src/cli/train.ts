@@ -3,7 +3,7 @@ import { loadRecipe } from '../config/recipes.js';
 import { TrainRecipe } from '../config/train.js';
 import { QalignError } from '../base/errors.js';
 import { formatDuration } from '../base/units.js';
-import { describeEstimate } from '../recipes/train/memory-estimate.js';
+import { describeEstimate, describeResources } from '../recipes/train/describe-plan.js';
 import type { PrepareProgress } from '../recipes/train/prepare.js';
 import { seriesCells, trainSeries, type TrainSeriesOptions } from '../recipes/train/loss-series.js';
 import { describeTime } from '../recipes/train/time-estimate.js';
@@ -56,7 +56,7 @@ export const train = defineCommand({
     if (flags.plan) {
       if (several) throw new QalignError('USAGE', 'qalign train --plan: name one recipe, without --seeds.');
       const found = await planRecipe(recipe);
-      const lines = [...describeEstimate(found.plan, recipe, found.diskBytes), ...describeMachine(found, recipe)];
+      const lines = [...describeEstimate(found.plan, found.recipe, found.diskBytes), ...describeMachine(found)];
       await terminal.out(flags.json ? asJson(planAsJson(found)) : `${lines.join('\n')}\n`);
       return found.plan?.fits !== false && found.misfits.length === 0 ? 0 : 1;
     }
@@ -80,9 +80,10 @@ export const train = defineCommand({
   },
 });
 
-function describeMachine({ time, misfits }: RecipePlan, recipe: TrainRecipe): string[] {
+function describeMachine({ time, misfits, recipe, machine }: RecipePlan): string[] {
   return [
     `time           ${time === undefined ? 'unknown: the records do not exist yet' : describeTime(time, recipe)}`,
+    describeResources(machine),
     ...(misfits.length === 0 ? ['this machine   fits'] : misfits.map((why) => `this machine   does not fit: ${why}`)),
   ];
 }
@@ -147,6 +148,8 @@ export function createProgress(terminal: Terminal): (event: TrainEvent) => void 
       terminal.say(
         `step ${event.step}: SRCC ${event.srcc?.toFixed(4) ?? '–'}, PLCC ${event.plcc?.toFixed(4) ?? '–'} on ${event.items}`,
       );
+    if (event.event === 'best')
+      terminal.say(`step ${event.step}: the best ${event.metric.toUpperCase()} so far, ${event.value.toFixed(4)}`);
     if (event.event === 'checkpoint_failed')
       terminal.say(`step ${event.step}: the checkpoint could not be written (${event.message}); training continues.`);
     if (event.event !== 'step' || first === undefined) return;

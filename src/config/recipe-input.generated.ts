@@ -271,10 +271,11 @@ export interface TrainRecipeInput {
    */
   readonly batch_size?: number | undefined;
   /**
-   * Records that one process computes at a time; fewer need less memory. Whole number at least 1.
+   * Records that one process computes at a time; fewer need less memory. auto: the most that fit in gpu_gb by the plan.
+   * Whole number at least 1.
    * @default 16
    */
-  readonly micro_batch?: number | undefined;
+  readonly micro_batch?: number | 'auto' | undefined;
   /**
    * Peak learning rate of each part of the model.
    * @default {}
@@ -424,6 +425,13 @@ export interface TrainRecipeInput {
    */
   readonly gpu_gb?: number | undefined;
   /**
+   * What each of several processes keeps whole between the micro-batches of an update. gradients: they are summed over
+   * processes once an update; all: weights are also gathered once; nothing: both happen for each micro-batch. null: the
+   * most that fits in gpu_gb.
+   * @default null
+   */
+  readonly keep_unsharded?: 'nothing' | 'gradients' | 'all' | null | undefined;
+  /**
    * Number of updates between two checkpoints. Whole number at least 1.
    * @default 500
    */
@@ -433,6 +441,12 @@ export interface TrainRecipeInput {
    * @default 2
    */
   readonly keep_checkpoints?: number | undefined;
+  /**
+   * Metric of data.dev whose best checkpoint is kept beside the last ones, and exported to best/; null: none.
+   * @default null
+   * @example 'srcc'
+   */
+  readonly keep_best?: 'srcc' | 'plcc' | null | undefined;
   /**
    * Trackers that also receive the metrics of events.jsonl.
    * @default []

@@ -284,7 +284,11 @@ export const TrainRecipe = Type.Object(
       64,
       'records per update, over all processes; a multiple of micro_batch · processes',
     ),
-    micro_batch: given(run.micro_batch, 16, 'records that one process computes at a time; fewer need less memory'),
+    micro_batch: given(
+      Type.Union([run.micro_batch, Type.Literal('auto')]),
+      16,
+      'records that one process computes at a time; fewer need less memory. auto: the most that fit in gpu_gb by the plan',
+    ),
     learning_rates: LearningRates,
     schedule: given(
       run.schedule,
@@ -362,10 +366,30 @@ export const TrainRecipe = Type.Object(
       80,
       'memory of one GPU in GB; a run with a higher estimate is refused before it starts',
     ),
+    keep_unsharded: given(
+      orNull(run.keep_unsharded),
+      null,
+      'what each of several processes keeps whole between the micro-batches of an update. gradients: they are summed over processes once an update; all: weights are also gathered once; nothing: both happen for each micro-batch. null: the most that fits in gpu_gb',
+    ),
     save_every: given(run.save_every, 500, 'number of updates between two checkpoints'),
     keep_checkpoints: given(run.keep_checkpoints, 2, 'number of checkpoints to keep; older ones are deleted'),
+    keep_best: given(
+      run.keep_best,
+      null,
+      'metric of data.dev whose best checkpoint is kept beside the last ones, and exported to best/; null: none',
+      'srcc',
+    ),
     trackers: given(run.trackers, [], 'trackers that also receive the metrics of events.jsonl', ['tensorboard']),
   },
   closed,
 );
 export type TrainRecipe = Static<typeof TrainRecipe>;
+
+/** What a process keeps whole between the micro-batches of an update. */
+export type Unsharded = Exclude<TrainRecipe['keep_unsharded'], null>;
+
+/** A recipe whose micro-batch and communication are chosen for a GPU. */
+export type FittedRecipe = Omit<TrainRecipe, 'micro_batch' | 'keep_unsharded'> & {
+  readonly micro_batch: number;
+  readonly keep_unsharded: Unsharded;
+};

@@ -1,7 +1,7 @@
 """Loads a local checkpoint directory tensor by tensor, so that host memory stays near the size of one shard."""
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -112,6 +112,14 @@ def assign_tensors(
     missing = sorted(wanted.keys() - seen)
     _refuse(where, missing, unexpected, misshapen)
     refuse_non_finite(finite, where)
+
+
+def require_fit(wanted: Mapping[str, Tensor], stored: Mapping[str, Tensor], where: str) -> None:
+    """Raises one CheckpointError for all keys that are missing, unexpected or misshapen. Meta tensors are enough."""
+    misshapen = [
+        f"{key} {wrong}" for key in wanted.keys() & stored.keys() if (wrong := misfit(stored[key], wanted[key]))
+    ]
+    _refuse(where, sorted(wanted.keys() - stored.keys()), list(stored.keys() - wanted.keys()), misshapen)
 
 
 def _refuse(where: str, missing: list[str], unexpected: list[str], misshapen: list[str]) -> None:

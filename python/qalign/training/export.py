@@ -1,5 +1,9 @@
 """Exports a trained network in the published layout into the run directory."""
 
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from safetensors import SafetensorError
@@ -8,9 +12,11 @@ from torch import Tensor
 from qalign.protocol import RunRecipe
 from qalign.weights.tensors import DTYPES
 
+from .checkpointing import Checkpointing
 from .errors import TrainingError
 from .events import EventLog
 from .files.model_files import export_network, load_network
+from .files.whole_folder import whole_folder
 from .model.adapters import export_adapter, merged_state
 from .model.build import ModelSource
 from .training import Training
@@ -22,19 +28,59 @@ def export(training: Training, folder: Path, events: EventLog) -> None:
     Averaged weights are exported if the run averages. All processes must call this. Raises TrainingError
     OUTPUT_UNWRITABLE.
     """
+    _export(training, folder)
+    events.emit("exported", path="model")
+
+
+def export_best(training: Training, checkpoints: Checkpointing, folder: Path, events: EventLog) -> None:
+    """Write the weights of the best evaluation as `RUN/best/model` and `RUN/best/adapter`, if the run keeps them.
+
+    Call it after `export`: the training then has these weights. Raises the errors of `export` and `restore`.
+    """
+    last = training.state.step
+    if checkpoints.resume_best() is None:
+        return
+    if training.state.step != last:
+        _export(training, folder / "best")
+    elif training.world.rank == 0:
+        with _told(folder):
+            for name in ("model", "adapter"):
+                if (folder / name).is_dir():
+                    _same_files(folder / name, folder / "best" / name)
+    events.emit("exported", path="best/model")
+
+
+def _export(training: Training, folder: Path) -> None:
     with training.state.evaluated_weights():
         state = training.state.network_state(training.world)
-    if training.world.rank != 0:
-        return
+    if training.world.rank == 0:
+        with _told(folder):
+            training.write(state, folder)
+
+
+@contextmanager
+def _told(folder: Path) -> Iterator[None]:
     try:
-        training.write(state, folder)
+        yield
     except (OSError, SafetensorError) as error:
         why = str(error).splitlines()[0][:300]
         sentence = (
             f"The model could not be written to {folder} ({why}). Its checkpoint is kept: free disk space and resume."
         )
         raise TrainingError("OUTPUT_UNWRITABLE", sentence) from error
-    events.emit("exported", path="model")
+
+
+def _same_files(source: Path, target: Path) -> None:
+    """Without a second copy on the disk, if the file system has hard links."""
+
+    def link(old: str, new: str) -> None:
+        try:
+            os.link(old, new)
+        except OSError:
+            shutil.copyfile(old, new)
+
+    with whole_folder(target) as draft:
+        shutil.copytree(source, draft, copy_function=link, dirs_exist_ok=True)
 
 
 def write_model(state: dict[str, Tensor], folder: Path, *, recipe: RunRecipe, source: ModelSource) -> None:

@@ -3,6 +3,7 @@
 import os
 import signal
 from pathlib import Path
+from typing import Any
 
 from .checkpointing import Checkpointing
 from .distributed import World, is_alive
@@ -35,22 +36,24 @@ class StopRequest:
         self._signalled = True
 
 
-def train(training: Training, folder: Path, events: EventLog, stop: StopRequest) -> str:
+def train(training: Training, checkpoints: Checkpointing, events: EventLog, stop: StopRequest) -> str:
     """Train to the end or until a stop request. → `completed` or `stopped`."""
     state, total_steps = training.state, training.schedule.total_steps
     steps_per_epoch, save_every = training.data.sampler.steps_per_epoch, training.recipe["save_every"]
-    checkpoints, updater = Checkpointing(folder, training, events), Updater(training)
+    updater = Updater(training)
     checkpoints.resume()
     tell_start(training, events)
     while state.step < total_steps:
         events.emit("step", **updater.update())
         checkpoints.poll()
         if state.step % steps_per_epoch == 0 or state.step == total_steps:
-            evaluate_dev(training, events)
+            result = evaluate_dev(training, events)
+            if result is not None:
+                checkpoints.save_if_best(result)
         if stop.heard():
             checkpoints.save_and_wait()
             return "stopped"
-        if state.step % save_every == 0 and state.step < total_steps:
+        if state.step % save_every == 0 and state.step < total_steps and not checkpoints.is_saved:
             checkpoints.save()
     checkpoints.save_and_wait()
     return "completed"
@@ -72,11 +75,12 @@ def tell_start(training: Training, events: EventLog) -> None:
     )
 
 
-def evaluate_dev(training: Training, events: EventLog) -> None:
-    """Evaluate the weights that would be exported and emit the event `evaluation`. Does nothing without a dev split."""
+def evaluate_dev(training: Training, events: EventLog) -> dict[str, Any] | None:
+    """Evaluate the weights that would be exported and emit the event `evaluation`. → None without a dev split."""
     state, data = training.state, training.data
     if not data.dev.items:
-        return
+        return None
     with state.evaluated_weights():
         result = evaluate(state.model, data.batcher, data.dev, training.world, data.tokenizer, training.recipe)
     events.emit("evaluation", step=state.step, **result)
+    return result

@@ -84,7 +84,7 @@ def main(argv: list[str]) -> int:
     }
     if world.rank == 0:
         print(json.dumps(result))
-    leave_world()
+    leave_world(world)
     return 0
 
 

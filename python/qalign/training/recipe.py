@@ -10,7 +10,10 @@ from qalign.schemas import problem_with
 from .errors import TrainingError
 
 # keys that can change between a checkpoint and the run that resumes from it
-FREE = {"keep_checkpoints", "save_every", "trackers", "processes", "micro_batch", "hosts", "rendezvous", "gpu_gb"}
+FREE = {
+    *("keep_checkpoints", "keep_best", "save_every", "trackers", "processes", "micro_batch", "hosts", "rendezvous"),
+    *("gpu_gb", "keep_unsharded"),
+}
 
 
 def parse_recipe(text: str) -> RunRecipe:

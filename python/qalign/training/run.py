@@ -13,10 +13,11 @@ import torch.distributed as dist
 from qalign.protocol import RunRecipe
 from qalign.weights.errors import ModelError
 
+from .checkpointing import Checkpointing
 from .distributed import World, join_world, leave_world
 from .errors import TrainingError
 from .events import EventLog
-from .export import export
+from .export import export, export_best
 from .files.trackers import Trackers
 from .loop import StopRequest, train
 from .process_exit import complain
@@ -54,12 +55,15 @@ def _train(folder: Path, recipe: RunRecipe, world: World, events: EventLog) -> d
     training = set_up(recipe, world, events)
     stop = StopRequest(folder, world)
     stop.heed_signals()
-    status = train(training, folder, events, stop)
+    checkpoints = Checkpointing(folder, training, events)
+    status = train(training, checkpoints, events, stop)
+    step = training.state.step
     if status == "completed":
         export(training, folder, events)
-    events.emit("end", status=status, step=training.state.step)
-    leave_world()
-    return {"status": status, "step": training.state.step}
+        export_best(training, checkpoints, folder, events)
+    events.emit("end", status=status, step=step)
+    leave_world(world)
+    return {"status": status, "step": step}
 
 
 @contextmanager

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import torch
 
-from qalign.mplug_owl2.config import ModelConfig
+from qalign.mplug_owl2.checkpoint import meta_model
+from qalign.mplug_owl2.config import ModelConfig, load_config
 from qalign.mplug_owl2.normalise import normalisation_table
 from qalign.mplug_owl2.tokenizer import Tokenizer
 from qalign.protocol import RunRecipe
@@ -23,8 +24,9 @@ from .distributed import World
 from .errors import TrainingError
 from .events import EventLog
 from .export import write_model
-from .model.build import build_model, model_source
+from .model.build import ModelSource, build_model, model_source, whole_network
 from .model.flops import FlopCounter, device_peak
+from .model.shards import ShardedWeights
 from .model.state import make_state
 from .model.supervised import SupervisedModel, first_trained
 from .optimizer.optimizer import Schedule
@@ -40,7 +42,7 @@ def set_up(recipe: RunRecipe, world: World, events: EventLog) -> Training:
     source = model_source(recipe)
     tokenizer = Tokenizer(source.directory)
     train, dev = (PreparedSplit(Path(recipe["data_path"]), name, tokenizer) for name in ("train", "dev"))
-    model = build_model(recipe, source)
+    model, weights = begin_model(recipe, source, world)
     for split in (train, dev):
         require_views(split, model.net.config)
     table = normalisation_table(model.net.config.normalisation, world.device)
@@ -48,6 +50,8 @@ def set_up(recipe: RunRecipe, world: World, events: EventLog) -> Training:
     batcher = Batcher(model.net.config, world.device, compute, table, flip)
     levels = level_ids(tokenizer, world.device)
     if recipe["cache_features"]:  # before sharding, while the encoder still has its stored dtype
+        if weights is not None:
+            weights.fill(model.net.model.vision_model, "model.vision_model.", world.device)
         features = cache_features(model, batcher, [train, dev], source.dtype, world, events)
         if recipe["init"] == "random" and hasattr(model.net.model.vision_model, "standardise"):
             standardise_encoder(model, features, train)
@@ -55,7 +59,9 @@ def set_up(recipe: RunRecipe, world: World, events: EventLog) -> Training:
     per_frame = model.net.config.tokens_per_frame
     lengths = [sequence_length(item.conversation, item.frames, per_frame) for item in train.items]
     sampler = make_sampler(recipe, lengths, train, world)
-    state = make_state(model, recipe, world)
+    state = make_state(
+        model, recipe, world, lambda: weights.fill(model.net, "", world.device) if weights is not None else None
+    )
     data = TrainingData(train, dev, tokenizer, levels, batcher, sampler)
     counter = FlopCounter(model.net, cached_features=batcher.features is not None)
 
@@ -66,6 +72,19 @@ def set_up(recipe: RunRecipe, world: World, events: EventLog) -> Training:
     cost = Cost(flops_of, device_peak(world.device, compute))
     schedule = Schedule.of(recipe, sampler.steps_per_epoch)
     return Training(recipe, world, data, state, schedule, cost, partial(write_model, recipe=recipe, source=source))
+
+
+def begin_model(recipe: RunRecipe, source: ModelSource, world: World) -> tuple[SupervisedModel, ShardedWeights | None]:
+    """The model of the recipe, on the meta device until it is sharded, and the weights that fill it then.
+
+    So no process of several holds it whole, and one process holds it only on its device. Random weights are drawn whole
+    on the CPU, because each number depends on those before it.
+    """
+    if recipe["init"] == "random":
+        return build_model(recipe, whole_network(recipe, source)), None
+    net = meta_model(load_config(source.directory, source.adapter)).to(source.dtype)
+    weights = ShardedWeights(net, source, world)
+    return build_model(recipe, net), weights
 
 
 def require_views(split: PreparedSplit, config: ModelConfig) -> None:

@@ -11,8 +11,9 @@ import torch
 from torch import Tensor
 
 from .data.prepared_split import Item
-from .distributed import full, peak_memory
+from .distributed import peak_memory
 from .errors import Diverged
+from .gradients import GradientSum
 from .objective import TERMS, objective, term_counts
 from .training import Training
 
@@ -51,6 +52,9 @@ class Updater:
     def __init__(self, training: Training) -> None:
         self._training = training
         self._guard = DivergenceGuard()
+        world, data, recipe = training.world, training.data, training.recipe
+        each = data.sampler.micro_batches // world.size
+        self._gradients = GradientSum(training.state.model, world, recipe.get("keep_unsharded") or "nothing", each)
 
     def update(self) -> dict[str, Any]:
         """→ the fields of the event `step`. Raises Diverged and leaves the weights unchanged."""
@@ -59,8 +63,7 @@ class Updater:
         rate = training.schedule.set_rates(state.optimizer, state.step)
         micro_batches = self._micro_batches()
         sums = self._backward(micro_batches)
-        clipped = torch.nn.utils.clip_grad_norm_(state.model.parameters(), training.recipe["clip"])
-        norm = float(full(clipped))
+        norm = self._gradients.finish(training.recipe["clip"])
         items = [item for batch in micro_batches for item in batch.items]
         work = [float(sum(item.frames for item in items)), sum(training.cost.flops_of(item) for item in items)]
         loss, *terms, frames, flops = world.sum([*sums.tolist(), *work])
@@ -102,10 +105,11 @@ class Updater:
             key = [recipe["seed"], step, micro.number]
             torch.manual_seed(int(np.random.SeedSequence(key).generate_state(1)[0]))
             batch = data.batcher.training_batch(data.train, micro.items, np.random.default_rng([*key, 1]))
-            logits = model(batch)
-            loss, terms = objective(
-                logits, batch, micro.items, data.level_ids, weights, counts, recipe["fixed_pair_std"]
-            )
-            (loss * world.size).backward()  # FSDP averages over processes; the counts are already global
+            with self._gradients.micro_batch():
+                logits = model(batch)
+                loss, terms = objective(
+                    logits, batch, micro.items, data.level_ids, weights, counts, recipe["fixed_pair_std"]
+                )
+                (loss * world.size).backward()  # FSDP averages over processes; the counts are already global
             sums += torch.stack([loss.detach(), *terms])  # stays on the device, so that the host does not wait
         return sums

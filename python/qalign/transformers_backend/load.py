@@ -155,6 +155,17 @@ def read_network(folder: ModelFolder, dtype: torch.dtype) -> Any:
     return network.requires_grad_(False).eval()
 
 
+def stored_dtype(folder: ModelFolder) -> torch.dtype | None:
+    """The type of all weights in the files; None if they have several, or one that is cast anyway.
+
+    A network that is read in this type shares its memory with the files, until its weights are replaced.
+    """
+    headers = (safetensors_header(file)[0] for file in folder.weights.files)
+    found = {row["dtype"] for header in headers for row in header.values()}
+    types = {"F32": torch.float32, "BF16": torch.bfloat16, "F16": torch.float16}
+    return types.get(found.pop()) if len(found) == 1 else None
+
+
 def processing_sha256(
     folder: ModelFolder, processor: Any, template: str, settings: Mapping[str, Any], version: str
 ) -> str:

@@ -45,17 +45,18 @@ def _open_tensors(
                 keys = tensors.keys()
                 check_keys(keys)
                 for key in keys:
-                    yield key, _stored(file, key, tensors.get_tensor(key))
+                    yield key, require_stored(file, key, tensors.get_tensor(key))
         else:
-            values = _read_pickle(file)
+            values = read_pickle(file)
             check_keys(values.keys())
             for key, value in values.items():
-                yield key, _stored(file, key, value)
+                yield key, require_stored(file, key, value)
     except (SafetensorError, OSError) as error:
         raise CheckpointError(f"{file} is damaged or not readable: {error}. Download it again.") from error
 
 
-def _stored(file: Path, key: str, value: Tensor) -> Tensor:
+def require_stored(file: Path, key: str, value: Tensor) -> Tensor:
+    """Raises CheckpointError for a type that is not in STORED."""
     if value.dtype in STORED:
         return value
     kinds = ", ".join(str(kind).removeprefix("torch.") for kind in STORED)
@@ -65,7 +66,8 @@ def _stored(file: Path, key: str, value: Tensor) -> Tensor:
     )
 
 
-def _read_pickle(file: Path) -> Mapping[str, Tensor]:
+def read_pickle(file: Path) -> Mapping[str, Tensor]:
+    """The tensors of a `.bin` file, memory-mapped. Raises CheckpointError for a file that holds more than tensors."""
     try:
         values = torch.load(file, map_location="cpu", weights_only=True, mmap=True)
     except Exception as error:  # torch raises RuntimeError, UnpicklingError, EOFError, ValueError, … for broken files

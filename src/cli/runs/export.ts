@@ -14,20 +14,27 @@ export const exportRun = defineCommand({
   name: 'runs export',
   summary: 'copy the trained model, or its LoRA adapter, of a completed run',
   args: 'RUN DIRECTORY',
-  examples: ['qalign runs export koniq models/koniq'],
+  examples: ['qalign runs export koniq models/koniq', 'qalign runs export koniq models/koniq-best --best'],
   flags: {
     ...JSON_FLAG,
+    best: { type: 'boolean', help: 'copy the weights of the best evaluation, which keep_best keeps' },
     adapter: { type: 'boolean', help: 'copy the LoRA adapter in the layout of PEFT instead of the whole model' },
   },
   async run({ args: [id, target], flags, terminal }) {
     if (id === undefined || target === undefined)
       throw new QalignError('USAGE', 'qalign runs export: name a run and a directory.');
-    const source = join(findRun(runsRoot(), id), flags.adapter ? 'adapter' : 'model');
-    if (!existsSync(source))
+    const what = flags.adapter ? 'adapter' : 'model';
+    const folder = findRun(runsRoot(), id);
+    const source = flags.best ? join(folder, 'best', what) : join(folder, what);
+    if (!existsSync(source)) {
+      const isWithoutBest = flags.best && existsSync(join(folder, what));
       throw new QalignError(
         'RUN_NOT_FOUND',
-        `The run ${id} has no ${flags.adapter ? 'adapter' : 'model'} yet; "qalign runs resume ${id}" completes it.`,
+        isWithoutBest
+          ? `The run ${id} did not keep its best evaluation; set keep_best in the recipe of the next run.`
+          : `The run ${id} has no ${what} yet; "qalign runs resume ${id}" completes it.`,
       );
+    }
     await copyWhole(source, resolve(target));
     await terminal.out(flags.json ? asJson({ run: id, path: resolve(target) }) : `${resolve(target)}\n`);
     return 0;

@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { runsRoot, summarise } from '../../runs/run-directory.js';
+import { readEvents, runsRoot, summarise } from '../../runs/run-directory.js';
 import { openRunStore } from '../../runs/run-store.js';
 import { defineCommand, defineGroup } from '../command.js';
 import { asJson, runAsJson } from '../terminal/json.js';
@@ -30,15 +30,19 @@ const list = defineCommand({
 
 const show = defineCommand({
   name: 'runs show',
-  summary: 'show the state, recipe and environment of a run as JSON',
+  summary: 'show the state, best evaluation, recipe and environment of a run as JSON',
   args: 'RUN',
   examples: ['qalign runs show koniq'],
   flags: { json: { type: 'boolean', help: 'print JSON (the default)' } },
   async run({ args, terminal }) {
     const folder = onlyRun(args, 'show');
     const read = async (name: string): Promise<unknown> => JSON.parse(await readFile(join(folder, name), 'utf8'));
+    const best = (await readEvents(folder)).findLast((event) => event.event === 'best');
     const all = {
       ...runAsJson({ ...(await summarise(folder)), folder }),
+      ...(best === undefined
+        ? {}
+        : { best: { step: best.step, metric: best.metric, value: best.value, checkpoint: best.path } }),
       recipe: await read('recipe.json'),
       environment: await read('environment.json'),
     };

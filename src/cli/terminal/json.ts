@@ -29,8 +29,10 @@ export function runAsJson(
   };
 }
 
-export function planAsJson({ plan, diskBytes, time, misfits }: RecipePlan): object {
+export function planAsJson({ plan, diskBytes, time, misfits, recipe, machine }: RecipePlan): object {
   return {
+    micro_batch: recipe.micro_batch,
+    keep_unsharded: recipe.keep_unsharded,
     parameters: plan?.parameters ?? null,
     trainable: plan?.trainable ?? null,
     bytes_per_trainable: plan?.bytesPerTrainable ?? null,
@@ -39,13 +41,20 @@ export function planAsJson({ plan, diskBytes, time, misfits }: RecipePlan): obje
     optimizer_bytes: plan?.optimizerBytes ?? null,
     activation_bytes: plan?.activationBytes ?? null,
     per_gpu_bytes: plan?.perGpuBytes ?? null,
+    start_gpu_bytes: plan?.startGpuBytes ?? null,
+    start_host_bytes: plan?.startHostBytes ?? null,
     checkpoint_bytes: plan?.checkpointBytes ?? null,
+    export_bytes: plan?.exportBytes ?? null,
     fits: plan?.fits ?? null,
     prepared_bytes: diskBytes ?? null,
     steps: time?.steps ?? null,
     flops_per_item: time?.flopsPerItem ?? null,
     estimated_seconds: time?.seconds ?? null,
+    bytes_per_item: time?.bytesPerItem ?? null,
     estimated_for: time?.device ?? null,
+    gpus: machine.gpus?.map(({ name, bytes }) => ({ name, bytes })) ?? null,
+    memory_bytes: machine.memoryBytes,
+    free_disk_bytes: machine.diskBytes,
     fits_this_machine: misfits.length === 0,
     misfits,
   };

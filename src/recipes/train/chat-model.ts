@@ -2,7 +2,7 @@
 import { existsSync, openSync, readFileSync, readSync, closeSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Preparation } from '../../../bridge/protocol/chat.js';
-import { DEFAULT_MAX_FRAMES, type TrainRecipe } from '../../config/train.js';
+import { DEFAULT_MAX_FRAMES, type FittedRecipe, type TrainRecipe } from '../../config/train.js';
 import { QalignError } from '../../base/errors.js';
 import { chatFrames, MOST_CHAT_FRAMES } from '../../media/preprocessing.js';
 import type { FrameForm } from '../../media/views/views.js';
@@ -80,7 +80,7 @@ function readHeader(file: string): Record<string, { readonly shape?: number[] }>
 }
 
 /** Memory of weights, gradients and optimizer. Activations are not known, so the sum is a lower bound. */
-export function estimateChat({ vision, merger, language, sides }: ChatSizes, recipe: TrainRecipe): MemoryEstimate {
+export function estimateChat({ vision, merger, language, sides }: ChatSizes, recipe: FittedRecipe): MemoryEstimate {
   const parameters = { vision, abstractor: merger, language, lora: sides * (recipe.lora?.r ?? 0) };
   const part = (name: 'vision' | 'merger' | 'language', count: number): number =>
     recipe.freeze.includes(name) ? 0 : count;
@@ -88,7 +88,7 @@ export function estimateChat({ vision, merger, language, sides }: ChatSizes, rec
     recipe.lora === null
       ? part('vision', vision) + part('merger', merger) + part('language', language)
       : parameters.lora + (recipe.lora.abstractor ? merger : 0);
-  return estimateOf(parameters, trainable, recipe, { matrices: 0, activationBytes: null });
+  return estimateOf(parameters, trainable, recipe, { matrices: 0, activationBytes: null, largest: null });
 }
 
 /** The frames of a model of transformers; both splits have the same. */

@@ -5,7 +5,7 @@ import { cpus, totalmem } from 'node:os';
 import { dirname, resolve } from 'node:path';
 import { promisify } from 'node:util';
 import { formatGigabytes } from '../../base/units.js';
-import type { TrainRecipe } from '../../config/train.js';
+import type { FittedRecipe } from '../../config/train.js';
 import type { MemoryEstimate } from './memory-estimate.js';
 
 const run = promisify(execFile);
@@ -91,13 +91,15 @@ const countOf = (n: number): string =>
  */
 export function misfits(
   estimate: MemoryEstimate | undefined,
-  recipe: Pick<TrainRecipe, 'device' | 'processes' | 'hosts' | 'keep_checkpoints'>,
+  recipe: Pick<FittedRecipe, 'device' | 'processes' | 'hosts' | 'keep_checkpoints' | 'keep_best'>,
   machine: Machine,
   { prepared, download }: DiskNeeds,
 ): string[] {
   const gb = formatGigabytes;
   const local = Math.ceil(recipe.processes / recipe.hosts);
-  const { perGpuBytes, checkpointBytes } = estimate ?? { perGpuBytes: 0, checkpointBytes: 0 };
+  const { checkpointBytes, exportBytes } = estimate ?? { checkpointBytes: 0, exportBytes: 0 };
+  const perGpuBytes = estimate === undefined ? 0 : Math.max(estimate.perGpuBytes, estimate.startGpuBytes);
+  const startBytes = (estimate?.startHostBytes ?? 0) * local;
   const total = estimate === undefined ? undefined : Object.values(estimate.parameters).reduce((a, b) => a + b, 0);
   const found: string[] = [];
   if (recipe.device === 'cuda' && machine.gpus !== undefined) {
@@ -113,13 +115,20 @@ export function misfits(
   }
   if (recipe.device === 'cpu' && perGpuBytes * local > machine.memoryBytes)
     found.push(`it needs ${gb(perGpuBytes * local)} of memory, but this machine has ${gb(machine.memoryBytes)}`);
+  if (recipe.device === 'cuda' && startBytes > machine.memoryBytes)
+    found.push(`the start needs ${gb(startBytes)} of memory, but this machine has ${gb(machine.memoryBytes)}`);
+  if (recipe.device === 'cuda' && exportBytes > machine.memoryBytes)
+    found.push(`the export needs ${gb(exportBytes)} of memory, but this machine has ${gb(machine.memoryBytes)}`);
   if (recipe.device === 'cuda' && checkpointBytes / recipe.hosts > machine.memoryBytes)
     found.push(
       `writing a checkpoint needs ${gb(checkpointBytes / recipe.hosts)} of memory, but this machine has ${gb(machine.memoryBytes)}`,
     );
-  const onDisk = prepared + checkpointBytes * (recipe.keep_checkpoints + 1);
+  const bests = recipe.keep_best === null ? 0 : 1;
+  const onDisk = prepared + checkpointBytes * (recipe.keep_checkpoints + 1 + bests) + exportBytes * (1 + bests);
   if (onDisk > machine.diskBytes)
-    found.push(`pictures and checkpoints need ${gb(onDisk)} of disk space, but ${gb(machine.diskBytes)} are free`);
+    found.push(
+      `pictures, checkpoints and models need ${gb(onDisk)} of disk space, but ${gb(machine.diskBytes)} are free`,
+    );
   if (download > machine.modelDiskBytes)
     found.push(
       `the model needs ${gb(download)} of disk space, but ${gb(machine.modelDiskBytes)} are free in the model cache`,

@@ -1,6 +1,5 @@
 import { WHOLE, type View } from '../../../bridge/protocol/views.js';
-import type { TrainRecipe } from '../../config/train.js';
-import { formatGigabytes } from '../../base/units.js';
+import type { FittedRecipe } from '../../config/train.js';
 
 /** The fields of a model's config.json that determine its size. */
 export interface ModelShape {
@@ -74,9 +73,15 @@ export interface MemoryEstimate {
   readonly activationBytes: number | null;
   /** The sum on one GPU in bytes; without known activations, the least that it needs. */
   readonly perGpuBytes: number;
+  /** The start on one GPU: the shards, and the largest tensor that is read for them. */
+  readonly startGpuBytes: number;
+  /** The start of one process in host memory, besides PyTorch and the file cache. Null if it is not known. */
+  readonly startHostBytes: number | null;
+  /** Size of the exported model; the first process holds it in host memory while it is written. */
+  readonly exportBytes: number;
   /** Size of a checkpoint of all processes: disk space per kept checkpoint, and host memory while it is written. */
   readonly checkpointBytes: number;
-  /** Whether the sum is within `gpu_gb` of the recipe. */
+  /** Whether update and start are within `gpu_gb` of the recipe. */
   readonly fits: boolean;
 }
 
@@ -129,27 +134,38 @@ function countAbstractor(shape: ModelShape): number {
  * over processes.
  * @param frames maximum number of frames per record; 1 for pictures
  */
-export function estimateMemory(shape: ModelShape, recipe: TrainRecipe, frames = 1): MemoryEstimate {
+export function estimateMemory(shape: ModelShape, recipe: FittedRecipe, frames = 1): MemoryEstimate {
   const parameters = countParameters(shape, recipe.lora?.r ?? 0);
   const isQuantised = recipe.lora !== null && recipe.lora.quantise_base !== null;
   return estimateOf(parameters, trainableParameters(parameters, recipe), recipe, {
     matrices: isQuantised ? shape.num_hidden_layers * layerMatrices(shape) : 0,
-    activationBytes: activations(shape, recipe, frames) + gathered(shape, recipe),
+    activationBytes: activations(shape, recipe, frames) + copies(shape, recipe),
+    largest: Math.max(shape.vocab_size, shape.intermediate_size) * shape.hidden_size,
   });
 }
 
-/**
- * The memory of one update for known numbers of parameters.
- * @param matrices number of parameters that are stored as codes
- * @param activationBytes null if unknown; the sum is then a lower bound
- */
+export interface Sizes {
+  /** Number of parameters that are stored as codes. */
+  readonly matrices: number;
+  /** Activations of one micro-batch and copies of weights for it; null if unknown, the sum is then a lower bound. */
+  readonly activationBytes: number | null;
+  /** Number of parameters of the largest tensor; null if unknown. */
+  readonly largest: number | null;
+}
+
+/** Micro-batches of one process in an update. */
+export const passesOf = ({ batch_size: batch, micro_batch: micro, processes }: FittedRecipe): number =>
+  Math.ceil(batch / (micro * processes));
+
+/** The memory of one update for known numbers of parameters. */
 export function estimateOf(
   parameters: MemoryEstimate['parameters'],
   trainable: number,
-  recipe: TrainRecipe,
-  { matrices, activationBytes }: { readonly matrices: number; readonly activationBytes: number | null },
+  recipe: FittedRecipe,
+  { matrices, activationBytes, largest }: Sizes,
 ): MemoryEstimate {
-  const frozen = parameters.vision + parameters.abstractor + parameters.language + parameters.lora - trainable;
+  const all = parameters.vision + parameters.abstractor + parameters.language;
+  const frozen = all + parameters.lora - trainable;
   const held = recipe.weights === 'bf16' ? 2 : 4;
   const each = recipe.lora === null ? held : 4; // adapters, and the abstractor if it is trained, are stored in fp32
   // two moments of one byte, and two scales per 256 entries
@@ -158,10 +174,14 @@ export function estimateOf(
   const perCode = recipe.lora?.quantise_base === 'int8' ? 1 : 0.5625; // nf4: half a byte, and a scale per 64 entries
   const shared = trainable * each + (frozen - matrices) * held;
   const weightBytes = shared / recipe.processes + matrices * perCode; // quantised weights are not sharded
-  const gradientBytes = (trainable * each) / recipe.processes;
+  const gradientBytes = gradients(trainable, each, recipe);
   const optimizerBytes = (trainable * (state + average)) / recipe.processes;
-  const perGpuBytes = (weightBytes + gradientBytes + optimizerBytes + (activationBytes ?? 0)) * OVERHEAD;
+  const isGathered = recipe.processes > 1 && recipe.keep_unsharded === 'all' && passesOf(recipe) > 1;
+  const gathered = isGathered ? (all - matrices) * computeBytes(recipe) : 0;
+  const perGpuBytes = (weightBytes + gradientBytes + optimizerBytes + gathered + (activationBytes ?? 0)) * OVERHEAD;
+  const startGpuBytes = weightBytes + (largest ?? 0) * held;
   const checkpointBytes = shared + matrices * perCode + trainable * (state + average);
+  const exported = { fp32: 4, bf16: 2, fp16: 2 }[recipe.export_weights ?? recipe.weights];
   return {
     parameters,
     trainable,
@@ -172,11 +192,26 @@ export function estimateOf(
     optimizerBytes,
     activationBytes,
     perGpuBytes,
-    fits: perGpuBytes <= recipe.gpu_gb * 1e9,
+    startGpuBytes,
+    startHostBytes: recipe.init === 'random' ? all * 4 : largest === null ? null : largest * held + parameters.lora * 4,
+    exportBytes: all * exported,
+    fits: Math.max(perGpuBytes, startGpuBytes) <= recipe.gpu_gb * 1e9,
   };
 }
 
-function trainableParameters(parameters: MemoryEstimate['parameters'], recipe: TrainRecipe): number {
+/**
+ * Gradients on one GPU at the end of the backward passes. Sums of several micro-batches are in fp32. They are whole if
+ * processes reduce them once an update, and then their shards exist too.
+ */
+function gradients(trainable: number, each: number, recipe: FittedRecipe): number {
+  const shards = (trainable * each) / recipe.processes;
+  if (passesOf(recipe) === 1) return shards;
+  if (recipe.processes === 1) return trainable * 4;
+  if (recipe.keep_unsharded !== 'nothing') return trainable * 4 + shards;
+  return each === 4 ? shards : shards + (trainable * 4) / recipe.processes;
+}
+
+function trainableParameters(parameters: MemoryEstimate['parameters'], recipe: FittedRecipe): number {
   const part = (name: 'vision' | 'abstractor' | 'language'): number =>
     recipe.freeze.includes(name) ? 0 : parameters[name];
   if (recipe.lora !== null) return parameters.lora + (recipe.lora.abstractor ? part('abstractor') : 0);
@@ -186,16 +221,10 @@ function trainableParameters(parameters: MemoryEstimate['parameters'], recipe: T
 const layerMatrices = ({ hidden_size: d, intermediate_size: m }: ModelShape): number => 6 * d * d + 3 * d * m;
 
 /** The share of the blocks whose activations are recomputed. */
-export const recomputedShare = ({ recompute }: Pick<TrainRecipe, 'recompute'>): number => Number(recompute);
-
-const recomputed = (recipe: TrainRecipe): string => {
-  const share = recomputedShare(recipe);
-  if (share === 0) return '';
-  return share === 1 ? ', recomputed' : `, ${Math.round(share * 100)} % of the blocks recomputed`;
-};
+export const recomputedShare = ({ recompute }: Pick<FittedRecipe, 'recompute'>): number => Number(recompute);
 
 /** Bytes per number in matrix products. */
-const computeBytes = ({ compute, device }: TrainRecipe): number =>
+const computeBytes = ({ compute, device }: FittedRecipe): number =>
   (compute ?? (device === 'cuda' ? 'bf16' : 'fp32')) === 'bf16' ? 2 : 4;
 
 /**
@@ -204,89 +233,74 @@ const computeBytes = ({ compute, device }: TrainRecipe): number =>
  * abstractor's width, 15 + 3·m/d of the language model's and 9 + 3·m/c of the encoder's; with fused kernels 8 + 3·m/d
  * and 8 + 2·m/c. Of the share of blocks that are recomputed only the inputs are stored, plus the inside of one block.
  */
-function activations(shape: ModelShape, recipe: TrainRecipe, frames: number): number {
-  const { hidden_size: d, intermediate_size: m, num_hidden_layers: layers, vocab_size: vocabulary } = shape;
-  const {
-    hidden_size: c = 320,
-    intermediate_size: inner = 1280,
-    num_hidden_layers: depth = 16,
-    image_size: size,
-    patch_size: patch = 32,
-  } = shape.visual_config.visual_model;
+function activations(shape: ModelShape, recipe: FittedRecipe, frames: number): number {
+  const { hidden_size: d, num_hidden_layers: layers, vocab_size: vocabulary } = shape;
+  const { hidden_size: c = LITE0.hidden_size } = shape.visual_config.visual_model;
   const {
     num_learnable_queries: queries,
     hidden_size: a,
     num_hidden_layers: abstractors,
   } = shape.visual_config.visual_abstractor;
-  const tokens = frames * (queries + 1) + TEXT_TOKENS;
-  const positions = frames * viewsOf(shape).length * ((size / patch) ** 2 + 1);
+  const { tokens, positions, depth } = extent(shape, frames);
+  const bytes = computeBytes(recipe);
+  const saved = savedBytes(shape, recipe, frames);
   const seen = queries + positions / frames;
-  const fused = recipe.device === 'cuda' && recipe.kernels === 'auto';
-  const inLanguage = tokens * ((fused ? 8 : 15) * d + 3 * m);
-  const inVision = positions * (fused ? 8 * c + 2 * inner : 9 * c + 3 * inner);
-  const again = recomputedShare(recipe);
-  const abstractor = frames * abstractors * (5 * seen * a + 32 * queries * seen);
+  const abstractor = bytes * frames * abstractors * (5 * seen * a + 32 * queries * seen);
   const frozen = recipe.freeze.includes('vision') || recipe.lora !== null;
-  const vision = frozen ? positions * c : depth * (again * positions * c + (1 - again) * inVision);
-  const language = layers * (again * tokens * d + (1 - again) * inLanguage);
-  const block = again > 0 || frozen ? Math.max(inLanguage, inVision) : 0;
+  const again = recomputedShare(recipe);
+  const inputs = { vision: depth * bytes * positions * c, language: layers * bytes * tokens * d };
+  const vision = frozen ? bytes * positions * c : again * inputs.vision + (1 - again) * saved.vision;
+  const language = again * inputs.language + (1 - again) * saved.language;
+  const block = again > 0 || frozen ? Math.max(saved.language / layers, saved.vision / depth) : 0;
   const head = 16 * vocabulary * 12;
-  return recipe.micro_batch * (computeBytes(recipe) * (abstractor + vision + language + block) + head);
+  return recipe.micro_batch * (abstractor + vision + language + block + head);
+}
+
+/** Bytes that autograd saves of one item in all blocks of each part, without recomputation. */
+export function savedBytes(
+  shape: ModelShape,
+  recipe: FittedRecipe,
+  frames: number,
+): { readonly vision: number; readonly language: number } {
+  const { hidden_size: d, intermediate_size: m, num_hidden_layers: layers } = shape;
+  const { hidden_size: c = LITE0.hidden_size, intermediate_size: inner = LITE0.intermediate_size } =
+    shape.visual_config.visual_model;
+  const { tokens, positions, depth } = extent(shape, frames);
+  const bytes = computeBytes(recipe);
+  const fused = recipe.device === 'cuda' && recipe.kernels === 'auto';
+  return {
+    language: bytes * layers * tokens * ((fused ? 8 : 15) * d + 3 * m),
+    vision: bytes * depth * positions * (fused ? 8 * c + 2 * inner : 9 * c + 3 * inner),
+  };
+}
+
+/** The sizes that stand for EfficientNet-Lite0, which config.json does not state. */
+const LITE0 = { hidden_size: 320, intermediate_size: 1280, num_hidden_layers: 16, patch_size: 32 } as const;
+
+/** Tokens of the language model and positions of the encoder for one item, and blocks of the encoder. */
+function extent(shape: ModelShape, frames: number): { tokens: number; positions: number; depth: number } {
+  const {
+    num_hidden_layers: depth = LITE0.num_hidden_layers,
+    image_size: size,
+    patch_size: patch = LITE0.patch_size,
+  } = shape.visual_config.visual_model;
+  const tokens = frames * (shape.visual_config.visual_abstractor.num_learnable_queries + 1) + TEXT_TOKENS;
+  return { tokens, positions: frames * viewsOf(shape).length * ((size / patch) ** 2 + 1), depth };
 }
 
 /**
- * Bytes that FSDP holds unsharded: two layers at a time (one is prefetched) and the parts outside of layers, in the
- * compute precision. Trained parts also need their gradient and its fp32 copy for the reduction.
+ * Bytes of weights in the compute precision, beside their shards. FSDP gathers two layers at a time (one is prefetched)
+ * and the parts outside of layers; trained parts also need their gradient and its fp32 copy for the reduction. One
+ * process copies a layer and the parts outside only if weights have another precision; without full `recompute` all layers.
  */
-function gathered(shape: ModelShape, recipe: TrainRecipe): number {
+function copies(shape: ModelShape, recipe: FittedRecipe): number {
   const bytes = computeBytes(recipe);
   const layer = layerMatrices(shape) * (recipe.lora?.quantise_base ? 0 : 1);
   const outside = 2 * shape.vocab_size * shape.hidden_size + countAbstractor(shape);
-  const gradients = recipe.lora === null ? (layer + outside) * (bytes + 4) : 0;
-  return 2 * layer * bytes + outside * bytes + gradients;
-}
-
-/**
- * Formats the estimate as lines for the terminal.
- * @param diskBytes disk space of the prepared pictures; undefined if unknown
- */
-export function describeEstimate(
-  plan: MemoryEstimate | undefined,
-  recipe: TrainRecipe,
-  diskBytes: number | undefined,
-): string[] {
-  if (plan === undefined)
-    return [`parameters     unknown: the weights of ${recipe.model} are not on this machine, or not in safetensors`];
-  const gb = (bytes: number): string => formatGigabytes(bytes, 2);
-  const { vision, abstractor, language, lora } = plan.parameters;
-  return [
-    `parameters     ${(vision + abstractor + language + lora).toLocaleString('en')} (vision ${vision.toLocaleString('en')}, abstractor ${abstractor.toLocaleString('en')}, language ${language.toLocaleString('en')}, LoRA ${lora.toLocaleString('en')})`,
-    `trainable      ${plan.trainable.toLocaleString('en')}, ${plan.bytesPerTrainable.toFixed(2)} bytes each (${recipe.lora === null ? recipe.weights : 'fp32'} weight and gradient, ${recipe.optimizer}${recipe.ema === null ? '' : ', average'})`,
-    `weights        ${gb(plan.weightBytes)}`,
-    `gradients      ${gb(plan.gradientBytes)}`,
-    `optimizer      ${gb(plan.optimizerBytes)}`,
-    plan.activationBytes === null
-      ? 'activations    unknown: they depend on the family and on the sizes of the pictures'
-      : `activations    ${gb(plan.activationBytes)} (micro-batch ${recipe.micro_batch}${recomputed(recipe)}, including gathered shards)`,
-    perProcess(plan, recipe),
-    `checkpoint     ${gb(plan.checkpointBytes)} on disk, ${recipe.keep_checkpoints} kept and one being written; writing needs the same amount of host memory`,
-    ...(diskBytes === undefined
-      ? [
-          plan.activationBytes === null
-            ? `prepared data  unknown: pictures keep their shapes; limit ${recipe.data.max_disk_gb} GB`
-            : 'prepared data  unknown: the records do not exist yet',
-        ]
-      : [`prepared data  ${gb(diskBytes)}, limit ${recipe.data.max_disk_gb} GB`]),
-  ];
-}
-
-/** Formats the memory per process. `gpu_gb` limits only GPUs; memory for a CPU is checked by `misfits`. */
-function perProcess(
-  { perGpuBytes, fits, activationBytes }: MemoryEstimate,
-  { device, gpu_gb: gpu, processes }: TrainRecipe,
-): string {
-  const taken = `${activationBytes === null ? 'more than ' : ''}${formatGigabytes(perGpuBytes, 2)}`;
-  const on = `on ${processes} ${processes === 1 ? 'process' : 'processes'}`;
-  if (device === 'cpu') return `per process    ${taken} of memory, ${on}`;
-  return `per GPU        ${taken} of ${gpu} GB, ${on}: ${fits ? (activationBytes === null ? 'may fit' : 'fits') : 'does not fit'}`;
+  if (recipe.processes === 1) {
+    const layers = recomputedShare(recipe) === 1 ? 1 : shape.num_hidden_layers;
+    return bytes === (recipe.weights === 'bf16' ? 2 : 4) ? 0 : (layers * layer + outside) * bytes;
+  }
+  const reduced = recipe.lora === null ? (layer + outside) * (bytes + 4) : 0;
+  return 2 * layer * bytes + outside * bytes + reduced;
 }

@@ -1,7 +1,7 @@
 /** Rules of a recipe that its schema cannot express, and refusals before anything is started. */
 import { checkConfig } from '../../config/load.js';
 import type { TrainRecipeInput } from '../../config/recipe-input.generated.js';
-import { TrainRecipe } from '../../config/train.js';
+import { TrainRecipe, type FittedRecipe } from '../../config/train.js';
 import { QalignError } from '../../base/errors.js';
 import { formatGigabytes } from '../../base/units.js';
 import { torchrunArguments } from './launch.js';
@@ -17,7 +17,9 @@ export function readRecipe(input: TrainRecipeInput): TrainRecipe {
     throw new QalignError('CONFIG_INVALID', message);
   };
   const { batch_size: batch, micro_batch: micro, processes } = recipe;
-  if (batch % (micro * processes) !== 0)
+  if (micro === 'auto' && batch % processes !== 0)
+    wrong(`batch_size ${batch} is not a multiple of processes ${processes}; change one of them.`);
+  if (micro !== 'auto' && batch % (micro * processes) !== 0)
     wrong(
       `batch_size ${batch} is not a multiple of micro_batch ${micro} times processes ${processes}; change one of them.`,
     );
@@ -31,11 +33,11 @@ export function readRecipe(input: TrainRecipeInput): TrainRecipe {
 }
 
 /** @throws QalignError TRAINING_DOES_NOT_FIT */
-export function requireFits(estimate: MemoryEstimate | undefined, recipe: TrainRecipe): void {
+export function requireFits(estimate: MemoryEstimate | undefined, recipe: FittedRecipe): void {
   if (recipe.device !== 'cuda' || estimate === undefined || estimate.fits) return;
   throw new QalignError(
     'TRAINING_DOES_NOT_FIT',
-    `The run needs ${formatGigabytes(estimate.perGpuBytes)} per GPU, but gpu_gb is ${recipe.gpu_gb}; see --plan, and use optimizer=adamw_8bit weights=bf16, a smaller micro_batch or more processes.`,
+    `The run needs ${formatGigabytes(Math.max(estimate.perGpuBytes, estimate.startGpuBytes))} per GPU, but gpu_gb is ${recipe.gpu_gb}; see --plan, and use optimizer=adamw_8bit weights=bf16, a smaller micro_batch or more processes.`,
   );
 }
 

@@ -2,7 +2,7 @@
 import { existsSync } from 'node:fs';
 import type { Preparation } from '../../../bridge/protocol/chat.js';
 import type { ModelChoice } from '../../config/models.js';
-import type { TrainRecipe } from '../../config/train.js';
+import type { FittedRecipe, TrainRecipe } from '../../config/train.js';
 import { QalignError } from '../../base/errors.js';
 import type { FrameForm } from '../../media/views/views.js';
 import { chatForm, estimateChat, readChatSizes, refuseMerger, requireChatKeys } from './chat-model.js';
@@ -21,9 +21,9 @@ export interface SplitForms {
 
 export interface TrainModel {
   /** Undefined if the sizes of the model are not known before it is loaded. */
-  readonly memory: (recipe: TrainRecipe, frames: number) => MemoryEstimate | undefined;
+  readonly memory: (recipe: FittedRecipe, frames: number) => MemoryEstimate | undefined;
   readonly time: (
-    recipe: TrainRecipe,
+    recipe: FittedRecipe,
     records: readonly Pick<TrainRecord, 'dataset' | 'kind'>[],
     machine: Machine,
   ) => TimeEstimate;

@@ -15,7 +15,7 @@ import { modelCacheDir } from '../../base/files/cache-dir.js';
 import { isHere } from '../models-here.js';
 import { loadPrompt } from '../../config/prompts.js';
 import type { TrainRecipeInput } from '../../config/recipe-input.generated.js';
-import { DEFAULT_MAX_FRAMES, type TrainRecipe } from '../../config/train.js';
+import { DEFAULT_MAX_FRAMES, type FittedRecipe, type TrainRecipe } from '../../config/train.js';
 import {
   ensurePython,
   type PythonCommand,
@@ -38,7 +38,8 @@ import {
   type RunSummary,
 } from '../../runs/run-directory.js';
 import { awaitOrphans, joinHosts, launch, requireIdle } from './launch.js';
-import { misfits, readMachine } from './machine.js';
+import { fitRecipe } from './fit.js';
+import { misfits, readMachine, type Machine } from './machine.js';
 import { chooseTrainModel, fetchModel } from './model-shape.js';
 import type { TimeEstimate } from './time-estimate.js';
 import type { MemoryEstimate } from './memory-estimate.js';
@@ -111,6 +112,10 @@ export interface RecipePlan {
   readonly time: TimeEstimate | undefined;
   /** Reasons why this machine cannot run the recipe, as clauses; empty if it can. */
   readonly misfits: readonly string[];
+  /** The recipe with the micro-batch and communication that were chosen. */
+  readonly recipe: FittedRecipe;
+  /** What this machine has. */
+  readonly machine: Machine;
 }
 
 /**
@@ -123,27 +128,31 @@ export interface RecipePlan {
  * ```
  */
 export async function planRecipe(input: TrainRecipeInput): Promise<RecipePlan> {
-  const recipe = readRecipe(input);
-  const choice = await chooseTrainModel(recipe);
-  requireBackendKeys(recipe, choice);
+  const given = readRecipe(input);
+  const choice = await chooseTrainModel(given);
+  requireBackendKeys(given, choice);
   const model = modelOf(choice);
-  const forms = model.forms(recipe);
+  const forms = model.forms(given);
   const machine = await readMachine(runsRoot(), modelCacheDir());
-  const compare = (plan: MemoryEstimate | undefined, prepared = 0): string[] =>
+  const fitted = (frames: number): Pick<RecipePlan, 'recipe' | 'plan' | 'machine'> => {
+    const recipe = fitRecipe(given, (one) => model.memory(one, frames), machine);
+    return { recipe, plan: model.memory(recipe, frames), machine };
+  };
+  const compare = ({ plan, recipe }: Pick<RecipePlan, 'recipe' | 'plan'>, prepared = 0): string[] =>
     misfits(plan, recipe, machine, { prepared, download: downloadBytes(choice, plan) });
-  if (![...recipe.data.train, ...recipe.data.dev].every((file) => existsSync(file))) {
-    const plan = model.memory(recipe, assumedFrames(recipe));
-    return { plan, diskBytes: undefined, time: undefined, misfits: compare(plan) };
+  if (![...given.data.train, ...given.data.dev].every((file) => existsSync(file))) {
+    const found = fitted(assumedFrames(given));
+    return { ...found, diskBytes: undefined, time: undefined, misfits: compare(found) };
   }
-  const { train: rows, dev } = await loadSplits(recipe, forms ?? UNKNOWN_FORMS);
-  const plan = model.memory(recipe, mostFrames(rows.records, recipe));
+  const { train: rows, dev } = await loadSplits(given, forms ?? UNKNOWN_FORMS);
+  const found = fitted(mostFrames(rows.records, given));
   const diskBytes =
     forms &&
-    (await preparedBytes(rows, recipe.data.max_frames)) +
-      (await preparedBytes(dev, recipe.data.max_frames)) +
-      addedBytes(rows, recipe);
-  const time = model.time(recipe, rows.records, machine);
-  return { plan, diskBytes, time, misfits: compare(plan, diskBytes) };
+    (await preparedBytes(rows, given.data.max_frames)) +
+      (await preparedBytes(dev, given.data.max_frames)) +
+      addedBytes(rows, given);
+  const time = model.time(found.recipe, rows.records, machine);
+  return { ...found, diskBytes, time, misfits: compare(found, diskBytes) };
 }
 
 /** Of a model whose processor has not been read: its pictures have their own sizes. */
@@ -182,13 +191,16 @@ export async function train(input: TrainRecipeInput, options: TrainOptions = {})
   const records = await readRecords(recipe.data.train, recipe.data.root, options.limits?.within);
   requireUsable(records, recipe);
   const known = choice.architecture !== undefined || existsSync(join(choice.model, 'config.json'));
+  const machine = await readMachine(root, modelCacheDir());
+  const frames = mostFrames(records, recipe);
   if (known) {
     const model = modelOf(readFrom(choice, options));
     model.forms(recipe); // refuses a size that the model cannot crop
-    const estimate = model.memory(recipe, mostFrames(records, recipe));
-    requireFits(estimate, recipe);
+    const fitted = fitRecipe(recipe, (one) => model.memory(one, frames), machine);
+    const estimate = model.memory(fitted, frames);
+    requireFits(estimate, fitted);
     requireMachine(
-      misfits(estimate, recipe, await readMachine(root, modelCacheDir()), {
+      misfits(estimate, fitted, machine, {
         prepared: 0, // prepared data can exist already; the preparation checks the disk itself
         download: downloadBytes(choice, estimate),
       }),
@@ -203,12 +215,13 @@ export async function train(input: TrainRecipeInput, options: TrainOptions = {})
     placeOf: (folder) => placeOf(folder, options),
   });
   const model = modelIn(placeOf(folders.base ?? folders.model, options), preparation);
-  requireFits(model.memory(recipe, mostFrames(records, recipe)), recipe);
+  const fitted = fitRecipe(recipe, (one) => model.memory(one, frames), machine);
+  requireFits(model.memory(fitted, frames), fitted);
   const prepared = await prepare(recipe, { forms: requireForms(model, recipe), prompts }, root, options);
   const weights = recipe.encoder_weights === null ? null : resolve(recipe.encoder_weights);
   const compute = recipe.compute ?? (recipe.device === 'cuda' ? 'bf16' : 'fp32');
   const resolved: StoredRecipe = {
-    ...recipe,
+    ...fitted,
     encoder_weights: weights,
     compute,
     model_path: folders.model,
@@ -325,7 +338,7 @@ const extrasOf = ({ lora, trackers }: TrainRecipe, backend: Backend | undefined)
 ];
 
 /** Content of `recipe.json` of a run: the recipe of the user and additional fields for Python. */
-type StoredRecipe = Omit<TrainRecipe, 'compute'> & RunRecipe & { readonly preparation?: Preparation | undefined };
+type StoredRecipe = Omit<FittedRecipe, 'compute'> & RunRecipe & { readonly preparation?: Preparation | undefined };
 
 async function storedRecipe(folder: string): Promise<StoredRecipe> {
   return JSON.parse(await readFile(join(folder, 'recipe.json'), 'utf8')) as StoredRecipe;

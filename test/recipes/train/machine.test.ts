@@ -1,12 +1,12 @@
 import { describe, expect, it } from 'vitest';
 import { checkConfig } from '../../../src/config/load.js';
-import { TrainRecipe } from '../../../src/config/train.js';
+import { TrainRecipe, type FittedRecipe } from '../../../src/config/train.js';
 import { misfits, parseGpus, readMachine, visibleGpus, type Machine } from '../../../src/recipes/train/machine.js';
 import { estimateMemory, PUBLISHED_SHAPE } from '../../../src/recipes/train/memory-estimate.js';
 import { describeTime, estimateTime } from '../../../src/recipes/train/time-estimate.js';
 import type { TrainRecord } from '../../../src/recipes/train/records.js';
 
-const recipe = (values: object = {}): TrainRecipe =>
+const recipe = (values: object = {}): FittedRecipe =>
   checkConfig(
     TrainRecipe,
     {
@@ -17,10 +17,11 @@ const recipe = (values: object = {}): TrainRecipe =>
       optimizer: 'adamw_8bit',
       weights: 'bf16',
       micro_batch: 8,
+      keep_unsharded: 'nothing',
       ...values,
     },
     'x',
-  ) as TrainRecipe;
+  ) as FittedRecipe;
 const H200 = { name: 'NVIDIA H200', bytes: 150e9 };
 const BIG: Machine = { gpus: [H200], cores: 16, memoryBytes: 128e9, diskBytes: 500e9, modelDiskBytes: 500e9 };
 const nothing = { prepared: 0, download: 0 };
@@ -54,7 +55,7 @@ describe('a recipe on a machine', () => {
       { gpus: [{ name: 'RTX 3090', bytes: 25e9 }] },
       {},
       nothing,
-      /^it needs 62\.0 GB per GPU, but RTX 3090 has 25/,
+      /^it needs 74\.4 GB per GPU, but RTX 3090 has 25/,
     ],
     ['too few GPUs', {}, { processes: 2 }, nothing, /^it needs 2 GPUs on this machine, which has 1$/],
     [
@@ -76,7 +77,7 @@ describe('a recipe on a machine', () => {
       {},
       {},
       { prepared: 450e9, download: 0 },
-      /^pictures and checkpoints need 549\.\d GB of disk space, but 500\.0/,
+      /^pictures, checkpoints and models need 565\.\d GB of disk space, but 500\.0/,
     ],
     [
       'no disk for the model',
@@ -138,7 +139,7 @@ describe('the time of a run', () => {
     expect(rate).toBeGreaterThan(20);
     expect(rate).toBeLessThan(60);
     expect(describeTime(time, recipe())).toMatch(
-      /^222 steps, estimate \d+ min \d\d s, 0\.1 GPU hours \(NVIDIA H200, assuming 35 % of/,
+      /^222 steps, estimate \d+ min \d\d s, 0\.1 GPU hours \(NVIDIA H200, assuming 68 % of/,
     );
   });
 
@@ -151,7 +152,7 @@ describe('the time of a run', () => {
       /^A100, because Toy 1 is unknown/,
     );
     expect(estimateTime(PUBLISHED_SHAPE, recipe(), records(64), { ...BIG, gpus: [] }).device).toMatch(
-      /^A100, assuming 35 %/,
+      /^A100, assuming 68 %/,
     );
   });
 });

@@ -2,14 +2,12 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { checkConfig } from '../../../src/config/load.js';
-import { TrainRecipe } from '../../../src/config/train.js';
+import { TrainRecipe, type FittedRecipe } from '../../../src/config/train.js';
 import { packageRoot } from '../../../src/base/package-root.js';
-import {
-  countParameters,
-  describeEstimate,
-  estimateMemory,
-  type ModelShape,
-} from '../../../src/recipes/train/memory-estimate.js';
+import { countParameters, estimateMemory, type ModelShape } from '../../../src/recipes/train/memory-estimate.js';
+import { describeEstimate } from '../../../src/recipes/train/describe-plan.js';
+import { fitRecipe } from '../../../src/recipes/train/fit.js';
+import type { Machine } from '../../../src/recipes/train/machine.js';
 
 const published: ModelShape = {
   vocab_size: 32000,
@@ -33,12 +31,13 @@ const published: ModelShape = {
     },
   },
 };
-const recipe = (changes: object = {}): TrainRecipe =>
+const given = (changes: object = {}): TrainRecipe =>
   checkConfig(
     TrainRecipe,
     { name: 'x', model: 'm', data: { train: ['t.jsonl'] }, learning_rates: { default: 2e-5 }, ...changes },
     'test',
   ) as TrainRecipe;
+const recipe = (changes: object = {}): FittedRecipe => given({ keep_unsharded: 'nothing', ...changes }) as FittedRecipe;
 
 describe('the memory plan', () => {
   it('counts the published model: 304.0 M, 81.5 M, 7812 M', () => {
@@ -103,5 +102,75 @@ describe('the memory plan', () => {
     expect(lines('cuda')).toMatch(/^per GPU {8}[\d.]+ GB of 80 GB, on 1 process: does not fit$/m);
     expect(lines('cpu')).toMatch(/^per process {4}[\d.]+ GB of memory, on 1 process$/m);
     expect(lines('cpu')).not.toContain('80 GB');
+  });
+  it('counts sums of gradients in fp32, and what processes keep whole', () => {
+    const full = { weights: 'bf16', optimizer: 'adamw_8bit', micro_batch: 8 };
+    const gradients = (changes: object): number =>
+      estimateMemory(published, recipe({ ...full, ...changes })).gradientBytes;
+    const all = 8_197_859_328;
+    expect(gradients({ batch_size: 8 })).toBe(2 * all);
+    expect(gradients({})).toBe(4 * all);
+    expect(gradients({ processes: 4 })).toBe((2 + 4) * (all / 4));
+    expect(gradients({ processes: 4, keep_unsharded: 'gradients' })).toBe(4 * all + (2 * all) / 4);
+    const peak = (kept: string): number =>
+      estimateMemory(published, recipe({ ...full, processes: 4, keep_unsharded: kept })).perGpuBytes;
+    expect(peak('all') - peak('gradients')).toBeCloseTo(2 * all * 1.1, -3);
+  });
+  it('counts the start: shards and one tensor on each GPU, one tensor in host memory', () => {
+    const plan = estimateMemory(published, recipe({ processes: 16, gpu_gb: 24 }));
+    expect(plan.startGpuBytes).toBe(plan.weightBytes + 32000 * 4096 * 4);
+    expect(plan.startHostBytes).toBe(32000 * 4096 * 4);
+    expect(estimateMemory(published, recipe({ init: 'random' })).startHostBytes).toBe(4 * 8_197_859_328);
+  });
+  it('fits LoRA of the 7 B model on two cards of 24 GB, with weights in bf16 or 4 bits', () => {
+    for (const base of [null, 'nf4']) {
+      const lora = { lora: { quantise_base: base }, weights: 'bf16', gpu_gb: 24, processes: 2, micro_batch: 'auto' };
+      const fitted = fitRecipe(given(lora), (one) => estimateMemory(published, one), cards(2, 25.3e9));
+      const plan = estimateMemory(published, fitted);
+      expect(plan.fits, describeEstimate(plan, fitted, undefined).join('\n')).toBe(true);
+      expect(fitted.micro_batch).toBeGreaterThanOrEqual(4);
+      expect(fitted.keep_unsharded).not.toBe('nothing');
+    }
+  });
+});
+
+const cards = (number: number, bytes: number): Machine => ({
+  gpus: Array.from({ length: number }, () => ({ name: 'card', bytes })),
+  cores: 16,
+  memoryBytes: 128e9,
+  diskBytes: 500e9,
+  modelDiskBytes: 500e9,
+});
+
+describe('the choice by memory', () => {
+  const full = { weights: 'bf16', optimizer: 'adamw_8bit', micro_batch: 'auto', batch_size: 256, gpu_gb: 1000 };
+  const memory = (one: FittedRecipe): ReturnType<typeof estimateMemory> => estimateMemory(published, one);
+  const chosen = (changes: object, bytes: number, number = 1): FittedRecipe =>
+    fitRecipe(given({ ...full, ...changes }), memory, cards(number, bytes));
+
+  it('takes the largest micro-batch that fits the smaller of gpu_gb and the GPU', () => {
+    const [small, large] = [chosen({}, 80e9).micro_batch, chosen({}, 141e9).micro_batch];
+    expect(small).toBeLessThan(large);
+    for (const [micro, limit] of [
+      [small, 80e9],
+      [large, 141e9],
+    ] as const) {
+      expect(memory(recipe({ ...full, micro_batch: micro })).perGpuBytes).toBeLessThanOrEqual(limit);
+      expect(256 % micro).toBe(0);
+      expect(memory(recipe({ ...full, micro_batch: 2 * micro })).perGpuBytes).toBeGreaterThan(limit);
+    }
+    expect(chosen({ gpu_gb: 80 }, 141e9).micro_batch).toBe(small);
+  });
+  it('keeps as much whole as fits beside it', () => {
+    const kept = (gpu: number): string => chosen({ micro_batch: 2, processes: 8 }, gpu, 8).keep_unsharded;
+    expect([kept(24e9), kept(60e9), kept(141e9)]).toEqual(['nothing', 'gradients', 'all']);
+    expect(chosen({ keep_unsharded: 'nothing', processes: 8 }, 141e9, 8).keep_unsharded).toBe('nothing');
+  });
+  it('takes the least if nothing fits, which is then refused', () => {
+    const fitted = chosen({ gpu_gb: 10 }, 80e9);
+    expect([fitted.micro_batch, memory(fitted).fits]).toEqual([1, false]);
+  });
+  it('refuses auto for a model whose memory is not known', () => {
+    expect(() => fitRecipe(given(full), () => undefined, cards(1, 80e9))).toThrow(/set a number/);
   });
 });

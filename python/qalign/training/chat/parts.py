@@ -56,10 +56,11 @@ def choose_parts(net: nn.Module, frozen: Sequence[str]) -> None:
         parameter.requires_grad_(part_of(name) not in frozen)
 
 
-def add_adapters(net: nn.Module, settings: RunRecipeLora) -> None:
+def add_adapters(net: nn.Module, settings: RunRecipeLora, dtype: torch.dtype | None = None) -> None:
     """Add rank-`r` adapters to all linear layers of the decoder, and freeze all else except the merger's modules.
 
-    Adapters and merger are in fp32. Without `abstractor`, the merger is frozen too.
+    Adapters and merger are in fp32. Without `abstractor`, the merger is frozen too. `dtype` is that of the weights, if
+    they are cast later.
     """
     if settings["quantise_base"]:
         raise TrainingError(
@@ -67,7 +68,7 @@ def add_adapters(net: nn.Module, settings: RunRecipeLora) -> None:
         )
     merger = [f"{name}." for name in merger_modules(net)] if settings["abstractor"] else []
     net.requires_grad_(False)
-    inject_adapters(net, settings, linear_layers(net))
+    inject_adapters(net, settings, linear_layers(net), dtype)
     for name, parameter in net.named_parameters():  # PEFT freezes all but its matrices
         if name.startswith(tuple(merger)):
             parameter.requires_grad_(True)

@@ -6,11 +6,13 @@ from typing import Any
 
 import torch
 import torch._dynamo  # before the library, which would get stand-ins that hide distributed tensors
+from torch import nn
+from torch.distributed.tensor import DTensor
 
 from qalign.protocol import LEVELS, RunRecipe
 from qalign.transformers_backend.levels import LevelTokens
 from qalign.transformers_backend.library import silence, without_network
-from qalign.transformers_backend.load import read_network
+from qalign.transformers_backend.load import read_network, stored_dtype
 from qalign.transformers_backend.processing import Preparing, SmartPictures
 from qalign.transformers_backend.processor import open_processor
 from qalign.transformers_backend.source import ModelFolder, open_folder
@@ -52,7 +54,9 @@ def set_up_chat(recipe: RunRecipe, world: World) -> Training:
     with without_network():
         silence()
         opened = open_processor(folder, settings)
-        net = read_network(folder, DTYPES[recipe["weights"]])
+        # of several processes none holds the model whole: weights in their stored type are pages of the files
+        stored = stored_dtype(folder) if world.size > 1 else None
+        net = read_network(folder, stored or DTYPES[recipe["weights"]])
     processor, preparing = opened.processor, opened.preparing
     levels = LevelTokens(settings.get("level_tokens"), net.get_output_embeddings().weight.shape[0])
     conversations = Conversations(opened.chat, processor, levels)
@@ -67,7 +71,8 @@ def set_up_chat(recipe: RunRecipe, world: World) -> Training:
     model = chat_model(recipe, net, folder, preparing, world)
     batcher = ChatBatcher(processor, preparing, world.device, recipe["augment"]["flip"])
     sampler = make_sampler(recipe, [len(item.conversation.ids) for item in train.items], train, world)
-    state = make_state(model, recipe, world)
+    ready = partial(cast_weights, dtype=DTYPES[recipe["weights"]], lora=recipe["lora"] is not None)
+    state = make_state(model, recipe, world, ready=ready)
     data = TrainingData(train, dev, words, level_ids.to(world.device), batcher, sampler)
     cost = Cost(lambda item: 0.0, None)  # the products of these families are not counted
     write = partial(write_chat_model, recipe=recipe, source=folder, modules=modules)
@@ -79,11 +84,20 @@ def chat_model(recipe: RunRecipe, net: Any, folder: ModelFolder, preparing: Prep
     require_parts(recipe["freeze"])
     if recipe["lora"]:
         torch.manual_seed(recipe["seed"])  # every process must draw the same adapters
-        add_adapters(net, recipe["lora"])
+        add_adapters(net, recipe["lora"], DTYPES[recipe["weights"]])
     else:
         choose_parts(net, recipe["freeze"])
     compute = DTYPES[recipe["compute"]]
     return ChatModel(net, folder.family, preparing, world.device, compute, recipe["recompute"]).train()
+
+
+def cast_weights(module: nn.Module, dtype: torch.dtype, lora: bool) -> None:
+    """Cast what is not sharded yet to the precision of the weights. With LoRA, adapters keep fp32, and so do trained
+    parts beside them, with the values of that precision."""
+    for name, parameter in module.named_parameters():
+        if not isinstance(parameter, DTensor) and ".lora_" not in name and parameter.dtype != dtype:
+            kept = torch.float32 if lora and parameter.requires_grad else dtype
+            parameter.data = parameter.data.to(dtype).to(kept)
 
 
 def picture_texts(preparing: Preparing) -> Any:

@@ -74,7 +74,7 @@ class FeatureCache:
         if world.rank == 0:
             with draft.open("wb") as empty:
                 empty.truncate(2 * int(np.prod(shape)))
-        world.sum([0.0])
+        world.wait()
         held = np.memmap(draft, np.float16, "r+", shape=shape)
         bounds = np.linspace(0, shape[0], world.size + 1).astype(int)
         for start in range(bounds[world.rank], bounds[world.rank + 1], CHUNK):
@@ -82,10 +82,10 @@ class FeatureCache:
             held[start:stop] = self._measure(split.pixels[start:stop], flip).half().cpu().numpy()
             self._progress(stop - bounds[world.rank], bounds[world.rank + 1] - bounds[world.rank])
         held.flush()
-        world.sum([0.0])
+        world.wait()
         if world.rank == 0:
             draft.replace(file)
-        world.sum([0.0])
+        world.wait()
 
     def _measure(self, frames: np.ndarray, flip: bool) -> Tensor:
         cut = augment(frames, self._size, False, None)

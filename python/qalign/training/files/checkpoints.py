@@ -8,6 +8,7 @@ index of the tensors as a pickle. Loading the run of another person could then e
 """
 
 import json
+import math
 import os
 import shutil
 from collections.abc import Callable
@@ -22,7 +23,7 @@ from safetensors import SafetensorError
 from torch import Tensor
 from torch.distributed.checkpoint import CheckpointException, HuggingFaceStorageReader, HuggingFaceStorageWriter
 
-from ..distributed import World
+from ..distributed import World, reshard
 from ..errors import TrainingError
 from ..model.state import TrainState
 
@@ -30,12 +31,19 @@ Failure = Callable[[str], None]
 
 
 class CheckpointStore:
-    """The directory `checkpoints/` of a run. At most one save is in progress."""
+    """The directory `checkpoints/` of a run: the last `keep` ones, and the one with the highest `metric` of those that
+    were saved with it. At most one save is in progress."""
 
     def __init__(
-        self, folder: Path, world: World, keep: int, on_saved: Callable[[int], None], on_failed: Failure
+        self,
+        folder: Path,
+        world: World,
+        keep: int,
+        on_saved: Callable[[int], None],
+        on_failed: Failure,
+        metric: str | None = None,
     ) -> None:
-        self.folder, self.world, self.keep = folder, world, keep
+        self.folder, self.world, self.keep, self.metric = folder, world, keep, metric
         self._on_saved, self._on_failed = on_saved, on_failed
         self._pending: tuple[int, Future] | None = None
         folder.mkdir(parents=True, exist_ok=True)
@@ -45,8 +53,24 @@ class CheckpointStore:
 
     def latest(self) -> Path | None:
         """The newest checkpoint. It is complete, because it gets its name after all its files are on the disk."""
-        whole = [p for p in self.folder.glob("step-*") if (p / "state.json").is_file()]
-        return max(whole, key=lambda p: int(p.name.removeprefix("step-")), default=None)
+        return max(self._whole(), key=_step_of, default=None)
+
+    def best(self) -> Path | None:
+        """The checkpoint with the highest metric; the first of equal ones."""
+        found = [(value, -_step_of(p), p) for p in self._whole() if (value := self.value_of(p)) > -math.inf]
+        return max(found)[2] if found else None
+
+    def value_of(self, checkpoint: Path) -> float:
+        """Its metric; minus infinity if it was saved without one, or is damaged."""
+        try:
+            saved = json.loads((checkpoint / "state.json").read_text(encoding="utf-8"))
+            value = saved["evaluated"][self.metric]
+        except (OSError, ValueError, KeyError, TypeError):
+            return -math.inf
+        return float(value) if isinstance(value, int | float) else -math.inf
+
+    def _whole(self) -> list[Path]:
+        return [p for p in self.folder.glob("step-*") if (p / "state.json").is_file()]
 
     def save(self, step: int, tensors: dict[str, Tensor], state: dict[str, Any]) -> None:
         """Start a save. It returns after the copy to host memory."""
@@ -95,9 +119,10 @@ class CheckpointStore:
         os.replace(draft, final)
         _sync_folder(self.folder)
         self._on_saved(step)
-        old = sorted(self.folder.glob("step-*"), key=lambda p: int(p.name.removeprefix("step-")))
-        for stale in old[: -self.keep]:
-            shutil.rmtree(stale, ignore_errors=True)
+        best = self.best()
+        for stale in sorted(self.folder.glob("step-*"), key=_step_of)[: -self.keep]:
+            if stale != best:
+                shutil.rmtree(stale, ignore_errors=True)
 
     def _write_state(self, draft: Path, state: dict[str, Any]) -> str | None:
         if self.world.rank != 0:
@@ -123,7 +148,7 @@ class CheckpointStore:
         return flag.item() > 0
 
 
-def restore(checkpoint: Path, state: TrainState, expected: dict[str, Any]) -> None:
+def restore(checkpoint: Path, state: TrainState, expected: dict[str, Any], world: World) -> None:
     """Load weights, optimizer, average and step in place.
 
     `expected` are entries of the saved state (data and recipe hashes, batch size) that must not have changed. Raises
@@ -137,7 +162,9 @@ def restore(checkpoint: Path, state: TrainState, expected: dict[str, Any]) -> No
                     "RESUME_MISMATCH", f"{checkpoint.name} was made with {key} {saved[key]}, but this run has {value}."
                 )
         _allocate(state.optimizer)
-        dcp.load(state.tensors(), storage_reader=HuggingFaceStorageReader(str(checkpoint)))
+        reader = HuggingFaceStorageReader(str(checkpoint))
+        dcp.load(state.tensors(), storage_reader=reader, process_group=world.saving)
+        reshard(state.model)
         state.step = saved["step"]
     except (CheckpointException, SafetensorError, OSError, ValueError, KeyError) as error:
         raise TrainingError(
@@ -146,6 +173,10 @@ def restore(checkpoint: Path, state: TrainState, expected: dict[str, Any]) -> No
         ) from error
     if state.average is not None:
         state.average.updates = state.step
+
+
+def _step_of(checkpoint: Path) -> int:
+    return int(checkpoint.name.removeprefix("step-"))
 
 
 def _line(error: BaseException) -> str:

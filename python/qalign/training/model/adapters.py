@@ -2,6 +2,8 @@
 
 import json
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -29,8 +31,13 @@ def add_lora(net: nn.Module, settings: RunRecipeLora) -> None:
             parameter.data = parameter.data.float()  # they are small, and bf16 would round most updates away
 
 
-def inject_adapters(net: nn.Module, settings: RunRecipeLora, targets: str | list[str]) -> None:
-    """Add rank-`r` adapters to the linear layers with these names, or whose names match. Raises TrainingError."""
+def inject_adapters(
+    net: nn.Module, settings: RunRecipeLora, targets: str | list[str], dtype: torch.dtype | None = None
+) -> None:
+    """Add rank-`r` adapters to the linear layers with these names, or whose names match. Raises TrainingError.
+
+    Their first values are as precise as `dtype`, which the weights will get; None: as the weights.
+    """
     try:
         from peft import LoraConfig, inject_adapter_in_model
     except ImportError as error:
@@ -42,7 +49,32 @@ def inject_adapters(net: nn.Module, settings: RunRecipeLora, targets: str | list
     config = LoraConfig(
         r=settings["r"], lora_alpha=settings["alpha"], lora_dropout=settings["dropout"], target_modules=targets
     )
-    inject_adapter_in_model(config, net)
+    with _stand_ins(net, dtype):
+        inject_adapter_in_model(config, net)
+
+
+@contextmanager
+def _stand_ins(net: nn.Module, dtype: torch.dtype | None) -> Iterator[None]:
+    """Within the context, weights on the meta device or of another type than `dtype` are one repeated number each.
+
+    PEFT puts adapters on the device of their layer, in its type. They get the same values as beside loaded weights.
+    """
+    places = [
+        (tensors, weight)
+        for module in net.modules()
+        for tensors in (module._parameters, module._buffers)
+        if (weight := tensors.get("weight")) is not None
+        and (weight.is_meta or (dtype is not None and weight.is_floating_point() and weight.dtype != dtype))
+    ]
+    for tensors, weight in places:
+        kind = dtype if dtype is not None and weight.is_floating_point() else weight.dtype
+        flat = torch.zeros(1, dtype=kind).expand(weight.shape)
+        tensors["weight"] = nn.Parameter(flat, False) if isinstance(weight, nn.Parameter) else flat
+    try:
+        yield
+    finally:
+        for tensors, weight in places:
+            tensors["weight"] = weight
 
 
 def merged_state(state: dict[str, Tensor], alpha: float, r: int) -> dict[str, Tensor]:

@@ -36,13 +36,19 @@ def model_source(recipe: RunRecipe) -> ModelSource:
     return ModelSource(place_of(base or recipe["model_path"]), adapter, DTYPES[recipe["weights"]])
 
 
-def build_model(recipe: RunRecipe, source: ModelSource) -> SupervisedModel:
-    """The model in training mode, on the CPU. Raises TrainingError when the recipe does not fit the model."""
+def whole_network(recipe: RunRecipe, source: ModelSource) -> MPLUGOwl2:
+    """The network with its first weights, on the CPU."""
     if recipe["init"] == "random":
         weights = recipe["encoder_weights"]
-        net = initialise_network(source.directory, recipe["seed"], place_of(weights) if weights else None)
-    else:
-        net = load_network(source.directory, source.dtype, source.adapter)
+        return initialise_network(source.directory, recipe["seed"], place_of(weights) if weights else None)
+    return load_network(source.directory, source.dtype, source.adapter)
+
+
+def build_model(recipe: RunRecipe, net: MPLUGOwl2) -> SupervisedModel:
+    """A network with the adapters, frozen parts and dropout of the recipe, in training mode.
+
+    On the meta device only adapters get values. Raises TrainingError when the recipe does not fit the model.
+    """
     if recipe["lora"]:
         if recipe["lora"]["quantise_base"]:
             quantise_base(net, recipe["lora"]["quantise_base"])

@@ -1,15 +1,16 @@
 """The state that training changes: the model, its optimizer, its weight average and the number of updates."""
 
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from qalign.protocol import RunRecipe
 from qalign.weights.tensors import DTYPES
 
-from ..distributed import World, cast_position_tables, full, shard
+from ..distributed import World, cast_position_tables, full, reshard, shard
 from ..optimizer.averaging import WeightAverage
 from ..optimizer.optimizer import make_optimizer, parameter_groups
 from .trained import TrainedModel
@@ -34,9 +35,16 @@ class TrainState:
             self.average.update()
         self.step += 1
 
-    def evaluated_weights(self) -> AbstractContextManager[None]:
+    @contextmanager
+    def evaluated_weights(self) -> Iterator[None]:
         """Within the context, the model has the weights that are evaluated and exported."""
-        return self.average.in_place() if self.average is not None else nullcontext()
+        if self.average is None:
+            yield
+            return
+        with self.average.in_place():
+            reshard(self.model)
+            yield
+        reshard(self.model)
 
     def tensors(self) -> dict[str, Tensor]:
         """All tensors of a checkpoint, by names that are equal on all processes: `model.…`, `optimizer.<parameter>.…`
@@ -62,11 +70,21 @@ class TrainState:
         return state | (self.position_tables if world.rank == 0 else {})
 
 
-def make_state(model: TrainedModel, recipe: RunRecipe, world: World) -> TrainState:
-    """Shard the model over the processes and create the optimizer of the recipe."""
+def make_state(
+    model: TrainedModel,
+    recipe: RunRecipe,
+    world: World,
+    fill: Callable[[], None] = lambda: None,
+    ready: Callable[[nn.Module], None] = lambda module: None,
+) -> TrainState:
+    """Shard the model over the processes and create the optimizer of the recipe.
+
+    `ready` is called with each part before it is sharded. `fill` then gives their values to weights on the meta device.
+    """
     compute = DTYPES[recipe["compute"]]
+    shard(model, world, compute, ready)
+    fill()
     tables = dict(cast_position_tables(model.net, compute))
-    shard(model, world, compute)
     groups = parameter_groups(model.named_parameters(), recipe["learning_rates"], recipe["weight_decay"], model.part_of)
     first, second = recipe["betas"]
     optimizer = make_optimizer(recipe["optimizer"], groups, (first, second), recipe["seed"])
