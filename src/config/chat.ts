@@ -9,10 +9,10 @@ export const ChatSchema = Type.Object(
   {
     system: Type.Optional(Type.String({ minLength: 1, description: 'message of the system (default: none)' })),
     thinking: Type.Optional(
-      Type.Union([mode('default', 'what the chat template writes if it is not told'), Type.Literal(false)], {
+      Type.Union([mode('default', 'what the chat template writes without this option'), Type.Literal(false)], {
         default: false,
         description:
-          'thoughts before the answer. false: the chat template is told to write none. Scores with another value differ',
+          'thoughts before the answer. false: the chat template gets enable_thinking false. Scores with another value differ',
       }),
     ),
     pixels: Type.Optional(
