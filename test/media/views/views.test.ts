@@ -13,7 +13,14 @@ import { PAD_COLOUR } from '../../../src/media/preprocessing.js';
 import { padAndResize, resizePicture, type RawPicture } from '../../../src/media/resample/resample.js';
 import { costOf } from '../../../src/media/resample/smart-size.js';
 import { nativeView } from '../../../src/media/views/native.js';
-import { drawForm, drawFrame, drawingBytes, frameBytes, frameSize, preparationOfClip } from '../../../src/media/views/views.js';
+import {
+  drawForm,
+  drawFrame,
+  drawingBytes,
+  frameBytes,
+  frameSize,
+  preparationOfClip,
+} from '../../../src/media/views/views.js';
 import { prepareWindows } from '../../../src/media/windows/prepare-windows.js';
 
 const BOTH: readonly View[] = ['whole', 'native'];
