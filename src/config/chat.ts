@@ -4,7 +4,7 @@ const closed = { additionalProperties: false } as const;
 const count = (description: string) => Type.Optional(Type.Integer({ minimum: 1, description }));
 const mode = <M extends string>(name: M, description: string) => Type.Literal(name, { description });
 
-/** `chat` of `configs/models/<name>.yaml`, for models of transformers. The bridge sends it without `clip`, and always with `thinking`. */
+/** `chat` of `configs/models/<name>.yaml`, for models of transformers. Python gets it without `clip`. */
 export const ChatSchema = Type.Object(
   {
     system: Type.Optional(Type.String({ minLength: 1, description: 'message of the system (default: none)' })),
